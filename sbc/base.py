@@ -1,0 +1,44 @@
+"""Base types that every layer shares: addresses and the three kinds of error.
+
+``PeerError`` is the peer's fault and carries the SIP status that answers it;
+``LocalError`` is ours; ``ConfigError`` is the operator's and carries every
+diagnostic at once.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from dsl.errors import Diagnostic
+
+
+class Address(NamedTuple):
+    """A transport address: a literal IP (or a name still to be resolved) and a port."""
+
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{host}:{self.port}"
+
+
+class PeerError(Exception):
+    """What a peer sent cannot be accepted; ``status`` is the SIP answer where one is due."""
+
+    def __init__(self, reason: str, status: int = 400) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class LocalError(Exception):
+    """Portcullis itself could not do something; the text says what and what to do."""
+
+
+class ConfigError(Exception):
+    """The configuration is wrong; ``diagnostics`` lists every mistake found."""
+
+    def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
+        super().__init__("\n".join(str(each) for each in diagnostics))
+        self.diagnostics = diagnostics

@@ -1,0 +1,100 @@
+"""A Flow: one live path to a peer, with what TLS proved about who is at its other end.
+
+The core never touches ``channel``; ``sbc/net`` puts there what it needs to write to the path.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sbc.base import Address
+
+Transport = Literal["udp", "tcp", "tls"]
+
+
+@dataclass(frozen=True, slots=True)
+class PeerIdentity:
+    """The certificate that a peer presented, and whether we verified it.
+
+    ``sans`` are written ``dns:NAME``, ``uri:URI`` or ``ip:ADDRESS``; ``pin`` is
+    ``sha256/HEX`` of the public key; times are POSIX seconds.
+    """
+
+    subject: str
+    issuer: str
+    sans: tuple[str, ...]
+    pin: str
+    thumbprint: str
+    not_before: float
+    not_after: float
+    verified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TlsFacts:
+    """What one handshake agreed: version, cipher, key-exchange group, SNI, peer."""
+
+    version: str
+    cipher: str
+    group: str
+    sni: str
+    identity: str
+    peer: PeerIdentity | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReuseKey:
+    """A connection serves another request only where all of this is the same (RFC 5923)."""
+
+    trunk: str
+    transport: Transport
+    target: Address
+    identity: str
+    trust_generation: str
+
+
+class Flow:
+    """One live connection, or one UDP peer of one of our listeners.
+
+    ``trunk`` is what admission settled: by address for UDP and TCP, by address and
+    certificate for TLS; None where no trunk matched.
+    """
+
+    __slots__ = (
+        "id", "transport", "local", "remote", "listener", "trunk", "tls", "outbound",
+        "reuse", "alive", "channel", "opened_at", "reliable", "secure",
+    )
+
+    def __init__(
+        self,
+        id: int,
+        transport: Transport,
+        local: Address,
+        remote: Address,
+        *,
+        listener: str = "",
+        trunk: str | None = None,
+        tls: TlsFacts | None = None,
+        outbound: bool = False,
+        reuse: ReuseKey | None = None,
+        opened_at: float = 0.0,
+        channel: Any = None,
+    ) -> None:
+        self.id = id
+        self.transport = transport
+        self.local = local
+        self.remote = remote
+        self.listener = listener
+        self.trunk = trunk
+        self.tls = tls
+        self.outbound = outbound
+        self.reuse = reuse
+        self.alive = True
+        self.channel = channel
+        self.opened_at = opened_at
+        self.reliable = transport != "udp"
+        self.secure = transport == "tls"
+
+    def __repr__(self) -> str:
+        return f"<Flow {self.id} {self.transport} {self.local}->{self.remote} trunk={self.trunk}>"

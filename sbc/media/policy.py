@@ -1,0 +1,32 @@
+"""What one leg of a call demands of its media."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Srtp = Literal["off", "accept", "offer", "required"]
+
+SUITES = (
+    "AES_CM_128_HMAC_SHA1_80",
+    "AES_CM_128_HMAC_SHA1_32",
+    "AEAD_AES_128_GCM",
+    "AEAD_AES_256_GCM",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MediaPolicy:
+    """How one leg's media is keyed.
+
+    ``srtp`` is the trunk's toggle; ``sdes`` is False where the signalling leg is not TLS
+    and the operator has not said that keys may cross it in the clear; ``suites`` are ours
+    in order of preference; ``signalling_host`` is the address from which the leg's
+    signalling comes, which symmetric RTP may also come from.
+    """
+
+    srtp: Srtp = "accept"
+    sdes: bool = True
+    suites: tuple[str, ...] = SUITES
+    signalling_host: str = ""
+    address: str = ""

@@ -1,0 +1,27 @@
+"""Packaging: ranges here, exact versions in requirements.lock."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="portcullis-sbc",
+    version="0.1.0",
+    description="A SIP Session Border Controller that makes the peer prove itself",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(include=["sbc", "sbc.*", "dsl", "dsl.*", "webui", "webui.*"]),
+    include_package_data=True,
+    package_data={"dsl": ["*.lark"], "webui": ["templates/*", "static/*"]},
+    install_requires=[
+        "gevent>=24.2",  # greenlets, the hub, pywsgi
+        "pyOpenSSL>=24.3",  # TLS with memory BIOs and a verify callback
+        "cryptography>=44",  # reading certificates; brings its own OpenSSL
+        "pylibsrtp>=1.0",  # libsrtp: SRTP that others have audited
+        "pydantic>=2.6",  # every mistake of a file at once, typed
+        "ruamel.yaml>=0.18",  # YAML that knows line and column, keeps comments
+        "lark>=1.1.9",  # the grammar of when and then
+        "flask>=3.0",  # health endpoint and status page
+        "dnspython>=2.6",  # NAPTR, SRV, A and AAAA (RFC 3263)
+        "inotify_simple>=1.3",  # reload when a file changes
+    ],
+    entry_points={"console_scripts": ["sbc=sbc.cli:main"]},
+)
