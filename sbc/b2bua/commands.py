@@ -7,17 +7,9 @@ from typing import Any, Literal
 
 from sbc.flow import Flow
 from sbc.media.policy import MediaPolicy
-from sbc.sip.message import Message
+from sbc.sip.outgoing import Send
 
 Side = Literal["a", "b"]
-
-
-@dataclass(slots=True)
-class Send:
-    """Serialise ``message`` and write it to ``flow``."""
-
-    flow: Flow
-    message: Message
 
 
 @dataclass(slots=True)
