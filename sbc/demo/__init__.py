@@ -1,0 +1,1 @@
+"""The lab: certificates and a demonstration that runs on one machine."""
