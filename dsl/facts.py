@@ -1,0 +1,116 @@
+"""What a rule may ask about a call: one flat, frozen record, and the table of its names.
+
+``Facts`` is filled by whoever receives a call; the language reads it and nothing else. The
+table ``FACTS`` is the whole vocabulary: the checker types expressions with it, the reference
+in docs/routing.md lists it, and a name that is not in it cannot be asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+FactType = Literal["text", "host", "address", "list", "truth", "number"]
+
+
+def no_header(name: str) -> str | None:
+    """Answer for a call without headers: every lookup gives None."""
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that routing may know about one request; empty text where a thing is absent.
+
+    ``ruri_*`` is the request target (``to.user`` in the language), ``to_header_*`` the To
+    header. ``sips`` is true when the call arrived over TLS for a ``sips:`` URI. ``peer_*``
+    are of the certificate that TLS verified, SANs written ``dns:NAME``, ``uri:URI`` or
+    ``ip:ADDRESS``, the pin ``sha256/HEX``. ``now`` is in POSIX seconds. ``header`` gives
+    the first field of a name in any case, or None.
+    """
+
+    trunk: str = ""
+    tenant: str = ""
+    listener: str = ""
+    source: str = ""
+    transport: str = ""
+    method: str = "INVITE"
+    ruri_user: str = ""
+    ruri_host: str = ""
+    ruri_scheme: str = "sip"
+    from_user: str = ""
+    from_host: str = ""
+    from_display: str = ""
+    to_header_user: str = ""
+    to_header_host: str = ""
+    call_id: str = ""
+    user_agent: str = ""
+    sips: bool = False
+    tls_version: str = ""
+    tls_group: str = ""
+    tls_cipher: str = ""
+    peer_verified: bool = False
+    peer_sans: tuple[str, ...] = ()
+    peer_issuer: str = ""
+    peer_subject: str = ""
+    peer_pin: str = ""
+    sdp_codecs: tuple[str, ...] = ()
+    sdp_srtp: str = "none"
+    now: float = 0.0
+    header: Callable[[str], str | None] = no_header
+
+
+class Fact(NamedTuple):
+    """One name of the language: the attribute of Facts it reads, its type, a line of reference.
+
+    ``values`` are all the values there can be, where that is known; ``prefixes`` are what every
+    value starts with. Both let the checker refuse a comparison that could never be true.
+    """
+
+    attribute: str
+    type: FactType
+    doc: str
+    values: tuple[str, ...] = ()
+    prefixes: tuple[str, ...] = ()
+
+
+FACTS: dict[str, Fact] = {
+    "trunk": Fact("trunk", "text", "the trunk the call came from; empty when none matched"),
+    "tenant": Fact("tenant", "text", "the tenant of that trunk"),
+    "listener": Fact("listener", "text", "the listener the call arrived on"),
+    "source": Fact("source", "address", "the address the call came from"),
+    "transport": Fact("transport", "text", "how it arrived", ("udp", "tcp", "tls")),
+    "method": Fact("method", "text", "the request's method, such as INVITE"),
+    "to.user": Fact("ruri_user", "text", "the number or name called (of the request URI)"),
+    "to.host": Fact("ruri_host", "host", "the host of the request URI"),
+    "to.scheme": Fact("ruri_scheme", "text", "the scheme of the request URI, such as sip"),
+    "to_header.user": Fact("to_header_user", "text", "the user in the To header"),
+    "to_header.host": Fact("to_header_host", "host", "the host in the To header"),
+    "from.user": Fact("from_user", "text", "the number or name of the caller"),
+    "from.host": Fact("from_host", "host", "the host in the From header"),
+    "from.display": Fact("from_display", "text", "the display name in the From header"),
+    "call.id": Fact("call_id", "text", "the Call-ID"),
+    "user_agent": Fact("user_agent", "text", "the User-Agent header"),
+    "sips": Fact("sips", "truth", "arrived over TLS for a sips: URI"),
+    "peer.verified": Fact("peer_verified", "truth", "the peer's certificate was verified"),
+    "peer.san": Fact(
+        "peer_sans",
+        "list",
+        "the names in the peer's certificate, as dns:NAME, uri:URI or ip:ADDRESS",
+        prefixes=("dns:", "uri:", "ip:"),
+    ),
+    "peer.issuer": Fact("peer_issuer", "text", "who issued the peer's certificate"),
+    "peer.subject": Fact("peer_subject", "text", "the subject of the peer's certificate"),
+    "peer.pin": Fact(
+        "peer_pin", "text", "the peer's public-key pin, sha256/ and hexadecimal", prefixes=("sha256/",)
+    ),
+    "tls.version": Fact("tls_version", "text", "the TLS version, such as TLSv1.3; empty without TLS"),
+    "tls.cipher": Fact("tls_cipher", "text", "the TLS cipher suite"),
+    "tls.group": Fact("tls_group", "text", "the key-exchange group, such as X25519MLKEM768"),
+    "sdp.codecs": Fact("sdp_codecs", "list", "the codecs offered, such as PCMA"),
+    "sdp.srtp": Fact("sdp_srtp", "text", "what the offer says about SRTP", ("none", "offered", "required")),
+    "time.hour": Fact("now", "number", "the hour, 0 to 23, in the server's time zone"),
+    "time.minute": Fact("now", "number", "the minute, 0 to 59"),
+    "time.weekday": Fact("now", "number", "the day of the week, 1 is Monday and 7 is Sunday"),
+}
