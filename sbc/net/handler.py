@@ -1,0 +1,64 @@
+"""What the transports tell whoever runs the SIP stack: the one interface upward.
+
+Every method is called from a greenlet of the transport and must not block it for long; a
+handler that wants to wait starts a greenlet of its own. Flows over TCP and TLS are opened
+and closed exactly once; a UDP flow is a cached peer address and is only ever closed when
+its trust is withdrawn.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from sbc.base import Address
+from sbc.flow import Flow, PeerIdentity
+from sbc.sip.message import Message
+from sbc.sip.parse import ParseError
+from sbc.tls.diagnosis import Direction, Failure
+
+
+@dataclass(frozen=True, slots=True)
+class HandshakeFailed:
+    """One TLS handshake that did not end in a flow, or a TLS 1.3 one that was rejected late.
+
+    ``candidates`` are the trunks that the address and SNI admitted (outbound: the trunk
+    dialled); ``peer`` is the certificate shown, as far as there was one; ``alert_sent`` and
+    ``alert_received`` are alert numbers (RFC 8446 6.2); ``verify_code`` is OpenSSL's
+    X509_V code, 0 where the chain was good; ``at`` is POSIX seconds.
+    """
+
+    direction: Direction
+    listener: str
+    candidates: tuple[str, ...]
+    remote: Address
+    sni: str
+    failure: Failure
+    at: float
+    alert_sent: int | None = None
+    alert_received: int | None = None
+    verify_code: int = 0
+    version: str = ""
+    peer: PeerIdentity | None = None
+
+
+class Handler(Protocol):
+    """Receives what the listeners and the dialer produce; implemented by ``sbc/net/driver``."""
+
+    def on_message(self, flow: Flow, message: Message) -> None:
+        """One whole SIP message arrived; it is parsed, not yet validated."""
+
+    def on_malformed(self, flow: Flow, error: ParseError) -> None:
+        """What arrived is no SIP message; where ``error.fatal`` the flow closes after this returns."""
+
+    def on_open(self, flow: Flow) -> None:
+        """A TCP or TLS flow is up: connected, handshaken and admitted."""
+
+    def on_close(self, flow: Flow, reason: str) -> None:
+        """The flow is gone; nothing can be sent on it."""
+
+    def on_handshake_failed(self, event: HandshakeFailed) -> None:
+        """A TLS handshake failed, in either direction."""
+
+    def on_refused(self, listener: str, address: Address, reason: str) -> None:
+        """A connection was refused at accept: limit, address or blocklist (throttled)."""
