@@ -1,0 +1,150 @@
+"""The four transaction machines as tables: RFC 3261 17.1.1, 17.1.2, 17.2.1, 17.2.2, with RFC 6026.
+
+A row reads: in this state, on this input, go to that state and do these things, in this order.
+The rows are the arrows of the RFCs' figures; an input for which a state has no arrow changes
+nothing, and ``complete`` writes that down, so that the tables that run are total.
+
+Inputs are what comes from the wire (``request``: a retransmission; ``ack``; a response by its
+class), what the user passes down (``start``; a response by its class), the name of a timer that
+fired, and ``transport``: the flow is gone. Responses have three classes: ``1xx``, ``2xx`` and
+``final`` (3xx to 6xx).
+
+What is not in the figures:
+
+- The 2xx to an INVITE is retransmitted here (timer ``repeat``), although RFC 3261 13.3.1.4 gives
+  that to the user above: it needs the same clock and queue. It goes on over reliable flows too,
+  because a later hop may be unreliable. To know when to stop, Accepted is split in two: once the
+  ACK has come the state is Acknowledged, which only absorbs until timer L.
+- ``cancelled``: a CANCEL was sent for this INVITE; where no final response comes within 64*T1
+  (timer ``abandon``) the transaction ends (RFC 3261 9.1). Timer C of a proxy is not here: how
+  long a call may ring is the trunk's policy, and the user then cancels.
+- ``drop``: messages that nobody needs any more are let go of while the state lives on.
+
+Over a reliable flow timers A, E and G are not started and D, I, J and K are zero: the machine
+goes straight on to Terminated, which is why their ``start`` comes last in its row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+State = Literal[
+    "Calling", "Trying", "Proceeding", "Accepted", "Acknowledged", "Completed", "Confirmed", "Terminated"
+]
+Row = tuple[State, tuple[str, ...]]
+Table = Mapping[tuple[State, str], Row]
+
+CALLING: State = "Calling"
+TRYING: State = "Trying"
+PROCEEDING: State = "Proceeding"
+ACCEPTED: State = "Accepted"
+ACKNOWLEDGED: State = "Acknowledged"
+COMPLETED: State = "Completed"
+CONFIRMED: State = "Confirmed"
+TERMINATED: State = "Terminated"
+
+
+def complete(arrows: Table) -> Table:
+    """Return ``arrows`` with a row that does nothing for each state and input that has no arrow."""
+    states = {state for state, _ in arrows} | {state for state, _ in arrows.values()}
+    inputs = {event for _, event in arrows}
+    idle: dict[tuple[State, str], Row] = {(state, event): (state, ()) for state in states for event in inputs}
+    return {**idle, **arrows}
+
+
+def response_class(status: int) -> str:
+    """Return the input that a response of ``status`` is to a machine."""
+    return "1xx" if status < 200 else "2xx" if status < 300 else "final"
+
+
+# RFC 3261 17.1.1, figure 5; RFC 6026 8.4
+INVITE_CLIENT = complete(
+    {
+        (CALLING, "start"): (CALLING, ("send request", "start A", "start B")),
+        (CALLING, "A"): (CALLING, ("send request", "again A")),
+        (CALLING, "B"): (TERMINATED, ("tell timeout",)),
+        (CALLING, "1xx"): (PROCEEDING, ("stop A", "stop B", "pass up")),
+        (CALLING, "2xx"): (ACCEPTED, ("stop all", "start M", "pass up")),
+        (CALLING, "final"): (COMPLETED, ("stop all", "send ack", "pass up", "start D")),
+        (CALLING, "cancelled"): (CALLING, ("start abandon",)),
+        (CALLING, "abandon"): (TERMINATED, ("tell timeout",)),
+        (CALLING, "transport"): (TERMINATED, ("tell transport",)),
+        (PROCEEDING, "1xx"): (PROCEEDING, ("pass up",)),
+        (PROCEEDING, "2xx"): (ACCEPTED, ("stop all", "start M", "pass up")),
+        (PROCEEDING, "final"): (COMPLETED, ("stop all", "send ack", "pass up", "start D")),
+        (PROCEEDING, "cancelled"): (PROCEEDING, ("start abandon",)),
+        (PROCEEDING, "abandon"): (TERMINATED, ("tell timeout",)),
+        (PROCEEDING, "transport"): (TERMINATED, ("tell transport",)),
+        (ACCEPTED, "2xx"): (ACCEPTED, ("pass up",)),
+        (ACCEPTED, "M"): (TERMINATED, ()),
+        (ACCEPTED, "transport"): (TERMINATED, ()),
+        (COMPLETED, "final"): (COMPLETED, ("send ack",)),
+        (COMPLETED, "D"): (TERMINATED, ()),
+        (COMPLETED, "transport"): (TERMINATED, ()),
+    }
+)
+
+# RFC 3261 17.1.2, figure 6
+NON_INVITE_CLIENT = complete(
+    {
+        (TRYING, "start"): (TRYING, ("send request", "start E", "start F")),
+        (TRYING, "E"): (TRYING, ("send request", "again E")),
+        (TRYING, "F"): (TERMINATED, ("tell timeout",)),
+        (TRYING, "1xx"): (PROCEEDING, ("pass up",)),
+        (TRYING, "2xx"): (COMPLETED, ("stop all", "pass up", "start K")),
+        (TRYING, "final"): (COMPLETED, ("stop all", "pass up", "start K")),
+        (TRYING, "transport"): (TERMINATED, ("tell transport",)),
+        (PROCEEDING, "E"): (PROCEEDING, ("send request", "slow E")),
+        (PROCEEDING, "F"): (TERMINATED, ("tell timeout",)),
+        (PROCEEDING, "1xx"): (PROCEEDING, ("pass up",)),
+        (PROCEEDING, "2xx"): (COMPLETED, ("stop all", "pass up", "start K")),
+        (PROCEEDING, "final"): (COMPLETED, ("stop all", "pass up", "start K")),
+        (PROCEEDING, "transport"): (TERMINATED, ("tell transport",)),
+        (COMPLETED, "K"): (TERMINATED, ()),
+        (COMPLETED, "transport"): (TERMINATED, ()),
+    }
+)
+
+# RFC 3261 17.2.1, figure 7; RFC 6026 7.1 and 8.7
+INVITE_SERVER = complete(
+    {
+        (PROCEEDING, "request"): (PROCEEDING, ("send response",)),
+        (PROCEEDING, "1xx"): (PROCEEDING, ("keep response", "send response")),
+        (PROCEEDING, "2xx"): (ACCEPTED, ("keep response", "send response", "start repeat", "start L")),
+        (PROCEEDING, "final"): (COMPLETED, ("keep response", "send response", "start G", "start H")),
+        (PROCEEDING, "transport"): (TERMINATED, ("tell transport",)),
+        (ACCEPTED, "2xx"): (ACCEPTED, ("keep response", "send response")),
+        (ACCEPTED, "repeat"): (ACCEPTED, ("send response", "again repeat")),
+        (ACCEPTED, "ack2xx"): (ACKNOWLEDGED, ("stop repeat", "drop request", "drop response")),
+        (ACCEPTED, "L"): (TERMINATED, ("tell no-ack",)),
+        (ACCEPTED, "transport"): (TERMINATED, ("tell transport",)),
+        (ACKNOWLEDGED, "L"): (TERMINATED, ()),
+        (ACKNOWLEDGED, "transport"): (TERMINATED, ()),
+        (COMPLETED, "request"): (COMPLETED, ("send response",)),
+        (COMPLETED, "G"): (COMPLETED, ("send response", "again G")),
+        (COMPLETED, "H"): (TERMINATED, ("tell no-ack",)),
+        (COMPLETED, "ack"): (CONFIRMED, ("stop all", "drop request", "drop response", "start I")),
+        (COMPLETED, "transport"): (TERMINATED, ("tell transport",)),
+        (CONFIRMED, "I"): (TERMINATED, ()),
+        (CONFIRMED, "transport"): (TERMINATED, ()),
+    }
+)
+
+# RFC 3261 17.2.2, figure 8
+NON_INVITE_SERVER = complete(
+    {
+        (TRYING, "1xx"): (PROCEEDING, ("keep response", "send response")),
+        (TRYING, "2xx"): (COMPLETED, ("keep response", "send response", "drop request", "start J")),
+        (TRYING, "final"): (COMPLETED, ("keep response", "send response", "drop request", "start J")),
+        (TRYING, "transport"): (TERMINATED, ("tell transport",)),
+        (PROCEEDING, "request"): (PROCEEDING, ("send response",)),
+        (PROCEEDING, "1xx"): (PROCEEDING, ("keep response", "send response")),
+        (PROCEEDING, "2xx"): (COMPLETED, ("keep response", "send response", "drop request", "start J")),
+        (PROCEEDING, "final"): (COMPLETED, ("keep response", "send response", "drop request", "start J")),
+        (PROCEEDING, "transport"): (TERMINATED, ("tell transport",)),
+        (COMPLETED, "request"): (COMPLETED, ("send response",)),
+        (COMPLETED, "J"): (TERMINATED, ()),
+        (COMPLETED, "transport"): (TERMINATED, ()),
+    }
+)
