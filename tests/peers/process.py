@@ -1,0 +1,177 @@
+"""One peer process: started in its own directory, waited for, stopped for certain.
+
+Readiness is read from /proc/net and never probed with a connection: a probe would be a failed
+handshake in the statistics that a test is about to look at.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+PACKAGES = {
+    "baresip": "baresip-core",
+    "kamailio": "kamailio and kamailio-tls-modules",
+    "openssl": "openssl",
+    "rtpengine": "rtpengine-daemon",
+    "sipp": "sip-tester",
+    "stunnel4": "stunnel4",
+    "taskset": "util-linux",
+}
+
+_running: set[PeerProcess] = set()
+
+
+class MissingProgram(Exception):
+    """A program is not installed; the text names the Debian package."""
+
+
+class PeerFailed(Exception):
+    """A peer did not start, did not answer or ended early; the text holds the end of its log."""
+
+
+def find(program: str) -> str:
+    """The path of ``program``; MissingProgram names the Debian package that has it."""
+    places = os.environ.get("PATH", "") + ":/usr/sbin:/usr/local/sbin"
+    path = shutil.which(program, path=places)
+    if path is None:
+        raise MissingProgram(f"{program} is missing: apt-get install {PACKAGES.get(program, program)}")
+    return path
+
+
+class PeerProcess:
+    """A process in ``directory`` with its output in ``NAME.log``; ``cpu`` pins it to one core."""
+
+    def __init__(
+        self, name: str, directory: Path, argv: Sequence[str], *, cpu: int | None = None, pipes: bool = False
+    ) -> None:
+        self.name = name
+        self.directory = directory
+        self.argv = list(argv)
+        if cpu is not None:
+            self.argv = [find("taskset"), "-c", str(cpu), *self.argv]
+        self.pipes = pipes
+        self.log = directory / f"{name}.log"
+        self._popen: subprocess.Popen[bytes] | None = None
+
+    @property
+    def process(self) -> subprocess.Popen[bytes]:
+        """The running process; PeerFailed when it was never started."""
+        if self._popen is None:
+            raise PeerFailed(f"{self.name} was not started")
+        return self._popen
+
+    @property
+    def pid(self) -> int:
+        """The process id."""
+        return self.process.pid
+
+    def start(self) -> None:
+        """Start the process in a session of its own, so that it ends with everything it forked."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with self.log.open("ab") as log:
+            self._popen = subprocess.Popen(
+                self.argv,
+                cwd=self.directory,
+                stdin=subprocess.PIPE if self.pipes else subprocess.DEVNULL,
+                stdout=subprocess.PIPE if self.pipes else log,
+                stderr=log,
+                start_new_session=True,
+            )
+        _running.add(self)
+
+    def ready(self) -> None:
+        """Wait until the peer can be used; overridden by each peer."""
+
+    def wait_until(self, done: Callable[[], bool], seconds: float, what: str) -> None:
+        """Poll ``done`` every 20 ms; PeerFailed after ``seconds`` or as soon as the process ends."""
+        limit = time.monotonic() + seconds
+        while not done():
+            if self._popen is not None and self._popen.poll() is not None:
+                raise self.failed(f"ended with {self._popen.returncode} before {what}")
+            if time.monotonic() > limit:
+                raise self.failed(f"no {what} within {seconds:g} s")
+            time.sleep(0.02)
+
+    def wait(self, seconds: float) -> int:
+        """Wait for the process to end by itself and return its exit status."""
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise self.failed(f"still runs after {seconds:g} s") from None
+
+    def failed(self, reason: str) -> PeerFailed:
+        """The exception for ``reason``, with the end of the peer's log."""
+        return PeerFailed(f"{self.name}: {reason}\n{self.tail()}")
+
+    def tail(self, lines: int = 30) -> str:
+        """The last ``lines`` of what the peer printed."""
+        if not self.log.exists():
+            return "(no log)"
+        return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+    def stop(self) -> None:
+        """End the process and all it started: SIGTERM, then SIGKILL after two seconds."""
+        popen, self._popen = self._popen, None
+        _running.discard(self)
+        if popen is None:
+            return
+        _signal(popen.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            popen.wait(2)
+        _signal(popen.pid, signal.SIGKILL)
+        popen.wait(2)
+        for pipe in (popen.stdin, popen.stdout):
+            if pipe is not None:
+                with contextlib.suppress(OSError):
+                    pipe.close()
+
+    def __enter__(self) -> Self:
+        self.start()
+        try:
+            self.ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _signal(leader: int, number: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(leader, number)
+
+
+@atexit.register
+def _stop_all() -> None:
+    for each in list(_running):
+        each.stop()
+
+
+def listening(*ports: int, udp: bool = False) -> bool:
+    """True when every one of the local ports is bound (UDP) or listened on (TCP)."""
+    return set(ports) <= bound_ports(udp)
+
+
+def bound_ports(udp: bool) -> set[int]:
+    """All local ports in use: bound for UDP, listening for TCP."""
+    kind, state = ("udp", "07") if udp else ("tcp", "0A")
+    lines: Iterable[str] = ()
+    for table in (kind, kind + "6"):
+        with contextlib.suppress(FileNotFoundError):
+            lines = [*lines, *Path("/proc/net", table).read_text().splitlines()[1:]]
+    rows = (line.split() for line in lines)
+    return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == state}
