@@ -115,8 +115,10 @@ class Pjsip(PeerProcess):
         return str(self.do("dump", call=call)["text"])
 
     def recording(self, call: int) -> Path:
-        """What the peer was heard saying; complete once the call has ended."""
-        return self.directory / f"call-{call}.wav"
+        """What the peer was heard saying; waits until PJSIP has closed the file of an ended call."""
+        path = self.directory / f"call-{call}.wav"
+        self.wait_until(lambda: _is_complete(path), 3, f"complete {path.name}")
+        return path
 
     def do(self, command: str, **arguments: object) -> Event:
         """Send one command and return its reply; PeerFailed when the agent refuses it."""
@@ -179,6 +181,11 @@ class Pjsip(PeerProcess):
             got: Event = json.loads(line)
             (self._replies if "reply" in got else self._arrived).put(got)
         self._arrived.put({"event": "gone"})
+
+
+def _is_complete(path: Path) -> bool:
+    data = path.read_bytes() if path.exists() else b""
+    return data[:4] == b"RIFF" and int.from_bytes(data[4:8], "little") == len(data) - 8
 
 
 @cache

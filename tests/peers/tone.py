@@ -62,9 +62,9 @@ def listen(path: Path, hz: float) -> Hearing:
 
 
 def heard(path: Path, hz: float, seconds: float = 0.8) -> bool:
-    """True when the tone is heard for at least ``seconds`` and is nine tenths of all sound."""
+    """True when the tone is heard for at least ``seconds`` and is four fifths of all sound."""
     hearing = listen(path, hz)
-    return hearing.tone >= seconds - _WINDOW / 2 and hearing.share >= 0.9
+    return hearing.tone >= seconds - _WINDOW / 2 and hearing.share >= 0.8
 
 
 def goertzel(samples: list[int], hz: float, rate: int) -> float:

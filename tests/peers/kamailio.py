@@ -1,0 +1,141 @@
+"""Kamailio as a carrier: a stateful proxy that demands certificates and forwards to one address."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tests.peers.lab import Credentials
+from tests.peers.ports import free_port
+from tests.peers.process import PeerProcess, find, listening
+
+_CONFIG = """\
+#!KAMAILIO
+debug=1
+log_stderror=yes
+children={children}
+tcp_children={children}
+tcp_connection_lifetime=3605
+tcp_max_connections=4096
+auto_aliases=no
+dns=no
+rev_dns=no
+use_dns_cache=yes
+enable_tls={enable_tls}
+disable_tcp=no
+server_signature=no
+listen={protocol}:127.0.0.1:{port}
+{extra_listen}
+loadmodule "sl.so"
+loadmodule "tm.so"
+loadmodule "rr.so"
+loadmodule "pv.so"
+loadmodule "maxfwd.so"
+loadmodule "textops.so"
+loadmodule "siputils.so"
+{load_tls}
+modparam("tm", "fr_timer", 10000)
+modparam("rr", "enable_full_lr", 1)
+
+request_route {{
+    if (!mf_process_maxfwd_header("10")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
+    if (has_totag() && loose_route()) {{ t_relay(); exit; }}
+    if (is_method("OPTIONS") && !has_totag()) {{ sl_send_reply("200", "OK"); exit; }}
+    if (is_method("CANCEL")) {{ if (t_check_trans()) {{ t_relay(); }} exit; }}
+    if (is_method("ACK") && !t_check_trans() && !has_totag()) {{ exit; }}
+    {record_route}
+    $du = "{forward}";
+    if (!t_relay()) {{ sl_reply_error(); }}
+    exit;
+}}
+"""
+
+_TLS = """\
+[server:default]
+method = TLSv1.2+
+verify_certificate = yes
+require_certificate = yes
+private_key = {key}
+certificate = {cert}
+ca_list = {ca}
+
+[client:default]
+method = TLSv1.2+
+verify_certificate = yes
+require_certificate = yes
+private_key = {key}
+certificate = {cert}
+ca_list = {ca}
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class KamailioSettings:
+    """A proxy: where it listens, where it forwards to (a port of the loopback), and its certificates.
+
+    ``port`` 0 takes a free one; ``credentials`` and ``ca`` are needed as soon as one side is TLS.
+    """
+
+    forward_port: int
+    forward_transport: Literal["udp", "tcp", "tls"] = "tls"
+    transport: Literal["udp", "tcp", "tls"] = "tls"
+    port: int = 0
+    credentials: Credentials | None = None
+    ca: Path | None = None
+    record_route: bool = False
+    children: int = 2
+
+
+class Kamailio(PeerProcess):
+    """A Kamailio process (2 GB of shared memory address space, or it runs out of it under load)."""
+
+    def __init__(
+        self, name: str, directory: Path, settings: KamailioSettings, *, cpu: int | None = None
+    ) -> None:
+        self.settings = settings
+        self.port = settings.port or free_port()
+        self.config = directory / f"{name}.cfg"
+        argv = [find("kamailio"), "-f", str(self.config), "-m", "2048", "-M", "16", "-DD", "-E"]
+        super().__init__(name, directory, [*argv, "-Y", str(directory), "-w", str(directory)], cpu=cpu)
+
+    def start(self) -> None:
+        """Write the configuration and start Kamailio in the foreground."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self.config.write_text(self._config_text())
+        super().start()
+
+    def ready(self) -> None:
+        """Wait until it listens."""
+        udp = self.settings.transport == "udp"
+        self.wait_until(lambda: listening(self.port, udp=udp), 10, f"listening port {self.port}")
+
+    def _config_text(self) -> str:
+        chosen = self.settings
+        tls = "tls" in (chosen.transport, chosen.forward_transport)
+        return _CONFIG.format(
+            children=chosen.children,
+            enable_tls="yes" if tls else "no",
+            protocol=chosen.transport,
+            port=self.port,
+            extra_listen=self._second_socket(),
+            load_tls=self._load_tls() if tls else "",
+            record_route="record_route();" if chosen.record_route else "",
+            forward=f"sip:127.0.0.1:{chosen.forward_port};transport={chosen.forward_transport}",
+        )
+
+    def _second_socket(self) -> str:
+        """A socket of the other transport: Kamailio sends only from a transport that it has."""
+        chosen = self.settings
+        if chosen.forward_transport == chosen.transport:
+            return ""
+        return f"listen={chosen.forward_transport}:127.0.0.1:{free_port()}"
+
+    def _load_tls(self) -> str:
+        chosen = self.settings
+        if chosen.credentials is None:
+            raise ValueError("TLS needs credentials")
+        path = self.directory / f"{self.name}.tls.cfg"
+        own = chosen.credentials
+        path.write_text(_TLS.format(key=own.key, cert=own.cert, ca=chosen.ca or own.ca))
+        return f'loadmodule "tls.so"\nmodparam("tls", "config", "{path}")'
