@@ -1,0 +1,64 @@
+"""name-addr and addr-spec, the form of From, To, Contact, Route and their kin (RFC 3261 20.10, 25.1)."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from sbc.sip.grammar import (
+    BLANKS,
+    Params,
+    ParseError,
+    find_param,
+    format_params,
+    parse_params,
+    quote,
+    unescape,
+)
+from sbc.sip.uri import Uri, parse_uri
+
+# An unquoted display name is read more widely than the grammar's tokens; str() quotes it.
+_name_addr = re.compile(
+    r'[ \t]*+(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"[ \t]*+|([^"<>,;\\\x00-\x08\x0a-\x1f\x7f]*+))<([^<>"]*+)>(.*+)',
+    re.S,
+).fullmatch
+
+
+class NameAddr(NamedTuple):
+    """A display name (unquoted, "" if none), a URI and the header's parameters."""
+
+    display: str
+    uri: Uri
+    params: Params = ()
+
+    @property
+    def tag(self) -> str:
+        """The tag parameter, or "" (RFC 3261 19.3)."""
+        return find_param(self.params, "tag") or ""
+
+    def param(self, name: str) -> str | None:
+        """The value of a header parameter (lower-case name): "" without a value, None if absent."""
+        return find_param(self.params, name)
+
+    def __str__(self) -> str:
+        address = f"<{self.uri}>{format_params(self.params)}"
+        return f"{quote(self.display)} {address}" if self.display else address
+
+
+def parse_name_addr(text: str) -> NameAddr:
+    """Read one name-addr or addr-spec with its parameters; raises ParseError."""
+    match = _name_addr(text)
+    if match is None:
+        return _parse_addr_spec(text)
+    quoted, bare, uri, rest = match.groups()
+    display = unescape(quoted) if quoted is not None else bare.rstrip(BLANKS)
+    return NameAddr(display, parse_uri(uri), parse_params(rest) if rest else ())
+
+
+def _parse_addr_spec(text: str) -> NameAddr:
+    # Without brackets every parameter is the header's, and "?" and "," may not occur (RFC 3261 20).
+    uri, semicolon, rest = text.partition(";")
+    uri = uri.strip(BLANKS)
+    if "?" in uri or "," in uri or '"' in uri:
+        raise ParseError("malformed address")
+    return NameAddr("", parse_uri(uri), parse_params(semicolon + rest) if semicolon else ())

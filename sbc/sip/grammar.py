@@ -1,0 +1,122 @@
+"""The lexical rules that every SIP header shares: tokens, quoted strings, parameters (RFC 3261 25.1).
+
+Each pattern uses possessive quantifiers, and a quoted string that never ends swallows the
+rest of the text, so that no input makes a scan start over: all of them are linear.
+Character classes are spelt out in ASCII; ``\\s``, ``\\d`` and ``str.strip()`` would also take
+Unicode's blanks and digits, which are not SIP's.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from sbc.base import PeerError
+
+if TYPE_CHECKING:
+    from sbc.sip.message import Message
+
+Params = tuple[tuple[str, str | None], ...]
+
+BLANKS = " \t"
+TOKEN = r"A-Za-z0-9\-.!%*_+`'~"
+QUOTED = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+CONTROLS = bytes(byte for byte in range(32) if byte != 9) + b"\x7f"
+
+is_token = re.compile(f"[{TOKEN}]+").fullmatch
+_param = re.compile(rf"[ \t]*+;[ \t]*+([{TOKEN}]++)(?:[ \t]*+=[ \t]*+({QUOTED}|[!#-+\-.-:=@-~]++))?+").match
+_element = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|<[^>]*+(?:>|\Z)|[^",<]++|(,)|.', re.S).finditer
+_unescape = re.compile(r"\\(.)", re.S).sub
+_bare_control = re.compile(r"(?:[^\\\x00-\x08\x0a-\x1f\x7f]|\\[^\r\n])*+", re.S).fullmatch
+_drop_controls = dict.fromkeys(CONTROLS)
+
+
+class ParseError(PeerError):
+    """A message cannot be accepted; ``message`` holds what could be read of it, or None.
+
+    ``status`` is the SIP answer that is due; ``fatal`` says that the bytes which follow on the
+    same stream can no longer be divided into messages (RFC 3261 18.3).
+    """
+
+    def __init__(
+        self, reason: str, status: int = 400, *, message: Message | None = None, fatal: bool = False
+    ) -> None:
+        super().__init__(reason, status)
+        self.message = message
+        self.fatal = fatal
+
+    @property
+    def answerable(self) -> bool:
+        """Whether the message is a request, not an ACK, with a Via for the answer to carry back.
+
+        ``response_to`` can then answer it; To, From, Call-ID or CSeq may be missing or malformed.
+        """
+        message = self.message
+        if message is None or not message.is_request or getattr(message, "method", "ACK") == "ACK":
+            return False
+        return "via" in message.headers
+
+
+def parse_params(text: str) -> Params:
+    """Split ``;name=value;name`` into pairs, quoted values kept in their quotes; raises ParseError."""
+    found = []
+    at = 0
+    while match := _param(text, at):
+        found.append((match[1], match[2]))
+        at = match.end()
+    if at != len(text) and text[at:].strip(BLANKS):
+        raise ParseError("malformed header parameter")
+    return tuple(found)
+
+
+def format_params(params: Params) -> str:
+    """Write parameters back as ``;name=value;name``."""
+    return "".join([f";{name}" if value is None else f";{name}={value}" for name, value in params])
+
+
+def find_param(params: Params, name: str) -> str | None:
+    """The value of the parameter ``name`` (given in lower case): "" without a value, None if absent."""
+    for key, value in params:
+        if key == name or key.lower() == name:
+            return value or ""
+    return None
+
+
+def split_commas(text: str) -> list[str]:
+    """Split a list header at its commas, but not inside quotes or <>; empty elements are dropped."""
+    if "," not in text:
+        return [text] if text else []
+    if '"' not in text and "<" not in text:
+        return [part for each in text.split(",") if (part := each.strip(BLANKS))]
+    parts, start = [], 0
+    for match in _element(text):
+        if match[1]:
+            parts.append(text[start : match.start()].strip(BLANKS))
+            start = match.end()
+    parts.append(text[start:].strip(BLANKS))
+    return [part for part in parts if part]
+
+
+def quote(text: str) -> str:
+    """Make a quoted-string of ``text`` (RFC 3261 25.1), control characters left out."""
+    text = text.translate(_drop_controls).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
+def unquote(text: str) -> str:
+    """The meaning of a quoted-string, or of a bare token; control characters are left out."""
+    if len(text) > 1 and text[0] == text[-1] == '"':
+        text = text[1:-1]
+    return unescape(text)
+
+
+def unescape(text: str) -> str:
+    """Undo the backslashes of a quoted-string's inside; control characters are left out."""
+    if "\\" not in text:
+        return text
+    return _unescape(r"\1", text).translate(_drop_controls)
+
+
+def has_bare_control(text: str) -> bool:
+    """Whether a control character stands in ``text`` outside of a quoted-pair; CR and LF always do."""
+    return _bare_control(text) is None and _bare_control(text.rstrip("\\")) is None

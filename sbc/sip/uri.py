@@ -1,0 +1,164 @@
+"""SIP, SIPS and tel URIs (RFC 3261 19.1, RFC 3966); other schemes are carried opaquely.
+
+One pattern reads a whole SIP URI. It is a little wider than the grammar where devices are known to
+be (``#`` in a user, ``_`` in a host), and strict wherever two readers could disagree about where
+the user ends and the host begins: one ``@``, no blanks, no quotes, no angle brackets.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import AddressValueError, IPv6Address
+from typing import Any, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from sbc.sip.grammar import Params, ParseError, find_param, format_params
+
+_USER = r"A-Za-z0-9\-_.!~*'()&=+$,;?/%#\[\]^`{|}"
+_PASSWORD = r"A-Za-z0-9\-_.!~*'()&=+$,%"
+_PARAM = r"A-Za-z0-9\-_.!~*'()\[\]/:&+$%#^`{|}"
+_PARAMS = rf"((?:;[{_PARAM}]++(?:=[{_PARAM}=]*+)?+)*+)"
+HOST = r"(?:\[([0-9A-Fa-f:.]++)\]|([A-Za-z0-9][A-Za-z0-9._\-]*+))"
+
+_sip = re.compile(
+    rf"([sS][iI][pP][sS]?):(?:([{_USER}]++)(?::([{_PASSWORD}]*+))?+@)?+{HOST}(?::([0-9]{{1,5}}+))?+"
+    rf"{_PARAMS}(?:\?([!#-;=?-~]++))?+"
+).fullmatch
+_tel = re.compile(rf"[tT][eE][lL]:([0-9A-Fa-f*#+\-.()]++){_PARAMS}").fullmatch
+_other = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*+):([!#-;=?-~]++)").fullmatch
+_bad_escape = re.compile(r"%(?![0-9A-Fa-f]{2})").search
+_to_escape = re.compile(rf"[^{_USER}]|%(?![0-9A-Fa-f]{{2}})").sub
+
+# Parameters whose presence in one URI alone makes two URIs differ (RFC 3261 19.1.4).
+_SIGNIFICANT = ("user", "ttl", "method", "maddr", "transport")
+
+
+class Uri(NamedTuple):
+    """A URI; ``host`` without brackets, escapes left as they were written.
+
+    For a scheme other than sip and sips ``host`` is "" and ``user`` holds the number (tel) or
+    everything after the colon.
+    """
+
+    scheme: str
+    user: str = ""
+    password: str | None = None
+    host: str = ""
+    port: int | None = None
+    params: Params = ()
+    headers: str = ""
+
+    def param(self, name: str) -> str | None:
+        """The value of a URI parameter (lower-case name): "" without a value, None if absent."""
+        return find_param(self.params, name) if self.params else None
+
+    def with_(self, **changes: Any) -> Uri:
+        """A copy with other parts, ``user`` escaped where it must be; raises ValueError if that is no URI."""
+        if "user" in changes and self.scheme in ("sip", "sips"):
+            changes["user"] = escape_user(changes["user"])
+        uri = self._replace(**changes)
+        try:
+            same = parse_uri(str(uri)) == uri
+        except ParseError:
+            same = False
+        if not same:
+            raise ValueError(f"these parts do not make a {self.scheme} URI: {', '.join(sorted(changes))}")
+        return uri
+
+    def __str__(self) -> str:
+        scheme, user, password, host, port, params, headers = self
+        text = f"{scheme}:{user}"
+        if password is not None:
+            text += f":{password}"
+        if host:
+            if user:
+                text += "@"
+            text += f"[{host}]" if ":" in host else host
+        if port is not None:
+            text += f":{port}"
+        if params:
+            text += format_params(params)
+        return f"{text}?{headers}" if headers else text
+
+    def __repr__(self) -> str:
+        hidden = self if self.password is None else self._replace(password="***")
+        return f"<Uri {hidden}>"
+
+
+def parse_uri(text: str) -> Uri:
+    """Read a URI of any scheme; raises ParseError (a PeerError, status 400)."""
+    match = _sip(text)
+    if match is None:
+        return _parse_other(text)
+    scheme, user, password, ipv6, host, port, params, headers = match.groups()
+    if "%" in text and _bad_escape(text):
+        raise ParseError("malformed escape in a URI")
+    if ipv6 is not None:
+        host = check_ipv6(ipv6)
+    number = None
+    if port is not None:
+        number = int(port)
+        if number > 65535:
+            raise ParseError("port out of range in a URI")
+    return Uri(scheme.lower(), user or "", password, host, number, _split(params), headers or "")
+
+
+def _parse_other(text: str) -> Uri:
+    if match := _tel(text):
+        return Uri("tel", match[1], params=_split(match[2]))
+    match = _other(text)
+    if match is None or match[1].lower() in ("sip", "sips", "tel"):
+        raise ParseError("malformed URI")
+    return Uri(match[1].lower(), match[2])
+
+
+def _split(text: str) -> Params:
+    if not text:
+        return ()
+    pairs = [each.partition("=") for each in text[1:].split(";")]
+    return tuple([(name, value if equals else None) for name, equals, value in pairs])
+
+
+def check_ipv6(text: str) -> str:
+    """Return an IPv6 address as it was written; raises ParseError if it is none."""
+    try:
+        IPv6Address(text)
+    except AddressValueError:
+        raise ParseError("malformed IPv6 address") from None
+    return text
+
+
+def escape_user(text: str) -> str:
+    """Percent-encode what may not stand in the user part of a SIP URI; escapes already there stay."""
+    return _to_escape(_percent, text)
+
+
+def _percent(match: re.Match[str]) -> str:
+    return "".join([f"%{byte:02X}" for byte in match[0].encode("utf-8", "surrogateescape")])
+
+
+def same_uri(a: Uri, b: Uri) -> bool:
+    """Compare two URIs by the rules of RFC 3261 19.1.4."""
+    if a == b:
+        return True
+    if (a.scheme, a.host.lower(), a.port) != (b.scheme, b.host.lower(), b.port):
+        return False
+    if unquote_to_bytes(a.user) != unquote_to_bytes(b.user) or a.password != b.password:
+        return False
+    return _same_params(a.params, b.params) and _headers(a) == _headers(b)
+
+
+def _same_params(a: Params, b: Params) -> bool:
+    left = {name.lower(): _fold(value) for name, value in a}
+    right = {name.lower(): _fold(value) for name, value in b}
+    if any(left[name] != right[name] for name in left.keys() & right.keys()):
+        return False
+    return not any((name in left) != (name in right) for name in _SIGNIFICANT)
+
+
+def _fold(value: str | None) -> bytes:
+    return unquote_to_bytes(value or "").lower()
+
+
+def _headers(uri: Uri) -> list[bytes]:
+    return sorted(map(unquote_to_bytes, uri.headers.split("&"))) if uri.headers else []

@@ -1,0 +1,72 @@
+"""The Via header (RFC 3261 20.42, 18.2; rport: RFC 3581)."""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from sbc.sip.grammar import TOKEN, Params, ParseError, find_param, format_params, parse_params
+from sbc.sip.uri import HOST, check_ipv6
+
+_via = re.compile(
+    rf"[sS][iI][pP][ \t]*+/[ \t]*+2\.0[ \t]*+/[ \t]*+([{TOKEN}]++)[ \t]++{HOST}"
+    r"(?:[ \t]*+:[ \t]*+([0-9]{1,5}+))?+[ \t]*+(;.*+)?+",
+    re.S,
+).fullmatch
+
+
+class Via(NamedTuple):
+    """One Via value: ``transport`` in upper case, ``host`` without brackets."""
+
+    transport: str
+    host: str
+    port: int | None = None
+    params: Params = ()
+
+    @property
+    def branch(self) -> str:
+        """The branch, or "" (RFC 2543 peers send none)."""
+        return find_param(self.params, "branch") or ""
+
+    @property
+    def received(self) -> str | None:
+        """The received address without brackets, or None (RFC 3261 18.2.1, RFC 5118 4.5)."""
+        value = find_param(self.params, "received")
+        return value.strip("[]") if value else None
+
+    @property
+    def rport(self) -> int | None:
+        """The port in rport; 0 where it is present and empty, None where absent (RFC 3581)."""
+        value = find_param(self.params, "rport")
+        if not value:
+            return None if value is None else 0
+        if not (value.isascii() and value.isdigit()) or len(value) > 5 or int(value) > 65535:
+            raise ParseError("malformed rport")
+        return int(value)
+
+    @property
+    def maddr(self) -> str | None:
+        """The maddr parameter without brackets, or None."""
+        value = find_param(self.params, "maddr")
+        return value.strip("[]") if value else None
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        port = "" if self.port is None else f":{self.port}"
+        return f"SIP/2.0/{self.transport} {host}{port}{format_params(self.params)}"
+
+
+def parse_via(text: str) -> Via:
+    """Read one Via value; raises ParseError."""
+    match = _via(text)
+    if match is None:
+        raise ParseError("malformed Via")
+    transport, ipv6, host, port, rest = match.groups()
+    if ipv6 is not None:
+        host = check_ipv6(ipv6)
+    number = None
+    if port is not None:
+        number = int(port)
+        if number > 65535:
+            raise ParseError("port out of range in Via")
+    return Via(transport.upper(), host, number, parse_params(rest) if rest else ())
