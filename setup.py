@@ -7,6 +7,7 @@ setup(
     version="0.1.0",
     description="A SIP Session Border Controller that makes the peer prove itself",
     license="Apache-2.0",
+    license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["sbc", "sbc.*", "dsl", "dsl.*", "webui", "webui.*"]),
     include_package_data=True,
@@ -23,5 +24,16 @@ setup(
         "dnspython>=2.6",  # NAPTR, SRV, A and AAAA (RFC 3263)
         "inotify_simple>=1.3",  # reload when a file changes
     ],
+    extras_require={
+        "dev": [
+            "pytest>=8",
+            "pytest-xdist>=3.5",  # the fast tests on every core
+            "hypothesis>=6.100",  # property tests
+            "mypy>=1.13",
+            "ruff>=0.8",
+            "trustme>=1.1",  # certificates for tests
+            'pjsua2-python>=2.15; python_version < "3.13"',  # PJSIP as a real peer
+        ]
+    },
     entry_points={"console_scripts": ["sbc=sbc.cli:main"]},
 )

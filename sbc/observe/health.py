@@ -1,0 +1,76 @@
+"""The answer of ``GET /sip-tls/health``: is it listening, with which certificates, and who failed.
+
+It needs no login, so it holds nothing that a connection to the port would not show anyway: no
+peer, no call, no name of a trunk.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sbc.observe.text import iso_time
+from sbc.observe.views import CertificateView, ListenerView, StatusView
+
+
+def health(status: StatusView) -> dict[str, Any]:
+    """The health as JSON types; ``status`` is listening, degraded or down."""
+    secure = [each for each in status.listeners if each.transport == "tls"]
+    return {
+        "status": overall(status.listeners),
+        "release": status.release,
+        "configuration": status.version,
+        "started": iso_time(status.started),
+        "uptime_seconds": max(0, int(status.now - status.started)),
+        "ports": [_port(each) for each in status.listeners],
+        "certificates": [_certificate(each, status.now) for each in _distinct(secure)],
+        "handshakes": {
+            "lifetime": status.counters.handshakes,
+            "failures": status.counters.handshake_failures,
+            "in_flight": sum(each.in_flight for each in secure),
+        },
+        "blocklist": {"now": status.blocklist.now, "lifetime": status.blocklist.lifetime},
+        "policy": status.blocklist.policy,
+    }
+
+
+def overall(listeners: tuple[ListenerView, ...]) -> str:
+    """``listening`` where every port listens, ``down`` where none does, else ``degraded``."""
+    up = sum(each.state == "listening" for each in listeners)
+    if not up:
+        return "down"
+    return "listening" if up == len(listeners) else "degraded"
+
+
+def days_left(certificate: CertificateView, now: float) -> int:
+    """Whole days until the certificate expires; negative once it has."""
+    return int((certificate.not_after - now) // 86400)
+
+
+def _port(view: ListenerView) -> dict[str, Any]:
+    port = {
+        "name": view.name,
+        "transport": view.transport,
+        "address": str(view.address),
+        "state": view.state,
+        "connections": view.open,
+        "accepted": view.accepted,
+        "refused": view.refused,
+    }
+    if view.transport == "tls":
+        port["handshakes"] = view.handshakes
+        port["failures"] = view.failures
+    return port | ({"reason": view.reason} if view.reason else {})
+
+
+def _distinct(listeners: list[ListenerView]) -> list[CertificateView]:
+    return list({each.thumbprint: each for view in listeners for each in view.certificates}.values())
+
+
+def _certificate(certificate: CertificateView, now: float) -> dict[str, Any]:
+    return {
+        "identity": certificate.name,
+        "subject": certificate.subject,
+        "thumbprint": certificate.thumbprint,
+        "not_after": iso_time(certificate.not_after),
+        "days_left": days_left(certificate, now),
+    }

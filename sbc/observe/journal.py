@@ -1,0 +1,138 @@
+"""The journal: one event, one line, made for grep.
+
+    2026-05-01T10:00:00.250Z INF [sips-arrival] CallID=... method=INVITE from=... to=... remote=... local=...
+    2026-05-01T10:00:00.310Z WRN [sips-downgrade] call=... trunk=... policy=warn
+    2026-05-01T10:00:30.000Z INF [SIPS-stats] handshakes=12 failures=1 in_flight=0 open=3 blocked=0 ...
+    2026-05-01T10:00:02.000Z INF call call=... event=call-answered status=200
+
+A line is a time, a level, a tag, then ``name=value`` words. What is not in the table below is
+logged too, under ``call`` when it belongs to a call and under its own name when it does not.
+Lines go to a callable, which must not block: a writer with a queue behind it, or a list in a
+test. Nothing here goes through stdlib logging, whose record objects cost more than a line does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
+from sbc.b2bua.commands import Note
+from sbc.observe.text import REDACTED, SECRET_FIELDS, has_secret, iso_time, redact, word
+from sbc.observe.views import StatusView
+
+Level = Literal["INF", "WRN", "ERR"]
+
+_RANK = {"INF": 0, "WRN": 1, "ERR": 2}
+
+# event: (level, tag); the tag of every other event of a call is "call".
+EVENTS: Mapping[str, tuple[Level, str]] = {
+    "sips-arrival": ("INF", "[sips-arrival]"),
+    "sips-downgrade": ("WRN", "[sips-downgrade]"),
+    "handshake-failed": ("WRN", "[tls-refused]"),
+    "media-refused": ("INF", "[srtp-refused]"),
+    "hook-failed": ("ERR", "call"),
+    "call-failed": ("WRN", "call"),
+    "internal-error": ("ERR", "call"),
+    "reloaded": ("INF", "[reload]"),
+    "reload-failed": ("ERR", "[reload]"),
+    "trunk-quarantined": ("ERR", "[trunk]"),
+    "trunk-down": ("WRN", "[trunk]"),
+    "trunk-up": ("INF", "[trunk]"),
+    "malformed": ("WRN", "[malformed]"),
+    "connection-refused": ("WRN", "[refused]"),
+}
+CALL_ENDED = "call-ended"
+STATS_PERIOD = 30.0
+
+
+class Journal:
+    """Turns events into lines for ``write``; lines under ``level`` are not made at all."""
+
+    __slots__ = ("_downgraded", "_least", "_next_stats", "_second", "_second_text", "_write")
+
+    def __init__(self, write: Callable[[str], object], level: Level = "INF") -> None:
+        self._write = write
+        self._least = _RANK[level]
+        self._second = -1
+        self._second_text = ""
+        self._downgraded: set[str] = set()
+        self._next_stats = 0.0
+
+    def note(self, note: Note, now: float) -> None:
+        """Log what the core noted at ``now`` (POSIX seconds); a downgrade once a call."""
+        event, call = note.event, note.call
+        if event == "sips-downgrade":
+            if call in self._downgraded:
+                return
+            self._downgraded.add(call)
+        elif event == CALL_ENDED:
+            self._downgraded.discard(call)
+        level, tag = EVENTS.get(event, ("INF", "call" if call else f"[{event}]"))
+        if _RANK[level] >= self._least:
+            self._line(level, tag, _head(event, call, tag), note.fields, now)
+
+    def event(self, level: Level, tag: str, fields: Mapping[str, Any], now: float) -> None:
+        """Log what is not of a call, such as ``[start]``."""
+        if _RANK[level] >= self._least:
+            self._line(level, tag, "", fields, now)
+
+    def stats(self, status: Callable[[], StatusView], now: float) -> None:
+        """Log ``[SIPS-stats]`` if 30 s have passed since the last; ``status`` is asked only then."""
+        if now < self._next_stats:
+            return
+        self._next_stats = now + STATS_PERIOD
+        self.event("INF", "[SIPS-stats]", stats_fields(status()), now)
+
+    def _line(self, level: Level, tag: str, head: str, fields: Mapping[str, Any], now: float) -> None:
+        self._write(f"{self._time(now)} {level} {tag}{head}{_words(fields)}")
+
+    def _time(self, now: float) -> str:
+        second = int(now)
+        if second != self._second:
+            self._second = second
+            self._second_text = iso_time(second)[:-4]
+        return f"{self._second_text}{int((now - second) * 1000):03d}Z"
+
+
+def _words(fields: Mapping[str, Any]) -> str:
+    """Write `` name=value`` for each field: all of them at once where every value is a plain word."""
+    line = "".join([f" {name}={value}" for name, value in fields.items()])
+    if (
+        line.isprintable()
+        and line.count(" ") == len(fields)
+        and '"' not in line
+        and "= " not in line
+        and line[-1:] != "="
+        and None not in fields.values()
+        and SECRET_FIELDS.isdisjoint(fields)
+        and not has_secret(line)
+    ):
+        return line
+    return "".join([_word(name, value) for name, value in fields.items() if value is not None])
+
+
+def _word(name: str, value: Any) -> str:
+    return f" {name}={REDACTED if name in SECRET_FIELDS else word(redact(str(value)))}"
+
+
+def _head(event: str, call: str, tag: str) -> str:
+    if tag == "[sips-arrival]":
+        return f" CallID={word(call)}"
+    name = f" event={event}" if tag != f"[{event}]" else ""
+    return f" call={word(call)}{name}" if call else name
+
+
+def stats_fields(status: StatusView) -> dict[str, Any]:
+    """The fields of ``[SIPS-stats]``: handshakes, failures, connections, blocklist, calls."""
+    tls = [each for each in status.listeners if each.transport == "tls"]
+    return {
+        "handshakes": status.counters.handshakes,
+        "failures": status.counters.handshake_failures,
+        "in_flight": sum(each.in_flight for each in tls),
+        "open": sum(each.open for each in tls),
+        "blocked": status.blocklist.now,
+        "blocked_ever": status.blocklist.lifetime,
+        "arrivals": status.counters.sips_arrivals,
+        "downgrades": status.counters.downgrades,
+        "calls": len(status.calls),
+    }

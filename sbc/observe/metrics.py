@@ -1,0 +1,150 @@
+"""Counters, and their exposition as text for Prometheus.
+
+A counter is a plain int in a slot or a dict: counting costs an addition and needs no library.
+What is a state rather than an event (open connections, live calls, expiry) is read from the
+StatusView when somebody asks, so that nothing has to be kept in step.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from sbc.b2bua.commands import Note
+from sbc.observe.views import CertificateView, CountersView, ListenerView, StatusView, TrunkView
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+Sample = tuple[dict[str, str], float]
+
+
+class Counters:
+    """What happened since the start; the attributes may simply be incremented."""
+
+    __slots__ = (
+        "calls", "downgrades", "events", "handshake_failures", "handshakes", "sips_arrivals",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        self.handshakes = 0
+        self.handshake_failures = 0
+        self.calls = 0
+        self.sips_arrivals = 0
+        self.downgrades = 0
+        self.events: dict[str, int] = {}
+
+    def note(self, note: Note) -> None:
+        """Count an event of the core, under its name and where it has a counter of its own."""
+        event = note.event
+        self.events[event] = self.events.get(event, 0) + 1
+        if event == "sips-arrival":
+            self.sips_arrivals += 1
+        elif event == "sips-downgrade":
+            self.downgrades += 1
+        elif event == "call-ended":
+            self.calls += 1
+
+    def view(self) -> CountersView:
+        """The counters as they are now, frozen."""
+        return CountersView(
+            self.handshakes,
+            self.handshake_failures,
+            self.calls,
+            self.sips_arrivals,
+            self.downgrades,
+            tuple(sorted(self.events.items())),
+        )
+
+
+def exposition(status: StatusView) -> str:
+    """The whole status as Prometheus text, each name beginning with ``sbc_``."""
+    return "\n".join([*_totals(status), *_listeners(status.listeners), *_trunks(status), ""])
+
+
+def _totals(status: StatusView) -> Iterator[str]:
+    counters = status.counters
+    build = {"release": status.release, "configuration": status.version}
+    yield from _family("sbc_info", "gauge", "What is running.", [(build, 1)])
+    yield from _one("sbc_start_time_seconds", "gauge", "When it started.", status.started)
+    yield from _one("sbc_calls", "gauge", "Live calls.", len(status.calls))
+    yield from _one("sbc_calls_ended_total", "counter", "Calls that are over.", counters.calls)
+    yield from _one("sbc_tls_handshakes_total", "counter", "Good handshakes.", counters.handshakes)
+    yield from _one(
+        "sbc_tls_handshake_failures_total", "counter", "Refused handshakes.", counters.handshake_failures
+    )
+    yield from _one("sbc_sips_arrivals_total", "counter", "SIPS requests.", counters.sips_arrivals)
+    yield from _one(
+        "sbc_sips_downgrades_total", "counter", "SIPS calls with a plain leg.", counters.downgrades
+    )
+    yield from _one("sbc_blocklist", "gauge", "Addresses blocked now.", status.blocklist.now)
+    yield from _one(
+        "sbc_blocklist_total", "counter", "Addresses blocked since the start.", status.blocklist.lifetime
+    )
+    events = [({"event": name}, float(count)) for name, count in counters.events]
+    yield from _family("sbc_events_total", "counter", "Events of the core, by name.", events)
+
+
+def _listeners(listeners: tuple[ListenerView, ...]) -> Iterator[str]:
+    def each(attribute: str) -> list[Sample]:
+        return [
+            ({"listener": view.name, "transport": view.transport}, float(getattr(view, attribute)))
+            for view in listeners
+        ]
+
+    up = [
+        ({"listener": view.name, "transport": view.transport}, float(view.state == "listening"))
+        for view in listeners
+    ]
+    yield from _family("sbc_listener_up", "gauge", "1 where the port listens.", up)
+    yield from _family("sbc_listener_accepted_total", "counter", "Connections accepted.", each("accepted"))
+    yield from _family("sbc_listener_refused_total", "counter", "Refused at accept.", each("refused"))
+    yield from _family("sbc_listener_handshakes_total", "counter", "Good handshakes.", each("handshakes"))
+    yield from _family(
+        "sbc_listener_handshake_failures_total", "counter", "Refused handshakes.", each("failures")
+    )
+    yield from _family(
+        "sbc_listener_handshakes_in_flight", "gauge", "Handshakes begun and not done.", each("in_flight")
+    )
+    yield from _family("sbc_listener_connections", "gauge", "Open connections.", each("open"))
+
+
+def _trunks(status: StatusView) -> Iterator[str]:
+    trunks = status.trunks
+    up = [({"trunk": view.name}, float(view.state == "up")) for view in trunks]
+    yield from _family("sbc_trunk_up", "gauge", "1 where the trunk answers.", up)
+    calls = [({"trunk": view.name}, float(view.calls)) for view in trunks]
+    yield from _family("sbc_trunk_calls", "gauge", "Live calls of the trunk.", calls)
+    failures = [
+        ({"trunk": view.name, "kind": kind}, float(count)) for view in trunks for kind, count in view.failures
+    ]
+    yield from _family(
+        "sbc_trunk_handshake_failures_total", "counter", "Refused handshakes, by kind.", failures
+    )
+    own, peers = list(_expiries(trunks, "own")), list(_expiries(trunks, "peer"))
+    yield from _family("sbc_own_certificate_expiry_seconds", "gauge", "notAfter of ours.", own)
+    yield from _family("sbc_peer_certificate_expiry_seconds", "gauge", "notAfter of the peer's.", peers)
+
+
+def _expiries(trunks: tuple[TrunkView, ...], side: str) -> Iterator[Sample]:
+    for view in trunks:
+        certificate: CertificateView | None = getattr(view, side)
+        if certificate is not None:
+            yield {"trunk": view.name, "name": certificate.name}, certificate.not_after
+
+
+def _one(name: str, kind: str, text: str, value: float) -> Iterator[str]:
+    return _family(name, kind, text, [({}, float(value))])
+
+
+def _family(name: str, kind: str, text: str, samples: Iterable[Sample]) -> Iterator[str]:
+    yield f"# HELP {name} {text}"
+    yield f"# TYPE {name} {kind}"
+    for labels, value in samples:
+        inner = ",".join([f'{label}="{_escape(each)}"' for label, each in labels.items()])
+        yield f"{name}{{{inner}}} {_number(value)}" if inner else f"{name} {_number(value)}"
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
+
+
+def _number(value: float) -> str:
+    return str(int(value)) if value == int(value) else repr(value)

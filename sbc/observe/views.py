@@ -1,0 +1,137 @@
+"""Frozen pictures of a running SBC, for the health endpoint, the metrics and the pages.
+
+The app fills them; whoever shows them sees nothing else of the SBC. Times are POSIX seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from sbc.base import Address
+
+ListenerState = Literal["listening", "failed", "stopped"]
+TrunkState = Literal["up", "down", "unknown", "quarantined"]
+
+Counts = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateView:
+    """A certificate of ours or of a peer: its names, its SHA-256 thumbprint in hex, its last moment."""
+
+    name: str
+    subject: str
+    thumbprint: str
+    not_after: float
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerView:
+    """One listening port; ``reason`` says why it is not listening."""
+
+    name: str
+    transport: str
+    address: Address
+    state: ListenerState = "listening"
+    reason: str = ""
+    certificates: tuple[CertificateView, ...] = ()
+    accepted: int = 0
+    refused: int = 0
+    handshakes: int = 0
+    failures: int = 0
+    in_flight: int = 0
+    open: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkView:
+    """One trunk: its policy, whether it is reachable, and the certificates on both sides.
+
+    ``mode`` is the TLS mode, ``off`` where there is none; ``failures`` counts failed handshakes by kind.
+    """
+
+    name: str
+    listener: str
+    peers: tuple[str, ...] = ()
+    transport: str = "tls"
+    mode: str = "off"
+    srtp: str = "accept"
+    sips: str = "warn"
+    state: TrunkState = "unknown"
+    reason: str = ""
+    calls: int = 0
+    call_limit: int | None = None
+    own: CertificateView | None = None
+    peer: CertificateView | None = None
+    failures: Counts = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CallView:
+    """One live call; ``*_tls`` is a version such as ``TLSv1.3``, ``*_srtp`` a suite, empty for none."""
+
+    id: str
+    caller: str
+    callee: str
+    a_trunk: str
+    b_trunk: str
+    state: str
+    started: float
+    answered: float | None = None
+    a_tls: str = ""
+    b_tls: str = ""
+    a_srtp: str = ""
+    b_srtp: str = ""
+    downgraded: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FailureView:
+    """One refused handshake: who, where, which failure, the TLS alert, and what to do about it."""
+
+    at: float
+    peer: str
+    trunk: str
+    direction: Literal["inbound", "outbound"]
+    kind: str
+    detail: str
+    remedy: str
+    alert: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BlocklistView:
+    """The automatic blocklist: addresses blocked now, ever, and its policy in words."""
+
+    now: int = 0
+    lifetime: int = 0
+    policy: str = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class CountersView:
+    """What happened since the start; ``events`` is by event name."""
+
+    handshakes: int = 0
+    handshake_failures: int = 0
+    calls: int = 0
+    sips_arrivals: int = 0
+    downgrades: int = 0
+    events: Counts = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StatusView:
+    """The whole picture at ``now``; ``version`` is the snapshot in force, ``release`` the software's."""
+
+    version: str
+    started: float
+    listeners: tuple[ListenerView, ...]
+    trunks: tuple[TrunkView, ...]
+    calls: tuple[CallView, ...]
+    counters: CountersView
+    now: float = 0.0
+    release: str = ""
+    failures: tuple[FailureView, ...] = ()
+    blocklist: BlocklistView = BlocklistView()

@@ -1,0 +1,62 @@
+"""A StatusView to show, with one of everything."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from sbc.base import Address
+from sbc.observe.views import (
+    BlocklistView,
+    CallView,
+    CertificateView,
+    CountersView,
+    FailureView,
+    ListenerView,
+    StatusView,
+    TrunkView,
+)
+
+NOW = 1_777_630_000.0
+DAY = 86400.0
+OWN = CertificateView("sbc-2026", "CN=sbc.lab.example", "ab" * 32, NOW + 40.5 * DAY)
+PEER = CertificateView("dns:office.lab.example", "CN=office.lab.example", "cd" * 32, NOW + 9.5 * DAY)
+
+TLS_PORT = ListenerView(
+    "trunk-tls", "tls", Address("0.0.0.0", 5061), certificates=(OWN,), accepted=14, handshakes=12,
+    failures=2, in_flight=1, open=3,
+)  # fmt: skip
+UDP_PORT = ListenerView("trunk-udp", "udp", Address("::", 5060))
+OFFICE = TrunkView(
+    "office", "trunk-tls", ("office.lab.example:5061",), mode="required", srtp="required", sips="forbid",
+    state="up", calls=1, call_limit=200, own=OWN, peer=PEER, failures=(("expired", 2),),
+)  # fmt: skip
+LEGACY = TrunkView("legacy", "trunk-udp", ("192.0.2.7:5060",), transport="udp", srtp="off")
+BROKEN = TrunkView(
+    "broken", "trunk-tls", mode="required", state="quarantined", reason="its private key does not match"
+)
+CALL = CallView(
+    "c1", "sip:alice@office.lab.example", "sip:+12125550100@sbc", "office", "legacy", "up", NOW - 65,
+    NOW - 60, a_tls="TLSv1.3", a_srtp="AEAD_AES_128_GCM", downgraded=True,
+)  # fmt: skip
+FAILURE = FailureView(
+    NOW - 30, "198.51.100.4:40000", "office", "inbound", "no-certificate", "the peer presented no certificate",
+    "give the peer a client certificate from a CA of this trunk", "certificate_required",
+)  # fmt: skip
+
+
+def picture(**changes: Any) -> StatusView:
+    """The status at NOW, with ``changes``."""
+    status = StatusView(
+        version="0123456789ab",
+        started=NOW - 3600,
+        listeners=(TLS_PORT, UDP_PORT),
+        trunks=(OFFICE, LEGACY, BROKEN),
+        calls=(CALL,),
+        counters=CountersView(12, 2, 7, 9, 1, (("call-ended", 7), ("sips-arrival", 9))),
+        now=NOW,
+        release="0.1.0",
+        failures=(FAILURE,),
+        blocklist=BlocklistView(1, 4, "more than 15 failed handshakes in 5 minutes: 1 hour"),
+    )
+    return replace(status, **changes)

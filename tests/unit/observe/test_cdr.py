@@ -1,0 +1,84 @@
+"""The call record: both legs' facts, fixed order, no secret."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sbc.base import Address
+from sbc.flow import Flow, PeerIdentity, TlsFacts
+from sbc.media.stats import LegStats, MediaStats, StreamStats
+from sbc.observe.cdr import call_record
+from tests.unit.observe.pictures import NOW
+
+PEER = PeerIdentity(
+    "CN=office", "CN=Lab CA", ("dns:office.lab.example",), "sha256/00", "cd" * 32, 0.0, 1.0, True
+)
+TLS = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", "X25519MLKEM768", "", "sbc-2026", PEER)
+LEG_A = Flow(1, "tls", Address("203.0.113.9", 5061), Address("192.0.2.1", 40000), trunk="office", tls=TLS)
+LEG_B = Flow(2, "udp", Address("203.0.113.9", 5060), Address("192.0.2.7", 5060), trunk="legacy")
+MEDIA = MediaStats(
+    (
+        StreamStats(
+            "audio",
+            LegStats(
+                150, 24000, 148, 23680, 2, {"replay": 3}, "AEAD_AES_128_GCM", Address("192.0.2.1", 4000)
+            ),
+            LegStats(148, 23680, 150, 24000),
+        ),
+    )
+)
+FIELDS: dict[str, Any] = {
+    "caller": "sip:alice@office.lab.example", "called": "sip:+12125550100@sbc", "rule": "out (20-out.yaml:3)",
+    "from": "office", "to": "legacy", "status": 200, "reason": "normal", "by": "caller",
+    "created": NOW, "answered": NOW + 1.5, "ended": NOW + 61.5, "duration": 60.0, "downgraded": True,
+    "a": LEG_A, "b": LEG_B,
+}  # fmt: skip
+
+
+def record(media: MediaStats | None = MEDIA, **changes: Any) -> dict[str, Any]:
+    line = call_record("c1", FIELDS | changes, media)
+    assert "\n" not in line
+    answer: dict[str, Any] = json.loads(line)
+    return answer
+
+
+def test_the_whole_record() -> None:
+    answer = record()
+    assert answer["call"] == "c1" and answer["status"] == 200 and answer["ended_by"] == "caller"
+    assert answer["started"] == "2026-05-01T10:06:40.000Z"
+    assert answer["answered"] == "2026-05-01T10:06:41.500Z"
+    assert answer["seconds"] == 60.0 and answer["downgraded"] is True
+    assert answer["a"]["tls"] == {
+        "version": "TLSv1.3",
+        "cipher": "TLS_AES_256_GCM_SHA384",
+        "group": "X25519MLKEM768",
+        "peer_verified": True,
+        "peer_names": ["dns:office.lab.example"],
+        "peer_thumbprint": "cd" * 32,
+    }
+    assert answer["a"]["media"]["srtp"] == "AEAD_AES_128_GCM"
+    assert answer["a"]["media"]["refused"] == {"replay": 3}
+    assert answer["b"]["tls"] is None and answer["b"]["media"]["srtp"] == ""
+    assert answer["b"]["remote"] == "192.0.2.7:5060"
+
+
+def test_a_call_that_never_reached_a_second_leg() -> None:
+    answer = record(None, to="", b=None, answered=0.0, status=404, reason="No route", duration=0.0)
+    assert answer["b"] is None and answer["answered"] is None and answer["seconds"] == 0.0
+    assert answer["a"]["media"]["packets_in"] == 0
+
+
+def test_a_leg_that_could_not_be_dialled_keeps_its_trunk() -> None:
+    answer = record(None, b=None)
+    assert answer["b"]["trunk"] == "legacy" and answer["b"]["remote"] == ""
+
+
+def test_peer_text_is_escaped_and_secrets_are_blotted_out() -> None:
+    line = call_record("c1", FIELDS | {"caller": "sip:a:sesame@x\n\u2028", "reason": "inline:AAAA"})
+    assert "sesame" not in line and "AAAA" not in line and line.isprintable()
+
+
+def test_keys_keep_their_order() -> None:
+    assert list(record())[:4] == ["call", "caller", "called", "rule"]
+    assert list(record())[-2:] == ["a", "b"]

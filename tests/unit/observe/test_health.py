@@ -1,0 +1,65 @@
+"""Health: what the endpoint without a login says, and what it does not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from sbc.observe.health import days_left, health, overall
+from tests.unit.observe.pictures import NOW, OWN, TLS_PORT, UDP_PORT, picture
+
+
+def test_health_has_every_field_of_its_contract() -> None:
+    answer = json.loads(json.dumps(health(picture())))
+    assert answer["status"] == "listening"
+    assert answer["handshakes"] == {"lifetime": 12, "failures": 2, "in_flight": 1}
+    assert answer["blocklist"] == {"now": 1, "lifetime": 4}
+    assert answer["policy"] == "more than 15 failed handshakes in 5 minutes: 1 hour"
+    assert answer["uptime_seconds"] == 3600
+    assert [(port["name"], port["state"]) for port in answer["ports"]] == [
+        ("trunk-tls", "listening"),
+        ("trunk-udp", "listening"),
+    ]
+    assert answer["ports"][0]["handshakes"] == 12 and "handshakes" not in answer["ports"][1]
+    assert answer["ports"][1]["address"] == "[::]:5060"
+    [certificate] = answer["certificates"]
+    assert certificate["thumbprint"] == "ab" * 32 and certificate["days_left"] == 40
+
+
+def test_health_names_no_trunk_peer_or_call() -> None:
+    text = json.dumps(health(picture()))
+    for private in ("office", "legacy", "198.51.100.4", "+12125550100", "alice"):
+        assert private not in text
+
+
+@pytest.mark.parametrize(
+    ("states", "expected"),
+    [
+        (("listening", "listening"), "listening"),
+        (("listening", "failed"), "degraded"),
+        (("failed", "stopped"), "down"),
+        ((), "down"),
+    ],
+)
+def test_overall(states: tuple[str, ...], expected: str) -> None:
+    assert overall(tuple(replace(UDP_PORT, state=state) for state in states)) == expected  # type: ignore[arg-type]
+
+
+def test_a_failed_port_says_why() -> None:
+    failed = replace(TLS_PORT, state="failed", reason="address already in use")
+    answer = health(picture(listeners=(failed, UDP_PORT)))
+    assert answer["status"] == "degraded"
+    assert answer["ports"][0]["reason"] == "address already in use"
+
+
+def test_a_certificate_on_two_ports_is_told_once() -> None:
+    answer = health(picture(listeners=(TLS_PORT, replace(TLS_PORT, name="public-tls"))))
+    assert len(answer["certificates"]) == 1
+
+
+def test_days_left_counts_whole_days_and_goes_below_zero() -> None:
+    assert days_left(OWN, NOW) == 40
+    assert days_left(OWN, OWN.not_after) == 0
+    assert days_left(OWN, OWN.not_after + 1) == -1

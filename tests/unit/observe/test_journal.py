@@ -1,0 +1,144 @@
+"""The journal: one event, one line; no peer can forge a line or a field, no secret gets in."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sbc.b2bua.commands import Note
+from sbc.observe.journal import Journal
+from sbc.observe.views import StatusView
+from tests.unit.observe.pictures import NOW, picture
+
+
+def lines_of(*notes: Note, level: Any = "INF") -> list[str]:
+    lines: list[str] = []
+    journal = Journal(lines.append, level)
+    for note in notes:
+        journal.note(note, NOW + 0.25)
+    return lines
+
+
+def line_of(fields: dict[str, Any], event: str = "call-up") -> str:
+    [line] = lines_of(Note(event, "c1", fields))
+    return line
+
+
+def test_arrival_is_one_greppable_line() -> None:
+    fields = {
+        "method": "INVITE",
+        "from": "sips:a@x",
+        "to": "sips:b@y",
+        "remote": "192.0.2.1:49152",
+        "local": "203.0.113.9:5061",
+    }
+    [line] = lines_of(Note("sips-arrival", "abc@host", fields))
+    assert line == (
+        "2026-05-01T10:06:40.250Z INF [sips-arrival] CallID=abc@host method=INVITE from=sips:a@x"
+        " to=sips:b@y remote=192.0.2.1:49152 local=203.0.113.9:5061"
+    )
+
+
+def test_downgrade_warns_once_a_call_and_again_for_the_next() -> None:
+    downgrade = Note("sips-downgrade", "c1", {"trunk": "legacy", "policy": "warn"})
+    other = Note("sips-downgrade", "c2", {"trunk": "legacy", "policy": "warn"})
+    lines = lines_of(downgrade, downgrade, other)
+    assert [line.split(" ", 1)[1] for line in lines] == [
+        "WRN [sips-downgrade] call=c1 trunk=legacy policy=warn",
+        "WRN [sips-downgrade] call=c2 trunk=legacy policy=warn",
+    ]
+
+
+def test_an_ended_call_is_forgotten() -> None:
+    downgrade = Note("sips-downgrade", "c1", {})
+    lines = lines_of(downgrade, Note("call-ended", "c1", {}), downgrade)
+    assert sum("[sips-downgrade]" in line for line in lines) == 2
+
+
+def test_unknown_events_are_logged_under_their_call_or_their_name() -> None:
+    assert line_of({"status": 200}, "call-up").endswith("INF call call=c1 event=call-up status=200")
+    [line] = lines_of(Note("store-opened", "", {"path": "run/state"}))
+    assert line.endswith("INF [store-opened] path=run/state")
+
+
+def test_every_line_of_a_call_carries_its_id() -> None:
+    for event in ("media-refused", "hook-failed", "call-failed", "call-up", "sips-downgrade"):
+        assert " call=c1" in line_of({"reason": "x"}, event)
+
+
+def test_level_keeps_out_what_is_below_it() -> None:
+    notes = Note("call-up", "c1", {}), Note("call-failed", "c1", {}), Note("internal-error", "c1", {})
+    assert len(lines_of(*notes, level="WRN")) == 2
+    assert len(lines_of(*notes, level="ERR")) == 1
+
+
+def test_none_is_left_out_and_empty_is_shown() -> None:
+    assert line_of({"a": None, "b": "", "c": 0}).endswith(' b="" c=0')
+
+
+def test_no_peer_ends_the_line_or_forges_a_field() -> None:
+    line = line_of({"from": "x\r\n2026 ERR forged\x1b[31m\u2028 to=y", "to": 'a"b\\c'})
+    assert "\n" not in line and "\r" not in line and "\x1b" not in line and "\u2028" not in line
+    assert r'from="x\x0d\x0a2026 ERR forged\x1b[31m\u2028 to=y"' in line
+    assert line.endswith(r' to="a\"b\\c"')
+
+
+def test_bytes_that_are_not_utf8_can_be_written() -> None:
+    line = line_of({"from": b"caf\xe9".decode("utf-8", "surrogateescape")})
+    assert line.encode() and r"caf\xe9" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwg|2^31|1:1", "WVNfX19zZW1jdGwg"),
+        ("a=crypto:1 AES_CM_128_HMAC_SHA1_80 INLINE:WVNfX19zZW1jdGwg", "WVNfX19zZW1jdGwg"),
+        ('Digest username="a", response="6629fae49393a053"', "6629fae49393a053"),
+        ('cnonce="0a4f113b"', "0a4f113b"),
+        ("sip:alice:sesame@atlanta.example", "sesame"),
+        ("password=sesame", "sesame"),
+    ],
+)
+def test_secrets_are_blotted_out(text: str, secret: str) -> None:
+    for line in (line_of({"reason": text}), line_of({"reason": text.replace(" ", "_")})):
+        assert secret not in line and "[redacted]" in line
+
+
+def test_fields_named_for_secrets_are_never_shown() -> None:
+    assert line_of({"password": "sesame", "key": b"sesame"}).endswith("password=[redacted] key=[redacted]")
+
+
+def test_ordinary_uris_stay_whole() -> None:
+    uri = "sip:alice@192.0.2.1:5061;transport=tls"
+    assert line_of({"to": uri}).endswith(f" to={uri}")
+
+
+@given(st.dictionaries(st.sampled_from(["from", "to", "reason"]), st.text(), min_size=1))
+def test_any_text_is_one_line_of_the_same_fields(fields: dict[str, str]) -> None:
+    line = line_of(fields)
+    body = line.partition("event=call-up")[2]
+    found = re.findall(r' (\w+)=(?:"(?:[^"\\]|\\.)*"|[^\s"]+)', body)
+    assert line.isprintable() and found == list(fields)
+
+
+def test_stats_every_thirty_seconds() -> None:
+    lines: list[str] = []
+    asked: list[StatusView] = []
+
+    def status() -> StatusView:
+        asked.append(picture())
+        return asked[-1]
+
+    journal = Journal(lines.append)
+    for second in range(61):
+        journal.stats(status, NOW + second)
+    assert len(lines) == len(asked) == 3
+    assert lines[0].split(" ", 1)[1] == (
+        "INF [SIPS-stats] handshakes=12 failures=2 in_flight=1 open=3 blocked=1 blocked_ever=4"
+        " arrivals=9 downgrades=1 calls=1"
+    )
+    assert lines[1].startswith("2026-05-01T10:07:10")

@@ -1,0 +1,70 @@
+"""Metrics: counters count, and the text is what Prometheus reads."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+from sbc.b2bua.commands import Note
+from sbc.observe.metrics import Counters, exposition
+from tests.unit.observe.pictures import LEGACY, NOW, OFFICE, picture
+
+SAMPLE = re.compile(r'^[a-z_]+(\{[a-z_]+="(?:[^"\\\n]|\\.)*"(,[a-z_]+="(?:[^"\\\n]|\\.)*")*\})? -?[0-9.e+]+$')
+
+
+def test_notes_are_counted_by_name_and_where_they_have_a_counter() -> None:
+    counters = Counters()
+    for event in ("sips-arrival", "sips-arrival", "sips-downgrade", "call-ended", "hook-failed"):
+        counters.note(Note(event, "c1", {}))
+    counters.handshakes += 1
+    view = counters.view()
+    assert (view.sips_arrivals, view.downgrades, view.calls, view.handshakes) == (2, 1, 1, 1)
+    assert view.events == (
+        ("call-ended", 1),
+        ("hook-failed", 1),
+        ("sips-arrival", 2),
+        ("sips-downgrade", 1),
+    )
+
+
+def test_a_view_does_not_follow_its_counters() -> None:
+    counters = Counters()
+    view = counters.view()
+    counters.note(Note("call-ended", "c1", {}))
+    assert view.calls == 0 and view.events == ()
+
+
+def test_exposition_is_well_formed_and_each_family_is_announced_once() -> None:
+    text = exposition(picture())
+    assert text.endswith("\n")
+    samples = [line for line in text.splitlines() if not line.startswith("#")]
+    assert samples and all(SAMPLE.match(line) for line in samples)
+    types = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(types) == len(set(types))
+    assert {re.split(r"[{ ]", line)[0] for line in samples} <= set(types)
+
+
+def test_the_four_signals_of_a_trunk_are_there() -> None:
+    text = exposition(picture())
+    assert 'sbc_trunk_handshake_failures_total{trunk="office",kind="expired"} 2' in text
+    own, peer = int(NOW + 40.5 * 86400), int(NOW + 9.5 * 86400)
+    assert f'sbc_own_certificate_expiry_seconds{{trunk="office",name="sbc-2026"}} {own}' in text
+    assert (
+        f'sbc_peer_certificate_expiry_seconds{{trunk="office",name="dns:office.lab.example"}} {peer}' in text
+    )
+    assert 'sbc_trunk_up{trunk="office"} 1' in text
+    assert 'sbc_trunk_up{trunk="broken"} 0' in text
+
+
+def test_figures_are_the_pictures() -> None:
+    text = exposition(picture())
+    assert "\nsbc_calls 1\n" in text
+    assert "\nsbc_tls_handshakes_total 12\n" in text
+    assert "\nsbc_sips_downgrades_total 1\n" in text
+    assert 'sbc_events_total{event="sips-arrival"} 9' in text
+    assert 'sbc_listener_connections{listener="trunk-tls",transport="tls"} 3' in text
+
+
+def test_labels_are_escaped() -> None:
+    odd = replace(LEGACY, name='a"b\\c\nd')
+    assert 'sbc_trunk_up{trunk="a\\"b\\\\c\\nd"} 0' in exposition(picture(trunks=(OFFICE, odd)))
