@@ -1,0 +1,124 @@
+"""What one X.509 certificate says, read once and remembered by its thumbprint.
+
+Reading a certificate in Python costs several times what OpenSSL needs to verify it, and a
+trunk's peer shows the same one on every connection, so the facts are cached (bounded, by
+SHA-256 of the DER). Nothing here verifies anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
+from cryptography.x509.oid import ExtensionOID
+
+from sbc.base import PeerError
+from sbc.flow import PeerIdentity
+
+MAX_DER = 65536
+_CACHE = 4096
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The facts of one certificate: who, the purposes it allows (None: any), and whether it is a CA."""
+
+    identity: PeerIdentity
+    server_auth: bool
+    client_auth: bool
+    is_ca: bool
+    self_issued: bool
+
+
+def thumbprint_of(der: bytes) -> str:
+    """SHA-256 of the DER, 64 hexadecimal digits."""
+    return hashlib.sha256(der).hexdigest()
+
+
+def read_certificate(der: bytes) -> Certificate:
+    """The facts of a DER certificate; PeerError where it cannot be read or is over 64 KiB."""
+    if len(der) > MAX_DER:
+        raise PeerError(f"the certificate is {len(der)} bytes long; {MAX_DER} is the limit")
+    try:
+        return facts_of(x509.load_der_x509_certificate(der), der)
+    except (ValueError, TypeError, x509.UnsupportedGeneralNameType) as error:
+        raise PeerError(f"the certificate cannot be read: {type(error).__name__}") from None
+
+
+def facts_of(certificate: x509.Certificate, der: bytes) -> Certificate:
+    """The facts of a certificate already parsed; ValueError where an extension is malformed."""
+    spki = certificate.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    usages = _extension(certificate, ExtensionOID.EXTENDED_KEY_USAGE)
+    basic = _extension(certificate, ExtensionOID.BASIC_CONSTRAINTS)
+    identity = PeerIdentity(
+        subject=certificate.subject.rfc4514_string(),
+        issuer=certificate.issuer.rfc4514_string(),
+        sans=_sans(certificate),
+        pin="sha256/" + hashlib.sha256(spki).hexdigest(),
+        thumbprint=thumbprint_of(der),
+        not_before=certificate.not_valid_before_utc.timestamp(),
+        not_after=certificate.not_valid_after_utc.timestamp(),
+        verified=False,
+    )
+    return Certificate(
+        identity,
+        server_auth=_allows(usages, Eku.SERVER_AUTH),
+        client_auth=_allows(usages, Eku.CLIENT_AUTH),
+        is_ca=isinstance(basic, x509.BasicConstraints) and basic.ca,
+        self_issued=certificate.subject == certificate.issuer,
+    )
+
+
+def _extension(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> x509.ExtensionType | None:
+    try:
+        return certificate.extensions.get_extension_for_oid(oid).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _allows(usages: x509.ExtensionType | None, purpose: x509.ObjectIdentifier) -> bool:
+    if not isinstance(usages, x509.ExtendedKeyUsage):
+        return True
+    return purpose in usages or Eku.ANY_EXTENDED_KEY_USAGE in usages
+
+
+def _sans(certificate: x509.Certificate) -> tuple[str, ...]:
+    names = _extension(certificate, ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
+    if not isinstance(names, x509.SubjectAlternativeName):
+        return ()
+    sans = []
+    for name in names:
+        if isinstance(name, x509.DNSName):
+            sans.append("dns:" + name.value)
+        elif isinstance(name, x509.UniformResourceIdentifier):
+            sans.append("uri:" + name.value)
+        elif isinstance(name, x509.IPAddress):
+            sans.append("ip:" + str(name.value))
+    return tuple(sans)
+
+
+class CertificateCache:
+    """The last few thousand certificates seen, by thumbprint, least recently used dropped first."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, Certificate] = OrderedDict()
+
+    def read(self, der: bytes) -> Certificate:
+        """The facts of ``der``, read once; PeerError as ``read_certificate``."""
+        thumbprint = thumbprint_of(der)
+        known = self._known.get(thumbprint)
+        if known is not None:
+            self._known.move_to_end(thumbprint)
+            return known
+        certificate = self._known[thumbprint] = read_certificate(der)
+        if len(self._known) > _CACHE:
+            self._known.popitem(last=False)
+        return certificate

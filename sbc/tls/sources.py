@@ -1,0 +1,57 @@
+"""Which trunks admit a source address: the configured networks, indexed by prefix length.
+
+A lookup costs one dictionary access per distinct prefix length in use, whatever the number
+of trunks. The most specific network comes first, so that a trunk for one host goes before
+another that admits the whole network around it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+
+def parse_network(text: str) -> Network:
+    """An address or CIDR; IPv4-mapped IPv6 becomes IPv4; ValueError otherwise."""
+    network = ipaddress.ip_network(text.strip(), strict=False)
+    if isinstance(network, ipaddress.IPv6Network):
+        mapped = network.network_address.ipv4_mapped
+        if mapped is not None and network.prefixlen >= 96:
+            return ipaddress.IPv4Network((mapped, network.prefixlen - 96), strict=False)
+    return network
+
+
+class SourceIndex:
+    """Names by the networks that they admit."""
+
+    __slots__ = ("_levels",)
+
+    def __init__(self, entries: Iterable[tuple[str, str]]) -> None:
+        """``entries`` are (network, name); ValueError where a network cannot be read."""
+        levels: dict[tuple[int, int], dict[int, list[str]]] = {}
+        for text, name in entries:
+            network = parse_network(text)
+            shift = network.max_prefixlen - network.prefixlen
+            names = levels.setdefault((network.version, shift), {})
+            bucket = names.setdefault(int(network.network_address) >> shift, [])
+            if name not in bucket:
+                bucket.append(name)
+        self._levels = sorted(levels.items(), key=lambda item: item[0])
+
+    def lookup(self, source: str) -> tuple[str, ...]:
+        """The names that admit a literal address, most specific network first; () for none."""
+        try:
+            address = ipaddress.ip_address(source.partition("%")[0])
+        except ValueError:
+            return ()
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+            address = address.ipv4_mapped
+        number, version = int(address), address.version
+        found: dict[str, None] = {}
+        for (level_version, shift), names in self._levels:
+            if level_version == version:
+                for name in sorted(names.get(number >> shift, ())):
+                    found.setdefault(name)
+        return tuple(found)
