@@ -146,8 +146,9 @@ def packet(port: Port, data: bytes, source: Source) -> tuple[Port, bytes, Source
     if not leg.agreed:
         leg.refuse("not agreed")
         return None
+    unprotect = leg.unprotect
     latched = source == port.source
-    if not latched and (port.source is not None or (leg.unprotect is None and source[0] not in leg.hosts)):
+    if not latched and (port.source is not None or (unprotect is None and source[0] not in leg.hosts)):
         leg.refuse("source")
         return None
     size = len(data)
@@ -156,11 +157,11 @@ def packet(port: Port, data: bytes, source: Source) -> tuple[Port, bytes, Source
         return None
     rtcp = port.rtcp or (leg.mux and 192 <= data[1] <= 223)  # RFC 5761 section 4
     try:
-        plain = _decode(leg, data, rtcp) if leg.unprotect is not None else data
+        plain = _decode(leg, unprotect, data, rtcp) if unprotect is not None else data
     except SrtpError as error:
         leg.refuse(error.reason)
         return None
-    if not latched:
+    if not latched and leg.former is None:  # one under a former key must not shut out the new source
         port.latch(source)
     leg.packets_in += 1
     leg.bytes_in += size
@@ -171,9 +172,8 @@ def packet(port: Port, data: bytes, source: Source) -> tuple[Port, bytes, Source
     return _forward(leg, plain, rtcp)
 
 
-def _decode(leg: Leg, data: bytes, rtcp: bool) -> bytes:
-    unprotect, former = leg.unprotect, leg.former
-    assert unprotect is not None
+def _decode(leg: Leg, unprotect: Unprotector, data: bytes, rtcp: bool) -> bytes:
+    former = leg.former
     if former is None:
         return unprotect.rtcp(data) if rtcp else unprotect.rtp(data)
     try:
@@ -198,8 +198,9 @@ def _forward(leg: Leg, plain: bytes, rtcp: bool) -> tuple[Port, bytes, Source] |
         except SrtpError as error:
             leg.refuse(f"{error.reason} when sent on")
             return None
-    elif other.unprotect is not None:
-        raise AssertionError("a leg that receives SRTP would be sent plain RTP")
+    elif other.unprotect is not None:  # cannot be; if ever it is, nothing leaves in the clear
+        leg.refuse("no key to send with")
+        return None
     other.packets_out += 1
     other.bytes_out += len(plain)
     return port, plain, target

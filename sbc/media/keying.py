@@ -1,0 +1,147 @@
+"""Which SRTP keys cross which leg: the policy of a trunk against what its peer wrote (RFC 4568).
+
+| we offer  | profile  | crypto lines                  | a plain answer        |
+|-----------|----------|-------------------------------|-----------------------|
+| off       | RTP/AVP  | none                          | is the only one       |
+| accept    | RTP/AVP  | none                          | is the only one       |
+| offer     | RTP/AVP  | one a suite (OSRTP, RFC 8643) | is fine               |
+| required  | RTP/SAVP | one a suite                   | refuses the call      |
+
+An inbound offer with a usable line is answered with SDES whatever the toggle. Among the lines
+that we can use the offerer's order decides: it is the offerer's preference (RFC 4568 5.1.2).
+Where ``sdes`` is False keys may not cross the signalling in either direction.
+
+In an answer nothing is lenient: a line that we did not offer, or cannot use, refuses the call,
+also where a plain answer would have been fine. A peer that answers so believes the call is
+encrypted, and it is not ours to disappoint it in the clear.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sbc.base import PeerError
+from sbc.media.errors import MediaRefused
+from sbc.media.policy import MediaPolicy
+from sbc.media.sdes import KEY_LENGTHS, CryptoLine, parse_crypto
+from sbc.media.sdp import Media
+from sbc.media.terms import Terms, rtcp_address
+from sbc.ids import Ids
+
+#: The profiles that can be relayed; the secure ones need SDES (RFC 4568) on their leg.
+PROFILES = ("RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF")
+
+
+def is_secure(profile: str) -> bool:
+    """Tell whether ``profile`` is RTP/SAVP or RTP/SAVPF."""
+    return profile.startswith("RTP/SAVP")
+
+
+def profile_like(profile: str, secure: bool) -> str:
+    """Return the profile with or without SRTP that keeps the feedback (RFC 4585) of ``profile``."""
+    return ("RTP/SAVP" if secure else "RTP/AVP") + ("F" if profile.endswith("F") else "")
+
+
+def fresh_line(ids: Ids, tag: int, suite: str) -> CryptoLine:
+    """Make a line of ours with a new random key and salt."""
+    return CryptoLine(tag, suite, ids.key(KEY_LENGTHS[suite]))
+
+
+def lines_to_offer(
+    ids: Ids, policy: MediaPolicy, former: Terms | None
+) -> tuple[bool, tuple[CryptoLine, ...]]:
+    """Return (secure profile?, our crypto lines) for an offer to a leg of ``policy``.
+
+    A leg that has agreed terms keeps them: the one line in use, or plain.
+    """
+    required = policy.srtp == "required"
+    if former is not None and former.ours is not None:
+        return is_secure(former.profile) or required, (former.ours,)
+    if required and not policy.sdes:
+        raise MediaRefused("SRTP is required but keys may not cross this signalling: it is not TLS")
+    if not required and (policy.srtp != "offer" or not policy.sdes or former is not None):
+        return False, ()
+    return required, tuple(fresh_line(ids, tag, suite) for tag, suite in enumerate(policy.suites, 1))
+
+
+def terms_from_offer(ids: Ids, media: Media, policy: MediaPolicy, former: Terms | None) -> Terms | None:
+    """Return the terms on which an offered stream is accepted; None: the stream is rejected.
+
+    Raises MediaRefused when SRTP is required and the offer does not allow it.
+    """
+    theirs = _first_usable(media, policy)
+    if theirs is None and policy.srtp == "required":
+        if not policy.sdes:
+            raise MediaRefused("SRTP is required but keys may not cross this signalling: it is not TLS")
+        raise MediaRefused("SRTP is required and the offer has no usable crypto line")
+    if theirs is None and is_secure(media.proto):
+        return None
+    ours = None if theirs is None else _answering_line(ids, media, theirs, former)
+    return _terms(media, policy, theirs, ours)
+
+
+def _first_usable(media: Media, policy: MediaPolicy) -> CryptoLine | None:
+    if not policy.sdes:
+        return None
+    for value in media.values("crypto"):
+        try:
+            line = parse_crypto(value)
+        except PeerError:
+            continue
+        if line.suite in policy.suites:
+            return line
+    return None
+
+
+def _answering_line(ids: Ids, media: Media, theirs: CryptoLine, former: Terms | None) -> CryptoLine:
+    """Keep our key unless the suite changed, or key and address both did: another device."""
+    if former is None or former.ours is None or former.theirs is None or former.ours.suite != theirs.suite:
+        return fresh_line(ids, theirs.tag, theirs.suite)
+    moved = former.host is not None and (media.host, media.port) != (former.host, former.port)
+    if moved and theirs.key != former.theirs.key:
+        return fresh_line(ids, theirs.tag, theirs.suite)
+    if theirs.key == former.ours.key:
+        raise MediaRefused("the offer's crypto line repeats our own key")
+    return replace(former.ours, tag=theirs.tag)
+
+
+def terms_from_answer(
+    media: Media, policy: MediaPolicy, profile: str, offered: tuple[CryptoLine, ...], mux: bool
+) -> Terms:
+    """Return the terms that an answer to our offer settles; raises MediaRefused when it breaks them."""
+    lines = media.values("crypto")
+    if media.proto not in PROFILES:
+        raise MediaRefused("the answer has another transport than the offer")
+    if not lines:
+        if is_secure(profile) or policy.srtp == "required":
+            raise MediaRefused("SRTP is required and the answer has no crypto line")
+        if is_secure(media.proto):
+            raise MediaRefused("the answer is RTP/SAVP without a crypto line")
+        return _terms(media, policy, None, None, mux)
+    if is_secure(profile) and not is_secure(media.proto):
+        raise MediaRefused("SRTP is required and the answer is not RTP/SAVP")
+    if len(lines) != 1:
+        raise MediaRefused("the answer has more than one crypto line")
+    theirs, ours = _matched(lines[0], offered)
+    return _terms(media, policy, theirs, ours, mux)
+
+
+def _matched(value: str, offered: tuple[CryptoLine, ...]) -> tuple[CryptoLine, CryptoLine]:
+    try:
+        theirs = parse_crypto(value)
+    except PeerError as error:
+        raise MediaRefused(f"in the answer: {error.reason}") from None
+    ours = next((each for each in offered if (each.tag, each.suite) == (theirs.tag, theirs.suite)), None)
+    if ours is None:
+        raise MediaRefused(f"the answer's {theirs} was not offered")
+    if any(theirs.key == each.key for each in offered):
+        raise MediaRefused("the answer's crypto line repeats our own key")
+    return theirs, ours
+
+
+def _terms(
+    media: Media, policy: MediaPolicy, theirs: CryptoLine | None, ours: CryptoLine | None, mux: bool = True
+) -> Terms:
+    mux = mux and "rtcp-mux" in media.attributes
+    hosts = tuple(each for each in (media.host, policy.signalling_host) if each)
+    return Terms(media.host, media.port, rtcp_address(media), mux, media.proto, theirs, ours, hosts)

@@ -1,0 +1,70 @@
+"""Our description, written from a peer's through an allow-list.
+
+Nothing is copied because it was not forbidden. Addresses, the origin, the session's name, ICE
+candidates, keys, fingerprints, SSRC and CNAME lines and whatever is invented tomorrow stay on
+the leg they came from; a topology hidden by a deny-list is hidden until the next RFC.
+"""
+
+from __future__ import annotations
+
+from sbc.base import PeerError
+from sbc.media.sdes import CryptoLine, format_crypto
+from sbc.media.sdp import Media
+
+_ALLOWED = frozenset(
+    "rtpmap fmtp ptime maxptime silenceSupp framerate framesize imageattr rtcp-fb rtcp-rsize".split()
+)
+_BANDWIDTHS = ("AS", "TIAS", "CT", "RS", "RR")
+#: What a direction becomes when the same peer also says "send me nothing" by a null address.
+_MUTED = {"sendrecv": "sendonly", "recvonly": "inactive"}
+
+
+def section(
+    media: Media, direction: str, port: int, profile: str, mux: bool, lines: tuple[CryptoLine, ...]
+) -> str:
+    """Write an ``m=`` section on our ``port`` from the peer's ``media``; PeerError for a bad format."""
+    for each in media.formats:
+        if not (each.isascii() and each.isdigit() and len(each) <= 3 and int(each) < 128):
+            raise PeerError("SDP has an RTP payload type that is not a number below 128")
+    if media.host is None:  # RFC 2543's hold; we have an address, so it must be said in words
+        direction = _MUTED.get(direction, direction)
+    text = [f"m={media.kind} {port} {profile} {' '.join(media.formats)}\r\n"]
+    for value in media.bandwidth:
+        kind, _, number = value.partition(":")
+        if kind in _BANDWIDTHS and number.isascii() and number.isdigit():
+            text.append(f"b={value}\r\n")
+    for line in lines:
+        text.append(f"a=crypto:{format_crypto(line)}\r\n")
+    for each in media.attributes:
+        if each.partition(":")[0] in _ALLOWED:
+            text.append(f"a={each}\r\n")
+    text.append(f"a={direction}\r\n")
+    # Without a=rtcp the peer that declines multiplexing falls back to the port above (RFC 5761 5.1.1).
+    text.append("a=rtcp-mux\r\n" if mux else f"a=rtcp:{port + 1}\r\n")
+    return "".join(text)
+
+
+def rejected(media: Media) -> str:
+    """Write the section that rejects ``media``, or offers it as not to be used (RFC 3264 6, 5.1)."""
+    return f"m={media.kind} 0 {media.proto} {media.formats[0]}\r\n"
+
+
+class Origin:
+    """Our ``o=`` line towards one peer: the version grows only when the content did (RFC 3264 8)."""
+
+    __slots__ = ("_body", "_id", "_version")
+
+    def __init__(self, id: int) -> None:
+        self._id = id
+        self._version = 0
+        self._body = ""
+
+    def write(self, address: str, sections: list[str]) -> bytes:
+        """Return the whole description, its media at ``address``."""
+        network = f"IN {'IP6' if ':' in address else 'IP4'} {address}"
+        body = f"s=-\r\nc={network}\r\nt=0 0\r\n{''.join(sections)}"
+        if body != self._body:
+            self._body = body
+            self._version += 1
+        head = f"v=0\r\no=- {self._id} {self._version} {network}\r\n"
+        return (head + body).encode("utf-8", "surrogateescape")

@@ -1,0 +1,293 @@
+"""One call's media: offers and answers (RFC 3264) between two legs that must not see each other.
+
+An offer changes nothing. It is read into *plans*, one for each ``m=`` line: on what terms the
+offering side would be accepted, and what the other side is offered. The answer turns the plans
+into terms and applies them to both legs at once, or refuses and applies none. So a refused
+re-INVITE has nothing to undo before it was answered, and while one is pending the former media
+runs on.
+
+Plans outlive their answer, because an offer can be answered several times: by the forks of an
+INVITE, or first in a 183 and again in the 200. The last answer wins; the same bytes again are
+answered with the same bytes. ``rollback`` applies the terms from before the offer.
+
+Our port, our key and our session identifier belong to the leg and stay with it. Only
+``restart`` takes them from the other leg: it means that another peer, the next trunk of a
+failover, gets the same offer, and no key is ever shown to two peers.
+"""
+
+from __future__ import annotations
+
+from sbc.base import Address, LocalError, PeerError
+from sbc.ids import Ids
+from sbc.media import keying
+from sbc.media.errors import MediaRefused
+from sbc.media.policy import MediaPolicy
+from sbc.media.ports import Ports
+from sbc.media.relay import Tap, pair
+from sbc.media.rewrite import Origin, rejected, section
+from sbc.media.sdes import CryptoLine
+from sbc.media.sdp import Media, SessionDescription, parse_sdp
+from sbc.media.stats import MediaStats, StreamStats
+from sbc.media.terms import Endpoint, Terms
+
+
+class Stream:
+    """One ``m=`` line of the call: its endpoints by side. A rejected stream has no ports."""
+
+    __slots__ = ("ends", "kind")
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        a, b = pair()
+        self.ends = {"a": Endpoint(a), "b": Endpoint(b)}
+
+
+class _Plan:
+    """What an offered stream becomes if it is answered; ``terms`` None: we reject it ourselves."""
+
+    __slots__ = ("before", "direction", "lines", "media", "mux", "profile", "stream", "terms")
+
+    def __init__(self, media: Media, direction: str, stream: Stream, terms: Terms | None) -> None:
+        self.media = media
+        self.direction = direction
+        self.stream = stream
+        self.terms = terms
+        self.mux = terms is not None and terms.mux
+        self.profile = media.proto
+        self.lines: tuple[CryptoLine, ...] = ()
+        self.before = {side: end.terms for side, end in stream.ends.items()}
+
+
+class _Offer:
+    """The offer that is open or was answered last."""
+
+    __slots__ = ("answer", "answered", "ours", "plans", "side", "theirs")
+
+    def __init__(self, side: str, plans: list[_Plan], ours: MediaPolicy, theirs: MediaPolicy) -> None:
+        self.side = side
+        self.plans = plans
+        self.ours = ours
+        self.theirs = theirs
+        self.answered = self.answer = b""
+
+
+def other(side: str) -> str:
+    """Return the side across."""
+    return "b" if side == "a" else "a"
+
+
+class MediaSession:
+    """The media of one call; ``address`` is what our descriptions say where a policy names none."""
+
+    __slots__ = ("_address", "_ids", "_offer", "_origins", "_ports", "_seen", "_seen_at", "_tap",
+                 "call_id", "held", "streams")  # fmt: skip
+
+    def __init__(self, call_id: str, address: str, ids: Ids, ports: Ports) -> None:
+        self.call_id = call_id
+        self.streams: list[Stream] = []
+        self.held = False
+        self._address = address
+        self._ids = ids
+        self._ports = ports
+        self._offer: _Offer | None = None
+        self._origins: dict[str, Origin] = {}
+        self._tap: Tap | None = None
+        self._seen = 0
+        self._seen_at: float | None = None
+
+    def offer(
+        self, side: str, sdp: bytes, ours: MediaPolicy, theirs: MediaPolicy, now: float, restart: bool = False
+    ) -> bytes:
+        """Turn an offer from ``side`` into ours to the other, whose policy is ``theirs``.
+
+        Raises MediaRefused or PeerError for the offer, LocalError when no port is left; then the
+        state is as before, except that ``restart`` has already silenced the other leg.
+        """
+        description = parse_sdp(sdp)
+        if len(description.media) < len(self.streams):
+            raise MediaRefused("the offer has fewer m= lines than the one before")
+        if restart:
+            self._restart(other(side))
+        plans = [
+            self._plan(side, index, description, ours, theirs) for index in range(len(description.media))
+        ]
+        if plans and not any(plan.terms for plan in plans) and any(plan.media.port for plan in plans):
+            raise MediaRefused("the offer has no stream that can be relayed")
+        self._take_ports(plans)
+        self.streams += [plan.stream for plan in plans[len(self.streams) :]]
+        self._offer = _Offer(side, plans, ours, theirs)
+        target = other(side)
+        sections = [_offered(plan, plan.stream.ends[target].local) for plan in plans]
+        return self._origin(target).write(theirs.address or self._address, sections)
+
+    def answer(self, side: str, sdp: bytes, now: float) -> bytes:
+        """Turn an answer from ``side`` into ours to the side that offered, and let media flow.
+
+        Raises MediaRefused when the answer breaks what was offered; then nothing has changed.
+        """
+        offer = self._offer
+        if offer is None or offer.side == side:
+            raise PeerError("an answer came without an offer", 488)
+        if sdp == offer.answered:
+            return offer.answer
+        description = parse_sdp(sdp)
+        if len(description.media) != len(offer.plans):
+            raise MediaRefused("the answer has another number of m= lines than the offer")
+        pairs = list(zip(offer.plans, description.media, strict=True))
+        agreed = [self._settle(plan, media, offer.theirs) for plan, media in pairs]
+        sections = [
+            _answered(plan, media, description, offer.side) if terms else rejected(plan.media)
+            for (plan, media), terms in zip(pairs, agreed, strict=True)
+        ]
+        for plan, terms in zip(offer.plans, agreed, strict=True):
+            plan.stream.ends[side].apply(terms)
+            plan.stream.ends[offer.side].apply(plan.terms if terms else None)
+        directions = {plan.direction for plan in offer.plans if plan.terms}
+        directions |= {description.direction(media) for _, media in pairs if media.port}
+        self.held = directions != {"sendrecv"} or any(not each.host for each in description.media)
+        self._return_ports(offer.plans)
+        self._seen_at = now
+        offer.answer = self._origin(offer.side).write(offer.ours.address or self._address, sections)
+        offer.answered = sdp
+        return offer.answer
+
+    def rollback(self) -> None:
+        """Return to the terms before the last offer, which was refused or given up."""
+        offer, self._offer = self._offer, None
+        if offer is None:
+            return
+        for plan in offer.plans:
+            for side, end in plan.stream.ends.items():
+                end.apply(plan.before[side])
+        self._return_ports(offer.plans, unused=True)
+
+    def close(self) -> MediaStats:
+        """Silence every leg, give the ports back and return the final counters."""
+        stats = self.stats()
+        for stream in self.streams:
+            for end in stream.ends.values():
+                end.forget()
+                self._return(end)
+        self.streams = []
+        self._offer = None
+        return stats
+
+    def stats(self) -> MediaStats:
+        """Return the counters as they are now."""
+        return MediaStats(
+            tuple(
+                StreamStats(stream.kind, stream.ends["a"].stats(), stream.ends["b"].stats())
+                for stream in self.streams
+            )
+        )
+
+    def silent_for(self, now: float) -> float:
+        """Return the seconds since a packet was last seen by this method, 0 before the first answer.
+
+        A held call may rightly be silent and is 0, too.
+        """
+        count = sum(end.leg.packets_in for stream in self.streams for end in stream.ends.values())
+        if self._seen_at is None or self.held:
+            return 0.0
+        if count != self._seen:
+            self._seen, self._seen_at = count, now
+        return now - self._seen_at
+
+    def set_tap(self, tap: Tap | None) -> None:
+        """Show every accepted packet, decoded, to ``tap(side, packet)``: the seam for a recorder."""
+        self._tap = tap
+        for stream in self.streams:
+            for end in stream.ends.values():
+                end.leg.tap = tap
+
+    def _plan(
+        self, side: str, index: int, description: SessionDescription, ours: MediaPolicy, theirs: MediaPolicy
+    ) -> _Plan:
+        media = description.media[index]
+        stream = self.streams[index] if index < len(self.streams) else self._new_stream(media.kind)
+        direction = description.direction(media)
+        if not media.port or media.proto not in keying.PROFILES:
+            return _Plan(media, direction, stream, None)
+        mine, target = stream.ends[side], stream.ends[other(side)]
+        terms = keying.terms_from_offer(self._ids, media, ours, mine.terms)
+        plan = _Plan(media, direction, stream, terms)
+        if terms is None:
+            return plan
+        self._check_loop(terms.remote, ours)
+        mine.prune()
+        target.prune()
+        secure, plan.lines = keying.lines_to_offer(self._ids, theirs, target.terms)
+        plan.profile = keying.profile_like(media.proto, secure)
+        return plan
+
+    def _new_stream(self, kind: str) -> Stream:
+        stream = Stream(kind)
+        for end in stream.ends.values():
+            end.leg.tap = self._tap
+        return stream
+
+    def _settle(self, plan: _Plan, media: Media, policy: MediaPolicy) -> Terms | None:
+        if plan.terms is None or not media.port:
+            return None
+        terms = keying.terms_from_answer(media, policy, plan.profile, plan.lines, plan.mux)
+        self._check_loop(terms.remote, policy)
+        return terms
+
+    def _check_loop(self, remote: Address | None, policy: MediaPolicy) -> None:
+        # Two legs that each name our own port of theirs would make one packet run round for ever.
+        if remote is None or remote.host not in (self._address, policy.address):
+            return
+        port = remote.port & ~1
+        if any(port == end.local for stream in self.streams for end in stream.ends.values()):
+            raise MediaRefused("the description names our own media port")
+
+    def _take_ports(self, plans: list[_Plan]) -> None:
+        taken: list[Endpoint] = []
+        try:
+            for plan in plans:
+                for end in plan.stream.ends.values():
+                    if plan.terms is not None and not end.local:
+                        end.local = self._ports.take()
+                        taken.append(end)
+        except LocalError:
+            for end in taken:
+                self._return(end)
+            raise
+
+    def _return_ports(self, plans: list[_Plan], unused: bool = False) -> None:
+        """Give back the ports of streams that the offer rejected, or (``unused``) that hold no terms."""
+        for plan in plans:
+            ends = plan.stream.ends
+            if plan.terms is None or (unused and not ends["a"].terms and not ends["b"].terms):
+                for end in ends.values():
+                    self._return(end)
+
+    def _return(self, end: Endpoint) -> None:
+        if end.local:
+            self._ports.give(end.local)
+            end.local = 0
+
+    def _restart(self, side: str) -> None:
+        self._origins.pop(side, None)
+        for stream in self.streams:
+            stream.ends[side].forget()
+
+    def _origin(self, side: str) -> Origin:
+        origin = self._origins.get(side)
+        if origin is None:
+            origin = self._origins[side] = Origin(int.from_bytes(self._ids.key(7), "big"))
+        return origin
+
+
+def _offered(plan: _Plan, port: int) -> str:
+    if plan.terms is None:
+        return rejected(plan.media)
+    return section(plan.media, plan.direction, port, plan.profile, plan.mux, plan.lines)
+
+
+def _answered(plan: _Plan, media: Media, description: SessionDescription, side: str) -> str:
+    """Write the answer's section to ``side``, in the profile that side offered."""
+    assert plan.terms is not None
+    lines = () if plan.terms.ours is None else (plan.terms.ours,)
+    port = plan.stream.ends[side].local
+    return section(media, description.direction(media), port, plan.media.proto, plan.terms.mux, lines)

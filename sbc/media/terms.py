@@ -1,0 +1,137 @@
+"""What one leg of one stream agreed to, and the contexts that follow from it.
+
+Terms are values: an offer prepares them, an answer applies them, a rollback applies the former
+ones again. The SRTP contexts are looked up by key and not made anew, so that whoever goes back
+to a key (a fork that answers again, a refused re-INVITE) finds its rollover counter and its
+replay window as they were (RFC 3711 section 3.2.3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sbc.base import Address
+from sbc.media.errors import MediaRefused
+from sbc.media.relay import Leg
+from sbc.media.sdes import CryptoLine
+from sbc.media.sdp import Media, decimal, unicast
+from sbc.media.srtp import Protector, Unprotector
+from sbc.media.stats import LegStats
+
+_FORMER_KEYS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """One leg's side of an agreed stream; ``theirs`` and ``ours`` are None on a plain leg.
+
+    ``host`` is None on hold by a null address; ``hosts`` may send where nothing authenticates.
+    """
+
+    host: str | None
+    port: int
+    rtcp: Address | None
+    mux: bool
+    profile: str
+    theirs: CryptoLine | None
+    ours: CryptoLine | None
+    hosts: tuple[str, ...]
+
+    @property
+    def remote(self) -> Address | None:
+        """Where RTP is sent to until the leg is latched."""
+        return None if self.host is None else Address(self.host, self.port)
+
+
+def rtcp_address(media: Media) -> Address | None:
+    """Return where the peer receives RTCP: ``a=rtcp`` (RFC 3605), else the port above RTP."""
+    host = media.host
+    values = media.values("rtcp")
+    if not values:
+        return None if host is None else Address(host, min(media.port + 1, 65535))
+    fields = values[0].split()
+    if len(fields) not in (1, 4):
+        raise MediaRefused("a=rtcp is malformed")
+    if len(fields) == 4:
+        host = unicast(fields[3])
+    port = decimal(fields[0], 65535, "a=rtcp port")
+    return None if host is None or not port else Address(host, port)
+
+
+class Endpoint:
+    """One leg of one stream: its relay leg, our port (0 while none), its terms and its contexts."""
+
+    __slots__ = ("_receivers", "_senders", "leg", "local", "terms")
+
+    def __init__(self, leg: Leg) -> None:
+        self.leg = leg
+        self.local = 0
+        self.terms: Terms | None = None
+        self._senders: dict[bytes, Protector] | None = None
+        self._receivers: dict[tuple[str, bytes, bytes], Unprotector] | None = None
+
+    def apply(self, terms: Terms | None) -> None:
+        """Make ``terms`` hold from the next packet on; None silences the leg."""
+        leg = self.leg
+        self.terms = terms
+        if terms is None:
+            leg.silence()
+            return
+        reopen = False
+        if terms.theirs is None or terms.ours is None:
+            reopen = leg.unprotect is not None
+            leg.protect = leg.unprotect = leg.former = None
+        else:
+            receiver = self._receiver(terms.theirs)
+            if receiver is not leg.unprotect:
+                leg.former, leg.unprotect, reopen = leg.unprotect, receiver, True
+            leg.protect = self._sender(terms.ours)
+        leg.mux = terms.mux
+        leg.hosts = terms.hosts
+        leg.port_rtp.aim(terms.remote, reopen)
+        leg.port_rtcp.aim(terms.rtcp, reopen)
+        leg.agreed = True
+
+    def forget(self) -> None:
+        """Silence the leg and drop its keys for good: another peer will take its place."""
+        self.apply(None)
+        self._senders = self._receivers = None
+
+    def prune(self) -> None:
+        """Drop the sending contexts of keys that are no longer in the terms, and so never come back."""
+        ours = self.terms.ours if self.terms else None
+        if self._senders and len(self._senders) > 1:
+            self._senders = {key: each for key, each in self._senders.items() if ours and key == ours.key}
+
+    def _sender(self, line: CryptoLine) -> Protector:
+        if self._senders is None:
+            self._senders = {}
+        context = self._senders.get(line.key)
+        if context is None:
+            context = self._senders[line.key] = Protector(line)
+        return context
+
+    def _receiver(self, line: CryptoLine) -> Unprotector:
+        if self._receivers is None:
+            self._receivers = {}
+        key = (line.suite, line.key, line.mki)
+        context = self._receivers.pop(key, None) or Unprotector(line)
+        self._receivers[key] = context
+        if len(self._receivers) > _FORMER_KEYS:
+            del self._receivers[next(iter(self._receivers))]
+        return context
+
+    def stats(self) -> LegStats:
+        """Return this leg's counters as they are now."""
+        leg, terms = self.leg, self.terms
+        remote = leg.port_rtp.target
+        return LegStats(
+            leg.packets_in,
+            leg.bytes_in,
+            leg.packets_out,
+            leg.bytes_out,
+            leg.lost,
+            dict(leg.refused or ()),
+            terms.theirs.suite if terms and terms.theirs else "",
+            Address(remote[0], remote[1]) if remote else None,
+        )
