@@ -135,13 +135,13 @@ INVITE_SERVER = complete(
 NON_INVITE_SERVER = complete(
     {
         (TRYING, "1xx"): (PROCEEDING, ("keep response", "send response")),
-        (TRYING, "2xx"): (COMPLETED, ("keep response", "send response", "drop request", "start J")),
-        (TRYING, "final"): (COMPLETED, ("keep response", "send response", "drop request", "start J")),
+        (TRYING, "2xx"): (COMPLETED, ("keep response", "send response", "start J")),
+        (TRYING, "final"): (COMPLETED, ("keep response", "send response", "start J")),
         (TRYING, "transport"): (TERMINATED, ("tell transport",)),
         (PROCEEDING, "request"): (PROCEEDING, ("send response",)),
         (PROCEEDING, "1xx"): (PROCEEDING, ("keep response", "send response")),
-        (PROCEEDING, "2xx"): (COMPLETED, ("keep response", "send response", "drop request", "start J")),
-        (PROCEEDING, "final"): (COMPLETED, ("keep response", "send response", "drop request", "start J")),
+        (PROCEEDING, "2xx"): (COMPLETED, ("keep response", "send response", "start J")),
+        (PROCEEDING, "final"): (COMPLETED, ("keep response", "send response", "start J")),
         (PROCEEDING, "transport"): (TERMINATED, ("tell transport",)),
         (COMPLETED, "request"): (COMPLETED, ("send response",)),
         (COMPLETED, "J"): (TERMINATED, ()),

@@ -1,0 +1,124 @@
+"""Challenging and verifying: the UAS and registrar side of digest (RFC 3261 22, RFC 8760).
+
+A nonce needs no memory to be recognised: it is the time it was made, a salt and an HMAC over both
+with a secret of this process. Memory is only needed against replay: the highest nonce count seen
+of each nonce in use. That table is bounded, and only credentials that were right enter it, so a
+flood of bad requests cannot push anything out. When a nonce is pushed out, every nonce that is
+older and not in the table counts as stale from then on: what we do not remember, we refuse.
+
+A request without qop carries no count and could be replayed; it is refused.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections import OrderedDict
+from collections.abc import Callable
+from enum import Enum
+from hashlib import sha256
+
+from sbc.sip.digest import Challenge, Credentials, response_hash, user_hash
+
+_TIME = 12  # hexadecimal digits of milliseconds
+
+
+class Verdict(Enum):
+    """What credentials are worth; only ``GOOD`` lets a request pass."""
+
+    GOOD = "good"
+    STALE = "the nonce has expired or its count was used before"
+    WRONG = "unknown user, wrong password, or not made for this request"
+
+
+class DigestServer:
+    """Challenges for one realm, and the verdict on what comes back.
+
+    ``secret`` (at least 16 bytes) signs nonces; ``salt`` returns a string that is new each time;
+    ``lifetime`` is how many seconds a nonce is good for; ``remembered`` bounds the replay table.
+    """
+
+    __slots__ = ("_forgotten", "_salt", "_secret", "_used", "algorithms", "lifetime", "realm", "remembered")
+
+    def __init__(
+        self,
+        realm: str,
+        secret: bytes,
+        salt: Callable[[], str],
+        *,
+        algorithms: tuple[str, ...] = ("SHA-256", "MD5"),
+        lifetime: float = 300.0,
+        remembered: int = 20000,
+    ) -> None:
+        if len(secret) < 16:
+            raise ValueError("the secret that signs nonces must have at least 16 bytes")
+        self.realm = realm
+        self.algorithms = algorithms
+        self.lifetime = lifetime
+        self.remembered = remembered
+        self._secret = secret
+        self._salt = salt
+        self._used: OrderedDict[str, int] = OrderedDict()
+        self._forgotten = float("-inf")
+
+    def challenge(self, now: float, stale: bool = False) -> list[Challenge]:
+        """Return one challenge for each algorithm, the preferred first (RFC 8760 2.3)."""
+        nonce = self._nonce(now)
+        return [
+            Challenge(self.realm, nonce, algorithm, ("auth", "auth-int"), stale=stale)
+            for algorithm in self.algorithms
+        ]
+
+    def verify(
+        self, credentials: Credentials, password: str | None, method: str, uri: str, body: bytes, now: float
+    ) -> Verdict:
+        """Judge ``credentials`` of a request; ``password`` is None for a user who does not exist.
+
+        ``uri`` is the Request-URI as received: credentials made for another one are wrong. An
+        unknown user costs the same time as a wrong password.
+        """
+        if not self._is_for_us(credentials, uri):
+            return Verdict.WRONG
+        user = user_hash(credentials.algorithm, credentials.username, self.realm, password or "")
+        expected = response_hash(user, credentials, method, body)
+        right = hmac.compare_digest(expected.encode(), credentials.response.encode("utf-8", "replace"))
+        if not right or password is None:
+            return Verdict.WRONG
+        made = self._made_at(credentials.nonce)
+        fresh = made is not None and now - self.lifetime <= made <= now and self._count(credentials, made)
+        return Verdict.GOOD if fresh else Verdict.STALE
+
+    def _is_for_us(self, credentials: Credentials, uri: str) -> bool:
+        return (
+            credentials.realm == self.realm
+            and credentials.algorithm.removesuffix("-sess") in self.algorithms
+            and credentials.qop in ("auth", "auth-int")
+            and credentials.uri == uri
+        )
+
+    def _nonce(self, now: float) -> str:
+        head = f"{int(now * 1000):0{_TIME}x}{self._salt()}"
+        return head + self._signature(head)
+
+    def _signature(self, head: str) -> str:
+        text = f"{head}:{self.realm}".encode("utf-8", "surrogateescape")
+        return hmac.new(self._secret, text, sha256).hexdigest()[:32]
+
+    def _made_at(self, nonce: str) -> float | None:
+        head, signature = nonce[:-32], nonce[-32:].encode("utf-8", "replace")
+        if not hmac.compare_digest(self._signature(head).encode(), signature):
+            return None
+        return int(head[:_TIME], 16) / 1000
+
+    def _count(self, credentials: Credentials, made: float) -> bool:
+        """Enter the nonce count; False where it, or a higher one, was used before."""
+        nonce, count = credentials.nonce, credentials.nc
+        last = self._used.get(nonce)
+        if last is None and made <= self._forgotten:
+            return False
+        if count <= (last or 0):
+            return False
+        self._used[nonce] = count
+        if last is None and len(self._used) > self.remembered:
+            oldest, _ = self._used.popitem(last=False)
+            self._forgotten = max(self._forgotten, self._made_at(oldest) or 0.0)
+        return True

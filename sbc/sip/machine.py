@@ -1,0 +1,270 @@
+"""One running transaction: a table's rows turned into calls.
+
+``fire`` is the whole interpreter: look up the row, take its state, do its actions, and either end
+or enter the earliest timer in the queue. The action names of the tables become functions once,
+when this file is imported. Nothing here knows how messages find their transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from sbc.flow import Flow
+from sbc.sip.cancel import build_ack
+from sbc.sip.headers import Headers
+from sbc.sip.message import Request, Response
+from sbc.sip.outgoing import Send
+from sbc.sip.timers import CEILINGS, DURATIONS, NEVER, T1, T2, UNRELIABLE_ONLY, ZERO_IF_RELIABLE
+from sbc.sip.transaction import (
+    CALLING,
+    INVITE_CLIENT,
+    INVITE_SERVER,
+    NON_INVITE_CLIENT,
+    NON_INVITE_SERVER,
+    PROCEEDING,
+    TERMINATED,
+    TRYING,
+    State,
+    Table,
+    response_class,
+)
+
+SPENT = Request("SPENT", "sip:spent.invalid", Headers())
+"""Stands in ``transaction.request`` once that has been let go of (an INVITE that was acknowledged)."""
+
+
+class Owner(Protocol):
+    """What a transaction asks of the layer that holds it."""
+
+    def schedule(self, transaction: Transaction) -> None:
+        """Enter the earliest timer of ``transaction`` in the queue."""
+
+    def ended(self, transaction: Transaction) -> None:
+        """Take ``transaction`` out of every table."""
+
+    def tell(self, transaction: Transaction, event: str) -> None:
+        """Keep ``event`` for the user."""
+
+
+Action = Callable[["Transaction", "Response | None", float, list[Any]], None]
+Compiled = dict[tuple[State, str], tuple[State, tuple[Action, ...], bool]]
+
+
+class Transaction:
+    """What the four machines have in common.
+
+    ``user`` is the user's own and never looked at; ``timers`` maps the name of each running timer
+    to its deadline (POSIX seconds); ``queued`` and ``number`` belong to the timer queue.
+    """
+
+    __slots__ = (
+        "_interval", "_owner", "_table", "flow", "key", "last_response", "method", "number",
+        "queued", "request", "state", "timers", "user",
+    )  # fmt: skip
+
+    def __init__(
+        self, owner: Owner, number: int, key: tuple[Any, ...], flow: Flow, request: Request,
+        table: Compiled, state: State, user: Any,
+    ) -> None:  # fmt: skip
+        self._owner = owner
+        self.number = number
+        self.key = key
+        self.flow = flow
+        self.request = request
+        self.method: str = request.method
+        self.last_response: Response | None = None
+        self.state: State = state
+        self.timers: dict[str, float] = {}
+        self.queued = NEVER
+        self.user = user
+        self._table = table
+        self._interval = T1
+
+    def fire(self, event: str, message: Response | None, now: float, out: list[Any]) -> bool:
+        """Feed one input to the machine; return True where it passes ``message`` up."""
+        self.state, actions, passes_up = self._table[self.state, event]
+        for action in actions:
+            action(self, message, now, out)
+        if self.state == TERMINATED:
+            self.timers.clear()
+            self._owner.ended(self)
+        elif self.timers:
+            self._owner.schedule(self)
+        return passes_up
+
+    def fire_due(self, now: float, out: list[Any]) -> None:
+        """Fire every timer whose deadline is not after ``now``, the earliest first."""
+        timers = self.timers
+        while timers:
+            name = min(timers, key=timers.__getitem__)
+            if timers[name] > now:
+                break
+            del timers[name]
+            self.fire(name, None, now, out)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.method} {self.state} on flow {self.flow.id}>"
+
+
+class ServerTransaction(Transaction):
+    """A request that came in.
+
+    ``cancels`` is the INVITE that this CANCEL matches, if any. ``merged`` is true where another
+    copy of the request, come on another way, is being served: answer 482 (RFC 3261 8.2.2.2).
+    """
+
+    __slots__ = ("cancels", "merged", "request_key")
+
+    def __init__(self, owner: Owner, number: int, key: tuple[Any, ...], flow: Flow, request: Request) -> None:
+        if request.method == "INVITE":
+            super().__init__(owner, number, key, flow, request, _INVITE_SERVER, PROCEEDING, None)
+        else:
+            super().__init__(owner, number, key, flow, request, _NON_INVITE_SERVER, TRYING, None)
+        self.cancels: ServerTransaction | None = None
+        self.merged = False
+        self.request_key: tuple[Any, ...] | None = None
+
+    def respond(self, response: Response, now: float, out: list[Any]) -> None:
+        """Send ``response``, and again as the machine wants; ignored after a final response."""
+        self.fire(response_class(response.status), response, now, out)
+
+    def acknowledged(self, now: float, out: list[Any]) -> None:
+        """The ACK of the 2xx has come: stop repeating it. The layer sees to it for the same peer."""
+        self.fire("ack2xx", None, now, out)
+
+
+class ClientTransaction(Transaction):
+    """A request that we sent."""
+
+    __slots__ = ()
+
+    def __init__(
+        self, owner: Owner, number: int, key: tuple[Any, ...], flow: Flow, request: Request, user: Any
+    ) -> None:
+        if request.method == "INVITE":
+            super().__init__(owner, number, key, flow, request, _INVITE_CLIENT, CALLING, user)
+        else:
+            super().__init__(owner, number, key, flow, request, _NON_INVITE_CLIENT, TRYING, user)
+
+    def drop_messages(self) -> None:
+        """Let go of the request and the response of an INVITE whose 2xx has been dealt with.
+
+        The transaction lives on for 32 s to recognise further 2xx (RFC 6026 8.4); the user calls
+        this when it has what it needs, so that no body is kept that long.
+        """
+        self.request = SPENT
+        self.last_response = None
+
+
+def _send_request(tx: Transaction, _: Response | None, now: float, out: list[Any]) -> None:
+    out.append(Send(tx.flow, tx.request))
+
+
+def _send_response(tx: Transaction, _: Response | None, now: float, out: list[Any]) -> None:
+    if tx.last_response is not None:
+        out.append(Send(tx.flow, tx.last_response))
+
+
+def _send_ack(tx: Transaction, message: Response | None, now: float, out: list[Any]) -> None:
+    assert message is not None
+    out.append(Send(tx.flow, build_ack(tx.request, message)))
+
+
+def _keep_response(tx: Transaction, message: Response | None, now: float, out: list[Any]) -> None:
+    tx.last_response = message
+
+
+def _drop_request(tx: Transaction, _: Response | None, now: float, out: list[Any]) -> None:
+    tx.request = SPENT
+
+
+def _drop_response(tx: Transaction, _: Response | None, now: float, out: list[Any]) -> None:
+    tx.last_response = None
+
+
+def _stop_all(tx: Transaction, _: Response | None, now: float, out: list[Any]) -> None:
+    tx.timers.clear()
+
+
+def _start(name: str) -> Action:
+    seconds = DURATIONS[name]
+    unreliable_only = name in UNRELIABLE_ONLY
+    zero_if_reliable = name in ZERO_IF_RELIABLE
+
+    def start(tx: Transaction, _: Response | None, now: float, out: list[Any]) -> None:
+        if not tx.flow.reliable or not (unreliable_only or zero_if_reliable):
+            tx.timers[name] = now + seconds
+        elif zero_if_reliable:
+            tx.fire(name, None, now, out)
+
+    return start
+
+
+def _again(name: str) -> Action:
+    ceiling = CEILINGS[name]
+
+    def again(tx: Transaction, _: Response | None, now: float, out: list[Any]) -> None:
+        tx._interval = min(2 * tx._interval, ceiling)
+        tx.timers[name] = now + tx._interval
+
+    return again
+
+
+def _slow(name: str) -> Action:
+    def slow(tx: Transaction, _: Response | None, now: float, out: list[Any]) -> None:
+        tx.timers[name] = now + T2
+
+    return slow
+
+
+def _stop(name: str) -> Action:
+    def stop(tx: Transaction, _: Response | None, now: float, out: list[Any]) -> None:
+        tx.timers.pop(name, None)
+
+    return stop
+
+
+def _tell(event: str) -> Action:
+    def tell(tx: Transaction, _: Response | None, now: float, out: list[Any]) -> None:
+        tx._owner.tell(tx, event)
+
+    return tell
+
+
+_PLAIN: dict[str, Action] = {
+    "send request": _send_request,
+    "send response": _send_response,
+    "send ack": _send_ack,
+    "keep response": _keep_response,
+    "drop request": _drop_request,
+    "drop response": _drop_response,
+    "stop all": _stop_all,
+}
+_NAMED: dict[str, Callable[[str], Action]] = {
+    "start": _start,
+    "again": _again,
+    "slow": _slow,
+    "stop": _stop,
+    "tell": _tell,
+}
+
+
+def _action(name: str) -> Action:
+    if name in _PLAIN:
+        return _PLAIN[name]
+    verb, _, argument = name.partition(" ")
+    return _NAMED[verb](argument)
+
+
+def _compile(table: Table) -> Compiled:
+    return {
+        at: (state, tuple(_action(name) for name in names if name != "pass up"), "pass up" in names)
+        for at, (state, names) in table.items()
+    }
+
+
+_INVITE_CLIENT = _compile(INVITE_CLIENT)
+_NON_INVITE_CLIENT = _compile(NON_INVITE_CLIENT)
+_INVITE_SERVER = _compile(INVITE_SERVER)
+_NON_INVITE_SERVER = _compile(NON_INVITE_SERVER)

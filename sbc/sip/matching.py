@@ -1,0 +1,82 @@
+"""How a message finds its transaction: the keys of RFC 3261 17.1.3, 17.2.3 and 8.2.2.2, and RFC 3581.
+
+A server key also names the peer (its trunk, or its address where it has none). A branch is only
+unique to those who make it; without the peer in the key, whoever learns a branch could cancel a
+call of another trunk or have its requests swallowed as retransmissions.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sbc.base import Address
+from sbc.flow import Flow
+from sbc.ids import MAGIC_COOKIE
+from sbc.sip.grammar import find_param, split_commas
+from sbc.sip.message import Request, Response
+from sbc.sip.via import Via
+
+Key = tuple[Any, ...]
+
+
+def peer_of(flow: Flow) -> str:
+    """Return what tells one peer from another: the trunk, or the address where there is none."""
+    return flow.trunk or flow.remote.host
+
+
+def server_key(request: Request, flow: Flow, method: str) -> Key:
+    """Return the key of the server transaction of ``request``, taken to be of ``method``.
+
+    Without the magic cookie in the branch, the rules of RFC 2543 hold (RFC 3261 17.2.3), but for
+    the To tag: it differs between an INVITE and its ACK, and the rest is telling enough.
+    """
+    via = request.via
+    branch = via.branch
+    if branch.startswith(MAGIC_COOKIE):
+        return (branch, method, via.host.lower(), via.port, peer_of(flow))
+    number = request.cseq.number
+    top = (via.transport, via.host, via.port, branch)
+    return (request.uri, request.from_tag, request.call_id, number, method, top, peer_of(flow))
+
+
+def request_key(request: Request, flow: Flow, method: str) -> Key:
+    """Return what the copies of one request have in common, and the ACK of a 2xx with its INVITE.
+
+    RFC 3261 8.2.2.2 (merged requests) and 13.2.2.4.
+    """
+    return (request.call_id, request.from_tag, request.cseq.number, method, peer_of(flow))
+
+
+def client_key(response: Response) -> Key:
+    """Return the key of the client transaction that ``response`` answers (RFC 3261 17.1.3)."""
+    return (response.via.branch, response.cseq.method)
+
+
+def same_peer(flow: Flow, other: Flow) -> bool:
+    """Tell whether a response on ``other`` may belong to a request sent on ``flow``."""
+    return flow is other or (flow.transport == other.transport and peer_of(flow) == peer_of(other))
+
+
+def fix_via(request: Request, source: Address) -> None:
+    """Write where ``request`` really came from into its top Via (RFC 3261 18.2.1, RFC 3581 4).
+
+    Nothing happens where the Via already says so and no rport was asked for.
+    """
+    via = request.via
+    wants_port = find_param(via.params, "rport") is not None
+    if via.host == source.host and not wants_port:
+        return
+    params = [each for each in via.params if each[0].lower() not in ("received", "rport")]
+    params.append(("received", source.host))
+    if wants_port:
+        params.append(("rport", str(source.port)))
+    _replace_top_via(request, via._replace(params=tuple(params)))
+
+
+def _replace_top_via(request: Request, via: Via) -> None:
+    # In place, because going through Headers.set would drop every typed view of the message.
+    headers = request.headers
+    at = headers.keys.index("via")
+    name, line = headers.fields[at]
+    headers.fields[at] = (name, ", ".join([str(via), *split_commas(line)[1:]]))
+    headers.parsed["via"] = via

@@ -1,0 +1,219 @@
+"""The transaction layer: from messages to transactions, retransmissions absorbed (RFC 3261 17).
+
+The layer sends nothing itself; it appends ``Send`` to the caller's list. It is told the time, and
+says through ``next_deadline`` when it wants to be told again. What has ended is in no table and in
+nobody's heap: a transaction lives exactly as long as its machine or its user needs it.
+
+A server INVITE is answered 100 at once, because a B2BUA always has something slower to do first.
+The ACK of a 2xx is a message of the dialog, not of the INVITE's transaction; the layer stops
+repeating the 2xx when it sees one, and hands it to the user as ``ACK2XX``.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any, Final, Literal
+
+from sbc.base import LocalError
+from sbc.flow import Flow
+from sbc.ids import Ids
+from sbc.sip.machine import SPENT, ClientTransaction, ServerTransaction, Transaction
+from sbc.sip.matching import Key, client_key, fix_via, request_key, same_peer, server_key
+from sbc.sip.message import Request, Response, response_to
+from sbc.sip.timers import TimerQueue
+from sbc.sip.transaction import ACCEPTED, ACKNOWLEDGED, response_class
+
+__all__ = [
+    "ACK2XX",
+    "SPENT",
+    "ClientTransaction",
+    "Received",
+    "ServerTransaction",
+    "Transaction",
+    "Transactions",
+    "fix_via",
+]
+
+
+class Received(Enum):
+    """What ``receive_request`` returns beside a transaction and None."""
+
+    ACK2XX = "an ACK that belongs to a dialog"
+
+
+ACK2XX: Final = Received.ACK2XX
+
+
+class Transactions:
+    """All transactions of one engine, on all flows."""
+
+    __slots__ = (
+        "_clients", "_flows", "_ids", "_live", "_number", "_queue", "_requests", "_servers", "_told",
+    )  # fmt: skip
+
+    def __init__(self, ids: Ids) -> None:
+        self._ids = ids
+        self._number = 0
+        self._live: dict[int, Transaction] = {}
+        self._servers: dict[Key, ServerTransaction] = {}
+        self._clients: dict[Key, ClientTransaction] = {}
+        self._requests: dict[Key, ServerTransaction] = {}
+        self._flows: dict[Flow, dict[int, Transaction]] = {}
+        self._queue: TimerQueue[Transaction] = TimerQueue(self._live)
+        self._told: list[tuple[Transaction, str]] = []
+
+    def __len__(self) -> int:
+        return len(self._live)
+
+    def new_branch(self) -> str:
+        """Return a branch for the top Via of a request that is to be started."""
+        return self._ids.branch()
+
+    def receive_request(
+        self, flow: Flow, request: Request, now: float, out: list[Any]
+    ) -> ServerTransaction | Literal[Received.ACK2XX] | None:
+        """Take in a validated request; return its new transaction, or None where it was absorbed.
+
+        ``ACK2XX`` means that ``request`` is an ACK for which there is no transaction: that of a
+        2xx, or a stray one; it is for the dialog that it names.
+        """
+        method = request.method
+        if method == "ACK":
+            return self._receive_ack(flow, request, now, out)
+        key = server_key(request, flow, method)
+        known = self._servers.get(key)
+        if known is not None:
+            known.fire("request", None, now, out)
+            return None
+        fix_via(request, flow.remote)
+        transaction = self._serve(flow, key, request)
+        if method == "INVITE":
+            transaction.respond(response_to(request, 100), now, out)
+        elif method == "CANCEL":
+            transaction.cancels = self._servers.get(server_key(request, flow, "INVITE"))
+        return transaction
+
+    def receive_response(
+        self, flow: Flow, response: Response, now: float, out: list[Any]
+    ) -> ClientTransaction | None:
+        """Take in a response; return its transaction where the user is to see it, else None.
+
+        Provisional responses come up each time, and so does every 2xx to an INVITE, also from
+        another branch of a fork (RFC 6026 8.4). A final refusal of an INVITE is acknowledged here.
+        """
+        transaction = self._clients.get(client_key(response))
+        if transaction is None or not same_peer(transaction.flow, flow):
+            return None
+        if not transaction.fire(response_class(response.status), response, now, out):
+            return None
+        transaction.last_response = response
+        return transaction
+
+    def start(
+        self, flow: Flow, request: Request, now: float, out: list[Any], user: Any = None
+    ) -> ClientTransaction:
+        """Send ``request``, whose top Via has a branch from ``new_branch``, and return its transaction.
+
+        A CANCEL has the branch of its INVITE, which then ends after 64*T1 without a final response.
+        """
+        branch = request.via.branch
+        key = (branch, request.method)
+        if key in self._clients:
+            raise LocalError(
+                f"branch {branch} was used for two {request.method} requests: take a new one for each"
+            )
+        transaction = ClientTransaction(self, self._next(), key, flow, request, user)
+        self._clients[key] = transaction
+        self._hold(transaction)
+        transaction.fire("start", None, now, out)
+        if request.method == "CANCEL":
+            invite = self._clients.get((branch, "INVITE"))
+            if invite is not None:
+                invite.fire("cancelled", None, now, out)
+        return transaction
+
+    def tick(self, now: float, out: list[Any]) -> list[tuple[Transaction, str]]:
+        """Fire what is due; return the events for the users.
+
+        ``timeout``: a client transaction got no (final) answer. ``no-ack``: the final response
+        to an INVITE was never acknowledged; after a 2xx the user sends BYE (RFC 3261 13.3.1.4).
+        """
+        while (transaction := self._queue.pop_due(now)) is not None:
+            transaction.fire_due(now, out)
+        return self._take_told()
+
+    def flow_closed(self, flow: Flow, now: float, out: list[Any]) -> list[tuple[Transaction, str]]:
+        """End every transaction of ``flow``; return a ``transport`` event for each unfinished one."""
+        for transaction in list(self._flows.get(flow, {}).values()):
+            transaction.fire("transport", None, now, out)
+        return self._take_told()
+
+    @property
+    def next_deadline(self) -> float | None:
+        """When ``tick`` is wanted next (POSIX seconds), or None."""
+        return self._queue.next_deadline()
+
+    def schedule(self, transaction: Transaction) -> None:
+        """Enter the earliest timer of ``transaction`` in the queue; for the machines alone."""
+        self._queue.schedule(transaction)
+
+    def tell(self, transaction: Transaction, event: str) -> None:
+        """Keep ``event`` until the running ``tick`` or ``flow_closed`` returns it; for the machines."""
+        self._told.append((transaction, event))
+
+    def ended(self, transaction: Transaction) -> None:
+        """Take ``transaction`` out of every table; for the machines alone, and harmless twice."""
+        if self._live.pop(transaction.number, None) is None:
+            return
+        held = self._flows[transaction.flow]
+        del held[transaction.number]
+        if not held:
+            del self._flows[transaction.flow]
+        if not isinstance(transaction, ServerTransaction):
+            del self._clients[transaction.key]
+            return
+        del self._servers[transaction.key]
+        if transaction.request_key is not None:
+            del self._requests[transaction.request_key]
+
+    def _serve(self, flow: Flow, key: Key, request: Request) -> ServerTransaction:
+        transaction = ServerTransaction(self, self._next(), key, flow, request)
+        self._servers[key] = transaction
+        self._hold(transaction)
+        initial = not request.to_tag
+        if initial or request.method == "INVITE":
+            same = request_key(request, flow, request.method)
+            if same not in self._requests:
+                self._requests[same] = transaction
+                transaction.request_key = same
+            else:
+                transaction.merged = initial
+        return transaction
+
+    def _receive_ack(
+        self, flow: Flow, ack: Request, now: float, out: list[Any]
+    ) -> Literal[Received.ACK2XX] | None:
+        invite = self._servers.get(server_key(ack, flow, "INVITE"))
+        if invite is None:
+            invite = self._requests.get(request_key(ack, flow, "INVITE"))
+        elif invite.state not in (ACCEPTED, ACKNOWLEDGED):
+            invite.fire("ack", None, now, out)
+            return None
+        if invite is not None and invite.last_response and invite.last_response.to_tag == ack.to_tag:
+            invite.acknowledged(now, out)
+        return ACK2XX
+
+    def _hold(self, transaction: Transaction) -> None:
+        self._live[transaction.number] = transaction
+        held = self._flows.get(transaction.flow)
+        if held is None:
+            held = self._flows[transaction.flow] = {}
+        held[transaction.number] = transaction
+
+    def _take_told(self) -> list[tuple[Transaction, str]]:
+        told, self._told = self._told, []
+        return told
+
+    def _next(self) -> int:
+        self._number += 1
+        return self._number
