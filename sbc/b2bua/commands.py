@@ -5,6 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dsl.decision import Decision
+from dsl.facts import Facts
+from sbc.config.model import Trunk
+from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
 from sbc.media.policy import MediaPolicy
 from sbc.sip.outgoing import Send
@@ -14,15 +18,11 @@ Side = Literal["a", "b"]
 
 @dataclass(slots=True)
 class Connect:
-    """Find or open a flow to ``trunk``; answered by ``engine.connected`` or ``connect_failed``.
-
-    ``skip`` counts the trunk's targets already tried, so that failover takes the next.
-    """
+    """Find or open a flow to ``trunk``; answered by ``engine.connected`` or ``connect_failed``."""
 
     key: int
-    trunk: str
-    snapshot: Any
-    uri: str = ""
+    trunk: Trunk
+    snapshot: Snapshot
 
 
 @dataclass(slots=True)
@@ -42,6 +42,7 @@ class OfferMedia:
     sdp: bytes
     ours: MediaPolicy
     theirs: MediaPolicy
+    restart: bool = False
 
 
 @dataclass(slots=True)
@@ -51,6 +52,13 @@ class AnswerMedia:
     call: str
     side: Side
     sdp: bytes
+
+
+@dataclass(slots=True)
+class RollbackMedia:
+    """The last offer was refused: what was agreed before it holds again (RFC 3264 8)."""
+
+    call: str
 
 
 @dataclass(slots=True)
@@ -65,9 +73,9 @@ class RunHook:
     """Run ``on_route`` of every hook file over a decision; answered by ``engine.hook_done``."""
 
     call: str
-    snapshot: Any
-    facts: Any
-    decision: Any
+    snapshot: Snapshot
+    facts: Facts
+    decision: Decision
 
 
 @dataclass(slots=True)
@@ -77,3 +85,6 @@ class Note:
     event: str
     call: str
     fields: dict[str, Any]
+
+
+Command = Send | Connect | CloseFlow | OfferMedia | AnswerMedia | RollbackMedia | DeleteMedia | RunHook | Note

@@ -1,0 +1,74 @@
+"""A 2xx to an INVITE, and its ACK, between the legs (RFC 3261 13.3.1.4, 14).
+
+The server transaction repeats the 2xx until its ACK comes. The ACK is then carried to the other
+side, with the answer where the callee made the offer; when the other side repeats its 2xx, our
+ACK is repeated. Without an ACK in 64*T1 the call is over.
+"""
+
+from __future__ import annotations
+
+from sbc.b2bua.call import Call, Fork
+from sbc.b2bua.commands import AnswerMedia, Command, Note
+from sbc.b2bua.leg import Side, other
+from sbc.b2bua.translate import carried_body, with_sdp
+from sbc.base import PeerError
+from sbc.sip.message import Request, Response
+from sbc.sip.outgoing import Send
+from sbc.sip.transactions import ServerTransaction
+
+
+class AnsweredInvite:
+    """One 2xx on its way to the side that sent the INVITE; the user of that server transaction."""
+
+    __slots__ = ("ack", "call", "cseq", "far_cseq", "fork", "offered_by_far", "side")
+
+    def __init__(self, call: Call, fork: Fork, side: Side, far_cseq: int, offered_by_far: bool) -> None:
+        self.call = call
+        self.fork = fork
+        self.side: Side = side
+        self.cseq = 0
+        self.far_cseq = far_cseq
+        self.offered_by_far = offered_by_far
+        self.ack: Request | None = None
+
+    def start(self, server: ServerTransaction, response: Response, now: float, out: list[Command]) -> None:
+        """Give the 2xx for the first time."""
+        self.cseq = response.cseq.number
+        self.call.answered_invites[self.side, self.cseq] = self
+        server.user = self
+        server.respond(response, now, out)
+
+    def on_response(self, response: Response, now: float, out: list[Command]) -> None:
+        """A server transaction has no responses to tell of."""
+
+    def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
+        """``no-ack``: 64*T1 have passed. A connection that closed is no reason: the ACK may take another."""
+        if kind == "no-ack" and self.ack is None:
+            self.call.clear("no ACK came for our 2xx", now, out)
+
+    def on_ack(self, ack: Request, now: float, out: list[Command]) -> None:
+        """The ACK came: carry it over, with the answer that it may hold."""
+        call = self.call
+        call.answered_invites.pop((self.side, self.cseq), None)
+        sdp = carried_body(ack) if self.offered_by_far else b""
+        if sdp:
+            call.ask_media(AnswerMedia(call.id, self.side, sdp), self._send_ack, out)
+        elif self.offered_by_far:
+            self._send_ack(b"", PeerError("the ACK holds no answer to the offer", 488), now, out)
+        else:
+            self._send_ack(b"", None, now, out)
+
+    def _send_ack(self, sdp: bytes, error: PeerError | None, now: float, out: list[Command]) -> None:
+        call = self.call
+        self.ack = with_sdp(call.ack(self.fork, other(self.side), self.far_cseq), sdp)
+        self.repeat_ack(out)
+        if error is not None:
+            out.append(Note("media-refused", call.id, {"side": self.side, "reason": error.reason}))
+            call.clear(error.reason, now, out)
+        elif call.state == "answered":
+            call.on_up(now, out)
+
+    def repeat_ack(self, out: list[Command]) -> None:
+        """Send the ACK, again where the far side repeated its 2xx."""
+        if self.ack is not None:
+            out.append(Send(self.call.leg(other(self.side)).flow, self.ack))

@@ -1,0 +1,256 @@
+"""A call: two legs that exchange what was said on either, under the snapshot it began with.
+
+The call keeps what outlives a transaction: the legs, the pairs of dialogs (a callee that forks
+shows several until one of them answers), the timers, the order of media requests, and how it
+ended. The INVITE's way to the callee is in ``setup``, a 2xx and its ACK in ``answered``, every
+other request within the dialogs in ``mirror``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from sbc.b2bua.commands import Command, DeleteMedia, Note
+from sbc.b2bua.leg import Leg, Side, other
+from sbc.base import PeerError
+from sbc.config.model import Trunk
+from sbc.config.snapshot import Snapshot
+from sbc.media.policy import MediaPolicy
+from sbc.sip.dialog import Dialog
+from sbc.sip.message import Request, Response
+
+if TYPE_CHECKING:
+    from sbc.b2bua.answered import AnsweredInvite
+    from sbc.b2bua.engine import Engine
+    from sbc.b2bua.setup import Setup
+
+AfterMedia = Callable[[bytes, "PeerError | None", float, list[Command]], None]
+
+
+class Awaiting(Protocol):
+    """Whoever sent a request: a transaction's ``user``."""
+
+    def on_response(self, response: Response, now: float, out: list[Command]) -> None:
+        """A response came, provisional or final."""
+
+    def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
+        """No response will come: ``timeout`` or ``unreachable``."""
+
+
+class Fork:
+    """A pair of dialogs: one that a branch of the callee opened, and the one that shows it to the caller."""
+
+    __slots__ = ("a", "b")
+
+    def __init__(self, a: Dialog, b: Dialog) -> None:
+        self.a = a
+        self.b = b
+
+    def dialog(self, side: Side) -> Dialog:
+        """The dialog on ``side``."""
+        return self.a if side == "a" else self.b
+
+
+class Call:
+    """Two legs and all that they share."""
+
+    __slots__ = (
+        "a",
+        "admitted",
+        "answered_at",
+        "answered_invites",
+        "b",
+        "called",
+        "caller",
+        "created",
+        "downgraded",
+        "engine",
+        "fork",
+        "forks",
+        "has_media",
+        "id",
+        "media_waits",
+        "offered_early",
+        "policies",
+        "rule",
+        "setup",
+        "snapshot",
+        "state",
+        "timers",
+    )  # fmt: skip
+
+    def __init__(self, engine: Engine, id: str, snapshot: Snapshot, a: Leg, now: float) -> None:
+        self.engine = engine
+        self.id = id
+        self.snapshot = snapshot
+        self.a = a
+        self.b: Leg | None = None
+        self.state = "routing"  # routing, trying, ringing, answered, up, ended
+        self.forks: dict[str, Fork] = {}
+        self.fork: Fork | None = None
+        self.timers: dict[str, float] = {}
+        self.media_waits: deque[AfterMedia] = deque()
+        self.answered_invites: dict[tuple[Side, int], AnsweredInvite] = {}
+        self.policies: dict[Side, MediaPolicy] = {}
+        self.has_media = False
+        self.created = now
+        self.answered_at = 0.0
+        self.admitted: list[Trunk] = []
+        self.rule = ""
+        self.caller = ""
+        self.called = ""
+        self.downgraded = False
+        # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
+        self.offered_early = False
+        self.setup: Setup | None = None
+
+    def leg(self, side: Side) -> Leg:
+        """The leg on ``side``; the callee's exists once a connection to it does."""
+        found = self.a if side == "a" else self.b
+        assert found is not None, "a dialog on a side implies its leg"
+        return found
+
+    # Timers: the deadline here is the truth, an entry in the engine's heap is only a reminder.
+
+    def schedule(self, name: str, deadline: float) -> None:
+        """Call ``on_timer`` of whoever owns ``name`` at ``deadline``, unless cancelled or moved."""
+        self.timers[name] = deadline
+        self.engine.remind(deadline, self.id, name)
+
+    def cancel_timer(self, name: str) -> None:
+        """Forget a timer; it need not be running."""
+        self.timers.pop(name, None)
+
+    def on_timer(self, name: str, now: float, out: list[Command]) -> None:
+        """A timer's deadline came."""
+        del self.timers[name]
+        if self.setup is not None:
+            self.setup.on_timer(name, now, out)
+
+    # Media: requests are answered in order, so a response that waits for none keeps its place too.
+
+    def ask_media(self, command: Command, then: AfterMedia, out: list[Command]) -> None:
+        """Leave ``command`` and go on with ``then`` when its answer comes."""
+        self.has_media = True
+        self.media_waits.append(then)
+        out.append(command)
+
+    def after_media(self, then: AfterMedia, now: float, out: list[Command]) -> None:
+        """Go on with ``then`` once every earlier media request has been answered."""
+        if self.media_waits:
+            self.media_waits.append(then)
+        else:
+            then(b"", None, now, out)
+
+    def media_ready(self, sdp: bytes, error: PeerError | None, now: float, out: list[Command]) -> None:
+        """The oldest media request was answered, or refused with ``error``."""
+        if not self.media_waits:
+            return
+        self.media_waits.popleft()(sdp, error, now, out)
+
+    # Dialogs
+
+    def add_fork(self, tag: str, fork: Fork) -> None:
+        """A branch of the callee showed itself under ``tag``."""
+        self.forks[tag] = fork
+        self.engine.register(fork, self)
+
+    def keep_only(self, fork: Fork) -> None:
+        """``fork`` answered; the other early dialogs are over."""
+        self.fork = fork
+        for tag, each in list(self.forks.items()):
+            if each is not fork:
+                self.engine.unregister(each)
+                del self.forks[tag]
+
+    def drop_forks(self) -> None:
+        """All early dialogs are over: the attempt that made them failed."""
+        for fork in self.forks.values():
+            self.engine.unregister(fork)
+        self.forks.clear()
+
+    # Requests of our own within a dialog
+
+    def send(self, side: Side, request: Request, user: Awaiting, now: float, out: list[Command]) -> None:
+        """Send ``request`` on ``side`` as a new transaction, over a new connection if the old one died."""
+        self.engine.send(self.snapshot, self.leg(side), request, user, now, out)
+
+    def request(self, fork: Fork, side: Side, method: str) -> Request:
+        """A request of ours within the dialog on ``side``."""
+        leg = self.leg(side)
+        via = leg.via(self.engine.transactions.new_branch())
+        return fork.dialog(side).request(method, via=via, contact=leg.contact)
+
+    def ack(self, fork: Fork, side: Side, cseq: int) -> Request:
+        """The ACK for a 2xx to our INVITE numbered ``cseq`` (RFC 3261 13.2.2.4)."""
+        leg = self.leg(side)
+        via = leg.via(self.engine.transactions.new_branch())
+        return fork.dialog(side).request("ACK", via=via, contact=leg.contact, cseq=cseq)
+
+    def on_up(self, now: float, out: list[Command]) -> None:
+        """The caller's ACK closed the first three-way handshake."""
+        self.state = "up"
+        out.append(Note("call-up", self.id, {"setup_time": now - self.created}))
+
+    # The end
+
+    def hang_up(self, side: Side, now: float, out: list[Command]) -> None:
+        """Send BYE on ``side`` where its dialog is confirmed."""
+        if self.fork is not None and self.fork.dialog(side).state == "confirmed":
+            request = self.request(self.fork, side, "BYE")
+            self.fork.dialog(side).state = "ended"
+            self.send(side, request, NOBODY, now, out)
+
+    def on_bye(self, side: Side, now: float, out: list[Command]) -> None:
+        """The peer on ``side`` hung up."""
+        if self.fork is not None:
+            self.fork.dialog(side).state = "ended"
+        self.hang_up(other(side), now, out)
+        self.end("normal", "caller" if side == "a" else "callee", now, out)
+
+    def clear(self, reason: str, now: float, out: list[Command]) -> None:
+        """End an answered call from our side: BYE to both."""
+        self.hang_up("a", now, out)
+        self.hang_up("b", now, out)
+        self.end(reason, "us", now, out)
+
+    def end(self, reason: str, by: str, now: float, out: list[Command], status: int = 0) -> None:
+        """The call is over: media, timers, limits and dialogs are given back. Idempotent."""
+        if self.state == "ended":
+            return
+        self.state = "ended"
+        self.timers.clear()
+        self.media_waits.clear()
+        self.answered_invites.clear()
+        self.drop_forks()
+        if self.has_media:
+            out.append(DeleteMedia(self.id))
+        self.engine.forget(self)
+        out.append(Note("call-ended", self.id, self.record(reason, by, status, now)))
+
+    def record(self, reason: str, by: str, status: int, now: float) -> dict[str, object]:
+        """What the call's record tells of it."""
+        answered = self.answered_at
+        return {
+            "caller": self.caller, "called": self.called, "rule": self.rule,
+            "from": self.a.trunk.trunk, "to": self.b.trunk.trunk if self.b else "",
+            "status": status or (200 if answered else 0), "reason": reason, "by": by,
+            "created": self.created, "answered": answered, "ended": now,
+            "duration": now - answered if answered else 0.0,
+            "downgraded": self.downgraded, "a": self.a.flow, "b": self.b.flow if self.b else None,
+        }  # fmt: skip
+
+
+class _Nobody:
+    """Waits for responses that change nothing, such as those to our BYE."""
+
+    def on_response(self, response: Response, now: float, out: list[Command]) -> None:
+        """Nothing to do."""
+
+    def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
+        """Nothing to do."""
+
+
+NOBODY = _Nobody()

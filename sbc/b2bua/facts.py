@@ -1,0 +1,70 @@
+"""The flat facts that the routing rules decide on, taken from a request and its flow."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+from dsl.facts import Facts
+from sbc.flow import Flow, PeerIdentity
+from sbc.sip.message import Request
+
+_RTPMAP = re.compile(rb"^a=rtpmap:\d+ +([^/\s]+)/", re.MULTILINE)
+_AUDIO = re.compile(rb"^m=audio \d+ (\S+) ([0-9 ]+)", re.MULTILINE)
+# Payload types that need no rtpmap (RFC 3551 6).
+_STATIC = {"0": "PCMU", "3": "GSM", "4": "G723", "8": "PCMA", "9": "G722", "15": "G728", "18": "G729"}
+
+
+def describe_offer(body: bytes) -> tuple[tuple[str, ...], Literal["none", "offered", "required"]]:
+    """Codec names that an SDP offer lists for audio, and what it says of SRTP."""
+    audio = _AUDIO.search(body)
+    if audio is None:
+        return (), "none"
+    named = [name.decode("ascii", "replace").upper() for name in _RTPMAP.findall(body)]
+    static = [_STATIC[each] for each in audio[2].decode().split() if each in _STATIC]
+    codecs = tuple(dict.fromkeys(static + named))
+    if b"SAVP" in audio[1]:
+        return codecs, "required"
+    return codecs, "offered" if b"\na=crypto:" in body else "none"
+
+
+_NOBODY = PeerIdentity("", "", (), "", "", 0.0, 0.0, False)
+
+
+def facts_of(request: Request, flow: Flow, tenant: str | None, now: float) -> Facts:
+    """Everything that a rule may ask of ``request``; header look-ups stay lazy."""
+    target, caller, called = request.target, request.from_, request.to
+    tls = flow.tls
+    peer = (tls.peer if tls else None) or _NOBODY
+    codecs, srtp = describe_offer(request.body)
+    return Facts(
+        trunk=flow.trunk or "",
+        tenant=tenant or "",
+        listener=flow.listener,
+        source=flow.remote.host,
+        transport=flow.transport,
+        method=request.method,
+        ruri_user=target.user or "",
+        ruri_host=target.host,
+        ruri_scheme=target.scheme,
+        from_user=caller.uri.user or "",
+        from_host=caller.uri.host,
+        from_display=caller.display,
+        to_header_user=called.uri.user or "",
+        to_header_host=called.uri.host,
+        call_id=request.call_id,
+        user_agent=request.headers.get("User-Agent") or "",
+        sips=flow.secure and target.scheme == "sips",
+        tls_version=tls.version if tls else "",
+        tls_group=tls.group if tls else "",
+        tls_cipher=tls.cipher if tls else "",
+        peer_verified=peer.verified,
+        peer_sans=peer.sans,
+        peer_issuer=peer.issuer,
+        peer_subject=peer.subject,
+        peer_pin=peer.pin,
+        sdp_codecs=codecs,
+        sdp_srtp=srtp,
+        now=now,
+        header=request.headers.get,
+    )

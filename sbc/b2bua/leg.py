@@ -1,0 +1,95 @@
+"""One side of a call: the flow it uses, the addresses it shows, its dialogs' common part."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from sbc.base import Address
+from sbc.config.model import Listener, Trunk
+from sbc.flow import Flow
+
+Side = Literal["a", "b"]
+DEFAULT_PORT = {"udp": 5060, "tcp": 5060, "tls": 5061}
+_WILDCARDS = ("0.0.0.0", "::", "")
+_VIA_TRANSPORT = {"udp": "SIP/2.0/UDP ", "tcp": "SIP/2.0/TCP ", "tls": "SIP/2.0/TLS "}
+
+
+def other(side: Side) -> Side:
+    """The opposite side of the call."""
+    return "b" if side == "a" else "a"
+
+
+def format_host(host: str) -> str:
+    """A host as a URI writes it: IPv6 literals in brackets (RFC 3261 25.1)."""
+    return f"[{host}]" if ":" in host else host
+
+
+def format_target(address: Address, transport: str) -> str:
+    """``host[:port]`` of a request URI; the transport's own port is left out."""
+    host = format_host(address.host)
+    return host if address.port == DEFAULT_PORT[transport] else f"{host}:{address.port}"
+
+
+def local_address(listener: Listener, trunk: Trunk, flow: Flow) -> str:
+    """Where the peer finds us again: the trunk's domain, or what the listener advertises, or its address.
+
+    A connection that we opened has a port that nobody listens on, so the port is always the
+    listener's: a BYE that arrives after the connection closed still finds us.
+    """
+    shown = listener.advertise or listener.bind
+    host = trunk.domain or shown.host
+    if host in _WILDCARDS:
+        host = flow.local.host
+    return f"{format_host(host)}:{shown.port}"
+
+
+class Leg:
+    """The addresses and identifiers that we use towards one peer."""
+
+    __slots__ = (
+        "call_id",
+        "contact",
+        "cseq",
+        "flow",
+        "invited",
+        "inviting",
+        "local_tag",
+        "local_uri",
+        "remote_uri",
+        "scheme",
+        "sent_by",
+        "side",
+        "suite",
+        "trunk",
+        "via_head",
+    )  # fmt: skip
+
+    def __init__(self, side: Side, trunk: Trunk, flow: Flow, sent_by: str, scheme: str) -> None:
+        self.side = side
+        self.trunk = trunk
+        self.flow = flow
+        self.scheme = scheme
+        self.sent_by = sent_by
+        self.call_id = ""
+        self.local_tag = ""
+        self.local_uri = ""
+        self.remote_uri = ""
+        self.contact = ""
+        self.cseq = 1
+        # Whether an INVITE of ours, or of the peer's, is under way here (RFC 3261 14).
+        self.inviting = False
+        self.invited = False
+        self.via_head = (
+            _VIA_TRANSPORT[flow.transport] + sent_by + (";rport" if flow.transport == "udp" else "")
+        )
+        self.suite = ""
+
+    def set_contact(self, user: str) -> None:
+        """Write the Contact that the peer will send its requests to."""
+        at = f"{user}@" if user else ""
+        transport = "" if self.flow.transport == "udp" else f";transport={self.flow.transport}"
+        self.contact = f"<{self.scheme}:{at}{self.sent_by}{transport}>"
+
+    def via(self, branch: str) -> str:
+        """A Via value of ours with ``branch`` (RFC 3261 8.1.1.7; rport by RFC 3581 on UDP)."""
+        return f"{self.via_head};branch={branch}"

@@ -1,0 +1,32 @@
+"""What each leg of a call demands of its media: the trunk's setting, made stricter by the rule."""
+
+from __future__ import annotations
+
+from dsl.decision import Downgrade, Srtp
+from sbc.b2bua.leg import Leg
+from sbc.media.policy import MediaPolicy
+
+
+def caller_srtp(trunk: Srtp, rule: Srtp | None) -> Srtp:
+    """``require srtp`` binds both legs; any other wish of a rule is about the callee's alone."""
+    return "required" if rule == "required" else trunk
+
+
+def callee_srtp(trunk: Srtp, rule: Srtp | None) -> Srtp:
+    """A rule chooses, but never below a trunk that requires SRTP: that is a floor."""
+    return trunk if rule is None or trunk == "required" else rule
+
+
+def effective_downgrade(trunk: Downgrade, rule: Downgrade | None) -> Downgrade:
+    """A rule chooses, but a trunk that forbids cannot be overruled."""
+    return trunk if rule is None or trunk == "forbid" else rule
+
+
+def leg_policy(leg: Leg, srtp: Srtp) -> MediaPolicy:
+    """The media policy of ``leg``; keys cross only TLS unless the trunk says otherwise (row M8)."""
+    return MediaPolicy(
+        srtp=srtp,
+        sdes=leg.flow.secure or leg.trunk.sdes_in_clear,
+        suites=leg.trunk.suites,
+        signalling_host=leg.flow.remote.host,
+    )

@@ -1,0 +1,205 @@
+"""A request within the dialog, carried from one leg to the other, and its responses back.
+
+re-INVITE, UPDATE, PRACK and INFO all go this way; BYE does not wait for the other side and
+ACK belongs to ``answered``. A body of SDP passes through the media's offer or answer on the
+way; if the other side then refuses the offer, the media goes back to what was agreed.
+"""
+
+from __future__ import annotations
+
+from sbc.b2bua.answered import AnsweredInvite
+from sbc.b2bua.call import Call, Fork
+from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia, RollbackMedia
+from sbc.b2bua.leg import Side, other
+from sbc.b2bua.translate import answer, carried_body, extensions, with_sdp
+from sbc.base import PeerError
+from sbc.policy.headers import pass_headers
+from sbc.sip.message import Request, Response
+from sbc.sip.outgoing import Send
+from sbc.sip.transactions import ServerTransaction
+
+
+def screen(call: Call, fork: Fork, side: Side, request: Request) -> tuple[int, str] | None:
+    """Status and reason that refuse ``request`` now: glare and unfinished business, else None."""
+    method = request.method
+    if method not in ("INVITE", "UPDATE") or (method == "UPDATE" and not request.body):
+        return None
+    near, far = call.leg(side), call.leg(other(side))
+    if call.state == "answered" and method == "INVITE":
+        return 491, "Request Pending"
+    if near.invited or (far.invited and not near.inviting):
+        # The peer's own earlier offer is unanswered (RFC 3261 14.2, RFC 3311 5.2).
+        return 500, "Server Internal Error"
+    if near.inviting:
+        return 491, "Request Pending"
+    if method == "INVITE" and call.fork is not fork:
+        return 491, "Request Pending"
+    return None
+
+
+class Mirror:
+    """One request on its way across."""
+
+    __slots__ = ("answered", "call", "client_request", "fork", "offered", "request", "server", "side")
+
+    def __init__(
+        self, call: Call, fork: Fork, side: Side, server: ServerTransaction, request: Request
+    ) -> None:
+        self.call = call
+        self.fork = fork
+        self.side: Side = side
+        self.server = server
+        self.request = request
+        self.offered = False
+        self.client_request: Request | None = None
+        self.answered: AnsweredInvite | None = None
+
+    def start(self, now: float, out: list[Command]) -> None:
+        """Carry the request over; refuse it if its offer cannot be carried."""
+        call, side, request = self.call, self.side, self.request
+        if request.method == "INVITE":
+            call.leg(side).invited = call.leg(other(side)).inviting = True
+        if request.method in ("INVITE", "UPDATE"):
+            self.fork.dialog(side).refresh(request)
+        sdp = carried_body(request) if request.method != "INFO" else b""
+        if not sdp:
+            call.after_media(self._forward, now, out)
+            return
+        if request.method == "PRACK" and call.offered_early:
+            call.offered_early = False
+            call.ask_media(AnswerMedia(call.id, side, sdp), self._forward, out)
+            return
+        self.offered = True
+        ours, theirs = call.policies[side], call.policies[other(side)]
+        call.ask_media(OfferMedia(call.id, side, sdp, ours, theirs), self._forward, out)
+
+    def _forward(self, sdp: bytes, error: PeerError | None, now: float, out: list[Command]) -> None:
+        call, far = self.call, other(self.side)
+        if error is not None:
+            self._note_refusal(self.side, error, out)
+            self._finish(call.engine.respond_to(self.server, error.status, "Not Acceptable Here"), now, out)
+            return
+        outgoing = call.request(self.fork, far, self.request.method)
+        self._copy(outgoing, sdp)
+        self.client_request = outgoing
+        call.send(far, outgoing, self, now, out)
+
+    def _copy(self, outgoing: Request, sdp: bytes) -> None:
+        request, headers = self.request, outgoing.headers
+        near, far = self.call.leg(self.side), self.call.leg(other(self.side))
+        headers.fields.extend(pass_headers(request.headers.fields, near.flow.secure, far.flow.secure))
+        supported = extensions(request, "Supported")
+        if supported:
+            headers.add("Supported", supported)
+        if request.method == "PRACK":
+            headers.add("RAck", self._rack())
+        if request.method == "INFO" and request.body:
+            for name in ("Content-Type", "Info-Package"):
+                value = request.headers.get(name)
+                if value is not None:
+                    headers.add(name, value)
+            outgoing.body = request.body
+        with_sdp(outgoing, sdp)
+
+    def _rack(self) -> str:
+        """RSeq numbers are carried unchanged; the CSeq in RAck is that of our INVITE (RFC 3262 7.2)."""
+        rseq = (self.request.headers.get("RAck") or "").split()
+        if len(rseq) != 3:
+            raise PeerError("RAck is not 'rseq cseq method'", 400)
+        return f"{rseq[0]} {self.call.leg(other(self.side)).cseq} INVITE"
+
+    def on_response(self, response: Response, now: float, out: list[Command]) -> None:
+        """The far side answered: bring it back."""
+        if response.status == 100 or self.call.state == "ended":
+            return
+        if self.answered is not None:
+            self.answered.repeat_ack(out)
+            return
+        if response.status >= 300:
+            self._refused(response, now, out)
+            return
+        if self.request.method in ("INVITE", "UPDATE"):
+            self.fork.dialog(other(self.side)).refresh(response)
+        self._back(response, now, out)
+
+    def _back(self, response: Response, now: float, out: list[Command]) -> None:
+        call, far = self.call, other(self.side)
+        sdp = carried_body(response)
+
+        def then(sdp: bytes, error: PeerError | None, now: float, out: list[Command]) -> None:
+            self._answer(response, sdp, error, now, out)
+
+        if not sdp or self.request.method == "INFO":
+            call.after_media(then, now, out)
+        elif self.offered:
+            call.ask_media(AnswerMedia(call.id, far, sdp), then, out)
+        else:
+            ours, theirs = call.policies[far], call.policies[self.side]
+            call.ask_media(OfferMedia(call.id, far, sdp, ours, theirs), then, out)
+
+    def _answer(
+        self, response: Response, sdp: bytes, error: PeerError | None, now: float, out: list[Command]
+    ) -> None:
+        call, near, far = self.call, self.call.leg(self.side), self.call.leg(other(self.side))
+        if error is not None:
+            self._unusable(response, error, now, out)
+            return
+        base = call.engine.respond_to(self.server, response.status, response.reason)
+        final = answer(base, response, near, far.flow.secure, sdp)
+        if self.request.method != "INVITE" or response.status < 200:
+            self._finish(final, now, out)
+            return
+        near.invited = far.inviting = False
+        assert self.client_request is not None, "a response implies the request"
+        far_cseq = self.client_request.cseq.number
+        self.answered = AnsweredInvite(call, self.fork, self.side, far_cseq, bool(sdp) and not self.offered)
+        self.answered.start(self.server, final, now, out)
+
+    def _unusable(self, response: Response, error: PeerError, now: float, out: list[Command]) -> None:
+        """The far side accepted with an answer that we must not use: the call ends (row M3)."""
+        far = other(self.side)
+        self._note_refusal(far, error, out)
+        if self.request.method == "INVITE" and self.client_request is not None:
+            ack = self.call.ack(self.fork, far, self.client_request.cseq.number)
+            out.append(Send(self.call.leg(far).flow, ack))
+        self._finish(self.call.engine.respond_to(self.server, 488, "Not Acceptable Here"), now, out)
+        self.call.clear(error.reason, now, out)
+
+    def _refused(self, response: Response, now: float, out: list[Command]) -> None:
+        if self.offered:
+            out.append(RollbackMedia(self.call.id))
+        status = 403 if response.status in (401, 407) else response.status
+        base = self.call.engine.respond_to(self.server, status, response.reason)
+        near, far = self.call.leg(self.side), self.call.leg(other(self.side))
+        self._finish(answer(base, response, near, far.flow.secure, b""), now, out)
+        if response.status in (408, 481):
+            # The far dialog is gone (RFC 3261 12.2.1.2).
+            self.fork.dialog(far.side).state = "ended"
+            self.call.clear(f"{response.status} within the dialog", now, out)
+
+    def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
+        """The far side never answered: to the near side that is 408 (timeout) or 503."""
+        if self.call.state == "ended":
+            return
+        if self.offered:
+            out.append(RollbackMedia(self.call.id))
+        status, reason = (408, "Request Timeout") if kind == "timeout" else (503, "Service Unavailable")
+        self._finish(self.call.engine.respond_to(self.server, status, reason), now, out)
+        if kind == "timeout":
+            self.call.clear("the peer no longer answers within the dialog", now, out)
+
+    def on_cancel(self, now: float, out: list[Command]) -> None:
+        """The near side gave its re-INVITE up; the far side's 487 will end it."""
+        if self.client_request is not None and self.answered is None:
+            self.call.engine.send_cancel(self.call.leg(other(self.side)), self.client_request, now, out)
+
+    def _finish(self, response: Response, now: float, out: list[Command]) -> None:
+        if self.request.method == "INVITE" and response.status >= 200:
+            self.call.leg(self.side).invited = False
+            self.call.leg(other(self.side)).inviting = False
+        if response.status >= 200:
+            self.server.user = None
+        self.server.respond(response, now, out)
+
+    def _note_refusal(self, side: Side, error: PeerError, out: list[Command]) -> None:
+        out.append(Note("media-refused", self.call.id, {"side": side, "reason": error.reason}))

@@ -1,0 +1,387 @@
+"""The INVITE's way: from the caller, through the rules and hooks, to whoever answers.
+
+One ``Setup`` lives as long as the caller's INVITE is unanswered. It tries the decision's hops
+in turn, each as an ``Attempt``; an attempt that was given up still waits for its transaction
+to end, because a callee may answer while our CANCEL is on its way (RFC 3261 9.1, 13.2.2.4):
+such an answer is acknowledged and hung up.
+"""
+
+from __future__ import annotations
+
+from dsl.decision import Decision, Failure, Redirect, Reject, Route
+from sbc.b2bua.answered import AnsweredInvite
+from sbc.b2bua.call import AfterMedia, Call, Fork
+from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia, RunHook
+from sbc.b2bua.facts import facts_of
+from sbc.b2bua.leg import Leg, local_address
+from sbc.b2bua.media_policy import callee_srtp, caller_srtp, effective_downgrade, leg_policy
+from sbc.b2bua.translate import answer, carried_body, invite
+from sbc.base import PeerError
+from sbc.config.model import Trunk
+from sbc.flow import Flow
+from sbc.policy.downgrade import verdict
+from sbc.sip.dialog import Dialog
+from sbc.sip.message import Request, Response
+from sbc.sip.transactions import ClientTransaction, ServerTransaction
+
+_REASONS = {"timeout": (408, "Request Timeout"), "unreachable": (503, "Service Unavailable")}
+
+
+class Attempt:
+    """One INVITE of ours to one hop; it is its transaction's user."""
+
+    __slots__ = ("answered", "client", "given_up", "heard", "leg", "setup")
+
+    def __init__(self, setup: Setup, leg: Leg) -> None:
+        self.setup = setup
+        self.leg = leg
+        self.client: ClientTransaction | None = None
+        self.heard = False
+        self.given_up = False
+        self.answered: AnsweredInvite | None = None
+
+    def on_response(self, response: Response, now: float, out: list[Command]) -> None:
+        """Any response to our INVITE."""
+        if response.status < 200 and not self.heard:
+            self.heard = True
+            self.setup.call.cancel_timer("response")
+            if self.given_up:
+                self._send_cancel(now, out)
+        if self.given_up:
+            if 200 <= response.status < 300:
+                self.setup.call.engine.refuse_late_answer(self.setup.call, self, response, now, out)
+        elif response.status != 100:
+            self.setup.on_response(self, response, now, out)
+
+    def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
+        """No final response will come."""
+        if not self.given_up:
+            failure: Failure = "timeout" if kind == "timeout" else "unreachable"
+            self.setup.on_hop_failure(failure, kind, now, out)
+
+    def give_up(self, now: float, out: list[Command]) -> None:
+        """Send CANCEL, at once or as soon as the callee has been heard (RFC 3261 9.1)."""
+        if self.given_up:
+            return
+        self.given_up = True
+        if self.heard:
+            self._send_cancel(now, out)
+
+    def _send_cancel(self, now: float, out: list[Command]) -> None:
+        assert self.client is not None, "responses imply the transaction"
+        self.setup.call.engine.send_cancel(self.leg, self.client.request, now, out)
+
+
+class Setup:
+    """The caller's INVITE and what becomes of it."""
+
+    __slots__ = ("attempt", "call", "hop", "offer", "request", "route", "server")
+
+    def __init__(self, call: Call, server: ServerTransaction, request: Request) -> None:
+        self.call = call
+        self.server = server
+        self.request = request
+        self.offer = carried_body(request)
+        self.route = Route(())
+        self.hop = -1
+        self.attempt: Attempt | None = None
+
+    # The decision
+
+    def decide(self, now: float, out: list[Command]) -> None:
+        """Ask the rules, then the hooks where there are any."""
+        call = self.call
+        facts = facts_of(self.request, call.a.flow, call.a.trunk.tenant, now)
+        decision = call.snapshot.rules.decide(facts)
+        if call.snapshot.hooks:
+            out.append(RunHook(call.id, call.snapshot, facts, decision))
+        else:
+            self.on_decision(decision, now, out)
+
+    def on_decision(self, decision: Decision, now: float, out: list[Command]) -> None:
+        """Rules and hooks have spoken."""
+        call = self.call
+        if call.state != "routing":
+            return
+        call.rule = decision.rule
+        if isinstance(decision, Reject):
+            self._reject(decision.status, decision.reason, now, out, "rejected by rule")
+        elif isinstance(decision, Redirect):
+            response = call.engine.respond_to(self.server, 302, "Moved Temporarily")
+            for target in decision.targets:
+                response.headers.add("Contact", f"<{target}>")
+            self._finish(response, now, out, "redirected by rule")
+        else:
+            call.state = "trying"
+            self.route = decision
+            self._try(0, now, out)
+
+    def on_hook_failure(self, reason: str, now: float, out: list[Command]) -> None:
+        """A hook failed: the call is rejected, closed rather than open."""
+        if self.call.state == "routing":
+            self._reject(500, "Server Internal Error", now, out, f"hook failed: {reason}")
+
+    # One hop after the other
+
+    def _try(self, index: int, now: float, out: list[Command]) -> None:
+        call = self.call
+        self.hop = index
+        trunk = call.snapshot.trunks[self.route.hops[index].trunk]
+        if self._refuse_downgrade(trunk, now, out):
+            return
+        refusal = call.engine.limits.admit(trunk, now)
+        if refusal is not None:
+            out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": refusal}))
+            self._hop_failed(503, None, now, out)
+            return
+        call.admitted.append(trunk)
+
+        def then(flow: Flow | None, reason: str, now: float, out: list[Command]) -> None:
+            if call.state == "ended":
+                return
+            if flow is None:
+                self.on_hop_failure("unreachable", reason, now, out)
+            else:
+                self._connected(trunk, flow, now, out)
+
+        call.engine.connect(trunk, call.snapshot, then, out)
+
+    def _refuse_downgrade(self, trunk: Trunk, now: float, out: list[Command]) -> bool:
+        """Apply the SIPS downgrade policy to a hop (row S8, RFC 5630): True where it may not be taken."""
+        call = self.call
+        secure_out = call.snapshot.settings.listeners[trunk.listener].transport == "tls"
+        policy = effective_downgrade(trunk.sips, self.route.downgrade)
+        judged = verdict(call.a.flow.secure, secure_out, policy)
+        if judged.outcome != "forbid":
+            if judged.outcome == "warn" and not call.downgraded:
+                out.append(Note("sips-downgrade", call.id, self._downgrade_note(trunk)))
+            call.downgraded = call.downgraded or judged.downgraded
+            return False
+        later = self.route.next_hop(self.hop, "unreachable")
+        if later is not None:
+            self._try(later, now, out)
+            return True
+        host = call.a.sent_by.rpartition(":")[0]
+        response = call.engine.respond_to(self.server, judged.status, "Temporarily Unavailable")
+        response.headers.add("Warning", judged.warning.format(agent=host))
+        self._finish(response, now, out, f"downgrade to {trunk.trunk} is forbidden")
+        return True
+
+    def _downgrade_note(self, trunk: Trunk) -> dict[str, object]:
+        return {
+            "call_id": self.request.call_id, "trunk_in": self.call.a.trunk.trunk,
+            "trunk_out": trunk.trunk, "from": self.call.caller, "to": self.call.called,
+        }  # fmt: skip
+
+    def _connected(self, trunk: Trunk, flow: Flow, now: float, out: list[Command]) -> None:
+        call = self.call
+        listener = call.snapshot.settings.listeners[trunk.listener]
+        leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme)
+        leg.call_id, leg.local_tag = call.engine.ids.call_id(), call.engine.ids.tag()
+        call.b = leg
+        rule = self.route.srtp
+        call.policies["a"] = ours = leg_policy(call.a, caller_srtp(call.a.trunk.srtp, rule))
+        call.policies["b"] = theirs = leg_policy(leg, callee_srtp(trunk.srtp, rule))
+        if self.offer:
+            command = OfferMedia(call.id, "a", self.offer, ours, theirs, restart=call.has_media)
+            call.ask_media(command, self._invite, out)
+        else:
+            self._invite(b"", None, now, out)
+
+    def _invite(self, sdp: bytes, error: PeerError | None, now: float, out: list[Command]) -> None:
+        call, leg = self.call, self.call.b
+        if call.state == "ended" or leg is None:
+            return
+        if error is not None:
+            out.append(Note("media-refused", call.id, {"side": "a", "reason": error.reason}))
+            self._reject(error.status, "Not Acceptable Here", now, out, error.reason)
+            return
+        engine, target = call.engine, leg.flow.reuse.target if leg.flow.reuse else leg.flow.remote
+        branch = engine.transactions.new_branch()
+        request = invite(leg, self.request, self.route, target, branch, sdp, call.a.flow.secure)
+        self.attempt = attempt = Attempt(self, leg)
+        leg.inviting = True
+        attempt.client = engine.transactions.start(leg.flow, request, now, out, attempt)
+        call.schedule("response", now + leg.trunk.response_timeout)
+        call.schedule("ring", now + leg.trunk.ring_timeout)
+
+    # Responses
+
+    def on_response(self, attempt: Attempt, response: Response, now: float, out: list[Command]) -> None:
+        """The hop that we are trying said something else than 100."""
+        if response.status >= 300:
+            self._hop_failed(response.status, response, now, out)
+            return
+        if attempt.answered is not None:
+            self._answered_again(attempt, response, now, out)
+            return
+        call = self.call
+        fork = self._fork_of(attempt, response)
+        if response.status >= 200:
+            call.keep_only(fork)
+            call.cancel_timer("ring")
+            call.cancel_timer("response")
+            attempt.leg.inviting = False
+        else:
+            call.state = "ringing"
+
+        def then(sdp: bytes, error: PeerError | None, now: float, out: list[Command]) -> None:
+            self._pass_back(attempt, fork, response, sdp, error, now, out)
+
+        self._take_sdp(response, then, now, out)
+
+    def _take_sdp(self, response: Response, then: AfterMedia, now: float, out: list[Command]) -> None:
+        """SDP in a response answers the caller's offer, or is the callee's own (RFC 3264, 6337)."""
+        call, sdp = self.call, carried_body(response)
+        if not sdp:
+            call.after_media(then, now, out)
+        elif self.offer:
+            call.ask_media(AnswerMedia(call.id, "b", sdp), then, out)
+        else:
+            call.offered_early = response.status < 200
+            command = OfferMedia(call.id, "b", sdp, call.policies["b"], call.policies["a"])
+            call.ask_media(command, then, out)
+
+    def _answered_again(self, attempt: Attempt, response: Response, now: float, out: list[Command]) -> None:
+        """A 2xx after the first: the same fork repeats itself, another one comes too late."""
+        call = self.call
+        assert attempt.answered is not None, "asked only after an answer"
+        if response.status < 200:
+            return
+        if call.fork is not None and response.to_tag == call.fork.b.remote_tag:
+            attempt.answered.repeat_ack(out)
+        else:
+            call.engine.refuse_late_answer(call, attempt, response, now, out)
+
+    def _fork_of(self, attempt: Attempt, response: Response) -> Fork:
+        """The pair of dialogs that ``response`` belongs to, made where it is the first of its tag."""
+        call, tag = self.call, response.to_tag or ""
+        assert attempt.client is not None, "responses imply the transaction"
+        fork = call.forks.get(tag)
+        if fork is None:
+            own = Dialog.as_uas(self.request, call.engine.ids.tag())
+            fork = Fork(own, Dialog.as_uac(attempt.client.request, response))
+            call.add_fork(tag, fork)
+        elif response.status >= 200:
+            # The route set and target are those of the 2xx (RFC 3261 13.2.2.4).
+            early, fork.b = fork.b, Dialog.as_uac(attempt.client.request, response)
+            fork.b.local_cseq, fork.b.remote_cseq = early.local_cseq, early.remote_cseq
+        return fork
+
+    def _pass_back(
+        self, attempt: Attempt, fork: Fork, response: Response, sdp: bytes,
+        error: PeerError | None, now: float, out: list[Command],
+    ) -> None:  # fmt: skip
+        call = self.call
+        if call.state == "ended":
+            return
+        if error is not None:
+            self._unusable_answer(attempt, fork, response, error, now, out)
+            return
+        base = call.engine.respond_to(self.server, response.status, response.reason, fork.a.local_tag)
+        final = answer(base, response, call.a, attempt.leg.flow.secure, sdp)
+        if response.status < 200:
+            self.server.respond(final, now, out)
+            return
+        fork.a.state = fork.b.state = "confirmed"
+        call.state, call.answered_at = "answered", now
+        call.a.invited = False
+        attempt.answered = AnsweredInvite(call, fork, "a", attempt.leg.cseq, not self.offer)
+        attempt.answered.start(self.server, final, now, out)
+
+    def _unusable_answer(
+        self,
+        attempt: Attempt,
+        fork: Fork,
+        response: Response,
+        error: PeerError,
+        now: float,
+        out: list[Command],
+    ) -> None:
+        """The callee's media must not be used: nothing falls back to the clear, the call ends (row M3)."""
+        call = self.call
+        out.append(Note("media-refused", call.id, {"side": "b", "reason": error.reason}))
+        if response.status >= 200:
+            attempt.given_up = True
+            call.engine.refuse_late_answer(call, attempt, response, now, out)
+        else:
+            attempt.give_up(now, out)
+        self._reject(488, "Not Acceptable Here", now, out, error.reason)
+
+    # Failure
+
+    def on_hop_failure(self, kind: Failure, reason: str, now: float, out: list[Command]) -> None:
+        """The hop did not answer in time, or could not be reached."""
+        call = self.call
+        trunk = self.route.hops[self.hop].trunk
+        out.append(Note("hop-failed", call.id, {"trunk": trunk, "kind": kind, "reason": reason}))
+        self._hop_failed(kind, None, now, out)
+
+    def on_timer(self, name: str, now: float, out: list[Command]) -> None:
+        """``response``: the hop is silent. ``ring``: it rings, but nobody answers."""
+        if self.attempt is not None:
+            self.attempt.give_up(now, out)
+        self.on_hop_failure("timeout", f"no {'answer' if name == 'ring' else 'response'} in time", now, out)
+
+    def _hop_failed(
+        self, failure: Failure, response: Response | None, now: float, out: list[Command]
+    ) -> None:
+        call = self.call
+        call.cancel_timer("ring")
+        call.cancel_timer("response")
+        call.drop_forks()
+        if self.attempt is not None:
+            self.attempt.given_up = True
+            self.attempt = None
+        call.engine.release_last(call)
+        later = self.route.next_hop(self.hop, failure)
+        if later is not None:
+            out.append(Note("failover", call.id, {"to": self.route.hops[later].trunk, "on": failure}))
+            self._try(later, now, out)
+        elif response is None:
+            status, reason = _REASONS.get(str(failure), (503, "Service Unavailable"))
+            self._reject(status, reason, now, out, f"last hop failed: {failure}")
+        else:
+            self._pass_failure(response, now, out)
+
+    def _pass_failure(self, response: Response, now: float, out: list[Command]) -> None:
+        """The callee's final failure, as the caller may see it.
+
+        A challenge is for us, not for the caller; a redirect names places of the far side.
+        """
+        call, status = self.call, response.status
+        if status in (401, 407):
+            self._reject(403, "Forbidden", now, out, f"{status} from the callee's side")
+        elif status < 400:
+            self._reject(480, "Temporarily Unavailable", now, out, f"{status} from the callee's side")
+        else:
+            base = call.engine.respond_to(self.server, status, response.reason, call.engine.ids.tag())
+            final = answer(base, response, call.a, call.b.flow.secure if call.b else False, b"")
+            self._finish(final, now, out, f"{status} {response.reason}", by="callee")
+
+    def on_cancel(self, now: float, out: list[Command]) -> None:
+        """The caller gave up."""
+        if self.call.state in ("answered", "up", "ended"):
+            return
+        if self.attempt is not None:
+            self.attempt.give_up(now, out)
+        response = self.call.engine.respond_to(self.server, 487, "Request Terminated")
+        self._finish(response, now, out, "cancelled", by="caller")
+
+    def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
+        """The caller's connection closed before there was an answer: nobody could be told of one."""
+        if kind == "transport" and self.call.state not in ("answered", "up", "ended"):
+            self.abandon(503, "Service Unavailable", "the caller's connection closed", now, out)
+
+    def abandon(self, status: int, reason: str, why: str, now: float, out: list[Command]) -> None:
+        """Give the call up from our side before it was answered."""
+        if self.attempt is not None:
+            self.attempt.give_up(now, out)
+        self._reject(status, reason, now, out, why)
+
+    def _reject(self, status: int, reason: str, now: float, out: list[Command], why: str) -> None:
+        self._finish(self.call.engine.respond_to(self.server, status, reason), now, out, why)
+
+    def _finish(self, response: Response, now: float, out: list[Command], why: str, by: str = "us") -> None:
+        self.server.respond(response, now, out)
+        self.call.end(why, by, now, out, response.status)

@@ -1,0 +1,189 @@
+"""What is written on one leg from what was read on the other.
+
+Nothing is copied but what an allow-list names (``sbc.policy.headers``): Via, Contact,
+Call-ID, tags, Record-Route, User-Agent and every unknown header of one side stay on that
+side. Our own headers are written fresh.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+from collections.abc import Iterable
+from typing import TypeVar
+
+from dsl.decision import Edit, RemoveHeader, Route, SetHeader, SetPart
+from sbc.b2bua.leg import Leg, format_target
+from sbc.base import Address
+from sbc.policy.headers import pass_headers
+from sbc.sip.headers import Headers
+from sbc.sip.message import Message, Request, Response
+
+M = TypeVar("M", bound=Message)
+
+ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO"
+METHODS = frozenset(ALLOW.split(", "))
+# Extensions that we carry from end to end; anything else that is required is refused (420).
+CARRIED_EXTENSIONS = frozenset(("100rel",))
+
+_PLAIN_USER = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/]|%[0-9A-Fa-f]{2})*").fullmatch
+_PLAIN_DISPLAY = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ ]*").fullmatch
+_PLAIN_HOST = re.compile(r"[A-Za-z0-9\-.:\[\]]+").fullmatch
+
+
+def escape_user(user: str) -> str:
+    """The user part of a URI with what RFC 3261 25.1 does not allow there percent-escaped."""
+    if _PLAIN_USER(user):
+        return user
+    return "".join(
+        each if _PLAIN_USER(each) and each != "%" else "".join(f"%{byte:02X}" for byte in each.encode())
+        for each in user
+    )
+
+
+def quote_display(display: str) -> str:
+    """A display name as a From header writes it, with a blank behind; empty for none."""
+    if not display:
+        return ""
+    if _PLAIN_DISPLAY(display):
+        return f'"{display}" '
+    clean = "".join(each for each in display if each >= " " and each != "\x7f")
+    return '"' + clean.replace("\\", "\\\\").replace('"', '\\"') + '" '
+
+
+def parts_after(request: Request, edits: Iterable[Edit]) -> dict[str, str]:
+    """``from.user``, ``from.host``, ``from.display``, ``to.user``, ``to.host`` as the rules leave them.
+
+    Hosts are empty unless a rule sets one: the caller's own never leave its leg.
+    """
+    caller = request.from_
+    parts = {
+        "from.user": caller.uri.user or "",
+        "from.host": "",
+        "from.display": caller.display,
+        "to.user": request.target.user or "",
+        "to.host": "",
+    }
+    for edit in edits:
+        if isinstance(edit, SetPart):
+            parts[edit.part] = edit.value
+    return parts
+
+
+def _carried(
+    request: Request, trusted_in: bool, trusted_out: bool, edits: Iterable[Edit]
+) -> list[tuple[str, str]]:
+    """The caller's headers that may leave, as the rules leave them."""
+    fields = pass_headers(request.headers.fields, trusted_in, trusted_out)
+    for edit in edits:
+        if isinstance(edit, SetPart):
+            continue
+        if isinstance(edit, RemoveHeader):
+            glob = edit.glob.lower()
+            fields = [field for field in fields if not fnmatch.fnmatchcase(field[0].lower(), glob)]
+        elif isinstance(edit, SetHeader):
+            name = edit.name.lower()
+            fields = [field for field in fields if field[0].lower() != name]
+            fields.append((edit.name, edit.value))
+    return fields
+
+
+def extensions(message: Message, name: str) -> str:
+    """The option tags of Supported or Require that we carry, comma-separated; empty for none."""
+    if name not in message.headers:
+        return ""
+    return ", ".join(tag for tag in message.headers.values(name) if tag.lower() in CARRIED_EXTENSIONS)
+
+
+def address_invite(leg: Leg, request: Request, route: Route, target: Address) -> str:
+    """Fix the leg's local and remote URIs and Contact for this call; return the request URI."""
+    parts = parts_after(request, route.edits)
+    transport = leg.flow.transport
+    place = parts["to.host"] if _PLAIN_HOST(parts["to.host"]) else format_target(target, transport)
+    called, caller = escape_user(parts["to.user"]), escape_user(parts["from.user"])
+    called_at = f"{called}@" if called else ""
+    caller_at = f"{caller}@" if caller else ""
+    own_host = leg.sent_by.rpartition(":")[0]
+    from_host = parts["from.host"] if _PLAIN_HOST(parts["from.host"]) else own_host
+    leg.local_uri = f"{quote_display(parts['from.display'])}<{leg.scheme}:{caller_at}{from_host}>"
+    leg.remote_uri = f"<{leg.scheme}:{called_at}{place}>"
+    leg.set_contact(caller)
+    suffix = "" if transport == "udp" else f";transport={transport}"
+    return f"{leg.scheme}:{called_at}{place}{suffix}"
+
+
+def invite(
+    leg: Leg, request: Request, route: Route, target: Address, branch: str, sdp: bytes, trusted_in: bool
+) -> Request:
+    """The INVITE for the other leg (RFC 3261 8.1.1), from the caller's and the decision."""
+    uri = address_invite(leg, request, route, target)
+    hops = request.max_forwards
+    fields = [
+        ("Via", leg.via(branch)),
+        ("Max-Forwards", str(69 if hops is None else hops - 1)),
+        ("From", f"{leg.local_uri};tag={leg.local_tag}"),
+        ("To", leg.remote_uri),
+        ("Call-ID", leg.call_id),
+        ("CSeq", f"{leg.cseq} INVITE"),
+        ("Contact", leg.contact),
+        ("Allow", ALLOW),
+    ]
+    for name in ("Supported", "Require"):
+        tags = extensions(request, name)
+        if tags:
+            fields.append((name, tags))
+    fields += _carried(request, trusted_in, leg.flow.secure, route.edits)
+    return with_sdp(Request("INVITE", uri, Headers(fields)), sdp)
+
+
+def with_sdp(message: M, sdp: bytes) -> M:
+    """Give ``message`` an SDP body; an empty one leaves it without."""
+    if sdp:
+        message.headers.add("Content-Type", "application/sdp")
+        message.body = sdp
+    return message
+
+
+def answer(base: Response, received: Response, leg: Leg, trusted_in: bool, sdp: bytes) -> Response:
+    """Complete ``base``, made from our side's request, with what the other side's response may tell."""
+    headers = base.headers
+    if base.status < 300:
+        if "Contact" not in headers:
+            headers.add("Contact", leg.contact)
+        headers.add("Allow", ALLOW)
+    for name in ("Supported", "Require"):
+        tags = extensions(received, name)
+        if tags:
+            headers.add(name, tags)
+    rseq = received.headers.get("RSeq")
+    if rseq is not None and base.status < 200:
+        headers.add("RSeq", rseq)
+    headers.fields.extend(pass_headers(received.headers.fields, trusted_in, leg.flow.secure))
+    return with_sdp(base, sdp)
+
+
+def carried_body(message: Message) -> bytes:
+    """The SDP of a message: its body where it is application/sdp, or that part of a multipart."""
+    if not message.body:
+        return b""
+    kind, parameters = content_type(message)
+    if kind == "application/sdp":
+        return message.body
+    if kind.startswith("multipart/"):
+        boundary = re.search(r'boundary="?([^";]+)"?', parameters, re.IGNORECASE)
+        return _sdp_part(message.body, boundary[1].encode()) if boundary else b""
+    return b""
+
+
+def content_type(message: Message) -> tuple[str, str]:
+    """Media type in lower case, and its parameters; both empty where the header is missing."""
+    kind, _, parameters = (message.headers.get("Content-Type") or "").partition(";")
+    return kind.strip().lower(), parameters
+
+
+def _sdp_part(body: bytes, boundary: bytes) -> bytes:
+    for part in body.split(b"--" + boundary)[1:]:
+        head, _, content = part.partition(b"\r\n\r\n")
+        if b"application/sdp" in head.lower():
+            return content.removesuffix(b"\r\n")
+    return b""

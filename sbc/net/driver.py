@@ -1,0 +1,240 @@
+"""The driver: what the transports heard goes into the engine, and its commands are carried out.
+
+Here is the one ``except Exception`` of the call path. A fault in our own code ends the call whose
+message met it, is logged with its place, and is counted; every other call goes on.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import gevent
+
+from sbc.b2bua.commands import (
+    AnswerMedia,
+    CloseFlow,
+    Command,
+    Connect,
+    DeleteMedia,
+    Note,
+    OfferMedia,
+    RollbackMedia,
+    RunHook,
+)
+from sbc.b2bua.engine import Engine
+from sbc.base import Address, LocalError, PeerError
+from sbc.config.model import Trunk
+from sbc.config.snapshot import Snapshot
+from sbc.flow import Flow
+from sbc.media.stats import MediaStats
+from sbc.net.clock import Clock
+from sbc.net.dialer import DialFailed, Dialer
+from sbc.net.handler import HandshakeFailed
+from sbc.net.hooks import HookFailure, run_hooks
+from sbc.net.media_io import MediaIO
+from sbc.sip.message import Message
+from sbc.sip.outgoing import Send
+from sbc.sip.parse import ParseError
+from sbc.sip.serialize import serialize
+
+# Timers are rounded up to this, so that a burst of deadlines wakes the engine once.
+TICK = 0.01
+
+
+class Observer(Protocol):
+    """Who is told what happened: the journal, the counters, the call records."""
+
+    def note(self, note: Note, media: MediaStats | None, now: float) -> None:
+        """The core noted something; ``media`` are the counters of a call that ended."""
+
+    def handshake_failed(self, event: HandshakeFailed) -> None:
+        """A TLS handshake failed."""
+
+    def refused(self, listener: str, address: Address, reason: str, now: float) -> None:
+        """A connection was refused at accept."""
+
+    def fault(self, place: str, now: float) -> None:
+        """Our own code failed at ``place``."""
+
+
+class Driver:
+    """Carries the engine's commands out and brings it what comes of them."""
+
+    def __init__(self, engine: Engine, media: MediaIO, observer: Observer, clock: Clock) -> None:
+        self.engine = engine
+        self.media = media
+        self.observer = observer
+        self.clock = clock
+        self.dialer: Dialer | None = None
+        self._ended_media: dict[str, MediaStats] = {}
+        self._timer = gevent.get_hub().loop.timer(0)
+        self._timer_due = 0.0
+        self._carry_out: dict[type[Any], Callable[[Any], list[Command]]] = {
+            Send: self._send,
+            Connect: self._connect,
+            CloseFlow: self._close_flow,
+            OfferMedia: self._offer_media,
+            AnswerMedia: self._answer_media,
+            RollbackMedia: self._rollback_media,
+            DeleteMedia: self._delete_media,
+            RunHook: self._run_hook,
+            Note: self._note,
+        }
+
+    # What the transports tell (sbc.net.handler.Handler)
+
+    def on_message(self, flow: Flow, message: Message) -> None:
+        """One whole SIP message arrived."""
+        try:
+            self._execute(self.engine.receive(flow, message, self.clock.now()))
+        except Exception:
+            self._fault(flow, message)
+        self._arm()
+
+    def on_malformed(self, flow: Flow, error: ParseError) -> None:
+        """What arrived is no SIP message."""
+        self.run(self.engine.malformed, flow, error)
+
+    def on_open(self, flow: Flow) -> None:
+        """A connection is up; nothing is owed to it."""
+
+    def on_close(self, flow: Flow, reason: str) -> None:
+        """A connection is gone."""
+        self.run(self.engine.flow_closed, flow)
+
+    def on_handshake_failed(self, event: HandshakeFailed) -> None:
+        """A TLS handshake failed."""
+        self.observer.handshake_failed(event)
+
+    def on_refused(self, listener: str, address: Address, reason: str) -> None:
+        """A connection was refused at accept."""
+        self.observer.refused(listener, address, reason, self.clock.now())
+
+    # Running the engine
+
+    def run(self, step: Callable[..., list[Command]], *arguments: Any) -> None:
+        """Run one method of the engine at the present time and carry out what it leaves."""
+        try:
+            self._execute(step(*arguments, self.clock.now()))
+        except Exception:
+            self._fault(None, None)
+        self._arm()
+
+    def _execute(self, commands: list[Command]) -> None:
+        carry_out = self._carry_out
+        if len(commands) == 1:
+            commands = carry_out[type(commands[0])](commands[0])
+            if not commands:
+                return
+        waiting = deque(commands)
+        while waiting:
+            command = waiting.popleft()
+            waiting.extend(carry_out[type(command)](command))
+
+    def _fault(self, flow: Flow | None, message: Message | None) -> None:
+        """Our own mistake: say where, end the call it happened in."""
+        now = self.clock.now()
+        self.observer.fault(" < ".join(traceback.format_exc().strip().splitlines()[-5:]), now)
+        if message is None:
+            return
+        call_id = message.headers.get("Call-ID")
+        for call in list(self.engine.calls.values()):
+            if call_id in (call.a.call_id, call.b.call_id if call.b else None):
+                self.run(self.engine.end_call, call.id, "internal error")
+
+    def _arm(self) -> None:
+        due = self.engine.next_deadline
+        if due is None or 0.0 < self._timer_due <= due + TICK:
+            return
+        self._timer.stop()
+        self._timer_due = due
+        self._timer = gevent.get_hub().loop.timer(max(0.0, due - self.clock.now()) + TICK)
+        self._timer.start(self._wake)
+
+    def _wake(self) -> None:
+        self._timer_due = 0.0
+        gevent.spawn(self.run, self.engine.tick)
+
+    # Commands
+
+    def _send(self, command: Send) -> list[Command]:
+        flow = command.flow
+        if flow.alive:
+            flow.channel.send(serialize(command.message))
+        return []
+
+    def _close_flow(self, command: CloseFlow) -> list[Command]:
+        command.flow.channel.close(command.reason)
+        return []
+
+    def _connect(self, command: Connect) -> list[Command]:
+        assert self.dialer is not None, "started"
+        flow = self.dialer.lookup(command.trunk, command.snapshot)
+        if flow is not None:
+            return self.engine.connected(command.key, flow, self.clock.now())
+        gevent.spawn(self._dial, command.key, command.trunk, command.snapshot)
+        return []
+
+    def _dial(self, key: int, trunk: Trunk, snapshot: Snapshot) -> None:
+        assert self.dialer is not None, "started"
+        try:
+            flow = self.dialer.connect(trunk, snapshot)
+        except DialFailed as failed:
+            self.run(self.engine.connect_failed, key, failed.reason)
+        else:
+            self.run(self.engine.connected, key, flow)
+
+    def _offer_media(self, command: OfferMedia) -> list[Command]:
+        def offer() -> bytes:
+            return self.media.offer(
+                command.call, command.side, command.sdp, command.ours, command.theirs, restart=command.restart
+            )
+
+        return self._media(command.call, offer)
+
+    def _answer_media(self, command: AnswerMedia) -> list[Command]:
+        return self._media(command.call, lambda: self.media.answer(command.call, command.side, command.sdp))
+
+    def _media(self, call: str, verb: Callable[[], bytes]) -> list[Command]:
+        sdp, error = b"", None
+        try:
+            sdp = verb()
+        except PeerError as refused:
+            error = refused
+        except LocalError as failed:
+            error = PeerError(str(failed), 503)
+        return self.engine.media_ready(call, sdp, error, self.clock.now())
+
+    def _rollback_media(self, command: RollbackMedia) -> list[Command]:
+        self.media.rollback(command.call)
+        return []
+
+    def _delete_media(self, command: DeleteMedia) -> list[Command]:
+        self._ended_media[command.call] = self.media.delete(command.call)
+        return []
+
+    def _run_hook(self, command: RunHook) -> list[Command]:
+        gevent.spawn(self._hooks, command)
+        return []
+
+    def _hooks(self, command: RunHook) -> None:
+        snapshot = command.snapshot
+        try:
+            decision = run_hooks(
+                snapshot.hooks, command.facts, command.decision, snapshot.settings.hooks.timeout,
+                frozenset(snapshot.trunks),
+            )  # fmt: skip
+        except HookFailure as failure:
+            fields = {"file": failure.file, "line": failure.line, "reason": failure.reason}
+            self._note(Note("hook-failed", command.call, fields))
+            self.run(self.engine.hook_done, command.call, None, f"{failure.file}:{failure.line}")
+        else:
+            self.run(self.engine.hook_done, command.call, decision, "")
+
+    def _note(self, command: Note) -> list[Command]:
+        media = self._ended_media.pop(command.call, None) if command.event == "call-ended" else None
+        self.observer.note(command, media, self.clock.now())
+        return []
