@@ -66,17 +66,23 @@ def fix_via(request: Request, source: Address) -> None:
     wants_port = find_param(via.params, "rport") is not None
     if via.host == source.host and not wants_port:
         return
-    params = [each for each in via.params if each[0].lower() not in ("received", "rport")]
-    params.append(("received", source.host))
-    if wants_port:
-        params.append(("rport", str(source.port)))
-    _replace_top_via(request, via._replace(params=tuple(params)))
-
-
-def _replace_top_via(request: Request, via: Via) -> None:
     # In place, because going through Headers.set would drop every typed view of the message.
     headers = request.headers
     at = headers.keys.index("via")
     name, line = headers.fields[at]
-    headers.fields[at] = (name, ", ".join([str(via), *split_commas(line)[1:]]))
-    headers.parsed["via"] = via
+    end = line.find(";rport") + 6
+    plain = "," not in line and '"' not in line and "received" not in line
+    if plain and end > 6 and line[end : end + 1] in ("", ";"):
+        line = f"{line[:end]}={source.port};received={source.host}{line[end:]}"
+    else:
+        line = ", ".join([_with_source(via, source, wants_port), *split_commas(line)[1:]])
+    headers.fields[at] = (name, line)
+    del headers.parsed["via"]
+
+
+def _with_source(via: Via, source: Address, wants_port: bool) -> str:
+    params = [each for each in via.params if each[0].lower() not in ("received", "rport")]
+    params.append(("received", source.host))
+    if wants_port:
+        params.append(("rport", str(source.port)))
+    return str(via._replace(params=tuple(params)))

@@ -85,12 +85,12 @@ class Transactions:
         if known is not None:
             known.fire("request", None, now, out)
             return None
-        fix_via(request, flow.remote)
         transaction = self._serve(flow, key, request)
+        if method == "CANCEL":
+            transaction.cancels = self._servers.get(server_key(request, flow, "INVITE"))
+        fix_via(request, flow.remote)
         if method == "INVITE":
             transaction.respond(response_to(request, 100), now, out)
-        elif method == "CANCEL":
-            transaction.cancels = self._servers.get(server_key(request, flow, "INVITE"))
         return transaction
 
     def receive_response(
