@@ -5,43 +5,36 @@ Durations are seconds (written ``60s``, ``5m``, ``1h`` or a number), sizes are b
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
+from dsl.decision import Downgrade
 from sbc.base import Address
+from sbc.config.values import (
+    Domain,
+    Duration,
+    Group,
+    Host,
+    HostPort,
+    IpAddress,
+    Name,
+    Network,
+    PortRange,
+    Suite,
+    parse_address,
+    parse_duration,
+    parse_ports,
+)
 from sbc.media.policy import SUITES, Srtp
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+__all__ = [
+    "Admin", "Downgrade", "HookSettings", "Identity", "Limits", "Listener", "MediaConfig", "OptionsProbe",
+    "Settings", "Tenant", "TlsMode", "Trunk", "TrunkTls", "TrustAnchor",
+    "parse_address", "parse_duration", "parse_ports",
+]  # fmt: skip
 
-
-def parse_duration(value: object) -> float:
-    """Read ``60s``, ``5m``, ``1h``, ``2d``, ``250ms`` or a number of seconds; ValueError otherwise."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    text = str(value).strip()
-    for unit in sorted(_UNITS, key=len, reverse=True):
-        number = text.removesuffix(unit)
-        if number != text and number.replace(".", "", 1).isdigit():
-            return float(number) * _UNITS[unit]
-    raise ValueError(f"{text!r} is not a duration: write a number and ms, s, m, h or d, such as 60s")
-
-
-def parse_address(value: object) -> Address:
-    """Read ``host:port`` or ``[ipv6]:port``; ValueError otherwise."""
-    if isinstance(value, Address):
-        return value
-    host, colon, port = str(value).rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:
-        raise ValueError(f"{str(value)!r} is not an address: write host:port, such as 0.0.0.0:5061")
-    return Address(host, int(port))
-
-
-Duration = Annotated[float, BeforeValidator(parse_duration)]
-HostPort = Annotated[Address, BeforeValidator(parse_address)]
 TlsMode = Literal["off", "server", "optional", "required"]
-Downgrade = Literal["allow", "warn", "forbid"]
 
 
 class _Model(BaseModel):
@@ -49,7 +42,7 @@ class _Model(BaseModel):
 
 
 class Listener(_Model):
-    """One bound address: its transport and the limits of its edge (rows S1 and S5)."""
+    """One bound address: its transport and the limits of its edge."""
 
     bind: HostPort
     transport: Literal["udp", "tcp", "tls"]
@@ -64,34 +57,44 @@ class Listener(_Model):
 class Identity(_Model):
     """A certificate chain and its private key: one entry of the keystore."""
 
-    chain: str
-    key: str
+    chain: str = Field(min_length=1)
+    key: str = Field(min_length=1)
     passphrase_file: str | None = None
 
 
 class TrustAnchor(_Model):
-    """One entry of the truststore: a CA file, a pinned leaf file, or a public-key pin."""
+    """One entry of the truststore: a file of CA certificates.
 
-    ca: str | None = None
-    leaf: str | None = None
-    pin: str | None = None
+    ``public`` says that anybody can get a certificate of this CA, so that only a name check
+    tells peers apart; ``permitted`` are the DNS suffixes that the CA may vouch for.
+    """
+
+    ca: str = Field(min_length=1)
     public: bool = False
     permitted: tuple[str, ...] = ()
+
+    @property
+    def leaf(self) -> None:
+        """No pinned certificate: what ``sbc.tls.anchors`` asks of every kind of anchor."""
+
+    @property
+    def pin(self) -> None:
+        """No pinned public key."""
 
 
 class Tenant(_Model):
     """A tenant: the SNI names that are its own and the identity they are answered with."""
 
-    domains: tuple[str, ...]
+    domains: tuple[Domain, ...] = Field(min_length=1)
     server_identity: str
 
 
 class MediaConfig(_Model):
     """Where media is received: the bound address, what SDP says instead, and the ports."""
 
-    address: str = "127.0.0.1"
-    advertise: str | None = None
-    ports: str = "20000-29999"
+    address: IpAddress = "127.0.0.1"
+    advertise: IpAddress | None = None
+    ports: PortRange = "20000-29999"
     timeout: Duration = 300.0
 
 
@@ -102,7 +105,7 @@ class Admin(_Model):
 
 
 class TrunkTls(_Model):
-    """The TLS policy of one trunk, both directions (rows T1 to T8, T19 to T21)."""
+    """The TLS policy of one trunk, both directions."""
 
     mode: TlsMode = "required"
     server_identity: str | None = None
@@ -112,14 +115,14 @@ class TrunkTls(_Model):
     name_match: Literal["rfc5922", "rfc2818"] = "rfc5922"
     client_eku: Literal["require", "allow-server-auth"] = "require"
     min_version: Literal["1.2", "1.3"] = "1.2"
-    groups: tuple[str, ...] = ("X25519MLKEM768", "X25519", "P-256")
+    groups: tuple[Group, ...] = Field(default=("X25519MLKEM768", "X25519", "P-256"), min_length=1)
 
 
 class Limits(_Model):
     """Upper bounds of one trunk; None is no bound. ``cps`` is new calls a second."""
 
     calls: int | None = Field(default=None, ge=0)
-    cps: float | None = Field(default=None, ge=0)
+    cps: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
 class OptionsProbe(_Model):
@@ -130,20 +133,23 @@ class OptionsProbe(_Model):
 
 
 class Trunk(_Model):
-    """One trunk: who it is, how it is reached, and what is demanded of it."""
+    """One trunk: who it is, how it is reached, and what is demanded of it.
 
-    trunk: str
+    Without ``sources`` nobody may call in on it; without ``peers`` it cannot be called.
+    """
+
+    trunk: Name
     tenant: str | None = None
     peers: tuple[HostPort, ...] = ()
-    sources: tuple[str, ...] = ()
+    sources: tuple[Network, ...] = ()
     listener: str
     tls: TrunkTls | None = None
     srtp: Srtp = "accept"
-    suites: tuple[str, ...] = SUITES
+    suites: tuple[Suite, ...] = Field(default=SUITES, min_length=1)
     sdes_in_clear: bool = False
     sips: Downgrade = "warn"
     scheme: Literal["sip", "sips"] = "sip"
-    domain: str | None = None
+    domain: Host | None = None
     limits: Limits = Limits()
     options: OptionsProbe | None = None
     ring_timeout: Duration = 180.0
@@ -160,13 +166,13 @@ class HookSettings(_Model):
 class Settings(_Model):
     """The whole of sbc.yaml."""
 
-    listeners: dict[str, Listener]
-    identities: dict[str, Identity] = {}
-    trust: dict[str, TrustAnchor] = {}
-    tenants: dict[str, Tenant] = {}
+    listeners: dict[Name, Listener] = Field(min_length=1)
+    identities: dict[Name, Identity] = {}
+    trust: dict[Name, TrustAnchor] = {}
+    tenants: dict[Name, Tenant] = {}
     media: MediaConfig = MediaConfig()
     admin: Admin | None = None
     hooks: HookSettings = HookSettings()
-    control: str = "run/sbc.sock"
-    state: str = "run"
+    control: str = Field(default="run/sbc.sock", min_length=1)
+    state: str = Field(default="run", min_length=1)
     user_agent: str | None = None

@@ -1,0 +1,195 @@
+"""What no single key can get wrong: trunks against listeners, identities, trust and each other.
+
+Each check is a generator of diagnostics over one trunk. It asks ``part`` first whether the keys
+that it needs were readable, and is silent where they were not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from dsl.errors import Diagnostic
+from sbc.base import Address
+from sbc.config.model import Listener, Settings, Trunk, TrunkTls
+from sbc.config.schema import Loc, suggest
+from sbc.config.yaml_reader import Document
+from sbc.tls.names import is_ip
+
+
+@dataclass(frozen=True, slots=True)
+class SettingsFile:
+    """sbc.yaml as read; ``value`` lacks what is in ``broken``."""
+
+    value: Settings
+    document: Document
+    broken: frozenset[Loc] = frozenset()
+
+    def names(self, section: str) -> set[str]:
+        """Every name that the operator gave in ``section``, whether its entry is right or not."""
+        given = self.document.data.get(section)
+        return set(given) if isinstance(given, dict) else set()
+
+
+@dataclass(frozen=True, slots=True)
+class TrunkFile:
+    """One file of trunks.d as read; ``value`` lacks the keys in ``broken``."""
+
+    value: Trunk
+    document: Document
+    broken: frozenset[Loc] = frozenset()
+
+    def right(self, *keys: str) -> bool:
+        """True where none of these keys had a mistake of its own."""
+        return not any((key,) in self.broken for key in keys)
+
+    def error(self, loc: Loc, message: str, hint: str, *, key: bool = False) -> Diagnostic:
+        """A mistake of this trunk at ``loc``."""
+        return self.document.problem(loc, message, hint, key=key)
+
+    def warning(self, loc: Loc, message: str, hint: str) -> Diagnostic:
+        """Something that is allowed and is seldom meant."""
+        return self.document.problem(loc, message, hint, severity="warning")
+
+
+def check_trunks(settings: SettingsFile, trunks: list[TrunkFile]) -> Iterator[Diagnostic]:
+    """Every mistake between the files of trunks.d and sbc.yaml."""
+    yield from _duplicates(trunks)
+    yield from _shared_sources(settings, trunks)
+    for trunk in trunks:
+        yield from _references(settings, trunk)
+        listener = settings.value.listeners.get(trunk.value.listener)
+        if listener is None or not trunk.right("listener"):
+            continue
+        if listener.transport == "tls":
+            yield from _on_tls(settings, trunk)
+        else:
+            yield from _on_plaintext(trunk, listener)
+        yield from _reach(trunk, listener)
+
+
+def _duplicates(trunks: list[TrunkFile]) -> Iterator[Diagnostic]:
+    first: dict[str, TrunkFile] = {}
+    for trunk in trunks:
+        known = first.setdefault(trunk.value.trunk, trunk)
+        if known is not trunk:
+            line = known.document.place(("trunk",))[0]
+            hint = f"it is also in {known.document.path}:{line}; one trunk, one file"
+            yield trunk.error(("trunk",), f"trunk {trunk.value.trunk!r} is defined twice", hint)
+
+
+def _references(settings: SettingsFile, trunk: TrunkFile) -> Iterator[Diagnostic]:
+    value = trunk.value
+    if trunk.right("listener"):
+        yield from _known(settings, trunk, "listeners", "listener", ("listener",), value.listener)
+    if value.tenant is not None and trunk.right("tenant"):
+        yield from _known(settings, trunk, "tenants", "tenant", ("tenant",), value.tenant)
+    if value.tls is None or not trunk.right("tls"):
+        return
+    for key in ("server_identity", "client_identity"):
+        name = getattr(value.tls, key)
+        if name is not None and (key, name) != ("client_identity", "none"):
+            yield from _known(settings, trunk, "identities", "identity", ("tls", key), name)
+    for index, name in enumerate(value.tls.trust):
+        yield from _known(settings, trunk, "trust", "trust anchor", ("tls", "trust", index), name)
+
+
+def _known(
+    settings: SettingsFile, trunk: TrunkFile, section: str, what: str, loc: Loc, name: str
+) -> Iterator[Diagnostic]:
+    names = settings.names(section)
+    if name not in names:
+        hint = suggest(name, names, f"define it under `{section}:` in sbc.yaml")
+        yield trunk.error(loc, f"unknown {what} {name!r}", hint)
+
+
+def _on_tls(settings: SettingsFile, trunk: TrunkFile) -> Iterator[Diagnostic]:
+    tls, name = trunk.value.tls, trunk.value.listener
+    if not trunk.right("tls"):
+        return
+    if tls is None:
+        hint = f"listener {name!r} is TLS: say whom to trust under `tls:`, or use a udp or tcp listener"
+        yield trunk.error((), "key 'tls' is missing", hint)
+    elif tls.mode == "off":
+        hint = f"listener {name!r} is TLS: choose server, optional or required, or a udp or tcp listener"
+        yield trunk.error(("tls", "mode"), "mode 'off' on a TLS listener", hint)
+    else:
+        yield from _identity(settings, trunk, tls)
+        yield from _trust(settings, trunk, tls)
+
+
+def _identity(settings: SettingsFile, trunk: TrunkFile, tls: TrunkTls) -> Iterator[Diagnostic]:
+    if tls.server_identity is None and trunk.value.tenant is None and trunk.right("tenant"):
+        hint = "write server_identity: NAME (of `identities:` in sbc.yaml), or give the trunk a tenant"
+        yield trunk.error(("tls",), f"mode {tls.mode!r} without a server identity", hint, key=True)
+    if tls.mode == "required" and trunk.value.peers and "client_identity" not in tls.model_fields_set:
+        hint = "write client_identity: NAME, or `none` to say that it is meant"
+        yield trunk.warning(("tls",), "peers are dialled without a certificate of ours", hint)
+
+
+def _trust(settings: SettingsFile, trunk: TrunkFile, tls: TrunkTls) -> Iterator[Diagnostic]:
+    if not tls.trust:
+        if tls.mode in ("required", "optional"):
+            hint = "write trust: [NAME] (of `trust:` in sbc.yaml); without it nobody can be verified"
+            yield trunk.error(("tls", "mode"), f"mode {tls.mode!r} without trust", hint)
+        elif trunk.value.peers:
+            hint = "write trust: [NAME]: we verify whom we dial in every mode"
+            yield trunk.error(("tls",), "peers are dialled by TLS but nobody is trusted", hint, key=True)
+        return
+    public = [name for name in tls.trust if (a := settings.value.trust.get(name)) is not None and a.public]
+    if public and not tls.names:
+        index = tls.trust.index(public[0])
+        hint = "write names: [the peer's host name]; anybody can get a certificate of a public CA"
+        yield trunk.error(("tls", "trust", index), f"public CA {public[0]!r} without names", hint)
+
+
+def _on_plaintext(trunk: TrunkFile, listener: Listener) -> Iterator[Diagnostic]:
+    value, how = trunk.value, listener.transport.upper()
+    if value.tls is not None and value.tls.mode != "off" and trunk.right("tls"):
+        hint = f"listener {value.listener!r} is {how}: remove `tls:`, or use a TLS listener"
+        yield trunk.error(("tls",), "tls on a listener without TLS", hint, key=True)
+    if value.scheme == "sips":
+        hint = f"listener {value.listener!r} is {how}: write scheme: sip, or use a TLS listener"
+        yield trunk.error(("scheme",), "scheme 'sips' without TLS", hint)
+    if value.sdes_in_clear or not trunk.right("srtp", "sdes_in_clear"):
+        return
+    if value.srtp == "required":
+        hint = "use a TLS listener, or accept it with sdes_in_clear: true"
+        yield trunk.error(("srtp",), f"srtp 'required' over {how}: the keys would cross in the clear", hint)
+    elif value.srtp == "offer":
+        hint = "without TLS no keys are offered: use a TLS listener, or srtp: accept"
+        yield trunk.warning(("srtp",), f"srtp 'offer' has no effect over {how}", hint)
+
+
+def _reach(trunk: TrunkFile, listener: Listener) -> Iterator[Diagnostic]:
+    value = trunk.value
+    if not value.sources and trunk.right("sources"):
+        hint = 'write sources: [NETWORK, ...] to take calls from it; [0.0.0.0/0, "::/0"] is everybody'
+        yield trunk.warning((), "no sources: the trunk can be called but cannot call", hint)
+    if value.options is not None and not value.peers and trunk.right("peers"):
+        yield trunk.warning(("options",), "there is no peer to probe", "write peers: [host:port]")
+    for index, peer in enumerate(value.peers):
+        if _own(peer, listener):
+            hint = "a trunk's peer is the other side: a call to it would come back to us"
+            yield trunk.warning(("peers", index), f"{peer} is our own listener {value.listener!r}", hint)
+        if peer.port == 0:
+            yield trunk.error(("peers", index), f"{peer} has port 0", "write the peer's port, such as 5061")
+
+
+def _own(peer: Address, listener: Listener) -> bool:
+    return is_ip(peer.host) and peer in (listener.bind, listener.advertise)
+
+
+def _shared_sources(settings: SettingsFile, trunks: Iterable[TrunkFile]) -> Iterator[Diagnostic]:
+    """Without certificates the address is all that tells two trunks apart."""
+    first: dict[tuple[str, str], TrunkFile] = {}
+    for trunk in trunks:
+        listener = settings.value.listeners.get(trunk.value.listener)
+        if listener is None or listener.transport == "tls":
+            continue
+        for index, source in enumerate(trunk.value.sources):
+            known = first.setdefault((trunk.value.listener, source), trunk)
+            if known is not trunk and known.value.trunk != trunk.value.trunk:
+                hint = "without TLS only the address tells them apart: give each trunk its own"
+                message = f"source {source} is also that of trunk {known.value.trunk!r}"
+                yield trunk.error(("sources", index), message, hint)

@@ -1,0 +1,122 @@
+"""Reading the configuration's directory: which files belong to it, and what is in them."""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dsl.errors import Diagnostic
+from sbc.config.yaml_reader import Document
+
+SETTINGS_FILE = "sbc.yaml"
+TRUNKS, ROUTES, HOOKS = "trunks.d", "routes.d", "hooks"
+
+
+@dataclass(slots=True)
+class Tree:
+    """The text of every YAML file of a configuration by the path it is shown under; hooks as bytes."""
+
+    settings: str | None = None
+    trunks: dict[str, str] = field(default_factory=dict)
+    routes: dict[str, str] = field(default_factory=dict)
+    hooks: dict[str, bytes] = field(default_factory=dict)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+
+def read_tree(directory: Path) -> Tree:
+    """Read sbc.yaml, trunks.d, routes.d and hooks; what cannot be read is a diagnostic."""
+    tree = Tree()
+    if not directory.is_dir():
+        tree.diagnostics.append(
+            Diagnostic(str(directory), 0, 0, "there is no such directory", "give it with -c DIR")
+        )
+        return tree
+    tree.settings = _text(directory, directory / SETTINGS_FILE, tree)
+    for name, texts in ((TRUNKS, tree.trunks), (ROUTES, tree.routes)):
+        for path in _members(directory, name, ".yaml", tree):
+            text = _text(directory, path, tree)
+            if text is not None:
+                texts[shown(directory, path)] = text
+    for path in _members(directory, HOOKS, ".py", tree):
+        data = _bytes(directory, path, tree)
+        if data is not None:
+            tree.hooks[shown(directory, path)] = data
+    return tree
+
+
+def shown(directory: Path, path: Path) -> str:
+    """``path`` as the operator is shown it: relative to the configuration's directory where it is inside."""
+    return str(path.relative_to(directory)) if path.is_relative_to(directory) else str(path)
+
+
+def readable(path: Path) -> str | None:
+    """Why ``path`` cannot be read as a file, in words; None where it can."""
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        return _reason(error)
+    if not stat.S_ISREG(mode):
+        return "it is not a file"
+    return None if os.access(path, os.R_OK) else "permission denied"
+
+
+def _members(directory: Path, name: str, ending: str, tree: Tree) -> list[Path]:
+    """The files of one directory in name order; hidden ones and editors' leavings are passed over."""
+    folder = directory / name
+    try:
+        entries = sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        tree.diagnostics.append(
+            Diagnostic(name, 0, 0, f"cannot be read: {_reason(error)}", _permission(error))
+        )
+        return []
+    for entry in entries:
+        if entry.suffix == ".yml" and ending == ".yaml":
+            hint = f"rename it to {entry.stem}.yaml, or remove it"
+            path = shown(directory, entry)
+            tree.diagnostics.append(
+                Diagnostic(path, 0, 0, "is ignored: only *.yaml is read", hint, "", "warning")
+            )
+    return [entry for entry in entries if entry.suffix == ending and not entry.name.startswith((".", "#"))]
+
+
+def _bytes(directory: Path, path: Path, tree: Tree) -> bytes | None:
+    name = shown(directory, path)
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            tree.diagnostics.append(Diagnostic(name, 0, 0, "is not a file", "put a plain file there"))
+            return None
+        return path.read_bytes()
+    except OSError as error:
+        hint = "every configuration has one; see docs/configuration.md" if name == SETTINGS_FILE else ""
+        hint = hint if isinstance(error, FileNotFoundError) else _permission(error)
+        tree.diagnostics.append(Diagnostic(name, 0, 0, f"cannot be read: {_reason(error)}", hint))
+        return None
+
+
+def _text(directory: Path, path: Path, tree: Tree) -> str | None:
+    data = _bytes(directory, path, tree)
+    if data is None:
+        return None
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        document = Document(shown(directory, path), "")
+        before = data[: error.start].decode("utf-8", "replace")
+        place = (before.count("\n") + 1, len(before) - before.rfind("\n"))
+        tree.diagnostics.append(document.problem_at(place, "the file is not UTF-8", "save it as UTF-8"))
+        return None
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or type(error).__name__).lower()
+
+
+def _permission(error: OSError) -> str:
+    if not isinstance(error, PermissionError):
+        return ""
+    return "let the user that runs sbc read it: chown or chmod"

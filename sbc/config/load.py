@@ -1,0 +1,130 @@
+"""From a directory to a Snapshot, or to every mistake in it: the one door to a configuration.
+
+Starting, reloading and ``sbc check`` are all this one function, so that what was checked is what
+runs. It reads files and nothing else, keeps no state between calls, and may be run in a thread:
+reading the YAML of a few hundred trunks takes about a second.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from dsl.errors import Diagnostic
+from dsl.load import Known, RuleSet
+from dsl.load import load as load_rules
+from sbc.base import ConfigError
+from sbc.config.crosscheck import SettingsFile, TrunkFile, check_trunks
+from sbc.config.files import HOOKS, SETTINGS_FILE, Tree, read_tree
+from sbc.config.hooks import load_hooks
+from sbc.config.listeners import check_settings
+from sbc.config.material import Material, load_material
+from sbc.config.model import Settings, Trunk
+from sbc.config.routing import check_routing
+from sbc.config.schema import read
+from sbc.config.snapshot import Snapshot, feed
+from sbc.config.yaml_reader import Document
+
+_ENTRY_SECTIONS = {"listeners": 2, "identities": 2, "trust": 2, "tenants": 2}
+
+
+def build_snapshot(directory: Path | str, now: float) -> Snapshot:
+    """Read, check and assemble the configuration in ``directory``; ``now`` is in POSIX seconds.
+
+    Raises ConfigError with every diagnostic of every file, warnings included, in the order of
+    the files and lines. Without an error the warnings are in the snapshot.
+    """
+    directory = Path(directory)
+    tree = read_tree(directory)
+    found = list(tree.diagnostics)
+    settings = _settings(tree, found)
+    trunks, named = _trunks(tree, found)
+    material = Material()
+    if settings is not None:
+        found += check_settings(settings)
+        found += check_trunks(settings, trunks)
+        material = load_material(settings, directory, now)
+        found += material.diagnostics
+    rules = _rules(tree, settings, trunks, named, found)
+    hooks, problems = load_hooks(directory / HOOKS)
+    found += problems
+    ordered = tuple(sorted(set(found), key=_reading_order))
+    if settings is None or rules is None or any(each.severity == "error" for each in ordered):
+        raise ConfigError(ordered)
+    return Snapshot(
+        version=_version(tree, material),
+        directory=directory,
+        settings=settings.value,
+        trunks={each.value.trunk: each.value for each in trunks},
+        rules=rules,
+        hooks=tuple(hooks),
+        identities=material.identities,
+        anchors=material.anchors,
+        warnings=ordered,
+    )
+
+
+def _settings(tree: Tree, found: list[Diagnostic]) -> SettingsFile | None:
+    if tree.settings is None:
+        return None
+    document = Document(SETTINGS_FILE, tree.settings)
+    reading = read(document, Settings, _ENTRY_SECTIONS)
+    found += document.diagnostics
+    found += reading.diagnostics
+    return None if reading.value is None else SettingsFile(reading.value, document, reading.broken)
+
+
+def _trunks(tree: Tree, found: list[Diagnostic]) -> tuple[list[TrunkFile], set[str]]:
+    """The trunks that can be checked further, and the name of every trunk that a file gives."""
+    trunks, named = [], set[str]()
+    for path, text in tree.trunks.items():
+        document = Document(path, text)
+        reading = read(document, Trunk)
+        found += document.diagnostics
+        found += reading.diagnostics
+        if isinstance(document.data, dict):
+            named.add(str(document.data.get("trunk")))
+        if reading.value is not None:
+            trunks.append(TrunkFile(reading.value, document, reading.broken))
+    return trunks, named
+
+
+def _rules(
+    tree: Tree,
+    settings: SettingsFile | None,
+    trunks: list[TrunkFile],
+    named: set[str],
+    found: list[Diagnostic],
+) -> RuleSet | None:
+    listeners = settings.names("listeners") if settings is not None else set[str]()
+    rules, problems = load_rules(tree.routes, Known(trunks=named, listeners=listeners))
+    found += problems
+    if rules is not None:
+        found += check_routing(rules, [each.value for each in trunks])
+    return rules
+
+
+def _reading_order(diagnostic: Diagnostic) -> tuple[bool, str, int, int, str]:
+    place = (diagnostic.path, diagnostic.line, diagnostic.col, diagnostic.message)
+    return (diagnostic.path != SETTINGS_FILE, *place)
+
+
+def _version(tree: Tree, material: Material) -> str:
+    """12 hex digits over every byte that was read, file names included."""
+    digest = hashlib.sha256()
+    feed(digest, (tree.settings or "").encode())
+    for texts in (tree.trunks, tree.routes):
+        _feed_files(digest, ((path, text.encode()) for path, text in texts.items()))
+    _feed_files(digest, tree.hooks.items())
+    _feed_files(digest, ((f"{k}/chain", each.chain_pem) for k, each in material.identities.items()))
+    _feed_files(digest, ((f"{k}/key", each.key_pem) for k, each in material.identities.items()))
+    _feed_files(digest, ((k, b"".join(each.certificates)) for k, each in material.anchors.items()))
+    return digest.hexdigest()[:12]
+
+
+def _feed_files(digest: object, files: Iterable[tuple[str, bytes]]) -> None:
+    for path, data in files:
+        feed(digest, path.encode())
+        feed(digest, data)
+    feed(digest, b"")

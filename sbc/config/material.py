@@ -1,0 +1,63 @@
+"""The keystore and the truststore: loaded by ``sbc.tls``, their mistakes shown where they are configured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from dsl.errors import Diagnostic
+from sbc.config.crosscheck import SettingsFile
+from sbc.config.schema import Loc
+from sbc.tls.identity import IdentityMaterial, load_identity
+from sbc.tls.problems import Problem
+from sbc.tls.trust import AnchorMaterial, load_anchor
+
+
+@dataclass(slots=True)
+class Material:
+    """What could be loaded, by the names of sbc.yaml, and what was wrong."""
+
+    identities: dict[str, IdentityMaterial] = field(default_factory=dict)
+    anchors: dict[str, AnchorMaterial] = field(default_factory=dict)
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+
+
+def load_material(settings: SettingsFile, directory: Path, now: float) -> Material:
+    """Load every identity and trust anchor of ``settings``; ``now`` (POSIX seconds) judges their dates."""
+    material = Material()
+    for name, identity in settings.value.identities.items():
+        loaded, problems = load_identity(name, identity, directory, now)
+        if loaded is not None:
+            material.identities[name] = loaded
+        material.diagnostics += _place(settings, ("identities", name), problems, directory)
+    for name, anchor in settings.value.trust.items():
+        trusted, problems = load_anchor(name, anchor, directory, now)
+        if trusted is not None:
+            material.anchors[name] = trusted
+        material.diagnostics += _place(settings, ("trust", name), problems, directory)
+    return material
+
+
+def _place(settings: SettingsFile, loc: Loc, problems: list[Problem], directory: Path) -> list[Diagnostic]:
+    return [_diagnostic(settings, loc, problem, directory) for problem in problems]
+
+
+def _diagnostic(settings: SettingsFile, loc: Loc, problem: Problem, directory: Path) -> Diagnostic:
+    """At the value that names the problem's file, else at the entry's own key."""
+    entry = settings.document.data[loc[0]][loc[1]]
+    key = next((key for key, value in entry.items() if value == problem.path), None)
+    path, hint = problem.path, problem.hint
+    if path and (made := _lab_hint(directory, directory / path)):
+        hint = f"{hint}; {made}"
+    where = f"{path}: " if path else ""
+    severity = "error" if problem.fatal else "warning"
+    place: Loc = loc if key is None else (*loc, key)
+    return settings.document.problem(
+        place, f"{where}{problem.message}", hint, key=key is None, severity=severity
+    )
+
+
+def _lab_hint(directory: Path, path: Path) -> str:
+    """In a fresh checkout the lab's certificates are not there yet; say how they come."""
+    fresh = directory / "tls" in path.parents and not path.exists() and (directory / "Makefile").is_file()
+    return "`make demo` or `make run` makes the lab's certificates" if fresh else ""

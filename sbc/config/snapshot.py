@@ -1,0 +1,110 @@
+"""A Snapshot: the whole configuration at one moment, checked, immutable, ready to be used.
+
+Every call keeps the snapshot that it began under; a reload swaps a reference and nothing else.
+What is asked for each connection or message is worked out once, when the snapshot is made.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from dsl.errors import Diagnostic
+from dsl.load import RuleSet
+from sbc.config.model import Settings, Trunk
+from sbc.policy.acl import SourceTable
+from sbc.tls.identity import IdentityMaterial
+from sbc.tls.trust import AnchorMaterial
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What the operator's files said when they were last read without a mistake.
+
+    ``version`` is 12 hex digits over every byte that was read; ``sources`` has a table for each
+    listener that has trunks; ``warnings`` are what ``sbc check`` says beside.
+    """
+
+    version: str
+    directory: Path
+    settings: Settings
+    trunks: Mapping[str, Trunk]
+    rules: RuleSet
+    hooks: tuple[Any, ...] = ()
+    identities: Mapping[str, IdentityMaterial] = field(default_factory=dict)
+    anchors: Mapping[str, AnchorMaterial] = field(default_factory=dict)
+    warnings: tuple[Diagnostic, ...] = ()
+    sources: Mapping[str, SourceTable] = field(init=False)
+    _generations: Mapping[str, str] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        put = object.__setattr__
+        for name in ("trunks", "identities", "anchors"):
+            put(self, name, MappingProxyType(dict(getattr(self, name))))
+        put(self, "sources", MappingProxyType(_source_tables(self.trunks.values())))
+        generations = {name: self._generation(trunk) for name, trunk in self.trunks.items()}
+        put(self, "_generations", MappingProxyType(generations))
+
+    def trunk_for(self, listener: str, source_ip: str) -> str | None:
+        """The trunk that ``source_ip`` speaks for on a UDP or TCP listener; None for a stranger."""
+        table = self.sources.get(listener)
+        return table.trunk_for(source_ip) if table is not None else None
+
+    def trust_generation(self, trunk: str) -> str:
+        """A hash over whom ``trunk`` trusts and as whom we appear to it; KeyError for an unknown trunk.
+
+        A connection made under another generation is not used for it again.
+        """
+        return self._generations[trunk]
+
+    def identity_of(self, trunk: Trunk) -> str | None:
+        """The name of the identity that answers the trunk's connections: its own, or its tenant's."""
+        if trunk.tls is not None and trunk.tls.server_identity is not None:
+            return trunk.tls.server_identity
+        tenant = self.settings.tenants.get(trunk.tenant) if trunk.tenant is not None else None
+        return tenant.server_identity if tenant is not None else None
+
+    def _generation(self, trunk: Trunk) -> str:
+        digest = hashlib.sha256(repr((trunk.listener, trunk.tenant, trunk.tls)).encode())
+        if trunk.tls is None:
+            return digest.hexdigest()[:16]
+        for name in (self.identity_of(trunk), trunk.tls.client_identity):
+            identity = self.identities.get(name) if name is not None else None
+            feed(digest, identity.chain_pem if identity is not None else b"none")
+        for name in trunk.tls.trust:
+            anchor = self.settings.trust.get(name)
+            feed(digest, repr(anchor).encode())
+            for certificate in self.anchors[name].certificates if name in self.anchors else ():
+                feed(digest, certificate)
+        return digest.hexdigest()[:16]
+
+
+class SnapshotStore:
+    """The snapshot in force. Greenlets switch only at I/O, so one assignment is the whole swap."""
+
+    __slots__ = ("current",)
+
+    def __init__(self, current: Snapshot) -> None:
+        self.current = current
+
+    def swap(self, fresh: Snapshot) -> Snapshot:
+        """Put ``fresh`` in force and return what it replaces."""
+        former, self.current = self.current, fresh
+        return former
+
+
+def feed(digest: Any, data: bytes) -> None:
+    """Add ``data`` with its length, so that two neighbours cannot be taken for two others."""
+    digest.update(len(data).to_bytes(8, "big"))
+    digest.update(data)
+
+
+def _source_tables(trunks: Iterable[Trunk]) -> dict[str, SourceTable]:
+    pairs: dict[str, list[tuple[str, str]]] = {}
+    for trunk in trunks:
+        pairs.setdefault(trunk.listener, []).extend((source, trunk.trunk) for source in trunk.sources)
+    return {listener: SourceTable(each) for listener, each in pairs.items()}

@@ -1,0 +1,149 @@
+"""The scalar values of the configuration: how each is written, and what is said when it is not.
+
+Every reader raises ValueError with a text of the form ``what is wrong: what to write instead``;
+the part behind the colon becomes the hint.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BeforeValidator
+
+from sbc.base import Address
+from sbc.media.policy import SUITES
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
+_DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|d|)").fullmatch
+_HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_](?:[A-Za-z0-9._-]*))):([0-9]{1,5})").fullmatch
+_HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252})").fullmatch
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
+_PORTS = re.compile(r"([0-9]{1,5}) ?- ?([0-9]{1,5})").fullmatch
+
+GROUPS = (
+    "X25519MLKEM768",
+    "SecP256r1MLKEM768",
+    "SecP384r1MLKEM1024",
+    "X25519",
+    "X448",
+    "P-256",
+    "P-384",
+    "P-521",
+)
+
+
+def parse_duration(value: object) -> float:
+    """Read ``60s``, ``5m``, ``1h``, ``2d``, ``250ms`` or a number of seconds; ValueError otherwise."""
+    found = None if isinstance(value, bool) else _DURATION(str(value).strip())
+    if found is None:
+        raise ValueError(f"{value!r} is not a duration: write a number and ms, s, m, h or d, such as 60s")
+    seconds = float(found[1]) * _UNITS[found[2]]
+    if seconds <= 0:
+        raise ValueError(f"{value!r} is no time at all: write a duration above zero, such as 60s")
+    return seconds
+
+
+def parse_address(value: object) -> Address:
+    """Read ``host:port`` or ``[ipv6]:port``; ValueError otherwise."""
+    if isinstance(value, Address):
+        return value
+    found = _HOST_PORT(str(value).strip())
+    if found is None:
+        raise ValueError(f"{value!r} is not an address with a port: write {_with_port(str(value))}")
+    if int(found[3]) > 65535:
+        raise ValueError(f"port {found[3]} does not exist: the highest is 65535")
+    return Address(found[1] or found[2], int(found[3]))
+
+
+def parse_ports(text: str) -> tuple[int, int]:
+    """Read ``first-last``, both included; at least one pair. ValueError otherwise."""
+    found = _PORTS(text.strip())
+    if found is None:
+        raise ValueError(f"{text!r} is not a range of ports: write first-last, such as 20000-29999")
+    first, last = int(found[1]), int(found[2])
+    if first < 1 or last > 65535 or last <= first:
+        raise ValueError(
+            f"{text!r} holds no pair of ports: write first-last, from 1024 to 65535, such as 20000-29999"
+        )
+    return first, last
+
+
+def _with_port(text: str) -> str:
+    if ":" in text and not text.startswith("["):
+        return f"[{text}]:5061" if text.count(":") > 1 else "host:port, such as 203.0.113.9:5061"
+    return f"{text}:5061" if _HOST(text) else "host:port, such as 203.0.113.9:5061"
+
+
+def _network(text: str) -> str:
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not a network: write an address or CIDR, such as 52.112.0.0/14; no names"
+        ) from None
+    address = ipaddress.ip_interface(text).ip
+    if address != network.network_address:
+        raise ValueError(
+            f"{text!r} has bits set behind its prefix: write {network}, or {address} for one host"
+        )
+    return str(network)
+
+
+def _ip(text: str) -> str:
+    try:
+        return str(ipaddress.ip_address(text))
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not an IP address: media needs a literal one, such as 203.0.113.9"
+        ) from None
+
+
+def _ports(text: str) -> str:
+    first, last = parse_ports(text)
+    return f"{first}-{last}"
+
+
+def _host(text: str) -> str:
+    if not _HOST(text):
+        raise ValueError(f"{text!r} is not a host name: write letters, digits, dots and hyphens")
+    return text
+
+
+def _domain(text: str) -> str:
+    return "*." + _host(text[2:]) if text.startswith("*.") else _host(text)
+
+
+def _name(text: str) -> str:
+    if not _NAME(text):
+        raise ValueError(
+            f"{text!r} cannot be a name: write letters, digits, dots and hyphens, such as carrier-a"
+        )
+    return text
+
+
+def _one_of(text: str, known: tuple[str, ...], what: str) -> str:
+    if text not in known:
+        raise ValueError(f"{text!r} is not {what}: write one of {', '.join(known)}")
+    return text
+
+
+def _suite(text: str) -> str:
+    return _one_of(text, SUITES, "an SRTP suite")
+
+
+def _group(text: str) -> str:
+    return _one_of(text, GROUPS, "a key-exchange group")
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration)]
+HostPort = Annotated[Address, BeforeValidator(parse_address)]
+Network = Annotated[str, AfterValidator(_network)]
+IpAddress = Annotated[str, AfterValidator(_ip)]
+PortRange = Annotated[str, AfterValidator(_ports)]
+Host = Annotated[str, AfterValidator(_host)]
+Domain = Annotated[str, AfterValidator(_domain)]
+Name = Annotated[str, AfterValidator(_name)]
+Suite = Annotated[str, AfterValidator(_suite)]
+Group = Annotated[str, AfterValidator(_group)]

@@ -1,0 +1,59 @@
+"""Which files a configuration consists of, for whoever wants to know when one of them changes.
+
+sbc.yaml is read leniently here: while it has a mistake, the certificates that it names are still
+watched, so that the missing file that makes it wrong is noticed when it arrives.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sbc.config.files import HOOKS, ROUTES, SETTINGS_FILE, TRUNKS
+from sbc.config.yaml_reader import Document
+
+_FILE_KEYS = {"identities": ("chain", "key", "passphrase_file"), "trust": ("ca",)}
+
+
+class Watched(NamedTuple):
+    """The files of ``directory`` whose names match the glob ``pattern``."""
+
+    directory: Path
+    pattern: str
+
+
+def watched(directory: Path | str) -> tuple[Watched, ...]:
+    """What to watch for the configuration in ``directory``, as its sbc.yaml stands now."""
+    directory = Path(directory)
+    fixed = (
+        Watched(directory, SETTINGS_FILE),
+        Watched(directory / TRUNKS, "*.yaml"),
+        Watched(directory / ROUTES, "*.yaml"),
+        Watched(directory / HOOKS, "*.py"),
+    )
+    files = (directory / name for name in _named_files(directory))
+    return tuple(dict.fromkeys((*fixed, *(Watched(path.parent, _literal(path.name)) for path in files))))
+
+
+def _named_files(directory: Path) -> list[str]:
+    try:
+        data = Document(SETTINGS_FILE, (directory / SETTINGS_FILE).read_text("utf-8-sig")).data
+    except (OSError, UnicodeDecodeError):
+        return []
+    return [
+        name
+        for section, keys in _FILE_KEYS.items()
+        for entry in _entries(data, section)
+        for key in keys
+        if isinstance(name := entry.get(key), str) and name
+    ]
+
+
+def _entries(data: Any, section: str) -> list[dict[str, Any]]:
+    entries = data.get(section) if isinstance(data, dict) else None
+    return [each for each in entries.values() if isinstance(each, dict)] if isinstance(entries, dict) else []
+
+
+def _literal(name: str) -> str:
+    """``name`` as a glob that matches nothing else."""
+    return "".join(f"[{each}]" if each in "*?[" else each for each in name)

@@ -1,0 +1,201 @@
+"""YAML with places: what the operator wrote, and the line and column of every key and value.
+
+The text is only composed into nodes, never constructed into Python objects by the YAML
+library. Thus no tag can make an object, every repeated key is found (the library's own
+constructor stops at the first), and each node still has its mark when a later check, however
+far from the file, wants to say where the mistake is. Scalars follow YAML 1.2: ``off`` and ``no``
+are words, which matters in a language where ``srtp: off`` is a choice.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from dsl.errors import Diagnostic
+
+Place = tuple[int, int]
+Loc = Sequence[str | int]
+
+_TAG = "tag:yaml.org,2002:"
+_WORDS = {_TAG + each for each in ("str", "timestamp", "binary", "value")}
+_SECRET = re.compile(r"(?i)^(\s*(?:-\s+)?[\"']?\w*(?:pass|secret|token)\w*[\"']?\s*:\s*)\S.*$")
+_MESSAGES = (
+    ("cannot start any token", "this character cannot stand here", "quote the whole value"),
+    ("mapping values are not allowed", "a colon stands where none may be", "quote the value, or indent it"),
+    ("could not find expected ':'", "a colon is missing after the key", "write `key: value`"),
+    ("expected ',' or", "a list or mapping in brackets is not closed", "close it, or add the comma"),
+    ("found undefined alias", "an alias names an anchor that does not exist", "define it with & above"),
+    ("expected <block end>", "the indentation does not fit the lines above", "align it with its siblings"),
+    ("found another document", "a second document (---) is in the file", "write one document a file"),
+)
+
+
+class Document:
+    """One YAML file: its text, its plain data, and the place of each of its nodes.
+
+    ``path`` is how it is shown to the operator. Mistakes of form are in ``diagnostics``; where
+    the file cannot be read as YAML at all, ``data`` is None.
+    """
+
+    __slots__ = ("_root", "data", "diagnostics", "lines", "path")
+
+    def __init__(self, path: str, text: str) -> None:
+        self.path = path
+        self.lines = text.splitlines()
+        self.diagnostics: list[Diagnostic] = []
+        self._root = self._compose(text)
+        self.data: Any = _Plain(self).value(self._root) if self._root is not None else None
+
+    def place(self, loc: Loc, *, key: bool = False) -> Place:
+        """Line and column, from 1, of the value at ``loc``, or of its key; the nearest parent's if absent.
+
+        The value of a block is found at its key: an arrow at its first child would mislead.
+        """
+        node, key_node = self._root, None
+        for step in loc:
+            child = _child(node, step)
+            if child is None:
+                return _mark(key_node or node)
+            key_node, node = child
+        at_key = key or not (isinstance(node, ScalarNode) and node.value)
+        return _mark(key_node if at_key and key_node is not None else node)
+
+    def problem(
+        self, loc: Loc, message: str, hint: str = "", *, key: bool = False, severity: str = "error"
+    ) -> Diagnostic:
+        """The diagnostic for a mistake at ``loc``."""
+        return self.problem_at(self.place(loc, key=key), message, hint, severity)
+
+    def problem_at(self, place: Place, message: str, hint: str = "", severity: str = "error") -> Diagnostic:
+        """The diagnostic for a mistake at a line and column."""
+        line, col = place
+        source = self.lines[line - 1] if 0 < line <= len(self.lines) else ""
+        source = _SECRET.sub(r"\1***", source).replace("\t", " ")
+        return Diagnostic(self.path, line, col, message, hint, source, severity)
+
+    def _compose(self, text: str) -> Node | None:
+        try:
+            root: Node | None = YAML(typ="safe", pure=True).compose(text)
+        except MarkedYAMLError as error:
+            self.diagnostics.append(self._malformed(error))
+            return None
+        except YAMLError as error:
+            self.diagnostics.append(self._unreadable(text, error))
+            return None
+        return root
+
+    def _malformed(self, error: MarkedYAMLError) -> Diagnostic:
+        mark = error.problem_mark or error.context_mark
+        place = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        line = self.lines[place[0] - 1] if place[0] <= len(self.lines) else ""
+        blanks = line[: len(line) - len(line.lstrip())]
+        if "\t" in blanks:
+            return self.problem_at(
+                (place[0], blanks.index("\t") + 1), "a tab indents this line", "YAML takes only spaces"
+            )
+        if place[0] > len(self.lines) and error.context_mark:
+            place = (error.context_mark.line + 1, error.context_mark.column + 1)
+        for part, message, hint in _MESSAGES:
+            if part in str(error.problem):
+                return self.problem_at(place, message, hint)
+        return self.problem_at(place, str(error.problem))
+
+    def _unreadable(self, text: str, error: YAMLError) -> Diagnostic:
+        offset = getattr(error, "position", 0)
+        before = text[: offset if isinstance(offset, int) else 0]
+        place = (before.count("\n") + 1, len(before) - before.rfind("\n"))
+        return self.problem_at(place, "the file has a control character", "remove it; YAML is plain text")
+
+
+class _Plain:
+    """Nodes to dicts, lists and scalars; mistakes go to the document's diagnostics."""
+
+    __slots__ = ("_document", "_open")
+
+    def __init__(self, document: Document) -> None:
+        self._document = document
+        self._open: set[int] = set()
+
+    def value(self, node: Node) -> Any:
+        """The plain value of ``node``."""
+        if isinstance(node, ScalarNode):
+            return self._scalar(node)
+        if id(node) in self._open:
+            return self._complain(node, "an alias stands inside its own anchor", "write the value out")
+        self._open.add(id(node))
+        plain = self._mapping(node) if isinstance(node, MappingNode) else [self.value(n) for n in node.value]
+        self._open.discard(id(node))
+        return plain
+
+    def _mapping(self, node: MappingNode) -> dict[Any, Any]:
+        plain: dict[Any, Any] = {}
+        first: dict[Any, int] = {}
+        for key_node, value_node in node.value:
+            if not isinstance(key_node, ScalarNode):
+                self._complain(key_node, "a key must be a word", "quote it if it has brackets")
+                continue
+            if key_node.tag == _TAG + "merge":
+                self._complain(key_node, "merge keys (<<) are not supported", "write the keys out")
+                continue
+            key = str(key_node.value)
+            if key in first:
+                hint = f"it is already on line {first[key]}; keep one of them"
+                self._complain(key_node, f"key {key!r} is given twice", hint)
+                continue
+            first[key] = key_node.start_mark.line + 1
+            plain[key] = self.value(value_node)
+        return plain
+
+    def _scalar(self, node: ScalarNode) -> Any:
+        text: str = node.value
+        if node.tag in _WORDS:
+            return text
+        if node.tag == _TAG + "null":
+            return None
+        if node.tag == _TAG + "bool":
+            return text.lower() in ("true", "yes", "on", "y")
+        if node.tag == _TAG + "int":
+            return _integer(text)
+        if node.tag == _TAG + "float":
+            return _real(text)
+        return self._complain(node, f"tag {node.tag!s} is not supported", "write the plain value")
+
+    def _complain(self, node: Node, message: str, hint: str) -> None:
+        self._document.diagnostics.append(self._document.problem_at(_mark(node), message, hint))
+
+
+def _integer(text: str) -> int | str:
+    digits = text.replace("_", "")
+    try:
+        return int(digits) if digits.lstrip("+-").isdecimal() else int(digits, 0)
+    except ValueError:
+        return text
+
+
+def _real(text: str) -> float | str:
+    try:
+        return float(text.replace("_", "").replace(".inf", "inf").replace(".nan", "nan"))
+    except ValueError:
+        return text
+
+
+def _child(node: Node | None, step: str | int) -> tuple[Node | None, Node] | None:
+    if isinstance(node, MappingNode):
+        for key_node, value_node in node.value:
+            if isinstance(key_node, ScalarNode) and key_node.value == str(step):
+                return key_node, value_node
+    if isinstance(node, SequenceNode) and isinstance(step, int) and step < len(node.value):
+        return None, node.value[step]
+    return None
+
+
+def _mark(node: Node | None) -> Place:
+    if node is None:
+        return (1, 1)
+    return (node.start_mark.line + 1, node.start_mark.column + 1)

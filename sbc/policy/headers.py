@@ -1,0 +1,109 @@
+"""Which header fields pass from one leg of a call to the other.
+
+This is an allow-list, and that is the whole of topology hiding: a name that is not below does
+not leave, however it is spelled. Kamailio's CVE-2020-28361 was a deny-list that a blank before
+the colon got around; here such a name is merely unknown.
+
+Three sets pass. Plain ones concern the two users. Trusted ones assert something to a party
+that must believe it, so they pass only where both legs are authenticated TLS (RFC 3325
+section 7 calls it the trust domain). Diverted ones carry numbers that the next leg needs and
+addresses that it need not know: beyond the trust domain the hosts are masked.
+
+What never passes, and why:
+    Via Record-Route Route Contact Call-ID CSeq From To Max-Forwards   written fresh for each leg
+    Allow Supported Require Proxy-Require Unsupported    each leg's own negotiation
+    Session-Expires Min-SE RSeq RAck Event Refer-To Replaces Join     bound to one leg's dialog
+    Authorization and its kin                            a credential is for the one that asked
+    Content-*                                            goes with the body, which is rewritten
+    User-Agent Server Organization Date Warning Timestamp    tell what stands behind us
+    Call-Info Error-Info Reply-To In-Reply-To            URIs and Call-IDs of the other side
+    Retry-After                                          a busy trunk must not silence the caller's
+    Identity                                             signs From and To, which we may rewrite
+    P-Preferred-Identity Remote-Party-ID P-Charging-*    claims that nobody has checked
+    X-*                                                  whatever it means, it was meant for us
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+Field = tuple[str, str]
+_Mask = Callable[[str], str | None]
+
+_PLAIN = (
+    "Subject",
+    "Accept",  # the bodies, codings and languages that the user can take
+    "Accept-Encoding",
+    "Accept-Language",
+    "Priority",  # RFC 3261 20.26: "emergency" must not be lost
+    "Reason",  # RFC 3326: the Q.850 cause of the other side
+    "User-to-User",  # RFC 7433: from application to application
+    "Session-ID",  # RFC 7989: made to survive a B2BUA, and says nothing but itself
+)
+_TRUSTED = (
+    "P-Asserted-Identity",  # RFC 3325
+    "Privacy",  # RFC 3323: asks the next element to withhold the above
+    "P-Early-Media",  # RFC 5009: gates the media of a network that is believed
+    "Resource-Priority",  # RFC 4412: pre-empts other calls
+)
+_DIVERTED = ("History-Info", "Diversion")  # RFC 7044, RFC 5806
+
+_URI_HOST = re.compile(r"@(?:\[[^\]]*\]|[^;>?,:\s\"]+)(?::\d+)?")
+_BARE_HOST = re.compile(r"((?:^|[<\s,])sips?:)(?:\[[^\]@]*\]|[^;>?,:\s\"@]+)(?::\d+)?(?=[;>?,\s]|$)")
+
+
+def _mask_hosts(value: str) -> str | None:
+    """The entries without hosts (RFC 3323 4.1.1.3); None where they ask to be withheld (RFC 7044 10.1)."""
+    if "privacy" in value.lower():
+        return None
+    return _BARE_HOST.sub(r"\1anonymous.invalid", _URI_HOST.sub("@anonymous.invalid", value))
+
+
+def _only_urns(value: str) -> str | None:
+    """RFC 7462 tones are URNs; a URL would have the callee's phone fetch what a stranger names."""
+    return value if value.count("<") == value.lower().count("<urn:alert:") > 0 else None
+
+
+def _always(value: str) -> str | None:
+    return value
+
+
+def _never(value: str) -> str | None:
+    return None
+
+
+def _table(trusted: bool, masked: bool) -> dict[str, tuple[str, _Mask]]:
+    """Name in small letters to the name that is written and what becomes of the value."""
+    rules: dict[str, tuple[str, _Mask]] = {name.lower(): (name, _always) for name in _PLAIN}
+    rules |= {name.lower(): (name, _mask_hosts if masked else _always) for name in _DIVERTED}
+    rules["alert-info"] = ("Alert-Info", _only_urns)
+    rules["s"] = rules["subject"]
+    if trusted:
+        rules |= {name.lower(): (name, _always) for name in _TRUSTED}
+    return rules
+
+
+_TABLES = {
+    (trusted_in, trusted_out): _table(trusted_in and trusted_out, not trusted_out)
+    for trusted_in in (False, True)
+    for trusted_out in (False, True)
+}
+
+
+def pass_headers(fields: list[Field], trusted_in: bool, trusted_out: bool) -> list[Field]:
+    """The fields of a message of one leg that may be written on the other, in their order.
+
+    ``trusted_in`` and ``trusted_out`` say whether the leg it came from and the one it goes to
+    are authenticated TLS. Names are spelled anew, values are unchanged but for masked hosts.
+    """
+    table = _TABLES[trusted_in, trusted_out]
+    passed: list[Field] = []
+    for name, value in fields:
+        rule = table.get(name.lower())
+        if rule is None:
+            continue
+        kept = rule[1](value)
+        if kept is not None:
+            passed.append((rule[0], kept))
+    return passed
