@@ -166,7 +166,7 @@ def write_lab(directory: Path | str, now: float) -> list[Path]:
     """Write the lab's PKI to ``directory``/tls and return the files written; ``now`` is POSIX seconds.
 
     What is there and valid for more than a day is kept. The rogue bears the carrier's name and
-    is signed by an authority that nobody trusts.
+    is signed by an authority that nobody trusts. All bear 127.0.0.1 as well, where the lab runs.
     """
     tls = Path(directory) / "tls"
     tls.mkdir(parents=True, exist_ok=True)
@@ -196,7 +196,7 @@ def _write_group(tls: Path, group: _Group, now: float) -> list[Path]:
     if group.publishes:
         written.append(_write(tls / group.publishes, authority.cert_pem, 0o644))
     for stem, name in group.leaves.items():
-        issued = authority.issue(dns=[name], uris=[f"sip:{name}"])
+        issued = authority.issue(dns=[name], uris=[f"sip:{name}"], ips=["127.0.0.1"])
         written.append(_write(tls / f"{stem}.pem", issued.chain_pem, 0o644))
         written.append(_write(tls / f"{stem}.key", issued.key_pem, 0o600))
     return written

@@ -34,13 +34,14 @@ loadmodule "pv.so"
 loadmodule "maxfwd.so"
 loadmodule "textops.so"
 loadmodule "siputils.so"
+loadmodule "nathelper.so"
 {load_tls}
 modparam("tm", "fr_timer", 10000)
 modparam("rr", "enable_full_lr", 1)
 
 request_route {{
     if (!mf_process_maxfwd_header("10")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
-    if (has_totag() && loose_route()) {{ t_relay(); exit; }}
+    if (has_totag() && loose_route()) {{ {back} t_relay(); exit; }}
     if (is_method("OPTIONS") && !has_totag()) {{ sl_send_reply("200", "OK"); exit; }}
     if (is_method("CANCEL")) {{ if (t_check_trans()) {{ t_relay(); }} exit; }}
     if (is_method("ACK") && !t_check_trans() && !has_totag()) {{ exit; }}
@@ -73,6 +74,9 @@ ca_list = {ca}
 @dataclass(frozen=True, slots=True)
 class KamailioSettings:
     """A proxy: where it listens, where it forwards to (a port of the loopback), and its certificates.
+
+    With ``record_route`` it stays in the dialog and sends the callee's requests back over the
+    caller's own connection, which a caller behind stunnel needs.
 
     ``port`` 0 takes a free one; ``credentials`` and ``ca`` are needed as soon as one side is TLS.
     """
@@ -120,7 +124,8 @@ class Kamailio(PeerProcess):
             port=self.port,
             extra_listen=self._second_socket(),
             load_tls=self._load_tls() if tls else "",
-            record_route="record_route();" if chosen.record_route else "",
+            record_route="record_route(); add_contact_alias();" if chosen.record_route else "",
+            back="handle_ruri_alias();" if chosen.record_route else "",
             forward=f"sip:127.0.0.1:{chosen.forward_port};transport={chosen.forward_transport}",
         )
 

@@ -24,7 +24,7 @@ Event = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class PjsipSettings:
-    """How an agent is set up; paths are absolute, ``port`` 0 takes a free one, ``answer`` 0 answers nothing."""
+    """An agent: absolute paths; ``port`` 0 takes a free one, ``answer`` 0 leaves a call ringing."""
 
     uri: str = "sip:pjsip@127.0.0.1"
     transport: Literal["udp", "tcp", "tls"] = "tls"
@@ -55,7 +55,9 @@ class Pjsip(PeerProcess):
     Events are dictionaries with "event" and, where there is one, "call" (a number from 1).
     """
 
-    def __init__(self, name: str, directory: Path, settings: PjsipSettings, *, cpu: int | None = None) -> None:
+    def __init__(
+        self, name: str, directory: Path, settings: PjsipSettings, *, cpu: int | None = None
+    ) -> None:
         self.settings = settings
         self.port = settings.port or free_port()
         self.path = directory / f"{name}.json"

@@ -76,9 +76,7 @@ class SippCounts:
 class Sipp(PeerProcess):
     """A SIPp process; callers end by themselves, callees are stopped."""
 
-    def __init__(
-        self, name: str, directory: Path, settings: SippSettings, *, cpu: int | None = None
-    ) -> None:
+    def __init__(self, name: str, directory: Path, settings: SippSettings, *, cpu: int | None = None) -> None:
         self.settings = settings
         self.port = settings.port or free_port()
         self.media_port = free_port(4)

@@ -13,7 +13,7 @@ from tests.peers.process import PeerProcess, find, listening
 
 @dataclass(frozen=True, slots=True)
 class Tunnel:
-    """One direction: ``client`` accepts plain TCP and dials TLS; otherwise it accepts TLS and dials plain TCP.
+    """One direction: ``client`` takes plain TCP and dials TLS, otherwise it takes TLS and dials plain TCP.
 
     ``checks`` is the host name that the dialled certificate must bear (clients only).
     """
