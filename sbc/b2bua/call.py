@@ -190,8 +190,11 @@ class Call:
         return fork.dialog(side).request("ACK", via=via, contact=leg.contact, cseq=cseq)
 
     def on_up(self, now: float, out: list[Command]) -> None:
-        """The caller's ACK closed the first three-way handshake."""
+        """The caller's ACK closed the first three-way handshake; what led there may be let go of."""
         self.state = "up"
+        if self.setup is not None:
+            self.setup.let_go()
+            self.setup = None
         out.append(Note("call-up", self.id, {"setup_time": now - self.created}))
 
     # The end
@@ -200,13 +203,13 @@ class Call:
         """Send BYE on ``side`` where its dialog is confirmed."""
         if self.fork is not None and self.fork.dialog(side).state == "confirmed":
             request = self.request(self.fork, side, "BYE")
-            self.fork.dialog(side).state = "ended"
+            self.fork.dialog(side).end()
             self.send(side, request, NOBODY, now, out)
 
     def on_bye(self, side: Side, now: float, out: list[Command]) -> None:
         """The peer on ``side`` hung up."""
         if self.fork is not None:
-            self.fork.dialog(side).state = "ended"
+            self.fork.dialog(side).end()
         self.hang_up(other(side), now, out)
         self.end("normal", "caller" if side == "a" else "callee", now, out)
 

@@ -29,7 +29,7 @@ from sbc.sip.dialog import Dialog
 from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.outgoing import Send
 from sbc.sip.parse import ParseError, validate
-from sbc.sip.transactions import ACK2XX, ServerTransaction, Transactions
+from sbc.sip.transactions import ACK2XX, ServerTransaction, Transaction, Transactions
 
 Connected = Callable[["Flow | None", str, float, "list[Command]"], None]
 DialogKey = tuple[str, str, str]
@@ -64,7 +64,7 @@ class Engine:
         self._dialogs: dict[DialogKey, tuple[Call, Fork, Side]] = {}
         self._connecting: dict[int, Connected] = {}
         self._connect_keys = 0
-        self._reminders: list[tuple[float, int, str]] = []
+        self._reminders: list[tuple[float, int, str, str]] = []
         self._sequence = 0
 
     # Messages
@@ -113,7 +113,7 @@ class Engine:
             return
         if flow.secure and not request.to_tag:
             out.append(Note("sips-arrival", request.call_id, _arrival(flow, request)))
-        refusal = refuse(request, self.transactions.merged(request, flow), self._looped(request))
+        refusal = refuse(request, server.merged, self._looped(request))
         if refusal is not None:
             self._refuse(server, refusal, now, out)
         elif request.method == "CANCEL":
@@ -333,9 +333,9 @@ class Engine:
                 call.on_timer(name, now, out)
         return out
 
-    def _tell(self, events: list[tuple[object, str]], now: float, out: list[Command]) -> None:
+    def _tell(self, events: list[tuple[Transaction, str]], now: float, out: list[Command]) -> None:
         for transaction, kind in events:
-            user: Awaiting | None = transaction.user  # type: ignore[attr-defined]
+            user: Awaiting | None = transaction.user
             if user is not None:
                 user.on_failure(kind, now, out)
 
@@ -349,7 +349,7 @@ class Engine:
     def respond_to(self, server: ServerTransaction, status: int, reason: str, tag: str = "") -> Response:
         """A response to the request of ``server``; it gets a To tag where it has none yet."""
         request = server.request
-        if not tag and not request.to_tag:
+        if not tag and status > 100 and not request.to_tag:
             tag = self.ids.tag()
         return response_to(request, status, reason, tag)
 

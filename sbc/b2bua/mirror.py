@@ -174,7 +174,7 @@ class Mirror:
         self._finish(answer(base, response, near, far.flow.secure, b""), now, out)
         if response.status in (408, 481):
             # The far dialog is gone (RFC 3261 12.2.1.2).
-            self.fork.dialog(far.side).state = "ended"
+            self.fork.dialog(far.side).end()
             self.call.clear(f"{response.status} within the dialog", now, out)
 
     def on_failure(self, kind: str, now: float, out: list[Command]) -> None:

@@ -22,7 +22,7 @@ from sbc.flow import Flow
 from sbc.policy.downgrade import verdict
 from sbc.sip.dialog import Dialog
 from sbc.sip.message import Request, Response
-from sbc.sip.transactions import ClientTransaction, ServerTransaction
+from sbc.sip.transactions import SPENT, ClientTransaction, ServerTransaction
 
 _REASONS = {"timeout": (408, "Request Timeout"), "unreachable": (503, "Service Unavailable")}
 
@@ -51,7 +51,10 @@ class Attempt:
             if 200 <= response.status < 300:
                 self.setup.call.engine.refuse_late_answer(self.setup.call, self, response, now, out)
         elif response.status != 100:
-            self.setup.on_response(self, response, now, out)
+            try:
+                self.setup.on_response(self, response, now, out)
+            except PeerError as error:
+                self.setup.on_hop_failure(502, error.reason, now, out)
 
     def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
         """No final response will come."""
@@ -263,9 +266,7 @@ class Setup:
             fork = Fork(own, Dialog.as_uac(attempt.client.request, response))
             call.add_fork(tag, fork)
         elif response.status >= 200:
-            # The route set and target are those of the 2xx (RFC 3261 13.2.2.4).
-            early, fork.b = fork.b, Dialog.as_uac(attempt.client.request, response)
-            fork.b.local_cseq, fork.b.remote_cseq = early.local_cseq, early.remote_cseq
+            fork.b.confirm(response)
         return fork
 
     def _pass_back(
@@ -283,7 +284,7 @@ class Setup:
         if response.status < 200:
             self.server.respond(final, now, out)
             return
-        fork.a.state = fork.b.state = "confirmed"
+        fork.a.confirm()
         call.state, call.answered_at = "answered", now
         call.a.invited = False
         attempt.answered = AnsweredInvite(call, fork, "a", attempt.leg.cseq, not self.offer)
@@ -307,6 +308,16 @@ class Setup:
         else:
             attempt.give_up(now, out)
         self._reject(488, "Not Acceptable Here", now, out, error.reason)
+
+    def let_go(self) -> None:
+        """The call is up: no message of its setup is needed in the 32 s that the transactions live on.
+
+        Of our INVITE the headers stay, for a second fork that answers late (RFC 6026 8.4).
+        """
+        self.request, self.offer = SPENT, b""
+        if self.attempt is not None and self.attempt.client is not None:
+            self.attempt.client.last_response = None
+            self.attempt.client.request.body = b""
 
     # Failure
 

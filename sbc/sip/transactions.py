@@ -132,6 +132,11 @@ class Transactions:
                 invite.fire("cancelled", None, now, out)
         return transaction
 
+    def sent(self, branch: str | None) -> Request | None:
+        """Return the INVITE of ours that ``branch`` names, if it is still known (RFC 3261 16.3)."""
+        client = self._clients.get((branch, "INVITE"))
+        return None if client is None else client.request
+
     def tick(self, now: float, out: list[Any]) -> list[tuple[Transaction, str]]:
         """Fire what is due; return the events for the users.
 

@@ -1,0 +1,103 @@
+"""The control socket: ``sbc status`` and its kin ask the running SBC over a Unix socket.
+
+One JSON object a line in, one JSON object a line out. The file's permission (0600) is the guard.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import gevent
+from gevent import socket
+from gevent.server import StreamServer
+
+from sbc.base import LocalError
+
+Verb = Callable[[], object]
+LINE_LIMIT = 4096
+ASK_TIMEOUT = 30.0
+
+
+class ControlServer:
+    """Answers ``{"verb": NAME}`` with ``{"ok": true, "result": ...}`` or ``{"ok": false, "error": TEXT}``."""
+
+    def __init__(self, path: Path, verbs: Mapping[str, Verb]) -> None:
+        self.path = path
+        self._verbs = verbs
+        self._server: StreamServer | None = None
+
+    def start(self) -> None:
+        """Bind; a socket that a dead process left behind is replaced, a live one is a LocalError."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        if self.path.exists() and _answers(self.path):
+            raise LocalError(f"another Portcullis is running: {self.path} answers; stop it first")
+        with contextlib.suppress(FileNotFoundError):
+            self.path.unlink()
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        old = os.umask(0o177)
+        try:
+            listener.bind(str(self.path))
+        except OSError as error:
+            raise LocalError(f"cannot make the control socket {self.path}: {error.strerror}") from None
+        finally:
+            os.umask(old)
+        listener.listen(8)
+        self._server = StreamServer(listener, self._serve)
+        self._server.start()
+
+    def stop(self) -> None:
+        """Close and remove the socket."""
+        if self._server is not None:
+            self._server.stop()
+            with contextlib.suppress(FileNotFoundError):
+                self.path.unlink()
+
+    def _serve(self, connection: socket.socket, _: object) -> None:
+        with connection, gevent.Timeout(ASK_TIMEOUT, False):
+            line = connection.makefile("rb").readline(LINE_LIMIT)
+            connection.sendall(json.dumps(self._answer(line)).encode() + b"\n")
+
+    def _answer(self, line: bytes) -> dict[str, Any]:
+        try:
+            verb = json.loads(line)["verb"]
+        except (ValueError, KeyError, TypeError):
+            return {"ok": False, "error": 'not a request: one line of {"verb": NAME}'}
+        if verb not in self._verbs:
+            return {"ok": False, "error": f"unknown verb {verb!r}; there are {', '.join(sorted(self._verbs))}"}
+        try:
+            return {"ok": True, "result": self._verbs[verb]()}
+        except LocalError as error:
+            return {"ok": False, "error": str(error)}
+
+
+def _answers(path: Path) -> bool:
+    probe = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        probe.connect(str(path))
+    except OSError:
+        return False
+    finally:
+        probe.close()
+    return True
+
+
+def ask(path: Path, verb: str) -> Any:
+    """Ask the SBC whose control socket is ``path``; LocalError where none answers or it refuses."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(ASK_TIMEOUT)
+    try:
+        connection.connect(str(path))
+        connection.sendall(json.dumps({"verb": verb}).encode() + b"\n")
+        answer = json.loads(connection.makefile("rb").readline())
+    except (OSError, ValueError) as error:
+        raise LocalError(f"no Portcullis answers on {path} ({error}); is it running?") from None
+    finally:
+        connection.close()
+    if not answer["ok"]:
+        raise LocalError(answer["error"])
+    return answer["result"]

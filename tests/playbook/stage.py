@@ -1,0 +1,260 @@
+"""A stage for the B2BUA: two peers, the real engine, and no network in between.
+
+``stage.office`` and ``stage.carrier`` are peers. A peer says something with ``request`` or
+``respond``; what the engine sends to it lies in ``heard`` until ``hears`` takes it out, which
+fails where the next message is not the one that was named. Connections succeed unless the
+trunk's name is in ``stage.dead``; media is a boundary here, so an SDP body goes through with
+``via-sbc`` in front, and one that holds ``unusable`` is refused.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+
+from dsl.load import Known, load
+from sbc.b2bua.commands import (
+    AnswerMedia,
+    Command,
+    Connect,
+    DeleteMedia,
+    Note,
+    OfferMedia,
+    RollbackMedia,
+    RunHook,
+)
+from sbc.b2bua.engine import Engine
+from sbc.base import Address, PeerError
+from sbc.config.model import Settings, Trunk
+from sbc.config.snapshot import Snapshot, SnapshotStore
+from sbc.flow import Flow, ReuseKey
+from sbc.ids import Ids, counter_bytes
+from sbc.sip.headers import Headers
+from sbc.sip.message import Message, Request, Response, response_to
+from sbc.sip.outgoing import Send
+from sbc.sip.parse import parse_message
+from sbc.sip.serialize import serialize
+
+SDP = b"v=0 offer"
+RULES = """
+rules:
+  - name: office to carrier
+    when: trunk == "office"
+    then: route "carrier" then "backup" on 503, timeout, unreachable
+  - name: carrier to office
+    when: trunk == "carrier"
+    then: route "office"
+"""
+
+
+def snapshot(rules: str = RULES, transport: str = "tls", **trunk_options: object) -> Snapshot:
+    """A snapshot with the trunks office, carrier, backup on one listener and ``plain`` on UDP."""
+    settings = Settings.model_validate(
+        {
+            "listeners": {
+                "main": {"bind": "192.0.2.1:5061", "transport": transport},
+                "udp": {"bind": "192.0.2.1:5060", "transport": "udp"},
+            }
+        }
+    )
+    trunks = {
+        name: Trunk.model_validate(
+            {"trunk": name, "listener": "main", "peers": [f"{name}.example:5061"], **trunk_options}
+        )
+        for name in ("office", "carrier", "backup")
+    }
+    trunks["plain"] = Trunk.model_validate(
+        {"trunk": "plain", "listener": "udp", "peers": ["plain.example:5060"]}
+    )
+    known = Known(trunks=frozenset(trunks), listeners=frozenset(("main", "udp")), tenants=frozenset())
+    ruleset, problems = load({"test.yaml": rules}, known)
+    assert ruleset is not None, problems
+    return Snapshot("test", Path("."), settings, trunks, ruleset)
+
+
+class Peer:
+    """One user agent beyond a trunk."""
+
+    def __init__(self, stage: Stage, name: str, flow: Flow) -> None:
+        self.stage = stage
+        self.name = name
+        self.flow = flow
+        self.heard: deque[Message] = deque()
+        self.last: Message | None = None
+
+    def request(self, method: str, text: str = "", body: bytes = b"", **headers: str) -> None:
+        """Send a request: of its own dialog where ``in_dialog`` has been called, else a new one."""
+        self.stage.play(self.flow, _parsed(self._fields(method, headers), method, text, body))
+
+    def say(self, message: Message) -> None:
+        """Send a message as it is."""
+        self.stage.play(self.flow, parse_message(serialize(message)))
+
+    def _fields(self, method: str, headers: dict[str, str]) -> Headers:
+        self.stage.cseq += method not in ("ACK", "CANCEL")
+        fields = {
+            "Via": f"SIP/2.0/TLS {self.name}.example;branch=z9hG4bK-{self.name}-{self.stage.cseq}",
+            "Max-Forwards": "70",
+            "From": f'"Alice" <sip:alice@{self.name}.example>;tag=from-{self.name}',
+            "To": "<sip:+12125550100@sbc.example>",
+            "Call-ID": f"call-of-{self.name}",
+            "CSeq": f"{self.stage.cseq} {method}",
+            "Contact": f"<sip:alice@{self.name}.example;transport=tls>",
+        }
+        fields.update({name.replace("_", "-"): value for name, value in headers.items()})
+        return Headers([(name, value) for name, value in fields.items() if value])
+
+    def invite(self, body: bytes = SDP, **headers: str) -> None:
+        """Send an INVITE out of any dialog."""
+        self.request("INVITE", body=body, **headers)
+
+    def hears(self, what: str | int) -> Message:
+        """Take the next message out: a request of this method, or a response of this status."""
+        assert self.heard, f"{self.name} heard nothing more, not {what}"
+        message = self.heard.popleft()
+        said = message.method if isinstance(message, Request) else getattr(message, "status", None)
+        assert said == what, f"{self.name} heard {said}, not {what}"
+        self.last = message
+        return message
+
+    def hears_request(self, method: str) -> Request:
+        """Take the next message out, which is a request of ``method``."""
+        message = self.hears(method)
+        assert isinstance(message, Request)
+        return message
+
+    def hears_response(self, status: int) -> Response:
+        """Take the next message out, which is a response of ``status``."""
+        message = self.hears(status)
+        assert isinstance(message, Response)
+        return message
+
+    def hears_nothing(self) -> None:
+        """Nothing more was sent to this peer."""
+        assert not self.heard, [serialize(message) for message in self.heard]
+
+    def respond(
+        self, request: Message, status: int, tag: str = "callee", body: bytes = b"", **headers: str
+    ) -> None:
+        """Answer ``request``, which this peer heard before."""
+        assert isinstance(request, Request)
+        response = response_to(request, status, "", tag if not request.to_tag else "")
+        if status > 100 and request.method == "INVITE":
+            response.headers.add("Contact", f"<sip:bob@{self.name}.example;transport=tls>")
+        for name, value in headers.items():
+            response.headers.add(name.replace("_", "-"), value)
+        if body:
+            response.headers.add("Content-Type", "application/sdp")
+            response.body = body
+        self.say(response)
+
+
+def _parsed(headers: Headers, method: str, uri: str, body: bytes) -> Message:
+    if body:
+        headers.add("Content-Type", "application/sdp")
+    return parse_message(
+        serialize(Request(method, uri or "sip:+12125550100@sbc.example", headers, body))
+    )
+
+
+class Stage:
+    """The engine and the peers around it."""
+
+    def __init__(self, configuration: Snapshot | None = None) -> None:
+        configuration = configuration or snapshot()
+        self.engine = Engine(SnapshotStore(configuration), Ids(counter_bytes()))
+        self.now = 1000.0
+        self.cseq = 0
+        self.dead: set[str] = set()
+        self.notes: list[Note] = []
+        self.media: list[Command] = []
+        self.flows = 0
+        self.peers: dict[str, Peer] = {
+            name: Peer(self, name, self.flow(trunk)) for name, trunk in configuration.trunks.items()
+        }
+        self.office, self.carrier = self.peers["office"], self.peers["carrier"]
+        self.backup, self.plain = self.peers["backup"], self.peers["plain"]
+
+    def flow(self, trunk: Trunk) -> Flow:
+        """A live flow to ``trunk``'s first peer."""
+        self.flows += 1
+        transport = self.engine.store.current.settings.listeners[trunk.listener].transport
+        target = trunk.peers[0]
+        return Flow(
+            self.flows, transport, Address("192.0.2.1", 40000), Address(f"198.51.100.{self.flows}", target.port),
+            listener=trunk.listener, trunk=trunk.trunk,
+            reuse=ReuseKey(trunk.trunk, transport, target, "", ""),
+        )  # fmt: skip
+
+    def play(self, flow: Flow, message: Message) -> None:
+        """Let the engine receive ``message`` and carry its commands out."""
+        self.carry_out(self.engine.receive(flow, message, self.now))
+
+    def wait(self, seconds: float) -> None:
+        """Let time pass; every timer fires at its own moment."""
+        end = self.now + seconds
+        while (due := self.engine.next_deadline) is not None and due <= end:
+            self.now = max(self.now, due)
+            self.carry_out(self.engine.tick(self.now))
+        self.now = end
+
+    def carry_out(self, commands: list[Command]) -> None:
+        """What the driver does, without a network."""
+        waiting = deque(commands)
+        while waiting:
+            waiting.extend(self._one(waiting.popleft()))
+
+    def _one(self, command: Command) -> list[Command]:
+        if isinstance(command, Send):
+            peer = next(each for each in self.peers.values() if each.flow.trunk == command.flow.trunk)
+            peer.heard.append(parse_message(serialize(command.message)))
+        elif isinstance(command, Connect):
+            if command.trunk.trunk in self.dead:
+                return self.engine.connect_failed(command.key, "connection refused", self.now)
+            return self.engine.connected(command.key, self.peers[command.trunk.trunk].flow, self.now)
+        elif isinstance(command, OfferMedia | AnswerMedia):
+            self.media.append(command)
+            error = PeerError("the answer is unusable", 488) if b"unusable" in command.sdp else None
+            return self.engine.media_ready(command.call, b"via-sbc " + command.sdp, error, self.now)
+        elif isinstance(command, DeleteMedia | RollbackMedia):
+            self.media.append(command)
+        elif isinstance(command, Note):
+            self.notes.append(command)
+        else:
+            assert not isinstance(command, RunHook), "this stage has no hooks"
+        return []
+
+    def noted(self, event: str) -> list[Note]:
+        """Every note of this name so far."""
+        return [note for note in self.notes if note.event == event]
+
+    def established(self) -> tuple[Request, Response]:
+        """Set a call up from office to carrier; return the INVITE and the 200 as the peers heard them."""
+        self.office.invite()
+        invite = self.carrier.hears_request("INVITE")
+        self.carrier.respond(invite, 180)
+        self.carrier.respond(invite, 200, body=b"v=0 answer")
+        self.office.hears(100)
+        self.office.hears(180)
+        answer = self.office.hears_response(200)
+        self.within("office", answer, "ACK")
+        self.carrier.hears("ACK")
+        return invite, answer
+
+    def within(self, name: str, answer: Response, method: str, body: bytes = b"", **headers: str) -> None:
+        """The caller ``name`` sends ``method`` within the dialog that ``answer`` made for it."""
+        peer = self.peers[name]
+        contact = answer.contact
+        assert contact is not None
+        to = answer.headers.get("To") or ""
+        peer.request(method, str(contact.uri), body, To=to, **headers)
+
+    def from_callee(self, invite: Request, method: str, body: bytes = b"", tag: str = "callee", **headers: str) -> None:
+        """The callee of ``invite`` sends ``method`` within the dialog; its CSeq runs on its own."""
+        contact = invite.contact
+        assert contact is not None
+        own = f"{invite.headers.get('To')};tag={tag}"
+        self.peers["carrier"].request(
+            method, str(contact.uri), body,
+            From=own, To=invite.headers.get("From") or "", Call_ID=invite.call_id, **headers,
+        )  # fmt: skip
