@@ -54,9 +54,10 @@ class Headers:
 
     __slots__ = ("fields", "keys", "parsed")
 
-    def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(self, fields: Iterable[tuple[str, str]] = (), keys: list[str] | None = None) -> None:
+        """Take ``fields``; who knows their canonical names already hands them over in ``keys``."""
         self.fields = list(fields)
-        self.keys = [CANONICAL[name] for name, _ in self.fields]
+        self.keys = [CANONICAL[name] for name, _ in self.fields] if keys is None else keys
         self.parsed: dict[str, Any] = {}
 
     def get(self, name: str) -> str | None:
@@ -124,7 +125,7 @@ class Headers:
 
     def copy(self) -> Headers:
         """An independent copy."""
-        return Headers(self.fields)
+        return Headers(self.fields, self.keys.copy())
 
     def __contains__(self, name: str) -> bool:
         return CANONICAL[name] in self.keys

@@ -233,11 +233,9 @@ def response_to(request: Request, status: int, reason: str = "", to_tag: str = "
         echoed = _ECHOED_100
     else:
         echoed = _ECHOED_DIALOG if status < 300 else _ECHOED
-    headers = Headers()
     source = request.headers
-    kept = [pair for pair in zip(source.fields, source.keys, strict=True) if pair[1] in echoed]
-    headers.fields = [field for field, _ in kept]
-    headers.keys = [key for _, key in kept]
+    kept = [(field, key) for field, key in zip(source.fields, source.keys, strict=True) if key in echoed]
+    headers = Headers([field for field, _ in kept], [key for _, key in kept])
     if to_tag and status != 100 and "to" in headers.keys and not request.to_tag:
         at = headers.keys.index("to")
         name, value = headers.fields[at]

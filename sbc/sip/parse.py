@@ -1,7 +1,7 @@
 """Bytes to messages (RFC 3261 7, 18.3).
 
-A well-formed head is read in one pass of one pattern. Whatever that pattern does not take goes to
-the slow path, which unfolds, and if the head is broken reads what it can, so that the sender can
+A well-formed head is split into lines and each line at its colon. Whatever does not fit (a folded
+line, a blank before the colon, a control character) goes to the slow path, which unfolds, and if the head is broken reads what it can, so that the sender can
 be told: ParseError carries that much of the message. A bare CR or LF, a control character outside a
 quoted-pair or a line that is no header field is refused, because two readers could then disagree
 about what the message says; that also ends a stream, whose framing depends on such lines.
@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import re
 
-from sbc.sip.grammar import BLANKS, CONTROLS, TOKEN, ParseError, has_bare_control
-from sbc.sip.headers import Headers
+from sbc.sip.grammar import BLANKS, CONTROLS, TOKEN, ParseError, has_bare_control, is_token
+from sbc.sip.headers import CANONICAL, Headers
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.validate import unsupported_extensions, validate
 
@@ -22,11 +22,13 @@ __all__ = [
     "content_length",
     "parse_head",
     "parse_message",
+    "read_fields",
+    "read_start",
     "unsupported_extensions",
     "validate",
 ]
 
-_fields = re.compile(rf"^([{TOKEN}]++)[ \t]*+:[ \t]*+([^\r\n]*+)\r\n", re.M).findall
+_known = CANONICAL.get
 _field = re.compile(rf"([{TOKEN}]++)[ \t]*+:[ \t]*+([^\r\n]*+)").fullmatch
 _unfold = re.compile(r"\r\n[ \t]++").sub
 _lines = re.compile(r"\r\n|\r|\n").split
@@ -34,9 +36,6 @@ _status_line = re.compile(r"[sS][iI][pP]/([0-9]++\.[0-9]++) ([0-9]++) (.*+)", re
 _request_line = re.compile(rf"([{TOKEN}]++) ([^ \t]++) [sS][iI][pP]/([0-9]++\.[0-9]++)").fullmatch
 _loose_request = re.compile(rf"[ \t]*+([{TOKEN}]++)[ \t]++([^ \t]++)(?:[ \t].*+)?+", re.S).fullmatch
 _digits = re.compile(r"0*+([0-9]{0,9}+)").fullmatch
-
-# Where a value may stand with a comma or a blank at its end that has to go.
-_TRAILING = (" \r\n", "\t\r\n", "\r\n ", "\r\n\t")
 
 
 def parse_message(data: bytes) -> Message:
@@ -48,9 +47,13 @@ def parse_message(data: bytes) -> Message:
     if end < 0:
         raise ParseError("the header section does not end", message=_salvage(data[start:]), fatal=True)
     message = parse_head(data[start : end + 2])
+    try:
+        length = content_length(message.headers)
+    except ParseError as error:
+        error.message = message
+        raise
     message.body = data[end + 4 :]
-    length = content_length(message)
-    if length is not None:
+    if length is not None and length != len(message.body):
         if length > len(message.body):
             raise ParseError("the body is shorter than Content-Length", message=message, fatal=True)
         message.body = message.body[:length]
@@ -59,36 +62,33 @@ def parse_message(data: bytes) -> Message:
 
 def parse_head(head: bytes) -> Message:
     """Read a start line and header fields, each with its CRLF; the body is empty. Raises ParseError."""
+    return read_start(*read_fields(head))
+
+
+def read_fields(head: bytes) -> tuple[str, Headers]:
+    """Divide a head into its start line and its fields; the ParseError that it raises is always fatal."""
     text = head.decode("utf-8", "surrogateescape")
-    first, _, rest = text.partition("\r\n")
-    if len(head.translate(None, CONTROLS)) != len(head) - 2 * head.count(b"\r\n"):
-        return _parse_odd(text)
-    for each in _TRAILING:
-        if each in rest:
-            return _parse_odd(text)
-    fields = _fields(rest)
-    if len(fields) != rest.count("\r\n") or not rest.endswith("\r\n"):
-        return _parse_odd(text)
-    return _start(first, Headers(fields))
+    lines = text.split("\r\n")
+    if lines.pop() or len(head.translate(None, CONTROLS)) != len(head) - 2 * len(lines):
+        return _read_odd_fields(text)
+    fields: list[tuple[str, str]] = []
+    keys: list[str] = []
+    first = lines[0]
+    del lines[0]
+    for line in lines:
+        name, colon, value = line.partition(":")
+        key = _known(name)
+        if key is None or not colon:
+            if not colon or not is_token(name):
+                return _read_odd_fields(text)
+            key = CANONICAL[name]
+        keys.append(key)
+        fields.append((name, value.strip(BLANKS)))
+    return first, Headers(fields, keys)
 
 
-def content_length(message: Message) -> int | None:
-    """The Content-Length, None if absent; raises a fatal ParseError if malformed or contradictory."""
-    headers = message.headers
-    if "content-length" not in headers.keys:
-        return None
-    lengths = {_length(value) for value in headers.get_all("content-length")}
-    if len(lengths) > 1 or None in lengths:
-        raise ParseError("malformed or contradictory Content-Length", message=message, fatal=True)
-    return lengths.pop()
-
-
-def _length(value: str) -> int | None:
-    match = _digits(value)
-    return int(match[1] or "0") if match and value else None
-
-
-def _start(line: str, headers: Headers) -> Message:
+def read_start(line: str, headers: Headers) -> Message:
+    """Make the message that a start line announces; raises ParseError (505 for another SIP version)."""
     match = _request_line(line)
     if match is not None:
         request = Request(match[1], match[2], headers)
@@ -104,28 +104,39 @@ def _start(line: str, headers: Headers) -> Message:
     return Response(int(status), reason, headers)
 
 
+def content_length(headers: Headers) -> int | None:
+    """The Content-Length, None if absent; raises a fatal ParseError if malformed or contradictory."""
+    if "content-length" not in headers.keys:
+        return None
+    lengths = {_length(value) for value in headers.get_all("content-length")}
+    length = lengths.pop()
+    if length is None or lengths:
+        raise ParseError("malformed or contradictory Content-Length", fatal=True)
+    return length
+
+
+def _length(value: str) -> int | None:
+    match = _digits(value)
+    return int(match[1] or "0") if match and value else None
+
+
 def _loose_start(line: str, headers: Headers) -> Request | None:
     match = _loose_request(line)
     return Request(match[1], match[2], headers) if match else None
 
 
-def _parse_odd(text: str) -> Message:
-    """Read a head that is folded or broken."""
-    if text.startswith((" ", "\t")):
-        raise ParseError("blanks before the start line", fatal=True)
-    unfolded = _unfold(" ", text)
-    first, _, rest = unfolded.partition("\r\n")
-    if not rest.endswith("\r\n"):
-        raise ParseError("the header section does not end", message=_salvage(text), fatal=True)
+def _read_odd_fields(text: str) -> tuple[str, Headers]:
+    """Read a head that is folded, has blanks to be stripped, or is broken."""
+    first, _, rest = _unfold(" ", text).partition("\r\n")
     fields = []
-    for line in rest[:-2].split("\r\n"):
+    for line in rest.removesuffix("\r\n").split("\r\n"):
         match = _field(line)
         if match is None or has_bare_control(match[2]):
             raise ParseError("malformed header line", message=_salvage(text), fatal=True)
         fields.append((match[1], match[2].rstrip(BLANKS)))
     if has_bare_control(first):
         raise ParseError("control character in the start line", message=_salvage(text), fatal=True)
-    return _start(first, Headers(fields))
+    return first, Headers(fields)
 
 
 def _salvage(head: bytes | str) -> Request | None:

@@ -1,0 +1,138 @@
+"""A byte stream cut into messages by Content-Length (RFC 3261 18.3), with RFC 5626 keepalives.
+
+Between messages CRLFCRLF is a ping and a single CRLF a pong. A lone CRLF that ends a read is taken
+as a pong at once rather than held back: a pong has a deadline, and no sender splits four octets.
+
+Whoever disagrees with us about where a message ends could smuggle one past us. So anything that
+leaves the framing in doubt (no Content-Length, two that differ, a line that is no header field)
+is fatal: it yields one ParseError, and the stream accepts nothing more. A message that is
+merely wrong, with its length known, yields a ParseError that is not fatal, and the stream goes on.
+
+``_scanned`` remembers how far the end of the head was looked for, and bytes leave the buffer's
+front once for each feed: the whole is linear however the bytes are dealt out.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from sbc.sip.headers import Headers
+from sbc.sip.message import Message
+from sbc.sip.parse import ParseError, content_length, read_fields, read_start
+
+
+class Keepalive(Enum):
+    """What stood between two messages (RFC 5626 3.5.1, 4.4.1)."""
+
+    PING = "ping"
+    PONG = "pong"
+
+
+PING = Keepalive.PING
+PONG = Keepalive.PONG
+
+Item = Message | Keepalive | ParseError
+
+
+class MessageStream:
+    """Feed it what one connection brings; ``max_head`` and ``max_body`` are in octets."""
+
+    __slots__ = ("_buffer", "_item", "_message", "_needed", "_scanned", "failed", "max_body", "max_head")
+
+    def __init__(self, max_head: int = 16384, max_body: int = 65536) -> None:
+        self.max_head = max_head
+        self.max_body = max_body
+        self.failed = False
+        self._buffer = bytearray()
+        self._scanned = 0
+        self._needed = 0
+        self._item: Message | ParseError | None = None
+        self._message: Message | None = None
+
+    def feed(self, data: bytes) -> list[Item]:
+        """Take octets, return what they complete; raises nothing, errors are among the items."""
+        items: list[Item] = []
+        if self.failed:
+            return items
+        buffer = self._buffer
+        buffer += data
+        at = 0
+        while (after := self._step(at, items)) is not None:
+            at = after
+        if self.failed:
+            buffer.clear()
+        elif at:
+            del buffer[:at]
+        self._scanned = max(0, len(buffer) - 3) if self._item is None else 0
+        return items
+
+    @property
+    def waiting(self) -> bool:
+        """Whether part of a message has come and the rest has not: what an idle limit may want to know."""
+        return bool(self._buffer) or self._item is not None
+
+    def _step(self, at: int, items: list[Item]) -> int | None:
+        """Take one thing at offset ``at`` and return the offset behind it, or None if it is not all there."""
+        buffer = self._buffer
+        if self._item is not None:
+            return self._take_body(at, items)
+        if at >= len(buffer) or self.failed:
+            return None
+        if not buffer.startswith(b"\r\n", at):
+            return self._take_head(at, items)
+        if buffer.startswith(b"\r\n\r\n", at):
+            items.append(PING)
+            return at + 4
+        if len(buffer) == at + 3 and buffer.endswith(b"\r"):
+            return None
+        items.append(PONG)
+        return at + 2
+
+    def _take_body(self, at: int, items: list[Item]) -> int | None:
+        end = at + self._needed
+        if len(self._buffer) < end or self._item is None:
+            return None
+        if self._needed and self._message is not None:
+            self._message.body = bytes(self._buffer[at:end])
+        items.append(self._item)
+        self._item = self._message = None
+        return end
+
+    def _take_head(self, at: int, items: list[Item]) -> int | None:
+        end = self._buffer.find(b"\r\n\r\n", max(at, self._scanned))
+        if end < 0:
+            if len(self._buffer) - at <= self.max_head:
+                return None
+            return self._fail(ParseError("the header section is too long", 513), items)
+        if end - at > self.max_head:
+            return self._fail(ParseError("the header section is too long", 513), items)
+        try:
+            first, headers = read_fields(bytes(self._buffer[at : end + 2]))
+        except ParseError as error:
+            return self._fail(error, items)
+        try:
+            item: Message | ParseError = read_start(first, headers)
+        except ParseError as error:
+            item = error
+        return self._expect_body(item, headers, end + 4, items)
+
+    def _expect_body(
+        self, item: Message | ParseError, headers: Headers, at: int, items: list[Item]
+    ) -> int | None:
+        message = item.message if isinstance(item, ParseError) else item
+        try:
+            length = content_length(headers)
+        except ParseError as error:
+            error.message = message
+            return self._fail(error, items)
+        if length is None:
+            return self._fail(ParseError("no Content-Length on a stream", message=message), items)
+        if length > self.max_body:
+            return self._fail(ParseError("the body is too long", 413, message=message), items)
+        self._item, self._message, self._needed = item, message, length
+        return at
+
+    def _fail(self, error: ParseError, items: list[Item]) -> int | None:
+        error.fatal = self.failed = True
+        items.append(error)
+        return None
