@@ -1,0 +1,46 @@
+"""The functions of the language: what each takes and gives, and a line of reference."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple
+
+Takes = Literal["text", "literal", "pattern"]
+
+
+class Function(NamedTuple):
+    """One function: the kinds of its arguments, the type of its result, how it is written."""
+
+    takes: tuple[Takes, ...]
+    gives: str
+    usage: str
+    doc: str
+
+
+FUNCTIONS: dict[str, Function] = {
+    "header": Function(
+        ("literal",),
+        "text",
+        'header("X-Customer")',
+        "the first header of that name; empty when there is none",
+    ),
+    "replace": Function(
+        ("text", "pattern", "literal"),
+        "text",
+        'replace(to.user, /^00/, "+")',
+        r"every match of the pattern replaced; \1 to \9 are its groups",
+    ),
+    "strip_prefix": Function(
+        ("text", "literal"), "text", 'strip_prefix(to.user, "0")', "without that beginning, if it has it"
+    ),
+    "add_prefix": Function(
+        ("text", "literal"), "text", 'add_prefix(to.user, "+")', "with that beginning, unless it has it"
+    ),
+    "lower": Function(("text",), "text", "lower(to.user)", "in lower case"),
+    "length": Function(("text",), "number", "length(to.user)", "the number of characters"),
+    "number": Function(
+        ("text",),
+        "number",
+        'number(header("X-Priority"))',
+        "the number that the digits say; what is not digits compares with nothing",
+    ),
+}

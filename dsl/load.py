@@ -1,0 +1,174 @@
+"""From the files of routes.d to a RuleSet, or to every mistake in all of them at once.
+
+Files are read in the order of their names, rules in the order in which they stand. A file
+that is broken in one place is still searched for mistakes in all others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from dsl import syntax
+from dsl.cases import read_test
+from dsl.check import Checker, Known, suggest
+from dsl.compile import condition
+from dsl.errors import Diagnostic
+from dsl.outcome import compile_outcome
+from dsl.parse import Problem, parse_actions, parse_condition
+from dsl.ruleset import Rule, RuleSet
+from dsl.simulate import RouteTest
+from dsl.source import Source, text_of
+
+_RULE_KEYS = ("name", "when", "then")
+_FILE_KEYS = ("rules", "tests")
+
+
+def load(texts: Mapping[str, str], known: Known | None = None) -> tuple[RuleSet | None, list[Diagnostic]]:
+    """Read rule files (text by path); the RuleSet is None when any diagnostic is an error."""
+    loader = _Loader(known or Known())
+    for path in sorted(texts):
+        loader.read(Source(path, texts[path]))
+    diagnostics = loader.diagnostics()
+    if any(each.severity == "error" for each in diagnostics):
+        return None, diagnostics
+    return RuleSet(loader.rules, loader.tests), diagnostics
+
+
+class _Loader:
+    """What has been read so far, over all files."""
+
+    def __init__(self, known: Known) -> None:
+        self.rules: list[Rule] = []
+        self.tests: list[RouteTest] = []
+        self._known = known
+        self._sources: list[Source] = []
+        self._names: dict[str, str] = {}
+        self._catch_all: str | None = None
+
+    def diagnostics(self) -> list[Diagnostic]:
+        """Everything found, in the order of files, lines and columns."""
+        found = [each for source in self._sources for each in source.diagnostics]
+        return sorted(found, key=lambda each: (each.path, each.line, each.col))
+
+    def read(self, source: Source) -> None:
+        """Read one file."""
+        self._sources.append(source)
+        root = source.compose()
+        if root is None or (isinstance(root, ScalarNode) and not text_of(root)):
+            return
+        if not isinstance(root, MappingNode):
+            source.report(root, "a rule file is a mapping of rules and tests", "begin it with rules:")
+            return
+        for key, value in source.items(root):
+            if key.value not in _FILE_KEYS:
+                source.report(key, f"a rule file has no {key.value!r}", suggest(key.value, _FILE_KEYS))
+            elif isinstance(value, SequenceNode):
+                for entry in value.value:
+                    self._entry(source, key.value, entry)
+            elif not _is_empty(value):
+                source.report(value, f"{key.value} is a list", "begin each entry with a hyphen")
+
+    def _entry(self, source: Source, kind: str, entry: Node) -> None:
+        if kind == "rules":
+            self._rule(source, entry)
+            return
+        test = read_test(source, entry, self._known)
+        if test is not None:
+            self.tests.append(test)
+
+    def _rule(self, source: Source, node: Node) -> None:
+        fields = _fields(source, node)
+        name = self._name(source, fields.get("name"))
+        when = self._when(source, fields["when"]) if "when" in fields else None
+        then = self._then(source, fields["then"]) if "then" in fields else None
+        if self._catch_all and isinstance(node, MappingNode):
+            hint = "move it up, or narrow the rule that takes every call"
+            source.report(
+                node, f"this rule is never reached: {self._catch_all} takes every call", hint, "warning"
+            )
+        if name is None or when is None or then is None:
+            return
+        line = node.start_mark.line + 1
+        place = f"{name} ({source.path}:{line})"
+        outcome = compile_outcome(then, place)
+        text = text_of(fields["when"])
+        self.rules.append(Rule(name, source.path, line, when, text, condition(when), outcome))
+        if isinstance(when, syntax.Truth) and when.value and outcome.ending is not None:
+            self._catch_all = self._catch_all or place
+
+    def _name(self, source: Source, node: ScalarNode | None) -> str | None:
+        if node is None:
+            return None
+        name = " ".join(text_of(node).split())
+        if not name:
+            source.report(node, "the name is empty", "name what the rule is for")
+            return None
+        if name in self._names:
+            source.report(
+                node, f"there is another rule {name!r}, at {self._names[name]}", "choose another name"
+            )
+            return None
+        self._names[name] = f"{source.path}:{node.start_mark.line + 1}"
+        return name
+
+    def _when(self, source: Source, node: ScalarNode) -> syntax.Node | None:
+        text = text_of(node)
+        if node.style is None and text.lower() in ("true", "false"):
+            text = text.lower()  # YAML's own True is as good as ours
+        tree, problems = parse_condition(text)
+        if tree is not None:
+            checker = Checker(self._known)
+            checker.condition(tree)
+            problems = checker.problems
+            if isinstance(tree, syntax.Truth) and not tree.value:
+                problems.append(Problem(tree.start, "this rule never holds", "remove it", "warning"))
+        return tree if _report_all(source, node, problems) else None
+
+    def _then(self, source: Source, node: ScalarNode) -> tuple[syntax.Node, ...] | None:
+        actions, problems = parse_actions(text_of(node))
+        if actions is not None:
+            checker = Checker(self._known)
+            checker.actions(actions)
+            problems = checker.problems
+        return actions if _report_all(source, node, problems) else None
+
+
+def _report_all(source: Source, node: ScalarNode, problems: list[Problem]) -> bool:
+    """Report every problem of a text; whether none of them is an error."""
+    for problem in problems:
+        source.report_in(node, *problem)
+    return all(problem.severity != "error" for problem in problems)
+
+
+def _fields(source: Source, node: Node) -> dict[str, ScalarNode]:
+    """The name, when and then of a rule, as far as they are there and in form."""
+    if not isinstance(node, MappingNode):
+        source.report(node, "a rule is a mapping of name, when and then")
+        return {}
+    fields: dict[str, ScalarNode] = {}
+    written: set[str] = set()
+    for key, value in source.items(node):
+        written.add(key.value)
+        if key.value not in _RULE_KEYS:
+            source.report(key, f"a rule has no {key.value!r}", suggest(key.value, _RULE_KEYS))
+        elif isinstance(value, ScalarNode):
+            fields[key.value] = value
+        else:
+            source.report(value, f"{key.value} is text", "write it after a | with the text indented below")
+    for missing in _RULE_KEYS:
+        if missing not in written:
+            source.report(node, f"this rule has no `{missing}`", _MISSING[missing])
+    return fields
+
+
+_MISSING = {
+    "name": "name what the rule is for; traces and records show it",
+    "when": "write `when: true` for a rule that takes every call",
+    "then": 'such as then: route "carrier"',
+}
+
+
+def _is_empty(node: Node) -> bool:
+    return isinstance(node, ScalarNode) and not text_of(node)

@@ -1,0 +1,80 @@
+"""Running the tests that stand beside the rules: given a call, expect a decision."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dsl.check import PARTS
+from dsl.decision import Decision, Redirect, Reject, Route, SetHeader, SetPart
+from dsl.errors import Diagnostic
+from dsl.facts import Facts
+
+Explain = Callable[[Facts], tuple[Decision, list[str]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """One line of an ``expect``: what is asked (``route``, ``srtp``, ...), the answer, its place."""
+
+    key: str
+    wanted: tuple[str, ...]
+    line: int
+    col: int
+    shown: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTest:
+    """One entry of ``tests:``: a call and what is expected to become of it."""
+
+    path: str
+    facts: Facts
+    expected: tuple[Expectation, ...]
+
+
+def run_test(test: RouteTest, explain: Explain) -> list[Diagnostic]:
+    """A diagnostic for each expectation that fails, the reason being the rule that decided."""
+    decision, trace = explain(test.facts)
+    failures = []
+    for each in test.expected:
+        found = observe(decision, test.facts, each.key)
+        if found != each.wanted:
+            message = f"expected {each.key} {_show(each.wanted)}, but it is {_show(found)}"
+            failures.append(
+                Diagnostic(test.path, each.line, each.col, message, f"decided by {trace[-1]}", each.shown)
+            )
+    return failures
+
+
+def observe(decision: Decision, facts: Facts, key: str) -> tuple[str, ...]:
+    """What a decision says about ``key`` (as in ``expect``); empty where it says nothing."""
+    if key == "rule":
+        return (decision.rule.rpartition(" (")[0] or decision.rule,)
+    match decision:
+        case Reject(status=status, reason=reason):
+            return {"reject": (str(status),), "reason": (reason,)}.get(key, ())
+        case Redirect(targets=targets):
+            return targets if key == "redirect" else ()
+        case Route():
+            return _observe_route(decision, facts, key)
+
+
+def _observe_route(route: Route, facts: Facts, key: str) -> tuple[str, ...]:
+    if key == "route":
+        return tuple(hop.trunk for hop in route.hops)
+    if key in ("srtp", "downgrade"):
+        policy = route.srtp if key == "srtp" else route.downgrade
+        return (policy,) if policy else ()
+    if key in PARTS:
+        written = [edit.value for edit in route.edits if isinstance(edit, SetPart) and edit.part == key]
+        return (written[-1] if written else str(getattr(facts, PARTS[key])),)
+    name = key.removeprefix("header ").lower()
+    headers = [
+        edit.value for edit in route.edits if isinstance(edit, SetHeader) and edit.name.lower() == name
+    ]
+    return (headers[-1],) if headers else ()
+
+
+def _show(values: tuple[str, ...]) -> str:
+    return ", ".join(f'"{value}"' for value in values) if values else "not set"

@@ -1,0 +1,147 @@
+"""YAML with exact places: every character of every value knows its line and column.
+
+A rule is text inside a YAML scalar, and a mistake in it must point into the file, whatever
+the scalar's style. YAML gives the place of the whole scalar only. ``places`` walks the value
+and the file side by side from there: blanks and line breaks, which YAML folds, are skipped in
+step; every other character of the value stands in the file as itself, or as an escape in
+quotes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
+from ruamel.yaml.reader import ReaderError
+
+from dsl.errors import Diagnostic
+
+_ESCAPE_LENGTH = {"x": 4, "u": 6, "U": 10}
+_BLANK = " \t\r\n"
+
+
+@dataclass(slots=True)
+class Source:
+    """One file: its text, and the diagnostics found in it so far."""
+
+    path: str
+    text: str
+    diagnostics: list[Diagnostic] = field(default_factory=list)
+    lines: list[str] = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.lines = self.text.split("\n")
+
+    def compose(self) -> Node | None:
+        """Read the YAML; None for an empty or a broken file, the latter with a diagnostic."""
+        try:
+            node: Node | None = YAML(typ="rt", pure=True).compose(self.text)
+        except MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            line, col = (mark.line + 1, mark.column + 1) if mark else (0, 0)
+            self.report_at(
+                line, col, f"this is not YAML: {error.problem or error.context}", _yaml_hint(error)
+            )
+        except ReaderError as error:
+            before = self.text[: error.position]
+            line, col = before.count("\n") + 1, error.position - before.rfind("\n")
+            self.report_at(line, col, "this character is not allowed in YAML")
+        except (YAMLError, ValueError) as error:
+            self.report_at(0, 0, f"this is not YAML: {str(error).splitlines()[0]}")
+        else:
+            return node
+        return None
+
+    def report(self, node: Node, message: str, hint: str = "", severity: str = "error") -> None:
+        """Add a diagnostic that points at ``node``."""
+        self.report_at(node.start_mark.line + 1, node.start_mark.column + 1, message, hint, severity)
+
+    def report_at(self, line: int, col: int, message: str, hint: str = "", severity: str = "error") -> None:
+        """Add a diagnostic at ``line`` and ``col``, both from 1."""
+        shown = self.shown(line) if 0 < line <= len(self.lines) else ""
+        self.diagnostics.append(Diagnostic(self.path, line, col, message, hint, shown, severity))
+
+    def shown(self, line: int) -> str:
+        """A line of the file, fit for a terminal; every character keeps its column."""
+        return "".join(char if char.isprintable() else " " for char in self.lines[line - 1].rstrip("\r"))
+
+    def report_in(
+        self, node: ScalarNode, offset: int, message: str, hint: str = "", severity: str = "error"
+    ) -> None:
+        """Add a diagnostic that points at character ``offset`` of the value of ``node``."""
+        spots = places(self.text, node)
+        index = spots[min(offset, len(spots) - 1)] if spots else node.start_mark.index
+        before = self.text.rfind("\n", 0, index)
+        self.report_at(self.text.count("\n", 0, index) + 1, index - before, message, hint, severity)
+
+    def items(self, node: MappingNode) -> Iterator[tuple[ScalarNode, Node]]:
+        """The entries of a mapping; keys that are not text or come twice are reported, not given."""
+        seen: set[str] = set()
+        for key, value in node.value:
+            if not isinstance(key, ScalarNode):
+                self.report(key, "a key must be a word")
+            elif key.value in seen:
+                self.report(key, f"{key.value!r} is written twice", "keep one of them")
+            else:
+                seen.add(key.value)
+                yield key, value
+
+
+def _yaml_hint(error: MarkedYAMLError) -> str:
+    problem = str(error.problem or "")
+    if "mapping values are not allowed" in problem or "found character" in problem:
+        return "write the value as a block: a | after the key, the text indented below"
+    if "expected <block end>" in problem or "did not find expected" in problem:
+        return "check the indentation of this line and of the one before"
+    return ""
+
+
+def text_of(node: ScalarNode) -> str:
+    """The value of a scalar as text; ruamel marks the folds of a ``>`` block, which go."""
+    value: str = node.value
+    return value.replace("\a", "") if node.style == ">" else value
+
+
+def places(text: str, node: ScalarNode) -> list[int]:
+    """For each character of the value of ``node``, the index in ``text`` where it is written."""
+    value = text_of(node)
+    style = node.style or ""
+    at = node.start_mark.index
+    if style in ("|", ">"):
+        at = text.find("\n", at) + 1
+    elif style in ("'", '"'):
+        at += 1
+    spots: list[int] = []
+    for char in value:
+        if char not in _BLANK:
+            at = _next_written(text, at, style)
+        spots.append(min(at, len(text)))
+        at += _width(text, at, char, style)
+    return spots
+
+
+def _next_written(text: str, at: int, style: str) -> int:
+    """Skip what YAML folds: blanks, and in double quotes a backslash at the end of a line."""
+    while at < len(text):
+        if text[at] in _BLANK:
+            at += 1
+        elif style == '"' and text[at] == "\\" and text[at + 1 : at + 2] in ("\n", "\r"):
+            at += 2
+        else:
+            break
+    return at
+
+
+def _width(text: str, at: int, char: str, style: str) -> int:
+    """How many characters of the file ``char`` takes, standing at ``at``."""
+    written = text[at : at + 1]
+    if style == '"' and written == "\\":
+        return _ESCAPE_LENGTH.get(text[at + 1 : at + 2], 2)
+    if style == "'" and written == "'":
+        return 2
+    if char in _BLANK and written != char:
+        return 0
+    return 1

@@ -1,0 +1,218 @@
+"""The syntax tree of a rule: frozen nodes, each with its place in the text it was written in.
+
+Nothing here knows what a name means; ``dsl.check`` does, and ``dsl.compile`` after it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What was written from ``start`` up to ``end``, offsets into the text of the when or then."""
+
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Text(Node):
+    """A quoted string, unquoted."""
+
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Number(Node):
+    """A whole number."""
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Truth(Node):
+    """``true`` or ``false``."""
+
+    value: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Network(Node):
+    """An address or a CIDR block, as written."""
+
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Regex(Node):
+    """A pattern without its slashes."""
+
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class FactRef(Node):
+    """The name of a fact."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Node):
+    """A function and its arguments."""
+
+    name: str
+    args: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Concat(Node):
+    """Texts joined with ``+``."""
+
+    parts: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compare(Node):
+    """``==``, ``!=``, ``<``, ``<=``, ``>`` or ``>=`` between two expressions."""
+
+    op: str
+    left: Node
+    right: Node
+
+
+@dataclass(frozen=True, slots=True)
+class Matches(Node):
+    """``left matches /regex/``."""
+
+    left: Node
+    regex: Regex
+
+
+@dataclass(frozen=True, slots=True)
+class Affix(Node):
+    """``left starts with`` (or ``ends with``, when not ``starts``) any of ``options``."""
+
+    left: Node
+    starts: bool
+    options: tuple[Text, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Member(Node):
+    """``left in`` (or ``not in``) any of ``options``."""
+
+    left: Node
+    options: tuple[Text | Number | Network, ...]
+    negated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class HasHeader(Node):
+    """``has header "X"``."""
+
+    name: Text
+
+
+@dataclass(frozen=True, slots=True)
+class Not(Node):
+    """``not of``."""
+
+    of: Node
+
+
+@dataclass(frozen=True, slots=True)
+class AllOf(Node):
+    """Conditions joined with ``and``."""
+
+    parts: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnyOf(Node):
+    """Conditions joined with ``or``."""
+
+    parts: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FailureWord(Node):
+    """One failure after ``on``: a status in digits, or a word."""
+
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class HopClause(Node):
+    """A trunk of a route and the failures that lead to it; no failures written is an empty tuple."""
+
+    trunk: Text
+    on: tuple[FailureWord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RouteAction(Node):
+    """``route "a" then "b" on 503``."""
+
+    hops: tuple[HopClause, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RejectAction(Node):
+    """``reject 403 "reason"``."""
+
+    status: Number
+    reason: Text | None
+
+
+@dataclass(frozen=True, slots=True)
+class RedirectAction(Node):
+    """``redirect "sip:..."``."""
+
+    targets: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SetPartAction(Node):
+    """``set from.user = ...``."""
+
+    part: FactRef
+    value: Node
+
+
+@dataclass(frozen=True, slots=True)
+class SetHeaderAction(Node):
+    """``set header "X" = ...``."""
+
+    name: Text
+    value: Node
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveHeaderAction(Node):
+    """``remove header "X-*"``."""
+
+    glob: Text
+
+
+@dataclass(frozen=True, slots=True)
+class SrtpAction(Node):
+    """``require srtp``, ``offer srtp``, ``accept srtp`` or ``no srtp``."""
+
+    verb: str
+
+
+@dataclass(frozen=True, slots=True)
+class DowngradeAction(Node):
+    """``forbid downgrade``, ``warn downgrade`` or ``allow downgrade``."""
+
+    verb: str
+
+
+@dataclass(frozen=True, slots=True)
+class ContinueAction(Node):
+    """``continue``: keep the edits, go on to the next rule."""
+
+
+TERMINALS = (RouteAction, RejectAction, RedirectAction, ContinueAction)
