@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dsl.errors import Diagnostic
+from dsl.ruleset import RuleSet
 from sbc.base import Address
 from sbc.config.model import Listener, Settings, Trunk, TrunkTls
 from sbc.config.schema import Loc, suggest
@@ -66,6 +67,19 @@ def check_trunks(settings: SettingsFile, trunks: list[TrunkFile]) -> Iterator[Di
         else:
             yield from _on_plaintext(trunk, listener)
         yield from _reach(trunk, listener)
+
+
+def check_routing(rules: RuleSet, trunks: list[TrunkFile]) -> Iterator[Diagnostic]:
+    """Rules that route to a trunk that cannot be called."""
+    first: dict[str, str] = {}
+    for rule in rules.rules:
+        for name in rule.outcome.trunks:
+            first.setdefault(name, rule.place)
+    for trunk in trunks:
+        place = first.get(trunk.value.trunk)
+        if place is not None and not trunk.value.peers and trunk.right("peers"):
+            hint = "write peers: [host:port]; until then each call to it fails over or gets 503"
+            yield trunk.warning((), f"no peers, but rule {place} routes to it", hint)
 
 
 def _duplicates(trunks: list[TrunkFile]) -> Iterator[Diagnostic]:

@@ -15,13 +15,12 @@ from dsl.errors import Diagnostic
 from dsl.load import Known, RuleSet
 from dsl.load import load as load_rules
 from sbc.base import ConfigError
-from sbc.config.crosscheck import SettingsFile, TrunkFile, check_trunks
+from sbc.config.crosscheck import SettingsFile, TrunkFile, check_routing, check_trunks
 from sbc.config.files import HOOKS, SETTINGS_FILE, Tree, read_tree
 from sbc.config.hooks import load_hooks
 from sbc.config.listeners import check_settings
 from sbc.config.material import Material, load_material
 from sbc.config.model import Settings, Trunk
-from sbc.config.routing import check_routing
 from sbc.config.schema import read
 from sbc.config.snapshot import Snapshot, feed
 from sbc.config.yaml_reader import Document
@@ -97,11 +96,14 @@ def _rules(
     named: set[str],
     found: list[Diagnostic],
 ) -> RuleSet | None:
-    listeners = settings.names("listeners") if settings is not None else set[str]()
-    rules, problems = load_rules(tree.routes, Known(trunks=named, listeners=listeners))
+    known = Known(trunks=frozenset(named))
+    if settings is not None:
+        listeners, tenants = settings.names("listeners"), settings.names("tenants")
+        known = Known(frozenset(named), frozenset(listeners), frozenset(tenants))
+    rules, problems = load_rules(tree.routes, known)
     found += problems
     if rules is not None:
-        found += check_routing(rules, [each.value for each in trunks])
+        found += check_routing(rules, trunks)
     return rules
 
 

@@ -11,8 +11,6 @@ from typing import NamedTuple
 
 from dsl.decision import Downgrade
 
-_STRICTNESS: dict[Downgrade, int] = {"allow": 0, "warn": 1, "forbid": 2}
-
 
 class Verdict(NamedTuple):
     """What to do with the leg; ``downgraded`` tells a permitted downgrade from none at all."""
@@ -39,10 +37,3 @@ def verdict(a_is_sips: bool, b_is_secure: bool, policy: Downgrade) -> Verdict:
     if b_is_secure or not a_is_sips:
         return _NONE
     return _VERDICTS[policy]
-
-
-def stricter(one: Downgrade, other: Downgrade | None) -> Downgrade:
-    """The stricter of a trunk's policy and a rule's; None is no opinion."""
-    if other is None or _STRICTNESS[one] >= _STRICTNESS[other]:
-        return one
-    return other
