@@ -14,7 +14,8 @@ What is not in the figures:
 - The 2xx to an INVITE is retransmitted here (timer ``repeat``), although RFC 3261 13.3.1.4 gives
   that to the user above: it needs the same clock and queue. It goes on over reliable flows too,
   because a later hop may be unreliable. To know when to stop, Accepted is split in two: once the
-  ACK has come the state is Acknowledged, which only absorbs until timer L.
+  ACK has come the state is Acknowledged, which only absorbs until timer L. A flow that closes
+  before does not end Accepted: the ACK may come on another one of the same peer.
 - ``cancelled``: a CANCEL was sent for this INVITE; where no final response comes within 64*T1
   (timer ``abandon``) the transaction ends (RFC 3261 9.1). Timer C of a proxy is not here: how
   long a call may ring is the trunk's policy, and the user then cancels.
@@ -118,7 +119,7 @@ INVITE_SERVER = complete(
         (ACCEPTED, "repeat"): (ACCEPTED, ("send response", "again repeat")),
         (ACCEPTED, "ack2xx"): (ACKNOWLEDGED, ("stop repeat", "drop request", "drop response")),
         (ACCEPTED, "L"): (TERMINATED, ("tell no-ack",)),
-        (ACCEPTED, "transport"): (TERMINATED, ("tell transport",)),
+        (ACCEPTED, "transport"): (ACCEPTED, ("stop repeat",)),
         (ACKNOWLEDGED, "L"): (TERMINATED, ()),
         (ACKNOWLEDGED, "transport"): (TERMINATED, ()),
         (COMPLETED, "request"): (COMPLETED, ("send response",)),

@@ -137,6 +137,14 @@ class Transactions:
         client = self._clients.get((branch, "INVITE"))
         return None if client is None else client.request
 
+    def sent(self, branch: str) -> Request | None:
+        """Return the INVITE that we sent with ``branch``, while its transaction lives; else None.
+
+        A received request whose Via names such a branch has come back to us (RFC 3261 16.3).
+        """
+        transaction = self._clients.get((branch, "INVITE"))
+        return None if transaction is None else transaction.request
+
     def tick(self, now: float, out: list[Any]) -> list[tuple[Transaction, str]]:
         """Fire what is due; return the events for the users.
 
