@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +68,7 @@ class TlsStream:
     def recv(self) -> bytes:
         """The next bytes; b"" once the peer has closed."""
         try:
-            received: bytes = self._until_done(lambda: self._connection.recv(READ_SIZE))
+            received: bytes = self._until_done(partial(self._connection.recv, READ_SIZE))
         except SSL.ZeroReturnError:
             return b""
         except (SSL.Error, OSError):
@@ -80,7 +81,7 @@ class TlsStream:
         """Send all of ``data``; a broken connection shows itself at ``recv``."""
         try:
             while data:
-                data = data[self._until_done(lambda rest=data: self._connection.send(rest)) :]
+                data = data[self._until_done(partial(self._connection.send, data)) :]
         except (SSL.Error, OSError):
             return
 

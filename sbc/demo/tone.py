@@ -24,6 +24,9 @@ class Heard(NamedTuple):
     purity: float
 
 
+SILENCE = Heard(0, 0.0)
+
+
 def encode_alaw(sample: int) -> int:
     """One 16-bit linear sample as A-law (ITU-T G.711)."""
     sample >>= 3  # A-law knows 13 bits
@@ -77,7 +80,7 @@ def hear(payloads: Iterable[bytes], payload_type: int, candidates: Iterable[int]
     samples = [decoded[code] for code in b"".join(payloads)[-WINDOW:]]
     energy = sum(sample * sample for sample in samples)
     if not energy or len(samples) < WINDOW:
-        return Heard(0, 0.0)
+        return SILENCE
     purity, hertz = max((goertzel(samples, each) / energy, each) for each in candidates)
     return Heard(hertz, round(purity, 3))
 

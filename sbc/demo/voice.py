@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import struct
+import time
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -17,7 +18,7 @@ import gevent
 from gevent import socket
 
 from sbc.base import Address, PeerError
-from sbc.demo.tone import CODECS, FRAME, Heard, hear, tone
+from sbc.demo.tone import CODECS, FRAME, SILENCE, Heard, hear, tone
 from sbc.media.sdes import KEY_LENGTHS, CryptoLine, format_crypto, parse_crypto
 from sbc.media.srtp import Protector, SrtpError, Unprotector
 
@@ -50,7 +51,7 @@ class VoiceReport:
     received: int = 0
     lost: int = 0
     refused: Counter[str] = field(default_factory=Counter)
-    heard: Heard = Heard(0, 0.0)
+    heard: Heard = SILENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,15 +180,12 @@ class Voice:
     def _send_tone(self) -> None:
         payloads = tone(self.settings.hertz, self.payload_type)
         ssrc = int.from_bytes(os.urandom(4))
-        clock = gevent.get_hub().loop.now
-        gevent.get_hub().loop.update_now()
-        begun, at = clock(), 0
+        begun, at = time.monotonic(), 0
         while True:
             packet = _HEADER.pack(0x80, self.payload_type, at & 0xFFFF, at * FRAME & 0xFFFFFFFF, ssrc)
             self._send(packet + payloads[at % len(payloads)])
             at += 1
-            gevent.sleep(max(0.0, begun + at * 0.02 - clock()))
-            gevent.get_hub().loop.update_now()
+            gevent.sleep(max(0.0, begun + at * 0.02 - time.monotonic()))
 
     def _send(self, packet: bytes) -> None:
         assert self._remote is not None, "media starts after offer and answer"

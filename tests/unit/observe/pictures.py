@@ -40,7 +40,7 @@ CALL = CallView(
     NOW - 60, a_tls="TLSv1.3", a_srtp="AEAD_AES_128_GCM", downgraded=True,
 )  # fmt: skip
 FAILURE = FailureView(
-    NOW - 30, "198.51.100.4:40000", "office", "inbound", "no-certificate", "the peer presented no certificate",
+    NOW - 30, "198.51.100.4:40000", "office", "inbound", "no-certificate", "no certificate was presented",
     "give the peer a client certificate from a CA of this trunk", "certificate_required",
 )  # fmt: skip
 
