@@ -150,7 +150,7 @@ class Peer:
 
 
 def _parsed(headers: Headers, method: str, uri: str, body: bytes) -> Message:
-    if body:
+    if body and "Content-Type" not in headers:
         headers.add("Content-Type", "application/sdp")
     return parse_message(
         serialize(Request(method, uri or "sip:+12125550100@sbc.example", headers, body))
