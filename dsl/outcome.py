@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from typing import Any, cast
+from dataclasses import dataclass, field, fields
+from operator import attrgetter
+from typing import cast
 
 from dsl import syntax
 from dsl.check import PARTS
@@ -104,20 +105,21 @@ def compile_outcome(actions: tuple[syntax.Node, ...], place: str) -> Outcome:
     hops = _hops(last) if isinstance(last, syntax.RouteAction) else ()
     ending = _ending(last, hops, place)
     fixed = None
-    if ending is not None and not steps and not isinstance(last, syntax.RedirectAction):
-        fixed = ending(Facts(), Pending([], srtp, downgrade))
+    if ending is not None and all(_is_constant(action) for action in actions):
+        fixed = ending(Facts(), Pending([make(Facts()) for make, _ in steps], srtp, downgrade))
     return Outcome(steps, srtp, downgrade, ending, fixed, tuple(hop.trunk for hop in hops))
 
 
 def _is_seen(later: tuple[syntax.Node, ...]) -> bool:
     """Whether an edit can still be seen by a later action, or by later rules."""
-    for action in later:
-        if isinstance(action, syntax.SetPartAction | syntax.SetHeaderAction):
-            if not isinstance(action.value, syntax.Text):
-                return True
-        elif isinstance(action, syntax.RedirectAction | syntax.ContinueAction):
-            return True
-    return False
+    return any(isinstance(action, syntax.ContinueAction) or not _is_constant(action) for action in later)
+
+
+def _is_constant(action: syntax.Node) -> bool:
+    """Whether an action does the same for every call."""
+    if isinstance(action, syntax.SetPartAction | syntax.SetHeaderAction):
+        return isinstance(action.value, syntax.Text)
+    return not isinstance(action, syntax.RedirectAction)
 
 
 def _step(action: syntax.Node) -> Callable[[Facts], Edit] | None:
@@ -165,12 +167,23 @@ def edited(facts: Facts, edit: Edit) -> Facts:
     """The facts of a call as they are after ``edit``."""
     match edit:
         case SetPart(part, value):
-            changed: dict[str, Any] = {PARTS[part]: value}
-            return replace(facts, **changed)
+            return _with(facts, PARTS[part], value)
         case SetHeader(name, value):
-            return replace(facts, header=_with_header(facts.header, name.lower(), value))
+            return _with(facts, "header", _with_header(facts.header, name.lower(), value))
         case RemoveHeader(glob):
-            return replace(facts, header=_without_headers(facts.header, glob))
+            return _with(facts, "header", _without_headers(facts.header, glob))
+
+
+_FIELDS = [each.name for each in fields(Facts)]
+_ALL = attrgetter(*_FIELDS)
+_INDEX = {name: at for at, name in enumerate(_FIELDS)}
+
+
+def _with(facts: Facts, attribute: str, value: object) -> Facts:
+    """A copy with one field changed; a third of the cost of dataclasses.replace."""
+    values = list(_ALL(facts))
+    values[_INDEX[attribute]] = value
+    return Facts(*values)
 
 
 def _with_header(header: Callable[[str], str | None], wanted: str, value: str) -> Callable[[str], str | None]:

@@ -2,30 +2,35 @@
 
 A backtracking matcher lets one pattern and one hostile number freeze every call in the
 process. Every pattern is therefore checked and compiled by RE2, whose time is linear in the
-text. RE2 costs microseconds a match from Python, so a pattern simple enough to be linear under
-any matcher is run by the standard library: no groups, no alternatives, and either no repeat of
-varying length at all, or one in a pattern anchored with ``^``. Both give the same answers;
-tests/property/test_rules.py holds them to it.
+text. RE2 costs microseconds a match from Python, so a pattern that is linear under any matcher
+is run by the standard library: one level of literal alternatives, at most 16 ways altogether to
+try them and the bounded repeats, and an unbounded repeat only once, after ``^``. Both give the
+same answers; tests/property/test_rules.py holds them to it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from math import prod
 
 import re2  # type: ignore[import-untyped, unused-ignore]
 
 MAX_TEXT = 4096
 
+_LITERAL = r"(?:[A-Za-z0-9 _@:,;=&%~#!\"'<>-]|\\[+.*?()\[\]{}|^$/\\-])"
 _ATOM = (
-    r"(?:[A-Za-z0-9 _@:,;=&%~#!\"'<>-]"  # a character for itself
-    r"|\\[+.*?()\[\]{}|^$/\\-]|\\d|\."
+    rf"(?:{_LITERAL}|\\d|\."
     r"|\[\^?(?:[A-Za-z0-9]-[A-Za-z0-9]|[A-Za-z0-9_+.#*@:])+\])"
     r"(?:\{\d{1,2}\})?"
 )
 _VARY = r"(?:\{\d{1,2},\d{1,2}\}|[?*+])"
-_SIMPLE = re.compile(rf"(\^?)(?:{_ATOM}{_VARY}?)*(\$?)")
-_ATOMS = re.compile(rf"{_ATOM}({_VARY}?)")
+_GROUP = rf"\((?:\?:)?{_LITERAL}*(?:\|{_LITERAL}*)*\)"
+_SIMPLE = re.compile(rf"(\^?)(?:{_GROUP}|{_ATOM}{_VARY}?)*(\$?)")
+_PIECE = re.compile(rf"({_GROUP})|{_ATOM}({_VARY}?)")
+_RANGE = re.compile(r"\{(\d+),(\d+)\}")
+_ESCAPED = re.compile(r"\\.")
+_WAYS = 16
 _REFERENCE = re.compile(r"\\([0-9\\])")
 
 
@@ -58,7 +63,7 @@ class Pattern:
         """
         pieces = self._pieces(replacement)
         exact, simple = self._exact, self._simple
-        if simple and (self._anchored or not simple.search("")):
+        if simple and not self.groups and (self._anchored or not simple.search("")):
             constant = "".join(str(piece) for piece in pieces)
             return lambda text: simple.sub(lambda _: constant, text[:MAX_TEXT])[:MAX_TEXT]
         return lambda text: _replace(exact, pieces, text[:MAX_TEXT])[:MAX_TEXT]
@@ -109,8 +114,19 @@ def _compile_simple(source: str) -> re.Pattern[str] | None:
     if not shape:
         return None
     body = source[len(shape[1]) : len(source) - len(shape[2])]
-    varying = sum(1 for atom in _ATOMS.finditer(body) if atom[1])
-    if varying > (1 if shape[1] else 0):
+    pieces = _PIECE.findall(body)
+    unbounded = sum(1 for _, vary in pieces if vary in ("*", "+"))
+    if unbounded > len(shape[1]) or prod(_ways(*piece) for piece in pieces) > _WAYS:
         return None
     # In Python a $ also matches before a last newline; \Z is what RE2 means by $.
     return re.compile(shape[1] + body + (r"\Z" if shape[2] else ""), re.ASCII)
+
+
+def _ways(group: str, vary: str) -> int:
+    """In how many ways a matcher may try one piece of a pattern, unbounded repeats apart."""
+    if group:
+        return _ESCAPED.sub("", group).count("|") + 1
+    bounds = _RANGE.fullmatch(vary)
+    if bounds:
+        return max(int(bounds[2]) - int(bounds[1]) + 1, 1)
+    return 2 if vary == "?" else 1
