@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from sbc.sip.grammar import (
     BLANKS,
+    TOKEN,
     Params,
     ParseError,
     find_param,
@@ -15,12 +16,19 @@ from sbc.sip.grammar import (
     quote,
     unescape,
 )
-from sbc.sip.uri import Uri, parse_uri
+from sbc.sip.uri import PARAMS, USER, Uri, parse_uri, split_params
 
 # An unquoted display name is read more widely than the grammar's tokens; str() quotes it.
 _name_addr = re.compile(
     r'[ \t]*+(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"[ \t]*+|([^"<>,;\\\x00-\x08\x0a-\x1f\x7f]*+))<([^<>"]*+)>(.*+)',
     re.S,
+).fullmatch
+
+
+# What From and To nearly always look like, read in one pass; all else takes the longer way.
+_common = re.compile(
+    rf'(?:"([^"\\]*+)" ?+|([{TOKEN} ]*+))<([sS][iI][pP][sS]?):(?:([{USER}]++)@)?+'
+    rf"([A-Za-z0-9][A-Za-z0-9._\-]*+)(?::([1-9][0-9]{{0,3}}))?+{PARAMS}>(?:;(tag)=([{TOKEN}]++))?+"
 ).fullmatch
 
 
@@ -47,12 +55,19 @@ class NameAddr(NamedTuple):
 
 def parse_name_addr(text: str) -> NameAddr:
     """Read one name-addr or addr-spec with its parameters; raises ParseError."""
+    match = _common(text)
+    if match is not None and "%" not in text:
+        quoted, bare, scheme, user, host, port, params, tag, value = match.groups()
+        number = int(port) if port else None
+        uri = Uri(scheme.lower(), user or "", None, host, number, split_params(params) if params else ())
+        display = bare.rstrip(" ") if quoted is None else quoted
+        return NameAddr(display, uri, ((tag, value),) if tag else ())
     match = _name_addr(text)
     if match is None:
         return _parse_addr_spec(text)
-    quoted, bare, uri, rest = match.groups()
+    quoted, bare, inside, rest = match.groups()
     display = unescape(quoted) if quoted is not None else bare.rstrip(BLANKS)
-    return NameAddr(display, parse_uri(uri), parse_params(rest) if rest else ())
+    return NameAddr(display, parse_uri(inside), parse_params(rest) if rest else ())
 
 
 def _parse_addr_spec(text: str) -> NameAddr:

@@ -15,8 +15,8 @@ from sbc.sip.headers import Headers
 from sbc.sip.uri import Uri, parse_uri
 from sbc.sip.via import Via, parse_via
 
-_cseq = re.compile(rf"0*+([0-9]{{0,10}}+)[ \t]++([{TOKEN}]++)").fullmatch
-_max_forwards = re.compile(r"0*+([0-9]{0,3}+)").fullmatch
+_cseq = re.compile(rf"(?=[0-9])0*+([0-9]{{0,10}}+)[ \t]++([{TOKEN}]++)").fullmatch
+_max_forwards = re.compile(r"(?=[0-9])0*+([0-9]{0,3}+)").fullmatch
 _call_id = re.compile(r"[!-~]++").fullmatch
 
 REASONS = {
@@ -41,6 +41,13 @@ REASONS = {
     600: "Busy Everywhere", 603: "Decline", 604: "Does Not Exist Anywhere", 606: "Not Acceptable",
     607: "Unwanted", 608: "Rejected",
 }  # fmt: skip
+
+
+def _required(headers: Headers, key: str) -> str:
+    keys = headers.keys
+    if key not in keys:
+        raise ParseError(f"missing {key} header")
+    return headers.fields[keys.index(key)][1]
 
 
 class CSeq(NamedTuple):
@@ -71,10 +78,10 @@ class Message:
         """The topmost Via; raises ParseError if it is missing or malformed."""
         parsed = self.headers.parsed
         if "via" not in parsed:
-            parts = split_commas(self._required("via"))
-            if not parts:
-                raise ParseError("empty Via")
-            parsed["via"] = parse_via(parts[0])
+            value = _required(self.headers, "via")
+            if "," in value:
+                value = (split_commas(value) or [""])[0]
+            parsed["via"] = parse_via(value)
         via: Via = parsed["via"]
         return via
 
@@ -83,7 +90,7 @@ class Message:
         """The Call-ID; raises ParseError if it is missing or malformed."""
         parsed = self.headers.parsed
         if "call_id" not in parsed:
-            value = self._required("call-id")
+            value = _required(self.headers, "call-id")
             if not _call_id(value):
                 raise ParseError("malformed Call-ID")
             parsed["call_id"] = value
@@ -95,9 +102,9 @@ class Message:
         """The CSeq; raises ParseError if it is missing, malformed or 2**31 and more."""
         parsed = self.headers.parsed
         if "cseq" not in parsed:
-            match = _cseq(self._required("cseq"))
+            match = _cseq(_required(self.headers, "cseq"))
             number = int(match[1] or "0") if match else 1 << 31
-            if match is None or number >= 1 << 31 or match.string[0] not in "0123456789":
+            if match is None or number >= 1 << 31:
                 raise ParseError("malformed CSeq")
             parsed["cseq"] = CSeq(number, match[2])
         cseq: CSeq = parsed["cseq"]
@@ -108,7 +115,7 @@ class Message:
         """The From header; raises ParseError if it is missing or malformed."""
         parsed = self.headers.parsed
         if "from" not in parsed:
-            parsed["from"] = parse_name_addr(self._required("from"))
+            parsed["from"] = parse_name_addr(_required(self.headers, "from"))
         address: NameAddr = parsed["from"]
         return address
 
@@ -117,7 +124,7 @@ class Message:
         """The To header; raises ParseError if it is missing or malformed."""
         parsed = self.headers.parsed
         if "to" not in parsed:
-            parsed["to"] = parse_name_addr(self._required("to"))
+            parsed["to"] = parse_name_addr(_required(self.headers, "to"))
         address: NameAddr = parsed["to"]
         return address
 
@@ -159,16 +166,10 @@ class Message:
         if value is None:
             return None
         match = _max_forwards(value)
-        number = int(match[1] or "0") if match and value else 256
+        number = int(match[1] or "0") if match else 256
         if number > 255:
             raise ParseError("malformed Max-Forwards")
         return number
-
-    def _required(self, name: str) -> str:
-        value = self.headers.get(name)
-        if value is None:
-            raise ParseError(f"missing {name} header")
-        return value
 
     def _addresses(self, name: str) -> list[NameAddr]:
         parsed = self.headers.parsed

@@ -1,11 +1,12 @@
 """Bytes to messages (RFC 3261 7, 18.3).
 
 A well-formed head is split into lines and each line at its colon. Whatever does not fit (a folded
-line, a blank before the colon, a control character) goes to the slow path, which unfolds, and if the head is broken reads what it can, so that the sender can
-be told: ParseError carries that much of the message. A bare CR or LF, a control character outside a
-quoted-pair or a line that is no header field is refused, because two readers could then disagree
-about what the message says; that also ends a stream, whose framing depends on such lines.
-Text is UTF-8, and other bytes survive as surrogates, so a value leaves as it came.
+line, a blank before the colon, a control character) goes to the slow path, which unfolds, and if the
+head is broken reads what it can, so that the sender can be told: ParseError carries that much of the
+message. A bare CR or LF, a control character outside a quoted-pair or a line that is no header field
+is refused, because two readers could then disagree about what the message says; that also ends a
+stream, whose framing depends on such lines. Text is UTF-8, and other bytes survive as surrogates, so
+a value leaves as it came.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _lines = re.compile(r"\r\n|\r|\n").split
 _status_line = re.compile(r"[sS][iI][pP]/([0-9]++\.[0-9]++) ([0-9]++) (.*+)", re.S).fullmatch
 _request_line = re.compile(rf"([{TOKEN}]++) ([^ \t]++) [sS][iI][pP]/([0-9]++\.[0-9]++)").fullmatch
 _loose_request = re.compile(rf"[ \t]*+([{TOKEN}]++)[ \t]++([^ \t]++)(?:[ \t].*+)?+", re.S).fullmatch
-_digits = re.compile(r"0*+([0-9]{0,9}+)").fullmatch
+_digits = re.compile(r"(?=[0-9])0*+([0-9]{0,9}+)").fullmatch
 
 
 def parse_message(data: bytes) -> Message:
@@ -117,7 +118,7 @@ def content_length(headers: Headers) -> int | None:
 
 def _length(value: str) -> int | None:
     match = _digits(value)
-    return int(match[1] or "0") if match and value else None
+    return int(match[1] or "0") if match else None
 
 
 def _loose_start(line: str, headers: Headers) -> Request | None:

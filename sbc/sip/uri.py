@@ -14,20 +14,20 @@ from urllib.parse import unquote_to_bytes
 
 from sbc.sip.grammar import Params, ParseError, find_param, format_params
 
-_USER = r"A-Za-z0-9\-_.!~*'()&=+$,;?/%#\[\]^`{|}"
+USER = r"A-Za-z0-9\-_.!~*'()&=+$,;?/%#\[\]^`{|}"
 _PASSWORD = r"A-Za-z0-9\-_.!~*'()&=+$,%"
 _PARAM = r"A-Za-z0-9\-_.!~*'()\[\]/:&+$%#^`{|}"
-_PARAMS = rf"((?:;[{_PARAM}]++(?:=[{_PARAM}=]*+)?+)*+)"
+PARAMS = rf"((?:;[{_PARAM}]++(?:=[{_PARAM}=]*+)?+)*+)"
 HOST = r"(?:\[([0-9A-Fa-f:.]++)\]|([A-Za-z0-9][A-Za-z0-9._\-]*+))"
 
 _sip = re.compile(
-    rf"([sS][iI][pP][sS]?):(?:([{_USER}]++)(?::([{_PASSWORD}]*+))?+@)?+{HOST}(?::([0-9]{{1,5}}+))?+"
-    rf"{_PARAMS}(?:\?([!#-;=?-~]++))?+"
+    rf"([sS][iI][pP][sS]?):(?:([{USER}]++)(?::([{_PASSWORD}]*+))?+@)?+{HOST}(?::([0-9]{{1,5}}+))?+"
+    rf"{PARAMS}(?:\?([!#-;=?-~]++))?+"
 ).fullmatch
-_tel = re.compile(rf"[tT][eE][lL]:([0-9A-Fa-f*#+\-.()]++){_PARAMS}").fullmatch
+_tel = re.compile(rf"[tT][eE][lL]:([0-9A-Fa-f*#+\-.()]++){PARAMS}").fullmatch
 _other = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*+):([!#-;=?-~]++)").fullmatch
 _bad_escape = re.compile(r"%(?![0-9A-Fa-f]{2})").search
-_to_escape = re.compile(rf"[^{_USER}]|%(?![0-9A-Fa-f]{{2}})").sub
+_to_escape = re.compile(rf"[^{USER}]|%(?![0-9A-Fa-f]{{2}})").sub
 
 # Parameters whose presence in one URI alone makes two URIs differ (RFC 3261 19.1.4).
 _SIGNIFICANT = ("user", "ttl", "method", "maddr", "transport")
@@ -100,19 +100,20 @@ def parse_uri(text: str) -> Uri:
         number = int(port)
         if number > 65535:
             raise ParseError("port out of range in a URI")
-    return Uri(scheme.lower(), user or "", password, host, number, _split(params), headers or "")
+    return Uri(scheme.lower(), user or "", password, host, number, split_params(params), headers or "")
 
 
 def _parse_other(text: str) -> Uri:
     if match := _tel(text):
-        return Uri("tel", match[1], params=_split(match[2]))
+        return Uri("tel", match[1], params=split_params(match[2]))
     match = _other(text)
     if match is None or match[1].lower() in ("sip", "sips", "tel"):
         raise ParseError("malformed URI")
     return Uri(match[1].lower(), match[2])
 
 
-def _split(text: str) -> Params:
+def split_params(text: str) -> Params:
+    """Split URI parameters that a pattern has already accepted."""
     if not text:
         return ()
     pairs = [each.partition("=") for each in text[1:].split(";")]
