@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -32,6 +32,11 @@ class Certificate:
     client_auth: bool
     is_ca: bool
     self_issued: bool
+
+    @property
+    def verified(self) -> PeerIdentity:
+        """The identity of a peer whose chain, key and name have been verified."""
+        return replace(self.identity, verified=True)
 
 
 def thumbprint_of(der: bytes) -> str:

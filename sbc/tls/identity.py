@@ -7,6 +7,7 @@ T5): a swapped chain and key, a key of another certificate, a leaf without inter
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -156,7 +157,7 @@ def _spki(certificate: x509.Certificate) -> bytes:
 
 
 def _check_links(path: str, chain: list[x509.Certificate]) -> list[Problem]:
-    for lower, upper in zip(chain, chain[1:], strict=False):
+    for lower, upper in pairwise(chain):
         try:
             lower.verify_directly_issued_by(upper)
         except (ValueError, TypeError, InvalidSignature):

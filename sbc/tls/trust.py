@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 from sbc.tls.anchors import AnchorMaterial, load_anchor
 from sbc.tls.certificate import Certificate
-from sbc.tls.diagnosis import Direction, Failure
+from sbc.tls.diagnosis import Direction, Failure, no_certificate
 from sbc.tls.names import NameMatch, all_permitted, matching_name
 from sbc.tls.problems import day
 from sbc.tls.table import Admission, TrunkTrust, TrustTable, build_table
@@ -105,17 +105,7 @@ def match_anonymous(admission: Admission, version: str, group: str) -> Verdict:
         failures.append(failure)
     if failures:
         return Verdict(None, _furthest(failures))
-    return Verdict(None, no_certificate(admission.names))
-
-
-def no_certificate(trunks: tuple[str, ...]) -> Failure:
-    """The failure of a peer that shows no certificate where one is demanded."""
-    return Failure(
-        "no-certificate",
-        "the peer showed no certificate and " + ", ".join(trunks) + " demands one",
-        "configure the peer with a client certificate of a CA in the trunk's `trust`, "
-        "and check that the CAs we name include its issuer",
-    )
+    return Verdict(None, no_certificate(", ".join(admission.names)))
 
 
 def _judge(

@@ -1,0 +1,50 @@
+"""The TLS side of a snapshot: its trust table and a context for each admission in use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from OpenSSL import SSL
+
+from sbc.base import LocalError
+from sbc.net.tls_context import build_context
+from sbc.tls.certificate import CertificateCache
+from sbc.tls.trust import Admission, TrustTable, build_table
+
+if TYPE_CHECKING:
+    from sbc.config.snapshot import Snapshot
+
+
+class Contexts:
+    """Contexts by admission, made at first use; a new snapshot begins with none."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.certificates = CertificateCache()
+        self.apply(snapshot)
+
+    def apply(self, snapshot: Snapshot) -> None:
+        """Use this snapshot for every handshake that begins from now on."""
+        self.snapshot = snapshot
+        self.table: TrustTable = build_table(
+            snapshot.trunks, snapshot.settings.tenants, snapshot.anchors, snapshot.settings.listeners
+        )
+        self._contexts: dict[Admission, SSL.Context] = {}
+
+    def context(self, admission: Admission) -> SSL.Context:
+        """The context of an admission; LocalError where its identity is missing or will not load."""
+        known = self._contexts.get(admission)
+        if known is None:
+            known = self._contexts[admission] = self._build(admission)
+        return known
+
+    def _build(self, admission: Admission) -> SSL.Context:
+        name = admission.identity
+        trunks = ", ".join(admission.names)
+        if name is None:
+            if admission.direction == "inbound":
+                raise LocalError(f"no server_identity for {trunks}; give the trunk or its tenant one")
+            return build_context(admission, None)
+        identity = self.snapshot.identities.get(name)
+        if identity is None:
+            raise LocalError(f"identity {name} of {trunks} is not loaded; `sbc check` says why")
+        return build_context(admission, identity)

@@ -1,0 +1,127 @@
+"""All the listeners of a snapshot: bound together at the start, compared at each reload.
+
+``apply`` binds what is new before it closes what is gone, and where a bind fails it undoes
+the others and leaves everything as it was, so that a reload with a port in use changes
+nothing. A listener whose address and transport stay keeps its socket and its connections.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import gevent
+
+from sbc.config.model import Listener
+from sbc.flow import Flow
+from sbc.net import sweep
+from sbc.net.channel import StreamChannel
+from sbc.net.clock import Clock
+from sbc.net.contexts import Contexts
+from sbc.net.handler import Handler
+from sbc.net.stream_listener import Gate, StreamListener, StreamStats
+from sbc.net.udp import UdpListener, UdpStats
+
+if TYPE_CHECKING:
+    from sbc.config.snapshot import Snapshot
+
+Bound = UdpListener | StreamListener
+
+
+class Listeners:
+    """Every listening socket, and every connection that came in through one."""
+
+    def __init__(
+        self, snapshot: Snapshot, contexts: Contexts, handler: Handler, clock: Clock, gate: Gate | None = None
+    ) -> None:
+        self.contexts = contexts
+        self.next_id: Callable[[], int] = itertools.count(1).__next__
+        self._snapshot = snapshot
+        self._handler = handler
+        self._clock = clock
+        self._gate = gate
+        self._bound: dict[str, Bound] = {}
+        self._sweep: gevent.Greenlet | None = None
+
+    def start(self) -> None:
+        """Bind and serve every listener; LocalError, with none bound, where one cannot be."""
+        self._bound = self._bind_all(self._snapshot.settings.listeners)
+        for each in self._bound.values():
+            each.start()
+        self._sweep = gevent.spawn(sweep.run, self._clock, self._channels)
+
+    def close(self) -> None:
+        """Stop accepting and close every connection once what was sent has gone out."""
+        if self._sweep is not None:
+            self._sweep.kill(block=False)
+        for each in self._bound.values():
+            each.close()
+        self._bound = {}
+
+    def apply(self, snapshot: Snapshot) -> None:
+        """Serve a new snapshot; LocalError, with nothing changed, where a new address cannot be bound."""
+        wanted = snapshot.settings.listeners
+        new = {name: each for name, each in wanted.items() if not self._kept(name, each)}
+        fresh = self._bind_all(new, snapshot)
+        self._snapshot = snapshot
+        self.contexts.apply(snapshot)
+        for name in [each for each in self._bound if each not in wanted or each in fresh]:
+            self._bound.pop(name).close()
+        for name, each in self._bound.items():
+            each.apply(snapshot, wanted[name])
+        for each in fresh.values():
+            each.start()
+        self._bound.update(fresh)
+
+    def endpoint(self, name: str) -> Bound | None:
+        """The bound listener of that name; the dialer sends UDP through it."""
+        return self._bound.get(name)
+
+    def address(self, name: str) -> tuple[str, int]:
+        """Where a listener is really bound (its port may have been given as 0); KeyError."""
+        local = self._bound[name].local
+        return local.host, local.port
+
+    @property
+    def flows(self) -> list[Flow]:
+        """Every inbound TCP and TLS flow."""
+        return [flow for each in self._streams() for flow in each.flows.values()]
+
+    def stats(self) -> dict[str, StreamStats | UdpStats]:
+        """The counters of each listener, by name."""
+        return {name: each.stats for name, each in self._bound.items()}
+
+    def _kept(self, name: str, config: Listener) -> bool:
+        bound = self._bound.get(name)
+        return (
+            bound is not None
+            and bound.config.bind == config.bind
+            and bound.config.transport == config.transport
+        )
+
+    def _bind_all(self, configs: dict[str, Listener], snapshot: Snapshot | None = None) -> dict[str, Bound]:
+        bound: dict[str, Bound] = {}
+        try:
+            for name, config in configs.items():
+                bound[name] = self._bind(name, config, snapshot or self._snapshot)
+        except BaseException:
+            for each in bound.values():
+                each.close()
+            raise
+        return bound
+
+    def _bind(self, name: str, config: Listener, snapshot: Snapshot) -> Bound:
+        if config.transport == "udp":
+            return UdpListener(name, config, snapshot, self._handler, self._clock, self.next_id)
+        return StreamListener(
+            name, config, snapshot, self.contexts, self._handler, self._clock, self.next_id, self._gate
+        )
+
+    def _streams(self) -> Iterator[StreamListener]:
+        return (each for each in self._bound.values() if isinstance(each, StreamListener))
+
+    def _channels(self) -> Iterator[tuple[StreamChannel, float, bool]]:
+        for each in self._streams():
+            for flow in each.flows.values():
+                yield flow.channel, each.config.idle_timeout, False

@@ -1,0 +1,81 @@
+"""Binding, connecting and naming sockets, with errors an operator can act on."""
+
+from __future__ import annotations
+
+import errno
+import struct
+
+from gevent import socket
+
+from sbc.base import Address, LocalError
+from sbc.config.model import Listener
+
+BACKLOG = 1024
+UDP_BUFFER = 4 << 20
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+_REMEDIES = {
+    errno.EADDRINUSE: "another process has this port; stop it (ss -lntup shows it) or choose another",
+    errno.EACCES: "ports under 1024 need root or CAP_NET_BIND_SERVICE",
+    errno.EADDRNOTAVAIL: "no interface of this machine has this address; correct `bind`",
+}
+
+
+def normal_host(host: str) -> str:
+    """An IPv4-mapped IPv6 address as plain IPv4, a scope identifier dropped."""
+    if host.startswith("::ffff:") and "." in host:
+        return host[7:]
+    return host.partition("%")[0] if "%" in host else host
+
+
+def family_of(host: str) -> int:
+    """The socket family of a literal address."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def bind(name: str, config: Listener) -> socket.socket:
+    """A bound (and for TCP and TLS listening) socket; LocalError says what, where and the remedy."""
+    kind = socket.SOCK_DGRAM if config.transport == "udp" else socket.SOCK_STREAM
+    sock = socket.socket(family_of(config.bind.host), kind)
+    try:
+        if kind == socket.SOCK_STREAM:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        else:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER)
+        sock.bind(tuple(config.bind))
+        if kind == socket.SOCK_STREAM:
+            sock.listen(BACKLOG)
+    except OSError as error:
+        sock.close()
+        remedy = _REMEDIES.get(error.errno or 0, "check the address and the port")
+        where = f"{config.transport} {config.bind}"
+        raise LocalError(f"listener {name}: cannot bind {where}: {error.strerror}; {remedy}") from None
+    return sock
+
+
+def connect(target: Address, local_host: str) -> socket.socket:
+    """A TCP connection to a literal address, from ``local_host`` unless that is a wildcard; OSError."""
+    sock = socket.socket(family_of(target.host), socket.SOCK_STREAM)
+    try:
+        if local_host not in ("0.0.0.0", "::") and family_of(local_host) == sock.family:
+            sock.bind((local_host, 0))
+        sock.connect(tuple(target))
+        tune(sock)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def tune(sock: socket.socket) -> None:
+    """Send each message at once, and let the kernel find a peer that vanished."""
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+
+
+def reset(sock: socket.socket) -> None:
+    """Close with a RST, so that nothing of the connection stays behind (row S5)."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    except OSError:
+        pass
+    sock.close()

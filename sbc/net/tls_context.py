@@ -1,0 +1,354 @@
+"""OpenSSL contexts, and the only code that reaches below pyOpenSSL's public interface.
+
+Three things need that. The verify callback must be able to name its own error, so that the
+peer gets the alert that fits (a wrong name is bad_certificate, not internal_error). The
+info callback is called some forty times a handshake, so it must drop what is no alert
+before Python does any work. And the SNI must be known before the context is chosen,
+because neither verify mode nor versions nor groups follow when a context is exchanged in an
+SNI callback: a throwaway connection reads the ClientHello and stops at its certificate
+callback, and the bytes are replayed into the real one.
+
+A context is made once for an admission and used for every handshake of it. Sessions are
+never resumed: a resumed handshake would show no certificate and run no check.
+No callback here may switch greenlets; OpenSSL's error queue is one per thread.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from cryptography import x509
+from OpenSSL import SSL, crypto
+
+from sbc.base import LocalError, PeerError
+from sbc.tls.certificate import MAX_DER, Certificate, CertificateCache, thumbprint_of
+from sbc.tls.diagnosis import Failure
+from sbc.tls.groups import normal_group
+from sbc.tls.identity import IdentityMaterial
+from sbc.tls.trust import Admission, Presented, match
+
+_lib: Any = SSL._lib
+_ffi: Any = SSL._ffi
+
+MAX_CHAIN = 10
+CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
+_VERSIONS = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}
+_MODE_PARTIAL_WRITE, _MODE_NO_AUTO_CHAIN, _MODE_RELEASE_BUFFERS = 0x1, 0x8, 0x10
+_CB_ALERT, _CB_WRITE = 0x4000, 0x08
+# X509_V_ERR codes: what a pin makes up for, and what a lenient client_eku does.
+_NO_ISSUER = frozenset((2, 18, 19, 20, 21, 27))
+_INVALID_PURPOSE, _CHAIN_TOO_LONG, _REJECTED, _APPLICATION = 26, 22, 28, 50
+_REFUSALS = {
+    "name-mismatch": 62, "unknown-ca": 20, "wrong-purpose": _INVALID_PURPOSE, "expired": 10,
+    "not-yet-valid": 9, "chain-too-long": _CHAIN_TOO_LONG, "no-shared-version": _APPLICATION,
+    "no-shared-group": _APPLICATION,
+}  # fmt: skip
+
+
+# Where OpenSSL writes the address of a memory buffer; used up before anything can switch.
+_start = _ffi.new("char **")
+
+
+class Judge:
+    """What one handshake learns through OpenSSL's callbacks: alerts, verify codes, the verdict."""
+
+    __slots__ = (
+        "admission", "alert_received", "alert_sent", "anchored", "cache", "connection", "decided",
+        "leaf", "now", "presented", "purpose_ok", "trunk", "verify_code", "verify_depth",
+    )  # fmt: skip
+
+    def __init__(
+        self, admission: Admission, cache: CertificateCache, now: float, connection: SSL.Connection
+    ) -> None:
+        self.admission = admission
+        self.cache = cache
+        self.now = now
+        self.connection = connection
+        self.anchored = True
+        self.purpose_ok = True
+        self.verify_code = 0
+        self.verify_depth = 0
+        self.alert_sent: int | None = None
+        self.alert_received: int | None = None
+        self.leaf: Certificate | None = None
+        self.presented: Presented | None = None
+        self.decided: Failure | None = None
+        self.trunk: str | None = None
+
+    @property
+    def version(self) -> str:
+        """The version agreed so far."""
+        return version_of(self.connection)
+
+    def excuses(self, code: int) -> bool:
+        """True for an error that some candidate may live with; ``match`` holds the others to it."""
+        admission = self.admission
+        if code in _NO_ISSUER and admission.pins:
+            self.anchored = False
+            return True
+        if code == _INVALID_PURPOSE and admission.direction == "inbound" and admission.server_auth_will_do:
+            self.purpose_ok = False
+            return True
+        return False
+
+    def decide(self, ders: list[bytes]) -> int:
+        """Let ``trust.match`` decide on a verified chain, leaf first; 0 or the code of the refusal."""
+        try:
+            leaf = self.leaf = self.cache.read(ders[0])
+        except PeerError as error:
+            self.decided = Failure("bad-certificate", error.reason, "let the peer replace it")
+            return _REJECTED
+        chain = (leaf.identity.thumbprint, *map(thumbprint_of, ders[1:]))
+        self.presented = Presented(
+            leaf, chain, version_of(self.connection), group_of(self.connection),
+            self.anchored, self.purpose_ok,
+        )  # fmt: skip
+        verdict = match(self.presented, self.admission, self.now)
+        self.trunk, self.decided = verdict.trunk, verdict.failure
+        if verdict.failure is None:
+            return 0
+        return _REFUSALS.get(verdict.failure.kind, _REJECTED)
+
+
+def _on_verify(ok: int, store: Any) -> int:
+    judge = _judge_of(_lib.X509_STORE_CTX_get_ex_data(store, _lib.SSL_get_ex_data_X509_STORE_CTX_idx()))
+    depth = _lib.X509_STORE_CTX_get_error_depth(store)
+    if not ok:
+        code = _lib.X509_STORE_CTX_get_error(store)
+        if not judge.excuses(code):
+            judge.trunk = None
+            judge.verify_code, judge.verify_depth = code, depth
+            _read_leaf(judge, store)
+            return 0
+    elif depth == 0:
+        code = _decide(judge, store)
+        if code:
+            _lib.X509_STORE_CTX_set_error(store, code)
+            judge.verify_code = code
+            return 0
+    return 1
+
+
+def _decide(judge: Judge, store: Any) -> int:
+    stack = _lib.X509_STORE_CTX_get1_chain(store)
+    try:
+        count = _lib.sk_X509_num(stack)
+        if not 0 < count <= MAX_CHAIN:
+            return _CHAIN_TOO_LONG
+        ders = [_der(_lib.sk_X509_value(stack, index)) for index in range(count)]
+    finally:
+        for index in range(_lib.sk_X509_num(stack)):
+            _lib.X509_free(_lib.sk_X509_value(stack, index))
+        _lib.sk_X509_free(stack)
+    if max(map(len, ders)) > MAX_DER:
+        return _REJECTED
+    return judge.decide(ders)
+
+
+def _read_leaf(judge: Judge, store: Any) -> None:
+    try:
+        judge.leaf = judge.cache.read(_der(_lib.X509_STORE_CTX_get0_cert(store)))
+    except PeerError:
+        judge.leaf = None  # the verify code tells enough
+
+
+def _der(certificate: Any) -> bytes:
+    bio = _lib.BIO_new(_lib.BIO_s_mem())
+    try:
+        _lib.i2d_X509_bio(bio, certificate)
+        length = _lib.BIO_get_mem_data(bio, _start)
+        return bytes(_ffi.buffer(_start[0], length))
+    finally:
+        _lib.BIO_free(bio)
+
+
+def session_reused(connection: SSL.Connection) -> bool:
+    """True where a handshake resumed a session, which no context here permits."""
+    return bool(_lib.SSL_session_reused(connection._ssl))
+
+
+def _judge_of(ssl: Any) -> Judge:
+    judge: Judge = SSL.Connection._reverse_mapping[ssl].get_app_data()
+    return judge
+
+
+def _on_info(ssl: Any, where: int, value: int) -> None:
+    if where & _CB_ALERT and value & 0xFF:
+        judge = _judge_of(ssl)
+        if where & _CB_WRITE:
+            judge.alert_sent = value & 0xFF
+        else:
+            judge.alert_received = value & 0xFF
+
+
+# Kept for the life of the process: OpenSSL holds the bare function pointers. What raises
+# inside one counts as 0: a refusal.
+_verify_callback = _ffi.callback("int (*)(int, X509_STORE_CTX *)", _on_verify, error=0)
+_info_callback = _ffi.callback("void (*)(const SSL *, int, int)", _on_info)
+_stop_callback = _ffi.callback("int (*)(SSL *, void *)", lambda _ssl, _arg: -1, error=-1)
+
+
+def build_context(admission: Admission, identity: IdentityMaterial | None) -> SSL.Context:
+    """The context of one admission, either direction; LocalError where the material will not do."""
+    context = SSL.Context(SSL.TLS_METHOD)
+    try:
+        _restrict(context, admission)
+        if identity is not None:
+            _present(context, identity)
+        _trust(context, admission)
+    except (SSL.Error, crypto.Error, ValueError) as error:
+        what = f"identity {identity.name}" if identity is not None else "no identity"
+        raise LocalError(f"no TLS context can be made from {what}: {_reasons_text(error)}") from None
+    return context
+
+
+def _restrict(context: SSL.Context, admission: Admission) -> None:
+    context.set_min_proto_version(_VERSIONS[admission.min_version])
+    context.set_max_proto_version(SSL.TLS1_3_VERSION)
+    context.set_options(
+        SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE
+    )
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.clear_mode(_MODE_PARTIAL_WRITE)
+    context.set_mode(_MODE_NO_AUTO_CHAIN | _MODE_RELEASE_BUFFERS)
+    context.set_cipher_list(CIPHERS)
+    groups = admission.groups
+    if groups and not _lib.SSL_CTX_set1_curves_list(context._context, ":".join(groups).encode()):
+        _lib.ERR_clear_error()
+        raise ValueError(f"this OpenSSL does not know one of the groups {', '.join(groups)}")
+    _lib.SSL_CTX_set_info_callback(context._context, _info_callback)
+
+
+def _present(context: SSL.Context, identity: IdentityMaterial) -> None:
+    leaf, *rest = x509.load_pem_x509_certificates(identity.chain_pem)
+    context.use_certificate(leaf)
+    for each in rest:
+        context.add_extra_chain_cert(each)
+    context.use_privatekey(crypto.load_privatekey(crypto.FILETYPE_PEM, identity.key_pem))
+    context.check_privatekey()
+
+
+def _trust(context: SSL.Context, admission: Admission) -> None:
+    if not admission.asks:
+        _lib.SSL_CTX_set_verify(context._context, SSL.VERIFY_NONE, _ffi.NULL)
+        return
+    store = context.get_cert_store()
+    # A pinned leaf or a filed intermediate is an anchor without its root.
+    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+    names: dict[bytes, crypto.X509Name] = {}
+    for anchor in admission.anchors:
+        for der in anchor.certificates:
+            certificate = crypto.load_certificate(crypto.FILETYPE_ASN1, der)
+            store.add_cert(certificate)
+            name = certificate.get_subject() if anchor.kind == "ca" else certificate.get_issuer()
+            names[name.der()] = name
+    if admission.direction == "inbound" and not admission.pins:
+        # A pin says nothing of the issuer, and an empty list asks for any certificate.
+        context.set_client_ca_list(list(names.values()))
+    mode = SSL.VERIFY_PEER | (SSL.VERIFY_FAIL_IF_NO_PEER_CERT if admission.demands else 0)
+    context.set_verify_depth(MAX_CHAIN - 1)
+    _lib.SSL_CTX_set_verify(context._context, mode, _verify_callback)
+
+
+def open_session(
+    context: SSL.Context, admission: Admission, cache: CertificateCache, now: float,
+    side: Literal["server", "client"], sni: str = "",
+) -> tuple[SSL.Connection, Judge]:  # fmt: skip
+    """A connection on memory buffers that runs under ``context``, and its Judge."""
+    connection = SSL.Connection(context, None)
+    judge = Judge(admission, cache, now, connection)
+    connection.set_app_data(judge)
+    if side == "server":
+        connection.set_accept_state()
+    else:
+        if sni:
+            connection.set_tlsext_host_name(sni.encode("idna"))
+        connection.set_connect_state()
+    return connection, judge
+
+
+def drain(connection: SSL.Connection) -> bytes:
+    """What OpenSSL wants written; b"" for nothing."""
+    pending = _lib.BIO_get_mem_data(connection._from_ssl, _start)
+    if pending <= 0:
+        return b""
+    data: bytes = connection.bio_read(pending)
+    return data
+
+
+def verify_text(code: int) -> str:
+    """OpenSSL's words for a verify code."""
+    text: bytes = _ffi.string(_lib.X509_verify_cert_error_string(code))
+    return text.decode()
+
+
+def version_of(connection: SSL.Connection) -> str:
+    """The agreed version: ``TLSv1.2`` or ``TLSv1.3``."""
+    return str(connection.get_protocol_version_name())
+
+
+def group_of(connection: SSL.Connection) -> str:
+    """The agreed key-exchange group in the configuration's spelling, "" for none."""
+    return normal_group(connection.get_group_name() or "")
+
+
+def reasons_of(error: SSL.Error) -> tuple[str, ...]:
+    """OpenSSL's reason symbols, oldest first."""
+    if not error.args or not isinstance(error.args[0], (list, tuple)):
+        return ()
+    return tuple(str(entry[-1]) for entry in error.args[0])
+
+
+def _reasons_text(error: Exception) -> str:
+    if isinstance(error, (SSL.Error, crypto.Error)):
+        return "; ".join(reasons_of(error)) or type(error).__name__
+    return str(error)
+
+
+def _peek_context() -> SSL.Context:
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.set_options(SSL.OP_NO_TICKET)
+    _lib.SSL_CTX_set_cert_cb(context._context, _stop_callback, _ffi.NULL)
+    _lib.SSL_CTX_set_info_callback(context._context, _info_callback)
+    return context
+
+
+_PEEK = _peek_context()
+
+
+class Peek:
+    """Reads a ClientHello, however it is split, as far as its SNI.
+
+    ``failure`` holds the reasons and ``answer`` OpenSSL's own alert where it is none that
+    any of our contexts could accept.
+    """
+
+    __slots__ = ("_connection", "alert_received", "alert_sent", "answer", "failure")
+
+    def __init__(self) -> None:
+        self._connection = SSL.Connection(_PEEK, None)
+        self._connection.set_app_data(self)
+        self._connection.set_accept_state()
+        self.failure: tuple[str, ...] | None = None
+        self.answer = b""
+        self.alert_sent: int | None = None
+        self.alert_received: int | None = None
+
+    def feed(self, data: bytes) -> str | None:
+        """Take the next bytes; the SNI ("" for none) once known, None while incomplete or failed."""
+        connection = self._connection
+        connection.bio_write(data)
+        try:
+            connection.do_handshake()
+        except SSL.WantX509LookupError:
+            name = connection.get_servername()
+            return "" if name is None else name.decode("ascii", "replace")
+        except SSL.WantReadError:
+            return None
+        except SSL.Error as error:
+            self.failure = reasons_of(error)
+            self.answer = drain(connection)
+            return None
+        raise LocalError("a ClientHello was answered without a certificate")

@@ -1,0 +1,238 @@
+"""TLS over one socket: the handshake, then encrypt and decrypt through memory buffers.
+
+OpenSSL never sees the socket. The handshake runs in the connection's own greenlet and may
+wait; ``encrypt`` runs inside the core's atomic step and may not, and with memory buffers it
+never has to. The plaintext of a peer leaves this module only after ``establish`` has found
+a trunk for it.
+
+In TLS 1.3 a client's handshake is over before the server has looked at its certificate. So
+an outbound session stays ``unconfirmed`` until the first record arrives, and what breaks it
+before that is a failed handshake, not a closed connection (RFC 8446 4.4.4, 6.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from gevent import socket
+from OpenSSL import SSL
+
+from sbc.base import Address
+from sbc.flow import TlsFacts
+from sbc.net.connection import READ_SIZE, Ended
+from sbc.net.handler import HandshakeFailed
+from sbc.net.tls_context import (
+    Judge,
+    Peek,
+    drain,
+    group_of,
+    reasons_of,
+    session_reused,
+    verify_text,
+    version_of,
+)
+from sbc.tls.diagnosis import Evidence, Failure, classify
+from sbc.tls.trust import match_anonymous
+
+HELLO_LIMIT = 20480
+_HANDSHAKE_READ = 16384
+_RECORD_HANDSHAKE = 0x16
+
+Ending = Literal["", "timeout", "reset", "eof", "plain"]
+
+
+class HandshakeError(Exception):
+    """A handshake that failed; ``evidence`` says all that is known, without names of trunks."""
+
+    def __init__(
+        self, ended: Ending = "", reasons: tuple[str, ...] = (), decided: Failure | None = None
+    ) -> None:
+        super().__init__(ended or "; ".join(reasons) or "refused")
+        self.ended: Ending = ended
+        self.reasons = reasons
+        self.decided = decided
+
+
+class TlsSession:
+    """One TLS session over one socket: a channel's Cipher and a connection's Source."""
+
+    __slots__ = ("_connection", "_recv", "_sock", "confirmed", "judge", "sni", "write")
+
+    def __init__(self, sock: socket.socket, connection: SSL.Connection, judge: Judge, sni: str) -> None:
+        self._sock = sock
+        self._recv = sock.recv
+        self._connection = connection
+        self.judge = judge
+        self.sni = sni
+        self.write: Callable[[bytes], object] = sock.sendall
+        self.confirmed = judge.admission.direction == "inbound"
+
+    def establish(self, hello: bytes = b"") -> str:
+        """Handshake, beginning with bytes already read; returns the trunk. Raises HandshakeError."""
+        connection = self._connection
+        data = hello
+        while True:
+            if data:
+                connection.bio_write(data)
+            try:
+                connection.do_handshake()
+                break
+            except SSL.WantReadError:
+                self._flush()
+            except (SSL.SysCallError, SSL.Error) as error:
+                self._flush()
+                raise HandshakeError(reasons=reasons_of(error)) from None
+            data = receive(self._sock)
+        trunk = self._admitted()
+        self._flush()
+        return trunk
+
+    def _admitted(self) -> str:
+        judge = self.judge
+        if session_reused(self._connection):
+            raise HandshakeError(reasons=("a session was resumed",))
+        if judge.presented is not None and judge.decided is None and judge.trunk is not None:
+            return judge.trunk
+        if judge.presented is not None or judge.admission.demands:
+            raise HandshakeError(decided=judge.decided)
+        verdict = match_anonymous(judge.admission, version_of(self._connection), group_of(self._connection))
+        if verdict.trunk is None:
+            raise HandshakeError(decided=verdict.failure)
+        return verdict.trunk
+
+    def _flush(self) -> None:
+        data = drain(self._connection)
+        if data:
+            try:
+                self._sock.sendall(data)
+            except OSError:
+                pass  # what the peer sent before it went away says more
+
+    def facts(self) -> TlsFacts:
+        """What the handshake agreed."""
+        judge = self.judge
+        peer = None
+        if judge.presented is not None and judge.leaf is not None:
+            peer = judge.leaf.verified
+        return TlsFacts(
+            version=version_of(self._connection),
+            cipher=self._connection.get_cipher_name() or "",
+            group=group_of(self._connection),
+            sni=self.sni,
+            identity=judge.admission.identity or "",
+            peer=peer,
+        )
+
+    def encrypt(self, data: bytes) -> bytes:
+        """The records that carry ``data``; b"" once the session is over."""
+        try:
+            self._connection.sendall(data)
+        except SSL.Error:
+            return b""
+        return drain(self._connection)
+
+    def farewell(self) -> bytes:
+        """The close_notify record."""
+        try:
+            self._connection.shutdown()
+        except SSL.Error:
+            return b""
+        return drain(self._connection)
+
+    def read(self) -> bytes:
+        """The next plaintext, never empty; raises Ended, and HandshakeError for a late rejection."""
+        connection = self._connection
+        while True:
+            try:
+                data: bytes = connection.recv(READ_SIZE)
+                self.confirmed = True
+                return data
+            except SSL.WantReadError:
+                self._answer()
+            except SSL.ZeroReturnError:
+                raise Ended("closed by the peer") from None
+            except SSL.Error as error:
+                self._answer()
+                self._end(error)
+            self._fill()
+
+    def _fill(self) -> None:
+        try:
+            data = self._recv(READ_SIZE)
+        except OSError as error:
+            if not self.confirmed:
+                raise HandshakeError("reset") from None
+            raise Ended(f"connection lost: {error.strerror or error}") from None
+        if not data:
+            raise Ended("closed by the peer without close_notify")
+        self._connection.bio_write(data)
+
+    def _answer(self) -> None:
+        # A key update or an alert of ours, not part of any message.
+        data = drain(self._connection)
+        if data:
+            self.write(data)
+
+    def _end(self, error: SSL.Error) -> None:
+        if not self.confirmed and self.judge.alert_received is not None:
+            raise HandshakeError(reasons=reasons_of(error)) from None
+        raise Ended(f"TLS failed: {'; '.join(reasons_of(error)) or 'closed'}") from None
+
+
+def receive(sock: socket.socket) -> bytes:
+    """The next bytes of a handshake; HandshakeError at its end or reset."""
+    try:
+        data: bytes = sock.recv(_HANDSHAKE_READ)
+    except OSError:
+        raise HandshakeError("reset") from None
+    if not data:
+        raise HandshakeError("eof")
+    return data
+
+
+def plain_alert(number: int) -> bytes:
+    """A fatal alert record in the clear, as before any ServerHello (RFC 8446 6)."""
+    return bytes((0x15, 3, 3, 0, 2, 2, number))
+
+
+def read_hello(sock: socket.socket, peek: Peek) -> tuple[str, bytes]:
+    """The SNI and every byte read so far of a ClientHello, however it is split; HandshakeError."""
+    taken = receive(sock)
+    if taken[0] != _RECORD_HANDSHAKE:
+        raise HandshakeError("plain")
+    sni = peek.feed(taken)
+    while sni is None:
+        if peek.failure is not None:
+            raise HandshakeError(reasons=peek.failure)
+        if len(taken) > HELLO_LIMIT:
+            raise HandshakeError(reasons=("the ClientHello is too long",))
+        data = receive(sock)
+        taken += data
+        sni = peek.feed(data)
+    return sni, taken
+
+
+def failed_event(
+    error: HandshakeError, judge: Judge | None, *, direction: Literal["inbound", "outbound"], listener: str,
+    candidates: tuple[str, ...], remote: Address, sni: str, at: float, alert_sent: int | None = None,
+) -> HandshakeFailed:  # fmt: skip
+    """The event of one failed handshake; ``judge`` is None where it failed before the context."""
+    if judge is None:
+        evidence = Evidence(
+            direction, error.decided, alert_sent=alert_sent, reasons=error.reasons,
+            ended=error.ended, trunks=candidates,
+        )  # fmt: skip
+        return HandshakeFailed(
+            direction, listener, candidates, remote, sni, classify(evidence), at, alert_sent
+        )
+    who = judge.leaf.identity if judge.leaf is not None else None
+    evidence = Evidence(
+        direction, error.decided or judge.decided, judge.verify_code, judge.verify_depth,
+        verify_text(judge.verify_code), judge.alert_sent, judge.alert_received, error.reasons,
+        error.ended, candidates, who.subject if who is not None else "",
+    )  # fmt: skip
+    return HandshakeFailed(
+        direction, listener, candidates, remote, sni, classify(evidence), at, judge.alert_sent,
+        judge.alert_received, judge.verify_code, judge.version, who,
+    )  # fmt: skip
