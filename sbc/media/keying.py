@@ -21,12 +21,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sbc.base import PeerError
+from sbc.ids import Ids
 from sbc.media.errors import MediaRefused
 from sbc.media.policy import MediaPolicy
 from sbc.media.sdes import KEY_LENGTHS, CryptoLine, parse_crypto
 from sbc.media.sdp import Media
 from sbc.media.terms import Terms, rtcp_address
-from sbc.ids import Ids
 
 #: The profiles that can be relayed; the secure ones need SDES (RFC 4568) on their leg.
 PROFILES = ("RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF")

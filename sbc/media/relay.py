@@ -152,7 +152,7 @@ def packet(port: Port, data: bytes, source: Source) -> tuple[Port, bytes, Source
         leg.refuse("source")
         return None
     size = len(data)
-    if size < 12 and (size < 8 or not port.rtcp) or data[0] & 0xC0 != 0x80 or size >= MAX_PACKET:
+    if (size < 12 and (size < 8 or not port.rtcp)) or data[0] & 0xC0 != 0x80 or size >= MAX_PACKET:
         leg.refuse("malformed")
         return None
     rtcp = port.rtcp or (leg.mux and 192 <= data[1] <= 223)  # RFC 5761 section 4
