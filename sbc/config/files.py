@@ -39,11 +39,21 @@ def read_tree(directory: Path) -> Tree:
             text = _text(directory, path, tree)
             if text is not None:
                 texts[shown(directory, path)] = text
+    _note_empty(tree)
     for path in _members(directory, HOOKS, ".py", tree):
         data = _bytes(directory, path, tree)
         if data is not None:
             tree.hooks[shown(directory, path)] = data
     return tree
+
+
+def _note_empty(tree: Tree) -> None:
+    for name, texts, hint in (
+        (TRUNKS, tree.trunks, "without a trunk nobody is admitted: write trunks.d/NAME.yaml"),
+        (ROUTES, tree.routes, "without a rule every call gets 404: write routes.d/NAME.yaml"),
+    ):
+        if not texts:
+            tree.diagnostics.append(Diagnostic(name, 0, 0, "no *.yaml is here", hint, "", "warning"))
 
 
 def shown(directory: Path, path: Path) -> str:

@@ -103,6 +103,7 @@ def _rules(
     rules, problems = load_rules(tree.routes, known)
     found += problems
     if rules is not None:
+        found += rules.run_tests()
         found += check_routing(rules, trunks)
     return rules
 
