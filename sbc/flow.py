@@ -62,8 +62,20 @@ class Flow:
     """
 
     __slots__ = (
-        "id", "transport", "local", "remote", "listener", "trunk", "tls", "outbound",
-        "reuse", "alive", "channel", "opened_at", "reliable", "secure",
+        "alive",
+        "channel",
+        "id",
+        "listener",
+        "local",
+        "opened_at",
+        "outbound",
+        "reliable",
+        "remote",
+        "reuse",
+        "secure",
+        "tls",
+        "transport",
+        "trunk",
     )
 
     def __init__(

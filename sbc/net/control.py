@@ -68,7 +68,10 @@ class ControlServer:
         except (ValueError, KeyError, TypeError):
             return {"ok": False, "error": 'not a request: one line of {"verb": NAME}'}
         if verb not in self._verbs:
-            return {"ok": False, "error": f"unknown verb {verb!r}; there are {', '.join(sorted(self._verbs))}"}
+            return {
+                "ok": False,
+                "error": f"unknown verb {verb!r}; there are {', '.join(sorted(self._verbs))}",
+            }
         try:
             return {"ok": True, "result": self._verbs[verb]()}
         except LocalError as error:

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from sbc.config.snapshot import Snapshot
 
 
+RESOLVE_AGAIN = 60.0
+
+
 class DialFailed(Exception):
     """No peer of a trunk could be reached; ``failure`` is the last handshake's where one failed."""
 
@@ -80,9 +83,12 @@ class Dialer:
     def lookup(self, trunk: Trunk, snapshot: Snapshot, skip: int = 0) -> Flow | None:
         """The live flow to the first peer that has one, without switching; None where there is none."""
         for peer in trunk.peers[skip:]:
-            flow = self._live.get(self._key(trunk, snapshot, peer))
-            if flow is not None and flow.alive:
+            key = self._key(trunk, snapshot, peer)
+            flow = self._live.get(key)
+            if flow is not None and flow.alive and self._fresh(flow):
                 return flow
+            if key.transport == "udp" and is_ip(peer.host):
+                return self._open_udp(trunk, key, peer)
         return None
 
     def connect(self, trunk: Trunk, snapshot: Snapshot, skip: int = 0) -> Flow:
@@ -124,7 +130,8 @@ class Dialer:
         key = self._key(trunk, snapshot, peer)
         under_way = self._dialling.get(key)
         if under_way is not None:
-            return under_way.get()
+            flow: Flow = under_way.get()
+            return flow
         result = self._dialling[key] = AsyncResult()
         try:
             flow = self._dial(trunk, snapshot.settings.listeners[trunk.listener], key)
@@ -169,9 +176,14 @@ class Dialer:
         if not isinstance(endpoint, UdpListener):
             raise DialFailed(f"listener {trunk.listener} is not bound")
         try:
-            return endpoint.flow_to(address, trunk.trunk)
+            flow = self._live[key] = endpoint.flow_to(address, trunk.trunk)
         except OSError as error:
             raise DialFailed(f"{key.target}: {error.strerror or error}") from None
+        return flow
+
+    def _fresh(self, flow: Flow) -> bool:
+        # A name behind a UDP flow is looked up again now and then; a connection stays where it is.
+        return flow.reliable or self._clock.now() - flow.opened_at < RESOLVE_AGAIN
 
     def _begin(
         self, trunk: Trunk, config: Listener, key: ReuseKey, address: Address,

@@ -31,7 +31,7 @@ from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
 from sbc.media.stats import MediaStats
 from sbc.net.clock import Clock
-from sbc.net.dialer import DialFailed, Dialer
+from sbc.net.dialer import Dialer, DialFailed
 from sbc.net.handler import HandshakeFailed
 from sbc.net.hooks import HookFailure, run_hooks
 from sbc.net.media_io import MediaIO

@@ -29,7 +29,7 @@ def normal_host(host: str) -> str:
 
 def family_of(host: str) -> int:
     """The socket family of a literal address."""
-    return socket.AF_INET6 if ":" in host else socket.AF_INET
+    return int(socket.AF_INET6 if ":" in host else socket.AF_INET)
 
 
 def bind(name: str, config: Listener) -> socket.socket:

@@ -152,9 +152,7 @@ class Peer:
 def _parsed(headers: Headers, method: str, uri: str, body: bytes) -> Message:
     if body and "Content-Type" not in headers:
         headers.add("Content-Type", "application/sdp")
-    return parse_message(
-        serialize(Request(method, uri or "sip:+12125550100@sbc.example", headers, body))
-    )
+    return parse_message(serialize(Request(method, uri or "sip:+12125550100@sbc.example", headers, body)))
 
 
 class Stage:
@@ -249,7 +247,9 @@ class Stage:
         to = answer.headers.get("To") or ""
         peer.request(method, str(contact.uri), body, To=to, **headers)
 
-    def from_callee(self, invite: Request, method: str, body: bytes = b"", tag: str = "callee", **headers: str) -> None:
+    def from_callee(
+        self, invite: Request, method: str, body: bytes = b"", tag: str = "callee", **headers: str
+    ) -> None:
         """The callee of ``invite`` sends ``method`` within the dialog; its CSeq runs on its own."""
         contact = invite.contact
         assert contact is not None

@@ -328,9 +328,7 @@ def test_merged_requests_are_answered_482() -> None:
     stage = Stage()
     stage.office.invite()
     number = stage.cseq
-    stage.office.invite(
-        Via="SIP/2.0/TLS other.example;branch=z9hG4bK-another", CSeq=f"{number} INVITE"
-    )
+    stage.office.invite(Via="SIP/2.0/TLS other.example;branch=z9hG4bK-another", CSeq=f"{number} INVITE")
     stage.office.hears(100)
     stage.office.hears(100)
     stage.office.hears(482)
@@ -354,7 +352,9 @@ def test_a_downgrade_is_never_silent() -> None:
 
 
 def test_a_forbidden_downgrade_is_480_with_warning_380() -> None:
-    rules = "rules:\n  - name: out\n    when: true\n    then: |\n      forbid downgrade\n      route \"plain\"\n"
+    rules = (
+        'rules:\n  - name: out\n    when: true\n    then: |\n      forbid downgrade\n      route "plain"\n'
+    )
     stage = Stage(snapshot(rules))
     stage.office.invite()
     stage.plain.hears_nothing()

@@ -164,7 +164,9 @@ def test_a_refusal_over_a_reliable_flow_ends_the_client_at_once() -> None:
 @pytest.mark.parametrize("transport", ["udp", "tls"])
 def test_every_2xx_of_a_fork_is_passed_up_until_timer_m(transport: Transport) -> None:
     script = over(transport) >> start(INVITE) << sent("INVITE") >> answered(200) << passed_up(200)
-    script = script >> answered(200, "carol") << passed_up(200) >> after(31) >> answered(200) << passed_up(200)
+    script = (
+        script >> answered(200, "carol") << passed_up(200) >> after(31) >> answered(200) << passed_up(200)
+    )
     assert script >> answered(180) >> answered(486) >> after(1) >> answered(200)
     assert live(script) == 0
 
@@ -196,7 +198,9 @@ def test_non_invite_client_is_repeated_to_the_ceiling_of_t2_until_timer_f() -> N
 def test_a_provisional_response_slows_a_non_invite_client_to_t2() -> None:
     script = over("udp") >> start(BYE) << sent("BYE") >> answered(100, method="BYE") << passed_up(100)
     script = script >> after(0.5) << sent("BYE") >> after(3.9) >> after(0.1) << sent("BYE")
-    assert script >> answered(200, method="BYE") << passed_up(200) >> answered(200, method="BYE") >> after(4.9)
+    assert (
+        script >> answered(200, method="BYE") << passed_up(200) >> answered(200, method="BYE") >> after(4.9)
+    )
     assert live(script) == 1
     assert script >> after(0.1)
     assert live(script) == 0
@@ -303,7 +307,9 @@ def test_non_invite_server_over_a_reliable_flow_ends_with_its_response() -> None
 
 
 def test_a_cancel_finds_its_invite_and_both_are_answered() -> None:
-    script = over("udp") >> received(INVITE) << sent(100) << new("INVITE") >> received(CANCEL) << new("CANCEL")
+    script = (
+        over("udp") >> received(INVITE) << sent(100) << new("INVITE") >> received(CANCEL) << new("CANCEL")
+    )
     assert script.core.server["CANCEL"].cancels is script.core.server["INVITE"]
     assert script >> respond(200, "CANCEL") << sent(200) >> respond(487) << sent(487) >> received(ACK)
 

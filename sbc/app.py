@@ -1,0 +1,213 @@
+"""Portcullis assembled: one directory of configuration becomes one running SBC.
+
+Starting and reloading go through the same door, ``build_snapshot``: what ``sbc check`` accepts is
+what runs. A configuration that is wrong changes nothing.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import gevent
+from gevent.event import Event
+from gevent.lock import RLock
+from gevent.pywsgi import WSGIServer
+
+from sbc.b2bua.engine import Engine
+from sbc.base import ConfigError, LocalError
+from sbc.config.load import build_snapshot
+from sbc.config.snapshot import Snapshot, SnapshotStore
+from sbc.config.watched import watched
+from sbc.ids import Ids
+from sbc.net.clock import Clock
+from sbc.net.contexts import Contexts
+from sbc.net.control import ControlServer
+from sbc.net.dialer import Dialer
+from sbc.net.driver import Driver
+from sbc.net.listener import Listeners
+from sbc.net.log_writer import LogWriter
+from sbc.net.media_io import MediaIO
+from sbc.net.watch import Watch
+from sbc.observe.journal import Journal
+from sbc.observe.metrics import exposition
+from sbc.observe.views import StatusView
+from sbc.recorder import Recorder
+from sbc.status import picture, to_json
+from webui import create_app
+
+HOUSEKEEPING = 1.0
+DRAIN = 5.0
+
+
+class Portcullis:
+    """One SBC process."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.clock = Clock()
+        self.started = self.clock.now()
+        self.stopping = Event()
+        self._log = LogWriter(sys.stdout.fileno())
+        self._reloading = RLock()
+        snapshot = build_snapshot(directory, self.started)
+        self.store = SnapshotStore(snapshot)
+        self.state = self._directory(snapshot.settings.state)
+        self._records = LogWriter(self._open_records())
+        self.recorder = Recorder(Journal(self._log), self._records)
+        self.media = MediaIO(snapshot.settings.media, Ids(os.urandom), self.clock)
+        self.engine = Engine(self.store, Ids(os.urandom))
+        self.driver = Driver(self.engine, self.media, self.recorder, self.clock)
+        self.listeners = Listeners(snapshot, Contexts(snapshot), self.driver, self.clock)
+        self.dialer = self.driver.dialer = Dialer(self.listeners, self.driver, self.clock)
+        self.watch = Watch(lambda: watched(directory), self._on_change)
+        self.control = ControlServer(directory / snapshot.settings.control, self._verbs())
+        self._web: WSGIServer | None = None
+
+    def _directory(self, name: str) -> Path:
+        path = self.directory / name
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise LocalError(f"cannot make the state directory {path}: {error.strerror}") from None
+        return path
+
+    def _open_records(self) -> int:
+        path = self.state / "calls.jsonl"
+        try:
+            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+        except OSError as error:
+            raise LocalError(f"cannot write the call records {path}: {error.strerror}") from None
+
+    # Life
+
+    def run(self) -> int:
+        """Serve until SIGTERM or SIGINT; returns the exit status."""
+        try:
+            self.start()
+            self.stopping.wait()
+        finally:
+            self.stop()
+        return 0
+
+    def start(self) -> None:
+        """Bind everything; LocalError, one line, where something cannot be."""
+        self.watch.start()
+        self.control.start()
+        self.listeners.start()
+        self.dialer.start()
+        self._start_web()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            gevent.signal_handler(number, self.stopping.set)
+        gevent.signal_handler(signal.SIGHUP, gevent.spawn, self.reload)
+        gevent.spawn(self._housekeeping)
+        snapshot = self.store.current
+        self._say("INF", "[start]", {"version": snapshot.version, "directory": self.directory.resolve()})
+        for warning in snapshot.warnings:
+            self._say("WRN", "[check]", {"text": str(warning).splitlines()[0]})
+
+    def stop(self) -> None:
+        """Hang up what still runs, close everything, write what waits."""
+        self.watch.close()
+        self.engine.draining = True
+        for call in list(self.engine.calls):
+            self.driver.run(self.engine.end_call, call, "the SBC is shutting down")
+        self.control.stop()
+        if self._web is not None:
+            self._web.stop()
+        self.listeners.close()
+        self.dialer.close()
+        deadline = self.clock.monotonic() + DRAIN
+        while (self.listeners.flows or self.dialer.flows) and self.clock.monotonic() < deadline:
+            gevent.sleep(0.05)
+        self.media.close()
+        self._say("INF", "[stop]", {})
+        self._log.flush()
+        self._records.flush()
+
+    def _start_web(self) -> None:
+        admin = self.store.current.settings.admin
+        if admin is None:
+            return
+        try:
+            self._web = WSGIServer(tuple(admin.bind), create_app(self), log=None)
+            self._web.start()
+        except OSError as error:
+            text = (
+                f"cannot bind the admin page to {admin.bind}: {error.strerror}; change admin.bind in sbc.yaml"
+            )
+            raise LocalError(text) from None
+
+    def _housekeeping(self) -> None:
+        while True:
+            gevent.sleep(HOUSEKEEPING)
+            now = self.clock.now()
+            self.recorder.journal.stats(self.status, now)
+            for call in self.media.idle(now):
+                self.driver.run(self.engine.media_idle, call)
+
+    # Reload
+
+    def _on_change(self) -> None:
+        self.reload()
+
+    def reload(self) -> dict[str, Any]:
+        """Read the configuration again; a broken one changes nothing. Running calls keep theirs."""
+        with self._reloading:
+            former = self.store.current
+            try:
+                pool = gevent.get_hub().threadpool
+                fresh: Snapshot = pool.apply(build_snapshot, (self.directory, self.clock.now()))
+                if fresh.version != former.version:
+                    self._apply(fresh)
+            except ConfigError as error:
+                return self._refuse_reload(str(error).splitlines())
+            except LocalError as error:
+                return self._refuse_reload([str(error)])
+        return self._report_reload(former, fresh)
+
+    def _apply(self, fresh: Snapshot) -> None:
+        self.listeners.apply(fresh)
+        self.store.swap(fresh)
+        self.dialer.apply(fresh)
+
+    def _report_reload(self, former: Snapshot, fresh: Snapshot) -> dict[str, Any]:
+        same = fresh.version == former.version
+        text = f"version {fresh.version} " + ("is unchanged" if same else f"replaces {former.version}")
+        if not same:
+            self._say("INF", "[reload]", {"version": fresh.version, "former": former.version})
+        return {
+            "changed": True,
+            "version": fresh.version,
+            "lines": [str(each) for each in fresh.warnings] + [text],
+        }
+
+    def _refuse_reload(self, lines: list[str]) -> dict[str, Any]:
+        version = self.store.current.version
+        for line in lines:
+            if line and not line.startswith(" "):
+                self._say("ERR", "[reload]", {"refused": line})
+        return {"changed": False, "version": version, "lines": lines + [f"refused; version {version} stays"]}
+
+    def _say(self, level: Any, tag: str, fields: dict[str, Any]) -> None:
+        self.recorder.journal.event(level, tag, fields, self.clock.now())
+
+    # What others ask
+
+    def status(self) -> StatusView:
+        """The whole picture, for the page, the health endpoint and ``sbc status``."""
+        return picture(self)
+
+    def metrics(self) -> str:
+        """The counters as Prometheus text."""
+        return exposition(self.status())
+
+    def _verbs(self) -> dict[str, Any]:
+        return {
+            "status": lambda: to_json(self.status()),
+            "calls": lambda: to_json(self.status())["calls"],
+            "reload": self.reload,
+        }

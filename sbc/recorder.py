@@ -1,0 +1,88 @@
+"""What happened, told to whoever keeps it: the journal, the counters, the call records."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from sbc.b2bua.commands import Note
+from sbc.base import Address
+from sbc.media.stats import MediaStats
+from sbc.net.handler import HandshakeFailed
+from sbc.observe.cdr import call_record
+from sbc.observe.journal import Journal
+from sbc.observe.metrics import Counters
+from sbc.observe.views import FailureView
+from sbc.tls.diagnosis import alert_name
+
+FAILURES_KEPT = 50
+
+
+class Recorder:
+    """The one observer of the driver; ``write_record`` takes the call records, a line each."""
+
+    def __init__(self, journal: Journal, write_record: Callable[[str], object]) -> None:
+        self.journal = journal
+        self.counters = Counters()
+        self.failures: deque[FailureView] = deque(maxlen=FAILURES_KEPT)
+        self.failures_by_trunk: dict[tuple[str, str], int] = {}
+        self._write_record = write_record
+
+    def note(self, note: Note, media: MediaStats | None, now: float) -> None:
+        """The core noted something; ``media`` are the counters of a call that ended."""
+        self.counters.note(note)
+        if note.event == "call-ended":
+            self._write_record(call_record(note.call, note.fields, media))
+            fields = {name: value for name, value in note.fields.items() if name in _ENDED_FIELDS}
+            note = Note(note.event, note.call, fields)
+        self.journal.note(note, now)
+
+    def handshake_failed(self, event: HandshakeFailed) -> None:
+        """One failed handshake is one line, one count, one row on the status page (row T16)."""
+        self.counters.handshake_failures += 1
+        failure = event.failure
+        trunk = ",".join(event.candidates)
+        for name in event.candidates or ("",):
+            key = (name, failure.kind)
+            self.failures_by_trunk[key] = self.failures_by_trunk.get(key, 0) + 1
+        self.failures.appendleft(_view(event, trunk))
+        fields: dict[str, Any] = {
+            "kind": failure.kind, "direction": event.direction, "trunk": trunk or "-",
+            "listener": event.listener or "-", "peer": event.remote, "sni": event.sni or "-",
+            "alert": _alert(event) or "-", "verify_code": event.verify_code,
+            "presented": event.peer.subject if event.peer else "-",
+            "detail": failure.detail, "remedy": failure.remedy,
+        }  # fmt: skip
+        level = "ERR" if failure.security_event else "WRN"
+        self.journal.event(level, "[tls-refused]", fields, event.at)
+
+    def refused(self, listener: str, address: Address, reason: str, now: float) -> None:
+        """A connection was refused at accept."""
+        fields = {"listener": listener, "peer": address, "reason": reason}
+        self.note(Note("connection-refused", "", fields), None, now)
+
+    def fault(self, place: str, now: float) -> None:
+        """Our own code failed at ``place``."""
+        self.note(Note("internal-error", "", {"place": place}), None, now)
+
+
+_ENDED_FIELDS = frozenset(
+    ("caller", "called", "from", "to", "status", "reason", "by", "duration", "downgraded", "rule")
+)
+
+
+def _alert(event: HandshakeFailed) -> str:
+    if event.alert_received is not None:
+        return f"received {event.alert_received} {alert_name(event.alert_received)}"
+    if event.alert_sent is not None:
+        return f"sent {event.alert_sent} {alert_name(event.alert_sent)}"
+    return ""
+
+
+def _view(event: HandshakeFailed, trunk: str) -> FailureView:
+    failure = event.failure
+    return FailureView(
+        at=event.at, peer=str(event.remote), trunk=trunk, direction=event.direction,
+        kind=failure.kind, detail=failure.detail, remedy=failure.remedy, alert=_alert(event),
+    )  # fmt: skip
