@@ -1,0 +1,61 @@
+"""MediaIO in a process of its own, spoken to in the ng protocol: ``python -m bench.media_process PORT``.
+
+Only so that the same client and the same packets can drive it and rtpengine.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from typing import Any
+
+from gevent.server import DatagramServer
+
+from sbc.base import LocalError, PeerError
+from sbc.config.model import MediaConfig
+from sbc.ids import Ids
+from sbc.media.policy import MediaPolicy
+from sbc.net.media_io import MediaIO
+
+from bench.ng import decode, encode
+
+_CLEAR = MediaPolicy(srtp="off", signalling_host="127.0.0.1")
+_KEYED = MediaPolicy(srtp="required", signalling_host="127.0.0.1")
+
+
+class NgServer(DatagramServer):
+    """ping, offer, answer and delete; an offer goes to SRTP when it asks for RTP/SAVP."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(f"127.0.0.1:{port}")
+        config = MediaConfig(address="127.0.0.1", ports="40000-59999")
+        self.media = MediaIO(config, Ids(os.urandom), time.monotonic)
+
+    def handle(self, data: bytes, address: tuple[str, int]) -> None:
+        """Answer one datagram."""
+        cookie, _, body = data.partition(b" ")
+        order = decode(body)
+        assert isinstance(order, dict)
+        try:
+            reply = self.obey(order)
+        except (PeerError, LocalError) as error:
+            reply = {"result": "error", "error-reason": str(error)}
+        self.sendto(cookie + b" " + encode(reply), address)
+
+    def obey(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Carry out one command."""
+        command, call = order["command"].decode(), order.get("call-id", b"").decode()
+        if command == "offer":
+            theirs = _KEYED if order["transport-protocol"] == b"RTP/SAVP" else _CLEAR
+            return {"result": "ok", "sdp": self.media.offer(call, "a", order["sdp"], _CLEAR, theirs)}
+        if command == "answer":
+            return {"result": "ok", "sdp": self.media.answer(call, "b", order["sdp"])}
+        if command == "delete":
+            self.media.delete(call)
+            return {"result": "ok"}
+        return {"result": "pong"}
+
+
+if __name__ == "__main__":
+    NgServer(int(sys.argv[1])).serve_forever()

@@ -1,0 +1,224 @@
+"""CPU per RTP packet relayed to SRTP: rtpengine in user space beside MediaIO in its own process.
+
+Both get the same ng commands, the same SDP and the same packets from the same generator: plain RTP
+in on every stream, SRTP out to one sink. The sink counts, and undoes the SRTP of one packet of each
+stream, so that neither is credited for a packet that nobody could play.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+import socket
+import struct
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pylibsrtp
+from tests.peers.ports import free_port
+from tests.peers.portcullis import ROOT
+from tests.peers.process import PeerProcess, find, listening
+
+from bench.measure import LOAD_CORE, SERVER_CORE, cpu_seconds, on_core
+from bench.ng import NgClient
+from bench.report import Row
+
+PAYLOAD = bytes(range(160))
+PACKETS_A_SECOND = 50
+
+_SDP = """\
+v=0
+o=- 1 1 IN IP4 127.0.0.1
+s=-
+c=IN IP4 127.0.0.1
+t=0 0
+m=audio {port} {profile} 0
+a=rtpmap:0 PCMU/8000
+{crypto}a=sendrecv
+"""
+_OUR_KEY = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz\n"
+_CRYPTO = re.compile(rb"a=crypto:(\d+) AES_CM_128_HMAC_SHA1_80 inline:([A-Za-z0-9+/=]+)")
+_MEDIA = re.compile(rb"m=audio (\d+) ")
+
+
+class MediaProxy(PeerProcess):
+    """A process that speaks ng on ``port``."""
+
+    def __init__(self, name: str, directory: Path, argv: Sequence[str], port: int) -> None:
+        self.port = port
+        super().__init__(name, directory, argv, cpu=SERVER_CORE)
+
+    def ready(self) -> None:
+        """Wait until its ng port is bound."""
+        self.wait_until(lambda: listening(self.port, udp=True), 10, f"ng port {self.port}")
+
+
+def rtpengine(directory: Path) -> MediaProxy:
+    """rtpengine without its kernel module."""
+    port = free_port()
+    argv = [find("rtpengine"), "--config-file=none", "--table=-1", "--foreground", "--log-stderr"]
+    argv += ["--log-level=3", "--interface=127.0.0.1", f"--listen-ng=127.0.0.1:{port}", "--num-threads=2"]
+    return MediaProxy("rtpengine", directory, [*argv, "--port-min=40000", "--port-max=59999"], port)
+
+
+def media_io(directory: Path) -> MediaProxy:
+    """MediaIO in a process of its own."""
+    port = free_port()
+    argv = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "bench.media_process", str(port)]
+    return MediaProxy("portcullis", directory, argv, port)
+
+
+PROXIES: dict[str, Callable[[Path], MediaProxy]] = {"rtpengine": rtpengine, "portcullis": media_io}
+
+
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """One stream: the socket it is sent from, where to, and how to undo what comes out."""
+
+    source: socket.socket
+    towards: tuple[str, int]
+    leaves_from: int
+    receiver: pylibsrtp.Session
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """CPU seconds a packet, packets sent and received, streams whose SRTP was undone."""
+
+    per_packet: float
+    sent: int
+    received: int
+    played: int
+
+
+class Sink:
+    """Where all streams end: counts packets and undoes the first of each stream."""
+
+    def __init__(self) -> None:
+        self.socket = _udp_socket(1 << 23)
+        self.port = int(self.socket.getsockname()[1])
+        self.streams: dict[int, Stream] = {}
+        self.received = 0
+        self.played: set[int] = set()
+
+    def drain(self) -> None:
+        """Take what has arrived."""
+        while True:
+            try:
+                data, source = self.socket.recvfrom(2048)
+            except BlockingIOError:
+                return
+            self.received += 1
+            if source[1] not in self.played and source[1] in self.streams:
+                plain = self.streams[source[1]].receiver.unprotect(data)
+                if plain.endswith(PAYLOAD):
+                    self.played.add(source[1])
+
+
+def relay(
+    who: Sequence[str] = tuple(PROXIES), streams: int = 200, seconds: float = 10, runs: int = 3
+) -> list[Row]:
+    """Interleave ``runs`` runs of each proxy."""
+    done: dict[str, list[Run]] = {name: [] for name in who}
+    for _ in range(runs):
+        for name in who:
+            done[name].append(measure(PROXIES[name], streams, seconds))
+    return [_row(name, streams, results) for name, results in done.items()]
+
+
+def measure(make: Callable[[Path], MediaProxy], count: int, seconds: float) -> Run:
+    """Relay ``count`` streams for ``seconds`` through a fresh proxy."""
+    with TemporaryDirectory(prefix="bench-") as root, make(Path(root)) as proxy, on_core(LOAD_CORE):
+        client, sink = NgClient(proxy.port), Sink()
+        calls = [_set_up(client, sink, number) for number in range(count)]
+        try:
+            send(calls, sink, 0.5)
+            time.sleep(0.2)
+            sink.drain()
+            before, received = cpu_seconds(proxy.pid), sink.received
+            sent = send(calls, sink, seconds)
+            time.sleep(0.2)
+            sink.drain()
+            spent, arrived = cpu_seconds(proxy.pid) - before, sink.received - received
+            for number in range(count):
+                client.ask("delete", call_id=f"bench-{number}", from_tag="a")
+        finally:
+            client.close()
+            sink.socket.close()
+            for stream in calls:
+                stream.source.close()
+    return Run(spent / max(1, arrived), sent, arrived, len(sink.played))
+
+
+def send(streams: list[Stream], sink: Sink, seconds: float) -> int:
+    """Send 50 packets a second on each stream, spread over each 20 ms; returns how many."""
+    rounds, started = int(seconds * PACKETS_A_SECOND), time.monotonic()
+    step = 1 / PACKETS_A_SECOND / len(streams)
+    base = _clock()
+    for turn in range(rounds):
+        header = struct.pack("!BBHI", 0x80, 0, (base + turn) & 0xFFFF, (base + turn) * 160 & 0xFFFFFFFF)
+        for number, stream in enumerate(streams):
+            due = started + turn / PACKETS_A_SECOND + number * step
+            while (ahead := due - time.monotonic()) > 0:
+                sink.drain()
+                time.sleep(min(ahead, 0.001))
+            stream.source.sendto(header + struct.pack("!I", number + 1) + PAYLOAD, stream.towards)
+        sink.drain()
+    return rounds * len(streams)
+
+
+def _clock() -> int:
+    """A packet count that goes on from one round of sending to the next."""
+    return int(time.monotonic() * PACKETS_A_SECOND)
+
+
+def _set_up(client: NgClient, sink: Sink, number: int) -> Stream:
+    source = _udp_socket()
+    call, port = f"bench-{number}", source.getsockname()[1]
+    plain = _SDP.format(port=port, profile="RTP/AVP", crypto="").replace("\n", "\r\n")
+    keyed = _SDP.format(port=sink.port, profile="RTP/SAVP", crypto="{}").replace("\n", "\r\n")
+    options: dict[str, list[str] | str] = {"ICE": "remove", "DTLS": "off", "replace": ["origin"]}
+    offered = client.ask(
+        "offer", call_id=call, from_tag="a", sdp=plain, transport_protocol="RTP/SAVP", **options
+    )["sdp"]
+    crypto, media = _CRYPTO.search(offered), _MEDIA.search(offered)
+    assert crypto is not None and media is not None, offered
+    own = _OUR_KEY.replace("crypto:1", f"crypto:{crypto[1].decode()}").replace("\n", "\r\n")
+    answered = client.ask(
+        "answer", call_id=call, from_tag="a", to_tag="b", sdp=keyed.format(own), **options
+    )["sdp"]
+    towards = _MEDIA.search(answered)
+    assert towards is not None, answered
+    stream = Stream(source, ("127.0.0.1", int(towards[1])), int(media[1]), _receiver(crypto[2]))
+    sink.streams[stream.leaves_from] = stream
+    return stream
+
+
+def _receiver(key: bytes) -> pylibsrtp.Session:
+    policy = pylibsrtp.Policy(
+        key=base64.b64decode(key + b"=="),
+        ssrc_type=pylibsrtp.Policy.SSRC_ANY_INBOUND,
+        srtp_profile=pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
+    )
+    return pylibsrtp.Session(policy=policy)
+
+
+def _udp_socket(buffer: int = 0) -> socket.socket:
+    opened = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    opened.setblocking(False)
+    if buffer:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+    opened.bind(("127.0.0.1", 0))
+    return opened
+
+
+def _row(name: str, streams: int, runs: list[Run]) -> Row:
+    lost = sum(run.sent - run.received for run in runs) / sum(run.sent for run in runs)
+    played = min(run.played for run in runs)
+    costs = tuple(run.per_packet * 1e6 for run in runs)
+    work = f"RTP packet to SRTP, {streams} streams"
+    return Row(work, name, costs, "us CPU", f"{lost:.1%} lost; {played} streams decrypted")

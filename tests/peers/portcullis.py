@@ -1,0 +1,36 @@
+"""Portcullis itself as a process: `sbc run -c DIRECTORY`, waited for until its listeners are bound."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.peers.process import PeerProcess, listening
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Portcullis(PeerProcess):
+    """``sbc run`` on a configuration directory that is already written; its output is NAME.log there.
+
+    ``tcp`` and ``udp`` are the ports of the listeners that are waited for.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        directory: Path,
+        *,
+        tcp: Sequence[int] = (),
+        udp: Sequence[int] = (),
+        cpu: int | None = None,
+    ) -> None:
+        self.tcp, self.udp = tuple(tcp), tuple(udp)
+        argv = ["env", f"PYTHONPATH={ROOT}", "PYTHONUNBUFFERED=1", sys.executable]
+        super().__init__(name, directory, [*argv, "-m", "sbc.cli", "run", "-c", str(directory)], cpu=cpu)
+
+    def ready(self) -> None:
+        """Wait until every listener is bound."""
+        where = f"listening ports {self.tcp + self.udp}"
+        self.wait_until(lambda: listening(*self.tcp) and listening(*self.udp, udp=True), 15, where)
