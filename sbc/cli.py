@@ -79,8 +79,9 @@ def _check(options: argparse.Namespace) -> int:
     snapshot = build_snapshot(options.config, time.time())
     for warning in snapshot.warnings:
         print(warning)
+    settings = snapshot.settings
     print(
-        f"{options.config}: good: {len(snapshot.settings.listeners)} listeners, {len(snapshot.trunks)} trunks,"
+        f"{options.config}: good: {len(settings.listeners)} listeners, {len(snapshot.trunks)} trunks,"
         f" {len(snapshot.rules.rules)} rules, {len(snapshot.hooks)} hooks; version {snapshot.version}"
     )
     return 0

@@ -11,7 +11,7 @@ from sbc.base import Address
 from sbc.media.stats import MediaStats
 from sbc.net.handler import HandshakeFailed
 from sbc.observe.cdr import call_record
-from sbc.observe.journal import Journal
+from sbc.observe.journal import Journal, Level
 from sbc.observe.metrics import Counters
 from sbc.observe.views import FailureView
 from sbc.tls.diagnosis import alert_name
@@ -54,7 +54,7 @@ class Recorder:
             "presented": event.peer.subject if event.peer else "-",
             "detail": failure.detail, "remedy": failure.remedy,
         }  # fmt: skip
-        level = "ERR" if failure.security_event else "WRN"
+        level: Level = "ERR" if failure.security_event else "WRN"
         self.journal.event(level, "[tls-refused]", fields, event.at)
 
     def refused(self, listener: str, address: Address, reason: str, now: float) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
+
+Row = Mapping[str, Any]
 
 
 def render(verb: str, answer: Any) -> str:
@@ -19,7 +21,11 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def _status(status: Mapping[str, Any]) -> str:
+def _columns(rows: Sequence[Row], **columns: Callable[[Row], object]) -> str:
+    return table(tuple(columns), [[cell(row) for cell in columns.values()] for row in rows])
+
+
+def _status(status: Row) -> str:
     counters = status["counters"]
     head = (
         f"Portcullis {status['release']}, configuration {status['version']},"
@@ -29,40 +35,43 @@ def _status(status: Mapping[str, Any]) -> str:
         f"{len(status['calls'])} calls now, {counters['calls']} ended; {counters['handshakes']} handshakes,"
         f" {counters['handshake_failures']} refused; {counters['downgrades']} downgrades"
     )
-    listeners = table(
-        ("LISTENER", "TRANSPORT", "ADDRESS", "STATE", "OPEN", "HANDSHAKES", "REFUSED"),
-        [
-            (each["name"], each["transport"], each["address"], each["state"], each["open"], each["handshakes"], each["failures"])
-            for each in status["listeners"]
-        ],
-    )  # fmt: skip
-    trunks = table(
-        ("TRUNK", "LISTENER", "TLS", "SRTP", "SIPS", "STATE", "CALLS"),
-        [
-            (each["name"], each["listener"], each["mode"], each["srtp"], each["sips"], each["state"], each["calls"])
-            for each in status["trunks"]
-        ],
-    )  # fmt: skip
+    listeners = _columns(
+        status["listeners"],
+        LISTENER=lambda each: each["name"],
+        TRANSPORT=lambda each: each["transport"],
+        ADDRESS=lambda each: each["address"],
+        STATE=lambda each: each["state"],
+        OPEN=lambda each: each["open"],
+        HANDSHAKES=lambda each: each["handshakes"],
+        REFUSED=lambda each: each["failures"] + each["refused"],
+    )
+    trunks = _columns(
+        status["trunks"],
+        TRUNK=lambda each: each["name"],
+        LISTENER=lambda each: each["listener"],
+        TLS=lambda each: each["mode"],
+        SRTP=lambda each: each["srtp"],
+        SIPS=lambda each: each["sips"],
+        STATE=lambda each: each["state"],
+        CALLS=lambda each: each["calls"],
+    )
     parts = [head, totals, "", listeners, "", trunks]
-    for failure in status["failures"][:5]:
-        parts += [
-            "",
-            f"refused: {failure['peer']} ({failure['trunk'] or 'no trunk'}): {failure['kind']}: {failure['detail']}",
-        ]
-        parts += [f"  remedy: {failure['remedy']}"]
+    for each in status["failures"][:5]:
+        who = f"{each['peer']} ({each['trunk'] or 'no trunk'})"
+        parts += ["", f"refused: {who}: {each['kind']}: {each['detail']}", f"  remedy: {each['remedy']}"]
     return "\n".join(parts)
 
 
-def _calls(calls: Sequence[Mapping[str, Any]]) -> str:
+def _calls(calls: Sequence[Row]) -> str:
     if not calls:
         return "no calls"
-    return table(
-        ("CALL", "FROM", "TO", "TRUNKS", "STATE", "TLS", "SRTP"),
-        [
-            (
-                each["id"], each["caller"], each["callee"], f"{each['a_trunk']} > {each['b_trunk']}", each["state"],
-                f"{each['a_tls'] or '-'} | {each['b_tls'] or '-'}", f"{each['a_srtp'] or '-'} | {each['b_srtp'] or '-'}",
-            )
-            for each in calls
-        ],
-    )  # fmt: skip
+    return _columns(
+        calls,
+        CALL=lambda each: each["id"],
+        FROM=lambda each: each["caller"],
+        TO=lambda each: each["callee"],
+        TRUNKS=lambda each: f"{each['a_trunk']} > {each['b_trunk'] or '-'}",
+        STATE=lambda each: each["state"],
+        TLS=lambda each: f"{each['a_tls'] or '-'} | {each['b_tls'] or '-'}",
+        SRTP=lambda each: f"{each['a_srtp'] or '-'} | {each['b_srtp'] or '-'}",
+    )
