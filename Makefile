@@ -23,7 +23,7 @@ demo: $(VENV)/.run
 	$(VENV)/bin/sbc demo
 
 run: $(VENV)/.run
-	$(PY) -m sbc.demo.lab .
+	$(VENV)/bin/sbc lab-pki -c .
 	$(VENV)/bin/sbc run -c .
 
 check: lint types fast

@@ -148,7 +148,7 @@ def accept(sock: Any, trust: Path, credentials: Credentials) -> TlsStream:
 def _stream(
     sock: Any, trust: Path, credentials: Credentials | None, *, server_side: bool, name: str = ""
 ) -> TlsStream:
-    sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     context = SSL.Context(SSL.TLS_SERVER_METHOD if server_side else SSL.TLS_CLIENT_METHOD)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     context.load_verify_locations(str(trust))

@@ -1,0 +1,83 @@
+"""The SBC of the demo: a process of its own, started, asked for its health, read and stopped."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import gevent
+
+from sbc.base import Address, LocalError
+
+START_LIMIT = 20.0  # seconds
+STOP_LIMIT = 8.0
+_WORD = re.compile(r'([\w-]+)=(?:"((?:[^"\\]|\\.)*)"|(\S+))')
+
+
+class SbcProcess:
+    """``sbc run`` on a directory; its journal goes to ``sbc.log`` there."""
+
+    def __init__(self, directory: Path, admin: Address) -> None:
+        self.admin = admin
+        self.log = directory / "sbc.log"
+        with self.log.open("wb") as out:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "sbc.cli", "run", "-c", str(directory)],
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+            )
+
+    def wait_ready(self) -> dict[str, Any]:
+        """Its health, once every port listens; raises LocalError with its log where it never does."""
+        deadline = time.monotonic() + START_LIMIT
+        while time.monotonic() < deadline and self._process.poll() is None:
+            health = self._health()
+            if health and health.get("status") == "listening":
+                return health
+            gevent.sleep(0.05)
+        raise LocalError(f"the SBC did not start:\n{self.log.read_text(errors='replace')[-3000:]}")
+
+    def find(self, tag: str, seconds: float = 3.0) -> dict[str, str]:
+        """The words of the first line of the journal with ``tag``, waiting for it; {} where none came."""
+        deadline = time.monotonic() + seconds
+        while True:
+            for line in self.log.read_text(errors="replace").splitlines():
+                if tag in line:
+                    return words(line)
+            if time.monotonic() > deadline:
+                return {}
+            gevent.sleep(0.05)
+
+    def stop(self) -> int:
+        """Ask it to stop, insist if need be; its exit status."""
+        if self._process.poll() is None:
+            self._process.terminate()
+        deadline = time.monotonic() + STOP_LIMIT
+        while self._process.poll() is None and time.monotonic() < deadline:
+            gevent.sleep(0.05)
+        if self._process.poll() is None:
+            self._process.kill()
+        return self._process.wait()
+
+    def _health(self) -> dict[str, Any] | None:
+        connection = http.client.HTTPConnection(self.admin.host, self.admin.port, timeout=1)
+        try:
+            connection.request("GET", "/sip-tls/health")
+            answer: dict[str, Any] = json.loads(connection.getresponse().read())
+            return answer
+        except (OSError, http.client.HTTPException, ValueError):
+            return None
+        finally:
+            connection.close()
+
+
+def words(line: str) -> dict[str, str]:
+    """The ``name=value`` words of a line of the journal."""
+    return {name: plain or re.sub(r"\\(.)", r"\1", quoted) for name, quoted, plain in _WORD.findall(line)}
