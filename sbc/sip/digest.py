@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import md5, sha256
 
-from sbc.sip.grammar import ParseError, quote, unescape
+from sbc.sip.grammar import BLANKS, TOKEN, ParseError, quote, unescape
 
 _HASHES: dict[str, Callable[[bytes], str]] = {
     "MD5": lambda data: md5(data, usedforsecurity=False).hexdigest(),
@@ -19,7 +19,10 @@ _HASHES: dict[str, Callable[[bytes], str]] = {
 }
 ALGORITHMS = ("SHA-256", "MD5", "SHA-256-sess", "MD5-sess")
 
-_PARAMETER = re.compile(r'[ \t]*([!-~]+?)[ \t]*=[ \t]*(?:"((?:[^"\\]|\\.)*)"|([^\s",;]+))[ \t]*(?:,|$)')
+_PARAMETER = re.compile(
+    rf'([{TOKEN}]++)[ \t]*+=[ \t]*+(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([^ \t",;]++))[ \t]*+(?:,[, \t]*+|$)',
+    re.DOTALL,
+)
 _COUNT = re.compile(r"[0-9a-f]{8}", re.IGNORECASE)
 
 
@@ -144,11 +147,11 @@ def response_hash(user: str, credentials: Credentials, method: str, body: bytes 
 
 
 def _parameters(value: str) -> dict[str, str]:
-    scheme, _, rest = value.strip().partition(" ")
+    scheme, _, rest = value.strip(BLANKS).partition(" ")
     if scheme.lower() != "digest":
         raise ParseError("the authentication scheme is not Digest")
     found: dict[str, str] = {}
-    rest = rest.strip()
+    rest = rest.strip(BLANKS)
     at = 0
     while at < len(rest):
         match = _PARAMETER.match(rest, at)

@@ -133,11 +133,6 @@ class Transactions:
         return transaction
 
     def sent(self, branch: str | None) -> Request | None:
-        """Return the INVITE of ours that ``branch`` names, if it is still known (RFC 3261 16.3)."""
-        client = self._clients.get((branch, "INVITE"))
-        return None if client is None else client.request
-
-    def sent(self, branch: str) -> Request | None:
         """Return the INVITE that we sent with ``branch``, while its transaction lives; else None.
 
         A received request whose Via names such a branch has come back to us (RFC 3261 16.3).

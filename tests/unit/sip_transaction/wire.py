@@ -35,7 +35,7 @@ def request(
     cseq_method: str = "",
 ) -> Request:
     """Return a parsed request from Alice to Bob; ``extra`` is whole header lines with CRLF."""
-    top = via or f"SIP/2.0/UDP 192.0.2.9:5060;branch={branch}"
+    top = via or "SIP/2.0/UDP 192.0.2.9:5060" + (f";branch={branch}" if branch else "")
     tag = f";tag={to_tag}" if to_tag else ""
     text = (
         f"{method} sip:bob@example.net SIP/2.0\r\nVia: {top}\r\nMax-Forwards: 70\r\n"

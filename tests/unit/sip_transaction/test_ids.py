@@ -1,0 +1,45 @@
+"""Ids: their form, their worker, and that they differ."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from sbc.ids import Ids, counter_bytes, worker_of
+
+
+@pytest.mark.parametrize("worker", [0, 1, 255])
+def test_branch_and_tag_name_their_worker(worker: int) -> None:
+    ids = Ids(os.urandom, worker)
+    assert ids.branch().startswith("z9hG4bK")
+    assert worker_of(ids.branch()) == worker
+    assert worker_of(ids.tag()) == worker
+
+
+@pytest.mark.parametrize("text", ["", "z9hG4bK", "z9hG4bKabc", "x" * 22, "é" * 22, "0" * 21, "0" * 23])
+def test_a_foreign_branch_has_no_worker(text: str) -> None:
+    assert worker_of(text) is None
+
+
+@pytest.mark.parametrize("worker", [-1, 256])
+def test_a_worker_beyond_a_byte_is_refused(worker: int) -> None:
+    with pytest.raises(ValueError, match="worker"):
+        Ids(os.urandom, worker)
+
+
+def test_ids_differ() -> None:
+    ids = Ids(os.urandom)
+    made = [each for _ in range(100) for each in (ids.branch(), ids.tag(), ids.call_id())]
+    assert len(set(made)) == len(made)
+
+
+def test_a_counting_source_repeats_itself() -> None:
+    first, second = Ids(counter_bytes()), Ids(counter_bytes())
+    assert [first.branch(), first.tag(), first.call_id()] == [second.branch(), second.tag(), second.call_id()]
+
+
+def test_a_key_has_its_length_and_an_ssrc_is_never_zero() -> None:
+    assert len(Ids(os.urandom).key(30)) == 30
+    assert Ids(lambda length: bytes(length)).ssrc() == 1
+    assert Ids(lambda length: b"\xff" * length).ssrc() == 2**32 - 1
