@@ -16,12 +16,12 @@ TRUNKS, ROUTES, HOOKS = "trunks.d", "routes.d", "hooks"
 
 @dataclass(slots=True)
 class Tree:
-    """The text of every YAML file of a configuration by the path it is shown under; hooks as bytes."""
+    """The text of every file of a configuration, by the path that the operator is shown."""
 
     settings: str | None = None
     trunks: dict[str, str] = field(default_factory=dict)
     routes: dict[str, str] = field(default_factory=dict)
-    hooks: dict[str, bytes] = field(default_factory=dict)
+    hooks: dict[str, str] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
 
@@ -34,16 +34,16 @@ def read_tree(directory: Path) -> Tree:
         )
         return tree
     tree.settings = _text(directory, directory / SETTINGS_FILE, tree)
-    for name, texts in ((TRUNKS, tree.trunks), (ROUTES, tree.routes)):
-        for path in _members(directory, name, ".yaml", tree):
+    for name, ending, texts in (
+        (TRUNKS, ".yaml", tree.trunks),
+        (ROUTES, ".yaml", tree.routes),
+        (HOOKS, ".py", tree.hooks),
+    ):
+        for path in _members(directory, name, ending, tree):
             text = _text(directory, path, tree)
             if text is not None:
                 texts[shown(directory, path)] = text
     _note_empty(tree)
-    for path in _members(directory, HOOKS, ".py", tree):
-        data = _bytes(directory, path, tree)
-        if data is not None:
-            tree.hooks[shown(directory, path)] = data
     return tree
 
 

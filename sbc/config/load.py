@@ -11,12 +11,13 @@ import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
+from dsl.check import Known
 from dsl.errors import Diagnostic
-from dsl.load import Known, RuleSet
 from dsl.load import load as load_rules
+from dsl.ruleset import RuleSet
 from sbc.base import ConfigError
 from sbc.config.crosscheck import SettingsFile, TrunkFile, check_routing, check_trunks
-from sbc.config.files import HOOKS, SETTINGS_FILE, Tree, read_tree
+from sbc.config.files import SETTINGS_FILE, Tree, read_tree
 from sbc.config.hooks import load_hooks
 from sbc.config.listeners import check_settings
 from sbc.config.material import Material, load_material
@@ -46,7 +47,7 @@ def build_snapshot(directory: Path | str, now: float) -> Snapshot:
         material = load_material(settings, directory, now)
         found += material.diagnostics
     rules = _rules(tree, settings, trunks, named, found)
-    hooks, problems = load_hooks(directory / HOOKS)
+    hooks, problems = load_hooks(tree.hooks)
     found += problems
     ordered = tuple(sorted(set(found), key=_reading_order))
     if settings is None or rules is None or any(each.severity == "error" for each in ordered):
@@ -57,7 +58,7 @@ def build_snapshot(directory: Path | str, now: float) -> Snapshot:
         settings=settings.value,
         trunks={each.value.trunk: each.value for each in trunks},
         rules=rules,
-        hooks=tuple(hooks),
+        hooks=hooks,
         identities=material.identities,
         anchors=material.anchors,
         warnings=ordered,
@@ -74,32 +75,32 @@ def _settings(tree: Tree, found: list[Diagnostic]) -> SettingsFile | None:
     return None if reading.value is None else SettingsFile(reading.value, document, reading.broken)
 
 
-def _trunks(tree: Tree, found: list[Diagnostic]) -> tuple[list[TrunkFile], set[str]]:
-    """The trunks that can be checked further, and the name of every trunk that a file gives."""
-    trunks, named = [], set[str]()
+def _trunks(tree: Tree, found: list[Diagnostic]) -> tuple[list[TrunkFile], frozenset[str] | None]:
+    """The trunks that can be checked further, and every file's trunk; None where a name cannot be read."""
+    trunks, names = [], list[object]()
     for path, text in tree.trunks.items():
         document = Document(path, text)
         reading = read(document, Trunk)
         found += document.diagnostics
         found += reading.diagnostics
-        if isinstance(document.data, dict):
-            named.add(str(document.data.get("trunk")))
+        names.append(document.data.get("trunk") if isinstance(document.data, dict) else None)
         if reading.value is not None:
             trunks.append(TrunkFile(reading.value, document, reading.broken))
-    return trunks, named
+    known = frozenset(name for name in names if isinstance(name, str))
+    return trunks, known if all(isinstance(name, str) for name in names) else None
 
 
 def _rules(
     tree: Tree,
     settings: SettingsFile | None,
     trunks: list[TrunkFile],
-    named: set[str],
+    named: frozenset[str] | None,
     found: list[Diagnostic],
 ) -> RuleSet | None:
-    known = Known(trunks=frozenset(named))
+    known = Known(trunks=named)
     if settings is not None:
         listeners, tenants = settings.names("listeners"), settings.names("tenants")
-        known = Known(frozenset(named), frozenset(listeners), frozenset(tenants))
+        known = Known(named, frozenset(listeners), frozenset(tenants))
     rules, problems = load_rules(tree.routes, known)
     found += problems
     if rules is not None:
@@ -117,16 +118,15 @@ def _version(tree: Tree, material: Material) -> str:
     """12 hex digits over every byte that was read, file names included."""
     digest = hashlib.sha256()
     feed(digest, (tree.settings or "").encode())
-    for texts in (tree.trunks, tree.routes):
+    for texts in (tree.trunks, tree.routes, tree.hooks):
         _feed_files(digest, ((path, text.encode()) for path, text in texts.items()))
-    _feed_files(digest, tree.hooks.items())
     _feed_files(digest, ((f"{k}/chain", each.chain_pem) for k, each in material.identities.items()))
     _feed_files(digest, ((f"{k}/key", each.key_pem) for k, each in material.identities.items()))
     _feed_files(digest, ((k, b"".join(each.certificates)) for k, each in material.anchors.items()))
     return digest.hexdigest()[:12]
 
 
-def _feed_files(digest: object, files: Iterable[tuple[str, bytes]]) -> None:
+def _feed_files(digest: hashlib._Hash, files: Iterable[tuple[str, bytes]]) -> None:
     for path, data in files:
         feed(digest, path.encode())
         feed(digest, data)

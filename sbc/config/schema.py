@@ -68,7 +68,7 @@ def read(document: Document, model: type[M], depth: dict[str, int] | None = None
     try:
         return Reading(model.model_validate(document.data))
     except ValidationError as invalid:
-        errors = invalid.errors(include_url=False)
+        errors = _causes(invalid.errors(include_url=False))
     found = tuple(_diagnose(document, model, error) for error in errors)
     broken = frozenset(_cut(error, depth or {}) for error in errors)
     return Reading(_salvage(document.data, model, broken), found, broken)
@@ -81,6 +81,16 @@ def suggest(name: str, known: Iterable[str], otherwise: str = "") -> str:
     if near:
         return f"did you mean {next(each for each in names if each.lower() == near[0])!r}?"
     return f"known: {', '.join(names)}" if names else otherwise
+
+
+def _causes(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Without the lists that are too short only because their items are wrong."""
+    return [
+        each
+        for each in errors
+        if each["type"] != "too_short"
+        or not any(other is not each and other["loc"][: len(each["loc"])] == each["loc"] for other in errors)
+    ]
 
 
 def _not_a_mapping(document: Document) -> tuple[Diagnostic, ...]:

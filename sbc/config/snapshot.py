@@ -11,10 +11,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from dsl.errors import Diagnostic
-from dsl.load import RuleSet
+from dsl.ruleset import RuleSet
+from sbc.config.hooks import Hook
 from sbc.config.model import Settings, Trunk
 from sbc.policy.acl import SourceTable
 from sbc.tls.identity import IdentityMaterial
@@ -34,7 +34,7 @@ class Snapshot:
     settings: Settings
     trunks: Mapping[str, Trunk]
     rules: RuleSet
-    hooks: tuple[Any, ...] = ()
+    hooks: tuple[Hook, ...] = ()
     identities: Mapping[str, IdentityMaterial] = field(default_factory=dict)
     anchors: Mapping[str, AnchorMaterial] = field(default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()
@@ -97,7 +97,7 @@ class SnapshotStore:
         return former
 
 
-def feed(digest: Any, data: bytes) -> None:
+def feed(digest: hashlib._Hash, data: bytes) -> None:
     """Add ``data`` with its length, so that two neighbours cannot be taken for two others."""
     digest.update(len(data).to_bytes(8, "big"))
     digest.update(data)

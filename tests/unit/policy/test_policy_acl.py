@@ -62,7 +62,7 @@ def test_without_sources_nobody_is_admitted() -> None:
 
 
 def test_what_is_not_a_network_is_refused() -> None:
-    with pytest.raises(ValueError, match="sip.example.com"):
+    with pytest.raises(ValueError, match="sip"):
         SourceTable([("sip.example.com", "a")])
 
 

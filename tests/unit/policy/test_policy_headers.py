@@ -10,14 +10,18 @@ from sbc.policy.headers import pass_headers
 
 TRUST = [(False, False), (False, True), (True, False), (True, True)]
 EVERYWHERE = [
-    "Subject", "Accept", "Accept-Encoding", "Accept-Language", "Priority", "Reason", "User-to-User", "Session-ID",
+    "Subject", "Accept", "Accept-Encoding", "Accept-Language",
+    "Priority", "Reason", "User-to-User", "Session-ID",
 ]  # fmt: skip
 WITHIN_TRUST = ["P-Asserted-Identity", "Privacy", "P-Early-Media", "Resource-Priority"]
-NEVER = """Via Record-Route Route Contact Call-ID CSeq From To Max-Forwards Allow Supported Require Proxy-Require
-    Session-Expires Min-SE RSeq RAck Event Refer-To Replaces Join Authorization Proxy-Authorization WWW-Authenticate
-    Content-Type Content-Length Content-Disposition User-Agent Server Organization Date Warning Timestamp Call-Info
-    Error-Info Reply-To In-Reply-To Retry-After Identity P-Preferred-Identity Remote-Party-ID P-Charging-Vector
-    X-Anything v i m f t k l c o r b x""".split()
+NEVER = """
+    Via Record-Route Route Contact Call-ID CSeq From To Max-Forwards Allow Supported Require
+    Proxy-Require Session-Expires Min-SE RSeq RAck Event Refer-To Replaces Join Authorization
+    Proxy-Authorization WWW-Authenticate Content-Type Content-Length Content-Disposition
+    User-Agent Server Organization Date Warning Timestamp Call-Info Error-Info Reply-To
+    In-Reply-To Retry-After Identity P-Preferred-Identity Remote-Party-ID P-Charging-Vector
+    X-Anything v i m f t k l c o r b x
+""".split()
 
 
 @pytest.mark.parametrize(("trusted_in", "trusted_out"), TRUST)
@@ -38,13 +42,21 @@ def test_what_belongs_to_one_leg_never_passes(name: str) -> None:
     assert pass_headers([(name, "value"), (name.upper(), "value"), (name.lower(), "value")], True, True) == []
 
 
-@pytest.mark.parametrize("name", ["X-Secret ", " Subject", "P-Asserted-Identity ", "Subject\t", "", "subj\u0435ct"])
+@pytest.mark.parametrize(
+    "name", ["X-Secret ", " Subject", "P-Asserted-Identity ", "Subject\t", "", "subj\u0435ct"]
+)
 def test_odd_spellings_of_names_are_unknown_names(name: str) -> None:
     assert pass_headers([(name, "value")], True, True) == []
 
 
 def test_names_are_spelled_anew_and_the_order_is_kept() -> None:
-    fields = [("REASON", "Q.850;cause=16"), ("s", "hello"), ("via", "x"), ("priority", "emergency"), ("Reason", "b")]
+    fields = [
+        ("REASON", "Q.850;cause=16"),
+        ("s", "hello"),
+        ("via", "x"),
+        ("priority", "emergency"),
+        ("Reason", "b"),
+    ]
     assert pass_headers(fields, False, False) == [
         ("Reason", "Q.850;cause=16"), ("Subject", "hello"), ("Priority", "emergency"), ("Reason", "b"),
     ]  # fmt: skip
@@ -70,7 +82,10 @@ class TestDiversion:
     @pytest.mark.parametrize(
         ("value", "masked"),
         [
-            ("<sip:1@10.0.0.1>,<sip:2@[2001:db8::1]:5061>", "<sip:1@anonymous.invalid>,<sip:2@anonymous.invalid>"),
+            (
+                "<sip:1@10.0.0.1>,<sip:2@[2001:db8::1]:5061>",
+                "<sip:1@anonymous.invalid>,<sip:2@anonymous.invalid>",
+            ),
             ("<sip:10.0.0.1:5060;transport=tls>", "<sip:anonymous.invalid;transport=tls>"),
             ("<sips:[2001:db8::1]>;index=1", "<sips:anonymous.invalid>;index=1"),
             ("sip:pbx.internal", "sip:anonymous.invalid"),
@@ -80,7 +95,10 @@ class TestDiversion:
     def test_every_form_of_host_is_masked(self, value: str, masked: str) -> None:
         assert pass_headers([("History-Info", value)], False, False) == [("History-Info", masked)]
 
-    @given(st.from_regex(r"[a-z][a-z0-9.-]{0,20}", fullmatch=True), st.from_regex(r"\+?[0-9]{1,12}", fullmatch=True))
+    @given(
+        st.from_regex(r"[a-z][a-z0-9.-]{0,20}", fullmatch=True),
+        st.from_regex(r"\+?[0-9]{1,12}", fullmatch=True),
+    )
     def test_no_host_survives(self, host: str, user: str) -> None:
         host = f"{host}.secret"
         passed = pass_headers([("Diversion", f"<sip:{user}@{host}>;reason=no-answer")], True, False)
@@ -96,7 +114,13 @@ class TestAlertInfo:
 
     @pytest.mark.parametrize(
         "value",
-        ["<http://10.0.0.1/ring.wav>", "<urn:alert:x>,<http://10.0.0.1/a>", "http://10.0.0.1/a", "", "<urn:alert"],
+        [
+            "<http://10.0.0.1/ring.wav>",
+            "<urn:alert:x>,<http://10.0.0.1/a>",
+            "http://10.0.0.1/a",
+            "",
+            "<urn:alert",
+        ],
     )
     def test_urls_do_not(self, value: str) -> None:
         assert pass_headers([("Alert-Info", value)], True, True) == []
