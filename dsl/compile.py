@@ -44,8 +44,7 @@ def condition(node: syntax.Node) -> Test:
         case syntax.Compare():
             return _compare(node)
         case syntax.Matches():
-            search = Pattern(node.regex.source).search
-            return _each(node.left, lambda text: search(text) is not None)
+            return _matches(node)
         case syntax.Affix():
             return _affix(node)
         case syntax.Member():
@@ -53,6 +52,14 @@ def condition(node: syntax.Node) -> Test:
         case _:
             result: Test = value(node)
             return result
+
+
+def _matches(node: syntax.Matches) -> Test:
+    search = Pattern(node.regex.source).search
+    if _is_list(node.left):
+        return _each(node.left, lambda text: search(text) is not None)
+    get = value(node.left)
+    return lambda facts: search(get(facts)) is not None
 
 
 def _all_of(tests: tuple[Test, ...]) -> Test:
@@ -98,8 +105,8 @@ def _equal(node: syntax.Compare) -> Test:
         return lambda facts: bool(left(facts).lower() == right(facts).lower())
     if isinstance(node.right, syntax.Text):
         wanted = _address_text(node.right.value) if _is_address(node.left) else node.right.value
-        return lambda facts: bool(left(facts) == wanted)
-    return lambda facts: bool(left(facts) == right(facts))
+        return lambda facts: left(facts) == wanted
+    return lambda facts: left(facts) == right(facts)
 
 
 def _each(node: syntax.Node, test: Callable[[Any], bool]) -> Test:

@@ -1,0 +1,236 @@
+"""Hooks under a real hub: whatever a hook does, its call is rejected in time and the rest goes on."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from textwrap import dedent
+
+import gevent
+import pytest
+
+from dsl.decision import NO_ROUTE, Decision, Hop, Reject, Route, SetHeader
+from dsl.facts import Facts
+from sbc.config.hooks import Hook, load_hooks
+from sbc.net.hooks import HookFailure, run_hooks
+
+FACTS = Facts(trunk="teams", ruri_user="+12125550100", header={"X-Secret": "hunter2"}.get)
+DECISION = Route((Hop("carrier"),), rule="outbound (20.yaml:2)")
+TRUNKS = frozenset(("carrier", "backup"))
+
+
+def hooks(*texts: str) -> tuple[Hook, ...]:
+    files = {f"hooks/{at}0-test.py": dedent(text) for at, text in enumerate(texts, 1)}
+    loaded, diagnostics = load_hooks(files)
+    assert diagnostics == []
+    return loaded
+
+
+def run(*texts: str, timeout: float = 0.3) -> Decision:
+    return run_hooks(hooks(*texts), FACTS, DECISION, timeout, TRUNKS)
+
+
+def failure(*texts: str, timeout: float = 0.3) -> HookFailure:
+    with pytest.raises(HookFailure) as caught:
+        run(*texts, timeout=timeout)
+    return caught.value
+
+
+def test_none_is_no_opinion() -> None:
+    assert run("def on_route(facts, decision): pass") is DECISION
+    assert run_hooks((), FACTS, NO_ROUTE, 1.0, TRUNKS) is NO_ROUTE
+
+
+def test_a_decision_replaces_and_names_the_hook_behind_the_rule() -> None:
+    decision = run("""
+        from sbc.hookapi import route
+        def on_route(facts, decision):
+            return route("backup")
+        """)
+    assert decision == Route((Hop("backup"),), rule="outbound (20.yaml:2), then hook (hooks/10-test.py:3)")
+
+
+def test_hooks_run_in_order_and_each_sees_what_the_one_before_decided() -> None:
+    decision = run(
+        """
+        from sbc.hookapi import SetHeader, with_edits
+        def on_route(facts, decision):
+            return with_edits(decision, SetHeader("X-A", facts.trunk))
+        """,
+        """
+        from sbc.hookapi import SetHeader, with_edits
+        def on_route(facts, decision):
+            return with_edits(decision, SetHeader("X-B", decision.edits[0].value))
+        """,
+    )
+    assert isinstance(decision, Route)
+    assert decision.edits == (SetHeader("X-A", "teams"), SetHeader("X-B", "teams"))
+
+
+def test_a_hook_may_reject() -> None:
+    decision = run("from sbc.hookapi import reject\ndef on_route(facts, decision): return reject(403, 'no')")
+    assert decision == Reject(403, "no", "outbound (20.yaml:2), then hook (hooks/10-test.py:2)")
+
+
+def test_an_exception_names_file_and_line_and_not_its_text() -> None:
+    failed = failure("""
+        def helper(facts):
+            raise ValueError("the password is " + facts.header("X-Secret"))
+
+        def on_route(facts, decision):
+            return helper(facts)
+        """)
+    assert (failed.file, failed.line) == ("hooks/10-test.py", 3)
+    assert failed.reason == "on_route raised ValueError"
+    assert "hunter2" not in str(failed) + repr(failed)
+
+
+def test_arguments_are_frozen() -> None:
+    failed = failure("def on_route(facts, decision): facts.trunk = 'carrier'")
+    assert failed.reason == "on_route raised FrozenInstanceError"
+
+
+@pytest.mark.parametrize("code", ["raise SystemExit", "import sys; sys.exit(1)", "raise BaseException"])
+def test_a_hook_cannot_end_the_process(code: str) -> None:
+    assert "on_route raised" in failure(f"def on_route(facts, decision): {code}").reason
+
+
+@pytest.mark.parametrize(
+    ("result", "reason"),
+    [
+        ("42", "int is not a decision"),
+        ("True", "bool is not a decision"),
+        ("route('nowhere')", "there is no trunk 'nowhere'"),
+        ("route()", "a route needs a tuple of hops"),
+        ("reject(200)", "a call is rejected with 400 to 699"),
+        ("reject(403, 'a' + chr(13) + chr(10) + 'X: y')", "the reason is not a text of one line"),
+        ("redirect('http://example.net')", "a redirect target is not a SIP URI"),
+        ("with_edits(decision, SetHeader('Via', 'x'))", "Via is written by the SBC itself"),
+        (
+            "with_edits(decision, SetHeader('X-A', 'x' + chr(10)))",
+            "X-A is set to what is not a text of one line",
+        ),
+        ("with_edits(decision, SetHeader('X-A', None))", "X-A is set to what is not a text of one line"),
+        ("with_edits(decision, 'x')", "an edit is not a SetPart, SetHeader or RemoveHeader"),
+    ],
+)
+def test_a_wrong_result_is_a_failure_at_on_route(result: str, reason: str) -> None:
+    failed = failure(f"from sbc.hookapi import *\n\ndef on_route(facts, decision): return {result}")
+    assert (failed.line, failed.reason) == (3, reason)
+
+
+def test_a_hook_that_waits_too_long_is_named_with_the_line_it_waits_in() -> None:
+    started = time.monotonic()
+    failed = failure("import gevent\ndef on_route(facts, decision):\n    gevent.sleep(60)")
+    assert time.monotonic() - started < 0.8
+    assert (failed.line, failed.reason) == (3, "on_route did not end in 0.3 s")
+
+
+def test_a_hook_that_swallows_its_timeout_holds_up_no_call() -> None:
+    started = time.monotonic()
+    failed = failure("""
+        import gevent
+        def on_route(facts, decision):
+            for _ in range(6):
+                try:
+                    gevent.sleep(0.1)
+                except BaseException:
+                    pass
+        """)
+    assert time.monotonic() - started < 0.5
+    gevent.sleep(0.5)  # until the hook itself has ended
+    assert failed.reason == "on_route did not end in 0.3 s"
+
+
+@pytest.mark.parametrize(
+    ("body", "lines"),
+    [
+        ("while True: pass", {2}),
+        ("spin()", {4, 5}),
+        ("while True:\n        try: spin()\n        except Exception: pass", {3, 4, 5, 6, 7, 8}),
+    ],
+)
+def test_a_hook_that_burns_cpu_is_ended(body: str, lines: set[int]) -> None:
+    text = f"def on_route(facts, decision):\n    {body}\ndef spin():\n    while True:\n        pass\n"
+    started = time.monotonic()
+    failed = failure(text)
+    assert 0.3 <= time.monotonic() - started < 0.8
+    assert failed.reason == "on_route did not end in 0.3 s"
+    assert failed.line in lines
+
+
+def test_a_hook_that_burns_cpu_and_swallows_everything_is_ended() -> None:
+    started = time.monotonic()
+    failed = failure("""
+        def on_route(facts, decision):
+            while True:
+                try:
+                    while True:
+                        pass
+                except:
+                    pass
+        """)
+    assert time.monotonic() - started < 1.0
+    assert failed.reason == "on_route did not end in 0.3 s"
+    assert 3 <= failed.line <= 8
+
+
+def test_a_burner_is_ended_and_the_others_are_not_touched() -> None:
+    waiting = gevent.spawn(
+        run, "import gevent\ndef on_route(facts, decision): gevent.sleep(0.4)", timeout=2.0
+    )
+    bystander = gevent.spawn(gevent.sleep, 0.01)
+    gevent.sleep(0)
+    assert failure("def on_route(facts, decision):\n    while True: pass", timeout=0.1).line == 2
+    assert waiting.get(timeout=3) is DECISION
+    bystander.get(timeout=1)
+
+
+def test_the_alarm_ticks_only_while_a_hook_runs() -> None:
+    former = signal.getsignal(signal.SIGALRM)
+    failure("def on_route(facts, decision):\n    while True: pass", timeout=0.05)
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+    assert signal.getsignal(signal.SIGALRM) is former
+    seen = run("""
+        import signal
+        from sbc.hookapi import reject
+        def on_route(facts, decision):
+            return reject(480 + (signal.getitimer(signal.ITIMER_REAL)[0] > 0))
+        """)
+    assert isinstance(seen, Reject) and seen.status == 481
+
+
+def test_outside_the_main_thread_hooks_run_with_their_timeout_alone() -> None:
+    results: list[object] = []
+
+    def work() -> None:
+        results.append(run("def on_route(facts, decision): pass"))
+        try:
+            run("import gevent\ndef on_route(facts, decision): gevent.sleep(9)", timeout=0.05)
+        except HookFailure as failed:
+            results.append(failed.line)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(5)
+    assert results == [DECISION, 2]
+
+
+def test_a_call_that_is_given_up_ends_its_hook() -> None:
+    text = """
+        import gevent
+        from types import SimpleNamespace
+        state = SimpleNamespace(ended=False)
+        def on_route(facts, decision):
+            try:
+                gevent.sleep(60)
+            finally:
+                state.ended = True
+        """
+    (hook,) = hooks(text)
+    call = gevent.spawn(run_hooks, (hook,), FACTS, DECISION, 60.0, TRUNKS)
+    gevent.sleep(0.01)
+    call.kill()
+    gevent.sleep(0.01)
+    assert hook.module.state.ended is True
