@@ -160,6 +160,8 @@ class Dialog:
         """Return the Request-URI and the Route values: the next hop may be a strict router."""
         if not self.route_set:
             return self.remote_target, []
+        if self.route_set[0].endswith(";lr>"):
+            return self.remote_target, self.route_set
         first = parse_name_addr(self.route_set[0])
         if first.uri.param("lr") is not None:
             return self.remote_target, self.route_set
@@ -185,6 +187,9 @@ def _request_uri(address: NameAddr) -> str:
 
 def _untagged(message: Message, name: str, address: NameAddr) -> str:
     value = message.headers.get(name) or ""
+    bare = value.removesuffix(f">;tag={address.tag}")
+    if bare != value:
+        return bare + ">"
     head, bracket, tail = value.rpartition(">")
     if '"' in tail:
         params = tuple(each for each in address.params if each[0].lower() != "tag")
