@@ -1,0 +1,123 @@
+"""The pages: what they show, what they escape, what their headers forbid."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+from flask.testing import FlaskClient
+
+from sbc.observe.metrics import exposition
+from sbc.observe.views import StatusView
+from tests.unit.observe.pictures import CALL, FAILURE, LEGACY, NOW, TLS_PORT, picture
+from webui import create_app
+
+
+class Showing:
+    """An admin that shows one picture."""
+
+    def __init__(self, status: StatusView) -> None:
+        self.picture = status
+
+    def status(self) -> StatusView:
+        return self.picture
+
+    def metrics(self) -> str:
+        return exposition(self.picture)
+
+
+def client(status: StatusView | None = None) -> FlaskClient:
+    return create_app(Showing(status or picture())).test_client()
+
+
+def page(status: StatusView | None = None) -> str:
+    answer = client(status).get("/")
+    assert answer.status_code == 200
+    return answer.get_data(as_text=True)
+
+
+def text_of(html: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", html))
+
+
+def test_the_status_page_says_what_is_going_on() -> None:
+    text = text_of(page())
+    for phrase in (
+        "listening", "1 live calls", "12 TLS handshakes", "2 refused handshakes", "✓ required", "✗ off",
+        "its private key does not match", "sip:alice@office.lab.example", "TLSv1.3, AEAD_AES_128_GCM",
+        "no TLS, no SRTP", "downgraded", "no-certificate", "no certificate was presented",
+        "give the peer a client certificate from a CA of this trunk", "40 days", "9 days", "[::]:5060",
+    ):  # fmt: skip
+        assert phrase in text, phrase
+
+
+def test_an_sbc_with_nothing_to_show() -> None:
+    text = text_of(page(picture(trunks=(), calls=(), failures=())))
+    assert "No trunk is configured" in text and "No call at the moment." in text
+    assert "None was refused." in text
+
+
+def test_what_peers_sent_is_escaped() -> None:
+    evil = "<script>alert(1)</script>"
+    status = picture(
+        calls=(replace(CALL, caller=evil),),
+        failures=(replace(FAILURE, detail=evil, peer='"><img src=x>'),),
+        trunks=(replace(LEGACY, name=evil, reason=evil),),
+    )
+    html = page(status)
+    assert "<script" not in html and "<img src=x" not in html
+    assert html.count("&lt;script&gt;") == 4
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/sip-tls/health", "/metrics", "/nothing-here", "/static/portcullis.css"]
+)
+def test_every_answer_carries_the_strict_headers(path: str) -> None:
+    headers = client().get(path).headers
+    policy = headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'")
+    assert "script-src" not in policy and "unsafe" not in policy
+    assert headers["X-Content-Type-Options"] == "nosniff" and headers["Referrer-Policy"] == "no-referrer"
+    assert (headers.get("Cache-Control") == "no-store") == (not path.endswith(".css"))
+
+
+def test_the_page_asks_nothing_of_other_hosts_and_has_no_script_or_inline_style() -> None:
+    html = page()
+    assert re.findall(r'(?:src|href)="(?!/|#)[^"]*"', html) == []
+    assert "<script" not in html and "<style" not in html and " style=" not in html
+
+
+def test_headings_and_tables_are_marked_up_for_readers() -> None:
+    html = page()
+    assert html.count("<h1") == 1 and '<html lang="en">' in html
+    assert re.findall(r"<th(?! scope=)[ >]", html) == []
+    for name in re.findall(r'aria-labelledby="([^"]+)"', html):
+        assert f'id="{name}"' in html
+
+
+@pytest.mark.parametrize(("state", "status"), [("listening", 200), ("failed", 503)])
+def test_health_answers_503_only_when_down(state: str, status: int) -> None:
+    port = replace(TLS_PORT, state=state)  # type: ignore[arg-type]
+    answer = client(picture(listeners=(port,))).get("/sip-tls/health")
+    assert answer.status_code == status
+    assert answer.get_json()["status"] == ("listening" if status == 200 else "down")
+
+
+def test_metrics_are_prometheus_text() -> None:
+    answer = client().get("/metrics")
+    assert answer.content_type == "text/plain; version=0.0.4; charset=utf-8"
+    assert "sbc_tls_handshakes_total 12" in answer.get_data(as_text=True)
+
+
+def test_an_unknown_page_is_404_and_nothing_can_be_posted() -> None:
+    assert client().get("/nothing-here").status_code == 404
+    assert client().post("/").status_code == 405
+
+
+def test_every_request_sees_the_present() -> None:
+    admin = Showing(picture())
+    browser = create_app(admin).test_client()
+    browser.get("/")
+    admin.picture = picture(version="ffffffffffff", now=NOW + 60)
+    assert "ffffffffffff" in browser.get("/").get_data(as_text=True)

@@ -1,0 +1,73 @@
+"""The status page, the health endpoint and the metrics, as a Flask application.
+
+The pages need no login and change nothing, so they belong on the loopback or behind a proxy that
+asks for one. What a peer sent is shown as text: templates escape it, and the Content-Security-
+Policy forbids scripts altogether.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from flask import Flask, Response, jsonify, render_template
+
+from sbc.observe.health import health, overall
+from sbc.observe.metrics import CONTENT_TYPE
+from sbc.observe.views import StatusView
+from webui.words import ago, day, expiry, span
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none';"
+        " frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+class Admin(Protocol):
+    """What the pages may ask of a running SBC; each answer is a frozen picture."""
+
+    def status(self) -> StatusView:
+        """The whole picture as it is now."""
+
+    def metrics(self) -> str:
+        """The metrics, in the Prometheus text format."""
+
+
+def create_app(admin: Admin) -> Flask:
+    """The WSGI application that shows ``admin``."""
+    app = Flask(__name__)
+    app.jinja_env.filters.update(ago=ago, day=day, expiry=expiry, span=span)
+    app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
+
+    @app.get("/")
+    def status_page() -> str:
+        status = admin.status()
+        return render_template(
+            "status.html", status=status, overall=overall(status.listeners), now=status.now
+        )
+
+    @app.get("/sip-tls/health")
+    def health_page() -> tuple[Response, int]:
+        answer = health(admin.status())
+        return jsonify(answer), 503 if answer["status"] == "down" else 200
+
+    @app.get("/metrics")
+    def metrics_page() -> Response:
+        return Response(admin.metrics(), content_type=CONTENT_TYPE)
+
+    @app.errorhandler(404)
+    def not_found(_: Any) -> tuple[str, int]:
+        return render_template("not_found.html"), 404
+
+    @app.after_request
+    def harden(response: Response) -> Response:
+        response.headers.update(_HEADERS)
+        if not response.content_type.startswith("text/css"):
+            response.headers["Cache-Control"] = "no-store"
+        return response
+
+    return app
