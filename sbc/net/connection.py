@@ -63,6 +63,8 @@ def converse(flow: Flow, source: Source, handler: Handler, max_message: int) -> 
     try:
         while channel.reason is None:
             data = source.read()
+            if channel.reason is not None:
+                break  # closed by somebody else while we waited; nothing more is believed
             channel.heard = True
             for item in stream.feed(data):
                 _deliver(flow, channel, item, handler)

@@ -29,7 +29,7 @@ from sbc.net.sockets import bind, normal_host, reset, tune
 from sbc.net.tls_context import Peek, open_session
 from sbc.net.tls_session import HandshakeError, TlsSession, failed_event, plain_alert, read_hello
 from sbc.tls.diagnosis import Failure
-from sbc.tls.trust import Admission, match, match_anonymous
+from sbc.tls.trust import Admission, still_trusted
 
 if TYPE_CHECKING:
     from sbc.config.snapshot import Snapshot
@@ -97,20 +97,17 @@ class StreamListener:
         """Admit by the new snapshot from now on; flows that it no longer admits are closed."""
         self._snapshot, self.config = snapshot, config
         for flow in list(self.flows.values()):
-            if self._readmitted(flow) != flow.trunk:
+            if not self._readmitted(flow):
                 flow.channel.close("its trust was withdrawn")
 
-    def _readmitted(self, flow: Flow) -> str | None:
-        if flow.tls is None:
-            return self._snapshot.trunk_for(self.name, flow.remote.host)
+    def _readmitted(self, flow: Flow) -> bool:
+        if flow.tls is None or flow.trunk is None:
+            return self._snapshot.trunk_for(self.name, flow.remote.host) == flow.trunk
         admission = self._contexts.table.admit(self.name, flow.remote.host, flow.tls.sni)
-        if admission is None:
-            return None
         session: TlsSession = flow.channel.cipher
-        presented = session.judge.presented
-        if presented is None:
-            return match_anonymous(admission, flow.tls.version, flow.tls.group).trunk
-        return match(presented, admission, self._clock.now()).trunk
+        return admission is not None and still_trusted(
+            flow.trunk, session.judge.presented, admission, self._clock.now()
+        )
 
     def _accept(self) -> None:
         while True:

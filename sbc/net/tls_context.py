@@ -18,9 +18,11 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
 
 from sbc.base import LocalError, PeerError
+from sbc.tls.anchors import AnchorMaterial
 from sbc.tls.certificate import MAX_DER, Certificate, CertificateCache, thumbprint_of
 from sbc.tls.diagnosis import Failure
 from sbc.tls.groups import normal_group
@@ -80,6 +82,11 @@ class Judge:
         """The version agreed so far."""
         return version_of(self.connection)
 
+    def _group(self) -> str | None:
+        if self.admission.direction == "outbound" and self.version == "TLSv1.2":
+            return None
+        return group_of(self.connection)
+
     def excuses(self, code: int) -> bool:
         """True for an error that some candidate may live with; ``match`` holds the others to it."""
         admission = self.admission
@@ -100,9 +107,8 @@ class Judge:
             return _REJECTED
         chain = (leaf.identity.thumbprint, *map(thumbprint_of, ders[1:]))
         self.presented = Presented(
-            leaf, chain, version_of(self.connection), group_of(self.connection),
-            self.anchored, self.purpose_ok,
-        )  # fmt: skip
+            leaf, chain, self.version, self._group(), self.anchored, self.purpose_ok
+        )
         verdict = match(self.presented, self.admission, self.now)
         self.trunk, self.decided = verdict.trunk, verdict.failure
         if verdict.failure is None:
@@ -196,7 +202,7 @@ def build_context(admission: Admission, identity: IdentityMaterial | None) -> SS
         if identity is not None:
             _present(context, identity)
         _trust(context, admission)
-    except (SSL.Error, crypto.Error, ValueError) as error:
+    except (SSL.Error, crypto.Error, ValueError, TypeError) as error:
         what = f"identity {identity.name}" if identity is not None else "no identity"
         raise LocalError(f"no TLS context can be made from {what}: {_reasons_text(error)}") from None
     return context
@@ -212,11 +218,21 @@ def _restrict(context: SSL.Context, admission: Admission) -> None:
     context.clear_mode(_MODE_PARTIAL_WRITE)
     context.set_mode(_MODE_NO_AUTO_CHAIN | _MODE_RELEASE_BUFFERS)
     context.set_cipher_list(CIPHERS)
-    groups = admission.groups
-    if groups and not _lib.SSL_CTX_set1_curves_list(context._context, ":".join(groups).encode()):
-        _lib.ERR_clear_error()
-        raise ValueError(f"this OpenSSL does not know one of the groups {', '.join(groups)}")
+    if admission.groups:
+        _set_groups(context, admission.groups)
     _lib.SSL_CTX_set_info_callback(context._context, _info_callback)
+
+
+def _set_groups(context: SSL.Context, groups: tuple[str, ...]) -> None:
+    # A starred group is one that a client sends a share of (OpenSSL 3.5). With a share of a
+    # classical group beside the hybrid one, a peer without hybrids costs no second ClientHello.
+    classical = next((each for each in groups if "MLKEM" not in each), "")
+    starred = ["*" + each if each in (groups[0], classical) else each for each in groups]
+    for spelling in (starred, groups):
+        if _lib.SSL_CTX_set1_curves_list(context._context, ":".join(spelling).encode()):
+            return
+        _lib.ERR_clear_error()
+    raise ValueError(f"this OpenSSL does not know one of the groups {', '.join(groups)}")
 
 
 def _present(context: SSL.Context, identity: IdentityMaterial) -> None:
@@ -224,7 +240,7 @@ def _present(context: SSL.Context, identity: IdentityMaterial) -> None:
     context.use_certificate(leaf)
     for each in rest:
         context.add_extra_chain_cert(each)
-    context.use_privatekey(crypto.load_privatekey(crypto.FILETYPE_PEM, identity.key_pem))
+    context.use_privatekey(load_pem_private_key(identity.key_pem, None))
     context.check_privatekey()
 
 
@@ -235,19 +251,22 @@ def _trust(context: SSL.Context, admission: Admission) -> None:
     store = context.get_cert_store()
     # A pinned leaf or a filed intermediate is an anchor without its root.
     store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
-    names: dict[bytes, crypto.X509Name] = {}
+    names_all = admission.direction == "inbound" and all(map(_names_its_issuers, admission.anchors))
     for anchor in admission.anchors:
         for der in anchor.certificates:
-            certificate = crypto.load_certificate(crypto.FILETYPE_ASN1, der)
-            store.add_cert(certificate)
-            name = certificate.get_subject() if anchor.kind == "ca" else certificate.get_issuer()
-            names[name.der()] = name
-    if admission.direction == "inbound" and not admission.pins:
-        # A pin says nothing of the issuer, and an empty list asks for any certificate.
-        context.set_client_ca_list(list(names.values()))
+            certificate = x509.load_der_x509_certificate(der)
+            store.add_cert(crypto.X509.from_cryptography(certificate))
+            if names_all:
+                context.add_client_ca(certificate)
     mode = SSL.VERIFY_PEER | (SSL.VERIFY_FAIL_IF_NO_PEER_CERT if admission.demands else 0)
     context.set_verify_depth(MAX_CHAIN - 1)
     _lib.SSL_CTX_set_verify(context._context, mode, _verify_callback)
+
+
+def _names_its_issuers(anchor: AnchorMaterial) -> bool:
+    # A pin says nothing of the issuer, and a pinned leaf has another subject than its own. An
+    # empty list asks for any certificate; one that misses the right CA would get us none.
+    return anchor.kind == "ca" or (anchor.kind == "leaf" and all(each.self_issued for each in anchor.facts))
 
 
 def open_session(

@@ -34,7 +34,7 @@ from sbc.tls.table import Admission, TrunkTrust, TrustTable, build_table
 
 __all__ = [
     "Admission", "AnchorMaterial", "Presented", "TrunkTrust", "TrustTable", "Verdict",
-    "admit", "build_table", "load_anchor", "match", "match_anonymous",
+    "admit", "build_table", "load_anchor", "match", "match_anonymous", "still_trusted",
 ]  # fmt: skip
 
 _RANKS = {"leaf": 0, "pin": 0, "ca": 2}
@@ -51,13 +51,14 @@ class Presented:
     """What a peer presented and OpenSSL found: the leaf, and the thumbprints of the verified chain.
 
     ``anchored`` is False where OpenSSL found no trusted issuer, so that only a pin can accept;
+    ``group`` is None where it is not agreed yet;
     ``purpose_ok`` is False where it found the wrong extended key usage (X509_V_ERR 26).
     """
 
     leaf: Certificate
     chain: tuple[str, ...]
     version: str
-    group: str
+    group: str | None
     anchored: bool = True
     purpose_ok: bool = True
 
@@ -91,6 +92,16 @@ def match(presented: Presented, admission: Admission, now: float) -> Verdict:
     if best is not None:
         return Verdict(best[1].trunk, None, best[2])
     return Verdict(None, _furthest(failures))
+
+
+def still_trusted(trunk: str, presented: Presented | None, admission: Admission, now: float) -> bool:
+    """Whether a peer that was taken for ``trunk`` before a reload would still be good for it."""
+    candidate = next((each for each in admission.candidates if each.trunk == trunk), None)
+    if candidate is None:
+        return False
+    if presented is None:
+        return not candidate.demands
+    return candidate.asks and not isinstance(_judge(candidate, admission, presented, now), Failure)
 
 
 def match_anonymous(admission: Admission, version: str, group: str) -> Verdict:
@@ -179,14 +190,15 @@ def _validity(leaf: Certificate, now: float) -> Failure | None:
     return None
 
 
-def _agreed(candidate: TrunkTrust, version: str, group: str) -> Failure | None:
+def _agreed(candidate: TrunkTrust, version: str, group: str | None) -> Failure | None:
     if candidate.min_version == "1.3" and _VERSIONS.get(version) != "1.3":
         return Failure(
             "no-shared-version",
             f"the peer speaks {version}, trunk {candidate.trunk} demands TLS 1.3",
             "enable TLS 1.3 at the peer or lower the trunk's `min_version`",
         )
-    if candidate.groups and group not in candidate.groups:
+    # A TLS 1.2 client verifies before the group is known; its context offers no others anyway.
+    if group is not None and candidate.groups and group not in candidate.groups:
         return Failure(
             "no-shared-group",
             f"the key exchange used {group or 'no named group'}, trunk {candidate.trunk} demands "
