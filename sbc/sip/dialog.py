@@ -190,6 +190,8 @@ def _untagged(message: Message, name: str, address: NameAddr) -> str:
     bare = value.removesuffix(f">;tag={address.tag}")
     if bare != value:
         return bare + ">"
+    if "tag" not in value.lower():
+        return value
     head, bracket, tail = value.rpartition(">")
     if '"' in tail:
         params = tuple(each for each in address.params if each[0].lower() != "tag")
