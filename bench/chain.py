@@ -7,14 +7,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.measure import LOAD_CORE
+from bench.servers import NAME, Server
 from tests.peers.lab import Lab
 from tests.peers.ports import free_port
 from tests.peers.process import PeerProcess
 from tests.peers.sipp import Sipp, SippSettings
 from tests.peers.stunnel import Stunnel, into, out
-
-from bench.measure import LOAD_CORE
-from bench.servers import NAME, Server
 
 
 @dataclass(frozen=True, slots=True)

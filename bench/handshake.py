@@ -13,14 +13,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from bench.measure import LOAD_CORE, SERVER_CORE, cpu_seconds, on_core
+from bench.report import Row
+from bench.servers import NAME, portcullis
 from sbc.demo.pki import KeyKind
 from tests.peers.lab import Credentials, Lab
 from tests.peers.ports import free_port
 from tests.peers.process import PeerProcess, find, listening
-
-from bench.measure import LOAD_CORE, SERVER_CORE, cpu_seconds, on_core
-from bench.report import Row
-from bench.servers import NAME, portcullis
 
 _KEYS: dict[KeyKind, str] = {"ec": "EC P-256", "rsa": "RSA-2048"}
 
@@ -55,7 +54,10 @@ _SERVERS: dict[str, Callable[[Path, Lab, int], PeerProcess]] = {
 
 
 def handshakes(
-    who: Sequence[str] = tuple(_SERVERS), kinds: Sequence[KeyKind] = ("ec", "rsa"), count: int = 500, runs: int = 3
+    who: Sequence[str] = tuple(_SERVERS),
+    kinds: Sequence[KeyKind] = ("ec", "rsa"),
+    count: int = 500,
+    runs: int = 3,
 ) -> list[Row]:
     """Interleave ``runs`` runs of ``count`` handshakes for each server and kind of key."""
     rows = []

@@ -47,12 +47,12 @@ def cpu_seconds(leader: int) -> float:
 
 
 def resident_bytes(leader: int) -> int:
-    """Resident memory (VmRSS) of the leader's session, in bytes; shared pages count in each process."""
+    """Resident memory of the leader's session, in bytes; a page that processes share counts once (Pss)."""
     total = 0
     for pid, _ in session(leader):
         with contextlib.suppress(OSError):
-            for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-                if line.startswith("VmRSS:"):
+            for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
                     total += int(line.split()[1]) * 1024
     return total
 

@@ -12,19 +12,18 @@ from typing import Any
 
 from gevent.server import DatagramServer
 
+from bench.ng import decode, encode
 from sbc.base import LocalError, PeerError
 from sbc.config.model import MediaConfig
 from sbc.ids import Ids
 from sbc.media.policy import MediaPolicy
 from sbc.net.media_io import MediaIO
 
-from bench.ng import decode, encode
-
 _CLEAR = MediaPolicy(srtp="off", signalling_host="127.0.0.1")
 _KEYED = MediaPolicy(srtp="required", signalling_host="127.0.0.1")
 
 
-class NgServer(DatagramServer):
+class NgServer(DatagramServer):  # type: ignore[misc]
     """ping, offer, answer and delete; an offer goes to SRTP when it asks for RTP/SAVP."""
 
     def __init__(self, port: int) -> None:

@@ -19,13 +19,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pylibsrtp
-from tests.peers.ports import free_port
-from tests.peers.portcullis import ROOT
-from tests.peers.process import PeerProcess, find, listening
 
 from bench.measure import LOAD_CORE, SERVER_CORE, cpu_seconds, on_core
 from bench.ng import NgClient
 from bench.report import Row
+from tests.peers.portcullis import ROOT
+from tests.peers.ports import free_port
+from tests.peers.process import PeerProcess, find, listening
 
 PAYLOAD = bytes(range(160))
 PACKETS_A_SECOND = 50
@@ -188,9 +188,9 @@ def _set_up(client: NgClient, sink: Sink, number: int) -> Stream:
     crypto, media = _CRYPTO.search(offered), _MEDIA.search(offered)
     assert crypto is not None and media is not None, offered
     own = _OUR_KEY.replace("crypto:1", f"crypto:{crypto[1].decode()}").replace("\n", "\r\n")
-    answered = client.ask(
-        "answer", call_id=call, from_tag="a", to_tag="b", sdp=keyed.format(own), **options
-    )["sdp"]
+    answered = client.ask("answer", call_id=call, from_tag="a", to_tag="b", sdp=keyed.format(own), **options)[
+        "sdp"
+    ]
     towards = _MEDIA.search(answered)
     assert towards is not None, answered
     stream = Stream(source, ("127.0.0.1", int(towards[1])), int(media[1]), _receiver(crypto[2]))

@@ -28,14 +28,16 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
-def _reference(row: Row, rows: Sequence[Row]) -> float:
-    return median(next(each.costs for each in rows if each.work == row.work))
+def _reference(row: Row, rows: Sequence[Row]) -> float | None:
+    """What the first of several did the same work for; None where nobody else did it, or it cost nothing."""
+    same = [each for each in rows if each.work == row.work]
+    return (median(same[0].costs) or None) if len(same) > 1 else None
 
 
-def _cells(row: Row, reference: float) -> tuple[str, ...]:
+def _cells(row: Row, reference: float | None) -> tuple[str, ...]:
     middle = median(row.costs)
     spread = f"{_figure(min(row.costs))} to {_figure(max(row.costs))}" if row.costs else ""
-    ratio = f"{middle / reference:.2f}" if reference else ""
+    ratio = f"{middle / reference:.2f}" if reference is not None else ""
     return (row.work, row.who, _figure(middle), row.unit, spread, ratio, row.note)
 
 

@@ -6,12 +6,11 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from bench.measure import SERVER_CORE
 from tests.peers.kamailio import Kamailio, KamailioSettings
 from tests.peers.lab import Credentials, Lab
 from tests.peers.portcullis import Portcullis
 from tests.peers.process import PeerProcess
-
-from bench.measure import SERVER_CORE
 
 NAME = "server"
 

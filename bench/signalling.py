@@ -21,10 +21,11 @@ from bench.servers import SERVERS, Server
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run: CPU seconds of the server a call, failed calls, the part of one core that was used."""
+    """One run: CPU seconds of the server a call, failed calls, calls a second, part of one core used."""
 
     per_call: float
     failed: int
+    reached: float
     core: float
 
 
@@ -39,7 +40,7 @@ def measure(make: Server, rate: float, seconds: float) -> Run:
             counts = sipp.finish(seconds + 60)
         spent, took = cpu_seconds(server.pid) - cpu, time.monotonic() - began
     failed = load.calls - counts.successful
-    return Run(spent / max(1, counts.successful), failed, spent / took)
+    return Run(spent / max(1, counts.successful), failed, counts.created / took, spent / took)
 
 
 def signalling(who: Sequence[str], rate: float = 200, seconds: float = 20, runs: int = 3) -> list[Row]:
@@ -53,6 +54,7 @@ def signalling(who: Sequence[str], rate: float = 200, seconds: float = 20, runs:
 
 def _row(name: str, rate: float, runs: list[Run]) -> Row:
     failed, core = sum(run.failed for run in runs), max(run.core for run in runs)
+    reached = min(run.reached for run in runs)
     costs = tuple(run.per_call * 1e6 for run in runs)
-    note = f"{failed} failed; at most {core:.0%} of a core"
+    note = f"{failed} failed; {core:.0%} of a core; {reached:.0f}/s reached"
     return Row(f"call, mutual TLS twice, {rate:g}/s", name, costs, "us CPU", note)

@@ -1,0 +1,80 @@
+"""``python -m bench [signalling|load|handshake|relay|table|memory|all]``: costs beside real peers.
+
+Figures are of this machine at this moment: what counts is the ratio to the peer in the same run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+
+from bench.core import core
+from bench.handshake import handshakes
+from bench.memory import memory
+from bench.relay import relay
+from bench.report import Row, table
+from bench.signalling import signalling
+from tests.peers.process import MissingProgram, PeerFailed
+
+_SIGNALLING = ("kamailio", "portcullis")
+
+Options = argparse.Namespace
+
+
+def _signalling(options: Options) -> list[Row]:
+    return signalling(_SIGNALLING, 200, options.seconds or 20, options.runs)
+
+
+def _load(options: Options) -> list[Row]:
+    return signalling(_SIGNALLING, options.rate, options.seconds or 20, 1)
+
+
+def _handshake(options: Options) -> list[Row]:
+    return handshakes(count=500 if options.seconds is None else int(options.seconds * 100), runs=options.runs)
+
+
+def _relay(options: Options) -> list[Row]:
+    return relay(seconds=options.seconds or 10, runs=options.runs)
+
+
+def _table(options: Options) -> list[Row]:
+    return core()
+
+
+def _memory(options: Options) -> list[Row]:
+    return memory(hold=options.seconds or 60)
+
+
+BENCHMARKS: dict[str, Callable[[Options], list[Row]]] = {
+    "table": _table,
+    "handshake": _handshake,
+    "relay": _relay,
+    "signalling": _signalling,
+    "load": _load,
+    "memory": _memory,
+}
+
+
+def main() -> int:
+    """Run the chosen benchmarks; 1 when a program is missing or a peer failed."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("what", nargs="?", default="all", choices=[*BENCHMARKS, "all"])
+    parser.add_argument("--runs", type=int, default=3, help="runs of each server, interleaved")
+    parser.add_argument("--seconds", type=float, help="length of one run; the default differs")
+    parser.add_argument("--rate", type=float, default=400, help="calls a second of the load benchmark")
+    options = parser.parse_args()
+    chosen = list(BENCHMARKS) if options.what == "all" else [options.what]
+    status = 0
+    for name in chosen:
+        print(f"== {name}", flush=True)
+        try:
+            print(table(BENCHMARKS[name](options)), flush=True)
+        except (MissingProgram, PeerFailed) as error:
+            print(f"not measured: {error}", file=sys.stderr)
+            status = 1
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())
