@@ -27,7 +27,9 @@ is_token = re.compile(f"[{TOKEN}]+").fullmatch
 _param = re.compile(rf"[ \t]*+;[ \t]*+([{TOKEN}]++)(?:[ \t]*+=[ \t]*+({QUOTED}|[!#-+\-.-:=@-~]++))?+").match
 _element = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|<[^>]*+(?:>|\Z)|[^",<]++|(,)|.', re.S).finditer
 _unescape = re.compile(r"\\(.)", re.S).sub
-_bare_control = re.compile(r"(?:[^\\\x00-\x08\x0a-\x1f\x7f]|\\[^\r\n])*+", re.S).fullmatch
+_quoted_or_plain = re.compile(r'("[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z))|[^"]++', re.S).finditer
+_clean_quoted = re.compile(r'"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[^\r\n])*+"').fullmatch
+_control = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
 _drop_controls = dict.fromkeys(CONTROLS)
 
 
@@ -66,6 +68,8 @@ def parse_params(text: str) -> Params:
         at = match.end()
     if at != len(text) and text[at:].strip(BLANKS):
         raise ParseError("malformed header parameter")
+    if len(found) > 1 and len({name.lower() for name, _ in found}) < len(found):
+        raise ParseError("a header parameter occurs twice")
     return tuple(found)
 
 
@@ -118,5 +122,9 @@ def unescape(text: str) -> str:
 
 
 def has_bare_control(text: str) -> bool:
-    """Whether a control character stands in ``text`` outside of a quoted-pair; CR and LF always do."""
-    return _bare_control(text) is None and _bare_control(text.rstrip("\\")) is None
+    """Whether a control character stands in ``text`` but not in a quoted-pair (RFC 3261 25.1)."""
+    if not _control(text):
+        return False
+    return any(
+        _control(part[0]) and not (part[1] and _clean_quoted(part[1])) for part in _quoted_or_plain(text)
+    )

@@ -228,7 +228,7 @@ def response_to(request: Request, status: int, reason: str = "", to_tag: str = "
     """Build the response to ``request`` with what it must echo (RFC 3261 8.2.6.2, 12.1.1).
 
     ``to_tag`` is added to To unless the request has one already or ``status`` is 100. Headers that
-    the request lacks are left out; raises ParseError if To is needed for a tag and malformed.
+    the request lacks are left out, and a malformed To is echoed as it is.
     """
     if status == 100:
         echoed = _ECHOED_100
@@ -237,8 +237,15 @@ def response_to(request: Request, status: int, reason: str = "", to_tag: str = "
     source = request.headers
     kept = [(field, key) for field, key in zip(source.fields, source.keys, strict=True) if key in echoed]
     headers = Headers([field for field, _ in kept], [key for _, key in kept])
-    if to_tag and status != 100 and "to" in headers.keys and not request.to_tag:
+    if to_tag and status != 100 and _lacks_tag(request):
         at = headers.keys.index("to")
         name, value = headers.fields[at]
         headers.fields[at] = (name, f"{value};tag={to_tag}")
     return Response(status, reason or REASONS.get(status, "Unknown"), headers)
+
+
+def _lacks_tag(request: Request) -> bool:
+    try:
+        return not request.to_tag
+    except ParseError:
+        return False

@@ -9,7 +9,7 @@ less its own line ends.
 from __future__ import annotations
 
 from sbc.sip.grammar import CONTROLS, has_bare_control
-from sbc.sip.headers import CANONICAL
+from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request, Response
 
 Field = tuple[str, str]
@@ -21,7 +21,7 @@ def serialize(message: Message) -> bytes:
     headers = message.headers
     length = str(len(body))
     if "content-length" in headers.keys:
-        fields = _with_length(headers.fields, length)
+        fields = _with_length(headers, length)
     else:
         fields = [*headers.fields, ("Content-Length", length)]
     lines = [start_line(message), *map(": ".join, fields), "\r\n"]
@@ -45,16 +45,16 @@ def start_line(message: Message) -> str:
     raise TypeError("neither a Request nor a Response")
 
 
-def _with_length(fields: list[Field], length: str) -> list[Field]:
-    result: list[Field] = []
-    written = False
-    for field in fields:
-        if CANONICAL[field[0]] != "content-length":
-            result.append(field)
-        elif not written:
-            written = True
-            result.append((field[0], length))
-    return result
+def _with_length(headers: Headers, length: str) -> list[Field]:
+    """The fields with one Content-Length, in place of the first."""
+    fields = headers.fields
+    at = headers.keys.index("content-length")
+    name, value = fields[at]
+    if headers.keys.count("content-length") > 1:
+        headers = headers.copy()
+        headers.set(name, length)
+        return headers.fields
+    return fields if value == length else [*fields[:at], (name, length), *fields[at + 1 :]]
 
 
 def _refuse_controls(start: str, fields: list[Field]) -> None:

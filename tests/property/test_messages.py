@@ -1,0 +1,198 @@
+"""Whatever octets come, the message layer answers with PeerError or with sense, in linear time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from sbc.base import PeerError
+from sbc.sip.address import parse_name_addr
+from sbc.sip.grammar import parse_params, split_commas
+from sbc.sip.headers import Headers
+from sbc.sip.message import Message, Request, Response, response_to
+from sbc.sip.parse import ParseError, parse_message, unsupported_extensions, validate
+from sbc.sip.serialize import serialize
+from sbc.sip.stream import MessageStream
+from sbc.sip.uri import parse_uri, same_uri
+from sbc.sip.via import parse_via
+from tests.unit.sip_message.sample import INVITE, RINGING
+
+VIEWS = (
+    "via", "call_id", "cseq", "from_", "to", "from_tag", "to_tag", "contact", "routes", "record_routes",
+    "max_forwards", "target",
+)  # fmt: skip
+PIECES = st.sampled_from(
+    [b"\r\n", b"\r", b"\n", b" ", b"\t", b":", b";", b",", b'"', b"\\", b"<", b">", b"@", b"[", b"]", b"%",
+     b"\0", b"?",
+     b"=", b"Via: ", b"l: 3", b"Content-Length: 4\r\n", b"sip:", b"SIP/2.0", b"tag=", b"CSeq: 1 X\r\n",
+     b"\xc3", b"\xff",
+     b"Contact: *\r\n", b"Route: ", b"z9hG4bK", b"99999999999", b"\xd9\xa3", b"\xc2\x85"],
+)  # fmt: skip
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A sound message with pieces of it replaced or cut out."""
+    data = draw(st.sampled_from([INVITE, RINGING]))
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(data)))
+        end = min(len(data), start + draw(st.integers(0, 6)))
+        piece = draw(st.one_of(PIECES, st.binary(max_size=4)))
+        data = data[:start] + piece + data[end:]
+    return data
+
+
+DATA = st.one_of(damaged(), st.binary(max_size=300), st.lists(PIECES, max_size=40).map(b"".join))
+TEXT = st.one_of(
+    st.text(max_size=80),
+    st.lists(PIECES, max_size=20).map(lambda parts: b"".join(parts).decode("utf-8", "surrogateescape")),
+)
+
+
+def touch(message: Message) -> None:
+    """Ask for every typed view; each gives a value or PeerError."""
+    for view in VIEWS:
+        try:
+            getattr(message, view)
+        except PeerError:
+            pass
+        except AttributeError:
+            assert view == "target" and isinstance(message, Response)
+    try:
+        str((message.via.branch, message.via.received, message.via.rport, message.via.maddr))
+    except PeerError:
+        pass
+    unsupported_extensions(message, ())
+
+
+@given(DATA)
+@settings(max_examples=400, deadline=None)
+@example(INVITE)
+def test_only_peer_errors_from_a_datagram(data: bytes) -> None:
+    try:
+        message: Message | None = parse_message(data)
+    except ParseError as error:
+        message = error.message
+        if isinstance(message, Request) and error.answerable:
+            serialize(response_to(message, error.status, to_tag="x"))
+    if message is None:
+        return
+    touch(message)
+    try:
+        validate(message)
+    except ParseError as error:
+        assert error.message is message
+        return
+    for view in VIEWS if isinstance(message, Request) else VIEWS[:-1]:
+        getattr(message, view)
+
+
+@given(DATA)
+@settings(max_examples=300, deadline=None)
+def test_what_is_parsed_is_written_and_read_the_same(data: bytes) -> None:
+    try:
+        message = parse_message(data)
+    except ParseError:
+        return
+    written = serialize(message)
+    again = parse_message(written)
+    assert serialize(again) == written
+    assert again.body == message.body
+    if "content-length" in message.headers:
+        assert [(k, f) for k, f in zip(again.headers.keys, again.headers.fields,
+        strict=True) if k != "content-length"] == [
+            (k, f) for k, f in zip(message.headers.keys, message.headers.fields,
+            strict=True) if k != "content-length"
+        ]  # fmt: skip
+
+
+@given(st.lists(DATA, max_size=3), st.lists(st.integers(1, 50), min_size=1, max_size=8))
+@settings(max_examples=200, deadline=None)
+def test_a_stream_raises_nothing_and_does_not_care_how_it_is_cut(
+    parts: list[bytes], steps: list[int]
+) -> None:
+    data = b"".join(parts)
+    stream, at, items = MessageStream(), 0, []
+    for turn in range(len(data)):
+        step = steps[turn % len(steps)]
+        items += stream.feed(data[at : at + step])
+        at += step
+    whole = MessageStream().feed(data)
+
+    def shown(found: list[object]) -> list[object]:
+        errors = [(e.status, e.reason, e.fatal) if isinstance(e, ParseError) else e for e in found]
+        return [
+            serialize(e) if isinstance(e, Message) else e for e in errors if isinstance(e, Message | tuple)
+        ]
+
+    assert shown([*items]) == shown([*whole])
+    for item in whole:
+        if isinstance(item, Message):
+            touch(item)
+
+
+@given(TEXT)
+@settings(max_examples=400, deadline=None)
+def test_single_values_give_peer_errors_or_come_back_equal(text: str) -> None:
+    for parse in (parse_uri, parse_name_addr, parse_via):
+        try:
+            value = parse(text)
+        except PeerError:
+            continue
+        assert parse(str(value)) == value
+    split_commas(text)
+
+
+@given(st.text("abcAB%4128.-_*#", min_size=1, max_size=12), st.text("ab.12", min_size=1, max_size=8))
+def test_a_uri_equals_itself_in_other_letters(user: str, host: str) -> None:
+    try:
+        uri = parse_uri(f"sip:{user}@{host};transport=tcp")
+    except PeerError:
+        return
+    assert same_uri(uri, parse_uri(f"SIP:{user}@{host.upper()};TRANSPORT=TCP"))
+
+
+@given(st.text(max_size=30), st.text(max_size=30))
+@settings(max_examples=300)
+def test_no_value_ever_makes_a_second_header(value: str, reason: str) -> None:
+    message = Response(200, reason, Headers([("X", value), ("CSeq", "1 X")]))
+    try:
+        data = serialize(message)
+    except ValueError:
+        return
+    assert [name for name, _ in parse_message(data).headers.fields] == ["X", "CSeq", "Content-Length"]
+
+
+HOSTILE = [
+    '"' * 30000, '"\\' * 15000, "<" * 30000, "<\"" * 15000, ";" * 30000, ";a" * 15000, "," * 30000,
+    " " * 30000,
+    "a" * 30000, "sip:" + "a;" * 15000, "sip:a" + ";b=" * 10000, "a <" * 10000, '"a" ' * 7500,
+    "sip:[" + ":" * 30000,
+    "SIP/2.0/UDP h" + ";a=\"" * 7500, "x" + "\t" * 30000 + "x", "%4" * 15000, "\\" * 30001, "\r\n " * 10000,
+    '"\\"' * 10000 + "\0", "sip:a@" + "a." * 15000 + "!", "0" * 30000,
+]  # fmt: skip
+READERS: list[Callable[[str], object]] = [
+    parse_uri, parse_name_addr, parse_via, parse_params, split_commas,
+    lambda text: parse_message(INVITE.replace(b"Alice", text.encode())),
+    lambda text: validate(parse_message(INVITE.replace(b"Max-Forwards: 70",
+    b"Max-Forwards: " + text.encode()))),
+    lambda text: parse_message(text.encode() + INVITE),
+    lambda text: MessageStream(max_head=10**6).feed(text.encode() + INVITE),
+    lambda text: parse_message(INVITE.replace(b"70\r\n", b"70\r\n" + text.encode() + b"\r\n")),
+    lambda text: touch(Request("X", text, Headers([(n, text) for n in ("CSeq", "Via", "To", "Route", "i")]))),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_lengths_cost_milliseconds(text: str) -> None:
+    for read in READERS:
+        started = time.process_time()
+        try:
+            read(text)
+        except PeerError:
+            pass
+        assert time.process_time() - started < 0.25
