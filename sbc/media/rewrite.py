@@ -22,10 +22,7 @@ _MUTED = {"sendrecv": "sendonly", "recvonly": "inactive"}
 def section(
     media: Media, direction: str, port: int, profile: str, mux: bool, lines: tuple[CryptoLine, ...]
 ) -> str:
-    """Write an ``m=`` section on our ``port`` from the peer's ``media``; PeerError for a bad format."""
-    for each in media.formats:
-        if not (each.isascii() and each.isdigit() and len(each) <= 3 and int(each) < 128):
-            raise PeerError("SDP has an RTP payload type that is not a number below 128")
+    """Write an ``m=`` section on our ``port`` from the peer's ``media``."""
     if media.host is None:  # RFC 2543's hold; we have an address, so it must be said in words
         direction = _MUTED.get(direction, direction)
     text = [f"m={media.kind} {port} {profile} {' '.join(media.formats)}\r\n"]
@@ -42,6 +39,13 @@ def section(
     # Without a=rtcp the peer that declines multiplexing falls back to the port above (RFC 5761 5.1.1).
     text.append("a=rtcp-mux\r\n" if mux else f"a=rtcp:{port + 1}\r\n")
     return "".join(text)
+
+
+def check_formats(media: Media) -> None:
+    """Raise PeerError unless every format is an RTP payload type (RFC 3550 5.1)."""
+    for each in media.formats:
+        if not (each.isascii() and each.isdigit() and len(each) <= 3 and int(each) < 128):
+            raise PeerError("SDP has an RTP payload type that is not a number below 128")
 
 
 def rejected(media: Media) -> str:

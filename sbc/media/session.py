@@ -24,7 +24,7 @@ from sbc.media.errors import MediaRefused
 from sbc.media.policy import MediaPolicy
 from sbc.media.ports import Ports
 from sbc.media.relay import Tap, pair
-from sbc.media.rewrite import Origin, rejected, section
+from sbc.media.rewrite import Origin, check_formats, rejected, section
 from sbc.media.sdes import CryptoLine
 from sbc.media.sdp import Media, SessionDescription, parse_sdp
 from sbc.media.stats import MediaStats, StreamStats
@@ -61,13 +61,16 @@ class _Plan:
 class _Offer:
     """The offer that is open or was answered last."""
 
-    __slots__ = ("answer", "answered", "ours", "plans", "side", "theirs")
+    __slots__ = ("answer", "answered", "known", "ours", "plans", "side", "theirs")
 
-    def __init__(self, side: str, plans: list[_Plan], ours: MediaPolicy, theirs: MediaPolicy) -> None:
+    def __init__(
+        self, side: str, plans: list[_Plan], ours: MediaPolicy, theirs: MediaPolicy, known: int
+    ) -> None:
         self.side = side
         self.plans = plans
         self.ours = ours
         self.theirs = theirs
+        self.known = known
         self.answered = self.answer = b""
 
 
@@ -79,7 +82,7 @@ def other(side: str) -> str:
 class MediaSession:
     """The media of one call; ``address`` is what our descriptions say where a policy names none."""
 
-    __slots__ = ("_address", "_ids", "_offer", "_origins", "_ports", "_seen", "_seen_at", "_tap",
+    __slots__ = ("_address", "_ids", "_offer", "_origins", "_ports", "_seen", "_seen_at", "_staged", "_tap",
                  "call_id", "held", "streams")  # fmt: skip
 
     def __init__(self, call_id: str, address: str, ids: Ids, ports: Ports) -> None:
@@ -90,6 +93,7 @@ class MediaSession:
         self._ids = ids
         self._ports = ports
         self._offer: _Offer | None = None
+        self._staged = False  # the last offer was good, so there is something to roll back
         self._origins: dict[str, Origin] = {}
         self._tap: Tap | None = None
         self._seen = 0
@@ -104,6 +108,9 @@ class MediaSession:
         state is as before, except that ``restart`` has already silenced the other leg.
         """
         description = parse_sdp(sdp)
+        if len(description.media) < len(self.streams) and not self._answered():
+            self.rollback()  # what the unanswered offer added is withdrawn by this one
+        self._staged = False
         if len(description.media) < len(self.streams):
             raise MediaRefused("the offer has fewer m= lines than the one before")
         if restart:
@@ -114,8 +121,13 @@ class MediaSession:
         if plans and not any(plan.terms for plan in plans) and any(plan.media.port for plan in plans):
             raise MediaRefused("the offer has no stream that can be relayed")
         self._take_ports(plans)
+        known = len(self.streams)
         self.streams += [plan.stream for plan in plans[len(self.streams) :]]
-        self._offer = _Offer(side, plans, ours, theirs)
+        for plan in plans:
+            for end in plan.stream.ends.values():
+                end.prune()
+        self._offer = _Offer(side, plans, ours, theirs, known)
+        self._staged = True
         target = other(side)
         sections = [_offered(plan, plan.stream.ends[target].local) for plan in plans]
         return self._origin(target).write(theirs.address or self._address, sections)
@@ -152,14 +164,18 @@ class MediaSession:
         return offer.answer
 
     def rollback(self) -> None:
-        """Return to the terms before the last offer, which was refused or given up."""
-        offer, self._offer = self._offer, None
-        if offer is None:
+        """Return to the terms before the last offer, which was refused or given up.
+
+        Does nothing when that offer was refused by ``offer`` itself, for then it changed nothing.
+        """
+        if self._offer is None or not self._staged:
             return
+        offer, self._offer, self._staged = self._offer, None, False
         for plan in offer.plans:
             for side, end in plan.stream.ends.items():
                 end.apply(plan.before[side])
         self._return_ports(offer.plans, unused=True)
+        del self.streams[offer.known :]
 
     def close(self) -> MediaStats:
         """Silence every leg, give the ports back and return the final counters."""
@@ -200,6 +216,9 @@ class MediaSession:
             for end in stream.ends.values():
                 end.leg.tap = tap
 
+    def _answered(self) -> bool:
+        return self._offer is None or bool(self._offer.answered)
+
     def _plan(
         self, side: str, index: int, description: SessionDescription, ours: MediaPolicy, theirs: MediaPolicy
     ) -> _Plan:
@@ -214,8 +233,7 @@ class MediaSession:
         if terms is None:
             return plan
         self._check_loop(terms.remote, ours)
-        mine.prune()
-        target.prune()
+        check_formats(media)
         secure, plan.lines = keying.lines_to_offer(self._ids, theirs, target.terms)
         plan.profile = keying.profile_like(media.proto, secure)
         return plan
@@ -229,6 +247,7 @@ class MediaSession:
     def _settle(self, plan: _Plan, media: Media, policy: MediaPolicy) -> Terms | None:
         if plan.terms is None or not media.port:
             return None
+        check_formats(media)
         terms = keying.terms_from_answer(media, policy, plan.profile, plan.lines, plan.mux)
         self._check_loop(terms.remote, policy)
         return terms

@@ -1,0 +1,302 @@
+"""SRTP by policy: what is offered, what is answered, and that every doubt refuses the call."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sbc.media.errors import MediaRefused
+from sbc.media.policy import SUITES, MediaPolicy
+from sbc.media.relay import packet
+from sbc.media.sdes import KEY_LENGTHS, CryptoLine
+from sbc.media.session import MediaSession
+from sbc.media.srtp import Protector, Unprotector
+from tests.unit.media.kit import (
+    ACCEPT,
+    ALICE,
+    BOB,
+    OFF,
+    OSRTP,
+    REQUIRED,
+    audio,
+    crypto,
+    first,
+    inline,
+    key,
+    lines,
+    rtp,
+    sdp,
+    session,
+)  # fmt: skip
+
+CLEAR = MediaPolicy("required", sdes=False)
+A, B = (ALICE, 40000), (BOB, 50000)
+
+
+def offered(policy: MediaPolicy) -> tuple[MediaSession, bytes]:
+    call, _ = session()
+    return call, call.offer("a", sdp(audio()), ACCEPT, policy, 0.0)
+
+
+def secured() -> tuple[MediaSession, CryptoLine]:
+    """A plain caller towards an SRTP callee that sends under key 1; also our key to the callee."""
+    call, offer = offered(REQUIRED)
+    call.answer("b", sdp(audio(50000, "RTP/SAVP", crypto(1)), host=BOB), 0.0)
+    return call, lines(offer)[0]
+
+
+@pytest.mark.parametrize(
+    ("policy", "profile", "count"),
+    [
+        (OFF, "RTP/AVP", 0),
+        (ACCEPT, "RTP/AVP", 0),
+        (OSRTP, "RTP/AVP", 4),
+        (REQUIRED, "RTP/SAVP", 4),
+        (replace(OSRTP, sdes=False), "RTP/AVP", 0),
+    ],  # fmt: skip
+)
+def test_what_each_policy_offers(policy: MediaPolicy, profile: str, count: int) -> None:
+    _, offer = offered(policy)
+    assert (first(offer).proto, len(lines(offer))) == (profile, count)
+    assert [(each.tag, each.suite) for each in lines(offer)] == list(enumerate(SUITES, 1))[:count]
+    assert len({each.key for each in lines(offer)}) == count
+    assert all(len(each.key) == KEY_LENGTHS[each.suite] for each in lines(offer))
+
+
+def test_the_order_of_the_suites_is_the_policys() -> None:
+    _, offer = offered(MediaPolicy("required", suites=("AEAD_AES_256_GCM", SUITES[0])))
+    assert [(each.tag, each.suite) for each in lines(offer)] == [(1, "AEAD_AES_256_GCM"), (2, SUITES[0])]
+
+
+def test_srtp_that_may_not_cross_the_signalling_is_refused() -> None:
+    call, _ = session()
+    with pytest.raises(MediaRefused, match="not TLS"):
+        call.offer("a", sdp(audio()), ACCEPT, CLEAR, 0.0)
+    with pytest.raises(MediaRefused, match="not TLS"):
+        call.offer("a", sdp(audio(40000, "RTP/SAVP", crypto(1))), CLEAR, OFF, 0.0)
+    with pytest.raises(MediaRefused):
+        call.offer("a", sdp(audio(40000, "RTP/SAVP", crypto(1))), MediaPolicy(sdes=False), OFF, 0.0)
+
+
+@pytest.mark.parametrize("policy", [OFF, ACCEPT, OSRTP, REQUIRED])
+@pytest.mark.parametrize("profile", ["RTP/AVP", "RTP/SAVP"])
+def test_an_inbound_offer_with_crypto_is_answered_with_sdes(policy: MediaPolicy, profile: str) -> None:
+    call, _ = session()
+    offer = audio(
+        40000, profile, "crypto:1 F8_128_HMAC_SHA1_80 inline:x", crypto(9, SUITES[1], 77), crypto(8)
+    )
+    call.offer("a", sdp(offer), policy, OFF, 0.0)
+    answer = call.answer("b", sdp(audio(50000), host=BOB), 0.0)
+    (ours,) = lines(answer)
+    assert (first(answer).proto, ours.tag, ours.suite) == (profile, 77, SUITES[1])
+    legs = call.streams[0].ends
+    secured = Protector(key(9, SUITES[1])).rtp(rtp(1))
+    assert packet(legs["a"].leg.port_rtp, secured, A) == (legs["b"].leg.port_rtp, rtp(1), B)
+    sent = packet(legs["b"].leg.port_rtp, rtp(5), B)
+    assert sent is not None and Unprotector(ours).rtp(sent[1]) == rtp(5)
+
+
+def test_crypto_without_sdes_in_an_avp_offer_is_answered_plain() -> None:
+    call, _ = session()
+    call.offer("a", sdp(audio(40000, "RTP/AVP", crypto(1))), MediaPolicy(sdes=False), OFF, 0.0)
+    assert lines(call.answer("b", sdp(audio(50000), host=BOB), 0.0)) == []
+
+
+@pytest.mark.parametrize("profile", ["RTP/AVP", "RTP/SAVP"])
+@pytest.mark.parametrize(
+    "line", [None, crypto(1) + " UNENCRYPTED_SRTP", "crypto:1 NONE inline:x", crypto(1, "AEAD_AES_256_GCM")]
+)
+def test_required_and_no_usable_line_in_the_offer_is_refused(profile: str, line: str | None) -> None:
+    call, pool = session()
+    policy = MediaPolicy("required", suites=SUITES[:2])
+    with pytest.raises(MediaRefused):
+        call.offer("a", sdp(audio(40000, profile, *([line] if line else []))), policy, OFF, 0.0)
+    assert len(pool) == 50
+
+
+@pytest.mark.parametrize("number", range(4))
+def test_a_required_answer_in_each_suite_carries_media(number: int) -> None:
+    call, offer = offered(REQUIRED)
+    ours = lines(offer)[number]
+    theirs = crypto(1, ours.suite, ours.tag) + ("|2^31|1:1" if number == 0 else "")
+    answer = call.answer("b", sdp(audio(50000, "RTP/SAVP", theirs), host=BOB), 0.0)
+    assert lines(answer) == [] and first(answer).proto == "RTP/AVP"
+    legs = call.streams[0].ends
+    sent = packet(legs["a"].leg.port_rtp, rtp(1), A)
+    assert sent is not None and Unprotector(ours).rtp(sent[1]) == rtp(1)
+    secured = Protector(key(1, ours.suite)).rtp(rtp(2))
+    if number == 0:
+        secured = secured[:-10] + b"\x01" + secured[-10:]
+    assert packet(legs["b"].leg.port_rtp, secured, B) == (legs["a"].leg.port_rtp, rtp(2), A)
+    assert call.stats().b.suite == ours.suite
+
+
+BAD_ANSWERS = {
+    "plain": audio(50000),
+    "no line": audio(50000, "RTP/SAVP"),
+    "another profile": audio(50000, "RTP/AVP", crypto(1)),
+    "DTLS": audio(50000, "UDP/TLS/RTP/SAVP", crypto(1)),
+    "two lines": audio(50000, "RTP/SAVP", crypto(1), crypto(2, SUITES[1], 2)),
+    "another tag": audio(50000, "RTP/SAVP", crypto(1, SUITES[0], 2)),
+    "unknown tag": audio(50000, "RTP/SAVP", crypto(1, SUITES[0], 9)),
+    "another suite": audio(50000, "RTP/SAVP", crypto(1, SUITES[1], 1)),
+    "unknown suite": audio(50000, "RTP/SAVP", f"crypto:1 F8_128_HMAC_SHA1_80 inline:{inline(bytes(30))}"),
+    "short key": audio(50000, "RTP/SAVP", f"crypto:1 {SUITES[0]} inline:{inline(bytes(29))}"),
+    "not base64": audio(50000, "RTP/SAVP", f"crypto:1 {SUITES[0]} inline:{'!' * 40}"),
+    "unencrypted": audio(50000, "RTP/SAVP", crypto(1) + " UNENCRYPTED_SRTP"),
+    "unauthenticated": audio(50000, "RTP/SAVP", crypto(1) + " UNAUTHENTICATED_SRTP"),
+    "long MKI": audio(50000, "RTP/SAVP", crypto(1) + "|2^20|1:4"),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ANSWERS)
+def test_required_fails_closed(name: str) -> None:
+    call, _ = offered(REQUIRED)
+    with pytest.raises(MediaRefused) as caught:
+        call.answer("b", sdp(BAD_ANSWERS[name], host=BOB), 0.0)
+    assert "inline" not in caught.value.reason
+    legs = call.streams[0].ends
+    assert packet(legs["a"].leg.port_rtp, rtp(1), A) is None
+    assert packet(legs["b"].leg.port_rtp, rtp(1), B) is None
+
+
+def test_an_answer_that_echoes_our_key_is_refused() -> None:
+    call, offer = offered(REQUIRED)
+    echo = f"crypto:1 {SUITES[0]} inline:{inline(lines(offer)[0].key)}"
+    with pytest.raises(MediaRefused, match="repeats our own key") as caught:
+        call.answer("b", sdp(audio(50000, "RTP/SAVP", echo), host=BOB), 0.0)
+    assert inline(lines(offer)[0].key) not in str(caught.value)
+
+
+def test_an_opportunistic_offer_may_be_answered_plain_but_not_badly() -> None:
+    call, _ = offered(OSRTP)
+    call.answer("b", sdp(audio(50000), host=BOB), 0.0)
+    assert packet(call.streams[0].ends["a"].leg.port_rtp, rtp(1), A) is not None
+    for bad in (crypto(1, SUITES[0], 9), crypto(1) + " UNENCRYPTED_SRTP"):
+        call, _ = offered(OSRTP)
+        with pytest.raises(MediaRefused):
+            call.answer("b", sdp(audio(50000, "RTP/AVP", bad), host=BOB), 0.0)
+
+
+def test_an_answer_with_crypto_that_we_never_offered_is_refused() -> None:
+    call, _ = offered(OFF)
+    with pytest.raises(MediaRefused):
+        call.answer("b", sdp(audio(50000, "RTP/AVP", crypto(1)), host=BOB), 0.0)
+
+
+def test_a_refresh_keeps_our_key_and_the_rollover_counters() -> None:
+    call, ours = secured()
+    legs, peer, theirs = call.streams[0].ends, Protector(key(1)), Unprotector(ours)
+    for sequence in range(65530, 65536 + 10):
+        sent = packet(legs["a"].leg.port_rtp, rtp(sequence), A)
+        assert sent is not None and theirs.rtp(sent[1]) == rtp(sequence)
+        assert packet(legs["b"].leg.port_rtp, peer.rtp(rtp(sequence)), B) is not None
+    again = call.offer("a", sdp(audio()), ACCEPT, REQUIRED, 9.0)
+    assert lines(again) == [ours] and first(again).proto == "RTP/SAVP"
+    call.answer("b", sdp(audio(50000, "RTP/SAVP", crypto(1)), host=BOB), 9.0)
+    sent = packet(legs["a"].leg.port_rtp, rtp(65536 + 10), A)
+    assert sent is not None and theirs.rtp(sent[1]) == rtp(10 + 65536)
+    assert packet(legs["b"].leg.port_rtp, peer.rtp(rtp(65536 + 10)), B) is not None
+
+
+def test_a_re_offer_from_the_secured_side_keeps_our_key_and_echoes_its_tag() -> None:
+    call, ours = secured()
+    call.offer("b", sdp(audio(50000, "RTP/SAVP", crypto(1, SUITES[0], 5)), host=BOB), REQUIRED, ACCEPT, 9.0)
+    (answered,) = lines(call.answer("a", sdp(audio()), 9.0))
+    assert (answered.key, answered.tag) == (ours.key, 5)
+
+
+def test_a_new_key_of_the_peer_takes_over_without_a_gap() -> None:
+    call, ours = secured()
+    legs, old, new = call.streams[0].ends, Protector(key(1)), Protector(key(2))
+    b = legs["b"].leg
+    assert packet(b.port_rtp, old.rtp(rtp(1)), B) is not None
+    call.offer("b", sdp(audio(50000, "RTP/SAVP", crypto(2)), host=BOB), REQUIRED, ACCEPT, 9.0)
+    assert packet(b.port_rtp, old.rtp(rtp(2)), B) is not None
+    assert lines(call.answer("a", sdp(audio()), 9.0))[0].key == ours.key
+    assert packet(b.port_rtp, old.rtp(rtp(3)), B) is not None
+    assert packet(b.port_rtp, new.rtp(rtp(4)), B) is not None
+    assert packet(b.port_rtp, old.rtp(rtp(5)), B) is None
+
+
+def test_another_device_at_another_address_gets_another_key_of_ours() -> None:
+    call, ours = secured()
+    call.offer("b", sdp(audio(51000, "RTP/SAVP", crypto(2)), host=BOB), REQUIRED, ACCEPT, 9.0)
+    assert lines(call.answer("a", sdp(audio()), 9.0))[0].key != ours.key
+
+
+def test_a_peer_that_drops_crypto_on_a_required_leg_is_refused_and_the_media_stays() -> None:
+    call, _ = secured()
+    with pytest.raises(MediaRefused):
+        call.offer("b", sdp(audio(50000), host=BOB), REQUIRED, ACCEPT, 9.0)
+    call.offer("a", sdp(audio()), ACCEPT, REQUIRED, 10.0)
+    with pytest.raises(MediaRefused):
+        call.answer("b", sdp(audio(50000), host=BOB), 10.0)
+    legs = call.streams[0].ends
+    assert packet(legs["b"].leg.port_rtp, rtp(1), B) is None
+    sent = packet(legs["a"].leg.port_rtp, rtp(1), A)
+    assert sent is not None and rtp(1)[12:] not in sent[1]
+
+
+def test_a_re_offer_with_our_own_key_is_refused() -> None:
+    call, ours = secured()
+    echo = f"crypto:1 {SUITES[0]} inline:{inline(ours.key)}"
+    with pytest.raises(MediaRefused, match="repeats our own key"):
+        call.offer("b", sdp(audio(50000, "RTP/SAVP", echo), host=BOB), REQUIRED, ACCEPT, 9.0)
+
+
+def test_rollback_returns_to_the_former_contexts() -> None:
+    call, ours = secured()
+    legs, peer, theirs = call.streams[0].ends, Protector(key(1)), Unprotector(ours)
+    packet(legs["b"].leg.port_rtp, one := peer.rtp(rtp(1)), B)
+    call.offer("b", sdp(audio(51000, "RTP/SAVP", crypto(2)), host=BOB), REQUIRED, ACCEPT, 9.0)
+    call.answer("a", sdp(audio()), 9.0)
+    call.rollback()
+    assert packet(legs["b"].leg.port_rtp, one, B) is None  # its replay window is remembered
+    assert packet(legs["b"].leg.port_rtp, peer.rtp(rtp(2)), B) is not None
+    sent = packet(legs["a"].leg.port_rtp, rtp(1), A)
+    assert sent is not None and theirs.rtp(sent[1]) == rtp(1)
+
+
+def test_failover_never_shows_a_key_to_two_peers() -> None:
+    call, offer = offered(REQUIRED)
+    call.answer("b", sdp(audio(50000, "RTP/SAVP", crypto(1)), host=BOB), 0.0)
+    again = call.offer("a", sdp(audio()), ACCEPT, REQUIRED, 1.0, restart=True)
+    assert not {each.key for each in lines(offer)} & {each.key for each in lines(again)}
+    assert packet(call.streams[0].ends["b"].leg.port_rtp, Protector(key(1)).rtp(rtp(1)), B) is None
+
+
+def test_forks_with_other_keys_are_followed_and_a_return_finds_its_contexts() -> None:
+    call, offer = offered(REQUIRED)
+    fork = [
+        sdp(audio(port, "RTP/SAVP", crypto(number)), host=BOB) for port, number in ((50000, 1), (52000, 2))
+    ]
+    legs, theirs, one = call.streams[0].ends, Unprotector(lines(offer)[0]), Protector(key(1))
+    call.answer("b", fork[0], 0.0)
+    heard = one.rtp(rtp(1))
+    assert packet(legs["b"].leg.port_rtp, heard, B) is not None
+    call.answer("b", fork[1], 0.0)
+    sent = packet(legs["a"].leg.port_rtp, rtp(1), A)
+    assert sent is not None and sent[2] == (BOB, 52000) and theirs.rtp(sent[1]) == rtp(1)
+    call.answer("b", fork[0], 0.0)
+    assert packet(legs["b"].leg.port_rtp, heard, B) is None
+    assert packet(legs["b"].leg.port_rtp, one.rtp(rtp(2)), B) is not None
+
+
+def test_both_legs_may_be_secured_and_the_streams_have_their_own_keys() -> None:
+    call, _ = session()
+    video = "m=video 40010 RTP/SAVPF 96\r\na=" + crypto(4) + "\r\n"
+    offer = call.offer("a", sdp(audio(40000, "RTP/SAVP", crypto(3)), video), REQUIRED, REQUIRED, 0.0)
+    assert b"m=video 20006 RTP/SAVPF 96" in offer and offer.count(b"a=crypto:") == 8
+    answer = sdp(audio(50000, "RTP/SAVP", crypto(1)), video.replace("40010", "50010"), host=BOB)
+    call.answer("b", answer, 0.0)
+    legs = call.streams[0].ends
+    sent = packet(legs["a"].leg.port_rtp, Protector(key(3)).rtp(rtp(1)), A)
+    assert sent is not None and Unprotector(lines(offer)[0]).rtp(sent[1]) == rtp(1)
+
+
+def test_a_stream_that_cannot_be_keyed_is_rejected_alone_where_srtp_is_optional() -> None:
+    call, _ = session()
+    offer = call.offer("a", sdp(audio(40000, "RTP/SAVP"), audio(42000)), ACCEPT, OFF, 0.0)
+    assert offer.count(b"m=audio 0 RTP/SAVP 0\r\n") == 1 and b"m=audio 20002 RTP/AVP 0 101" in offer
