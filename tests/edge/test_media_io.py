@@ -179,7 +179,7 @@ def test_ports_that_others_hold_are_passed_over(media: MediaIO, phones: tuple[Ph
 
 def test_an_address_that_is_not_ours_is_the_operators_to_correct() -> None:
     plane = MediaIO(MediaConfig(address="192.0.2.1", ports="27100-27103"), Ids(Counter()), Clock())
-    with pytest.raises(LocalError, match="correct media.address"):
+    with pytest.raises(LocalError, match=r"correct media\.address"):
         plane.offer("one", "a", sdp(audio()), ACCEPT, OFF)
     assert (len(plane), plane.free_ports()) == (0, 2)
     plane.close()

@@ -54,7 +54,7 @@ def secured() -> tuple[MediaSession, CryptoLine]:
         (OSRTP, "RTP/AVP", 4),
         (REQUIRED, "RTP/SAVP", 4),
         (replace(OSRTP, sdes=False), "RTP/AVP", 0),
-    ],  # fmt: skip
+    ],
 )
 def test_what_each_policy_offers(policy: MediaPolicy, profile: str, count: int) -> None:
     _, offer = offered(policy)

@@ -76,7 +76,7 @@ def test_a_replay_is_refused_and_does_not_count_as_received() -> None:
 
 
 def test_a_repeated_plain_packet_is_not_encrypted_twice() -> None:
-    a, b, _ = secured()
+    a, _, _ = secured()
     assert packet(a.port_rtp, rtp(1, b"one"), A) is not None
     assert packet(a.port_rtp, rtp(1, b"two"), A) is None
     assert a.refused == {"replay when sent on": 1}
@@ -90,7 +90,7 @@ def test_a_leg_without_its_sending_key_sends_nothing() -> None:
 
 
 def test_the_former_key_serves_until_the_new_one_is_used_and_never_latches() -> None:
-    a, b, old = secured()
+    _, b, old = secured()
     assert packet(b.port_rtp, old.rtp(rtp(1)), B) is not None
     b.former, b.unprotect = b.unprotect, Unprotector(key(3))
     b.port_rtp.aim(B, True)
@@ -120,7 +120,10 @@ def test_srtcp_is_decoded_and_protected_anew() -> None:
     assert packet(b.port_rtcp, peer.rtcp(rtcp()), B) == (a.port_rtcp, rtcp(), (A[0], A[1] + 1))
 
 
-@pytest.mark.parametrize("data", [b"", b"\x80", bytes(12), b"\x40" + bytes(40), b"\xc0" + bytes(40), b"\x80" + bytes(MAX_PACKET)])  # fmt: skip
+NOT_RTP = [b"", b"\x80", bytes(12), b"\x40" + bytes(40), b"\xc0" + bytes(40), b"\x80" + bytes(MAX_PACKET)]
+
+
+@pytest.mark.parametrize("data", NOT_RTP)
 def test_what_is_not_rtp_is_malformed(data: bytes) -> None:
     for leg in (plain()[0], secured()[1]):
         source = A if leg.side == "a" else B

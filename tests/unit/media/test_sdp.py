@@ -73,8 +73,9 @@ def test_an_ipv6_zone_or_group_is_not_an_address_to_send_to() -> None:
 
 def test_only_what_is_allowed_is_copied() -> None:
     leaky = ("candidate:1 1 UDP 2130706431 10.9.8.7 5000 typ host", "ice-ufrag:abcd", "ice-pwd:efgh",
-             "fingerprint:sha-256 AA:BB", "setup:actpass", "ssrc:1 cname:alice@10.9.8.7", "rtcp:40001 IN IP4 10.9.8.7",
-             "x-vendor:10.9.8.7", "mid:0", "label:1", crypto(1), "silenceSupp:off - - - -", "maxptime:40")  # fmt: skip
+             "fingerprint:sha-256 AA:BB", "setup:actpass", "ssrc:1 cname:alice@10.9.8.7",
+             "rtcp:40001 IN IP4 10.9.8.7", "x-vendor:10.9.8.7", "mid:0", "label:1", crypto(1),
+             "silenceSupp:off - - - -", "maxptime:40")  # fmt: skip
     media = first(
         sdp("m=audio 40000 RTP/AVP 0 101\r\nb=AS:64\r\nb=X-ME:10\r\n" + "".join(f"a={a}\r\n" for a in leaky))
     )
