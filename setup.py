@@ -20,6 +20,7 @@ setup(
         "pydantic>=2.6",  # every mistake of a file at once, typed
         "ruamel.yaml>=0.18",  # YAML that knows line and column, keeps comments
         "lark>=1.1.9",  # the grammar of when and then
+        "google-re2>=1.1",  # an operator's pattern in linear time
         "flask>=3.0",  # health endpoint and status page
         "dnspython>=2.6",  # NAPTR, SRV, A and AAAA (RFC 3263)
         "inotify_simple>=1.3",  # reload when a file changes
