@@ -139,6 +139,7 @@ _SLIPS = {
     "/": "the closing / of the pattern is missing; a / inside a pattern is written \\/",
 }
 _LOWER = ("and", "or", "not", "in", "matches", "true", "false", "starts", "ends", "with", "has")
+_WORD = re.compile(r"[A-Za-z_][\w.-]*")
 _DOTTED = re.compile(r"\d+(\.\d+)+")
 
 
@@ -166,8 +167,9 @@ def _hint(text: str, offset: int, found: str, expected: set[str], start: str) ->
     dotted = re.search(r"[0-9.]*$", text[:offset])
     if _DOTTED.match(text, dotted.start() if dotted else offset):
         return 'compare networks with in: source in 10.0.0.0/8; or put an address in quotes: "10.0.0.1"'
-    if "STRING" in expected and "NAME" not in expected and found.isidentifier():
-        return f'put it in quotes: "{found}"'
+    word = _WORD.match(text, offset)
+    if word and "STRING" in expected and "NAME" not in expected:
+        return f'put it in quotes: "{word[0]}"'
     return _expected(expected)
 
 

@@ -90,6 +90,8 @@ def _replace(exact: re2._Regexp, pieces: list[str | int], text: str) -> str:
     out: list[str] = []
     at = 0
     for found in exact.finditer(text):
+        if out and found.end() == at:
+            continue  # an empty match where the one before ended is none
         out.append(text[at : found.start()])
         out += [(found.group(piece) or "") if isinstance(piece, int) else piece for piece in pieces]
         at = found.end()

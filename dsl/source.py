@@ -87,6 +87,8 @@ class Source:
                 self.report(key, f"{key.value!r} is written twice", "keep one of them")
             else:
                 seen.add(key.value)
+                if isinstance(value, ScalarNode) and value.style is None and not value.value:
+                    value.start_mark = key.start_mark  # nothing is written: point at the key
                 yield key, value
 
 

@@ -1,0 +1,168 @@
+"""Whatever is written, the checker answers with diagnostics; whatever arrives, a decision is made."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import hypothesis.strategies as st
+from hypothesis import assume, given, settings
+
+from dsl.check import Known
+from dsl.decision import Decision
+from dsl.errors import Diagnostic
+from dsl.facts import FACTS, Facts
+from dsl.load import load
+from dsl.patterns import Pattern, PatternError
+from dsl.ruleset import RuleSet
+
+WORDS = [
+    *FACTS, "and", "or", "not", "in", "matches", "starts", "ends", "with", "has", "header", "true", "false",
+    "==", "!=", "<", ">=", "(", ")", "[", "]", ",", "+", "=", ";", "/^00/", "/(a|b)+$/", "/(/", '"teams"',
+    '"x"', '"', "5", "503", "10.0.0.0/8", "::1", "fe80::/10", "route", "then", "on", "timeout", "reject",
+    "redirect", '"sip:a@b"', "set", "remove", '"X-A"', '"Via"', "require", "offer", "no", "srtp", "forbid",
+    "warn", "downgrade", "continue", "replace", "length", "number", "strip_prefix", "#", "\n", "'", "é", "\t",
+]  # fmt: skip
+KNOWN = Known(trunks=frozenset(("teams", "x")))
+
+phrases = st.lists(st.sampled_from(WORDS), max_size=14).map(" ".join)
+wild = st.one_of(phrases, st.text(max_size=60), st.tuples(phrases, st.text(max_size=5)).map("".join))
+
+
+def load_any(text: str) -> list[Diagnostic]:
+    rules, diagnostics = load({"a.yaml": text}, KNOWN)
+    assert (rules is None) == any(each.severity == "error" for each in diagnostics)
+    lines = text.split("\n")
+    for each in diagnostics:
+        assert 0 <= each.line <= len(lines) and each.col >= 0 and each.message and str(each)
+        if each.line:
+            assert each.col <= len(lines[each.line - 1]) + 1
+    return diagnostics
+
+
+def quoted(text: str) -> str:
+    escaped = "".join(f"\\U{ord(char):08x}" if not char.isprintable() else char for char in text)
+    return '"' + re.sub(r'(["\\])(?!U)', r"\\\1", escaped) + '"'
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(max_size=120))
+def test_any_text_as_a_file(text: str) -> None:
+    load_any(text)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.sampled_from([*"-:|>{}[]&*!%@`'\"#,? \n", "a", "rules", "tests", "\n  ", "- "]), max_size=30)
+)
+def test_any_yaml_as_a_file(pieces: list[str]) -> None:
+    load_any("".join(pieces))
+
+
+@settings(max_examples=300, deadline=None)
+@given(wild, wild)
+def test_any_text_as_a_rule(when: str, then: str) -> None:
+    load_any(f"rules:\n  - name: a\n    when: {quoted(when)}\n    then: {quoted(then)}\n")
+    block = "\n".join("      " + line for line in phrases_only(then).split("\n"))
+    load_any(f"rules:\n  - name: a\n    when: true\n    then: |\n{block}\n")
+
+
+def phrases_only(text: str) -> str:
+    return "".join(char for char in text if char.isprintable() or char == "\n")
+
+
+any_text = st.text(st.characters(), max_size=20)
+facts = st.builds(
+    Facts,
+    **{
+        name: any_text
+        for name in (
+            "trunk source ruri_user ruri_host from_user from_host from_display user_agent tls_group peer_pin"
+        ).split()
+    },
+    sips=st.booleans(),
+    peer_sans=st.lists(any_text, max_size=3).map(tuple),
+    sdp_codecs=st.lists(any_text, max_size=3).map(tuple),
+    now=st.floats(),
+    header=st.dictionaries(st.sampled_from(["X-A", "X-B"]), any_text).map(lambda headers: headers.get),
+)
+
+RULES = r"""rules:
+  - name: numbers
+    when: to.user matches /^(00|\+)\d+/ or time.hour > 30 or number(header("X-A")) < length(from.user)
+    then: |
+      set to.user = replace(to.user, /^00/, "+") + header("X-B")
+      set header "X-C" = replace(header("X-A"), /(.)(.)?/, "\2\1")
+      continue
+  - name: places
+    when: >
+      source in [10.0.0.0/8, ::1] or source == "10.0.0.1" or to.host in ["a", "b"]
+      or to.host ends with "x" and peer.san starts with ["dns:", "uri:"] or peer.san matches /\w+$/
+    then: route "x" then "teams" on 503
+  - name: rest
+    when: trunk == "teams" or sips or not sdp.codecs == "PCMA" or has header "X-A"
+    then: redirect "sip:" + strip_prefix(to.user, "+") + lower(from.user) + "@" + add_prefix(to.host, "a")
+"""
+
+
+def ruleset() -> RuleSet:
+    rules, diagnostics = load({"a.yaml": RULES}, KNOWN)
+    assert rules is not None, diagnostics
+    return rules
+
+
+@settings(max_examples=300, deadline=None)
+@given(facts)
+def test_any_call_is_decided_and_explained_alike(call: Facts) -> None:
+    rules = ruleset_once
+    decision = rules.decide(call)
+    explained, trace = rules.explain(call)
+    assert decision == explained and trace
+    assert not re.search(r"[\x00-\x1f\x7f]", "".join(written(decision)))
+
+
+def written(decision: Decision) -> list[str]:
+    values: list[Any] = [getattr(edit, "value", "") for edit in getattr(decision, "edits", ())]
+    return [*values, *getattr(decision, "targets", ()), getattr(decision, "reason", "")]
+
+
+ruleset_once = ruleset()
+
+atoms = st.sampled_from(
+    [
+        "a",
+        "0",
+        r"\d",
+        ".",
+        "[0-9]",
+        "[^0-9]",
+        "[ab]",
+        "(a|b)",
+        "(a|ab|)",
+        r"\+",
+        r"\$",
+        r"\.",
+        "\\\\",
+        "+",
+        "x",
+    ]
+)
+repeats = st.sampled_from(["", "", "", "?", "*", "+", "{2}", "{0,2}", "{1,3}"])
+patterns = st.tuples(
+    st.sampled_from(["", "^"]),
+    st.lists(st.tuples(atoms, repeats).map("".join), max_size=5).map("".join),
+    st.sampled_from(["", "$"]),
+).map("".join)
+
+
+@settings(max_examples=500, deadline=None)
+@given(patterns, st.text("ab0+$.x\\\n é", max_size=12), st.sampled_from(["", "-", "+1"]))
+def test_both_matchers_agree(source: str, text: str, replacement: str) -> None:
+    try:
+        pattern = Pattern(source)
+    except PatternError:
+        assume(False)
+    exact = Pattern(source)
+    exact._simple = None
+    assert bool(pattern.search(text)) is bool(exact._search(text))
+    assert pattern.replacer(replacement)(text) == exact.replacer(replacement)(text)

@@ -1,0 +1,152 @@
+"""Hook files: what loads, what is refused and where, and what a build leaves behind (nothing)."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from dsl.decision import NO_ROUTE, Hop, Redirect, Reject, Route, SetHeader
+from dsl.errors import Diagnostic
+from dsl.facts import Facts
+from sbc import hookapi
+from sbc.config.hooks import Hook, load_hooks
+
+GOOD = "def on_route(facts, decision): return None\n"
+EXAMPLE = Path(__file__).parents[3] / "hooks" / "10-example.py"
+
+
+def load_one(text: str) -> Hook:
+    (hook,), diagnostics = load_hooks({"hooks/a.py": dedent(text)})
+    assert diagnostics == []
+    return hook
+
+
+def refused(text: str) -> Diagnostic:
+    hooks, (diagnostic,) = load_hooks({"hooks/a.py": dedent(text)})
+    assert hooks == () and diagnostic.path == "hooks/a.py" and diagnostic.severity == "error"
+    return diagnostic
+
+
+def test_files_load_in_the_order_of_their_names() -> None:
+    hooks, diagnostics = load_hooks({"hooks/20.py": GOOD, "hooks/10.py": "\n" + GOOD, "hooks/30.py": GOOD})
+    assert [(hook.path, hook.line) for hook in hooks] == [
+        ("hooks/10.py", 2),
+        ("hooks/20.py", 1),
+        ("hooks/30.py", 1),
+    ]
+    assert diagnostics == []
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message", "hint"),
+    [
+        ("def on_route(facts, decision)\n", (1, 30), "this is not Python: expected ':'", ""),
+        ("x = '\n", (1, 5), "this is not Python: unterminated string", ""),
+        ("x = 1\n", (1, 1), "this file defines no on_route", "write def on_route(facts, decision):"),
+        ("on_route = 5\n", (1, 1), "this file defines no on_route", ""),
+        (GOOD + "def on_rute(f, d): pass\n", (2, 1), "there is no hook 'on_rute'", "did you mean on_route?"),
+        (GOOD + "def on_xyz(): pass\n", (2, 1), "there is no hook 'on_xyz'", "hooks are: on_route"),
+        ("\ndef on_route(facts): pass\n", (2, 1), "on_route takes two arguments", "write def"),
+        ("def on_route(a, b, c): pass\n", (1, 1), "on_route takes two arguments", ""),
+        ("def on_route(a, b, *, c): pass\n", (1, 1), "on_route takes two arguments", ""),
+        ("async def on_route(a, b): pass\n", (1, 1), "on_route is a plain function", "write def"),
+        ("def on_route(a, b): yield\n", (1, 1), "on_route is a plain function", ""),
+        (
+            "import os\nimport no_such_module\n" + GOOD,
+            (2, 1),
+            "this hook does not load: ModuleNotFoundError",
+            "",
+        ),
+        (
+            "def f():\n    return 1 / 0\nf()\n" + GOOD,
+            (2, 1),
+            "this hook does not load: ZeroDivisionError",
+            "",
+        ),
+        ("raise SystemExit(1)\n", (1, 1), "this hook does not load: SystemExit", ""),
+    ],
+)
+def test_mistakes(text: str, place: tuple[int, int], message: str, hint: str) -> None:
+    found = refused(text)
+    assert (found.line, found.col) == place
+    assert found.message.startswith(message) and hint in found.hint
+    assert found.source == text.splitlines()[found.line - 1]
+
+
+def test_a_null_byte_is_a_mistake_and_not_a_crash() -> None:
+    assert refused("x = 1\0").message.startswith("this is not Python")
+
+
+def test_one_broken_file_does_not_hide_the_mistakes_of_another() -> None:
+    hooks, diagnostics = load_hooks({"a.py": "(", "b.py": GOOD, "c.py": "x = 1"})
+    assert [hook.path for hook in hooks] == ["b.py"]
+    assert [each.path for each in diagnostics] == ["a.py", "c.py"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def on_route(facts, decision, extra=1): pass",
+        "def on_route(*args): pass",
+        "def _on_anything(): pass\n" + GOOD,
+        "class C:\n    def __call__(self, facts, decision): pass\non_route = C()",
+        "from functools import partial\ndef f(x, facts, decision): return x\non_route = partial(f, None)",
+    ],
+)
+def test_whatever_can_be_called_with_two_arguments_will_do(text: str) -> None:
+    load_one(text).on_route(Facts(), NO_ROUTE)
+
+
+def test_nothing_stays_in_sys_modules_good_or_bad() -> None:
+    before = set(sys.modules)
+    load_hooks({"a.py": GOOD, "b.py": "raise ValueError", "c.py": "import nothing_such"})
+    assert set(sys.modules) == before
+
+
+def test_dataclasses_with_postponed_annotations_work() -> None:
+    hook = load_one(
+        """
+        from __future__ import annotations
+        from dataclasses import dataclass
+        from typing import ClassVar
+        @dataclass(frozen=True)
+        class Price:
+            unit: ClassVar[str] = "cent"
+            value: int = 3
+        def on_route(facts, decision):
+            return Price().value
+        """
+    )
+    assert hook.on_route(Facts(), NO_ROUTE) == 3
+
+
+def test_a_second_build_leaves_the_first_with_its_own_code_and_state() -> None:
+    text = "seen = []\ndef on_route(facts, decision):\n    seen.append(1)\n    return (len(seen), {})\n"
+    old, new = load_one(text.format(1)), load_one(text.format(2))
+    old.on_route(Facts(), NO_ROUTE)
+    assert old.on_route(Facts(), NO_ROUTE) == (2, 1)
+    assert new.on_route(Facts(), NO_ROUTE) == (1, 2)
+    assert old.module is not new.module and old.module.__name__ != new.module.__name__
+
+
+def test_the_example_marks_urgent_calls_only() -> None:
+    (hook,), diagnostics = load_hooks({"hooks/10-example.py": EXAMPLE.read_text()})
+    route = Route((Hop("a"),), srtp="required", rule="r")
+    urgent = Facts(header={"X-Priority": "urgent"}.get)
+    assert diagnostics == []
+    assert hook.on_route(Facts(), route) is None
+    assert hook.on_route(urgent, NO_ROUTE) is None
+    assert hook.on_route(urgent, route) == Route(
+        (Hop("a"),), (SetHeader("X-Carrier-Priority", "1"),), "required", rule="r"
+    )
+
+
+def test_short_ways_to_make_decisions() -> None:
+    assert hookapi.route("a", "b", on=(503,)) == Route((Hop("a"), Hop("b", (503,))))
+    assert hookapi.route("a") == Route((Hop("a"),))
+    assert hookapi.reject(403, "no") == Reject(403, "no")
+    assert hookapi.redirect("sip:a", "sip:b") == Redirect(("sip:a", "sip:b"))
+    assert set(hookapi.__all__) <= set(dir(hookapi))
