@@ -1,0 +1,53 @@
+"""``sbc demo`` as a person runs it: a whole call through a real SBC, told in plain words."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sbc.demo import run as demo
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.slow
+def test_the_demo_keeps_its_promises_and_cleans_up(tmp_path: Path) -> None:
+    environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
+    begun = time.monotonic()
+    run = subprocess.run(
+        [sys.executable, "-m", "sbc.cli", "demo"],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert time.monotonic() - begun < 60
+    said = run.stdout
+    assert "Everything was as promised." in said and "✗" not in said and "\x1b" not in said
+    for phrase in (
+        "INVITE (SRTP)", "The office's leg", "The carrier's leg", "TLSv1.3",
+        "sbc.lab.example, issued by Lab CA", "SRTP AES_CM_128_HMAC_SHA1_80", "660 Hz", "440 Hz",
+        "A stranger without a certificate", "what to do:",
+    ):  # fmt: skip
+        assert phrase in said, phrase
+    assert "inline:" not in said
+    assert list(tmp_path.glob("portcullis-lab-*")) == []
+
+
+@pytest.mark.slow
+def test_a_call_that_nobody_routes_is_not_passed_off_as_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "CALLED", "911")
+    out = io.StringIO()
+    assert demo.run(out=out) == 1
+    assert "the call never reached the carrier: 404" in out.getvalue()
+    assert "Not everything was as promised." in out.getvalue()
