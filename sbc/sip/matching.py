@@ -12,11 +12,13 @@ from typing import Any
 from sbc.base import Address
 from sbc.flow import Flow
 from sbc.ids import MAGIC_COOKIE
-from sbc.sip.grammar import find_param, split_commas
+from sbc.sip.grammar import Params, find_param, split_commas
 from sbc.sip.message import Request, Response
 from sbc.sip.via import Via
 
 Key = tuple[Any, ...]
+
+_SOURCE = frozenset(("received", "rport"))
 
 
 def peer_of(flow: Flow) -> str:
@@ -66,6 +68,7 @@ def fix_via(request: Request, source: Address) -> None:
     wants_port = find_param(via.params, "rport") is not None
     if via.host == source.host and not wants_port:
         return
+    fixed = Via(via.transport, via.host, via.port, _with_source(via, source, wants_port))
     # In place, because going through Headers.set would drop every typed view of the message.
     headers = request.headers
     at = headers.keys.index("via")
@@ -75,14 +78,14 @@ def fix_via(request: Request, source: Address) -> None:
     if plain and end > 6 and line[end : end + 1] in ("", ";"):
         line = f"{line[:end]}={source.port};received={source.host}{line[end:]}"
     else:
-        line = ", ".join([_with_source(via, source, wants_port), *split_commas(line)[1:]])
+        line = ", ".join([str(fixed), *split_commas(line)[1:]])
     headers.fields[at] = (name, line)
-    del headers.parsed["via"]
+    headers.parsed["via"] = fixed
 
 
-def _with_source(via: Via, source: Address, wants_port: bool) -> str:
-    params = [each for each in via.params if each[0].lower() not in ("received", "rport")]
-    params.append(("received", source.host))
+def _with_source(via: Via, source: Address, wants_port: bool) -> Params:
+    kept = [each for each in via.params if each[0] not in _SOURCE and each[0].lower() not in _SOURCE]
+    kept.append(("received", source.host))
     if wants_port:
-        params.append(("rport", str(source.port)))
-    return str(via._replace(params=tuple(params)))
+        kept.append(("rport", str(source.port)))
+    return tuple(kept)

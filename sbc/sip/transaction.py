@@ -14,8 +14,9 @@ What is not in the figures:
 - The 2xx to an INVITE is retransmitted here (timer ``repeat``), although RFC 3261 13.3.1.4 gives
   that to the user above: it needs the same clock and queue. It goes on over reliable flows too,
   because a later hop may be unreliable. To know when to stop, Accepted is split in two: once the
-  ACK has come the state is Acknowledged, which only absorbs until timer L. A flow that closes
-  before does not end Accepted: the ACK may come on another one of the same peer.
+  ACK has come the state is Acknowledged, which only absorbs until timer L. A flow that
+  closes does not end Accepted, on either side: the ACK, or a repeated 2xx, may come on another
+  flow of the same peer.
 - ``cancelled``: a CANCEL was sent for this INVITE; where no final response comes within 64*T1
   (timer ``abandon``) the transaction ends (RFC 3261 9.1). Timer C of a proxy is not here: how
   long a call may ring is the trunk's policy, and the user then cancels.
@@ -79,7 +80,6 @@ INVITE_CLIENT = complete(
         (PROCEEDING, "transport"): (TERMINATED, ("tell transport",)),
         (ACCEPTED, "2xx"): (ACCEPTED, ("pass up",)),
         (ACCEPTED, "M"): (TERMINATED, ()),
-        (ACCEPTED, "transport"): (TERMINATED, ()),
         (COMPLETED, "final"): (COMPLETED, ("send ack",)),
         (COMPLETED, "D"): (TERMINATED, ()),
         (COMPLETED, "transport"): (TERMINATED, ()),

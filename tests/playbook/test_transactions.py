@@ -337,3 +337,9 @@ def test_a_closed_flow_ends_what_is_unfinished_and_tells(name: str) -> None:
 def test_a_closed_flow_does_not_end_the_wait_for_the_ack_of_a_2xx() -> None:
     script = over("tls") >> received(INVITE) << sent(100) << new("INVITE") >> respond(200) << sent(200)
     assert script >> closed >> after(31) >> after(1) << told("no-ack")
+
+
+def test_a_closed_flow_does_not_end_the_watch_for_further_2xx() -> None:
+    script = over("tls") >> start(INVITE) << sent("INVITE") >> answered(200) << passed_up(200)
+    assert script >> closed >> answered(200) << passed_up(200) >> after(32)
+    assert live(script) == 0
