@@ -59,9 +59,10 @@ def parse_name_addr(text: str) -> NameAddr:
     if match is not None and "%" not in text:
         quoted, bare, scheme, user, host, port, params, tag, value = match.groups()
         number = int(port) if port else None
-        uri = Uri(scheme.lower(), user or "", None, host, number, split_params(params) if params else ())
+        parts = (scheme.lower(), user or "", None, host, number, split_params(params), "")
+        uri = tuple.__new__(Uri, parts)  # half the cost of Uri(*parts)
         display = bare.rstrip(" ") if quoted is None else quoted
-        return NameAddr(display, uri, ((tag, value),) if tag else ())
+        return tuple.__new__(NameAddr, (display, uri, ((tag, value),) if tag else ()))
     match = _name_addr(text)
     if match is None:
         return _parse_addr_spec(text)

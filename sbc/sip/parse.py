@@ -107,11 +107,14 @@ def read_start(line: str, headers: Headers) -> Message:
 
 def content_length(headers: Headers) -> int | None:
     """The Content-Length, None if absent; raises a fatal ParseError if malformed or contradictory."""
-    if "content-length" not in headers.keys:
+    keys = headers.keys
+    if "content-length" not in keys:
         return None
-    lengths = {_length(value) for value in headers.get_all("content-length")}
-    length = lengths.pop()
-    if length is None or lengths:
+    length = _length(headers.fields[keys.index("content-length")][1])
+    if length is None or (
+        keys.count("content-length") > 1
+        and any(_length(value) != length for value in headers.get_all("content-length"))
+    ):
         raise ParseError("malformed or contradictory Content-Length", fatal=True)
     return length
 

@@ -8,6 +8,7 @@ the user ends and the host begins: one ``@``, no blanks, no quotes, no angle bra
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
@@ -100,7 +101,8 @@ def parse_uri(text: str) -> Uri:
         number = int(port)
         if number > 65535:
             raise ParseError("port out of range in a URI")
-    return Uri(scheme.lower(), user or "", password, host, number, split_params(params), headers or "")
+    parts = (scheme.lower(), user or "", password, host, number, split_params(params), headers or "")
+    return tuple.__new__(Uri, parts)
 
 
 def _parse_other(text: str) -> Uri:
@@ -112,8 +114,9 @@ def _parse_other(text: str) -> Uri:
     return Uri(match[1].lower(), match[2])
 
 
+@lru_cache(256)
 def split_params(text: str) -> Params:
-    """Split URI parameters that a pattern has already accepted."""
+    """Split URI parameters that a pattern has already accepted; the same few come again and again."""
     if not text:
         return ()
     pairs = [each.partition("=") for each in text[1:].split(";")]

@@ -11,12 +11,10 @@ from sbc.sip.grammar import ParseError
 from sbc.sip.message import Message, Request
 
 KNOWN_SCHEMES = frozenset(("sip", "sips", "tel"))
-SINGLE = frozenset(
-    (
-        "from", "to", "call-id", "cseq", "max-forwards", "content-length", "content-type", "expires",
-        "min-expires", "event", "rseq", "rack", "session-expires", "min-se", "refer-to", "referred-by",
-        "replaces", "retry-after", "subscription-state", "date", "content-disposition", "timestamp",
-    )
+SINGLE = (
+    "from", "to", "call-id", "cseq", "max-forwards", "content-length", "content-type", "expires",
+    "min-expires", "event", "rseq", "rack", "session-expires", "min-se", "refer-to", "referred-by",
+    "replaces", "retry-after", "subscription-state", "date", "content-disposition", "timestamp",
 )  # fmt: skip
 
 

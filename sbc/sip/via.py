@@ -69,4 +69,4 @@ def parse_via(text: str) -> Via:
         number = int(port)
         if number > 65535:
             raise ParseError("port out of range in Via")
-    return Via(transport.upper(), host, number, parse_params(rest) if rest else ())
+    return tuple.__new__(Via, (transport.upper(), host, number, parse_params(rest) if rest else ()))
