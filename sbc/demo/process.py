@@ -26,6 +26,7 @@ class SbcProcess:
     def __init__(self, directory: Path, admin: Address) -> None:
         self.admin = admin
         self.log = directory / "sbc.log"
+        self._records = directory / "run" / "calls.jsonl"
         with self.log.open("wb") as out:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "sbc.cli", "run", "-c", str(directory)],
@@ -54,6 +55,16 @@ class SbcProcess:
             if time.monotonic() > deadline:
                 return {}
             gevent.sleep(0.05)
+
+    def call_record(self, seconds: float = 3.0) -> dict[str, Any]:
+        """The first call record, waiting for it; {} where none came."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            if self._records.exists() and (lines := self._records.read_text().splitlines()):
+                record: dict[str, Any] = json.loads(lines[0])
+                return record
+            gevent.sleep(0.05)
+        return {}
 
     def stop(self) -> int:
         """Ask it to stop, insist if need be; its exit status."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from sbc.demo.call import CallReport
 from sbc.demo.paint import Paint
@@ -36,6 +37,25 @@ def receipt(report: CallReport, promise: Promise) -> list[Line]:
     """Every promise beside what was found."""
     tls, voice = report.tls, report.voice
     return [*_tls(tls, promise), *_voice(voice, promise), _ending(report)]
+
+
+def recorded(record: dict[str, Any], peers: dict[str, str]) -> list[Line]:
+    """The SBC's own call record: that each leg's peer proved to be the name in ``peers`` (by leg)."""
+    lines = []
+    for leg, name in peers.items():
+        facts = record.get(leg) or {}
+        tls, media = facts.get("tls") or {}, facts.get("media") or {}
+        proved = bool(tls.get("peer_verified")) and f"dns:{name}" in tls.get("peer_names", ())
+        text = (
+            f"{name if proved else 'an unproved peer'}, {tls.get('version', 'no TLS')},"
+            f" {media.get('srtp') or 'no SRTP'}, {media.get('packets_in', 0)} packets in,"
+            f" {media.get('packets_out', 0)} out"
+        )
+        good = proved and bool(media.get("srtp")) and media.get("packets_in", 0) > 0
+        lines.append(Line(good, f"leg {leg}", text))
+    plain = record.get("downgraded") is not False
+    lines.append(Line(not plain, "downgrade", "yes, or not known" if plain else "none"))
+    return lines
 
 
 def kept(lines: list[Line]) -> bool:

@@ -111,7 +111,7 @@ def _call(lab: Lab, paint: Paint) -> bool:
         answered.wait_over(3)
     reports = [call.report()] + ([answered.report()] if answered else [])
     _show_ladder(lab, paint)
-    good = _show_receipts(reports, paint)
+    good = _show_receipts(reports, paint) & _show_record(lab, paint)
     if answered is None:
         paint.say(f"{paint.tick(False)} the call never reached the carrier: {call.status} {call.reason}")
         paint.say(lab.sbc.log.read_text(errors="replace")[-3000:])
@@ -139,6 +139,15 @@ def _show_receipts(reports: list[CallReport], paint: Paint) -> bool:
         for line in receipt.draw(title, lines, paint):
             paint.say(line)
     return good
+
+
+def _show_record(lab: Lab, paint: Paint) -> bool:
+    peers = {"a": lab.office.domain, "b": lab.carrier.domain}
+    lines = receipt.recorded(lab.sbc.call_record(), peers)
+    paint.say()
+    for line in receipt.draw("What the SBC recorded of the call", lines, paint):
+        paint.say(line)
+    return receipt.kept(lines)
 
 
 def _refusal(lab: Lab, paint: Paint) -> bool:

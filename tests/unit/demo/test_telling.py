@@ -114,6 +114,38 @@ def test_refused_packets_are_told() -> None:
     assert any("refused: 3 replay" in line.text for line in lines)
 
 
+RECORD: dict[str, Any] = {
+    "downgraded": False,
+    "a": {
+        "tls": {"version": "TLSv1.3", "peer_verified": True, "peer_names": ["dns:office.lab.example"]},
+        "media": {"srtp": "AEAD_AES_128_GCM", "packets_in": 150, "packets_out": 149},
+    },
+}
+OFFICE = {"a": "office.lab.example"}
+
+
+def test_the_record_of_the_sbc_proves_its_peers() -> None:
+    lines = receipt.recorded(RECORD, OFFICE)
+    assert receipt.kept(lines)
+    assert lines[0].text == ("office.lab.example, TLSv1.3, AEAD_AES_128_GCM, 150 packets in, 149 out")
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"downgraded": False, "a": None},
+        {**RECORD, "downgraded": True},
+        {**RECORD, "a": {**RECORD["a"], "tls": {**RECORD["a"]["tls"], "peer_verified": False}}},
+        {**RECORD, "a": {**RECORD["a"], "tls": {**RECORD["a"]["tls"], "peer_names": ["dns:evil"]}}},
+        {**RECORD, "a": {**RECORD["a"], "media": {**RECORD["a"]["media"], "srtp": ""}}},
+        {**RECORD, "a": {**RECORD["a"], "media": {**RECORD["a"]["media"], "packets_in": 0}}},
+    ],
+)
+def test_a_record_that_proves_too_little_is_not_good(record: dict[str, Any]) -> None:
+    assert not receipt.kept(receipt.recorded(record, OFFICE))
+
+
 def test_words_of_a_journal_line() -> None:
     line = 'T WRN [tls-refused] kind=expired peer=127.0.0.1:5061 remedy="say \\"please\\" twice" detail=""'
     assert words(line) == {
