@@ -17,7 +17,7 @@ failover, gets the same offer, and no key is ever shown to two peers.
 
 from __future__ import annotations
 
-from sbc.base import Address, LocalError, PeerError
+from sbc.base import LocalError, PeerError
 from sbc.ids import Ids
 from sbc.media import keying
 from sbc.media.errors import MediaRefused
@@ -232,7 +232,7 @@ class MediaSession:
         plan = _Plan(media, direction, stream, terms)
         if terms is None:
             return plan
-        self._check_loop(terms.remote, ours)
+        self._check_loop(terms, ours)
         check_formats(media)
         secure, plan.lines = keying.lines_to_offer(self._ids, theirs, target.terms)
         plan.profile = keying.profile_like(media.proto, secure)
@@ -249,16 +249,15 @@ class MediaSession:
             return None
         check_formats(media)
         terms = keying.terms_from_answer(media, policy, plan.profile, plan.lines, plan.mux)
-        self._check_loop(terms.remote, policy)
+        self._check_loop(terms, policy)
         return terms
 
-    def _check_loop(self, remote: Address | None, policy: MediaPolicy) -> None:
+    def _check_loop(self, terms: Terms, policy: MediaPolicy) -> None:
         # Two legs that each name our own port of theirs would make one packet run round for ever.
-        if remote is None or remote.host not in (self._address, policy.address):
-            return
-        port = remote.port & ~1
-        if any(port == end.local for stream in self.streams for end in stream.ends.values()):
-            raise MediaRefused("the description names our own media port")
+        ours = {end.local for stream in self.streams for end in stream.ends.values() if end.local}
+        for remote in (terms.remote, terms.rtcp):
+            if remote and remote.host in (self._address, policy.address) and remote.port & ~1 in ours:
+                raise MediaRefused("the description names our own media port")
 
     def _take_ports(self, plans: list[_Plan]) -> None:
         taken: list[Endpoint] = []

@@ -17,6 +17,7 @@ from __future__ import annotations
 import _socket
 import select
 from collections.abc import Callable
+from errno import EACCES, EADDRINUSE
 from typing import Any
 
 from gevent import get_hub, monkey
@@ -138,13 +139,14 @@ class BoundPorts:
         """Return the even port of a pair that is now bound; LocalError when none can be."""
         for _ in range(max(1, len(self._pool))):
             port = self._pool.take()
-            if self._bind(port):
-                return port
+            try:
+                if self._bind(port):
+                    return port
+            except OSError as error:
+                self._pool.give(port)
+                raise LocalError(f"no media port can be opened on {self._host}: {error}") from error
             self._pool.give(port)
-        raise LocalError(
-            f"no media port of {self._pool.text} can be bound on {self._host}: "
-            "widen media.ports or correct media.address in sbc.yaml"
-        )
+        raise LocalError(f"others hold all media ports of {self._pool.text}: widen media.ports in sbc.yaml")
 
     def give(self, port: int) -> None:
         """Close both sockets of a pair and return it to the pool."""
@@ -154,7 +156,13 @@ class BoundPorts:
 
     def serve(self, port: int, relay: Port) -> None:
         """See to it that ``relay`` receives and sends on ``port``; without a free port it does not."""
-        if relay.channel is None and (port in self._sockets or self._open(port)):
+        if relay.channel is not None:
+            return
+        try:
+            found = port in self._sockets or self._open(port)
+        except OSError:
+            found = False
+        if found:
             self._poller.add(self._sockets[port], relay)
 
     def retire(self, port: int) -> None:
@@ -162,21 +170,26 @@ class BoundPorts:
         self._close(port)
 
     def _bind(self, port: int) -> bool:
-        if not self._open(port):
-            return False
-        if not self._open(port + 1):
+        try:
+            if self._open(port) and self._open(port + 1):
+                return True
+        except OSError:
             self._close(port)
-            return False
-        return True
+            raise
+        self._close(port)
+        return False
 
     def _open(self, port: int) -> bool:
+        """Bind ``port``; False when somebody else holds it, OSError for what no other port would cure."""
         socket = _socket.socket(self._family, _socket.SOCK_DGRAM)
         try:
             socket.setblocking(False)
             socket.bind((self._host, port))
-        except OSError:
+        except OSError as error:
             socket.close()
-            return False
+            if error.errno in (EADDRINUSE, EACCES):
+                return False
+            raise
         self._sockets[port] = socket
         return True
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import socket
 from collections.abc import Iterator
 
@@ -179,10 +181,22 @@ def test_ports_that_others_hold_are_passed_over(media: MediaIO, phones: tuple[Ph
 
 def test_an_address_that_is_not_ours_is_the_operators_to_correct() -> None:
     plane = MediaIO(MediaConfig(address="192.0.2.1", ports="27100-27103"), Ids(Counter()), Clock())
-    with pytest.raises(LocalError, match=r"correct media\.address"):
+    with pytest.raises(LocalError, match=r"opened on 192\.0\.2\.1: .*assign"):
         plane.offer("one", "a", sdp(audio()), ACCEPT, OFF)
     assert (len(plane), plane.free_ports()) == (0, 2)
     plane.close()
+
+
+def test_a_process_without_files_left_refuses_the_call_and_gives_the_ports_back(media: MediaIO) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = len(os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 2, hard))
+    try:
+        with pytest.raises(LocalError, match="Too many open files"):
+            media.offer("one", "a", sdp(audio(), host=HOST), ACCEPT, OFF)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert media.free_ports() == 20
 
 
 def test_all_ports_come_back_however_a_call_ends(media: MediaIO) -> None:

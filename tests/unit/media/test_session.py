@@ -252,6 +252,8 @@ def test_a_peer_that_names_our_own_port_is_refused() -> None:
     for port in (20000, 20001, 20002):
         with pytest.raises(MediaRefused):
             call.offer("a", sdp(audio(port), host=SBC), ACCEPT, OFF, 0.0)
+    with pytest.raises(MediaRefused):
+        call.offer("a", sdp(audio(40000, "RTP/AVP", f"rtcp:20003 IN IP4 {SBC}")), ACCEPT, OFF, 0.0)
 
 
 def test_ports_come_back_when_the_pool_runs_dry_in_the_middle() -> None:
