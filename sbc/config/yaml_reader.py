@@ -24,6 +24,7 @@ Loc = Sequence[str | int]
 
 _TAG = "tag:yaml.org,2002:"
 _WORDS = {_TAG + each for each in ("str", "timestamp", "binary", "value")}
+_MOST_NODES = 200_000
 _SECRET = re.compile(r"(?i)^(\s*(?:-\s+)?[\"']?\w*(?:pass|secret|token)\w*[\"']?\s*:\s*)\S.*$")
 _MESSAGES = (
     ("cannot start any token", "this character cannot stand here", "quote the whole value"),
@@ -116,27 +117,43 @@ class Document:
 class _Plain:
     """Nodes to dicts, lists and scalars; mistakes go to the document's diagnostics."""
 
-    __slots__ = ("_document", "_open")
+    __slots__ = ("_count", "_document", "_open")
 
     def __init__(self, document: Document) -> None:
         self._document = document
         self._open: set[int] = set()
+        self._count = 0
 
     def value(self, node: Node) -> Any:
-        """The plain value of ``node``."""
+        """The plain value of ``node``; aliases of aliases stop where they would fill the memory."""
+        self._count += 1
+        if self._count > _MOST_NODES:
+            if self._count == _MOST_NODES + 1:
+                self._complain(node, "the file is too large with its aliases", "write fewer of them")
+            return None
         if isinstance(node, ScalarNode):
             return self._scalar(node)
         if id(node) in self._open:
             return self._complain(node, "an alias stands inside its own anchor", "write the value out")
         self._open.add(id(node))
-        plain = self._mapping(node) if isinstance(node, MappingNode) else [self.value(n) for n in node.value]
+        plain = self._mapping(node) if isinstance(node, MappingNode) else self._sequence(node)
         self._open.discard(id(node))
+        return plain
+
+    def _sequence(self, node: Node) -> list[Any]:
+        plain = []
+        for each in node.value:
+            if self._count > _MOST_NODES:
+                break
+            plain.append(self.value(each))
         return plain
 
     def _mapping(self, node: MappingNode) -> dict[Any, Any]:
         plain: dict[Any, Any] = {}
         first: dict[Any, int] = {}
         for key_node, value_node in node.value:
+            if self._count > _MOST_NODES:
+                break
             if not isinstance(key_node, ScalarNode):
                 self._complain(key_node, "a key must be a word", "quote it if it has brackets")
                 continue

@@ -1,0 +1,88 @@
+"""The scalars: every way to write one, and what is said of the others."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sbc.base import Address
+from sbc.config.model import Trunk
+from sbc.config.values import parse_address, parse_duration, parse_ports
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("60s", 60), ("5m", 300), ("1h", 3600), ("2d", 172800), ("250ms", 0.25), ("1.5s", 1.5), ("5 s", 5),
+     (30, 30), (0.5, 0.5), ("30", 30)],
+)  # fmt: skip
+def test_durations(written: object, seconds: float) -> None:
+    assert parse_duration(written) == seconds
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["", "s", "5 sec", "-5s", -5, True, None, "1e3", "5S", "5s5", "\u0665s", "5\n", float("inf"), [5]],
+)
+def test_what_is_no_duration(written: object) -> None:
+    if written == "5\n":
+        assert parse_duration(written) == 5, "blanks around are taken off"
+        return
+    with pytest.raises(ValueError, match="is not a duration"):
+        parse_duration(written)
+
+
+@pytest.mark.parametrize("written", ["0s", 0, "0.0h"])
+def test_no_time_at_all_is_not_a_time(written: object) -> None:
+    with pytest.raises(ValueError, match="no time at all"):
+        parse_duration(written)
+
+
+@pytest.mark.parametrize(
+    ("written", "address"),
+    [
+        ("0.0.0.0:5061", Address("0.0.0.0", 5061)),
+        ("[2001:db8::1]:5061", Address("2001:db8::1", 5061)),
+        ("sip.example.com:5061", Address("sip.example.com", 5061)),
+        ("_sip._tls.example.com:0", Address("_sip._tls.example.com", 0)),
+        (" 127.0.0.1:5060 ", Address("127.0.0.1", 5060)),
+    ],
+)
+def test_addresses(written: str, address: Address) -> None:
+    assert parse_address(written) == address
+    assert parse_address(address) is address
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["", "host", ":5060", "host:", "host:port", "host:65536", "2001:db8::1:5060", "[::1]", "a b:5060",
+     "sip:host:5060", "host:5060/tls", "host:\u0665\u0660", "[host]:5060", "user@host:5060", None, 5060],
+)  # fmt: skip
+def test_what_is_no_address(written: object) -> None:
+    with pytest.raises(ValueError, match=r"address|port"):
+        parse_address(written)
+
+
+@given(st.text(max_size=30))
+def test_whatever_is_written_is_read_or_refused(text: str) -> None:
+    for read in (parse_address, parse_duration, parse_ports):
+        try:
+            read(text)
+        except ValueError as error:
+            assert ": " in str(error), "a refusal says what to write instead"
+
+
+@pytest.mark.parametrize(("written", "ports"), [("20000-29999", (20000, 29999)), (" 1 - 2 ", (1, 2))])
+def test_port_ranges(written: str, ports: tuple[int, int]) -> None:
+    assert parse_ports(written) == ports
+
+
+@pytest.mark.parametrize("written", ["", "5", "5-5", "9-5", "0-9", "1-65536", "-5-9", "a-b"])
+def test_what_is_no_port_range(written: str) -> None:
+    with pytest.raises(ValueError, match=r"range of ports|no pair"):
+        parse_ports(written)
+
+
+def test_sources_are_kept_in_canonical_form() -> None:
+    trunk = Trunk.model_validate({"trunk": "a", "listener": "l", "sources": ["10.0.0.1", "2001:DB8::/32"]})
+    assert trunk.sources == ("10.0.0.1/32", "2001:db8::/32")
