@@ -27,7 +27,7 @@ from sbc.net.handler import Handler, HandshakeFailed
 from sbc.net.refusals import Refusals
 from sbc.net.sockets import bind, normal_host, reset, tune
 from sbc.net.tls_context import Peek, open_session
-from sbc.net.tls_session import HandshakeError, TlsSession, failed_event, plain_alert, read_hello
+from sbc.net.tls_session import HandshakeError, TlsSession, failed_event, first_record, plain_alert, read_hello
 from sbc.tls.diagnosis import Failure
 from sbc.tls.trust import Admission, still_trusted
 
@@ -231,35 +231,45 @@ class StreamListener:
 class _Attempt:
     """One inbound handshake and what is known of it so far, for the event if it fails."""
 
-    __slots__ = ("_alert", "_listener", "_peek", "_remote", "_session", "_sni", "_sock", "_trunks")
+    __slots__ = ("_alert", "_listener", "_remote", "_session", "_sni", "_sock", "_trunks")
 
     def __init__(self, listener: StreamListener, sock: socket.socket, remote: Address) -> None:
         self._listener = listener
         self._sock = sock
         self._remote = remote
-        self._peek = Peek()
         self._alert: int | None = None
         self._session: TlsSession | None = None
         self._sni = ""
         self._trunks = listener.contexts.table.candidates_by_source(listener.name, remote.host)
 
     def run(self) -> tuple[str, TlsSession]:
-        """Peek, admit, shake hands; HandshakeError or LocalError."""
-        try:
-            self._sni, hello = read_hello(self._sock, self._peek)
-        except HandshakeError:
-            if self._peek.answer:
-                self._sock.sendall(self._peek.answer)
-            raise
-        contexts = self._listener.contexts
-        admission = contexts.table.admit(self._listener.name, self._remote.host, self._sni)
+        """Peek where names matter, admit, shake hands; HandshakeError or LocalError."""
+        table = self._listener.contexts.table
+        hello = first_record(self._sock)
+        if table.by_name:
+            hello = self._read_name(hello)
+        admission = table.admit(self._listener.name, self._remote.host, self._sni)
         if admission is None:
             self._sock.sendall(plain_alert(UNRECOGNIZED_NAME))
             self._alert = UNRECOGNIZED_NAME
             raise HandshakeError(decided=_unknown_sni(self._sni, self._trunks))
         self._trunks = admission.names
         session = self._open(admission)
-        return session.establish(hello), session
+        try:
+            return session.establish(hello), session
+        finally:
+            self._sni = session.learn_name()
+
+    def _read_name(self, hello: bytes) -> bytes:
+        peek = Peek()
+        try:
+            self._sni, hello = read_hello(self._sock, peek, hello)
+        except HandshakeError:
+            self._alert = peek.alert_sent
+            if peek.answer:
+                self._sock.sendall(peek.answer)
+            raise
+        return hello
 
     def _open(self, admission: Admission) -> TlsSession:
         contexts, clock = self._listener.contexts, self._listener.clock
@@ -274,7 +284,7 @@ class _Attempt:
         return failed_event(
             error, self._session.judge if self._session is not None else None, direction="inbound",
             listener=self._listener.name, candidates=self._trunks, remote=self._remote, sni=self._sni,
-            at=at, alert_sent=self._alert or self._peek.alert_sent,
+            at=at, alert_sent=self._alert,
         )  # fmt: skip
 
 

@@ -85,8 +85,17 @@ class TlsSession:
                 raise HandshakeError(reasons=reasons_of(error)) from None
             data = receive(self._sock)
         trunk = self._admitted()
-        self._flush()
+        if not (self.confirmed and version_of(connection) == "TLSv1.3"):
+            self._flush()
+        # A TLS 1.3 server has only session tickets left, which nobody can use here; they go
+        # out with the first answer instead of costing a packet of their own.
         return trunk
+
+    def learn_name(self) -> str:
+        """The SNI that the peer sent, "" for none (inbound)."""
+        name = self._connection.get_servername()
+        self.sni = "" if name is None else name.decode("ascii", "replace")
+        return self.sni
 
     def _admitted(self) -> str:
         judge = self.judge
@@ -196,11 +205,16 @@ def plain_alert(number: int) -> bytes:
     return bytes((0x15, 3, 3, 0, 2, 2, number))
 
 
-def read_hello(sock: socket.socket, peek: Peek) -> tuple[str, bytes]:
-    """The SNI and every byte read so far of a ClientHello, however it is split; HandshakeError."""
-    taken = receive(sock)
-    if taken[0] != _RECORD_HANDSHAKE:
+def first_record(sock: socket.socket) -> bytes:
+    """The first bytes of a connection; HandshakeError where they cannot begin a ClientHello."""
+    data = receive(sock)
+    if data[0] != _RECORD_HANDSHAKE:
         raise HandshakeError("plain")
+    return data
+
+
+def read_hello(sock: socket.socket, peek: Peek, taken: bytes) -> tuple[str, bytes]:
+    """The SNI and every byte read so far of a ClientHello, however it is split; HandshakeError."""
     sni = peek.feed(taken)
     while sni is None:
         if peek.failure is not None:

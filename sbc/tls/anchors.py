@@ -47,12 +47,12 @@ class AnchorMaterial:
     pin: str = ""
     public: bool = False
     permitted: tuple[str, ...] = ()
-    subjects: tuple[str, ...] = field(default=())
+    subjects: tuple[str, ...] = ()
+    thumbprints: frozenset[str] = field(init=False, repr=False)
 
-    @property
-    def thumbprints(self) -> frozenset[str]:
-        """SHA-256 of each certificate, hexadecimal."""
-        return frozenset(each.identity.thumbprint for each in self.facts)
+    def __post_init__(self) -> None:
+        prints = frozenset(each.identity.thumbprint for each in self.facts)
+        object.__setattr__(self, "thumbprints", prints)
 
 
 def load_anchor(

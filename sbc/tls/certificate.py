@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -33,10 +33,11 @@ class Certificate:
     is_ca: bool
     self_issued: bool
 
-    @property
-    def verified(self) -> PeerIdentity:
-        """The identity of a peer whose chain, key and name have been verified."""
-        return replace(self.identity, verified=True)
+    verified: PeerIdentity = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # The same identity once chain, key and name have been verified; made once, not per connection.
+        object.__setattr__(self, "verified", replace(self.identity, verified=True))
 
 
 def thumbprint_of(der: bytes) -> str:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
+_RECENT = 4096
+
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -26,7 +28,7 @@ def parse_network(text: str) -> Network:
 class SourceIndex:
     """Names by the networks that they admit."""
 
-    __slots__ = ("_levels",)
+    __slots__ = ("_levels", "_recent")
 
     def __init__(self, entries: Iterable[tuple[str, str]]) -> None:
         """``entries`` are (network, name); ValueError where a network cannot be read."""
@@ -39,9 +41,18 @@ class SourceIndex:
             if name not in bucket:
                 bucket.append(name)
         self._levels = sorted(levels.items(), key=lambda item: item[0])
+        self._recent: dict[str, tuple[str, ...]] = {}
 
     def lookup(self, source: str) -> tuple[str, ...]:
         """The names that admit a literal address, most specific network first; () for none."""
+        known = self._recent.get(source)
+        if known is None:
+            if len(self._recent) >= _RECENT:
+                self._recent.clear()
+            known = self._recent[source] = self._search(source)
+        return known
+
+    def _search(self, source: str) -> tuple[str, ...]:
         try:
             address = ipaddress.ip_address(source.partition("%")[0])
         except ValueError:

@@ -176,6 +176,11 @@ class TrustTable:
         wildcard = "*." + name.partition(".")[2]
         return self._domains.get(wildcard) if one_label_wildcard(wildcard, name) else None
 
+    @property
+    def by_name(self) -> bool:
+        """False where no SNI makes a difference, because there are no tenants."""
+        return bool(self._tenants)
+
     def sources_admit(self, listener: str, source: str) -> bool:
         """True where some TLS trunk of the listener admits the address."""
         trust = self._listeners.get(listener)

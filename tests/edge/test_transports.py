@@ -1,0 +1,381 @@
+"""UDP and TCP on real sockets: admission by address, framing, queues, idling, reload."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+from gevent import socket
+
+from sbc.base import Address, LocalError
+from sbc.net import channel, sweep
+from sbc.net.channel import StreamChannel
+from sbc.net.dialer import DialFailed
+from sbc.net.listener import Listeners
+from sbc.net.contexts import Contexts
+from tests.edge.tls_lab import OPTIONS, Lab, eventually
+
+OK = b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    made = Lab(tmp_path)
+    made.recorder.answer = OK
+    yield made
+    made.close()
+
+
+def start(lab: Lab, transport: str, sources: tuple[str, ...] = ("127.0.0.1",), **options: Any) -> None:
+    lab.listener("edge", transport, **options)
+    lab.trunk("acme", listener="edge", sources=sources)
+    lab.start()
+
+
+def udp_client() -> Any:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+    sock.settimeout(2)
+    return sock
+
+
+def test_udp_message_and_answer(lab: Lab) -> None:
+    start(lab, "udp")
+    peer = udp_client()
+    for _ in range(3):
+        peer.sendto(OPTIONS, lab.address("edge"))
+        assert peer.recv(2000) == OK
+    flows = {flow.id for flow, _ in lab.recorder.messages}
+    assert len(flows) == 1, "one peer is one flow"
+    flow = lab.recorder.messages[0][0]
+    assert (flow.trunk, flow.transport, flow.remote.port) == ("acme", "udp", peer.getsockname()[1])
+    assert not flow.reliable
+    peer.close()
+
+
+def test_udp_from_a_stranger_is_dropped_before_parsing(lab: Lab) -> None:
+    start(lab, "udp", sources=("192.0.2.1",))
+    peer = udp_client()
+    for data in (OPTIONS, b"\xff" * 500, OPTIONS):
+        peer.sendto(data, lab.address("edge"))
+    eventually(lambda: lab.listeners.stats()["edge"].unknown_source == 3)  # type: ignore[union-attr]
+    assert lab.recorder.heard_nothing
+    peer.close()
+
+
+def test_udp_keepalives_are_ignored_and_rubbish_is_malformed(lab: Lab) -> None:
+    start(lab, "udp")
+    peer = udp_client()
+    for data in (b"\r\n\r\n", b"\x00\x00\x00\x00", b"\r\n", b"", b"rubbish"):
+        peer.sendto(data, lab.address("edge"))
+    eventually(lambda: lab.recorder.malformed)
+    stats = lab.listeners.stats()["edge"]
+    assert (stats.keepalives, stats.malformed) == (4, 1)  # type: ignore[union-attr]
+    assert not lab.recorder.messages
+    peer.close()
+
+
+def test_udp_dialling_sends_from_the_listening_port(lab: Lab) -> None:
+    lab.listener("edge", "udp")
+    lab.start()
+    peer = udp_client()
+    trunk = lab.trunk("acme", listener="edge", peers=(f"127.0.0.1:{peer.getsockname()[1]}",))
+    snapshot = lab.reload()
+    flow = lab.dialer.lookup(trunk, snapshot)
+    assert flow is not None and lab.dialer.connect(trunk, snapshot) is flow
+    flow.channel.send(OPTIONS)
+    data, source = peer.recvfrom(2000)
+    assert (data, source) == (OPTIONS, lab.address("edge"))
+    peer.sendto(OK, source)
+    eventually(lambda: lab.recorder.messages)
+    assert lab.recorder.messages[0][0] is flow
+    peer.close()
+
+
+def test_udp_withdrawn_source_closes_the_flow(lab: Lab) -> None:
+    start(lab, "udp")
+    peer = udp_client()
+    peer.sendto(OPTIONS, lab.address("edge"))
+    peer.recv(2000)
+    lab.trunk("acme", listener="edge", sources=("192.0.2.1",))
+    lab.reload()
+    flow, reason = lab.recorder.closed[0]
+    assert not flow.alive and "no longer admitted" in reason
+    peer.sendto(OPTIONS, lab.address("edge"))
+    eventually(lambda: lab.listeners.stats()["edge"].unknown_source == 1)  # type: ignore[union-attr]
+    assert len(lab.recorder.messages) == 1
+    peer.close()
+
+
+def test_tcp_messages_ping_and_close(lab: Lab) -> None:
+    start(lab, "tcp")
+    with socket.create_connection(lab.address("edge")) as peer:
+        peer.sendall(OPTIONS + b"\r\n\r\n" + OPTIONS[:50])
+        eventually(lambda: len(lab.recorder.messages) == 1)
+        peer.sendall(OPTIONS[50:])
+        eventually(lambda: len(lab.recorder.messages) == 2)
+        received = b""
+        while len(received) < 2 * len(OK) + 2:
+            received += peer.recv(2000)
+        assert received == OK + b"\r\n" + OK, "a ping is answered with CRLF (RFC 5626 4.4.1)"
+    eventually(lambda: lab.recorder.closed)
+    flow, reason = lab.recorder.closed[0]
+    assert reason == "closed by the peer" and not flow.alive
+    assert lab.listeners.flows == []
+
+
+def test_tcp_from_a_stranger_is_reset(lab: Lab) -> None:
+    start(lab, "tcp", sources=("192.0.2.1",))
+    with socket.create_connection(lab.address("edge")) as peer, pytest.raises(OSError) as reset:
+        peer.sendall(OPTIONS)
+        peer.recv(1)
+        peer.recv(1)
+    assert reset.value.errno in (errno.ECONNRESET, errno.EPIPE)
+    assert lab.recorder.refused[0][2] == "no trunk admits this address"
+    assert lab.recorder.heard_nothing
+
+
+def test_a_fatal_framing_error_closes_after_the_answer(lab: Lab) -> None:
+    start(lab, "tcp")
+    with socket.create_connection(lab.address("edge")) as peer:
+        peer.sendall(OPTIONS.replace(b"Content-Length: 0", b"Content-Length: -1") + b"more" * 10000)
+        received = b""
+        while data := peer.recv(2000):
+            received += data
+    assert received.startswith(b"SIP/2.0 400")
+    assert lab.recorder.malformed[0][1].fatal
+    assert not lab.recorder.messages
+
+
+def test_the_connection_limit_resets_what_is_over_it(lab: Lab) -> None:
+    start(lab, "tcp", connections=1)
+    first = socket.create_connection(lab.address("edge"))
+    eventually(lambda: lab.recorder.opened)
+    with socket.create_connection(lab.address("edge")) as second, pytest.raises(OSError):
+        second.sendall(OPTIONS)
+        second.recv(1)
+        second.recv(1)
+    assert "1 connections are open" in lab.recorder.refused[0][2]
+    first.close()
+    eventually(lambda: lab.recorder.closed)
+    with socket.create_connection(lab.address("edge")) as third:
+        third.sendall(OPTIONS)
+        assert third.recv(2000) == OK
+
+
+class Blocklist:
+    def blocked(self, host: str, now: float) -> bool:
+        return host == "127.0.0.1" and now > 1e9
+
+
+def test_a_blocked_address_is_reset_at_accept(lab: Lab) -> None:
+    lab.listener("edge", "tcp")
+    lab.trunk("acme", listener="edge")
+    snapshot = lab.snapshot()
+    gated = Listeners(snapshot, Contexts(snapshot), lab.recorder, lab.clock, Blocklist())
+    gated.start()
+    with socket.create_connection(gated.address("edge")) as peer, pytest.raises(OSError):
+        peer.sendall(OPTIONS)
+        peer.recv(1)
+        peer.recv(1)
+    assert lab.recorder.refused[0][2] == "the address is blocked"
+    assert lab.recorder.heard_nothing
+    gated.close()
+
+
+def test_a_send_never_waits_and_a_peer_that_does_not_read_is_dropped(lab: Lab) -> None:
+    start(lab, "tcp")
+    lab.recorder.answer = b""
+    with socket.create_connection(lab.address("edge")) as peer:
+        peer.sendall(OPTIONS)
+        eventually(lambda: lab.recorder.messages)
+        flow = lab.recorder.messages[0][0]
+        switched: list[int] = []
+        gevent.spawn(switched.append, 1)
+        for _ in range(400):
+            flow.channel.send(b"y" * 65536)
+        assert not switched, "send() let another greenlet run"
+        assert not flow.alive
+        eventually(lambda: lab.recorder.closed)
+        assert "too slowly" in lab.recorder.closed[0][1]
+
+
+def test_what_the_kernel_does_not_take_at_once_is_queued_in_order(lab: Lab) -> None:
+    start(lab, "tcp")
+    lab.recorder.answer = b""
+    with socket.create_connection(lab.address("edge")) as peer:
+        peer.sendall(OPTIONS)
+        eventually(lambda: lab.recorder.messages)
+        flow = lab.recorder.messages[0][0]
+        expected = b""
+        while not flow.channel._queue:
+            expected += (piece := bytes([len(expected) // 65536 % 256]) * 65536)
+            flow.channel.send(piece)
+        flow.channel.send(b"the end")
+        flow.channel.close("done")
+        flow.channel.send(b"after the end")
+        received = bytearray()
+        while data := peer.recv(1 << 20):
+            received += data
+        assert bytes(received) == expected + b"the end"
+
+
+def test_tcp_is_dialled_reused_and_told_when_it_ends(lab: Lab) -> None:
+    lab.listener("edge", "tcp")
+    lab.start()
+    server = socket.create_server(("127.0.0.1", 0))
+    trunk = lab.trunk("acme", listener="edge", peers=(f"127.0.0.1:{server.getsockname()[1]}",))
+    snapshot = lab.reload()
+    assert lab.dialer.lookup(trunk, snapshot) is None
+    flow = lab.dialer.connect(trunk, snapshot)
+    assert lab.dialer.lookup(trunk, snapshot) is flow
+    assert lab.dialer.connect(trunk, snapshot) is flow
+    accepted, _ = server.accept()
+    flow.channel.send(OPTIONS)
+    assert accepted.recv(2000) == OPTIONS
+    accepted.close()
+    eventually(lambda: lab.recorder.closed)
+    assert lab.dialer.lookup(trunk, snapshot) is None
+    server.close()
+    with pytest.raises(DialFailed):
+        lab.dialer.connect(trunk, snapshot)
+    with pytest.raises(DialFailed, match="no further peer"):
+        lab.dialer.connect(trunk, snapshot, skip=1)
+
+
+def test_a_name_that_does_not_resolve_is_a_failed_dial(lab: Lab) -> None:
+    lab.listener("edge", "tcp")
+    lab.start()
+    trunk = lab.trunk("acme", listener="edge", peers=("no-such-host.invalid:5060",))
+    with pytest.raises(DialFailed, match="no-such-host.invalid"):
+        lab.dialer.connect(trunk, lab.reload())
+
+
+def test_a_port_in_use_says_what_where_and_what_to_do(lab: Lab) -> None:
+    holder = socket.create_server(("127.0.0.1", 0))
+    lab.listener("edge", "tcp", bind=f"127.0.0.1:{holder.getsockname()[1]}")
+    with pytest.raises(LocalError) as error:
+        lab.start()
+    text = str(error.value)
+    assert "listener edge" in text and "in use" in text and "ss -lntup" in text
+    del lab.listeners
+    holder.close()
+
+
+def test_a_reload_that_cannot_bind_changes_nothing(lab: Lab) -> None:
+    start(lab, "tcp")
+    before = lab.address("edge")
+    holder = socket.create_server(("127.0.0.1", 0))
+    lab.listener("another", "udp")
+    lab.listener("taken", "tcp", bind=f"127.0.0.1:{holder.getsockname()[1]}")
+    with pytest.raises(LocalError):
+        lab.reload()
+    assert set(lab.listeners.stats()) == {"edge"}
+    with socket.create_connection(before) as peer:
+        peer.sendall(OPTIONS)
+        assert peer.recv(2000) == OK
+    holder.close()
+
+
+def test_a_reload_keeps_sockets_adds_and_removes(lab: Lab) -> None:
+    lab.listener("gone", "tcp")
+    start(lab, "tcp")
+    kept, gone = lab.address("edge"), lab.address("gone")
+    peer = socket.create_connection(kept)
+    peer.sendall(OPTIONS)
+    assert peer.recv(2000) == OK
+    del lab.settings["listeners"]["gone"]
+    lab.listener("fresh", "udp")
+    lab.reload()
+    assert lab.address("edge") == kept and lab.address("fresh")[1]
+    peer.sendall(OPTIONS)
+    assert peer.recv(2000) == OK, "an unchanged listener keeps its connections"
+    with pytest.raises(OSError):
+        socket.create_connection(gone, 0.5)
+    peer.close()
+
+
+class PlayedChannel:
+    """Stands where a StreamChannel stands before the sweep."""
+
+    def __init__(self) -> None:
+        self.heard, self.last_heard, self.ponged = False, 0.0, False
+        self.pinged_at: float | None = None
+        self.did: list[str] = []
+
+    def send(self, data: bytes) -> None:
+        self.did.append(f"send {data!r}")
+
+    def close(self, reason: str) -> None:
+        self.did.append("close")
+
+    def abort(self, reason: str) -> None:
+        self.did.append("abort")
+
+
+def swept(ponged: bool, outbound: bool, idle: float = 600.0, hear_at: float | None = None) -> list[tuple[float, str]]:
+    played: Any = PlayedChannel()
+    played.ponged = ponged
+    log: list[tuple[float, str]] = []
+    for step in range(1, 41):
+        now = step * 2.5
+        played.heard = now == hear_at
+        sweep.check(played, now, idle, outbound)
+        log += [(now, did) for did in played.did]
+        played.did.clear()
+    return log
+
+
+PING = "send b'\\r\\n\\r\\n'"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"ponged": True, "outbound": True}, [(25.0, PING), (35.0, "abort")]),
+        ({"ponged": True, "outbound": True, "hear_at": 27.5}, [(25.0, PING), (52.5, PING), (62.5, "abort")]),
+        ({"ponged": False, "outbound": True}, [(25.0, PING), (50.0, PING), (75.0, PING), (100.0, PING)]),
+        ({"ponged": False, "outbound": False}, []),
+        ({"ponged": False, "outbound": False, "idle": 30.0, "hear_at": 20.0}, [(50.0, "close")]),
+    ],
+)
+def test_the_sweep(options: dict[str, Any], expected: list[tuple[float, str]]) -> None:
+    log = swept(**options)
+    ends = next((index for index, (_, did) in enumerate(log) if did != PING), len(log))
+    assert log[: ends + 1] == expected
+
+
+def test_an_idle_connection_is_closed(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sweep, "PERIOD", 0.05)
+    start(lab, "tcp", idle_timeout=0.2)
+    with socket.create_connection(lab.address("edge")) as peer:
+        assert peer.recv(1) == b""
+    eventually(lambda: lab.recorder.closed)
+    assert "idle" in lab.recorder.closed[0][1]
+
+
+def test_a_pong_is_remembered(lab: Lab) -> None:
+    start(lab, "tcp")
+    with socket.create_connection(lab.address("edge")) as peer:
+        eventually(lambda: lab.recorder.opened)
+        peer.sendall(b"\r\n")
+        eventually(lambda: lab.recorder.opened[0].channel.ponged)
+
+
+def test_a_peer_that_sends_without_end_does_not_starve_the_others(lab: Lab) -> None:
+    start(lab, "tcp")
+    lab.recorder.answer = b""
+    flood, quiet = (socket.create_connection(lab.address("edge")) for _ in range(2))
+    writer = gevent.spawn(flood.sendall, OPTIONS * 20000)
+    quiet.sendall(OPTIONS)
+    eventually(lambda: len({flow.id for flow, _ in lab.recorder.messages}) == 2)
+    assert len(lab.recorder.messages) < 20000
+    writer.kill()
+    flood.close()
+    quiet.close()
+
+
