@@ -189,13 +189,20 @@ def test_an_address_that_is_not_ours_is_the_operators_to_correct() -> None:
 
 def test_a_process_without_files_left_refuses_the_call_and_gives_the_ports_back(media: MediaIO) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = len(os.listdir("/proc/self/fd"))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 2, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (128, hard))
+    fill: list[int] = []
     try:
+        with pytest.raises(OSError, match="Too many open files"):
+            while True:
+                fill.append(os.open(os.devnull, os.O_RDONLY))
+        os.close(fill.pop())
+        os.close(fill.pop())
         with pytest.raises(LocalError, match="Too many open files"):
             media.offer("one", "a", sdp(audio(), host=HOST), ACCEPT, OFF)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        for each in fill:
+            os.close(each)
     assert media.free_ports() == 20
 
 
