@@ -53,6 +53,8 @@ class MediaStats:
 
 
 def _sum(legs: list[LegStats]) -> LegStats:
+    if len(legs) == 1:
+        return legs[0]
     refused: Counter[str] = Counter()
     for each in legs:
         refused.update(each.refused)

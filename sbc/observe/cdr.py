@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 from sbc.flow import Flow, TlsFacts
 from sbc.media.stats import LegStats, MediaStats
 from sbc.observe.text import iso_time, redact
+
+
+_ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False).encode
 
 
 def call_record(call: str, fields: Mapping[str, Any], media: MediaStats | None = None) -> str:
@@ -35,7 +39,7 @@ def call_record(call: str, fields: Mapping[str, Any], media: MediaStats | None =
         "a": _leg(str(fields.get("from", "")), fields.get("a"), media.a),
         "b": _leg(str(fields.get("to", "")), fields.get("b"), media.b),
     }
-    return json.dumps(record, separators=(",", ":"), ensure_ascii=True)
+    return _ENCODE(record)
 
 
 def _leg(trunk: str, flow: Flow | None, stats: LegStats) -> dict[str, Any] | None:
@@ -51,8 +55,9 @@ def _leg(trunk: str, flow: Flow | None, stats: LegStats) -> dict[str, Any] | Non
     }
 
 
+@lru_cache(maxsize=256)
 def tls_record(facts: TlsFacts) -> dict[str, Any]:
-    """What a handshake agreed, and who the certificate said the peer is."""
+    """What a handshake agreed, and who the certificate said the peer is; not to be changed."""
     peer = facts.peer
     return {
         "version": facts.version,

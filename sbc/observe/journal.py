@@ -97,18 +97,23 @@ class Journal:
 def _words(fields: Mapping[str, Any]) -> str:
     """Write `` name=value`` for each field: all of them at once where every value is a plain word."""
     line = "".join([f" {name}={value}" for name, value in fields.items()])
+    harmless = SECRET_FIELDS.isdisjoint(fields) and not has_secret(line)
     if (
-        line.isprintable()
+        harmless
+        and line.isprintable()
         and line.count(" ") == len(fields)
         and '"' not in line
         and "= " not in line
         and line[-1:] != "="
         and None not in fields.values()
-        and SECRET_FIELDS.isdisjoint(fields)
-        and not has_secret(line)
     ):
         return line
-    return "".join([_word(name, value) for name, value in fields.items() if value is not None])
+    write = _harmless_word if harmless else _word
+    return "".join([write(name, value) for name, value in fields.items() if value is not None])
+
+
+def _harmless_word(name: str, value: Any) -> str:
+    return f" {name}={word(value)}"
 
 
 def _word(name: str, value: Any) -> str:

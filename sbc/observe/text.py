@@ -23,6 +23,8 @@ _SECRETS = re.compile(
 
 def has_secret(text: str) -> bool:
     """Whether ``text`` may hold a secret; a quick look before ``redact``."""
+    if ":" not in text and "=" not in text:
+        return False
     small = text.lower()
     return (
         "inline:" in small
@@ -30,20 +32,22 @@ def has_secret(text: str) -> bool:
         or "nonce=" in small
         or "assword=" in small
         or "ha1=" in small
-        or _URI_PASSWORD.search(small) is not None
+        or ("@" in small and _URI_PASSWORD.search(small) is not None)
     )
 
 
 def redact(text: str) -> str:
     """Blot out every key, digest answer and password in ``text``."""
+    if not has_secret(text):
+        return text
     return _SECRETS.sub(lambda found: (found[1] or found[2]) + REDACTED, text)
 
 
 def word(value: object) -> str:
     """``value`` as one printable word: control characters escaped, quoted where it has blanks or quotes."""
     text = value if type(value) is str else str(value)
-    if text.isprintable() and text and " " not in text and '"' not in text:
-        return text
+    if text.isprintable() and '"' not in text and "\\" not in text:
+        return text if text and " " not in text else f'"{text}"'
     return '"' + "".join([_escape(each) for each in text]) + '"'
 
 
@@ -60,4 +64,4 @@ def _escape(character: str) -> str:
 
 def iso_time(now: float) -> str:
     """``now`` (POSIX seconds) as ISO 8601 in UTC with milliseconds."""
-    return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
