@@ -27,7 +27,14 @@ from sbc.net.handler import Handler, HandshakeFailed
 from sbc.net.refusals import Refusals
 from sbc.net.sockets import bind, normal_host, reset, tune
 from sbc.net.tls_context import Peek, open_session
-from sbc.net.tls_session import HandshakeError, TlsSession, failed_event, first_record, plain_alert, read_hello
+from sbc.net.tls_session import (
+    HandshakeError,
+    TlsSession,
+    failed_event,
+    first_record,
+    plain_alert,
+    read_hello,
+)
 from sbc.tls.diagnosis import Failure
 from sbc.tls.trust import Admission, still_trusted
 

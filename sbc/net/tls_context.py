@@ -106,9 +106,7 @@ class Judge:
             self.decided = Failure("bad-certificate", error.reason, "let the peer replace it")
             return _REJECTED
         chain = (leaf.identity.thumbprint, *map(thumbprint_of, ders[1:]))
-        self.presented = Presented(
-            leaf, chain, self.version, self._group(), self.anchored, self.purpose_ok
-        )
+        self.presented = Presented(leaf, chain, self.version, self._group(), self.anchored, self.purpose_ok)
         verdict = match(self.presented, self.admission, self.now)
         self.trunk, self.decided = verdict.trunk, verdict.failure
         if verdict.failure is None:

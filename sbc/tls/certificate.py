@@ -12,6 +12,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field, replace
 
 from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 from cryptography.x509.oid import ExtensionOID
@@ -21,6 +22,15 @@ from sbc.flow import PeerIdentity
 
 MAX_DER = 65536
 _CACHE = 4096
+# What the library raises for a certificate that is malformed or of a kind that it does not know.
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +61,7 @@ def read_certificate(der: bytes) -> Certificate:
         raise PeerError(f"the certificate is {len(der)} bytes long; {MAX_DER} is the limit")
     try:
         return facts_of(x509.load_der_x509_certificate(der), der)
-    except (ValueError, TypeError, x509.UnsupportedGeneralNameType) as error:
+    except UNREADABLE as error:
         raise PeerError(f"the certificate cannot be read: {type(error).__name__}") from None
 
 

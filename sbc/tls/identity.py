@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from sbc.base import PeerError
-from sbc.tls.certificate import read_certificate
+from sbc.tls.certificate import UNREADABLE, read_certificate
 from sbc.tls.problems import Problem, day, read_pem_file
 
 _SOON = 14 * 86400.0
@@ -99,8 +99,11 @@ def _read_chain(path: str, directory: Path) -> tuple[list[x509.Certificate], lis
     if data is None:
         return [], problems
     try:
-        return x509.load_pem_x509_certificates(data), []
-    except ValueError:
+        chain = x509.load_pem_x509_certificates(data)
+        for each in chain:
+            each.public_key()
+        return chain, []
+    except UNREADABLE:
         pass
     if b"PRIVATE KEY-----" in data:
         message, hint = "this is a private key where the certificate chain belongs", "swap `chain` and `key`"
@@ -133,7 +136,7 @@ def _parse_key(
     try:
         # A passphrase for a key that is not encrypted is an error to the library, not to us.
         return load_pem_private_key(data, passphrase if b"ENCRYPTED" in data else None), []
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         pass
     # The library's own text could quote the input; it is not repeated.
     if b"BEGIN CERTIFICATE-----" in data and b"PRIVATE KEY-----" not in data:

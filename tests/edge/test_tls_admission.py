@@ -84,7 +84,10 @@ def test_sni_picks_the_tenants_certificate(lab: Lab) -> None:
     presented = []
     for sni in ("sip.lax.example", "sip.strict.example"):
         context = client_context(lab, lab.other_ca.issue(dns=["p.example"]) if "strict" in sni else None)
-        with socket.create_connection(lab.address()) as sock, context.wrap_socket(sock, server_hostname=sni) as up:
+        with (
+            socket.create_connection(lab.address()) as sock,
+            context.wrap_socket(sock, server_hostname=sni) as up,
+        ):
             presented.append(ssl.DER_cert_to_PEM_cert(up.getpeercert(binary_form=True)).encode())
     expected = [lab.identities[each].chain_pem for each in ("lax-id", "strict-id")]
     assert [_body(each) for each in presented] == [_body(each) for each in expected]
@@ -162,7 +165,9 @@ def test_the_certificate_request_names_exactly_the_acceptable_cas(lab: Lab) -> N
 
 
 def test_a_server_only_certificate_where_the_trunk_says_so(lab: Lab) -> None:
-    lab.trunk("teams", {"client_eku": "allow-server-auth", "names": ("*.pstn.example",), "name_match": "rfc2818"})
+    lab.trunk(
+        "teams", {"client_eku": "allow-server-auth", "names": ("*.pstn.example",), "name_match": "rfc2818"}
+    )
     lab.start()
     server_only = lab.ca.issue(dns=["*.pstn.example"], eku=("server",))
     assert try_options(lab.address(), client_context(lab, server_only)) is None

@@ -88,7 +88,7 @@ def test_a_certificate_without_its_key_is_a_security_event(lab: Lab, version: st
 def test_the_right_certificate_gets_its_message_through(lab: Lab, version: str) -> None:
     lab.recorder.answer = b"SIP/2.0 200 OK\r\n\r\n"
     assert try_options(lab.address(), client_context(lab, good(lab), version)) is None
-    (flow, message), = lab.recorder.messages
+    ((flow, message),) = lab.recorder.messages
     assert flow.trunk == "acme"
     assert message.is_request
     assert flow.tls is not None and flow.tls.version == "TLSv" + version

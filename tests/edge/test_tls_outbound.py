@@ -29,7 +29,9 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     made.close()
 
 
-def dial(lab: Lab, port: int, tls: dict[str, Any] | None = None, host: str = "localhost", **options: Any) -> Flow:
+def dial(
+    lab: Lab, port: int, tls: dict[str, Any] | None = None, host: str = "localhost", **options: Any
+) -> Flow:
     trunk = lab.trunk("acme", tls or {}, peers=(f"{host}:{port}",), **options)
     return lab.dialer.connect(trunk, lab.reload())
 
@@ -122,7 +124,7 @@ def test_a_server_that_does_not_accept_us_is_a_failed_handshake(lab: Lab, versio
         assert event.direction == "outbound"
         if version == "1.3":
             eventually(lambda: lab.recorder.closed)
-            (flow, reason), = lab.recorder.closed
+            ((flow, reason),) = lab.recorder.closed
             assert reason.startswith("rejected-by-peer")
             assert not flow.alive
         assert server.heard == b""

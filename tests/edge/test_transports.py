@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,11 @@ import gevent
 import pytest
 from gevent import socket
 
-from sbc.base import Address, LocalError
-from sbc.net import channel, sweep
-from sbc.net.channel import StreamChannel
+from sbc.base import LocalError
+from sbc.net import sweep
+from sbc.net.contexts import Contexts
 from sbc.net.dialer import DialFailed
 from sbc.net.listener import Listeners
-from sbc.net.contexts import Contexts
 from tests.edge.tls_lab import OPTIONS, Lab, eventually
 
 OK = b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -317,7 +316,9 @@ class PlayedChannel:
         self.did.append("abort")
 
 
-def swept(ponged: bool, outbound: bool, idle: float = 600.0, hear_at: float | None = None) -> list[tuple[float, str]]:
+def swept(
+    ponged: bool, outbound: bool, idle: float = 600.0, hear_at: float | None = None
+) -> list[tuple[float, str]]:
     played: Any = PlayedChannel()
     played.ponged = ponged
     log: list[tuple[float, str]] = []
@@ -377,5 +378,3 @@ def test_a_peer_that_sends_without_end_does_not_starve_the_others(lab: Lab) -> N
     writer.kill()
     flood.close()
     quiet.close()
-
-

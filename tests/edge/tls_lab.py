@@ -119,7 +119,9 @@ class Lab:
         return name
 
     def identity(self, name: str, issued: Issued) -> None:
-        files = Identity(chain=self.write(name + ".pem", issued.chain_pem), key=self.write(name + ".key", issued.key_pem))
+        files = Identity(
+            chain=self.write(name + ".pem", issued.chain_pem), key=self.write(name + ".key", issued.key_pem)
+        )
         material, problems = load_identity(name, files, self.directory, time.time())
         assert material is not None, problems
         self.identities[name] = material

@@ -1,0 +1,49 @@
+"""Certificates and trust for the unit tests, without files or sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sbc.demo.pki import LabAuthority
+from sbc.tls.anchors import AnchorMaterial
+from sbc.tls.certificate import Certificate, read_certificate
+from sbc.tls.trust import Admission, Presented, TrunkTrust
+
+NOW = 1_800_000_000.0
+DAY = 86400.0
+GOOD = LabAuthority("good CA", now=NOW)
+OTHER = LabAuthority("other CA", now=NOW)
+
+
+def der(pem: bytes) -> bytes:
+    return x509.load_pem_x509_certificate(pem).public_bytes(Encoding.DER)
+
+
+def anchor(authority: LabAuthority, **options: Any) -> AnchorMaterial:
+    data = authority.certificate.public_bytes(Encoding.DER)
+    return AnchorMaterial(authority.name, "ca", (data,), (read_certificate(data),), **options)
+
+
+def leaf(authority: LabAuthority = GOOD, **options: Any) -> Certificate:
+    options.setdefault("dns", ["peer.example"])
+    return read_certificate(der(authority.issue(**options).cert_pem))
+
+
+def presented(certificate: Certificate, authority: LabAuthority = GOOD, **options: Any) -> Presented:
+    root = read_certificate(authority.certificate.public_bytes(Encoding.DER))
+    chain = (certificate.identity.thumbprint, root.identity.thumbprint)
+    return Presented(certificate, chain, "TLSv1.3", options.pop("group", "X25519"), **options)
+
+
+def trunk(name: str = "acme", **options: Any) -> TrunkTrust:
+    options.setdefault("anchors", (anchor(GOOD),))
+    options.setdefault("mode", "required")
+    return TrunkTrust(name, options.pop("tenant", None), **options)
+
+
+def admission(candidates: Iterable[TrunkTrust], **options: Any) -> Admission:
+    return Admission(tuple(candidates), "sbc", **options)

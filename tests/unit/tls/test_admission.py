@@ -1,0 +1,149 @@
+"""Who is a candidate: by address, by the tenant behind the SNI, by strictness."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from sbc.config.model import Tenant, Trunk
+from sbc.tls.sources import SourceIndex, parse_network
+from sbc.tls.trust import TrustTable, admit, build_table
+from tests.unit.tls.certs import GOOD, anchor
+
+ANCHORS = {"good": anchor(GOOD)}
+TENANTS = {
+    "acme": Tenant(domains=("sbc.acme.example", "*.acme.net.example"), server_identity="acme-id"),
+    "lax": Tenant(domains=("sbc.lax.example",), server_identity="lax-id"),
+}
+
+
+@dataclass(frozen=True)
+class Row:
+    trunk: str
+    mode: str = "required"
+    tenant: str | None = None
+    sources: tuple[str, ...] = ("10.0.0.0/8",)
+    listener: str = "tls"
+    identity: str | None = None
+
+
+def table(*rows: Row) -> TrustTable:
+    trunks = {}
+    for row in rows:
+        tls: Any = {"mode": row.mode, "trust": ("good",), "server_identity": row.identity}
+        trunks[row.trunk] = Trunk(
+            trunk=row.trunk, tenant=row.tenant, sources=row.sources, listener=row.listener, tls=tls
+        )
+    return build_table(trunks, TENANTS, ANCHORS, ["tls", "other"])
+
+
+def names(
+    made: TrustTable, source: str = "10.0.0.1", sni: str = "", listener: str = "tls"
+) -> tuple[str, ...]:
+    admission = admit(made, listener, source, sni)
+    return () if admission is None else admission.names
+
+
+COMMON = Row("common")
+ACME = Row("acme-1", tenant="acme")
+LAX = Row("lax-1", "server", "lax")
+
+
+@pytest.mark.parametrize(
+    ("rows", "sni", "expected"),
+    [
+        ((COMMON,), "", ("common",)),
+        ((COMMON,), "anything.example", ("common",)),
+        ((ACME,), "sbc.acme.example", ("acme-1",)),
+        ((ACME,), "SBC.acme.EXAMPLE", ("acme-1",)),
+        ((ACME,), "a.acme.net.example", ("acme-1",)),
+        ((ACME,), "a.b.acme.net.example", ()),
+        ((ACME,), "acme.net.example", ()),
+        ((ACME,), "unknown.example", ()),
+        ((ACME,), "", ("acme-1",)),
+        ((ACME, LAX), "", ()),
+        ((ACME, LAX), "sbc.acme.example", ("acme-1",)),
+        ((ACME, LAX), "sbc.lax.example", ("lax-1",)),
+        ((ACME, COMMON), "", ("common",)),
+        ((ACME, COMMON), "unknown.example", ("common",)),
+        ((ACME, COMMON), "sbc.acme.example", ("acme-1", "common")),
+        ((ACME, Row("open", "server")), "sbc.acme.example", ("acme-1",)),
+        ((ACME, Row("maybe", "optional")), "sbc.acme.example", ("acme-1",)),
+        ((LAX, Row("open", "server")), "sbc.lax.example", ("lax-1", "open")),
+        (
+            (Row("elsewhere", tenant="acme", sources=("192.0.2.1",)), Row("open", "server")),
+            "sbc.acme.example",
+            (),
+        ),
+        ((Row("plain", "off"),), "", ()),
+        ((Row("unsourced", sources=()),), "", ()),
+        ((Row("there", listener="other"),), "", ()),
+    ],
+)
+def test_candidates(rows: tuple[Row, ...], sni: str, expected: tuple[str, ...]) -> None:
+    assert names(table(*rows), sni=sni) == expected
+
+
+@pytest.mark.parametrize("source", ["11.0.0.1", "::1", "not an address", "", "10.0.0.1.example"])
+def test_an_address_outside_is_nobody(source: str) -> None:
+    assert names(table(COMMON), source=source) == ()
+    assert not table(COMMON).sources_admit("tls", source)
+
+
+def test_an_unknown_listener_admits_nobody() -> None:
+    assert names(table(COMMON), listener="nowhere") == ()
+
+
+def test_ipv4_mapped_addresses_are_ipv4() -> None:
+    assert names(table(COMMON), source="::ffff:10.0.0.1") == ("common",)
+
+
+def test_the_identity_is_the_tenants_then_the_candidates_then_the_listeners() -> None:
+    made = table(ACME, Row("a", identity=None), Row("z", identity="z-id", sources=("192.0.2.1",)))
+    assert getattr(admit(made, "tls", "10.0.0.1", "sbc.acme.example"), "identity", None) == "acme-id"
+    assert getattr(admit(made, "tls", "10.0.0.1", ""), "identity", None) == "z-id"
+    assert getattr(admit(table(Row("a")), "tls", "10.0.0.1", ""), "identity", "?") is None
+
+
+def test_the_same_candidates_are_the_same_admission() -> None:
+    made = table(COMMON, ACME)
+    first = admit(made, "tls", "10.0.0.1", "x.example")
+    assert first is admit(made, "tls", "10.9.9.9", "y.example")
+    assert first is not admit(made, "tls", "10.0.0.1", "sbc.acme.example")
+
+
+def test_what_a_context_needs_follows_from_the_candidates() -> None:
+    strict = admit(table(COMMON), "tls", "10.0.0.1", "")
+    mixed = admit(table(COMMON, Row("open", "server")), "tls", "10.0.0.1", "")
+    lax = admit(table(Row("open", "server")), "tls", "10.0.0.1", "")
+    assert strict is not None and mixed is not None and lax is not None
+    assert [(each.asks, each.demands) for each in (strict, mixed, lax)] == [
+        (True, True), (True, False), (False, False),
+    ]  # fmt: skip
+    assert [each.name for each in strict.anchors] == ["good CA"] and lax.anchors == ()
+
+
+def test_outbound_always_judges_the_server() -> None:
+    made = table(Row("open", "server"), Row("plain", "off"))
+    dialled = made.outbound("open", "peer.example")
+    assert dialled is not None and dialled.demands and dialled.host_names == ("peer.example",)
+    assert dialled.identity is None
+    assert made.outbound("plain", "peer.example") is None
+    assert made.outbound("unknown", "peer.example") is None
+
+
+def test_narrower_networks_come_first() -> None:
+    index = SourceIndex([("0.0.0.0/0", "all"), ("10.0.0.0/8", "ten"), ("10.0.0.1", "one"), ("::/0", "six")])
+    assert index.lookup("10.0.0.1") == ("one", "ten", "all")
+    assert index.lookup("10.0.0.2") == ("ten", "all")
+    assert index.lookup("2001:db8::1") == ("six",)
+    assert index.lookup("10.0.0.1") == ("one", "ten", "all"), "the remembered answer is the same"
+
+
+def test_a_network_that_cannot_be_read_is_an_error() -> None:
+    assert str(parse_network(" ::ffff:10.0.0.0/104 ")) == "10.0.0.0/8"
+    for text in ("10.0.0.0/33", "peer.example", ""):
+        with pytest.raises(ValueError):
+            SourceIndex([(text, "x")])

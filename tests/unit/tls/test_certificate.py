@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import hashlib
+
+import pytest
+
+from sbc.base import PeerError
+from sbc.tls.certificate import CertificateCache, read_certificate, thumbprint_of
+from sbc.tls.groups import normal_group
+from tests.unit.tls.certs import GOOD, anchor, der, leaf
+
+
+def test_the_facts_of_a_leaf() -> None:
+    made = leaf(dns=["a.example", "b.example"], uris=["sip:a.example"], ips=["192.0.2.1", "2001:db8::1"])
+    who = made.identity
+    assert who.sans == (
+        "dns:a.example",
+        "dns:b.example",
+        "uri:sip:a.example",
+        "ip:192.0.2.1",
+        "ip:2001:db8::1",
+    )
+    assert (who.subject, who.issuer, who.verified) == ("CN=a.example", "CN=good CA", False)
+    assert made.server_auth and made.client_auth and not made.is_ca and not made.self_issued
+    assert made.verified.verified and made.verified.thumbprint == who.thumbprint
+
+
+@pytest.mark.parametrize(
+    ("eku", "server", "client"),
+    [(("server",), True, False), (("client",), False, True), ((), True, True)],
+)
+def test_no_extended_key_usage_allows_every_purpose(eku: tuple[str, ...], server: bool, client: bool) -> None:
+    made = leaf(eku=eku)
+    assert (made.server_auth, made.client_auth) == (server, client)
+
+
+def test_a_ca_is_known_as_one() -> None:
+    root = anchor(GOOD).facts[0]
+    assert root.is_ca and root.self_issued and root.identity.sans == ()
+
+
+@pytest.mark.parametrize("data", [b"", b"rubbish", b"0" * 70000])
+def test_what_is_no_certificate_is_the_peers_error(data: bytes) -> None:
+    with pytest.raises(PeerError):
+        read_certificate(data)
+
+
+def test_every_truncation_and_many_bit_flips_raise_only_peer_errors() -> None:
+    whole = der(GOOD.issue(dns=["a.example"]).cert_pem)
+    for index in range(0, len(whole), 3):
+        flipped = bytearray(whole)
+        flipped[index] ^= 0x15
+        for data in (whole[:index], bytes(flipped)):
+            try:
+                read_certificate(data)
+            except PeerError:
+                pass
+
+
+def test_the_cache_reads_once() -> None:
+    cache = CertificateCache()
+    data = der(GOOD.issue(dns=["a.example"]).cert_pem)
+    assert cache.read(data) is cache.read(bytes(data))
+    assert thumbprint_of(data) == hashlib.sha256(data).hexdigest()
+
+
+def test_groups_have_one_spelling() -> None:
+    spellings = ["secp256r1", "prime256v1", "x25519", "X25519MLKEM768", "x25519mlkem768", "SecP256r1MLKEM768"]
+    assert [normal_group(each) for each in spellings] == [
+        "P-256", "P-256", "X25519", "X25519MLKEM768", "X25519MLKEM768", "SecP256r1MLKEM768",
+    ]  # fmt: skip
