@@ -117,8 +117,8 @@ def _check_expected(source: Source, value: Node, name: str, wanted: tuple[str, .
 
 
 def _expectation(source: Source, key: Node, name: str, wanted: tuple[str, ...]) -> Expectation:
-    line = key.start_mark.line + 1
-    return Expectation(name, wanted, line, key.start_mark.column + 1, source.shown(line))
+    line, col = source.place(key.start_mark.index)
+    return Expectation(name, wanted, line, col, source.shown(line))
 
 
 def _moment(source: Source, node: Node, text: str) -> float:

@@ -90,7 +90,7 @@ class _Loader:
             )
         if name is None or when is None or then is None:
             return
-        line = node.start_mark.line + 1
+        line, _ = source.place(node.start_mark.index)
         place = f"{name} ({source.path}:{line})"
         outcome = compile_outcome(then, place)
         text = text_of(fields["when"])
@@ -110,7 +110,7 @@ class _Loader:
                 node, f"there is another rule {name!r}, at {self._names[name]}", "choose another name"
             )
             return None
-        self._names[name] = f"{source.path}:{node.start_mark.line + 1}"
+        self._names[name] = f"{source.path}:{source.place(node.start_mark.index)[0]}"
         return name
 
     def _when(self, source: Source, node: ScalarNode) -> syntax.Node | None:

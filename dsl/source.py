@@ -57,12 +57,16 @@ class Source:
 
     def report(self, node: Node, message: str, hint: str = "", severity: str = "error") -> None:
         """Add a diagnostic that points at ``node``."""
-        self.report_at(node.start_mark.line + 1, node.start_mark.column + 1, message, hint, severity)
+        self.report_at(*self.place(node.start_mark.index), message, hint, severity)
 
     def report_at(self, line: int, col: int, message: str, hint: str = "", severity: str = "error") -> None:
         """Add a diagnostic at ``line`` and ``col``, both from 1."""
         shown = self.shown(line) if 0 < line <= len(self.lines) else ""
         self.diagnostics.append(Diagnostic(self.path, line, col, message, hint, shown, severity))
+
+    def place(self, index: int) -> tuple[int, int]:
+        """Line and column, both from 1, of a character of the file."""
+        return self.text.count("\n", 0, index) + 1, index - self.text.rfind("\n", 0, index)
 
     def shown(self, line: int) -> str:
         """A line of the file, fit for a terminal; every character keeps its column."""
@@ -74,8 +78,7 @@ class Source:
         """Add a diagnostic that points at character ``offset`` of the value of ``node``."""
         spots = places(self.text, node)
         index = spots[min(offset, len(spots) - 1)] if spots else node.start_mark.index
-        before = self.text.rfind("\n", 0, index)
-        self.report_at(self.text.count("\n", 0, index) + 1, index - before, message, hint, severity)
+        self.report_at(*self.place(index), message, hint, severity)
 
     def items(self, node: MappingNode) -> Iterator[tuple[ScalarNode, Node]]:
         """The entries of a mapping; keys that are not text or come twice are reported, not given."""

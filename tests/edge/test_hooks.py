@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 from textwrap import dedent
 
 import gevent
@@ -18,6 +21,7 @@ from sbc.net.hooks import HookFailure, run_hooks
 FACTS = Facts(trunk="teams", ruri_user="+12125550100", header={"X-Secret": "hunter2"}.get)
 DECISION = Route((Hop("carrier"),), rule="outbound (20.yaml:2)")
 TRUNKS = frozenset(("carrier", "backup"))
+ROOT = Path(__file__).parents[2]
 
 
 def hooks(*texts: str) -> tuple[Hook, ...]:
@@ -234,3 +238,27 @@ def test_a_call_that_is_given_up_ends_its_hook() -> None:
     call.kill()
     gevent.sleep(0.01)
     assert hook.module.state.ended is True
+
+
+PATCHED = """
+from gevent import monkey
+monkey.patch_all()
+from dsl.decision import NO_ROUTE
+from dsl.facts import Facts
+from sbc.config.hooks import load_hooks
+from sbc.net.hooks import HookFailure, run_hooks
+for body in ("time.sleep(60)", "[None for _ in iter(int, 1)]"):
+    hooks, _ = load_hooks({"a.py": "import time\\ndef on_route(facts, decision):\\n    " + body})
+    try:
+        run_hooks(hooks, Facts(), NO_ROUTE, 0.2, ())
+    except HookFailure as failed:
+        print(failed)
+"""
+
+
+def test_in_a_patched_process_sleeping_and_burning_end_alike() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PATCHED], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True
+    )
+    assert done.stdout.splitlines() == ["a.py:3: on_route did not end in 0.2 s"] * 2
+    assert done.stderr == ""

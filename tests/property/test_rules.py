@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import hypothesis.strategies as st
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 
 from dsl.check import Known
 from dsl.decision import Decision
@@ -47,6 +47,8 @@ def quoted(text: str) -> str:
 
 @settings(max_examples=150, deadline=None)
 @given(st.text(max_size=120))
+@example("\r0")
+@example("\ufeff- \u2028x: [")
 def test_any_text_as_a_file(text: str) -> None:
     load_any(text)
 
