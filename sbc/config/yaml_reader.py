@@ -24,6 +24,7 @@ Loc = Sequence[str | int]
 
 _TAG = "tag:yaml.org,2002:"
 _WORDS = {_TAG + each for each in ("str", "timestamp", "binary", "value")}
+_COLLECTIONS = {_TAG + "map", _TAG + "seq"}
 _MOST_NODES = 200_000
 _SECRET = re.compile(r"(?i)^(\s*(?:-\s+)?[\"']?\w*(?:pass|secret|token)\w*[\"']?\s*:\s*)\S.*$")
 _MESSAGES = (
@@ -133,6 +134,8 @@ class _Plain:
             return None
         if isinstance(node, ScalarNode):
             return self._scalar(node)
+        if node.tag not in _COLLECTIONS:
+            return self._complain(node, f"tag {node.tag!s} is not supported", "write the plain value")
         if id(node) in self._open:
             return self._complain(node, "an alias stands inside its own anchor", "write the value out")
         self._open.add(id(node))
