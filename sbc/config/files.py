@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,17 +58,6 @@ def _note_empty(tree: Tree) -> None:
 def shown(directory: Path, path: Path) -> str:
     """``path`` as the operator is shown it: relative to the configuration's directory where it is inside."""
     return str(path.relative_to(directory)) if path.is_relative_to(directory) else str(path)
-
-
-def readable(path: Path) -> str | None:
-    """Why ``path`` cannot be read as a file, in words; None where it can."""
-    try:
-        mode = path.stat().st_mode
-    except OSError as error:
-        return _reason(error)
-    if not stat.S_ISREG(mode):
-        return "it is not a file"
-    return None if os.access(path, os.R_OK) else "permission denied"
 
 
 def _members(directory: Path, name: str, ending: str, tree: Tree) -> list[Path]:
