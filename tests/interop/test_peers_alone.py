@@ -16,7 +16,7 @@ from tests.peers.needs import needs
 from tests.peers.pjsip import Pjsip, PjsipSettings
 from tests.peers.ports import free_port
 from tests.peers.process import MissingProgram, PeerFailed, PeerProcess, find
-from tests.peers.sipp import Sipp, SippCounts, SippSettings
+from tests.peers.sipp import Sipp, SippSettings
 from tests.peers.stunnel import Stunnel, into, out
 from tests.peers.tone import heard, listen, write_tone
 
@@ -148,6 +148,12 @@ SCENARIOS = [
 ]
 
 
+def outcome(caller: Sipp) -> tuple[int, int]:
+    """Calls that succeeded and calls that failed; a busy machine may retransmit, and that is no failure."""
+    counts = caller.finish()
+    return counts.successful, counts.failed
+
+
 @interop
 @pytest.mark.parametrize("transport", ["udp", "tcp"])
 @pytest.mark.parametrize(("calls", "answers"), SCENARIOS)
@@ -157,7 +163,7 @@ def test_sipp_scenarios_fit_each_other(tmp_path: Path, transport: str, calls: st
     with Sipp("there", tmp_path, there) as callee:
         here = SippSettings(calls, transport, remote_port=callee.port, calls=5, rate=50)  # type: ignore[arg-type]
         with Sipp("here", tmp_path, here) as caller:
-            assert caller.finish() == SippCounts(5, 5, 0, 0, 0)
+            assert outcome(caller) == (5, 0)
 
 
 @interop
@@ -174,7 +180,7 @@ def test_sipp_counts_what_fails(tmp_path: Path) -> None:
 @pytest.mark.parametrize("record_route", [False, True])
 def test_a_hundred_calls_through_kamailio_with_mutual_tls_on_both_sides(lab: Lab, record_route: bool) -> None:
     with through_kamailio(lab, lab.issue("caller"), ("caller", "callee"), 100, record_route) as (caller, _):
-        assert caller.finish() == SippCounts(100, 100, 0, 0, 0)
+        assert outcome(caller) == (100, 0)
 
 
 @interop
@@ -189,7 +195,7 @@ def test_a_hundred_calls_through_kamailio_with_mutual_tls_on_both_sides(lab: Lab
 )
 def test_other_scenarios_through_kamailio(lab: Lab, pair: tuple[str, str]) -> None:
     with through_kamailio(lab, lab.issue("caller"), pair, 20, True) as (caller, _):
-        assert caller.finish() == SippCounts(20, 20, 0, 0, 0)
+        assert outcome(caller) == (20, 0)
 
 
 @interop

@@ -33,4 +33,4 @@ class Portcullis(PeerProcess):
     def ready(self) -> None:
         """Wait until every listener is bound."""
         where = f"listening ports {self.tcp + self.udp}"
-        self.wait_until(lambda: listening(*self.tcp) and listening(*self.udp, udp=True), 15, where)
+        self.wait_until(lambda: listening(*self.tcp) and listening(*self.udp, udp=True), 30, where)
