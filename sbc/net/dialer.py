@@ -106,6 +106,7 @@ class Dialer:
 
     def apply(self, snapshot: Snapshot) -> None:
         """Drop flows to peers that are no longer trusted; flows of an older generation retire when idle."""
+        self._live = {key: flow for key, flow in self._live.items() if flow.reliable and flow.alive}
         for flow in list(self._flows.values()):
             key = flow.reuse
             assert key is not None
@@ -197,6 +198,9 @@ class Dialer:
             outbound=True, reuse=key, opened_at=self._clock.now(), channel=channel,
         )  # fmt: skip
         channel.flow = flow
+        if not self._still_trusted(flow, key):
+            channel.finish("its trust was withdrawn while it was dialled")
+            raise DialFailed(f"{key.target}: its trust was withdrawn while it was dialled")
         if session is not None:
             session.write = channel.put
         self._live[key] = self._flows[flow.id] = flow

@@ -159,7 +159,10 @@ class StreamListener:
 
     def _serve(self, sock: socket.socket, remote: Address) -> None:
         try:
-            tune(sock)
+            try:
+                tune(sock)
+            except OSError:
+                pass  # gone already; the first read says so
             if self.config.transport == "tcp":
                 trunk = self._snapshot.trunk_for(self.name, remote.host)
                 if trunk is not None:
@@ -168,8 +171,6 @@ class StreamListener:
             secured = self._handshake(sock, remote)
             if secured is not None:
                 self._converse(sock, remote, *secured)
-        except OSError:
-            pass  # gone between accept and the first look at it
         finally:
             self._connections -= 1
             sock.close()
@@ -186,6 +187,8 @@ class StreamListener:
             error = HandshakeError("timeout")
         except HandshakeError as failed:
             error = failed
+        except OSError:
+            error = HandshakeError("reset")
         except LocalError as local:
             remedy = "correct the identity and reload"
             error = HandshakeError(decided=Failure("no-identity", str(local), remedy))
@@ -207,6 +210,10 @@ class StreamListener:
         if session is not None:
             session.write = channel.put
         reason = "an internal error"
+        if not self._readmitted(flow):
+            # A reload withdrew its trust while it shook hands.
+            channel.finish("its trust was withdrawn")
+            return
         self.flows[flow.id] = flow
         self.stats.open += 1
         try:

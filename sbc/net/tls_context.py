@@ -293,6 +293,11 @@ def drain(connection: SSL.Connection) -> bytes:
     return data
 
 
+def has_input(connection: SSL.Connection) -> bool:
+    """True where a record, or a part of one, waits to be decrypted."""
+    return bool(_lib.SSL_pending(connection._ssl) or _lib.BIO_get_mem_data(connection._into_ssl, _start) > 0)
+
+
 def verify_text(code: int) -> str:
     """OpenSSL's words for a verify code."""
     text: bytes = _ffi.string(_lib.X509_verify_cert_error_string(code))

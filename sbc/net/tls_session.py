@@ -27,6 +27,7 @@ from sbc.net.tls_context import (
     Peek,
     drain,
     group_of,
+    has_input,
     reasons_of,
     session_reused,
     verify_text,
@@ -37,6 +38,7 @@ from sbc.tls.trust import match_anonymous
 
 HELLO_LIMIT = 20480
 _HANDSHAKE_READ = 16384
+_RECORD = 16384
 _RECORD_HANDSHAKE = 0x16
 
 Ending = Literal["", "timeout", "reset", "eof", "plain"]
@@ -85,7 +87,9 @@ class TlsSession:
                 raise HandshakeError(reasons=reasons_of(error)) from None
             data = receive(self._sock)
         trunk = self._admitted()
-        if not (self.confirmed and version_of(connection) == "TLSv1.3"):
+        if self.judge.version == "TLSv1.2":
+            self.confirmed = True  # both sides have judged each other before the last Finished
+        if not self.confirmed or self.judge.version == "TLSv1.2":
             self._flush()
         # A TLS 1.3 server has only session tickets left, which nobody can use here; they go
         # out with the first answer instead of costing a packet of their own.
@@ -152,9 +156,11 @@ class TlsSession:
     def read(self) -> bytes:
         """The next plaintext, never empty; raises Ended, and HandshakeError for a late rejection."""
         connection = self._connection
+        if not has_input(connection):
+            self._fill()
         while True:
             try:
-                data: bytes = connection.recv(READ_SIZE)
+                data: bytes = connection.recv(_RECORD)
                 self.confirmed = True
                 return data
             except SSL.WantReadError:

@@ -82,6 +82,7 @@ class UdpListener:
         self._clock = clock
         self._ids = ids
         self._flows: OrderedDict[tuple[Any, ...], Flow] = OrderedDict()
+        self._dialled: dict[tuple[tuple[Any, ...], str], Flow] = {}
         self._strangers: set[str] = set()
         self.sock = bind(name, config)
         self.raw: Any = self.sock._sock
@@ -103,8 +104,10 @@ class UdpListener:
         self._snapshot, self.config = snapshot, config
         former, self._flows = self._flows, OrderedDict()
         self._strangers.clear()
+        self._dialled.clear()
         for peer, flow in former.items():
-            if snapshot.trunk_for(self.name, normal_host(peer[0])) == flow.trunk:
+            owner = snapshot.trunk_for(self.name, normal_host(peer[0]))
+            if owner == flow.trunk or (flow.outbound and owner is None and flow.trunk in snapshot.trunks):
                 self._flows[peer] = flow
             else:
                 flow.alive = False
@@ -115,9 +118,16 @@ class UdpListener:
         """The flow over which ``trunk`` is reached at ``target`` (a literal IP)."""
         peer = socket.getaddrinfo(target.host, target.port, self.sock.family, socket.SOCK_DGRAM)[0][4]
         flow = self._flows.get(peer)
-        if flow is None or flow.trunk != trunk:
-            flow = self._new_flow(peer, trunk)
+        if flow is not None and flow.trunk == trunk:
+            return flow
+        if flow is None and self._snapshot.trunk_for(self.name, normal_host(peer[0])) in (None, trunk):
+            flow = self._new_flow(peer, trunk, outbound=True)
             self._remember(peer, flow)
+            return flow
+        # The address speaks for another trunk: what it sends stays that one's.
+        flow = self._dialled.get((peer, trunk))
+        if flow is None:
+            flow = self._dialled[peer, trunk] = self._new_flow(peer, trunk, outbound=True)
         return flow
 
     def _run(self) -> None:
@@ -174,11 +184,12 @@ class UdpListener:
         self._remember(peer, flow)
         return flow
 
-    def _new_flow(self, peer: tuple[Any, ...], trunk: str) -> Flow:
+    def _new_flow(self, peer: tuple[Any, ...], trunk: str, outbound: bool = False) -> Flow:
         remote = Address(normal_host(peer[0]), peer[1])
         return Flow(
             self._ids(), "udp", self.local, remote,
-            listener=self.name, trunk=trunk, opened_at=self._clock.now(), channel=UdpChannel(self, peer),
+            listener=self.name, trunk=trunk, outbound=outbound, opened_at=self._clock.now(),
+            channel=UdpChannel(self, peer),
         )  # fmt: skip
 
     def _remember(self, peer: tuple[Any, ...], flow: Flow) -> None:

@@ -6,6 +6,7 @@ T5): a swapped chain and key, a key of another certificate, a leaf without inter
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -57,9 +58,13 @@ class IdentityMaterial:
 
 
 def load_identity(
-    name: str, config: IdentityFiles, directory: Path, now: float
+    name: str, config: IdentityFiles, directory: Path, now: float, roots: Collection[str] = ()
 ) -> tuple[IdentityMaterial | None, list[Problem]]:
-    """Load one keystore entry; what is mis-filed comes back as problems, fatal ones without material."""
+    """Load one keystore entry; what is mis-filed comes back as problems, fatal ones without material.
+
+    ``roots`` are subjects of CAs that peers are known to have, so that a leaf straight under
+    one of them misses no intermediate.
+    """
     chain, problems = _read_chain(config.chain, directory)
     key, key_problems = _read_key(config, directory)
     problems += key_problems
@@ -79,7 +84,7 @@ def load_identity(
     if facts.is_ca:
         hint = "present a leaf that this CA issues; the CA itself belongs into the peers' truststores"
         problems.append(Problem(config.chain, f"{who.subject} is a CA certificate in the keystore", hint))
-    problems += _check_links(config.chain, chain)
+    problems += _check_links(config.chain, chain, roots)
     problems += _check_time(config.chain, who.subject, who.not_before, who.not_after, now)
     if any(each.fatal for each in problems):
         return None, problems
@@ -159,7 +164,7 @@ def _spki(certificate: x509.Certificate) -> bytes:
     return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def _check_links(path: str, chain: list[x509.Certificate]) -> list[Problem]:
+def _check_links(path: str, chain: list[x509.Certificate], roots: Collection[str]) -> list[Problem]:
     for lower, upper in pairwise(chain):
         try:
             lower.verify_directly_issued_by(upper)
@@ -167,8 +172,9 @@ def _check_links(path: str, chain: list[x509.Certificate]) -> list[Problem]:
             message = f"{lower.subject.rfc4514_string()} is not signed by the certificate that follows it"
             return [Problem(path, message, "order the file: leaf, its issuer, that one's issuer")]
     leaf, last = chain[0], chain[-1]
-    if len(chain) == 1 and leaf.subject != leaf.issuer:
-        message = f"the chain has no intermediate: {last.issuer.rfc4514_string()} issued the leaf"
+    issuer = last.issuer.rfc4514_string()
+    if len(chain) == 1 and leaf.subject != leaf.issuer and issuer not in roots:
+        message = f"the chain has no intermediate: {issuer} issued the leaf"
         hint = "append the issuer's certificate, unless it is a root that every peer has"
         return [Problem(path, message, hint, fatal=False)]
     return []

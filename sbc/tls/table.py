@@ -136,7 +136,9 @@ class Admission:
 
     @property
     def groups(self) -> tuple[str, ...]:
-        """Every group some candidate accepts, in the first candidate's order of preference."""
+        """Every group some candidate accepts, the first candidate's preference first; () for any."""
+        if not all(each.groups for each in self.candidates):
+            return ()
         return tuple(dict.fromkeys(group for each in self.candidates for group in each.groups))
 
     @property

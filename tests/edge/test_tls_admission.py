@@ -239,6 +239,33 @@ def test_a_missing_identity_is_told_and_refuses(lab: Lab) -> None:
     assert lab.recorder.failures[0].failure.kind == "no-identity"
 
 
+def test_trust_withdrawn_during_a_handshake_counts(lab: Lab) -> None:
+    lab.trunk("a", {})
+    lab.start()
+    lab.anchor("other", lab.other_ca)
+    context = client_context(lab, lab.ca.issue(dns=["x.example"]), "1.2")
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = context.wrap_bio(incoming, outgoing, server_hostname="sbc.example")
+    with socket.create_connection(lab.address()) as sock:
+        sock.settimeout(2)
+        with pytest.raises(ssl.SSLWantReadError):
+            client.do_handshake()
+        sock.sendall(outgoing.read())
+        incoming.write(sock.recv(65536))
+        lab.trunk("a", {"trust": ("other",)})
+        lab.reload()
+        with pytest.raises(ssl.SSLWantReadError):
+            client.do_handshake()
+        sock.sendall(outgoing.read())
+        incoming.write(sock.recv(65536))
+        client.do_handshake()
+        client.write(OPTIONS)
+        sock.sendall(outgoing.read())
+        while sock.recv(65536):
+            pass
+    assert lab.recorder.heard_nothing
+
+
 def test_withdrawn_trust_closes_live_connections_at_once(lab: Lab) -> None:
     lab.anchor("other", lab.other_ca)
     lab.trunk("a", {"trust": ("good",)})

@@ -95,6 +95,21 @@ def test_udp_dialling_sends_from_the_listening_port(lab: Lab) -> None:
     peer.close()
 
 
+def test_udp_dialling_a_shared_address_takes_nothing_from_its_owner(lab: Lab) -> None:
+    start(lab, "udp")
+    peer = udp_client()
+    other = lab.trunk(
+        "zeta", listener="edge", sources=("192.0.2.1",), peers=(f"127.0.0.1:{peer.getsockname()[1]}",)
+    )
+    snapshot = lab.reload()
+    dialled = lab.dialer.connect(other, snapshot)
+    assert dialled.trunk == "zeta" and lab.dialer.connect(other, snapshot) is dialled
+    peer.sendto(OPTIONS, lab.address("edge"))
+    eventually(lambda: lab.recorder.messages)
+    assert lab.recorder.messages[0][0].trunk == "acme"
+    peer.close()
+
+
 def test_udp_withdrawn_source_closes_the_flow(lab: Lab) -> None:
     start(lab, "udp")
     peer = udp_client()
@@ -250,7 +265,7 @@ def test_a_name_that_does_not_resolve_is_a_failed_dial(lab: Lab) -> None:
     lab.listener("edge", "tcp")
     lab.start()
     trunk = lab.trunk("acme", listener="edge", peers=("no-such-host.invalid:5060",))
-    with pytest.raises(DialFailed, match="no-such-host.invalid"):
+    with pytest.raises(DialFailed, match=r"no-such-host\.invalid"):
         lab.dialer.connect(trunk, lab.reload())
 
 

@@ -1,4 +1,4 @@
-"""A lab for the edge tests: one process with Portcullis's listeners and dialer, and peers made of Python's ssl.
+"""A lab for the edge tests: our listeners and dialer, and peers made of Python's ssl, in one process.
 
 The peers use the interpreter's own OpenSSL through ``gevent.ssl``, so that what one side
 believes of a handshake is held against another implementation's view.
@@ -21,7 +21,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from gevent import socket, ssl
 from gevent.server import StreamServer
 
-from dsl.load import RuleSet
 from sbc.base import Address
 from sbc.config.model import Identity, Listener, Settings, Tenant, Trunk
 from sbc.config.snapshot import Snapshot
@@ -43,7 +42,7 @@ OPTIONS = (
     b"Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
 )
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
-NO_RULES: Any = RuleSet
+NO_RULES: Any = None
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ class Lab:
 
     def listener(self, name: str, transport: str = "tls", **options: Any) -> None:
         options.setdefault("bind", "127.0.0.1:0")
-        self.settings["listeners"][name] = Listener(transport=transport, **options)
+        self.settings["listeners"][name] = Listener.model_validate({"transport": transport, **options})
 
     def tenant(self, name: str, *domains: str, identity: str = "sbc") -> None:
         self.settings["tenants"][name] = Tenant(domains=domains, server_identity=identity)
@@ -146,7 +145,7 @@ class Lab:
         options.setdefault("sources", ("127.0.0.1",))
         if tls is not None:
             tls = {"server_identity": "sbc", "client_identity": "sbc", "trust": ("good",), **tls}
-        self.trunks[name] = Trunk(trunk=name, tls=tls, **options)
+        self.trunks[name] = Trunk.model_validate({"trunk": name, "tls": tls, **options})
         return self.trunks[name]
 
     def snapshot(self) -> Snapshot:
@@ -239,7 +238,7 @@ def _load(lab: Lab, context: Any, issued: Issued, key_pem: bytes | None) -> None
 
 
 def try_options(address: tuple[str, int], context: Any, sni: str | None = "sbc.example") -> Exception | None:
-    """Connect, send OPTIONS at once and read; the error that this met, None where it was answered or closed."""
+    """Connect, send OPTIONS at once and read an answer; returns the error that this met, if any."""
     sock = socket.create_connection(address, 3)
     sock.settimeout(3)
     try:

@@ -10,7 +10,7 @@ import pytest
 from sbc.config.model import Tenant, Trunk
 from sbc.tls.sources import SourceIndex, parse_network
 from sbc.tls.trust import TrustTable, admit, build_table
-from tests.unit.tls.certs import GOOD, anchor
+from tests.unit.tls.certs import GOOD, admission, anchor, trunk
 
 ANCHORS = {"good": anchor(GOOD)}
 TENANTS = {
@@ -42,8 +42,8 @@ def table(*rows: Row) -> TrustTable:
 def names(
     made: TrustTable, source: str = "10.0.0.1", sni: str = "", listener: str = "tls"
 ) -> tuple[str, ...]:
-    admission = admit(made, listener, source, sni)
-    return () if admission is None else admission.names
+    found = admit(made, listener, source, sni)
+    return () if found is None else found.names
 
 
 COMMON = Row("common")
@@ -123,6 +123,12 @@ def test_what_a_context_needs_follows_from_the_candidates() -> None:
         (True, True), (True, False), (False, False),
     ]  # fmt: skip
     assert [each.name for each in strict.anchors] == ["good CA"] and lax.anchors == ()
+
+
+def test_a_candidate_without_groups_leaves_the_choice_to_openssl() -> None:
+    some, any_group = trunk("a", groups=("P-256", "X25519")), trunk("b")
+    assert admission([some, trunk("c", groups=("P-384", "P-256"))]).groups == ("P-256", "X25519", "P-384")
+    assert admission([some, any_group]).groups == ()
 
 
 def test_outbound_always_judges_the_server() -> None:

@@ -10,6 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
+    NoEncryption,
     PrivateFormat,
     load_pem_private_key,
 )
@@ -98,21 +99,17 @@ def test_mis_filed_identities(
 
 
 def test_a_ca_in_the_keystore(tmp_path: Path) -> None:
-    key = GOOD.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, _no_encryption())
+    key = GOOD.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     material, problems = load(tmp_path, GOOD.cert_pem, key)
     assert material is None and "is a CA certificate" in problems[0].message
-
-
-def _no_encryption() -> object:
-    from cryptography.hazmat.primitives.serialization import NoEncryption
-
-    return NoEncryption()
 
 
 def test_a_leaf_without_its_intermediates_is_a_warning(tmp_path: Path) -> None:
     material, problems = load(tmp_path, LEAF.cert_pem, LEAF.key_pem)
     assert material is not None
     assert [each.fatal for each in problems] == [False] and "intermediate" in problems[0].message
+    entry = Entry()
+    assert load_identity("sbc", entry, tmp_path, NOW, roots=["CN=middle"])[1] == []
 
 
 def test_days_before_it_expires_there_is_a_warning(tmp_path: Path) -> None:
