@@ -16,7 +16,6 @@ from sbc.flow import Flow, TlsFacts
 from sbc.media.stats import LegStats, MediaStats
 from sbc.observe.text import iso_time, redact
 
-
 _ENCODE = json.JSONEncoder(separators=(",", ":"), ensure_ascii=True, check_circular=False).encode
 
 
