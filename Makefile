@@ -51,7 +51,8 @@ else
 	@echo 'DEBS=$(DEBS): Debian packages are not looked at; tests that miss one skip, and say so'
 endif
 
-bench: $(VENV)/.dev
+bench: $(VENV)/.dev debs
+	@echo rtpengine-daemon | sh tests/debian-packages.sh -
 	$(PY) -m bench
 
 clean:
