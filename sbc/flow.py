@@ -58,7 +58,9 @@ class Flow:
     """One live connection, or one UDP peer of one of our listeners.
 
     ``trunk`` is what admission settled: by address for UDP and TCP, by address and
-    certificate for TLS; None where no trunk matched.
+    certificate for TLS; None where no trunk matched. ``secure`` says that it is TLS,
+    ``trusted`` that the peer's certificate was verified too, which makes its assertions
+    about users worth something (RFC 3325 7).
     """
 
     __slots__ = (
@@ -76,6 +78,7 @@ class Flow:
         "tls",
         "transport",
         "trunk",
+        "trusted",
     )
 
     def __init__(
@@ -107,6 +110,7 @@ class Flow:
         self.opened_at = opened_at
         self.reliable = transport != "udp"
         self.secure = transport == "tls"
+        self.trusted = self.secure and tls is not None and tls.peer is not None and tls.peer.verified
 
     def __repr__(self) -> str:
         return f"<Flow {self.id} {self.transport} {self.local}->{self.remote} trunk={self.trunk}>"

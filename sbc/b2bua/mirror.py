@@ -87,7 +87,7 @@ class Mirror:
     def _copy(self, outgoing: Request, sdp: bytes) -> None:
         request, headers = self.request, outgoing.headers
         near, far = self.call.leg(self.side), self.call.leg(other(self.side))
-        headers.fields.extend(pass_headers(request.headers.fields, near.flow.secure, far.flow.secure))
+        headers.fields.extend(pass_headers(request.headers.fields, near.flow.trusted, far.flow.trusted))
         supported = extensions(request, "Supported")
         if supported:
             headers.add("Supported", supported)
@@ -145,7 +145,7 @@ class Mirror:
             self._unusable(response, error, now, out)
             return
         base = call.engine.respond_to(self.server, response.status, response.reason)
-        final = answer(base, response, near, far.flow.secure, sdp)
+        final = answer(base, response, near, far.flow.trusted, sdp)
         if self.request.method != "INVITE" or response.status < 200:
             self._finish(final, now, out)
             return
@@ -171,7 +171,7 @@ class Mirror:
         status = 403 if response.status in (401, 407) else response.status
         base = self.call.engine.respond_to(self.server, status, response.reason)
         near, far = self.call.leg(self.side), self.call.leg(other(self.side))
-        self._finish(answer(base, response, near, far.flow.secure, b""), now, out)
+        self._finish(answer(base, response, near, far.flow.trusted, b""), now, out)
         if response.status in (408, 481):
             # The far dialog is gone (RFC 3261 12.2.1.2).
             self.fork.dialog(far.side).end()

@@ -201,7 +201,7 @@ class Setup:
             return
         engine, target = call.engine, leg.flow.reuse.target if leg.flow.reuse else leg.flow.remote
         branch = engine.transactions.new_branch()
-        request = invite(leg, self.request, self.route, target, branch, sdp, call.a.flow.secure)
+        request = invite(leg, self.request, self.route, target, branch, sdp, call.a.flow.trusted)
         self.attempt = attempt = Attempt(self, leg)
         leg.inviting = True
         attempt.client = engine.transactions.start(leg.flow, request, now, out, attempt)
@@ -280,7 +280,7 @@ class Setup:
             self._unusable_answer(attempt, fork, response, error, now, out)
             return
         base = call.engine.respond_to(self.server, response.status, response.reason, fork.a.local_tag)
-        final = answer(base, response, call.a, attempt.leg.flow.secure, sdp)
+        final = answer(base, response, call.a, attempt.leg.flow.trusted, sdp)
         if response.status < 200:
             self.server.respond(final, now, out)
             return
@@ -367,7 +367,7 @@ class Setup:
             self._reject(480, "Temporarily Unavailable", now, out, f"{status} from the callee's side")
         else:
             base = call.engine.respond_to(self.server, status, response.reason, call.engine.ids.tag())
-            final = answer(base, response, call.a, call.b.flow.secure if call.b else False, b"")
+            final = answer(base, response, call.a, call.b.flow.trusted if call.b else False, b"")
             self._finish(final, now, out, f"{status} {response.reason}", by="callee")
 
     def on_cancel(self, now: float, out: list[Command]) -> None:

@@ -132,7 +132,7 @@ def invite(
         tags = extensions(request, name)
         if tags:
             fields.append((name, tags))
-    fields += _carried(request, trusted_in, leg.flow.secure, route.edits)
+    fields += _carried(request, trusted_in, leg.flow.trusted, route.edits)
     return with_sdp(Request("INVITE", uri, Headers(fields)), sdp)
 
 
@@ -158,7 +158,7 @@ def answer(base: Response, received: Response, leg: Leg, trusted_in: bool, sdp: 
     rseq = received.headers.get("RSeq")
     if rseq is not None and base.status < 200:
         headers.add("RSeq", rseq)
-    headers.fields.extend(pass_headers(received.headers.fields, trusted_in, leg.flow.secure))
+    headers.fields.extend(pass_headers(received.headers.fields, trusted_in, leg.flow.trusted))
     return with_sdp(base, sdp)
 
 

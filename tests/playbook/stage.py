@@ -3,7 +3,8 @@
 ``stage.office`` and ``stage.carrier`` are peers. A peer says something with ``request`` or
 ``respond``; what the engine sends to it lies in ``heard`` until ``hears`` takes it out, which
 fails where the next message is not the one that was named. Connections succeed unless the
-trunk's name is in ``stage.dead``; media is a boundary here, so an SDP body goes through with
+trunk's name is in ``stage.dead``; TLS peers have shown a verified certificate unless their
+name is in ``strangers``; media is a boundary here, so an SDP body goes through with
 ``via-sbc`` in front, and one that holds ``unusable`` is refused.
 """
 
@@ -27,7 +28,7 @@ from sbc.b2bua.engine import Engine
 from sbc.base import Address, PeerError
 from sbc.config.model import Settings, Trunk
 from sbc.config.snapshot import Snapshot, SnapshotStore
-from sbc.flow import Flow, ReuseKey
+from sbc.flow import Flow, PeerIdentity, ReuseKey, TlsFacts
 from sbc.ids import Ids, counter_bytes
 from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request, Response, response_to
@@ -158,8 +159,9 @@ def _parsed(headers: Headers, method: str, uri: str, body: bytes) -> Message:
 class Stage:
     """The engine and the peers around it."""
 
-    def __init__(self, configuration: Snapshot | None = None) -> None:
+    def __init__(self, configuration: Snapshot | None = None, strangers: tuple[str, ...] = ()) -> None:
         configuration = configuration or snapshot()
+        self.strangers = strangers
         self.engine = Engine(SnapshotStore(configuration), Ids(counter_bytes()))
         self.now = 1000.0
         self.cseq = 0
@@ -180,9 +182,13 @@ class Stage:
         target = trunk.peers[0]
         return Flow(
             self.flows, transport, Address("192.0.2.1", 40000), Address(f"198.51.100.{self.flows}", target.port),
-            listener=trunk.listener, trunk=trunk.trunk,
+            listener=trunk.listener, trunk=trunk.trunk, tls=self._tls(trunk) if transport == "tls" else None,
             reuse=ReuseKey(trunk.trunk, transport, target, "", ""),
         )  # fmt: skip
+
+    def _tls(self, trunk: Trunk) -> TlsFacts:
+        peer = PeerIdentity(trunk.trunk, "CA", (), "", "", 0.0, 0.0, True)
+        return TlsFacts("TLSv1.3", "", "", "", "", None if trunk.trunk in self.strangers else peer)
 
     def play(self, flow: Flow, message: Message) -> None:
         """Let the engine receive ``message`` and carry its commands out."""
