@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from sbc.sip.grammar import (
     BLANKS,
+    LONGEST_KEPT,
+    RECENT,
     TOKEN,
     Params,
     ParseError,
@@ -55,6 +58,10 @@ class NameAddr(NamedTuple):
 
 def parse_name_addr(text: str) -> NameAddr:
     """Read one name-addr or addr-spec with its parameters; raises ParseError."""
+    return _recent(text) if len(text) <= LONGEST_KEPT else _parse(text)
+
+
+def _parse(text: str) -> NameAddr:
     match = _common(text)
     if match is not None and "%" not in text:
         quoted, bare, scheme, user, host, port, params, tag, value = match.groups()
@@ -78,3 +85,7 @@ def _parse_addr_spec(text: str) -> NameAddr:
     if "?" in uri or "," in uri or '"' in uri:
         raise ParseError("malformed address")
     return NameAddr("", parse_uri(uri), parse_params(semicolon + rest) if semicolon else ())
+
+
+# The same From, To and Contact come in every message of a dialog: each is parsed once.
+_recent = lru_cache(maxsize=RECENT)(_parse)

@@ -23,6 +23,11 @@ TOKEN = r"A-Za-z0-9\-.!%*_+`'~"
 QUOTED = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 CONTROLS = bytes(byte for byte in range(32) if byte != 9) + b"\x7f"
 
+# How many parsed values are kept for when they come again, and how long one may be (characters):
+# immutable values, so that what is kept can be shared, and a few MiB at the most.
+RECENT = 4096
+LONGEST_KEPT = 256
+
 is_token = re.compile(f"[{TOKEN}]+").fullmatch
 _param = re.compile(rf"[ \t]*+;[ \t]*+([{TOKEN}]++)(?:[ \t]*+=[ \t]*+({QUOTED}|[!#-+\-.-:=@-~]++))?+").match
 _element = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|<[^>]*+(?:>|\Z)|[^",<]++|(,)|.', re.S).finditer
