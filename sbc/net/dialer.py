@@ -119,7 +119,10 @@ class Dialer:
         if flow.tls is None:
             return True
         admission = self._listeners.contexts.table.outbound(key.trunk, key.target.host)
-        presented = flow.channel.cipher.judge.presented
+        judge = flow.channel.cipher.judge
+        if admission is judge.admission:
+            return True  # of the same table: nothing has changed since it was judged
+        presented = judge.presented
         return admission is not None and match(presented, admission, self._clock.now()).trunk is not None
 
     def _key(self, trunk: Trunk, snapshot: Snapshot, peer: Address) -> ReuseKey:

@@ -112,6 +112,8 @@ class StreamListener:
             return self._snapshot.trunk_for(self.name, flow.remote.host) == flow.trunk
         admission = self._contexts.table.admit(self.name, flow.remote.host, flow.tls.sni)
         session: TlsSession = flow.channel.cipher
+        if admission is session.judge.admission:
+            return True  # of the same table: nothing has changed since it was judged
         return admission is not None and still_trusted(
             flow.trunk, session.judge.presented, admission, self._clock.now()
         )
