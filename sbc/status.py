@@ -33,6 +33,8 @@ def picture(sbc: Portcullis) -> StatusView:
         now=sbc.clock.now(),
         release=release(),
         failures=tuple(sbc.recorder.failures),
+        transactions=len(sbc.engine.transactions),
+        free_media_ports=sbc.media.free_ports(),
     )
 
 

@@ -33,7 +33,8 @@ def _status(status: Row) -> str:
     )
     totals = (
         f"{len(status['calls'])} calls now, {counters['calls']} ended; {counters['handshakes']} handshakes,"
-        f" {counters['handshake_failures']} refused; {counters['downgrades']} downgrades"
+        f" {counters['handshake_failures']} refused; {counters['downgrades']} downgrades;"
+        f" {status['transactions']} transactions, {status['free_media_ports']} media ports free"
     )
     listeners = _columns(
         status["listeners"],

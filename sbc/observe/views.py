@@ -123,7 +123,10 @@ class CountersView:
 
 @dataclass(frozen=True, slots=True)
 class StatusView:
-    """The whole picture at ``now``; ``version`` is the snapshot in force, ``release`` the software's."""
+    """The whole picture at ``now``; ``version`` is the snapshot in force, ``release`` the software's.
+
+    ``transactions`` are SIP transactions that live, ``free_media_ports`` pairs of ports not in use.
+    """
 
     version: str
     started: float
@@ -135,3 +138,5 @@ class StatusView:
     release: str = ""
     failures: tuple[FailureView, ...] = ()
     blocklist: BlocklistView = BlocklistView()
+    transactions: int = 0
+    free_media_ports: int = 0

@@ -13,7 +13,8 @@ from __future__ import annotations
 from collections import deque
 from pathlib import Path
 
-from dsl.load import Known, load
+from dsl.check import Known
+from dsl.load import load
 from sbc.b2bua.commands import (
     AnswerMedia,
     Command,
@@ -180,8 +181,9 @@ class Stage:
         self.flows += 1
         transport = self.engine.store.current.settings.listeners[trunk.listener].transport
         target = trunk.peers[0]
+        remote = Address(f"198.51.100.{self.flows}", target.port)
         return Flow(
-            self.flows, transport, Address("192.0.2.1", 40000), Address(f"198.51.100.{self.flows}", target.port),
+            self.flows, transport, Address("192.0.2.1", 40000), remote,
             listener=trunk.listener, trunk=trunk.trunk, tls=self._tls(trunk) if transport == "tls" else None,
             reuse=ReuseKey(trunk.trunk, transport, target, "", ""),
         )  # fmt: skip
