@@ -56,6 +56,7 @@ class Agent:
         self.links: list[Link] = []
         self._clock = clock
         self._server: Any = None
+        self._closed = False
 
     def listen(self, port: int = 0) -> Address:
         """Listen for TLS with client certificates; returns the address."""
@@ -84,6 +85,7 @@ class Agent:
 
     def close(self) -> None:
         """End every connection and the listener."""
+        self._closed = True
         if self._server is not None:
             self._server.stop()
         for call in self.calls.values():
@@ -103,6 +105,8 @@ class Agent:
     def _link(self, stream: Any) -> Link:
         link = Link(stream, self._receive, self.record, self._clock)
         self.links.append(link)
+        if self._closed:  # while the handshake was under way
+            link.close()
         return link
 
     def _party(self, link: Link) -> Party:

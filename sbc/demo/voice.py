@@ -1,17 +1,18 @@
 """An agent's media: an offer or an answer, a tone sent every 20 ms, and what was heard.
 
 Faults are part of it, because the tests of the SBC need peers that misbehave: an answer without
-SRTP, with a broken key or with a suite that nobody offered, and packets that are forged or sent
-twice.
+SRTP, with a broken key, with a suite or a tag that nobody offered, or with the offerer's own key,
+and packets that are forged or sent twice.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import struct
 import time
 from collections import Counter, deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 import gevent
@@ -22,7 +23,9 @@ from sbc.demo.tone import CODECS, FRAME, SILENCE, Heard, hear, tone
 from sbc.media.sdes import KEY_LENGTHS, CryptoLine, format_crypto, parse_crypto
 from sbc.media.srtp import Protector, SrtpError, Unprotector
 
-AnswerFault = Literal["", "plain", "no-crypto", "broken-key", "unoffered-suite"]
+AnswerFault = Literal[
+    "", "plain", "no-crypto", "broken-key", "short-key", "unoffered-suite", "other-tag", "reflected-key"
+]
 PacketFault = Literal["", "forged", "replayed"]
 
 CANDIDATES = range(300, 1500, 10)
@@ -106,7 +109,7 @@ class Voice:
         ours = [CryptoLine(theirs.tag, theirs.suite, os.urandom(len(theirs.key)))] if theirs else []
         if theirs is not None:
             self._secure(ours[0], theirs)
-        self._answer = self._faulty_answer(remote.profile, ours)
+        self._answer = self._faulty_answer(remote.profile, ours, theirs)
         return self._answer
 
     def accept(self, sdp: bytes) -> None:
@@ -138,6 +141,11 @@ class Voice:
             self._heard.clear()
         return report
 
+    def inject(self, packet: bytes) -> None:
+        """Send ``packet`` as it is from our own port, as an attacker who has taken it over would."""
+        if self._remote is not None:
+            self._socket.sendto(packet, self._remote)
+
     def packets(self) -> tuple[int, int]:
         """How many packets have been sent and received so far."""
         return self._report.sent, self._report.received
@@ -154,7 +162,7 @@ class Voice:
         self._protector, self._unprotector = Protector(ours), Unprotector(theirs)
         self._report.suite = ours.suite
 
-    def _faulty_answer(self, profile: str, ours: list[CryptoLine]) -> bytes:
+    def _faulty_answer(self, profile: str, ours: list[CryptoLine], theirs: CryptoLine | None) -> bytes:
         match self.settings.answer_fault:
             case "plain":
                 self._protector = self._unprotector = None
@@ -163,8 +171,15 @@ class Voice:
                 return self._describe(profile, [])
             case "broken-key":
                 return self._describe(profile, ours).replace(b"inline:", b"inline:!")
+            case "short-key":
+                return re.sub(rb"inline:....", b"inline:", self._describe(profile, ours))
             case "unoffered-suite":
-                return self._describe(profile, [CryptoLine(77, "AEAD_AES_256_GCM", os.urandom(44))])
+                tag = theirs.tag if theirs else 1
+                return self._describe(profile, [CryptoLine(tag, "AEAD_AES_256_GCM", os.urandom(44))])
+            case "other-tag":
+                return self._describe(profile, [replace(each, tag=each.tag + 50) for each in ours])
+            case "reflected-key" if theirs is not None:
+                return self._describe(profile, [theirs])
         return self._describe(profile, ours)
 
     def _describe(self, profile: str, crypto: list[CryptoLine]) -> bytes:
