@@ -110,7 +110,9 @@ def test_the_callee_can_hang_up(make: Make) -> None:
     assert call.report().ended_by == "peer" and answered.report().ended_by == "us"
 
 
-@pytest.mark.parametrize("fault", ["plain", "no-crypto", "broken-key", "unoffered-suite"])
+@pytest.mark.parametrize(
+    "fault", ["plain", "no-crypto", "broken-key", "short-key", "unoffered-suite", "other-tag"]
+)
 def test_an_answer_without_a_usable_key_ends_the_call(make: Make, fault: str) -> None:
     call, _ = place(make("office"), make("carrier", answer_fault=fault))
     assert call.state == "failed"

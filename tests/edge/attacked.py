@@ -1,0 +1,207 @@
+"""An SBC under attack: a process of its own, honest agents around it, and who reads its papers after.
+
+``Attacked`` has the lab's office and carrier on mutual TLS and a third trunk, ``plain``, on UDP.
+Everything that a test may want to know afterwards is read from what the SBC itself wrote: its
+journal, its call records, its answer to ``sbc calls``.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gevent
+from gevent import socket
+
+from sbc.base import Address, LocalError
+from sbc.demo.agent import Agent
+from sbc.demo.lab import HOST, SBC_NAME, LabPorts, free_ports
+from sbc.demo.pki import write_lab
+from sbc.demo.process import SbcProcess, words
+from sbc.demo.tls import Credentials, TlsStream, connect
+from sbc.demo.voice import VoiceSettings
+from sbc.net.control import ask
+
+ROOT = Path(__file__).resolve().parents[2]
+CORPORA = ROOT.parent / "shared" / "corpora"
+OFFICE_HERTZ, CARRIER_HERTZ = 440, 660
+TO = f"sip:+12125550100@{SBC_NAME}"
+
+_SETTINGS = """\
+listeners:
+  tls: {{bind: {host}:{sips}, transport: tls}}
+  udp: {{bind: {host}:{udp}, transport: udp}}
+identities:
+  sbc: {{chain: tls/sbc.pem, key: tls/sbc.key}}
+trust:
+  lab-ca: {{ca: tls/lab-ca.pem}}
+  carrier-ca: {{ca: tls/carrier-ca.pem}}
+media: {{address: {host}, ports: {first}-{last}}}
+admin: {{bind: {host}:{admin}}}
+"""
+_TLS_TRUNK = """\
+trunk: {name}
+peers: [{host}:{port}]
+sources: [127.0.0.0/8]
+listener: tls
+tls:
+  mode: required
+  server_identity: sbc
+  client_identity: sbc
+  trust: [{trust}]
+  names: [{name}.lab.example]
+srtp: {srtp}
+suites: [AES_CM_128_HMAC_SHA1_80, AEAD_AES_128_GCM]
+ring_timeout: 3
+response_timeout: 3
+"""
+_UDP_TRUNK = """\
+trunk: plain
+sources: [127.0.0.0/8]
+listener: udp
+"""
+_ROUTES = """\
+rules:
+  - name: the carrier calls in
+    when: trunk == "carrier"
+    then: route "office"
+  - name: all else goes out
+    when: true
+    then: |
+      allow downgrade
+      route "carrier"
+"""
+
+
+class Attacked:
+    """A running SBC between ``office`` and ``carrier``; close it when done."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        srtp: str = "required",
+        office_srtp: str = "",
+        carrier: Callable[..., Agent] = Agent,
+        voice: VoiceSettings | None = None,
+    ) -> None:
+        self.directory = directory
+        self.ports, self.udp = free_ports(), _free_udp()
+        self._configure(srtp, office_srtp or srtp)
+        self.sbc = SbcProcess(directory, Address(HOST, self.ports.admin))
+        self.office = self.agent(Agent, "office", voice or VoiceSettings(OFFICE_HERTZ))
+        self.carrier = self.agent(carrier, "carrier", VoiceSettings(CARRIER_HERTZ))
+        try:
+            self.carrier.listen(self.ports.carrier)
+            self.sbc.wait_ready()
+        except (LocalError, OSError):
+            self.close()
+            raise
+
+    @property
+    def address(self) -> Address:
+        """Where the SBC takes SIP over TLS."""
+        return Address(HOST, self.ports.sips)
+
+    @property
+    def media(self) -> range:
+        """The SBC's media ports."""
+        return range(self.ports.media, self.ports.media + 100)
+
+    def agent(self, kind: Callable[..., Agent], name: str, voice: VoiceSettings) -> Agent:
+        """An agent with the lab's certificate for ``name``."""
+        return kind(
+            name, f"{name}.lab.example", self.directory / "tls" / "lab-ca.pem", self._shown(name), voice
+        )
+
+    def stream(self) -> TlsStream:
+        """A bare TLS connection to the SBC with the office's certificate."""
+        return connect(self.address, SBC_NAME, self.directory / "tls" / "lab-ca.pem", self._shown("office"))
+
+    def close(self) -> int:
+        """Stop everything; the exit status of the SBC."""
+        self.office.close()
+        self.carrier.close()
+        return self.sbc.stop()
+
+    # Its papers
+
+    def log(self) -> str:
+        """The journal so far."""
+        return self.sbc.log.read_text(errors="replace")
+
+    def lines(self, tag: str, seconds: float = 3.0) -> list[dict[str, str]]:
+        """The words of each line of the journal with ``tag``; waits for the first."""
+        self.sbc.find(tag, seconds)
+        return [words(line) for line in self.log().splitlines() if tag in line]
+
+    def records(self, count: int, seconds: float = 3.0) -> list[dict[str, Any]]:
+        """The call records, once there are ``count`` of them."""
+        path = self.directory / "run" / "calls.jsonl"
+        written = until(
+            lambda: lines if len(lines := path.read_text().splitlines()) >= count else [], seconds
+        )
+        assert written, f"not {count} call records:\n{path.read_text()}\n{self.log()[-3000:]}"
+        return [json.loads(line) for line in written]
+
+    def calls(self) -> list[dict[str, Any]]:
+        """The live calls, as ``sbc calls`` lists them."""
+        answer: list[dict[str, Any]] = ask(self.directory / "run" / "sbc.sock", "calls")
+        return answer
+
+    def unharmed(self) -> None:
+        """Nothing broke inside, and no key was written down."""
+        log = self.log()
+        assert "Traceback" not in log and "internal-error" not in log, faults(log)
+        path = self.directory / "run" / "calls.jsonl"
+        assert "inline:" not in log + path.read_text()
+
+    def _shown(self, name: str) -> Credentials:
+        tls = self.directory / "tls"
+        return Credentials(tls / f"{name}.pem", tls / f"{name}.key")
+
+    def _configure(self, srtp: str, office_srtp: str) -> None:
+        directory, ports = self.directory, self.ports
+        write_lab(directory, time.time())
+        for name in ("trunks.d", "routes.d", "hooks"):
+            (directory / name).mkdir(exist_ok=True)
+        (directory / "sbc.yaml").write_text(_settings(ports, self.udp))
+        trunks = (
+            ("office", ports.office, "lab-ca", office_srtp),
+            ("carrier", ports.carrier, "carrier-ca", srtp),
+        )
+        for name, port, trust, each in trunks:
+            text = _TLS_TRUNK.format(name=name, host=HOST, port=port, trust=trust, srtp=each)
+            (directory / "trunks.d" / f"{name}.yaml").write_text(text)
+        (directory / "trunks.d" / "plain.yaml").write_text(_UDP_TRUNK)
+        (directory / "routes.d" / "10-lab.yaml").write_text(_ROUTES)
+
+
+def until(found: Callable[[], Any], seconds: float) -> Any:
+    """What ``found`` returns as soon as it is true, or its last word after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not (result := found()) and time.monotonic() < deadline:
+        gevent.sleep(0.02)
+    return result
+
+
+def faults(log: str) -> str:
+    """The lines of a journal that tell of a mistake of our own."""
+    lines = log.splitlines()
+    return "\n".join(each for each in lines if "internal-error" in each or "Traceback" in each)[:6000]
+
+
+def _settings(ports: LabPorts, udp: int) -> str:
+    return _SETTINGS.format(
+        host=HOST, sips=ports.sips, udp=udp, admin=ports.admin, first=ports.media, last=ports.media + 99
+    )
+
+
+def _free_udp() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind((HOST, 0))
+        port: int = probe.getsockname()[1]
+        return port
