@@ -44,7 +44,8 @@ class SippSettings:
 
     ``scenario`` names a file of `sipp_scenarios` (``caller``, ``callee``, ...); ``remote_port`` is where a
     caller sends; ``says`` is the transport it claims (``tls`` behind stunnel) and ``contact_port`` the
-    port of its contact (its own when 0); ``hold`` is how long a call stands, in milliseconds.
+    port of its contact (its own when 0); ``hold`` is how long a call stands, in milliseconds. With
+    ``echo`` RTP goes back to where it came from; ``trace`` keeps every message in `Sipp.messages`.
     """
 
     scenario: str
@@ -60,6 +61,8 @@ class SippSettings:
     sdp: Literal["plain", "sdes", "both"] = "plain"
     limit: int = 3000
     seconds: int = 60
+    echo: bool = False
+    trace: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,7 @@ class Sipp(PeerProcess):
         self.port = settings.port or free_port()
         self.media_port = free_port(4)
         self.statistics = directory / f"{name}.csv"
+        self.messages = directory / f"{name}_messages.log"
         super().__init__(name, directory, self._argv(name), cpu=cpu)
 
     @property
@@ -140,6 +144,8 @@ class Sipp(PeerProcess):
         argv += ["-stf", self.statistics.name, "-trace_err"]
         argv += ["-error_file", f"{name}_errors.log"]
         argv += ["-buff_size", "1048576", "-d", str(chosen.hold)]
+        argv += ["-rtp_echo"] if chosen.echo else []
+        argv += ["-trace_msg", "-message_file", self.messages.name] if chosen.trace else []
         if self.is_caller:
             argv += ["-m", str(chosen.calls), "-r", f"{chosen.rate:g}", "-l", str(chosen.limit)]
             argv += ["-timeout", f"{chosen.seconds}s", f"127.0.0.1:{chosen.remote_port}"]

@@ -1,0 +1,253 @@
+"""A running Portcullis between real peers, for the interop tests: its configuration, its records, its log.
+
+Each PJSIP has a loopback address of its own, so that "nothing of one peer reaches the other" can
+be asked of addresses too; the SBC is at 127.0.0.1.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import wave
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from tests.peers.lab import Lab
+from tests.peers.pjsip import Pjsip, PjsipSettings
+from tests.peers.portcullis import Portcullis
+from tests.peers.ports import free_port
+from tests.peers.process import PeerProcess
+from tests.peers.tone import RATE, heard, listen, write_tone
+
+NUMBER = "+12125550100"
+SBC = "127.0.0.1"
+#: RTP packets of 20 ms that are waited for where two peers shall have heard each other.
+TALK = 60
+
+_SETTINGS = """\
+listeners:
+  trunk-tls: {{bind: 127.0.0.1:{tls}, transport: tls}}
+  trunk-udp: {{bind: 127.0.0.1:{udp}, transport: udp}}
+identities:
+  sbc: {{chain: {sbc.cert}, key: {sbc.key}}}
+trust:
+  lab-ca: {{ca: {sbc.ca}}}
+media: {{address: 127.0.0.1, ports: {first}-{last}}}
+"""
+_TLS = """\
+tls: {{mode: required, server_identity: sbc, client_identity: sbc, trust: [lab-ca], names: [{name}.lab.example]}}
+"""
+_RULE = """\
+  - name: {origin} calls {target}
+    when: trunk == "{origin}"
+    then: route "{target}"
+"""
+_MESSAGE = re.compile(r"([RT]X) \d+ bytes [^\n]*:\n(.*?)\n--end msg--", re.DOTALL)
+_RTP_RECEIVED = re.compile(r"RX pt=.*?total (\d+)(K?)pkt", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Far:
+    """A peer beyond a trunk: where it is, what is demanded of its leg, and what else its trunk says."""
+
+    name: str
+    port: int
+    address: str = SBC
+    transport: str = "tls"
+    srtp: str = "required"
+    more: str = ""
+
+    def trunk(self) -> str:
+        """The trunk's file."""
+        listener = "trunk-tls" if self.transport == "tls" else "trunk-udp"
+        tls = _TLS.format(name=self.name) if self.transport == "tls" else ""
+        return (
+            f"trunk: {self.name}\npeers: [{self.address}:{self.port}]\nsources: [{self.address}/32]\n"
+            f"listener: {listener}\nsrtp: {self.srtp}\n{tls}{self.more}\n"
+        )
+
+
+@dataclass(slots=True)
+class Rig:
+    """A directory with certificates; ``peers`` come in by ``add``, and ``running`` starts the SBC for them."""
+
+    root: Path
+    tls: int = field(default_factory=free_port)
+    udp: int = field(default_factory=free_port)
+    lab: Lab = field(init=False)
+    sbc: Portcullis = field(init=False)
+    _records_seen: int = 0
+
+    def __post_init__(self) -> None:
+        self.lab = Lab(self.root / "tls")
+
+    def pjsip(self, name: str, address: str, hz: float, **settings: Any) -> Pjsip:
+        """A PJSIP agent on its own address, which calls through nobody but whom it is told to."""
+        directory = self.root / name
+        directory.mkdir()
+        chosen = PjsipSettings(
+            uri=f"sip:{name}@{name}.inside.example",
+            address=address,
+            tone=str(write_tone(directory / "tone.wav", hz)),
+            user_agent=f"Agent-of-{name}",
+        )
+        if settings.get("transport", "tls") == "tls":
+            own = self.lab.issue(name)
+            chosen = replace(chosen, cert=str(own.cert), key=str(own.key), ca=str(own.ca))
+        return Pjsip(name, directory, replace(chosen, **settings))
+
+    @contextmanager
+    def running(self, caller: Far, callee: Far, *peers: PeerProcess) -> Iterator[Portcullis]:
+        """Start ``peers`` and an SBC that routes ``caller`` and ``callee`` to each other; check its log."""
+        directory = self.root / "sbc"
+        self._configure(directory, caller, callee)
+        with ExitStack() as stack:
+            self.sbc = stack.enter_context(Portcullis("sbc", directory, tcp=[self.tls], udp=[self.udp]))
+            for each in peers:
+                stack.enter_context(each)
+            yield self.sbc
+            self.check_log()
+
+    def _configure(self, directory: Path, caller: Far, callee: Far) -> None:
+        for each in ("trunks.d", "routes.d"):
+            (directory / each).mkdir(parents=True)
+        first = free_port(40)
+        text = _SETTINGS.format(
+            tls=self.tls, udp=self.udp, sbc=self.lab.issue("sbc"), first=first + first % 2, last=first + 39
+        )
+        (directory / "sbc.yaml").write_text(text)
+        for each in (caller, callee):
+            (directory / "trunks.d" / f"{each.name}.yaml").write_text(each.trunk())
+        rules = [(caller.name, callee.name), (callee.name, caller.name)]
+        text = "".join(_RULE.format(origin=origin, target=target) for origin, target in rules)
+        (directory / "routes.d" / "10-rig.yaml").write_text(f"rules:\n{text}")
+
+    def number(self, user: str = NUMBER, transport: str = "tls") -> str:
+        """What a caller dials to reach ``user`` through the SBC."""
+        port = self.udp if transport == "udp" else self.tls
+        return f"sip:{user}@{SBC}:{port};transport={transport}"
+
+    def record(self) -> dict[str, Any]:
+        """The record of the call that ended, waited for; there is exactly one more than at the last time."""
+        path = self.root / "sbc" / "run" / "calls.jsonl"
+
+        def lines() -> list[str]:
+            return path.read_text().splitlines() if path.exists() else []
+
+        self._records_seen += 1
+        self.sbc.wait_until(lambda: len(lines()) >= self._records_seen, 5, f"record {self._records_seen}")
+        assert len(lines()) == self._records_seen
+        record: dict[str, Any] = json.loads(lines()[-1])
+        return record
+
+    def log(self) -> list[str]:
+        """What the SBC has logged until now."""
+        return self.sbc.log.read_text(errors="replace").splitlines()
+
+    def check_log(self) -> None:
+        """No error of ours, no message that we could not read, nothing that Python printed."""
+        strange = [
+            line
+            for line in self.log()
+            if " INF " not in line and not re.search(r" WRN \[(sips-downgrade|check)\]", line)
+        ]
+        assert not strange, "\n".join(strange)
+
+
+def log_size(agent: Pjsip) -> int:
+    """Where PJSIP's log stands now, for `messages`."""
+    return (agent.directory / "pjsip.log").stat().st_size
+
+
+def messages(agent: Pjsip, way: Literal["RX", "TX"], since: int = 0) -> str:
+    """All SIP messages that a PJSIP received or sent, as it logged them, after ``since`` bytes of log."""
+    text = (agent.directory / "pjsip.log").read_bytes()[since:].decode(errors="replace")
+    return "\n".join(found[2] for found in _MESSAGE.finditer(text) if found[1] == way)
+
+
+def rtp_received(agent: Pjsip, call: int) -> int:
+    """How many RTP packets PJSIP has taken in on a call's audio since its last SDP negotiation."""
+    found = _RTP_RECEIVED.search(agent.dump(call))
+    return int(found[1]) * (1000 if found[2] else 1) if found else 0
+
+
+def talk(*ends: tuple[Pjsip, int], packets: int = TALK, seconds: float = 8.0) -> None:
+    """Wait until each of the calls' ends has received ``packets`` RTP packets more than now."""
+    goals = [(agent, call, rtp_received(agent, call) + packets) for agent, call in ends]
+    for agent, call, goal in goals:
+        await_(lambda a=agent, c=call, g=goal: rtp_received(a, c) >= g, agent, "audio", seconds)  # type: ignore[misc]
+
+
+def await_(done: Callable[[], bool], peer: PeerProcess, what: str, seconds: float) -> None:
+    """Poll ``done`` gently; PeerFailed with the peer's log when it does not come true."""
+    limit = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > limit:
+            raise peer.failed(f"no {what} within {seconds:g} s")
+        time.sleep(0.05)
+
+
+def hears_lately(path: Path, hz: float, seconds: float = 0.8) -> bool:
+    """True when the last ``seconds`` of a recording are the tone: what was heard before does not count."""
+    with wave.open(str(path), "rb") as source:
+        frames = int(seconds * RATE)
+        source.setpos(max(0, source.getnframes() - frames))
+        rest = source.readframes(frames)
+        late = path.with_suffix(f".{hz:g}.late.wav")
+        with wave.open(str(late), "wb") as out:
+            out.setparams(source.getparams())
+            out.writeframes(rest)
+    return heard(late, hz, seconds - 0.2)
+
+
+def has_silence(path: Path, seconds: float) -> bool:
+    """True when at least ``seconds`` of a recording are without any sound."""
+    hearing = listen(path, 1000.0)
+    return hearing.total - hearing.sound >= seconds
+
+
+def assert_secure(leg: dict[str, Any], name: str, suite: str = "AES_CM_128_HMAC_SHA1_80") -> None:
+    """Fail unless a leg's record tells of mutual TLS with ``name``, of SRTP, and of media without a loss.
+
+    Media may come before the answer that has its key, and baresip opens a NAT with what is no RTCP.
+    """
+    assert (leg["trunk"], leg["transport"]) == (name, "tls")
+    tls, media = leg["tls"], leg["media"]
+    assert tls["version"] in ("TLSv1.2", "TLSv1.3") and tls["cipher"] and tls["group"]
+    assert tls["peer_verified"]
+    assert f"dns:{name}.lab.example" in tls["peer_names"]
+    assert media["srtp"] == suite
+    assert_media(media)
+
+
+def assert_media(media: dict[str, Any], packets: int = TALK) -> None:
+    """Fail unless one leg's media went both ways, nothing was lost and nothing failed authentication."""
+    assert media["packets_in"] >= packets and media["packets_out"] >= packets
+    assert media["lost"] == 0
+    assert set(media["refused"]) <= {"not agreed", "malformed"}
+
+
+def assert_hidden(seen: str, secrets: dict[str, str]) -> None:
+    """Fail where what one peer received holds anything of the other: name of the secret to its text."""
+    assert seen, "nothing was captured"
+    leaked = {name: text for name, text in secrets.items() if text and text.lower() in seen.lower()}
+    assert not leaked, f"{leaked} in what the other side received:\n{seen}"
+
+
+def identity_of(sent: str, agent: Pjsip) -> dict[str, str]:
+    """What no other peer may learn of ``agent``, from a message (or several) that it sent."""
+    secrets = {
+        "address": agent.settings.address,
+        "port": f":{agent.port}",
+        "user agent": agent.settings.user_agent,
+        "domain": agent.settings.uri.rpartition("@")[2],
+    }
+    for name in ("Call-ID", "From", "To"):
+        for index, value in enumerate(re.findall(rf"^{name}:\s*(.*?)\r?$", sent, re.MULTILINE)):
+            tag = re.search(r";tag=([^;\s]+)", value)
+            secrets[f"{name} {index}"] = value if name == "Call-ID" else tag[1] if tag else ""
+    return secrets

@@ -1,0 +1,129 @@
+"""baresip and PJSIP call each other through a running Portcullis, mutual TLS and mandatory SRTP."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.interop.rig import (
+    Far,
+    Rig,
+    assert_hidden,
+    assert_secure,
+    await_,
+    hears_lately,
+    identity_of,
+    log_size,
+    messages,
+    talk,
+)
+from tests.peers.baresip import Baresip, BaresipSettings
+from tests.peers.needs import needs
+from tests.peers.pjsip import Pjsip
+from tests.peers.tone import heard, write_tone
+
+pytestmark = pytest.mark.interop
+
+LOW, HIGH = 440.0, 1000.0
+BOB = "127.0.0.3"
+_TRACED = re.compile(r"^TLS \S+:(\d+) -> \S+:(\d+)\n(.*?)\x1b\[;m", re.DOTALL | re.MULTILINE)
+
+
+@dataclass(slots=True)
+class Pair:
+    """Carol is a baresip, Bob a PJSIP."""
+
+    rig: Rig
+    carol: Baresip
+    bob: Pjsip
+
+    def traced(self, sent: bool) -> str:
+        """The SIP messages that baresip sent, or received, as it printed them."""
+        text = self.carol.log.read_text(errors="replace")
+        found = [(each[1] == str(self.rig.tls), each[2]) for each in _TRACED.findall(text)]
+        return "\n".join(message for to_sbc, message in found if to_sbc == sent)
+
+    def end(self, call: int) -> None:
+        """Carol hangs up, and both know it."""
+        self.carol.hangup()
+        self.bob.expect_state(call, "DISCONNECTED")
+        self.carol.expect("CALL_CLOSED")
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+    needs("pjsua2", "baresip")
+    rig = Rig(tmp_path_factory.mktemp("pair"))
+    bob = rig.pjsip("bob", BOB, LOW)
+    tone = write_tone(rig.root / "high.wav", HIGH, 20)
+    settings = BaresipSettings(tone, credentials=rig.lab.issue("carol"), ca=rig.lab.ca())
+    carol = Baresip("carol", rig.root / "carol", settings)
+    with rig.running(Far("carol", carol.port + 1), Far("bob", bob.port, BOB), bob, carol):
+        yield Pair(rig, carol, bob)
+
+
+@pytest.fixture
+def pair(shared: Pair) -> Iterator[Pair]:
+    shared.bob.events.clear()
+    shared.carol.events.clear()
+    yield shared
+    shared.rig.check_log()
+
+
+def test_baresip_calls_pjsip_holds_and_resumes(pair: Pair) -> None:
+    carol, bob, start = pair.carol, pair.bob, log_size(pair.bob)
+    carol.dial(pair.rig.number())
+    carol.expect("CALL_ESTABLISHED")
+    there = bob.expect("incoming")["call"]
+    assert bob.expect("media", call=there)["srtp"] == "AES_CM_128_HMAC_SHA1_80"
+    talk((bob, there))
+    carol.command("hold")
+    assert bob.expect("media", call=there)["direction"] == 2
+    carol.command("resume")
+    assert bob.expect("media", call=there)["direction"] == 3
+    talk((bob, there))
+    pair.end(there)
+    record = pair.rig.record()
+    assert hears_lately(bob.recording(there), HIGH)
+    assert heard(carol.recording(), LOW)
+    assert_secure(record["a"], "carol")
+    assert_secure(record["b"], "bob")
+    secrets = {
+        "port": f":{carol.port + 1}",
+        "user agent": "baresip",
+        "contact": "carol-0x",
+        "Call-ID": re.findall(r"^Call-ID: (\S+)", pair.traced(True), re.MULTILINE)[0],
+        "tag": re.findall(r"^From: .*;tag=(\S+)", pair.traced(True), re.MULTILINE)[0],
+    }
+    assert_hidden(messages(bob, "RX", start), secrets)
+    assert_hidden(pair.traced(False), identity_of(messages(bob, "TX", start), bob))
+
+
+def test_pjsip_calls_baresip(pair: Pair) -> None:
+    carol, bob = pair.carol, pair.bob
+    call = bob.call(pair.rig.number("carol"))
+    carol.expect("CALL_ESTABLISHED")
+    bob.expect_state(call, "CONFIRMED")
+    talk((bob, call))
+    pair.end(call)
+    record = pair.rig.record()
+    assert heard(bob.recording(call), HIGH)
+    assert heard(carol.recording(), LOW)
+    assert_secure(record["a"], "bob")
+    assert_secure(record["b"], "carol")
+    assert (record["ended_by"], record["status"]) == ("callee", 200)
+
+
+def test_digits_pass_from_pjsip_to_baresip(pair: Pair) -> None:
+    carol, bob = pair.carol, pair.bob
+    call = bob.call(pair.rig.number("carol"))
+    carol.expect("CALL_ESTABLISHED")
+    bob.expect_state(call, "CONFIRMED")
+    talk((bob, call), packets=10)
+    bob.dtmf(call, "7")
+    await_(lambda: carol.expect("CALL_DTMF_START")["param"] == "7", carol, "digit", 5)
+    pair.end(call)
+    pair.rig.record()
