@@ -49,6 +49,9 @@ _REFUSALS = {
 
 # Where OpenSSL writes the address of a memory buffer; used up before anything can switch.
 _start = _ffi.new("char **")
+# Where OpenSSL reads and writes one record at a time; likewise used up before anything can switch.
+_SCRATCH_SIZE = 65536
+_scratch: Any = _ffi.new("char[]", _SCRATCH_SIZE)
 
 
 class Judge:
@@ -289,13 +292,40 @@ def drain(connection: SSL.Connection) -> bytes:
     pending = _lib.BIO_get_mem_data(connection._from_ssl, _start)
     if pending <= 0:
         return b""
-    data: bytes = connection.bio_read(pending)
+    if pending > _SCRATCH_SIZE:
+        whole: bytes = connection.bio_read(pending)
+        return whole
+    data: bytes = _ffi.buffer(_scratch, _lib.BIO_read(connection._from_ssl, _scratch, pending))[:]
     return data
 
 
-def has_input(connection: SSL.Connection) -> bool:
-    """True where a record, or a part of one, waits to be decrypted."""
-    return bool(_lib.SSL_pending(connection._ssl) or _lib.BIO_get_mem_data(connection._into_ssl, _start) > 0)
+def encrypt(connection: SSL.Connection, data: bytes) -> bytes:
+    """The records that carry ``data``; b"" where the session cannot carry it any more.
+
+    pyOpenSSL's own methods do the same for two to three times the CPU: they copy twice, and
+    tell "nothing yet" by an exception.
+    """
+    if _lib.SSL_write(connection._ssl, data, len(data)) <= 0:
+        _lib.ERR_clear_error()
+        return b""
+    return drain(connection)
+
+
+def decrypt(connection: SSL.Connection) -> bytes:
+    """The next plaintext of what was fed, b"" where a record is not complete; SSL.Error at the end."""
+    ssl = connection._ssl
+    size = _lib.SSL_read(ssl, _scratch, _SCRATCH_SIZE)
+    if size > 0:
+        data: bytes = _ffi.buffer(_scratch, size)[:]
+        return data
+    if _lib.SSL_get_error(ssl, size) != _lib.SSL_ERROR_WANT_READ:
+        connection._raise_ssl_error(ssl, size)
+    return b""
+
+
+def feed(connection: SSL.Connection, data: bytes) -> None:
+    """Give OpenSSL bytes that came from the peer; a memory buffer takes them all."""
+    _lib.BIO_write(connection._into_ssl, data, len(data))
 
 
 def verify_text(code: int) -> str:

@@ -13,7 +13,7 @@ before that is a failed handshake, not a closed connection (RFC 8446 4.4.4, 6.2)
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, NoReturn
 
 from gevent import socket
 from OpenSSL import SSL
@@ -25,9 +25,11 @@ from sbc.net.handler import HandshakeFailed
 from sbc.net.tls_context import (
     Judge,
     Peek,
+    decrypt,
     drain,
+    encrypt,
+    feed,
     group_of,
-    has_input,
     reasons_of,
     session_reused,
     verify_text,
@@ -38,7 +40,6 @@ from sbc.tls.trust import match_anonymous
 
 HELLO_LIMIT = 20480
 _HANDSHAKE_READ = 16384
-_RECORD = 16384
 _RECORD_HANDSHAKE = 0x16
 
 Ending = Literal["", "timeout", "reset", "eof", "plain"]
@@ -138,11 +139,7 @@ class TlsSession:
 
     def encrypt(self, data: bytes) -> bytes:
         """The records that carry ``data``; b"" once the session is over."""
-        try:
-            self._connection.sendall(data)
-        except SSL.Error:
-            return b""
-        return drain(self._connection)
+        return encrypt(self._connection, data)
 
     def farewell(self) -> bytes:
         """The close_notify record."""
@@ -155,21 +152,17 @@ class TlsSession:
     def read(self) -> bytes:
         """The next plaintext, never empty; raises Ended, and HandshakeError for a late rejection."""
         connection = self._connection
-        if not has_input(connection):
-            self._fill()
-        while True:
-            try:
-                data: bytes = connection.recv(_RECORD)
-                self.confirmed = True
-                return data
-            except SSL.WantReadError:
+        try:
+            while not (data := decrypt(connection)):
                 self._answer()
-            except SSL.ZeroReturnError:
-                raise Ended("closed by the peer") from None
-            except SSL.Error as error:
-                self._answer()
-                self._end(error)
-            self._fill()
+                self._fill()
+        except SSL.ZeroReturnError:
+            raise Ended("closed by the peer") from None
+        except SSL.Error as error:
+            self._answer()
+            self._end(error)
+        self.confirmed = True
+        return data
 
     def _fill(self) -> None:
         try:
@@ -180,7 +173,7 @@ class TlsSession:
             raise Ended(f"connection lost: {error.strerror or error}") from None
         if not data:
             raise Ended("closed by the peer without close_notify")
-        self._connection.bio_write(data)
+        feed(self._connection, data)
 
     def _answer(self) -> None:
         # A key update or an alert of ours, not part of any message.
@@ -188,7 +181,7 @@ class TlsSession:
         if data:
             self.write(data)
 
-    def _end(self, error: SSL.Error) -> None:
+    def _end(self, error: SSL.Error) -> NoReturn:
         if not self.confirmed and self.judge.alert_received is not None:
             raise HandshakeError(reasons=reasons_of(error)) from None
         raise Ended(f"TLS failed: {'; '.join(reasons_of(error)) or 'closed'}") from None
