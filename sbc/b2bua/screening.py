@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sbc.b2bua.translate import ALLOW, CARRIED_EXTENSIONS, METHODS, content_type
+from sbc.flow import Flow
 from sbc.sip.message import Request
+from sbc.sip.transactions import Transactions
 
 _KNOWN_ELSEWHERE = frozenset(("REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "REFER"))
+_TAKES_SDP = frozenset(("application/sdp", "application/*", "*/*"))
 _ANY_BODY = frozenset(("INFO", "BYE", "CANCEL", "ACK", "OPTIONS"))
 ACCEPT = ("Accept", "application/sdp")
 
@@ -37,7 +40,32 @@ def refuse(request: Request, merged: bool, looped: bool) -> Refusal | None:
         return Refusal(482, "Loop Detected" if looped else "Request Merged")
     if request.max_forwards == 0 and method != "OPTIONS":
         return Refusal(483, "Too Many Hops")
+    if method == "INVITE" and "Accept" in request.headers and not _takes_sdp(request):
+        return Refusal(406, "Not Acceptable", (ACCEPT,))
     return _refuse_body(request) if request.body else None
+
+
+def looped(request: Request, transactions: Transactions) -> bool:
+    """Our own Via below the top one, for the same user: the request came back unchanged (16.3)."""
+    vias = request.headers.values("Via")
+    if len(vias) < 2 and request.via.branch and not transactions.sent(request.via.branch):
+        return False
+    for via in vias:
+        sent = transactions.sent(via.partition("branch=")[2].partition(";")[0].strip())
+        if sent is not None and sent.target.user == request.target.user:
+            return True
+    return False
+
+
+def arrival(flow: Flow, request: Request) -> dict[str, object]:
+    """The fields of the one line that each SIPS request leaves in the log (row S6)."""
+    return {
+        "method": request.method,
+        "from": request.from_.uri,
+        "to": request.uri,
+        "remote": flow.remote,
+        "local": flow.local,
+    }
 
 
 def required_but_unknown(request: Request) -> list[str]:
@@ -48,6 +76,12 @@ def required_but_unknown(request: Request) -> list[str]:
         if name in headers:
             tags += [tag for tag in headers.values(name) if tag.lower() not in CARRIED_EXTENSIONS]
     return tags
+
+
+def _takes_sdp(request: Request) -> bool:
+    """Whether the caller's Accept lets it be answered with SDP (RFC 3261 20.1, RFC 4475 3.3.15)."""
+    ranges = request.headers.values("Accept")
+    return any(each.partition(";")[0].strip().lower() in _TAKES_SDP for each in ranges)
 
 
 def _refuse_body(request: Request) -> Refusal | None:

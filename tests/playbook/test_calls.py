@@ -307,6 +307,7 @@ def test_requests_that_are_refused_at_once() -> None:
         ("INVITE", {"Require": "nothing-known"}, 420),
         ("INVITE", {"Max_Forwards": "0"}, 483),
         ("INVITE", {"Content_Encoding": "gzip"}, 415),
+        ("INVITE", {"Accept": "text/nobodyKnowsThis, multipart/mixed"}, 406),
         ("BYE", {"To": "<sip:x@sbc.example>;tag=unknown"}, 481),
     ):
         stage = Stage()
@@ -315,6 +316,13 @@ def test_requests_that_are_refused_at_once() -> None:
             stage.office.hears(100)
         stage.office.hears(status)
         assert not stage.engine.calls
+
+
+def test_an_accept_that_covers_sdp_goes_through() -> None:
+    for accept in ("application/sdp;level=1, text/html", "Application/*;q=0.5", "text/html, */*"):
+        stage = Stage()
+        stage.office.invite(Accept=accept)
+        stage.carrier.hears("INVITE")
 
 
 def test_options_is_answered() -> None:
