@@ -92,7 +92,8 @@ def _presented(flows: list[Flow]) -> CertificateView | None:
     for flow in sorted(flows, key=lambda each: -each.opened_at):
         peer = flow.tls.peer if flow.tls else None
         if peer is not None:
-            return CertificateView(", ".join(peer.sans), peer.subject, peer.thumbprint, peer.not_after)
+            name = next((san[4:] for san in peer.sans if san.startswith("dns:")), peer.subject)
+            return CertificateView(name, peer.subject, peer.thumbprint, peer.not_after)
     return None
 
 

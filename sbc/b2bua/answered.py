@@ -68,6 +68,12 @@ class AnsweredInvite:
         elif call.state == "answered":
             call.on_up(now, out)
 
+    def settle(self, side: Side, out: list[Command]) -> None:
+        """The call ends before the ACK came: ``side`` gets one without, for its 2xx (RFC 3261 15)."""
+        if self.ack is None and side != self.side:
+            self.ack = self.call.ack(self.fork, side, self.far_cseq)
+            self.repeat_ack(out)
+
     def repeat_ack(self, out: list[Command]) -> None:
         """Send the ACK, again where the far side repeated its 2xx."""
         if self.ack is not None:

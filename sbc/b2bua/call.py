@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from sbc.b2bua.commands import Command, DeleteMedia, Note
+from sbc.b2bua.commands import AnswerMedia, Command, DeleteMedia, Note, OfferMedia
 from sbc.b2bua.leg import Leg, Side, other
 from sbc.base import PeerError
 from sbc.config.model import Trunk
@@ -32,6 +32,10 @@ AfterMedia = Callable[[bytes, "PeerError | None", float, list[Command]], None]
 class Awaiting(Protocol):
     """Whoever sent a request: a transaction's ``user``."""
 
+    @property
+    def call(self) -> Call | None:
+        """The call that it works for, if any."""
+
     def on_response(self, response: Response, now: float, out: list[Command]) -> None:
         """A response came, provisional or final."""
 
@@ -40,13 +44,17 @@ class Awaiting(Protocol):
 
 
 class Fork:
-    """A pair of dialogs: one that a branch of the callee opened, and the one that shows it to the caller."""
+    """A pair of dialogs: one that a branch of the callee opened, and the one that shows it to the caller.
 
-    __slots__ = ("a", "b")
+    ``renewed``: offers went on while it was early, so the INVITE's own answer is history.
+    """
+
+    __slots__ = ("a", "b", "renewed")
 
     def __init__(self, a: Dialog, b: Dialog) -> None:
         self.a = a
         self.b = b
+        self.renewed = False
 
     def dialog(self, side: Side) -> Dialog:
         """The dialog on ``side``."""
@@ -73,6 +81,7 @@ class Call:
         "id",
         "media_waits",
         "offered_early",
+        "offerer",
         "policies",
         "rule",
         "setup",
@@ -104,6 +113,8 @@ class Call:
         self.downgraded = False
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
         self.offered_early = False
+        # Who has an offer under way that nobody has answered yet (RFC 3264 4, RFC 3311 5.2).
+        self.offerer: Side | None = None
         self.setup: Setup | None = None
 
     def leg(self, side: Side) -> Leg:
@@ -131,9 +142,10 @@ class Call:
 
     # Media: requests are answered in order, so a response that waits for none keeps its place too.
 
-    def ask_media(self, command: Command, then: AfterMedia, out: list[Command]) -> None:
+    def ask_media(self, command: OfferMedia | AnswerMedia, then: AfterMedia, out: list[Command]) -> None:
         """Leave ``command`` and go on with ``then`` when its answer comes."""
         self.has_media = True
+        self.offerer = command.side if isinstance(command, OfferMedia) else None
         self.media_waits.append(then)
         out.append(command)
 
@@ -175,7 +187,7 @@ class Call:
 
     def send(self, side: Side, request: Request, user: Awaiting, now: float, out: list[Command]) -> None:
         """Send ``request`` on ``side`` as a new transaction, over a new connection if the old one died."""
-        self.engine.send(self.snapshot, self.leg(side), request, user, now, out)
+        self.engine.send(self, self.leg(side), request, user, now, out)
 
     def request(self, fork: Fork, side: Side, method: str) -> Request:
         """A request of ours within the dialog on ``side``."""
@@ -195,12 +207,14 @@ class Call:
         if self.setup is not None:
             self.setup.let_go()
             self.setup = None
-        out.append(Note("call-up", self.id, {"setup_time": now - self.created}))
+        out.append(Note("call-up", self.id, {"setup_time": round(now - self.created, 3)}))
 
     # The end
 
     def hang_up(self, side: Side, now: float, out: list[Command]) -> None:
-        """Send BYE on ``side`` where its dialog is confirmed."""
+        """Send BYE on ``side`` where its dialog is confirmed; a 2xx that it gave is acknowledged before."""
+        for answered in self.answered_invites.values():
+            answered.settle(side, out)
         if self.fork is not None and self.fork.dialog(side).state == "confirmed":
             request = self.request(self.fork, side, "BYE")
             self.fork.dialog(side).end()
@@ -248,6 +262,8 @@ class Call:
 
 class _Nobody:
     """Waits for responses that change nothing, such as those to our BYE."""
+
+    call = None
 
     def on_response(self, response: Response, now: float, out: list[Command]) -> None:
         """Nothing to do."""

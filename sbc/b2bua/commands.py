@@ -23,6 +23,7 @@ class Connect:
     key: int
     trunk: Trunk
     snapshot: Snapshot
+    call: str = ""
 
 
 @dataclass(slots=True)

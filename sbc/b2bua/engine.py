@@ -7,6 +7,7 @@ for a connection.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
 
@@ -15,7 +16,7 @@ from sbc.b2bua.call import NOBODY, Awaiting, Call, Fork
 from sbc.b2bua.commands import Command, Connect, Note
 from sbc.b2bua.leg import Leg, Side, local_address
 from sbc.b2bua.mirror import Mirror, screen
-from sbc.b2bua.screening import ACCEPT, Refusal, refuse
+from sbc.b2bua.screening import ACCEPT, Refusal, arrival, looped, refuse
 from sbc.b2bua.setup import Attempt, Setup
 from sbc.b2bua.translate import ALLOW, CARRIED_EXTENSIONS
 from sbc.base import PeerError
@@ -35,23 +36,17 @@ Connected = Callable[["Flow | None", str, float, "list[Command]"], None]
 DialogKey = tuple[str, str, str]
 
 
-def _arrival(flow: Flow, request: Request) -> dict[str, object]:
-    """The fields of the one line that each SIPS request leaves in the log (row S6)."""
-    return {
-        "method": request.method,
-        "from": request.from_.uri,
-        "to": request.uri,
-        "remote": flow.remote,
-        "local": flow.local,
-    }
-
-
 class Engine:
-    """All calls of one process."""
+    """All calls of one process.
+
+    Should our own code fail in the middle of a method, what it left so far comes out of the next
+    one, the other calls' timers and failures are still told, and ``at`` names the call that it was
+    working on where a message or a command does not.
+    """
 
     __slots__ = (
-        "_connect_keys", "_connecting", "_dialogs", "_reminders", "_sequence", "calls", "draining",
-        "ids", "limits", "store", "transactions",
+        "_connect_keys", "_connecting", "_dialogs", "_out", "_reminders", "_sequence", "_untold", "at",
+        "calls", "draining", "ids", "limits", "store", "transactions",
     )  # fmt: skip
 
     def __init__(self, store: SnapshotStore, ids: Ids) -> None:
@@ -61,17 +56,25 @@ class Engine:
         self.limits = CallLimits()
         self.calls: dict[str, Call] = {}
         self.draining = False
+        self.at = ""
+        self._out: list[Command] = []
+        self._untold: deque[tuple[Transaction, str]] = deque()
         self._dialogs: dict[DialogKey, tuple[Call, Fork, Side]] = {}
-        self._connecting: dict[int, Connected] = {}
+        self._connecting: dict[int, tuple[str, Connected]] = {}
         self._connect_keys = 0
         self._reminders: list[tuple[float, int, str, str]] = []
         self._sequence = 0
+
+    def _take(self) -> list[Command]:
+        """What the method that ends here leaves."""
+        out, self._out = self._out, []
+        return out
 
     # Messages
 
     def receive(self, flow: Flow, message: Message, now: float) -> list[Command]:
         """Take in one parsed message."""
-        out: list[Command] = []
+        out = self._out
         try:
             validate(message)
             if isinstance(message, Request):
@@ -80,16 +83,16 @@ class Engine:
                 self._on_response(flow, message, now, out)
         except PeerError as error:
             self._on_bad_message(flow, message, error, out)
-        return out
+        return self._take()
 
     def malformed(self, flow: Flow, error: ParseError, now: float) -> list[Command]:
         """Answer what could not even be parsed, where enough of it can be read (RFC 3261 8.2, 21.4.1)."""
-        out: list[Command] = []
+        out = self._out
         if error.message is not None:
             self._on_bad_message(flow, error.message, error, out)
         else:
             out.append(Note("malformed", "", {"remote": str(flow.remote), "reason": error.reason}))
-        return out
+        return self._take()
 
     def _on_bad_message(self, flow: Flow, message: Message, error: PeerError, out: list[Command]) -> None:
         out.append(Note("malformed", "", {"remote": str(flow.remote), "reason": error.reason}))
@@ -111,9 +114,18 @@ class Engine:
         if server is ACK2XX:
             self._on_ack(flow, request, now, out)
             return
+        try:
+            self._serve(flow, server, request, now, out)
+        except PeerError as error:
+            out.append(Note("malformed", "", {"remote": str(flow.remote), "reason": error.reason}))
+            self._refuse(server, Refusal(error.status, "" if error.status == 400 else error.reason), now, out)
+
+    def _serve(
+        self, flow: Flow, server: ServerTransaction, request: Request, now: float, out: list[Command]
+    ) -> None:
         if flow.secure and not request.to_tag:
-            out.append(Note("sips-arrival", request.call_id, _arrival(flow, request)))
-        refusal = refuse(request, server.merged, self._looped(request))
+            out.append(Note("sips-arrival", request.call_id, arrival(flow, request)))
+        refusal = refuse(request, server.merged, looped(request, self.transactions))
         if refusal is not None:
             self._refuse(server, refusal, now, out)
         elif request.method == "CANCEL":
@@ -126,17 +138,6 @@ class Engine:
             self._on_options(server, now, out)
         else:
             self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), now, out)
-
-    def _looped(self, request: Request) -> bool:
-        """Our own Via below the top one, for the same user: the request came back unchanged (16.3)."""
-        vias = request.headers.values("Via")
-        if len(vias) < 2 and request.via.branch and not self.transactions.sent(request.via.branch):
-            return False
-        for via in vias:
-            sent = self.transactions.sent(via.partition("branch=")[2].partition(";")[0].strip())
-            if sent is not None and sent.target.user == request.target.user:
-                return True
-        return False
 
     def _refuse(self, server: ServerTransaction, refusal: Refusal, now: float, out: list[Command]) -> None:
         response = self.respond_to(server, refusal.status, refusal.reason)
@@ -156,6 +157,9 @@ class Engine:
     ) -> None:
         snapshot = self.store.current
         trunk = snapshot.trunks.get(flow.trunk or "")
+        if request.contact is None:
+            self._refuse(server, Refusal(400, "Missing Contact"), now, out)
+            return
         if trunk is None:
             self._refuse(server, Refusal(403, "Forbidden"), now, out)
             return
@@ -250,61 +254,69 @@ class Engine:
 
     def connected(self, key: int, flow: Flow, now: float) -> list[Command]:
         """The flow that ``Connect(key)`` asked for is there."""
-        out: list[Command] = []
-        then = self._connecting.pop(key, None)
-        if then is not None:
-            then(flow, "", now, out)
-        return out
+        return self._go_on(key, flow, "", now)
 
     def connect_failed(self, key: int, reason: str, now: float) -> list[Command]:
         """No peer of the trunk that ``Connect(key)`` named could be reached."""
-        out: list[Command] = []
-        then = self._connecting.pop(key, None)
+        return self._go_on(key, None, reason, now)
+
+    def _go_on(self, key: int, flow: Flow | None, reason: str, now: float) -> list[Command]:
+        out = self._out
+        self.at, then = self._connecting.pop(key, ("", None))
         if then is not None:
-            then(None, reason, now, out)
-        return out
+            then(flow, reason, now, out)
+        return self._take()
 
     def media_ready(self, call_id: str, sdp: bytes, error: PeerError | None, now: float) -> list[Command]:
         """The oldest media request of a call was answered with ``sdp``, or refused."""
-        out: list[Command] = []
+        out, self.at = self._out, call_id
         call = self.calls.get(call_id)
         if call is not None:
             call.media_ready(sdp, error, now, out)
-        return out
+        return self._take()
 
     def hook_done(self, call_id: str, decision: Decision | None, failure: str, now: float) -> list[Command]:
         """The hooks have decided, or one of them failed (``decision`` is None)."""
-        out: list[Command] = []
+        out, self.at = self._out, call_id
         call = self.calls.get(call_id)
         if call is not None and call.setup is not None:
             if decision is None:
                 call.setup.on_hook_failure(failure, now, out)
             else:
                 call.setup.on_decision(decision, now, out)
-        return out
+        return self._take()
 
     def media_idle(self, call_id: str, now: float) -> list[Command]:
         """Nothing was heard on a call's media for the configured time."""
-        out: list[Command] = []
+        out, self.at = self._out, call_id
         call = self.calls.get(call_id)
         if call is not None and call.state == "up":
             call.clear("no media from either side", now, out)
-        return out
+        return self._take()
 
     def flow_closed(self, flow: Flow, now: float) -> list[Command]:
         """A connection is gone: what waited for an answer on it will get none."""
-        out: list[Command] = []
-        flow.alive = False
-        self._tell(self.transactions.flow_closed(flow, now, out), now, out)
-        return out
+        out = self._out
+        flow.alive, self.at = False, ""
+        self._untold += self.transactions.flow_closed(flow, now, out)
+        self._tell(now, out)
+        return self._take()
 
     def end_call(self, call_id: str, reason: str, now: float) -> list[Command]:
         """End a call from our side, in whatever state it is."""
-        out: list[Command] = []
+        out, self.at = self._out, call_id
         call = self.calls.get(call_id)
         if call is not None:
             self._end(call, reason, now, out)
-        return out
+        return self._take()
+
+    def drop_call(self, call_id: str, reason: str, now: float) -> list[Command]:
+        """Give back what a call holds and send nothing: for one that cannot even be ended."""
+        out = self._out
+        call = self.calls.pop(call_id, None)
+        if call is not None:
+            call.end(reason, "us", now, out, 500)
+        return self._take()
 
     def _end(self, call: Call, reason: str, now: float, out: list[Command]) -> None:
         if call.state in ("answered", "up"):
@@ -317,6 +329,8 @@ class Engine:
     @property
     def next_deadline(self) -> float | None:
         """When ``tick`` is wanted next (POSIX seconds), or None."""
+        if self._untold:
+            return 0.0
         due = self.transactions.next_deadline
         if self._reminders and (due is None or self._reminders[0][0] < due):
             return self._reminders[0][0]
@@ -324,19 +338,24 @@ class Engine:
 
     def tick(self, now: float) -> list[Command]:
         """Fire every timer that is due."""
-        out: list[Command] = []
-        self._tell(self.transactions.tick(now, out), now, out)
+        out = self._out
+        self.at = ""
+        self._untold += self.transactions.tick(now, out)
+        self._tell(now, out)
         while self._reminders and self._reminders[0][0] <= now:
             deadline, _, call_id, name = heappop(self._reminders)
             call = self.calls.get(call_id)
             if call is not None and call.timers.get(name) == deadline:
+                self.at = call_id
                 call.on_timer(name, now, out)
-        return out
+        return self._take()
 
-    def _tell(self, events: list[tuple[Transaction, str]], now: float, out: list[Command]) -> None:
-        for transaction, kind in events:
+    def _tell(self, now: float, out: list[Command]) -> None:
+        while self._untold:
+            transaction, kind = self._untold.popleft()
             user: Awaiting | None = transaction.user
             if user is not None:
+                self.at = user.call.id if user.call is not None else ""
                 user.on_failure(kind, now, out)
 
     def remind(self, deadline: float, call_id: str, name: str) -> None:
@@ -353,14 +372,14 @@ class Engine:
             tag = self.ids.tag()
         return response_to(request, status, reason, tag)
 
-    def connect(self, trunk: Trunk, snapshot: Snapshot, then: Connected, out: list[Command]) -> None:
+    def connect(self, call: Call, trunk: Trunk, then: Connected, out: list[Command]) -> None:
         """Ask for a flow to ``trunk`` and go on with ``then``."""
         self._connect_keys += 1
-        self._connecting[self._connect_keys] = then
-        out.append(Connect(self._connect_keys, trunk, snapshot))
+        self._connecting[self._connect_keys] = (call.id, then)
+        out.append(Connect(self._connect_keys, trunk, call.snapshot, call.id))
 
     def send(
-        self, snapshot: Snapshot, leg: Leg, request: Request, user: Awaiting, now: float, out: list[Command]
+        self, call: Call, leg: Leg, request: Request, user: Awaiting, now: float, out: list[Command]
     ) -> None:
         """Start a transaction on ``leg``, over a new connection where the old one is gone."""
         if leg.flow.alive:
@@ -374,7 +393,7 @@ class Engine:
                 leg.flow = flow
                 self.transactions.start(flow, request, now, out, user)
 
-        self.connect(leg.trunk, snapshot, then, out)
+        self.connect(call, leg.trunk, then, out)
 
     def send_cancel(self, leg: Leg, invite: Request, now: float, out: list[Command]) -> None:
         """CANCEL ``invite`` on ``leg``."""
@@ -386,12 +405,15 @@ class Engine:
     ) -> None:
         """A 2xx that nobody wants any more: ACK, then BYE (RFC 3261 13.2.2.4)."""
         assert attempt.client is not None, "responses imply the transaction"
-        leg = attempt.leg
-        dialog = Dialog.as_uac(attempt.client.request, response)
+        leg, invite = attempt.leg, attempt.client.request
+        if response.contact is None:
+            # It can only be told where the INVITE found it.
+            response.headers.set("Contact", f"<{invite.uri}>")
+        dialog = Dialog.as_uac(invite, response)
+        via, cseq = leg.via(self.transactions.new_branch()), invite.cseq.number
+        out.append(Send(leg.flow, dialog.request("ACK", via=via, contact=leg.contact, cseq=cseq)))
         via = leg.via(self.transactions.new_branch())
-        out.append(Send(leg.flow, dialog.request("ACK", via=via, contact=leg.contact, cseq=leg.cseq)))
-        via = leg.via(self.transactions.new_branch())
-        self.send(call.snapshot, leg, dialog.request("BYE", via=via, contact=leg.contact), NOBODY, now, out)
+        self.send(call, leg, dialog.request("BYE", via=via, contact=leg.contact), NOBODY, now, out)
 
     def register(self, fork: Fork, call: Call) -> None:
         """From now on requests within the dialogs of ``fork`` are for ``call``."""

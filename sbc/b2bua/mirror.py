@@ -7,6 +7,8 @@ way; if the other side then refuses the offer, the media goes back to what was a
 
 from __future__ import annotations
 
+import re
+
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.call import Call, Fork
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia, RollbackMedia
@@ -18,21 +20,22 @@ from sbc.sip.message import Request, Response
 from sbc.sip.outgoing import Send
 from sbc.sip.transactions import ServerTransaction
 
+_RACK = re.compile(r"\d+[ \t]+\d+[ \t]+[A-Za-z]+").fullmatch
+
 
 def screen(call: Call, fork: Fork, side: Side, request: Request) -> tuple[int, str] | None:
     """Status and reason that refuse ``request`` now: glare and unfinished business, else None."""
-    method = request.method
-    if method not in ("INVITE", "UPDATE") or (method == "UPDATE" and not request.body):
+    method, near = request.method, call.leg(side)
+    if method == "PRACK":
+        return None if _RACK(request.headers.get("RAck") or "") else (400, "Bad RAck")
+    if method != "INVITE" and not (method == "UPDATE" and request.body):
         return None
-    near, far = call.leg(side), call.leg(other(side))
-    if call.state == "answered" and method == "INVITE":
-        return 491, "Request Pending"
-    if near.invited or (far.invited and not near.inviting):
-        # The peer's own earlier offer is unanswered (RFC 3261 14.2, RFC 3311 5.2).
+    if (method == "INVITE" and near.invited) or call.offerer == side:
+        # The peer's own earlier request or offer is unanswered (RFC 3261 14.2, RFC 3311 5.2).
         return 500, "Server Internal Error"
-    if near.inviting:
+    if call.offerer is not None:
         return 491, "Request Pending"
-    if method == "INVITE" and call.fork is not fork:
+    if method == "INVITE" and (near.inviting or call.state == "answered" or call.fork is not fork):
         return 491, "Request Pending"
     return None
 
@@ -40,7 +43,10 @@ def screen(call: Call, fork: Fork, side: Side, request: Request) -> tuple[int, s
 class Mirror:
     """One request on its way across."""
 
-    __slots__ = ("answered", "call", "client_request", "fork", "offered", "request", "server", "side")
+    __slots__ = (
+        "answered", "call", "cancelled", "client_request", "fork", "heard", "offered", "request", "server",
+        "side",
+    )  # fmt: skip
 
     def __init__(
         self, call: Call, fork: Fork, side: Side, server: ServerTransaction, request: Request
@@ -51,6 +57,7 @@ class Mirror:
         self.server = server
         self.request = request
         self.offered = False
+        self.heard = self.cancelled = False
         self.client_request: Request | None = None
         self.answered: AnsweredInvite | None = None
 
@@ -70,6 +77,7 @@ class Mirror:
             call.ask_media(AnswerMedia(call.id, side, sdp), self._forward, out)
             return
         self.offered = True
+        self.fork.renewed = call.state not in ("answered", "up")
         ours, theirs = call.policies[side], call.policies[other(side)]
         call.ask_media(OfferMedia(call.id, side, sdp, ours, theirs), self._forward, out)
 
@@ -79,7 +87,12 @@ class Mirror:
             self._note_refusal(self.side, error, out)
             self._finish(call.engine.respond_to(self.server, error.status, "Not Acceptable Here"), now, out)
             return
+        if self.cancelled:
+            self._finish(call.engine.respond_to(self.server, 487, "Request Terminated"), now, out)
+            return
         outgoing = call.request(self.fork, far, self.request.method)
+        if self.request.method == "INVITE":
+            call.leg(far).cseq = outgoing.cseq.number
         self._copy(outgoing, sdp)
         self.client_request = outgoing
         call.send(far, outgoing, self, now, out)
@@ -103,13 +116,15 @@ class Mirror:
 
     def _rack(self) -> str:
         """RSeq numbers are carried unchanged; the CSeq in RAck is that of our INVITE (RFC 3262 7.2)."""
-        rseq = (self.request.headers.get("RAck") or "").split()
-        if len(rseq) != 3:
-            raise PeerError("RAck is not 'rseq cseq method'", 400)
-        return f"{rseq[0]} {self.call.leg(other(self.side)).cseq} INVITE"
+        rseq, _, _ = (self.request.headers.get("RAck") or "").partition(" ")
+        return f"{rseq} {self.call.leg(other(self.side)).cseq} INVITE"
 
     def on_response(self, response: Response, now: float, out: list[Command]) -> None:
         """The far side answered: bring it back."""
+        if not self.heard:
+            self.heard = True
+            if self.cancelled:
+                self._send_cancel(now, out)
         if response.status == 100 or self.call.state == "ended":
             return
         if self.answered is not None:
@@ -150,6 +165,8 @@ class Mirror:
             self._finish(final, now, out)
             return
         near.invited = far.inviting = False
+        if self.offered:
+            call.offerer = None
         assert self.client_request is not None, "a response implies the request"
         far_cseq = self.client_request.cseq.number
         self.answered = AnsweredInvite(call, self.fork, self.side, far_cseq, bool(sdp) and not self.offered)
@@ -190,8 +207,15 @@ class Mirror:
 
     def on_cancel(self, now: float, out: list[Command]) -> None:
         """The near side gave its re-INVITE up; the far side's 487 will end it."""
-        if self.client_request is not None and self.answered is None:
-            self.call.engine.send_cancel(self.call.leg(other(self.side)), self.client_request, now, out)
+        if self.answered is None and not self.cancelled:
+            self.cancelled = True
+            if self.heard:
+                self._send_cancel(now, out)
+
+    def _send_cancel(self, now: float, out: list[Command]) -> None:
+        # Not before the far side was heard (RFC 3261 9.1).
+        assert self.client_request is not None, "responses imply the request"
+        self.call.engine.send_cancel(self.call.leg(other(self.side)), self.client_request, now, out)
 
     def _finish(self, response: Response, now: float, out: list[Command]) -> None:
         if self.request.method == "INVITE" and response.status >= 200:
@@ -199,6 +223,8 @@ class Mirror:
             self.call.leg(other(self.side)).inviting = False
         if response.status >= 200:
             self.server.user = None
+            if self.offered:
+                self.call.offerer = None
         self.server.respond(response, now, out)
 
     def _note_refusal(self, side: Side, error: PeerError, out: list[Command]) -> None:

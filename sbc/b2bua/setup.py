@@ -40,6 +40,11 @@ class Attempt:
         self.given_up = False
         self.answered: AnsweredInvite | None = None
 
+    @property
+    def call(self) -> Call:
+        """The call that is set up."""
+        return self.setup.call
+
     def on_response(self, response: Response, now: float, out: list[Command]) -> None:
         """Any response to our INVITE."""
         if response.status < 200 and not self.heard:
@@ -54,6 +59,8 @@ class Attempt:
             try:
                 self.setup.on_response(self, response, now, out)
             except PeerError as error:
+                if response.status >= 200:
+                    self.setup.call.engine.refuse_late_answer(self.setup.call, self, response, now, out)
                 self.setup.on_hop_failure(502, error.reason, now, out)
 
     def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
@@ -147,7 +154,7 @@ class Setup:
             else:
                 self._connected(trunk, flow, now, out)
 
-        call.engine.connect(trunk, call.snapshot, then, out)
+        call.engine.connect(call, trunk, then, out)
 
     def _refuse_downgrade(self, trunk: Trunk, now: float, out: list[Command]) -> bool:
         """Apply the SIPS downgrade policy to a hop (row S8, RFC 5630): True where it may not be taken."""
@@ -231,19 +238,28 @@ class Setup:
         def then(sdp: bytes, error: PeerError | None, now: float, out: list[Command]) -> None:
             self._pass_back(attempt, fork, response, sdp, error, now, out)
 
-        self._take_sdp(response, then, now, out)
+        sdp = b"" if fork.renewed else carried_body(response)
+        self._take_sdp(response, sdp, then, now, out)
 
-    def _take_sdp(self, response: Response, then: AfterMedia, now: float, out: list[Command]) -> None:
-        """SDP in a response answers the caller's offer, or is the callee's own (RFC 3264, 6337)."""
-        call, sdp = self.call, carried_body(response)
+    def _take_sdp(
+        self, response: Response, sdp: bytes, then: AfterMedia, now: float, out: list[Command]
+    ) -> None:
+        """SDP in a response answers the caller's offer, or is the callee's own (RFC 3264, 6337).
+
+        In an unreliable provisional response it is a preview: the INVITE's offer stays open.
+        """
+        call = self.call
+        preview = response.status < 200 and "RSeq" not in response.headers
         if not sdp:
             call.after_media(then, now, out)
         elif self.offer:
             call.ask_media(AnswerMedia(call.id, "b", sdp), then, out)
+            call.offerer = "a" if preview else None
         else:
-            call.offered_early = response.status < 200
+            call.offered_early = response.status < 200 and not preview
             command = OfferMedia(call.id, "b", sdp, call.policies["b"], call.policies["a"])
             call.ask_media(command, then, out)
+            call.offerer = None if preview else "b"
 
     def _answered_again(self, attempt: Attempt, response: Response, now: float, out: list[Command]) -> None:
         """A 2xx after the first: the same fork repeats itself, another one comes too late."""
@@ -287,7 +303,10 @@ class Setup:
         fork.a.confirm()
         call.state, call.answered_at = "answered", now
         call.a.invited = False
-        attempt.answered = AnsweredInvite(call, fork, "a", attempt.leg.cseq, not self.offer)
+        # Without SDP in the 2xx everything was settled in reliable provisional responses (RFC 3262 5).
+        offered_by_far = bool(sdp) and not self.offer
+        call.offerer = "b" if offered_by_far else None
+        attempt.answered = AnsweredInvite(call, fork, "a", attempt.leg.cseq, offered_by_far)
         attempt.answered.start(self.server, final, now, out)
 
     def _unusable_answer(

@@ -151,7 +151,7 @@ def answer(base: Response, received: Response, leg: Leg, trusted_in: bool, sdp: 
         if "Contact" not in headers:
             headers.add("Contact", leg.contact)
         headers.add("Allow", ALLOW)
-    for name in ("Supported", "Require"):
+    for name in ("Supported", "Require", "Unsupported"):
         tags = extensions(received, name)
         if tags:
             headers.add(name, tags)

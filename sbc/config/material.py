@@ -25,16 +25,18 @@ class Material:
 def load_material(settings: SettingsFile, directory: Path, now: float) -> Material:
     """Load every identity and trust anchor of ``settings``; ``now`` (POSIX seconds) judges their dates."""
     material = Material()
-    for name, identity in settings.value.identities.items():
-        loaded, problems = load_identity(name, identity, directory, now)
-        if loaded is not None:
-            material.identities[name] = loaded
-        material.diagnostics += _place(settings, ("identities", name), problems, directory)
     for name, anchor in settings.value.trust.items():
         trusted, problems = load_anchor(name, anchor, directory, now)
         if trusted is not None:
             material.anchors[name] = trusted
         material.diagnostics += _place(settings, ("trust", name), problems, directory)
+    # A leaf straight under a root that we trust ourselves needs no intermediate beside it.
+    roots = {subject for anchor in material.anchors.values() for subject in anchor.subjects}
+    for name, identity in settings.value.identities.items():
+        loaded, problems = load_identity(name, identity, directory, now, roots)
+        if loaded is not None:
+            material.identities[name] = loaded
+        material.diagnostics += _place(settings, ("identities", name), problems, directory)
     return material
 
 
