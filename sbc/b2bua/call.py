@@ -242,6 +242,9 @@ class Call:
         self.media_waits.clear()
         self.answered_invites.clear()
         self.drop_forks()
+        if self.setup is not None:
+            self.setup.let_go()
+            self.setup = None
         if self.has_media:
             out.append(DeleteMedia(self.id))
         self.engine.forget(self)

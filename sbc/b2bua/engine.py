@@ -404,8 +404,7 @@ class Engine:
         self, call: Call, attempt: Attempt, response: Response, now: float, out: list[Command]
     ) -> None:
         """A 2xx that nobody wants any more: ACK, then BYE (RFC 3261 13.2.2.4)."""
-        assert attempt.client is not None, "responses imply the transaction"
-        leg, invite = attempt.leg, attempt.client.request
+        leg, invite = attempt.leg, attempt.invite
         if response.contact is None:
             # It can only be told where the INVITE found it.
             response.headers.set("Contact", f"<{invite.uri}>")

@@ -28,14 +28,18 @@ _REASONS = {"timeout": (408, "Request Timeout"), "unreachable": (503, "Service U
 
 
 class Attempt:
-    """One INVITE of ours to one hop; it is its transaction's user."""
+    """One INVITE of ours to one hop; it is its transaction's user.
 
-    __slots__ = ("answered", "client", "given_up", "heard", "leg", "setup")
+    It holds its transaction only until it is decided: the two would keep each other alive.
+    """
+
+    __slots__ = ("answered", "client", "given_up", "heard", "invite", "leg", "setup")
 
     def __init__(self, setup: Setup, leg: Leg) -> None:
         self.setup = setup
         self.leg = leg
         self.client: ClientTransaction | None = None
+        self.invite = SPENT
         self.heard = False
         self.given_up = False
         self.answered: AnsweredInvite | None = None
@@ -73,13 +77,19 @@ class Attempt:
         """Send CANCEL, at once or as soon as the callee has been heard (RFC 3261 9.1)."""
         if self.given_up:
             return
-        self.given_up = True
+        self.given_up, self.client = True, None
         if self.heard:
             self._send_cancel(now, out)
 
     def _send_cancel(self, now: float, out: list[Command]) -> None:
-        assert self.client is not None, "responses imply the transaction"
-        self.setup.call.engine.send_cancel(self.leg, self.client.request, now, out)
+        self.setup.call.engine.send_cancel(self.leg, self.invite, now, out)
+
+    def let_go(self) -> None:
+        """The call is up: of our INVITE the headers stay, for a fork that answers late (RFC 6026 8.4)."""
+        if self.client is not None:
+            self.client.last_response = None
+            self.client = None
+        self.invite.body = b""
 
 
 class Setup:
@@ -211,6 +221,7 @@ class Setup:
         request = invite(leg, self.request, self.route, target, branch, sdp, call.a.flow.trusted)
         self.attempt = attempt = Attempt(self, leg)
         leg.inviting = True
+        attempt.invite = request
         attempt.client = engine.transactions.start(leg.flow, request, now, out, attempt)
         call.schedule("response", now + leg.trunk.response_timeout)
         call.schedule("ring", now + leg.trunk.ring_timeout)
@@ -275,11 +286,10 @@ class Setup:
     def _fork_of(self, attempt: Attempt, response: Response) -> Fork:
         """The pair of dialogs that ``response`` belongs to, made where it is the first of its tag."""
         call, tag = self.call, response.to_tag or ""
-        assert attempt.client is not None, "responses imply the transaction"
         fork = call.forks.get(tag)
         if fork is None:
             own = Dialog.as_uas(self.request, call.engine.ids.tag())
-            fork = Fork(own, Dialog.as_uac(attempt.client.request, response))
+            fork = Fork(own, Dialog.as_uac(attempt.invite, response))
             call.add_fork(tag, fork)
         elif response.status >= 200:
             fork.b.confirm(response)
@@ -329,14 +339,11 @@ class Setup:
         self._reject(488, "Not Acceptable Here", now, out, error.reason)
 
     def let_go(self) -> None:
-        """The call is up: no message of its setup is needed in the 32 s that the transactions live on.
-
-        Of our INVITE the headers stay, for a second fork that answers late (RFC 6026 8.4).
-        """
+        """The call is up or over: no message of its setup is needed while the transactions live on."""
         self.request, self.offer = SPENT, b""
-        if self.attempt is not None and self.attempt.client is not None:
-            self.attempt.client.last_response = None
-            self.attempt.client.request.body = b""
+        if self.attempt is not None:
+            self.attempt.let_go()
+            self.attempt = None
 
     # Failure
 
@@ -361,7 +368,7 @@ class Setup:
         call.cancel_timer("response")
         call.drop_forks()
         if self.attempt is not None:
-            self.attempt.given_up = True
+            self.attempt.given_up, self.attempt.client = True, None
             self.attempt = None
         call.engine.release_last(call)
         later = self.route.next_hop(self.hop, failure)
@@ -414,4 +421,5 @@ class Setup:
 
     def _finish(self, response: Response, now: float, out: list[Command], why: str, by: str = "us") -> None:
         self.server.respond(response, now, out)
+        self.server.user = None
         self.call.end(why, by, now, out, response.status)
