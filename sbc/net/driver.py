@@ -1,7 +1,9 @@
 """The driver: what the transports heard goes into the engine, and its commands are carried out.
 
-Here is the one ``except Exception`` of the call path. A fault in our own code ends the call whose
-message met it, is logged with its place, and is counted; every other call goes on.
+Here is the one ``except Exception`` of the call path. A fault in our own code ends the call that it
+happened in, is logged with its place, and is counted; every other call goes on. For one step of
+the engine may serve many calls (a tick, a connection that closed), so what it left before the
+fault and the commands behind the one that failed are carried out all the same.
 """
 
 from __future__ import annotations
@@ -26,8 +28,6 @@ from sbc.b2bua.commands import (
 )
 from sbc.b2bua.engine import Engine
 from sbc.base import Address, LocalError, PeerError
-from sbc.config.model import Trunk
-from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
 from sbc.media.stats import MediaStats
 from sbc.net.clock import Clock
@@ -69,6 +69,7 @@ class Driver:
         self.observer = observer
         self.clock = clock
         self.dialer: Dialer | None = None
+        self._failed: set[str] = set()
         self._ended_media: dict[str, MediaStats] = {}
         self._timer = gevent.get_hub().loop.timer(0)
         self._timer_due = 0.0
@@ -88,11 +89,7 @@ class Driver:
 
     def on_message(self, flow: Flow, message: Message) -> None:
         """One whole SIP message arrived."""
-        try:
-            self._execute(self.engine.receive(flow, message, self.clock.now()))
-        except Exception:
-            self._fault(flow, message)
-        self._arm()
+        self._execute(self.engine.receive, (flow, message, self.clock.now()), message)
 
     def on_malformed(self, flow: Flow, error: ParseError) -> None:
         """What arrived is no SIP message."""
@@ -117,33 +114,55 @@ class Driver:
 
     def run(self, step: Callable[..., list[Command]], *arguments: Any) -> None:
         """Run one method of the engine at the present time and carry out what it leaves."""
-        try:
-            self._execute(step(*arguments, self.clock.now()))
-        except Exception:
-            self._fault(None, None)
+        self._execute(step, (*arguments, self.clock.now()))
+
+    def _execute(
+        self, step: Callable[..., list[Command]], arguments: tuple[Any, ...], subject: object = None
+    ) -> None:
+        """Run one step and all that comes of it; ``subject`` is the message or command it is about."""
+        carry_out = self._carry_out
+        self.engine.at = ""
+        waiting: deque[Command] = deque()
+        while True:
+            try:
+                waiting.extend(step(*arguments))
+                while waiting:
+                    subject = command = waiting.popleft()
+                    done = carry_out[type(command)](command)
+                    if done:
+                        waiting.extend(done)
+                break
+            except Exception:
+                place = " < ".join(traceback.format_exc().strip().splitlines()[-5:])
+                step, arguments = self._recover, (self._call_of(subject), place)
         self._arm()
 
-    def _execute(self, commands: list[Command]) -> None:
-        carry_out = self._carry_out
-        if len(commands) == 1:
-            commands = carry_out[type(commands[0])](commands[0])
-            if not commands:
-                return
-        waiting = deque(commands)
-        while waiting:
-            command = waiting.popleft()
-            waiting.extend(carry_out[type(command)](command))
-
-    def _fault(self, flow: Flow | None, message: Message | None) -> None:
-        """Our own mistake: say where, end the call it happened in."""
+    def _recover(self, call: str, place: str) -> list[Command]:
+        """Our own mistake: say where, and end the call that it happened in."""
         now = self.clock.now()
-        self.observer.fault(" < ".join(traceback.format_exc().strip().splitlines()[-5:]), now)
-        if message is None:
-            return
-        call_id = message.headers.get("Call-ID")
-        for call in list(self.engine.calls.values()):
+        self.observer.fault(place, now)
+        if call in self._failed:
+            self._failed.discard(call)
+            return self.engine.drop_call(call, "internal error", now)
+        self._failed.add(call)
+        commands = self.engine.end_call(call, "internal error", now)
+        self._failed.discard(call)
+        return commands
+
+    def _call_of(self, subject: object) -> str:
+        """The id of the call that a message or a command is about; else the one the engine was at."""
+        named = getattr(subject, "call", None)
+        if isinstance(named, str):
+            return named
+        if isinstance(subject, Send):
+            subject = subject.message
+        if not isinstance(subject, Message):
+            return self.engine.at
+        call_id = subject.headers.get("Call-ID")
+        for call in self.engine.calls.values():
             if call_id in (call.a.call_id, call.b.call_id if call.b else None):
-                self.run(self.engine.end_call, call.id, "internal error")
+                return call.id
+        return ""
 
     def _arm(self) -> None:
         due = self.engine.next_deadline
@@ -175,17 +194,16 @@ class Driver:
         flow = self.dialer.lookup(command.trunk, command.snapshot)
         if flow is not None:
             return self.engine.connected(command.key, flow, self.clock.now())
-        gevent.spawn(self._dial, command.key, command.trunk, command.snapshot)
+        gevent.spawn(self._execute, self._dial, (command,), command)
         return []
 
-    def _dial(self, key: int, trunk: Trunk, snapshot: Snapshot) -> None:
+    def _dial(self, command: Connect) -> list[Command]:
         assert self.dialer is not None, "started"
         try:
-            flow = self.dialer.connect(trunk, snapshot)
+            flow = self.dialer.connect(command.trunk, command.snapshot)
         except DialFailed as failed:
-            self.run(self.engine.connect_failed, key, failed.reason)
-        else:
-            self.run(self.engine.connected, key, flow)
+            return self.engine.connect_failed(command.key, failed.reason, self.clock.now())
+        return self.engine.connected(command.key, flow, self.clock.now())
 
     def _offer_media(self, command: OfferMedia) -> list[Command]:
         def offer() -> bytes:
@@ -217,10 +235,10 @@ class Driver:
         return []
 
     def _run_hook(self, command: RunHook) -> list[Command]:
-        gevent.spawn(self._hooks, command)
+        gevent.spawn(self._execute, self._hooks, (command,), command)
         return []
 
-    def _hooks(self, command: RunHook) -> None:
+    def _hooks(self, command: RunHook) -> list[Command]:
         snapshot = command.snapshot
         try:
             decision = run_hooks(
@@ -230,9 +248,9 @@ class Driver:
         except HookFailure as failure:
             fields = {"file": failure.file, "line": failure.line, "reason": failure.reason}
             self._note(Note("hook-failed", command.call, fields))
-            self.run(self.engine.hook_done, command.call, None, f"{failure.file}:{failure.line}")
-        else:
-            self.run(self.engine.hook_done, command.call, decision, "")
+            place = f"{failure.file}:{failure.line}"
+            return self.engine.hook_done(command.call, None, place, self.clock.now())
+        return self.engine.hook_done(command.call, decision, "", self.clock.now())
 
     def _note(self, command: Note) -> list[Command]:
         media = self._ended_media.pop(command.call, None) if command.event == "call-ended" else None

@@ -383,7 +383,7 @@ def _play(stage: Stage, how: str) -> None:
 def _ours() -> Counter[str]:
     """How many objects of our classes live; addresses not, of which the parser keeps a few hundred."""
     kinds = (type(each) for each in gc.get_objects())
-    ours = (kind for kind in kinds if kind.__module__.startswith("sbc."))
+    ours = (kind for kind in kinds if str(kind.__module__).startswith("sbc."))
     return Counter(kind.__name__ for kind in ours if kind not in (NameAddr, Uri))
 
 
