@@ -172,7 +172,7 @@ class Agent:
         """The one transport, with both sides' TLS policy."""
         settings = pj.TransportConfig()
         settings.port = self.settings["port"]
-        settings.boundAddress = settings.publicAddress = self.settings["address"]
+        settings.boundAddress = self.settings["address"]
         tls = settings.tlsConfig
         tls.CaListFile = self.settings["ca"]
         tls.certFile = self.settings["cert"]

@@ -61,6 +61,7 @@ class SippSettings:
     sdp: Literal["plain", "sdes", "both"] = "plain"
     limit: int = 3000
     seconds: int = 60
+    address: str = "127.0.0.1"
     echo: bool = False
     trace: bool = False
 
@@ -138,8 +139,8 @@ class Sipp(PeerProcess):
 
     def _argv(self, name: str) -> list[str]:
         chosen = self.settings
-        argv = [find("sipp"), "-sf", f"{name}.xml", "-i", "127.0.0.1", "-p", str(self.port), "-nostdin"]
-        argv += ["-t", "u1" if chosen.transport == "udp" else "t1", "-mi", "127.0.0.1"]
+        argv = [find("sipp"), "-sf", f"{name}.xml", "-i", chosen.address, "-p", str(self.port), "-nostdin"]
+        argv += ["-t", "u1" if chosen.transport == "udp" else "t1", "-mi", chosen.address]
         argv += ["-mp", str(self.media_port), "-s", chosen.service, "-trace_stat", "-fd", "1"]
         argv += ["-stf", self.statistics.name, "-trace_err"]
         argv += ["-error_file", f"{name}_errors.log"]
