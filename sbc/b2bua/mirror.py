@@ -13,9 +13,8 @@ from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.call import Call, Fork
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia, RollbackMedia
 from sbc.b2bua.leg import Side, other
-from sbc.b2bua.translate import answer, carried_body, extensions, with_sdp
+from sbc.b2bua.translate import answer, carried, carried_body, extensions, with_sdp
 from sbc.base import PeerError
-from sbc.policy.headers import pass_headers
 from sbc.sip.message import Request, Response
 from sbc.sip.outgoing import Send
 from sbc.sip.transactions import ServerTransaction
@@ -100,7 +99,7 @@ class Mirror:
     def _copy(self, outgoing: Request, sdp: bytes) -> None:
         request, headers = self.request, outgoing.headers
         near, far = self.call.leg(self.side), self.call.leg(other(self.side))
-        headers.fields.extend(pass_headers(request.headers.fields, near.flow.trusted, far.flow.trusted))
+        headers.extend(carried(request, near.flow.trusted, far.flow.trusted))
         supported = extensions(request, "Supported")
         if supported:
             headers.add("Supported", supported)

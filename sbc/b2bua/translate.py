@@ -26,6 +26,9 @@ METHODS = frozenset(ALLOW.split(", "))
 # Extensions that we carry from end to end; anything else that is required is refused (420).
 CARRIED_EXTENSIONS = frozenset(("100rel",))
 
+# Octets of the headers that may be carried across beside our own; more would not fit every peer's limits.
+MAX_CARRIED = 8192
+
 _PLAIN_USER = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/]|%[0-9A-Fa-f]{2})*").fullmatch
 _PLAIN_DISPLAY = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ ]*").fullmatch
 _PLAIN_HOST = re.compile(r"[A-Za-z0-9\-.:\[\]]+").fullmatch
@@ -158,8 +161,19 @@ def answer(base: Response, received: Response, leg: Leg, trusted_in: bool, sdp: 
     rseq = received.headers.get("RSeq")
     if rseq is not None and base.status < 200:
         headers.add("RSeq", rseq)
-    headers.fields.extend(pass_headers(received.headers.fields, trusted_in, leg.flow.trusted))
+    headers.extend(carried(received, trusted_in, leg.flow.trusted))
     return with_sdp(base, sdp)
+
+
+def carried(message: Message, trusted_in: bool, trusted_out: bool) -> list[tuple[str, str]]:
+    """The headers of a response or of a request within a dialog that cross; none where they are too long."""
+    fields = pass_headers(message.headers.fields, trusted_in, trusted_out)
+    return fields if octets(fields) <= MAX_CARRIED else []
+
+
+def octets(fields: list[tuple[str, str]]) -> int:
+    """How long ``fields`` are on the wire, as long as they are ASCII."""
+    return sum([len(name) + len(value) + 4 for name, value in fields])
 
 
 def carried_body(message: Message) -> bytes:

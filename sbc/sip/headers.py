@@ -105,6 +105,13 @@ class Headers:
         self.keys.append(key)
         self.parsed.clear()
 
+    def extend(self, fields: Iterable[tuple[str, str]]) -> None:
+        """Append ``fields``, whose names are tokens."""
+        for field in fields:
+            self.fields.append(field)
+            self.keys.append(CANONICAL[field[0]])
+        self.parsed.clear()
+
     def prepend(self, name: str, value: str) -> None:
         """Put a field first; raises ValueError for a name that is not a token."""
         key = CANONICAL[name]
