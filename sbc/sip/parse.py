@@ -19,6 +19,7 @@ from sbc.sip.message import Message, Request, Response
 from sbc.sip.validate import unsupported_extensions, validate
 
 __all__ = [
+    "MAX_HEAD",
     "ParseError",
     "content_length",
     "parse_head",
@@ -28,6 +29,10 @@ __all__ = [
     "unsupported_extensions",
     "validate",
 ]
+
+# Octets of a start line and its headers. Other implementations stop somewhere near this, and a stream
+# that carries one message too long for them is lost to every call on it; so datagrams have it as well.
+MAX_HEAD = 16384
 
 _known = CANONICAL.get
 _field = re.compile(rf"([{TOKEN}]++)[ \t]*+:[ \t]*+([^\r\n]*+)").fullmatch
@@ -40,12 +45,17 @@ _digits = re.compile(r"(?=[0-9])0*+([0-9]{0,9}+)").fullmatch
 
 
 def parse_message(data: bytes) -> Message:
-    """Read a datagram: what follows the body is ignored, a body cut short raises ParseError (18.3)."""
+    """Read a datagram: what follows the body is ignored, a body cut short raises ParseError (18.3).
+
+    A head of more than ``MAX_HEAD`` octets raises it too, with status 513 and no message.
+    """
     start = 0
     while data.startswith(b"\r\n", start):
         start += 2
-    end = data.find(b"\r\n\r\n", start)
+    end = data.find(b"\r\n\r\n", start, start + MAX_HEAD + 4)
     if end < 0:
+        if len(data) - start > MAX_HEAD:
+            raise ParseError("the header section is too long", 513, fatal=True)
         raise ParseError("the header section does not end", message=_salvage(data[start:]), fatal=True)
     message = parse_head(data[start : end + 2])
     try:

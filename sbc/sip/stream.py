@@ -18,7 +18,7 @@ from enum import Enum
 
 from sbc.sip.headers import Headers
 from sbc.sip.message import Message
-from sbc.sip.parse import ParseError, content_length, read_fields, read_start
+from sbc.sip.parse import MAX_HEAD, ParseError, content_length, read_fields, read_start
 
 
 class Keepalive(Enum):
@@ -39,7 +39,7 @@ class MessageStream:
 
     __slots__ = ("_buffer", "_item", "_message", "_needed", "_scanned", "failed", "max_body", "max_head")
 
-    def __init__(self, max_head: int = 16384, max_body: int = 65536) -> None:
+    def __init__(self, max_head: int = MAX_HEAD, max_body: int = 65536) -> None:
         self.max_head = max_head
         self.max_body = max_body
         self.failed = False

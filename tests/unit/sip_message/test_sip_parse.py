@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sbc.sip.message import Request, Response
-from sbc.sip.parse import ParseError, parse_head, parse_message
+from sbc.sip.parse import MAX_HEAD, ParseError, parse_head, parse_message
 from sbc.sip.serialize import serialize
 from tests.unit.sip_message.sample import INVITE, RINGING, bent
 
@@ -32,6 +32,19 @@ def test_a_response() -> None:
 def test_reason_phrases_are_kept(line: bytes) -> None:
     data = RINGING.replace(b"SIP/2.0 180 Ringing", line)
     assert serialize(parse_message(data)) == data.replace(b"sip/2.0", b"SIP/2.0")
+
+
+def test_a_head_that_no_stream_would_carry_is_refused_in_a_datagram_too() -> None:
+    head = INVITE.index(b"\r\n\r\n")
+    for over in (0, 1):
+        filler = b"X" * (MAX_HEAD - head - len(b"Subject: \r\n") + over)
+        data = bent(b"Max-Forwards", b"Subject: " + filler + b"\r\nMax-Forwards")
+        if over:
+            error = refused(data)
+            assert (error.status, error.answerable) == (513, False)
+        else:
+            assert parse_message(data).body == b"v=0\n"
+    assert refused(b"INVITE " + b"x" * 60000).status == 513
 
 
 def test_folding_and_blanks_around_the_colon() -> None:
