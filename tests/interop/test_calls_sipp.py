@@ -94,7 +94,7 @@ def test_pjsip_over_tls_and_srtp_calls_sipp_over_udp_and_rtp(tmp_path: Path) -> 
 
 
 def test_sipp_over_udp_and_rtp_calls_pjsip_over_tls_and_srtp(tmp_path: Path) -> None:
-    """SIPp sends a re-INVITE as well, and the tone goes on after it."""
+    """SIPp sends a re-INVITE after 1.5 s and hangs up after as much again; the tone goes on all the time."""
     needs("pjsua2", "sipp")
     rig = Rig(tmp_path)
     alice = rig.pjsip("alice", ALICE, HIGH)
@@ -105,8 +105,7 @@ def test_sipp_over_udp_and_rtp_calls_pjsip_over_tls_and_srtp(tmp_path: Path) -> 
     with rig.running(plain(sipp.port), Far("alice", alice.port, ALICE), alice, sipp):
         call = alice.expect("incoming")["call"]
         assert alice.expect("media", call=call)["srtp"]
-        alice.expect("media", seconds=8, call=call)
-        talk((alice, call), packets=50)
+        assert alice.expect("media", seconds=8, call=call)["srtp"]
         alice.expect_state(call, "DISCONNECTED", seconds=8)
         counts = sipp.finish()
         assert (counts.successful, counts.failed, counts.unexpected) == (1, 0, 0)
