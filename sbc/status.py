@@ -7,11 +7,12 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from sbc.b2bua.call import Call
+from sbc.b2bua.probe import Health
 from sbc.base import Address
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
-from sbc.observe.views import CallView, CertificateView, ListenerView, StatusView, TrunkView
+from sbc.observe.views import CallView, CertificateView, ListenerView, StatusView, TrunkState, TrunkView
 from sbc.tls.identity import IdentityMaterial
 
 if TYPE_CHECKING:
@@ -74,6 +75,7 @@ def _trunk(sbc: Portcullis, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
     flows = [flow for flow in (*sbc.dialer.flows, *sbc.listeners.flows) if flow.trunk == trunk.trunk]
     name = snapshot.identity_of(trunk)
     identity = snapshot.identities.get(name) if name else None
+    health = sbc.engine.prober.health.get(trunk.trunk)
     failures = tuple(
         (kind, count) for (each, kind), count in sbc.recorder.failures_by_trunk.items() if each == trunk.trunk
     )
@@ -81,10 +83,18 @@ def _trunk(sbc: Portcullis, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
         name=trunk.trunk, listener=trunk.listener, peers=tuple(str(peer) for peer in trunk.peers),
         transport=snapshot.settings.listeners[trunk.listener].transport,
         mode=trunk.tls.mode if trunk.tls else "off", srtp=trunk.srtp, sips=trunk.sips,
-        state="up" if flows else "unknown", calls=sbc.engine.limits.calls(trunk.trunk),
+        state=_state(health, flows), reason=health.reason if health else "",
+        calls=sbc.engine.limits.calls(trunk.trunk),
         call_limit=trunk.limits.calls, own=_certificate(identity) if identity else None,
         peer=_presented(flows), failures=failures,
     )  # fmt: skip
+
+
+def _state(health: Health | None, flows: list[Flow]) -> TrunkState:
+    """What the probes say; without them, whether there is a connection."""
+    if health is not None and health.up is not None:
+        return "up" if health.up else "down"
+    return "up" if flows else "unknown"
 
 
 def _presented(flows: list[Flow]) -> CertificateView | None:

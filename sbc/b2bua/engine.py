@@ -16,6 +16,7 @@ from sbc.b2bua.call import NOBODY, Awaiting, Call, Fork
 from sbc.b2bua.commands import Command, Connect, Note
 from sbc.b2bua.leg import Leg, Side, local_address
 from sbc.b2bua.mirror import Mirror, screen
+from sbc.b2bua.probe import Prober
 from sbc.b2bua.screening import ACCEPT, Refusal, arrival, looped, refuse
 from sbc.b2bua.setup import Attempt, Setup
 from sbc.b2bua.translate import ALLOW, CARRIED_EXTENSIONS
@@ -46,7 +47,7 @@ class Engine:
 
     __slots__ = (
         "_connect_keys", "_connecting", "_dialogs", "_out", "_reminders", "_sequence", "_untold", "at",
-        "calls", "draining", "ids", "limits", "store", "transactions",
+        "calls", "draining", "ids", "limits", "prober", "store", "transactions",
     )  # fmt: skip
 
     def __init__(self, store: SnapshotStore, ids: Ids) -> None:
@@ -54,6 +55,7 @@ class Engine:
         self.ids = ids
         self.transactions = Transactions(ids)
         self.limits = CallLimits()
+        self.prober = Prober(self)
         self.calls: dict[str, Call] = {}
         self.draining = False
         self.at = ""
@@ -326,6 +328,11 @@ class Engine:
 
     # Time
 
+    def probe(self, now: float) -> list[Command]:
+        """Probe the trunks that are due; to be called about every second."""
+        self.prober.tick(self.store.current, now, self._out)
+        return self._take()
+
     @property
     def next_deadline(self) -> float | None:
         """When ``tick`` is wanted next (POSIX seconds), or None."""
@@ -374,9 +381,15 @@ class Engine:
 
     def connect(self, call: Call, trunk: Trunk, then: Connected, out: list[Command]) -> None:
         """Ask for a flow to ``trunk`` and go on with ``then``."""
+        self.ask_connection(call.id, trunk, call.snapshot, then, out)
+
+    def ask_connection(
+        self, call_id: str, trunk: Trunk, snapshot: Snapshot, then: Connected, out: list[Command]
+    ) -> None:
+        """The same for whoever has no call."""
         self._connect_keys += 1
-        self._connecting[self._connect_keys] = (call.id, then)
-        out.append(Connect(self._connect_keys, trunk, call.snapshot, call.id))
+        self._connecting[self._connect_keys] = (call_id, then)
+        out.append(Connect(self._connect_keys, trunk, snapshot, call_id))
 
     def send(
         self, call: Call, leg: Leg, request: Request, user: Awaiting, now: float, out: list[Command]

@@ -149,6 +149,11 @@ class Setup:
         trunk = call.snapshot.trunks[self.route.hops[index].trunk]
         if self._refuse_downgrade(trunk, now, out):
             return
+        if call.engine.prober.is_down(trunk.trunk):
+            reason = call.engine.prober.health[trunk.trunk].reason
+            out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": f"down: {reason}"}))
+            self._hop_failed("unreachable", None, now, out)
+            return
         refusal = call.engine.limits.admit(trunk, now)
         if refusal is not None:
             out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": refusal}))

@@ -1,0 +1,82 @@
+"""OPTIONS probing: thresholds, recovery, and what a trunk that is down means for calls."""
+
+from __future__ import annotations
+
+from tests.playbook.stage import Stage, snapshot
+
+
+def probing(down_after: int = 2) -> Stage:
+    """A stage whose trunks are all probed every ten seconds."""
+    return Stage(snapshot(options={"every": 10, "down_after": down_after}))
+
+
+def probe(stage: Stage) -> None:
+    stage.carry_out(stage.engine.probe(stage.now))
+
+
+def test_a_trunk_that_answers_is_up() -> None:
+    stage = probing()
+    probe(stage)
+    asked = stage.carrier.hears_request("OPTIONS")
+    assert asked.target.user == "" and asked.contact is not None
+    stage.carrier.respond(asked, 404)
+    assert stage.engine.prober.health["carrier"].up is True
+
+
+def test_a_probe_is_sent_when_it_is_due_and_only_then() -> None:
+    stage = probing()
+    probe(stage)
+    stage.carrier.respond(stage.carrier.hears("OPTIONS"), 200)
+    stage.now += 9
+    probe(stage)
+    stage.carrier.hears_nothing()
+    stage.now += 1
+    probe(stage)
+    stage.carrier.hears("OPTIONS")
+
+
+def test_trunks_without_options_are_not_probed() -> None:
+    stage = Stage()
+    probe(stage)
+    stage.carrier.hears_nothing()
+    assert not stage.engine.prober.health
+
+
+def test_enough_failures_take_a_trunk_down_and_one_answer_brings_it_back() -> None:
+    stage = probing(down_after=2)
+    stage.dead.add("carrier")
+    probe(stage)
+    assert not stage.engine.prober.is_down("carrier")
+    stage.now += 10
+    probe(stage)
+    assert stage.engine.prober.is_down("carrier")
+    assert [note.fields["trunk"] for note in stage.noted("trunk-down")] == ["carrier"]
+    stage.dead.clear()
+    stage.now += 10
+    probe(stage)
+    stage.carrier.respond(stage.carrier.hears("OPTIONS"), 200)
+    assert not stage.engine.prober.is_down("carrier")
+    assert len(stage.noted("trunk-up")) == 1
+
+
+def test_503_and_silence_are_failures() -> None:
+    stage = probing(down_after=2)
+    probe(stage)
+    stage.carrier.respond(stage.carrier.hears("OPTIONS"), 503)
+    stage.now += 10
+    probe(stage)
+    stage.carrier.hears("OPTIONS")
+    stage.wait(33)
+    assert stage.engine.prober.is_down("carrier")
+
+
+def test_a_call_passes_over_a_trunk_that_is_down() -> None:
+    stage = probing(down_after=1)
+    stage.dead.add("carrier")
+    probe(stage)
+    stage.dead.clear()
+    stage.backup.heard.clear()
+    stage.office.invite()
+    stage.carrier.hears_nothing()
+    stage.backup.hears("INVITE")
+    assert "down" in str(stage.noted("hop-refused")[0].fields["reason"])
