@@ -16,13 +16,12 @@ setup(
         "gevent>=24.2",  # greenlets, the hub, pywsgi
         "pyOpenSSL>=24.3",  # TLS with memory BIOs and a verify callback
         "cryptography>=44",  # reading certificates; brings its own OpenSSL
-        "pylibsrtp>=1.0",  # libsrtp: SRTP that others have audited
+        "pylibsrtp>=1.0,<1.1",  # libsrtp: SRTP that others have audited; bound because its C binding is called
         "pydantic>=2.6",  # every mistake of a file at once, typed
         "ruamel.yaml>=0.18",  # YAML that knows line and column, keeps comments
         "lark>=1.1.9",  # the grammar of when and then
         "google-re2>=1.1",  # an operator's pattern in linear time
         "flask>=3.0",  # health endpoint and status page
-        "dnspython>=2.6",  # NAPTR, SRV, A and AAAA (RFC 3263)
         "inotify_simple>=1.3",  # reload when a file changes
     ],
     extras_require={
@@ -32,7 +31,6 @@ setup(
             "hypothesis>=6.100",  # property tests
             "mypy>=1.13",
             "ruff>=0.8",
-            "trustme>=1.1",  # certificates for tests
             'pjsua2-python>=2.15; python_version < "3.13"',  # PJSIP as a real peer
         ]
     },
