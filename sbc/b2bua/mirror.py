@@ -84,7 +84,7 @@ class Mirror:
         call, far = self.call, other(self.side)
         if error is not None:
             self._note_refusal(self.side, error, out)
-            self._finish(call.engine.respond_to(self.server, error.status, "Not Acceptable Here"), now, out)
+            self._finish(call.engine.respond_to(self.server, error.status, ""), now, out)
             return
         if self.cancelled:
             self._finish(call.engine.respond_to(self.server, 487, "Request Terminated"), now, out)

@@ -15,7 +15,7 @@ from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia, RunHook
 from sbc.b2bua.facts import facts_of
 from sbc.b2bua.leg import Leg, local_address
 from sbc.b2bua.media_policy import callee_srtp, caller_srtp, effective_downgrade, leg_policy
-from sbc.b2bua.translate import answer, carried_body, invite
+from sbc.b2bua.translate import answer, carried_body, invite, too_long
 from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.flow import Flow
@@ -219,11 +219,14 @@ class Setup:
             return
         if error is not None:
             out.append(Note("media-refused", call.id, {"side": "a", "reason": error.reason}))
-            self._reject(error.status, "Not Acceptable Here", now, out, error.reason)
+            self._reject(error.status, "", now, out, error.reason)
             return
         engine, target = call.engine, leg.flow.reuse.target if leg.flow.reuse else leg.flow.remote
         branch = engine.transactions.new_branch()
         request = invite(leg, self.request, self.route, target, branch, sdp, call.a.flow.trusted)
+        if too_long(request):
+            self._reject(513, "", now, out, "the INVITE is too long to be sent on")
+            return
         self.attempt = attempt = Attempt(self, leg)
         leg.inviting = True
         attempt.invite = request

@@ -18,6 +18,8 @@ from sbc.base import Address
 from sbc.policy.headers import pass_headers
 from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request, Response
+from sbc.sip.parse import MAX_HEAD
+from sbc.sip.serialize import serialize
 
 M = TypeVar("M", bound=Message)
 
@@ -174,6 +176,13 @@ def carried(message: Message, trusted_in: bool, trusted_out: bool) -> list[tuple
 def octets(fields: list[tuple[str, str]]) -> int:
     """How long ``fields`` are on the wire, as long as they are ASCII."""
     return sum([len(name) + len(value) + 4 for name, value in fields])
+
+
+def too_long(request: Request) -> bool:
+    """Whether the head would cost the connection to a peer with limits like our own (``MAX_HEAD``)."""
+    if octets(request.headers.fields) + len(request.uri) < MAX_HEAD // 5:
+        return False  # however many octets its characters need in UTF-8
+    return len(serialize(request)) - len(request.body) > MAX_HEAD
 
 
 def carried_body(message: Message) -> bytes:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.playbook.stage import Stage, SDP
+from tests.playbook.stage import SDP, Stage
 
 
 def test_a_refused_reinvite_with_carried_headers() -> None:
@@ -40,3 +40,21 @@ def test_carried_headers_that_are_too_long_for_a_peer_are_left_out() -> None:
     stage.carrier.hears("ACK")
     stage.within("office", answer, "UPDATE", Subject=long)
     assert "Subject" not in stage.carrier.hears_request("UPDATE").headers
+
+
+def test_an_invite_that_would_be_too_long_for_the_callee_is_refused() -> None:
+    """Written anew it is longer than it came: the users' names stand in it twice."""
+    stage = Stage()
+    user = "u" * 5000
+    for display in ("", "\u20ac" * 2000):
+        stage.office.request(
+            "INVITE", f"sip:{user}@sbc.example", SDP, From=f'"{display}" <sip:{user}@office.example>;tag=1'
+        )
+        stage.office.hears(100)
+        refusal = stage.office.hears_response(513)
+        assert refusal.reason == "Message Too Large"
+        stage.carrier.hears_nothing()
+        assert not stage.engine.calls and "too long" in str(stage.noted("call-ended")[-1].fields["reason"])
+    stage.office.invite(From=f"<sip:{'u' * 2000}@office.example>;tag=2")
+    stage.office.hears(100)
+    assert len(stage.carrier.hears_request("INVITE").from_.uri.user) == 2000
