@@ -15,7 +15,7 @@ from sbc.demo.lab import HOST
 from sbc.demo.link import Link
 from sbc.demo.tls import Refused, TlsStream
 from sbc.sip.message import Message, Request, Response, response_to
-from sbc.sip.parse import parse_message
+from sbc.sip.parse import ParseError, parse_message
 from sbc.sip.stream import MessageStream
 
 PROBE = "sip:probe@lab.example"  # who asks with OPTIONS whether the SBC is alive
@@ -23,11 +23,12 @@ PATIENCE = 1.0  # seconds in which an OPTIONS must be answered
 
 
 class Stream:
-    """A TLS connection to the SBC on which anything may be said."""
+    """A TLS connection to the SBC on which anything may be said; ``garbled`` is what came and is no SIP."""
 
     def __init__(self, stream: TlsStream) -> None:
         self.stream = stream
         self.heard: list[Message] = []
+        self.garbled: list[ParseError] = []
         self._reader = gevent.spawn(self._read)
 
     @property
@@ -48,7 +49,9 @@ class Stream:
         messages = MessageStream()
         try:
             while data := self.stream.recv():
-                self.heard += [item for item in messages.feed(data) if isinstance(item, Message)]
+                items = messages.feed(data)
+                self.heard += [item for item in items if isinstance(item, Message)]
+                self.garbled += [item for item in items if isinstance(item, ParseError)]
         except Refused:
             return
 
@@ -60,6 +63,7 @@ class Datagrams:
 
     def __init__(self, target: Address) -> None:
         self.heard: list[Message] = []
+        self.garbled: list[ParseError] = []
         self._target = tuple(target)
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((HOST, 0))
@@ -77,7 +81,11 @@ class Datagrams:
 
     def _read(self) -> None:
         while True:
-            self.heard.append(parse_message(self._socket.recv(65535)))
+            data = self._socket.recv(65535)
+            try:
+                self.heard.append(parse_message(data))
+            except ParseError as error:
+                self.garbled.append(error)
 
 
 def options(speaker: Stream | Datagrams, host: str = "office.lab.example:5061") -> bool:
