@@ -20,6 +20,7 @@ from sbc.config.snapshot import Snapshot
 from sbc.media.policy import MediaPolicy
 from sbc.sip.dialog import Dialog
 from sbc.sip.message import Request, Response
+from sbc.sip.timers import NEVER
 
 if TYPE_CHECKING:
     from sbc.b2bua.answered import AnsweredInvite
@@ -83,6 +84,7 @@ class Call:
         "offered_early",
         "offerer",
         "policies",
+        "reminded_at",
         "rule",
         "setup",
         "snapshot",
@@ -100,6 +102,7 @@ class Call:
         self.forks: dict[str, Fork] = {}
         self.fork: Fork | None = None
         self.timers: dict[str, float] = {}
+        self.reminded_at = NEVER
         self.media_waits: deque[AfterMedia] = deque()
         self.answered_invites: dict[tuple[Side, int], AnsweredInvite] = {}
         self.policies: dict[Side, MediaPolicy] = {}
@@ -123,16 +126,32 @@ class Call:
         assert found is not None, "a dialog on a side implies its leg"
         return found
 
-    # Timers: the deadline here is the truth, an entry in the engine's heap is only a reminder.
+    # Timers: the deadline here is the truth, an entry in the engine's heap is only a reminder, of
+    # which a call has one: what an ended call left in the heap would pin memory for minutes.
 
     def schedule(self, name: str, deadline: float) -> None:
         """Call ``on_timer`` of whoever owns ``name`` at ``deadline``, unless cancelled or moved."""
         self.timers[name] = deadline
-        self.engine.remind(deadline, self.id, name)
+        self._remind(deadline)
+
+    def _remind(self, deadline: float) -> None:
+        if deadline < self.reminded_at:
+            self.reminded_at = deadline
+            self.engine.remind(deadline, self.id)
 
     def cancel_timer(self, name: str) -> None:
         """Forget a timer; it need not be running."""
         self.timers.pop(name, None)
+
+    def on_reminder(self, now: float, out: list[Command]) -> None:
+        """The reminder came: fire what is due, the earliest first, and be reminded of the rest."""
+        self.reminded_at = NEVER
+        while self.timers:
+            name = min(self.timers, key=self.timers.__getitem__)
+            if self.timers[name] > now:
+                self._remind(self.timers[name])
+                break
+            self.on_timer(name, now, out)
 
     def on_timer(self, name: str, now: float, out: list[Command]) -> None:
         """A timer's deadline came."""

@@ -46,8 +46,8 @@ class Engine:
     """
 
     __slots__ = (
-        "_connect_keys", "_connecting", "_dialogs", "_out", "_reminders", "_sequence", "_untold", "at",
-        "calls", "draining", "ids", "limits", "prober", "store", "transactions",
+        "_connect_keys", "_connecting", "_dialogs", "_out", "_reminders", "_untold", "at", "calls",
+        "draining", "ids", "limits", "prober", "store", "transactions",
     )  # fmt: skip
 
     def __init__(self, store: SnapshotStore, ids: Ids) -> None:
@@ -64,8 +64,7 @@ class Engine:
         self._dialogs: dict[DialogKey, tuple[Call, Fork, Side]] = {}
         self._connecting: dict[int, tuple[str, Connected]] = {}
         self._connect_keys = 0
-        self._reminders: list[tuple[float, int, str, str]] = []
-        self._sequence = 0
+        self._reminders: list[tuple[float, str]] = []
 
     def _take(self) -> list[Command]:
         """What the method that ends here leaves."""
@@ -350,11 +349,11 @@ class Engine:
         self._untold += self.transactions.tick(now, out)
         self._tell(now, out)
         while self._reminders and self._reminders[0][0] <= now:
-            deadline, _, call_id, name = heappop(self._reminders)
+            deadline, call_id = heappop(self._reminders)
             call = self.calls.get(call_id)
-            if call is not None and call.timers.get(name) == deadline:
+            if call is not None and call.reminded_at == deadline:
                 self.at = call_id
-                call.on_timer(name, now, out)
+                call.on_reminder(now, out)
         return self._take()
 
     def _tell(self, now: float, out: list[Command]) -> None:
@@ -365,10 +364,9 @@ class Engine:
                 self.at = user.call.id if user.call is not None else ""
                 user.on_failure(kind, now, out)
 
-    def remind(self, deadline: float, call_id: str, name: str) -> None:
-        """Look at a call's timer ``name`` at ``deadline``."""
-        self._sequence += 1
-        heappush(self._reminders, (deadline, self._sequence, call_id, name))
+    def remind(self, deadline: float, call_id: str) -> None:
+        """Look at a call's timers at ``deadline``."""
+        heappush(self._reminders, (deadline, call_id))
 
     # What calls ask of the engine
 

@@ -24,8 +24,10 @@ QUOTED = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
 CONTROLS = bytes(byte for byte in range(32) if byte != 9) + b"\x7f"
 
 # How many parsed values are kept for when they come again, and how long one may be (characters):
-# immutable values, so that what is kept can be shared, and a few MiB at the most.
-RECENT = 4096
+# immutable values, so that what is kept can be shared. The text of one address comes again within
+# milliseconds, in the next message of its call, or never (its tag is new with each call), so few
+# are enough; and many, strewn over the heap, would pin the memory of the busiest hour for ever.
+RECENT = 256
 LONGEST_KEPT = 256
 
 is_token = re.compile(f"[{TOKEN}]+").fullmatch
