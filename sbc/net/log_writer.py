@@ -1,6 +1,8 @@
 """Writes journal lines to a file descriptor in bunches: one system call for many lines.
 
-Lines wait at most ``DELAY`` seconds, so a crash loses little; ``flush`` writes what waits.
+Lines wait at most ``DELAY`` seconds, so a crash loses little. The write happens in gevent's thread
+pool, because standard output may be a pipe whose reader has stopped reading, and that must not
+stop the calls: then lines are dropped and counted.
 """
 
 from __future__ import annotations
@@ -11,17 +13,18 @@ import gevent
 
 DELAY = 0.1
 MAX_WAITING = 10_000
+FLUSH_WITHIN = 2.0
 
 
 class LogWriter:
     """A callable that takes lines; where the reader of the log stalls, lines are dropped and counted."""
 
-    __slots__ = ("_fd", "_lines", "_scheduled", "dropped")
+    __slots__ = ("_fd", "_lines", "_writer", "dropped")
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._lines: list[str] = []
-        self._scheduled = False
+        self._writer: gevent.Greenlet | None = None
         self.dropped = 0
 
     def __call__(self, line: str) -> None:
@@ -30,20 +33,36 @@ class LogWriter:
             self.dropped += 1
             return
         self._lines.append(line)
-        if not self._scheduled:
-            self._scheduled = True
-            gevent.spawn_later(DELAY, self.flush)
+        if self._writer is None:
+            self._writer = gevent.spawn_later(DELAY, self._write)
 
     def flush(self) -> None:
-        """Write all lines that wait."""
-        self._scheduled = False
-        lines, self._lines = self._lines, []
-        if self.dropped:
-            lines.append(f"[log] {self.dropped} lines dropped: the log was not written fast enough")
-            self.dropped = 0
-        data = memoryview("".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace"))
-        try:
-            while data:
-                data = data[os.write(self._fd, data) :]
-        except OSError:
-            self.dropped += len(lines)
+        """Write all lines that wait; gives up where nobody has read for two seconds."""
+        if self._writer is not None:
+            if not self._writer.started:
+                self._writer.kill()
+                self._writer = gevent.spawn(self._write)
+            self._writer.join(FLUSH_WITHIN)
+
+    def _write(self) -> None:
+        pool = gevent.get_hub().threadpool
+        while self._lines or self.dropped:
+            lines, self._lines = self._lines, []
+            count, dropped, self.dropped = len(lines), self.dropped, 0
+            if dropped:
+                lines.append(f"[log] {dropped} lines dropped: the log was not written fast enough")
+            data = "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
+            if not pool.apply(_write_all, (self._fd, data)):
+                self.dropped = dropped + count
+                break
+        self._writer = None
+
+
+def _write_all(fd: int, data: bytes) -> bool:
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+    except OSError:
+        return False
+    return True

@@ -1,0 +1,74 @@
+"""The log writer: lines come out whole, and a reader that stalls costs lines, never calls."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+
+import gevent
+import pytest
+
+from sbc.net import log_writer
+from sbc.net.log_writer import MAX_WAITING, LogWriter
+
+
+@pytest.fixture
+def pipe() -> Iterator[tuple[int, int]]:
+    """A pipe of one page: the reading and the writing end."""
+    reading, writing = os.pipe()
+    fcntl.fcntl(writing, 1031, 4096)  # F_SETPIPE_SZ
+    yield reading, writing
+    for end in (reading, writing):
+        try:
+            os.close(end)
+        except OSError:
+            pass
+
+
+def test_lines_come_out_together_and_soon(pipe: tuple[int, int]) -> None:
+    writer = LogWriter(pipe[1])
+    writer("one")
+    writer("two \udc80")
+    gevent.sleep(0.3)
+    assert os.read(pipe[0], 100) == b"one\ntwo \\udc80\n"
+    writer("three")
+    writer.flush()
+    assert os.read(pipe[0], 100) == b"three\n"
+
+
+def test_flush_with_nothing_to_write_returns_at_once(pipe: tuple[int, int]) -> None:
+    began = time.monotonic()
+    LogWriter(pipe[1]).flush()
+    assert time.monotonic() - began < 0.1
+
+
+def test_a_reader_that_stalls_stops_nobody_else(
+    pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_writer, "FLUSH_WITHIN", 0.3)
+    writer = LogWriter(pipe[1])
+    for _ in range(100):
+        writer("x" * 200)
+    began = time.monotonic()
+    gevent.sleep(0.3)
+    assert time.monotonic() - began < 1, "the other greenlets went on"
+    for number in range(MAX_WAITING + 7):
+        writer(f"line {number}")
+    assert writer.dropped == 7
+    began = time.monotonic()
+    writer.flush()
+    assert time.monotonic() - began < 1, "flushing gives up"
+    told = b""
+    while b"lines dropped" not in told:
+        told += gevent.get_hub().threadpool.apply(os.read, (pipe[0], 65536))
+    assert b"[log] 7 lines dropped" in told
+
+
+def test_a_log_that_cannot_be_written_is_counted(pipe: tuple[int, int]) -> None:
+    writer = LogWriter(pipe[1])
+    os.close(pipe[1])
+    writer("lost")
+    writer.flush()
+    assert writer.dropped == 1
