@@ -17,6 +17,7 @@ import gevent
 from gevent.event import Event
 from gevent.lock import RLock
 from gevent.pywsgi import WSGIServer
+from pydantic import BaseModel
 
 from sbc.b2bua.engine import Engine
 from sbc.base import ConfigError, LocalError
@@ -59,6 +60,7 @@ class Portcullis:
         self._reloading = RLock()
         snapshot = build_snapshot(directory, self.started)
         self.store = SnapshotStore(snapshot)
+        self._fixed = snapshot.settings
         self.state = self._directory(snapshot.settings.state)
         self._records = LogWriter(self._open_records())
         self.recorder = Recorder(Journal(self._log), self._records)
@@ -70,6 +72,7 @@ class Portcullis:
         self.watch = Watch(lambda: watched(directory), self._on_change)
         self.control = ControlServer(directory / snapshot.settings.control, self._verbs())
         self._web: WSGIServer | None = None
+        self._tidied = True
 
     def _directory(self, name: str) -> Path:
         path = self.directory / name
@@ -153,8 +156,16 @@ class Portcullis:
             now = self.clock.now()
             self.recorder.journal.stats(self.status, now)
             self.driver.run(self.engine.probe)
+            self._tidy()
             for call in self.media.idle(now):
                 self.driver.run(self.engine.media_idle, call)
+
+    def _tidy(self) -> None:
+        """When the last call is gone, empty the free lists, which pin the memory of the busy hour."""
+        quiet = not self.engine.calls and not len(self.engine.transactions)
+        if quiet and not self._tidied:
+            gc.collect()
+        self._tidied = quiet
 
     # Reload
 
@@ -186,11 +197,23 @@ class Portcullis:
         text = f"version {fresh.version} " + ("is unchanged" if same else f"replaces {former.version}")
         if not same:
             self._say("INF", "[reload]", {"version": fresh.version, "former": former.version})
-        return {
-            "changed": True,
-            "version": fresh.version,
-            "lines": [str(each) for each in fresh.warnings] + [text],
-        }
+        waiting = [f"sbc.yaml: {key} takes effect at the next start" for key in self._unchangeable(fresh)]
+        for line in waiting:
+            self._say("WRN", "[reload]", {"text": line})
+        lines = [str(each) for each in fresh.warnings]
+        return {"changed": True, "version": fresh.version, "lines": [*lines, *waiting, text]}
+
+    def _unchangeable(self, fresh: Snapshot) -> list[str]:
+        """The settings that differ from those we started with and cannot change while we run."""
+        keys = []
+        for key in ("media", "admin", "control", "state"):
+            then, now = getattr(self._fixed, key), getattr(fresh.settings, key)
+            if isinstance(then, BaseModel) and isinstance(now, BaseModel):
+                names = type(then).model_fields
+                keys += [f"{key}.{name}" for name in names if getattr(then, name) != getattr(now, name)]
+            elif then != now:
+                keys.append(key)
+        return keys
 
     def _refuse_reload(self, lines: list[str]) -> dict[str, Any]:
         version = self.store.current.version
