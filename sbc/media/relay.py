@@ -14,6 +14,8 @@ Who may send, and where we send to (the lesson of CVE-2017-14099 and CVE-2025-53
   brings another address or another key. A peer that moves says so by signalling.
 
 A refused packet is counted by reason and has no other effect; no number of them ends a call.
+
+RTP passes as it is, RTCP without what names the peer (``sbc.media.rtcp``).
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from sbc.media.rtcp import conceal
 from sbc.media.srtp import MAX_PACKET, Protector, SrtpError, Unprotector
 
 Source = tuple[Any, ...]
@@ -66,12 +69,12 @@ class Leg:
 
     ``unprotect`` is None on a plain leg. ``former`` still accepts packets under the key before
     the present one, until one arrives under the present one. ``hosts`` are the addresses from
-    which a plain leg may be latched.
+    which a plain leg may be latched. ``alias_key`` is for the names in its RTCP.
     """
 
     __slots__ = (
-        "agreed", "bytes_in", "bytes_out", "former", "highest", "hosts", "lost_before", "mux", "other",
-        "packets_in", "packets_out", "port_rtcp", "port_rtp", "protect", "received", "refused",
+        "agreed", "alias_key", "bytes_in", "bytes_out", "former", "highest", "hosts", "lost_before", "mux",
+        "other", "packets_in", "packets_out", "port_rtcp", "port_rtp", "protect", "received", "refused",
         "side", "ssrc", "start", "tap", "unprotect",
     )  # fmt: skip
 
@@ -85,6 +88,7 @@ class Leg:
         self.unprotect: Unprotector | None = None
         self.former: Unprotector | None = None
         self.hosts: tuple[str, ...] = ()
+        self.alias_key = b""
         self.tap: Tap | None = None
         self.packets_in = self.bytes_in = self.packets_out = self.bytes_out = 0
         self.refused: dict[str, int] | None = None
@@ -169,7 +173,7 @@ def packet(port: Port, data: bytes, source: Source) -> tuple[Port, bytes, Source
         leg.follow(plain)
     if leg.tap is not None:
         leg.tap(leg.side, plain)
-    return _forward(leg, plain, rtcp)
+    return _forward_rtcp(leg, plain) if rtcp else _forward(leg, plain, False)
 
 
 def _decode(leg: Leg, unprotect: Unprotector, data: bytes, rtcp: bool) -> bytes:
@@ -182,6 +186,15 @@ def _decode(leg: Leg, unprotect: Unprotector, data: bytes, rtcp: bool) -> bytes:
         return former.rtcp(data) if rtcp else former.rtp(data)
     leg.former = None
     return plain
+
+
+def _forward_rtcp(leg: Leg, plain: bytes) -> tuple[Port, bytes, Source] | None:
+    passed = conceal(plain, leg.alias_key)
+    if passed:
+        return _forward(leg, passed, True)
+    if passed is None:
+        leg.refuse("malformed")
+    return None
 
 
 def _forward(leg: Leg, plain: bytes, rtcp: bool) -> tuple[Port, bytes, Source] | None:

@@ -82,8 +82,8 @@ def other(side: str) -> str:
 class MediaSession:
     """The media of one call; ``address`` is what our descriptions say where a policy names none."""
 
-    __slots__ = ("_address", "_ids", "_offer", "_origins", "_ports", "_seen", "_seen_at", "_staged", "_tap",
-                 "call_id", "held", "streams")  # fmt: skip
+    __slots__ = ("_address", "_alias_key", "_ids", "_offer", "_origins", "_ports", "_seen", "_seen_at",
+                 "_staged", "_tap", "call_id", "held", "streams")  # fmt: skip
 
     def __init__(self, call_id: str, address: str, ids: Ids, ports: Ports) -> None:
         self.call_id = call_id
@@ -95,6 +95,7 @@ class MediaSession:
         self._offer: _Offer | None = None
         self._staged = False  # the last offer was good, so there is something to roll back
         self._origins: dict[str, Origin] = {}
+        self._alias_key = ids.key(16)
         self._tap: Tap | None = None
         self._seen = 0
         self._seen_at: float | None = None
@@ -241,7 +242,7 @@ class MediaSession:
     def _new_stream(self, kind: str) -> Stream:
         stream = Stream(kind)
         for end in stream.ends.values():
-            end.leg.tap = self._tap
+            end.leg.tap, end.leg.alias_key = self._tap, self._alias_key
         return stream
 
     def _settle(self, plan: _Plan, media: Media, policy: MediaPolicy) -> Terms | None:
