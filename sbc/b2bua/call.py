@@ -25,6 +25,7 @@ from sbc.sip.timers import NEVER
 if TYPE_CHECKING:
     from sbc.b2bua.answered import AnsweredInvite
     from sbc.b2bua.engine import Engine
+    from sbc.b2bua.mirror import Mirror
     from sbc.b2bua.setup import Setup
 
 AfterMedia = Callable[[bytes, "PeerError | None", float, list[Command]], None]
@@ -81,6 +82,7 @@ class Call:
         "has_media",
         "id",
         "media_waits",
+        "mirrors",
         "offered_early",
         "offerer",
         "policies",
@@ -105,6 +107,7 @@ class Call:
         self.reminded_at = NEVER
         self.media_waits: deque[AfterMedia] = deque()
         self.answered_invites: dict[tuple[Side, int], AnsweredInvite] = {}
+        self.mirrors: list[Mirror] = []  # requests within the dialogs that nobody has answered yet
         self.policies: dict[Side, MediaPolicy] = {}
         self.has_media = False
         self.created = now
@@ -259,6 +262,8 @@ class Call:
         self.state = "ended"
         self.timers.clear()
         self.media_waits.clear()
+        while self.mirrors:
+            self.mirrors[-1].abandon(now, out)
         self.answered_invites.clear()
         self.drop_forks()
         if self.setup is not None:

@@ -63,6 +63,7 @@ class Mirror:
     def start(self, now: float, out: list[Command]) -> None:
         """Carry the request over; refuse it if its offer cannot be carried."""
         call, side, request = self.call, self.side, self.request
+        call.mirrors.append(self)
         if request.method == "INVITE":
             call.leg(side).invited = call.leg(other(side)).inviting = True
         if request.method in ("INVITE", "UPDATE"):
@@ -129,6 +130,8 @@ class Mirror:
         if self.answered is not None:
             self.answered.repeat_ack(out)
             return
+        if self not in self.call.mirrors:
+            return  # answered already, by a failure or for want of usable media
         if response.status >= 300:
             self._refused(response, now, out)
             return
@@ -169,6 +172,7 @@ class Mirror:
         assert self.client_request is not None, "a response implies the request"
         far_cseq = self.client_request.cseq.number
         self.answered = AnsweredInvite(call, self.fork, self.side, far_cseq, bool(sdp) and not self.offered)
+        call.mirrors.remove(self)
         self.answered.start(self.server, final, now, out)
 
     def _unusable(self, response: Response, error: PeerError, now: float, out: list[Command]) -> None:
@@ -195,7 +199,7 @@ class Mirror:
 
     def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
         """The far side never answered: to the near side that is 408 (timeout) or 503."""
-        if self.call.state == "ended":
+        if self not in self.call.mirrors:
             return
         if self.offered:
             out.append(RollbackMedia(self.call.id))
@@ -211,6 +215,12 @@ class Mirror:
             if self.heard:
                 self._send_cancel(now, out)
 
+    def abandon(self, now: float, out: list[Command]) -> None:
+        """The call ended first: the near side gets its answer, and no INVITE stays pending beyond (15.1.2)."""
+        self._finish(self.call.engine.respond_to(self.server, 487, "Request Terminated"), now, out)
+        if self.request.method == "INVITE" and self.client_request is not None:
+            self.on_cancel(now, out)
+
     def _send_cancel(self, now: float, out: list[Command]) -> None:
         # Not before the far side was heard (RFC 3261 9.1).
         assert self.client_request is not None, "responses imply the request"
@@ -221,6 +231,7 @@ class Mirror:
             self.call.leg(self.side).invited = False
             self.call.leg(other(self.side)).inviting = False
         if response.status >= 200:
+            self.call.mirrors.remove(self)
             self.server.user = None
             if self.offered:
                 self.call.offerer = None

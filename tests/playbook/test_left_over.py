@@ -1,0 +1,65 @@
+"""What a call leaves behind when it ends in the middle of something: no request unanswered, nothing held."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.playbook.stage import SDP, Stage
+
+
+def nothing_is_left(stage: Stage) -> None:
+    """After every timer has run there is no call, no transaction and no slot of a limit."""
+    stage.wait(300)
+    engine = stage.engine
+    assert not engine.calls and not len(engine.transactions)
+    assert [engine.limits.calls(name) for name in stage.peers] == [0] * len(stage.peers)
+
+
+@pytest.mark.parametrize("method", ["INFO", "UPDATE", "PRACK"])
+def test_a_request_that_the_end_of_the_call_overtakes_is_answered_487(method: str) -> None:
+    stage = Stage()
+    _, answer = stage.established()
+    stage.within("office", answer, method, RAck="1 1 INVITE" if method == "PRACK" else "")
+    stage.carrier.hears(method)
+    stage.within("office", answer, "BYE")
+    stage.office.hears(200)
+    assert stage.office.hears_response(487).cseq.method == method
+    stage.carrier.respond(stage.carrier.hears("BYE"), 200)
+    nothing_is_left(stage)
+
+
+@pytest.mark.parametrize("heard_before", [True, False])
+def test_a_reinvite_that_the_end_of_the_call_overtakes_is_cancelled_beyond(heard_before: bool) -> None:
+    stage = Stage()
+    _, answer = stage.established()
+    stage.within("office", answer, "INVITE", body=SDP)
+    stage.office.hears(100)
+    again = stage.carrier.hears_request("INVITE")
+    if heard_before:
+        stage.carrier.respond(again, 100)
+    stage.within("office", answer, "BYE")
+    stage.office.hears(200)
+    assert stage.office.hears_response(487).cseq.method == "INVITE"
+    stage.carrier.hears("BYE")
+    if not heard_before:
+        stage.carrier.hears_nothing()
+        stage.carrier.respond(again, 100)
+    cancel = stage.carrier.hears_request("CANCEL")
+    assert cancel.via.branch == again.via.branch
+    nothing_is_left(stage)
+
+
+def test_a_second_final_answer_to_what_was_given_up_changes_nothing() -> None:
+    stage = Stage()
+    _, answer = stage.established()
+    stage.within("office", answer, "INVITE", body=SDP)
+    stage.office.hears(100)
+    again = stage.carrier.hears_request("INVITE")
+    stage.carrier.respond(again, 200, body=b"unusable")
+    stage.carrier.hears("ACK")
+    stage.carrier.hears("BYE")
+    stage.office.hears(488)
+    stage.office.hears("BYE")
+    stage.carrier.respond(again, 200, body=b"unusable")
+    stage.carrier.hears_nothing()
+    nothing_is_left(stage)
