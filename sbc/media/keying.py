@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from sbc.base import PeerError
+from sbc.base import Address, PeerError
 from sbc.ids import Ids
 from sbc.media.errors import MediaRefused
 from sbc.media.policy import MediaPolicy
@@ -69,7 +69,7 @@ def terms_from_offer(ids: Ids, media: Media, policy: MediaPolicy, former: Terms 
 
     Raises MediaRefused when SRTP is required and the offer does not allow it.
     """
-    theirs = _first_usable(media, policy)
+    theirs = _first_usable(media, policy) if media.crypto else None
     if theirs is None and policy.srtp == "required":
         if not policy.sdes:
             raise MediaRefused("SRTP is required but keys may not cross this signalling: it is not TLS")
@@ -83,7 +83,7 @@ def terms_from_offer(ids: Ids, media: Media, policy: MediaPolicy, former: Terms 
 def _first_usable(media: Media, policy: MediaPolicy) -> CryptoLine | None:
     if not policy.sdes:
         return None
-    for value in media.values("crypto"):
+    for value in media.crypto:
         try:
             line = parse_crypto(value)
         except PeerError:
@@ -97,7 +97,7 @@ def _answering_line(ids: Ids, media: Media, theirs: CryptoLine, former: Terms | 
     """Keep our key unless the suite changed, or key and address both did: another device."""
     if former is None or former.ours is None or former.theirs is None or former.ours.suite != theirs.suite:
         return fresh_line(ids, theirs.tag, theirs.suite)
-    moved = former.host is not None and (media.host, media.port) != (former.host, former.port)
+    moved = former.remote is not None and (media.host, media.port) != former.remote
     if moved and theirs.key != former.theirs.key:
         return fresh_line(ids, theirs.tag, theirs.suite)
     if theirs.key == former.ours.key:
@@ -109,7 +109,7 @@ def terms_from_answer(
     media: Media, policy: MediaPolicy, profile: str, offered: tuple[CryptoLine, ...], mux: bool
 ) -> Terms:
     """Return the terms that an answer to our offer settles; raises MediaRefused when it breaks them."""
-    lines = media.values("crypto")
+    lines = media.crypto
     if media.proto not in PROFILES:
         raise MediaRefused("the answer has another transport than the offer")
     if not lines:
@@ -142,6 +142,9 @@ def _matched(value: str, offered: tuple[CryptoLine, ...]) -> tuple[CryptoLine, C
 def _terms(
     media: Media, policy: MediaPolicy, theirs: CryptoLine | None, ours: CryptoLine | None, mux: bool = True
 ) -> Terms:
-    mux = mux and "rtcp-mux" in media.attributes
-    hosts = tuple(each for each in (media.host, policy.signalling_host) if each)
-    return Terms(media.host, media.port, rtcp_address(media), mux, media.proto, theirs, ours, hosts)
+    host, signalling = media.host, policy.signalling_host
+    remote = None if host is None else Address(host, media.port)
+    hosts: tuple[str, ...] = () if host is None else (host,)
+    if signalling and signalling != host:
+        hosts = (*hosts, signalling)
+    return Terms(remote, rtcp_address(media), mux and media.lines.mux, media.proto, theirs, ours, hosts)

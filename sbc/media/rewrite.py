@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from sbc.base import PeerError
 from sbc.media.sdes import CryptoLine, format_crypto
-from sbc.media.sdp import Media
+from sbc.media.sdp import Lines, Media
 
 _ALLOWED = frozenset(
     "rtpmap fmtp ptime maxptime silenceSupp framerate framesize imageattr rtcp-fb rtcp-rsize".split()
@@ -25,27 +25,35 @@ def section(
     """Write an ``m=`` section on our ``port`` from the peer's ``media``."""
     if media.host is None:  # RFC 2543's hold; we have an address, so it must be said in words
         direction = _MUTED.get(direction, direction)
-    text = [f"m={media.kind} {port} {profile} {' '.join(media.formats)}\r\n"]
-    for value in media.bandwidth:
+    copied = media.lines.copied
+    if copied is None:
+        copied = media.lines.copied = _allowed(media.lines)
+    crypto = "".join([f"a=crypto:{format_crypto(line)}\r\n" for line in lines]) if lines else ""
+    # Without a=rtcp the peer that declines multiplexing falls back to the port above (RFC 5761 5.1.1).
+    rtcp = "rtcp-mux" if mux else f"rtcp:{port + 1}"
+    return (
+        f"m={media.kind} {port} {profile} {media.format.text}\r\n"
+        f"{copied}{crypto}a={direction}\r\na={rtcp}\r\n"
+    )
+
+
+def _allowed(lines: Lines) -> str:
+    """Write the lines that may leave: bandwidths, which stand before attributes (RFC 8866 5), and those."""
+    text = []
+    for value in lines.bandwidth:
         kind, _, number = value.partition(":")
         if kind in _BANDWIDTHS and number.isascii() and number.isdigit():
             text.append(f"b={value}\r\n")
-    for line in lines:
-        text.append(f"a=crypto:{format_crypto(line)}\r\n")
-    for each in media.attributes:
+    for each in lines.attributes:
         if each.partition(":")[0] in _ALLOWED:
             text.append(f"a={each}\r\n")
-    text.append(f"a={direction}\r\n")
-    # Without a=rtcp the peer that declines multiplexing falls back to the port above (RFC 5761 5.1.1).
-    text.append("a=rtcp-mux\r\n" if mux else f"a=rtcp:{port + 1}\r\n")
     return "".join(text)
 
 
 def check_formats(media: Media) -> None:
     """Raise PeerError unless every format is an RTP payload type (RFC 3550 5.1)."""
-    for each in media.formats:
-        if not (each.isascii() and each.isdigit() and len(each) <= 3 and int(each) < 128):
-            raise PeerError("SDP has an RTP payload type that is not a number below 128")
+    if not media.format.rtp:
+        raise PeerError("SDP has an RTP payload type that is not a number below 128")
 
 
 def rejected(media: Media) -> str:

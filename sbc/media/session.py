@@ -55,7 +55,7 @@ class _Plan:
         self.mux = terms is not None and terms.mux
         self.profile = media.proto
         self.lines: tuple[CryptoLine, ...] = ()
-        self.before = {side: end.terms for side, end in stream.ends.items()}
+        self.before = stream.ends["a"].terms, stream.ends["b"].terms
 
 
 class _Offer:
@@ -116,17 +116,14 @@ class MediaSession:
             raise MediaRefused("the offer has fewer m= lines than the one before")
         if restart:
             self._restart(other(side))
-        plans = [
-            self._plan(side, index, description, ours, theirs) for index in range(len(description.media))
-        ]
-        if plans and not any(plan.terms for plan in plans) and any(plan.media.port for plan in plans):
-            raise MediaRefused("the offer has no stream that can be relayed")
+        plans = self._plans(side, description, ours, theirs)
         self._take_ports(plans)
         known = len(self.streams)
-        self.streams += [plan.stream for plan in plans[len(self.streams) :]]
-        for plan in plans:
+        for plan in plans[:known]:
             for end in plan.stream.ends.values():
                 end.prune()
+        for plan in plans[known:]:
+            self.streams.append(plan.stream)
         self._offer = _Offer(side, plans, ours, theirs, known)
         self._staged = True
         target = other(side)
@@ -146,18 +143,22 @@ class MediaSession:
         description = parse_sdp(sdp)
         if len(description.media) != len(offer.plans):
             raise MediaRefused("the answer has another number of m= lines than the offer")
-        pairs = list(zip(offer.plans, description.media, strict=True))
-        agreed = [self._settle(plan, media, offer.theirs) for plan, media in pairs]
-        sections = [
-            _answered(plan, media, description, offer.side) if terms else rejected(plan.media)
-            for (plan, media), terms in zip(pairs, agreed, strict=True)
-        ]
+        agreed: list[Terms | None] = []
+        sections: list[str] = []
+        held, moving = False, False
+        for plan, media in zip(offer.plans, description.media, strict=True):
+            terms = self._settle(plan, media, offer.theirs)
+            agreed.append(terms)
+            direction = description.direction(media)
+            sections.append(_answered(plan, media, direction, offer.side) if terms else rejected(plan.media))
+            for used, each in ((plan.terms is not None, plan.direction), (media.port > 0, direction)):
+                moving = moving or used
+                held = held or (used and each != "sendrecv")
+            held = held or not media.host
         for plan, terms in zip(offer.plans, agreed, strict=True):
             plan.stream.ends[side].apply(terms)
             plan.stream.ends[offer.side].apply(plan.terms if terms else None)
-        directions = {plan.direction for plan in offer.plans if plan.terms}
-        directions |= {description.direction(media) for _, media in pairs if media.port}
-        self.held = directions != {"sendrecv"} or any(not each.host for each in description.media)
+        self.held = held or not moving
         self._return_ports(offer.plans)
         self._seen_at = now
         offer.answer = self._origin(offer.side).write(offer.ours.address or self._address, sections)
@@ -173,8 +174,8 @@ class MediaSession:
             return
         offer, self._offer, self._staged = self._offer, None, False
         for plan in offer.plans:
-            for side, end in plan.stream.ends.items():
-                end.apply(plan.before[side])
+            plan.stream.ends["a"].apply(plan.before[0])
+            plan.stream.ends["b"].apply(plan.before[1])
         self._return_ports(offer.plans, unused=True)
         del self.streams[offer.known :]
 
@@ -191,19 +192,21 @@ class MediaSession:
 
     def stats(self) -> MediaStats:
         """Return the counters as they are now."""
-        return MediaStats(
-            tuple(
-                StreamStats(stream.kind, stream.ends["a"].stats(), stream.ends["b"].stats())
-                for stream in self.streams
-            )
-        )
+        streams = []
+        for stream in self.streams:
+            ends = stream.ends
+            streams.append(StreamStats(stream.kind, ends["a"].stats(), ends["b"].stats()))
+        return MediaStats(tuple(streams))
 
     def silent_for(self, now: float) -> float:
         """Return the seconds since a packet was last seen by this method, 0 before the first answer.
 
         A held call may rightly be silent and is 0, too.
         """
-        count = sum(end.leg.packets_in for stream in self.streams for end in stream.ends.values())
+        count = 0
+        for stream in self.streams:
+            for end in stream.ends.values():
+                count += end.leg.packets_in
         if self._seen_at is None or self.held:
             return 0.0
         if count != self._seen:
@@ -220,12 +223,24 @@ class MediaSession:
     def _answered(self) -> bool:
         return self._offer is None or bool(self._offer.answered)
 
+    def _plans(
+        self, side: str, description: SessionDescription, ours: MediaPolicy, theirs: MediaPolicy
+    ) -> list[_Plan]:
+        plans: list[_Plan] = []
+        relayed = asked = False
+        for index, media in enumerate(description.media):
+            stream = self.streams[index] if index < len(self.streams) else self._new_stream(media.kind)
+            plan = self._plan(side, stream, media, description.direction(media), ours, theirs)
+            plans.append(plan)
+            relayed = relayed or plan.terms is not None
+            asked = asked or media.port > 0
+        if asked and not relayed:
+            raise MediaRefused("the offer has no stream that can be relayed")
+        return plans
+
     def _plan(
-        self, side: str, index: int, description: SessionDescription, ours: MediaPolicy, theirs: MediaPolicy
+        self, side: str, stream: Stream, media: Media, direction: str, ours: MediaPolicy, theirs: MediaPolicy
     ) -> _Plan:
-        media = description.media[index]
-        stream = self.streams[index] if index < len(self.streams) else self._new_stream(media.kind)
-        direction = description.direction(media)
         if not media.port or media.proto not in keying.PROFILES:
             return _Plan(media, direction, stream, None)
         mine, target = stream.ends[side], stream.ends[other(side)]
@@ -255,17 +270,26 @@ class MediaSession:
 
     def _check_loop(self, terms: Terms, policy: MediaPolicy) -> None:
         # Two legs that each name our own port of theirs would make one packet run round for ever.
-        ours = {end.local for stream in self.streams for end in stream.ends.values() if end.local}
         for remote in (terms.remote, terms.rtcp):
-            if remote and remote.host in (self._address, policy.address) and remote.port & ~1 in ours:
+            if (
+                remote is not None
+                and remote.host in (self._address, policy.address)
+                and self._owns(remote.port)
+            ):
                 raise MediaRefused("the description names our own media port")
+
+    def _owns(self, port: int) -> bool:
+        even = port & ~1
+        return any(end.local == even != 0 for stream in self.streams for end in stream.ends.values())
 
     def _take_ports(self, plans: list[_Plan]) -> None:
         taken: list[Endpoint] = []
         try:
             for plan in plans:
+                if plan.terms is None:
+                    continue
                 for end in plan.stream.ends.values():
-                    if plan.terms is not None and not end.local:
+                    if not end.local:
                         end.local = self._ports.take()
                         taken.append(end)
         except LocalError:
@@ -304,9 +328,9 @@ def _offered(plan: _Plan, port: int) -> str:
     return section(plan.media, plan.direction, port, plan.profile, plan.mux, plan.lines)
 
 
-def _answered(plan: _Plan, media: Media, description: SessionDescription, side: str) -> str:
+def _answered(plan: _Plan, media: Media, direction: str, side: str) -> str:
     """Write the answer's section to ``side``, in the profile that side offered."""
     assert plan.terms is not None
     lines = () if plan.terms.ours is None else (plan.terms.ours,)
     port = plan.stream.ends[side].local
-    return section(media, description.direction(media), port, plan.media.proto, plan.terms.mux, lines)
+    return section(media, direction, port, plan.media.proto, plan.terms.mux, lines)

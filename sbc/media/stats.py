@@ -1,4 +1,7 @@
-"""What a call's media did, for queries and the call record."""
+"""What a call's media did, for queries and the call record.
+
+These are values, though not frozen: that would make them four times as dear, at the end of each call.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from dataclasses import dataclass, field
 from sbc.base import Address
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LegStats:
     """Counters of one leg: packets and payload bytes (RTP and RTCP), losses by RTP sequence number.
 
@@ -26,7 +29,7 @@ class LegStats:
     remote: Address | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StreamStats:
     """One stream: the kind of its ``m=`` line and its two legs."""
 
@@ -35,7 +38,7 @@ class StreamStats:
     b: LegStats
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MediaStats:
     """All streams of a call; empty for a call that never had media."""
 

@@ -8,7 +8,7 @@ replay window as they were (RFC 3711 section 3.2.3).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from sbc.base import Address
 from sbc.media.errors import MediaRefused
@@ -21,15 +21,14 @@ from sbc.media.stats import LegStats
 _FORMER_KEYS = 8
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
+class Terms(NamedTuple):
     """One leg's side of an agreed stream; ``theirs`` and ``ours`` are None on a plain leg.
 
-    ``host`` is None on hold by a null address; ``hosts`` may send where nothing authenticates.
+    ``remote`` is where RTP is sent to until the leg is latched, None on hold by a null address;
+    ``hosts`` may send where nothing authenticates.
     """
 
-    host: str | None
-    port: int
+    remote: Address | None
     rtcp: Address | None
     mux: bool
     profile: str
@@ -37,19 +36,13 @@ class Terms:
     ours: CryptoLine | None
     hosts: tuple[str, ...]
 
-    @property
-    def remote(self) -> Address | None:
-        """Where RTP is sent to until the leg is latched."""
-        return None if self.host is None else Address(self.host, self.port)
-
 
 def rtcp_address(media: Media) -> Address | None:
     """Return where the peer receives RTCP: ``a=rtcp`` (RFC 3605), else the port above RTP."""
-    host = media.host
-    values = media.values("rtcp")
-    if not values:
+    host, value = media.host, media.lines.rtcp
+    if value is None:
         return None if host is None else Address(host, min(media.port + 1, 65535))
-    fields = values[0].split()
+    fields = value.split()
     if len(fields) not in (1, 4):
         raise MediaRefused("a=rtcp is malformed")
     if len(fields) == 4:
@@ -131,7 +124,7 @@ class Endpoint:
             leg.packets_out,
             leg.bytes_out,
             leg.lost,
-            dict(leg.refused or ()),
+            leg.refused.copy() if leg.refused else {},
             terms.theirs.suite if terms and terms.theirs else "",
             Address(remote[0], remote[1]) if remote else None,
         )

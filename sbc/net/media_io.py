@@ -17,7 +17,8 @@ from sbc.media.ports import PortPool
 from sbc.media.relay import Tap
 from sbc.media.session import MediaSession
 from sbc.media.stats import MediaStats
-from sbc.net.media_sockets import BoundPorts, Poller
+from sbc.net.media_ports import BoundPorts
+from sbc.net.media_sockets import Poller
 
 
 class MediaIO:
@@ -29,8 +30,7 @@ class MediaIO:
         self._ids = ids
         self._clock = clock
         self._poller = Poller()
-        self._pool = PortPool(config.ports)
-        self._ports = BoundPorts(config.address, self._pool, self._poller)
+        self._ports = BoundPorts(config.address, PortPool(config.ports), self._poller, clock)
         self._sessions: dict[str, MediaSession] = {}
 
     def __len__(self) -> int:
@@ -86,8 +86,10 @@ class MediaIO:
     def idle(self, now: float) -> list[str]:
         """Return the answered calls without a packet for ``media.timeout`` seconds; held calls are not.
 
-        It compares counters with its last call, so its resolution is how often it is called.
+        It compares counters with its last call, so its resolution is how often it is called. It also
+        closes the ports that have not been needed for a while.
         """
+        self._ports.trim(now)
         return [call for call, session in self._sessions.items() if session.silent_for(now) >= self._timeout]
 
     def tap(self, call: str, tap: Tap | None) -> None:
@@ -98,12 +100,13 @@ class MediaIO:
 
     def free_ports(self) -> int:
         """Return how many pairs of ports are free."""
-        return len(self._pool)
+        return len(self._ports)
 
     def close(self) -> None:
         """Delete every call and stop for good."""
         for call in list(self._sessions):
             self.delete(call)
+        self._ports.close()
         self._poller.close()
 
     def _attach(self, session: MediaSession) -> None:

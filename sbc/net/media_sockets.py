@@ -14,16 +14,12 @@ for a while the looks become rare, and while no call has media there are none.
 
 from __future__ import annotations
 
-import _socket
 import select
 from collections.abc import Callable
-from errno import EACCES, EADDRINUSE
 from typing import Any
 
 from gevent import get_hub, monkey
 
-from sbc.base import LocalError
-from sbc.media.ports import PortPool
 from sbc.media.relay import Port, packet
 from sbc.media.srtp import MAX_PACKET
 
@@ -38,37 +34,60 @@ _epoll: Callable[[], Any] = (
 )
 
 
-class Poller:
-    """Relays what arrives on the sockets that were added; it sleeps while there are none."""
+class MediaSocket:
+    """A bound UDP socket of ours; ``port`` is what it serves, None while it rests between two calls."""
 
-    __slots__ = ("_busy", "_epoll", "_ports", "_quiet", "_vain")
+    __slots__ = ("fd", "port", "recvfrom", "socket")
+
+    def __init__(self, socket: Any) -> None:
+        self.socket = socket
+        self.fd: int = socket.fileno()
+        self.recvfrom: Callable[[int], Any] = socket.recvfrom
+        self.port: Port | None = None
+
+    def serve(self, port: Port) -> None:
+        """From now on relay what arrives as arrived on ``port``, and send from here."""
+        self.port = port
+        port.channel = self.socket.sendto
+
+    def rest(self) -> None:
+        """From now on throw away what arrives, and send nothing."""
+        port, self.port = self.port, None
+        if port is not None:
+            port.channel = None
+
+
+class Poller:
+    """Relays what arrives on the sockets that were added; it sleeps while there are none.
+
+    Resting sockets stay in the set and are read like all others: that costs no system call a call,
+    and neither can late packets of a former call reach the next nor a stranger's fill the queues.
+    """
+
+    __slots__ = ("_busy", "_epoll", "_quiet", "_sockets", "_vain")
 
     def __init__(self) -> None:
         self._epoll = _epoll()
-        self._ports: dict[int, tuple[Callable[[int], Any], Port]] = {}
+        self._sockets: dict[int, MediaSocket] = {}
         self._vain = 0
         loop = get_hub().loop
         self._busy = loop.timer(_BUSY, _BUSY)
         self._quiet = loop.timer(_QUIET, _QUIET)
 
-    def add(self, socket: Any, port: Port) -> None:
-        """Relay what arrives on ``socket`` as arrived on ``port``, and send from it."""
-        port.channel = socket.sendto
-        fd = socket.fileno()
-        if not self._ports:
+    def add(self, socket: MediaSocket) -> None:
+        """Read ``socket`` from now on."""
+        self._epoll.register(socket.fd, _EPOLLIN)
+        if not self._sockets:
             self._vain = 0
             self._busy.start(self._look)
-        self._ports[fd] = (socket.recvfrom, port)
-        self._epoll.register(fd, _EPOLLIN)
+        self._sockets[socket.fd] = socket
 
-    def remove(self, socket: Any) -> None:
+    def remove(self, socket: MediaSocket) -> None:
         """Forget ``socket``, which is about to be closed."""
-        found = self._ports.pop(socket.fileno(), None)
-        if found is None:
-            return
-        found[1].channel = None
-        self._epoll.unregister(socket.fileno())
-        if not self._ports:
+        socket.rest()
+        del self._sockets[socket.fd]
+        self._epoll.unregister(socket.fd)
+        if not self._sockets:
             self._busy.stop()
             self._quiet.stop()
 
@@ -78,7 +97,7 @@ class Poller:
             timer.stop()
             timer.close()
         self._epoll.close()
-        self._ports.clear()
+        self._sockets.clear()
 
     def _look(self) -> None:
         if self._drain():
@@ -94,16 +113,19 @@ class Poller:
 
     def _drain(self) -> int:
         """Relay up to a batch, one datagram of a socket at a time; returns how many there were."""
-        ports, poll, done = self._ports, self._epoll.poll, 0
+        sockets, poll, done = self._sockets, self._epoll.poll, 0
         while done < _BATCH:
             events = poll(0, _BATCH)
             if not events:
                 break
             for fd, _ in events:
-                recvfrom, port = ports[fd]
+                socket = sockets[fd]
                 try:
-                    data, source = recvfrom(MAX_PACKET)
+                    data, source = socket.recvfrom(MAX_PACKET)
                 except OSError:  # the ICMP error of an earlier send
+                    continue
+                port = socket.port
+                if port is None:
                     continue
                 sent = packet(port, data, source)
                 if sent is not None:
@@ -121,80 +143,3 @@ def _send(port: Port, sent: tuple[Port, bytes, Any]) -> None:
         if sent[0].channel is not None:
             raise
         port.leg.refuse("no socket")
-
-
-class BoundPorts:
-    """Takes pairs from the pool and binds them; a port that somebody else holds is passed over."""
-
-    __slots__ = ("_family", "_host", "_poller", "_pool", "_sockets")
-
-    def __init__(self, host: str, pool: PortPool, poller: Poller) -> None:
-        self._host = host
-        self._pool = pool
-        self._poller = poller
-        self._family = _socket.AF_INET6 if ":" in host else _socket.AF_INET
-        self._sockets: dict[int, Any] = {}
-
-    def take(self) -> int:
-        """Return the even port of a pair that is now bound; LocalError when none can be."""
-        for _ in range(max(1, len(self._pool))):
-            port = self._pool.take()
-            try:
-                if self._bind(port):
-                    return port
-            except OSError as error:
-                self._pool.give(port)
-                raise LocalError(f"no media port can be opened on {self._host}: {error}") from error
-            self._pool.give(port)
-        raise LocalError(f"others hold all media ports of {self._pool.text}: widen media.ports in sbc.yaml")
-
-    def give(self, port: int) -> None:
-        """Close both sockets of a pair and return it to the pool."""
-        self._close(port)
-        self._close(port + 1)
-        self._pool.give(port)
-
-    def serve(self, port: int, relay: Port) -> None:
-        """See to it that ``relay`` receives and sends on ``port``; without a free port it does not."""
-        if relay.channel is not None:
-            return
-        try:
-            found = port in self._sockets or self._open(port)
-        except OSError:
-            found = False
-        if found:
-            self._poller.add(self._sockets[port], relay)
-
-    def retire(self, port: int) -> None:
-        """Close ``port`` of a pair that stays taken: RTCP is multiplexed on the other."""
-        self._close(port)
-
-    def _bind(self, port: int) -> bool:
-        try:
-            if self._open(port) and self._open(port + 1):
-                return True
-        except OSError:
-            self._close(port)
-            raise
-        self._close(port)
-        return False
-
-    def _open(self, port: int) -> bool:
-        """Bind ``port``; False when somebody else holds it, OSError for what no other port would cure."""
-        socket = _socket.socket(self._family, _socket.SOCK_DGRAM)
-        try:
-            socket.setblocking(False)
-            socket.bind((self._host, port))
-        except OSError as error:
-            socket.close()
-            if error.errno in (EADDRINUSE, EACCES):
-                return False
-            raise
-        self._sockets[port] = socket
-        return True
-
-    def _close(self, port: int) -> None:
-        socket = self._sockets.pop(port, None)
-        if socket is not None:
-            self._poller.remove(socket)
-            socket.close()
