@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
@@ -23,12 +25,13 @@ from tests.interop.rig import (
 from tests.peers.baresip import Baresip, BaresipSettings
 from tests.peers.needs import needs
 from tests.peers.pjsip import Pjsip
+from tests.peers.sipp import Sipp, SippSettings
 from tests.peers.tone import heard, write_tone
 
 pytestmark = pytest.mark.interop
 
 LOW, HIGH = 440.0, 1000.0
-BOB = "127.0.0.3"
+BOB, SIPP = "127.0.0.3", "127.0.0.5"
 _TRACED = re.compile(r"^TLS \S+:(\d+) -> \S+:(\d+)\n(.*?)\x1b\[;m", re.DOTALL | re.MULTILINE)
 
 
@@ -127,3 +130,31 @@ def test_digits_pass_from_pjsip_to_baresip(pair: Pair) -> None:
     await_(lambda: carol.expect("CALL_DTMF_START")["param"] == "7", carol, "digit", 5)
     pair.end(call)
     pair.rig.record()
+
+
+@pytest.mark.slow
+def test_the_rtcp_of_baresip_does_not_tell_its_address(tmp_path: Path) -> None:
+    """baresip's CNAME is its URI. SIPp has no ear for RTCP, so the test listens where SIPp's is sent."""
+    needs("baresip", "sipp")
+    rig = Rig(tmp_path)
+    tone = write_tone(tmp_path / "high.wav", HIGH, 20)
+    settings = BaresipSettings(tone, credentials=rig.lab.issue("carol"), ca=rig.lab.ca())
+    carol = Baresip("carol", tmp_path / "carol", settings)
+    sipp = Sipp("sipp", tmp_path / "sipp", SippSettings("callee", address=SIPP))
+    plain = Far("sipp", sipp.port, SIPP, "udp", "off")
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ear,
+        rig.running(Far("carol", carol.port + 1), plain, carol, sipp),
+    ):
+        ear.bind((SIPP, sipp.media_port + 1))
+        ear.settimeout(12)
+        carol.dial(rig.number())
+        carol.expect("CALL_ESTABLISHED")
+        heard_rtcp = ear.recv(2048)
+        carol.hangup()
+        carol.expect("CALL_CLOSED")
+        record = rig.record()
+    assert heard_rtcp[1] in (200, 201)
+    assert b"\xca" in heard_rtcp[28:] and b"\x01\x10" in heard_rtcp  # SDES with a CNAME of 16 characters
+    assert b"carol" not in heard_rtcp and b"127.0.0.1" not in heard_rtcp
+    assert record["downgraded"]
