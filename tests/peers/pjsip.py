@@ -47,6 +47,8 @@ class PjsipSettings:
     password: str = ""
     media_port: int = 0
     user_agent: str = "PJSIP"
+    prack: Literal["off", "optional", "mandatory"] = "off"
+    session_timer: Literal["off", "optional", "required"] = "off"
 
 
 class Pjsip(PeerProcess):
@@ -107,6 +109,10 @@ class Pjsip(PeerProcess):
     def reinvite(self, call: int) -> None:
         """Re-INVITE; takes a hold back."""
         self.do("reinvite", call=call)
+
+    def update(self, call: int) -> None:
+        """Send an UPDATE with an offer (RFC 3311)."""
+        self.do("update", call=call)
 
     def dtmf(self, call: int, digits: str) -> None:
         """Send digits as RFC 4733 events."""

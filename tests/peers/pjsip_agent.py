@@ -27,6 +27,16 @@ _SRTP = {
     "optional": pj.PJMEDIA_SRTP_OPTIONAL,
     "mandatory": pj.PJMEDIA_SRTP_MANDATORY,
 }
+_PRACK = {
+    "off": pj.PJSUA_100REL_NOT_USED,
+    "optional": pj.PJSUA_100REL_OPTIONAL,
+    "mandatory": pj.PJSUA_100REL_MANDATORY,
+}
+_TIMER = {
+    "off": pj.PJSUA_SIP_TIMER_INACTIVE,
+    "optional": pj.PJSUA_SIP_TIMER_OPTIONAL,
+    "required": pj.PJSUA_SIP_TIMER_REQUIRED,
+}
 # PJSIP prints to file descriptor 1 before its log is configured: the driver gets a copy, PJSIP the log.
 _driver = os.fdopen(os.dup(1), "w", encoding="utf-8")
 os.dup2(2, 1)
@@ -202,7 +212,8 @@ class Agent:
         settings.mediaConfig.transportConfig.port = self.settings["media_port"]
         settings.mediaConfig.transportConfig.boundAddress = self.settings["address"]
         settings.natConfig.sdpNatRewriteUse = settings.natConfig.contactRewriteUse = 0
-        settings.callConfig.timerUse = pj.PJSUA_SIP_TIMER_INACTIVE
+        settings.callConfig.timerUse = _TIMER[self.settings["session_timer"]]
+        settings.callConfig.prackUse = _PRACK[self.settings["prack"]]
         return settings
 
     def run(self) -> None:
