@@ -243,7 +243,11 @@ class Call:
             self.send(side, request, NOBODY, now, out)
 
     def on_bye(self, side: Side, now: float, out: list[Command]) -> None:
-        """The peer on ``side`` hung up."""
+        """The peer on ``side`` hung up; before there was an answer that ends the INVITE too (RFC 3261 15)."""
+        if self.setup is not None and self.state not in ("answered", "up"):
+            status = 487 if side == "a" else 480
+            self.setup.abandon(status, "", "BYE in an early dialog", now, out)
+            return
         if self.fork is not None:
             self.fork.dialog(side).end()
         self.hang_up(other(side), now, out)

@@ -216,7 +216,7 @@ class Mirror:
                 self._send_cancel(now, out)
 
     def abandon(self, now: float, out: list[Command]) -> None:
-        """The call ended first: the near side gets its answer, and no INVITE stays pending beyond (15.1.2)."""
+        """The call ended first: the near side is answered, and beyond no INVITE stays pending (15.1.2)."""
         self._finish(self.call.engine.respond_to(self.server, 487, "Request Terminated"), now, out)
         if self.request.method == "INVITE" and self.client_request is not None:
             self.on_cancel(now, out)

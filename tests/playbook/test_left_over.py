@@ -63,3 +63,23 @@ def test_a_second_final_answer_to_what_was_given_up_changes_nothing() -> None:
     stage.carrier.respond(again, 200, body=b"unusable")
     stage.carrier.hears_nothing()
     nothing_is_left(stage)
+
+
+@pytest.mark.parametrize(("who", "status"), [("caller", 487), ("callee", 480)])
+def test_a_bye_in_an_early_dialog_ends_the_invite(who: str, status: int) -> None:
+    stage = Stage()
+    stage.office.invite()
+    invite = stage.carrier.hears_request("INVITE")
+    stage.carrier.respond(invite, 180)
+    stage.office.hears(100)
+    ringing = stage.office.hears_response(180)
+    if who == "caller":
+        stage.within("office", ringing, "BYE")
+        stage.office.hears(200)
+    else:
+        stage.from_callee(invite, "BYE")
+        stage.carrier.hears(200)
+    stage.office.hears(status)
+    stage.carrier.hears("CANCEL")
+    stage.carrier.respond(invite, 487)
+    nothing_is_left(stage)
