@@ -245,8 +245,7 @@ class Call:
     def on_bye(self, side: Side, now: float, out: list[Command]) -> None:
         """The peer on ``side`` hung up; before there was an answer that ends the INVITE too (RFC 3261 15)."""
         if self.setup is not None and self.state not in ("answered", "up"):
-            status = 487 if side == "a" else 480
-            self.setup.abandon(status, "", "BYE in an early dialog", now, out)
+            self.setup.abandon(487 if side == "a" else 480, "", "BYE in an early dialog", now, out)
             return
         if self.fork is not None:
             self.fork.dialog(side).end()
@@ -254,7 +253,10 @@ class Call:
         self.end("normal", "caller" if side == "a" else "callee", now, out)
 
     def clear(self, reason: str, now: float, out: list[Command]) -> None:
-        """End an answered call from our side: BYE to both."""
+        """End the call from our side: BYE to both, or before the answer a refusal and a CANCEL."""
+        if self.setup is not None and self.state not in ("answered", "up"):
+            self.setup.abandon(480, "", reason, now, out)
+            return
         self.hang_up("a", now, out)
         self.hang_up("b", now, out)
         self.end(reason, "us", now, out)

@@ -83,3 +83,24 @@ def test_a_bye_in_an_early_dialog_ends_the_invite(who: str, status: int) -> None
     stage.carrier.hears("CANCEL")
     stage.carrier.respond(invite, 487)
     nothing_is_left(stage)
+
+
+@pytest.mark.parametrize("how", ["silence", "481"])
+def test_a_failure_within_an_early_dialog_ends_the_invite(how: str) -> None:
+    stage = Stage()
+    stage.office.invite()
+    invite = stage.carrier.hears_request("INVITE")
+    stage.carrier.respond(invite, 180, Require="100rel", RSeq="1")
+    stage.office.hears(100)
+    ringing = stage.office.hears_response(180)
+    stage.within("office", ringing, "PRACK", RAck="1 1 INVITE")
+    prack = stage.carrier.hears("PRACK")
+    if how == "silence":
+        stage.wait(33)
+        stage.office.hears(408)
+    else:
+        stage.carrier.respond(prack, 481)
+        stage.office.hears(481)
+    stage.office.hears(480)
+    stage.carrier.hears("CANCEL")
+    nothing_is_left(stage)
