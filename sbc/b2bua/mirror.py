@@ -101,9 +101,10 @@ class Mirror:
         request, headers = self.request, outgoing.headers
         near, far = self.call.leg(self.side), self.call.leg(other(self.side))
         headers.extend(carried(request, near.flow.trusted, far.flow.trusted))
-        supported = extensions(request, "Supported")
-        if supported:
-            headers.add("Supported", supported)
+        for name in ("Supported", "Require"):
+            tags = extensions(request, name)
+            if tags:
+                headers.add(name, tags)
         if request.method == "PRACK":
             headers.add("RAck", self._rack())
         if request.method == "INFO" and request.body:

@@ -401,3 +401,10 @@ def test_an_ended_call_is_freed_without_the_garbage_collector(how: str) -> None:
         gc.enable()
     assert not stage.engine.calls and not len(stage.engine.transactions)
     assert not left
+
+
+def test_what_a_reinvite_requires_is_required_of_the_other_side() -> None:
+    stage = Stage()
+    _, answer = stage.established()
+    stage.within("office", answer, "INVITE", body=b"v=0 more", Require="100rel")
+    assert stage.carrier.hears_request("INVITE").headers.get("Require") == "100rel"
