@@ -6,10 +6,12 @@ what runs. A configuration that is wrong changes nothing.
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,15 @@ HOUSEKEEPING = 1.0
 # its default threshold it would look through every live call a hundred times a second.
 COLLECT_AFTER = 50_000
 DRAIN = 5.0
+_malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
+
+
+def _try_build(directory: Path, now: float) -> Snapshot | ConfigError:
+    """Build a snapshot in the thread pool, which would print what is raised there."""
+    try:
+        return build_snapshot(directory, now)
+    except ConfigError as error:
+        return error
 
 
 class Portcullis:
@@ -161,10 +172,15 @@ class Portcullis:
                 self.driver.run(self.engine.media_idle, call)
 
     def _tidy(self) -> None:
-        """When the last call is gone, empty the free lists, which pin the memory of the busy hour."""
+        """When the last call is gone, give back the memory that the busy hour needed.
+
+        A full collection also empties the interpreter's free lists, which pin its arenas.
+        """
         quiet = not self.engine.calls and not len(self.engine.transactions)
         if quiet and not self._tidied:
             gc.collect()
+            if _malloc_trim is not None:
+                _malloc_trim(0)
         self._tidied = quiet
 
     # Reload
@@ -177,15 +193,23 @@ class Portcullis:
         with self._reloading:
             former = self.store.current
             try:
-                pool = gevent.get_hub().threadpool
-                fresh: Snapshot = pool.apply(build_snapshot, (self.directory, self.clock.now()))
+                fresh = self._build()
                 if fresh.version != former.version:
                     self._apply(fresh)
             except ConfigError as error:
-                return self._refuse_reload(str(error).splitlines())
+                wrong = [each for each in error.diagnostics if each.severity == "error"]
+                return self._refuse_reload(wrong, str(error).splitlines())
             except LocalError as error:
-                return self._refuse_reload([str(error)])
+                return self._refuse_reload([error], [str(error)])
         return self._report_reload(former, fresh)
+
+    def _build(self) -> Snapshot:
+        """The configuration as it is on disk, read off the hub; ConfigError."""
+        pool = gevent.get_hub().threadpool
+        built: Snapshot | ConfigError = pool.apply(_try_build, (self.directory, self.clock.now()))
+        if isinstance(built, ConfigError):
+            raise built
+        return built
 
     def _apply(self, fresh: Snapshot) -> None:
         self.listeners.apply(fresh)
@@ -215,11 +239,10 @@ class Portcullis:
                 keys.append(key)
         return keys
 
-    def _refuse_reload(self, lines: list[str]) -> dict[str, Any]:
+    def _refuse_reload(self, wrong: Sequence[object], lines: list[str]) -> dict[str, Any]:
         version = self.store.current.version
-        for line in lines:
-            if line and not line.startswith(" "):
-                self._say("ERR", "[reload]", {"refused": line})
+        for each in wrong:
+            self._say("ERR", "[reload]", {"refused": str(each).splitlines()[0]})
         return {"changed": False, "version": version, "lines": lines + [f"refused; version {version} stays"]}
 
     def _say(self, level: Any, tag: str, fields: dict[str, Any]) -> None:

@@ -43,7 +43,9 @@ class ControlServer:
         try:
             listener.bind(str(self.path))
         except OSError as error:
-            raise LocalError(f"cannot make the control socket {self.path}: {error.strerror}") from None
+            reason = error.strerror or error
+            remedy = "correct `control` in sbc.yaml"
+            raise LocalError(f"cannot make the control socket {self.path}: {reason}; {remedy}") from None
         finally:
             os.umask(old)
         listener.listen(8)
@@ -58,14 +60,15 @@ class ControlServer:
                 self.path.unlink()
 
     def _serve(self, connection: socket.socket, _: object) -> None:
-        with connection, gevent.Timeout(ASK_TIMEOUT, False):
+        # Whoever asked may be gone before the answer.
+        with connection, contextlib.suppress(OSError), gevent.Timeout(ASK_TIMEOUT, False):
             line = connection.makefile("rb").readline(LINE_LIMIT)
             connection.sendall(json.dumps(self._answer(line)).encode() + b"\n")
 
     def _answer(self, line: bytes) -> dict[str, Any]:
         try:
-            verb = json.loads(line)["verb"]
-        except (ValueError, KeyError, TypeError):
+            verb = str(json.loads(line)["verb"])
+        except (ValueError, KeyError, TypeError, RecursionError):
             return {"ok": False, "error": 'not a request: one line of {"verb": NAME}'}
         if verb not in self._verbs:
             return {

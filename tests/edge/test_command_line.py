@@ -1,0 +1,141 @@
+"""The command line against a running SBC with a real call, and against none."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+
+from sbc.demo.call import AgentCall
+from sbc.demo.lab import SBC_NAME, free_ports, write_configuration
+from sbc.sip.message import Request
+from tests.edge.attacked import TO, Attacked, until
+from tests.edge.sbc_command import sbc
+
+BROKEN = "rules:\n  - name: broken\n    when: trunk ==\n    then: reject 403\n"
+HARMLESS = "rules:\n  - name: harmless\n    when: false\n    then: reject 403\n"
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
+    attacked = Attacked(tmp_path_factory.mktemp("cli"))
+    yield attacked
+    attacked.unharmed()
+    assert attacked.close() == 0
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Path:
+    """A good configuration that nobody runs."""
+    write_configuration(tmp_path, free_ports(), time.time())
+    return tmp_path
+
+
+def _call(running: Attacked) -> AgentCall:
+    call = running.office.call(running.office.dial(running.address, SBC_NAME), TO)
+    assert call.wait_up(5), call.reason
+    return call
+
+
+def test_check_says_what_a_good_configuration_holds(lab: Path) -> None:
+    outcome = sbc(lab, "check")
+    assert outcome.status == 0
+    assert "good: 1 listeners, 2 trunks, 2 rules, 0 hooks; version " in outcome.out
+    assert not outcome.err
+
+
+def test_check_lists_every_mistake_with_its_place(lab: Path) -> None:
+    (lab / "routes.d" / "20-broken.yaml").write_text(BROKEN)
+    (lab / "trunks.d" / "third.yaml").write_text("trunk: third\nlistener: nowhere\nsrpt: off\n")
+    with (lab / "sbc.yaml").open("a") as settings:
+        settings.write("hooks: {timeout: soon}\n")
+    outcome = sbc(lab, "check")
+    assert outcome.status == 1
+    for place in (
+        "routes.d/20-broken.yaml:3:",
+        "trunks.d/third.yaml:2:",
+        "trunks.d/third.yaml:3:",
+        "sbc.yaml:",
+    ):
+        assert place in outcome.err
+    assert "mistakes; nothing was started or changed" in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.parametrize("word", ["status", "calls", "reload"])
+def test_without_a_running_sbc_the_command_says_so(lab: Path, word: str) -> None:
+    line = sbc(lab, word).refused_in_one_line()
+    assert "no Portcullis answers on" in line and "is it running?" in line
+
+
+def test_a_misused_command_explains_itself(tmp_path: Path) -> None:
+    outcome = sbc(tmp_path, "stauts")
+    assert outcome.status == 2
+    assert "invalid choice" in outcome.err and "Traceback" not in outcome.err
+
+
+def test_status_and_calls_of_a_secured_call(running: Attacked) -> None:
+    call = _call(running)
+    (shown,) = json.loads(sbc(running.directory, "calls", "--json").out)
+    assert (shown["a_tls"], shown["b_tls"]) == ("TLSv1.3", "TLSv1.3")
+    assert shown["a_srtp"] and shown["b_srtp"]
+    assert (shown["a_trunk"], shown["b_trunk"], shown["state"]) == ("office", "carrier", "up")
+    table = sbc(running.directory, "calls").out
+    assert "office > carrier" in table and "TLSv1.3 | TLSv1.3" in table
+    assert f"{shown['a_srtp']} | {shown['b_srtp']}" in table
+
+    status = json.loads(sbc(running.directory, "status", "--json").out)
+    assert len(status["calls"]) == 1
+    trunks = {each["name"]: each for each in status["trunks"]}
+    assert trunks["office"]["calls"] == trunks["carrier"]["calls"] == 1
+    assert {each["name"]: each["state"] for each in status["listeners"]} == {
+        "tls": "listening",
+        "udp": "listening",
+    }
+    text = sbc(running.directory, "status").out
+    assert status["version"] in text and "1 calls now" in text and "LISTENER" in text and "TRUNK" in text
+    call.hang_up()
+    assert call.wait_over(3)
+    assert until(lambda: not running.calls(), 3)
+    assert sbc(running.directory, "calls").out == "no calls\n"
+
+
+def test_reload_tells_what_it_did(running: Attacked) -> None:
+    rules = running.directory / "routes.d" / "90-more.yaml"
+    before = json.loads(sbc(running.directory, "status", "--json").out)["version"]
+    rules.write_text(BROKEN)
+    broken = sbc(running.directory, "reload")
+    assert broken.status == 1
+    assert "routes.d/90-more.yaml:3:" in broken.out
+    assert f"refused; version {before} stays" in broken.out
+    rules.write_text(HARMLESS)
+    good = sbc(running.directory, "reload")
+    assert good.status == 0
+    after = json.loads(sbc(running.directory, "status", "--json").out)["version"]
+    assert after != before and f"version {after}" in good.out
+    again = sbc(running.directory, "reload")
+    assert again.status == 0 and f"version {after} is unchanged" in again.out
+
+
+def test_sigterm_hangs_up_on_both_legs_and_ends_well(tmp_path_factory: pytest.TempPathFactory) -> None:
+    attacked = Attacked(tmp_path_factory.mktemp("term"))
+    call = _call(attacked)
+    began = time.monotonic()
+    stopping = gevent.spawn(attacked.sbc.stop)
+    assert stopping.get(timeout=8) == 0
+    assert time.monotonic() - began < 6
+    assert call.wait_over(1) and call.ended_by == "peer"
+    for agent in (attacked.office, attacked.carrier):
+        heard = [
+            each.message for each in agent.record if isinstance(each.message, Request) and not each.outgoing
+        ]
+        assert [each.method for each in heard].count("BYE") == 1
+    (record,) = attacked.records(1)
+    assert record["reason"] == "the SBC is shutting down"
+    assert "[stop]" in attacked.log()
+    assert not (attacked.directory / "run" / "sbc.sock").exists()
+    attacked.close()

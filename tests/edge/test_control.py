@@ -1,0 +1,120 @@
+"""The control socket: one question, one answer, and nothing that a client does harms the SBC."""
+
+from __future__ import annotations
+
+import json
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+from gevent import socket
+
+from sbc.base import LocalError
+from sbc.net.control import ControlServer, ask
+
+
+def _refuse() -> None:
+    raise LocalError("not now")
+
+
+@pytest.fixture
+def control(tmp_path: Path) -> Iterator[ControlServer]:
+    server = ControlServer(
+        tmp_path / "run" / "sbc.sock", {"echo": lambda: {"a": [1, "b"]}, "refuse": _refuse}
+    )
+    server.start()
+    yield server
+    server.stop()
+
+
+def _raw(control: ControlServer, data: bytes) -> Any:
+    client = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    client.settimeout(3)
+    client.connect(str(control.path))
+    client.sendall(data)
+    client.shutdown(socket.SHUT_WR)
+    answer = client.makefile("rb").readline()
+    client.close()
+    return json.loads(answer)
+
+
+def test_a_question_is_answered(control: ControlServer) -> None:
+    assert ask(control.path, "echo") == {"a": [1, "b"]}
+
+
+def test_a_refusal_is_told_in_its_own_words(control: ControlServer) -> None:
+    with pytest.raises(LocalError, match=r"^not now$"):
+        ask(control.path, "refuse")
+
+
+def test_an_unknown_verb_names_those_that_there_are(control: ControlServer) -> None:
+    with pytest.raises(LocalError, match="unknown verb 'nonsense'; there are echo, refuse"):
+        ask(control.path, "nonsense")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"\n", b"", b"not json\n", b"[]\n", b'{"verb": ["list"]}\n', b'{"word": 1}\n', b"\xff\xfe\n",
+     b"[" * 4000 + b"\n", b'{"verb": "' + b"x" * 9000],
+)  # fmt: skip
+def test_what_is_no_question_is_answered_all_the_same(control: ControlServer, data: bytes) -> None:
+    answer = _raw(control, data)
+    assert answer["ok"] is False and answer["error"]
+    assert ask(control.path, "echo")
+
+
+def test_a_client_that_leaves_or_says_nothing_holds_up_nobody(
+    control: ControlServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    silent = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    silent.connect(str(control.path))
+    leaver = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    leaver.connect(str(control.path))
+    leaver.sendall(b'{"verb": "echo"}\n')
+    leaver.close()
+    gevent.sleep(0.05)
+    assert ask(control.path, "echo")
+    silent.close()
+    gevent.sleep(0.05)
+    assert "Traceback" not in capsys.readouterr().err
+
+
+def test_only_the_owner_may_ask(control: ControlServer) -> None:
+    assert stat.S_IMODE(control.path.stat().st_mode) == 0o600
+
+
+def test_a_living_socket_is_not_taken_over(control: ControlServer) -> None:
+    second = ControlServer(control.path, {})
+    with pytest.raises(LocalError, match="another Portcullis is running"):
+        second.start()
+    second.stop()
+    assert ask(control.path, "echo")
+
+
+def test_stopping_removes_the_socket(control: ControlServer) -> None:
+    control.stop()
+    assert not control.path.exists()
+    with pytest.raises(LocalError, match="is it running"):
+        ask(control.path, "echo")
+
+
+def test_an_answer_that_is_no_answer_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "x.sock"
+    other = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    other.bind(str(path))
+    other.listen(1)
+
+    def serve() -> None:
+        connection, _ = other.accept()
+        connection.recv(100)
+        connection.sendall(b"hello\n")
+        connection.close()
+
+    serving = gevent.spawn(serve)
+    with pytest.raises(LocalError, match="no Portcullis answers"):
+        ask(path, "echo")
+    serving.join(1)
+    other.close()

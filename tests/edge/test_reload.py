@@ -1,0 +1,226 @@
+"""Reloading a running SBC: what changes at once, what stays, and what changes nothing at all."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+from gevent import socket
+
+from sbc.demo.call import AgentCall
+from sbc.demo.lab import HOST, SBC_NAME
+from sbc.demo.pki import LabAuthority
+from sbc.demo.tls import Refused, connect
+from sbc.net.control import ask
+from tests.edge.attacked import TO, Attacked, until
+from tests.edge.sbc_command import sbc as command
+
+DENY = 'rules:\n  - name: nobody calls\n    when: true\n    then: reject 403 "Closed"\n'
+
+
+@pytest.fixture
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
+    attacked = Attacked(tmp_path_factory.mktemp("rl"))
+    yield attacked
+    attacked.unharmed()
+    assert attacked.close() == 0
+
+
+def reload(running: Attacked) -> dict[str, Any]:
+    """Reload by the control socket; what it answered."""
+    answer: dict[str, Any] = ask(running.directory / "run" / "sbc.sock", "reload")
+    return answer
+
+
+def status(running: Attacked) -> dict[str, Any]:
+    found: dict[str, Any] = ask(running.directory / "run" / "sbc.sock", "status")
+    return found
+
+
+def edit(running: Attacked, name: str, old: str, new: str) -> None:
+    """Replace a text in a file of the configuration, as an editor does: all at once."""
+    path = running.directory / name
+    text = path.read_text()
+    assert old in text, text
+    fresh = path.with_suffix(".new")
+    fresh.write_text(text.replace(old, new))
+    fresh.rename(path)
+
+
+def turned_away(running: Attacked) -> bool:
+    """Whether the SBC refuses the office; a TLS 1.3 client believes at first that it was let in."""
+    try:
+        return running.office.dial(running.address, SBC_NAME).wait_closed(2)
+    except Refused:
+        return True
+
+
+def call(running: Attacked) -> AgentCall:
+    placed = running.office.call(running.office.dial(running.address, SBC_NAME), TO)
+    placed.wait_up(5)
+    return placed
+
+
+def test_running_calls_keep_the_old_rules_and_new_calls_get_the_new(running: Attacked) -> None:
+    old = call(running)
+    assert old.state == "up", old.reason
+    (running.directory / "routes.d" / "01-deny.yaml").write_text(DENY)
+    assert reload(running)["changed"]
+    new = call(running)
+    assert (new.state, new.status, new.reason) == ("failed", 403, "Closed")
+    again = old.request("INVITE")
+    again.headers.set("Contact", old.party.contact)
+    again.headers.set("Content-Type", "application/sdp")
+    again.body = old.invite.body
+    old.link.send(again)
+    carrier = running.carrier.calls[next(iter(running.carrier.calls))]
+    assert until(lambda: [e for e in running.carrier.record if _is(e, "INVITE", 2)], 3), (
+        "the re-INVITE crosses"
+    )
+    assert carrier.state == "up"
+    old.hang_up()
+    assert old.wait_over(3) and carrier.wait_over(3)
+
+
+def _is(exchange: Any, method: str, number: int) -> bool:
+    message = exchange.message
+    return bool(
+        message.is_request
+        and not exchange.outgoing
+        and message.method == method
+        and message.cseq.number == number
+    )
+
+
+def test_a_removed_trunk_loses_its_connections_at_once(running: Attacked) -> None:
+    link = running.office.dial(running.address, SBC_NAME)
+    (running.directory / "trunks.d" / "office.yaml").unlink()
+    edit(running, "routes.d/10-lab.yaml", 'route "office"', "reject 404")
+    assert reload(running)["changed"]
+    assert link.wait_closed(2), "the live connection is dropped"
+    assert turned_away(running)
+    assert {each["name"] for each in status(running)["trunks"]} == {"carrier", "plain"}
+
+
+def test_an_authority_that_is_no_longer_trusted_takes_its_connections_along(running: Attacked) -> None:
+    link = running.office.dial(running.address, SBC_NAME)
+    other = LabAuthority("another CA")
+    (running.directory / "tls" / "other-ca.pem").write_bytes(other.cert_pem)
+    edit(running, "sbc.yaml", "tls/lab-ca.pem", "tls/other-ca.pem")
+    assert reload(running)["changed"]
+    assert link.wait_closed(2)
+    assert turned_away(running)
+
+
+def test_a_new_server_certificate_serves_the_next_handshake_and_disturbs_nobody(running: Attacked) -> None:
+    old = call(running)
+    tls = running.directory / "tls"
+    fresh_ca = LabAuthority("fresh CA")
+    fresh = fresh_ca.issue(dns=[SBC_NAME])
+    (tls / "fresh-ca.pem").write_bytes(fresh_ca.cert_pem)
+    (tls / "sbc.pem").write_bytes(fresh.chain_pem)
+    (tls / "sbc.key").write_bytes(fresh.key_pem)
+    assert reload(running)["changed"]
+    stream = connect(running.address, SBC_NAME, tls / "fresh-ca.pem", running.office.credentials)
+    stream.close()
+    assert old.state == "up"
+    old.hang_up()
+    assert old.wait_over(3), "the old connection went on"
+
+
+def test_a_port_that_is_added_is_bound_and_one_that_is_removed_is_closed(running: Attacked) -> None:
+    with socket.create_server((HOST, 0)) as probe:
+        port = probe.getsockname()[1]
+    edit(running, "sbc.yaml", "identities:", f"  more: {{bind: {HOST}:{port}, transport: tcp}}\nidentities:")
+    assert reload(running)["changed"]
+    socket.create_connection((HOST, port), 2).close()
+    edit(running, "sbc.yaml", f"  more: {{bind: {HOST}:{port}, transport: tcp}}\n", "")
+    assert reload(running)["changed"]
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((HOST, port), 2)
+
+
+def test_a_port_in_use_makes_the_reload_fail_and_changes_nothing(running: Attacked) -> None:
+    before = status(running)
+    live = call(running)
+    with socket.create_server((HOST, 0)) as other:
+        port = other.getsockname()[1]
+        edit(
+            running,
+            "sbc.yaml",
+            "identities:",
+            f"  more: {{bind: {HOST}:{port}, transport: tcp}}\nidentities:",
+        )
+        (running.directory / "routes.d" / "01-deny.yaml").write_text(DENY)
+        answer = command(running.directory, "reload")
+    assert answer.status == 1
+    assert f"listener more: cannot bind tcp {HOST}:{port}: Address already in use" in answer.out
+    after = status(running)
+    assert after["version"] == before["version"]
+    assert [each["name"] for each in after["listeners"]] == ["tls", "udp"]
+    second = call(running)
+    assert second.state == "up", "the old rules hold"
+    for each in (live, second):
+        each.hang_up()
+        assert each.wait_over(3)
+
+
+def test_settings_that_wait_for_a_restart_are_named(running: Attacked) -> None:
+    first = running.ports.media
+    edit(running, "sbc.yaml", f"ports: {first}-{first + 99}", f"ports: {first}-{first + 199}")
+    with (running.directory / "sbc.yaml").open("a") as settings:
+        settings.write("state: elsewhere\n")
+    answer = command(running.directory, "reload")
+    assert answer.status == 0
+    for key in ("media.ports", "state"):
+        assert f"sbc.yaml: {key} takes effect at the next start" in answer.out
+    assert "media.address" not in answer.out and "admin" not in answer.out
+    assert "media.ports takes effect at the next start" in running.log()
+    edit(running, "sbc.yaml", "state: elsewhere\n", "")
+    assert not [line for line in reload(running)["lines"] if "state" in line]
+
+
+def test_a_changed_file_reloads_by_itself_and_a_broken_one_changes_nothing(running: Attacked) -> None:
+    before = status(running)["version"]
+    deny = running.directory / "routes.d" / "01-deny.yaml"
+    deny.write_text("rules: [")
+    assert until(lambda: "01-deny.yaml" in running.log(), 8), "the mistake is in the log"
+    assert status(running)["version"] == before
+    deny.write_text(DENY)
+    assert until(lambda: status(running)["version"] != before, 8)
+    assert call(running).status == 403
+
+
+def test_sighup_reloads(running: Attacked) -> None:
+    before = status(running)["version"]
+    (running.directory / "routes.d" / "01-deny.yaml").write_text(DENY)
+    running.sbc._process.send_signal(signal.SIGHUP)
+    assert until(lambda: status(running)["version"] != before, 3)
+
+
+def test_many_reloads_at_once_are_one_after_the_other(running: Attacked) -> None:
+    deny = running.directory / "routes.d" / "01-deny.yaml"
+    jobs = []
+    for number in range(6):
+        deny.write_text(DENY + f"# {number}\n")
+        jobs.append(gevent.spawn(reload, running))
+    gevent.joinall(jobs, timeout=20)
+    final = reload(running)
+    assert all(job.value["changed"] for job in jobs)
+    assert status(running)["version"] == final["version"]
+
+
+def test_a_directory_that_vanishes_changes_nothing(running: Attacked, tmp_path: Path) -> None:
+    before = status(running)["version"]
+    (running.directory / "trunks.d").rename(tmp_path / "away")
+    answer = reload(running)
+    assert not answer["changed"] and answer["version"] == before
+    (tmp_path / "away").rename(running.directory / "trunks.d")
+    began = time.monotonic()
+    assert reload(running)["version"] == before
+    assert time.monotonic() - began < 5
