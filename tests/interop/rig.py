@@ -20,7 +20,7 @@ from tests.peers.lab import Lab
 from tests.peers.pjsip import Pjsip, PjsipSettings
 from tests.peers.portcullis import Portcullis
 from tests.peers.ports import free_port
-from tests.peers.process import PeerProcess
+from tests.peers.process import PeerFailed, PeerProcess
 from tests.peers.tone import RATE, heard, listen, write_tone
 
 NUMBER = "+12125550100"
@@ -192,6 +192,21 @@ def await_(done: Callable[[], bool], peer: PeerProcess, what: str, seconds: floa
         if time.monotonic() > limit:
             raise peer.failed(f"no {what} within {seconds:g} s")
         time.sleep(0.05)
+
+
+def once_idle(agent: Pjsip, action: Callable[[], None]) -> None:
+    """Do ``action`` as soon as PJSIP allows it: not while an ACK of the call is still on its way to it."""
+
+    def done() -> bool:
+        try:
+            action()
+        except PeerFailed as refused:
+            if "PJ_EINVALIDOP" not in str(refused):
+                raise
+            return False
+        return True
+
+    await_(done, agent, "call that may be changed", 5)
 
 
 def hears_lately(path: Path, hz: float, seconds: float = 0.8) -> bool:

@@ -22,6 +22,7 @@ from tests.interop.rig import (
     identity_of,
     log_size,
     messages,
+    once_idle,
     talk,
 )
 from tests.peers.kamailio import Kamailio, KamailioSettings
@@ -115,10 +116,10 @@ def test_hold_and_resume_through_a_carrier(carried: Carried, who: str) -> None:
     talk(*ends, packets=10)
     for agent, number in ends:
         agent.expect("media", call=number)
-    holder.hold(own)
+    once_idle(holder, lambda: holder.hold(own))
     assert held.expect("media", call=its)["direction"] == 2
     holder.expect("media", call=own)
-    holder.reinvite(own)
+    once_idle(holder, lambda: holder.reinvite(own))
     assert held.expect("media", call=its)["direction"] == 3
     assert holder.expect("media", call=own)["direction"] == 3
     talk(*ends)

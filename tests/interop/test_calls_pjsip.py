@@ -20,6 +20,7 @@ from tests.interop.rig import (
     identity_of,
     log_size,
     messages,
+    once_idle,
     talk,
 )
 from tests.peers.needs import needs
@@ -171,10 +172,10 @@ def test_hold_and_resume(pair: Pair, who: str) -> None:
     talk(*ends, packets=20)
     for agent, number in ends:
         agent.expect("media", call=number)
-    holder.hold(own)
+    once_idle(holder, lambda: holder.hold(own))
     assert held.expect("media", call=its)["direction"] == 2  # decoding only: sendonly was offered
     holder.expect("media", call=own)
-    holder.reinvite(own)
+    once_idle(holder, lambda: holder.reinvite(own))
     assert held.expect("media", call=its)["direction"] == 3
     assert holder.expect("media", call=own)["direction"] == 3
     talk(*ends)

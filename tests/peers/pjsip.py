@@ -90,9 +90,9 @@ class Pjsip(PeerProcess):
         udp = self.settings.transport == "udp"
         self.wait_until(lambda: listening(self.port, udp=udp), 5, f"listening port {self.port}")
 
-    def call(self, uri: str, headers: dict[str, str] | None = None) -> int:
-        """Dial ``uri`` and return the call's number."""
-        return int(self.do("call", uri=uri, headers=headers or {})["call"])
+    def call(self, uri: str, headers: dict[str, str] | None = None, offer: bool = True) -> int:
+        """Dial ``uri`` and return the call's number; without ``offer`` the callee makes it."""
+        return int(self.do("call", uri=uri, headers=headers or {}, offer=offer)["call"])
 
     def answer(self, call: int, status: int = 200) -> None:
         """Answer an incoming call."""
@@ -106,9 +106,9 @@ class Pjsip(PeerProcess):
         """Put the peer on hold."""
         self.do("hold", call=call)
 
-    def reinvite(self, call: int) -> None:
-        """Re-INVITE; takes a hold back."""
-        self.do("reinvite", call=call)
+    def reinvite(self, call: int, offer: bool = True) -> None:
+        """Re-INVITE; takes a hold back. Without ``offer`` the peer makes it."""
+        self.do("reinvite", call=call, offer=offer)
 
     def update(self, call: int) -> None:
         """Send an UPDATE with an offer (RFC 3311)."""

@@ -247,7 +247,7 @@ class Agent:
         """Dial ``uri``, with further ``headers``."""
         call = AgentCall(self, self.account)
         try:
-            call.makeCall(order["uri"], _parameters(0, order.get("headers")))
+            call.makeCall(order["uri"], _offering(_parameters(0, order.get("headers")), order))
         except pj.Error:
             self.calls.pop(call.number, None)
             raise
@@ -269,7 +269,7 @@ class Agent:
         """Send a re-INVITE that takes a hold back."""
         parameters = _parameters(0)
         parameters.opt.flag = pj.PJSUA_CALL_UNHOLD
-        self.calls[order["call"]].reinvite(parameters)
+        self.calls[order["call"]].reinvite(_offering(parameters, order))
 
     def do_update(self, order: dict[str, Any]) -> None:
         """Send an UPDATE with an offer."""
@@ -307,6 +307,12 @@ def _parameters(status: int, headers: dict[str, str] | None = None) -> Any:
         header = pj.SipHeader()
         header.hName, header.hValue = name, value
         parameters.txOption.headers.append(header)
+    return parameters
+
+
+def _offering(parameters: Any, order: dict[str, Any]) -> Any:
+    if not order.get("offer", True):
+        parameters.opt.flag |= pj.PJSUA_CALL_NO_SDP_OFFER
     return parameters
 
 
