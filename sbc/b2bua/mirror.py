@@ -199,13 +199,15 @@ class Mirror:
             self.call.clear(f"{response.status} within the dialog", now, out)
 
     def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
-        """The far side never answered: to the near side that is 408 (timeout) or 503."""
+        """The far side never answered, or the near side's connection died: 408 (timeout) or 503."""
         if self not in self.call.mirrors:
             return
         if self.offered:
             out.append(RollbackMedia(self.call.id))
         status, reason = (408, "Request Timeout") if kind == "timeout" else (503, "Service Unavailable")
         self._finish(self.call.engine.respond_to(self.server, status, reason), now, out)
+        if kind == "transport":
+            self._withdraw(now, out)
         if kind == "timeout":
             self.call.clear("the peer no longer answers within the dialog", now, out)
 
@@ -219,6 +221,9 @@ class Mirror:
     def abandon(self, now: float, out: list[Command]) -> None:
         """The call ended first: the near side is answered, and beyond no INVITE stays pending (15.1.2)."""
         self._finish(self.call.engine.respond_to(self.server, 487, "Request Terminated"), now, out)
+        self._withdraw(now, out)
+
+    def _withdraw(self, now: float, out: list[Command]) -> None:
         if self.request.method == "INVITE" and self.client_request is not None:
             self.on_cancel(now, out)
 
