@@ -16,6 +16,7 @@ from bench.relay import relay
 from bench.report import Row, table
 from bench.signalling import signalling
 from tests.peers.process import MissingProgram, PeerFailed
+from tests.peers.product import is_compiled
 
 _SIGNALLING = ("kamailio", "portcullis")
 
@@ -66,6 +67,9 @@ def main() -> int:
     options = parser.parse_args()
     chosen = list(BENCHMARKS) if options.what == "all" else [options.what]
     status = 0
+    print(
+        "Portcullis runs", "compiled" if is_compiled() else "as pure Python (make bench compiles)", flush=True
+    )
     for name in chosen:
         print(f"== {name}", flush=True)
         try:

@@ -23,9 +23,9 @@ import pylibsrtp
 from bench.measure import LOAD_CORE, SERVER_CORE, cpu_seconds, on_core
 from bench.ng import NgClient
 from bench.report import Row
-from tests.peers.portcullis import ROOT
 from tests.peers.ports import free_port
 from tests.peers.process import PeerProcess, find, listening
+from tests.peers.product import environment
 
 PAYLOAD = bytes(range(160))
 PACKETS_A_SECOND = 50
@@ -68,7 +68,8 @@ def rtpengine(directory: Path) -> MediaProxy:
 def media_io(directory: Path) -> MediaProxy:
     """MediaIO in a process of its own."""
     port = free_port()
-    argv = ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", "bench.media_process", str(port)]
+    path = f"PYTHONPATH={environment()['PYTHONPATH']}"
+    argv = ["env", path, sys.executable, "-P", "-m", "bench.media_process", str(port)]
     return MediaProxy("portcullis", directory, argv, port)
 
 

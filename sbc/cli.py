@@ -35,8 +35,19 @@ def _count(error: ConfigError) -> str:
     return f"{count} mistake" + ("s" if count != 1 else "")
 
 
+class _Version(argparse.Action):
+    """What is imported to say so is imported only then."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        from sbc.release import line
+
+        print(line())
+        parser.exit()
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=PROGRAM, description="Portcullis, a SIP Session Border Controller")
+    parser.add_argument("--version", action=_Version, nargs=0, help="show the version, compiled or not")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     def command(name: str, function: Any, text: str) -> argparse.ArgumentParser:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 from sbc.b2bua.call import Call
@@ -13,6 +12,7 @@ from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
 from sbc.observe.views import CallView, CertificateView, ListenerView, StatusView, TrunkState, TrunkView
+from sbc.release import release
 from sbc.tls.identity import IdentityMaterial
 
 if TYPE_CHECKING:
@@ -37,14 +37,6 @@ def picture(sbc: Portcullis) -> StatusView:
         transactions=len(sbc.engine.transactions),
         free_media_ports=sbc.media.free_ports(),
     )
-
-
-def release() -> str:
-    """The version of the installed software."""
-    try:
-        return version("portcullis-sbc")
-    except PackageNotFoundError:
-        return "unpackaged"
 
 
 def _listener(sbc: Portcullis, snapshot: Snapshot, name: str) -> ListenerView:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import re
 import subprocess
 import sys
@@ -15,6 +16,8 @@ import gevent
 
 from sbc.base import Address, LocalError
 
+# The SBC runs from the tree that this runs from, installed or not, wherever it is started.
+OWN_TREE = Path(__file__).resolve().parents[2]
 START_LIMIT = 20.0  # seconds
 STOP_LIMIT = 8.0
 _WORD = re.compile(r'([\w-]+)=(?:"((?:[^"\\]|\\.)*)"|(\S+))')
@@ -29,7 +32,8 @@ class SbcProcess:
         self._records = directory / "run" / "calls.jsonl"
         with self.log.open("wb") as out:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "sbc.cli", "run", "-c", str(directory)],
+                [sys.executable, "-P", "-m", "sbc.cli", "run", "-c", str(directory)],
+                env={**os.environ, "PYTHONPATH": str(OWN_TREE)},
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=subprocess.STDOUT,

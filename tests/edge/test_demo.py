@@ -5,13 +5,13 @@ from __future__ import annotations
 import io
 import os
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from sbc.demo import run as demo
+from tests.peers.product import command
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,7 +21,7 @@ def test_the_demo_keeps_its_promises_and_cleans_up(tmp_path: Path) -> None:
     environment = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONIOENCODING": "utf-8", "NO_COLOR": "1"}
     begun = time.monotonic()
     run = subprocess.run(
-        [sys.executable, "-m", "sbc.cli", "demo"],
+        command("demo"),
         cwd=ROOT,
         env=environment,
         stdin=subprocess.DEVNULL,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.peers.process import PeerProcess, listening
+from tests.peers.product import ROOT, command
 
-ROOT = Path(__file__).resolve().parents[2]
+__all__ = ["ROOT", "Portcullis"]
 
 
 class Portcullis(PeerProcess):
@@ -27,8 +27,7 @@ class Portcullis(PeerProcess):
         cpu: int | None = None,
     ) -> None:
         self.tcp, self.udp = tuple(tcp), tuple(udp)
-        argv = ["env", f"PYTHONPATH={ROOT}", "PYTHONUNBUFFERED=1", sys.executable]
-        super().__init__(name, directory, [*argv, "-m", "sbc.cli", "run", "-c", str(directory)], cpu=cpu)
+        super().__init__(name, directory, command("run", "-c", str(directory)), cpu=cpu)
 
     def ready(self) -> None:
         """Wait until every listener is bound."""

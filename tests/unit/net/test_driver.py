@@ -185,6 +185,7 @@ def test_a_fault_in_a_command_ends_its_call_alone() -> None:
     assert rig.statuses("good") == [100, 180]
 
 
+@pytest.mark.pure
 def test_a_fault_in_the_engine_ends_its_call_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig()
     rig.invite("good")
@@ -200,6 +201,7 @@ def test_a_fault_in_the_engine_ends_its_call_alone(monkeypatch: pytest.MonkeyPat
     assert len(rig.watcher.faults) == 1
 
 
+@pytest.mark.pure
 def test_a_fault_in_one_calls_timer_does_not_stop_anothers(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig(snapshot(response_timeout=0.02))
     rig.live = rig.carrier
@@ -219,6 +221,7 @@ def test_a_fault_in_one_calls_timer_does_not_stop_anothers(monkeypatch: pytest.M
     assert len(rig.watcher.named("failover")) >= 1
 
 
+@pytest.mark.pure
 def test_a_fault_in_one_calls_loss_does_not_hide_anothers(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig()
     whole = Attempt.on_failure
@@ -242,6 +245,7 @@ def test_a_fault_in_one_calls_loss_does_not_hide_anothers(monkeypatch: pytest.Mo
     assert _calls(rig) <= {other}
 
 
+@pytest.mark.pure
 def test_a_call_that_cannot_even_be_ended_gives_back_what_it_holds(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig()
 
@@ -309,6 +313,7 @@ def test_a_dial_that_fails_in_any_way_is_the_end_of_the_hop(error: Exception) ->
     assert not rig.engine.calls
 
 
+@pytest.mark.pure
 def test_a_fault_around_the_hooks_rejects_the_call(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig()
 
