@@ -1,7 +1,7 @@
 """Packaging: ranges here, exact versions in requirements.lock. Hot modules are compiled where possible.
 
-mypyc turns typed Python into C: the same sources, much less CPU a call. It is optional, always: without mypyc,
-a C compiler or Python's headers, with PORTCULLIS_PURE set, or when compiling fails, what is installed is pure
+mypyc turns typed Python into C: the same sources, much less CPU a call. It is optional: without mypyc, a C
+compiler or Python's headers, with PORTCULLIS_PURE set, or when compiling fails, what is installed is pure
 Python, and one line says so and why. All or nothing: a half-compiled tree is never left. PORTCULLIS_BUILD is
 where everything is built, never the checkout; where it is kept, the next build is quicker.
 """
@@ -164,7 +164,7 @@ setup(
         "gevent>=24.2",  # greenlets, the hub, pywsgi
         "pyOpenSSL>=24.3",  # TLS with memory BIOs and a verify callback
         "cryptography>=44",  # reading certificates; brings its own OpenSSL
-        "pylibsrtp>=1.0,<1.1",  # libsrtp: SRTP that others have audited; bound because its C binding is called
+        "pylibsrtp>=1.0,<1.1",  # libsrtp: audited SRTP; bound because its C binding is called
         "pydantic>=2.6",  # every mistake of a file at once, typed
         "ruamel.yaml>=0.18",  # YAML that knows line and column, keeps comments
         "lark>=1.1.9",  # the grammar of when and then

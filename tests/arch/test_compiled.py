@@ -9,7 +9,7 @@ import pytest
 
 import sbc
 from sbc.release import is_compiled, line
-from sbc.sip import message, parse
+from sbc.sip import headers, parse
 from tests.peers import product
 
 ROOT = product.ROOT
@@ -48,4 +48,4 @@ def test_the_installed_tree_is_compiled_where_the_tests_say_so() -> None:
         pytest.skip("NOT COMPILED: this tree is pure Python, which `make installed` may test compiled")
     with pytest.raises(TypeError):
         parse.parse_head("text is not bytes")  # type: ignore[arg-type]
-    assert not hasattr(message.Headers(), "__dict__")
+    assert not hasattr(headers.Headers(), "__dict__")

@@ -30,7 +30,7 @@ def is_compiled() -> bool:
 
 
 def environment() -> dict[str, str]:
-    """For a process that runs ``tree()``: what it imports; it must be started with ``-P`` where it is with -m."""
+    """For a Python process that runs ``tree()``; ``python -m`` needs ``-P`` as well."""
     return {**os.environ, "PYTHONPATH": f"{tree()}{os.pathsep}{ROOT}", "PYTHONUNBUFFERED": "1"}
 
 
