@@ -180,7 +180,9 @@ class Mirror:
         """The far side accepted with an answer that we must not use: the call ends (row M3)."""
         far = other(self.side)
         self._note_refusal(far, error, out)
-        if self.request.method == "INVITE" and self.client_request is not None:
+        if response.status < 200:
+            self._withdraw(now, out)
+        elif self.request.method == "INVITE" and self.client_request is not None:
             ack = self.call.ack(self.fork, far, self.client_request.cseq.number)
             out.append(Send(self.call.leg(far).flow, ack))
         self._finish(self.call.engine.respond_to(self.server, 488, "Not Acceptable Here"), now, out)

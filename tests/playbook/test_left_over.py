@@ -118,3 +118,17 @@ def test_a_reinvite_whose_sender_is_gone_is_cancelled_beyond() -> None:
     assert stage.carrier.hears_request("CANCEL").via.branch == again.via.branch
     stage.carry_out(stage.engine.end_call(next(iter(stage.engine.calls)), "over", stage.now))
     nothing_is_left(stage)
+
+
+def test_unusable_media_in_progress_of_a_reinvite_cancels_it() -> None:
+    stage = Stage()
+    _, answer = stage.established()
+    stage.within("office", answer, "INVITE", body=SDP)
+    stage.office.hears(100)
+    again = stage.carrier.hears_request("INVITE")
+    stage.carrier.respond(again, 183, body=b"unusable")
+    assert stage.carrier.hears_request("CANCEL").via.branch == again.via.branch
+    stage.carrier.hears("BYE")
+    stage.office.hears(488)
+    stage.office.hears("BYE")
+    nothing_is_left(stage)
