@@ -152,6 +152,11 @@ class Attacked:
         answer: list[dict[str, Any]] = ask(self.directory / "run" / "sbc.sock", "calls")
         return answer
 
+    def held(self) -> dict[str, int]:
+        """What live calls hold: calls, and pairs of media ports."""
+        status: dict[str, Any] = ask(self.directory / "run" / "sbc.sock", "status")
+        return {"calls": len(status["calls"]), "ports": len(self.media) // 2 - status["free_media_ports"]}
+
     def unharmed(self) -> None:
         """Nothing broke inside, and no key was written down."""
         log = self.log()

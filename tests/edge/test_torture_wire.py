@@ -165,5 +165,5 @@ def test_all_of_them_on_one_connection_after_another(sbc: Attacked, probe: Strea
 
 
 def test_nothing_is_left_over(sbc: Attacked, probe: Stream) -> None:
-    assert until(lambda: sbc.calls() == [], 5)
+    assert until(lambda: sbc.held() == {"calls": 0, "ports": 0}, 5), sbc.held()
     assert options(probe)
