@@ -57,7 +57,10 @@ _RTP_RECEIVED = re.compile(r"RX pt=.*?total (\d+)(K?)pkt", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Far:
-    """A peer beyond a trunk: where it is, what is demanded of its leg, and what else its trunk says."""
+    """A peer beyond a trunk: where it is, what is demanded of its leg, and what else its trunk says.
+
+    ``source`` is where it calls from, if not from its ``address``.
+    """
 
     name: str
     port: int
@@ -65,13 +68,15 @@ class Far:
     transport: str = "tls"
     srtp: str = "required"
     more: str = ""
+    source: str = ""
 
     def trunk(self) -> str:
         """The trunk's file."""
         listener = "trunk-tls" if self.transport == "tls" else "trunk-udp"
         tls = _TLS.format(name=self.name) if self.transport == "tls" else ""
         return (
-            f"trunk: {self.name}\npeers: [{self.address}:{self.port}]\nsources: [{self.address}/32]\n"
+            f"trunk: {self.name}\npeers: [{self.address}:{self.port}]\n"
+            f"sources: [{self.source or self.address}]\n"
             f"listener: {listener}\nsrtp: {self.srtp}\n{tls}{self.more}\n"
         )
 
