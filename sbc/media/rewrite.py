@@ -32,7 +32,7 @@ def section(
     # Without a=rtcp the peer that declines multiplexing falls back to the port above (RFC 5761 5.1.1).
     rtcp = "rtcp-mux" if mux else f"rtcp:{port + 1}"
     return (
-        f"m={media.kind} {port} {profile} {media.format.text}\r\n"
+        f"m={media.kind} {port} {profile} {media.lines.payload}\r\n"
         f"{copied}{crypto}a={direction}\r\na={rtcp}\r\n"
     )
 
@@ -52,7 +52,7 @@ def _allowed(lines: Lines) -> str:
 
 def check_formats(media: Media) -> None:
     """Raise PeerError unless every format is an RTP payload type (RFC 3550 5.1)."""
-    if not media.format.rtp:
+    if not media.lines.rtp:
         raise PeerError("SDP has an RTP payload type that is not a number below 128")
 
 

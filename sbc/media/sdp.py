@@ -11,45 +11,42 @@ from __future__ import annotations
 
 from functools import lru_cache
 from ipaddress import ip_address
-from typing import NamedTuple
 
 from sbc.base import PeerError
 
 MAX_MEDIA = 16
 DIRECTIONS = ("sendrecv", "sendonly", "recvonly", "inactive")
-#: Lines up to this many characters are kept, this many of them.
+#: Texts up to this many octets are kept, this many of them.
 _KEPT_SIZE, _KEPT = 2048, 512
-_SECRETS = ("inline:", "ice-pwd:", "k=")
+_SECRETS = (b"inline:", b"ice-pwd:", b"k=")
 
 
 class Lines:
-    """What lines other than ``m=`` and ``a=crypto`` say. Shared between descriptions: do not change it.
+    """What the lines say without ``a=crypto`` and the first words. Shared between descriptions!
 
+    Of an ``m=`` line these are ``proto``, ``formats`` (``payload`` as they are written) and ``rtp``: whether
+    all are RTP payload types (RFC 3550 5.1). They are empty for the lines before the first ``m=``.
     ``attributes`` and ``bandwidth`` are the values of ``a=`` and ``b=`` in order; ``connected`` tells
     whether there is a ``c=`` and ``host`` which; ``origin`` is None without ``o=``; ``direction`` and
     ``rtcp`` (RFC 3605) are '' and None where no attribute names them. ``copied`` is for whoever writes.
     """
 
     __slots__ = (
-        "attributes",
-        "bandwidth",
-        "connected",
-        "copied",
-        "direction",
-        "host",
-        "mux",
-        "origin",
-        "rtcp",
-    )
+        "attributes", "bandwidth", "connected", "copied", "direction", "formats", "host", "mux", "origin",
+        "payload", "proto", "rtcp", "rtp",
+    )  # fmt: skip
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, value: str, lines: list[str]) -> None:
+        self.proto, *self.formats = value.split() or [""]
+        self.payload = " ".join(self.formats)
+        self.rtp = all(map(_is_payload_type, self.formats))
         self.host: str | None = None
         self.connected = False
         self.origin: str | None = None
         self.attributes: list[str] = []
         self.bandwidth: list[str] = []
         self.copied: str | None = None
-        for line in text.split("\n"):
+        for line in lines:
             kind = line[:2]
             if kind == "a=":
                 self.attributes.append(line[2:])
@@ -66,13 +63,8 @@ class Lines:
         self.rtcp = next(iter(_values(self.attributes, "rtcp")), None)
 
 
-class Formats(NamedTuple):
-    """The end of an ``m=`` line; ``rtp`` tells whether all are RTP payload types (RFC 3550 5.1)."""
-
-    proto: str
-    names: list[str]
-    text: str
-    rtp: bool
+def _is_payload_type(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 3 and int(text) < 128
 
 
 class Media:
@@ -81,16 +73,13 @@ class Media:
     ``crypto`` are the values of its ``a=crypto`` lines, which are not among its ``lines``.
     """
 
-    __slots__ = ("crypto", "format", "formats", "host", "kind", "lines", "port", "proto")
+    __slots__ = ("crypto", "formats", "host", "kind", "lines", "port", "proto")
 
-    def __init__(
-        self, kind: str, port: int, format: Formats, lines: Lines, host: str | None, crypto: list[str]
-    ) -> None:
+    def __init__(self, kind: str, port: int, lines: Lines, host: str | None, crypto: list[str]) -> None:
         self.kind = kind
         self.port = port
-        self.proto = format.proto
-        self.formats = format.names
-        self.format = format
+        self.proto = lines.proto
+        self.formats = lines.formats
         self.lines = lines
         self.host = host
         self.crypto = crypto
@@ -116,31 +105,33 @@ class SessionDescription:
 
 def parse_sdp(data: bytes) -> SessionDescription:
     """Parse a description; raises PeerError, 400 for broken syntax and 488 for what cannot be used."""
-    text = data.decode("utf-8", "surrogateescape").replace("\r\n", "\n")
-    if "\r" in text or "\0" in text:
+    text = data.replace(b"\r\n", b"\n")
+    if b"\r" in text or b"\0" in text:
         raise PeerError("SDP has a bare CR or a NUL")
-    sections = text.split("\nm=")
-    version, _, head = sections[0].partition("\n")
-    if version != "v=0":
+    sections = text.split(b"\nm=")
+    version, _, head = sections[0].partition(b"\n")
+    if version != b"v=0":
         raise PeerError("SDP does not begin with v=0")
     if len(sections) > MAX_MEDIA + 1:
         raise PeerError(f"SDP has more than {MAX_MEDIA} media", 488)
-    origin = ""
-    if head.startswith("o="):
-        origin, _, head = head[2:].partition("\n")
-    lines = _lines(head if "a=crypto" not in head else _without_crypto(head)[1])
-    media = [_media(section, lines.host) for section in sections[1:]]
-    _check(origin, lines, media)
+    origin = b""
+    if head.startswith(b"o="):
+        origin, _, head = head.partition(b"\n")
+    lines = _heads.get(head) or _read_head(head)
+    media = []
+    for section in sections[1:]:
+        media.append(_media(section, lines.host))
+    _check(len(origin) > 2, lines, media)
     return SessionDescription(lines, media)
 
 
-def _check(origin: str, session: Lines, media: list[Media]) -> None:
+def _check(origin: bool, session: Lines, media: list[Media]) -> None:
     if session.origin is not None:
-        origin = session.origin
+        origin = session.origin != ""
     connected, used = session.connected, False
     for each in media:
         if each.lines.origin is not None:  # out of order, but there
-            origin = each.lines.origin
+            origin = each.lines.origin != ""
         connected = connected or each.lines.connected
         used = used or each.port > 0
     if not origin:
@@ -149,60 +140,79 @@ def _check(origin: str, session: Lines, media: list[Media]) -> None:
         raise PeerError("SDP has no c= line")
 
 
-def _media(section: str, host: str | None) -> Media:
-    value, _, rest = section.partition("\n")
+def _media(section: bytes, host: str | None) -> Media:
+    fields = section.split(b" ", 2)
+    if len(fields) < 3 or not fields[0].isalpha() or not fields[1].isdigit():
+        fields = _unusual(section)
+    kind, port, rest = fields
+    number = decimal(port.decode(), 65535, "port")
+    crypto: list[str] = []
+    lines = _sections.get(rest)
+    if lines is None:
+        if b"a=crypto" in rest:
+            crypto, rest = _without_crypto(rest)
+        lines = _sections.get(rest) or _read_section(rest)
+    return Media(_text(kind), number, lines, lines.host if lines.connected else host, crypto)
+
+
+def _unusual(section: bytes) -> list[bytes]:
+    """Split a section like a usual one whose ``m=`` line has other blanks or a number of ports."""
+    value, _, rest = section.partition(b"\n")
     fields = value.split(None, 2)
     if len(fields) < 3:
         raise _short()
-    kind, port, formats = fields
-    if "/" in port:
-        port, _, count = port.partition("/")
-        if count and count != "1":
-            raise PeerError("SDP asks for several ports in one m= line", 488)
-    number = decimal(port, 65535, "port")
-    format = _kept_formats(formats) if len(formats) <= _KEPT_SIZE else _formats(formats)
-    crypto: list[str] = []
-    if "a=crypto" in rest:
-        crypto, rest = _without_crypto(rest)
-    lines = _lines(rest)
-    return Media(kind, number, format, lines, lines.host if lines.connected else host, crypto)
+    port, _, count = fields[1].partition(b"/")
+    if count and count != b"1":
+        raise PeerError("SDP asks for several ports in one m= line", 488)
+    if not port.isdigit():
+        raise PeerError("SDP has a bad port")
+    return [fields[0], port, fields[2] + b"\n" + rest]
 
 
 def _short() -> PeerError:
     return PeerError("SDP has an m= line with fewer than four fields")
 
 
-def _formats(text: str) -> Formats:
-    proto, *names = text.split()
-    if not names:
+#: What was read before, by the octets that it was read from.
+_heads: dict[bytes, Lines] = {}
+_sections: dict[bytes, Lines] = {}
+
+
+def _read_head(data: bytes) -> Lines:
+    lines = Lines("", _text(data).split("\n"))
+    return _keep(_heads, data, lines)
+
+
+def _read_section(data: bytes) -> Lines:
+    value, *rest = _text(data).split("\n")
+    lines = Lines(value, rest)
+    if not lines.formats:
         raise _short()
-    rtp = all(each.isascii() and each.isdigit() and len(each) <= 3 and int(each) < 128 for each in names)
-    return Formats(proto, names, " ".join(names), rtp)
+    return _keep(_sections, data, lines)
 
 
-_kept_formats = lru_cache(maxsize=_KEPT)(_formats)
-_kept_lines = lru_cache(maxsize=_KEPT)(Lines)
+def _keep(kept: dict[bytes, Lines], data: bytes, lines: Lines) -> Lines:
+    if len(data) <= _KEPT_SIZE and not any(each in data for each in _SECRETS):
+        if len(kept) >= _KEPT:
+            del kept[next(iter(kept))]
+        kept[data] = lines
+    return lines
 
 
-def _lines(text: str) -> Lines:
-    if len(text) > _KEPT_SIZE:
-        return Lines(text)
-    for each in _SECRETS:
-        if each in text:
-            return Lines(text)
-    return _kept_lines(text)
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
 
 
-def _without_crypto(text: str) -> tuple[list[str], str]:
+def _without_crypto(data: bytes) -> tuple[list[str], bytes]:
     """Return the values of the ``a=crypto`` lines, and the other lines."""
     crypto: list[str] = []
-    others: list[str] = []
-    for line in text.split("\n"):
-        if line.startswith("a=crypto:") or line == "a=crypto":
-            crypto.append(line[9:])
+    others: list[bytes] = []
+    for line in data.split(b"\n"):
+        if line.startswith(b"a=crypto:") or line == b"a=crypto":
+            crypto.append(_text(line[9:]))
         else:
             others.append(line)
-    return crypto, "\n".join(others)
+    return crypto, b"\n".join(others)
 
 
 def _values(attributes: list[str], name: str) -> list[str]:

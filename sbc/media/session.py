@@ -279,8 +279,11 @@ class MediaSession:
                 raise MediaRefused("the description names our own media port")
 
     def _owns(self, port: int) -> bool:
-        even = port & ~1
-        return any(end.local == even != 0 for stream in self.streams for end in stream.ends.values())
+        for stream in self.streams:
+            for end in stream.ends.values():
+                if end.local and end.local == port & ~1:
+                    return True
+        return False
 
     def _take_ports(self, plans: list[_Plan]) -> None:
         taken: list[Endpoint] = []
