@@ -40,6 +40,7 @@ from sbc.observe.journal import Journal
 from sbc.observe.metrics import exposition
 from sbc.observe.views import StatusView
 from sbc.recorder import Recorder
+from sbc.sip.address import forget_recent
 from sbc.status import picture, to_json
 from webui import create_app
 
@@ -178,6 +179,7 @@ class Portcullis:
         """
         quiet = not self.engine.calls and not len(self.engine.transactions)
         if quiet and not self._tidied:
+            forget_recent()
             gc.collect()
             if _malloc_trim is not None:
                 _malloc_trim(0)

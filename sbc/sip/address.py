@@ -89,3 +89,8 @@ def _parse_addr_spec(text: str) -> NameAddr:
 
 # The same From, To and Contact come in every message of a dialog: each is parsed once.
 _recent = lru_cache(maxsize=RECENT)(_parse)
+
+
+def forget_recent() -> None:
+    """Let go of what is kept: strewn over the heap, it pins the memory that was freed around it."""
+    _recent.cache_clear()
