@@ -1,0 +1,100 @@
+"""The recorder: every event reaches the journal, the counters and the call records, and no key does."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from sbc.b2bua.commands import Note
+from sbc.base import Address
+from sbc.flow import Flow
+from sbc.media.stats import MediaStats
+from sbc.net.handler import HandshakeFailed
+from sbc.observe.journal import Journal
+from sbc.recorder import FAILURES_KEPT, Recorder
+from sbc.tls.diagnosis import Failure
+
+FLOW = Flow(1, "udp", Address("192.0.2.1", 5060), Address("198.51.100.1", 5060), trunk="office")
+ENDED: dict[str, Any] = {
+    "caller": "alice", "called": "+1212", "rule": "all", "from": "office", "to": "", "status": 486,
+    "reason": "busy", "by": "callee", "created": 1.0, "answered": 0.0, "ended": 2.0, "duration": 0.0,
+    "downgraded": False, "a": FLOW, "b": None,
+}  # fmt: skip
+
+
+class Papers:
+    """A recorder and what it wrote."""
+
+    def __init__(self) -> None:
+        self.log: list[str] = []
+        self.records: list[str] = []
+        self.recorder = Recorder(Journal(self.log.append), self.records.append)
+
+
+def _failed(**changes: Any) -> HandshakeFailed:
+    fields: dict[str, Any] = {
+        "direction": "inbound", "listener": "main", "candidates": ("office", "carrier"),
+        "remote": Address("198.51.100.1", 40000), "sni": "sbc.example", "verify_code": 10, "reasons": (),
+        "alert_sent": 45, "alert_received": None, "peer": None, "at": 100.0,
+        "failure": Failure("expired", "the certificate ended yesterday", "renew it"),
+    }  # fmt: skip
+    fields |= changes
+    known = HandshakeFailed.__dataclass_fields__
+    return HandshakeFailed(**{name: value for name, value in fields.items() if name in known})
+
+
+def test_an_ended_call_is_a_record_a_line_and_a_count() -> None:
+    papers = Papers()
+    papers.recorder.note(Note("call-ended", "c1", ENDED), MediaStats(), 2.0)
+    (record,) = map(json.loads, papers.records)
+    assert record["status"] == 486
+    (line,) = papers.log
+    assert "c1" in line and "status=486" in line and "reason=busy" in line
+    assert "Flow" not in line and "created" not in line, "the line tells what an operator reads"
+    assert papers.recorder.counters.view().calls == 1
+
+
+def test_other_notes_are_lines_and_no_records() -> None:
+    papers = Papers()
+    papers.recorder.note(Note("failover", "c1", {"to": "backup", "on": 503}), None, 2.0)
+    assert not papers.records
+    assert "failover" in papers.log[0] and "backup" in papers.log[0]
+    assert dict(papers.recorder.counters.view().events)["failover"] == 1
+
+
+def test_a_failed_handshake_is_counted_for_each_trunk_that_it_may_have_been() -> None:
+    papers = Papers()
+    papers.recorder.handshake_failed(_failed())
+    papers.recorder.handshake_failed(_failed(candidates=()))
+    assert papers.recorder.counters.handshake_failures == 2
+    assert papers.recorder.failures_by_trunk == {
+        ("office", "expired"): 1, ("carrier", "expired"): 1, ("", "expired"): 1,
+    }  # fmt: skip
+    newest, oldest = papers.recorder.failures
+    assert (oldest.trunk, newest.trunk) == ("office,carrier", "")
+    assert (oldest.kind, oldest.remedy, oldest.peer) == ("expired", "renew it", "198.51.100.1:40000")
+    assert oldest.alert.startswith("sent 45 ")
+    assert "[tls-refused]" in papers.log[0] and "remedy=" in papers.log[0]
+
+
+def test_a_received_alert_says_more_than_ours() -> None:
+    papers = Papers()
+    papers.recorder.handshake_failed(_failed(alert_received=48))
+    assert papers.recorder.failures[0].alert.startswith("received 48 ")
+
+
+def test_only_the_latest_failures_are_kept() -> None:
+    papers = Papers()
+    for number in range(FAILURES_KEPT + 5):
+        papers.recorder.handshake_failed(_failed(at=float(number)))
+    assert len(papers.recorder.failures) == FAILURES_KEPT
+    assert papers.recorder.failures[0].at == FAILURES_KEPT + 4
+
+
+def test_refusals_and_faults_are_noted() -> None:
+    papers = Papers()
+    papers.recorder.refused("main", Address("203.0.113.1", 1), "no trunk admits this address", 1.0)
+    papers.recorder.fault("driver.py:1 < engine.py:2", 1.0)
+    events = dict(papers.recorder.counters.view().events)
+    assert events == {"connection-refused": 1, "internal-error": 1}
+    assert "203.0.113.1" in papers.log[0] and "engine.py:2" in papers.log[1]
