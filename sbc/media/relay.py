@@ -109,6 +109,10 @@ class Leg:
         self.port_rtp.aim(None, True)
         self.port_rtcp.aim(None, True)
 
+    def release(self) -> None:
+        """Let go of ports and other leg for good, so that reference counts free all three at once."""
+        self.port_rtp.leg = self.port_rtcp.leg = self.other = _NOBODY
+
     @property
     def lost(self) -> int:
         """RTP packets that the sequence numbers say were lost before us (RFC 3550 A.3), not negative."""
@@ -132,6 +136,10 @@ class Leg:
         self.ssrc = data[8:12]
         self.start = self.highest = sequence
         self.received = 1
+
+
+#: Whose a port is when its call is over: a leg that agrees to nothing.
+_NOBODY = Leg("")
 
 
 def pair() -> tuple[Leg, Leg]:

@@ -185,6 +185,7 @@ class MediaSession:
         for stream in self.streams:
             for end in stream.ends.values():
                 end.forget()
+                end.leg.release()
                 self._return(end)
         self.streams = []
         self._offer = None
