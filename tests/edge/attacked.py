@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import gevent
-from gevent import socket
 
 from sbc.base import Address, LocalError
 from sbc.demo.agent import Agent
-from sbc.demo.lab import HOST, SBC_NAME, LabPorts, free_ports
+from sbc.demo.lab import HOST, SBC_NAME, LabPorts
 from sbc.demo.pki import write_lab
 from sbc.demo.process import SbcProcess, words
 from sbc.demo.tls import Credentials, TlsStream, connect
 from sbc.demo.voice import VoiceSettings
 from sbc.net.control import ask
+from tests.peers.ports import free_port, free_ports
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPORA = ROOT.parent / "shared" / "corpora"
@@ -89,7 +89,9 @@ class Attacked:
         voice: VoiceSettings | None = None,
     ) -> None:
         self.directory = directory
-        self.ports, self.udp = free_ports(), _free_udp()
+        # Below the ephemeral ports, of which an outgoing connection may take one before the SBC is up.
+        sips, admin, office, callee, self.udp = free_ports(5)
+        self.ports = LabPorts(sips, admin, office, callee, (free_port(101) + 1) & ~1)
         self._configure(srtp, office_srtp or srtp)
         self.sbc = SbcProcess(directory, Address(HOST, self.ports.admin))
         self.office = self.agent(Agent, "office", voice or VoiceSettings(OFFICE_HERTZ))
@@ -203,10 +205,3 @@ def _settings(ports: LabPorts, udp: int) -> str:
     return _SETTINGS.format(
         host=HOST, sips=ports.sips, udp=udp, admin=ports.admin, first=ports.media, last=ports.media + 99
     )
-
-
-def _free_udp() -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
