@@ -47,7 +47,7 @@ test: debs
 # The same tests against what was installed, compiled or not; `pure` ones replace methods inside the product.
 installed: $(VENV)/.dev $(VENV)/.run
 	$(VENV)/bin/pytest -q -n 2 -m '$(FAST) and not pure' -o pythonpath='$(SITE) .' \
-	  tests/unit tests/playbook tests/property tests/vectors tests/arch/test_compiled.py
+	  tests/unit tests/playbook tests/property tests/vectors tests/edge tests/arch/test_compiled.py
 
 rest: $(VENV)/.dev $(VENV)/.run
 	$(PY) -m pytest -q -m 'slow or interop'

@@ -25,10 +25,10 @@ from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import BaseError
 
-# What runs for each message, decision or packet; in the rest nothing would be noticed.
+# What runs for each message, decision or packet; in the rest nothing would be noticed. Not dsl/decision.py:
+# hooks make decisions, of any types, and dsl/validate.py tells them what is wrong with one.
 COMPILED = (
     "dsl/compile.py",
-    "dsl/decision.py",
     "dsl/errors.py",
     "dsl/facts.py",
     "dsl/functions.py",
