@@ -70,7 +70,7 @@ def why_pure() -> str:
 
 def say_pure(reason: str) -> None:
     """The one line for an installation without compiled modules."""
-    print(f"*** Pure Python, not compiled: {reason}. A call costs about twice the CPU.", file=sys.stderr)
+    print(f"*** Pure Python, not compiled: {reason}. A call costs about 1.3 times the CPU.", file=sys.stderr)
 
 
 def modules() -> list[str]:
