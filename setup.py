@@ -23,7 +23,7 @@ from typing import Any
 from setuptools import Distribution, find_packages, setup
 from setuptools.command.build import build
 from setuptools.command.build_ext import build_ext
-from setuptools.errors import BaseError
+from setuptools.errors import BaseError, CCompilerError
 
 # What runs for each message, decision or packet; in the rest nothing would be noticed. Not dsl/decision.py:
 # hooks make decisions, of any types, and dsl/validate.py tells them what is wrong with one.
@@ -122,8 +122,9 @@ class Compile(build_ext):
         self.parallel = os.cpu_count()
         try:
             super().run()
-        except (BaseError, OSError) as error:
-            say_pure(f"the C compiler failed ({error})")
+        except (BaseError, CCompilerError, OSError) as error:
+            say_pure("the C compiler failed")
+            print(error, file=sys.stderr)
             self.extensions = []
             for library in Path(self.build_lib).rglob("*.so"):
                 library.unlink()

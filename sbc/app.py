@@ -129,6 +129,8 @@ class Portcullis:
         self._say("INF", "[start]", {"version": snapshot.version, "directory": self.directory.resolve()})
         for warning in snapshot.warnings:
             self._say("WRN", "[check]", {"text": str(warning).splitlines()[0]})
+        # What changed on disk between the first reading and the watch would otherwise go unnoticed.
+        gevent.spawn(self.reload)
 
     def stop(self) -> None:
         """Hang up what still runs, close everything, write what waits."""

@@ -16,6 +16,8 @@ from sbc.sip.message import Request
 from tests.edge.attacked import TO, Attacked, until
 from tests.edge.sbc_command import sbc
 
+pytestmark = pytest.mark.slow
+
 BROKEN = "rules:\n  - name: broken\n    when: trunk ==\n    then: reject 403\n"
 HARMLESS = "rules:\n  - name: harmless\n    when: false\n    then: reject 403\n"
 

@@ -23,6 +23,8 @@ from sbc.sip.message import Request
 from tests.edge.attacked import CARRIER_HERTZ, OFFICE_HERTZ, TO, Attacked
 from tests.edge.wire import Capture, Datagram
 
+pytestmark = pytest.mark.slow
+
 REASONS = {
     "plain": "no crypto line",
     "no-crypto": "no crypto line",

@@ -18,6 +18,8 @@ from dsl.facts import Facts
 from sbc.config.hooks import Hook, load_hooks
 from sbc.net.hooks import HookFailure, run_hooks
 
+pytestmark = pytest.mark.slow
+
 FACTS = Facts(trunk="teams", ruri_user="+12125550100", header={"X-Secret": "hunter2"}.get)
 DECISION = Route((Hop("carrier"),), rule="outbound (20.yaml:2)")
 TRUNKS = frozenset(("carrier", "backup"))

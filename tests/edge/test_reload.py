@@ -20,6 +20,8 @@ from sbc.net.control import ask
 from tests.edge.attacked import TO, Attacked, until
 from tests.edge.sbc_command import sbc as command
 
+pytestmark = pytest.mark.slow
+
 DENY = 'rules:\n  - name: nobody calls\n    when: true\n    then: reject 403 "Closed"\n'
 
 

@@ -14,6 +14,8 @@ from sbc.demo.lab import LabPorts, free_ports, write_configuration
 from sbc.net.control import ControlServer
 from tests.edge.sbc_command import sbc
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def ports() -> LabPorts:

@@ -7,6 +7,8 @@ import pytest
 from tests.playbook.stage import Stage
 from tests.property.attacker import Attacker
 
+pytestmark = pytest.mark.slow
+
 STEPS = 80
 
 

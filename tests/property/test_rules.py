@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import assume, example, given, settings
 
 from dsl.check import Known
@@ -15,6 +16,8 @@ from dsl.facts import FACTS, Facts
 from dsl.load import load
 from dsl.patterns import Pattern, PatternError
 from dsl.ruleset import RuleSet
+
+pytestmark = pytest.mark.slow
 
 WORDS = [
     *FACTS, "and", "or", "not", "in", "matches", "starts", "ends", "with", "has", "header", "true", "false",
