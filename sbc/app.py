@@ -32,6 +32,7 @@ from sbc.net.contexts import Contexts
 from sbc.net.control import ControlServer
 from sbc.net.dialer import Dialer
 from sbc.net.driver import Driver
+from sbc.net.file_limit import raise_file_limit
 from sbc.net.listener import Listeners
 from sbc.net.log_writer import LogWriter
 from sbc.net.media_io import MediaIO
@@ -64,6 +65,7 @@ class Portcullis:
     """One SBC process."""
 
     def __init__(self, directory: Path) -> None:
+        raise_file_limit()
         self.directory = directory
         self.clock = Clock()
         self.started = self.clock.now()
