@@ -41,7 +41,7 @@ from sbc.sip.parse import ParseError
 from sbc.sip.serialize import serialize
 
 # Timers are rounded up to this, so that a burst of deadlines wakes the engine once.
-TICK = 0.01
+TICK = 0.05
 
 
 class Observer(Protocol):

@@ -60,11 +60,12 @@ class HandshakeError(Exception):
 class TlsSession:
     """One TLS session over one socket: a channel's Cipher and a connection's Source."""
 
-    __slots__ = ("_connection", "_recv", "_sock", "confirmed", "judge", "sni", "write")
+    __slots__ = ("_connection", "_emptied", "_recv", "_sock", "confirmed", "judge", "sni", "write")
 
     def __init__(self, sock: socket.socket, connection: SSL.Connection, judge: Judge, sni: str) -> None:
         self._sock = sock
         self._recv = sock.recv
+        self._emptied = False
         self._connection = connection
         self.judge = judge
         self.sni = sni
@@ -152,10 +153,13 @@ class TlsSession:
     def read(self) -> bytes:
         """The next plaintext, never empty; raises Ended, and HandshakeError for a late rejection."""
         connection = self._connection
+        fed = False
         try:
             while not (data := decrypt(connection)):
-                self._answer()
+                if fed:
+                    self._answer()
                 self._fill()
+                fed = True
         except SSL.ZeroReturnError:
             raise Ended("closed by the peer") from None
         except SSL.Error as error:
@@ -165,7 +169,11 @@ class TlsSession:
         return data
 
     def _fill(self) -> None:
+        # Where the last read took all there was, asking again before waiting would cost a system call
+        # and an exception for nothing.
         try:
+            if self._emptied:
+                self._sock._wait(self._sock._read_event)
             data = self._recv(READ_SIZE)
         except OSError as error:
             if not self.confirmed:
@@ -173,6 +181,7 @@ class TlsSession:
             raise Ended(f"connection lost: {error.strerror or error}") from None
         if not data:
             raise Ended("closed by the peer without close_notify")
+        self._emptied = len(data) < READ_SIZE
         feed(self._connection, data)
 
     def _answer(self) -> None:
