@@ -48,13 +48,11 @@ STATS_PERIOD = 30.0
 class Journal:
     """Turns events into lines for ``write``; lines under ``level`` are not made at all."""
 
-    __slots__ = ("_downgraded", "_least", "_next_stats", "_second", "_second_text", "_write")
+    __slots__ = ("_downgraded", "_least", "_next_stats", "_write")
 
     def __init__(self, write: Callable[[str], object], level: Level = "INF") -> None:
         self._write = write
         self._least = _RANK[level]
-        self._second = -1
-        self._second_text = ""
         self._downgraded: set[str] = set()
         self._next_stats = 0.0
 
@@ -84,14 +82,7 @@ class Journal:
         self.event("INF", "[SIPS-stats]", stats_fields(status()), now)
 
     def _line(self, level: Level, tag: str, head: str, fields: Mapping[str, Any], now: float) -> None:
-        self._write(f"{self._time(now)} {level} {tag}{head}{_words(fields)}")
-
-    def _time(self, now: float) -> str:
-        second = int(now)
-        if second != self._second:
-            self._second = second
-            self._second_text = iso_time(second)[:-4]
-        return f"{self._second_text}{int((now - second) * 1000):03d}Z"
+        self._write(f"{iso_time(now)} {level} {tag}{head}{_words(fields)}")
 
 
 def _words(fields: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
 REDACTED = "[redacted]"
 SECRET_FIELDS = frozenset({"password", "authorization", "proxy-authorization", "ha1", "key", "secret"})
@@ -64,4 +65,11 @@ def _escape(character: str) -> str:
 
 def iso_time(now: float) -> str:
     """``now`` (POSIX seconds) as ISO 8601 in UTC with milliseconds."""
-    return datetime.fromtimestamp(now, UTC).isoformat(timespec="milliseconds")[:-6] + "Z"
+    second = int(now // 1)
+    return f"{_to_the_second(second)}.{int((now - second) * 1000):03d}Z"
+
+
+@lru_cache(maxsize=64)
+def _to_the_second(second: int) -> str:
+    # Many lines and records are of the same second, and the calendar is the dear part.
+    return datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S")
