@@ -182,7 +182,7 @@ def test_settings_that_wait_for_a_restart_are_named(running: Attacked) -> None:
     for key in ("media.ports", "state"):
         assert f"sbc.yaml: {key} takes effect at the next start" in answer.out
     assert "media.address" not in answer.out and "admin" not in answer.out
-    assert "media.ports takes effect at the next start" in running.log()
+    assert until(lambda: "media.ports takes effect at the next start" in running.log(), 3)
     edit(running, "sbc.yaml", "state: elsewhere\n", "")
     assert not [line for line in reload(running)["lines"] if "state" in line]
 
