@@ -9,7 +9,6 @@ from dsl.decision import Decision
 from dsl.facts import Facts
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
-from sbc.flow import Flow
 from sbc.media.policy import MediaPolicy
 from sbc.sip.outgoing import Send
 
@@ -24,14 +23,6 @@ class Connect:
     trunk: Trunk
     snapshot: Snapshot
     call: str = ""
-
-
-@dataclass(slots=True)
-class CloseFlow:
-    """Close ``flow`` once what is queued on it has been written."""
-
-    flow: Flow
-    reason: str
 
 
 @dataclass(slots=True)
@@ -88,4 +79,4 @@ class Note:
     fields: dict[str, Any]
 
 
-Command = Send | Connect | CloseFlow | OfferMedia | AnswerMedia | RollbackMedia | DeleteMedia | RunHook | Note
+Command = Send | Connect | OfferMedia | AnswerMedia | RollbackMedia | DeleteMedia | RunHook | Note

@@ -59,7 +59,6 @@ class Leg:
         "scheme",
         "sent_by",
         "side",
-        "suite",
         "trunk",
         "via_head",
     )  # fmt: skip
@@ -82,7 +81,6 @@ class Leg:
         self.via_head = (
             _VIA_TRANSPORT[flow.transport] + sent_by + (";rport" if flow.transport == "udp" else "")
         )
-        self.suite = ""
 
     def set_contact(self, user: str) -> None:
         """Write the Contact that the peer will send its requests to."""

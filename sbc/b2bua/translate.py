@@ -7,12 +7,12 @@ side. Our own headers are written fresh.
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Iterable
 from typing import TypeVar
 
 from dsl.decision import Edit, RemoveHeader, Route, SetHeader, SetPart
+from dsl.ownership import matches_glob
 from sbc.b2bua.leg import Leg, format_target
 from sbc.base import Address
 from sbc.policy.headers import pass_headers
@@ -84,8 +84,7 @@ def _carried(
         if isinstance(edit, SetPart):
             continue
         if isinstance(edit, RemoveHeader):
-            glob = edit.glob.lower()
-            fields = [field for field in fields if not fnmatch.fnmatchcase(field[0].lower(), glob)]
+            fields = [field for field in fields if not matches_glob(field[0], edit.glob)]
         elif isinstance(edit, SetHeader):
             name = edit.name.lower()
             fields = [field for field in fields if field[0].lower() != name]

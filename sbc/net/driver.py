@@ -17,7 +17,6 @@ import gevent
 
 from sbc.b2bua.commands import (
     AnswerMedia,
-    CloseFlow,
     Command,
     Connect,
     DeleteMedia,
@@ -76,7 +75,6 @@ class Driver:
         self._carry_out: dict[type[Any], Callable[[Any], list[Command]]] = {
             Send: self._send,
             Connect: self._connect,
-            CloseFlow: self._close_flow,
             OfferMedia: self._offer_media,
             AnswerMedia: self._answer_media,
             RollbackMedia: self._rollback_media,
@@ -183,10 +181,6 @@ class Driver:
         flow = command.flow
         if flow.alive:
             flow.channel.send(serialize(command.message))
-        return []
-
-    def _close_flow(self, command: CloseFlow) -> list[Command]:
-        command.flow.channel.close(command.reason)
         return []
 
     def _connect(self, command: Connect) -> list[Command]:
