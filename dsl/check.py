@@ -44,6 +44,7 @@ class Known:
     trunks: frozenset[str] | None = None
     listeners: frozenset[str] | None = None
     tenants: frozenset[str] | None = None
+    hooks: frozenset[str] | None = None
 
 
 def suggest(name: str, names: Iterable[str]) -> str:

@@ -51,7 +51,7 @@ class Hop:
 class Route:
     """Send the call to ``hops`` in turn; None leaves a policy to the trunk.
 
-    ``rule`` names who decided, as ``name (file:line)``.
+    ``rule`` names who decided, as ``name (file:line)``; ``hooks`` are the named hooks that it called.
     """
 
     hops: tuple[Hop, ...]
@@ -59,6 +59,7 @@ class Route:
     srtp: Srtp | None = None
     downgrade: Downgrade | None = None
     rule: str = ""
+    hooks: tuple[str, ...] = ()
 
     def next_hop(self, index: int, failure: Failure) -> int | None:
         """Index of the next hop to try after ``hops[index]`` failed so; None ends the call."""

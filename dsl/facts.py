@@ -27,7 +27,7 @@ class Facts:
     header. ``sips`` is true when the call arrived over TLS for a ``sips:`` URI. ``peer_*``
     are of the certificate that TLS verified, SANs written ``dns:NAME``, ``uri:URI`` or
     ``ip:ADDRESS``, the pin ``sha256/HEX``. ``now`` is in POSIX seconds. ``header`` gives
-    the first field of a name in any case, or None.
+    the first field of a name in any case, or None. ``tags`` are what hooks have said of the call.
     """
 
     trunk: str = ""
@@ -58,6 +58,7 @@ class Facts:
     sdp_codecs: tuple[str, ...] = ()
     sdp_srtp: str = "none"
     now: float = 0.0
+    tags: tuple[str, ...] = ()
     header: Callable[[str], str | None] = no_header
 
 
@@ -110,6 +111,7 @@ FACTS: dict[str, Fact] = {
     "tls.group": Fact("tls_group", "text", "the key-exchange group, such as X25519MLKEM768"),
     "sdp.codecs": Fact("sdp_codecs", "list", "the codecs offered, such as PCMA"),
     "sdp.srtp": Fact("sdp_srtp", "text", "what the offer says about SRTP", ("none", "offered", "required")),
+    "tags": Fact("tags", "list", "what hooks have said of the call"),
     "time.hour": Fact("now", "number", "the hour, 0 to 23, in the server's time zone"),
     "time.minute": Fact("now", "number", "the minute, 0 to 59"),
     "time.weekday": Fact("now", "number", "the day of the week, 1 is Monday and 7 is Sunday"),

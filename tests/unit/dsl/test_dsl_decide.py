@@ -66,6 +66,7 @@ CALL = Facts(
     tls_group="X25519MLKEM768",
     sdp_codecs=("PCMA", "opus"),
     sdp_srtp="required",
+    tags=("vip", "known"),
     now=datetime(2026, 7, 1, 9, 30).timestamp(),
     header=lambda name: HEADERS.get(name.lower()),
 )
@@ -111,6 +112,7 @@ CALL = Facts(
         'sdp.codecs == "PCMA" and not sdp.codecs == "PCMU"',
         'sdp.srtp == "required"',
         'tls.group == "X25519MLKEM768"',
+        'tags == "known" and tags in ["x", "vip"] and not tags == "y"',
         'has header "X-CUSTOMER"',
         'header("X-Customer") == "gold"',
         'header("X-None") == ""',
