@@ -111,7 +111,7 @@ FACTS: dict[str, Fact] = {
     "tls.group": Fact("tls_group", "text", "the key-exchange group, such as X25519MLKEM768"),
     "sdp.codecs": Fact("sdp_codecs", "list", "the codecs offered, such as PCMA"),
     "sdp.srtp": Fact("sdp_srtp", "text", "what the offer says about SRTP", ("none", "offered", "required")),
-    "tags": Fact("tags", "list", "what hooks have said of the call"),
+    "call.tags": Fact("tags", "list", "what hooks have said of the call"),
     "time.hour": Fact("now", "number", "the hour, 0 to 23, in the server's time zone"),
     "time.minute": Fact("now", "number", "the minute, 0 to 59"),
     "time.weekday": Fact("now", "number", "the day of the week, 1 is Monday and 7 is Sunday"),

@@ -112,7 +112,7 @@ CALL = Facts(
         'sdp.codecs == "PCMA" and not sdp.codecs == "PCMU"',
         'sdp.srtp == "required"',
         'tls.group == "X25519MLKEM768"',
-        'tags == "known" and tags in ["x", "vip"] and not tags == "y"',
+        'call.tags == "known" and call.tags in ["x", "vip"] and not call.tags == "y"',
         'has header "X-CUSTOMER"',
         'header("X-Customer") == "gold"',
         'header("X-None") == ""',
