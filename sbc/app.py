@@ -36,6 +36,7 @@ from sbc.net.file_limit import raise_file_limit
 from sbc.net.listener import Listeners
 from sbc.net.log_writer import LogWriter
 from sbc.net.media_io import MediaIO
+from sbc.net.store import Store
 from sbc.net.watch import Watch
 from sbc.observe.journal import Journal
 from sbc.observe.metrics import exposition
@@ -78,6 +79,7 @@ class Portcullis:
         self.state = self._directory(snapshot.settings.state)
         self._records = LogWriter(self._open_records())
         self.recorder = Recorder(Journal(self._log), self._records)
+        self.saved = Store(self.state, lambda text: self._say("ERR", "[state]", {"text": text}))
         self.media = MediaIO(snapshot.settings.media, Ids(os.urandom), self.clock)
         self.engine = Engine(self.store, Ids(os.urandom))
         self.driver = Driver(self.engine, self.media, self.recorder, self.clock)
@@ -149,6 +151,7 @@ class Portcullis:
         while (self.listeners.flows or self.dialer.flows) and self.clock.monotonic() < deadline:
             gevent.sleep(0.05)
         self.media.close()
+        self.saved.flush()
         self._say("INF", "[stop]", {})
         self._log.flush()
         self._records.flush()

@@ -1,11 +1,13 @@
 """The control socket: ``sbc status`` and its kin ask the running SBC over a Unix socket.
 
-One JSON object a line in, one JSON object a line out. The file's permission (0600) is the guard.
+One JSON object a line in, one JSON object a line out; ``with`` holds the verb's arguments. The
+file's permission (0600) is the guard.
 """
 
 from __future__ import annotations
 
 import contextlib
+import inspect
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -18,8 +20,8 @@ from gevent.server import StreamServer
 
 from sbc.base import LocalError
 
-Verb = Callable[[], object]
-LINE_LIMIT = 4096
+Verb = Callable[..., object]
+LINE_LIMIT = 65536
 ASK_TIMEOUT = 30.0
 
 
@@ -67,7 +69,8 @@ class ControlServer:
 
     def _answer(self, line: bytes) -> dict[str, Any]:
         try:
-            verb = str(json.loads(line)["verb"])
+            request = json.loads(line)
+            verb, arguments = str(request["verb"]), dict(request.get("with", {}))
         except (ValueError, KeyError, TypeError, RecursionError):
             return {"ok": False, "error": 'not a request: one line of {"verb": NAME}'}
         if verb not in self._verbs:
@@ -76,7 +79,11 @@ class ControlServer:
                 "error": f"unknown verb {verb!r}; there are {', '.join(sorted(self._verbs))}",
             }
         try:
-            return {"ok": True, "result": self._verbs[verb]()}
+            bound = inspect.signature(self._verbs[verb]).bind(**arguments)
+        except TypeError as error:
+            return {"ok": False, "error": f"{verb}: {error}"}
+        try:
+            return {"ok": True, "result": self._verbs[verb](*bound.args, **bound.kwargs)}
         except LocalError as error:
             return {"ok": False, "error": str(error)}
 
@@ -92,13 +99,13 @@ def _answers(path: Path) -> bool:
     return True
 
 
-def ask(path: Path, verb: str) -> Any:
+def ask(path: Path, verb: str, **arguments: object) -> Any:
     """Ask the SBC whose control socket is ``path``; LocalError where none answers or it refuses."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(ASK_TIMEOUT)
     try:
         connection.connect(str(path))
-        connection.sendall(json.dumps({"verb": verb}).encode() + b"\n")
+        connection.sendall(json.dumps({"verb": verb, "with": arguments}).encode() + b"\n")
         answer = json.loads(connection.makefile("rb").readline())
     except (OSError, ValueError) as error:
         raise LocalError(f"no Portcullis answers on {path} ({error}); is it running?") from None

@@ -22,10 +22,10 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("sbc.observe",),
     ("sbc.net",),
     ("webui",),
-    ("sbc.app", "sbc.cli", "sbc.demo"),
+    ("sbc.app", "sbc.cli", "sbc.commands", "sbc.demo"),
 )
 LAST = len(ROWS) - 1  # also the row of every other module that lies directly in sbc/
-IMPURE = ("sbc.net", "sbc.app", "sbc.cli", "sbc.demo")
+IMPURE = ("sbc.net", "sbc.app", "sbc.cli", "sbc.commands", "sbc.demo")
 FORBIDDEN_IN_THE_CORE = {
     "gevent", "socket", "OpenSSL", "random", "secrets", "threading", "asyncio", "selectors",
     "subprocess", "signal", "ssl", "select", "multiprocessing", "sched", "_socket", "logging",

@@ -23,7 +23,8 @@ def _refuse() -> None:
 @pytest.fixture
 def control(tmp_path: Path) -> Iterator[ControlServer]:
     server = ControlServer(
-        tmp_path / "run" / "sbc.sock", {"echo": lambda: {"a": [1, "b"]}, "refuse": _refuse}
+        tmp_path / "run" / "sbc.sock",
+        {"echo": lambda: {"a": [1, "b"]}, "refuse": _refuse, "greet": lambda name, loud=False: [name, loud]},
     )
     server.start()
     yield server
@@ -45,20 +46,28 @@ def test_a_question_is_answered(control: ControlServer) -> None:
     assert ask(control.path, "echo") == {"a": [1, "b"]}
 
 
+def test_a_question_has_arguments_and_wrong_ones_are_named(control: ControlServer) -> None:
+    assert ask(control.path, "greet", name="x", loud=True) == ["x", True]
+    with pytest.raises(LocalError, match="greet: missing a required argument: 'name'"):
+        ask(control.path, "greet")
+    with pytest.raises(LocalError, match="greet: got an unexpected keyword argument 'size'"):
+        ask(control.path, "greet", name="x", size=3)
+
+
 def test_a_refusal_is_told_in_its_own_words(control: ControlServer) -> None:
     with pytest.raises(LocalError, match=r"^not now$"):
         ask(control.path, "refuse")
 
 
 def test_an_unknown_verb_names_those_that_there_are(control: ControlServer) -> None:
-    with pytest.raises(LocalError, match="unknown verb 'nonsense'; there are echo, refuse"):
+    with pytest.raises(LocalError, match="unknown verb 'nonsense'; there are echo, greet, refuse"):
         ask(control.path, "nonsense")
 
 
 @pytest.mark.parametrize(
     "data",
     [b"\n", b"", b"not json\n", b"[]\n", b'{"verb": ["list"]}\n', b'{"word": 1}\n', b"\xff\xfe\n",
-     b"[" * 4000 + b"\n", b'{"verb": "' + b"x" * 9000],
+     b"[" * 4000 + b"\n", b'{"verb": "' + b"x" * 90000, b'{"verb": "echo", "with": 3}\n'],
 )  # fmt: skip
 def test_what_is_no_question_is_answered_all_the_same(control: ControlServer, data: bytes) -> None:
     answer = _raw(control, data)

@@ -1,0 +1,27 @@
+"""``sbc check``: every mistake in the configuration, before it runs."""
+
+from __future__ import annotations
+
+import argparse
+import time
+
+from sbc.commands.parser import Commands
+
+
+def add(commands: Commands) -> None:
+    """Add this command."""
+    commands.add("check", _check, "say every mistake in the configuration")
+
+
+def _check(options: argparse.Namespace) -> int:
+    from sbc.config.load import build_snapshot
+
+    snapshot = build_snapshot(options.config, time.time())
+    for warning in snapshot.warnings:
+        print(warning)
+    settings = snapshot.settings
+    print(
+        f"{options.config}: good: {len(settings.listeners)} listeners, {len(snapshot.trunks)} trunks,"
+        f" {len(snapshot.rules.rules)} rules, {len(snapshot.hooks)} hooks; version {snapshot.version}"
+    )
+    return 0

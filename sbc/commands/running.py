@@ -1,0 +1,50 @@
+"""``sbc run``, and what asks the running SBC: ``reload``, ``status``, ``calls``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from sbc.commands.parser import Commands, json_option
+
+
+def add(commands: Commands) -> None:
+    """Add these commands."""
+    commands.add("run", _run, "start the SBC and stay")
+    commands.add("reload", _reload, "let the running SBC read its configuration again")
+    for name, text in (("status", "listeners, trunks and counters"), ("calls", "the live calls")):
+        each = json_option(commands.add(name, _show, f"show {text} of the running SBC"))
+        each.set_defaults(verb=name)
+
+
+def ask_running(options: argparse.Namespace, verb: str, **arguments: object) -> Any:
+    """What the SBC that runs on this configuration answers to ``verb``; LocalError."""
+    from sbc.config.control import control_path
+    from sbc.net.control import ask
+
+    return ask(control_path(options.config), verb, **arguments)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from gevent import monkey
+
+    # Hooks may sleep or fetch with ordinary libraries: under gevent that must not stop the others.
+    monkey.patch_all()
+    from sbc.app import Portcullis
+
+    return Portcullis(options.config).run()
+
+
+def _reload(options: argparse.Namespace) -> int:
+    answer = ask_running(options, "reload")
+    print("\n".join(answer["lines"]))
+    return 0 if answer["changed"] else 1
+
+
+def _show(options: argparse.Namespace) -> int:
+    from sbc.tables import render
+
+    answer = ask_running(options, options.verb)
+    print(json.dumps(answer, indent=2) if options.json else render(options.verb, answer))
+    return 0

@@ -1,0 +1,86 @@
+"""The state directory: what is saved is there after a restart, and nothing that lies there stops the SBC."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import gevent
+import pytest
+
+from sbc.base import LocalError
+from sbc.net import store as module
+from sbc.net.store import Store, write_whole
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "DELAY", 0.02)
+
+
+def make(directory: Path) -> tuple[Store, list[str]]:
+    warnings: list[str] = []
+    return Store(directory, warnings.append), warnings
+
+
+def test_what_was_saved_is_there_at_once_and_after_a_restart(tmp_path: Path) -> None:
+    store, warnings = make(tmp_path)
+    assert store.load("blocklist") is None
+    store.save("blocklist", {"10.0.0.1": 3})
+    assert store.load("blocklist") == {"10.0.0.1": 3}
+    store.flush()
+    assert make(tmp_path)[0].load("blocklist") == {"10.0.0.1": 3}
+    assert stat.S_IMODE((tmp_path / "blocklist.json").stat().st_mode) == 0o600
+    assert not warnings
+
+
+def test_many_changes_are_one_write_of_the_last(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes: list[bytes] = []
+
+    def counted(path: Path, data: bytes) -> str:
+        writes.append(data)
+        return write_whole(path, data)
+
+    monkeypatch.setattr(module, "write_whole", counted)
+    store, _ = make(tmp_path)
+    for number in range(100):
+        store.save("presented", number)
+    gevent.sleep(0.2)
+    assert writes == [b"99"] and make(tmp_path)[0].load("presented") == 99
+
+
+def test_a_file_that_cannot_be_read_is_put_aside_and_named(tmp_path: Path) -> None:
+    (tmp_path / "presented.json").write_text('{"half": ')
+    store, warnings = make(tmp_path)
+    assert store.load("presented") is None
+    assert (tmp_path / "presented.unreadable").read_text() == '{"half": '
+    assert len(warnings) == 1 and "presented.json cannot be read" in warnings[0]
+
+
+def test_what_cannot_be_written_stays_in_memory_and_is_tried_again(tmp_path: Path) -> None:
+    home = tmp_path / "state"
+    store, warnings = make(home)
+    store.save("rotation", 1)
+    store.flush()
+    assert len(warnings) == 1 and "rotation.json cannot be written: No such file" in warnings[0]
+    assert store.load("rotation") == 1
+    home.mkdir()
+    store.save("other", 2)
+    store.flush()
+    assert make(home)[0].load("rotation") == 1
+
+
+def test_a_write_leaves_the_old_file_or_the_new_one_and_nothing_else(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    assert write_whole(path, b"old") == ""
+    (tmp_path / "dir").mkdir()
+    assert write_whole(tmp_path / "dir", b"new") != ""
+    assert path.read_bytes() == b"old"
+    assert sorted(os.listdir(tmp_path)) == ["dir", "state.json"]
+
+
+@pytest.mark.parametrize("name", ["../x", "", "A", "a/b", ".hidden"])
+def test_a_name_is_no_path(tmp_path: Path, name: str) -> None:
+    with pytest.raises(LocalError, match="no name of a state file"):
+        make(tmp_path)[0].path(name)
