@@ -135,8 +135,16 @@ _VERIFY: dict[int, tuple[Kind, str, str]] = {
         "let the peer present one for this purpose; `client_eku: allow-server-auth` accepts "
         "a client with a server's",
     ),
-    47: ("name-mismatch", "has a name outside what its CA may certify", "get one within the constraints"),
-    48: ("name-mismatch", "has a name that its CA may not certify", "get one within the constraints"),
+    47: (
+        "name-mismatch",
+        "has a name outside the name constraints of its CA",
+        "let its owner get one whose names that CA may certify, or one of another CA",
+    ),
+    48: (
+        "name-mismatch",
+        "has a name that the name constraints of its CA exclude",
+        "let its owner get one whose names that CA may certify, or one of another CA",
+    ),
     62: ("name-mismatch", "does not carry the expected name", "correct `names`, or this is another peer"),
     64: ("name-mismatch", "does not carry the expected address", "correct `names`, or this is another peer"),
 }

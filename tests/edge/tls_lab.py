@@ -34,6 +34,7 @@ from sbc.net.listener import Listeners
 from sbc.sip.message import Message
 from sbc.sip.parse import ParseError
 from sbc.tls.anchors import AnchorMaterial, load_anchor
+from sbc.tls.diagnosis import ALERTS
 from sbc.tls.identity import IdentityMaterial, load_identity
 
 OPTIONS = (
@@ -217,18 +218,26 @@ def client_context(
 
 
 def server_context(
-    lab: Lab, issued: Issued, version: str | None = None, key_pem: bytes | None = None,
+    lab: Lab, issued: Issued | None, version: str | None = None, key_pem: bytes | None = None,
     demand: LabAuthority | None = None,
 ) -> Any:  # fmt: skip
-    """A server that shows ``issued`` and, with ``demand``, wants a client certificate of that authority."""
+    """A server that shows ``issued``; with ``demand`` it wants a client certificate of that authority."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     if version is not None:
         context.minimum_version = context.maximum_version = VERSIONS[version]
-    _load(lab, context, issued, key_pem)
+    if issued is not None:
+        _load(lab, context, issued, key_pem)
     if demand is not None:
         context.verify_mode = ssl.CERT_REQUIRED
         context.load_verify_locations(cadata=demand.cert_pem.decode())
     return context
+
+
+def alert_seen(error: Exception | None) -> int | None:
+    """The alert that a peer made of Python's ssl met in ``error``; None where it was none."""
+    reason = getattr(error, "reason", None) or ""
+    found = [number for number, name in ALERTS.items() if reason.endswith("ALERT_" + name.upper())]
+    return found[0] if found else None
 
 
 def _load(lab: Lab, context: Any, issued: Issued, key_pem: bytes | None) -> None:
@@ -237,9 +246,11 @@ def _load(lab: Lab, context: Any, issued: Issued, key_pem: bytes | None) -> None
     context.load_cert_chain(chain, key)
 
 
-def try_options(address: tuple[str, int], context: Any, sni: str | None = "sbc.example") -> Exception | None:
+def try_options(
+    address: tuple[str, int], context: Any, sni: str | None = "sbc.example", source: str = "127.0.0.1"
+) -> Exception | None:
     """Connect, send OPTIONS at once and read an answer; returns the error that this met, if any."""
-    sock = socket.create_connection(address, 3)
+    sock = socket.create_connection(address, 3, (source, 0))
     sock.settimeout(3)
     try:
         with context.wrap_socket(sock, server_hostname=sni) as secured:
@@ -258,6 +269,7 @@ class Server:
 
     def __init__(self, context: Any) -> None:
         self.heard = b""
+        self.errors: list[OSError] = []
         self.handshakes = 0
         self.sni: list[str | None] = []
         self._context = context
@@ -275,8 +287,8 @@ class Server:
             self.handshakes += 1
             while data := secured.recv(4096):
                 self.heard += data
-        except OSError:
-            return
+        except OSError as error:
+            self.errors.append(error)
 
     def close(self) -> None:
         self._server.stop(timeout=0.1)
