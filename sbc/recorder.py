@@ -9,7 +9,7 @@ from typing import Any
 from sbc.b2bua.commands import Note
 from sbc.base import Address
 from sbc.media.stats import MediaStats
-from sbc.net.handler import HandshakeFailed
+from sbc.net.handler import Handshake, HandshakeFailed
 from sbc.observe.cdr import call_record
 from sbc.observe.journal import Journal, Level
 from sbc.observe.metrics import Counters
@@ -37,6 +37,9 @@ class Recorder:
             fields = {name: value for name, value in note.fields.items() if name in _ENDED_FIELDS}
             note = Note(note.event, note.call, fields)
         self.journal.note(note, now)
+
+    def handshake(self, event: Handshake) -> None:
+        """A TLS handshake succeeded; the listeners count them."""
 
     def handshake_failed(self, event: HandshakeFailed) -> None:
         """One failed handshake is one line, one count, one row on the status page (row T16)."""

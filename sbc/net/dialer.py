@@ -27,7 +27,7 @@ from sbc.net.listener import Listeners
 from sbc.net.resolver import ResolveFailed, resolve
 from sbc.net.sockets import connect, normal_host
 from sbc.net.tls_context import open_session
-from sbc.net.tls_session import HandshakeError, TlsSession, failed_event
+from sbc.net.tls_session import HandshakeError, TlsSession, failed_event, handshake_event
 from sbc.net.udp import UdpListener
 from sbc.tls.diagnosis import Failure
 from sbc.tls.names import is_ip
@@ -207,9 +207,20 @@ class Dialer:
         if session is not None:
             session.write = channel.put
         self._live[key] = self._flows[flow.id] = flow
+        if session is not None:
+            self._when_confirmed(session, flow)
         self._handler.on_open(flow)
         gevent.spawn(self._serve, flow, key, config, sock, session)
         return flow
+
+    def _when_confirmed(self, session: TlsSession, flow: Flow) -> None:
+        def tell() -> None:
+            self._handler.on_handshake(handshake_event(session, flow, self._clock.now()))
+
+        if session.confirmed:
+            tell()
+        else:
+            session.on_confirmed = tell
 
     def _serve(
         self, flow: Flow, key: ReuseKey, config: Listener, sock: socket.socket, session: TlsSession | None

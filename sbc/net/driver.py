@@ -31,7 +31,7 @@ from sbc.flow import Flow
 from sbc.media.stats import MediaStats
 from sbc.net.clock import Clock
 from sbc.net.dialer import Dialer, DialFailed
-from sbc.net.handler import HandshakeFailed
+from sbc.net.handler import Handshake, HandshakeFailed
 from sbc.net.hooks import HookFailure, run_hooks
 from sbc.net.media_io import MediaIO
 from sbc.sip.message import Message
@@ -48,6 +48,9 @@ class Observer(Protocol):
 
     def note(self, note: Note, media: MediaStats | None, now: float) -> None:
         """The core noted something; ``media`` are the counters of a call that ended."""
+
+    def handshake(self, event: Handshake) -> None:
+        """A TLS handshake succeeded."""
 
     def handshake_failed(self, event: HandshakeFailed) -> None:
         """A TLS handshake failed."""
@@ -99,6 +102,10 @@ class Driver:
     def on_close(self, flow: Flow, reason: str) -> None:
         """A connection is gone."""
         self.run(self.engine.flow_closed, flow)
+
+    def on_handshake(self, event: Handshake) -> None:
+        """A TLS handshake succeeded."""
+        self.observer.handshake(event)
 
     def on_handshake_failed(self, event: HandshakeFailed) -> None:
         """A TLS handshake failed."""

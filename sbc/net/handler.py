@@ -12,10 +12,31 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sbc.base import Address
-from sbc.flow import Flow, PeerIdentity
+from sbc.flow import Flow, PeerIdentity, TlsFacts
 from sbc.sip.message import Message
 from sbc.sip.parse import ParseError
 from sbc.tls.diagnosis import Direction, Failure
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """One TLS handshake that both sides accepted, and the trunk that the peer proved to be.
+
+    ``chain`` is what the peer presented as DER, leaf first (RFC 8446 4.4.2), () for no
+    certificate; ``anchor`` the truststore entry that vouched for it. ``peer_cas`` are the
+    subjects (RFC 4514) that the peer's CertificateRequest named, () where it named none, and
+    None where it asked for no certificate; inbound it is None. ``at`` is POSIX seconds.
+    """
+
+    direction: Direction
+    listener: str
+    trunk: str
+    remote: Address
+    facts: TlsFacts
+    chain: tuple[bytes, ...]
+    anchor: str | None
+    peer_cas: tuple[str, ...] | None
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +77,9 @@ class Handler(Protocol):
 
     def on_close(self, flow: Flow, reason: str) -> None:
         """The flow is gone; nothing can be sent on it."""
+
+    def on_handshake(self, event: Handshake) -> None:
+        """A TLS handshake succeeded; outbound over TLS 1.3 this is known with the peer's first data."""
 
     def on_handshake_failed(self, event: HandshakeFailed) -> None:
         """A TLS handshake failed, in either direction."""

@@ -32,6 +32,7 @@ from sbc.net.tls_session import (
     TlsSession,
     failed_event,
     first_record,
+    handshake_event,
     plain_alert,
     read_hello,
 )
@@ -219,6 +220,8 @@ class StreamListener:
         self.flows[flow.id] = flow
         self.stats.open += 1
         try:
+            if session is not None:
+                self._handler.on_handshake(handshake_event(session, flow, self._clock.now()))
             self._handler.on_open(flow)
             source = session if session is not None else PlainSource(sock)
             reason = converse(flow, source, self._handler, self.config.max_message)

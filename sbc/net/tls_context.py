@@ -58,8 +58,8 @@ class Judge:
     """What one handshake learns through OpenSSL's callbacks: alerts, verify codes, the verdict."""
 
     __slots__ = (
-        "admission", "alert_received", "alert_sent", "anchored", "cache", "connection", "decided",
-        "leaf", "now", "presented", "purpose_ok", "trunk", "verify_code", "verify_depth",
+        "admission", "alert_received", "alert_sent", "anchor", "anchored", "asked", "cache", "connection",
+        "decided", "leaf", "now", "presented", "purpose_ok", "trunk", "verify_code", "verify_depth",
     )  # fmt: skip
 
     def __init__(
@@ -79,6 +79,8 @@ class Judge:
         self.presented: Presented | None = None
         self.decided: Failure | None = None
         self.trunk: str | None = None
+        self.anchor: str | None = None
+        self.asked = False
 
     @property
     def version(self) -> str:
@@ -111,7 +113,7 @@ class Judge:
         chain = (leaf.identity.thumbprint, *map(thumbprint_of, ders[1:]))
         self.presented = Presented(leaf, chain, self.version, self._group(), self.anchored, self.purpose_ok)
         verdict = match(self.presented, self.admission, self.now)
-        self.trunk, self.decided = verdict.trunk, verdict.failure
+        self.trunk, self.anchor, self.decided = verdict.trunk, verdict.anchor, verdict.failure
         if verdict.failure is None:
             return 0
         return _REFUSALS.get(verdict.failure.kind, _REJECTED)
@@ -188,10 +190,17 @@ def _on_info(ssl: Any, where: int, value: int) -> None:
             judge.alert_received = value & 0xFF
 
 
+def _on_request(ssl: Any, _argument: Any) -> int:
+    # OpenSSL asks a client for its certificate only where the server's CertificateRequest came.
+    _judge_of(ssl).asked = True
+    return 1
+
+
 # Kept for the life of the process: OpenSSL holds the bare function pointers. What raises
 # inside one counts as 0: a refusal.
 _verify_callback = _ffi.callback("int (*)(int, X509_STORE_CTX *)", _on_verify, error=0)
 _info_callback = _ffi.callback("void (*)(const SSL *, int, int)", _on_info)
+_request_callback = _ffi.callback("int (*)(SSL *, void *)", _on_request, error=0)
 _stop_callback = _ffi.callback("int (*)(SSL *, void *)", lambda _ssl, _arg: -1, error=-1)
 
 
@@ -222,6 +231,8 @@ def _restrict(context: SSL.Context, admission: Admission) -> None:
     if admission.groups:
         _set_groups(context, admission.groups)
     _lib.SSL_CTX_set_info_callback(context._context, _info_callback)
+    if admission.direction == "outbound":
+        _lib.SSL_CTX_set_cert_cb(context._context, _request_callback, _ffi.NULL)
 
 
 def _set_groups(context: SSL.Context, groups: tuple[str, ...]) -> None:
@@ -332,6 +343,25 @@ def verify_text(code: int) -> str:
     """OpenSSL's words for a verify code."""
     text: bytes = _ffi.string(_lib.X509_verify_cert_error_string(code))
     return text.decode()
+
+
+def presented_by_peer(connection: SSL.Connection) -> tuple[bytes, ...]:
+    """The certificates that the peer sent in a finished handshake, as DER, leaf first; () for none."""
+    leaf = _lib.SSL_get_peer_certificate(connection._ssl)
+    if leaf == _ffi.NULL:
+        return ()
+    first = _der(leaf)
+    _lib.X509_free(leaf)
+    stack = _lib.SSL_get_peer_cert_chain(connection._ssl)
+    sent = (
+        []
+        if stack == _ffi.NULL
+        else [
+            _der(_lib.sk_X509_value(stack, index)) for index in range(min(_lib.sk_X509_num(stack), MAX_CHAIN))
+        ]
+    )
+    # A client's stack begins with the leaf, a server's does not have it.
+    return (first, *(each for each in sent if each != first))
 
 
 def version_of(connection: SSL.Connection) -> str:

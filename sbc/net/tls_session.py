@@ -13,15 +13,17 @@ before that is a failed handshake, not a closed connection (RFC 8446 4.4.4, 6.2)
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Literal, NoReturn
 
+from cryptography import x509
 from gevent import socket
 from OpenSSL import SSL
 
 from sbc.base import Address
-from sbc.flow import TlsFacts
+from sbc.flow import Flow, TlsFacts
 from sbc.net.connection import READ_SIZE, Ended
-from sbc.net.handler import HandshakeFailed
+from sbc.net.handler import Handshake, HandshakeFailed
 from sbc.net.tls_context import (
     Judge,
     Peek,
@@ -30,6 +32,7 @@ from sbc.net.tls_context import (
     encrypt,
     feed,
     group_of,
+    presented_by_peer,
     reasons_of,
     session_reused,
     verify_text,
@@ -60,7 +63,17 @@ class HandshakeError(Exception):
 class TlsSession:
     """One TLS session over one socket: a channel's Cipher and a connection's Source."""
 
-    __slots__ = ("_connection", "_emptied", "_recv", "_sock", "confirmed", "judge", "sni", "write")
+    __slots__ = (
+        "_connection",
+        "_emptied",
+        "_recv",
+        "_sock",
+        "confirmed",
+        "judge",
+        "on_confirmed",
+        "sni",
+        "write",
+    )
 
     def __init__(self, sock: socket.socket, connection: SSL.Connection, judge: Judge, sni: str) -> None:
         self._sock = sock
@@ -71,6 +84,7 @@ class TlsSession:
         self.sni = sni
         self.write: Callable[[bytes], object] = sock.sendall
         self.confirmed = judge.admission.direction == "inbound"
+        self.on_confirmed: Callable[[], object] | None = None
 
     def establish(self, hello: bytes = b"") -> str:
         """Handshake, beginning with bytes already read; returns the trunk. Raises HandshakeError."""
@@ -138,6 +152,16 @@ class TlsSession:
             peer=peer,
         )
 
+    def presented(self) -> tuple[bytes, ...]:
+        """The certificates that the peer sent, as DER, leaf first; () for none."""
+        return presented_by_peer(self._connection)
+
+    def requested(self) -> tuple[str, ...] | None:
+        """The CAs that the peer's CertificateRequest named (RFC 4514); None where it asked for none."""
+        if not self.judge.asked:
+            return None
+        return tuple(map(_spelled, (name.der() for name in self._connection.get_client_ca_list())))
+
     def encrypt(self, data: bytes) -> bytes:
         """The records that carry ``data``; b"" once the session is over."""
         return encrypt(self._connection, data)
@@ -165,7 +189,10 @@ class TlsSession:
         except SSL.Error as error:
             self._answer()
             self._end(error)
-        self.confirmed = True
+        if not self.confirmed:
+            self.confirmed = True
+            if self.on_confirmed is not None:
+                self.on_confirmed()
         return data
 
     def _fill(self) -> None:
@@ -232,6 +259,23 @@ def read_hello(sock: socket.socket, peek: Peek, taken: bytes) -> tuple[str, byte
         taken += data
         sni = peek.feed(data)
     return sni, taken
+
+
+@lru_cache(maxsize=512)
+def _spelled(name: bytes) -> str:
+    try:
+        return x509.Name.from_bytes(name).rfc4514_string()
+    except ValueError:
+        return "(unreadable)"
+
+
+def handshake_event(session: TlsSession, flow: Flow, at: float) -> Handshake:
+    """The event of a handshake that ended in ``flow``; ``at`` in POSIX seconds."""
+    assert flow.tls is not None and flow.trunk is not None, "an admitted TLS flow"
+    return Handshake(
+        "outbound" if flow.outbound else "inbound", flow.listener, flow.trunk, flow.remote, flow.tls,
+        session.presented(), session.judge.anchor, session.requested(), at,
+    )  # fmt: skip
 
 
 def failed_event(

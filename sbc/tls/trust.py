@@ -65,11 +65,12 @@ class Presented:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The trunk that a peer proved to be, or the failure to report."""
+    """The trunk that a peer proved to be and the truststore entry that vouched, or the failure to report."""
 
     trunk: str | None
     failure: Failure | None = None
     name: str | None = None
+    anchor: str | None = None
 
 
 def admit(table: TrustTable, listener: str, source: str, sni: str) -> Admission | None:
@@ -80,7 +81,7 @@ def admit(table: TrustTable, listener: str, source: str, sni: str) -> Admission 
 def match(presented: Presented, admission: Admission, now: float) -> Verdict:
     """The candidate that ``presented`` proves, at ``now``; fails closed with the best explanation."""
     failures: list[Failure] = []
-    best: tuple[int, TrunkTrust, str | None] | None = None
+    best: tuple[int, TrunkTrust, str | None, str] | None = None
     for candidate in admission.candidates:
         if not candidate.asks:
             continue
@@ -88,9 +89,9 @@ def match(presented: Presented, admission: Admission, now: float) -> Verdict:
         if isinstance(outcome, Failure):
             failures.append(outcome)
         elif best is None or outcome[0] < best[0]:
-            best = (outcome[0], candidate, outcome[1])
+            best = (outcome[0], candidate, outcome[1], outcome[2])
     if best is not None:
-        return Verdict(best[1].trunk, None, best[2])
+        return Verdict(best[1].trunk, None, best[2], best[3])
     return Verdict(None, _furthest(failures))
 
 
@@ -121,7 +122,7 @@ def match_anonymous(admission: Admission, version: str, group: str) -> Verdict:
 
 def _judge(
     candidate: TrunkTrust, admission: Admission, presented: Presented, now: float
-) -> tuple[int, str | None] | Failure:
+) -> tuple[int, str | None, str] | Failure:
     anchor = _anchor(candidate, presented)
     if anchor is None:
         return _unknown_ca(candidate, presented)
@@ -136,7 +137,7 @@ def _judge(
     if isinstance(named, Failure):
         return named
     rank = _RANKS[anchor.kind]
-    return (1 if rank == 2 and named is not None else rank), named
+    return (1 if rank == 2 and named is not None else rank), named, anchor.name
 
 
 def _anchor(candidate: TrunkTrust, presented: Presented) -> AnchorMaterial | None:

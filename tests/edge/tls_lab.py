@@ -29,7 +29,7 @@ from sbc.flow import Flow
 from sbc.net.clock import Clock
 from sbc.net.contexts import Contexts
 from sbc.net.dialer import Dialer
-from sbc.net.handler import HandshakeFailed
+from sbc.net.handler import Handshake, HandshakeFailed
 from sbc.net.listener import Listeners
 from sbc.sip.message import Message
 from sbc.sip.parse import ParseError
@@ -65,6 +65,7 @@ class Recorder:
         self.malformed: list[tuple[Flow, ParseError]] = []
         self.opened: list[Flow] = []
         self.closed: list[tuple[Flow, str]] = []
+        self.handshakes: list[Handshake] = []
         self.failures: list[HandshakeFailed] = []
         self.refused: list[tuple[str, Address, str]] = []
         self.answer: bytes = b""
@@ -83,6 +84,9 @@ class Recorder:
 
     def on_close(self, flow: Flow, reason: str) -> None:
         self.closed.append((flow, reason))
+
+    def on_handshake(self, event: Handshake) -> None:
+        self.handshakes.append(event)
 
     def on_handshake_failed(self, event: HandshakeFailed) -> None:
         self.failures.append(event)
@@ -265,10 +269,11 @@ def try_options(
 
 
 class Server:
-    """A TLS server for the dialer to reach; ``heard`` is every plaintext byte that it was sent."""
+    """A TLS server for the dialer to reach; ``heard`` is all plaintext it was sent, ``says`` its answer."""
 
     def __init__(self, context: Any) -> None:
         self.heard = b""
+        self.says = b""
         self.errors: list[OSError] = []
         self.handshakes = 0
         self.sni: list[str | None] = []
@@ -287,6 +292,8 @@ class Server:
             self.handshakes += 1
             while data := secured.recv(4096):
                 self.heard += data
+                if self.says:
+                    secured.sendall(self.says)
         except OSError as error:
             self.errors.append(error)
 

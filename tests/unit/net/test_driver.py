@@ -19,7 +19,7 @@ from sbc.media.stats import MediaStats
 from sbc.net.clock import Clock
 from sbc.net.dialer import DialFailed
 from sbc.net.driver import Driver
-from sbc.net.handler import HandshakeFailed
+from sbc.net.handler import Handshake, HandshakeFailed
 from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.parse import parse_message
 from tests.playbook.stage import snapshot
@@ -86,6 +86,9 @@ class Watcher:
 
     def note(self, note: Note, media: MediaStats | None, now: float) -> None:
         self.notes.append((note, media))
+
+    def handshake(self, event: Handshake) -> None:
+        raise AssertionError("no handshake here")
 
     def handshake_failed(self, event: HandshakeFailed) -> None:
         raise AssertionError("no handshake here")
