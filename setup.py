@@ -160,7 +160,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["sbc", "sbc.*", "dsl", "dsl.*", "webui", "webui.*"]),
     include_package_data=True,
-    package_data={"dsl": ["*.lark"], "webui": ["templates/*", "static/*"]},
+    package_data={"dsl": ["*.lark"], "sbc.net": ["openssl.cnf"], "webui": ["templates/*", "static/*"]},
     install_requires=[
         "gevent>=24.2",  # greenlets, the hub, pywsgi
         "pyOpenSSL>=24.3",  # TLS with memory BIOs and a verify callback

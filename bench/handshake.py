@@ -1,8 +1,8 @@
 """Server CPU per full mutual-TLS 1.3 handshake: connect, handshake, say nothing, close.
 
 One client loop drives both servers with the same certificates. Neither resumes: each connection
-is a client's first. Both send the two session tickets that OpenSSL's servers send by default;
-nobody uses them.
+is a client's first. ``s_server`` runs as it comes, and sends the two session tickets that OpenSSL's servers
+send by default; Portcullis sends none.
 """
 
 from __future__ import annotations

@@ -31,6 +31,9 @@ def _run(options: argparse.Namespace) -> int:
 
     # Hooks may sleep or fetch with ordinary libraries: under gevent that must not stop the others.
     monkey.patch_all()
+    from sbc.net.openssl_settings import settle_openssl
+
+    settle_openssl()
     from sbc.app import Portcullis
 
     return Portcullis(options.config).run()
