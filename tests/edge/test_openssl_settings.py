@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.edge.sbc_command import ROOT
-from tests.unit.tls.certs import LabAuthority
+from sbc.demo.pki import LabAuthority
 
 # A process of its own: OpenSSL reads its settings once. It prints how many bytes the server sends after the
 # client's Finished, and what is left of the variable.
