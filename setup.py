@@ -165,6 +165,7 @@ setup(
         "gevent>=24.2",  # greenlets, the hub, pywsgi
         "pyOpenSSL>=24.3",  # TLS with memory BIOs and a verify callback
         "cryptography>=44",  # reading certificates; brings its own OpenSSL
+        "certifi>=2024.2.2",  # the public roots, to know one that is filed as private
         "pylibsrtp>=1.0,<1.1",  # libsrtp: audited SRTP; bound because its C binding is called
         "pydantic>=2.6",  # every mistake of a file at once, typed
         "ruamel.yaml>=0.18",  # YAML that knows line and column, keeps comments

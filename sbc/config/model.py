@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from dsl.decision import Downgrade
 from sbc.base import Address
@@ -20,7 +20,9 @@ from sbc.config.values import (
     IpAddress,
     Name,
     Network,
+    Pins,
     PortRange,
+    Several,
     Suite,
     parse_address,
     parse_duration,
@@ -63,23 +65,32 @@ class Identity(_Model):
 
 
 class TrustAnchor(_Model):
-    """One entry of the truststore: a file of CA certificates.
+    """One entry of the truststore: a file of CA certificates, pinned leaf certificates, or pinned keys.
 
-    ``public`` says that anybody can get a certificate of this CA, so that only a name check
-    tells peers apart; ``permitted`` are the DNS suffixes that the CA may vouch for.
+    Exactly one of ``ca``, ``leaf`` and ``pin`` is given. ``public`` says that anybody can get a
+    certificate of this CA, so that only a name check tells peers apart; ``permitted`` are the DNS
+    suffixes that it may vouch for; ``contact`` is who answers for it.
     """
 
-    ca: str = Field(min_length=1)
+    ca: str | None = Field(default=None, min_length=1)
+    leaf: Several = ()
+    pin: Pins = ()
     public: bool = False
     permitted: tuple[str, ...] = ()
+    contact: str | None = None
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> TrustAnchor:
+        given = [kind for kind in ("ca", "leaf", "pin") if getattr(self, kind)]
+        if len(given) == 1:
+            return self
+        what = f"{' and '.join(given)} together" if given else "neither ca nor leaf nor pin"
+        raise ValueError(f"{what}: write one of ca: FILE, leaf: FILE, pin: sha256/DIGITS; one kind an entry")
 
     @property
-    def leaf(self) -> None:
-        """No pinned certificate: what ``sbc.tls.anchors`` asks of every kind of anchor."""
-
-    @property
-    def pin(self) -> None:
-        """No pinned public key."""
+    def files(self) -> tuple[str, ...]:
+        """The certificate files that the entry names."""
+        return (self.ca,) if self.ca is not None else self.leaf
 
 
 class Tenant(_Model):

@@ -26,7 +26,8 @@ class Snapshot:
     """What the operator's files said when they were last read without a mistake.
 
     ``version`` is 12 hex digits over every byte that was read; ``sources`` has a table for each
-    listener that has trunks; ``warnings`` are what ``sbc check`` says beside.
+    listener that has trunks; ``warnings`` are what ``sbc check`` says beside. ``quarantined`` has the
+    trunks whose material is broken, with why: they admit nobody and are not dialled.
     """
 
     version: str
@@ -38,12 +39,13 @@ class Snapshot:
     identities: Mapping[str, IdentityMaterial] = field(default_factory=dict)
     anchors: Mapping[str, AnchorMaterial] = field(default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()
+    quarantined: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     sources: Mapping[str, SourceTable] = field(init=False)
     _generations: Mapping[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        for name in ("trunks", "identities", "anchors"):
+        for name in ("trunks", "identities", "anchors", "quarantined"):
             put(self, name, MappingProxyType(dict(getattr(self, name))))
         put(self, "sources", MappingProxyType(_source_tables(self.trunks.values())))
         generations = {name: self._generation(trunk) for name, trunk in self.trunks.items()}

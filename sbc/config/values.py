@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator
 
 from sbc.base import Address
 from sbc.media.policy import SUITES
+from sbc.tls.pins import parse_pin
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|d|)").fullmatch
@@ -137,6 +138,16 @@ def _group(text: str) -> str:
     return _one_of(text, GROUPS, "a key-exchange group")
 
 
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+def _filled(text: str) -> str:
+    if not text.strip():
+        raise ValueError("nothing is given: write a file name")
+    return text
+
+
 Duration = Annotated[float, BeforeValidator(parse_duration)]
 HostPort = Annotated[Address, BeforeValidator(parse_address)]
 Network = Annotated[str, AfterValidator(_network)]
@@ -147,3 +158,6 @@ Domain = Annotated[str, AfterValidator(_domain)]
 Name = Annotated[str, AfterValidator(_name)]
 Suite = Annotated[str, AfterValidator(_suite)]
 Group = Annotated[str, AfterValidator(_group)]
+# One text, or a list of them.
+Several = Annotated[tuple[Annotated[str, AfterValidator(_filled)], ...], BeforeValidator(_several)]
+Pins = Annotated[tuple[Annotated[str, AfterValidator(parse_pin)], ...], BeforeValidator(_several)]

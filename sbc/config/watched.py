@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sbc.config.files import HOOKS, ROUTES, SETTINGS_FILE, TRUNKS
 from sbc.config.yaml_reader import Document
 
-_FILE_KEYS = {"identities": ("chain", "key", "passphrase_file"), "trust": ("ca",)}
+_FILE_KEYS = {"identities": ("chain", "key", "passphrase_file"), "trust": ("ca", "leaf")}
 
 
 class Watched(NamedTuple):
@@ -45,8 +45,13 @@ def _named_files(directory: Path) -> list[str]:
         for section, keys in _FILE_KEYS.items()
         for entry in _entries(data, section)
         for key in keys
-        if isinstance(name := entry.get(key), str) and name
+        for name in _names(entry.get(key))
     ]
+
+
+def _names(value: Any) -> list[str]:
+    names = value if isinstance(value, list) else [value]
+    return [each for each in names if isinstance(each, str) and each]
 
 
 def _entries(data: Any, section: str) -> list[dict[str, Any]]:

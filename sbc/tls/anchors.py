@@ -1,24 +1,26 @@
-"""One entry of the truststore, loaded: CA certificates, a pinned leaf, or a public-key pin.
+"""One entry of the truststore, loaded: CA certificates, pinned leaves, or public-key pins.
 
 A CA accepts whatever it signed (within ``permitted`` names); a pinned leaf accepts that one
-certificate; a pin accepts any certificate over that one public key, whoever signed it.
+certificate; a pin accepts any certificate over that one public key, whoever signed it. An entry is
+of one kind, because what an operator must do when it ends differs; a trunk names several entries.
 """
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from sbc.base import PeerError
 from sbc.tls.certificate import Certificate, read_certificate
+from sbc.tls.pem import encode, has_key, read_certificates
 from sbc.tls.problems import Problem, day, read_pem_file
+from sbc.tls.public_roots import is_public
+from sbc.tls.strength import weakness
 
-_PIN = re.compile(r"sha256/[0-9a-f]{64}\Z")
+AnchorKind = Literal["ca", "leaf", "pin"]
 
 
 class AnchorFiles(Protocol):
@@ -27,9 +29,9 @@ class AnchorFiles(Protocol):
     @property
     def ca(self) -> str | None: ...
     @property
-    def leaf(self) -> str | None: ...
+    def leaf(self) -> tuple[str, ...]: ...
     @property
-    def pin(self) -> str | None: ...
+    def pin(self) -> tuple[str, ...]: ...
     @property
     def public(self) -> bool: ...
     @property
@@ -38,13 +40,16 @@ class AnchorFiles(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class AnchorMaterial:
-    """A loaded anchor: DER certificates with their facts, or a pin (``sha256/HEX``)."""
+    """A loaded anchor: DER certificates with their facts, or pins (``sha256/HEX``).
+
+    ``public`` is what the operator said or what the well-known roots say.
+    """
 
     name: str
-    kind: Literal["ca", "leaf", "pin"]
+    kind: AnchorKind
     certificates: tuple[bytes, ...] = ()
     facts: tuple[Certificate, ...] = ()
-    pin: str = ""
+    pins: frozenset[str] = frozenset()
     public: bool = False
     permitted: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
@@ -59,69 +64,75 @@ def load_anchor(
     name: str, config: AnchorFiles, directory: Path, now: float
 ) -> tuple[AnchorMaterial | None, list[Problem]]:
     """Load one truststore entry; what is mis-filed comes back as problems, fatal ones without material."""
-    given = [kind for kind in ("ca", "leaf", "pin") if getattr(config, kind) is not None]
-    if len(given) != 1:
-        return None, [Problem("", f"trust {name}: give exactly one of ca, leaf and pin", "remove the others")]
-    if config.pin is not None:
-        return _load_pin(name, config)
-    kind: Literal["ca", "leaf"] = "ca" if config.ca is not None else "leaf"
-    path = str(config.ca if config.ca is not None else config.leaf)
-    ders, problems = _read_certificates(path, directory)
-    facts = []
-    for der in ders:
-        try:
-            facts.append(read_certificate(der))
-        except PeerError as error:
-            problems.append(Problem(path, error.reason, "replace the file"))
-    for each in facts:
-        problems += _check(path, each, kind, now)
-    if kind == "leaf" and len(ders) > 1:
-        problems.append(Problem(path, "a pinned leaf is one certificate, here are more", "keep one"))
-    if any(each.fatal for each in problems) or not facts:
+    kind = kind_of(config)
+    if kind == "pin":
+        pins = frozenset(config.pin)
+        return AnchorMaterial(name, "pin", pins=pins, permitted=tuple(config.permitted)), []
+    certificates: list[x509.Certificate] = []
+    problems: list[Problem] = []
+    for path in config.leaf if kind == "leaf" else (str(config.ca),):
+        found, wrong = _read(path, kind, directory, now)
+        certificates += found
+        problems += wrong
+    if any(each.fatal for each in problems) or not certificates:
         return None, problems
-    subjects = tuple(each.identity.subject for each in facts)
-    permitted = tuple(config.permitted)
+    ders = tuple(encode(certificates))
+    facts = tuple(map(read_certificate, ders))
     return (
-        AnchorMaterial(name, kind, tuple(ders), tuple(facts), "", config.public, permitted, subjects),
+        AnchorMaterial(
+            name, kind, ders, facts,
+            public=config.public or (kind == "ca" and any(map(is_public, certificates))),
+            permitted=tuple(config.permitted),
+            subjects=tuple(each.identity.subject for each in facts),
+        ),
         problems,
-    )
+    )  # fmt: skip
 
 
-def _load_pin(name: str, config: AnchorFiles) -> tuple[AnchorMaterial | None, list[Problem]]:
-    pin = (config.pin or "").lower()
-    if _PIN.match(pin):
-        return AnchorMaterial(name, "pin", pin=pin, permitted=tuple(config.permitted)), []
-    hint = (
-        "openssl x509 -in FILE -noout -pubkey | openssl pkey -pubin -outform der | sha256sum "
-        "gives the digits; write sha256/DIGITS"
-    )
-    return None, [Problem("", f"trust {name}: the pin is not sha256/ and 64 hexadecimal digits", hint)]
+def kind_of(config: AnchorFiles) -> AnchorKind:
+    """Which of the three an entry is."""
+    if config.pin:
+        return "pin"
+    return "leaf" if config.leaf else "ca"
 
 
-def _read_certificates(path: str, directory: Path) -> tuple[list[bytes], list[Problem]]:
+def _read(
+    path: str, kind: AnchorKind, directory: Path, now: float
+) -> tuple[list[x509.Certificate], list[Problem]]:
     data, problems = read_pem_file(path, directory)
-    if data is None:
-        return [], problems
-    if b"PRIVATE KEY-----" in data:
+    if data is not None and has_key(data):
         message = "this is a private key in the truststore"
         hint = "a truststore holds the peers' CA certificates only; move the key to the keystore (identities)"
         return [], [Problem(path, message, hint)]
-    try:
-        certificates = x509.load_pem_x509_certificates(data)
-    except ValueError:
-        return [], [
-            Problem(path, "no PEM certificate can be read here", "convert it: openssl x509 -inform der")
-        ]
-    return [each.public_bytes(Encoding.DER) for each in certificates], []
+    certificates, problems = read_certificates(path, directory)
+    for der, certificate in zip(encode(certificates), certificates, strict=True):
+        try:
+            facts = read_certificate(der)
+        except PeerError as error:
+            problems.append(Problem(path, error.reason, "replace the file"))
+            continue
+        problems += _check(path, facts, kind, now)
+        if (weak := weakness(certificate)) is not None:
+            who = facts.identity.subject
+            # A self-signed anchor is trusted by being here; its own signature is never looked at.
+            if weak.of_key or not facts.self_issued:
+                problems.append(Problem(path, f"{who} {weak.text}", "OpenSSL refuses it; get a stronger one"))
+    if kind == "leaf" and len(certificates) > 1:
+        hint = "keep one here and list the others: leaf: [FILE, FILE]"
+        problems.append(Problem(path, "a pinned leaf is one certificate, here are more", hint))
+    return certificates, problems
 
 
-def _check(path: str, certificate: Certificate, kind: str, now: float) -> list[Problem]:
+def _check(path: str, certificate: Certificate, kind: AnchorKind, now: float) -> list[Problem]:
     who = certificate.identity
     problems = []
     if kind == "ca" and not certificate.is_ca:
         message = f"{who.subject} is not a CA certificate"
         hint = "put the issuing CA here, or pin this one certificate with `leaf:`"
         problems.append(Problem(path, message, hint))
+    if kind == "leaf" and certificate.is_ca and not certificate.self_issued:
+        message = f"{who.subject} is a CA certificate, pinned as if it were a peer's own"
+        problems.append(Problem(path, message, "write `ca:` to trust what it issues"))
     if who.not_after < now:
         message = f"{who.subject} expired on {day(who.not_after)}"
         problems.append(Problem(path, message, "get the current certificate from its owner", fatal=False))

@@ -24,8 +24,10 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from sbc.base import PeerError
-from sbc.tls.certificate import UNREADABLE, read_certificate
+from sbc.tls.certificate import read_certificate
+from sbc.tls.pem import explain_key, has_key, read_certificates
 from sbc.tls.problems import Problem, day, read_pem_file
+from sbc.tls.strength import weakness
 
 _SOON = 14 * 86400.0
 
@@ -85,6 +87,7 @@ def load_identity(
         hint = "present a leaf that this CA issues; the CA itself belongs into the peers' truststores"
         problems.append(Problem(config.chain, f"{who.subject} is a CA certificate in the keystore", hint))
     problems += _check_links(config.chain, chain, roots)
+    problems += _check_strength(config.chain, chain)
     problems += _check_time(config.chain, who.subject, who.not_before, who.not_after, now)
     if any(each.fatal for each in problems):
         return None, problems
@@ -100,22 +103,14 @@ def load_identity(
 
 
 def _read_chain(path: str, directory: Path) -> tuple[list[x509.Certificate], list[Problem]]:
-    data, problems = read_pem_file(path, directory)
-    if data is None:
-        return [], problems
-    try:
-        chain = x509.load_pem_x509_certificates(data)
-        for each in chain:
-            each.public_key()
-        return chain, []
-    except UNREADABLE:
-        pass
-    if b"PRIVATE KEY-----" in data:
+    chain, problems = read_certificates(path, directory)
+    if chain or not any(each.fatal for each in problems):
+        return chain, problems
+    data, _ = read_pem_file(path, directory)
+    if data is not None and has_key(data):
         message, hint = "this is a private key where the certificate chain belongs", "swap `chain` and `key`"
-    else:
-        message = "no PEM certificate can be read here"
-        hint = "convert it: openssl x509 -inform der -in FILE"
-    return [], [Problem(path, message, hint)]
+        problems = [Problem(path, message, hint)]
+    return [], problems
 
 
 def _read_key(config: IdentityFiles, directory: Path) -> tuple[PrivateKeyTypes | None, list[Problem]]:
@@ -144,13 +139,9 @@ def _parse_key(
     except (ValueError, TypeError, UnsupportedAlgorithm):
         pass
     # The library's own text could quote the input; it is not repeated.
-    if b"BEGIN CERTIFICATE-----" in data and b"PRIVATE KEY-----" not in data:
-        return None, [Problem(path, "this is a certificate where the key belongs", "swap `chain` and `key`")]
-    if passphrase is not None:
+    if passphrase is not None and b"ENCRYPTED" in data:
         return None, [Problem(path, "the key does not open", "check the passphrase in `passphrase_file`")]
-    return None, [
-        Problem(path, "no PEM private key can be read here", "openssl pkey -in FILE shows if it is one")
-    ]
+    return None, [Problem(path, *explain_key(data, path))]
 
 
 def _leaf_first(chain: list[x509.Certificate], ours: bytes) -> list[x509.Certificate]:
@@ -178,6 +169,17 @@ def _check_links(path: str, chain: list[x509.Certificate], roots: Collection[str
         hint = "append the issuer's certificate, unless it is a root that every peer has"
         return [Problem(path, message, hint, fatal=False)]
     return []
+
+
+def _check_strength(path: str, chain: list[x509.Certificate]) -> list[Problem]:
+    problems = []
+    for each in chain:
+        weak = weakness(each)
+        # A self-signed certificate proves nothing by its signature, so nobody looks at it.
+        if weak is not None and (weak.of_key or each.subject != each.issuer):
+            message = f"{each.subject.rfc4514_string()} {weak.text}"
+            problems.append(Problem(path, message, "TLS refuses it; request one with RSA 2048 or P-256"))
+    return problems
 
 
 def _check_time(path: str, subject: str, begins: float, ends: float, now: float) -> list[Problem]:

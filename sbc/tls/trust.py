@@ -145,7 +145,7 @@ def _anchor(candidate: TrunkTrust, presented: Presented) -> AnchorMaterial | Non
     found = None
     for anchor in candidate.anchors:
         if anchor.kind == "pin":
-            hit = anchor.pin == leaf.pin
+            hit = leaf.pin in anchor.pins
         elif anchor.kind == "leaf":
             hit = presented.anchored and leaf.thumbprint in anchor.thumbprints
         else:

@@ -10,7 +10,6 @@ import time
 from base64 import encodebytes
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from gevent import socket, ssl
 from gevent.server import StreamServer
 
 from sbc.base import Address
-from sbc.config.model import Identity, Listener, Settings, Tenant, Trunk
+from sbc.config.model import Identity, Listener, Settings, Tenant, Trunk, TrustAnchor
 from sbc.config.snapshot import Snapshot
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.flow import Flow
@@ -44,17 +43,6 @@ OPTIONS = (
 )
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 NO_RULES: Any = None
-
-
-@dataclass(frozen=True)
-class AnchorFile:
-    """One truststore entry of any kind."""
-
-    ca: str | None = None
-    leaf: str | None = None
-    pin: str | None = None
-    public: bool = False
-    permitted: tuple[str, ...] = ()
 
 
 class Recorder:
@@ -134,7 +122,7 @@ class Lab:
         self.anchor_file(name, ca=self.write(name + "-ca.pem", authority.cert_pem), **options)
 
     def anchor_file(self, name: str, **options: Any) -> None:
-        material, problems = load_anchor(name, AnchorFile(**options), self.directory, time.time())
+        material, problems = load_anchor(name, TrustAnchor(**options), self.directory, time.time())
         assert material is not None, problems
         self.anchors[name] = material
 

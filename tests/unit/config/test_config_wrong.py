@@ -33,11 +33,19 @@ FORM: dict[str, Case] = {
         TRUNK, "srtp: accept", "srtp: accept\ncps: 20",
         ["trunks.d/carrier.yaml:12:1: error: unknown key 'cps' | it belongs under `limits:`"],
     ),
-    "pinned trust": (
+    "a pin that is none": (
         SBC, "carrier-ca: {ca: tls/carrier-ca.pem}", "carrier-ca: {pin: sha256/00}",
         [
-            "sbc.yaml:10:3: error: key 'ca' is missing | write ca: tls/peer-ca.pem",
-            "sbc.yaml:10:16: error: unknown key 'pin' | known: ca, permitted, public",
+            "sbc.yaml:10:16: error: pin: the pin is not sha256/ and 64 hexadecimal digits"
+            " | openssl x509 -in FILE -noout -pubkey | openssl pkey -pubin -outform der | sha256sum"
+            " gives the digits; write sha256/DIGITS"
+        ],
+    ),
+    "trust of two kinds": (
+        SBC, "carrier-ca: {ca: tls/carrier-ca.pem}", "carrier-ca: {ca: tls/carrier-ca.pem, leaf: x.pem}",
+        [
+            "sbc.yaml:10:3: error: carrier-ca: ca and leaf together"
+            " | write one of ca: FILE, leaf: FILE, pin: sha256/DIGITS; one kind an entry"
         ],
     ),
     "missing key points to the file": (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,15 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     load_pem_private_key,
 )
+from pydantic import ValidationError
 
+from sbc.config.model import TrustAnchor
 from sbc.demo.pki import LabAuthority
 from sbc.tls.anchors import AnchorMaterial, load_anchor
+from sbc.tls.certificate import read_certificate
 from sbc.tls.identity import IdentityMaterial, load_identity
 from sbc.tls.problems import Problem
-from tests.unit.tls.certs import DAY, GOOD, NOW, OTHER
+from tests.unit.tls.certs import DAY, GOOD, NOW, OTHER, der
 
 
 @dataclass(frozen=True)
@@ -29,17 +33,9 @@ class Entry:
     passphrase_file: str | None = None
 
 
-@dataclass(frozen=True)
-class Anchor:
-    ca: str | None = None
-    leaf: str | None = None
-    pin: str | None = None
-    public: bool = False
-    permitted: tuple[str, ...] = ()
-
-
 MIDDLE = LabAuthority("middle", issuer=GOOD, now=NOW)
 LEAF = MIDDLE.issue(dns=["sbc.example", "b.example"], uris=["sip:sbc.example"], ips=["192.0.2.1"])
+LEAF_FACTS = read_certificate(der(LEAF.cert_pem))
 ANOTHER = MIDDLE.issue(dns=["another.example"])
 
 
@@ -74,7 +70,7 @@ def test_a_chain_in_the_wrong_order_is_put_right_when_it_can_be(tmp_path: Path) 
         (LEAF.key_pem, LEAF.chain_pem, NOW, "private key where the certificate chain belongs", "swap"),
         (LEAF.chain_pem, LEAF.cert_pem, NOW, "a certificate where the key belongs", "swap"),
         (LEAF.chain_pem, ANOTHER.key_pem, NOW, "not the key of chain.pem", "request a new"),
-        (b"rubbish", LEAF.key_pem, NOW, "no PEM certificate", "openssl x509"),
+        (b"rubbish", LEAF.key_pem, NOW, "no certificate can be read", "openssl x509"),
         (LEAF.chain_pem, b"rubbish", NOW, "no PEM private key", "openssl pkey"),
         (
             LEAF.cert_pem + OTHER.cert_pem,
@@ -136,7 +132,7 @@ def trust(
     directory: Path, data: bytes, now: float = NOW, kind: str = "ca"
 ) -> tuple[AnchorMaterial | None, list[Problem]]:
     (directory / "file.pem").write_bytes(data)
-    entry = Anchor(ca="file.pem") if kind == "ca" else Anchor(leaf="file.pem")
+    entry = TrustAnchor(ca="file.pem") if kind == "ca" else TrustAnchor(leaf=("file.pem",))
     return load_anchor("peers", entry, directory, now)
 
 
@@ -153,7 +149,7 @@ def test_a_truststore_file_may_hold_several_cas(tmp_path: Path) -> None:
         (LEAF.key_pem, "ca", "private key in the truststore"),
         (GOOD.cert_pem + LEAF.key_pem, "ca", "private key in the truststore"),
         (LEAF.cert_pem, "ca", "is not a CA certificate"),
-        (b"rubbish", "ca", "no PEM certificate"),
+        (b"rubbish", "ca", "no certificate can be read"),
         (LEAF.cert_pem + ANOTHER.cert_pem, "leaf", "pinned leaf is one certificate"),
     ],
 )
@@ -169,20 +165,31 @@ def test_an_expired_ca_is_a_warning_and_trusts_nobody_by_itself(tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    ("entry", "fine"),
+    ("entry", "wrong"),
     [
-        (Anchor(pin="sha256/" + "a" * 64), True),
-        (Anchor(pin="SHA256/" + "A" * 64), True),
-        (Anchor(pin="sha256/" + "a" * 63), False),
-        (Anchor(pin="sha1/" + "a" * 40), False),
-        (Anchor(), False),
-        (Anchor(ca="x.pem", pin="sha256/" + "a" * 64), False),
-        (Anchor(ca="missing.pem"), False),
+        ({"pin": "sha256/" + "a" * 64}, ""),
+        ({"pin": ["SHA256/" + "A" * 64, "sha256//" + "A" * 43 + "="]}, ""),
+        ({"pin": "sha256/" + "a" * 63}, "64 hexadecimal digits"),
+        ({"pin": "sha1/" + "a" * 40}, "64 hexadecimal digits"),
+        ({}, "neither ca nor leaf nor pin"),
+        ({"ca": "x.pem", "pin": "sha256/" + "a" * 64}, "ca and pin together"),
+        ({"leaf": ["a.pem", " "]}, "nothing is given"),
     ],
 )
-def test_pins_and_empty_entries(tmp_path: Path, entry: Anchor, fine: bool) -> None:
-    material, problems = load_anchor("peers", entry, tmp_path, NOW)
-    assert (material is not None) is fine and bool(problems) is not fine
+def test_an_entry_is_of_one_kind(tmp_path: Path, entry: dict[str, object], wrong: str) -> None:
+    if wrong:
+        with pytest.raises(ValidationError, match=wrong):
+            TrustAnchor.model_validate(entry)
+        return
+    material, problems = load_anchor("peers", TrustAnchor.model_validate(entry), tmp_path, NOW)
+    assert material is not None and problems == []
+    assert all(each.startswith("sha256/") and len(each) == 71 and each.islower() for each in material.pins)
+
+
+def test_a_pinned_base64_is_the_same_pin(tmp_path: Path) -> None:
+    digits = LEAF_FACTS.identity.pin
+    spelt = "sha256/" + base64.b64encode(bytes.fromhex(digits[7:])).decode()
+    assert TrustAnchor.model_validate({"pin": spelt}).pin == (digits,)
 
 
 def test_an_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,6 +197,6 @@ def test_an_unreadable_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         raise PermissionError
 
     monkeypatch.setattr(Path, "read_bytes", refuse)
-    loaded: Callable[[], object] = lambda: load_anchor("peers", Anchor(ca="file.pem"), tmp_path, NOW)  # noqa: E731
+    loaded: Callable[[], object] = lambda: load_anchor("peers", TrustAnchor(ca="file.pem"), tmp_path, NOW)  # noqa: E731
     (tmp_path / "file.pem").write_text("x")
     assert "not readable" in str(loaded())

@@ -75,7 +75,7 @@ def test_wrong_purpose_is_excused_only_by_the_candidate_that_says_so() -> None:
 
 
 def pin(certificate_pin: str) -> AnchorMaterial:
-    return AnchorMaterial("pin", "pin", pin=certificate_pin)
+    return AnchorMaterial("pin", "pin", pins=frozenset((certificate_pin,)))
 
 
 def test_a_pin_needs_no_issuer_and_a_ca_does() -> None:

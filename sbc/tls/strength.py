@@ -1,0 +1,40 @@
+"""What OpenSSL will refuse in a handshake for its weakness, said when it is loaded.
+
+Our contexts run at security level 2: a key needs 112 bits of strength (RSA 2048, 224 bits of curve)
+and a signature a digest that still holds. A peer would be refused with no more than "too weak".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+
+_WEAK_DIGESTS = ("md5", "sha1")
+
+
+@dataclass(frozen=True, slots=True)
+class Weakness:
+    """Why a certificate is too weak; ``of_key`` where it is its key and not its signature."""
+
+    text: str
+    of_key: bool
+
+
+def weakness(certificate: x509.Certificate) -> Weakness | None:
+    """What is too weak in a certificate, or None."""
+    key = certificate.public_key()
+    if isinstance(key, (rsa.RSAPublicKey, dsa.DSAPublicKey)) and key.key_size < 2048:
+        kind = "an RSA" if isinstance(key, rsa.RSAPublicKey) else "a DSA"
+        return Weakness(f"has {kind} key of {key.key_size} bits; 2048 is the least", True)
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.key_size < 224:
+        return Weakness(f"has a key on {key.curve.name}; P-256 is the usual least", True)
+    try:
+        digest = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return Weakness("is signed with an algorithm that is not known", False)
+    if digest is not None and digest.name in _WEAK_DIGESTS:
+        return Weakness(f"is signed with {digest.name.upper()}, which can be forged", False)
+    return None
