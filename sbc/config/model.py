@@ -32,11 +32,13 @@ from sbc.media.policy import SUITES, Srtp
 
 __all__ = [
     "Admin", "Downgrade", "HookSettings", "Identity", "Limits", "Listener", "MediaConfig", "OptionsProbe",
-    "Settings", "Tenant", "TlsMode", "Trunk", "TrunkTls", "TrustAnchor",
+    "Revocation", "Settings", "Tenant", "TlsMode", "Trunk", "TrunkRevocation", "TrunkTls", "TrustAnchor",
     "parse_address", "parse_duration", "parse_ports",
 ]  # fmt: skip
 
 TlsMode = Literal["off", "server", "optional", "required"]
+RevocationMode = Literal["off", "soft", "hard"]
+RevocationMethod = Literal["staple", "crl", "ocsp"]
 
 
 class _Model(BaseModel):
@@ -69,7 +71,8 @@ class TrustAnchor(_Model):
 
     Exactly one of ``ca``, ``leaf`` and ``pin`` is given. ``public`` says that anybody can get a
     certificate of this CA, so that only a name check tells peers apart; ``permitted`` are the DNS
-    suffixes that it may vouch for; ``contact`` is who answers for it.
+    suffixes that it may vouch for; ``contact`` is who answers for it; ``crl`` are files and URLs
+    of the CA's revocation lists, beside those that certificates name themselves.
     """
 
     ca: str | None = Field(default=None, min_length=1)
@@ -78,6 +81,7 @@ class TrustAnchor(_Model):
     public: bool = False
     permitted: tuple[str, ...] = ()
     contact: str | None = None
+    crl: Several = ()
 
     @model_validator(mode="after")
     def _one_kind(self) -> TrustAnchor:
@@ -115,6 +119,13 @@ class Admin(_Model):
     bind: HostPort = Address("127.0.0.1", 8080)
 
 
+class TrunkRevocation(_Model):
+    """What a trunk demands about revoked certificates, and where it may be learned."""
+
+    mode: RevocationMode = "soft"
+    methods: tuple[RevocationMethod, ...] = Field(default=("staple", "crl", "ocsp"), min_length=1)
+
+
 class TrunkTls(_Model):
     """The TLS policy of one trunk, both directions."""
 
@@ -127,6 +138,7 @@ class TrunkTls(_Model):
     client_eku: Literal["require", "allow-server-auth"] = "require"
     min_version: Literal["1.2", "1.3"] = "1.2"
     groups: tuple[Group, ...] = Field(default=("X25519MLKEM768", "X25519", "P-256"), min_length=1)
+    revocation: TrunkRevocation = TrunkRevocation()
 
 
 class Limits(_Model):
@@ -168,6 +180,21 @@ class Trunk(_Model):
     response_timeout: Duration = 32.0
 
 
+class Revocation(_Model):
+    """How revocation lists and OCSP answers are fetched; ``max_bytes`` bounds a list.
+
+    ``refresh`` is the longest time between two fetches, ``wait`` how long a connection is held
+    for what is not known yet, ``allow_private`` the private networks that may be asked.
+    """
+
+    max_bytes: int = Field(default=32 << 20, ge=1024)
+    timeout: Duration = 10.0
+    redirects: int = Field(default=3, ge=0)
+    refresh: Duration = 3600.0
+    wait: Duration = 3.0
+    allow_private: tuple[Network, ...] = ()
+
+
 class HookSettings(_Model):
     """How long a hook may take before its call is rejected."""
 
@@ -184,6 +211,7 @@ class Settings(_Model):
     media: MediaConfig = MediaConfig()
     admin: Admin | None = None
     hooks: HookSettings = HookSettings()
+    revocation: Revocation = Revocation()
     control: str = Field(default="run/sbc.sock", min_length=1)
     state: str = Field(default="run", min_length=1)
     user_agent: str | None = None

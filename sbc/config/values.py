@@ -130,16 +130,16 @@ def _one_of(text: str, known: tuple[str, ...], what: str) -> str:
     return text
 
 
+def _several(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
 def _suite(text: str) -> str:
     return _one_of(text, SUITES, "an SRTP suite")
 
 
 def _group(text: str) -> str:
     return _one_of(text, GROUPS, "a key-exchange group")
-
-
-def _several(value: object) -> object:
-    return (value,) if isinstance(value, str) else value
 
 
 def _filled(text: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from sbc.config.files import HOOKS, ROUTES, SETTINGS_FILE, TRUNKS
 from sbc.config.yaml_reader import Document
 
-_FILE_KEYS = {"identities": ("chain", "key", "passphrase_file"), "trust": ("ca", "leaf")}
+_FILE_KEYS = {"identities": ("chain", "key", "passphrase_file"), "trust": ("ca", "leaf", "crl")}
 
 
 class Watched(NamedTuple):
@@ -51,7 +51,7 @@ def _named_files(directory: Path) -> list[str]:
 
 def _names(value: Any) -> list[str]:
     names = value if isinstance(value, list) else [value]
-    return [each for each in names if isinstance(each, str) and each]
+    return [each for each in names if isinstance(each, str) and each and "://" not in each]
 
 
 def _entries(data: Any, section: str) -> list[dict[str, Any]]:

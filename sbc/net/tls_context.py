@@ -111,7 +111,15 @@ class Judge:
             self.decided = Failure("bad-certificate", error.reason, "let the peer replace it")
             return _REJECTED
         chain = (leaf.identity.thumbprint, *map(thumbprint_of, ders[1:]))
-        self.presented = Presented(leaf, chain, self.version, self._group(), self.anchored, self.purpose_ok)
+        self.presented = Presented(
+            leaf,
+            chain,
+            self.version,
+            self._group(),
+            self.anchored,
+            self.purpose_ok,
+            self.cache.keep(ders, chain),
+        )
         verdict = match(self.presented, self.admission, self.now)
         self.trunk, self.anchor, self.decided = verdict.trunk, verdict.anchor, verdict.failure
         if verdict.failure is None:

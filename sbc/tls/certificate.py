@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from cryptography import x509
@@ -122,10 +123,11 @@ def _sans(certificate: x509.Certificate) -> tuple[str, ...]:
 class CertificateCache:
     """The last few thousand certificates seen, by thumbprint, least recently used dropped first."""
 
-    __slots__ = ("_known",)
+    __slots__ = ("_chains", "_known")
 
     def __init__(self) -> None:
         self._known: OrderedDict[str, Certificate] = OrderedDict()
+        self._chains: OrderedDict[tuple[str, ...], tuple[bytes, ...]] = OrderedDict()
 
     def read(self, der: bytes) -> Certificate:
         """The facts of ``der``, read once; PeerError as ``read_certificate``."""
@@ -138,3 +140,14 @@ class CertificateCache:
         if len(self._known) > _CACHE:
             self._known.popitem(last=False)
         return certificate
+
+    def keep(self, ders: Sequence[bytes], thumbprints: tuple[str, ...]) -> tuple[bytes, ...]:
+        """A chain's DERs, the same objects for every connection that shows this chain."""
+        known = self._chains.get(thumbprints)
+        if known is not None:
+            self._chains.move_to_end(thumbprints)
+            return known
+        chain = self._chains[thumbprints] = tuple(ders)
+        if len(self._chains) > _CACHE:
+            self._chains.popitem(last=False)
+        return chain

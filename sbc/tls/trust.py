@@ -50,6 +50,7 @@ _VERSIONS = {"TLSv1.2": "1.2", "TLSv1.3": "1.3"}
 class Presented:
     """What a peer presented and OpenSSL found: the leaf, and the thumbprints of the verified chain.
 
+    ``ders`` is that chain itself, leaf first, () where nobody needs it.
     ``anchored`` is False where OpenSSL found no trusted issuer, so that only a pin can accept;
     ``group`` is None where it is not agreed yet;
     ``purpose_ok`` is False where it found the wrong extended key usage (X509_V_ERR 26).
@@ -61,6 +62,7 @@ class Presented:
     group: str | None
     anchored: bool = True
     purpose_ok: bool = True
+    ders: tuple[bytes, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,3 +69,10 @@ def test_groups_have_one_spelling() -> None:
     assert [normal_group(each) for each in spellings] == [
         "P-256", "P-256", "X25519", "X25519MLKEM768", "X25519MLKEM768", "SecP256r1MLKEM768",
     ]  # fmt: skip
+
+
+def test_a_chain_is_kept_once() -> None:
+    cache = CertificateCache()
+    one = cache.keep([b"leaf", b"root"], ("a", "b"))
+    assert one == (b"leaf", b"root")
+    assert cache.keep([b"leaf", b"root"], ("a", "b")) is one
