@@ -8,14 +8,15 @@ from pathlib import Path
 from dsl.errors import Diagnostic
 from sbc.config.crosscheck import SettingsFile
 from sbc.config.schema import Loc
-from sbc.tls.identity import IdentityMaterial, load_identity
+from sbc.tls.identity import IdentityMaterial
 from sbc.tls.problems import Problem
-from sbc.tls.trust import AnchorMaterial, load_anchor
+from sbc.tls.staged import load_dual, load_staged, load_whole
+from sbc.tls.trust import AnchorMaterial
 
 
 @dataclass(slots=True)
 class Material:
-    """What could be loaded, by the names of sbc.yaml, and what was wrong."""
+    """What could be loaded, by the names of sbc.yaml, and what was wrong; what is staged is ``NAME+next``."""
 
     identities: dict[str, IdentityMaterial] = field(default_factory=dict)
     anchors: dict[str, AnchorMaterial] = field(default_factory=dict)
@@ -26,16 +27,17 @@ def load_material(settings: SettingsFile, directory: Path, now: float) -> Materi
     """Load every identity and trust anchor of ``settings``; ``now`` (POSIX seconds) judges their dates."""
     material = Material()
     for name, anchor in settings.value.trust.items():
-        trusted, problems = load_anchor(name, anchor, directory, now)
+        trusted, problems = load_dual(name, anchor, directory, now)
         if trusted is not None:
             material.anchors[name] = trusted
         material.diagnostics += _place(settings, ("trust", name), problems, directory)
     # A leaf straight under a root that we trust ourselves needs no intermediate beside it.
     roots = {subject for anchor in material.anchors.values() for subject in anchor.subjects}
     for name, identity in settings.value.identities.items():
-        loaded, problems = load_identity(name, identity, directory, now, roots)
-        if loaded is not None:
-            material.identities[name] = loaded
+        loaded, problems = load_whole(name, identity, directory, now, roots)
+        staged, more = load_staged(name, identity, directory, now, roots)
+        problems += more
+        material.identities.update((each.name, each) for each in (loaded, staged) if each is not None)
         material.diagnostics += _place(settings, ("identities", name), problems, directory)
     return material
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
 
@@ -18,6 +18,7 @@ from sbc.config.hooks import Hook
 from sbc.config.model import Settings, Trunk
 from sbc.policy.acl import SourceTable
 from sbc.tls.identity import IdentityMaterial
+from sbc.tls.staged import staged_name
 from sbc.tls.trust import AnchorMaterial
 
 
@@ -27,7 +28,8 @@ class Snapshot:
 
     ``version`` is 12 hex digits over every byte that was read; ``sources`` has a table for each
     listener that has trunks; ``warnings`` are what ``sbc check`` says beside. ``quarantined`` has the
-    trunks whose material is broken, with why: they admit nobody and are not dialled.
+    trunks whose material is broken, with why: they admit nobody and are not dialled. ``bound`` has
+    for a trunk the identities of which it is shown what is staged.
     """
 
     version: str
@@ -40,16 +42,47 @@ class Snapshot:
     anchors: Mapping[str, AnchorMaterial] = field(default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()
     quarantined: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
+    bound: Mapping[str, frozenset[str]] = field(default_factory=dict)
     sources: Mapping[str, SourceTable] = field(init=False)
     _generations: Mapping[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        for name in ("trunks", "identities", "anchors", "quarantined"):
+        for name in ("trunks", "identities", "anchors", "quarantined", "bound"):
             put(self, name, MappingProxyType(dict(getattr(self, name))))
         put(self, "sources", MappingProxyType(_source_tables(self.trunks.values())))
         generations = {name: self._generation(trunk) for name, trunk in self.trunks.items()}
         put(self, "_generations", MappingProxyType(generations))
+
+    def binding(self, bindings: Mapping[str, Iterable[str]]) -> Snapshot:
+        """This snapshot, freshly built, with the trunks of ``bindings`` (by identity) shown what is staged.
+
+        What is not staged, and a trunk that is not there or uses another identity, counts for nothing.
+        """
+        bound: dict[str, frozenset[str]] = {}
+        for name, trunks in bindings.items():
+            for trunk in trunks:
+                if staged_name(name) in self.identities and trunk in self.users(name):
+                    bound[trunk] = bound.get(trunk, frozenset()) | {name}
+        if not bound:
+            return self
+        shown = repr(sorted((trunk, sorted(names)) for trunk, names in bound.items()))
+        version = hashlib.sha256(f"{self.version} {shown}".encode()).hexdigest()[:12]
+        return replace(self, version=version, bound=bound)
+
+    def users(self, identity: str) -> tuple[str, ...]:
+        """The trunks that ``identity`` is shown to: those that it answers, and those dialled with it."""
+        return tuple(
+            trunk.trunk
+            for trunk in self.trunks.values()
+            if trunk.tls is not None
+            and trunk.tls.mode != "off"
+            and identity in (self.identity_of(trunk), trunk.tls.client_identity)
+        )
+
+    def shown_to(self, trunk: str, identity: str) -> str:
+        """The name under ``identities`` of what ``trunk`` is shown for ``identity``."""
+        return staged_name(identity) if identity in self.bound.get(trunk, ()) else identity
 
     def trunk_for(self, listener: str, source_ip: str) -> str | None:
         """The trunk that ``source_ip`` speaks for on a UDP or TCP listener; None for a stranger."""
@@ -75,7 +108,7 @@ class Snapshot:
         if trunk.tls is None:
             return digest.hexdigest()[:16]
         for name in (self.identity_of(trunk), trunk.tls.client_identity):
-            identity = self.identities.get(name) if name is not None else None
+            identity = self.identities.get(self.shown_to(trunk.trunk, name)) if name is not None else None
             feed(digest, identity.chain_pem if identity is not None else b"none")
         for name in trunk.tls.trust:
             anchor = self.settings.trust.get(name)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from sbc.config.files import HOOKS, ROUTES, SETTINGS_FILE, TRUNKS
 from sbc.config.yaml_reader import Document
+from sbc.tls.staged import NEXT
 
 _FILE_KEYS = {"identities": ("chain", "key", "passphrase_file"), "trust": ("ca", "leaf", "crl")}
 
@@ -31,7 +32,7 @@ def watched(directory: Path | str) -> tuple[Watched, ...]:
         Watched(directory / ROUTES, "*.yaml"),
         Watched(directory / HOOKS, "*.py"),
     )
-    files = (directory / name for name in _named_files(directory))
+    files = (directory / (name + end) for name in _named_files(directory) for end in ("", NEXT))
     return tuple(dict.fromkeys((*fixed, *(Watched(path.parent, _literal(path.name)) for path in files))))
 
 

@@ -26,8 +26,9 @@ class Contexts:
         """Use this snapshot for every handshake that begins from now on."""
         self.snapshot = snapshot
         self.table: TrustTable = build_table(
-            snapshot.trunks, snapshot.settings.tenants, snapshot.anchors, snapshot.settings.listeners
-        )
+            snapshot.trunks, snapshot.settings.tenants, snapshot.anchors, snapshot.settings.listeners,
+            snapshot.bound,
+        )  # fmt: skip
         self._contexts: dict[Admission, SSL.Context] = {}
 
     def context(self, admission: Admission) -> SSL.Context:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal, Protocol
 
 from sbc.tls.anchors import AnchorMaterial
@@ -11,6 +12,7 @@ from sbc.tls.diagnosis import Direction
 from sbc.tls.groups import normal_group
 from sbc.tls.names import NameMatch, normal_name, one_label_wildcard
 from sbc.tls.sources import SourceIndex
+from sbc.tls.staged import staged_name
 
 Mode = Literal["off", "server", "optional", "required"]
 _STRICTNESS = {"off": 0, "server": 1, "optional": 2, "required": 3}
@@ -63,7 +65,7 @@ class TenantEntry(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TrunkTrust:
-    """One trunk's TLS policy with its anchors loaded."""
+    """One trunk's TLS policy with its anchors loaded; ``bound`` are the identities shown as staged."""
 
     trunk: str
     tenant: str | None
@@ -76,6 +78,7 @@ class TrunkTrust:
     groups: tuple[str, ...] = ()
     server_identity: str | None = None
     client_identity: str = "none"
+    bound: frozenset[str] = frozenset()
 
     @property
     def asks(self) -> bool:
@@ -208,7 +211,7 @@ class TrustTable:
         key = (listener, tenant, tuple(each.trunk for each in candidates))
         known = self._admissions.get(key)
         if known is None:
-            identity = self._identity(candidates, tenant, trust)
+            identity = self._shown(self._identity(candidates, tenant, trust), candidates)
             known = self._admissions[key] = Admission(tuple(candidates), identity, tenant=tenant)
         return known
 
@@ -221,10 +224,22 @@ class TrustTable:
         known = self._admissions.get(key)
         if known is None:
             identity = None if trust.client_identity == "none" else trust.client_identity
+            if identity in trust.bound:
+                identity = staged_name(trust.client_identity)
             known = self._admissions[key] = Admission(
                 (_as_dialled(trust),), identity, tenant=trust.tenant, direction="outbound", host_names=(host,)
             )
         return known
+
+    def _shown(self, name: str | None, candidates: list[TrunkTrust]) -> str | None:
+        # Which of them it is shows only after our certificate: it is the staged one when all have it.
+        users = [each for each in candidates if name is not None and self._answers(each) == name]
+        bound = bool(users) and all(name in each.bound for each in users)
+        return staged_name(name) if bound and name is not None else name
+
+    def _answers(self, trust: TrunkTrust) -> str | None:
+        tenant = self._tenants.get(trust.tenant) if trust.tenant is not None else None
+        return trust.server_identity or (tenant.server_identity if tenant is not None else None)
 
     def _identity(
         self, candidates: list[TrunkTrust], tenant: str | None, trust: _ListenerTrust
@@ -256,10 +271,11 @@ def _by_tenant(
 def build_table(
     trunks: Mapping[str, TrunkEntry], tenants: Mapping[str, TenantEntry],
     anchors: Mapping[str, AnchorMaterial], listeners: Iterable[str],
+    bound: Mapping[str, frozenset[str]] = MappingProxyType({}),
 ) -> TrustTable:  # fmt: skip
     """The table of a snapshot; an anchor that is not loaded trusts nobody. ValueError for a bad source."""
     trusts = {
-        name: _trunk_trust(name, entry, entry.tls, anchors)
+        name: _trunk_trust(name, entry, entry.tls, anchors, bound.get(name, frozenset()))
         for name, entry in sorted(trunks.items())
         if entry.tls is not None and entry.tls.mode != "off"
     }
@@ -276,11 +292,12 @@ def build_table(
 
 
 def _trunk_trust(
-    name: str, entry: TrunkEntry, tls: TrunkTlsPolicy, anchors: Mapping[str, AnchorMaterial]
-) -> TrunkTrust:
+    name: str, entry: TrunkEntry, tls: TrunkTlsPolicy, anchors: Mapping[str, AnchorMaterial],
+    bound: frozenset[str],
+) -> TrunkTrust:  # fmt: skip
     return TrunkTrust(
         name, entry.tenant, tls.mode, tuple(anchors[each] for each in tls.trust if each in anchors),
         tls.names, tls.name_match, tls.client_eku, tls.min_version,
         tuple(map(normal_group, tls.groups)),
-        tls.server_identity, tls.client_identity,
+        tls.server_identity, tls.client_identity, bound,
     )  # fmt: skip

@@ -263,5 +263,5 @@ def test_the_fingerprint_tells_an_unreadable_file_from_a_missing_one(tmp_path: P
 
 def test_a_name_with_glob_characters_is_watched_literally(tmp_path: Path) -> None:
     (tmp_path / "sbc.yaml").write_text("trust: {a: {ca: 'ca[1].pem'}}\n")
-    last = watched(tmp_path)[-1]
-    assert last == Watched(tmp_path, "ca[[]1].pem")
+    last, beside = watched(tmp_path)[-2:]
+    assert last == Watched(tmp_path, "ca[[]1].pem") and beside == Watched(tmp_path, "ca[[]1].pem.next")

@@ -153,3 +153,37 @@ def test_a_network_that_cannot_be_read_is_an_error() -> None:
     for text in ("10.0.0.0/33", "peer.example", ""):
         with pytest.raises(ValueError):
             SourceIndex([(text, "x")])
+
+
+class TestBinding:
+    """Which trunk is shown what is staged: outbound each its own, inbound all that share an address."""
+
+    def bound(self, bound: dict[str, frozenset[str]], *trunks: str, tenant: str | None = None) -> TrustTable:
+        tls: Any = {"mode": "required", "trust": ("good",), "client_identity": "sbc"}
+        if tenant is None:
+            tls["server_identity"] = "sbc"
+        made = {
+            name: Trunk(trunk=name, tenant=tenant, sources=("10.0.0.0/8",), listener="tls", tls=tls)
+            for name in trunks
+        }
+        return build_table(made, TENANTS, ANCHORS, ["tls"], bound)
+
+    def shown(self, made: TrustTable, sni: str = "") -> str | None:
+        found = admit(made, "tls", "10.0.0.1", sni)
+        assert found is not None
+        return found.identity
+
+    def test_outbound_by_trunk(self) -> None:
+        made = self.bound({"a": frozenset({"sbc"})}, "a", "b")
+        shown = [found.identity for name in "ab" if (found := made.outbound(name, "peer.example"))]
+        assert shown == ["sbc+next", "sbc"]
+
+    def test_inbound_only_when_every_candidate_that_it_answers_is_bound(self) -> None:
+        both = {"a": frozenset({"sbc"}), "b": frozenset({"sbc"})}
+        assert self.shown(self.bound({"a": frozenset({"sbc"})}, "a", "b")) == "sbc"
+        assert self.shown(self.bound({"a": frozenset({"another"})}, "a")) == "sbc"
+        assert self.shown(self.bound(both, "a", "b")) == "sbc+next"
+
+    def test_a_tenant_s_identity_too(self) -> None:
+        made = self.bound({"a": frozenset({"acme-id"})}, "a", tenant="acme")
+        assert self.shown(made, "sbc.acme.example") == "acme-id+next"

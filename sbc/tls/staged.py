@@ -1,0 +1,118 @@
+"""What lies beside a certificate's files: the next one, staged, and the old one, kept for a step back.
+
+A file ``sbc.pem`` of the keystore or the truststore may have a ``sbc.pem.next`` beside it, the
+material that is to take its place, and a ``sbc.pem.old``, whose place it took. A staged identity
+is loaded and checked like any other, under the name ``NAME+next``, and presented by nobody until a
+trunk is bound to it. A staged trust entry is trusted beside the old one from the moment that it
+is read. What is staged and cannot be used is only said; it stops nothing.
+
+A chain and its key are two files, and no file system renames two at once. They are moved one
+after the other, the chain first, and whoever reads a chain whose key does not fit looks for the
+key beside it: so the pair is whole at every moment, whenever a crash comes, and no note of
+what was under way needs to survive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sbc.tls.anchors import AnchorFiles, AnchorMaterial, load_anchor
+from sbc.tls.identity import IdentityFiles, IdentityMaterial, load_identity
+from sbc.tls.problems import Problem
+
+NEXT, OLD = ".next", ".old"
+# No name of the configuration holds a plus.
+STAGED = "+next"
+
+
+def staged_name(name: str) -> str:
+    """The name of what is staged for the identity ``name``."""
+    return name + STAGED
+
+
+@dataclass(frozen=True, slots=True)
+class PairFiles:
+    """Where the chain and the key of an identity lie."""
+
+    chain: str
+    key: str
+    passphrase_file: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorFile:
+    """A truststore entry that is one file."""
+
+    ca: str | None = None
+    leaf: str | None = None
+    pin: str | None = None
+    public: bool = False
+    permitted: tuple[str, ...] = ()
+
+
+def next_pair(files: IdentityFiles, directory: Path) -> PairFiles | None:
+    """The staged files of an identity; a renewed chain may keep the key. None where nothing is staged."""
+    chain, key = files.chain + NEXT, files.key + NEXT
+    if not (directory / chain).exists():
+        return None
+    return PairFiles(chain, key if (directory / key).exists() else files.key, files.passphrase_file)
+
+
+def load_whole(
+    name: str, files: IdentityFiles, directory: Path, now: float, roots: Collection[str] = ()
+) -> tuple[IdentityMaterial | None, list[Problem]]:
+    """``load_identity``; of a pair whose move was interrupted, with the key that has not moved yet."""
+    material, problems = load_identity(name, files, directory, now, roots)
+    if material is None:
+        for ending in (NEXT, OLD):
+            moving = PairFiles(files.chain, files.key + ending, files.passphrase_file)
+            if (directory / moving.key).exists():
+                whole, said = load_identity(name, moving, directory, now, roots)
+                if whole is not None:
+                    return whole, said
+    return material, problems
+
+
+def load_staged(
+    name: str, files: IdentityFiles, directory: Path, now: float, roots: Collection[str] = ()
+) -> tuple[IdentityMaterial | None, list[Problem]]:
+    """What is staged for the identity ``name``; its mistakes are warnings. None where there is nothing."""
+    pair = next_pair(files, directory)
+    if pair is None:
+        return None, []
+    material, problems = load_identity(staged_name(name), pair, directory, now, roots)
+    return material, [_harmless(each) for each in problems]
+
+
+def load_dual(
+    name: str, anchor: AnchorFiles, directory: Path, now: float
+) -> tuple[AnchorMaterial | None, list[Problem]]:
+    """``load_anchor``, and what is staged for the entry trusted beside it."""
+    current, problems = load_anchor(name, anchor, directory, now)
+    path = anchor.ca or anchor.leaf
+    if current is None or path is None or not (directory / (path + NEXT)).exists():
+        return current, problems
+    ca, leaf = (path + NEXT, None) if anchor.ca is not None else (None, path + NEXT)
+    files = AnchorFile(ca, leaf, None, anchor.public, tuple(anchor.permitted))
+    coming, more = load_anchor(name, files, directory, now)
+    problems += [_harmless(each) for each in more]
+    return (current if coming is None else beside(current, coming)), problems
+
+
+def beside(current: AnchorMaterial, coming: AnchorMaterial) -> AnchorMaterial:
+    """``current`` with the certificates of ``coming`` trusted too; ``staged`` says which those are."""
+    new = [at for at, der in enumerate(coming.certificates) if der not in current.certificates]
+    facts = current.facts + tuple(coming.facts[at] for at in new)
+    return replace(
+        current,
+        certificates=current.certificates + tuple(coming.certificates[at] for at in new),
+        facts=facts,
+        subjects=tuple(each.identity.subject for each in facts),
+        staged=coming.thumbprints,
+    )
+
+
+def _harmless(problem: Problem) -> Problem:
+    return replace(problem, message=f"staged, and not used as it is: {problem.message}", fatal=False)

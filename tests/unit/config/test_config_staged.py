@@ -1,0 +1,84 @@
+"""A snapshot with something staged: bound to a trunk or to none, and what that changes."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from sbc.config.load import build_snapshot
+from sbc.config.snapshot import Snapshot
+from sbc.config.watched import Watched, watched
+from sbc.demo.pki import LabAuthority
+from tests.unit.config.configuration import CARRIER, Write
+
+SECOND = CARRIER.replace("trunk: carrier", "trunk: second")
+
+
+@pytest.fixture
+def directory(write: Write) -> Path:
+    made = write({"trunks.d/second.yaml": SECOND})
+    issued = LabAuthority("Next CA").issue(dns=["sbc.lab.example"])
+    (made / "tls" / "sbc.pem.next").write_bytes(issued.chain_pem)
+    (made / "tls" / "sbc.key.next").write_bytes(issued.key_pem)
+    return made
+
+
+def build(directory: Path) -> Snapshot:
+    return build_snapshot(directory, time.time())
+
+
+def test_staged_alone_changes_the_version_and_nobody_s_trust(write: Write, directory: Path) -> None:
+    staged = build(directory)
+    for name in ("sbc.pem.next", "sbc.key.next"):
+        (directory / "tls" / name).unlink()
+    plain = build(directory)
+    assert set(staged.identities) == {"sbc", "sbc+next"} and set(plain.identities) == {"sbc"}
+    assert staged.version != plain.version
+    assert staged.trust_generation("carrier") == plain.trust_generation("carrier")
+
+
+def test_a_binding_changes_its_own_trunk_alone(directory: Path) -> None:
+    plain = build(directory)
+    bound = plain.binding({"sbc": {"carrier"}})
+    assert (bound.shown_to("carrier", "sbc"), bound.shown_to("second", "sbc")) == ("sbc+next", "sbc")
+    assert bound.version != plain.version
+    assert bound.trust_generation("carrier") != plain.trust_generation("carrier")
+    assert bound.trust_generation("second") == plain.trust_generation("second")
+
+
+def test_what_retires_the_old_one_disturbs_no_connection_made_with_the_new(directory: Path) -> None:
+    before = build(directory).binding({"sbc": {"carrier"}}).trust_generation("carrier")
+    for name in ("sbc.pem", "sbc.key"):
+        (directory / "tls" / f"{name}.next").rename(directory / "tls" / name)
+    assert build(directory).trust_generation("carrier") == before
+
+
+@pytest.mark.parametrize(
+    "bindings", [{}, {"sbc": {"nobody"}}, {"other": {"carrier"}}, {"sbc+next": {"carrier"}}]
+)
+def test_what_is_not_there_is_not_bound(directory: Path, bindings: dict[str, set[str]]) -> None:
+    plain = build(directory)
+    assert plain.binding(bindings).version == plain.version
+
+
+def test_a_staged_authority_is_another_trust_generation(directory: Path) -> None:
+    before = build(directory)
+    (directory / "tls" / "carrier-ca.pem.next").write_bytes(LabAuthority("Next CA").cert_pem)
+    after = build(directory)
+    assert after.anchors["carrier-ca"].subjects == ("CN=Carrier CA", "CN=Next CA")
+    assert after.version != before.version
+    assert after.trust_generation("carrier") != before.trust_generation("carrier")
+
+
+def test_what_is_staged_wrong_is_a_warning_at_the_entry(directory: Path) -> None:
+    (directory / "tls" / "carrier-ca.pem.next").write_bytes(b"junk")
+    warnings = [each for each in build(directory).warnings if "carrier-ca.pem.next" in each.message]
+    assert [(each.path, each.severity) for each in warnings] == [("sbc.yaml", "warning")]
+
+
+def test_staged_files_are_watched(directory: Path) -> None:
+    found = watched(directory)
+    for name in ("sbc.pem.next", "sbc.key.next", "carrier-ca.pem.next"):
+        assert Watched(directory / "tls", name) in found
