@@ -42,14 +42,19 @@ class PairFiles:
 
 
 @dataclass(frozen=True, slots=True)
-class AnchorFile:
-    """A truststore entry that is one file."""
+class EntryFiles:
+    """A truststore entry as its files."""
 
     ca: str | None = None
-    leaf: str | None = None
-    pin: str | None = None
+    leaf: tuple[str, ...] = ()
+    pin: tuple[str, ...] = ()
     public: bool = False
     permitted: tuple[str, ...] = ()
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Every file of the entry; a pin has none."""
+        return self.leaf if self.ca is None else (self.ca,)
 
 
 def next_pair(files: IdentityFiles, directory: Path) -> PairFiles | None:
@@ -86,18 +91,34 @@ def load_staged(
     return material, [_harmless(each) for each in problems]
 
 
+def next_entry(anchor: AnchorFiles, directory: Path) -> EntryFiles | None:
+    """The files of a truststore entry once what is staged has taken its place; None where nothing is."""
+
+    def coming(path: str) -> str:
+        return path + NEXT if (directory / (path + NEXT)).exists() else path
+
+    leaf = tuple(map(coming, anchor.leaf))
+    ca = coming(anchor.ca) if anchor.ca is not None else None
+    if (ca, leaf) == (anchor.ca, tuple(anchor.leaf)):
+        return None
+    return EntryFiles(ca, leaf, (), anchor.public, tuple(anchor.permitted))
+
+
 def load_dual(
     name: str, anchor: AnchorFiles, directory: Path, now: float
 ) -> tuple[AnchorMaterial | None, list[Problem]]:
     """``load_anchor``, and what is staged for the entry trusted beside it."""
     current, problems = load_anchor(name, anchor, directory, now)
-    path = anchor.ca or anchor.leaf
-    if current is None or path is None or not (directory / (path + NEXT)).exists():
+    files = next_entry(anchor, directory)
+    if current is None or files is None:
         return current, problems
-    ca, leaf = (path + NEXT, None) if anchor.ca is not None else (None, path + NEXT)
-    files = AnchorFile(ca, leaf, None, anchor.public, tuple(anchor.permitted))
     coming, more = load_anchor(name, files, directory, now)
-    problems += [_harmless(each) for each in more]
+    if coming is not None and coming.public and not current.public:
+        # Whoever is trusted without a name today would be asked for one at once.
+        hint = "give the entry `public: true` and its trunks `names` first"
+        more.append(Problem(files.paths[0], "this is a public root; the entry is a private one", hint))
+        coming = None
+    problems += [_harmless(each) for each in more if each not in problems]
     return (current if coming is None else beside(current, coming)), problems
 
 

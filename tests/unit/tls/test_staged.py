@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import certifi
 import pytest
 
 from sbc.demo.pki import Issued
 from sbc.tls.certificate import read_certificate
-from sbc.tls.staged import AnchorFile, PairFiles, load_dual, load_staged, load_whole
+from sbc.tls.staged import EntryFiles, PairFiles, load_dual, load_staged, load_whole
 from tests.unit.tls.certs import DAY, GOOD, NOW, OTHER, der
 
 FILES = PairFiles("sbc.pem", "sbc.key")
@@ -78,7 +79,7 @@ def test_a_chain_that_fits_no_key_beside_it_is_refused_as_ever(tmp_path: Path) -
 
 def test_a_staged_authority_is_trusted_beside_the_old_one(tmp_path: Path) -> None:
     put(tmp_path, ca_pem=GOOD.cert_pem, ca_pem_next=GOOD.cert_pem + OTHER.cert_pem)
-    material, problems = load_dual("ca", AnchorFile(ca="ca.pem", permitted=("x.example",)), tmp_path, NOW)
+    material, problems = load_dual("ca", EntryFiles(ca="ca.pem", permitted=("x.example",)), tmp_path, NOW)
     assert material is not None and problems == []
     assert material.subjects == ("CN=good CA", "CN=other CA"), "each once, though both files have it"
     assert len(material.certificates) == 2 and material.permitted == ("x.example",)
@@ -87,16 +88,38 @@ def test_a_staged_authority_is_trusted_beside_the_old_one(tmp_path: Path) -> Non
 
 def test_a_staged_authority_that_cannot_be_read_leaves_the_old_one_alone(tmp_path: Path) -> None:
     put(tmp_path, ca_pem=GOOD.cert_pem, ca_pem_next=NEW.key_pem)
-    material, problems = load_dual("ca", AnchorFile(ca="ca.pem"), tmp_path, NOW)
+    material, problems = load_dual("ca", EntryFiles(ca="ca.pem"), tmp_path, NOW)
     assert material is not None and material.subjects == ("CN=good CA",) and not material.staged
     assert [(each.path, each.fatal) for each in problems] == [("ca.pem.next", False)]
 
 
 def test_a_staged_leaf_is_pinned_beside_the_old_one(tmp_path: Path) -> None:
     put(tmp_path, peer_pem=OLD.cert_pem, peer_pem_next=NEW.cert_pem)
-    material, problems = load_dual("peer", AnchorFile(leaf="peer.pem"), tmp_path, NOW)
+    material, problems = load_dual("peer", EntryFiles(leaf=("peer.pem",)), tmp_path, NOW)
     assert material is not None and problems == []
     assert material.thumbprints == {print_of(OLD), print_of(NEW)} and material.staged == {print_of(NEW)}
+
+
+def test_of_several_leaves_those_that_are_not_staged_stay(tmp_path: Path) -> None:
+    third = GOOD.issue(dns=["third.example"])
+    put(tmp_path, a_pem=OLD.cert_pem, b_pem=third.cert_pem, a_pem_next=NEW.cert_pem)
+    material, problems = load_dual("peer", EntryFiles(leaf=("a.pem", "b.pem")), tmp_path, NOW)
+    assert material is not None and problems == []
+    assert material.thumbprints == {print_of(OLD), print_of(third), print_of(NEW)}
+    assert material.staged == {print_of(third), print_of(NEW)}
+
+
+def test_a_public_root_is_not_slipped_into_a_private_entry(tmp_path: Path) -> None:
+    root = next(
+        pem
+        for each in Path(certifi.where()).read_text().split("-----END CERTIFICATE-----\n")
+        if (pem := each[each.index("-----BEGIN") :].encode() + b"-----END CERTIFICATE-----\n")
+    )
+    put(tmp_path, ca_pem=GOOD.cert_pem, ca_pem_next=root)
+    material, problems = load_dual("ca", EntryFiles(ca="ca.pem"), tmp_path, NOW)
+    assert material is not None and not material.staged and not material.public
+    assert "this is a public root; the entry is a private one" in problems[-1].message
+    assert not problems[-1].fatal
 
 
 def test_a_staged_certificate_that_has_expired_is_not_taken(tmp_path: Path) -> None:
