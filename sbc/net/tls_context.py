@@ -237,13 +237,14 @@ def _restrict(context: SSL.Context, admission: Admission) -> None:
     context.set_mode(_MODE_NO_AUTO_CHAIN | _MODE_RELEASE_BUFFERS)
     context.set_cipher_list(CIPHERS)
     if admission.groups:
-        _set_groups(context, admission.groups)
+        set_groups(context, admission.groups)
     _lib.SSL_CTX_set_info_callback(context._context, _info_callback)
     if admission.direction == "outbound":
         _lib.SSL_CTX_set_cert_cb(context._context, _request_callback, _ffi.NULL)
 
 
-def _set_groups(context: SSL.Context, groups: tuple[str, ...]) -> None:
+def set_groups(context: SSL.Context, groups: tuple[str, ...]) -> None:
+    """Offer or accept these key-exchange groups, the first preferred; ValueError for an unknown one."""
     # A starred group is one that a client sends a share of (OpenSSL 3.5). With a share of a
     # classical group beside the hybrid one, a peer without hybrids costs no second ClientHello.
     classical = next((each for each in groups if "MLKEM" not in each), "")
@@ -345,6 +346,11 @@ def decrypt(connection: SSL.Connection) -> bytes:
 def feed(connection: SSL.Connection, data: bytes) -> None:
     """Give OpenSSL bytes that came from the peer; a memory buffer takes them all."""
     _lib.BIO_write(connection._into_ssl, data, len(data))
+
+
+def set_verify_time(connection: SSL.Connection, now: float) -> None:
+    """Let the dates of a chain be judged at ``now`` (POSIX seconds) and not by the machine's clock."""
+    _lib.X509_VERIFY_PARAM_set_time(_lib.SSL_get0_param(connection._ssl), int(now))
 
 
 def verify_text(code: int) -> str:
