@@ -25,12 +25,12 @@ def refusal(decision: object, known_trunks: Collection[str]) -> str | None:
         case Reject(status=status, reason=reason):
             if type(status) is not int or not 400 <= status <= 699:
                 return "a call is rejected with 400 to 699"
-            return None if _is_clean(reason) else "the reason is not a text of one line"
+            return None if is_clean(reason) else "the reason is not a text of one line"
         case Redirect(targets=targets):
             if not isinstance(targets, tuple) or not targets:
                 return "a redirect needs a tuple of targets"
             clean = all(
-                _is_clean(target) and target.startswith(("sip:", "sips:", "tel:")) for target in targets
+                is_clean(target) and target.startswith(("sip:", "sips:", "tel:")) for target in targets
             )
             return None if clean else "a redirect target is not a SIP URI"
     return f"{type(decision).__name__} is not a decision"
@@ -47,9 +47,14 @@ def _route_refusal(route: Route, known_trunks: Collection[str]) -> str | None:
     for name, choices in _POLICIES.items():
         if getattr(route, name) not in choices:
             return f"{name} is one of {', '.join(str(choice) for choice in choices)}"
-    if not isinstance(route.edits, tuple):
+    return edits_refusal(route.edits)
+
+
+def edits_refusal(edits: object) -> str | None:
+    """Why these are no edits that can be made; None if they are."""
+    if not isinstance(edits, tuple):
         return "the edits are not a tuple"
-    return next((why for edit in route.edits if (why := _edit_refusal(edit))), None)
+    return next((why for edit in edits if (why := _edit_refusal(edit))), None)
 
 
 def _edit_refusal(edit: Edit) -> str | None:
@@ -57,17 +62,18 @@ def _edit_refusal(edit: Edit) -> str | None:
         case SetPart(part=part, value=value):
             if part not in PARTS:
                 return "a part that cannot be set"
-            return None if _is_clean(value) else f"{part} is set to what is not a text of one line"
+            return None if is_clean(value) else f"{part} is set to what is not a text of one line"
         case SetHeader(name=str(name), value=value):
             refused = set_refusal(name)
             if refused:
                 return refused[0]
-            return None if _is_clean(value) else f"{name} is set to what is not a text of one line"
+            return None if is_clean(value) else f"{name} is set to what is not a text of one line"
         case RemoveHeader(glob=str(glob)):
             refused = remove_refusal(glob)
             return refused[0] if refused else None
     return "an edit is not a SetPart, SetHeader or RemoveHeader"
 
 
-def _is_clean(value: object) -> bool:
+def is_clean(value: object) -> bool:
+    """Whether it is a text without line breaks and other control characters."""
     return isinstance(value, str) and not _CONTROL.search(value)

@@ -12,11 +12,15 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
+from dsl.decision import Decision, Redirect, Reject, Route
+from dsl.facts import Facts
 from sbc.b2bua.commands import AnswerMedia, Command, DeleteMedia, Note, OfferMedia
+from sbc.b2bua.hooked import Invited, answer_of, end_of, run
 from sbc.b2bua.leg import Leg, Side, other
 from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
+from sbc.hookapi.results import HangUp
 from sbc.media.policy import MediaPolicy
 from sbc.sip.dialog import Dialog
 from sbc.sip.message import Request, Response
@@ -77,12 +81,14 @@ class Call:
         "created",
         "downgraded",
         "engine",
+        "facts",
         "fork",
         "forks",
         "has_media",
         "id",
         "media_waits",
         "mirrors",
+        "named_hooks",
         "offered_early",
         "offerer",
         "policies",
@@ -122,6 +128,9 @@ class Call:
         # Who has an offer under way that nobody has answered yet (RFC 3264 4, RFC 3311 5.2).
         self.offerer: Side | None = None
         self.setup: Setup | None = None
+        # Kept for hooks that want to be told of the answer or the end, and only where there are any.
+        self.facts: Facts | None = None
+        self.named_hooks: tuple[str, ...] = ()
 
     def leg(self, side: Side) -> Leg:
         """The leg on ``side``; the callee's exists once a connection to it does."""
@@ -230,6 +239,25 @@ class Call:
             self.setup.let_go()
             self.setup = None
         out.append(Note("call-up", self.id, {"setup_time": round(now - self.created, 3)}))
+        hooks = self.snapshot.hooks.answer
+        if hooks:
+            run(self, hooks, answer_of(self, now), out)
+
+    def on_hooks(
+        self, result: Invited | Decision | HangUp | None, failed: str, now: float, out: list[Command]
+    ) -> None:
+        """Hooks have run for this call; ``failed`` is the place of one that failed and is not skipped."""
+        if self.setup is not None:
+            if failed:
+                self.setup.on_hook_failure(failed, now, out)
+            elif isinstance(result, Invited):
+                self.setup.on_invited(result, now, out)
+            elif isinstance(result, Route | Reject | Redirect):
+                self.setup.on_decision(result, now, out)
+        elif failed:
+            self.clear(f"hook failed: {failed}", now, out)
+        elif isinstance(result, HangUp):
+            self.clear(result.reason or "ended by a hook", now, out)
 
     # The end
 
@@ -279,6 +307,9 @@ class Call:
             out.append(DeleteMedia(self.id))
         self.engine.forget(self)
         out.append(Note("call-ended", self.id, self.record(reason, by, status, now)))
+        hooks = self.snapshot.hooks.end
+        if hooks:
+            run(self, hooks, end_of(self, reason, by, status, now), out)
 
     def record(self, reason: str, by: str, status: int, now: float) -> dict[str, object]:
         """What the call's record tells of it."""

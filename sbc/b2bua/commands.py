@@ -7,8 +7,10 @@ from typing import Any, Literal
 
 from dsl.decision import Decision
 from dsl.facts import Facts
+from sbc.config.hook_set import Hook
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
+from sbc.hookapi.arguments import Answer, End
 from sbc.media.policy import MediaPolicy
 from sbc.sip.outgoing import Send
 
@@ -61,13 +63,17 @@ class DeleteMedia:
 
 
 @dataclass(slots=True)
-class RunHook:
-    """Run ``on_route`` of every hook file over a decision; answered by ``engine.hook_done``."""
+class RunHooks:
+    """Run ``hooks``, which are all of one point, for a call; answered by ``engine.hooks_done``.
+
+    ``about`` is what they are given beside the facts; nothing before the rules.
+    """
 
     call: str
     snapshot: Snapshot
+    hooks: tuple[Hook, ...]
     facts: Facts
-    decision: Decision
+    about: Decision | Answer | End | None = None
 
 
 @dataclass(slots=True)
@@ -79,4 +85,4 @@ class Note:
     fields: dict[str, Any]
 
 
-Command = Send | Connect | OfferMedia | AnswerMedia | RollbackMedia | DeleteMedia | RunHook | Note
+Command = Send | Connect | OfferMedia | AnswerMedia | RollbackMedia | DeleteMedia | RunHooks | Note

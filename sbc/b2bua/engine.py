@@ -14,6 +14,7 @@ from heapq import heappop, heappush
 from dsl.decision import Decision
 from sbc.b2bua.call import NOBODY, Awaiting, Call, Fork
 from sbc.b2bua.commands import Command, Connect, Note
+from sbc.b2bua.hooked import Invited
 from sbc.b2bua.leg import Leg, Side, local_address
 from sbc.b2bua.mirror import Mirror, screen
 from sbc.b2bua.probe import Prober
@@ -24,6 +25,7 @@ from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.flow import Flow
+from sbc.hookapi.results import HangUp
 from sbc.ids import Ids
 from sbc.policy.limits import CallLimits
 from sbc.sip.cancel import build_cancel
@@ -276,15 +278,14 @@ class Engine:
             call.media_ready(sdp, error, now, out)
         return self._take()
 
-    def hook_done(self, call_id: str, decision: Decision | None, failure: str, now: float) -> list[Command]:
-        """The hooks have decided, or one of them failed (``decision`` is None)."""
+    def hooks_done(
+        self, call_id: str, result: Invited | Decision | HangUp | None, failed: str, now: float
+    ) -> list[Command]:
+        """Hooks of one point have run for a call; ``failed`` is ``file:line`` of one that rejects it."""
         out, self.at = self._out, call_id
         call = self.calls.get(call_id)
-        if call is not None and call.setup is not None:
-            if decision is None:
-                call.setup.on_hook_failure(failure, now, out)
-            else:
-                call.setup.on_decision(decision, now, out)
+        if call is not None:
+            call.on_hooks(result, failed, now, out)
         return self._take()
 
     def media_idle(self, call_id: str, now: float) -> list[Command]:

@@ -8,15 +8,20 @@ such an answer is acknowledged and hung up.
 
 from __future__ import annotations
 
-from dsl.decision import Decision, Failure, Redirect, Reject, Route
+from dataclasses import replace
+
+from dsl.decision import Decision, Edit, Failure, Redirect, Reject, Route
+from dsl.facts import Facts
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.call import AfterMedia, Call, Fork
-from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia, RunHook
+from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia, RunHooks
 from sbc.b2bua.facts import facts_of
+from sbc.b2bua.hooked import Invited
 from sbc.b2bua.leg import Leg, local_address
 from sbc.b2bua.media_policy import callee_srtp, caller_srtp, effective_downgrade, leg_policy
 from sbc.b2bua.translate import answer, carried_body, invite, too_long
 from sbc.base import PeerError
+from sbc.config.hook_set import called_by
 from sbc.config.model import Trunk
 from sbc.flow import Flow
 from sbc.policy.downgrade import verdict
@@ -95,7 +100,7 @@ class Attempt:
 class Setup:
     """The caller's INVITE and what becomes of it."""
 
-    __slots__ = ("attempt", "call", "hop", "offer", "request", "route", "server")
+    __slots__ = ("attempt", "call", "edits", "hop", "offer", "request", "route", "server")
 
     def __init__(self, call: Call, server: ServerTransaction, request: Request) -> None:
         self.call = call
@@ -103,18 +108,43 @@ class Setup:
         self.request = request
         self.offer = carried_body(request)
         self.route = Route(())
+        self.edits: tuple[Edit, ...] = ()  # what hooks changed before the rules
         self.hop = -1
         self.attempt: Attempt | None = None
 
     # The decision
 
     def decide(self, now: float, out: list[Command]) -> None:
-        """Ask the rules, then the hooks where there are any."""
+        """Ask the rules, and the hooks before and after them where there are any."""
         call = self.call
+        hooks = call.snapshot.hooks
         facts = facts_of(self.request, call.a.flow, call.a.trunk.tenant, now)
+        if hooks.answer or hooks.end:
+            call.facts = facts
+        if hooks.invite:
+            out.append(RunHooks(call.id, call.snapshot, hooks.invite, facts))
+        else:
+            self._ask_rules(facts, now, out)
+
+    def on_invited(self, invited: Invited, now: float, out: list[Command]) -> None:
+        """The hooks before the rules have spoken."""
+        if self.call.facts is not None:
+            self.call.facts = invited.facts
+        self.edits = invited.edits
+        if invited.decision is not None:
+            self.on_decision(invited.decision, now, out)
+        else:
+            self._ask_rules(invited.facts, now, out)
+
+    def _ask_rules(self, facts: Facts, now: float, out: list[Command]) -> None:
+        call = self.call
         decision = call.snapshot.rules.decide(facts)
-        if call.snapshot.hooks:
-            out.append(RunHook(call.id, call.snapshot, facts, decision))
+        if isinstance(decision, Route):
+            call.named_hooks = decision.hooks
+        hooks = call.snapshot.hooks.route
+        chosen = called_by(hooks, call.named_hooks) if hooks else hooks
+        if chosen:
+            out.append(RunHooks(call.id, call.snapshot, chosen, facts, decision))
         else:
             self.on_decision(decision, now, out)
 
@@ -133,13 +163,14 @@ class Setup:
             self._finish(response, now, out, "redirected by rule")
         else:
             call.state = "trying"
-            self.route = decision
+            edits = self.edits
+            self.route = replace(decision, edits=edits + decision.edits) if edits else decision
             self._try(0, now, out)
 
-    def on_hook_failure(self, reason: str, now: float, out: list[Command]) -> None:
+    def on_hook_failure(self, place: str, now: float, out: list[Command]) -> None:
         """A hook failed: the call is rejected, closed rather than open."""
         if self.call.state == "routing":
-            self._reject(500, "Server Internal Error", now, out, f"hook failed: {reason}")
+            self._reject(500, "Server Internal Error", now, out, f"hook failed: {place}")
 
     # One hop after the other
 

@@ -22,6 +22,6 @@ def _check(options: argparse.Namespace) -> int:
     settings = snapshot.settings
     print(
         f"{options.config}: good: {len(settings.listeners)} listeners, {len(snapshot.trunks)} trunks,"
-        f" {len(snapshot.rules.rules)} rules, {len(snapshot.hooks)} hooks; version {snapshot.version}"
+        f" {len(snapshot.rules.rules)} rules, {len(snapshot.hooks.files)} hooks; version {snapshot.version}"
     )
     return 0

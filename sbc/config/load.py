@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from dsl.check import Known
 from dsl.errors import Diagnostic
@@ -47,7 +47,7 @@ def build_snapshot(directory: Path | str, now: float) -> Snapshot:
         material = load_material(settings, directory, now)
         found += material.diagnostics
     rules = _rules(tree, settings, trunks, named, found)
-    hooks, problems = load_hooks(tree.hooks)
+    hooks, problems = load_hooks(tree.hooks, settings.value.hooks.timeout if settings is not None else 0.5)
     found += problems
     ordered = tuple(sorted(set(found), key=_reading_order))
     if settings is None or rules is None or any(each.severity == "error" for each in ordered):
@@ -97,10 +97,11 @@ def _rules(
     named: frozenset[str] | None,
     found: list[Diagnostic],
 ) -> RuleSet | None:
-    known = Known(trunks=named)
+    hooks = frozenset(PurePath(path).stem for path in tree.hooks)
+    known = Known(trunks=named, hooks=hooks)
     if settings is not None:
         listeners, tenants = settings.names("listeners"), settings.names("tenants")
-        known = Known(named, frozenset(listeners), frozenset(tenants))
+        known = Known(named, frozenset(listeners), frozenset(tenants), hooks)
     rules, problems = load_rules(tree.routes, known)
     found += problems
     if rules is not None:

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from dsl.errors import Diagnostic
 from dsl.ruleset import RuleSet
-from sbc.config.hooks import Hook
+from sbc.config.hook_set import NO_HOOKS, HookSet
 from sbc.config.model import Settings, Trunk
 from sbc.policy.acl import SourceTable
 from sbc.tls.identity import IdentityMaterial
@@ -37,7 +37,7 @@ class Snapshot:
     settings: Settings
     trunks: Mapping[str, Trunk]
     rules: RuleSet
-    hooks: tuple[Hook, ...] = ()
+    hooks: HookSet = NO_HOOKS
     identities: Mapping[str, IdentityMaterial] = field(default_factory=dict)
     anchors: Mapping[str, AnchorMaterial] = field(default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()

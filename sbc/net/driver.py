@@ -23,7 +23,7 @@ from sbc.b2bua.commands import (
     Note,
     OfferMedia,
     RollbackMedia,
-    RunHook,
+    RunHooks,
 )
 from sbc.b2bua.engine import Engine
 from sbc.base import Address, LocalError, PeerError
@@ -32,7 +32,7 @@ from sbc.media.stats import MediaStats
 from sbc.net.clock import Clock
 from sbc.net.dialer import Dialer, DialFailed
 from sbc.net.handler import Handshake, HandshakeFailed
-from sbc.net.hooks import HookFailure, run_hooks
+from sbc.net.hooks import HookFailure, HookRun
 from sbc.net.media_io import MediaIO
 from sbc.sip.message import Message
 from sbc.sip.outgoing import Send
@@ -82,7 +82,7 @@ class Driver:
             AnswerMedia: self._answer_media,
             RollbackMedia: self._rollback_media,
             DeleteMedia: self._delete_media,
-            RunHook: self._run_hook,
+            RunHooks: self._run_hooks,
             Note: self._note,
         }
 
@@ -235,23 +235,28 @@ class Driver:
         self._ended_media[command.call] = self.media.delete(command.call)
         return []
 
-    def _run_hook(self, command: RunHook) -> list[Command]:
+    def _run_hooks(self, command: RunHooks) -> list[Command]:
         gevent.spawn(self._execute, self._hooks, (command,), command)
         return []
 
-    def _hooks(self, command: RunHook) -> list[Command]:
-        snapshot = command.snapshot
+    def _hooks(self, command: RunHooks) -> list[Command]:
+        failed, result = "", None
+
+        def told(failure: HookFailure) -> None:
+            self._note_hook(failure, command.call)
+
         try:
-            decision = run_hooks(
-                snapshot.hooks, command.facts, command.decision, snapshot.settings.hooks.timeout,
-                frozenset(snapshot.trunks),
-            )  # fmt: skip
+            run = HookRun(command.hooks, told, command.snapshot.trunks)
+            result = run.ask(command.facts, command.about)
         except HookFailure as failure:
-            fields = {"file": failure.file, "line": failure.line, "reason": failure.reason}
-            self._note(Note("hook-failed", command.call, fields))
-            place = f"{failure.file}:{failure.line}"
-            return self.engine.hook_done(command.call, None, place, self.clock.now())
-        return self.engine.hook_done(command.call, decision, "", self.clock.now())
+            told(failure)
+            failed = f"{failure.file}:{failure.line}"
+        return self.engine.hooks_done(command.call, result, failed, self.clock.now())
+
+    def _note_hook(self, failure: HookFailure, call: str) -> None:
+        fields = {"file": failure.file, "line": failure.line, "reason": failure.reason}
+        event = "hook-skipped" if failure.skipped else "hook-failed"
+        self._note(Note(event, call, fields))
 
     def _note(self, command: Note) -> list[Command]:
         media = self._ended_media.pop(command.call, None) if command.event == "call-ended" else None

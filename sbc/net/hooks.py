@@ -1,80 +1,151 @@
-"""Running the hooks over a decision, each in a greenlet of its own and with a time limit.
+"""Running hooks, each in a greenlet of its own and with a time limit.
 
 A hook is the operator's code and may do anything: raise, hang, burn CPU, return nonsense. All
-of it ends in ``HookFailure``, which rejects the call and names the file and line. The caller
-waits in its own greenlet, so a hook that swallows its timeout holds up no call; one that
-never yields is ended by the watchdog. A failure is told by its type and place only: the text
-of a foreign exception may hold anything.
+of it ends in ``HookFailure``, which rejects the call and names the file and line, unless the file
+says that it is to be skipped then. The caller waits in its own greenlet, so a hook that swallows
+its timeout holds up no call; one that never yields is ended by the watchdog. A failure is told by
+its type and place only: the text of a foreign exception may hold anything.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
+from time import monotonic
 from types import FrameType, TracebackType
+from typing import Any
 
 import gevent
 from gevent import Greenlet, Timeout
 
-from dsl.decision import Decision
+from dsl.decision import Decision, Edit, Route
 from dsl.facts import Facts
-from dsl.validate import refusal
+from dsl.outcome import edited
+from sbc.b2bua.hooked import Invited
 from sbc.base import LocalError
-from sbc.config.hooks import Hook, failing_line
+from sbc.config.hook_file import failing_line
+from sbc.config.hook_set import Hook
+from sbc.hookapi.arguments import Answer, End, Handshake
+from sbc.hookapi.results import Amend, HangUp, Refuse, decided_by, result_refusal
 from sbc.net.watchdog import OutOfTime, Watchdog
 
 GRACE = 0.1
+HELD_UP = 0.05
 
 _WATCHDOG = Watchdog()
 
 
 class HookFailure(LocalError):
-    """A hook failed; the call is rejected. ``line`` is 0 when it is not known."""
+    """A hook failed. ``line`` is 0 when it is not known; ``skipped`` where its file says to go on then."""
 
-    def __init__(self, file: str, line: int, reason: str) -> None:
-        super().__init__(f"{file}:{line}: {reason}")
-        self.file = file
+    def __init__(self, hook: Hook, line: int, reason: str) -> None:
+        super().__init__(f"{hook.path}:{line}: {reason}")
+        self.file = hook.path
+        self.point = hook.point
         self.line = line
         self.reason = reason
+        self.skipped = hook.on_failure == "skip"
 
 
-def run_hooks(
-    hooks: Iterable[Hook],
-    facts: Facts,
-    decision: Decision,
-    timeout: float,
-    known_trunks: Collection[str],
-) -> Decision:
-    """Give ``decision`` to each hook in turn, ``timeout`` seconds each; HookFailure on any failure."""
-    for hook in hooks:
-        result = _run(hook, facts, decision, timeout)
-        if result is None or result is decision:
-            continue
-        why = refusal(result, known_trunks)
-        if why is not None:
-            raise HookFailure(hook.path, hook.line, why)
-        decision = _signed(result, decision, hook)
-    return decision
+class HookRun:
+    """One pass through the hooks of one point; ``told`` hears of each failure that is skipped."""
+
+    __slots__ = ("_hooks", "_known_trunks", "_told")
+
+    def __init__(
+        self,
+        hooks: tuple[Hook, ...],
+        told: Callable[[HookFailure], object],
+        known_trunks: Collection[str] = (),
+    ) -> None:
+        self._hooks = hooks
+        self._told = told
+        self._known_trunks = known_trunks
+
+    def ask(self, facts: Facts, about: Decision | Answer | End | None) -> Invited | Decision | HangUp | None:
+        """What the hooks of a call say at their point; HookFailure."""
+        match about:
+            case None:
+                return self.invite(facts)
+            case Answer():
+                return self.answer(facts, about)
+            case End():
+                self.end(facts, about)
+                return None
+            case _:
+                return self.route(facts, about)
+
+    def invite(self, facts: Facts) -> Invited:
+        """A new call, before the rules: the first decision ends it, amendments add up; HookFailure."""
+        edits: tuple[Edit, ...] = ()
+        for hook in self._hooks:
+            result = self._answer(hook, facts)
+            if isinstance(result, Amend):
+                edits += result.edits
+                facts = _amended(facts, result)
+            elif result is not None:
+                return Invited(facts, edits, decided_by(result, "", hook.place))
+        return Invited(facts, edits)
+
+    def route(self, facts: Facts, decision: Decision) -> Decision:
+        """What the rules have decided goes through each hook in turn; HookFailure."""
+        for hook in self._hooks:
+            result = self._answer(hook, facts, decision)
+            if result is None or result is decision:
+                continue
+            fresh: Decision = decided_by(result, decision.rule, hook.place)
+            if isinstance(fresh, Route) and isinstance(decision, Route):
+                fresh = replace(fresh, hooks=decision.hooks)
+            decision = fresh
+        return decision
+
+    def answer(self, facts: Facts, answer: Answer) -> HangUp | None:
+        """A call is up: the first that says so ends it; HookFailure."""
+        return next(self._answers(facts, answer), None)
+
+    def end(self, facts: Facts, end: End) -> None:
+        """A call is over: everyone is told. Nothing is left to reject, so a failure is only told."""
+        for hook in self._hooks:
+            try:
+                self._answer(hook, facts, end)
+            except HookFailure as failure:
+                self._told(failure)
+
+    def handshake(self, handshake: Handshake) -> Refuse | None:
+        """A TLS handshake has ended: the first that says so refuses the connection; HookFailure."""
+        return next(self._answers(handshake), None)
+
+    def _answers(self, *arguments: object) -> Iterator[Any]:
+        for hook in self._hooks:
+            result = self._answer(hook, *arguments)
+            if result is not None:
+                yield result
+
+    def _answer(self, hook: Hook, *arguments: object) -> Any:
+        try:
+            return _run(hook, arguments, self._known_trunks)
+        except HookFailure as failure:
+            if not failure.skipped:
+                raise
+            self._told(failure)
+        return None
 
 
-def _signed(result: Decision, former: Decision, hook: Hook) -> Decision:
-    """Name the hook as the one that decided, after the rule where there was one."""
-    place = f"hook ({hook.path}:{hook.line})"
-    kept = result.rule if isinstance(result.rule, str) else ""
-    rule = f"{kept or former.rule}, then {place}" if kept or former.rule else place
-    return replace(result, rule=rule)
+def _amended(facts: Facts, amend: Amend) -> Facts:
+    for edit in amend.edits:
+        facts = edited(facts, edit)
+    return replace(facts, tags=tuple(dict.fromkeys((*facts.tags, *amend.tags)))) if amend.tags else facts
 
 
 class _Attempt:
     """One run of one hook: what it returned, or where and why it failed."""
 
-    __slots__ = ("failure", "hook", "result", "timeout")
+    __slots__ = ("failure", "hook", "result")
 
-    def __init__(self, hook: Hook, timeout: float) -> None:
+    def __init__(self, hook: Hook) -> None:
         self.hook = hook
-        self.timeout = timeout
-        self.result: Decision | None = None
+        self.result: object = None
         self.failure: HookFailure | None = None
 
     def __enter__(self) -> _Attempt:
@@ -92,29 +163,43 @@ class _Attempt:
         return not isinstance(error, KeyboardInterrupt)
 
     def _reason(self, error: BaseException) -> str:
-        if isinstance(error, OutOfTime | Timeout):
-            return f"on_route did not end in {self.timeout:g} s"
-        return f"on_route raised {type(error).__name__}"
+        point = self.hook.point
+        if isinstance(error, OutOfTime):
+            return f"{point} burnt CPU and did not end in {self.hook.limit:g} s"
+        if isinstance(error, Timeout):
+            return f"{point} did not end in {self.hook.limit:g} s"
+        return f"{point} raised {type(error).__name__}"
 
     def fail(self, line: int, reason: str) -> None:
         """Note the first failure."""
         if self.failure is None:
-            self.failure = HookFailure(self.hook.path, line, reason)
+            self.failure = HookFailure(self.hook, line, reason)
 
-    def run(self, facts: Facts, decision: Decision) -> None:
-        """Call the hook; the body of its greenlet."""
+    def run(self, arguments: tuple[object, ...], known_trunks: Collection[str]) -> None:
+        """Call the hook and look at its answer; the body of its greenlet."""
         with self:
-            _WATCHDOG.watch(gevent.getcurrent(), self.timeout + GRACE)
-            self.result = self.hook.on_route(facts, decision)  # type: ignore[assignment]
+            hook = self.hook
+            _WATCHDOG.watch(gevent.getcurrent(), hook.limit + GRACE)
+            result = hook.function(*arguments)
+            # Here, because what it answered is foreign too: it may raise when it is looked at.
+            why = result_refusal(hook.point, result, known_trunks)
+            if why is None:
+                self.result = result
+            else:
+                self.fail(hook.line, why)
 
 
-def _run(hook: Hook, facts: Facts, decision: Decision, timeout: float) -> Decision | None:
-    attempt = _Attempt(hook, timeout)
-    runner = Greenlet.spawn(attempt.run, facts, decision)
+def _run(hook: Hook, arguments: tuple[object, ...], known_trunks: Collection[str]) -> object:
+    attempt = _Attempt(hook)
+    due = monotonic() + hook.limit
+    runner = Greenlet.spawn(attempt.run, arguments, known_trunks)
     try:
-        runner.join(timeout)
+        runner.join(hook.limit)
+        if not runner.ready() and (late := monotonic() - due) > HELD_UP:
+            runner.join(late)  # another one held everything up: the time was not this hook's
         if not runner.ready():
-            attempt.fail(_waiting_line(runner.gr_frame, hook.path), f"on_route did not end in {timeout:g} s")
+            line = _waiting_line(runner.gr_frame, hook.path)
+            attempt.fail(line, f"{hook.point} did not end in {hook.limit:g} s")
     finally:
         if not runner.ready():
             runner.kill(block=False)

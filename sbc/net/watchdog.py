@@ -41,9 +41,12 @@ class Watchdog:
 
     def watch(self, target: Greenlet, seconds: float) -> None:
         """Raise OutOfTime in ``target`` when it still burns CPU after ``seconds``."""
-        if not self._deadlines and not self._arm(seconds):
+        if not self._deadlines and not self._arm():
             return
         self._deadlines[target] = monotonic() + seconds
+        first = signal.getitimer(signal.ITIMER_REAL)[0]
+        if not 0.0 < first <= seconds:
+            signal.setitimer(signal.ITIMER_REAL, seconds, TICK)
 
     def release(self, target: Greenlet) -> None:
         """Watch ``target`` no longer; the last one stops the alarm."""
@@ -52,12 +55,11 @@ class Watchdog:
             signal.setitimer(signal.ITIMER_REAL, 0)
             signal.signal(signal.SIGALRM, self._former)
 
-    def _arm(self, seconds: float) -> bool:
+    def _arm(self) -> bool:
         try:
             self._former = signal.signal(signal.SIGALRM, self._tick) or signal.SIG_DFL
         except ValueError:  # not the main thread
             return False
-        signal.setitimer(signal.ITIMER_REAL, seconds, TICK)
         return True
 
     def _tick(self, number: int, frame: FrameType | None) -> None:

@@ -15,8 +15,9 @@ import pytest
 
 from dsl.decision import NO_ROUTE, Decision, Hop, Reject, Route, SetHeader
 from dsl.facts import Facts
-from sbc.config.hooks import Hook, load_hooks
-from sbc.net.hooks import HookFailure, run_hooks
+from sbc.config.hook_set import Hook, HookSet
+from sbc.config.hooks import load_hooks
+from sbc.net.hooks import HookFailure, HookRun
 
 pytestmark = pytest.mark.slow
 
@@ -26,15 +27,23 @@ TRUNKS = frozenset(("carrier", "backup"))
 ROOT = Path(__file__).parents[2]
 
 
-def hooks(*texts: str) -> tuple[Hook, ...]:
+def loaded(*texts: str, timeout: float = 0.3) -> HookSet:
     files = {f"hooks/{at}0-test.py": dedent(text) for at, text in enumerate(texts, 1)}
-    loaded, diagnostics = load_hooks(files)
+    found, diagnostics = load_hooks(files, timeout)
     assert diagnostics == []
-    return loaded
+    return found
+
+
+def never(failure: HookFailure) -> None:
+    raise AssertionError(f"nothing is skipped here: {failure}")
+
+
+def route(hooks: tuple[Hook, ...]) -> Decision:
+    return HookRun(hooks, never, TRUNKS).route(FACTS, DECISION)
 
 
 def run(*texts: str, timeout: float = 0.3) -> Decision:
-    return run_hooks(hooks(*texts), FACTS, DECISION, timeout, TRUNKS)
+    return route(loaded(*texts, timeout=timeout).route)
 
 
 def failure(*texts: str, timeout: float = 0.3) -> HookFailure:
@@ -45,7 +54,7 @@ def failure(*texts: str, timeout: float = 0.3) -> HookFailure:
 
 def test_none_is_no_opinion() -> None:
     assert run("def on_route(facts, decision): pass") is DECISION
-    assert run_hooks((), FACTS, NO_ROUTE, 1.0, TRUNKS) is NO_ROUTE
+    assert HookRun((), never).route(FACTS, NO_ROUTE) is NO_ROUTE
 
 
 def test_a_decision_replaces_and_names_the_hook_behind_the_rule() -> None:
@@ -162,7 +171,7 @@ def test_a_hook_that_burns_cpu_is_ended(body: str, lines: set[int]) -> None:
     started = time.monotonic()
     failed = failure(text)
     assert 0.3 <= time.monotonic() - started < 0.8
-    assert failed.reason == "on_route did not end in 0.3 s"
+    assert failed.reason == "on_route burnt CPU and did not end in 0.3 s"
     assert failed.line in lines
 
 
@@ -178,7 +187,7 @@ def test_a_hook_that_burns_cpu_and_swallows_everything_is_ended() -> None:
                     pass
         """)
     assert time.monotonic() - started < 1.0
-    assert failed.reason == "on_route did not end in 0.3 s"
+    assert failed.reason == "on_route burnt CPU and did not end in 0.3 s"
     assert 3 <= failed.line <= 8
 
 
@@ -234,12 +243,12 @@ def test_a_call_that_is_given_up_ends_its_hook() -> None:
             finally:
                 state.ended = True
         """
-    (hook,) = hooks(text)
-    call = gevent.spawn(run_hooks, (hook,), FACTS, DECISION, 60.0, TRUNKS)
+    (hook,) = loaded(text, timeout=60.0).route
+    call = gevent.spawn(route, (hook,))
     gevent.sleep(0.01)
     call.kill()
     gevent.sleep(0.01)
-    assert hook.module.state.ended is True
+    assert hook.function.__globals__["state"].ended is True
 
 
 PATCHED = """
@@ -248,11 +257,11 @@ monkey.patch_all()
 from dsl.decision import NO_ROUTE
 from dsl.facts import Facts
 from sbc.config.hooks import load_hooks
-from sbc.net.hooks import HookFailure, run_hooks
+from sbc.net.hooks import HookFailure, HookRun
 for body in ("time.sleep(60)", "[None for _ in iter(int, 1)]"):
-    hooks, _ = load_hooks({"a.py": "import time\\ndef on_route(facts, decision):\\n    " + body})
+    hooks, _ = load_hooks({"a.py": "import time\\ndef on_route(facts, decision):\\n    " + body}, 0.2)
     try:
-        run_hooks(hooks, Facts(), NO_ROUTE, 0.2, ())
+        HookRun(hooks.route, print).route(Facts(), NO_ROUTE)
     except HookFailure as failed:
         print(failed)
 """
@@ -262,5 +271,8 @@ def test_in_a_patched_process_sleeping_and_burning_end_alike() -> None:
     done = subprocess.run(
         [sys.executable, "-c", PATCHED], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True
     )
-    assert done.stdout.splitlines() == ["a.py:3: on_route did not end in 0.2 s"] * 2
+    assert done.stdout.splitlines() == [
+        "a.py:3: on_route did not end in 0.2 s",
+        "a.py:3: on_route burnt CPU and did not end in 0.2 s",
+    ]
     assert done.stderr == ""

@@ -21,6 +21,7 @@ from gevent import socket, ssl
 from gevent.server import StreamServer
 
 from sbc.base import Address
+from sbc.config.hook_set import NO_HOOKS
 from sbc.config.model import Identity, Listener, Settings, Tenant, Trunk, TrustAnchor
 from sbc.config.snapshot import Snapshot
 from sbc.demo.pki import Issued, LabAuthority
@@ -100,6 +101,7 @@ class Lab:
         self.settings: dict[str, Any] = {"listeners": {}, "tenants": {}}
         self.trunks: dict[str, Trunk] = {}
         self.recorder = Recorder()
+        self.hooks = NO_HOOKS
         self.clock = Clock()
         self.anchor("good", self.ca)
         self.identity("sbc", self.ca.issue(dns=["sbc.example", "localhost"]))
@@ -144,7 +146,14 @@ class Lab:
     def snapshot(self) -> Snapshot:
         settings = Settings(**self.settings)
         return Snapshot(
-            "000000000000", self.directory, settings, self.trunks, NO_RULES, (), self.identities, self.anchors
+            "000000000000",
+            self.directory,
+            settings,
+            self.trunks,
+            NO_RULES,
+            hooks=self.hooks,
+            identities=self.identities,
+            anchors=self.anchors,
         )
 
     def start(self) -> None:

@@ -23,7 +23,7 @@ from sbc.b2bua.commands import (
     Note,
     OfferMedia,
     RollbackMedia,
-    RunHook,
+    RunHooks,
 )
 from sbc.b2bua.engine import Engine
 from sbc.base import Address, PeerError
@@ -31,6 +31,7 @@ from sbc.config.model import Settings, Trunk
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.flow import Flow, PeerIdentity, ReuseKey, TlsFacts
 from sbc.ids import Ids, counter_bytes
+from sbc.net.hooks import HookFailure, HookRun
 from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.outgoing import Send
@@ -169,6 +170,8 @@ class Stage:
         self.dead: set[str] = set()
         self.notes: list[Note] = []
         self.media: list[Command] = []
+        self.asked: list[RunHooks] = []
+        self.skipped: list[HookFailure] = []
         self.flows = 0
         self.peers: dict[str, Peer] = {
             name: Peer(self, name, self.flow(trunk)) for name, trunk in configuration.trunks.items()
@@ -226,9 +229,19 @@ class Stage:
             self.media.append(command)
         elif isinstance(command, Note):
             self.notes.append(command)
-        else:
-            assert not isinstance(command, RunHook), "this stage has no hooks"
+        elif isinstance(command, RunHooks):
+            return self.hooks(command)
         return []
+
+    def hooks(self, command: RunHooks) -> list[Command]:
+        """What the driver does with hooks, at once."""
+        self.asked.append(command)
+        try:
+            run = HookRun(command.hooks, self.skipped.append, command.snapshot.trunks)
+            result = run.ask(command.facts, command.about)
+        except HookFailure as failure:
+            return self.engine.hooks_done(command.call, None, str(failure), self.now)
+        return self.engine.hooks_done(command.call, result, "", self.now)
 
     def noted(self, event: str) -> list[Note]:
         """Every note of this name so far."""

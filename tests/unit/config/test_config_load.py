@@ -41,7 +41,7 @@ class TestARightOne:
         assert snapshot.trunks["carrier"].peers[0] == ("127.0.0.1", 16061)
         assert snapshot.identities["sbc"].subject == "CN=sbc.lab.example"
         assert snapshot.anchors["carrier-ca"].subjects == ("CN=Carrier CA",)
-        assert (len(snapshot.rules), [hook.path for hook in snapshot.hooks]) == (1, ["hooks/a.py"])
+        assert (len(snapshot.rules), [hook.path for hook in snapshot.hooks.route]) == (1, ["hooks/a.py"])
         assert [each.severity for each in snapshot.warnings] == ["warning"]
 
     def test_editors_leavings_are_passed_over(self, write: Write) -> None:

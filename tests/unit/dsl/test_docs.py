@@ -81,11 +81,12 @@ def test_the_table_of_functions_is_complete() -> None:
 
 
 def test_the_hook_does_what_the_text_says() -> None:
-    (hook,), diagnostics = load_hooks({"hooks/doc.py": blocks("python")[0]})
+    hooks, diagnostics = load_hooks({"hooks/doc.py": blocks("python")[0]})
+    (hook,) = hooks.route
     assert diagnostics == []
-    assert hook.on_route(Facts(from_user="anonymous"), NO_ROUTE) == Reject(433, "Anonymity Disallowed")
-    region = hook.on_route(Facts(header={"X-Region": "eu"}.get), NO_ROUTE)
+    assert hook.function(Facts(from_user="anonymous"), NO_ROUTE) == Reject(433, "Anonymity Disallowed")
+    region = hook.function(Facts(header={"X-Region": "eu"}.get), NO_ROUTE)
     assert region == Route((Hop("carrier-b"), Hop("carrier-a", (503, "timeout"))))
-    secure = hook.on_route(Facts(sips=True), Route((Hop("a"),)))
+    secure = hook.function(Facts(sips=True), Route((Hop("a"),)))
     assert isinstance(secure, Route) and secure.downgrade == "forbid" and secure.edits
-    assert hook.on_route(Facts(), NO_ROUTE) is None
+    assert hook.function(Facts(), NO_ROUTE) is None

@@ -12,27 +12,29 @@ from dsl.decision import NO_ROUTE, Hop, Redirect, Reject, Route, SetHeader
 from dsl.errors import Diagnostic
 from dsl.facts import Facts
 from sbc import hookapi
-from sbc.config.hooks import Hook, load_hooks
+from sbc.config.hook_set import NO_HOOKS, Hook
+from sbc.config.hooks import load_hooks
 
 GOOD = "def on_route(facts, decision): return None\n"
 EXAMPLE = Path(__file__).parents[3] / "hooks" / "10-example.py"
 
 
 def load_one(text: str) -> Hook:
-    (hook,), diagnostics = load_hooks({"hooks/a.py": dedent(text)})
+    hooks, diagnostics = load_hooks({"hooks/a.py": dedent(text)})
     assert diagnostics == []
+    (hook,) = hooks.route
     return hook
 
 
 def refused(text: str) -> Diagnostic:
     hooks, (diagnostic,) = load_hooks({"hooks/a.py": dedent(text)})
-    assert hooks == () and diagnostic.path == "hooks/a.py" and diagnostic.severity == "error"
+    assert hooks == NO_HOOKS and diagnostic.path == "hooks/a.py" and diagnostic.severity == "error"
     return diagnostic
 
 
 def test_files_load_in_the_order_of_their_names() -> None:
     hooks, diagnostics = load_hooks({"hooks/20.py": GOOD, "hooks/10.py": "\n" + GOOD, "hooks/30.py": GOOD})
-    assert [(hook.path, hook.line) for hook in hooks] == [
+    assert [(hook.path, hook.line) for hook in hooks.route] == [
         ("hooks/10.py", 2),
         ("hooks/20.py", 1),
         ("hooks/30.py", 1),
@@ -45,10 +47,15 @@ def test_files_load_in_the_order_of_their_names() -> None:
     [
         ("def on_route(facts, decision)\n", (1, 30), "this is not Python: expected ':'", ""),
         ("x = '\n", (1, 5), "this is not Python: unterminated string", ""),
-        ("x = 1\n", (1, 1), "this file defines no on_route", "write def on_route(facts, decision):"),
-        ("on_route = 5\n", (1, 1), "this file defines no on_route", ""),
+        ("x = 1\n", (1, 1), "this file defines no hook", "hooks are: on_handshake"),
+        ("on_route = 5\n", (1, 1), "on_route is not a function", "write def on_route(facts, decision):"),
         (GOOD + "def on_rute(f, d): pass\n", (2, 1), "there is no hook 'on_rute'", "did you mean on_route?"),
-        (GOOD + "def on_xyz(): pass\n", (2, 1), "there is no hook 'on_xyz'", "hooks are: on_route"),
+        (
+            GOOD + "def on_xyz(): pass\n",
+            (2, 1),
+            "there is no hook 'on_xyz'",
+            "hooks are: on_handshake, on_invite",
+        ),
         ("\ndef on_route(facts): pass\n", (2, 1), "on_route takes two arguments", "write def"),
         ("def on_route(a, b, c): pass\n", (1, 1), "on_route takes two arguments", ""),
         ("def on_route(a, b, *, c): pass\n", (1, 1), "on_route takes two arguments", ""),
@@ -82,7 +89,7 @@ def test_a_null_byte_is_a_mistake_and_not_a_crash() -> None:
 
 def test_one_broken_file_does_not_hide_the_mistakes_of_another() -> None:
     hooks, diagnostics = load_hooks({"a.py": "(", "b.py": GOOD, "c.py": "x = 1"})
-    assert [hook.path for hook in hooks] == ["b.py"]
+    assert [hook.path for hook in hooks.route] == ["b.py"]
     assert [each.path for each in diagnostics] == ["a.py", "c.py"]
 
 
@@ -97,7 +104,7 @@ def test_one_broken_file_does_not_hide_the_mistakes_of_another() -> None:
     ],
 )
 def test_whatever_can_be_called_with_two_arguments_will_do(text: str) -> None:
-    load_one(text).on_route(Facts(), NO_ROUTE)
+    load_one(text).function(Facts(), NO_ROUTE)
 
 
 def test_nothing_stays_in_sys_modules_good_or_bad() -> None:
@@ -120,26 +127,27 @@ def test_dataclasses_with_postponed_annotations_work() -> None:
             return Price().value
         """
     )
-    assert hook.on_route(Facts(), NO_ROUTE) == 3
+    assert hook.function(Facts(), NO_ROUTE) == 3
 
 
 def test_a_second_build_leaves_the_first_with_its_own_code_and_state() -> None:
     text = "seen = []\ndef on_route(facts, decision):\n    seen.append(1)\n    return (len(seen), {})\n"
     old, new = load_one(text.format(1)), load_one(text.format(2))
-    old.on_route(Facts(), NO_ROUTE)
-    assert old.on_route(Facts(), NO_ROUTE) == (2, 1)
-    assert new.on_route(Facts(), NO_ROUTE) == (1, 2)
-    assert old.module is not new.module and old.module.__name__ != new.module.__name__
+    old.function(Facts(), NO_ROUTE)
+    assert old.function(Facts(), NO_ROUTE) == (2, 1)
+    assert new.function(Facts(), NO_ROUTE) == (1, 2)
+    assert old.function.__globals__ is not new.function.__globals__
 
 
 def test_the_example_marks_urgent_calls_only() -> None:
-    (hook,), diagnostics = load_hooks({"hooks/10-example.py": EXAMPLE.read_text()})
+    hooks, diagnostics = load_hooks({"hooks/10-example.py": EXAMPLE.read_text()})
+    (hook,) = hooks.route
     route = Route((Hop("a"),), srtp="required", rule="r")
     urgent = Facts(header={"X-Priority": "urgent"}.get)
     assert diagnostics == []
-    assert hook.on_route(Facts(), route) is None
-    assert hook.on_route(urgent, NO_ROUTE) is None
-    assert hook.on_route(urgent, route) == Route(
+    assert hook.function(Facts(), route) is None
+    assert hook.function(urgent, NO_ROUTE) is None
+    assert hook.function(urgent, route) == Route(
         (Hop("a"),), (SetHeader("X-Carrier-Priority", "1"),), "required", rule="r"
     )
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import gevent
 import pytest
 
-from sbc.b2bua.commands import Note, RunHook
+from sbc.b2bua.commands import Note, RunHooks
 from sbc.b2bua.engine import Engine
 from sbc.b2bua.setup import Attempt, Setup
 from sbc.base import Address, LocalError, PeerError
@@ -323,11 +323,11 @@ def test_a_fault_around_the_hooks_rejects_the_call(monkeypatch: pytest.MonkeyPat
     def fail(*_: object) -> None:
         raise RuntimeError("a fault of ours")
 
-    monkeypatch.setattr("sbc.net.driver.run_hooks", fail)
+    monkeypatch.setattr("sbc.net.driver.HookRun", fail)
     whole = Setup.decide
 
     def ask(self: Setup, now: float, out: list[Any]) -> None:
-        out.append(RunHook(self.call.id, self.call.snapshot, cast(Any, None), cast(Any, None)))
+        out.append(RunHooks(self.call.id, self.call.snapshot, (), cast(Any, None)))
 
     monkeypatch.setattr(Setup, "decide", ask)
     rig.invite("one")
