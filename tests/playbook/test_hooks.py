@@ -190,7 +190,7 @@ def named(rules: Snapshot, *names: str) -> Snapshot:
     class Naming:
         @staticmethod
         def decide(facts: object) -> object:
-            return replace(whole.decide(facts), hooks=names)  # type: ignore[arg-type, call-arg, type-var]
+            return replace(whole.decide(facts), hooks=names)  # type: ignore[arg-type]
 
     return replace(rules, rules=Naming())  # type: ignore[arg-type]
 
