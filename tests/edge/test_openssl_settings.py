@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge.sbc_command import ROOT
 from sbc.demo.pki import LabAuthority
+from tests.edge.sbc_command import ROOT
 
 # A process of its own: OpenSSL reads its settings once. It prints how many bytes the server sends after the
 # client's Finished, and what is left of the variable.
