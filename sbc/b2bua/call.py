@@ -257,7 +257,7 @@ class Call:
         elif failed:
             self.clear(f"hook failed: {failed}", now, out)
         elif isinstance(result, HangUp):
-            self.clear(result.reason or "ended by a hook", now, out)
+            self.clear(result.reason, now, out)
 
     # The end
 

@@ -22,12 +22,12 @@ from sbc.net import sweep
 from sbc.net.channel import StreamChannel
 from sbc.net.clock import Clock
 from sbc.net.connection import PlainSource, converse
-from sbc.net.handler import Handler
+from sbc.net.handler import Admitted, Handler
 from sbc.net.listener import Listeners
 from sbc.net.resolver import ResolveFailed, resolve
 from sbc.net.sockets import connect, normal_host
 from sbc.net.tls_context import open_session
-from sbc.net.tls_session import HandshakeError, TlsSession, failed_event, handshake_event
+from sbc.net.tls_session import HandshakeError, TlsSession, ask_leave, failed_event, handshake_event
 from sbc.net.udp import UdpListener
 from sbc.tls.diagnosis import Failure
 from sbc.tls.names import is_ip
@@ -269,6 +269,11 @@ class Dialer:
         )
         return TlsSession(sock, connection, judge, sni)
 
+    def ask_leave(self, session: TlsSession, trunk: Trunk, address: Address) -> None:
+        """Let our side look at a peer that was verified; HandshakeError where it refuses."""
+        asked = Admitted("outbound", trunk.listener, trunk.trunk, address, session.facts)
+        ask_leave(self._handler, session, asked)
+
     def report(
         self, error: HandshakeError, session: TlsSession | None, trunk: Trunk, address: Address
     ) -> Failure:
@@ -307,6 +312,7 @@ class _Dial:
                 if self._key.transport == "tls":
                     self._session = self._dialer.secure(self._key, self._sock)
                     self._session.establish()
+                    self._dialer.ask_leave(self._session, self._trunk, self._address)
                 return self._sock, self._session
         except OSError as refused:
             raise self._failed(refused.strerror or str(refused)) from None

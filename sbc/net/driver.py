@@ -31,13 +31,15 @@ from sbc.flow import Flow
 from sbc.media.stats import MediaStats
 from sbc.net.clock import Clock
 from sbc.net.dialer import Dialer, DialFailed
-from sbc.net.handler import Handshake, HandshakeFailed
+from sbc.net.handler import Admitted, Handshake, HandshakeFailed
+from sbc.net.handshake_hooks import refusal
 from sbc.net.hooks import HookFailure, HookRun
 from sbc.net.media_io import MediaIO
 from sbc.sip.message import Message
 from sbc.sip.outgoing import Send
 from sbc.sip.parse import ParseError
 from sbc.sip.serialize import serialize
+from sbc.tls.diagnosis import Failure
 
 # Timers are rounded up to this, so that a burst of deadlines wakes the engine once.
 TICK = 0.05
@@ -102,6 +104,13 @@ class Driver:
     def on_close(self, flow: Flow, reason: str) -> None:
         """A connection is gone."""
         self.run(self.engine.flow_closed, flow)
+
+    def objection(self, asked: Admitted) -> Failure | None:
+        """What the hooks have against a peer that TLS has just admitted."""
+        snapshot = self.engine.store.current
+        if not snapshot.hooks.handshake:
+            return None
+        return refusal(asked, snapshot, lambda failure: self._note_hook(failure, ""), self.clock.now())
 
     def on_handshake(self, event: Handshake) -> None:
         """A TLS handshake succeeded."""

@@ -8,8 +8,9 @@ its trust is withdrawn.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sbc.base import Address
 from sbc.flow import Flow, PeerIdentity, TlsFacts
@@ -37,6 +38,16 @@ class Handshake:
     anchor: str | None
     peer_cas: tuple[str, ...] | None
     at: float
+
+
+class Admitted(NamedTuple):
+    """A peer that TLS has just admitted to ``trunk``, before a byte of SIP; ``facts`` is what was agreed."""
+
+    direction: Direction
+    listener: str
+    trunk: str
+    remote: Address
+    facts: Callable[[], TlsFacts]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +88,9 @@ class Handler(Protocol):
 
     def on_close(self, flow: Flow, reason: str) -> None:
         """The flow is gone; nothing can be sent on it."""
+
+    def objection(self, asked: Admitted) -> Failure | None:
+        """Why a peer that TLS has just admitted is refused all the same; None lets it in. May wait."""
 
     def on_handshake(self, event: Handshake) -> None:
         """A TLS handshake succeeded; outbound over TLS 1.3 this is known with the peer's first data."""

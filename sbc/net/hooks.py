@@ -10,7 +10,7 @@ its type and place only: the text of a foreign exception may hold anything.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from time import monotonic
 from types import FrameType, TracebackType
@@ -102,7 +102,8 @@ class HookRun:
 
     def answer(self, facts: Facts, answer: Answer) -> HangUp | None:
         """A call is up: the first that says so ends it; HookFailure."""
-        return next(self._answers(facts, answer), None)
+        found: HangUp | None = self._first(facts, answer)
+        return found
 
     def end(self, facts: Facts, end: End) -> None:
         """A call is over: everyone is told. Nothing is left to reject, so a failure is only told."""
@@ -114,13 +115,16 @@ class HookRun:
 
     def handshake(self, handshake: Handshake) -> Refuse | None:
         """A TLS handshake has ended: the first that says so refuses the connection; HookFailure."""
-        return next(self._answers(handshake), None)
+        found: Refuse | None = self._first(handshake)
+        return found
 
-    def _answers(self, *arguments: object) -> Iterator[Any]:
+    def _first(self, *arguments: object) -> Any:
+        """What the first hook says that says anything, with the hook named in its reason."""
         for hook in self._hooks:
             result = self._answer(hook, *arguments)
             if result is not None:
-                yield result
+                return replace(result, reason=f"{hook.place}: {result.reason}".removesuffix(": "))
+        return None
 
     def _answer(self, hook: Hook, *arguments: object) -> Any:
         try:

@@ -23,13 +23,14 @@ from sbc.net.channel import StreamChannel
 from sbc.net.clock import Clock
 from sbc.net.connection import PlainSource, converse
 from sbc.net.contexts import Contexts
-from sbc.net.handler import Handler, HandshakeFailed
+from sbc.net.handler import Admitted, Handler, HandshakeFailed
 from sbc.net.refusals import Refusals
 from sbc.net.sockets import bind, normal_host, reset, tune
 from sbc.net.tls_context import Peek, open_session
 from sbc.net.tls_session import (
     HandshakeError,
     TlsSession,
+    ask_leave,
     failed_event,
     first_record,
     handshake_event,
@@ -184,6 +185,8 @@ class StreamListener:
         try:
             with gevent.Timeout(self.config.handshake_timeout):
                 trunk, session = attempt.run()
+                asked = Admitted("inbound", self.name, trunk, remote, session.facts)
+                ask_leave(self._handler, session, asked)
             self.stats.handshakes += 1
             return trunk, session
         except gevent.Timeout:
@@ -275,9 +278,11 @@ class _Attempt:
         self._trunks = admission.names
         session = self._open(admission)
         try:
-            return session.establish(hello), session
+            trunk = session.establish(hello)
         finally:
             self._sni = session.learn_name()
+        self._trunks = (trunk,)
+        return trunk, session
 
     def _read_name(self, hello: bytes) -> bytes:
         peek = Peek()

@@ -23,7 +23,7 @@ from OpenSSL import SSL
 from sbc.base import Address
 from sbc.flow import Flow, TlsFacts
 from sbc.net.connection import READ_SIZE, Ended
-from sbc.net.handler import Handshake, HandshakeFailed
+from sbc.net.handler import Admitted, Handler, Handshake, HandshakeFailed
 from sbc.net.tls_context import (
     Judge,
     Peek,
@@ -174,6 +174,15 @@ class TlsSession:
             return b""
         return drain(self._connection)
 
+    def dismiss(self) -> None:
+        """Say close_notify before there is a channel to say it through."""
+        self._sock.setblocking(False)
+        try:
+            self._sock.send(self.farewell())
+        except OSError:
+            pass  # it would have been a courtesy
+        self._sock.setblocking(True)
+
     def read(self) -> bytes:
         """The next plaintext, never empty; raises Ended, and HandshakeError for a late rejection."""
         connection = self._connection
@@ -276,6 +285,14 @@ def handshake_event(session: TlsSession, flow: Flow, at: float) -> Handshake:
         "outbound" if flow.outbound else "inbound", flow.listener, flow.trunk, flow.remote, flow.tls,
         session.presented(), session.judge.anchor, session.requested(), at,
     )  # fmt: skip
+
+
+def ask_leave(handler: Handler, session: TlsSession, asked: Admitted) -> None:
+    """Let ``handler`` look at a peer that has just been admitted; HandshakeError where it refuses."""
+    failure = handler.objection(asked)
+    if failure is not None:
+        session.dismiss()
+        raise HandshakeError(decided=failure)
 
 
 def failed_event(

@@ -35,6 +35,7 @@ Kind = Literal[
     "reset-by-peer",
     "rejected-by-peer",
     "bad-handshake",
+    "refused-by-hook",
 ]
 
 # RFC 8446 6.2 and its IANA registry: the number of an alert and its name there.

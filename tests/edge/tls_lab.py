@@ -21,7 +21,6 @@ from gevent import socket, ssl
 from gevent.server import StreamServer
 
 from sbc.base import Address
-from sbc.config.hook_set import NO_HOOKS
 from sbc.config.model import Identity, Listener, Settings, Tenant, Trunk, TrustAnchor
 from sbc.config.snapshot import Snapshot
 from sbc.demo.pki import Issued, LabAuthority
@@ -29,12 +28,12 @@ from sbc.flow import Flow
 from sbc.net.clock import Clock
 from sbc.net.contexts import Contexts
 from sbc.net.dialer import Dialer
-from sbc.net.handler import Handshake, HandshakeFailed
+from sbc.net.handler import Admitted, Handshake, HandshakeFailed
 from sbc.net.listener import Listeners
 from sbc.sip.message import Message
 from sbc.sip.parse import ParseError
 from sbc.tls.anchors import AnchorMaterial, load_anchor
-from sbc.tls.diagnosis import ALERTS
+from sbc.tls.diagnosis import ALERTS, Failure
 from sbc.tls.identity import IdentityMaterial, load_identity
 
 OPTIONS = (
@@ -56,6 +55,8 @@ class Recorder:
         self.closed: list[tuple[Flow, str]] = []
         self.handshakes: list[Handshake] = []
         self.failures: list[HandshakeFailed] = []
+        self.asked: list[Admitted] = []
+        self.against: Failure | None = None
         self.refused: list[tuple[str, Address, str]] = []
         self.answer: bytes = b""
 
@@ -73,6 +74,10 @@ class Recorder:
 
     def on_close(self, flow: Flow, reason: str) -> None:
         self.closed.append((flow, reason))
+
+    def objection(self, asked: Admitted) -> Failure | None:
+        self.asked.append(asked)
+        return self.against
 
     def on_handshake(self, event: Handshake) -> None:
         self.handshakes.append(event)
@@ -101,7 +106,6 @@ class Lab:
         self.settings: dict[str, Any] = {"listeners": {}, "tenants": {}}
         self.trunks: dict[str, Trunk] = {}
         self.recorder = Recorder()
-        self.hooks = NO_HOOKS
         self.clock = Clock()
         self.anchor("good", self.ca)
         self.identity("sbc", self.ca.issue(dns=["sbc.example", "localhost"]))
@@ -151,7 +155,6 @@ class Lab:
             settings,
             self.trunks,
             NO_RULES,
-            hooks=self.hooks,
             identities=self.identities,
             anchors=self.anchors,
         )

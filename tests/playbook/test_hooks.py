@@ -165,7 +165,7 @@ def test_a_hook_hangs_up_what_it_does_not_like() -> None:
     stage.office.hears("BYE")
     stage.carrier.hears("BYE")
     (ended,) = stage.noted("call-ended")
-    assert (ended.fields["reason"], ended.fields["by"]) == ("too dear", "us")
+    assert (ended.fields["reason"], ended.fields["by"]) == ("hook (hooks/a.py:2): too dear", "us")
 
 
 def test_a_hook_that_breaks_at_the_answer_ends_the_call() -> None:
