@@ -80,10 +80,11 @@ class LabAuthority:
         not_after: When | None = None,
         key: KeyKind = "ec",
         cn: str | None = None,
+        extensions: Iterable[x509.ExtensionType] = (),
     ) -> Issued:
         """Issue a leaf; names go to subjectAltName (RFC 5922 section 4), ``eku`` () leaves the extension out.
 
-        ``not_before`` defaults to an hour ago and ``not_after`` to a year ahead.
+        ``not_before`` defaults to an hour ago and ``not_after`` to a year ahead; ``extensions`` are added.
         """
         dns, uris, ips = list(dns), list(uris), list(ips)
         common = cn if cn is not None else next(iter(dns + ips + uris), "unnamed")
@@ -99,6 +100,8 @@ class LabAuthority:
         purposes = [_PURPOSES[each] for each in eku]
         if purposes:
             builder = builder.add_extension(x509.ExtendedKeyUsage(purposes), critical=False)
+        for each in extensions:
+            builder = builder.add_extension(each, critical=False)
         leaf = builder.sign(self._key, hashes.SHA256()).public_bytes(Encoding.PEM)
         return Issued(leaf, leaf + self._intermediates(), key_bytes(private))
 

@@ -1,0 +1,122 @@
+"""One certificate beside the one that issued it: what revocation is asked about, and where."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import TypeVar
+
+from cryptography import x509
+from cryptography.x509.oid import AuthorityInformationAccessOID
+
+from sbc.base import PeerError
+from sbc.tls.certificate import UNREADABLE, thumbprint_of
+from sbc.tls.revocation.issuer import Issuer, extension, read_issuer
+
+_KEPT = 4096
+_SOURCES = 4  # of each kind: a certificate that names more names them to keep us busy
+_LONGEST_URL = 2048
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A certificate and its issuer; ``lists`` and ``responders`` are the http addresses that it names.
+
+    ``points`` are all its distribution points, whatever the scheme: a list may be for some only.
+    """
+
+    key: str
+    subject: str
+    serial: int
+    is_ca: bool
+    must_staple: bool
+    points: tuple[str, ...]
+    lists: tuple[str, ...]
+    responders: tuple[str, ...]
+    issuer: Issuer = field(repr=False)
+    certificate: x509.Certificate = field(compare=False, repr=False)
+
+
+def read_link(der: bytes, issuer: Issuer) -> Link:
+    """The link of a certificate (DER) to its issuer; PeerError where an extension is malformed."""
+    try:
+        certificate = x509.load_der_x509_certificate(der)
+        found = certificate.extensions
+        basic, features = extension(found, x509.BasicConstraints), extension(found, x509.TLSFeature)
+        points = _points(extension(found, x509.CRLDistributionPoints))
+        return Link(
+            f"{thumbprint_of(der)}/{issuer.id}", certificate.subject.rfc4514_string(),
+            certificate.serial_number, basic is not None and basic.ca,
+            features is not None and x509.TLSFeatureType.status_request in features,
+            points, _http(points), _http(_responders(found)), issuer, certificate,
+        )  # fmt: skip
+    except UNREADABLE as error:
+        raise PeerError(f"the certificate cannot be read: {type(error).__name__}") from None
+
+
+def _points(found: x509.CRLDistributionPoints | None) -> tuple[str, ...]:
+    # Points for some reasons only, or with a list of another CA, are of lists that are refused anyway.
+    return tuple(
+        name.value
+        for point in found or ()
+        if not point.reasons and not point.crl_issuer
+        for name in point.full_name or ()
+        if isinstance(name, x509.UniformResourceIdentifier)
+    )
+
+
+def _responders(found: x509.Extensions) -> tuple[str, ...]:
+    access = extension(found, x509.AuthorityInformationAccess)
+    return tuple(
+        each.access_location.value
+        for each in access or ()
+        if each.access_method == AuthorityInformationAccessOID.OCSP
+        and isinstance(each.access_location, x509.UniformResourceIdentifier)
+    )
+
+
+def _http(urls: Sequence[str]) -> tuple[str, ...]:
+    return tuple(url for url in urls if url.lower().startswith("http://") and len(url) <= _LONGEST_URL)[
+        :_SOURCES
+    ]
+
+
+class Links:
+    """The links of the chains seen last, by thumbprints; least recently used dropped first."""
+
+    __slots__ = ("_chains", "_issuers")
+
+    def __init__(self) -> None:
+        self._chains: OrderedDict[tuple[str, ...], tuple[Link, ...]] = OrderedDict()
+        self._issuers: OrderedDict[str, Issuer] = OrderedDict()
+
+    def chain(self, ders: Sequence[bytes], thumbprints: tuple[str, ...]) -> tuple[Link, ...]:
+        """The links of a verified chain, leaf first, the root left out; PeerError."""
+        known = self._chains.get(thumbprints)
+        if known is not None:
+            self._chains.move_to_end(thumbprints)
+            return known
+        links = tuple(
+            read_link(lower, self.issuer(upper, print_))
+            for (lower, upper), print_ in zip(pairwise(ders), thumbprints[1:], strict=True)
+        )
+        _put(self._chains, thumbprints, links)
+        return links
+
+    def issuer(self, der: bytes, thumbprint: str) -> Issuer:
+        """The issuer that a CA certificate describes; PeerError."""
+        known = self._issuers.get(thumbprint)
+        if known is None:
+            known = read_issuer(der)
+            _put(self._issuers, thumbprint, known)
+        return known
+
+
+def _put(kept: OrderedDict[K, V], key: K, value: V) -> None:
+    kept[key] = value
+    if len(kept) > _KEPT:
+        kept.popitem(last=False)

@@ -1,0 +1,122 @@
+"""OCSP answers: which prove something about a certificate, and why the others do not."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import ocsp
+
+from sbc.tls.revocation.finding import Unusable
+from sbc.tls.revocation.ocsp import MAX_ANSWER, Answer, question, read_answer
+from tests.unit.tls.certs import GOOD, NOW, OTHER
+from tests.unit.tls.revoking import HOUR, Delegate, certificate_of, link_of, ocsp_answer
+
+PEER = GOOD.issue(dns=["peer.example"])
+ELSE = GOOD.issue(dns=["else.example"])
+LINK = link_of(PEER, GOOD)
+
+
+def read(data: bytes, *, now: float = NOW, revoked: Callable[[int], bool] = lambda _: False) -> Answer:
+    return read_answer(data, LINK, now, revoked)
+
+
+def why(data: bytes, **options: Callable[[int], bool]) -> str:
+    with pytest.raises(Unusable) as refused:
+        read(data, **options)  # type: ignore[arg-type]
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("state", ["good", "revoked", "unknown"])
+@pytest.mark.parametrize("by_key", [False, True])
+def test_the_cas_own_answer_is_taken(state: str, by_key: bool) -> None:
+    data = ocsp_answer(PEER, GOOD, NOW, state, by_key=by_key)
+    found = read(data)
+    assert (found.state, found.this_update, found.next_update) == (state, NOW - HOUR, NOW + 24 * HOUR)
+    assert found.der == data
+
+
+@pytest.mark.parametrize("by_key", [False, True])
+def test_a_delegated_responder_answers_for_its_ca(by_key: bool) -> None:
+    assert read(ocsp_answer(PEER, GOOD, NOW, signer=Delegate(GOOD, NOW), by_key=by_key)).state == "good"
+
+
+def test_an_answer_without_an_end_holds_an_hour() -> None:
+    found = read(ocsp_answer(PEER, GOOD, NOW, begins=0, ends=None))
+    assert found.fresh(NOW + HOUR) and not found.fresh(NOW + HOUR + 61)
+
+
+def test_a_revoked_responder_is_refused_unless_it_says_that_nobody_need_ask() -> None:
+    checked, exempt = Delegate(GOOD, NOW, no_check=False), Delegate(GOOD, NOW)
+    gone = {checked.certificate.serial_number, exempt.certificate.serial_number}
+    assert "certificate is revoked" in why(
+        ocsp_answer(PEER, GOOD, NOW, signer=checked), revoked=gone.__contains__
+    )
+    assert read(ocsp_answer(PEER, GOOD, NOW, signer=checked)).state == "good"
+    assert read(ocsp_answer(PEER, GOOD, NOW, signer=exempt), revoked=gone.__contains__).state == "good"
+
+
+def unsuccessful(status: ocsp.OCSPResponseStatus) -> bytes:
+    return ocsp.OCSPResponseBuilder.build_unsuccessful(status).public_bytes(Encoding.DER)
+
+
+UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
+REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
+    "replayed": (lambda: ocsp_answer(ELSE, GOOD, NOW), "about another certificate: a replay"),
+    "of a namesake of the CA": (lambda: ocsp_answer(PEER, OTHER, NOW), "another certificate"),
+    "signed by a stranger": (lambda: ocsp_answer(PEER, GOOD, NOW, signer=OTHER), "neither by CN=good CA nor"),
+    "delegated by another CA": (
+        lambda: ocsp_answer(PEER, GOOD, NOW, signer=Delegate(OTHER, NOW)),
+        "signed by CN=the responder, whose certificate CN=good CA did not issue",
+    ),
+    "delegate without the purpose": (
+        lambda: ocsp_answer(PEER, GOOD, NOW, signer=Delegate(GOOD, NOW, purpose=False)),
+        "is not for OCSP (no OCSPSigning)",
+    ),
+    "delegate expired": (
+        lambda: ocsp_answer(PEER, GOOD, NOW, signer=Delegate(GOOD, NOW, ends=-HOUR)), "only"
+    ),
+    "altered": (lambda: ocsp_answer(PEER, GOOD, NOW)[:-1] + b"\x00", "is not signed by CN=good CA"),
+    "from the future": (lambda: ocsp_answer(PEER, GOOD, NOW, begins=120), "from the future"),
+    "critical extension": (
+        lambda: ocsp_answer(PEER, GOOD, NOW, extension=(UNKNOWN, True)), "critical extension"
+    ),
+    "try later": (
+        lambda: unsuccessful(ocsp.OCSPResponseStatus.TRY_LATER),
+        "the OCSP responder answers: try later",
+    ),
+    "a web page": (lambda: b"<html>", "this is no OCSP answer"),
+    "nothing": (lambda: b"", "this is no OCSP answer"),
+    "too long": (lambda: b"0" * (MAX_ANSWER + 1), "over 65536 bytes"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", REFUSED.values(), ids=list(REFUSED))
+def test_what_proves_nothing_is_refused_with_the_reason(case: tuple[Callable[[], bytes], str]) -> None:
+    made, expected = case
+    assert expected in why(made())
+
+
+def test_every_cut_of_an_answer_is_refused_and_none_breaks_the_reader() -> None:
+    whole = ocsp_answer(PEER, GOOD, NOW, signer=Delegate(GOOD, NOW))
+    for length in range(0, len(whole), 3):
+        with pytest.raises(Unusable):
+            read(whole[:length])
+
+
+def test_the_question_names_the_certificate() -> None:
+    asked = ocsp.load_der_ocsp_request(question(LINK))
+    assert asked.serial_number == certificate_of(PEER).serial_number
+
+
+def test_a_flipped_bit_anywhere_proves_nothing_else() -> None:
+    # Outside of what is signed a bit may change and the answer still stand; what it says never changes.
+    whole = ocsp_answer(PEER, GOOD, NOW, "revoked", signer=Delegate(GOOD, NOW))
+    for at in range(len(whole)):
+        try:
+            found = read(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        except Unusable:
+            continue
+        assert (found.state, found.next_update) == ("revoked", NOW + 24 * HOUR), at
