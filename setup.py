@@ -172,6 +172,7 @@ setup(
         "lark>=1.1.9",  # the grammar of when and then
         "google-re2>=1.1",  # an operator's pattern in linear time
         "flask>=3.0",  # health endpoint and status page
+        "acme>=5,<6",  # ACME: accounts, nonces, orders; brings josepy and requests
         "inotify_simple>=1.3",  # reload when a file changes
     ],
     extras_require={

@@ -27,6 +27,7 @@ from sbc.config.load import build_snapshot
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.config.watched import watched
 from sbc.ids import Ids
+from sbc.net.acme import AcmeKeeper, write_pair
 from sbc.net.clock import Clock
 from sbc.net.contexts import Contexts
 from sbc.net.control import ControlServer
@@ -85,6 +86,7 @@ class Portcullis:
         self.driver = Driver(self.engine, self.media, self.recorder, self.clock)
         self.listeners = Listeners(snapshot, Contexts(snapshot), self.driver, self.clock)
         self.dialer = self.driver.dialer = Dialer(self.listeners, self.driver, self.clock)
+        self.acme = AcmeKeeper(self.store, self.saved, self.clock, self._say, self._install)
         self.watch = Watch(lambda: watched(directory), self._on_change)
         self.control = ControlServer(directory / snapshot.settings.control, self._verbs())
         self._web: WSGIServer | None = None
@@ -123,6 +125,7 @@ class Portcullis:
         self.listeners.start()
         self.dialer.start()
         self._start_web()
+        self.acme.start()
         for number in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(number, self.stopping.set)
         gevent.signal_handler(signal.SIGHUP, gevent.spawn, self.reload)
@@ -139,6 +142,7 @@ class Portcullis:
     def stop(self) -> None:
         """Hang up what still runs, close everything, write what waits."""
         self.watch.close()
+        self.acme.stop()
         self.engine.draining = True
         for call in list(self.engine.calls):
             self.driver.run(self.engine.end_call, call, "the SBC is shutting down")
@@ -224,6 +228,7 @@ class Portcullis:
         self.listeners.apply(fresh)
         self.store.swap(fresh)
         self.dialer.apply(fresh)
+        self.acme.apply()
 
     def _report_reload(self, former: Snapshot, fresh: Snapshot) -> dict[str, Any]:
         same = fresh.version == former.version
@@ -254,6 +259,13 @@ class Portcullis:
             self._say("ERR", "[reload]", {"refused": str(each).splitlines()[0]})
         return {"changed": False, "version": version, "lines": lines + [f"refused; version {version} stays"]}
 
+    def _install(self, identity: str, key_pem: bytes, chain_pem: bytes) -> None:
+        """Put a certificate that was ordered into force; LocalError."""
+        with self._reloading:
+            files = self.store.current.settings.identities[identity]
+            write_pair(self.directory / files.key, key_pem, self.directory / files.chain, chain_pem)
+            self.reload()
+
     def _say(self, level: Any, tag: str, fields: dict[str, Any]) -> None:
         self.recorder.journal.event(level, tag, fields, self.clock.now())
 
@@ -272,4 +284,5 @@ class Portcullis:
             "status": lambda: to_json(self.status()),
             "calls": lambda: to_json(self.status())["calls"],
             "reload": self.reload,
+            "certs-renew": self.acme.renew,
         }

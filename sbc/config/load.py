@@ -16,6 +16,7 @@ from dsl.errors import Diagnostic
 from dsl.load import load as load_rules
 from dsl.ruleset import RuleSet
 from sbc.base import ConfigError
+from sbc.config.acme import check_acme
 from sbc.config.crosscheck import SettingsFile, TrunkFile, check_routing, check_trunks
 from sbc.config.files import SETTINGS_FILE, Tree, read_tree
 from sbc.config.hooks import load_hooks
@@ -43,6 +44,7 @@ def build_snapshot(directory: Path | str, now: float) -> Snapshot:
     material = Material()
     if settings is not None:
         found += check_settings(settings)
+        found += check_acme(settings, directory)
         found += check_trunks(settings, trunks)
         material = load_material(settings, directory, now)
         found += material.diagnostics

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from dsl.errors import Diagnostic
 from sbc.config.crosscheck import SettingsFile
+from sbc.config.model import Identity
 from sbc.config.schema import Loc
 from sbc.tls.identity import IdentityMaterial
 from sbc.tls.problems import Problem
@@ -34,12 +35,25 @@ def load_material(settings: SettingsFile, directory: Path, now: float) -> Materi
     # A leaf straight under a root that we trust ourselves needs no intermediate beside it.
     roots = {subject for anchor in material.anchors.values() for subject in anchor.subjects}
     for name, identity in settings.value.identities.items():
+        if identity.acme and not _there(identity, directory):
+            material.diagnostics.append(_not_yet(settings, name))
+            continue
         loaded, problems = load_whole(name, identity, directory, now, roots)
         staged, more = load_staged(name, identity, directory, now, roots)
         problems += more
         material.identities.update((each.name, each) for each in (loaded, staged) if each is not None)
         material.diagnostics += _place(settings, ("identities", name), problems, directory)
     return material
+
+
+def _there(identity: Identity, directory: Path) -> bool:
+    return (directory / identity.chain).exists() and (directory / identity.key).exists()
+
+
+def _not_yet(settings: SettingsFile, name: str) -> Diagnostic:
+    text = f"identity {name} has no certificate yet: it is ordered from the ACME directory"
+    hint = "until it is there, who asks for it is refused; the journal says what becomes of the order"
+    return settings.document.problem(("identities", name, "acme"), text, hint, severity="warning")
 
 
 def _place(settings: SettingsFile, loc: Loc, problems: list[Problem], directory: Path) -> list[Diagnostic]:

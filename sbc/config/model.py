@@ -17,6 +17,7 @@ from sbc.config.values import (
     Group,
     Host,
     HostPort,
+    HttpsUrl,
     IpAddress,
     Name,
     Network,
@@ -31,8 +32,9 @@ from sbc.config.values import (
 from sbc.media.policy import SUITES, Srtp
 
 __all__ = [
-    "Admin", "Downgrade", "HookSettings", "Identity", "Limits", "Listener", "MediaConfig", "OptionsProbe",
-    "Revocation", "Settings", "Tenant", "TlsMode", "Trunk", "TrunkRevocation", "TrunkTls", "TrustAnchor",
+    "Acme", "Admin", "Downgrade", "HookSettings", "Identity", "Limits", "Listener", "MediaConfig",
+    "OptionsProbe", "Revocation", "Settings", "Tenant", "TlsMode", "Trunk", "TrunkRevocation", "TrunkTls",
+    "TrustAnchor",
     "parse_address", "parse_duration", "parse_ports",
 ]  # fmt: skip
 
@@ -59,11 +61,28 @@ class Listener(_Model):
 
 
 class Identity(_Model):
-    """A certificate chain and its private key: one entry of the keystore."""
+    """A certificate chain and its private key: one entry of the keystore.
+
+    With ``acme`` both files are ours to write: the certificate is ordered for the domains of the
+    tenants that the identity answers for.
+    """
 
     chain: str = Field(min_length=1)
     key: str = Field(min_length=1)
     passphrase_file: str | None = None
+    acme: bool = False
+
+
+class Acme(_Model):
+    """The ACME directory (RFC 8555) that issues certificates, and where its HTTP-01 questions arrive.
+
+    ``ca_file`` are the CAs of the directory's own HTTPS, where it is not a public one.
+    """
+
+    directory: HttpsUrl
+    email: str | None = Field(default=None, pattern=r"^[^@\s]+@[^@\s]+$")
+    ca_file: str | None = Field(default=None, min_length=1)
+    listen: HostPort = Address("0.0.0.0", 80)
 
 
 class TrustAnchor(_Model):
@@ -208,6 +227,7 @@ class Settings(_Model):
     identities: dict[Name, Identity] = {}
     trust: dict[Name, TrustAnchor] = {}
     tenants: dict[Name, Tenant] = {}
+    acme: Acme | None = None
     media: MediaConfig = MediaConfig()
     admin: Admin | None = None
     hooks: HookSettings = HookSettings()

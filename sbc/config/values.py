@@ -134,6 +134,12 @@ def _several(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+def _https(text: str) -> str:
+    if not re.fullmatch(r"https://[A-Za-z0-9._\[\]:-]+(/\S*)?", text):
+        raise ValueError(f"{text!r} is not an https address: write https://host/path")
+    return text
+
+
 def _suite(text: str) -> str:
     return _one_of(text, SUITES, "an SRTP suite")
 
@@ -154,6 +160,7 @@ Network = Annotated[str, AfterValidator(_network)]
 IpAddress = Annotated[str, AfterValidator(_ip)]
 PortRange = Annotated[str, AfterValidator(_ports)]
 Host = Annotated[str, AfterValidator(_host)]
+HttpsUrl = Annotated[str, AfterValidator(_https)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Name = Annotated[str, AfterValidator(_name)]
 Suite = Annotated[str, AfterValidator(_suite)]

@@ -22,6 +22,8 @@ PACKAGES = {
     "baresip": "baresip-core",
     "kamailio": "kamailio and kamailio-tls-modules",
     "openssl": "openssl",
+    "pebble": "pebble",
+    "pebble-challtestsrv": "pebble",
     "rtpengine": "rtpengine-daemon",
     "sipp": "sip-tester",
     "stunnel4": "stunnel4",

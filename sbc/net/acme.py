@@ -1,0 +1,227 @@
+"""Keeps the certificates of the ``acme`` identities: orders what is missing, renews in time, tries again.
+
+One greenlet, one order at a time: a directory's limits are counted by account, and nothing is in a
+hurry. What must survive a restart is in the store: the account's key, and since when an identity has
+failed, so that a machine that restarts in a loop does not use up the directory's patience.
+
+The library is imported when the first order is made, in the thread pool: most installations never
+need it, and importing it takes longer than a call may wait.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gevent
+from gevent.event import AsyncResult, Event
+
+from sbc.base import LocalError
+from sbc.config.acme import acme_names, ordered
+from sbc.config.model import Acme
+from sbc.config.snapshot import SnapshotStore
+from sbc.net.acme_challenges import Challenges
+from sbc.net.clock import Clock
+from sbc.net.store import Store, write_whole
+from sbc.observe.text import iso_time
+from sbc.tls.problems import day
+from sbc.tls.renewal import RenewalFailed, renew_at, retry_after
+
+if TYPE_CHECKING:
+    from sbc.net.acme_order import Account, Issued
+
+_LOOK_EVERY = 60.0
+_ORDER_LIMIT = 300.0
+_ANSWER_WITHIN = 25.0
+_STATE = "acme"
+_LIBRARY = "sbc.net.acme_order"
+
+Say = Callable[[str, str, dict[str, Any]], object]
+Install = Callable[[str, bytes, bytes], object]
+
+
+class AcmeKeeper:
+    """Orders and renews; ``install(identity, key_pem, chain_pem)`` puts a certificate in force.
+
+    ``say`` is the journal.
+    """
+
+    def __init__(
+        self, snapshots: SnapshotStore, saved: Store, clock: Clock, say: Say, install: Install
+    ) -> None:
+        self._snapshots = snapshots
+        self._saved = saved
+        self._clock = clock
+        self._say = say
+        self._install = install
+        self._wake = Event()
+        self._forced: dict[str, AsyncResult[str]] = {}
+        self._greenlet: gevent.Greenlet | None = None
+
+    def start(self) -> None:
+        """Begin to look after the certificates."""
+        self._greenlet = gevent.spawn(self._run)
+
+    def stop(self) -> None:
+        """Give up what is under way; the directory forgets an order by itself."""
+        if self._greenlet is not None:
+            self._greenlet.kill()
+
+    def apply(self) -> None:
+        """Look again: the configuration has changed."""
+        self._wake.set()
+
+    def renew(self, name: str) -> dict[str, Any]:
+        """Renew the certificate of identity ``name`` now; LocalError where that fails or makes no sense."""
+        known = ordered(self._snapshots.current.settings)
+        if name not in known:
+            there = ", ".join(known) or "none"
+            raise LocalError(f"identity {name} is not ordered by ACME; those that are: {there}")
+        result = self._forced.setdefault(name, AsyncResult())
+        self._wake.set()
+        try:
+            with gevent.Timeout(_ANSWER_WITHIN):
+                text: str = result.get()
+        except gevent.Timeout:
+            text = f"the order for {name} is under way; the journal says how it ends"
+        return {"lines": [text]}
+
+    def _run(self) -> None:
+        while True:
+            self._wake.clear()
+            for name in ordered(self._snapshots.current.settings):
+                if name in self._forced or self._due(name) <= self._clock.now():
+                    self._obtain(name)
+            soonest = min(map(self._due, ordered(self._snapshots.current.settings)), default=0.0)
+            until = soonest - self._clock.now()
+            # A look now and then, for the clock may be set and an order can take long.
+            self._wake.wait(min(_LOOK_EVERY, until) if until > 0.0 else _LOOK_EVERY)
+
+    # When
+
+    def _due(self, name: str) -> float:
+        """When to order for ``name`` next; POSIX seconds."""
+        snapshot = self._snapshots.current
+        failed = self._state("failed").get(name)
+        if failed is not None and failed["wanted"] == self._wanted(name):
+            return float(failed["again"])
+        material = snapshot.identities.get(name)
+        if material is None:
+            return 0.0
+        has = {each.removeprefix("dns:") for each in material.sans}
+        if not has.issuperset(acme_names(snapshot.settings, name)):
+            return 0.0
+        return renew_at(material.not_before, material.not_after, material.thumbprint)
+
+    def _wanted(self, name: str) -> str:
+        """What is asked for, of whom: another configuration need not wait for the last one's failure."""
+        settings = self._snapshots.current.settings
+        where = settings.acme.directory if settings.acme is not None else ""
+        return " ".join((where, *acme_names(settings, name)))
+
+    # An order
+
+    def _obtain(self, name: str) -> None:
+        asked = self._forced.pop(name, None)
+        try:
+            text = self._order(name)
+        except LocalError as error:
+            self._failed(name, error)
+            if asked is not None:
+                asked.set_exception(error)
+            return
+        self._keep("failed", name, None)
+        if asked is not None:
+            asked.set(text)
+
+    def _order(self, name: str) -> str:
+        """Order for ``name`` and put it in force; what came of it. LocalError."""
+        snapshot = self._snapshots.current
+        directory, names = snapshot.settings.acme, acme_names(snapshot.settings, name)
+        assert directory is not None, "an identity is ordered only where there is a directory"
+        self._say("INF", "[acme]", {"identity": name, "ordering": ",".join(names), "of": directory.directory})
+        try:
+            with gevent.Timeout(_ORDER_LIMIT):
+                library = gevent.get_hub().threadpool.apply(importlib.import_module, (_LIBRARY,))
+                issued = self._issue(library, snapshot.directory, directory, names)
+        except gevent.Timeout:
+            raise RenewalFailed(
+                "it was not done in five minutes", "the next attempt is made by itself"
+            ) from None
+        self._install(name, issued.key_pem, issued.chain_pem)
+        fresh = self._snapshots.current.identities.get(name)
+        until = day(fresh.not_after) if fresh is not None else "unknown"
+        self._say("INF", "[acme]", {"identity": name, "issued": ",".join(names), "until": until})
+        return f"identity {name}: a certificate for {', '.join(names)} is in force until {until}"
+
+    def _issue(self, library: Any, base: Path, directory: Acme, names: tuple[str, ...]) -> Issued:
+        issued: Issued
+        with Challenges(directory.listen) as challenges:
+            account = self._account(library, base, directory)
+            try:
+                issued = library.order(directory, base, account, names, challenges.expect)
+            except RenewalFailed as error:
+                if error.kind != "accountDoesNotExist":
+                    raise
+                self._keep("accounts", _account_name(directory), None)
+                account = self._account(library, base, directory)
+                issued = library.order(directory, base, account, names, challenges.expect)
+        return issued
+
+    def _account(self, library: Any, base: Path, directory: Acme) -> Account:
+        name = _account_name(directory)
+        kept = self._state("accounts").get(name)
+        account: Account
+        if kept is not None:
+            account = library.Account(kept["key"], kept["url"])
+            return account
+        account = library.register(directory, base)
+        self._keep("accounts", name, {"key": account.key_pem, "url": account.url})
+        self._saved.flush()
+        return account
+
+    def _failed(self, name: str, error: LocalError) -> None:
+        before = self._state("failed").get(name, {"count": 0})
+        count = int(before["count"]) + 1
+        again = self._clock.now() + retry_after(count)
+        self._keep("failed", name, {"count": count, "again": again, "wanted": self._wanted(name)})
+        fields = {"identity": name, "failed": str(error), "times": count, "again": iso_time(again)}
+        self._say("ERR", "[acme]", fields)
+
+    # What survives a restart
+
+    def _state(self, part: str) -> dict[str, Any]:
+        kept = (self._saved.load(_STATE) or {}).get(part, {})
+        return dict(kept)
+
+    def _keep(self, part: str, name: str, value: dict[str, Any] | None) -> None:
+        state = {each: self._state(each) for each in ("accounts", "failed")}
+        if state[part].pop(name, None) is None and value is None:
+            return
+        if value is not None:
+            state[part][name] = value
+        self._saved.save(_STATE, state)
+
+
+def _account_name(directory: Acme) -> str:
+    """Under what an account is kept: another directory or another address is another account."""
+    return f"{directory.directory} {directory.email or ''}"
+
+
+def write_pair(key: Path, key_pem: bytes, chain: Path, chain_pem: bytes) -> None:
+    """Write a key (readable by this user only) and its chain, each in one step, off the hub; LocalError."""
+    pool = gevent.get_hub().threadpool
+    for path, data, mode in ((key, key_pem, 0o600), (chain, chain_pem, 0o644)):
+        wrong = pool.apply(_write, (path, data, mode))
+        if wrong:
+            raise LocalError(f"{path} cannot be written: {wrong}; let this user write there")
+
+
+def _write(path: Path, data: bytes, mode: int) -> str:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        return error.strerror or str(error)
+    return write_whole(path, data, mode)

@@ -1,0 +1,150 @@
+"""One certificate from an ACME directory, from the account to the signed chain (RFC 8555 7).
+
+The library signs, keeps nonces and polls; here is what an operator's directory may do to us beyond
+that. Answers are read up to a limit, a stale nonce is tried again more than once (RFC 8555 6.5 sets
+no bound, and a directory behind several front ends refuses more than one), and whatever goes wrong
+comes out as one RenewalFailed. The requests block the greenlet, never the process: `sbc run` has the
+standard library patched before this is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+from acme import challenges, client, crypto_util, messages
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+from josepy.jwa import ES256
+from josepy.jwk import JWKEC
+from requests.adapters import HTTPAdapter
+
+from sbc.config.model import Acme
+from sbc.net.acme_failures import FAILURES, explain
+from sbc.tls.renewal import RenewalFailed
+
+Expect = Callable[[str, str], object]
+
+_TIMEOUT = 20
+_NONCES = 10
+_LARGEST = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account at a directory: its private key, PEM, and the URL that names it."""
+
+    key_pem: str = field(repr=False)
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A new private key and the chain that was issued for it, leaf first; both PEM."""
+
+    key_pem: bytes = field(repr=False)
+    chain_pem: bytes
+
+
+def register(directory: Acme, base: Path) -> Account:
+    """A new account; agrees to the directory's terms of service. RenewalFailed."""
+    key_pem = _new_key().decode()
+    try:
+        acme = _client(directory, base, Account(key_pem, ""))
+        new = messages.NewRegistration.from_data(email=directory.email, terms_of_service_agreed=True)
+        return Account(key_pem, acme.new_account(new).uri)
+    except FAILURES as error:
+        raise explain(error, directory.directory) from None
+
+
+def order(directory: Acme, base: Path, account: Account, names: tuple[str, ...], expect: Expect) -> Issued:
+    """A certificate for ``names`` with a new key; ``expect(token, answer)`` before each HTTP-01 question.
+
+    Blocks its greenlet for seconds to minutes. RenewalFailed.
+    """
+    key_pem = _new_key()
+    try:
+        acme = _client(directory, base, account)
+        pending = acme.new_order(crypto_util.make_csr(key_pem, list(names)))
+        for authorization in pending.authorizations:
+            if authorization.body.status == messages.STATUS_PENDING:
+                _answer(acme, authorization, expect)
+        done = acme.poll_and_finalize(pending)
+    except FAILURES as error:
+        raise explain(error, directory.directory) from None
+    return Issued(key_pem, done.fullchain_pem.encode())
+
+
+def _answer(acme: client.ClientV2, authorization: messages.AuthorizationResource, expect: Expect) -> None:
+    for body in authorization.body.challenges:
+        if isinstance(body.chall, challenges.HTTP01):
+            response, text = body.response_and_validation(acme.net.key)
+            expect(body.chall.encode("token"), text)
+            acme.answer_challenge(body, response)
+            return
+    name = authorization.body.identifier.value
+    raise RenewalFailed(
+        f"the directory offers no HTTP-01 for {name}",
+        "only HTTP-01 is spoken: choose a directory that has it, or obtain this certificate elsewhere",
+    )
+
+
+def _new_key() -> bytes:
+    private = ec.generate_private_key(ec.SECP256R1())
+    return private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def _client(directory: Acme, base: Path, account: Account) -> client.ClientV2:
+    key = JWKEC(key=load_pem_private_key(account.key_pem.encode(), None))
+    network = _Network(key, alg=ES256, user_agent="portcullis", timeout=_TIMEOUT)
+    if account.url:
+        network.account = messages.RegistrationResource(uri=account.url, body=messages.Registration())
+    network.session.mount("https://", _Bounded(base / directory.ca_file if directory.ca_file else None))
+    found = client.ClientV2.get_directory(directory.directory, network)
+    for each in ("newNonce", "newAccount", "newOrder"):
+        if not hasattr(found, each):
+            raise RenewalFailed(
+                f"{directory.directory} is no ACME directory: it has no {each}",
+                "correct acme.directory: it is the URL whose JSON lists newNonce, newAccount and newOrder",
+            )
+    return client.ClientV2(found, network)
+
+
+class _Network(client.ClientNetwork):
+    def post(self, *arguments: Any, **options: Any) -> requests.Response:
+        """Post, and again with a new nonce as long as only the nonce is at fault."""
+        for _ in range(_NONCES - 1):
+            try:
+                return super().post(*arguments, **options)
+            except messages.Error as error:
+                if error.code != "badNonce":
+                    raise
+        return super().post(*arguments, **options)
+
+
+class _Bounded(HTTPAdapter):
+    """Answers are read up to a limit; ``ca_file``, where given, replaces the public CAs."""
+
+    def __init__(self, ca_file: Path | None) -> None:
+        super().__init__()
+        self._ca_file = ca_file
+
+    def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
+        """Send one request; ValueError for an answer over the limit."""
+        options["stream"] = True
+        if self._ca_file is not None:
+            options["verify"] = str(self._ca_file)
+        response = super().send(request, **options)
+        body = response.raw.read(_LARGEST + 1, decode_content=True)
+        if len(body) > _LARGEST:
+            raise ValueError(f"{request.url}: the answer is over {_LARGEST} bytes long")
+        response._content = body
+        return response

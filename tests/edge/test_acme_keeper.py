@@ -1,0 +1,144 @@
+"""When the keeper orders, and when it does not: one that is away is not asked again and again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+from gevent import socket
+
+from sbc.base import LocalError
+from sbc.config.load import build_snapshot
+from sbc.config.snapshot import Snapshot, SnapshotStore
+from sbc.demo.pki import write_lab
+from sbc.net.acme import AcmeKeeper, write_pair
+from sbc.net.clock import Clock
+from sbc.net.store import Store
+from tests.edge.tls_lab import eventually
+
+SETTINGS = """\
+listeners:
+  tls: {{bind: 127.0.0.1:5061, transport: tls}}
+identities:
+  own: {{chain: tls/{own}.pem, key: tls/{own}.key, acme: true}}
+tenants:
+  acme: {{domains: [{domain}], server_identity: own}}
+acme: {{directory: 'https://127.0.0.1:{port}/{path}', listen: '127.0.0.1:0'}}
+"""
+
+
+class Ordering:
+    """A keeper with a directory that nobody serves."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        write_lab(directory, time.time())
+        with socket.create_server(("127.0.0.1", 0)) as unused:
+            self.port = unused.getsockname()[1]
+        self.said: list[dict[str, Any]] = []
+        self.warned: list[str] = []
+        self.saved = Store(directory, self.warned.append)
+        self.snapshots = SnapshotStore(self.written())
+        self.keeper = self.restarted()
+
+    def written(self, own: str = "own", domain: str = "acme.example", path: str = "dir") -> Snapshot:
+        """Write the configuration; returns what it amounts to."""
+        (self.directory / "routes.d").mkdir(exist_ok=True)
+        (self.directory / "routes.d/10.yaml").write_text(
+            "rules: [{name: no, when: true, then: reject 404}]\n"
+        )
+        text = SETTINGS.format(own=own, domain=domain, port=self.port, path=path)
+        (self.directory / "sbc.yaml").write_text(text)
+        return build_snapshot(self.directory, time.time())
+
+    def configure(self, **options: str) -> None:
+        """Put another configuration in force."""
+        self.snapshots.swap(self.written(**options))
+        self.keeper.apply()
+
+    def restarted(self) -> AcmeKeeper:
+        """A keeper that begins with what the store has."""
+        self.keeper = AcmeKeeper(self.snapshots, self.saved, Clock(), self._say, self._install)
+        self.keeper.start()
+        return self.keeper
+
+    def _say(self, level: str, tag: str, fields: dict[str, Any]) -> None:
+        self.said.append({"level": level, "tag": tag, **fields})
+
+    def _install(self, *_: object) -> None:
+        raise AssertionError("nothing can have been issued")
+
+    @property
+    def failures(self) -> list[dict[str, Any]]:
+        return [each for each in self.said if "failed" in each]
+
+
+@pytest.fixture
+def ordering(tmp_path: Path) -> Iterator[Ordering]:
+    made = Ordering(tmp_path)
+    yield made
+    made.keeper.stop()
+
+
+def test_a_missing_certificate_is_ordered_at_once_and_the_failure_is_told(ordering: Ordering) -> None:
+    eventually(lambda: ordering.failures)
+    (failure,) = ordering.failures
+    assert (failure["level"], failure["tag"], failure["identity"], failure["times"]) == (
+        "ERR",
+        "[acme]",
+        "own",
+        1,
+    )
+    assert "cannot be reached" in failure["failed"] and "acme.directory" in failure["failed"]
+
+
+def test_after_a_failure_it_waits_even_over_a_restart(ordering: Ordering) -> None:
+    eventually(lambda: ordering.failures)
+    for _ in range(3):
+        ordering.keeper.apply()
+        ordering.keeper.stop()
+        ordering.saved.flush()
+        ordering.saved = Store(ordering.directory, ordering.warned.append)
+        ordering.restarted()
+        gevent.sleep(0.01)
+    assert len(ordering.failures) == 1
+    assert ordering.warned == []
+
+
+@pytest.mark.parametrize("change", [{"domain": "other.example"}, {"path": "other"}])
+def test_another_configuration_does_not_wait(ordering: Ordering, change: dict[str, str]) -> None:
+    eventually(lambda: ordering.failures)
+    ordering.configure(**change)
+    eventually(lambda: len(ordering.failures) == 2)
+
+
+def test_who_asks_by_hand_does_not_wait_and_hears_why_not(ordering: Ordering) -> None:
+    eventually(lambda: ordering.failures)
+    with pytest.raises(LocalError, match="cannot be reached"):
+        ordering.keeper.renew("own")
+    assert [each["times"] for each in ordering.failures] == [1, 2]
+    with pytest.raises(LocalError, match="identity sbc is not ordered by ACME; those that are: own"):
+        ordering.keeper.renew("sbc")
+
+
+def test_a_certificate_that_is_good_and_has_the_names_is_left_alone(ordering: Ordering) -> None:
+    eventually(lambda: ordering.failures)
+    ordering.configure(own="sbc", domain="sbc.lab.example")
+    ordering.keeper.stop()
+    ordering.said.clear()
+    ordering.restarted()
+    gevent.sleep(0.01)
+    assert ordering.said == []
+    ordering.configure(own="sbc", domain="another.lab.example")
+    eventually(lambda: ordering.failures)
+
+
+def test_a_pair_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(LocalError, match=r"key.pem cannot be written: .*; let this user write there"):
+        write_pair(tmp_path / "file/key.pem", b"key", tmp_path / "chain.pem", b"chain")
+    assert not (tmp_path / "chain.pem").exists()

@@ -1,0 +1,87 @@
+"""What the configuration may say of ACME, and what comes of an identity that has no certificate yet."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from sbc.base import ConfigError
+from sbc.config.acme import acme_names, ordered
+from sbc.config.load import build_snapshot
+from tests.unit.config.configuration import FILES, Write
+
+SBC = FILES["sbc.yaml"].replace(
+    "# the truststore",
+    "  own: {chain: tls/own.pem, key: tls/own.key, acme: true}\n"
+    "tenants:\n"
+    "  acme: {domains: [SIP.acme.example, acme.example], server_identity: own}\n"
+    "  globex: {domains: [globex.example], server_identity: own}\n"
+    "acme: {directory: 'https://ca.example/dir', email: ops@acme.example}\n"
+    "# the truststore",
+)
+
+
+def mistakes(write: Write, old: str = "", new: str = "") -> list[str]:
+    assert old in SBC
+    directory = write({"sbc.yaml": SBC.replace(old, new) if old else SBC})
+    try:
+        snapshot = build_snapshot(directory, time.time())
+    except ConfigError as error:
+        return [
+            f"{each.line}: {each.message} | {each.hint}"
+            for each in error.diagnostics
+            if each.severity == "error"
+        ]
+    return [] if snapshot else ["nothing"]
+
+
+def test_the_names_are_the_domains_of_the_tenants(write: Write) -> None:
+    snapshot = build_snapshot(write({"sbc.yaml": SBC}), time.time())
+    assert ordered(snapshot.settings) == ("own",)
+    assert acme_names(snapshot.settings, "own") == ("acme.example", "globex.example", "sip.acme.example")
+    assert acme_names(snapshot.settings, "sbc") == ()
+
+
+def test_a_certificate_that_is_still_to_come_is_no_mistake(write: Write) -> None:
+    directory = write({"sbc.yaml": SBC})
+    snapshot = build_snapshot(directory, time.time())
+    assert "own" not in snapshot.identities
+    assert any("no certificate yet" in each.message for each in snapshot.warnings)
+    for ending in ("pem", "key"):
+        (directory / f"tls/own.{ending}").write_bytes((directory / f"tls/sbc.{ending}").read_bytes())
+    snapshot = build_snapshot(directory, time.time())
+    assert "own" in snapshot.identities
+    assert not any("no certificate yet" in each.message for each in snapshot.warnings)
+
+
+def test_half_a_pair_is_still_to_come(write: Write) -> None:
+    directory = write({"sbc.yaml": SBC})
+    (directory / "tls/own.pem").write_bytes((directory / "tls/sbc.pem").read_bytes())
+    assert "own" not in build_snapshot(directory, time.time()).identities
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "acme: {directory: 'https://ca.example/dir', email: ops@acme.example}\n",
+            "",
+            "there is no ACME directory to order it from | write acme: {directory: https://...}",
+        ),
+        ("https://ca", "http://ca", "directory: 'http://ca.example/dir' is not an https address | write"),
+        ("globex.example]", "'*.globex.example']", "HTTP-01 proves single names, never a wildcard | list"),
+        ("server_identity: own", "server_identity: sbc", "no tenant has identity own, so there is no name"),
+        ("own.key, ", "own.key, passphrase_file: tls/pass, ", "an ordered key has no passphrase | remove"),
+        ("ops@acme.example}", "ops@acme.example, ca_file: tls/none.pem}", "there is no such file | looked"),
+        ("ops@acme.example}", "ops@acme.example, ca_file: tls/sbc.key}", "no PEM certificate is here | give"),
+        ("ops@acme.example}", "ops}", "email: "),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_ordered_is_said_at_load(write: Write, old: str, new: str, said: str) -> None:
+    (mistake,) = mistakes(write, old, new)
+    assert said in mistake
+
+
+def test_a_right_one_has_no_mistake(write: Write) -> None:
+    assert mistakes(write) == []
