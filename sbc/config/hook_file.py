@@ -129,7 +129,7 @@ class HookFile:
             hint = f"did you mean {near[0]}?" if near else f"hooks are: {', '.join(POINTS)}"
             self._report(place, f"there is no hook {name!r}", hint)
         elif name.isupper() and name not in _WORDS:
-            near = get_close_matches(name, _WORDS, 1, 0.75)
+            near = get_close_matches(name, _WORDS, 1, 0.85)
             if near:
                 self._report(
                     place, f"nothing looks at {name}", f"did you mean {near[0]}?", severity="warning"

@@ -128,7 +128,7 @@ class HookRun:
 
     def _answer(self, hook: Hook, *arguments: object) -> Any:
         try:
-            return _run(hook, arguments, self._known_trunks)
+            return run_hook(hook, arguments, self._known_trunks)
         except HookFailure as failure:
             if not failure.skipped:
                 raise
@@ -193,7 +193,8 @@ class _Attempt:
                 self.fail(hook.line, why)
 
 
-def _run(hook: Hook, arguments: tuple[object, ...], known_trunks: Collection[str]) -> object:
+def run_hook(hook: Hook, arguments: tuple[object, ...], known_trunks: Collection[str]) -> object:
+    """What one hook answers, once it has been found to be an answer; HookFailure, skipped or not."""
     attempt = _Attempt(hook)
     due = monotonic() + hook.limit
     runner = Greenlet.spawn(attempt.run, arguments, known_trunks)

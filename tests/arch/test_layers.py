@@ -22,7 +22,7 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("sbc.observe",),
     ("sbc.net",),
     ("webui",),
-    ("sbc.app", "sbc.cli", "sbc.commands", "sbc.demo"),
+    ("sbc.app", "sbc.cli", "sbc.commands", "sbc.demo", "sbc.hookapi.testing"),
 )
 LAST = len(ROWS) - 1  # also the row of every other module that lies directly in sbc/
 IMPURE = ("sbc.net", "sbc.app", "sbc.cli", "sbc.commands", "sbc.demo")

@@ -12,7 +12,7 @@ from dsl.decision import NO_ROUTE, Hop, Redirect, Reject, Route, SetHeader
 from dsl.errors import Diagnostic
 from dsl.facts import Facts
 from sbc import hookapi
-from sbc.config.hook_set import NO_HOOKS, Hook
+from sbc.config.hook_set import NO_HOOKS, Hook, called_by
 from sbc.config.hooks import load_hooks
 
 GOOD = "def on_route(facts, decision): return None\n"
@@ -81,6 +81,105 @@ def test_mistakes(text: str, place: tuple[int, int], message: str, hint: str) ->
     assert (found.line, found.col) == place
     assert found.message.startswith(message) and hint in found.hint
     assert found.source == text.splitlines()[found.line - 1]
+
+
+HANDSHAKE = "def on_handshake(handshake): return None\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "place", "message", "hint"),
+    [
+        (GOOD + GOOD, (2, 1), "on_route is defined twice", "the first is in line 1"),
+        (
+            "def on_route(decision, facts): pass\n",
+            (1, 1),
+            "on_route is given facts and decision, in this order",
+            "",
+        ),
+        (
+            "def on_invite(facts, decision): pass\n",
+            (1, 1),
+            "on_invite takes one argument, facts",
+            "def on_invite(facts)",
+        ),
+        (
+            "def on_end(facts): pass\n",
+            (1, 1),
+            "on_end takes two arguments, facts and end",
+            "def on_end(facts, end)",
+        ),
+        ("def onInvite(facts): pass\n", (1, 1), "there is no hook 'onInvite'", "did you mean on_invite?"),
+        ("x = 1\non_anser = None\n", (2, 1), "there is no hook 'on_anser'", "did you mean on_answer?"),
+        (
+            GOOD + "def on_register(facts): pass\n",
+            (2, 1),
+            "there is no registrar, so on_register would never be called",
+            "take it out",
+        ),
+        (GOOD + 'WHEN = "name"\n', (2, 1), 'WHEN is "every call" or "named"', 'did you mean "named"?'),
+        (GOOD + "WHEN = None\n", (2, 1), 'WHEN is "every call" or "named"', ""),
+        (GOOD + 'ON_FAILURE = "ignore"\n', (2, 1), 'ON_FAILURE is "reject" or "skip"', ""),
+        (
+            GOOD + "TIME_LIMIT = 0\n",
+            (2, 1),
+            "TIME_LIMIT is a number of seconds, 60 at most",
+            "TIME_LIMIT = 2",
+        ),
+        (GOOD + "TIME_LIMIT = 61\n", (2, 1), "TIME_LIMIT is a number of seconds", ""),
+        (GOOD + "TIME_LIMIT = True\n", (2, 1), "TIME_LIMIT is a number of seconds", ""),
+        (GOOD + "TIME_LIMIT = float('nan')\n", (2, 1), "TIME_LIMIT is a number of seconds", ""),
+        ("TIME_LIMIT: str = '2s'\n" + GOOD, (1, 1), "TIME_LIMIT is a number of seconds", ""),
+        (
+            'WHEN = "named"\ndef on_invite(facts): pass\n',
+            (2, 1),
+            "on_invite comes before the rules: none can name it",
+            "a file of its own, without WHEN",
+        ),
+        (HANDSHAKE + 'WHEN = "named"\n', (1, 1), "on_handshake comes before the rules", ""),
+        (
+            'ON_FAILURE = "skip"\n' + HANDSHAKE,
+            (2, 1),
+            "on_handshake decides who is let in, so its failure cannot be skipped",
+            "a file of its own, without ON_FAILURE",
+        ),
+    ],
+)
+def test_mistakes_in_what_a_file_says_of_itself(
+    text: str, place: tuple[int, int], message: str, hint: str
+) -> None:
+    test_mistakes(text, place, message, hint)
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"), [("ON_FAILURES", "ON_FAILURE"), ("TIMELIMIT", "TIME_LIMIT"), ("WHENN", "WHEN")]
+)
+def test_a_word_that_nobody_looks_at_is_a_warning(line: str, meant: str) -> None:
+    hooks, (warning,) = load_hooks({"hooks/a.py": f'{GOOD}{line} = "skip"\n'})
+    assert len(hooks.route) == 1 and warning.severity == "warning"
+    assert (warning.line, warning.col) == (2, 1)
+    assert (warning.message, warning.hint) == (f"nothing looks at {line}", f"did you mean {meant}?")
+
+
+def test_names_of_the_operators_own_are_his_own() -> None:
+    assert load_one("LIMIT = 5\nPREFIXES = WHERE = FAILURES = ()\n" + GOOD).limit == 0.5
+
+
+def test_what_a_file_says_of_itself_holds_for_all_its_hooks() -> None:
+    text = 'WHEN = "named"\nON_FAILURE = "skip"\nTIME_LIMIT = 2\n' + GOOD + "def on_end(facts, end): pass\n"
+    hooks, diagnostics = load_hooks({"hooks/20-fraud.py": text, "hooks/10.py": GOOD + HANDSHAKE}, 0.7)
+    assert diagnostics == []
+    assert [
+        (hook.name, hook.point, hook.line, hook.named, hook.on_failure, hook.limit)
+        for hook in (*hooks.handshake, *hooks.route, *hooks.end)
+    ] == [
+        ("10", "on_handshake", 2, False, "reject", 0.7),
+        ("10", "on_route", 1, False, "reject", 0.7),
+        ("20-fraud", "on_route", 4, True, "skip", 2.0),
+        ("20-fraud", "on_end", 5, True, "skip", 2.0),
+    ]
+    assert hooks.files == {"10", "20-fraud"}
+    assert [hook.name for hook in called_by(hooks.route, ())] == ["10"]
+    assert [hook.name for hook in called_by(hooks.route, ("20-fraud", "x"))] == ["10", "20-fraud"]
 
 
 def test_a_null_byte_is_a_mistake_and_not_a_crash() -> None:
