@@ -13,10 +13,8 @@ before that is a failed handshake, not a closed connection (RFC 8446 4.4.4, 6.2)
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Literal, NoReturn
 
-from cryptography import x509
 from gevent import socket
 from OpenSSL import SSL
 
@@ -38,6 +36,7 @@ from sbc.net.tls_context import (
     verify_text,
     version_of,
 )
+from sbc.tls.authorities import spelled
 from sbc.tls.diagnosis import Evidence, Failure, classify
 from sbc.tls.trust import match_anonymous
 
@@ -160,7 +159,7 @@ class TlsSession:
         """The CAs that the peer's CertificateRequest named (RFC 4514); None where it asked for none."""
         if not self.judge.asked:
             return None
-        return tuple(map(_spelled, (name.der() for name in self._connection.get_client_ca_list())))
+        return tuple(map(spelled, (name.der() for name in self._connection.get_client_ca_list())))
 
     def encrypt(self, data: bytes) -> bytes:
         """The records that carry ``data``; b"" once the session is over."""
@@ -268,14 +267,6 @@ def read_hello(sock: socket.socket, peek: Peek, taken: bytes) -> tuple[str, byte
         taken += data
         sni = peek.feed(data)
     return sni, taken
-
-
-@lru_cache(maxsize=512)
-def _spelled(name: bytes) -> str:
-    try:
-        return x509.Name.from_bytes(name).rfc4514_string()
-    except ValueError:
-        return "(unreadable)"
 
 
 def handshake_event(session: TlsSession, flow: Flow, at: float) -> Handshake:
