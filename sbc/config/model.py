@@ -183,7 +183,7 @@ class Trunk(_Model):
     """
 
     trunk: Name
-    contact: str = ""
+    contact: str | None = None
     tenant: str | None = None
     peers: tuple[HostPort, ...] = ()
     sources: tuple[Network, ...] = ()

@@ -16,8 +16,8 @@ Places = Mapping[str, str]
 
 _KEYS = (
     "peers", "sources", "tenant", "listener", "contact", "dial_timeout", "tls", "tls.mode",
-    "tls.server_identity", "tls.client_identity", "tls.trust", "tls.names", "tls.name_match", "tls.client_eku", "tls.min_version",
-    "tls.groups", "tls.peer_trusts", "tls.revocation",
+    "tls.server_identity", "tls.client_identity", "tls.trust", "tls.names", "tls.name_match",
+    "tls.client_eku", "tls.min_version", "tls.groups", "tls.peer_trusts", "tls.revocation",
 )  # fmt: skip
 # Which key of the trunk decides each kind of failure; what is not here is mended at the peer.
 _DECIDING: Mapping[Kind, str] = {

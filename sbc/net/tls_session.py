@@ -22,9 +22,9 @@ from sbc.base import Address
 from sbc.flow import Flow, TlsFacts
 from sbc.net.connection import READ_SIZE, Ended
 from sbc.net.handler import Admitted, Handler, Handshake, HandshakeFailed
+from sbc.net.peek import Peek
 from sbc.net.tls_context import (
     Judge,
-    Peek,
     decrypt,
     drain,
     encrypt,
@@ -38,6 +38,7 @@ from sbc.net.tls_context import (
 )
 from sbc.tls.authorities import spelled
 from sbc.tls.diagnosis import Evidence, Failure, classify
+from sbc.tls.missing import no_issuer
 from sbc.tls.trust import match_anonymous
 
 HELLO_LIMIT = 20480
@@ -272,9 +273,12 @@ def read_hello(sock: socket.socket, peek: Peek, taken: bytes) -> tuple[str, byte
 def handshake_event(session: TlsSession, flow: Flow, at: float) -> Handshake:
     """The event of a handshake that ended in ``flow``; ``at`` in POSIX seconds."""
     assert flow.tls is not None and flow.trunk is not None, "an admitted TLS flow"
+    chain = session.presented()
+    for each in chain[1:]:
+        session.judge.cache.learn(each)
     return Handshake(
         "outbound" if flow.outbound else "inbound", flow.listener, flow.trunk, flow.remote, flow.tls,
-        session.presented(), session.judge.anchor, session.requested(), at,
+        chain, session.judge.anchor, session.requested(), at,
     )  # fmt: skip
 
 
@@ -300,12 +304,14 @@ def failed_event(
             direction, listener, candidates, remote, sni, classify(evidence), at, alert_sent
         )
     who = judge.leaf.identity if judge.leaf is not None else None
+    chain = judge.chain or (judge.presented.ders if judge.presented is not None else ())
     evidence = Evidence(
         direction, error.decided or judge.decided, judge.verify_code, judge.verify_depth,
         verify_text(judge.verify_code), judge.alert_sent, judge.alert_received, error.reasons,
         error.ended, candidates, who.subject if who is not None else "",
+        no_issuer(chain, judge.admission.anchors, judge.cache) if judge.lacks_issuer else None,
     )  # fmt: skip
     return HandshakeFailed(
         direction, listener, candidates, remote, sni, classify(evidence), at, judge.alert_sent,
-        judge.alert_received, judge.verify_code, judge.version, who,
+        judge.alert_received, judge.verify_code, judge.version, who, chain,
     )  # fmt: skip

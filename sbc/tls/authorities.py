@@ -10,6 +10,7 @@ from collections.abc import Collection
 from functools import lru_cache
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 
 def normal_subject(text: str) -> str | None:
@@ -27,6 +28,12 @@ def spelled(name: bytes) -> str:
         return x509.Name.from_bytes(name).rfc4514_string()
     except ValueError:
         return "(unreadable)"
+
+
+@lru_cache(maxsize=1024)
+def chain_ders(chain_pem: bytes) -> tuple[bytes, ...]:
+    """The certificates of a PEM chain as DER."""
+    return tuple(each.public_bytes(Encoding.DER) for each in x509.load_pem_x509_certificates(chain_pem))
 
 
 @lru_cache(maxsize=1024)
