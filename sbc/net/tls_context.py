@@ -21,9 +21,10 @@ from OpenSSL import SSL, crypto
 from sbc.base import LocalError, PeerError
 from sbc.tls.anchors import AnchorMaterial
 from sbc.tls.certificate import MAX_DER, Certificate, CertificateCache, thumbprint_of
-from sbc.tls.diagnosis import Failure
+from sbc.tls.diagnosis import Failure, NoIssuer
 from sbc.tls.groups import normal_group
 from sbc.tls.identity import IdentityMaterial
+from sbc.tls.missing import no_issuer
 from sbc.tls.trust import Admission, Presented, match
 
 _lib: Any = SSL._lib
@@ -86,10 +87,11 @@ class Judge:
         """The version agreed so far."""
         return version_of(self.connection)
 
-    @property
-    def lacks_issuer(self) -> bool:
-        """True where the peer's chain ended before anything that is trusted."""
-        return not self.anchored or self.verify_code in _NO_ISSUER
+    def no_issuer(self) -> NoIssuer | None:
+        """What the peer's chain lacks, where it ended before anything that is trusted."""
+        if self.anchored and self.verify_code not in _NO_ISSUER:
+            return None
+        return no_issuer(self.chain, self.admission.anchors, self.cache)
 
     def _group(self) -> str | None:
         if self.admission.direction == "outbound" and self.version == "TLSv1.2":
@@ -124,14 +126,9 @@ class Judge:
             self.decided = Failure("bad-certificate", error.reason, "let the peer replace it")
             return _REJECTED
         chain = (leaf.identity.thumbprint, *map(thumbprint_of, ders[1:]))
+        self.chain = self.cache.keep(ders, chain)
         self.presented = Presented(
-            leaf,
-            chain,
-            self.version,
-            self._group(),
-            self.anchored,
-            self.purpose_ok,
-            self.cache.keep(ders, chain),
+            leaf, chain, self.version, self._group(), self.anchored, self.purpose_ok, self.chain
         )
         verdict = match(self.presented, self.admission, self.now)
         self.trunk, self.anchor, self.decided = verdict.trunk, verdict.anchor, verdict.failure

@@ -38,7 +38,6 @@ from sbc.net.tls_context import (
 )
 from sbc.tls.authorities import spelled
 from sbc.tls.diagnosis import Evidence, Failure, classify
-from sbc.tls.missing import no_issuer
 from sbc.tls.trust import match_anonymous
 
 HELLO_LIMIT = 20480
@@ -304,14 +303,13 @@ def failed_event(
             direction, listener, candidates, remote, sni, classify(evidence), at, alert_sent
         )
     who = judge.leaf.identity if judge.leaf is not None else None
-    chain = judge.chain or (judge.presented.ders if judge.presented is not None else ())
     evidence = Evidence(
         direction, error.decided or judge.decided, judge.verify_code, judge.verify_depth,
         verify_text(judge.verify_code), judge.alert_sent, judge.alert_received, error.reasons,
         error.ended, candidates, who.subject if who is not None else "",
-        no_issuer(chain, judge.admission.anchors, judge.cache) if judge.lacks_issuer else None,
+        judge.no_issuer(),
     )  # fmt: skip
     return HandshakeFailed(
         direction, listener, candidates, remote, sni, classify(evidence), at, judge.alert_sent,
-        judge.alert_received, judge.verify_code, judge.version, who, chain,
+        judge.alert_received, judge.verify_code, judge.version, who, judge.chain,
     )  # fmt: skip

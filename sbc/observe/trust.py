@@ -127,7 +127,7 @@ def _identity(
     snapshot: Snapshot, trunk: Trunk, tls: TrunkTls, direction: Direction
 ) -> IdentityMaterial | None:
     name = snapshot.identity_of(trunk) if direction == "inbound" else tls.client_identity
-    return snapshot.identities.get(name) if name is not None else None
+    return snapshot.identities.get(snapshot.shown_to(trunk.trunk, name)) if name is not None else None
 
 
 def _anchors(snapshot: Snapshot, tls: TrunkTls) -> tuple[Roll, ...]:
@@ -181,9 +181,8 @@ def _one_way(trunk: Trunk, views: tuple[DirectionView, ...]) -> Iterator[str]:
         if other.bad is not None and other.bad.at > other.good.at and other.bad.kind in _OF_TRUST:
             continue
         who = "the peer refuses us" if bad.kind == "rejected-by-peer" else "we refuse the peer"
-        yield (
-            f"one way only: {other.direction} works, {view.direction} fails since ({bad.kind}, {who}): {bad.detail}"
-        )
+        what = f"{other.direction} works, {view.direction} fails since"
+        yield f"one way only: {what} ({bad.kind}, {who}): {bad.detail}"
 
 
 def _unaccepted(
@@ -198,10 +197,9 @@ def _unaccepted(
             continue
         issuers = issuers_of(identity.chain_pem)
         if not would_accept(view.peer_accepts, issuers):
-            yield (
-                f"{view.direction}: identity {identity.name} was issued by {issuers[0]}, which is not among the CAs"
-                f" that the peer accepts ({view.known_by}): {', '.join(view.peer_accepts[:4])}"
-            )
+            accepted = f"the CAs that the peer accepts ({view.known_by}): {', '.join(view.peer_accepts[:4])}"
+            ours = f"identity {identity.name} was issued by {issuers[0]}"
+            yield f"{view.direction}: {ours}, which is not among {accepted}"
 
 
 def _ending(views: tuple[DirectionView, ...], now: float) -> Iterator[str]:

@@ -6,17 +6,21 @@ are compared: in the spelling of RFC 4514, as ``cryptography`` writes it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from functools import lru_cache
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+# What people write between two parts, and RFC 4514 does not.
+_BLANKS = re.compile(r"(?<!\\),\s+")
+
 
 def normal_subject(text: str) -> str | None:
     """A subject as an operator writes it, in the spelling that compares here; None for no subject."""
     try:
-        return x509.Name.from_rfc4514_string(text).rfc4514_string()
+        return x509.Name.from_rfc4514_string(_BLANKS.sub(",", text.strip())).rfc4514_string()
     except ValueError:
         return None
 

@@ -208,7 +208,7 @@ class Ledger:
                         sides[trunk, direction] = _side_from_json(known["sides"][direction])
                 read = map(_shown_from_json, known["shown"])
                 shown[trunk] = OrderedDict(((each.direction, each.thumbprint), each) for each in read)
-        except (AttributeError, KeyError, TypeError) as error:
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"it is no ledger of ours ({type(error).__name__})") from None
         self._sides, self._shown = sides, shown
 
