@@ -33,7 +33,11 @@ class PeerIdentity:
 
 @dataclass(frozen=True, slots=True)
 class TlsFacts:
-    """What one handshake agreed: version, cipher, key-exchange group, SNI, peer."""
+    """What one handshake agreed: version, cipher, key-exchange group, SNI, peer.
+
+    ``identity`` is the name of the identity that we were (``+next`` for a staged one), ``own`` the
+    thumbprint of its certificate, both "" for none.
+    """
 
     version: str
     cipher: str
@@ -41,6 +45,7 @@ class TlsFacts:
     sni: str
     identity: str
     peer: PeerIdentity | None
+    own: str = ""
 
 
 @dataclass(frozen=True, slots=True)

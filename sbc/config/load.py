@@ -23,7 +23,6 @@ from sbc.config.hooks import load_hooks
 from sbc.config.listeners import check_settings
 from sbc.config.material import Material, load_material
 from sbc.config.model import Settings, Trunk
-from sbc.config.places import places_of
 from sbc.config.schema import read
 from sbc.config.snapshot import Snapshot, feed
 from sbc.config.yaml_reader import Document
@@ -65,7 +64,6 @@ def build_snapshot(directory: Path | str, now: float) -> Snapshot:
         identities=material.identities,
         anchors=material.anchors,
         warnings=ordered,
-        places={each.value.trunk: places_of(each.document) for each in trunks},
     )
 
 

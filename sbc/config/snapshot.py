@@ -16,7 +16,6 @@ from dsl.errors import Diagnostic
 from dsl.ruleset import RuleSet
 from sbc.config.hook_set import NO_HOOKS, HookSet
 from sbc.config.model import Settings, Trunk
-from sbc.config.places import Places
 from sbc.policy.acl import SourceTable
 from sbc.tls.identity import IdentityMaterial
 from sbc.tls.staged import staged_name
@@ -31,7 +30,6 @@ class Snapshot:
     listener that has trunks; ``warnings`` are what ``sbc check`` says beside. ``quarantined`` has the
     trunks whose material is broken, with why: they admit nobody and are not dialled. ``bound`` has
     for a trunk the identities of which it is shown what is staged.
-    ``places`` has for each trunk the lines of its keys.
     """
 
     version: str
@@ -43,7 +41,6 @@ class Snapshot:
     identities: Mapping[str, IdentityMaterial] = field(default_factory=dict)
     anchors: Mapping[str, AnchorMaterial] = field(default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()
-    places: Mapping[str, Places] = field(default_factory=dict)
     quarantined: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     bound: Mapping[str, frozenset[str]] = field(default_factory=dict)
     sources: Mapping[str, SourceTable] = field(init=False)

@@ -8,7 +8,6 @@ from OpenSSL import SSL
 
 from sbc.base import LocalError
 from sbc.net.tls_context import build_context
-from sbc.tls.authorities import chain_ders
 from sbc.tls.certificate import CertificateCache
 from sbc.tls.trust import Admission, TrustTable, build_table
 
@@ -31,12 +30,6 @@ class Contexts:
             snapshot.bound,
         )  # fmt: skip
         self._contexts: dict[Admission, SSL.Context] = {}
-        for anchor in snapshot.anchors.values():
-            for facts in anchor.facts:
-                self.certificates.issuers.learn(facts)
-        for identity in snapshot.identities.values():
-            for der in chain_ders(identity.chain_pem)[1:]:
-                self.certificates.learn(der)
 
     def context(self, admission: Admission) -> SSL.Context:
         """The context of an admission; LocalError where its identity is missing or will not load."""
@@ -44,6 +37,11 @@ class Contexts:
         if known is None:
             known = self._contexts[admission] = self._build(admission)
         return known
+
+    def shown(self, admission: Admission) -> str:
+        """The thumbprint of the certificate that we are under an admission, "" for none."""
+        identity = self.snapshot.identities.get(admission.identity or "")
+        return "" if identity is None else identity.thumbprint
 
     def _build(self, admission: Admission) -> SSL.Context:
         name = admission.identity

@@ -114,6 +114,10 @@ class Dialer:
                 flow.channel.close("its trust was withdrawn")
             elif snapshot.trust_generation(key.trunk) != key.trust_generation:
                 self._stale.add(flow.id)
+                self._listeners.recycler.add(flow, "its trunk's trust or certificate has changed since")
+            else:
+                self._stale.discard(flow.id)
+                self._listeners.recycler.spare(flow)
 
     def _still_trusted(self, flow: Flow, key: ReuseKey) -> bool:
         if flow.tls is None:
@@ -127,8 +131,12 @@ class Dialer:
 
     def _key(self, trunk: Trunk, snapshot: Snapshot, peer: Address) -> ReuseKey:
         transport = snapshot.settings.listeners[trunk.listener].transport
-        identity = trunk.tls.client_identity if trunk.tls is not None else ""
-        return ReuseKey(trunk.trunk, transport, peer, identity, snapshot.trust_generation(trunk.trunk))
+        # A call keeps the rules that it began under; whom we trust and who we are is always of now.
+        current = self._listeners.contexts.snapshot
+        current = current if trunk.trunk in current.trunks else snapshot
+        tls = current.trunks[trunk.trunk].tls
+        identity = tls.client_identity if tls is not None else ""
+        return ReuseKey(trunk.trunk, transport, peer, identity, current.trust_generation(trunk.trunk))
 
     def _dial_once(self, trunk: Trunk, snapshot: Snapshot, peer: Address) -> Flow:
         key = self._key(trunk, snapshot, peer)

@@ -120,6 +120,19 @@ class Driver:
         """A TLS handshake failed."""
         self.observer.handshake_failed(event)
 
+    def busy(self, flow: Flow) -> bool:
+        """True while closing the flow would lose something."""
+        engine = self.engine
+        if engine.transactions.unfinished(flow):
+            return True
+        trunk = engine.store.current.trunks.get(flow.trunk or "")
+        if trunk is not None and trunk.peers:
+            return False
+        # Whoever cannot be dialled has this connection and no other.
+        return any(
+            leg is not None and leg.flow is flow for call in engine.calls.values() for leg in (call.a, call.b)
+        )
+
     def on_refused(self, listener: str, address: Address, reason: str) -> None:
         """A connection was refused at accept."""
         self.observer.refused(listener, address, reason, self.clock.now())

@@ -20,6 +20,7 @@ from sbc.net.channel import StreamChannel
 from sbc.net.clock import Clock
 from sbc.net.contexts import Contexts
 from sbc.net.handler import Handler
+from sbc.net.recycle import Recycler
 from sbc.net.stream_listener import Gate, StreamListener, StreamStats
 from sbc.net.udp import UdpListener, UdpStats
 
@@ -36,6 +37,7 @@ class Listeners:
         self, snapshot: Snapshot, contexts: Contexts, handler: Handler, clock: Clock, gate: Gate | None = None
     ) -> None:
         self.contexts = contexts
+        self.recycler = Recycler(handler, clock)
         self.next_id: Callable[[], int] = itertools.count(1).__next__
         self._snapshot = snapshot
         self._handler = handler
@@ -55,6 +57,7 @@ class Listeners:
         """Stop accepting and close every connection once what was sent has gone out."""
         if self._sweep is not None:
             self._sweep.kill(block=False)
+        self.recycler.close()
         for each in self._bound.values():
             each.close()
         self._bound = {}
@@ -115,8 +118,9 @@ class Listeners:
         if config.transport == "udp":
             return UdpListener(name, config, snapshot, self._handler, self._clock, self.next_id)
         return StreamListener(
-            name, config, snapshot, self.contexts, self._handler, self._clock, self.next_id, self._gate
-        )
+            name, config, snapshot, self.contexts, self._handler, self._clock, self.next_id, self.recycler,
+            self._gate,
+        )  # fmt: skip
 
     def _streams(self) -> Iterator[StreamListener]:
         return (each for each in self._bound.values() if isinstance(each, StreamListener))

@@ -24,10 +24,10 @@ from sbc.net.clock import Clock
 from sbc.net.connection import PlainSource, converse
 from sbc.net.contexts import Contexts
 from sbc.net.handler import Admitted, Handler, HandshakeFailed
-from sbc.net.peek import Peek
+from sbc.net.recycle import Recycler
 from sbc.net.refusals import Refusals
 from sbc.net.sockets import bind, normal_host, reset, tune
-from sbc.net.tls_context import open_session
+from sbc.net.tls_context import Peek, open_session
 from sbc.net.tls_session import (
     HandshakeError,
     TlsSession,
@@ -73,7 +73,7 @@ class StreamListener:
 
     def __init__(
         self, name: str, config: Listener, snapshot: Snapshot, contexts: Contexts, handler: Handler,
-        clock: Clock, ids: Callable[[], int], gate: Gate | None = None,
+        clock: Clock, ids: Callable[[], int], recycler: Recycler, gate: Gate | None = None,
     ) -> None:  # fmt: skip
         self.name = name
         self.config = config
@@ -84,6 +84,7 @@ class StreamListener:
         self._handler = handler
         self._clock = clock
         self._ids = ids
+        self._recycler = recycler
         self._gate = gate
         self.refusals = Refusals(name, handler, clock)
         self._connections = 0
@@ -104,7 +105,10 @@ class StreamListener:
             flow.channel.close(reason)
 
     def apply(self, snapshot: Snapshot, config: Listener) -> None:
-        """Admit by the new snapshot from now on; flows that it no longer admits are closed."""
+        """Admit by the new snapshot from now on; flows that it no longer admits are closed.
+
+        Those that were shown another certificate than they would be shown now are recycled.
+        """
         self._snapshot, self.config = snapshot, config
         for flow in list(self.flows.values()):
             if not self._readmitted(flow):
@@ -117,9 +121,15 @@ class StreamListener:
         session: TlsSession = flow.channel.cipher
         if admission is session.judge.admission:
             return True  # of the same table: nothing has changed since it was judged
-        return admission is not None and still_trusted(
+        if admission is None or not still_trusted(
             flow.trunk, session.judge.presented, admission, self._clock.now()
-        )
+        ):
+            return False
+        if self._contexts.shown(admission) == flow.tls.own:
+            self._recycler.spare(flow)
+        else:
+            self._recycler.add(flow, "another certificate of ours is in use now")
+        return True
 
     def _accept(self) -> None:
         while True:

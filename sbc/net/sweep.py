@@ -24,10 +24,7 @@ _PING = b"\r\n\r\n"
 
 def check(channel: StreamChannel, now: float, idle: float, outbound: bool) -> None:
     """Close, ping or leave one connection; ``now`` and ``idle`` in seconds (monotonic)."""
-    if channel.heard:
-        channel.heard = False
-        channel.last_heard = now
-        channel.pinged_at = None
+    note_heard(channel, now)
     quiet = now - channel.last_heard
     if not outbound:
         if quiet >= idle:
@@ -37,6 +34,14 @@ def check(channel: StreamChannel, now: float, idle: float, outbound: bool) -> No
     elif quiet >= PING_AFTER:
         channel.pinged_at = now
         channel.send(_PING)
+
+
+def note_heard(channel: StreamChannel, now: float) -> None:
+    """Write down at ``now`` (monotonic) that something was heard since the last time."""
+    if channel.heard:
+        channel.heard = False
+        channel.last_heard = now
+        channel.pinged_at = None
 
 
 def _await_pong(channel: StreamChannel, now: float) -> None:

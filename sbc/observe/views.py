@@ -48,8 +48,7 @@ class ListenerView:
 class TrunkView:
     """One trunk: its policy, whether it is reachable, and the certificates on both sides.
 
-    ``mode`` is the TLS mode, ``off`` where there is none; ``failures`` counts failed handshakes by kind,
-    ``alerts`` by the alert that ended them, such as ``sent 48 unknown_ca``.
+    ``mode`` is the TLS mode, ``off`` where there is none; ``failures`` counts failed handshakes by kind.
     """
 
     name: str
@@ -66,7 +65,6 @@ class TrunkView:
     own: CertificateView | None = None
     peer: CertificateView | None = None
     failures: Counts = ()
-    alerts: Counts = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +88,7 @@ class CallView:
 
 @dataclass(frozen=True, slots=True)
 class FailureView:
-    """One refused handshake: who, where, which failure, the TLS alert, and what to do about it.
-
-    ``where`` is the line of the configuration that decides it, "" where none of ours does.
-    """
+    """One refused handshake: who, where, which failure, the TLS alert, and what to do about it."""
 
     at: float
     peer: str
@@ -103,7 +98,6 @@ class FailureView:
     detail: str
     remedy: str
     alert: str = ""
-    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)

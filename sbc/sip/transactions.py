@@ -156,6 +156,13 @@ class Transactions:
             transaction.fire("transport", None, now, out)
         return self._take_told()
 
+    def unfinished(self, flow: Flow) -> bool:
+        """True while a transaction on ``flow`` still has something to send or to wait for there.
+
+        An INVITE whose 2xx has been acknowledged only remembers, to absorb what is repeated.
+        """
+        return any(not _remembers(each) for each in self._flows.get(flow, {}).values())
+
     @property
     def next_deadline(self) -> float | None:
         """When ``tick`` is wanted next (POSIX seconds), or None."""
@@ -225,3 +232,9 @@ class Transactions:
     def _next(self) -> int:
         self._number += 1
         return self._number
+
+
+def _remembers(transaction: Transaction) -> bool:
+    # A user that has dealt with a 2xx lets go of it; a server's is kept until its ACK has come.
+    state = transaction.state
+    return state == ACKNOWLEDGED or (state == ACCEPTED and transaction.last_response is None)

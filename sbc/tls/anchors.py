@@ -42,8 +42,8 @@ class AnchorFiles(Protocol):
 class AnchorMaterial:
     """A loaded anchor: DER certificates with their facts, or pins (``sha256/HEX``).
 
-    ``public`` is what the operator said or what the well-known roots say; ``staged`` are the
-    thumbprints of what is staged to take its place and trusted beside it.
+    ``public`` is what the operator said or what the well-known roots say; ``coming`` is what is
+    staged to take its place; its certificates are among these, trusted already.
     """
 
     name: str
@@ -54,7 +54,7 @@ class AnchorMaterial:
     public: bool = False
     permitted: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
-    staged: frozenset[str] = frozenset()
+    coming: AnchorMaterial | None = field(default=None, repr=False)
     thumbprints: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -70,14 +70,32 @@ def load_whole(
 ) -> tuple[IdentityMaterial | None, list[Problem]]:
     """``load_identity``; of a pair whose move was interrupted, with the key that has not moved yet."""
     material, problems = load_identity(name, files, directory, now, roots)
-    if material is None:
-        for ending in (NEXT, OLD):
-            moving = PairFiles(files.chain, files.key + ending, files.passphrase_file)
-            if (directory / moving.key).exists():
-                whole, said = load_identity(name, moving, directory, now, roots)
-                if whole is not None:
-                    return whole, said
-    return material, problems
+    if material is not None:
+        return material, problems
+    moving = _with_moving_key(name, files, directory, now, roots)
+    return (None, problems) if moving is None else moving[:2]
+
+
+def unfinished(files: IdentityFiles, directory: Path, now: float) -> str | None:
+    """Where the key still lies of a pair whose move was interrupted; None for a pair that is in place."""
+    if not any((directory / (files.key + ending)).exists() for ending in (NEXT, OLD)):
+        return None
+    if load_identity("", files, directory, now)[0] is not None:
+        return None
+    found = _with_moving_key("", files, directory, now, ())
+    return None if found is None else found[2]
+
+
+def _with_moving_key(
+    name: str, files: IdentityFiles, directory: Path, now: float, roots: Collection[str]
+) -> tuple[IdentityMaterial, list[Problem], str] | None:
+    for ending in (NEXT, OLD):
+        moving = PairFiles(files.chain, files.key + ending, files.passphrase_file)
+        if (directory / moving.key).exists():
+            material, problems = load_identity(name, moving, directory, now, roots)
+            if material is not None:
+                return material, problems, moving.key
+    return None
 
 
 def load_staged(
@@ -123,7 +141,7 @@ def load_dual(
 
 
 def beside(current: AnchorMaterial, coming: AnchorMaterial) -> AnchorMaterial:
-    """``current`` with the certificates of ``coming`` trusted too; ``staged`` says which those are."""
+    """``current`` with the certificates of ``coming`` trusted too."""
     new = [at for at, der in enumerate(coming.certificates) if der not in current.certificates]
     facts = current.facts + tuple(coming.facts[at] for at in new)
     return replace(
@@ -131,7 +149,7 @@ def beside(current: AnchorMaterial, coming: AnchorMaterial) -> AnchorMaterial:
         certificates=current.certificates + tuple(coming.certificates[at] for at in new),
         facts=facts,
         subjects=tuple(each.identity.subject for each in facts),
-        staged=coming.thumbprints,
+        coming=coming,
     )
 
 

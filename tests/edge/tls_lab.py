@@ -59,6 +59,7 @@ class Recorder:
         self.against: Failure | None = None
         self.refused: list[tuple[str, Address, str]] = []
         self.answer: bytes = b""
+        self.busy_flows: set[int] = set()
 
     def on_message(self, flow: Flow, message: Message) -> None:
         self.messages.append((flow, message))
@@ -84,6 +85,9 @@ class Recorder:
 
     def on_handshake_failed(self, event: HandshakeFailed) -> None:
         self.failures.append(event)
+
+    def busy(self, flow: Flow) -> bool:
+        return flow.id in self.busy_flows
 
     def on_refused(self, listener: str, address: Address, reason: str) -> None:
         self.refused.append((listener, address, reason))

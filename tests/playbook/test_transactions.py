@@ -343,3 +343,29 @@ def test_a_closed_flow_does_not_end_the_watch_for_further_2xx() -> None:
     script = over("tls") >> start(INVITE) << sent("INVITE") >> answered(200) << passed_up(200)
     assert script >> closed >> answered(200) << passed_up(200) >> after(32)
     assert live(script) == 0
+
+
+# When a connection may be closed without losing anything
+
+
+def unfinished(script: Script[Peer]) -> bool:
+    return script.core.layer.unfinished(script.core.flow)
+
+
+@pytest.mark.parametrize("name", UNFINISHED)
+def test_a_flow_with_something_under_way_is_unfinished(name: str) -> None:
+    assert unfinished(UNFINISHED[name]())
+    assert not unfinished(over("tls"))
+
+
+def test_a_flow_is_unfinished_until_the_ack_of_its_2xx_has_come() -> None:
+    script = over("tls") >> received(INVITE) << sent(100) << new("INVITE") >> respond(200) << sent(200)
+    assert unfinished(script)
+    assert not unfinished(script >> received(ACK_OF_2XX) << ack2xx), "it only absorbs what is repeated"
+
+
+def test_a_flow_is_unfinished_until_the_user_has_acknowledged_a_2xx() -> None:
+    script = over("tls") >> start(INVITE) << sent("INVITE") >> answered(200) << passed_up(200)
+    assert unfinished(script)
+    script.core.client["INVITE"].last_response = None
+    assert not unfinished(script)

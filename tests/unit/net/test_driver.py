@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, cast
 
 import gevent
@@ -364,3 +365,47 @@ def test_refusals_are_passed_on() -> None:
     rig = Rig()
     rig.driver.on_refused("main", Address("203.0.113.1", 1), "no trunk admits this address")
     assert rig.watcher.refusals == [("main", Address("203.0.113.1", 1), "no trunk admits this address")]
+
+
+class TestBusy:
+    """What closing a connection would lose."""
+
+    def called(self, rig: Rig) -> Rig:
+        rig.invite("one")
+        rig.answered(200)
+        return rig
+
+    def acknowledge(self, rig: Rig) -> None:
+        answer = rig.heard(rig.office)[-1]
+        assert isinstance(answer, Response) and answer.status == 200
+        text = INVITE.format(id="one").replace("z9hG4bK-", "z9hG4bKack-").replace("INVITE", "ACK")
+        ack = parse_message(text.encode())
+        ack.headers.set("To", answer.headers.get("To") or "")
+        rig.driver.on_message(rig.office, ack)
+
+    def test_a_call_in_the_making_keeps_both_sides(self) -> None:
+        rig = Rig()
+        assert not rig.driver.busy(rig.office) and not rig.driver.busy(rig.carrier)
+        self.called(rig)
+        assert rig.driver.busy(rig.office) and rig.driver.busy(rig.carrier)
+
+    def test_a_call_that_is_up_keeps_neither_where_both_can_be_dialled(self) -> None:
+        rig = self.called(Rig())
+        self.acknowledge(rig)
+        assert [call.state for call in rig.engine.calls.values()] == ["up"]
+        assert not rig.driver.busy(rig.carrier)
+        peers = {name: bool(trunk.peers) for name, trunk in rig.engine.store.current.trunks.items()}
+        assert rig.driver.busy(rig.office) is not peers["office"]
+
+    def test_who_cannot_be_dialled_keeps_its_connection_for_the_whole_call(self) -> None:
+        configuration = snapshot()
+        trunks = {name: each.model_copy(update={"peers": ()}) for name, each in configuration.trunks.items()}
+        rig = self.called(Rig(replace(configuration, trunks=trunks)))
+        self.acknowledge(rig)
+        assert rig.driver.busy(rig.office)
+        (call,) = rig.engine.calls
+        rig.driver.run(rig.engine.end_call, call, "over")
+        bye = rig.heard(rig.office)[-1]
+        assert isinstance(bye, Request) and bye.method == "BYE" and rig.driver.busy(rig.office)
+        rig.driver.on_message(rig.office, response_to(bye, 200))
+        assert not rig.driver.busy(rig.office)

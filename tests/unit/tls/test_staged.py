@@ -83,13 +83,13 @@ def test_a_staged_authority_is_trusted_beside_the_old_one(tmp_path: Path) -> Non
     assert material is not None and problems == []
     assert material.subjects == ("CN=good CA", "CN=other CA"), "each once, though both files have it"
     assert len(material.certificates) == 2 and material.permitted == ("x.example",)
-    assert material.staged == material.thumbprints
+    assert material.coming is not None and material.coming.thumbprints == material.thumbprints
 
 
 def test_a_staged_authority_that_cannot_be_read_leaves_the_old_one_alone(tmp_path: Path) -> None:
     put(tmp_path, ca_pem=GOOD.cert_pem, ca_pem_next=NEW.key_pem)
     material, problems = load_dual("ca", EntryFiles(ca="ca.pem"), tmp_path, NOW)
-    assert material is not None and material.subjects == ("CN=good CA",) and not material.staged
+    assert material is not None and material.subjects == ("CN=good CA",) and material.coming is None
     assert [(each.path, each.fatal) for each in problems] == [("ca.pem.next", False)]
 
 
@@ -97,7 +97,8 @@ def test_a_staged_leaf_is_pinned_beside_the_old_one(tmp_path: Path) -> None:
     put(tmp_path, peer_pem=OLD.cert_pem, peer_pem_next=NEW.cert_pem)
     material, problems = load_dual("peer", EntryFiles(leaf=("peer.pem",)), tmp_path, NOW)
     assert material is not None and problems == []
-    assert material.thumbprints == {print_of(OLD), print_of(NEW)} and material.staged == {print_of(NEW)}
+    assert material.thumbprints == {print_of(OLD), print_of(NEW)}
+    assert material.coming is not None and material.coming.thumbprints == {print_of(NEW)}
 
 
 def test_of_several_leaves_those_that_are_not_staged_stay(tmp_path: Path) -> None:
@@ -106,7 +107,8 @@ def test_of_several_leaves_those_that_are_not_staged_stay(tmp_path: Path) -> Non
     material, problems = load_dual("peer", EntryFiles(leaf=("a.pem", "b.pem")), tmp_path, NOW)
     assert material is not None and problems == []
     assert material.thumbprints == {print_of(OLD), print_of(third), print_of(NEW)}
-    assert material.staged == {print_of(third), print_of(NEW)}
+    assert material.coming is not None
+    assert material.coming.thumbprints == {print_of(third), print_of(NEW)}
 
 
 def test_a_public_root_is_not_slipped_into_a_private_entry(tmp_path: Path) -> None:
@@ -117,7 +119,7 @@ def test_a_public_root_is_not_slipped_into_a_private_entry(tmp_path: Path) -> No
     )
     put(tmp_path, ca_pem=GOOD.cert_pem, ca_pem_next=root)
     material, problems = load_dual("ca", EntryFiles(ca="ca.pem"), tmp_path, NOW)
-    assert material is not None and not material.staged and not material.public
+    assert material is not None and material.coming is None and not material.public
     assert "this is a public root; the entry is a private one" in problems[-1].message
     assert not problems[-1].fatal
 
