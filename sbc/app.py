@@ -21,9 +21,11 @@ from gevent.lock import RLock
 from gevent.pywsgi import WSGIServer
 from pydantic import BaseModel
 
+from sbc.b2bua.commands import Note
 from sbc.b2bua.engine import Engine
 from sbc.base import ConfigError, LocalError
 from sbc.config.load import build_snapshot
+from sbc.config.quarantine import changes, told
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.config.watched import watched
 from sbc.ids import Ids
@@ -55,10 +57,10 @@ DRAIN = 5.0
 _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
 
 
-def _try_build(directory: Path, now: float) -> Snapshot | ConfigError:
+def _try_build(directory: Path, now: float, former: Snapshot) -> Snapshot | ConfigError:
     """Build a snapshot in the thread pool, which would print what is raised there."""
     try:
-        return build_snapshot(directory, now)
+        return build_snapshot(directory, now, former)
     except ConfigError as error:
         return error
 
@@ -134,8 +136,10 @@ class Portcullis:
         gc.set_threshold(COLLECT_AFTER, 20, 20)
         snapshot = self.store.current
         self._say("INF", "[start]", {"version": snapshot.version, "directory": self.directory.resolve()})
-        for warning in snapshot.warnings:
-            self._say("WRN", "[check]", {"text": str(warning).splitlines()[0]})
+        for each in snapshot.warnings:
+            level = "WRN" if each.severity == "warning" else "ERR"
+            self._say(level, "[check]", {"text": str(each).splitlines()[0]})
+        self._tell_quarantine(None, snapshot)
         # What changed on disk between the first reading and the watch would otherwise go unnoticed.
         gevent.spawn(self.reload)
 
@@ -219,7 +223,9 @@ class Portcullis:
     def _build(self) -> Snapshot:
         """The configuration as it is on disk, read off the hub; ConfigError."""
         pool = gevent.get_hub().threadpool
-        built: Snapshot | ConfigError = pool.apply(_try_build, (self.directory, self.clock.now()))
+        built: Snapshot | ConfigError = pool.apply(
+            _try_build, (self.directory, self.clock.now(), self.store.current)
+        )
         if isinstance(built, ConfigError):
             raise built
         return built
@@ -235,11 +241,18 @@ class Portcullis:
         text = f"version {fresh.version} " + ("is unchanged" if same else f"replaces {former.version}")
         if not same:
             self._say("INF", "[reload]", {"version": fresh.version, "former": former.version})
+            self._tell_quarantine(former, fresh)
         waiting = [f"sbc.yaml: {key} takes effect at the next start" for key in self._unchangeable(fresh)]
         for line in waiting:
             self._say("WRN", "[reload]", {"text": line})
-        lines = [str(each) for each in fresh.warnings]
-        return {"changed": True, "version": fresh.version, "lines": [*lines, *waiting, text]}
+        lines = [*map(str, fresh.warnings), *told(fresh), *waiting, text]
+        broken = sorted({*fresh.quarantined, *fresh.held})
+        return {"changed": True, "version": fresh.version, "lines": lines, "broken": broken}
+
+    def _tell_quarantine(self, former: Snapshot | None, fresh: Snapshot) -> None:
+        for event, trunk, why in changes(former, fresh):
+            fields = {"trunk": trunk} | ({"reason": why} if why else {})
+            self.recorder.note(Note(event, "", fields), None, self.clock.now())
 
     def _unchangeable(self, fresh: Snapshot) -> list[str]:
         """The settings that differ from those we started with and cannot change while we run."""

@@ -9,6 +9,7 @@ from sbc.b2bua.call import Call
 from sbc.b2bua.probe import Health
 from sbc.base import Address
 from sbc.config.model import Trunk
+from sbc.config.quarantine import lines
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
 from sbc.observe.views import CallView, CertificateView, ListenerView, StatusView, TrunkState, TrunkView
@@ -75,11 +76,20 @@ def _trunk(sbc: Portcullis, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
         name=trunk.trunk, listener=trunk.listener, peers=tuple(str(peer) for peer in trunk.peers),
         transport=snapshot.settings.listeners[trunk.listener].transport,
         mode=trunk.tls.mode if trunk.tls else "off", srtp=trunk.srtp, sips=trunk.sips,
-        state=_state(health, flows), reason=health.reason if health else "",
+        state="quarantined" if trunk.trunk in snapshot.quarantined else _state(health, flows),
+        reason=_trouble(snapshot, trunk.trunk) or (health.reason if health else ""),
+        held=trunk.trunk in snapshot.held,
         calls=sbc.engine.limits.calls(trunk.trunk),
         call_limit=trunk.limits.calls, own=_certificate(identity) if identity else None,
         peer=_presented(flows), failures=failures,
     )  # fmt: skip
+
+
+def _trouble(snapshot: Snapshot, trunk: str) -> str:
+    """What is wrong with the trunk's files, "" for nothing."""
+    if trunk in snapshot.held:
+        return f"runs on what was in force before: {lines(snapshot.held[trunk])}"
+    return lines(snapshot.quarantined.get(trunk, ()))
 
 
 def _state(health: Health | None, flows: list[Flow]) -> TrunkState:

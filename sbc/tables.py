@@ -57,6 +57,9 @@ def _status(status: Row) -> str:
         CALLS=lambda each: each["calls"],
     )
     parts = [head, totals, "", listeners, "", trunks]
+    for each in status["trunks"]:
+        if each["held"] or each["state"] == "quarantined":
+            parts += ["", f"{'held' if each['held'] else 'quarantined'}: {each['name']}: {each['reason']}"]
     for each in status["failures"][:5]:
         who = f"{each['peer']} ({each['trunk'] or 'no trunk'})"
         parts += ["", f"refused: {who}: {each['kind']}: {each['detail']}", f"  remedy: {each['remedy']}"]

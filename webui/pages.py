@@ -46,9 +46,7 @@ def create_app(admin: Admin) -> Flask:
     @app.get("/")
     def status_page() -> str:
         status = admin.status()
-        return render_template(
-            "status.html", status=status, overall=overall(status.listeners), now=status.now
-        )
+        return render_template("status.html", status=status, overall=overall(status), now=status.now)
 
     @app.get("/sip-tls/health")
     def health_page() -> tuple[Response, int]:

@@ -42,7 +42,7 @@ def _run(options: argparse.Namespace) -> int:
 def _reload(options: argparse.Namespace) -> int:
     answer = ask_running(options, "reload")
     print("\n".join(answer["lines"]))
-    return 0 if answer["changed"] else 1
+    return 0 if answer["changed"] and not answer["broken"] else 1
 
 
 def _show(options: argparse.Namespace) -> int:

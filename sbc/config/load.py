@@ -23,6 +23,7 @@ from sbc.config.hooks import load_hooks
 from sbc.config.listeners import check_settings
 from sbc.config.material import Material, load_material
 from sbc.config.model import Settings, Trunk
+from sbc.config.quarantine import quarantine
 from sbc.config.schema import read
 from sbc.config.snapshot import Snapshot, feed
 from sbc.config.yaml_reader import Document
@@ -30,11 +31,13 @@ from sbc.config.yaml_reader import Document
 _ENTRY_SECTIONS = {"listeners": 2, "identities": 2, "trust": 2, "tenants": 2}
 
 
-def build_snapshot(directory: Path | str, now: float) -> Snapshot:
+def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = None) -> Snapshot:
     """Read, check and assemble the configuration in ``directory``; ``now`` is in POSIX seconds.
 
     Raises ConfigError with every diagnostic of every file, warnings included, in the order of
-    the files and lines. Without an error the warnings are in the snapshot.
+    the files and lines. Without an error the warnings are in the snapshot. Broken certificate
+    files alone are no reason to refuse, unless no trunk is left: they quarantine the trunks that
+    need them, or leave in force what ``former``, the snapshot that runs, has.
     """
     directory = Path(directory)
     tree = read_tree(directory)
@@ -46,25 +49,42 @@ def build_snapshot(directory: Path | str, now: float) -> Snapshot:
         found += check_settings(settings)
         found += check_acme(settings, directory)
         found += check_trunks(settings, trunks)
-        material = load_material(settings, directory, now)
+        material = load_material(settings, directory, now, former)
         found += material.diagnostics
     rules = _rules(tree, settings, trunks, named, found)
     hooks, problems = load_hooks(tree.hooks, settings.value.hooks.timeout if settings is not None else 0.5)
     found += problems
     ordered = tuple(sorted(set(found), key=_reading_order))
-    if settings is None or rules is None or any(each.severity == "error" for each in ordered):
+    if settings is None or rules is None or _refused(ordered, material):
+        raise ConfigError(ordered)
+    by_name = {each.value.trunk: each.value for each in trunks}
+    stopped = quarantine(settings.value, by_name, material.broken, material.held, former)
+    if by_name and len(stopped.trunks) == len(by_name) and any(map(_fatal, ordered)):
         raise ConfigError(ordered)
     return Snapshot(
         version=_version(tree, material),
         directory=directory,
         settings=settings.value,
-        trunks={each.value.trunk: each.value for each in trunks},
+        trunks=by_name,
         rules=rules,
         hooks=hooks,
         identities=material.identities,
         anchors=material.anchors,
         warnings=ordered,
+        quarantined=stopped.trunks,
+        quarantined_tenants=stopped.tenants,
+        held=stopped.held,
     )
+
+
+def _refused(found: Iterable[Diagnostic], material: Material) -> bool:
+    """True where something is wrong that is not a file of certificates or keys."""
+    excused = set(material.diagnostics)
+    return any(_fatal(each) and each not in excused for each in found)
+
+
+def _fatal(diagnostic: Diagnostic) -> bool:
+    return diagnostic.severity == "error"
 
 
 def _settings(tree: Tree, found: list[Diagnostic]) -> SettingsFile | None:
@@ -126,6 +146,9 @@ def _version(tree: Tree, material: Material) -> str:
     _feed_files(digest, ((f"{k}/chain", each.chain_pem) for k, each in material.identities.items()))
     _feed_files(digest, ((f"{k}/key", each.key_pem) for k, each in material.identities.items()))
     _feed_files(digest, ((k, b"".join(each.certificates)) for k, each in material.anchors.items()))
+    for state, entries in (("broken", material.broken), ("held", material.held)):
+        told = (("/".join((state, *entry)), repr(said).encode()) for entry, said in entries.items())
+        _feed_files(digest, told)
     return digest.hexdigest()[:12]
 
 

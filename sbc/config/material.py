@@ -8,7 +8,9 @@ from pathlib import Path
 from dsl.errors import Diagnostic
 from sbc.config.crosscheck import SettingsFile
 from sbc.config.model import Identity
+from sbc.config.quarantine import Entry, Said, former_anchor, former_identity
 from sbc.config.schema import Loc
+from sbc.config.snapshot import Snapshot
 from sbc.tls.identity import IdentityMaterial
 from sbc.tls.problems import Problem
 from sbc.tls.staged import load_dual, load_staged, load_whole
@@ -22,16 +24,33 @@ class Material:
     identities: dict[str, IdentityMaterial] = field(default_factory=dict)
     anchors: dict[str, AnchorMaterial] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
+    # Entries that cannot be used, and entries whose former material stays in force; each with why.
+    broken: dict[Entry, Said] = field(default_factory=dict)
+    held: dict[Entry, Said] = field(default_factory=dict)
+
+    def note(self, entry: Entry, found: list[Diagnostic], fresh: object, former: object) -> None:
+        """Keep what was found wrong with ``entry``, of which ``fresh`` was loaded and ``former`` is kept."""
+        self.diagnostics += found
+        errors = tuple(each for each in found if each.severity == "error")
+        if fresh is None and errors:
+            (self.broken if former is None else self.held)[entry] = errors
 
 
-def load_material(settings: SettingsFile, directory: Path, now: float) -> Material:
-    """Load every identity and trust anchor of ``settings``; ``now`` (POSIX seconds) judges their dates."""
+def load_material(
+    settings: SettingsFile, directory: Path, now: float, former: Snapshot | None = None
+) -> Material:
+    """Load every identity and trust anchor of ``settings``; ``now`` (POSIX seconds) judges their dates.
+
+    Where one cannot be loaded, what ``former`` had under its name stays in force.
+    """
     material = Material()
     for name, anchor in settings.value.trust.items():
         trusted, problems = load_dual(name, anchor, directory, now)
-        if trusted is not None:
-            material.anchors[name] = trusted
-        material.diagnostics += _place(settings, ("trust", name), problems, directory)
+        kept = former_anchor(former, name, anchor, now) if trusted is None else None
+        if (usable := trusted or kept) is not None:
+            material.anchors[name] = usable
+        found = _place(settings, ("trust", name), problems, directory)
+        material.note(("trust", name), found, trusted, kept)
     # A leaf straight under a root that we trust ourselves needs no intermediate beside it.
     roots = {subject for anchor in material.anchors.values() for subject in anchor.subjects}
     for name, identity in settings.value.identities.items():
@@ -41,8 +60,11 @@ def load_material(settings: SettingsFile, directory: Path, now: float) -> Materi
         loaded, problems = load_whole(name, identity, directory, now, roots)
         staged, more = load_staged(name, identity, directory, now, roots)
         problems += more
-        material.identities.update((each.name, each) for each in (loaded, staged) if each is not None)
-        material.diagnostics += _place(settings, ("identities", name), problems, directory)
+        held = former_identity(former, name, now) if loaded is None else None
+        usable_ones = (loaded or held, staged)
+        material.identities.update((each.name, each) for each in usable_ones if each is not None)
+        found = _place(settings, ("identities", name), problems, directory)
+        material.note(("identities", name), found, loaded, held)
     return material
 
 

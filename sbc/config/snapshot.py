@@ -21,6 +21,8 @@ from sbc.tls.identity import IdentityMaterial
 from sbc.tls.staged import staged_name
 from sbc.tls.trust import AnchorMaterial
 
+_FROZEN = ("trunks", "identities", "anchors", "quarantined", "quarantined_tenants", "held", "bound")
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -28,7 +30,8 @@ class Snapshot:
 
     ``version`` is 12 hex digits over every byte that was read; ``sources`` has a table for each
     listener that has trunks; ``warnings`` are what ``sbc check`` says beside. ``quarantined`` has the
-    trunks whose material is broken, with why: they admit nobody and are not dialled. ``bound`` has
+    trunks whose material is broken, with why: they admit nobody and are not dialled; ``held`` has those
+    that run on what was in force before their files broke. ``bound`` has
     for a trunk the identities of which it is shown what is staged.
     """
 
@@ -42,13 +45,15 @@ class Snapshot:
     anchors: Mapping[str, AnchorMaterial] = field(default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()
     quarantined: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
+    quarantined_tenants: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
+    held: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     bound: Mapping[str, frozenset[str]] = field(default_factory=dict)
     sources: Mapping[str, SourceTable] = field(init=False)
     _generations: Mapping[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         put = object.__setattr__
-        for name in ("trunks", "identities", "anchors", "quarantined", "bound"):
+        for name in _FROZEN:
             put(self, name, MappingProxyType(dict(getattr(self, name))))
         put(self, "sources", MappingProxyType(_source_tables(self.trunks.values())))
         generations = {name: self._generation(trunk) for name, trunk in self.trunks.items()}
@@ -83,6 +88,10 @@ class Snapshot:
     def shown_to(self, trunk: str, identity: str) -> str:
         """The name under ``identities`` of what ``trunk`` is shown for ``identity``."""
         return staged_name(identity) if identity in self.bound.get(trunk, ()) else identity
+
+    def why_quarantined(self, trunk: str) -> str:
+        """What is broken that ``trunk`` needs, in a line; "" where it is not quarantined."""
+        return "; ".join(each.message for each in self.quarantined.get(trunk, ()))
 
     def trunk_for(self, listener: str, source_ip: str) -> str | None:
         """The trunk that ``source_ip`` speaks for on a UDP or TCP listener; None for a stranger."""

@@ -44,7 +44,7 @@ class SbcProcess:
         deadline = time.monotonic() + START_LIMIT
         while time.monotonic() < deadline and self._process.poll() is None:
             health = self._health()
-            if health and health.get("status") == "listening":
+            if health and all(port["state"] == "listening" for port in health["ports"]):
                 return health
             gevent.sleep(0.05)
         raise LocalError(f"the SBC did not start:\n{self.log.read_text(errors='replace')[-3000:]}")

@@ -27,7 +27,7 @@ class Contexts:
         self.snapshot = snapshot
         self.table: TrustTable = build_table(
             snapshot.trunks, snapshot.settings.tenants, snapshot.anchors, snapshot.settings.listeners,
-            snapshot.bound,
+            snapshot.bound, snapshot.quarantined,
         )  # fmt: skip
         self._contexts: dict[Admission, SSL.Context] = {}
 

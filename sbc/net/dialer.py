@@ -96,6 +96,8 @@ class Dialer:
         flow = self.lookup(trunk, snapshot, skip)
         if flow is not None:
             return flow
+        if why := self._listeners.contexts.snapshot.why_quarantined(trunk.trunk):
+            raise DialFailed(f"trunk {trunk.trunk} is quarantined: {why}")
         failed: DialFailed | None = None
         for peer in trunk.peers[skip:]:
             try:

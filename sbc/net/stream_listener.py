@@ -38,7 +38,7 @@ from sbc.net.tls_session import (
     plain_alert,
     read_hello,
 )
-from sbc.tls.diagnosis import Failure
+from sbc.tls.diagnosis import Failure, quarantined, unknown_sni
 from sbc.tls.trust import Admission, still_trusted
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 _ACCEPTS_IN_A_ROW = 32
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _LINGER = 0.5
-UNRECOGNIZED_NAME = 112
+UNRECOGNIZED_NAME, INTERNAL_ERROR = 112, 80
 
 
 class Gate(Protocol):
@@ -283,9 +283,7 @@ class _Attempt:
             hello = self._read_name(hello)
         admission = table.admit(self._listener.name, self._remote.host, self._sni)
         if admission is None:
-            self._sock.sendall(plain_alert(UNRECOGNIZED_NAME))
-            self._alert = UNRECOGNIZED_NAME
-            raise HandshakeError(decided=_unknown_sni(self._sni, self._trunks))
+            raise self._nobody()
         self._trunks = admission.names
         session = self._open(admission)
         try:
@@ -294,6 +292,16 @@ class _Attempt:
             self._sni = session.learn_name()
         self._trunks = (trunk,)
         return trunk, session
+
+    def _nobody(self) -> HandshakeError:
+        contexts = self._listener.contexts
+        stopped = contexts.table.quarantined(self._listener.name, self._remote.host, self._sni)
+        self._alert = INTERNAL_ERROR if stopped else UNRECOGNIZED_NAME
+        self._sock.sendall(plain_alert(self._alert))
+        if not stopped:
+            return HandshakeError(decided=unknown_sni(self._sni, self._trunks))
+        self._trunks = stopped
+        return HandshakeError(decided=quarantined(stopped, contexts.snapshot.why_quarantined(stopped[0])))
 
     def _read_name(self, hello: bytes) -> bytes:
         peek = Peek()
@@ -321,15 +329,6 @@ class _Attempt:
             listener=self._listener.name, candidates=self._trunks, remote=self._remote, sni=self._sni,
             at=at, alert_sent=self._alert,
         )  # fmt: skip
-
-
-def _unknown_sni(sni: str, trunks: tuple[str, ...]) -> Failure:
-    shown = f"the name {sni!r}" if sni else "no name (no SNI)"
-    return Failure(
-        "unknown-sni",
-        f"the peer asked for {shown}, under which none of {', '.join(trunks)} can be reached",
-        "let the peer use a domain of the trunk's tenant, or add the name to the tenant's `domains`",
-    )
 
 
 def _linger(sock: socket.socket) -> None:

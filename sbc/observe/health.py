@@ -16,7 +16,7 @@ def health(status: StatusView) -> dict[str, Any]:
     """The health as JSON types; ``status`` is listening, degraded or down."""
     secure = [each for each in status.listeners if each.transport == "tls"]
     return {
-        "status": overall(status.listeners),
+        "status": overall(status),
         "release": status.release,
         "configuration": status.version,
         "started": iso_time(status.started),
@@ -28,17 +28,22 @@ def health(status: StatusView) -> dict[str, Any]:
             "failures": status.counters.handshake_failures,
             "in_flight": sum(each.in_flight for each in secure),
         },
+        "trunks": {"configured": len(status.trunks), "broken": _broken(status)},
         "blocklist": {"now": status.blocklist.now, "lifetime": status.blocklist.lifetime},
         "policy": status.blocklist.policy,
     }
 
 
-def overall(listeners: tuple[ListenerView, ...]) -> str:
-    """``listening`` where every port listens, ``down`` where none does, else ``degraded``."""
-    up = sum(each.state == "listening" for each in listeners)
+def overall(status: StatusView) -> str:
+    """``down`` where no port listens, ``degraded`` where one does not or a trunk is broken."""
+    up = sum(each.state == "listening" for each in status.listeners)
     if not up:
         return "down"
-    return "listening" if up == len(listeners) else "degraded"
+    return "listening" if up == len(status.listeners) and not _broken(status) else "degraded"
+
+
+def _broken(status: StatusView) -> int:
+    return sum(each.held or each.state == "quarantined" for each in status.trunks)
 
 
 def days_left(certificate: CertificateView, now: float) -> int:

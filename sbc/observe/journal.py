@@ -37,6 +37,8 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "reloaded": ("INF", "[reload]"),
     "reload-failed": ("ERR", "[reload]"),
     "trunk-quarantined": ("ERR", "[trunk]"),
+    "trunk-held": ("ERR", "[trunk]"),
+    "trunk-mended": ("INF", "[trunk]"),
     "trunk-down": ("WRN", "[trunk]"),
     "trunk-up": ("INF", "[trunk]"),
     "malformed": ("WRN", "[malformed]"),

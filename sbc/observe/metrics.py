@@ -110,6 +110,8 @@ def _trunks(status: StatusView) -> Iterator[str]:
     trunks = status.trunks
     up = [({"trunk": view.name}, float(view.state == "up")) for view in trunks]
     yield from _family("sbc_trunk_up", "gauge", "1 where the trunk answers.", up)
+    broken = [({"trunk": view.name}, float(view.held or view.state == "quarantined")) for view in trunks]
+    yield from _family("sbc_trunk_broken", "gauge", "1 where a file of the trunk's TLS is broken.", broken)
     calls = [({"trunk": view.name}, float(view.calls)) for view in trunks]
     yield from _family("sbc_trunk_calls", "gauge", "Live calls of the trunk.", calls)
     failures = [

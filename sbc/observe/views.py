@@ -48,7 +48,8 @@ class ListenerView:
 class TrunkView:
     """One trunk: its policy, whether it is reachable, and the certificates on both sides.
 
-    ``mode`` is the TLS mode, ``off`` where there is none; ``failures`` counts failed handshakes by kind.
+    ``mode`` is the TLS mode, ``off`` where there is none; ``failures`` counts failed handshakes by kind;
+    ``held`` where a file of it is broken and what was in force before still serves.
     """
 
     name: str
@@ -65,6 +66,7 @@ class TrunkView:
     own: CertificateView | None = None
     peer: CertificateView | None = None
     failures: Counts = ()
+    held: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,6 +30,7 @@ Kind = Literal[
     "no-shared-group",
     "unknown-sni",
     "no-identity",
+    "quarantined",
     "not-tls",
     "timeout",
     "reset-by-peer",
@@ -277,6 +278,25 @@ def no_certificate(trunks: str, alert: int | None = None) -> Failure:
         f"the peer showed no certificate and {trunks} demands one",
         "configure the peer with a client certificate of a CA in the trunk's `trust`",
         alert,
+    )
+
+
+def unknown_sni(sni: str, trunks: tuple[str, ...]) -> Failure:
+    """The failure of a peer whose address is admitted to ``trunks`` and whose SNI is none of theirs."""
+    shown = f"the name {sni!r}" if sni else "no name (no SNI)"
+    return Failure(
+        "unknown-sni",
+        f"the peer asked for {shown}, under which none of {', '.join(trunks)} can be reached",
+        "let the peer use a domain of the trunk's tenant, or add the name to the tenant's `domains`",
+    )
+
+
+def quarantined(trunks: tuple[str, ...], why: str) -> Failure:
+    """The failure of a peer of ``trunks``, whose own certificates or keys here are broken."""
+    return Failure(
+        "quarantined",
+        f"{', '.join(trunks)} cannot serve: {why}",
+        "mend the file that `sbc check` names; the trunk then serves the next handshake",
     )
 
 

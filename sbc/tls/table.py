@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal, Protocol
@@ -65,7 +65,10 @@ class TenantEntry(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TrunkTrust:
-    """One trunk's TLS policy with its anchors loaded; ``bound`` are the identities shown as staged."""
+    """One trunk's TLS policy with its anchors loaded; ``bound`` are the identities shown as staged.
+
+    ``quarantined`` where something that it needs could not be loaded: it is known and admits nobody.
+    """
 
     trunk: str
     tenant: str | None
@@ -79,6 +82,7 @@ class TrunkTrust:
     server_identity: str | None = None
     client_identity: str = "none"
     bound: frozenset[str] = frozenset()
+    quarantined: bool = False
 
     @property
     def asks(self) -> bool:
@@ -199,12 +203,9 @@ class TrustTable:
     def admit(self, listener: str, source: str, sni: str) -> Admission | None:
         """The candidates for an address and SNI ("" for none); None admits nobody."""
         trust = self._listeners.get(listener)
-        if trust is None:
-            return None
-        by_source = [trust.trunks[name] for name in trust.sources.lookup(source)]
         tenant = self.tenant_of(sni) if sni else None
-        candidates = _by_tenant(by_source, tenant, sni, trust.strictness)
-        if not candidates:
+        candidates = [each for each in self._possible(listener, source, sni) if not each.quarantined]
+        if trust is None or not candidates:
             return None
         if tenant is None and not sni:
             tenant = candidates[0].tenant
@@ -215,10 +216,23 @@ class TrustTable:
             known = self._admissions[key] = Admission(tuple(candidates), identity, tenant=tenant)
         return known
 
+    def quarantined(self, listener: str, source: str, sni: str) -> tuple[str, ...]:
+        """The trunks that an address and SNI mean and that cannot serve for now."""
+        return tuple(each.trunk for each in self._possible(listener, source, sni) if each.quarantined)
+
+    def _possible(self, listener: str, source: str, sni: str) -> list[TrunkTrust]:
+        # Quarantined trunks are among them: what a name means must not depend on who is broken.
+        trust = self._listeners.get(listener)
+        if trust is None:
+            return []
+        by_source = [trust.trunks[name] for name in trust.sources.lookup(source)]
+        tenant = self.tenant_of(sni) if sni else None
+        return _by_tenant(by_source, tenant, sni, trust.strictness)
+
     def outbound(self, trunk: str, host: str) -> Admission | None:
-        """What is expected of the peer ``host`` of a trunk that we dial; None for an unknown trunk."""
+        """What is expected of the peer ``host`` of a trunk that we dial; None for a trunk out of service."""
         trust = self._trunks.get(trunk)
-        if trust is None or trust.mode == "off":
+        if trust is None or trust.mode == "off" or trust.quarantined:
             return None
         key = ("outbound", trunk, host)
         known = self._admissions.get(key)
@@ -247,7 +261,8 @@ class TrustTable:
         if tenant is not None:
             return self._tenants[tenant].server_identity
         named = [*candidates, *(trust.trunks[name] for name in sorted(trust.trunks))]
-        return next((each.server_identity for each in named if each.server_identity is not None), None)
+        usable = (each.server_identity for each in named if not each.quarantined)
+        return next((each for each in usable if each is not None), None)
 
 
 def _as_dialled(trust: TrunkTrust) -> TrunkTrust:
@@ -271,11 +286,11 @@ def _by_tenant(
 def build_table(
     trunks: Mapping[str, TrunkEntry], tenants: Mapping[str, TenantEntry],
     anchors: Mapping[str, AnchorMaterial], listeners: Iterable[str],
-    bound: Mapping[str, frozenset[str]] = MappingProxyType({}),
+    bound: Mapping[str, frozenset[str]] = MappingProxyType({}), quarantined: Collection[str] = (),
 ) -> TrustTable:  # fmt: skip
     """The table of a snapshot; an anchor that is not loaded trusts nobody. ValueError for a bad source."""
     trusts = {
-        name: _trunk_trust(name, entry, entry.tls, anchors, bound.get(name, frozenset()))
+        name: _trunk_trust(name, entry, entry.tls, anchors, bound.get(name, frozenset()), name in quarantined)
         for name, entry in sorted(trunks.items())
         if entry.tls is not None and entry.tls.mode != "off"
     }
@@ -293,11 +308,11 @@ def build_table(
 
 def _trunk_trust(
     name: str, entry: TrunkEntry, tls: TrunkTlsPolicy, anchors: Mapping[str, AnchorMaterial],
-    bound: frozenset[str],
+    bound: frozenset[str], quarantined: bool,
 ) -> TrunkTrust:  # fmt: skip
     return TrunkTrust(
         name, entry.tenant, tls.mode, tuple(anchors[each] for each in tls.trust if each in anchors),
         tls.names, tls.name_match, tls.client_eku, tls.min_version,
         tuple(map(normal_group, tls.groups)),
-        tls.server_identity, tls.client_identity, bound,
+        tls.server_identity, tls.client_identity, bound, quarantined,
     )  # fmt: skip

@@ -8,12 +8,14 @@ from dataclasses import replace
 import pytest
 
 from sbc.observe.health import days_left, health, overall
-from tests.unit.observe.pictures import NOW, OWN, TLS_PORT, UDP_PORT, picture
+from sbc.observe.views import TrunkView
+from tests.unit.observe.pictures import BROKEN, LEGACY, NOW, OWN, TLS_PORT, UDP_PORT, picture
 
 
 def test_health_has_every_field_of_its_contract() -> None:
     answer = json.loads(json.dumps(health(picture())))
-    assert answer["status"] == "listening"
+    assert answer["status"] == "degraded", "one trunk is quarantined"
+    assert answer["trunks"] == {"configured": 3, "broken": 1}
     assert answer["handshakes"] == {"lifetime": 12, "failures": 2, "in_flight": 1}
     assert answer["blocklist"] == {"now": 1, "lifetime": 4}
     assert answer["policy"] == "more than 15 failed handshakes in 5 minutes: 1 hour"
@@ -44,7 +46,21 @@ def test_health_names_no_trunk_peer_or_call() -> None:
     ],
 )
 def test_overall(states: tuple[str, ...], expected: str) -> None:
-    assert overall(tuple(replace(UDP_PORT, state=state) for state in states)) == expected  # type: ignore[arg-type]
+    ports = tuple(replace(UDP_PORT, state=state) for state in states)  # type: ignore[arg-type]
+    assert overall(picture(listeners=ports, trunks=())) == expected
+
+
+@pytest.mark.parametrize(
+    ("trunk", "expected"),
+    [
+        (LEGACY, "listening"),
+        (replace(LEGACY, state="down"), "listening"),
+        (replace(LEGACY, held=True), "degraded"),
+        (BROKEN, "degraded"),
+    ],
+)
+def test_a_trunk_whose_files_are_broken_degrades_it(trunk: TrunkView, expected: str) -> None:
+    assert overall(picture(trunks=(trunk,))) == expected
 
 
 def test_a_failed_port_says_why() -> None:

@@ -1,0 +1,61 @@
+"""A quarantined trunk in a running SBC: what the operator reads, and how it is mended."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from sbc.base import Address
+from sbc.demo.lab import HOST, LabPorts, free_ports, write_configuration
+from sbc.demo.process import SbcProcess
+from tests.edge.attacked import until
+from tests.edge.sbc_command import sbc
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[tuple[Path, LabPorts]]:
+    ports = free_ports()
+    write_configuration(tmp_path, ports, time.time())
+    yield tmp_path, ports
+
+
+def health(ports: LabPorts) -> dict[str, object]:
+    with urlopen(f"http://{HOST}:{ports.admin}/sip-tls/health", timeout=3) as answer:
+        found: dict[str, object] = json.load(answer)
+        return found
+
+
+def test_it_is_named_everywhere_and_the_other_trunk_serves(lab: tuple[Path, LabPorts]) -> None:
+    directory, ports = lab
+    authority = directory / "tls" / "lab-ca.pem"
+    good = authority.read_bytes()
+    authority.write_text("-----BEGIN CERTIFICATE-----\nrubbish\n-----END CERTIFICATE-----\n")
+    checked = sbc(directory, "check")
+    assert checked.status == 1
+    assert "quarantined: trunk office because sbc.yaml:" in checked.out and "tls/lab-ca.pem" in checked.out
+    assert "trunk carrier" not in checked.out and "would run without what is broken" in checked.out
+    process = SbcProcess(directory, Address(HOST, ports.admin))
+    try:
+        process.wait_ready()
+        said = process.find("[trunk]")
+        assert (said["trunk"], said["event"]) == ("office", "trunk-quarantined")
+        shown = sbc(directory, "status").out
+        assert "quarantined: office: sbc.yaml:" in shown and "tls/lab-ca.pem" in shown
+        assert health(ports)["status"] == "degraded"
+        authority.write_bytes(good)
+        assert until(lambda: health(ports)["status"] == "listening", 8), "the mended file is noticed"
+        assert "quarantined" not in sbc(directory, "status").out
+        authority.write_bytes(b"")
+        answer = sbc(directory, "reload")
+        assert answer.status == 1 and "held: trunk office runs on what was in force before" in answer.out
+        assert "held: office: runs on what was in force before" in sbc(directory, "status").out
+        assert health(ports)["status"] == "degraded"
+    finally:
+        assert process.stop() == 0
