@@ -55,7 +55,12 @@ def load_material(
     roots = {subject for anchor in material.anchors.values() for subject in anchor.subjects}
     for name, identity in settings.value.identities.items():
         if identity.acme and not _there(identity, directory):
-            material.diagnostics.append(_not_yet(settings, name))
+            waiting = _not_yet(settings, name)
+            material.diagnostics.append(waiting)
+            if (known := former_identity(former, name, now)) is not None:
+                material.identities[name] = known
+            else:
+                material.broken["identities", name] = (waiting,)
             continue
         loaded, problems = load_whole(name, identity, directory, now, roots)
         staged, more = load_staged(name, identity, directory, now, roots)
