@@ -25,6 +25,7 @@ from sbc.b2bua.commands import Note
 from sbc.b2bua.engine import Engine
 from sbc.base import ConfigError, LocalError
 from sbc.config.load import build_snapshot
+from sbc.config.places import place_to_change
 from sbc.config.quarantine import changes, told
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.config.watched import watched
@@ -47,6 +48,7 @@ from sbc.observe.views import StatusView
 from sbc.recorder import Recorder
 from sbc.sip.address import forget_recent
 from sbc.status import picture, to_json
+from sbc.tls.diagnosis import Direction, Kind
 from webui import create_app
 
 HOUSEKEEPING = 1.0
@@ -54,6 +56,8 @@ HOUSEKEEPING = 1.0
 # its default threshold it would look through every live call a hundred times a second.
 COLLECT_AFTER = 50_000
 DRAIN = 5.0
+# What every handshake changes is written at most so often.
+LEDGER, LEDGER_EVERY = "ledger", 10.0
 _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
 
 
@@ -82,7 +86,9 @@ class Portcullis:
         self.state = self._directory(snapshot.settings.state)
         self._records = LogWriter(self._open_records())
         self.recorder = Recorder(Journal(self._log), self._records)
+        self.recorder.place = self._place
         self.saved = Store(self.state, lambda text: self._say("ERR", "[state]", {"text": text}))
+        self._restore_ledger()
         self.media = MediaIO(snapshot.settings.media, Ids(os.urandom), self.clock)
         self.engine = Engine(self.store, Ids(os.urandom))
         self.driver = Driver(self.engine, self.media, self.recorder, self.clock)
@@ -93,6 +99,7 @@ class Portcullis:
         self.control = ControlServer(directory / snapshot.settings.control, self._verbs())
         self._web: WSGIServer | None = None
         self._tidied = True
+        self._ledger_due = 0.0
 
     def _directory(self, name: str) -> Path:
         path = self.directory / name
@@ -159,6 +166,8 @@ class Portcullis:
         while (self.listeners.flows or self.dialer.flows) and self.clock.monotonic() < deadline:
             gevent.sleep(0.05)
         self.media.close()
+        self._ledger_due = 0.0
+        self._save_ledger(self.clock.now())
         self.saved.flush()
         self._say("INF", "[stop]", {})
         self._log.flush()
@@ -184,6 +193,7 @@ class Portcullis:
             self.recorder.journal.stats(self.status, now)
             self.driver.run(self.engine.probe)
             self._tidy()
+            self._save_ledger(now)
             for call in self.media.idle(now):
                 self.driver.run(self.engine.media_idle, call)
 
@@ -281,6 +291,26 @@ class Portcullis:
 
     def _say(self, level: Any, tag: str, fields: dict[str, Any]) -> None:
         self.recorder.journal.event(level, tag, fields, self.clock.now())
+
+    # The ledger of trust
+
+    def _place(self, trunk: str, kind: Kind, direction: Direction) -> str:
+        return place_to_change(self.store.current.places.get(trunk, {}), kind, direction)
+
+    def _restore_ledger(self) -> None:
+        saved = self.saved.load(LEDGER)
+        try:
+            self.recorder.ledger.restore(saved if saved is not None else {})
+        except ValueError as error:
+            text = f"the ledger in {self.state} is begun anew: {error}"
+            self._say("WRN", "[state]", {"text": text})
+
+    def _save_ledger(self, now: float) -> None:
+        ledger = self.recorder.ledger
+        if ledger.changed and now >= self._ledger_due:
+            self._ledger_due = now + LEDGER_EVERY
+            ledger.changed = False
+            self.saved.save(LEDGER, ledger.to_json(self.store.current.trunks))
 
     # What others ask
 

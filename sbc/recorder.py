@@ -14,19 +14,30 @@ from sbc.observe.cdr import call_record
 from sbc.observe.journal import Journal, Level
 from sbc.observe.metrics import Counters
 from sbc.observe.views import FailureView
-from sbc.tls.diagnosis import alert_name
+from sbc.tls.diagnosis import Direction, Kind, alert_name
+from sbc.tls.ledger import Ledger
 
 FAILURES_KEPT = 50
 
 
+# The line of the configuration that decides a kind of failure of a trunk, "" for none.
+Place = Callable[[str, Kind, Direction], str]
+
+
 class Recorder:
-    """The one observer of the driver; ``write_record`` takes the call records, a line each."""
+    """The one observer of the driver; ``write_record`` takes the call records, a line each.
+
+    ``ledger`` has what was observed of every trunk; ``place`` is the app's, for it has the snapshot.
+    """
 
     def __init__(self, journal: Journal, write_record: Callable[[str], object]) -> None:
         self.journal = journal
         self.counters = Counters()
         self.failures: deque[FailureView] = deque(maxlen=FAILURES_KEPT)
         self.failures_by_trunk: dict[tuple[str, str], int] = {}
+        self.alerts_by_trunk: dict[tuple[str, str], int] = {}
+        self.ledger = Ledger()
+        self.place: Place = _nowhere
         self._write_record = write_record
 
     def note(self, note: Note, media: MediaStats | None, now: float) -> None:
@@ -39,26 +50,46 @@ class Recorder:
         self.journal.note(note, now)
 
     def handshake(self, event: Handshake) -> None:
-        """A TLS handshake succeeded; the listeners count them."""
+        """A good handshake goes into the ledger (row T9); the listeners count it."""
+        self.ledger.succeeded(
+            event.trunk, event.direction, event.facts, event.at, remote=str(event.remote),
+            host=_host(event.direction, event.facts.sni, event.remote), listener=event.listener,
+            chain=event.chain, anchor=event.anchor or "", asked=event.peer_cas,
+        )  # fmt: skip
 
     def handshake_failed(self, event: HandshakeFailed) -> None:
         """One failed handshake is one line, one count, one row on the status page (row T16)."""
         self.counters.handshake_failures += 1
         failure = event.failure
         trunk = ",".join(event.candidates)
+        alert = _alert(event)
         for name in event.candidates or ("",):
             key = (name, failure.kind)
             self.failures_by_trunk[key] = self.failures_by_trunk.get(key, 0) + 1
-        self.failures.appendleft(_view(event, trunk))
+            if alert:
+                self.alerts_by_trunk[name, alert] = self.alerts_by_trunk.get((name, alert), 0) + 1
+        where = {name: self.place(name, failure.kind, event.direction) for name in event.candidates}
+        places = ", ".join(filter(None, where.values()))
+        self.failures.appendleft(_view(event, trunk, places))
+        self._enter(event, alert, where)
         fields: dict[str, Any] = {
             "kind": failure.kind, "direction": event.direction, "trunk": trunk or "-",
             "listener": event.listener or "-", "peer": event.remote, "sni": event.sni or "-",
-            "alert": _alert(event) or "-", "verify_code": event.verify_code,
+            "alert": alert or "-", "verify_code": event.verify_code,
             "presented": event.peer.subject if event.peer else "-",
-            "detail": failure.detail, "remedy": failure.remedy,
+            "detail": failure.detail, "remedy": failure.remedy, "where": places or "-",
         }  # fmt: skip
         level: Level = "ERR" if failure.security_event else "WRN"
         self.journal.event(level, "[tls-refused]", fields, event.at)
+
+    def _enter(self, event: HandshakeFailed, alert: str, where: dict[str, str]) -> None:
+        # Who does not hold the key of a certificate has not presented it.
+        chain = () if event.failure.security_event else event.chain
+        self.ledger.failed(
+            event.candidates, event.direction, event.failure, event.at, remote=str(event.remote),
+            host=_host(event.direction, event.sni, event.remote), listener=event.listener, sni=event.sni,
+            alert=alert, chain=chain, where=where,
+        )  # fmt: skip
 
     def refused(self, listener: str, address: Address, reason: str, now: float) -> None:
         """A connection was refused at accept."""
@@ -75,6 +106,15 @@ _ENDED_FIELDS = frozenset(
 )
 
 
+def _nowhere(trunk: str, kind: Kind, direction: Direction) -> str:
+    return ""
+
+
+def _host(direction: Direction, sni: str, remote: Address) -> str:
+    """What the peer is judged by beside its certificate: its address, or the name that we dialled."""
+    return sni if direction == "outbound" and sni else remote.host
+
+
 def _alert(event: HandshakeFailed) -> str:
     if event.alert_received is not None:
         return f"received {event.alert_received} {alert_name(event.alert_received)}"
@@ -83,9 +123,10 @@ def _alert(event: HandshakeFailed) -> str:
     return ""
 
 
-def _view(event: HandshakeFailed, trunk: str) -> FailureView:
+def _view(event: HandshakeFailed, trunk: str, where: str) -> FailureView:
     failure = event.failure
     return FailureView(
         at=event.at, peer=str(event.remote), trunk=trunk, direction=event.direction,
         kind=failure.kind, detail=failure.detail, remedy=failure.remedy, alert=_alert(event),
+        where=where,
     )  # fmt: skip

@@ -72,6 +72,9 @@ def _trunk(sbc: Portcullis, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
     failures = tuple(
         (kind, count) for (each, kind), count in sbc.recorder.failures_by_trunk.items() if each == trunk.trunk
     )
+    alerts = tuple(
+        (alert, count) for (each, alert), count in sbc.recorder.alerts_by_trunk.items() if each == trunk.trunk
+    )
     return TrunkView(
         name=trunk.trunk, listener=trunk.listener, peers=tuple(str(peer) for peer in trunk.peers),
         transport=snapshot.settings.listeners[trunk.listener].transport,
@@ -81,7 +84,7 @@ def _trunk(sbc: Portcullis, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
         held=trunk.trunk in snapshot.held,
         calls=sbc.engine.limits.calls(trunk.trunk),
         call_limit=trunk.limits.calls, own=_certificate(identity) if identity else None,
-        peer=_presented(flows), failures=failures,
+        peer=_presented(flows), failures=failures, alerts=alerts,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from sbc.base import Address
 from sbc.config.model import Listener, Settings, Trunk, TrunkTls
 from sbc.config.schema import Loc, suggest
 from sbc.config.yaml_reader import Document
+from sbc.tls.authorities import normal_subject
 from sbc.tls.names import is_ip
 
 
@@ -106,6 +107,17 @@ def _references(settings: SettingsFile, trunk: TrunkFile) -> Iterator[Diagnostic
             yield from _known(settings, trunk, "identities", "identity", ("tls", key), name)
     for index, name in enumerate(value.tls.trust):
         yield from _known(settings, trunk, "trust", "trust anchor", ("tls", "trust", index), name)
+    for index, name in enumerate(value.tls.peer_trusts):
+        yield from _declared(settings, trunk, ("tls", "peer_trusts", index), name)
+
+
+def _declared(settings: SettingsFile, trunk: TrunkFile, loc: Loc, name: str) -> Iterator[Diagnostic]:
+    """A CA that the peer trusts: an entry of our truststore, or a subject."""
+    if "=" not in name:
+        yield from _known(settings, trunk, "trust", "trust anchor", loc, name)
+    elif normal_subject(name) is None:
+        hint = "write it as `openssl x509 -noout -subject -nameopt RFC2253` does"
+        yield trunk.error(loc, f"{name!r} is not the subject of a CA", hint)
 
 
 def _known(

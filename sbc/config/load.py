@@ -23,6 +23,7 @@ from sbc.config.hooks import load_hooks
 from sbc.config.listeners import check_settings
 from sbc.config.material import Material, load_material
 from sbc.config.model import Settings, Trunk
+from sbc.config.places import places_of
 from sbc.config.quarantine import quarantine
 from sbc.config.schema import read
 from sbc.config.snapshot import Snapshot, feed
@@ -71,6 +72,7 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
         identities=material.identities,
         anchors=material.anchors,
         warnings=ordered,
+        places={each.value.trunk: places_of(each.document) for each in trunks},
         quarantined=stopped.trunks,
         quarantined_tenants=stopped.tenants,
         held=stopped.held,

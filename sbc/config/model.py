@@ -157,6 +157,7 @@ class TrunkTls(_Model):
     client_eku: Literal["require", "allow-server-auth"] = "require"
     min_version: Literal["1.2", "1.3"] = "1.2"
     groups: tuple[Group, ...] = Field(default=("X25519MLKEM768", "X25519", "P-256"), min_length=1)
+    peer_trusts: tuple[str, ...] = ()
     revocation: TrunkRevocation = TrunkRevocation()
 
 
@@ -178,9 +179,11 @@ class Trunk(_Model):
     """One trunk: who it is, how it is reached, and what is demanded of it.
 
     Without ``sources`` nobody may call in on it; without ``peers`` it cannot be called.
+    ``contact`` is who answers for the other side.
     """
 
     trunk: Name
+    contact: str | None = None
     tenant: str | None = None
     peers: tuple[HostPort, ...] = ()
     sources: tuple[Network, ...] = ()

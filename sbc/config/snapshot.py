@@ -16,6 +16,7 @@ from dsl.errors import Diagnostic
 from dsl.ruleset import RuleSet
 from sbc.config.hook_set import NO_HOOKS, HookSet
 from sbc.config.model import Settings, Trunk
+from sbc.config.places import Places
 from sbc.policy.acl import SourceTable
 from sbc.tls.identity import IdentityMaterial
 from sbc.tls.staged import staged_name
@@ -33,6 +34,7 @@ class Snapshot:
     trunks whose material is broken, with why: they admit nobody and are not dialled; ``held`` has those
     that run on what was in force before their files broke. ``bound`` has
     for a trunk the identities of which it is shown what is staged.
+    ``places`` has for each trunk the lines of its keys.
     """
 
     version: str
@@ -44,6 +46,7 @@ class Snapshot:
     identities: Mapping[str, IdentityMaterial] = field(default_factory=dict)
     anchors: Mapping[str, AnchorMaterial] = field(default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()
+    places: Mapping[str, Places] = field(default_factory=dict)
     quarantined: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     quarantined_tenants: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     held: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)

@@ -8,6 +8,7 @@ from OpenSSL import SSL
 
 from sbc.base import LocalError
 from sbc.net.tls_context import build_context
+from sbc.tls.authorities import chain_ders
 from sbc.tls.certificate import CertificateCache
 from sbc.tls.trust import Admission, TrustTable, build_table
 
@@ -30,6 +31,12 @@ class Contexts:
             snapshot.bound, snapshot.quarantined,
         )  # fmt: skip
         self._contexts: dict[Admission, SSL.Context] = {}
+        for anchor in snapshot.anchors.values():
+            for facts in anchor.facts:
+                self.certificates.issuers.learn(facts)
+        for identity in snapshot.identities.values():
+            for der in chain_ders(identity.chain_pem)[1:]:
+                self.certificates.learn(der)
 
     def context(self, admission: Admission) -> SSL.Context:
         """The context of an admission; LocalError where its identity is missing or will not load."""

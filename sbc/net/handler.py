@@ -55,7 +55,8 @@ class HandshakeFailed:
     """One TLS handshake that did not end in a flow, or a TLS 1.3 one that was rejected late.
 
     ``candidates`` are the trunks that the address and SNI admitted (outbound: the trunk
-    dialled); ``peer`` is the certificate shown, as far as there was one; ``alert_sent`` and
+    dialled); ``peer`` is the certificate shown, as far as there was one; ``chain`` is what it
+    presented as far as a chain could be built of it, DER, leaf first; ``alert_sent`` and
     ``alert_received`` are alert numbers (RFC 8446 6.2); ``verify_code`` is OpenSSL's
     X509_V code, 0 where the chain was good; ``at`` is POSIX seconds.
     """
@@ -72,6 +73,7 @@ class HandshakeFailed:
     verify_code: int = 0
     version: str = ""
     peer: PeerIdentity | None = None
+    chain: tuple[bytes, ...] = ()
 
 
 class Handler(Protocol):

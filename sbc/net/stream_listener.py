@@ -24,10 +24,11 @@ from sbc.net.clock import Clock
 from sbc.net.connection import PlainSource, converse
 from sbc.net.contexts import Contexts
 from sbc.net.handler import Admitted, Handler, HandshakeFailed
+from sbc.net.peek import Peek
 from sbc.net.recycle import Recycler
 from sbc.net.refusals import Refusals
 from sbc.net.sockets import bind, normal_host, reset, tune
-from sbc.net.tls_context import Peek, open_session
+from sbc.net.tls_context import open_session
 from sbc.net.tls_session import (
     HandshakeError,
     TlsSession,

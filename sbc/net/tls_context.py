@@ -1,12 +1,9 @@
-"""OpenSSL contexts, and the only code that reaches below pyOpenSSL's public interface.
+"""OpenSSL contexts; this and ``peek`` are the only code that reaches below pyOpenSSL's public interface.
 
-Three things need that. The verify callback must be able to name its own error, so that the
+Two things need that here. The verify callback must be able to name its own error, so that the
 peer gets the alert that fits (a wrong name is bad_certificate, not internal_error). The
 info callback is called some forty times a handshake, so it must drop what is no alert
-before Python does any work. And the SNI must be known before the context is chosen,
-because neither verify mode nor versions nor groups follow when a context is exchanged in an
-SNI callback: a throwaway connection reads the ClientHello and stops at its certificate
-callback, and the bytes are replayed into the real one.
+before Python does any work.
 
 A context is made once for an admission and used for every handshake of it. Sessions are
 never resumed: a resumed handshake would show no certificate and run no check.
@@ -24,9 +21,10 @@ from OpenSSL import SSL, crypto
 from sbc.base import LocalError, PeerError
 from sbc.tls.anchors import AnchorMaterial
 from sbc.tls.certificate import MAX_DER, Certificate, CertificateCache, thumbprint_of
-from sbc.tls.diagnosis import Failure
+from sbc.tls.diagnosis import Failure, NoIssuer
 from sbc.tls.groups import normal_group
 from sbc.tls.identity import IdentityMaterial
+from sbc.tls.missing import no_issuer
 from sbc.tls.trust import Admission, Presented, match
 
 _lib: Any = SSL._lib
@@ -58,8 +56,9 @@ class Judge:
     """What one handshake learns through OpenSSL's callbacks: alerts, verify codes, the verdict."""
 
     __slots__ = (
-        "admission", "alert_received", "alert_sent", "anchor", "anchored", "asked", "cache", "connection",
-        "decided", "leaf", "now", "presented", "purpose_ok", "trunk", "verify_code", "verify_depth",
+        "admission", "alert_received", "alert_sent", "anchor", "anchored", "asked", "cache", "chain",
+        "connection", "decided", "leaf", "now", "presented", "purpose_ok", "trunk", "verify_code",
+        "verify_depth",
     )  # fmt: skip
 
     def __init__(
@@ -76,6 +75,7 @@ class Judge:
         self.alert_sent: int | None = None
         self.alert_received: int | None = None
         self.leaf: Certificate | None = None
+        self.chain: tuple[bytes, ...] = ()
         self.presented: Presented | None = None
         self.decided: Failure | None = None
         self.trunk: str | None = None
@@ -86,6 +86,12 @@ class Judge:
     def version(self) -> str:
         """The version agreed so far."""
         return version_of(self.connection)
+
+    def no_issuer(self) -> NoIssuer | None:
+        """What the peer's chain lacks, where it ended before anything that is trusted."""
+        if self.anchored and self.verify_code not in _NO_ISSUER:
+            return None
+        return no_issuer(self.chain, self.admission.anchors, self.cache)
 
     def _group(self) -> str | None:
         if self.admission.direction == "outbound" and self.version == "TLSv1.2":
@@ -103,6 +109,15 @@ class Judge:
             return True
         return False
 
+    def note(self, ders: list[bytes]) -> None:
+        """Remember a chain that did not verify, as far as it was built, for whoever explains it."""
+        if ders and max(map(len, ders)) <= MAX_DER:
+            self.chain = tuple(ders[:MAX_CHAIN])
+        try:
+            self.leaf = self.cache.read(ders[0]) if ders else None
+        except PeerError:
+            self.leaf = None  # the verify code tells enough
+
     def decide(self, ders: list[bytes]) -> int:
         """Let ``trust.match`` decide on a verified chain, leaf first; 0 or the code of the refusal."""
         try:
@@ -111,14 +126,9 @@ class Judge:
             self.decided = Failure("bad-certificate", error.reason, "let the peer replace it")
             return _REJECTED
         chain = (leaf.identity.thumbprint, *map(thumbprint_of, ders[1:]))
+        self.chain = self.cache.keep(ders, chain)
         self.presented = Presented(
-            leaf,
-            chain,
-            self.version,
-            self._group(),
-            self.anchored,
-            self.purpose_ok,
-            self.cache.keep(ders, chain),
+            leaf, chain, self.version, self._group(), self.anchored, self.purpose_ok, self.chain
         )
         verdict = match(self.presented, self.admission, self.now)
         self.trunk, self.anchor, self.decided = verdict.trunk, verdict.anchor, verdict.failure
@@ -135,7 +145,7 @@ def _on_verify(ok: int, store: Any) -> int:
         if not judge.excuses(code):
             judge.trunk = None
             judge.verify_code, judge.verify_depth = code, depth
-            _read_leaf(judge, store)
+            judge.note(_chain(store))
             return 0
     elif depth == 0:
         code = _decide(judge, store)
@@ -147,26 +157,24 @@ def _on_verify(ok: int, store: Any) -> int:
 
 
 def _decide(judge: Judge, store: Any) -> int:
-    stack = _lib.X509_STORE_CTX_get1_chain(store)
-    try:
-        count = _lib.sk_X509_num(stack)
-        if not 0 < count <= MAX_CHAIN:
-            return _CHAIN_TOO_LONG
-        ders = [_der(_lib.sk_X509_value(stack, index)) for index in range(count)]
-    finally:
-        for index in range(_lib.sk_X509_num(stack)):
-            _lib.X509_free(_lib.sk_X509_value(stack, index))
-        _lib.sk_X509_free(stack)
+    ders = _chain(store)
+    if not 0 < len(ders) <= MAX_CHAIN:
+        return _CHAIN_TOO_LONG
     if max(map(len, ders)) > MAX_DER:
         return _REJECTED
     return judge.decide(ders)
 
 
-def _read_leaf(judge: Judge, store: Any) -> None:
+def _chain(store: Any) -> list[bytes]:
+    """The chain as far as OpenSSL has built it, leaf first; over MAX_CHAIN of them: too long."""
+    stack = _lib.X509_STORE_CTX_get1_chain(store)
     try:
-        judge.leaf = judge.cache.read(_der(_lib.X509_STORE_CTX_get0_cert(store)))
-    except PeerError:
-        judge.leaf = None  # the verify code tells enough
+        count = min(_lib.sk_X509_num(stack), MAX_CHAIN + 1)
+        return [_der(_lib.sk_X509_value(stack, index)) for index in range(count)]
+    finally:
+        for index in range(_lib.sk_X509_num(stack)):
+            _lib.X509_free(_lib.sk_X509_value(stack, index))
+        _lib.sk_X509_free(stack)
 
 
 def _der(certificate: Any) -> bytes:
@@ -207,9 +215,8 @@ def _on_request(ssl: Any, _argument: Any) -> int:
 # Kept for the life of the process: OpenSSL holds the bare function pointers. What raises
 # inside one counts as 0: a refusal.
 _verify_callback = _ffi.callback("int (*)(int, X509_STORE_CTX *)", _on_verify, error=0)
-_info_callback = _ffi.callback("void (*)(const SSL *, int, int)", _on_info)
+info_callback = _ffi.callback("void (*)(const SSL *, int, int)", _on_info)
 _request_callback = _ffi.callback("int (*)(SSL *, void *)", _on_request, error=0)
-_stop_callback = _ffi.callback("int (*)(SSL *, void *)", lambda _ssl, _arg: -1, error=-1)
 
 
 def build_context(admission: Admission, identity: IdentityMaterial | None) -> SSL.Context:
@@ -238,7 +245,7 @@ def _restrict(context: SSL.Context, admission: Admission) -> None:
     context.set_cipher_list(CIPHERS)
     if admission.groups:
         set_groups(context, admission.groups)
-    _lib.SSL_CTX_set_info_callback(context._context, _info_callback)
+    _lib.SSL_CTX_set_info_callback(context._context, info_callback)
     if admission.direction == "outbound":
         _lib.SSL_CTX_set_cert_cb(context._context, _request_callback, _ffi.NULL)
 
@@ -405,52 +412,3 @@ def _reasons_text(error: Exception) -> str:
     if isinstance(error, (SSL.Error, crypto.Error)):
         return "; ".join(reasons_of(error)) or type(error).__name__
     return str(error)
-
-
-def _peek_context() -> SSL.Context:
-    context = SSL.Context(SSL.TLS_METHOD)
-    context.set_min_proto_version(SSL.TLS1_2_VERSION)
-    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_options(SSL.OP_NO_TICKET)
-    _lib.SSL_CTX_set_cert_cb(context._context, _stop_callback, _ffi.NULL)
-    _lib.SSL_CTX_set_info_callback(context._context, _info_callback)
-    return context
-
-
-_PEEK = _peek_context()
-
-
-class Peek:
-    """Reads a ClientHello, however it is split, as far as its SNI.
-
-    ``failure`` holds the reasons and ``answer`` OpenSSL's own alert where it is none that
-    any of our contexts could accept.
-    """
-
-    __slots__ = ("_connection", "alert_received", "alert_sent", "answer", "failure")
-
-    def __init__(self) -> None:
-        self._connection = SSL.Connection(_PEEK, None)
-        self._connection.set_app_data(self)
-        self._connection.set_accept_state()
-        self.failure: tuple[str, ...] | None = None
-        self.answer = b""
-        self.alert_sent: int | None = None
-        self.alert_received: int | None = None
-
-    def feed(self, data: bytes) -> str | None:
-        """Take the next bytes; the SNI ("" for none) once known, None while incomplete or failed."""
-        connection = self._connection
-        connection.bio_write(data)
-        try:
-            connection.do_handshake()
-        except SSL.WantX509LookupError:
-            name = connection.get_servername()
-            return "" if name is None else name.decode("ascii", "replace")
-        except SSL.WantReadError:
-            return None
-        except SSL.Error as error:
-            self.failure = reasons_of(error)
-            self.answer = drain(connection)
-            return None
-        raise LocalError("a ClientHello was answered without a certificate")

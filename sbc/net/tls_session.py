@@ -13,10 +13,8 @@ before that is a failed handshake, not a closed connection (RFC 8446 4.4.4, 6.2)
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Literal, NoReturn
 
-from cryptography import x509
 from gevent import socket
 from OpenSSL import SSL
 
@@ -24,9 +22,9 @@ from sbc.base import Address
 from sbc.flow import Flow, TlsFacts
 from sbc.net.connection import READ_SIZE, Ended
 from sbc.net.handler import Admitted, Handler, Handshake, HandshakeFailed
+from sbc.net.peek import Peek
 from sbc.net.tls_context import (
     Judge,
-    Peek,
     decrypt,
     drain,
     encrypt,
@@ -39,6 +37,7 @@ from sbc.net.tls_context import (
     verify_text,
     version_of,
 )
+from sbc.tls.authorities import spelled
 from sbc.tls.diagnosis import Evidence, Failure, classify
 from sbc.tls.trust import match_anonymous
 
@@ -162,7 +161,7 @@ class TlsSession:
         """The CAs that the peer's CertificateRequest named (RFC 4514); None where it asked for none."""
         if not self.judge.asked:
             return None
-        return tuple(map(_spelled, (name.der() for name in self._connection.get_client_ca_list())))
+        return tuple(map(spelled, (name.der() for name in self._connection.get_client_ca_list())))
 
     def encrypt(self, data: bytes) -> bytes:
         """The records that carry ``data``; b"" once the session is over."""
@@ -272,20 +271,15 @@ def read_hello(sock: socket.socket, peek: Peek, taken: bytes) -> tuple[str, byte
     return sni, taken
 
 
-@lru_cache(maxsize=512)
-def _spelled(name: bytes) -> str:
-    try:
-        return x509.Name.from_bytes(name).rfc4514_string()
-    except ValueError:
-        return "(unreadable)"
-
-
 def handshake_event(session: TlsSession, flow: Flow, at: float) -> Handshake:
     """The event of a handshake that ended in ``flow``; ``at`` in POSIX seconds."""
     assert flow.tls is not None and flow.trunk is not None, "an admitted TLS flow"
+    chain = session.presented()
+    for each in chain[1:]:
+        session.judge.cache.learn(each)
     return Handshake(
         "outbound" if flow.outbound else "inbound", flow.listener, flow.trunk, flow.remote, flow.tls,
-        session.presented(), session.judge.anchor, session.requested(), at,
+        chain, session.judge.anchor, session.requested(), at,
     )  # fmt: skip
 
 
@@ -315,8 +309,9 @@ def failed_event(
         direction, error.decided or judge.decided, judge.verify_code, judge.verify_depth,
         verify_text(judge.verify_code), judge.alert_sent, judge.alert_received, error.reasons,
         error.ended, candidates, who.subject if who is not None else "",
+        judge.no_issuer(),
     )  # fmt: skip
     return HandshakeFailed(
         direction, listener, candidates, remote, sni, classify(evidence), at, judge.alert_sent,
-        judge.alert_received, judge.verify_code, judge.version, who,
+        judge.alert_received, judge.verify_code, judge.version, who, judge.chain,
     )  # fmt: skip

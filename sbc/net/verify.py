@@ -120,6 +120,7 @@ def _outcome(judge: Judge, reasons: tuple[str, ...]) -> Verified:
         judge.admission.direction, judge.decided, judge.verify_code, judge.verify_depth,
         verify_text(judge.verify_code), reasons=reasons, trunks=judge.admission.names,
         who=judge.leaf.identity.subject if judge.leaf is not None else "",
+        no_issuer=judge.no_issuer(),
     )  # fmt: skip
     return Verified(None, classify(evidence), None, judge.presented)
 

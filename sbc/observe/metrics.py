@@ -120,9 +120,16 @@ def _trunks(status: StatusView) -> Iterator[str]:
     yield from _family(
         "sbc_trunk_handshake_failures_total", "counter", "Refused handshakes, by kind.", failures
     )
+    alerts = [_alerted(view.name, alert, count) for view in trunks for alert, count in view.alerts]
+    yield from _family("sbc_trunk_handshake_alerts_total", "counter", "Refused handshakes, by alert.", alerts)
     own, peers = list(_expiries(trunks, "own")), list(_expiries(trunks, "peer"))
     yield from _family("sbc_own_certificate_expiry_seconds", "gauge", "notAfter of ours.", own)
     yield from _family("sbc_peer_certificate_expiry_seconds", "gauge", "notAfter of the peer's.", peers)
+
+
+def _alerted(trunk: str, alert: str, count: int) -> Sample:
+    way, number, name = alert.split(" ", 2)
+    return {"trunk": trunk, "alert": name, "number": number, "way": way}, float(count)
 
 
 def _expiries(trunks: tuple[TrunkView, ...], side: str) -> Iterator[Sample]:

@@ -48,7 +48,8 @@ class ListenerView:
 class TrunkView:
     """One trunk: its policy, whether it is reachable, and the certificates on both sides.
 
-    ``mode`` is the TLS mode, ``off`` where there is none; ``failures`` counts failed handshakes by kind;
+    ``mode`` is the TLS mode, ``off`` where there is none; ``failures`` counts failed handshakes by kind,
+    ``alerts`` by the alert that ended them, such as ``sent 48 unknown_ca``;
     ``held`` where a file of it is broken and what was in force before still serves.
     """
 
@@ -66,6 +67,7 @@ class TrunkView:
     own: CertificateView | None = None
     peer: CertificateView | None = None
     failures: Counts = ()
+    alerts: Counts = ()
     held: bool = False
 
 
@@ -90,7 +92,10 @@ class CallView:
 
 @dataclass(frozen=True, slots=True)
 class FailureView:
-    """One refused handshake: who, where, which failure, the TLS alert, and what to do about it."""
+    """One refused handshake: who, where, which failure, the TLS alert, and what to do about it.
+
+    ``where`` is the line of the configuration that decides it, "" where none of ours does.
+    """
 
     at: float
     peer: str
@@ -100,6 +105,7 @@ class FailureView:
     detail: str
     remedy: str
     alert: str = ""
+    where: str = ""
 
 
 @dataclass(frozen=True, slots=True)

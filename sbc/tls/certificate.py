@@ -20,6 +20,7 @@ from cryptography.x509.oid import ExtensionOID
 
 from sbc.base import PeerError
 from sbc.flow import PeerIdentity
+from sbc.tls.issuers import Issuers
 
 MAX_DER = 65536
 _CACHE = 4096
@@ -123,9 +124,10 @@ def _sans(certificate: x509.Certificate) -> tuple[str, ...]:
 class CertificateCache:
     """The last few thousand certificates seen, by thumbprint, least recently used dropped first."""
 
-    __slots__ = ("_chains", "_known")
+    __slots__ = ("_chains", "_known", "issuers")
 
     def __init__(self) -> None:
+        self.issuers = Issuers()
         self._known: OrderedDict[str, Certificate] = OrderedDict()
         self._chains: OrderedDict[tuple[str, ...], tuple[bytes, ...]] = OrderedDict()
 
@@ -140,6 +142,13 @@ class CertificateCache:
         if len(self._known) > _CACHE:
             self._known.popitem(last=False)
         return certificate
+
+    def learn(self, der: bytes) -> None:
+        """Remember who issued a CA's certificate; what cannot be read is passed over."""
+        try:
+            self.issuers.learn(self.read(der))
+        except PeerError:
+            return
 
     def keep(self, ders: Sequence[bytes], thumbprints: tuple[str, ...]) -> tuple[bytes, ...]:
         """A chain's DERs, the same objects for every connection that shows this chain."""

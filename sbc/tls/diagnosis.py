@@ -16,6 +16,7 @@ Direction = Literal["inbound", "outbound"]
 Kind = Literal[
     "no-certificate",
     "unknown-ca",
+    "missing-intermediate",
     "key-not-held",
     "name-mismatch",
     "expired",
@@ -99,6 +100,19 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
+class NoIssuer:
+    """A chain that ends before anything trusted: the issuer it lacks.
+
+    ``sendable`` says that it is an intermediate, which the peer should have sent; ``namesake`` is
+    the truststore entry whose CA has its name and another key.
+    """
+
+    issuer: str
+    sendable: bool = False
+    namesake: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What is known of a handshake that failed.
 
@@ -117,6 +131,7 @@ class Evidence:
     ended: Literal["", "timeout", "reset", "eof", "plain"] = ""
     trunks: tuple[str, ...] = ()
     who: str = ""
+    no_issuer: NoIssuer | None = None
 
 
 # X509_V_ERR numbers (x509_vfy.h): kind, what it means, what to do.
@@ -184,6 +199,8 @@ def classify(evidence: Evidence) -> Failure:
     """The one failure that the evidence amounts to; the most certain source decides."""
     alert = evidence.alert_sent if evidence.alert_sent is not None else evidence.alert_received
     if evidence.decided is not None:
+        if evidence.decided.kind == "unknown-ca" and evidence.no_issuer and evidence.no_issuer.sendable:
+            return _no_issuer(evidence, alert)
         return replace(evidence.decided, alert=alert)
     if evidence.verify_code:
         return _by_verify_code(evidence, alert)
@@ -198,14 +215,8 @@ def _by_verify_code(evidence: Evidence, alert: int | None) -> Failure:
     code, who = evidence.verify_code, evidence.who or "the certificate"
     if evidence.verify_depth:
         who = f"an issuer (depth {evidence.verify_depth}) of {who}"
-    trusting = ", ".join(evidence.trunks) or "any trunk"
     if code in _UNKNOWN_CA:
-        return Failure(
-            "unknown-ca",
-            f"{who} was issued by a CA outside the trust of {trusting}",
-            "add the CA to the truststore and to the trunk's `trust`, or let the peer send its intermediates",
-            alert,
-        )
+        return _no_issuer(evidence, alert)
     if code in _WEAK:
         detail = f"{who} has a key or digest that is too weak"
         return Failure("bad-certificate", detail, "let its owner get one with RSA 2048 or P-256", alert)
@@ -214,6 +225,35 @@ def _by_verify_code(evidence: Evidence, alert: int | None) -> Failure:
         ("bad-certificate", f"does not verify: {evidence.verify_text or code}", "let its owner replace it"),
     )
     return Failure(kind, f"{who} {detail}", remedy, alert)
+
+
+def _no_issuer(evidence: Evidence, alert: int | None) -> Failure:
+    lacking = evidence.no_issuer or NoIssuer("a CA")
+    who, issuer = evidence.who or "the certificate", lacking.issuer
+    trusting = ", ".join(evidence.trunks) or "any trunk"
+    if lacking.sendable:
+        return Failure(
+            "missing-intermediate",
+            f"the peer shows {who} without the intermediate {issuer} that its chain needs",
+            "let the peer append its intermediates to its chain file; until then the intermediate itself "
+            "can be filed as a `ca:` in the trunk's `trust`",
+            alert,
+        )
+    if lacking.namesake:
+        return Failure(
+            "unknown-ca",
+            f"{who} was issued by {issuer}; the CA of that name in trust {lacking.namesake} has another key",
+            "the CA may have been renewed: get its new certificate from its owner by another way, and add it "
+            "to the truststore; else this is somebody who uses its name",
+            alert,
+        )
+    return Failure(
+        "unknown-ca",
+        f"{who} was issued by {issuer}, which is outside the trust of {trusting}",
+        "if it is the peer's, add that CA to the truststore and to the trunk's `trust`; if it is an "
+        "intermediate of one that is there, let the peer send it",
+        alert,
+    )
 
 
 def _by_alert_received(alert: int) -> Failure:

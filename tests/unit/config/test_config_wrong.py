@@ -26,7 +26,7 @@ FORM: dict[str, Case] = {
         TRUNK, "  mode: required", "  mode: required\n  verify: full",
         [
             "trunks.d/carrier.yaml:7:3: error: unknown key 'verify' | known: client_eku, client_identity,"
-            " groups, min_version, mode, name_match, names, revocation, server_identity, trust"
+            " groups, min_version, mode, name_match, names, peer_trusts, revocation, server_identity, trust"
         ],
     ),
     "key in the wrong block": (

@@ -7,12 +7,13 @@ from typing import Any
 
 from sbc.b2bua.commands import Note
 from sbc.base import Address
-from sbc.flow import Flow
+from sbc.flow import Flow, TlsFacts
 from sbc.media.stats import MediaStats
-from sbc.net.handler import HandshakeFailed
+from sbc.net.handler import Handshake, HandshakeFailed
 from sbc.observe.journal import Journal
 from sbc.recorder import FAILURES_KEPT, Recorder
-from sbc.tls.diagnosis import Failure
+from sbc.tls.diagnosis import Failure, Kind
+from tests.unit.tls.certs import GOOD, der
 
 FLOW = Flow(1, "udp", Address("192.0.2.1", 5060), Address("198.51.100.1", 5060), trunk="office")
 ENDED: dict[str, Any] = {
@@ -98,3 +99,41 @@ def test_refusals_and_faults_are_noted() -> None:
     events = dict(papers.recorder.counters.view().events)
     assert events == {"connection-refused": 1, "internal-error": 1}
     assert "203.0.113.1" in papers.log[0] and "engine.py:2" in papers.log[1]
+
+
+def test_a_failed_handshake_is_in_the_ledger_of_each_trunk_with_the_line_to_change() -> None:
+    papers = Papers()
+    papers.recorder.place = lambda trunk, kind, direction: f"trunks.d/{trunk}.yaml:3 ({kind} {direction})"
+    papers.recorder.handshake_failed(_failed())
+    office = papers.recorder.ledger.side("office", "inbound").bad
+    assert office is not None
+    assert (office.kind, office.alert, office.sole) == ("expired", "sent 45 certificate_expired", False)
+    assert office.where == "trunks.d/office.yaml:3 (expired inbound)"
+    assert "where=" in papers.log[0] and "trunks.d/carrier.yaml:3" in papers.log[0]
+    assert papers.recorder.failures[0].where.count("trunks.d/") == 2
+    assert papers.recorder.alerts_by_trunk == {
+        ("office", "sent 45 certificate_expired"): 1, ("carrier", "sent 45 certificate_expired"): 1,
+    }  # fmt: skip
+
+
+def test_a_certificate_without_its_key_was_not_presented() -> None:
+    shown = (der(GOOD.issue(dns=["peer.example"]).cert_pem),)
+    cases: list[tuple[Kind, int]] = [("expired", 1), ("key-not-held", 0)]
+    for kind, kept in cases:
+        papers = Papers()
+        papers.recorder.handshake_failed(_failed(failure=Failure(kind, "a", "b"), chain=shown))
+        assert len(papers.recorder.ledger.shown("office")) == kept
+
+
+def test_a_good_handshake_is_in_the_ledger_under_the_name_that_was_dialled() -> None:
+    papers = Papers()
+    facts = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", "X25519", "sip.example", "sbc", None)
+    shown = (der(GOOD.issue(dns=["sip.example"]).cert_pem),)
+    event = Handshake(
+        "outbound", "main", "office", Address("198.51.100.1", 5061), facts, shown, "good", ("CN=x",), 5.0
+    )
+    papers.recorder.handshake(event)
+    side = papers.recorder.ledger.side("office", "outbound")
+    assert side.good is not None and side.asked == ("CN=x",)
+    (kept,) = papers.recorder.ledger.shown("office")
+    assert (kept.host, kept.anchor) == ("sip.example", "good")

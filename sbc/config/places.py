@@ -1,0 +1,52 @@
+"""Where in the operator's files a thing is said, for whoever has to tell what to change.
+
+A failed handshake that our own configuration decided is mended at one key of one trunk. The
+lines are looked up when the file is read, since the snapshot no longer has the text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from sbc.config.yaml_reader import Document
+from sbc.tls.diagnosis import Direction, Kind
+
+Places = Mapping[str, str]
+
+_KEYS = (
+    "peers", "sources", "tenant", "listener", "contact", "dial_timeout", "tls", "tls.mode",
+    "tls.server_identity", "tls.client_identity", "tls.trust", "tls.names", "tls.name_match",
+    "tls.client_eku", "tls.min_version", "tls.groups", "tls.peer_trusts", "tls.revocation",
+)  # fmt: skip
+# Which key of the trunk decides each kind of failure; what is not here is mended at the peer.
+_DECIDING: Mapping[Kind, str] = {
+    "no-certificate": "tls.mode",
+    "unknown-ca": "tls.trust",
+    "missing-intermediate": "tls.trust",
+    "name-mismatch": "tls.names",
+    "wrong-purpose": "tls.client_eku",
+    "stale-revocation": "tls.revocation",
+    "no-shared-version": "tls.min_version",
+    "no-shared-group": "tls.groups",
+    "unknown-sni": "tenant",
+}
+
+
+def places_of(document: Document) -> Places:
+    """The place, ``FILE:LINE``, of each key of a trunk; where a key is not given, of what it belongs into."""
+    lines = {key: document.place(tuple(key.split(".")), key=True)[0] for key in _KEYS}
+    return MappingProxyType({key: f"{document.path}:{line}" for key, line in lines.items()})
+
+
+def deciding_key(kind: Kind, direction: Direction) -> str:
+    """The key of a trunk that decides a kind of failure, such as ``tls.names``; "" where none does."""
+    if kind in ("rejected-by-peer", "no-identity"):
+        return "tls.client_identity" if direction == "outbound" else "tls.server_identity"
+    return _DECIDING.get(kind, "")
+
+
+def place_to_change(places: Places, kind: Kind, direction: Direction) -> str:
+    """Such as ``trunks.d/carrier.yaml:9 (tls.names)``; "" where no line of ours decides."""
+    key = deciding_key(kind, direction)
+    return f"{places[key]} ({key})" if key in places else ""

@@ -1,0 +1,216 @@
+"""The trust of every trunk in both directions, as an operator asks for it: who believes whom, until when.
+
+Put together from the configuration (what we accept and present) and the ledger (what was
+observed). The warnings are what will break, or is broken one way only, before anybody calls
+about it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from sbc.config.model import Trunk, TrunkTls
+from sbc.config.snapshot import Snapshot
+from sbc.tls.authorities import issuers_of, normal_subject, would_accept
+from sbc.tls.diagnosis import Direction
+from sbc.tls.identity import IdentityMaterial
+from sbc.tls.ledger import Bad, Good, Ledger, Side
+from sbc.tls.problems import day
+
+_DAY = 86400.0
+SOON = 30 * _DAY
+# Failures that say something of the trust between the two, and not of a scanner or the network.
+_OF_TRUST = frozenset((
+    "no-certificate", "unknown-ca", "missing-intermediate", "key-not-held", "name-mismatch", "expired",
+    "not-yet-valid", "wrong-purpose", "revoked", "stale-revocation", "bad-certificate", "rejected-by-peer",
+))  # fmt: skip
+_OTHER: Mapping[Direction, Direction] = {"inbound": "outbound", "outbound": "inbound"}
+_DIRECTIONS: tuple[Direction, ...] = ("inbound", "outbound")
+
+
+@dataclass(frozen=True, slots=True)
+class Roll:
+    """Something that ends: a CA, a certificate of ours or of the peer; ``not_after`` is 0 where it does not.
+
+    ``what`` is ``ca``, ``leaf``, ``pin``, ``ours`` or ``theirs``; ``contact`` answers for it.
+    """
+
+    what: str
+    name: str
+    subject: str
+    not_after: float
+    contact: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectionView:
+    """One direction of one trunk.
+
+    ``accepts`` is our truststore for it, ``presents`` what we show, ``shown`` what the peer really
+    showed, the latest first. ``peer_accepts`` are subjects of CAs; ``known_by`` says whence they are
+    known: ``observed``, ``declared``, ``asks for none`` or "" for not at all.
+    """
+
+    direction: Direction
+    accepts: tuple[Roll, ...]
+    presents: Roll | None
+    shown: tuple[Roll, ...]
+    peer_accepts: tuple[str, ...]
+    known_by: str
+    good: Good | None
+    bad: Bad | None
+    goods: int
+    bads: int
+
+
+@dataclass(frozen=True, slots=True)
+class TrustView:
+    """The trust of one TLS trunk; ``warnings`` are sentences."""
+
+    trunk: str
+    contact: str
+    mode: str
+    names: tuple[str, ...]
+    name_match: str
+    revocation: str
+    directions: tuple[DirectionView, ...]
+    warnings: tuple[str, ...]
+
+
+def trust_views(snapshot: Snapshot, ledger: Ledger, now: float) -> tuple[TrustView, ...]:
+    """A view of every trunk with TLS, at ``now`` (POSIX seconds)."""
+    return tuple(
+        _view(snapshot, ledger, trunk, trunk.tls, now)
+        for trunk in snapshot.trunks.values()
+        if trunk.tls is not None and trunk.tls.mode != "off"
+    )
+
+
+def _view(snapshot: Snapshot, ledger: Ledger, trunk: Trunk, tls: TrunkTls, now: float) -> TrustView:
+    views = tuple(
+        _direction(snapshot, ledger, trunk, tls, each) for each in _DIRECTIONS if _used(trunk, each)
+    )
+    revocation = tls.revocation
+    checked = "off" if revocation.mode == "off" else f"{revocation.mode}: {', '.join(revocation.methods)}"
+    warnings = [*_one_way(trunk, views), *_unaccepted(snapshot, trunk, tls, views), *_ending(views, now)]
+    return TrustView(
+        trunk.trunk, trunk.contact or "", tls.mode, tls.names, tls.name_match, checked, views, tuple(warnings)
+    )
+
+
+def _used(trunk: Trunk, direction: Direction) -> bool:
+    return bool(trunk.sources if direction == "inbound" else trunk.peers)
+
+
+def _direction(
+    snapshot: Snapshot, ledger: Ledger, trunk: Trunk, tls: TrunkTls, direction: Direction
+) -> DirectionView:
+    side = ledger.side(trunk.trunk, direction)
+    identity = _identity(snapshot, trunk, tls, direction)
+    presents = None
+    if identity is not None:
+        presents = Roll("ours", identity.name, identity.subject, identity.not_after)
+    accepts = () if direction == "inbound" and tls.mode == "server" else _anchors(snapshot, tls)
+    shown = tuple(
+        Roll("theirs", each.anchor or "refused", each.subject, each.not_after)
+        for each in ledger.shown(trunk.trunk)
+        if each.direction == direction
+    )
+    accepted, known_by = _peer_accepts(snapshot, tls, direction, side)
+    return DirectionView(
+        direction, accepts, presents, shown, accepted, known_by, side.good, side.bad, side.goods, side.bads
+    )
+
+
+def _identity(
+    snapshot: Snapshot, trunk: Trunk, tls: TrunkTls, direction: Direction
+) -> IdentityMaterial | None:
+    name = snapshot.identity_of(trunk) if direction == "inbound" else tls.client_identity
+    return snapshot.identities.get(snapshot.shown_to(trunk.trunk, name)) if name is not None else None
+
+
+def _anchors(snapshot: Snapshot, tls: TrunkTls) -> tuple[Roll, ...]:
+    rolls = []
+    for name in tls.trust:
+        anchor = snapshot.anchors.get(name)
+        if anchor is None:
+            continue
+        contact = getattr(snapshot.settings.trust.get(name), "contact", None) or ""
+        if anchor.kind == "pin":
+            rolls.append(Roll("pin", name, "a public key", 0.0, contact))
+        for each in anchor.facts:
+            rolls.append(Roll(anchor.kind, name, each.identity.subject, each.identity.not_after, contact))
+    return tuple(rolls)
+
+
+def _peer_accepts(
+    snapshot: Snapshot, tls: TrunkTls, direction: Direction, side: Side
+) -> tuple[tuple[str, ...], str]:
+    """What was observed counts before what was declared; a peer that names nobody tells nothing."""
+    if side.asked:
+        return side.asked, "observed"
+    if tls.peer_trusts:
+        return _declared(snapshot, tls), "declared"
+    if direction == "outbound" and side.good is not None:
+        return (), "asks for none" if side.asked is None else "names none"
+    return (), ""
+
+
+def _declared(snapshot: Snapshot, tls: TrunkTls) -> tuple[str, ...]:
+    subjects: list[str] = []
+    for name in tls.peer_trusts:
+        anchor = snapshot.anchors.get(name)
+        subjects += anchor.subjects if anchor is not None else [normal_subject(name) or name]
+    return tuple(dict.fromkeys(subjects))
+
+
+# What is or will be wrong
+
+
+def _one_way(trunk: Trunk, views: tuple[DirectionView, ...]) -> Iterator[str]:
+    """One direction works while the other has failed since it last worked."""
+    by_direction = {each.direction: each for each in views}
+    for view in views:
+        other = by_direction.get(_OTHER[view.direction])
+        bad = view.bad
+        if other is None or other.good is None or bad is None or bad.kind not in _OF_TRUST or not bad.sole:
+            continue
+        if view.good is not None and view.good.at > bad.at:
+            continue
+        if other.bad is not None and other.bad.at > other.good.at and other.bad.kind in _OF_TRUST:
+            continue
+        who = "the peer refuses us" if bad.kind == "rejected-by-peer" else "we refuse the peer"
+        what = f"{other.direction} works, {view.direction} fails since"
+        yield f"one way only: {what} ({bad.kind}, {who}): {bad.detail}"
+
+
+def _unaccepted(
+    snapshot: Snapshot, trunk: Trunk, tls: TrunkTls, views: tuple[DirectionView, ...]
+) -> Iterator[str]:
+    for view in views:
+        identity = _identity(snapshot, trunk, tls, view.direction)
+        if identity is None:
+            asks = view.direction == "outbound" and view.known_by in ("observed", "names none")
+            if asks:
+                yield "the peer asks for a certificate when we dial it, and client_identity is none"
+            continue
+        issuers = issuers_of(identity.chain_pem)
+        if not would_accept(view.peer_accepts, issuers):
+            accepted = f"the CAs that the peer accepts ({view.known_by}): {', '.join(view.peer_accepts[:4])}"
+            ours = f"identity {identity.name} was issued by {issuers[0]}"
+            yield f"{view.direction}: {ours}, which is not among {accepted}"
+
+
+def _ending(views: tuple[DirectionView, ...], now: float) -> Iterator[str]:
+    told = set()
+    for view in views:
+        own = (view.presents,) if view.presents is not None else ()
+        inuse = tuple(each for each in view.shown if each.name != "refused")[:1]
+        for roll in (*view.accepts, *own, *inuse):
+            if not roll.not_after or roll.not_after > now + SOON or roll in told:
+                continue
+            told.add(roll)
+            whose = {"ours": "our certificate", "theirs": "the peer's certificate"}.get(roll.what, "trust")
+            verb = "expired" if roll.not_after < now else "expires"
+            yield f"{whose} {roll.name} ({roll.subject}) {verb} on {day(roll.not_after)}"

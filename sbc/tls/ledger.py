@@ -1,0 +1,240 @@
+"""What was observed of every trunk's TLS, in each direction: the trust that really holds.
+
+The configuration says what we accept; only handshakes show what the peer presents, what it
+accepts and when either last worked. Two things are kept:
+
+- for a trunk and direction the last good handshake, the last failure, how many there were, and
+  the CAs that the peer's CertificateRequest named;
+- for a trunk the chains that peers presented, so that a changed truststore can be rehearsed against
+  them and expiry be told of certificates that are in use. A bounded number, the ones not seen
+  longest dropped first. Chains that were refused have places of their own: whoever connects with
+  a thousand bad certificates cannot drive a good one out.
+
+All of it survives a restart as JSON. Nothing here decides anything.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from collections import OrderedDict
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from sbc.base import PeerError
+from sbc.flow import TlsFacts
+from sbc.tls.certificate import CertificateCache, thumbprint_of
+from sbc.tls.diagnosis import Direction, Failure
+
+SHOWN_KEPT = 64
+REFUSED_KEPT = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Good:
+    """The last good handshake: when, with whom, what was agreed and who vouched for the peer.
+
+    ``anchor`` is a truststore entry and ``thumbprint`` the leaf's, "" where the peer showed none.
+    """
+
+    at: float
+    remote: str
+    version: str
+    cipher: str
+    group: str
+    anchor: str = ""
+    thumbprint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """The last failed handshake; ``alert`` is such as ``sent 48 unknown_ca``, "" for none.
+
+    ``sole`` is False where the address could have been another trunk's too, ``where`` the place in
+    the configuration to look at.
+    """
+
+    at: float
+    remote: str
+    kind: str
+    detail: str
+    remedy: str
+    alert: str = ""
+    sole: bool = True
+    where: str = ""
+
+
+@dataclass(slots=True)
+class Side:
+    """One direction of one trunk; ``asked`` are the CAs that the peer names, None where it asks for none."""
+
+    good: Good | None = None
+    bad: Bad | None = None
+    goods: int = 0
+    bads: int = 0
+    asked: tuple[str, ...] | None = None
+    asked_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """One chain that a peer presented, DER, leaf first; ``anchor`` vouched for it, "" where it was refused.
+
+    ``host`` is the address (inbound) or the configured peer (outbound); times are POSIX seconds.
+    """
+
+    direction: Direction
+    chain: tuple[bytes, ...] = field(repr=False)
+    subject: str
+    issuer: str
+    not_before: float
+    not_after: float
+    host: str
+    listener: str
+    sni: str
+    first: float
+    last: float
+    anchor: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        """True where some truststore entry vouched for it."""
+        return bool(self.anchor)
+
+    @property
+    def thumbprint(self) -> str:
+        """SHA-256 of the leaf."""
+        return thumbprint_of(self.chain[0])
+
+
+class Ledger:
+    """Observations by trunk and direction; ``changed`` is set by each, for whoever saves them."""
+
+    def __init__(self) -> None:
+        self.changed = False
+        self._sides: dict[tuple[str, Direction], Side] = {}
+        self._shown: dict[str, OrderedDict[tuple[str, str], Shown]] = {}
+        self._certificates = CertificateCache()
+
+    def side(self, trunk: str, direction: Direction) -> Side:
+        """What was observed of one direction; an empty Side where nothing was."""
+        return self._sides.get((trunk, direction)) or Side()
+
+    def shown(self, trunk: str) -> tuple[Shown, ...]:
+        """The chains that peers of the trunk presented, the latest first."""
+        return tuple(reversed(self._shown.get(trunk, {}).values()))
+
+    def succeeded(
+        self, trunk: str, direction: Direction, facts: TlsFacts, at: float, *, remote: str, host: str,
+        listener: str = "", chain: tuple[bytes, ...] = (), anchor: str = "",
+        asked: tuple[str, ...] | None = None,
+    ) -> None:  # fmt: skip
+        """Write down a good handshake; ``host`` is the peer as configured, or its bare address."""
+        side = self._side(trunk, direction)
+        side.goods += 1
+        thumbprint = facts.peer.thumbprint if facts.peer is not None else ""
+        side.good = Good(at, remote, facts.version, facts.cipher, facts.group, anchor, thumbprint)
+        if direction == "outbound":
+            side.asked, side.asked_at = asked, at
+        self._present(trunk, direction, chain, at, host=host, listener=listener, sni=facts.sni, anchor=anchor)
+
+    def failed(
+        self, trunks: Collection[str], direction: Direction, failure: Failure, at: float, *, remote: str,
+        host: str, listener: str = "", sni: str = "", alert: str = "", chain: tuple[bytes, ...] = (),
+        where: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
+        """Write down a failed handshake for each trunk that it could have been."""
+        for trunk in trunks:
+            side = self._side(trunk, direction)
+            side.bads += 1
+            side.bad = Bad(
+                at, remote, failure.kind, failure.detail, failure.remedy, alert, len(trunks) == 1,
+                (where or {}).get(trunk, ""),
+            )  # fmt: skip
+            self._present(trunk, direction, chain, at, host=host, listener=listener, sni=sni)
+
+    def _side(self, trunk: str, direction: Direction) -> Side:
+        self.changed = True
+        return self._sides.setdefault((trunk, direction), Side())
+
+    def _present(
+        self, trunk: str, direction: Direction, chain: tuple[bytes, ...], at: float, *, host: str,
+        listener: str, sni: str, anchor: str = "",
+    ) -> None:  # fmt: skip
+        if not chain:
+            return
+        kept = self._shown.setdefault(trunk, OrderedDict())
+        key = (direction, thumbprint_of(chain[0]))
+        known = kept.pop(key, None)
+        if known is not None and known.chain == chain:
+            anchor = anchor or known.anchor
+            kept[key] = replace(known, last=at, host=host, listener=listener, sni=sni, anchor=anchor)
+            return
+        try:
+            who = self._certificates.read(chain[0]).identity
+        except PeerError:
+            return  # nobody could be told about a certificate that cannot be read
+        first = known.first if known is not None else at
+        kept[key] = Shown(
+            direction, chain, who.subject, who.issuer, who.not_before, who.not_after,
+            host, listener, sni, first, at, anchor,
+        )  # fmt: skip
+        _bound(kept, kept[key].accepted)
+
+    # What survives a restart
+
+    def to_json(self, trunks: Iterable[str]) -> dict[str, Any]:
+        """All that is known of ``trunks`` as JSON types."""
+        return {
+            trunk: {
+                "sides": {
+                    direction: asdict(self._sides[trunk, direction])
+                    for direction in _DIRECTIONS
+                    if (trunk, direction) in self._sides
+                },
+                "shown": [_shown_to_json(each) for each in self._shown.get(trunk, {}).values()],
+            }
+            for trunk in trunks
+        }
+
+    def restore(self, saved: Any) -> None:
+        """Take up what ``to_json`` gave; ValueError, with nothing changed, where it is something else."""
+        sides: dict[tuple[str, Direction], Side] = {}
+        shown: dict[str, OrderedDict[tuple[str, str], Shown]] = {}
+        try:
+            for trunk, known in saved.items():
+                for direction in _DIRECTIONS:
+                    if direction in known["sides"]:
+                        sides[trunk, direction] = _side_from_json(known["sides"][direction])
+                read = map(_shown_from_json, known["shown"])
+                shown[trunk] = OrderedDict(((each.direction, each.thumbprint), each) for each in read)
+        except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"it is no ledger of ours ({type(error).__name__})") from None
+        self._sides, self._shown = sides, shown
+
+
+_DIRECTIONS: tuple[Direction, ...] = ("inbound", "outbound")
+
+
+def _bound(kept: OrderedDict[tuple[str, str], Shown], accepted: bool) -> None:
+    alike = [key for key, each in kept.items() if each.accepted == accepted]
+    if len(alike) > (SHOWN_KEPT if accepted else REFUSED_KEPT):
+        del kept[alike[0]]
+
+
+def _shown_to_json(shown: Shown) -> dict[str, Any]:
+    values: dict[str, Any] = {name: getattr(shown, name) for name in Shown.__slots__}
+    return {**values, "chain": [b64encode(each).decode() for each in shown.chain]}
+
+
+def _shown_from_json(values: dict[str, Any]) -> Shown:
+    chain = tuple(b64decode(each, validate=True) for each in values["chain"])
+    return Shown(**{**values, "chain": chain})
+
+
+def _side_from_json(values: dict[str, Any]) -> Side:
+    good, bad, asked = values["good"], values["bad"], values["asked"]
+    return Side(
+        Good(**good) if good is not None else None, Bad(**bad) if bad is not None else None,
+        values["goods"], values["bads"], tuple(asked) if asked is not None else None, values["asked_at"],
+    )  # fmt: skip
