@@ -10,8 +10,7 @@ from sbc.tls.renewal import RenewalFailed
 
 # What the library lets through when an answer is missing, late, refused or not what it should be.
 FAILURES = (
-    errors.Error, josepy.errors.Error, requests.RequestException, ValueError, KeyError, TypeError,
-    AttributeError,
+    errors.Error, josepy.errors.Error, OSError, ValueError, KeyError, TypeError, AttributeError,
 )  # fmt: skip
 
 _LOOK = "look whether port 80 of that name leads to acme.listen of this machine"
@@ -56,6 +55,9 @@ def explain(error: Exception, directory: str) -> RenewalFailed:
     if isinstance(error, requests.ConnectionError):
         remedy = "correct acme.directory, or look at DNS, the network and the firewall towards it"
         return RenewalFailed(f"{directory} cannot be reached: {_innermost(error)}", remedy)
+    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+        text = f"acme.ca_file cannot be used: {error.strerror or type(error).__name__}"
+        return RenewalFailed(text, "give the CA certificates of the directory's HTTPS, PEM")
     answer = next((each for each in error.args if isinstance(each, requests.Response)), None)
     what = f"HTTP {answer.status_code}" if answer is not None else type(error).__name__
     text = f"{directory} answered what no ACME directory does: {what}"

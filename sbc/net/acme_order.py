@@ -12,9 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import requests
 from acme import challenges, client, crypto_util, messages
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
@@ -25,17 +23,15 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from josepy.jwa import ES256
 from josepy.jwk import JWKEC
-from requests.adapters import HTTPAdapter
 
 from sbc.config.model import Acme
 from sbc.net.acme_failures import FAILURES, explain
+from sbc.net.acme_transport import Network, bounded
 from sbc.tls.renewal import RenewalFailed
 
 Expect = Callable[[str, str], object]
 
 _TIMEOUT = 20
-_NONCES = 10
-_LARGEST = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,10 +100,10 @@ def _new_key() -> bytes:
 
 def _client(directory: Acme, base: Path, account: Account) -> client.ClientV2:
     key = JWKEC(key=load_pem_private_key(account.key_pem.encode(), None))
-    network = _Network(key, alg=ES256, user_agent="portcullis", timeout=_TIMEOUT)
+    network = Network(key, alg=ES256, user_agent="portcullis", timeout=_TIMEOUT)
     if account.url:
         network.account = messages.RegistrationResource(uri=account.url, body=messages.Registration())
-    network.session.mount("https://", _Bounded(base / directory.ca_file if directory.ca_file else None))
+    network.session.mount("https://", bounded(base / directory.ca_file if directory.ca_file else None))
     found = client.ClientV2.get_directory(directory.directory, network)
     for each in ("newNonce", "newAccount", "newOrder"):
         if not hasattr(found, each):
@@ -116,35 +112,3 @@ def _client(directory: Acme, base: Path, account: Account) -> client.ClientV2:
                 "correct acme.directory: it is the URL whose JSON lists newNonce, newAccount and newOrder",
             )
     return client.ClientV2(found, network)
-
-
-class _Network(client.ClientNetwork):
-    def post(self, *arguments: Any, **options: Any) -> requests.Response:
-        """Post, and again with a new nonce as long as only the nonce is at fault."""
-        for _ in range(_NONCES - 1):
-            try:
-                return super().post(*arguments, **options)
-            except messages.Error as error:
-                if error.code != "badNonce":
-                    raise
-        return super().post(*arguments, **options)
-
-
-class _Bounded(HTTPAdapter):
-    """Answers are read up to a limit; ``ca_file``, where given, replaces the public CAs."""
-
-    def __init__(self, ca_file: Path | None) -> None:
-        super().__init__()
-        self._ca_file = ca_file
-
-    def send(self, request: requests.PreparedRequest, *_: Any, **options: Any) -> requests.Response:
-        """Send one request; ValueError for an answer over the limit."""
-        options["stream"] = True
-        if self._ca_file is not None:
-            options["verify"] = str(self._ca_file)
-        response = super().send(request, **options)
-        body = response.raw.read(_LARGEST + 1, decode_content=True)
-        if len(body) > _LARGEST:
-            raise ValueError(f"{request.url}: the answer is over {_LARGEST} bytes long")
-        response._content = body
-        return response

@@ -100,6 +100,13 @@ def test_a_directory_with_a_strangers_certificate_is_not_spoken_to(tmp_path: Pat
     assert "does not verify" in failed.reason and "acme.ca_file" in failed.remedy
 
 
+def test_a_ca_file_that_is_none_is_named(tmp_path: Path) -> None:
+    with answering(tmp_path, 200, b"{}") as directory:
+        for data in (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", b""):
+            (tmp_path / "ca.pem").write_bytes(data)
+            assert "acme.ca_file cannot be used" in failure(directory, tmp_path).reason
+
+
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     with answering(tmp_path, 200, b"{}") as directory:
         pass
