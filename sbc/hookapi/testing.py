@@ -77,7 +77,7 @@ class HookFile:
 
     def _ask(self, hooks: tuple[Hook, ...], *arguments: object) -> Any:
         assert hooks, f"{self._path} does not define this hook"
-        return run_hook(hooks[0], arguments, self._trunks)
+        return run_hook(hooks[0], arguments, self._trunks, lambda event, fields: None)
 
 
 def load(path: str | Path, trunks: Collection[str] | None = None, limit: float = 0.5) -> HookFile:

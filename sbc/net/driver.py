@@ -33,6 +33,7 @@ from sbc.net.clock import Clock
 from sbc.net.dialer import Dialer, DialFailed
 from sbc.net.handler import Admitted, Handshake, HandshakeFailed
 from sbc.net.handshake_hooks import refusal
+from sbc.net.hook_costs import Told
 from sbc.net.hooks import HookFailure, HookRun
 from sbc.net.media_io import MediaIO
 from sbc.sip.message import Message
@@ -110,7 +111,7 @@ class Driver:
         snapshot = self.engine.store.current
         if not snapshot.hooks.handshake:
             return None
-        return refusal(asked, snapshot, lambda failure: self._note_hook(failure, ""), self.clock.now())
+        return refusal(asked, snapshot, self._teller(""), self.clock.now())
 
     def on_handshake(self, event: Handshake) -> None:
         """A TLS handshake succeeded."""
@@ -263,22 +264,16 @@ class Driver:
 
     def _hooks(self, command: RunHooks) -> list[Command]:
         failed, result = "", None
-
-        def told(failure: HookFailure) -> None:
-            self._note_hook(failure, command.call)
-
+        run = HookRun(command.hooks, self._teller(command.call), command.snapshot.trunks)
         try:
-            run = HookRun(command.hooks, told, command.snapshot.trunks)
             result = run.ask(command.facts, command.about)
         except HookFailure as failure:
-            told(failure)
             failed = f"{failure.file}:{failure.line}"
         return self.engine.hooks_done(command.call, result, failed, self.clock.now())
 
-    def _note_hook(self, failure: HookFailure, call: str) -> None:
-        fields = {"file": failure.file, "line": failure.line, "reason": failure.reason}
-        event = "hook-skipped" if failure.skipped else "hook-failed"
-        self._note(Note(event, call, fields))
+    def _teller(self, call: str) -> Told:
+        """Who notes what hooks did, with the call that they did it for."""
+        return lambda event, fields: self._note(Note(event, call, fields))
 
     def _note(self, command: Note) -> list[Command]:
         media = self._ended_media.pop(command.call, None) if command.event == "call-ended" else None

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 
 from sbc.config.snapshot import Snapshot
 from sbc.hookapi.arguments import Handshake
 from sbc.net.handler import Admitted
+from sbc.net.hook_costs import Told
 from sbc.net.hooks import HookFailure, HookRun
 from sbc.tls.diagnosis import Failure
 
 
-def refusal(
-    asked: Admitted, snapshot: Snapshot, told: Callable[[HookFailure], object], now: float
-) -> Failure | None:
+def refusal(asked: Admitted, snapshot: Snapshot, told: Told, now: float) -> Failure | None:
     """Why the hooks refuse a peer that TLS has admitted; None where they do not."""
     try:
         refused = HookRun(snapshot.hooks.handshake, told).handshake(_handshake(asked, snapshot, now))
     except HookFailure as failure:
-        told(failure)
         detail = f"TLS admitted it as {asked.trunk}, but a hook failed: {failure}"
         return Failure("refused-by-hook", detail, "correct that hook, or take it out")
     if refused is None:

@@ -10,7 +10,7 @@ its type and place only: the text of a foreign exception may hold anything.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from time import monotonic
 from types import FrameType, TracebackType
@@ -28,12 +28,14 @@ from sbc.config.hook_file import failing_line
 from sbc.config.hook_set import Hook
 from sbc.hookapi.arguments import Answer, End, Handshake
 from sbc.hookapi.results import Amend, HangUp, Refuse, decided_by, result_refusal
+from sbc.net.hook_costs import HookCosts, Told
 from sbc.net.watchdog import OutOfTime, Watchdog
 
 GRACE = 0.1
 HELD_UP = 0.05
 
 _WATCHDOG = Watchdog()
+_COSTS = HookCosts()
 
 
 class HookFailure(LocalError):
@@ -42,21 +44,25 @@ class HookFailure(LocalError):
     def __init__(self, hook: Hook, line: int, reason: str) -> None:
         super().__init__(f"{hook.path}:{line}: {reason}")
         self.file = hook.path
-        self.point = hook.point
         self.line = line
         self.reason = reason
         self.skipped = hook.on_failure == "skip"
 
+    def tell(self, told: Told) -> None:
+        """Say it to whoever keeps the journal."""
+        event = "hook-skipped" if self.skipped else "hook-failed"
+        told(event, {"file": self.file, "line": self.line, "reason": self.reason})
+
 
 class HookRun:
-    """One pass through the hooks of one point; ``told`` hears of each failure that is skipped."""
+    """One pass through the hooks of one point; ``told`` hears of failures and of what hooks cost."""
 
     __slots__ = ("_hooks", "_known_trunks", "_told")
 
     def __init__(
         self,
         hooks: tuple[Hook, ...],
-        told: Callable[[HookFailure], object],
+        told: Told,
         known_trunks: Collection[str] = (),
     ) -> None:
         self._hooks = hooks
@@ -110,8 +116,8 @@ class HookRun:
         for hook in self._hooks:
             try:
                 self._answer(hook, facts, end)
-            except HookFailure as failure:
-                self._told(failure)
+            except HookFailure:
+                pass  # told already
 
     def handshake(self, handshake: Handshake) -> Refuse | None:
         """A TLS handshake has ended: the first that says so refuses the connection; HookFailure."""
@@ -128,11 +134,11 @@ class HookRun:
 
     def _answer(self, hook: Hook, *arguments: object) -> Any:
         try:
-            return run_hook(hook, arguments, self._known_trunks)
+            return run_hook(hook, arguments, self._known_trunks, self._told)
         except HookFailure as failure:
+            failure.tell(self._told)
             if not failure.skipped:
                 raise
-            self._told(failure)
         return None
 
 
@@ -145,10 +151,11 @@ def _amended(facts: Facts, amend: Amend) -> Facts:
 class _Attempt:
     """One run of one hook: what it returned, or where and why it failed."""
 
-    __slots__ = ("failure", "hook", "result")
+    __slots__ = ("failure", "hook", "result", "told")
 
-    def __init__(self, hook: Hook) -> None:
+    def __init__(self, hook: Hook, told: Told) -> None:
         self.hook = hook
+        self.told = told
         self.result: object = None
         self.failure: HookFailure | None = None
 
@@ -184,7 +191,9 @@ class _Attempt:
         with self:
             hook = self.hook
             _WATCHDOG.watch(gevent.getcurrent(), hook.limit + GRACE)
+            before = _COSTS.begin()
             result = hook.function(*arguments)
+            _COSTS.end(hook, before, self.told)
             # Here, because what it answered is foreign too: it may raise when it is looked at.
             why = result_refusal(hook.point, result, known_trunks)
             if why is None:
@@ -193,9 +202,9 @@ class _Attempt:
                 self.fail(hook.line, why)
 
 
-def run_hook(hook: Hook, arguments: tuple[object, ...], known_trunks: Collection[str]) -> object:
+def run_hook(hook: Hook, arguments: tuple[object, ...], known_trunks: Collection[str], told: Told) -> object:
     """What one hook answers, once it has been found to be an answer; HookFailure, skipped or not."""
-    attempt = _Attempt(hook)
+    attempt = _Attempt(hook, told)
     due = monotonic() + hook.limit
     runner = Greenlet.spawn(attempt.run, arguments, known_trunks)
     try:

@@ -32,6 +32,8 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "media-refused": ("INF", "[srtp-refused]"),
     "hook-failed": ("ERR", "[hook]"),
     "hook-skipped": ("WRN", "[hook]"),
+    "hook-slow": ("WRN", "[hook]"),
+    "hook-grows": ("WRN", "[hook]"),
     "call-failed": ("WRN", "call"),
     "internal-error": ("ERR", "call"),
     "reloaded": ("INF", "[reload]"),

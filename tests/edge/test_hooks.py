@@ -17,6 +17,7 @@ from dsl.decision import NO_ROUTE, Decision, Hop, Reject, Route, SetHeader
 from dsl.facts import Facts
 from sbc.config.hook_set import Hook, HookSet
 from sbc.config.hooks import load_hooks
+from sbc.net.hook_costs import HookCosts
 from sbc.net.hooks import HookFailure, HookRun
 
 pytestmark = pytest.mark.slow
@@ -34,12 +35,15 @@ def loaded(*texts: str, timeout: float = 0.3) -> HookSet:
     return found
 
 
-def never(failure: HookFailure) -> None:
-    raise AssertionError(f"nothing is skipped here: {failure}")
+TOLD: list[tuple[str, dict[str, object]]] = []
+
+
+def told(event: str, fields: dict[str, object]) -> None:
+    TOLD.append((event, fields))
 
 
 def route(hooks: tuple[Hook, ...]) -> Decision:
-    return HookRun(hooks, never, TRUNKS).route(FACTS, DECISION)
+    return HookRun(hooks, told, TRUNKS).route(FACTS, DECISION)
 
 
 def run(*texts: str, timeout: float = 0.3) -> Decision:
@@ -54,7 +58,7 @@ def failure(*texts: str, timeout: float = 0.3) -> HookFailure:
 
 def test_none_is_no_opinion() -> None:
     assert run("def on_route(facts, decision): pass") is DECISION
-    assert HookRun((), never).route(FACTS, NO_ROUTE) is NO_ROUTE
+    assert HookRun((), told).route(FACTS, NO_ROUTE) is NO_ROUTE
 
 
 def test_a_decision_replaces_and_names_the_hook_behind_the_rule() -> None:
@@ -257,11 +261,12 @@ monkey.patch_all()
 from dsl.decision import NO_ROUTE
 from dsl.facts import Facts
 from sbc.config.hooks import load_hooks
+from sbc.net.hook_costs import HookCosts
 from sbc.net.hooks import HookFailure, HookRun
 for body in ("time.sleep(60)", "[None for _ in iter(int, 1)]"):
     hooks, _ = load_hooks({"a.py": "import time\\ndef on_route(facts, decision):\\n    " + body}, 0.2)
     try:
-        HookRun(hooks.route, print).route(Facts(), NO_ROUTE)
+        HookRun(hooks.route, lambda *said: None).route(Facts(), NO_ROUTE)
     except HookFailure as failed:
         print(failed)
 """
@@ -276,3 +281,94 @@ def test_in_a_patched_process_sleeping_and_burning_end_alike() -> None:
         "a.py:3: on_route burnt CPU and did not end in 0.2 s",
     ]
     assert done.stderr == ""
+
+
+def test_a_hook_with_a_short_limit_is_ended_while_one_with_a_long_limit_runs() -> None:
+    patient = loaded("TIME_LIMIT = 9\nimport gevent\ndef on_route(facts, decision): gevent.sleep(0.5)").route
+    waiting = gevent.spawn(route, patient)
+    gevent.sleep(0.01)
+    started = time.monotonic()
+    assert failure("def on_route(facts, decision):\n    while True: pass", timeout=0.1).line == 2
+    assert time.monotonic() - started < 0.5
+    assert waiting.get(timeout=3) is DECISION
+
+
+def test_time_that_another_hook_has_burnt_is_not_counted_against_a_hook_that_waits() -> None:
+    waiting = gevent.spawn(
+        run, "import gevent\ndef on_route(facts, decision): gevent.sleep(0.15)", timeout=0.2
+    )
+    gevent.sleep(0.1)
+    assert failure("def on_route(facts, decision):\n    while True: pass", timeout=0.3).line == 2
+    assert waiting.get(timeout=3) is DECISION
+
+
+def test_what_comes_of_looking_at_an_answer_is_the_hooks_failure_too() -> None:
+    failed = failure("""
+        from sbc.hookapi import Reject
+        class Hostile(Reject):
+            @property
+            def status(self): raise ValueError("the password is hunter2")
+            def __init__(self): pass
+        def on_route(facts, decision): return Hostile()
+        """)
+    assert failed.reason == "on_route raised ValueError" and "hunter2" not in str(failed)
+
+
+class Account:
+    """Costs with a process whose memory we set."""
+
+    def __init__(self) -> None:
+        self.memory = 100 << 20
+        self.told: list[tuple[str, dict[str, object]]] = []
+        self.costs = HookCosts(lambda: self.memory)
+        (self.hook,) = loaded("def on_route(facts, decision): pass").route
+
+    def runs(self, growth: int = 0, seconds: float = 0.0, waits: bool = False) -> list[str]:
+        """One run of the hook; what was told of it."""
+        self.told.clear()
+        before = self.costs.begin()
+        if waits:
+            gevent.sleep(seconds or 0.001)
+        elif seconds:
+            time.sleep(seconds)
+        self.memory += growth
+        self.costs.end(self.hook, before, lambda event, fields: self.told.append((event, fields)))
+        return [event for event, _ in self.told]
+
+
+def test_who_holds_everything_up_is_named_once_a_minute() -> None:
+    account = Account()
+    gevent.sleep(0)  # the loop's time is that of its last round
+    assert account.runs(seconds=0.06) == ["hook-slow"]
+    ((_, fields),) = account.told
+    held = fields.pop("held_everything_ms")
+    assert isinstance(held, int) and held >= 60
+    assert fields == {"file": "hooks/10-test.py", "line": 1, "hook": "on_route"}
+    assert account.runs(seconds=0.06) == []
+    assert account.runs() == []
+
+
+def test_a_hook_that_waits_holds_nobody_up() -> None:
+    assert Account().runs(growth=1 << 30, seconds=0.06, waits=True) == []
+
+
+def test_a_hook_that_keeps_more_and_more_is_named_at_every_doubling() -> None:
+    account, mib = Account(), 1 << 20
+    told = [account.told[0][1]["kept_mib"] for _ in range(300) if account.runs(mib) == ["hook-grows"]]
+    assert told == [64, 128, 256]
+    assert account.runs(-400 * mib) == [] and account.runs(400 * mib) == []
+
+
+def test_a_hook_that_gives_back_what_it_takes_is_not_named() -> None:
+    account, mib = Account(), 1 << 20
+    for _ in range(50):
+        assert account.runs(60 * mib) == [] and account.runs(-60 * mib) == []
+
+
+def test_a_real_leak_is_seen_in_the_process() -> None:
+    TOLD.clear()
+    leak = loaded("KEPT = []\ndef on_route(facts, decision): KEPT.append(b'x' * (8 << 20))").route
+    for _ in range(12):
+        route(leak)
+    assert [event for event, _ in TOLD if event == "hook-grows"] == ["hook-grows"]
+    leak[0].function.__globals__["KEPT"].clear()

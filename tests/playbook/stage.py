@@ -171,7 +171,7 @@ class Stage:
         self.notes: list[Note] = []
         self.media: list[Command] = []
         self.asked: list[RunHooks] = []
-        self.skipped: list[HookFailure] = []
+        self.told: list[tuple[str, dict[str, object]]] = []
         self.flows = 0
         self.peers: dict[str, Peer] = {
             name: Peer(self, name, self.flow(trunk)) for name, trunk in configuration.trunks.items()
@@ -233,11 +233,15 @@ class Stage:
             return self.hooks(command)
         return []
 
+    def hears_of_hooks(self, event: str, fields: dict[str, object]) -> None:
+        """What the driver notes of hooks."""
+        self.told.append((event, fields))
+
     def hooks(self, command: RunHooks) -> list[Command]:
         """What the driver does with hooks, at once."""
         self.asked.append(command)
         try:
-            run = HookRun(command.hooks, self.skipped.append, command.snapshot.trunks)
+            run = HookRun(command.hooks, self.hears_of_hooks, command.snapshot.trunks)
             result = run.ask(command.facts, command.about)
         except HookFailure as failure:
             return self.engine.hooks_done(command.call, None, str(failure), self.now)

@@ -111,7 +111,8 @@ def test_a_hook_that_breaks_rejects_its_call_unless_it_says_skip(point: str, arg
     lenient = hooked(a='ON_FAILURE = "skip"\n' + text)
     lenient.office.invite()
     lenient.carrier.hears_request("INVITE")
-    assert [(each.file, each.line) for each in lenient.skipped] == [("hooks/a.py", 2)]
+    raised = {"file": "hooks/a.py", "line": 2, "reason": f"{point} raised ValueError"}
+    assert lenient.told == [("hook-skipped", raised)]
 
 
 def test_a_call_that_is_cancelled_while_hooks_think_stays_cancelled() -> None:
@@ -179,7 +180,8 @@ def test_at_the_end_there_is_nothing_to_reject() -> None:
     stage = hooked(a="def on_end(facts, end): raise ValueError", b=ENDS)
     _, answer = stage.established()
     stage.within("office", answer, "BYE")
-    assert [(each.file, each.point) for each in stage.skipped] == [("hooks/a.py", "on_end")]
+    raised = {"file": "hooks/a.py", "line": 1, "reason": "on_end raised ValueError"}
+    assert stage.told == [("hook-failed", raised)]
     assert len(told(stage, End)) == 1
 
 

@@ -1,0 +1,214 @@
+"""Hooks that misbehave in a running SBC: their calls are refused, the others go on, and they are named."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from functools import partial
+from textwrap import dedent
+from typing import Any
+
+import gevent
+import pytest
+from gevent.pywsgi import WSGIServer
+
+from sbc.demo.call import AgentCall
+from sbc.demo.lab import HOST, SBC_NAME
+from sbc.net.control import ask
+from tests.edge.attacked import ROOT, TO, Attacked, until
+
+pytestmark = pytest.mark.slow
+
+LOOKUP = ROOT / "hooks" / "examples" / "http-lookup.py"
+# What the caller dials is what the hook does.
+DEEDS = """\
+import time
+from sbc.hookapi import amend, reject
+KEPT = []
+def on_invite(facts):
+    match facts.ruri_user:
+        case "raise": raise ValueError("the password is hunter2")
+        case "sleep": time.sleep(60)
+        case "burn":
+            while True: pass
+        case "swallow":
+            while True:
+                try:
+                    while True: pass
+                except: pass
+        case "rubbish": return {"reject": 403}
+        case "import": import no_such_module
+        case "exit": raise SystemExit
+        case "recurse": return deeper(0)
+        case "leak": KEPT.append(b"x" * (70 << 20))
+        case "slow":
+            until = time.monotonic() + 0.2
+            while time.monotonic() < until: pass
+    return None
+def deeper(n): return deeper(n + 1)
+"""
+REFUSED = {
+    "raise": (6, "on_invite raised ValueError"),
+    "sleep": (7, "on_invite did not end in 0.5 s"),
+    "burn": (9, "on_invite burnt CPU and did not end in 0.5 s"),
+    "swallow": (0, "on_invite burnt CPU and did not end in 0.5 s"),
+    "rubbish": (4, "dict is not amend(...), reject(...), redirect(...) or None"),
+    "import": (16, "on_invite raised ModuleNotFoundError"),
+    "exit": (17, "on_invite raised SystemExit"),
+    "recurse": (24, "on_invite raised RecursionError"),
+}
+
+
+@pytest.fixture(scope="module")
+def misled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
+    yield from _running(tmp_path_factory, DEEDS)
+
+
+@pytest.fixture
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
+    yield from _running(tmp_path_factory, "def on_end(facts, end): pass\n")
+
+
+def _running(tmp_path_factory: pytest.TempPathFactory, text: str) -> Iterator[Attacked]:
+    attacked = Attacked(tmp_path_factory.mktemp("hl"))
+    assert reload(attacked, text)["changed"]
+    yield attacked
+    attacked.unharmed()
+    assert attacked.close() == 0
+
+
+def reload(running: Attacked, text: str, name: str = "10-test.py") -> dict[str, Any]:
+    """Write one hook file and reload; what was answered."""
+    (running.directory / "hooks" / name).write_text(dedent(text))
+    answer: dict[str, Any] = ask(running.directory / "run" / "sbc.sock", "reload")
+    return answer
+
+
+def call(running: Attacked, user: str = "") -> AgentCall:
+    link = running.office.dial(running.address, SBC_NAME)
+    return running.office.call(link, f"sip:{user}@{SBC_NAME}" if user else TO)
+
+
+def up(running: Attacked) -> AgentCall:
+    placed = call(running)
+    placed.wait_up(5)
+    assert placed.state == "up", placed.reason
+    return placed
+
+
+def ended(placed: AgentCall) -> int:
+    """The status with which a call was refused."""
+    until(lambda: placed.state == "failed", 4)
+    return placed.status
+
+
+def _logged(running: Attacked, text: str) -> bool:
+    return text in running.log()
+
+
+def told(running: Attacked, event: str) -> list[dict[str, str]]:
+    """The journal's lines about hooks with this event."""
+    until(lambda: f"event={event}" in running.log(), 3)
+    return [line for line in running.lines("[hook]") if line["event"] == event]
+
+
+@pytest.mark.parametrize("deed", REFUSED)
+def test_the_call_of_a_hook_that_misbehaves_is_refused_and_the_others_go_on(
+    misled: Attacked, deed: str
+) -> None:
+    before = up(misled)
+    bad = call(misled, deed)
+    beside = up(misled)
+    assert ended(bad) == 500
+    line, reason = REFUSED[deed]
+    assert until(partial(_logged, misled, f'reason="{reason}"'), 3), reason
+    found = [each for each in told(misled, "hook-failed") if each["reason"] == reason]
+    assert found[-1]["file"] == "hooks/10-test.py"
+    assert int(found[-1]["line"]) == line or (deed == "swallow" and 10 <= int(found[-1]["line"]) <= 14)
+    assert "hunter2" not in misled.log()
+    for each in (before, beside):
+        assert each.state == "up"
+        each.hang_up()
+        assert each.wait_over(3)
+    assert until(lambda: misled.held() == {"calls": 0, "ports": 0}, 5), misled.held()
+
+
+def test_a_leak_and_a_slow_hook_are_named_and_their_calls_go_through(misled: Attacked) -> None:
+    for deed, event in (("leak", "hook-grows"), ("slow", "hook-slow")):
+        placed = call(misled, deed)
+        placed.wait_up(5)
+        assert placed.state == "up"
+        placed.hang_up()
+        assert placed.wait_over(3)
+        assert told(misled, event)[-1]["file"] == "hooks/10-test.py"
+    assert int(told(misled, "hook-grows")[0]["kept_mib"]) >= 64
+
+
+def test_what_is_to_be_skipped_is_skipped_and_told(running: Attacked) -> None:
+    assert reload(running, 'ON_FAILURE = "skip"\ndef on_invite(facts): return {}["x"]\n')["changed"]
+    up(running).hang_up()
+    (skipped,) = told(running, "hook-skipped")
+    assert (skipped["line"], skipped["reason"]) == ("2", "on_invite raised KeyError")
+
+
+def test_running_calls_keep_the_hooks_they_began_with(running: Attacked) -> None:
+    assert reload(running, "def on_end(facts, end):\n    raise KeyError\n")["changed"]
+    old = up(running)
+    assert reload(running, "\n\ndef on_end(facts, end):\n    raise IndexError\n")["changed"]
+    new = up(running)
+    for each, reason in ((old, "on_end raised KeyError"), (new, "on_end raised IndexError")):
+        each.hang_up()
+        assert until(partial(_logged, running, reason), 3), reason
+    assert [each["line"] for each in told(running, "hook-failed")] == ["2", "4"]
+
+
+BROKEN = {
+    "def on_invite(facts)\n": "hooks/20-broken.py:1:21: error: this is not Python: expected ':'",
+    "import no_such_module\n": "hooks/20-broken.py:1:1: error: this hook does not load: ModuleNotFoundError",
+    "def on_rute(facts, decision): pass\n": "hooks/20-broken.py:1:1: error: there is no hook 'on_rute'",
+    "def on_register(facts): pass\n": "hooks/20-broken.py:1:1: error: there is no registrar",
+    "1 / 0\n": "hooks/20-broken.py:1:1: error: this hook does not load: ZeroDivisionError",
+}
+
+
+def test_a_file_that_does_not_load_changes_nothing(running: Attacked) -> None:
+    good = "from sbc.hookapi import reject\ndef on_invite(facts): return reject(486, 'Good')\n"
+    version = reload(running, good)["version"]
+    for text, message in BROKEN.items():
+        answer = reload(running, text, "20-broken.py")
+        assert not answer["changed"] and answer["version"] == version
+        assert any(line.startswith(message) for line in answer["lines"]), answer["lines"]
+        assert ended(call(running)) == 486
+
+
+@pytest.mark.parametrize("answers", [True, False])
+def test_a_hook_that_asks_a_slow_service_delays_its_own_call_alone(running: Attacked, answers: bool) -> None:
+    asked = []
+
+    def service(environ: dict[str, Any], start: Any) -> list[bytes]:
+        asked.append(environ["PATH_INFO"])
+        gevent.sleep(0.4 if answers else 20)
+        start("200 OK", [])
+        return [json.dumps({"carrier": "blue"}).encode()]
+
+    server = WSGIServer((HOST, 0), service, log=None)
+    server.start()
+    text = LOOKUP.read_text().replace(":8181/", f":{server.server_port}/")
+    try:
+        assert reload(running, text)["changed"]
+        began = time.monotonic()
+        calls = [call(running) for _ in range(5)]
+        for each in calls:
+            each.wait_up(6)
+        took = time.monotonic() - began
+        assert [each.state for each in calls] == ["up"] * 5, "skipped where the service is silent"
+        assert took < 5 * 0.8, f"they waited for one another: {took:.1f} s"
+        assert asked == ["/number/+12125550100"] * 5
+        assert len([line for line in running.log().splitlines() if "hook-skipped" in line]) == (
+            0 if answers else 5
+        )
+        for each in calls:
+            each.hang_up()
+    finally:
+        server.stop(timeout=0.1)
