@@ -3,25 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import Any
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from dsl.check import PARTS, Known, suggest
+from dsl.check import Known, suggest
+from dsl.check_actions import PARTS
+from dsl.clock import CLOCK_FACTS
 from dsl.facts import FACTS, Facts
+from dsl.scope import GROUP
 from dsl.simulate import Expectation, RouteTest
 from dsl.source import Source, text_of
 
-_SHORT = ("to", "from", "time", "headers")
-_EXPECT = ("route", "reject", "reason", "redirect", "srtp", "downgrade", "rule", "headers", *PARTS)
+_SHORT = ("to", "from", "time", "headers", "calls")
+_EXPECT = (
+    "route", "reject", "reason", "redirect", "challenge", "srtp", "downgrade", "codecs", "ring", "limits",
+    "tags", "hooks", "rule", "headers", *PARTS,
+)  # fmt: skip
 _CHOICES = {
     "srtp": ("off", "accept", "offer", "required"),
     "downgrade": ("allow", "warn", "forbid"),
 }
 
 
-def read_test(source: Source, node: Node, known: Known) -> RouteTest | None:
+def read_test(source: Source, node: Node, known: Known, zone: tzinfo | None = None) -> RouteTest | None:
     """Read one test; None when its form is wrong, with the mistakes reported to ``source``."""
     before = len(source.diagnostics)
     if not isinstance(node, MappingNode):
@@ -38,39 +44,42 @@ def read_test(source: Source, node: Node, known: Known) -> RouteTest | None:
             source.report(halves.get(name, node), f"a test needs a mapping `{name}`")
     if len(source.diagnostics) > before:
         return None
-    facts = _read_given(source, halves["given"], known)
+    facts = _read_given(source, halves["given"], known, zone)
     expected = tuple(_read_expect(source, halves["expect"], known))
     return RouteTest(source.path, facts, expected) if len(source.diagnostics) == before else None
 
 
-def _read_given(source: Source, node: Node, known: Known) -> Facts:
+def _read_given(source: Source, node: Node, known: Known, zone: tzinfo | None) -> Facts:
     fields: dict[str, Any] = {}
     for key, value in source.items(node) if isinstance(node, MappingNode) else ():
         name = key.value
         if name in _SHORT:
-            fields.update(_read_short(source, name, value))
-        elif name in FACTS and not name.startswith("time."):
+            fields.update(_read_short(source, name, value, zone))
+        elif name in FACTS and name not in CLOCK_FACTS:
             fields[FACTS[name].attribute] = _read_fact(source, name, value, known)
         else:
             source.report(key, f"a call has no {name!r}", suggest(name, (*FACTS, *_SHORT)))
     return Facts(**fields)
 
 
-def _read_short(source: Source, name: str, value: Node) -> dict[str, Any]:
+def _read_short(source: Source, name: str, value: Node, zone: tzinfo | None) -> dict[str, Any]:
     if name == "headers":
         return {"header": _lookup(_mapping(source, value))}
+    if name == "calls":
+        return {"calls": _counts(source, value)}
     text = _scalar(source, value)
     if name == "time":
-        return {"now": _moment(source, value, text)}
-    uri = text.partition(";")[0]
+        return {"now": _moment(source, value, text, zone)}
+    uri, _, written = text.partition(";")
+    params = {key.lower(): found for key, _, found in (each.partition("=") for each in written.split(";"))}
     scheme, colon, rest = uri.partition(":")
     if not colon or scheme not in ("sip", "sips", "tel"):
         scheme, rest = "sip", uri
     user, at, host = rest.rpartition("@")
     user, host = (user, host) if at else (rest, "")
     if name == "from":
-        return {"from_user": user, "from_host": host}
-    return {"ruri_user": user, "ruri_host": host, "ruri_scheme": scheme}
+        return {"from_user": user, "from_host": host, "from_scheme": scheme, "from_param": params.get}
+    return {"ruri_user": user, "ruri_host": host, "ruri_scheme": scheme, "ruri_param": params.get}
 
 
 def _read_fact(source: Source, name: str, value: Node, known: Known) -> Any:
@@ -78,6 +87,10 @@ def _read_fact(source: Source, name: str, value: Node, known: Known) -> Any:
     if fact.type == "list":
         return tuple(_scalars(source, value))
     text = _scalar(source, value)
+    if fact.type == "number":
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
+            source.report(value, f"{name} is a number")
+        return int(text) if text.isascii() and text.isdigit() else 0
     if fact.type == "truth":
         if text not in ("true", "false"):
             source.report(value, f"{name} is true or false")
@@ -110,6 +123,7 @@ def _read_expect(source: Source, node: Node, known: Known) -> list[Expectation]:
 
 def _check_expected(source: Source, value: Node, name: str, wanted: tuple[str, ...], known: Known) -> None:
     choices = known.trunks if name == "route" else _CHOICES.get(name)
+    wanted = tuple(each for each in wanted if name != "route" or not each.startswith(GROUP))
     for each in wanted if choices is not None else ():
         if each not in (choices or ()):
             what = "there is no trunk" if name == "route" else f"{name} is never"
@@ -121,9 +135,23 @@ def _expectation(source: Source, key: Node, name: str, wanted: tuple[str, ...]) 
     return Expectation(name, wanted, line, col, source.shown(line))
 
 
-def _moment(source: Source, node: Node, text: str) -> float:
+def _counts(source: Source, node: Node) -> Callable[[str], int]:
+    """``calls: 7`` in all, or ``calls: {carrier: 7}`` by trunk."""
+    written = _mapping(source, node) if isinstance(node, MappingNode) else {"": _scalar(source, node)}
+    counts: dict[str, int] = {}
+    for name, text in written.items():
+        if not (text.isascii() and text.isdigit() and len(text) < 10):
+            source.report(node, "a number of calls is needed here", "such as 7, or {carrier: 7}")
+        else:
+            counts[name] = int(text)
+    counts.setdefault("", sum(counts.values()))
+    return lambda name: counts.get(name, 0)
+
+
+def _moment(source: Source, node: Node, text: str, zone: tzinfo | None) -> float:
     try:
-        return datetime.fromisoformat(text).timestamp()
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).timestamp()
     except (ValueError, OverflowError, OSError):
         source.report(node, f'"{text}" is not a time', "such as 2026-07-01 09:30, in the server's time zone")
         return 0.0

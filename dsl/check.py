@@ -7,26 +7,26 @@ a rule that silently never matches.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from ipaddress import ip_address, ip_network
 
 from dsl import syntax
 from dsl.facts import FACTS, Fact
 from dsl.functions import FUNCTIONS
-from dsl.ownership import read_refusal, remove_refusal, set_refusal
+from dsl.ownership import read_refusal
 from dsl.parse import Problem
 from dsl.patterns import Pattern, PatternError
+from dsl.scope import GROUP, LIST, TABLE, Scope
+from dsl.table import PREFIX, Table
 
-TEXTUAL = ("text", "host", "address")
-PARTS = {
-    "from.user": "from_user",
-    "from.host": "from_host",
-    "from.display": "from_display",
-    "to.user": "ruri_user",
-    "to.host": "ruri_host",
+_NAMED = {
+    LIST: "a list stands after in, starts with or ends with",
+    TABLE: "write table.NAME[to.user].COLUMN, or to.user in table.NAME",
+    GROUP: "a group stands after route or then",
 }
+TEXTUAL = ("text", "host", "address")
 _KINDS = {
     "text": "text",
     "host": "text",
@@ -34,17 +34,23 @@ _KINDS = {
     "list": "a list",
     "truth": "true or false",
     "number": "a number",
+    "clock": "a time of day",
+    "day": "a day of the week",
+    "date": "a date",
 }
+ORDERED = ("number", "clock", "day", "date")
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The names that rules may use; None leaves a kind of name unchecked."""
+    """The names that rules may use; None leaves a kind of name unchecked. ``tables`` could be read."""
 
     trunks: frozenset[str] | None = None
     listeners: frozenset[str] | None = None
     tenants: frozenset[str] | None = None
     hooks: frozenset[str] | None = None
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    broken_tables: frozenset[str] = frozenset()
 
 
 def suggest(name: str, names: Iterable[str]) -> str:
@@ -59,11 +65,14 @@ def suggest(name: str, names: Iterable[str]) -> str:
 class Checker:
     """Collects the problems of one text, a when or a then, in ``problems``."""
 
-    def __init__(self, known: Known) -> None:
+    def __init__(self, known: Known, scope: Scope) -> None:
         self._known = known
+        self._scope = scope
+        self.broken = False  # something it needs could not be read, which was told where that is
         self.problems: list[Problem] = []
 
-    def _report(self, node: syntax.Node, message: str, hint: str = "") -> None:
+    def report(self, node: syntax.Node, message: str, hint: str = "") -> None:
+        """Add a problem at ``node``."""
         self.problems.append(Problem(node.start, message, hint))
 
     def condition(self, node: syntax.Node) -> None:
@@ -76,8 +85,11 @@ class Checker:
                 "address": "compare it, such as in 10.0.0.0/8",
                 "list": 'compare it, such as == "...", which asks each of its values',
                 "number": "compare it, such as > 5",
+                "clock": "compare it, such as in 08:00..18:00",
+                "day": "compare it, such as in mon..fri",
+                "date": "compare it, such as == 2026-12-24",
             }
-            self._report(node, f"this is {_KINDS[kind or 'text']}, not a condition", hint[kind or "text"])
+            self.report(node, f"this is {_KINDS[kind or 'text']}, not a condition", hint[kind or "text"])
 
     def type_of(self, node: syntax.Node) -> str | None:
         """The type of an expression; None when a problem with it was reported."""
@@ -88,6 +100,10 @@ class Checker:
                 return "number"
             case syntax.Truth():
                 return "truth"
+            case syntax.Clock() | syntax.Day() | syntax.Date():
+                return self._moment(node)
+            case syntax.Lookup():
+                return self.lookup(node)
             case syntax.FactRef():
                 return self._fact(node)
             case syntax.Call():
@@ -108,7 +124,7 @@ class Checker:
             case syntax.Not():
                 self.condition(node.of)
             case syntax.HasHeader():
-                self._refuse(node.name, _name_only(node.name.value))
+                self.refuse(node.name, _name_only(node.name.value))
             case syntax.Compare():
                 self._compare(node)
             case syntax.Matches():
@@ -116,6 +132,9 @@ class Checker:
                 self.pattern(node.regex)
             case syntax.Affix():
                 self._searchable(node.left, "starts with" if node.starts else "ends with")
+                for option in node.options:
+                    if isinstance(option, syntax.FactRef):
+                        self.named_list(option)
             case syntax.Member():
                 self._member(node)
 
@@ -125,7 +144,7 @@ class Checker:
         if kind in TEXTUAL or kind is None:
             return
         hint = f'write "{node.value}"' if isinstance(node, syntax.Number) else ""
-        self._report(node, f"this is {_KINDS[kind]}; text is needed here", hint)
+        self.report(node, f"this is {_KINDS[kind]}; text is needed here", hint)
 
     def pattern(self, node: syntax.Regex) -> Pattern | None:
         """Compile a pattern; None when it was reported."""
@@ -133,25 +152,77 @@ class Checker:
             return Pattern(node.source)
         except PatternError as error:
             hint = "patterns are RE2's, which run in linear time: no backreferences, no look-around"
-            self._report(node, f"this pattern cannot be used: {error}", hint)
+            self.report(node, f"this pattern cannot be used: {error}", hint)
             return None
+
+    def _moment(self, node: syntax.Clock | syntax.Day | syntax.Date) -> str | None:
+        if node.value >= 0:
+            return type(node).__name__.lower()
+        if isinstance(node, syntax.Clock):
+            self.report(node, "no clock shows this time", "from 00:00 to 23:59")
+        else:
+            self.report(node, "no calendar has this date", "year, month, day: 2026-12-24")
+        return None
+
+    def lookup(self, node: syntax.Lookup) -> str | None:
+        """Check a look-up in a table; its value is text."""
+        before = len(self.problems)
+        table = self._table(node, node.table)
+        self.text(node.key)
+        if table is not None and node.column not in (columns := table.columns):
+            hint = suggest(node.column, [name for name in columns if name != PREFIX])
+            self.report(node, f"the table {table.name} has no column {node.column!r}", hint)
+        return "text" if len(self.problems) == before and table is not None else None
+
+    def _table(self, node: syntax.Node, name: str) -> Table | None:
+        if not name.startswith(TABLE):
+            hint = (
+                f"write {TABLE}{name}" if name in self._known.tables else "such as table.rates[to.user].trunk"
+            )
+            self.report(node, f"{name} is no table", hint)
+            return None
+        short = name.removeprefix(TABLE)
+        self.broken = self.broken or short in self._known.broken_tables
+        if short not in self._known.tables and short not in self._known.broken_tables:
+            hint = suggest(short, self._known.tables) or "name its file under `tables:` in sbc.yaml"
+            self.report(node, f"there is no table {short!r}", hint)
+        return self._known.tables.get(short)
+
+    def named_list(self, node: syntax.FactRef) -> tuple[str, ...] | None:
+        """The texts of a named list; None when it was reported."""
+        short = node.name.removeprefix(LIST)
+        found = self._scope.lists.get(short)
+        if not node.name.startswith(LIST):
+            hint = (
+                f"write {LIST}{short}" if found is not None else f'text is written in quotes: "{node.name}"'
+            )
+            self.report(node, f"{node.name} is neither a value nor a list", hint)
+            return None
+        if found is None:
+            hint = suggest(short, self._scope.lists) or "define it under `lists:`"
+            self.report(node, f"there is no list {short!r}", hint)
+        return found
 
     def _fact(self, node: syntax.FactRef) -> str | None:
         fact = FACTS.get(node.name)
         if fact is not None:
             return fact.type
+        for kind, usage in _NAMED.items():
+            if node.name.startswith(kind):
+                self.report(node, f"{node.name} cannot stand here", usage)
+                return None
         hint = suggest(node.name, FACTS) or f'text is written in quotes: "{node.name}"'
-        self._report(node, f"there is no fact {node.name!r}", hint)
+        self.report(node, f"there is no fact {node.name!r}", hint)
         return None
 
     def _call(self, node: syntax.Call) -> str | None:
         function = FUNCTIONS.get(node.name)
         if function is None:
-            self._report(node, f"there is no function {node.name!r}", suggest(node.name, FUNCTIONS))
+            self.report(node, f"there is no function {node.name!r}", suggest(node.name, FUNCTIONS))
             return None
         if len(node.args) != len(function.takes):
             found = f"{node.name} takes {len(function.takes)} arguments, not {len(node.args)}"
-            self._report(node, found, f"write {function.usage}")
+            self.report(node, found, f"write {function.usage}")
             return None
         before = len(self.problems)
         pattern = None
@@ -159,39 +230,57 @@ class Checker:
             if wanted == "pattern" and isinstance(arg, syntax.Regex):
                 pattern = self.pattern(arg)
             elif wanted == "pattern" or isinstance(arg, syntax.Regex):
-                self._report(
+                self.report(
                     arg, "a /pattern/ is needed here" if wanted == "pattern" else "text is needed here"
                 )
-            elif wanted == "literal" and not isinstance(arg, syntax.Text):
-                self._report(arg, "text in quotes is needed here")
+            elif wanted in ("literal", "trunk") and not isinstance(arg, syntax.Text):
+                self.report(arg, "text in quotes is needed here")
+            elif wanted == "trunk":
+                self.trunk(arg)
             else:
                 self.text(arg)
+        if node.name == "e164" and isinstance(code := node.args[1], syntax.Text):
+            self._country(code)
         if node.name == "header" and isinstance(node.args[0], syntax.Text):
-            self._refuse(node.args[0], read_refusal(node.args[0].value))
+            self.refuse(node.args[0], read_refusal(node.args[0].value))
         if pattern is not None and isinstance(node.args[2], syntax.Text):
             try:
                 pattern.replacer(node.args[2].value)
             except PatternError as error:
-                self._report(node.args[2], str(error), "\\1 to \\9 stand for the (groups) of the pattern")
+                self.report(node.args[2], str(error), "\\1 to \\9 stand for the (groups) of the pattern")
         return function.gives if len(self.problems) == before else None
+
+    def _country(self, code: syntax.Text) -> None:
+        if not (
+            code.value.isascii()
+            and code.value.isdigit()
+            and 1 <= len(code.value) <= 3
+            and code.value[0] != "0"
+        ):
+            self.report(
+                code, f'"{code.value}" is no country code', 'one to three digits without +, such as "49"'
+            )
+
+    def trunk(self, node: syntax.Node) -> None:
+        """Check text in quotes that names a trunk."""
+        trunks = self._known.trunks
+        if isinstance(node, syntax.Text) and trunks is not None and node.value not in trunks:
+            self.report(node, f'there is no trunk "{node.value}"', suggest(node.value, trunks))
 
     def _compare(self, node: syntax.Compare) -> None:
         left, right = self.type_of(node.left), self.type_of(node.right)
         if left is None or right is None:
             return
         if node.op not in ("==", "!="):
-            for side, kind in ((node.left, left), (node.right, right)):
-                if kind != "number":
-                    hint = "number(...) reads a number from text" if kind in TEXTUAL else ""
-                    self._report(side, f"{node.op} compares numbers; this is {_KINDS[kind]}", hint)
+            self._order(node, left, right)
             return
         if "list" in (left, right):
             if left != "list" or right not in TEXTUAL:
-                self._report(node, "a list is compared with text, the list on the left")
+                self.report(node, "a list is compared with text, the list on the left")
             else:
                 self._values(node.left, (node.right,))
         elif _family(left) != _family(right):
-            self._report(
+            self.report(
                 node.right,
                 f"{_KINDS[left]} is compared with {_KINDS[right]}; that is never equal",
                 _mismatch_hint(node, left, right),
@@ -200,30 +289,82 @@ class Checker:
             self._values(node.left, (node.right,))
             self._values(node.right, (node.left,))
 
+    def _order(self, node: syntax.Compare, left: str, right: str) -> None:
+        for side, kind in ((node.left, left), (node.right, right)):
+            if kind not in ORDERED:
+                hint = "number(...) reads a number from text" if kind in TEXTUAL else ""
+                self.report(side, f"{node.op} compares numbers; this is {_KINDS[kind]}", hint)
+                return
+        if left != right:
+            self.report(node.right, f"{_KINDS[left]} is compared with {_KINDS[right]}")
+
     def _member(self, node: syntax.Member) -> None:
         kind = self.type_of(node.left)
         if kind is None:
             return
         for option in node.options:
-            if kind == "address":
-                self._network(option)
-            elif isinstance(option, syntax.Network):
-                self._report(option, "only an address is in a network", "source in 10.0.0.0/8")
-            elif kind == "truth" or isinstance(option, syntax.Number) != (kind == "number"):
-                self._report(option, f"{_KINDS[kind]} is never this")
+            self._option(kind, option)
         if kind != "address":
             self._values(node.left, node.options)
 
-    def _network(self, option: syntax.Text | syntax.Number | syntax.Network) -> None:
+    def _option(self, kind: str, option: syntax.Node) -> None:
+        match option:
+            case syntax.FactRef(name=name) if name.startswith(TABLE):
+                self._table(option, name)
+                if kind not in TEXTUAL:
+                    self.report(option, f"a table holds numbers as text; this asks about {_KINDS[kind]}")
+            case syntax.FactRef():
+                self._list_option(kind, option)
+            case syntax.Span():
+                self._span(kind, option)
+            case syntax.Network() if kind != "address":
+                self.report(option, "only an address is in a network", "source in 10.0.0.0/8")
+            case syntax.Text() | syntax.Network() if kind == "address":
+                self._network(option, option.value)
+            case _:
+                found = self.type_of(option)
+                if found is not None and (
+                    kind == "truth" or _family(found) != _family("text" if kind == "list" else kind)
+                ):
+                    self.report(option, f"{_KINDS[kind]} is never this", _in_hint(kind))
+
+    def _list_option(self, kind: str, option: syntax.FactRef) -> None:
+        found = self.named_list(option)
+        if found is not None and kind not in (*TEXTUAL, "list"):
+            self.report(option, f"a list holds texts; this asks about {_KINDS[kind]}")
+        for text in found if found is not None and kind == "address" else ():
+            self._network(option, text)
+
+    def _span(self, kind: str, option: syntax.Span) -> None:
+        low, high = self.type_of(option.low), self.type_of(option.high)
+        if low is None or high is None:
+            return
+        if low != high:
+            self.report(option.high, f"from {_KINDS[low]} to {_KINDS[high]} is no range")
+        elif _family(low) != _family("text" if kind == "list" else kind):
+            self.report(option, f"{_KINDS[kind]} is never in this range", _in_hint(kind))
+        elif isinstance(option.low, syntax.Text) and isinstance(option.high, syntax.Text):
+            if len(option.low.value) != len(option.high.value):
+                self.report(
+                    option.high,
+                    "the two numbers of a block are of one length",
+                    'such as "+4930100".."+4930199"',
+                )
+            elif option.low.value > option.high.value:
+                self.report(option, "this range is empty", "the lower number stands first")
+        elif low in ("number", "date") and option.low.value > option.high.value:  # type: ignore[attr-defined]
+            self.report(option, "this range is empty", "the lower end stands first")
+
+    def _network(self, option: syntax.Node, text: str) -> None:
         try:
-            ip_network(str(option.value))
+            ip_network(text)
         except ValueError as error:
-            self._report(option, str(error), "an address or a network, such as 10.0.0.0/8")
+            self.report(option, str(error), "an address or a network, such as 10.0.0.0/8")
 
     def _searchable(self, node: syntax.Node, verb: str) -> None:
         kind = self.type_of(node)
-        if kind in ("truth", "number"):
-            self._report(node, f"{verb} needs text; this is {_KINDS[kind]}")
+        if kind is not None and kind not in (*TEXTUAL, "list"):
+            self.report(node, f"{verb} needs text; this is {_KINDS[kind]}")
 
     def _values(self, node: syntax.Node, values: Iterable[syntax.Node]) -> None:
         """Check that a fact can have these values at all."""
@@ -241,92 +382,28 @@ class Checker:
             "tenant": self._known.tenants,
         }.get(name)
         if known is not None and value.value and value.value not in known:
-            self._report(value, f'there is no {name} "{value.value}"', suggest(value.value, known))
+            self.report(value, f'there is no {name} "{value.value}"', suggest(value.value, known))
         elif fact.values and value.value not in fact.values:
-            self._report(value, f'{name} is never "{value.value}"', suggest(value.value, fact.values))
+            self.report(value, f'{name} is never "{value.value}"', suggest(value.value, fact.values))
         elif fact.prefixes and not value.value.startswith(fact.prefixes) and value.value:
             hint = f'such as "{fact.prefixes[0]}{value.value}"'
-            self._report(value, f"a value of {name} begins with {' or '.join(fact.prefixes)}", hint)
+            self.report(value, f"a value of {name} begins with {' or '.join(fact.prefixes)}", hint)
         elif fact.type == "address" and value.value and not _is_address(value.value):
-            self._report(
+            self.report(
                 value, f'"{value.value}" is not an address', "networks are asked with in, names are not"
             )
 
-    def _refuse(self, node: syntax.Node, refusal: tuple[str, str] | None) -> None:
+    def refuse(self, node: syntax.Node, refusal: tuple[str, str] | None) -> None:
+        """Report why a header may not be used so, where there is a reason."""
         if refusal:
-            self._report(node, *refusal)
+            self.report(node, *refusal)
 
-    def actions(self, actions: tuple[syntax.Node, ...]) -> None:
-        """Check a whole then: each action, and that it ends in exactly one of the four endings."""
-        for action in actions:
-            self._action(action)
-        endings = [action for action in actions if isinstance(action, syntax.TERMINALS)]
-        if not endings:
-            hint = "end it in route, reject or redirect, or in continue to try the next rules"
-            self._report(actions[-1], "this then does not say what becomes of the call", hint)
-        elif actions[-1] is not endings[0]:
-            after = actions[actions.index(endings[0]) + 1]
-            self._report(after, "nothing can follow route, reject, redirect or continue", "move it before")
 
-    def _action(self, action: syntax.Node) -> None:
-        match action:
-            case syntax.RouteAction():
-                for hop in action.hops:
-                    self._hop(hop)
-                self._twice(action.hops)
-            case syntax.RejectAction():
-                if not 400 <= action.status.value <= 699:
-                    hint = (
-                        "3xx is what redirect is for" if 300 <= action.status.value < 400 else "such as 403"
-                    )
-                    self._report(action.status, "a call is rejected with 400 to 699", hint)
-            case syntax.RedirectAction():
-                for target in action.targets:
-                    self._target(target)
-            case syntax.SetPartAction():
-                if action.part.name not in PARTS:
-                    self._report(
-                        action.part, f"{action.part.name} cannot be set", suggest(action.part.name, PARTS)
-                    )
-                self.text(action.value)
-            case syntax.SetHeaderAction():
-                self._refuse(action.name, set_refusal(action.name.value))
-                self.text(action.value)
-            case syntax.RemoveHeaderAction():
-                self._refuse(action.glob, remove_refusal(action.glob.value))
-
-    def _hop(self, hop: syntax.HopClause) -> None:
-        trunks, name = self._known.trunks, hop.trunk.value
-        if trunks is not None and name not in trunks:
-            self._report(hop.trunk, f'there is no trunk "{name}"', suggest(name, trunks))
-        for failure in hop.on:
-            word = failure.value
-            if word.startswith("6") and len(word) == 3:
-                self._report(
-                    failure, f"{word} ends the whole call", "a 6xx is final everywhere (RFC 3261 21.6)"
-                )
-            elif word not in ("timeout", "unreachable") and not (
-                word.isdigit() and 300 <= int(word[:9]) < 600
-            ):
-                self._report(
-                    failure, f"{word} is not a failure", "a status of 300 to 599, timeout or unreachable"
-                )
-
-    def _twice(self, hops: tuple[syntax.HopClause, ...]) -> None:
-        seen: set[str] = set()
-        for hop in hops:
-            if hop.trunk.value in seen:
-                self._report(hop.trunk, f'the route goes to "{hop.trunk.value}" twice', "leave one out")
-            seen.add(hop.trunk.value)
-
-    def _target(self, target: syntax.Node) -> None:
-        self.text(target)
-        first = target.parts[0] if isinstance(target, syntax.Concat) else target
-        schemes = ("sip:", "sips:", "tel:")
-        if not isinstance(first, syntax.Text) or not first.value.startswith(schemes):
-            self._report(
-                target, "a redirect target is a SIP URI", 'such as "sip:" + to.user + "@example.net"'
-            )
+def _in_hint(kind: str) -> str:
+    return {
+        "clock": "such as in 08:00..18:00", "day": "such as in mon..fri", "number": "such as in 3..5",
+        "date": "such as in 2026-12-24..2026-12-26", "address": "an address or a network, such as 10.0.0.0/8",
+    }.get(kind, "")  # fmt: skip
 
 
 def _family(kind: str) -> str:

@@ -1,157 +1,205 @@
-"""From a checked syntax tree to closures over ``Facts``.
+"""From a checked condition to a closure over a draft.
 
-Every closure is pure and total: it reads one frozen record, never raises and never loops, for
-any record at all. Where a value is not what a function hopes for, the answer is a false
-comparison, not an error. Closures are made once, at load; a call only runs them.
+Closures are made once, at load; a call only runs them. They are as pure and total as the
+expressions that they compare (``dsl.expressions``).
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
-from datetime import datetime
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address, ip_network
-from operator import attrgetter
 from typing import Any
 
 from dsl import syntax
-from dsl.facts import FACTS, Facts
-from dsl.patterns import MAX_TEXT, Pattern
+from dsl.expressions import Test, value
+from dsl.facts import FACTS
+from dsl.numbers import in_block
+from dsl.patterns import Pattern
+from dsl.scope import LIST, TABLE, Scope
 
-Test = Callable[[Facts], bool]
-Value = Callable[[Facts], Any]
 Network = IPv4Network | IPv6Network
-
-NOT_A_NUMBER = float("nan")
-CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
-_CONTROL = re.compile(rf"[{CONTROLS}]+")
+Check = Callable[[Any], bool]
 
 
-def condition(node: syntax.Node) -> Test:
+def condition(node: syntax.Node, scope: Scope) -> Test:
     """Compile a checked when."""
     match node:
         case syntax.AllOf():
-            return _all_of(tuple(condition(part) for part in node.parts))
+            return _all_of(tuple(condition(part, scope) for part in node.parts))
         case syntax.AnyOf():
-            return _any_of(tuple(condition(part) for part in node.parts))
+            return _any_of(tuple(condition(part, scope) for part in node.parts))
         case syntax.Not():
-            inner = condition(node.of)
-            return lambda facts: not inner(facts)
+            inner = condition(node.of, scope)
+            return lambda draft: not inner(draft)
         case syntax.HasHeader():
             name = node.name.value
-            return lambda facts: facts.header(name) is not None
+            return lambda draft: draft.header(name) is not None
         case syntax.Compare():
-            return _compare(node)
+            return _compare(node, scope)
         case syntax.Matches():
-            return _matches(node)
+            search = Pattern(node.regex.source).search
+            return _each(node.left, lambda text: search(text) is not None, scope)
         case syntax.Affix():
-            return _affix(node)
+            return _affix(node, scope)
         case syntax.Member():
-            return _member(node)
+            return _member(node, scope)
         case _:
-            result: Test = value(node)
+            result: Test = value(node, scope)
             return result
-
-
-def _matches(node: syntax.Matches) -> Test:
-    search = Pattern(node.regex.source).search
-    if _is_list(node.left):
-        return _each(node.left, lambda text: search(text) is not None)
-    get = value(node.left)
-    return lambda facts: search(get(facts)) is not None
 
 
 def _all_of(tests: tuple[Test, ...]) -> Test:
     if len(tests) == 2:
         first, second = tests
-        return lambda facts: first(facts) and second(facts)
+        return lambda draft: first(draft) and second(draft)
     if len(tests) == 3:
         first, second, third = tests
-        return lambda facts: first(facts) and second(facts) and third(facts)
-    return lambda facts: all([test(facts) for test in tests])
+        return lambda draft: first(draft) and second(draft) and third(draft)
+    return lambda draft: all([test(draft) for test in tests])
 
 
 def _any_of(tests: tuple[Test, ...]) -> Test:
     if len(tests) == 2:
         first, second = tests
-        return lambda facts: first(facts) or second(facts)
-    return lambda facts: any([test(facts) for test in tests])
+        return lambda draft: first(draft) or second(draft)
+    return lambda draft: any([test(draft) for test in tests])
 
 
-def _compare(node: syntax.Compare) -> Test:
+def _compare(node: syntax.Compare, scope: Scope) -> Test:
     if node.op == "!=":
-        equal = _equal(node)
-        return lambda facts: not equal(facts)
+        equal = _equal(node, scope)
+        return lambda draft: not equal(draft)
     if node.op == "==":
-        return _equal(node)
-    left, right = value(node.left), value(node.right)
+        return _equal(node, scope)
+    left, right = value(node.left, scope), value(node.right, scope)
     match node.op:
         case "<":
-            return lambda facts: bool(left(facts) < right(facts))
+            return lambda draft: bool(left(draft) < right(draft))
         case "<=":
-            return lambda facts: bool(left(facts) <= right(facts))
+            return lambda draft: bool(left(draft) <= right(draft))
         case ">":
-            return lambda facts: bool(left(facts) > right(facts))
+            return lambda draft: bool(left(draft) > right(draft))
         case _:
-            return lambda facts: bool(left(facts) >= right(facts))
+            return lambda draft: bool(left(draft) >= right(draft))
 
 
-def _equal(node: syntax.Compare) -> Test:
-    left, right = value(node.left), value(node.right)
-    if _is_list(node.left):
-        return lambda facts: right(facts) in left(facts)
-    if _is_host(node.left) or _is_host(node.right):  # RFC 3261 19.1.4: hosts in any case
-        return lambda facts: bool(left(facts).lower() == right(facts).lower())
+def _equal(node: syntax.Compare, scope: Scope) -> Test:
+    left, right = value(node.left, scope), value(node.right, scope)
+    if fact_type(node.left) == "list":
+        if isinstance(node.right, syntax.Text):
+            name = _spelled(node.left, node.right.value)
+            return lambda draft: name in left(draft)
+        return lambda draft: right(draft) in left(draft)
+    if "host" in (fact_type(node.left), fact_type(node.right)):  # RFC 3261 19.1.4: hosts in any case
+        return lambda draft: bool(left(draft).lower() == right(draft).lower())
     if isinstance(node.right, syntax.Text):
-        wanted = _address_text(node.right.value) if _is_address(node.left) else node.right.value
-        return lambda facts: left(facts) == wanted
-    return lambda facts: left(facts) == right(facts)
+        wanted = node.right.value
+        if fact_type(node.left) == "address":
+            wanted = _address_text(wanted)
+        return lambda draft: left(draft) == wanted
+    return lambda draft: left(draft) == right(draft)
 
 
-def _each(node: syntax.Node, test: Callable[[Any], bool]) -> Test:
-    """Ask ``test`` about a value, or about each value of a list until one says yes."""
-    get = value(node)
-    if _is_list(node):
-        return lambda facts: any([test(each) for each in get(facts)])
-    return lambda facts: test(get(facts))
+def _each(node: syntax.Node, check: Check, scope: Scope) -> Test:
+    """Ask ``check`` about a value, or about each value of a list until one says yes."""
+    get = value(node, scope)
+    if fact_type(node) == "list":
+        return lambda draft: any([check(each) for each in get(draft)])
+    return lambda draft: check(get(draft))
 
 
-def _affix(node: syntax.Affix) -> Test:
-    options = tuple(option.value for option in node.options)
-    if _is_host(node.left):
+def _affix(node: syntax.Affix, scope: Scope) -> Test:
+    options = texts_of(node.options, scope)
+    if fact_type(node.left) == "host":
         options = tuple(option.lower() for option in options)
         if node.starts:
-            return _each(node.left, lambda text: text.lower().startswith(options))
-        return _each(node.left, lambda text: text.lower().endswith(options))
+            return _each(node.left, lambda text: text.lower().startswith(options), scope)
+        return _each(node.left, lambda text: text.lower().endswith(options), scope)
     if node.starts:
-        return _each(node.left, lambda text: text.startswith(options))
-    return _each(node.left, lambda text: text.endswith(options))
+        return _each(node.left, lambda text: text.startswith(options), scope)
+    return _each(node.left, lambda text: text.endswith(options), scope)
 
 
-def _member(node: syntax.Member) -> Test:
-    test = _inside(node) if _is_address(node.left) else _listed(node)
+def texts_of(options: tuple[syntax.Node, ...], scope: Scope) -> tuple[str, ...]:
+    """The texts that options name, those of named lists included."""
+    found: list[str] = []
+    for option in options:
+        if isinstance(option, syntax.FactRef):
+            found += scope.lists.get(option.name.removeprefix(LIST), ())
+        elif isinstance(option, syntax.Text | syntax.Network):
+            found.append(option.value)
+    return tuple(found)
+
+
+def _member(node: syntax.Member, scope: Scope) -> Test:
+    checks = _membership(node, scope)
+    test = _each(node.left, checks[0], scope)
+    if len(checks) > 1:
+        test = _each(node.left, lambda each: any([check(each) for check in checks]), scope)
     if node.negated:
-        return lambda facts: not test(facts)
+        return lambda draft: not test(draft)
     return test
 
 
-def _listed(node: syntax.Member) -> Test:
-    if _is_host(node.left):
-        hosts = frozenset(str(option.value).lower() for option in node.options)
-        return _each(node.left, lambda text: text.lower() in hosts)
-    values = frozenset(option.value for option in node.options)
-    return _each(node.left, lambda each: each in values)
+def _membership(node: syntax.Member, scope: Scope) -> tuple[Check, ...]:
+    """What to ask about a value: is it in the set, in a span, in a table."""
+    texts, kind = texts_of(node.options, scope), fact_type(node.left)
+    checks: list[Check] = [
+        _span(option.low, option.high) for option in node.options if isinstance(option, syntax.Span)
+    ]
+    checks += [
+        _in_table(option.name.removeprefix(TABLE), scope)
+        for option in node.options
+        if isinstance(option, syntax.FactRef) and option.name.startswith(TABLE)
+    ]
+    if kind == "address":
+        checks.append(_inside(texts))
+        return tuple(checks)
+    points = [each.value for each in node.options if isinstance(each, _POINTS)]
+    wanted = frozenset([*(_spelled(node.left, each) for each in texts), *points])
+    if wanted and kind == "host":
+        checks.append(lambda text: text.lower() in wanted)
+    elif wanted or not checks:
+        checks.append(lambda each: each in wanted)
+    return tuple(checks)
 
 
-def _inside(node: syntax.Member) -> Test:
-    networks = tuple(ip_network(str(option.value)) for option in node.options)
+def _spelled(node: syntax.Node, text: str) -> str:
+    """A value as the fact that it is compared with spells it: hosts in small letters, codecs in capitals."""
+    if fact_type(node) == "host":
+        return text.lower()
+    return text.upper() if isinstance(node, syntax.FactRef) and node.name == "sdp.codecs" else text
+
+
+_POINTS = (syntax.Number, syntax.Clock, syntax.Day, syntax.Date)
+
+
+def _in_table(name: str, scope: Scope) -> Check:
+    row = scope.tables[name].row
+    return lambda text: row(text) is not None
+
+
+def _span(low_node: syntax.Node, high_node: syntax.Node) -> Check:
+    first, last = getattr(low_node, "value", ""), getattr(high_node, "value", "")
+    if isinstance(first, str) or isinstance(last, str):
+        return lambda text: in_block(text, str(first), str(last))
+    low, high = first, last
+    if isinstance(high_node, syntax.Clock):  # 08:00..18:00 is over when the clock shows 18:00
+        high -= 1
+    if low > high:  # over midnight, over the week's end
+        return lambda number: number >= low or number <= high
+    return lambda number: low <= number <= high
+
+
+def _inside(texts: tuple[str, ...]) -> Check:
+    networks = tuple(ip_network(text) for text in texts)
 
     @lru_cache(maxsize=1024)
     def inside(text: str) -> bool:
         return _in_networks(text, networks)
 
-    return _each(node.left, inside)
+    return inside
 
 
 def _in_networks(text: str, networks: tuple[Network, ...]) -> bool:
@@ -170,95 +218,6 @@ def _address_text(text: str) -> str:
         return text
 
 
-def value(node: syntax.Node) -> Value:
-    """Compile a checked expression."""
-    match node:
-        case syntax.Text() | syntax.Number() | syntax.Truth():
-            constant = node.value
-            return lambda facts: constant
-        case syntax.FactRef():
-            return _CLOCK.get(node.name) or attrgetter(FACTS[node.name].attribute)
-        case syntax.Call():
-            return _call(node)
-        case syntax.Concat():
-            parts = tuple(value(part) for part in node.parts)
-            return lambda facts: "".join([part(facts) for part in parts])[:MAX_TEXT]
-        case _:
-            return condition(node)
-
-
-def _call(node: syntax.Call) -> Value:
-    first = value(node.args[0])
-    match node.name, node.args[1:]:
-        case "header", _:
-            return lambda facts: facts.header(first(facts)) or ""
-        case "replace", (syntax.Regex(source=source), syntax.Text(value=replacement)):
-            replace = Pattern(source).replacer(replacement)
-            return lambda facts: replace(first(facts))
-        case "strip_prefix", (syntax.Text(value=prefix),):
-            return lambda facts: first(facts).removeprefix(prefix)
-        case "add_prefix", (syntax.Text(value=prefix),):
-            return lambda facts: _add_prefix(first(facts), prefix)
-        case "lower", _:
-            return lambda facts: first(facts).lower()
-        case "length", _:
-            return lambda facts: len(first(facts))
-        case _:
-            return lambda facts: _number(first(facts))
-
-
-def _add_prefix(text: str, prefix: str) -> str:
-    return text if text.startswith(prefix) else (prefix + text)[:MAX_TEXT]
-
-
-def _number(text: str) -> float:
-    return int(text) if text.isascii() and text.isdigit() and len(text) <= 18 else NOT_A_NUMBER
-
-
-def _local(now: float) -> datetime | None:
-    try:
-        return datetime.fromtimestamp(now)
-    except (ValueError, OverflowError, OSError):
-        return None
-
-
-def _clock(pick: Callable[[datetime], int]) -> Value:
-    def read(facts: Facts) -> float:
-        moment = _local(facts.now)
-        return NOT_A_NUMBER if moment is None else pick(moment)
-
-    return read
-
-
-_CLOCK: dict[str, Value] = {
-    "time.hour": _clock(lambda moment: moment.hour),
-    "time.minute": _clock(lambda moment: moment.minute),
-    "time.weekday": _clock(lambda moment: moment.isoweekday()),
-}
-
-
-def clean(node: syntax.Node, unwanted: re.Pattern[str] = _CONTROL) -> Callable[[Facts], str]:
-    """Compile a text that leaves in a message; what matches ``unwanted`` is dropped from it.
-
-    No value, whatever a peer has sent, may add a line to a message.
-    """
-    make = value(node)
-    search = unwanted.search
-
-    def cleaned(facts: Facts) -> str:
-        text: str = make(facts)
-        return unwanted.sub("", text) if search(text) else text
-
-    return cleaned
-
-
-def _is_list(node: syntax.Node) -> bool:
-    return isinstance(node, syntax.FactRef) and FACTS[node.name].type == "list"
-
-
-def _is_host(node: syntax.Node) -> bool:
-    return isinstance(node, syntax.FactRef) and FACTS[node.name].type == "host"
-
-
-def _is_address(node: syntax.Node) -> bool:
-    return isinstance(node, syntax.FactRef) and FACTS[node.name].type == "address"
+def fact_type(node: syntax.Node) -> str:
+    """The type of the fact that an expression is; empty where it is none."""
+    return FACTS[node.name].type if isinstance(node, syntax.FactRef) and node.name in FACTS else ""

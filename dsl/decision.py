@@ -36,15 +36,58 @@ class RemoveHeader:
     glob: str
 
 
-Edit = SetPart | SetHeader | RemoveHeader
+@dataclass(frozen=True, slots=True)
+class CopyHeader:
+    """Let the caller's headers whose name matches ``glob`` cross, named ``name`` where that is not empty."""
+
+    glob: str
+    name: str = ""
+
+
+Edit = SetPart | SetHeader | RemoveHeader | CopyHeader
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Trunks that share calls by their weights: in turn where all weigh the same."""
+
+    name: str
+    members: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Hop:
-    """One trunk to try; ``on`` are the failures of an earlier hop that lead here (first hop: none)."""
+    """One trunk to try; ``on`` are the failures of an earlier hop that lead here (first hop: none).
+
+    A hop to a ``group`` names no trunk: whose turn it is is found out when the call is sent.
+    """
 
     trunk: str
     on: tuple[Failure, ...] = ()
+    group: Group | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Codecs:
+    """Which codecs an offer may name, and which come first; in capitals, empty tuples change nothing."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    prefer: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most ``calls`` at once, or begun in ``seconds`` where that is not 0, for all calls of one ``key``.
+
+    One call more is refused with ``status`` and ``reason``.
+    """
+
+    key: str
+    calls: int
+    seconds: int = 0
+    status: int = 503
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +95,7 @@ class Route:
     """Send the call to ``hops`` in turn; None leaves a policy to the trunk.
 
     ``rule`` names who decided, as ``name (file:line)``; ``hooks`` are the named hooks that it called.
+    ``tags`` go to the call's record; ``ring`` is how many seconds a hop may ring.
     """
 
     hops: tuple[Hop, ...]
@@ -60,6 +104,10 @@ class Route:
     downgrade: Downgrade | None = None
     rule: str = ""
     hooks: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    codecs: Codecs | None = None
+    ring: int | None = None
+    limits: tuple[Limit, ...] = ()
 
     def next_hop(self, index: int, failure: Failure) -> int | None:
         """Index of the next hop to try after ``hops[index]`` failed so; None ends the call."""
@@ -76,6 +124,16 @@ class Reject:
     status: int
     reason: str = ""
     rule: str = ""
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """Ask the caller for a name and password of ``realm`` (RFC 3261 22): nobody has proved one yet."""
+
+    realm: str
+    rule: str = ""
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +142,9 @@ class Redirect:
 
     targets: tuple[str, ...]
     rule: str = ""
+    tags: tuple[str, ...] = ()
 
 
-Decision = Route | Reject | Redirect
+Decision = Route | Reject | Redirect | Challenge
 
 NO_ROUTE = Reject(404, "No route", "no rule matched")

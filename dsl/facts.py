@@ -11,12 +11,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-FactType = Literal["text", "host", "address", "list", "truth", "number"]
+FactType = Literal["text", "host", "address", "list", "truth", "number", "clock", "day", "date"]
 
 
 def no_header(name: str) -> str | None:
     """Answer for a call without headers: every lookup gives None."""
     return None
+
+
+def no_calls(trunk: str) -> int:
+    """Answer for a quiet system: no trunk has a call."""
+    return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,9 @@ class Facts:
     header. ``sips`` is true when the call arrived over TLS for a ``sips:`` URI. ``peer_*``
     are of the certificate that TLS verified, SANs written ``dns:NAME``, ``uri:URI`` or
     ``ip:ADDRESS``, the pin ``sha256/HEX``. ``now`` is in POSIX seconds. ``header`` gives
-    the first field of a name in any case, or None. ``tags`` are what hooks have said of the call.
+    the first field of a name in any case, or None; ``ruri_param`` and ``from_param`` do so for the
+    parameters of the URIs, in small letters. ``calls`` gives the calls that a trunk holds now, and for
+    an empty name all calls; ``tags`` are what hooks have said of the call. ``auth_user`` has proved its password for ``auth_realm``.
     """
 
     trunk: str = ""
@@ -60,6 +67,15 @@ class Facts:
     now: float = 0.0
     tags: tuple[str, ...] = ()
     header: Callable[[str], str | None] = no_header
+    ruri_port: int = 0
+    ruri_param: Callable[[str], str | None] = no_header
+    from_scheme: str = "sip"
+    from_port: int = 0
+    from_param: Callable[[str], str | None] = no_header
+    to_header_display: str = ""
+    auth_user: str = ""
+    auth_realm: str = ""
+    calls: Callable[[str], int] = no_calls
 
 
 class Fact(NamedTuple):
@@ -86,11 +102,16 @@ FACTS: dict[str, Fact] = {
     "to.user": Fact("ruri_user", "text", "the number or name called (of the request URI)"),
     "to.host": Fact("ruri_host", "host", "the host of the request URI"),
     "to.scheme": Fact("ruri_scheme", "text", "the scheme of the request URI, such as sip"),
+    "to.port": Fact("ruri_port", "number", "the port in the request URI; 0 when there is none"),
     "to_header.user": Fact("to_header_user", "text", "the user in the To header"),
     "to_header.host": Fact("to_header_host", "host", "the host in the To header"),
+    "to_header.display": Fact("to_header_display", "text", "the display name in the To header"),
     "from.user": Fact("from_user", "text", "the number or name of the caller"),
     "from.host": Fact("from_host", "host", "the host in the From header"),
     "from.display": Fact("from_display", "text", "the display name in the From header"),
+    "from.scheme": Fact("from_scheme", "text", "the scheme of the URI in the From header"),
+    "from.port": Fact("from_port", "number", "the port in the From header; 0 when there is none"),
+    "auth.user": Fact("auth_user", "text", "who has proved a password (`challenge`); empty for nobody"),
     "call.id": Fact("call_id", "text", "the Call-ID"),
     "user_agent": Fact("user_agent", "text", "the User-Agent header"),
     "sips": Fact("sips", "truth", "arrived over TLS for a sips: URI"),
@@ -111,8 +132,13 @@ FACTS: dict[str, Fact] = {
     "tls.group": Fact("tls_group", "text", "the key-exchange group, such as X25519MLKEM768"),
     "sdp.codecs": Fact("sdp_codecs", "list", "the codecs offered, such as PCMA"),
     "sdp.srtp": Fact("sdp_srtp", "text", "what the offer says about SRTP", ("none", "offered", "required")),
-    "call.tags": Fact("tags", "list", "what hooks have said of the call"),
-    "time.hour": Fact("now", "number", "the hour, 0 to 23, in the server's time zone"),
+    "call.tags": Fact("tags", "list", "what hooks and rules have said of the call"),
+    "calls": Fact("calls", "number", "how many calls there are now, on all trunks"),
+    "time": Fact("now", "clock", "the time of day, such as 08:30, in the file's zone"),
+    "day": Fact("now", "day", "the day of the week: mon, tue, wed, thu, fri, sat, sun"),
+    "date": Fact("now", "date", "the date, such as 2026-12-24"),
+    "time.hour": Fact("now", "number", "the hour, 0 to 23"),
     "time.minute": Fact("now", "number", "the minute, 0 to 59"),
     "time.weekday": Fact("now", "number", "the day of the week, 1 is Monday and 7 is Sunday"),
 }
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

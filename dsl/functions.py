@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-Takes = Literal["text", "literal", "pattern"]
+Takes = Literal["text", "literal", "pattern", "trunk"]
 
 
 class Function(NamedTuple):
@@ -35,6 +35,25 @@ FUNCTIONS: dict[str, Function] = {
     "add_prefix": Function(
         ("text", "literal"), "text", 'add_prefix(to.user, "+")', "with that beginning, unless it has it"
     ),
+    "replace_prefix": Function(
+        ("text", "literal", "literal"),
+        "text",
+        'replace_prefix(to.user, "00", "+")',
+        "with another beginning, if it has the first one",
+    ),
+    "e164": Function(
+        ("text", "literal"),
+        "text",
+        'e164(to.user, "49")',
+        "the number as +COUNTRY..., dialled in the country with that code; short numbers stay as they are",
+    ),
+    "to.param": Function(
+        ("literal",), "text", 'to.param("tgrp")', "a parameter of the request URI; empty when it is not there"
+    ),
+    "from.param": Function(
+        ("literal",), "text", 'from.param("tgrp")', "a parameter of the URI in the From header"
+    ),
+    "calls": Function(("trunk",), "number", 'calls("carrier")', "how many calls that trunk has now"),
     "lower": Function(("text",), "text", "lower(to.user)", "in lower case"),
     "length": Function(("text",), "number", "length(to.user)", "the number of characters"),
     "number": Function(

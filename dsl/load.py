@@ -7,29 +7,35 @@ that is broken in one place is still searched for mistakes in all others.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from zoneinfo import ZoneInfo
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from dsl import syntax
 from dsl.cases import read_test
 from dsl.check import Checker, Known, suggest
+from dsl.check_actions import ActionChecker
 from dsl.compile import condition
+from dsl.definitions import Definitions, read_zone
 from dsl.errors import Diagnostic
 from dsl.outcome import compile_outcome
 from dsl.parse import Problem, parse_actions, parse_condition
 from dsl.ruleset import Rule, RuleSet
+from dsl.scope import NOTHING_NAMED
+from dsl.shadow import report_shadowed
 from dsl.simulate import RouteTest
 from dsl.source import Source, text_of
 
 _RULE_KEYS = ("name", "when", "then")
-_FILE_KEYS = ("rules", "tests")
+_FILE_KEYS = ("rules", "tests", "lists", "groups", "zone")
 
 
 def load(texts: Mapping[str, str], known: Known | None = None) -> tuple[RuleSet | None, list[Diagnostic]]:
     """Read rule files (text by path); the RuleSet is None when any diagnostic is an error."""
     loader = _Loader(known or Known())
     for path in sorted(texts):
-        loader.read(Source(path, texts[path]))
+        loader.define(Source(path, texts[path]))
+    loader.read()
     diagnostics = loader.diagnostics()
     if any(each.severity == "error" for each in diagnostics):
         return None, diagnostics
@@ -37,23 +43,25 @@ def load(texts: Mapping[str, str], known: Known | None = None) -> tuple[RuleSet 
 
 
 class _Loader:
-    """What has been read so far, over all files."""
+    """What has been read so far, over all files: first what they define by name, then rules and tests."""
 
     def __init__(self, known: Known) -> None:
         self.rules: list[Rule] = []
         self.tests: list[RouteTest] = []
         self._known = known
+        self._definitions = Definitions(known)
+        self._files: list[tuple[Source, dict[str, Node], ZoneInfo | None]] = []
         self._sources: list[Source] = []
         self._names: dict[str, str] = {}
-        self._catch_all: str | None = None
+        self._scope = NOTHING_NAMED
 
     def diagnostics(self) -> list[Diagnostic]:
         """Everything found, in the order of files, lines and columns."""
         found = [each for source in self._sources for each in source.diagnostics]
         return sorted(found, key=lambda each: (each.path, each.line, each.col))
 
-    def read(self, source: Source) -> None:
-        """Read one file."""
+    def define(self, source: Source) -> None:
+        """Read what a file defines, and keep the rest of it for ``read``."""
         self._sources.append(source)
         root = source.compose()
         if root is None or (isinstance(root, ScalarNode) and not text_of(root)):
@@ -61,42 +69,43 @@ class _Loader:
         if not isinstance(root, MappingNode):
             source.report(root, "a rule file is a mapping of rules and tests", "begin it with rules:")
             return
+        sections: dict[str, Node] = {}
         for key, value in source.items(root):
-            if key.value not in _FILE_KEYS:
+            if key.value in _FILE_KEYS:
+                sections[key.value] = value
+            else:
                 source.report(key, f"a rule file has no {key.value!r}", suggest(key.value, _FILE_KEYS))
-            elif isinstance(value, SequenceNode):
-                for entry in value.value:
-                    self._entry(source, key.value, entry)
-            elif not _is_empty(value):
-                source.report(value, f"{key.value} is a list", "begin each entry with a hyphen")
+        zone = read_zone(source, sections["zone"]) if "zone" in sections else None
+        if "lists" in sections:
+            self._definitions.read_lists(source, sections["lists"])
+        if "groups" in sections:
+            self._definitions.read_groups(source, sections["groups"])
+        self._files.append((source, sections, zone))
 
-    def _entry(self, source: Source, kind: str, entry: Node) -> None:
-        if kind == "rules":
-            self._rule(source, entry)
-            return
-        test = read_test(source, entry, self._known)
-        if test is not None:
-            self.tests.append(test)
+    def read(self) -> None:
+        """Read the rules and tests of every file."""
+        for source, sections, zone in self._files:
+            self._scope = self._definitions.scope(zone)
+            for node in _entries(source, sections, "rules"):
+                self._rule(source, node)
+            for node in _entries(source, sections, "tests"):
+                test = read_test(source, node, self._known, zone)
+                if test is not None:
+                    self.tests.append(test)
+        report_shadowed(self.rules, {source.path: source for source in self._sources})
 
     def _rule(self, source: Source, node: Node) -> None:
         fields = _fields(source, node)
         name = self._name(source, fields.get("name"))
         when = self._when(source, fields["when"]) if "when" in fields else None
         then = self._then(source, fields["then"]) if "then" in fields else None
-        if self._catch_all and isinstance(node, MappingNode):
-            hint = "move it up, or narrow the rule that takes every call"
-            source.report(
-                node, f"this rule is never reached: {self._catch_all} takes every call", hint, "warning"
-            )
         if name is None or when is None or then is None:
             return
-        line, _ = source.place(node.start_mark.index)
-        place = f"{name} ({source.path}:{line})"
-        outcome = compile_outcome(then, place)
-        text = text_of(fields["when"])
-        self.rules.append(Rule(name, source.path, line, when, text, condition(when), outcome))
-        if isinstance(when, syntax.Truth) and when.value and outcome.ending is not None:
-            self._catch_all = self._catch_all or place
+        line, col = source.place(node.start_mark.index)
+        scope, text = self._scope, text_of(fields["when"])
+        outcome = compile_outcome(then, f"{name} ({source.path}:{line})", scope)
+        test = condition(when, scope)
+        self.rules.append(Rule(name, source.path, line, col, when, text, then, test, outcome, scope))
 
     def _name(self, source: Source, node: ScalarNode | None) -> str | None:
         if node is None:
@@ -118,21 +127,32 @@ class _Loader:
         if node.style is None and text.lower() in ("true", "false"):
             text = text.lower()  # YAML's own True is as good as ours
         tree, problems = parse_condition(text)
+        checker = Checker(self._known, self._scope)
         if tree is not None:
-            checker = Checker(self._known)
             checker.condition(tree)
             problems = checker.problems
             if isinstance(tree, syntax.Truth) and not tree.value:
                 problems.append(Problem(tree.start, "this rule never holds", "remove it", "warning"))
-        return tree if _report_all(source, node, problems) else None
+        return tree if _report_all(source, node, problems) and not checker.broken else None
 
     def _then(self, source: Source, node: ScalarNode) -> tuple[syntax.Node, ...] | None:
         actions, problems = parse_actions(text_of(node))
+        checker = ActionChecker(self._known, self._scope)
         if actions is not None:
-            checker = Checker(self._known)
             checker.actions(actions)
             problems = checker.problems
-        return actions if _report_all(source, node, problems) else None
+        return actions if _report_all(source, node, problems) and not checker.broken else None
+
+
+def _entries(source: Source, sections: dict[str, Node], name: str) -> list[Node]:
+    """The entries of one section of a file; one that is no list is reported."""
+    node = sections.get(name)
+    if isinstance(node, SequenceNode):
+        entries: list[Node] = node.value
+        return entries
+    if node is not None and not _is_empty(node):
+        source.report(node, f"{name} is a list", "begin each entry with a hyphen")
+    return []
 
 
 def _report_all(source: Source, node: ScalarNode, problems: list[Problem]) -> bool:

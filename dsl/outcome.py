@@ -8,21 +8,22 @@ decision, made at load.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field, fields
-from operator import attrgetter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import cast
 
 from dsl import syntax
-from dsl.check import PARTS
-from dsl.compile import CONTROLS, clean
+from dsl.check_actions import PARTS
 from dsl.decision import (
     DEFAULT_FAILURES,
+    Challenge,
+    CopyHeader,
     Decision,
     Downgrade,
     Edit,
     Failure,
     Hop,
+    Limit,
     Part,
     Redirect,
     Reject,
@@ -32,10 +33,14 @@ from dsl.decision import (
     SetPart,
     Srtp,
 )
+from dsl.draft import Draft
+from dsl.expressions import CONTROLS, Value, clean, value
 from dsl.facts import Facts
 from dsl.ownership import matches_glob
+from dsl.scope import GROUP, TABLE, Scope
 
-_SRTP: dict[str, Srtp] = {"require": "required", "offer": "offer", "accept": "accept", "no": "off"}
+SRTP: dict[str, Srtp] = {"require": "required", "offer": "offer", "accept": "accept", "no": "off"}
+_PERIODS = {"": 0, "second": 1, "minute": 60, "hour": 3600}
 
 # What may not stand in a part of a URI (RFC 3261 25.1) or in a quoted display name.
 _UNWANTED = {
@@ -47,17 +52,8 @@ _UNWANTED = {
 }
 _UNWANTED_IN_TARGET = re.compile(rf'[{CONTROLS}\s<>",]+')
 
-
-@dataclass(slots=True)
-class Pending:
-    """What the rules so far have set for a call that is not decided yet."""
-
-    edits: list[Edit] = field(default_factory=list)
-    srtp: Srtp | None = None
-    downgrade: Downgrade | None = None
-
-
-Ending = Callable[[Facts, Pending], Decision]
+Step = Callable[[Draft], None]
+Ending = Callable[[Draft], Decision]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,96 +61,213 @@ class Outcome:
     """One then, compiled; ``ending`` is None for ``continue``.
 
     ``fixed`` is the decision where no fact and no earlier rule enters into it; ``trunks`` are
-    those it routes to. A step is an edit and whether anything after it can see it.
+    those that it can route to, ``realm`` is whose password it asks for, empty for none.
     """
 
-    steps: tuple[tuple[Callable[[Facts], Edit], bool], ...]
-    srtp: Srtp | None
-    downgrade: Downgrade | None
+    steps: tuple[Step, ...]
     ending: Ending | None
     fixed: Decision | None
     trunks: tuple[str, ...]
+    realm: str
+    place: str
 
-    def run(self, facts: Facts, pending: Pending) -> Facts:
-        """Do the edits and policies; returns the facts as the next action or rule sees them."""
-        for make, seen in self.steps:
-            edit = make(facts)
-            pending.edits.append(edit)
-            if seen:
-                facts = edited(facts, edit)
-        pending.srtp = self.srtp or pending.srtp
-        pending.downgrade = self.downgrade or pending.downgrade
-        return facts
+    def run(self, draft: Draft) -> Decision | None:
+        """Do the actions; None where the next rule is to be asked."""
+        if self.realm and (not draft.facts.auth_user or draft.facts.auth_realm != self.realm):
+            return Challenge(self.realm, self.place, draft.tags)
+        for step in self.steps:
+            step(draft)
+        return None if self.ending is None else self.ending(draft)
 
 
-def compile_outcome(actions: tuple[syntax.Node, ...], place: str) -> Outcome:
+def compile_outcome(actions: tuple[syntax.Node, ...], place: str, scope: Scope) -> Outcome:
     """Compile a checked then; ``place`` is what its decisions say in ``rule``."""
-    srtp: Srtp | None = None
-    downgrade: Downgrade | None = None
-    for action in actions:
-        if isinstance(action, syntax.SrtpAction):
-            srtp = _SRTP[action.verb]
-        elif isinstance(action, syntax.DowngradeAction):
-            downgrade = cast(Downgrade, action.verb)
-    last = actions[-1]
     steps = tuple(
-        (step, _is_seen(actions[at + 1 :]))
+        step
         for at, action in enumerate(actions)
-        if (step := _step(action)) is not None
+        if (step := _step(action, f"{place}#{at}", scope)) is not None
     )
-    hops = _hops(last) if isinstance(last, syntax.RouteAction) else ()
-    ending = _ending(last, hops, place)
+    last = actions[-1]
+    realm = next((each.realm.value for each in actions if isinstance(each, syntax.ChallengeAction)), "")
+    ending = _ending(last, place, scope)
+    trunks: tuple[str, ...] = ()
+    if isinstance(last, syntax.RouteAction):
+        trunks = tuple(dict.fromkeys(name for hop in last.hops for name in _targets(hop.target, scope)))
     fixed = None
-    if ending is not None and all(_is_constant(action) for action in actions):
-        fixed = ending(Facts(), Pending([make(Facts()) for make, _ in steps], srtp, downgrade))
-    return Outcome(steps, srtp, downgrade, ending, fixed, tuple(hop.trunk for hop in hops))
-
-
-def _is_seen(later: tuple[syntax.Node, ...]) -> bool:
-    """Whether an edit can still be seen by a later action, or by later rules."""
-    return any(isinstance(action, syntax.ContinueAction) or not _is_constant(action) for action in later)
+    if ending is not None and not realm and all(_is_constant(action) for action in actions):
+        draft = Draft(Facts())
+        for step in steps:
+            step(draft)
+        fixed = ending(draft)
+    return Outcome(steps, ending, fixed, trunks, realm, place)
 
 
 def _is_constant(action: syntax.Node) -> bool:
     """Whether an action does the same for every call."""
-    if isinstance(action, syntax.SetPartAction | syntax.SetHeaderAction):
-        return isinstance(action.value, syntax.Text)
-    return not isinstance(action, syntax.RedirectAction)
-
-
-def _step(action: syntax.Node) -> Callable[[Facts], Edit] | None:
     match action:
-        case syntax.SetPartAction():
-            part = cast(Part, action.part.name)
-            make = clean(action.value, _UNWANTED[part])
-            return lambda facts: SetPart(part, make(facts))
-        case syntax.SetHeaderAction():
-            name, text = action.name.value, clean(action.value)
-            return lambda facts: SetHeader(name, text(facts))
+        case (
+            syntax.SetPartAction(value=text)
+            | syntax.SetHeaderAction(value=text)
+            | syntax.TagAction(text=text)
+        ):
+            return isinstance(text, syntax.Text)
+        case syntax.LimitAction() | syntax.RedirectAction():
+            return False
+        case syntax.RouteAction(hops=hops):
+            return not any(isinstance(hop.target, syntax.Lookup) for hop in hops)
+    return True
+
+
+def _step(action: syntax.Node, place: str, scope: Scope) -> Step | None:
+    match action:
+        case syntax.SetPartAction() | syntax.SetHeaderAction():
+            return _setting(action, scope)
         case syntax.RemoveHeaderAction():
-            removal = RemoveHeader(action.glob.value)
-            return lambda facts: removal
+            return _editing(RemoveHeader(action.glob.value))
+        case syntax.CopyHeaderAction():
+            return _editing(CopyHeader(action.glob.value, action.name.value if action.name else ""))
+        case syntax.LimitAction():
+            return _limiting(action, place, scope)
+        case syntax.TagAction():
+            make = clean(action.text, scope)
+
+            def tag(draft: Draft) -> None:
+                draft.tags += (make(draft),)
+
+            return tag
+    return _policy(action)
+
+
+def _setting(action: syntax.SetPartAction | syntax.SetHeaderAction, scope: Scope) -> Step:
+    if isinstance(action, syntax.SetPartAction):
+        part = cast(Part, action.part.name)
+        attribute, make = PARTS[part], clean(action.value, scope, _UNWANTED[part])
+
+        def set_part(draft: Draft) -> None:
+            text = make(draft)
+            draft.edits += (SetPart(part, text),)
+            setattr(draft, attribute, text)
+
+        return set_part
+    name, write = action.name.value, clean(action.value, scope)
+
+    def set_header(draft: Draft) -> None:
+        edit = SetHeader(name, write(draft))
+        draft.edits += (edit,)
+        draft.header = headers_after(draft.header, edit)
+
+    return set_header
+
+
+def _editing(edit: RemoveHeader | CopyHeader) -> Step:
+    def change(draft: Draft) -> None:
+        draft.edits += (edit,)
+        draft.header = headers_after(draft.header, edit)
+
+    return change
+
+
+def _limiting(action: syntax.LimitAction, place: str, scope: Scope) -> Step:
+    key, calls, seconds = value(action.key, scope), int(action.calls.value), _PERIODS[action.period]
+    refusal, status, reason = action.refusal, 503, ""
+    if refusal is not None:
+        status, reason = int(refusal.status.value), refusal.reason.value if refusal.reason else ""
+
+    def limit(draft: Draft) -> None:
+        draft.limits += (Limit(f"{place} {key(draft)}", calls, seconds, status, reason),)
+
+    return limit
+
+
+def _policy(action: syntax.Node) -> Step | None:
+    """What sets one attribute of the draft, whatever the call."""
+    match action:
+        case syntax.SrtpAction():
+            return _put("srtp", SRTP[action.verb])
+        case syntax.DowngradeAction():
+            return _put("downgrade", cast(Downgrade, action.verb))
+        case syntax.CodecsAction():
+            return _put(action.verb, tuple(name.value.upper() for name in action.names))
+        case syntax.RingAction():
+            return _put("ring", int(action.seconds.value))
+        case syntax.HookAction():
+            name = action.name.value
+
+            def call_hook(draft: Draft) -> None:
+                draft.hooks += (name,)
+
+            return call_hook
     return None
 
 
-def _ending(last: syntax.Node, hops: tuple[Hop, ...], place: str) -> Ending | None:
+def _put(attribute: str, setting: object) -> Step:
+    return lambda draft: setattr(draft, attribute, setting)
+
+
+def _ending(last: syntax.Node, place: str, scope: Scope) -> Ending | None:
     match last:
         case syntax.RouteAction():
-            return lambda facts, pending: Route(
-                hops, tuple(pending.edits), pending.srtp, pending.downgrade, place
-            )
+            return _routing(last, place, scope)
         case syntax.RejectAction():
-            refusal = Reject(last.status.value, last.reason.value if last.reason else "", place)
-            return lambda facts, pending: refusal
+            status, reason = int(last.status.value), last.reason.value if last.reason else ""
+            return lambda draft: Reject(status, reason, place, draft.tags)
         case syntax.RedirectAction():
-            targets = tuple(clean(target, _UNWANTED_IN_TARGET) for target in last.targets)
-            return lambda facts, pending: Redirect(tuple([make(facts) for make in targets]), place)
+            targets = tuple(clean(target, scope, _UNWANTED_IN_TARGET) for target in last.targets)
+            return lambda draft: Redirect(tuple([make(draft) for make in targets]), place, draft.tags)
     return None
 
 
-def _hops(route: syntax.RouteAction) -> tuple[Hop, ...]:
-    first, *rest = route.hops
-    return (Hop(first.trunk.value), *(Hop(hop.trunk.value, _failures(hop)) for hop in rest))
+def _routing(action: syntax.RouteAction, place: str, scope: Scope) -> Ending:
+    fixed = tuple(_hop(hop, at, scope) for at, hop in enumerate(action.hops))
+    finders: list[tuple[Value | None, Hop]] = [
+        (value(hop.target, scope) if isinstance(hop.target, syntax.Lookup) else None, known)
+        for hop, known in zip(action.hops, fixed, strict=True)
+    ]
+    asks = any(find is not None for find, _ in finders)
+
+    def route(draft: Draft) -> Decision:
+        hops = _found(finders, draft) if asks else fixed
+        if not hops:
+            return Reject(404, "No route", place, draft.tags)
+        return Route(
+            hops, draft.edits, draft.srtp, draft.downgrade, place, draft.hooks, draft.tags, draft.codecs,
+            draft.ring, draft.limits,
+        )  # fmt: skip
+
+    return route
+
+
+def _found(finders: list[tuple[Value | None, Hop]], draft: Draft) -> tuple[Hop, ...]:
+    """The hops of this call: a table's empty cell is none, and no trunk is tried twice."""
+    hops: dict[str, Hop] = {}
+    for find, hop in finders:
+        name = find(draft) if find is not None else hop.trunk
+        if hop.group is not None:
+            hops.setdefault(GROUP + hop.group.name, hop)
+        elif name:
+            hops.setdefault(name, Hop(name, hop.on))
+    return tuple(hops.values())
+
+
+def _hop(hop: syntax.HopClause, at: int, scope: Scope) -> Hop:
+    on = _failures(hop) if at else ()
+    match hop.target:
+        case syntax.Text(value=name):
+            return Hop(name, on)
+        case syntax.FactRef(name=name):
+            return Hop("", on, scope.groups[name.removeprefix(GROUP)])
+    return Hop("", on)
+
+
+def _targets(target: syntax.Node, scope: Scope) -> Iterator[str]:
+    """Every trunk that a target of a route can be."""
+    match target:
+        case syntax.Text(value=name):
+            yield name
+        case syntax.FactRef(name=name):
+            yield from (member for member, _ in scope.groups[name.removeprefix(GROUP)].members)
+        case syntax.Lookup(table=table, column=column):
+            yield from (name for name, _ in scope.tables[table.removeprefix(TABLE)].values(column) if name)
 
 
 def _failures(hop: syntax.HopClause) -> tuple[Failure, ...]:
@@ -163,32 +276,15 @@ def _failures(hop: syntax.HopClause) -> tuple[Failure, ...]:
     return tuple(int(word.value) if word.value.isdigit() else cast(Failure, word.value) for word in hop.on)
 
 
-def edited(facts: Facts, edit: Edit) -> Facts:
-    """The facts of a call as they are after ``edit``."""
+def headers_after(header: Callable[[str], str | None], edit: Edit) -> Callable[[str], str | None]:
+    """The look-up of a call's headers as it is after ``edit``."""
     match edit:
-        case SetPart(part, value):
-            return _with(facts, PARTS[part], value)
-        case SetHeader(name, value):
-            return _with(facts, "header", _with_header(facts.header, name.lower(), value))
+        case SetHeader(name, text):
+            wanted = name.lower()
+            return lambda asked: text if asked.lower() == wanted else header(asked)
         case RemoveHeader(glob):
-            return _with(facts, "header", _without_headers(facts.header, glob))
-
-
-_FIELDS = [each.name for each in fields(Facts)]
-_ALL = attrgetter(*_FIELDS)
-_INDEX = {name: at for at, name in enumerate(_FIELDS)}
-
-
-def _with(facts: Facts, attribute: str, value: object) -> Facts:
-    """A copy with one field changed; a third of the cost of dataclasses.replace."""
-    values = list(_ALL(facts))
-    values[_INDEX[attribute]] = value
-    return Facts(*values)
-
-
-def _with_header(header: Callable[[str], str | None], wanted: str, value: str) -> Callable[[str], str | None]:
-    return lambda name: value if name.lower() == wanted else header(name)
-
-
-def _without_headers(header: Callable[[str], str | None], glob: str) -> Callable[[str], str | None]:
-    return lambda name: None if matches_glob(name, glob) else header(name)
+            return lambda asked: None if matches_glob(asked, glob) else header(asked)
+        case CopyHeader(source, name) if name:
+            copied, found = name.lower(), header(source)
+            return lambda asked: found if asked.lower() == copied and found is not None else header(asked)
+    return header

@@ -59,6 +59,21 @@ def remove_refusal(glob: str) -> tuple[str, str] | None:
     return _owned(glob, [name for name in sorted(_OWNED) if matches_glob(name, glob)])
 
 
+def copy_refusal(glob: str, renamed: bool) -> tuple[str, str] | None:
+    """Why a rule may not let the caller's headers of this glob cross, with a hint; None when it may."""
+    if renamed and not _TOKEN.fullmatch(glob.replace("*", " ")):
+        return f"{glob!r} is not the name of one header", "only one header can get another name"
+    if renamed and _long(glob) in _SECRET:
+        return f"{glob} carries credentials", "a credential is for the one that asked for it"
+    if renamed:
+        return None
+    refused = next((name for name in sorted(_ASSERTED) if matches_glob(name, glob)), None)
+    if refused is not None:
+        hint = "asserted identities cross trusted TLS boundaries only; the trunk's policy decides"
+        return f"{glob} would let {refused.title()} cross", hint
+    return remove_refusal(glob)
+
+
 def read_refusal(name: str) -> tuple[str, str] | None:
     """Why a rule may not read this header, with a hint; None when it may."""
     if not _TOKEN.fullmatch(name):

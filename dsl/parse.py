@@ -8,15 +8,14 @@ begins an action: the operator sees them all at once.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from lark import Lark, Token, Tree
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
-from lark.visitors import Transformer_NonRecursive
 
 from dsl import syntax
+from dsl.build import build
 
 MAX_LENGTH = 10_000
 MAX_DEPTH = 40
@@ -41,10 +40,10 @@ _PARSER = Lark(
 )
 
 _ACTION_LINE = re.compile(
-    r"^[ \t]*(?:route|reject|redirect|set|remove|require|offer|accept|no|forbid|warn|allow|continue)\b",
+    r"^[ \t]*(?:route|reject|redirect|challenge|set|remove|copy|require|offer|accept|no|forbid|warn|allow"
+    r"|deny|prefer|ring|limit|tag|call|continue)\b",
     re.MULTILINE,
 )
-_ESCAPE = re.compile(r'\\(["\\])')
 
 
 def parse_condition(text: str) -> tuple[syntax.Node | None, list[Problem]]:
@@ -52,7 +51,7 @@ def parse_condition(text: str) -> tuple[syntax.Node | None, list[Problem]]:
     tree, problem = _tree(text, "condition")
     if tree is None:
         return None, [problem] if problem else []
-    node: syntax.Node = _Builder().transform(tree)
+    node: syntax.Node = build(tree)
     return node, []
 
 
@@ -73,7 +72,7 @@ def parse_actions(text: str) -> tuple[tuple[syntax.Node, ...] | None, list[Probl
         rest = re.sub(r"[^\n]", " ", text[: following.start()]) + text[following.start() :]
     if problems:
         return None, problems
-    actions: tuple[syntax.Node, ...] = _Builder().transform(tree)
+    actions: tuple[syntax.Node, ...] = build(tree)
     return actions, []
 
 
@@ -120,6 +119,13 @@ _WORDS = {
     "REGEX": "a /pattern/",
     "NETWORK": "a network, such as 10.0.0.0/8",
     "COMPARE": "== or !=",
+    "CLOCK": "a time, such as 08:30",
+    "DATE": "a date, such as 2026-12-24",
+    "GROUPED": "a group, such as group.carriers",
+    "TABLED": "a column, such as table.rates[to.user].trunk",
+    "COLUMN": "a column, such as .trunk",
+    "SECONDS": "seconds",
+    "PERIOD": "second, minute or hour",
     "$END": "the end",
     "LPAR": "(",
     "RPAR": ")",
@@ -180,54 +186,3 @@ def _expected(names: set[str]) -> str:
     if not 0 < len(words) <= 12:
         return ""
     return "expected " + " or ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
-
-
-def _unquote(token: str) -> str:
-    return _ESCAPE.sub(r"\1", token[1:-1])
-
-
-class _Builder(Transformer_NonRecursive[Token, Any]):
-    """Turns lark's tree into our nodes, each rule of the grammar by the method of its name."""
-
-    def _call_userfunc(self, tree: Tree[Token], new_children: list[Any] | None = None) -> Any:
-        children = tree.children if new_children is None else new_children
-        return _BUILD[tree.data](tree.meta.start_pos, tree.meta.end_pos, children)
-
-
-_Build = Callable[[int, int, list[Any]], Any]
-_BUILD: dict[str, _Build] = {
-    "any_of": lambda s, e, c: syntax.AnyOf(s, e, tuple(c)),
-    "all_of": lambda s, e, c: syntax.AllOf(s, e, tuple(c)),
-    "negation": lambda s, e, c: syntax.Not(s, e, c[0]),
-    "compare": lambda s, e, c: syntax.Compare(s, e, str(c[1]), c[0], c[2]),
-    "matches": lambda s, e, c: syntax.Matches(
-        s, e, c[0], syntax.Regex(int(c[1].start_pos), int(c[1].end_pos), str(c[1])[1:-1])
-    ),
-    "starts_with": lambda s, e, c: syntax.Affix(s, e, c[0], True, tuple(c[1:])),
-    "ends_with": lambda s, e, c: syntax.Affix(s, e, c[0], False, tuple(c[1:])),
-    "member": lambda s, e, c: syntax.Member(s, e, c[0], tuple(c[1:]), False),
-    "not_member": lambda s, e, c: syntax.Member(s, e, c[0], tuple(c[1:]), True),
-    "has_header": lambda s, e, c: syntax.HasHeader(s, e, c[0]),
-    "concat": lambda s, e, c: syntax.Concat(s, e, tuple(c)),
-    "text": lambda s, e, c: syntax.Text(s, e, _unquote(c[0])),
-    "number": lambda s, e, c: syntax.Number(s, e, int(c[0][:18])),
-    "truth": lambda s, e, c: syntax.Truth(s, e, str(c[0]) == "true"),
-    "fact": lambda s, e, c: syntax.FactRef(s, e, str(c[0])),
-    "network": lambda s, e, c: syntax.Network(s, e, str(c[0])),
-    "regex": lambda s, e, c: syntax.Regex(s, e, str(c[0])[1:-1]),
-    "call": lambda s, e, c: syntax.Call(s, e, str(c[0]), tuple(c[1:])),
-    "failure": lambda s, e, c: syntax.FailureWord(s, e, str(c[0])),
-    "hop": lambda s, e, c: syntax.HopClause(s, e, c[0], tuple(c[1:])),
-    "route": lambda s, e, c: syntax.RouteAction(
-        s, e, (syntax.HopClause(c[0].start, c[0].end, c[0], ()), *c[1:])
-    ),
-    "reject": lambda s, e, c: syntax.RejectAction(s, e, c[0], c[1] if len(c) > 1 else None),
-    "redirect": lambda s, e, c: syntax.RedirectAction(s, e, tuple(c)),
-    "set_header": lambda s, e, c: syntax.SetHeaderAction(s, e, c[0], c[1]),
-    "set_part": lambda s, e, c: syntax.SetPartAction(s, e, c[0], c[1]),
-    "remove_header": lambda s, e, c: syntax.RemoveHeaderAction(s, e, c[0]),
-    "srtp": lambda s, e, c: syntax.SrtpAction(s, e, str(c[0])),
-    "downgrade": lambda s, e, c: syntax.DowngradeAction(s, e, str(c[0])),
-    "proceed": lambda s, e, c: syntax.ContinueAction(s, e),
-    "actions": lambda s, e, c: tuple(c),
-}

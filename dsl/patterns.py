@@ -31,6 +31,9 @@ _PIECE = re.compile(rf"({_GROUP})|{_ATOM}({_VARY}?)")
 _RANGE = re.compile(r"\{(\d+),(\d+)\}")
 _ESCAPED = re.compile(r"\\.")
 _WAYS = 16
+_GROUPED = re.compile(r"\((?:\\.|[^()\\])*\)")
+# A character that stands for itself, unless what follows says how often.
+_PLAIN = re.compile(rf"{_LITERAL}(?![?*+{{])")
 _REFERENCE = re.compile(r"\\([0-9\\])")
 
 
@@ -82,6 +85,18 @@ class Pattern:
                 raise PatternError(f"there is no group {found[0]} in the pattern")
         pieces.append(replacement[at:])
         return pieces
+
+
+def literal_start(source: str) -> str:
+    """The plain text that whatever matches begins with; empty where that is not certain."""
+    if not source.startswith("^") or "|" in _ESCAPED.sub("", _GROUPED.sub("", source)):
+        return ""
+    start, at = "", 1
+    for piece in _PLAIN.finditer(source, 1):
+        if piece.start() != at:
+            break
+        start, at = start + piece[0][-1], piece.end()
+    return start
 
 
 def _replace(exact: re2._Regexp, pieces: list[str | int], text: str) -> str:

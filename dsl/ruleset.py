@@ -1,8 +1,7 @@
 """The rules of every file, in order, and the decision that they take about a call.
 
-The first rule that holds and does not end in ``continue`` decides. Most rules ask first which
-trunk a call came from, so the rules are filed by that question once, at load: a call from one
-trunk never sees the rules of another, however many there are.
+The first rule that holds and does not end in ``continue`` decides. Which rules are tried at all is a matter
+of how they are filed (``dsl.index``); ``explain`` tries every one, and tells why.
 """
 
 from __future__ import annotations
@@ -11,11 +10,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dsl import syntax
-from dsl.compile import Test
-from dsl.decision import NO_ROUTE, Decision
+from dsl.atoms import Atom
+from dsl.decision import NO_ROUTE, Decision, Reject
+from dsl.draft import Draft
 from dsl.errors import Diagnostic
+from dsl.expressions import Test
 from dsl.facts import Facts
-from dsl.outcome import Outcome, Pending
+from dsl.index import Entry, Item, arrange, demands_of
+from dsl.outcome import Outcome
+from dsl.scope import Scope
 from dsl.simulate import RouteTest, run_test
 from dsl.trace import deciding, describe
 
@@ -27,88 +30,105 @@ class Rule:
     name: str
     path: str
     line: int
+    col: int
     when: syntax.Node
     when_text: str
+    then: tuple[syntax.Node, ...]
     test: Test
     outcome: Outcome
+    scope: Scope
 
     @property
     def place(self) -> str:
         """``name (file:line)``, as decisions and traces name it."""
-        return f"{self.name} ({self.path}:{self.line})"
+        return self.outcome.place
 
 
 class RuleSet:
     """All rules, immutable; deciding neither changes anything nor raises."""
 
-    __slots__ = ("_by_trunk", "_general", "rules", "tests")
+    __slots__ = ("_by_trunk", "_general", "realms", "rules", "tests")
 
     def __init__(self, rules: Iterable[Rule], tests: Iterable[RouteTest] = ()) -> None:
         self.rules = tuple(rules)
         self.tests = tuple(tests)
-        asked = [(rule, _trunks_asked(rule.when)) for rule in self.rules]
-        names = {name for _, trunks in asked for name in trunks or ()}
-        self._general = _ready(rule for rule, trunks in asked if trunks is None)
-        self._by_trunk = {
-            name: _ready(rule for rule, trunks in asked if trunks is None or name in trunks) for name in names
+        self.realms = frozenset(rule.outcome.realm for rule in self.rules if rule.outcome.realm)
+        filed: list[tuple[Entry, dict[str, Atom]]] = []
+        for rule in self.rules:
+            filed.append(((rule.test, rule.outcome), demands_of(rule.when, rule.scope)))
+        asked = [_trunks_asked(demands) for _, demands in filed]
+        by_trunk: dict[str, list[tuple[Entry, dict[str, Atom]]]] = {
+            name: [] for trunks in asked for name in trunks or ()
         }
+        general: list[tuple[Entry, dict[str, Atom]]] = []
+        for each, trunks in zip(filed, asked, strict=True):
+            for name in by_trunk if trunks is None else trunks:
+                by_trunk[name].append(each)
+            if trunks is None:
+                general.append(each)
+        self._general: tuple[Item, ...] = arrange(general)
+        self._by_trunk: dict[str, tuple[Item, ...]] = {name: arrange(each) for name, each in by_trunk.items()}
 
     def __len__(self) -> int:
         return len(self.rules)
 
     def decide(self, facts: Facts) -> Decision:
         """The decision of the first rule that holds; 404 when none does."""
-        pending: Pending | None = None
-        for test, outcome in self._by_trunk.get(facts.trunk, self._general):
-            if not test(facts):
-                continue
-            if pending is None:
-                if outcome.fixed is not None:
-                    return outcome.fixed
-                pending = Pending()
-            facts = outcome.run(facts, pending)
-            if outcome.ending is not None:
-                return outcome.ending(facts, pending)
-        return NO_ROUTE
+        draft = Draft(facts)
+        touched = bool(facts.tags)  # then a decision made at load would lose them
+        for test, outcome, filed in self._by_trunk.get(facts.trunk, self._general):
+            if filed is not None:
+                for _, (test, outcome) in filed.candidates(draft):
+                    if test(draft):
+                        decision = _ended(outcome, draft, touched)
+                        if decision is not None:
+                            return decision
+            elif test is not None and outcome is not None and test(draft):
+                decision = _ended(outcome, draft, touched)
+                if decision is not None:
+                    return decision
+                touched = True
+        return NO_ROUTE if not draft.tags else _no_route(draft)
 
     def explain(self, facts: Facts) -> tuple[Decision, list[str]]:
         """The same decision, and a line for each rule: whether it held and what decided that."""
-        pending = Pending()
+        draft = Draft(facts)
         trace: list[str] = []
         for rule in self.rules:
-            held = rule.test(facts)
-            cause = describe(deciding(rule.when, facts, held), rule.when_text, facts)
+            held = rule.test(draft)
+            node = deciding(rule.when, draft, held, rule.scope)
+            cause = describe(node, rule.when_text, draft, rule.scope)
             if not held:
                 trace.append(f"{rule.place}: no, because {cause}")
                 continue
-            facts = rule.outcome.run(facts, pending)
-            if rule.outcome.ending is None:
+            decision = rule.outcome.run(draft)
+            if decision is None:
                 trace.append(f"{rule.place}: yes, because {cause}; it continues")
                 continue
             trace.append(f"{rule.place}: yes, because {cause}; it decides")
-            return rule.outcome.ending(facts, pending), trace
+            return decision, trace
         trace.append("no rule matched: 404 No route")
-        return NO_ROUTE, trace
+        return NO_ROUTE if not draft.tags else _no_route(draft), trace
 
     def run_tests(self) -> list[Diagnostic]:
         """Run the tests written in the files; a diagnostic for each expectation that fails."""
         return [failure for test in self.tests for failure in run_test(test, self.explain)]
 
 
-def _ready(rules: Iterable[Rule]) -> tuple[tuple[Test, Outcome], ...]:
-    return tuple((rule.test, rule.outcome) for rule in rules)
+def _ended(outcome: Outcome, draft: Draft, touched: bool) -> Decision | None:
+    """What a rule that holds decides; None for one that continues."""
+    if outcome.fixed is not None and not touched:
+        return outcome.fixed
+    return outcome.run(draft)
 
 
-def _trunks_asked(node: syntax.Node) -> frozenset[str] | None:
+def _no_route(draft: Draft) -> Decision:
+    return Reject(NO_ROUTE.status, NO_ROUTE.reason, NO_ROUTE.rule, draft.tags)
+
+
+def _trunks_asked(demands: dict[str, Atom]) -> tuple[str, ...] | None:
     """The only trunks for which a condition can hold; None when it can hold for any."""
-    match node:
-        case syntax.AllOf(parts=parts):
-            for part in parts:
-                trunks = _trunks_asked(part)
-                if trunks is not None:
-                    return trunks
-        case syntax.Compare(op="==", left=syntax.FactRef(name="trunk"), right=syntax.Text(value=name)):
-            return frozenset((name,))
-        case syntax.Member(left=syntax.FactRef(name="trunk"), negated=False, options=options):
-            return frozenset(str(option.value) for option in options)
-    return None
+    atom = demands.get("trunk")
+    if atom is None or atom.kind != "is":
+        return None
+    return tuple(dict.fromkeys(str(each) for each in atom.options))

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dsl.check import PARTS
-from dsl.decision import Decision, Redirect, Reject, Route, SetHeader, SetPart
+from dsl.check_actions import PARTS
+from dsl.decision import Challenge, Decision, Redirect, Reject, Route, SetHeader, SetPart
 from dsl.errors import Diagnostic
 from dsl.facts import Facts
+from dsl.scope import GROUP
 
 Explain = Callable[[Facts], tuple[Decision, list[str]]]
 
@@ -51,7 +52,11 @@ def observe(decision: Decision, facts: Facts, key: str) -> tuple[str, ...]:
     """What a decision says about ``key`` (as in ``expect``); empty where it says nothing."""
     if key == "rule":
         return (decision.rule.rpartition(" (")[0] or decision.rule,)
+    if key == "tags":
+        return decision.tags
     match decision:
+        case Challenge(realm=realm):
+            return (realm,) if key == "challenge" else ()
         case Reject(status=status, reason=reason):
             return {"reject": (str(status),), "reason": (reason,)}.get(key, ())
         case Redirect(targets=targets):
@@ -62,7 +67,9 @@ def observe(decision: Decision, facts: Facts, key: str) -> tuple[str, ...]:
 
 def _observe_route(route: Route, facts: Facts, key: str) -> tuple[str, ...]:
     if key == "route":
-        return tuple(hop.trunk for hop in route.hops)
+        return tuple(GROUP + hop.group.name if hop.group else hop.trunk for hop in route.hops)
+    if key in ("codecs", "ring", "limits", "hooks"):
+        return _observe_more(route, key)
     if key in ("srtp", "downgrade"):
         policy = route.srtp if key == "srtp" else route.downgrade
         return (policy,) if policy else ()
@@ -74,6 +81,19 @@ def _observe_route(route: Route, facts: Facts, key: str) -> tuple[str, ...]:
         edit.value for edit in route.edits if isinstance(edit, SetHeader) and edit.name.lower() == name
     ]
     return (headers[-1],) if headers else ()
+
+
+def _observe_more(route: Route, key: str) -> tuple[str, ...]:
+    if key == "hooks":
+        return route.hooks
+    if key == "ring":
+        return (str(route.ring),) if route.ring is not None else ()
+    if key == "limits":
+        return tuple(str(limit.calls) for limit in route.limits)
+    codecs = route.codecs
+    if codecs is None:
+        return ()
+    return (*(f"+{name}" for name in codecs.allow), *(f"-{name}" for name in codecs.deny), *codecs.prefer)
 
 
 def _show(values: tuple[str, ...]) -> str:

@@ -9,8 +9,10 @@ quotes.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -31,9 +33,11 @@ class Source:
     text: str
     diagnostics: list[Diagnostic] = field(default_factory=list)
     lines: list[str] = field(init=False)
+    _starts: list[int] = field(init=False)
 
     def __post_init__(self) -> None:
         self.lines = self.text.split("\n")
+        self._starts = [0, *accumulate(len(line) + 1 for line in self.lines)]
 
     def compose(self) -> Node | None:
         """Read the YAML; None for an empty or a broken file, the latter with a diagnostic."""
@@ -66,7 +70,8 @@ class Source:
 
     def place(self, index: int) -> tuple[int, int]:
         """Line and column, both from 1, of a character of the file."""
-        return self.text.count("\n", 0, index) + 1, index - self.text.rfind("\n", 0, index)
+        line = bisect_right(self._starts, index)
+        return line, index - self._starts[line - 1] + 1
 
     def shown(self, line: int) -> str:
         """A line of the file, fit for a terminal; every character keeps its column."""

@@ -25,9 +25,9 @@ class Text(Node):
 
 @dataclass(frozen=True, slots=True)
 class Number(Node):
-    """A whole number."""
+    """A number; ``value`` is a float only where a decimal point was written."""
 
-    value: int
+    value: int | float
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +45,27 @@ class Network(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Clock(Node):
+    """A time of day; ``value`` is in minutes since midnight, -1 for one that no clock shows."""
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Day(Node):
+    """A day of the week; ``value`` is 1 for Monday to 7 for Sunday."""
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
+class Date(Node):
+    """A date; ``value`` is a number such as 20261224, -1 for one that no calendar has."""
+
+    value: int
+
+
+@dataclass(frozen=True, slots=True)
 class Regex(Node):
     """A pattern without its slashes."""
 
@@ -53,7 +74,7 @@ class Regex(Node):
 
 @dataclass(frozen=True, slots=True)
 class FactRef(Node):
-    """The name of a fact."""
+    """The name of a fact, or of a list, table or group (``list.premium``)."""
 
     name: str
 
@@ -64,6 +85,23 @@ class Call(Node):
 
     name: str
     args: tuple[Node, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Lookup(Node):
+    """``table.rates[key].column``; ``table`` is the whole name."""
+
+    table: str
+    key: Node
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class Span(Node):
+    """``low..high``, both ends included."""
+
+    low: Node
+    high: Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +134,7 @@ class Affix(Node):
 
     left: Node
     starts: bool
-    options: tuple[Text, ...]
+    options: tuple[Text | FactRef, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +142,7 @@ class Member(Node):
     """``left in`` (or ``not in``) any of ``options``."""
 
     left: Node
-    options: tuple[Text | Number | Network, ...]
+    options: tuple[Node, ...]
     negated: bool
 
 
@@ -145,9 +183,12 @@ class FailureWord(Node):
 
 @dataclass(frozen=True, slots=True)
 class HopClause(Node):
-    """A trunk of a route and the failures that lead to it; no failures written is an empty tuple."""
+    """A target of a route and the failures that lead to it; no failures written is an empty tuple.
 
-    trunk: Text
+    The target is a trunk in quotes, a group, or a table's column that names a trunk.
+    """
+
+    target: Text | FactRef | Lookup
     on: tuple[FailureWord, ...]
 
 
@@ -194,6 +235,60 @@ class RemoveHeaderAction(Node):
     """``remove header "X-*"``."""
 
     glob: Text
+
+
+@dataclass(frozen=True, slots=True)
+class CopyHeaderAction(Node):
+    """``copy header "X-*"``, or ``copy header "X-A" to "X-B"``."""
+
+    glob: Text
+    name: Text | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChallengeAction(Node):
+    """``challenge "realm"``."""
+
+    realm: Text
+
+
+@dataclass(frozen=True, slots=True)
+class CodecsAction(Node):
+    """``allow codecs``, ``deny codecs`` or ``prefer codecs``."""
+
+    verb: str
+    names: tuple[Text, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RingAction(Node):
+    """``ring for 30 seconds``."""
+
+    seconds: Number
+
+
+@dataclass(frozen=True, slots=True)
+class LimitAction(Node):
+    """``limit 10 calls per from.user`` or ``limit 2 calls a second per trunk``; ``period`` may be empty."""
+
+    calls: Number
+    period: str
+    key: Node
+    refusal: RejectAction | None
+
+
+@dataclass(frozen=True, slots=True)
+class TagAction(Node):
+    """``tag "text"``."""
+
+    text: Node
+
+
+@dataclass(frozen=True, slots=True)
+class HookAction(Node):
+    """``call hook "name"``."""
+
+    name: Text
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,35 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from dsl import syntax
-from dsl.compile import condition, value
-from dsl.facts import Facts
+from dsl.compile import condition
+from dsl.draft import Draft
+from dsl.expressions import value
+from dsl.facts import DAYS
+from dsl.scope import Scope
 
 _SHOWN = 80
 
 
-def deciding(node: syntax.Node, facts: Facts, held: bool) -> syntax.Node:
+def deciding(node: syntax.Node, draft: Draft, held: bool, scope: Scope) -> syntax.Node:
     """The smallest part of a condition that settled it: the first false ``and``, the true ``or``."""
     match node:
         case syntax.AllOf(parts=parts) if not held:
-            return _first(parts, facts, False)
+            return _first(parts, draft, False, scope)
         case syntax.AnyOf(parts=parts) if held:
-            return _first(parts, facts, True)
+            return _first(parts, draft, True, scope)
     return node
 
 
-def _first(parts: tuple[syntax.Node, ...], facts: Facts, held: bool) -> syntax.Node:
+def _first(parts: tuple[syntax.Node, ...], draft: Draft, held: bool, scope: Scope) -> syntax.Node:
     for part in parts:
-        if condition(part)(facts) is held:
-            return deciding(part, facts, held)
+        if bool(condition(part, scope)(draft)) is held:
+            return deciding(part, draft, held, scope)
     return parts[0]
 
 
-def describe(node: syntax.Node, text: str, facts: Facts) -> str:
+def describe(node: syntax.Node, text: str, draft: Draft, scope: Scope) -> str:
     """The condition as written, followed by the values of the facts in it."""
     written = " ".join(text[node.start : node.end].split())
-    values = [f"{name} is {_show(value(leaf)(facts))}" for name, leaf in _leaves(node, text).items()]
-    held = "holds" if condition(node)(facts) else "does not hold"
+    values = [
+        f"{name} is {_show(value(leaf, scope)(draft), leaf)}" for name, leaf in _leaves(node, text).items()
+    ]
+    held = "holds" if condition(node, scope)(draft) else "does not hold"
     return f"`{written}` {held}" + (f" ({', '.join(values)})" if values else "")
 
 
@@ -39,8 +46,10 @@ def _leaves(node: syntax.Node, text: str) -> dict[str, syntax.Node]:
     match node:
         case syntax.FactRef():
             return {node.name: node}
-        case syntax.Call(name="header"):
+        case syntax.Call(name="header" | "calls" | "to.param" | "from.param"):
             return {text[node.start : node.end]: node}
+        case syntax.Lookup(key=inner):
+            return {text[node.start : node.end]: node, **_leaves(inner, text)}
         case syntax.Call(args=parts) | syntax.Concat(parts=parts):
             pass
         case syntax.AllOf(parts=parts) | syntax.AnyOf(parts=parts):
@@ -56,7 +65,16 @@ def _leaves(node: syntax.Node, text: str) -> dict[str, syntax.Node]:
     return {name: leaf for part in parts for name, leaf in _leaves(part, text).items()}
 
 
-def _show(found: object) -> str:
+_MOMENTS: dict[str, Callable[[int], str]] = {
+    "time": lambda found: f"{found // 60:02}:{found % 60:02}",
+    "day": lambda found: DAYS[found - 1],
+    "date": lambda found: f"{found // 10000:04}-{found // 100 % 100:02}-{found % 100:02}",
+}
+
+
+def _show(found: object, leaf: syntax.Node) -> str:
+    if isinstance(leaf, syntax.FactRef) and leaf.name in _MOMENTS and isinstance(found, int):
+        return _MOMENTS[leaf.name](found)
     if isinstance(found, bool):
         return "true" if found else "false"
     if isinstance(found, tuple):

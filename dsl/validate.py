@@ -5,10 +5,24 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from dsl.check import PARTS
-from dsl.compile import CONTROLS
-from dsl.decision import Edit, Hop, Redirect, Reject, RemoveHeader, Route, SetHeader, SetPart
-from dsl.ownership import remove_refusal, set_refusal
+from dsl.check_actions import PARTS
+from dsl.decision import (
+    Challenge,
+    Codecs,
+    CopyHeader,
+    Edit,
+    Group,
+    Hop,
+    Limit,
+    Redirect,
+    Reject,
+    RemoveHeader,
+    Route,
+    SetHeader,
+    SetPart,
+)
+from dsl.expressions import CONTROLS
+from dsl.ownership import copy_refusal, remove_refusal, set_refusal
 
 _CONTROL = re.compile(rf"[{CONTROLS}]")
 _POLICIES = {
@@ -33,6 +47,8 @@ def refusal(decision: object, known_trunks: Collection[str]) -> str | None:
                 is_clean(target) and target.startswith(("sip:", "sips:", "tel:")) for target in targets
             )
             return None if clean else "a redirect target is not a SIP URI"
+        case Challenge():
+            return "a hook cannot ask for a password: a rule does, with challenge"
     return f"{type(decision).__name__} is not a decision"
 
 
@@ -42,12 +58,16 @@ def _route_refusal(route: Route, known_trunks: Collection[str]) -> str | None:
     for hop in route.hops:
         if not isinstance(hop, Hop) or not isinstance(hop.trunk, str):
             return "a hop of the route is not a Hop"
-        if hop.trunk not in known_trunks:
-            return f"there is no trunk {hop.trunk[:64]!r}"
+        group = hop.group
+        if group is not None and not isinstance(group, Group):
+            return "the group of a hop is not a Group"
+        for name in (hop.trunk,) if group is None else [member for member, _ in group.members]:
+            if name not in known_trunks:
+                return f"there is no trunk {name[:64]!r}"
     for name, choices in _POLICIES.items():
         if getattr(route, name) not in choices:
             return f"{name} is one of {', '.join(str(choice) for choice in choices)}"
-    return edits_refusal(route.edits)
+    return edits_refusal(route.edits) or _extras_refusal(route)
 
 
 def edits_refusal(edits: object) -> str | None:
@@ -55,6 +75,20 @@ def edits_refusal(edits: object) -> str | None:
     if not isinstance(edits, tuple):
         return "the edits are not a tuple"
     return next((why for edit in edits if (why := _edit_refusal(edit))), None)
+
+
+def _extras_refusal(route: Route) -> str | None:
+    for name in ("tags", "hooks"):
+        texts = getattr(route, name)
+        if not isinstance(texts, tuple) or not all(is_clean(text) for text in texts):
+            return f"{name} are a tuple of texts of one line"
+    if not isinstance(route.limits, tuple) or not all(isinstance(each, Limit) for each in route.limits):
+        return "the limits are not a tuple of Limit"
+    if route.codecs is not None and not isinstance(route.codecs, Codecs):
+        return "the codecs are not a Codecs"
+    if route.ring is not None and (type(route.ring) is not int or route.ring < 1):
+        return "ring is a number of seconds"
+    return None
 
 
 def _edit_refusal(edit: Edit) -> str | None:
@@ -71,7 +105,10 @@ def _edit_refusal(edit: Edit) -> str | None:
         case RemoveHeader(glob=str(glob)):
             refused = remove_refusal(glob)
             return refused[0] if refused else None
-    return "an edit is not a SetPart, SetHeader or RemoveHeader"
+        case CopyHeader(glob=str(glob), name=str(name)):
+            refused = copy_refusal(glob, bool(name)) or (set_refusal(name) if name else None)
+            return refused[0] if refused else None
+    return "an edit is not a SetPart, SetHeader, RemoveHeader or CopyHeader"
 
 
 def is_clean(value: object) -> bool:

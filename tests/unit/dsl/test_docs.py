@@ -24,6 +24,9 @@ KINDS = {
     "list": "list of texts",
     "truth": "truth",
     "number": "number",
+    "clock": "time of day",
+    "day": "day of the week",
+    "date": "date",
 }
 
 

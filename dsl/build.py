@@ -1,0 +1,111 @@
+"""From lark's tree to our nodes, each rule of the grammar by the entry of its name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+from lark import Token, Tree
+from lark.visitors import Transformer_NonRecursive
+
+from dsl import syntax
+from dsl.facts import DAYS
+
+_ESCAPE = re.compile(r'\\(["\\])')
+
+
+def build(tree: Tree[Token]) -> Any:
+    """The nodes of a tree that the grammar has read: one for a condition, a tuple for actions."""
+    return _Builder().transform(tree)
+
+
+def _unquote(token: str) -> str:
+    return _ESCAPE.sub(r"\1", token[1:-1])
+
+
+def _number(text: str) -> int | float:
+    return float(text) if "." in text else int(text[:18])
+
+
+def _minutes(text: str) -> int:
+    hours, _, minutes = text.partition(":")
+    return int(hours) * 60 + int(minutes) if int(hours) < 24 and int(minutes) < 60 else -1
+
+
+def _calendar(text: str) -> int:
+    try:
+        return int(date.fromisoformat(text).strftime("%Y%m%d"))
+    except ValueError:
+        return -1
+
+
+def _name(start: int, end: int, name: str) -> syntax.Node:
+    if name in DAYS:
+        return syntax.Day(start, end, DAYS.index(name) + 1)
+    return syntax.FactRef(start, end, name)
+
+
+def _limit(start: int, end: int, children: list[Any]) -> syntax.LimitAction:
+    calls, *rest = children
+    period = str(rest.pop(0)) if isinstance(rest[0], Token) else ""
+    return syntax.LimitAction(start, end, calls, period, rest[0], rest[1] if len(rest) > 1 else None)
+
+
+class _Builder(Transformer_NonRecursive[Token, Any]):
+    """Turns lark's tree into our nodes, each rule of the grammar by the method of its name."""
+
+    def _call_userfunc(self, tree: Tree[Token], new_children: list[Any] | None = None) -> Any:
+        children = tree.children if new_children is None else new_children
+        return _BUILD[tree.data](tree.meta.start_pos, tree.meta.end_pos, children)
+
+
+_Build = Callable[[int, int, list[Any]], Any]
+_BUILD: dict[str, _Build] = {
+    "any_of": lambda s, e, c: syntax.AnyOf(s, e, tuple(c)),
+    "all_of": lambda s, e, c: syntax.AllOf(s, e, tuple(c)),
+    "negation": lambda s, e, c: syntax.Not(s, e, c[0]),
+    "compare": lambda s, e, c: syntax.Compare(s, e, str(c[1]), c[0], c[2]),
+    "matches": lambda s, e, c: syntax.Matches(
+        s, e, c[0], syntax.Regex(int(c[1].start_pos), int(c[1].end_pos), str(c[1])[1:-1])
+    ),
+    "starts_with": lambda s, e, c: syntax.Affix(s, e, c[0], True, tuple(c[1:])),
+    "ends_with": lambda s, e, c: syntax.Affix(s, e, c[0], False, tuple(c[1:])),
+    "member": lambda s, e, c: syntax.Member(s, e, c[0], tuple(c[1:]), False),
+    "not_member": lambda s, e, c: syntax.Member(s, e, c[0], tuple(c[1:]), True),
+    "has_header": lambda s, e, c: syntax.HasHeader(s, e, c[0]),
+    "concat": lambda s, e, c: syntax.Concat(s, e, tuple(c)),
+    "text": lambda s, e, c: syntax.Text(s, e, _unquote(c[0])),
+    "number": lambda s, e, c: syntax.Number(s, e, _number(c[0])),
+    "truth": lambda s, e, c: syntax.Truth(s, e, str(c[0]) == "true"),
+    "fact": lambda s, e, c: _name(s, e, str(c[0])),
+    "clock": lambda s, e, c: syntax.Clock(s, e, _minutes(c[0])),
+    "date": lambda s, e, c: syntax.Date(s, e, _calendar(c[0])),
+    "lookup": lambda s, e, c: syntax.Lookup(s, e, str(c[0]), c[1], str(c[2])[1:]),
+    "span": lambda s, e, c: syntax.Span(s, e, c[0], c[1]),
+    "network": lambda s, e, c: syntax.Network(s, e, str(c[0])),
+    "regex": lambda s, e, c: syntax.Regex(s, e, str(c[0])[1:-1]),
+    "call": lambda s, e, c: syntax.Call(s, e, str(c[0]), tuple(c[1:])),
+    "failure": lambda s, e, c: syntax.FailureWord(s, e, str(c[0])),
+    "hop": lambda s, e, c: syntax.HopClause(s, e, c[0], tuple(c[1:])),
+    "route": lambda s, e, c: syntax.RouteAction(
+        s, e, (syntax.HopClause(c[0].start, c[0].end, c[0], ()), *c[1:])
+    ),
+    "reject": lambda s, e, c: syntax.RejectAction(s, e, c[0], c[1] if len(c) > 1 else None),
+    "redirect": lambda s, e, c: syntax.RedirectAction(s, e, tuple(c)),
+    "set_header": lambda s, e, c: syntax.SetHeaderAction(s, e, c[0], c[1]),
+    "set_part": lambda s, e, c: syntax.SetPartAction(s, e, c[0], c[1]),
+    "remove_header": lambda s, e, c: syntax.RemoveHeaderAction(s, e, c[0]),
+    "copy_header": lambda s, e, c: syntax.CopyHeaderAction(s, e, c[0], c[1] if len(c) > 1 else None),
+    "challenge": lambda s, e, c: syntax.ChallengeAction(s, e, c[0]),
+    "codecs": lambda s, e, c: syntax.CodecsAction(s, e, str(c[0]), tuple(c[1:])),
+    "ring": lambda s, e, c: syntax.RingAction(s, e, c[0]),
+    "limit": _limit,
+    "tag": lambda s, e, c: syntax.TagAction(s, e, c[0]),
+    "hook": lambda s, e, c: syntax.HookAction(s, e, c[0]),
+    "srtp": lambda s, e, c: syntax.SrtpAction(s, e, str(c[0])),
+    "downgrade": lambda s, e, c: syntax.DowngradeAction(s, e, str(c[0])),
+    "proceed": lambda s, e, c: syntax.ContinueAction(s, e),
+    "actions": lambda s, e, c: tuple(c),
+}

@@ -1,0 +1,200 @@
+"""What a then may do: known targets, headers that are the rules' to set, and exactly one ending."""
+
+from __future__ import annotations
+
+from dsl import syntax
+from dsl.check import Checker, suggest
+from dsl.ownership import copy_refusal, remove_refusal, set_refusal
+from dsl.parse import Problem
+from dsl.scope import GROUP
+
+PARTS = {
+    "from.user": "from_user",
+    "from.host": "from_host",
+    "from.display": "from_display",
+    "to.user": "ruri_user",
+    "to.host": "ruri_host",
+}
+# As SDP spells them (IANA, RTP payload formats), those that telephony meets.
+CODECS = (
+    "PCMU", "PCMA", "G722", "G7221", "G723", "G726-16", "G726-24", "G726-32", "G726-40", "G728", "G729",
+    "G729E", "GSM", "GSM-EFR", "ILBC", "SPEEX", "OPUS", "AMR", "AMR-WB", "EVS", "L16", "SILK", "SIREN7",
+    "SIREN14", "CN", "RED", "TELEPHONE-EVENT",
+)  # fmt: skip
+_SCHEMES = ("sip:", "sips:", "tel:")
+_MOST_RING = 3600
+_MOST_CALLS = 1_000_000
+
+
+class ActionChecker(Checker):
+    """Collects the problems of a then."""
+
+    def actions(self, actions: tuple[syntax.Node, ...]) -> None:
+        """Check a whole then: each action, and that it ends in exactly one of the four endings."""
+        for action in actions:
+            self._action(action)
+        endings = [action for action in actions if isinstance(action, syntax.TERMINALS)]
+        if not endings:
+            hint = "end it in route, reject or redirect, or in continue to try the next rules"
+            self.report(actions[-1], "this then does not say what becomes of the call", hint)
+        elif actions[-1] is not endings[0]:
+            after = actions[actions.index(endings[0]) + 1]
+            self.report(after, "nothing can follow route, reject, redirect or continue", "move it before")
+        self._in_vain(actions)
+
+    def _in_vain(self, actions: tuple[syntax.Node, ...]) -> None:
+        """Actions that this then itself makes void."""
+        refused = isinstance(actions[-1], syntax.RejectAction | syntax.RedirectAction)
+        challenged = False
+        for action in actions:
+            if isinstance(action, syntax.HookAction) and refused:
+                self.report(
+                    action, "a hook is called for a call that is routed", "end it in route or continue"
+                )
+            if isinstance(action, syntax.ChallengeAction):
+                if challenged:
+                    self.report(action, "this then asks for a password twice", "leave one out")
+                challenged = True
+
+    def _action(self, action: syntax.Node) -> None:
+        match action:
+            case syntax.RouteAction():
+                self._route(action)
+            case syntax.RejectAction():
+                self._reject(action)
+            case syntax.RedirectAction():
+                for target in action.targets:
+                    self._target(target)
+            case syntax.SetPartAction():
+                self._part(action.part)
+                self.text(action.value)
+            case syntax.TagAction():
+                self.text(action.text)
+            case syntax.LimitAction():
+                self._limit(action)
+            case syntax.CodecsAction():
+                self._codecs(action)
+            case syntax.RingAction():
+                if not _whole(action.seconds, 1, _MOST_RING):
+                    self.report(action.seconds, f"a phone rings for 1 to {_MOST_RING} seconds", "such as 30")
+            case syntax.HookAction():
+                self._hook(action.name)
+            case syntax.ChallengeAction():
+                if not action.realm.value or '"' in action.realm.value:
+                    self.report(action.realm, "a realm is a name without quotes", 'such as "example.net"')
+            case _:
+                self._header(action)
+
+    def _header(self, action: syntax.Node) -> None:
+        match action:
+            case syntax.SetHeaderAction():
+                self.refuse(action.name, set_refusal(action.name.value))
+                self.text(action.value)
+            case syntax.RemoveHeaderAction():
+                self.refuse(action.glob, remove_refusal(action.glob.value))
+            case syntax.CopyHeaderAction():
+                self.refuse(action.glob, copy_refusal(action.glob.value, action.name is not None))
+                if action.name is not None:
+                    self.refuse(action.name, set_refusal(action.name.value))
+
+    def _part(self, part: syntax.FactRef) -> None:
+        if part.name not in PARTS:
+            self.report(part, f"{part.name} cannot be set", suggest(part.name, PARTS))
+
+    def _reject(self, action: syntax.RejectAction) -> None:
+        if not _whole(action.status, 400, 699):
+            redirects = 300 <= action.status.value < 400
+            hint = "3xx is what redirect is for" if redirects else "such as 403"
+            self.report(action.status, "a call is rejected with 400 to 699", hint)
+
+    def _limit(self, action: syntax.LimitAction) -> None:
+        if not _whole(action.calls, 0, _MOST_CALLS):
+            self.report(action.calls, f"a limit is a whole number up to {_MOST_CALLS}", "such as 10")
+        elif action.period and action.calls.value == 0:
+            self.report(action.calls, "no call could ever be made", "reject says so more plainly")
+        self.text(action.key)
+        if isinstance(action.key, syntax.Text):
+            self.problems.append(
+                Problem(action.key.start, "all calls share this limit", "such as per from.user", "warning")
+            )
+        if action.refusal is not None:
+            self._reject(action.refusal)
+
+    def _codecs(self, action: syntax.CodecsAction) -> None:
+        for name in action.names:
+            if name.value.upper() not in CODECS:
+                hint = suggest(name.value.upper(), CODECS) or "codecs are named as SDP does, such as PCMA"
+                self.report(name, f'"{name.value}" is no codec that is known', hint)
+        names = [name.value.upper() for name in action.names]
+        for at, name in enumerate(action.names):
+            if names[at] in names[:at]:
+                self.report(name, f'"{name.value}" stands here twice', "leave one out")
+
+    def _hook(self, name: syntax.Text) -> None:
+        hooks = self._known.hooks
+        if hooks is not None and name.value not in hooks:
+            hint = suggest(name.value, hooks) or f"it would be hooks/{name.value}.py"
+            self.report(name, f'there is no hook "{name.value}"', hint)
+
+    def _route(self, action: syntax.RouteAction) -> None:
+        seen: dict[str, str] = {}
+        for hop in action.hops:
+            for name in self._targets(hop.target):
+                if name in seen:
+                    through = f" ({seen[name]})" if seen[name] != name else ""
+                    self.report(hop.target, f'the route goes to "{name}" twice{through}', "leave one out")
+                else:
+                    seen[name] = _written(hop.target)
+            for failure in hop.on:
+                self._failure(failure)
+
+    def _targets(self, target: syntax.Node) -> tuple[str, ...]:
+        """The trunks of a target, where they are the same for every call."""
+        match target:
+            case syntax.Text(value=name):
+                self.trunk(target)
+                return (name,)
+            case syntax.Lookup():
+                self._column_of_trunks(target)
+            case syntax.FactRef(name=name):
+                short = name.removeprefix(GROUP)
+                group = self._scope.groups.get(short)
+                if group is None:
+                    hint = suggest(short, self._scope.groups) or "define it under `groups:`"
+                    self.report(target, f"there is no group {short!r}", hint)
+                else:
+                    return tuple(dict.fromkeys(member for member, _ in group.members))
+        return ()
+
+    def _column_of_trunks(self, target: syntax.Lookup) -> None:
+        trunks = self._known.trunks
+        if self.lookup(target) is None or trunks is None:
+            return
+        table = self._known.tables[target.table.partition(".")[2]]
+        wrong = [(name, line) for name, line in table.values(target.column) if name and name not in trunks]
+        for name, line in wrong[:3]:
+            place = f"{table.path}:{line}" if line else table.path
+            self.report(target, f'{place} names a trunk "{name}", and there is none', suggest(name, trunks))
+
+    def _failure(self, failure: syntax.FailureWord) -> None:
+        word = failure.value
+        if word.startswith("6") and len(word) == 3:
+            self.report(failure, f"{word} ends the whole call", "a 6xx is final everywhere (RFC 3261 21.6)")
+        elif word not in ("timeout", "unreachable") and not (word.isdigit() and 300 <= int(word[:9]) < 600):
+            hint = "a status of 300 to 599, timeout or unreachable"
+            self.report(failure, f"{word} is not a failure", hint)
+
+    def _target(self, target: syntax.Node) -> None:
+        self.text(target)
+        first = target.parts[0] if isinstance(target, syntax.Concat) else target
+        if not isinstance(first, syntax.Text) or not first.value.startswith(_SCHEMES):
+            hint = 'such as "sip:" + to.user + "@example.net"'
+            self.report(target, "a redirect target is a SIP URI", hint)
+
+
+def _whole(number: syntax.Number, low: int, high: int) -> bool:
+    return isinstance(number.value, int) and low <= number.value <= high
+
+
+def _written(target: syntax.Node) -> str:
+    return target.name if isinstance(target, syntax.FactRef) else getattr(target, "value", "")

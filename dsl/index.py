@@ -1,0 +1,124 @@
+"""Which rules are worth asking: those of other trunks and numbers are passed over, not tried one by one.
+
+Most rules ask first which trunk a call came from, so there is one list of rules for each trunk that any
+rule names. Within a list, a long run of rules that each demand certain values or beginnings of one and the
+same fact is filed by them. Rules that ``continue`` stand outside of such runs: what they set may change
+what a run asks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from dsl import syntax
+from dsl.atoms import Atom, atoms_of
+from dsl.draft import Draft
+from dsl.expressions import Test, fact
+from dsl.facts import FACTS
+from dsl.outcome import Outcome
+from dsl.patterns import literal_start
+from dsl.scope import NOTHING_NAMED, Scope
+
+Entry = tuple[Test, Outcome]
+_WORTH_FILING = 8
+
+
+class Filed:
+    """A run of rules, by the values or beginnings of one text that each of them demands."""
+
+    __slots__ = ("_exact", "_lengths", "_read", "_starts")
+
+    def __init__(self, read: Callable[[Draft], str]) -> None:
+        self._read = read
+        self._exact: dict[str, list[tuple[int, Entry]]] = {}
+        self._starts: dict[str, list[tuple[int, Entry]]] = {}
+        self._lengths: tuple[int, ...] = ()
+
+    def add(self, at: int, entry: Entry, atom: Atom) -> None:
+        """File one rule under each of its options."""
+        place = self._exact if atom.kind == "is" else self._starts
+        for option in dict.fromkeys(str(each) for each in atom.options):
+            place.setdefault(option, []).append((at, entry))
+        self._lengths = tuple(sorted({len(each) for each in self._starts}))
+
+    def candidates(self, draft: Draft) -> list[tuple[int, Entry]]:
+        """The rules that can hold for this call, in their order."""
+        text = self._read(draft)
+        found = self._exact.get(text, [])
+        size = len(text)
+        for length in self._lengths:
+            if length > size:
+                break
+            more = self._starts.get(text[:length])
+            if more is not None:
+                found = found + more
+        return sorted(found, key=_place) if len(found) > 1 else found
+
+
+def _place(each: tuple[int, Entry]) -> int:
+    return each[0]
+
+
+Item = tuple[Test | None, Outcome | None, Filed | None]
+"""A rule to try, or a run of rules to look up."""
+
+
+def demands_of(node: syntax.Node, scope: Scope) -> dict[str, Atom]:
+    """What a condition demands of facts that are text, by the names of the facts: what it can be filed by."""
+    demands: dict[str, Atom] = {}
+    for atom in (*atoms_of(node, scope), *_beginnings(node)):
+        if (
+            atom.kind not in ("is", "starts")
+            or not isinstance(atom.subject, tuple)
+            or atom.subject[0] != "fact"
+        ):
+            continue
+        name = atom.subject[1]
+        if FACTS[name].type == "text" and all(isinstance(each, str) for each in atom.options):
+            if name not in demands or demands[name].kind == "starts":
+                demands[name] = atom
+    return demands
+
+
+def _beginnings(node: syntax.Node) -> list[Atom]:
+    """What anchored patterns of a condition begin with, as far as that is plain text."""
+    parts = node.parts if isinstance(node, syntax.AllOf) else (node,)
+    found: list[Atom] = []
+    for part in parts:
+        if isinstance(part, syntax.Matches) and isinstance(part.left, syntax.FactRef):
+            start = literal_start(part.regex.source)
+            if start:
+                found.append(Atom(("fact", part.left.name), "starts", (start,), frozenset()))
+    return found
+
+
+def arrange(rules: Sequence[tuple[Entry, dict[str, Atom]]]) -> tuple[Item, ...]:
+    """Rules in their order, long runs that demand something of one fact as one ``Filed``."""
+    items: list[Item] = []
+    at = 0
+    while at < len(rules):
+        name, length = _longest_run(rules, at)
+        if length < _WORTH_FILING:
+            test, outcome = rules[at][0]
+            items.append((test, outcome, None))
+            at += 1
+            continue
+        filed = Filed(fact(name, NOTHING_NAMED))
+        for index in range(at, at + length):
+            entry, demands = rules[index]
+            filed.add(index, entry, demands[name])
+        items.append((None, None, filed))
+        at += length
+    return tuple(items)
+
+
+def _longest_run(rules: Sequence[tuple[Entry, dict[str, Atom]]], at: int) -> tuple[str, int]:
+    """The fact by which most rules from ``at`` on can be filed, and how many."""
+    best, most = "", 0
+    for name in rules[at][1]:
+        end = at
+        while end < len(rules) and name in rules[end][1] and rules[end][0][1].ending is not None:
+            end += 1
+        if end - at > most:
+            best, most = name, end - at
+    return best, most

@@ -1,0 +1,25 @@
+"""What rules may call by a name of the operator's: lists, groups, tables, and the zone of their clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import tzinfo
+
+from dsl.decision import Group
+from dsl.table import Table
+
+LIST, TABLE, GROUP = "list.", "table.", "group."
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """The names that one rule file's rules see; ``zone`` is None for the server's own."""
+
+    lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    groups: Mapping[str, Group] = field(default_factory=dict)
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    zone: tzinfo | None = None
+
+
+NOTHING_NAMED = Scope()

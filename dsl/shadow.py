@@ -1,0 +1,85 @@
+"""Rules that can never decide: they contradict themselves, or stand behind one that takes their calls.
+
+A rule is shadowed by an earlier one that ends the matter and demands nothing that it does not demand itself,
+unless a rule between them sets something that the earlier one asks about. Rules are filed by one of their
+atoms, so that ten thousand of them are not compared with each other.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterable, Mapping
+from itertools import combinations
+
+from dsl import syntax
+from dsl.atoms import Atom, atoms_of, contradicts, implies, keys_implied, keys_of
+from dsl.check_actions import PARTS
+from dsl.ruleset import Rule
+from dsl.source import Source
+
+_ALWAYS = "always"
+
+
+def report_shadowed(rules: Iterable[Rule], sources: Mapping[str, Source]) -> None:
+    """Warn of every rule that no call can reach, or that can never hold."""
+    shadows = _Shadows()
+    for index, rule in enumerate(rules):
+        atoms = atoms_of(rule.when, rule.scope)
+        source = sources[rule.path]
+        if any(contradicts(one, other) for one, other in combinations(atoms, 2)):
+            hint = "two of its conditions can never be true together"
+            source.report_at(rule.line, rule.col, "this rule never holds", hint, "warning")
+        taken = shadows.over(atoms)
+        if taken is not None:
+            what = "every call" if not atoms_of(taken.when, taken.scope) else "all its calls"
+            message = f"this rule is never reached: {taken.place} takes {what}"
+            hint = "move it up, or narrow the rule that takes its calls"
+            source.report_at(rule.line, rule.col, message, hint, "warning")
+        elif rule.outcome.ending is not None:
+            shadows.add(index, rule, atoms)
+        shadows.note_writes(index, rule.then if rule.outcome.ending is None else ())
+
+
+class _Shadows:
+    """The rules so far that end the matter, filed by the least common of their atoms."""
+
+    def __init__(self) -> None:
+        self._filed: dict[Hashable, list[tuple[int, Rule, tuple[Atom, ...]]]] = defaultdict(list)
+        self._written: dict[str, int] = {}
+
+    def add(self, index: int, rule: Rule, atoms: tuple[Atom, ...]) -> None:
+        """File a rule; one that demands nothing goes where everybody looks."""
+        keys: tuple[Hashable, ...] = (_ALWAYS,)
+        if atoms:
+            choices = [tuple(keys_of(atom)) for atom in atoms]
+            keys = min(
+                choices, key=lambda each: sum(len(self._filed.get(one, ())) for one in each) + len(each) / 1e6
+            )
+        for each in keys:
+            self._filed[each].append((index, rule, atoms))
+
+    def note_writes(self, index: int, actions: tuple[syntax.Node, ...]) -> None:
+        """The rule at ``index`` goes on after it has set things."""
+        for action in actions:
+            if isinstance(action, syntax.SetPartAction):
+                self._written[PARTS[action.part.name]] = index
+            elif isinstance(
+                action, syntax.SetHeaderAction | syntax.RemoveHeaderAction | syntax.CopyHeaderAction
+            ):
+                self._written["header"] = index
+
+    def over(self, atoms: tuple[Atom, ...]) -> Rule | None:
+        """The first rule that takes every call which meets ``atoms``; None where there is none."""
+        found: tuple[int, Rule] | None = None
+        for each in (_ALWAYS, *(one for atom in atoms for one in keys_implied(atom))):
+            for index, rule, demands in self._filed.get(each, ()):
+                if found is not None and found[0] <= index:
+                    continue
+                if self._takes(index, demands, atoms):
+                    found = (index, rule)
+        return found[1] if found else None
+
+    def _takes(self, index: int, demands: tuple[Atom, ...], atoms: tuple[Atom, ...]) -> bool:
+        if any(self._written.get(name, -1) > index for demand in demands for name in demand.reads):
+            return False
+        return all(any(implies(atom, demand) for atom in atoms) for demand in demands)
