@@ -36,7 +36,7 @@ class Draft:
         self.prefer: tuple[str, ...] = ()
         self.ring: int | None = None
         self.limits: tuple[Limit, ...] = ()
-        self.tags: tuple[str, ...] = facts.tags
+        self.tags: tuple[str, ...] = ()
         self.hooks: tuple[str, ...] = ()
 
     @property

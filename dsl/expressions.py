@@ -26,7 +26,7 @@ CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _CONTROL = re.compile(rf"[{CONTROLS}]+")
 _DECIMAL = re.compile(r"[0-9]{1,18}\.[0-9]{1,9}")
 # What rules can change is read from the draft, everything else from the facts themselves.
-DRAFTED = frozenset(("ruri_user", "ruri_host", "from_user", "from_host", "from_display", "tags"))
+DRAFTED = frozenset(("ruri_user", "ruri_host", "from_user", "from_host", "from_display"))
 
 
 def value(node: syntax.Node, scope: Scope) -> Value:
@@ -56,6 +56,8 @@ def fact(name: str, scope: Scope) -> Value:
         return lambda draft: read(draft.facts.now)
     if name == "calls":
         return lambda draft: draft.facts.calls("")
+    if name == "call.tags":
+        return lambda draft: draft.facts.tags + draft.tags
     attribute = FACTS[name].attribute
     return attrgetter(attribute if attribute in DRAFTED else f"facts.{attribute}")
 

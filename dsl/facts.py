@@ -34,7 +34,8 @@ class Facts:
     ``ip:ADDRESS``, the pin ``sha256/HEX``. ``now`` is in POSIX seconds. ``header`` gives
     the first field of a name in any case, or None; ``ruri_param`` and ``from_param`` do so for the
     parameters of the URIs, in small letters. ``calls`` gives the calls that a trunk holds now, and for
-    an empty name all calls; ``tags`` are what hooks have said of the call. ``auth_user`` has proved its password for ``auth_realm``.
+    an empty name all calls; ``tags`` are what hooks have said of the call. ``auth_user`` has proved its
+    password for ``auth_realm``.
     """
 
     trunk: str = ""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from dsl import syntax
 from dsl.check_actions import PARTS
@@ -288,3 +288,11 @@ def headers_after(header: Callable[[str], str | None], edit: Edit) -> Callable[[
             copied, found = name.lower(), header(source)
             return lambda asked: found if asked.lower() == copied and found is not None else header(asked)
     return header
+
+
+def edited(facts: Facts, edit: Edit) -> Facts:
+    """The facts of a call as they are after ``edit``, where there is no draft of it."""
+    if isinstance(edit, SetPart):
+        changed: dict[str, Any] = {PARTS[edit.part]: edit.value}
+        return replace(facts, **changed)
+    return replace(facts, header=headers_after(facts.header, edit))

@@ -75,7 +75,7 @@ class RuleSet:
     def decide(self, facts: Facts) -> Decision:
         """The decision of the first rule that holds; 404 when none does."""
         draft = Draft(facts)
-        touched = bool(facts.tags)  # then a decision made at load would lose them
+        touched = False
         for test, outcome, filed in self._by_trunk.get(facts.trunk, self._general):
             if filed is not None:
                 for _, (test, outcome) in filed.candidates(draft):

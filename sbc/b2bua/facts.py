@@ -7,12 +7,11 @@ from typing import Literal
 
 from dsl.facts import Facts
 from sbc.flow import Flow, PeerIdentity
+from sbc.media.codecs import STATIC
 from sbc.sip.message import Request
 
 _RTPMAP = re.compile(rb"^a=rtpmap:\d+ +([^/\s]+)/", re.MULTILINE)
 _AUDIO = re.compile(rb"^m=audio \d+ (\S+) ([0-9 ]+)", re.MULTILINE)
-# Payload types that need no rtpmap (RFC 3551 6).
-_STATIC = {"0": "PCMU", "3": "GSM", "4": "G723", "8": "PCMA", "9": "G722", "15": "G728", "18": "G729"}
 
 
 def describe_offer(body: bytes) -> tuple[tuple[str, ...], Literal["none", "offered", "required"]]:
@@ -21,7 +20,7 @@ def describe_offer(body: bytes) -> tuple[tuple[str, ...], Literal["none", "offer
     if audio is None:
         return (), "none"
     named = [name.decode("ascii", "replace").upper() for name in _RTPMAP.findall(body)]
-    static = [_STATIC[each] for each in audio[2].decode().split() if each in _STATIC]
+    static = [STATIC[each] for each in audio[2].decode().split() if each in STATIC]
     codecs = tuple(dict.fromkeys(static + named))
     if b"SAVP" in audio[1]:
         return codecs, "required"

@@ -19,6 +19,7 @@ from hashlib import sha256
 
 from sbc.sip.digest import Challenge, Credentials, response_hash, user_hash
 
+_NO_USER = "0" * 64
 _TIME = 12  # hexadecimal digits of milliseconds
 
 
@@ -76,12 +77,20 @@ class DigestServer:
         ``uri`` is the Request-URI as received: credentials made for another one are wrong. An
         unknown user costs the same time as a wrong password.
         """
-        if not self._is_for_us(credentials, uri):
+        if credentials.algorithm.removesuffix("-sess") not in self.algorithms:
             return Verdict.WRONG
         user = user_hash(credentials.algorithm, credentials.username, self.realm, password or "")
-        expected = response_hash(user, credentials, method, body)
+        return self.verify_hash(credentials, user if password is not None else None, method, uri, body, now)
+
+    def verify_hash(
+        self, credentials: Credentials, user: str | None, method: str, uri: str, body: bytes, now: float
+    ) -> Verdict:
+        """The same where ``user`` is H(name:realm:password) by the credentials' algorithm, None for nobody."""
+        if not self._is_for_us(credentials, uri):
+            return Verdict.WRONG
+        expected = response_hash(user or _NO_USER, credentials, method, body)
         right = hmac.compare_digest(expected.encode(), credentials.response.encode("utf-8", "replace"))
-        if not right or password is None:
+        if not right or user is None:
             return Verdict.WRONG
         made = self._made_at(credentials.nonce)
         fresh = made is not None and now - self.lifetime <= made <= now and self._count(credentials, made)

@@ -1,0 +1,75 @@
+"""Who calls, proved by a password: digest authentication of INVITEs that a rule challenges (RFC 3261 22).
+
+We stand between the caller and whom it calls, so the challenge is a proxy's, 407; credentials are taken from
+either header, for there are phones that know only one. They are judged before the rules are asked, only where a
+rule has ever challenged for their realm, and once a request: a nonce count is good for one use.
+"""
+
+from __future__ import annotations
+
+from dsl.decision import Challenge
+from sbc.base import PeerError
+from sbc.config.users import Users
+from sbc.ids import Ids
+from sbc.sip.digest import Credentials, parse_credentials
+from sbc.sip.digest_server import DigestServer, Verdict
+from sbc.sip.message import Request, Response
+
+_HEADERS = ("Proxy-Authorization", "Authorization")
+
+
+class Login:
+    """The digest servers of every realm; one for the life of the process, so that nonces outlive a reload."""
+
+    __slots__ = ("_ids", "_secret", "_servers")
+
+    def __init__(self, ids: Ids) -> None:
+        self._ids = ids
+        self._secret = b""
+        self._servers: dict[str, DigestServer] = {}
+
+    def user(
+        self, request: Request, users: Users, realms: frozenset[str], now: float
+    ) -> tuple[str, str, bool]:
+        """The name that ``request`` has proved and its realm, both empty for none; whether its nonce was stale."""
+        stale = False
+        for header in _HEADERS:
+            for value in request.headers.get_all(header):
+                credentials = _read(value)
+                if credentials is None or credentials.realm not in realms:
+                    continue
+                verdict = self._judge(credentials, request, users, now)
+                if verdict is Verdict.GOOD:
+                    return credentials.username, credentials.realm, False
+                stale = stale or verdict is Verdict.STALE
+        return "", "", stale
+
+    def challenge(
+        self, response: Response, decision: Challenge, users: Users, stale: bool, now: float
+    ) -> Response:
+        """Complete ``response``, a 407, with a challenge for each algorithm that the users file serves."""
+        server = self._server(decision.realm, users)
+        for challenge in server.challenge(now, stale):
+            response.headers.add("Proxy-Authenticate", str(challenge))
+        return response
+
+    def _judge(self, credentials: Credentials, request: Request, users: Users, now: float) -> Verdict:
+        server = self._server(credentials.realm, users)
+        known = users.hash_of(credentials.realm, credentials.username, credentials.algorithm)
+        return server.verify_hash(credentials, known, request.method, request.uri, request.body, now)
+
+    def _server(self, realm: str, users: Users) -> DigestServer:
+        server = self._servers.get(realm)
+        if server is None:
+            self._secret = self._secret or self._ids.key(32)
+            server = self._servers[realm] = DigestServer(realm, self._secret, self._ids.tag)
+        server.algorithms = users.algorithms(realm)
+        return server
+
+
+def _read(value: str) -> Credentials | None:
+    try:
+        return parse_credentials(value)
+    except PeerError:
+        return None
+

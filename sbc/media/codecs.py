@@ -1,0 +1,64 @@
+"""Which codecs an offer may name, and in what order: a rule's ``allow``, ``deny`` and ``prefer codecs``.
+
+Only what describes audio is looked at. Tones (RFC 4733) and comfort noise (RFC 3389) are no codecs that a
+caller would talk with: they stay unless they are denied by name, and without a codec they are no offer.
+"""
+
+from __future__ import annotations
+
+import re
+
+from dsl.decision import Codecs
+from sbc.media.errors import MediaRefused
+
+# Payload types that need no rtpmap (RFC 3551 6).
+STATIC = {"0": "PCMU", "3": "GSM", "4": "G723", "8": "PCMA", "9": "G722", "13": "CN", "15": "G728", "18": "G729"}
+_COMPANIONS = frozenset(("TELEPHONE-EVENT", "CN", "RED"))
+_AUDIO = re.compile(rb"audio (\S+) (\S+) ([0-9 ]+)(\r?\n|$)")
+_RTPMAP = re.compile(rb"^a=rtpmap:(\d+) +([^/\s]+)/", re.MULTILINE)
+_OF_PAYLOAD = re.compile(rb"a=(?:rtpmap|fmtp|rtcp-fb):(\d+)\b")
+
+
+def chosen(sdp: bytes, codecs: Codecs) -> bytes:
+    """The offer with the codecs that may be offered; MediaRefused where none is left.
+
+    A description without audio stays as it is.
+    """
+    head, *sections = sdp.split(b"\nm=")
+    return b"\nm=".join([head, *(_section(each, codecs) for each in sections)])
+
+
+def _section(section: bytes, codecs: Codecs) -> bytes:
+    audio = _AUDIO.match(section)
+    if audio is None or audio[1] == b"0":
+        return section
+    names = {number.decode(): name.decode("ascii", "replace").upper() for number, name in _RTPMAP.findall(section)}
+    offered = audio[3].decode().split()
+    named = {each: names.get(each) or STATIC.get(each, "") for each in offered}
+    kept = [each for each in offered if _may_be_offered(named[each], codecs)]
+    if all(named[each] in _COMPANIONS for each in kept):
+        raise MediaRefused("no codec is offered that the rules allow")
+    kept.sort(key=lambda each: _rank(named[each], codecs))
+    first = b"audio %s %s %s" % (audio[1], audio[2], " ".join(kept).encode())
+    rest = section[audio.end(3) :]
+    dropped = {each.encode() for each in offered} - {each.encode() for each in kept}
+    return first + (b"".join(_without(rest, dropped)) if dropped else rest)
+
+
+def _may_be_offered(name: str, codecs: Codecs) -> bool:
+    if name in codecs.deny:
+        return False
+    return not codecs.allow or name in codecs.allow or name in _COMPANIONS
+
+
+def _rank(name: str, codecs: Codecs) -> int:
+    """Preferred codecs first, then the others as they were; what accompanies them stays behind."""
+    if name in codecs.prefer:
+        return codecs.prefer.index(name)
+    return len(codecs.prefer) + (name in _COMPANIONS)
+
+
+def _without(rest: bytes, dropped: set[bytes]) -> list[bytes]:
+    """The lines of a section that do not describe a payload type that is gone."""
+    lines = rest.splitlines(keepends=True)
+    return [line for line in lines if (found := _OF_PAYLOAD.match(line)) is None or found[1] not in dropped]

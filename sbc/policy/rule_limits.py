@@ -1,0 +1,90 @@
+"""The limits that rules set: so many calls at once, or in a time, for each caller, trunk or whatever the key is.
+
+Keys can be what a stranger writes into a From header, so what is kept of them is bounded: an entry that says
+nothing any more is dropped, and beyond ``MOST_KEYS`` live ones a new key is refused rather than let through.
+"""
+
+from __future__ import annotations
+
+from dsl.decision import Limit
+
+MOST_KEYS = 100_000
+_SWEEP = 1024
+
+
+class _Usage:
+    __slots__ = ("calls", "filled_at", "full_at", "tokens")
+
+    def __init__(self, tokens: float, now: float) -> None:
+        self.calls = 0
+        self.tokens = tokens
+        self.filled_at = now
+        self.full_at = now
+
+
+class RuleLimits:
+    """The calls under every limit of every rule, counted; one for the life of the process."""
+
+    __slots__ = ("_sweep_at", "_usage")
+
+    def __init__(self) -> None:
+        self._usage: dict[str, _Usage] = {}
+        self._sweep_at = _SWEEP
+
+    def __len__(self) -> int:
+        return len(self._usage)
+
+    def admit(self, limits: tuple[Limit, ...], now: float) -> Limit | None:
+        """Count one call under all of ``limits``, or under none and return the one that refuses it."""
+        for at, limit in enumerate(limits):
+            if not self._take(limit, now):
+                self.release(limits[:at], give_back=True)
+                return limit
+        return None
+
+    def release(self, limits: tuple[Limit, ...], give_back: bool = False) -> None:
+        """A call under ``limits`` has ended; with ``give_back`` it never was one."""
+        for limit in limits:
+            usage = self._usage.get(limit.key)
+            if usage is None:
+                continue
+            if limit.seconds:
+                usage.tokens += give_back
+                continue
+            usage.calls -= 1
+            if usage.calls <= 0:
+                del self._usage[limit.key]
+
+    def _take(self, limit: Limit, now: float) -> bool:
+        usage = self._usage.get(limit.key)
+        if usage is None:
+            if not self._room(now):
+                return False
+            usage = self._usage[limit.key] = _Usage(float(limit.calls), now)
+        if not limit.seconds:
+            if usage.calls >= limit.calls:
+                self._drop_idle(limit.key, usage)
+                return False
+            usage.calls += 1
+            return True
+        rate = limit.calls / limit.seconds
+        usage.tokens = min(float(limit.calls), usage.tokens + max(0.0, now - usage.filled_at) * rate)
+        usage.filled_at = now
+        if usage.tokens < 1.0:
+            return False
+        usage.tokens -= 1.0
+        usage.full_at = now + (limit.calls - usage.tokens) / rate
+        return True
+
+    def _drop_idle(self, key: str, usage: _Usage) -> None:
+        if usage.calls <= 0:  # a limit of no calls at all
+            del self._usage[key]
+
+    def _room(self, now: float) -> bool:
+        """Make room for one more key: full buckets without calls say nothing."""
+        if len(self._usage) >= self._sweep_at:
+            idle = [key for key, usage in self._usage.items() if usage.calls <= 0 and usage.full_at <= now]
+            for key in idle:
+                del self._usage[key]
+            self._sweep_at = max(_SWEEP, 2 * len(self._usage))
+        return len(self._usage) < MOST_KEYS
