@@ -28,10 +28,15 @@ from setuptools.errors import BaseError, CCompilerError
 # What runs for each message, decision or packet; in the rest nothing would be noticed. Not dsl/decision.py:
 # hooks make decisions, of any types, and dsl/validate.py tells them what is wrong with one.
 COMPILED = (
+    "dsl/clock.py",
     "dsl/compile.py",
+    "dsl/draft.py",
     "dsl/errors.py",
+    "dsl/expressions.py",
     "dsl/facts.py",
     "dsl/functions.py",
+    "dsl/index.py",
+    "dsl/numbers.py",
     "dsl/outcome.py",
     "dsl/patterns.py",
     "dsl/ruleset.py",

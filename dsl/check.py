@@ -51,6 +51,7 @@ class Known:
     hooks: frozenset[str] | None = None
     tables: Mapping[str, Table] = field(default_factory=dict)
     broken_tables: frozenset[str] = frozenset()
+    realms: frozenset[str] | None = None
 
 
 def suggest(name: str, names: Iterable[str]) -> str:

@@ -80,10 +80,17 @@ class ActionChecker(Checker):
             case syntax.HookAction():
                 self._hook(action.name)
             case syntax.ChallengeAction():
-                if not action.realm.value or '"' in action.realm.value:
-                    self.report(action.realm, "a realm is a name without quotes", 'such as "example.net"')
+                self._realm(action.realm)
             case _:
                 self._header(action)
+
+    def _realm(self, realm: syntax.Text) -> None:
+        realms = self._known.realms
+        if not realm.value or '"' in realm.value:
+            self.report(realm, "a realm is a name without quotes", 'such as "example.net"')
+        elif realms is not None and realm.value not in realms:
+            hint = suggest(realm.value, realms) or "name the file of users under `users:` in sbc.yaml"
+            self.report(realm, f'nobody has a password for the realm "{realm.value}"', hint)
 
     def _header(self, action: syntax.Node) -> None:
         match action:

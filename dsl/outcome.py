@@ -82,11 +82,9 @@ class Outcome:
 
 def compile_outcome(actions: tuple[syntax.Node, ...], place: str, scope: Scope) -> Outcome:
     """Compile a checked then; ``place`` is what its decisions say in ``rule``."""
-    steps = tuple(
-        step
-        for at, action in enumerate(actions)
-        if (step := _step(action, f"{place}#{at}", scope)) is not None
-    )
+    name = place.rpartition(" (")[0]  # counts go on when a reload has moved the rule
+    made = [_step(action, f"{name} #{at}", scope) for at, action in enumerate(actions)]
+    steps = tuple(step for step in made if step is not None)
     last = actions[-1]
     realm = next((each.realm.value for each in actions if isinstance(each, syntax.ChallengeAction)), "")
     ending = _ending(last, place, scope)

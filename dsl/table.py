@@ -24,7 +24,7 @@ _REMEMBERED = 10_000
 class Table:
     """One table, immutable once it is filled."""
 
-    __slots__ = ("_lengths", "_lines", "_rows", "columns", "name", "path")
+    __slots__ = ("__weakref__", "_lengths", "_lines", "_rows", "columns", "name", "path")
 
     def __init__(self, name: str, path: str, columns: Row, rows: dict[str, Row], lines: list[dict[str, int]]):
         self.name = name

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from dsl.decision import Decision, Redirect, Reject, Route
+from dsl.decision import Decision, Limit, Redirect, Reject, Route
 from dsl.facts import Facts
 from sbc.b2bua.commands import AnswerMedia, Command, DeleteMedia, Note, OfferMedia
 from sbc.b2bua.hooked import Invited, answer_of, end_of, run
@@ -86,6 +86,7 @@ class Call:
         "forks",
         "has_media",
         "id",
+        "limits",
         "media_waits",
         "mirrors",
         "named_hooks",
@@ -96,7 +97,9 @@ class Call:
         "rule",
         "setup",
         "snapshot",
+        "stale",
         "state",
+        "tags",
         "timers",
     )  # fmt: skip
 
@@ -131,6 +134,9 @@ class Call:
         # Kept for hooks that want to be told of the answer or the end, and only where there are any.
         self.facts: Facts | None = None
         self.named_hooks: tuple[str, ...] = ()
+        self.tags: tuple[str, ...] = ()
+        self.limits: tuple[Limit, ...] = ()
+        self.stale = False  # its credentials were good once
 
     def leg(self, side: Side) -> Leg:
         """The leg on ``side``; the callee's exists once a connection to it does."""
@@ -320,7 +326,8 @@ class Call:
             "status": status or (200 if answered else 0), "reason": reason, "by": by,
             "created": self.created, "answered": answered, "ended": now,
             "duration": now - answered if answered else 0.0,
-            "downgraded": self.downgraded, "a": self.a.flow, "b": self.b.flow if self.b else None,
+            "downgraded": self.downgraded, "tags": self.tags, "a": self.a.flow,
+            "b": self.b.flow if self.b else None,
         }  # fmt: skip
 
 

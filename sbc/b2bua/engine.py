@@ -12,6 +12,8 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 
 from dsl.decision import Decision
+from sbc.b2bua.actions import Actions
+from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.call import NOBODY, Awaiting, Call, Fork
 from sbc.b2bua.commands import Command, Connect, Note
 from sbc.b2bua.hooked import Invited
@@ -19,7 +21,7 @@ from sbc.b2bua.leg import Leg, Side, local_address
 from sbc.b2bua.mirror import Mirror, screen
 from sbc.b2bua.probe import Prober
 from sbc.b2bua.screening import ACCEPT, Refusal, arrival, looped, refuse
-from sbc.b2bua.setup import Attempt, Setup
+from sbc.b2bua.setup import Setup
 from sbc.b2bua.translate import ALLOW, CARRIED_EXTENSIONS
 from sbc.base import PeerError
 from sbc.config.model import Trunk
@@ -48,7 +50,7 @@ class Engine:
     """
 
     __slots__ = (
-        "_connect_keys", "_connecting", "_dialogs", "_out", "_reminders", "_untold", "at", "calls",
+        "_connect_keys", "_connecting", "_dialogs", "_out", "_reminders", "_untold", "actions", "at", "calls",
         "draining", "ids", "limits", "prober", "store", "transactions",
     )  # fmt: skip
 
@@ -57,6 +59,7 @@ class Engine:
         self.ids = ids
         self.transactions = Transactions(ids)
         self.limits = CallLimits()
+        self.actions = Actions(self, ids)
         self.prober = Prober(self)
         self.calls: dict[str, Call] = {}
         self.draining = False
@@ -448,3 +451,5 @@ class Engine:
         for trunk in call.admitted:
             self.limits.release(trunk)
         call.admitted.clear()
+        if call.limits:
+            self.actions.release(call)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Literal
 
-from dsl.facts import Facts
+from dsl.facts import Facts, no_calls
 from sbc.flow import Flow, PeerIdentity
 from sbc.media.codecs import STATIC
 from sbc.sip.message import Request
@@ -30,8 +31,13 @@ def describe_offer(body: bytes) -> tuple[tuple[str, ...], Literal["none", "offer
 _NOBODY = PeerIdentity("", "", (), "", "", 0.0, 0.0, False)
 
 
-def facts_of(request: Request, flow: Flow, tenant: str | None, now: float) -> Facts:
-    """Everything that a rule may ask of ``request``; header look-ups stay lazy."""
+# fmt: off
+def facts_of(
+    request: Request, flow: Flow, tenant: str | None, now: float,
+    calls: Callable[[str], int] = no_calls, login: tuple[str, str] = ("", ""),
+) -> Facts:
+    # fmt: on
+    """Everything that a rule may ask of ``request``; look-ups stay lazy. ``login``: a name, its realm."""
     target, caller, called = request.target, request.from_, request.to
     tls = flow.tls
     peer = (tls.peer if tls else None) or _NOBODY
@@ -66,4 +72,13 @@ def facts_of(request: Request, flow: Flow, tenant: str | None, now: float) -> Fa
         sdp_srtp=srtp,
         now=now,
         header=request.headers.get,
+        ruri_port=target.port or 0,
+        ruri_param=target.param,
+        from_scheme=caller.uri.scheme,
+        from_port=caller.uri.port or 0,
+        from_param=caller.uri.param,
+        to_header_display=called.display,
+        auth_user=login[0],
+        auth_realm=login[1],
+        calls=calls,
     )

@@ -1,8 +1,8 @@
 """Who calls, proved by a password: digest authentication of INVITEs that a rule challenges (RFC 3261 22).
 
 We stand between the caller and whom it calls, so the challenge is a proxy's, 407; credentials are taken from
-either header, for there are phones that know only one. They are judged before the rules are asked, only where a
-rule has ever challenged for their realm, and once a request: a nonce count is good for one use.
+either header, for there are phones that know only one. They are judged before the rules are asked, only where
+a rule has ever challenged for their realm, and once a request: a nonce count is good for one use.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Login:
     def user(
         self, request: Request, users: Users, realms: frozenset[str], now: float
     ) -> tuple[str, str, bool]:
-        """The name that ``request`` has proved and its realm, both empty for none; whether its nonce was stale."""
+        """The name that ``request`` has proved and its realm, empty for none; whether a nonce was stale."""
         stale = False
         for header in _HEADERS:
             for value in request.headers.get_all(header):
@@ -72,4 +72,3 @@ def _read(value: str) -> Credentials | None:
         return parse_credentials(value)
     except PeerError:
         return None
-

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dsl.decision import Downgrade, Srtp
+from dsl.decision import Codecs, Downgrade, Srtp
 from sbc.b2bua.leg import Leg
 from sbc.media.policy import MediaPolicy
 
@@ -22,11 +22,12 @@ def effective_downgrade(trunk: Downgrade, rule: Downgrade | None) -> Downgrade:
     return trunk if rule is None or trunk == "forbid" else rule
 
 
-def leg_policy(leg: Leg, srtp: Srtp) -> MediaPolicy:
+def leg_policy(leg: Leg, srtp: Srtp, codecs: Codecs | None = None) -> MediaPolicy:
     """The media policy of ``leg``; keys cross only TLS unless the trunk says otherwise (row M8)."""
     return MediaPolicy(
         srtp=srtp,
         sdes=leg.flow.secure or leg.trunk.sdes_in_clear,
         suites=leg.trunk.suites,
         signalling_host=leg.flow.remote.host,
+        codecs=codecs,
     )

@@ -8,14 +8,12 @@ such an answer is acknowledged and hung up.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
-from dsl.decision import Decision, Edit, Failure, Redirect, Reject, Route
+from dsl.decision import Challenge, Decision, Edit, Failure, Redirect, Reject, Route
 from dsl.facts import Facts
 from sbc.b2bua.answered import AnsweredInvite
+from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.call import AfterMedia, Call, Fork
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia, RunHooks
-from sbc.b2bua.facts import facts_of
 from sbc.b2bua.hooked import Invited
 from sbc.b2bua.leg import Leg, local_address
 from sbc.b2bua.media_policy import callee_srtp, caller_srtp, effective_downgrade, leg_policy
@@ -27,74 +25,9 @@ from sbc.flow import Flow
 from sbc.policy.downgrade import verdict
 from sbc.sip.dialog import Dialog
 from sbc.sip.message import Request, Response
-from sbc.sip.transactions import SPENT, ClientTransaction, ServerTransaction
+from sbc.sip.transactions import SPENT, ServerTransaction
 
 _REASONS = {"timeout": (408, "Request Timeout"), "unreachable": (503, "Service Unavailable")}
-
-
-class Attempt:
-    """One INVITE of ours to one hop; it is its transaction's user.
-
-    It holds its transaction only until it is decided: the two would keep each other alive.
-    """
-
-    __slots__ = ("answered", "client", "given_up", "heard", "invite", "leg", "setup")
-
-    def __init__(self, setup: Setup, leg: Leg) -> None:
-        self.setup = setup
-        self.leg = leg
-        self.client: ClientTransaction | None = None
-        self.invite = SPENT
-        self.heard = False
-        self.given_up = False
-        self.answered: AnsweredInvite | None = None
-
-    @property
-    def call(self) -> Call:
-        """The call that is set up."""
-        return self.setup.call
-
-    def on_response(self, response: Response, now: float, out: list[Command]) -> None:
-        """Any response to our INVITE."""
-        if response.status < 200 and not self.heard:
-            self.heard = True
-            self.setup.call.cancel_timer("response")
-            if self.given_up:
-                self._send_cancel(now, out)
-        if self.given_up:
-            if 200 <= response.status < 300:
-                self.setup.call.engine.refuse_late_answer(self.setup.call, self, response, now, out)
-        elif response.status != 100:
-            try:
-                self.setup.on_response(self, response, now, out)
-            except PeerError as error:
-                if response.status >= 200:
-                    self.setup.call.engine.refuse_late_answer(self.setup.call, self, response, now, out)
-                self.setup.on_hop_failure(502, error.reason, now, out)
-
-    def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
-        """No final response will come."""
-        if not self.given_up:
-            failure: Failure = "timeout" if kind == "timeout" else "unreachable"
-            self.setup.on_hop_failure(failure, kind, now, out)
-
-    def give_up(self, now: float, out: list[Command]) -> None:
-        """Send CANCEL, at once or as soon as the callee has been heard (RFC 3261 9.1)."""
-        if self.given_up:
-            return
-        self.given_up, self.client = True, None
-        if self.heard:
-            self._send_cancel(now, out)
-
-    def _send_cancel(self, now: float, out: list[Command]) -> None:
-        self.setup.call.engine.send_cancel(self.leg, self.invite, now, out)
-
-    def let_go(self) -> None:
-        """The call is up: of our INVITE the headers stay, for a fork that answers late (RFC 6026 8.4)."""
-        if self.client is not None:
-            self.client.last_response = None
-            self.client = None
-        self.invite.body = b""
 
 
 class Setup:
@@ -118,7 +51,7 @@ class Setup:
         """Ask the rules, and the hooks before and after them where there are any."""
         call = self.call
         hooks = call.snapshot.hooks
-        facts = facts_of(self.request, call.a.flow, call.a.trunk.tenant, now)
+        facts = call.engine.actions.facts(call, self.request, now)
         if hooks.answer or hooks.end:
             call.facts = facts
         if hooks.invite:
@@ -139,6 +72,7 @@ class Setup:
     def _ask_rules(self, facts: Facts, now: float, out: list[Command]) -> None:
         call = self.call
         decision = call.snapshot.rules.decide(facts)
+        call.tags = facts.tags + decision.tags
         if isinstance(decision, Route):
             call.named_hooks = decision.hooks
         hooks = call.snapshot.hooks.route
@@ -154,6 +88,8 @@ class Setup:
         if call.state != "routing":
             return
         call.rule = decision.rule
+        if decision.tags and decision.tags != call.tags:
+            call.tags = tuple(dict.fromkeys(call.tags + decision.tags))
         if isinstance(decision, Reject):
             self._reject(decision.status, decision.reason, now, out, "rejected by rule")
         elif isinstance(decision, Redirect):
@@ -161,11 +97,23 @@ class Setup:
             for target in decision.targets:
                 response.headers.add("Contact", f"<{target}>")
             self._finish(response, now, out, "redirected by rule")
+        elif isinstance(decision, Challenge):
+            response = call.engine.respond_to(self.server, 407, "Proxy Authentication Required")
+            response = call.engine.actions.challenge(call, response, decision, now)
+            self._finish(response, now, out, "asked for a password")
         else:
-            call.state = "trying"
-            edits = self.edits
-            self.route = replace(decision, edits=edits + decision.edits) if edits else decision
-            self._try(0, now, out)
+            self._begin(decision, now, out)
+
+    def _begin(self, route: Route, now: float, out: list[Command]) -> None:
+        """Send the call on its way, if the limits of its rules let it."""
+        call = self.call
+        refused = call.engine.actions.admit(call, route.limits, now) if route.limits else None
+        if refused is not None:
+            self._reject(refused.status, refused.reason, now, out, f"limit of {refused.calls} calls")
+            return
+        call.state = "trying"
+        self.route = call.engine.actions.prepare(route, self.edits)
+        self._try(0, now, out)
 
     def on_hook_failure(self, place: str, now: float, out: list[Command]) -> None:
         """A hook failed: the call is rejected, closed rather than open."""
@@ -235,9 +183,9 @@ class Setup:
         leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme)
         leg.call_id, leg.local_tag = call.engine.ids.call_id(), call.engine.ids.tag()
         call.b = leg
-        rule = self.route.srtp
-        call.policies["a"] = ours = leg_policy(call.a, caller_srtp(call.a.trunk.srtp, rule))
-        call.policies["b"] = theirs = leg_policy(leg, callee_srtp(trunk.srtp, rule))
+        rule, codecs = self.route.srtp, self.route.codecs
+        call.policies["a"] = ours = leg_policy(call.a, caller_srtp(call.a.trunk.srtp, rule), codecs)
+        call.policies["b"] = theirs = leg_policy(leg, callee_srtp(trunk.srtp, rule), codecs)
         if self.offer:
             command = OfferMedia(call.id, "a", self.offer, ours, theirs, restart=call.has_media)
             call.ask_media(command, self._invite, out)
@@ -263,7 +211,7 @@ class Setup:
         attempt.invite = request
         attempt.client = engine.transactions.start(leg.flow, request, now, out, attempt)
         call.schedule("response", now + leg.trunk.response_timeout)
-        call.schedule("ring", now + leg.trunk.ring_timeout)
+        call.schedule("ring", now + (self.route.ring or leg.trunk.ring_timeout))
 
     # Responses
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable
 from typing import TypeVar
 
-from dsl.decision import Edit, RemoveHeader, Route, SetHeader, SetPart
-from dsl.ownership import matches_glob
+from dsl.decision import CopyHeader, Edit, RemoveHeader, Route, SetHeader, SetPart
+from dsl.ownership import copy_refusal, matches_glob
 from sbc.b2bua.leg import Leg, format_target
 from sbc.base import Address
 from sbc.policy.headers import pass_headers
@@ -89,7 +89,18 @@ def _carried(
             name = edit.name.lower()
             fields = [field for field in fields if field[0].lower() != name]
             fields.append((edit.name, edit.value))
+        elif isinstance(edit, CopyHeader):
+            fields += _copied(request, edit)
     return fields
+
+
+def _copied(request: Request, edit: CopyHeader) -> list[tuple[str, str]]:
+    """The caller's own headers that a rule lets cross, whatever the allow-list says."""
+    return [
+        (edit.name or name, value)
+        for name, value in request.headers.fields
+        if matches_glob(name, edit.glob) and copy_refusal(name, bool(edit.name)) is None
+    ]
 
 
 def extensions(message: Message, name: str) -> str:

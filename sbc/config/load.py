@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path, PurePath
 
 from dsl.check import Known
@@ -25,6 +26,7 @@ from sbc.config.material import Material, load_material
 from sbc.config.model import Settings, Trunk
 from sbc.config.places import places_of
 from sbc.config.quarantine import quarantine
+from sbc.config.routing_files import RoutingFiles, load_routing_files
 from sbc.config.schema import read
 from sbc.config.snapshot import Snapshot, feed
 from sbc.config.yaml_reader import Document
@@ -52,7 +54,9 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
         found += check_trunks(settings, trunks)
         material = load_material(settings, directory, now, former)
         found += material.diagnostics
-    rules = _rules(tree, settings, trunks, named, found)
+    files = load_routing_files(settings, directory) if settings is not None else RoutingFiles()
+    found += files.diagnostics
+    rules = _rules(tree, settings, trunks, named, files, found)
     hooks, problems = load_hooks(tree.hooks, settings.value.hooks.timeout if settings is not None else 0.5)
     found += problems
     ordered = tuple(sorted(set(found), key=_reading_order))
@@ -63,7 +67,7 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     if by_name and len(stopped.trunks) == len(by_name) and any(map(_fatal, ordered)):
         raise ConfigError(ordered)
     return Snapshot(
-        version=_version(tree, material),
+        version=_version(tree, material, files),
         directory=directory,
         settings=settings.value,
         trunks=by_name,
@@ -76,6 +80,7 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
         quarantined=stopped.trunks,
         quarantined_tenants=stopped.tenants,
         held=stopped.held,
+        logins=files.users,
     )
 
 
@@ -119,13 +124,14 @@ def _rules(
     settings: SettingsFile | None,
     trunks: list[TrunkFile],
     named: frozenset[str] | None,
+    files: RoutingFiles,
     found: list[Diagnostic],
 ) -> RuleSet | None:
     hooks = frozenset(PurePath(path).stem for path in tree.hooks)
-    known = Known(trunks=named, hooks=hooks)
+    known = Known(trunks=named, hooks=hooks, tables=files.tables, broken_tables=frozenset(files.broken))
     if settings is not None:
-        listeners, tenants = settings.names("listeners"), settings.names("tenants")
-        known = Known(named, frozenset(listeners), frozenset(tenants), hooks)
+        names = [frozenset(settings.names(section)) for section in ("listeners", "tenants")]
+        known = replace(known, listeners=names[0], tenants=names[1], realms=files.users.realms)
     rules, problems = load_rules(tree.routes, known)
     found += problems
     if rules is not None:
@@ -139,7 +145,7 @@ def _reading_order(diagnostic: Diagnostic) -> tuple[bool, str, int, int, str]:
     return (diagnostic.path != SETTINGS_FILE, *place)
 
 
-def _version(tree: Tree, material: Material) -> str:
+def _version(tree: Tree, material: Material, files: RoutingFiles) -> str:
     """12 hex digits over every byte that was read, file names included."""
     digest = hashlib.sha256()
     feed(digest, (tree.settings or "").encode())
@@ -151,6 +157,7 @@ def _version(tree: Tree, material: Material) -> str:
     for state, entries in (("broken", material.broken), ("held", material.held)):
         told = (("/".join((state, *entry)), repr(said).encode()) for entry, said in entries.items())
         _feed_files(digest, told)
+    _feed_files(digest, files.digests)
     return digest.hexdigest()[:12]
 
 

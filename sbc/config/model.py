@@ -238,3 +238,5 @@ class Settings(_Model):
     control: str = Field(default="run/sbc.sock", min_length=1)
     state: str = Field(default="run", min_length=1)
     user_agent: str | None = None
+    users: str | None = Field(default=None, min_length=1)
+    tables: dict[Name, str] = {}

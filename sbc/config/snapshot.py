@@ -17,6 +17,7 @@ from dsl.ruleset import RuleSet
 from sbc.config.hook_set import NO_HOOKS, HookSet
 from sbc.config.model import Settings, Trunk
 from sbc.config.places import Places
+from sbc.config.users import NOBODY_KNOWN, Users
 from sbc.policy.acl import SourceTable
 from sbc.tls.identity import IdentityMaterial
 from sbc.tls.staged import staged_name
@@ -47,6 +48,7 @@ class Snapshot:
     anchors: Mapping[str, AnchorMaterial] = field(default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()
     places: Mapping[str, Places] = field(default_factory=dict)
+    logins: Users = NOBODY_KNOWN
     quarantined: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     quarantined_tenants: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     held: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)

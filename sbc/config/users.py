@@ -45,7 +45,7 @@ NOBODY_KNOWN = Users()
 
 
 def read_users(path: str, text: str) -> tuple[Users, list[Diagnostic]]:
-    """Read a users file; ``path`` is how the operator is shown it. Mistakes name the line, never what it holds."""
+    """Read a users file, shown to the operator as ``path``; mistakes name lines, never what they hold."""
     hashes: dict[tuple[str, str, str], str] = {}
     found: list[Diagnostic] = []
     for number, line in enumerate(text.splitlines(), 1):
@@ -58,7 +58,9 @@ def read_users(path: str, text: str) -> tuple[Users, list[Diagnostic]]:
             continue
         key = (realm, name, _ALGORITHM[len(digest)])
         if key in hashes:
-            found.append(Diagnostic(path, number, 1, f"this user is there already, by {key[2]}", "keep one line"))
+            found.append(
+                Diagnostic(path, number, 1, f"this user is there already, by {key[2]}", "keep one line")
+            )
         hashes[key] = digest.lower()
     algorithms: dict[str, tuple[str, ...]] = {}
     for realm in {realm for realm, _, _ in hashes}:

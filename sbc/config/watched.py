@@ -41,7 +41,10 @@ def _named_files(directory: Path) -> list[str]:
         data = Document(SETTINGS_FILE, (directory / SETTINGS_FILE).read_text("utf-8-sig")).data
     except (OSError, UnicodeDecodeError):
         return []
-    return [
+    tables = data.get("tables") if isinstance(data, dict) else None
+    users = data.get("users") if isinstance(data, dict) else None
+    routing = [users, *(tables.values() if isinstance(tables, dict) else ())]
+    return [name for value in routing for name in _names(value)] + [
         name
         for section, keys in _FILE_KEYS.items()
         for entry in _entries(data, section)

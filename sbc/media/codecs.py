@@ -12,7 +12,16 @@ from dsl.decision import Codecs
 from sbc.media.errors import MediaRefused
 
 # Payload types that need no rtpmap (RFC 3551 6).
-STATIC = {"0": "PCMU", "3": "GSM", "4": "G723", "8": "PCMA", "9": "G722", "13": "CN", "15": "G728", "18": "G729"}
+STATIC = {
+    "0": "PCMU",
+    "3": "GSM",
+    "4": "G723",
+    "8": "PCMA",
+    "9": "G722",
+    "13": "CN",
+    "15": "G728",
+    "18": "G729",
+}
 _COMPANIONS = frozenset(("TELEPHONE-EVENT", "CN", "RED"))
 _AUDIO = re.compile(rb"audio (\S+) (\S+) ([0-9 ]+)(\r?\n|$)")
 _RTPMAP = re.compile(rb"^a=rtpmap:(\d+) +([^/\s]+)/", re.MULTILINE)
@@ -32,7 +41,9 @@ def _section(section: bytes, codecs: Codecs) -> bytes:
     audio = _AUDIO.match(section)
     if audio is None or audio[1] == b"0":
         return section
-    names = {number.decode(): name.decode("ascii", "replace").upper() for number, name in _RTPMAP.findall(section)}
+    names = {
+        number.decode(): name.decode("ascii", "replace").upper() for number, name in _RTPMAP.findall(section)
+    }
     offered = audio[3].decode().split()
     named = {each: names.get(each) or STATIC.get(each, "") for each in offered}
     kept = [each for each in offered if _may_be_offered(named[each], codecs)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from dsl.decision import Codecs
+
 Srtp = Literal["off", "accept", "offer", "required"]
 
 SUITES = (
@@ -22,7 +24,7 @@ class MediaPolicy:
     ``srtp`` is the trunk's toggle; ``sdes`` is False where the signalling leg is not TLS
     and the operator has not said that keys may cross it in the clear; ``suites`` are ours
     in order of preference; ``signalling_host`` is the address from which the leg's
-    signalling comes, which symmetric RTP may also come from.
+    signalling comes, which symmetric RTP may also come from; ``codecs`` is what a rule says of them.
     """
 
     srtp: Srtp = "accept"
@@ -30,3 +32,4 @@ class MediaPolicy:
     suites: tuple[str, ...] = SUITES
     signalling_host: str = ""
     address: str = ""
+    codecs: Codecs | None = None

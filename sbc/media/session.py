@@ -20,6 +20,7 @@ from __future__ import annotations
 from sbc.base import LocalError, PeerError
 from sbc.ids import Ids
 from sbc.media import keying
+from sbc.media.codecs import chosen
 from sbc.media.errors import MediaRefused
 from sbc.media.policy import MediaPolicy
 from sbc.media.ports import Ports
@@ -108,7 +109,7 @@ class MediaSession:
         Raises MediaRefused or PeerError for the offer, LocalError when no port is left; then the
         state is as before, except that ``restart`` has already silenced the other leg.
         """
-        description = parse_sdp(sdp)
+        description = parse_sdp(sdp if theirs.codecs is None else chosen(sdp, theirs.codecs))
         if len(description.media) < len(self.streams) and not self._answered():
             self.rollback()  # what the unanswered offer added is withdrawn by this one
         self._staged = False

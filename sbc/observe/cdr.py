@@ -35,6 +35,7 @@ def call_record(call: str, fields: Mapping[str, Any], media: MediaStats | None =
         "reason": _safe(fields.get("reason")),
         "ended_by": fields.get("by", ""),
         "downgraded": bool(fields.get("downgraded")),
+        "tags": [redact(tag) for tag in fields.get("tags", ())],
         "a": _leg(str(fields.get("from", "")), fields.get("a"), media.a),
         "b": _leg(str(fields.get("to", "")), fields.get("b"), media.b),
     }

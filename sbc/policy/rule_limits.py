@@ -1,4 +1,4 @@
-"""The limits that rules set: so many calls at once, or in a time, for each caller, trunk or whatever the key is.
+"""The limits that rules set: so many calls at once, or in a time, for each caller, trunk or other key.
 
 Keys can be what a stranger writes into a From header, so what is kept of them is bounded: an entry that says
 nothing any more is dropped, and beyond ``MOST_KEYS`` live ones a new key is refused rather than let through.

@@ -85,7 +85,7 @@ class DigestServer:
     def verify_hash(
         self, credentials: Credentials, user: str | None, method: str, uri: str, body: bytes, now: float
     ) -> Verdict:
-        """The same where ``user`` is H(name:realm:password) by the credentials' algorithm, None for nobody."""
+        """The same; ``user`` is H(name:realm:password) by the credentials' algorithm, None for nobody."""
         if not self._is_for_us(credentials, uri):
             return Verdict.WRONG
         expected = response_hash(user or _NO_USER, credentials, method, body)

@@ -8,7 +8,6 @@ from textwrap import dedent
 import pytest
 
 from sbc.config.hooks import load_hooks
-from sbc.config.snapshot import Snapshot
 from sbc.hookapi import Answer, End
 from tests.playbook.stage import Stage, snapshot
 
@@ -185,16 +184,16 @@ def test_at_the_end_there_is_nothing_to_reject() -> None:
     assert len(told(stage, End)) == 1
 
 
-def named(rules: Snapshot, *names: str) -> Snapshot:
-    """A configuration whose last rule calls hooks by their names."""
-    whole = rules.rules
-
-    class Naming:
-        @staticmethod
-        def decide(facts: object) -> object:
-            return replace(whole.decide(facts), hooks=names)  # type: ignore[arg-type]
-
-    return replace(rules, rules=Naming())  # type: ignore[arg-type]
+def named(*names: str) -> str:
+    """Rules of which the one for the office calls hooks by their names."""
+    calls = "".join(f'      call hook "{name}"\n' for name in names)
+    return f"""
+rules:
+  - name: office to carrier
+    when: trunk == "office"
+    then: |
+{calls}      route "carrier"
+"""
 
 
 NAMED = 'WHEN = "named"\ndef on_route(facts, decision): pass\ndef on_end(facts, end): pass\n'
@@ -204,7 +203,7 @@ def test_a_named_hook_runs_only_for_the_rules_that_name_it() -> None:
     files = {"hooks/10.py": NAMED, "hooks/20.py": NAMED.replace('WHEN = "named"', ""), "hooks/30.py": NAMED}
     hooks, _ = load_hooks(files)
     for names, asked in (((), ["20"]), (("30",), ["20", "30"]), (("30", "10"), ["10", "20", "30"])):
-        stage = Stage(named(replace(snapshot(RULES), hooks=hooks), *names))
+        stage = Stage(replace(snapshot(named(*names)), hooks=hooks))
         _, answer = stage.established()
         stage.within("office", answer, "BYE")
         for command in stage.asked:

@@ -9,9 +9,10 @@ from typing import Any, cast
 import gevent
 import pytest
 
+from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.commands import Note, RunHooks
 from sbc.b2bua.engine import Engine
-from sbc.b2bua.setup import Attempt, Setup
+from sbc.b2bua.setup import Setup
 from sbc.base import Address, LocalError, PeerError
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.flow import Flow

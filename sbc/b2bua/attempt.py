@@ -1,0 +1,82 @@
+"""One INVITE of ours to one hop: what its responses and its end mean to the call that is set up."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from dsl.decision import Failure
+from sbc.b2bua.answered import AnsweredInvite
+from sbc.b2bua.call import Call
+from sbc.b2bua.commands import Command
+from sbc.b2bua.leg import Leg
+from sbc.base import PeerError
+from sbc.sip.message import Response
+from sbc.sip.transactions import SPENT, ClientTransaction
+
+if TYPE_CHECKING:
+    from sbc.b2bua.setup import Setup
+
+
+class Attempt:
+    """One INVITE of ours to one hop; it is its transaction's user.
+
+    It holds its transaction only until it is decided: the two would keep each other alive.
+    """
+
+    __slots__ = ("answered", "client", "given_up", "heard", "invite", "leg", "setup")
+
+    def __init__(self, setup: Setup, leg: Leg) -> None:
+        self.setup = setup
+        self.leg = leg
+        self.client: ClientTransaction | None = None
+        self.invite = SPENT
+        self.heard = False
+        self.given_up = False
+        self.answered: AnsweredInvite | None = None
+
+    @property
+    def call(self) -> Call:
+        """The call that is set up."""
+        return self.setup.call
+
+    def on_response(self, response: Response, now: float, out: list[Command]) -> None:
+        """Any response to our INVITE."""
+        if response.status < 200 and not self.heard:
+            self.heard = True
+            self.setup.call.cancel_timer("response")
+            if self.given_up:
+                self._send_cancel(now, out)
+        if self.given_up:
+            if 200 <= response.status < 300:
+                self.setup.call.engine.refuse_late_answer(self.setup.call, self, response, now, out)
+        elif response.status != 100:
+            try:
+                self.setup.on_response(self, response, now, out)
+            except PeerError as error:
+                if response.status >= 200:
+                    self.setup.call.engine.refuse_late_answer(self.setup.call, self, response, now, out)
+                self.setup.on_hop_failure(502, error.reason, now, out)
+
+    def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
+        """No final response will come."""
+        if not self.given_up:
+            failure: Failure = "timeout" if kind == "timeout" else "unreachable"
+            self.setup.on_hop_failure(failure, kind, now, out)
+
+    def give_up(self, now: float, out: list[Command]) -> None:
+        """Send CANCEL, at once or as soon as the callee has been heard (RFC 3261 9.1)."""
+        if self.given_up:
+            return
+        self.given_up, self.client = True, None
+        if self.heard:
+            self._send_cancel(now, out)
+
+    def _send_cancel(self, now: float, out: list[Command]) -> None:
+        self.setup.call.engine.send_cancel(self.leg, self.invite, now, out)
+
+    def let_go(self) -> None:
+        """The call is up: of our INVITE the headers stay, for a fork that answers late (RFC 6026 8.4)."""
+        if self.client is not None:
+            self.client.last_response = None
+            self.client = None
+        self.invite.body = b""

@@ -1,0 +1,84 @@
+"""An offer after a rule has spoken of codecs: which payload types are left, in which order."""
+
+from __future__ import annotations
+
+import pytest
+
+from dsl.decision import Codecs
+from sbc.ids import Ids, counter_bytes
+from sbc.media.codecs import chosen
+from sbc.media.errors import MediaRefused
+from sbc.media.policy import MediaPolicy
+from sbc.media.ports import PortPool
+from sbc.media.session import MediaSession
+
+OFFER = """\
+v=0\r
+o=a 1 1 IN IP4 192.0.2.1\r
+s=-\r
+c=IN IP4 192.0.2.1\r
+t=0 0\r
+m=audio 4000 RTP/AVP 0 8 18 96 101 13\r
+a=rtpmap:0 PCMU/8000\r
+a=rtpmap:18 G729/8000\r
+a=fmtp:18 annexb=no\r
+a=rtpmap:96 opus/48000/2\r
+a=fmtp:96 useinbandfec=1\r
+a=rtpmap:101 telephone-event/8000\r
+a=fmtp:101 0-15\r
+a=sendrecv\r
+m=video 4002 RTP/AVP 96\r
+a=rtpmap:96 H264/90000\r
+"""
+
+
+def audio(codecs: Codecs, offer: str = OFFER) -> tuple[str, list[str]]:
+    """The payload types of the audio, and the payload types that its attributes describe."""
+    text = chosen(offer.encode(), codecs).decode()
+    assert text.endswith("m=video 4002 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n")
+    section = text.split("m=audio ")[1].split("m=video")[0].split("\r\n")
+    described = [line.split(":")[1].split()[0] for line in section if line.startswith(("a=rtpmap", "a=fmtp"))]
+    assert section[-2:] == ["a=sendrecv", ""]
+    return section[0].removeprefix("4000 RTP/AVP "), list(dict.fromkeys(described))
+
+
+@pytest.mark.parametrize(
+    ("codecs", "payloads", "described"),
+    [
+        (Codecs(allow=("PCMA", "OPUS")), "8 96 101 13", ["96", "101"]),
+        (Codecs(deny=("G729", "PCMU")), "8 96 101 13", ["96", "101"]),
+        (Codecs(deny=("TELEPHONE-EVENT", "CN")), "0 8 18 96", ["0", "18", "96"]),
+        (Codecs(prefer=("OPUS", "PCMA")), "96 8 0 18 101 13", ["0", "18", "96", "101"]),
+        (Codecs(allow=("PCMA", "PCMU"), deny=("PCMU",), prefer=("PCMA",)), "8 101 13", ["101"]),
+        (Codecs(prefer=("AMR",)), "0 8 18 96 101 13", ["0", "18", "96", "101"]),
+    ],
+)
+def test_what_is_left_of_an_offer(codecs: Codecs, payloads: str, described: list[str]) -> None:
+    assert audio(codecs) == (payloads, described)
+
+
+def test_line_ends_stay_as_they_are() -> None:
+    assert chosen(b"v=0\nm=audio 1 RTP/AVP 0 8\n", Codecs(deny=("PCMU",))) == b"v=0\nm=audio 1 RTP/AVP 8\n"
+    assert chosen(b"v=0\nm=audio 1 RTP/AVP 0 8", Codecs(deny=("PCMU",))) == b"v=0\nm=audio 1 RTP/AVP 8"
+
+
+@pytest.mark.parametrize("codecs", [Codecs(allow=("AMR",)), Codecs(deny=("PCMU", "PCMA", "G729", "OPUS"))])
+def test_tones_alone_are_no_offer(codecs: Codecs) -> None:
+    with pytest.raises(MediaRefused, match="no codec is offered that the rules allow"):
+        chosen(OFFER.encode(), codecs)
+
+
+def test_an_offer_without_audio_or_with_a_rejected_one_stays() -> None:
+    for text in (b"v=0\ns=-\n", b"v=0\nm=audio 0 RTP/AVP 0\n", b"v=0\nm=image 1 udptl t38\n", b"junk"):
+        assert chosen(text, Codecs(allow=("PCMA",))) == text
+
+
+def test_every_offer_of_the_call_is_filtered_also_the_callees() -> None:
+    pool = PortPool("20000-20099")
+    session = MediaSession("c", "192.0.2.9", Ids(counter_bytes()), pool)
+    policy = MediaPolicy(srtp="off", codecs=Codecs(deny=("G729", "OPUS"), prefer=("PCMA",)))
+    sent = session.offer("a", OFFER.encode(), policy, policy, 0.0).decode()
+    assert "m=audio 20000 RTP/AVP 8 0 101 13\r\n" in sent or " RTP/AVP 8 0 101 13\r\n" in sent
+    session.answer("b", sent.replace("192.0.2.9", "192.0.2.2").encode(), 0.0)
+    back = session.offer("b", OFFER.encode(), policy, policy, 1.0).decode()
+    assert " RTP/AVP 8 0 101 13\r\n" in back and "G729" not in back
