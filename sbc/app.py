@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,7 @@ from sbc.net.store import Store
 from sbc.net.watch import Watch
 from sbc.observe.journal import Journal
 from sbc.observe.metrics import exposition
+from sbc.observe.trust import TrustView, trust_views
 from sbc.observe.views import StatusView
 from sbc.recorder import Recorder
 from sbc.sip.address import forget_recent
@@ -318,6 +320,17 @@ class Portcullis:
         """The whole picture, for the page, the health endpoint and ``sbc status``."""
         return picture(self)
 
+    def trust(self) -> tuple[TrustView, ...]:
+        """Who trusts whom, for the page and ``sbc trust``."""
+        return trust_views(self.store.current, self.recorder.ledger, self.clock.now())
+
+    def _trust_verb(self, trunk: str = "") -> dict[str, Any]:
+        views = [each for each in self.trust() if trunk in ("", each.trunk)]
+        if trunk and not views:
+            known = trunk in self.store.current.trunks
+            raise LocalError(f"trunk {trunk} has no TLS" if known else f"there is no trunk {trunk}")
+        return {"now": self.clock.now(), "trunks": [asdict(each) for each in views]}
+
     def metrics(self) -> str:
         """The counters as Prometheus text."""
         return exposition(self.status())
@@ -328,4 +341,5 @@ class Portcullis:
             "calls": lambda: to_json(self.status())["calls"],
             "reload": self.reload,
             "certs-renew": self.acme.renew,
+            "trust": self._trust_verb,
         }

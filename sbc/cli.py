@@ -6,11 +6,11 @@ import argparse
 import sys
 
 from sbc.base import ConfigError, LocalError
-from sbc.commands import certs, checking, lab, running
+from sbc.commands import certs, checking, lab, running, trust
 from sbc.commands.parser import Commands
 
 PROGRAM = "sbc"
-SUBJECTS = (running, checking, certs, lab)
+SUBJECTS = (running, checking, certs, trust, lab)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from sbc.observe.text import printable
+
 Row = Mapping[str, Any]
 
 
@@ -62,7 +64,13 @@ def _status(status: Row) -> str:
             parts += ["", f"{'held' if each['held'] else 'quarantined'}: {each['name']}: {each['reason']}"]
     for each in status["failures"][:5]:
         who = f"{each['peer']} ({each['trunk'] or 'no trunk'})"
-        parts += ["", f"refused: {who}: {each['kind']}: {each['detail']}", f"  remedy: {each['remedy']}"]
+        parts += [
+            "",
+            f"refused: {who}: {each['kind']}: {printable(each['detail'])}",
+            f"  remedy: {each['remedy']}",
+        ]
+        if each["where"]:
+            parts.append(f"  line: {each['where']}")
     return "\n".join(parts)
 
 

@@ -13,8 +13,10 @@ from flask import Flask, Response, jsonify, render_template
 
 from sbc.observe.health import health, overall
 from sbc.observe.metrics import CONTENT_TYPE
+from sbc.observe.times import ago, day, span
+from sbc.observe.trust import TrustView
 from sbc.observe.views import StatusView
-from webui.words import ago, day, expiry, span
+from webui.words import expiry
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -33,6 +35,9 @@ class Admin(Protocol):
     def status(self) -> StatusView:
         """The whole picture as it is now."""
 
+    def trust(self) -> tuple[TrustView, ...]:
+        """Who trusts whom, for each trunk with TLS."""
+
     def metrics(self) -> str:
         """The metrics, in the Prometheus text format."""
 
@@ -47,6 +52,10 @@ def create_app(admin: Admin) -> Flask:
     def status_page() -> str:
         status = admin.status()
         return render_template("status.html", status=status, overall=overall(status), now=status.now)
+
+    @app.get("/trust")
+    def trust_page() -> str:
+        return render_template("trust.html", trunks=admin.trust(), now=admin.status().now)
 
     @app.get("/sip-tls/health")
     def health_page() -> tuple[Response, int]:

@@ -1,44 +1,12 @@
-"""Times as a person says them; the arguments are POSIX seconds."""
+"""How long a certificate still holds, as a person says it."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
-from sbc.observe.health import days_left
-from sbc.observe.views import CertificateView
-
-_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+from sbc.observe.health import Ending, days_left
 
 
-def span(seconds: float) -> str:
-    """A length of time in its two largest units, such as ``1 h 5 min``."""
-    rest = max(0, int(seconds))
-    parts: list[str] = []
-    for size, unit in _UNITS:
-        count, rest = divmod(rest, size)
-        if count or parts:
-            parts.append(f"{count} {unit}")
-        if len(parts) == 2:
-            break
-    return " ".join(parts) or "0 s"
-
-
-def ago(then: float, now: float) -> str:
-    """How long ago ``then`` was, in its largest unit."""
-    rest = max(0, int(now - then))
-    for size, unit in _UNITS:
-        if rest >= size:
-            return f"{rest // size} {unit} ago"
-    return "just now"
-
-
-def day(moment: float) -> str:
-    """The date of ``moment`` in UTC, and the time to the minute."""
-    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M")
-
-
-def expiry(certificate: CertificateView, now: float) -> str:
-    """How long a certificate still holds: ``expired``, ``today`` or ``N days``."""
+def expiry(certificate: Ending, now: float) -> str:
+    """``expired``, ``today`` or ``N days`` at ``now`` (POSIX seconds)."""
     days = days_left(certificate, now)
     if days < 0:
         return "expired"

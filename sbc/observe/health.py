@@ -6,7 +6,7 @@ peer, no call, no name of a trunk.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 from sbc.observe.text import iso_time
 from sbc.observe.views import CertificateView, ListenerView, StatusView
@@ -46,7 +46,14 @@ def _broken(status: StatusView) -> int:
     return sum(each.held or each.state == "quarantined" for each in status.trunks)
 
 
-def days_left(certificate: CertificateView, now: float) -> int:
+class Ending(Protocol):
+    """What has a last moment, in POSIX seconds."""
+
+    @property
+    def not_after(self) -> float: ...
+
+
+def days_left(certificate: Ending, now: float) -> int:
     """Whole days until the certificate expires; negative once it has."""
     return int((certificate.not_after - now) // 86400)
 

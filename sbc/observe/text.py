@@ -52,6 +52,15 @@ def word(value: object) -> str:
     return '"' + "".join([_escape(each) for each in text]) + '"'
 
 
+def printable(text: str) -> str:
+    """``text`` without what could move a terminal's cursor or end its line: that is written as an escape."""
+    return (
+        text
+        if text.isprintable()
+        else "".join([each if each.isprintable() else _escape(each) for each in text])
+    )
+
+
 def _escape(character: str) -> str:
     if character in '\\"':
         return "\\" + character

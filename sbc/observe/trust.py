@@ -93,7 +93,14 @@ def _view(snapshot: Snapshot, ledger: Ledger, trunk: Trunk, tls: TrunkTls, now: 
     )
     revocation = tls.revocation
     checked = "off" if revocation.mode == "off" else f"{revocation.mode}: {', '.join(revocation.methods)}"
-    warnings = [*_one_way(trunk, views), *_unaccepted(snapshot, trunk, tls, views), *_ending(views, now)]
+    why = snapshot.why_quarantined(trunk.trunk)
+    stopped = [f"quarantined: {why}"] if why else []
+    warnings = [
+        *stopped,
+        *_one_way(trunk, views),
+        *_unaccepted(snapshot, trunk, tls, views),
+        *_ending(views, now),
+    ]
     return TrustView(
         trunk.trunk, trunk.contact or "", tls.mode, tls.names, tls.name_match, checked, views, tuple(warnings)
     )

@@ -16,8 +16,9 @@ from wsgiref.simple_server import WSGIRequestHandler, make_server
 import pytest
 
 from sbc.observe.metrics import exposition
+from sbc.observe.trust import TrustView
 from sbc.observe.views import StatusView
-from tests.unit.observe.pictures import picture
+from tests.unit.observe.pictures import picture, trust
 from webui import create_app
 
 pytestmark = pytest.mark.slow
@@ -28,6 +29,9 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 class _Showing:
     def status(self) -> StatusView:
         return picture()
+
+    def trust(self) -> tuple[TrustView, ...]:
+        return trust()
 
     def metrics(self) -> str:
         return exposition(picture())
@@ -67,6 +71,13 @@ def test_chromium_sees_the_page_and_blocks_nothing(address: str, tmp_path: Path)
     assert "office.lab.example" in text and "no certificate was presented" in text
     console = [line for line in run.stderr.splitlines() if "CONSOLE" in line or "Refused to" in line]
     assert console == []
+
+
+def test_chromium_sees_the_trust_page(address: str, tmp_path: Path) -> None:
+    run = chromium(tmp_path, "--dump-dom", f"{address}/trust")
+    text = html.unescape(re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", run.stdout)))
+    assert "CN=Carrier CA,O=Carrier" in text and "one way only" in text
+    assert [line for line in run.stderr.splitlines() if "CONSOLE" in line or "Refused to" in line] == []
 
 
 @pytest.mark.parametrize(("width", "height"), [(1280, 300), (500, 400)])

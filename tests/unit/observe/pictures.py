@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from sbc.base import Address
+from sbc.observe.trust import DirectionView, Roll, TrustView
 from sbc.observe.views import (
     BlocklistView,
     CallView,
@@ -16,6 +17,7 @@ from sbc.observe.views import (
     StatusView,
     TrunkView,
 )
+from sbc.tls.ledger import Bad, Good
 
 NOW = 1_777_630_000.0
 DAY = 86400.0
@@ -60,3 +62,35 @@ def picture(**changes: Any) -> StatusView:
         blocklist=BlocklistView(1, 4, "more than 15 failed handshakes in 5 minutes: 1 hour"),
     )
     return replace(status, **changes)
+
+
+def trust() -> tuple[TrustView, ...]:
+    """The trust of a trunk that works one way, with everything that can be shown."""
+    anchors = (
+        Roll("ca", "carrier-ca", "CN=Carrier CA,O=Carrier", NOW + 900.5 * DAY, "pki@carrier.example"),
+        Roll("pin", "carrier-key", "a public key", 0.0),
+    )
+    ours = Roll("ours", "sbc", "CN=sbc.lab.example", NOW + 40.5 * DAY)
+    shown = (
+        Roll("theirs", "carrier-ca", "CN=carrier.lab.example", NOW + 9.5 * DAY),
+        Roll("theirs", "refused", "CN=<b>evil</b>", NOW - 3.5 * DAY),
+    )
+    good = Good(
+        NOW - 60, "198.51.100.7:5061", "TLSv1.3", "TLS_AES_256_GCM_SHA384", "X25519MLKEM768", "carrier-ca"
+    )
+    bad = Bad(
+        NOW - 30, "198.51.100.4:40000", "unknown-ca", "CN=<b>evil</b> was issued by CN=Evil CA",
+        "if it is the peer's, add that CA to the truststore", "sent 48 unknown_ca",
+        where="trunks.d/carrier.yaml:9 (tls.trust)",
+    )  # fmt: skip
+    inbound = DirectionView("inbound", anchors, ours, shown, (), "", None, bad, 0, 3)
+    outbound = DirectionView(
+        "outbound", anchors, ours, shown[:1], ("CN=Carrier Clients CA",), "observed", good, None, 7, 0
+    )
+    warnings = ("one way only: outbound works, inbound fails since (unknown-ca, we refuse the peer)",)
+    view = TrustView(
+        "carrier", "NOC +1 212 555 0100", "required", ("carrier.lab.example",), "rfc5922",
+        "soft: staple, crl, ocsp", (inbound, outbound), warnings,
+    )  # fmt: skip
+    bare = DirectionView("outbound", anchors[:1], None, (), (), "asks for none", None, None, 0, 0)
+    return view, replace(view, trunk="bare", contact="", names=(), directions=(bare,), warnings=())

@@ -9,8 +9,9 @@ import pytest
 from flask.testing import FlaskClient
 
 from sbc.observe.metrics import exposition
+from sbc.observe.trust import TrustView
 from sbc.observe.views import BlocklistView, StatusView
-from tests.unit.observe.pictures import CALL, FAILURE, LEGACY, NOW, TLS_PORT, picture
+from tests.unit.observe.pictures import CALL, FAILURE, LEGACY, NOW, TLS_PORT, picture, trust
 from webui import create_app
 
 
@@ -22,6 +23,9 @@ class Showing:
 
     def status(self) -> StatusView:
         return self.picture
+
+    def trust(self) -> tuple[TrustView, ...]:
+        return trust()
 
     def metrics(self) -> str:
         return exposition(self.picture)
@@ -126,3 +130,27 @@ def test_every_request_sees_the_present() -> None:
     browser.get("/")
     admin.picture = picture(version="ffffffffffff", now=NOW + 60)
     assert "ffffffffffff" in browser.get("/").get_data(as_text=True)
+
+
+def test_the_trust_page_says_who_trusts_whom() -> None:
+    answer = client().get("/trust")
+    assert answer.status_code == 200
+    html = answer.get_data(as_text=True)
+    assert "<b>evil" not in html
+    text = text_of(html)
+    for phrase in (
+        "carrier TLS required", "NOC +1 212 555 0100", "names carrier.lab.example (rfc5922)",
+        "revocation soft: staple, crl, ocsp", "one way only: outbound works", "Inbound: the peer connects",
+        "Outbound: we dial", "CN=Carrier CA,O=Carrier", "900 days, pki@carrier.example", "a public key",
+        "CN=sbc.lab.example", "40 days", "CN=Carrier Clients CA", "observed", "peer_trusts declares it",
+        "CN=carrier.lab.example by carrier-ca", "9 days", "refused", "expired", "1 min ago",
+        "TLSv1.3, X25519MLKEM768; 7 in all", "unknown-ca", "alert sent 48 unknown_ca; 3 in all",
+        "add that CA to the truststore", "trunks.d/carrier.yaml:9 (tls.trust)", "names not checked",
+        "it asks for no certificate",
+    ):  # fmt: skip
+        assert phrase in text, phrase
+
+
+def test_the_pages_lead_to_each_other() -> None:
+    assert 'href="/trust"' in page()
+    assert 'href="/"' in client().get("/trust").get_data(as_text=True)

@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
+from sbc.observe.times import ago, day, span
 from tests.unit.observe.pictures import DAY, NOW, OWN
-from webui.words import ago, day, expiry, span
+from webui.words import expiry
 
 
 @pytest.mark.parametrize(

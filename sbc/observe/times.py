@@ -1,0 +1,34 @@
+"""Times as a person says them; the arguments are POSIX seconds."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+_UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
+
+
+def span(seconds: float) -> str:
+    """A length of time in its two largest units, such as ``1 h 5 min``."""
+    rest = max(0, int(seconds))
+    parts: list[str] = []
+    for size, unit in _UNITS:
+        count, rest = divmod(rest, size)
+        if count or parts:
+            parts.append(f"{count} {unit}")
+        if len(parts) == 2:
+            break
+    return " ".join(parts) or "0 s"
+
+
+def ago(then: float, now: float) -> str:
+    """How long ago ``then`` was, in its largest unit."""
+    rest = max(0, int(now - then))
+    for size, unit in _UNITS:
+        if rest >= size:
+            return f"{rest // size} {unit} ago"
+    return "just now"
+
+
+def day(moment: float) -> str:
+    """The date of ``moment`` in UTC, and the time to the minute."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M")
