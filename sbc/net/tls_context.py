@@ -142,7 +142,7 @@ def _on_verify(ok: int, store: Any) -> int:
     depth = _lib.X509_STORE_CTX_get_error_depth(store)
     if not ok:
         code = _lib.X509_STORE_CTX_get_error(store)
-        if not judge.excuses(code):
+        if not judge.excuses(code) or (code == _INVALID_PURPOSE and not _serves(judge, store)):
             judge.trunk = None
             judge.verify_code, judge.verify_depth = code, depth
             judge.note(_chain(store))
@@ -154,6 +154,14 @@ def _on_verify(ok: int, store: Any) -> int:
             judge.verify_code = code
             return 0
     return 1
+
+
+def _serves(judge: Judge, store: Any) -> bool:
+    """Whether the certificate objected to, leaf or intermediate, is at least good for a server."""
+    try:
+        return judge.cache.read(_der(_lib.X509_STORE_CTX_get_current_cert(store))).server_auth
+    except PeerError:
+        return False
 
 
 def _decide(judge: Judge, store: Any) -> int:

@@ -132,6 +132,9 @@ def _check(path: str, certificate: Certificate, kind: AnchorKind, now: float) ->
         message = f"{who.subject} is not a CA certificate"
         hint = "put the issuing CA here, or pin this one certificate with `leaf:`"
         problems.append(Problem(path, message, hint))
+    if kind == "ca" and not who.subject:
+        message = "a CA certificate without a subject: nothing can be issued in its name (RFC 5280 4.1.2.6)"
+        problems.append(Problem(path, message, "get a certificate that names the CA"))
     if kind == "leaf" and certificate.is_ca and not certificate.self_issued:
         message = f"{who.subject} is a CA certificate, pinned as if it were a peer's own"
         problems.append(Problem(path, message, "write `ca:` to trust what it issues"))

@@ -37,13 +37,18 @@ UNREADABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """The facts of one certificate: who, the purposes it allows (None: any), and whether it is a CA."""
+    """The facts of one certificate: who, the purposes it allows (None: any), and whether it is a CA.
+
+    ``issues`` where it bears what only an issuer's certificate may: CA, the right to sign
+    certificates, or name constraints (RFC 5280 4.2.1.3, 4.2.1.9, 4.2.1.10).
+    """
 
     identity: PeerIdentity
     server_auth: bool
     client_auth: bool
     is_ca: bool
     self_issued: bool
+    issues: bool = False
 
     verified: PeerIdentity = field(init=False, repr=False)
 
@@ -74,6 +79,8 @@ def facts_of(certificate: x509.Certificate, der: bytes) -> Certificate:
     )
     usages = _extension(certificate, ExtensionOID.EXTENDED_KEY_USAGE)
     basic = _extension(certificate, ExtensionOID.BASIC_CONSTRAINTS)
+    uses = _extension(certificate, ExtensionOID.KEY_USAGE)
+    is_ca = isinstance(basic, x509.BasicConstraints) and basic.ca
     identity = PeerIdentity(
         subject=certificate.subject.rfc4514_string(),
         issuer=certificate.issuer.rfc4514_string(),
@@ -88,8 +95,11 @@ def facts_of(certificate: x509.Certificate, der: bytes) -> Certificate:
         identity,
         server_auth=_allows(usages, Eku.SERVER_AUTH),
         client_auth=_allows(usages, Eku.CLIENT_AUTH),
-        is_ca=isinstance(basic, x509.BasicConstraints) and basic.ca,
+        is_ca=is_ca,
         self_issued=certificate.subject == certificate.issuer,
+        issues=is_ca
+        or (isinstance(uses, x509.KeyUsage) and uses.key_cert_sign)
+        or _extension(certificate, ExtensionOID.NAME_CONSTRAINTS) is not None,
     )
 
 

@@ -26,9 +26,10 @@ class Weakness:
 def weakness(certificate: x509.Certificate) -> Weakness | None:
     """What is too weak in a certificate, or None."""
     key = certificate.public_key()
-    if isinstance(key, (rsa.RSAPublicKey, dsa.DSAPublicKey)) and key.key_size < 2048:
-        kind = "an RSA" if isinstance(key, rsa.RSAPublicKey) else "a DSA"
-        return Weakness(f"has {kind} key of {key.key_size} bits; 2048 is the least", True)
+    if isinstance(key, dsa.DSAPublicKey):
+        return Weakness("has a DSA key, which is no longer a signature to trust (FIPS 186-5)", True)
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < 2048:
+        return Weakness(f"has an RSA key of {key.key_size} bits; 2048 is the least", True)
     if isinstance(key, ec.EllipticCurvePublicKey) and key.key_size < 224:
         return Weakness(f"has a key on {key.curve.name}; P-256 is the usual least", True)
     try:

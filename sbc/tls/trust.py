@@ -129,7 +129,7 @@ def _judge(
     if anchor is None:
         return _unknown_ca(candidate, presented)
     failure = (
-        _purpose(candidate, admission.direction, presented)
+        _purpose(candidate, admission.direction, anchor, presented)
         or _validity(presented.leaf, now)
         or _agreed(candidate, presented.version, presented.group)
     )
@@ -168,7 +168,15 @@ def _unknown_ca(candidate: TrunkTrust, presented: Presented) -> Failure:
     )
 
 
-def _purpose(candidate: TrunkTrust, direction: Direction, presented: Presented) -> Failure | None:
+def _purpose(
+    candidate: TrunkTrust, direction: Direction, anchor: AnchorMaterial, presented: Presented
+) -> Failure | None:
+    if anchor.kind == "ca" and presented.leaf.issues:
+        return Failure(
+            "wrong-purpose",
+            f"the certificate of {presented.leaf.identity.subject} is an issuer's, not a peer's",
+            "let the peer present one that its CA issued for it, or pin this one with `leaf:` or `pin:`",
+        )
     if presented.purpose_ok:
         return None
     lenient = direction == "inbound" and candidate.client_eku == "allow-server-auth"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sbc.demo.pki import LabAuthority
+from sbc.demo.pki import Issued, LabAuthority, key_bytes
 from sbc.tls.anchors import AnchorMaterial
 from sbc.tls.certificate import Certificate, read_certificate
 from sbc.tls.trust import Admission, Presented, TrunkTrust
@@ -47,3 +49,18 @@ def trunk(name: str = "acme", **options: Any) -> TrunkTrust:
 
 def admission(candidates: Iterable[TrunkTrust], **options: Any) -> Admission:
     return Admission(tuple(candidates), "sbc", **options)
+
+
+def weak_leaf(authority: LabAuthority, directory: Path, weak: str) -> Issued:
+    """A leaf with ``-sha1`` or a key like ``rsa:1024``: only the openssl program still makes them."""
+    digest, kind = (weak, "rsa:2048") if weak.startswith("-") else ("-sha256", weak)
+    signer = directory / "signer.pem"
+    signer.write_bytes(authority.cert_pem + key_bytes(authority.key))
+    made = subprocess.run(
+        ["openssl", "req", "-x509", "-new", "-noenc", "-newkey", kind, "-keyout", "-", digest, "-days", "30",
+         "-subj", "/CN=weak.example", "-CA", str(signer), "-CAkey", str(signer),
+         "-addext", "basicConstraints=critical,CA:FALSE", "-addext", "subjectAltName=DNS:weak.example"],
+        check=True, capture_output=True,
+    ).stdout  # fmt: skip
+    at = made.index(b"-----BEGIN CERTIFICATE-----")
+    return Issued(made[at:], made[at:], made[:at])

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from sbc.demo.pki import LabAuthority
 from sbc.tls.anchors import AnchorMaterial
+from sbc.tls.certificate import read_certificate
 from sbc.tls.diagnosis import Failure
 from sbc.tls.trust import Presented, TrunkTrust, match, match_anonymous, still_trusted
-from tests.unit.tls.certs import DAY, GOOD, NOW, OTHER, admission, anchor, leaf, presented, trunk
+from tests.unit.tls.certs import DAY, GOOD, NOW, OTHER, admission, anchor, der, leaf, presented, trunk
 
 PEER = leaf()
 
@@ -142,3 +144,14 @@ def test_a_mismatch_names_what_was_shown_and_why_a_wildcard_did_not_count() -> N
     assert isinstance(failure, Failure)
     assert "*.peer.example" in failure.detail and "rfc5922" in failure.detail
     assert taken(trunk(names=("a.peer.example",), name_match="rfc2818"), shown=wild) == "acme"
+
+
+def test_an_issuers_certificate_is_no_peers_unless_it_is_pinned() -> None:
+    own = read_certificate(der(LabAuthority("middle", issuer=GOOD, now=NOW).cert_pem))
+    assert own.issues and not PEER.issues
+    assert kind(trunk(), shown=presented(own)) == "wrong-purpose"
+    assert taken(trunk(anchors=(pin(own.identity.pin),)), shown=presented(own)) == "acme"
+    assert (
+        taken(trunk(anchors=(AnchorMaterial("leaf", "leaf", (b"",), (own,)),)), shown=presented(own))
+        == "acme"
+    )

@@ -1,0 +1,238 @@
+"""Trust models against real authorities and handshakes: constraints, purposes, pins, weak and long chains."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from sbc.demo.pki import Issued, LabAuthority, PrivateKey, key_bytes
+from sbc.net.verify import verify
+from sbc.tls.certificate import read_certificate
+from tests.edge.tls_lab import Lab, client_context, eventually, try_options
+from tests.unit.tls.certs import der, weak_leaf
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Lab]:
+    made = Lab(tmp_path)
+    made.listener("tls")
+    made.recorder.answer = b"SIP/2.0 200 OK\r\n\r\n"
+    yield made
+    made.close()
+
+
+def enters(lab: Lab, issued: Issued, version: str | None = None) -> str | None:
+    """The trunk that a peer with this certificate comes in on, or None with the reason recorded."""
+    lab.recorder.messages.clear()
+    lab.recorder.failures.clear()
+    if try_options(lab.address(), client_context(lab, issued, version)) is None:
+        return lab.recorder.messages[0][0].trunk
+    eventually(lambda: lab.recorder.failures)
+    return None
+
+
+def reason(lab: Lab) -> str:
+    return lab.recorder.failures[0].failure.kind
+
+
+def issue_ca(
+    name: str, issuer: LabAuthority, *extensions: x509.ExtensionType, key: PrivateKey | None = None
+) -> tuple[x509.Certificate, PrivateKey]:
+    """An intermediate with extensions of its own, critical all."""
+    private = key or ec.generate_private_key(ec.SECP256R1())
+    now = datetime.now(UTC)
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]))
+        .issuer_name(issuer.certificate.subject).public_key(private.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=90))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(private.public_key()), critical=False)
+    )  # fmt: skip
+    for each in extensions:
+        builder = builder.add_extension(each, critical=True)
+    return builder.sign(issuer.key, hashes.SHA256()), private
+
+
+def through(lab: Lab, *extensions: x509.ExtensionType, **options: list[str]) -> Issued:
+    """A leaf under an intermediate with these extensions."""
+    certificate, key = issue_ca("constrained", lab.ca, *extensions)
+    middle = LabAuthority("constrained", issuer=lab.ca)
+    middle._key, middle.certificate = key, certificate
+    return middle.issue(**options)  # type: ignore[arg-type]
+
+
+def permitting(*names: str) -> x509.NameConstraints:
+    return x509.NameConstraints([x509.DNSName(each) for each in names], None)
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_name_constraints_of_a_ca_are_honoured(lab: Lab, version: str) -> None:
+    lab.trunk("a", {})
+    lab.start()
+    good = through(lab, permitting("acme.example"), dns=["sip.acme.example"])
+    assert enters(lab, good, version) == "a"
+    assert enters(lab, through(lab, permitting("acme.example"), dns=["sip.other.example"]), version) is None
+    assert reason(lab) == "name-mismatch"
+    both = through(lab, permitting("acme.example"), dns=["sip.acme.example", "sip.other.example"])
+    assert enters(lab, both, version) is None, "every name counts, not only the first"
+    excluded = x509.NameConstraints(None, [x509.DNSName("bad.example")])
+    assert enters(lab, through(lab, excluded, dns=["sip.bad.example"]), version) is None
+    assert enters(lab, through(lab, excluded, dns=["sip.acme.example"]), version) == "a"
+
+
+def test_constraints_of_the_filed_root_itself_are_honoured(lab: Lab) -> None:
+    root = LabAuthority("rooted")
+    certificate, key = issue_ca("rooted", root, permitting("acme.example"))
+    root._key, root.certificate = key, certificate
+    lab.anchor("rooted", root)
+    lab.trunk("a", {"trust": ("rooted",)})
+    lab.start()
+    assert enters(lab, root.issue(dns=["sip.acme.example"])) == "a"
+    assert enters(lab, root.issue(dns=["sip.other.example"])) is None
+    assert reason(lab) == "name-mismatch"
+
+
+def test_permitted_names_bind_a_ca_that_has_no_constraints_of_its_own(lab: Lab) -> None:
+    lab.anchor("narrow", lab.ca, permitted=("acme.example",))
+    lab.trunk("a", {"trust": ("narrow",)})
+    lab.start()
+    assert enters(lab, lab.ca.issue(dns=["sip.acme.example"], uris=["sip:acme.example"])) == "a"
+    assert enters(lab, lab.ca.issue(dns=["sip.acme.example"], uris=["sip:other.example"])) is None
+    assert reason(lab) == "name-mismatch"
+    assert enters(lab, lab.ca.issue(dns=["notacme.example"])) is None
+
+
+def test_a_lenient_trunk_still_demands_that_every_issuer_may_certify_servers(lab: Lab) -> None:
+    lab.trunk("a", {"client_eku": "allow-server-auth"})
+    lab.start()
+    server = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+    code = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING])
+    names = {"dns": ["peer.example"], "eku": ["server"]}
+    assert enters(lab, through(lab, server, **names)) == "a"
+    assert enters(lab, through(lab, code, **names)) is None
+    assert reason(lab) == "wrong-purpose"
+
+
+def test_a_pinned_key_may_be_certified_anew_but_not_be_another(lab: Lab) -> None:
+    stranger, other = LabAuthority("stranger"), LabAuthority("other stranger")
+    first = stranger.issue(dns=["peer.example"])
+    lab.anchor_file("key", pin=(read_certificate(der(first.cert_pem)).identity.pin,))
+    lab.trunk("pinned", {"trust": ("key",)})
+    lab.start()
+    assert enters(lab, first) == "pinned"
+    renewed = certify(first, other, datetime.now(UTC) + timedelta(days=30))
+    assert enters(lab, renewed) == "pinned", "the same key under another CA"
+    rogue = other.issue(dns=["peer.example"])
+    assert enters(lab, rogue) is None and reason(lab) == "unknown-ca"
+    expired = certify(first, other, datetime.now(UTC) - timedelta(days=1))
+    assert enters(lab, expired) is None and reason(lab) == "expired"
+
+
+def certify(issued: Issued, issuer: LabAuthority, until: datetime) -> Issued:
+    """Another certificate over the key of ``issued``."""
+    old = x509.load_pem_x509_certificate(issued.cert_pem)
+    fresh = (
+        x509.CertificateBuilder().subject_name(old.subject).issuer_name(issuer.certificate.subject)
+        .public_key(old.public_key()).serial_number(x509.random_serial_number())
+        .not_valid_before(until - timedelta(days=60)).not_valid_after(until)
+        .sign(issuer.key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    )  # fmt: skip
+    return Issued(fresh, fresh, issued.key_pem)
+
+
+@pytest.mark.parametrize("is_ca", [False, True])
+def test_a_self_signed_certificate_is_pinned_as_leaf(lab: Lab, is_ca: bool) -> None:
+    own = self_signed("peer.example", is_ca)
+    lab.anchor_file("leaf", leaf=(lab.write("own.pem", own.cert_pem),))
+    lab.trunk("pinned", {"trust": ("leaf",)})
+    lab.start()
+    assert enters(lab, own) == "pinned"
+    assert enters(lab, self_signed("peer.example", is_ca)) is None
+    assert reason(lab) == "unknown-ca"
+
+
+def test_what_a_pinned_certificate_signs_is_not_trusted(lab: Lab) -> None:
+    sly = LabAuthority("sly")
+    lab.anchor_file("leaf", leaf=(lab.write("sly.pem", sly.cert_pem),))
+    lab.trunk("pinned", {"trust": ("leaf",)})
+    lab.start()
+    assert enters(lab, sly.issue(dns=["peer.example"])) is None
+    assert reason(lab) == "unknown-ca"
+
+
+def self_signed(name: str, is_ca: bool) -> Issued:
+    key = ec.generate_private_key(ec.SECP256R1())
+    who = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+    now = datetime.now(UTC)
+    pem = (
+        x509.CertificateBuilder().subject_name(who).issuer_name(who).public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=30))
+        .add_extension(x509.BasicConstraints(ca=is_ca, path_length=None), critical=True)
+        .sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    )  # fmt: skip
+    return Issued(pem, pem, key_bytes(key))
+
+
+def test_five_kinds_of_trunk_on_one_port(lab: Lab) -> None:
+    keyed = LabAuthority("nobody's").issue(dns=["keyed.example"])
+    lab.anchor("other", lab.other_ca)
+    lab.anchor_file("key", pin=(read_certificate(der(keyed.cert_pem)).identity.pin,))
+    lab.trunk("one", {"trust": ("good",), "names": ("one.example",)})
+    lab.trunk("two", {"trust": ("other",), "names": ("two.example",)})
+    lab.trunk("pinned", {"trust": ("key",)})
+    lab.trunk("maybe", {"mode": "optional", "trust": ("other",), "names": ("maybe.example",)})
+    lab.trunk("open", {"mode": "server"})
+    lab.start()
+    came = {
+        "one": lab.ca.issue(dns=["one.example"]), "two": lab.other_ca.issue(dns=["two.example"]),
+        "pinned": keyed, "maybe": lab.other_ca.issue(dns=["maybe.example"]),
+    }  # fmt: skip
+    assert {name: enters(lab, issued) for name, issued in came.items()} == {name: name for name in came}
+    assert try_options(lab.address(), client_context(lab, None)) is None
+    assert lab.recorder.messages[-1][0].trunk == "maybe", "without a certificate the first that allows it"
+    for wrong in (lab.ca.issue(dns=["two.example"]), lab.other_ca.issue(dns=["one.example"])):
+        assert enters(lab, wrong) is None, "a certificate that is shown must be good for somebody"
+        assert reason(lab) == "name-mismatch"
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_a_hundred_intermediates_with_one_subject_and_key_cost_nothing(lab: Lab, version: str) -> None:
+    lab.trunk("a", {})
+    lab.start()
+    _, key = issue_ca("twin", lab.ca)
+    twins = [issue_ca("twin", lab.ca, key=key)[0].public_bytes(Encoding.PEM) for _ in range(100)]
+    middle = LabAuthority("twin", issuer=lab.ca)
+    middle._key = key
+    leaf = middle.issue(dns=["peer.example"])
+    many = Issued(leaf.cert_pem, leaf.cert_pem + b"".join(twins), leaf.key_pem)
+    context = client_context(lab, many, version)
+    durations = []
+    for _ in range(5):
+        began = time.process_time()
+        try_options(lab.address(), context)
+        durations.append(time.process_time() - began)
+    assert statistics.median(durations) < 0.1, "both ends of a handshake, CPU seconds"
+
+
+@pytest.mark.parametrize("weak", ["-sha1", "rsa:1024"])
+def test_a_weak_certificate_is_refused_as_bad(lab: Lab, weak: str) -> None:
+    lab.trunk("a", {})
+    lab.start()
+    admission = lab.listeners.contexts.table.admit("tls", "127.0.0.1", "")
+    assert admission is not None
+    said = verify(admission, [der(weak_leaf(lab.ca, lab.directory, weak).cert_pem)], time.time())
+    assert said.failure is not None and said.failure.kind == "bad-certificate"
+    assert "too weak" in said.failure.detail
