@@ -6,6 +6,7 @@ that proves no wildcard (RFC 8555 8.3), so one is refused before a directory cou
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,9 @@ from sbc.config.model import Settings
 from sbc.config.schema import Loc
 from sbc.tls.names import is_ip, normal_name
 from sbc.tls.problems import read_pem_file
+
+# base64url without padding (RFC 8555 7.3.4), 128 bits at least.
+_MAC_KEY = re.compile(rb"[A-Za-z0-9_-]{22,1024}={0,2}").fullmatch
 
 
 def acme_names(settings: Settings, identity: str) -> tuple[str, ...]:
@@ -51,12 +55,23 @@ def check_acme(settings: SettingsFile, directory: Path) -> Iterator[Diagnostic]:
             yield problem(("identities", name, "passphrase_file"), "an ordered key has no passphrase", hint)
         yield from _names(settings, name)
     if acme is not None and acme.ca_file is not None:
-        data, problems = read_pem_file(acme.ca_file, directory)
-        for each in problems:
-            yield problem(("acme", "ca_file"), f"{each.path}: {each.message}", each.hint)
-        if data is not None and b"BEGIN CERTIFICATE" not in data:
-            hint = "give the CA certificate of the ACME server's own HTTPS, PEM"
-            yield problem(("acme", "ca_file"), f"{acme.ca_file}: no PEM certificate is here", hint)
+        loc = ("acme", "ca_file")
+        data, hint = _read(acme.ca_file, directory)
+        if data is None or b"BEGIN CERTIFICATE" not in data:
+            hint = hint or "give the CA certificate of the ACME server's own HTTPS, PEM"
+            yield problem(loc, f"{acme.ca_file}: no PEM certificate can be read here", hint)
+    if acme is not None and acme.external_account is not None:
+        path = acme.external_account.key_file
+        data, hint = _read(path, directory)
+        if data is None or not _MAC_KEY(data.strip()):
+            hint = hint or "it holds the key as the directory's operator gave it: letters, digits, - and _"
+            yield problem(("acme", "external_account", "key_file"), f"{path}: no key can be read here", hint)
+
+
+def _read(path: str, directory: Path) -> tuple[bytes | None, str]:
+    """The file, or why there is none."""
+    data, problems = read_pem_file(path, directory)
+    return data, "; ".join(f"{each.message}: {each.hint}" for each in problems)
 
 
 def _names(settings: SettingsFile, identity: str) -> Iterator[Diagnostic]:

@@ -73,6 +73,13 @@ class Identity(_Model):
     acme: bool = False
 
 
+class ExternalAccount(_Model):
+    """What a directory gave to bind our account to one of its customers (RFC 8555 7.3.4)."""
+
+    id: str = Field(min_length=1)
+    key_file: str = Field(min_length=1)
+
+
 class Acme(_Model):
     """The ACME directory (RFC 8555) that issues certificates, and where its HTTP-01 questions arrive.
 
@@ -82,6 +89,7 @@ class Acme(_Model):
     directory: HttpsUrl
     email: str | None = Field(default=None, pattern=r"^[^@\s]+@[^@\s]+$")
     ca_file: str | None = Field(default=None, min_length=1)
+    external_account: ExternalAccount | None = None
     listen: HostPort = Address("0.0.0.0", 80)
 
 

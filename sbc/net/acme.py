@@ -10,6 +10,7 @@ need it, and importing it takes longer than a call may wait.
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 from collections.abc import Callable
 from pathlib import Path
@@ -57,7 +58,7 @@ class AcmeKeeper:
         self._say = say
         self._install = install
         self._wake = Event()
-        self._forced: dict[str, AsyncResult[str]] = {}
+        self._forced: dict[str, AsyncResult[str | LocalError]] = {}
         self._greenlet: gevent.Greenlet | None = None
 
     def start(self) -> None:
@@ -83,10 +84,12 @@ class AcmeKeeper:
         self._wake.set()
         try:
             with gevent.Timeout(_ANSWER_WITHIN):
-                text: str = result.get()
+                outcome = result.get()
         except gevent.Timeout:
-            text = f"the order for {name} is under way; the journal says how it ends"
-        return {"lines": [text]}
+            outcome = f"the order for {name} is under way; the journal says how it ends"
+        if isinstance(outcome, LocalError):
+            raise outcome
+        return {"lines": [outcome]}
 
     def _run(self) -> None:
         while True:
@@ -108,7 +111,10 @@ class AcmeKeeper:
         if failed is not None and failed["wanted"] == self._wanted(name):
             return float(failed["again"])
         material = snapshot.identities.get(name)
-        if material is None:
+        files = snapshot.settings.identities[name]
+        if material is None or not all(
+            (snapshot.directory / each).exists() for each in (files.chain, files.key)
+        ):
             return 0.0
         has = {each.removeprefix("dns:") for each in material.sans}
         if not has.issuperset(acme_names(snapshot.settings, name)):
@@ -118,23 +124,31 @@ class AcmeKeeper:
     def _wanted(self, name: str) -> str:
         """What is asked for, of whom: another configuration need not wait for the last one's failure."""
         settings = self._snapshots.current.settings
-        where = settings.acme.directory if settings.acme is not None else ""
-        return " ".join((where, *acme_names(settings, name)))
+        return hashlib.sha256(repr((settings.acme, acme_names(settings, name))).encode()).hexdigest()
 
     # An order
 
     def _obtain(self, name: str) -> None:
         asked = self._forced.pop(name, None)
+        # In a greenlet of its own, so that a fault of ours ends this order and not the keeper.
+        order = gevent.spawn(self._attempt, name)
         try:
-            text = self._order(name)
-        except LocalError as error:
-            self._failed(name, error)
-            if asked is not None:
-                asked.set_exception(error)
-            return
-        self._keep("failed", name, None)
+            order.join()
+        finally:
+            order.kill()
+        outcome = order.value if order.successful() else RenewalFailed("a fault of our own", "report it")
+        if isinstance(outcome, LocalError):
+            self._failed(name, outcome)
+        else:
+            self._keep("failed", name, None)
         if asked is not None:
-            asked.set(text)
+            asked.set(outcome)
+
+    def _attempt(self, name: str) -> str | LocalError:
+        try:
+            return self._order(name)
+        except LocalError as error:
+            return error
 
     def _order(self, name: str) -> str:
         """Order for ``name`` and put it in force; what came of it. LocalError."""
@@ -206,8 +220,9 @@ class AcmeKeeper:
 
 
 def _account_name(directory: Acme) -> str:
-    """Under what an account is kept: another directory or another address is another account."""
-    return f"{directory.directory} {directory.email or ''}"
+    """Under what an account is kept: another directory, address or customer is another account."""
+    customer = directory.external_account.id if directory.external_account is not None else ""
+    return " ".join((directory.directory, directory.email or "", customer)).rstrip()
 
 
 def write_pair(key: Path, key_pem: bytes, chain: Path, chain_pem: bytes) -> None:

@@ -19,7 +19,7 @@ _REMEDIES = {
     "caa": "let the name's CAA record in DNS permit this CA",
     "connection": _LOOK,
     "dns": "let the name resolve, in public DNS, to this machine",
-    "externalAccountRequired": "external accounts are not supported: choose another directory",
+    "externalAccountRequired": "give acme.external_account as the directory's operator gave it",
     "incorrectResponse": f"another server answered: {_LOOK}",
     "invalidContact": "correct acme.email",
     "rateLimited": "the next attempt is made by itself; use the directory's staging URL for trials",
@@ -56,8 +56,10 @@ def explain(error: Exception, directory: str) -> RenewalFailed:
         remedy = "correct acme.directory, or look at DNS, the network and the firewall towards it"
         return RenewalFailed(f"{directory} cannot be reached: {_innermost(error)}", remedy)
     if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
-        text = f"acme.ca_file cannot be used: {error.strerror or type(error).__name__}"
-        return RenewalFailed(text, "give the CA certificates of the directory's HTTPS, PEM")
+        text = f"a file that acme names cannot be used: {error.strerror or type(error).__name__}"
+        return RenewalFailed(
+            text, "correct acme.ca_file (PEM certificates) or acme.external_account.key_file"
+        )
     answer = next((each for each in error.args if isinstance(each, requests.Response)), None)
     what = f"HTTP {answer.status_code}" if answer is not None else type(error).__name__
     text = f"{directory} answered what no ACME directory does: {what}"

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from acme import challenges, client, crypto_util, messages
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -55,10 +56,24 @@ def register(directory: Acme, base: Path) -> Account:
     key_pem = _new_key().decode()
     try:
         acme = _client(directory, base, Account(key_pem, ""))
-        new = messages.NewRegistration.from_data(email=directory.email, terms_of_service_agreed=True)
+        new = messages.NewRegistration.from_data(
+            email=directory.email, terms_of_service_agreed=True,
+            external_account_binding=_binding(directory, base, acme),
+        )  # fmt: skip
         return Account(key_pem, acme.new_account(new).uri)
     except FAILURES as error:
         raise explain(error, directory.directory) from None
+
+
+def _binding(directory: Acme, base: Path, acme: client.ClientV2) -> dict[str, Any] | None:
+    account = directory.external_account
+    if account is None:
+        return None
+    assert acme.net.key is not None, "made with one"
+    secret = (base / account.key_file).read_text("ascii").strip()
+    return messages.ExternalAccountBinding.from_data(
+        acme.net.key.public_key(), account.id, secret, acme.directory
+    )
 
 
 def order(directory: Acme, base: Path, account: Account, names: tuple[str, ...], expect: Expect) -> Issued:

@@ -137,6 +137,32 @@ def test_a_certificate_that_is_good_and_has_the_names_is_left_alone(ordering: Or
     eventually(lambda: ordering.failures)
 
 
+@pytest.mark.pure
+def test_a_fault_of_our_own_ends_the_order_and_not_the_keeper(
+    ordering: Ordering, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    eventually(lambda: ordering.failures)
+
+    def faulty(*_: object) -> None:
+        raise AssertionError("here")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(AcmeKeeper, "_order", faulty)
+        with pytest.raises(LocalError, match="a fault of our own"):
+            ordering.keeper.renew("own")
+    assert "AssertionError: here" in capsys.readouterr().err
+    with pytest.raises(LocalError, match="cannot be reached"):
+        ordering.keeper.renew("own")
+
+
+def test_files_that_are_gone_are_ordered_anew(ordering: Ordering) -> None:
+    eventually(lambda: ordering.failures)
+    ordering.configure(own="sbc", domain="sbc.lab.example")
+    (ordering.directory / "tls/sbc.pem").unlink()
+    ordering.keeper.apply()
+    eventually(lambda: len(ordering.failures) == 2)
+
+
 def test_a_pair_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(LocalError, match=r"key.pem cannot be written: .*; let this user write there"):

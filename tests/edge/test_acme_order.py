@@ -104,7 +104,7 @@ def test_a_ca_file_that_is_none_is_named(tmp_path: Path) -> None:
     with answering(tmp_path, 200, b"{}") as directory:
         for data in (b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", b""):
             (tmp_path / "ca.pem").write_bytes(data)
-            assert "acme.ca_file cannot be used" in failure(directory, tmp_path).reason
+            assert "a file that acme names cannot be used" in failure(directory, tmp_path).reason
 
 
 def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_a_strangers_text_stays_one_line() -> None:
         (problem("caa", "forbidden"), "CAA record"),
         (problem("dns", "NXDOMAIN"), "resolve"),
         (problem("rateLimited", "too many"), "next attempt"),
-        (problem("externalAccountRequired", "who?"), "external accounts"),
+        (problem("externalAccountRequired", "who?"), "acme.external_account"),
         (errors.IssuanceError(problem("badCSR", "no")), "operator"),
         (errors.TimeoutError(), "next attempt"),
         (requests.ReadTimeout(), "firewall"),

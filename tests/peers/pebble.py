@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import urllib.request
+from collections.abc import Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -28,13 +29,16 @@ class _Process(PeerProcess):
 class Pebble:
     """A directory that asks HTTP-01 on ``http_port`` and issues for ``validity`` seconds.
 
-    ``nonces_refused`` is the percentage of good nonces that it refuses all the same.
+    ``nonces_refused`` is the percentage of good nonces that it refuses all the same; ``customers`` are the
+    keys, by their ids, without which it opens no account.
     """
 
     def __init__(
-        self, directory: Path, http_port: int, *, validity: int = 86400 * 90, nonces_refused: int = 0
-    ) -> None:
+        self, directory: Path, http_port: int, *, validity: int = 86400 * 90, nonces_refused: int = 0,
+        customers: Mapping[str, str] | None = None,
+    ) -> None:  # fmt: skip
         self.directory = directory
+        self._customers = customers
         self._port, self._management, dns, challenges = free_ports(4)
         self.ca_file = directory / "pebble-https-ca.pem"
         self._stack = ExitStack()
@@ -81,6 +85,8 @@ class Pebble:
             "httpPort": http_port,
             "tlsPort": 1,
             "certificateValidityPeriod": validity,
+            "externalAccountBindingRequired": self._customers is not None,
+            "externalAccountMACKeys": dict(self._customers or {}),
         }
         (self.directory / "pebble.json").write_text(json.dumps({"pebble": settings}))
 

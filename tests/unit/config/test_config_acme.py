@@ -73,9 +73,19 @@ def test_half_a_pair_is_still_to_come(write: Write) -> None:
         ("globex.example]", "'*.globex.example']", "HTTP-01 proves single names, never a wildcard | list"),
         ("server_identity: own", "server_identity: sbc", "no tenant has identity own, so there is no name"),
         ("own.key, ", "own.key, passphrase_file: tls/pass, ", "an ordered key has no passphrase | remove"),
-        ("ops@acme.example}", "ops@acme.example, ca_file: tls/none.pem}", "there is no such file | looked"),
-        ("ops@acme.example}", "ops@acme.example, ca_file: tls/sbc.key}", "no PEM certificate is here | give"),
+        ("ops@acme.example}", "ops@acme.example, ca_file: tls/none.pem}", "here | there is no such file"),
+        ("ops@acme.example}", "ops@acme.example, ca_file: tls/sbc.key}", "can be read here | give the CA"),
         ("ops@acme.example}", "ops}", "email: "),
+        (
+            "ops@acme.example}",
+            "ops@acme.example, external_account: {id: me, key_file: tls/sbc.key}}",
+            "sbc.key: no key can be read here | it holds the key as",
+        ),
+        (
+            "ops@acme.example}",
+            "ops@acme.example, external_account: {id: me, key_file: nowhere}}",
+            "nowhere: no key can be read here | there is no such file",
+        ),
     ],
 )  # fmt: skip
 def test_what_cannot_be_ordered_is_said_at_load(write: Write, old: str, new: str, said: str) -> None:
