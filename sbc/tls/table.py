@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal, Protocol
 
+from sbc.base import Address
 from sbc.tls.anchors import AnchorMaterial
 from sbc.tls.diagnosis import Direction
 from sbc.tls.groups import normal_group
-from sbc.tls.names import NameMatch, normal_name, one_label_wildcard
+from sbc.tls.names import NameMatch, is_ip, normal_name, one_label_wildcard
 from sbc.tls.sources import SourceIndex
 from sbc.tls.staged import staged_name
 
@@ -49,6 +50,8 @@ class TrunkEntry(Protocol):
     @property
     def sources(self) -> tuple[str, ...]: ...
     @property
+    def peers(self) -> tuple[Address, ...]: ...
+    @property
     def listener(self) -> str: ...
     @property
     def tls(self) -> TrunkTlsPolicy | None: ...
@@ -67,7 +70,8 @@ class TenantEntry(Protocol):
 class TrunkTrust:
     """One trunk's TLS policy with its anchors loaded; ``bound`` are the identities shown as staged.
 
-    ``quarantined`` where something that it needs could not be loaded: it is known and admits nobody.
+    ``peer_hosts`` are the host names that it dials, which name it under a public CA where ``names``
+    do not; ``quarantined`` where something that it needs could not be loaded: it is known and admits nobody.
     """
 
     trunk: str
@@ -83,6 +87,7 @@ class TrunkTrust:
     client_identity: str = "none"
     bound: frozenset[str] = frozenset()
     quarantined: bool = False
+    peer_hosts: tuple[str, ...] = ()
 
     @property
     def asks(self) -> bool:
@@ -315,4 +320,5 @@ def _trunk_trust(
         tls.names, tls.name_match, tls.client_eku, tls.min_version,
         tuple(map(normal_group, tls.groups)),
         tls.server_identity, tls.client_identity, bound, quarantined,
+        tuple(peer.host for peer in entry.peers if not is_ip(peer.host)),
     )  # fmt: skip
