@@ -195,10 +195,13 @@ def test_an_intermediate_is_followed_and_a_missing_one_is_refused(lab: Lab) -> N
     lab.trunk("a", {})
     lab.start()
     whole = middle.issue(dns=["a.example"])
-    assert try_options(lab.address(), client_context(lab, whole)) is None
     torn = type(whole)(whole.cert_pem, whole.cert_pem, whole.key_pem)
     assert try_options(lab.address(), client_context(lab, torn)) is not None
     assert lab.recorder.failures[0].failure.kind == "unknown-ca"
+    assert try_options(lab.address(), client_context(lab, whole)) is None
+    # Now that the intermediate was seen, its absence has a name.
+    assert try_options(lab.address(), client_context(lab, torn)) is not None
+    assert lab.recorder.failures[-1].failure.kind == "missing-intermediate"
 
 
 def test_a_chain_over_the_cap_is_refused(lab: Lab) -> None:

@@ -32,7 +32,12 @@ def blocks(pem: bytes) -> list[bytes]:
 def asked(lab: Lab, issued: Issued, now: float | None = None) -> Verified:
     admission = lab.listeners.contexts.table.admit("tls", "127.0.0.1", "sbc.example")
     assert admission is not None
-    return verify(admission, blocks(issued.chain_pem), now if now is not None else time.time())
+    return verify(
+        admission,
+        blocks(issued.chain_pem),
+        now if now is not None else time.time(),
+        lab.listeners.contexts.certificates,
+    )
 
 
 def peers(lab: Lab) -> dict[str, Issued]:
