@@ -8,7 +8,9 @@ alert on TLS 1.2 and on 1.3 where they differ; ``<40`` is one that the peer sent
 The models: a *public* CA with ``names`` (RFC 5922, or RFC 2818 where wildcards count), a *private* CA
 with ``permitted`` domains and no ``names``, a *constrained* private CA whose own certificate has X.509
 name constraints (RFC 5280 4.2.1.10), a pinned *leaf* and a pinned *key*. A pinned certificate is
-itself what bears the fault; a pin is of the key that the faulty certificate has.
+itself what bears the fault; a pin is of the key that the faulty certificate has. A good peer of a CA's
+is certified by an intermediate and sends it. An issuer is *missing* where we know that intermediate
+from elsewhere (RFC 5246 7.4.2: it is the peer's to send), and *unknown* where nobody here has ever seen it.
 """
 
 from __future__ import annotations
@@ -39,7 +41,8 @@ public       wildcard               name-mismatch 42            name-mismatch 42
 public       expired                expired 45                  expired 45
 public       not yet valid          not-yet-valid 42            not-yet-valid 42
 public       wrong purpose          wrong-purpose 43            wrong-purpose 43
-public       missing intermediate   unknown-ca 48               unknown-ca 48
+public       missing intermediate   missing-intermediate 48     missing-intermediate 48
+public       unknown issuer         unknown-ca 48               unknown-ca 48
 public       key not held           key-not-held 51             key-not-held 51
 
 public2818   good                   accepted                    accepted
@@ -54,7 +57,7 @@ private      wildcard               accepted                    name-mismatch 42
 private      expired                expired 45                  expired 45
 private      not yet valid          not-yet-valid 42            not-yet-valid 42
 private      wrong purpose          wrong-purpose 43            wrong-purpose 43
-private      missing intermediate   unknown-ca 48               unknown-ca 48
+private      missing intermediate   missing-intermediate 48     missing-intermediate 48
 private      key not held           key-not-held 51             key-not-held 51
 
 constrained  good                   accepted                    accepted
@@ -65,7 +68,7 @@ constrained  wildcard               accepted                    name-mismatch 42
 constrained  expired                expired 45                  expired 45
 constrained  not yet valid          not-yet-valid 42            not-yet-valid 42
 constrained  wrong purpose          wrong-purpose 43            wrong-purpose 43
-constrained  missing intermediate   unknown-ca 48               unknown-ca 48
+constrained  missing intermediate   missing-intermediate 48     missing-intermediate 48
 constrained  key not held           key-not-held 51             key-not-held 51
 
 leaf         good                   accepted                    accepted
@@ -97,6 +100,7 @@ REMEDIES = {
     "no-certificate": "client certificate",
     "rejected-by-peer": "compare our identity",
     "unknown-ca": "truststore",
+    "missing-intermediate": "append its intermediates",
     "name-mismatch": "name",
     "expired": "renew",
     "not-yet-valid": "clocks",
@@ -156,21 +160,29 @@ class Material:
         self.constrained = LabAuthority("Constrained CA")
         self.constrained.certificate = _constrain(self.constrained, ("trunk.example", HOST))
         self.stranger = LabAuthority("Stranger CA")
+        self.intermediates = {
+            each.name: LabAuthority("Issuing " + each.name, issuer=each)
+            for each in (self.ca, self.constrained)
+        }
         self._wrong_purpose = "server" if direction == "inbound" else "client"
 
     def authority(self, row: Row) -> LabAuthority:
-        """Who issues the certificates of a row's model where nothing is wrong with that."""
+        """Whose certificate is trusted by a row's model, where it is a CA's."""
         return self.constrained if row.model == "constrained" else self.ca
 
     def shown(self, row: Row) -> Issued | None:
         """The certificate with the row's fault; None where that is to have none."""
         if row.case == "no certificate":
             return None
-        authority = self.stranger if row.case == "wrong CA" else self.authority(row)
-        if row.case == "missing intermediate":
-            whole = LabAuthority("Issuing CA", issuer=authority).issue(dns=[NAME, HOST])
-            return Issued(whole.cert_pem, whole.cert_pem, whole.key_pem)
-        return authority.issue(**self._fault(row.case))
+        issuer = self.intermediates[self.authority(row).name]
+        if row.case == "wrong CA":
+            issuer = self.stranger
+        if row.case == "unknown issuer":
+            issuer = LabAuthority("Another Issuing CA", issuer=self.authority(row))
+        issued = issuer.issue(**self._fault(row.case))
+        if row.case in ("missing intermediate", "unknown issuer"):
+            return Issued(issued.cert_pem, issued.cert_pem, issued.key_pem)
+        return issued
 
     def anchor(self, row: Row, shown: Issued | None) -> dict[str, Any]:
         """The truststore entry of a row; ``ca`` and ``leaf`` are PEM here, not the name of a file."""
