@@ -41,6 +41,7 @@ from sbc.net.file_limit import raise_file_limit
 from sbc.net.listener import Listeners
 from sbc.net.log_writer import LogWriter
 from sbc.net.media_io import MediaIO
+from sbc.net.revocation import Revocation
 from sbc.net.store import Store
 from sbc.net.watch import Watch
 from sbc.observe.journal import Journal
@@ -94,8 +95,10 @@ class Portcullis:
         self.media = MediaIO(snapshot.settings.media, Ids(os.urandom), self.clock)
         self.engine = Engine(self.store, Ids(os.urandom))
         self.driver = Driver(self.engine, self.media, self.recorder, self.clock)
-        self.listeners = Listeners(snapshot, Contexts(snapshot), self.driver, self.clock)
+        self.revocation = Revocation(self.clock, self.recorder, self.saved)
+        self.listeners = Listeners(snapshot, Contexts(snapshot, self.revocation), self.driver, self.clock)
         self.dialer = self.driver.dialer = Dialer(self.listeners, self.driver, self.clock)
+        self.revocation.flows = lambda: (*self.listeners.flows, *self.dialer.flows)
         self.acme = AcmeKeeper(self.store, self.saved, self.clock, self._say, self._install)
         self.watch = Watch(lambda: watched(directory), self._on_change)
         self.control = ControlServer(directory / snapshot.settings.control, self._verbs())
@@ -133,6 +136,7 @@ class Portcullis:
         """Bind everything; LocalError, one line, where something cannot be."""
         self.watch.start()
         self.control.start()
+        self.revocation.start()
         self.listeners.start()
         self.dialer.start()
         self._start_web()
@@ -170,6 +174,7 @@ class Portcullis:
         self.media.close()
         self._ledger_due = 0.0
         self._save_ledger(self.clock.now())
+        self.revocation.close()
         self.saved.flush()
         self._say("INF", "[stop]", {})
         self._log.flush()

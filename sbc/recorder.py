@@ -13,9 +13,11 @@ from sbc.net.handler import Handshake, HandshakeFailed
 from sbc.observe.cdr import call_record
 from sbc.observe.journal import Journal, Level
 from sbc.observe.metrics import Counters
+from sbc.observe.soft_passes import SoftPasses
 from sbc.observe.views import FailureView
 from sbc.tls.diagnosis import Direction, Kind, alert_name
 from sbc.tls.ledger import Ledger
+from sbc.tls.revocation.policy import SoftPass
 
 FAILURES_KEPT = 50
 
@@ -36,6 +38,7 @@ class Recorder:
         self.failures: deque[FailureView] = deque(maxlen=FAILURES_KEPT)
         self.failures_by_trunk: dict[tuple[str, str], int] = {}
         self.alerts_by_trunk: dict[tuple[str, str], int] = {}
+        self.soft_passes = SoftPasses()
         self.ledger = Ledger()
         self.place: Place = _nowhere
         self._write_record = write_record
@@ -90,6 +93,23 @@ class Recorder:
             host=_host(event.direction, event.sni, event.remote), listener=event.listener, sni=event.sni,
             alert=alert, chain=chain, where=where,
         )  # fmt: skip
+
+    def soft_pass(self, event: SoftPass) -> None:
+        """One of which too little is known was let pass: counted, and said once an hour (row T13)."""
+        found = event.found
+        if not self.soft_passes.note(event.trunk, found.state, found.source, event.at):
+            return
+        fields: dict[str, Any] = {
+            "event": "soft-pass", "trunk": event.trunk, "direction": event.direction, "peer": event.remote,
+            "presented": event.subject, "reason": found.state, "detail": found.reason,
+            "source": found.source or "-",
+        }  # fmt: skip
+        level: Level = "INF" if found.state == "no-source" else "WRN"
+        self.journal.event(level, "[revocation]", fields, event.at)
+
+    def revocation(self, level: Level, fields: dict[str, Any], now: float) -> None:
+        """A source gave something or failed, or a revocation ended a connection."""
+        self.journal.event(level, "[revocation]", fields, now)
 
     def refused(self, listener: str, address: Address, reason: str, now: float) -> None:
         """A connection was refused at accept."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,15 @@ from sbc.config.model import Trunk
 from sbc.config.quarantine import lines
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
-from sbc.observe.views import CallView, CertificateView, ListenerView, StatusView, TrunkState, TrunkView
+from sbc.observe.views import (
+    CallView,
+    CertificateView,
+    ListenerView,
+    RevocationView,
+    StatusView,
+    TrunkState,
+    TrunkView,
+)
 from sbc.release import release
 from sbc.tls.identity import IdentityMaterial
 
@@ -37,6 +46,7 @@ def picture(sbc: Portcullis) -> StatusView:
         failures=tuple(sbc.recorder.failures),
         transactions=len(sbc.engine.transactions),
         free_media_ports=sbc.media.free_ports(),
+        revocation=tuple(_sources(sbc, snapshot)),
     )
 
 
@@ -85,6 +95,8 @@ def _trunk(sbc: Portcullis, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
         calls=sbc.engine.limits.calls(trunk.trunk),
         call_limit=trunk.limits.calls, own=_certificate(identity) if identity else None,
         peer=_presented(flows), failures=failures, alerts=alerts,
+        revocation=trunk.tls.revocation.mode if trunk.tls else "off",
+        soft_passes=sbc.recorder.soft_passes.of(trunk.trunk),
     )  # fmt: skip
 
 
@@ -93,6 +105,15 @@ def _trouble(snapshot: Snapshot, trunk: str) -> str:
     if trunk in snapshot.held:
         return f"runs on what was in force before: {lines(snapshot.held[trunk])}"
     return lines(snapshot.quarantined.get(trunk, ()))
+
+
+def _sources(sbc: Portcullis, snapshot: Snapshot) -> Iterator[RevocationView]:
+    """Where revocation data comes from: the operator's files, then every address."""
+    for lists in snapshot.lists.values():
+        for path, each in lists:
+            yield RevocationView("file", path, each.issuer_name, each.next_update)
+    for source, state in sbc.revocation.sources.states.items():
+        yield RevocationView(source.method, source.url, source.subject, state.until, state.due, state.problem)
 
 
 def _state(health: Health | None, flows: list[Flow]) -> TrunkState:

@@ -25,7 +25,6 @@ from sbc.config.listeners import check_settings
 from sbc.config.material import Material, load_material
 from sbc.config.model import Settings, Trunk
 from sbc.config.places import places_of
-from sbc.config.public_trust import check_public
 from sbc.config.quarantine import quarantine
 from sbc.config.routing_files import RoutingFiles, load_routing_files
 from sbc.config.schema import read
@@ -55,7 +54,6 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
         found += check_trunks(settings, trunks)
         material = load_material(settings, directory, now, former)
         found += material.diagnostics
-        found += check_public(settings, trunks, material.anchors)
     files = load_routing_files(settings, directory) if settings is not None else RoutingFiles()
     found += files.diagnostics
     rules = _rules(tree, settings, trunks, named, files, found)
@@ -77,6 +75,7 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
         hooks=hooks,
         identities=material.identities,
         anchors=material.anchors,
+        lists=material.lists,
         warnings=ordered,
         places={each.value.trunk: places_of(each.document) for each in trunks},
         quarantined=stopped.trunks,
@@ -160,6 +159,8 @@ def _version(tree: Tree, material: Material, files: RoutingFiles) -> str:
         told = (("/".join((state, *entry)), repr(said).encode()) for entry, said in entries.items())
         _feed_files(digest, told)
     _feed_files(digest, files.digests)
+    lists = ((f"{k}/{path}", each.digest) for k, found in material.lists.items() for path, each in found)
+    _feed_files(digest, ((path, fingerprint.encode()) for path, fingerprint in lists))
     return digest.hexdigest()[:12]
 
 

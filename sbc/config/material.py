@@ -13,6 +13,7 @@ from sbc.config.schema import Loc
 from sbc.config.snapshot import Snapshot
 from sbc.tls.identity import IdentityMaterial
 from sbc.tls.problems import Problem
+from sbc.tls.revocation.files import FileList, load_lists
 from sbc.tls.staged import load_dual, load_staged, load_whole
 from sbc.tls.trust import AnchorMaterial
 
@@ -23,6 +24,7 @@ class Material:
 
     identities: dict[str, IdentityMaterial] = field(default_factory=dict)
     anchors: dict[str, AnchorMaterial] = field(default_factory=dict)
+    lists: dict[str, tuple[FileList, ...]] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
     # Entries that cannot be used, and entries whose former material stays in force; each with why.
     broken: dict[Entry, Said] = field(default_factory=dict)
@@ -46,9 +48,18 @@ def load_material(
     material = Material()
     for name, anchor in settings.value.trust.items():
         trusted, problems = load_dual(name, anchor, directory, now)
+        lists: tuple[FileList, ...] = ()
+        if trusted is not None:
+            lists, more = load_lists(name, anchor.crl, trusted.certificates, directory, now)
+            problems += more
+            if any(each.fatal for each in more):
+                trusted = None  # without its lists it would accept who is revoked
         kept = former_anchor(former, name, anchor, now) if trusted is None else None
         if (usable := trusted or kept) is not None:
             material.anchors[name] = usable
+            material.lists[name] = (
+                lists if former is None or trusted is not None else former.lists.get(name, ())
+            )
         found = _place(settings, ("trust", name), problems, directory)
         material.note(("trust", name), found, trusted, kept)
     # A leaf straight under a root that we trust ourselves needs no intermediate beside it.
@@ -90,7 +101,7 @@ def _place(settings: SettingsFile, loc: Loc, problems: list[Problem], directory:
 def _diagnostic(settings: SettingsFile, loc: Loc, problem: Problem, directory: Path) -> Diagnostic:
     """At the value that names the problem's file, else at the entry's own key."""
     entry = settings.document.data[loc[0]][loc[1]]
-    key = next((key for key, value in entry.items() if value == problem.path), None)
+    key = next((key for key, value in entry.items() if _gives(value, problem.path)), None)
     path, hint = problem.path, problem.hint
     if path and (made := _lab_hint(directory, directory / path)):
         hint = f"{hint}; {made}"
@@ -100,6 +111,11 @@ def _diagnostic(settings: SettingsFile, loc: Loc, problem: Problem, directory: P
     return settings.document.problem(
         place, f"{where}{problem.message}", hint, key=key is None, severity=severity
     )
+
+
+def _gives(value: object, path: str) -> bool:
+    """Whether a value of the entry is that path, or a list with it."""
+    return value == path or (isinstance(value, list) and path in value)
 
 
 def _lab_hint(directory: Path, path: Path) -> str:

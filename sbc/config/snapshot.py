@@ -20,10 +20,13 @@ from sbc.config.places import Places
 from sbc.config.users import NOBODY_KNOWN, Users
 from sbc.policy.acl import SourceTable
 from sbc.tls.identity import IdentityMaterial
+from sbc.tls.revocation.files import FileList
 from sbc.tls.staged import staged_name
 from sbc.tls.trust import AnchorMaterial
 
-_FROZEN = ("trunks", "identities", "anchors", "quarantined", "quarantined_tenants", "held", "bound")
+_FROZEN = (
+    "trunks", "identities", "anchors", "lists", "quarantined", "quarantined_tenants", "held", "bound",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,7 @@ class Snapshot:
     hooks: HookSet = NO_HOOKS
     identities: Mapping[str, IdentityMaterial] = field(default_factory=dict)
     anchors: Mapping[str, AnchorMaterial] = field(default_factory=dict)
+    lists: Mapping[str, tuple[FileList, ...]] = field(default_factory=dict)
     warnings: tuple[Diagnostic, ...] = ()
     places: Mapping[str, Places] = field(default_factory=dict)
     logins: Users = NOBODY_KNOWN

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from OpenSSL import SSL
 
 from sbc.base import LocalError
-from sbc.net.tls_context import build_context
+from sbc.net import stapling
+from sbc.net.clock import Clock
+from sbc.net.judge import Judge
+from sbc.net.revocation import Revocation
+from sbc.net.tls_context import build_context, open_session
 from sbc.tls.authorities import chain_ders
 from sbc.tls.certificate import CertificateCache
 from sbc.tls.trust import Admission, TrustTable, build_table
@@ -19,8 +23,9 @@ if TYPE_CHECKING:
 class Contexts:
     """Contexts by admission, made at first use; a new snapshot begins with none."""
 
-    def __init__(self, snapshot: Snapshot) -> None:
+    def __init__(self, snapshot: Snapshot, revocation: Revocation | None = None) -> None:
         self.certificates = CertificateCache()
+        self.revocation = revocation if revocation is not None else Revocation(Clock())
         self.apply(snapshot)
 
     def apply(self, snapshot: Snapshot) -> None:
@@ -37,6 +42,17 @@ class Contexts:
         for identity in snapshot.identities.values():
             for der in chain_ders(identity.chain_pem)[1:]:
                 self.certificates.learn(der)
+        self.revocation.apply(snapshot)
+
+    def open(self, admission: Admission, now: float, sni: str = "") -> tuple[SSL.Connection, Judge]:
+        """A connection that is to be handshaken for ``admission``, and its judge; LocalError."""
+        side: Literal["server", "client"] = "client" if admission.direction == "outbound" else "server"
+        connection, judge = open_session(
+            self.context(admission), admission, self.certificates, now, side, sni, self.revocation.cache
+        )
+        if stapling.wanted(admission):
+            connection.request_ocsp()
+        return connection, judge
 
     def context(self, admission: Admission) -> SSL.Context:
         """The context of an admission; LocalError where its identity is missing or will not load."""
@@ -56,8 +72,17 @@ class Contexts:
         if name is None:
             if admission.direction == "inbound":
                 raise LocalError(f"no server_identity for {trunks}; give the trunk or its tenant one")
-            return build_context(admission, None)
+            return self._with_staples(build_context(admission, None), admission)
         identity = self.snapshot.identities.get(name)
         if identity is None:
             raise LocalError(f"identity {name} of {trunks} is not loaded; `sbc check` says why")
-        return build_context(admission, identity)
+        context = build_context(admission, identity)
+        if admission.direction == "inbound":
+            revocation, thumbprint = self.revocation, identity.thumbprint
+            stapling.staple(context, lambda: revocation.staple(thumbprint))
+        return self._with_staples(context, admission)
+
+    def _with_staples(self, context: SSL.Context, admission: Admission) -> SSL.Context:
+        if stapling.wanted(admission):
+            stapling.judge_staple(context)
+        return context

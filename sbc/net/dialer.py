@@ -26,7 +26,6 @@ from sbc.net.handler import Admitted, Handler
 from sbc.net.listener import Listeners
 from sbc.net.resolver import ResolveFailed, resolve
 from sbc.net.sockets import connect, normal_host
-from sbc.net.tls_context import open_session
 from sbc.net.tls_session import HandshakeError, TlsSession, ask_leave, failed_event, handshake_event
 from sbc.net.udp import UdpListener
 from sbc.tls.diagnosis import Failure
@@ -211,7 +210,8 @@ class Dialer:
             outbound=True, reuse=key, opened_at=self._clock.now(), channel=channel,
         )  # fmt: skip
         channel.flow = flow
-        if not self._still_trusted(flow, key):
+        revoked = session.judge.revoked(self._clock.now()) if session is not None else None
+        if revoked is not None or not self._still_trusted(flow, key):
             channel.finish("its trust was withdrawn while it was dialled")
             raise DialFailed(f"{key.target}: its trust was withdrawn while it was dialled")
         if session is not None:
@@ -274,13 +274,15 @@ class Dialer:
         admission = self.admission(key)
         contexts = self._listeners.contexts
         sni = "" if is_ip(key.target.host) else key.target.host
-        connection, judge = open_session(
-            contexts.context(admission), admission, contexts.certificates, self._clock.now(), "client", sni
-        )
+        connection, judge = contexts.open(admission, self._clock.now(), sni)
         return TlsSession(sock, connection, judge, sni)
 
-    def ask_leave(self, session: TlsSession, trunk: Trunk, address: Address) -> None:
-        """Let our side look at a peer that was verified; HandshakeError where it refuses."""
+    def admit(self, session: TlsSession, trunk: Trunk, address: Address) -> None:
+        """Settle what a good handshake left open and let our side look at the peer; HandshakeError.
+
+        Each of the two has a time limit of its own.
+        """
+        self._listeners.contexts.revocation.settle(session.judge, address)
         asked = Admitted("outbound", trunk.listener, trunk.trunk, address, session.facts)
         ask_leave(self._handler, session, asked)
 
@@ -322,8 +324,9 @@ class _Dial:
                 if self._key.transport == "tls":
                     self._session = self._dialer.secure(self._key, self._sock)
                     self._session.establish()
-                    self._dialer.ask_leave(self._session, self._trunk, self._address)
-                return self._sock, self._session
+            if self._session is not None:
+                self._dialer.admit(self._session, self._trunk, self._address)
+            return self._sock, self._session
         except OSError as refused:
             raise self._failed(refused.strerror or str(refused)) from None
         except LocalError as local:

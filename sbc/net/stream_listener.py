@@ -28,7 +28,6 @@ from sbc.net.peek import Peek
 from sbc.net.recycle import Recycler
 from sbc.net.refusals import Refusals
 from sbc.net.sockets import bind, normal_host, reset, tune
-from sbc.net.tls_context import open_session
 from sbc.net.tls_session import (
     HandshakeError,
     TlsSession,
@@ -197,8 +196,9 @@ class StreamListener:
         try:
             with gevent.Timeout(self.config.handshake_timeout):
                 trunk, session = attempt.run()
-                asked = Admitted("inbound", self.name, trunk, remote, session.facts)
-                ask_leave(self._handler, session, asked)
+            # Each of these has a time limit of its own.
+            self._contexts.revocation.settle(session.judge, remote)
+            ask_leave(self._handler, session, Admitted("inbound", self.name, trunk, remote, session.facts))
             self.stats.handshakes += 1
             return trunk, session
         except gevent.Timeout:
@@ -228,8 +228,8 @@ class StreamListener:
         if session is not None:
             session.write = channel.put
         reason = "an internal error"
-        if not self._readmitted(flow):
-            # A reload withdrew its trust while it shook hands.
+        if not self._readmitted(flow) or (session is not None and session.judge.revoked(self._clock.now())):
+            # A reload or a revocation withdrew its trust while it shook hands.
             channel.finish("its trust was withdrawn")
             return
         self.flows[flow.id] = flow
@@ -317,9 +317,7 @@ class _Attempt:
 
     def _open(self, admission: Admission) -> TlsSession:
         contexts, clock = self._listener.contexts, self._listener.clock
-        connection, judge = open_session(
-            contexts.context(admission), admission, contexts.certificates, clock.now(), "server"
-        )
+        connection, judge = contexts.open(admission, clock.now())
         self._session = TlsSession(self._sock, connection, judge, self._sni)
         return self._session
 

@@ -19,31 +19,20 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from OpenSSL import SSL, crypto
 
 from sbc.base import LocalError, PeerError
+from sbc.net.judge import CHAIN_TOO_LONG, INVALID_PURPOSE, MAX_CHAIN, REJECTED, Judge
 from sbc.tls.anchors import AnchorMaterial
-from sbc.tls.certificate import MAX_DER, Certificate, CertificateCache, thumbprint_of
-from sbc.tls.diagnosis import Failure, NoIssuer
-from sbc.tls.groups import normal_group
+from sbc.tls.certificate import MAX_DER, CertificateCache, thumbprint_of
 from sbc.tls.identity import IdentityMaterial
-from sbc.tls.missing import no_issuer
-from sbc.tls.trust import Admission, Presented, match
+from sbc.tls.revocation.cache import RevocationCache
+from sbc.tls.trust import Admission
 
 _lib: Any = SSL._lib
 _ffi: Any = SSL._ffi
 
-MAX_CHAIN = 10
 CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 _VERSIONS = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}
 _MODE_PARTIAL_WRITE, _MODE_NO_AUTO_CHAIN, _MODE_RELEASE_BUFFERS = 0x1, 0x8, 0x10
 _CB_ALERT, _CB_WRITE = 0x4000, 0x08
-# X509_V_ERR codes: what a pin makes up for, and what a lenient client_eku does.
-_NO_ISSUER = frozenset((2, 18, 19, 20, 21, 27))
-_INVALID_PURPOSE, _CHAIN_TOO_LONG, _REJECTED, _APPLICATION = 26, 22, 28, 50
-_REFUSALS = {
-    "name-mismatch": 62, "unknown-ca": 20, "wrong-purpose": _INVALID_PURPOSE, "expired": 10,
-    "not-yet-valid": 9, "chain-too-long": _CHAIN_TOO_LONG, "no-shared-version": _APPLICATION,
-    "no-shared-group": _APPLICATION,
-}  # fmt: skip
-
 
 # Where OpenSSL writes the address of a memory buffer; used up before anything can switch.
 _start = _ffi.new("char **")
@@ -52,97 +41,12 @@ _SCRATCH_SIZE = 65536
 _scratch: Any = _ffi.new("char[]", _SCRATCH_SIZE)
 
 
-class Judge:
-    """What one handshake learns through OpenSSL's callbacks: alerts, verify codes, the verdict."""
-
-    __slots__ = (
-        "admission", "alert_received", "alert_sent", "anchor", "anchored", "asked", "cache", "chain",
-        "connection", "decided", "leaf", "now", "presented", "purpose_ok", "trunk", "verify_code",
-        "verify_depth",
-    )  # fmt: skip
-
-    def __init__(
-        self, admission: Admission, cache: CertificateCache, now: float, connection: SSL.Connection
-    ) -> None:
-        self.admission = admission
-        self.cache = cache
-        self.now = now
-        self.connection = connection
-        self.anchored = True
-        self.purpose_ok = True
-        self.verify_code = 0
-        self.verify_depth = 0
-        self.alert_sent: int | None = None
-        self.alert_received: int | None = None
-        self.leaf: Certificate | None = None
-        self.chain: tuple[bytes, ...] = ()
-        self.presented: Presented | None = None
-        self.decided: Failure | None = None
-        self.trunk: str | None = None
-        self.anchor: str | None = None
-        self.asked = False
-
-    @property
-    def version(self) -> str:
-        """The version agreed so far."""
-        return version_of(self.connection)
-
-    def no_issuer(self) -> NoIssuer | None:
-        """What the peer's chain lacks, where it ended before anything that is trusted."""
-        if self.anchored and self.verify_code not in _NO_ISSUER:
-            return None
-        return no_issuer(self.chain, self.admission.anchors, self.cache)
-
-    def _group(self) -> str | None:
-        if self.admission.direction == "outbound" and self.version == "TLSv1.2":
-            return None
-        return group_of(self.connection)
-
-    def excuses(self, code: int) -> bool:
-        """True for an error that some candidate may live with; ``match`` holds the others to it."""
-        admission = self.admission
-        if code in _NO_ISSUER and admission.pins:
-            self.anchored = False
-            return True
-        if code == _INVALID_PURPOSE and admission.direction == "inbound" and admission.server_auth_will_do:
-            self.purpose_ok = False
-            return True
-        return False
-
-    def note(self, ders: list[bytes]) -> None:
-        """Remember a chain that did not verify, as far as it was built, for whoever explains it."""
-        if ders and max(map(len, ders)) <= MAX_DER:
-            self.chain = tuple(ders[:MAX_CHAIN])
-        try:
-            self.leaf = self.cache.read(ders[0]) if ders else None
-        except PeerError:
-            self.leaf = None  # the verify code tells enough
-
-    def decide(self, ders: list[bytes]) -> int:
-        """Let ``trust.match`` decide on a verified chain, leaf first; 0 or the code of the refusal."""
-        try:
-            leaf = self.leaf = self.cache.read(ders[0])
-        except PeerError as error:
-            self.decided = Failure("bad-certificate", error.reason, "let the peer replace it")
-            return _REJECTED
-        chain = (leaf.identity.thumbprint, *map(thumbprint_of, ders[1:]))
-        self.chain = self.cache.keep(ders, chain)
-        self.presented = Presented(
-            leaf, chain, self.version, self._group(), self.anchored, self.purpose_ok, self.chain
-        )
-        verdict = match(self.presented, self.admission, self.now)
-        self.trunk, self.anchor, self.decided = verdict.trunk, verdict.anchor, verdict.failure
-        if verdict.failure is None:
-            return 0
-        return _REFUSALS.get(verdict.failure.kind, _REJECTED)
-
-
 def _on_verify(ok: int, store: Any) -> int:
     judge = _judge_of(_lib.X509_STORE_CTX_get_ex_data(store, _lib.SSL_get_ex_data_X509_STORE_CTX_idx()))
     depth = _lib.X509_STORE_CTX_get_error_depth(store)
     if not ok:
         code = _lib.X509_STORE_CTX_get_error(store)
-        if not judge.excuses(code) or (code == _INVALID_PURPOSE and not _serves(judge, store)):
+        if not judge.excuses(code) or (code == INVALID_PURPOSE and not _serves(judge, store)):
             judge.trunk = None
             judge.verify_code, judge.verify_depth = code, depth
             judge.note(_chain(store))
@@ -167,9 +71,9 @@ def _serves(judge: Judge, store: Any) -> bool:
 def _decide(judge: Judge, store: Any) -> int:
     ders = _chain(store)
     if not 0 < len(ders) <= MAX_CHAIN:
-        return _CHAIN_TOO_LONG
+        return CHAIN_TOO_LONG
     if max(map(len, ders)) > MAX_DER:
-        return _REJECTED
+        return REJECTED
     return judge.decide(ders)
 
 
@@ -307,11 +211,11 @@ def _names_its_issuers(anchor: AnchorMaterial) -> bool:
 
 def open_session(
     context: SSL.Context, admission: Admission, cache: CertificateCache, now: float,
-    side: Literal["server", "client"], sni: str = "",
+    side: Literal["server", "client"], sni: str = "", revocation: RevocationCache | None = None,
 ) -> tuple[SSL.Connection, Judge]:  # fmt: skip
     """A connection on memory buffers that runs under ``context``, and its Judge."""
     connection = SSL.Connection(context, None)
-    judge = Judge(admission, cache, now, connection)
+    judge = Judge(admission, cache, now, connection, revocation)
     connection.set_app_data(judge)
     if side == "server":
         connection.set_accept_state()
@@ -397,16 +301,6 @@ def own_certificate(connection: SSL.Connection) -> str:
     """The thumbprint of the certificate that we are on this connection, "" for none."""
     leaf = _lib.SSL_get_certificate(connection._ssl)
     return "" if leaf == _ffi.NULL else thumbprint_of(_der(leaf))
-
-
-def version_of(connection: SSL.Connection) -> str:
-    """The agreed version: ``TLSv1.2`` or ``TLSv1.3``."""
-    return str(connection.get_protocol_version_name())
-
-
-def group_of(connection: SSL.Connection) -> str:
-    """The agreed key-exchange group in the configuration's spelling, "" for none."""
-    return normal_group(connection.get_group_name() or "")
 
 
 def reasons_of(error: SSL.Error) -> tuple[str, ...]:

@@ -22,20 +22,18 @@ from sbc.base import Address
 from sbc.flow import Flow, TlsFacts
 from sbc.net.connection import READ_SIZE, Ended
 from sbc.net.handler import Admitted, Handler, Handshake, HandshakeFailed
+from sbc.net.judge import Judge, group_of, version_of
 from sbc.net.peek import Peek
 from sbc.net.tls_context import (
-    Judge,
     decrypt,
     drain,
     encrypt,
     feed,
-    group_of,
     own_certificate,
     presented_by_peer,
     reasons_of,
     session_reused,
     verify_text,
-    version_of,
 )
 from sbc.tls.authorities import spelled
 from sbc.tls.diagnosis import Evidence, Failure, classify

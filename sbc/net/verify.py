@@ -25,9 +25,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 
+from sbc.net.judge import Judge
 from sbc.net.tls_context import (
     CIPHERS,
-    Judge,
     build_context,
     drain,
     open_session,

@@ -10,7 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from sbc.b2bua.commands import Note
-from sbc.observe.views import CertificateView, CountersView, ListenerView, StatusView, TrunkView
+from sbc.observe.views import (
+    CertificateView,
+    CountersView,
+    ListenerView,
+    RevocationView,
+    StatusView,
+    TrunkView,
+)
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Sample = tuple[dict[str, str], float]
@@ -56,7 +63,9 @@ class Counters:
 
 def exposition(status: StatusView) -> str:
     """The whole status as Prometheus text, each name beginning with ``sbc_``."""
-    return "\n".join([*_totals(status), *_listeners(status.listeners), *_trunks(status), ""])
+    return "\n".join(
+        [*_totals(status), *_listeners(status.listeners), *_trunks(status), *_sources(status.revocation), ""]
+    )
 
 
 def _totals(status: StatusView) -> Iterator[str]:
@@ -122,6 +131,14 @@ def _trunks(status: StatusView) -> Iterator[str]:
     )
     alerts = [_alerted(view.name, alert, count) for view in trunks for alert, count in view.alerts]
     yield from _family("sbc_trunk_handshake_alerts_total", "counter", "Refused handshakes, by alert.", alerts)
+    passes = [
+        ({"trunk": view.name, "reason": reason}, float(count))
+        for view in trunks
+        for reason, count in view.soft_passes
+    ]
+    yield from _family(
+        "sbc_revocation_soft_passes_total", "counter", "Peers let pass unchecked, by reason.", passes
+    )
     own, peers = list(_expiries(trunks, "own")), list(_expiries(trunks, "peer"))
     yield from _family("sbc_own_certificate_expiry_seconds", "gauge", "notAfter of ours.", own)
     yield from _family("sbc_peer_certificate_expiry_seconds", "gauge", "notAfter of the peer's.", peers)
@@ -130,6 +147,14 @@ def _trunks(status: StatusView) -> Iterator[str]:
 def _alerted(trunk: str, alert: str, count: int) -> Sample:
     way, number, name = alert.split(" ", 2)
     return {"trunk": trunk, "alert": name, "number": number, "way": way}, float(count)
+
+
+def _sources(sources: tuple[RevocationView, ...]) -> Iterator[str]:
+    labels = [{"kind": each.kind, "source": each.source, "of": each.of} for each in sources]
+    up = [(label, float(not each.problem)) for label, each in zip(labels, sources, strict=True)]
+    ends = [(label, each.until) for label, each in zip(labels, sources, strict=True) if each.until]
+    yield from _family("sbc_revocation_source_up", "gauge", "1 where the source answers.", up)
+    yield from _family("sbc_revocation_expiry_seconds", "gauge", "When what it gave runs out.", ends)
 
 
 def _expiries(trunks: tuple[TrunkView, ...], side: str) -> Iterator[Sample]:

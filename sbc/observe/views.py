@@ -67,6 +67,8 @@ class TrunkView:
     own: CertificateView | None = None
     peer: CertificateView | None = None
     failures: Counts = ()
+    revocation: str = "off"
+    soft_passes: Counts = ()
     alerts: Counts = ()
     held: bool = False
 
@@ -109,6 +111,22 @@ class FailureView:
 
 
 @dataclass(frozen=True, slots=True)
+class RevocationView:
+    """One source of revocation data: a ``file``, a ``crl`` address or an ``ocsp`` responder, and of whom.
+
+    ``until`` is when what it gave runs out, ``due`` when it is asked again, 0 for never; ``problem`` is why
+    it last gave nothing.
+    """
+
+    kind: Literal["file", "crl", "ocsp"]
+    source: str
+    of: str
+    until: float = 0.0
+    due: float = 0.0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class BlocklistView:
     """The automatic blocklist: addresses blocked now, ever, and its policy in words."""
 
@@ -148,3 +166,4 @@ class StatusView:
     blocklist: BlocklistView = BlocklistView()
     transactions: int = 0
     free_media_ports: int = 0
+    revocation: tuple[RevocationView, ...] = ()

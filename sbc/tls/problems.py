@@ -28,12 +28,12 @@ def day(when: float) -> str:
     return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%d")
 
 
-def read_pem_file(path: str, directory: Path) -> tuple[bytes | None, list[Problem]]:
+def read_pem_file(path: str, directory: Path, most: int = _MAX_FILE) -> tuple[bytes | None, list[Problem]]:
     """The bytes of a file relative to the configuration, or the problem that prevents reading it."""
     where = directory / path
     try:
-        if where.stat().st_size > _MAX_FILE:
-            return None, [Problem(path, "the file is over 16 MiB", "it cannot be a certificate or key")]
+        if where.stat().st_size > most:
+            return None, [Problem(path, f"the file is over {most >> 20} MiB", "no such file is that long")]
         return where.read_bytes(), []
     except FileNotFoundError:
         return None, [Problem(path, "there is no such file", f"looked for {where}")]

@@ -7,16 +7,26 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal, Protocol
 
-from sbc.base import Address
 from sbc.tls.anchors import AnchorMaterial
 from sbc.tls.diagnosis import Direction
 from sbc.tls.groups import normal_group
-from sbc.tls.names import NameMatch, is_ip, normal_name, one_label_wildcard
+from sbc.tls.names import NameMatch, normal_name, one_label_wildcard
+from sbc.tls.revocation.finding import Method
+from sbc.tls.revocation.policy import DEFAULT_POLICY, RevocationMode, RevocationPolicy
 from sbc.tls.sources import SourceIndex
 from sbc.tls.staged import staged_name
 
 Mode = Literal["off", "server", "optional", "required"]
 _STRICTNESS = {"off": 0, "server": 1, "optional": 2, "required": 3}
+
+
+class RevocationDemand(Protocol):
+    """The ``revocation:`` of a trunk; ``config.model.TrunkRevocation`` is one."""
+
+    @property
+    def mode(self) -> RevocationMode: ...
+    @property
+    def methods(self) -> tuple[Method, ...]: ...
 
 
 class TrunkTlsPolicy(Protocol):
@@ -40,6 +50,8 @@ class TrunkTlsPolicy(Protocol):
     def min_version(self) -> Literal["1.2", "1.3"]: ...
     @property
     def groups(self) -> tuple[str, ...]: ...
+    @property
+    def revocation(self) -> RevocationDemand: ...
 
 
 class TrunkEntry(Protocol):
@@ -49,8 +61,6 @@ class TrunkEntry(Protocol):
     def tenant(self) -> str | None: ...
     @property
     def sources(self) -> tuple[str, ...]: ...
-    @property
-    def peers(self) -> tuple[Address, ...]: ...
     @property
     def listener(self) -> str: ...
     @property
@@ -70,8 +80,7 @@ class TenantEntry(Protocol):
 class TrunkTrust:
     """One trunk's TLS policy with its anchors loaded; ``bound`` are the identities shown as staged.
 
-    ``peer_hosts`` are the host names that it dials, which name it under a public CA where ``names``
-    do not; ``quarantined`` where something that it needs could not be loaded: it is known and admits nobody.
+    ``quarantined`` where something that it needs could not be loaded: it is known and admits nobody.
     """
 
     trunk: str
@@ -87,7 +96,7 @@ class TrunkTrust:
     client_identity: str = "none"
     bound: frozenset[str] = frozenset()
     quarantined: bool = False
-    peer_hosts: tuple[str, ...] = ()
+    revocation: RevocationPolicy = DEFAULT_POLICY
 
     @property
     def asks(self) -> bool:
@@ -320,5 +329,5 @@ def _trunk_trust(
         tls.names, tls.name_match, tls.client_eku, tls.min_version,
         tuple(map(normal_group, tls.groups)),
         tls.server_identity, tls.client_identity, bound, quarantined,
-        tuple(peer.host for peer in entry.peers if not is_ip(peer.host)),
+        RevocationPolicy(tls.revocation.mode, tls.revocation.methods),
     )  # fmt: skip

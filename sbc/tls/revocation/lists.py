@@ -8,6 +8,7 @@ A list that is out of date still proves what is on it: whoever was revoked stays
 
 from __future__ import annotations
 
+import hashlib
 from base64 import b64decode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ class RevocationList:
     """One verified list: whose, of which certificates, and who is on it; times are POSIX seconds.
 
     ``points`` are the distribution points that it is for, () for all; ``only`` are the
-    certificates that it covers.
+    certificates that it covers; ``digest`` is the SHA-256 of its DER.
     """
 
     issuer: str
@@ -44,6 +45,7 @@ class RevocationList:
     next_update: float
     points: tuple[str, ...] = ()
     only: str = ""
+    digest: str = ""
 
     def fresh(self, now: float) -> bool:
         """Whether the list still says who is not on it, at ``now``."""
@@ -99,7 +101,8 @@ def read_list(data: bytes, issuers: Sequence[Issuer], now: float) -> RevocationL
     if head.next_update_utc is None:
         raise Unusable("the revocation list does not say until when it holds (no nextUpdate)", _ANEW)
     ends = head.next_update_utc.timestamp()
-    return RevocationList(issuer.id, issuer.subject, _serials(cut), begins, ends, points, only)
+    digest = hashlib.sha256(data).hexdigest()
+    return RevocationList(issuer.id, issuer.subject, _serials(cut), begins, ends, points, only, digest)
 
 
 def _issuer_of(head: x509.CertificateRevocationList, issuers: Sequence[Issuer]) -> Issuer:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sbc.tls.diagnosis import Failure
+from sbc.base import Address
+from sbc.tls.diagnosis import Direction, Failure
 from sbc.tls.revocation.finding import Finding, Method, State
 from sbc.tls.revocation.link import Link
 
@@ -28,6 +29,21 @@ class RevocationPolicy:
 
     mode: RevocationMode = "soft"
     methods: tuple[Method, ...] = ("staple", "crl", "ocsp")
+
+
+@dataclass(frozen=True, slots=True)
+class SoftPass:
+    """A certificate that a soft trunk let pass though too little is known of it; ``at`` in POSIX seconds."""
+
+    trunk: str
+    direction: Direction
+    remote: Address
+    subject: str
+    found: Finding
+    at: float
+
+
+DEFAULT_POLICY = RevocationPolicy()
 
 
 def refusal(link: Link, found: Finding) -> Failure:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -118,7 +120,7 @@ def test_a_flipped_bit_anywhere_says_nothing_else() -> None:
             found = read(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         except Unusable:
             continue
-        assert found == read(whole), at
+        assert replace(found, digest="") == replace(read(whole), digest=""), at
 
 
 def test_a_ca_that_may_not_sign_lists_signs_none() -> None:

@@ -1,0 +1,251 @@
+"""Revocation at the edge: settle what a handshake left open, and end what is revoked later.
+
+In the handshake only what is known is asked (judge.py). What it could not answer is settled here,
+after the handshake and before the first byte of SIP is read or sent: the connection's own greenlet
+waits, for a bounded time, for lists and answers that others fetch (revocation_sources.py). Then a trunk
+that is ``hard`` refuses whoever is not known to be good; one that is ``soft`` lets pass and tells.
+
+A list or an answer that arrives later is held against every open connection: whoever turns out to be
+revoked loses it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import gevent
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.serialization import Encoding
+from gevent.event import Event
+
+from sbc.base import Address, PeerError
+from sbc.flow import Flow
+from sbc.net.clock import Clock
+from sbc.net.judge import Judge
+from sbc.net.revocation_sources import Sources
+from sbc.net.revocation_state import SavedLists, load_state, save_state
+from sbc.net.store import Store
+from sbc.net.tls_session import HandshakeError
+from sbc.tls.certificate import thumbprint_of
+from sbc.tls.identity import IdentityMaterial
+from sbc.tls.revocation.cache import RevocationCache
+from sbc.tls.revocation.files import is_url
+from sbc.tls.revocation.finding import Finding
+from sbc.tls.revocation.link import Link
+from sbc.tls.revocation.policy import SoftPass, refusal
+from sbc.tls.revocation.source import Source, answer_source, list_source, named_sources
+
+if TYPE_CHECKING:
+    from sbc.config.snapshot import Snapshot
+
+_SAVE_EVERY = 5.0
+_REMEMBERED = 4096
+
+
+class Observer(Protocol):
+    """Who is told: the journal and the counters."""
+
+    def soft_pass(self, event: SoftPass) -> None:
+        """A certificate of which too little is known was let pass."""
+
+    def revocation(self, level: Literal["INF", "WRN", "ERR"], fields: dict[str, Any], now: float) -> None:
+        """Something about a source or a certificate that an operator wants to know."""
+
+
+class Revocation:
+    """What is known, where it comes from, and the connections that depend on it.
+
+    Without a ``store`` nothing survives a restart; ``flows`` gives every open TLS connection.
+    """
+
+    def __init__(self, clock: Clock, observer: Observer | None = None, store: Store | None = None) -> None:
+        self.cache = RevocationCache()
+        files = SavedLists(store) if store is not None else None
+        self.sources = Sources(self.cache, clock, self._changed, self._failed, files)
+        self.flows: Callable[[], Iterable[Flow]] = tuple
+        self._clock = clock
+        self._observer = observer
+        self._store = store
+        self._own: dict[str, Link] = {}
+        self._configured: dict[str, tuple[Source, ...]] = {}
+        self._named: dict[str, tuple[Source, ...]] = {}
+        self._off: frozenset[str] = frozenset()
+        self._saver: gevent.Greenlet | None = None
+
+    # Life
+
+    def start(self) -> None:
+        """Take up what was known before the restart, then begin to ask."""
+        if self._store is not None:
+            load_state(self._store, self.cache, self.sources, self._clock.now())
+            self._saver = gevent.spawn(self._save)
+        self.sources.start()
+
+    def close(self) -> None:
+        """Ask no more, and write down what is known."""
+        self.sources.close()
+        if self._saver is not None:
+            self._saver.kill(block=False)
+        self._save_now()
+
+    def _save(self) -> None:
+        while True:
+            gevent.sleep(_SAVE_EVERY)
+            self._save_now()
+
+    def _save_now(self) -> None:
+        if self._store is not None and self.sources.dirty:
+            self.sources.dirty = False
+            save_state(self._store, self.cache, self.sources)
+
+    def apply(self, snapshot: Snapshot) -> None:
+        """Use this snapshot's lists, addresses and certificates; who is revoked by them is cut off."""
+        self.sources.settings = snapshot.settings.revocation
+        self._configured = self._addresses(snapshot)
+        urls = {issuer: tuple(each.url for each in found) for issuer, found in self._configured.items()}
+        self.cache.configure([each for lists in snapshot.lists.values() for each in lists], urls)
+        self._named.clear()
+        self._own = self._own_links(snapshot)
+        staples = [answer_source(url, link) for link in self._own.values() for url in link.responders]
+        self.sources.keep([*staples, *(each for found in self._configured.values() for each in found)])
+        tls = {name: trunk.tls for name, trunk in snapshot.trunks.items() if trunk.tls is not None}
+        self._off = frozenset(name for name, each in tls.items() if each.revocation.mode == "off")
+        gevent.spawn(self.cut_revoked)
+
+    def _addresses(self, snapshot: Snapshot) -> dict[str, tuple[Source, ...]]:
+        """The addresses of lists that the configuration names, by the id of each CA that they may be of."""
+        found: dict[str, tuple[Source, ...]] = {}
+        for name, anchor in snapshot.anchors.items():
+            issuers = tuple(self.cache.links.issuer(der, thumbprint_of(der)) for der in anchor.certificates)
+            entry = snapshot.settings.trust.get(name)
+            for url in entry.crl if entry is not None else ():
+                for each in issuers if is_url(url) else ():
+                    found[each.id] = (*found.get(each.id, ()), list_source(url, *issuers))
+        return found
+
+    def _own_links(self, snapshot: Snapshot) -> dict[str, Link]:
+        """Our own certificates beside their issuers, by thumbprint, where the issuer is known."""
+        authorities = [
+            der for anchor in snapshot.anchors.values() if anchor.kind == "ca" for der in anchor.certificates
+        ]
+        own = {}
+        for identity in snapshot.identities.values():
+            chain = _chain(identity, authorities)
+            if chain is not None:
+                prints = tuple(map(thumbprint_of, chain))
+                try:
+                    own[identity.thumbprint] = self.cache.links.chain(chain, prints)[0]
+                except PeerError:
+                    continue  # nothing of it can be stapled; peers judge it themselves
+        return own
+
+    # Handshakes
+
+    def staple(self, thumbprint: str) -> bytes:
+        """A fresh OCSP answer about a certificate of our own, b"" where there is none."""
+        link = self._own.get(thumbprint)
+        answer = self.cache.answer(link) if link is not None else None
+        return answer.der if answer is not None and answer.fresh(self._clock.now()) else b""
+
+    def settle(self, judge: Judge, remote: Address) -> None:
+        """Decide what the handshake left open, waiting a bounded time; HandshakeError refuses the peer."""
+        policy = judge.policy
+        if policy is None:
+            return
+        self._wait(judge)
+        failure = judge.revoked(self._clock.now())
+        if failure is not None:
+            raise HandshakeError(decided=failure)
+        for link, found in self._open(judge):
+            if policy.mode == "hard":
+                raise HandshakeError(decided=refusal(link, found))
+            self._pass(judge, link, found, remote)
+            return
+
+    def _wait(self, judge: Judge) -> None:
+        """Ask every source of the chain that is due; wait where one of them may settle what is open."""
+        assert judge.policy is not None
+        asked: dict[str, list[Event]] = {}
+        for link in judge.links:
+            wanted = [each for each in self._sources(link) if each.method in judge.policy.methods]
+            events = [self.sources.want(each) for each in wanted]
+            asked[link.key] = [each for each in events if each is not None]
+        with gevent.Timeout(self.sources.settings.wait, False):
+            while judge.revoked(self._clock.now()) is None:
+                waiting = [event for link, _ in self._open(judge) for event in asked[link.key]]
+                pending = [event for event in waiting if not event.is_set()]
+                if not pending:
+                    return
+                gevent.wait(pending, count=1)
+
+    def _sources(self, link: Link) -> tuple[Source, ...]:
+        known = self._named.get(link.key)
+        if known is None:
+            if len(self._named) >= _REMEMBERED:
+                self._named.clear()
+            both = (*self._configured.get(link.issuer.id, ()), *named_sources(link))
+            known = self._named[link.key] = tuple({each.url: each for each in reversed(both)}.values())
+        return known
+
+    def _open(self, judge: Judge) -> list[tuple[Link, Finding]]:
+        """The links that are not known to be good."""
+        assert judge.policy is not None
+        now, methods = self._clock.now(), judge.policy.methods
+        looked = [(link, self.cache.look(link, methods, now)) for link in judge.links]
+        return [(link, found) for link, found in looked if found.state != "good"]
+
+    def _pass(self, judge: Judge, link: Link, found: Finding, remote: Address) -> None:
+        if self._observer is None or judge.trunk is None:
+            return
+        if judge.staple_problem and link is judge.links[0]:
+            found = found._replace(reason=f"{found.reason}; {judge.staple_problem}")
+        direction, now = judge.admission.direction, self._clock.now()
+        self._observer.soft_pass(SoftPass(judge.trunk, direction, remote, link.subject, found, now))
+
+    # What arrives later
+
+    def cut_revoked(self) -> None:
+        """Close every connection whose peer is known by now to be revoked."""
+        now = self._clock.now()
+        for flow in list(self.flows()):
+            failure = flow.channel.cipher.judge.revoked(now) if flow.tls is not None else None
+            if failure is not None and flow.trunk not in self._off and flow.channel.reason is None:
+                flow.channel.close(f"its certificate was revoked: {failure.detail}")
+                fields = {
+                    "event": "connection-ended", "trunk": flow.trunk, "peer": flow.remote,
+                    "detail": failure.detail, "remedy": failure.remedy,
+                }  # fmt: skip
+                self._tell("ERR", fields)
+
+    def _changed(self, source: Source) -> None:
+        self._tell("INF", {"event": "refreshed", "source": source.url, "of": source.subject})
+        own = source.link is not None and source.link in self._own.values()
+        answer = self.cache.answer(source.link) if own and source.link is not None else None
+        if answer is not None and answer.state == "revoked":
+            remedy = "get a new certificate: peers refuse this one"
+            self._tell("ERR", {"event": "own-certificate-revoked", "of": source.subject, "remedy": remedy})
+        self.cut_revoked()
+
+    def _failed(self, source: Source, problem: str) -> None:
+        self._tell("WRN", {"event": "source-failed", "of": source.subject, "problem": problem})
+
+    def _tell(self, level: Literal["INF", "WRN", "ERR"], fields: dict[str, Any]) -> None:
+        if self._observer is not None:
+            self._observer.revocation(level, fields, self._clock.now())
+
+
+def _chain(identity: IdentityMaterial, authorities: list[bytes]) -> tuple[bytes, bytes] | None:
+    """A certificate of ours and its issuer's, from its own chain or from what we trust."""
+    leaf, *rest = x509.load_pem_x509_certificates(identity.chain_pem)
+    own = leaf.public_bytes(Encoding.DER)
+    if rest:
+        return own, rest[0].public_bytes(Encoding.DER)
+    for der in authorities:
+        try:
+            leaf.verify_directly_issued_by(x509.load_der_x509_certificate(der))
+        except (ValueError, TypeError, InvalidSignature):
+            continue
+        return own, der
+    return None

@@ -1,0 +1,341 @@
+"""Revocation over real handshakes: who is refused and with which alert; who passes, and that it is told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+from gevent import socket
+
+from sbc.demo.pki import Issued, LabAuthority
+from sbc.flow import Flow
+from sbc.net.dialer import DialFailed
+from tests.edge.revocation_lab import RevocationLab, closed, revocation_lab
+from tests.edge.tls_lab import (
+    OPTIONS,
+    Server,
+    client_context,
+    eventually,
+    server_context,
+    serving,
+    try_options,
+)
+from tests.edge.web import silent
+from tests.unit.tls.revoking import Delegate
+
+HARD: dict[str, Any] = {"revocation": {"mode": "hard"}}
+VERSIONS = ["1.2", "1.3"]
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[RevocationLab]:
+    with revocation_lab(tmp_path) as made:
+        yield made
+
+
+def inbound(lab: RevocationLab, issued: Issued, version: str = "1.3") -> Exception | None:
+    return try_options(lab.address(), client_context(lab, issued, version))
+
+
+def started(lab: RevocationLab, mode: str = "hard", *methods: str) -> RevocationLab:
+    policy: dict[str, Any] = {"mode": mode, **({"methods": methods} if methods else {})}
+    lab.trunk("acme", {"revocation": policy})
+    lab.recorder.answer = b"SIP/2.0 200 OK\r\n\r\n"
+    lab.start()
+    return lab
+
+
+def dialled(lab: RevocationLab, server: Server, mode: str = "hard", *methods: str) -> Flow:
+    policy: dict[str, Any] = {"mode": mode, **({"methods": methods} if methods else {})}
+    trunk = lab.trunk("acme", {"revocation": policy}, peers=(f"localhost:{server.port}",))
+    if not hasattr(lab, "dialer"):
+        lab.start()
+    return lab.dialer.connect(trunk, lab.reload())
+
+
+# What the CA publishes, and what comes of it in hard and in soft mode: "" for admitted.
+def good(lab: RevocationLab, issued: Issued) -> None:
+    pass
+
+
+def revoked(lab: RevocationLab, issued: Issued) -> None:
+    lab.publisher.revoked.append(issued)
+
+
+def stale(lab: RevocationLab, issued: Issued) -> None:
+    lab.publisher.ends = -3600.0
+
+
+def wrong_signer(lab: RevocationLab, issued: Issued) -> None:
+    lab.publisher.signer = LabAuthority("good CA")
+
+
+def down(lab: RevocationLab, issued: Issued) -> None:
+    lab.web.pages.clear()
+
+
+def slow(lab: RevocationLab, issued: Issued) -> None:
+    lab.web.pages.update(dict.fromkeys(lab.web.pages, silent))
+
+
+def unknown(lab: RevocationLab, issued: Issued) -> None:
+    lab.publisher.unknown = True
+
+
+def replayed(lab: RevocationLab, issued: Issued) -> None:
+    lab.publisher.replay = lab.publisher.issue("else.example")
+
+
+def page(lab: RevocationLab, issued: Issued) -> None:
+    lab.web.pages.update(dict.fromkeys(lab.web.pages, b"<!DOCTYPE html><html>maintenance</html>"))
+
+
+STATES: dict[str, tuple[Any, str, str, str]] = {
+    "good": (good, "", "", ""),
+    "revoked": (revoked, "revoked", "revoked", ""),
+    "stale": (stale, "stale-revocation", "", "out of date since"),
+    "wrong signer": (wrong_signer, "stale-revocation", "", "signed"),
+    "responder down": (down, "stale-revocation", "", "HTTP 404"),
+    "responder slow": (slow, "stale-revocation", "", "no answer within"),
+    "web page": (page, "stale-revocation", "", "this is"),
+}
+BY_OCSP = {
+    "unknown": (unknown, "stale-revocation", "", "does not know it"),
+    "replayed": (replayed, "stale-revocation", "", "a replay"),
+}
+
+
+@pytest.mark.parametrize("mode", ["hard", "soft"])
+@pytest.mark.parametrize("source", ["crl", "ocsp"])
+@pytest.mark.parametrize("name", STATES)
+def test_inbound(lab: RevocationLab, name: str, source: str, mode: str) -> None:
+    _inbound(lab, STATES[name], source, mode, "1.3")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", BY_OCSP)
+def test_inbound_by_ocsp_alone(lab: RevocationLab, name: str, version: str) -> None:
+    _inbound(lab, BY_OCSP[name], "ocsp", "hard", version)
+
+
+def _inbound(
+    lab: RevocationLab, case: tuple[Any, str, str, str], source: str, mode: str, version: str
+) -> None:
+    prepare, hard, soft, reason = case
+    peer = lab.publisher.issue("peer.example", **{source: True})
+    prepare(lab, peer)
+    started(lab, mode)
+    error, expected = inbound(lab, peer, version), hard if mode == "hard" else soft
+    assert (error is None) == (expected == "")
+    failures = [each.failure for each in lab.recorder.failures]
+    assert [each.kind for each in failures] == ([expected] if expected else [])
+    assert lab.recorder.heard_nothing == bool(expected)
+    if expected:
+        assert reason in failures[0].detail and failures[0].remedy
+    elif name_of(case) != "good":
+        (told,) = lab.told.passes
+        assert (told.trunk, told.direction, told.subject) == ("acme", "inbound", "CN=peer.example")
+        assert reason in told.found.reason
+    else:
+        assert lab.told.passes == []
+
+
+def name_of(case: tuple[Any, str, str, str]) -> str:
+    return str(case[0].__name__)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("name", ["good", "revoked", "stale", "responder down"])
+def test_outbound(lab: RevocationLab, name: str, version: str) -> None:
+    prepare, expected, _, reason = STATES[name]
+    issued = lab.publisher.issue("localhost", crl=True, ocsp=True)
+    prepare(lab, issued)
+    with serving(server_context(lab, issued, version)) as server:
+        if not expected:
+            flow = dialled(lab, server)
+            flow.channel.send(OPTIONS)
+            eventually(lambda: server.heard == OPTIONS)
+            return
+        with pytest.raises(DialFailed) as failed:
+            dialled(lab, server)
+        gevent.sleep(0.05)
+        assert server.heard == b""
+    assert failed.value.failure is not None and failed.value.failure.kind == expected
+    assert reason in failed.value.failure.detail
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_who_is_known_to_be_revoked_is_refused_in_the_handshake_with_the_alert(
+    lab: RevocationLab, version: str
+) -> None:
+    peer = lab.publisher.issue("peer.example", crl=True)
+    lab.publisher.revoked.append(peer)
+    started(lab, "soft")
+    inbound(lab, peer, version)  # learns the list, too late for the handshake
+    error = inbound(lab, peer, version)
+    assert "certificate revoked" in str(error).lower().replace("_", " ")
+    first, second = lab.recorder.failures
+    assert (first.failure.kind, first.alert_sent) == ("revoked", None)
+    assert (second.failure.kind, second.alert_sent, second.verify_code) == ("revoked", 44, 23)
+
+
+def test_the_list_is_asked_for_once_however_many_connect(lab: RevocationLab) -> None:
+    peer = lab.publisher.issue("peer.example", crl=True)
+    started(lab)
+    waiting = [gevent.spawn(inbound, lab, peer) for _ in range(10)]
+    gevent.joinall(waiting, 5)
+    assert [each.value for each in waiting] == [None] * 10
+    assert lab.web.asked == ["/crl"]
+
+
+def test_an_intermediate_is_asked_about_too(lab: RevocationLab) -> None:
+    middle = LabAuthority("middle CA", issuer=lab.ca)
+    started(lab, "hard")
+    lab.settings["trust"] = {"good": {"ca": "good-ca.pem", "crl": lab.publisher.list_url}}
+    lab.publisher.revoked.append(middle.certificate.serial_number)
+    lab.reload()
+    eventually(lambda: lab.web.count("/crl"))
+    inbound(lab, middle.issue(dns=["peer.example"]))
+    failure = lab.recorder.failures[-1].failure
+    assert failure.kind == "revoked" and "CN=middle CA is revoked" in failure.detail
+
+
+def test_off_asks_nobody(lab: RevocationLab) -> None:
+    peer = lab.publisher.issue("peer.example", crl=True, ocsp=True)
+    lab.publisher.revoked.append(peer)
+    started(lab, "off")
+    assert inbound(lab, peer) is None
+    assert lab.web.asked == [] and lab.told.passes == []
+
+
+def test_only_the_methods_of_the_trunk_are_asked(lab: RevocationLab) -> None:
+    peer = lab.publisher.issue("peer.example", crl=True, ocsp=True)
+    started(lab, "hard", "crl")
+    assert inbound(lab, peer) is None
+    assert lab.web.asked == ["/crl"]
+
+
+def test_a_pinned_peer_is_not_asked_about(lab: RevocationLab) -> None:
+    peer = lab.publisher.issue("peer.example", crl=True)
+    lab.publisher.revoked.append(peer)
+    lab.anchor_file("pinned", leaf=(lab.write("pinned.pem", peer.cert_pem),))
+    lab.trunk("acme", {"trust": ("pinned",), **HARD})
+    lab.recorder.answer = b"SIP/2.0 200 OK\r\n\r\n"
+    lab.start()
+    assert inbound(lab, peer) is None and lab.web.asked == []
+
+
+def test_without_a_source_hard_refuses_and_soft_counts(lab: RevocationLab) -> None:
+    peer = lab.publisher.issue("peer.example")
+    started(lab, "soft")
+    assert inbound(lab, peer) is None
+    assert lab.told.passes[0].found.state == "no-source"
+    lab.trunk("acme", HARD)
+    lab.reload()
+    assert inbound(lab, peer) is not None
+    assert "`crl`" in lab.recorder.failures[0].failure.remedy
+
+
+def test_a_responder_with_a_certificate_of_its_own_is_believed(lab: RevocationLab) -> None:
+    peer = lab.publisher.issue("peer.example", ocsp=True)
+    lab.publisher.signer = Delegate(lab.ca, time.time())
+    started(lab)
+    assert inbound(lab, peer) is None
+
+
+def test_a_revocation_ends_an_open_connection(lab: RevocationLab) -> None:
+    peer = lab.publisher.issue("peer.example", crl=True)
+    lab.settings["revocation"]["refresh"] = "0.2s"
+    started(lab)
+    sock = socket.create_connection(lab.address(), 3)
+    with client_context(lab, peer).wrap_socket(sock, server_hostname="sbc.example") as secured:
+        secured.sendall(OPTIONS)
+        assert secured.recv(100)
+        lab.publisher.revoked.append(peer)
+        assert closed(secured)
+    eventually(lambda: lab.recorder.closed)
+    assert "its certificate was revoked: CN=peer.example" in lab.recorder.closed[0][1]
+    assert lab.told.events("connection-ended")[0]["trunk"] == "acme"
+
+
+def test_a_revocation_ends_a_dialled_connection(lab: RevocationLab) -> None:
+    issued = lab.publisher.issue("localhost", ocsp=True)
+    lab.settings["revocation"]["refresh"] = "0.2s"
+    with serving(server_context(lab, issued)) as server:
+        flow = dialled(lab, server)
+        lab.publisher.revoked.append(issued)
+        eventually(lambda: not flow.alive, 5)
+
+
+def test_while_it_is_settled_no_byte_of_sip_is_read(lab: RevocationLab) -> None:
+    peer = lab.publisher.issue("peer.example", crl=True)
+    whole = lab.publisher.list()
+    held = gevent.event.Event()
+
+    def later(sock: Any, _body: bytes) -> None:
+        held.wait(5)
+        sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(whole) + whole)
+
+    lab.web.pages["/crl"] = later
+    lab.settings["revocation"]["timeout"] = "5s"
+    started(lab)
+    one = gevent.spawn(inbound, lab, peer)
+    eventually(lambda: lab.web.asked)
+    gevent.sleep(0.1)
+    assert lab.recorder.heard_nothing and not one.ready()
+    held.set()
+    one.join(3)
+    assert one.value is None and len(lab.recorder.messages) == 1
+
+
+def test_after_a_failure_nobody_waits_until_it_is_asked_again(lab: RevocationLab) -> None:
+    peer = lab.publisher.issue("peer.example", crl=True)
+    slow(lab, peer)
+    started(lab, "soft")
+    assert inbound(lab, peer) is None
+    began = time.monotonic()
+    assert inbound(lab, peer) is None
+    assert time.monotonic() - began < 0.9 and lab.web.asked == ["/crl"]
+    assert len(lab.told.passes) == 2 and len(lab.told.events("source-failed")) == 1
+    assert lab.told.events("source-failed")[0]["problem"].startswith(lab.publisher.list_url + ": no answer")
+
+
+def test_what_was_learned_survives_a_restart(lab: RevocationLab) -> None:
+    by_list = lab.publisher.issue("peer.example", crl=True)
+    by_answer = lab.publisher.issue("other.example", ocsp=True)
+    gone = lab.publisher.issue("gone.example", ocsp=True)
+    lab.publisher.revoked.append(gone)
+    started(lab)
+    for peer in (by_list, by_answer, gone):
+        inbound(lab, peer)
+    lab.close()
+    lab.web.pages.clear()
+    lab.web.asked.clear()
+    lab.recorder.failures.clear()
+    lab.start()
+    assert inbound(lab, by_list) is None and inbound(lab, by_answer) is None
+    assert "revoked" in str(inbound(lab, gone)).lower()
+    assert lab.web.asked == []
+
+
+@pytest.mark.parametrize("spoil", ["[]", "{", '[{"url": 1}]', '[{"url": "http://x/", "issuers": ["AAAA"]}]'])
+def test_a_spoiled_file_is_not_believed(lab: RevocationLab, spoil: str) -> None:
+    lab.write("revocation.json", spoil.encode())
+    peer = lab.publisher.issue("peer.example", crl=True)
+    started(lab)
+    assert inbound(lab, peer) is None and lab.web.asked == ["/crl"]
+
+
+def test_a_saved_list_that_was_altered_is_fetched_again(lab: RevocationLab) -> None:
+    peer = lab.publisher.issue("peer.example", crl=True)
+    started(lab)
+    assert inbound(lab, peer) is None
+    lab.close()
+    (saved,) = lab.directory.glob("crl-*")
+    saved.write_bytes(saved.read_bytes()[:-1] + b"\x00")
+    lab.start()
+    assert inbound(lab, peer) is None and lab.web.count("/crl") == 2
