@@ -52,6 +52,8 @@ from sbc.recorder import Recorder
 from sbc.sip.address import forget_recent
 from sbc.status import picture, to_json
 from sbc.tls.diagnosis import Direction, Kind
+from sbc.tls.ledger import Ledger
+from sbc.tls.optional import OptionalPeers
 from webui import create_app
 
 HOUSEKEEPING = 1.0
@@ -60,7 +62,7 @@ HOUSEKEEPING = 1.0
 COLLECT_AFTER = 50_000
 DRAIN = 5.0
 # What every handshake changes is written at most so often.
-LEDGER, LEDGER_EVERY = "ledger", 10.0
+LEDGER, OPTIONAL, LEDGER_EVERY = "ledger", "optional", 10.0
 _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
 
 
@@ -91,7 +93,7 @@ class Portcullis:
         self.recorder = Recorder(Journal(self._log), self._records)
         self.recorder.place = self._place
         self.saved = Store(self.state, lambda text: self._say("ERR", "[state]", {"text": text}))
-        self._restore_ledger()
+        self._restore_observed()
         self.media = MediaIO(snapshot.settings.media, Ids(os.urandom), self.clock)
         self.engine = Engine(self.store, Ids(os.urandom))
         self.driver = Driver(self.engine, self.media, self.recorder, self.clock)
@@ -173,7 +175,7 @@ class Portcullis:
             gevent.sleep(0.05)
         self.media.close()
         self._ledger_due = 0.0
-        self._save_ledger(self.clock.now())
+        self._save_observed(self.clock.now())
         self.revocation.close()
         self.saved.flush()
         self._say("INF", "[stop]", {})
@@ -200,7 +202,7 @@ class Portcullis:
             self.recorder.journal.stats(self.status, now)
             self.driver.run(self.engine.probe)
             self._tidy()
-            self._save_ledger(now)
+            self._save_observed(now)
             for call in self.media.idle(now):
                 self.driver.run(self.engine.media_idle, call)
 
@@ -251,6 +253,7 @@ class Portcullis:
         self.listeners.apply(fresh)
         self.store.swap(fresh)
         self.dialer.apply(fresh)
+        self._follow_optional(fresh)
         self.acme.apply()
 
     def _report_reload(self, former: Snapshot, fresh: Snapshot) -> dict[str, Any]:
@@ -304,20 +307,32 @@ class Portcullis:
     def _place(self, trunk: str, kind: Kind, direction: Direction) -> str:
         return place_to_change(self.store.current.places.get(trunk, {}), kind, direction)
 
-    def _restore_ledger(self) -> None:
-        saved = self.saved.load(LEDGER)
-        try:
-            self.recorder.ledger.restore(saved if saved is not None else {})
-        except ValueError as error:
-            text = f"the ledger in {self.state} is begun anew: {error}"
-            self._say("WRN", "[state]", {"text": text})
+    def _restore_observed(self) -> None:
+        for name, kept in self._observed():
+            saved = self.saved.load(name)
+            try:
+                kept.restore(saved if saved is not None else {})
+            except ValueError as error:
+                text = f"the {name} in {self.state} is begun anew: {error}"
+                self._say("WRN", "[state]", {"text": text})
+        self._follow_optional(self.store.current)
 
-    def _save_ledger(self, now: float) -> None:
-        ledger = self.recorder.ledger
-        if ledger.changed and now >= self._ledger_due:
-            self._ledger_due = now + LEDGER_EVERY
-            ledger.changed = False
-            self.saved.save(LEDGER, ledger.to_json(self.store.current.trunks))
+    def _save_observed(self, now: float) -> None:
+        if now < self._ledger_due:
+            return
+        self._ledger_due = now + LEDGER_EVERY
+        for name, kept in self._observed():
+            if kept.changed:
+                kept.changed = False
+                self.saved.save(name, kept.to_json(self.store.current.trunks))
+
+    def _observed(self) -> tuple[tuple[str, Ledger | OptionalPeers], ...]:
+        return (LEDGER, self.recorder.ledger), (OPTIONAL, self.recorder.optional)
+
+    def _follow_optional(self, snapshot: Snapshot) -> None:
+        trunks = snapshot.trunks.values()
+        names = {each.trunk for each in trunks if each.tls is not None and each.tls.mode == "optional"}
+        self.recorder.optional.follow(names, self.clock.now())
 
     # What others ask
 

@@ -17,6 +17,7 @@ from sbc.observe.soft_passes import SoftPasses
 from sbc.observe.views import FailureView
 from sbc.tls.diagnosis import Direction, Kind, alert_name
 from sbc.tls.ledger import Ledger
+from sbc.tls.optional import OptionalPeers, Showed
 from sbc.tls.revocation.policy import SoftPass
 
 FAILURES_KEPT = 50
@@ -29,7 +30,8 @@ Place = Callable[[str, Kind, Direction], str]
 class Recorder:
     """The one observer of the driver; ``write_record`` takes the call records, a line each.
 
-    ``ledger`` has what was observed of every trunk; ``place`` is the app's, for it has the snapshot.
+    ``ledger`` has what was observed of every trunk, ``optional`` who shows what to those in mode
+    optional; ``place`` is the app's, for it has the snapshot.
     """
 
     def __init__(self, journal: Journal, write_record: Callable[[str], object]) -> None:
@@ -40,6 +42,7 @@ class Recorder:
         self.alerts_by_trunk: dict[tuple[str, str], int] = {}
         self.soft_passes = SoftPasses()
         self.ledger = Ledger()
+        self.optional = OptionalPeers()
         self.place: Place = _nowhere
         self._write_record = write_record
 
@@ -54,6 +57,9 @@ class Recorder:
 
     def handshake(self, event: Handshake) -> None:
         """A good handshake goes into the ledger (row T9); the listeners count it."""
+        if event.direction == "inbound":
+            showed: Showed = "presented" if event.chain else "absent"
+            self.optional.note(event.trunk, event.remote.host, showed, event.at)
         self.ledger.succeeded(
             event.trunk, event.direction, event.facts, event.at, remote=str(event.remote),
             host=_host(event.direction, event.facts.sni, event.remote), listener=event.listener,
@@ -86,6 +92,9 @@ class Recorder:
         self.journal.event(level, "[tls-refused]", fields, event.at)
 
     def _enter(self, event: HandshakeFailed, alert: str, where: dict[str, str]) -> None:
+        if event.direction == "inbound" and (event.peer is not None or event.chain):
+            for name in event.candidates:
+                self.optional.note(name, event.remote.host, "bad", event.at)
         # Who does not hold the key of a certificate has not presented it.
         chain = () if event.failure.security_event else event.chain
         self.ledger.failed(

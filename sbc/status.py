@@ -79,6 +79,7 @@ def _trunk(sbc: Portcullis, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
     name = snapshot.identity_of(trunk)
     identity = snapshot.identities.get(name) if name else None
     health = sbc.engine.prober.health.get(trunk.trunk)
+    summary = sbc.recorder.optional.summary(trunk.trunk, sbc.clock.now())
     failures = tuple(
         (kind, count) for (each, kind), count in sbc.recorder.failures_by_trunk.items() if each == trunk.trunk
     )
@@ -92,6 +93,8 @@ def _trunk(sbc: Portcullis, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
         state="quarantined" if trunk.trunk in snapshot.quarantined else _state(health, flows),
         reason=_trouble(snapshot, trunk.trunk) or (health.reason if health else ""),
         held=trunk.trunk in snapshot.held,
+        optional=summary.advice if summary is not None else "",
+        shown=summary.counts if summary is not None else (),
         calls=sbc.engine.limits.calls(trunk.trunk),
         call_limit=trunk.limits.calls, own=_certificate(identity) if identity else None,
         peer=_presented(flows), failures=failures, alerts=alerts,

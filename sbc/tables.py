@@ -62,6 +62,9 @@ def _status(status: Row) -> str:
     for each in status["trunks"]:
         if each["held"] or each["state"] == "quarantined":
             parts += ["", f"{'held' if each['held'] else 'quarantined'}: {each['name']}: {each['reason']}"]
+    for each in status["trunks"]:
+        if each["optional"]:
+            parts += ["", f"optional: {each['name']}: {each['optional']}"]
     for each in status["failures"][:5]:
         who = f"{each['peer']} ({each['trunk'] or 'no trunk'})"
         parts += [

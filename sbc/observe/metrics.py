@@ -121,6 +121,14 @@ def _trunks(status: StatusView) -> Iterator[str]:
     yield from _family("sbc_trunk_up", "gauge", "1 where the trunk answers.", up)
     broken = [({"trunk": view.name}, float(view.held or view.state == "quarantined")) for view in trunks]
     yield from _family("sbc_trunk_broken", "gauge", "1 where a file of the trunk's TLS is broken.", broken)
+    shown = [
+        ({"trunk": view.name, "certificate": what}, float(count))
+        for view in trunks
+        for what, count in view.shown
+    ]
+    yield from _family(
+        "sbc_trunk_optional_handshakes_total", "counter", "Inbound, where a certificate is optional.", shown
+    )
     calls = [({"trunk": view.name}, float(view.calls)) for view in trunks]
     yield from _family("sbc_trunk_calls", "gauge", "Live calls of the trunk.", calls)
     failures = [

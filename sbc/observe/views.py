@@ -50,7 +50,8 @@ class TrunkView:
 
     ``mode`` is the TLS mode, ``off`` where there is none; ``failures`` counts failed handshakes by kind,
     ``alerts`` by the alert that ended them, such as ``sent 48 unknown_ca``;
-    ``held`` where a file of it is broken and what was in force before still serves.
+    ``held`` where a file of it is broken and what was in force before still serves; in mode optional,
+    ``optional`` says whom ``required`` would refuse, and ``shown`` counts who presents what.
     """
 
     name: str
@@ -71,6 +72,8 @@ class TrunkView:
     soft_passes: Counts = ()
     alerts: Counts = ()
     held: bool = False
+    optional: str = ""
+    shown: Counts = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,3 +69,9 @@ def test_figures_are_the_pictures() -> None:
 def test_labels_are_escaped() -> None:
     odd = replace(LEGACY, name='a"b\\c\nd')
     assert 'sbc_trunk_up{trunk="a\\"b\\\\c\\nd"} 0' in exposition(picture(trunks=(OFFICE, odd)))
+
+
+def test_who_shows_what_to_an_optional_trunk() -> None:
+    office = replace(OFFICE, mode="optional", shown=(("presented", 3), ("absent", 2), ("bad", 0)))
+    text = exposition(picture(trunks=(office,)))
+    assert 'sbc_trunk_optional_handshakes_total{trunk="office",certificate="absent"} 2' in text

@@ -12,7 +12,7 @@ from sbc.media.stats import MediaStats
 from sbc.net.handler import Handshake, HandshakeFailed
 from sbc.observe.journal import Journal
 from sbc.recorder import FAILURES_KEPT, Recorder
-from sbc.tls.diagnosis import Failure, Kind
+from sbc.tls.diagnosis import Direction, Failure, Kind
 from tests.unit.tls.certs import GOOD, der
 
 FLOW = Flow(1, "udp", Address("192.0.2.1", 5060), Address("198.51.100.1", 5060), trunk="office")
@@ -137,3 +137,28 @@ def test_a_good_handshake_is_in_the_ledger_under_the_name_that_was_dialled() -> 
     assert side.good is not None and side.asked == ("CN=x",)
     (kept,) = papers.recorder.ledger.shown("office")
     assert (kept.host, kept.anchor) == ("sip.example", "good")
+
+
+def test_an_optional_trunk_counts_what_inbound_peers_show() -> None:
+    papers = Papers()
+    papers.recorder.optional.follow(["office"], 0.0)
+    facts = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", "X25519", "", "sbc", None)
+    shown = (der(GOOD.issue(dns=["sip.example"]).cert_pem),)
+    came: list[tuple[Direction, tuple[bytes, ...]]] = [
+        ("inbound", shown),
+        ("inbound", ()),
+        ("outbound", shown),
+    ]
+    for direction, chain in came:
+        event = Handshake(
+            direction, "main", "office", Address("198.51.100.1", 4000), facts, chain, "good", None, 5.0
+        )
+        papers.recorder.handshake(event)
+    papers.recorder.handshake_failed(_failed(chain=shown))
+    papers.recorder.handshake_failed(_failed(failure=Failure("timeout", "a", "b")))
+    papers.recorder.handshake_failed(_failed(direction="outbound", chain=shown))
+    summary = papers.recorder.optional.summary("office", 100.0)
+    assert summary is not None
+    assert summary.counts == (("presented", 1), ("absent", 1), ("bad", 1))
+    assert "198.51.100.1 (1 handshakes without a certificate, 1 with a bad one" in summary.advice
+    assert papers.recorder.optional.summary("carrier", 100.0) is None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sbc.status import to_json
 from sbc.tables import render, table
-from tests.unit.observe.pictures import picture
+from tests.unit.observe.pictures import BROKEN, LEGACY, OFFICE, picture
 
 
 def test_columns_are_as_wide_as_they_need_be() -> None:
@@ -36,3 +37,16 @@ def test_the_calls_table_shows_both_legs() -> None:
 def test_the_status_is_json_with_addresses_as_text() -> None:
     answer = to_json(picture())
     assert [each["address"] for each in answer["listeners"]] == ["0.0.0.0:5061", "[::]:5060"]
+
+
+def test_the_status_says_whom_required_would_refuse() -> None:
+    office = replace(OFFICE, mode="optional", optional="`required` would refuse nobody")
+    text = render("status", to_json(picture(trunks=(office, LEGACY))))
+    assert "optional: office: `required` would refuse nobody" in text and "optional: legacy" not in text
+
+
+def test_the_status_says_what_is_broken() -> None:
+    held = replace(OFFICE, held=True, reason="runs on what was in force before: x.pem")
+    text = render("status", to_json(picture(trunks=(held, BROKEN))))
+    assert "quarantined: broken: its private key does not match" in text
+    assert "held: office: runs on what was in force before: x.pem" in text
