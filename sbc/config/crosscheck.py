@@ -141,7 +141,7 @@ def _on_tls(settings: SettingsFile, trunk: TrunkFile) -> Iterator[Diagnostic]:
         yield trunk.error(("tls", "mode"), "mode 'off' on a TLS listener", hint)
     else:
         yield from _identity(settings, trunk, tls)
-        yield from _trust(settings, trunk, tls)
+        yield from _trust(trunk, tls)
 
 
 def _identity(settings: SettingsFile, trunk: TrunkFile, tls: TrunkTls) -> Iterator[Diagnostic]:
@@ -153,7 +153,7 @@ def _identity(settings: SettingsFile, trunk: TrunkFile, tls: TrunkTls) -> Iterat
         yield trunk.warning(("tls",), "peers are dialled without a certificate of ours", hint)
 
 
-def _trust(settings: SettingsFile, trunk: TrunkFile, tls: TrunkTls) -> Iterator[Diagnostic]:
+def _trust(trunk: TrunkFile, tls: TrunkTls) -> Iterator[Diagnostic]:
     if not tls.trust:
         if tls.mode in ("required", "optional"):
             hint = "write trust: [NAME] (of `trust:` in sbc.yaml); without it nobody can be verified"
@@ -161,12 +161,6 @@ def _trust(settings: SettingsFile, trunk: TrunkFile, tls: TrunkTls) -> Iterator[
         elif trunk.value.peers:
             hint = "write trust: [NAME]: we verify whom we dial in every mode"
             yield trunk.error(("tls",), "peers are dialled by TLS but nobody is trusted", hint, key=True)
-        return
-    public = [name for name in tls.trust if (a := settings.value.trust.get(name)) is not None and a.public]
-    if public and not tls.names:
-        index = tls.trust.index(public[0])
-        hint = "write names: [the peer's host name]; anybody can get a certificate of a public CA"
-        yield trunk.error(("tls", "trust", index), f"public CA {public[0]!r} without names", hint)
 
 
 def _on_plaintext(trunk: TrunkFile, listener: Listener) -> Iterator[Diagnostic]:

@@ -25,6 +25,7 @@ from sbc.config.listeners import check_settings
 from sbc.config.material import Material, load_material
 from sbc.config.model import Settings, Trunk
 from sbc.config.places import places_of
+from sbc.config.public_trust import check_public
 from sbc.config.quarantine import quarantine
 from sbc.config.routing_files import RoutingFiles, load_routing_files
 from sbc.config.schema import read
@@ -54,6 +55,7 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
         found += check_trunks(settings, trunks)
         material = load_material(settings, directory, now, former)
         found += material.diagnostics
+        found += check_public(settings, trunks, material.anchors)
     files = load_routing_files(settings, directory) if settings is not None else RoutingFiles()
     found += files.diagnostics
     rules = _rules(tree, settings, trunks, named, files, found)

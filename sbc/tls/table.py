@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal, Protocol
 
+from sbc.base import Address
 from sbc.tls.anchors import AnchorMaterial
 from sbc.tls.diagnosis import Direction
 from sbc.tls.groups import normal_group
-from sbc.tls.names import NameMatch, normal_name, one_label_wildcard
+from sbc.tls.names import NameMatch, is_ip, normal_name, one_label_wildcard
 from sbc.tls.revocation.finding import Method
 from sbc.tls.revocation.policy import DEFAULT_POLICY, RevocationMode, RevocationPolicy
 from sbc.tls.sources import SourceIndex
@@ -62,6 +63,8 @@ class TrunkEntry(Protocol):
     @property
     def sources(self) -> tuple[str, ...]: ...
     @property
+    def peers(self) -> tuple[Address, ...]: ...
+    @property
     def listener(self) -> str: ...
     @property
     def tls(self) -> TrunkTlsPolicy | None: ...
@@ -80,7 +83,8 @@ class TenantEntry(Protocol):
 class TrunkTrust:
     """One trunk's TLS policy with its anchors loaded; ``bound`` are the identities shown as staged.
 
-    ``quarantined`` where something that it needs could not be loaded: it is known and admits nobody.
+    ``peer_hosts`` are the host names that it dials, which name it under a public CA where ``names``
+    do not; ``quarantined`` where something that it needs could not be loaded: it is known and admits nobody.
     """
 
     trunk: str
@@ -96,6 +100,7 @@ class TrunkTrust:
     client_identity: str = "none"
     bound: frozenset[str] = frozenset()
     quarantined: bool = False
+    peer_hosts: tuple[str, ...] = ()
     revocation: RevocationPolicy = DEFAULT_POLICY
 
     @property
@@ -329,5 +334,6 @@ def _trunk_trust(
         tls.names, tls.name_match, tls.client_eku, tls.min_version,
         tuple(map(normal_group, tls.groups)),
         tls.server_identity, tls.client_identity, bound, quarantined,
+        tuple(peer.host for peer in entry.peers if not is_ip(peer.host)),
         RevocationPolicy(tls.revocation.mode, tls.revocation.methods),
     )  # fmt: skip

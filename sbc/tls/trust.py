@@ -227,6 +227,8 @@ def _named(
         return _mismatch(f"{anchor.name} may only vouch for {', '.join(anchor.permitted)}", sans, mode)
     # A pinned certificate or key is a name in itself; a private CA vouches for its own.
     expected = candidate.names or (admission.host_names if anchor.kind == "ca" else ())
+    if anchor.public:
+        expected = expected or candidate.peer_hosts
     if not expected:
         if anchor.public:
             return _mismatch(f"{anchor.name} is a public CA and the trunk gives no `names`", sans, mode)

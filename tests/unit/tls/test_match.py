@@ -155,3 +155,13 @@ def test_an_issuers_certificate_is_no_peers_unless_it_is_pinned() -> None:
         taken(trunk(anchors=(AnchorMaterial("leaf", "leaf", (b"",), (own,)),)), shown=presented(own))
         == "acme"
     )
+
+
+def test_under_a_public_ca_the_hosts_dialled_are_the_names() -> None:
+    public = (anchor(GOOD, public=True),)
+    assert taken(trunk(anchors=public, peer_hosts=("peer.example",))) == "acme"
+    assert kind(trunk(anchors=public, peer_hosts=("other.example",))) == "name-mismatch"
+    assert (
+        kind(trunk(anchors=public, peer_hosts=("peer.example",), names=("other.example",))) == "name-mismatch"
+    )
+    assert taken(trunk(peer_hosts=("other.example",))) == "acme", "a private CA vouches for its own"
