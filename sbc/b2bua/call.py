@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
-from dsl.decision import Decision, Limit, Redirect, Reject, Route
+from dsl.decision import Decision, Limit
 from dsl.facts import Facts
 from sbc.b2bua.commands import AnswerMedia, Command, DeleteMedia, Note, OfferMedia
 from sbc.b2bua.hooked import Invited, answer_of, end_of, run
@@ -258,7 +258,7 @@ class Call:
                 self.setup.on_hook_failure(failed, now, out)
             elif isinstance(result, Invited):
                 self.setup.on_invited(result, now, out)
-            elif isinstance(result, Route | Reject | Redirect):
+            elif result is not None and not isinstance(result, HangUp):
                 self.setup.on_decision(result, now, out)
         elif failed:
             self.clear(f"hook failed: {failed}", now, out)

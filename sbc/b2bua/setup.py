@@ -64,6 +64,7 @@ class Setup:
         if self.call.facts is not None:
             self.call.facts = invited.facts
         self.edits = invited.edits
+        self.call.tags = invited.facts.tags
         if invited.decision is not None:
             self.on_decision(invited.decision, now, out)
         else:
@@ -76,7 +77,8 @@ class Setup:
         if isinstance(decision, Route):
             call.named_hooks = decision.hooks
         hooks = call.snapshot.hooks.route
-        chosen = called_by(hooks, call.named_hooks) if hooks else hooks
+        # Whoever has to prove a password first is not decided about yet.
+        chosen = called_by(hooks, call.named_hooks) if hooks and not isinstance(decision, Challenge) else ()
         if chosen:
             out.append(RunHooks(call.id, call.snapshot, chosen, facts, decision))
         else:

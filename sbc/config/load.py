@@ -2,13 +2,13 @@
 
 Starting, reloading and ``sbc check`` are all this one function, so that what was checked is what
 runs. It reads files and nothing else, keeps no state between calls, and may be run in a thread:
-reading the YAML of a few hundred trunks takes about a second.
+reading the YAML of a few hundred trunks for the first time takes about a second.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePath
 
@@ -23,13 +23,14 @@ from sbc.config.files import SETTINGS_FILE, Tree, read_tree
 from sbc.config.hooks import load_hooks
 from sbc.config.listeners import check_settings
 from sbc.config.material import Material, load_material
-from sbc.config.model import Settings, Trunk
+from sbc.config.model import Settings
 from sbc.config.places import places_of
 from sbc.config.public_trust import check_public
 from sbc.config.quarantine import quarantine
 from sbc.config.routing_files import RoutingFiles, load_routing_files
 from sbc.config.schema import read
 from sbc.config.snapshot import Snapshot, feed
+from sbc.config.trunk_files import ReadTrunk, read_trunks
 from sbc.config.yaml_reader import Document
 
 _ENTRY_SECTIONS = {"listeners": 2, "identities": 2, "trust": 2, "tenants": 2}
@@ -47,7 +48,8 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     tree = read_tree(directory)
     found = list(tree.diagnostics)
     settings = _settings(tree, found)
-    trunks, named = _trunks(tree, found)
+    trunk_files = read_trunks(tree.trunks, former.trunk_files if former is not None else {})
+    trunks, named = _trunks(trunk_files, found)
     material = Material()
     if settings is not None:
         found += check_settings(settings)
@@ -84,6 +86,7 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
         quarantined_tenants=stopped.tenants,
         held=stopped.held,
         logins=files.users,
+        trunk_files=trunk_files,
     )
 
 
@@ -107,12 +110,13 @@ def _settings(tree: Tree, found: list[Diagnostic]) -> SettingsFile | None:
     return None if reading.value is None else SettingsFile(reading.value, document, reading.broken)
 
 
-def _trunks(tree: Tree, found: list[Diagnostic]) -> tuple[list[TrunkFile], frozenset[str] | None]:
+def _trunks(
+    files: Mapping[str, ReadTrunk], found: list[Diagnostic]
+) -> tuple[list[TrunkFile], frozenset[str] | None]:
     """The trunks that can be checked further, and every file's trunk; None where a name cannot be read."""
     trunks, names = [], list[object]()
-    for path, text in tree.trunks.items():
-        document = Document(path, text)
-        reading = read(document, Trunk)
+    for file in files.values():
+        document, reading = file.document, file.reading
         found += document.diagnostics
         found += reading.diagnostics
         names.append(document.data.get("trunk") if isinstance(document.data, dict) else None)

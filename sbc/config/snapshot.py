@@ -17,6 +17,7 @@ from dsl.ruleset import RuleSet
 from sbc.config.hook_set import NO_HOOKS, HookSet
 from sbc.config.model import Settings, Trunk
 from sbc.config.places import Places
+from sbc.config.trunk_files import ReadTrunk
 from sbc.config.users import NOBODY_KNOWN, Users
 from sbc.policy.acl import SourceTable
 from sbc.tls.identity import IdentityMaterial
@@ -38,7 +39,7 @@ class Snapshot:
     trunks whose material is broken, with why: they admit nobody and are not dialled; ``held`` has those
     that run on what was in force before their files broke. ``bound`` has
     for a trunk the identities of which it is shown what is staged.
-    ``places`` has for each trunk the lines of its keys.
+    ``places`` has for each trunk the lines of its keys. ``trunk_files`` is for the next reading.
     """
 
     version: str
@@ -57,6 +58,7 @@ class Snapshot:
     quarantined_tenants: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     held: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     bound: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    trunk_files: Mapping[str, ReadTrunk] = field(default_factory=dict, repr=False)
     sources: Mapping[str, SourceTable] = field(init=False)
     _generations: Mapping[str, str] = field(init=False, repr=False)
 

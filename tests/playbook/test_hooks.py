@@ -211,6 +211,26 @@ def test_a_named_hook_runs_only_for_the_rules_that_name_it() -> None:
         assert [command.hooks[0].point for command in stage.asked] == ["on_route", "on_end"]
 
 
+def test_what_hooks_say_of_a_call_is_in_its_record_whoever_refuses_it() -> None:
+    stage = hooked(
+        a="from sbc.hookapi import amend\ndef on_invite(facts): return amend(tags=('vip', 'x'))",
+        b="from sbc.hookapi import reject\ndef on_invite(facts): return reject(603)",
+    )
+    stage.office.invite()
+    assert stage.noted("call-ended")[0].fields["tags"] == ("vip", "x")
+
+
+def test_a_challenge_is_no_decision_for_hooks_to_replace() -> None:
+    rules = 'rules:\n  - name: prove it\n    when: true\n    then: challenge "sbc.example" route "carrier"\n'
+    routing = "from sbc.hookapi import route\ndef on_route(facts, decision): return route('carrier')"
+    stage = hooked(rules, a=routing)
+    stage.office.invite()
+    stage.office.hears(100)
+    stage.office.hears(407)
+    stage.carrier.hears_nothing()
+    assert stage.asked == []
+
+
 def test_where_no_hook_runs_nothing_is_asked_and_nothing_kept() -> None:
     hooks, _ = load_hooks({"hooks/10.py": 'WHEN = "named"\ndef on_route(facts, decision): pass\n'})
     for configuration in (snapshot(RULES), replace(snapshot(RULES), hooks=hooks)):

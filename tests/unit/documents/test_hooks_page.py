@@ -13,7 +13,19 @@ import pytest
 from sbc.b2bua.commands import Note
 from sbc.config.hook_file import LONGEST_LIMIT, ON_FAILURES, POINTS, WHENS
 from sbc.config.hooks import load_hooks
-from sbc.hookapi import Answer, End, Facts, Handshake, SetHeader, reject, route, with_edits
+from sbc.hookapi import (
+    Answer,
+    End,
+    Facts,
+    Handshake,
+    Redirect,
+    Reject,
+    Route,
+    SetHeader,
+    reject,
+    route,
+    with_edits,
+)
 from sbc.hookapi.testing import HookFile, facts, load
 from sbc.observe.journal import EVENTS, Journal
 
@@ -89,12 +101,18 @@ def row(name: str) -> str:
     return str(found)
 
 
+def test_what_a_decision_holds_is_listed() -> None:
+    listed = row("decision")
+    for kind in (Route, Reject, Redirect):
+        assert [each.name for each in fields(kind) if f"`{each.name}`" not in listed] == []
+
+
 @pytest.mark.parametrize("kind", [Facts, Handshake, Answer, End])
 def test_every_attribute_is_listed(kind: type) -> None:
     listed = row(kind.__name__.lower())
-    names = {each.name for each in fields(kind)} - {"header"}
-    assert [name for name in names if f"`{name}`" not in listed] == []
-    extra = {"header", "answered", "inbound", "outbound", "caller", "callee", "us", kind.__name__.lower()}
+    names = {each.name for each in fields(kind)}
+    assert [name for name in names if f"`{name}`" not in listed and f'`{name}("' not in listed] == []
+    extra = {"answered", "inbound", "outbound", "caller", "callee", "us", kind.__name__.lower()}
     assert set(re.findall(r"`(\w+)", listed)) - names <= extra
 
 

@@ -8,11 +8,9 @@ from pathlib import Path
 import pytest
 
 from dsl.check import Known
-from dsl.decision import NO_ROUTE, Hop, Reject, Route
-from dsl.facts import FACTS, Facts
+from dsl.facts import FACTS
 from dsl.functions import FUNCTIONS
 from dsl.load import load
-from sbc.config.hooks import load_hooks
 
 DOC = Path(__file__).parents[3] / "docs" / "routing.md"
 TEXT = DOC.read_text("utf-8")
@@ -67,7 +65,7 @@ def test_examples_load_and_their_tests_pass(number: int) -> None:
 
 def test_every_example_is_run() -> None:
     kinds = re.findall(r"^```(\S+.*)$", TEXT, re.MULTILINE)
-    assert sorted(kinds) == ["python", "text", "yaml", "yaml", "yaml", "yaml broken"]
+    assert sorted(kinds) == ["text", "yaml", "yaml", "yaml", "yaml broken"]
 
 
 def test_the_broken_example_is_answered_as_printed() -> None:
@@ -81,15 +79,3 @@ def test_the_table_of_facts_is_the_vocabulary() -> None:
 
 def test_the_table_of_functions_is_complete() -> None:
     assert table("functions") == function_table()
-
-
-def test_the_hook_does_what_the_text_says() -> None:
-    hooks, diagnostics = load_hooks({"hooks/doc.py": blocks("python")[0]})
-    (hook,) = hooks.route
-    assert diagnostics == []
-    assert hook.function(Facts(from_user="anonymous"), NO_ROUTE) == Reject(433, "Anonymity Disallowed")
-    region = hook.function(Facts(header={"X-Region": "eu"}.get), NO_ROUTE)
-    assert region == Route((Hop("carrier-b"), Hop("carrier-a", (503, "timeout"))))
-    secure = hook.function(Facts(sips=True), Route((Hop("a"),)))
-    assert isinstance(secure, Route) and secure.downgrade == "forbid" and secure.edits
-    assert hook.function(Facts(), NO_ROUTE) is None
