@@ -20,10 +20,11 @@ from sbc.base import ConfigError
 from sbc.config.acme import check_acme
 from sbc.config.crosscheck import SettingsFile, TrunkFile, check_routing, check_trunks
 from sbc.config.files import SETTINGS_FILE, Tree, read_tree
+from sbc.config.hook_set import HookSet
 from sbc.config.hooks import load_hooks
 from sbc.config.listeners import check_settings
 from sbc.config.material import Material, load_material
-from sbc.config.model import Settings
+from sbc.config.model import HookSettings, Settings
 from sbc.config.places import places_of
 from sbc.config.public_trust import check_public
 from sbc.config.quarantine import quarantine
@@ -61,8 +62,7 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     files = load_routing_files(settings, directory) if settings is not None else RoutingFiles()
     found += files.diagnostics
     rules = _rules(tree, settings, trunks, named, files, found)
-    hooks, problems = load_hooks(tree.hooks, settings.value.hooks.timeout if settings is not None else 0.5)
-    found += problems
+    hooks = _hooks(tree, settings, found)
     ordered = tuple(sorted(set(found), key=_reading_order))
     if settings is None or rules is None or _refused(ordered, material):
         raise ConfigError(ordered)
@@ -145,6 +145,13 @@ def _rules(
         found += rules.run_tests()
         found += check_routing(rules, trunks)
     return rules
+
+
+def _hooks(tree: Tree, settings: SettingsFile | None, found: list[Diagnostic]) -> HookSet:
+    limit = settings.value.hooks.timeout if settings is not None else HookSettings().timeout
+    hooks, problems = load_hooks(tree.hooks, limit)
+    found += problems
+    return hooks
 
 
 def _reading_order(diagnostic: Diagnostic) -> tuple[bool, str, int, int, str]:
