@@ -70,16 +70,29 @@ def _read_short(source: Source, name: str, value: Node, zone: tzinfo | None) -> 
     text = _scalar(source, value)
     if name == "time":
         return {"now": _moment(source, value, text, zone)}
+    return caller_from(text) if name == "from" else call_to(text)
+
+
+def caller_from(text: str) -> dict[str, Any]:
+    """The facts of a caller written as a number, ``user@host`` or a URI."""
+    scheme, user, host, params = _address(text)
+    return {"from_user": user, "from_host": host, "from_scheme": scheme, "from_param": params.get}
+
+
+def call_to(text: str) -> dict[str, Any]:
+    """The facts of a request URI written as a number, ``user@host`` or a URI."""
+    scheme, user, host, params = _address(text)
+    return {"ruri_user": user, "ruri_host": host, "ruri_scheme": scheme, "ruri_param": params.get}
+
+
+def _address(text: str) -> tuple[str, str, str, dict[str, str]]:
     uri, _, written = text.partition(";")
     params = {key.lower(): found for key, _, found in (each.partition("=") for each in written.split(";"))}
     scheme, colon, rest = uri.partition(":")
     if not colon or scheme not in ("sip", "sips", "tel"):
         scheme, rest = "sip", uri
     user, at, host = rest.rpartition("@")
-    user, host = (user, host) if at else (rest, "")
-    if name == "from":
-        return {"from_user": user, "from_host": host, "from_scheme": scheme, "from_param": params.get}
-    return {"ruri_user": user, "ruri_host": host, "ruri_scheme": scheme, "ruri_param": params.get}
+    return (scheme, user, host, params) if at else (scheme, rest, "", params)
 
 
 def _read_fact(source: Source, name: str, value: Node, known: Known) -> Any:

@@ -6,11 +6,11 @@ import argparse
 import sys
 
 from sbc.base import ConfigError, LocalError
-from sbc.commands import certs, checking, lab, running, trust
+from sbc.commands import certs, checking, lab, routing, running, trust
 from sbc.commands.parser import Commands
 
 PROGRAM = "sbc"
-SUBJECTS = (running, checking, certs, trust, lab)
+SUBJECTS = (running, checking, routing, certs, trust, lab)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,0 +1,103 @@
+"""A call that is not made: what the rules and the trunks' policies would do with it, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from dsl.decision import (
+    Challenge,
+    CopyHeader,
+    Decision,
+    Edit,
+    Hop,
+    Redirect,
+    Reject,
+    RemoveHeader,
+    Route,
+    SetHeader,
+    SetPart,
+)
+from dsl.facts import Facts
+from sbc.b2bua.media_policy import callee_srtp, caller_srtp, effective_downgrade
+from sbc.config.model import Trunk
+from sbc.config.snapshot import Snapshot
+from sbc.policy.downgrade import verdict
+
+
+def describe(snapshot: Snapshot, facts: Facts, decision: Decision) -> list[str]:
+    """A line for the decision, and one for everything that comes with it."""
+    lines = [f"decided by {decision.rule}", _ending(decision)]
+    if isinstance(decision, Route):
+        origin = snapshot.trunks.get(facts.trunk)
+        for at, hop in enumerate(decision.hops, 1):
+            names = [name for name, _ in hop.group.members] if hop.group else [hop.trunk]
+            for name in names:
+                lines.append(_hop(snapshot, facts, origin, decision, at, hop, name))
+        lines += [f"  {_edit(edit)}" for edit in decision.edits]
+        lines += [f"  {text}" for text in _extras(decision)]
+    lines += [f"  tag {tag}" for tag in decision.tags]
+    return lines
+
+
+def _ending(decision: Decision) -> str:
+    match decision:
+        case Reject(status=status, reason=reason):
+            return f"reject {status} {reason}".rstrip()
+        case Redirect(targets=targets):
+            return "redirect " + ", ".join(targets)
+        case Challenge(realm=realm):
+            return f"challenge: 407, a password for {realm}"
+        case _:
+            return "route"
+
+
+def _hop(
+    snapshot: Snapshot, facts: Facts, origin: Trunk | None, route: Route, at: int, hop: Hop, name: str
+) -> str:
+    trunk = snapshot.trunks[name]
+    transport = snapshot.settings.listeners[trunk.listener].transport
+    secure_in = facts.transport == "tls"
+    policy = effective_downgrade(trunk.sips, route.downgrade)
+    judged = verdict(secure_in, transport == "tls", policy)
+    here = caller_srtp(origin.srtp, route.srtp) if origin is not None else "?"
+    parts = [f"srtp {here} here, {callee_srtp(trunk.srtp, route.srtp)} there"]
+    if judged.downgraded:
+        what = "not taken: the downgrade is forbidden" if judged.outcome == "forbid" else "a SIPS downgrade"
+        parts.append(f"{what} ({policy})")
+    if not trunk.peers:
+        parts.append("has no peers")
+    if name in snapshot.quarantined:
+        parts.append("is quarantined")
+    upon = f", upon {', '.join(map(str, hop.on))}" if hop.on else ""
+    group = f" of group {hop.group.name}" if hop.group else ""
+    return f"  {at}. {name}{group} over {transport}{upon}: {'; '.join(parts)}"
+
+
+def _edit(edit: Edit) -> str:
+    match edit:
+        case SetPart(part=part, value=value):
+            return f'set {part} = "{value}"'
+        case SetHeader(name=name, value=value):
+            return f'set header "{name}" = "{value}"'
+        case RemoveHeader(glob=glob):
+            return f'remove header "{glob}"'
+        case CopyHeader(glob=glob, name=name):
+            return f'copy header "{glob}"' + (f' to "{name}"' if name else "")
+
+
+def _extras(route: Route) -> Iterator[str]:
+    if route.downgrade is not None:
+        yield f"{route.downgrade} downgrade"
+    codecs = route.codecs
+    for verb, names in (
+        (("allow", codecs.allow), ("deny", codecs.deny), ("prefer", codecs.prefer)) if codecs else ()
+    ):
+        if names:
+            yield f"{verb} codecs {', '.join(names)}"
+    if route.ring is not None:
+        yield f"ring for {route.ring} seconds"
+    for limit in route.limits:
+        time = f" in {limit.seconds} s" if limit.seconds else " at once"
+        yield f"limit {limit.calls} calls{time} for {limit.key}, else {limit.status}"
+    for hook in route.hooks:
+        yield f"call hook {hook}"

@@ -1,0 +1,146 @@
+"""Yesterday's calls through today's rules: what each call record says was decided, and what would be now.
+
+A record holds who called whom, over which trunk and with which certificate. It does not hold headers, hosts
+or the offered codecs; a rule that asks about those sees them empty, so a change is told together with what
+the rules would have wanted to know.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from dsl.atoms import reads
+from dsl.decision import Challenge, Decision, Redirect, Reject, Route
+from dsl.facts import Facts
+from dsl.scope import GROUP
+from sbc.config.snapshot import Snapshot
+
+_NOT_RECORDED = {
+    "header": "headers", "ruri_host": "to.host", "ruri_scheme": "to.scheme", "ruri_port": "to.port",
+    "from_host": "from.host", "from_display": "from.display", "to_header_user": "to_header.user",
+    "to_header_host": "to_header.host", "user_agent": "user_agent", "sdp_codecs": "sdp.codecs",
+    "peer_issuer": "peer.issuer", "peer_subject": "peer.subject", "peer_pin": "peer.pin", "calls": "calls",
+    "auth_user": "auth.user", "sips": "sips",
+}  # fmt: skip
+
+
+@dataclass(slots=True)
+class Replay:
+    """What came of a file of records: ``changes`` counts (was, would be), ``examples`` has a call of each."""
+
+    calls: int = 0
+    unreadable: list[int] = field(default_factory=list)
+    changes: Counter[tuple[str, str]] = field(default_factory=Counter)
+    examples: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def lines(self, snapshot: Snapshot) -> list[str]:
+        """What the operator is told, the most frequent change first."""
+        changed = sum(self.changes.values())
+        told = [f"{self.calls} calls, {changed} would be decided otherwise"]
+        for change, count in self.changes.most_common():
+            was, would = change
+            told += [f"{count} x {was}", f"     now {would}", f"     such as {self.examples[change]}"]
+        if self.unreadable:
+            told.append(f"not read: {len(self.unreadable)} lines, the first is line {self.unreadable[0]}")
+        unknown = _unknown(snapshot)
+        if unknown:
+            told.append(f"the rules ask about what records do not hold, taken as empty: {', '.join(unknown)}")
+        return told
+
+
+def replay(snapshot: Snapshot, records: Iterable[str]) -> Replay:
+    """Put each call record (a line of JSON) to the rules of ``snapshot``."""
+    result = Replay()
+    for number, line in enumerate(records, 1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            facts = facts_of_record(snapshot, record)
+            was = _was(record)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            result.unreadable.append(number)
+            continue
+        result.calls += 1
+        decision = snapshot.rules.decide(facts)
+        would = _would(decision)
+        if not _same(was, record, decision):
+            change = (was, would)
+            result.changes[change] += 1
+            called = f"{record['caller'] or '-'} to {record['called'] or '-'} on {record['started']}"
+            result.examples.setdefault(change, called)
+    return result
+
+
+def facts_of_record(snapshot: Snapshot, record: dict[str, Any]) -> Facts:
+    """The facts of a recorded call, as far as the record has them; KeyError where it is none."""
+    leg = record["a"]
+    tls, media = leg["tls"] or {}, leg["media"] or {}
+    trunk = snapshot.trunks.get(leg["trunk"])
+    return Facts(
+        trunk=leg["trunk"],
+        tenant=(trunk.tenant or "") if trunk is not None else "",
+        listener=trunk.listener if trunk is not None else "",
+        source=leg["remote"].rpartition(":")[0].strip("[]"),
+        transport=leg["transport"],
+        ruri_user=record["called"],
+        from_user=record["caller"],
+        sips=leg["transport"] == "tls",
+        tls_version=tls.get("version", ""),
+        tls_group=tls.get("group", ""),
+        tls_cipher=tls.get("cipher", ""),
+        peer_verified=bool(tls.get("peer_verified")),
+        peer_sans=tuple(tls.get("peer_names", ())),
+        sdp_srtp="offered" if media.get("srtp") else "none",
+        now=datetime.fromisoformat(record["started"]).timestamp(),
+    )
+
+
+def _was(record: dict[str, Any]) -> str:
+    """What a record says was decided: the rule, and where the call went or how it was refused."""
+    rule, went = _name(record["rule"]), (record["b"] or {}).get("trunk", "")
+    return f"{rule}: {went}" if went else f"{rule}: {record['status']}"
+
+
+def _would(decision: Decision) -> str:
+    return f"{_name(decision.rule)}: {_target(decision)}"
+
+
+def _target(decision: Decision) -> str:
+    match decision:
+        case Reject(status=status):
+            return str(status)
+        case Redirect():
+            return "302"
+        case Challenge():
+            return "407"
+        case Route(hops=hops):
+            return ", ".join(GROUP + hop.group.name if hop.group else hop.trunk for hop in hops)
+
+
+def _same(was: str, record: dict[str, Any], decision: Decision) -> bool:
+    """Whether the same rule decides and the call's trunk is among those that would be tried."""
+    if _name(record["rule"]) != _name(decision.rule):
+        return False
+    went = (record["b"] or {}).get("trunk", "")
+    if isinstance(decision, Route):
+        names = {hop.trunk for hop in decision.hops}
+        names |= {name for hop in decision.hops if hop.group for name, _ in hop.group.members}
+        return not went or went in names
+    return not went and was.endswith(_target(decision))
+
+
+def _name(rule: str) -> str:
+    """The rule's name without its place, which any edit above it moves."""
+    return rule.partition(" (")[0] or "no rule"
+
+
+def _unknown(snapshot: Snapshot) -> list[str]:
+    """What the rules ask about and no record holds."""
+    asked = {name for rule in snapshot.rules.rules for name in reads(rule.when)}
+    return sorted(_NOT_RECORDED[name] for name in asked if name in _NOT_RECORDED)

@@ -1,0 +1,135 @@
+"""The secrecy report: on which routes a call that came in protected could leave without protection.
+
+For each trunk that calls can come from the rules are walked as the call would walk them, with only that known
+which the trunk settles: its name, tenant, listener and transport. Whatever else a condition asks, it may hold
+or not; so a rule counts unless it cannot hold, and ends the walk only where it must. What rules that continue
+have set is a set of possibilities, which the last word of the rule that routes decides. The policies of
+the trunks then say what becomes of the hop (``sbc.b2bua.media_policy``). The report can therefore name a
+route that no call will ever take, and never leaves out one that a call can take.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from dsl import syntax
+from dsl.outcome import SRTP
+from dsl.partial import holds
+from dsl.ruleset import Rule
+from sbc.b2bua.media_policy import callee_srtp, effective_downgrade
+from sbc.config.model import Trunk
+from sbc.config.snapshot import Snapshot
+from sbc.policy.downgrade import verdict
+
+Promise = Literal["SIPS", "SRTP"]
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """One way out: a call of ``origin`` that came in by ``promise`` can go to ``target`` without it.
+
+    ``rule`` names the rule or hook that allows it, ``remedy`` what would forbid it.
+    """
+
+    promise: Promise
+    origin: str
+    target: str
+    rule: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.promise}: from {self.origin} to {self.target} in the clear, by {self.rule};"
+            f" forbidden by {self.remedy}"
+        )
+
+
+_REMEDY = {"SIPS": "`forbid downgrade`", "SRTP": "`require srtp`"}
+_FLOOR = {"SIPS": "`sips: forbid`", "SRTP": "`srtp: required`"}
+
+
+def secrecy_report(snapshot: Snapshot) -> tuple[Leak, ...]:
+    """Every leak of a configuration, each once, in the order of trunks and rules."""
+    found: dict[Leak, None] = {}
+    for origin in snapshot.trunks.values():
+        facts = _settled(snapshot, origin)
+        secure = facts["transport"] == "tls"
+        if secure:
+            found.update(dict.fromkeys(_leaks(snapshot, origin, facts, "SIPS")))
+        if secure or origin.sdes_in_clear:
+            for offered in _offers(origin):
+                known = facts | {"sdp.srtp": offered}
+                found.update(dict.fromkeys(_leaks(snapshot, origin, known, "SRTP")))
+    return tuple(found)
+
+
+def _settled(snapshot: Snapshot, origin: Trunk) -> dict[str, str]:
+    """The facts that are the same for every call from a trunk."""
+    listener = snapshot.settings.listeners[origin.listener]
+    return {
+        "trunk": origin.trunk, "tenant": origin.tenant or "", "listener": origin.listener,
+        "transport": listener.transport, "method": "INVITE",
+    }  # fmt: skip
+
+
+def _offers(origin: Trunk) -> tuple[str, ...]:
+    """What a call that is protected on its way in may say of SRTP; without an offer we offer it ourselves."""
+    asked = ("offered", "required")
+    return ("none", *asked) if origin.srtp in ("offer", "required") else asked
+
+
+def _leaks(snapshot: Snapshot, origin: Trunk, known: dict[str, str], promise: Promise) -> Iterator[Leak]:
+    hooks = snapshot.hooks.route
+    for rule, settings in _reachable(snapshot.rules.rules, known, promise):
+        for name in rule.outcome.trunks:
+            if _leaves(snapshot, snapshot.trunks.get(name), promise, settings):
+                remedy = f"{_REMEDY[promise]} in the rule or {_FLOOR[promise]} in the trunk {name}"
+                yield Leak(promise, origin.trunk, name, f"rule {rule.place}", remedy)
+    for hook in hooks:
+        for target in snapshot.trunks.values():
+            if _leaves(snapshot, target, promise, (None, "allow" if promise == "SIPS" else "off")):
+                place = f"hook {hook.path}, which may route anywhere"
+                remedy = f"{_FLOOR[promise]} in the trunk {target.trunk}"
+                yield Leak(promise, origin.trunk, target.trunk, place, remedy)
+
+
+def _reachable(
+    rules: Iterable[Rule], known: dict[str, str], promise: Promise
+) -> Iterator[tuple[Rule, tuple[Any, ...]]]:
+    """The rules that can route such a call, each with every setting that may be in force there."""
+    settings: tuple[Any, ...] = (None,)
+    for rule in rules:
+        held = holds(rule.when, known, rule.scope)
+        if held is False:
+            continue
+        own = _setting(rule.then, promise)
+        if rule.outcome.ending is not None:
+            yield rule, settings if own is None else (own,)
+            if held is True:
+                return
+        elif own is not None:
+            settings = (own,) if held is True else tuple(dict.fromkeys((*settings, own)))
+
+
+def _setting(actions: tuple[syntax.Node, ...], promise: Promise) -> str | None:
+    """The last word of a then on SRTP or on downgrades."""
+    last: str | None = None
+    for action in actions:
+        if promise == "SIPS" and isinstance(action, syntax.DowngradeAction):
+            last = action.verb
+        elif promise == "SRTP" and isinstance(action, syntax.SrtpAction):
+            last = SRTP[action.verb]
+    return last
+
+
+def _leaves(snapshot: Snapshot, target: Trunk | None, promise: Promise, settings: tuple[Any, ...]) -> bool:
+    """Whether a hop can be taken in the clear under any of these settings of the rules."""
+    if target is None:
+        return False
+    if promise == "SRTP":
+        return any(callee_srtp(target.srtp, each) != "required" for each in settings)
+    secure = snapshot.settings.listeners[target.listener].transport == "tls"
+    judged = [verdict(True, secure, effective_downgrade(target.sips, each)) for each in settings]
+    return any(each.downgraded and each.outcome != "forbid" for each in judged)

@@ -1,0 +1,215 @@
+"""No call leaves in the clear on a way that the secrecy report has not named, whatever the files say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import hypothesis.strategies as st
+import pytest
+from hypothesis import given, settings
+
+from dsl.check import Known
+from dsl.decision import Route
+from dsl.facts import Facts
+from dsl.load import load
+from sbc.b2bua.media_policy import callee_srtp, caller_srtp, effective_downgrade
+from sbc.b2bua.secrecy import Leak, secrecy_report
+from sbc.base import PeerError
+from sbc.config.hooks import load_hooks
+from sbc.config.model import Settings, Trunk
+from sbc.config.snapshot import Snapshot
+from sbc.ids import Ids, counter_bytes
+from sbc.media.keying import lines_to_offer
+from sbc.media.policy import MediaPolicy
+from sbc.policy.downgrade import verdict
+
+LISTENERS = {"tls-1": "tls", "tls-2": "tls", "udp-1": "udp"}
+SETTINGS = Settings.model_validate(
+    {
+        "listeners": {
+            name: {"bind": f"192.0.2.1:{5060 + at}", "transport": transport}
+            for at, (name, transport) in enumerate(LISTENERS.items())
+        }
+    }
+)
+TRUNKS = ("a", "b", "c")
+TENANTS = ("acme", "bolt")
+IDS = Ids(counter_bytes())
+
+trunks = st.fixed_dictionaries(
+    {
+        "listener": st.sampled_from(list(LISTENERS)),
+        "tenant": st.sampled_from([*TENANTS, None]),
+        "srtp": st.sampled_from(["off", "accept", "offer", "required"]),
+        "sips": st.sampled_from(["allow", "warn", "forbid"]),
+        "sdes_in_clear": st.booleans(),
+    }
+)
+atoms = st.one_of(
+    st.builds('trunk {} "{}"'.format, st.sampled_from(["==", "!="]), st.sampled_from(TRUNKS)),
+    st.builds('trunk {} ["{}", "b"]'.format, st.sampled_from(["in", "not in"]), st.sampled_from(TRUNKS)),
+    st.builds('tenant {} "{}"'.format, st.sampled_from(["==", "!="]), st.sampled_from(TENANTS)),
+    st.builds('listener == "{}"'.format, st.sampled_from(list(LISTENERS))),
+    st.builds('transport {} "{}"'.format, st.sampled_from(["==", "!="]), st.sampled_from(["tls", "udp"])),
+    st.builds('sdp.srtp == "{}"'.format, st.sampled_from(["none", "required"])),
+    st.sampled_from(
+        ["true", "sips", 'to.user starts with "0"', "to.user in list.some", "trunk in list.names"]
+    ),
+)  # fmt: skip
+conditions = st.recursive(
+    atoms,
+    lambda inner: st.one_of(
+        st.builds("not ({})".format, inner),
+        st.builds("({} and {})".format, inner, inner),
+        st.builds("({} or {})".format, inner, inner),
+    ),
+    max_leaves=4,
+)
+actions = st.lists(
+    st.sampled_from(
+        ["require srtp", "offer srtp", "accept srtp", "no srtp", "forbid downgrade", "warn downgrade",
+         "allow downgrade", 'set to.user = "0"']
+    ),
+    max_size=3,
+)  # fmt: skip
+endings = st.one_of(
+    st.just("continue"),
+    st.just("reject 403"),
+    st.just("route group.some"),
+    st.builds('route "{}"'.format, st.sampled_from(TRUNKS)),
+    st.sampled_from(['route "a" then "b"', 'route "c" then "a" on 503', 'route "b" then group.some']),
+).filter(lambda text: text != 'route "b" then group.some')
+rules = st.lists(st.tuples(conditions, actions, endings), min_size=1, max_size=6)
+calls = st.lists(
+    st.tuples(
+        st.sampled_from(TRUNKS),
+        st.sampled_from(["0123", "1", ""]),
+        st.sampled_from(["none", "offered", "required"]),
+        st.booleans(),
+    ),
+    min_size=1, max_size=12,
+)  # fmt: skip
+
+
+def snapshot(peers: Mapping[str, Mapping[str, Any]], written: list[tuple[str, list[str], str]]) -> Snapshot:
+    text = 'lists: {some: ["0123"], names: [a, c]}\ngroups: {some: [b, c]}\nrules:\n'
+    for number, (when, edits, ending) in enumerate(written):
+        then = "".join(f"      {line}\n" for line in (*edits, ending))
+        text += f"  - name: r{number}\n    when: |\n      {when}\n    then: |\n{then}"
+    known = Known(frozenset(TRUNKS), frozenset(LISTENERS), frozenset(TENANTS))
+    ruleset, problems = load({"r.yaml": text}, known)
+    assert ruleset is not None, problems
+    made = {name: Trunk.model_validate({"trunk": name, **options}) for name, options in peers.items()}
+    return Snapshot("test", Path("."), SETTINGS, made, ruleset)
+
+
+def left_in_the_clear(made: Snapshot, facts: Facts, route: Route, target: Trunk) -> list[str]:
+    """What the engine would let happen to a promise on this hop, by the functions that the engine asks."""
+    origin = made.trunks[facts.trunk]
+    secure = [made.settings.listeners[each.listener].transport == "tls" for each in (origin, target)]
+    judged = verdict(secure[0], secure[1], effective_downgrade(target.sips, route.downgrade))
+    if judged.outcome == "forbid":
+        return []
+    lost = ["SIPS"] if judged.downgraded else []
+    here = caller_srtp(origin.srtp, route.srtp)
+    keys_may_come = secure[0] or origin.sdes_in_clear
+    protected = keys_may_come and (facts.sdp_srtp != "none" or here in ("offer", "required"))
+    policy = MediaPolicy(callee_srtp(target.srtp, route.srtp), secure[1] or target.sdes_in_clear)
+    try:
+        must_be_secure, _ = lines_to_offer(IDS, policy, None)
+    except PeerError:
+        return lost
+    return [*lost, "SRTP"] if protected and not must_be_secure else lost
+
+
+@pytest.mark.slow
+@settings(max_examples=400, deadline=None)
+@given(st.fixed_dictionaries({name: trunks for name in TRUNKS}), rules, calls)
+def test_what_leaves_in_the_clear_is_named(
+    peers: dict[str, dict[str, Any]],
+    written: list[tuple[str, list[str], str]],
+    made_calls: list[tuple[str, str, str, bool]],
+) -> None:
+    made = snapshot(peers, written)
+    named = {(leak.promise, leak.origin, leak.target, leak.rule) for leak in secrecy_report(made)}
+    for name, user, offered, sips in made_calls:
+        origin = made.trunks[name]
+        transport = LISTENERS[origin.listener]
+        facts = Facts(
+            trunk=name, tenant=origin.tenant or "", listener=origin.listener, transport=transport,
+            ruri_user=user, sdp_srtp=offered, sips=sips and transport == "tls",
+        )  # fmt: skip
+        decision = made.rules.decide(facts)
+        assert decision == made.rules.explain(facts)[0]
+        if not isinstance(decision, Route):
+            continue
+        for hop in decision.hops:
+            for target in [member for member, _ in hop.group.members] if hop.group else [hop.trunk]:
+                for promise in left_in_the_clear(made, facts, decision, made.trunks[target]):
+                    assert (promise, name, target, f"rule {decision.rule}") in named
+
+
+TLS_TO_UDP = {
+    "a": {"listener": "tls-1"}, "b": {"listener": "udp-1"}, "c": {"listener": "tls-2", "srtp": "required"},
+}  # fmt: skip
+
+
+def report(*written: tuple[str, list[str], str], **more: dict[str, Any]) -> list[str]:
+    peers = {name: {**options, **more.get(name, {})} for name, options in TLS_TO_UDP.items()}
+    return [
+        f"{leak.promise} {leak.origin} {leak.target} {leak.rule.partition(' (')[0]}"
+        for leak in secrecy_report(snapshot(peers, list(written)))
+    ]
+
+
+def test_the_report_names_the_route_and_the_rule_that_allows_it() -> None:
+    plain = ("true", list[str](), 'route "b"')
+    assert report(plain) == ["SIPS a b rule r0", "SRTP a b rule r0", "SIPS c b rule r0", "SRTP c b rule r0"]
+    assert report(("true", [], 'route "c"')) == []
+    assert report(("true", ["forbid downgrade"], 'route "b"')) == ["SRTP a b rule r0", "SRTP c b rule r0"]
+    assert report(("true", ["forbid downgrade", "require srtp"], 'route "b"')) == []
+    assert report(plain, b={"sips": "forbid", "srtp": "required"}) == []
+
+
+def test_only_what_a_call_can_reach_is_named() -> None:
+    behind = ('transport == "tls"', list[str](), "reject 488"), ("true", list[str](), 'route "b"')
+    assert report(*behind) == []
+    other = ('trunk == "b" or listener == "udp-1"', list[str](), 'route "b"')
+    assert report(other) == []
+    unprotected = ('trunk == "a" and sdp.srtp == "none"', ["forbid downgrade"], 'route "b"')
+    assert report(unprotected) == []
+    assert report(unprotected, a={"srtp": "offer"}) == ["SRTP a b rule r0"]
+
+
+def test_what_an_earlier_rule_has_set_counts_where_it_must_have_held() -> None:
+    forbids = ["forbid downgrade", "require srtp"]
+    certain = ('trunk in ["a", "c"]', forbids, "continue"), ("true", list[str](), 'route "b"')
+    assert report(*certain) == []
+    perhaps = ("sips", forbids, "continue"), ("true", list[str](), 'route "b"')
+    assert len(report(*perhaps)) == 4
+    undone = (
+        ("true", forbids, "continue"),
+        ("sips", ["no srtp"], "continue"),
+        ("true", list[str](), 'route "b"'),
+    )
+    assert report(*undone) == [
+        "SRTP a b rule r2",
+        "SRTP c b rule r2",
+    ]
+
+
+def test_a_hook_may_route_anywhere_that_the_trunks_allow() -> None:
+    hooks, problems = load_hooks({"hooks/x.py": "def on_route(facts, decision): pass\n"})
+    assert not problems
+    peers = {**TLS_TO_UDP, "a": {"listener": "tls-1", "srtp": "required"}}
+    made = snapshot(peers, [("true", [], "reject 403")])
+    held = Snapshot("test", Path("."), SETTINGS, made.trunks, made.rules, hooks)
+    leaks = secrecy_report(held)
+    assert {(leak.promise, leak.origin, leak.target) for leak in leaks} == {
+        (promise, origin, "b") for promise in ("SIPS", "SRTP") for origin in ("a", "c")
+    }
+    assert leaks[0] == Leak(
+        "SIPS", "a", "b", "hook hooks/x.py, which may route anywhere", "`sips: forbid` in the trunk b"
+    )
