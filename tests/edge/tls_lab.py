@@ -35,6 +35,7 @@ from sbc.sip.parse import ParseError
 from sbc.tls.anchors import AnchorMaterial, load_anchor
 from sbc.tls.diagnosis import ALERTS, Failure
 from sbc.tls.identity import IdentityMaterial, load_identity
+from sbc.tls.revocation.files import FileList, load_lists
 
 OPTIONS = (
     b"OPTIONS sip:sbc.example SIP/2.0\r\nVia: SIP/2.0/TLS peer.example;branch=z9hG4bK1\r\n"
@@ -107,6 +108,7 @@ class Lab:
         self.other_ca = LabAuthority("other CA")
         self.identities: dict[str, IdentityMaterial] = {}
         self.anchors: dict[str, AnchorMaterial] = {}
+        self.lists: dict[str, tuple[FileList, ...]] = {}
         self.settings: dict[str, Any] = {"listeners": {}, "tenants": {}}
         self.trunks: dict[str, Trunk] = {}
         self.recorder = Recorder()
@@ -132,9 +134,11 @@ class Lab:
         self.anchor_file(name, ca=self.write(name + "-ca.pem", authority.cert_pem), **options)
 
     def anchor_file(self, name: str, **options: Any) -> None:
-        material, problems = load_anchor(name, TrustAnchor(**options), self.directory, time.time())
+        entry = TrustAnchor(**options)
+        material, problems = load_anchor(name, entry, self.directory, time.time())
         assert material is not None, problems
         self.anchors[name] = material
+        self.lists[name], _ = load_lists(name, entry.crl, material.certificates, self.directory, time.time())
 
     def listener(self, name: str, transport: str = "tls", **options: Any) -> None:
         options.setdefault("bind", "127.0.0.1:0")
@@ -161,6 +165,7 @@ class Lab:
             NO_RULES,
             identities=self.identities,
             anchors=self.anchors,
+            lists=self.lists,
         )
 
     def start(self) -> None:

@@ -11,6 +11,10 @@ name constraints (RFC 5280 4.2.1.10), a pinned *leaf* and a pinned *key*. A pinn
 itself what bears the fault; a pin is of the key that the faulty certificate has. A good peer of a CA's
 is certified by an intermediate and sends it. An issuer is *missing* where we know that intermediate
 from elsewhere (RFC 5246 7.4.2: it is the peer's to send), and *unknown* where nobody here has ever seen it.
+
+Rows with a revocation list are ``hard`` unless they say *soft*; the list is a file that the CA signed. What
+a list leaves open is settled when the handshake is over and before SIP is: ``-`` is no alert, just the end.
+A pin is taken back by whoever set it, not by a CA that nobody here trusts.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from sbc.demo.pki import Issued, LabAuthority
 from sbc.tls.certificate import read_certificate
 from sbc.tls.diagnosis import Direction
 from tests.unit.tls.certs import der
+from tests.unit.tls.revoking import pem_of_list, revocation_list
 
 DAY = 86400.0
 NAME = "peer.trunk.example"
@@ -40,6 +45,10 @@ public       wrong name             name-mismatch 42            name-mismatch 42
 public       wildcard               name-mismatch 42            name-mismatch 42
 public       expired                expired 45                  expired 45
 public       not yet valid          not-yet-valid 42            not-yet-valid 42
+public       good list              accepted                    accepted
+public       revoked                revoked 44                  revoked 44
+public       stale list             stale-revocation -          stale-revocation -
+public       stale list, soft       accepted                    accepted
 public       wrong purpose          wrong-purpose 43            wrong-purpose 43
 public       missing intermediate   missing-intermediate 48     missing-intermediate 48
 public       unknown issuer         unknown-ca 48               unknown-ca 48
@@ -56,6 +65,10 @@ private      wrong name             name-mismatch 42            name-mismatch 42
 private      wildcard               accepted                    name-mismatch 42
 private      expired                expired 45                  expired 45
 private      not yet valid          not-yet-valid 42            not-yet-valid 42
+private      good list              accepted                    accepted
+private      revoked                revoked 44                  revoked 44
+private      stale list             stale-revocation -          stale-revocation -
+private      stale list, soft       accepted                    accepted
 private      wrong purpose          wrong-purpose 43            wrong-purpose 43
 private      missing intermediate   missing-intermediate 48     missing-intermediate 48
 private      key not held           key-not-held 51             key-not-held 51
@@ -67,6 +80,10 @@ constrained  wrong name             name-mismatch 46            name-mismatch 46
 constrained  wildcard               accepted                    name-mismatch 42
 constrained  expired                expired 45                  expired 45
 constrained  not yet valid          not-yet-valid 42            not-yet-valid 42
+constrained  good list              accepted                    accepted
+constrained  revoked                revoked 44                  revoked 44
+constrained  stale list             stale-revocation -          stale-revocation -
+constrained  stale list, soft       accepted                    accepted
 constrained  wrong purpose          wrong-purpose 43            wrong-purpose 43
 constrained  missing intermediate   missing-intermediate 48     missing-intermediate 48
 constrained  key not held           key-not-held 51             key-not-held 51
@@ -78,6 +95,7 @@ leaf         wrong name             accepted                    accepted
 leaf         wildcard               accepted                    accepted
 leaf         expired                expired 45                  expired 45
 leaf         not yet valid          not-yet-valid 42            not-yet-valid 42
+leaf         revoked                accepted                    accepted
 leaf         wrong purpose          wrong-purpose 43            wrong-purpose 43
 leaf         missing intermediate   accepted                    accepted
 leaf         key not held           key-not-held 51             key-not-held 51
@@ -90,6 +108,7 @@ key          wrong name             accepted                    accepted
 key          wildcard               accepted                    accepted
 key          expired                expired 45                  expired 45
 key          not yet valid          not-yet-valid 42            not-yet-valid 42
+key          revoked                accepted                    accepted
 key          wrong purpose          wrong-purpose 43            wrong-purpose 43
 key          missing intermediate   accepted                    accepted
 key          key not held           key-not-held 51             key-not-held 51
@@ -100,6 +119,8 @@ REMEDIES = {
     "no-certificate": "client certificate",
     "rejected-by-peer": "compare our identity",
     "unknown-ca": "truststore",
+    "revoked": "treat its key as lost",
+    "stale-revocation": "let the CA publish in time",
     "missing-intermediate": "append its intermediates",
     "name-mismatch": "name",
     "expired": "renew",
@@ -109,6 +130,9 @@ REMEDIES = {
 }
 
 
+LISTED = ("good list", "revoked", "stale list", "stale list, soft")
+
+
 @dataclass(frozen=True)
 class Expected:
     """What one handshake must come to; ``alert`` by TLS version, ``sent`` by us or else received."""
@@ -116,6 +140,11 @@ class Expected:
     kind: str
     alert: dict[str, int]
     sent: bool = True
+
+    def alerts(self, version: str) -> tuple[int | None, int | None]:
+        """The alert that we send and the one that we receive."""
+        alert = self.alert.get(version)
+        return (alert, None) if self.sent else (None, alert)
 
 
 @dataclass(frozen=True)
@@ -130,7 +159,7 @@ class Row:
     @property
     def trunk(self) -> str:
         """The name of the trunk that stands for this row."""
-        return f"{self.model}-{self.case.replace(' ', '-')}".lower()
+        return f"{self.model}-{self.case.replace(',', '').replace(' ', '-')}".lower()
 
 
 def rows() -> Iterator[Row]:
@@ -146,7 +175,7 @@ _COLUMNS = ((0, 13), (13, 36), (36, 64), (64, None))
 
 def _expected(text: str) -> Expected:
     kind, _, alert = text.partition(" ")
-    if not alert:
+    if alert in ("", "-"):
         return Expected(kind, {})
     first, _, second = alert.lstrip("<").partition("/")
     return Expected(kind, {"1.2": int(first), "1.3": int(second or first)}, not alert.startswith("<"))
@@ -157,28 +186,39 @@ class Material:
 
     def __init__(self, direction: Direction) -> None:
         self.ca = LabAuthority("Matrix CA")
-        self.constrained = LabAuthority("Constrained CA")
-        self.constrained.certificate = _constrain(self.constrained, ("trunk.example", HOST))
+        self.constrained = _constrained("Constrained CA")
         self.stranger = LabAuthority("Stranger CA")
-        self.intermediates = {
-            each.name: LabAuthority("Issuing " + each.name, issuer=each)
-            for each in (self.ca, self.constrained)
-        }
+        roots = (self.ca, self.constrained)
+        self.intermediates = {each.name: LabAuthority("Issuing " + each.name, issuer=each) for each in roots}
+        self._publishing: dict[str, LabAuthority] = {}
         self._wrong_purpose = "server" if direction == "inbound" else "client"
 
     def authority(self, row: Row) -> LabAuthority:
-        """Whose certificate is trusted by a row's model, where it is a CA's."""
+        """The CA of a row: its model's, and one of its own where the row has a revocation list."""
+        if row.case in LISTED:
+            make = _constrained if row.model == "constrained" else LabAuthority
+            return self._publishing.setdefault(row.trunk, make(f"CA of {row.trunk}"))
         return self.constrained if row.model == "constrained" else self.ca
+
+    def list(self, row: Row, shown: Issued | None) -> bytes | None:
+        """The revocation list of a row's CA, PEM; None for none."""
+        if row.case not in LISTED:
+            return None
+        revoked = [shown] if row.case == "revoked" and shown is not None else []
+        ends = -60.0 if row.case.startswith("stale") else DAY
+        made = revocation_list(self.authority(row), time.time(), revoked, begins=-DAY, ends=ends)
+        return pem_of_list(made)
 
     def shown(self, row: Row) -> Issued | None:
         """The certificate with the row's fault; None where that is to have none."""
         if row.case == "no certificate":
             return None
-        issuer = self.intermediates[self.authority(row).name]
+        authority = self.authority(row)
+        issuer = authority if row.case in LISTED else self.intermediates[authority.name]
         if row.case == "wrong CA":
             issuer = self.stranger
         if row.case == "unknown issuer":
-            issuer = LabAuthority("Another Issuing CA", issuer=self.authority(row))
+            issuer = LabAuthority("Another Issuing CA", issuer=authority)
         issued = issuer.issue(**self._fault(row.case))
         if row.case in ("missing intermediate", "unknown issuer"):
             return Issued(issued.cert_pem, issued.cert_pem, issued.key_pem)
@@ -213,11 +253,19 @@ class Material:
 def policy(row: Row) -> dict[str, Any]:
     """The ``tls:`` block of a row's trunk, beside what every trunk of the lab has."""
     named = {"names": (NAME,)} if row.model.startswith("public") else {}
+    hard = row.case in LISTED and "soft" not in row.case
     return {
         "trust": (row.trunk,),
         "name_match": "rfc2818" if row.model == "public2818" else "rfc5922",
+        "revocation": {"mode": "hard" if hard else "soft"},
         **named,
     }
+
+
+def _constrained(name: str) -> LabAuthority:
+    authority = LabAuthority(name)
+    authority.certificate = _constrain(authority, ("trunk.example", HOST))
+    return authority
 
 
 def _constrain(authority: LabAuthority, domains: tuple[str, ...]) -> x509.Certificate:
