@@ -19,9 +19,9 @@ from sbc.config.model import Settings, Trunk
 from sbc.config.places import Places
 from sbc.config.trunk_files import ReadTrunk
 from sbc.config.users import NOBODY_KNOWN, Users
-from sbc.policy.acl import SourceTable
 from sbc.tls.identity import IdentityMaterial
 from sbc.tls.revocation.files import FileList
+from sbc.tls.sources import SourceIndex
 from sbc.tls.staged import staged_name
 from sbc.tls.trust import AnchorMaterial
 
@@ -59,7 +59,7 @@ class Snapshot:
     held: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     bound: Mapping[str, frozenset[str]] = field(default_factory=dict)
     trunk_files: Mapping[str, ReadTrunk] = field(default_factory=dict, repr=False)
-    sources: Mapping[str, SourceTable] = field(init=False)
+    sources: Mapping[str, SourceIndex] = field(init=False)
     _generations: Mapping[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -107,7 +107,7 @@ class Snapshot:
     def trunk_for(self, listener: str, source_ip: str) -> str | None:
         """The trunk that ``source_ip`` speaks for on a UDP or TCP listener; None for a stranger."""
         table = self.sources.get(listener)
-        return table.trunk_for(source_ip) if table is not None else None
+        return table.first(source_ip) if table is not None else None
 
     def trust_generation(self, trunk: str) -> str:
         """A hash over whom ``trunk`` trusts and as whom we appear to it; KeyError for an unknown trunk.
@@ -158,8 +158,8 @@ def feed(digest: hashlib._Hash, data: bytes) -> None:
     digest.update(data)
 
 
-def _source_tables(trunks: Iterable[Trunk]) -> dict[str, SourceTable]:
+def _source_tables(trunks: Iterable[Trunk]) -> dict[str, SourceIndex]:
     pairs: dict[str, list[tuple[str, str]]] = {}
     for trunk in trunks:
         pairs.setdefault(trunk.listener, []).extend((source, trunk.trunk) for source in trunk.sources)
-    return {listener: SourceTable(each) for listener, each in pairs.items()}
+    return {listener: SourceIndex(each) for listener, each in pairs.items()}

@@ -1,8 +1,14 @@
-"""Which trunks admit a source address: the configured networks, indexed by prefix length.
+"""Which trunks admit a source address, of whatever transport: the networks, indexed by prefix length.
+
+An address is the weakest of the proofs that Portcullis asks for, and the first: what it refuses costs
+nothing more. It fails closed: without networks nobody is admitted, and an address that cannot be read is
+nobody's. Under TLS it is a necessary condition only.
 
 A lookup costs one dictionary access per distinct prefix length in use, whatever the number
 of trunks. The most specific network comes first, so that a trunk for one host goes before
-another that admits the whole network around it.
+another that admits the whole network around it, whatever the order of the files. A UDP listener asks for
+every datagram, so the last few thousand answers are kept, strangers' too; a flood of forged
+sources empties the cache, which costs it little.
 """
 
 from __future__ import annotations
@@ -51,6 +57,11 @@ class SourceIndex:
                 self._recent.clear()
             known = self._recent[source] = self._search(source)
         return known
+
+    def first(self, source: str) -> str | None:
+        """The name whose network around a literal address is the most specific, or None."""
+        names = self.lookup(source)
+        return names[0] if names else None
 
     def _search(self, source: str) -> tuple[str, ...]:
         try:

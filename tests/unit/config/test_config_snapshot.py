@@ -9,11 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from sbc.base import Address
 from sbc.config.load import build_snapshot
 from sbc.config.model import Settings, Trunk
 from sbc.config.snapshot import Snapshot, SnapshotStore
-from sbc.policy.acl import allowed
 from tests.unit.config.configuration import CARRIER, SBC, Write
 
 PLAIN = "trunk: {}\npeers: [192.0.2.1:5060]\nsources: [{}]\nlistener: {}\n"
@@ -54,7 +52,6 @@ class TestSources:
         self, snapshot: Snapshot, listener: str, address: str, trunk: str | None
     ) -> None:
         assert snapshot.trunk_for(listener, address) == trunk
-        assert allowed(snapshot, listener, Address(address, 5060)) is (trunk is not None)
 
 
 class TestTrustGeneration:
