@@ -53,8 +53,7 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     trunks, named = _trunks(trunk_files, found)
     material = Material()
     if settings is not None:
-        found += check_settings(settings)
-        found += check_acme(settings, directory)
+        found += (*check_settings(settings), *check_acme(settings, directory))
         found += check_trunks(settings, trunks)
         material = load_material(settings, directory, now, former)
         found += material.diagnostics
