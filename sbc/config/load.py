@@ -21,7 +21,7 @@ from sbc.config.acme import check_acme
 from sbc.config.crosscheck import SettingsFile, TrunkFile, check_routing, check_trunks
 from sbc.config.files import SETTINGS_FILE, Tree, read_tree
 from sbc.config.hook_set import HookSet
-from sbc.config.hooks import load_hooks
+from sbc.config.hooks import check_calls, load_hooks
 from sbc.config.listeners import check_settings
 from sbc.config.material import Material, load_material
 from sbc.config.model import HookSettings, Settings
@@ -51,17 +51,11 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     settings = _settings(tree, found)
     trunk_files = read_trunks(tree.trunks, former.trunk_files if former is not None else {})
     trunks, named = _trunks(trunk_files, found)
-    material = Material()
-    if settings is not None:
-        found += (*check_settings(settings), *check_acme(settings, directory))
-        found += check_trunks(settings, trunks)
-        material = load_material(settings, directory, now, former)
-        found += material.diagnostics
-        found += check_public(settings, trunks, material.anchors)
+    material = _material(settings, trunks, directory, now, former, found)
     files = load_routing_files(settings, directory) if settings is not None else RoutingFiles()
     found += files.diagnostics
     rules = _rules(tree, settings, trunks, named, files, found)
-    hooks = _hooks(tree, settings, found)
+    hooks = _hooks(tree, settings, rules, found)
     ordered = tuple(sorted(set(found), key=_reading_order))
     if settings is None or rules is None or _refused(ordered, material):
         raise ConfigError(ordered)
@@ -125,6 +119,26 @@ def _trunks(
     return trunks, known if all(isinstance(name, str) for name in names) else None
 
 
+def _material(
+    settings: SettingsFile | None,
+    trunks: list[TrunkFile],
+    directory: Path,
+    now: float,
+    former: Snapshot | None,
+    found: list[Diagnostic],
+) -> Material:
+    """The certificates and keys, when what names them has been checked."""
+    if settings is None:
+        return Material()
+    found += check_settings(settings)
+    found += check_acme(settings, directory)
+    found += check_trunks(settings, trunks)
+    material = load_material(settings, directory, now, former)
+    found += material.diagnostics
+    found += check_public(settings, trunks, material.anchors)
+    return material
+
+
 def _rules(
     tree: Tree,
     settings: SettingsFile | None,
@@ -146,10 +160,14 @@ def _rules(
     return rules
 
 
-def _hooks(tree: Tree, settings: SettingsFile | None, found: list[Diagnostic]) -> HookSet:
+def _hooks(
+    tree: Tree, settings: SettingsFile | None, rules: RuleSet | None, found: list[Diagnostic]
+) -> HookSet:
     limit = settings.value.hooks.timeout if settings is not None else HookSettings().timeout
     hooks, problems = load_hooks(tree.hooks, limit)
     found += problems
+    if rules is not None:
+        found += check_calls(hooks, rules)
     return hooks
 
 

@@ -163,6 +163,43 @@ def test_running_calls_keep_the_hooks_they_began_with(running: Attacked) -> None
     assert [each["line"] for each in told(running, "hook-failed")] == ["2", "4"]
 
 
+NAMED = """\
+from sbc.hookapi import reject
+WHEN = "named"
+def on_route(facts, decision):
+    return reject(480, "Asked")
+"""
+CALLING = """\
+rules:
+  - name: the desk asks first
+    when: to.user == "asked"
+    then: |
+      call hook "20-named"
+      route "carrier"
+  - name: the others do not
+    when: true
+    then: |
+      allow downgrade
+      route "carrier"
+"""
+
+
+def test_a_named_hook_runs_for_the_rule_that_calls_it(running: Attacked) -> None:
+    routes = running.directory / "routes.d" / "10-lab.yaml"
+    without = routes.read_text()
+    routes.write_text(CALLING)
+    answer = reload(running, NAMED.replace("WHEN", "WHENN"), "20-named.py")
+    assert "to call it changes nothing" in "".join(answer["lines"])
+    answer = reload(running, NAMED, "20-named.py")
+    assert answer["changed"] and not [line for line in answer["lines"] if "hook" in line]
+    assert ended(call(running, "asked")) == 480
+    up(running).hang_up()
+    (record,) = [each for each in running.records(2) if each["status"] == 480]
+    assert record["rule"] == ("the desk asks first (routes.d/10-lab.yaml:2), then hook (hooks/20-named.py:3)")
+    routes.write_text(without)
+    assert "no rule calls this hook" in "".join(reload(running, NAMED, "20-named.py")["lines"])
+
+
 BROKEN = {
     "def on_invite(facts)\n": "hooks/20-broken.py:1:21: error: this is not Python: expected ':'",
     "import no_such_module\n": "hooks/20-broken.py:1:1: error: this hook does not load: ModuleNotFoundError",
