@@ -22,9 +22,11 @@ from gevent.lock import RLock
 from gevent.pywsgi import WSGIServer
 from pydantic import BaseModel
 
+from dsl.errors import Diagnostic
 from sbc.b2bua.commands import Note
 from sbc.b2bua.engine import Engine
 from sbc.base import ConfigError, LocalError
+from sbc.certificates import Certificates
 from sbc.config.load import build_snapshot
 from sbc.config.places import place_to_change
 from sbc.config.quarantine import changes, told
@@ -42,6 +44,7 @@ from sbc.net.listener import Listeners
 from sbc.net.log_writer import LogWriter
 from sbc.net.media_io import MediaIO
 from sbc.net.revocation import Revocation
+from sbc.net.rotator import Rotator
 from sbc.net.store import Store
 from sbc.net.watch import Watch
 from sbc.observe.journal import Journal
@@ -94,6 +97,8 @@ class Portcullis:
         self.recorder.place = self._place
         self.saved = Store(self.state, lambda text: self._say("ERR", "[state]", {"text": text}))
         self._restore_observed()
+        self.rotator = Rotator(self.store, self.saved, self.clock, self._say, self.reload, self._reloading)
+        self.store.swap(snapshot := self.rotator.adopt(snapshot))
         self.media = MediaIO(snapshot.settings.media, Ids(os.urandom), self.clock)
         self.engine = Engine(self.store, Ids(os.urandom))
         self.driver = Driver(self.engine, self.media, self.recorder, self.clock)
@@ -101,12 +106,17 @@ class Portcullis:
         self.listeners = Listeners(snapshot, Contexts(snapshot, self.revocation), self.driver, self.clock)
         self.dialer = self.driver.dialer = Dialer(self.listeners, self.driver, self.clock)
         self.revocation.flows = lambda: (*self.listeners.flows, *self.dialer.flows)
+        self.certificates = Certificates(self)
+        self.rotator.asked = self.certificates.asked
+        self.rotator.watch(self.listeners, self.dialer)
+        self.driver.watchers.append(self.rotator)
         self.acme = AcmeKeeper(self.store, self.saved, self.clock, self._say, self._install)
         self.watch = Watch(lambda: watched(directory), self._on_change)
         self.control = ControlServer(directory / snapshot.settings.control, self._verbs())
         self._web: WSGIServer | None = None
         self._tidied = True
         self._ledger_due = 0.0
+        self._warned: tuple[Diagnostic, ...] = ()
 
     def _directory(self, name: str) -> Path:
         path = self.directory / name
@@ -151,9 +161,7 @@ class Portcullis:
         gc.set_threshold(COLLECT_AFTER, 20, 20)
         snapshot = self.store.current
         self._say("INF", "[start]", {"version": snapshot.version, "directory": self.directory.resolve()})
-        for each in snapshot.warnings:
-            level = "WRN" if each.severity == "warning" else "ERR"
-            self._say(level, "[check]", {"text": str(each).splitlines()[0]})
+        self._tell_warnings(snapshot)
         self._tell_quarantine(None, snapshot)
         # What changed on disk between the first reading and the watch would otherwise go unnoticed.
         gevent.spawn(self.reload)
@@ -203,6 +211,7 @@ class Portcullis:
             self.driver.run(self.engine.probe)
             self._tidy()
             self._save_observed(now)
+            self.certificates.tick(now)
             for call in self.media.idle(now):
                 self.driver.run(self.engine.media_idle, call)
 
@@ -247,7 +256,7 @@ class Portcullis:
         )
         if isinstance(built, ConfigError):
             raise built
-        return built
+        return self.rotator.adopt(built)
 
     def _apply(self, fresh: Snapshot) -> None:
         self.listeners.apply(fresh)
@@ -255,6 +264,7 @@ class Portcullis:
         self.dialer.apply(fresh)
         self._follow_optional(fresh)
         self.acme.apply()
+        self.certificates.look_again()
 
     def _report_reload(self, former: Snapshot, fresh: Snapshot) -> dict[str, Any]:
         same = fresh.version == former.version
@@ -262,12 +272,21 @@ class Portcullis:
         if not same:
             self._say("INF", "[reload]", {"version": fresh.version, "former": former.version})
             self._tell_quarantine(former, fresh)
+        self._tell_warnings(fresh)
         waiting = [f"sbc.yaml: {key} takes effect at the next start" for key in self._unchangeable(fresh)]
         for line in waiting:
             self._say("WRN", "[reload]", {"text": line})
         lines = [*map(str, fresh.warnings), *told(fresh), *waiting, text]
         broken = sorted({*fresh.quarantined, *fresh.held})
         return {"changed": True, "version": fresh.version, "lines": lines, "broken": broken}
+
+    def _tell_warnings(self, fresh: Snapshot) -> None:
+        """Each once, for as long as it is there."""
+        for each in fresh.warnings:
+            if each not in self._warned:
+                level = "WRN" if each.severity == "warning" else "ERR"
+                self._say(level, "[check]", {"text": str(each).splitlines()[0]})
+        self._warned = fresh.warnings
 
     def _tell_quarantine(self, former: Snapshot | None, fresh: Snapshot) -> None:
         for event, trunk, why in changes(former, fresh):
@@ -360,6 +379,12 @@ class Portcullis:
             "status": lambda: to_json(self.status()),
             "calls": lambda: to_json(self.status())["calls"],
             "reload": self.reload,
+            "certs": self.certificates.table,
             "certs-renew": self.acme.renew,
             "trust": self._trust_verb,
+            "certs-staged": self.rotator.staged,
+            "certs-bind": self.rotator.bind,
+            "certs-ready": self.rotator.ready,
+            "certs-retire": self.rotator.retire,
+            "certs-rollback": self.rotator.rollback,
         }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from sbc.base import ConfigError, LocalError
 from sbc.commands import certs, checking, lab, routing, running, trust
@@ -47,6 +48,7 @@ class _Version(argparse.Action):
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=PROGRAM, description="Portcullis, a SIP Session Border Controller")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version, compiled or not")
+    parser.set_defaults(config=Path("."), json=False)
     commands = Commands(parser)
     for subject in SUBJECTS:
         subject.add(commands)

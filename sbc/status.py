@@ -47,6 +47,7 @@ def picture(sbc: Portcullis) -> StatusView:
         transactions=len(sbc.engine.transactions),
         free_media_ports=sbc.media.free_ports(),
         revocation=tuple(_sources(sbc, snapshot)),
+        certificates=sbc.certificates.views(),
     )
 
 
@@ -77,7 +78,7 @@ def _certificate(identity: IdentityMaterial) -> CertificateView:
 def _trunk(sbc: Portcullis, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
     flows = [flow for flow in (*sbc.dialer.flows, *sbc.listeners.flows) if flow.trunk == trunk.trunk]
     name = snapshot.identity_of(trunk)
-    identity = snapshot.identities.get(name) if name else None
+    identity = snapshot.identities.get(snapshot.shown_to(trunk.trunk, name)) if name else None
     health = sbc.engine.prober.health.get(trunk.trunk)
     summary = sbc.recorder.optional.summary(trunk.trunk, sbc.clock.now())
     failures = tuple(

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sbc.observe.text import printable
+from sbc.tls.problems import day
 
 Row = Mapping[str, Any]
 
@@ -58,13 +59,21 @@ def _status(status: Row) -> str:
         STATE=lambda each: each["state"],
         CALLS=lambda each: each["calls"],
     )
-    parts = [head, totals, "", listeners, "", trunks]
+    return "\n".join([head, totals, "", listeners, "", trunks, *_attention(status)])
+
+
+def _attention(status: Row) -> list[str]:
+    """The lines about what is not as it should be."""
+    parts: list[str] = []
     for each in status["trunks"]:
         if each["held"] or each["state"] == "quarantined":
             parts += ["", f"{'held' if each['held'] else 'quarantined'}: {each['name']}: {each['reason']}"]
     for each in status["trunks"]:
         if each["optional"]:
             parts += ["", f"optional: {each['name']}: {each['optional']}"]
+    for each in status["certificates"]:
+        if each["state"] != "ok":
+            parts += ["", f"{each['state']}: {_ending(each)}"]
     for each in status["failures"][:5]:
         who = f"{each['peer']} ({each['trunk'] or 'no trunk'})"
         parts += [
@@ -74,7 +83,63 @@ def _status(status: Row) -> str:
         ]
         if each["where"]:
             parts.append(f"  line: {each['where']}")
+    return parts
+
+
+def _ending(life: Row) -> str:
+    what = printable(f"{life['whose']} {life['name']} {life['subject']}".rstrip())
+    return f"{what} ends on {day(life['ends'])}, {life['days_left']} days left"
+
+
+def certificates(answer: Row) -> str:
+    """What ``sbc certs`` prints: the certificates, soonest end first, and the rotations under way."""
+    rows = sorted(
+        (each for each in answer["certificates"] if each["whose"] != "window"), key=lambda each: each["ends"]
+    )
+    parts = [
+        _columns(
+            rows,
+            WHOSE=lambda each: each["whose"],
+            NAME=lambda each: each["name"],
+            SUBJECT=lambda each: printable(each["subject"]),
+            ENDS=lambda each: day(each["ends"]),
+            DAYS=lambda each: each["days_left"],
+            STATE=lambda each: each["state"],
+            TRUNKS=lambda each: ", ".join(each["trunks"]) or "-",
+        )
+    ]
+    parts += ["", *map(_rotation, answer["rotations"])] if answer["rotations"] else []
     return "\n".join(parts)
+
+
+def _rotation(row: Row) -> str:
+    bound = f"bound to {', '.join(row['bound']) or 'no trunk yet'}"
+    how = bound if row["section"] == "identities" else "trusted beside the old one"
+    left = row["days_left"]
+    end = f"{left} days left, to {day(row['until'])}" if left >= 0 else f"overdue since {day(row['until'])}"
+    return f"{row['section']}/{row['name']}: staged since {day(row['staged'])}, {how}; {end}"
+
+
+def readiness(answer: Row) -> str:
+    """What ``sbc certs ready`` prints: each trunk, and what may be done next."""
+    name, binds = answer["name"], answer["section"] == "identities"
+    heads: dict[str, Callable[[Row], object]] = {
+        "TRUNK": lambda each: each["trunk"],
+        "STATE": lambda each: each["state"],
+        "SINCE": lambda each: day(each["since"]) if each["since"] else "-",
+    }
+    if binds:
+        heads["ITS CA LIST"] = lambda each: _LISTED[each["accepts"]]
+    heads["WHAT WAS SEEN"] = lambda each: each["detail"]
+    after = (
+        f"all are ready: sbc certs retire {name}"
+        if answer["ready"]
+        else f"not ready; the window ends on {day(answer['until'])}, in {answer['days_left']} days"
+    )
+    return "\n".join([_columns(answer["trunks"], **heads), "", after])
+
+
+_LISTED = {True: "has the new issuer", False: "LACKS the new issuer", None: "not known"}
 
 
 def _calls(calls: Sequence[Row]) -> str:

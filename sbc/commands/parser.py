@@ -22,21 +22,26 @@ class Commands:
         configured(each, command)
         return each
 
-    def group(self, name: str, text: str) -> Any:
-        """A command with commands of its own, such as ``sbc certs bind``; add parsers to what is returned."""
-        return self._commands.add_parser(name, help=text, description=text).add_subparsers(
-            required=True, metavar="COMMAND"
-        )
+    def group(self, name: str, command: Command, text: str) -> Any:
+        """A command with commands of its own, such as ``sbc certs bind``; add parsers to what is returned.
+
+        Without one of them ``command`` is run, which may be asked for JSON.
+        """
+        parser = json_option(self.add(name, command, text))
+        return parser.add_subparsers(metavar="COMMAND")
 
 
 def configured(parser: argparse.ArgumentParser, command: Command) -> argparse.ArgumentParser:
     """Let ``parser`` run ``command`` on a configuration directory."""
     parser.set_defaults(command=command)
-    parser.add_argument("-c", "--config", type=Path, default=Path("."), metavar="DIR", help="configuration")
+    # Suppressed, so that a command of a group does not undo a -c that stands before it.
+    parser.add_argument(
+        "-c", "--config", type=Path, default=argparse.SUPPRESS, metavar="DIR", help="configuration"
+    )
     return parser
 
 
 def json_option(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     """Let ``parser`` take ``--json``."""
-    parser.add_argument("--json", action="store_true", help="as JSON")
+    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="as JSON")
     return parser

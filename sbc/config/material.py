@@ -8,7 +8,7 @@ from pathlib import Path
 from dsl.errors import Diagnostic
 from sbc.config.crosscheck import SettingsFile
 from sbc.config.model import Identity
-from sbc.config.quarantine import Entry, Said, former_anchor, former_identity
+from sbc.config.quarantine import Entry, Said, former_anchor, former_identity, still_dual, still_staged
 from sbc.config.schema import Loc
 from sbc.config.snapshot import Snapshot
 from sbc.tls.identity import IdentityMaterial
@@ -48,6 +48,7 @@ def load_material(
     material = Material()
     for name, anchor in settings.value.trust.items():
         trusted, problems = load_dual(name, anchor, directory, now)
+        trusted = trusted and still_dual(former, name, anchor, trusted, directory, now)
         lists: tuple[FileList, ...] = ()
         if trusted is not None:
             lists, more = load_lists(name, anchor.crl, trusted.certificates, directory, now)
@@ -76,6 +77,7 @@ def load_material(
         loaded, problems = load_whole(name, identity, directory, now, roots)
         staged, more = load_staged(name, identity, directory, now, roots)
         problems += more
+        staged = staged or still_staged(former, name, identity, directory, now)
         held = former_identity(former, name, now) if loaded is None else None
         usable_ones = (loaded or held, staged)
         material.identities.update((each.name, each) for each in usable_ones if each is not None)

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from dsl.errors import Diagnostic
-from sbc.config.model import Settings, Trunk, TrustAnchor
+from sbc.config.model import Identity, Settings, Trunk, TrustAnchor
 from sbc.config.snapshot import Snapshot
 from sbc.tls.anchors import AnchorMaterial, kind_of
 from sbc.tls.identity import IdentityMaterial
+from sbc.tls.staged import beside, next_entry, next_pair, staged_name
 
 Entry = tuple[str, str]
 Said = tuple[Diagnostic, ...]
@@ -47,6 +49,25 @@ def former_identity(former: Snapshot | None, name: str, now: float) -> IdentityM
     """What identity ``name`` was before, unless it has expired."""
     known = former.identities.get(name) if former is not None else None
     return known if known is not None and known.not_after > now else None
+
+
+def still_staged(
+    former: Snapshot | None, name: str, config: Identity, directory: Path, now: float
+) -> IdentityMaterial | None:
+    """What was staged for identity ``name`` before, while its file is there and cannot be used."""
+    there = next_pair(config, directory) is not None
+    return former_identity(former, staged_name(name), now) if there else None
+
+
+def still_dual(
+    former: Snapshot | None, name: str, config: TrustAnchor, fresh: AnchorMaterial, directory: Path,
+    now: float,
+) -> AnchorMaterial:  # fmt: skip
+    """``fresh``, with what was staged beside it before, while that file is there and cannot be used."""
+    if fresh.coming is not None or next_entry(config, directory) is None:
+        return fresh
+    known = former_anchor(former, name, config, now)
+    return fresh if known is None or known.coming is None else beside(fresh, known.coming)
 
 
 def quarantine(

@@ -65,6 +65,16 @@ class Observer(Protocol):
         """Our own code failed at ``place``."""
 
 
+class Watcher(Protocol):
+    """Who else wants to know of handshakes: the rotations."""
+
+    def handshake(self, event: Handshake) -> None:
+        """A TLS handshake succeeded."""
+
+    def handshake_failed(self, event: HandshakeFailed) -> None:
+        """A TLS handshake failed."""
+
+
 class Driver:
     """Carries the engine's commands out and brings it what comes of them."""
 
@@ -73,6 +83,7 @@ class Driver:
         self.media = media
         self.observer = observer
         self.clock = clock
+        self.watchers: list[Watcher] = []
         self.dialer: Dialer | None = None
         self._failed: set[str] = set()
         self._ended_media: dict[str, MediaStats] = {}
@@ -115,11 +126,13 @@ class Driver:
 
     def on_handshake(self, event: Handshake) -> None:
         """A TLS handshake succeeded."""
-        self.observer.handshake(event)
+        for each in (self.observer, *self.watchers):
+            each.handshake(event)
 
     def on_handshake_failed(self, event: HandshakeFailed) -> None:
         """A TLS handshake failed."""
-        self.observer.handshake_failed(event)
+        for each in (self.observer, *self.watchers):
+            each.handshake_failed(event)
 
     def busy(self, flow: Flow) -> bool:
         """True while closing the flow would lose something."""

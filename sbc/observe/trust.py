@@ -124,7 +124,7 @@ def _direction(
         for each in ledger.shown(trunk.trunk)
         if each.direction == direction
     )
-    accepted, known_by = _peer_accepts(snapshot, tls, direction, side)
+    accepted, known_by = peer_accepts(snapshot, tls, direction, side)
     return DirectionView(
         direction, accepts, presents, shown, accepted, known_by, side.good, side.bad, side.goods, side.bads
     )
@@ -151,7 +151,7 @@ def _anchors(snapshot: Snapshot, tls: TrunkTls) -> tuple[Roll, ...]:
     return tuple(rolls)
 
 
-def _peer_accepts(
+def peer_accepts(
     snapshot: Snapshot, tls: TrunkTls, direction: Direction, side: Side
 ) -> tuple[tuple[str, ...], str]:
     """What was observed counts before what was declared; a peer that names nobody tells nothing."""

@@ -77,6 +77,24 @@ class TrunkView:
 
 
 @dataclass(frozen=True, slots=True)
+class LifeView:
+    """A certificate of ours, a trusted one or one that a peer presented, and how long it lasts.
+
+    ``whose`` is ours, theirs, trusted or window (the end of a rotation's), ``name`` its entry in sbc.yaml or
+    the peer's trunk; ``state`` is ok, 90, 60 or 30 days, incident or expired.
+    """
+
+    whose: str
+    name: str
+    subject: str
+    thumbprint: str
+    ends: float
+    days_left: int
+    state: str
+    trunks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class CallView:
     """One live call; ``*_tls`` is a version such as ``TLSv1.3``, ``*_srtp`` a suite, empty for none."""
 
@@ -170,3 +188,4 @@ class StatusView:
     transactions: int = 0
     free_media_ports: int = 0
     revocation: tuple[RevocationView, ...] = ()
+    certificates: tuple[LifeView, ...] = ()

@@ -43,7 +43,8 @@ class AnchorMaterial:
     """A loaded anchor: DER certificates with their facts, or pins (``sha256/HEX``).
 
     ``public`` is what the operator said or what the well-known roots say; ``coming`` is what is
-    staged to take its place; its certificates are among these, trusted already.
+    staged to take its place; its certificates are among these, trusted already, and ``old`` are
+    the thumbprints of those that were there before it.
     """
 
     name: str
@@ -55,6 +56,7 @@ class AnchorMaterial:
     permitted: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
     coming: AnchorMaterial | None = field(default=None, repr=False)
+    old: frozenset[str] = frozenset()
     thumbprints: frozenset[str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

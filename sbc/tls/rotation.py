@@ -25,7 +25,7 @@ observed of the former counts no more, but the bindings stay: they are the opera
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from sbc.tls.diagnosis import Direction
@@ -91,6 +91,11 @@ class Readiness:
     def ready(self) -> bool:
         """Whether the old material can go as far as this trunk is concerned."""
         return self.state == "ready"
+
+    def told(self, asked: Collection[str] | None, issuers: Collection[str]) -> Readiness:
+        """With what the peer's CA list says of the new one's ``issuers``; an empty list says nothing."""
+        accepts = None if not asked else not set(issuers).isdisjoint(asked)
+        return replace(self, accepts=accepts)
 
 
 class Rotation:

@@ -150,6 +150,7 @@ def beside(current: AnchorMaterial, coming: AnchorMaterial) -> AnchorMaterial:
         facts=facts,
         subjects=tuple(each.identity.subject for each in facts),
         coming=coming,
+        old=current.thumbprints,
     )
 
 

@@ -49,6 +49,7 @@ ACCEPTED = {
         "the constraint is honoured all the same, and the name lies within it; the same chain is good "
         "by webpki::nc::permitted-dns-match-noncritical"
     ),
+    "webpki::nc::intermediate-permitted-excluded-subtrees-both-null": "an empty constraint binds nobody",
     "rfc5280::nc::nc-permits-invalid-email-san": "a mail address is no name that we ever look at",
     "rfc5280::pc::ica-noncritical-pc": "we demand no policy, so a constraint of policies decides nothing",
     "rfc5280::san::underscore-dns": "the name is what the operator wrote, to the letter; hosts are called so",

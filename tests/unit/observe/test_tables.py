@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from sbc.status import to_json
-from sbc.tables import render, table
+from sbc.tables import certificates, readiness, render, table
 from tests.unit.observe.pictures import BROKEN, LEGACY, OFFICE, picture
 
 
@@ -50,3 +50,40 @@ def test_the_status_says_what_is_broken() -> None:
     text = render("status", to_json(picture(trunks=(held, BROKEN))))
     assert "quarantined: broken: its private key does not match" in text
     assert "held: office: runs on what was in force before: x.pem" in text
+
+
+LIFE = {
+    "whose": "ours", "name": "sbc", "subject": "CN=sbc", "thumbprint": "aa", "trunks": ["acme", "carrier"],
+}  # fmt: skip
+
+
+def test_certificates_come_with_their_days_soonest_end_first() -> None:
+    lives = [
+        {**LIFE, "ends": 86400.0 * 400, "days_left": 400, "state": "ok"},
+        {**LIFE, "name": "old", "ends": 86400.0 * 5, "days_left": 5, "state": "incident", "trunks": []},
+        {**LIFE, "whose": "window", "name": "trust/ca", "ends": 0.0, "days_left": -1, "state": "expired"},
+    ]
+    rotation = {"staged": 0.0, "until": 86400.0 * 30, "days_left": 30, "bound": []}
+    rotations = [
+        {**rotation, "section": "identities", "name": "sbc", "bound": ["acme"]},
+        {**rotation, "section": "trust", "name": "ca", "days_left": -2},
+    ]
+    text = certificates({"certificates": lives, "rotations": rotations})
+    assert [line.split()[1] for line in text.splitlines()[1:3]] == ["old", "sbc"]
+    assert text.splitlines()[2].endswith("1971-02-05  400   ok        acme, carrier")
+    assert "identities/sbc: staged since 1970-01-01, bound to acme; 30 days left, to 1970-01-31" in text
+    assert "trust/ca: staged since 1970-01-01, trusted beside the old one; overdue since 1970-01-31" in text
+
+
+def test_readiness_says_who_is_not_and_what_may_be_done_next() -> None:
+    row = {"trunk": "acme", "state": "ready", "detail": "seen", "since": 0.0, "accepts": True}
+    behind = {"trunk": "b", "state": "not bound", "detail": "bind it", "since": None, "accepts": False}
+    answer = {
+        "section": "identities", "name": "sbc", "until": 86400.0, "days_left": 1, "ready": False,
+        "trunks": [row, behind],
+    }  # fmt: skip
+    text = readiness(answer)
+    assert "has the new issuer" in text and "LACKS the new issuer" in text
+    assert text.splitlines()[-1] == "not ready; the window ends on 1970-01-02, in 1 days"
+    ready = readiness({**answer, "section": "trust", "ready": True, "trunks": [row]})
+    assert "CA LIST" not in ready and ready.splitlines()[-1] == "all are ready: sbc certs retire sbc"

@@ -1,0 +1,264 @@
+"""Every step of a rotation, with a running SBC and peers that verify it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import closing
+from time import time
+
+import pytest
+
+from sbc.demo.lab import SBC_NAME
+from sbc.demo.pki import LabAuthority
+from sbc.tls.expiry import DAY
+from tests.edge.attacked import until
+from tests.edge.rotation_lab import RotationLab, closes, put, running
+from tests.edge.sbc_command import sbc as command
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RotationLab]:
+    with running(tmp_path_factory.mktemp("rot")) as made:
+        yield made
+
+
+def both(lab: RotationLab) -> list[str]:
+    """What the two peers are shown that call in on the one port."""
+    return [lab.seen_by(lab.first), lab.seen_by(lab.second)]
+
+
+def test_a_whole_rotation_of_our_own_certificate(lab: RotationLab) -> None:
+    """Staged, bound one trunk after another, refused to retire too early, retired, rolled back."""
+    assert both(lab) == ["own", "own"]
+    assert "not bound" in lab.stage()
+    assert both(lab) == ["own", "own"], "what is staged is shown to nobody"
+
+    lab.good("bind", "sbc", "first")
+    assert both(lab) == ["next", "own"]
+    assert until(lambda: lab.called(lab.first.shown[-1]) == "next", 3), "and to whom we dial"
+    assert lab.called(lab.second.shown[-1]) == "own"
+    assert until(lambda: lab.states("sbc") == {"first": "ready", "second": "not bound"}, 3)
+
+    refused = lab.certs("retire", "sbc").refused_in_one_line()
+    assert "not ready: second: not bound" in refused and "first" not in refused and "--force" in refused
+
+    lab.good("bind", "sbc", "second")
+    assert both(lab) == ["next", "next"]
+    assert until(lambda: set(lab.states("sbc").values()) == {"ready"}, 3)
+    assert "all are ready: sbc certs retire sbc" in lab.good("ready", "sbc")
+    assert "sbc.pem.old" in lab.good("retire", "sbc")
+    assert both(lab) == ["next", "next"]
+    assert not (lab.tls / "sbc.pem.next").exists()
+    assert (lab.tls / "sbc.pem").read_bytes() == lab.next.chain_pem
+
+    lab.good("rollback", "sbc")
+    assert (lab.tls / "sbc.pem").read_bytes() == lab.own.chain_pem
+    assert both(lab) == ["next", "next"], "one step back is: bound, and not yet retired"
+    lab.good("rollback", "sbc", "first")
+    assert both(lab) == ["own", "next"]
+    lab.good("rollback", "sbc")
+    assert both(lab) == ["own", "own"]
+    assert "delete" in lab.certs("rollback", "sbc").refused_in_one_line()
+    events = [line.partition(" event=")[2].split()[0] for line in lab.journal("[rotation]")]
+    assert events == ["staged", "bound", "bound", "retired", '"rolled', "unbound", "unbound"]
+
+
+def test_a_peer_that_refuses_the_new_one_is_named(lab: RotationLab) -> None:
+    lab.first.accepts = lab.authority.cert_pem
+    lab.stage()
+    lab.good("bind", "sbc", "--all")
+    assert until(lambda: lab.states("sbc")["first"] == "refused", 3)
+    table = lab.good("ready", "sbc")
+    assert "alert unknown_ca" in table
+    assert "LACKS the new issuer" not in table or "first" in table
+    assert "first: refused" in lab.certs("retire", "sbc").refused_in_one_line()
+    lab.good("rollback", "sbc", "first")
+    assert until(lambda: lab.called(lab.first.shown[-1]) == "own", 3), "it is back on the old one"
+
+
+def test_open_connections_are_recycled_and_running_ones_of_others_stay(lab: RotationLab) -> None:
+    first, second = lab.first.call_in(lab.address), lab.second.call_in(lab.address)
+    lab.stage()
+    lab.good("bind", "sbc", "first")
+    assert closes(first)
+    assert not closes(second, 0.5)
+
+
+def test_a_whole_rollover_of_a_peers_authority(lab: RotationLab) -> None:
+    """Both trusted, the peer goes over, the old one is retired, and comes back once."""
+    peer, fresh = lab.first, LabAuthority("first CA, renewed")
+    given = lab.directory / "given.pem"
+    given.write_bytes(fresh.cert_pem)
+    assert "the window ends on" in lab.good("stage", "first-ca", "--ca", str(given))
+    assert until(lambda: lab.states("first-ca") == {"first": "waiting"}, 3), "it still shows the old one"
+    refused = lab.certs("retire", "first-ca").refused_in_one_line()
+    assert "still presents what only the old one vouches for" in refused
+
+    long_lived = peer.call_in(lab.address)
+    peer.certificate = peer.issue(fresh)
+    lab.seen_by(peer)
+    # What was dialled before is still the old one: it goes when the old one does.
+    assert until(lambda: lab.certs("retire", "first-ca", "--force").status == 0, 3)
+    assert closes(long_lived)
+    old = peer.authority
+    peer.certificate = peer.issue(old)
+    with pytest.raises((OSError, AssertionError)):
+        peer.call_in(lab.address)
+    lab.good("rollback", "first-ca")
+    peer.call_in(lab.address).close()
+
+
+def test_connections_on_the_old_authority_go_before_it_is_retired(lab: RotationLab) -> None:
+    peer, fresh = lab.first, LabAuthority("first CA, renewed")
+    (lab.tls / "first-ca.pem.next").write_bytes(fresh.cert_pem)
+    assert until(lambda: "first-ca" in lab.good(), 5), "dropped in, it is staged"
+    assert until(lambda: lab.states("first-ca") == {"first": "waiting"}, 3)
+    standing = peer.call_in(lab.address)
+    peer.certificate = peer.issue(fresh)
+    lab.seen_by(peer)
+    (lab.directory / "trunks.d" / "first.yaml").touch()
+    assert until(lambda: lab.certs("retire", "first-ca").status == 0 or None, 20)
+    assert closes(standing)
+    assert lab.seen_by(peer) == "own"
+    assert "withdrawn" not in "".join(lab.journal("[tls"))
+
+
+@pytest.mark.parametrize("drop", ["chain first", "key first", "link"])
+def test_a_pair_dropped_in_place_serves_the_next_handshake(lab: RotationLab, drop: str) -> None:
+    """Overwritten a moment apart, in either order, or as certbot does: links to the new files."""
+    assert both(lab) == ["own", "own"]
+    chain, key = lab.tls / "sbc.pem", lab.tls / "sbc.key"
+    steps = [(chain, lab.next.chain_pem), (key, lab.next.key_pem)]
+    if drop == "link":
+        put(lab.tls / "archive-2", lab.next)
+        for path in (key, chain):
+            fresh = path.with_name(path.name + ".fresh")
+            fresh.symlink_to(f"archive-2{path.suffix}")
+            fresh.replace(path)
+    else:
+        for number, (path, data) in enumerate(steps if drop == "chain first" else reversed(steps)):
+            path.write_bytes(data)
+            if not number:
+                assert until(lambda: lab.journal("trunk-held"), 5), "half a pair is seen, and said"
+                assert both(lab) == ["own", "own"], "and breaks nothing"
+    assert until(lambda: lab.seen_by(lab.first) == "next", 8)
+    assert lab.seen_by(lab.second) == "next"
+
+
+def test_a_crash_in_the_middle_of_retiring_is_finished_at_the_next_start(lab: RotationLab) -> None:
+    lab.stage()
+    lab.good("bind", "sbc", "first")
+    lab.kill()
+    # What a crash between the two renames leaves.
+    (lab.tls / "sbc.pem.next").replace(lab.tls / "sbc.pem")
+    lab.start()
+    assert both(lab) == ["next", "next"]
+    assert (lab.tls / "sbc.key").read_bytes() == lab.next.key_pem
+    assert not (lab.tls / "sbc.key.next").exists()
+    assert lab.journal("the interrupted move was finished")
+
+
+def test_bindings_and_what_was_seen_survive_a_restart(lab: RotationLab) -> None:
+    lab.stage()
+    lab.good("bind", "sbc", "first")
+    assert until(lambda: lab.states("sbc")["first"] == "ready", 3)
+    assert lab.sbc.stop() == 0
+    lab.second.close()
+    lab.start()
+    assert lab.seen_by(lab.first) == "next"
+    assert lab.states("sbc")["first"] == "ready"
+
+
+@pytest.fixture(scope="module")
+def refusing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RotationLab]:
+    with running(tmp_path_factory.mktemp("rot")) as made:
+        put(made.directory / "other", made.authority.issue(dns=["other.example"]))
+        put(made.directory / "mixed", made.next)
+        (made.directory / "mixed.key").write_bytes(made.own.key_pem)
+        yield made
+
+
+class TestRefusals:
+    @pytest.mark.parametrize(
+        ("words", "said"),
+        [
+            (("stage", "sbc", "--chain", "mixed.pem", "--key", "mixed.key"), "the key is not the key of"),
+            (("stage", "sbc", "--chain", "missing.pem", "--key", "mixed.key"), "there is no such file"),
+            (("stage", "sbc", "--chain", "mixed.pem"), "the key is not the key of"),
+            (("stage", "nobody", "--chain", "mixed.pem"), "no identity 'nobody'; there are sbc"),
+            (("stage", "first-ca", "--ca", "mixed.key"), "this is a private key in the truststore"),
+            (("stage", "first-ca", "--ca", "other.pem"), "is not a CA certificate"),
+            (("stage", "sbc"), "give --chain FILE and --key FILE for an identity"),
+            (("bind", "sbc", "first"), "nothing is staged for 'sbc'; `sbc certs` shows what is"),
+            (("ready", "sbc"), "nothing is staged for 'sbc'"),
+            (("retire", "first-ca"), "nothing is staged for 'first-ca'"),
+            (("rollback", "sbc"), "nothing is staged for 'sbc'"),
+        ],
+    )
+    def test_with_the_reason_and_nothing_changed(
+        self, refusing: RotationLab, words: tuple[str, ...], said: str
+    ) -> None:
+        given = [
+            str(refusing.directory / word) if word.endswith((".pem", ".key")) else word for word in words
+        ]
+        assert said in refusing.certs(*given).refused_in_one_line()
+        assert not [path for path in refusing.tls.iterdir() if path.suffix in (".next", ".old")]
+
+    def test_a_trunk_that_is_not_shown_it_cannot_be_bound(self, refusing: RotationLab) -> None:
+        refusing.stage()
+        assert "it is shown to first, second" in refusing.certs("bind", "sbc", "third").refused_in_one_line()
+
+
+def test_a_name_that_is_lost_is_said_when_it_is_staged(lab: RotationLab) -> None:
+    assert "dns:sbc.lab.example: named by the certificate in use" in lab.stage(
+        lab.authority.issue(dns=["other.example"])
+    )
+
+
+def test_files_are_staged_without_a_running_sbc_as_well(lab: RotationLab) -> None:
+    assert lab.sbc.stop() == 0
+    assert "no Portcullis runs here" in lab.stage()
+    key = lab.tls / "sbc.key.next"
+    assert key.stat().st_mode & 0o777 == (lab.tls / "sbc.key").stat().st_mode & 0o777
+    put(lab.directory / "given", lab.next)
+    late = lab.certs("stage", "sbc", "--chain", str(lab.directory / "given.pem"), "--until", "2030-01-01")
+    assert "--until is kept by the running SBC" in late.refused_in_one_line()
+    lab.start()
+    assert "sbc+next" in lab.good() and "bound to no trunk yet; 29 days left" in lab.good()
+
+
+def test_days_left_are_shown_and_told_once(lab: RotationLab) -> None:
+    soon = lab.authority.issue(dns=[SBC_NAME], not_after=time() + 10.5 * DAY)
+    theirs = lab.first.authority.issue(dns=["first.example"], not_after=time() + 40.5 * DAY)
+    lab.first.certificate = theirs
+    put(lab.tls / "sbc", soon)
+    assert until(lambda: lab.journal("state=incident whose=ours"), 8)
+    with closing(lab.first.call_in(lab.address)):
+        lives = {each["name"]: each for each in json.loads(lab.good("--json"))["certificates"]}
+    ours = [lives["sbc"][key] for key in ("whose", "days_left", "state")]
+    assert ours == ["ours", 10, "incident"]
+    assert (lives["first"]["whose"], lives["first"]["state"]) == ("theirs", "60 days")
+    (line,) = lab.journal("[expiry]")
+    assert " ERR " in line and "remedy=" in line
+    assert "incident: ours sbc CN=sbc.lab.example ends on" in command(lab.directory, "status").out
+    assert lab.sbc.stop() == 0
+    lab.start()
+    assert until(lambda: lab.journal("[SIPS-stats]"), 5)
+    assert not lab.journal("whose=ours"), "neither a reload nor a restart tells it twice"
+
+
+def test_what_is_dropped_in_wrong_is_said_and_changes_nothing(lab: RotationLab) -> None:
+    (lab.tls / "sbc.pem.next").write_bytes(b"junk")
+    assert until(lambda: lab.journal("sbc.pem.next: staged, and not used as it is"), 8)
+    assert both(lab) == ["own", "own"]
+
+
+def test_a_bound_pair_that_is_overwritten_halfway_stays_as_it_was(lab: RotationLab) -> None:
+    lab.stage()
+    lab.good("bind", "sbc", "first")
+    (lab.tls / "sbc.pem.next").write_bytes(b"half")
+    assert until(lambda: lab.journal("sbc.pem.next: staged, and not used as it is"), 8)
+    assert both(lab) == ["next", "own"]
