@@ -15,6 +15,7 @@ from ipaddress import ip_address, ip_network
 from dsl import syntax
 from dsl.facts import FACTS, Fact
 from dsl.functions import FUNCTIONS
+from dsl.never import never_matches
 from dsl.ownership import read_refusal
 from dsl.parse import Problem
 from dsl.patterns import Pattern, PatternError
@@ -130,7 +131,7 @@ class Checker:
                 self._compare(node)
             case syntax.Matches():
                 self._searchable(node.left, "matches")
-                self.pattern(node.regex)
+                self._fits(node.left, node.regex, self.pattern(node.regex))
             case syntax.Affix():
                 self._searchable(node.left, "starts with" if node.starts else "ends with")
                 for option in node.options:
@@ -150,11 +151,15 @@ class Checker:
     def pattern(self, node: syntax.Regex) -> Pattern | None:
         """Compile a pattern; None when it was reported."""
         try:
-            return Pattern(node.source)
+            compiled = Pattern(node.source)
         except PatternError as error:
             hint = "patterns are RE2's, which run in linear time: no backreferences, no look-around"
             self.report(node, f"this pattern cannot be used: {error}", hint)
             return None
+        if never_matches(node.source):
+            hint = "^ is the beginning and $ the end of the text"
+            self.problems.append(Problem(node.start, "this pattern never matches", hint, "warning"))
+        return compiled
 
     def _moment(self, node: syntax.Clock | syntax.Day | syntax.Date) -> str | None:
         if node.value >= 0:
@@ -203,6 +208,13 @@ class Checker:
             hint = suggest(short, self._scope.lists) or "define it under `lists:`"
             self.report(node, f"there is no list {short!r}", hint)
         return found
+
+    def _fits(self, node: syntax.Node, regex: syntax.Regex, pattern: Pattern | None) -> None:
+        """A pattern that is put to a fact of few values must match one of them."""
+        values = FACTS[node.name].values if isinstance(node, syntax.FactRef) and node.name in FACTS else ()
+        if pattern is not None and values and not any(pattern.search(each) for each in values):
+            name = getattr(node, "name", "")
+            self.report(regex, f"no value of {name} matches this", f"they are: {', '.join(values)}")
 
     def _fact(self, node: syntax.FactRef) -> str | None:
         fact = FACTS.get(node.name)

@@ -45,7 +45,8 @@ class SippSettings:
     ``scenario`` names a file of `sipp_scenarios` (``caller``, ``callee``, ...); ``remote_port`` is where a
     caller sends; ``says`` is the transport it claims (``tls`` behind stunnel) and ``contact_port`` the
     port of its contact (its own when 0); ``hold`` is how long a call stands, in milliseconds. With
-    ``echo`` RTP goes back to where it came from; ``trace`` keeps every message in `Sipp.messages`.
+    ``echo`` RTP goes back to where it came from; ``trace`` keeps every message in `Sipp.messages`;
+    ``login_uri`` is what digest credentials are made for, without ``sip:``.
     """
 
     scenario: str
@@ -64,6 +65,7 @@ class SippSettings:
     address: str = "127.0.0.1"
     echo: bool = False
     trace: bool = False
+    login_uri: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +149,7 @@ class Sipp(PeerProcess):
         argv += ["-buff_size", "1048576", "-d", str(chosen.hold)]
         argv += ["-rtp_echo"] if chosen.echo else []
         argv += ["-trace_msg", "-message_file", self.messages.name] if chosen.trace else []
+        argv += ["-auth_uri", chosen.login_uri] if chosen.login_uri else []
         if self.is_caller:
             argv += ["-m", str(chosen.calls), "-r", f"{chosen.rate:g}", "-l", str(chosen.limit)]
             argv += ["-timeout", f"{chosen.seconds}s", f"127.0.0.1:{chosen.remote_port}"]
