@@ -54,7 +54,7 @@ from sbc.observe.views import StatusView
 from sbc.recorder import Recorder
 from sbc.sip.address import forget_recent
 from sbc.status import picture, to_json
-from sbc.tls.diagnosis import Direction, Kind
+from sbc.tls.diagnosis import Direction, Failure
 from sbc.tls.ledger import Ledger
 from sbc.tls.optional import OptionalPeers
 from webui import create_app
@@ -323,8 +323,8 @@ class Portcullis:
 
     # The ledger of trust
 
-    def _place(self, trunk: str, kind: Kind, direction: Direction) -> str:
-        return place_to_change(self.store.current.places.get(trunk, {}), kind, direction)
+    def _place(self, trunk: str, failure: Failure, direction: Direction) -> str:
+        return place_to_change(self.store.current.places, trunk, failure, direction)
 
     def _restore_observed(self) -> None:
         for name, kept in self._observed():

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 from sbc.base import ConfigError, LocalError
-from sbc.commands import certs, checking, lab, routing, running, trust
+from sbc.commands import certs, checking, doctor, lab, routing, running, trust
 from sbc.commands.parser import Commands
 
 PROGRAM = "sbc"
-SUBJECTS = (running, checking, routing, certs, trust, lab)
+SUBJECTS = (running, checking, routing, certs, trust, doctor, lab)
 
 
 def main(arguments: list[str] | None = None) -> int:

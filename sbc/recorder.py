@@ -15,7 +15,7 @@ from sbc.observe.journal import Journal, Level
 from sbc.observe.metrics import Counters
 from sbc.observe.soft_passes import SoftPasses
 from sbc.observe.views import FailureView
-from sbc.tls.diagnosis import Direction, Kind, alert_name
+from sbc.tls.diagnosis import Direction, Failure, alert_name
 from sbc.tls.ledger import Ledger
 from sbc.tls.optional import OptionalPeers, Showed
 from sbc.tls.revocation.policy import SoftPass
@@ -23,8 +23,8 @@ from sbc.tls.revocation.policy import SoftPass
 FAILURES_KEPT = 50
 
 
-# The line of the configuration that decides a kind of failure of a trunk, "" for none.
-Place = Callable[[str, Kind, Direction], str]
+# The line of the configuration that decides a failure of a trunk, "" for none.
+Place = Callable[[str, Failure, Direction], str]
 
 
 class Recorder:
@@ -77,7 +77,7 @@ class Recorder:
             self.failures_by_trunk[key] = self.failures_by_trunk.get(key, 0) + 1
             if alert:
                 self.alerts_by_trunk[name, alert] = self.alerts_by_trunk.get((name, alert), 0) + 1
-        where = {name: self.place(name, failure.kind, event.direction) for name in event.candidates}
+        where = {name: self.place(name, failure, event.direction) for name in event.candidates}
         places = ", ".join(filter(None, where.values()))
         self.failures.appendleft(_view(event, trunk, places))
         self._enter(event, alert, where)
@@ -135,7 +135,7 @@ _ENDED_FIELDS = frozenset(
 )
 
 
-def _nowhere(trunk: str, kind: Kind, direction: Direction) -> str:
+def _nowhere(trunk: str, failure: Failure, direction: Direction) -> str:
     return ""
 
 

@@ -73,7 +73,8 @@ class Prober:
                 return
             listener = snapshot.settings.listeners[trunk.listener]
             leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme)
-            engine.transactions.start(flow, options(leg, engine), now, out, probe)
+            request = options(leg, engine.transactions.new_branch(), engine.ids.tag(), engine.ids.call_id())
+            engine.transactions.start(flow, request, now, out, probe)
 
         engine.ask_connection("", trunk, snapshot, then, out)
 
@@ -113,7 +114,7 @@ class Probe:
             out.append(Note("trunk-down", "", {"trunk": self._trunk.trunk, "reason": reason}))
 
 
-def options(leg: Leg, engine: Engine) -> Request:
+def options(leg: Leg, branch: str, tag: str, call_id: str) -> Request:
     """The OPTIONS that asks the peer whether it is there (RFC 3261 11.1)."""
     flow = leg.flow
     place = format_target(flow.reuse.target if flow.reuse else flow.remote, flow.transport)
@@ -121,11 +122,11 @@ def options(leg: Leg, engine: Engine) -> Request:
     suffix = "" if flow.transport == "udp" else f";transport={flow.transport}"
     own_host = leg.sent_by.rpartition(":")[0]
     fields = [
-        ("Via", leg.via(engine.transactions.new_branch())),
+        ("Via", leg.via(branch)),
         ("Max-Forwards", "70"),
-        ("From", f"<{leg.scheme}:{own_host}>;tag={engine.ids.tag()}"),
+        ("From", f"<{leg.scheme}:{own_host}>;tag={tag}"),
         ("To", f"<{leg.scheme}:{place}>"),
-        ("Call-ID", engine.ids.call_id()),
+        ("Call-ID", call_id),
         ("CSeq", "1 OPTIONS"),
         ("Contact", leg.contact),
         ACCEPT,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sbc.observe.text import printable
+from sbc.commands.lines import wrapped
 from sbc.observe.times import ago
 
-WIDTH = 100
 _LABEL = 18
 _TITLES = {"inbound": "INBOUND, the peer connects to us", "outbound": "OUTBOUND, we dial the peer"}
 _KNOWN = {
@@ -31,9 +29,9 @@ def render(trunks: Sequence[Row], now: float) -> str:
 
 def _trunk(view: Row, now: float) -> Iterator[str]:
     contact = f", contact: {view['contact']}" if view["contact"] else ""
-    yield from _wrapped(f"TRUNK {view['trunk']} ", f"TLS {view['mode']}{contact}")
+    yield from wrapped(f"TRUNK {view['trunk']} ", f"TLS {view['mode']}{contact}")
     for warning in view["warnings"]:
-        yield from _wrapped("  ! ", warning)
+        yield from wrapped("  ! ", warning)
     for each in view["directions"]:
         yield ""
         yield f"  {_TITLES[each['direction']]}"
@@ -60,14 +58,7 @@ def _direction(view: Row, side: Row, now: float) -> Iterator[str]:
 
 def _rows(label: str, values: Sequence[str]) -> Iterator[str]:
     for index, value in enumerate(values):
-        yield from _wrapped(f"    {label if not index else '':<{_LABEL}}", value)
-
-
-def _wrapped(head: str, text: str) -> list[str]:
-    indent = " " * len(head)
-    return textwrap.wrap(
-        printable(text), WIDTH, initial_indent=head, subsequent_indent=indent, break_on_hyphens=False
-    ) or [head.rstrip()]
+        yield from wrapped(f"    {label if not index else '':<{_LABEL}}", value)
 
 
 def _roll(roll: Row, now: float) -> str:

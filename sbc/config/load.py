@@ -25,7 +25,7 @@ from sbc.config.hooks import check_calls, load_hooks
 from sbc.config.listeners import check_settings
 from sbc.config.material import Material, load_material
 from sbc.config.model import HookSettings, Settings
-from sbc.config.places import places_of
+from sbc.config.places import all_places
 from sbc.config.public_trust import check_public
 from sbc.config.quarantine import quarantine
 from sbc.config.routing_files import RoutingFiles, load_routing_files
@@ -74,7 +74,7 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
         anchors=material.anchors,
         lists=material.lists,
         warnings=ordered,
-        places={each.value.trunk: places_of(each.document) for each in trunks},
+        places=all_places(settings, trunks),
         quarantined=stopped.trunks,
         quarantined_tenants=stopped.tenants,
         held=stopped.held,

@@ -6,11 +6,12 @@ lines are looked up when the file is read, since the snapshot no longer has the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from sbc.config.crosscheck import SettingsFile, TrunkFile
 from sbc.config.yaml_reader import Document
-from sbc.tls.diagnosis import Direction, Kind
+from sbc.tls.diagnosis import Direction, Failure, Kind
 
 Places = Mapping[str, str]
 
@@ -35,8 +36,30 @@ _DECIDING: Mapping[Kind, str] = {
 
 def places_of(document: Document) -> Places:
     """The place, ``FILE:LINE``, of each key of a trunk; where a key is not given, of what it belongs into."""
-    lines = {key: document.place(tuple(key.split(".")), key=True)[0] for key in _KEYS}
+    return _places(document, _KEYS)
+
+
+def all_places(settings: SettingsFile, trunks: Iterable[TrunkFile]) -> dict[str, Places]:
+    """Those of every trunk by its name, and under "" those of the entries of ``trust`` in sbc.yaml."""
+    trust = [f"trust.{name}.permitted" for name in settings.value.trust]
+    return {
+        "": _places(settings.document, trust),
+        **{each.value.trunk: places_of(each.document) for each in trunks},
+    }
+
+
+def _places(document: Document, keys: Iterable[str]) -> Places:
+    lines = {key: document.place(_loc(key), key=True)[0] for key in keys}
     return MappingProxyType({key: f"{document.path}:{line}" for key, line in lines.items()})
+
+
+def _loc(key: str) -> tuple[str, ...]:
+    # A name may have dots in it, what stands before and after it has none.
+    first, _, rest = key.partition(".")
+    if first != "trust":
+        return (first, rest) if rest else (first,)
+    name, _, last = rest.rpartition(".")
+    return first, name, last
 
 
 def deciding_key(kind: Kind, direction: Direction) -> str:
@@ -46,7 +69,11 @@ def deciding_key(kind: Kind, direction: Direction) -> str:
     return _DECIDING.get(kind, "")
 
 
-def place_to_change(places: Places, kind: Kind, direction: Direction) -> str:
-    """Such as ``trunks.d/carrier.yaml:9 (tls.names)``; "" where no line of ours decides."""
-    key = deciding_key(kind, direction)
-    return f"{places[key]} ({key})" if key in places else ""
+def place_to_change(places: Mapping[str, Places], trunk: str, failure: Failure, direction: Direction) -> str:
+    """Such as ``trunks.d/carrier.yaml:9 (tls.names)``; "" where no line of ours decides.
+
+    ``places`` has those of each trunk, and under "" those of sbc.yaml.
+    """
+    key = failure.key or deciding_key(failure.kind, direction)
+    here = places.get("" if failure.key else trunk, {})
+    return f"{here[key]} ({key})" if key in here else ""

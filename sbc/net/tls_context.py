@@ -22,6 +22,7 @@ from sbc.base import LocalError, PeerError
 from sbc.net.judge import CHAIN_TOO_LONG, INVALID_PURPOSE, MAX_CHAIN, REJECTED, Judge
 from sbc.tls.anchors import AnchorMaterial
 from sbc.tls.certificate import MAX_DER, CertificateCache, thumbprint_of
+from sbc.tls.diagnosis import Direction
 from sbc.tls.identity import IdentityMaterial
 from sbc.tls.revocation.cache import RevocationCache
 from sbc.tls.trust import Admission
@@ -157,8 +158,13 @@ def _restrict(context: SSL.Context, admission: Admission) -> None:
     context.set_cipher_list(CIPHERS)
     if admission.groups:
         set_groups(context, admission.groups)
+    observe(context, admission.direction)
+
+
+def observe(context: SSL.Context, direction: Direction) -> None:
+    """Let the Judge of each connection learn of alerts and, as a client, of a CertificateRequest."""
     _lib.SSL_CTX_set_info_callback(context._context, info_callback)
-    if admission.direction == "outbound":
+    if direction == "outbound":
         _lib.SSL_CTX_set_cert_cb(context._context, _request_callback, _ffi.NULL)
 
 

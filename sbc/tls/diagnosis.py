@@ -83,12 +83,15 @@ class Failure:
     """One failed handshake explained: its kind, what was seen, and what to do about it.
 
     ``alert`` is the number of the alert that decided, sent or received; None where none did.
+    ``key`` is the key of sbc.yaml that decided, such as ``trust.carrier-ca.permitted``; "" where it
+    is one of the trunk's or none.
     """
 
     kind: Kind
     detail: str
     remedy: str
     alert: int | None = None
+    key: str = ""
 
     @property
     def security_event(self) -> bool:

@@ -224,7 +224,7 @@ def _named(
 ) -> str | Failure | None:
     sans, mode = presented.leaf.identity.sans, candidate.name_match
     if anchor.permitted and not all_permitted(sans, anchor.permitted):
-        return _mismatch(f"{anchor.name} may only vouch for {', '.join(anchor.permitted)}", sans, mode)
+        return _not_permitted(anchor, sans)
     # A pinned certificate or key is a name in itself; a private CA vouches for its own.
     expected = candidate.names or (admission.host_names if anchor.kind == "ca" else ())
     if anchor.public:
@@ -235,6 +235,17 @@ def _named(
         return None
     found = matching_name(sans, expected, mode)
     return found if found is not None else _mismatch(f"expected {', '.join(expected)}", sans, mode)
+
+
+def _not_permitted(anchor: AnchorMaterial, sans: tuple[str, ...]) -> Failure:
+    shown = ", ".join(sans[:8]) or "no subjectAltName at all"
+    return Failure(
+        "name-mismatch",
+        f"trust {anchor.name} may vouch for {', '.join(anchor.permitted)} only; it names {shown}",
+        f"add the name to `permitted` of trust {anchor.name} if that CA may vouch for it; otherwise let "
+        "the peer get a certificate without the other names",
+        key=f"trust.{anchor.name}.permitted",
+    )
 
 
 def _mismatch(expected: str, sans: tuple[str, ...], mode: NameMatch) -> Failure:

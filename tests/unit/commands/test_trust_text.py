@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, replace
 
-from sbc.commands.trust_text import WIDTH, render
+from sbc.commands.lines import WIDTH
+from sbc.commands.trust_text import render
 from sbc.observe.trust import TrustView
 from tests.unit.observe.pictures import NOW, trust
 

@@ -10,8 +10,8 @@ import pytest
 from sbc.base import ConfigError
 from sbc.config.load import build_snapshot
 from sbc.config.places import deciding_key, place_to_change
-from sbc.tls.diagnosis import Direction, Kind
-from tests.unit.config.configuration import CARRIER, Write
+from sbc.tls.diagnosis import Direction, Failure, Kind
+from tests.unit.config.configuration import CARRIER, SBC, Write
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,19 @@ from tests.unit.config.configuration import CARRIER, Write
 )
 def test_each_kind_has_its_line(write: Write, kind: Kind, direction: Direction, place: str) -> None:
     snapshot = build_snapshot(write({}), time.time())
-    assert place_to_change(snapshot.places["carrier"], kind, direction) == place
+    failure = Failure(kind, "what", "how")
+    assert place_to_change(snapshot.places, "carrier", failure, direction) == place
+
+
+def test_a_trust_entry_has_its_line_in_sbc_yaml(write: Write) -> None:
+    text = SBC.replace(
+        "carrier-ca: {ca: tls/carrier-ca.pem}", "carrier.ca: {ca: tls/carrier-ca.pem, permitted: [x.example]}"
+    )
+    carrier = CARRIER.replace("carrier-ca", "carrier.ca")
+    snapshot = build_snapshot(write({"sbc.yaml": text, "trunks.d/carrier.yaml": carrier}), time.time())
+    failure = Failure("name-mismatch", "what", "how", key="trust.carrier.ca.permitted")
+    place = place_to_change(snapshot.places, "carrier", failure, "inbound")
+    assert place == "sbc.yaml:10 (trust.carrier.ca.permitted)"
 
 
 def test_every_key_that_decides_is_a_key_of_a_trunk(write: Write) -> None:
@@ -41,7 +53,7 @@ def test_every_key_that_decides_is_a_key_of_a_trunk(write: Write) -> None:
 
 
 def test_a_trunk_that_is_unknown_has_no_line() -> None:
-    assert place_to_change({}, "unknown-ca", "inbound") == ""
+    assert place_to_change({}, "nobody", Failure("unknown-ca", "what", "how"), "inbound") == ""
 
 
 def test_declared_authorities_are_checked(write: Write) -> None:

@@ -103,7 +103,7 @@ def test_refusals_and_faults_are_noted() -> None:
 
 def test_a_failed_handshake_is_in_the_ledger_of_each_trunk_with_the_line_to_change() -> None:
     papers = Papers()
-    papers.recorder.place = lambda trunk, kind, direction: f"trunks.d/{trunk}.yaml:3 ({kind} {direction})"
+    papers.recorder.place = lambda trunk, failure, way: f"trunks.d/{trunk}.yaml:3 ({failure.kind} {way})"
     papers.recorder.handshake_failed(_failed())
     office = papers.recorder.ledger.side("office", "inbound").bad
     assert office is not None

@@ -1,0 +1,66 @@
+"""What ``sbc doctor`` prints: peer by peer, what was found, both chains, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sbc.commands.lines import wrapped
+
+_MARKS = {"good": "ok", "note": "--", "warning": "!!", "bad": "XX"}
+_MOST_NAMES = 8
+
+Row = Mapping[str, Any]
+
+
+def render(diagnosis: Row) -> str:
+    """A diagnosis of ``sbc.commands.doctor`` as text of at most 100 columns."""
+    return "\n".join(_lines(diagnosis))
+
+
+def _lines(diagnosis: Row) -> Iterator[str]:
+    now, ours = diagnosis["now"], diagnosis["ours"]
+    yield f"TRUNK {diagnosis['trunk']}"
+    yield from wrapped("  we show: ", f"identity {ours['identity']}" if ours else "no certificate")
+    yield from _chain(ours["chain"] if ours else (), now)
+    for peer in diagnosis["peers"]:
+        yield ""
+        yield f"PEER {peer['peer']}"
+        yield from _findings(peer["findings"], "  ")
+        for visit in peer["visits"]:
+            yield from _visit(visit, now)
+    verdict = "healthy" if diagnosis["healthy"] else "NOT healthy: see the lines with XX"
+    yield ""
+    yield f"{diagnosis['trunk']} is {verdict}"
+
+
+def _visit(visit: Row, now: float) -> Iterator[str]:
+    yield f"  {visit['address']}"
+    shown = visit["looked"] or visit["seen"]
+    if shown is not None:
+        unverified = "" if visit["seen"] else ", looked at WITHOUT verification"
+        yield f"    the peer shows{unverified}:"
+        yield from _chain(shown["chain"], now, "      ")
+    yield from _findings(visit["findings"], "    ")
+
+
+def _chain(chain: Any, now: float, indent: str = "    ") -> Iterator[str]:
+    for number, each in enumerate(chain, 1):
+        days = int((each["not_after"] - now) // 86400) if each["not_after"] != float("inf") else 0
+        left = f"{days} days left" if days >= 0 else f"EXPIRED {-days} days ago"
+        kind = "a CA" if each["is_ca"] else f"for {' and '.join(each['purposes']) or 'neither purpose'}"
+        issuer = "itself" if each["issuer"] == each["subject"] else each["issuer"]
+        yield from wrapped(f"{indent}{number}. ", f"{each['subject']}, {kind}, {left}, issued by {issuer}")
+        if each["names"]:
+            rest = len(each["names"]) - _MOST_NAMES
+            more = f" and {rest} more" if rest > 0 else ""
+            yield from wrapped(f"{indent}   names: ", ", ".join(each["names"][:_MOST_NAMES]) + more)
+
+
+def _findings(findings: Any, indent: str) -> Iterator[str]:
+    for each in findings:
+        yield from wrapped(f"{indent}{_MARKS[each['level']]} ", each["text"])
+        if each["remedy"]:
+            yield from wrapped(f"{indent}   remedy: ", each["remedy"])
+        if each["where"]:
+            yield f"{indent}   line: {each['where']}"

@@ -1,0 +1,220 @@
+"""What an examination of a trunk's peers found, and what it amounts to in plain words.
+
+``sbc.net.examine`` dials and fills these pictures; here they are judged. Every finding says what was
+seen; a bad one says what to do, and where one line of ours decides it, which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from sbc.config.model import Trunk, TrunkTls
+from sbc.config.places import Places, place_to_change
+from sbc.config.snapshot import Snapshot
+from sbc.tls.authorities import would_accept
+from sbc.tls.diagnosis import Failure
+from sbc.tls.groups import normal_group
+
+Level = Literal["good", "note", "warning", "bad"]
+_DAY = 86400.0
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFacts:
+    """One certificate of a chain; ``purposes`` are of ``clients`` and ``servers``; times in POSIX seconds."""
+
+    subject: str
+    issuer: str
+    names: tuple[str, ...]
+    not_before: float
+    not_after: float
+    purposes: tuple[str, ...]
+    is_ca: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one handshake showed; ``requested`` are CAs, None where the peer asked for no certificate.
+
+    ``staple`` is ``good``, ``none`` or what is wrong with the stapled OCSP answer.
+    """
+
+    version: str
+    cipher: str
+    group: str
+    chain: tuple[CertificateFacts, ...]
+    requested: tuple[str, ...] | None
+    staple: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One address of a peer, dialled as the SBC dials it, and once more only to look.
+
+    ``trouble`` says why there is no connection, ``failure`` why the handshake failed. ``seen`` is of the
+    handshake that was verified, ``looked`` of one that was not, on which no SIP was sent;
+    ``look_trouble`` says why that one did not finish either. ``answer`` is the status line that the peer
+    gave to OPTIONS, ``silence`` says why there is none.
+    """
+
+    address: str
+    milliseconds: float = 0.0
+    trouble: str = ""
+    seen: Seen | None = None
+    anchor: str = ""
+    name: str = ""
+    failure: Failure | None = None
+    looked: Seen | None = None
+    look_trouble: str = ""
+    answer: str = ""
+    silence: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PeerReport:
+    """One peer of a trunk; ``trouble`` says why it has no address."""
+
+    peer: str
+    visits: tuple[Visit, ...] = ()
+    trouble: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One sentence of the diagnosis; ``where`` is the line of the configuration to change."""
+
+    level: Level
+    text: str
+    remedy: str = ""
+    where: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ours:
+    """What we show to a trunk's peers: an identity with its chain and all issuers on its way up."""
+
+    identity: str
+    chain: tuple[CertificateFacts, ...]
+    issuers: tuple[str, ...]
+
+
+class Physician:
+    """Judges what was seen of one trunk; ``now`` in POSIX seconds."""
+
+    def __init__(self, snapshot: Snapshot, trunk: Trunk, ours: Ours | None, now: float) -> None:
+        assert trunk.tls is not None, "a trunk with TLS"
+        self._tls: TrunkTls = trunk.tls
+        self._all_places = snapshot.places
+        self._places: Places = snapshot.places.get(trunk.trunk, {})
+        self._trunk = trunk
+        self._ours = ours
+        self._now = now
+
+    def of_peer(self, report: PeerReport) -> Iterator[Finding]:
+        """What is to be said of a peer before any of its addresses."""
+        host = report.peer.rpartition(":")[0]
+        if report.trouble:
+            remedy = "correct the name in the trunk's `peers`, or the DNS"
+            yield Finding("bad", report.trouble, remedy, self._place("peers"))
+        elif report.visits and not report.visits[0].address.startswith(host + ":"):
+            addresses = ", ".join(each.address for each in report.visits)
+            yield Finding("good", f"{host} resolves to {addresses}")
+
+    def of_visit(self, visit: Visit) -> Iterator[Finding]:
+        """Every sentence about one address, in the order in which things happen."""
+        if visit.trouble:
+            remedy = "look at the address and port in `peers`, at the peer, and at firewalls on the way"
+            yield Finding("bad", f"no TCP connection: {visit.trouble}", remedy, self._place("peers"))
+            return
+        yield Finding("good", f"connected in {visit.milliseconds:.0f} ms")
+        if visit.failure is not None:
+            yield self._refusal(visit.failure)
+        yield from self._agreed(visit)
+        yield from self._dates(visit)
+        yield from self._request(visit)
+        yield from self._answer(visit)
+
+    def _place(self, key: str) -> str:
+        return f"{self._places[key]} ({key})" if key in self._places else ""
+
+    def _refusal(self, failure: Failure) -> Finding:
+        whose = "the peer refuses us" if failure.kind == "rejected-by-peer" else "the handshake fails"
+        where = place_to_change(self._all_places, self._trunk.trunk, failure, "outbound")
+        return Finding("bad", f"{whose}: {failure.kind}: {failure.detail}", failure.remedy, where)
+
+    def _agreed(self, visit: Visit) -> Iterator[Finding]:
+        seen = visit.seen
+        if seen is None:
+            if visit.looked is not None:
+                group = f", {visit.looked.group}" if visit.looked.group else ""
+                what = f"{visit.looked.version}, {visit.looked.cipher or 'no cipher'}{group}"
+                yield Finding("note", f"looked without verification, no SIP was sent: {what}")
+            elif visit.look_trouble:
+                yield Finding("note", f"a look without verification fails too: {visit.look_trouble}")
+            return
+        yield Finding("good", f"agreed on {seen.version}, {seen.cipher}, {seen.group or 'no named group'}")
+        if visit.failure is not None:
+            return
+        expected = ", ".join(self._tls.names) or "the name dialled"
+        named = f"; of the expected names ({expected}) it carries {visit.name}" if visit.name else ""
+        yield Finding("good", f"trust {visit.anchor} vouches for the peer{named}")
+        best = normal_group(self._tls.groups[0])
+        if seen.group and seen.group != best:
+            yield Finding(
+                "note", f"the group is not the first choice of ours, {best}", "", self._place("tls.groups")
+            )
+
+    def _dates(self, visit: Visit) -> Iterator[Finding]:
+        chains = [("the peer's", visit.looked or visit.seen), ("our", self._ours)]
+        for whose, held in chains:
+            for each in held.chain if held is not None else ():
+                left = (each.not_after - self._now) / _DAY
+                if left < 0:
+                    yield Finding(
+                        "bad", f"{whose} certificate {each.subject} has expired", "let its owner renew it"
+                    )
+                elif left < 30:
+                    yield Finding("warning", f"{whose} certificate {each.subject} has {left:.0f} days left")
+        staple = visit.looked.staple if visit.looked is not None else ""
+        if staple == "good":
+            yield Finding("good", "the peer staples an OCSP answer, and it is good")
+        elif staple not in ("", "none"):
+            yield Finding(
+                "warning",
+                f"the stapled OCSP answer: {staple}",
+                "let the peer's operator look at its stapling",
+            )
+
+    def _request(self, visit: Visit) -> Iterator[Finding]:
+        held = visit.seen or visit.looked
+        if held is None:
+            return
+        if held.requested is None:
+            if self._ours is not None:
+                yield Finding("note", "the peer asks for no certificate: ours is not looked at")
+            return
+        named = f"; it accepts {', '.join(held.requested[:6])}" if held.requested else ", and names no CA"
+        level: Level = "bad" if visit.failure is not None else "warning"
+        where = self._place("tls.client_identity")
+        asks = f"the peer asks for a certificate{named}"
+        if self._ours is None:
+            remedy = "give the trunk a `client_identity` that the peer has been told of"
+            yield Finding(level, f"{asks}; we show none", remedy, where)
+        elif would_accept(held.requested, self._ours.issuers):
+            yield Finding("good", f"{asks}; ours, of {self._ours.issuers[0]}, fits")
+        else:
+            remedy = "present an identity of a CA in that list, or let the peer add ours"
+            issuer = self._ours.issuers[0]
+            yield Finding(level, f"{asks}; that is not {issuer}, which issued ours", remedy, where)
+
+    def _answer(self, visit: Visit) -> Iterator[Finding]:
+        if visit.seen is None or visit.failure is not None:
+            return
+        if visit.answer:
+            level: Level = "good" if visit.answer.startswith("2") else "warning"
+            yield Finding(level, f"the peer answers OPTIONS with {visit.answer}")
+        else:
+            remedy = "the peer took the connection and says nothing: ask its operator what its log says"
+            yield Finding("bad", f"no answer to OPTIONS: {visit.silence}", remedy)
