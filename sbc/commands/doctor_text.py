@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from sbc.commands.lines import wrapped
+from sbc.observe.text import printable
 
 _MARKS = {"good": "ok", "note": "--", "warning": "!!", "bad": "XX"}
 _MOST_NAMES = 8
@@ -46,7 +47,10 @@ def _visit(visit: Row, now: float) -> Iterator[str]:
 
 def _chain(chain: Any, now: float, indent: str = "    ") -> Iterator[str]:
     for number, each in enumerate(chain, 1):
-        days = int((each["not_after"] - now) // 86400) if each["not_after"] != float("inf") else 0
+        if not each["not_after"]:
+            yield f"{indent}{number}. {printable(each['subject'])}"
+            continue
+        days = int((each["not_after"] - now) // 86400)
         left = f"{days} days left" if days >= 0 else f"EXPIRED {-days} days ago"
         kind = "a CA" if each["is_ca"] else f"for {' and '.join(each['purposes']) or 'neither purpose'}"
         issuer = "itself" if each["issuer"] == each["subject"] else each["issuer"]

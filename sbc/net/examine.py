@@ -9,6 +9,7 @@ certificate.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import Any
 
@@ -145,20 +146,15 @@ class Examiner:
         self, session: TlsSession, sock: socket.socket, peer: Address, address: Address
     ) -> tuple[str, str]:
         """The status line of the answer to OPTIONS, or why there is none; HandshakeError, told late."""
-        sock.sendall(session.encrypt(self._options(session, sock, peer, address)))
-        stream = MessageStream()
+        with contextlib.suppress(OSError):  # where the peer is gone already, its alert says more
+            sock.sendall(session.encrypt(self._options(session, sock, peer, address)))
         try:
-            with gevent.Timeout(ANSWER_WITHIN, TimeoutError(0, f"nothing within {ANSWER_WITHIN:g} s")):
-                while True:
-                    for item in stream.feed(session.read()):
-                        if isinstance(item, Response) and item.status >= 200:
-                            return f"{item.status} {item.reason}", ""
-                        if isinstance(item, PeerError):
-                            return "", f"what the peer says is no SIP: {item.reason}"
+            with gevent.Timeout(ANSWER_WITHIN):
+                return _answer(session)
+        except gevent.Timeout:
+            return "", f"nothing within {ANSWER_WITHIN:g} s"
         except Ended as ended:
             return "", str(ended)
-        except OSError as error:
-            return "", error.strerror or str(error)
 
     def _options(self, session: TlsSession, sock: socket.socket, peer: Address, address: Address) -> bytes:
         host, port = sock.getsockname()[:2]
@@ -238,8 +234,18 @@ class Examiner:
             try:
                 facts.append(_facts_of(self._contexts.certificates.read(der)))
             except PeerError as error:
-                facts.append(CertificateFacts(f"({error.reason})", "", (), 0.0, float("inf"), (), False))
+                facts.append(CertificateFacts(f"({error.reason})", "", (), 0.0, 0.0, (), False))
         return tuple(facts)
+
+
+def _answer(session: TlsSession) -> tuple[str, str]:
+    stream = MessageStream()
+    while True:
+        for item in stream.feed(session.read()):
+            if isinstance(item, Response) and item.status >= 200:
+                return f"{item.status} {item.reason}", ""
+            if isinstance(item, PeerError):
+                return "", f"what the peer says is no SIP: {item.reason}"
 
 
 def _facts_of(certificate: Certificate) -> CertificateFacts:

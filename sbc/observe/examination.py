@@ -171,7 +171,9 @@ class Physician:
         for whose, held in chains:
             for each in held.chain if held is not None else ():
                 left = (each.not_after - self._now) / _DAY
-                if left < 0:
+                if not each.not_after:
+                    yield Finding("warning", f"{whose} chain has one that cannot be read: {each.subject}")
+                elif left < 0:
                     yield Finding(
                         "bad", f"{whose} certificate {each.subject} has expired", "let its owner renew it"
                     )

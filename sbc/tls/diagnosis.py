@@ -182,6 +182,8 @@ _NO_GROUP = (
     "bad key share",
 )
 _KEY_NOT_HELD = ("bad signature", "invalid signature", "wrong signature type", "wrong signature size")
+# What a client's OpenSSL says of an answer that is no TLS record.
+_NOT_TLS = ("wrong version number",)
 _NO_VERSION = ("unsupported protocol", "wrong ssl version", "no protocols available", "version too low")
 _REJECTED = {
     40: "it found no common parameters, or wants a certificate that we did not show (TLS 1.2)",
@@ -293,8 +295,8 @@ def _by_alert_sent(evidence: Evidence) -> Failure:
     if _any(reasons, _NO_CIPHER):
         detail = "no cipher in common: we speak ECDHE with AES-GCM or ChaCha20 only"
         return Failure("no-shared-cipher", detail, "enable such a cipher at the peer", alert)
-    if evidence.ended == "plain":
-        return not_tls()
+    if evidence.ended == "plain" or (evidence.direction == "outbound" and _any(reasons, _NOT_TLS)):
+        return not_tls(evidence.direction)
     detail = f"{'; '.join(reasons) or 'unexplained'} (alert {alert_name(alert) or 'none'})"
     return Failure("bad-handshake", detail, "the peer's TLS stack is broken or is a scanner", alert)
 
@@ -343,8 +345,14 @@ def quarantined(trunks: tuple[str, ...], why: str) -> Failure:
     )
 
 
-def not_tls() -> Failure:
+def not_tls(direction: Direction = "inbound") -> Failure:
     """The failure of a peer that speaks something else on a TLS port."""
+    if direction == "outbound":
+        return Failure(
+            "not-tls",
+            "what the peer answered to our ClientHello is not TLS",
+            "correct the port in `peers`, or put the trunk on a listener of the transport that the peer has",
+        )
     return Failure(
         "not-tls",
         "what arrived on the TLS port is not TLS",

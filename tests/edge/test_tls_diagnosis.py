@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from gevent.server import StreamServer
 
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.net.dialer import DialFailed
@@ -110,3 +111,19 @@ def test_a_chain_refused_for_its_name_is_kept_whole(lab: Lab) -> None:
     event = failed(lab)
     assert event.failure.kind == "name-mismatch"
     assert event.chain[0] == der(other.cert_pem) and len(event.chain) >= 2
+
+
+@pytest.mark.parametrize(
+    "says", [b"SIP/2.0 400 Bad Request\r\n\r\n", b"HTTP/1.1 400 Bad Request\r\n\r\n", b"220 mail\r\n"]
+)
+def test_a_dialled_peer_that_answers_in_the_clear(lab: Lab, says: bytes) -> None:
+    lab.start()
+    server = StreamServer(
+        ("127.0.0.1", 0), lambda sock, _peer: (sock.recv(1), sock.sendall(says), sock.recv(4096))
+    )
+    server.start()
+    trunk = lab.trunk("acme", {}, peers=(f"localhost:{server.server_port}",))
+    with pytest.raises(DialFailed):
+        lab.dialer.connect(trunk, lab.reload())
+    server.stop()
+    assert failed(lab).failure.kind == "not-tls"
