@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import Any
+from typing import Any, Literal
 
 import gevent
 from gevent import socket
@@ -27,16 +27,16 @@ from sbc.ids import Ids
 from sbc.net.clock import Clock
 from sbc.net.connection import Ended
 from sbc.net.contexts import Contexts
+from sbc.net.judge import group_of, version_of
 from sbc.net.resolver import ResolveFailed, resolve
+from sbc.net.revocation import Revocation
 from sbc.net.sockets import connect, normal_host
 from sbc.net.tls_context import (
     drain,
-    group_of,
     observe,
     open_session,
     presented_by_peer,
     reasons_of,
-    version_of,
 )
 from sbc.net.tls_session import HandshakeError, TlsSession, failed_event, receive
 from sbc.observe.examination import CertificateFacts, Ours, PeerReport, Seen, Visit
@@ -50,10 +50,25 @@ from sbc.tls.revocation.finding import Unusable
 from sbc.tls.revocation.issuer import read_issuer
 from sbc.tls.revocation.link import read_link
 from sbc.tls.revocation.ocsp import read_answer
+from sbc.tls.revocation.policy import SoftPass
 from sbc.tls.trust import Admission
 
 ANSWER_WITHIN = 5.0
 _MOST_ADDRESSES = 8
+
+
+class _Doubts:
+    """Hears of certificates that a soft trunk lets pass, though nothing says that they are not revoked."""
+
+    def __init__(self) -> None:
+        self.passes: list[str] = []
+
+    def soft_pass(self, event: SoftPass) -> None:
+        """A certificate of which too little is known was let pass."""
+        self.passes.append(f"{event.subject}: {event.found.reason}")
+
+    def revocation(self, level: Literal["INF", "WRN", "ERR"], fields: dict[str, Any], now: float) -> None:
+        """What becomes of a source; it is told with the certificate that needs it."""
 
 
 class Examiner:
@@ -64,7 +79,8 @@ class Examiner:
         self._trunk = trunk
         self._clock = clock
         self._listener = snapshot.settings.listeners[trunk.listener]
-        self._contexts = Contexts(snapshot)
+        self._doubts = _Doubts()
+        self._contexts = Contexts(snapshot, Revocation(clock, self._doubts))
         self._ids = Ids(os.urandom)
 
     def ours(self) -> Ours | None:
@@ -117,11 +133,9 @@ class Examiner:
         self, sock: socket.socket, peer: Address, address: Address, admission: Admission
     ) -> dict[str, Any]:
         sni = "" if is_ip(peer.host) else peer.host
-        connection, judge = open_session(
-            self._contexts.context(admission), admission, self._contexts.certificates, self._clock.now(),
-            "client", sni,
-        )  # fmt: skip
+        connection, judge = self._contexts.open(admission, self._clock.now(), sni)
         session = TlsSession(sock, connection, judge, sni)
+        self._doubts.passes.clear()
         found: dict[str, Any] = {}
         try:
             with gevent.Timeout(self._trunk.dial_timeout, HandshakeError("timeout")):
@@ -134,6 +148,8 @@ class Examiner:
             found["name"] = (
                 matching_name(sans, expected, tls.name_match if tls is not None else "rfc5922") or ""
             )
+            self._contexts.revocation.settle(judge, address)
+            found["doubts"] = tuple(self._doubts.passes)
             found["answer"], found["silence"] = self._ask(session, sock, peer, address)
         except HandshakeError as error:
             found["failure"] = failed_event(

@@ -56,7 +56,8 @@ class Visit:
     ``trouble`` says why there is no connection, ``failure`` why the handshake failed. ``seen`` is of the
     handshake that was verified, ``looked`` of one that was not, on which no SIP was sent;
     ``look_trouble`` says why that one did not finish either. ``answer`` is the status line that the peer
-    gave to OPTIONS, ``silence`` says why there is none.
+    gave to OPTIONS, ``silence`` says why there is none. ``doubts`` are certificates of which nothing
+    fresh says that they are not revoked, and which the trunk lets pass.
     """
 
     address: str
@@ -68,6 +69,7 @@ class Visit:
     failure: Failure | None = None
     looked: Seen | None = None
     look_trouble: str = ""
+    doubts: tuple[str, ...] = ()
     answer: str = ""
     silence: str = ""
 
@@ -160,11 +162,20 @@ class Physician:
         expected = ", ".join(self._tls.names) or "the name dialled"
         named = f"; of the expected names ({expected}) it carries {visit.name}" if visit.name else ""
         yield Finding("good", f"trust {visit.anchor} vouches for the peer{named}")
+        yield from self._revocation(visit)
         best = normal_group(self._tls.groups[0])
         if seen.group and seen.group != best:
             yield Finding(
                 "note", f"the group is not the first choice of ours, {best}", "", self._place("tls.groups")
             )
+
+    def _revocation(self, visit: Visit) -> Iterator[Finding]:
+        remedy = "let this machine reach the source, or give the CA's list with `crl` in its entry of `trust`"
+        for doubt in visit.doubts:
+            text = f"nothing fresh says that it is not revoked, and soft lets it pass: {doubt}"
+            yield Finding("warning", text, remedy, self._place("tls.revocation"))
+        if not visit.doubts and self._tls.revocation.mode != "off":
+            yield Finding("good", "no certificate of its chain is revoked")
 
     def _dates(self, visit: Visit) -> Iterator[Finding]:
         chains = [("the peer's", visit.looked or visit.seen), ("our", self._ours)]
