@@ -16,7 +16,7 @@ from sbc.commands.running import ask_running
 
 def add(commands: Commands) -> None:
     """Add these commands."""
-    group = commands.group("certs", _show, "show and rotate the certificates of the running SBC")
+    group = commands.group("certs", "show and rotate the certificates of the running SBC", _show)
 
     def command(name: str, function: Command, text: str) -> argparse.ArgumentParser:
         each = configured(group.add_parser(name, help=text, description=text), function)

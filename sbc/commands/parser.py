@@ -22,13 +22,16 @@ class Commands:
         configured(each, command)
         return each
 
-    def group(self, name: str, command: Command, text: str) -> Any:
+    def group(self, name: str, text: str, command: Command | None = None) -> Any:
         """A command with commands of its own, such as ``sbc certs bind``; add parsers to what is returned.
 
         Without one of them ``command`` is run, which may be asked for JSON.
         """
-        parser = json_option(self.add(name, command, text))
-        return parser.add_subparsers(metavar="COMMAND")
+        if command is None:
+            parser = self._commands.add_parser(name, help=text, description=text)
+        else:
+            parser = json_option(self.add(name, command, text))
+        return parser.add_subparsers(required=command is None, metavar="COMMAND")
 
 
 def configured(parser: argparse.ArgumentParser, command: Command) -> argparse.ArgumentParser:
