@@ -1,10 +1,11 @@
-"""The writing half of a stream connection: send now, queue what the kernel will not take.
+"""The writing half of a stream connection: one write a turn, queue what the kernel will not take.
 
 ``send`` is called from any greenlet, inside the core's atomic step, so it must never switch.
-It tries the socket at once, which nearly always takes everything. What is left over waits
-in a bounded queue, and a writer greenlet that lives only as long as the queue empties it.
-A peer that reads too slowly overruns the bound and loses the connection: memory is not
-spent on a peer that does not listen.
+What one turn of the loop sends to a peer goes out together when the turn ends, before the loop
+waits again: one record and one system call for all of it, and the peer too is woken once.
+The socket nearly always takes everything. What is left over waits in a bounded queue, and
+a writer greenlet that lives only as long as the queue empties it. A peer that reads too slowly
+overruns the bound and loses the connection: memory is not spent on a peer that does not listen.
 
 The reading greenlet (connection.py) owns the socket. ``close`` only lets what was sent go
 out, says goodbye (close_notify, FIN) and wakes the reader, which then waits briefly for the
@@ -25,6 +26,7 @@ from sbc.flow import Flow
 QUEUE_LIMIT = 1 << 20
 WRITE_STALL = 10.0
 LINGER = 1.0
+RECORD = 16384  # the most plaintext that one TLS record holds (RFC 8446 5.1)
 
 
 class Cipher(Protocol):
@@ -47,9 +49,11 @@ class StreamChannel:
 
     __slots__ = (
         "_dead",
+        "_messages",
         "_queue",
         "_queued",
         "_raw",
+        "_size",
         "_writing",
         "cipher",
         "flow",
@@ -71,16 +75,31 @@ class StreamChannel:
         self.ponged = False
         self.flow: Flow | None = None
         self._raw: Any = sock._sock
+        self._messages: list[bytes] = []
+        self._size = 0
         self._queue: deque[bytes] = deque()
         self._queued = 0
         self._writing = False
         self._dead = False
 
     def send(self, data: bytes) -> None:
-        """Send ``data`` now or as soon as the kernel takes it; nothing once closed."""
+        """Send ``data`` when this turn of the loop ends, or once the kernel takes it; nothing once closed."""
         if self.reason is not None:
             return
-        self.put(data if self.cipher is None else self.cipher.encrypt(data))
+        messages = self._messages
+        if not messages:
+            gevent.get_hub().loop.run_callback(self._flush)
+        messages.append(data)
+        self._size += len(data)
+        if self._size >= RECORD:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._messages:
+            data = b"".join(self._messages)
+            self._messages.clear()
+            self._size = 0
+            self.put(data if self.cipher is None else self.cipher.encrypt(data))
 
     def put(self, data: bytes) -> None:
         """Write raw bytes (already encrypted where the connection is TLS)."""
@@ -103,6 +122,7 @@ class StreamChannel:
         """Close once what was sent has gone out, at most a few seconds from now."""
         if not self._mark(reason):
             return
+        self._flush()
         if self.cipher is not None:
             self.put(self.cipher.farewell())
         if not self._queue:
@@ -157,6 +177,8 @@ class StreamChannel:
             gevent.spawn_later(LINGER, self.abort, "the connection broke while writing")
 
     def _drop_queue(self) -> None:
+        self._messages.clear()
+        self._size = 0
         self._queue.clear()
         self._queued = 0
 
@@ -172,6 +194,7 @@ class StreamChannel:
 
     def finish(self, reason: str) -> None:
         """Close the socket itself; only the reading greenlet calls this, when it has read the last."""
+        self._flush()
         if self._mark(reason) and self.cipher is not None:
             self.put(self.cipher.farewell())
         self._dead = True

@@ -238,6 +238,40 @@ def test_what_the_kernel_does_not_take_at_once_is_queued_in_order(lab: Lab) -> N
         assert bytes(received) == expected + b"the end"
 
 
+class _Writes:
+    """A socket that keeps what is written to it, and how it was cut."""
+
+    def __init__(self) -> None:
+        self.written: list[bytes] = []
+
+    def send(self, data: bytes) -> int:
+        self.written.append(data)
+        return len(data)
+
+
+def test_what_one_turn_sends_is_one_write_and_nothing_waits_longer(lab: Lab) -> None:
+    start(lab, "tcp")
+    lab.recorder.answer = b""
+    with socket.create_connection(lab.address("edge")) as peer:
+        peer.sendall(OPTIONS)
+        eventually(lambda: lab.recorder.messages)
+        channel = lab.recorder.messages[0][0].channel
+        raw, channel._raw = channel._raw, (writes := _Writes())
+        for piece in (b"one", b"two", b"three"):
+            channel.send(piece)
+        assert writes.written == [], "the turn is not over"
+        gevent.sleep(0)
+        assert writes.written == [b"onetwothree"]
+        channel.send(b"x" * 10_000)
+        channel.send(b"y" * 10_000)
+        assert writes.written[1:] == [b"x" * 10_000 + b"y" * 10_000], "a record's worth does not wait"
+        channel.send(b"the end")
+        channel._raw = raw
+        channel.abort("withdrawn")
+        gevent.sleep(0)
+        assert peer.recv(100) == b"", "what waited for the end of the turn is lost with the connection"
+
+
 def test_tcp_is_dialled_reused_and_told_when_it_ends(lab: Lab) -> None:
     lab.listener("edge", "tcp")
     lab.start()
@@ -250,6 +284,7 @@ def test_tcp_is_dialled_reused_and_told_when_it_ends(lab: Lab) -> None:
     assert lab.dialer.connect(trunk, snapshot) is flow
     accepted, _ = server.accept()
     flow.channel.send(OPTIONS)
+    gevent.sleep(0)  # what was sent goes out when the turn ends, and this peer blocks the loop
     assert accepted.recv(2000) == OPTIONS
     accepted.close()
     eventually(lambda: lab.recorder.closed)
