@@ -28,6 +28,7 @@ from sbc.b2bua.commands import (
 from sbc.b2bua.engine import Engine
 from sbc.base import Address, LocalError, PeerError
 from sbc.flow import Flow
+from sbc.media.policy import MediaPolicy
 from sbc.media.stats import MediaStats
 from sbc.net.clock import Clock
 from sbc.net.dialer import Dialer, DialFailed
@@ -35,7 +36,6 @@ from sbc.net.handler import Admitted, Handshake, HandshakeFailed
 from sbc.net.handshake_hooks import refusal
 from sbc.net.hook_costs import Told
 from sbc.net.hooks import HookFailure, HookRun
-from sbc.net.media_io import MediaIO
 from sbc.sip.message import Message
 from sbc.sip.outgoing import Send
 from sbc.sip.parse import ParseError
@@ -44,6 +44,24 @@ from sbc.tls.diagnosis import Failure
 
 # Timers are rounded up to this, so that a burst of deadlines wakes the engine once.
 TICK = 0.05
+
+
+class MediaPlane(Protocol):
+    """Who carries the media: ``sbc.net.media_io.MediaIO``, or a relay elsewhere."""
+
+    def offer(
+        self, call: str, side: str, sdp: bytes, ours: MediaPolicy, theirs: MediaPolicy, restart: bool
+    ) -> bytes:
+        """Turn an offer into ours to the other side; PeerError or LocalError where it cannot be had."""
+
+    def answer(self, call: str, side: str, sdp: bytes) -> bytes:
+        """Turn an answer into ours to the side that offered; PeerError or LocalError likewise."""
+
+    def rollback(self, call: str) -> None:
+        """Return to the media from before the last offer."""
+
+    def delete(self, call: str) -> MediaStats:
+        """Close the call's media and return its counters."""
 
 
 class Observer(Protocol):
@@ -78,7 +96,7 @@ class Watcher(Protocol):
 class Driver:
     """Carries the engine's commands out and brings it what comes of them."""
 
-    def __init__(self, engine: Engine, media: MediaIO, observer: Observer, clock: Clock) -> None:
+    def __init__(self, engine: Engine, media: MediaPlane, observer: Observer, clock: Clock) -> None:
         self.engine = engine
         self.media = media
         self.observer = observer
@@ -245,7 +263,7 @@ class Driver:
     def _offer_media(self, command: OfferMedia) -> list[Command]:
         def offer() -> bytes:
             return self.media.offer(
-                command.call, command.side, command.sdp, command.ours, command.theirs, restart=command.restart
+                command.call, command.side, command.sdp, command.ours, command.theirs, command.restart
             )
 
         return self._media(command.call, offer)

@@ -268,6 +268,7 @@ def test_a_call_that_cannot_even_be_ended_gives_back_what_it_holds(monkeypatch: 
     assert len(rig.watcher.faults) == 2
 
 
+@pytest.mark.pure
 def test_a_fault_that_belongs_to_no_call_is_told_and_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     rig = Rig()
     rig.invite("good")
