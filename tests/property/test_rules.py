@@ -16,6 +16,7 @@ from dsl.facts import FACTS, Facts
 from dsl.load import load
 from dsl.patterns import Pattern, PatternError
 from dsl.ruleset import RuleSet
+from dsl.table import read_table
 
 pytestmark = pytest.mark.slow
 
@@ -25,8 +26,19 @@ WORDS = [
     '"x"', '"', "5", "503", "10.0.0.0/8", "::1", "fe80::/10", "route", "then", "on", "timeout", "reject",
     "redirect", '"sip:a@b"', "set", "remove", '"X-A"', '"Via"', "require", "offer", "no", "srtp", "forbid",
     "warn", "downgrade", "continue", "replace", "length", "number", "strip_prefix", "#", "\n", "'", "é", "\t",
+    "..", "mon", "sat",
+    "08:00", "25:99", "2026-12-24", "1.5", "list.names", "list.x", "group.both", "table.rates",
+    "table.rates[to.user].trunk",
+    "table.rates[", "]", ".cost", "allow", "deny", "prefer", "codecs", '"PCMA"',
+    "ring for",
+    "seconds", "limit", "calls", "a", "minute", "per", "else", "tag", "call hook", "challenge", "copy", "to",
+    "e164",
+    "matches", "/a^/",
 ]  # fmt: skip
-KNOWN = Known(trunks=frozenset(("teams", "x")))
+RATES, _ = read_table("rates", "rates.csv", "prefix,trunk,cost\n0,teams,0.1\n*,x,2\n")
+assert RATES is not None
+KNOWN = Known(trunks=frozenset(("teams", "x")), tables={"rates": RATES})
+DEFINED = 'zone: Asia/Tokyo\nlists: {names: [teams, "00"]}\ngroups: {both: {teams: 2, x: 1}}\n'
 
 phrases = st.lists(st.sampled_from(WORDS), max_size=14).map(" ".join)
 wild = st.one_of(phrases, st.text(max_size=60), st.tuples(phrases, st.text(max_size=5)).map("".join))
@@ -67,16 +79,16 @@ def test_any_yaml_as_a_file(pieces: list[str]) -> None:
 @settings(max_examples=300, deadline=None)
 @given(wild, wild)
 def test_any_text_as_a_rule(when: str, then: str) -> None:
-    load_any(f"rules:\n  - name: a\n    when: {quoted(when)}\n    then: {quoted(then)}\n")
+    load_any(f"{DEFINED}rules:\n  - name: a\n    when: {quoted(when)}\n    then: {quoted(then)}\n")
     block = "\n".join("      " + line for line in phrases_only(then).split("\n"))
-    load_any(f"rules:\n  - name: a\n    when: true\n    then: |\n{block}\n")
+    load_any(f"{DEFINED}rules:\n  - name: a\n    when: true\n    then: |\n{block}\n")
 
 
 def phrases_only(text: str) -> str:
     return "".join(char for char in text if char.isprintable() or char == "\n")
 
 
-any_text = st.text(st.characters(), max_size=20)
+any_text = st.one_of(st.text(st.characters(), max_size=20), st.text("+01234567890", max_size=20))
 facts = st.builds(
     Facts,
     **{
@@ -86,13 +98,30 @@ facts = st.builds(
         ).split()
     },
     sips=st.booleans(),
+    calls=st.integers(0, 9).map(lambda count: lambda trunk: count),
+    ruri_param=st.dictionaries(st.sampled_from(["x", "y"]), any_text).map(lambda params: params.get),
     peer_sans=st.lists(any_text, max_size=3).map(tuple),
     sdp_codecs=st.lists(any_text, max_size=3).map(tuple),
     now=st.floats(),
     header=st.dictionaries(st.sampled_from(["X-A", "X-B"]), any_text).map(lambda headers: headers.get),
 )
 
-RULES = r"""rules:
+RULES = r"""zone: Asia/Tokyo
+lists: {names: [teams, "00"]}
+groups: {both: {teams: 2, x: 1}}
+rules:
+  - name: more
+    when: |
+      time in 22:00..06:00 or day in sat..mon or date > 2026-01-01 or to.user in list.names
+      or from.user in "100".."199" or to.user in table.rates or calls > 3 or calls("x") in 1..2
+      or to.param("x") == "1" or number(table.rates[from.user].cost) < 1.5
+    then: |
+      set to.user = e164(to.user, "49") + replace_prefix(from.user, "0", "1")
+      copy header "X-A" to "X-D"
+      limit 5 calls per from.user
+      tag header("X-D") + table.rates[to.user].trunk
+      prefer codecs "PCMA"
+      continue
   - name: numbers
     when: to.user matches /^(00|\+)\d+/ or time.hour > 30 or number(header("X-A")) < length(from.user)
     then: |
@@ -104,6 +133,9 @@ RULES = r"""rules:
       source in [10.0.0.0/8, ::1] or source == "10.0.0.1" or to.host in ["a", "b"]
       or to.host ends with "x" and peer.san starts with ["dns:", "uri:"] or peer.san matches /\w+$/
     then: route "x" then "teams" on 503
+  - name: least cost
+    when: 'call.tags == "x" or user_agent == "a"'
+    then: route table.rates[to.user].trunk then group.both
   - name: rest
     when: trunk == "teams" or sips or not sdp.codecs == "PCMA" or has header "X-A"
     then: redirect "sip:" + strip_prefix(to.user, "+") + lower(from.user) + "@" + add_prefix(to.host, "a")
@@ -128,7 +160,7 @@ def test_any_call_is_decided_and_explained_alike(call: Facts) -> None:
 
 def written(decision: Decision) -> list[str]:
     values: list[Any] = [getattr(edit, "value", "") for edit in getattr(decision, "edits", ())]
-    return [*values, *getattr(decision, "targets", ()), getattr(decision, "reason", "")]
+    return [*values, *getattr(decision, "targets", ()), getattr(decision, "reason", ""), *decision.tags]
 
 
 ruleset_once = ruleset()
@@ -171,3 +203,45 @@ def test_both_matchers_agree(source: str, text: str, replacement: str) -> None:
     exact._simple = None
     assert bool(pattern.search(text)) is bool(exact._search(text))
     assert pattern.replacer(replacement)(text) == exact.replacer(replacement)(text)
+
+
+conditions = st.one_of(
+    st.builds('to.user starts with "{}"'.format, st.text("+049", max_size=4)),
+    st.builds('to.user == "{}"'.format, st.text("+049", max_size=4)),
+    st.builds('to.user in ["{}", "{}"]'.format, st.text("+049", max_size=3), st.text("+049", max_size=3)),
+    st.builds(
+        "to.user matches /^{}/".format, st.sampled_from([r"\+4", "00", "0?4", "4|9", "(4|0)9", "[04]"])
+    ),
+    st.builds(
+        'trunk == "{}" and to.user starts with "{}"'.format,
+        st.sampled_from("ab"),
+        st.text("+049", max_size=3),
+    ),
+    st.sampled_from(['trunk == "a"', 'from.user == "4"', "true"]),
+)
+endings = st.one_of(
+    st.integers(400, 499).map("reject {}".format),
+    st.sampled_from(['set to.user = "+49" + to.user; continue', 'set from.user = "4"; continue']),
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(conditions, endings), min_size=1, max_size=30),
+    st.lists(st.tuples(st.sampled_from("abc"), st.text("+049", max_size=5)), min_size=1, max_size=10),
+)
+def test_filed_rules_decide_as_if_each_were_tried(
+    pairs: list[tuple[str, str]], made: list[tuple[str, str]]
+) -> None:
+    text = "rules:\n"
+    for number, (when, then) in enumerate(pairs):
+        text += f"  - name: r{number}\n    when: |\n      {when}\n    then: |\n      {then}\n"
+    rules, problems = load({"a.yaml": text})
+    assert rules is not None, problems
+    never = {each.line for each in problems if "never" in each.message}
+    for trunk, user in made:
+        call = Facts(trunk=trunk, ruri_user=user, from_user=user)
+        decision, _ = rules.explain(call)
+        assert rules.decide(call) == decision
+        place = re.search(r":(\d+)\)", decision.rule)
+        assert place is None or int(place[1]) not in never, "a rule that is never reached decided"
