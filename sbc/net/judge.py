@@ -42,7 +42,7 @@ class Judge:
     __slots__ = (
         "admission", "alert_received", "alert_sent", "anchor", "anchored", "asked", "cache", "chain",
         "connection", "decided", "leaf", "links", "now", "policy", "presented", "purpose_ok", "revocation",
-        "staple_problem", "trunk", "verify_code", "verify_depth",
+        "settled", "staple_problem", "trunk", "verify_code", "verify_depth",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +67,7 @@ class Judge:
         self.trunk: str | None = None
         self.anchor: str | None = None
         self.asked = False
+        self.settled = False
         self.policy: RevocationPolicy | None = None
         self.links: tuple[Link, ...] = ()
         self.staple_problem = ""
@@ -126,6 +127,12 @@ class Judge:
             return _REFUSALS.get(failure.kind, REJECTED)
         self.trunk, self.anchor = verdict.trunk, verdict.anchor
         return 0
+
+    def settle(self, other: Presented) -> bool:
+        """Decide on another way from the same leaf, which holds; True where that lets the peer in."""
+        self.anchored, self.purpose_ok = other.anchored, other.purpose_ok
+        self.settled = self.decide(list(other.ders)) == 0
+        return self.settled
 
     def _known_revoked(self, verdict: Verdict, presented: Presented) -> Failure | None:
         trust = next(each for each in self.admission.candidates if each.trunk == verdict.trunk)

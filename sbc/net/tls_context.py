@@ -45,9 +45,13 @@ _scratch: Any = _ffi.new("char[]", _SCRATCH_SIZE)
 def _on_verify(ok: int, store: Any) -> int:
     judge = _judge_of(_lib.X509_STORE_CTX_get_ex_data(store, _lib.SSL_get_ex_data_X509_STORE_CTX_idx()))
     depth = _lib.X509_STORE_CTX_get_error_depth(store)
+    if judge.settled:
+        return 1
     if not ok:
         code = _lib.X509_STORE_CTX_get_error(store)
         if not judge.excuses(code) or (code == INVALID_PURPOSE and not _serves(judge, store)):
+            if judge.admission.direction == "outbound" and _other_way(judge):
+                return 1
             judge.trunk = None
             judge.verify_code, judge.verify_depth = code, depth
             judge.note(_chain(store))
@@ -59,6 +63,15 @@ def _on_verify(ok: int, store: Any) -> int:
             judge.verify_code = code
             return 0
     return 1
+
+
+def _other_way(judge: Judge) -> bool:
+    """Whether the server's certificates lead to an anchor by a way that OpenSSL did not take."""
+    # It plays a handshake of its own, with this callback, and so imports this module.
+    from sbc.net.verify import other_way
+
+    presented = other_way(judge)
+    return presented is not None and judge.settle(presented)
 
 
 def _serves(judge: Judge, store: Any) -> bool:

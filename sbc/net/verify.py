@@ -25,7 +25,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 
-from sbc.net.judge import Judge
+from sbc.base import PeerError
+from sbc.net.judge import MAX_CHAIN, Judge
 from sbc.net.tls_context import (
     CIPHERS,
     build_context,
@@ -39,6 +40,7 @@ from sbc.net.tls_context import (
 from sbc.tls.certificate import CertificateCache
 from sbc.tls.diagnosis import Evidence, Failure, classify
 from sbc.tls.identity import IdentityMaterial
+from sbc.tls.paths import paths
 from sbc.tls.trust import Admission, Presented
 
 _HANDSHAKE, _SERVER_HELLO, _CERTIFICATE = 22, 2, 11
@@ -99,6 +101,27 @@ def verify(
     finally:
         connection.set_app_data(None)
     return _outcome(judge, reasons)
+
+
+def other_way(judge: Judge) -> Presented | None:
+    """What a server presents, by the first of the other ways through its certificates that holds.
+
+    Only of a server: its certificates are known when its chain is judged, a client's are not yet.
+    """
+    sent = judge.connection.get_peer_cert_chain(as_cryptography=True) or []
+    if not 2 < len(sent) <= MAX_CHAIN:
+        return None
+    ders = [each.public_bytes(Encoding.DER) for each in sent]
+    try:
+        facts = [judge.cache.read(each) for each in ders]
+    except PeerError:
+        return None
+    roots = {subject for anchor in judge.admission.anchors for subject in anchor.subjects}
+    for way in paths(facts, roots):
+        said = verify(judge.admission, [ders[at] for at in way], judge.now, judge.cache)
+        if said.trunk is not None:
+            return said.presented
+    return None
 
 
 def _step(connection: SSL.Connection, data: bytes) -> tuple[str, ...]:

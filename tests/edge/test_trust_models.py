@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sbc.demo.pki import Issued, LabAuthority, PrivateKey, key_bytes
+from sbc.net.dialer import DialFailed
 from sbc.net.verify import verify
 from sbc.tls.certificate import read_certificate
-from tests.edge.tls_lab import Lab, client_context, eventually, try_options
+from tests.edge.tls_lab import Lab, client_context, eventually, server_context, serving, try_options
 from tests.unit.tls.certs import der, weak_leaf
 
 
@@ -236,3 +237,45 @@ def test_a_weak_certificate_is_refused_as_bad(lab: Lab, weak: str) -> None:
     said = verify(admission, [der(weak_leaf(lab.ca, lab.directory, weak).cert_pem)], time.time())
     assert said.failure is not None and said.failure.kind == "bad-certificate"
     assert "too weak" in said.failure.detail
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+@pytest.mark.parametrize("trusted", ["first", "second", "neither"])
+def test_a_server_whose_issuer_two_roots_certified_is_known_by_either(
+    lab: Lab, trusted: str, version: str
+) -> None:
+    roots = {name: LabAuthority(name) for name in ("first", "second", "neither")}
+    key = ec.generate_private_key(ec.SECP256R1())
+    crossed = [issue_ca("crossed", roots[name], key=key)[0] for name in ("first", "second")]
+    middle = LabAuthority("crossed", issuer=roots["first"])
+    middle._key = key
+    leaf = middle.issue(dns=["peer.example"])
+    sent = leaf.cert_pem + b"".join(each.public_bytes(Encoding.PEM) for each in crossed)
+    lab.anchor("root", roots[trusted])
+    trunk = lab.trunk("a", {"trust": ("root",), "names": ("peer.example",)}, peers=("127.0.0.1:1",))
+    lab.start()
+    with serving(server_context(lab, Issued(leaf.cert_pem, sent, leaf.key_pem), version)) as server:
+        aimed = trunk.model_copy(update={"peers": (trunk.peers[0]._replace(port=server.port),)})
+        if trusted == "neither":
+            with pytest.raises(DialFailed):
+                lab.dialer.connect(aimed, lab.snapshot())
+            assert reason(lab) == "unknown-ca"
+            return
+        flow = lab.dialer.connect(aimed, lab.snapshot())
+        assert flow.tls is not None and flow.tls.peer is not None and flow.tls.peer.verified
+
+
+def test_no_other_way_leads_round_a_wrong_name(lab: Lab) -> None:
+    key = ec.generate_private_key(ec.SECP256R1())
+    twins = [issue_ca("twin", lab.ca, key=key)[0].public_bytes(Encoding.PEM) for _ in range(8)]
+    middle = LabAuthority("twin", issuer=lab.ca)
+    middle._key = key
+    leaf = middle.issue(dns=["other.example"])
+    trunk = lab.trunk("a", {"names": ("peer.example",)}, peers=("127.0.0.1:1",))
+    lab.start()
+    sent = Issued(leaf.cert_pem, leaf.cert_pem + b"".join(twins), leaf.key_pem)
+    with serving(server_context(lab, sent)) as server:
+        aimed = trunk.model_copy(update={"peers": (trunk.peers[0]._replace(port=server.port),)})
+        with pytest.raises(DialFailed):
+            lab.dialer.connect(aimed, lab.snapshot())
+        assert reason(lab) == "name-mismatch" and not server.heard

@@ -1,0 +1,57 @@
+"""The ways from a leaf to an anchor: only where there is a choice, without loops, and not many."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from sbc.demo.pki import LabAuthority
+from sbc.tls.certificate import Certificate, read_certificate
+from sbc.tls.paths import MAX_PATHS, paths
+from tests.unit.tls.certs import GOOD, NOW, der
+
+LEAF = read_certificate(der(LabAuthority("middle", issuer=GOOD, now=NOW).issue(dns=["a.example"]).cert_pem))
+
+
+def issuer(subject: str, by: str) -> Certificate:
+    """An intermediate in name only."""
+    who = replace(LEAF.identity, subject=f"CN={subject}", issuer=f"CN={by}")
+    return replace(LEAF, identity=who, self_issued=subject == by)
+
+
+def test_without_a_choice_there_is_nothing_to_tell_apart() -> None:
+    assert paths([LEAF], ["CN=middle"]) == []
+    assert paths([LEAF, issuer("middle", "root")], ["CN=root"]) == []
+
+
+def test_each_certificate_of_the_issuer_is_a_way() -> None:
+    sent = [
+        LEAF,
+        issuer("middle", "gone"),
+        issuer("middle", "root"),
+        issuer("middle", "upper"),
+        issuer("upper", "root"),
+    ]
+    assert paths(sent, ["CN=root"]) == [[0, 2], [0, 3, 4]]
+    assert paths(sent, ["CN=other"]) == []
+
+
+def test_loops_end_and_self_signed_roots_that_were_sent_along_are_no_step() -> None:
+    sent = [
+        LEAF,
+        issuer("middle", "upper"),
+        issuer("middle", "root"),
+        issuer("upper", "middle"),
+        issuer("root", "root"),
+    ]
+    assert paths(sent, ["CN=root"]) == [[0, 1, 3, 2], [0, 2]]
+
+
+def test_there_are_never_many() -> None:
+    sent = [LEAF, *(issuer("middle", "root") for _ in range(9))]
+    assert len(paths(sent, ["CN=root"])) == MAX_PATHS
+    knot = [
+        LEAF,
+        *(issuer("middle", "middle2") for _ in range(4)),
+        *(issuer("middle2", "middle") for _ in range(5)),
+    ]
+    assert paths(knot, ["CN=root"]) == []
