@@ -14,6 +14,7 @@ from typing import Protocol
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -29,6 +30,8 @@ from sbc.tls.pem import explain_key, has_key, read_certificates
 from sbc.tls.problems import Problem, day, read_pem_file
 from sbc.tls.strength import weakness
 
+# RFC 8446 4.2.3: what a certificate of ours can sign a handshake with.
+_CURVES = ("secp256r1", "secp384r1", "secp521r1")
 _SOON = 14 * 86400.0
 
 
@@ -88,6 +91,7 @@ def load_identity(
         problems.append(Problem(config.chain, f"{who.subject} is a CA certificate in the keystore", hint))
     problems += _check_links(config.chain, chain, roots)
     problems += _check_strength(config.chain, chain)
+    problems += _check_usable(config.chain, chain, now)
     problems += _check_time(config.chain, who.subject, who.not_before, who.not_after, now)
     if any(each.fatal for each in problems):
         return None, problems
@@ -179,6 +183,21 @@ def _check_strength(path: str, chain: list[x509.Certificate]) -> list[Problem]:
         if weak is not None and (weak.of_key or each.subject != each.issuer):
             message = f"{each.subject.rfc4514_string()} {weak.text}"
             problems.append(Problem(path, message, "TLS refuses it; request one with RSA 2048 or P-256"))
+    return problems
+
+
+def _check_usable(path: str, chain: list[x509.Certificate], now: float) -> list[Problem]:
+    problems = []
+    key = chain[0].public_key()
+    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name not in _CURVES:
+        message = f"the key is on {key.curve.name}, which TLS 1.3 does not know"
+        problems.append(Problem(path, message, "request a certificate with P-256 or RSA 2048"))
+    for each in chain[1:]:
+        ends = each.not_valid_after_utc.timestamp()
+        if ends < now:
+            message = f"{each.subject.rfc4514_string()}, an issuer in the chain, expired on {day(ends)}"
+            hint = "replace it by the CA's current one; most peers refuse the chain as it is"
+            problems.append(Problem(path, message, hint, fatal=False))
     return problems
 
 

@@ -279,3 +279,23 @@ def test_no_other_way_leads_round_a_wrong_name(lab: Lab) -> None:
         with pytest.raises(DialFailed):
             lab.dialer.connect(aimed, lab.snapshot())
         assert reason(lab) == "name-mismatch" and not server.heard
+
+
+def test_a_server_that_sends_a_knot_of_issuers_is_refused_at_once(lab: Lab) -> None:
+    lab.trunk("a", {"names": ("peer.example",)}, peers=("peer.example:5061",))
+    lab.start()
+    admission = lab.listeners.contexts.table.outbound("a", "peer.example")
+    assert admission is not None
+    forger = LabAuthority("good CA")
+    key = ec.generate_private_key(ec.SECP256R1())
+    twins = [issue_ca("twin", forger, key=key)[0].public_bytes(Encoding.DER) for _ in range(8)]
+    middle = LabAuthority("twin", issuer=forger)
+    middle._key = key
+    chain = [der(middle.issue(dns=["peer.example"]).cert_pem), *twins]
+    durations = []
+    for _ in range(3):
+        began = time.process_time()
+        said = verify(admission, chain, time.time())
+        durations.append(time.process_time() - began)
+    assert said.failure is not None and said.failure.kind == "unknown-ca"
+    assert min(durations) < 0.1, "with every way tried"

@@ -89,6 +89,15 @@ def test_what_no_trunk_needs_stops_none_and_is_told(write: Write) -> None:
     assert [each.line for each in snapshot.warnings if each.severity == "error"] == [11]
 
 
+def test_a_broken_revocation_list_stops_who_needs_its_ca(write: Write) -> None:
+    listed = TWO["sbc.yaml"].replace("{ca: tls/lab-ca.pem}", "{ca: tls/lab-ca.pem, crl: tls/lab.crl}")
+    directory = write(TWO | {"sbc.yaml": listed})
+    spoil(directory, "lab.crl", b"no list")
+    snapshot = build(directory)
+    assert list(snapshot.quarantined) == ["office"]
+    assert "tls/lab.crl" in snapshot.why_quarantined("office")
+
+
 class TestReload:
     @pytest.mark.parametrize("file", ["office.key", "office.pem", "lab-ca.pem"])
     def test_what_was_in_force_stays_in_force_and_the_rest_is_applied(self, write: Write, file: str) -> None:

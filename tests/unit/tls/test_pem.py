@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec
 from cryptography.hazmat.primitives.serialization import (
     BestAvailableEncryption,
     Encoding,
@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
 from cryptography.x509.oid import NameOID
 
 from sbc.config.model import Identity, TrustAnchor
-from sbc.demo.pki import LabAuthority
+from sbc.demo.pki import LabAuthority, key_bytes
 from sbc.tls.anchors import load_anchor
 from sbc.tls.identity import load_identity
 from sbc.tls.problems import Problem
@@ -170,6 +170,27 @@ def test_what_openssl_will_refuse_in_the_handshake_is_said_at_load(
     now = x509.load_pem_x509_certificate(leaf.cert_pem).not_valid_before_utc.timestamp() + 60
     told = [each for each in identity(tmp_path, leaf.chain_pem, leaf.key_pem, now) if each.fatal]
     assert len(told) == 1 and message in told[0].message and "P-256" in told[0].hint
+
+
+def test_a_key_that_tls_cannot_sign_with(tmp_path: Path) -> None:
+    key = ec.generate_private_key(ec.SECP256K1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "odd")])
+    pem = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(GOOD.certificate.subject)
+        .public_key(key.public_key()).serial_number(1)
+        .not_valid_before(GOOD.certificate.not_valid_before_utc)
+        .not_valid_after(GOOD.certificate.not_valid_after_utc)
+        .sign(GOOD.key, hashes.SHA256()).public_bytes(Encoding.PEM)
+    )  # fmt: skip
+    told = [each for each in identity(tmp_path, pem, key_bytes(key)) if each.fatal]
+    assert [each.message for each in told] == ["the key is on secp256k1, which TLS 1.3 does not know"]
+
+
+def test_an_expired_issuer_in_our_chain_is_said(tmp_path: Path) -> None:
+    young = LabAuthority("middle", issuer=GOOD, now=NOW)
+    leaf = young.issue(dns=["sbc.example"], not_after=NOW + 5000 * DAY)
+    told = identity(tmp_path, leaf.chain_pem, leaf.key_pem, NOW + 4000 * DAY)
+    assert [(each.fatal, "CN=middle, an issuer" in each.message) for each in told] == [(False, True)]
 
 
 def test_an_old_roots_own_signature_is_not_looked_at(tmp_path: Path) -> None:
