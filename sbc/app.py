@@ -33,7 +33,8 @@ from sbc.config.quarantine import changes, told
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.config.watched import watched
 from sbc.ids import Ids
-from sbc.net.acme import AcmeKeeper, write_pair
+from sbc.net.acme import AcmeKeeper
+from sbc.net.acme_install import Installer
 from sbc.net.clock import Clock
 from sbc.net.contexts import Contexts
 from sbc.net.control import ControlServer
@@ -110,7 +111,8 @@ class Portcullis:
         self.rotator.asked = self.certificates.asked
         self.rotator.watch(self.listeners, self.dialer)
         self.driver.watchers.append(self.rotator)
-        self.acme = AcmeKeeper(self.store, self.saved, self.clock, self._say, self._install)
+        installer = Installer(self.store, self.clock, self.rotator, self.reload, self._reloading)
+        self.acme = AcmeKeeper(self.store, self.saved, self.clock, self._say, installer)
         self.watch = Watch(lambda: watched(directory), self._on_change)
         self.control = ControlServer(directory / snapshot.settings.control, self._verbs())
         self._web: WSGIServer | None = None
@@ -310,13 +312,6 @@ class Portcullis:
         for each in wrong:
             self._say("ERR", "[reload]", {"refused": str(each).splitlines()[0]})
         return {"changed": False, "version": version, "lines": lines + [f"refused; version {version} stays"]}
-
-    def _install(self, identity: str, key_pem: bytes, chain_pem: bytes) -> None:
-        """Put a certificate that was ordered into force; LocalError."""
-        with self._reloading:
-            files = self.store.current.settings.identities[identity]
-            write_pair(self.directory / files.key, key_pem, self.directory / files.chain, chain_pem)
-            self.reload()
 
     def _say(self, level: Any, tag: str, fields: dict[str, Any]) -> None:
         self.recorder.journal.event(level, tag, fields, self.clock.now())

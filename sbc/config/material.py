@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dsl.errors import Diagnostic
@@ -34,8 +34,8 @@ class Material:
         """Keep what was found wrong with ``entry``, of which ``fresh`` was loaded and ``former`` is kept."""
         self.diagnostics += found
         errors = tuple(each for each in found if each.severity == "error")
-        if fresh is None and errors:
-            (self.broken if former is None else self.held)[entry] = errors
+        if fresh is None:
+            (self.broken if former is None else self.held)[entry] = errors or tuple(found[:1])
 
 
 def load_material(
@@ -66,15 +66,9 @@ def load_material(
     # A leaf straight under a root that we trust ourselves needs no intermediate beside it.
     roots = {subject for anchor in material.anchors.values() for subject in anchor.subjects}
     for name, identity in settings.value.identities.items():
-        if identity.acme and not _there(identity, directory):
-            waiting = _not_yet(settings, name)
-            material.diagnostics.append(waiting)
-            if (known := former_identity(former, name, now)) is not None:
-                material.identities[name] = known
-            else:
-                material.broken["identities", name] = (waiting,)
-            continue
         loaded, problems = load_whole(name, identity, directory, now, roots)
+        if identity.acme and loaded is None:
+            problems = _ordered_anew(name, identity, directory, problems)
         staged, more = load_staged(name, identity, directory, now, roots)
         problems += more
         staged = staged or still_staged(former, name, identity, directory, now)
@@ -86,14 +80,13 @@ def load_material(
     return material
 
 
-def _there(identity: Identity, directory: Path) -> bool:
-    return (directory / identity.chain).exists() and (directory / identity.key).exists()
-
-
-def _not_yet(settings: SettingsFile, name: str) -> Diagnostic:
+def _ordered_anew(name: str, identity: Identity, directory: Path, problems: list[Problem]) -> list[Problem]:
+    """What is wrong with a certificate that ACME orders is mended by an order, and that needs us running."""
+    if all((directory / each).exists() for each in (identity.chain, identity.key)):
+        return [replace(each, hint="another is ordered", fatal=False) for each in problems if each.fatal]
     text = f"identity {name} has no certificate yet: it is ordered from the ACME directory"
     hint = "until it is there, who asks for it is refused; the journal says what becomes of the order"
-    return settings.document.problem(("identities", name, "acme"), text, hint, severity="warning")
+    return [Problem("", text, hint, fatal=False)]
 
 
 def _place(settings: SettingsFile, loc: Loc, problems: list[Problem], directory: Path) -> list[Diagnostic]:

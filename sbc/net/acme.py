@@ -24,8 +24,9 @@ from sbc.config.acme import acme_names, ordered
 from sbc.config.model import Acme
 from sbc.config.snapshot import SnapshotStore
 from sbc.net.acme_challenges import Challenges
+from sbc.net.acme_install import Installer
 from sbc.net.clock import Clock
-from sbc.net.store import Store, write_whole
+from sbc.net.store import Store
 from sbc.observe.text import iso_time
 from sbc.tls.problems import day
 from sbc.tls.renewal import RenewalFailed, renew_at, retry_after
@@ -40,24 +41,21 @@ _STATE = "acme"
 _LIBRARY = "sbc.net.acme_order"
 
 Say = Callable[[str, str, dict[str, Any]], object]
-Install = Callable[[str, bytes, bytes], object]
 
 
 class AcmeKeeper:
-    """Orders and renews; ``install(identity, key_pem, chain_pem)`` puts a certificate in force.
-
-    ``say`` is the journal.
-    """
+    """Orders and renews; ``say`` is the journal."""
 
     def __init__(
-        self, snapshots: SnapshotStore, saved: Store, clock: Clock, say: Say, install: Install
+        self, snapshots: SnapshotStore, saved: Store, clock: Clock, say: Say, installer: Installer
     ) -> None:
         self._snapshots = snapshots
         self._saved = saved
         self._clock = clock
         self._say = say
-        self._install = install
+        self._installer = installer
         self._wake = Event()
+        self._unsettled: dict[str, str] = {}
         self._forced: dict[str, AsyncResult[str | LocalError]] = {}
         self._greenlet: gevent.Greenlet | None = None
 
@@ -95,12 +93,33 @@ class AcmeKeeper:
         while True:
             self._wake.clear()
             for name in ordered(self._snapshots.current.settings):
+                self._settle(name)
                 if name in self._forced or self._due(name) <= self._clock.now():
                     self._obtain(name)
-            soonest = min(map(self._due, ordered(self._snapshots.current.settings)), default=0.0)
-            until = soonest - self._clock.now()
-            # A look now and then, for the clock may be set and an order can take long.
-            self._wake.wait(min(_LOOK_EVERY, until) if until > 0.0 else _LOOK_EVERY)
+            # A look now and then all the same: the clock may be set, and peers come by.
+            until = self._next() - self._clock.now()
+            self._wake.wait(min(_LOOK_EVERY, max(1.0, until)))
+
+    def _next(self) -> float:
+        """When something falls due; POSIX seconds."""
+        names = ordered(self._snapshots.current.settings)
+        retiring = (self._installer.retires(name) for name in names)
+        moments = [*map(self._due, names), *(each for each in retiring if each is not None)]
+        return min(moments, default=float("inf"))
+
+    def _settle(self, name: str) -> None:
+        unbound = self._state("unbound").get(name, {}).get("thumbprint")
+        try:
+            if unbound is not None and unbound in self._installer.staged(name):
+                self._installer.bind(name)
+                self._keep("unbound", name, None)
+            self._installer.settle(name)
+        except LocalError as error:
+            if self._unsettled.get(name) != str(error):
+                self._say("WRN", "[acme]", {"identity": name, "waiting": str(error)})
+            self._unsettled[name] = str(error)
+        else:
+            self._unsettled.pop(name, None)
 
     # When
 
@@ -110,11 +129,8 @@ class AcmeKeeper:
         failed = self._state("failed").get(name)
         if failed is not None and failed["wanted"] == self._wanted(name):
             return float(failed["again"])
-        material = snapshot.identities.get(name)
-        files = snapshot.settings.identities[name]
-        if material is None or not all(
-            (snapshot.directory / each).exists() for each in (files.chain, files.key)
-        ):
+        material = self._installer.newest(name)
+        if material is None:
             return 0.0
         has = {each.removeprefix("dns:") for each in material.sans}
         if not has.issuperset(acme_names(snapshot.settings, name)):
@@ -164,11 +180,27 @@ class AcmeKeeper:
             raise RenewalFailed(
                 "it was not done in five minutes", "the next attempt is made by itself"
             ) from None
-        self._install(name, issued.key_pem, issued.chain_pem)
-        fresh = self._snapshots.current.identities.get(name)
-        until = day(fresh.not_after) if fresh is not None else "unknown"
+        until = day(self._put_in_force(name, issued))
         self._say("INF", "[acme]", {"identity": name, "issued": ",".join(names), "until": until})
-        return f"identity {name}: a certificate for {', '.join(names)} is in force until {until}"
+        return f"identity {name}: a certificate for {', '.join(names)}, good until {until}"
+
+    def _put_in_force(self, name: str, issued: Issued) -> float:
+        """Install what was issued; when it ends. LocalError where it is not even on disk, or no good."""
+        waiting: LocalError | None = None
+        self._keep("unbound", name, {"thumbprint": issued.thumbprint})
+        try:
+            self._installer.install(name, issued.key_pem, issued.chain_pem)
+            self._keep("unbound", name, None)
+        except LocalError as error:
+            waiting = error
+        fresh = self._installer.newest(name)
+        if fresh is None or fresh.thumbprint != issued.thumbprint:
+            remedy = "`sbc check` says why; compare the clocks"
+            raise waiting or RenewalFailed("what was issued cannot be used", remedy)
+        if waiting is not None:
+            # Ordering it again would not help: it is on disk, and in force when that is mended.
+            self._say("WRN", "[acme]", {"identity": name, "waiting": str(waiting)})
+        return fresh.not_after
 
     def _issue(self, library: Any, base: Path, directory: Acme, names: tuple[str, ...]) -> Issued:
         issued: Issued
@@ -211,7 +243,7 @@ class AcmeKeeper:
         return dict(kept)
 
     def _keep(self, part: str, name: str, value: dict[str, Any] | None) -> None:
-        state = {each: self._state(each) for each in ("accounts", "failed")}
+        state = {each: self._state(each) for each in ("accounts", "failed", "unbound")}
         if state[part].pop(name, None) is None and value is None:
             return
         if value is not None:
@@ -223,20 +255,3 @@ def _account_name(directory: Acme) -> str:
     """Under what an account is kept: another directory, address or customer is another account."""
     customer = directory.external_account.id if directory.external_account is not None else ""
     return " ".join((directory.directory, directory.email or "", customer)).rstrip()
-
-
-def write_pair(key: Path, key_pem: bytes, chain: Path, chain_pem: bytes) -> None:
-    """Write a key (readable by this user only) and its chain, each in one step, off the hub; LocalError."""
-    pool = gevent.get_hub().threadpool
-    for path, data, mode in ((key, key_pem, 0o600), (chain, chain_pem, 0o644)):
-        wrong = pool.apply(_write, (path, data, mode))
-        if wrong:
-            raise LocalError(f"{path} cannot be written: {wrong}; let this user write there")
-
-
-def _write(path: Path, data: bytes, mode: int) -> str:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        return error.strerror or str(error)
-    return write_whole(path, data, mode)

@@ -15,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from acme import challenges, client, crypto_util, messages
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -45,10 +47,11 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A new private key and the chain that was issued for it, leaf first; both PEM."""
+    """A new private key and the chain that was issued for it, leaf first; both PEM. SHA-256 of the leaf."""
 
     key_pem: bytes = field(repr=False)
     chain_pem: bytes
+    thumbprint: str
 
 
 def register(directory: Acme, base: Path) -> Account:
@@ -88,10 +91,24 @@ def order(directory: Acme, base: Path, account: Account, names: tuple[str, ...],
         for authorization in pending.authorizations:
             if authorization.body.status == messages.STATUS_PENDING:
                 _answer(acme, authorization, expect)
-        done = acme.poll_and_finalize(pending)
+        chain_pem = acme.poll_and_finalize(pending).fullchain_pem.encode()
+        leaf = x509.load_pem_x509_certificates(chain_pem)[0]
     except FAILURES as error:
         raise explain(error, directory.directory) from None
-    return Issued(key_pem, done.fullchain_pem.encode())
+    _check(leaf, key_pem, names)
+    return Issued(key_pem, chain_pem, leaf.fingerprint(hashes.SHA256()).hex())
+
+
+def _check(leaf: x509.Certificate, key_pem: bytes, names: tuple[str, ...]) -> None:
+    """Refuse a certificate that is not the one ordered: to have it in force would be to order it again."""
+    try:
+        found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        missing = set(names).difference(map(str.lower, found.get_values_for_type(x509.DNSName)))
+    except x509.ExtensionNotFound:
+        missing = set(names)
+    if missing or leaf.public_key() != load_pem_private_key(key_pem, None).public_key():
+        what = f"lacks {', '.join(sorted(missing))}" if missing else "is for another key"
+        raise RenewalFailed(f"the certificate that was issued {what}", "ask the directory's operator")
 
 
 def _answer(acme: client.ClientV2, authorization: messages.AuthorizationResource, expect: Expect) -> None:

@@ -34,6 +34,11 @@ def renew_at(not_before: float, not_after: float, thumbprint: str) -> float:
     return not_after - third - third / 10 * spread
 
 
+def retire_at(not_before: float, not_after: float) -> float:
+    """When a renewed certificate is retired though not every peer has been seen to do without it."""
+    return not_after - (not_after - not_before) / 6
+
+
 def retry_after(failures: int) -> float:
     """Seconds to wait after so many failures in a row, one or more."""
     return min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** min(failures - 1, 20))

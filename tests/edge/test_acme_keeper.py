@@ -10,13 +10,16 @@ from typing import Any
 import gevent
 import pytest
 from gevent import socket
+from gevent.lock import RLock
 
 from sbc.base import LocalError
 from sbc.config.load import build_snapshot
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.demo.pki import write_lab
-from sbc.net.acme import AcmeKeeper, write_pair
+from sbc.net.acme import AcmeKeeper
+from sbc.net.acme_install import Installer
 from sbc.net.clock import Clock
+from sbc.net.rotator import Rotator
 from sbc.net.store import Store
 from tests.edge.tls_lab import eventually
 
@@ -62,14 +65,17 @@ class Ordering:
 
     def restarted(self) -> AcmeKeeper:
         """A keeper that begins with what the store has."""
-        self.keeper = AcmeKeeper(self.snapshots, self.saved, Clock(), self._say, self._install)
+        lock, clock = RLock(), Clock()
+        rotator = Rotator(self.snapshots, self.saved, clock, self._say, self._reload, lock)
+        installer = Installer(self.snapshots, clock, rotator, self._reload, lock)
+        self.keeper = AcmeKeeper(self.snapshots, self.saved, clock, self._say, installer)
         self.keeper.start()
         return self.keeper
 
     def _say(self, level: str, tag: str, fields: dict[str, Any]) -> None:
         self.said.append({"level": level, "tag": tag, **fields})
 
-    def _install(self, *_: object) -> None:
+    def _reload(self) -> dict[str, Any]:
         raise AssertionError("nothing can have been issued")
 
     @property
@@ -161,10 +167,3 @@ def test_files_that_are_gone_are_ordered_anew(ordering: Ordering) -> None:
     (ordering.directory / "tls/sbc.pem").unlink()
     ordering.keeper.apply()
     eventually(lambda: len(ordering.failures) == 2)
-
-
-def test_a_pair_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(LocalError, match=r"key.pem cannot be written: .*; let this user write there"):
-        write_pair(tmp_path / "file/key.pem", b"key", tmp_path / "chain.pem", b"chain")
-    assert not (tmp_path / "chain.pem").exists()

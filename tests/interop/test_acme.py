@@ -81,6 +81,16 @@ class Site:
             return None
         return x509.load_der_x509_certificate(shown) if shown else None
 
+    def filed(self, name: str) -> int:
+        """The serial number of the certificate in a file of ``tls/``."""
+        data = (self.directory / "tls" / name).read_bytes()
+        return x509.load_pem_x509_certificates(data)[0].serial_number
+
+    def look(self) -> None:
+        """Let the keeper look again, as it does each minute and after each change."""
+        with (self.directory / "sbc.yaml").open("a") as file:
+            file.write("# changed\n")
+
     def account(self) -> dict[str, str]:
         """The account as it is kept."""
         state = json.loads((self.directory / "run" / "acme.json").read_text())
@@ -132,12 +142,18 @@ def test_a_certificate_is_ordered_served_and_renewed(site: Site, tmp_path: Path)
         check_trusted(site, pebble)
         done = site.renew()
         assert (done.returncode, done.stderr) == (0, ""), done
-        assert "is in force until" in done.stdout
+        assert "good until" in done.stdout
         second = site.served()
         assert second is not None
         assert second.serial_number != first.serial_number
         assert second.public_key() != first.public_key(), "a new key each time"
         site.wait(lambda: len(site.issued()) == 2)
+        # The peer was seen to take it, so it is in its place by the next look, and the old one beside it.
+        site.look()
+        site.wait(lambda: site.filed("own.pem") == second.serial_number)
+        assert site.filed("own.pem.old") == first.serial_number
+        assert not (site.directory / "tls/own.pem.next").exists()
+        assert site.served() == second
 
 
 def check_trusted(site: Site, pebble: Pebble) -> None:

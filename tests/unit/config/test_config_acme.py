@@ -9,6 +9,7 @@ import pytest
 from sbc.base import ConfigError
 from sbc.config.acme import acme_names, ordered
 from sbc.config.load import build_snapshot
+from sbc.demo.pki import LabAuthority
 from tests.unit.config.configuration import FILES, Write
 
 SBC = FILES["sbc.yaml"].replace(
@@ -95,3 +96,17 @@ def test_what_cannot_be_ordered_is_said_at_load(write: Write, old: str, new: str
 
 def test_a_right_one_has_no_mistake(write: Write) -> None:
     assert mistakes(write) == []
+
+
+def test_an_expired_one_does_not_keep_us_from_running_for_only_so_is_it_renewed(write: Write) -> None:
+    directory = write(
+        {"sbc.yaml": SBC, "trunks.d/carrier.yaml": FILES["trunks.d/carrier.yaml"].replace(": sbc", ": own")}
+    )
+    expired = LabAuthority("CA").issue(dns=["acme.example"], not_after=time.time() - 60)
+    (directory / "tls/own.pem").write_bytes(expired.chain_pem)
+    (directory / "tls/own.key").write_bytes(expired.key_pem)
+    snapshot = build_snapshot(directory, time.time())
+    assert "expired on" in snapshot.why_quarantined("carrier")
+    assert any(
+        "expired on" in each.message and each.hint == "another is ordered" for each in snapshot.warnings
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import accumulate
 
-from sbc.tls.renewal import renew_at, retry_after
+from sbc.tls.renewal import renew_at, retire_at, retry_after
 
 DAY = 86400.0
 
@@ -27,3 +27,7 @@ def test_failures_wait_longer_each_time_up_to_half_a_day() -> None:
     assert waits == sorted(waits)
     assert waits[-1] == 43200.0
     assert sum(at <= 3600 for at in (0.0, *accumulate(waits))) < 5, "attempts within an hour"
+
+
+def test_the_old_one_goes_between_its_renewal_and_its_end() -> None:
+    assert renew_at(0.0, 90 * DAY, "0" * 64) < retire_at(0.0, 90 * DAY) == 75 * DAY
