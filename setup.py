@@ -179,6 +179,7 @@ setup(
         "pylibsrtp>=1.0,<1.1",  # libsrtp: audited SRTP; bound because its C binding is called
         "pydantic>=2.6",  # every mistake of a file at once, typed
         "ruamel.yaml>=0.18",  # YAML that knows line and column, keeps comments
+        "ruamel.yaml.clib>=0.2.8",  # its reader in C: ten thousand rules in seconds; pure Python without it
         "lark>=1.1.9",  # the grammar of when and then
         "google-re2>=1.1",  # an operator's pattern in linear time
         "flask>=3.0",  # health endpoint and status page

@@ -1,4 +1,4 @@
-"""``python -m bench [signalling|load|handshake|relay|table|memory|all]``: costs beside real peers.
+"""``python -m bench [signalling|load|handshake|relay|table|rules|memory|all]``: costs beside real peers.
 
 Figures are of this machine at this moment: what counts is the ratio to the peer in the same run.
 """
@@ -14,6 +14,7 @@ from bench.handshake import handshakes
 from bench.memory import memory
 from bench.relay import relay
 from bench.report import Row, table
+from bench.rules import rules
 from bench.signalling import signalling
 from tests.peers.process import MissingProgram, PeerFailed
 from tests.peers.product import is_compiled
@@ -43,12 +44,17 @@ def _table(options: Options) -> list[Row]:
     return core()
 
 
+def _rules(options: Options) -> list[Row]:
+    return rules()
+
+
 def _memory(options: Options) -> list[Row]:
     return memory(hold=options.seconds or 60)
 
 
 BENCHMARKS: dict[str, Callable[[Options], list[Row]]] = {
     "table": _table,
+    "rules": _rules,
     "handshake": _handshake,
     "relay": _relay,
     "signalling": _signalling,

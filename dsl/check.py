@@ -18,7 +18,7 @@ from dsl.functions import FUNCTIONS
 from dsl.never import never_matches
 from dsl.ownership import read_refusal
 from dsl.parse import Problem
-from dsl.patterns import Pattern, PatternError
+from dsl.patterns import Pattern, PatternError, compiled
 from dsl.scope import GROUP, LIST, TABLE, Scope
 from dsl.table import PREFIX, Table
 
@@ -151,7 +151,7 @@ class Checker:
     def pattern(self, node: syntax.Regex) -> Pattern | None:
         """Compile a pattern; None when it was reported."""
         try:
-            compiled = Pattern(node.source)
+            pattern = compiled(node.source)
         except PatternError as error:
             hint = "patterns are RE2's, which run in linear time: no backreferences, no look-around"
             self.report(node, f"this pattern cannot be used: {error}", hint)
@@ -159,7 +159,7 @@ class Checker:
         if never_matches(node.source):
             hint = "^ is the beginning and $ the end of the text"
             self.problems.append(Problem(node.start, "this pattern never matches", hint, "warning"))
-        return compiled
+        return pattern
 
     def _moment(self, node: syntax.Clock | syntax.Day | syntax.Date) -> str | None:
         if node.value >= 0:

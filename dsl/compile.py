@@ -15,7 +15,7 @@ from dsl import syntax
 from dsl.expressions import Test, value
 from dsl.facts import FACTS
 from dsl.numbers import in_block
-from dsl.patterns import Pattern
+from dsl.patterns import compiled
 from dsl.scope import LIST, TABLE, Scope
 
 Network = IPv4Network | IPv6Network
@@ -38,7 +38,7 @@ def condition(node: syntax.Node, scope: Scope) -> Test:
         case syntax.Compare():
             return _compare(node, scope)
         case syntax.Matches():
-            search = Pattern(node.regex.source).search
+            search = compiled(node.regex.source).search
             return _each(node.left, lambda text: search(text) is not None, scope)
         case syntax.Affix():
             return _affix(node, scope)

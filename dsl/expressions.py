@@ -16,7 +16,7 @@ from dsl.clock import CLOCK_FACTS, NOT_A_NUMBER, reader
 from dsl.draft import Draft
 from dsl.facts import FACTS
 from dsl.numbers import e164
-from dsl.patterns import MAX_TEXT, Pattern
+from dsl.patterns import MAX_TEXT, compiled
 from dsl.scope import TABLE, Scope
 
 Test = Callable[[Draft], bool]
@@ -79,7 +79,7 @@ def _call(node: syntax.Call, scope: Scope) -> Value:
     first = value(node.args[0], scope)
     match node.name, node.args[1:]:
         case "replace", (syntax.Regex(source=source), syntax.Text(value=replacement)):
-            replace = Pattern(source).replacer(replacement)
+            replace = compiled(source).replacer(replacement)
             return lambda draft: replace(first(draft))
         case "replace_prefix", (syntax.Text(value=old), syntax.Text(value=new)):
             return lambda draft: _replace_prefix(first(draft), old, new)

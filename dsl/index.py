@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from dsl import syntax
-from dsl.atoms import Atom, atoms_of
+from dsl.atoms import Atom
 from dsl.draft import Draft
 from dsl.expressions import Test, fact
 from dsl.facts import FACTS
 from dsl.outcome import Outcome
 from dsl.patterns import literal_start
-from dsl.scope import NOTHING_NAMED, Scope
+from dsl.scope import NOTHING_NAMED
 
 Entry = tuple[Test, Outcome]
 _WORTH_FILING = 8
@@ -63,10 +63,10 @@ Item = tuple[Test | None, Outcome | None, Filed | None]
 """A rule to try, or a run of rules to look up."""
 
 
-def demands_of(node: syntax.Node, scope: Scope) -> dict[str, Atom]:
+def demands_of(node: syntax.Node, atoms: tuple[Atom, ...]) -> dict[str, Atom]:
     """What a condition demands of facts that are text, by the names of the facts: what it can be filed by."""
     demands: dict[str, Atom] = {}
-    for atom in (*atoms_of(node, scope), *_beginnings(node)):
+    for atom in (*atoms, *_beginnings(node)):
         if (
             atom.kind not in ("is", "starts")
             or not isinstance(atom.subject, tuple)
@@ -113,12 +113,13 @@ def arrange(rules: Sequence[tuple[Entry, dict[str, Atom]]]) -> tuple[Item, ...]:
 
 
 def _longest_run(rules: Sequence[tuple[Entry, dict[str, Atom]]], at: int) -> tuple[str, int]:
-    """The fact by which most rules from ``at`` on can be filed, and how many."""
-    best, most = "", 0
+    """The fact that tells most rules from ``at`` on apart, and how many rules can be filed by it."""
+    best, most, length = "", 1, 0
     for name in rules[at][1]:
         end = at
         while end < len(rules) and name in rules[end][1] and rules[end][0][1].ending is not None:
             end += 1
-        if end - at > most:
-            best, most = name, end - at
-    return best, most
+        apart = len({option for _, demands in rules[at:end] for option in demands[name].options})
+        if apart > most:
+            best, most, length = name, apart, end - at
+    return best, length

@@ -6,12 +6,13 @@ that is broken in one place is still searched for mistakes in all others.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from zoneinfo import ZoneInfo
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from dsl import syntax
+from dsl.atoms import atoms_of
 from dsl.cases import read_test
 from dsl.check import Checker, Known, suggest
 from dsl.check_actions import ActionChecker
@@ -105,7 +106,8 @@ class _Loader:
         scope, text = self._scope, text_of(fields["when"])
         outcome = compile_outcome(then, f"{name} ({source.path}:{line})", scope)
         test = condition(when, scope)
-        self.rules.append(Rule(name, source.path, line, col, when, text, then, test, outcome, scope))
+        atoms = atoms_of(when, scope)
+        self.rules.append(Rule(name, source.path, line, col, when, text, then, test, outcome, scope, atoms))
 
     def _name(self, source: Source, node: ScalarNode | None) -> str | None:
         if node is None:
@@ -124,24 +126,24 @@ class _Loader:
 
     def _when(self, source: Source, node: ScalarNode) -> syntax.Node | None:
         text = text_of(node)
-        if node.style is None and text.lower() in ("true", "false"):
+        if not node.style and text.lower() in ("true", "false"):
             text = text.lower()  # YAML's own True is as good as ours
         tree, problems = parse_condition(text)
         checker = Checker(self._known, self._scope)
         if tree is not None:
             checker.condition(tree)
-            problems = checker.problems
             if isinstance(tree, syntax.Truth) and not tree.value:
-                problems.append(Problem(tree.start, "this rule never holds", "remove it", "warning"))
-        return tree if _report_all(source, node, problems) and not checker.broken else None
+                checker.problems.append(Problem(tree.start, "this rule never holds", "remove it", "warning"))
+        good = _report_all(source, node, (*problems, *checker.problems))
+        return tree if good and not checker.broken else None
 
     def _then(self, source: Source, node: ScalarNode) -> tuple[syntax.Node, ...] | None:
         actions, problems = parse_actions(text_of(node))
         checker = ActionChecker(self._known, self._scope)
         if actions is not None:
             checker.actions(actions)
-            problems = checker.problems
-        return actions if _report_all(source, node, problems) and not checker.broken else None
+        good = _report_all(source, node, (*problems, *checker.problems))
+        return actions if good and not checker.broken else None
 
 
 def _entries(source: Source, sections: dict[str, Node], name: str) -> list[Node]:
@@ -155,11 +157,13 @@ def _entries(source: Source, sections: dict[str, Node], name: str) -> list[Node]
     return []
 
 
-def _report_all(source: Source, node: ScalarNode, problems: list[Problem]) -> bool:
+def _report_all(source: Source, node: ScalarNode, problems: Iterable[Problem]) -> bool:
     """Report every problem of a text; whether none of them is an error."""
+    good = True
     for problem in problems:
         source.report_in(node, *problem)
-    return all(problem.severity != "error" for problem in problems)
+        good = good and problem.severity != "error"
+    return good
 
 
 def _fields(source: Source, node: Node) -> dict[str, ScalarNode]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 
 _parser: Any = re._parser
@@ -19,6 +20,7 @@ _SAMPLE = [*map(chr, range(256)), "\u20ac", "\u4e00"]
 _MOST_TURNS = 3
 
 
+@lru_cache(maxsize=4096)
 def never_matches(source: str) -> bool:
     """Whether no text has a match of ``source``; False where it cannot be told."""
     try:

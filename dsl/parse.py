@@ -8,6 +8,7 @@ begins an action: the operator sees them all at once.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from dsl.build import build
 
 MAX_LENGTH = 10_000
 MAX_DEPTH = 40
+_CACHED = 4096  # the same thens come again and again, and every file on each reload
 
 
 class Problem(NamedTuple):
@@ -46,16 +48,18 @@ _ACTION_LINE = re.compile(
 )
 
 
-def parse_condition(text: str) -> tuple[syntax.Node | None, list[Problem]]:
+@lru_cache(maxsize=_CACHED)
+def parse_condition(text: str) -> tuple[syntax.Node | None, tuple[Problem, ...]]:
     """Parse a when; None with the problems when it cannot be read."""
     tree, problem = _tree(text, "condition")
     if tree is None:
-        return None, [problem] if problem else []
+        return None, (problem,) if problem else ()
     node: syntax.Node = build(tree)
-    return node, []
+    return node, ()
 
 
-def parse_actions(text: str) -> tuple[tuple[syntax.Node, ...] | None, list[Problem]]:
+@lru_cache(maxsize=_CACHED)
+def parse_actions(text: str) -> tuple[tuple[syntax.Node, ...] | None, tuple[Problem, ...]]:
     """Parse a then; None with every syntax error in it when it cannot be read."""
     problems: list[Problem] = []
     rest = text
@@ -64,16 +68,16 @@ def parse_actions(text: str) -> tuple[tuple[syntax.Node, ...] | None, list[Probl
         if tree is not None:
             break
         if problem is None:
-            return None, problems
+            return None, tuple(problems)
         problems.append(problem)
         following = _ACTION_LINE.search(text, _line_end(text, problem.offset))
         if following is None:
-            return None, problems
+            return None, tuple(problems)
         rest = re.sub(r"[^\n]", " ", text[: following.start()]) + text[following.start() :]
     if problems:
-        return None, problems
+        return None, tuple(problems)
     actions: tuple[syntax.Node, ...] = build(tree)
-    return actions, []
+    return actions, ()
 
 
 def _line_end(text: str, offset: int) -> int:

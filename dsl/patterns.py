@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 from math import prod
 
 import re2  # type: ignore[import-untyped, unused-ignore]
@@ -85,6 +86,12 @@ class Pattern:
                 raise PatternError(f"there is no group {found[0]} in the pattern")
         pieces.append(replacement[at:])
         return pieces
+
+
+@lru_cache(maxsize=4096)
+def compiled(source: str) -> Pattern:
+    """The pattern of ``source``, made once; PatternError when RE2 refuses it."""
+    return Pattern(source)
 
 
 def literal_start(source: str) -> str:

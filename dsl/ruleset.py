@@ -37,6 +37,7 @@ class Rule:
     test: Test
     outcome: Outcome
     scope: Scope
+    atoms: tuple[Atom, ...]
 
     @property
     def place(self) -> str:
@@ -55,7 +56,7 @@ class RuleSet:
         self.realms = frozenset(rule.outcome.realm for rule in self.rules if rule.outcome.realm)
         filed: list[tuple[Entry, dict[str, Atom]]] = []
         for rule in self.rules:
-            filed.append(((rule.test, rule.outcome), demands_of(rule.when, rule.scope)))
+            filed.append(((rule.test, rule.outcome), demands_of(rule.when, rule.atoms)))
         asked = [_trunks_asked(demands) for _, demands in filed]
         by_trunk: dict[str, list[tuple[Entry, dict[str, Atom]]]] = {
             name: [] for trunks in asked for name in trunks or ()

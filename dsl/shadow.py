@@ -12,7 +12,7 @@ from collections.abc import Hashable, Iterable, Mapping
 from itertools import combinations
 
 from dsl import syntax
-from dsl.atoms import Atom, atoms_of, contradicts, implies, keys_implied, keys_of
+from dsl.atoms import Atom, contradicts, implies, keys_implied, keys_of
 from dsl.check_actions import PARTS
 from dsl.ruleset import Rule
 from dsl.source import Source
@@ -24,14 +24,14 @@ def report_shadowed(rules: Iterable[Rule], sources: Mapping[str, Source]) -> Non
     """Warn of every rule that no call can reach, or that can never hold."""
     shadows = _Shadows()
     for index, rule in enumerate(rules):
-        atoms = atoms_of(rule.when, rule.scope)
+        atoms = rule.atoms
         source = sources[rule.path]
         if any(contradicts(one, other) for one, other in combinations(atoms, 2)):
             hint = "two of its conditions can never be true together"
             source.report_at(rule.line, rule.col, "this rule never holds", hint, "warning")
         taken = shadows.over(atoms)
         if taken is not None:
-            what = "every call" if not atoms_of(taken.when, taken.scope) else "all its calls"
+            what = "every call" if not taken.atoms else "all its calls"
             message = f"this rule is never reached: {taken.place} takes {what}"
             hint = "move it up, or narrow the rule that takes its calls"
             source.report_at(rule.line, rule.col, message, hint, "warning")
