@@ -41,8 +41,8 @@ class Judge:
 
     __slots__ = (
         "admission", "alert_received", "alert_sent", "anchor", "anchored", "asked", "cache", "chain",
-        "connection", "decided", "leaf", "links", "now", "policy", "presented", "purpose_ok", "revocation",
-        "settled", "staple_problem", "trunk", "verify_code", "verify_depth",
+        "connection", "decided", "excused", "leaf", "links", "now", "policy", "presented", "purpose_ok",
+        "revocation", "settled", "staple_problem", "trunk", "verify_code", "verify_depth",
     )  # fmt: skip
 
     def __init__(
@@ -68,6 +68,7 @@ class Judge:
         self.anchor: str | None = None
         self.asked = False
         self.settled = False
+        self.excused: tuple[int, int] | None = None
         self.policy: RevocationPolicy | None = None
         self.links: tuple[Link, ...] = ()
         self.staple_problem = ""
@@ -88,10 +89,16 @@ class Judge:
             return None
         return group_of(self.connection)
 
-    def excuses(self, code: int) -> bool:
-        """True for an error that some candidate may live with; ``match`` holds the others to it."""
+    def excuses(self, code: int, depth: int) -> bool:
+        """True for an error that some candidate may live with; ``match`` holds the others to it.
+
+        A pinned key is good whoever certified it, so what is wrong with an issuer (``depth`` over 0)
+        is no matter to it; the leaf's own dates, purpose and strength are.
+        """
         admission = self.admission
-        if code in _NO_ISSUER and admission.pins:
+        if admission.pins and code not in _NO_ISSUER and depth > 0 and self.excused is None:
+            self.excused = (code, depth)
+        if admission.pins and (code in _NO_ISSUER or depth > 0):
             self.anchored = False
             return True
         if code == INVALID_PURPOSE and admission.direction == "inbound" and admission.server_auth_will_do:
@@ -122,6 +129,10 @@ class Judge:
         except PeerError as error:
             self.decided = Failure("bad-certificate", error.reason, "let the peer replace it")
             return REJECTED
+        if failure is not None and failure.kind == "unknown-ca" and self.excused is not None:
+            # No pin made up for it: what was wrong with the issuer is the reason.
+            self.verify_code, self.verify_depth = self.excused
+            return self.verify_code
         self.decided = failure
         if failure is not None:
             return _REFUSALS.get(failure.kind, REJECTED)

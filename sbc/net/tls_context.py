@@ -49,7 +49,7 @@ def _on_verify(ok: int, store: Any) -> int:
         return 1
     if not ok:
         code = _lib.X509_STORE_CTX_get_error(store)
-        if not judge.excuses(code) or (code == INVALID_PURPOSE and not _serves(judge, store)):
+        if not judge.excuses(code, depth) or (code == INVALID_PURPOSE and not _serves(judge, store)):
             if judge.admission.direction == "outbound" and _other_way(judge):
                 return 1
             judge.trunk = None

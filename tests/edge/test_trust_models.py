@@ -20,7 +20,7 @@ from sbc.net.dialer import DialFailed
 from sbc.net.verify import verify
 from sbc.tls.certificate import read_certificate
 from tests.edge.tls_lab import Lab, client_context, eventually, server_context, serving, try_options
-from tests.unit.tls.certs import der, weak_leaf
+from tests.unit.tls.certs import DAY, der, weak_leaf
 
 
 @pytest.fixture
@@ -139,6 +139,23 @@ def test_a_pinned_key_may_be_certified_anew_but_not_be_another(lab: Lab) -> None
     assert enters(lab, rogue) is None and reason(lab) == "unknown-ca"
     expired = certify(first, other, datetime.now(UTC) - timedelta(days=1))
     assert enters(lab, expired) is None and reason(lab) == "expired"
+
+
+def test_a_pinned_key_is_good_whatever_became_of_its_issuers(lab: Lab) -> None:
+    now = time.time()
+    root = LabAuthority("root")
+    old = LabAuthority("old middle", issuer=root, now=now - 4000 * DAY)
+    peer = old.issue(dns=["peer.example"], not_before=now - DAY, not_after=now + DAY)
+    lab.anchor("root", root)
+    lab.anchor_file("key", pin=(read_certificate(der(peer.cert_pem)).identity.pin,))
+    lab.trunk("by-ca", {"trust": ("root",), "names": ("peer.example",)})
+    lab.start()
+    assert enters(lab, peer) is None and reason(lab) == "expired", "its issuer is"
+    lab.trunk("pinned", {"trust": ("key",)})
+    lab.reload()
+    assert enters(lab, peer) == "pinned"
+    another = old.issue(dns=["peer.example"], not_before=now - DAY, not_after=now + DAY)
+    assert enters(lab, another) is None and reason(lab) == "expired", "and its issuer is told of still"
 
 
 def certify(issued: Issued, issuer: LabAuthority, until: datetime) -> Issued:
