@@ -155,7 +155,7 @@ class _Stage:
     def _not_admitted(self, trunk: str) -> Failure:
         why = self.snapshot.why_quarantined(trunk)
         if why:
-            return Failure("no-identity", f"the trunk would be quarantined: {why}", "mend the file")
+            return Failure("quarantined", f"the trunk would be quarantined: {why}", "mend the file")
         if trunk not in self.snapshot.trunks:
             detail = "the trunk would not be there"
         else:
