@@ -2,7 +2,8 @@
 
 Each build gives each file a module of its own under a name that no import can meet, so that
 the calls of an older snapshot keep the code they started with, and a reload starts from
-nothing. The module is in ``sys.modules`` only while its own top level runs.
+nothing. The module is in ``sys.modules`` only while its own top level runs, and that must come to
+an end: what it runs of its own is counted, since a reload that never ended would be the last.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections.abc import Callable, Iterator
 from difflib import get_close_matches
 from itertools import count
 from pathlib import PurePath
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Any
 
 from dsl.errors import Diagnostic
@@ -35,6 +36,7 @@ POINTS = {
 WHENS = ("every call", "named")
 ON_FAILURES = ("reject", "skip")
 LONGEST_LIMIT = 60.0
+MOST_STEPS = 5_000_000
 _WORDS = ("WHEN", "ON_FAILURE", "TIME_LIMIT")
 _BEFORE_THE_RULES = ("on_handshake", "on_invite")
 _NUMBERS = {1: "one argument", 2: "two arguments"}
@@ -55,6 +57,27 @@ class _TextLoader(importlib.abc.ExecutionLoader):
 
     def get_source(self, fullname: str) -> str:
         return self._text
+
+
+class _TooLong(BaseException):
+    """Raised in a top level that has run for too long."""
+
+
+class _Steps:
+    """A trace function that lets one file run so many instructions of its own and no more."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._left = MOST_STEPS
+
+    def __call__(self, frame: FrameType, event: str, argument: object) -> _Steps | None:
+        if frame.f_code.co_filename != self._path:
+            return None
+        frame.f_trace_opcodes = True  # a loop that is written in one line never begins a new one
+        self._left -= 1
+        if self._left < 0:
+            raise _TooLong(f"its top level has run {MOST_STEPS:,} steps and has not come to an end")
+        return self
 
 
 class _ImportFailed(Exception):
@@ -238,12 +261,15 @@ def _import(path: str, text: str) -> ModuleType:
     assert spec is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses and typing look their module up while it is made
+    traced = sys.gettrace()
+    sys.settrace(_Steps(path))
     try:
         loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        line = failing_line(error, path)
-        raise _ImportFailed(line, f"{type(error).__name__}: {error}") from error
+    except BaseException as error:
+        kind = "" if isinstance(error, _TooLong) else f"{type(error).__name__}: "
+        raise _ImportFailed(failing_line(error, path), f"{kind}{error}") from error
     finally:
+        sys.settrace(traced)
         sys.modules.pop(name, None)
     return module
 

@@ -7,6 +7,8 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dsl.decision import NO_ROUTE, Hop, Redirect, Reject, Route, SetHeader
 from dsl.errors import Diagnostic
@@ -74,6 +76,8 @@ def test_files_load_in_the_order_of_their_names() -> None:
             "",
         ),
         ("raise SystemExit(1)\n", (1, 1), "this hook does not load: SystemExit", ""),
+        ("raise KeyboardInterrupt\n", (1, 1), "this hook does not load: KeyboardInterrupt", ""),
+        ("class Odd(BaseException): pass\nraise Odd('x')\n", (2, 1), "this hook does not load: Odd: x", ""),
     ],
 )
 def test_mistakes(text: str, place: tuple[int, int], message: str, hint: str) -> None:
@@ -180,6 +184,56 @@ def test_what_a_file_says_of_itself_holds_for_all_its_hooks() -> None:
     assert hooks.files == {"10", "20-fraud"}
     assert [hook.name for hook in called_by(hooks.route, ())] == ["10"]
     assert [hook.name for hook in called_by(hooks.route, ("20-fraud", "x"))] == ["10", "20-fraud"]
+
+
+@pytest.mark.parametrize(
+    ("loop", "lines"),
+    [
+        ("while True:\n    pass\n", (1, 2)),
+        ("def spin():\n    while True:\n        x = 1\nspin()\n", (2, 3)),
+        ("while True: pass\n", (1, 1)),
+        ("x = [0 for _ in iter(int, 1)]\n", (1, 1)),
+    ],
+)
+def test_a_top_level_without_an_end_is_a_mistake(
+    loop: str, lines: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sbc.config.hook_file.MOST_STEPS", 10_000)
+    traced = sys.gettrace()
+    found = refused(loop + GOOD)
+    assert found.message == (
+        "this hook does not load: its top level has run 10,000 steps and has not come to an end"
+    )
+    assert lines[0] <= found.line <= lines[1]
+    assert sys.gettrace() is traced
+
+
+def test_what_a_hook_runs_when_it_is_called_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sbc.config.hook_file.MOST_STEPS", 100)
+    hook = load_one(
+        "def on_route(facts, decision):\n    for at in range(1000):\n        x = at\n    return x\n"
+    )
+    assert hook.function(Facts(), NO_ROUTE) == 999
+
+
+MUTABLE = (
+    "from sbc.hookapi import amend, reject\n", "WHEN = 'every call'\n", "ON_FAILURE = 'skip'\n",
+    "TIME_LIMIT = 2\n", "LIST = ['a',\n", "  'b']\n", "def on_invite(facts):\n",
+    "    if facts.sips:\n", "        return reject(403)\n", "    return amend(tags=('a',))\n",
+    "def on_route(facts, decision):\n", "    return None\n", "on_end = lambda facts, end: None\n",
+    "class C:\n", "    x: int = LIST\n", "\t\n", "def on_handshake(handshake): pass\n",
+)  # fmt: skip
+
+
+@given(st.lists(st.sampled_from(MUTABLE), max_size=20))
+def test_whatever_is_left_of_a_file_loads_or_is_refused_with_a_place(lines: list[str]) -> None:
+    text = "".join(lines)
+    hooks, diagnostics = load_hooks({"hooks/a.py": text})
+    errors = [each for each in diagnostics if each.severity == "error"]
+    assert bool(errors) != bool(hooks.files)
+    for each in diagnostics:
+        assert 0 <= each.line <= len(lines) + 1 and each.message
+        assert str(each).startswith("hooks/a.py")
 
 
 def test_a_null_byte_is_a_mistake_and_not_a_crash() -> None:
