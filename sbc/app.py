@@ -32,7 +32,7 @@ from sbc.config.places import place_to_change
 from sbc.config.quarantine import changes, told
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.config.watched import watched
-from sbc.ids import Ids
+from sbc.ids import Blocks, Ids
 from sbc.net.acme import AcmeKeeper
 from sbc.net.acme_install import Installer
 from sbc.net.clock import Clock
@@ -101,7 +101,7 @@ class Portcullis:
         self.rotator = Rotator(self.store, self.saved, self.clock, self._say, self.reload, self._reloading)
         self.store.swap(snapshot := self.rotator.adopt(snapshot))
         self.media = MediaIO(snapshot.settings.media, Ids(os.urandom), self.clock)
-        self.engine = Engine(self.store, Ids(os.urandom))
+        self.engine = Engine(self.store, Ids(Blocks(os.urandom)))
         self.driver = Driver(self.engine, self.media, self.recorder, self.clock)
         self.revocation = Revocation(self.clock, self.recorder, self.saved)
         self.listeners = Listeners(snapshot, Contexts(snapshot, self.revocation), self.driver, self.clock)

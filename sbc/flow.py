@@ -65,7 +65,7 @@ class Flow:
     ``trunk`` is what admission settled: by address for UDP and TCP, by address and
     certificate for TLS; None where no trunk matched. ``secure`` says that it is TLS,
     ``trusted`` that the peer's certificate was verified too, which makes its assertions
-    about users worth something (RFC 3325 7).
+    about users worth something (RFC 3325 7). ``record`` is how call records tell of it, once they have.
     """
 
     __slots__ = (
@@ -76,6 +76,7 @@ class Flow:
         "local",
         "opened_at",
         "outbound",
+        "record",
         "reliable",
         "remote",
         "reuse",
@@ -111,6 +112,7 @@ class Flow:
         self.outbound = outbound
         self.reuse = reuse
         self.alive = True
+        self.record = ""
         self.channel = channel
         self.opened_at = opened_at
         self.reliable = transport != "udp"

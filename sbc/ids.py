@@ -11,6 +11,7 @@ from itertools import count
 
 MAGIC_COOKIE = "z9hG4bK"
 _RANDOM = 10
+_BLOCK = 4096
 
 
 class Ids:
@@ -49,6 +50,29 @@ class Ids:
     def key(self, length: int) -> bytes:
         """Return ``length`` bytes of key material."""
         return self._random(length)
+
+
+class Blocks:
+    """``random_bytes``, asked for a block at a time: a system call for hundreds of identifiers, not for each.
+
+    Every byte is given once, so what is drawn from here is as hard to guess as what is asked for by itself.
+    """
+
+    __slots__ = ("_at", "_block", "_random")
+
+    def __init__(self, random_bytes: Callable[[int], bytes]) -> None:
+        self._random = random_bytes
+        self._block = b""
+        self._at = 0
+
+    def __call__(self, length: int) -> bytes:
+        """Return the next ``length`` bytes, none of them twice."""
+        at, end = self._at, self._at + length
+        if end > len(self._block):
+            self._block = self._random(max(_BLOCK, length))
+            at, end = 0, length
+        self._at = end
+        return self._block[at:end]
 
 
 def worker_of(text: str) -> int | None:

@@ -72,10 +72,13 @@ def _escape(character: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
+_MILLISECONDS = [f".{number:03d}Z" for number in range(1000)]
+
+
 def iso_time(now: float) -> str:
     """``now`` (POSIX seconds) as ISO 8601 in UTC with milliseconds."""
     second = int(now // 1)
-    return f"{_to_the_second(second)}.{int((now - second) * 1000):03d}Z"
+    return _to_the_second(second) + _MILLISECONDS[int((now - second) * 1000)]
 
 
 @lru_cache(maxsize=64)

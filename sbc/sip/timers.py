@@ -52,6 +52,14 @@ class Timed(Protocol):
 Item = TypeVar("Item", bound=Timed)
 
 
+def _earliest(timers: dict[str, float]) -> float:
+    earliest = NEVER
+    for deadline in timers.values():
+        if deadline < earliest:
+            earliest = deadline
+    return earliest
+
+
 class TimerQueue(Generic[Item]):
     """The earliest deadline of each item of ``live`` (by number), in a heap with lazy deletion."""
 
@@ -63,7 +71,7 @@ class TimerQueue(Generic[Item]):
 
     def schedule(self, item: Item) -> None:
         """Enter ``item`` when its earliest timer is before the entry that it already has."""
-        due = min(item.timers.values(), default=NEVER)
+        due = _earliest(item.timers)
         if due < item.queued:
             item.queued = due
             heappush(self._heap, (due, item.number))
@@ -75,7 +83,7 @@ class TimerQueue(Generic[Item]):
             due, number = heap[0]
             item = self._live.get(number)
             if item is not None and item.queued == due:
-                if min(item.timers.values(), default=NEVER) <= due:
+                if _earliest(item.timers) <= due:
                     return due
                 item.queued = NEVER
                 heappop(heap)

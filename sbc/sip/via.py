@@ -14,6 +14,11 @@ _via = re.compile(
     re.S,
 ).fullmatch
 
+# What a Via nearly always looks like, read in one pass; all else takes the longer way.
+_common = re.compile(
+    rf"SIP/2\.0/(TLS|TCP|UDP) ([A-Za-z0-9][A-Za-z0-9._\-]*+)(?::([1-9][0-9]{{0,3}}))?+;branch=([{TOKEN}]++)"
+).fullmatch
+
 
 class Via(NamedTuple):
     """One Via value: ``transport`` in upper case, ``host`` without brackets."""
@@ -58,6 +63,11 @@ class Via(NamedTuple):
 
 def parse_via(text: str) -> Via:
     """Read one Via value; raises ParseError."""
+    match = _common(text)
+    if match is not None:
+        transport, host, port, branch = match.groups()
+        number = int(port) if port else None
+        return tuple.__new__(Via, (transport, host, number, (("branch", branch),)))
     match = _via(text)
     if match is None:
         raise ParseError("malformed Via")

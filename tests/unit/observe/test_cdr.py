@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from sbc.base import Address
 from sbc.flow import Flow, PeerIdentity, TlsFacts
 from sbc.media.stats import LegStats, MediaStats, StreamStats
@@ -82,3 +85,19 @@ def test_peer_text_is_escaped_and_secrets_are_blotted_out() -> None:
 def test_keys_keep_their_order() -> None:
     assert list(record())[:4] == ["call", "caller", "called", "rule"]
     assert list(record())[-2:] == ["a", "b"]
+
+
+@given(st.text(), st.text(), st.floats(0, 4e9), st.dictionaries(st.text(), st.integers(0)))
+def test_whatever_the_texts_hold_it_is_one_line_of_canonical_json(
+    text: str, name: str, seconds: float, refused: dict[str, int]
+) -> None:
+    peer = PeerIdentity("", "", (f"dns:{text}", name), "", text, 0.0, 1.0, True)
+    flow = Flow(3, "tls", Address(name, 1), Address(text, 2), tls=TlsFacts(text, name, "", "", "", peer))
+    media = MediaStats((StreamStats("audio", LegStats(refused=refused, suite=text), LegStats()),))
+    fields = {"caller": text, "called": name, "rule": text, "from": name, "reason": text, "duration": seconds}
+    line = call_record(text, {**FIELDS, **fields, "tags": (text, name), "a": flow}, media)
+    record = json.loads(line)
+    assert json.dumps(record, separators=(",", ":")) == line
+    assert record["call"] == record["rule"] == record["a"]["tls"]["peer_thumbprint"] == text
+    assert record["a"]["tls"]["peer_names"] == [f"dns:{text}", name]
+    assert record["a"]["media"]["refused"] == refused

@@ -54,3 +54,13 @@ def test_received_is_read_with_and_without_brackets(text: str) -> None:
 def test_a_malformed_rport_is_a_peer_error(port: str) -> None:
     with pytest.raises(PeerError):
         parse_via(f"SIP/2.0/UDP h;rport={port}").rport  # noqa: B018
+
+
+@pytest.mark.parametrize("transport", ["TLS", "TCP", "UDP", "SCTP"])
+@pytest.mark.parametrize(
+    "place", ["sbc.example", "192.0.2.1:5061", "192.0.2.1:65535", "h:0", "h:00080", "[2001:db8::1]:5061"]
+)
+def test_the_common_form_says_what_the_odd_one_says(transport: str, place: str) -> None:
+    common = parse_via(f"SIP/2.0/{transport} {place};branch=z9hG4bK-7~x")
+    assert common == parse_via(f"sip / 2.0 / {transport.lower()}  {place} ; branch = z9hG4bK-7~x")
+    assert common.branch == "z9hG4bK-7~x"

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from sbc.ids import Ids, counter_bytes, worker_of
+from sbc.ids import Blocks, Ids, counter_bytes, worker_of
 
 
 @pytest.mark.parametrize("worker", [0, 1, 255])
@@ -43,3 +43,19 @@ def test_a_key_has_its_length_and_an_ssrc_is_never_zero() -> None:
     assert len(Ids(os.urandom).key(30)) == 30
     assert Ids(lambda length: bytes(length)).ssrc() == 1
     assert Ids(lambda length: b"\xff" * length).ssrc() == 2**32 - 1
+
+
+def test_blocks_give_every_byte_once_and_whole_lengths() -> None:
+    asked: list[bytes] = []
+
+    def source(length: int) -> bytes:
+        asked.append(os.urandom(length))
+        return asked[-1]
+
+    blocks = Blocks(source)
+    drawn = [blocks(10) for _ in range(1000)]
+    assert {len(each) for each in drawn} == {10}
+    assert len(asked) == 3
+    assert b"".join(drawn[:409]) == asked[0][:4090], "what is left of a block is too short and is not used"
+    assert b"".join(drawn[409:818]) == asked[1][:4090]
+    assert len(blocks(10_000)) == 10_000
