@@ -25,6 +25,7 @@ from sbc.config.model import Acme
 from sbc.config.snapshot import SnapshotStore
 from sbc.net.acme_challenges import Challenges
 from sbc.net.acme_install import Installer
+from sbc.net.acme_state import Account, AcmeState, Failed
 from sbc.net.clock import Clock
 from sbc.net.store import Store
 from sbc.observe.text import iso_time
@@ -32,12 +33,11 @@ from sbc.tls.problems import day
 from sbc.tls.renewal import RenewalFailed, renew_at, retry_after
 
 if TYPE_CHECKING:
-    from sbc.net.acme_order import Account, Issued
+    from sbc.net.acme_order import Issued
 
 _LOOK_EVERY = 60.0
 _ORDER_LIMIT = 300.0
 _ANSWER_WITHIN = 25.0
-_STATE = "acme"
 _LIBRARY = "sbc.net.acme_order"
 
 Say = Callable[[str, str, dict[str, Any]], object]
@@ -50,7 +50,7 @@ class AcmeKeeper:
         self, snapshots: SnapshotStore, saved: Store, clock: Clock, say: Say, installer: Installer
     ) -> None:
         self._snapshots = snapshots
-        self._saved = saved
+        self._state = AcmeState(saved)
         self._clock = clock
         self._say = say
         self._installer = installer
@@ -93,12 +93,39 @@ class AcmeKeeper:
         while True:
             self._wake.clear()
             for name in ordered(self._snapshots.current.settings):
-                self._settle(name)
-                if name in self._forced or self._due(name) <= self._clock.now():
-                    self._obtain(name)
+                self._look_after(name)
             # A look now and then all the same: the clock may be set, and peers come by.
             until = self._next() - self._clock.now()
             self._wake.wait(min(_LOOK_EVERY, max(1.0, until)))
+
+    def _look_after(self, name: str) -> None:
+        # In a greenlet of its own, so that a fault of ours ends this look and not the keeper.
+        look = gevent.spawn(self._look, name)
+        try:
+            look.join()
+        finally:
+            look.kill()
+        if not look.successful():
+            self._done(name, RenewalFailed("a fault of our own", "report it with what stands in the log"))
+
+    def _look(self, name: str) -> None:
+        self._settle(name)
+        if name not in self._forced and self._due(name) > self._clock.now():
+            return
+        try:
+            self._done(name, self._order(name))
+        except LocalError as error:
+            self._done(name, error)
+
+    def _done(self, name: str, outcome: str | LocalError) -> None:
+        """An order came to its end: write it down, and answer whoever asked for it."""
+        if isinstance(outcome, LocalError):
+            self._failed(name, outcome)
+        else:
+            self._state.put(self._state.failed, name, None)
+        asked = self._forced.pop(name, None)
+        if asked is not None:
+            asked.set(outcome)
 
     def _next(self) -> float:
         """When something falls due; POSIX seconds."""
@@ -108,11 +135,11 @@ class AcmeKeeper:
         return min(moments, default=float("inf"))
 
     def _settle(self, name: str) -> None:
-        unbound = self._state("unbound").get(name, {}).get("thumbprint")
+        unbound = self._state.unbound.get(name)
         try:
             if unbound is not None and unbound in self._installer.staged(name):
                 self._installer.bind(name)
-                self._keep("unbound", name, None)
+                self._state.put(self._state.unbound, name, None)
             self._installer.settle(name)
         except LocalError as error:
             if self._unsettled.get(name) != str(error):
@@ -126,9 +153,9 @@ class AcmeKeeper:
     def _due(self, name: str) -> float:
         """When to order for ``name`` next; POSIX seconds."""
         snapshot = self._snapshots.current
-        failed = self._state("failed").get(name)
-        if failed is not None and failed["wanted"] == self._wanted(name):
-            return float(failed["again"])
+        failed = self._state.failed.get(name)
+        if failed is not None and failed.wanted == self._wanted(name):
+            return failed.again
         material = self._installer.newest(name)
         if material is None:
             return 0.0
@@ -143,28 +170,6 @@ class AcmeKeeper:
         return hashlib.sha256(repr((settings.acme, acme_names(settings, name))).encode()).hexdigest()
 
     # An order
-
-    def _obtain(self, name: str) -> None:
-        asked = self._forced.pop(name, None)
-        # In a greenlet of its own, so that a fault of ours ends this order and not the keeper.
-        order = gevent.spawn(self._attempt, name)
-        try:
-            order.join()
-        finally:
-            order.kill()
-        outcome = order.value if order.successful() else RenewalFailed("a fault of our own", "report it")
-        if isinstance(outcome, LocalError):
-            self._failed(name, outcome)
-        else:
-            self._keep("failed", name, None)
-        if asked is not None:
-            asked.set(outcome)
-
-    def _attempt(self, name: str) -> str | LocalError:
-        try:
-            return self._order(name)
-        except LocalError as error:
-            return error
 
     def _order(self, name: str) -> str:
         """Order for ``name`` and put it in force; what came of it. LocalError."""
@@ -187,10 +192,10 @@ class AcmeKeeper:
     def _put_in_force(self, name: str, issued: Issued) -> float:
         """Install what was issued; when it ends. LocalError where it is not even on disk, or no good."""
         waiting: LocalError | None = None
-        self._keep("unbound", name, {"thumbprint": issued.thumbprint})
+        self._state.put(self._state.unbound, name, issued.thumbprint)
         try:
             self._installer.install(name, issued.key_pem, issued.chain_pem)
-            self._keep("unbound", name, None)
+            self._state.put(self._state.unbound, name, None)
         except LocalError as error:
             waiting = error
         fresh = self._installer.newest(name)
@@ -211,44 +216,28 @@ class AcmeKeeper:
             except RenewalFailed as error:
                 if error.kind != "accountDoesNotExist":
                     raise
-                self._keep("accounts", _account_name(directory), None)
+                self._state.put(self._state.accounts, _account_name(directory), None)
                 account = self._account(library, base, directory)
                 issued = library.order(directory, base, account, names, challenges.expect)
         return issued
 
     def _account(self, library: Any, base: Path, directory: Acme) -> Account:
         name = _account_name(directory)
-        kept = self._state("accounts").get(name)
-        account: Account
+        kept = self._state.accounts.get(name)
         if kept is not None:
-            account = library.Account(kept["key"], kept["url"])
-            return account
-        account = library.register(directory, base)
-        self._keep("accounts", name, {"key": account.key_pem, "url": account.url})
-        self._saved.flush()
+            return kept
+        account: Account = library.register(directory, base)
+        self._state.put(self._state.accounts, name, account)
+        self._state.flush()
         return account
 
     def _failed(self, name: str, error: LocalError) -> None:
-        before = self._state("failed").get(name, {"count": 0})
-        count = int(before["count"]) + 1
+        before = self._state.failed.get(name)
+        count = 1 if before is None else before.count + 1
         again = self._clock.now() + retry_after(count)
-        self._keep("failed", name, {"count": count, "again": again, "wanted": self._wanted(name)})
+        self._state.put(self._state.failed, name, Failed(count, again, self._wanted(name)))
         fields = {"identity": name, "failed": str(error), "times": count, "again": iso_time(again)}
         self._say("ERR", "[acme]", fields)
-
-    # What survives a restart
-
-    def _state(self, part: str) -> dict[str, Any]:
-        kept = (self._saved.load(_STATE) or {}).get(part, {})
-        return dict(kept)
-
-    def _keep(self, part: str, name: str, value: dict[str, Any] | None) -> None:
-        state = {each: self._state(each) for each in ("accounts", "failed", "unbound")}
-        if state[part].pop(name, None) is None and value is None:
-            return
-        if value is not None:
-            state[part][name] = value
-        self._saved.save(_STATE, state)
 
 
 def _account_name(directory: Acme) -> str:

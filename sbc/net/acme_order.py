@@ -29,20 +29,13 @@ from josepy.jwk import JWKEC
 
 from sbc.config.model import Acme
 from sbc.net.acme_failures import FAILURES, explain
+from sbc.net.acme_state import Account
 from sbc.net.acme_transport import Network, bounded
 from sbc.tls.renewal import RenewalFailed
 
 Expect = Callable[[str, str], object]
 
 _TIMEOUT = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """An account at a directory: its private key, PEM, and the URL that names it."""
-
-    key_pem: str = field(repr=False)
-    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,12 +88,12 @@ def order(directory: Acme, base: Path, account: Account, names: tuple[str, ...],
         leaf = x509.load_pem_x509_certificates(chain_pem)[0]
     except FAILURES as error:
         raise explain(error, directory.directory) from None
-    _check(leaf, key_pem, names)
+    check_issued(leaf, key_pem, names)
     return Issued(key_pem, chain_pem, leaf.fingerprint(hashes.SHA256()).hex())
 
 
-def _check(leaf: x509.Certificate, key_pem: bytes, names: tuple[str, ...]) -> None:
-    """Refuse a certificate that is not the one ordered: to have it in force would be to order it again."""
+def check_issued(leaf: x509.Certificate, key_pem: bytes, names: tuple[str, ...]) -> None:
+    """RenewalFailed for a certificate that is not the one ordered: in force, it would be ordered again."""
     try:
         found = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         missing = set(names).difference(map(str.lower, found.get_values_for_type(x509.DNSName)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -159,6 +160,20 @@ def test_a_fault_of_our_own_ends_the_order_and_not_the_keeper(
     assert "AssertionError: here" in capsys.readouterr().err
     with pytest.raises(LocalError, match="cannot be reached"):
         ordering.keeper.renew("own")
+
+
+@pytest.mark.parametrize(
+    "state",
+    [[], 5, {"failed": 5}, {"failed": {"own": {}}}, {"failed": {"own": {"count": "x"}}}, {"accounts": [1]}],
+)
+def test_a_state_that_is_not_ours_is_begun_anew(tmp_path: Path, state: object) -> None:
+    (tmp_path / "acme.json").write_text(json.dumps(state))
+    ordering = Ordering(tmp_path)
+    try:
+        eventually(lambda: ordering.failures)
+        assert ordering.failures[0]["times"] == 1
+    finally:
+        ordering.keeper.stop()
 
 
 def test_files_that_are_gone_are_ordered_anew(ordering: Ordering) -> None:

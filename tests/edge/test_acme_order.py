@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 import requests
 from acme import errors, messages
+from cryptography import x509
 
 from sbc.config.model import Acme
 from sbc.demo.pki import LabAuthority
 from sbc.net.acme_failures import explain
-from sbc.net.acme_order import register
+from sbc.net.acme_order import check_issued, register
 from sbc.tls.renewal import RenewalFailed
 
 
@@ -111,6 +112,19 @@ def test_a_directory_that_is_not_there(tmp_path: Path) -> None:
     with answering(tmp_path, 200, b"{}") as directory:
         pass
     assert "cannot be reached: Connection refused" in failure(directory, tmp_path).reason
+
+
+def test_what_was_issued_must_be_what_was_ordered() -> None:
+    issued = LabAuthority("directory").issue(dns=["A.example", "b.example"])
+    (leaf,) = x509.load_pem_x509_certificates(issued.cert_pem)
+    check_issued(leaf, issued.key_pem, ("a.example", "b.example"))
+    with pytest.raises(RenewalFailed, match=r"lacks c\.example"):
+        check_issued(leaf, issued.key_pem, ("a.example", "c.example"))
+    with pytest.raises(RenewalFailed, match="is for another key"):
+        check_issued(leaf, LabAuthority("x").issue(dns=["a.example"]).key_pem, ("a.example",))
+    (nameless,) = x509.load_pem_x509_certificates(LabAuthority("x").issue().cert_pem)
+    with pytest.raises(RenewalFailed, match=r"lacks a\.example"):
+        check_issued(nameless, issued.key_pem, ("a.example",))
 
 
 def problem(kind: str, detail: str) -> messages.Error:

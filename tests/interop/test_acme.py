@@ -168,7 +168,7 @@ def test_keys_are_kept_and_never_shown(site: Site, tmp_path: Path) -> None:
     with running(site, pebble):
         site.wait(site.issued)
     state = site.directory / "run" / "acme.json"
-    secrets = [site.account()["key"], (site.directory / "tls/own.key").read_text()]
+    secrets = [site.account()["key_pem"], (site.directory / "tls/own.key").read_text()]
     for path in (state, site.directory / "tls/own.key"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
     log = site.sbc.log.read_text()
