@@ -14,11 +14,11 @@ from sbc.observe.journal import Level
 from sbc.observe.trust import peer_accepts
 from sbc.observe.views import LifeView
 from sbc.tls.anchors import AnchorMaterial
-from sbc.tls.expiry import REMEDY, Calendar, Life, State, days_left
+from sbc.tls.expiry import ORDERED, REMEDY, Calendar, Life, State, days_left
 from sbc.tls.ledger import Shown
 from sbc.tls.problems import day
 from sbc.tls.rotation import Rotation
-from sbc.tls.staged import staged_name
+from sbc.tls.staged import STAGED, staged_name
 
 if TYPE_CHECKING:
     from sbc.app import Portcullis
@@ -51,10 +51,14 @@ class Certificates:
                 "state": state, "whose": life.whose, "name": life.name, "subject": life.subject or None,
                 "thumbprint": life.thumbprint[:16] or None, "ends": day(life.ends),
                 "days_left": days_left(life.ends, now), "trunks": ",".join(life.trunks) or None,
-                "remedy": REMEDY[life.whose],
+                "remedy": ORDERED if self._ordered(life) else REMEDY[life.whose],
             }  # fmt: skip
             self._sbc.recorder.journal.event(_LEVELS.get(state, "INF"), "[expiry]", fields, now)
             self._sbc.saved.save(_STATE, self._calendar.to_json())
+
+    def _ordered(self, life: Life) -> bool:
+        identity = self._sbc.store.current.settings.identities.get(life.name.removesuffix(STAGED))
+        return life.whose == "ours" and identity is not None and identity.acme
 
     def lives(self) -> tuple[Life, ...]:
         """Everything that has an end."""

@@ -25,6 +25,8 @@ REMEDY: dict[Whose, str] = {
     "trusted": "get the next certificate of that CA from its owner and stage it: sbc certs stage --ca",
     "window": "see who still needs the old one: sbc certs ready; then sbc certs retire",
 }
+# Instead, for one of ours that ACME orders.
+ORDERED = "the [acme] lines say why ACME has not renewed it; sbc certs renew tries now"
 
 
 @dataclass(frozen=True, slots=True)
