@@ -1,4 +1,4 @@
-"""``python -m bench [signalling|load|handshake|relay|table|rules|memory|all]``: costs beside real peers.
+"""``python -m bench [WHAT|all]``: costs beside real peers; ``--help`` lists what there is.
 
 Figures are of this machine at this moment: what counts is the ratio to the peer in the same run.
 """
@@ -14,6 +14,7 @@ from bench.handshake import handshakes
 from bench.memory import memory
 from bench.relay import relay
 from bench.report import Row, table
+from bench.revocation import policies, reading
 from bench.rules import rules
 from bench.signalling import signalling
 from tests.peers.process import MissingProgram, PeerFailed
@@ -36,6 +37,11 @@ def _handshake(options: Options) -> list[Row]:
     return handshakes(count=500 if options.seconds is None else int(options.seconds * 100), runs=options.runs)
 
 
+def _revocation(options: Options) -> list[Row]:
+    count = 500 if options.seconds is None else int(options.seconds * 100)
+    return [*policies(count, options.runs), *reading(options.runs)]
+
+
 def _relay(options: Options) -> list[Row]:
     return relay(seconds=options.seconds or 10, runs=options.runs)
 
@@ -56,6 +62,7 @@ BENCHMARKS: dict[str, Callable[[Options], list[Row]]] = {
     "table": _table,
     "rules": _rules,
     "handshake": _handshake,
+    "revocation": _revocation,
     "relay": _relay,
     "signalling": _signalling,
     "load": _load,

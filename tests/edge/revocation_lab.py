@@ -125,10 +125,10 @@ class RevocationLab(Lab):
 
 
 @contextmanager
-def revocation_lab(directory: Path) -> Iterator[RevocationLab]:
+def revocation_lab(directory: Path, kind: type[RevocationLab] = RevocationLab) -> Iterator[RevocationLab]:
     """A lab for the length of a block."""
     web = Web()
-    lab = RevocationLab(directory, web)
+    lab = kind(directory, web)
     try:
         yield lab
     finally:
