@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -23,8 +24,10 @@ from tests.edge.tls_lab import OPTIONS, eventually
 from tests.edge.web import response
 from tests.peers.needs import needs
 from tests.peers.openssl_ca import OpensslCa, Pair
+from tests.peers.portcullis import Portcullis
 from tests.peers.ports import free_port
 from tests.peers.process import PeerProcess, find, listening
+from tests.peers.product import command
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
@@ -329,3 +332,74 @@ def test_our_own_certificate_carries_a_staple(lab: Published, version: str) -> N
     text = done.stdout.decode()
     assert "OCSP Response Status: successful" in text and "Cert Status: good" in text
     assert "Verify return code: 0 (ok)" in text
+
+
+# A running SBC
+
+SETTINGS = """\
+listeners: {{tls: {{bind: "127.0.0.1:{port}", transport: tls}}}}
+identities: {{own: {{chain: own.pem, key: own.key}}}}
+trust: {{carrier: {{ca: ca/ca.pem, crl: "{url}"}}}}
+revocation: {{allow_private: [127.0.0.0/8], refresh: 1s}}
+"""
+TRUNK = """\
+trunk: carrier
+sources: [127.0.0.1]
+listener: tls
+tls: {{server_identity: own, trust: [carrier], revocation: {{mode: {mode}}}}}
+"""
+
+
+def client_of(lab: Published, port: int, pair: Pair) -> str:
+    """What ``openssl s_client`` meets when it says nothing and listens for a moment."""
+    argv = [find("openssl"), "s_client", "-connect", f"127.0.0.1:{port}", "-quiet", "-ign_eof"]
+    argv += ["-cert", str(pair.cert), "-key", str(pair.key)]
+    process: Any = subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    try:
+        process.wait(0.7)
+        return str(process.stderr.read().decode())
+    except subprocess.TimeoutExpired:
+        return "connected"
+    finally:
+        process.kill()
+        process.wait()
+        process.stdin.close()
+        process.stderr.close()
+
+
+def test_a_running_sbc_asks_ahead_refuses_tells_and_remembers(lab: Published) -> None:
+    ca, port, where = lab.ca_of_openssl, free_port(), lab.directory
+    own, peer, gone = (ca.issue(name) for name in ("sbc.example", "peer.example", "gone.example"))
+    ca.revoke(gone)
+    for file, data in {"own.pem": own.cert, "own.key": own.key}.items():
+        (where / file).write_bytes(data.read_bytes())
+    (where / "trunks.d").mkdir()
+    (where / "sbc.yaml").write_text(SETTINGS.format(port=port, url=lab.web.url("/list")))
+    (where / "trunks.d/carrier.yaml").write_text(TRUNK.format(mode="hard"))
+    with Portcullis("sbc", where, tcp=[port]) as sbc:
+        eventually(lambda: "event=refreshed" in sbc.log.read_text(), 8)
+        assert client_of(lab, port, peer) == "connected"
+        assert "alert certificate revoked" in client_of(lab, port, gone)
+        status = status_of(lab)
+        assert ("crl", lab.web.url("/list"), "") in {
+            (each["kind"], each["source"], each["problem"]) for each in status["revocation"]
+        }
+    lab.web.close()
+    with Portcullis("sbc", where, tcp=[port]) as sbc:
+        assert client_of(lab, port, peer) == "connected", "the list was kept"
+        assert "alert certificate revoked" in client_of(lab, port, gone)
+    for saved in (*(where / "run").glob("crl-*"), where / "run/revocation.json"):
+        saved.unlink()
+    (where / "trunks.d/carrier.yaml").write_text(TRUNK.format(mode="soft"))
+    with Portcullis("sbc", where, tcp=[port]) as sbc:
+        assert client_of(lab, port, peer) == "connected"
+        (trunk,) = status_of(lab)["trunks"]
+        assert (trunk["revocation"], trunk["soft_passes"]) == ("soft", [["unanswered", 1]])
+        assert "event=soft-pass trunk=carrier" in sbc.log.read_text()
+
+
+def status_of(lab: Published) -> Any:
+    """``sbc status --json``."""
+    argv = command("status", "--json", "-c", str(lab.directory))
+    done: Any = subprocess.run(argv, capture_output=True, timeout=20)
+    return json.loads(done.stdout)
