@@ -16,7 +16,7 @@ from dsl.scope import GROUP
 from dsl.simulate import Expectation, RouteTest
 from dsl.source import Source, text_of
 
-_SHORT = ("to", "from", "time", "headers", "calls")
+_SHORT = ("to", "from", "time", "headers", "calls", "login")
 _EXPECT = (
     "route", "reject", "reason", "redirect", "challenge", "srtp", "downgrade", "codecs", "ring", "limits",
     "tags", "hooks", "rule", "headers", *PARTS,
@@ -70,6 +70,9 @@ def _read_short(source: Source, name: str, value: Node, zone: tzinfo | None) -> 
     text = _scalar(source, value)
     if name == "time":
         return {"now": _moment(source, value, text, zone)}
+    if name == "login":
+        user, _, realm = text.partition("@")
+        return {"auth_user": user, "auth_realm": realm}
     return caller_from(text) if name == "from" else call_to(text)
 
 

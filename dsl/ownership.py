@@ -34,6 +34,11 @@ def _long(name: str) -> str:
     return _COMPACT.get(lower, lower)
 
 
+def owned_headers() -> list[str]:
+    """The names of the headers that the SBC writes itself, in their order."""
+    return sorted(name.title() for name in _OWNED | _ASSERTED)
+
+
 def matches_glob(name: str, glob: str) -> bool:
     """Whether a header's name matches a glob, in any case and compact or not."""
     return fnmatchcase(_long(name), _long(glob))

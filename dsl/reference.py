@@ -1,0 +1,148 @@
+"""The reference of the language, docs/language.md, written from the tables that the checker works with.
+
+``python -m dsl.reference > docs/language.md`` writes it anew; a test holds that it was done.
+"""
+
+# ruff: noqa: E501 (rows of a table are one line each)
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dsl.check_actions import CODECS, PARTS
+from dsl.clock import CLOCK_FACTS
+from dsl.decision import DEFAULT_FAILURES
+from dsl.facts import FACTS
+from dsl.functions import FUNCTIONS
+from dsl.ownership import owned_headers
+
+KINDS = {
+    "text": "text",
+    "host": "text, in any case",
+    "address": "address",
+    "list": "list of texts",
+    "truth": "truth",
+    "number": "number",
+    "clock": "time of day",
+    "day": "day of the week",
+    "date": "date",
+}
+_INTRODUCTION = """\
+# The language, a reference
+
+Written by `python -m dsl.reference` from the tables that the checker works with. How to write rules is in
+[routing.md](routing.md), whole cases are in [cookbook.md](cookbook.md).
+
+## A file
+
+| key | holds |
+|---|---|
+| `rules` | a list of `name`, `when`, `then`; tried in order, over all files in the order of their names |
+| `tests` | a list of `given` and `expect`; run by `sbc check` |
+| `lists` | names of lists of texts: `premium: ["0900", "+49900"]`, used as `list.premium` |
+| `groups` | names of trunks that share calls: `[a, b]` in turn, `{a: 3, b: 1}` by weight, used as `group.NAME` |
+| `zone` | the time zone of the file's rules and tests, such as `Europe/Berlin`; the server's own without it |
+
+Lists and groups are known in all files. Tables are CSV files that `tables:` in `sbc.yaml` names; their first line
+names the columns, `prefix` among them, and the prefix `*` fits every number. `table.NAME[to.user].COLUMN` is a cell
+of the row with the longest prefix that fits, empty where none does.
+"""
+_CONDITIONS = """
+## Conditions
+
+| written | asks of |
+|---|---|
+| `==` `!=` | any two values of one type; a list holds when one of its values does |
+| `<` `<=` `>` `>=` | numbers, times of day, days, dates |
+| `in X`, `not in X`, `in [X, Y]` | any value; X is a value, a range, `list.NAME`, `table.NAME`, for addresses a network |
+| `starts with X`, `ends with X` | text and lists; X is text, `[texts]` or `list.NAME` |
+| `matches /pattern/` | text and lists; RE2's syntax, in linear time |
+| `has header "X"` | the request |
+| `and`, `or`, `not`, `( )` | conditions; `not` binds closest, then `and`, then `or` |
+
+Ranges are `3..5`, `08:00..18:00` (until the clock shows 18:00; `22:00..06:00` goes over midnight), `mon..fri`
+(`sat..mon` goes over the week's end), `2026-12-24..2026-12-26`, and blocks of numbers of one length,
+`"+4930100".."+4930199"`. All but times of day include both ends.
+
+## Facts
+
+| fact | type | is |
+|---|---|---|
+"""
+_ACTIONS = """
+## Actions
+
+| written | does |
+|---|---|
+| `set PART = text` | changes a part of the outgoing request: {parts} |
+| `set header "X" = text` | gives the outgoing request this header, in place of any it had |
+| `remove header "X-*"` | leaves out the headers of such names |
+| `copy header "X-*"` | lets the caller's headers of such names cross, which otherwise stay |
+| `copy header "A" to "B"` | lets the caller's header A cross as B |
+| `require srtp`, `offer srtp`, `accept srtp`, `no srtp` | media on the outgoing leg; `require` binds both legs |
+| `forbid downgrade`, `warn downgrade`, `allow downgrade` | what a call over TLS may become |
+| `allow codecs "A", "B"` | the offer names these only; tones and comfort noise stay |
+| `deny codecs "A"` | the offer does not name these |
+| `prefer codecs "A", "B"` | these come first in the offer, in this order |
+| `ring for N seconds` | a hop that rings longer has failed with `timeout`; 1 to 3600 |
+| `limit N calls per text` | at most N calls at once for each value of the text; one more is refused with 503 |
+| `limit N calls a second per text` | at most N new calls a second (or `a minute`, `a hour`) |
+| `... else reject 486 "Busy"` | behind a limit: the answer instead of 503 |
+| `tag text` | the call's record bears this text; later rules see it in `call.tags` |
+| `call hook "NAME"` | runs the hook hooks/NAME.py for this call; see [hooks.md](hooks.md) |
+| `challenge "realm"` | goes on only for who has proved a password of the realm; 407 for all others |
+
+and then exactly one ending:
+
+| written | does |
+|---|---|
+| `route T then T on F, F then T` | sends the call to a target, upon a failure to the next that lists it |
+| `reject N "reason"` | answers with 400 to 699 |
+| `redirect text, text` | answers 302 with these SIP URIs |
+| `continue` | keeps what was set and goes on to the next rule |
+
+A target is `"trunk"`, `group.NAME` or `table.NAME[key].COLUMN`; an empty cell is no target, and a route without any
+is 404. Failures are statuses of 300 to 599, `timeout` and `unreachable`; without `on` they are {failures}.
+
+Codecs: {codecs}.
+
+Headers that rules cannot set, remove or copy, because the SBC writes them: {owned}.
+
+## Grammar
+
+```lark
+{grammar}```
+"""
+
+
+def facts_table() -> list[str]:
+    """A row for each fact."""
+    return [
+        f"| `{name}` | {KINDS[fact.type]} | {fact.doc}{': ' + ', '.join(fact.values) if fact.values else ''} |"
+        for name, fact in FACTS.items()
+    ]
+
+
+def functions_table() -> list[str]:
+    """A row for each function."""
+    return [f"| `{each.usage}` | {each.gives} | {each.doc} |" for each in FUNCTIONS.values()]
+
+
+def reference() -> str:
+    """The whole page."""
+    clock = ", ".join(f"`{name}`" for name in FACTS if name in CLOCK_FACTS)
+    actions = _ACTIONS.format(
+        parts=", ".join(f"`{name}`" for name in PARTS),
+        failures=", ".join(map(str, DEFAULT_FAILURES)),
+        codecs=", ".join(CODECS),
+        owned=", ".join(owned_headers()),
+        grammar=(Path(__file__).parent / "grammar.lark").read_text("utf-8"),
+    )
+    functions = "\n\n## Functions\n\n| function | gives | which is |\n|---|---|---|\n"
+    clock_note = f"\n\nThe facts of the clock ({clock}) are in the file's zone.{functions}"
+    page = _INTRODUCTION + _CONDITIONS + "\n".join(facts_table()) + clock_note
+    return page + "\n".join(functions_table()) + "\n" + actions
+
+
+if __name__ == "__main__":
+    print(reference(), end="")
