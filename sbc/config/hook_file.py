@@ -1,27 +1,17 @@
-"""One hook file: parsed, checked, its top level run, and what it then is checked again.
-
-Each build gives each file a module of its own under a name that no import can meet, so that
-the calls of an older snapshot keep the code they started with, and a reload starts from
-nothing. The module is in ``sys.modules`` only while its own top level runs, and that must come to
-an end: what it runs of its own is counted, since a reload that never ended would be the last.
-"""
+"""One hook file: parsed, checked, its top level run, and what it then is checked again."""
 
 from __future__ import annotations
 
 import ast
-import importlib.abc
-import importlib.util
 import inspect
-import sys
-import traceback
 from collections.abc import Callable, Iterator
 from difflib import get_close_matches
-from itertools import count
 from pathlib import PurePath
-from types import FrameType, ModuleType
+from types import ModuleType
 from typing import Any
 
 from dsl.errors import Diagnostic
+from sbc.config.hook_import import ImportFailed, import_text
 from sbc.config.hook_set import Hook
 
 # Every function that a hook file may define, and what it is given.
@@ -36,57 +26,11 @@ POINTS = {
 WHENS = ("every call", "named")
 ON_FAILURES = ("reject", "skip")
 LONGEST_LIMIT = 60.0
-MOST_STEPS = 5_000_000
 _WORDS = ("WHEN", "ON_FAILURE", "TIME_LIMIT")
 _BEFORE_THE_RULES = ("on_handshake", "on_invite")
 _NUMBERS = {1: "one argument", 2: "two arguments"}
-_SERIAL = count(1)
 
 Place = tuple[int, int]
-
-
-class _TextLoader(importlib.abc.ExecutionLoader):
-    """Imports one module from a text that was read already; writes no bytecode."""
-
-    def __init__(self, path: str, text: str) -> None:
-        self._path = path
-        self._text = text
-
-    def get_filename(self, fullname: str) -> str:
-        return self._path
-
-    def get_source(self, fullname: str) -> str:
-        return self._text
-
-
-class _TooLong(BaseException):
-    """Raised in a top level that has run for too long."""
-
-
-class _Steps:
-    """A trace function that lets one file run so many instructions of its own and no more."""
-
-    def __init__(self, path: str) -> None:
-        self._path = path
-        self._left = MOST_STEPS
-
-    def __call__(self, frame: FrameType, event: str, argument: object) -> _Steps | None:
-        if frame.f_code.co_filename != self._path:
-            return None
-        frame.f_trace_opcodes = True  # a loop that is written in one line never begins a new one
-        self._left -= 1
-        if self._left < 0:
-            raise _TooLong(f"its top level has run {MOST_STEPS:,} steps and has not come to an end")
-        return self
-
-
-class _ImportFailed(Exception):
-    """The top level of a hook file raised; ``line`` is where, 0 when not in the file."""
-
-    def __init__(self, line: int, reason: str) -> None:
-        super().__init__(reason)
-        self.line = line
-        self.reason = reason
 
 
 class HookFile:
@@ -119,8 +63,8 @@ class HookFile:
         if self._is_wrong:
             return []
         try:
-            module = _import(self._path, self._text)
-        except _ImportFailed as failure:
+            module = import_text(self._path, self._text)
+        except ImportFailed as failure:
             place = (failure.line, 1 if failure.line else 0)
             self._report(place, f"this hook does not load: {failure.reason}")
             return []
@@ -252,30 +196,3 @@ def _takes(function: Callable[..., object], arguments: int) -> bool:
 
 def _parameters(function: Callable[..., object]) -> tuple[str, ...]:
     return tuple(inspect.signature(function).parameters)
-
-
-def _import(path: str, text: str) -> ModuleType:
-    name = f"sbc hook {next(_SERIAL)} {path}"
-    loader = _TextLoader(path, text)
-    spec = importlib.util.spec_from_loader(name, loader, origin=path)
-    assert spec is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module  # dataclasses and typing look their module up while it is made
-    traced = sys.gettrace()
-    sys.settrace(_Steps(path))
-    try:
-        loader.exec_module(module)
-    except BaseException as error:
-        kind = "" if isinstance(error, _TooLong) else f"{type(error).__name__}: "
-        raise _ImportFailed(failing_line(error, path), f"{kind}{error}") from error
-    finally:
-        sys.settrace(traced)
-        sys.modules.pop(name, None)
-    return module
-
-
-def failing_line(error: BaseException, path: str) -> int:
-    """The last line of the file at ``path`` that an error passed through; 0 when none."""
-    frames = traceback.walk_tb(error.__traceback__)
-    lines = [line for frame, line in frames if frame.f_code.co_filename == path]
-    return lines[-1] if lines else 0

@@ -24,7 +24,7 @@ from dsl.facts import Facts
 from dsl.outcome import edited
 from sbc.b2bua.hooked import Invited
 from sbc.base import LocalError
-from sbc.config.hook_file import failing_line
+from sbc.config.hook_import import failing_line
 from sbc.config.hook_set import Hook
 from sbc.hookapi.arguments import Answer, End, Handshake
 from sbc.hookapi.results import Amend, HangUp, Refuse, decided_by, result_refusal

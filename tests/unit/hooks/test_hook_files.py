@@ -198,7 +198,7 @@ def test_what_a_file_says_of_itself_holds_for_all_its_hooks() -> None:
 def test_a_top_level_without_an_end_is_a_mistake(
     loop: str, lines: tuple[int, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sbc.config.hook_file.MOST_STEPS", 10_000)
+    monkeypatch.setattr("sbc.config.hook_import.MOST_STEPS", 10_000)
     traced = sys.gettrace()
     found = refused(loop + GOOD)
     assert found.message == (
@@ -209,7 +209,7 @@ def test_a_top_level_without_an_end_is_a_mistake(
 
 
 def test_what_a_hook_runs_when_it_is_called_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sbc.config.hook_file.MOST_STEPS", 100)
+    monkeypatch.setattr("sbc.config.hook_import.MOST_STEPS", 100)
     hook = load_one(
         "def on_route(facts, decision):\n    for at in range(1000):\n        x = at\n    return x\n"
     )
