@@ -78,7 +78,7 @@ class Store:
         while self._waiting:
             name, value = next(iter(self._waiting.items()))
             path = self.path(f"{name}.json")
-            failed = pool.apply(write_whole, (path, json.dumps(value).encode()))
+            failed = pool.apply(_write_json, (path, value))
             if failed:
                 # It stays in memory; the next change tries again.
                 self._warn(f"{path} cannot be written: {failed}; make room, or let this user write there")
@@ -86,6 +86,14 @@ class Store:
             if self._waiting.get(name) is value:
                 del self._waiting[name]
         self._writer = None
+
+
+def _write_json(path: Path, value: Any) -> str:
+    """Write ``value`` in a thread: by its entries, for the encoder holds the interpreter for one call."""
+    if isinstance(value, dict):
+        entries = [json.dumps({key: each})[1:-1] for key, each in value.items()]
+        return write_whole(path, f"{{{', '.join(entries)}}}".encode())
+    return write_whole(path, json.dumps(value).encode())
 
 
 def write_whole(path: Path, data: bytes, mode: int = 0o600) -> str:

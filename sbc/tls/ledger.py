@@ -18,7 +18,8 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any
 
 from sbc.base import PeerError
@@ -28,6 +29,8 @@ from sbc.tls.diagnosis import Direction, Failure
 
 SHOWN_KEPT = 64
 REFUSED_KEPT = 16
+# Bytes of one chain: some ten times what anybody needs, and a bound to what a peer can make us keep.
+MAX_CHAIN_KEPT = 32768
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,7 +164,7 @@ class Ledger:
         self, trunk: str, direction: Direction, chain: tuple[bytes, ...], at: float, *, host: str,
         listener: str, sni: str, anchor: str = "",
     ) -> None:  # fmt: skip
-        if not chain:
+        if not chain or sum(map(len, chain)) > MAX_CHAIN_KEPT:
             return
         kept = self._shown.setdefault(trunk, OrderedDict())
         key = (direction, thumbprint_of(chain[0]))
@@ -188,7 +191,7 @@ class Ledger:
         return {
             trunk: {
                 "sides": {
-                    direction: asdict(self._sides[trunk, direction])
+                    direction: _side_to_json(self._sides[trunk, direction])
                     for direction in _DIRECTIONS
                     if (trunk, direction) in self._sides
                 },
@@ -222,9 +225,24 @@ def _bound(kept: OrderedDict[tuple[str, str], Shown], accepted: bool) -> None:
         del kept[alike[0]]
 
 
+def _side_to_json(side: Side) -> dict[str, Any]:
+    good = _values(side.good) if side.good is not None else None
+    bad = _values(side.bad) if side.bad is not None else None
+    return {**_values(side), "good": good, "bad": bad}
+
+
 def _shown_to_json(shown: Shown) -> dict[str, Any]:
-    values: dict[str, Any] = {name: getattr(shown, name) for name in Shown.__slots__}
-    return {**values, "chain": [b64encode(each).decode() for each in shown.chain]}
+    return {**_values(shown), "chain": [*map(_text, shown.chain)]}
+
+
+def _values(record: Side | Good | Bad | Shown) -> dict[str, Any]:
+    return {name: getattr(record, name) for name in record.__slots__}
+
+
+@lru_cache(maxsize=8192)
+def _text(der: bytes) -> str:
+    # The same certificates are written again and again.
+    return b64encode(der).decode()
 
 
 def _shown_from_json(values: dict[str, Any]) -> Shown:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import stat
 from pathlib import Path
+from typing import Any
 
 import gevent
 import pytest
@@ -84,3 +86,13 @@ def test_a_write_leaves_the_old_file_or_the_new_one_and_nothing_else(tmp_path: P
 def test_a_name_is_no_path(tmp_path: Path, name: str) -> None:
     with pytest.raises(LocalError, match="no name of a state file"):
         make(tmp_path)[0].path(name)
+
+
+@pytest.mark.parametrize(
+    "value", [{}, {"a": {"b": [1, None]}, 'ä"': "x"}, {1: "one", None: 2, False: 3}, [1], "text", 7]
+)
+def test_every_json_value_comes_back_as_json_has_it(tmp_path: Path, value: Any) -> None:
+    store = Store(tmp_path, lambda line: None)
+    store.save("some", value)
+    store.flush()
+    assert Store(tmp_path, lambda line: None).load("some") == json.loads(json.dumps(value))

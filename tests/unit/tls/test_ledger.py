@@ -9,7 +9,7 @@ import pytest
 
 from sbc.flow import TlsFacts
 from sbc.tls.diagnosis import Failure
-from sbc.tls.ledger import REFUSED_KEPT, SHOWN_KEPT, Ledger
+from sbc.tls.ledger import MAX_CHAIN_KEPT, REFUSED_KEPT, SHOWN_KEPT, Ledger
 from tests.unit.tls.certs import DAY, GOOD, NOW, OTHER, der, leaf
 
 UNKNOWN = Failure("unknown-ca", "CN=peer was issued by CN=x", "add that CA", 48)
@@ -148,3 +148,9 @@ def test_what_is_no_ledger_is_refused_whole(saved: Any) -> None:
     with pytest.raises(ValueError, match="no ledger of ours"):
         ledger.restore(saved)
     assert ledger.shown("acme") != ()
+
+
+def test_a_huge_chain_is_not_kept() -> None:
+    ledger = Ledger()
+    bad(ledger, chain=(*CHAIN, bytes(MAX_CHAIN_KEPT)))
+    assert ledger.shown("acme") == () and ledger.side("acme", "inbound").bads == 1
