@@ -29,6 +29,8 @@ def _bound_twice(settings: SettingsFile) -> Iterator[Diagnostic]:
     ]
     if settings.value.admin is not None:
         bound.append(("admin", "TCP", settings.value.admin.bind, ("admin", "bind")))
+    if settings.value.acme is not None:
+        bound.append(("acme", "TCP", settings.value.acme.listen, ("acme", "listen")))
     for name, protocol, address, loc in bound:
         for other, other_protocol, other_address in taken:
             if protocol == other_protocol and _collide(address, other_address):

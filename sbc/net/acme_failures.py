@@ -52,6 +52,8 @@ def explain(error: Exception, directory: str) -> RenewalFailed:
         return RenewalFailed(
             f"{directory} does not answer", "look at the network and the firewall towards it"
         )
+    if isinstance(error, requests.exceptions.InvalidSchema):
+        return RenewalFailed(f"{directory} leads to an address that is not https", "ask its operator")
     if isinstance(error, requests.ConnectionError):
         remedy = "correct acme.directory, or look at DNS, the network and the firewall towards it"
         return RenewalFailed(f"{directory} cannot be reached: {_innermost(error)}", remedy)

@@ -30,7 +30,7 @@ from josepy.jwk import JWKEC
 from sbc.config.model import Acme
 from sbc.net.acme_failures import FAILURES, explain
 from sbc.net.acme_state import Account
-from sbc.net.acme_transport import Network, bounded
+from sbc.net.acme_transport import Network, secure
 from sbc.tls.renewal import RenewalFailed
 
 Expect = Callable[[str, str], object]
@@ -128,7 +128,7 @@ def _client(directory: Acme, base: Path, account: Account) -> client.ClientV2:
     network = Network(key, alg=ES256, user_agent="portcullis", timeout=_TIMEOUT)
     if account.url:
         network.account = messages.RegistrationResource(uri=account.url, body=messages.Registration())
-    network.session.mount("https://", bounded(base / directory.ca_file if directory.ca_file else None))
+    secure(network.session, base / directory.ca_file if directory.ca_file else None)
     found = client.ClientV2.get_directory(directory.directory, network)
     for each in ("newNonce", "newAccount", "newOrder"):
         if not hasattr(found, each):

@@ -36,13 +36,17 @@ class Network(client.ClientNetwork):
         return super().post(*arguments, **options)
 
 
-def bounded(ca_file: Path | None) -> HTTPAdapter:
-    """An adapter that trusts ``ca_file``, or else the public CAs, for HTTPS; OSError for a file of none."""
+def secure(session: requests.Session, ca_file: Path | None) -> None:
+    """Let ``session`` speak https alone and trust ``ca_file``, or else the public CAs; OSError for none.
+
+    A directory may redirect and name other addresses; none of them takes us to plain HTTP.
+    """
     path = where() if ca_file is None else str(ca_file)
     trusted: ssl.SSLContext | OSError = gevent.get_hub().threadpool.apply(_trusting, (path,))
     if isinstance(trusted, OSError):
         raise trusted
-    return _Bounded(trusted)
+    session.adapters.clear()
+    session.mount("https://", _Bounded(trusted))
 
 
 def _trusting(path: str) -> ssl.SSLContext | OSError:

@@ -29,6 +29,8 @@ def answering(directory: Path, status: int, body: bytes, *, endless: bool = Fals
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(status)
+            if status == 302:
+                self.send_header("Location", body.decode())
             if not endless:
                 self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -79,6 +81,9 @@ def failure(directory: Acme, base: Path) -> RenewalFailed:
         (200, b"[]", "answered what no ACME directory does"),
         (200, b"{}", "is no ACME directory: it has no newNonce"),
         (200, b'{"newNonce": 1, "newAccount": 2, "newOrder": 3}', "answered what no ACME directory does"),
+        (200, b'{"newNonce": "http://127.0.0.1:1/", "newAccount": "http://127.0.0.1:1/", "newOrder": ""}',
+         "leads to an address that is not https"),
+        (302, b"http://127.0.0.1:1/dir", "leads to an address that is not https"),
         (200, b"\xff\xfe" * 1000, "answered what no ACME directory does"),
         (429, json.dumps({"type": "urn:ietf:params:acme:error:rateLimited", "detail": "too many"}).encode(),
          "the directory refused (rateLimited): too many"),

@@ -79,6 +79,11 @@ def test_half_a_pair_is_still_to_come(write: Write) -> None:
         ("ops@acme.example}", "ops}", "email: "),
         (
             "ops@acme.example}",
+            "ops@acme.example, listen: '0.0.0.0:5061'}",
+            "'acme' cannot bind 0.0.0.0:5061 | 'tls' has TCP 127.0.0.1:5061 already",
+        ),
+        (
+            "ops@acme.example}",
             "ops@acme.example, external_account: {id: me, key_file: tls/sbc.key}}",
             "sbc.key: no key can be read here | it holds the key as",
         ),
