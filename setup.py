@@ -191,6 +191,7 @@ setup(
             "pytest>=8",
             "pytest-xdist>=3.5",  # the fast tests on every core
             "hypothesis>=6.100",  # property tests
+            "jsonschema>=4.18",  # holds the schemas for editors to the files that they describe
             "mypy>=1.13",
             "ruff>=0.8",
             'pjsua2-python>=2.15; python_version < "3.13"',  # PJSIP as a real peer

@@ -16,12 +16,12 @@ from dsl.scope import GROUP
 from dsl.simulate import Expectation, RouteTest
 from dsl.source import Source, text_of
 
-_SHORT = ("to", "from", "time", "headers", "calls", "login")
-_EXPECT = (
+SHORT = ("to", "from", "time", "headers", "calls", "login")
+EXPECT = (
     "route", "reject", "reason", "redirect", "challenge", "srtp", "downgrade", "codecs", "ring", "limits",
     "tags", "hooks", "rule", "headers", *PARTS,
 )  # fmt: skip
-_CHOICES = {
+CHOICES = {
     "srtp": ("off", "accept", "offer", "required"),
     "downgrade": ("allow", "warn", "forbid"),
 }
@@ -53,12 +53,12 @@ def _read_given(source: Source, node: Node, known: Known, zone: tzinfo | None) -
     fields: dict[str, Any] = {}
     for key, value in source.items(node) if isinstance(node, MappingNode) else ():
         name = key.value
-        if name in _SHORT:
+        if name in SHORT:
             fields.update(_read_short(source, name, value, zone))
         elif name in FACTS and name not in CLOCK_FACTS:
             fields[FACTS[name].attribute] = _read_fact(source, name, value, known)
         else:
-            source.report(key, f"a call has no {name!r}", suggest(name, (*FACTS, *_SHORT)))
+            source.report(key, f"a call has no {name!r}", suggest(name, (*FACTS, *SHORT)))
     return Facts(**fields)
 
 
@@ -123,8 +123,8 @@ def _read_expect(source: Source, node: Node, known: Known) -> list[Expectation]:
     expected: list[Expectation] = []
     for key, value in source.items(node) if isinstance(node, MappingNode) else ():
         name = key.value
-        if name not in _EXPECT:
-            source.report(key, f"nothing is known about {name!r}", suggest(name, _EXPECT))
+        if name not in EXPECT:
+            source.report(key, f"nothing is known about {name!r}", suggest(name, EXPECT))
         elif name == "headers":
             for header, text in _mapping(source, value).items():
                 expected.append(_expectation(source, key, f"header {header}", (text,)))
@@ -138,7 +138,7 @@ def _read_expect(source: Source, node: Node, known: Known) -> list[Expectation]:
 
 
 def _check_expected(source: Source, value: Node, name: str, wanted: tuple[str, ...], known: Known) -> None:
-    choices = known.trunks if name == "route" else _CHOICES.get(name)
+    choices = known.trunks if name == "route" else CHOICES.get(name)
     wanted = tuple(each for each in wanted if name != "route" or not each.startswith(GROUP))
     for each in wanted if choices is not None else ():
         if each not in (choices or ()):

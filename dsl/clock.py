@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, tzinfo
 from functools import lru_cache
+from typing import Any
 
 NOT_A_NUMBER = float("nan")
 
@@ -29,11 +30,11 @@ _PICK: dict[str, Callable[[datetime], int]] = {
 CLOCK_FACTS = frozenset(_PICK)
 
 
-def reader(name: str, zone: tzinfo | None) -> Callable[[float], float]:
+def reader(name: str, zone: tzinfo | None) -> Callable[[float], Any]:
     """What reads the fact ``name`` from POSIX seconds; not a number for a time that no calendar has."""
     pick = _PICK[name]
 
-    def read(now: float) -> float:
+    def read(now: float) -> Any:
         try:
             moment = _local(int(now // 60), zone)
         except (ValueError, OverflowError):

@@ -121,7 +121,7 @@ def _replace_prefix(text: str, old: str, new: str) -> str:
     return (new + text[len(old) :])[:MAX_TEXT] if text.startswith(old) else text
 
 
-def _number(text: str) -> float:
+def _number(text: str) -> Any:
     if text.isascii() and text.isdigit() and len(text) <= 18:
         return int(text)
     return float(text) if _DECIMAL.fullmatch(text) else NOT_A_NUMBER

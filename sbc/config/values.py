@@ -10,7 +10,7 @@ import ipaddress
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BeforeValidator
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from sbc.base import Address
 from sbc.media.policy import SUITES
@@ -154,8 +154,16 @@ def _filled(text: str) -> str:
     return text
 
 
-Duration = Annotated[float, BeforeValidator(parse_duration)]
-HostPort = Annotated[Address, BeforeValidator(parse_address)]
+Duration = Annotated[
+    float,
+    BeforeValidator(parse_duration),
+    WithJsonSchema({"type": ["string", "number"], "examples": ["60s"]}),
+]
+HostPort = Annotated[
+    Address,
+    BeforeValidator(parse_address),
+    WithJsonSchema({"type": "string", "examples": ["127.0.0.1:5061", "[::1]:5061"]}),
+]
 Network = Annotated[str, AfterValidator(_network)]
 IpAddress = Annotated[str, AfterValidator(_ip)]
 PortRange = Annotated[str, AfterValidator(_ports)]
@@ -166,5 +174,8 @@ Name = Annotated[str, AfterValidator(_name)]
 Suite = Annotated[str, AfterValidator(_suite)]
 Group = Annotated[str, AfterValidator(_group)]
 # One text, or a list of them.
-Several = Annotated[tuple[Annotated[str, AfterValidator(_filled)], ...], BeforeValidator(_several)]
-Pins = Annotated[tuple[Annotated[str, AfterValidator(parse_pin)], ...], BeforeValidator(_several)]
+_SEVERAL = WithJsonSchema(
+    {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}]}
+)
+Several = Annotated[tuple[Annotated[str, AfterValidator(_filled)], ...], BeforeValidator(_several), _SEVERAL]
+Pins = Annotated[tuple[Annotated[str, AfterValidator(parse_pin)], ...], BeforeValidator(_several), _SEVERAL]
