@@ -7,6 +7,8 @@ already is asked, and what is not known is settled before the first byte of SIP 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from OpenSSL import SSL
 
 from sbc.base import PeerError
@@ -124,7 +126,7 @@ class Judge:
             self.presented = Presented(
                 leaf, chain, self.version, self._group(), self.anchored, self.purpose_ok, self.chain
             )
-            verdict = match(self.presented, self.admission, self.now)
+            verdict = self._match(self.presented)
             failure = verdict.failure or self._known_revoked(verdict, self.presented)
         except PeerError as error:
             self.decided = Failure("bad-certificate", error.reason, "let the peer replace it")
@@ -138,6 +140,25 @@ class Judge:
             return _REFUSALS.get(failure.kind, REJECTED)
         self.trunk, self.anchor = verdict.trunk, verdict.anchor
         return 0
+
+    def _match(self, presented: Presented) -> Verdict:
+        """``match``; where the chain ends at an intermediate that a trunk filed, by what is above too."""
+        longer = self._longer(presented)
+        above = (each for other in longer.values() for each in other.chain[len(presented.chain) :])
+        seen = replace(presented, chain=(*presented.chain, *above)) if longer else presented
+        verdict = match(seen, self.admission, self.now)
+        if verdict.trunk in longer:
+            self.presented = longer[verdict.trunk]
+            self.chain = self.presented.ders
+        return verdict
+
+    def _longer(self, presented: Presented) -> dict[str, Presented]:
+        if len(self.admission.candidates) == 1 or not self.anchored:
+            return {}
+        # It plays handshakes of its own, with a judge, and so imports this module.
+        from sbc.net.verify import longer
+
+        return longer(self, presented)
 
     def settle(self, other: Presented) -> bool:
         """Decide on another way from the same leaf, which holds; True where that lets the peer in."""

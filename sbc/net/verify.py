@@ -13,7 +13,7 @@ clear. The trunk's demands on version and groups are therefore not part of the a
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import Literal
@@ -101,6 +101,27 @@ def verify(
     finally:
         connection.set_app_data(None)
     return _outcome(judge, reasons)
+
+
+def longer(judge: Judge, presented: Presented) -> dict[str, Presented]:
+    """The same chain, longer, for the candidates that trust the issuer of its end and accept it; by trunk.
+
+    OpenSSL ends a chain at the first certificate that is filed. Where one trunk filed an intermediate and
+    its neighbour on the port the root above it, the neighbour's peers would otherwise be nobody's.
+    """
+    end = judge.cache.read(presented.ders[-1])
+    if end.self_issued:
+        return {}
+    found = {}
+    for candidate in judge.admission.candidates:
+        issuers = {name for each in candidate.anchors if each.kind == "ca" for name in each.subjects}
+        if candidate.asks and end.identity.issuer in issuers:
+            alone = Admission((candidate,), None, direction=judge.admission.direction)
+            said = verify(alone, presented.ders, judge.now, judge.cache)
+            if said.trunk is not None and said.presented is not None:
+                own = replace(said.presented, version=presented.version, group=presented.group)
+                found[candidate.trunk] = own
+    return found
 
 
 def other_way(judge: Judge) -> Presented | None:

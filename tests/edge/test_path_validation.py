@@ -74,7 +74,7 @@ def cases() -> dict[str, dict[str, Any]]:
 
 
 def outcome(case: dict[str, Any], directory: Path) -> tuple[str, float]:
-    """ "accepted" or the kind of refusal, and the seconds that the check itself took."""
+    """ "accepted" or the kind of refusal, and the CPU seconds that the check itself took."""
     moment = case["validation_time"]
     now = datetime.fromisoformat(moment).timestamp() if moment else time.time()
     (directory / "trusted.pem").write_text("".join(case["trusted_certs"]))
@@ -87,9 +87,9 @@ def outcome(case: dict[str, Any], directory: Path) -> tuple[str, float]:
     )
     direction: Any = "outbound" if case["validation_kind"] == "SERVER" else "inbound"
     chain = [der(each.encode()) for each in (case["peer_certificate"], *case["untrusted_intermediates"])]
-    began = time.perf_counter()
+    began = time.process_time()
     said = verify(Admission((trunk,), None, direction=direction), chain, now)
-    took = time.perf_counter() - began
+    took = time.process_time() - began
     if said.trunk is not None and case["crls"]:
         assert said.presented is not None
         return _revocation(case, said.presented.ders, said.presented.chain, now), took

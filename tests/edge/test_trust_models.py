@@ -316,3 +316,35 @@ def test_a_server_that_sends_a_knot_of_issuers_is_refused_at_once(lab: Lab) -> N
         durations.append(time.process_time() - began)
     assert said.failure is not None and said.failure.kind == "bad-certificate"
     assert min(durations) < 0.1, "with every way tried"
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_a_neighbour_that_files_an_intermediate_does_not_hide_its_root(lab: Lab, version: str) -> None:
+    middle = LabAuthority("middle", issuer=lab.ca)
+    lab.anchor("middle", middle)
+    lab.trunk("by-root", {"trust": ("good",), "names": ("root.example",)})
+    lab.trunk("by-middle", {"trust": ("middle",), "names": ("middle.example",)})
+    lab.start()
+    assert enters(lab, middle.issue(dns=["root.example"]), version) == "by-root"
+    assert enters(lab, middle.issue(dns=["middle.example"]), version) == "by-middle"
+    assert enters(lab, lab.ca.issue(dns=["root.example"]), version) == "by-root"
+    assert enters(lab, lab.ca.issue(dns=["middle.example"]), version) is None
+    assert enters(lab, middle.issue(dns=["other.example"]), version) is None
+    assert reason(lab) == "name-mismatch"
+    lab.reload()
+    forger = LabAuthority("middle", issuer=LabAuthority("good CA"))
+    assert enters(lab, forger.issue(dns=["root.example"]), version) is None
+
+
+def test_the_roots_constraints_hold_for_who_trusts_the_root(lab: Lab) -> None:
+    root = LabAuthority("rooted")
+    certificate, key = issue_ca("rooted", root, permitting("acme.example"))
+    root._key, root.certificate = key, certificate
+    middle = LabAuthority("middle", issuer=root)
+    lab.anchor("rooted", root)
+    lab.anchor("middle", middle)
+    lab.trunk("by-root", {"trust": ("rooted",), "names": ("sip.other.example", "sip.acme.example")})
+    lab.trunk("by-middle", {"trust": ("middle",), "names": ("sip.middle.example",)})
+    lab.start()
+    assert enters(lab, middle.issue(dns=["sip.acme.example"])) == "by-root"
+    assert enters(lab, middle.issue(dns=["sip.other.example"])) is None
