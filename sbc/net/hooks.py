@@ -17,7 +17,7 @@ from types import FrameType, TracebackType
 from typing import Any
 
 import gevent
-from gevent import Greenlet, Timeout
+from gevent import Greenlet
 
 from dsl.decision import Decision, Edit, Route
 from dsl.facts import Facts
@@ -177,8 +177,6 @@ class _Attempt:
         point = self.hook.point
         if isinstance(error, OutOfTime):
             return f"{point} burnt CPU and did not end in {self.hook.limit:g} s"
-        if isinstance(error, Timeout):
-            return f"{point} did not end in {self.hook.limit:g} s"
         return f"{point} raised {type(error).__name__}"
 
     def fail(self, line: int, reason: str) -> None:

@@ -131,7 +131,7 @@ def test_a_hook_cannot_end_the_process(code: str) -> None:
             "X-A is set to what is not a text of one line",
         ),
         ("with_edits(decision, SetHeader('X-A', None))", "X-A is set to what is not a text of one line"),
-        ("with_edits(decision, 'x')", "an edit is not a SetPart, SetHeader or RemoveHeader"),
+        ("with_edits(decision, 'x')", "an edit is not a SetPart, SetHeader, RemoveHeader or CopyHeader"),
     ],
 )
 def test_a_wrong_result_is_a_failure_at_on_route(result: str, reason: str) -> None:
@@ -144,6 +144,16 @@ def test_a_hook_that_waits_too_long_is_named_with_the_line_it_waits_in() -> None
     failed = failure("import gevent\ndef on_route(facts, decision):\n    gevent.sleep(60)")
     assert time.monotonic() - started < 0.8
     assert (failed.line, failed.reason) == (3, "on_route did not end in 0.3 s")
+
+
+def test_a_limit_of_the_hooks_own_is_told_as_its_own() -> None:
+    failed = failure("""
+        import gevent
+        def on_route(facts, decision):
+            with gevent.Timeout(0.01):
+                gevent.sleep(9)
+        """)
+    assert (failed.line, failed.reason) == (5, "on_route raised Timeout")
 
 
 def test_a_hook_that_swallows_its_timeout_holds_up_no_call() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sbc.demo.pki import Issued, LabAuthority
+from sbc.tls.diagnosis import Failure
 from tests.edge.tls_lab import Lab, client_context, eventually, forged_key, try_options
 
 DAY = 86400.0
@@ -103,3 +104,22 @@ def test_an_unknown_peer_certificate_is_named_in_the_event(lab: Lab) -> None:
     peer = lab.recorder.failures[0].peer
     assert peer is not None
     assert (peer.issuer, peer.verified) == ("CN=other CA", False)
+
+
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_a_peer_that_tls_admits_and_we_refuse_gets_no_byte_of_sip_read(lab: Lab, version: str) -> None:
+    lab.recorder.against = Failure("refused-by-hook", "not today", "come back tomorrow")
+    error = try_options(lab.address(), client_context(lab, good(lab), version))
+    assert isinstance(error, ConnectionError) and str(error) == "closed", (
+        "told by close_notify, not by a reset"
+    )
+    (asked,) = lab.recorder.asked
+    assert (asked.direction, asked.listener, asked.trunk) == ("inbound", "tls", "acme")
+    facts = asked.facts()
+    assert facts.version == "TLSv" + version and facts.peer is not None and facts.peer.verified
+    (event,) = lab.recorder.failures
+    assert (event.failure.kind, event.candidates) == ("refused-by-hook", ("acme",))
+    assert event.peer is not None and event.peer.sans == ("dns:peer.example",)
+    assert lab.recorder.heard_nothing
+    stats = lab.listeners.stats()["tls"]
+    assert (stats.handshakes, stats.failures, stats.in_flight) == (0, 1, 0)  # type: ignore[union-attr]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from sbc.config.files import read_tree
 from sbc.hookapi import Handshake, SetPart, amend, refuse, reject
 from sbc.hookapi.testing import HookFailure, HookFile, facts, load
 
@@ -25,6 +26,10 @@ def test_every_example_loads_without_a_warning() -> None:
     ]  # fmt: skip
     for name in names:
         assert isinstance(load(EXAMPLES / name), HookFile)
+
+
+def test_examples_are_off_until_they_are_copied() -> None:
+    assert list(read_tree(EXAMPLES.parents[1]).hooks) == ["hooks/10-example.py"]
 
 
 @pytest.mark.parametrize(
