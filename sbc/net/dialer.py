@@ -60,7 +60,7 @@ class Dialer:
         self._live: dict[ReuseKey, Flow] = {}
         self._dialling: dict[ReuseKey, AsyncResult[Flow]] = {}
         self._flows: dict[int, Flow] = {}
-        self._stale: set[int] = set()
+        self._leaving = listeners.recycler
         self._sweep: gevent.Greenlet | None = None
 
     def start(self) -> None:
@@ -84,7 +84,7 @@ class Dialer:
         for peer in trunk.peers[skip:]:
             key = self._key(trunk, snapshot, peer)
             flow = self._live.get(key)
-            if flow is not None and flow.alive and self._fresh(flow):
+            if flow is not None and flow.alive and self._fresh(flow) and flow not in self._leaving:
                 return flow
             if key.transport == "udp" and is_ip(peer.host):
                 return self._open_udp(trunk, key, peer)
@@ -114,11 +114,9 @@ class Dialer:
             if key.trunk not in snapshot.trunks or not self._still_trusted(flow, key):
                 flow.channel.close("its trust was withdrawn")
             elif snapshot.trust_generation(key.trunk) != key.trust_generation:
-                self._stale.add(flow.id)
-                self._listeners.recycler.add(flow, "its trunk's trust or certificate has changed since")
+                self._leaving.add(flow, "its trunk's trust or certificate has changed since")
             else:
-                self._stale.discard(flow.id)
-                self._listeners.recycler.spare(flow)
+                self._leaving.spare(flow)
 
     def _still_trusted(self, flow: Flow, key: ReuseKey) -> bool:
         if flow.tls is None:
@@ -251,7 +249,6 @@ class Dialer:
             flow.alive = False
             flow.channel.finish(reason)
             del self._flows[flow.id]
-            self._stale.discard(flow.id)
             if self._live.get(key) is flow:
                 del self._live[key]
             self._handler.on_close(flow, reason)
@@ -260,7 +257,7 @@ class Dialer:
         for flow in self._flows.values():
             bound = self._listeners.endpoint(flow.listener)
             idle = bound.config.idle_timeout if bound is not None else 0.0
-            yield flow.channel, idle, flow.id not in self._stale
+            yield flow.channel, idle, flow not in self._leaving
 
     def admission(self, key: ReuseKey) -> Admission:
         """What is expected of the peer of ``key``; DialFailed where the trunk's TLS is off."""

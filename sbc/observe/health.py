@@ -23,6 +23,7 @@ def health(status: StatusView) -> dict[str, Any]:
         "uptime_seconds": max(0, int(status.now - status.started)),
         "ports": [_port(each) for each in status.listeners],
         "certificates": [_certificate(each, status.now) for each in _distinct(secure)],
+        "expiry": _expiry(status),
         "handshakes": {
             "lifetime": status.counters.handshakes,
             "failures": status.counters.handshake_failures,
@@ -72,6 +73,12 @@ def _port(view: ListenerView) -> dict[str, Any]:
         port["handshakes"] = view.handshakes
         port["failures"] = view.failures
     return port | ({"reason": view.reason} if view.reason else {})
+
+
+def _expiry(status: StatusView) -> dict[str, int]:
+    """How many certificates, ours, trusted and presented, have passed which mark."""
+    marks = ("90 days", "60 days", "30 days", "incident", "expired")
+    return {mark: sum(each.state == mark for each in status.certificates) for mark in marks}
 
 
 def _distinct(listeners: list[ListenerView]) -> list[CertificateView]:

@@ -150,6 +150,11 @@ def _trunks(status: StatusView) -> Iterator[str]:
     own, peers = list(_expiries(trunks, "own")), list(_expiries(trunks, "peer"))
     yield from _family("sbc_own_certificate_expiry_seconds", "gauge", "notAfter of ours.", own)
     yield from _family("sbc_peer_certificate_expiry_seconds", "gauge", "notAfter of the peer's.", peers)
+    left = [
+        ({"whose": each.whose, "name": each.name, "thumbprint": each.thumbprint[:16]}, float(each.days_left))
+        for each in status.certificates
+    ]
+    yield from _family("sbc_certificate_days_left", "gauge", "Whole days; negative once over.", left)
 
 
 def _alerted(trunk: str, alert: str, count: int) -> Sample:

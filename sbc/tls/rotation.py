@@ -99,11 +99,11 @@ class Readiness:
 
 
 class Rotation:
-    """Every rotation under way, and which trunks were bound when one was last retired."""
+    """Every rotation under way, and how each stood when it was retired."""
 
     def __init__(self) -> None:
         self.entries: dict[Key, Entry] = {}
-        self.retired: dict[Key, dict[str, float]] = {}
+        self.retired: dict[Key, Entry] = {}
 
     def notice(self, staged: Mapping[Key, Collection[str]], now: float) -> list[Key]:
         """Take note of what is staged at ``now``, by its thumbprints; returns what is newly so."""
@@ -163,14 +163,17 @@ class Rotation:
             entry.refused[trunk] = Refused(now, why)
 
     def retire(self, key: Key) -> None:
-        """What was staged has taken the old one's place."""
-        entry = self.entries.pop(key, None)
-        self.retired[key] = {} if entry is None else entry.bound
+        """What was staged has taken the old one's place; KeyError where nothing was."""
+        self.retired[key] = self.entries.pop(key)
 
     def restore(self, key: Key, material: Collection[str], now: float) -> None:
-        """The old one is back, and what had taken its place is staged again and bound as it was."""
-        bound = dict.fromkeys(self.retired.pop(key, {}), now)
-        self.entries[key] = Entry(tuple(sorted(material)), now, now + WINDOW, bound)
+        """The old one is back, and what had taken its place is staged again, bound and seen as it was."""
+        staged = tuple(sorted(material))
+        known = self.retired.pop(key, None)
+        if known is None or known.material != staged:
+            known = Entry(staged, now, now)
+        known.until = now + WINDOW
+        self.entries[key] = known
 
     # Readiness
 
@@ -184,7 +187,7 @@ class Rotation:
         """As JSON types."""
         return {
             "entries": [[*key, asdict(entry)] for key, entry in self.entries.items()],
-            "retired": [[*key, bound] for key, bound in self.retired.items()],
+            "retired": [[*key, asdict(entry)] for key, entry in self.retired.items()],
         }
 
     @classmethod
@@ -194,8 +197,8 @@ class Rotation:
         try:
             for section, name, entry in (data or {}).get("entries", ()):
                 made.entries[section, name] = _entry(entry)
-            for section, name, bound in (data or {}).get("retired", ()):
-                made.retired[section, name] = {str(trunk): float(at) for trunk, at in bound.items()}
+            for section, name, entry in (data or {}).get("retired", ()):
+                made.retired[section, name] = _entry(entry)
         except (AttributeError, KeyError, TypeError, ValueError):
             return cls()
         return made

@@ -155,4 +155,5 @@ def beside(current: AnchorMaterial, coming: AnchorMaterial) -> AnchorMaterial:
 
 
 def _harmless(problem: Problem) -> Problem:
-    return replace(problem, message=f"staged, and not used as it is: {problem.message}", fatal=False)
+    how = "staged, and not used as it is" if problem.fatal else "staged"
+    return replace(problem, message=f"{how}: {problem.message}", fatal=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from time import time
@@ -14,6 +15,7 @@ from sbc.demo.pki import LabAuthority
 from sbc.tls.expiry import DAY
 from tests.edge.attacked import until
 from tests.edge.rotation_lab import RotationLab, closes, put, running
+from tests.edge.sbc_command import ROOT
 from tests.edge.sbc_command import sbc as command
 
 pytestmark = pytest.mark.slow
@@ -262,3 +264,23 @@ def test_a_bound_pair_that_is_overwritten_halfway_stays_as_it_was(lab: RotationL
     (lab.tls / "sbc.pem.next").write_bytes(b"half")
     assert until(lambda: lab.journal("sbc.pem.next: staged, and not used as it is"), 8)
     assert both(lab) == ["next", "own"]
+
+
+PAGE = (ROOT / "docs" / "rotation.md").read_text()
+EXAMPLES = dict(re.findall(r"```sh\n# sbc certs: (.*?)\n(.*?)```", PAGE, re.DOTALL))
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_the_examples_of_the_page_do_what_it_says(lab: RotationLab, example: str) -> None:
+    fresh = LabAuthority("first CA, renewed")
+    put(lab.directory / "new", lab.next)
+    (lab.directory / "new-ca.pem").write_bytes(fresh.cert_pem)
+    for line in EXAMPLES[example].splitlines():
+        words = [str(lab.directory / word) if word.startswith("new") else word for word in line.split()[2:]]
+        if words[0] == "retire" and "ca" in words[1]:
+            lab.first.certificate = lab.first.issue(fresh)
+            lab.seen_by(lab.first)
+        # What is ready takes a probe or two.
+        assert until(lambda words=words: lab.certs(*words).status == 0, 20), line
+    assert not list(lab.tls.glob("*.next"))
+    assert len(EXAMPLES) == 2

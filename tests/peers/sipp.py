@@ -45,8 +45,9 @@ class SippSettings:
     ``scenario`` names a file of `sipp_scenarios` (``caller``, ``callee``, ...); ``remote_port`` is where a
     caller sends; ``says`` is the transport it claims (``tls`` behind stunnel) and ``contact_port`` the
     port of its contact (its own when 0); ``hold`` is how long a call stands, in milliseconds. With
-    ``echo`` RTP goes back to where it came from; ``trace`` keeps every message in `Sipp.messages`;
-    ``login_uri`` is what digest credentials are made for, without ``sip:``.
+    ``echo`` RTP goes back to where it came from; with ``each`` every call has a connection of its own;
+    ``trace`` keeps every message in `Sipp.messages`; ``login_uri`` is what digest credentials are
+    made for, without ``sip:``.
     """
 
     scenario: str
@@ -64,6 +65,7 @@ class SippSettings:
     seconds: int = 60
     address: str = "127.0.0.1"
     echo: bool = False
+    each: bool = False
     trace: bool = False
     login_uri: str = ""
 
@@ -142,7 +144,10 @@ class Sipp(PeerProcess):
     def _argv(self, name: str) -> list[str]:
         chosen = self.settings
         argv = [find("sipp"), "-sf", f"{name}.xml", "-i", chosen.address, "-p", str(self.port), "-nostdin"]
-        argv += ["-t", "u1" if chosen.transport == "udp" else "t1", "-mi", chosen.address]
+        sockets = "n" if chosen.each else "1"
+        argv += ["-t", ("u" if chosen.transport == "udp" else "t") + sockets, "-mi", chosen.address]
+        if chosen.each:
+            argv += ["-max_socket", "2000"]
         argv += ["-mp", str(self.media_port), "-s", chosen.service, "-trace_stat", "-fd", "1"]
         argv += ["-stf", self.statistics.name, "-trace_err"]
         argv += ["-error_file", f"{name}_errors.log"]

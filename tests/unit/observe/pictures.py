@@ -13,6 +13,7 @@ from sbc.observe.views import (
     CertificateView,
     CountersView,
     FailureView,
+    LifeView,
     ListenerView,
     StatusView,
     TrunkView,
@@ -47,6 +48,17 @@ FAILURE = FailureView(
 )  # fmt: skip
 
 
+LIVES = (
+    LifeView(
+        "ours", "sbc-2026", "CN=sbc.lab.example", "ab" * 32, NOW + 40.5 * DAY, 40, "60 days", ("office",)
+    ),
+    LifeView(
+        "theirs", "office", "CN=office.lab.example", "cd" * 32, NOW + 9.5 * DAY, 9, "incident", ("office",)
+    ),
+    LifeView("window", "trust/lab-ca", "", "ef" * 32, NOW - DAY, -1, "expired"),
+)
+
+
 def picture(**changes: Any) -> StatusView:
     """The status at NOW, with ``changes``."""
     status = StatusView(
@@ -59,6 +71,7 @@ def picture(**changes: Any) -> StatusView:
         now=NOW,
         release="0.1.0",
         failures=(FAILURE,),
+        certificates=LIVES,
         blocklist=BlocklistView(1, 4, "more than 15 failed handshakes in 5 minutes: 1 hour"),
     )
     return replace(status, **changes)

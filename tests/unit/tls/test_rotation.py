@@ -105,11 +105,20 @@ class TestTrust:
 class TestBackwards:
     def test_what_was_retired_comes_back_bound_as_it_was(self, rotation: Rotation) -> None:
         rotation.bind("sbc", ["a", "b"], NOW)
+        rotation.hear(OURS, "a", "inbound", "10.0.0.1", True, NOW)
         rotation.retire(OURS)
         assert OURS not in rotation.entries
         rotation.restore(OURS, {"n1"}, NOW + DAY)
         assert rotation.bindings() == {"sbc": frozenset({"a", "b"})}
+        assert states(rotation, OURS, "a", "b") == ["ready", "not seen"], "what was seen is still true"
+        assert rotation.entries[OURS].until == NOW + DAY + WINDOW
         assert rotation.notice({OURS: {"n1"}}, NOW + DAY) == [], "the next reload finds it as it is"
+
+    def test_other_material_that_comes_back_is_bound_to_nobody(self, rotation: Rotation) -> None:
+        rotation.bind("sbc", ["a"], NOW)
+        rotation.retire(OURS)
+        rotation.restore(OURS, {"n7"}, NOW)
+        assert rotation.bindings() == {"sbc": frozenset()}
 
 
 class TestMemory:

@@ -129,3 +129,10 @@ def test_a_staged_certificate_that_has_expired_is_not_taken(tmp_path: Path) -> N
     put(tmp_path, sbc_pem_next=gone.chain_pem, sbc_key_next=gone.key_pem)
     material, problems = load_staged("sbc", FILES, tmp_path, NOW, ROOTS)
     assert material is None and "expired on" in problems[0].message and not problems[0].fatal
+
+
+def test_what_is_staged_and_only_doubtful_is_used_and_said(tmp_path: Path) -> None:
+    put(tmp_path, sbc_pem_next=NEW.chain_pem, sbc_key_next=NEW.key_pem)
+    material, problems = load_staged("sbc", FILES, tmp_path, NOW)
+    assert material is not None
+    assert [each.message.partition(":")[0] for each in problems] == ["staged"]
