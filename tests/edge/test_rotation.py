@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from functools import partial
 from time import time
 
 import pytest
@@ -266,6 +267,10 @@ def test_a_bound_pair_that_is_overwritten_halfway_stays_as_it_was(lab: RotationL
     assert both(lab) == ["next", "own"]
 
 
+def _done(lab: RotationLab, words: list[str]) -> bool:
+    return lab.certs(*words).status == 0
+
+
 PAGE = (ROOT / "docs" / "rotation.md").read_text()
 EXAMPLES = dict(re.findall(r"```sh\n# sbc certs: (.*?)\n(.*?)```", PAGE, re.DOTALL))
 
@@ -281,6 +286,6 @@ def test_the_examples_of_the_page_do_what_it_says(lab: RotationLab, example: str
             lab.first.certificate = lab.first.issue(fresh)
             lab.seen_by(lab.first)
         # What is ready takes a probe or two.
-        assert until(lambda words=words: lab.certs(*words).status == 0, 20), line
+        assert until(partial(_done, lab, words), 20), line
     assert not list(lab.tls.glob("*.next"))
     assert len(EXAMPLES) == 2
