@@ -356,7 +356,8 @@ class Portcullis:
 
     def trust(self) -> tuple[TrustView, ...]:
         """Who trusts whom, for the page and ``sbc trust``."""
-        return trust_views(self.store.current, self.recorder.ledger, self.clock.now())
+        recorder = self.recorder
+        return trust_views(self.store.current, recorder.ledger, self.clock.now(), recorder.soft_passes.of)
 
     def _trust_verb(self, trunk: str = "") -> dict[str, Any]:
         views = [each for each in self.trust() if trunk in ("", each.trunk)]

@@ -98,7 +98,7 @@ def _trunk(sbc: Portcullis, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
         shown=summary.counts if summary is not None else (),
         calls=sbc.engine.limits.calls(trunk.trunk),
         call_limit=trunk.limits.calls, own=_certificate(identity) if identity else None,
-        peer=_presented(flows), failures=failures, alerts=alerts,
+        peer=_presented(flows) or _remembered(sbc, trunk.trunk), failures=failures, alerts=alerts,
         revocation=trunk.tls.revocation.mode if trunk.tls else "off",
         soft_passes=sbc.recorder.soft_passes.of(trunk.trunk),
     )  # fmt: skip
@@ -134,6 +134,14 @@ def _presented(flows: list[Flow]) -> CertificateView | None:
         if peer is not None:
             name = next((san[4:] for san in peer.sans if san.startswith("dns:")), peer.subject)
             return CertificateView(name, peer.subject, peer.thumbprint, peer.not_after)
+    return None
+
+
+def _remembered(sbc: Portcullis, trunk: str) -> CertificateView | None:
+    """The certificate that a peer of the trunk presented last, when it last was accepted."""
+    for shown in sbc.recorder.ledger.shown(trunk):
+        if shown.accepted:
+            return CertificateView(shown.subject, shown.subject, shown.thumbprint, shown.not_after)
     return None
 
 

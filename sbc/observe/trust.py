@@ -7,11 +7,12 @@ about it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from sbc.config.model import Trunk, TrunkTls
 from sbc.config.snapshot import Snapshot
+from sbc.observe.views import Counts
 from sbc.tls.authorities import issuers_of, normal_subject, would_accept
 from sbc.tls.diagnosis import Direction
 from sbc.tls.identity import IdentityMaterial
@@ -78,21 +79,30 @@ class TrustView:
     warnings: tuple[str, ...]
 
 
-def trust_views(snapshot: Snapshot, ledger: Ledger, now: float) -> tuple[TrustView, ...]:
-    """A view of every trunk with TLS, at ``now`` (POSIX seconds)."""
+def trust_views(
+    snapshot: Snapshot, ledger: Ledger, now: float, soft_passes: Callable[[str], Counts] = lambda trunk: ()
+) -> tuple[TrustView, ...]:
+    """A view of every trunk with TLS, at ``now`` (POSIX seconds).
+
+    ``soft_passes`` tells how many peers of a trunk were let pass without news of revocation, by reason.
+    """
     return tuple(
-        _view(snapshot, ledger, trunk, trunk.tls, now)
+        _view(snapshot, ledger, trunk, trunk.tls, now, soft_passes(trunk.trunk))
         for trunk in snapshot.trunks.values()
         if trunk.tls is not None and trunk.tls.mode != "off"
     )
 
 
-def _view(snapshot: Snapshot, ledger: Ledger, trunk: Trunk, tls: TrunkTls, now: float) -> TrustView:
+def _view(
+    snapshot: Snapshot, ledger: Ledger, trunk: Trunk, tls: TrunkTls, now: float, passed: Counts
+) -> TrustView:
     views = tuple(
         _direction(snapshot, ledger, trunk, tls, each) for each in _DIRECTIONS if _used(trunk, each)
     )
     revocation = tls.revocation
     checked = "off" if revocation.mode == "off" else f"{revocation.mode}: {', '.join(revocation.methods)}"
+    if passed:
+        checked += f"; let pass as {', '.join(f'{reason} {count}' for reason, count in passed)}"
     why = snapshot.why_quarantined(trunk.trunk)
     stopped = [f"quarantined: {why}"] if why else []
     warnings = [

@@ -69,6 +69,9 @@ def test_a_call_and_a_stranger_are_in_the_ledger_and_stay(running: Attacked) -> 
     again = shown(running, "office")["inbound"]
     assert (again["bad"], again["good"]) == (bad, office["inbound"]["good"])
     assert [each["name"] for each in again["shown"]] == ["refused", "lab-ca"]
+    trunks = json.loads(sbc(running.directory, "status", "--json").out)["trunks"]
+    peers = {each["name"]: each["peer"]["subject"] for each in trunks if each["peer"]}
+    assert peers["office"] == "CN=office.lab.example", "its end is known without a connection"
 
 
 def test_a_ledger_that_cannot_be_read_is_begun_anew(running: Attacked) -> None:

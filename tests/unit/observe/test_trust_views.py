@@ -207,6 +207,14 @@ class TestOneWay:
         assert not desk.warnings("one way")
 
 
+def test_soft_passes_stand_with_the_policy_of_revocation() -> None:
+    desk = Desk()
+    passed = {"carrier": (("no-source", 3), ("stale", 1))}
+    (view,) = trust_views(desk.snapshot, desk.ledger, NOW, lambda trunk: passed[trunk])
+    assert view.revocation == "soft: staple, crl, ocsp; let pass as no-source 3, stale 1"
+    assert desk.view().revocation == "soft: staple, crl, ocsp"
+
+
 def test_a_trunk_without_tls_is_not_shown() -> None:
     desk = Desk()
     trunk = desk.snapshot.trunks["carrier"].model_copy(update={"tls": None})
