@@ -142,6 +142,14 @@ def _on_tls(settings: SettingsFile, trunk: TrunkFile) -> Iterator[Diagnostic]:
     else:
         yield from _identity(settings, trunk, tls)
         yield from _trust(trunk, tls)
+        yield from _revocation(trunk, tls)
+
+
+def _revocation(trunk: TrunkFile, tls: TrunkTls) -> Iterator[Diagnostic]:
+    asks = trunk.value.sources and tls.mode in ("optional", "required") and trunk.right("sources")
+    if asks and tls.revocation.mode != "off" and tls.revocation.methods == ("staple",):
+        where, hint = ("tls", "revocation", "methods"), "add crl or ocsp: a peer that connects cannot staple"
+        yield trunk.warning(where, "nothing can be learned of peers that connect", hint)
 
 
 def _identity(settings: SettingsFile, trunk: TrunkFile, tls: TrunkTls) -> Iterator[Diagnostic]:

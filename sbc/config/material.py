@@ -51,7 +51,8 @@ def load_material(
         trusted = trusted and still_dual(former, name, anchor, trusted, directory, now)
         lists: tuple[FileList, ...] = ()
         if trusted is not None:
-            lists, more = load_lists(name, anchor.crl, trusted.certificates, directory, now)
+            certificates = trusted.certificates if trusted.kind == "ca" else ()
+            lists, more = load_lists(name, anchor.crl, certificates, directory, now)
             problems += more
             if any(each.fatal for each in more):
                 trusted = None  # without its lists it would accept who is revoked

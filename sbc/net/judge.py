@@ -169,6 +169,7 @@ class Judge:
     def _known_revoked(self, verdict: Verdict, presented: Presented) -> Failure | None:
         trust = next(each for each in self.admission.candidates if each.trunk == verdict.trunk)
         by_ca = any(each.name == verdict.anchor and each.kind == "ca" for each in trust.anchors)
+        self.policy, self.links = None, ()
         if trust.revocation.mode == "off" or not by_ca:
             return None
         self.policy = trust.revocation

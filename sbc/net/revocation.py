@@ -206,11 +206,14 @@ class Revocation:
 
     # What arrives later
 
-    def cut_revoked(self) -> None:
-        """Close every connection whose peer is known by now to be revoked."""
+    def cut_revoked(self, source: Source | None = None) -> None:
+        """Close every connection whose peer is known to be revoked, of those that ``source`` is about."""
         now = self._clock.now()
         for flow in list(self.flows()):
-            failure = flow.channel.cipher.judge.revoked(now) if flow.tls is not None else None
+            judge: Judge | None = flow.channel.cipher.judge if flow.tls is not None else None
+            if judge is None or (source is not None and not any(map(source.concerns, judge.links))):
+                continue
+            failure = judge.revoked(now)
             if failure is not None and flow.trunk not in self._off and flow.channel.reason is None:
                 flow.channel.close(f"its certificate was revoked: {failure.detail}")
                 fields = {
@@ -219,14 +222,15 @@ class Revocation:
                 }  # fmt: skip
                 self._tell("ERR", fields)
 
-    def _changed(self, source: Source) -> None:
-        self._tell("INF", {"event": "refreshed", "source": source.url, "of": source.subject})
+    def _changed(self, source: Source, news: bool) -> None:
+        if news:
+            self._tell("INF", {"event": "source-answers", "source": source.url, "of": source.subject})
         own = source.link is not None and source.link in self._own.values()
         answer = self.cache.answer(source.link) if own and source.link is not None else None
         if answer is not None and answer.state == "revoked":
             remedy = "get a new certificate: peers refuse this one"
             self._tell("ERR", {"event": "own-certificate-revoked", "of": source.subject, "remedy": remedy})
-        self.cut_revoked()
+        self.cut_revoked(source)
 
     def _failed(self, source: Source, problem: str) -> None:
         self._tell("WRN", {"event": "source-failed", "of": source.subject, "problem": problem})

@@ -72,11 +72,12 @@ class ListFiles(Protocol):
 class Sources:
     """Every known address, and the loop that asks them.
 
-    ``changed`` is told of each source that gave something, ``failed`` of each that begins to fail.
+    ``changed`` is told of each source that gave something, and whether it had nothing before or had
+    failed; ``failed`` is told of each that begins to fail.
     """
 
     def __init__(
-        self, cache: RevocationCache, clock: Clock, changed: Callable[[Source], object],
+        self, cache: RevocationCache, clock: Clock, changed: Callable[[Source, bool], object],
         failed: Callable[[Source, str], object], files: ListFiles | None = None,
     ) -> None:  # fmt: skip
         self.settings = Settings()
@@ -183,13 +184,13 @@ class Sources:
             self._failed(source, problem)
 
     def _note_success(self, source: Source, state: SourceState, until: float) -> None:
-        now = self._clock.now()
+        now, news = self._clock.now(), not state.fetched or state.failures > 0
         state.failures, state.problem = 0, ""
         self._cache.problems.pop(source.url, None)
         state.fetched, state.until = now, until
         state.due = self._jitter(next_fetch(now, until, self.settings.refresh))
         self.dirty = True
-        self._changed(source)
+        self._changed(source, news)
 
     def _jitter(self, due: float) -> float:
         now = self._clock.now()

@@ -24,8 +24,8 @@ from tests.edge.tls_lab import (
     serving,
     try_options,
 )
-from tests.edge.web import silent
-from tests.unit.tls.revoking import Delegate
+from tests.edge.web import redirect, silent
+from tests.unit.tls.revoking import Delegate, revocation_list
 
 HARD: dict[str, Any] = {"revocation": {"mode": "hard"}}
 VERSIONS = ["1.2", "1.3"]
@@ -339,3 +339,58 @@ def test_a_saved_list_that_was_altered_is_fetched_again(lab: RevocationLab) -> N
     saved.write_bytes(saved.read_bytes()[:-1] + b"\x00")
     lab.start()
     assert inbound(lab, peer) is None and lab.web.count("/crl") == 2
+
+
+def huge(sock: Any, _body: bytes) -> None:
+    sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 104857600\r\n\r\n")
+    for _ in range(1600):
+        sock.sendall(bytes(65536))
+
+
+def endless(sock: Any, _body: bytes) -> None:
+    sock.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        sock.sendall(b"x")
+        gevent.sleep(0.05)
+
+
+BAD: dict[str, tuple[Any, str]] = {
+    "100 MB": (huge, "bytes; raise `revocation.max_bytes`"),
+    "without end": (endless, "no answer within 0.3 s"),
+    "a redirect in a circle": (redirect("/ocsp"), "it redirects in a circle"),
+    "a redirect inside": (redirect("http://10.0.0.1/"), "which is no public address"),
+    "a web page": (b"<!DOCTYPE html><html>sorry</html>", "this is"),
+    "nothing": (b"", "is"),
+}
+
+
+@pytest.mark.parametrize("source", ["crl", "ocsp"])
+@pytest.mark.parametrize("name", BAD)
+def test_a_source_that_goes_bad_is_named_and_what_was_known_stays(
+    lab: RevocationLab, name: str, source: str
+) -> None:
+    page, reason = BAD[name]
+    if name == "a redirect in a circle":
+        page = redirect(f"/{source}")
+    peer = lab.publisher.issue("peer.example", **{source: True})
+    lab.settings["revocation"].update(refresh="0.1s", max_bytes=200_000)
+    started(lab)
+    assert inbound(lab, peer) is None
+    lab.web.pages[f"/{source}"] = page
+    eventually(lambda: lab.told.events("source-failed"))
+    (said,) = lab.told.events("source-failed")
+    assert said["problem"].startswith(lab.web.url(f"/{source}")) and reason in said["problem"]
+    assert inbound(lab, peer) is None and lab.told.passes == []
+
+
+def test_an_older_list_does_not_take_the_place_of_a_newer(lab: RevocationLab) -> None:
+    peer, gone = (lab.publisher.issue(name, crl=True) for name in ("peer.example", "gone.example"))
+    before = revocation_list(lab.ca, time.time(), begins=-600)
+    lab.publisher.revoked.append(gone)
+    lab.settings["revocation"]["refresh"] = "0.1s"
+    started(lab)
+    assert inbound(lab, peer) is None
+    lab.web.pages["/crl"] = before
+    eventually(lambda: lab.told.events("source-failed"))
+    assert "older than the one before" in lab.told.events("source-failed")[0]["problem"]
+    assert "revoked" in str(inbound(lab, gone)).lower()

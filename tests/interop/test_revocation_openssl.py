@@ -313,7 +313,7 @@ def test_our_own_certificate_carries_a_staple(lab: Published, version: str) -> N
     lab.identity("sbc", Issued(own.cert.read_bytes(), chain, own.key.read_bytes()))
     lab.trunk("acme", lab.policy("soft"))
     lab.start()
-    eventually(lambda: lab.told.events("refreshed"))
+    eventually(lambda: lab.told.events("source-answers"))
     peer = lab.ca_of_openssl.issue("peer.example")
     host, port = lab.address()
     argv = [
@@ -377,7 +377,7 @@ def test_a_running_sbc_asks_ahead_refuses_tells_and_remembers(lab: Published) ->
     (where / "sbc.yaml").write_text(SETTINGS.format(port=port, url=lab.web.url("/list")))
     (where / "trunks.d/carrier.yaml").write_text(TRUNK.format(mode="hard"))
     with Portcullis("sbc", where, tcp=[port]) as sbc:
-        eventually(lambda: "event=refreshed" in sbc.log.read_text(), 8)
+        eventually(lambda: "event=source-answers" in sbc.log.read_text(), 8)
         assert client_of(lab, port, peer) == "connected"
         assert "alert certificate revoked" in client_of(lab, port, gone)
         status = status_of(lab)

@@ -25,6 +25,10 @@ class Source:
     issuers: tuple[Issuer, ...] = field(default=(), compare=False, repr=False)
     link: Link | None = field(default=None, compare=False, repr=False)
 
+    def concerns(self, link: Link) -> bool:
+        """Whether what it gives says something about a link."""
+        return link == self.link if self.link is not None else link.issuer in self.issuers
+
 
 def list_source(url: str, *issuers: Issuer) -> Source:
     """The address of a list that one of ``issuers`` signs."""

@@ -13,7 +13,7 @@ from sbc.config.load import build_snapshot
 from sbc.config.snapshot import Snapshot
 from sbc.config.watched import Watched, watched
 from sbc.demo.pki import LabAuthority
-from tests.unit.config.configuration import SBC, Write
+from tests.unit.config.configuration import CARRIER, SBC, Write
 from tests.unit.tls.revoking import HOUR, pem_of_list, revocation_list
 
 CA = LabAuthority("carrier CA")
@@ -109,3 +109,25 @@ def test_its_files_are_watched_and_its_addresses_are_not(write: Write) -> None:
     )
     assert Watched(where / "tls", "one.crl") in watched(where)
     assert not [each for each in watched(where) if "x.crl" in each.pattern]
+
+
+@pytest.mark.parametrize(
+    ("methods", "mode", "warned"), [("[staple]", "hard", 1), ("[staple]", "off", 0), ("[crl]", "hard", 0)]
+)
+def test_staples_alone_tell_nothing_of_who_connects(
+    write: Write, methods: str, mode: str, warned: int
+) -> None:
+    policy = f"  revocation: {{mode: {mode}, methods: {methods}}}\n  name_match"
+    snapshot = build_snapshot(write({"trunks.d/carrier.yaml": CARRIER.replace("  name_match", policy)}), NOW)
+    said = [each for each in snapshot.warnings if "nothing can be learned" in each.message]
+    assert len(said) == warned and all("cannot staple" in each.hint and each.line == 10 for each in said)
+
+
+def test_a_pinned_peer_has_no_list(write: Write) -> None:
+    text = SBC.replace("{ca: tls/carrier-ca.pem}", "{leaf: tls/office.pem, crl: tls/x.crl}")
+    with pytest.raises(ConfigError) as refused:
+        build_snapshot(write({"sbc.yaml": text}), NOW)
+    assert any(
+        "trust carrier-ca has no CA that could sign this" in each.message
+        for each in refused.value.diagnostics
+    )

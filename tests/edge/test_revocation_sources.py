@@ -1,0 +1,145 @@
+"""When each address is asked: ahead of need, later after each failure, and no more once nobody needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import gevent
+import pytest
+
+from sbc.config.model import Revocation as Settings
+from sbc.net.clock import Clock
+from sbc.net.revocation_sources import Sources
+from sbc.tls.revocation.cache import RevocationCache
+from sbc.tls.revocation.issuer import read_issuer
+from sbc.tls.revocation.source import Source, list_source, next_attempt, next_fetch
+from tests.edge.tls_lab import eventually
+from tests.edge.web import Web, web
+from tests.unit.tls.certs import GOOD, NOW
+from tests.unit.tls.revoking import HOUR, der_of, revocation_list
+
+ISSUER = read_issuer(der_of(GOOD))
+
+
+class Still(Clock):
+    """A clock that stands until it is put forward."""
+
+    def __init__(self) -> None:
+        self.at = NOW
+
+    def now(self) -> float:
+        return self.at
+
+
+class Asked:
+    """Sources with what they told."""
+
+    def __init__(self, server: Web) -> None:
+        self.clock, self.cache, self.told = Still(), RevocationCache(), list[str]()
+        self.sources = Sources(
+            self.cache,
+            self.clock,
+            lambda source, news: self.told.append("new" if news else "again"),
+            lambda source, problem: self.told.append(problem),
+        )
+        self.sources.settings = Settings(allow_private=("127.0.0.0/8",), timeout=1.0)
+        self.source = list_source(server.url("/crl"), ISSUER)
+
+    def ask(self, source: Source | None = None) -> None:
+        """Want it, and wait until it was asked where it is."""
+        waiting = self.sources.want(source or self.source)
+        if waiting is not None:
+            assert waiting.wait(3)
+
+    @property
+    def due(self) -> float:
+        """When it is asked again, seconds from now."""
+        return self.sources.states[self.source].due - self.clock.at
+
+
+@pytest.fixture
+def server() -> Iterator[Web]:
+    with web() as made:
+        yield made
+
+
+def test_it_is_asked_halfway_to_its_end_and_at_least_once_in_refresh() -> None:
+    assert next_fetch(NOW, NOW + 1000, 3600) == NOW + 500
+    assert next_fetch(NOW, NOW + 86400, 3600) == NOW + 3600
+    assert next_fetch(NOW, NOW - 5, 3600) == NOW + 30
+    assert next_fetch(NOW, NOW + 86400, 0.1) == NOW + 0.1
+
+
+def test_each_failure_puts_the_next_attempt_off_up_to_refresh() -> None:
+    assert [next_attempt(NOW, count, 3600) - NOW for count in (1, 2, 3, 7, 8, 1000)] == [
+        30, 60, 120, 1920, 3600, 3600,
+    ]  # fmt: skip
+
+
+def test_a_good_source_is_left_alone_until_it_is_due(server: Web) -> None:
+    server.pages["/crl"] = revocation_list(GOOD, NOW, [7])
+    asked = Asked(server)
+    asked.ask()
+    asked.ask()
+    assert server.asked == ["/crl"] and asked.told == ["new"]
+    assert 0.89 * HOUR < asked.due <= HOUR
+    asked.clock.at += HOUR
+    asked.sources.tick()
+    eventually(lambda: asked.told == ["new", "again"])
+    assert asked.cache.list_from(asked.source.url, ISSUER.id) is not None
+
+
+def test_a_failing_source_is_said_once_and_asked_ever_later(server: Web) -> None:
+    asked = Asked(server)
+    for least, most in ((26, 30), (53, 60), (107, 120)):
+        asked.ask()
+        assert least < asked.due <= most
+        asked.ask()
+        asked.clock.at += asked.due
+    assert len(server.asked) == 3 and len(asked.told) == 1
+    assert asked.cache.problems[asked.source.url] == asked.told[0]
+    server.pages["/crl"] = revocation_list(GOOD, NOW)
+    asked.ask()
+    assert asked.told[1:] == ["new"] and asked.cache.problems == {}
+
+
+def test_what_nobody_needed_for_a_week_is_forgotten_unless_it_is_configured(server: Web) -> None:
+    server.pages.update({"/crl": revocation_list(GOOD, NOW), "/own": revocation_list(GOOD, NOW)})
+    asked, own = Asked(server), list_source(server.url("/own"), ISSUER)
+    asked.sources.keep([own])
+    asked.ask()
+    asked.ask(own)
+    asked.clock.at += 8 * 86400
+    asked.sources.tick()
+    gevent.sleep(0.1)
+    assert list(asked.sources.states) == [own]
+    assert asked.cache.list_from(asked.source.url, ISSUER.id) is None
+    asked.sources.keep([])
+    assert not asked.sources.states[own].kept
+
+
+def test_the_number_of_sources_is_bounded(server: Web, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sbc.net.revocation_sources._MOST", 3)
+    asked = Asked(server)
+    for number in range(5):
+        asked.clock.at += 1
+        asked.ask(list_source(server.url(f"/{number}"), ISSUER))
+    assert [source.url[-2:] for source in asked.sources.states] == ["/2", "/3", "/4"]
+
+
+def test_a_certificate_that_names_another_cas_list_spoils_nothing(server: Web) -> None:
+    server.pages["/crl"] = revocation_list(GOOD, NOW, [7])
+    asked = Asked(server)
+    asked.ask()
+    stranger = list_source(asked.source.url, read_issuer(der_of(type(GOOD)("stranger CA", now=NOW))))
+    asked.ask(stranger)
+    assert "issued by CN=good CA, not by CN=stranger CA" in asked.told[1]
+    assert asked.cache.list_from(asked.source.url, ISSUER.id) is not None
+
+
+def test_a_bundle_of_lists_at_one_address_is_refused(server: Web) -> None:
+    one = revocation_list(GOOD, NOW)
+    server.pages["/crl"] = one + one
+    asked = Asked(server)
+    asked.ask()
+    assert "this is no revocation list" in asked.told[0]
