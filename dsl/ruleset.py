@@ -57,7 +57,7 @@ class RuleSet:
         filed: list[tuple[Entry, dict[str, Atom]]] = []
         for rule in self.rules:
             filed.append(((rule.test, rule.outcome), demands_of(rule.when, rule.atoms)))
-        asked = [_trunks_asked(demands) for _, demands in filed]
+        asked = [trunks_asked(rule.atoms) for rule in self.rules]
         by_trunk: dict[str, list[tuple[Entry, dict[str, Atom]]]] = {
             name: [] for trunks in asked for name in trunks or ()
         }
@@ -127,9 +127,9 @@ def _no_route(draft: Draft) -> Decision:
     return Reject(NO_ROUTE.status, NO_ROUTE.reason, NO_ROUTE.rule, draft.tags)
 
 
-def _trunks_asked(demands: dict[str, Atom]) -> tuple[str, ...] | None:
+def trunks_asked(atoms: Iterable[Atom]) -> tuple[str, ...] | None:
     """The only trunks for which a condition can hold; None when it can hold for any."""
-    atom = demands.get("trunk")
-    if atom is None or atom.kind != "is":
-        return None
-    return tuple(dict.fromkeys(str(each) for each in atom.options))
+    for atom in atoms:
+        if atom.subject == ("fact", "trunk") and atom.kind == "is":
+            return tuple(dict.fromkeys(str(each) for each in atom.options))
+    return None

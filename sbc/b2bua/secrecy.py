@@ -17,7 +17,7 @@ from typing import Any, Literal
 from dsl import syntax
 from dsl.outcome import SRTP
 from dsl.partial import holds
-from dsl.ruleset import Rule
+from dsl.ruleset import Rule, trunks_asked
 from sbc.b2bua.media_policy import callee_srtp, effective_downgrade
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
@@ -53,15 +53,17 @@ _FLOOR = {"SIPS": "`sips: forbid`", "SRTP": "`srtp: required`"}
 def secrecy_report(snapshot: Snapshot) -> tuple[Leak, ...]:
     """Every leak of a configuration, each once, in the order of trunks and rules."""
     found: dict[Leak, None] = {}
+    asked = [(rule, trunks_asked(rule.atoms)) for rule in snapshot.rules.rules]
     for origin in snapshot.trunks.values():
         facts = _settled(snapshot, origin)
+        rules = [rule for rule, trunks in asked if trunks is None or origin.trunk in trunks]
         secure = facts["transport"] == "tls"
         if secure:
-            found.update(dict.fromkeys(_leaks(snapshot, origin, facts, "SIPS")))
+            found.update(dict.fromkeys(_leaks(snapshot, rules, origin, facts, "SIPS")))
         if secure or origin.sdes_in_clear:
             for offered in _offers(origin):
                 known = facts | {"sdp.srtp": offered}
-                found.update(dict.fromkeys(_leaks(snapshot, origin, known, "SRTP")))
+                found.update(dict.fromkeys(_leaks(snapshot, rules, origin, known, "SRTP")))
     return tuple(found)
 
 
@@ -80,9 +82,11 @@ def _offers(origin: Trunk) -> tuple[str, ...]:
     return ("none", *asked) if origin.srtp in ("offer", "required") else asked
 
 
-def _leaks(snapshot: Snapshot, origin: Trunk, known: dict[str, str], promise: Promise) -> Iterator[Leak]:
+def _leaks(
+    snapshot: Snapshot, rules: list[Rule], origin: Trunk, known: dict[str, str], promise: Promise
+) -> Iterator[Leak]:
     hooks = snapshot.hooks.route
-    for rule, settings in _reachable(snapshot.rules.rules, known, promise):
+    for rule, settings in _reachable(rules, known, promise):
         for name in rule.outcome.trunks:
             if _leaves(snapshot, snapshot.trunks.get(name), promise, settings):
                 remedy = f"{_REMEDY[promise]} in the rule or {_FLOOR[promise]} in the trunk {name}"
