@@ -74,6 +74,13 @@ def test_the_commands_of_the_readme_are_targets_of_the_makefile() -> None:
     assert wanted >= {"demo", "test", "run", "check", "bench"} and wanted <= targets
 
 
+def test_what_the_doctor_says_is_what_its_own_page_shows() -> None:
+    """The page's examples are held to the command's real words."""
+    page = (ROOT / "docs/diagnosis.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```text\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    assert blocks and all(block in page for block in blocks)
+
+
 def test_ci_runs_the_test_command_of_the_readme() -> None:
     script = (ROOT / ".ci/run").read_text(encoding="utf-8").strip().splitlines()
     assert script[-1] == "exec make test"
