@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -251,3 +252,17 @@ def test_the_longest_prefix_wins(text: str, prefix: str) -> None:
     found = table.row(text)
     assert found is not None and found[1] == trunk
     assert dict(table.values("trunk")) == {"c": 3, "a": 4, "b": 5}
+
+
+@pytest.mark.slow
+def test_a_big_table_is_small_in_memory() -> None:
+    """A million prefixes shall take less than 200 MB; here a tenth of both."""
+    lines = [f"{4_000_000 + number},carrier-{number % 7},0.{number % 400:03}" for number in range(100_000)]
+    text = "prefix,trunk,cost\n" + "\n".join(lines)
+    tracemalloc.start()
+    table, problems = read_table("rates", "rates.csv", text)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert table is not None and not problems and len(table) == 100_000
+    assert taken < 20e6
+    assert table.row("40999991234") == ("", "carrier-4", "0.399")
