@@ -113,7 +113,7 @@ class Build(build):
 def _translate() -> list[Any]:
     from mypyc.build import mypycify
 
-    options: dict[str, Any] = {"multi_file": True, "opt_level": "1", "debug_level": "0", "target_dir": BUILD}
+    options: dict[str, Any] = {"multi_file": True, "opt_level": "2", "debug_level": "0", "target_dir": BUILD}
     said = StringIO()
     try:
         with redirect_stdout(said):

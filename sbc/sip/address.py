@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Final
 
 from sbc.sip.grammar import (
     BLANKS,
@@ -31,16 +31,30 @@ _name_addr = re.compile(
 # What From and To nearly always look like, read in one pass; all else takes the longer way.
 _common = re.compile(
     rf'(?:"([^"\\]*+)" ?+|([{TOKEN} ]*+))<([sS][iI][pP][sS]?):(?:([{USER}]++)@)?+'
-    rf"([A-Za-z0-9][A-Za-z0-9._\-]*+)(?::([1-9][0-9]{{0,3}}))?+{PARAMS}>(?:;(tag)=([{TOKEN}]++))?+"
+    rf"([A-Za-z0-9][A-Za-z0-9._\-]*+)(?::([1-9][0-9]{{0,4}}))?+{PARAMS}>(?:;(tag)=([{TOKEN}]++))?+"
 ).fullmatch
 
 
-class NameAddr(NamedTuple):
-    """A display name (unquoted, "" if none), a URI and the header's parameters."""
+class NameAddr:
+    """A display name (unquoted, "" if none), a URI and the header's parameters; never changed."""
 
-    display: str
-    uri: Uri
-    params: Params = ()
+    __slots__ = ("display", "params", "uri")
+
+    def __init__(self, display: str, uri: Uri, params: Params = ()) -> None:
+        self.display: Final = display
+        self.uri: Final = uri
+        self.params: Final = params
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, NameAddr)
+            and self.display == other.display
+            and self.uri == other.uri
+            and self.params == other.params
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.display, self.uri, self.params))
 
     @property
     def tag(self) -> str:
@@ -66,10 +80,10 @@ def _parse(text: str) -> NameAddr:
     if match is not None and "%" not in text:
         quoted, bare, scheme, user, host, port, params, tag, value = match.groups()
         number = int(port) if port else None
-        parts = (scheme.lower(), user or "", None, host, number, split_params(params), "")
-        uri = tuple.__new__(Uri, parts)  # half the cost of Uri(*parts)
-        display = bare.rstrip(" ") if quoted is None else quoted
-        return tuple.__new__(NameAddr, (display, uri, ((tag, value),) if tag else ()))
+        if number is None or number <= 65535:
+            uri = Uri(scheme.lower(), user or "", None, host, number, split_params(params))
+            display = bare.rstrip(" ") if quoted is None else quoted
+            return NameAddr(display, uri, ((tag, value),) if tag else ())
     match = _name_addr(text)
     if match is None:
         return _parse_addr_spec(text)

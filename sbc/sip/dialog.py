@@ -16,6 +16,7 @@ from sbc.base import PeerError
 from sbc.sip.address import NameAddr, parse_name_addr
 from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request, Response
+from sbc.sip.uri import Uri
 
 _TARGET_REFRESH = frozenset(("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY"))
 _TAG = re.compile(r"[ \t]*;[ \t]*tag[ \t]*(?:=[^;]*|(?=;|$))", re.IGNORECASE)
@@ -181,7 +182,7 @@ def _request_uri(address: NameAddr) -> str:
     uri = address.uri
     if uri.headers or uri.param("method") is not None:
         params = tuple(each for each in uri.params if each[0].lower() != "method")
-        uri = uri._replace(params=params, headers="")
+        uri = Uri(uri.scheme, uri.user, uri.password, uri.host, uri.port, params)
     return str(uri)
 
 
@@ -195,7 +196,7 @@ def _untagged(message: Message, name: str, address: NameAddr) -> str:
     head, bracket, tail = value.rpartition(">")
     if '"' in tail:
         params = tuple(each for each in address.params if each[0].lower() != "tag")
-        return str(address._replace(params=params))
+        return str(NameAddr(address.display, address.uri, params))
     return head + bracket + _TAG.sub("", tail)
 
 

@@ -7,7 +7,7 @@ value raises ParseError when it is asked for; after ``validate`` none of them do
 from __future__ import annotations
 
 import re
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Final
 
 from sbc.sip.address import NameAddr, parse_name_addr
 from sbc.sip.grammar import TOKEN, ParseError, split_commas
@@ -50,11 +50,20 @@ def _required(headers: Headers, key: str) -> str:
     return headers.fields[keys.index(key)][1]
 
 
-class CSeq(NamedTuple):
-    """A CSeq value: number below 2**31 and method (RFC 3261 8.1.1.5)."""
+class CSeq:
+    """A CSeq value, never changed: number below 2**31 and method (RFC 3261 8.1.1.5)."""
 
-    number: int
-    method: str
+    __slots__ = ("method", "number")
+
+    def __init__(self, number: int, method: str) -> None:
+        self.number: Final = number
+        self.method: Final = method
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CSeq) and self.number == other.number and self.method == other.method
+
+    def __hash__(self) -> int:
+        return hash((self.number, self.method))
 
     def __str__(self) -> str:
         return f"{self.number} {self.method}"

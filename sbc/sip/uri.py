@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
-from typing import Any, NamedTuple
+from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
 from sbc.sip.grammar import Params, ParseError, find_param, format_params
@@ -34,20 +34,39 @@ _to_escape = re.compile(rf"[^{USER}]|%(?![0-9A-Fa-f]{{2}})").sub
 _SIGNIFICANT = ("user", "ttl", "method", "maddr", "transport")
 
 
-class Uri(NamedTuple):
-    """A URI; ``host`` without brackets, escapes left as they were written.
+class Uri:
+    """A URI, never changed; ``host`` without brackets, escapes left as they were written.
 
     For a scheme other than sip and sips ``host`` is "" and ``user`` holds the number (tel) or
     everything after the colon.
     """
 
-    scheme: str
-    user: str = ""
-    password: str | None = None
-    host: str = ""
-    port: int | None = None
-    params: Params = ()
-    headers: str = ""
+    __slots__ = ("headers", "host", "params", "password", "port", "scheme", "user")
+
+    def __init__(
+        self, scheme: str, user: str = "", password: str | None = None, host: str = "",
+        port: int | None = None, params: Params = (), headers: str = "",
+    ) -> None:  # fmt: skip
+        self.scheme: Final = scheme
+        self.user: Final = user
+        self.password: Final = password
+        self.host: Final = host
+        self.port: Final = port
+        self.params: Final = params
+        self.headers: Final = headers
+
+    def parts(self) -> dict[str, Any]:
+        """All that it is made of, by the names of the attributes."""
+        return {
+            "scheme": self.scheme, "user": self.user, "password": self.password, "host": self.host,
+            "port": self.port, "params": self.params, "headers": self.headers,
+        }  # fmt: skip
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Uri) and self.parts() == other.parts()
+
+    def __hash__(self) -> int:
+        return hash(str(self))
 
     def param(self, name: str) -> str | None:
         """The value of a URI parameter (lower-case name): "" without a value, None if absent."""
@@ -57,7 +76,7 @@ class Uri(NamedTuple):
         """A copy with other parts, ``user`` escaped where it must be; raises ValueError if that is no URI."""
         if "user" in changes and self.scheme in ("sip", "sips"):
             changes["user"] = escape_user(changes["user"])
-        uri = self._replace(**changes)
+        uri = Uri(**{**self.parts(), **changes})
         try:
             same = parse_uri(str(uri)) == uri
         except ParseError:
@@ -67,22 +86,22 @@ class Uri(NamedTuple):
         return uri
 
     def __str__(self) -> str:
-        scheme, user, password, host, port, params, headers = self
-        text = f"{scheme}:{user}"
-        if password is not None:
-            text += f":{password}"
+        host = self.host
+        text = f"{self.scheme}:{self.user}"
+        if self.password is not None:
+            text += f":{self.password}"
         if host:
-            if user:
+            if self.user:
                 text += "@"
             text += f"[{host}]" if ":" in host else host
-        if port is not None:
-            text += f":{port}"
-        if params:
-            text += format_params(params)
-        return f"{text}?{headers}" if headers else text
+        if self.port is not None:
+            text += f":{self.port}"
+        if self.params:
+            text += format_params(self.params)
+        return f"{text}?{self.headers}" if self.headers else text
 
     def __repr__(self) -> str:
-        hidden = self if self.password is None else self._replace(password="***")
+        hidden = self if self.password is None else Uri(**{**self.parts(), "password": "***"})
         return f"<Uri {hidden}>"
 
 
@@ -101,8 +120,7 @@ def parse_uri(text: str) -> Uri:
         number = int(port)
         if number > 65535:
             raise ParseError("port out of range in a URI")
-    parts = (scheme.lower(), user or "", password, host, number, split_params(params), headers or "")
-    return tuple.__new__(Uri, parts)
+    return Uri(scheme.lower(), user or "", password, host, number, split_params(params), headers or "")
 
 
 def _parse_other(text: str) -> Uri:

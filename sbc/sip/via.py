@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+from typing import Final
 
 from sbc.sip.grammar import TOKEN, Params, ParseError, find_param, format_params, parse_params
 from sbc.sip.uri import HOST, check_ipv6
@@ -16,17 +16,32 @@ _via = re.compile(
 
 # What a Via nearly always looks like, read in one pass; all else takes the longer way.
 _common = re.compile(
-    rf"SIP/2\.0/(TLS|TCP|UDP) ([A-Za-z0-9][A-Za-z0-9._\-]*+)(?::([1-9][0-9]{{0,3}}))?+;branch=([{TOKEN}]++)"
+    rf"SIP/2\.0/(TLS|TCP|UDP) ([A-Za-z0-9][A-Za-z0-9._\-]*+)(?::([1-9][0-9]{{0,4}}))?+;branch=([{TOKEN}]++)"
 ).fullmatch
 
 
-class Via(NamedTuple):
-    """One Via value: ``transport`` in upper case, ``host`` without brackets."""
+class Via:
+    """One Via value, never changed: ``transport`` in upper case, ``host`` without brackets."""
 
-    transport: str
-    host: str
-    port: int | None = None
-    params: Params = ()
+    __slots__ = ("host", "params", "port", "transport")
+
+    def __init__(self, transport: str, host: str, port: int | None = None, params: Params = ()) -> None:
+        self.transport: Final = transport
+        self.host: Final = host
+        self.port: Final = port
+        self.params: Final = params
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, Via)
+            and self.transport == other.transport
+            and self.host == other.host
+            and self.port == other.port
+            and self.params == other.params
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.transport, self.host, self.port, self.params))
 
     @property
     def branch(self) -> str:
@@ -67,7 +82,8 @@ def parse_via(text: str) -> Via:
     if match is not None:
         transport, host, port, branch = match.groups()
         number = int(port) if port else None
-        return tuple.__new__(Via, (transport, host, number, (("branch", branch),)))
+        if number is None or number <= 65535:
+            return Via(transport, host, number, (("branch", branch),))
     match = _via(text)
     if match is None:
         raise ParseError("malformed Via")
@@ -79,4 +95,4 @@ def parse_via(text: str) -> Via:
         number = int(port)
         if number > 65535:
             raise ParseError("port out of range in Via")
-    return tuple.__new__(Via, (transport.upper(), host, number, parse_params(rest) if rest else ()))
+    return Via(transport.upper(), host, number, parse_params(rest) if rest else ())

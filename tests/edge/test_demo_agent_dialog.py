@@ -61,7 +61,7 @@ class Pair:
             for exchange in self.office.record:
                 message = exchange.message
                 if isinstance(message, Response) and not exchange.outgoing and message.status >= 200:
-                    if message.cseq == (number, method):
+                    if str(message.cseq) == f"{number} {method}":
                         return message
             gevent.sleep(0.02)
         raise AssertionError(f"no answer to {method}")

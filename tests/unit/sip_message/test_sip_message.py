@@ -79,7 +79,7 @@ def test_malformed_cseqs(value: str) -> None:
     ("value", "number"), [("0 X", 0), ("2147483647 X", 2**31 - 1), (f"{'0' * 5000}9\t X", 9)]
 )
 def test_cseqs(value: str, number: int) -> None:
-    assert Request("X", "sip:x", Headers([("CSeq", value)])).cseq == (number, "X")
+    assert Request("X", "sip:x", Headers([("CSeq", value)])).cseq == CSeq(number, "X")
 
 
 @pytest.mark.parametrize("value", ["", "-1", "256", "300", "x", "7 0", "٣", "+7", "99999999999999999999"])
