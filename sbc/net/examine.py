@@ -2,9 +2,7 @@
 
 Each address is dialled as the SBC dials it, with its identity, its trust and the whole check; over what
 that admits goes one OPTIONS, which also waits for a peer that judges our certificate late (TLS 1.3).
-Then it is dialled once more without verification, only to look: what the peer presents, which CAs it
-names, what it staples. On that connection nothing is sent but the handshake, and of ours it sees no
-certificate.
+Then it is dialled once more without verification, only to look (look.py).
 """
 
 from __future__ import annotations
@@ -15,7 +13,6 @@ from typing import Any, Literal
 
 import gevent
 from gevent import socket
-from OpenSSL import SSL
 
 from sbc.b2bua.leg import Leg, local_address
 from sbc.b2bua.probe import options
@@ -27,29 +24,17 @@ from sbc.ids import Ids
 from sbc.net.clock import Clock
 from sbc.net.connection import Ended
 from sbc.net.contexts import Contexts
-from sbc.net.judge import group_of, version_of
+from sbc.net.look import Look, chain_facts, seen
 from sbc.net.resolver import ResolveFailed, resolve
 from sbc.net.revocation import Revocation
 from sbc.net.sockets import connect, normal_host
-from sbc.net.tls_context import (
-    drain,
-    observe,
-    open_session,
-    presented_by_peer,
-    reasons_of,
-)
-from sbc.net.tls_session import HandshakeError, TlsSession, failed_event, receive
-from sbc.observe.examination import CertificateFacts, Ours, PeerReport, Seen, Visit
+from sbc.net.tls_session import HandshakeError, TlsSession, failed_event
+from sbc.observe.examination import Ours, PeerReport, Seen, Visit
 from sbc.sip.message import Response
 from sbc.sip.serialize import serialize
 from sbc.sip.stream import MessageStream
 from sbc.tls.authorities import chain_ders, issuers_of
-from sbc.tls.certificate import Certificate
 from sbc.tls.names import is_ip, matching_name
-from sbc.tls.revocation.finding import Unusable
-from sbc.tls.revocation.issuer import read_issuer
-from sbc.tls.revocation.link import read_link
-from sbc.tls.revocation.ocsp import read_answer
 from sbc.tls.revocation.policy import SoftPass
 from sbc.tls.trust import Admission
 
@@ -90,7 +75,11 @@ class Examiner:
         identity = self._snapshot.identities.get(name)
         if identity is None:
             return None
-        return Ours(name, self._facts(chain_ders(identity.chain_pem)), issuers_of(identity.chain_pem))
+        return Ours(
+            name,
+            chain_facts(chain_ders(identity.chain_pem), self._contexts.certificates),
+            issuers_of(identity.chain_pem),
+        )
 
     def examine(self, peer: Address) -> PeerReport:
         """What every address of ``peer`` shows."""
@@ -119,7 +108,7 @@ class Examiner:
             verified = self._verified(sock, peer, address, admission)
         finally:
             sock.close()
-        looked, trouble = self._look(peer, address)
+        looked, trouble = self._look(peer, address, admission)
         return Visit(str(address), milliseconds, looked=looked, look_trouble=trouble, **verified)
 
     def _connect(self, address: Address) -> socket.socket:
@@ -140,7 +129,8 @@ class Examiner:
         try:
             with gevent.Timeout(self._trunk.dial_timeout, HandshakeError("timeout")):
                 session.establish()
-            found["seen"] = self._seen(connection, session.requested())
+            known = self._contexts.certificates
+            found["seen"] = seen(connection, session.presented(), session.requested(), known)
             found["anchor"] = judge.anchor or ""
             sans = judge.leaf.identity.sans if judge.leaf is not None else ()
             tls = self._trunk.tls
@@ -184,74 +174,23 @@ class Examiner:
         ids = self._ids
         return serialize(options(leg, ids.branch(), ids.tag(), ids.call_id()))
 
-    # Only to look
-
-    def _look(self, peer: Address, address: Address) -> tuple[Seen | None, str]:
-        admission = self._contexts.table.outbound(self._trunk.trunk, peer.host)
-        assert admission is not None, "it was there a moment ago"
-        staples: list[bytes] = []
-        context = _blind_context(staples)
-        sni = "" if is_ip(peer.host) else peer.host
-        connection, judge = open_session(
-            context, admission, self._contexts.certificates, self._clock.now(), "client", sni
-        )
-        connection.request_ocsp()
-        trouble = ""
+    def _look(self, peer: Address, address: Address, admission: Admission) -> tuple[Seen | None, str]:
+        """What the peer shows to whoever comes, and why that handshake did not finish either."""
         try:
             sock = self._connect(address)
         except OSError as error:
             return None, error.strerror or str(error)
+        sni = "" if is_ip(peer.host) else peer.host
+        look = Look(self._snapshot, self._contexts.certificates, admission, sni, self._clock.now())
+        trouble = ""
         try:
             with gevent.Timeout(self._trunk.dial_timeout, HandshakeError("timeout")):
-                _shake(sock, connection)
+                look.shake(sock)
         except HandshakeError as error:
             trouble = str(error)
         finally:
             sock.close()
-        requested = TlsSession(sock, connection, judge, sni).requested()
-        seen = self._seen(connection, requested, staples[0] if staples else b"")
-        return (seen, trouble) if seen.chain else (None, trouble)
-
-    # What was seen
-
-    def _seen(
-        self, connection: SSL.Connection, requested: tuple[str, ...] | None, staple: bytes = b""
-    ) -> Seen:
-        chain = presented_by_peer(connection)
-        cipher = connection.get_cipher_name() or ""
-        words = self._judge_staple(chain, staple) if staple else "none"
-        return Seen(
-            version_of(connection), cipher, group_of(connection), self._facts(chain), requested, words
-        )
-
-    def _judge_staple(self, chain: tuple[bytes, ...], staple: bytes) -> str:
-        try:
-            link = read_link(chain[0], read_issuer(self._issuer(chain)))
-            answer = read_answer(staple, link, self._clock.now(), lambda _serial: False)
-        except Unusable as error:
-            return f"{error.reason}; {error.remedy}"
-        if not answer.fresh(self._clock.now()):
-            return "it is out of date"
-        return answer.state if answer.state == "good" else f"it says that the certificate is {answer.state}"
-
-    def _issuer(self, chain: tuple[bytes, ...]) -> bytes:
-        """The certificate that issued the leaf: the next one sent, or one of the truststore."""
-        known = self._contexts.certificates
-        issuer = known.read(chain[0]).identity.issuer
-        trusted = (der for anchor in self._snapshot.anchors.values() for der in anchor.certificates)
-        for der in (*chain[1:], *trusted):
-            if known.read(der).identity.subject == issuer:
-                return der
-        raise Unusable(f"the certificate of {issuer}, which signs it, is not there", "let the peer send it")
-
-    def _facts(self, chain: tuple[bytes, ...]) -> tuple[CertificateFacts, ...]:
-        facts = []
-        for der in chain:
-            try:
-                facts.append(_facts_of(self._contexts.certificates.read(der)))
-            except PeerError as error:
-                facts.append(CertificateFacts(f"({error.reason})", "", (), 0.0, 0.0, (), False))
-        return tuple(facts)
+        return look.seen(sock), trouble
 
 
 def _answer(session: TlsSession) -> tuple[str, str]:
@@ -262,40 +201,3 @@ def _answer(session: TlsSession) -> tuple[str, str]:
                 return f"{item.status} {item.reason}", ""
             if isinstance(item, PeerError):
                 return "", f"what the peer says is no SIP: {item.reason}"
-
-
-def _facts_of(certificate: Certificate) -> CertificateFacts:
-    who = certificate.identity
-    marks = (("clients", certificate.client_auth), ("servers", certificate.server_auth))
-    return CertificateFacts(
-        who.subject, who.issuer, who.sans, who.not_before, who.not_after,
-        tuple(name for name, allowed in marks if allowed), certificate.is_ca,
-    )  # fmt: skip
-
-
-def _blind_context(staples: list[bytes]) -> SSL.Context:
-    """A context that verifies nobody, accepts whatever OpenSSL can speak and shows no certificate."""
-
-    def on_staple(_connection: SSL.Connection, staple: bytes, _data: object) -> bool:
-        staples.append(staple)
-        return True
-
-    context = SSL.Context(SSL.TLS_METHOD)
-    context.set_cipher_list(b"ALL:@SECLEVEL=0")
-    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
-    context.set_ocsp_client_callback(on_staple)
-    observe(context, "outbound")
-    return context
-
-
-def _shake(sock: socket.socket, connection: SSL.Connection) -> None:
-    """Handshake to its end, whoever it is; HandshakeError."""
-    while True:
-        try:
-            connection.do_handshake()
-            return
-        except SSL.WantReadError:
-            sock.sendall(drain(connection))
-        except (SSL.Error, SSL.SysCallError) as error:
-            raise HandshakeError(reasons=reasons_of(error)) from None
-        connection.bio_write(receive(sock))
