@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 from sbc.base import ConfigError, LocalError
-from sbc.commands import certs, checking, doctor, lab, routing, running, trust
+from sbc.commands import certs, checking, doctor, lab, routing, running, trust, users
 from sbc.commands.parser import Commands
 
 PROGRAM = "sbc"
-SUBJECTS = (running, checking, routing, certs, trust, doctor, lab)
+SUBJECTS = (running, checking, routing, users, certs, trust, doctor, lab)
 
 
 def main(arguments: list[str] | None = None) -> int:

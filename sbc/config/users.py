@@ -14,7 +14,7 @@ from dsl.errors import Diagnostic
 
 _HASH = re.compile(r"(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{64})")
 _ALGORITHM = {32: "MD5", 64: "SHA-256"}
-_USAGE = "such as alice:example.net:HASH; `htdigest FILE REALM NAME` writes one"
+_USAGE = "`sbc user alice@example.net` prints one"
 
 
 @dataclass(frozen=True, slots=True)
