@@ -11,13 +11,10 @@ revoked loses it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import gevent
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.serialization import Encoding
 from gevent.event import Event
 
 from sbc.base import Address, PeerError
@@ -29,10 +26,10 @@ from sbc.net.revocation_state import SavedLists, load_state, save_state
 from sbc.net.store import Store
 from sbc.net.tls_session import HandshakeError
 from sbc.tls.certificate import thumbprint_of
-from sbc.tls.identity import IdentityMaterial
 from sbc.tls.revocation.cache import RevocationCache
 from sbc.tls.revocation.files import is_url
 from sbc.tls.revocation.finding import Finding
+from sbc.tls.revocation.known import Pair, authority_pairs, own_pair
 from sbc.tls.revocation.link import Link
 from sbc.tls.revocation.policy import SoftPass, refusal
 from sbc.tls.revocation.source import Source, answer_source, list_source, named_sources
@@ -107,12 +104,28 @@ class Revocation:
         urls = {issuer: tuple(each.url for each in found) for issuer, found in self._configured.items()}
         self.cache.configure([each for lists in snapshot.lists.values() for each in lists], urls)
         self._named.clear()
-        self._own = self._own_links(snapshot)
-        staples = [answer_source(url, link) for link in self._own.values() for url in link.responders]
-        self.sources.keep([*staples, *(each for found in self._configured.values() for each in found)])
+        trusted = [
+            der for each in snapshot.anchors.values() if each.kind == "ca" for der in each.certificates
+        ]
+        pairs = {each.thumbprint: own_pair(each.chain_pem, trusted) for each in snapshot.identities.values()}
+        self._own = {
+            thumbprint: link
+            for thumbprint, pair in pairs.items()
+            for link in self._links([pair] if pair is not None else [])
+        }
+        self.sources.keep(self._known_sources(trusted))
         tls = {name: trunk.tls for name, trunk in snapshot.trunks.items() if trunk.tls is not None}
         self._off = frozenset(name for name, each in tls.items() if each.revocation.mode == "off")
         gevent.spawn(self.cut_revoked)
+
+    def _known_sources(self, trusted: Sequence[bytes]) -> Iterator[Source]:
+        """The addresses that are needed whoever connects."""
+        for link in self._own.values():
+            yield from (answer_source(url, link) for url in link.responders)
+        for found in self._configured.values():
+            yield from found
+        for link in self._links(authority_pairs(trusted)):
+            yield from named_sources(link)
 
     def _addresses(self, snapshot: Snapshot) -> dict[str, tuple[Source, ...]]:
         """The addresses of lists that the configuration names, by the id of each CA that they may be of."""
@@ -125,21 +138,12 @@ class Revocation:
                     found[each.id] = (*found.get(each.id, ()), list_source(url, *issuers))
         return found
 
-    def _own_links(self, snapshot: Snapshot) -> dict[str, Link]:
-        """Our own certificates beside their issuers, by thumbprint, where the issuer is known."""
-        authorities = [
-            der for anchor in snapshot.anchors.values() if anchor.kind == "ca" for der in anchor.certificates
-        ]
-        own = {}
-        for identity in snapshot.identities.values():
-            chain = _chain(identity, authorities)
-            if chain is not None:
-                prints = tuple(map(thumbprint_of, chain))
-                try:
-                    own[identity.thumbprint] = self.cache.links.chain(chain, prints)[0]
-                except PeerError:
-                    continue  # nothing of it can be stapled; peers judge it themselves
-        return own
+    def _links(self, pairs: Iterable[Pair]) -> Iterator[Link]:
+        for pair in pairs:
+            try:
+                yield self.cache.links.chain(pair, tuple(map(thumbprint_of, pair)))[0]
+            except PeerError:
+                continue  # whoever reads it in a handshake refuses it there
 
     # Handshakes
 
@@ -238,18 +242,3 @@ class Revocation:
     def _tell(self, level: Literal["INF", "WRN", "ERR"], fields: dict[str, Any]) -> None:
         if self._observer is not None:
             self._observer.revocation(level, fields, self._clock.now())
-
-
-def _chain(identity: IdentityMaterial, authorities: list[bytes]) -> tuple[bytes, bytes] | None:
-    """A certificate of ours and its issuer's, from its own chain or from what we trust."""
-    leaf, *rest = x509.load_pem_x509_certificates(identity.chain_pem)
-    own = leaf.public_bytes(Encoding.DER)
-    if rest:
-        return own, rest[0].public_bytes(Encoding.DER)
-    for der in authorities:
-        try:
-            leaf.verify_directly_issued_by(x509.load_der_x509_certificate(der))
-        except (ValueError, TypeError, InvalidSignature):
-            continue
-        return own, der
-    return None

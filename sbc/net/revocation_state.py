@@ -10,10 +10,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 from base64 import b64decode, b64encode
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import gevent
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sbc.base import PeerError
@@ -61,17 +63,18 @@ def _entry(cache: RevocationCache, source: Source, state: SourceState) -> dict[s
     entry: dict[str, Any] = {
         "url": source.url, "due": state.due, "used": state.used, "until": state.until,
         "fetched": state.fetched,
-        "issuers": [_text(each.certificate.public_bytes(Encoding.DER)) for each in source.issuers],
+        "issuers": [_encoded(each.certificate) for each in source.issuers],
     }  # fmt: skip
     if source.link is not None:
         answer = cache.answer(source.link)
-        entry["certificate"] = _text(source.link.certificate.public_bytes(Encoding.DER))
-        entry["answer"] = _text(answer.der) if answer is not None else ""
+        entry["certificate"] = _encoded(source.link.certificate)
+        entry["answer"] = b64encode(answer.der).decode() if answer is not None else ""
     return entry
 
 
-def _text(data: bytes) -> str:
-    return b64encode(data).decode()
+@lru_cache(maxsize=4096)
+def _encoded(certificate: x509.Certificate) -> str:
+    return b64encode(certificate.public_bytes(Encoding.DER)).decode()
 
 
 def load_state(store: Store, cache: RevocationCache, sources: Sources, now: float) -> None:

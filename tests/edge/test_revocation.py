@@ -9,6 +9,9 @@ from typing import Any
 
 import gevent
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding
 from gevent import socket
 
 from sbc.demo.pki import Issued, LabAuthority
@@ -25,7 +28,7 @@ from tests.edge.tls_lab import (
     try_options,
 )
 from tests.edge.web import redirect, silent
-from tests.unit.tls.revoking import Delegate, revocation_list
+from tests.unit.tls.revoking import Delegate, certificate_of, revocation_list
 
 HARD: dict[str, Any] = {"revocation": {"mode": "hard"}}
 VERSIONS = ["1.2", "1.3"]
@@ -394,3 +397,32 @@ def test_an_older_list_does_not_take_the_place_of_a_newer(lab: RevocationLab) ->
     eventually(lambda: lab.told.events("source-failed"))
     assert "older than the one before" in lab.told.events("source-failed")[0]["problem"]
     assert "revoked" in str(inbound(lab, gone)).lower()
+
+
+def test_the_lists_of_the_cas_that_we_trust_are_fetched_before_anybody_connects(lab: RevocationLab) -> None:
+    middle = LabAuthority("middle CA", issuer=lab.ca)
+    named = lab.publisher.issue("x", crl=True)
+    # An intermediate that names its list: the lab's authorities name none, so that one is made by hand.
+    whole = certificate_of(middle)
+    builder = lab.ca._signed_by_us(
+        "middle CA", middle.key, whole.not_valid_before_utc, whole.not_valid_after_utc
+    )
+    for each in (
+        *whole.extensions,
+        certificate_of(named).extensions.get_extension_for_class(x509.CRLDistributionPoints),
+    ):
+        if each.oid.dotted_string not in ("2.5.29.14", "2.5.29.35"):
+            builder = builder.add_extension(each.value, each.critical)
+    made = builder.sign(lab.ca.key, hashes.SHA256())
+    lab.anchor_file("both", ca=lab.write("both.pem", lab.ca.cert_pem + made.public_bytes(Encoding.PEM)))
+    started(lab)
+    eventually(lambda: lab.web.count("/crl"))
+
+
+def test_that_our_own_certificate_is_revoked_is_said(lab: RevocationLab) -> None:
+    own = lab.publisher.issue("sbc.example", ocsp=True)
+    lab.identity("sbc", own)
+    lab.publisher.revoked.append(own)
+    started(lab)
+    eventually(lambda: lab.told.events("own-certificate-revoked"))
+    assert lab.told.events("own-certificate-revoked")[0]["of"] == "CN=sbc.example"

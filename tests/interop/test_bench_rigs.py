@@ -11,6 +11,7 @@ from bench.handshake import measure as handshake_cost
 from bench.memory import measure as memory_cost
 from bench.relay import PROXIES
 from bench.relay import measure as relay_cost
+from bench.revocation import policies, reading
 from bench.servers import SERVERS
 from bench.signalling import measure as call_cost
 from tests.peers.needs import needs
@@ -54,3 +55,10 @@ def test_every_stream_is_relayed_and_can_be_decrypted(who: str) -> None:
     run = relay_cost(PROXIES[who], 20, 1.0)
     assert run.received == run.sent == 1000
     assert run.played == 20
+
+
+def test_handshakes_under_the_whole_revocation_policy_and_a_list_that_is_read() -> None:
+    needs("openssl", "taskset")
+    without, whole = policies(20, 1, 1000)
+    assert 0 < without.costs[0] < 50_000 and 0 < whole.costs[0] < 50_000
+    assert all(each.costs[0] >= 0 for each in reading(1, 1000))

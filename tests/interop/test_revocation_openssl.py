@@ -334,6 +334,34 @@ def test_our_own_certificate_carries_a_staple(lab: Published, version: str) -> N
     assert "Verify return code: 0 (ok)" in text
 
 
+def test_a_list_of_a_hundred_thousand_is_read_while_others_go_on(lab: Published) -> None:
+    ca, turns = lab.ca_of_openssl, 0
+    peer, gone = ca.issue("peer.example"), ca.issue("gone.example")
+    ca.revoke_many(100_000)
+    ca.revoke(gone)
+    whole = ca.list()
+    lab.web.pages["/list"] = lambda sock, _: sock.sendall(response(whole))
+    lab.trunk("acme", lab.policy("hard", "crl"))
+    lab.settings["revocation"]["wait"] = "20s"
+    lab.settings["revocation"]["timeout"] = "20s"
+    lab.start()
+
+    def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            gevent.sleep(0.001)
+
+    other = gevent.spawn(turn)
+    with s_client(lab, peer, "1.3"):
+        eventually(lambda: lab.recorder.messages, 20)
+    other.kill()
+    assert len(whole) > 4_000_000 and turns > 20
+    with s_client(lab, gone, "1.3"):
+        eventually(lambda: lab.recorder.failures)
+    assert lab.recorder.failures[0].failure.kind == "revoked" and lab.recorder.failures[0].alert_sent == 44
+
+
 # A running SBC
 
 SETTINGS = """\
