@@ -108,7 +108,7 @@ class Portcullis:
         self.dialer = self.driver.dialer = Dialer(self.listeners, self.driver, self.clock)
         self.revocation.flows = lambda: (*self.listeners.flows, *self.dialer.flows)
         self.certificates = Certificates(self)
-        self.rotator.asked = self.certificates.asked
+        self.rotator.asked, self.rotator.presented = self.certificates.asked, self.certificates.presented
         self.rotator.watch(self.listeners, self.dialer)
         self.driver.watchers.append(self.rotator)
         installer = Installer(self.store, self.clock, self.rotator, self.reload, self._reloading)

@@ -63,7 +63,8 @@ class Certificates:
     def lives(self) -> tuple[Life, ...]:
         """Everything that has an end."""
         snapshot = self._sbc.store.current
-        found = [*ours(snapshot), *trusted(snapshot), *theirs(self._presented())]
+        shown = ((trunk, each) for trunk in snapshot.trunks for each in self.presented(trunk))
+        found = [*ours(snapshot), *trusted(snapshot), *theirs(shown)]
         return (*found, *windows(self._sbc.rotator.rotation))
 
     def views(self) -> tuple[LifeView, ...]:
@@ -98,14 +99,13 @@ class Certificates:
             return ()
         return peer_accepts(snapshot, tls, "outbound", self._sbc.recorder.ledger.side(trunk, "outbound"))[0]
 
-    def _presented(self) -> Iterator[tuple[str, Shown]]:
-        """The latest of each peer's address; what it has replaced since is over."""
-        for trunk in self._sbc.store.current.trunks:
-            latest: dict[tuple[str, str], Shown] = {}
-            for each in self._sbc.recorder.ledger.shown(trunk):
-                if each.accepted:
-                    latest.setdefault((each.direction, each.host), each)
-            yield from ((trunk, each) for each in latest.values())
+    def presented(self, trunk: str) -> tuple[Shown, ...]:
+        """What the trunk's peers presented, the latest of each address; what that replaced is over."""
+        latest: dict[tuple[str, str], Shown] = {}
+        for each in self._sbc.recorder.ledger.shown(trunk):
+            if each.accepted:
+                latest.setdefault((each.direction, each.host), each)
+        return tuple(latest.values())
 
 
 def ours(snapshot: Snapshot) -> Iterator[Life]:

@@ -28,8 +28,10 @@ from sbc.net.store import Store
 from sbc.net.without import Without
 from sbc.tls.authorities import issuers_of
 from sbc.tls.diagnosis import alert_name
+from sbc.tls.ledger import Shown
 from sbc.tls.problems import day
-from sbc.tls.rotation import Key, Readiness, Rotation
+from sbc.tls.rotation import WINDOW, Key, Readiness, Rotation
+from sbc.tls.sources import share_addresses
 from sbc.tls.staged import OLD, staged_name
 
 _STATE = "rotation"
@@ -50,7 +52,8 @@ class Edge(Protocol):
 class Rotator:
     """The rotations of a running SBC; ``reload`` is its one door and ``lock`` what guards that door.
 
-    ``asked`` gives the CAs that a trunk's peer is known to accept.
+    ``asked`` gives the CAs that a trunk's peer is known to accept, ``presented`` what its peers
+    presented lately, the latest of each address.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Rotator:
         self._door = reload
         self._lock = lock
         self.asked: Callable[[str], tuple[str, ...]] = lambda trunk: ()
+        self.presented: Callable[[str], Iterable[Shown]] = lambda trunk: ()
         self._recycler: Recycler | None = None
         self._edges: tuple[Edge, ...] = ()
         self._without = Without(clock)
@@ -88,9 +92,22 @@ class Rotator:
         new = self.rotation.notice({key: tuple(each) for key, each in staged.items()}, self._clock.now())
         for key in new:
             self._tell(key, "staged", until=day(self.rotation.entries[key].until))
+            if key[0] == "trust":
+                self._recall(fresh, key)
         if new or before != set(self.rotation.entries):
             self._save()
         return fresh.binding(self.rotation.bindings())
+
+    def _recall(self, fresh: Snapshot, key: Key) -> None:
+        """What peers presented before the staging: who has not come back since needs the old one too."""
+        recent = self._clock.now() - WINDOW
+        for trunk, found in fresh.trunks.items():
+            if found.tls is None or key[1] not in found.tls.trust:
+                continue
+            for shown in self.presented(trunk):
+                if shown.last >= recent:
+                    good = self._without.good_shown(fresh, key, trunk, shown)
+                    self.rotation.hear(key, trunk, shown.direction, shown.host, good, shown.last)
 
     # What handshakes tell
 
@@ -107,7 +124,9 @@ class Rotator:
                 good = self._without.good(self._snapshots.current, key, event)
             else:
                 continue
-            worth |= self.rotation.hear(key, event.trunk, event.direction, event.remote.host, good, event.at)
+            sni = event.facts.sni if event.direction == "outbound" else ""
+            host = sni or event.remote.host
+            worth |= self.rotation.hear(key, event.trunk, event.direction, host, good, event.at)
         if worth:
             self._save()
 
@@ -246,8 +265,24 @@ class Rotator:
         rows = self.rotation.readiness(key, self._users(key))
         if key[0] == "trust":
             return rows
-        issuers = issuers_of(self._snapshots.current.identities[staged_name(key[1])].chain_pem)
-        return [each.told(self.asked(each.trunk), issuers) for each in rows]
+        snapshot = self._snapshots.current
+        issuers = issuers_of(snapshot.identities[staged_name(key[1])].chain_pem)
+        told = [each.told(self.asked(each.trunk), issuers) for each in rows]
+        return [each.held_up(self._sharing(key[1], each.trunk)) for each in told]
+
+    def _sharing(self, name: str, trunk: str) -> tuple[str, ...]:
+        """The trunks that are not bound and for whose sake a peer of ``trunk`` is still shown the old one."""
+        snapshot, bound = self._snapshots.current, self.rotation.entries["identities", name].bound
+        if trunk not in bound:
+            return ()
+        mine = snapshot.trunks[trunk]
+        return tuple(
+            other
+            for other in snapshot.users(name)
+            if other not in bound
+            and snapshot.trunks[other].listener == mine.listener
+            and share_addresses(snapshot.trunks[other].sources, mine.sources)
+        )
 
     def _users(self, key: Key) -> tuple[str, ...]:
         snapshot = self._snapshots.current

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sbc.config.snapshot import Snapshot
     from sbc.flow import Flow
     from sbc.net.handler import Handshake
+    from sbc.tls.ledger import Shown
     from sbc.tls.rotation import Key
 
 _KNOWN = 4096
@@ -38,6 +39,11 @@ class Without:
         host = event.facts.sni if event.direction == "outbound" and event.facts.sni else event.remote.host
         where = (event.direction == "outbound", event.listener, host, event.facts.sni)
         return self._answer(snapshot, key, event.trunk, where, event.chain)
+
+    def good_shown(self, snapshot: Snapshot, key: Key, trunk: str, shown: Shown) -> bool:
+        """The same of what a peer presented some time ago."""
+        where = (shown.direction == "outbound", shown.listener, shown.host, shown.sni)
+        return self._answer(snapshot, key, trunk, where, shown.chain)
 
     def good_flow(self, snapshot: Snapshot, key: Key, flow: Flow) -> bool:
         """The same of a live connection; one without a certificate has nothing to lose."""
@@ -68,6 +74,9 @@ class Without:
         chain: tuple[bytes, ...],
     ) -> bool:  # fmt: skip
         outbound, listener, host, sni = where
+        anchor = snapshot.anchors.get(key[1])
+        if anchor is None or anchor.coming is None:
+            return False  # of another snapshot: nothing is known
         table = self._tables.get(key) or self._tables.setdefault(key, _table_without(snapshot, key[1]))
         admission = table.outbound(trunk, host) if outbound else table.admit(listener, host, sni)
         if admission is None:

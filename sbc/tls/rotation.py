@@ -92,6 +92,15 @@ class Readiness:
         """Whether the old material can go as far as this trunk is concerned."""
         return self.state == "ready"
 
+    def held_up(self, others: Collection[str]) -> Readiness:
+        """With whom to bind too: by its address the peer could be one of ``others``."""
+        if self.state not in ("waiting", "not seen") or not others:
+            return self
+        who = ", ".join(others)
+        return replace(
+            self, detail=f"{self.detail}; inbound it is shown once {who} is bound too: same addresses"
+        )
+
     def told(self, asked: Collection[str] | None, issuers: Collection[str]) -> Readiness:
         """With what the peer's CA list says of the new one's ``issuers``; an empty list says nothing."""
         accepts = None if not asked else not set(issuers).isdisjoint(asked)

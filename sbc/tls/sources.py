@@ -31,6 +31,16 @@ def parse_network(text: str) -> Network:
     return network
 
 
+def share_addresses(one: Iterable[str], other: Iterable[str]) -> bool:
+    """True where some address lies in networks of both."""
+    networks = [parse_network(each) for each in other]
+    return any(
+        mine.version == theirs.version and mine.overlaps(theirs)
+        for mine in map(parse_network, one)
+        for theirs in networks
+    )
+
+
 class SourceIndex:
     """Names by the networks that they admit."""
 

@@ -114,6 +114,15 @@ def test_a_whole_rollover_of_a_peers_authority(lab: RotationLab) -> None:
     peer.call_in(lab.address).close()
 
 
+def test_who_came_before_the_staging_and_not_since_needs_the_old_one(lab: RotationLab) -> None:
+    lab.seen_by(lab.second)
+    lab.second.close()
+    (lab.tls / "second-ca.pem.next").write_bytes(LabAuthority("second CA, renewed").cert_pem)
+    assert until(lambda: "trust/second-ca" in lab.good(), 8)
+    assert lab.states("second-ca") == {"second": "waiting"}
+    assert "inbound 127.0.0.3" in lab.good("ready", "second-ca")
+
+
 def test_connections_on_the_old_authority_go_before_it_is_retired(lab: RotationLab) -> None:
     peer, fresh = lab.first, LabAuthority("first CA, renewed")
     (lab.tls / "first-ca.pem.next").write_bytes(fresh.cert_pem)

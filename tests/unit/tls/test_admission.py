@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sbc.config.model import Tenant, Trunk
-from sbc.tls.sources import SourceIndex, parse_network
+from sbc.tls.sources import SourceIndex, parse_network, share_addresses
 from sbc.tls.trust import TrustTable, admit, build_table
 from tests.unit.tls.certs import GOOD, admission, anchor, trunk
 
@@ -187,3 +187,17 @@ class TestBinding:
     def test_a_tenant_s_identity_too(self) -> None:
         made = self.bound({"a": frozenset({"acme-id"})}, "a", tenant="acme")
         assert self.shown(made, "sbc.acme.example") == "acme-id+next"
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "shared"),
+    [
+        (["10.0.0.0/8"], ["10.1.2.3"], True),
+        (["10.0.0.1"], ["10.0.0.2"], False),
+        (["192.0.2.0/24", "2001:db8::/32"], ["2001:db8::1"], True),
+        (["0.0.0.0/0"], ["::/0"], False),
+        ([], ["::/0"], False),
+    ],
+)
+def test_whether_two_trunks_share_addresses(one: list[str], other: list[str], shared: bool) -> None:
+    assert share_addresses(one, other) is share_addresses(other, one) is shared

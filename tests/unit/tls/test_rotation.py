@@ -90,6 +90,15 @@ class TestIdentity:
         with pytest.raises(KeyError):
             rotation.bind("other", ["a"], NOW)
 
+    def test_who_holds_a_trunk_up_is_named(self, rotation: Rotation) -> None:
+        rotation.bind("sbc", ["a"], NOW)
+        (waiting,) = rotation.readiness(OURS, ["a"])
+        assert waiting.held_up(["b", "c"]).detail.endswith("once b, c is bound too: same addresses")
+        assert waiting.held_up([]) == waiting
+        rotation.hear(OURS, "a", "outbound", "10.0.0.1", True, NOW)
+        (ready,) = rotation.readiness(OURS, ["a"])
+        assert ready.held_up(["b"]) == ready
+
 
 class TestTrust:
     def test_the_latest_handshake_of_each_address_decides(self, rotation: Rotation) -> None:
