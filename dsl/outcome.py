@@ -53,6 +53,7 @@ _UNWANTED = {
 _UNWANTED_IN_TARGET = re.compile(rf'[{CONTROLS}\s<>",]+')
 
 Step = Callable[[Draft], None]
+Lookup = Callable[[str], str | None]
 Ending = Callable[[Draft], Decision]
 
 
@@ -152,7 +153,7 @@ def _setting(action: syntax.SetPartAction | syntax.SetHeaderAction, scope: Scope
     def set_header(draft: Draft) -> None:
         edit = SetHeader(name, write(draft))
         draft.edits += (edit,)
-        draft.header = headers_after(draft.header, edit)
+        draft.header = headers_after(draft.header, edit, draft.facts.header)
 
     return set_header
 
@@ -160,7 +161,7 @@ def _setting(action: syntax.SetPartAction | syntax.SetHeaderAction, scope: Scope
 def _editing(edit: RemoveHeader | CopyHeader) -> Step:
     def change(draft: Draft) -> None:
         draft.edits += (edit,)
-        draft.header = headers_after(draft.header, edit)
+        draft.header = headers_after(draft.header, edit, draft.facts.header)
 
     return change
 
@@ -274,8 +275,8 @@ def _failures(hop: syntax.HopClause) -> tuple[Failure, ...]:
     return tuple(int(word.value) if word.value.isdigit() else cast(Failure, word.value) for word in hop.on)
 
 
-def headers_after(header: Callable[[str], str | None], edit: Edit) -> Callable[[str], str | None]:
-    """The look-up of a call's headers as it is after ``edit``."""
+def headers_after(header: Lookup, edit: Edit, callers: Lookup) -> Lookup:
+    """The look-up of a call's headers as it is after ``edit``; what is copied is the caller's own."""
     match edit:
         case SetHeader(name, text):
             wanted = name.lower()
@@ -283,7 +284,7 @@ def headers_after(header: Callable[[str], str | None], edit: Edit) -> Callable[[
         case RemoveHeader(glob):
             return lambda asked: None if matches_glob(asked, glob) else header(asked)
         case CopyHeader(source, name) if name:
-            copied, found = name.lower(), header(source)
+            copied, found = name.lower(), callers(source)
             return lambda asked: found if asked.lower() == copied and found is not None else header(asked)
     return header
 
@@ -293,4 +294,4 @@ def edited(facts: Facts, edit: Edit) -> Facts:
     if isinstance(edit, SetPart):
         changed: dict[str, Any] = {PARTS[edit.part]: edit.value}
         return replace(facts, **changed)
-    return replace(facts, header=headers_after(facts.header, edit))
+    return replace(facts, header=headers_after(facts.header, edit, facts.header))

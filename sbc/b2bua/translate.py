@@ -90,17 +90,25 @@ def _carried(
             fields = [field for field in fields if field[0].lower() != name]
             fields.append((edit.name, edit.value))
         elif isinstance(edit, CopyHeader):
-            fields += _copied(request, edit)
+            fields = _with_copies(fields, request, edit)
     return fields
 
 
-def _copied(request: Request, edit: CopyHeader) -> list[tuple[str, str]]:
-    """The caller's own headers that a rule lets cross, whatever the allow-list says."""
-    return [
+def _with_copies(fields: list[tuple[str, str]], request: Request, edit: CopyHeader) -> list[tuple[str, str]]:
+    """``fields`` and those of the caller's that a rule lets cross, whatever the allow-list says.
+
+    None crosses twice, and a header that gets another name takes the place of those that had it.
+    """
+    found = [
         (edit.name or name, value)
         for name, value in request.headers.fields
         if matches_glob(name, edit.glob) and copy_refusal(name, bool(edit.name)) is None
     ]
+    if not edit.name:
+        there = {name.lower() for name, _ in fields}
+        return fields + [field for field in found if field[0].lower() not in there]
+    taken = edit.name.lower()
+    return [field for field in fields if field[0].lower() != taken] + found if found else fields
 
 
 def extensions(message: Message, name: str) -> str:

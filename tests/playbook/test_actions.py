@@ -104,6 +104,17 @@ def test_headers_are_copied_set_and_removed() -> None:
     assert found == {"X-Trace-Id": "7", "X-Account": "gold", "X-Subject": "Hello", "X-Who": "alice"}
 
 
+def test_no_copied_header_crosses_twice() -> None:
+    there = stage(
+        'set header "X-Account" = "none"\ncopy header "X-Customer" to "X-Account"\ncopy header "Subj*"\n'
+        'copy header "X-Absent" to "X-Trace-Id"\ncopy header "X-Trace-Id"\nroute "carrier"'
+    )
+    there.office.invite(X_Trace_Id="7", X_Customer="gold", Subject="Hello")
+    sent = there.carrier.hears_request("INVITE").headers
+    found = [(name, value) for name, value in sent.fields if name.startswith(("X-", "Sub"))]
+    assert found == [("Subject", "Hello"), ("X-Account", "gold"), ("X-Trace-Id", "7")]
+
+
 def test_what_rules_say_of_codecs_holds_for_both_legs() -> None:
     there = stage('prefer codecs "PCMA"\ndeny codecs "G729"\nroute "carrier"')
     there.office.invite()

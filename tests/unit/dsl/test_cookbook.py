@@ -57,3 +57,13 @@ def test_a_case_does_what_it_says(title: str, text: str) -> None:
 def test_the_reference_is_fresh() -> None:
     fresh = (DOCS / "language.md").read_text("utf-8") == reference()
     assert fresh, "write it anew: python -m dsl.reference > docs/language.md"
+
+
+def test_the_rules_of_the_checkout_pass_their_tests() -> None:
+    root = DOCS.parent
+    texts = {f"routes.d/{path.name}": path.read_text("utf-8") for path in (root / "routes.d").glob("*.yaml")}
+    trunks = frozenset(path.stem for path in (root / "trunks.d").glob("*.yaml"))
+    rules, diagnostics = load(texts, Known(trunks=trunks))
+    assert rules is not None and not diagnostics, diagnostics
+    assert {test.path for test in rules.tests} == set(texts)
+    assert rules.run_tests() == []

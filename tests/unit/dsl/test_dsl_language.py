@@ -22,6 +22,7 @@ from dsl.decision import (
     Limit,
     Reject,
     Route,
+    SetHeader,
     SetPart,
 )
 from dsl.facts import Facts
@@ -193,6 +194,13 @@ def test_later_rules_see_copied_headers_and_tags() -> None:
     decision = rules.decide(replace(CALL, tags=("hook",)))
     assert isinstance(decision, Route) and decision.tags == ("vip",)
     assert rules.decide(CALL) == replace(NO_ROUTE, tags=("vip",))
+
+
+def test_what_is_copied_is_the_callers_own() -> None:
+    decision = routed(
+        'set header "X-Customer" = "mine"\ncopy header "X-Customer" to "X-A"\nset header "X-B" = header("X-A")'
+    )
+    assert decision.edits[-1] == SetHeader("X-B", "gold")
 
 
 def test_limits_have_a_key_for_each_value() -> None:
