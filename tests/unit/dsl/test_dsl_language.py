@@ -198,7 +198,8 @@ def test_later_rules_see_copied_headers_and_tags() -> None:
 
 def test_what_is_copied_is_the_callers_own() -> None:
     decision = routed(
-        'set header "X-Customer" = "mine"\ncopy header "X-Customer" to "X-A"\nset header "X-B" = header("X-A")'
+        'set header "X-Customer" = "mine"\ncopy header "X-Customer" to "X-A"\n'
+        'set header "X-B" = header("X-A")'
     )
     assert decision.edits[-1] == SetHeader("X-B", "gold")
 
