@@ -297,23 +297,21 @@ def verify_text(code: int) -> str:
     return text.decode()
 
 
-def presented_by_peer(connection: SSL.Connection) -> tuple[bytes, ...]:
-    """The certificates that the peer sent in a finished handshake, as DER, leaf first; () for none."""
-    leaf = _lib.SSL_get_peer_certificate(connection._ssl)
-    if leaf == _ffi.NULL:
-        return ()
-    first = _der(leaf)
-    _lib.X509_free(leaf)
+def presented_by_peer(connection: SSL.Connection, leaf: bytes = b"") -> tuple[bytes, ...]:
+    """The certificates that the peer sent, as DER, leaf first; () for none; ``leaf`` where it is known."""
+    if not leaf:
+        certificate = _lib.SSL_get_peer_certificate(connection._ssl)
+        if certificate == _ffi.NULL:
+            return ()
+        leaf = _der(certificate)
+        _lib.X509_free(certificate)
     stack = _lib.SSL_get_peer_cert_chain(connection._ssl)
-    sent = (
-        []
-        if stack == _ffi.NULL
-        else [
-            _der(_lib.sk_X509_value(stack, index)) for index in range(min(_lib.sk_X509_num(stack), MAX_CHAIN))
-        ]
-    )
+    if stack == _ffi.NULL:
+        return (leaf,)
+    count = min(_lib.sk_X509_num(stack), MAX_CHAIN)
+    sent = [_der(_lib.sk_X509_value(stack, index)) for index in range(count)]
     # A client's stack begins with the leaf, a server's does not have it.
-    return (first, *(each for each in sent if each != first))
+    return (leaf, *(each for each in sent if each != leaf))
 
 
 def own_certificate(connection: SSL.Connection) -> str:

@@ -153,7 +153,8 @@ class TlsSession:
 
     def presented(self) -> tuple[bytes, ...]:
         """The certificates that the peer sent, as DER, leaf first; () for none."""
-        return presented_by_peer(self._connection)
+        chain = self.judge.chain
+        return presented_by_peer(self._connection, chain[0] if chain else b"")
 
     def requested(self) -> tuple[str, ...] | None:
         """The CAs that the peer's CertificateRequest named (RFC 4514); None where it asked for none."""
