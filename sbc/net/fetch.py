@@ -63,6 +63,8 @@ def fetch(url: str, limits: Limits, question: bytes | None = None, content_type:
     except (OSError, http.client.HTTPException) as error:
         what = getattr(error, "strerror", None) or str(error) or type(error).__name__
         reason = f"{what}; let this machine reach it"
+    except ValueError:  # a name or a path that no resolver and no request can carry
+        reason = "this is no address; correct it"
     raise FetchFailed(f"{url}: {reason}")
 
 
@@ -141,9 +143,13 @@ def _checked(url: str) -> SplitResult:
         port_is_right = parts.port is None or parts.port > 0
     except ValueError:
         port_is_right = False
-    if not port_is_right or parts.scheme.lower() != "http" or not parts.hostname or not url.isprintable():
+    if not port_is_right or parts.scheme.lower() != "http" or not parts.hostname or not _plain(url):
         raise FetchFailed("only http:// is fetched; give an address of that kind, or a file")
     return parts
+
+
+def _plain(url: str) -> bool:
+    return url.isascii() and url.isprintable() and " " not in url
 
 
 def _reach(addresses: Iterable[Address]) -> Any:

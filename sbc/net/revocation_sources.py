@@ -136,6 +136,8 @@ class Sources:
         """Ask whatever is due, forget what nobody needs."""
         now = self._clock.now()
         for source, state in list(self.states.items()):
+            # A clock that was put back, or a shorter `refresh`, must not leave it waiting.
+            state.due = min(state.due, now + self.settings.refresh)
             if not state.kept and state.done is None and now - state.used > _FORGET:
                 self._forget(source)
             elif state.done is None and state.due <= now:
@@ -158,6 +160,7 @@ class Sources:
 
     def _begin(self, source: Source, state: SourceState) -> None:
         state.done = Event()
+        state.due = self._clock.now() + self.settings.refresh
         greenlet = gevent.spawn(self._ask, source, state, state.done)
         self._running.add(greenlet)
         greenlet.rawlink(self._running.discard)

@@ -95,6 +95,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "to a file": (redirect("file:///etc/passwd"), "only http:// is fetched"),
     "to https": (redirect("https://example.com/"), "only http:// is fetched"),
     "to nothing": (redirect(""), "it redirects in a circle"),
+    "to no address": (redirect("http://["), "this is no address; correct it"),
     "absent": (None, "HTTP 404 Not Found; correct the address"),
 }  # fmt: skip
 
@@ -183,6 +184,21 @@ def test_the_connection_goes_to_the_address_that_was_checked(
 ])  # fmt: skip
 def test_other_addresses_are_not_fetched(url: str) -> None:
     assert "only http:// is fetched" in why(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a..b/",
+        "http://[::1/",
+        "http://x:80:80/",
+        "http://" + "a" * 70 + ".example/",
+        "http://x.example/é",
+        "http://x.example/a b",
+    ],
+)
+def test_an_address_that_is_none_is_said(url: str) -> None:
+    assert why(url).startswith(url)
 
 
 def test_nobody_listens(server: Web) -> None:

@@ -143,3 +143,15 @@ def test_a_bundle_of_lists_at_one_address_is_refused(server: Web) -> None:
     asked = Asked(server)
     asked.ask()
     assert "this is no revocation list" in asked.told[0]
+
+
+def test_a_clock_put_back_and_a_shorter_refresh_leave_nobody_waiting(server: Web) -> None:
+    server.pages["/crl"] = revocation_list(GOOD, NOW, begins=-30 * 86400)
+    asked = Asked(server)
+    asked.ask()
+    asked.clock.at -= 86400
+    asked.sources.tick()
+    assert asked.due <= HOUR
+    asked.sources.settings = Settings(refresh=60)
+    asked.sources.tick()
+    assert asked.due <= 60

@@ -149,7 +149,10 @@ def _scope(extensions: x509.Extensions) -> tuple[tuple[str, ...], str]:
         if point.relative_name is not None:
             raise Unusable("the list's distribution point has a relative name", "use OCSP for this CA")
         return (), only
-    return tuple(name.value for name in point.full_name if isinstance(name.value, str)), only
+    points = tuple(name.value for name in point.full_name if isinstance(name, x509.UniformResourceIdentifier))
+    if not points:
+        raise Unusable("the list's distribution point has no address", "use OCSP for this CA")
+    return points, only
 
 
 def _serials(cut: Cut) -> Set[int]:

@@ -87,6 +87,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "delta": (listed((x509.DeltaCRLIndicator(1), True)), "delta list"),
     "indirect": (listed(point(indirect_crl=True)), "an indirect list"),
     "some reasons": (listed(point(only_some_reasons=SOME_REASONS)), "some reasons"),
+    "for a directory entry": (
+        listed(point(full_name=[x509.DirectoryName(GOOD.certificate.subject)])),
+        "has no address",
+    ),
     "unknown critical": (listed((UNKNOWN, True)), "critical extension that is not understood (1.2.3.4)"),
     "entry of another CA": (
         revocation_list(GOOD, NOW, [7], entry=[(OF_ANOTHER, True)]),
