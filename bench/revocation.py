@@ -136,11 +136,12 @@ def reading(runs: int = 3, entries: int = ENTRIES) -> list[Row]:
         issuer = read_issuer(certificate.public_bytes(Encoding.DER))
         kept = []
         for _ in range(runs):
+            before = resident_bytes(_session())
             with _longest_stop(stopped):
-                before, began = resident_bytes(_session()), time.perf_counter()
+                began = time.perf_counter()
                 kept.append(read_off_hub(data, (issuer,), time.time()))
                 took.append((time.perf_counter() - began) * 1e3)
-                memory.append((resident_bytes(_session()) - before) / 2**20)
+            memory.append((resident_bytes(_session()) - before) / 2**20)
             with _longest_stop(idle):
                 gevent.sleep(took[-1] / 1e3)
     note = f"{len(data) / 2**20:.1f} MB"
