@@ -61,6 +61,10 @@ class Rig:
             assert "not ready" in str(refused) or "still stand" in str(refused), refused
             return None
 
+    def standing(self, name: str) -> set[str]:
+        """The states that trunks are in."""
+        return {each["state"] for each in self.certs("ready", name=name)["trunks"]}
+
     def ready(self, name: str, *trunks: str) -> None:
         """Wait until ``trunks`` are ready."""
 
@@ -137,11 +141,13 @@ def _rotate_ours(rig: Rig) -> None:
 def _rotate_theirs(rig: Rig) -> Sipp:
     """Both peers go over to another authority, which is trusted beside the old one and then alone."""
     (rig.tls / "lab-ca.pem.next").write_bytes(rig.lab.ca("next").read_bytes())
-    _eventually(lambda: rig.certs("ready", name="lab"), 10, "the new authority is staged")
+    _eventually(lambda: rig.standing("lab") == {"waiting"}, 20, "both still show the old one")
+    rig.lab.issue("callee", "next")
+    # It resets who waits to be accepted at this moment; nobody does, for the connection is up.
+    os.kill(rig.callee.pid, signal.SIGHUP)
+    time.sleep(1)
     with pytest.raises(LocalError, match="not ready"):
         rig.certs("retire", name="lab")
-    rig.lab.issue("callee", "next")
-    os.kill(rig.callee.pid, signal.SIGHUP)
     renewed = rig.renewed()
     counts = rig.caller.finish(120)
     assert (counts.successful, counts.failed) == (BEFORE, 0)

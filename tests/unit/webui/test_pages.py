@@ -154,3 +154,9 @@ def test_the_trust_page_says_who_trusts_whom() -> None:
 def test_the_pages_lead_to_each_other() -> None:
     assert 'href="/trust"' in page()
     assert 'href="/"' in client().get("/trust").get_data(as_text=True)
+
+
+def test_every_certificate_is_listed_with_its_days_and_what_they_mean() -> None:
+    text = text_of(page())
+    for phrase in ("Certificates", "CN=office", "9 incident office", "trust/lab-ca rotation", "-1 expired"):
+        assert phrase in text, (phrase, text)
