@@ -16,6 +16,7 @@ from itertools import accumulate
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
 from ruamel.yaml.reader import ReaderError
 
@@ -23,6 +24,8 @@ from dsl.errors import Diagnostic
 
 _ESCAPE_LENGTH = {"x": 4, "u": 6, "U": 10}
 _BLANK = " \t\r\n"
+_DEEPEST = 50
+_TOO_DEEP, _TOO_DEEP_HINT = f"nested more than {_DEEPEST} deep", "is a bracket left open?"
 
 
 @dataclass(slots=True)
@@ -45,10 +48,28 @@ class Source:
         The reader in C is ten times as fast where it is installed; the one in Python explains better.
         """
         try:
+            if self._nested_too_deep():
+                return None
             fast: Node | None = YAML(typ="safe").compose(self.text)
             return fast
         except (YAMLError, ValueError):
             return self._compose_slowly()
+        except RecursionError:
+            self.report_at(0, 0, _TOO_DEEP, _TOO_DEEP_HINT)
+            return None
+
+    def _nested_too_deep(self) -> bool:
+        """Report a file whose nesting would exhaust the stack of a reader that calls itself, as both do."""
+        depth = 0
+        for event in YAML(typ="safe").parse(self.text):
+            if isinstance(event, CollectionStartEvent):
+                depth += 1
+                if depth > _DEEPEST:
+                    self.report_at(*self.place(event.start_mark.index), _TOO_DEEP, _TOO_DEEP_HINT)
+                    return True
+            elif isinstance(event, CollectionEndEvent):
+                depth -= 1
+        return False
 
     def _compose_slowly(self) -> Node | None:
         try:

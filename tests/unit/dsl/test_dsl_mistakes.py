@@ -399,3 +399,14 @@ def test_a_pattern_against_known_values_is_held_to_them() -> None:
     assert told(rules(("transport matches /^tsl/", "reject 403"))) == [
         "3:29 no value of transport matches this | they are: udp, tcp, tls"
     ]
+
+
+def test_a_file_that_is_nested_without_end_is_refused_and_crashes_nobody() -> None:
+    deep = "".join(" " * indent + "-\n" for indent in range(2000))
+    for text, place in (
+        ("rules: " + "[" * 200_000, "1:57"),
+        ("[" * 9_000 + "]" * 9_000, "1:51"),
+        (deep, "51:51"),
+    ):
+        (found,) = told(text)
+        assert found == f"{place} nested more than 50 deep | is a bracket left open?"
