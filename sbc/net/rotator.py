@@ -114,12 +114,13 @@ class Rotator:
     def handshake(self, event: Handshake) -> None:
         """A good handshake: the peer took what it was shown, and showed what it has."""
         worth = False
-        for key in self.rotation.entries:
+        for key, entry in self.rotation.entries.items():
             section, name = key
             if section == "identities":
                 if event.facts.identity not in (name, staged_name(name)):
                     continue
-                good = event.facts.identity != name
+                # By what was shown, not by its name: that changes when it is retired or comes back.
+                good = event.facts.own in entry.material
             elif event.chain and name in self._trusted_by(event.trunk):
                 good = self._without.good(self._snapshots.current, key, event)
             else:

@@ -1,0 +1,57 @@
+"""What a handshake tells a rotation: by the certificate that was shown, whatever it is called by then."""
+
+from __future__ import annotations
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sbc.base import Address
+from sbc.config.load import build_snapshot
+from sbc.config.snapshot import SnapshotStore
+from sbc.demo.pki import LabAuthority, write_lab
+from sbc.flow import TlsFacts
+from sbc.net.clock import Clock
+from sbc.net.handler import Handshake
+from sbc.net.rotator import Rotator
+from sbc.net.store import Store
+from tests.unit.config.configuration import FILES
+
+
+@pytest.fixture
+def rotator(tmp_path: Path) -> Rotator:
+    write_lab(tmp_path, time.time())
+    for name, text in FILES.items():
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    issued = LabAuthority("Next CA").issue(dns=["sbc.lab.example"])
+    (tmp_path / "tls" / "sbc.pem.next").write_bytes(issued.chain_pem)
+    (tmp_path / "tls" / "sbc.key.next").write_bytes(issued.key_pem)
+    snapshots = SnapshotStore(build_snapshot(tmp_path, time.time()))
+    saved = Store(tmp_path, print)
+    door: dict[str, Any] = {"changed": True, "lines": []}
+    made = Rotator(snapshots, saved, Clock(), lambda *_: None, lambda: door, threading.Lock())
+    snapshots.swap(made.adopt(snapshots.current))
+    made.rotation.bind("sbc", ["carrier"], time.time())
+    return made
+
+
+def tell(rotator: Rotator, name: str, own: str) -> str:
+    """The state of the trunk after a handshake in which ``own`` was shown under ``name``."""
+    facts = TlsFacts("TLSv1.3", "", "", "", name, None, own)
+    remote = Address("10.0.0.1", 5061)
+    rotator.handshake(Handshake("outbound", "tls", "carrier", remote, facts, (), None, None, time.time()))
+    (row,) = rotator.rotation.readiness(("identities", "sbc"), ["carrier"])
+    return row.state
+
+
+def test_what_was_shown_counts_and_not_its_name_of_that_moment(rotator: Rotator) -> None:
+    (new,) = rotator.rotation.entries["identities", "sbc"].material
+    assert tell(rotator, "sbc", "0" * 64) == "waiting"
+    assert tell(rotator, "sbc", new) == "ready", "it was in use by that name until it was rolled back"
+    assert tell(rotator, "sbc+next", "0" * 64) == "waiting", "another one was staged in its place since"
+    assert tell(rotator, "other", new) == "waiting", "another identity's handshake is no news"
