@@ -90,6 +90,10 @@ class Document:
         except YAMLError as error:
             self.diagnostics.append(self._unreadable(text, error))
             return None
+        except RecursionError:
+            hint = "is a bracket left open?"
+            self.diagnostics.append(self.problem_at((1, 1), "the file is nested too deep", hint))
+            return None
         return root
 
     def _malformed(self, error: MarkedYAMLError) -> Diagnostic:
