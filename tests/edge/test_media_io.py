@@ -16,6 +16,7 @@ from sbc.ids import Ids
 from sbc.media.sdp import parse_sdp
 from sbc.media.srtp import Protector, Unprotector
 from sbc.net.media_io import MediaIO
+from tests.peers.ports import free_port
 from tests.unit.media.kit import (
     ACCEPT,
     OFF,
@@ -32,7 +33,9 @@ from tests.unit.media.kit import (
 )
 
 HOST = "127.0.0.1"
-RANGE = "27000-27039"
+# A range of this process's own: two workers may run these tests at once.
+FIRST = (free_port(41) + 1) // 2 * 2
+RANGE = f"{FIRST}-{FIRST + 39}"
 
 
 class Clock:
@@ -172,10 +175,10 @@ def test_ports_that_others_hold_are_passed_over(media: MediaIO, phones: tuple[Ph
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as rtp_taken,
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as rtcp_taken,
     ):
-        rtp_taken.bind((HOST, 27000))
-        rtcp_taken.bind((HOST, 27005))
+        rtp_taken.bind((HOST, FIRST))
+        rtcp_taken.bind((HOST, FIRST + 5))
         plain_call(media, phones[0], phones[1])
-        assert (phones[0].to, phones[1].to) == (27002, 27006)
+        assert (phones[0].to, phones[1].to) == (FIRST + 2, FIRST + 6)
     assert media.free_ports() == 18
 
 
