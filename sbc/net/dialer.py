@@ -23,6 +23,7 @@ from sbc.net.channel import StreamChannel
 from sbc.net.clock import Clock
 from sbc.net.connection import PlainSource, converse
 from sbc.net.handler import Admitted, Handler
+from sbc.net.judge import Judge
 from sbc.net.listener import Listeners
 from sbc.net.resolver import ResolveFailed, resolve
 from sbc.net.sockets import connect, normal_host
@@ -30,7 +31,7 @@ from sbc.net.tls_session import HandshakeError, TlsSession, ask_leave, failed_ev
 from sbc.net.udp import UdpListener
 from sbc.tls.diagnosis import Failure
 from sbc.tls.names import is_ip
-from sbc.tls.trust import Admission, match
+from sbc.tls.trust import Admission
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -122,11 +123,10 @@ class Dialer:
         if flow.tls is None:
             return True
         admission = self._listeners.contexts.table.outbound(key.trunk, key.target.host)
-        judge = flow.channel.cipher.judge
+        judge: Judge = flow.channel.cipher.judge
         if admission is judge.admission:
             return True  # of the same table: nothing has changed since it was judged
-        presented = judge.presented
-        return admission is not None and match(presented, admission, self._clock.now()).trunk is not None
+        return admission is not None and judge.readmit(key.trunk, admission, self._clock.now())
 
     def _key(self, trunk: Trunk, snapshot: Snapshot, peer: Address) -> ReuseKey:
         transport = snapshot.settings.listeners[trunk.listener].transport

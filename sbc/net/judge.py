@@ -20,7 +20,7 @@ from sbc.tls.revocation.cache import RevocationCache
 from sbc.tls.revocation.finding import Unusable
 from sbc.tls.revocation.link import Link
 from sbc.tls.revocation.policy import RevocationPolicy, no_staple, refusal
-from sbc.tls.trust import Admission, Presented, Verdict, match
+from sbc.tls.trust import Admission, Presented, Verdict, match, still_trusted
 
 MAX_CHAIN = 10
 # X509_V_ERR codes: what a pin makes up for, what a lenient client_eku does, and what a refusal of ours is.
@@ -44,7 +44,7 @@ class Judge:
     __slots__ = (
         "admission", "alert_received", "alert_sent", "anchor", "anchored", "asked", "cache", "chain",
         "connection", "decided", "excused", "leaf", "links", "now", "policy", "presented", "purpose_ok",
-        "revocation", "settled", "staple_problem", "trunk", "verify_code", "verify_depth",
+        "revocation", "settled", "settled_under", "staple_problem", "trunk", "verify_code", "verify_depth",
     )  # fmt: skip
 
     def __init__(
@@ -72,6 +72,7 @@ class Judge:
         self.settled = False
         self.excused: tuple[int, int] | None = None
         self.policy: RevocationPolicy | None = None
+        self.settled_under: RevocationPolicy | None = None
         self.links: tuple[Link, ...] = ()
         self.staple_problem = ""
 
@@ -167,14 +168,37 @@ class Judge:
         return self.settled
 
     def _known_revoked(self, verdict: Verdict, presented: Presented) -> Failure | None:
-        trust = next(each for each in self.admission.candidates if each.trunk == verdict.trunk)
+        self._hold_to(verdict, presented, self.admission)
+        self.settled_under = self.policy
+        return self.revoked(self.now)
+
+    def _hold_to(self, verdict: Verdict, presented: Presented, admission: Admission) -> None:
+        """What is demanded about revocation of a peer that was taken for the trunk of ``verdict``."""
+        trust = next(each for each in admission.candidates if each.trunk == verdict.trunk)
         by_ca = any(each.name == verdict.anchor and each.kind == "ca" for each in trust.anchors)
         self.policy, self.links = None, ()
-        if trust.revocation.mode == "off" or not by_ca:
-            return None
-        self.policy = trust.revocation
-        self.links = self.revocation.links.chain(presented.ders, presented.chain)
-        return self.revoked(self.now)
+        if trust.revocation.mode != "off" and by_ca:
+            self.links = self.revocation.links.chain(presented.ders, presented.chain)
+            self.policy = trust.revocation
+
+    def readmit(self, trunk: str, admission: Admission, now: float) -> bool:
+        """Whether a peer that was taken for ``trunk`` is still good after a reload, under ``admission``.
+
+        From now on its revocation is judged as that demands.
+        """
+        verdict = still_trusted(trunk, self.presented, admission, now)
+        if verdict.trunk is None or self.presented is None:
+            return verdict.trunk is not None
+        try:
+            self._hold_to(verdict, self.presented, admission)
+        except PeerError:
+            return False
+        return True
+
+    @property
+    def unsettled(self) -> bool:
+        """True where a reload demands something about revocation that nobody has looked at yet."""
+        return self.policy is not None and self.policy != self.settled_under
 
     def revoked(self, now: float) -> Failure | None:
         """The failure of a peer one of whose certificates is known to be revoked; None where none is."""

@@ -68,7 +68,6 @@ class Revocation:
         self._own: dict[str, Link] = {}
         self._configured: dict[str, tuple[Source, ...]] = {}
         self._named: dict[str, tuple[Source, ...]] = {}
-        self._off: frozenset[str] = frozenset()
         self._saver: gevent.Greenlet | None = None
 
     # Life
@@ -114,8 +113,6 @@ class Revocation:
             for link in self._links([pair] if pair is not None else [])
         }
         self.sources.keep(self._known_sources(trusted))
-        tls = {name: trunk.tls for name, trunk in snapshot.trunks.items() if trunk.tls is not None}
-        self._off = frozenset(name for name, each in tls.items() if each.revocation.mode == "off")
         gevent.spawn(self.cut_revoked)
 
     def _known_sources(self, trusted: Sequence[bytes]) -> Iterator[Source]:
@@ -218,7 +215,7 @@ class Revocation:
             if judge is None or (source is not None and not any(map(source.concerns, judge.links))):
                 continue
             failure = judge.revoked(now)
-            if failure is not None and flow.trunk not in self._off and flow.channel.reason is None:
+            if failure is not None and flow.channel.reason is None:
                 flow.channel.close(f"its certificate was revoked: {failure.detail}")
                 fields = {
                     "event": "connection-ended", "trunk": flow.trunk, "peer": flow.remote,

@@ -84,19 +84,20 @@ def load_state(store: Store, cache: RevocationCache, sources: Sources, now: floa
         try:
             source = _restored(entry, store, cache, now)
             times = [float(entry[key]) for key in ("due", "used", "until", "fetched")]
-        except (KeyError, TypeError, ValueError, OSError, PeerError, Unusable):
+        except (LookupError, TypeError, ValueError, OSError, PeerError, Unusable):
             continue
         kept = source in sources.states and sources.states[source].kept
         sources.restore(source, SourceState(times[0], times[1], kept, times[2], times[3]))
 
 
 def _restored(entry: dict[str, Any], store: Store, cache: RevocationCache, now: float) -> Source:
+    url = str(entry["url"])
     issuers = tuple(read_issuer(b64decode(each)) for each in entry["issuers"])
     if "certificate" in entry:
         link = read_link(b64decode(entry["certificate"]), issuers[0])
         cache.read_answer(b64decode(entry["answer"]), link, now)
-        return answer_source(entry["url"], link)
-    source = list_source(entry["url"], *issuers)
+        return answer_source(url, link)
+    source = list_source(url, *issuers)
     found = read_off_hub(SavedLists(store).path(source).read_bytes(), issuers, now)
     if isinstance(found, Unusable):
         raise found

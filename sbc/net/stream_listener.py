@@ -39,7 +39,7 @@ from sbc.net.tls_session import (
     read_hello,
 )
 from sbc.tls.diagnosis import Failure, quarantined, unknown_sni
-from sbc.tls.trust import Admission, still_trusted
+from sbc.tls.trust import Admission
 
 if TYPE_CHECKING:
     from sbc.config.snapshot import Snapshot
@@ -121,14 +121,14 @@ class StreamListener:
         session: TlsSession = flow.channel.cipher
         if admission is session.judge.admission:
             return True  # of the same table: nothing has changed since it was judged
-        if admission is None or not still_trusted(
-            flow.trunk, session.judge.presented, admission, self._clock.now()
-        ):
+        if admission is None or not session.judge.readmit(flow.trunk, admission, self._clock.now()):
             return False
-        if self._contexts.shown(admission) == flow.tls.own:
-            self._recycler.spare(flow)
-        else:
+        if self._contexts.shown(admission) != flow.tls.own:
             self._recycler.add(flow, "another certificate of ours is in use now")
+        elif session.judge.unsettled:
+            self._recycler.add(flow, "its trunk demands more about revocation now")
+        else:
+            self._recycler.spare(flow)
         return True
 
     def _accept(self) -> None:

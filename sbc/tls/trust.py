@@ -97,14 +97,17 @@ def match(presented: Presented, admission: Admission, now: float) -> Verdict:
     return Verdict(None, _furthest(failures))
 
 
-def still_trusted(trunk: str, presented: Presented | None, admission: Admission, now: float) -> bool:
-    """Whether a peer that was taken for ``trunk`` before a reload would still be good for it."""
+def still_trusted(trunk: str, presented: Presented | None, admission: Admission, now: float) -> Verdict:
+    """Whether a peer that was taken for ``trunk`` before a reload is still good for it, and who vouches now."""
     candidate = next((each for each in admission.candidates if each.trunk == trunk), None)
     if candidate is None:
-        return False
+        return Verdict(None)
     if presented is None:
-        return not candidate.demands
-    return candidate.asks and not isinstance(_judge(candidate, admission, presented, now), Failure)
+        return Verdict(None if candidate.demands else trunk)
+    outcome = _judge(candidate, admission, presented, now) if candidate.asks else None
+    if outcome is None or isinstance(outcome, Failure):
+        return Verdict(None, outcome)
+    return Verdict(trunk, None, outcome[1], outcome[2])
 
 
 def match_anonymous(admission: Admission, version: str, group: str) -> Verdict:

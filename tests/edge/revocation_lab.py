@@ -146,5 +146,7 @@ def closed(secured: ssl.SSLSocket) -> bool:
     secured.settimeout(3)
     try:
         return not secured.recv(100)
+    except TimeoutError:
+        return False
     except OSError:
         return True

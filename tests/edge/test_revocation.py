@@ -17,6 +17,7 @@ from gevent import socket
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.flow import Flow
 from sbc.net.dialer import DialFailed
+from sbc.tls.revocation.policy import DEFAULT_POLICY
 from tests.edge.revocation_lab import RevocationLab, closed, revocation_lab
 from tests.edge.tls_lab import (
     OPTIONS,
@@ -28,10 +29,12 @@ from tests.edge.tls_lab import (
     try_options,
 )
 from tests.edge.web import redirect, silent
-from tests.unit.tls.revoking import Delegate, certificate_of, revocation_list
+from tests.unit.tls.revoking import Delegate, certificate_of, link_of, revocation_list
 
 HARD: dict[str, Any] = {"revocation": {"mode": "hard"}}
 VERSIONS = ["1.2", "1.3"]
+# An entry of the saved state as it is written, without the issuer that it cannot be without.
+NOTHING_SIGNS = '[{"url": "http://x/", "issuers": [], "certificate": "", "answer": ""}]'
 
 
 @pytest.fixture
@@ -274,6 +277,64 @@ def test_a_revocation_ends_a_dialled_connection(lab: RevocationLab) -> None:
         eventually(lambda: not flow.alive, 5)
 
 
+def opened(lab: RevocationLab, issued: Issued) -> Any:
+    sock = socket.create_connection(lab.address(), 3)
+    secured = client_context(lab, issued).wrap_socket(sock, server_hostname="sbc.example")
+    secured.sendall(OPTIONS)
+    assert secured.recv(100)
+    return secured
+
+
+@pytest.mark.parametrize(("before", "after"), [("off", "soft"), ("off", "hard"), ("soft", "hard")])
+def test_a_trunk_that_demands_more_has_its_open_connections_settled_anew(
+    lab: RevocationLab, before: str, after: str
+) -> None:
+    peer = lab.publisher.issue("peer.example", crl=True)
+    started(lab, before)
+    if before == "soft":
+        del lab.web.pages["/crl"]
+    else:
+        lab.publisher.revoked.append(peer)
+    with opened(lab, peer) as secured:
+        lab.trunk("acme", {"revocation": {"mode": after}})
+        lab.reload()
+        assert closed(secured)
+    eventually(lambda: lab.recorder.closed)
+    assert lab.recorder.closed[0][1] == "its trunk demands more about revocation now"
+    assert inbound(lab, peer) is not None
+
+
+def test_who_is_known_to_be_revoked_is_cut_off_as_soon_as_the_trunk_asks(lab: RevocationLab) -> None:
+    peer, other = (lab.publisher.issue(f"{name}.example", crl=True) for name in ("peer", "other"))
+    started(lab, "off")
+    lab.trunk("strict", HARD, sources=("127.0.0.2",))
+    lab.publisher.revoked.append(peer)
+    lab.reload()
+    sock = socket.create_connection(lab.address(), 3, ("127.0.0.2", 0))
+    with client_context(lab, other).wrap_socket(sock, server_hostname="sbc.example") as secured:
+        secured.sendall(OPTIONS)
+        assert secured.recv(100), "the list is known now"
+    with opened(lab, peer) as secured:
+        lab.trunk("acme", {"revocation": {"mode": "soft"}})
+        lab.reload()
+        assert closed(secured)
+    eventually(lambda: lab.told.events("connection-ended"))
+
+
+def test_a_trunk_that_asks_no_more_keeps_the_connections_of_the_revoked(lab: RevocationLab) -> None:
+    peer = lab.publisher.issue("peer.example", crl=True)
+    lab.settings["revocation"]["refresh"] = "0.1s"
+    started(lab, "hard")
+    with opened(lab, peer) as secured:
+        lab.trunk("acme", {"revocation": {"mode": "off"}})
+        lab.reload()
+        lab.publisher.revoked.append(peer)
+        link, cache = link_of(peer, lab.ca), lab.revocation.cache
+        eventually(lambda: cache.look(link, DEFAULT_POLICY.methods, time.time()).state == "revoked")
+        secured.sendall(OPTIONS)
+        assert secured.recv(100)
+
+
 def test_while_it_is_settled_no_byte_of_sip_is_read(lab: RevocationLab) -> None:
     peer = lab.publisher.issue("peer.example", crl=True)
     whole = lab.publisher.list()
@@ -325,7 +386,9 @@ def test_what_was_learned_survives_a_restart(lab: RevocationLab) -> None:
     assert lab.web.asked == []
 
 
-@pytest.mark.parametrize("spoil", ["[]", "{", '[{"url": 1}]', '[{"url": "http://x/", "issuers": ["AAAA"]}]'])
+@pytest.mark.parametrize(
+    "spoil", ["[]", "{", '[{"url": 1}]', '[{"url": "http://x/", "issuers": ["AAAA"]}]', NOTHING_SIGNS]
+)
 def test_a_spoiled_file_is_not_believed(lab: RevocationLab, spoil: str) -> None:
     lab.write("revocation.json", spoil.encode())
     peer = lab.publisher.issue("peer.example", crl=True)

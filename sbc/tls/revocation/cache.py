@@ -71,7 +71,7 @@ class RevocationCache:
             raise Unusable(
                 f"the OCSP answer is out of date since {day(fresh.next_update)}", "look at the responder"
             )
-        if held is not None and held.this_update > fresh.this_update:
+        if held is not None and _outweighs(held, fresh):
             return held
         self._answers[link.key] = fresh
         self._answers.move_to_end(link.key)
@@ -136,6 +136,11 @@ def _by_list(each: RevocationList, link: Link, source: str, now: float) -> Findi
     if not each.fresh(now):
         return Finding("stale", source, f"the revocation list is out of date since {day(each.next_update)}")
     return Finding("good", source)
+
+
+def _outweighs(held: Answer, fresh: Answer) -> bool:
+    # Times are whole seconds: of two answers of one second the one that says revoked was the later.
+    return (held.this_update, held.state == "revoked") > (fresh.this_update, fresh.state == "revoked")
 
 
 def _by_answer(answer: Answer, now: float) -> Finding:

@@ -27,7 +27,10 @@ class Source:
 
     def concerns(self, link: Link) -> bool:
         """Whether what it gives says something about a link."""
-        return link == self.link if self.link is not None else link.issuer in self.issuers
+        if self.link is not None:
+            return link.key == self.link.key
+        # By name and key, as lists are kept: a CA may have several certificates, which differ otherwise.
+        return any(link.issuer.id == each.id for each in self.issuers)
 
 
 def list_source(url: str, *issuers: Issuer) -> Source:

@@ -131,11 +131,13 @@ def test_without_a_certificate_only_the_modes_that_allow_it_remain() -> None:
 def test_after_a_reload_a_peer_must_still_be_good_for_its_own_trunk() -> None:
     shown = presented(PEER)
     both = admission([trunk("a"), trunk("b")])
-    assert still_trusted("b", shown, both, NOW)
-    assert not still_trusted("c", shown, both, NOW)
-    assert not still_trusted("a", shown, admission([trunk("a", anchors=(anchor(OTHER),))]), NOW)
-    assert not still_trusted("a", None, both, NOW)
-    assert still_trusted("a", None, admission([trunk("a", mode="server")]), NOW)
+    held = still_trusted("b", shown, both, NOW)
+    assert held.trunk == "b" and held.anchor == both.candidates[1].anchors[0].name
+    assert still_trusted("c", shown, both, NOW).trunk is None
+    elsewhere = still_trusted("a", shown, admission([trunk("a", anchors=(anchor(OTHER),))]), NOW)
+    assert elsewhere.trunk is None and elsewhere.failure is not None
+    assert still_trusted("a", None, both, NOW).trunk is None
+    assert still_trusted("a", None, admission([trunk("a", mode="server")]), NOW).trunk == "a"
 
 
 def test_a_mismatch_names_what_was_shown_and_why_a_wildcard_did_not_count() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sbc.demo.pki import Issued, LabAuthority
@@ -9,10 +11,11 @@ from sbc.tls.certificate import thumbprint_of
 from sbc.tls.revocation.cache import RevocationCache
 from sbc.tls.revocation.finding import Finding, Method, Unusable
 from sbc.tls.revocation.issuer import read_issuer
-from sbc.tls.revocation.link import Link, Links
+from sbc.tls.revocation.link import Link, Links, read_link
 from sbc.tls.revocation.lists import RevocationList, read_list
 from sbc.tls.revocation.policy import RevocationPolicy, no_staple, refusal
-from tests.unit.tls.certs import GOOD, NOW
+from sbc.tls.revocation.source import answer_source, list_source
+from tests.unit.tls.certs import GOOD, NOW, OTHER
 from tests.unit.tls.revoking import (
     HOUR,
     der_of,
@@ -121,6 +124,24 @@ def test_an_older_answer_does_not_replace_a_newer() -> None:
     answered(cache, "revoked", begins=-HOUR)
     answered(cache, "good", begins=-2 * HOUR)
     assert look(cache) == "revoked"
+
+
+@pytest.mark.parametrize("states", [("revoked", "good"), ("good", "revoked")])
+def test_of_two_answers_of_one_second_revoked_stands(states: tuple[str, str]) -> None:
+    cache = RevocationCache()
+    for state in states:
+        answered(cache, state, begins=-HOUR)
+    assert look(cache) == "revoked"
+
+
+def test_a_list_concerns_whatever_its_ca_issued_whichever_certificate_of_it_was_sent() -> None:
+    again = replace(ISSUER, key_identifier=None)
+    assert again != ISSUER, "the same name and key as another certificate has them"
+    assert list_source(LISTS, again).concerns(LINK) and list_source(LISTS, ISSUER).concerns(LINK)
+    other = read_issuer(der_of(OTHER))
+    assert not list_source(LISTS, other).concerns(LINK)
+    assert answer_source(RESPONDER, read_link(der_of(PEER), again)).concerns(LINK)
+    assert not answer_source(RESPONDER, BARE_LINK).concerns(LINK)
 
 
 def test_a_stale_answer_is_refused_and_the_old_one_kept() -> None:
