@@ -98,7 +98,7 @@ def match(presented: Presented, admission: Admission, now: float) -> Verdict:
 
 
 def still_trusted(trunk: str, presented: Presented | None, admission: Admission, now: float) -> Verdict:
-    """Whether a peer that was taken for ``trunk`` before a reload is still good for it, and who vouches now."""
+    """Whether a peer taken for ``trunk`` before a reload is still good for it, and who vouches now."""
     candidate = next((each for each in admission.candidates if each.trunk == trunk), None)
     if candidate is None:
         return Verdict(None)
