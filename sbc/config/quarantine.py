@@ -67,7 +67,10 @@ def still_dual(
     if fresh.coming is not None or next_entry(config, directory) is None:
         return fresh
     known = former_anchor(former, name, config, now)
-    return fresh if known is None or known.coming is None else beside(fresh, known.coming)
+    coming = known.coming if known is not None else None
+    if coming is None or (coming.public and not fresh.public):
+        return fresh  # who is trusted without a name must not be so by a public CA
+    return beside(fresh, coming)
 
 
 def quarantine(

@@ -24,6 +24,9 @@ from sbc.tls.issuers import Issuers
 
 MAX_DER = 65536
 _CACHE = 4096
+# Of DER, all together. What is read takes up to twenty times as much, where somebody names himself
+# twenty thousand times, and who may connect need not be trusted to have his certificate read.
+_CACHE_BYTES = 6 << 20
 # What the library raises for a certificate that is malformed or of a kind that it does not know.
 UNREADABLE = (
     ValueError,
@@ -132,13 +135,17 @@ def _sans(certificate: x509.Certificate) -> tuple[str, ...]:
 
 
 class CertificateCache:
-    """The last few thousand certificates seen, by thumbprint, least recently used dropped first."""
+    """The last few thousand certificates seen, by thumbprint, least recently used dropped first.
 
-    __slots__ = ("_chains", "_known", "issuers")
+    Their size is bounded beside their number: those of strangers are among them.
+    """
+
+    __slots__ = ("_bytes", "_chains", "_known", "issuers")
 
     def __init__(self) -> None:
         self.issuers = Issuers()
-        self._known: OrderedDict[str, Certificate] = OrderedDict()
+        self._known: OrderedDict[str, tuple[Certificate, int]] = OrderedDict()
+        self._bytes = 0
         self._chains: OrderedDict[tuple[str, ...], tuple[bytes, ...]] = OrderedDict()
 
     def read(self, der: bytes) -> Certificate:
@@ -147,11 +154,17 @@ class CertificateCache:
         known = self._known.get(thumbprint)
         if known is not None:
             self._known.move_to_end(thumbprint)
-            return known
-        certificate = self._known[thumbprint] = read_certificate(der)
-        if len(self._known) > _CACHE:
-            self._known.popitem(last=False)
+            return known[0]
+        certificate = read_certificate(der)
+        self._known[thumbprint] = certificate, len(der)
+        self._bytes += len(der)
+        while len(self._known) > _CACHE or self._bytes > _CACHE_BYTES:
+            _, (_, size) = self._known.popitem(last=False)
+            self._bytes -= size
         return certificate
+
+    def __len__(self) -> int:
+        return len(self._known)
 
     def learn(self, der: bytes) -> None:
         """Remember who issued a CA's certificate; what cannot be read is passed over."""

@@ -31,6 +31,8 @@ SHOWN_KEPT = 64
 REFUSED_KEPT = 16
 # Bytes of one chain: some ten times what anybody needs, and a bound to what a peer can make us keep.
 MAX_CHAIN_KEPT = 32768
+# Bytes of one certificate that nobody is surprised at.
+_EVERYDAY = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,9 +241,13 @@ def _values(record: Side | Good | Bad | Shown) -> dict[str, Any]:
     return {name: getattr(record, name) for name in record.__slots__}
 
 
-@lru_cache(maxsize=8192)
 def _text(der: bytes) -> str:
-    # The same certificates are written again and again.
+    # The same certificates are written again and again; a stranger's huge one is not worth keeping.
+    return _remembered(der) if len(der) <= _EVERYDAY else b64encode(der).decode()
+
+
+@lru_cache(maxsize=8192)
+def _remembered(der: bytes) -> str:
     return b64encode(der).decode()
 
 

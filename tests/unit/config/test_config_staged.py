@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -76,6 +77,20 @@ def test_what_is_staged_wrong_is_a_warning_at_the_entry(directory: Path) -> None
     (directory / "tls" / "carrier-ca.pem.next").write_bytes(b"junk")
     warnings = [each for each in build(directory).warnings if "carrier-ca.pem.next" in each.message]
     assert [(each.path, each.severity) for each in warnings] == [("sbc.yaml", "warning")]
+
+
+@pytest.mark.parametrize("public", [False, True])
+def test_what_was_staged_stays_trusted_while_its_file_is_broken_unless_it_is_a_public_ca(
+    directory: Path, public: bool
+) -> None:
+    (directory / "tls" / "carrier-ca.pem.next").write_bytes(LabAuthority("Next CA").cert_pem)
+    before = build(directory)
+    (directory / "tls" / "carrier-ca.pem.next").write_bytes(b"junk")
+    was = before.anchors["carrier-ca"]
+    assert was.coming is not None
+    former = replace(before, anchors={"carrier-ca": replace(was, coming=replace(was.coming, public=public))})
+    after = build_snapshot(directory, time.time(), former).anchors["carrier-ca"]
+    assert after.subjects == (("CN=Carrier CA",) if public else ("CN=Carrier CA", "CN=Next CA"))
 
 
 def test_staged_files_are_watched(directory: Path) -> None:

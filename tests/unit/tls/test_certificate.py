@@ -3,6 +3,7 @@ from __future__ import annotations
 import hashlib
 
 import pytest
+from cryptography import x509
 
 from sbc.base import PeerError
 from sbc.tls.certificate import CertificateCache, read_certificate, thumbprint_of
@@ -62,6 +63,17 @@ def test_the_cache_reads_once() -> None:
     data = der(GOOD.issue(dns=["a.example"]).cert_pem)
     assert cache.read(data) is cache.read(bytes(data))
     assert thumbprint_of(data) == hashlib.sha256(data).hexdigest()
+
+
+def test_strangers_with_huge_certificates_do_not_fill_the_memory() -> None:
+    cache = CertificateCache()
+    stuffing = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), bytes(60_000))
+    huge = der(GOOD.issue(dns=["a.example"], extensions=[stuffing]).cert_pem)
+    for number in range(200):
+        cache.read(huge[:-2] + number.to_bytes(2, "big"))
+    assert 0 < len(cache) * len(huge) <= 6 << 20
+    small = der(GOOD.issue(dns=["b.example"]).cert_pem)
+    assert cache.read(small) is cache.read(small)
 
 
 def test_groups_have_one_spelling() -> None:
