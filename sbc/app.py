@@ -261,7 +261,11 @@ class Portcullis:
         return self.rotator.adopt(built)
 
     def _apply(self, fresh: Snapshot) -> None:
-        self.listeners.apply(fresh)
+        try:
+            self.listeners.apply(fresh)
+        except LocalError:
+            self.rotator.take_back()
+            raise
         self.store.swap(fresh)
         self.dialer.apply(fresh)
         self._follow_optional(fresh)

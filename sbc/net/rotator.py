@@ -72,6 +72,7 @@ class Rotator:
         self._edges: tuple[Edge, ...] = ()
         self._without = Without(clock)
         self.rotation = Rotation.from_json(saved.load(_STATE))
+        self._before: dict[str, Any] = {}
         self._finish(snapshots.current)
 
     def watch(self, listeners: Listeners, dialer: Dialer) -> None:
@@ -81,6 +82,7 @@ class Rotator:
     def adopt(self, fresh: Snapshot) -> Snapshot:
         """A snapshot just built, with what is staged in it noted and the bindings in force."""
         before = set(self.rotation.entries)
+        self._before = self.rotation.to_json()
         staged: dict[Key, Iterable[str]] = {
             ("identities", name): (fresh.identities[staged_name(name)].thumbprint,)
             for name in fresh.settings.identities
@@ -97,6 +99,11 @@ class Rotator:
         if new or before != set(self.rotation.entries):
             self._save()
         return fresh.binding(self.rotation.bindings())
+
+    def take_back(self) -> None:
+        """The snapshot adopted last does not come into force: the rotations are as they were."""
+        self.rotation = Rotation.from_json(self._before)
+        self._save()
 
     def _recall(self, fresh: Snapshot, key: Key) -> None:
         """What peers presented before the staging: who has not come back since needs the old one too."""
@@ -192,6 +199,8 @@ class Rotator:
                 self._reload()
             except LocalError:
                 self._off_hub(staging.roll_back, paths)
+                self.rotation.restore(key, self.rotation.retired[key].material, self._clock.now())
+                self._save()
                 self._door()
                 raise
             self._tell(key, "retired", forced=force or None)

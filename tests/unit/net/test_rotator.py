@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sbc.base import Address
+from sbc.base import Address, LocalError
 from sbc.config.load import build_snapshot
 from sbc.config.snapshot import SnapshotStore
 from sbc.demo.pki import LabAuthority, write_lab
@@ -21,8 +21,28 @@ from sbc.net.store import Store
 from tests.unit.config.configuration import FILES
 
 
+class Door:
+    """The reload, which refuses as often as ``refuses`` says once it has let ``first`` through."""
+
+    def __init__(self) -> None:
+        self.first = self.refuses = 0
+
+    def __call__(self) -> dict[str, Any]:
+        if self.first:
+            self.first -= 1
+        elif self.refuses:
+            self.refuses -= 1
+            return {"changed": False, "lines": ["sbc.yaml:1: a mistake"]}
+        return {"changed": True, "lines": []}
+
+
 @pytest.fixture
-def rotator(tmp_path: Path) -> Rotator:
+def door() -> Door:
+    return Door()
+
+
+@pytest.fixture
+def rotator(tmp_path: Path, door: Door) -> Rotator:
     write_lab(tmp_path, time.time())
     for name, text in FILES.items():
         path = tmp_path / name
@@ -33,8 +53,7 @@ def rotator(tmp_path: Path) -> Rotator:
     (tmp_path / "tls" / "sbc.key.next").write_bytes(issued.key_pem)
     snapshots = SnapshotStore(build_snapshot(tmp_path, time.time()))
     saved = Store(tmp_path, print)
-    door: dict[str, Any] = {"changed": True, "lines": []}
-    made = Rotator(snapshots, saved, Clock(), lambda *_: None, lambda: door, threading.Lock())
+    made = Rotator(snapshots, saved, Clock(), lambda *_: None, door, threading.Lock())
     snapshots.swap(made.adopt(snapshots.current))
     made.rotation.bind("sbc", ["carrier"], time.time())
     return made
@@ -55,3 +74,30 @@ def test_what_was_shown_counts_and_not_its_name_of_that_moment(rotator: Rotator)
     assert tell(rotator, "sbc", new) == "ready", "it was in use by that name until it was rolled back"
     assert tell(rotator, "sbc+next", "0" * 64) == "waiting", "another one was staged in its place since"
     assert tell(rotator, "other", new) == "waiting", "another identity's handshake is no news"
+
+
+def test_a_retirement_that_the_reload_refuses_leaves_the_trunks_bound(
+    rotator: Rotator, door: Door, tmp_path: Path
+) -> None:
+    before = rotator.rotation.to_json()["entries"][0][2]["bound"]
+    assert before
+    door.first, door.refuses = 1, 1
+    with pytest.raises(LocalError, match="a mistake"):
+        rotator.retire("sbc", force=True)
+    assert (tmp_path / "tls" / "sbc.pem.next").exists()
+    assert rotator.rotation.entries["identities", "sbc"].bound == before
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_snapshot_that_does_not_come_into_force_changes_no_rotation(
+    rotator: Rotator, tmp_path: Path, there: bool
+) -> None:
+    before = rotator.rotation.to_json()
+    if there:
+        (tmp_path / "tls" / "carrier-ca.pem.next").write_bytes(LabAuthority("Other CA").cert_pem)
+    else:
+        (tmp_path / "tls" / "sbc.pem.next").unlink()
+    rotator.adopt(build_snapshot(tmp_path, time.time()))
+    assert rotator.rotation.to_json() != before
+    rotator.take_back()
+    assert rotator.rotation.to_json() == before
