@@ -159,8 +159,14 @@ def test_a_port_in_use_makes_the_reload_fail_and_changes_nothing(running: Attack
             f"  more: {{bind: {HOST}:{port}, transport: tcp}}\nidentities:",
         )
         (running.directory / "routes.d" / "01-deny.yaml").write_text(DENY)
+        for name in ("sbc.pem", "sbc.key"):
+            (running.directory / "tls" / f"{name}.next").write_bytes(
+                (running.directory / "tls" / name).read_bytes()
+            )
         answer = command(running.directory, "reload")
+        ready = command(running.directory, "certs", "ready", "sbc")
     assert answer.status == 1
+    assert ready.status == 1 and "nothing is staged for 'sbc'" in ready.err
     assert f"listener more: cannot bind tcp {HOST}:{port}: Address already in use" in answer.out
     after = status(running)
     assert after["version"] == before["version"]
