@@ -150,13 +150,21 @@ class Sources:
 
     def _forget(self, source: Source) -> None:
         del self.states[source]
-        self._cache.problems.pop(source.url, None)
-        for issuer in source.issuers:
-            if source.method == "crl":
-                self._cache.drop_list(source.url, issuer.id)
-        if source.method == "crl" and self._files is not None:
-            self._files.drop(source)
+        self._drop(source)
         self.dirty = True
+
+    def _drop(self, source: Source) -> None:
+        """Let go of what ``source`` gave, of a list unless another source has it from the same address."""
+        self._cache.problems.pop(source.url, None)
+        if source.method != "crl":
+            return
+        alike = [each for each in self.states if (each.method, each.url) == (source.method, source.url)]
+        needed = {issuer.id for each in alike for issuer in each.issuers}
+        for issuer in source.issuers:
+            if issuer.id not in needed:
+                self._cache.drop_list(source.url, issuer.id)
+        if self._files is not None and source not in self.states:
+            self._files.drop(source)
 
     def _begin(self, source: Source, state: SourceState) -> None:
         state.done = Event()
@@ -176,6 +184,8 @@ class Sources:
         finally:
             state.done = None
             done.set()
+            if source not in self.states:
+                self._drop(source)  # forgotten meanwhile
 
     def _note_failure(self, source: Source, state: SourceState, problem: str) -> None:
         state.failures += 1

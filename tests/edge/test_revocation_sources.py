@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import cast
+from typing import Any, cast
 
 import gevent
 import pytest
@@ -15,8 +15,8 @@ from sbc.tls.revocation.cache import RevocationCache
 from sbc.tls.revocation.issuer import read_issuer
 from sbc.tls.revocation.source import Source, list_source, next_attempt, next_fetch
 from tests.edge.tls_lab import eventually
-from tests.edge.web import Web, web
-from tests.unit.tls.certs import GOOD, NOW
+from tests.edge.web import Web, response, web
+from tests.unit.tls.certs import GOOD, NOW, OTHER
 from tests.unit.tls.revoking import HOUR, der_of, revocation_list
 
 ISSUER = read_issuer(der_of(GOOD))
@@ -117,6 +117,41 @@ def test_what_nobody_needed_for_a_week_is_forgotten_unless_it_is_configured(serv
     assert asked.cache.list_from(asked.source.url, ISSUER.id) is None
     asked.sources.keep([])
     assert not asked.sources.states[own].kept
+
+
+def test_what_is_forgotten_takes_no_list_from_who_has_it_from_the_same_address(server: Web) -> None:
+    server.pages["/crl"] = revocation_list(GOOD, NOW, [7])
+    asked = Asked(server)
+    bundle = list_source(asked.source.url, ISSUER, read_issuer(der_of(OTHER)))
+    asked.sources.keep([bundle])
+    asked.ask()
+    asked.ask(bundle)
+    asked.clock.at += 8 * 86400
+    asked.sources.tick()
+    assert list(asked.sources.states) == [bundle]
+    assert asked.cache.list_from(bundle.url, ISSUER.id) is not None
+
+
+@pytest.mark.parametrize("answer", [revocation_list(GOOD, NOW), b"junk"])
+def test_what_is_forgotten_while_it_is_asked_leaves_nothing(
+    server: Web, monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    monkeypatch.setattr("sbc.net.revocation_sources._MOST", 1)
+    answering = gevent.event.Event()
+
+    def later(sock: Any, _body: bytes) -> None:
+        answering.wait(3)
+        sock.sendall(response(answer))
+
+    server.pages.update({"/crl": later, "/other": revocation_list(GOOD, NOW)})
+    asked = Asked(server)
+    waiting = asked.sources.want(asked.source)
+    asked.ask(list_source(server.url("/other"), ISSUER))
+    answering.set()
+    assert waiting is not None and waiting.wait(3)
+    gevent.sleep(0)
+    assert asked.source not in asked.sources.states
+    assert asked.cache.list_from(asked.source.url, ISSUER.id) is None and asked.cache.problems == {}
 
 
 def test_the_number_of_sources_is_bounded(server: Web, monkeypatch: pytest.MonkeyPatch) -> None:
