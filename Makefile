@@ -10,6 +10,8 @@ PACKAGED := $(shell find dsl sbc webui -type f -not -name '*.pyc')
 SITE = $(shell $(PY) -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
 FAST := not slow and not interop
 DEBS ?= yes
+# What pytest makes of the tests is worth keeping: compiling four thousand of them anew takes ten seconds.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run check lint types fast test installed rest debs bench clean

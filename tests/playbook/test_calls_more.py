@@ -387,6 +387,7 @@ def _ours() -> Counter[str]:
     return Counter(kind.__name__ for kind in ours if kind not in (NameAddr, Uri))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ENDS)
 def test_an_ended_call_is_freed_without_the_garbage_collector(how: str) -> None:
     stage = Stage()
