@@ -2,9 +2,11 @@
 
 A mistake in the YAML refuses the whole configuration, for nobody can say what was meant. A broken
 certificate file is another matter: it is clear whom it concerns. At a reload, what was in force for
-the same entry stays in force, loudly, until the file is mended or the material expires; a trunk
-that newly refers to something broken goes on as it was. Where nothing was in force before, as at a
-start, the trunk is quarantined: it admits nobody and is not dialled.
+the same entry stays in force, loudly, until the file is mended or the material expires. A trunk
+that newly refers to something broken does without it: it trusts only the others that it names now, and
+shows the identity that it showed before; trust that was taken from it is never given back. Where nothing
+is left, or nothing was in force before, as at a start, it is quarantined: it admits nobody and is not
+dialled.
 """
 
 from __future__ import annotations
@@ -79,17 +81,17 @@ def quarantine(
 ) -> Quarantine:  # fmt: skip
     """Who is stopped by ``broken`` entries and who runs on ``held`` ones.
 
-    A trunk that worked before and whose former self needs nothing broken replaces itself in ``trunks``.
+    A trunk that worked before and can do without what is broken is replaced in ``trunks`` by one that does.
     """
     found = Quarantine()
     for name, trunk in trunks.items():
         wrong = _said(settings, trunk, broken)
         if wrong:
-            known = _former_trunk(settings, name, broken, former)
-            if known is None:
+            without = _without(settings, trunk, broken, former)
+            if without is None:
                 found.trunks[name] = wrong
                 continue
-            trunks[name] = known
+            trunks[name] = without
         if still := wrong + _said(settings, trunks[name], held):
             found.held[name] = still
     for name, tenant in settings.tenants.items():
@@ -99,20 +101,27 @@ def quarantine(
     return found
 
 
-def _former_trunk(
-    settings: Settings, name: str, broken: Mapping[Entry, Said], former: Snapshot | None
+def _without(
+    settings: Settings, trunk: Trunk, broken: Mapping[Entry, Said], former: Snapshot | None
 ) -> Trunk | None:
+    """The trunk as it is configured now, without the broken entries; None where that cannot be."""
+    name = trunk.trunk
     known = former.trunks.get(name) if former is not None and name not in former.quarantined else None
-    if known is None or known.listener not in settings.listeners:
+    tls, was = trunk.tls, known.tls if known is not None else None
+    if tls is None or was is None:
         return None
-    given = {
-        *(("identities", each) for each in settings.identities),
-        *(("trust", each) for each in settings.trust),
+    trust = tuple(each for each in tls.trust if ("trust", each) not in broken)
+    if tls.trust and not trust:
+        return None
+    shown = {
+        key: getattr(was, key)
+        for key in ("server_identity", "client_identity")
+        if ("identities", getattr(tls, key)) in broken
     }
-    if known.tenant is not None and known.tenant not in settings.tenants:
-        return None
-    usable = all(entry not in broken and entry in given for entry in _needs(settings, known))
-    return known if usable else None
+    fresh = trunk.model_copy(update={"tls": tls.model_copy(update={"trust": trust, **shown})})
+    given = {("identities", each) for each in settings.identities}
+    needed = {entry for entry in _needs(settings, fresh) if entry[0] == "identities"}
+    return fresh if needed <= given and needed.isdisjoint(broken) else None
 
 
 def _said(settings: Settings, trunk: Trunk, wrong: Mapping[Entry, Said]) -> Said:

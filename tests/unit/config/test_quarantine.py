@@ -98,6 +98,14 @@ def test_a_broken_revocation_list_stops_who_needs_its_ca(write: Write) -> None:
     assert "tls/lab.crl" in snapshot.why_quarantined("office")
 
 
+def newly(directory: Path, trust: str) -> None:
+    """Let office trust the entries of ``trust``, of which new-ca's file is not there, and demand SRTP."""
+    more = TWO["sbc.yaml"].replace("trust:", "trust:\n  new-ca: {ca: tls/new-ca.pem}")
+    (directory / "sbc.yaml").write_text(more)
+    path = directory / "trunks.d" / "office.yaml"
+    path.write_text(path.read_text().replace("[lab-ca]", trust).replace("srtp: accept", "srtp: required"))
+
+
 class TestReload:
     @pytest.mark.parametrize("file", ["office.key", "office.pem", "lab-ca.pem"])
     def test_what_was_in_force_stays_in_force_and_the_rest_is_applied(self, write: Write, file: str) -> None:
@@ -163,21 +171,45 @@ class TestReload:
         )
         assert "lab-ca" not in build(directory, first).anchors
 
-    def test_a_trunk_that_newly_names_something_broken_goes_on_as_it_was(self, write: Write) -> None:
+    def test_a_trunk_that_newly_names_something_broken_does_without_it(self, write: Write) -> None:
         directory = write(TWO)
         first = build(directory)
-        more = TWO["sbc.yaml"].replace("trust:", "trust:\n  new-ca: {ca: tls/new-ca.pem}")
-        (directory / "sbc.yaml").write_text(more)
-        office = (directory / "trunks.d" / "office.yaml").read_text()
-        changed = office.replace("[lab-ca]", "[new-ca]").replace("srtp: accept", "srtp: required")
-        (directory / "trunks.d" / "office.yaml").write_text(changed)
+        newly(directory, "[lab-ca, new-ca]")
         second = build(directory, first)
-        assert second.trunks["office"] == first.trunks["office"]
+        office = second.trunks["office"]
+        assert office.tls is not None and office.tls.trust == ("lab-ca",) and office.srtp == "required"
         assert list(second.held) == ["office"] and not second.quarantined
-        fresh = LabAuthority("new CA")
-        spoil(directory, "new-ca.pem", fresh.cert_pem)
-        third = build(directory, second)
-        assert third.trunks["office"].srtp == "required" and not third.held
+        spoil(directory, "new-ca.pem", LabAuthority("new CA").cert_pem)
+        third = build(directory, second).trunks["office"]
+        assert third.tls is not None and third.tls.trust == ("lab-ca", "new-ca")
+
+    def test_trust_that_was_taken_from_it_is_not_given_back(self, write: Write) -> None:
+        directory = write(TWO)
+        first = build(directory)
+        newly(directory, "[new-ca]")
+        second = build(directory, first)
+        assert list(second.quarantined) == ["office"] and not second.held
+        spoil(directory, "new-ca.pem", LabAuthority("new CA").cert_pem)
+        assert not build(directory, second).quarantined
+
+    def test_of_an_identity_that_is_newly_broken_the_former_is_shown(self, write: Write) -> None:
+        directory = write(TWO)
+        first = build(directory)
+        more = TWO["sbc.yaml"].replace(
+            "identities:", "identities:\n  new: {chain: tls/new.pem, key: tls/new.key}"
+        )
+        (directory / "sbc.yaml").write_text(more)
+        path = directory / "trunks.d" / "office.yaml"
+        former = first.trunks["office"].tls
+        assert former is not None
+        shown = f"client_identity: {former.client_identity}"
+        text = path.read_text()
+        assert shown in text
+        path.write_text(text.replace(shown, "client_identity: new").replace("accept", "required"))
+        second = build(directory, first)
+        office = second.trunks["office"]
+        assert office.tls == former and office.srtp == "required" and list(second.held) == ["office"]
+        assert list(build(directory).quarantined) == ["office"]
 
     def test_and_is_stopped_where_what_it_was_is_gone(self, write: Write) -> None:
         directory = write(TWO)
