@@ -51,8 +51,9 @@ installed: $(VENV)/.dev $(VENV)/.run
 	$(VENV)/bin/pytest -q -n 2 -m '$(FAST) and not pure' -o pythonpath='$(SITE) .' \
 	  tests/unit tests/playbook tests/property tests/vectors tests/edge tests/arch/test_compiled.py
 
+# A file stays whole, for its tests share a running SBC; the longest begins.
 rest: $(VENV)/.dev $(VENV)/.run
-	$(PY) -m pytest -q -m 'slow or interop'
+	$(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'slow or interop' tests/interop/test_soak.py tests
 
 debs:
 ifeq ($(DEBS),yes)
