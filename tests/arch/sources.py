@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from functools import cache
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
-from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 PRODUCT = ("dsl", "sbc", "webui")
 ALL = (*PRODUCT, "tests", "bench")
 
 
-class Source(NamedTuple):
+@dataclass(frozen=True)
+class Source:
     """One file: its path from the root with slashes, its text and its syntax tree."""
 
     path: str
     text: str
-    tree: ast.Module
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        """Parsed when a test asks for it, not while tests are collected."""
+        return ast.parse(self.text, self.path)
 
     @property
     def module(self) -> str:
@@ -33,8 +38,7 @@ def sources(*folders: str) -> tuple[Source, ...]:
 
 @cache
 def _read(file: Path) -> Source:
-    text = file.read_text(encoding="utf-8")
-    return Source(file.relative_to(ROOT).as_posix(), text, ast.parse(text, str(file)))
+    return Source(file.relative_to(ROOT).as_posix(), file.read_text(encoding="utf-8"))
 
 
 def imports(source: Source, *, typing_only: bool = True) -> Iterator[tuple[int, str]]:

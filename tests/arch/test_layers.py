@@ -110,7 +110,7 @@ def test_the_pages_see_views_and_never_the_engine() -> None:
 
 
 def made_up(path: str, text: str) -> Source:
-    return Source(path, text, ast.parse(text))
+    return Source(path, text)
 
 
 @pytest.mark.parametrize(
