@@ -51,9 +51,10 @@ installed: $(VENV)/.dev $(VENV)/.run
 	$(VENV)/bin/pytest -q -n 2 -m '$(FAST) and not pure' -o pythonpath='$(SITE) .' \
 	  tests/unit tests/playbook tests/property tests/vectors tests/edge tests/arch/test_compiled.py
 
-# A file stays whole, for its tests share a running SBC; the longest begins.
+# A file stays whole, for its tests share a running SBC; the longest are among the first.
 rest: $(VENV)/.dev $(VENV)/.run
-	$(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'slow or interop' tests/interop/test_soak.py tests
+	$(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'slow or interop' \
+	  tests/interop $(filter-out tests/interop/,$(sort $(wildcard tests/*/)))
 
 debs:
 ifeq ($(DEBS),yes)
