@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import struct
 
@@ -64,6 +65,16 @@ def connect(target: Address, local_host: str) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def acknowledge(sock: socket.socket) -> None:
+    """Acknowledge what was received now, not 40 ms later (Linux; nothing elsewhere).
+
+    A TLS 1.3 server has nothing to send after the client's Finished, and a client that does not turn
+    Nagle off holds its first request back until that is acknowledged.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def tune(sock: socket.socket) -> None:

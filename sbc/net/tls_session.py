@@ -24,6 +24,7 @@ from sbc.net.connection import READ_SIZE, Ended
 from sbc.net.handler import Admitted, Handler, Handshake, HandshakeFailed
 from sbc.net.judge import Judge, group_of, version_of
 from sbc.net.peek import Peek
+from sbc.net.sockets import acknowledge
 from sbc.net.tls_context import (
     decrypt,
     drain,
@@ -103,9 +104,8 @@ class TlsSession:
         trunk = self._admitted()
         if self.judge.version == "TLSv1.2":
             self.confirmed = True  # both sides have judged each other before the last Finished
-        # The tickets of a TLS 1.3 server resume nothing here, but they go out at once: a client
-        # that does not turn Nagle off would wait 40 ms for our delayed acknowledgement.
         self._flush()
+        acknowledge(self._sock)
         return trunk
 
     def learn_name(self) -> str:

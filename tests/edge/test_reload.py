@@ -20,6 +20,7 @@ from sbc.demo.tls import Refused, connect
 from sbc.net.control import ask
 from tests.edge.attacked import TO, Attacked, until
 from tests.edge.sbc_command import sbc as command
+from tests.peers.ports import free_port
 
 pytestmark = pytest.mark.slow
 
@@ -137,8 +138,7 @@ def test_a_new_server_certificate_serves_the_next_handshake_and_disturbs_nobody(
 
 
 def test_a_port_that_is_added_is_bound_and_one_that_is_removed_is_closed(running: Attacked) -> None:
-    with socket.create_server((HOST, 0)) as probe:
-        port = probe.getsockname()[1]
+    port = free_port()  # one that no other test is given meanwhile
     edit(running, "sbc.yaml", "identities:", f"  more: {{bind: {HOST}:{port}, transport: tcp}}\nidentities:")
     assert reload(running)["changed"]
     # No trunk admits us there, and the reset may be quicker than we are; but somebody listens.
