@@ -20,6 +20,8 @@ from sbc.net.dialer import Dialer, DialFailed
 from sbc.net.listener import Listeners
 from tests.edge.tls_lab import Lab, Recorder, client_context, eventually, server_context, serving, try_options
 
+pytestmark = pytest.mark.slow
+
 TENANTS = 50
 ROUTES = "rules:\n  - name: nobody\n    when: true\n    then: reject 404\n"
 

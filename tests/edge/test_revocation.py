@@ -31,6 +31,8 @@ from tests.edge.tls_lab import (
 from tests.edge.web import redirect, silent
 from tests.unit.tls.revoking import Delegate, certificate_of, link_of, revocation_list
 
+pytestmark = pytest.mark.slow
+
 HARD: dict[str, Any] = {"revocation": {"mode": "hard"}}
 VERSIONS = ["1.2", "1.3"]
 # An entry of the saved state as it is written, without the issuer that it cannot be without.
