@@ -78,12 +78,17 @@ def measure(name: str, kind: KeyKind, count: int) -> float:
         lab, port = Lab(Path(root, "tls"), kind), free_port()
         context = client_context(lab.issue("caller"))
         with _SERVERS[name](Path(root, "server"), lab, port) as server, on_core(LOAD_CORE):
-            for _ in range(10):
-                shake(context, port)
-            before = cpu_seconds(server.pid)
-            for _ in range(count):
-                shake(context, port)
-            return (cpu_seconds(server.pid) - before) / count
+            return cost_of(server, context, port, count)
+
+
+def cost_of(server: PeerProcess, context: ssl.SSLContext, port: int, count: int) -> float:
+    """CPU seconds of a running server for each of ``count`` handshakes, after a few that do not count."""
+    for _ in range(10):
+        shake(context, port)
+    before = cpu_seconds(server.pid)
+    for _ in range(count):
+        shake(context, port)
+    return (cpu_seconds(server.pid) - before) / count
 
 
 def client_context(own: Credentials) -> ssl.SSLContext:

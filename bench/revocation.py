@@ -21,8 +21,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 
-from bench.handshake import client_context, shake
-from bench.measure import LOAD_CORE, SERVER_CORE, cpu_seconds, on_core, resident_bytes
+from bench.handshake import client_context, cost_of
+from bench.measure import LOAD_CORE, SERVER_CORE, on_core, resident_bytes
 from bench.report import Row
 from sbc.base import LocalError
 from sbc.net.revocation_sources import read_off_hub
@@ -117,12 +117,7 @@ def _measure(where: Path, name: str, caller: Credentials, count: int) -> float:
     (where / "trunks.d" / "caller.yaml").write_text(_TRUNK.format(policy=policy))
     context = client_context(caller)
     with Portcullis("portcullis", where, tcp=[port], cpu=SERVER_CORE) as server, on_core(LOAD_CORE):
-        for _ in range(10):
-            shake(context, port)
-        before = cpu_seconds(server.pid)
-        for _ in range(count):
-            shake(context, port)
-        return (cpu_seconds(server.pid) - before) / count
+        return cost_of(server, context, port, count)
 
 
 def reading(runs: int = 3, entries: int = ENTRIES) -> list[Row]:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sbc.commands.lines import wrapped
 from sbc.observe.text import printable
+from sbc.observe.times import left
 
 _MARKS = {"good": "ok", "note": "--", "warning": "!!", "bad": "XX"}
 _MOST_NAMES = 8
@@ -50,11 +51,10 @@ def _chain(chain: Any, now: float, indent: str = "    ") -> Iterator[str]:
         if not each["not_after"]:
             yield f"{indent}{number}. {printable(each['subject'])}"
             continue
-        days = int((each["not_after"] - now) // 86400)
-        left = f"{days} days left" if days >= 0 else f"EXPIRED {-days} days ago"
+        remains = left(each["not_after"], now)
         kind = "a CA" if each["is_ca"] else f"for {' and '.join(each['purposes']) or 'neither purpose'}"
         issuer = "itself" if each["issuer"] == each["subject"] else each["issuer"]
-        yield from wrapped(f"{indent}{number}. ", f"{each['subject']}, {kind}, {left}, issued by {issuer}")
+        yield from wrapped(f"{indent}{number}. ", f"{each['subject']}, {kind}, {remains}, issued by {issuer}")
         if each["names"]:
             rest = len(each["names"]) - _MOST_NAMES
             more = f" and {rest} more" if rest > 0 else ""

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sbc.commands.lines import wrapped
-from sbc.observe.times import ago
+from sbc.observe.times import ago, left
 
 _LABEL = 18
 _TITLES = {"inbound": "INBOUND, the peer connects to us", "outbound": "OUTBOUND, we dial the peer"}
@@ -64,10 +64,8 @@ def _rows(label: str, values: Sequence[str]) -> Iterator[str]:
 def _roll(roll: Row, now: float) -> str:
     if not roll["not_after"]:
         return str(roll["subject"])
-    days = int((roll["not_after"] - now) // 86400)
-    left = f"{days} days left" if days >= 0 else f"EXPIRED {-days} days ago"
     contact = f", {roll['contact']}" if roll["contact"] else ""
-    return f"{roll['subject']}, {left}{contact}"
+    return f"{roll['subject']}, {left(roll['not_after'], now)}{contact}"
 
 
 def _vouched(roll: Row) -> str:

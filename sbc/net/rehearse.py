@@ -16,11 +16,11 @@ from sbc.config.snapshot import Snapshot
 from sbc.net.contexts import Contexts
 from sbc.net.verify import verify
 from sbc.tls.diagnosis import Direction, Failure, no_certificate
+from sbc.tls.expiry import DAY
 from sbc.tls.ledger import Ledger, Shown
 
-_DAY = 86400.0
 # A certificate not seen for so long counts only where its peer has shown no other since.
-RECENT = 30 * _DAY
+RECENT = 30 * DAY
 
 
 @dataclass(frozen=True, slots=True)

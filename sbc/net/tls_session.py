@@ -104,8 +104,8 @@ class TlsSession:
         trunk = self._admitted()
         if self.judge.version == "TLSv1.2":
             self.confirmed = True  # both sides have judged each other before the last Finished
-        self._flush()
-        acknowledge(self._sock)
+        if not self._flush():
+            acknowledge(self._sock)
         return trunk
 
     def learn_name(self) -> str:
@@ -127,13 +127,14 @@ class TlsSession:
             raise HandshakeError(decided=verdict.failure)
         return verdict.trunk
 
-    def _flush(self) -> None:
+    def _flush(self) -> bool:
         data = drain(self._connection)
         if data:
             try:
                 self._sock.sendall(data)
             except OSError:
                 pass  # what the peer sent before it went away says more
+        return bool(data)
 
     def facts(self) -> TlsFacts:
         """What the handshake agreed."""

@@ -15,10 +15,10 @@ from sbc.config.places import Places, place_to_change
 from sbc.config.snapshot import Snapshot
 from sbc.tls.authorities import would_accept
 from sbc.tls.diagnosis import Failure
+from sbc.tls.expiry import DAY
 from sbc.tls.groups import normal_group
 
 Level = Literal["good", "note", "warning", "bad"]
-_DAY = 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +181,7 @@ class Physician:
         chains = [("the peer's", visit.looked or visit.seen), ("our", self._ours)]
         for whose, held in chains:
             for each in held.chain if held is not None else ():
-                left = (each.not_after - self._now) / _DAY
+                left = (each.not_after - self._now) / DAY
                 if not each.not_after:
                     yield Finding("warning", f"{whose} chain has one that cannot be read: {each.subject}")
                 elif left < 0:

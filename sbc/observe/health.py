@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from sbc.observe.text import iso_time
 from sbc.observe.views import CertificateView, ListenerView, StatusView
+from sbc.tls import expiry
 
 
 def health(status: StatusView) -> dict[str, Any]:
@@ -56,7 +57,7 @@ class Ending(Protocol):
 
 def days_left(certificate: Ending, now: float) -> int:
     """Whole days until the certificate expires; negative once it has."""
-    return int((certificate.not_after - now) // 86400)
+    return expiry.days_left(certificate.not_after, now)
 
 
 def _port(view: ListenerView) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+from sbc.tls.expiry import days_left
+
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
@@ -27,6 +29,12 @@ def ago(then: float, now: float) -> str:
         if rest >= size:
             return f"{rest // size} {unit} ago"
     return "just now"
+
+
+def left(ends: float, now: float) -> str:
+    """What is left of a certificate that ends at ``ends``, or how long it has been over."""
+    days = days_left(ends, now)
+    return f"{days} days left" if days >= 0 else f"EXPIRED {-days} days ago"
 
 
 def day(moment: float) -> str:

@@ -15,12 +15,12 @@ from sbc.config.snapshot import Snapshot
 from sbc.observe.views import Counts
 from sbc.tls.authorities import issuers_of, normal_subject, would_accept
 from sbc.tls.diagnosis import Direction
+from sbc.tls.expiry import DAY
 from sbc.tls.identity import IdentityMaterial
 from sbc.tls.ledger import Bad, Good, Ledger, Side
 from sbc.tls.problems import day
 
-_DAY = 86400.0
-SOON = 30 * _DAY
+SOON = 30 * DAY
 # Failures that say something of the trust between the two, and not of a scanner or the network.
 _OF_TRUST = frozenset((
     "no-certificate", "unknown-ca", "missing-intermediate", "key-not-held", "name-mismatch", "expired",

@@ -26,13 +26,14 @@ from cryptography.hazmat.primitives.serialization import (
 
 from sbc.base import PeerError
 from sbc.tls.certificate import read_certificate
+from sbc.tls.expiry import DAY
 from sbc.tls.pem import explain_key, has_key, read_certificates
 from sbc.tls.problems import Problem, day, read_pem_file
 from sbc.tls.strength import weakness
 
 # RFC 8446 4.2.3: what a certificate of ours can sign a handshake with.
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
-_SOON = 14 * 86400.0
+_SOON = 14 * DAY
 
 
 class IdentityFiles(Protocol):

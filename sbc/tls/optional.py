@@ -14,10 +14,11 @@ from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from sbc.tls.expiry import DAY
 from sbc.tls.problems import day
 
 Showed = Literal["presented", "absent", "bad"]
-SETTLED = 7 * 86400.0
+SETTLED = 7 * DAY
 SOURCES_KEPT = 1000
 _NAMED = 5
 

@@ -29,8 +29,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from sbc.tls.diagnosis import Direction
+from sbc.tls.expiry import DAY, days_left
 
-DAY = 86400.0
 WINDOW = 30 * DAY
 HOSTS_KEPT = 64
 # A handshake that tells nothing new is written down again after this long.
@@ -74,7 +74,7 @@ class Entry:
 
     def days_left(self, now: float) -> int:
         """Whole days until the window ends; negative when it is overdue."""
-        return int((self.until - now) // DAY)
+        return days_left(self.until, now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import gevent
@@ -13,15 +11,6 @@ from gevent import socket, ssl
 
 from sbc.demo.pki import LabAuthority
 from tests.edge.tls_lab import OPTIONS, Lab, client_context, eventually, try_options
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    made = Lab(tmp_path)
-    made.listener("tls")
-    made.recorder.answer = b"SIP/2.0 200 OK\r\n\r\n"
-    yield made
-    made.close()
 
 
 def arrived_as(lab: Lab) -> list[str | None]:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -21,15 +19,6 @@ from sbc.net.verify import verify
 from sbc.tls.certificate import read_certificate
 from tests.edge.tls_lab import Lab, client_context, eventually, server_context, serving, try_options
 from tests.unit.tls.certs import DAY, der, weak_leaf
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    made = Lab(tmp_path)
-    made.listener("tls")
-    made.recorder.answer = b"SIP/2.0 200 OK\r\n\r\n"
-    yield made
-    made.close()
 
 
 def enters(lab: Lab, issued: Issued, version: str | None = None) -> str | None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,15 +11,6 @@ from sbc.demo.pki import Issued, LabAuthority
 from sbc.net.verify import Verified, verify
 from tests.edge.tls_lab import Lab, client_context, eventually, try_options
 from tests.unit.tls.certs import DAY, der
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    made = Lab(tmp_path)
-    made.listener("tls")
-    made.recorder.answer = b"SIP/2.0 200 OK\r\n\r\n"
-    yield made
-    made.close()
 
 
 def blocks(pem: bytes) -> list[bytes]:
