@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import gc
+import math
 import os
 import signal
 import sys
@@ -64,6 +65,8 @@ HOUSEKEEPING = 1.0
 # Calls free their objects by reference count; the collector only has to find the odd cycle. With
 # its default threshold it would look through every live call a hundred times a second.
 COLLECT_AFTER = 50_000
+# When the calls and transactions (RFC 3261 17: 32 s) of a replaced configuration are mostly over.
+OUTLIVED = 40.0
 DRAIN = 5.0
 # What every handshake changes is written at most so often.
 LEDGER, OPTIONAL, LEDGER_EVERY = "ledger", "optional", 10.0
@@ -117,6 +120,7 @@ class Portcullis:
         self.control = ControlServer(directory / snapshot.settings.control, self._verbs())
         self._web: WSGIServer | None = None
         self._tidied = True
+        self._tidy_at = math.inf
         self._ledger_due = 0.0
         self._warned: tuple[Diagnostic, ...] = ()
 
@@ -211,19 +215,21 @@ class Portcullis:
             now = self.clock.now()
             self.recorder.journal.stats(self.status, now)
             self.driver.run(self.engine.probe)
-            self._tidy()
+            self._tidy(now)
             self._save_observed(now)
             self.certificates.tick(now)
             for call in self.media.idle(now):
                 self.driver.run(self.engine.media_idle, call)
 
-    def _tidy(self) -> None:
-        """When the last call is gone, give back the memory that the busy hour needed.
+    def _tidy(self, now: float) -> None:
+        """Give back memory: the busy hour's after its last call, a replaced configuration's after a while.
 
-        A full collection also empties the interpreter's free lists, which pin its arenas.
+        A full collection also empties the interpreter's free lists, which pin its arenas; on an SBC that is
+        never quiet, what a configuration leaves (OpenSSL's above all) would stay as holes in the heap.
         """
         quiet = not self.engine.calls and not len(self.engine.transactions)
-        if quiet and not self._tidied:
+        if (quiet and not self._tidied) or now >= self._tidy_at:
+            self._tidy_at = math.inf
             forget_recent()
             gc.collect()
             if _malloc_trim is not None:
@@ -267,6 +273,7 @@ class Portcullis:
             self.rotator.take_back()
             raise
         self.store.swap(fresh)
+        self._tidy_at = min(self._tidy_at, self.clock.now() + OUTLIVED)
         self.dialer.apply(fresh)
         self._follow_optional(fresh)
         self.acme.apply()

@@ -44,6 +44,7 @@ def picture(sbc: Portcullis) -> StatusView:
         now=sbc.clock.now(),
         release=release(),
         failures=tuple(sbc.recorder.failures),
+        replaced=sbc.store.replaced,
         transactions=len(sbc.engine.transactions),
         free_media_ports=sbc.media.free_ports(),
         revocation=tuple(_sources(sbc, snapshot)),

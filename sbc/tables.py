@@ -30,8 +30,9 @@ def _columns(rows: Sequence[Row], **columns: Callable[[Row], object]) -> str:
 
 def _status(status: Row) -> str:
     counters = status["counters"]
+    earlier = f" ({status['replaced']} earlier in memory)" if status["replaced"] else ""
     head = (
-        f"Portcullis {status['release']}, configuration {status['version']},"
+        f"Portcullis {status['release']}, configuration {status['version']}{earlier},"
         f" up {status['now'] - status['started']:.0f} s"
     )
     totals = (

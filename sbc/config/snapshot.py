@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
+from weakref import ref
 
 from dsl.errors import Diagnostic
 from dsl.ruleset import RuleSet
@@ -30,7 +31,7 @@ _FROZEN = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, weakref_slot=True)
 class Snapshot:
     """What the operator's files said when they were last read without a mistake.
 
@@ -141,15 +142,23 @@ class Snapshot:
 class SnapshotStore:
     """The snapshot in force. Greenlets switch only at I/O, so one assignment is the whole swap."""
 
-    __slots__ = ("current",)
+    __slots__ = ("_replaced", "current")
 
     def __init__(self, current: Snapshot) -> None:
         self.current = current
+        self._replaced: list[ref[Snapshot]] = []
 
     def swap(self, fresh: Snapshot) -> Snapshot:
         """Put ``fresh`` in force and return what it replaces."""
         former, self.current = self.current, fresh
+        self._replaced.append(ref(former))
         return former
+
+    @property
+    def replaced(self) -> int:
+        """How many earlier snapshots are still in memory, for calls or transactions that began under them."""
+        self._replaced = [each for each in self._replaced if each() is not None]
+        return len(self._replaced)
 
 
 def feed(digest: hashlib._Hash, data: bytes) -> None:

@@ -172,6 +172,7 @@ class CountersView:
 class StatusView:
     """The whole picture at ``now``; ``version`` is the snapshot in force, ``release`` the software's.
 
+    ``replaced`` are earlier snapshots that calls still hold or that wait to be collected;
     ``transactions`` are SIP transactions that live, ``free_media_ports`` pairs of ports not in use.
     """
 
@@ -185,6 +186,7 @@ class StatusView:
     release: str = ""
     failures: tuple[FailureView, ...] = ()
     blocklist: BlocklistView = BlocklistView()
+    replaced: int = 0
     transactions: int = 0
     free_media_ports: int = 0
     revocation: tuple[RevocationView, ...] = ()

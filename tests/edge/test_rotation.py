@@ -170,7 +170,7 @@ def test_a_crash_in_the_middle_of_retiring_is_finished_at_the_next_start(lab: Ro
     assert both(lab) == ["next", "next"]
     assert (lab.tls / "sbc.key").read_bytes() == lab.next.key_pem
     assert not (lab.tls / "sbc.key.next").exists()
-    assert lab.journal("the interrupted move was finished")
+    assert until(lambda: lab.journal("the interrupted move was finished"), 3)
 
 
 def test_bindings_and_what_was_seen_survive_a_restart(lab: RotationLab) -> None:

@@ -61,6 +61,10 @@ class Rig:
             assert "not ready" in str(refused) or "still stand" in str(refused), refused
             return None
 
+    def dialled(self) -> int:
+        """How many connections the callee's stunnel has taken over to SIPp."""
+        return self.callee.log.read_text(errors="replace").count("s_connect: connected")
+
     def standing(self, name: str) -> set[str]:
         """The states that trunks are in."""
         return {each["state"] for each in self.certs("ready", name=name)["trunks"]}
@@ -121,7 +125,7 @@ def test_no_call_fails_while_everything_is_rotated(rig: Rig) -> None:
     rig.ready("bench", "caller", "callee")
     rig.until_done("retire", name="bench")
     counts = renewed.finish(120)
-    assert (counts.successful, counts.failed) == (AFTER, 0)
+    assert (counts.successful, counts.failed) == (AFTER, 0), renewed.failed("lost a call")
     status = ask(rig.control, "status")
     assert status["counters"]["calls"] == BEFORE + AFTER
     assert not status["failures"] and not [e for e in dict(status["counters"]["events"]) if "error" in e]
@@ -140,17 +144,19 @@ def _rotate_ours(rig: Rig) -> None:
 
 def _rotate_theirs(rig: Rig) -> Sipp:
     """Both peers go over to another authority, which is trusted beside the old one and then alone."""
+    dialled = rig.dialled()
     (rig.tls / "lab-ca.pem.next").write_bytes(rig.lab.ca("next").read_bytes())
     _eventually(lambda: rig.standing("lab") == {"waiting"}, 20, "both still show the old one")
+    _eventually(lambda: rig.dialled() > dialled, 10, "a connection under the wider trust")
     rig.lab.issue("callee", "next")
-    # It resets who waits to be accepted at this moment; nobody does, for the connection is up.
+    # It resets who waits to be accepted at this moment; nobody does, for the new connection is up.
     os.kill(rig.callee.pid, signal.SIGHUP)
     time.sleep(1)
     with pytest.raises(LocalError, match="not ready"):
         rig.certs("retire", name="lab")
     renewed = rig.renewed()
     counts = rig.caller.finish(120)
-    assert (counts.successful, counts.failed) == (BEFORE, 0)
+    assert (counts.successful, counts.failed) == (BEFORE, 0), rig.caller.failed("lost a call")
     rig.until_done("retire", within=40.0, name="lab")
     return renewed
 

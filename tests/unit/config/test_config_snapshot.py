@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
@@ -130,3 +131,14 @@ def test_the_store_swaps_and_returns_the_former(write: Write) -> None:
     store = SnapshotStore(former)
     assert store.swap(fresh) is former
     assert store.current is fresh
+
+
+def test_the_store_counts_the_former_ones_that_are_still_held(write: Write) -> None:
+    held, store = build(write({})), SnapshotStore(build(write({})))
+    store.swap(held)
+    store.swap(build(write({})))
+    gc.collect()
+    assert store.replaced == 1
+    del held
+    gc.collect()
+    assert store.replaced == 0

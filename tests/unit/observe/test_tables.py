@@ -23,6 +23,7 @@ def test_the_status_table_shows_listeners_trunks_and_failures_with_their_remedy(
         "refused: 198.51.100.4:40000 (office): no-certificate", "remedy: give the peer",
     ):  # fmt: skip
         assert part in text, part
+    assert "0123456789ab (2 earlier in memory), up" in render("status", to_json(picture(replaced=2)))
 
 
 def test_the_calls_table_shows_both_legs() -> None:
