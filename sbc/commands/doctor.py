@@ -30,11 +30,25 @@ def _doctor(options: argparse.Namespace) -> int:
     from sbc.net.clock import Clock
 
     clock = Clock()
-    snapshot = build_snapshot(options.config, clock.now())
+    snapshot = _as_bound(build_snapshot(options.config, clock.now()))
     trunk = _trunk(snapshot, options.trunk)
     diagnosis = examined(snapshot, trunk, _peers(trunk, options.peer), clock)
     print(json.dumps(diagnosis, indent=2) if options.json else render(diagnosis))
     return 0 if diagnosis["healthy"] else 1
+
+
+def _as_bound(snapshot: Snapshot) -> Snapshot:
+    """With the bindings of rotations under way, as the running SBC wrote them down last."""
+    from sbc.tls.rotation import STATE, Rotation
+
+    path = snapshot.directory / snapshot.settings.state / f"{STATE}.json"
+    try:
+        return snapshot.binding(Rotation.from_json(json.loads(path.read_bytes())).bindings())
+    except FileNotFoundError:
+        return snapshot
+    except (OSError, ValueError) as error:
+        why = f"{path} cannot be read ({type(error).__name__}), and it says who is shown which certificate"
+        raise LocalError(f"{why}; run this as the user that the SBC runs as") from None
 
 
 def examined(snapshot: Snapshot, trunk: Trunk, peers: tuple[Address, ...], clock: Any) -> dict[str, Any]:

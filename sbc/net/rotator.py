@@ -30,11 +30,10 @@ from sbc.tls.authorities import issuers_of
 from sbc.tls.diagnosis import alert_name
 from sbc.tls.ledger import Shown
 from sbc.tls.problems import day
-from sbc.tls.rotation import WINDOW, Key, Readiness, Rotation
+from sbc.tls.rotation import STATE, WINDOW, Key, Readiness, Rotation
 from sbc.tls.sources import share_addresses
 from sbc.tls.staged import OLD, staged_name
 
-_STATE = "rotation"
 _DRAIN = 10.0
 # The alerts by which a peer says that it does not take our certificate (RFC 8446 6.2).
 _OURS = frozenset((42, 43, 44, 45, 46, 48))
@@ -71,7 +70,7 @@ class Rotator:
         self._recycler: Recycler | None = None
         self._edges: tuple[Edge, ...] = ()
         self._without = Without(clock)
-        self.rotation = Rotation.from_json(saved.load(_STATE))
+        self.rotation = Rotation.from_json(saved.load(STATE))
         self._before: dict[str, Any] = {}
         self._finish(snapshots.current)
 
@@ -364,7 +363,7 @@ class Rotator:
             raise LocalError(failed)
 
     def _save(self) -> None:
-        self._saved.save(_STATE, self.rotation.to_json())
+        self._saved.save(STATE, self.rotation.to_json())
 
     def _tell(self, key: Key, event: str, **more: object) -> None:
         self._say("INF", "[rotation]", {"entry": "/".join(key), "event": event, **more})

@@ -31,6 +31,8 @@ from typing import Any, Literal
 from sbc.tls.diagnosis import Direction
 from sbc.tls.expiry import DAY, days_left
 
+# The state file in which the running SBC writes it all down.
+STATE = "rotation"
 WINDOW = 30 * DAY
 HOSTS_KEPT = 64
 # A handshake that tells nothing new is written down again after this long.

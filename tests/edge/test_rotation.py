@@ -14,6 +14,7 @@ import pytest
 from sbc.demo.lab import SBC_NAME
 from sbc.demo.pki import LabAuthority
 from sbc.tls.expiry import DAY
+from sbc.tls.staged import staged_name
 from tests.edge.attacked import until
 from tests.edge.rotation_lab import RotationLab, closes, put, running
 from tests.edge.sbc_command import ROOT
@@ -88,6 +89,17 @@ def test_open_connections_are_recycled_and_running_ones_of_others_stay(lab: Rota
     lab.good("bind", "sbc", "first")
     assert closes(first)
     assert not closes(second, 0.5)
+
+
+def test_the_doctor_shows_each_trunk_what_the_running_sbc_shows_it(lab: RotationLab) -> None:
+    lab.stage()
+    lab.good("bind", "sbc", "first")
+
+    def named() -> list[str]:
+        found = (command(lab.directory, "doctor", trunk, "--json") for trunk in ("first", "second"))
+        return [json.loads(each.out)["ours"]["identity"] for each in found]
+
+    assert until(lambda: named() == [staged_name("sbc"), "sbc"], 15), "written down soon after"
 
 
 def test_a_whole_rollover_of_a_peers_authority(lab: RotationLab) -> None:
