@@ -27,6 +27,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Final
+
+from sbc.sip.headers import canonical
 
 Field = tuple[str, str]
 _Mask = Callable[[str], str | None]
@@ -74,17 +77,16 @@ def _never(value: str) -> str | None:
 
 
 def _table(trusted: bool, masked: bool) -> dict[str, tuple[str, _Mask]]:
-    """Name in small letters to the name that is written and what becomes of the value."""
+    """Canonical name to the name that is written and what becomes of the value."""
     rules: dict[str, tuple[str, _Mask]] = {name.lower(): (name, _always) for name in _PLAIN}
     rules |= {name.lower(): (name, _mask_hosts if masked else _always) for name in _DIVERTED}
     rules["alert-info"] = ("Alert-Info", _only_urns)
-    rules["s"] = rules["subject"]
     if trusted:
         rules |= {name.lower(): (name, _always) for name in _TRUSTED}
     return rules
 
 
-_TABLES = {
+_TABLES: Final = {
     (trusted_in, trusted_out): _table(trusted_in and trusted_out, not trusted_out)
     for trusted_in in (False, True)
     for trusted_out in (False, True)
@@ -100,7 +102,7 @@ def pass_headers(fields: list[Field], trusted_in: bool, trusted_out: bool) -> li
     table = _TABLES[trusted_in, trusted_out]
     passed: list[Field] = []
     for name, value in fields:
-        rule = table.get(name.lower())
+        rule = table.get(canonical(name))
         if rule is None:
             continue
         kept = rule[1](value)

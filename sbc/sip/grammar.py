@@ -9,7 +9,7 @@ Unicode's blanks and digits, which are not SIP's.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from sbc.base import PeerError
 
@@ -18,26 +18,30 @@ if TYPE_CHECKING:
 
 Params = tuple[tuple[str, str | None], ...]
 
-BLANKS = " \t"
-TOKEN = r"A-Za-z0-9\-.!%*_+`'~"
-QUOTED = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
-CONTROLS = bytes(byte for byte in range(32) if byte != 9) + b"\x7f"
+BLANKS: Final = " \t"
+TOKEN: Final = r"A-Za-z0-9\-.!%*_+`'~"
+QUOTED: Final = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+CONTROLS: Final = bytes(byte for byte in range(32) if byte != 9) + b"\x7f"
 
 # How many parsed values are kept for when they come again, and how long one may be (characters):
 # immutable values, so that what is kept can be shared. The text of one address comes again within
 # milliseconds, in the next message of its call, or never (its tag is new with each call), so few
 # are enough; and many, strewn over the heap, would pin the memory of the busiest hour for ever.
-RECENT = 256
-LONGEST_KEPT = 256
+RECENT: Final = 256
+LONGEST_KEPT: Final = 256
 
-is_token = re.compile(f"[{TOKEN}]+").fullmatch
-_param = re.compile(rf"[ \t]*+;[ \t]*+([{TOKEN}]++)(?:[ \t]*+=[ \t]*+({QUOTED}|[!#-+\-.-:=@-~]++))?+").match
-_element = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|<[^>]*+(?:>|\Z)|[^",<]++|(,)|.', re.S).finditer
-_unescape = re.compile(r"\\(.)", re.S).sub
-_quoted_or_plain = re.compile(r'("[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z))|[^"]++', re.S).finditer
-_clean_quoted = re.compile(r'"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[^\r\n])*+"').fullmatch
-_control = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
-_drop_controls = dict.fromkeys(CONTROLS)
+is_token: Final = re.compile(f"[{TOKEN}]+").fullmatch
+_param: Final = re.compile(
+    rf"[ \t]*+;[ \t]*+([{TOKEN}]++)(?:[ \t]*+=[ \t]*+({QUOTED}|[!#-+\-.-:=@-~]++))?+"
+).match
+_element: Final = re.compile(
+    r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|<[^>]*+(?:>|\Z)|[^",<]++|(,)|.', re.S
+).finditer
+_unescape: Final = re.compile(r"\\(.)", re.S).sub
+_quoted_or_plain: Final = re.compile(r'("[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z))|[^"]++', re.S).finditer
+_clean_quoted: Final = re.compile(r'"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[^\r\n])*+"').fullmatch
+_control: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
+_drop_controls: Final = dict.fromkeys(CONTROLS)
 
 
 class ParseError(PeerError):
@@ -106,6 +110,15 @@ def split_commas(text: str) -> list[str]:
             start = match.end()
     parts.append(text[start:].strip(BLANKS))
     return [part for part in parts if part]
+
+
+def decimal(text: str) -> int | None:
+    """The number that ``text`` writes in ASCII digits; None if it is none or above 9,999,999,999."""
+    if not (text.isdigit() and text.isascii()):
+        return None
+    if len(text) > 10:
+        text = text.lstrip("0") or "0"
+    return int(text) if len(text) <= 10 else None
 
 
 def quote(text: str) -> str:

@@ -1,19 +1,26 @@
 """The header fields of a message: order and spelling kept, found by any spelling of their name.
 
-Beside ``fields`` runs a list of canonical names, so a look-up is one ``list.index`` over a dozen
-interned strings: for messages of real size this beats a dictionary, which would cost more to build
-than all look-ups save. ``parsed`` holds what the typed accessors of ``Message`` have made of the
-fields; every change here drops it, so that no caller has to remember to.
+Beside ``fields`` goes ``first``: the value of the first field of each canonical name, which is what
+nearly every look-up asks for; where it is as long as ``fields``, none is there twice. ``views`` holds
+what the typed accessors of ``Message`` have made of the fields; every change here drops it, so that
+no caller has to remember to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Final
 
 from sbc.sip.grammar import is_token, split_commas
 
-COMPACT = {
+if TYPE_CHECKING:
+    from sbc.sip.address import NameAddr
+    from sbc.sip.message import CSeq
+    from sbc.sip.via import Via
+
+Field = tuple[str, str]
+
+COMPACT: Final = {
     "a": "accept-contact", "b": "referred-by", "c": "content-type", "d": "request-disposition",
     "e": "content-encoding", "f": "from", "i": "call-id", "j": "reject-contact", "k": "supported",
     "l": "content-length", "m": "contact", "o": "event", "r": "refer-to", "s": "subject", "t": "to",
@@ -31,47 +38,70 @@ _LONG = """
 """.split()
 
 
-class _Canonical(dict[str, str]):
-    """Every known spelling to its canonical name; an unknown one is lower-cased and not kept."""
-
-    def __missing__(self, name: str) -> str:
-        lower = name.lower()
-        return COMPACT.get(lower, lower)
-
-
-CANONICAL = _Canonical()
+# Every known spelling to its canonical name; ``canonical`` lower-cases the others, which are not kept.
+CANONICAL: Final[dict[str, str]] = {}
 for _name in _LONG:
     CANONICAL.update({_name: _name.lower(), _name.lower(): _name.lower(), _name.upper(): _name.lower()})
 for _short, _name in COMPACT.items():
     CANONICAL.update({_short: CANONICAL[_name], _short.upper(): CANONICAL[_name]})
 
 
+def canonical(name: str) -> str:
+    """The name in small letters and long (RFC 3261 7.3.1, 7.3.3), by which names compare."""
+    key = CANONICAL.get(name)
+    if key is not None:
+        return key
+    lower = name.lower()
+    return COMPACT.get(lower, lower)
+
+
+class Views:
+    """What the accessors of ``Message`` have parsed so far; None where nobody has asked."""
+
+    __slots__ = ("call_id", "contact", "cseq", "from_", "record_routes", "routes", "to", "via")
+
+    def __init__(self) -> None:
+        self.via: Via | None = None
+        self.call_id: str | None = None
+        self.cseq: CSeq | None = None
+        self.from_: NameAddr | None = None
+        self.to: NameAddr | None = None
+        self.contact: NameAddr | None = None
+        self.routes: list[NameAddr] | None = None
+        self.record_routes: list[NameAddr] | None = None
+
+
 class Headers:
     """Header fields in order; names compare by RFC 3261 7.3.1 (any case, compact form equal).
 
-    ``fields`` is for reading: changes go through the methods, which keep the index in step.
+    ``fields`` and ``first`` are for reading: changes go through the methods, which keep them in step.
     """
 
-    __slots__ = ("fields", "keys", "parsed")
+    __slots__ = ("fields", "first", "views")
 
-    def __init__(self, fields: Iterable[tuple[str, str]] = (), keys: list[str] | None = None) -> None:
-        """Take ``fields``; who knows their canonical names already hands them over in ``keys``."""
+    def __init__(self, fields: Iterable[Field] = (), first: dict[str, str] | None = None) -> None:
+        """Take ``fields``; who has found the ``first`` of each name already hands them over."""
         self.fields = list(fields)
-        self.keys = [CANONICAL[name] for name, _ in self.fields] if keys is None else keys
-        self.parsed: dict[str, Any] = {}
+        self.first = _first(self.fields) if first is None else first
+        self.views = Views()
+
+    @property
+    def unique(self) -> bool:
+        """Whether no name is there twice."""
+        return len(self.first) == len(self.fields)
 
     def get(self, name: str) -> str | None:
         """The value of the first field called ``name``, or None."""
-        key = CANONICAL[name]
-        keys = self.keys
-        return self.fields[keys.index(key)][1] if key in keys else None
+        return self.first.get(canonical(name))
 
     def get_all(self, name: str) -> list[str]:
         """The values of all fields called ``name``, one for each field line."""
-        key = CANONICAL[name]
-        if key not in self.keys:
+        key = canonical(name)
+        if key not in self.first:
             return []
-        return [field[1] for field, each in zip(self.fields, self.keys, strict=True) if each == key]
+        if self.unique:
+            return [self.first[key]]
+        return [value for each, value in self.fields if canonical(each) == key]
 
     def values(self, name: str) -> list[str]:
         """All elements of a list header over all its lines, split at commas (RFC 3261 7.3.1)."""
@@ -82,60 +112,65 @@ class Headers:
 
     def set(self, name: str, value: str) -> None:
         """Replace all fields called ``name`` by one, in place of the first or else at the end."""
-        key = CANONICAL[name]
-        if key not in self.keys:
+        key = canonical(name)
+        if key not in self.first:
             return self.add(name, value)
-        at = self.keys.index(key)
-        if self.keys.count(key) > 1:
-            _check(name, key)
-            self.remove(name)
-            self.fields.insert(at, (name, value))
-            self.keys.insert(at, key)
-        else:
-            _check(name, key)
-            self.fields[at] = (name, value)
-        self.parsed.clear()
+        _check(name, key)
+        at = self.index(key)
+        self.fields[at] = (name, value)
+        if not self.unique:
+            rest = [field for field in self.fields[at + 1 :] if canonical(field[0]) != key]
+            self.fields[at + 1 :] = rest
+        self.first[key] = value
+        self.views = Views()
         return None
+
+    def index(self, name: str) -> int:
+        """Where the first field called ``name`` is; raises ValueError where there is none."""
+        key = canonical(name)
+        for at, (each, _) in enumerate(self.fields):
+            if canonical(each) == key:
+                return at
+        raise ValueError(f"there is no {name}")
 
     def add(self, name: str, value: str) -> None:
         """Append a field; raises ValueError for a name that is not a token."""
-        key = CANONICAL[name]
+        key = canonical(name)
         _check(name, key)
         self.fields.append((name, value))
-        self.keys.append(key)
-        self.parsed.clear()
+        self.first.setdefault(key, value)
+        self.views = Views()
 
-    def extend(self, fields: Iterable[tuple[str, str]]) -> None:
+    def extend(self, fields: Iterable[Field]) -> None:
         """Append ``fields``, whose names are tokens."""
         for field in fields:
             self.fields.append(field)
-            self.keys.append(CANONICAL[field[0]])
-        self.parsed.clear()
+            self.first.setdefault(canonical(field[0]), field[1])
+        self.views = Views()
 
     def prepend(self, name: str, value: str) -> None:
         """Put a field first; raises ValueError for a name that is not a token."""
-        key = CANONICAL[name]
+        key = canonical(name)
         _check(name, key)
         self.fields.insert(0, (name, value))
-        self.keys.insert(0, key)
-        self.parsed.clear()
+        self.first[key] = value
+        self.views = Views()
 
     def remove(self, name: str) -> None:
         """Remove all fields called ``name``; none is fine."""
-        key = CANONICAL[name]
-        if key not in self.keys:
+        key = canonical(name)
+        if key not in self.first:
             return
-        kept = [field for field, each in zip(self.fields, self.keys, strict=True) if each != key]
-        self.fields[:] = kept
-        self.keys[:] = [each for each in self.keys if each != key]
-        self.parsed.clear()
+        self.fields[:] = [field for field in self.fields if canonical(field[0]) != key]
+        del self.first[key]
+        self.views = Views()
 
     def copy(self) -> Headers:
         """An independent copy."""
-        return Headers(self.fields, self.keys.copy())
+        return Headers(self.fields, self.first.copy())
 
     def __contains__(self, name: str) -> bool:
-        return CANONICAL[name] in self.keys
+        return canonical(name) in self.first
 
     def __len__(self) -> int:
         return len(self.fields)
@@ -147,6 +182,13 @@ class Headers:
 
     def __repr__(self) -> str:
         return f"<Headers {' '.join(name for name, _ in self.fields)}>"
+
+
+def _first(fields: list[Field]) -> dict[str, str]:
+    first: dict[str, str] = {}
+    for name, value in fields:
+        first.setdefault(canonical(name), value)
+    return first
 
 
 def _check(name: str, key: str) -> None:

@@ -7,7 +7,7 @@ call of another trunk or have its requests swallowed as retransmissions.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from sbc.base import Address
 from sbc.flow import Flow
@@ -18,7 +18,7 @@ from sbc.sip.via import Via
 
 Key = tuple[Any, ...]
 
-_SOURCE = frozenset(("received", "rport"))
+_SOURCE: Final = frozenset(("received", "rport"))
 
 
 def peer_of(flow: Flow) -> str:
@@ -71,7 +71,7 @@ def fix_via(request: Request, source: Address) -> None:
     fixed = Via(via.transport, via.host, via.port, _with_source(via, source, wants_port))
     # In place, because going through Headers.set would drop every typed view of the message.
     headers = request.headers
-    at = headers.keys.index("via")
+    at = headers.index("via")
     name, line = headers.fields[at]
     end = line.find(";rport") + 6
     plain = "," not in line and '"' not in line and "received" not in line
@@ -80,7 +80,8 @@ def fix_via(request: Request, source: Address) -> None:
     else:
         line = ", ".join([str(fixed), *split_commas(line)[1:]])
     headers.fields[at] = (name, line)
-    headers.parsed["via"] = fixed
+    headers.first["via"] = line
+    headers.views.via = fixed
 
 
 def _with_source(via: Via, source: Address, wants_port: bool) -> Params:

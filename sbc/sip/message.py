@@ -1,6 +1,6 @@
 """Requests and responses: a start line, headers, a body; typed views made when first asked for.
 
-The views are cached in ``headers.parsed`` and dropped by any change to the headers. A malformed
+The views are cached in ``headers.views`` and dropped by any change to the headers. A malformed
 value raises ParseError when it is asked for; after ``validate`` none of them does.
 """
 
@@ -10,16 +10,18 @@ import re
 from typing import ClassVar, Final
 
 from sbc.sip.address import NameAddr, parse_name_addr
-from sbc.sip.grammar import TOKEN, ParseError, split_commas
-from sbc.sip.headers import Headers
+from sbc.sip.grammar import ParseError, decimal, is_token, split_commas
+from sbc.sip.headers import Headers, canonical
 from sbc.sip.uri import Uri, parse_uri
 from sbc.sip.via import Via, parse_via
 
-_cseq = re.compile(rf"(?=[0-9])0*+([0-9]{{0,10}}+)[ \t]++([{TOKEN}]++)").fullmatch
-_max_forwards = re.compile(r"(?=[0-9])0*+([0-9]{0,3}+)").fullmatch
-_call_id = re.compile(r"[!-~]++").fullmatch
+# The methods of RFC 3261 and its extensions; a look-up here spares matching a token.
+KNOWN_METHODS: Final = frozenset(
+    "INVITE ACK BYE CANCEL OPTIONS PRACK UPDATE INFO REGISTER SUBSCRIBE NOTIFY PUBLISH MESSAGE REFER".split()
+)
+_call_id: Final = re.compile(r"[!-~]++").fullmatch
 
-REASONS = {
+REASONS: Final = {
     100: "Trying", 180: "Ringing", 181: "Call Is Being Forwarded", 182: "Queued", 183: "Session Progress",
     199: "Early Dialog Terminated", 200: "OK", 202: "Accepted", 204: "No Notification",
     300: "Multiple Choices", 301: "Moved Permanently", 302: "Moved Temporarily", 305: "Use Proxy",
@@ -44,10 +46,10 @@ REASONS = {
 
 
 def _required(headers: Headers, key: str) -> str:
-    keys = headers.keys
-    if key not in keys:
+    value = headers.first.get(key)
+    if value is None:
         raise ParseError(f"missing {key} header")
-    return headers.fields[keys.index(key)][1]
+    return value
 
 
 class CSeq:
@@ -69,6 +71,16 @@ class CSeq:
         return f"{self.number} {self.method}"
 
 
+def parse_cseq(text: str) -> CSeq:
+    """Read a CSeq value; raises ParseError if it is malformed or 2**31 and more."""
+    digits, _, method = text.replace("\t", " ").partition(" ")
+    method = method.lstrip(" ")
+    number = decimal(digits)
+    if number is None or number >= 1 << 31 or not (method in KNOWN_METHODS or is_token(method)):
+        raise ParseError("malformed CSeq")
+    return CSeq(number, method)
+
+
 class Message:
     """What requests and responses share; make a Request or a Response."""
 
@@ -85,56 +97,52 @@ class Message:
     @property
     def via(self) -> Via:
         """The topmost Via; raises ParseError if it is missing or malformed."""
-        parsed = self.headers.parsed
-        if "via" not in parsed:
+        views = self.headers.views
+        via = views.via
+        if via is None:
             value = _required(self.headers, "via")
             if "," in value:
                 value = (split_commas(value) or [""])[0]
-            parsed["via"] = parse_via(value)
-        via: Via = parsed["via"]
+            via = views.via = parse_via(value)
         return via
 
     @property
     def call_id(self) -> str:
         """The Call-ID; raises ParseError if it is missing or malformed."""
-        parsed = self.headers.parsed
-        if "call_id" not in parsed:
-            value = _required(self.headers, "call-id")
-            if not _call_id(value):
+        views = self.headers.views
+        call_id = views.call_id
+        if call_id is None:
+            call_id = _required(self.headers, "call-id")
+            if not _call_id(call_id):
                 raise ParseError("malformed Call-ID")
-            parsed["call_id"] = value
-        call_id: str = parsed["call_id"]
+            views.call_id = call_id
         return call_id
 
     @property
     def cseq(self) -> CSeq:
         """The CSeq; raises ParseError if it is missing, malformed or 2**31 and more."""
-        parsed = self.headers.parsed
-        if "cseq" not in parsed:
-            match = _cseq(_required(self.headers, "cseq"))
-            number = int(match[1] or "0") if match else 1 << 31
-            if match is None or number >= 1 << 31:
-                raise ParseError("malformed CSeq")
-            parsed["cseq"] = CSeq(number, match[2])
-        cseq: CSeq = parsed["cseq"]
+        views = self.headers.views
+        cseq = views.cseq
+        if cseq is None:
+            cseq = views.cseq = parse_cseq(_required(self.headers, "cseq"))
         return cseq
 
     @property
     def from_(self) -> NameAddr:
         """The From header; raises ParseError if it is missing or malformed."""
-        parsed = self.headers.parsed
-        if "from" not in parsed:
-            parsed["from"] = parse_name_addr(_required(self.headers, "from"))
-        address: NameAddr = parsed["from"]
+        views = self.headers.views
+        address = views.from_
+        if address is None:
+            address = views.from_ = parse_name_addr(_required(self.headers, "from"))
         return address
 
     @property
     def to(self) -> NameAddr:
         """The To header; raises ParseError if it is missing or malformed."""
-        parsed = self.headers.parsed
-        if "to" not in parsed:
-            parsed["to"] = parse_name_addr(_required(self.headers, "to"))
-        address: NameAddr = parsed["to"]
+        views = self.headers.views
+        address = views.to
+        if address is None:
+            address = views.to = parse_name_addr(_required(self.headers, "to"))
         return address
 
     @property
@@ -150,42 +158,46 @@ class Message:
     @property
     def contact(self) -> NameAddr | None:
         """The first Contact; None if there is none or it is ``*``; raises ParseError if malformed."""
-        parsed = self.headers.parsed
-        if "contact" not in parsed:
-            values = self.headers.values("contact")
-            none = not values or values[0] == "*"
-            parsed["contact"] = None if none else parse_name_addr(values[0])
-        contact: NameAddr | None = parsed["contact"]
+        views = self.headers.views
+        contact = views.contact
+        if contact is None:
+            value = self.headers.first.get("contact")
+            if value is not None and ("," in value or not value):
+                value = next(iter(self.headers.values("contact")), None)
+            if value is None or value == "*":
+                return None
+            contact = views.contact = parse_name_addr(value)
         return contact
 
     @property
     def routes(self) -> list[NameAddr]:
         """All Route values in order; raises ParseError if one is malformed."""
-        return self._addresses("route")
+        views = self.headers.views
+        if views.routes is None:
+            views.routes = self._addresses("route")
+        return views.routes
 
     @property
     def record_routes(self) -> list[NameAddr]:
         """All Record-Route values in order; raises ParseError if one is malformed."""
-        return self._addresses("record-route")
+        views = self.headers.views
+        if views.record_routes is None:
+            views.record_routes = self._addresses("record-route")
+        return views.record_routes
 
     @property
     def max_forwards(self) -> int | None:
         """Max-Forwards, 0 to 255, or None if absent; raises ParseError if malformed."""
-        value = self.headers.get("max-forwards")
+        value = self.headers.first.get("max-forwards")
         if value is None:
             return None
-        match = _max_forwards(value)
-        number = int(match[1] or "0") if match else 256
-        if number > 255:
+        number = decimal(value)
+        if number is None or number > 255:
             raise ParseError("malformed Max-Forwards")
         return number
 
     def _addresses(self, name: str) -> list[NameAddr]:
-        parsed = self.headers.parsed
-        if name not in parsed:
-            parsed[name] = [parse_name_addr(value) for value in self.headers.values(name)]
-        addresses: list[NameAddr] = parsed[name]
-        return addresses
+        return [parse_name_addr(value) for value in self.headers.values(name)]
 
 
 class Request(Message):
@@ -228,9 +240,9 @@ class Response(Message):
         return f"<Response {self.status} {self.headers!r} body={len(self.body)}>"
 
 
-_ECHOED = frozenset(("via", "from", "to", "call-id", "cseq"))
-_ECHOED_100 = _ECHOED | {"timestamp"}
-_ECHOED_DIALOG = _ECHOED | {"record-route"}
+_ECHOED: Final = frozenset(("via", "from", "to", "call-id", "cseq"))
+_ECHOED_100: Final = _ECHOED | {"timestamp"}
+_ECHOED_DIALOG: Final = _ECHOED | {"record-route"}
 
 
 def response_to(request: Request, status: int, reason: str = "", to_tag: str = "") -> Response:
@@ -243,14 +255,16 @@ def response_to(request: Request, status: int, reason: str = "", to_tag: str = "
         echoed = _ECHOED_100
     else:
         echoed = _ECHOED_DIALOG if status < 300 else _ECHOED
-    source = request.headers
-    kept = [(field, key) for field, key in zip(source.fields, source.keys, strict=True) if key in echoed]
-    headers = Headers([field for field, _ in kept], [key for _, key in kept])
-    if to_tag and status != 100 and _lacks_tag(request):
-        at = headers.keys.index("to")
-        name, value = headers.fields[at]
-        headers.fields[at] = (name, f"{value};tag={to_tag}")
-    return Response(status, reason or REASONS.get(status, "Unknown"), headers)
+    fields: list[tuple[str, str]] = []
+    tagged = not to_tag or status == 100 or not _lacks_tag(request)
+    for name, value in request.headers.fields:
+        key = canonical(name)
+        if key not in echoed:
+            continue
+        if key == "to" and not tagged:
+            tagged, value = True, f"{value};tag={to_tag}"
+        fields.append((name, value))
+    return Response(status, reason or REASONS.get(status, "Unknown"), Headers(fields))
 
 
 def _lacks_tag(request: Request) -> bool:

@@ -12,10 +12,11 @@ a value leaves as it came.
 from __future__ import annotations
 
 import re
+from typing import Final
 
-from sbc.sip.grammar import BLANKS, CONTROLS, TOKEN, ParseError, has_bare_control, is_token
-from sbc.sip.headers import CANONICAL, Headers
-from sbc.sip.message import Message, Request, Response
+from sbc.sip.grammar import BLANKS, CONTROLS, TOKEN, ParseError, decimal, has_bare_control, is_token
+from sbc.sip.headers import CANONICAL, Headers, canonical
+from sbc.sip.message import KNOWN_METHODS, Message, Request, Response
 from sbc.sip.validate import unsupported_extensions, validate
 
 __all__ = [
@@ -32,16 +33,15 @@ __all__ = [
 
 # Octets of a start line and its headers. Other implementations stop somewhere near this, and a stream
 # that carries one message too long for them is lost to every call on it; so datagrams have it as well.
-MAX_HEAD = 16384
+MAX_HEAD: Final = 16384
 
-_known = CANONICAL.get
-_field = re.compile(rf"([{TOKEN}]++)[ \t]*+:[ \t]*+([^\r\n]*+)").fullmatch
-_unfold = re.compile(r"\r\n[ \t]++").sub
-_lines = re.compile(r"\r\n|\r|\n").split
-_status_line = re.compile(r"[sS][iI][pP]/([0-9]++\.[0-9]++) ([0-9]++) (.*+)", re.S).fullmatch
-_request_line = re.compile(rf"([{TOKEN}]++) ([^ \t]++) [sS][iI][pP]/([0-9]++\.[0-9]++)").fullmatch
-_loose_request = re.compile(rf"[ \t]*+([{TOKEN}]++)[ \t]++([^ \t]++)(?:[ \t].*+)?+", re.S).fullmatch
-_digits = re.compile(r"(?=[0-9])0*+([0-9]{0,9}+)").fullmatch
+_field: Final = re.compile(rf"([{TOKEN}]++)[ \t]*+:[ \t]*+([^\r\n]*+)").fullmatch
+_unfold: Final = re.compile(r"\r\n[ \t]++").sub
+_lines: Final = re.compile(r"\r\n|\r|\n").split
+_status_line: Final = re.compile(r"[sS][iI][pP]/([0-9]++\.[0-9]++) ([0-9]++) (.*+)", re.S).fullmatch
+_request_line: Final = re.compile(rf"([{TOKEN}]++) ([^ \t]++) [sS][iI][pP]/([0-9]++\.[0-9]++)").fullmatch
+_loose_request: Final = re.compile(rf"[ \t]*+([{TOKEN}]++)[ \t]++([^ \t]++)(?:[ \t].*+)?+", re.S).fullmatch
+_STATUSES: Final = {str(status): status for status in range(100, 700)}
 
 
 def parse_message(data: bytes) -> Message:
@@ -83,23 +83,34 @@ def read_fields(head: bytes) -> tuple[str, Headers]:
     if lines.pop() or len(head.translate(None, CONTROLS)) != len(head) - 2 * len(lines):
         return _read_odd_fields(text)
     fields: list[tuple[str, str]] = []
-    keys: list[str] = []
-    first = lines[0]
+    first: dict[str, str] = {}
+    start = lines[0]
     del lines[0]
     for line in lines:
         name, colon, value = line.partition(":")
-        key = _known(name)
+        key = CANONICAL.get(name)
         if key is None or not colon:
             if not colon or not is_token(name):
                 return _read_odd_fields(text)
-            key = CANONICAL[name]
-        keys.append(key)
-        fields.append((name, value.strip(BLANKS)))
-    return first, Headers(fields, keys)
+            key = canonical(name)
+        value = value.strip(BLANKS)
+        fields.append((name, value))
+        first.setdefault(key, value)
+    return start, Headers(fields, first)
 
 
 def read_start(line: str, headers: Headers) -> Message:
     """Make the message that a start line announces; raises ParseError (505 for another SIP version)."""
+    parts = line.split(" ", 2)
+    if len(parts) == 3:
+        if parts[0] == "SIP/2.0" and parts[1] in _STATUSES:
+            return Response(_STATUSES[parts[1]], parts[2], headers)
+        if parts[2] == "SIP/2.0" and parts[0] in KNOWN_METHODS and parts[1] and "\t" not in parts[1]:
+            return Request(parts[0], parts[1], headers)
+    return _read_odd_start(line, headers)
+
+
+def _read_odd_start(line: str, headers: Headers) -> Message:
     match = _request_line(line)
     if match is not None:
         request = Request(match[1], match[2], headers)
@@ -110,28 +121,22 @@ def read_start(line: str, headers: Headers) -> Message:
     if match is None:
         raise ParseError("malformed start line", message=_loose_start(line, headers))
     version, status, reason = match.groups()
-    if version != "2.0" or len(status) != 3 or not "100" <= status <= "699":
+    if version != "2.0" or status not in _STATUSES:
         raise ParseError("malformed status line")
-    return Response(int(status), reason, headers)
+    return Response(_STATUSES[status], reason, headers)
 
 
 def content_length(headers: Headers) -> int | None:
     """The Content-Length, None if absent; raises a fatal ParseError if malformed or contradictory."""
-    keys = headers.keys
-    if "content-length" not in keys:
+    value = headers.first.get("content-length")
+    if value is None:
         return None
-    length = _length(headers.fields[keys.index("content-length")][1])
+    length = decimal(value)
     if length is None or (
-        keys.count("content-length") > 1
-        and any(_length(value) != length for value in headers.get_all("content-length"))
+        not headers.unique and any(decimal(each) != length for each in headers.get_all("content-length"))
     ):
         raise ParseError("malformed or contradictory Content-Length", fatal=True)
     return length
-
-
-def _length(value: str) -> int | None:
-    match = _digits(value)
-    return int(match[1] or "0") if match else None
 
 
 def _loose_start(line: str, headers: Headers) -> Request | None:

@@ -20,11 +20,15 @@ def serialize(message: Message) -> bytes:
     body = message.body
     headers = message.headers
     length = str(len(body))
-    if "content-length" in headers.keys:
+    fields = headers.fields
+    lines = [start_line(message)]
+    if "content-length" in headers.first:
         fields = _with_length(headers, length)
+        lines += [f"{name}: {value}" for name, value in fields]
     else:
-        fields = [*headers.fields, ("Content-Length", length)]
-    lines = [start_line(message), *map(": ".join, fields), "\r\n"]
+        lines += [f"{name}: {value}" for name, value in fields]
+        lines.append(f"Content-Length: {length}")
+    lines.append("\r\n")
     data = "\r\n".join(lines).encode("utf-8", "surrogateescape")
     if len(data.translate(None, CONTROLS)) != len(data) - 2 * len(lines):
         _refuse_controls(lines[0], fields)
@@ -47,14 +51,11 @@ def start_line(message: Message) -> str:
 
 def _with_length(headers: Headers, length: str) -> list[Field]:
     """The fields with one Content-Length, in place of the first."""
-    fields = headers.fields
-    at = headers.keys.index("content-length")
-    name, value = fields[at]
-    if headers.keys.count("content-length") > 1:
-        headers = headers.copy()
-        headers.set(name, length)
+    if headers.unique and headers.first["content-length"] == length:
         return headers.fields
-    return fields if value == length else [*fields[:at], (name, length), *fields[at + 1 :]]
+    headers = headers.copy()
+    headers.set(headers.fields[headers.index("content-length")][0], length)
+    return headers.fields
 
 
 def _refuse_controls(start: str, fields: list[Field]) -> None:

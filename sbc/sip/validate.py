@@ -6,12 +6,14 @@ After ``validate`` no typed view of the message raises.
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 from sbc.sip.grammar import ParseError
+from sbc.sip.headers import Headers, canonical
 from sbc.sip.message import Message, Request
 
-KNOWN_SCHEMES = frozenset(("sip", "sips", "tel"))
-SINGLE = (
+KNOWN_SCHEMES: Final = frozenset(("sip", "sips", "tel"))
+SINGLE: Final = (
     "from", "to", "call-id", "cseq", "max-forwards", "content-length", "content-type", "expires",
     "min-expires", "event", "rseq", "rack", "session-expires", "min-se", "refer-to", "referred-by",
     "replaces", "retry-after", "subscription-state", "date", "content-disposition", "timestamp",
@@ -21,9 +23,9 @@ SINGLE = (
 def validate(message: Message) -> None:
     """Check everything that RFC 3261 wants of any message; raises ParseError with the status due."""
     try:
-        keys = message.headers.keys
-        if len(set(keys)) != len(keys):
-            _check_single(keys)
+        headers = message.headers
+        if not headers.unique:
+            _check_single(headers)
         via = message.via
         if via.branch == "z9hG4bK":
             raise ParseError("the Via branch is only the magic cookie")
@@ -31,9 +33,15 @@ def validate(message: Message) -> None:
         message.call_id  # noqa: B018
         scheme = message.to.uri.scheme
         message.from_  # noqa: B018
-        for key in keys:
-            if key in _LAZY:
-                _LAZY[key](message)
+        first = headers.first
+        if "contact" in first:
+            message.contact  # noqa: B018
+        if "route" in first:
+            message.routes  # noqa: B018
+        if "record-route" in first:
+            message.record_routes  # noqa: B018
+        if "max-forwards" in first:
+            message.max_forwards  # noqa: B018
         if isinstance(message, Request):
             _check_request(message, method, scheme)
     except ParseError as error:
@@ -41,15 +49,8 @@ def validate(message: Message) -> None:
         raise
 
 
-_LAZY = {
-    "contact": lambda message: message.contact,
-    "route": lambda message: message.routes,
-    "record-route": lambda message: message.record_routes,
-    "max-forwards": lambda message: message.max_forwards,
-}
-
-
-def _check_single(keys: list[str]) -> None:
+def _check_single(headers: Headers) -> None:
+    keys = [canonical(name) for name, _ in headers.fields]
     for key in SINGLE:
         if keys.count(key) > 1:
             raise ParseError(f"more than one {key} header")

@@ -103,11 +103,9 @@ def test_what_is_parsed_is_written_and_read_the_same(data: bytes) -> None:
     assert serialize(again) == written
     assert again.body == message.body
     if "content-length" in message.headers:
-        assert [(k, f) for k, f in zip(again.headers.keys, again.headers.fields,
-        strict=True) if k != "content-length"] == [
-            (k, f) for k, f in zip(message.headers.keys, message.headers.fields,
-            strict=True) if k != "content-length"
-        ]  # fmt: skip
+        for each in (again, message):
+            each.headers.remove("Content-Length")
+        assert again.headers == message.headers and again.headers.first == message.headers.first
 
 
 @given(st.lists(DATA, max_size=3), st.lists(st.integers(1, 50), min_size=1, max_size=8))

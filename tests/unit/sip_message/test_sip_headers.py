@@ -43,8 +43,15 @@ def test_add_prepend_and_remove_keep_the_index_in_step() -> None:
     headers.remove("via")
     headers.remove("Absent")
     assert headers.fields == [("Subject", "x"), ("X-Thing", "1"), ("x-thing", "2")]
-    assert headers.keys == ["subject", "x-thing", "x-thing"]
+    assert headers.first == {"subject": "x", "x-thing": "1"} and not headers.unique
     assert len(headers) == 3
+    headers.set("X-THING", "3")
+    headers.extend([("s", "y"), ("To", "t")])
+    assert headers.fields == [("Subject", "x"), ("X-THING", "3"), ("s", "y"), ("To", "t")]
+    assert headers.first == {"subject": "x", "x-thing": "3", "to": "t"}
+    assert [headers.index(name) for name in ("subject", "X-Thing", "t")] == [0, 1, 3]
+    with pytest.raises(ValueError, match="there is no Via"):
+        headers.index("Via")
 
 
 def test_a_copy_is_independent() -> None:
@@ -61,6 +68,7 @@ def test_a_copy_is_independent() -> None:
     "change",
     [
         lambda headers: headers.add("X", "1"),
+        lambda headers: headers.extend([("X", "1")]),
         lambda headers: headers.prepend("X", "1"),
         lambda headers: headers.set("X-Thing", "1"),
         lambda headers: headers.remove("X-Thing"),
@@ -68,9 +76,9 @@ def test_a_copy_is_independent() -> None:
 )
 def test_every_change_drops_the_typed_views(change: object) -> None:
     headers = make()
-    headers.parsed["via"] = object()
+    headers.views.call_id = "seen"
     change(headers)  # type: ignore[operator]
-    assert headers.parsed == {}
+    assert headers.views.call_id is None
 
 
 @pytest.mark.parametrize("name", ["", "a b", "X:", "X\r\nEvil", "Überschrift", "X\0"])
