@@ -117,11 +117,16 @@ def _translate() -> list[Any]:
     said = StringIO()
     try:
         with redirect_stdout(said):
-            return mypycify([*modules(), "--follow-imports=silent"], **options)
+            extensions = mypycify([*modules(), "--follow-imports=silent"], **options)
     except SystemExit:  # how mypyc fails
         print(said.getvalue(), file=sys.stderr)
         say_pure("mypyc does not take these sources")
         return []
+    # All of it is one library, and only its entry is asked for by name: without a detour by the linker's
+    # tables for every call and every constant a call costs an eighth less CPU.
+    for extension in extensions:
+        extension.extra_compile_args.append("-fvisibility=hidden")
+    return extensions
 
 
 class Compile(build_ext):
@@ -142,11 +147,11 @@ class Compile(build_ext):
     def build_extensions(self) -> None:
         """Compile the C files of one extension side by side."""
         one = self.compiler.compile
-        headers = [path.stat().st_mtime for path in Path(BUILD).rglob("*.h")]
+        common = [path.stat().st_mtime for path in (Path(__file__), *Path(BUILD).rglob("*.h"))]
 
         def compile_one(source: str, options: dict[str, Any]) -> list[str]:
             object_file = Path(*self.compiler.object_filenames([source], output_dir=options["output_dir"]))
-            needed = max(Path(source).stat().st_mtime, *headers)
+            needed = max(Path(source).stat().st_mtime, *common)
             if object_file.exists() and object_file.stat().st_mtime > needed:
                 return [str(object_file)]
             return one([source], **options)
