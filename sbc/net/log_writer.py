@@ -38,24 +38,20 @@ class LogWriter:
 
     def flush(self) -> None:
         """Write all lines that wait; gives up where nobody has read for two seconds."""
-        if self._writer is not None:
-            if not self._writer.started:
-                self._writer.kill()
-                self._writer = gevent.spawn(self._write)
-            self._writer.join(FLUSH_WITHIN)
+        with gevent.Timeout(FLUSH_WITHIN, False):
+            while self._writer is not None:
+                self._writer.join()
 
     def _write(self) -> None:
-        pool = gevent.get_hub().threadpool
-        while self._lines or self.dropped:
-            lines, self._lines = self._lines, []
-            count, dropped, self.dropped = len(lines), self.dropped, 0
-            if dropped:
-                lines.append(f"[log] {dropped} lines dropped: the log was not written fast enough")
-            data = "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
-            if not pool.apply(_write_all, (self._fd, data)):
-                self.dropped = dropped + count
-                break
-        self._writer = None
+        lines, self._lines = self._lines, []
+        count, dropped, self.dropped = len(lines), self.dropped, 0
+        if dropped:
+            lines.append(f"[log] {dropped} lines dropped: the log was not written fast enough")
+        data = "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
+        if not gevent.get_hub().threadpool.apply(_write_all, (self._fd, data)):
+            self.dropped += dropped + count
+        # What has come meanwhile waits as well: line by line, each would wake two threads.
+        self._writer = gevent.spawn_later(DELAY, self._write) if self._lines else None
 
 
 def _write_all(fd: int, data: bytes) -> bool:

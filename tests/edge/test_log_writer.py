@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Iterator
 
@@ -72,3 +73,25 @@ def test_a_log_that_cannot_be_written_is_counted(pipe: tuple[int, int]) -> None:
     writer("lost")
     writer.flush()
     assert writer.dropped == 1
+
+
+def test_what_comes_during_a_write_waits_for_the_next_bunch(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, bunches = threading.Event(), list[bytes]()
+
+    def write(fd: int, data: bytes) -> bool:
+        bunches.append(data)
+        return gate.wait(5)
+
+    monkeypatch.setattr(log_writer, "_write_all", write)
+    writer = LogWriter(-1)
+    writer("one")
+    while not bunches:
+        gevent.sleep(0.01)
+    writer("two")
+    first = writer._writer
+    assert first is not None
+    gate.set()
+    first.join()
+    writer("three")
+    writer.flush()
+    assert bunches == [b"one\n", b"two\nthree\n"]
