@@ -6,7 +6,7 @@ The core never touches ``channel``; ``sbc/net`` puts there what it needs to writ
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from sbc.base import Address
 
@@ -48,8 +48,7 @@ class TlsFacts:
     own: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class ReuseKey:
+class ReuseKey(NamedTuple):
     """A connection serves another request only where all of this is the same (RFC 5923)."""
 
     trunk: str

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
+from typing import Final
 
-MAGIC_COOKIE = "z9hG4bK"
-_RANDOM = 10
-_BLOCK = 4096
+MAGIC_COOKIE: Final = "z9hG4bK"
+_RANDOM: Final = 10
+_BLOCK: Final = 4096
 
 
 class Ids:

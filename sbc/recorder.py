@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from sbc.b2bua.commands import Note
 from sbc.base import Address
@@ -130,7 +130,7 @@ class Recorder:
         self.note(Note("internal-error", "", {"place": place}), None, now)
 
 
-_ENDED_FIELDS = frozenset(
+_ENDED_FIELDS: Final = frozenset(
     ("caller", "called", "from", "to", "status", "reason", "by", "duration", "downgraded", "rule")
 )
 

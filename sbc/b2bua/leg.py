@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from sbc.base import Address
 from sbc.config.model import Listener, Trunk
 from sbc.flow import Flow
 
 Side = Literal["a", "b"]
-DEFAULT_PORT = {"udp": 5060, "tcp": 5060, "tls": 5061}
-_WILDCARDS = ("0.0.0.0", "::", "")
-_VIA_TRANSPORT = {"udp": "SIP/2.0/UDP ", "tcp": "SIP/2.0/TCP ", "tls": "SIP/2.0/TLS "}
+DEFAULT_PORT: Final = {"udp": 5060, "tcp": 5060, "tls": 5061}
+_WILDCARDS: Final = ("0.0.0.0", "::", "")
+_VIA_TRANSPORT: Final = {"udp": "SIP/2.0/UDP ", "tcp": "SIP/2.0/TCP ", "tls": "SIP/2.0/TLS "}
 
 
 def other(side: Side) -> Side:

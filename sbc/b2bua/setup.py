@@ -8,6 +8,8 @@ such an answer is acknowledged and hung up.
 
 from __future__ import annotations
 
+from typing import Final
+
 from dsl.decision import Challenge, Decision, Edit, Failure, Redirect, Reject, Route
 from dsl.facts import Facts
 from sbc.b2bua.answered import AnsweredInvite
@@ -27,7 +29,8 @@ from sbc.sip.dialog import Dialog
 from sbc.sip.message import Request, Response
 from sbc.sip.transactions import SPENT, ServerTransaction
 
-_REASONS = {"timeout": (408, "Request Timeout"), "unreachable": (503, "Service Unavailable")}
+_NOWHERE: Final = Route(())
+_REASONS: Final = {"timeout": (408, "Request Timeout"), "unreachable": (503, "Service Unavailable")}
 
 
 class Setup:
@@ -40,7 +43,7 @@ class Setup:
         self.server = server
         self.request = request
         self.offer = carried_body(request)
-        self.route = Route(())
+        self.route = _NOWHERE
         self.edits: tuple[Edit, ...] = ()  # what hooks changed before the rules
         self.hop = -1
         self.attempt: Attempt | None = None

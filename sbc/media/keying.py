@@ -19,6 +19,7 @@ encrypted, and it is not ours to disappoint it in the clear.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
 
 from sbc.base import Address, PeerError
 from sbc.ids import Ids
@@ -29,7 +30,7 @@ from sbc.media.sdp import Media
 from sbc.media.terms import Terms, rtcp_address
 
 #: The profiles that can be relayed; the secure ones need SDES (RFC 4568) on their leg.
-PROFILES = ("RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF")
+PROFILES: Final = ("RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF")
 
 
 def is_secure(profile: str) -> bool:

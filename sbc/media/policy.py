@@ -17,9 +17,9 @@ SUITES = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MediaPolicy:
-    """How one leg's media is keyed.
+    """How one leg's media is keyed: a value, not frozen for the reason that ``sbc.media.stats`` gives.
 
     ``srtp`` is the trunk's toggle; ``sdes`` is False where the signalling leg is not TLS
     and the operator has not said that keys may cross it in the clear; ``suites`` are ours

@@ -16,17 +16,17 @@ answer that explains the closing.
 from __future__ import annotations
 
 from collections import deque
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import gevent
 from gevent import socket
 
 from sbc.flow import Flow
 
-QUEUE_LIMIT = 1 << 20
+QUEUE_LIMIT: Final = 1 << 20
 WRITE_STALL = 10.0
-LINGER = 1.0
-RECORD = 16384  # the most plaintext that one TLS record holds (RFC 8446 5.1)
+LINGER: Final = 1.0
+RECORD: Final = 16384  # the most plaintext that one TLS record holds (RFC 8446 5.1)
 
 
 class Cipher(Protocol):
@@ -48,6 +48,7 @@ class StreamChannel:
     """
 
     __slots__ = (
+        "_at_end_of_turn",
         "_dead",
         "_messages",
         "_queue",
@@ -75,6 +76,7 @@ class StreamChannel:
         self.ponged = False
         self.flow: Flow | None = None
         self._raw: Any = sock._sock
+        self._at_end_of_turn = gevent.get_hub().loop.run_callback
         self._messages: list[bytes] = []
         self._size = 0
         self._queue: deque[bytes] = deque()
@@ -88,7 +90,7 @@ class StreamChannel:
             return
         messages = self._messages
         if not messages:
-            gevent.get_hub().loop.run_callback(self._flush)
+            self._at_end_of_turn(self._flush)
         messages.append(data)
         self._size += len(data)
         if self._size >= RECORD:

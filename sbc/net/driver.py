@@ -11,7 +11,7 @@ from __future__ import annotations
 import traceback
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import gevent
 
@@ -43,7 +43,7 @@ from sbc.sip.serialize import serialize
 from sbc.tls.diagnosis import Failure
 
 # Timers are rounded up to this, so that a burst of deadlines wakes the engine once.
-TICK = 0.05
+TICK: Final = 0.05
 
 
 class MediaPlane(Protocol):
@@ -261,20 +261,18 @@ class Driver:
         return self.engine.connected(command.key, flow, self.clock.now())
 
     def _offer_media(self, command: OfferMedia) -> list[Command]:
-        def offer() -> bytes:
-            return self.media.offer(
-                command.call, command.side, command.sdp, command.ours, command.theirs, command.restart
-            )
-
-        return self._media(command.call, offer)
+        policies = command.ours, command.theirs
+        return self._media(
+            self.media.offer, command.call, command.side, command.sdp, *policies, command.restart
+        )
 
     def _answer_media(self, command: AnswerMedia) -> list[Command]:
-        return self._media(command.call, lambda: self.media.answer(command.call, command.side, command.sdp))
+        return self._media(self.media.answer, command.call, command.side, command.sdp)
 
-    def _media(self, call: str, verb: Callable[[], bytes]) -> list[Command]:
+    def _media(self, verb: Callable[..., bytes], call: str, *arguments: Any) -> list[Command]:
         sdp, error = b"", None
         try:
-            sdp = verb()
+            sdp = verb(call, *arguments)
         except PeerError as refused:
             error = refused
         except LocalError as failed:

@@ -14,7 +14,7 @@ test. Nothing here goes through stdlib logging, whose record objects cost more t
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from sbc.b2bua.commands import Note
 from sbc.observe.text import REDACTED, SECRET_FIELDS, has_secret, iso_time, redact, word
@@ -22,7 +22,7 @@ from sbc.observe.views import StatusView
 
 Level = Literal["INF", "WRN", "ERR"]
 
-_RANK = {"INF": 0, "WRN": 1, "ERR": 2}
+_RANK: Final = {"INF": 0, "WRN": 1, "ERR": 2}
 
 # event: (level, tag); the tag of every other event of a call is "call".
 EVENTS: Mapping[str, tuple[Level, str]] = {
@@ -46,7 +46,7 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "malformed": ("WRN", "[malformed]"),
     "connection-refused": ("WRN", "[refused]"),
 }
-CALL_ENDED = "call-ended"
+CALL_ENDED: Final = "call-ended"
 STATS_PERIOD = 30.0
 
 
@@ -91,25 +91,11 @@ class Journal:
 
 
 def _words(fields: Mapping[str, Any]) -> str:
-    """Write `` name=value`` for each field: all of them at once where every value is a plain word."""
-    line = "".join([f" {name}={value}" for name, value in fields.items()])
-    harmless = SECRET_FIELDS.isdisjoint(fields) and not has_secret(line)
-    if (
-        harmless
-        and line.isprintable()
-        and line.count(" ") == len(fields)
-        and '"' not in line
-        and "= " not in line
-        and line[-1:] != "="
-        and None not in fields.values()
-    ):
+    """Write `` name=value`` for each field that has a value, every secret blotted out."""
+    line = "".join([f" {name}={word(value)}" for name, value in fields.items() if value is not None])
+    if SECRET_FIELDS.isdisjoint(fields) and not has_secret(line):
         return line
-    write = _harmless_word if harmless else _word
-    return "".join([write(name, value) for name, value in fields.items() if value is not None])
-
-
-def _harmless_word(name: str, value: Any) -> str:
-    return f" {name}={word(value)}"
+    return "".join([_word(name, value) for name, value in fields.items() if value is not None])
 
 
 def _word(name: str, value: Any) -> str:

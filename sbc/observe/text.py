@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import Final
 
 REDACTED = "[redacted]"
 SECRET_FIELDS = frozenset({"password", "authorization", "proxy-authorization", "ha1", "key", "secret"})
@@ -72,7 +73,7 @@ def _escape(character: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-_MILLISECONDS = [f".{number:03d}Z" for number in range(1000)]
+_MILLISECONDS: Final = [f".{number:03d}Z" for number in range(1000)]
 
 
 def iso_time(now: float) -> str:

@@ -7,6 +7,7 @@ from typing import get_args
 import pytest
 
 from dsl.decision import Downgrade, Srtp
+from sbc.b2bua import facts
 from sbc.b2bua.facts import describe_offer, facts_of
 from sbc.b2bua.leg import Leg, format_host, format_target, local_address, other
 from sbc.b2bua.media_policy import callee_srtp, caller_srtp, effective_downgrade, leg_policy
@@ -195,6 +196,25 @@ def test_a_refusal_explains_itself() -> None:
 )  # fmt: skip
 def test_what_an_offer_says(sdp: bytes, codecs: tuple[str, ...], srtp: str) -> None:
     assert describe_offer(sdp) == (codecs, srtp)
+
+
+def test_what_an_offer_says_does_not_depend_on_the_offers_before() -> None:
+    offer = b"v=0\r\nm=audio %d RTP/AVP %d 101\r\na=rtpmap:101 telephone-event/8000\r\n%s"
+    plain, key = b"", b"a=crypto:1 X inline:y\r\n"
+    for port in (4000, 4002):
+        assert describe_offer(offer % (port, 0, plain)) == (("PCMU", "TELEPHONE-EVENT"), "none")
+        assert describe_offer(offer % (port, 8, plain)) == (("PCMA", "TELEPHONE-EVENT"), "none")
+        assert describe_offer(offer % (port, 8, key)) == (("PCMA", "TELEPHONE-EVENT"), "offered")
+    video = b"v=0\r\nm=video 1 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+    assert describe_offer(video + (offer % (4000, 0, plain))[5:])[0] == ("PCMU", "H264", "TELEPHONE-EVENT")
+    session = b"v=0\r\na=crypto:1 X inline:y\r\n"
+    assert describe_offer(session + (offer % (4000, 0, plain))[5:])[1] == "offered"
+
+
+def test_an_offer_with_a_key_is_not_kept() -> None:
+    before = facts._described.cache_info()
+    describe_offer(b"v=0\r\nm=audio 1 RTP/SAVP 0\r\na=crypto:1 X inline:secret\r\n")
+    assert facts._described.cache_info() == before
 
 
 def test_the_facts_of_a_secured_request() -> None:
