@@ -35,6 +35,16 @@ def rules_text(count: int, trunks: int = 50, rewrite: bool = False) -> str:
     return text
 
 
+def header_rules(count: int) -> str:
+    """A file of ``count`` rules that ask nothing but one header."""
+    return "rules:\n" + "".join(
+        f"  - name: customer {number}\n"
+        f'    when: header("X-Customer") == "c{number}"\n'
+        f'    then: route "carrier-{number % 7}"\n'
+        for number in range(count)
+    )
+
+
 def ruleset(text: str) -> RuleSet:
     """The rules of a file that has no mistake."""
     loaded, diagnostics = load({"routes.d/10.yaml": text})
@@ -56,9 +66,11 @@ def rules(seconds: float = 0.3) -> list[Row]:
     rewritten = Facts(trunk="t0", ruri_user="004900018123")
     few = ruleset(rules_text(19, trunks=1, rewrite=True))
     many = ruleset(rules_text(1000, trunks=1))
+    headed, customer = ruleset(header_rules(1000)), Facts(header={"X-Customer": "c990"}.get)
     rows = [
         _row("decision over 20 rules, one rewrites", lambda: few.decide(rewritten), seconds),
         _row("decision over 1,000 rules of one trunk", lambda: many.decide(call), seconds),
+        _row("decision over 1,000 rules of one header", lambda: headed.decide(customer), seconds),
     ]
     text = table_text(1_000_000)
     begun = time.process_time()

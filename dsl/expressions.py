@@ -25,6 +25,8 @@ Value = Callable[[Draft], Any]
 CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
 _CONTROL = re.compile(rf"[{CONTROLS}]+")
 _DECIMAL = re.compile(r"[0-9]{1,18}\.[0-9]{1,9}")
+# The functions that give a text of the call by its name in quotes.
+ASKED = ("header", "to.param", "from.param")
 # What rules can change is read from the draft, everything else from the facts themselves.
 DRAFTED = frozenset(("ruri_user", "ruri_host", "from_user", "from_host", "from_display"))
 
@@ -74,8 +76,10 @@ def _lookup(node: syntax.Lookup, scope: Scope) -> Value:
 
 
 def _call(node: syntax.Call, scope: Scope) -> Value:
-    if node.name in ("header", "to.param", "from.param", "calls"):
-        return _asked(node)
+    if node.name == "calls" or node.name in ASKED:
+        (name,) = node.args
+        assert isinstance(name, syntax.Text), "the checker lets only text in quotes through"
+        return asked(node.name, name.value)
     first = value(node.args[0], scope)
     match node.name, node.args[1:]:
         case "replace", (syntax.Regex(source=source), syntax.Text(value=replacement)):
@@ -97,12 +101,10 @@ def _call(node: syntax.Call, scope: Scope) -> Value:
             return lambda draft: _number(first(draft))
 
 
-def _asked(node: syntax.Call) -> Value:
-    """What is asked of the call by a name in quotes."""
-    asked = node.args[0]
-    assert isinstance(asked, syntax.Text), "the checker lets only text in quotes through"
-    name, small = asked.value, asked.value.lower()
-    match node.name:
+def asked(function: str, name: str) -> Value:
+    """What a function asks of the call by a name in quotes."""
+    small = name.lower()
+    match function:
         case "header":
             return lambda draft: draft.header(name) or ""
         case "to.param":

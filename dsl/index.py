@@ -2,24 +2,25 @@
 
 Most rules ask first which trunk a call came from, so there is one list of rules for each trunk that any
 rule names. Within a list, a long run of rules that each demand certain values or beginnings of one and the
-same fact is filed by them. Rules that ``continue`` stand outside of such runs: what they set may change
-what a run asks.
+same text (a fact, a header, a parameter of the URI) is filed by them. Rules that ``continue`` stand outside
+of such runs: what they set may change what a run asks.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 
 from dsl import syntax
-from dsl.atoms import Atom
+from dsl.atoms import Atom, key
 from dsl.draft import Draft
-from dsl.expressions import Test, fact
+from dsl.expressions import ASKED, Test, asked, fact
 from dsl.facts import FACTS
 from dsl.outcome import Outcome
 from dsl.patterns import literal_start
 from dsl.scope import NOTHING_NAMED
 
 Entry = tuple[Test, Outcome]
+Demands = dict[Hashable, Atom]
 _WORTH_FILING = 8
 
 
@@ -63,21 +64,32 @@ Item = tuple[Test | None, Outcome | None, Filed | None]
 """A rule to try, or a run of rules to look up."""
 
 
-def demands_of(node: syntax.Node, atoms: tuple[Atom, ...]) -> dict[str, Atom]:
-    """What a condition demands of facts that are text, by the names of the facts: what it can be filed by."""
-    demands: dict[str, Atom] = {}
+def demands_of(node: syntax.Node, atoms: tuple[Atom, ...]) -> Demands:
+    """What a condition demands of texts, by their subjects: what it can be filed by."""
+    demands: Demands = {}
     for atom in (*atoms, *_beginnings(node)):
-        if (
-            atom.kind not in ("is", "starts")
-            or not isinstance(atom.subject, tuple)
-            or atom.subject[0] != "fact"
-        ):
+        if atom.kind not in ("is", "starts") or not _is_text(atom.subject):
             continue
-        name = atom.subject[1]
-        if FACTS[name].type == "text" and all(isinstance(each, str) for each in atom.options):
-            if name not in demands or demands[name].kind == "starts":
-                demands[name] = atom
+        if all(isinstance(each, str) for each in atom.options):
+            if atom.subject not in demands or demands[atom.subject].kind == "starts":
+                demands[atom.subject] = atom
     return demands
+
+
+def _is_text(subject: Hashable) -> bool:
+    if not isinstance(subject, tuple):
+        return False
+    kind, name = subject[0], subject[1]
+    return FACTS[name].type == "text" if kind == "fact" else kind == "Call" and name in ASKED
+
+
+def _reader(subject: Hashable) -> Callable[[Draft], str]:
+    """How the text is read that ``_is_text`` found to be one."""
+    assert isinstance(subject, tuple)
+    if subject[0] == "fact":
+        return fact(subject[1], NOTHING_NAMED)
+    ((_, text),) = subject[2]
+    return asked(subject[1], text)
 
 
 def _beginnings(node: syntax.Node) -> list[Atom]:
@@ -85,41 +97,42 @@ def _beginnings(node: syntax.Node) -> list[Atom]:
     parts = node.parts if isinstance(node, syntax.AllOf) else (node,)
     found: list[Atom] = []
     for part in parts:
-        if isinstance(part, syntax.Matches) and isinstance(part.left, syntax.FactRef):
+        if isinstance(part, syntax.Matches):
             start = literal_start(part.regex.source)
             if start:
-                found.append(Atom(("fact", part.left.name), "starts", (start,), frozenset()))
+                found.append(Atom(key(part.left, NOTHING_NAMED), "starts", (start,), frozenset()))
     return found
 
 
-def arrange(rules: Sequence[tuple[Entry, dict[str, Atom]]]) -> tuple[Item, ...]:
-    """Rules in their order, long runs that demand something of one fact as one ``Filed``."""
+def arrange(rules: Sequence[tuple[Entry, Demands]]) -> tuple[Item, ...]:
+    """Rules in their order, long runs that demand something of one text as one ``Filed``."""
     items: list[Item] = []
     at = 0
     while at < len(rules):
-        name, length = _longest_run(rules, at)
+        subject, length = _longest_run(rules, at)
         if length < _WORTH_FILING:
             test, outcome = rules[at][0]
             items.append((test, outcome, None))
             at += 1
             continue
-        filed = Filed(fact(name, NOTHING_NAMED))
+        filed = Filed(_reader(subject))
         for index in range(at, at + length):
             entry, demands = rules[index]
-            filed.add(index, entry, demands[name])
+            filed.add(index, entry, demands[subject])
         items.append((None, None, filed))
         at += length
     return tuple(items)
 
 
-def _longest_run(rules: Sequence[tuple[Entry, dict[str, Atom]]], at: int) -> tuple[str, int]:
-    """The fact that tells most rules from ``at`` on apart, and how many rules can be filed by it."""
-    best, most, length = "", 1, 0
-    for name in rules[at][1]:
+def _longest_run(rules: Sequence[tuple[Entry, Demands]], at: int) -> tuple[Hashable, int]:
+    """The text that tells most rules from ``at`` on apart, and how many rules can be filed by it."""
+    best: Hashable = None
+    most, length = 1, 0
+    for subject in rules[at][1]:
         end = at
-        while end < len(rules) and name in rules[end][1] and rules[end][0][1].ending is not None:
+        while end < len(rules) and subject in rules[end][1] and rules[end][0][1].ending is not None:
             end += 1
-        apart = len({option for _, demands in rules[at:end] for option in demands[name].options})
+        apart = len({option for _, demands in rules[at:end] for option in demands[subject].options})
         if apart > most:
-            best, most, length = name, apart, end - at
+            best, most, length = subject, apart, end - at
     return best, length

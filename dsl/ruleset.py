@@ -16,7 +16,7 @@ from dsl.draft import Draft
 from dsl.errors import Diagnostic
 from dsl.expressions import Test
 from dsl.facts import Facts
-from dsl.index import Entry, Item, arrange, demands_of
+from dsl.index import Demands, Entry, Item, arrange, demands_of
 from dsl.outcome import Outcome
 from dsl.scope import Scope
 from dsl.simulate import RouteTest, run_test
@@ -54,14 +54,14 @@ class RuleSet:
         self.rules = tuple(rules)
         self.tests = tuple(tests)
         self.realms = frozenset(rule.outcome.realm for rule in self.rules if rule.outcome.realm)
-        filed: list[tuple[Entry, dict[str, Atom]]] = []
+        filed: list[tuple[Entry, Demands]] = []
         for rule in self.rules:
             filed.append(((rule.test, rule.outcome), demands_of(rule.when, rule.atoms)))
         asked = [trunks_asked(rule.atoms) for rule in self.rules]
-        by_trunk: dict[str, list[tuple[Entry, dict[str, Atom]]]] = {
+        by_trunk: dict[str, list[tuple[Entry, Demands]]] = {
             name: [] for trunks in asked for name in trunks or ()
         }
-        general: list[tuple[Entry, dict[str, Atom]]] = []
+        general: list[tuple[Entry, Demands]] = []
         for each, trunks in zip(filed, asked, strict=True):
             for name in by_trunk if trunks is None else trunks:
                 by_trunk[name].append(each)

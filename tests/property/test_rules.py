@@ -206,14 +206,12 @@ def test_both_matchers_agree(source: str, text: str, replacement: str) -> None:
 
 
 conditions = st.one_of(
-    st.builds('to.user starts with "{}"'.format, st.text("+049", max_size=4)),
-    st.builds('to.user == "{}"'.format, st.text("+049", max_size=4)),
-    st.builds('to.user in ["{}", "{}"]'.format, st.text("+049", max_size=3), st.text("+049", max_size=3)),
+    st.builds('TEXT starts with "{}"'.format, st.text("+049", max_size=4)),
+    st.builds('TEXT == "{}"'.format, st.text("+049", max_size=4)),
+    st.builds('TEXT in ["{}", "{}"]'.format, st.text("+049", max_size=3), st.text("+049", max_size=3)),
+    st.builds("TEXT matches /^{}/".format, st.sampled_from([r"\+4", "00", "0?4", "4|9", "(4|0)9", "[04]"])),
     st.builds(
-        "to.user matches /^{}/".format, st.sampled_from([r"\+4", "00", "0?4", "4|9", "(4|0)9", "[04]"])
-    ),
-    st.builds(
-        'trunk == "{}" and to.user starts with "{}"'.format,
+        'trunk == "{}" and TEXT starts with "{}"'.format,
         st.sampled_from("ab"),
         st.text("+049", max_size=3),
     ),
@@ -221,26 +219,37 @@ conditions = st.one_of(
 )
 endings = st.one_of(
     st.integers(400, 499).map("reject {}".format),
-    st.sampled_from(['set to.user = "+49" + to.user; continue', 'set from.user = "4"; continue']),
+    st.sampled_from(
+        [
+            'set to.user = "+49" + to.user; continue',
+            'set from.user = "4"; continue',
+            'set header "X-A" = "+49" + header("X-A"); continue',
+        ]
+    ),
 )
 
 
 @settings(max_examples=150, deadline=None)
 @given(
+    st.sampled_from(["to.user", 'header("X-A")', 'to.param("a")']),
     st.lists(st.tuples(conditions, endings), min_size=1, max_size=30),
     st.lists(st.tuples(st.sampled_from("abc"), st.text("+049", max_size=5)), min_size=1, max_size=10),
 )
 def test_filed_rules_decide_as_if_each_were_tried(
-    pairs: list[tuple[str, str]], made: list[tuple[str, str]]
+    asked: str, pairs: list[tuple[str, str]], made: list[tuple[str, str]]
 ) -> None:
     text = "rules:\n"
     for number, (when, then) in enumerate(pairs):
         text += f"  - name: r{number}\n    when: |\n      {when}\n    then: |\n      {then}\n"
+    text = text.replace("TEXT", asked)
     rules, problems = load({"a.yaml": text})
     assert rules is not None, problems
     never = {each.line for each in problems if "never" in each.message}
     for trunk, user in made:
-        call = Facts(trunk=trunk, ruri_user=user, from_user=user)
+        call = Facts(
+            trunk=trunk, ruri_user=user, from_user=user,
+            header={"X-A": user}.get, ruri_param={"a": user}.get,
+        )  # fmt: skip
         decision, _ = rules.explain(call)
         assert rules.decide(call) == decision
         place = re.search(r":(\d+)\)", decision.rule)

@@ -292,3 +292,25 @@ def test_rules_of_other_trunks_are_not_asked_and_order_is_kept() -> None:
         decision = rules.decide(facts)
         assert isinstance(decision, Reject) and decision.status == status
         assert rules.explain(facts)[0] == decision
+
+
+@pytest.mark.parametrize(
+    ("text", "when"),
+    [
+        ("c90", 'header("X-Customer") == "c{}"'),
+        ("c90", 'header("X-Customer") in ["c{}", "x"] and not sips'),
+        ("+4990 rest", 'header("X-Customer") starts with "+49{} "'),
+        ("c90", 'header("X-Customer") matches /^c{}$/'),
+    ],
+)
+def test_many_rules_about_one_header_are_looked_up_and_not_tried(text: str, when: str) -> None:
+    rules = ruleset(*((when.format(number), f"reject {400 + number}") for number in range(99)))
+    asked: list[str] = []
+
+    def header(name: str) -> str:
+        asked.append(name)
+        return text
+
+    decision = rules.decide(Facts(header=header))
+    assert isinstance(decision, Reject) and decision.status == 490
+    assert len(asked) < 15, "once to look up, and once for each rule that can hold"
