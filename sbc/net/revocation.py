@@ -31,7 +31,7 @@ from sbc.tls.revocation.files import is_url
 from sbc.tls.revocation.finding import Finding
 from sbc.tls.revocation.known import Pair, authority_pairs, own_pair
 from sbc.tls.revocation.link import Link
-from sbc.tls.revocation.policy import SoftPass, refusal
+from sbc.tls.revocation.policy import RevocationPolicy, SoftPass, refusal
 from sbc.tls.revocation.source import Source, answer_source, list_source, named_sources
 
 if TYPE_CHECKING:
@@ -155,27 +155,31 @@ class Revocation:
         policy = judge.policy
         if policy is None:
             return
-        self._wait(judge)
-        failure = judge.revoked(self._clock.now())
-        if failure is not None:
-            raise HandshakeError(decided=failure)
-        for link, found in self._open(judge):
-            if policy.mode == "hard":
-                raise HandshakeError(decided=refusal(link, found))
-            self._pass(judge, link, found, remote)
+        asked = self._ask(judge, policy)
+        if any(asked.values()):
+            self._wait(judge, policy, asked)
+        opened = self._open(judge, policy)
+        if not opened:
             return
+        link, found = opened[0]
+        if policy.mode == "hard" or found.state == "revoked":
+            raise HandshakeError(decided=refusal(link, found))
+        self._pass(judge, link, found, remote)
 
-    def _wait(self, judge: Judge) -> None:
-        """Ask every source of the chain that is due; wait where one of them may settle what is open."""
-        assert judge.policy is not None
-        asked: dict[str, list[Event]] = {}
+    def _ask(self, judge: Judge, policy: RevocationPolicy) -> dict[str, list[Event]]:
+        """Ask every source of the chain that is due: what to wait for, by the key of the link."""
+        asked = {}
         for link in judge.links:
-            wanted = [each for each in self._sources(link) if each.method in judge.policy.methods]
+            wanted = [each for each in self._sources(link) if each.method in policy.methods]
             events = [self.sources.want(each) for each in wanted]
             asked[link.key] = [each for each in events if each is not None]
+        return asked
+
+    def _wait(self, judge: Judge, policy: RevocationPolicy, asked: dict[str, list[Event]]) -> None:
+        """Wait while one of those that were asked may settle what is open."""
         with gevent.Timeout(self.sources.settings.wait, False):
             while judge.revoked(self._clock.now()) is None:
-                waiting = [event for link, _ in self._open(judge) for event in asked[link.key]]
+                waiting = [event for link, _ in self._open(judge, policy) for event in asked[link.key]]
                 pending = [event for event in waiting if not event.is_set()]
                 if not pending:
                     return
@@ -190,12 +194,12 @@ class Revocation:
             known = self._named[link.key] = tuple({each.url: each for each in reversed(both)}.values())
         return known
 
-    def _open(self, judge: Judge) -> list[tuple[Link, Finding]]:
-        """The links that are not known to be good."""
-        assert judge.policy is not None
-        now, methods = self._clock.now(), judge.policy.methods
-        looked = [(link, self.cache.look(link, methods, now)) for link in judge.links]
-        return [(link, found) for link, found in looked if found.state != "good"]
+    def _open(self, judge: Judge, policy: RevocationPolicy) -> list[tuple[Link, Finding]]:
+        """The links that are not known to be good, the first that is revoked before the others."""
+        now = self._clock.now()
+        looked = [(link, self.cache.look(link, policy.methods, now)) for link in judge.links]
+        opened = [(link, found) for link, found in looked if found.state != "good"]
+        return sorted(opened, key=lambda each: each[1].state != "revoked")
 
     def _pass(self, judge: Judge, link: Link, found: Finding, remote: Address) -> None:
         if self._observer is None or judge.trunk is None:

@@ -44,6 +44,7 @@ def bind(name: str, config: Listener) -> socket.socket:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER)
         sock.bind(tuple(config.bind))
         if kind == socket.SOCK_STREAM:
+            tune(sock)  # what is accepted inherits it
             sock.listen(BACKLOG)
     except OSError as error:
         sock.close()
@@ -74,7 +75,7 @@ def acknowledge(sock: socket.socket) -> None:
     Nagle off holds its first request back until that is acknowledged.
     """
     with contextlib.suppress(OSError, AttributeError):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+        sock._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 def tune(sock: socket.socket) -> None:

@@ -27,7 +27,7 @@ from sbc.net.handler import Admitted, Handler, HandshakeFailed
 from sbc.net.peek import Peek
 from sbc.net.recycle import Recycler
 from sbc.net.refusals import Refusals
-from sbc.net.sockets import bind, normal_host, reset, tune
+from sbc.net.sockets import bind, normal_host, reset
 from sbc.net.tls_session import (
     HandshakeError,
     TlsSession,
@@ -90,6 +90,8 @@ class StreamListener:
         self._connections = 0
         self.sock = bind(name, config)
         self.local = Address(*self.sock.getsockname()[:2])
+        host = normal_host(self.local.host)
+        self._reached = Address(host, self.local.port) if host not in ("0.0.0.0", "::") else None
         self._greenlet: gevent.Greenlet | None = None
 
     def start(self) -> None:
@@ -174,10 +176,6 @@ class StreamListener:
 
     def _serve(self, sock: socket.socket, remote: Address) -> None:
         try:
-            try:
-                tune(sock)
-            except OSError:
-                pass  # gone already; the first read says so
             if self.config.transport == "tcp":
                 trunk = self._snapshot.trunk_for(self.name, remote.host)
                 if trunk is not None:
@@ -249,7 +247,7 @@ class StreamListener:
 
     def local_of(self, sock: socket.socket) -> Address:
         """The address that a peer of an accepted connection reached."""
-        return Address(normal_host(sock.getsockname()[0]), self.local.port)
+        return self._reached or Address(normal_host(sock.getsockname()[0]), self.local.port)
 
     @property
     def contexts(self) -> Contexts:

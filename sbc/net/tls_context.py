@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from OpenSSL import SSL, crypto
 
 from sbc.base import LocalError, PeerError
@@ -34,6 +34,7 @@ CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
 _VERSIONS = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}
 _MODE_PARTIAL_WRITE, _MODE_NO_AUTO_CHAIN, _MODE_RELEASE_BUFFERS = 0x1, 0x8, 0x10
 _CB_ALERT, _CB_WRITE = 0x4000, 0x08
+_SSL_OF_STORE = _lib.SSL_get_ex_data_X509_STORE_CTX_idx()
 
 # Where OpenSSL writes the address of a memory buffer; used up before anything can switch.
 _start = _ffi.new("char **")
@@ -43,8 +44,10 @@ _scratch: Any = _ffi.new("char[]", _SCRATCH_SIZE)
 
 
 def _on_verify(ok: int, store: Any) -> int:
-    judge = _judge_of(_lib.X509_STORE_CTX_get_ex_data(store, _lib.SSL_get_ex_data_X509_STORE_CTX_idx()))
     depth = _lib.X509_STORE_CTX_get_error_depth(store)
+    if ok and depth > 0:
+        return 1
+    judge = _judge_of(_lib.X509_STORE_CTX_get_ex_data(store, _SSL_OF_STORE))
     if judge.settled:
         return 1
     if not ok:
@@ -56,7 +59,7 @@ def _on_verify(ok: int, store: Any) -> int:
             judge.verify_code, judge.verify_depth = code, depth
             judge.note(_chain(store))
             return 0
-    elif depth == 0:
+    else:
         code = _decide(judge, store)
         if code:
             _lib.X509_STORE_CTX_set_error(store, code)
@@ -201,6 +204,7 @@ def _present(context: SSL.Context, identity: IdentityMaterial) -> None:
         context.add_extra_chain_cert(each)
     context.use_privatekey(load_pem_private_key(identity.key_pem, None))
     context.check_privatekey()
+    context.set_app_data(thumbprint_of(leaf.public_bytes(Encoding.DER)))
 
 
 def _trust(context: SSL.Context, admission: Admission) -> None:
@@ -257,12 +261,21 @@ def drain(connection: SSL.Connection) -> bytes:
     return data
 
 
-def encrypt(connection: SSL.Connection, data: bytes) -> bytes:
-    """The records that carry ``data``; b"" where the session cannot carry it any more.
+# pyOpenSSL's own methods do the same as these for two to three times the CPU: they copy twice, and
+# tell "nothing yet" by an exception.
 
-    pyOpenSSL's own methods do the same for two to three times the CPU: they copy twice, and
-    tell "nothing yet" by an exception.
-    """
+
+def go_on(connection: SSL.Connection) -> bool:
+    """Take the handshake as far as what was fed reaches; True once it is over; SSL.Error where it fails."""
+    ssl = connection._ssl
+    result = _lib.SSL_do_handshake(ssl)
+    if result <= 0 and _lib.SSL_get_error(ssl, result) != _lib.SSL_ERROR_WANT_READ:
+        connection._raise_ssl_error(ssl, result)
+    return bool(result > 0)
+
+
+def encrypt(connection: SSL.Connection, data: bytes) -> bytes:
+    """The records that carry ``data``; b"" where the session cannot carry it any more."""
     if _lib.SSL_write(connection._ssl, data, len(data)) <= 0:
         _lib.ERR_clear_error()
         return b""
@@ -316,8 +329,9 @@ def presented_by_peer(connection: SSL.Connection, leaf: bytes = b"") -> tuple[by
 
 def own_certificate(connection: SSL.Connection) -> str:
     """The thumbprint of the certificate that we are on this connection, "" for none."""
-    leaf = _lib.SSL_get_certificate(connection._ssl)
-    return "" if leaf == _ffi.NULL else thumbprint_of(_der(leaf))
+    # It is the context's, for life: a context that was used cannot be changed.
+    shown: str | None = connection.get_context().get_app_data()
+    return shown or ""
 
 
 def reasons_of(error: SSL.Error) -> tuple[str, ...]:

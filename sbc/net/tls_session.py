@@ -30,6 +30,7 @@ from sbc.net.tls_context import (
     drain,
     encrypt,
     feed,
+    go_on,
     own_certificate,
     presented_by_peer,
     reasons_of,
@@ -88,21 +89,17 @@ class TlsSession:
     def establish(self, hello: bytes = b"") -> str:
         """Handshake, beginning with bytes already read; returns the trunk. Raises HandshakeError."""
         connection = self._connection
-        data = hello
-        while True:
-            if data:
-                connection.bio_write(data)
-            try:
-                connection.do_handshake()
-                break
-            except SSL.WantReadError:
+        if hello:
+            feed(connection, hello)
+        try:
+            while not go_on(connection):
                 self._flush()
-            except (SSL.SysCallError, SSL.Error) as error:
-                self._flush()
-                raise HandshakeError(reasons=reasons_of(error)) from None
-            data = receive(self._sock)
+                feed(connection, receive(self._sock))
+        except SSL.Error as error:
+            self._flush()
+            raise HandshakeError(reasons=reasons_of(error)) from None
         trunk = self._admitted()
-        if self.judge.version == "TLSv1.2":
+        if not self.confirmed and self.judge.version == "TLSv1.2":
             self.confirmed = True  # both sides have judged each other before the last Finished
         if not self._flush():
             acknowledge(self._sock)
@@ -131,7 +128,9 @@ class TlsSession:
         data = drain(self._connection)
         if data:
             try:
-                self._sock.sendall(data)
+                sent = self._sock.send(data)
+                if sent < len(data):
+                    self._sock.sendall(data[sent:])
             except OSError:
                 pass  # what the peer sent before it went away says more
         return bool(data)
@@ -139,11 +138,11 @@ class TlsSession:
     def facts(self) -> TlsFacts:
         """What the handshake agreed."""
         judge = self.judge
-        peer = None
+        peer, version = None, None
         if judge.presented is not None and judge.leaf is not None:
-            peer = judge.leaf.verified
+            peer, version = judge.leaf.verified, judge.presented.version
         return TlsFacts(
-            version=version_of(self._connection),
+            version=version or version_of(self._connection),
             cipher=self._connection.get_cipher_name() or "",
             group=group_of(self._connection),
             sni=self.sni,

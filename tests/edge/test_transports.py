@@ -142,6 +142,17 @@ def test_tcp_messages_ping_and_close(lab: Lab) -> None:
     assert lab.listeners.flows == []
 
 
+def test_an_accepted_connection_sends_at_once_and_probes_a_peer_that_vanished(lab: Lab) -> None:
+    start(lab, "tcp")
+    peer = socket.create_connection(lab.address("edge"), 2)
+    eventually(lambda: lab.recorder.opened)
+    sock = lab.recorder.opened[0].channel.sock
+    assert lab.recorder.opened[0].local == lab.address("edge")
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+    peer.close()
+
+
 def test_tcp_from_a_stranger_is_reset(lab: Lab) -> None:
     start(lab, "tcp", sources=("192.0.2.1",))
     with socket.create_connection(lab.address("edge")) as peer, pytest.raises(OSError) as reset:

@@ -86,7 +86,11 @@ class RevocationCache:
         return (*(("ocsp", each) for each in responders), *(("crl", each) for each in dict.fromkeys(lists)))
 
     def look(self, link: Link, methods: Collection[Method], now: float) -> Finding:
-        """What is known of a link's certificate: the surest of all that is here."""
+        """What is known of a link's certificate, or why nothing is."""
+        return self._known(link, methods, now) or self._nothing(link, methods)
+
+    def _known(self, link: Link, methods: Collection[Method], now: float) -> Finding | None:
+        """The surest of all that is here."""
         found = []
         if "crl" in methods:
             for source, each in self._lists_of(link):
@@ -96,17 +100,17 @@ class RevocationCache:
             answer = self._answers.get(link.key)
             if answer is not None:
                 found.append(_by_answer(answer, now))
-        if found:
+        if len(found) > 1:
             return min(found, key=lambda each: _ORDER.index(each.state))
-        return self._nothing(link, methods)
+        return found[0] if found else None
 
     def revoked(
         self, links: Iterable[Link], methods: Collection[Method], now: float
     ) -> tuple[Link, Finding] | None:
         """The first of ``links`` that is known to be revoked."""
         for link in links:
-            found = self.look(link, methods, now)
-            if found.state == "revoked":
+            found = self._known(link, methods, now)
+            if found is not None and found.state == "revoked":
                 return link, found
         return None
 
