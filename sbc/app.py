@@ -54,7 +54,7 @@ from sbc.observe.metrics import exposition
 from sbc.observe.trust import TrustView, trust_views
 from sbc.observe.views import StatusView
 from sbc.recorder import Recorder
-from sbc.sip.address import forget_recent
+from sbc.sip.grammar import forget_recent
 from sbc.status import picture, to_json
 from sbc.tls.diagnosis import Direction, Failure
 from sbc.tls.ledger import Ledger

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sbc.b2bua.translate import ALLOW, CARRIED_EXTENSIONS, METHODS, content_type
 from sbc.flow import Flow
 from sbc.sip.message import Request
 from sbc.sip.transactions import Transactions
 
-_KNOWN_ELSEWHERE = frozenset(("REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "REFER"))
-_TAKES_SDP = frozenset(("application/sdp", "application/*", "*/*"))
-_ANY_BODY = frozenset(("INFO", "BYE", "CANCEL", "ACK", "OPTIONS"))
-ACCEPT = ("Accept", "application/sdp")
+_KNOWN_ELSEWHERE: Final = frozenset(("REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "REFER"))
+_TAKES_SDP: Final = frozenset(("application/sdp", "application/*", "*/*"))
+_ANY_BODY: Final = frozenset(("INFO", "BYE", "CANCEL", "ACK", "OPTIONS"))
+ACCEPT: Final = ("Accept", "application/sdp")
 
 
 class Refusal(NamedTuple):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from dsl.decision import CopyHeader, Edit, RemoveHeader, Route, SetHeader, SetPart
 from dsl.ownership import copy_refusal, matches_glob
@@ -23,17 +23,18 @@ from sbc.sip.serialize import serialize
 
 M = TypeVar("M", bound=Message)
 
-ALLOW = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO"
-METHODS = frozenset(ALLOW.split(", "))
+ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO"
+METHODS: Final = frozenset(ALLOW.split(", "))
 # Extensions that we carry from end to end; anything else that is required is refused (420).
-CARRIED_EXTENSIONS = frozenset(("100rel",))
+CARRIED_EXTENSIONS: Final = frozenset(("100rel",))
 
 # Octets of the headers that may be carried across beside our own; more would not fit every peer's limits.
-MAX_CARRIED = 8192
+MAX_CARRIED: Final = 8192
 
-_PLAIN_USER = re.compile(r"(?:[A-Za-z0-9\-_.!~*'()&=+$,;?/]|%[0-9A-Fa-f]{2})*").fullmatch
-_PLAIN_DISPLAY = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ ]*").fullmatch
-_PLAIN_HOST = re.compile(r"[A-Za-z0-9\-.:\[\]]+").fullmatch
+_USER = r"[A-Za-z0-9\-_.!~*'()&=+$,;?/]*+"
+_PLAIN_USER: Final = re.compile(rf"{_USER}(?:%[0-9A-Fa-f]{{2}}{_USER})*+").fullmatch
+_PLAIN_DISPLAY: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ ]*").fullmatch
+_PLAIN_HOST: Final = re.compile(r"[A-Za-z0-9\-.:\[\]]+").fullmatch
 
 
 def escape_user(user: str) -> str:
@@ -122,12 +123,13 @@ def address_invite(leg: Leg, request: Request, route: Route, target: Address) ->
     """Fix the leg's local and remote URIs and Contact for this call; return the request URI."""
     parts = parts_after(request, route.edits)
     transport = leg.flow.transport
-    place = parts["to.host"] if _PLAIN_HOST(parts["to.host"]) else format_target(target, transport)
+    host = parts["to.host"]
+    place = host if host and _PLAIN_HOST(host) else format_target(target, transport)
     called, caller = escape_user(parts["to.user"]), escape_user(parts["from.user"])
     called_at = f"{called}@" if called else ""
     caller_at = f"{caller}@" if caller else ""
-    own_host = leg.sent_by.rpartition(":")[0]
-    from_host = parts["from.host"] if _PLAIN_HOST(parts["from.host"]) else own_host
+    host = parts["from.host"]
+    from_host = host if host and _PLAIN_HOST(host) else leg.sent_by.rpartition(":")[0]
     leg.local_uri = f"{quote_display(parts['from.display'])}<{leg.scheme}:{caller_at}{from_host}>"
     leg.remote_uri = f"<{leg.scheme}:{called_at}{place}>"
     leg.set_contact(caller)

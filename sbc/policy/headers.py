@@ -34,7 +34,7 @@ from sbc.sip.headers import canonical
 Field = tuple[str, str]
 _Mask = Callable[[str], str | None]
 
-_PLAIN = (
+_PLAIN: Final = (
     "Subject",
     "Accept",  # the bodies, codings and languages that the user can take
     "Accept-Encoding",
@@ -44,16 +44,16 @@ _PLAIN = (
     "User-to-User",  # RFC 7433: from application to application
     "Session-ID",  # RFC 7989: made to survive a B2BUA, and says nothing but itself
 )
-_TRUSTED = (
+_TRUSTED: Final = (
     "P-Asserted-Identity",  # RFC 3325
     "Privacy",  # RFC 3323: asks the next element to withhold the above
     "P-Early-Media",  # RFC 5009: gates the media of a network that is believed
     "Resource-Priority",  # RFC 4412: pre-empts other calls
 )
-_DIVERTED = ("History-Info", "Diversion")  # RFC 7044, RFC 5806
+_DIVERTED: Final = ("History-Info", "Diversion")  # RFC 7044, RFC 5806
 
-_URI_HOST = re.compile(r"@(?:\[[^\]]*\]|[^;>?,:\s\"]+)(?::\d+)?")
-_BARE_HOST = re.compile(r"((?:^|[<\s,])sips?:)(?:\[[^\]@]*\]|[^;>?,:\s\"@]+)(?::\d+)?(?=[;>?,\s]|$)")
+_URI_HOST: Final = re.compile(r"@(?:\[[^\]]*\]|[^;>?,:\s\"]+)(?::\d+)?")
+_BARE_HOST: Final = re.compile(r"((?:^|[<\s,])sips?:)(?:\[[^\]@]*\]|[^;>?,:\s\"@]+)(?::\d+)?(?=[;>?,\s]|$)")
 
 
 def _mask_hosts(value: str) -> str | None:

@@ -3,47 +3,51 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Final
 
 from sbc.sip.grammar import (
     BLANKS,
     LONGEST_KEPT,
-    RECENT,
     TOKEN,
     Params,
     ParseError,
     find_param,
     format_params,
+    is_token,
     parse_params,
     quote,
+    recent,
     unescape,
 )
 from sbc.sip.uri import PARAMS, USER, Uri, parse_uri, split_params
 
 # An unquoted display name is read more widely than the grammar's tokens; str() quotes it.
-_name_addr = re.compile(
+_name_addr: Final = re.compile(
     r'[ \t]*+(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"[ \t]*+|([^"<>,;\\\x00-\x08\x0a-\x1f\x7f]*+))<([^<>"]*+)>(.*+)',
     re.S,
 ).fullmatch
 
 
-# What From and To nearly always look like, read in one pass; all else takes the longer way.
-_common = re.compile(
+# What From and To nearly always look like but for the tag, read in one pass; all else takes the longer way.
+_common: Final = re.compile(
     rf'(?:"([^"\\]*+)" ?+|([{TOKEN} ]*+))<([sS][iI][pP][sS]?):(?:([{USER}]++)@)?+'
-    rf"([A-Za-z0-9][A-Za-z0-9._\-]*+)(?::([1-9][0-9]{{0,4}}))?+{PARAMS}>(?:;(tag)=([{TOKEN}]++))?+"
+    rf"([A-Za-z0-9][A-Za-z0-9._\-]*+)(?::([1-9][0-9]{{0,4}}))?+{PARAMS}>"
 ).fullmatch
 
 
 class NameAddr:
-    """A display name (unquoted, "" if none), a URI and the header's parameters; never changed."""
+    """A display name (unquoted, "" if none), a URI and the header's parameters; never changed.
 
-    __slots__ = ("display", "params", "uri")
+    ``tag`` is the tag parameter, or "" (RFC 3261 19.3).
+    """
+
+    __slots__ = ("display", "params", "tag", "uri")
 
     def __init__(self, display: str, uri: Uri, params: Params = ()) -> None:
         self.display: Final = display
         self.uri: Final = uri
         self.params: Final = params
+        self.tag: Final = (find_param(params, "tag") or "") if params else ""
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -55,11 +59,6 @@ class NameAddr:
 
     def __hash__(self) -> int:
         return hash((self.display, self.uri, self.params))
-
-    @property
-    def tag(self) -> str:
-        """The tag parameter, or "" (RFC 3261 19.3)."""
-        return find_param(self.params, "tag") or ""
 
     def param(self, name: str) -> str | None:
         """The value of a header parameter (lower-case name): "" without a value, None if absent."""
@@ -76,14 +75,20 @@ def parse_name_addr(text: str) -> NameAddr:
 
 
 def _parse(text: str) -> NameAddr:
+    # A tag is new with each call, and in To with the first response; what stands before it is not.
+    before, found, tag = text.partition(">;tag=")
+    if found and is_token(tag):
+        address = parse_name_addr(f"{before}>")
+        if not address.params:
+            return NameAddr(address.display, address.uri, (("tag", tag),))
     match = _common(text)
     if match is not None and "%" not in text:
-        quoted, bare, scheme, user, host, port, params, tag, value = match.groups()
+        quoted, bare, scheme, user, host, port, params = match.groups()
         number = int(port) if port else None
         if number is None or number <= 65535:
             uri = Uri(scheme.lower(), user or "", None, host, number, split_params(params))
             display = bare.rstrip(" ") if quoted is None else quoted
-            return NameAddr(display, uri, ((tag, value),) if tag else ())
+            return NameAddr(display, uri)
     match = _name_addr(text)
     if match is None:
         return _parse_addr_spec(text)
@@ -102,9 +107,4 @@ def _parse_addr_spec(text: str) -> NameAddr:
 
 
 # The same From, To and Contact come in every message of a dialog: each is parsed once.
-_recent = lru_cache(maxsize=RECENT)(_parse)
-
-
-def forget_recent() -> None:
-    """Let go of what is kept: strewn over the heap, it pins the memory that was freed around it."""
-    _recent.cache_clear()
+_recent: Final = recent(_parse)

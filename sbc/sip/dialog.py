@@ -10,7 +10,7 @@ SUBSCRIBE and NOTIFY.
 from __future__ import annotations
 
 import re
-from typing import Literal
+from typing import Final, Literal
 
 from sbc.base import PeerError
 from sbc.sip.address import NameAddr, parse_name_addr
@@ -18,8 +18,8 @@ from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.uri import Uri
 
-_TARGET_REFRESH = frozenset(("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY"))
-_TAG = re.compile(r"[ \t]*;[ \t]*tag[ \t]*(?:=[^;]*|(?=;|$))", re.IGNORECASE)
+_TARGET_REFRESH: Final = frozenset(("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY"))
+_TAG: Final = re.compile(r"[ \t]*;[ \t]*tag[ \t]*(?:=[^;]*|(?=;|$))", re.IGNORECASE)
 
 DialogState = Literal["early", "confirmed", "ended"]
 

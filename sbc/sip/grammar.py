@@ -9,7 +9,9 @@ Unicode's blanks and digits, which are not SIP's.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from sbc.base import PeerError
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from sbc.sip.message import Message
 
 Params = tuple[tuple[str, str | None], ...]
+T = TypeVar("T")
 
 BLANKS: Final = " \t"
 TOKEN: Final = r"A-Za-z0-9\-.!%*_+`'~"
@@ -29,6 +32,7 @@ CONTROLS: Final = bytes(byte for byte in range(32) if byte != 9) + b"\x7f"
 # are enough; and many, strewn over the heap, would pin the memory of the busiest hour for ever.
 RECENT: Final = 256
 LONGEST_KEPT: Final = 256
+_forget: Final[list[Callable[[], None]]] = []
 
 is_token: Final = re.compile(f"[{TOKEN}]+").fullmatch
 _param: Final = re.compile(
@@ -68,6 +72,19 @@ class ParseError(PeerError):
         if message is None or not message.is_request or getattr(message, "method", "ACK") == "ACK":
             return False
         return "via" in message.headers
+
+
+def recent(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """``parse`` with its last ``RECENT`` values kept; for texts of at most ``LONGEST_KEPT`` characters."""
+    kept = lru_cache(maxsize=RECENT)(parse)
+    _forget.append(kept.cache_clear)
+    return kept
+
+
+def forget_recent() -> None:
+    """Let go of what is kept: strewn over the heap, it pins the memory that was freed around it."""
+    for forget in _forget:
+        forget()
 
 
 def parse_params(text: str) -> Params:

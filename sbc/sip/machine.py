@@ -8,7 +8,7 @@ when this file is imported. Nothing here knows how messages find their transacti
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from sbc.flow import Flow
 from sbc.sip.cancel import build_ack
@@ -30,7 +30,7 @@ from sbc.sip.transaction import (
     response_class,
 )
 
-SPENT = Request("SPENT", "sip:spent.invalid", Headers())
+SPENT: Final = Request("SPENT", "sip:spent.invalid", Headers())
 """Stands in ``transaction.request`` once that has been let go of (an INVITE that was acknowledged)."""
 
 
@@ -48,7 +48,7 @@ class Owner(Protocol):
 
 
 Action = Callable[["Transaction", "Response | None", float, list[Any]], None]
-Compiled = dict[tuple[State, str], tuple[State, tuple[Action, ...], bool]]
+Compiled = dict[State, dict[str, tuple[State, tuple[Action, ...], bool]]]
 
 
 class Transaction:
@@ -83,7 +83,7 @@ class Transaction:
 
     def fire(self, event: str, message: Response | None, now: float, out: list[Any]) -> bool:
         """Feed one input to the machine; return True where it passes ``message`` up."""
-        self.state, actions, passes_up = self._table[self.state, event]
+        self.state, actions, passes_up = self._table[self.state][event]
         for action in actions:
             action(self, message, now, out)
         if self.state == TERMINATED:
@@ -232,7 +232,7 @@ def _tell(event: str) -> Action:
     return tell
 
 
-_PLAIN: dict[str, Action] = {
+_PLAIN: Final[dict[str, Action]] = {
     "send request": _send_request,
     "send response": _send_response,
     "send ack": _send_ack,
@@ -241,7 +241,7 @@ _PLAIN: dict[str, Action] = {
     "drop response": _drop_response,
     "stop all": _stop_all,
 }
-_NAMED: dict[str, Callable[[str], Action]] = {
+_NAMED: Final[dict[str, Callable[[str], Action]]] = {
     "start": _start,
     "again": _again,
     "slow": _slow,
@@ -258,13 +258,14 @@ def _action(name: str) -> Action:
 
 
 def _compile(table: Table) -> Compiled:
-    return {
-        at: (state, tuple(_action(name) for name in names if name != "pass up"), "pass up" in names)
-        for at, (state, names) in table.items()
-    }
+    compiled: Compiled = {}
+    for (state, event), (after, names) in table.items():
+        actions = tuple([_action(name) for name in names if name != "pass up"])
+        compiled.setdefault(state, {})[event] = (after, actions, "pass up" in names)
+    return compiled
 
 
-_INVITE_CLIENT = _compile(INVITE_CLIENT)
-_NON_INVITE_CLIENT = _compile(NON_INVITE_CLIENT)
-_INVITE_SERVER = _compile(INVITE_SERVER)
-_NON_INVITE_SERVER = _compile(NON_INVITE_SERVER)
+_INVITE_CLIENT: Final = _compile(INVITE_CLIENT)
+_NON_INVITE_CLIENT: Final = _compile(NON_INVITE_CLIENT)
+_INVITE_SERVER: Final = _compile(INVITE_SERVER)
+_NON_INVITE_SERVER: Final = _compile(NON_INVITE_SERVER)

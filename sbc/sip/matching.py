@@ -75,7 +75,9 @@ def fix_via(request: Request, source: Address) -> None:
     name, line = headers.fields[at]
     end = line.find(";rport") + 6
     plain = "," not in line and '"' not in line and "received" not in line
-    if plain and end > 6 and line[end : end + 1] in ("", ";"):
+    if plain and not wants_port:
+        line = f"{line};received={source.host}"
+    elif plain and end > 6 and line[end : end + 1] in ("", ";"):
         line = f"{line[:end]}={source.port};received={source.host}{line[end:]}"
     else:
         line = ", ".join([str(fixed), *split_commas(line)[1:]])

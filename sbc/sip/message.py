@@ -6,7 +6,6 @@ value raises ParseError when it is asked for; after ``validate`` none of them do
 
 from __future__ import annotations
 
-import re
 from typing import ClassVar, Final
 
 from sbc.sip.address import NameAddr, parse_name_addr
@@ -19,7 +18,6 @@ from sbc.sip.via import Via, parse_via
 KNOWN_METHODS: Final = frozenset(
     "INVITE ACK BYE CANCEL OPTIONS PRACK UPDATE INFO REGISTER SUBSCRIBE NOTIFY PUBLISH MESSAGE REFER".split()
 )
-_call_id: Final = re.compile(r"[!-~]++").fullmatch
 
 REASONS: Final = {
     100: "Trying", 180: "Ringing", 181: "Call Is Being Forwarded", 182: "Queued", 183: "Session Progress",
@@ -113,7 +111,7 @@ class Message:
         call_id = views.call_id
         if call_id is None:
             call_id = _required(self.headers, "call-id")
-            if not _call_id(call_id):
+            if not (call_id.isascii() and call_id.isprintable()) or " " in call_id or not call_id:
                 raise ParseError("malformed Call-ID")
             views.call_id = call_id
         return call_id
@@ -256,6 +254,7 @@ def response_to(request: Request, status: int, reason: str = "", to_tag: str = "
     else:
         echoed = _ECHOED_DIALOG if status < 300 else _ECHOED
     fields: list[tuple[str, str]] = []
+    first: dict[str, str] = {}
     tagged = not to_tag or status == 100 or not _lacks_tag(request)
     for name, value in request.headers.fields:
         key = canonical(name)
@@ -264,7 +263,8 @@ def response_to(request: Request, status: int, reason: str = "", to_tag: str = "
         if key == "to" and not tagged:
             tagged, value = True, f"{value};tag={to_tag}"
         fields.append((name, value))
-    return Response(status, reason or REASONS.get(status, "Unknown"), Headers(fields))
+        first.setdefault(key, value)
+    return Response(status, reason or REASONS.get(status, "Unknown"), Headers(fields, first))
 
 
 def _lacks_tag(request: Request) -> bool:

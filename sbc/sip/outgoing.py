@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from sbc.flow import Flow
 from sbc.sip.message import Message
 
 
-@dataclass(slots=True)
 class Send:
     """Serialise ``message`` and write it to ``flow``."""
 
-    flow: Flow
-    message: Message
+    __slots__ = ("flow", "message")
+
+    def __init__(self, flow: Flow, message: Message) -> None:
+        self.flow = flow
+        self.message = message
+
+    def __repr__(self) -> str:
+        return f"Send(flow={self.flow!r}, message={self.message!r})"

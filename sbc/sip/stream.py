@@ -9,7 +9,8 @@ is fatal: it yields one ParseError, and the stream accepts nothing more. A messa
 merely wrong, with its length known, yields a ParseError that is not fatal, and the stream goes on.
 
 ``_scanned`` remembers how far the end of the head was looked for, and bytes leave the buffer's
-front once for each feed: the whole is linear however the bytes are dealt out.
+front once for each feed: the whole is linear however the bytes are dealt out. A read that starts
+with a message, as nearly every one does, never enters the buffer: only what it leaves over does.
 """
 
 from __future__ import annotations
@@ -55,14 +56,18 @@ class MessageStream:
         if self.failed:
             return items
         buffer = self._buffer
-        buffer += data
+        if buffer:
+            buffer += data
+        source = buffer or data
         at = 0
-        while (after := self._step(at, items)) is not None:
+        while (after := self._step(source, at, items)) is not None:
             at = after
         if self.failed:
             buffer.clear()
-        elif at:
+        elif source is buffer:
             del buffer[:at]
+        else:
+            buffer += data[at:]
         self._scanned = max(0, len(buffer) - 3) if self._item is None else 0
         return items
 
@@ -71,43 +76,42 @@ class MessageStream:
         """Whether part of a message has come and the rest has not: what an idle limit may want to know."""
         return bool(self._buffer) or self._item is not None
 
-    def _step(self, at: int, items: list[Item]) -> int | None:
+    def _step(self, source: bytes | bytearray, at: int, items: list[Item]) -> int | None:
         """Take one thing at offset ``at`` and return the offset behind it, or None if it is not all there."""
-        buffer = self._buffer
         if self._item is not None:
-            return self._take_body(at, items)
-        if at >= len(buffer) or self.failed:
+            return self._take_body(source, at, items)
+        if at >= len(source) or self.failed:
             return None
-        if not buffer.startswith(b"\r\n", at):
-            return self._take_head(at, items)
-        if buffer.startswith(b"\r\n\r\n", at):
+        if not source.startswith(b"\r\n", at):
+            return self._take_head(source, at, items)
+        if source.startswith(b"\r\n\r\n", at):
             items.append(PING)
             return at + 4
-        if len(buffer) == at + 3 and buffer.endswith(b"\r"):
+        if len(source) == at + 3 and source.endswith(b"\r"):
             return None
         items.append(PONG)
         return at + 2
 
-    def _take_body(self, at: int, items: list[Item]) -> int | None:
+    def _take_body(self, source: bytes | bytearray, at: int, items: list[Item]) -> int | None:
         end = at + self._needed
-        if len(self._buffer) < end or self._item is None:
+        if len(source) < end or self._item is None:
             return None
         if self._needed and self._message is not None:
-            self._message.body = bytes(self._buffer[at:end])
+            self._message.body = bytes(source[at:end])
         items.append(self._item)
         self._item = self._message = None
         return end
 
-    def _take_head(self, at: int, items: list[Item]) -> int | None:
-        end = self._buffer.find(b"\r\n\r\n", max(at, self._scanned))
+    def _take_head(self, source: bytes | bytearray, at: int, items: list[Item]) -> int | None:
+        end = source.find(b"\r\n\r\n", max(at, self._scanned))
         if end < 0:
-            if len(self._buffer) - at <= self.max_head:
+            if len(source) - at <= self.max_head:
                 return None
             return self._fail(ParseError("the header section is too long", 513), items)
         if end - at > self.max_head:
             return self._fail(ParseError("the header section is too long", 513), items)
         try:
-            first, headers = read_fields(bytes(self._buffer[at : end + 2]))
+            first, headers = read_fields(bytes(source[at : end + 2]))
         except ParseError as error:
             return self._fail(error, items)
         try:

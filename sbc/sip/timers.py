@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from heapq import heappop, heappush
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
-T1 = 0.5  # seconds: estimate of the round trip
-T2 = 4.0  # seconds: longest interval between retransmissions of a non-INVITE request or a response
-T4 = 5.0  # seconds: how long a message stays in the network
-GIVE_UP = 64 * T1
+T1: Final = 0.5  # seconds: estimate of the round trip
+T2: Final = 4.0  # seconds: longest interval between retransmissions of a non-INVITE request or a response
+T4: Final = 5.0  # seconds: how long a message stays in the network
+GIVE_UP: Final = 64 * T1
 
-NEVER = float("inf")
+NEVER: Final = float("inf")
 
 # Seconds until each timer fires for the first time.
-DURATIONS: dict[str, float] = {
+DURATIONS: Final[dict[str, float]] = {
     "A": T1,
     "B": GIVE_UP,
     "D": 32.0,
@@ -36,9 +36,9 @@ DURATIONS: dict[str, float] = {
     "repeat": T1,
     "abandon": GIVE_UP,
 }
-CEILINGS: dict[str, float] = {"A": NEVER, "E": T2, "G": T2, "repeat": T2}
-UNRELIABLE_ONLY = frozenset("AEG")  # a reliable transport retransmits by itself
-ZERO_IF_RELIABLE = frozenset("DIJK")  # and nothing comes twice that would have to be absorbed
+CEILINGS: Final[dict[str, float]] = {"A": NEVER, "E": T2, "G": T2, "repeat": T2}
+UNRELIABLE_ONLY: Final = frozenset("AEG")  # a reliable transport retransmits by itself
+ZERO_IF_RELIABLE: Final = frozenset("DIJK")  # and nothing comes twice that would have to be absorbed
 
 
 class Timed(Protocol):

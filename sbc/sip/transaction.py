@@ -29,7 +29,7 @@ goes straight on to Terminated, which is why their ``start`` comes last in its r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Final, Literal
 
 State = Literal[
     "Calling", "Trying", "Proceeding", "Accepted", "Acknowledged", "Completed", "Confirmed", "Terminated"
@@ -37,14 +37,14 @@ State = Literal[
 Row = tuple[State, tuple[str, ...]]
 Table = Mapping[tuple[State, str], Row]
 
-CALLING: State = "Calling"
-TRYING: State = "Trying"
-PROCEEDING: State = "Proceeding"
-ACCEPTED: State = "Accepted"
-ACKNOWLEDGED: State = "Acknowledged"
-COMPLETED: State = "Completed"
-CONFIRMED: State = "Confirmed"
-TERMINATED: State = "Terminated"
+CALLING: Final = "Calling"
+TRYING: Final = "Trying"
+PROCEEDING: Final = "Proceeding"
+ACCEPTED: Final = "Accepted"
+ACKNOWLEDGED: Final = "Acknowledged"
+COMPLETED: Final = "Completed"
+CONFIRMED: Final = "Confirmed"
+TERMINATED: Final = "Terminated"
 
 
 def complete(arrows: Table) -> Table:
@@ -61,7 +61,7 @@ def response_class(status: int) -> str:
 
 
 # RFC 3261 17.1.1, figure 5; RFC 6026 8.4
-INVITE_CLIENT = complete(
+INVITE_CLIENT: Final = complete(
     {
         (CALLING, "start"): (CALLING, ("send request", "start A", "start B")),
         (CALLING, "A"): (CALLING, ("send request", "again A")),
@@ -87,7 +87,7 @@ INVITE_CLIENT = complete(
 )
 
 # RFC 3261 17.1.2, figure 6
-NON_INVITE_CLIENT = complete(
+NON_INVITE_CLIENT: Final = complete(
     {
         (TRYING, "start"): (TRYING, ("send request", "start E", "start F")),
         (TRYING, "E"): (TRYING, ("send request", "again E")),
@@ -108,7 +108,7 @@ NON_INVITE_CLIENT = complete(
 )
 
 # RFC 3261 17.2.1, figure 7; RFC 6026 7.1 and 8.7
-INVITE_SERVER = complete(
+INVITE_SERVER: Final = complete(
     {
         (PROCEEDING, "request"): (PROCEEDING, ("send response",)),
         (PROCEEDING, "1xx"): (PROCEEDING, ("keep response", "send response")),
@@ -133,7 +133,7 @@ INVITE_SERVER = complete(
 )
 
 # RFC 3261 17.2.2, figure 8
-NON_INVITE_SERVER = complete(
+NON_INVITE_SERVER: Final = complete(
     {
         (TRYING, "1xx"): (PROCEEDING, ("keep response", "send response")),
         (TRYING, "2xx"): (COMPLETED, ("keep response", "send response", "start J")),

@@ -8,30 +8,29 @@ the user ends and the host begins: one ``@``, no blanks, no quotes, no angle bra
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from ipaddress import AddressValueError, IPv6Address
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
-from sbc.sip.grammar import Params, ParseError, find_param, format_params
+from sbc.sip.grammar import LONGEST_KEPT, Params, ParseError, find_param, format_params, recent
 
-USER = r"A-Za-z0-9\-_.!~*'()&=+$,;?/%#\[\]^`{|}"
-_PASSWORD = r"A-Za-z0-9\-_.!~*'()&=+$,%"
-_PARAM = r"A-Za-z0-9\-_.!~*'()\[\]/:&+$%#^`{|}"
-PARAMS = rf"((?:;[{_PARAM}]++(?:=[{_PARAM}=]*+)?+)*+)"
-HOST = r"(?:\[([0-9A-Fa-f:.]++)\]|([A-Za-z0-9][A-Za-z0-9._\-]*+))"
+USER: Final = r"A-Za-z0-9\-_.!~*'()&=+$,;?/%#\[\]^`{|}"
+_PASSWORD: Final = r"A-Za-z0-9\-_.!~*'()&=+$,%"
+_PARAM: Final = r"A-Za-z0-9\-_.!~*'()\[\]/:&+$%#^`{|}"
+PARAMS: Final = rf"((?:;[{_PARAM}]++(?:=[{_PARAM}=]*+)?+)*+)"
+HOST: Final = r"(?:\[([0-9A-Fa-f:.]++)\]|([A-Za-z0-9][A-Za-z0-9._\-]*+))"
 
-_sip = re.compile(
+_sip: Final = re.compile(
     rf"([sS][iI][pP][sS]?):(?:([{USER}]++)(?::([{_PASSWORD}]*+))?+@)?+{HOST}(?::([0-9]{{1,5}}+))?+"
     rf"{PARAMS}(?:\?([!#-;=?-~]++))?+"
 ).fullmatch
-_tel = re.compile(rf"[tT][eE][lL]:([0-9A-Fa-f*#+\-.()]++){PARAMS}").fullmatch
-_other = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*+):([!#-;=?-~]++)").fullmatch
-_bad_escape = re.compile(r"%(?![0-9A-Fa-f]{2})").search
-_to_escape = re.compile(rf"[^{USER}]|%(?![0-9A-Fa-f]{{2}})").sub
+_tel: Final = re.compile(rf"[tT][eE][lL]:([0-9A-Fa-f*#+\-.()]++){PARAMS}").fullmatch
+_other: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*+):([!#-;=?-~]++)").fullmatch
+_bad_escape: Final = re.compile(r"%(?![0-9A-Fa-f]{2})").search
+_to_escape: Final = re.compile(rf"[^{USER}]|%(?![0-9A-Fa-f]{{2}})").sub
 
 # Parameters whose presence in one URI alone makes two URIs differ (RFC 3261 19.1.4).
-_SIGNIFICANT = ("user", "ttl", "method", "maddr", "transport")
+_SIGNIFICANT: Final = ("user", "ttl", "method", "maddr", "transport")
 
 
 class Uri:
@@ -107,6 +106,10 @@ class Uri:
 
 def parse_uri(text: str) -> Uri:
     """Read a URI of any scheme; raises ParseError (a PeerError, status 400)."""
+    return _recent(text) if len(text) <= LONGEST_KEPT else _parse(text)
+
+
+def _parse(text: str) -> Uri:
     match = _sip(text)
     if match is None:
         return _parse_other(text)
@@ -123,6 +126,10 @@ def parse_uri(text: str) -> Uri:
     return Uri(scheme.lower(), user or "", password, host, number, split_params(params), headers or "")
 
 
+# The ACK and the BYE of a dialog have the same Request-URI.
+_recent: Final = recent(_parse)
+
+
 def _parse_other(text: str) -> Uri:
     if match := _tel(text):
         return Uri("tel", match[1], params=split_params(match[2]))
@@ -132,9 +139,8 @@ def _parse_other(text: str) -> Uri:
     return Uri(match[1].lower(), match[2])
 
 
-@lru_cache(256)
 def split_params(text: str) -> Params:
-    """Split URI parameters that a pattern has already accepted; the same few come again and again."""
+    """Split URI parameters that a pattern has already accepted."""
     if not text:
         return ()
     pairs = [each.partition("=") for each in text[1:].split(";")]

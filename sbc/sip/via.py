@@ -5,31 +5,40 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from sbc.sip.grammar import TOKEN, Params, ParseError, find_param, format_params, parse_params
+from sbc.sip.grammar import (
+    LONGEST_KEPT,
+    TOKEN,
+    Params,
+    ParseError,
+    find_param,
+    format_params,
+    is_token,
+    parse_params,
+    recent,
+)
 from sbc.sip.uri import HOST, check_ipv6
 
-_via = re.compile(
+_via: Final = re.compile(
     rf"[sS][iI][pP][ \t]*+/[ \t]*+2\.0[ \t]*+/[ \t]*+([{TOKEN}]++)[ \t]++{HOST}"
     r"(?:[ \t]*+:[ \t]*+([0-9]{1,5}+))?+[ \t]*+(;.*+)?+",
     re.S,
 ).fullmatch
 
-# What a Via nearly always looks like, read in one pass; all else takes the longer way.
-_common = re.compile(
-    rf"SIP/2\.0/(TLS|TCP|UDP) ([A-Za-z0-9][A-Za-z0-9._\-]*+)(?::([1-9][0-9]{{0,4}}))?+;branch=([{TOKEN}]++)"
-).fullmatch
-
 
 class Via:
-    """One Via value, never changed: ``transport`` in upper case, ``host`` without brackets."""
+    """One Via value, never changed: ``transport`` in upper case, ``host`` without brackets.
 
-    __slots__ = ("host", "params", "port", "transport")
+    ``branch`` is the branch parameter, or "" (RFC 2543 peers send none).
+    """
+
+    __slots__ = ("branch", "host", "params", "port", "transport")
 
     def __init__(self, transport: str, host: str, port: int | None = None, params: Params = ()) -> None:
         self.transport: Final = transport
         self.host: Final = host
         self.port: Final = port
         self.params: Final = params
+        self.branch: Final = find_param(params, "branch") or ""
 
     def __eq__(self, other: object) -> bool:
         return (
@@ -42,11 +51,6 @@ class Via:
 
     def __hash__(self) -> int:
         return hash((self.transport, self.host, self.port, self.params))
-
-    @property
-    def branch(self) -> str:
-        """The branch, or "" (RFC 2543 peers send none)."""
-        return find_param(self.params, "branch") or ""
 
     @property
     def received(self) -> str | None:
@@ -78,12 +82,15 @@ class Via:
 
 def parse_via(text: str) -> Via:
     """Read one Via value; raises ParseError."""
-    match = _common(text)
-    if match is not None:
-        transport, host, port, branch = match.groups()
-        number = int(port) if port else None
-        if number is None or number <= 65535:
-            return Via(transport, host, number, (("branch", branch),))
+    place, found, branch = text.partition(";branch=")
+    if found and len(place) <= LONGEST_KEPT and is_token(branch):
+        via = _recent(place)
+        if find_param(via.params, "branch") is None:
+            return Via(via.transport, via.host, via.port, (*via.params, ("branch", branch)))
+    return _parse(text)
+
+
+def _parse(text: str) -> Via:
     match = _via(text)
     if match is None:
         raise ParseError("malformed Via")
@@ -96,3 +103,7 @@ def parse_via(text: str) -> Via:
         if number > 65535:
             raise ParseError("port out of range in Via")
     return Via(transport.upper(), host, number, parse_params(rest) if rest else ())
+
+
+# What stands before the branch is the same in every message of a peer.
+_recent: Final = recent(_parse)

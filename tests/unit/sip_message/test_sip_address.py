@@ -43,7 +43,8 @@ def test_addresses(text: str, display: str, uri: str, params: tuple[tuple[str, s
         "< sip:b@h >", "<sip:b@h>;;", "<sip:b@h>;tag=", "<sip:b@h>;=x", "<sip:b@h>x", "<sip:b@h>;tag=a b",
         "sip:b@h?Route=%3Csip:x%3E", "sip:b@h,x", '<sip:b@h>;x="a', "<sip:b@h>;tag=a;tag=b",
         "<sip:a><sip:b@h>",
-        "<sip:b@h:65536>", "<sip:b%4@h>;tag=a", "<sip:b@h>;tag=a\0", "x\n<sip:b@h>", "<sip:b@h>;tag=a\n",
+        "<sip:b@h:65536>", "<sip:b%4@h>;tag=a", "<sip:b@h" + ">;tag=a" * 2000,
+        "<sip:b@h>;tag=a\0", "x\n<sip:b@h>", "<sip:b@h>;tag=a\n",
     ],
 )  # fmt: skip
 def test_malformed_addresses(text: str) -> None:

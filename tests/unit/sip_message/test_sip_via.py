@@ -30,7 +30,8 @@ def test_vias(text: str, via: Via) -> None:
         "SIP/2.0/UDP h;branch=", "SIP/2.0/UDP h:99999", "SIP/2.0/TLS h:65536;branch=z9hG4bKx",
         "SIP/2.0/UDP h:x", "SIP/2.0/UDP [::1",
         "SIP/2.0/UDP [:::1]",
-        "SIP/2.0/UDP h x", "SIP/2.0/UDP h;branch=a;branch=b", "SIP/2.0/UDP h\n", "SIP/2.0/UDP h;branch=a\r",
+        "SIP/2.0/UDP h x", "SIP/2.0/UDP h;branch=a;branch=b", "SIP/2.0/UDP h;Branch;branch=b",
+        'SIP/2.0/UDP h;x="a;branch=b', "SIP/2.0/UDP h\n", "SIP/2.0/UDP h;branch=a\r",
     ],
 )  # fmt: skip
 def test_malformed_vias(text: str) -> None:
