@@ -34,7 +34,7 @@ RECENT: Final = 256
 LONGEST_KEPT: Final = 256
 _forget: Final[list[Callable[[], None]]] = []
 
-is_token: Final = re.compile(f"[{TOKEN}]+").fullmatch
+_token: Final = re.compile(f"[{TOKEN}]+").fullmatch
 _param: Final = re.compile(
     rf"[ \t]*+;[ \t]*+([{TOKEN}]++)(?:[ \t]*+=[ \t]*+({QUOTED}|[!#-+\-.-:=@-~]++))?+"
 ).match
@@ -85,6 +85,11 @@ def forget_recent() -> None:
     """Let go of what is kept: strewn over the heap, it pins the memory that was freed around it."""
     for forget in _forget:
         forget()
+
+
+def is_token(text: str) -> bool:
+    """Whether ``text`` is a token (RFC 3261 25.1)."""
+    return (text.isalnum() and text.isascii()) or _token(text) is not None
 
 
 def parse_params(text: str) -> Params:

@@ -10,7 +10,7 @@ from typing import ClassVar, Final
 
 from sbc.sip.address import NameAddr, parse_name_addr
 from sbc.sip.grammar import ParseError, decimal, is_token, split_commas
-from sbc.sip.headers import Headers, canonical
+from sbc.sip.headers import Headers
 from sbc.sip.uri import Uri, parse_uri
 from sbc.sip.via import Via, parse_via
 
@@ -238,33 +238,29 @@ class Response(Message):
         return f"<Response {self.status} {self.headers!r} body={len(self.body)}>"
 
 
-_ECHOED: Final = frozenset(("via", "from", "to", "call-id", "cseq"))
-_ECHOED_100: Final = _ECHOED | {"timestamp"}
-_ECHOED_DIALOG: Final = _ECHOED | {"record-route"}
-
-
 def response_to(request: Request, status: int, reason: str = "", to_tag: str = "") -> Response:
     """Build the response to ``request`` with what it must echo (RFC 3261 8.2.6.2, 12.1.1).
 
     ``to_tag`` is added to To unless the request has one already or ``status`` is 100. Headers that
     the request lacks are left out, and a malformed To is echoed as it is.
     """
-    if status == 100:
-        echoed = _ECHOED_100
-    else:
-        echoed = _ECHOED_DIALOG if status < 300 else _ECHOED
-    fields: list[tuple[str, str]] = []
-    first: dict[str, str] = {}
-    tagged = not to_tag or status == 100 or not _lacks_tag(request)
-    for name, value in request.headers.fields:
-        key = canonical(name)
-        if key not in echoed:
-            continue
-        if key == "to" and not tagged:
-            tagged, value = True, f"{value};tag={to_tag}"
-        fields.append((name, value))
-        first.setdefault(key, value)
-    return Response(status, reason or REASONS.get(status, "Unknown"), Headers(fields, first))
+    source = request.headers
+    first = source.first
+    fields = [("Via", value) for value in source.get_all("via")]
+    if "from" in first:
+        fields.append(("From", first["from"]))
+    if "to" in first:
+        tagged = not to_tag or status == 100 or not _lacks_tag(request)
+        fields.append(("To", first["to"] if tagged else f"{first['to']};tag={to_tag}"))
+    if "call-id" in first:
+        fields.append(("Call-ID", first["call-id"]))
+    if "cseq" in first:
+        fields.append(("CSeq", first["cseq"]))
+    if status == 100 and "timestamp" in first:
+        fields.append(("Timestamp", first["timestamp"]))
+    if 100 < status < 300 and "record-route" in first:
+        fields += [("Record-Route", value) for value in source.get_all("record-route")]
+    return Response(status, reason or REASONS.get(status, "Unknown"), Headers(fields))
 
 
 def _lacks_tag(request: Request) -> bool:

@@ -86,7 +86,7 @@ def parse_via(text: str) -> Via:
     if found and len(place) <= LONGEST_KEPT and is_token(branch):
         via = _recent(place)
         if find_param(via.params, "branch") is None:
-            return Via(via.transport, via.host, via.port, (*via.params, ("branch", branch)))
+            return Via(via.transport, via.host, via.port, via.params + (("branch", branch),))
     return _parse(text)
 
 

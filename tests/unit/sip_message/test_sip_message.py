@@ -119,6 +119,24 @@ def test_a_response_echoes_what_rfc_3261_8_2_6_2_says() -> None:
     assert response.body == b""
 
 
+def test_a_response_writes_names_out_and_leaves_out_what_the_request_lacks() -> None:
+    fields = [
+        ("t", "<sip:b@h>"),
+        ("v", "SIP/2.0/UDP a"),
+        ("X", "1"),
+        ("f", "<sip:a@h>;tag=1"),
+        ("v", "SIP/2.0/UDP b"),
+    ]
+    response = response_to(Request("BYE", "sip:b@h", Headers(fields)), 400, to_tag="our")
+    assert response.headers.fields == [
+        ("Via", "SIP/2.0/UDP a"),
+        ("Via", "SIP/2.0/UDP b"),
+        ("From", "<sip:a@h>;tag=1"),
+        ("To", "<sip:b@h>;tag=our"),
+    ]
+    assert response_to(Request("BYE", "sip:b@h", Headers()), 400, to_tag="our").headers.fields == []
+
+
 @pytest.mark.parametrize(
     ("status", "record_route", "timestamp", "tagged"),
     [
