@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, NoReturn
 
+import gevent
 from gevent import socket
 from OpenSSL import SSL
 
@@ -29,6 +30,7 @@ from sbc.net.tls_context import (
     decrypt,
     drain,
     encrypt,
+    exhausted,
     feed,
     go_on,
     own_certificate,
@@ -66,8 +68,11 @@ class TlsSession:
     __slots__ = (
         "_connection",
         "_emptied",
+        "_exhausted",
+        "_readable",
         "_recv",
         "_sock",
+        "_wait",
         "confirmed",
         "judge",
         "on_confirmed",
@@ -77,8 +82,8 @@ class TlsSession:
 
     def __init__(self, sock: socket.socket, connection: SSL.Connection, judge: Judge, sni: str) -> None:
         self._sock = sock
-        self._recv = sock.recv
-        self._emptied = False
+        self._recv, self._readable, self._wait = sock.recv, sock._read_event, gevent.get_hub().wait
+        self._emptied = self._exhausted = False
         self._connection = connection
         self.judge = judge
         self.sni = sni
@@ -188,11 +193,12 @@ class TlsSession:
         connection = self._connection
         fed = False
         try:
-            while not (data := decrypt(connection)):
+            data = b"" if self._exhausted else decrypt(connection)
+            while not data:
                 if fed:
                     self._answer()
                 self._fill()
-                fed = True
+                data, fed = decrypt(connection), True
         except SSL.ZeroReturnError:
             raise Ended("closed by the peer") from None
         except SSL.Error as error:
@@ -202,6 +208,7 @@ class TlsSession:
             self.confirmed = True
             if self.on_confirmed is not None:
                 self.on_confirmed()
+        self._exhausted = exhausted(connection)
         return data
 
     def _fill(self) -> None:
@@ -209,7 +216,7 @@ class TlsSession:
         # and an exception for nothing.
         try:
             if self._emptied:
-                self._sock._wait(self._sock._read_event)
+                self._wait(self._readable)
             data = self._recv(READ_SIZE)
         except OSError as error:
             if not self.confirmed:

@@ -45,6 +45,23 @@ def hello(lab: Lab, large: bool) -> tuple[Any, Any, Any]:
     return client, incoming, outgoing
 
 
+def send_in_pieces(sock: Any, data: bytes, piece: int) -> None:
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for at in range(0, len(data), piece):
+        sock.sendall(data[at : at + piece])
+        if at % 500 == 0:
+            gevent.sleep(0)
+
+
+def finish(client: Any, incoming: Any, sock: Any) -> None:
+    while True:
+        try:
+            client.do_handshake()
+            return
+        except stdlib_ssl.SSLWantReadError:
+            incoming.write(sock.recv(65536))
+
+
 @pytest.mark.parametrize("tenants", [True, False])
 @pytest.mark.parametrize("large", [False, True])
 @pytest.mark.parametrize("piece", [1, 7, 1000, 100_000])
@@ -54,23 +71,31 @@ def test_a_client_hello_split_in_any_way(lab: Lab, tenants: bool, large: bool, p
     first = outgoing.read()
     assert (len(first) > 8192) is large
     with socket.create_connection(lab.address()) as sock:
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        for at in range(0, len(first), piece):
-            sock.sendall(first[at : at + piece])
-            if at % 500 == 0:
-                gevent.sleep(0)
-        while True:
-            try:
-                client.do_handshake()
-                break
-            except stdlib_ssl.SSLWantReadError:
-                incoming.write(sock.recv(65536))
+        send_in_pieces(sock, first, piece)
+        finish(client, incoming, sock)
         client.write(OPTIONS)
         sock.sendall(outgoing.read())
         eventually(lambda: lab.recorder.messages)
     flow = lab.recorder.opened[0]
     assert flow.tls is not None and flow.tls.sni == "sip.acme.example"
     assert not lab.recorder.failures
+
+
+@pytest.mark.parametrize("piece", [1, 3, 400, 100_000])
+def test_records_and_the_close_notify_split_in_any_way(lab: Lab, piece: int) -> None:
+    start(lab)
+    client, incoming, outgoing = hello(lab, False)
+    with socket.create_connection(lab.address()) as sock:
+        sock.sendall(outgoing.read())
+        finish(client, incoming, sock)
+        for _ in range(5):
+            client.write(OPTIONS)
+        with pytest.raises(stdlib_ssl.SSLWantReadError):
+            client.unwrap()
+        send_in_pieces(sock, outgoing.read(), piece)
+        eventually(lambda: lab.recorder.closed)
+    assert len(lab.recorder.messages) == 5
+    assert lab.recorder.closed[0][1] == "closed by the peer"
 
 
 @pytest.mark.parametrize("tenants", [True, False])
