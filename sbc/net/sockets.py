@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import socket as _socket
 import struct
 
 from gevent import socket
@@ -84,10 +85,7 @@ def tune(sock: socket.socket) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
 
-def reset(sock: socket.socket) -> None:
-    """Close with a RST, so that nothing of the connection stays behind (row S5)."""
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-    except OSError:
-        pass
-    sock.close()
+def reset(descriptor: int) -> None:
+    """Close an accepted connection with a RST, so that nothing of it stays behind (row S5)."""
+    with contextlib.suppress(OSError), _socket.socket(fileno=descriptor) as sock:
+        sock.setsockopt(_socket.SOL_SOCKET, _socket.SO_LINGER, _RESET_ON_CLOSE)
