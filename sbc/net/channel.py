@@ -38,6 +38,9 @@ class Cipher(Protocol):
     def farewell(self) -> bytes:
         """The close_notify record."""
 
+    def release(self) -> None:
+        """Let go of the channel: it is closed."""
+
 
 class StreamChannel:
     """Writes to one TCP or TLS connection without ever blocking the caller.
@@ -202,3 +205,7 @@ class StreamChannel:
         self._dead = True
         self._drop_queue()
         self.sock.close()
+        # What refers to us no longer needs to: reference counts alone free a connection.
+        self.flow = None
+        if self.cipher is not None:
+            self.cipher.release()

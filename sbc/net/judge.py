@@ -42,9 +42,10 @@ class Judge:
     """
 
     __slots__ = (
-        "admission", "alert_received", "alert_sent", "anchor", "anchored", "asked", "cache", "chain",
-        "connection", "decided", "excused", "leaf", "links", "now", "policy", "presented", "purpose_ok",
-        "revocation", "settled", "settled_under", "staple_problem", "trunk", "verify_code", "verify_depth",
+        "__weakref__", "admission", "alert_received", "alert_sent", "anchor", "anchored", "asked", "cache",
+        "chain", "connection", "decided", "excused", "leaf", "links", "now", "policy", "presented",
+        "purpose_ok", "revocation", "settled", "settled_under", "staple_problem", "trunk", "verify_code",
+        "verify_depth",
     )  # fmt: skip
 
     def __init__(

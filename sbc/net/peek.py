@@ -13,7 +13,7 @@ from typing import Any
 from OpenSSL import SSL
 
 from sbc.base import LocalError
-from sbc.net.tls_context import drain, info_callback, reasons_of
+from sbc.net.tls_context import attend, drain, info_callback, reasons_of
 
 _lib: Any = SSL._lib
 _ffi: Any = SSL._ffi
@@ -41,11 +41,11 @@ class Peek:
     any of our contexts could accept.
     """
 
-    __slots__ = ("_connection", "alert_received", "alert_sent", "answer", "failure")
+    __slots__ = ("__weakref__", "_connection", "alert_received", "alert_sent", "answer", "failure")
 
     def __init__(self) -> None:
         self._connection = SSL.Connection(_PEEK, None)
-        self._connection.set_app_data(self)
+        attend(self._connection, self)
         self._connection.set_accept_state()
         self.failure: tuple[str, ...] | None = None
         self.answer = b""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from OpenSSL import SSL
 
-from sbc.net.judge import Judge
+from sbc.net.tls_context import judge_of
 from sbc.tls.trust import Admission
 
 
@@ -28,8 +28,7 @@ def judge_staple(context: SSL.Context) -> None:
 
 
 def _on_staple(connection: SSL.Connection, staple: bytes, _data: object) -> bool:
-    judge: Judge = connection.get_app_data()
-    return judge.takes_staple(staple)
+    return judge_of(connection).takes_staple(staple)
 
 
 def staple(context: SSL.Context, answer: Callable[[], bytes]) -> None:

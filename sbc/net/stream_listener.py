@@ -223,6 +223,7 @@ class StreamListener:
             self.stats.in_flight -= 1
         self.stats.failures += 1
         self._handler.on_handshake_failed(attempt.event(error, self._clock.now()))
+        del error  # its traceback leads here: a circle that would keep the session until the collector comes
         _linger(sock)
         return None
 

@@ -13,6 +13,7 @@ No callback here may switch greenlets; OpenSSL's error queue is one per thread.
 from __future__ import annotations
 
 from typing import Any, Literal
+from weakref import ref
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
@@ -121,9 +122,23 @@ def session_reused(connection: SSL.Connection) -> bool:
     return bool(_lib.SSL_session_reused(connection._ssl))
 
 
-def _judge_of(ssl: Any) -> Judge:
-    judge: Judge = SSL.Connection._reverse_mapping[ssl].get_app_data()
+def attend(connection: SSL.Connection, observer: object) -> None:
+    """Let ``observer`` learn what callbacks learn of the handshake; whoever runs it keeps it alive.
+
+    It refers to the connection, and the connection weakly to it: a circle would keep what OpenSSL holds
+    for a connection, tens of kilobytes, until the collector comes by.
+    """
+    connection.set_app_data(ref(observer))
+
+
+def judge_of(connection: SSL.Connection) -> Judge:
+    """Who attends to the handshake of ``connection``."""
+    judge: Judge = connection.get_app_data()()
     return judge
+
+
+def _judge_of(ssl: Any) -> Judge:
+    return judge_of(SSL.Connection._reverse_mapping[ssl])
 
 
 def _on_info(ssl: Any, where: int, value: int) -> None:
@@ -239,7 +254,7 @@ def open_session(
     """A connection on memory buffers that runs under ``context``, and its Judge."""
     connection = SSL.Connection(context, None)
     judge = Judge(admission, cache, now, connection, revocation)
-    connection.set_app_data(judge)
+    attend(connection, judge)
     if side == "server":
         connection.set_accept_state()
     else:

@@ -179,6 +179,10 @@ class TlsSession:
             return b""
         return drain(self._connection)
 
+    def release(self) -> None:
+        """Let go of whoever used the session: its connection is closed."""
+        self.write, self.on_confirmed = self._sock.sendall, None
+
     def dismiss(self) -> None:
         """Say close_notify before there is a channel to say it through."""
         self._sock.setblocking(False)

@@ -29,6 +29,7 @@ from sbc.base import PeerError
 from sbc.net.judge import MAX_CHAIN, Judge
 from sbc.net.tls_context import (
     CIPHERS,
+    attend,
     build_context,
     drain,
     open_session,
@@ -88,18 +89,15 @@ def verify(
     side: Literal["server", "client"] = "server" if admission.direction == "inbound" else "client"
     connection, _ = open_session(context, admission, known, now, side)
     judge = _ChainOnly(admission, known, now, connection)
-    connection.set_app_data(judge)
+    attend(connection, judge)
     set_verify_time(connection, now)
     flight = _client_hello() if side == "server" else b""
     certificate = _records(_message(_CERTIFICATE, _chain(ders)))
     if side == "client":
         certificate = _records(_message(_SERVER_HELLO, _HELLO)) + certificate
     reasons: tuple[str, ...] = ()
-    try:
-        for data in (flight, certificate):
-            reasons = _step(connection, data)
-    finally:
-        connection.set_app_data(None)
+    for data in (flight, certificate):
+        reasons = _step(connection, data)
     return _outcome(judge, reasons)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from OpenSSL import SSL
 
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.tls.diagnosis import Failure
@@ -123,3 +125,24 @@ def test_a_peer_that_tls_admits_and_we_refuse_gets_no_byte_of_sip_read(lab: Lab,
     assert lab.recorder.heard_nothing
     stats = lab.listeners.stats()["tls"]
     assert (stats.handshakes, stats.failures, stats.in_flight) == (0, 1, 0)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("case", ["good", "other CA", "wrong name", "none"])
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_a_connection_that_ended_is_freed_by_its_reference_counts(lab: Lab, case: str, version: str) -> None:
+    """Each holds tens of kilobytes of OpenSSL's: strangers make them faster than the collector comes by."""
+    lab.recorder.answer = b"SIP/2.0 200 OK\r\n\r\n"
+    issued = good(lab) if case == "good" else CASES[case][0](lab)
+    context = client_context(lab, issued, version)
+    try_options(lab.address(), context)
+    gc.collect()
+    gc.disable()
+    try:
+        before = set(SSL.Connection._reverse_mapping)
+        for _ in range(3):
+            assert (try_options(lab.address(), context) is None) == (case == "good")
+        eventually(lambda: len(lab.recorder.closed) + len(lab.recorder.failures) == 4)
+        lab.recorder.__init__()  # type: ignore[misc]  # forgets the flows
+        eventually(lambda: set(SSL.Connection._reverse_mapping) <= before)
+    finally:
+        gc.enable()
