@@ -80,7 +80,7 @@ def why_pure() -> str:
 
 def say_pure(reason: str) -> None:
     """The one line for an installation without compiled modules."""
-    print(f"*** Pure Python, not compiled: {reason}. A call costs about 1.3 times the CPU.", file=sys.stderr)
+    print(f"*** Pure Python, not compiled: {reason}. A call costs about 1.4 times the CPU.", file=sys.stderr)
 
 
 def modules() -> list[str]:

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from sbc.sip import parse
 
 _COMPILED = "compiled"
-_PURE = "pure Python, so a call costs about 1.3 times the CPU (CONTRIBUTING.md: Compiled or not)"
+_PURE = "pure Python, so a call costs about 1.4 times the CPU (CONTRIBUTING.md: Compiled or not)"
 
 
 def release() -> str:
