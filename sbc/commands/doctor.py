@@ -39,16 +39,10 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _as_bound(snapshot: Snapshot) -> Snapshot:
     """With the bindings of rotations under way, as the running SBC wrote them down last."""
+    from sbc.commands.state import saved
     from sbc.tls.rotation import STATE, Rotation
 
-    path = snapshot.directory / snapshot.settings.state / f"{STATE}.json"
-    try:
-        return snapshot.binding(Rotation.from_json(json.loads(path.read_bytes())).bindings())
-    except FileNotFoundError:
-        return snapshot
-    except (OSError, ValueError) as error:
-        why = f"{path} cannot be read ({type(error).__name__}), and it says who is shown which certificate"
-        raise LocalError(f"{why}; run this as the user that the SBC runs as") from None
+    return snapshot.binding(Rotation.from_json(saved(snapshot, STATE)).bindings())
 
 
 def examined(snapshot: Snapshot, trunk: Trunk, peers: tuple[Address, ...], clock: Any) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -15,6 +14,7 @@ from sbc.commands.lines import wrapped
 from sbc.observe.times import ago
 
 if TYPE_CHECKING:
+    from sbc.config.snapshot import Snapshot
     from sbc.tls.ledger import Ledger
 
 _MARKS = {"breaks": "BREAKS  ", "new": "ACCEPTED", "same": "as now  "}
@@ -38,22 +38,23 @@ def rehearsed(directory: Path, files: Sequence[Path]) -> dict[str, Any]:
         place = Path(scratch) / "configuration"
         mirror(directory, changes, place)
         changed = build_snapshot(place, now)
-    ledger = _ledger(directory / current.settings.state / "ledger.json")
+    ledger = _ledger(current)
     found = rehearse(current, changed, ledger, now)
     outcomes = [asdict(each) for each in found.outcomes]
     return {"now": now, "breaks": found.breaks, "superseded": found.superseded, "outcomes": outcomes}
 
 
-def _ledger(path: Path) -> Ledger:
+def _ledger(snapshot: Snapshot) -> Ledger:
+    from sbc.commands.state import saved
     from sbc.tls.ledger import Ledger
 
-    ledger = Ledger()
+    known, ledger = saved(snapshot, "ledger"), Ledger()
+    if known is None:
+        raise LocalError(f"there is no ledger in {snapshot.settings.state}: no peer has been seen yet")
     try:
-        ledger.restore(json.loads(path.read_bytes()))
-    except OSError:
-        raise LocalError(f"{path} is not there: no peer has been seen yet") from None
+        ledger.restore(known)
     except ValueError as error:
-        raise LocalError(f"{path} cannot be read ({error}); the running SBC writes it anew") from None
+        raise LocalError(f"the ledger cannot be read ({error}); the running SBC writes it anew") from None
     return ledger
 
 
