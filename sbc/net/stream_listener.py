@@ -103,6 +103,8 @@ class StreamListener:
         """Stop accepting and close every connection once what was sent has gone out."""
         if self._greenlet is not None:
             self._greenlet.kill(block=False)
+        # gevent closes what a greenlet waits on a turn later; the port refuses from now on.
+        self.sock.shutdown(socket.SHUT_RDWR)
         self.sock.close()
         for flow in list(self.flows.values()):
             flow.channel.close(reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket as plain_socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -357,6 +358,17 @@ def test_a_reload_keeps_sockets_adds_and_removes(lab: Lab) -> None:
     with pytest.raises(OSError):
         socket.create_connection(gone, 0.5)
     peer.close()
+
+
+def test_a_removed_port_refuses_as_soon_as_the_reload_is_over(lab: Lab) -> None:
+    lab.listener("gone", "tcp")
+    start(lab, "tcp")
+    gone = lab.address("gone")
+    gevent.sleep(0)  # somebody waits on it now
+    del lab.settings["listeners"]["gone"]
+    lab.reload()
+    with pytest.raises(ConnectionRefusedError):
+        plain_socket.create_connection(gone, 0.5)  # which gives gevent no turn in between
 
 
 class PlayedChannel:
