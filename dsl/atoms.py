@@ -8,7 +8,6 @@ true without another; where it cannot tell it says no.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from dataclasses import fields
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import NamedTuple
@@ -152,20 +151,16 @@ def key(node: object, scope: Scope) -> Hashable:
         return node if isinstance(node, Hashable) else repr(node)
     if isinstance(node, syntax.FactRef):
         return ("fact", node.name, str(scope.zone)) if node.name in CLOCK_FACTS else ("fact", node.name)
-    names = [each.name for each in fields(node) if each.name not in ("start", "end")]
+    names = syntax.parts(type(node))
     return (type(node).__name__, *(key(getattr(node, name), scope) for name in names))
 
 
-def reads(node: object) -> frozenset[str]:
+def reads(node: syntax.Node) -> frozenset[str]:
     """The attributes of the facts that an expression looks at; ``header`` for any header."""
-    if isinstance(node, tuple):
-        return frozenset(name for each in node for name in reads(each))
     if isinstance(node, syntax.FactRef):
         fact = FACTS.get(node.name)
         return frozenset((fact.attribute,)) if fact else frozenset()
-    if not isinstance(node, syntax.Node):
-        return frozenset()
-    found = frozenset(name for each in fields(node) for name in reads(getattr(node, each.name)))
+    found = frozenset(name for each in syntax.below(node) for name in reads(each))
     if isinstance(node, syntax.HasHeader) or (isinstance(node, syntax.Call) and node.name == "header"):
         return found | {"header"}
     return found

@@ -1,24 +1,24 @@
-"""From lark's tree to our nodes, each rule of the grammar by the entry of its name."""
+"""What each rule of the grammar becomes: lark calls the entry of its name while it parses.
+
+No tree of lark's is made on the way: of a file of ten thousand rules that alone was a third of the work.
+Every token reaches the entry, so that a node begins where its first one does; words that only make the
+grammar readable are dropped here.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
 from datetime import date
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, NamedTuple
 
-from lark import Token, Tree
-from lark.visitors import Transformer_NonRecursive
+from lark import Token
 
 from dsl import syntax
 from dsl.facts import DAYS
 
 _ESCAPE = re.compile(r'\\(["\\])')
-
-
-def build(tree: Tree[Token]) -> Any:
-    """The nodes of a tree that the grammar has read: one for a condition, a tuple for actions."""
-    return _Builder().transform(tree)
 
 
 def _unquote(token: str) -> str:
@@ -51,14 +51,6 @@ def _limit(start: int, end: int, children: list[Any]) -> syntax.LimitAction:
     calls, *rest = children
     period = str(rest.pop(0)) if isinstance(rest[0], Token) else ""
     return syntax.LimitAction(start, end, calls, period, rest[0], rest[1] if len(rest) > 1 else None)
-
-
-class _Builder(Transformer_NonRecursive[Token, Any]):
-    """Turns lark's tree into our nodes, each rule of the grammar by the method of its name."""
-
-    def _call_userfunc(self, tree: Tree[Token], new_children: list[Any] | None = None) -> Any:
-        children = tree.children if new_children is None else new_children
-        return _BUILD[tree.data](tree.meta.start_pos, tree.meta.end_pos, children)
 
 
 _Build = Callable[[int, int, list[Any]], Any]
@@ -107,5 +99,41 @@ _BUILD: dict[str, _Build] = {
     "srtp": lambda s, e, c: syntax.SrtpAction(s, e, str(c[0])),
     "downgrade": lambda s, e, c: syntax.DowngradeAction(s, e, str(c[0])),
     "proceed": lambda s, e, c: syntax.ContinueAction(s, e),
+    "enclosed": lambda s, e, c: _Enclosed(s, e, c[0]),
+    "condition": lambda s, e, c: c[0],
     "actions": lambda s, e, c: tuple(c),
 }
+# The tokens that say something; all others are words and signs of the grammar alone.
+_TELLING = frozenset((
+    "ACCEPT", "ALLOW", "CLOCK", "COLUMN", "COMPARE", "DATE", "DENY", "FALSE", "FORBID", "GROUPED", "NAME",
+    "NETWORK", "NO", "NUMBER", "OFFER", "PERIOD", "PREFER", "REGEX", "REQUIRE", "STRING", "TABLED", "TRUE",
+    "WARN",
+))  # fmt: skip
+
+
+class _Enclosed(NamedTuple):
+    """A node in parentheses: it begins after them, what it is a part of does not."""
+
+    start: int
+    end: int
+    node: syntax.Node
+
+
+def _placed(make: _Build) -> Callable[[list[Any]], Any]:
+    def build(children: list[Any]) -> Any:
+        first, last = children[0], children[-1]
+        start: Any = first.start_pos if type(first) is Token else first.start
+        end: Any = last.end_pos if type(last) is Token else last.end
+        telling = []
+        for each in children:
+            if type(each) is _Enclosed:
+                telling.append(each.node)
+            elif type(each) is not Token or each.type in _TELLING:
+                telling.append(each)
+        return make(start, end, telling)
+
+    return build
+
+
+BUILDERS: Any = SimpleNamespace(**{name: _placed(make) for name, make in _BUILD.items()})
+"""What lark takes for a transformer: a function of the children for each rule, by the rule's name."""

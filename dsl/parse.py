@@ -8,15 +8,16 @@ begins an action: the operator sees them all at once.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from lark import Lark, Token, Tree
+from lark import Lark
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
 from dsl import syntax
-from dsl.build import build
+from dsl.build import BUILDERS
 
 MAX_LENGTH = 10_000
 MAX_DEPTH = 40
@@ -37,8 +38,9 @@ _PARSER = Lark(
     start=["condition", "actions"],
     parser="lalr",
     lexer="contextual",
-    propagate_positions=True,
     maybe_placeholders=False,
+    keep_all_tokens=True,
+    transformer=BUILDERS,
 )
 
 _ACTION_LINE = re.compile(
@@ -51,11 +53,8 @@ _ACTION_LINE = re.compile(
 @lru_cache(maxsize=_CACHED)
 def parse_condition(text: str) -> tuple[syntax.Node | None, tuple[Problem, ...]]:
     """Parse a when; None with the problems when it cannot be read."""
-    tree, problem = _tree(text, "condition")
-    if tree is None:
-        return None, (problem,) if problem else ()
-    node: syntax.Node = build(tree)
-    return node, ()
+    node, problem = _read(text, "condition")
+    return node, (problem,) if problem else ()
 
 
 @lru_cache(maxsize=_CACHED)
@@ -64,20 +63,15 @@ def parse_actions(text: str) -> tuple[tuple[syntax.Node, ...] | None, tuple[Prob
     problems: list[Problem] = []
     rest = text
     while True:
-        tree, problem = _tree(rest, "actions")
-        if tree is not None:
-            break
+        actions, problem = _read(rest, "actions")
         if problem is None:
-            return None, tuple(problems)
+            break
         problems.append(problem)
         following = _ACTION_LINE.search(text, _line_end(text, problem.offset))
         if following is None:
             return None, tuple(problems)
         rest = re.sub(r"[^\n]", " ", text[: following.start()]) + text[following.start() :]
-    if problems:
-        return None, tuple(problems)
-    actions: tuple[syntax.Node, ...] = build(tree)
-    return actions, ()
+    return None if problems else actions, tuple(problems)
 
 
 def _line_end(text: str, offset: int) -> int:
@@ -85,30 +79,29 @@ def _line_end(text: str, offset: int) -> int:
     return len(text) if end < 0 else end
 
 
-def _tree(text: str, start: str) -> tuple[Tree[Token] | None, Problem | None]:
+def _read(text: str, start: str) -> tuple[Any, Problem | None]:
     if not text.strip():
         what = "condition" if start == "condition" else "list of actions"
         return None, Problem(0, f"the {what} is empty", _EMPTY[start])
     if len(text) > MAX_LENGTH:
         return None, Problem(0, f"longer than {MAX_LENGTH} characters", "split it into several rules")
     try:
-        tree = _PARSER.parse(text, start=start)
+        read: Any = _PARSER.parse(text, start=start)
     except UnexpectedInput as error:
         return None, _explain(error, text, start)
-    deepest = _too_deep(tree)
+    deepest = _too_deep(read if start == "actions" else (read,))
     if deepest is not None:
         return None, Problem(deepest, f"nested more than {MAX_DEPTH} deep", "split it into several rules")
-    return tree, None
+    return read, None
 
 
-def _too_deep(tree: Tree[Token]) -> int | None:
+def _too_deep(nodes: Iterable[syntax.Node]) -> int | None:
     """Offset of a node deeper than MAX_DEPTH, or None; without recursion, for any depth."""
-    stack: list[tuple[Tree[Token], int]] = [(tree, 1)]
-    while stack:
-        node, depth = stack.pop()
+    level, depth = list(nodes), 1
+    while level:
         if depth > MAX_DEPTH:
-            return int(node.meta.start_pos)
-        stack += [(child, depth + 1) for child in node.children if isinstance(child, Tree)]
+            return level[0].start
+        level, depth = [below for node in level for below in syntax.below(node)], depth + 1
     return None
 
 

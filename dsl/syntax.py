@@ -5,7 +5,8 @@ Nothing here knows what a name means; ``dsl.check`` does, and ``dsl.compile`` af
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,3 +312,22 @@ class ContinueAction(Node):
 
 
 TERMINALS = (RouteAction, RejectAction, RedirectAction, ContinueAction)
+
+
+_PARTS: dict[type[Node], tuple[str, ...]] = {}
+
+
+def parts(kind: type[Node]) -> tuple[str, ...]:
+    """The names of what a class of nodes is made of, its place apart."""
+    if kind not in _PARTS:
+        _PARTS[kind] = tuple(each.name for each in fields(kind) if each.name not in ("start", "end"))
+    return _PARTS[kind]
+
+
+def below(node: Node) -> Iterator[Node]:
+    """The nodes right under one."""
+    for name in parts(type(node)):
+        value = getattr(node, name)
+        for each in value if type(value) is tuple else (value,):
+            if isinstance(each, Node):
+                yield each

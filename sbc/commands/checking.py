@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import time
 
 from sbc.commands.parser import Commands
@@ -20,6 +21,7 @@ def _check(options: argparse.Namespace) -> int:
     from sbc.config.load import build_snapshot
     from sbc.config.quarantine import told
 
+    gc.disable()  # what is made here lives until the command ends: of 10,000 rules, a fifth of the time
     snapshot = build_snapshot(options.config, time.time())
     for each in (*snapshot.warnings, *told(snapshot)):
         print(each)

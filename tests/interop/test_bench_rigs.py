@@ -12,6 +12,7 @@ from bench.memory import measure as memory_cost
 from bench.relay import PROXIES
 from bench.relay import measure as relay_cost
 from bench.revocation import policies, reading
+from bench.rules import check_cost
 from bench.servers import SERVERS
 from bench.signalling import measure as call_cost
 from tests.peers.needs import needs
@@ -44,9 +45,14 @@ def test_memory_of_held_calls() -> None:
 
 
 @pytest.mark.parametrize("who", ["openssl s_server", "portcullis"])
-def test_full_handshakes(who: str) -> None:
+@pytest.mark.parametrize("clients", [8, 1])
+def test_full_handshakes(who: str, clients: int) -> None:
     needs("openssl", "taskset")
-    assert 0.0002 < handshake_cost(who, "ec", 50) < 0.05
+    assert 0.0002 < handshake_cost(who, "ec", 50, clients) < 0.05
+
+
+def test_the_configuration_that_is_checked_is_good() -> None:
+    assert 0.2 < check_cost(100) < 20
 
 
 @pytest.mark.parametrize("who", list(PROXIES))
