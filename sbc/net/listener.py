@@ -2,17 +2,19 @@
 
 ``apply`` binds what is new before it closes what is gone, and where a bind fails it undoes
 the others and leaves everything as it was, so that a reload with a port in use changes
-nothing. A listener whose address and transport stay keeps its socket and its connections.
+nothing. A listener whose address and transport stay keeps its socket and its connections; one
+whose port is wanted under another name or address steps aside for its successor.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import gevent
 
+from sbc.base import LocalError
 from sbc.config.model import Listener
 from sbc.flow import Flow
 from sbc.net import sweep
@@ -21,6 +23,7 @@ from sbc.net.clock import Clock
 from sbc.net.contexts import Contexts
 from sbc.net.handler import Handler
 from sbc.net.recycle import Recycler
+from sbc.net.sockets import step_aside, step_back
 from sbc.net.stream_listener import Gate, StreamListener, StreamStats
 from sbc.net.udp import UdpListener, UdpStats
 
@@ -48,7 +51,7 @@ class Listeners:
 
     def start(self) -> None:
         """Bind and serve every listener; LocalError, with none bound, where one cannot be."""
-        self._bound = self._bind_all(self._snapshot.settings.listeners)
+        self._bound = self._bind_all(self._snapshot.settings.listeners, self._snapshot)
         for each in self._bound.values():
             each.start()
         self._sweep = gevent.spawn(sweep.run, self._clock, self._channels)
@@ -66,10 +69,11 @@ class Listeners:
         """Serve a new snapshot; LocalError, with nothing changed, where a new address cannot be bound."""
         wanted = snapshot.settings.listeners
         new = {name: each for name, each in wanted.items() if not self._kept(name, each)}
-        fresh = self._bind_all(new, snapshot)
+        leaving = [name for name in self._bound if name not in wanted or name in new]
+        fresh = self._succeed([self._bound[name] for name in leaving], new, snapshot)
         self._snapshot = snapshot
         self.contexts.apply(snapshot)
-        for name in [each for each in self._bound if each not in wanted or each in fresh]:
+        for name in leaving:
             self._bound.pop(name).close()
         for name, each in self._bound.items():
             each.apply(snapshot, wanted[name])
@@ -103,23 +107,40 @@ class Listeners:
             and bound.config.transport == config.transport
         )
 
-    def _bind_all(self, configs: dict[str, Listener], snapshot: Snapshot | None = None) -> dict[str, Bound]:
+    def _succeed(
+        self, leaving: list[Bound], configs: dict[str, Listener], snapshot: Snapshot
+    ) -> dict[str, Bound]:
+        """Bind ``configs``, which may take ports of listeners that are ``leaving``; LocalError."""
+        aside = [each for each in leaving if any(_same_port(each.config, new) for new in configs.values())]
+        for each in aside:
+            step_aside(each.sock)
+        try:
+            return self._bind_all(configs, snapshot, [each.config for each in aside])
+        except LocalError:
+            for each in aside:
+                step_back(each.sock)
+            raise
+
+    def _bind_all(
+        self, configs: dict[str, Listener], snapshot: Snapshot, aside: Sequence[Listener] = ()
+    ) -> dict[str, Bound]:
         bound: dict[str, Bound] = {}
         try:
             for name, config in configs.items():
-                bound[name] = self._bind(name, config, snapshot or self._snapshot)
+                succeeds = any(_same_port(each, config) for each in aside)
+                bound[name] = self._bind(name, config, snapshot, succeeds)
         except BaseException:
             for each in bound.values():
                 each.close()
             raise
         return bound
 
-    def _bind(self, name: str, config: Listener, snapshot: Snapshot) -> Bound:
+    def _bind(self, name: str, config: Listener, snapshot: Snapshot, succeeds: bool) -> Bound:
         if config.transport == "udp":
-            return UdpListener(name, config, snapshot, self._handler, self._clock, self.next_id)
+            return UdpListener(name, config, snapshot, self._handler, self._clock, self.next_id, succeeds)
         return StreamListener(
             name, config, snapshot, self.contexts, self._handler, self._clock, self.next_id, self.recycler,
-            self._gate,
+            self._gate, succeeds,
         )  # fmt: skip
 
     def _streams(self) -> Iterator[StreamListener]:
@@ -129,3 +150,7 @@ class Listeners:
         for each in self._streams():
             for flow in each.flows.values():
                 yield flow.channel, each.config.idle_timeout, False
+
+
+def _same_port(one: Listener, other: Listener) -> bool:
+    return one.bind.port == other.bind.port != 0 and (one.transport == "udp") is (other.transport == "udp")

@@ -34,17 +34,23 @@ def family_of(host: str) -> int:
     return int(socket.AF_INET6 if ":" in host else socket.AF_INET)
 
 
-def bind(name: str, config: Listener) -> socket.socket:
-    """A bound (and for TCP and TLS listening) socket; LocalError says what, where and the remedy."""
+def bind(name: str, config: Listener, succeeds: bool = False) -> socket.socket:
+    """A bound (and for TCP and TLS listening) socket; LocalError says what, where and the remedy.
+
+    It ``succeeds`` one of ours on the same port that has stepped aside.
+    """
     kind = socket.SOCK_DGRAM if config.transport == "udp" else socket.SOCK_STREAM
     sock = socket.socket(family_of(config.bind.host), kind)
     try:
         if kind == socket.SOCK_STREAM:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            _share(sock, True)
         else:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, UDP_BUFFER)
+            _share(sock, succeeds)
         sock.bind(tuple(config.bind))
-        if kind == socket.SOCK_STREAM:
+        if kind == socket.SOCK_DGRAM:
+            _share(sock, False)
+        else:
             tune(sock)  # what is accepted inherits it
             sock.listen(BACKLOG)
     except OSError as error:
@@ -53,6 +59,31 @@ def bind(name: str, config: Listener) -> socket.socket:
         where = f"{config.transport} {config.bind}"
         raise LocalError(f"listener {name}: cannot bind {where}: {error.strerror}; {remedy}") from None
     return sock
+
+
+def step_aside(sock: socket.socket) -> None:
+    """Let a successor be bound on the same port; a listening socket refuses from now on.
+
+    To close it would not do: gevent closes what a greenlet waits on a turn later.
+    """
+    if sock.type == socket.SOCK_DGRAM:
+        _share(sock, True)
+    else:
+        with contextlib.suppress(OSError):  # it may have stepped aside already
+            sock.shutdown(socket.SHUT_RDWR)
+
+
+def step_back(sock: socket.socket) -> None:
+    """Take the port again: there was no successor."""
+    if sock.type == socket.SOCK_DGRAM:
+        _share(sock, False)
+    else:
+        sock.listen(BACKLOG)
+
+
+def _share(sock: socket.socket, shared: bool) -> None:
+    # Two UDP sockets on one port need it on both; TCP needs it for a port with connections of before.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, shared)
 
 
 def connect(target: Address, local_host: str) -> socket.socket:

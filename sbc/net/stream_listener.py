@@ -27,7 +27,7 @@ from sbc.net.handler import Admitted, Handler, HandshakeFailed
 from sbc.net.peek import Peek
 from sbc.net.recycle import Recycler
 from sbc.net.refusals import Refusals
-from sbc.net.sockets import bind, family_of, normal_host, reset
+from sbc.net.sockets import bind, family_of, normal_host, reset, step_aside
 from sbc.net.tls_session import (
     HandshakeError,
     TlsSession,
@@ -74,6 +74,7 @@ class StreamListener:
     def __init__(
         self, name: str, config: Listener, snapshot: Snapshot, contexts: Contexts, handler: Handler,
         clock: Clock, ids: Callable[[], int], recycler: Recycler, gate: Gate | None = None,
+        succeeds: bool = False,
     ) -> None:  # fmt: skip
         self.name = name
         self.config = config
@@ -88,7 +89,7 @@ class StreamListener:
         self._gate = gate
         self.refusals = Refusals(name, handler, clock)
         self._connections = 0
-        self.sock = bind(name, config)
+        self.sock = bind(name, config, succeeds)
         self.local = Address(*self.sock.getsockname()[:2])
         host = normal_host(self.local.host)
         self._reached = Address(host, self.local.port) if host not in ("0.0.0.0", "::") else None
@@ -103,8 +104,7 @@ class StreamListener:
         """Stop accepting and close every connection once what was sent has gone out."""
         if self._greenlet is not None:
             self._greenlet.kill(block=False)
-        # gevent closes what a greenlet waits on a turn later; the port refuses from now on.
-        self.sock.shutdown(socket.SHUT_RDWR)
+        step_aside(self.sock)
         self.sock.close()
         for flow in list(self.flows.values()):
             flow.channel.close(reason)

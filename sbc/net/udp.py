@@ -72,7 +72,7 @@ class UdpListener:
 
     def __init__(
         self, name: str, config: Listener, snapshot: Snapshot, handler: Handler, clock: Clock,
-        ids: Callable[[], int],
+        ids: Callable[[], int], succeeds: bool = False,
     ) -> None:  # fmt: skip
         self.name = name
         self.config = config
@@ -84,7 +84,7 @@ class UdpListener:
         self._flows: OrderedDict[tuple[Any, ...], Flow] = OrderedDict()
         self._dialled: dict[tuple[tuple[Any, ...], str], Flow] = {}
         self._strangers: set[str] = set()
-        self.sock = bind(name, config)
+        self.sock = bind(name, config, succeeds)
         self.raw: Any = self.sock._sock
         self.local = Address(*self.sock.getsockname()[:2])
         self._greenlet: gevent.Greenlet | None = None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import socket as plain_socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -340,35 +339,6 @@ def test_a_reload_that_cannot_bind_changes_nothing(lab: Lab) -> None:
         peer.sendall(OPTIONS)
         assert peer.recv(2000) == OK
     holder.close()
-
-
-def test_a_reload_keeps_sockets_adds_and_removes(lab: Lab) -> None:
-    lab.listener("gone", "tcp")
-    start(lab, "tcp")
-    kept, gone = lab.address("edge"), lab.address("gone")
-    peer = socket.create_connection(kept)
-    peer.sendall(OPTIONS)
-    assert peer.recv(2000) == OK
-    del lab.settings["listeners"]["gone"]
-    lab.listener("fresh", "udp")
-    lab.reload()
-    assert lab.address("edge") == kept and lab.address("fresh")[1]
-    peer.sendall(OPTIONS)
-    assert peer.recv(2000) == OK, "an unchanged listener keeps its connections"
-    with pytest.raises(OSError):
-        socket.create_connection(gone, 0.5)
-    peer.close()
-
-
-def test_a_removed_port_refuses_as_soon_as_the_reload_is_over(lab: Lab) -> None:
-    lab.listener("gone", "tcp")
-    start(lab, "tcp")
-    gone = lab.address("gone")
-    gevent.sleep(0)  # somebody waits on it now
-    del lab.settings["listeners"]["gone"]
-    lab.reload()
-    with pytest.raises(ConnectionRefusedError):
-        plain_socket.create_connection(gone, 0.5)  # which gives gevent no turn in between
 
 
 class PlayedChannel:
