@@ -204,20 +204,20 @@ class Call:
     def add_fork(self, tag: str, fork: Fork) -> None:
         """A branch of the callee showed itself under ``tag``."""
         self.forks[tag] = fork
-        self.engine.register(fork, self)
+        self.engine.reception.register(fork, self)
 
     def keep_only(self, fork: Fork) -> None:
         """``fork`` answered; the other early dialogs are over."""
         self.fork = fork
         for tag, each in list(self.forks.items()):
             if each is not fork:
-                self.engine.unregister(each)
+                self.engine.reception.unregister(each)
                 del self.forks[tag]
 
     def drop_forks(self) -> None:
         """All early dialogs are over: the attempt that made them failed."""
         for fork in self.forks.values():
-            self.engine.unregister(fork)
+            self.engine.reception.unregister(fork)
         self.forks.clear()
 
     # Requests of our own within a dialog

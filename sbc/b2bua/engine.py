@@ -1,8 +1,8 @@
 """The engine: every message, timer and outcome enters here, and leaves as a list of commands.
 
 It does no I/O and holds no lock: greenlets switch only at I/O, so each method below is atomic.
-What it keeps is small: the transactions, the calls, the index of their dialogs, and who waits
-for a connection.
+What it keeps is small: the transactions, the calls, and who waits for a connection. Requests are
+for the reception (``sbc.b2bua.reception``).
 """
 
 from __future__ import annotations
@@ -14,15 +14,12 @@ from heapq import heappop, heappush
 from dsl.decision import Decision
 from sbc.b2bua.actions import Actions
 from sbc.b2bua.attempt import Attempt
-from sbc.b2bua.call import NOBODY, Awaiting, Call, Fork
+from sbc.b2bua.call import NOBODY, Awaiting, Call
 from sbc.b2bua.commands import Command, Connect, Note
 from sbc.b2bua.hooked import Invited
-from sbc.b2bua.leg import Leg, Side, local_address
-from sbc.b2bua.mirror import Mirror, screen
+from sbc.b2bua.leg import Leg
 from sbc.b2bua.probe import Prober
-from sbc.b2bua.screening import ACCEPT, Refusal, arrival, looped, refuse
-from sbc.b2bua.setup import Setup
-from sbc.b2bua.translate import ALLOW, CARRIED_EXTENSIONS
+from sbc.b2bua.reception import Reception
 from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot, SnapshotStore
@@ -35,10 +32,9 @@ from sbc.sip.dialog import Dialog
 from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.outgoing import Send
 from sbc.sip.parse import ParseError, validate
-from sbc.sip.transactions import ACK2XX, ServerTransaction, Transaction, Transactions
+from sbc.sip.transactions import ServerTransaction, Transaction, Transactions
 
 Connected = Callable[["Flow | None", str, float, "list[Command]"], None]
-DialogKey = tuple[str, str, str]
 
 
 class Engine:
@@ -50,8 +46,8 @@ class Engine:
     """
 
     __slots__ = (
-        "_connect_keys", "_connecting", "_dialogs", "_out", "_reminders", "_untold", "actions", "at", "calls",
-        "draining", "ids", "limits", "prober", "store", "transactions",
+        "_connect_keys", "_connecting", "_out", "_reminders", "_untold", "actions", "at", "calls",
+        "draining", "ids", "limits", "prober", "reception", "store", "transactions",
     )  # fmt: skip
 
     def __init__(self, store: SnapshotStore, ids: Ids) -> None:
@@ -59,6 +55,7 @@ class Engine:
         self.ids = ids
         self.transactions = Transactions(ids)
         self.limits = CallLimits()
+        self.reception = Reception(self)
         self.actions = Actions(self, ids)
         self.prober = Prober(self)
         self.calls: dict[str, Call] = {}
@@ -66,7 +63,6 @@ class Engine:
         self.at = ""
         self._out: list[Command] = []
         self._untold: deque[tuple[Transaction, str]] = deque()
-        self._dialogs: dict[DialogKey, tuple[Call, Fork, Side]] = {}
         self._connecting: dict[int, tuple[str, Connected]] = {}
         self._connect_keys = 0
         self._reminders: list[tuple[float, str]] = []
@@ -84,7 +80,7 @@ class Engine:
         try:
             validate(message)
             if isinstance(message, Request):
-                self._on_request(flow, message, now, out)
+                self.reception.request(flow, message, now, out)
             elif isinstance(message, Response):
                 self._on_response(flow, message, now, out)
         except PeerError as error:
@@ -112,149 +108,6 @@ class Engine:
         if client is not None:
             user: Awaiting = client.user
             user.on_response(response, now, out)
-
-    def _on_request(self, flow: Flow, request: Request, now: float, out: list[Command]) -> None:
-        server = self.transactions.receive_request(flow, request, now, out)
-        if server is None:
-            return
-        if server is ACK2XX:
-            self._on_ack(flow, request, now, out)
-            return
-        try:
-            self._serve(flow, server, request, now, out)
-        except PeerError as error:
-            out.append(Note("malformed", "", {"remote": str(flow.remote), "reason": error.reason}))
-            self._refuse(server, Refusal(error.status, "" if error.status == 400 else error.reason), now, out)
-
-    def _serve(
-        self, flow: Flow, server: ServerTransaction, request: Request, now: float, out: list[Command]
-    ) -> None:
-        if flow.secure and not request.to_tag:
-            out.append(Note("sips-arrival", request.call_id, arrival(flow, request)))
-        refusal = refuse(request, server.merged, looped(request, self.transactions))
-        if refusal is not None:
-            self._refuse(server, refusal, now, out)
-        elif request.method == "CANCEL":
-            self._on_cancel(server, now, out)
-        elif request.to_tag:
-            self._within_dialog(flow, server, request, now, out)
-        elif request.method == "INVITE":
-            self._on_invite(flow, server, request, now, out)
-        elif request.method == "OPTIONS":
-            self._on_options(server, now, out)
-        else:
-            self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), now, out)
-
-    def _refuse(self, server: ServerTransaction, refusal: Refusal, now: float, out: list[Command]) -> None:
-        response = self.respond_to(server, refusal.status, refusal.reason)
-        for name, value in refusal.headers:
-            response.headers.add(name, value)
-        server.respond(response, now, out)
-
-    def _on_options(self, server: ServerTransaction, now: float, out: list[Command]) -> None:
-        """OPTIONS to us: what we can do (RFC 3261 11.2)."""
-        response = self.respond_to(server, 503 if self.draining else 200, "")
-        for name, value in (("Allow", ALLOW), ACCEPT, ("Supported", ", ".join(CARRIED_EXTENSIONS))):
-            response.headers.add(name, value)
-        server.respond(response, now, out)
-
-    def _on_invite(
-        self, flow: Flow, server: ServerTransaction, request: Request, now: float, out: list[Command]
-    ) -> None:
-        snapshot = self.store.current
-        trunk = snapshot.trunks.get(flow.trunk or "")
-        if request.contact is None:
-            self._refuse(server, Refusal(400, "Missing Contact"), now, out)
-            return
-        if trunk is None:
-            self._refuse(server, Refusal(403, "Forbidden"), now, out)
-            return
-        if self.draining:
-            self._refuse(server, Refusal(503, "Service Unavailable"), now, out)
-            return
-        refusal = self.limits.admit(trunk, now)
-        if refusal is not None:
-            out.append(Note("call-refused", "", {"trunk": trunk.trunk, "reason": refusal}))
-            self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), now, out)
-            return
-        call = self._new_call(snapshot, trunk, flow, request, now)
-        call.setup = server.user = Setup(call, server, request)
-        call.setup.decide(now, out)
-
-    def _new_call(self, snapshot: Snapshot, trunk: Trunk, flow: Flow, request: Request, now: float) -> Call:
-        listener = snapshot.settings.listeners[trunk.listener]
-        target = request.target
-        scheme = "sips" if target.scheme == "sips" else "sip"
-        leg = Leg("a", trunk, flow, local_address(listener, trunk, flow), scheme)
-        leg.call_id = request.call_id
-        leg.set_contact(target.user or "")
-        leg.invited = True
-        call = Call(self, self.ids.key(6).hex(), snapshot, leg, now)
-        call.admitted.append(trunk)
-        call.caller, call.called = request.from_.uri.user or "", target.user or ""
-        self.calls[call.id] = call
-        return call
-
-    def _on_cancel(self, server: ServerTransaction, now: float, out: list[Command]) -> None:
-        cancelled = server.cancels
-        if cancelled is None:
-            self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), now, out)
-            return
-        server.respond(self.respond_to(server, 200, "OK"), now, out)
-        if isinstance(cancelled.user, Setup | Mirror):
-            cancelled.user.on_cancel(now, out)
-
-    # Within dialogs
-
-    def _find(self, flow: Flow, request: Request) -> tuple[Call, Fork, Side] | None:
-        """The dialog of ``request``, if this peer is the one that it is with."""
-        found = self._dialogs.get((request.call_id, request.to_tag or "", request.from_tag or ""))
-        if found is None or found[0].leg(found[2]).trunk.trunk != flow.trunk:
-            return None
-        return found
-
-    def _on_ack(self, flow: Flow, request: Request, now: float, out: list[Command]) -> None:
-        found = self._find(flow, request)
-        if found is not None:
-            call, _, side = found
-            answered = call.answered_invites.get((side, request.cseq.number))
-            if answered is not None:
-                answered.on_ack(request, now, out)
-
-    def _within_dialog(
-        self, flow: Flow, server: ServerTransaction, request: Request, now: float, out: list[Command]
-    ) -> None:
-        found = self._find(flow, request)
-        if found is None:
-            self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), now, out)
-            return
-        call, fork, side = found
-        try:
-            fork.dialog(side).check_cseq(request)
-        except PeerError as error:
-            self._refuse(server, Refusal(error.status, error.reason), now, out)
-            return
-        call.leg(side).flow = flow
-        if request.method == "BYE":
-            server.respond(self.respond_to(server, 200, "OK"), now, out)
-            call.on_bye(side, now, out)
-        elif request.method == "OPTIONS":
-            self._on_options(server, now, out)
-        else:
-            self._mirror(call, fork, side, server, request, now, out)
-
-    def _mirror(
-        self, call: Call, fork: Fork, side: Side, server: ServerTransaction, request: Request,
-        now: float, out: list[Command],
-    ) -> None:  # fmt: skip
-        busy = screen(call, fork, side, request)
-        if busy is not None:
-            headers = (("Retry-After", "5"),) if busy[0] == 500 else ()
-            self._refuse(server, Refusal(*busy, headers), now, out)
-            return
-        mirror = Mirror(call, fork, side, server, request)
-        server.user = mirror
-        mirror.start(now, out)
 
     # Outcomes of commands
 
@@ -428,17 +281,6 @@ class Engine:
         out.append(Send(leg.flow, dialog.request("ACK", via=via, contact=leg.contact, cseq=cseq)))
         via = leg.via(self.transactions.new_branch())
         self.send(call, leg, dialog.request("BYE", via=via, contact=leg.contact), NOBODY, now, out)
-
-    def register(self, fork: Fork, call: Call) -> None:
-        """From now on requests within the dialogs of ``fork`` are for ``call``."""
-        for side in ("a", "b"):
-            dialog = fork.dialog(side)
-            self._dialogs[dialog.call_id, dialog.local_tag, dialog.remote_tag] = (call, fork, side)
-
-    def unregister(self, fork: Fork) -> None:
-        """The dialogs of ``fork`` are over."""
-        for dialog in (fork.a, fork.b):
-            self._dialogs.pop((dialog.call_id, dialog.local_tag, dialog.remote_tag), None)
 
     def release_last(self, call: Call) -> None:
         """The hop that a call tried last no longer counts against its trunk's limits."""
