@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import struct
@@ -9,7 +10,8 @@ import threading
 from types import TracebackType
 from typing import Self
 
-_RESET = struct.pack("ii", 1, 0)
+RESET = struct.pack("ii", 1, 0)
+"""SO_LINGER by which a close resets."""
 
 
 class Cable:
@@ -27,8 +29,9 @@ class Cable:
         """Reset every connection, both ways; new ones are accepted as before."""
         pairs, self._pairs = self._pairs, []
         for each in (end for pair in pairs for end in pair):
-            each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            each.shutdown(socket.SHUT_RDWR)
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            with contextlib.suppress(OSError):  # its peer may have been quicker
+                each.shutdown(socket.SHUT_RDWR)
             each.close()
 
     def _accept(self) -> None:
