@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.edge.tls_lab import Lab
+from tests.edge.tls_lab import OK, Lab
 
 
 @pytest.fixture
@@ -15,6 +15,6 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
     """A TLS listener whose requests are answered; a test adds the trunks and starts it."""
     made = Lab(tmp_path)
     made.listener("tls")
-    made.recorder.answer = b"SIP/2.0 200 OK\r\n\r\n"
+    made.recorder.answer = OK
     yield made
     made.close()

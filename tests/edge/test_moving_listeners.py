@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import socket as plain_socket
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import gevent
@@ -12,18 +10,8 @@ import pytest
 from gevent import socket
 
 from sbc.base import LocalError
-from tests.edge.tls_lab import OPTIONS, Lab
+from tests.edge.tls_lab import OK, OPTIONS, Lab
 from tests.peers.ports import free_port
-
-OK = b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"
-
-
-@pytest.fixture
-def lab(tmp_path: Path) -> Iterator[Lab]:
-    made = Lab(tmp_path)
-    made.recorder.answer = OK
-    yield made
-    made.close()
 
 
 def start(lab: Lab, transport: str, **options: Any) -> None:

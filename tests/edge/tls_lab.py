@@ -42,6 +42,7 @@ OPTIONS = (
     b"From: <sip:a@peer.example>;tag=1\r\nTo: <sip:sbc.example>\r\nCall-ID: 1\r\nCSeq: 1 OPTIONS\r\n"
     b"Max-Forwards: 70\r\nContent-Length: 0\r\n\r\n"
 )
+OK = b"SIP/2.0 200 OK\r\n\r\n"
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 NO_RULES: Any = None
 
