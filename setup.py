@@ -46,11 +46,11 @@ COMPILED = (
     "sbc/recorder.py",
     "sbc/b2bua/*.py",
     "sbc/media/*.py",
-    "sbc/net/channel.py",
-    "sbc/net/clock.py",
-    "sbc/net/connection.py",
+    "sbc/net/transport/channel.py",
+    "sbc/net/system/clock.py",
+    "sbc/net/transport/connection.py",
     "sbc/net/driver.py",
-    "sbc/net/media_*.py",
+    "sbc/net/media/*.py",
     "sbc/observe/cdr.py",
     "sbc/observe/journal.py",
     "sbc/observe/metrics.py",
@@ -175,7 +175,7 @@ setup(
     python_requires=">=3.11",
     packages=find_packages(include=["sbc", "sbc.*", "dsl", "dsl.*", "webui", "webui.*"]),
     include_package_data=True,
-    package_data={"dsl": ["*.lark"], "sbc.net": ["openssl.cnf"], "webui": ["templates/*", "static/*"]},
+    package_data={"dsl": ["*.lark"], "sbc.net.tls": ["openssl.cnf"], "webui": ["templates/*", "static/*"]},
     install_requires=[
         "gevent>=24.2",  # greenlets, the hub, pywsgi
         "pyOpenSSL>=24.3",  # TLS with memory BIOs and a verify callback

@@ -17,7 +17,7 @@ from sbc.base import LocalError, PeerError
 from sbc.config.model import MediaConfig
 from sbc.ids import Ids
 from sbc.media.policy import MediaPolicy
-from sbc.net.media_io import MediaIO
+from sbc.net.media.embedded import MediaIO
 
 _CLEAR = MediaPolicy(srtp="off", signalling_host="127.0.0.1")
 _KEYED = MediaPolicy(srtp="required", signalling_host="127.0.0.1")

@@ -25,7 +25,7 @@ from bench.handshake import client_context, cost_of
 from bench.measure import LOAD_CORE, SERVER_CORE, on_core, resident_bytes
 from bench.report import Row
 from sbc.base import LocalError
-from sbc.net.revocation_sources import read_off_hub
+from sbc.net.revocation.sources import read_off_hub
 from sbc.tls.revocation.issuer import read_issuer
 from tests.peers.lab import Credentials
 from tests.peers.openssl_ca import OpensslCa

@@ -24,38 +24,38 @@ from gevent.pywsgi import WSGIServer
 from pydantic import BaseModel
 
 from dsl.errors import Diagnostic
+from sbc.admin.certificates import Certificates
+from sbc.admin.status import picture, to_json
 from sbc.b2bua.commands import Note
 from sbc.b2bua.engine import Engine
 from sbc.base import ConfigError, LocalError
-from sbc.certificates import Certificates
 from sbc.config.load import build_snapshot
 from sbc.config.places import place_to_change
 from sbc.config.quarantine import changes, told
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.config.watched import watched
 from sbc.ids import Blocks, Ids
-from sbc.net.acme import AcmeKeeper
-from sbc.net.acme_install import Installer
-from sbc.net.clock import Clock
-from sbc.net.contexts import Contexts
-from sbc.net.control import ControlServer
-from sbc.net.dialer import Dialer
+from sbc.net.acme.install import Installer
+from sbc.net.acme.keeper import AcmeKeeper
 from sbc.net.driver import Driver
-from sbc.net.file_limit import raise_file_limit
-from sbc.net.listener import Listeners
-from sbc.net.log_writer import LogWriter
-from sbc.net.media_io import MediaIO
-from sbc.net.revocation import Revocation
-from sbc.net.rotator import Rotator
-from sbc.net.store import Store
-from sbc.net.watch import Watch
+from sbc.net.media.embedded import MediaIO
+from sbc.net.revocation.inquiry import Revocation
+from sbc.net.rotation.rotator import Rotator
+from sbc.net.system.clock import Clock
+from sbc.net.system.control import ControlServer
+from sbc.net.system.file_limit import raise_file_limit
+from sbc.net.system.log_writer import LogWriter
+from sbc.net.system.store import Store
+from sbc.net.system.watch import Watch
+from sbc.net.tls.contexts import Contexts
+from sbc.net.transport.dialer import Dialer
+from sbc.net.transport.listener import Listeners
 from sbc.observe.journal import Journal
 from sbc.observe.metrics import exposition
 from sbc.observe.trust import TrustView, trust_views
 from sbc.observe.views import StatusView
 from sbc.recorder import Recorder
 from sbc.sip.grammar import forget_recent
-from sbc.status import picture, to_json
 from sbc.tls.diagnosis import Direction, Failure
 from sbc.tls.ledger import Ledger
 from sbc.tls.optional import OptionalPeers

@@ -41,7 +41,7 @@ def add(commands: Commands) -> None:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from sbc.tables import certificates
+    from sbc.commands.status_text import certificates
 
     answer = ask_running(options, "certs")
     print(json.dumps(answer, indent=2) if options.json else certificates(answer))
@@ -119,7 +119,7 @@ def _renew(options: argparse.Namespace) -> int:
 
 
 def _say(answer: dict[str, Any]) -> int:
-    from sbc.tables import readiness
+    from sbc.commands.status_text import readiness
 
     print(readiness(answer))
     return 0

@@ -27,7 +27,7 @@ def add(commands: Commands) -> None:
 def _doctor(options: argparse.Namespace) -> int:
     from sbc.commands.doctor_text import render
     from sbc.config.load import build_snapshot
-    from sbc.net.clock import Clock
+    from sbc.net.system.clock import Clock
 
     clock = Clock()
     snapshot = _as_bound(build_snapshot(options.config, clock.now()))
@@ -40,14 +40,14 @@ def _doctor(options: argparse.Namespace) -> int:
 def _as_bound(snapshot: Snapshot) -> Snapshot:
     """With the bindings of rotations under way, as the running SBC wrote them down last."""
     from sbc.commands.state import saved
-    from sbc.tls.rotation import STATE, Rotation
+    from sbc.tls.lifetime.rotation import STATE, Rotation
 
     return snapshot.binding(Rotation.from_json(saved(snapshot, STATE)).bindings())
 
 
 def examined(snapshot: Snapshot, trunk: Trunk, peers: tuple[Address, ...], clock: Any) -> dict[str, Any]:
     """The examination of every peer with its findings, as JSON types."""
-    from sbc.net.examine import Examiner
+    from sbc.net.doctor.examine import Examiner
     from sbc.observe.examination import Physician
 
     examiner = Examiner(snapshot, trunk, clock)

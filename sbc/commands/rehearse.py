@@ -27,7 +27,7 @@ def rehearsed(directory: Path, files: Sequence[Path]) -> dict[str, Any]:
     """
     from sbc.config.load import build_snapshot
     from sbc.config.overlay import mirror, read_changes
-    from sbc.net.rehearse import rehearse
+    from sbc.net.doctor.rehearse import rehearse
 
     if not files:
         raise LocalError("rehearse what? give the changed sbc.yaml or files of trunks.d")

@@ -116,9 +116,9 @@ def _with_certificate(snapshot: Snapshot, facts: Facts, options: argparse.Namesp
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    from sbc.net.verify import verify
-    from sbc.tls.certificate import read_certificate
-    from sbc.tls.table import build_table
+    from sbc.net.tls.verify import verify
+    from sbc.tls.admission import build_table
+    from sbc.tls.material.certificate import read_certificate
 
     try:
         chain = x509.load_pem_x509_certificates(options.cert.read_bytes())

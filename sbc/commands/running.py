@@ -21,7 +21,7 @@ def add(commands: Commands) -> None:
 def ask_running(options: argparse.Namespace, verb: str, **arguments: object) -> Any:
     """What the SBC that runs on this configuration answers to ``verb``; LocalError."""
     from sbc.config.control import control_path
-    from sbc.net.control import ask
+    from sbc.net.system.control import ask
 
     return ask(control_path(options.config), verb, **arguments)
 
@@ -31,7 +31,7 @@ def _run(options: argparse.Namespace) -> int:
 
     # Hooks may sleep or fetch with ordinary libraries: under gevent that must not stop the others.
     monkey.patch_all()
-    from sbc.net.openssl_settings import settle_openssl
+    from sbc.net.tls.settings import settle_openssl
 
     settle_openssl()
     from sbc.app import Portcullis
@@ -46,7 +46,7 @@ def _reload(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from sbc.tables import render
+    from sbc.commands.status_text import render
 
     answer = ask_running(options, options.verb)
     print(json.dumps(answer, indent=2) if options.json else render(options.verb, answer))

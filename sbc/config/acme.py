@@ -14,8 +14,8 @@ from dsl.errors import Diagnostic
 from sbc.config.crosscheck import SettingsFile
 from sbc.config.model import Settings
 from sbc.config.schema import Loc
+from sbc.tls.material.problems import read_pem_file
 from sbc.tls.names import is_ip, normal_name
-from sbc.tls.problems import read_pem_file
 
 # base64url without padding (RFC 8555 7.3.4), 128 bits at least.
 _MAC_KEY = re.compile(rb"[A-Za-z0-9_-]{22,1024}={0,2}").fullmatch

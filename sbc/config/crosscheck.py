@@ -15,7 +15,7 @@ from sbc.base import Address
 from sbc.config.model import Listener, Settings, Trunk, TrunkTls
 from sbc.config.schema import Loc, suggest
 from sbc.config.yaml_reader import Document
-from sbc.tls.authorities import normal_subject
+from sbc.tls.material.authorities import normal_subject
 from sbc.tls.names import is_ip
 
 

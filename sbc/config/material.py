@@ -11,11 +11,11 @@ from sbc.config.model import Identity
 from sbc.config.quarantine import Entry, Said, former_anchor, former_identity, still_dual, still_staged
 from sbc.config.schema import Loc
 from sbc.config.snapshot import Snapshot
-from sbc.tls.identity import IdentityMaterial
-from sbc.tls.problems import Problem
+from sbc.tls.lifetime.staged import load_dual, load_staged, load_whole
+from sbc.tls.match import AnchorMaterial
+from sbc.tls.material.identity import IdentityMaterial
+from sbc.tls.material.problems import Problem
 from sbc.tls.revocation.files import FileList, load_lists
-from sbc.tls.staged import load_dual, load_staged, load_whole
-from sbc.tls.trust import AnchorMaterial
 
 
 @dataclass(slots=True)

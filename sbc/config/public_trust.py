@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from dsl.errors import Diagnostic
 from sbc.config.crosscheck import SettingsFile, TrunkFile
-from sbc.tls.anchors import AnchorMaterial
+from sbc.tls.material.anchors import AnchorMaterial
 from sbc.tls.names import is_ip
 
 

@@ -18,9 +18,9 @@ from pathlib import Path
 from dsl.errors import Diagnostic
 from sbc.config.model import Identity, Settings, Trunk, TrustAnchor
 from sbc.config.snapshot import Snapshot
-from sbc.tls.anchors import AnchorMaterial, kind_of
-from sbc.tls.identity import IdentityMaterial
-from sbc.tls.staged import beside, next_entry, next_pair, staged_name
+from sbc.tls.lifetime.staged import beside, next_entry, next_pair, staged_name
+from sbc.tls.material.anchors import AnchorMaterial, kind_of
+from sbc.tls.material.identity import IdentityMaterial
 
 Entry = tuple[str, str]
 Said = tuple[Diagnostic, ...]

@@ -20,11 +20,11 @@ from sbc.config.model import Settings, Trunk
 from sbc.config.places import Places
 from sbc.config.trunk_files import ReadTrunk
 from sbc.config.users import NOBODY_KNOWN, Users
-from sbc.tls.identity import IdentityMaterial
+from sbc.tls.lifetime.staged import staged_name
+from sbc.tls.match import AnchorMaterial
+from sbc.tls.material.identity import IdentityMaterial
 from sbc.tls.revocation.files import FileList
 from sbc.tls.sources import SourceIndex
-from sbc.tls.staged import staged_name
-from sbc.tls.trust import AnchorMaterial
 
 _FROZEN = (
     "trunks", "identities", "anchors", "lists", "quarantined", "quarantined_tenants", "held", "bound",

@@ -1,7 +1,7 @@
 """Moving certificates in and out of place: stage, retire, roll back, and finish what a crash left.
 
 Every file is written whole beside its place and renamed over it, with the owner and the permissions
-of the file that it stands beside. What ``sbc.tls.staged`` says of pairs holds here: the chain moves
+of the file that it stands beside. What ``sbc.tls.lifetime.staged`` says of pairs holds here: the chain moves
 first, the key after it, and between the two a loader finds the key where it still is.
 """
 
@@ -13,10 +13,10 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from sbc.base import LocalError
-from sbc.tls.anchors import AnchorFiles, load_anchor
-from sbc.tls.identity import IdentityFiles, load_identity
-from sbc.tls.problems import Problem
-from sbc.tls.staged import NEXT, OLD, EntryFiles, PairFiles, unfinished
+from sbc.tls.lifetime.staged import NEXT, OLD, EntryFiles, PairFiles, unfinished
+from sbc.tls.material.anchors import AnchorFiles, load_anchor
+from sbc.tls.material.identity import IdentityFiles, load_identity
+from sbc.tls.material.problems import Problem
 
 
 def stage_pair(

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 from sbc.base import Address
 from sbc.media.policy import SUITES
-from sbc.tls.pins import parse_pin
+from sbc.tls.material.pins import parse_pin
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|d|)").fullmatch

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from sbc.config.files import HOOKS, ROUTES, SETTINGS_FILE, TRUNKS
 from sbc.config.yaml_reader import Document
-from sbc.tls.staged import NEXT
+from sbc.tls.lifetime.staged import NEXT
 
 _FILE_KEYS = {"identities": ("chain", "key", "passphrase_file"), "trust": ("ca", "leaf", "crl")}
 

@@ -20,8 +20,8 @@ from OpenSSL import SSL
 
 from sbc.base import Address
 from sbc.flow import PeerIdentity, TlsFacts
-from sbc.tls.certificate import read_certificate
 from sbc.tls.diagnosis import alert_name
+from sbc.tls.material.certificate import read_certificate
 
 READ_SIZE = 65536
 HANDSHAKE_LIMIT = 10.0  # seconds

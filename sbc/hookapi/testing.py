@@ -25,7 +25,7 @@ from sbc.config.hook_set import Hook, HookSet
 from sbc.config.hooks import load_hooks
 from sbc.hookapi.arguments import Answer, End, Handshake
 from sbc.hookapi.results import Amend, HangUp, Refuse
-from sbc.net.hooks import HookFailure, run_hook
+from sbc.net.hooks.run import HookFailure, run_hook
 
 __all__ = ["HookFailure", "HookFile", "facts", "load"]
 

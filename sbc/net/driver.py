@@ -30,12 +30,12 @@ from sbc.base import Address, LocalError, PeerError
 from sbc.flow import Flow
 from sbc.media.policy import MediaPolicy
 from sbc.media.stats import MediaStats
-from sbc.net.clock import Clock
-from sbc.net.dialer import Dialer, DialFailed
 from sbc.net.handler import Admitted, Handshake, HandshakeFailed
-from sbc.net.handshake_hooks import refusal
-from sbc.net.hook_costs import Told
-from sbc.net.hooks import HookFailure, HookRun
+from sbc.net.hooks.costs import Told
+from sbc.net.hooks.handshake import refusal
+from sbc.net.hooks.run import HookFailure, HookRun
+from sbc.net.system.clock import Clock
+from sbc.net.transport.dialer import Dialer, DialFailed
 from sbc.sip.message import Message
 from sbc.sip.outgoing import Send
 from sbc.sip.parse import ParseError
@@ -47,7 +47,7 @@ TICK: Final = 0.05
 
 
 class MediaPlane(Protocol):
-    """Who carries the media: ``sbc.net.media_io.MediaIO``, or a relay elsewhere."""
+    """Who carries the media: ``sbc.net.media.embedded.MediaIO``, or a relay elsewhere."""
 
     def offer(
         self, call: str, side: str, sdp: bytes, ours: MediaPolicy, theirs: MediaPolicy, restart: bool

@@ -1,6 +1,6 @@
 """What an examination of a trunk's peers found, and what it amounts to in plain words.
 
-``sbc.net.examine`` dials and fills these pictures; here they are judged. Every finding says what was
+``sbc.net.doctor.examine`` dials and fills these pictures; here they are judged. Every finding says what was
 seen; a bad one says what to do, and where one line of ours decides it, which.
 """
 
@@ -13,10 +13,10 @@ from typing import Literal
 from sbc.config.model import Trunk, TrunkTls
 from sbc.config.places import Places, place_to_change
 from sbc.config.snapshot import Snapshot
-from sbc.tls.authorities import would_accept
 from sbc.tls.diagnosis import Failure
-from sbc.tls.expiry import DAY
 from sbc.tls.groups import normal_group
+from sbc.tls.lifetime.expiry import DAY
+from sbc.tls.material.authorities import would_accept
 
 Level = Literal["good", "note", "warning", "bad"]
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 from sbc.observe.text import iso_time
 from sbc.observe.views import CertificateView, ListenerView, StatusView
-from sbc.tls import expiry
+from sbc.tls.lifetime import expiry
 
 
 def health(status: StatusView) -> dict[str, Any]:

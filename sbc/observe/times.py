@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sbc.tls.expiry import days_left
+from sbc.tls.lifetime.expiry import days_left
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 

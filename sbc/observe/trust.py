@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from sbc.config.model import Trunk, TrunkTls
 from sbc.config.snapshot import Snapshot
 from sbc.observe.views import Counts
-from sbc.tls.authorities import issuers_of, normal_subject, would_accept
 from sbc.tls.diagnosis import Direction
-from sbc.tls.expiry import DAY
-from sbc.tls.identity import IdentityMaterial
 from sbc.tls.ledger import Bad, Good, Ledger, Side
-from sbc.tls.problems import day
+from sbc.tls.lifetime.expiry import DAY
+from sbc.tls.material.authorities import issuers_of, normal_subject, would_accept
+from sbc.tls.material.identity import IdentityMaterial
+from sbc.tls.material.problems import day
 
 SOON = 30 * DAY
 # Failures that say something of the trust between the two, and not of a scanner or the network.

@@ -24,8 +24,8 @@ from typing import Any
 
 from sbc.base import PeerError
 from sbc.flow import TlsFacts
-from sbc.tls.certificate import CertificateCache, thumbprint_of
 from sbc.tls.diagnosis import Direction, Failure
+from sbc.tls.material.certificate import CertificateCache, thumbprint_of
 
 SHOWN_KEPT = 64
 REFUSED_KEPT = 16

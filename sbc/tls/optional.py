@@ -14,8 +14,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from sbc.tls.expiry import DAY
-from sbc.tls.problems import day
+from sbc.tls.lifetime.expiry import DAY
+from sbc.tls.material.problems import day
 
 Showed = Literal["presented", "absent", "bad"]
 SETTLED = 7 * DAY

@@ -22,7 +22,7 @@ from sbc.demo.pki import write_lab
 from sbc.demo.process import SbcProcess, words
 from sbc.demo.tls import Credentials, TlsStream, connect
 from sbc.demo.voice import VoiceSettings
-from sbc.net.control import ask
+from sbc.net.system.control import ask
 from tests.peers.ports import free_port, free_ports
 
 ROOT = Path(__file__).resolve().parents[2]

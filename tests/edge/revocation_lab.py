@@ -12,11 +12,11 @@ from cryptography.x509 import ocsp
 from gevent import ssl
 
 from sbc.demo.pki import Issued, LabAuthority
-from sbc.net.contexts import Contexts
-from sbc.net.dialer import Dialer
-from sbc.net.listener import Listeners
-from sbc.net.revocation import Revocation
-from sbc.net.store import Store
+from sbc.net.revocation.inquiry import Revocation
+from sbc.net.system.store import Store
+from sbc.net.tls.contexts import Contexts
+from sbc.net.transport.dialer import Dialer
+from sbc.net.transport.listener import Listeners
 from sbc.tls.revocation.policy import SoftPass
 from tests.edge.tls_lab import Lab
 from tests.edge.web import Web, response

@@ -20,11 +20,11 @@ from sbc.base import Address
 from sbc.demo.lab import SBC_NAME
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.demo.process import SbcProcess
-from sbc.net.control import ask
+from sbc.net.system.control import ask
 from sbc.sip.message import Request, response_to
 from sbc.sip.serialize import serialize
 from sbc.sip.stream import MessageStream
-from sbc.tls.certificate import thumbprint_of
+from sbc.tls.material.certificate import thumbprint_of
 from tests.edge.sbc_command import Outcome, sbc
 from tests.edge.tls_lab import OPTIONS
 from tests.peers.ports import free_ports

@@ -9,8 +9,8 @@ import pytest
 from gevent import socket
 
 from sbc.base import Address, LocalError
-from sbc.net import acme_challenges
-from sbc.net.acme_challenges import PREFIX, Challenges
+from sbc.net.acme import challenges as acme_challenges
+from sbc.net.acme.challenges import PREFIX, Challenges
 
 
 @pytest.fixture

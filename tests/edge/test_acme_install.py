@@ -15,13 +15,13 @@ from sbc.config.load import build_snapshot
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.flow import TlsFacts
-from sbc.net.acme_install import Installer
-from sbc.net.clock import Clock
+from sbc.net.acme.install import Installer
 from sbc.net.handler import Handshake
-from sbc.net.rotator import Rotator
-from sbc.net.store import Store
-from sbc.tls.certificate import thumbprint_of
-from sbc.tls.staged import staged_name
+from sbc.net.rotation.rotator import Rotator
+from sbc.net.system.clock import Clock
+from sbc.net.system.store import Store
+from sbc.tls.lifetime.staged import staged_name
+from sbc.tls.material.certificate import thumbprint_of
 from tests.unit.tls.certs import der
 
 DAY = 86400.0

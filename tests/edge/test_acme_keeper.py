@@ -17,11 +17,11 @@ from sbc.base import LocalError
 from sbc.config.load import build_snapshot
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.demo.pki import write_lab
-from sbc.net.acme import AcmeKeeper
-from sbc.net.acme_install import Installer
-from sbc.net.clock import Clock
-from sbc.net.rotator import Rotator
-from sbc.net.store import Store
+from sbc.net.acme.install import Installer
+from sbc.net.acme.keeper import AcmeKeeper
+from sbc.net.rotation.rotator import Rotator
+from sbc.net.system.clock import Clock
+from sbc.net.system.store import Store
 from tests.edge.tls_lab import eventually
 
 SETTINGS = """\

@@ -17,9 +17,9 @@ from cryptography import x509
 
 from sbc.config.model import Acme
 from sbc.demo.pki import LabAuthority
-from sbc.net.acme_failures import explain
-from sbc.net.acme_order import check_issued, register
-from sbc.tls.renewal import RenewalFailed
+from sbc.net.acme.failures import explain
+from sbc.net.acme.order import check_issued, register
+from sbc.tls.lifetime.renewal import RenewalFailed
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import pytest
 from gevent import socket
 
 from sbc.base import LocalError
-from sbc.net.control import ControlServer, ask
+from sbc.net.system.control import ControlServer, ask
 
 
 def _refuse() -> None:

@@ -10,8 +10,8 @@ import gevent
 import pytest
 
 from sbc.base import Address
-from sbc.net import fetch as fetching
-from sbc.net.fetch import FetchFailed, Limits, fetch, may_ask
+from sbc.net.system import fetch as fetching
+from sbc.net.system.fetch import FetchFailed, Limits, fetch, may_ask
 from tests.edge.web import Web, redirect, response, silent, web
 
 LIMITS = Limits(max_bytes=100_000, timeout=0.5, redirects=3, allow_private=("127.0.0.0/8",))

@@ -8,7 +8,7 @@ import sys
 PROGRAM = """
 import resource
 resource.setrlimit(resource.RLIMIT_NOFILE, (64, 512))
-from sbc.net.file_limit import raise_file_limit
+from sbc.net.system.file_limit import raise_file_limit
 print(raise_file_limit(), *resource.getrlimit(resource.RLIMIT_NOFILE))
 print(raise_file_limit())
 """

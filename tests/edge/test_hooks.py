@@ -17,8 +17,8 @@ from dsl.decision import NO_ROUTE, Decision, Hop, Reject, Route, SetHeader
 from dsl.facts import Facts
 from sbc.config.hook_set import Hook, HookSet
 from sbc.config.hooks import load_hooks
-from sbc.net.hook_costs import HookCosts
-from sbc.net.hooks import HookFailure, HookRun
+from sbc.net.hooks.costs import HookCosts
+from sbc.net.hooks.run import HookFailure, HookRun
 
 pytestmark = pytest.mark.slow
 
@@ -271,8 +271,8 @@ monkey.patch_all()
 from dsl.decision import NO_ROUTE
 from dsl.facts import Facts
 from sbc.config.hooks import load_hooks
-from sbc.net.hook_costs import HookCosts
-from sbc.net.hooks import HookFailure, HookRun
+from sbc.net.hooks.costs import HookCosts
+from sbc.net.hooks.run import HookFailure, HookRun
 for body in ("time.sleep(60)", "[None for _ in iter(int, 1)]"):
     hooks, _ = load_hooks({"a.py": "import time\\ndef on_route(facts, decision):\\n    " + body}, 0.2)
     try:

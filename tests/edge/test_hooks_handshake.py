@@ -10,7 +10,7 @@ import pytest
 from sbc.demo.call import AgentCall
 from sbc.demo.lab import SBC_NAME
 from sbc.demo.tls import Refused
-from sbc.net.control import ask
+from sbc.net.system.control import ask
 from tests.edge.attacked import TO, Attacked, until
 
 pytestmark = pytest.mark.slow

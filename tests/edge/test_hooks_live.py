@@ -15,7 +15,7 @@ from gevent.pywsgi import WSGIServer
 
 from sbc.demo.call import AgentCall
 from sbc.demo.lab import HOST, SBC_NAME
-from sbc.net.control import ask
+from sbc.net.system.control import ask
 from tests.edge.attacked import ROOT, TO, Attacked, until
 
 pytestmark = pytest.mark.slow

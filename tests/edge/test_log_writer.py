@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import gevent
 import pytest
 
-from sbc.net import log_writer
-from sbc.net.log_writer import MAX_WAITING, LogWriter
+from sbc.net.system import log_writer
+from sbc.net.system.log_writer import MAX_WAITING, LogWriter
 
 
 @pytest.fixture

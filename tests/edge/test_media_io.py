@@ -15,7 +15,7 @@ from sbc.config.model import MediaConfig
 from sbc.ids import Ids
 from sbc.media.sdp import parse_sdp
 from sbc.media.srtp import Protector, Unprotector
-from sbc.net.media_io import MediaIO
+from sbc.net.media.embedded import MediaIO
 from tests.peers.ports import free_port
 from tests.unit.media.kit import (
     ACCEPT,

@@ -11,8 +11,8 @@ import pytest
 from sbc.base import LocalError
 from sbc.media.ports import PortPool
 from sbc.media.relay import Leg, pair
-from sbc.net.media_ports import BoundPorts
-from sbc.net.media_sockets import Poller
+from sbc.net.media.ports import BoundPorts
+from sbc.net.media.sockets import Poller
 from tests.unit.media.kit import rtp
 
 HOST = "127.0.0.1"
@@ -122,7 +122,7 @@ def test_a_pair_without_its_rtcp_socket_is_closed(bench: Bench) -> None:
 
 
 def test_only_so_many_pairs_rest(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sbc.net.media_ports._RESTING", 1)
+    monkeypatch.setattr("sbc.net.media.ports._RESTING", 1)
     ports = BoundPorts(HOST, bench.pool, bench.poller, lambda: bench.now)
     pairs = [ports.take(), ports.take()]
     for port in pairs:
@@ -140,7 +140,7 @@ def test_files_that_cannot_be_opened_leave_the_resting_pairs_to_serve(
     def full(*_: object) -> None:
         raise OSError(24, "Too many open files")
 
-    monkeypatch.setattr("sbc.net.media_ports._socket.socket", full)
+    monkeypatch.setattr("sbc.net.media.ports._socket.socket", full)
     assert bench.ports.take() == port
     with pytest.raises(LocalError, match="Too many open files"):
         bench.ports.take()

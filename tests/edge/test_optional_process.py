@@ -13,7 +13,7 @@ from sbc.base import Address
 from sbc.demo.lab import HOST, free_ports, write_configuration
 from sbc.demo.process import SbcProcess
 from sbc.demo.tls import Credentials, Refused, connect
-from sbc.net.control import ask
+from sbc.net.system.control import ask
 from tests.edge.attacked import until
 from tests.edge.sbc_command import sbc
 

@@ -20,14 +20,14 @@ from typing import Any
 import pytest
 
 from sbc.config.model import TrustAnchor
-from sbc.net.verify import verify
-from sbc.tls.anchors import load_anchor
+from sbc.net.tls.verify import verify
+from sbc.tls.match import Admission, TrunkTrust
+from sbc.tls.material.anchors import load_anchor
 from sbc.tls.revocation.cache import RevocationCache
 from sbc.tls.revocation.finding import Method, Unusable
 from sbc.tls.revocation.issuer import read_issuer
 from sbc.tls.revocation.link import Links
 from sbc.tls.revocation.lists import read_list, split_pem
-from sbc.tls.trust import Admission, TrunkTrust
 from tests.edge.attacked import CORPORA
 from tests.unit.tls.certs import der
 

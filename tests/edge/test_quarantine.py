@@ -14,10 +14,10 @@ from gevent import socket, ssl
 from sbc.config.load import build_snapshot
 from sbc.config.snapshot import Snapshot
 from sbc.demo.pki import LabAuthority
-from sbc.net.clock import Clock
-from sbc.net.contexts import Contexts
-from sbc.net.dialer import Dialer, DialFailed
-from sbc.net.listener import Listeners
+from sbc.net.system.clock import Clock
+from sbc.net.tls.contexts import Contexts
+from sbc.net.transport.dialer import Dialer, DialFailed
+from sbc.net.transport.listener import Listeners
 from tests.edge.tls_lab import Lab, Recorder, client_context, eventually, server_context, serving, try_options
 
 pytestmark = pytest.mark.slow

@@ -9,8 +9,8 @@ import gevent
 import pytest
 
 from sbc.config.model import Revocation as Settings
-from sbc.net.clock import Clock
-from sbc.net.revocation_sources import Sources
+from sbc.net.revocation.sources import Sources
+from sbc.net.system.clock import Clock
 from sbc.tls.revocation.cache import RevocationCache
 from sbc.tls.revocation.issuer import read_issuer
 from sbc.tls.revocation.source import Source, list_source, next_attempt, next_fetch
@@ -136,7 +136,7 @@ def test_what_is_forgotten_takes_no_list_from_who_has_it_from_the_same_address(s
 def test_what_is_forgotten_while_it_is_asked_leaves_nothing(
     server: Web, monkeypatch: pytest.MonkeyPatch, answer: bytes
 ) -> None:
-    monkeypatch.setattr("sbc.net.revocation_sources._MOST", 1)
+    monkeypatch.setattr("sbc.net.revocation.sources._MOST", 1)
     answering = gevent.event.Event()
 
     def later(sock: Any, _body: bytes) -> None:
@@ -155,7 +155,7 @@ def test_what_is_forgotten_while_it_is_asked_leaves_nothing(
 
 
 def test_the_number_of_sources_is_bounded(server: Web, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sbc.net.revocation_sources._MOST", 3)
+    monkeypatch.setattr("sbc.net.revocation.sources._MOST", 3)
     asked = Asked(server)
     for number in range(5):
         asked.clock.at += 1

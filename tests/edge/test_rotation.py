@@ -13,8 +13,8 @@ import pytest
 
 from sbc.demo.lab import SBC_NAME
 from sbc.demo.pki import LabAuthority
-from sbc.tls.expiry import DAY
-from sbc.tls.staged import staged_name
+from sbc.tls.lifetime.expiry import DAY
+from sbc.tls.lifetime.staged import staged_name
 from tests.edge.attacked import until
 from tests.edge.rotation_lab import RotationLab, closes, put, running
 from tests.edge.sbc_command import ROOT

@@ -11,7 +11,7 @@ import pytest
 from gevent import socket
 
 from sbc.demo.lab import LabPorts, free_ports, write_configuration
-from sbc.net.control import ControlServer
+from sbc.net.system.control import ControlServer
 from tests.edge.sbc_command import sbc
 
 pytestmark = pytest.mark.slow

@@ -12,8 +12,8 @@ import gevent
 import pytest
 
 from sbc.base import LocalError
-from sbc.net import store as module
-from sbc.net.store import Store, write_whole
+from sbc.net.system import store as module
+from sbc.net.system.store import Store, write_whole
 
 
 @pytest.fixture(autouse=True)

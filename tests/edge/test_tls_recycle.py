@@ -12,8 +12,8 @@ from gevent import socket, ssl
 
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
-from sbc.net import recycle
-from sbc.tls.certificate import thumbprint_of
+from sbc.net.transport import recycle
+from sbc.tls.material.certificate import thumbprint_of
 from tests.edge.tls_lab import Lab, client_context, eventually, server_context, serving
 
 QUIET, PATIENCE = 0.15, 0.6

@@ -12,10 +12,10 @@ import pytest
 from gevent import socket
 
 from sbc.base import LocalError
-from sbc.net import sweep
-from sbc.net.contexts import Contexts
-from sbc.net.dialer import DialFailed
-from sbc.net.listener import Listeners
+from sbc.net.tls.contexts import Contexts
+from sbc.net.transport import sweep
+from sbc.net.transport.dialer import DialFailed
+from sbc.net.transport.listener import Listeners
 from tests.edge.tls_lab import OPTIONS, Lab, eventually
 
 OK = b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"

@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sbc.demo.pki import Issued, LabAuthority, PrivateKey, key_bytes
-from sbc.net.dialer import DialFailed
-from sbc.net.verify import verify
-from sbc.tls.certificate import read_certificate
+from sbc.net.tls.verify import verify
+from sbc.net.transport.dialer import DialFailed
+from sbc.tls.material.certificate import read_certificate
 from tests.edge.tls_lab import Lab, client_context, eventually, server_context, serving, try_options
 from tests.unit.tls.certs import DAY, der, weak_leaf
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sbc.demo.pki import Issued, LabAuthority
-from sbc.net.verify import Verified, verify
+from sbc.net.tls.verify import Verified, verify
 from tests.edge.tls_lab import Lab, client_context, eventually, try_options
 from tests.unit.tls.certs import DAY, der
 

@@ -12,7 +12,7 @@ import pytest
 from gevent.event import Event
 
 from sbc.config.watched import Watched, watched
-from sbc.net.watch import Watch, fingerprint
+from sbc.net.system.watch import Watch, fingerprint
 
 DEBOUNCE = 0.05
 
@@ -188,7 +188,7 @@ class TestWithoutInotify:
         def refuse(**_: object) -> None:
             raise OSError(24, "Too many open files")
 
-        monkeypatch.setattr("sbc.net.watch.INotify", refuse)
+        monkeypatch.setattr("sbc.net.system.watch.INotify", refuse)
         watch = Watch(lambda: watched(directory), changes, debounce=DEBOUNCE, poll=0.1)
         watch.start()
         assert watch.polling_only

@@ -20,7 +20,7 @@ from sbc.commands.doctor_text import render
 from sbc.commands.lines import WIDTH
 from sbc.config.load import build_snapshot
 from sbc.demo.pki import Issued, LabAuthority
-from sbc.net.clock import Clock
+from sbc.net.system.clock import Clock
 from tests.edge.sbc_command import sbc
 from tests.peers.kamailio import Kamailio, KamailioSettings
 from tests.peers.lab import Credentials

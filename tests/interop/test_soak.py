@@ -20,7 +20,7 @@ import pytest
 from bench.chain import Caller, Load, chain
 from bench.servers import portcullis
 from sbc.config.load import build_snapshot
-from sbc.net.control import ask
+from sbc.net.system.control import ask
 from tests.peers.needs import needs
 from tests.peers.portcullis import ROOT
 

@@ -31,7 +31,7 @@ from sbc.config.model import Settings, Trunk
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.flow import Flow, PeerIdentity, ReuseKey, TlsFacts
 from sbc.ids import Ids, counter_bytes
-from sbc.net.hooks import HookFailure, HookRun
+from sbc.net.hooks.run import HookFailure, HookRun
 from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.outgoing import Send

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from sbc.tls.problems import day
+from sbc.tls.material.problems import day
 from sbc.tls.revocation.finding import Finding, Method, Unusable
 from sbc.tls.revocation.link import Link, Links
 from sbc.tls.revocation.lists import RevocationList

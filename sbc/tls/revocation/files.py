@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sbc.base import PeerError
-from sbc.tls.problems import Problem, day, read_pem_file
+from sbc.tls.material.problems import Problem, day, read_pem_file
 from sbc.tls.revocation.finding import Unusable
 from sbc.tls.revocation.issuer import Issuer, read_issuer
 from sbc.tls.revocation.lists import RevocationList, read_list, split_pem

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from sbc.base import PeerError
-from sbc.tls.certificate import UNREADABLE
+from sbc.tls.material.certificate import UNREADABLE
 from sbc.tls.revocation.der import key_bits
 
 _WEAK = ("md5", "sha1")

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from sbc.tls.certificate import UNREADABLE
+from sbc.tls.material.certificate import UNREADABLE
 
 Pair = tuple[bytes, bytes]
 

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from sbc.base import PeerError
-from sbc.tls.certificate import UNREADABLE, thumbprint_of
+from sbc.tls.material.certificate import UNREADABLE, thumbprint_of
 from sbc.tls.revocation.issuer import Issuer, extension, read_issuer
 
 _KEPT = 4096

@@ -15,8 +15,8 @@ from dataclasses import dataclass, field
 
 from cryptography import x509
 
-from sbc.tls.certificate import UNREADABLE
-from sbc.tls.problems import day
+from sbc.tls.material.certificate import UNREADABLE
+from sbc.tls.material.problems import day
 from sbc.tls.revocation.der import Cut, cut_list, entries
 from sbc.tls.revocation.finding import CLOCK_TOLERANCE, Unusable
 from sbc.tls.revocation.issuer import Issuer, extension, signed_by

@@ -20,8 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from sbc.tls.certificate import UNREADABLE
-from sbc.tls.problems import day
+from sbc.tls.material.certificate import UNREADABLE
+from sbc.tls.material.problems import day
 from sbc.tls.revocation.der import key_bits
 from sbc.tls.revocation.finding import CLOCK_TOLERANCE, Unusable
 from sbc.tls.revocation.issuer import Issuer, extension, signed_by

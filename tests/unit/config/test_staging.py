@@ -10,7 +10,7 @@ import pytest
 
 from sbc.base import LocalError
 from sbc.config import staging
-from sbc.tls.staged import EntryFiles, PairFiles, load_whole
+from sbc.tls.lifetime.staged import EntryFiles, PairFiles, load_whole
 from tests.unit.tls.certs import GOOD, NOW, OTHER
 
 FILES = PairFiles("sbc.pem", "sbc.key")

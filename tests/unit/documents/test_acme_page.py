@@ -10,7 +10,7 @@ from pathlib import Path
 from sbc.config.acme import acme_names, ordered
 from sbc.config.load import build_snapshot
 from sbc.config.model import Acme
-from sbc.net import acme
+from sbc.net.acme import keeper as acme
 
 PAGE = (Path(__file__).parents[3] / "docs" / "acme.md").read_text("utf-8")
 

@@ -15,8 +15,8 @@ from sbc.commands.doctor_text import render as doctor_text
 from sbc.commands.rehearse import render as rehearse_text
 from sbc.commands.trust_text import render as trust_text
 from sbc.config.places import deciding_key
+from sbc.net.doctor.rehearse import RECENT, Outcome
 from sbc.net.handler import HandshakeFailed
-from sbc.net.rehearse import RECENT, Outcome
 from sbc.observe.journal import Journal
 from sbc.recorder import Recorder
 from sbc.tls.diagnosis import Direction, Evidence, Failure, Kind, NoIssuer, classify

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from sbc.config.load import build_snapshot
 from sbc.config.model import Revocation, TrunkRevocation
 from sbc.demo.pki import LabAuthority
-from sbc.net import revocation as edge
+from sbc.net.revocation import inquiry as edge
 from sbc.tls.diagnosis import ALERTS
 from sbc.tls.revocation.ocsp import MAX_ANSWER
 from sbc.tls.revocation.policy import _REMEDIES

@@ -12,8 +12,8 @@ import pytest
 from sbc.config.load import build_snapshot
 from sbc.config.snapshot import Snapshot
 from sbc.demo.pki import LabAuthority
-from sbc.net.judge import MAX_CHAIN
-from sbc.tls.certificate import MAX_DER
+from sbc.net.tls.judge import MAX_CHAIN
+from sbc.tls.material.certificate import MAX_DER
 from sbc.tls.optional import SETTLED, OptionalPeers
 
 ROOT = Path(__file__).parents[3]
@@ -61,7 +61,7 @@ def test_every_kind_of_trust_is_among_them(snapshot: Snapshot) -> None:
 
 
 def test_what_sbc_check_is_said_to_say_it_says() -> None:
-    source = "".join(path.read_text() for path in (ROOT / "sbc" / "tls").glob("*.py"))
+    source = "".join(path.read_text() for path in (ROOT / "sbc" / "tls").rglob("*.py"))
     said = " ".join(re.sub(r'"\s*\n\s*f?"', "", source).split())
     table = PAGE[PAGE.index("| it says |") : PAGE.index("Certificates may be PEM or DER")]
     rows = [line.split(" | ")[0] for line in table.splitlines()[2:] if line.startswith("|")]

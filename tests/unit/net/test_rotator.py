@@ -14,10 +14,10 @@ from sbc.config.load import build_snapshot
 from sbc.config.snapshot import SnapshotStore
 from sbc.demo.pki import LabAuthority, write_lab
 from sbc.flow import TlsFacts
-from sbc.net.clock import Clock
 from sbc.net.handler import Handshake
-from sbc.net.rotator import Rotator
-from sbc.net.store import Store
+from sbc.net.rotation.rotator import Rotator
+from sbc.net.system.clock import Clock
+from sbc.net.system.store import Store
 from tests.unit.config.configuration import FILES
 
 

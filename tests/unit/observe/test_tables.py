@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sbc.status import to_json
-from sbc.tables import certificates, readiness, render, table
+from sbc.admin.status import to_json
+from sbc.commands.status_text import certificates, readiness, render, table
 from tests.unit.observe.pictures import BROKEN, LEGACY, OFFICE, picture
 
 

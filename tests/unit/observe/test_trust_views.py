@@ -14,10 +14,10 @@ from sbc.config.snapshot import Snapshot
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.flow import TlsFacts
 from sbc.observe.trust import TrustView, trust_views
-from sbc.tls.certificate import read_certificate
 from sbc.tls.diagnosis import Direction, Failure
-from sbc.tls.identity import IdentityMaterial
 from sbc.tls.ledger import Ledger
+from sbc.tls.material.certificate import read_certificate
+from sbc.tls.material.identity import IdentityMaterial
 from tests.unit.tls.certs import DAY, GOOD, NOW, OTHER, anchor, der
 
 NO_RULES: Any = None

@@ -11,9 +11,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sbc.demo.pki import Issued, LabAuthority, key_bytes
-from sbc.tls.anchors import AnchorMaterial
-from sbc.tls.certificate import Certificate, read_certificate
-from sbc.tls.trust import Admission, Presented, TrunkTrust
+from sbc.tls.match import Admission, Presented, TrunkTrust
+from sbc.tls.material.anchors import AnchorMaterial
+from sbc.tls.material.certificate import Certificate, read_certificate
 
 NOW = 1_800_000_000.0
 DAY = 86400.0

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sbc.config.model import Tenant, Trunk
+from sbc.tls.match import TrustTable, admit, build_table
 from sbc.tls.sources import SourceIndex, parse_network, share_addresses
-from sbc.tls.trust import TrustTable, admit, build_table
 from tests.unit.tls.certs import GOOD, admission, anchor, trunk
 
 ANCHORS = {"good": anchor(GOOD)}

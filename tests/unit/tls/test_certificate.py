@@ -6,8 +6,8 @@ import pytest
 from cryptography import x509
 
 from sbc.base import PeerError
-from sbc.tls.certificate import CertificateCache, read_certificate, thumbprint_of
 from sbc.tls.groups import normal_group
+from sbc.tls.material.certificate import CertificateCache, read_certificate, thumbprint_of
 from tests.unit.tls.certs import GOOD, anchor, der, leaf
 
 

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from sbc.tls.expiry import DAY, REMEDY, Calendar, Life, Whose, days_left, state_of
+from sbc.tls.lifetime.expiry import DAY, REMEDY, Calendar, Life, Whose, days_left, state_of
 
 NOW = 1_800_000_000.0
 

@@ -19,10 +19,10 @@ from pydantic import ValidationError
 
 from sbc.config.model import TrustAnchor
 from sbc.demo.pki import LabAuthority
-from sbc.tls.anchors import AnchorMaterial, load_anchor
-from sbc.tls.certificate import read_certificate
-from sbc.tls.identity import IdentityMaterial, load_identity
-from sbc.tls.problems import Problem
+from sbc.tls.material.anchors import AnchorMaterial, load_anchor
+from sbc.tls.material.certificate import read_certificate
+from sbc.tls.material.identity import IdentityMaterial, load_identity
+from sbc.tls.material.problems import Problem
 from tests.unit.tls.certs import DAY, GOOD, NOW, OTHER, der
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 
 from sbc.demo.pki import LabAuthority
-from sbc.tls.anchors import AnchorMaterial
-from sbc.tls.certificate import read_certificate
 from sbc.tls.diagnosis import Failure
-from sbc.tls.trust import Presented, TrunkTrust, match, match_anonymous, still_trusted
+from sbc.tls.match import Presented, TrunkTrust, match, match_anonymous, still_trusted
+from sbc.tls.material.anchors import AnchorMaterial
+from sbc.tls.material.certificate import read_certificate
 from tests.unit.tls.certs import DAY, GOOD, NOW, OTHER, admission, anchor, der, leaf, presented, trunk
 
 PEER = leaf()

@@ -9,10 +9,10 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sbc.demo.pki import LabAuthority
-from sbc.tls.anchors import AnchorMaterial
-from sbc.tls.certificate import CertificateCache
 from sbc.tls.diagnosis import Evidence, NoIssuer, classify
-from sbc.tls.missing import no_issuer
+from sbc.tls.material.anchors import AnchorMaterial
+from sbc.tls.material.certificate import CertificateCache
+from sbc.tls.material.missing import no_issuer
 from tests.unit.tls.certs import GOOD, NOW, OTHER, anchor, der
 
 MIDDLE = LabAuthority("middle CA", issuer=GOOD, now=NOW)

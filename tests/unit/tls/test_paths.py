@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from sbc.demo.pki import LabAuthority
-from sbc.tls.certificate import Certificate, read_certificate
-from sbc.tls.paths import MAX_PATHS, paths
+from sbc.tls.material.certificate import Certificate, read_certificate
+from sbc.tls.material.paths import MAX_PATHS, paths
 from tests.unit.tls.certs import GOOD, NOW, der
 
 LEAF = read_certificate(der(LabAuthority("middle", issuer=GOOD, now=NOW).issue(dns=["a.example"]).cert_pem))

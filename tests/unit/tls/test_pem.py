@@ -24,10 +24,10 @@ from cryptography.x509.oid import NameOID
 
 from sbc.config.model import Identity, TrustAnchor
 from sbc.demo.pki import LabAuthority, key_bytes
-from sbc.tls.anchors import load_anchor
-from sbc.tls.identity import load_identity
-from sbc.tls.problems import Problem
-from sbc.tls.public_roots import is_public
+from sbc.tls.material.anchors import load_anchor
+from sbc.tls.material.identity import load_identity
+from sbc.tls.material.problems import Problem
+from sbc.tls.material.public_roots import is_public
 from tests.unit.tls.certs import DAY, GOOD, NOW, OTHER, der, weak_leaf
 
 LEAF = GOOD.issue(dns=["sbc.example"])

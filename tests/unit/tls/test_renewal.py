@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import accumulate
 
-from sbc.tls.renewal import renew_at, retire_at, retry_after
+from sbc.tls.lifetime.renewal import renew_at, retire_at, retry_after
 
 DAY = 86400.0
 

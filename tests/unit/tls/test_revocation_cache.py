@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from sbc.demo.pki import Issued, LabAuthority
-from sbc.tls.certificate import thumbprint_of
+from sbc.tls.material.certificate import thumbprint_of
 from sbc.tls.revocation.cache import RevocationCache
 from sbc.tls.revocation.finding import Finding, Method, Unusable
 from sbc.tls.revocation.issuer import read_issuer

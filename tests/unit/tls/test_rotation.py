@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from sbc.tls.expiry import DAY
-from sbc.tls.rotation import AGAIN, HOSTS_KEPT, WINDOW, Key, Rotation
+from sbc.tls.lifetime.expiry import DAY
+from sbc.tls.lifetime.rotation import AGAIN, HOSTS_KEPT, WINDOW, Key, Rotation
 
 NOW = 1_800_000_000.0
 OURS: Key = ("identities", "sbc")

@@ -8,8 +8,8 @@ import certifi
 import pytest
 
 from sbc.demo.pki import Issued
-from sbc.tls.certificate import read_certificate
-from sbc.tls.staged import EntryFiles, PairFiles, load_dual, load_staged, load_whole
+from sbc.tls.lifetime.staged import EntryFiles, PairFiles, load_dual, load_staged, load_whole
+from sbc.tls.material.certificate import read_certificate
 from tests.unit.tls.certs import DAY, GOOD, NOW, OTHER, der
 
 FILES = PairFiles("sbc.pem", "sbc.key")

@@ -1,0 +1,151 @@
+"""Every certificate that matters to a running SBC: ours, those we trust, those that peers presented.
+
+What they are called and how long they last, for whoever shows it; and the calendar, which tells the
+journal once of every mark that one of them passes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from sbc.config.snapshot import Snapshot
+from sbc.observe.journal import Level
+from sbc.observe.trust import peer_accepts
+from sbc.observe.views import LifeView
+from sbc.tls.ledger import Shown
+from sbc.tls.lifetime.expiry import ORDERED, REMEDY, Calendar, Life, State, days_left
+from sbc.tls.lifetime.rotation import Rotation
+from sbc.tls.lifetime.staged import STAGED, staged_name
+from sbc.tls.material.anchors import AnchorMaterial
+from sbc.tls.material.problems import day
+
+if TYPE_CHECKING:
+    from sbc.app import Portcullis
+
+EVERY = 60.0
+_BUNDLE = 8
+_STATE = "expiry"
+_LEVELS: dict[State, Level] = {"incident": "ERR", "expired": "ERR", "30 days": "WRN"}
+
+
+class Certificates:
+    """The certificates of one running SBC, and the calendar of their ends."""
+
+    def __init__(self, sbc: Portcullis) -> None:
+        self._sbc = sbc
+        self._calendar = Calendar(sbc.saved.load(_STATE))
+        self._due = 0.0
+
+    def look_again(self) -> None:
+        """There may be other certificates now."""
+        self._due = 0.0
+
+    def tick(self, now: float) -> None:
+        """Tell of the marks that were passed, once a minute at most."""
+        if now < self._due:
+            return
+        self._due = now + EVERY
+        for life, state in self._calendar.look(self.lives(), now):
+            fields = {
+                "state": state, "whose": life.whose, "name": life.name, "subject": life.subject or None,
+                "thumbprint": life.thumbprint[:16] or None, "ends": day(life.ends),
+                "days_left": days_left(life.ends, now), "trunks": ",".join(life.trunks) or None,
+                "remedy": ORDERED if self._ordered(life) else REMEDY[life.whose],
+            }  # fmt: skip
+            self._sbc.recorder.journal.event(_LEVELS.get(state, "INF"), "[expiry]", fields, now)
+            self._sbc.saved.save(_STATE, self._calendar.to_json())
+
+    def _ordered(self, life: Life) -> bool:
+        identity = self._sbc.store.current.settings.identities.get(life.name.removesuffix(STAGED))
+        return life.whose == "ours" and identity is not None and identity.acme
+
+    def lives(self) -> tuple[Life, ...]:
+        """Everything that has an end."""
+        snapshot = self._sbc.store.current
+        shown = ((trunk, each) for trunk in snapshot.trunks for each in self.presented(trunk))
+        found = [*ours(snapshot), *trusted(snapshot), *theirs(shown)]
+        return (*found, *windows(self._sbc.rotator.rotation))
+
+    def views(self) -> tuple[LifeView, ...]:
+        """The same, to be shown."""
+        now = self._sbc.clock.now()
+        return tuple(
+            LifeView(
+                life.whose, life.name, life.subject, life.thumbprint, life.ends,
+                days_left(life.ends, now), life.state(now), life.trunks,
+            )
+            for life in self.lives()
+        )  # fmt: skip
+
+    def table(self) -> dict[str, Any]:
+        """What ``sbc certs`` shows: each certificate, and each rotation that is under way."""
+        now = self._sbc.clock.now()
+        lives = [{name: getattr(each, name) for name in LifeView.__slots__} for each in self.views()]
+        rotations = [
+            {
+                "section": section, "name": name, "staged": entry.staged, "until": entry.until,
+                "days_left": entry.days_left(now), "bound": sorted(entry.bound),
+            }
+            for (section, name), entry in self._sbc.rotator.rotation.entries.items()
+        ]  # fmt: skip
+        return {"certificates": lives, "rotations": rotations, "now": now}
+
+    def asked(self, trunk: str) -> tuple[str, ...]:
+        """The CAs that the trunk's peer accepts, as its CertificateRequest named or as was declared."""
+        snapshot = self._sbc.store.current
+        tls = snapshot.trunks[trunk].tls
+        if tls is None:
+            return ()
+        return peer_accepts(snapshot, tls, "outbound", self._sbc.recorder.ledger.side(trunk, "outbound"))[0]
+
+    def presented(self, trunk: str) -> tuple[Shown, ...]:
+        """What the trunk's peers presented, the latest of each address; what that replaced is over."""
+        latest: dict[tuple[str, str], Shown] = {}
+        for each in self._sbc.recorder.ledger.shown(trunk):
+            if each.accepted:
+                latest.setdefault((each.direction, each.host), each)
+        return tuple(latest.values())
+
+
+def ours(snapshot: Snapshot) -> Iterator[Life]:
+    """Our own certificates, staged ones too, each with the trunks that are shown it."""
+    for name in snapshot.settings.identities:
+        users = snapshot.users(name)
+        for shown in (name, staged_name(name)):
+            material = snapshot.identities.get(shown)
+            if material is not None:
+                trunks = tuple(each for each in users if snapshot.shown_to(each, name) == shown)
+                yield Life("ours", shown, material.subject, material.thumbprint, material.not_after, trunks)
+
+
+def trusted(snapshot: Snapshot) -> Iterator[Life]:
+    """The CAs and pinned certificates that we trust; of a large bundle the one that lasts longest."""
+    for name, anchor in snapshot.anchors.items():
+        trunks = tuple(
+            trunk for trunk, each in snapshot.trunks.items() if each.tls and name in each.tls.trust
+        )
+        shown = sorted((each.identity for each in anchor.facts), key=lambda who: -who.not_after)
+        for who in shown if len(shown) <= _BUNDLE else shown[:1]:
+            entry = _entry(name, anchor, who.thumbprint)
+            yield Life("trusted", entry, who.subject, who.thumbprint, who.not_after, trunks)
+
+
+def theirs(presented: Iterable[tuple[str, Shown]]) -> Iterator[Life]:
+    """What peers presented, each certificate once a trunk."""
+    for trunk, each in {(trunk, each.thumbprint): (trunk, each) for trunk, each in presented}.values():
+        yield Life("theirs", trunk, each.subject, each.thumbprint, each.not_after, (trunk,))
+
+
+def windows(rotation: Rotation) -> Iterator[Life]:
+    """The ends of the rotations that are under way."""
+    for key, entry in rotation.entries.items():
+        material = "".join(entry.material)[:64]
+        yield Life("window", "/".join(key), "", material, entry.until, tuple(sorted(entry.bound)))
+
+
+def _entry(name: str, anchor: AnchorMaterial, thumbprint: str) -> str:
+    """The entry's name; as staged where the certificate is not yet the entry's own."""
+    coming = anchor.coming
+    new = coming is not None and thumbprint in coming.thumbprints
+    return staged_name(name) if new and thumbprint not in anchor.old else name

@@ -1,0 +1,169 @@
+"""The picture of a running SBC, for whoever shows it: frozen views filled from the live parts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from sbc.b2bua.call import Call
+from sbc.b2bua.probe import Health
+from sbc.base import Address
+from sbc.config.model import Trunk
+from sbc.config.quarantine import lines
+from sbc.config.snapshot import Snapshot
+from sbc.flow import Flow
+from sbc.observe.views import (
+    CallView,
+    CertificateView,
+    ListenerView,
+    RevocationView,
+    StatusView,
+    TrunkState,
+    TrunkView,
+)
+from sbc.release import release
+from sbc.tls.material.identity import IdentityMaterial
+
+if TYPE_CHECKING:
+    from sbc.app import Portcullis
+
+
+def picture(sbc: Portcullis) -> StatusView:
+    """Everything at this moment."""
+    snapshot = sbc.store.current
+    listeners = tuple(_listener(sbc, snapshot, name) for name in snapshot.settings.listeners)
+    counters = replace(sbc.recorder.counters.view(), handshakes=sum(each.handshakes for each in listeners))
+    return StatusView(
+        version=snapshot.version,
+        started=sbc.started,
+        listeners=listeners,
+        trunks=tuple(_trunk(sbc, snapshot, trunk) for trunk in snapshot.trunks.values()),
+        calls=tuple(_call(sbc, call) for call in sbc.engine.calls.values()),
+        counters=counters,
+        now=sbc.clock.now(),
+        release=release(),
+        failures=tuple(sbc.recorder.failures),
+        replaced=sbc.store.replaced,
+        transactions=len(sbc.engine.transactions),
+        free_media_ports=sbc.media.free_ports(),
+        revocation=tuple(_sources(sbc, snapshot)),
+        certificates=sbc.certificates.views(),
+    )
+
+
+def _listener(sbc: Portcullis, snapshot: Snapshot, name: str) -> ListenerView:
+    config = snapshot.settings.listeners[name]
+    bound = sbc.listeners.endpoint(name)
+    if bound is None:
+        return ListenerView(name, config.transport, config.bind, "stopped", "not bound")
+    stats = bound.stats
+    used = {snapshot.identity_of(trunk) for trunk in snapshot.trunks.values() if trunk.listener == name}
+    used |= {tenant.server_identity for tenant in snapshot.settings.tenants.values()}
+    names = sorted(each for each in used if each is not None and config.transport == "tls")
+    certificates = tuple(
+        _certificate(snapshot.identities[each]) for each in names if each in snapshot.identities
+    )
+    return ListenerView(
+        name, config.transport, Address(*bound.local), certificates=certificates,
+        accepted=getattr(stats, "accepted", 0), handshakes=getattr(stats, "handshakes", 0),
+        failures=getattr(stats, "failures", 0), in_flight=getattr(stats, "in_flight", 0),
+        open=getattr(stats, "open", 0), refused=getattr(stats, "unknown_source", 0),
+    )  # fmt: skip
+
+
+def _certificate(identity: IdentityMaterial) -> CertificateView:
+    return CertificateView(identity.name, identity.subject, identity.thumbprint, identity.not_after)
+
+
+def _trunk(sbc: Portcullis, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
+    flows = [flow for flow in (*sbc.dialer.flows, *sbc.listeners.flows) if flow.trunk == trunk.trunk]
+    name = snapshot.identity_of(trunk)
+    identity = snapshot.identities.get(snapshot.shown_to(trunk.trunk, name)) if name else None
+    health = sbc.engine.prober.health.get(trunk.trunk)
+    summary = sbc.recorder.optional.summary(trunk.trunk, sbc.clock.now())
+    failures = tuple(
+        (kind, count) for (each, kind), count in sbc.recorder.failures_by_trunk.items() if each == trunk.trunk
+    )
+    alerts = tuple(
+        (alert, count) for (each, alert), count in sbc.recorder.alerts_by_trunk.items() if each == trunk.trunk
+    )
+    return TrunkView(
+        name=trunk.trunk, listener=trunk.listener, peers=tuple(str(peer) for peer in trunk.peers),
+        transport=snapshot.settings.listeners[trunk.listener].transport,
+        mode=trunk.tls.mode if trunk.tls else "off", srtp=trunk.srtp, sips=trunk.sips,
+        state="quarantined" if trunk.trunk in snapshot.quarantined else _state(health, flows),
+        reason=_trouble(snapshot, trunk.trunk) or (health.reason if health else ""),
+        held=trunk.trunk in snapshot.held,
+        optional=summary.advice if summary is not None else "",
+        shown=summary.counts if summary is not None else (),
+        calls=sbc.engine.limits.calls(trunk.trunk),
+        call_limit=trunk.limits.calls, own=_certificate(identity) if identity else None,
+        peer=_presented(flows) or _remembered(sbc, trunk.trunk), failures=failures, alerts=alerts,
+        revocation=trunk.tls.revocation.mode if trunk.tls else "off",
+        soft_passes=sbc.recorder.soft_passes.of(trunk.trunk),
+    )  # fmt: skip
+
+
+def _trouble(snapshot: Snapshot, trunk: str) -> str:
+    """What is wrong with the trunk's files, "" for nothing."""
+    if trunk in snapshot.held:
+        return f"runs on what was in force before: {lines(snapshot.held[trunk])}"
+    return lines(snapshot.quarantined.get(trunk, ()))
+
+
+def _sources(sbc: Portcullis, snapshot: Snapshot) -> Iterator[RevocationView]:
+    """Where revocation data comes from: the operator's files, then every address."""
+    for lists in snapshot.lists.values():
+        for path, each in lists:
+            yield RevocationView("file", path, each.issuer_name, each.next_update)
+    for source, state in sbc.revocation.sources.states.items():
+        yield RevocationView(source.method, source.url, source.subject, state.until, state.due, state.problem)
+
+
+def _state(health: Health | None, flows: list[Flow]) -> TrunkState:
+    """What the probes say; without them, whether there is a connection."""
+    if health is not None and health.up is not None:
+        return "up" if health.up else "down"
+    return "up" if flows else "unknown"
+
+
+def _presented(flows: list[Flow]) -> CertificateView | None:
+    """The certificate that the trunk's peer presented on its newest connection."""
+    for flow in sorted(flows, key=lambda each: -each.opened_at):
+        peer = flow.tls.peer if flow.tls else None
+        if peer is not None:
+            name = next((san[4:] for san in peer.sans if san.startswith("dns:")), peer.subject)
+            return CertificateView(name, peer.subject, peer.thumbprint, peer.not_after)
+    return None
+
+
+def _remembered(sbc: Portcullis, trunk: str) -> CertificateView | None:
+    """The certificate that a peer of the trunk presented last, when it last was accepted."""
+    for shown in sbc.recorder.ledger.shown(trunk):
+        if shown.accepted:
+            return CertificateView(shown.subject, shown.subject, shown.thumbprint, shown.not_after)
+    return None
+
+
+def _call(sbc: Portcullis, call: Call) -> CallView:
+    media = sbc.media.query(call.id)
+    return CallView(
+        id=call.id, caller=call.caller, callee=call.called,
+        a_trunk=call.a.trunk.trunk, b_trunk=call.b.trunk.trunk if call.b else "",
+        state=call.state, started=call.created, answered=call.answered_at or None,
+        a_tls=_tls(call.a.flow), b_tls=_tls(call.b.flow) if call.b else "",
+        a_srtp=media.a.suite, b_srtp=media.b.suite, downgraded=call.downgraded,
+    )  # fmt: skip
+
+
+def _tls(flow: Flow) -> str:
+    return flow.tls.version if flow.tls else ""
+
+
+def to_json(status: StatusView) -> dict[str, Any]:
+    """The status as JSON types; addresses as text."""
+    picture = asdict(status)
+    for view, listener in zip(status.listeners, picture["listeners"], strict=True):
+        listener["address"] = str(view.address)
+    return picture

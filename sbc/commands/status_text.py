@@ -1,0 +1,158 @@
+"""What ``sbc status`` and ``sbc calls`` print: plain tables for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from sbc.observe.text import printable
+from sbc.tls.material.problems import day
+
+Row = Mapping[str, Any]
+
+
+def render(verb: str, answer: Any) -> str:
+    """The answer of the control socket to ``verb`` as text."""
+    return _calls(answer) if verb == "calls" else _status(answer)
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """Columns as wide as they need be, two blanks apart."""
+    cells = [list(heads)] + [[str(cell) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(heads))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in cells)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _columns(rows: Sequence[Row], **columns: Callable[[Row], object]) -> str:
+    return table(tuple(columns), [[cell(row) for cell in columns.values()] for row in rows])
+
+
+def _status(status: Row) -> str:
+    counters = status["counters"]
+    earlier = f" ({status['replaced']} earlier in memory)" if status["replaced"] else ""
+    head = (
+        f"Portcullis {status['release']}, configuration {status['version']}{earlier},"
+        f" up {status['now'] - status['started']:.0f} s"
+    )
+    totals = (
+        f"{len(status['calls'])} calls now, {counters['calls']} ended; {counters['handshakes']} handshakes,"
+        f" {counters['handshake_failures']} refused; {counters['downgrades']} downgrades;"
+        f" {status['transactions']} transactions, {status['free_media_ports']} media ports free"
+    )
+    listeners = _columns(
+        status["listeners"],
+        LISTENER=lambda each: each["name"],
+        TRANSPORT=lambda each: each["transport"],
+        ADDRESS=lambda each: each["address"],
+        STATE=lambda each: each["state"],
+        OPEN=lambda each: each["open"],
+        HANDSHAKES=lambda each: each["handshakes"],
+        REFUSED=lambda each: each["failures"] + each["refused"],
+    )
+    trunks = _columns(
+        status["trunks"],
+        TRUNK=lambda each: each["name"],
+        LISTENER=lambda each: each["listener"],
+        TLS=lambda each: each["mode"],
+        SRTP=lambda each: each["srtp"],
+        SIPS=lambda each: each["sips"],
+        STATE=lambda each: each["state"],
+        CALLS=lambda each: each["calls"],
+    )
+    return "\n".join([head, totals, "", listeners, "", trunks, *_attention(status)])
+
+
+def _attention(status: Row) -> list[str]:
+    """The lines about what is not as it should be."""
+    parts: list[str] = []
+    for each in status["trunks"]:
+        if each["held"] or each["state"] == "quarantined":
+            parts += ["", f"{'held' if each['held'] else 'quarantined'}: {each['name']}: {each['reason']}"]
+    for each in status["trunks"]:
+        if each["optional"]:
+            parts += ["", f"optional: {each['name']}: {each['optional']}"]
+    for each in status["certificates"]:
+        if each["state"] != "ok":
+            parts += ["", f"{each['state']}: {_ending(each)}"]
+    for each in status["failures"][:5]:
+        who = f"{each['peer']} ({each['trunk'] or 'no trunk'})"
+        parts += [
+            "",
+            f"refused: {who}: {each['kind']}: {printable(each['detail'])}",
+            f"  remedy: {each['remedy']}",
+        ]
+        if each["where"]:
+            parts.append(f"  line: {each['where']}")
+    return parts
+
+
+def _ending(life: Row) -> str:
+    what = printable(f"{life['whose']} {life['name']} {life['subject']}".rstrip())
+    return f"{what} ends on {day(life['ends'])}, {life['days_left']} days left"
+
+
+def certificates(answer: Row) -> str:
+    """What ``sbc certs`` prints: the certificates, soonest end first, and the rotations under way."""
+    rows = sorted(
+        (each for each in answer["certificates"] if each["whose"] != "window"), key=lambda each: each["ends"]
+    )
+    parts = [
+        _columns(
+            rows,
+            WHOSE=lambda each: each["whose"],
+            NAME=lambda each: each["name"],
+            SUBJECT=lambda each: printable(each["subject"]),
+            ENDS=lambda each: day(each["ends"]),
+            DAYS=lambda each: each["days_left"],
+            STATE=lambda each: each["state"],
+            TRUNKS=lambda each: ", ".join(each["trunks"]) or "-",
+        )
+    ]
+    parts += ["", *map(_rotation, answer["rotations"])] if answer["rotations"] else []
+    return "\n".join(parts)
+
+
+def _rotation(row: Row) -> str:
+    bound = f"bound to {', '.join(row['bound']) or 'no trunk yet'}"
+    how = bound if row["section"] == "identities" else "trusted beside the old one"
+    left = row["days_left"]
+    end = f"{left} days left, to {day(row['until'])}" if left >= 0 else f"overdue since {day(row['until'])}"
+    return f"{row['section']}/{row['name']}: staged since {day(row['staged'])}, {how}; {end}"
+
+
+def readiness(answer: Row) -> str:
+    """What ``sbc certs ready`` prints: each trunk, and what may be done next."""
+    name, binds = answer["name"], answer["section"] == "identities"
+    heads: dict[str, Callable[[Row], object]] = {
+        "TRUNK": lambda each: each["trunk"],
+        "STATE": lambda each: each["state"],
+        "SINCE": lambda each: day(each["since"]) if each["since"] else "-",
+    }
+    if binds:
+        heads["ITS CA LIST"] = lambda each: _LISTED[each["accepts"]]
+    heads["WHAT WAS SEEN"] = lambda each: each["detail"]
+    after = (
+        f"all are ready: sbc certs retire {name}"
+        if answer["ready"]
+        else f"not ready; the window ends on {day(answer['until'])}, in {answer['days_left']} days"
+    )
+    return "\n".join([_columns(answer["trunks"], **heads), "", after])
+
+
+_LISTED = {True: "has the new issuer", False: "LACKS the new issuer", None: "not known"}
+
+
+def _calls(calls: Sequence[Row]) -> str:
+    if not calls:
+        return "no calls"
+    return _columns(
+        calls,
+        CALL=lambda each: each["id"],
+        FROM=lambda each: each["caller"],
+        TO=lambda each: each["callee"],
+        TRUNKS=lambda each: f"{each['a_trunk']} > {each['b_trunk'] or '-'}",
+        STATE=lambda each: each["state"],
+        TLS=lambda each: f"{each['a_tls'] or '-'} | {each['b_tls'] or '-'}",
+        SRTP=lambda each: f"{each['a_srtp'] or '-'} | {each['b_srtp'] or '-'}",
+    )

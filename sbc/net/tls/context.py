@@ -1,0 +1,367 @@
+"""OpenSSL contexts; this and ``peek`` are the only code that reaches below pyOpenSSL's public interface.
+
+Two things need that here. The verify callback must be able to name its own error, so that the
+peer gets the alert that fits (a wrong name is bad_certificate, not internal_error). The
+info callback is called some forty times a handshake, so it must drop what is no alert
+before Python does any work.
+
+A context is made once for an admission and used for every handshake of it. Sessions are
+never resumed: a resumed handshake would show no certificate and run no check.
+No callback here may switch greenlets; OpenSSL's error queue is one per thread.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+from weakref import ref
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from OpenSSL import SSL, crypto
+
+from sbc.base import LocalError, PeerError
+from sbc.net.tls.judge import CHAIN_TOO_LONG, INVALID_PURPOSE, MAX_CHAIN, REJECTED, Judge
+from sbc.tls.diagnosis import Direction
+from sbc.tls.match import Admission
+from sbc.tls.material.anchors import AnchorMaterial
+from sbc.tls.material.certificate import MAX_DER, CertificateCache, thumbprint_of
+from sbc.tls.material.identity import IdentityMaterial
+from sbc.tls.revocation.cache import RevocationCache
+
+_lib: Any = SSL._lib
+_ffi: Any = SSL._ffi
+
+CIPHERS = b"ECDHE+AESGCM:ECDHE+CHACHA20"
+_VERSIONS = {"1.2": SSL.TLS1_2_VERSION, "1.3": SSL.TLS1_3_VERSION}
+_MODE_PARTIAL_WRITE, _MODE_NO_AUTO_CHAIN, _MODE_RELEASE_BUFFERS = 0x1, 0x8, 0x10
+_CB_ALERT, _CB_WRITE = 0x4000, 0x08
+_SSL_OF_STORE = _lib.SSL_get_ex_data_X509_STORE_CTX_idx()
+
+# Where OpenSSL writes the address of a memory buffer; used up before anything can switch.
+_start = _ffi.new("char **")
+# Where OpenSSL reads and writes one record at a time; likewise used up before anything can switch.
+_SCRATCH_SIZE = 65536
+_scratch: Any = _ffi.new("char[]", _SCRATCH_SIZE)
+
+
+def _on_verify(ok: int, store: Any) -> int:
+    depth = _lib.X509_STORE_CTX_get_error_depth(store)
+    if ok and depth > 0:
+        return 1
+    judge = _judge_of(_lib.X509_STORE_CTX_get_ex_data(store, _SSL_OF_STORE))
+    if judge.settled:
+        return 1
+    if not ok:
+        code = _lib.X509_STORE_CTX_get_error(store)
+        if not judge.excuses(code, depth) or (code == INVALID_PURPOSE and not _serves(judge, store)):
+            if judge.admission.direction == "outbound" and _other_way(judge):
+                return 1
+            judge.trunk = None
+            judge.verify_code, judge.verify_depth = code, depth
+            judge.note(_chain(store))
+            return 0
+    else:
+        code = _decide(judge, store)
+        if code:
+            _lib.X509_STORE_CTX_set_error(store, code)
+            judge.verify_code = code
+            return 0
+    return 1
+
+
+def _other_way(judge: Judge) -> bool:
+    """Whether the server's certificates lead to an anchor by a way that OpenSSL did not take."""
+    # It plays a handshake of its own, with this callback, and so imports this module.
+    from sbc.net.tls.verify import other_way
+
+    presented = other_way(judge)
+    return presented is not None and judge.settle(presented)
+
+
+def _serves(judge: Judge, store: Any) -> bool:
+    """Whether the certificate objected to, leaf or intermediate, is at least good for a server."""
+    try:
+        return judge.cache.read(_der(_lib.X509_STORE_CTX_get_current_cert(store))).server_auth
+    except PeerError:
+        return False
+
+
+def _decide(judge: Judge, store: Any) -> int:
+    ders = _chain(store)
+    if not 0 < len(ders) <= MAX_CHAIN:
+        return CHAIN_TOO_LONG
+    if max(map(len, ders)) > MAX_DER:
+        return REJECTED
+    return judge.decide(ders)
+
+
+def _chain(store: Any) -> list[bytes]:
+    """The chain as far as OpenSSL has built it, leaf first; over MAX_CHAIN of them: too long."""
+    stack = _lib.X509_STORE_CTX_get1_chain(store)
+    try:
+        count = min(_lib.sk_X509_num(stack), MAX_CHAIN + 1)
+        return [_der(_lib.sk_X509_value(stack, index)) for index in range(count)]
+    finally:
+        for index in range(_lib.sk_X509_num(stack)):
+            _lib.X509_free(_lib.sk_X509_value(stack, index))
+        _lib.sk_X509_free(stack)
+
+
+def _der(certificate: Any) -> bytes:
+    bio = _lib.BIO_new(_lib.BIO_s_mem())
+    try:
+        _lib.i2d_X509_bio(bio, certificate)
+        length = _lib.BIO_get_mem_data(bio, _start)
+        return bytes(_ffi.buffer(_start[0], length))
+    finally:
+        _lib.BIO_free(bio)
+
+
+def session_reused(connection: SSL.Connection) -> bool:
+    """True where a handshake resumed a session, which no context here permits."""
+    return bool(_lib.SSL_session_reused(connection._ssl))
+
+
+def attend(connection: SSL.Connection, observer: object) -> None:
+    """Let ``observer`` learn what callbacks learn of the handshake; whoever runs it keeps it alive.
+
+    It refers to the connection, and the connection weakly to it: a circle would keep what OpenSSL holds
+    for a connection, tens of kilobytes, until the collector comes by.
+    """
+    connection.set_app_data(ref(observer))
+
+
+def judge_of(connection: SSL.Connection) -> Judge:
+    """Who attends to the handshake of ``connection``."""
+    judge: Judge = connection.get_app_data()()
+    return judge
+
+
+def _judge_of(ssl: Any) -> Judge:
+    return judge_of(SSL.Connection._reverse_mapping[ssl])
+
+
+def _on_info(ssl: Any, where: int, value: int) -> None:
+    if where & _CB_ALERT and value & 0xFF:
+        judge = _judge_of(ssl)
+        if where & _CB_WRITE:
+            judge.alert_sent = value & 0xFF
+        else:
+            judge.alert_received = value & 0xFF
+
+
+def _on_request(ssl: Any, _argument: Any) -> int:
+    # OpenSSL asks a client for its certificate only where the server's CertificateRequest came.
+    _judge_of(ssl).asked = True
+    return 1
+
+
+# Kept for the life of the process: OpenSSL holds the bare function pointers. What raises
+# inside one counts as 0: a refusal.
+_verify_callback = _ffi.callback("int (*)(int, X509_STORE_CTX *)", _on_verify, error=0)
+info_callback = _ffi.callback("void (*)(const SSL *, int, int)", _on_info)
+_request_callback = _ffi.callback("int (*)(SSL *, void *)", _on_request, error=0)
+
+
+def build_context(admission: Admission, identity: IdentityMaterial | None) -> SSL.Context:
+    """The context of one admission, either direction; LocalError where the material will not do."""
+    context = SSL.Context(SSL.TLS_METHOD)
+    try:
+        _restrict(context, admission)
+        if identity is not None:
+            _present(context, identity)
+        _trust(context, admission)
+    except (SSL.Error, crypto.Error, ValueError, TypeError) as error:
+        what = f"identity {identity.name}" if identity is not None else "no identity"
+        raise LocalError(f"no TLS context can be made from {what}: {_reasons_text(error)}") from None
+    return context
+
+
+def _restrict(context: SSL.Context, admission: Admission) -> None:
+    context.set_min_proto_version(_VERSIONS[admission.min_version])
+    context.set_max_proto_version(SSL.TLS1_3_VERSION)
+    context.set_options(
+        SSL.OP_NO_TICKET | SSL.OP_NO_COMPRESSION | SSL.OP_NO_RENEGOTIATION | SSL.OP_CIPHER_SERVER_PREFERENCE
+    )
+    context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
+    context.clear_mode(_MODE_PARTIAL_WRITE)
+    context.set_mode(_MODE_NO_AUTO_CHAIN | _MODE_RELEASE_BUFFERS)
+    context.set_cipher_list(CIPHERS)
+    if admission.groups:
+        set_groups(context, admission.groups)
+    observe(context, admission.direction)
+
+
+def observe(context: SSL.Context, direction: Direction) -> None:
+    """Let the Judge of each connection learn of alerts and, as a client, of a CertificateRequest."""
+    _lib.SSL_CTX_set_info_callback(context._context, info_callback)
+    if direction == "outbound":
+        _lib.SSL_CTX_set_cert_cb(context._context, _request_callback, _ffi.NULL)
+
+
+def set_groups(context: SSL.Context, groups: tuple[str, ...]) -> None:
+    """Offer or accept these key-exchange groups, the first preferred; ValueError for an unknown one."""
+    # A starred group is one that a client sends a share of (OpenSSL 3.5). With a share of a
+    # classical group beside the hybrid one, a peer without hybrids costs no second ClientHello.
+    classical = next((each for each in groups if "MLKEM" not in each), "")
+    starred = ["*" + each if each in (groups[0], classical) else each for each in groups]
+    for spelling in (starred, groups):
+        if _lib.SSL_CTX_set1_curves_list(context._context, ":".join(spelling).encode()):
+            return
+        _lib.ERR_clear_error()
+    raise ValueError(f"this OpenSSL does not know one of the groups {', '.join(groups)}")
+
+
+def _present(context: SSL.Context, identity: IdentityMaterial) -> None:
+    leaf, *rest = x509.load_pem_x509_certificates(identity.chain_pem)
+    context.use_certificate(leaf)
+    for each in rest:
+        context.add_extra_chain_cert(each)
+    context.use_privatekey(load_pem_private_key(identity.key_pem, None))
+    context.check_privatekey()
+    context.set_app_data(thumbprint_of(leaf.public_bytes(Encoding.DER)))
+
+
+def _trust(context: SSL.Context, admission: Admission) -> None:
+    if not admission.asks:
+        _lib.SSL_CTX_set_verify(context._context, SSL.VERIFY_NONE, _ffi.NULL)
+        return
+    store = context.get_cert_store()
+    # A pinned leaf or a filed intermediate is an anchor without its root.
+    store.set_flags(crypto.X509StoreFlags.PARTIAL_CHAIN)
+    names_all = admission.direction == "inbound" and all(map(_names_its_issuers, admission.anchors))
+    for anchor in admission.anchors:
+        for der in anchor.certificates:
+            certificate = x509.load_der_x509_certificate(der)
+            store.add_cert(crypto.X509.from_cryptography(certificate))
+            if names_all:
+                context.add_client_ca(certificate)
+    mode = SSL.VERIFY_PEER | (SSL.VERIFY_FAIL_IF_NO_PEER_CERT if admission.demands else 0)
+    context.set_verify_depth(MAX_CHAIN - 1)
+    _lib.SSL_CTX_set_verify(context._context, mode, _verify_callback)
+
+
+def _names_its_issuers(anchor: AnchorMaterial) -> bool:
+    # A pin says nothing of the issuer, and a pinned leaf has another subject than its own. An
+    # empty list asks for any certificate; one that misses the right CA would get us none.
+    return anchor.kind == "ca" or (anchor.kind == "leaf" and all(each.self_issued for each in anchor.facts))
+
+
+def open_session(
+    context: SSL.Context, admission: Admission, cache: CertificateCache, now: float,
+    side: Literal["server", "client"], sni: str = "", revocation: RevocationCache | None = None,
+) -> tuple[SSL.Connection, Judge]:  # fmt: skip
+    """A connection on memory buffers that runs under ``context``, and its Judge."""
+    connection = SSL.Connection(context, None)
+    judge = Judge(admission, cache, now, connection, revocation)
+    attend(connection, judge)
+    if side == "server":
+        connection.set_accept_state()
+    else:
+        if sni:
+            connection.set_tlsext_host_name(sni.encode("idna"))
+        connection.set_connect_state()
+    return connection, judge
+
+
+def drain(connection: SSL.Connection) -> bytes:
+    """What OpenSSL wants written; b"" for nothing."""
+    pending = _lib.BIO_get_mem_data(connection._from_ssl, _start)
+    if pending <= 0:
+        return b""
+    if pending > _SCRATCH_SIZE:
+        whole: bytes = connection.bio_read(pending)
+        return whole
+    data: bytes = _ffi.buffer(_scratch, _lib.BIO_read(connection._from_ssl, _scratch, pending))[:]
+    return data
+
+
+# pyOpenSSL's own methods do the same as these for two to three times the CPU: they copy twice, and
+# tell "nothing yet" by an exception.
+
+
+def go_on(connection: SSL.Connection) -> bool:
+    """Take the handshake as far as what was fed reaches; True once it is over; SSL.Error where it fails."""
+    ssl = connection._ssl
+    result = _lib.SSL_do_handshake(ssl)
+    if result <= 0 and _lib.SSL_get_error(ssl, result) != _lib.SSL_ERROR_WANT_READ:
+        connection._raise_ssl_error(ssl, result)
+    return bool(result > 0)
+
+
+def encrypt(connection: SSL.Connection, data: bytes) -> bytes:
+    """The records that carry ``data``; b"" where the session cannot carry it any more."""
+    if _lib.SSL_write(connection._ssl, data, len(data)) <= 0:
+        _lib.ERR_clear_error()
+        return b""
+    return drain(connection)
+
+
+def decrypt(connection: SSL.Connection) -> bytes:
+    """The next plaintext of what was fed, b"" where a record is not complete; SSL.Error at the end."""
+    ssl = connection._ssl
+    size = _lib.SSL_read(ssl, _scratch, _SCRATCH_SIZE)
+    if size > 0:
+        data: bytes = _ffi.buffer(_scratch, size)[:]
+        return data
+    if _lib.SSL_get_error(ssl, size) != _lib.SSL_ERROR_WANT_READ:
+        connection._raise_ssl_error(ssl, size)
+    return b""
+
+
+def exhausted(connection: SSL.Connection) -> bool:
+    """Whether nothing is left of what was fed: to ask ``decrypt`` for more would be in vain."""
+    return bool(_lib.BIO_get_mem_data(connection._into_ssl, _start) <= 0)
+
+
+def feed(connection: SSL.Connection, data: bytes) -> None:
+    """Give OpenSSL bytes that came from the peer; a memory buffer takes them all."""
+    _lib.BIO_write(connection._into_ssl, data, len(data))
+
+
+def set_verify_time(connection: SSL.Connection, now: float) -> None:
+    """Let the dates of a chain be judged at ``now`` (POSIX seconds) and not by the machine's clock."""
+    _lib.X509_VERIFY_PARAM_set_time(_lib.SSL_get0_param(connection._ssl), int(now))
+
+
+def verify_text(code: int) -> str:
+    """OpenSSL's words for a verify code."""
+    text: bytes = _ffi.string(_lib.X509_verify_cert_error_string(code))
+    return text.decode()
+
+
+def presented_by_peer(connection: SSL.Connection, leaf: bytes = b"") -> tuple[bytes, ...]:
+    """The certificates that the peer sent, as DER, leaf first; () for none; ``leaf`` where it is known."""
+    if not leaf:
+        certificate = _lib.SSL_get_peer_certificate(connection._ssl)
+        if certificate == _ffi.NULL:
+            return ()
+        leaf = _der(certificate)
+        _lib.X509_free(certificate)
+    stack = _lib.SSL_get_peer_cert_chain(connection._ssl)
+    if stack == _ffi.NULL:
+        return (leaf,)
+    count = min(_lib.sk_X509_num(stack), MAX_CHAIN)
+    sent = [_der(_lib.sk_X509_value(stack, index)) for index in range(count)]
+    # A client's stack begins with the leaf, a server's does not have it.
+    return (leaf, *(each for each in sent if each != leaf))
+
+
+def own_certificate(connection: SSL.Connection) -> str:
+    """The thumbprint of the certificate that we are on this connection, "" for none."""
+    # It is the context's, for life: a context that was used cannot be changed.
+    shown: str | None = connection.get_context().get_app_data()
+    return shown or ""
+
+
+def reasons_of(error: SSL.Error) -> tuple[str, ...]:
+    """OpenSSL's reason symbols, oldest first."""
+    if not error.args or not isinstance(error.args[0], (list, tuple)):
+        return ()
+    return tuple(str(entry[-1]) for entry in error.args[0])
+
+
+def _reasons_text(error: Exception) -> str:
+    if isinstance(error, (SSL.Error, crypto.Error)):
+        return "; ".join(reasons_of(error)) or type(error).__name__
+    return str(error)

@@ -1,0 +1,88 @@
+"""The TLS side of a snapshot: its trust table and a context for each admission in use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from OpenSSL import SSL
+
+from sbc.base import LocalError
+from sbc.net.revocation.inquiry import Revocation
+from sbc.net.system.clock import Clock
+from sbc.net.tls import stapling
+from sbc.net.tls.context import build_context, open_session
+from sbc.net.tls.judge import Judge
+from sbc.tls.match import Admission, TrustTable, build_table
+from sbc.tls.material.authorities import chain_ders
+from sbc.tls.material.certificate import CertificateCache
+
+if TYPE_CHECKING:
+    from sbc.config.snapshot import Snapshot
+
+
+class Contexts:
+    """Contexts by admission, made at first use; a new snapshot begins with none."""
+
+    def __init__(self, snapshot: Snapshot, revocation: Revocation | None = None) -> None:
+        self.certificates = CertificateCache()
+        self.revocation = revocation if revocation is not None else Revocation(Clock())
+        self.apply(snapshot)
+
+    def apply(self, snapshot: Snapshot) -> None:
+        """Use this snapshot for every handshake that begins from now on."""
+        self.snapshot = snapshot
+        self.table: TrustTable = build_table(
+            snapshot.trunks, snapshot.settings.tenants, snapshot.anchors, snapshot.settings.listeners,
+            snapshot.bound, snapshot.quarantined,
+        )  # fmt: skip
+        self._contexts: dict[Admission, SSL.Context] = {}
+        for anchor in snapshot.anchors.values():
+            for facts in anchor.facts:
+                self.certificates.issuers.learn(facts)
+        for identity in snapshot.identities.values():
+            for der in chain_ders(identity.chain_pem)[1:]:
+                self.certificates.learn(der)
+        self.revocation.apply(snapshot)
+
+    def open(self, admission: Admission, now: float, sni: str = "") -> tuple[SSL.Connection, Judge]:
+        """A connection that is to be handshaken for ``admission``, and its judge; LocalError."""
+        side: Literal["server", "client"] = "client" if admission.direction == "outbound" else "server"
+        connection, judge = open_session(
+            self.context(admission), admission, self.certificates, now, side, sni, self.revocation.cache
+        )
+        if stapling.wanted(admission):
+            connection.request_ocsp()
+        return connection, judge
+
+    def context(self, admission: Admission) -> SSL.Context:
+        """The context of an admission; LocalError where its identity is missing or will not load."""
+        known = self._contexts.get(admission)
+        if known is None:
+            known = self._contexts[admission] = self._build(admission)
+        return known
+
+    def shown(self, admission: Admission) -> str:
+        """The thumbprint of the certificate that we are under an admission, "" for none."""
+        identity = self.snapshot.identities.get(admission.identity or "")
+        return "" if identity is None else identity.thumbprint
+
+    def _build(self, admission: Admission) -> SSL.Context:
+        name = admission.identity
+        trunks = ", ".join(admission.names)
+        if name is None:
+            if admission.direction == "inbound":
+                raise LocalError(f"no server_identity for {trunks}; give the trunk or its tenant one")
+            return self._with_staples(build_context(admission, None), admission)
+        identity = self.snapshot.identities.get(name)
+        if identity is None:
+            raise LocalError(f"identity {name} of {trunks} is not loaded; `sbc check` says why")
+        context = build_context(admission, identity)
+        if admission.direction == "inbound":
+            revocation, thumbprint = self.revocation, identity.thumbprint
+            stapling.staple(context, lambda: revocation.staple(thumbprint))
+        return self._with_staples(context, admission)
+
+    def _with_staples(self, context: SSL.Context, admission: Admission) -> SSL.Context:
+        if stapling.wanted(admission):
+            stapling.judge_staple(context)
+        return context

@@ -1,0 +1,217 @@
+"""Would this chain be accepted: the check of a handshake, without the peer.
+
+OpenSSL verifies a chain the moment that the peer's Certificate message is read, before the peer has
+proved anything. So a handshake is played up to that message: the context is the one that real
+handshakes of the admission use, the verify callback and the match are the real ones, and what would
+follow, the proof of the key, is left out. Nothing is asked here that a handshake would not ask and
+nothing is left out, whatever the store, the flags or the security level.
+
+The message is written by hand (RFC 5246 7.4.1.3, 7.4.2): TLS 1.2, because there it travels in the
+clear. The trunk's demands on version and groups are therefore not part of the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Literal
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.x509.oid import NameOID
+from OpenSSL import SSL
+
+from sbc.base import PeerError
+from sbc.net.tls.context import (
+    CIPHERS,
+    attend,
+    build_context,
+    drain,
+    open_session,
+    reasons_of,
+    set_groups,
+    set_verify_time,
+    verify_text,
+)
+from sbc.net.tls.judge import MAX_CHAIN, Judge
+from sbc.tls.diagnosis import Evidence, Failure, classify
+from sbc.tls.match import Admission, Presented
+from sbc.tls.material.certificate import CertificateCache
+from sbc.tls.material.identity import IdentityMaterial
+from sbc.tls.material.paths import paths
+
+_HANDSHAKE, _SERVER_HELLO, _CERTIFICATE = 22, 2, 11
+_RECORD = 16384
+_GROUPS = ("X25519", "P-256")
+# TLS 1.2, ECDHE with RSA and AES-128-GCM, no compression, and the empty renegotiation_info (RFC 5746 3.6).
+_HELLO = b"\x03\x03" + bytes(32) + b"\x00\xc0\x2f\x00" + b"\x00\x05\xff\x01\x00\x01\x00"
+
+
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What came of a chain: the trunk it proves and the trust entry that vouched, or the failure.
+
+    ``presented`` is None where OpenSSL refused the chain before the match.
+    """
+
+    trunk: str | None
+    failure: Failure | None
+    anchor: str | None = None
+    presented: Presented | None = None
+
+
+class _ChainOnly(Judge):
+    """A judge of the chain alone: version and group are as if they were the best."""
+
+    @property
+    def version(self) -> str:
+        return "TLSv1.3"
+
+    def _group(self) -> None:
+        return None
+
+
+def verify(
+    admission: Admission, ders: Sequence[bytes], now: float, known: CertificateCache | None = None
+) -> Verified:
+    """What a handshake of ``admission`` at ``now`` (POSIX seconds) would say to this chain, leaf first.
+
+    LocalError where the admission's trust makes no context.
+    """
+    context = build_context(admission, _throwaway() if admission.direction == "inbound" else None)
+    context.set_min_proto_version(SSL.TLS1_2_VERSION)
+    set_groups(context, _GROUPS)
+    known = known if known is not None else CertificateCache()
+    side: Literal["server", "client"] = "server" if admission.direction == "inbound" else "client"
+    connection, _ = open_session(context, admission, known, now, side)
+    judge = _ChainOnly(admission, known, now, connection)
+    attend(connection, judge)
+    set_verify_time(connection, now)
+    flight = _client_hello() if side == "server" else b""
+    certificate = _records(_message(_CERTIFICATE, _chain(ders)))
+    if side == "client":
+        certificate = _records(_message(_SERVER_HELLO, _HELLO)) + certificate
+    reasons: tuple[str, ...] = ()
+    for data in (flight, certificate):
+        reasons = _step(connection, data)
+    return _outcome(judge, reasons)
+
+
+def longer(judge: Judge, presented: Presented) -> dict[str, Presented]:
+    """The same chain, longer, for the candidates that trust the issuer of its end and accept it; by trunk.
+
+    OpenSSL ends a chain at the first certificate that is filed. Where one trunk filed an intermediate and
+    its neighbour on the port the root above it, the neighbour's peers would otherwise be nobody's.
+    """
+    end = judge.cache.read(presented.ders[-1])
+    if end.self_issued:
+        return {}
+    found = {}
+    for candidate in judge.admission.candidates:
+        issuers = {name for each in candidate.anchors if each.kind == "ca" for name in each.subjects}
+        if candidate.asks and end.identity.issuer in issuers:
+            alone = Admission((candidate,), None, direction=judge.admission.direction)
+            said = verify(alone, presented.ders, judge.now, judge.cache)
+            if said.trunk is not None and said.presented is not None:
+                own = replace(said.presented, version=presented.version, group=presented.group)
+                found[candidate.trunk] = own
+    return found
+
+
+def other_way(judge: Judge) -> Presented | None:
+    """What a server presents, by the first of the other ways through its certificates that holds.
+
+    Only of a server: its certificates are known when its chain is judged, a client's are not yet.
+    """
+    sent = judge.connection.get_peer_cert_chain(as_cryptography=True) or []
+    if not 2 < len(sent) <= MAX_CHAIN:
+        return None
+    ders = [each.public_bytes(Encoding.DER) for each in sent]
+    try:
+        facts = [judge.cache.read(each) for each in ders]
+    except PeerError:
+        return None
+    roots = {subject for anchor in judge.admission.anchors for subject in anchor.subjects}
+    for way in paths(facts, roots):
+        said = verify(judge.admission, [ders[at] for at in way], judge.now, judge.cache)
+        if said.trunk is not None:
+            return said.presented
+    return None
+
+
+def _step(connection: SSL.Connection, data: bytes) -> tuple[str, ...]:
+    if data:
+        connection.bio_write(data)
+    try:
+        connection.do_handshake()
+    except SSL.WantReadError:
+        drain(connection)
+    except SSL.Error as error:
+        return reasons_of(error)
+    return ()
+
+
+def _outcome(judge: Judge, reasons: tuple[str, ...]) -> Verified:
+    if judge.trunk is not None and judge.decided is None and not judge.verify_code:
+        return Verified(judge.trunk, None, judge.anchor, judge.presented)
+    evidence = Evidence(
+        judge.admission.direction, judge.decided, judge.verify_code, judge.verify_depth,
+        verify_text(judge.verify_code), reasons=reasons, trunks=judge.admission.names,
+        who=judge.leaf.identity.subject if judge.leaf is not None else "",
+        no_issuer=judge.no_issuer(),
+    )  # fmt: skip
+    return Verified(None, classify(evidence), None, judge.presented)
+
+
+def _chain(ders: Sequence[bytes]) -> bytes:
+    body = b"".join(_sized(each) for each in ders)
+    return _sized(body)
+
+
+def _message(kind: int, body: bytes) -> bytes:
+    return bytes((kind,)) + _sized(body)
+
+
+def _sized(data: bytes) -> bytes:
+    return len(data).to_bytes(3, "big") + data
+
+
+def _records(message: bytes) -> bytes:
+    pieces = [message[start : start + _RECORD] for start in range(0, len(message), _RECORD)]
+    return b"".join(bytes((_HANDSHAKE, 3, 3)) + len(each).to_bytes(2, "big") + each for each in pieces)
+
+
+def _client_hello() -> bytes:
+    """What a TLS 1.2 client begins with."""
+    context = SSL.Context(SSL.TLS_METHOD)
+    context.set_max_proto_version(SSL.TLS1_2_VERSION)
+    context.set_cipher_list(CIPHERS)
+    connection = SSL.Connection(context, None)
+    connection.set_connect_state()
+    try:
+        connection.do_handshake()
+    except SSL.WantReadError:
+        pass
+    return drain(connection)
+
+
+@cache
+def _throwaway() -> IdentityMaterial:
+    """A server has to show something before it may ask; nobody sees this one."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "rehearsal")])
+    begins = datetime(2000, 1, 1, tzinfo=UTC)
+    certificate = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(1).not_valid_before(begins).not_valid_after(begins + timedelta(days=36500))
+        .sign(key, hashes.SHA256())
+    )  # fmt: skip
+    key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return IdentityMaterial(
+        "rehearsal", certificate.public_bytes(Encoding.PEM), key_pem, "CN=rehearsal", "CN=rehearsal", (),
+        begins.timestamp(), begins.timestamp(), "", "",
+    )  # fmt: skip

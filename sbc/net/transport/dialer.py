@@ -1,0 +1,349 @@
+"""Outbound: find the live connection to a trunk's peer, or open one.
+
+A connection is used again only where trunk, transport, peer, our identity and the trust
+generation are all the same (RFC 5923, and the reason for it: a connection verified for one
+name must not carry another's calls). The peer is its configured name, not the address it
+resolved to. Whoever asks while a dial to the same peer is under way waits for that one's
+outcome instead of dialling again.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import gevent
+from gevent import socket
+from gevent.event import AsyncResult
+
+from sbc.base import Address, LocalError
+from sbc.config.model import Listener, Trunk
+from sbc.flow import Flow, ReuseKey
+from sbc.net.handler import Admitted, Handler
+from sbc.net.system.clock import Clock
+from sbc.net.system.resolver import ResolveFailed, resolve
+from sbc.net.system.sockets import connect, normal_host
+from sbc.net.tls.judge import Judge
+from sbc.net.tls.session import HandshakeError, TlsSession, ask_leave, failed_event, handshake_event
+from sbc.net.transport import sweep
+from sbc.net.transport.channel import StreamChannel
+from sbc.net.transport.connection import PlainSource, converse
+from sbc.net.transport.listener import Listeners
+from sbc.net.transport.udp import UdpListener
+from sbc.tls.diagnosis import Failure
+from sbc.tls.match import Admission
+from sbc.tls.names import is_ip
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sbc.config.snapshot import Snapshot
+
+
+RESOLVE_AGAIN = 60.0
+
+
+class DialFailed(Exception):
+    """No peer of a trunk could be reached; ``failure`` is the last handshake's where one failed."""
+
+    def __init__(self, reason: str, failure: Failure | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.failure = failure
+
+
+class Dialer:
+    """Opens and keeps the outbound connections of every trunk."""
+
+    def __init__(self, listeners: Listeners, handler: Handler, clock: Clock) -> None:
+        self._listeners = listeners
+        self._handler = handler
+        self._clock = clock
+        self._live: dict[ReuseKey, Flow] = {}
+        self._dialling: dict[ReuseKey, AsyncResult[Flow]] = {}
+        self._flows: dict[int, Flow] = {}
+        self._leaving = listeners.recycler
+        self._sweep: gevent.Greenlet | None = None
+
+    def start(self) -> None:
+        """Begin to keep connections alive."""
+        self._sweep = gevent.spawn(sweep.run, self._clock, self._channels)
+
+    def close(self) -> None:
+        """Close every outbound connection once what was sent has gone out."""
+        if self._sweep is not None:
+            self._sweep.kill(block=False)
+        for flow in list(self._flows.values()):
+            flow.channel.close("shutting down")
+
+    @property
+    def flows(self) -> list[Flow]:
+        """Every outbound TCP and TLS flow."""
+        return list(self._flows.values())
+
+    def lookup(self, trunk: Trunk, snapshot: Snapshot, skip: int = 0) -> Flow | None:
+        """The live flow to the first peer that has one, without switching; None where there is none."""
+        for peer in trunk.peers[skip:]:
+            key = self._key(trunk, snapshot, peer)
+            flow = self._live.get(key)
+            if flow is not None and flow.alive and self._fresh(flow) and flow not in self._leaving:
+                return flow
+            if key.transport == "udp" and is_ip(peer.host):
+                return self._open_udp(trunk, key, peer)
+        return None
+
+    def connect(self, trunk: Trunk, snapshot: Snapshot, skip: int = 0) -> Flow:
+        """A flow to the trunk: a live one, or its peers dialled in order from ``skip``; DialFailed."""
+        flow = self.lookup(trunk, snapshot, skip)
+        if flow is not None:
+            return flow
+        if why := self._listeners.contexts.snapshot.why_quarantined(trunk.trunk):
+            raise DialFailed(f"trunk {trunk.trunk} is quarantined: {why}")
+        failed: DialFailed | None = None
+        for peer in trunk.peers[skip:]:
+            try:
+                return self._dial_once(trunk, snapshot, peer)
+            except DialFailed as error:
+                failed = error
+        raise failed or DialFailed(f"trunk {trunk.trunk} has no further peer")
+
+    def apply(self, snapshot: Snapshot) -> None:
+        """Drop flows to peers that are no longer trusted; flows of an older generation retire when idle."""
+        self._live = {key: flow for key, flow in self._live.items() if flow.reliable and flow.alive}
+        for flow in list(self._flows.values()):
+            key = flow.reuse
+            assert key is not None
+            if key.trunk not in snapshot.trunks or not self._still_trusted(flow, key):
+                flow.channel.close("its trust was withdrawn")
+            elif snapshot.trust_generation(key.trunk) != key.trust_generation:
+                self._leaving.add(flow, "its trunk's trust or certificate has changed since")
+            else:
+                self._leaving.spare(flow)
+
+    def _still_trusted(self, flow: Flow, key: ReuseKey) -> bool:
+        if flow.tls is None:
+            return True
+        admission = self._listeners.contexts.table.outbound(key.trunk, key.target.host)
+        judge: Judge = flow.channel.cipher.judge
+        if admission is judge.admission:
+            return True  # of the same table: nothing has changed since it was judged
+        return admission is not None and judge.readmit(key.trunk, admission, self._clock.now())
+
+    def _key(self, trunk: Trunk, snapshot: Snapshot, peer: Address) -> ReuseKey:
+        transport = snapshot.settings.listeners[trunk.listener].transport
+        # A call keeps the rules that it began under; whom we trust and who we are is always of now.
+        current = self._listeners.contexts.snapshot
+        current = current if trunk.trunk in current.trunks else snapshot
+        tls = current.trunks[trunk.trunk].tls
+        identity = tls.client_identity if tls is not None else ""
+        return ReuseKey(trunk.trunk, transport, peer, identity, current.trust_generation(trunk.trunk))
+
+    def _dial_once(self, trunk: Trunk, snapshot: Snapshot, peer: Address) -> Flow:
+        key = self._key(trunk, snapshot, peer)
+        under_way = self._dialling.get(key)
+        if under_way is not None:
+            flow: Flow = under_way.get()
+            return flow
+        result = self._dialling[key] = AsyncResult()
+        try:
+            flow = self._dial(trunk, snapshot.settings.listeners[trunk.listener], key)
+        except DialFailed as error:
+            result.set_exception(error)
+            raise
+        except BaseException:
+            result.set_exception(DialFailed("the dial was given up"))
+            raise
+        else:
+            result.set(flow)
+            return flow
+        finally:
+            del self._dialling[key]
+
+    def _dial(self, trunk: Trunk, config: Listener, key: ReuseKey) -> Flow:
+        reason = f"{key.target} has no address"
+        failure: Failure | None = None
+        try:
+            with gevent.Timeout(trunk.dial_timeout):
+                addresses = resolve(key.target)
+        except ResolveFailed as error:
+            raise DialFailed(str(error)) from None
+        except gevent.Timeout:
+            raise DialFailed(f"{key.target.host} did not resolve within {trunk.dial_timeout:g} s") from None
+        for address in addresses:
+            try:
+                return self._open(trunk, config, key, address)
+            except DialFailed as error:
+                reason, failure = error.reason, error.failure
+        raise DialFailed(reason, failure)
+
+    def _open(self, trunk: Trunk, config: Listener, key: ReuseKey, address: Address) -> Flow:
+        if key.transport == "udp":
+            return self._open_udp(trunk, key, address)
+        attempt = _Dial(self, trunk, config, key, address)
+        sock, session = attempt.run(trunk.dial_timeout)
+        return self._begin(trunk, config, key, address, sock, session)
+
+    def _open_udp(self, trunk: Trunk, key: ReuseKey, address: Address) -> Flow:
+        endpoint = self._listeners.endpoint(trunk.listener)
+        if not isinstance(endpoint, UdpListener):
+            raise DialFailed(f"listener {trunk.listener} is not bound")
+        try:
+            flow = self._live[key] = endpoint.flow_to(address, trunk.trunk)
+        except OSError as error:
+            raise DialFailed(f"{key.target}: {error.strerror or error}") from None
+        return flow
+
+    def _fresh(self, flow: Flow) -> bool:
+        # A name behind a UDP flow is looked up again now and then; a connection stays where it is.
+        return flow.reliable or self._clock.now() - flow.opened_at < RESOLVE_AGAIN
+
+    def _begin(
+        self, trunk: Trunk, config: Listener, key: ReuseKey, address: Address,
+        sock: socket.socket, session: TlsSession | None,
+    ) -> Flow:  # fmt: skip
+        channel = StreamChannel(sock, session, self._clock.monotonic())
+        host, port = sock.getsockname()[:2]
+        flow = Flow(
+            self._listeners.next_id(), key.transport, Address(normal_host(host), port), address,
+            listener=trunk.listener, trunk=trunk.trunk, tls=session.facts() if session is not None else None,
+            outbound=True, reuse=key, opened_at=self._clock.now(), channel=channel,
+        )  # fmt: skip
+        channel.flow = flow
+        revoked = session.judge.revoked(self._clock.now()) if session is not None else None
+        if revoked is not None or not self._still_trusted(flow, key):
+            channel.finish("its trust was withdrawn while it was dialled")
+            raise DialFailed(f"{key.target}: its trust was withdrawn while it was dialled")
+        if session is not None:
+            session.write = channel.put
+        self._live[key] = self._flows[flow.id] = flow
+        if session is not None:
+            self._when_confirmed(session, flow)
+        self._handler.on_open(flow)
+        gevent.spawn(self._serve, flow, key, config, sock, session)
+        return flow
+
+    def _when_confirmed(self, session: TlsSession, flow: Flow) -> None:
+        def tell() -> None:
+            self._handler.on_handshake(handshake_event(session, flow, self._clock.now()))
+
+        if session.confirmed:
+            tell()
+        else:
+            session.on_confirmed = tell
+
+    def _serve(
+        self, flow: Flow, key: ReuseKey, config: Listener, sock: socket.socket, session: TlsSession | None
+    ) -> None:
+        reason = "an internal error"
+        try:
+            source = session if session is not None else PlainSource(sock)
+            reason = converse(flow, source, self._handler, config.max_message)
+        except HandshakeError as error:
+            assert session is not None
+            event = failed_event(
+                error, session.judge, direction="outbound", listener=flow.listener,
+                candidates=(key.trunk,), remote=flow.remote, sni=session.sni, at=self._clock.now(),
+            )  # fmt: skip
+            reason = str(event.failure)
+            self._handler.on_handshake_failed(event)
+        finally:
+            flow.alive = False
+            flow.channel.finish(reason)
+            del self._flows[flow.id]
+            if self._live.get(key) is flow:
+                del self._live[key]
+            self._handler.on_close(flow, reason)
+
+    def _channels(self) -> Iterator[tuple[StreamChannel, float, bool]]:
+        for flow in self._flows.values():
+            bound = self._listeners.endpoint(flow.listener)
+            idle = bound.config.idle_timeout if bound is not None else 0.0
+            yield flow.channel, idle, flow not in self._leaving
+
+    def admission(self, key: ReuseKey) -> Admission:
+        """What is expected of the peer of ``key``; DialFailed where the trunk's TLS is off."""
+        admission = self._listeners.contexts.table.outbound(key.trunk, key.target.host)
+        if admission is None:
+            raise DialFailed(f"trunk {key.trunk} has no TLS policy, and its listener is TLS")
+        return admission
+
+    def secure(self, key: ReuseKey, sock: socket.socket) -> TlsSession:
+        """A session ready to handshake with the peer of ``key``; DialFailed, LocalError."""
+        admission = self.admission(key)
+        contexts = self._listeners.contexts
+        sni = "" if is_ip(key.target.host) else key.target.host
+        connection, judge = contexts.open(admission, self._clock.now(), sni)
+        return TlsSession(sock, connection, judge, sni)
+
+    def admit(self, session: TlsSession, trunk: Trunk, address: Address) -> None:
+        """Settle what a good handshake left open and let our side look at the peer; HandshakeError.
+
+        Each of the two has a time limit of its own.
+        """
+        self._listeners.contexts.revocation.settle(session.judge, address)
+        asked = Admitted("outbound", trunk.listener, trunk.trunk, address, session.facts)
+        ask_leave(self._handler, session, asked)
+
+    def report(
+        self, error: HandshakeError, session: TlsSession | None, trunk: Trunk, address: Address
+    ) -> Failure:
+        """Report one failed outbound handshake; returns what it amounts to."""
+        event = failed_event(
+            error, session.judge if session is not None else None, direction="outbound",
+            listener=trunk.listener, candidates=(trunk.trunk,), remote=address,
+            sni=session.sni if session is not None else "", at=self._clock.now(),
+        )  # fmt: skip
+        self._handler.on_handshake_failed(event)
+        return event.failure
+
+
+class _Dial:
+    """One attempt at one address: connect and shake hands within the trunk's dial timeout."""
+
+    __slots__ = ("_address", "_config", "_dialer", "_key", "_session", "_sock", "_trunk")
+
+    def __init__(
+        self, dialer: Dialer, trunk: Trunk, config: Listener, key: ReuseKey, address: Address
+    ) -> None:
+        self._dialer = dialer
+        self._trunk = trunk
+        self._config = config
+        self._key = key
+        self._address = address
+        self._sock: socket.socket | None = None
+        self._session: TlsSession | None = None
+
+    def run(self, limit: float) -> tuple[socket.socket, TlsSession | None]:
+        """The connected socket and, for TLS, its verified session; DialFailed."""
+        error: HandshakeError
+        try:
+            with gevent.Timeout(limit):
+                self._sock = connect(self._address, self._config.bind.host)
+                if self._key.transport == "tls":
+                    self._session = self._dialer.secure(self._key, self._sock)
+                    self._session.establish()
+            if self._session is not None:
+                self._dialer.admit(self._session, self._trunk, self._address)
+            return self._sock, self._session
+        except OSError as refused:
+            raise self._failed(refused.strerror or str(refused)) from None
+        except LocalError as local:
+            raise self._failed(str(local)) from None
+        except gevent.Timeout:
+            if self._session is None:
+                raise self._failed(f"no connection within {limit:g} s") from None
+            error = HandshakeError("timeout")
+        except HandshakeError as failed:
+            error = failed
+        except BaseException:
+            self._close()
+            raise
+        failure = self._dialer.report(error, self._session, self._trunk, self._address)
+        raise self._failed(str(failure), failure)
+
+    def _failed(self, reason: str, failure: Failure | None = None) -> DialFailed:
+        self._close()
+        return DialFailed(f"{self._key.target} ({self._address}): {reason}", failure)
+
+    def _close(self) -> None:
+        if self._sock is not None:
+            self._sock.close()

@@ -1,0 +1,353 @@
+"""A TCP or TLS listener: accept, admit, shake hands, converse.
+
+Refusing costs nothing: an address that is blocked, unknown or over a limit is reset before
+any greenlet or OpenSSL object is made for it. The handshake limit counts from accept and
+covers everything up to the admitted peer, so a peer that sends a byte a second holds a slot
+for so long and no longer.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import gevent
+from gevent import socket
+
+from sbc.base import Address, LocalError
+from sbc.config.model import Listener
+from sbc.flow import Flow
+from sbc.net.handler import Admitted, Handler, HandshakeFailed
+from sbc.net.system.clock import Clock
+from sbc.net.system.sockets import bind, family_of, normal_host, reset, step_aside
+from sbc.net.tls.contexts import Contexts
+from sbc.net.tls.hello import Peek
+from sbc.net.tls.session import (
+    HandshakeError,
+    TlsSession,
+    ask_leave,
+    failed_event,
+    first_record,
+    handshake_event,
+    plain_alert,
+    read_hello,
+)
+from sbc.net.transport.channel import StreamChannel
+from sbc.net.transport.connection import PlainSource, converse
+from sbc.net.transport.recycle import Recycler
+from sbc.net.transport.refusals import Refusals
+from sbc.tls.diagnosis import Failure, quarantined, unknown_sni
+from sbc.tls.match import Admission
+
+if TYPE_CHECKING:
+    from sbc.config.snapshot import Snapshot
+
+_ACCEPTS_IN_A_ROW = 32
+_OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_LINGER = 0.5
+UNRECOGNIZED_NAME, INTERNAL_ERROR = 112, 80
+
+
+class Gate(Protocol):
+    """Whom to refuse at accept before anything else: the blocklist (row S4)."""
+
+    def blocked(self, host: str, now: float) -> bool:
+        """True while ``host`` is blocked; ``now`` in POSIX seconds."""
+
+
+@dataclass(slots=True)
+class StreamStats:
+    """Counts of one listener since it was bound; ``in_flight`` and ``open`` are of this moment."""
+
+    accepted: int = 0
+    handshakes: int = 0
+    failures: int = 0
+    in_flight: int = 0
+    open: int = 0
+
+
+class StreamListener:
+    """Accepts on one bound socket; one greenlet for each connection."""
+
+    def __init__(
+        self, name: str, config: Listener, snapshot: Snapshot, contexts: Contexts, handler: Handler,
+        clock: Clock, ids: Callable[[], int], recycler: Recycler, gate: Gate | None = None,
+        succeeds: bool = False,
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.config = config
+        self.stats = StreamStats()
+        self.flows: dict[int, Flow] = {}
+        self._snapshot = snapshot
+        self._contexts = contexts
+        self._handler = handler
+        self._clock = clock
+        self._ids = ids
+        self._recycler = recycler
+        self._gate = gate
+        self.refusals = Refusals(name, handler, clock)
+        self._connections = 0
+        self.sock = bind(name, config, succeeds)
+        self.local = Address(*self.sock.getsockname()[:2])
+        host = normal_host(self.local.host)
+        self._reached = Address(host, self.local.port) if host not in ("0.0.0.0", "::") else None
+        self._family = family_of(config.bind.host)
+        self._greenlet: gevent.Greenlet | None = None
+
+    def start(self) -> None:
+        """Begin to accept."""
+        self._greenlet = gevent.spawn(self._accept)
+
+    def close(self, reason: str = "the listener is closed") -> None:
+        """Stop accepting and close every connection once what was sent has gone out."""
+        if self._greenlet is not None:
+            self._greenlet.kill(block=False)
+        step_aside(self.sock)
+        self.sock.close()
+        for flow in list(self.flows.values()):
+            flow.channel.close(reason)
+
+    def apply(self, snapshot: Snapshot, config: Listener) -> None:
+        """Admit by the new snapshot from now on; flows that it no longer admits are closed.
+
+        Those that were shown another certificate than they would be shown now are recycled.
+        """
+        self._snapshot, self.config = snapshot, config
+        for flow in list(self.flows.values()):
+            if not self._readmitted(flow):
+                flow.channel.close("its trust was withdrawn")
+
+    def _readmitted(self, flow: Flow) -> bool:
+        if flow.tls is None or flow.trunk is None:
+            return self._snapshot.trunk_for(self.name, flow.remote.host) == flow.trunk
+        admission = self._contexts.table.admit(self.name, flow.remote.host, flow.tls.sni)
+        session: TlsSession = flow.channel.cipher
+        if admission is session.judge.admission:
+            return True  # of the same table: nothing has changed since it was judged
+        if admission is None or not session.judge.readmit(flow.trunk, admission, self._clock.now()):
+            return False
+        if self._contexts.shown(admission) != flow.tls.own:
+            self._recycler.add(flow, "another certificate of ours is in use now")
+        elif session.judge.unsettled:
+            self._recycler.add(flow, "its trunk demands more about revocation now")
+        else:
+            self._recycler.spare(flow)
+        return True
+
+    def _accept(self) -> None:
+        while True:
+            for _ in range(_ACCEPTS_IN_A_ROW):
+                try:
+                    descriptor, peer = self._take()
+                except OSError as error:
+                    if error.errno not in _OUT_OF_DESCRIPTORS:
+                        if self.sock.closed:
+                            return
+                        continue  # the peer gave up while it was in the queue
+                    self.refusals.note(self.local, f"cannot accept: {error.strerror}")
+                    gevent.sleep(0.1)
+                    continue
+                self._admit(descriptor, Address(normal_host(peer[0]), peer[1]))
+            gevent.sleep(0)
+
+    def _take(self) -> tuple[int, Any]:
+        """The next connection, as the kernel has it: a socket for gevent costs three times the accepting."""
+        while True:
+            try:
+                taken: tuple[int, Any] = self.sock._accept()
+                return taken
+            except BlockingIOError:
+                self.sock._wait(self.sock._read_event)
+
+    def _admit(self, descriptor: int, remote: Address) -> None:
+        self.stats.accepted += 1
+        reason = self._objection(remote.host)
+        if reason is not None:
+            reset(descriptor)
+            self.refusals.note(remote, reason)
+            return
+        self._connections += 1
+        sock = socket.socket(self._family, socket.SOCK_STREAM, 0, fileno=descriptor)
+        gevent.spawn(self._serve, sock, remote)
+
+    def _objection(self, host: str) -> str | None:
+        if self._gate is not None and self._gate.blocked(host, self._clock.now()):
+            return "the address is blocked"
+        if self._connections >= self.config.connections:
+            return f"{self.config.connections} connections are open, the listener's limit"
+        if self.config.transport == "tcp":
+            return None if self._snapshot.trunk_for(self.name, host) else "no trunk admits this address"
+        if not self._contexts.table.sources_admit(self.name, host):
+            return "no trunk admits this address"
+        if self.stats.in_flight >= self.config.handshakes_in_flight:
+            return f"{self.config.handshakes_in_flight} handshakes are in flight, the listener's limit"
+        # Counted here: a burst of accepts comes before any of their greenlets runs.
+        self.stats.in_flight += 1
+        return None
+
+    def _serve(self, sock: socket.socket, remote: Address) -> None:
+        try:
+            if self.config.transport == "tcp":
+                trunk = self._snapshot.trunk_for(self.name, remote.host)
+                if trunk is not None:
+                    self._converse(sock, remote, trunk, None)
+                return
+            secured = self._handshake(sock, remote)
+            if secured is not None:
+                self._converse(sock, remote, *secured)
+        finally:
+            self._connections -= 1
+            sock.close()
+
+    def _handshake(self, sock: socket.socket, remote: Address) -> tuple[str, TlsSession] | None:
+        attempt = _Attempt(self, sock, remote)
+        error: HandshakeError
+        try:
+            with gevent.Timeout(self.config.handshake_timeout):
+                trunk, session = attempt.run()
+            # Each of these has a time limit of its own.
+            self._contexts.revocation.settle(session.judge, remote)
+            ask_leave(self._handler, session, Admitted("inbound", self.name, trunk, remote, session.facts))
+            self.stats.handshakes += 1
+            return trunk, session
+        except gevent.Timeout:
+            error = HandshakeError("timeout")
+        except HandshakeError as failed:
+            error = failed
+        except OSError:
+            error = HandshakeError("reset")
+        except LocalError as local:
+            remedy = "correct the identity and reload"
+            error = HandshakeError(decided=Failure("no-identity", str(local), remedy))
+        finally:
+            self.stats.in_flight -= 1
+        self.stats.failures += 1
+        self._handler.on_handshake_failed(attempt.event(error, self._clock.now()))
+        del error  # its traceback leads here: a circle that would keep the session until the collector comes
+        _linger(sock)
+        return None
+
+    def _converse(self, sock: socket.socket, remote: Address, trunk: str, session: TlsSession | None) -> None:
+        channel = StreamChannel(sock, session, self._clock.monotonic())
+        flow = Flow(
+            self._ids(), self.config.transport, self.local_of(sock), remote, listener=self.name, trunk=trunk,
+            tls=session.facts() if session is not None else None,
+            opened_at=self._clock.now(), channel=channel,
+        )  # fmt: skip
+        channel.flow = flow
+        if session is not None:
+            session.write = channel.put
+        reason = "an internal error"
+        if not self._readmitted(flow) or (session is not None and session.judge.revoked(self._clock.now())):
+            # A reload or a revocation withdrew its trust while it shook hands.
+            channel.finish("its trust was withdrawn")
+            return
+        self.flows[flow.id] = flow
+        self.stats.open += 1
+        try:
+            if session is not None:
+                self._handler.on_handshake(handshake_event(session, flow, self._clock.now()))
+            self._handler.on_open(flow)
+            source = session if session is not None else PlainSource(sock)
+            reason = converse(flow, source, self._handler, self.config.max_message)
+        finally:
+            flow.alive = False
+            channel.finish(reason)
+            del self.flows[flow.id]
+            self.stats.open -= 1
+            self._handler.on_close(flow, reason)
+
+    def local_of(self, sock: socket.socket) -> Address:
+        """The address that a peer of an accepted connection reached."""
+        return self._reached or Address(normal_host(sock.getsockname()[0]), self.local.port)
+
+    @property
+    def contexts(self) -> Contexts:
+        """The contexts in use."""
+        return self._contexts
+
+    @property
+    def clock(self) -> Clock:
+        """The clock in use."""
+        return self._clock
+
+
+class _Attempt:
+    """One inbound handshake and what is known of it so far, for the event if it fails."""
+
+    __slots__ = ("_alert", "_listener", "_remote", "_session", "_sni", "_sock", "_trunks")
+
+    def __init__(self, listener: StreamListener, sock: socket.socket, remote: Address) -> None:
+        self._listener = listener
+        self._sock = sock
+        self._remote = remote
+        self._alert: int | None = None
+        self._session: TlsSession | None = None
+        self._sni = ""
+        self._trunks = listener.contexts.table.candidates_by_source(listener.name, remote.host)
+
+    def run(self) -> tuple[str, TlsSession]:
+        """Peek where names matter, admit, shake hands; HandshakeError or LocalError."""
+        table = self._listener.contexts.table
+        hello = first_record(self._sock)
+        if table.by_name:
+            hello = self._read_name(hello)
+        admission = table.admit(self._listener.name, self._remote.host, self._sni)
+        if admission is None:
+            raise self._nobody()
+        self._trunks = admission.names
+        session = self._open(admission)
+        try:
+            trunk = session.establish(hello)
+        finally:
+            self._sni = session.learn_name()
+        self._trunks = (trunk,)
+        return trunk, session
+
+    def _nobody(self) -> HandshakeError:
+        contexts = self._listener.contexts
+        stopped = contexts.table.quarantined(self._listener.name, self._remote.host, self._sni)
+        self._alert = INTERNAL_ERROR if stopped else UNRECOGNIZED_NAME
+        self._sock.sendall(plain_alert(self._alert))
+        if not stopped:
+            return HandshakeError(decided=unknown_sni(self._sni, self._trunks))
+        self._trunks = stopped
+        return HandshakeError(decided=quarantined(stopped, contexts.snapshot.why_quarantined(stopped[0])))
+
+    def _read_name(self, hello: bytes) -> bytes:
+        peek = Peek()
+        try:
+            self._sni, hello = read_hello(self._sock, peek, hello)
+        except HandshakeError:
+            self._alert = peek.alert_sent
+            if peek.answer:
+                self._sock.sendall(peek.answer)
+            raise
+        return hello
+
+    def _open(self, admission: Admission) -> TlsSession:
+        contexts, clock = self._listener.contexts, self._listener.clock
+        connection, judge = contexts.open(admission, clock.now())
+        self._session = TlsSession(self._sock, connection, judge, self._sni)
+        return self._session
+
+    def event(self, error: HandshakeError, at: float) -> HandshakeFailed:
+        """The event that reports ``error``."""
+        return failed_event(
+            error, self._session.judge if self._session is not None else None, direction="inbound",
+            listener=self._listener.name, candidates=self._trunks, remote=self._remote, sni=self._sni,
+            at=at, alert_sent=self._alert,
+        )  # fmt: skip
+
+
+def _linger(sock: socket.socket) -> None:
+    # Our alert is still on its way; closing with input unread would reset it away.
+    try:
+        sock.shutdown(socket.SHUT_WR)
+        with gevent.Timeout(_LINGER, False):
+            while sock.recv(65536):
+                pass
+    except OSError:
+        pass

@@ -1,0 +1,185 @@
+"""What one X.509 certificate says, read once and remembered by its thumbprint.
+
+Reading a certificate in Python costs several times what OpenSSL needs to verify it, and a
+trunk's peer shows the same one on every connection, so the facts are cached (bounded, by
+SHA-256 of the DER). Nothing here verifies anything.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
+from cryptography.x509.oid import ExtensionOID
+
+from sbc.base import PeerError
+from sbc.flow import PeerIdentity
+from sbc.tls.material.issuers import Issuers
+
+MAX_DER = 65536
+_CACHE = 4096
+# Of DER, all together. What is read takes up to twenty times as much, where somebody names himself
+# twenty thousand times, and who may connect need not be trusted to have his certificate read.
+_CACHE_BYTES = 6 << 20
+# What the library raises for a certificate that is malformed or of a kind that it does not know.
+UNREADABLE = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """The facts of one certificate: who, the purposes it allows (None: any), and whether it is a CA.
+
+    ``issues`` where it bears what only an issuer's certificate may: CA, the right to sign
+    certificates, or name constraints (RFC 5280 4.2.1.3, 4.2.1.9, 4.2.1.10).
+    """
+
+    identity: PeerIdentity
+    server_auth: bool
+    client_auth: bool
+    is_ca: bool
+    self_issued: bool
+    issues: bool = False
+
+    verified: PeerIdentity = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        # The same identity once chain, key and name have been verified; made once, not per connection.
+        object.__setattr__(self, "verified", replace(self.identity, verified=True))
+
+
+def thumbprint_of(der: bytes) -> str:
+    """SHA-256 of the DER, 64 hexadecimal digits."""
+    return hashlib.sha256(der).hexdigest()
+
+
+def read_certificate(der: bytes) -> Certificate:
+    """The facts of a DER certificate; PeerError where it cannot be read or is over 64 KiB."""
+    if len(der) > MAX_DER:
+        raise PeerError(f"the certificate is {len(der)} bytes long; {MAX_DER} is the limit")
+    try:
+        return facts_of(x509.load_der_x509_certificate(der), der)
+    except UNREADABLE as error:
+        raise PeerError(f"the certificate cannot be read: {type(error).__name__}") from None
+
+
+def facts_of(certificate: x509.Certificate, der: bytes) -> Certificate:
+    """The facts of a certificate already parsed; ValueError where an extension is malformed."""
+    spki = certificate.public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    usages = _extension(certificate, ExtensionOID.EXTENDED_KEY_USAGE)
+    basic = _extension(certificate, ExtensionOID.BASIC_CONSTRAINTS)
+    uses = _extension(certificate, ExtensionOID.KEY_USAGE)
+    is_ca = isinstance(basic, x509.BasicConstraints) and basic.ca
+    identity = PeerIdentity(
+        subject=certificate.subject.rfc4514_string(),
+        issuer=certificate.issuer.rfc4514_string(),
+        sans=_sans(certificate),
+        pin="sha256/" + hashlib.sha256(spki).hexdigest(),
+        thumbprint=thumbprint_of(der),
+        not_before=certificate.not_valid_before_utc.timestamp(),
+        not_after=certificate.not_valid_after_utc.timestamp(),
+        verified=False,
+    )
+    return Certificate(
+        identity,
+        server_auth=_allows(usages, Eku.SERVER_AUTH),
+        client_auth=_allows(usages, Eku.CLIENT_AUTH),
+        is_ca=is_ca,
+        self_issued=certificate.subject == certificate.issuer,
+        issues=is_ca
+        or (isinstance(uses, x509.KeyUsage) and uses.key_cert_sign)
+        or _extension(certificate, ExtensionOID.NAME_CONSTRAINTS) is not None,
+    )
+
+
+def _extension(certificate: x509.Certificate, oid: x509.ObjectIdentifier) -> x509.ExtensionType | None:
+    try:
+        return certificate.extensions.get_extension_for_oid(oid).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _allows(usages: x509.ExtensionType | None, purpose: x509.ObjectIdentifier) -> bool:
+    if not isinstance(usages, x509.ExtendedKeyUsage):
+        return True
+    return purpose in usages or Eku.ANY_EXTENDED_KEY_USAGE in usages
+
+
+def _sans(certificate: x509.Certificate) -> tuple[str, ...]:
+    names = _extension(certificate, ExtensionOID.SUBJECT_ALTERNATIVE_NAME)
+    if not isinstance(names, x509.SubjectAlternativeName):
+        return ()
+    sans = []
+    for name in names:
+        if isinstance(name, x509.DNSName):
+            sans.append("dns:" + name.value)
+        elif isinstance(name, x509.UniformResourceIdentifier):
+            sans.append("uri:" + name.value)
+        elif isinstance(name, x509.IPAddress):
+            sans.append("ip:" + str(name.value))
+    return tuple(sans)
+
+
+class CertificateCache:
+    """The last few thousand certificates seen, by thumbprint, least recently used dropped first.
+
+    Their size is bounded beside their number: those of strangers are among them.
+    """
+
+    __slots__ = ("_bytes", "_chains", "_known", "issuers")
+
+    def __init__(self) -> None:
+        self.issuers = Issuers()
+        self._known: OrderedDict[str, tuple[Certificate, int]] = OrderedDict()
+        self._bytes = 0
+        self._chains: OrderedDict[tuple[str, ...], tuple[bytes, ...]] = OrderedDict()
+
+    def read(self, der: bytes) -> Certificate:
+        """The facts of ``der``, read once; PeerError as ``read_certificate``."""
+        thumbprint = thumbprint_of(der)
+        known = self._known.get(thumbprint)
+        if known is not None:
+            self._known.move_to_end(thumbprint)
+            return known[0]
+        certificate = read_certificate(der)
+        self._known[thumbprint] = certificate, len(der)
+        self._bytes += len(der)
+        while len(self._known) > _CACHE or self._bytes > _CACHE_BYTES:
+            _, (_, size) = self._known.popitem(last=False)
+            self._bytes -= size
+        return certificate
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def learn(self, der: bytes) -> None:
+        """Remember who issued a CA's certificate; what cannot be read is passed over."""
+        try:
+            self.issuers.learn(self.read(der))
+        except PeerError:
+            return
+
+    def keep(self, ders: Sequence[bytes], thumbprints: tuple[str, ...]) -> tuple[bytes, ...]:
+        """A chain's DERs, the same objects for every connection that shows this chain."""
+        known = self._chains.get(thumbprints)
+        if known is not None:
+            self._chains.move_to_end(thumbprints)
+            return known
+        chain = self._chains[thumbprints] = tuple(ders)
+        if len(self._chains) > _CACHE:
+            self._chains.popitem(last=False)
+        return chain

@@ -1,0 +1,130 @@
+"""Files of certificates and keys: what is really in one, said in the operator's terms.
+
+A file in the wrong place is the commonest mistake with TLS, and "no PEM certificate" explains none
+of them. So a file that does not hold what is expected is looked at again: what it is, and the one
+command that makes of it what belongs there. Certificates may be PEM or DER; keys are PEM.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sbc.tls.material.certificate import UNREADABLE
+from sbc.tls.material.problems import Problem, read_pem_file
+
+_LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
+_KEY_LABELS = ("PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY")
+# What another PEM label is, and what to do where certificates are expected.
+_OTHERS = {
+    "CERTIFICATE REQUEST": ("a certificate request", "send it to the CA and put here what it issues"),
+    "NEW CERTIFICATE REQUEST": ("a certificate request", "send it to the CA and put here what it issues"),
+    "X509 CRL": ("a revocation list", "it belongs under `crl:` of the CA's trust entry"),
+    "PKCS7": ("a PKCS#7 bundle", "openssl pkcs7 -in FILE -print_certs -out FILE.pem"),
+    "CMS": ("a PKCS#7 bundle", "openssl pkcs7 -in FILE -print_certs -out FILE.pem"),
+    "PUBLIC KEY": ("a public key", "put the certificate here; a bare key is pinned with `pin:`"),
+    "TRUSTED CERTIFICATE": (
+        "a certificate with OpenSSL's trust settings",
+        "openssl x509 -in FILE -out FILE.pem",
+    ),
+    "OPENSSH PRIVATE KEY": ("an OpenSSH key", "TLS wants the key that the certificate was requested with"),
+}
+# How binary files begin, within their first bytes: PKCS#12's version 3, PKCS#7's signedData.
+_PKCS12 = re.compile(rb"\x30.{1,5}?\x02\x01\x03\x30", re.DOTALL)
+_PKCS7 = re.compile(rb"\x30.{1,5}?\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02", re.DOTALL)
+
+
+def labels(data: bytes) -> list[str]:
+    """The label of every PEM block, in order."""
+    return [each.decode() for each in _LABEL.findall(data)]
+
+
+def has_key(data: bytes) -> bool:
+    """True where a PEM private key is in the file."""
+    return any(each in _KEY_LABELS for each in labels(data))
+
+
+def read_certificates(path: str, directory: Path) -> tuple[list[x509.Certificate], list[Problem]]:
+    """Every certificate of a PEM or DER file; a file without one is a problem that says what it is."""
+    data, problems = read_pem_file(path, directory)
+    if data is None:
+        return [], problems
+    try:
+        certificates = x509.load_pem_x509_certificates(data) if b"-----BEGIN" in data else [_der(data)]
+        for each in certificates:
+            each.public_key()
+    except UNREADABLE:
+        return [], [Problem(path, *_explain(data, path))]
+    return _distinct(path, certificates)
+
+
+def _der(data: bytes) -> x509.Certificate:
+    return x509.load_der_x509_certificate(data)
+
+
+def _distinct(
+    path: str, certificates: list[x509.Certificate]
+) -> tuple[list[x509.Certificate], list[Problem]]:
+    kept = list(dict.fromkeys(certificates))
+    problems = []
+    for each in kept:
+        if certificates.count(each) > 1:
+            message = f"{each.subject.rfc4514_string()} is in the file more than once"
+            problems.append(Problem(path, message, "remove the repetition", fatal=False))
+    return kept, problems
+
+
+def _explain(data: bytes, path: str) -> tuple[str, str]:
+    """What a file is that holds no readable certificate, and the remedy."""
+    if not data.strip():
+        return "the file is empty", "put the certificate here, in PEM"
+    found = labels(data)
+    if "CERTIFICATE" in found:
+        return "a certificate in it is damaged", f"copy it again, whole: openssl x509 -in {path} -noout -text"
+    for label in found:
+        if label in _OTHERS:
+            what, remedy = _OTHERS[label]
+            return f"this is {what} where certificates belong", _for_file(remedy, path)
+    return _explain_binary(data, path)
+
+
+def _explain_binary(data: bytes, path: str) -> tuple[str, str]:
+    if _PKCS12.match(data):
+        remedy = "openssl pkcs12 -in FILE -nokeys -out FILE.pem (and -nocerts -out FILE.key for the key)"
+        return "this is a PKCS#12 file (.p12, .pfx)", _for_file(remedy, path)
+    if _PKCS7.match(data):
+        remedy = "openssl pkcs7 -inform der -in FILE -print_certs -out FILE.pem"
+        return "this is a PKCS#7 bundle (.p7b)", _for_file(remedy, path)
+    return "no certificate can be read here", _for_file("openssl x509 -in FILE -noout -text shows one", path)
+
+
+def explain_key(data: bytes, path: str) -> tuple[str, str]:
+    """What a file is that holds no readable PEM private key, and the remedy."""
+    if not data.strip():
+        return "the file is empty", "put the private key here, in PEM"
+    found = labels(data)
+    if "CERTIFICATE" in found:
+        return "this is a certificate where the key belongs", "swap `chain` and `key`"
+    for label in found:
+        if label in _OTHERS:
+            what, _ = _OTHERS[label]
+            return f"this is {what} where the key belongs", "put the key of the certificate here, in PEM"
+    if _PKCS12.match(data):
+        remedy = "openssl pkcs12 -in FILE -nocerts -noenc -out FILE.pem"
+        return "this is a PKCS#12 file (.p12, .pfx)", _for_file(remedy, path)
+    if data[:1] == b"\x30":
+        remedy = "openssl pkey -inform der -in FILE -out FILE.pem"
+        return "this looks like a key in DER; keys are read as PEM", _for_file(remedy, path)
+    return "no PEM private key can be read here", _for_file("openssl pkey -in FILE shows if it is one", path)
+
+
+def _for_file(remedy: str, path: str) -> str:
+    return remedy.replace("FILE", path)
+
+
+def encode(certificates: list[x509.Certificate]) -> list[bytes]:
+    """Each certificate as DER."""
+    return [each.public_bytes(Encoding.DER) for each in certificates]
