@@ -12,8 +12,8 @@ from collections.abc import Callable, Hashable, Sequence
 
 from dsl import syntax
 from dsl.atoms import Atom, key
+from dsl.compile import ASKED, Test, asked, fact
 from dsl.draft import Draft
-from dsl.expressions import ASKED, Test, asked, fact
 from dsl.facts import FACTS
 from dsl.outcome import Outcome
 from dsl.patterns import literal_start

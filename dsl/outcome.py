@@ -14,6 +14,7 @@ from typing import Any, cast
 
 from dsl import syntax
 from dsl.check_actions import PARTS
+from dsl.compile import CONTROLS, Value, clean, value
 from dsl.decision import (
     DEFAULT_FAILURES,
     Challenge,
@@ -34,7 +35,6 @@ from dsl.decision import (
     Srtp,
 )
 from dsl.draft import Draft
-from dsl.expressions import CONTROLS, Value, clean, value
 from dsl.facts import Facts
 from dsl.ownership import matches_glob
 from dsl.scope import GROUP, TABLE, Scope

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from dsl import syntax
 from dsl.atoms import Atom
+from dsl.compile import Test
 from dsl.decision import NO_ROUTE, Decision, Reject
 from dsl.draft import Draft
 from dsl.errors import Diagnostic
-from dsl.expressions import Test
 from dsl.facts import Facts
 from dsl.index import Demands, Entry, Item, arrange, demands_of
 from dsl.outcome import Outcome

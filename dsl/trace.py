@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dsl import syntax
-from dsl.compile import condition
+from dsl.compile import condition, value
 from dsl.draft import Draft
-from dsl.expressions import value
 from dsl.facts import DAYS
 from dsl.scope import Scope
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 
 from dsl.check_actions import PARTS
+from dsl.compile import CONTROLS
 from dsl.decision import (
     Challenge,
     Codecs,
@@ -21,7 +22,6 @@ from dsl.decision import (
     SetHeader,
     SetPart,
 )
-from dsl.expressions import CONTROLS
 from dsl.ownership import copy_refusal, remove_refusal, set_refusal
 
 _CONTROL = re.compile(rf"[{CONTROLS}]")

@@ -7,11 +7,11 @@ journal once of every mark that one of them passes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sbc.admin.running import Running
 from sbc.config.snapshot import Snapshot
 from sbc.observe.journal import Level
-from sbc.observe.trust import peer_accepts
 from sbc.observe.views import LifeView
 from sbc.tls.ledger import Shown
 from sbc.tls.lifetime.expiry import ORDERED, REMEDY, Calendar, Life, State, days_left
@@ -19,9 +19,6 @@ from sbc.tls.lifetime.rotation import Rotation
 from sbc.tls.lifetime.staged import STAGED, staged_name
 from sbc.tls.material.anchors import AnchorMaterial
 from sbc.tls.material.problems import day
-
-if TYPE_CHECKING:
-    from sbc.app import Portcullis
 
 EVERY = 60.0
 _BUNDLE = 8
@@ -32,12 +29,12 @@ _LEVELS: dict[State, Level] = {"incident": "ERR", "expired": "ERR", "30 days": "
 class Certificates:
     """The certificates of one running SBC, and the calendar of their ends."""
 
-    def __init__(self, sbc: Portcullis) -> None:
+    def __init__(self, sbc: Running) -> None:
         self._sbc = sbc
         self._calendar = Calendar(sbc.saved.load(_STATE))
         self._due = 0.0
 
-    def look_again(self) -> None:
+    def follow(self, snapshot: Snapshot) -> None:
         """There may be other certificates now."""
         self._due = 0.0
 
@@ -63,7 +60,9 @@ class Certificates:
     def lives(self) -> tuple[Life, ...]:
         """Everything that has an end."""
         snapshot = self._sbc.store.current
-        shown = ((trunk, each) for trunk in snapshot.trunks for each in self.presented(trunk))
+        shown = (
+            (trunk, each) for trunk in snapshot.trunks for each in self._sbc.recorder.ledger.presented(trunk)
+        )
         found = [*ours(snapshot), *trusted(snapshot), *theirs(shown)]
         return (*found, *windows(self._sbc.rotator.rotation))
 
@@ -90,22 +89,6 @@ class Certificates:
             for (section, name), entry in self._sbc.rotator.rotation.entries.items()
         ]  # fmt: skip
         return {"certificates": lives, "rotations": rotations, "now": now}
-
-    def asked(self, trunk: str) -> tuple[str, ...]:
-        """The CAs that the trunk's peer accepts, as its CertificateRequest named or as was declared."""
-        snapshot = self._sbc.store.current
-        tls = snapshot.trunks[trunk].tls
-        if tls is None:
-            return ()
-        return peer_accepts(snapshot, tls, "outbound", self._sbc.recorder.ledger.side(trunk, "outbound"))[0]
-
-    def presented(self, trunk: str) -> tuple[Shown, ...]:
-        """What the trunk's peers presented, the latest of each address; what that replaced is over."""
-        latest: dict[tuple[str, str], Shown] = {}
-        for each in self._sbc.recorder.ledger.shown(trunk):
-            if each.accepted:
-                latest.setdefault((each.direction, each.host), each)
-        return tuple(latest.values())
 
 
 def ours(snapshot: Snapshot) -> Iterator[Life]:

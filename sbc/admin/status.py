@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from sbc.admin.running import Running
 from sbc.b2bua.call import Call
 from sbc.b2bua.probe import Health
 from sbc.base import Address
@@ -16,6 +17,7 @@ from sbc.flow import Flow
 from sbc.observe.views import (
     CallView,
     CertificateView,
+    LifeView,
     ListenerView,
     RevocationView,
     StatusView,
@@ -25,12 +27,9 @@ from sbc.observe.views import (
 from sbc.release import release
 from sbc.tls.material.identity import IdentityMaterial
 
-if TYPE_CHECKING:
-    from sbc.app import Portcullis
 
-
-def picture(sbc: Portcullis) -> StatusView:
-    """Everything at this moment."""
+def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
+    """Everything at this moment; ``certificates`` are all that matter to it."""
     snapshot = sbc.store.current
     listeners = tuple(_listener(sbc, snapshot, name) for name in snapshot.settings.listeners)
     counters = replace(sbc.recorder.counters.view(), handshakes=sum(each.handshakes for each in listeners))
@@ -48,11 +47,11 @@ def picture(sbc: Portcullis) -> StatusView:
         transactions=len(sbc.engine.transactions),
         free_media_ports=sbc.media.free_ports(),
         revocation=tuple(_sources(sbc, snapshot)),
-        certificates=sbc.certificates.views(),
+        certificates=certificates,
     )
 
 
-def _listener(sbc: Portcullis, snapshot: Snapshot, name: str) -> ListenerView:
+def _listener(sbc: Running, snapshot: Snapshot, name: str) -> ListenerView:
     config = snapshot.settings.listeners[name]
     bound = sbc.listeners.endpoint(name)
     if bound is None:
@@ -76,7 +75,7 @@ def _certificate(identity: IdentityMaterial) -> CertificateView:
     return CertificateView(identity.name, identity.subject, identity.thumbprint, identity.not_after)
 
 
-def _trunk(sbc: Portcullis, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
+def _trunk(sbc: Running, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
     flows = [flow for flow in (*sbc.dialer.flows, *sbc.listeners.flows) if flow.trunk == trunk.trunk]
     name = snapshot.identity_of(trunk)
     identity = snapshot.identities.get(snapshot.shown_to(trunk.trunk, name)) if name else None
@@ -112,7 +111,7 @@ def _trouble(snapshot: Snapshot, trunk: str) -> str:
     return lines(snapshot.quarantined.get(trunk, ()))
 
 
-def _sources(sbc: Portcullis, snapshot: Snapshot) -> Iterator[RevocationView]:
+def _sources(sbc: Running, snapshot: Snapshot) -> Iterator[RevocationView]:
     """Where revocation data comes from: the operator's files, then every address."""
     for lists in snapshot.lists.values():
         for path, each in lists:
@@ -138,7 +137,7 @@ def _presented(flows: list[Flow]) -> CertificateView | None:
     return None
 
 
-def _remembered(sbc: Portcullis, trunk: str) -> CertificateView | None:
+def _remembered(sbc: Running, trunk: str) -> CertificateView | None:
     """The certificate that a peer of the trunk presented last, when it last was accepted."""
     for shown in sbc.recorder.ledger.shown(trunk):
         if shown.accepted:
@@ -146,7 +145,7 @@ def _remembered(sbc: Portcullis, trunk: str) -> CertificateView | None:
     return None
 
 
-def _call(sbc: Portcullis, call: Call) -> CallView:
+def _call(sbc: Running, call: Call) -> CallView:
     media = sbc.media.query(call.id)
     return CallView(
         id=call.id, caller=call.caller, callee=call.called,

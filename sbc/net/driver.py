@@ -30,7 +30,6 @@ from sbc.base import Address, LocalError, PeerError
 from sbc.flow import Flow
 from sbc.media.policy import MediaPolicy
 from sbc.media.stats import MediaStats
-from sbc.net.handler import Admitted, Handshake, HandshakeFailed
 from sbc.net.hooks.costs import Told
 from sbc.net.hooks.handshake import refusal
 from sbc.net.hooks.run import HookFailure, HookRun
@@ -41,6 +40,7 @@ from sbc.sip.outgoing import Send
 from sbc.sip.parse import ParseError
 from sbc.sip.serialize import serialize
 from sbc.tls.diagnosis import Failure
+from sbc.tls.events import Admitted, Handshake, HandshakeFailed
 
 # Timers are rounded up to this, so that a burst of deadlines wakes the engine once.
 TICK: Final = 0.05

@@ -174,6 +174,12 @@ def peer_accepts(
     return (), ""
 
 
+def known_to_accept(snapshot: Snapshot, ledger: Ledger, trunk: str) -> tuple[str, ...]:
+    """The CAs that the trunk's peer accepts, as its CertificateRequest named or as was declared."""
+    tls = snapshot.trunks[trunk].tls
+    return peer_accepts(snapshot, tls, "outbound", ledger.side(trunk, "outbound"))[0] if tls else ()
+
+
 def _declared(snapshot: Snapshot, tls: TrunkTls) -> tuple[str, ...]:
     subjects: list[str] = []
     for name in tls.peer_trusts:

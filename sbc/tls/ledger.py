@@ -129,6 +129,14 @@ class Ledger:
         """The chains that peers of the trunk presented, the latest first."""
         return tuple(reversed(self._shown.get(trunk, {}).values()))
 
+    def presented(self, trunk: str) -> tuple[Shown, ...]:
+        """What the trunk's peers presented, the latest of each address; what that replaced is over."""
+        latest: dict[tuple[str, str], Shown] = {}
+        for each in self.shown(trunk):
+            if each.accepted:
+                latest.setdefault((each.direction, each.host), each)
+        return tuple(latest.values())
+
     def succeeded(
         self, trunk: str, direction: Direction, facts: TlsFacts, at: float, *, remote: str, host: str,
         listener: str = "", chain: tuple[bytes, ...] = (), anchor: str = "",

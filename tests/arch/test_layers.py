@@ -21,11 +21,12 @@ ROWS: tuple[tuple[str, ...], ...] = (
     ("sbc.b2bua",),
     ("sbc.observe",),
     ("sbc.net",),
+    ("sbc.admin", "sbc.release"),
     ("webui",),
     ("sbc.app", "sbc.cli", "sbc.commands", "sbc.demo", "sbc.hookapi.testing"),
 )
 LAST = len(ROWS) - 1  # also the row of every other module that lies directly in sbc/
-IMPURE = ("sbc.net", "sbc.app", "sbc.cli", "sbc.commands", "sbc.demo")
+IMPURE = ("sbc.net", "sbc.app", "sbc.reload", "sbc.cli", "sbc.commands", "sbc.demo")
 FORBIDDEN_IN_THE_CORE = {
     "gevent", "socket", "OpenSSL", "random", "secrets", "threading", "asyncio", "selectors",
     "subprocess", "signal", "ssl", "select", "multiprocessing", "sched", "_socket", "logging",

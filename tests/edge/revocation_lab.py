@@ -111,7 +111,7 @@ class RevocationLab(Lab):
         contexts = Contexts(snapshot, self.revocation)
         self.listeners = Listeners(snapshot, contexts, self.recorder, self.clock)
         self.dialer = Dialer(self.listeners, self.recorder, self.clock)
-        self.revocation.flows = lambda: (*self.listeners.flows, *self.dialer.flows)
+        self.revocation.edges += [self.listeners, self.dialer]
         self.revocation.start()
         self.listeners.start()
         self.dialer.start()

@@ -16,10 +16,11 @@ from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.flow import TlsFacts
 from sbc.net.acme.install import Installer
-from sbc.net.handler import Handshake
 from sbc.net.rotation.rotator import Rotator
 from sbc.net.system.clock import Clock
 from sbc.net.system.store import Store
+from sbc.tls.events import Handshake
+from sbc.tls.ledger import Ledger
 from sbc.tls.lifetime.staged import staged_name
 from sbc.tls.material.certificate import thumbprint_of
 from tests.unit.tls.certs import der
@@ -50,7 +51,7 @@ class Site:
             self.write(f"trunks.d/{name}.yaml", TRUNK.format(name=name, source=source))
         self.snapshots = SnapshotStore(build_snapshot(directory, time.time()))
         lock, clock, saved = RLock(), Clock(), Store(directory, print)
-        self.rotator = Rotator(self.snapshots, saved, clock, lambda *_: None, self.reload, lock)
+        self.rotator = Rotator(self.snapshots, saved, clock, lambda *_: None, self.reload, lock, Ledger())
         self.installer = Installer(self.snapshots, clock, self.rotator, self.reload, lock)
 
     @property

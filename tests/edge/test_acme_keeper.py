@@ -22,6 +22,7 @@ from sbc.net.acme.keeper import AcmeKeeper
 from sbc.net.rotation.rotator import Rotator
 from sbc.net.system.clock import Clock
 from sbc.net.system.store import Store
+from sbc.tls.ledger import Ledger
 from tests.edge.tls_lab import eventually
 
 SETTINGS = """\
@@ -62,12 +63,12 @@ class Ordering:
     def configure(self, **options: str) -> None:
         """Put another configuration in force."""
         self.snapshots.swap(self.written(**options))
-        self.keeper.apply()
+        self.keeper.apply(self.snapshots.current)
 
     def restarted(self) -> AcmeKeeper:
         """A keeper that begins with what the store has."""
         lock, clock = RLock(), Clock()
-        rotator = Rotator(self.snapshots, self.saved, clock, self._say, self._reload, lock)
+        rotator = Rotator(self.snapshots, self.saved, clock, self._say, self._reload, lock, Ledger())
         installer = Installer(self.snapshots, clock, rotator, self._reload, lock)
         self.keeper = AcmeKeeper(self.snapshots, self.saved, clock, self._say, installer)
         self.keeper.start()
@@ -106,7 +107,7 @@ def test_a_missing_certificate_is_ordered_at_once_and_the_failure_is_told(orderi
 def test_after_a_failure_it_waits_even_over_a_restart(ordering: Ordering) -> None:
     eventually(lambda: ordering.failures)
     for _ in range(3):
-        ordering.keeper.apply()
+        ordering.keeper.apply(ordering.snapshots.current)
         ordering.keeper.stop()
         ordering.saved.flush()
         ordering.saved = Store(ordering.directory, ordering.warned.append)
@@ -180,5 +181,5 @@ def test_files_that_are_gone_are_ordered_anew(ordering: Ordering) -> None:
     eventually(lambda: ordering.failures)
     ordering.configure(own="sbc", domain="sbc.lab.example")
     (ordering.directory / "tls/sbc.pem").unlink()
-    ordering.keeper.apply()
+    ordering.keeper.apply(ordering.snapshots.current)
     eventually(lambda: len(ordering.failures) == 2)

@@ -9,8 +9,8 @@ import pytest
 from gevent.server import StreamServer
 
 from sbc.demo.pki import Issued, LabAuthority
-from sbc.net.handler import HandshakeFailed
 from sbc.net.transport.dialer import DialFailed
+from sbc.tls.events import HandshakeFailed
 from tests.edge.tls_lab import (
     Lab,
     alert_seen,

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.flow import Flow
-from sbc.net.handler import Handshake
+from sbc.tls.events import Handshake
 from tests.edge.tls_lab import OPTIONS, Lab, client_context, eventually, server_context, serving, try_options
 
 ANSWER = b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"

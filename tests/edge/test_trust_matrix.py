@@ -19,12 +19,12 @@ import pytest
 from sbc.base import Address
 from sbc.commands.trust_text import render
 from sbc.demo.pki import Issued
-from sbc.net.handler import Handshake, HandshakeFailed
 from sbc.net.transport.dialer import DialFailed
 from sbc.observe.journal import Journal
+from sbc.observe.recorder import Recorder as ProductRecorder
 from sbc.observe.trust import DirectionView, trust_views
-from sbc.recorder import Recorder as ProductRecorder
 from sbc.tls.diagnosis import Direction, alert_name
+from sbc.tls.events import Handshake, HandshakeFailed
 from sbc.tls.material.certificate import thumbprint_of
 from tests.edge.tls_lab import (
     OPTIONS,

@@ -25,7 +25,6 @@ from sbc.config.model import Identity, Listener, Settings, Tenant, Trunk, TrustA
 from sbc.config.snapshot import Snapshot
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.flow import Flow
-from sbc.net.handler import Admitted, Handshake, HandshakeFailed
 from sbc.net.system.clock import Clock
 from sbc.net.tls.contexts import Contexts
 from sbc.net.transport.dialer import Dialer
@@ -33,6 +32,7 @@ from sbc.net.transport.listener import Listeners
 from sbc.sip.message import Message
 from sbc.sip.parse import ParseError
 from sbc.tls.diagnosis import ALERTS, Failure
+from sbc.tls.events import Admitted, Handshake, HandshakeFailed
 from sbc.tls.material.anchors import AnchorMaterial, load_anchor
 from sbc.tls.material.identity import IdentityMaterial, load_identity
 from sbc.tls.revocation.files import FileList, load_lists

@@ -22,7 +22,7 @@ from gevent.event import AsyncResult, Event
 from sbc.base import LocalError
 from sbc.config.acme import acme_names, ordered
 from sbc.config.model import Acme
-from sbc.config.snapshot import SnapshotStore
+from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.net.acme.challenges import Challenges
 from sbc.net.acme.install import Installer
 from sbc.net.acme.state import Account, AcmeState, Failed
@@ -68,7 +68,7 @@ class AcmeKeeper:
         if self._greenlet is not None:
             self._greenlet.kill()
 
-    def apply(self) -> None:
+    def apply(self, snapshot: Snapshot) -> None:
         """Look again: the configuration has changed."""
         self._wake.set()
 

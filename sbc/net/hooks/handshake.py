@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from sbc.config.snapshot import Snapshot
 from sbc.hookapi.arguments import Handshake
-from sbc.net.handler import Admitted
 from sbc.net.hooks.costs import Told
 from sbc.net.hooks.run import HookFailure, HookRun
 from sbc.tls.diagnosis import Failure
+from sbc.tls.events import Admitted
 
 
 def refusal(asked: Admitted, snapshot: Snapshot, told: Told, now: float) -> Failure | None:

@@ -11,14 +11,14 @@ revoked loses it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import gevent
 from gevent.event import Event
 
 from sbc.base import Address, PeerError
-from sbc.flow import Flow
+from sbc.net.handler import Edge
 from sbc.net.revocation.sources import Sources
 from sbc.net.revocation.state import SavedLists, load_state, save_state
 from sbc.net.system.clock import Clock
@@ -54,14 +54,14 @@ class Observer(Protocol):
 class Revocation:
     """What is known, where it comes from, and the connections that depend on it.
 
-    Without a ``store`` nothing survives a restart; ``flows`` gives every open TLS connection.
+    Without a ``store`` nothing survives a restart; ``edges`` have the connections.
     """
 
     def __init__(self, clock: Clock, observer: Observer | None = None, store: Store | None = None) -> None:
         self.cache = RevocationCache()
         files = SavedLists(store) if store is not None else None
         self.sources = Sources(self.cache, clock, self._changed, self._failed, files)
-        self.flows: Callable[[], Iterable[Flow]] = tuple
+        self.edges: list[Edge] = []
         self._clock = clock
         self._observer = observer
         self._store = store
@@ -214,7 +214,7 @@ class Revocation:
     def cut_revoked(self, source: Source | None = None) -> None:
         """Close every connection whose peer is known to be revoked, of those that ``source`` is about."""
         now = self._clock.now()
-        for flow in list(self.flows()):
+        for flow in [flow for edge in self.edges for flow in edge.flows]:
             judge: Judge | None = flow.channel.cipher.judge if flow.tls is not None else None
             if judge is None or (source is not None and not any(map(source.concerns, judge.links))):
                 continue

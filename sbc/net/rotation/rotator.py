@@ -2,7 +2,8 @@
 
 What may be done when is decided in ``sbc.tls.lifetime.rotation``; the files are moved by
 ``sbc.config.staging``. Here is what lies between: every step is taken under the lock of the reload,
-written down first, and then put in force by a reload, the one door. A reload that refuses takes the step back.
+written down first, and then put in force by a reload, the one door. A reload that refuses takes the
+step back.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import gevent
 
@@ -19,15 +20,17 @@ from sbc.base import LocalError
 from sbc.config import staging
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.flow import Flow
-from sbc.net.handler import Handshake, HandshakeFailed
+from sbc.net.handler import Edge
 from sbc.net.rotation.without import Without
 from sbc.net.system.clock import Clock
 from sbc.net.system.store import Store
 from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
 from sbc.net.transport.recycle import Recycler
+from sbc.observe.trust import known_to_accept
 from sbc.tls.diagnosis import alert_name
-from sbc.tls.ledger import Shown
+from sbc.tls.events import Handshake, HandshakeFailed
+from sbc.tls.ledger import Ledger
 from sbc.tls.lifetime.rotation import STATE, WINDOW, Key, Readiness, Rotation
 from sbc.tls.lifetime.staged import OLD, staged_name
 from sbc.tls.material.authorities import issuers_of
@@ -41,23 +44,15 @@ Say = Callable[[str, str, dict[str, Any]], object]
 T = TypeVar("T")
 
 
-class Edge(Protocol):
-    """The connections of the running SBC."""
-
-    @property
-    def flows(self) -> list[Flow]: ...
-
-
 class Rotator:
     """The rotations of a running SBC; ``reload`` is its one door and ``lock`` what guards that door.
 
-    ``asked`` gives the CAs that a trunk's peer is known to accept, ``presented`` what its peers
-    presented lately, the latest of each address.
+    ``ledger`` knows what the trunks' peers accept and presented.
     """
 
     def __init__(
         self, snapshots: SnapshotStore, saved: Store, clock: Clock, say: Say,
-        reload: Callable[[], dict[str, Any]], lock: AbstractContextManager[Any],
+        reload: Callable[[], dict[str, Any]], lock: AbstractContextManager[Any], ledger: Ledger,
     ) -> None:  # fmt: skip
         self._snapshots = snapshots
         self._saved = saved
@@ -65,8 +60,7 @@ class Rotator:
         self._say = say
         self._door = reload
         self._lock = lock
-        self.asked: Callable[[str], tuple[str, ...]] = lambda trunk: ()
-        self.presented: Callable[[str], Iterable[Shown]] = lambda trunk: ()
+        self._ledger = ledger
         self._recycler: Recycler | None = None
         self._edges: tuple[Edge, ...] = ()
         self._without = Without(clock)
@@ -110,7 +104,7 @@ class Rotator:
         for trunk, found in fresh.trunks.items():
             if found.tls is None or key[1] not in found.tls.trust:
                 continue
-            for shown in self.presented(trunk):
+            for shown in self._ledger.presented(trunk):
                 if shown.last >= recent:
                     good = self._without.good_shown(fresh, key, trunk, shown)
                     self.rotation.hear(key, trunk, shown.direction, shown.host, good, shown.last)
@@ -276,7 +270,7 @@ class Rotator:
             return rows
         snapshot = self._snapshots.current
         issuers = issuers_of(snapshot.identities[staged_name(key[1])].chain_pem)
-        told = [each.told(self.asked(each.trunk), issuers) for each in rows]
+        told = [each.told(known_to_accept(snapshot, self._ledger, each.trunk), issuers) for each in rows]
         return [each.held_up(self._sharing(key[1], each.trunk)) for each in told]
 
     def _sharing(self, name: str, trunk: str) -> tuple[str, ...]:

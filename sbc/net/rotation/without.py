@@ -17,7 +17,7 @@ from sbc.tls.material.certificate import CertificateCache, thumbprint_of
 if TYPE_CHECKING:
     from sbc.config.snapshot import Snapshot
     from sbc.flow import Flow
-    from sbc.net.handler import Handshake
+    from sbc.tls.events import Handshake
     from sbc.tls.ledger import Shown
     from sbc.tls.lifetime.rotation import Key
 

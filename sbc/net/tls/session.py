@@ -21,7 +21,7 @@ from OpenSSL import SSL
 
 from sbc.base import Address
 from sbc.flow import Flow, TlsFacts
-from sbc.net.handler import Admitted, Handler, Handshake, HandshakeFailed
+from sbc.net.handler import Handler
 from sbc.net.system.sockets import acknowledge
 from sbc.net.tls.context import (
     decrypt,
@@ -40,6 +40,7 @@ from sbc.net.tls.hello import Peek
 from sbc.net.tls.judge import Judge, group_of, version_of
 from sbc.net.transport.connection import READ_SIZE, Ended
 from sbc.tls.diagnosis import Evidence, Failure, classify
+from sbc.tls.events import Admitted, Handshake, HandshakeFailed
 from sbc.tls.match import match_anonymous
 from sbc.tls.material.authorities import spelled
 

@@ -18,7 +18,7 @@ from gevent.event import AsyncResult
 from sbc.base import Address, LocalError
 from sbc.config.model import Listener, Trunk
 from sbc.flow import Flow, ReuseKey
-from sbc.net.handler import Admitted, Handler
+from sbc.net.handler import Handler
 from sbc.net.system.clock import Clock
 from sbc.net.system.resolver import ResolveFailed, resolve
 from sbc.net.system.sockets import connect, normal_host
@@ -30,6 +30,7 @@ from sbc.net.transport.connection import PlainSource, converse
 from sbc.net.transport.listener import Listeners
 from sbc.net.transport.udp import UdpListener
 from sbc.tls.diagnosis import Failure
+from sbc.tls.events import Admitted
 from sbc.tls.match import Admission
 from sbc.tls.names import is_ip
 

@@ -19,7 +19,7 @@ from gevent import socket
 from sbc.base import Address, LocalError
 from sbc.config.model import Listener
 from sbc.flow import Flow
-from sbc.net.handler import Admitted, Handler, HandshakeFailed
+from sbc.net.handler import Handler
 from sbc.net.system.clock import Clock
 from sbc.net.system.sockets import bind, family_of, normal_host, reset, step_aside
 from sbc.net.tls.contexts import Contexts
@@ -39,6 +39,7 @@ from sbc.net.transport.connection import PlainSource, converse
 from sbc.net.transport.recycle import Recycler
 from sbc.net.transport.refusals import Refusals
 from sbc.tls.diagnosis import Failure, quarantined, unknown_sni
+from sbc.tls.events import Admitted, HandshakeFailed
 from sbc.tls.match import Admission
 
 if TYPE_CHECKING:

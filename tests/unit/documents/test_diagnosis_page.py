@@ -16,10 +16,10 @@ from sbc.commands.rehearse import render as rehearse_text
 from sbc.commands.trust_text import render as trust_text
 from sbc.config.places import deciding_key
 from sbc.net.doctor.rehearse import RECENT, Outcome
-from sbc.net.handler import HandshakeFailed
 from sbc.observe.journal import Journal
-from sbc.recorder import Recorder
+from sbc.observe.recorder import Recorder
 from sbc.tls.diagnosis import Direction, Evidence, Failure, Kind, NoIssuer, classify
+from sbc.tls.events import HandshakeFailed
 from sbc.tls.ledger import REFUSED_KEPT, SHOWN_KEPT
 from tests.unit.commands.test_doctor_text import NOW as SEEN_AT
 from tests.unit.commands.test_doctor_text import OURS, REFUSED, SEEN, certificate, physician

@@ -19,11 +19,11 @@ from sbc.flow import Flow
 from sbc.ids import Ids, counter_bytes
 from sbc.media.stats import MediaStats
 from sbc.net.driver import Driver
-from sbc.net.handler import Handshake, HandshakeFailed
 from sbc.net.system.clock import Clock
 from sbc.net.transport.dialer import DialFailed
 from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.parse import parse_message
+from sbc.tls.events import Handshake, HandshakeFailed
 from tests.playbook.stage import snapshot
 
 INVITE = (

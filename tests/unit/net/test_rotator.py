@@ -14,10 +14,11 @@ from sbc.config.load import build_snapshot
 from sbc.config.snapshot import SnapshotStore
 from sbc.demo.pki import LabAuthority, write_lab
 from sbc.flow import TlsFacts
-from sbc.net.handler import Handshake
 from sbc.net.rotation.rotator import Rotator
 from sbc.net.system.clock import Clock
 from sbc.net.system.store import Store
+from sbc.tls.events import Handshake
+from sbc.tls.ledger import Ledger
 from tests.unit.config.configuration import FILES
 
 
@@ -53,7 +54,7 @@ def rotator(tmp_path: Path, door: Door) -> Rotator:
     (tmp_path / "tls" / "sbc.key.next").write_bytes(issued.key_pem)
     snapshots = SnapshotStore(build_snapshot(tmp_path, time.time()))
     saved = Store(tmp_path, print)
-    made = Rotator(snapshots, saved, Clock(), lambda *_: None, door, threading.Lock())
+    made = Rotator(snapshots, saved, Clock(), lambda *_: None, door, threading.Lock(), Ledger())
     snapshots.swap(made.adopt(snapshots.current))
     made.rotation.bind("sbc", ["carrier"], time.time())
     return made

@@ -9,10 +9,10 @@ from sbc.b2bua.commands import Note
 from sbc.base import Address
 from sbc.flow import Flow, TlsFacts
 from sbc.media.stats import MediaStats
-from sbc.net.handler import Handshake, HandshakeFailed
 from sbc.observe.journal import Journal
-from sbc.recorder import FAILURES_KEPT, Recorder
+from sbc.observe.recorder import FAILURES_KEPT, Recorder
 from sbc.tls.diagnosis import Direction, Failure, Kind
+from sbc.tls.events import Handshake, HandshakeFailed
 from tests.unit.tls.certs import GOOD, der
 
 FLOW = Flow(1, "udp", Address("192.0.2.1", 5060), Address("198.51.100.1", 5060), trunk="office")

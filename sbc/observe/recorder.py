@@ -9,13 +9,13 @@ from typing import Any, Final
 from sbc.b2bua.commands import Note
 from sbc.base import Address
 from sbc.media.stats import MediaStats
-from sbc.net.handler import Handshake, HandshakeFailed
 from sbc.observe.cdr import call_record
 from sbc.observe.journal import Journal, Level
 from sbc.observe.metrics import Counters
 from sbc.observe.soft_passes import SoftPasses
 from sbc.observe.views import FailureView
 from sbc.tls.diagnosis import Direction, Failure, alert_name
+from sbc.tls.events import Handshake, HandshakeFailed
 from sbc.tls.ledger import Ledger
 from sbc.tls.optional import OptionalPeers, Showed
 from sbc.tls.revocation.policy import SoftPass
@@ -34,7 +34,9 @@ class Recorder:
     optional; ``place`` is the app's, for it has the snapshot.
     """
 
-    def __init__(self, journal: Journal, write_record: Callable[[str], object]) -> None:
+    def __init__(
+        self, journal: Journal, write_record: Callable[[str], object], place: Place | None = None
+    ) -> None:
         self.journal = journal
         self.counters = Counters()
         self.failures: deque[FailureView] = deque(maxlen=FAILURES_KEPT)
@@ -43,7 +45,7 @@ class Recorder:
         self.soft_passes = SoftPasses()
         self.ledger = Ledger()
         self.optional = OptionalPeers()
-        self.place: Place = _nowhere
+        self.place: Place = place or _nowhere
         self._write_record = write_record
 
     def note(self, note: Note, media: MediaStats | None, now: float) -> None:

@@ -1,0 +1,37 @@
+"""What a running SBC consists of, as far as anybody asks it: the views and verbs know no more of it."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from sbc.b2bua.engine import Engine
+from sbc.config.snapshot import SnapshotStore
+from sbc.net.acme.keeper import AcmeKeeper
+from sbc.net.media.embedded import MediaIO
+from sbc.net.revocation.inquiry import Revocation
+from sbc.net.rotation.rotator import Rotator
+from sbc.net.system.clock import Clock
+from sbc.net.system.store import Store
+from sbc.net.transport.dialer import Dialer
+from sbc.net.transport.listener import Listeners
+from sbc.observe.recorder import Recorder
+
+
+class Running(Protocol):
+    """The parts of one SBC process; ``started`` is POSIX seconds."""
+
+    started: float
+    clock: Clock
+    store: SnapshotStore
+    saved: Store
+    recorder: Recorder
+    engine: Engine
+    media: MediaIO
+    listeners: Listeners
+    dialer: Dialer
+    revocation: Revocation
+    rotator: Rotator
+    acme: AcmeKeeper
+
+    def reload(self) -> dict[str, Any]:
+        """Read the configuration again: what came of it, with the lines to show."""

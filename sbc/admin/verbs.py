@@ -1,0 +1,61 @@
+"""What may be asked of a running SBC: by ``sbc`` over the control socket, by the pages as frozen views."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+from sbc.admin.certificates import Certificates
+from sbc.admin.running import Running
+from sbc.admin.status import picture, to_json
+from sbc.base import LocalError
+from sbc.observe.metrics import exposition
+from sbc.observe.trust import TrustView, trust_views
+from sbc.observe.views import StatusView
+
+
+class Verbs:
+    """The questions and orders of an operator; ``certificates`` are those of ``sbc``."""
+
+    def __init__(self, sbc: Running, certificates: Certificates) -> None:
+        self._sbc = sbc
+        self._certificates = certificates
+
+    def status(self) -> StatusView:
+        """The whole picture, for the page, the health endpoint and ``sbc status``."""
+        return picture(self._sbc, self._certificates.views())
+
+    def trust(self) -> tuple[TrustView, ...]:
+        """Who trusts whom, for the page and ``sbc trust``."""
+        recorder = self._sbc.recorder
+        now, soft_passes = self._sbc.clock.now(), recorder.soft_passes.of
+        return trust_views(self._sbc.store.current, recorder.ledger, now, soft_passes)
+
+    def metrics(self) -> str:
+        """The counters as Prometheus text."""
+        return exposition(self.status())
+
+    def by_name(self) -> dict[str, Callable[..., dict[str, Any]]]:
+        """The verbs of the control socket; each answers with JSON types."""
+        rotator = self._sbc.rotator
+        return {
+            "status": lambda: to_json(self.status()),
+            "calls": lambda: to_json(self.status())["calls"],
+            "reload": self._sbc.reload,
+            "certs": self._certificates.table,
+            "certs-renew": self._sbc.acme.renew,
+            "trust": self._trust,
+            "certs-staged": rotator.staged,
+            "certs-bind": rotator.bind,
+            "certs-ready": rotator.ready,
+            "certs-retire": rotator.retire,
+            "certs-rollback": rotator.rollback,
+        }
+
+    def _trust(self, trunk: str = "") -> dict[str, Any]:
+        views = [each for each in self.trust() if trunk in ("", each.trunk)]
+        if trunk and not views:
+            known = trunk in self._sbc.store.current.trunks
+            raise LocalError(f"trunk {trunk} has no TLS" if known else f"there is no trunk {trunk}")
+        return {"now": self._sbc.clock.now(), "trunks": [asdict(each) for each in views]}

@@ -1,0 +1,148 @@
+"""The one door by which a configuration comes into force while calls run.
+
+It is built off the hub, adopted by whoever adds what it knows (the rotations: what is staged is bound to
+whom), and taken by the gates, who may refuse it (a port that cannot be bound). Only then is the one
+reference swapped, and the followers do what it says. Whoever moves files first takes the lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import gevent
+from gevent.lock import RLock
+from pydantic import BaseModel
+
+from dsl.errors import Diagnostic
+from sbc.b2bua.commands import Note
+from sbc.base import ConfigError, LocalError
+from sbc.config.load import build_snapshot
+from sbc.config.quarantine import changes, told
+from sbc.config.snapshot import Snapshot, SnapshotStore
+from sbc.net.system.clock import Clock
+from sbc.observe.recorder import Recorder
+
+Follower = Callable[[Snapshot], None]
+
+
+class Adopter(Protocol):
+    """Who makes a snapshot complete that was just built."""
+
+    def adopt(self, fresh: Snapshot) -> Snapshot:
+        """The snapshot with what is known beside the files."""
+
+    def take_back(self) -> None:
+        """What was adopted last does not come into force."""
+
+
+class Reload:
+    """Reads the configuration of ``directory`` again; a broken one changes nothing.
+
+    ``adopters``, ``gates`` and ``followers`` are asked in their order; of them only a gate may raise
+    LocalError, and what the gates before it have done is theirs to undo.
+    """
+
+    def __init__(self, directory: Path, snapshots: SnapshotStore, clock: Clock, recorder: Recorder) -> None:
+        self.lock = RLock()
+        self.adopters: list[Adopter] = []
+        self.gates: list[Follower] = []
+        self.followers: list[Follower] = []
+        self._directory = directory
+        self._snapshots = snapshots
+        self._clock = clock
+        self._recorder = recorder
+        self._fixed = snapshots.current.settings
+        self._warned: tuple[Diagnostic, ...] = ()
+
+    def __call__(self) -> dict[str, Any]:
+        """Read it again and put it in force; running calls keep theirs. What came of it, with its lines."""
+        with self.lock:
+            former = self._snapshots.current
+            try:
+                fresh = self._build(former)
+                if fresh.version != former.version:
+                    self._put_in_force(fresh)
+            except ConfigError as error:
+                wrong = [each for each in error.diagnostics if each.severity == "error"]
+                return self._refuse(wrong, str(error).splitlines())
+            except LocalError as error:
+                return self._refuse([error], [str(error)])
+        return self._report(former, fresh)
+
+    def _build(self, former: Snapshot) -> Snapshot:
+        pool = gevent.get_hub().threadpool
+        built: Snapshot | ConfigError = pool.apply(_try_build, (self._directory, self._clock.now(), former))
+        if isinstance(built, ConfigError):
+            raise built
+        for adopter in self.adopters:
+            built = adopter.adopt(built)
+        return built
+
+    def _put_in_force(self, fresh: Snapshot) -> None:
+        try:
+            for gate in self.gates:
+                gate(fresh)
+        except LocalError:
+            for adopter in self.adopters:
+                adopter.take_back()
+            raise
+        self._snapshots.swap(fresh)
+        for follower in self.followers:
+            follower(fresh)
+
+    # What the operator is told
+
+    def tell(self, former: Snapshot | None, fresh: Snapshot) -> None:
+        """Say what a configuration that is now in force warns of; each warning once."""
+        for each in fresh.warnings:
+            if each not in self._warned:
+                level = "WRN" if each.severity == "warning" else "ERR"
+                self._say(level, {"text": str(each).splitlines()[0]}, "[check]")
+        self._warned = fresh.warnings
+        for event, trunk, why in changes(former, fresh):
+            fields = {"trunk": trunk} | ({"reason": why} if why else {})
+            self._recorder.note(Note(event, "", fields), None, self._clock.now())
+
+    def _report(self, former: Snapshot, fresh: Snapshot) -> dict[str, Any]:
+        same = fresh.version == former.version
+        text = f"version {fresh.version} " + ("is unchanged" if same else f"replaces {former.version}")
+        if not same:
+            self._say("INF", {"version": fresh.version, "former": former.version})
+        self.tell(former, fresh)
+        waiting = [f"sbc.yaml: {key} takes effect at the next start" for key in self._unchangeable(fresh)]
+        for line in waiting:
+            self._say("WRN", {"text": line})
+        lines = [*map(str, fresh.warnings), *told(fresh), *waiting, text]
+        broken = sorted({*fresh.quarantined, *fresh.held})
+        return {"changed": True, "version": fresh.version, "lines": lines, "broken": broken}
+
+    def _unchangeable(self, fresh: Snapshot) -> list[str]:
+        """The settings that differ from those we started with and cannot change while we run."""
+        keys = []
+        for key in ("media", "admin", "control", "state"):
+            then, now = getattr(self._fixed, key), getattr(fresh.settings, key)
+            if isinstance(then, BaseModel) and isinstance(now, BaseModel):
+                names = type(then).model_fields
+                keys += [f"{key}.{name}" for name in names if getattr(then, name) != getattr(now, name)]
+            elif then != now:
+                keys.append(key)
+        return keys
+
+    def _refuse(self, wrong: Sequence[object], lines: list[str]) -> dict[str, Any]:
+        version = self._snapshots.current.version
+        for each in wrong:
+            self._say("ERR", {"refused": str(each).splitlines()[0]})
+        return {"changed": False, "version": version, "lines": lines + [f"refused; version {version} stays"]}
+
+    def _say(self, level: Any, fields: dict[str, Any], tag: str = "[reload]") -> None:
+        self._recorder.journal.event(level, tag, fields, self._clock.now())
+
+
+def _try_build(directory: Path, now: float, former: Snapshot) -> Snapshot | ConfigError:
+    """Build a snapshot in the thread pool, which would print what is raised there."""
+    try:
+        return build_snapshot(directory, now, former)
+    except ConfigError as error:
+        return error
