@@ -25,7 +25,8 @@ from typing import Any
 from sbc.base import PeerError
 from sbc.flow import TlsFacts
 from sbc.tls.diagnosis import Direction, Failure
-from sbc.tls.material.certificate import CertificateCache, thumbprint_of
+from sbc.tls.material.certificate import thumbprint_of
+from sbc.tls.material.certificate_cache import CertificateCache
 
 SHOWN_KEPT = 64
 REFUSED_KEPT = 16

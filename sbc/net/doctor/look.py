@@ -18,7 +18,8 @@ from sbc.net.tls.judge import group_of, version_of
 from sbc.net.tls.session import HandshakeError, TlsSession, receive
 from sbc.observe.examination import CertificateFacts, Seen
 from sbc.tls.match import Admission
-from sbc.tls.material.certificate import Certificate, CertificateCache
+from sbc.tls.material.certificate import Certificate
+from sbc.tls.material.certificate_cache import CertificateCache
 from sbc.tls.revocation.finding import Unusable
 from sbc.tls.revocation.issuer import read_issuer
 from sbc.tls.revocation.link import read_link

@@ -24,7 +24,8 @@ from sbc.net.tls.judge import CHAIN_TOO_LONG, INVALID_PURPOSE, MAX_CHAIN, REJECT
 from sbc.tls.diagnosis import Direction
 from sbc.tls.match import Admission
 from sbc.tls.material.anchors import AnchorMaterial
-from sbc.tls.material.certificate import MAX_DER, CertificateCache, thumbprint_of
+from sbc.tls.material.certificate import MAX_DER, thumbprint_of
+from sbc.tls.material.certificate_cache import CertificateCache
 from sbc.tls.material.identity import IdentityMaterial
 from sbc.tls.revocation.cache import RevocationCache
 

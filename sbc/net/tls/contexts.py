@@ -14,7 +14,7 @@ from sbc.net.tls.context import build_context, open_session
 from sbc.net.tls.judge import Judge
 from sbc.tls.match import Admission, TrustTable, build_table
 from sbc.tls.material.authorities import chain_ders
-from sbc.tls.material.certificate import CertificateCache
+from sbc.tls.material.certificate_cache import CertificateCache
 
 if TYPE_CHECKING:
     from sbc.config.snapshot import Snapshot

@@ -15,7 +15,8 @@ from sbc.base import PeerError
 from sbc.tls.diagnosis import Failure, NoIssuer
 from sbc.tls.groups import normal_group
 from sbc.tls.match import Admission, Presented, Verdict, match, still_trusted
-from sbc.tls.material.certificate import MAX_DER, Certificate, CertificateCache, thumbprint_of
+from sbc.tls.material.certificate import MAX_DER, Certificate, thumbprint_of
+from sbc.tls.material.certificate_cache import CertificateCache
 from sbc.tls.material.missing import no_issuer
 from sbc.tls.revocation.cache import RevocationCache
 from sbc.tls.revocation.finding import Unusable

@@ -40,7 +40,7 @@ from sbc.net.tls.context import (
 from sbc.net.tls.judge import MAX_CHAIN, Judge
 from sbc.tls.diagnosis import Evidence, Failure, classify
 from sbc.tls.match import Admission, Presented
-from sbc.tls.material.certificate import CertificateCache
+from sbc.tls.material.certificate_cache import CertificateCache
 from sbc.tls.material.identity import IdentityMaterial
 from sbc.tls.material.paths import paths
 

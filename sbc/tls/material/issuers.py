@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from sbc.tls.material.certificate import Certificate
+from sbc.tls.material.certificate import Certificate
 
 _KEPT = 4096
 _LONGEST = 10

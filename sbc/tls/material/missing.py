@@ -17,7 +17,8 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 from sbc.base import PeerError
 from sbc.tls.diagnosis import NoIssuer
 from sbc.tls.material.anchors import AnchorMaterial
-from sbc.tls.material.certificate import UNREADABLE, CertificateCache
+from sbc.tls.material.certificate import UNREADABLE
+from sbc.tls.material.certificate_cache import CertificateCache
 
 
 def no_issuer(

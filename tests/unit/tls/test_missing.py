@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sbc.demo.pki import LabAuthority
 from sbc.tls.diagnosis import Evidence, NoIssuer, classify
 from sbc.tls.material.anchors import AnchorMaterial
-from sbc.tls.material.certificate import CertificateCache
+from sbc.tls.material.certificate_cache import CertificateCache
 from sbc.tls.material.missing import no_issuer
 from tests.unit.tls.certs import GOOD, NOW, OTHER, anchor, der
 
