@@ -16,7 +16,7 @@ SUBJECTS = (running, checking, routing, users, certs, trust, doctor, lab)
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status (0 good, 1 refused, 2 misused)."""
-    options = _parser().parse_args(arguments)
+    options = command_line().parse_args(arguments)
     try:
         status: int = options.command(options)
         return status
@@ -45,7 +45,8 @@ class _Version(argparse.Action):
         parser.exit()
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """The parser with every command."""
     parser = argparse.ArgumentParser(prog=PROGRAM, description="Portcullis, a SIP Session Border Controller")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version, compiled or not")
     parser.set_defaults(config=Path("."), json=False)
