@@ -76,17 +76,6 @@ class Blocks:
         return self._block[at:end]
 
 
-def worker_of(text: str) -> int | None:
-    """Return the worker that made the branch or tag ``text``; None when its form is not ours."""
-    token = text.removeprefix(MAGIC_COOKIE)
-    if len(token) != 2 + 2 * _RANDOM:
-        return None
-    try:
-        return int.from_bytes(bytes.fromhex(token)[:1], "big")
-    except ValueError:
-        return None
-
-
 def counter_bytes() -> Callable[[int], bytes]:
     """Return a source for tests that counts 1, 2, 3 in place of being random."""
     numbers = count(1)

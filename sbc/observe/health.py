@@ -31,8 +31,6 @@ def health(status: StatusView) -> dict[str, Any]:
             "in_flight": sum(each.in_flight for each in secure),
         },
         "trunks": {"configured": len(status.trunks), "broken": _broken(status)},
-        "blocklist": {"now": status.blocklist.now, "lifetime": status.blocklist.lifetime},
-        "policy": status.blocklist.policy,
     }
 
 

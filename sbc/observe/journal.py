@@ -2,7 +2,7 @@
 
     2026-05-01T10:00:00.250Z INF [sips-arrival] CallID=... method=INVITE from=... to=... remote=... local=...
     2026-05-01T10:00:00.310Z WRN [sips-downgrade] call=... trunk=... policy=warn
-    2026-05-01T10:00:30.000Z INF [SIPS-stats] handshakes=12 failures=1 in_flight=0 open=3 blocked=0 ...
+    2026-05-01T10:00:30.000Z INF [SIPS-stats] handshakes=12 failures=1 in_flight=0 open=3 ...
     2026-05-01T10:00:02.000Z INF call call=... event=call-answered status=200
 
 A line is a time, a level, a tag, then ``name=value`` words. What is not in the table below is
@@ -28,16 +28,12 @@ _RANK: Final = {"INF": 0, "WRN": 1, "ERR": 2}
 EVENTS: Mapping[str, tuple[Level, str]] = {
     "sips-arrival": ("INF", "[sips-arrival]"),
     "sips-downgrade": ("WRN", "[sips-downgrade]"),
-    "handshake-failed": ("WRN", "[tls-refused]"),
     "media-refused": ("INF", "[srtp-refused]"),
     "hook-failed": ("ERR", "[hook]"),
     "hook-skipped": ("WRN", "[hook]"),
     "hook-slow": ("WRN", "[hook]"),
     "hook-grows": ("WRN", "[hook]"),
-    "call-failed": ("WRN", "call"),
     "internal-error": ("ERR", "call"),
-    "reloaded": ("INF", "[reload]"),
-    "reload-failed": ("ERR", "[reload]"),
     "trunk-quarantined": ("ERR", "[trunk]"),
     "trunk-held": ("ERR", "[trunk]"),
     "trunk-mended": ("INF", "[trunk]"),
@@ -110,15 +106,13 @@ def _head(event: str, call: str, tag: str) -> str:
 
 
 def stats_fields(status: StatusView) -> dict[str, Any]:
-    """The fields of ``[SIPS-stats]``: handshakes, failures, connections, blocklist, calls."""
+    """The fields of ``[SIPS-stats]``: handshakes, failures, connections, calls."""
     tls = [each for each in status.listeners if each.transport == "tls"]
     return {
         "handshakes": status.counters.handshakes,
         "failures": status.counters.handshake_failures,
         "in_flight": sum(each.in_flight for each in tls),
         "open": sum(each.open for each in tls),
-        "blocked": status.blocklist.now,
-        "blocked_ever": status.blocklist.lifetime,
         "arrivals": status.counters.sips_arrivals,
         "downgrades": status.counters.downgrades,
         "calls": len(status.calls),

@@ -83,10 +83,6 @@ def _totals(status: StatusView) -> Iterator[str]:
     yield from _one(
         "sbc_sips_downgrades_total", "counter", "SIPS calls with a plain leg.", counters.downgrades
     )
-    yield from _one("sbc_blocklist", "gauge", "Addresses blocked now.", status.blocklist.now)
-    yield from _one(
-        "sbc_blocklist_total", "counter", "Addresses blocked since the start.", status.blocklist.lifetime
-    )
     events = [({"event": name}, float(count)) for name, count in counters.events]
     yield from _family("sbc_events_total", "counter", "Events of the core, by name.", events)
 

@@ -148,15 +148,6 @@ class RevocationView:
 
 
 @dataclass(frozen=True, slots=True)
-class BlocklistView:
-    """The automatic blocklist: addresses blocked now, ever, and its policy in words."""
-
-    now: int = 0
-    lifetime: int = 0
-    policy: str = "off"
-
-
-@dataclass(frozen=True, slots=True)
 class CountersView:
     """What happened since the start; ``events`` is by event name."""
 
@@ -185,7 +176,6 @@ class StatusView:
     now: float = 0.0
     release: str = ""
     failures: tuple[FailureView, ...] = ()
-    blocklist: BlocklistView = BlocklistView()
     replaced: int = 0
     transactions: int = 0
     free_media_ports: int = 0

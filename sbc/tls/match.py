@@ -34,7 +34,7 @@ from sbc.tls.names import NameMatch, all_permitted, matching_name
 
 __all__ = [
     "Admission", "AnchorMaterial", "Presented", "TrunkTrust", "TrustTable", "Verdict",
-    "admit", "build_table", "load_anchor", "match", "match_anonymous", "still_trusted",
+    "build_table", "load_anchor", "match", "match_anonymous", "still_trusted",
 ]  # fmt: skip
 
 _RANKS = {"leaf": 0, "pin": 0, "ca": 2}
@@ -73,11 +73,6 @@ class Verdict:
     failure: Failure | None = None
     name: str | None = None
     anchor: str | None = None
-
-
-def admit(table: TrustTable, listener: str, source: str, sni: str) -> Admission | None:
-    """The candidates of one handshake; None where address and SNI admit no trunk."""
-    return table.admit(listener, source, sni)
 
 
 def match(presented: Presented, admission: Admission, now: float) -> Verdict:

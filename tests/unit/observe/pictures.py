@@ -8,7 +8,6 @@ from typing import Any
 from sbc.base import Address
 from sbc.observe.trust import DirectionView, Roll, TrustView
 from sbc.observe.views import (
-    BlocklistView,
     CallView,
     CertificateView,
     CountersView,
@@ -72,7 +71,6 @@ def picture(**changes: Any) -> StatusView:
         release="0.1.0",
         failures=(FAILURE,),
         certificates=LIVES,
-        blocklist=BlocklistView(1, 4, "more than 15 failed handshakes in 5 minutes: 1 hour"),
     )
     return replace(status, **changes)
 

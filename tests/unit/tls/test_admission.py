@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sbc.config.model import Tenant, Trunk
-from sbc.tls.match import TrustTable, admit, build_table
+from sbc.tls.match import TrustTable, build_table
 from sbc.tls.sources import SourceIndex, parse_network, share_addresses
 from tests.unit.tls.certs import GOOD, admission, anchor, trunk
 
@@ -42,7 +42,7 @@ def table(*rows: Row) -> TrustTable:
 def names(
     made: TrustTable, source: str = "10.0.0.1", sni: str = "", listener: str = "tls"
 ) -> tuple[str, ...]:
-    found = admit(made, listener, source, sni)
+    found = made.admit(listener, source, sni)
     return () if found is None else found.names
 
 
@@ -102,22 +102,22 @@ def test_ipv4_mapped_addresses_are_ipv4() -> None:
 
 def test_the_identity_is_the_tenants_then_the_candidates_then_the_listeners() -> None:
     made = table(ACME, Row("a", identity=None), Row("z", identity="z-id", sources=("192.0.2.1",)))
-    assert getattr(admit(made, "tls", "10.0.0.1", "sbc.acme.example"), "identity", None) == "acme-id"
-    assert getattr(admit(made, "tls", "10.0.0.1", ""), "identity", None) == "z-id"
-    assert getattr(admit(table(Row("a")), "tls", "10.0.0.1", ""), "identity", "?") is None
+    assert getattr(made.admit("tls", "10.0.0.1", "sbc.acme.example"), "identity", None) == "acme-id"
+    assert getattr(made.admit("tls", "10.0.0.1", ""), "identity", None) == "z-id"
+    assert getattr(table(Row("a")).admit("tls", "10.0.0.1", ""), "identity", "?") is None
 
 
 def test_the_same_candidates_are_the_same_admission() -> None:
     made = table(COMMON, ACME)
-    first = admit(made, "tls", "10.0.0.1", "x.example")
-    assert first is admit(made, "tls", "10.9.9.9", "y.example")
-    assert first is not admit(made, "tls", "10.0.0.1", "sbc.acme.example")
+    first = made.admit("tls", "10.0.0.1", "x.example")
+    assert first is made.admit("tls", "10.9.9.9", "y.example")
+    assert first is not made.admit("tls", "10.0.0.1", "sbc.acme.example")
 
 
 def test_what_a_context_needs_follows_from_the_candidates() -> None:
-    strict = admit(table(COMMON), "tls", "10.0.0.1", "")
-    mixed = admit(table(COMMON, Row("open", "server")), "tls", "10.0.0.1", "")
-    lax = admit(table(Row("open", "server")), "tls", "10.0.0.1", "")
+    strict = table(COMMON).admit("tls", "10.0.0.1", "")
+    mixed = table(COMMON, Row("open", "server")).admit("tls", "10.0.0.1", "")
+    lax = table(Row("open", "server")).admit("tls", "10.0.0.1", "")
     assert strict is not None and mixed is not None and lax is not None
     assert [(each.asks, each.demands) for each in (strict, mixed, lax)] == [
         (True, True), (True, False), (False, False),
@@ -169,7 +169,7 @@ class TestBinding:
         return build_table(made, TENANTS, ANCHORS, ["tls"], bound)
 
     def shown(self, made: TrustTable, sni: str = "") -> str | None:
-        found = admit(made, "tls", "10.0.0.1", sni)
+        found = made.admit("tls", "10.0.0.1", sni)
         assert found is not None
         return found.identity
 

@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from sbc.observe.metrics import exposition
 from sbc.observe.trust import TrustView
-from sbc.observe.views import BlocklistView, StatusView
+from sbc.observe.views import StatusView
 from tests.unit.observe.pictures import CALL, FAILURE, LEGACY, NOW, TLS_PORT, picture, trust
 from webui import create_app
 
@@ -54,11 +54,6 @@ def test_the_status_page_says_what_is_going_on() -> None:
         "give the peer a client certificate from a CA of this trunk", "40 days", "9 days", "[::]:5060",
     ):  # fmt: skip
         assert phrase in text, phrase
-
-
-def test_blocked_addresses_are_counted_where_there_is_a_policy() -> None:
-    assert "1 addresses blocked" in text_of(page())
-    assert "addresses blocked" not in text_of(page(picture(blocklist=BlocklistView())))
 
 
 def test_an_sbc_with_nothing_to_show() -> None:
