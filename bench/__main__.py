@@ -13,6 +13,7 @@ from bench.core import core
 from bench.handshake import handshakes
 from bench.memory import memory
 from bench.relay import relay
+from bench.reload import reloads
 from bench.report import Row, table
 from bench.revocation import policies, reading
 from bench.rules import rules
@@ -58,6 +59,10 @@ def _memory(options: Options) -> list[Row]:
     return memory(hold=options.seconds or 60)
 
 
+def _reload(options: Options) -> list[Row]:
+    return reloads()
+
+
 BENCHMARKS: dict[str, Callable[[Options], list[Row]]] = {
     "table": _table,
     "rules": _rules,
@@ -67,6 +72,7 @@ BENCHMARKS: dict[str, Callable[[Options], list[Row]]] = {
     "signalling": _signalling,
     "load": _load,
     "memory": _memory,
+    "reload": _reload,
 }
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable, Sequence
 
 from dsl import syntax
 from dsl.atoms import Atom, key
+from dsl.breath import breathe
 from dsl.compile import ASKED, Test, asked, fact
 from dsl.draft import Draft
 from dsl.facts import FACTS
@@ -109,6 +110,7 @@ def arrange(rules: Sequence[tuple[Entry, Demands]]) -> tuple[Item, ...]:
     items: list[Item] = []
     at = 0
     while at < len(rules):
+        breathe()
         subject, length = _longest_run(rules, at)
         if length < _WORTH_FILING:
             test, outcome = rules[at][0]
@@ -117,6 +119,7 @@ def arrange(rules: Sequence[tuple[Entry, Demands]]) -> tuple[Item, ...]:
             continue
         filed = Filed(_reader(subject))
         for index in range(at, at + length):
+            breathe()
             entry, demands = rules[index]
             filed.add(index, entry, demands[subject])
         items.append((None, None, filed))

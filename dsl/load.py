@@ -13,6 +13,7 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from dsl import syntax
 from dsl.atoms import atoms_of
+from dsl.breath import breathe
 from dsl.cases import read_test
 from dsl.check import Checker, Known, suggest
 from dsl.check_actions import ActionChecker
@@ -90,12 +91,14 @@ class _Loader:
             for node in _entries(source, sections, "rules"):
                 self._rule(source, node)
             for node in _entries(source, sections, "tests"):
+                breathe()
                 test = read_test(source, node, self._known, zone)
                 if test is not None:
                     self.tests.append(test)
         report_shadowed(self.rules, {source.path: source for source in self._sources})
 
     def _rule(self, source: Source, node: Node) -> None:
+        breathe()
         fields = _fields(source, node)
         name = self._name(source, fields.get("name"))
         when = self._when(source, fields["when"]) if "when" in fields else None

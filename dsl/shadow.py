@@ -13,6 +13,7 @@ from itertools import combinations
 
 from dsl import syntax
 from dsl.atoms import Atom, contradicts, implies, keys_implied, keys_of
+from dsl.breath import breathe
 from dsl.check_actions import PARTS
 from dsl.ruleset import Rule
 from dsl.source import Source
@@ -24,6 +25,7 @@ def report_shadowed(rules: Iterable[Rule], sources: Mapping[str, Source]) -> Non
     """Warn of every rule that no call can reach, or that can never hold."""
     shadows = _Shadows()
     for index, rule in enumerate(rules):
+        breathe()
         atoms = rule.atoms
         source = sources[rule.path]
         if any(contradicts(one, other) for one, other in combinations(atoms, 2)):

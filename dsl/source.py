@@ -16,16 +16,75 @@ from itertools import accumulate
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
-from ruamel.yaml.nodes import MappingNode, Node, ScalarNode
+from ruamel.yaml.events import (
+    AliasEvent,
+    CollectionEndEvent,
+    CollectionStartEvent,
+    Event,
+    MappingStartEvent,
+    ScalarEvent,
+    SequenceStartEvent,
+)
+from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
+from dsl.breath import breathe
 from dsl.errors import Diagnostic
 
 _ESCAPE_LENGTH = {"x": 4, "u": 6, "U": 10}
 _BLANK = " \t\r\n"
 _DEEPEST = 50
 _TOO_DEEP, _TOO_DEEP_HINT = f"nested more than {_DEEPEST} deep", "is a bracket left open?"
+
+
+class _TooDeep(Exception):
+    """A node is nested deeper than anybody writes."""
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+
+
+class _Open:
+    """A collection whose end has not come, with the key that waits for its value."""
+
+    __slots__ = ("key", "node")
+
+    def __init__(self, node: Node) -> None:
+        self.node = node
+        self.key: Node | None = None
+
+    def add(self, child: Node) -> None:
+        """Take an entry in: of a mapping first a key, then its value."""
+        if isinstance(self.node, SequenceNode):
+            self.node.value.append(child)
+        elif self.key is None:
+            self.key = child
+        else:
+            self.node.value.append((self.key, child))
+            self.key = None
+
+
+def _node(event: Event, anchors: dict[str, Node]) -> Node | None:
+    """What an event begins; None for the frame of a document."""
+    if isinstance(event, AliasEvent):
+        if event.anchor not in anchors:
+            raise YAMLError("an alias without an anchor")
+        return anchors[event.anchor]
+    marks = event.start_mark, event.end_mark
+    node: Node
+    if isinstance(event, ScalarEvent):
+        node = ScalarNode(event.tag, event.value, *marks, style=event.style)
+    elif isinstance(event, SequenceStartEvent):
+        node = SequenceNode(event.tag, [], *marks)
+    elif isinstance(event, MappingStartEvent):
+        node = MappingNode(event.tag, [], *marks)
+    else:
+        return None
+    if event.anchor:
+        if event.anchor in anchors:
+            raise YAMLError("an anchor twice")
+        anchors[event.anchor] = node
+    return node
 
 
 @dataclass(slots=True)
@@ -40,7 +99,7 @@ class Source:
 
     def __post_init__(self) -> None:
         self.lines = self.text.split("\n")
-        self._starts = [0, *accumulate(len(line) + 1 for line in self.lines)]
+        self._starts = list(accumulate(map(len, self.lines), lambda at, length: at + length + 1, initial=0))
 
     def compose(self) -> Node | None:
         """Read the YAML; None for an empty or a broken file, the latter with a diagnostic.
@@ -48,28 +107,42 @@ class Source:
         The reader in C is ten times as fast where it is installed; the one in Python explains better.
         """
         try:
-            if self._nested_too_deep():
-                return None
-            fast: Node | None = YAML(typ="safe").compose(self.text)
-            return fast
+            return self._compose()
+        except _TooDeep as deep:
+            self.report_at(*self.place(deep.index), _TOO_DEEP, _TOO_DEEP_HINT)
+            return None
         except (YAMLError, ValueError):
             return self._compose_slowly()
-        except RecursionError:
-            self.report_at(0, 0, _TOO_DEEP, _TOO_DEEP_HINT)
-            return None
 
-    def _nested_too_deep(self) -> bool:
-        """Report a file whose nesting would exhaust the stack of a reader that calls itself, as both do."""
-        depth = 0
+    def _compose(self) -> Node | None:
+        """The nodes of the one document, from the events of the reader.
+
+        Its own composer calls itself, so that deep nesting would exhaust the stack, and holds the whole
+        process for as long as a large file takes.
+        """
+        root: Node | None = None
+        anchors: dict[str, Node] = {}
+        open_nodes: list[_Open] = []
         for event in YAML(typ="safe").parse(self.text):
+            breathe()
+            if isinstance(event, CollectionEndEvent):
+                done = open_nodes.pop()
+                done.node.end_mark = event.end_mark
+                continue
+            node = _node(event, anchors)
+            if node is None:
+                continue
+            if open_nodes:
+                open_nodes[-1].add(node)
+            elif root is None:
+                root = node
+            else:
+                raise YAMLError("another document")
             if isinstance(event, CollectionStartEvent):
-                depth += 1
-                if depth > _DEEPEST:
-                    self.report_at(*self.place(event.start_mark.index), _TOO_DEEP, _TOO_DEEP_HINT)
-                    return True
-            elif isinstance(event, CollectionEndEvent):
-                depth -= 1
-        return False
+                if len(open_nodes) == _DEEPEST:
+                    raise _TooDeep(event.start_mark.index)
+                open_nodes.append(_Open(node))
+        return root
 
     def _compose_slowly(self) -> Node | None:
         try:

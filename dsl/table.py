@@ -11,6 +11,7 @@ import csv
 from collections.abc import Iterable, Iterator
 from io import StringIO
 
+from dsl.breath import breathe
 from dsl.errors import Diagnostic
 
 Row = tuple[str, ...]
@@ -73,6 +74,7 @@ def _records(lines: Iterable[list[str]], reading: _Reading) -> Iterator[tuple[in
     """Each line that says something, with its number; comments begin with ``#``."""
     try:
         for record in lines:
+            breathe()
             if record and not record[0].startswith("#"):
                 yield lines.line_num, record  # type: ignore[attr-defined]
     except csv.Error as error:
@@ -116,6 +118,7 @@ class _Reading:
         self.lines = [{} for _ in columns]
         rows, others = self.rows, [index for index in range(width) if index != at]
         for line, record in records:
+            breathe()
             if len(record) != width:
                 self.tell(line, f"{len(record)} columns, not {width}", f"they are {', '.join(columns)}")
                 continue

@@ -58,6 +58,8 @@ HOUSEKEEPING = 1.0
 COLLECT_AFTER = 50_000
 # When the calls and transactions (RFC 3261 17: 32 s) of a replaced configuration are mostly over.
 OUTLIVED = 40.0
+# Rules of a replaced configuration that are freed in a second: a few milliseconds' worth.
+LET_GO = 200
 DRAIN = 5.0
 # What every handshake changes is written at most so often.
 LEDGER, OPTIONAL, LEDGER_EVERY = "ledger", "optional", 10.0
@@ -209,6 +211,7 @@ class Portcullis:
             self.recorder.journal.stats(self.verbs.status, now)
             self.driver.run(self.engine.probe)
             self._tidy(now)
+            self.store.let_go(LET_GO)
             self._save_observed(now)
             self.certificates.tick(now)
             for call in self.media.idle(now):

@@ -7,6 +7,9 @@ reference swapped, and the followers do what it says. Whoever moves files first 
 
 from __future__ import annotations
 
+import gc
+import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -15,6 +18,7 @@ import gevent
 from gevent.lock import RLock
 from pydantic import BaseModel
 
+from dsl.breath import breathing
 from dsl.errors import Diagnostic
 from sbc.b2bua.commands import Note
 from sbc.base import ConfigError, LocalError
@@ -24,6 +28,8 @@ from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.net.system.clock import Clock
 from sbc.observe.recorder import Recorder
 
+# Seconds: how soon a thread that waits gets the interpreter, and how long the builder works at a stretch.
+_CHANGE_OVER, _WORK = 0.0005, 0.001
 Follower = Callable[[Snapshot], None]
 
 
@@ -72,10 +78,7 @@ class Reload:
         return self._report(former, fresh)
 
     def _build(self, former: Snapshot) -> Snapshot:
-        pool = gevent.get_hub().threadpool
-        built: Snapshot | ConfigError = pool.apply(_try_build, (self._directory, self._clock.now(), former))
-        if isinstance(built, ConfigError):
-            raise built
+        built = build_beside_calls(self._directory, self._clock.now(), former)
         for adopter in self.adopters:
             built = adopter.adopt(built)
         return built
@@ -140,9 +143,43 @@ class Reload:
         self._recorder.journal.event(level, tag, fields, self._clock.now())
 
 
+def build_beside_calls(directory: Path, now: float, former: Snapshot) -> Snapshot:
+    """Build a snapshot in a thread, such that what runs meanwhile does not notice; ConfigError.
+
+    The interpreter changes over quickly, and collects nothing: what was built has no cycles, is freed by its
+    reference counts, and is not looked through afterwards either.
+    """
+    switch = sys.getswitchinterval()
+    sys.setswitchinterval(_CHANGE_OVER)
+    gc.disable()
+    try:
+        pool = gevent.get_hub().threadpool
+        built: Snapshot | ConfigError = pool.apply(_try_build, (directory, now, former))
+    finally:
+        gc.freeze()
+        gc.enable()
+        sys.setswitchinterval(switch)
+    if isinstance(built, ConfigError):
+        raise built
+    return built
+
+
+class _Pause:
+    """Rests twice as long as it has worked: what carries calls has the interpreter for itself meanwhile."""
+
+    def __init__(self) -> None:
+        self._since = time.perf_counter()
+
+    def __call__(self) -> None:
+        if time.perf_counter() - self._since >= _WORK:
+            time.sleep(2 * _WORK)
+            self._since = time.perf_counter()
+
+
 def _try_build(directory: Path, now: float, former: Snapshot) -> Snapshot | ConfigError:
     """Build a snapshot in the thread pool, which would print what is raised there."""
     try:
-        return build_snapshot(directory, now, former)
+        with breathing(_Pause()):
+            return build_snapshot(directory, now, former)
     except ConfigError as error:
         return error

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from dsl.breath import breathe
 from dsl.errors import Diagnostic
 from dsl.ruleset import RuleSet
 from sbc.base import Address
@@ -63,6 +64,7 @@ def check_trunks(settings: SettingsFile, trunks: list[TrunkFile]) -> Iterator[Di
         listener = settings.value.listeners.get(trunk.value.listener)
         if listener is None or not trunk.right("listener"):
             continue
+        breathe()
         if listener.transport == "tls":
             yield from _on_tls(settings, trunk)
         else:
@@ -74,6 +76,7 @@ def check_routing(rules: RuleSet, trunks: list[TrunkFile]) -> Iterator[Diagnosti
     """Rules that route to a trunk that cannot be called."""
     first: dict[str, str] = {}
     for rule in rules.rules:
+        breathe()
         for name in rule.outcome.trunks:
             first.setdefault(name, rule.place)
     for trunk in trunks:

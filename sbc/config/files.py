@@ -6,6 +6,7 @@ import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from dsl.breath import breathe
 from dsl.errors import Diagnostic
 from sbc.config.yaml_reader import Document
 
@@ -39,6 +40,7 @@ def read_tree(directory: Path) -> Tree:
         (HOOKS, ".py", tree.hooks),
     ):
         for path in _members(directory, name, ending, tree):
+            breathe()
             text = _text(directory, path, tree)
             if text is not None:
                 texts[shown(directory, path)] = text
@@ -64,7 +66,7 @@ def _members(directory: Path, name: str, ending: str, tree: Tree) -> list[Path]:
     """The files of one directory in name order; hidden ones and editors' leavings are passed over."""
     folder = directory / name
     try:
-        entries = sorted(folder.iterdir())
+        entries = [folder / each for each in sorted(each.name for each in folder.iterdir())]
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -73,6 +75,7 @@ def _members(directory: Path, name: str, ending: str, tree: Tree) -> list[Path]:
         )
         return []
     for entry in entries:
+        breathe()
         if entry.suffix == ".yml" and ending == ".yaml":
             hint = f"rename it to {entry.stem}.yaml, or remove it"
             path = shown(directory, entry)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from dsl import syntax
+from dsl.breath import breathe
 from dsl.errors import Diagnostic
 from dsl.ruleset import RuleSet
 from sbc.config.hook_file import HookFile
@@ -30,6 +31,7 @@ def check_calls(hooks: HookSet, rules: RuleSet) -> Iterator[Diagnostic]:
     files = {hook.name: hook for hook in reversed((*hooks.route, *hooks.answer, *hooks.end))}
     called = set()
     for rule in rules.rules:
+        breathe()
         for action in rule.then:
             if isinstance(action, syntax.HookAction):
                 called.add(action.name.value)

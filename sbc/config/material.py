@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from dsl.breath import breathe
 from dsl.errors import Diagnostic
 from sbc.config.crosscheck import SettingsFile
 from sbc.config.model import Identity
@@ -47,6 +48,7 @@ def load_material(
     """
     material = Material()
     for name, anchor in settings.value.trust.items():
+        breathe()
         trusted, problems = load_dual(name, anchor, directory, now)
         trusted = trusted and still_dual(former, name, anchor, trusted, directory, now)
         lists: tuple[FileList, ...] = ()
@@ -67,6 +69,7 @@ def load_material(
     # A leaf straight under a root that we trust ourselves needs no intermediate beside it.
     roots = {subject for anchor in material.anchors.values() for subject in anchor.subjects}
     for name, identity in settings.value.identities.items():
+        breathe()
         loaded, problems = load_whole(name, identity, directory, now, roots)
         if identity.acme and loaded is None:
             problems = _ordered_anew(name, identity, directory, problems)

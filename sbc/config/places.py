@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 
+from dsl.breath import breathe
 from sbc.config.crosscheck import SettingsFile, TrunkFile
 from sbc.config.yaml_reader import Document
 from sbc.tls.diagnosis import Direction, Failure, Kind
@@ -49,6 +50,7 @@ def all_places(settings: SettingsFile, trunks: Iterable[TrunkFile]) -> dict[str,
 
 
 def _places(document: Document, keys: Iterable[str]) -> Places:
+    breathe()
     lines = {key: document.place(_loc(key), key=True)[0] for key in keys}
     return MappingProxyType({key: f"{document.path}:{line}" for key, line in lines.items()})
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from weakref import ref
 
+from dsl.breath import breathe
 from dsl.errors import Diagnostic
 from dsl.ruleset import RuleSet
 from sbc.config.hook_set import NO_HOOKS, HookSet
@@ -125,6 +126,7 @@ class Snapshot:
         return tenant.server_identity if tenant is not None else None
 
     def _generation(self, trunk: Trunk) -> str:
+        breathe()
         digest = hashlib.sha256(repr((trunk.listener, trunk.tenant, trunk.tls)).encode())
         if trunk.tls is None:
             return digest.hexdigest()[:16]
@@ -146,19 +148,29 @@ class SnapshotStore:
 
     def __init__(self, current: Snapshot) -> None:
         self.current = current
-        self._replaced: list[ref[Snapshot]] = []
+        self._replaced: list[tuple[ref[Snapshot], RuleSet]] = []
 
     def swap(self, fresh: Snapshot) -> Snapshot:
         """Put ``fresh`` in force and return what it replaces."""
         former, self.current = self.current, fresh
-        self._replaced.append(ref(former))
+        self._replaced.append((ref(former), former.rules))
         return former
 
     @property
     def replaced(self) -> int:
         """How many earlier snapshots are still in memory, for calls or transactions that began under them."""
-        self._replaced = [each for each in self._replaced if each() is not None]
-        return len(self._replaced)
+        return sum(snapshot() is not None for snapshot, _ in self._replaced)
+
+    def let_go(self, most: int) -> bool:
+        """Free up to ``most`` rules of snapshots that nobody holds any more; True while there are others."""
+        in_force = self.current.rules
+        for each in self._replaced:
+            snapshot, rules = each
+            if snapshot() is None:
+                if rules is in_force or not rules.take_apart(most):
+                    self._replaced.remove(each)
+                return True
+        return False
 
 
 def feed(digest: hashlib._Hash, data: bytes) -> None:
@@ -170,5 +182,6 @@ def feed(digest: hashlib._Hash, data: bytes) -> None:
 def _source_tables(trunks: Iterable[Trunk]) -> dict[str, SourceIndex]:
     pairs: dict[str, list[tuple[str, str]]] = {}
     for trunk in trunks:
+        breathe()
         pairs.setdefault(trunk.listener, []).extend((source, trunk.trunk) for source in trunk.sources)
     return {listener: SourceIndex(each) for listener, each in pairs.items()}

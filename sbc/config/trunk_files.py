@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dsl.breath import breathe
 from sbc.config.model import Trunk
 from sbc.config.schema import Reading, read
 from sbc.config.yaml_reader import Document
@@ -30,6 +31,7 @@ def read_trunks(texts: Mapping[str, str], former: Mapping[str, ReadTrunk]) -> di
 
 
 def _read(path: str, text: str, former: ReadTrunk | None) -> ReadTrunk:
+    breathe()
     if former is not None and former.text == text:
         return former
     document = Document(path, text)

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from dsl.breath import breathe
 from dsl.errors import Diagnostic
 
 _HASH = re.compile(r"(?:[0-9a-fA-F]{32}|[0-9a-fA-F]{64})")
@@ -49,6 +50,7 @@ def read_users(path: str, text: str) -> tuple[Users, list[Diagnostic]]:
     hashes: dict[tuple[str, str, str], str] = {}
     found: list[Diagnostic] = []
     for number, line in enumerate(text.splitlines(), 1):
+        breathe()
         if not line.strip() or line.startswith("#"):
             continue
         name, _, rest = line.strip().partition(":")

@@ -16,6 +16,8 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterable
 
+from dsl.breath import breathe
+
 _RECENT = 4096
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -50,6 +52,7 @@ class SourceIndex:
         """``entries`` are (network, name); ValueError where a network cannot be read."""
         levels: dict[tuple[int, int], dict[int, list[str]]] = {}
         for text, name in entries:
+            breathe()
             network = parse_network(text)
             shift = network.max_prefixlen - network.prefixlen
             names = levels.setdefault((network.version, shift), {})
