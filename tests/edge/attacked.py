@@ -13,8 +13,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import gevent
-
 from sbc.base import Address, LocalError
 from sbc.demo.agent import Agent
 from sbc.demo.lab import HOST, SBC_NAME, LabPorts
@@ -24,6 +22,7 @@ from sbc.demo.tls import Credentials, TlsStream, connect
 from sbc.demo.voice import VoiceSettings
 from sbc.net.control import ask
 from tests.peers.ports import free_port, free_ports
+from tests.peers.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPORA = ROOT.parent / "shared" / "corpora"
@@ -135,19 +134,28 @@ class Attacked:
         """The journal so far."""
         return self.sbc.log.read_text(errors="replace")
 
-    def lines(self, tag: str, seconds: float = 3.0) -> list[dict[str, str]]:
-        """The words of each line of the journal with ``tag``; waits for the first."""
-        self.sbc.find(tag, seconds)
-        return [words(line) for line in self.log().splitlines() if tag in line]
+    def lines(self, tag: str, *, count: int = 1, **wanted: str) -> list[dict[str, str]]:
+        """The words of each line of the journal with ``tag`` and these words, once there are ``count``."""
 
-    def records(self, count: int, seconds: float = 3.0) -> list[dict[str, Any]]:
+        def found() -> list[dict[str, str]]:
+            said = [words(line) for line in self.log().splitlines() if tag in line]
+            return [each for each in said if wanted.items() <= each.items()]
+
+        what = f"{count} lines with {tag} {wanted or ''}"
+        return until(found, what, holds=lambda lines: len(lines) >= count, fail=self._failed)
+
+    def records(self, count: int) -> list[dict[str, Any]]:
         """The call records, once there are ``count`` of them."""
         path = self.directory / "run" / "calls.jsonl"
-        written = until(
-            lambda: lines if len(lines := path.read_text().splitlines()) >= count else [], seconds
-        )
-        assert written, f"not {count} call records:\n{path.read_text()}\n{self.log()[-3000:]}"
-        return [json.loads(line) for line in written]
+
+        def found() -> list[str]:
+            return path.read_text().splitlines()
+
+        enough = until(found, f"{count} records", holds=lambda lines: len(lines) >= count, fail=self._failed)
+        return [json.loads(line) for line in enough]
+
+    def _failed(self, reason: str) -> AssertionError:
+        return AssertionError(f"{reason}\n{self.log()[-3000:]}")
 
     def calls(self) -> list[dict[str, Any]]:
         """The live calls, as ``sbc calls`` lists them."""
@@ -185,14 +193,6 @@ class Attacked:
             (directory / "trunks.d" / f"{name}.yaml").write_text(text)
         (directory / "trunks.d" / "plain.yaml").write_text(_UDP_TRUNK)
         (directory / "routes.d" / "10-lab.yaml").write_text(_ROUTES)
-
-
-def until(found: Callable[[], Any], seconds: float) -> Any:
-    """What ``found`` returns as soon as it is true, or its last word after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not (result := found()) and time.monotonic() < deadline:
-        gevent.sleep(0.02)
-    return result
 
 
 def faults(log: str) -> str:

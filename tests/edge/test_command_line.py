@@ -13,8 +13,9 @@ import pytest
 from sbc.demo.call import AgentCall
 from sbc.demo.lab import SBC_NAME, free_ports, write_configuration
 from sbc.sip.message import Request
-from tests.edge.attacked import TO, Attacked, until
+from tests.edge.attacked import TO, Attacked
 from tests.edge.sbc_command import sbc
+from tests.peers.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -102,7 +103,7 @@ def test_status_and_calls_of_a_secured_call(running: Attacked) -> None:
     assert status["version"] in text and "1 calls now" in text and "LISTENER" in text and "TRUNK" in text
     call.hang_up()
     assert call.wait_over(3)
-    assert until(lambda: not running.calls(), 3)
+    until(lambda: not running.calls())
     assert sbc(running.directory, "calls").out == "no calls\n"
 
 

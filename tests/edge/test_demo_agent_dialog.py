@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import gevent
 import pytest
 
 from sbc.demo.agent import Agent
@@ -16,6 +15,7 @@ from sbc.demo.pki import write_lab
 from sbc.demo.tls import Credentials
 from sbc.sip.headers import Headers
 from sbc.sip.message import Request, Response
+from tests.peers.waiting import until
 
 CARRIER = "carrier.lab.example"
 
@@ -57,14 +57,13 @@ class Pair:
 
     def answer_to(self, method: str, number: int) -> Response:
         """The final answer that the office received to its request."""
-        for _ in range(100):
-            for exchange in self.office.record:
-                message = exchange.message
-                if isinstance(message, Response) and not exchange.outgoing and message.status >= 200:
-                    if str(message.cseq) == f"{number} {method}":
-                        return message
-            gevent.sleep(0.02)
-        raise AssertionError(f"no answer to {method}")
+
+        def answers() -> list[Response]:
+            heard = [each.message for each in self.office.record if not each.outgoing]
+            finals = [each for each in heard if isinstance(each, Response) and each.status >= 200]
+            return [each for each in finals if str(each.cseq) == f"{number} {method}"]
+
+        return until(answers, f"an answer to {method}")[0]
 
 
 @pytest.fixture

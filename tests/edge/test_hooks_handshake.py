@@ -11,7 +11,8 @@ from sbc.demo.call import AgentCall
 from sbc.demo.lab import SBC_NAME
 from sbc.demo.tls import Refused
 from sbc.net.control import ask
-from tests.edge.attacked import TO, Attacked, until
+from tests.edge.attacked import TO, Attacked
+from tests.peers.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -43,7 +44,7 @@ def call(running: Attacked) -> AgentCall | None:
 
 def refused(running: Attacked) -> list[dict[str, str]]:
     """The refusals by hooks so far, from the journal."""
-    until(lambda: "kind=refused-by-hook" in running.log(), 3)
+    until(lambda: "kind=refused-by-hook" in running.log())
     return [each for each in running.lines("[tls-refused]") if each["kind"] == "refused-by-hook"]
 
 

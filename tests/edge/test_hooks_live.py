@@ -16,7 +16,8 @@ from gevent.pywsgi import WSGIServer
 from sbc.demo.call import AgentCall
 from sbc.demo.lab import HOST, SBC_NAME
 from sbc.net.control import ask
-from tests.edge.attacked import ROOT, TO, Attacked, until
+from tests.edge.attacked import ROOT, TO, Attacked
+from tests.peers.waiting import until, until_equal
 
 pytestmark = pytest.mark.slow
 
@@ -99,7 +100,7 @@ def up(running: Attacked) -> AgentCall:
 
 def ended(placed: AgentCall) -> int:
     """The status with which a call was refused."""
-    until(lambda: placed.state == "failed", 4)
+    until_equal(lambda: placed.state, "failed")
     return placed.status
 
 
@@ -109,7 +110,7 @@ def _logged(running: Attacked, text: str) -> bool:
 
 def told(running: Attacked, event: str) -> list[dict[str, str]]:
     """The journal's lines about hooks with this event."""
-    until(lambda: f"event={event}" in running.log(), 3)
+    until(lambda: f"event={event}" in running.log())
     return [line for line in running.lines("[hook]") if line["event"] == event]
 
 
@@ -122,7 +123,7 @@ def test_the_call_of_a_hook_that_misbehaves_is_refused_and_the_others_go_on(
     beside = up(misled)
     assert ended(bad) == 500
     line, reason = REFUSED[deed]
-    assert until(partial(_logged, misled, f'reason="{reason}"'), 3), reason
+    until(partial(_logged, misled, f'reason="{reason}"'), reason)
     found = [each for each in told(misled, "hook-failed") if each["reason"] == reason]
     assert found[-1]["file"] == "hooks/10-test.py"
     assert int(found[-1]["line"]) == line or (deed == "swallow" and 10 <= int(found[-1]["line"]) <= 14)
@@ -131,7 +132,7 @@ def test_the_call_of_a_hook_that_misbehaves_is_refused_and_the_others_go_on(
         assert each.state == "up"
         each.hang_up()
         assert each.wait_over(3)
-    assert until(lambda: misled.held() == {"calls": 0, "ports": 0}, 5), misled.held()
+    until_equal(lambda: misled.held(), {"calls": 0, "ports": 0})
 
 
 def test_a_leak_and_a_slow_hook_are_named_and_their_calls_go_through(misled: Attacked) -> None:
@@ -159,7 +160,7 @@ def test_running_calls_keep_the_hooks_they_began_with(running: Attacked) -> None
     new = up(running)
     for each, reason in ((old, "on_end raised KeyError"), (new, "on_end raised IndexError")):
         each.hang_up()
-        assert until(partial(_logged, running, reason), 3), reason
+        until(partial(_logged, running, reason), reason)
     assert [each["line"] for each in told(running, "hook-failed")] == ["2", "4"]
 
 

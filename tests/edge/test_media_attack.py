@@ -21,8 +21,9 @@ from sbc.demo.voice import read_sdp
 from sbc.media.sdes import KEY_LENGTHS, CryptoLine
 from sbc.media.srtp import Protector
 from sbc.sip.message import Response
-from tests.edge.attacked import CARRIER_HERTZ, OFFICE_HERTZ, TO, Attacked, until
+from tests.edge.attacked import CARRIER_HERTZ, OFFICE_HERTZ, TO, Attacked
 from tests.edge.wire import Capture, queue
+from tests.peers.waiting import until, until_equal
 
 pytestmark = pytest.mark.slow
 
@@ -75,9 +76,9 @@ def flood(target: Address, packets: list[bytes], send: Sender) -> None:
     for at in range(0, len(packets), BATCH):
         for packet in packets[at : at + BATCH]:
             send(packet)
-        until(lambda: queue(target.port)[0] < FULL, 5)
+        until(lambda: queue(target.port)[0] < FULL)
         gevent.sleep(0.001)
-    assert until(lambda: queue(target.port)[0] == 0, 5) is True and queue(target.port)[1] == 0
+    assert until_equal(lambda: queue(target.port)[0], 0) is True and queue(target.port)[1] == 0
 
 
 def forged(count: int) -> list[bytes]:

@@ -20,8 +20,9 @@ from sbc.demo.call import AgentCall
 from sbc.demo.lab import HOST, SBC_NAME
 from sbc.sip.message import Request, Response
 from tests.edge import protos
-from tests.edge.attacked import CARRIER_HERTZ, OFFICE_HERTZ, TO, Attacked, until
+from tests.edge.attacked import CARRIER_HERTZ, OFFICE_HERTZ, TO, Attacked
 from tests.edge.raw_sip import Datagrams, Reluctant, Stream, options
+from tests.peers.waiting import until_equal
 
 pytestmark = [
     pytest.mark.slow,
@@ -119,7 +120,7 @@ def test_every_case(sbc: Attacked, transport: str) -> None:
     assert options(probe)
     hang_up(call, answered)
     nothing = {"calls": 0, "ports": 0}
-    assert until(lambda: sbc.held() == nothing, 10), f"left over: {sbc.held()} {sbc.calls()[:3]}"
+    until_equal(lambda: sbc.held(), nothing, f"left over: {sbc.held()} {sbc.calls()[:3]}")
     probe.close()
     assert attacker.garbled == []
     assert {link.failure for link in sbc.carrier.links} == {""}, "the callee was sent what is no SIP"

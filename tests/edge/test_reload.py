@@ -18,9 +18,10 @@ from sbc.demo.lab import HOST, SBC_NAME
 from sbc.demo.pki import LabAuthority
 from sbc.demo.tls import Refused, connect
 from sbc.net.control import ask
-from tests.edge.attacked import TO, Attacked, until
+from tests.edge.attacked import TO, Attacked
 from tests.edge.sbc_command import sbc as command
 from tests.peers.ports import free_port
+from tests.peers.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -83,9 +84,7 @@ def test_running_calls_keep_the_old_rules_and_new_calls_get_the_new(running: Att
     again.body = old.invite.body
     old.link.send(again)
     carrier = running.carrier.calls[next(iter(running.carrier.calls))]
-    assert until(lambda: [e for e in running.carrier.record if _is(e, "INVITE", 2)], 3), (
-        "the re-INVITE crosses"
-    )
+    until(lambda: [e for e in running.carrier.record if _is(e, "INVITE", 2)], "the re-INVITE crosses")
     assert carrier.state == "up"
     old.hang_up()
     assert old.wait_over(3) and carrier.wait_over(3)
@@ -191,7 +190,7 @@ def test_settings_that_wait_for_a_restart_are_named(running: Attacked) -> None:
     for key in ("media.ports", "state"):
         assert f"sbc.yaml: {key} takes effect at the next start" in answer.out
     assert "media.address" not in answer.out and "admin" not in answer.out
-    assert until(lambda: "media.ports takes effect at the next start" in running.log(), 3)
+    until(lambda: "media.ports takes effect at the next start" in running.log())
     edit(running, "sbc.yaml", "state: elsewhere\n", "")
     assert not [line for line in reload(running)["lines"] if "state" in line]
 
@@ -200,10 +199,10 @@ def test_a_changed_file_reloads_by_itself_and_a_broken_one_changes_nothing(runni
     before = status(running)["version"]
     deny = running.directory / "routes.d" / "01-deny.yaml"
     deny.write_text("rules: [")
-    assert until(lambda: "01-deny.yaml" in running.log(), 8), "the mistake is in the log"
+    until(lambda: "01-deny.yaml" in running.log(), "the mistake is in the log")
     assert status(running)["version"] == before
     deny.write_text(DENY)
-    assert until(lambda: status(running)["version"] != before, 8)
+    until(lambda: status(running)["version"] != before)
     assert call(running).status == 403
 
 
@@ -211,7 +210,7 @@ def test_sighup_reloads(running: Attacked) -> None:
     before = status(running)["version"]
     (running.directory / "routes.d" / "01-deny.yaml").write_text(DENY)
     running.sbc._process.send_signal(signal.SIGHUP)
-    assert until(lambda: status(running)["version"] != before, 3)
+    until(lambda: status(running)["version"] != before)
 
 
 def test_many_reloads_at_once_are_one_after_the_other(running: Attacked) -> None:

@@ -14,8 +14,8 @@ from sbc.net.revocation_sources import Sources
 from sbc.tls.revocation.cache import RevocationCache
 from sbc.tls.revocation.issuer import read_issuer
 from sbc.tls.revocation.source import Source, list_source, next_attempt, next_fetch
-from tests.edge.tls_lab import eventually
 from tests.edge.web import Web, response, web
+from tests.peers.waiting import until_equal
 from tests.unit.tls.certs import GOOD, NOW, OTHER
 from tests.unit.tls.revoking import HOUR, der_of, revocation_list
 
@@ -86,7 +86,7 @@ def test_a_good_source_is_left_alone_until_it_is_due(server: Web) -> None:
     assert 0.89 * HOUR < asked.due <= HOUR
     asked.clock.at += HOUR
     asked.sources.tick()
-    eventually(lambda: asked.told == ["new", "again"])
+    until_equal(lambda: asked.told, ["new", "again"])
     assert asked.cache.list_from(asked.source.url, ISSUER.id) is not None
 
 

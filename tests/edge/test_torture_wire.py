@@ -20,8 +20,9 @@ import gevent
 import pytest
 
 from sbc.sip.message import Request, Response
-from tests.edge.attacked import CORPORA, Attacked, until
+from tests.edge.attacked import CORPORA, Attacked
 from tests.edge.raw_sip import PROBE, Reluctant, Stream, options
+from tests.peers.waiting import until, until_equal
 
 RFC4475, RFC5118 = CORPORA / "rfc4475", CORPORA / "rfc5118"
 pytestmark = [
@@ -114,14 +115,14 @@ def torture(sbc: Attacked, probe: Stream, path: Path, expected: list[object]) ->
     owed = framing(data)
     if owed == 0:
         assert options(stream), "the message was whole, yet the connection is of no use after it"
-    until(lambda: stream.closed or finals(stream), 1.0 if owed == 0 and expected != ["drop"] else 0.2)
+    until(lambda: stream.closed or finals(stream), seconds=1.0 if owed == 0 and expected != ["drop"] else 0.2)
     answered, closed, routed = finals(stream), stream.closed, invited(sbc) - before
     stream.close()
     assert options(probe), "the SBC is gone, or busy"
     if owed is not None and owed > 0:
         assert answered == [] and not closed, "an answer to half a message"
     elif owed is None:
-        assert answered in ([], [400]) and until(lambda: stream.closed, 1), "the framing was believed"
+        assert answered in ([], [400]) and until(lambda: stream.closed), "the framing was believed"
     else:
         assert closed <= (owed < 0)
         check(path.stem, answered, routed, expected)
@@ -165,5 +166,5 @@ def test_all_of_them_on_one_connection_after_another(sbc: Attacked, probe: Strea
 
 
 def test_nothing_is_left_over(sbc: Attacked, probe: Stream) -> None:
-    assert until(lambda: sbc.held() == {"calls": 0, "ports": 0}, 5), sbc.held()
+    until_equal(lambda: sbc.held(), {"calls": 0, "ports": 0})
     assert options(probe)

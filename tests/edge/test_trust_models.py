@@ -17,7 +17,8 @@ from sbc.demo.pki import Issued, LabAuthority, PrivateKey, key_bytes
 from sbc.net.dialer import DialFailed
 from sbc.net.verify import verify
 from sbc.tls.certificate import read_certificate
-from tests.edge.tls_lab import Lab, client_context, eventually, server_context, serving, try_options
+from tests.edge.tls_lab import Lab, client_context, server_context, serving, try_options
+from tests.peers.waiting import until
 from tests.unit.tls.certs import DAY, der, weak_leaf
 
 
@@ -27,7 +28,7 @@ def enters(lab: Lab, issued: Issued, version: str | None = None) -> str | None:
     lab.recorder.failures.clear()
     if try_options(lab.address(), client_context(lab, issued, version)) is None:
         return lab.recorder.messages[0][0].trunk
-    eventually(lambda: lab.recorder.failures)
+    until(lambda: lab.recorder.failures)
     return None
 
 

@@ -17,6 +17,7 @@ import pytest
 Seen = TypeVar("Seen")
 
 PATIENCE = 30.0  # seconds; only a test that fails waits so long
+SHOWN = 3000  # characters of what was seen last
 
 
 def _fail(reason: str) -> NoReturn:
@@ -44,7 +45,9 @@ def until(
         if holds(seen):
             return seen
         if over:
-            raise fail(f"not within {seconds:g} s: {what or 'what was waited for'}; seen last: {seen!r}")
+            raise fail(
+                f"not within {seconds:g} s: {what or 'what was waited for'}; seen last: {_shown(seen)}"
+            )
         gevent.sleep(pause)
         pause = min(2 * pause, 0.05)
 
@@ -52,4 +55,15 @@ def until(
 def until_equal(look: Callable[[], Seen], wanted: Seen, what: str = "", seconds: float = PATIENCE) -> Seen:
     """The same, for a value that must become ``wanted``."""
     __tracebackhide__ = True
-    return until(look, what or f"{wanted!r}", seconds, holds=lambda seen: seen == wanted)
+    return until(look, what or repr(wanted), seconds, holds=lambda seen: seen == wanted)
+
+
+def until_said(read: Callable[[], str], words: str, seconds: float = PATIENCE) -> str:
+    """The same, for a text in which ``words`` must come to stand; the whole text."""
+    __tracebackhide__ = True
+    return until(read, repr(words), seconds, holds=lambda text: words in text)
+
+
+def _shown(seen: object) -> str:
+    """A text as it is, the end of it; of all else what Python shows."""
+    return f"\n{seen[-SHOWN:]}" if isinstance(seen, str) else repr(seen)[:SHOWN]
