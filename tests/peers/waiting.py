@@ -45,14 +45,12 @@ def until(
         if holds(seen):
             return seen
         if over:
-            raise fail(
-                f"not within {seconds:g} s: {what or 'what was waited for'}; seen last: {_shown(seen)}"
-            )
+            raise fail(f"not within {seconds:g} s: {what or 'what must happen'}; seen last: {_shown(seen)}")
         gevent.sleep(pause)
         pause = min(2 * pause, 0.05)
 
 
-def until_equal(look: Callable[[], Seen], wanted: Seen, what: str = "", seconds: float = PATIENCE) -> Seen:
+def until_equal(look: Callable[[], Seen], wanted: object, what: str = "", seconds: float = PATIENCE) -> Seen:
     """The same, for a value that must become ``wanted``."""
     __tracebackhide__ = True
     return until(look, what or repr(wanted), seconds, holds=lambda seen: seen == wanted)
