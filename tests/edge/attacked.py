@@ -144,15 +144,15 @@ class Attacked:
         what = f"{count} lines with {tag} {wanted or ''}"
         return until(found, what, holds=lambda lines: len(lines) >= count, fail=self._failed)
 
-    def records(self, count: int) -> list[dict[str, Any]]:
+    def records(self, count: int = 0) -> list[dict[str, Any]]:
         """The call records, once there are ``count`` of them."""
         path = self.directory / "run" / "calls.jsonl"
 
-        def found() -> list[str]:
-            return path.read_text().splitlines()
+        def found() -> list[dict[str, Any]]:
+            lines = path.read_text().splitlines() if path.exists() else []
+            return [json.loads(line) for line in lines]
 
-        enough = until(found, f"{count} records", holds=lambda lines: len(lines) >= count, fail=self._failed)
-        return [json.loads(line) for line in enough]
+        return until(found, f"{count} records", holds=lambda each: len(each) >= count, fail=self._failed)
 
     def _failed(self, reason: str) -> AssertionError:
         return AssertionError(f"{reason}\n{self.log()[-3000:]}")

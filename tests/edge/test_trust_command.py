@@ -36,7 +36,7 @@ def shown(attacked: Attacked, trunk: str) -> dict[str, Any]:
 
 def test_a_call_and_a_stranger_are_in_the_ledger_and_stay(running: Attacked) -> None:
     call = running.office.call(running.office.dial(running.address, SBC_NAME), TO)
-    assert call.wait_up(5), call.reason
+    assert call.wait_up(30), call.reason
     office, carrier = shown(running, "office"), shown(running, "carrier")
     assert office["inbound"]["good"]["anchor"] == "lab-ca"
     assert [each["subject"] for each in office["inbound"]["shown"]] == ["CN=office.lab.example"]
