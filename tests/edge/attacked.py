@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from sbc.base import Address, LocalError
 from sbc.demo.agent import Agent
 from sbc.demo.lab import HOST, SBC_NAME, LabPorts
 from sbc.demo.pki import write_lab
-from sbc.demo.process import SbcProcess, words
+from sbc.demo.process import words
 from sbc.demo.tls import Credentials, TlsStream, connect
 from sbc.demo.voice import VoiceSettings
 from sbc.net.control import ask
+from tests.peers.faults import Sbc, in_text
 from tests.peers.ports import free_port, free_ports
 from tests.peers.waiting import until
 
@@ -92,7 +94,7 @@ class Attacked:
         sips, admin, office, callee, self.udp = free_ports(5)
         self.ports = LabPorts(sips, admin, office, callee, (free_port(101) + 1) & ~1)
         self._configure(srtp, office_srtp or srtp)
-        self.sbc = SbcProcess(directory, Address(HOST, self.ports.admin))
+        self.sbc = Sbc(directory, Address(HOST, self.ports.admin))
         self.office = self.agent(Agent, "office", voice or VoiceSettings(OFFICE_HERTZ))
         self.carrier = self.agent(carrier, "carrier", VoiceSettings(CARRIER_HERTZ))
         try:
@@ -168,9 +170,9 @@ class Attacked:
         return {"calls": len(status["calls"]), "ports": len(self.media) // 2 - status["free_media_ports"]}
 
     def unharmed(self) -> None:
-        """Nothing broke inside, and no key was written down."""
+        """Nothing broke inside until now, and no key was written down."""
         log = self.log()
-        assert "Traceback" not in log and "internal-error" not in log, faults(log)
+        assert not (fault := in_text(log)), fault
         path = self.directory / "run" / "calls.jsonl"
         assert "inline:" not in log + path.read_text()
 
@@ -195,10 +197,16 @@ class Attacked:
         (directory / "routes.d" / "10-lab.yaml").write_text(_ROUTES)
 
 
-def faults(log: str) -> str:
-    """The lines of a journal that tell of a mistake of our own."""
-    lines = log.splitlines()
-    return "\n".join(each for each in lines if "internal-error" in each or "Traceback" in each)[:6000]
+@contextmanager
+def attacked(directory: Path, **settings: Any) -> Iterator[Attacked]:
+    """An ``Attacked`` for the length of a block, which must be unharmed then, and end well."""
+    made = Attacked(directory, **settings)
+    try:
+        yield made
+        made.unharmed()
+    finally:
+        status = made.close()
+    assert status == 0, made.log()[-3000:]
 
 
 def _settings(ports: LabPorts, udp: int) -> str:

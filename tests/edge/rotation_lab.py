@@ -19,7 +19,6 @@ from gevent.server import StreamServer
 from sbc.base import Address
 from sbc.demo.lab import SBC_NAME
 from sbc.demo.pki import Issued, LabAuthority
-from sbc.demo.process import SbcProcess
 from sbc.net.control import ask
 from sbc.sip.message import Request, response_to
 from sbc.sip.serialize import serialize
@@ -27,6 +26,7 @@ from sbc.sip.stream import MessageStream
 from sbc.tls.certificate import thumbprint_of
 from tests.edge.sbc_command import Outcome, sbc
 from tests.edge.tls_lab import OPTIONS
+from tests.peers.faults import Sbc
 from tests.peers.ports import free_ports
 from tests.peers.waiting import PATIENCE
 
@@ -141,7 +141,7 @@ class RotationLab:
 
     def start(self) -> None:
         """Start the SBC."""
-        self.sbc = SbcProcess(self.directory, self._admin)
+        self.sbc = Sbc(self.directory, self._admin)
         self.sbc.wait_ready()
 
     def kill(self) -> None:

@@ -12,7 +12,7 @@ import pytest
 from sbc.demo.call import AgentCall
 from sbc.demo.lab import SBC_NAME, free_ports, write_configuration
 from sbc.sip.message import Request
-from tests.edge.attacked import TO, Attacked
+from tests.edge.attacked import TO, Attacked, attacked
 from tests.edge.sbc_command import sbc
 from tests.peers.waiting import until
 
@@ -24,10 +24,8 @@ HARMLESS = "rules:\n  - name: harmless\n    when: false\n    then: reject 403\n"
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
-    attacked = Attacked(tmp_path_factory.mktemp("cli"))
-    yield attacked
-    attacked.unharmed()
-    assert attacked.close() == 0
+    with attacked(tmp_path_factory.mktemp("cli")) as made:
+        yield made
 
 
 @pytest.fixture
@@ -124,17 +122,14 @@ def test_reload_tells_what_it_did(running: Attacked) -> None:
 
 
 def test_sigterm_hangs_up_on_both_legs_and_ends_well(tmp_path_factory: pytest.TempPathFactory) -> None:
-    attacked = Attacked(tmp_path_factory.mktemp("term"))
-    call = _call(attacked)
-    assert attacked.sbc.stop() == 0, "it was killed, for it did not end by itself"
-    assert call.wait_over(30) and call.ended_by == "peer"
-    for agent in (attacked.office, attacked.carrier):
-        heard = [
-            each.message for each in agent.record if isinstance(each.message, Request) and not each.outgoing
-        ]
-        assert [each.method for each in heard].count("BYE") == 1
-    (record,) = attacked.records(1)
-    assert record["reason"] == "the SBC is shutting down"
-    assert "[stop]" in attacked.log()
-    assert not (attacked.directory / "run" / "sbc.sock").exists()
-    attacked.close()
+    with attacked(tmp_path_factory.mktemp("term")) as stopped:
+        call = _call(stopped)
+        assert stopped.sbc.stop() == 0, "it was killed, for it did not end by itself"
+        assert call.wait_over(30) and call.ended_by == "peer"
+        for agent in (stopped.office, stopped.carrier):
+            heard = [each.message for each in agent.record if not each.outgoing]
+            assert [each.method for each in heard if isinstance(each, Request)].count("BYE") == 1
+        (record,) = stopped.records(1)
+        assert record["reason"] == "the SBC is shutting down"
+        assert "[stop]" in stopped.log()
+        assert not (stopped.directory / "run" / "sbc.sock").exists()

@@ -20,7 +20,7 @@ from sbc.demo.lab import HOST, SBC_NAME
 from sbc.demo.tone import tone
 from sbc.demo.voice import VoiceSettings
 from sbc.sip.message import Request
-from tests.edge.attacked import CARRIER_HERTZ, OFFICE_HERTZ, TO, Attacked
+from tests.edge.attacked import CARRIER_HERTZ, OFFICE_HERTZ, TO, Attacked, attacked
 from tests.edge.wire import Capture, Datagram
 from tests.peers.waiting import until, until_equal
 
@@ -40,10 +40,8 @@ CLEAR = set(tone(OFFICE_HERTZ)) | set(tone(CARRIER_HERTZ))
 
 @pytest.fixture(scope="module")
 def sbc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
-    attacked = Attacked(tmp_path_factory.mktemp("closed"))
-    yield attacked
-    attacked.unharmed()
-    assert attacked.close() == 0
+    with attacked(tmp_path_factory.mktemp("closed")) as made:
+        yield made
 
 
 def place(sbc: Attacked, answer_fault: str = "", **voice: object) -> AgentCall:

@@ -11,7 +11,7 @@ from sbc.demo.call import AgentCall
 from sbc.demo.lab import SBC_NAME
 from sbc.demo.tls import Refused
 from sbc.net.control import ask
-from tests.edge.attacked import TO, Attacked
+from tests.edge.attacked import TO, Attacked, attacked
 from tests.peers.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -19,10 +19,8 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
-    attacked = Attacked(tmp_path_factory.mktemp("hh"))
-    yield attacked
-    attacked.unharmed()
-    assert attacked.close() == 0
+    with attacked(tmp_path_factory.mktemp("hh")) as made:
+        yield made
 
 
 def hook(running: Attacked, text: str) -> None:

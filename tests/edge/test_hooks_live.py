@@ -14,7 +14,7 @@ from gevent.pywsgi import WSGIServer
 from sbc.demo.call import AgentCall
 from sbc.demo.lab import HOST, SBC_NAME
 from sbc.net.control import ask
-from tests.edge.attacked import ROOT, TO, Attacked
+from tests.edge.attacked import ROOT, TO, Attacked, attacked
 from tests.peers.waiting import until, until_equal
 
 pytestmark = pytest.mark.slow
@@ -70,11 +70,9 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
 
 
 def _running(tmp_path_factory: pytest.TempPathFactory, text: str) -> Iterator[Attacked]:
-    attacked = Attacked(tmp_path_factory.mktemp("hl"))
-    assert reload(attacked, text)["changed"]
-    yield attacked
-    attacked.unharmed()
-    assert attacked.close() == 0
+    with attacked(tmp_path_factory.mktemp("hl")) as made:
+        assert reload(made, text)["changed"]
+        yield made
 
 
 def reload(running: Attacked, text: str, name: str = "10-test.py") -> dict[str, Any]:

@@ -21,7 +21,7 @@ from sbc.demo.voice import read_sdp
 from sbc.media.sdes import KEY_LENGTHS, CryptoLine
 from sbc.media.srtp import Protector
 from sbc.sip.message import Response
-from tests.edge.attacked import CARRIER_HERTZ, OFFICE_HERTZ, TO, Attacked
+from tests.edge.attacked import CARRIER_HERTZ, OFFICE_HERTZ, TO, Attacked, attacked
 from tests.edge.wire import Capture, queue
 from tests.peers.waiting import until, until_equal
 
@@ -36,10 +36,8 @@ Sender = Callable[[bytes], object]
 
 @pytest.fixture
 def sbc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
-    attacked = Attacked(tmp_path_factory.mktemp("media"))
-    yield attacked
-    attacked.unharmed()
-    assert attacked.close() == 0
+    with attacked(tmp_path_factory.mktemp("media")) as made:
+        yield made
 
 
 def talk(sbc: Attacked) -> tuple[AgentCall, AgentCall, Address]:

@@ -12,7 +12,7 @@ import gevent
 import pytest
 
 from sbc.demo.pki import LabAuthority
-from tests.edge.attacked import Attacked
+from tests.edge.attacked import attacked
 from tests.edge.raw_sip import Stream, options
 from tests.edge.sbc_command import ROOT
 
@@ -81,15 +81,14 @@ def test_a_first_request_is_not_held_back_by_our_acknowledgement(tmp_path: Path)
 
     Of eight answers one comes before a timer of less than that: a busy machine decides nothing.
     """
-    sbc = Attacked(tmp_path)
     in_time = []
-    for _ in range(8):
-        tls = sbc.stream()
-        tls._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
-        stream = Stream(tls)
-        delayed = gevent.spawn(gevent.sleep, 0.035)
-        assert options(stream)
-        in_time.append(not delayed.ready())
-        stream.close()
-    assert sbc.close() == 0
+    with attacked(tmp_path) as sbc:
+        for _ in range(8):
+            tls = sbc.stream()
+            tls._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+            stream = Stream(tls)
+            delayed = gevent.spawn(gevent.sleep, 0.035)
+            assert options(stream)
+            in_time.append(not delayed.ready())
+            stream.close()
     assert any(in_time)

@@ -11,10 +11,10 @@ import pytest
 
 from sbc.base import Address
 from sbc.demo.lab import HOST, free_ports, write_configuration
-from sbc.demo.process import SbcProcess
 from sbc.demo.tls import Credentials, Refused, connect
 from sbc.net.control import ask
 from tests.edge.sbc_command import sbc
+from tests.peers.faults import Sbc
 from tests.peers.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -51,7 +51,7 @@ def test_who_shows_what_is_counted_and_kept(tmp_path: Path) -> None:
         text = file.read_text().replace("mode: required", "mode: optional").replace("127.0.0.0/8", sources)
         file.write_text(text)
     for attempt in range(2):
-        process = SbcProcess(tmp_path, Address(HOST, ports.admin))
+        process = Sbc(tmp_path, Address(HOST, ports.admin))
         try:
             process.wait_ready()
             for shown in ("office", None, None, "rogue"):

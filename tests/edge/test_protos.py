@@ -19,7 +19,7 @@ from sbc.demo.call import AgentCall
 from sbc.demo.lab import HOST, SBC_NAME
 from sbc.sip.message import Request, Response
 from tests.edge import protos
-from tests.edge.attacked import CARRIER_HERTZ, OFFICE_HERTZ, TO, Attacked
+from tests.edge.attacked import CARRIER_HERTZ, OFFICE_HERTZ, TO, Attacked, attacked
 from tests.edge.raw_sip import Datagrams, Reluctant, Stream, options
 from tests.peers.waiting import until_equal
 
@@ -39,10 +39,8 @@ class Patient(Reluctant):
 
 @pytest.fixture
 def sbc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
-    attacked = Attacked(tmp_path_factory.mktemp("protos"), srtp="offer", carrier=Patient)
-    yield attacked
-    attacked.unharmed()
-    assert attacked.close() == 0
+    with attacked(tmp_path_factory.mktemp("protos"), srtp="offer", carrier=Patient) as made:
+        yield made
 
 
 class Attacker:

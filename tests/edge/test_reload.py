@@ -17,7 +17,7 @@ from sbc.demo.lab import HOST, SBC_NAME
 from sbc.demo.pki import LabAuthority
 from sbc.demo.tls import Refused, connect
 from sbc.net.control import ask
-from tests.edge.attacked import TO, Attacked
+from tests.edge.attacked import TO, Attacked, attacked
 from tests.edge.sbc_command import sbc as command
 from tests.peers.ports import free_port
 from tests.peers.waiting import until
@@ -29,10 +29,8 @@ DENY = 'rules:\n  - name: nobody calls\n    when: true\n    then: reject 403 "Cl
 
 @pytest.fixture
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
-    attacked = Attacked(tmp_path_factory.mktemp("rl"))
-    yield attacked
-    attacked.unharmed()
-    assert attacked.close() == 0
+    with attacked(tmp_path_factory.mktemp("rl")) as made:
+        yield made
 
 
 def reload(running: Attacked) -> dict[str, Any]:

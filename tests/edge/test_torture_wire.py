@@ -20,7 +20,7 @@ import gevent
 import pytest
 
 from sbc.sip.message import Request, Response
-from tests.edge.attacked import CORPORA, Attacked
+from tests.edge.attacked import CORPORA, Attacked, attacked
 from tests.edge.raw_sip import PROBE, Reluctant, Stream, options
 from tests.peers.waiting import until, until_equal
 
@@ -61,10 +61,8 @@ ON_A_STREAM: dict[str, list[object]] = {"inv2543": [400, "close"]}
 
 @pytest.fixture(scope="module")
 def sbc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
-    attacked = Attacked(tmp_path_factory.mktemp("torture"), srtp="accept", carrier=Reluctant)
-    yield attacked
-    attacked.unharmed()
-    assert attacked.close() == 0
+    with attacked(tmp_path_factory.mktemp("torture"), srtp="accept", carrier=Reluctant) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
