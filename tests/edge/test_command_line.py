@@ -90,6 +90,7 @@ def test_status_and_calls_of_a_secured_call(running: Attacked) -> None:
 
     status = json.loads(sbc(running.directory, "status", "--json").out)
     assert len(status["calls"]) == 1
+    assert status["counters"]["handshakes"] == sum(each["handshakes"] for each in status["listeners"]) > 0
     trunks = {each["name"]: each for each in status["trunks"]}
     assert trunks["office"]["calls"] == trunks["carrier"]["calls"] == 1
     assert {each["name"]: each["state"] for each in status["listeners"]} == {
