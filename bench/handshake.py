@@ -43,7 +43,7 @@ class OpensslServer(PeerProcess):
 
     def ready(self) -> None:
         """Wait until it listens."""
-        self.wait_until(lambda: listening(self.port), 5, f"listening port {self.port}")
+        self.wait_until(lambda: listening(self.port), 30, f"listening port {self.port}")
 
 
 def _openssl(directory: Path, lab: Lab, port: int) -> PeerProcess:

@@ -54,7 +54,7 @@ class MediaProxy(PeerProcess):
 
     def ready(self) -> None:
         """Wait until its ng port is bound."""
-        self.wait_until(lambda: listening(self.port, udp=True), 10, f"ng port {self.port}")
+        self.wait_until(lambda: listening(self.port, udp=True), 30, f"ng port {self.port}")
 
 
 def rtpengine(directory: Path) -> MediaProxy:

@@ -26,12 +26,9 @@ Sample = tuple[dict[str, str], float]
 class Counters:
     """What happened since the start; the attributes may simply be incremented."""
 
-    __slots__ = (
-        "calls", "downgrades", "events", "handshake_failures", "handshakes", "sips_arrivals",
-    )  # fmt: skip
+    __slots__ = ("calls", "downgrades", "events", "handshake_failures", "sips_arrivals")
 
     def __init__(self) -> None:
-        self.handshakes = 0
         self.handshake_failures = 0
         self.calls = 0
         self.sips_arrivals = 0
@@ -50,14 +47,13 @@ class Counters:
             self.calls += 1
 
     def view(self) -> CountersView:
-        """The counters as they are now, frozen."""
+        """The counters as they are now, frozen; good handshakes are counted by the listeners."""
         return CountersView(
-            self.handshakes,
-            self.handshake_failures,
-            self.calls,
-            self.sips_arrivals,
-            self.downgrades,
-            tuple(sorted(self.events.items())),
+            handshake_failures=self.handshake_failures,
+            calls=self.calls,
+            sips_arrivals=self.sips_arrivals,
+            downgrades=self.downgrades,
+            events=tuple(sorted(self.events.items())),
         )
 
 

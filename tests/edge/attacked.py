@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import gevent
 
 from sbc.base import Address, LocalError
 from sbc.demo.agent import Agent
 from sbc.demo.lab import HOST, SBC_NAME, LabPorts
 from sbc.demo.pki import write_lab
-from sbc.demo.process import SbcProcess, words
+from sbc.demo.process import words
 from sbc.demo.tls import Credentials, TlsStream, connect
 from sbc.demo.voice import VoiceSettings
 from sbc.net.system.control import ask
+from tests.peers.faults import Sbc, in_text
 from tests.peers.ports import free_port, free_ports
+from tests.peers.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
 CORPORA = ROOT.parent / "shared" / "corpora"
@@ -93,7 +94,7 @@ class Attacked:
         sips, admin, office, callee, self.udp = free_ports(5)
         self.ports = LabPorts(sips, admin, office, callee, (free_port(101) + 1) & ~1)
         self._configure(srtp, office_srtp or srtp)
-        self.sbc = SbcProcess(directory, Address(HOST, self.ports.admin))
+        self.sbc = Sbc(directory, Address(HOST, self.ports.admin))
         self.office = self.agent(Agent, "office", voice or VoiceSettings(OFFICE_HERTZ))
         self.carrier = self.agent(carrier, "carrier", VoiceSettings(CARRIER_HERTZ))
         try:
@@ -135,19 +136,28 @@ class Attacked:
         """The journal so far."""
         return self.sbc.log.read_text(errors="replace")
 
-    def lines(self, tag: str, seconds: float = 3.0) -> list[dict[str, str]]:
-        """The words of each line of the journal with ``tag``; waits for the first."""
-        self.sbc.find(tag, seconds)
-        return [words(line) for line in self.log().splitlines() if tag in line]
+    def lines(self, tag: str, *, count: int = 1, **wanted: str) -> list[dict[str, str]]:
+        """The words of each line of the journal with ``tag`` and these words, once there are ``count``."""
 
-    def records(self, count: int, seconds: float = 3.0) -> list[dict[str, Any]]:
+        def found() -> list[dict[str, str]]:
+            said = [words(line) for line in self.log().splitlines() if tag in line]
+            return [each for each in said if wanted.items() <= each.items()]
+
+        what = f"{count} lines with {tag} {wanted or ''}"
+        return until(found, what, holds=lambda lines: len(lines) >= count, fail=self._failed)
+
+    def records(self, count: int = 0) -> list[dict[str, Any]]:
         """The call records, once there are ``count`` of them."""
         path = self.directory / "run" / "calls.jsonl"
-        written = until(
-            lambda: lines if len(lines := path.read_text().splitlines()) >= count else [], seconds
-        )
-        assert written, f"not {count} call records:\n{path.read_text()}\n{self.log()[-3000:]}"
-        return [json.loads(line) for line in written]
+
+        def found() -> list[dict[str, Any]]:
+            lines = path.read_text().splitlines() if path.exists() else []
+            return [json.loads(line) for line in lines]
+
+        return until(found, f"{count} records", holds=lambda each: len(each) >= count, fail=self._failed)
+
+    def _failed(self, reason: str) -> AssertionError:
+        return AssertionError(f"{reason}\n{self.log()[-3000:]}")
 
     def calls(self) -> list[dict[str, Any]]:
         """The live calls, as ``sbc calls`` lists them."""
@@ -160,9 +170,9 @@ class Attacked:
         return {"calls": len(status["calls"]), "ports": len(self.media) // 2 - status["free_media_ports"]}
 
     def unharmed(self) -> None:
-        """Nothing broke inside, and no key was written down."""
+        """Nothing broke inside until now, and no key was written down."""
         log = self.log()
-        assert "Traceback" not in log and "internal-error" not in log, faults(log)
+        assert not (fault := in_text(log)), fault
         path = self.directory / "run" / "calls.jsonl"
         assert "inline:" not in log + path.read_text()
 
@@ -187,18 +197,16 @@ class Attacked:
         (directory / "routes.d" / "10-lab.yaml").write_text(_ROUTES)
 
 
-def until(found: Callable[[], Any], seconds: float) -> Any:
-    """What ``found`` returns as soon as it is true, or its last word after ``seconds``."""
-    deadline = time.monotonic() + seconds
-    while not (result := found()) and time.monotonic() < deadline:
-        gevent.sleep(0.02)
-    return result
-
-
-def faults(log: str) -> str:
-    """The lines of a journal that tell of a mistake of our own."""
-    lines = log.splitlines()
-    return "\n".join(each for each in lines if "internal-error" in each or "Traceback" in each)[:6000]
+@contextmanager
+def attacked(directory: Path, **settings: Any) -> Iterator[Attacked]:
+    """An ``Attacked`` for the length of a block, which must be unharmed then, and end well."""
+    made = Attacked(directory, **settings)
+    try:
+        yield made
+        made.unharmed()
+    finally:
+        status = made.close()
+    assert status == 0, made.log()[-3000:]
 
 
 def _settings(ports: LabPorts, udp: int) -> str:

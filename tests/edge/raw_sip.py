@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 
 import gevent
 from gevent import socket
@@ -17,9 +16,9 @@ from sbc.demo.tls import Refused, TlsStream
 from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.parse import ParseError, parse_message
 from sbc.sip.stream import MessageStream
+from tests.peers.waiting import until
 
 PROBE = "sip:probe@lab.example"  # who asks with OPTIONS whether the SBC is alive
-PATIENCE = 1.0  # seconds in which an OPTIONS must be answered
 
 
 class Stream:
@@ -89,20 +88,19 @@ class Datagrams:
 
 
 def options(speaker: Stream | Datagrams, host: str = "office.lab.example:5061") -> bool:
-    """Whether an OPTIONS is answered with 200 within a second."""
+    """Whether an OPTIONS is answered with 200, and not with something else or a closed connection."""
     call_id = os.urandom(8).hex()
     speaker.send(
         f"OPTIONS sip:sbc.lab.example SIP/2.0\r\nVia: SIP/2.0/TLS {host};rport;branch=z9hG4bK{call_id}\r\n"
         f"Max-Forwards: 70\r\nFrom: <{PROBE}>;tag=1\r\nTo: <sip:sbc.lab.example>\r\n"
         f"Call-ID: {call_id}\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n".encode()
     )
-    deadline = time.monotonic() + PATIENCE
-    while time.monotonic() < deadline and not speaker.closed:
-        for message in speaker.heard:
-            if isinstance(message, Response) and message.headers.get("Call-ID") == call_id:
-                return message.status == 200
-        gevent.sleep(0.002)
-    return False
+
+    def statuses() -> list[int]:
+        heard = [each for each in speaker.heard if isinstance(each, Response)]
+        return [each.status for each in heard if each.headers.get("Call-ID") == call_id]
+
+    return until(lambda: statuses() or speaker.closed, "an answer to OPTIONS") == [200]
 
 
 class Reluctant(Agent):

@@ -19,7 +19,6 @@ from gevent.server import StreamServer
 from sbc.base import Address
 from sbc.demo.lab import SBC_NAME
 from sbc.demo.pki import Issued, LabAuthority
-from sbc.demo.process import SbcProcess
 from sbc.net.system.control import ask
 from sbc.sip.message import Request, response_to
 from sbc.sip.serialize import serialize
@@ -27,7 +26,9 @@ from sbc.sip.stream import MessageStream
 from sbc.tls.material.certificate import thumbprint_of
 from tests.edge.sbc_command import Outcome, sbc
 from tests.edge.tls_lab import OPTIONS
+from tests.peers.faults import Sbc
 from tests.peers.ports import free_ports
+from tests.peers.waiting import PATIENCE
 
 SOURCES = {"first": "127.0.0.2", "second": "127.0.0.3"}
 _SETTINGS = """\
@@ -140,7 +141,7 @@ class RotationLab:
 
     def start(self) -> None:
         """Start the SBC."""
-        self.sbc = SbcProcess(self.directory, self._admin)
+        self.sbc = Sbc(self.directory, self._admin)
         self.sbc.wait_ready()
 
     def kill(self) -> None:
@@ -185,6 +186,10 @@ class RotationLab:
         with contextlib.closing(peer.call_in(self.address)) as secured:
             return self.called(shown(secured))
 
+    def dialled(self, peer: Peer) -> str:
+        """Which of our certificates a peer was shown that we dialled last; "" before the first time."""
+        return self.called(peer.shown[-1]) if peer.shown else ""
+
     def called(self, thumbprint: str) -> str:
         """The name that a test has for a certificate."""
         names = {print_of(self.own): "own", print_of(self.next): "next"}
@@ -211,7 +216,7 @@ def print_of(issued: Issued) -> str:
     return thumbprint_of(ssl.PEM_cert_to_DER_cert(issued.cert_pem.decode()))
 
 
-def closes(secured: Any, within: float = 5.0) -> bool:
+def closes(secured: Any, within: float = PATIENCE) -> bool:
     """Whether the SBC ends a connection in time."""
     secured.settimeout(within)
     try:

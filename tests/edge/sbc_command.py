@@ -9,6 +9,8 @@ from pathlib import Path
 import gevent
 from gevent import subprocess
 
+from tests.peers.faults import in_text
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -23,7 +25,6 @@ class Outcome:
     def refused_in_one_line(self) -> str:
         """The one line on standard error that says why nothing happened; never a traceback."""
         assert self.status == 1, self
-        assert "Traceback" not in self.out + self.err, self
         (line,) = self.err.splitlines()
         assert line.startswith("sbc: "), line
         return line
@@ -41,4 +42,6 @@ def sbc(directory: Path | str, *words: str, seconds: float = 30) -> Outcome:
     finally:
         if process.poll() is None:
             process.kill()
-    return Outcome(process.returncode, out.decode(), err.decode())
+    outcome = Outcome(process.returncode, out.decode(), err.decode())
+    assert not (fault := in_text(outcome.out + outcome.err)), fault
+    return outcome

@@ -23,7 +23,7 @@ from sbc.net.rotation.rotator import Rotator
 from sbc.net.system.clock import Clock
 from sbc.net.system.store import Store
 from sbc.tls.ledger import Ledger
-from tests.edge.tls_lab import eventually
+from tests.peers.waiting import until, until_equal
 
 SETTINGS = """\
 listeners:
@@ -93,7 +93,7 @@ def ordering(tmp_path: Path) -> Iterator[Ordering]:
 
 
 def test_a_missing_certificate_is_ordered_at_once_and_the_failure_is_told(ordering: Ordering) -> None:
-    eventually(lambda: ordering.failures)
+    until(lambda: ordering.failures)
     (failure,) = ordering.failures
     assert (failure["level"], failure["tag"], failure["identity"], failure["times"]) == (
         "ERR",
@@ -105,7 +105,7 @@ def test_a_missing_certificate_is_ordered_at_once_and_the_failure_is_told(orderi
 
 
 def test_after_a_failure_it_waits_even_over_a_restart(ordering: Ordering) -> None:
-    eventually(lambda: ordering.failures)
+    until(lambda: ordering.failures)
     for _ in range(3):
         ordering.keeper.apply(ordering.snapshots.current)
         ordering.keeper.stop()
@@ -119,13 +119,13 @@ def test_after_a_failure_it_waits_even_over_a_restart(ordering: Ordering) -> Non
 
 @pytest.mark.parametrize("change", [{"domain": "other.example"}, {"path": "other"}])
 def test_another_configuration_does_not_wait(ordering: Ordering, change: dict[str, str]) -> None:
-    eventually(lambda: ordering.failures)
+    until(lambda: ordering.failures)
     ordering.configure(**change)
-    eventually(lambda: len(ordering.failures) == 2)
+    until_equal(lambda: len(ordering.failures), 2)
 
 
 def test_who_asks_by_hand_does_not_wait_and_hears_why_not(ordering: Ordering) -> None:
-    eventually(lambda: ordering.failures)
+    until(lambda: ordering.failures)
     with pytest.raises(LocalError, match="cannot be reached"):
         ordering.keeper.renew("own")
     assert [each["times"] for each in ordering.failures] == [1, 2]
@@ -134,7 +134,7 @@ def test_who_asks_by_hand_does_not_wait_and_hears_why_not(ordering: Ordering) ->
 
 
 def test_a_certificate_that_is_good_and_has_the_names_is_left_alone(ordering: Ordering) -> None:
-    eventually(lambda: ordering.failures)
+    until(lambda: ordering.failures)
     ordering.configure(own="sbc", domain="sbc.lab.example")
     ordering.keeper.stop()
     ordering.said.clear()
@@ -142,14 +142,14 @@ def test_a_certificate_that_is_good_and_has_the_names_is_left_alone(ordering: Or
     gevent.sleep(0.01)
     assert ordering.said == []
     ordering.configure(own="sbc", domain="another.lab.example")
-    eventually(lambda: ordering.failures)
+    until(lambda: ordering.failures)
 
 
 @pytest.mark.pure
 def test_a_fault_of_our_own_ends_the_order_and_not_the_keeper(
     ordering: Ordering, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    eventually(lambda: ordering.failures)
+    until(lambda: ordering.failures)
 
     def faulty(*_: object) -> None:
         raise AssertionError("here")
@@ -171,15 +171,15 @@ def test_a_state_that_is_not_ours_is_begun_anew(tmp_path: Path, state: object) -
     (tmp_path / "acme.json").write_text(json.dumps(state))
     ordering = Ordering(tmp_path)
     try:
-        eventually(lambda: ordering.failures)
+        until(lambda: ordering.failures)
         assert ordering.failures[0]["times"] == 1
     finally:
         ordering.keeper.stop()
 
 
 def test_files_that_are_gone_are_ordered_anew(ordering: Ordering) -> None:
-    eventually(lambda: ordering.failures)
+    until(lambda: ordering.failures)
     ordering.configure(own="sbc", domain="sbc.lab.example")
     (ordering.directory / "tls/sbc.pem").unlink()
     ordering.keeper.apply(ordering.snapshots.current)
-    eventually(lambda: len(ordering.failures) == 2)
+    until_equal(lambda: len(ordering.failures), 2)

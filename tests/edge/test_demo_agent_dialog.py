@@ -6,7 +6,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import gevent
 import pytest
 
 from sbc.demo.agent import Agent
@@ -16,6 +15,7 @@ from sbc.demo.pki import write_lab
 from sbc.demo.tls import Credentials
 from sbc.sip.headers import Headers
 from sbc.sip.message import Request, Response
+from tests.peers.waiting import until
 
 CARRIER = "carrier.lab.example"
 
@@ -36,9 +36,9 @@ class Pair:
 
     def call(self) -> tuple[AgentCall, AgentCall]:
         call = self.office.call(self.link, f"sip:100@{CARRIER}")
-        assert call.wait_up(5)
-        answered = self.carrier.incoming.get(timeout=5)
-        assert answered.wait_up(5)
+        assert call.wait_up(30)
+        answered = self.carrier.incoming.get(timeout=30)
+        assert answered.wait_up(30)
         return call, answered
 
     def ask(self, method: str, **changes: str) -> Response:
@@ -57,14 +57,13 @@ class Pair:
 
     def answer_to(self, method: str, number: int) -> Response:
         """The final answer that the office received to its request."""
-        for _ in range(100):
-            for exchange in self.office.record:
-                message = exchange.message
-                if isinstance(message, Response) and not exchange.outgoing and message.status >= 200:
-                    if str(message.cseq) == f"{number} {method}":
-                        return message
-            gevent.sleep(0.02)
-        raise AssertionError(f"no answer to {method}")
+
+        def answers() -> list[Response]:
+            heard = [each.message for each in self.office.record if not each.outgoing]
+            finals = [each for each in heard if isinstance(each, Response) and each.status >= 200]
+            return [each for each in finals if str(each.cseq) == f"{number} {method}"]
+
+        return until(answers, f"an answer to {method}")[0]
 
 
 @pytest.fixture
@@ -108,13 +107,13 @@ def test_two_calls_on_one_connection_do_not_mix(pair: Pair) -> None:
     first, first_answered = pair.call()
     second, second_answered = pair.call()
     first.hang_up()
-    assert first.wait_over(5) and first_answered.wait_over(5)
+    assert first.wait_over(30) and first_answered.wait_over(30)
     assert second.state == second_answered.state == "up"
     second_answered.hang_up()
-    assert second.wait_over(5) and second.ended_by == "peer"
+    assert second.wait_over(30) and second.ended_by == "peer"
 
 
 def test_a_connection_that_goes_away_is_noticed(pair: Pair) -> None:
     assert pair.link.open
     pair.carrier.close()
-    assert pair.link.wait_closed(5) and not pair.link.open
+    assert pair.link.wait_closed(30) and not pair.link.open

@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 from textwrap import dedent
+from types import SimpleNamespace
 
 import gevent
 import pytest
@@ -19,6 +20,7 @@ from sbc.config.hook_set import Hook, HookSet
 from sbc.config.hooks import load_hooks
 from sbc.net.hooks.costs import HookCosts
 from sbc.net.hooks.run import HookFailure, HookRun
+from tests.peers.waiting import PATIENCE, until
 
 pytestmark = pytest.mark.slow
 
@@ -139,10 +141,30 @@ def test_a_wrong_result_is_a_failure_at_on_route(result: str, reason: str) -> No
     assert (failed.line, failed.reason) == (3, reason)
 
 
+def state_of(hook: Hook) -> SimpleNamespace:
+    """What a hook of ours keeps under the name ``state``, to tell and to be told."""
+    state: SimpleNamespace = hook.function.__globals__["state"]
+    return state
+
+
+# Waits as long as the test wants it to, whatever is raised in it.
+STUBBORN = """
+    import gevent
+    from types import SimpleNamespace
+    state = SimpleNamespace(begun=False, released=False, ended=False)
+    def on_route(facts, decision):
+        state.begun = True
+        while not state.released:
+            try:
+                gevent.sleep(0.01)
+            except BaseException:
+                pass
+        state.ended = True
+    """
+
+
 def test_a_hook_that_waits_too_long_is_named_with_the_line_it_waits_in() -> None:
-    started = time.monotonic()
-    failed = failure("import gevent\ndef on_route(facts, decision):\n    gevent.sleep(60)")
-    assert time.monotonic() - started < 0.8
+    failed = failure("import gevent\ndef on_route(facts, decision):\n    gevent.sleep(1 << 20)")
     assert (failed.line, failed.reason) == (3, "on_route did not end in 0.3 s")
 
 
@@ -157,19 +179,14 @@ def test_a_limit_of_the_hooks_own_is_told_as_its_own() -> None:
 
 
 def test_a_hook_that_swallows_its_timeout_holds_up_no_call() -> None:
-    started = time.monotonic()
-    failed = failure("""
-        import gevent
-        def on_route(facts, decision):
-            for _ in range(6):
-                try:
-                    gevent.sleep(0.1)
-                except BaseException:
-                    pass
-        """)
-    assert time.monotonic() - started < 0.5
-    gevent.sleep(0.5)  # until the hook itself has ended
-    assert failed.reason == "on_route did not end in 0.3 s"
+    (hook,) = loaded(STUBBORN).route
+    with pytest.raises(HookFailure) as failed:
+        route((hook,))
+    state = state_of(hook)
+    assert state.begun and not state.ended, "its call goes on before it"
+    assert failed.value.reason == "on_route did not end in 0.3 s"
+    state.released = True
+    until(lambda: state.ended)
 
 
 @pytest.mark.parametrize(
@@ -182,15 +199,29 @@ def test_a_hook_that_swallows_its_timeout_holds_up_no_call() -> None:
 )
 def test_a_hook_that_burns_cpu_is_ended(body: str, lines: set[int]) -> None:
     text = f"def on_route(facts, decision):\n    {body}\ndef spin():\n    while True:\n        pass\n"
-    started = time.monotonic()
     failed = failure(text)
-    assert 0.3 <= time.monotonic() - started < 0.8
     assert failed.reason == "on_route burnt CPU and did not end in 0.3 s"
     assert failed.line in lines
 
 
+def test_a_hook_may_burn_cpu_until_its_time_is_over() -> None:
+    text = """
+        import time
+        from types import SimpleNamespace
+        state = SimpleNamespace(worked=False)
+        def on_route(facts, decision):
+            end = time.monotonic() + 0.15
+            while time.monotonic() < end: pass
+            state.worked = True
+            while True: pass
+        """
+    (hook,) = loaded(text, timeout=1.0).route
+    with pytest.raises(HookFailure, match="on_route burnt CPU and did not end in 1 s"):
+        route((hook,))
+    assert state_of(hook).worked, "not ended by the first tick of the alarm"
+
+
 def test_a_hook_that_burns_cpu_and_swallows_everything_is_ended() -> None:
-    started = time.monotonic()
     failed = failure("""
         def on_route(facts, decision):
             while True:
@@ -200,20 +231,20 @@ def test_a_hook_that_burns_cpu_and_swallows_everything_is_ended() -> None:
                 except:
                     pass
         """)
-    assert time.monotonic() - started < 1.0
     assert failed.reason == "on_route burnt CPU and did not end in 0.3 s"
     assert 3 <= failed.line <= 8
 
 
 def test_a_burner_is_ended_and_the_others_are_not_touched() -> None:
-    waiting = gevent.spawn(
-        run, "import gevent\ndef on_route(facts, decision): gevent.sleep(0.4)", timeout=2.0
-    )
+    (hook,) = loaded(STUBBORN, timeout=60.0).route
+    waiting = gevent.spawn(route, (hook,))
     bystander = gevent.spawn(gevent.sleep, 0.01)
-    gevent.sleep(0)
+    until(lambda: state_of(hook).begun)
     assert failure("def on_route(facts, decision):\n    while True: pass", timeout=0.1).line == 2
-    assert waiting.get(timeout=3) is DECISION
-    bystander.get(timeout=1)
+    assert not waiting.ready()
+    state_of(hook).released = True
+    assert waiting.get(timeout=PATIENCE) is DECISION
+    bystander.get(timeout=PATIENCE)
 
 
 def test_the_alarm_ticks_only_while_a_hook_runs() -> None:
@@ -242,7 +273,7 @@ def test_outside_the_main_thread_hooks_run_with_their_timeout_alone() -> None:
 
     thread = threading.Thread(target=work)
     thread.start()
-    thread.join(5)
+    thread.join(PATIENCE)
     assert results == [DECISION, 2]
 
 
@@ -250,8 +281,9 @@ def test_a_call_that_is_given_up_ends_its_hook() -> None:
     text = """
         import gevent
         from types import SimpleNamespace
-        state = SimpleNamespace(ended=False)
+        state = SimpleNamespace(begun=False, ended=False)
         def on_route(facts, decision):
+            state.begun = True
             try:
                 gevent.sleep(60)
             finally:
@@ -259,10 +291,9 @@ def test_a_call_that_is_given_up_ends_its_hook() -> None:
         """
     (hook,) = loaded(text, timeout=60.0).route
     call = gevent.spawn(route, (hook,))
-    gevent.sleep(0.01)
+    until(lambda: state_of(hook).begun)
     call.kill()
-    gevent.sleep(0.01)
-    assert hook.function.__globals__["state"].ended is True
+    until(lambda: state_of(hook).ended)
 
 
 PATCHED = """
@@ -284,7 +315,7 @@ for body in ("time.sleep(60)", "[None for _ in iter(int, 1)]"):
 
 def test_in_a_patched_process_sleeping_and_burning_end_alike() -> None:
     done = subprocess.run(
-        [sys.executable, "-c", PATCHED], cwd=ROOT, capture_output=True, text=True, timeout=20, check=True
+        [sys.executable, "-c", PATCHED], cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout.splitlines() == [
         "a.py:3: on_route did not end in 0.2 s",
@@ -294,13 +325,13 @@ def test_in_a_patched_process_sleeping_and_burning_end_alike() -> None:
 
 
 def test_a_hook_with_a_short_limit_is_ended_while_one_with_a_long_limit_runs() -> None:
-    patient = loaded("TIME_LIMIT = 9\nimport gevent\ndef on_route(facts, decision): gevent.sleep(0.5)").route
-    waiting = gevent.spawn(route, patient)
-    gevent.sleep(0.01)
-    started = time.monotonic()
+    (patient,) = loaded("TIME_LIMIT = 60\n" + dedent(STUBBORN)).route
+    waiting = gevent.spawn(route, (patient,))
+    until(lambda: state_of(patient).begun)
     assert failure("def on_route(facts, decision):\n    while True: pass", timeout=0.1).line == 2
-    assert time.monotonic() - started < 0.5
-    assert waiting.get(timeout=3) is DECISION
+    assert not waiting.ready(), "the alarm of the long limit was brought forward"
+    state_of(patient).released = True
+    assert waiting.get(timeout=PATIENCE) is DECISION
 
 
 def test_time_that_another_hook_has_burnt_is_not_counted_against_a_hook_that_waits() -> None:
@@ -309,7 +340,7 @@ def test_time_that_another_hook_has_burnt_is_not_counted_against_a_hook_that_wai
     )
     gevent.sleep(0.1)
     assert failure("def on_route(facts, decision):\n    while True: pass", timeout=0.3).line == 2
-    assert waiting.get(timeout=3) is DECISION
+    assert waiting.get(timeout=PATIENCE) is DECISION
 
 
 def test_what_comes_of_looking_at_an_answer_is_the_hooks_failure_too() -> None:
@@ -345,6 +376,10 @@ class Account:
         self.costs.end(self.hook, before, lambda event, fields: self.told.append((event, fields)))
         return [event for event, _ in self.told]
 
+    def grows(self, growth: int) -> bool:
+        """Whether a run that lets the process grow is named for it."""
+        return "hook-grows" in self.runs(growth)  # on a busy machine any run may be named as slow, too
+
 
 def test_who_holds_everything_up_is_named_once_a_minute() -> None:
     account = Account()
@@ -364,15 +399,15 @@ def test_a_hook_that_waits_holds_nobody_up() -> None:
 
 def test_a_hook_that_keeps_more_and_more_is_named_at_every_doubling() -> None:
     account, mib = Account(), 1 << 20
-    told = [account.told[0][1]["kept_mib"] for _ in range(300) if account.runs(mib) == ["hook-grows"]]
+    told = [account.told[-1][1]["kept_mib"] for _ in range(300) if account.grows(mib)]
     assert told == [64, 128, 256]
-    assert account.runs(-400 * mib) == [] and account.runs(400 * mib) == []
+    assert not account.grows(-400 * mib) and not account.grows(400 * mib)
 
 
 def test_a_hook_that_gives_back_what_it_takes_is_not_named() -> None:
     account, mib = Account(), 1 << 20
     for _ in range(50):
-        assert account.runs(60 * mib) == [] and account.runs(-60 * mib) == []
+        assert not account.grows(60 * mib) and not account.grows(-60 * mib)
 
 
 def test_a_real_leak_is_seen_in_the_process() -> None:

@@ -6,13 +6,13 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
+import gevent
 import pytest
 
 from sbc.demo.pki import LabAuthority
-from tests.edge.attacked import Attacked
+from tests.edge.attacked import attacked
 from tests.edge.raw_sip import Stream, options
 from tests.edge.sbc_command import ROOT
 
@@ -77,17 +77,18 @@ def test_an_operators_own_settings_stay(tmp_path: Path, tickets: int) -> None:
 
 @pytest.mark.slow
 def test_a_first_request_is_not_held_back_by_our_acknowledgement(tmp_path: Path) -> None:
-    """Nagle's algorithm holds a client's request until its Finished is acknowledged: 40 ms, each time."""
-    sbc = Attacked(tmp_path)
-    spent = []
-    for _ in range(8):
-        tls = sbc.stream()
-        tls._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
-        stream = Stream(tls)
-        begun = time.monotonic()
-        assert options(stream)
-        spent.append(time.monotonic() - begun)
-        stream.close()
-    assert sbc.close() == 0
-    # The best of eight, so that a busy machine decides nothing.
-    assert min(spent) < 0.035, spent
+    """Nagle's algorithm holds a client's request until its Finished is acknowledged: 40 ms, each time.
+
+    Of eight answers one comes before a timer of less than that: a busy machine decides nothing.
+    """
+    in_time = []
+    with attacked(tmp_path) as sbc:
+        for _ in range(8):
+            tls = sbc.stream()
+            tls._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 0)
+            stream = Stream(tls)
+            delayed = gevent.spawn(gevent.sleep, 0.035)
+            assert options(stream)
+            in_time.append(not delayed.ready())
+            stream.close()
+    assert any(in_time)

@@ -11,11 +11,11 @@ import pytest
 
 from sbc.base import Address
 from sbc.demo.lab import HOST, free_ports, write_configuration
-from sbc.demo.process import SbcProcess
 from sbc.demo.tls import Credentials, Refused, connect
 from sbc.net.system.control import ask
-from tests.edge.attacked import until
 from tests.edge.sbc_command import sbc
+from tests.peers.faults import Sbc
+from tests.peers.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -51,13 +51,13 @@ def test_who_shows_what_is_counted_and_kept(tmp_path: Path) -> None:
         text = file.read_text().replace("mode: required", "mode: optional").replace("127.0.0.0/8", sources)
         file.write_text(text)
     for attempt in range(2):
-        process = SbcProcess(tmp_path, Address(HOST, ports.admin))
+        process = Sbc(tmp_path, Address(HOST, ports.admin))
         try:
             process.wait_ready()
             for shown in ("office", None, None, "rogue"):
                 come(tmp_path, ports.sips, shown)
             wanted = [["presented", 1 + attempt], ["absent", 2 + 2 * attempt], ["bad", 1 + attempt]]
-            assert until(partial(_counted, tmp_path, wanted), 5), trunk(tmp_path)["shown"]
+            until(partial(_counted, tmp_path, wanted))
             said = sbc(tmp_path, "status").out
             assert "optional: office: `required` would refuse 1 of 2 addresses" in said
             assert f"127.0.0.1 ({2 + 2 * attempt} handshakes without a certificate" in said

@@ -18,7 +18,8 @@ from sbc.net.system.clock import Clock
 from sbc.net.tls.contexts import Contexts
 from sbc.net.transport.dialer import Dialer, DialFailed
 from sbc.net.transport.listener import Listeners
-from tests.edge.tls_lab import Lab, Recorder, client_context, eventually, server_context, serving, try_options
+from tests.edge.tls_lab import Lab, Recorder, client_context, server_context, serving, try_options
+from tests.peers.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -164,7 +165,7 @@ def test_a_quarantined_trunk_serves_the_next_handshake_once_it_is_mended(
     chain.write_bytes(good)
     running.reload()
     assert try_options(address, context, "sip.t17.example") is None
-    eventually(lambda: running.recorder.failures)
+    until(lambda: running.recorder.failures)
 
 
 def test_a_live_connection_of_a_trunk_that_is_stopped_is_closed(edge: list[Edge], directory: Path) -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from sbc.base import Address
 from sbc.demo.lab import HOST, LabPorts, free_ports, write_configuration
-from sbc.demo.process import SbcProcess
-from tests.edge.attacked import until
 from tests.edge.sbc_command import sbc
+from tests.peers.faults import Sbc
+from tests.peers.waiting import until_equal
 
 pytestmark = pytest.mark.slow
 
@@ -41,7 +41,7 @@ def test_it_is_named_everywhere_and_the_other_trunk_serves(lab: tuple[Path, LabP
     assert checked.status == 1
     assert "quarantined: trunk office because sbc.yaml:" in checked.out and "tls/lab-ca.pem" in checked.out
     assert "trunk carrier" not in checked.out and "would run without what is broken" in checked.out
-    process = SbcProcess(directory, Address(HOST, ports.admin))
+    process = Sbc(directory, Address(HOST, ports.admin))
     try:
         process.wait_ready()
         said = process.find("[trunk]")
@@ -50,7 +50,7 @@ def test_it_is_named_everywhere_and_the_other_trunk_serves(lab: tuple[Path, LabP
         assert "quarantined: office: sbc.yaml:" in shown and "tls/lab-ca.pem" in shown
         assert health(ports)["status"] == "degraded"
         authority.write_bytes(good)
-        assert until(lambda: health(ports)["status"] == "listening", 8), "the mended file is noticed"
+        until_equal(lambda: health(ports)["status"], "listening", "the mended file is noticed")
         assert "quarantined" not in sbc(directory, "status").out
         authority.write_bytes(b"")
         answer = sbc(directory, "reload")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,9 +17,10 @@ from sbc.demo.lab import HOST, SBC_NAME
 from sbc.demo.pki import LabAuthority
 from sbc.demo.tls import Refused, connect
 from sbc.net.system.control import ask
-from tests.edge.attacked import TO, Attacked, until
+from tests.edge.attacked import TO, Attacked, attacked
 from tests.edge.sbc_command import sbc as command
 from tests.peers.ports import free_port
+from tests.peers.waiting import until
 
 pytestmark = pytest.mark.slow
 
@@ -29,10 +29,8 @@ DENY = 'rules:\n  - name: nobody calls\n    when: true\n    then: reject 403 "Cl
 
 @pytest.fixture
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
-    attacked = Attacked(tmp_path_factory.mktemp("rl"))
-    yield attacked
-    attacked.unharmed()
-    assert attacked.close() == 0
+    with attacked(tmp_path_factory.mktemp("rl")) as made:
+        yield made
 
 
 def reload(running: Attacked) -> dict[str, Any]:
@@ -59,14 +57,14 @@ def edit(running: Attacked, name: str, old: str, new: str) -> None:
 def turned_away(running: Attacked) -> bool:
     """Whether the SBC refuses the office; a TLS 1.3 client believes at first that it was let in."""
     try:
-        return running.office.dial(running.address, SBC_NAME).wait_closed(2)
+        return running.office.dial(running.address, SBC_NAME).wait_closed(30)
     except Refused:
         return True
 
 
 def call(running: Attacked) -> AgentCall:
     placed = running.office.call(running.office.dial(running.address, SBC_NAME), TO)
-    placed.wait_up(5)
+    placed.wait_up(30)
     return placed
 
 
@@ -83,12 +81,10 @@ def test_running_calls_keep_the_old_rules_and_new_calls_get_the_new(running: Att
     again.body = old.invite.body
     old.link.send(again)
     carrier = running.carrier.calls[next(iter(running.carrier.calls))]
-    assert until(lambda: [e for e in running.carrier.record if _is(e, "INVITE", 2)], 3), (
-        "the re-INVITE crosses"
-    )
+    until(lambda: [e for e in running.carrier.record if _is(e, "INVITE", 2)], "the re-INVITE crosses")
     assert carrier.state == "up"
     old.hang_up()
-    assert old.wait_over(3) and carrier.wait_over(3)
+    assert old.wait_over(30) and carrier.wait_over(30)
 
 
 def _is(exchange: Any, method: str, number: int) -> bool:
@@ -106,7 +102,7 @@ def test_a_removed_trunk_loses_its_connections_at_once(running: Attacked) -> Non
     (running.directory / "trunks.d" / "office.yaml").unlink()
     edit(running, "routes.d/10-lab.yaml", 'route "office"', "reject 404")
     assert reload(running)["changed"]
-    assert link.wait_closed(2), "the live connection is dropped"
+    assert link.wait_closed(30), "the live connection is dropped"
     assert turned_away(running)
     assert {each["name"] for each in status(running)["trunks"]} == {"carrier", "plain"}
 
@@ -117,7 +113,7 @@ def test_an_authority_that_is_no_longer_trusted_takes_its_connections_along(runn
     (running.directory / "tls" / "other-ca.pem").write_bytes(other.cert_pem)
     edit(running, "sbc.yaml", "tls/lab-ca.pem", "tls/other-ca.pem")
     assert reload(running)["changed"]
-    assert link.wait_closed(2)
+    assert link.wait_closed(30)
     assert turned_away(running)
 
 
@@ -134,7 +130,7 @@ def test_a_new_server_certificate_serves_the_next_handshake_and_disturbs_nobody(
     stream.close()
     assert old.state == "up"
     old.hang_up()
-    assert old.wait_over(3), "the old connection went on"
+    assert old.wait_over(30), "the old connection went on"
 
 
 def test_a_port_that_is_added_is_bound_and_one_that_is_removed_is_closed(running: Attacked) -> None:
@@ -178,7 +174,7 @@ def test_a_port_in_use_makes_the_reload_fail_and_changes_nothing(running: Attack
     assert second.state == "up", "the old rules hold"
     for each in (live, second):
         each.hang_up()
-        assert each.wait_over(3)
+        assert each.wait_over(30)
 
 
 def test_settings_that_wait_for_a_restart_are_named(running: Attacked) -> None:
@@ -191,7 +187,7 @@ def test_settings_that_wait_for_a_restart_are_named(running: Attacked) -> None:
     for key in ("media.ports", "state"):
         assert f"sbc.yaml: {key} takes effect at the next start" in answer.out
     assert "media.address" not in answer.out and "admin" not in answer.out
-    assert until(lambda: "media.ports takes effect at the next start" in running.log(), 3)
+    until(lambda: "media.ports takes effect at the next start" in running.log())
     edit(running, "sbc.yaml", "state: elsewhere\n", "")
     assert not [line for line in reload(running)["lines"] if "state" in line]
 
@@ -200,10 +196,10 @@ def test_a_changed_file_reloads_by_itself_and_a_broken_one_changes_nothing(runni
     before = status(running)["version"]
     deny = running.directory / "routes.d" / "01-deny.yaml"
     deny.write_text("rules: [")
-    assert until(lambda: "01-deny.yaml" in running.log(), 8), "the mistake is in the log"
+    until(lambda: "01-deny.yaml" in running.log(), "the mistake is in the log")
     assert status(running)["version"] == before
     deny.write_text(DENY)
-    assert until(lambda: status(running)["version"] != before, 8)
+    until(lambda: status(running)["version"] != before)
     assert call(running).status == 403
 
 
@@ -211,7 +207,7 @@ def test_sighup_reloads(running: Attacked) -> None:
     before = status(running)["version"]
     (running.directory / "routes.d" / "01-deny.yaml").write_text(DENY)
     running.sbc._process.send_signal(signal.SIGHUP)
-    assert until(lambda: status(running)["version"] != before, 3)
+    until(lambda: status(running)["version"] != before)
 
 
 def test_many_reloads_at_once_are_one_after_the_other(running: Attacked) -> None:
@@ -232,6 +228,4 @@ def test_a_directory_that_vanishes_changes_nothing(running: Attacked, tmp_path: 
     answer = reload(running)
     assert not answer["changed"] and answer["version"] == before
     (tmp_path / "away").rename(running.directory / "trunks.d")
-    began = time.monotonic()
     assert reload(running)["version"] == before
-    assert time.monotonic() - began < 5

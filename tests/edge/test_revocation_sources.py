@@ -14,8 +14,8 @@ from sbc.net.system.clock import Clock
 from sbc.tls.revocation.cache import RevocationCache
 from sbc.tls.revocation.issuer import read_issuer
 from sbc.tls.revocation.source import Source, list_source, next_attempt, next_fetch
-from tests.edge.tls_lab import eventually
 from tests.edge.web import Web, response, web
+from tests.peers.waiting import until, until_equal
 from tests.unit.tls.certs import GOOD, NOW, OTHER
 from tests.unit.tls.revoking import HOUR, der_of, revocation_list
 
@@ -86,7 +86,7 @@ def test_a_good_source_is_left_alone_until_it_is_due(server: Web) -> None:
     assert 0.89 * HOUR < asked.due <= HOUR
     asked.clock.at += HOUR
     asked.sources.tick()
-    eventually(lambda: asked.told == ["new", "again"])
+    until_equal(lambda: asked.told, ["new", "again"])
     assert asked.cache.list_from(asked.source.url, ISSUER.id) is not None
 
 
@@ -112,8 +112,7 @@ def test_what_nobody_needed_for_a_week_is_forgotten_unless_it_is_configured(serv
     asked.ask(own)
     asked.clock.at += 8 * 86400
     asked.sources.tick()
-    gevent.sleep(0.1)
-    assert list(asked.sources.states) == [own]
+    until_equal(lambda: list(asked.sources.states), [own])
     assert asked.cache.list_from(asked.source.url, ISSUER.id) is None
     asked.sources.keep([])
     assert not asked.sources.states[own].kept
@@ -140,7 +139,7 @@ def test_what_is_forgotten_while_it_is_asked_leaves_nothing(
     answering = gevent.event.Event()
 
     def later(sock: Any, _body: bytes) -> None:
-        answering.wait(3)
+        answering.wait(30)
         sock.sendall(response(answer))
 
     server.pages.update({"/crl": later, "/other": revocation_list(GOOD, NOW)})
@@ -148,9 +147,8 @@ def test_what_is_forgotten_while_it_is_asked_leaves_nothing(
     waiting = asked.sources.want(asked.source)
     asked.ask(list_source(server.url("/other"), ISSUER))
     answering.set()
-    assert waiting is not None and waiting.wait(3)
-    gevent.sleep(0)
-    assert asked.source not in asked.sources.states
+    assert waiting is not None and waiting.wait(30)
+    until(lambda: asked.source not in asked.sources.states)
     assert asked.cache.list_from(asked.source.url, ISSUER.id) is None and asked.cache.problems == {}
 
 

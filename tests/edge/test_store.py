@@ -14,6 +14,7 @@ import pytest
 from sbc.base import LocalError
 from sbc.net.system import store as module
 from sbc.net.system.store import Store, write_whole
+from tests.peers.waiting import until
 
 
 @pytest.fixture(autouse=True)
@@ -48,7 +49,8 @@ def test_many_changes_are_one_write_of_the_last(tmp_path: Path, monkeypatch: pyt
     store, _ = make(tmp_path)
     for number in range(100):
         store.save("presented", number)
-    gevent.sleep(0.2)
+    until(lambda: writes)
+    gevent.sleep(0.2)  # and no more come
     assert writes == [b"99"] and make(tmp_path)[0].load("presented") == 99
 
 

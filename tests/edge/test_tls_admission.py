@@ -10,7 +10,8 @@ import pytest
 from gevent import socket, ssl
 
 from sbc.demo.pki import LabAuthority
-from tests.edge.tls_lab import OPTIONS, Lab, client_context, eventually, try_options
+from tests.edge.tls_lab import OPTIONS, Lab, client_context, try_options
+from tests.peers.waiting import until
 
 
 def arrived_as(lab: Lab) -> list[str | None]:
@@ -35,7 +36,7 @@ def test_a_strict_tenant_is_not_entered_through_a_lax_one(lab: Lab, version: str
     nobody = client_context(lab, None, version)
     assert try_options(lab.address(), nobody, "sip.lax.example") is None
     assert try_options(lab.address(), nobody, "sip.strict.example") is not None
-    eventually(lambda: lab.recorder.failures)
+    until(lambda: lab.recorder.failures)
     assert lab.recorder.failures[0].failure.kind == "no-certificate"
     wrong = client_context(lab, lab.ca.issue(dns=["peer.example"]), version)
     assert try_options(lab.address(), wrong, "sip.strict.example") is not None
@@ -90,7 +91,7 @@ def _body(pem: bytes) -> bytes:
 def test_an_unknown_name_reaches_no_tenant(lab: Lab, sni: str) -> None:
     two_tenants(lab)
     assert try_options(lab.address(), client_context(lab, None), sni) is not None
-    eventually(lambda: lab.recorder.failures)
+    until(lambda: lab.recorder.failures)
     event = lab.recorder.failures[0]
     assert (event.failure.kind, event.alert_sent, event.sni) == ("unknown-sni", 112, sni)
     assert lab.recorder.heard_nothing
@@ -99,7 +100,7 @@ def test_an_unknown_name_reaches_no_tenant(lab: Lab, sni: str) -> None:
 def test_no_sni_is_ambiguous_between_two_tenants(lab: Lab) -> None:
     two_tenants(lab)
     assert try_options(lab.address(), client_context(lab, None), None) is not None
-    eventually(lambda: lab.recorder.failures)
+    until(lambda: lab.recorder.failures)
     assert lab.recorder.failures[0].failure.kind == "unknown-sni"
 
 
@@ -219,7 +220,7 @@ def test_an_address_outside_every_trunk_is_reset(lab: Lab) -> None:
     lab.trunk("elsewhere", {}, sources=("192.0.2.0/24",))
     lab.start()
     assert try_options(lab.address(), client_context(lab, None)) is not None
-    eventually(lambda: lab.recorder.refused)
+    until(lambda: lab.recorder.refused)
     assert not lab.recorder.failures and lab.recorder.heard_nothing
 
 
@@ -227,7 +228,7 @@ def test_a_missing_identity_is_told_and_refuses(lab: Lab) -> None:
     lab.trunk("a", {"server_identity": "never-loaded"})
     lab.start()
     assert try_options(lab.address(), client_context(lab, None)) is not None
-    eventually(lambda: lab.recorder.failures)
+    until(lambda: lab.recorder.failures)
     assert lab.recorder.failures[0].failure.kind == "no-identity"
 
 
@@ -276,7 +277,7 @@ def test_withdrawn_trust_closes_live_connections_at_once(lab: Lab) -> None:
     assert connections[0].recv(100) == b""
     connections[1].sendall(OPTIONS)
     assert connections[1].recv(100)
-    eventually(lambda: lab.recorder.closed)
+    until(lambda: lab.recorder.closed)
     assert [flow.trunk for flow, _ in lab.recorder.closed] == ["a"]
     for each in connections:
         each.close()

@@ -15,11 +15,11 @@ from tests.edge.tls_lab import (
     Lab,
     alert_seen,
     client_context,
-    eventually,
     server_context,
     serving,
     try_options,
 )
+from tests.peers.waiting import until, until_equal
 from tests.unit.tls.certs import der
 
 ANSWER = b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -42,7 +42,7 @@ def halved(issued: Issued) -> Issued:
 
 
 def failed(lab: Lab) -> HandshakeFailed:
-    eventually(lambda: lab.recorder.failures)
+    until(lambda: lab.recorder.failures)
     return lab.recorder.failures[-1]
 
 
@@ -68,7 +68,7 @@ def test_an_intermediate_that_a_peer_has_shown_is_known_from_then_on(lab: Lab) -
     assert failed(lab).failure.kind == "unknown-ca", "nobody can know yet"
     assert try_options(lab.address(), client_context(lab, whole)) is None
     try_options(lab.address(), client_context(lab, halved(whole)))
-    eventually(lambda: len(lab.recorder.failures) == 2)
+    until_equal(lambda: len(lab.recorder.failures), 2)
     assert failed(lab).failure.kind == "missing-intermediate"
 
 

@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.flow import Flow
 from sbc.tls.events import Handshake
-from tests.edge.tls_lab import OPTIONS, Lab, client_context, eventually, server_context, serving, try_options
+from tests.edge.tls_lab import OPTIONS, Lab, client_context, server_context, serving, try_options
+from tests.peers.waiting import until, until_equal
 
 ANSWER = b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"
 both_versions = pytest.mark.parametrize("version", ["1.2", "1.3"])
@@ -35,7 +36,7 @@ def ders(issued: Issued) -> tuple[bytes, ...]:
 
 
 def told(lab: Lab) -> Handshake:
-    eventually(lambda: lab.recorder.handshakes)
+    until(lambda: lab.recorder.handshakes)
     (event,) = lab.recorder.handshakes
     return event
 
@@ -69,7 +70,7 @@ def test_a_refused_peer_is_no_handshake(lab: Lab) -> None:
     lab.start()
     other = lab.other_ca.issue(dns=["acme.example"])
     assert try_options(lab.address(), client_context(lab, other)) is not None
-    eventually(lambda: lab.recorder.failures)
+    until(lambda: lab.recorder.failures)
     assert not lab.recorder.handshakes
 
 
@@ -99,7 +100,7 @@ def test_outbound_tells_which_cas_the_peer_names(lab: Lab) -> None:
     tls = {"trust": ("good", "other")}
     flow = lab.dialer.connect(lab.trunk("acme", tls, peers=(f"localhost:{lab.address()[1]}",)), lab.reload())
     flow.channel.send(OPTIONS)
-    eventually(lambda: len(lab.recorder.handshakes) == 2)
+    until_equal(lambda: len(lab.recorder.handshakes), 2)
     outbound = next(each for each in lab.recorder.handshakes if each.direction == "outbound")
     assert outbound.peer_cas is not None
     assert sorted(outbound.peer_cas) == ["CN=good CA", "CN=other CA"]
@@ -114,7 +115,7 @@ def test_over_tls_1_3_it_is_told_with_the_first_data(lab: Lab) -> None:
         flow.channel.send(OPTIONS)
         told(lab)
         flow.channel.send(OPTIONS)
-        eventually(lambda: len(lab.recorder.messages) > 1)
+        until(lambda: len(lab.recorder.messages) > 1)
         told(lab)
 
 
@@ -123,5 +124,5 @@ def test_a_late_rejection_is_no_handshake(lab: Lab) -> None:
     with serving(context) as server:
         flow = dial(lab, server.port)
         flow.channel.send(OPTIONS)
-        eventually(lambda: lab.recorder.failures)
+        until(lambda: lab.recorder.failures)
     assert not lab.recorder.handshakes

@@ -13,7 +13,8 @@ from OpenSSL import SSL
 
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.tls.diagnosis import Failure
-from tests.edge.tls_lab import Lab, client_context, eventually, forged_key, try_options
+from tests.edge.tls_lab import Lab, client_context, forged_key, try_options
+from tests.peers.waiting import until, until_equal
 
 DAY = 86400.0
 
@@ -60,7 +61,7 @@ def test_a_bad_certificate_is_refused_before_sip(lab: Lab, case: str, version: s
     issue, kind, code, alert_12, alert_13 = CASES[case]
     error = try_options(lab.address(), client_context(lab, issue(lab), version))
     assert error is not None
-    eventually(lambda: lab.recorder.failures)
+    until(lambda: lab.recorder.failures)
     event = lab.recorder.failures[0]
     assert (event.failure.kind, event.verify_code) == (kind, code)
     assert event.alert_sent == (alert_12 if version == "1.2" else alert_13)
@@ -78,7 +79,7 @@ def test_a_certificate_without_its_key_is_a_security_event(lab: Lab, version: st
     stolen = good(lab)
     context = client_context(lab, stolen, version, key_pem=forged_key(stolen.cert_pem))
     assert try_options(lab.address(), context) is not None
-    eventually(lambda: lab.recorder.failures)
+    until(lambda: lab.recorder.failures)
     event = lab.recorder.failures[0]
     assert event.failure.kind == "key-not-held"
     assert event.failure.security_event
@@ -102,7 +103,7 @@ def test_the_right_certificate_gets_its_message_through(lab: Lab, version: str) 
 
 def test_an_unknown_peer_certificate_is_named_in_the_event(lab: Lab) -> None:
     try_options(lab.address(), client_context(lab, lab.other_ca.issue(dns=["peer.example"])))
-    eventually(lambda: lab.recorder.failures)
+    until(lambda: lab.recorder.failures)
     peer = lab.recorder.failures[0].peer
     assert peer is not None
     assert (peer.issuer, peer.verified) == ("CN=other CA", False)
@@ -141,8 +142,8 @@ def test_a_connection_that_ended_is_freed_by_its_reference_counts(lab: Lab, case
         before = set(SSL.Connection._reverse_mapping)
         for _ in range(3):
             assert (try_options(lab.address(), context) is None) == (case == "good")
-        eventually(lambda: len(lab.recorder.closed) + len(lab.recorder.failures) == 4)
+        until_equal(lambda: len(lab.recorder.closed) + len(lab.recorder.failures), 4)
         lab.recorder.__init__()  # type: ignore[misc]  # forgets the flows
-        eventually(lambda: set(SSL.Connection._reverse_mapping) <= before)
+        until(lambda: set(SSL.Connection._reverse_mapping) <= before)
     finally:
         gc.enable()

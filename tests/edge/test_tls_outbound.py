@@ -14,7 +14,8 @@ from gevent import socket
 from sbc.demo.pki import Issued
 from sbc.flow import Flow
 from sbc.net.transport.dialer import DialFailed
-from tests.edge.tls_lab import OPTIONS, Lab, eventually, forged_key, server_context, serving
+from tests.edge.tls_lab import OPTIONS, Lab, forged_key, server_context, serving
+from tests.peers.waiting import until, until_equal
 
 DAY = 86400.0
 
@@ -88,7 +89,7 @@ def test_the_right_server_hears_us(lab: Lab, version: str) -> None:
     with serving(server_context(lab, good(lab), version, demand=lab.ca)) as server:
         flow = dial(lab, server.port)
         flow.channel.send(OPTIONS)
-        eventually(lambda: server.heard == OPTIONS)
+        until_equal(lambda: server.heard, OPTIONS)
         assert server.sni == ["localhost"]
         assert flow.outbound and flow.trunk == "acme"
         assert flow.tls is not None and flow.tls.peer is not None and flow.tls.peer.verified
@@ -117,13 +118,13 @@ def test_a_server_that_does_not_accept_us_is_a_failed_handshake(lab: Lab, versio
             flow.channel.send(OPTIONS)
         except DialFailed:
             assert version == "1.2"
-        eventually(lambda: lab.recorder.failures)
+        until(lambda: lab.recorder.failures)
         (event,) = lab.recorder.failures
         assert event.failure.kind == "rejected-by-peer"
         assert event.alert_received == 48
         assert event.direction == "outbound"
         if version == "1.3":
-            eventually(lambda: lab.recorder.closed)
+            until(lambda: lab.recorder.closed)
             ((flow, reason),) = lab.recorder.closed
             assert reason.startswith("rejected-by-peer")
             assert not flow.alive
@@ -133,7 +134,7 @@ def test_a_server_that_does_not_accept_us_is_a_failed_handshake(lab: Lab, versio
 def test_client_identity_none_shows_no_certificate(lab: Lab) -> None:
     with serving(server_context(lab, good(lab), "1.3", demand=lab.ca)) as server:
         dial(lab, server.port, {"client_identity": "none"})
-        eventually(lambda: lab.recorder.failures)
+        until(lambda: lab.recorder.failures)
         assert lab.recorder.failures[0].alert_received == 116
 
 
@@ -166,7 +167,7 @@ def test_one_dial_at_a_time_serves_all_who_wait(lab: Lab) -> None:
         dials = [gevent.spawn(lab.dialer.connect, trunk, snapshot) for _ in range(5)]
         gevent.joinall(dials, 3)
         assert len({each.value for each in dials}) == 1
-        eventually(lambda: server.handshakes)
+        until(lambda: server.handshakes)
         gevent.sleep(0.02)
         assert server.handshakes == 1
 
@@ -176,7 +177,7 @@ def test_withdrawn_trust_closes_the_connection(lab: Lab) -> None:
         flow = dial(lab, server.port)
         lab.anchors.pop("good")
         lab.reload()
-        eventually(lambda: lab.recorder.closed)
+        until(lambda: lab.recorder.closed)
         assert not flow.alive
 
 

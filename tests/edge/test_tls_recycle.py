@@ -14,7 +14,9 @@ from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
 from sbc.net.transport import recycle
 from sbc.tls.material.certificate import thumbprint_of
-from tests.edge.tls_lab import Lab, client_context, eventually, server_context, serving
+from tests.edge.tls_lab import Lab, client_context, server_context, serving
+from tests.peers import waiting
+from tests.peers.waiting import until, until_equal
 
 QUIET, PATIENCE = 0.15, 0.6
 
@@ -65,7 +67,7 @@ def shows_next(lab: Staged, secured: Any) -> bool:
     return bool(known.index(shown))
 
 
-def closed(secured: Any, within: float = 3.0) -> bool:
+def closed(secured: Any, within: float = waiting.PATIENCE) -> bool:
     """Whether the SBC ends the connection in time."""
     secured.settimeout(within)
     try:
@@ -86,12 +88,12 @@ def test_two_trunks_on_one_port_are_bound_one_after_the_other(lab: Staged) -> No
 def test_only_the_connections_of_a_bound_trunk_are_recycled(lab: Staged) -> None:
     two_peers(lab)
     first, second = connect(lab, "127.0.0.2"), connect(lab, "127.0.0.3")
-    eventually(lambda: len(lab.recorder.opened) == 2)
+    until_equal(lambda: len(lab.recorder.opened), 2)
     lab.bind("first")
     assert closed(first)
     assert not closed(second, 0.3)
     first.close()
-    eventually(lambda: lab.recorder.closed)
+    until(lambda: lab.recorder.closed)
     ((flow, reason),) = lab.recorder.closed
     assert flow.trunk == "first" and reason == "another certificate of ours is in use now"
 
@@ -99,7 +101,7 @@ def test_only_the_connections_of_a_bound_trunk_are_recycled(lab: Staged) -> None
 def test_what_is_under_way_is_waited_for(lab: Staged) -> None:
     two_peers(lab)
     secured = connect(lab, "127.0.0.2")
-    eventually(lambda: lab.recorder.opened)
+    until(lambda: lab.recorder.opened)
     lab.recorder.busy_flows = {lab.recorder.opened[0].id}
     lab.bind("first")
     assert not closed(secured, QUIET + 0.2), "a transaction is under way"
@@ -110,10 +112,11 @@ def test_what_is_under_way_is_waited_for(lab: Staged) -> None:
 def test_who_goes_on_talking_is_waited_for_a_while(lab: Staged) -> None:
     two_peers(lab)
     secured = connect(lab, "127.0.0.2")
-    eventually(lambda: lab.recorder.opened)
+    until(lambda: lab.recorder.opened)
     lab.bind("first")
     flow = lab.recorder.opened[0]
-    began = lab.clock.monotonic()
+    # It would have been quiet for long enough by then, had it been quiet.
+    meanwhile = gevent.spawn_later(2 * QUIET, lambda: flow.alive)
 
     def talk() -> None:
         while flow.alive:
@@ -121,15 +124,15 @@ def test_who_goes_on_talking_is_waited_for_a_while(lab: Staged) -> None:
             gevent.sleep(0.05)
 
     talker = gevent.spawn(talk)
-    eventually(lambda: not flow.alive, 5)
+    until(lambda: not flow.alive)
     talker.kill()
-    assert lab.clock.monotonic() - began >= PATIENCE
+    assert meanwhile.ready() and meanwhile.value
 
 
 def test_a_step_back_in_time_spares_the_connection(lab: Staged) -> None:
     two_peers(lab)
     secured = connect(lab, "127.0.0.2")
-    eventually(lambda: lab.recorder.opened)
+    until(lambda: lab.recorder.opened)
     lab.recorder.busy_flows = {lab.recorder.opened[0].id}
     lab.bind("first")
     lab.bound = frozenset()
@@ -159,7 +162,7 @@ class TestOutbound:
         gevent.sleep(QUIET + 0.2)
         assert flow.alive, "a transaction is under way on it"
         lab.recorder.busy_flows = set()
-        eventually(lambda: not flow.alive)
+        until(lambda: not flow.alive)
         assert fresh.alive
         # A call that began before the change finds the new connection, and opens none of its own.
         assert lab.dialer.lookup(trunk, before) is fresh

@@ -16,7 +16,8 @@ from sbc.net.tls.contexts import Contexts
 from sbc.net.transport import sweep
 from sbc.net.transport.dialer import DialFailed
 from sbc.net.transport.listener import Listeners
-from tests.edge.tls_lab import OPTIONS, Lab, eventually
+from tests.edge.tls_lab import OPTIONS, Lab
+from tests.peers.waiting import until, until_equal
 
 OK = b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"
 
@@ -61,7 +62,7 @@ def test_udp_from_a_stranger_is_dropped_before_parsing(lab: Lab) -> None:
     peer = udp_client()
     for data in (OPTIONS, b"\xff" * 500, OPTIONS):
         peer.sendto(data, lab.address("edge"))
-    eventually(lambda: lab.listeners.stats()["edge"].unknown_source == 3)  # type: ignore[union-attr]
+    until_equal(lambda: lab.listeners.stats()["edge"].unknown_source, 3)  # type: ignore[union-attr]
     assert lab.recorder.heard_nothing
     peer.close()
 
@@ -71,7 +72,7 @@ def test_udp_keepalives_are_ignored_and_rubbish_is_malformed(lab: Lab) -> None:
     peer = udp_client()
     for data in (b"\r\n\r\n", b"\x00\x00\x00\x00", b"\r\n", b"", b"rubbish"):
         peer.sendto(data, lab.address("edge"))
-    eventually(lambda: lab.recorder.malformed)
+    until(lambda: lab.recorder.malformed)
     stats = lab.listeners.stats()["edge"]
     assert (stats.keepalives, stats.malformed) == (4, 1)  # type: ignore[union-attr]
     assert not lab.recorder.messages
@@ -90,7 +91,7 @@ def test_udp_dialling_sends_from_the_listening_port(lab: Lab) -> None:
     data, source = peer.recvfrom(2000)
     assert (data, source) == (OPTIONS, lab.address("edge"))
     peer.sendto(OK, source)
-    eventually(lambda: lab.recorder.messages)
+    until(lambda: lab.recorder.messages)
     assert lab.recorder.messages[0][0] is flow
     peer.close()
 
@@ -105,7 +106,7 @@ def test_udp_dialling_a_shared_address_takes_nothing_from_its_owner(lab: Lab) ->
     dialled = lab.dialer.connect(other, snapshot)
     assert dialled.trunk == "zeta" and lab.dialer.connect(other, snapshot) is dialled
     peer.sendto(OPTIONS, lab.address("edge"))
-    eventually(lambda: lab.recorder.messages)
+    until(lambda: lab.recorder.messages)
     assert lab.recorder.messages[0][0].trunk == "acme"
     peer.close()
 
@@ -120,7 +121,7 @@ def test_udp_withdrawn_source_closes_the_flow(lab: Lab) -> None:
     flow, reason = lab.recorder.closed[0]
     assert not flow.alive and "no longer admitted" in reason
     peer.sendto(OPTIONS, lab.address("edge"))
-    eventually(lambda: lab.listeners.stats()["edge"].unknown_source == 1)  # type: ignore[union-attr]
+    until_equal(lambda: lab.listeners.stats()["edge"].unknown_source, 1)  # type: ignore[union-attr]
     assert len(lab.recorder.messages) == 1
     peer.close()
 
@@ -129,14 +130,14 @@ def test_tcp_messages_ping_and_close(lab: Lab) -> None:
     start(lab, "tcp")
     with socket.create_connection(lab.address("edge")) as peer:
         peer.sendall(OPTIONS + b"\r\n\r\n" + OPTIONS[:50])
-        eventually(lambda: len(lab.recorder.messages) == 1)
+        until_equal(lambda: len(lab.recorder.messages), 1)
         peer.sendall(OPTIONS[50:])
-        eventually(lambda: len(lab.recorder.messages) == 2)
+        until_equal(lambda: len(lab.recorder.messages), 2)
         received = b""
         while len(received) < 2 * len(OK) + 2:
             received += peer.recv(2000)
         assert received == OK + b"\r\n" + OK, "a ping is answered with CRLF (RFC 5626 4.4.1)"
-    eventually(lambda: lab.recorder.closed)
+    until(lambda: lab.recorder.closed)
     flow, reason = lab.recorder.closed[0]
     assert reason == "closed by the peer" and not flow.alive
     assert lab.listeners.flows == []
@@ -145,7 +146,7 @@ def test_tcp_messages_ping_and_close(lab: Lab) -> None:
 def test_an_accepted_connection_sends_at_once_and_probes_a_peer_that_vanished(lab: Lab) -> None:
     start(lab, "tcp")
     peer = socket.create_connection(lab.address("edge"), 2)
-    eventually(lambda: lab.recorder.opened)
+    until(lambda: lab.recorder.opened)
     sock = lab.recorder.opened[0].channel.sock
     assert lab.recorder.opened[0].local == lab.address("edge")
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
@@ -179,14 +180,14 @@ def test_a_fatal_framing_error_closes_after_the_answer(lab: Lab) -> None:
 def test_the_connection_limit_resets_what_is_over_it(lab: Lab) -> None:
     start(lab, "tcp", connections=1)
     first = socket.create_connection(lab.address("edge"))
-    eventually(lambda: lab.recorder.opened)
+    until(lambda: lab.recorder.opened)
     with socket.create_connection(lab.address("edge")) as second, pytest.raises(OSError):
         second.sendall(OPTIONS)
         second.recv(1)
         second.recv(1)
     assert "1 connections are open" in lab.recorder.refused[0][2]
     first.close()
-    eventually(lambda: lab.recorder.closed)
+    until(lambda: lab.recorder.closed)
     with socket.create_connection(lab.address("edge")) as third:
         third.sendall(OPTIONS)
         assert third.recv(2000) == OK
@@ -217,7 +218,7 @@ def test_a_send_never_waits_and_a_peer_that_does_not_read_is_dropped(lab: Lab) -
     lab.recorder.answer = b""
     with socket.create_connection(lab.address("edge")) as peer:
         peer.sendall(OPTIONS)
-        eventually(lambda: lab.recorder.messages)
+        until(lambda: lab.recorder.messages)
         flow = lab.recorder.messages[0][0]
         switched: list[int] = []
         gevent.spawn(switched.append, 1)
@@ -225,7 +226,7 @@ def test_a_send_never_waits_and_a_peer_that_does_not_read_is_dropped(lab: Lab) -
             flow.channel.send(b"y" * 65536)
         assert not switched, "send() let another greenlet run"
         assert not flow.alive
-        eventually(lambda: lab.recorder.closed)
+        until(lambda: lab.recorder.closed)
         assert "too slowly" in lab.recorder.closed[0][1]
 
 
@@ -234,7 +235,7 @@ def test_what_the_kernel_does_not_take_at_once_is_queued_in_order(lab: Lab) -> N
     lab.recorder.answer = b""
     with socket.create_connection(lab.address("edge")) as peer:
         peer.sendall(OPTIONS)
-        eventually(lambda: lab.recorder.messages)
+        until(lambda: lab.recorder.messages)
         flow = lab.recorder.messages[0][0]
         expected = b""
         while not flow.channel._queue:
@@ -265,7 +266,7 @@ def test_what_one_turn_sends_is_one_write_and_nothing_waits_longer(lab: Lab) -> 
     lab.recorder.answer = b""
     with socket.create_connection(lab.address("edge")) as peer:
         peer.sendall(OPTIONS)
-        eventually(lambda: lab.recorder.messages)
+        until(lambda: lab.recorder.messages)
         channel = lab.recorder.messages[0][0].channel
         raw, channel._raw = channel._raw, (writes := _Writes())
         for piece in (b"one", b"two", b"three"):
@@ -298,7 +299,7 @@ def test_tcp_is_dialled_reused_and_told_when_it_ends(lab: Lab) -> None:
     gevent.sleep(0)  # what was sent goes out when the turn ends, and this peer blocks the loop
     assert accepted.recv(2000) == OPTIONS
     accepted.close()
-    eventually(lambda: lab.recorder.closed)
+    until(lambda: lab.recorder.closed)
     assert lab.dialer.lookup(trunk, snapshot) is None
     server.close()
     with pytest.raises(DialFailed):
@@ -398,16 +399,16 @@ def test_an_idle_connection_is_closed(lab: Lab, monkeypatch: pytest.MonkeyPatch)
     start(lab, "tcp", idle_timeout=0.2)
     with socket.create_connection(lab.address("edge")) as peer:
         assert peer.recv(1) == b""
-    eventually(lambda: lab.recorder.closed)
+    until(lambda: lab.recorder.closed)
     assert "idle" in lab.recorder.closed[0][1]
 
 
 def test_a_pong_is_remembered(lab: Lab) -> None:
     start(lab, "tcp")
     with socket.create_connection(lab.address("edge")) as peer:
-        eventually(lambda: lab.recorder.opened)
+        until(lambda: lab.recorder.opened)
         peer.sendall(b"\r\n")
-        eventually(lambda: lab.recorder.opened[0].channel.ponged)
+        until(lambda: lab.recorder.opened[0].channel.ponged)
 
 
 def test_a_peer_that_sends_without_end_does_not_starve_the_others(lab: Lab) -> None:
@@ -416,7 +417,7 @@ def test_a_peer_that_sends_without_end_does_not_starve_the_others(lab: Lab) -> N
     flood, quiet = (socket.create_connection(lab.address("edge")) for _ in range(2))
     writer = gevent.spawn(flood.sendall, OPTIONS * 20000)
     quiet.sendall(OPTIONS)
-    eventually(lambda: len({flow.id for flow, _ in lab.recorder.messages}) == 2)
+    until_equal(lambda: len({flow.id for flow, _ in lab.recorder.messages}), 2)
     assert len(lab.recorder.messages) < 20000
     writer.kill()
     flood.close()

@@ -12,19 +12,18 @@ import pytest
 
 from sbc.base import Address
 from sbc.demo.lab import HOST, SBC_NAME
-from sbc.demo.process import SbcProcess
 from sbc.demo.tls import Credentials, Refused, connect
-from tests.edge.attacked import TO, Attacked
+from tests.edge.attacked import TO, Attacked, attacked
 from tests.edge.sbc_command import sbc
+from tests.peers.faults import Sbc
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[Attacked]:
-    attacked = Attacked(tmp_path)
-    yield attacked
-    attacked.close()
+    with attacked(tmp_path) as made:
+        yield made
 
 
 def shown(attacked: Attacked, trunk: str) -> dict[str, Any]:
@@ -36,7 +35,7 @@ def shown(attacked: Attacked, trunk: str) -> dict[str, Any]:
 
 def test_a_call_and_a_stranger_are_in_the_ledger_and_stay(running: Attacked) -> None:
     call = running.office.call(running.office.dial(running.address, SBC_NAME), TO)
-    assert call.wait_up(5), call.reason
+    assert call.wait_up(30), call.reason
     office, carrier = shown(running, "office"), shown(running, "carrier")
     assert office["inbound"]["good"]["anchor"] == "lab-ca"
     assert [each["subject"] for each in office["inbound"]["shown"]] == ["CN=office.lab.example"]
@@ -64,7 +63,7 @@ def test_a_call_and_a_stranger_are_in_the_ledger_and_stay(running: Attacked) -> 
         assert counted in page.read().decode()
 
     assert running.sbc.stop() == 0
-    running.sbc = SbcProcess(running.directory, Address(HOST, running.ports.admin))
+    running.sbc = Sbc(running.directory, Address(HOST, running.ports.admin))
     running.sbc.wait_ready()
     again = shown(running, "office")["inbound"]
     assert (again["bad"], again["good"]) == (bad, office["inbound"]["good"])
@@ -77,7 +76,7 @@ def test_a_call_and_a_stranger_are_in_the_ledger_and_stay(running: Attacked) -> 
 def test_a_ledger_that_cannot_be_read_is_begun_anew(running: Attacked) -> None:
     assert running.sbc.stop() == 0
     (running.directory / "run" / "ledger.json").write_text('{"office": 1}')
-    running.sbc = SbcProcess(running.directory, Address(HOST, running.ports.admin))
+    running.sbc = Sbc(running.directory, Address(HOST, running.ports.admin))
     running.sbc.wait_ready()
     assert "it is no ledger of ours" in running.lines("[state]")[0]["text"]
     assert shown(running, "office")["inbound"]["good"] is None

@@ -32,13 +32,13 @@ from tests.edge.tls_lab import (
     Recorder,
     alert_seen,
     client_context,
-    eventually,
     forged_key,
     server_context,
     serving,
     try_options,
 )
 from tests.edge.trust_matrix import HOST, REMEDIES, Expected, Material, Row, policy, rows
+from tests.peers.waiting import until, until_equal
 from tests.unit.tls.certs import der
 
 pytestmark = pytest.mark.slow
@@ -135,7 +135,7 @@ def test_a_peer_connects(inbound: Matrix, row: Row, version: str) -> None:
         assert [flow.trunk for flow, _ in inbound.recorder.messages[before[1] :]] == [row.trunk]
         assert len(inbound.recorder.failures) == before[0]
         return
-    eventually(lambda: len(inbound.recorder.failures) > before[0])
+    until(lambda: len(inbound.recorder.failures) > before[0])
     (event,) = inbound.recorder.failures[before[0] :]
     check(inbound, event, row, row.inbound, version)
     assert alert_seen(error) == row.inbound.alert.get(version), error
@@ -152,7 +152,7 @@ def test_a_peer_is_dialled(outbound: Matrix, row: Row, version: str) -> None:
         trunk = outbound.trunks[row.trunk].model_copy(update={"peers": (Address(HOST, server.port),)})
         if row.outbound.kind == "accepted":
             outbound.dialer.connect(trunk, outbound.whole).channel.send(OPTIONS)
-            eventually(lambda: server.heard == OPTIONS)
+            until_equal(lambda: server.heard, OPTIONS)
             check_accepted(outbound, row)
             assert len(outbound.recorder.failures) == before
             return
@@ -162,7 +162,7 @@ def test_a_peer_is_dialled(outbound: Matrix, row: Row, version: str) -> None:
         assert failed.value.failure == event.failure
         check(outbound, event, row, row.outbound, version)
         if row.outbound.sent and row.outbound.alert:
-            eventually(lambda: server.errors)
+            until(lambda: server.errors)
             assert alert_seen(server.errors[0]) == row.outbound.alert[version]
         gevent.sleep(0)
         assert server.heard == b""

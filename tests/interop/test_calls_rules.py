@@ -163,7 +163,7 @@ def test_failover_on_a_status_on_silence_and_on_a_dead_peer(
 ) -> None:
     with wire(tmp_path, then, one=first) as made:
         call(made)
-        made.carriers["two"].wait_until(lambda: bool(made.records()), 5, "record")
+        made.carriers["two"].wait_until(lambda: bool(made.records()), 30, "record")
     (found,) = made.records()
     assert (found["b"]["trunk"], found["status"], found["rule"]) == (record, 200, "out (routes.d/10.yaml:3)")
 
@@ -184,7 +184,7 @@ def test_numbers_and_headers_are_rewritten(tmp_path: Path) -> None:
     with wire(tmp_path, then) as made:
         call(made, "caller_ends", service="030123456")
         invite = made.heard("one")
-        made.carriers["one"].wait_until(lambda: bool(made.records()), 5, "record")
+        made.carriers["one"].wait_until(lambda: bool(made.records()), 30, "record")
     assert re.match(r"INVITE sip:\+4930123456@127\.0\.0\.11:\d+ SIP/2\.0", invite)
     assert re.search(r'^From: "Desk" <sip:49pp@', invite, re.MULTILINE)
     headers = dict(re.findall(r"^(X-[\w-]+|Subject): *(.*)$", invite, re.MULTILINE))
@@ -234,7 +234,7 @@ def test_a_challenged_caller_logs_in(tmp_path: Path) -> None:
         assert "SIP/2.0 407 " in refused and 'Proxy-Authenticate: Digest realm="lab.example"' in refused
         assert made.invites("two") == 0
         call(made, "caller_login")
-        made.carriers["two"].wait_until(lambda: len(made.records()) == 3, 5, "records")
+        made.carriers["two"].wait_until(lambda: len(made.records()) == 3, 30, "records")
         assert "Proxy-Authorization" not in made.heard("two")
     assert [each["status"] for each in made.records()] == [407, 407, 200]
     assert made.records()[-1]["tags"] == ["alice"]
@@ -257,7 +257,7 @@ def test_limits_refuse_what_is_too_much(tmp_path: Path) -> None:
 def test_a_phone_that_rings_too_long(tmp_path: Path) -> None:
     with wire(tmp_path, 'ring for 1 second\nroute "one" then "two" on timeout', one="callee_rings") as made:
         call(made)
-        made.carriers["two"].wait_until(lambda: bool(made.records()), 5, "record")
+        made.carriers["two"].wait_until(lambda: bool(made.records()), 30, "record")
         assert "CANCEL" in made.trace("one")
     assert made.records()[0]["b"]["trunk"] == "two"
 

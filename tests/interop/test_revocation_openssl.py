@@ -20,7 +20,7 @@ from sbc.flow import Flow
 from sbc.net.system.clock import Clock
 from sbc.net.transport.dialer import DialFailed
 from tests.edge.revocation_lab import RevocationLab, revocation_lab
-from tests.edge.tls_lab import OPTIONS, eventually
+from tests.edge.tls_lab import OPTIONS
 from tests.edge.web import response
 from tests.peers.needs import needs
 from tests.peers.openssl_ca import OpensslCa, Pair
@@ -28,6 +28,7 @@ from tests.peers.portcullis import Portcullis
 from tests.peers.ports import free_port
 from tests.peers.process import PeerProcess, find, listening
 from tests.peers.product import command
+from tests.peers.waiting import until
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
@@ -115,7 +116,7 @@ class Sserver(PeerProcess):
 
     def ready(self) -> None:
         """Wait until it listens."""
-        self.wait_until(lambda: listening(self.port), 5, f"listening port {self.port}")
+        self.wait_until(lambda: listening(self.port), 30, f"listening port {self.port}")
 
     def heard(self) -> bytes:
         """What was said to it."""
@@ -197,7 +198,7 @@ def test_inbound(lab: Published, name: str, version: str, mode: str) -> None:
     lab.trunk("acme", lab.policy(mode, case[0]))
     lab.start()
     with s_client(lab, peer, version):
-        eventually(lambda: lab.recorder.messages or lab.recorder.failures, 8)
+        until(lambda: lab.recorder.messages or lab.recorder.failures)
     check(lab, case, mode)
 
 
@@ -212,9 +213,7 @@ def test_outbound(lab: Published, name: str, version: str, mode: str) -> None:
         flow = dialled(lab, server, lab.policy(mode, case[0]))
         if flow is not None:
             flow.channel.send(OPTIONS)
-            eventually(
-                lambda: OPTIONS.strip() in server.heard().replace(b"\n", b"\r\n").replace(b"\r\r", b"\r")
-            )
+            until(lambda: OPTIONS.strip() in server.heard().replace(b"\n", b"\r\n").replace(b"\r\r", b"\r"))
         else:
             gevent.sleep(0.1)
             assert b"OPTIONS" not in server.heard()
@@ -236,7 +235,7 @@ def test_a_delegated_responder_is_believed(lab: Published) -> None:
     lab.trunk("acme", lab.policy("hard", "ocsp"))
     lab.start()
     with s_client(lab, peer, "1.3"):
-        eventually(lambda: lab.recorder.messages)
+        until(lambda: lab.recorder.messages)
 
 
 @pytest.mark.parametrize("method", ["crl", "ocsp"])
@@ -247,7 +246,7 @@ def test_a_revocation_ends_an_open_connection(lab: Published, version: str, meth
     lab.trunk("acme", lab.policy("hard", method))
     lab.start()
     with s_client(lab, peer, version) as client:
-        eventually(lambda: lab.recorder.messages)
+        until(lambda: lab.recorder.messages)
         lab.ca_of_openssl.revoke(peer)
         assert client.wait(8) is not None
     assert "its certificate was revoked" in lab.recorder.closed[0][1]
@@ -313,7 +312,7 @@ def test_our_own_certificate_carries_a_staple(lab: Published, version: str) -> N
     lab.identity("sbc", Issued(own.cert.read_bytes(), chain, own.key.read_bytes()))
     lab.trunk("acme", lab.policy("soft"))
     lab.start()
-    eventually(lambda: lab.told.events("source-answers"))
+    until(lambda: lab.told.events("source-answers"))
     peer = lab.ca_of_openssl.issue("peer.example")
     host, port = lab.address()
     argv = [
@@ -354,11 +353,11 @@ def test_a_list_of_a_hundred_thousand_is_read_while_others_go_on(lab: Published)
 
     other = gevent.spawn(turn)
     with s_client(lab, peer, "1.3"):
-        eventually(lambda: lab.recorder.messages, 20)
+        until(lambda: lab.recorder.messages)
     other.kill()
     assert len(whole) > 4_000_000 and turns > 20
     with s_client(lab, gone, "1.3"):
-        eventually(lambda: lab.recorder.failures)
+        until(lambda: lab.recorder.failures)
     assert lab.recorder.failures[0].failure.kind == "revoked" and lab.recorder.failures[0].alert_sent == 44
 
 
@@ -405,7 +404,7 @@ def test_a_running_sbc_asks_ahead_refuses_tells_and_remembers(lab: Published) ->
     (where / "sbc.yaml").write_text(SETTINGS.format(port=port, url=lab.web.url("/list")))
     (where / "trunks.d/carrier.yaml").write_text(TRUNK.format(mode="hard"))
     with Portcullis("sbc", where, tcp=[port]) as sbc:
-        eventually(lambda: "event=source-answers" in sbc.log.read_text(), 8)
+        until(lambda: "event=source-answers" in sbc.log.read_text())
         assert client_of(lab, port, peer) == "connected"
         assert "alert certificate revoked" in client_of(lab, port, gone)
         status = status_of(lab)

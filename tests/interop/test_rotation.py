@@ -28,6 +28,7 @@ from tests.peers.portcullis import Portcullis
 from tests.peers.ports import free_port
 from tests.peers.sipp import Sipp, SippSettings
 from tests.peers.stunnel import Stunnel, into, out
+from tests.peers.waiting import until, until_equal
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
@@ -50,9 +51,9 @@ class Rig:
         """One step, as ``sbc certs`` asks for it."""
         return ask(self.control, f"certs-{verb}", **arguments)
 
-    def until_done(self, verb: str, within: float = 25.0, **arguments: object) -> Any:
+    def until_done(self, verb: str, **arguments: object) -> Any:
         """The same, again and again while it is refused."""
-        return _eventually(lambda: self._tried(verb, **arguments), within, verb)
+        return until(lambda: self._tried(verb, **arguments), verb, seconds=60)
 
     def _tried(self, verb: str, **arguments: object) -> Any:
         try:
@@ -65,18 +66,21 @@ class Rig:
         """How many connections the callee's stunnel has taken over to SIPp."""
         return self.callee.log.read_text(errors="replace").count("s_connect: connected")
 
-    def standing(self, name: str) -> set[str]:
-        """The states that trunks are in."""
-        return {each["state"] for each in self.certs("ready", name=name)["trunks"]}
+    def standing(self, name: str) -> dict[str, str]:
+        """The state of each trunk; {} while nothing is staged."""
+        try:
+            return {each["trunk"]: each["state"] for each in self.certs("ready", name=name)["trunks"]}
+        except LocalError:
+            return {}
 
     def ready(self, name: str, *trunks: str) -> None:
         """Wait until ``trunks`` are ready."""
 
         def all_ready() -> bool:
-            rows = {each["trunk"]: each["state"] for each in self.certs("ready", name=name)["trunks"]}
-            return all(rows[trunk] == "ready" for trunk in trunks)
+            rows = self.standing(name)
+            return all(rows.get(trunk) == "ready" for trunk in trunks)
 
-        _eventually(all_ready, 25, f"{name} ready at {', '.join(trunks)}")
+        until(all_ready, f"{name} ready at {', '.join(trunks)}")
 
 
 @pytest.fixture
@@ -135,7 +139,7 @@ def _rotate_ours(rig: Rig) -> None:
     """A certificate of another authority: staged, bound to one trunk and then the other, retired."""
     fresh = rig.lab.issue("server", "next")
     _drop(fresh, rig.tls / "server")
-    _eventually(lambda: rig.certs("ready", name="bench"), 10, "what was dropped in is staged")
+    until(lambda: rig.standing("bench"), "what was dropped in is staged")
     for trunk in ("caller", "callee"):
         rig.certs("bind", name="bench", trunk=trunk)
         rig.ready("bench", trunk)
@@ -146,8 +150,9 @@ def _rotate_theirs(rig: Rig) -> Sipp:
     """Both peers go over to another authority, which is trusted beside the old one and then alone."""
     dialled = rig.dialled()
     (rig.tls / "lab-ca.pem.next").write_bytes(rig.lab.ca("next").read_bytes())
-    _eventually(lambda: rig.standing("lab") == {"waiting"}, 20, "both still show the old one")
-    _eventually(lambda: rig.dialled() > dialled, 10, "a connection under the wider trust")
+    waiting = {"caller": "waiting", "callee": "waiting"}
+    until_equal(lambda: rig.standing("lab"), waiting, "both still show the old one")
+    until(lambda: rig.dialled() > dialled, "a connection under the wider trust")
     rig.lab.issue("callee", "next")
     # It resets who waits to be accepted at this moment; nobody does, for the new connection is up.
     os.kill(rig.callee.pid, signal.SIGHUP)
@@ -157,23 +162,10 @@ def _rotate_theirs(rig: Rig) -> Sipp:
     renewed = rig.renewed()
     counts = rig.caller.finish(120)
     assert (counts.successful, counts.failed) == (BEFORE, 0), rig.caller.failed("lost a call")
-    rig.until_done("retire", within=40.0, name="lab")
+    rig.until_done("retire", name="lab")
     return renewed
 
 
 def _drop(issued: Credentials, stem: Path) -> None:
     for path in (issued.key, issued.cert):
         stem.with_name(f"{stem.name}{path.suffix}.next").write_bytes(path.read_bytes())
-
-
-def _eventually(condition: Callable[[], Any], within: float, what: str) -> Any:
-    limit = time.monotonic() + within
-    while True:
-        try:
-            found = condition()
-        except LocalError:
-            found = None
-        if found:
-            return found
-        assert time.monotonic() < limit, f"not within {within:g} s: {what}"
-        time.sleep(0.3)

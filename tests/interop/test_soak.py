@@ -23,6 +23,7 @@ from sbc.config.load import build_snapshot
 from sbc.net.system.control import ask
 from tests.peers.needs import needs
 from tests.peers.portcullis import ROOT
+from tests.peers.waiting import until, until_equal
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
@@ -58,13 +59,6 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
         yield Rig(server.pid, tmp_path / "server", caller)
 
 
-def _eventually(condition: Any, within: float, what: str) -> None:
-    limit = time.monotonic() + within
-    while not condition():
-        assert time.monotonic() < limit, f"not within {within:g} s: {what}"
-        time.sleep(0.1)
-
-
 # Reloads under load
 
 EXTRA = "routes.d/20-more.yaml"
@@ -91,7 +85,7 @@ def _reload(rig: Rig, number: int) -> None:
     elif number % 5 == 2:
         assert rig.command("reload") == 0
         assert rig.version() == wanted
-    _eventually(lambda: rig.version() == wanted, 8, f"version {wanted} in force")
+    until_equal(rig.version, wanted, "the new version is in force")
 
 
 def test_twenty_reloads_under_load_fail_no_call(rig: Rig) -> None:
@@ -125,7 +119,7 @@ def _quiet(rig: Rig) -> bool:
 
 def _residue(rig: Rig) -> Residue:
     """Wait until the last transaction of the last call has ended (64*T1 after its 2xx), then look."""
-    _eventually(lambda: _quiet(rig), 45, "no call and no transaction")
+    until(lambda: _quiet(rig), "no call and no transaction", seconds=90)
     time.sleep(2.5)  # it tidies up once a second
     lines = Path(f"/proc/{rig.pid}/status").read_text().splitlines()
     (resident,) = (int(line.split()[1]) for line in lines if line.startswith("VmRSS"))

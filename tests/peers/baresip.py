@@ -82,8 +82,8 @@ class Baresip(PeerProcess):
 
     def ready(self) -> None:
         """Wait for the control port and the SIP port, then connect to the former."""
-        self.wait_until(lambda: listening(self.control), 5, f"control port {self.control}")
-        self.wait_until(lambda: listening(self.port, udp=True), 5, f"port {self.port}")
+        self.wait_until(lambda: listening(self.control), 30, f"control port {self.control}")
+        self.wait_until(lambda: listening(self.port, udp=True), 30, f"port {self.port}")
         self._socket = socket.create_connection(("127.0.0.1", self.control), 5)
 
     def dial(self, uri: str) -> None:
@@ -115,7 +115,7 @@ class Baresip(PeerProcess):
 
     def recording(self) -> Path:
         """What the last ended call heard; waits until baresip has closed the file."""
-        self.wait_until(lambda: self._heard() is not None, 3, "recording")
+        self.wait_until(lambda: self._heard() is not None, 30, "recording")
         heard = self._heard()
         assert heard is not None
         return heard

@@ -112,7 +112,7 @@ class Kamailio(PeerProcess):
     def ready(self) -> None:
         """Wait until it listens."""
         udp = self.settings.transport == "udp"
-        self.wait_until(lambda: listening(self.port, udp=udp), 10, f"listening port {self.port}")
+        self.wait_until(lambda: listening(self.port, udp=udp), 30, f"listening port {self.port}")
 
     def _config_text(self) -> str:
         chosen = self.settings

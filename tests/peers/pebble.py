@@ -23,7 +23,7 @@ class _Process(PeerProcess):
     def ready(self) -> None:
         """Wait until it listens."""
         where = f"listening ports {self.tcp + self.udp}"
-        self.wait_until(lambda: listening(*self.tcp) and set(self.udp) <= bound_ports(True), 10, where)
+        self.wait_until(lambda: listening(*self.tcp) and set(self.udp) <= bound_ports(True), 30, where)
 
 
 class Pebble:

@@ -88,7 +88,7 @@ class Pjsip(PeerProcess):
         """Wait until the agent listens."""
         self.expect("ready", seconds=10)
         udp = self.settings.transport == "udp"
-        self.wait_until(lambda: listening(self.port, udp=udp), 5, f"listening port {self.port}")
+        self.wait_until(lambda: listening(self.port, udp=udp), 30, f"listening port {self.port}")
 
     def call(self, uri: str, headers: dict[str, str] | None = None, offer: bool = True) -> int:
         """Dial ``uri`` and return the call's number; without ``offer`` the callee makes it."""
@@ -125,7 +125,7 @@ class Pjsip(PeerProcess):
     def recording(self, call: int) -> Path:
         """What the peer was heard saying; waits until PJSIP has closed the file of an ended call."""
         path = self.directory / f"call-{call}.wav"
-        self.wait_until(lambda: _is_complete(path), 3, f"complete {path.name}")
+        self.wait_until(lambda: _is_complete(path), 30, f"complete {path.name}")
         return path
 
     def do(self, command: str, **arguments: object) -> Event:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.peers.faults import watch
 from tests.peers.process import PeerProcess, listening
 from tests.peers.product import ROOT, command
 
@@ -28,6 +29,11 @@ class Portcullis(PeerProcess):
     ) -> None:
         self.tcp, self.udp = tuple(tcp), tuple(udp)
         super().__init__(name, directory, command("run", "-c", str(directory)), cpu=cpu)
+
+    def start(self) -> None:
+        """Start it, and have its journal looked at."""
+        watch(self.log)
+        super().start()
 
     def ready(self) -> None:
         """Wait until every listener is bound."""

@@ -12,11 +12,12 @@ import os
 import shutil
 import signal
 import subprocess
-import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+
+from tests.peers.waiting import until
 
 PACKAGES = {
     "baresip": "baresip-core",
@@ -95,14 +96,16 @@ class PeerProcess:
         """Wait until the peer can be used; overridden by each peer."""
 
     def wait_until(self, done: Callable[[], bool], seconds: float, what: str) -> None:
-        """Poll ``done`` every 20 ms; PeerFailed after ``seconds`` or as soon as the process ends."""
-        limit = time.monotonic() + seconds
-        while not done():
+        """Wait until ``done()``; PeerFailed after ``seconds`` or as soon as the process has ended without."""
+
+        def look() -> bool:
             if self._popen is not None and self._popen.poll() is not None:
-                raise self.failed(f"ended with {self._popen.returncode} before {what}")
-            if time.monotonic() > limit:
-                raise self.failed(f"no {what} within {seconds:g} s")
-            time.sleep(0.02)
+                if not done():
+                    raise self.failed(f"ended with {self._popen.returncode} before {what}")
+                return True
+            return done()
+
+        until(look, what, seconds, fail=self.failed)
 
     def wait(self, seconds: float) -> int:
         """Wait for the process to end by itself and return its exit status."""

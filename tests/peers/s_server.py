@@ -22,7 +22,7 @@ class SServer(PeerProcess):
 
     def ready(self) -> None:
         """Wait until it listens, and have its answer ready."""
-        self.wait_until(lambda: listening(self.port), 10, f"listening port {self.port}")
+        self.wait_until(lambda: listening(self.port), 30, f"listening port {self.port}")
         pipe = self.process.stdin
         assert pipe is not None, "it was started with pipes"
         pipe.write(self._says)

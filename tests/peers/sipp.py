@@ -108,7 +108,7 @@ class Sipp(PeerProcess):
         """Callees are ready when their port is bound; callers at once."""
         if not self.is_caller:
             udp = self.settings.transport == "udp"
-            self.wait_until(lambda: listening(self.port, udp=udp), 5, f"listening port {self.port}")
+            self.wait_until(lambda: listening(self.port, udp=udp), 30, f"listening port {self.port}")
 
     def finish(self, seconds: float = 15.0) -> SippCounts:
         """Wait until a caller has made its calls and return what it counted, failed calls included."""

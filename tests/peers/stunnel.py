@@ -67,7 +67,7 @@ class Stunnel(PeerProcess):
     def ready(self) -> None:
         """Wait until every tunnel accepts."""
         ports = [each.accept for each in self.tunnels]
-        self.wait_until(lambda: listening(*ports), 5, f"listening ports {ports}")
+        self.wait_until(lambda: listening(*ports), 30, f"listening ports {ports}")
 
 
 def out(name: str, connect: int, credentials: Credentials, ca: Path, checks: str = "") -> Tunnel:

@@ -62,7 +62,9 @@ def test_the_rogue_bears_the_carriers_name_and_nobody_trusts_it(tmp_path: Path) 
 
 def test_only_the_owner_reads_the_keys_and_they_fit(tmp_path: Path) -> None:
     write_lab(tmp_path, NOW)
-    for path in (tmp_path / "tls").glob("*.key"):
+    keys = list((tmp_path / "tls").glob("*.key"))
+    assert {path.stem for path in keys} >= {"sbc", "office", "carrier", "rogue"}
+    for path in keys:
         assert path.stat().st_mode & 0o777 == 0o600
         private = load_pem_private_key(path.read_bytes(), None)
         certificate = x509.load_pem_x509_certificate(path.with_suffix(".pem").read_bytes())

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
 
 from dsl.patterns import Pattern, PatternError
+from tests.peers.runaway import no_runaway
 
 SIMPLE = [
     r"^\+1[2-9]\d{9}$",
@@ -48,9 +47,8 @@ def test_others_are_left_to_re2(source: str) -> None:
 )
 def test_no_pattern_hangs(source: str) -> None:
     pattern = Pattern(source)
-    started = time.process_time()
-    pattern.search("a" * 20_000 + "!")
-    assert time.process_time() - started < 0.5
+    with no_runaway():
+        pattern.search("a" * 20_000 + "!")
 
 
 @pytest.mark.parametrize("source", [*SIMPLE, *EXACT])

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
-import gevent
 import pytest
 
 from sbc.b2bua.attempt import Attempt
@@ -24,6 +23,7 @@ from sbc.net.transport.dialer import DialFailed
 from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.parse import parse_message
 from sbc.tls.events import Handshake, HandshakeFailed
+from tests.peers.waiting import until, until_equal
 from tests.playbook.stage import snapshot
 
 INVITE = (
@@ -220,10 +220,9 @@ def test_a_fault_in_one_calls_timer_does_not_stop_anothers(monkeypatch: pytest.M
     monkeypatch.setattr(Setup, "on_timer", fail)
     rig.invite("bad")
     rig.invite("good")
-    gevent.sleep(0.2)
+    until(lambda: rig.watcher.named("failover"), "the timer of the other call")
+    until(lambda: 503 in rig.statuses("bad"))
     assert len(rig.watcher.faults) == 1
-    assert 503 in rig.statuses("bad")
-    assert len(rig.watcher.named("failover")) >= 1
 
 
 @pytest.mark.pure
@@ -243,10 +242,10 @@ def test_a_fault_in_one_calls_loss_does_not_hide_anothers(monkeypatch: pytest.Mo
     rig.invite("two")
     rig.live = rig.carrier
     rig.driver.on_close(rig.carrier, "gone")
-    gevent.sleep(0.1)
+    (note,) = until(lambda: rig.watcher.named("hop-failed"))
     assert len(rig.watcher.faults) == 1
     (other,) = {"one", "two"} - set(seen)
-    assert any(note.call in rig.engine.calls or other for note in rig.watcher.named("hop-failed"))
+    assert note.call in rig.engine.calls
     assert _calls(rig) <= {other}
 
 
@@ -300,8 +299,7 @@ def test_a_trunk_is_dialled_where_no_connection_lives() -> None:
     rig.live = None
     rig.invite("one")
     assert not rig.heard(rig.carrier)
-    gevent.sleep(0.01)
-    assert rig.heard(rig.carrier)
+    until(lambda: rig.heard(rig.carrier))
 
 
 @pytest.mark.parametrize("error", [DialFailed("nobody there"), RuntimeError("a fault of the dialer")])
@@ -313,8 +311,7 @@ def test_a_dial_that_fails_in_any_way_is_the_end_of_the_hop(error: Exception) ->
 
     rig.live, rig.dial = None, dial
     rig.invite("one")
-    gevent.sleep(0.02)
-    assert rig.statuses("one") == [100, 503]
+    until_equal(lambda: rig.statuses("one"), [100, 503])
     assert len(rig.watcher.faults) == isinstance(error, RuntimeError)
     assert not rig.engine.calls
 
@@ -334,18 +331,19 @@ def test_a_fault_around_the_hooks_rejects_the_call(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(Setup, "decide", ask)
     rig.invite("one")
-    gevent.sleep(0.01)
+    until_equal(lambda: rig.statuses("one"), [100, 503])
     monkeypatch.setattr(Setup, "decide", whole)
-    assert rig.statuses("one") == [100, 503]
 
 
 def test_timers_run_by_themselves() -> None:
     rig = Rig(snapshot(ring_timeout=0.05))
     rig.invite("one")
     rig.answered()
-    gevent.sleep(0.2)
-    methods = [each.method for each in rig.heard(rig.carrier) if isinstance(each, Request)]
-    assert "CANCEL" in methods
+
+    def methods() -> list[str]:
+        return [each.method for each in rig.heard(rig.carrier) if isinstance(each, Request)]
+
+    until(methods, "a CANCEL", holds=lambda sent: "CANCEL" in sent)
 
 
 def test_nothing_is_sent_on_a_dead_flow() -> None:

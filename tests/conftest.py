@@ -1,0 +1,24 @@
+"""What holds for every test: no fault of our own on stderr or in a journal, unless it says why."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+
+import pytest
+
+from tests.peers import faults
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail the end of a test that has left a fault."""
+    report = yield
+    if report.when == "teardown":
+        printed = [text for name, text in report.sections if name.startswith("Captured stderr")]
+        found = [*faults.in_journals(), *filter(None, map(faults.in_text, printed))]
+        if found and report.passed and not item.get_closest_marker("provokes"):
+            report.outcome = "failed"
+            report.longrepr = "a fault of our own, which no `provokes` explains:\n" + "\n\n".join(found)
+    return report
