@@ -32,7 +32,7 @@ CARRIED_EXTENSIONS: Final = frozenset(("100rel",))
 MAX_CARRIED: Final = 8192
 
 _USER = r"[A-Za-z0-9\-_.!~*'()&=+$,;?/]*+"
-_PLAIN_USER: Final = re.compile(rf"{_USER}(?:%[0-9A-Fa-f]{{2}}{_USER})*+").fullmatch
+_PLAIN_USER: Final = re.compile(rf"{_USER}(?:%[0-9A-Fa-f]{{2}}{_USER})*").fullmatch
 _PLAIN_DISPLAY: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ ]*").fullmatch
 _PLAIN_HOST: Final = re.compile(r"[A-Za-z0-9\-.:\[\]]+").fullmatch
 

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gevent import spawn
+from gevent import Timeout, spawn
+from gevent.event import AsyncResult
 from gevent.queue import Queue
 from gevent.server import StreamServer
 
@@ -54,6 +55,7 @@ class Agent:
         self.refused: list[str] = []
         self.calls: dict[str, AgentCall] = {}
         self.links: list[Link] = []
+        self._asked: dict[str, AsyncResult[Response]] = {}
         self._clock = clock
         self._server: Any = None
         self._closed = False
@@ -74,7 +76,7 @@ class Agent:
         """Send an INVITE for the URI ``to`` over ``link``."""
         settings = settings or self.voice
         voice = Voice(self.host, settings)
-        invite = self._invite(link, to, user or self.name)
+        invite = self._request("INVITE", link, to, user or self.name)
         with_sdp(invite, voice.offer())
         call = AgentCall(self._party(link), link, invite, voice, caller=True)
         call.local = invite.headers.get("from") or ""
@@ -82,6 +84,19 @@ class Agent:
         self.calls[call.call_id] = call
         link.send(invite)
         return call
+
+    def ask(self, link: Link, uri: str, seconds: float = 5.0) -> Response | None:
+        """Send OPTIONS for ``uri`` over ``link``; the answer, or None where none came in ``seconds``."""
+        request = self._request("OPTIONS", link, uri, self.name)
+        answer = self._asked[request.call_id] = AsyncResult()
+        link.send(request)
+        try:
+            answered: Response = answer.get(timeout=seconds)
+            return answered
+        except Timeout:
+            return None
+        finally:
+            del self._asked[request.call_id]
 
     def close(self) -> None:
         """End every connection and the listener."""
@@ -114,7 +129,7 @@ class Agent:
             self.name, f"<sip:{self.name}@{link.stream.local};transport=tls>", str(link.stream.local)
         )
 
-    def _invite(self, link: Link, to: str, user: str) -> Request:
+    def _request(self, method: str, link: Link, to: str, user: str) -> Request:
         party = self._party(link)
         headers = Headers(
             [
@@ -123,19 +138,21 @@ class Agent:
                 ("From", f"<sip:{user}@{self.domain}>;tag={os.urandom(6).hex()}"),
                 ("To", f"<{to}>"),
                 ("Call-ID", os.urandom(12).hex()),
-                ("CSeq", "1 INVITE"),
+                ("CSeq", f"1 {method}"),
                 ("Contact", party.contact),
                 ("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE"),
                 ("User-Agent", "Portcullis lab agent"),
             ]
         )
-        return Request("INVITE", to, headers)
+        return Request(method, to, headers)
 
     def _receive(self, link: Link, message: Message) -> None:
         call = self.calls.get(message.call_id)
         if isinstance(message, Response):
             if call is not None:
                 call.on_response(message)
+            elif message.status >= 200 and (asked := self._asked.get(message.call_id)):
+                asked.set(message)
         elif isinstance(message, Request):
             self._on_request(link, call, message)
 

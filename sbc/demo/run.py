@@ -33,6 +33,7 @@ from sbc.demo.voice import VoiceSettings
 TALK = 3.0  # seconds
 OFFICE_HERTZ, CARRIER_HERTZ = 440, 660
 CALLED = "+12125550100"
+BARE_HOST = f"sip:{SBC_NAME}"
 
 
 @dataclass(slots=True)
@@ -57,7 +58,7 @@ def run(keep: bool = False, out: TextIO | None = None) -> int:
     directory = Path(tempfile.mkdtemp(prefix="portcullis-lab-"))
     try:
         with _lab(directory, paint) as lab:
-            good = _call(lab, paint) & _refusal(lab, paint)
+            good = _call(lab, paint) & _question(lab, paint) & _refusal(lab, paint)
     except (LocalError, Refused) as error:
         paint.say(f"{paint.tick(False)} {error}")
         good = False
@@ -148,6 +149,16 @@ def _show_record(lab: Lab, paint: Paint) -> bool:
     for line in receipt.draw("What the SBC recorded of the call", lines, paint):
         paint.say(line)
     return receipt.kept(lines)
+
+
+def _question(lab: Lab, paint: Paint) -> bool:
+    """What a peer asks every minute, to know whether we are there: OPTIONS to our host, without a user."""
+    paint.say("\n" + paint("bold", "A peer asks whether the SBC is there"))
+    answer = lab.office.ask(lab.office.dial(lab.address, SBC_NAME), BARE_HOST)
+    good = answer is not None and answer.status == 200
+    said = f"{answer.status} {answer.reason}" if answer else "nothing"
+    paint.say(f"  {paint.tick(good)} OPTIONS {BARE_HOST} was answered with {said}")
+    return good
 
 
 def _refusal(lab: Lab, paint: Paint) -> bool:

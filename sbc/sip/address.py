@@ -23,15 +23,15 @@ from sbc.sip.uri import PARAMS, USER, Uri, parse_uri, split_params
 
 # An unquoted display name is read more widely than the grammar's tokens; str() quotes it.
 _name_addr: Final = re.compile(
-    r'[ \t]*+(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"[ \t]*+|([^"<>,;\\\x00-\x08\x0a-\x1f\x7f]*+))<([^<>"]*+)>(.*+)',
+    r'[ \t]*+(?:"([^"\\]*+(?:\\.[^"\\]*+)*)"[ \t]*+|([^"<>,;\\\x00-\x08\x0a-\x1f\x7f]*+))<([^<>"]*+)>(.*+)',
     re.S,
 ).fullmatch
 
 
 # What From and To nearly always look like but for the tag, read in one pass; all else takes the longer way.
 _common: Final = re.compile(
-    rf'(?:"([^"\\]*+)" ?+|([{TOKEN} ]*+))<([sS][iI][pP][sS]?):(?:([{USER}]++)@)?+'
-    rf"([A-Za-z0-9][A-Za-z0-9._\-]*+)(?::([1-9][0-9]{{0,4}}))?+{PARAMS}>"
+    rf'(?:"([^"\\]*+)" ?+|([{TOKEN} ]*+))<([sS][iI][pP][sS]?):(?:([{USER}]++)@|)'
+    rf"([A-Za-z0-9][A-Za-z0-9._\-]*+)(?::([1-9][0-9]{{0,4}}+)|){PARAMS}>"
 ).fullmatch
 
 

@@ -20,7 +20,7 @@ _HASHES: dict[str, Callable[[bytes], str]] = {
 ALGORITHMS = ("SHA-256", "MD5", "SHA-256-sess", "MD5-sess")
 
 _PARAMETER = re.compile(
-    rf'([{TOKEN}]++)[ \t]*+=[ \t]*+(?:"([^"\\]*+(?:\\.[^"\\]*+)*+)"|([^ \t",;]++))[ \t]*+(?:,[, \t]*+|$)',
+    rf'([{TOKEN}]++)[ \t]*+=[ \t]*+(?:"([^"\\]*+(?:\\.[^"\\]*+)*)"|([^ \t",;]++))[ \t]*+(?:,[, \t]*+|$)',
     re.DOTALL,
 )
 _COUNT = re.compile(r"[0-9a-f]{8}", re.IGNORECASE)

@@ -1,7 +1,10 @@
 """The lexical rules that every SIP header shares: tokens, quoted strings, parameters (RFC 3261 25.1).
 
-Each pattern uses possessive quantifiers, and a quoted string that never ends swallows the
-rest of the text, so that no input makes a scan start over: all of them are linear.
+Each run of characters is taken by a possessive quantifier, a group that repeats begins with what the
+run before it cannot take, and a quoted string that never ends swallows the rest of the text, so that
+no input makes a scan start over: all of them are linear. A group is never possessive itself, which
+CPython before 3.11.5 gets wrong (gh-106052); and it is ``(?:...|)`` where it may be missing, which is
+found out faster than with ``?``.
 Character classes are spelt out in ASCII; ``\\s``, ``\\d`` and ``str.strip()`` would also take
 Unicode's blanks and digits, which are not SIP's.
 """
@@ -23,7 +26,7 @@ T = TypeVar("T")
 
 BLANKS: Final = " \t"
 TOKEN: Final = r"A-Za-z0-9\-.!%*_+`'~"
-QUOTED: Final = r'"[^"\\]*+(?:\\.[^"\\]*+)*+"'
+QUOTED: Final = r'"[^"\\]*+(?:\\.[^"\\]*+)*"'
 CONTROLS: Final = bytes(byte for byte in range(32) if byte != 9) + b"\x7f"
 
 # How many parsed values are kept for when they come again, and how long one may be (characters):
@@ -36,14 +39,15 @@ _forget: Final[list[Callable[[], None]]] = []
 
 _token: Final = re.compile(f"[{TOKEN}]+").fullmatch
 _param: Final = re.compile(
-    rf"[ \t]*+;[ \t]*+([{TOKEN}]++)(?:[ \t]*+=[ \t]*+({QUOTED}|[!#-+\-.-:=@-~]++))?+"
+    rf"[ \t]*+;[ \t]*+([{TOKEN}]++)(?:[ \t]*+=[ \t]*+({QUOTED}|[!#-+\-.-:=@-~]++)|)"
 ).match
 _element: Final = re.compile(
-    r'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)|<[^>]*+(?:>|\Z)|[^",<]++|(,)|.', re.S
+    r'"[^"\\]*+(?:\\.[^"\\]*+)*(?:"|\\?\Z)|<[^>]*+(?:>|\Z)|[^",<]++|(,)|.', re.S
 ).finditer
 _unescape: Final = re.compile(r"\\(.)", re.S).sub
-_quoted_or_plain: Final = re.compile(r'("[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z))|[^"]++', re.S).finditer
-_clean_quoted: Final = re.compile(r'"(?:[^"\\\x00-\x08\x0a-\x1f\x7f]|\\[^\r\n])*+"').fullmatch
+_quoted_or_plain: Final = re.compile(r'("[^"\\]*+(?:\\.[^"\\]*+)*(?:"|\\?\Z))|[^"]++', re.S).finditer
+_CLEAN: Final = r'[^"\\\x00-\x08\x0a-\x1f\x7f]'
+_clean_quoted: Final = re.compile(rf'"{_CLEAN}*+(?:\\[^\r\n]{_CLEAN}*+)*"').fullmatch
 _control: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
 _drop_controls: Final = dict.fromkeys(CONTROLS)
 

@@ -40,7 +40,7 @@ _unfold: Final = re.compile(r"\r\n[ \t]++").sub
 _lines: Final = re.compile(r"\r\n|\r|\n").split
 _status_line: Final = re.compile(r"[sS][iI][pP]/([0-9]++\.[0-9]++) ([0-9]++) (.*+)", re.S).fullmatch
 _request_line: Final = re.compile(rf"([{TOKEN}]++) ([^ \t]++) [sS][iI][pP]/([0-9]++\.[0-9]++)").fullmatch
-_loose_request: Final = re.compile(rf"[ \t]*+([{TOKEN}]++)[ \t]++([^ \t]++)(?:[ \t].*+)?+", re.S).fullmatch
+_loose_request: Final = re.compile(rf"[ \t]*+([{TOKEN}]++)[ \t]++([^ \t]++)(?:[ \t].*+)?", re.S).fullmatch
 _STATUSES: Final = {str(status): status for status in range(100, 700)}
 
 

@@ -17,12 +17,13 @@ from sbc.sip.grammar import LONGEST_KEPT, Params, ParseError, find_param, format
 USER: Final = r"A-Za-z0-9\-_.!~*'()&=+$,;?/%#\[\]^`{|}"
 _PASSWORD: Final = r"A-Za-z0-9\-_.!~*'()&=+$,%"
 _PARAM: Final = r"A-Za-z0-9\-_.!~*'()\[\]/:&+$%#^`{|}"
-PARAMS: Final = rf"((?:;[{_PARAM}]++(?:=[{_PARAM}=]*+)?+)*+)"
+PARAMS: Final = rf"(;[{_PARAM}][{_PARAM}=]*+(?:;[{_PARAM}][{_PARAM}=]*+)*|)"
 HOST: Final = r"(?:\[([0-9A-Fa-f:.]++)\]|([A-Za-z0-9][A-Za-z0-9._\-]*+))"
 
+# Without a user there is no "@" in the headers either: whoever looks for one would find another host.
 _sip: Final = re.compile(
-    rf"([sS][iI][pP][sS]?):(?:([{USER}]++)(?::([{_PASSWORD}]*+))?+@)?+{HOST}(?::([0-9]{{1,5}}+))?+"
-    rf"{PARAMS}(?:\?([!#-;=?-~]++))?+"
+    rf"([sS][iI][pP][sS]?):(?:([{USER}]++)(?::([{_PASSWORD}]*+)|)@|){HOST}(?::([0-9]{{1,5}}+)|)"
+    rf"{PARAMS}(?:\?((?(2)[!#-;=?-~]++|[!#-;=?A-~]++))|)"
 ).fullmatch
 _tel: Final = re.compile(rf"[tT][eE][lL]:([0-9A-Fa-f*#+\-.()]++){PARAMS}").fullmatch
 _other: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*+):([!#-;=?-~]++)").fullmatch

@@ -20,7 +20,7 @@ from sbc.sip.uri import HOST, check_ipv6
 
 _via: Final = re.compile(
     rf"[sS][iI][pP][ \t]*+/[ \t]*+2\.0[ \t]*+/[ \t]*+([{TOKEN}]++)[ \t]++{HOST}"
-    r"(?:[ \t]*+:[ \t]*+([0-9]{1,5}+))?+[ \t]*+(;.*+)?+",
+    r"(?:[ \t]*+:[ \t]*+([0-9]{1,5}+)|)[ \t]*+(;.*+|)",
     re.S,
 ).fullmatch
 

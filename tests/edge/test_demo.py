@@ -44,6 +44,7 @@ def test_the_demo_keeps_its_promises_and_cleans_up(home: Path) -> None:
         "INVITE (SRTP)", "The office's leg", "The carrier's leg", "TLSv1.3",
         "sbc.lab.example, issued by Lab CA", "SRTP AES_CM_128_HMAC_SHA1_80", "660 Hz", "440 Hz",
         "leg a      office.lab.example", "leg b      carrier.lab.example",
+        "OPTIONS sip:sbc.lab.example was answered with 200 OK",
         "A stranger without a certificate", "what to do:",
     ):  # fmt: skip
         assert phrase in said, phrase
@@ -57,4 +58,13 @@ def test_a_call_that_nobody_routes_is_not_passed_off_as_good(monkeypatch: pytest
     out = io.StringIO()
     assert demo.run(out=out) == 1
     assert "the call never reached the carrier: 404" in out.getvalue()
+    assert "Not everything was as promised." in out.getvalue()
+
+
+@pytest.mark.slow
+def test_a_host_that_is_not_answered_is_not_passed_off_as_good(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "BARE_HOST", "sip:@sbc.lab.example")
+    out = io.StringIO()
+    assert demo.run(out=out) == 1
+    assert "OPTIONS sip:@sbc.lab.example was answered with 400" in out.getvalue()
     assert "Not everything was as promised." in out.getvalue()

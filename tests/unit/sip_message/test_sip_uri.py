@@ -42,7 +42,8 @@ def test_a_uri_is_read_and_written_back(text: str, uri: Uri) -> None:
         "sip:a\r\n@h",
         "sip:a@h\n", "sip:a<b@h", 'sip:a"b@h', "sip:é@h", "sip:a@é", "tel:", "tel:abc xyz", "tel:٣",
         "<sip:a@h>",
-        "sip:a@h?", "alan@jasomi.com", "nö:x", "x:", "sip:a@h;x=1,2",
+        "sip:a@h?", "sip:h?x=a@", "sip:h:5060?x=a@b", "sip:h;x:y?x=a@b",
+        "alan@jasomi.com", "nö:x", "x:", "sip:a@h;x=1,2",
     ],
 )  # fmt: skip
 def test_what_is_no_uri_is_a_peer_error(text: str) -> None:
