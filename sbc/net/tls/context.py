@@ -55,7 +55,7 @@ def _on_verify(ok: int, store: Any) -> int:
     if not ok:
         code = _lib.X509_STORE_CTX_get_error(store)
         if not judge.excuses(code, depth) or (code == INVALID_PURPOSE and not _serves(judge, store)):
-            if judge.admission.direction == "outbound" and _other_way(judge):
+            if _other_way(judge):
                 return 1
             judge.trunk = None
             judge.verify_code, judge.verify_depth = code, depth
@@ -72,10 +72,12 @@ def _on_verify(ok: int, store: Any) -> int:
 
 def _other_way(judge: Judge) -> bool:
     """Whether the server's certificates lead to an anchor by a way that OpenSSL did not take."""
+    if judge.search is None or judge.admission.direction != "outbound":
+        return False
     # It plays a handshake of its own, with this callback, and so imports this module.
     from sbc.net.tls.verify import other_way
 
-    presented = other_way(judge)
+    presented = other_way(judge, judge.search)
     return presented is not None and judge.settle(presented)
 
 

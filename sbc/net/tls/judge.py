@@ -8,6 +8,7 @@ already is asked, and what is not known is settled before the first byte of SIP 
 from __future__ import annotations
 
 from dataclasses import replace
+from time import thread_time
 
 from OpenSSL import SSL
 
@@ -35,18 +36,42 @@ _REFUSALS = {
 }  # fmt: skip
 
 
+class Search:
+    """How much one handshake may be spent on other ways than the one that OpenSSL took (RFC 4158 2).
+
+    Whoever we talk to chooses the certificates, and while they are verified nobody else gets a turn. So the
+    verifications are counted, and their time, in seconds of CPU so that a busy machine refuses nobody.
+    """
+
+    __slots__ = ("_end", "left")
+
+    MOST, LONGEST = 8, 0.1
+
+    def __init__(self) -> None:
+        self.left = self.MOST
+        self._end: float | None = None
+
+    def more(self) -> bool:
+        """Whether one more verification may begin; it is counted."""
+        if self._end is None:
+            self._end = thread_time() + self.LONGEST
+        self.left -= 1
+        return self.left >= 0 and thread_time() < self._end
+
+
 class Judge:
     """What one handshake learns through OpenSSL's callbacks: alerts, verify codes, the verdict.
 
     ``links`` are the certificates whose revocation matters under ``policy``: () where the peer is
-    pinned, for a pin is taken back by whoever set it.
+    pinned, for a pin is taken back by whoever set it. ``search`` is None where no other way is
+    looked for: in the verification of one that was found.
     """
 
     __slots__ = (
         "__weakref__", "admission", "alert_received", "alert_sent", "anchor", "anchored", "asked", "cache",
         "chain", "connection", "decided", "excused", "leaf", "links", "now", "policy", "presented",
-        "purpose_ok", "revocation", "settled", "settled_under", "staple_problem", "trunk", "verify_code",
-        "verify_depth",
+        "purpose_ok", "revocation", "search", "settled", "settled_under", "staple_problem", "trunk",
+        "verify_code", "verify_depth",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +83,7 @@ class Judge:
         self.now = now
         self.connection = connection
         self.revocation = revocation if revocation is not None else RevocationCache()
+        self.search: Search | None = Search()
         self.anchored = True
         self.purpose_ok = True
         self.verify_code = 0
@@ -156,12 +182,12 @@ class Judge:
         return verdict
 
     def _longer(self, presented: Presented) -> dict[str, Presented]:
-        if len(self.admission.candidates) == 1 or not self.anchored:
+        if self.search is None or len(self.admission.candidates) == 1 or not self.anchored:
             return {}
         # It plays handshakes of its own, with a judge, and so imports this module.
         from sbc.net.tls.verify import longer
 
-        return longer(self, presented)
+        return longer(self, presented, self.search)
 
     def settle(self, other: Presented) -> bool:
         """Decide on another way from the same leaf, which holds; True where that lets the peer in."""

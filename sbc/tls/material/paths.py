@@ -4,15 +4,20 @@ OpenSSL follows one way: of two certificates with the issuer's name it takes the
 when that way ends it does not turn back. A peer whose intermediate is certified by two roots, and who
 sends both certificates, is then refused by whoever trusts only the other root. So the ways are told
 apart here, by names alone; whether one of them holds is for OpenSSL to say.
+
+A peer may also send a knot, whether by mistake or to keep us busy. So a way never passes the same name
+and key twice (RFC 4158 2.4.2), the shorter ways come first, and the search ends after so many steps.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
 
 from sbc.tls.material.certificate import Certificate
 
 MAX_PATHS = 4
+MAX_STEPS = 200
 
 
 def paths(sent: Sequence[Certificate], roots: Collection[str]) -> list[list[int]]:
@@ -22,18 +27,22 @@ def paths(sent: Sequence[Certificate], roots: Collection[str]) -> list[list[int]
     """
     if len({each.identity.subject for each in sent[1:]}) == len(sent) - 1:
         return []
-    found = []
-    for way in _ways(sent, roots, [0]):
-        found.append(way)
-        if len(found) == MAX_PATHS:
+    found: list[list[int]] = []
+    waiting = deque([[0]])
+    for _ in range(MAX_STEPS):
+        if not waiting or len(found) == MAX_PATHS:
             break
+        way = waiting.popleft()
+        if sent[way[-1]].identity.issuer in roots:
+            found.append(way)
+        waiting.extend(_longer(sent, way))
     return found
 
 
-def _ways(sent: Sequence[Certificate], roots: Collection[str], way: list[int]) -> Iterator[list[int]]:
+def _longer(sent: Sequence[Certificate], way: list[int]) -> Iterator[list[int]]:
     issuer = sent[way[-1]].identity.issuer
-    if issuer in roots:
-        yield way
+    passed = {(sent[at].identity.subject, sent[at].identity.pin) for at in way}
     for at, each in enumerate(sent):
-        if at not in way and each.identity.subject == issuer and not each.self_issued:
-            yield from _ways(sent, roots, [*way, at])
+        who = each.identity
+        if who.subject == issuer and not each.self_issued and (who.subject, who.pin) not in passed:
+            yield [*way, at]

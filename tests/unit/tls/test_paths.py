@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from sbc.demo.pki import LabAuthority
+from sbc.tls.material import paths as search
 from sbc.tls.material.certificate import Certificate, read_certificate
-from sbc.tls.material.paths import MAX_PATHS, paths
+from sbc.tls.material.paths import MAX_PATHS, MAX_STEPS, paths
 from tests.unit.tls.certs import GOOD, NOW, der
 
 LEAF = read_certificate(der(LabAuthority("middle", issuer=GOOD, now=NOW).issue(dns=["a.example"]).cert_pem))
@@ -43,7 +46,7 @@ def test_loops_end_and_self_signed_roots_that_were_sent_along_are_no_step() -> N
         issuer("upper", "middle"),
         issuer("root", "root"),
     ]
-    assert paths(sent, ["CN=root"]) == [[0, 1, 3, 2], [0, 2]]
+    assert paths(sent, ["CN=root"]) == [[0, 2]]
 
 
 def test_there_are_never_many() -> None:
@@ -55,3 +58,19 @@ def test_there_are_never_many() -> None:
         *(issuer("middle2", "middle") for _ in range(5)),
     ]
     assert paths(knot, ["CN=root"]) == []
+
+
+def test_a_knot_of_many_keys_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten certificates of two names, each with a key of its own, are some eight thousand ways."""
+    knot = [LEAF]
+    for number in range(9):
+        subject, by = ("middle", "other") if number % 2 else ("other", "middle")
+        made = issuer(subject, by)
+        knot.append(replace(made, identity=replace(made.identity, pin=f"sha256/{number}")))
+    knot[0] = replace(LEAF, identity=replace(LEAF.identity, issuer="CN=middle"))
+    steps = []
+    real = search._longer
+    monkeypatch.setattr(search, "_longer", lambda *given: steps.append(given) or real(*given))
+    assert paths(knot, ["CN=root"]) == []
+    assert len(steps) <= MAX_STEPS
+    assert paths([*knot[:-1], issuer("middle", "root")], ["CN=root"]), "the short way comes first"

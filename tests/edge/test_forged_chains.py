@@ -1,0 +1,102 @@
+"""Chains that lead in circles, shown by whoever answers at a peer's address: no trusted key is needed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from sbc.demo.pki import Issued, LabAuthority
+from sbc.net.tls import verify as verification
+from sbc.net.tls.judge import Search
+from sbc.tls.material.paths import MAX_PATHS
+from tests.edge.rotation_lab import running
+from tests.edge.sbc_command import sbc
+from tests.edge.test_trust_models import enters, issue_ca
+from tests.edge.test_verify import blocks
+from tests.edge.tls_lab import Lab
+from tests.peers.waiting import until
+
+
+def forged(trusted: str) -> Issued:
+    """A leaf by A, and beside it A by B, A by B, B by A and B by one with only the name of ``trusted``."""
+    a, b, forger = LabAuthority("A"), LabAuthority("B"), LabAuthority(trusted)
+    ring = [("A", b, a.key), ("A", b, a.key), ("B", a, b.key), ("B", forger, b.key)]
+    sent = [issue_ca(name, issuer, key=key)[0].public_bytes(Encoding.PEM) for name, issuer, key in ring]
+    leaf = a.issue(dns=["first.example"], ips=["127.0.0.1"])
+    return Issued(leaf.cert_pem, leaf.cert_pem + b"".join(sent), leaf.key_pem)
+
+
+@pytest.mark.slow
+def test_a_ring_of_issuers_is_refused_and_stops_nobody(tmp_path: Path) -> None:
+    """The SBC is a process of its own: where it stands still the test goes on, and ends it."""
+    with running(tmp_path) as lab:
+        assert lab.sbc.stop() == 0
+        lab.first.certificate = forged("first CA")
+        lab.start()
+        until(lambda: len(lab.journal("[tls-refused]")) > 1, "it is dialled, refused, and dialled again")
+        with lab.second.call_in(lab.address):
+            pass  # everybody else is served meanwhile
+        told = sbc(lab.directory, "doctor", "first")
+        assert told.status == 1 and "signature failure" in told.out, told
+
+
+def test_the_ring_is_verified_a_few_times(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where it is only rehearsed."""
+    lab.trunk("a", {}, peers=("first.example:5061",))
+    lab.start()
+    made = count(monkeypatch)
+    admission = lab.listeners.contexts.table.outbound("a", "first.example")
+    assert admission is not None
+    said = verification.verify(admission, blocks(forged("good CA").chain_pem), time.time())
+    assert said.trunk is None and said.failure is not None
+    assert len(made) <= 1 + MAX_PATHS
+
+
+def test_of_many_trunks_under_one_root_only_the_named_one_is_verified(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One of them filed an intermediate, at which every chain ends; the others look above it."""
+    middle = crowd(lab, named=True)
+    made = count(monkeypatch)
+    assert enters(lab, middle.issue(dns=["t31.example"])) == "t31"
+    assert len(made) == 1
+    assert enters(lab, middle.issue(dns=["stranger.example"])) is None
+    assert len(made) == 1
+
+
+def test_trunks_that_take_any_name_under_the_root_are_not_all_verified(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    middle = crowd(lab, named=False)
+    made = count(monkeypatch)
+    assert enters(lab, middle.issue(dns=["peer.example"])) == "t00"
+    assert len(made) <= Search.MOST
+
+
+def crowd(lab: Lab, named: bool) -> LabAuthority:
+    """Forty trunks that trust a root, and one that trusts the intermediate below it alone."""
+    middle = LabAuthority("middle", issuer=lab.ca)
+    lab.anchor("middle", middle)
+    lab.trunk("by-middle", {"trust": ("middle",), "names": ("middle.example",)})
+    for number in range(40):
+        lab.trunk(f"t{number:02}", {"names": (f"t{number:02}.example",)} if named else {})
+    lab.start()
+    return middle
+
+
+def count(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The admissions that are verified without a peer from now on, one for each time."""
+    made: list[Any] = []
+    real = verification.build_context
+
+    def counting(admission: Any, identity: Any) -> Any:
+        made.append(admission)
+        assert len(made) <= 100, "it goes on and on"
+        return real(admission, identity)
+
+    monkeypatch.setattr(verification, "build_context", counting)
+    return made
