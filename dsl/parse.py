@@ -48,6 +48,7 @@ _ACTION_LINE = re.compile(
     r"|deny|prefer|ring|limit|tag|call|continue)\b",
     re.MULTILINE,
 )
+_blanks = re.compile(r"[^\n]").sub
 
 
 @lru_cache(maxsize=_CACHED)
@@ -70,7 +71,7 @@ def parse_actions(text: str) -> tuple[tuple[syntax.Node, ...] | None, tuple[Prob
         following = _ACTION_LINE.search(text, _line_end(text, problem.offset))
         if following is None:
             return None, tuple(problems)
-        rest = re.sub(r"[^\n]", " ", text[: following.start()]) + text[following.start() :]
+        rest = _blanks(" ", text[: following.start()]) + text[following.start() :]
     return None if problems else actions, tuple(problems)
 
 
@@ -143,7 +144,7 @@ _SLIPS = {
 }
 _LOWER = ("and", "or", "not", "in", "matches", "true", "false", "starts", "ends", "with", "has")
 _WORD = re.compile(r"[A-Za-z_][\w.-]*")
-_DOTTED = re.compile(r"\d+(\.\d+)+")
+_DOTTED = re.compile(r"\d+(\.\d+)+").match
 
 
 def _explain(error: UnexpectedInput, text: str, start: str) -> Problem:
@@ -167,8 +168,7 @@ def _hint(text: str, offset: int, found: str, expected: set[str], start: str) ->
         return "compare with ==" if start == "condition" else "a value is set with one ="
     if found.lower() != found and found.lower() in _LOWER:
         return f"words of the language are in lower case: {found.lower()}"
-    dotted = re.search(r"[0-9.]*$", text[:offset])
-    if _DOTTED.match(text, dotted.start() if dotted else offset):
+    if _DOTTED(text, len(text[:offset].rstrip("0123456789."))):
         return 'compare networks with in: source in 10.0.0.0/8; or put an address in quotes: "10.0.0.1"'
     word = _WORD.match(text, offset)
     if word and "STRING" in expected and "NAME" not in expected:

@@ -32,7 +32,8 @@ _PIECE = re.compile(rf"({_GROUP})|{_ATOM}({_VARY}?)")
 _RANGE = re.compile(r"\{(\d+),(\d+)\}")
 _ESCAPED = re.compile(r"\\.")
 _WAYS = 16
-_GROUPED = re.compile(r"\((?:\\.|[^()\\])*\)")
+# A group, or what only begins like one: that too is passed over as a whole, never read again.
+_GROUPED = re.compile(r"\((?:\\.|[^()\\])*+(\))?")
 # A character that stands for itself, unless what follows says how often.
 _PLAIN = re.compile(rf"{_LITERAL}(?![?*+{{])")
 _REFERENCE = re.compile(r"\\([0-9\\])")
@@ -96,7 +97,7 @@ def compiled(source: str) -> Pattern:
 
 def literal_start(source: str) -> str:
     """The plain text that whatever matches begins with; empty where that is not certain."""
-    if not source.startswith("^") or "|" in _ESCAPED.sub("", _GROUPED.sub("", source)):
+    if not source.startswith("^") or "|" in _ESCAPED.sub("", _GROUPED.sub(_ungrouped, source)):
         return ""
     start, at = "", 1
     for piece in _PLAIN.finditer(source, 1):
@@ -104,6 +105,10 @@ def literal_start(source: str) -> str:
             break
         start, at = start + piece[0][-1], piece.end()
     return start
+
+
+def _ungrouped(found: re.Match[str]) -> str:
+    return "" if found[1] else found[0]
 
 
 def _replace(exact: re2._Regexp, pieces: list[str | int], text: str) -> str:

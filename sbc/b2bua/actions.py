@@ -63,8 +63,8 @@ class Actions:
 
     def release(self, call: Call) -> None:
         """A call is over."""
-        limits, call.limits = call.limits, ()
-        self._limits.release(limits)
+        self._limits.release(call.limits)
+        call.limits = ()
 
 
 def _counter(engine: Engine) -> Callable[[str], int]:

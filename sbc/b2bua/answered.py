@@ -50,7 +50,11 @@ class AnsweredInvite:
         """The ACK came: carry it over, with the answer that it may hold."""
         call = self.call
         call.answered_invites.pop((self.side, self.cseq), None)
-        sdp = carried_body(ack) if self.offered_by_far else b""
+        try:
+            sdp = carried_body(ack) if self.offered_by_far else b""
+        except PeerError as error:
+            self._send_ack(b"", error, now, out)
+            return
         if sdp:
             call.ask_media(AnswerMedia(call.id, self.side, sdp), self._send_ack, out)
         elif self.offered_by_far:

@@ -23,10 +23,11 @@ class Attempt:
     It holds its transaction only until it is decided: the two would keep each other alive.
     """
 
-    __slots__ = ("answered", "client", "given_up", "heard", "invite", "leg", "setup")
+    __slots__ = ("answered", "call", "client", "given_up", "heard", "invite", "leg", "setup")
 
     def __init__(self, setup: Setup, leg: Leg) -> None:
         self.setup = setup
+        self.call: Call = setup.call
         self.leg = leg
         self.client: ClientTransaction | None = None
         self.invite = SPENT
@@ -34,28 +35,28 @@ class Attempt:
         self.given_up = False
         self.answered: AnsweredInvite | None = None
 
-    @property
-    def call(self) -> Call:
-        """The call that is set up."""
-        return self.setup.call
-
     def on_response(self, response: Response, now: float, out: list[Command]) -> None:
         """Any response to our INVITE."""
         if response.status < 200 and not self.heard:
             self.heard = True
-            self.setup.call.cancel_timer("response")
+            self.call.cancel_timer("response")
             if self.given_up:
                 self._send_cancel(now, out)
         if self.given_up:
             if 200 <= response.status < 300:
-                self.setup.call.engine.refuse_late_answer(self.setup.call, self, response, now, out)
+                self._refuse(response, now, out)
         elif response.status != 100:
             try:
                 self.setup.on_response(self, response, now, out)
             except PeerError as error:
                 if response.status >= 200:
-                    self.setup.call.engine.refuse_late_answer(self.setup.call, self, response, now, out)
+                    self._refuse(response, now, out)
+                else:
+                    self.give_up(now, out)
                 self.setup.on_hop_failure(502, error.reason, now, out)
+
+    def _refuse(self, response: Response, now: float, out: list[Command]) -> None:
+        self.call.engine.refuse_late_answer(self.call, self.leg, self.invite, response, now, out)
 
     def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
         """No final response will come."""
@@ -72,7 +73,7 @@ class Attempt:
             self._send_cancel(now, out)
 
     def _send_cancel(self, now: float, out: list[Command]) -> None:
-        self.setup.call.engine.send_cancel(self.leg, self.invite, now, out)
+        self.call.engine.send_cancel(self.leg, self.invite, now, out)
 
     def let_go(self) -> None:
         """The call is up: of our INVITE the headers stay, for a fork that answers late (RFC 6026 8.4)."""

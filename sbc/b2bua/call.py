@@ -93,6 +93,7 @@ class Call:
         "offered_early",
         "offerer",
         "policies",
+        "recorded",
         "reminded_at",
         "rule",
         "setup",
@@ -137,6 +138,7 @@ class Call:
         self.tags: tuple[str, ...] = ()
         self.limits: tuple[Limit, ...] = ()
         self.stale = False  # its credentials were good once
+        self.recorded = False  # its end has been told
 
     def leg(self, side: Side) -> Leg:
         """The leg on ``side``; the callee's exists once a connection to it does."""
@@ -272,9 +274,8 @@ class Call:
         for answered in self.answered_invites.values():
             answered.settle(side, out)
         if self.fork is not None and self.fork.dialog(side).state == "confirmed":
-            request = self.request(self.fork, side, "BYE")
+            self.send(side, self.request(self.fork, side, "BYE"), NOBODY, now, out)
             self.fork.dialog(side).end()
-            self.send(side, request, NOBODY, now, out)
 
     def on_bye(self, side: Side, now: float, out: list[Command]) -> None:
         """The peer on ``side`` hung up; before there was an answer that ends the INVITE too (RFC 3261 15)."""
@@ -310,12 +311,14 @@ class Call:
             self.setup.let_go()
             self.setup = None
         if self.has_media:
+            self.has_media = False
             out.append(DeleteMedia(self.id))
-        self.engine.forget(self)
         out.append(Note("call-ended", self.id, self.record(reason, by, status, now)))
+        self.recorded = True
         hooks = self.snapshot.hooks.end
         if hooks:
             run(self, hooks, end_of(self, reason, by, status, now), out)
+        self.engine.forget(self)  # last: what failed before this is found again, and cleared up
 
     def record(self, reason: str, by: str, status: int, now: float) -> dict[str, object]:
         """What the call's record tells of it."""

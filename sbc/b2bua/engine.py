@@ -13,13 +13,13 @@ from heapq import heappop, heappush
 
 from dsl.decision import Decision
 from sbc.b2bua.actions import Actions
-from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.call import NOBODY, Awaiting, Call
 from sbc.b2bua.commands import Command, Connect, Note
 from sbc.b2bua.hooked import Invited
 from sbc.b2bua.leg import Leg
 from sbc.b2bua.probe import Prober
 from sbc.b2bua.reception import Reception
+from sbc.b2bua.wreck import Wreck
 from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot, SnapshotStore
@@ -41,13 +41,13 @@ class Engine:
     """All calls of one process.
 
     Should our own code fail in the middle of a method, what it left so far comes out of the next
-    one, the other calls' timers and failures are still told, and ``at`` names the call that it was
-    working on where a message or a command does not.
+    one, and the other calls' timers and failures are still told. ``at`` names the call that it was
+    working on, ``serving`` is what became of the request that came last, and ``wreck`` clears up.
     """
 
     __slots__ = (
         "_connect_keys", "_connecting", "_out", "_reminders", "_untold", "actions", "at", "calls",
-        "draining", "ids", "limits", "prober", "reception", "store", "transactions",
+        "draining", "ids", "limits", "prober", "reception", "serving", "store", "transactions",
     )  # fmt: skip
 
     def __init__(self, store: SnapshotStore, ids: Ids) -> None:
@@ -61,6 +61,7 @@ class Engine:
         self.calls: dict[str, Call] = {}
         self.draining = False
         self.at = ""
+        self.serving: ServerTransaction | None = None
         self._out: list[Command] = []
         self._untold: deque[tuple[Transaction, str]] = deque()
         self._connecting: dict[int, tuple[str, Connected]] = {}
@@ -76,7 +77,7 @@ class Engine:
 
     def receive(self, flow: Flow, message: Message, now: float) -> list[Command]:
         """Take in one parsed message."""
-        out = self._out
+        out, self.serving = self._out, None
         try:
             validate(message)
             if isinstance(message, Request):
@@ -107,6 +108,9 @@ class Engine:
         client = self.transactions.receive_response(flow, response, now, out)
         if client is not None:
             user: Awaiting = client.user
+            call = user.call
+            if call is not None:
+                self.at = call.id
             user.on_response(response, now, out)
 
     # Outcomes of commands
@@ -168,12 +172,29 @@ class Engine:
             self._end(call, reason, now, out)
         return self._take()
 
-    def drop_call(self, call_id: str, reason: str, now: float) -> list[Command]:
-        """Give back what a call holds and send nothing: for one that cannot even be ended."""
-        out = self._out
+    def wreck(self, call_id: str, flow: Flow | None = None, message: Message | None = None) -> Wreck:
+        """Our own code failed, for a call or on ``message`` from ``flow``: what ``clear_up`` has to do."""
         call = self.calls.pop(call_id, None)
-        if call is not None:
-            call.end(reason, "us", now, out, 500)
+        if call is None and message is not None and flow is not None:
+            call = self.call_of(flow, message)
+            if call is not None:
+                del self.calls[call.id]
+        return Wreck(self, call, flow, message)
+
+    def call_of(self, flow: Flow, message: Message) -> Call | None:
+        """The call that a message on ``flow`` is about, found the long way; none for what begins one."""
+        if isinstance(message, Request) and message.method == "INVITE" and not message.to_tag:
+            return None
+        call_id = message.headers.get("Call-ID")
+        for call in self.calls.values():
+            for leg in (call.a, call.b):
+                if leg is not None and leg.call_id == call_id and leg.trunk.trunk == flow.trunk:
+                    return call
+        return None
+
+    def clear_up(self, wreck: Wreck, now: float) -> list[Command]:
+        """Take the steps of ``wreck``; where one fails, to be called again for the rest."""
+        wreck.go_on(now, self._out)
         return self._take()
 
     def _end(self, call: Call, reason: str, now: float, out: list[Command]) -> None:
@@ -269,29 +290,30 @@ class Engine:
             self.transactions.start(leg.flow, build_cancel(invite), now, out, NOBODY)
 
     def refuse_late_answer(
-        self, call: Call, attempt: Attempt, response: Response, now: float, out: list[Command]
+        self, call: Call, leg: Leg, invite: Request, response: Response, now: float, out: list[Command]
     ) -> None:
-        """A 2xx that nobody wants any more: ACK, then BYE (RFC 3261 13.2.2.4)."""
-        leg, invite = attempt.leg, attempt.invite
+        """A 2xx that nobody wants any more: ACK, then BYE (RFC 3261 13.2.2.4), which a dialog had before."""
         if response.contact is None:
             # It can only be told where the INVITE found it.
             response.headers.set("Contact", f"<{invite.uri}>")
         dialog = Dialog.as_uac(invite, response)
         via, cseq = leg.via(self.transactions.new_branch()), invite.cseq.number
         out.append(Send(leg.flow, dialog.request("ACK", via=via, contact=leg.contact, cseq=cseq)))
-        via = leg.via(self.transactions.new_branch())
-        self.send(call, leg, dialog.request("BYE", via=via, contact=leg.contact), NOBODY, now, out)
+        if not invite.to_tag:
+            via = leg.via(self.transactions.new_branch())
+            self.send(call, leg, dialog.request("BYE", via=via, contact=leg.contact), NOBODY, now, out)
 
     def release_last(self, call: Call) -> None:
         """The hop that a call tried last no longer counts against its trunk's limits."""
         if len(call.admitted) > 1:
-            self.limits.release(call.admitted.pop())
+            self.limits.release(call.admitted[-1])
+            call.admitted.pop()
 
     def forget(self, call: Call) -> None:
-        """A call is over."""
-        self.calls.pop(call.id, None)
-        for trunk in call.admitted:
-            self.limits.release(trunk)
-        call.admitted.clear()
+        """A call is over and holds nothing any more."""
+        while call.admitted:
+            self.limits.release(call.admitted[-1])
+            call.admitted.pop()
         if call.limits:
             self.actions.release(call)
+        self.calls.pop(call.id, None)

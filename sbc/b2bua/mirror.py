@@ -142,7 +142,11 @@ class Mirror:
 
     def _back(self, response: Response, now: float, out: list[Command]) -> None:
         call, far = self.call, other(self.side)
-        sdp = carried_body(response)
+        try:
+            sdp = carried_body(response)
+        except PeerError as error:
+            self._unusable(response, error, now, out)
+            return
 
         def then(sdp: bytes, error: PeerError | None, now: float, out: list[Command]) -> None:
             self._answer(response, sdp, error, now, out)
@@ -196,8 +200,8 @@ class Mirror:
         near, far = self.call.leg(self.side), self.call.leg(other(self.side))
         self._finish(answer(base, response, near, far.flow.trusted, b""), now, out)
         if response.status in (408, 481):
-            # The far dialog is gone (RFC 3261 12.2.1.2).
-            self.fork.dialog(far.side).end()
+            # The far dialog is over; it is told as well, for it may be only we who are not known there
+            # any more (RFC 3261 12.2.1.2).
             self.call.clear(f"{response.status} within the dialog", now, out)
 
     def on_failure(self, kind: str, now: float, out: list[Command]) -> None:

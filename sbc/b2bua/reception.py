@@ -56,6 +56,7 @@ class Reception:
         if server is ACK2XX:
             self._on_ack(flow, request, now, out)
             return
+        self._engine.serving = server
         try:
             self._serve(flow, server, request, now, out)
         except PeerError as error:
@@ -108,14 +109,19 @@ class Reception:
         if self._engine.draining:
             self._refuse(server, Refusal(503, "Service Unavailable"), now, out)
             return
+        # Whole before it counts anywhere: what fails half-made has then nothing to give back.
+        call = self._new_call(snapshot, trunk, flow, request, now)
+        setup = Setup(call, server, request)
         refusal = self._engine.limits.admit(trunk, now)
         if refusal is not None:
             out.append(Note("call-refused", "", {"trunk": trunk.trunk, "reason": refusal}))
             self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), now, out)
             return
-        call = self._new_call(snapshot, trunk, flow, request, now)
-        call.setup = server.user = Setup(call, server, request)
-        call.setup.decide(now, out)
+        call.admitted.append(trunk)
+        call.setup = server.user = setup
+        self._engine.calls[call.id] = call
+        self._engine.at = call.id
+        setup.decide(now, out)
 
     def _new_call(self, snapshot: Snapshot, trunk: Trunk, flow: Flow, request: Request, now: float) -> Call:
         listener = snapshot.settings.listeners[trunk.listener]
@@ -126,9 +132,7 @@ class Reception:
         leg.set_contact(target.user or "")
         leg.invited = True
         call = Call(self._engine, self._engine.ids.key(6).hex(), snapshot, leg, now)
-        call.admitted.append(trunk)
         call.caller, call.called = request.from_.uri.user or "", target.user or ""
-        self._engine.calls[call.id] = call
         return call
 
     def _on_cancel(self, server: ServerTransaction, now: float, out: list[Command]) -> None:
@@ -136,9 +140,12 @@ class Reception:
         if cancelled is None:
             self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), now, out)
             return
+        user = cancelled.user
+        if isinstance(user, Setup | Mirror):
+            self._engine.at = user.call.id
         server.respond(self._engine.respond_to(server, 200, "OK"), now, out)
-        if isinstance(cancelled.user, Setup | Mirror):
-            cancelled.user.on_cancel(now, out)
+        if isinstance(user, Setup | Mirror):
+            user.on_cancel(now, out)
 
     def _find(self, flow: Flow, request: Request) -> tuple[Call, Fork, Side] | None:
         """The dialog of ``request``, if this peer is the one that it is with."""
@@ -151,6 +158,7 @@ class Reception:
         found = self._find(flow, request)
         if found is not None:
             call, _, side = found
+            self._engine.at = call.id
             answered = call.answered_invites.get((side, request.cseq.number))
             if answered is not None:
                 answered.on_ack(request, now, out)
@@ -163,6 +171,7 @@ class Reception:
             self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), now, out)
             return
         call, fork, side = found
+        self._engine.at = call.id
         try:
             fork.dialog(side).check_cseq(request)
         except PeerError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from sbc.b2bua.translate import ALLOW, CARRIED_EXTENSIONS, METHODS, content_type
+from sbc.b2bua.translate import ALLOW, CARRIED_EXTENSIONS, METHODS, boundary_of, content_type
 from sbc.flow import Flow
 from sbc.sip.message import Request
 from sbc.sip.transactions import Transactions
@@ -24,7 +24,7 @@ class Refusal(NamedTuple):
 
 
 def refuse(request: Request, merged: bool, looped: bool) -> Refusal | None:
-    """The answer that ``request`` gets whatever the rules say, or None."""
+    """The answer that ``request`` gets whatever the rules say, or None; PeerError where it is malformed."""
     method = request.method
     if method not in METHODS:
         status, reason = (
@@ -90,7 +90,10 @@ def _refuse_body(request: Request) -> Refusal | None:
         return Refusal(415, "Unsupported Media Type", (("Accept-Encoding", "identity"),))
     if request.method in _ANY_BODY:
         return None
-    kind, _ = content_type(request)
-    if kind == "application/sdp" or kind == "multipart/mixed":
+    kind, parameters = content_type(request)
+    if kind == "multipart/mixed":
+        boundary_of(parameters)
+        return None
+    if kind == "application/sdp":
         return None
     return Refusal(415, "Unsupported Media Type", (ACCEPT,))

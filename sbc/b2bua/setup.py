@@ -230,6 +230,7 @@ class Setup:
             return
         call = self.call
         fork = self._fork_of(attempt, response)
+        sdp = b"" if fork.renewed else carried_body(response)
         if response.status >= 200:
             call.keep_only(fork)
             call.cancel_timer("ring")
@@ -241,7 +242,6 @@ class Setup:
         def then(sdp: bytes, error: PeerError | None, now: float, out: list[Command]) -> None:
             self._pass_back(attempt, fork, response, sdp, error, now, out)
 
-        sdp = b"" if fork.renewed else carried_body(response)
         self._take_sdp(response, sdp, then, now, out)
 
     def _take_sdp(
@@ -273,7 +273,7 @@ class Setup:
         if call.fork is not None and response.to_tag == call.fork.b.remote_tag:
             attempt.answered.repeat_ack(out)
         else:
-            call.engine.refuse_late_answer(call, attempt, response, now, out)
+            call.engine.refuse_late_answer(call, attempt.leg, attempt.invite, response, now, out)
 
     def _fork_of(self, attempt: Attempt, response: Response) -> Fork:
         """The pair of dialogs that ``response`` belongs to, made where it is the first of its tag."""
@@ -325,7 +325,7 @@ class Setup:
         out.append(Note("media-refused", call.id, {"side": "b", "reason": error.reason}))
         if response.status >= 200:
             attempt.given_up = True
-            call.engine.refuse_late_answer(call, attempt, response, now, out)
+            call.engine.refuse_late_answer(call, attempt.leg, attempt.invite, response, now, out)
         else:
             attempt.give_up(now, out)
         self._reject(488, "Not Acceptable Here", now, out, error.reason)

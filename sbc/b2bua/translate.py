@@ -14,8 +14,9 @@ from typing import Final, TypeVar
 from dsl.decision import CopyHeader, Edit, RemoveHeader, Route, SetHeader, SetPart
 from dsl.ownership import copy_refusal, matches_glob
 from sbc.b2bua.leg import Leg, format_target
-from sbc.base import Address
+from sbc.base import Address, PeerError
 from sbc.policy.headers import pass_headers
+from sbc.sip.grammar import find_param, parse_params, unquote
 from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.parse import MAX_HEAD
@@ -34,6 +35,7 @@ MAX_CARRIED: Final = 8192
 _USER = r"[A-Za-z0-9\-_.!~*'()&=+$,;?/]*+"
 _PLAIN_USER: Final = re.compile(rf"{_USER}(?:%[0-9A-Fa-f]{{2}}{_USER})*").fullmatch
 _PLAIN_DISPLAY: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ ]*").fullmatch
+_BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]").fullmatch
 _PLAIN_HOST: Final = re.compile(r"[A-Za-z0-9\-.:\[\]]+").fullmatch
 
 
@@ -42,7 +44,9 @@ def escape_user(user: str) -> str:
     if _PLAIN_USER(user):
         return user
     return "".join(
-        each if _PLAIN_USER(each) and each != "%" else "".join(f"%{byte:02X}" for byte in each.encode())
+        each
+        if _PLAIN_USER(each) and each != "%"
+        else "".join(f"%{byte:02X}" for byte in each.encode("utf-8", "surrogateescape"))
         for each in user
     )
 
@@ -206,16 +210,23 @@ def too_long(request: Request) -> bool:
 
 
 def carried_body(message: Message) -> bytes:
-    """The SDP of a message: its body where it is application/sdp, or that part of a multipart."""
+    """The SDP of a message: its body where it is application/sdp, or that part of a multipart; PeerError."""
     if not message.body:
         return b""
     kind, parameters = content_type(message)
     if kind == "application/sdp":
         return message.body
     if kind.startswith("multipart/"):
-        boundary = re.search(r'boundary="?([^";]+)"?', parameters, re.IGNORECASE)
-        return _sdp_part(message.body, boundary[1].encode()) if boundary else b""
+        return _sdp_part(message.body, boundary_of(parameters))
     return b""
+
+
+def boundary_of(parameters: str) -> bytes:
+    """What divides the parts of a multipart body, from its Content-Type; PeerError 400 (RFC 2046 5.1.1)."""
+    boundary = unquote(find_param(parse_params(f";{parameters}"), "boundary") or "")
+    if not _BOUNDARY(boundary):
+        raise PeerError("a multipart body without a proper boundary")
+    return boundary.encode("ascii")
 
 
 def content_type(message: Message) -> tuple[str, str]:

@@ -21,6 +21,7 @@ _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|d|)").fullmatch
 _HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_](?:[A-Za-z0-9._-]*))):([0-9]{1,5})").fullmatch
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252})").fullmatch
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
+_HTTPS = re.compile(r"https://[A-Za-z0-9._\[\]:-]+(/\S*)?").fullmatch
 _PORTS = re.compile(r"([0-9]{1,5}) ?- ?([0-9]{1,5})").fullmatch
 
 GROUPS = (
@@ -135,7 +136,7 @@ def _several(value: object) -> object:
 
 
 def _https(text: str) -> str:
-    if not re.fullmatch(r"https://[A-Za-z0-9._\[\]:-]+(/\S*)?", text):
+    if not _HTTPS(text):
         raise ValueError(f"{text!r} is not an https address: write https://host/path")
     return text
 

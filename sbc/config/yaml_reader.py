@@ -26,7 +26,8 @@ _TAG = "tag:yaml.org,2002:"
 _WORDS = {_TAG + each for each in ("str", "timestamp", "binary", "value")}
 _COLLECTIONS = {_TAG + "map", _TAG + "seq"}
 _MOST_NODES = 200_000
-_SECRET = re.compile(r"(?i)^(\s*(?:-\s+)?[\"']?\w*(?:pass|secret|token)\w*[\"']?\s*:\s*)\S.*$")
+_SETTING = re.compile(r"(\s*(?:-\s+)?[\"']?(\w+)[\"']?\s*:\s*)\S").match
+_SECRET = ("pass", "secret", "token")
 _MESSAGES = (
     ("cannot start any token", "this character cannot stand here", "quote the whole value"),
     ("mapping values are not allowed", "a colon stands where none may be", "quote the value, or indent it"),
@@ -78,8 +79,10 @@ class Document:
         """The diagnostic for a mistake at a line and column."""
         line, col = place
         source = self.lines[line - 1] if 0 < line <= len(self.lines) else ""
-        source = _SECRET.sub(r"\1***", source).replace("\t", " ")
-        return Diagnostic(self.path, line, col, message, hint, source, severity)
+        setting = _SETTING(source)
+        if setting and any(each in setting[2].lower() for each in _SECRET):
+            source = f"{setting[1]}***"
+        return Diagnostic(self.path, line, col, message, hint, source.replace("\t", " "), severity)
 
     def _compose(self, text: str) -> Node | None:
         try:

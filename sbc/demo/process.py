@@ -20,7 +20,8 @@ from sbc.base import Address, LocalError
 OWN_TREE = Path(__file__).resolve().parents[2]
 START_LIMIT = 20.0  # seconds
 STOP_LIMIT = 8.0
-_WORD = re.compile(r'([\w-]+)=(?:"((?:[^"\\]|\\.)*)"|(\S+))')
+_WORD = re.compile(r'(?<![\w-])([\w-]++)=(?:"((?:[^"\\]|\\.)*)"|(\S+))')
+_unescape = re.compile(r"\\(.)").sub
 
 
 class SbcProcess:
@@ -95,4 +96,4 @@ class SbcProcess:
 
 def words(line: str) -> dict[str, str]:
     """The ``name=value`` words of a line of the journal."""
-    return {name: plain or re.sub(r"\\(.)", r"\1", quoted) for name, quoted, plain in _WORD.findall(line)}
+    return {name: plain or _unescape(r"\1", quoted) for name, quoted, plain in _WORD.findall(line)}

@@ -30,6 +30,7 @@ PacketFault = Literal["", "forged", "replayed"]
 
 CANDIDATES = range(300, 1500, 10)
 _HEADER = struct.Struct("!BBHII")
+_key_start = re.compile(rb"inline:....").sub
 _SUITES = ("AES_CM_128_HMAC_SHA1_80", "AEAD_AES_128_GCM")
 
 
@@ -172,7 +173,7 @@ class Voice:
             case "broken-key":
                 return self._describe(profile, ours).replace(b"inline:", b"inline:!")
             case "short-key":
-                return re.sub(rb"inline:....", b"inline:", self._describe(profile, ours))
+                return _key_start(b"inline:", self._describe(profile, ours))
             case "unoffered-suite":
                 tag = theirs.tag if theirs else 1
                 return self._describe(profile, [CryptoLine(tag, "AEAD_AES_256_GCM", os.urandom(44))])

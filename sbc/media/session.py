@@ -17,7 +17,7 @@ failover, gets the same offer, and no key is ever shown to two peers.
 
 from __future__ import annotations
 
-from sbc.base import LocalError, PeerError
+from sbc.base import PeerError
 from sbc.ids import Ids
 from sbc.media import keying
 from sbc.media.codecs import chosen
@@ -289,6 +289,7 @@ class MediaSession:
 
     def _take_ports(self, plans: list[_Plan]) -> None:
         taken: list[Endpoint] = []
+        whole = False
         try:
             for plan in plans:
                 if plan.terms is None:
@@ -297,10 +298,10 @@ class MediaSession:
                     if not end.local:
                         end.local = self._ports.take()
                         taken.append(end)
-        except LocalError:
-            for end in taken:
+            whole = True
+        finally:
+            for end in () if whole else taken:
                 self._return(end)
-            raise
 
     def _return_ports(self, plans: list[_Plan], unused: bool = False) -> None:
         """Give back the ports of streams that the offer rejected, or (``unused``) that hold no terms."""

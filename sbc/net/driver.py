@@ -1,9 +1,10 @@
 """The driver: what the transports heard goes into the engine, and its commands are carried out.
 
 Here is the one ``except Exception`` of the call path. A fault in our own code ends the call that it
-happened in, is logged with its place, and is counted; every other call goes on. For one step of
-the engine may serve many calls (a tick, a connection that closed), so what it left before the
-fault and the commands behind the one that failed are carried out all the same.
+happened in, with an answer to everybody who waits for one (``sbc.b2bua.wreck``), is logged with its
+place, and is counted; every other call goes on. For one step of the engine may serve many calls (a
+tick, a connection that closed), so what it left before the fault and the commands behind the one
+that failed are carried out all the same.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import traceback
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 import gevent
@@ -26,6 +28,7 @@ from sbc.b2bua.commands import (
     RunHooks,
 )
 from sbc.b2bua.engine import Engine
+from sbc.b2bua.wreck import REASON, Wreck
 from sbc.base import Address, LocalError, PeerError
 from sbc.flow import Flow
 from sbc.media.policy import MediaPolicy
@@ -93,6 +96,20 @@ class Watcher(Protocol):
         """A TLS handshake failed."""
 
 
+@dataclass(slots=True)
+class _Fault:
+    """Our own code failed at ``place``: to be told."""
+
+    place: str
+
+
+@dataclass(slots=True)
+class _NotConnected:
+    """A ``Connect`` failed by our own fault."""
+
+    key: int
+
+
 class Driver:
     """Carries the engine's commands out and brings it what comes of them."""
 
@@ -103,7 +120,6 @@ class Driver:
         self.clock = clock
         self.watchers: list[Watcher] = []
         self.dialer: Dialer | None = None
-        self._failed: set[str] = set()
         self._ended_media: dict[str, MediaStats] = {}
         self._timer = gevent.get_hub().loop.timer(0)
         self._timer_due = 0.0
@@ -116,13 +132,15 @@ class Driver:
             DeleteMedia: self._delete_media,
             RunHooks: self._run_hooks,
             Note: self._note,
+            _Fault: self._tell_fault,
+            _NotConnected: self._not_connected,
         }
 
     # What the transports tell (sbc.net.handler.Handler)
 
     def on_message(self, flow: Flow, message: Message) -> None:
         """One whole SIP message arrived."""
-        self._execute(self.engine.receive, (flow, message, self.clock.now()), message)
+        self._execute(self.engine.receive, (flow, message, self.clock.now()))
 
     def on_malformed(self, flow: Flow, error: ParseError) -> None:
         """What arrived is no SIP message."""
@@ -178,13 +196,17 @@ class Driver:
     def _execute(
         self, step: Callable[..., list[Command]], arguments: tuple[Any, ...], subject: object = None
     ) -> None:
-        """Run one step and all that comes of it; ``subject`` is the message or command it is about."""
+        """Run one step and all that comes of it; ``subject`` is the command it is about, if any."""
         carry_out = self._carry_out
         self.engine.at = ""
-        waiting: deque[Command] = deque()
+        waiting: deque[Command | _Fault | _NotConnected] = deque()
+        wreck: Wreck | None = None
+        again: object = None
+        fault = False
         while True:
             try:
                 waiting.extend(step(*arguments))
+                wreck = None
                 while waiting:
                     subject = command = waiting.popleft()
                     done = carry_out[type(command)](command)
@@ -192,36 +214,33 @@ class Driver:
                         waiting.extend(done)
                 break
             except Exception:
-                place = " < ".join(traceback.format_exc().strip().splitlines()[-5:])
-                step, arguments = self._recover, (self._call_of(subject), place)
+                fault = True
+                if isinstance(subject, DeleteMedia | Connect) and subject is not again:
+                    # Nobody else gives its ports back, or lets go of who waits for the connection.
+                    again = subject
+                    waiting.appendleft(
+                        _NotConnected(subject.key) if isinstance(subject, Connect) else subject
+                    )
+                if type(subject) is not _Fault:
+                    waiting.appendleft(_Fault(" < ".join(traceback.format_exc().strip().splitlines()[-5:])))
+                if wreck is None:
+                    wreck = self._wreck(subject, arguments)
+                step, arguments = self.engine.clear_up, (wreck, self.clock.now())
+        if fault:
+            self._ended_media.clear()  # what no record of a call has taken
         self._arm()
 
-    def _recover(self, call: str, place: str) -> list[Command]:
-        """Our own mistake: say where, and end the call that it happened in."""
-        now = self.clock.now()
-        self.observer.fault(place, now)
-        if call in self._failed:
-            self._failed.discard(call)
-            return self.engine.drop_call(call, "internal error", now)
-        self._failed.add(call)
-        commands = self.engine.end_call(call, "internal error", now)
-        self._failed.discard(call)
-        return commands
-
-    def _call_of(self, subject: object) -> str:
-        """The id of the call that a message or a command is about; else the one the engine was at."""
-        named = getattr(subject, "call", None)
-        if isinstance(named, str):
-            return named
+    def _wreck(self, subject: object, arguments: tuple[Any, ...]) -> Wreck:
+        """Our own mistake: what has to be done about the call that it happened in."""
+        engine = self.engine
+        if subject is None:  # no command yet: the engine itself failed, on a message or otherwise
+            if len(arguments) == 3 and isinstance(arguments[1], Message):
+                return engine.wreck(engine.at, arguments[0], arguments[1])
+            return engine.wreck(engine.at)
         if isinstance(subject, Send):
-            subject = subject.message
-        if not isinstance(subject, Message):
-            return self.engine.at
-        call_id = subject.headers.get("Call-ID")
-        for call in self.engine.calls.values():
-            if call_id in (call.a.call_id, call.b.call_id if call.b else None):
-                return call.id
-        return ""
+            call = engine.call_of(subject.flow, subject.message)
+            return engine.wreck(call.id if call is not None else "")
+        return engine.wreck(getattr(subject, "call", ""))
 
     def _arm(self) -> None:
         due = self.engine.next_deadline
@@ -259,6 +278,9 @@ class Driver:
         except DialFailed as failed:
             return self.engine.connect_failed(command.key, failed.reason, self.clock.now())
         return self.engine.connected(command.key, flow, self.clock.now())
+
+    def _not_connected(self, command: _NotConnected) -> list[Command]:
+        return self.engine.connect_failed(command.key, REASON, self.clock.now())
 
     def _offer_media(self, command: OfferMedia) -> list[Command]:
         policies = command.ours, command.theirs
@@ -303,6 +325,10 @@ class Driver:
     def _teller(self, call: str) -> Told:
         """Who notes what hooks did, with the call that they did it for."""
         return lambda event, fields: self._note(Note(event, call, fields))
+
+    def _tell_fault(self, command: _Fault) -> list[Command]:
+        self.observer.fault(command.place, self.clock.now())
+        return []
 
     def _note(self, command: Note) -> list[Command]:
         media = self._ended_media.pop(command.call, None) if command.event == "call-ended" else None

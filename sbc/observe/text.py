@@ -3,6 +3,9 @@
 A line is read by people and by grep, so a peer may neither end it (control characters, line
 separators) nor forge a field of it (blanks, quotes), and no secret may be in it: keys of SRTP
 (``inline:``, RFC 4568), digest answers (RFC 3261 section 22), passwords of URIs.
+
+What looks for them reads a text once, whatever it holds: a stretch that might have been a secret and is none
+is passed over as a whole, never begun again in its middle.
 """
 
 from __future__ import annotations
@@ -15,34 +18,62 @@ from typing import Final
 REDACTED = "[redacted]"
 SECRET_FIELDS = frozenset({"password", "authorization", "proxy-authorization", "ha1", "key", "secret"})
 
-_URI_PASSWORD = re.compile(r"sips?:[^\s:@<>\"]*:[^\s@<>\"]*@")
-_SECRETS = re.compile(
-    r"(inline:|(?:cnonce|response|password|ha1)=\"?)[^\s\";,<>]*"
-    r"|(\bsips?:[^\s:@<>\"]*:)[^\s@<>\"]*(?=@)",
-    re.IGNORECASE,
+# Characters of one value that are shown: no name or address is longer, and nobody reads on.
+MOST_SHOWN: Final = 2048
+CUT: Final = "..."
+
+# A scheme, a user and, after a colon, what is a password where an @ follows.
+_URI = re.compile(r"(sips?:[^\s:@<>\"]*+:)([^\s@<>\"]*+)", re.IGNORECASE)
+_NAMED = re.compile(
+    r"(inline:|(?:cnonce|response|password|ha1)[ \t]*+=[ \t]*+)"
+    r"(?:\\?\"(?:[^\"\\]|\\.)*+\\?\"?|[^\s\";,<>]*+)",
+    re.IGNORECASE | re.DOTALL,
 )
 
 
 def has_secret(text: str) -> bool:
-    """Whether ``text`` may hold a secret; a quick look before ``redact``."""
+    """Whether ``text`` may hold a secret, or is too long to be shown; a quick look before ``redact``."""
+    if len(text) > MOST_SHOWN:
+        return True
     if ":" not in text and "=" not in text:
         return False
     small = text.lower()
     return (
         "inline:" in small
-        or "nse=" in small
-        or "nonce=" in small
-        or "assword=" in small
-        or "ha1=" in small
-        or ("@" in small and _URI_PASSWORD.search(small) is not None)
+        or (
+            "=" in small and ("response" in small or "nonce" in small or "assword" in small or "ha1" in small)
+        )
+        or ("@" in small and _may_have_password(small))
     )
 
 
+def _may_have_password(text: str) -> bool:
+    pieces = text.split("@")
+    del pieces[-1]
+    # A URI without a password has but the colon of its scheme before its @.
+    for piece in pieces:
+        start = piece.find("sip")
+        if start >= 0 and piece.find(":", piece.find(":", start) + 1) > start:
+            return True
+    return False
+
+
 def redact(text: str) -> str:
-    """Blot out every key, digest answer and password in ``text``."""
+    """``text`` with every key, digest answer and password blotted out; of a long one only the beginning."""
     if not has_secret(text):
         return text
-    return _SECRETS.sub(lambda found: (found[1] or found[2]) + REDACTED, text)
+    cut = len(text) > MOST_SHOWN
+    if cut:
+        text = text[:MOST_SHOWN]
+
+    def hide(found: re.Match[str]) -> str:
+        end = found.end()
+        # Where the text was cut nobody knows whether an @ came: then it was a password.
+        secret = text[end] == "@" if end < len(text) else cut
+        return found[1] + REDACTED if secret else found[0]
+
+    text = _NAMED.sub(rf"\1{REDACTED}", _URI.sub(hide, text))
+    return text + CUT if cut else text
 
 
 def word(value: object) -> str:

@@ -52,8 +52,10 @@ _TRUSTED: Final = (
 )
 _DIVERTED: Final = ("History-Info", "Diversion")  # RFC 7044, RFC 5806
 
-_URI_HOST: Final = re.compile(r"@(?:\[[^\]]*\]|[^;>?,:\s\"]+)(?::\d+)?")
-_BARE_HOST: Final = re.compile(r"((?:^|[<\s,])sips?:)(?:\[[^\]@]*\]|[^;>?,:\s\"@]+)(?::\d+)?(?=[;>?,\s]|$)")
+# A bracket ends, closed or not, at whatever may begin a match: a value full of such beginnings is read once.
+_BRACKET: Final = r"\[[^\]@<>;?,\s\"]*+\]?"
+_URI_HOST: Final = re.compile(rf"@(?:{_BRACKET}|[^;>?,:\s\"]++)(?::\d+)?")
+_BARE_HOST: Final = re.compile(rf"((?:^|[<\s,])sips?:)(?:{_BRACKET}|[^;>?,:\s\"@]++)(?::\d+)?(?=[;>?,\s]|$)")
 
 
 def _mask_hosts(value: str) -> str | None:

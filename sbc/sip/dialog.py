@@ -19,7 +19,8 @@ from sbc.sip.message import Message, Request, Response
 from sbc.sip.uri import Uri
 
 _TARGET_REFRESH: Final = frozenset(("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY"))
-_TAG: Final = re.compile(r"[ \t]*;[ \t]*tag[ \t]*(?:=[^;]*|(?=;|$))", re.IGNORECASE)
+# Only where no blank stands before, or every blank of a long run would be a place to begin.
+_TAG: Final = re.compile(r"(?<![ \t])[ \t]*+;[ \t]*+tag[ \t]*+(?:=[^;]*+|(?=;|$))", re.IGNORECASE)
 
 DialogState = Literal["early", "confirmed", "ended"]
 

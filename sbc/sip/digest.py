@@ -22,7 +22,7 @@ ALGORITHMS = ("SHA-256", "MD5", "SHA-256-sess", "MD5-sess")
 _PARAMETER = re.compile(
     rf'([{TOKEN}]++)[ \t]*+=[ \t]*+(?:"([^"\\]*+(?:\\.[^"\\]*+)*)"|([^ \t",;]++))[ \t]*+(?:,[, \t]*+|$)',
     re.DOTALL,
-)
+).match
 _COUNT = re.compile(r"[0-9a-f]{8}", re.IGNORECASE)
 
 
@@ -154,7 +154,7 @@ def _parameters(value: str) -> dict[str, str]:
     rest = rest.strip(BLANKS)
     at = 0
     while at < len(rest):
-        match = _PARAMETER.match(rest, at)
+        match = _PARAMETER(rest, at)
         if match is None:
             raise ParseError("malformed digest parameters")
         name, quoted, token = match.groups()

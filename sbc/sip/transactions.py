@@ -132,6 +132,14 @@ class Transactions:
                 invite.fire("cancelled", None, now, out)
         return transaction
 
+    def live(self) -> list[Transaction]:
+        """Every transaction that has not ended."""
+        return list(self._live.values())
+
+    def client_of(self, response: Response) -> ClientTransaction | None:
+        """The transaction of the request that ``response`` answers, if it lives."""
+        return self._clients.get(client_key(response))
+
     def sent(self, branch: str | None) -> Request | None:
         """Return the INVITE that we sent with ``branch``, while its transaction lives; else None.
 

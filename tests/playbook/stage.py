@@ -147,7 +147,8 @@ class Peer:
         for name, value in headers.items():
             response.headers.add(name.replace("_", "-"), value)
         if body:
-            response.headers.add("Content-Type", "application/sdp")
+            if "Content-Type" not in response.headers:
+                response.headers.add("Content-Type", "application/sdp")
             response.body = body
         self.say(response)
 

@@ -228,15 +228,29 @@ def test_a_second_reinvite_from_the_same_side_is_500_with_retry_after() -> None:
     stage.carrier.hears_nothing()
 
 
+@pytest.mark.parametrize("method", ["INFO", "UPDATE", "INVITE"])
 @pytest.mark.parametrize("status", [408, 481])
-def test_a_far_side_that_lost_the_dialog_ends_the_call(status: int) -> None:
+@pytest.mark.parametrize("asks", ["caller", "callee"])
+def test_a_side_that_lost_the_dialog_ends_the_call_and_is_told(asks: str, status: int, method: str) -> None:
+    """RFC 3261 12.2.1.2: whoever hears 408 or 481 sends BYE, for the other may be up all the same."""
     stage = Stage()
-    _, answer = stage.established()
-    stage.within("office", answer, "INFO", body=b"x", Content_Type="text/plain")
-    stage.carrier.respond(stage.carrier.hears("INFO"), status)
-    stage.office.hears(status)
-    stage.office.hears("BYE")
-    stage.carrier.hears_nothing()
+    invite, answer = stage.established()
+    if asks == "caller":
+        near, far = stage.office, stage.carrier
+        stage.within("office", answer, method, body=SDP)
+    else:
+        near, far = stage.carrier, stage.office
+        stage.from_callee(invite, method, body=SDP)
+    far.respond(far.hears(method), status)
+    if method == "INVITE":
+        far.hears("ACK")
+        near.hears(100)
+    near.hears(status)
+    for peer in (near, far):
+        peer.respond(peer.hears("BYE"), 200)
+        peer.hears_nothing()
+    (ended,) = stage.noted("call-ended")
+    assert ended.fields["reason"] == f"{status} within the dialog"
     assert not stage.engine.calls
 
 

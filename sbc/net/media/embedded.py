@@ -46,14 +46,15 @@ class MediaIO:
         session = self._sessions.get(call)
         new = session is None
         if session is None:
-            session = MediaSession(call, self._address, self._ids, self._ports)
+            session = self._sessions[call] = MediaSession(call, self._address, self._ids, self._ports)
         try:
             ours_to_them = session.offer(side, sdp, ours, theirs, self._clock(), restart)
         except (PeerError, LocalError):
-            if not new:
+            if new:
+                del self._sessions[call]
+            else:
                 self._attach(session)
             raise
-        self._sessions[call] = session
         self._attach(session)
         return ours_to_them
 
@@ -75,8 +76,12 @@ class MediaIO:
 
     def delete(self, call: str) -> MediaStats:
         """Close the call's media and return its counters; empty for a call without media."""
-        session = self._sessions.pop(call, None)
-        return MediaStats() if session is None else session.close()
+        session = self._sessions.get(call)
+        if session is None:
+            return MediaStats()
+        stats = session.close()
+        del self._sessions[call]
+        return stats
 
     def query(self, call: str) -> MediaStats:
         """Return the call's counters as they are now; empty for a call without media."""

@@ -21,7 +21,7 @@ import gevent
 from sbc.base import LocalError
 
 DELAY = 2.0
-_NAME = re.compile(r"[a-z][a-z0-9.-]*\Z")
+_NAME = re.compile(r"[a-z][a-z0-9.-]*").fullmatch
 
 
 class Store:
@@ -35,7 +35,7 @@ class Store:
 
     def path(self, name: str) -> Path:
         """Where ``name`` (lower case, digits, dots, dashes) lies; for files too large for JSON."""
-        if not _NAME.match(name):
+        if not _NAME(name):
             raise LocalError(f"{name!r} is no name of a state file")
         return self.directory / name
 

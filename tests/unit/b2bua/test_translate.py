@@ -18,7 +18,7 @@ from sbc.b2bua.translate import (
     parts_after,
     quote_display,
 )
-from sbc.base import Address
+from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
 from sbc.flow import Flow
 from sbc.sip.headers import Headers
@@ -170,13 +170,35 @@ def test_only_extensions_that_we_carry_are_passed_on() -> None:
             b"--x y\r\ncontent-type: application/sdp\r\n\r\nv=0\r\n--x y--",
             b"v=0",
         ),
-        ("multipart/mixed", b"--x\r\n\r\n--x--", b""),
         ("multipart/mixed; boundary=x", b"--x\r\nContent-Type: text/plain\r\n\r\nhi\r\n--x--", b""),
     ],
 )
 def test_the_sdp_of_a_body(kind: str, body: bytes, carried: bytes) -> None:
     message = request(body, Content_Type=kind) if kind else request(body)
     assert carried_body(message) == carried
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "", ";", "; boundary", "; boundary=", '; boundary=""', '; boundary="x "', "; boundary=\udc80",
+        '; boundary="\udc80"', "; boundary=\u20ac", '; boundary="a;b"', "; boundary=" + "x" * 71, "; x=y",
+        '; boundary="x', "; boundary=x; boundary=y", "; boundary=a*b",
+    ],
+)  # fmt: skip
+def test_a_boundary_that_rfc_2046_does_not_know_is_no_body(parameters: str) -> None:
+    message = request(b"--x\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--x--")
+    message.headers.add("Content-Type", f"multipart/mixed{parameters}")
+    with pytest.raises(PeerError) as caught:
+        carried_body(message)
+    assert caught.value.status == 400
+
+
+@pytest.mark.parametrize("boundary", ["x", "x" * 70, "'()+_,-./:=?", "a b", "=_0"])
+def test_every_boundary_of_rfc_2046_is_read(boundary: str) -> None:
+    body = f"--{boundary}\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--{boundary}--".encode()
+    kind = f'multipart/mixed; charset=x; boundary="{boundary}"'
+    assert carried_body(request(body, Content_Type=kind)) == b"v=0"
 
 
 def test_content_types_are_compared_in_small_letters() -> None:

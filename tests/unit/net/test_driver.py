@@ -257,7 +257,7 @@ def test_a_call_that_cannot_even_be_ended_gives_back_what_it_holds(monkeypatch: 
         raise KeyError("a fault of the engine")
 
     monkeypatch.setattr(Setup, "on_response", fail)
-    monkeypatch.setattr(Setup, "abandon", fail)
+    monkeypatch.setattr(Engine, "send_cancel", fail)
     rig.invite("bad")
     (call,) = rig.engine.calls
     rig.answered()

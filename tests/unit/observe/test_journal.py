@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sbc.b2bua.commands import Note
 from sbc.observe.journal import Journal
+from sbc.observe.text import MOST_SHOWN, redact
 from sbc.observe.views import StatusView
 from tests.unit.observe.pictures import NOW, picture
 
@@ -106,6 +107,43 @@ def test_bytes_that_are_not_utf8_can_be_written() -> None:
 def test_secrets_are_blotted_out(text: str, secret: str) -> None:
     for line in (line_of({"reason": text}), line_of({"reason": text.replace(" ", "_")})):
         assert secret not in line and "[redacted]" in line
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("sip:a:" * 2000 + "sesame@atlanta.example", "sesame"),
+        ("sip:bob" + "x" * 3000 + ":sesame@atlanta.example", "sesame"),
+        ("<sip:a> " * 500 + "sip:alice:sesame@atlanta.example", "sesame"),
+        ("sip:alice:b<sip:alice:sesame@atlanta.example", "sesame"),
+        ("sip:alice;password=x;y=sip:alice:sesame@atlanta.example", "sesame"),
+        ("response=sip:alice:sesame@atlanta.example", "sesame"),
+        ("sip:alice:x;response=y@atlanta.example,sip:alice:sesame@atlanta.example", "sesame"),
+        ("SIPS:alice:SESAME@atlanta.example", "SESAME"),
+        ("gossip:alice:sesame@atlanta.example", "sesame"),
+        ('password="open sesame"', "sesame"),
+        ('password="open \\"sesame\\""', "sesame"),
+        ('response = "6629fae49393a053"', "6629fae49393a053"),
+        ("cnonce\t=\t0a4f113b", "0a4f113b"),
+        ("inline:\udcff\udcfeWVNfX19zZW1jdGwg", "WVNfX19zZW1jdGwg"),
+        ("sip:\udcff:\udcffsesame@h", "sesame"),
+    ],
+)
+def test_secrets_are_blotted_out_of_long_and_odd_texts(text: str, secret: str) -> None:
+    assert secret not in line_of({"reason": text}) and secret not in redact(text)
+    assert len(redact(text)) < 2200
+
+
+@given(st.integers(1500, 2200), st.sampled_from(["sip:alice:", "inline:", "password=", 'response="', "ha1="]))
+def test_where_a_long_text_is_cut_no_part_of_a_secret_shows(before: int, name: str) -> None:
+    end = '"' if '"' in name else "@h" if "sip" in name else " "
+    shown = redact("x" * before + " " + name + "\u20ac" * 900 + end + "z" * 300)
+    assert "\u20ac" not in shown and shown.endswith("...") and len(shown) < 2200
+
+
+def test_a_text_of_the_longest_size_is_shown_whole() -> None:
+    text = "sip:" + "x" * (MOST_SHOWN - 4)
+    assert redact(text) == text and redact(text + "y") == text + "..."
 
 
 def test_fields_named_for_secrets_are_never_shown() -> None:

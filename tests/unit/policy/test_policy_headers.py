@@ -89,6 +89,13 @@ class TestDiversion:
             ("<sip:10.0.0.1:5060;transport=tls>", "<sip:anonymous.invalid;transport=tls>"),
             ("<sips:[2001:db8::1]>;index=1", "<sips:anonymous.invalid>;index=1"),
             ("sip:pbx.internal", "sip:anonymous.invalid"),
+            ("<sip:1@[fe80::1%25eth0]>", "<sip:1@anonymous.invalid>"),
+            ("<sip:1@[2001:db8::1>;index=1", "<sip:1@anonymous.invalid>;index=1"),
+            ("<sip:[2001:db8::1>;index=1", "<sip:anonymous.invalid>;index=1"),
+            (
+                "<sip:[,<sip:[,<sip:1@[::1]>",
+                "<sip:anonymous.invalid,<sip:anonymous.invalid,<sip:1@anonymous.invalid>",
+            ),
             ("<tel:+15551234>;index=1", "<tel:+15551234>;index=1"),
         ],
     )

@@ -1,0 +1,233 @@
+"""What is left to do when our own code has failed: everybody is answered, everything is given back.
+
+A fault may come in the middle of anything, so nothing that a call believes of itself is trusted here, and
+no method of it is asked: what still has to be said is read off the transactions and the dialogs. Whoever
+waits for a final answer gets one; an INVITE of ours is cancelled, and its 2xx, come already or coming,
+acknowledged and hung up; a confirmed dialog gets a BYE; ports, limits and dialogs are returned. Each of
+these is a step of its own: where one fails too, ``go_on`` is called again and takes the next.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sbc.b2bua.answered import AnsweredInvite
+from sbc.b2bua.attempt import Attempt
+from sbc.b2bua.call import NOBODY, Call, Fork
+from sbc.b2bua.commands import Command, DeleteMedia, Note
+from sbc.b2bua.hooked import end_of, run
+from sbc.b2bua.leg import Leg, Side, other
+from sbc.b2bua.mirror import Mirror
+from sbc.b2bua.setup import Setup
+from sbc.flow import Flow
+from sbc.sip.message import Message, Request, Response, response_to
+from sbc.sip.outgoing import Send
+from sbc.sip.transaction import ACCEPTED, CALLING, PROCEEDING, TRYING
+from sbc.sip.transactions import ClientTransaction, ServerTransaction
+
+if TYPE_CHECKING:
+    from sbc.b2bua.engine import Engine
+
+REASON = "internal error"
+_Step = Callable[[Any, float, list[Command]], None]
+
+
+class Wreck:
+    """One fault: ``call`` is the one that it happened in, ``message`` what had just come on ``flow``."""
+
+    __slots__ = ("_engine", "_steps", "call", "flow", "message", "serving")
+
+    def __init__(self, engine: Engine, call: Call | None, flow: Flow | None, message: Message | None) -> None:
+        self._engine = engine
+        self.call = call
+        self.flow = flow
+        self.message = message
+        self.serving = engine.serving
+        self._steps: deque[tuple[_Step, Any]] = deque()
+        if isinstance(message, Request):
+            self._steps.append((self._refuse_message, message))
+        if call is not None:
+            self._steps.append((self._survey, call))
+        elif isinstance(message, Response):
+            self._steps.append((self._disown, message))
+
+    def go_on(self, now: float, out: list[Command]) -> None:
+        """Take every step that has not been tried yet."""
+        while self._steps:
+            step, about = self._steps.popleft()
+            step(about, now, out)
+
+    # Who waits for an answer
+
+    def _refuse_message(self, request: Request, now: float, out: list[Command]) -> None:
+        if self.serving is not None:
+            self._refuse(self.serving, now, out)
+        elif request.method != "ACK" and self.flow is not None:
+            out.append(Send(self.flow, response_to(request, 500, "", self._engine.ids.tag())))
+
+    def _refuse(self, server: ServerTransaction, now: float, out: list[Command]) -> None:
+        if server.state not in (PROCEEDING, TRYING):
+            return
+        request = server.request
+        begins = server.method == "INVITE" and not request.to_tag
+        # A caller may have another way to whom it calls; within a dialog there is none.
+        server.respond(self._engine.respond_to(server, 503 if begins else 500, ""), now, out)
+        server.user = None
+        if begins and self.call is not None:
+            for fork in _forks(self.call):
+                fork.a.end()
+
+    def _disown(self, response: Response, now: float, out: list[Command]) -> None:
+        """A response to what a call that is over had asked."""
+        client = self._engine.transactions.client_of(response)
+        if client is not None and client.method == "INVITE":
+            self._withdraw(client, now, out)
+
+    # A call
+
+    def _survey(self, call: Call, now: float, out: list[Command]) -> None:
+        engine = self._engine
+        for each in engine.transactions.live():
+            if _call_of(each.user) is not call:
+                continue
+            if isinstance(each, ServerTransaction):
+                self._steps.append((self._refuse, each))
+            elif isinstance(each, ClientTransaction) and each.method == "INVITE":
+                self._steps.append((self._withdraw, each))
+        for answered in call.answered_invites.values():
+            self._steps.append((self._acknowledge, answered))
+        for fork in _forks(call):
+            self._steps.append((self._hang_up_a, fork))
+            self._steps.append((self._hang_up_b, fork))
+            self._steps.append((self._unregister, fork))
+        for step in (self._let_go, self._give_back_media, self._forget, self._forget, self._tell):
+            self._steps.append((step, call))
+
+    def _withdraw(self, client: ClientTransaction, now: float, out: list[Command]) -> None:
+        user = client.user
+        if not isinstance(user, Attempt | Mirror):
+            return
+        if user.answered is not None:
+            self._acknowledge(user.answered, now, out)
+            return
+        leg = user.leg if isinstance(user, Attempt) else _leg(user.call, other(user.side))
+        if leg is None:
+            return
+        leftover = Leftover(user.call, leg, client.request)
+        if client.state == ACCEPTED:
+            client.user = leftover
+            if client.last_response is not None:
+                leftover.on_response(client.last_response, now, out)
+        elif client.state in (CALLING, PROCEEDING):
+            client.user = leftover
+            leftover.cancelled = "abandon" in client.timers
+            if client.state == PROCEEDING:
+                leftover.cancel(now, out)
+
+    def _acknowledge(self, answered: AnsweredInvite, now: float, out: list[Command]) -> None:
+        side = other(answered.side)
+        leg = _leg(answered.call, side)
+        if leg is None:
+            return
+        if answered.ack is None:
+            via = leg.via(self._engine.transactions.new_branch())
+            dialog = answered.fork.dialog(side)
+            answered.ack = dialog.request("ACK", via=via, contact=leg.contact, cseq=answered.far_cseq)
+        out.append(Send(leg.flow, answered.ack))  # once more, it may be, which does no harm
+
+    def _hang_up_a(self, fork: Fork, now: float, out: list[Command]) -> None:
+        self._hang_up(fork, "a", now, out)
+
+    def _hang_up_b(self, fork: Fork, now: float, out: list[Command]) -> None:
+        self._hang_up(fork, "b", now, out)
+
+    def _hang_up(self, fork: Fork, side: Side, now: float, out: list[Command]) -> None:
+        call, dialog = self.call, fork.dialog(side)
+        leg = None if call is None else _leg(call, side)
+        if call is None or leg is None or dialog.state != "confirmed":
+            return
+        via = leg.via(self._engine.transactions.new_branch())
+        request = dialog.request("BYE", via=via, contact=leg.contact)
+        dialog.end()
+        self._engine.send(call, leg, request, NOBODY, now, out)
+
+    # What the call held
+
+    def _unregister(self, fork: Fork, now: float, out: list[Command]) -> None:
+        self._engine.reception.unregister(fork)
+
+    def _let_go(self, call: Call, now: float, out: list[Command]) -> None:
+        call.state, call.setup = "ended", None
+        call.forks.clear()
+        call.timers.clear()
+        call.media_waits.clear()
+        call.mirrors.clear()
+        call.answered_invites.clear()
+
+    def _give_back_media(self, call: Call, now: float, out: list[Command]) -> None:
+        if call.has_media:
+            call.has_media = False
+            out.append(DeleteMedia(call.id))
+
+    def _forget(self, call: Call, now: float, out: list[Command]) -> None:
+        self._engine.forget(call)
+
+    def _tell(self, call: Call, now: float, out: list[Command]) -> None:
+        if call.recorded:
+            return
+        call.recorded = True
+        status = 0 if call.answered_at else 503
+        out.append(Note("call-ended", call.id, call.record(REASON, "us", status, now)))
+        hooks = call.snapshot.hooks.end
+        if hooks:
+            run(call, hooks, end_of(call, REASON, "us", status, now), out)
+
+
+class Leftover:
+    """Waits for what an INVITE of ours still brings, after its call is over."""
+
+    __slots__ = ("call", "cancelled", "invite", "leg")
+
+    def __init__(self, call: Call, leg: Leg, invite: Request) -> None:
+        self.call = call
+        self.leg = leg
+        self.invite = invite
+        self.cancelled = False
+
+    def on_response(self, response: Response, now: float, out: list[Command]) -> None:
+        """The callee rings: CANCEL. It has answered: ACK, and BYE where nobody has said it yet."""
+        call, leg = self.call, self.leg
+        if response.status < 200:
+            self.cancel(now, out)
+        elif response.status < 300:
+            call.engine.refuse_late_answer(call, leg, self.invite, response, now, out)
+            for fork in _forks(call):
+                if not self.invite.to_tag and fork.b.remote_tag == response.to_tag:
+                    fork.b.end()
+
+    def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
+        """No answer came: nobody is left to be told."""
+
+    def cancel(self, now: float, out: list[Command]) -> None:
+        """Send CANCEL, once."""
+        if not self.cancelled:
+            self.cancelled = True
+            self.call.engine.send_cancel(self.leg, self.invite, now, out)
+
+
+def _forks(call: Call) -> list[Fork]:
+    """Every pair of dialogs that the call has."""
+    forks = list(call.forks.values())
+    if call.fork is not None and call.fork not in forks:
+        forks.append(call.fork)
+    return forks
+
+
+def _leg(call: Call, side: Side) -> Leg | None:
+    return call.a if side == "a" else call.b
+
+
+def _call_of(user: object) -> Call | None:
+    return user.call if isinstance(user, Setup | Attempt | Mirror | AnsweredInvite) else None
