@@ -22,7 +22,7 @@ from sbc.net.driver import Driver
 from sbc.net.media.embedded import MediaIO
 from sbc.net.system.clock import Clock
 from sbc.observe.journal import Journal
-from sbc.recorder import Recorder
+from sbc.observe.recorder import Recorder
 from sbc.sip.cancel import build_ack
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.parse import ParseError, parse_message

@@ -41,7 +41,6 @@ from sbc.net.tls.judge import MAX_CHAIN, Judge, Search
 from sbc.tls.diagnosis import Evidence, Failure, classify
 from sbc.tls.match import Admission, Presented, TrunkTrust, match
 from sbc.tls.material.anchors import AnchorMaterial
-from sbc.tls.material.certificate import CertificateCache
 from sbc.tls.material.certificate_cache import CertificateCache
 from sbc.tls.material.identity import IdentityMaterial
 from sbc.tls.material.paths import paths
