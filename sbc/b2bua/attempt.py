@@ -1,4 +1,4 @@
-"""One INVITE of ours to one hop: what its responses and its end mean to the call that is set up."""
+"""One INVITE of ours to one peer: what its responses and its end mean to the call that is set up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Attempt:
-    """One INVITE of ours to one hop; it is its transaction's user.
+    """One INVITE of ours to one peer; it is its transaction's user.
 
     It holds its transaction only until it is decided: the two would keep each other alive.
     """
@@ -43,9 +43,13 @@ class Attempt:
         """Any response to our INVITE."""
         if response.status < 200 and not self.heard:
             self.heard = True
-            self.setup.call.cancel_timer("response")
             if self.given_up:
                 self._send_cancel(now, out)
+            else:
+                call, leg = self.setup.call, self.leg
+                call.cancel_timer("response")
+                if leg.peer is not None:
+                    call.engine.peers.reached(leg.trunk, leg.peer)
         if self.given_up:
             if 200 <= response.status < 300:
                 self.setup.call.engine.refuse_late_answer(self.setup.call, self, response, now, out)
@@ -55,13 +59,13 @@ class Attempt:
             except PeerError as error:
                 if response.status >= 200:
                     self.setup.call.engine.refuse_late_answer(self.setup.call, self, response, now, out)
-                self.setup.on_hop_failure(502, error.reason, now, out)
+                self.setup.hunt.on_hop_failure(502, error.reason, now, out)
 
     def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
         """No final response will come."""
         if not self.given_up:
             failure: Failure = "timeout" if kind == "timeout" else "unreachable"
-            self.setup.on_hop_failure(failure, kind, now, out)
+            self.setup.hunt.on_peer_failure(failure, kind, None, now, out)
 
     def give_up(self, now: float, out: list[Command]) -> None:
         """Send CANCEL, at once or as soon as the callee has been heard (RFC 3261 9.1)."""
