@@ -7,31 +7,28 @@ Without one, in tests and in ``sbc check``, nothing happens.
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 
 Pause = Callable[[], None]
 
 
-class _Here(threading.local):
-    pause: Pause | None = None
-
-
-_here = _Here()
+_pause: ContextVar[Pause | None] = ContextVar("pause", default=None)  # every thread has its own
 
 
 def breathe() -> None:
     """Pause, where this thread has been told to."""
-    if _here.pause is not None:
-        _here.pause()
+    pause = _pause.get()
+    if pause is not None:
+        pause()
 
 
 @contextmanager
 def breathing(pause: Pause) -> Iterator[None]:
     """Let ``breathe`` call ``pause`` in this thread."""
-    former, _here.pause = _here.pause, pause
+    former = _pause.set(pause)
     try:
         yield
     finally:
-        _here.pause = former
+        _pause.reset(former)

@@ -33,7 +33,7 @@ _RANGE = re.compile(r"\{(\d+),(\d+)\}")
 _ESCAPED = re.compile(r"\\.")
 _WAYS = 16
 # A group, or what only begins like one: that too is passed over as a whole, never read again.
-_GROUPED = re.compile(r"\((?:\\.|[^()\\])*+(\))?")
+_GROUPED = re.compile(r"\((?:\\.|[^()\\])*(\))?")
 # A character that stands for itself, unless what follows says how often.
 _PLAIN = re.compile(rf"{_LITERAL}(?![?*+{{])")
 _REFERENCE = re.compile(r"\\([0-9\\])")

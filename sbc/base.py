@@ -23,6 +23,11 @@ class Address(NamedTuple):
         return f"{host}:{self.port}"
 
 
+def is_wildcard(host: str) -> bool:
+    """Whether ``host``, however it is written, means every address of the machine and so none to reach."""
+    return not host.lower().removeprefix("::ffff:").strip("0.:x")
+
+
 class PeerError(Exception):
     """What a peer sent cannot be accepted; ``status`` is the SIP answer where one is due."""
 

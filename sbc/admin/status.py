@@ -8,7 +8,6 @@ from typing import Any
 
 from sbc.admin.running import Running
 from sbc.b2bua.call import Call
-from sbc.b2bua.probe import Health
 from sbc.base import Address
 from sbc.config.model import Trunk
 from sbc.config.quarantine import lines
@@ -19,6 +18,7 @@ from sbc.observe.views import (
     CertificateView,
     LifeView,
     ListenerView,
+    PeerView,
     RevocationView,
     StatusView,
     TrunkState,
@@ -68,6 +68,7 @@ def _listener(sbc: Running, snapshot: Snapshot, name: str) -> ListenerView:
         accepted=getattr(stats, "accepted", 0), handshakes=getattr(stats, "handshakes", 0),
         failures=getattr(stats, "failures", 0), in_flight=getattr(stats, "in_flight", 0),
         open=getattr(stats, "open", 0), refused=getattr(stats, "unknown_source", 0),
+        advertise=str(config.advertise) if config.advertise is not None else "",
     )  # fmt: skip
 
 
@@ -79,7 +80,7 @@ def _trunk(sbc: Running, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
     flows = [flow for flow in (*sbc.dialer.flows, *sbc.listeners.flows) if flow.trunk == trunk.trunk]
     name = snapshot.identity_of(trunk)
     identity = snapshot.identities.get(snapshot.shown_to(trunk.trunk, name)) if name else None
-    health = sbc.engine.prober.health.get(trunk.trunk)
+    peers = tuple(_peer(sbc, trunk, peer, flows) for peer in trunk.peers)
     summary = sbc.recorder.optional.summary(trunk.trunk, sbc.clock.now())
     failures = tuple(
         (kind, count) for (each, kind), count in sbc.recorder.failures_by_trunk.items() if each == trunk.trunk
@@ -91,8 +92,8 @@ def _trunk(sbc: Running, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
         name=trunk.trunk, listener=trunk.listener, peers=tuple(str(peer) for peer in trunk.peers),
         transport=snapshot.settings.listeners[trunk.listener].transport,
         mode=trunk.tls.mode if trunk.tls else "off", srtp=trunk.srtp, sips=trunk.sips,
-        state="quarantined" if trunk.trunk in snapshot.quarantined else _state(health, flows),
-        reason=_trouble(snapshot, trunk.trunk) or (health.reason if health else ""),
+        state="quarantined" if trunk.trunk in snapshot.quarantined else _state(peers, flows),
+        reason=_trouble(snapshot, trunk.trunk) or _failing(peers),
         held=trunk.trunk in snapshot.held,
         optional=summary.advice if summary is not None else "",
         shown=summary.counts if summary is not None else (),
@@ -100,7 +101,7 @@ def _trunk(sbc: Running, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
         call_limit=trunk.limits.calls, own=_certificate(identity) if identity else None,
         peer=_presented(flows) or _remembered(sbc, trunk.trunk), failures=failures, alerts=alerts,
         revocation=trunk.tls.revocation.mode if trunk.tls else "off",
-        soft_passes=sbc.recorder.soft_passes.of(trunk.trunk),
+        soft_passes=sbc.recorder.soft_passes.of(trunk.trunk), peer_states=peers,
     )  # fmt: skip
 
 
@@ -120,11 +121,29 @@ def _sources(sbc: Running, snapshot: Snapshot) -> Iterator[RevocationView]:
         yield RevocationView(source.method, source.url, source.subject, state.until, state.due, state.problem)
 
 
-def _state(health: Health | None, flows: list[Flow]) -> TrunkState:
-    """What the probes say; without them, whether there is a connection."""
-    if health is not None and health.up is not None:
-        return "up" if health.up else "down"
-    return "up" if flows else "unknown"
+def _state(peers: tuple[PeerView, ...], flows: list[Flow]) -> TrunkState:
+    """Down where every peer is; else up where one is, or there is a connection."""
+    states = {each.state for each in peers}
+    if states == {"down"}:
+        return "down"
+    return "up" if "up" in states or flows else "unknown"
+
+
+def _failing(peers: tuple[PeerView, ...]) -> str:
+    """Why probes fail; with the peer's name where the trunk has more than one."""
+    troubles = [
+        each.reason if len(peers) == 1 else f"{each.address}: {each.reason}" for each in peers if each.reason
+    ]
+    return ", ".join(troubles)
+
+
+def _peer(sbc: Running, trunk: Trunk, peer: Address, flows: list[Flow]) -> PeerView:
+    """What the probes say of a peer; without them, whether there is a connection that we opened to it."""
+    known = sbc.engine.peers.known(trunk).get(peer)
+    if known is not None and known.up is not None:
+        return PeerView(str(peer), "up" if known.up else "down", known.reason)
+    connected = any(flow.reuse is not None and flow.reuse.target == peer for flow in flows)
+    return PeerView(str(peer), "up" if connected else "unknown", known.reason if known is not None else "")
 
 
 def _presented(flows: list[Flow]) -> CertificateView | None:
@@ -164,5 +183,5 @@ def to_json(status: StatusView) -> dict[str, Any]:
     """The status as JSON types; addresses as text."""
     picture = asdict(status)
     for view, listener in zip(status.listeners, picture["listeners"], strict=True):
-        listener["address"] = str(view.address)
+        listener["address"], listener["shown"] = str(view.address), view.shown
     return picture

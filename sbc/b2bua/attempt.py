@@ -1,4 +1,4 @@
-"""One INVITE of ours to one hop: what its responses and its end mean to the call that is set up."""
+"""One INVITE of ours to one peer: what its responses and its end mean to the call that is set up."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Attempt:
-    """One INVITE of ours to one hop; it is its transaction's user.
+    """One INVITE of ours to one peer; it is its transaction's user.
 
     It holds its transaction only until it is decided: the two would keep each other alive.
     """
@@ -39,9 +39,13 @@ class Attempt:
         """Any response to our INVITE."""
         if response.status < 200 and not self.heard:
             self.heard = True
-            self.call.cancel_timer("response")
             if self.given_up:
                 self._send_cancel(now, out)
+            else:
+                call, leg = self.setup.call, self.leg
+                call.cancel_timer("response")
+                if leg.peer is not None:
+                    call.engine.peers.reached(leg.trunk, leg.peer)
         if self.given_up:
             if 200 <= response.status < 300:
                 self._refuse(response, now, out)
@@ -53,7 +57,7 @@ class Attempt:
                     self._refuse(response, now, out)
                 else:
                     self.give_up(now, out)
-                self.setup.on_hop_failure(502, error.reason, now, out)
+                self.setup.hunt.on_hop_failure(502, error.reason, now, out)
 
     def _refuse(self, response: Response, now: float, out: list[Command]) -> None:
         self.call.engine.refuse_late_answer(self.call, self.leg, self.invite, response, now, out)
@@ -62,7 +66,7 @@ class Attempt:
         """No final response will come."""
         if not self.given_up:
             failure: Failure = "timeout" if kind == "timeout" else "unreachable"
-            self.setup.on_hop_failure(failure, kind, now, out)
+            self.setup.hunt.on_peer_failure(failure, kind, None, now, out)
 
     def give_up(self, now: float, out: list[Command]) -> None:
         """Send CANCEL, at once or as soon as the callee has been heard (RFC 3261 9.1)."""

@@ -224,9 +224,11 @@ class Call:
 
     # Requests of our own within a dialog
 
-    def send(self, side: Side, request: Request, user: Awaiting, now: float, out: list[Command]) -> None:
-        """Send ``request`` on ``side`` as a new transaction, over a new connection if the old one died."""
-        self.engine.send(self, self.leg(side), request, user, now, out)
+    def send(
+        self, fork: Fork, side: Side, request: Request, user: Awaiting, now: float, out: list[Command]
+    ) -> None:
+        """Send ``request`` of the dialog on ``side``, over a new connection if the old one died."""
+        self.engine.send(self, self.leg(side), fork.dialog(side), request, user, now, out)
 
     def request(self, fork: Fork, side: Side, method: str) -> Request:
         """A request of ours within the dialog on ``side``."""
@@ -274,7 +276,7 @@ class Call:
         for answered in self.answered_invites.values():
             answered.settle(side, out)
         if self.fork is not None and self.fork.dialog(side).state == "confirmed":
-            self.send(side, self.request(self.fork, side, "BYE"), NOBODY, now, out)
+            self.send(self.fork, side, self.request(self.fork, side, "BYE"), NOBODY, now, out)
             self.fork.dialog(side).end()
 
     def on_bye(self, side: Side, now: float, out: list[Command]) -> None:
@@ -330,7 +332,7 @@ class Call:
             "created": self.created, "answered": answered, "ended": now,
             "duration": now - answered if answered else 0.0,
             "downgraded": self.downgraded, "tags": self.tags, "a": self.a.flow,
-            "b": self.b.flow if self.b else None,
+            "b": self.b.flow if self.b else None, "peer": self.b.target if self.b else "",
         }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from dsl.decision import Decision
 from dsl.facts import Facts
+from sbc.base import Address
 from sbc.config.hook_set import Hook
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
@@ -19,12 +20,18 @@ Side = Literal["a", "b"]
 
 @dataclass(slots=True)
 class Connect:
-    """Find or open a flow to ``trunk``; answered by ``engine.connected`` or ``connect_failed``."""
+    """Find or open a flow to one of ``peers`` of ``trunk``, the first that can be had.
+
+    Where a peer of the trunk has one of the addresses ``near`` (port 0: any), that one is meant first.
+    Answered by ``engine.connected`` or ``connect_failed``.
+    """
 
     key: int
     trunk: Trunk
     snapshot: Snapshot
-    call: str = ""
+    call: str
+    peers: tuple[Address, ...]
+    near: tuple[Address, ...] = ()
 
 
 @dataclass(slots=True)

@@ -17,10 +17,11 @@ from sbc.b2bua.call import NOBODY, Awaiting, Call
 from sbc.b2bua.commands import Command, Connect, Note
 from sbc.b2bua.hooked import Invited
 from sbc.b2bua.leg import Leg
+from sbc.b2bua.peers import Peers, Towards
 from sbc.b2bua.probe import Prober
 from sbc.b2bua.reception import Reception
 from sbc.b2bua.wreck import Wreck
-from sbc.base import PeerError
+from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.flow import Flow
@@ -47,7 +48,7 @@ class Engine:
 
     __slots__ = (
         "_connect_keys", "_connecting", "_out", "_reminders", "_untold", "actions", "at", "calls",
-        "draining", "ids", "limits", "prober", "reception", "serving", "store", "transactions",
+        "draining", "ids", "limits", "peers", "prober", "reception", "serving", "store", "transactions",
     )  # fmt: skip
 
     def __init__(self, store: SnapshotStore, ids: Ids) -> None:
@@ -57,6 +58,7 @@ class Engine:
         self.limits = CallLimits()
         self.reception = Reception(self)
         self.actions = Actions(self, ids)
+        self.peers = Peers()
         self.prober = Prober(self)
         self.calls: dict[str, Call] = {}
         self.draining = False
@@ -255,22 +257,23 @@ class Engine:
             tag = self.ids.tag()
         return response_to(request, status, reason, tag)
 
-    def connect(self, call: Call, trunk: Trunk, then: Connected, out: list[Command]) -> None:
-        """Ask for a flow to ``trunk`` and go on with ``then``."""
-        self.ask_connection(call.id, trunk, call.snapshot, then, out)
+    def connect(self, call: Call, trunk: Trunk, peer: Address, then: Connected, out: list[Command]) -> None:
+        """Ask for a flow to ``peer`` of ``trunk`` and go on with ``then``."""
+        self.ask_connection(call.id, trunk, ((peer,), ()), call.snapshot, then, out)
 
     def ask_connection(
-        self, call_id: str, trunk: Trunk, snapshot: Snapshot, then: Connected, out: list[Command]
+        self, call_id: str, trunk: Trunk, to: Towards, snapshot: Snapshot, then: Connected, out: list[Command]
     ) -> None:
-        """The same for whoever has no call."""
+        """The same for whoever has no call, or more than one peer in mind."""
         self._connect_keys += 1
         self._connecting[self._connect_keys] = (call_id, then)
-        out.append(Connect(self._connect_keys, trunk, snapshot, call_id))
+        out.append(Connect(self._connect_keys, trunk, snapshot, call_id, *to))
 
     def send(
-        self, call: Call, leg: Leg, request: Request, user: Awaiting, now: float, out: list[Command]
-    ) -> None:
-        """Start a transaction on ``leg``, over a new connection where the old one is gone."""
+        self, call: Call, leg: Leg, dialog: Dialog, request: Request, user: Awaiting, now: float,
+        out: list[Command],
+    ) -> None:  # fmt: skip
+        """Start a transaction on ``leg``, over a new connection to its peer where the old one is gone."""
         if leg.flow.alive:
             self.transactions.start(leg.flow, request, now, out, user)
             return
@@ -282,7 +285,8 @@ class Engine:
                 leg.flow = flow
                 self.transactions.start(flow, request, now, out, user)
 
-        self.connect(call, leg.trunk, then, out)
+        to = self.peers.within(leg.trunk, leg.peer, dialog.next_hop, leg.flow.remote, now)
+        self.ask_connection(call.id, leg.trunk, to, call.snapshot, then, out)
 
     def send_cancel(self, leg: Leg, invite: Request, now: float, out: list[Command]) -> None:
         """CANCEL ``invite`` on ``leg``."""
@@ -301,7 +305,8 @@ class Engine:
         out.append(Send(leg.flow, dialog.request("ACK", via=via, contact=leg.contact, cseq=cseq)))
         if not invite.to_tag:
             via = leg.via(self.transactions.new_branch())
-            self.send(call, leg, dialog.request("BYE", via=via, contact=leg.contact), NOBODY, now, out)
+            bye = dialog.request("BYE", via=via, contact=leg.contact)
+            self.send(call, leg, dialog, bye, NOBODY, now, out)
 
     def release_last(self, call: Call) -> None:
         """The hop that a call tried last no longer counts against its trunk's limits."""

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from sbc.base import Address
+from sbc.base import Address, is_wildcard
 from sbc.config.model import Listener, Trunk
 from sbc.flow import Flow
 
 Side = Literal["a", "b"]
 DEFAULT_PORT: Final = {"udp": 5060, "tcp": 5060, "tls": 5061}
-_WILDCARDS: Final = ("0.0.0.0", "::", "")
 _VIA_TRANSPORT: Final = {"udp": "SIP/2.0/UDP ", "tcp": "SIP/2.0/TCP ", "tls": "SIP/2.0/TLS "}
 
 
@@ -38,13 +37,13 @@ def local_address(listener: Listener, trunk: Trunk, flow: Flow) -> str:
     """
     shown = listener.advertise or listener.bind
     host = trunk.domain or shown.host
-    if host in _WILDCARDS:
+    if is_wildcard(host):
         host = flow.local.host
     return f"{format_host(host)}:{shown.port}"
 
 
 class Leg:
-    """The addresses and identifiers that we use towards one peer."""
+    """The addresses and identifiers that we use towards one peer; ``peer`` is which, where we dialled it."""
 
     __slots__ = (
         "call_id",
@@ -55,6 +54,7 @@ class Leg:
         "inviting",
         "local_tag",
         "local_uri",
+        "peer",
         "remote_uri",
         "scheme",
         "sent_by",
@@ -63,8 +63,11 @@ class Leg:
         "via_head",
     )  # fmt: skip
 
-    def __init__(self, side: Side, trunk: Trunk, flow: Flow, sent_by: str, scheme: str) -> None:
+    def __init__(
+        self, side: Side, trunk: Trunk, flow: Flow, sent_by: str, scheme: str, peer: Address | None = None
+    ) -> None:
         self.side = side
+        self.peer = peer
         self.trunk = trunk
         self.flow = flow
         self.scheme = scheme
@@ -81,6 +84,11 @@ class Leg:
         self.via_head = (
             _VIA_TRANSPORT[flow.transport] + sent_by + (";rport" if flow.transport == "udp" else "")
         )
+
+    @property
+    def target(self) -> Address:
+        """The peer as the configuration names it, or where it called from."""
+        return self.peer if self.peer is not None else self.flow.remote
 
     def set_contact(self, user: str) -> None:
         """Write the Contact that the peer will send its requests to."""

@@ -95,7 +95,7 @@ class Mirror:
             call.leg(far).cseq = outgoing.cseq.number
         self._copy(outgoing, sdp)
         self.client_request = outgoing
-        call.send(far, outgoing, self, now, out)
+        call.send(self.fork, far, outgoing, self, now, out)
 
     def _copy(self, outgoing: Request, sdp: bytes) -> None:
         request, headers = self.request, outgoing.headers

@@ -1,8 +1,9 @@
-"""Probing: OPTIONS to each trunk that asks for it, and what the answers say of the trunk.
+"""Probing: OPTIONS to each peer of a trunk that asks for it, and what the answers say of the peer.
 
-A trunk is up when any final response comes but 408 and 503, and down after ``down_after`` probes
+A peer is up when any final response comes but 408 and 503, and down after ``down_after`` probes
 in a row that failed; one good answer brings it back. While it is down no call is sent to it: the
-next hop is tried at once instead of after a time-out. What has not been probed yet counts as up.
+next peer, or the next hop where all are down, is tried at once instead of after a time-out. What has
+not been probed yet counts as up.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING
 
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.leg import Leg, format_target, local_address
+from sbc.b2bua.peers import Peers
 from sbc.b2bua.screening import ACCEPT
+from sbc.base import Address
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
@@ -25,99 +28,90 @@ if TYPE_CHECKING:
 _NO_SERVICE = (408, 503)
 
 
-class Health:
-    """One trunk's probes; ``up`` is None until the first has an outcome."""
-
-    __slots__ = ("due", "failures", "pending", "reason", "up")
-
-    def __init__(self, due: float) -> None:
-        self.due = due
-        self.failures = 0
-        self.pending = False
-        self.up: bool | None = None
-        self.reason = ""
-
-
 class Prober:
-    """The health of every probed trunk of the snapshot in force."""
+    """Probes every peer of the probed trunks of the snapshot in force."""
 
-    __slots__ = ("_engine", "health")
+    __slots__ = ("_engine",)
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self.health: dict[str, Health] = {}
-
-    def is_down(self, trunk: str) -> bool:
-        """True where the trunk is known not to answer."""
-        health = self.health.get(trunk)
-        return health is not None and health.up is False
 
     def tick(self, snapshot: Snapshot, now: float, out: list[Command]) -> None:
-        """Probe every trunk that is due; forget those that are probed no longer."""
-        probed = {name: trunk for name, trunk in snapshot.trunks.items() if trunk.options and trunk.peers}
-        for name in self.health.keys() - probed.keys():
-            del self.health[name]
-        for name, trunk in probed.items():
-            health = self.health.setdefault(name, Health(now))
-            if health.due <= now and not health.pending:
-                assert trunk.options is not None, "only such trunks are probed"
-                health.due, health.pending = now + trunk.options.every, True
-                self._probe(snapshot, trunk, health, out)
+        """Probe every peer that is due; forget those that are there no longer."""
+        peers = self._engine.peers
+        peers.keep(snapshot.trunks)
+        for trunk in snapshot.trunks.values():
+            if trunk.options is None:
+                continue
+            for peer in trunk.peers:
+                state = peers.state(trunk, peer)
+                if state.due <= now and not state.pending:
+                    state.due, state.pending = now + trunk.options.every, True
+                    self._probe(snapshot, trunk, peer, out)
 
-    def _probe(self, snapshot: Snapshot, trunk: Trunk, health: Health, out: list[Command]) -> None:
-        engine, probe = self._engine, Probe(trunk, health)
+    def _probe(self, snapshot: Snapshot, trunk: Trunk, peer: Address, out: list[Command]) -> None:
+        engine = self._engine
+        probe = Probe(engine.peers, trunk, peer)
 
         def then(flow: Flow | None, reason: str, now: float, out: list[Command]) -> None:
             if flow is None:
                 probe.failed(reason, now, out)
                 return
             listener = snapshot.settings.listeners[trunk.listener]
-            leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme)
+            leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme, peer)
             request = options(leg, engine.transactions.new_branch(), engine.ids.tag(), engine.ids.call_id())
             engine.transactions.start(flow, request, now, out, probe)
 
-        engine.ask_connection("", trunk, snapshot, then, out)
+        engine.ask_connection("", trunk, ((peer,), ()), snapshot, then, out)
 
 
 class Probe:
     """One OPTIONS; its transaction's user."""
 
-    __slots__ = ("_health", "_trunk", "call")
+    __slots__ = ("_peer", "_peers", "_trunk", "call")
 
-    def __init__(self, trunk: Trunk, health: Health) -> None:
+    def __init__(self, peers: Peers, trunk: Trunk, peer: Address) -> None:
         self.call: Call | None = None
+        self._peers = peers
         self._trunk = trunk
-        self._health = health
+        self._peer = peer
 
     def on_response(self, response: Response, now: float, out: list[Command]) -> None:
         """The peer answered."""
         if response.status in _NO_SERVICE:
             self.failed(f"{response.status} {response.reason}", now, out)
         elif response.status >= 200:
-            health = self._health
-            health.pending, health.failures, health.reason = False, 0, ""
-            if health.up is False:
-                out.append(Note("trunk-up", "", {"trunk": self._trunk.trunk}))
-            health.up = True
+            state, was_down = self._peers.state(self._trunk, self._peer), self._peers.is_down(self._trunk)
+            if state.up is False:
+                self._note("peer-up", {"peer": str(self._peer)}, out)
+            state.answered()
+            if was_down:
+                self._note("trunk-up", {}, out)
 
     def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
         """No answer came."""
         self.failed("no answer to OPTIONS" if kind == "timeout" else "the connection closed", now, out)
 
     def failed(self, reason: str, now: float, out: list[Command]) -> None:
-        """This probe failed; enough of them in a row and the trunk is down."""
-        health, probe = self._health, self._trunk.options
-        health.pending, health.reason = False, reason
-        health.failures += 1
-        if health.up is not False and probe is not None and health.failures >= probe.down_after:
-            health.up = False
-            out.append(Note("trunk-down", "", {"trunk": self._trunk.trunk, "reason": reason}))
+        """This probe failed; enough of them in a row and the peer is down, with the last one the trunk."""
+        if self._trunk.options is None:
+            return
+        state = self._peers.state(self._trunk, self._peer)
+        was_down = state.up is False
+        state.failed(reason, self._trunk.options.down_after)
+        if state.up is False and not was_down:
+            self._note("peer-down", {"peer": str(self._peer), "reason": reason}, out)
+            if self._peers.is_down(self._trunk):
+                self._note("trunk-down", {"reason": self._peers.why_down(self._trunk)}, out)
+
+    def _note(self, event: str, fields: dict[str, str], out: list[Command]) -> None:
+        out.append(Note(event, "", {"trunk": self._trunk.trunk, **fields}))
 
 
 def options(leg: Leg, branch: str, tag: str, call_id: str) -> Request:
     """The OPTIONS that asks the peer whether it is there (RFC 3261 11.1)."""
     flow = leg.flow
-    place = format_target(flow.reuse.target if flow.reuse else flow.remote, flow.transport)
+    place = format_target(leg.target, flow.transport)
     leg.set_contact("")
     suffix = "" if flow.transport == "udp" else f";transport={flow.transport}"
     own_host = leg.sent_by.rpartition(":")[0]

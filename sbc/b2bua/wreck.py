@@ -151,7 +151,7 @@ class Wreck:
         via = leg.via(self._engine.transactions.new_branch())
         request = dialog.request("BYE", via=via, contact=leg.contact)
         dialog.end()
-        self._engine.send(call, leg, request, NOBODY, now, out)
+        self._engine.send(call, leg, dialog, request, NOBODY, now, out)
 
     # What the call held
 

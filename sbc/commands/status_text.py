@@ -44,7 +44,7 @@ def _status(status: Row) -> str:
         status["listeners"],
         LISTENER=lambda each: each["name"],
         TRANSPORT=lambda each: each["transport"],
-        ADDRESS=lambda each: each["address"],
+        ADDRESS=lambda each: each["shown"],
         STATE=lambda each: each["state"],
         OPEN=lambda each: each["open"],
         HANDSHAKES=lambda each: each["handshakes"],
@@ -60,7 +60,29 @@ def _status(status: Row) -> str:
         STATE=lambda each: each["state"],
         CALLS=lambda each: each["calls"],
     )
-    return "\n".join([head, totals, "", listeners, "", trunks, *_attention(status)])
+    return "\n".join([head, totals, "", listeners, "", trunks, *_peers(status), *_attention(status)])
+
+
+def _peers(status: Row) -> list[str]:
+    """The peers of those trunks that have more than one, or one that does not answer."""
+    rows = [
+        {"trunk": trunk["name"], **peer}
+        for trunk in status["trunks"]
+        for peer in trunk["peer_states"]
+        if len(trunk["peers"]) > 1 or peer["state"] == "down"
+    ]
+    if not rows:
+        return []
+    return [
+        "",
+        _columns(
+            rows,
+            PEER=lambda each: each["address"],
+            TRUNK=lambda each: each["trunk"],
+            STATE=lambda each: each["state"],
+            REASON=lambda each: printable(each["reason"]),
+        ),
+    ]
 
 
 def _attention(status: Row) -> list[str]:

@@ -176,9 +176,10 @@ class Driver:
         if engine.transactions.unfinished(flow):
             return True
         trunk = engine.store.current.trunks.get(flow.trunk or "")
-        if trunk is not None and trunk.peers:
+        if trunk is not None and trunk.peers and flow.reliable:
             return False
-        # Whoever cannot be dialled has this connection and no other.
+        # Whoever cannot be dialled has this connection and no other, and over UDP the peer of a call goes on
+        # to send where it was told to.
         return any(
             leg is not None and leg.flow is flow for call in engine.calls.values() for leg in (call.a, call.b)
         )
@@ -265,7 +266,7 @@ class Driver:
 
     def _connect(self, command: Connect) -> list[Command]:
         assert self.dialer is not None, "started"
-        flow = self.dialer.lookup(command.trunk, command.snapshot)
+        flow = self.dialer.lookup(command.trunk, command.snapshot, command.peers, command.near)
         if flow is not None:
             return self.engine.connected(command.key, flow, self.clock.now())
         gevent.spawn(self._execute, self._dial, (command,), command)
@@ -274,7 +275,7 @@ class Driver:
     def _dial(self, command: Connect) -> list[Command]:
         assert self.dialer is not None, "started"
         try:
-            flow = self.dialer.connect(command.trunk, command.snapshot)
+            flow = self.dialer.connect(command.trunk, command.snapshot, command.peers, command.near)
         except DialFailed as failed:
             return self.engine.connect_failed(command.key, failed.reason, self.clock.now())
         return self.engine.connected(command.key, flow, self.clock.now())

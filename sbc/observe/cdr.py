@@ -27,15 +27,16 @@ def call_record(call: str, fields: Mapping[str, Any], media: MediaStats | None =
         f',"seconds":{round(float(get("duration") or 0.0), 3)},"status":{get("status", 0)}'
         f',"reason":{_safe(get("reason"))},"ended_by":{_text(get("by", ""))}'
         f',"downgraded":{_truth(get("downgraded"))},"tags":[{",".join(map(_safe, get("tags", ())))}]'
-        f',"a":{_leg(str(get("from", "")), get("a"), media.a)}'
-        f',"b":{_leg(str(get("to", "")), get("b"), media.b)}}}'
+        f',"a":{_leg(str(get("from", "")), "", get("a"), media.a)}'
+        f',"b":{_leg(str(get("to", "")), str(get("peer", "")), get("b"), media.b)}}}'
     )
 
 
-def _leg(trunk: str, flow: Flow | None, stats: LegStats) -> str:
+def _leg(trunk: str, peer: str, flow: Flow | None, stats: LegStats) -> str:
+    """``peer`` is which of the trunk's peers took the call, "" for who called us."""
     if flow is None and not trunk:
         return "null"
-    return f'{{"trunk":{_text(trunk)},{_path(flow)},"media":{_media(stats)}}}'
+    return f'{{"trunk":{_text(trunk)},"peer":{_text(peer)},{_path(flow)},"media":{_media(stats)}}}'
 
 
 def _path(flow: Flow | None) -> str:

@@ -39,6 +39,8 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "trunk-mended": ("INF", "[trunk]"),
     "trunk-down": ("WRN", "[trunk]"),
     "trunk-up": ("INF", "[trunk]"),
+    "peer-down": ("WRN", "[trunk]"),
+    "peer-up": ("INF", "[trunk]"),
     "malformed": ("WRN", "[malformed]"),
     "connection-refused": ("WRN", "[refused]"),
 }

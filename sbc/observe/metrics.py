@@ -111,6 +111,12 @@ def _trunks(status: StatusView) -> Iterator[str]:
     trunks = status.trunks
     up = [({"trunk": view.name}, float(view.state == "up")) for view in trunks]
     yield from _family("sbc_trunk_up", "gauge", "1 where the trunk answers.", up)
+    peers_up = [
+        ({"trunk": view.name, "peer": each.address}, float(each.state == "up"))
+        for view in trunks
+        for each in view.peer_states
+    ]
+    yield from _family("sbc_peer_up", "gauge", "1 where this peer of the trunk answers.", peers_up)
     broken = [({"trunk": view.name}, float(view.held or view.state == "quarantined")) for view in trunks]
     yield from _family("sbc_trunk_broken", "gauge", "1 where a file of the trunk's TLS is broken.", broken)
     shown = [

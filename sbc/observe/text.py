@@ -26,7 +26,7 @@ CUT: Final = "..."
 _URI = re.compile(r"(sips?:[^\s:@<>\"]*+:)([^\s@<>\"]*+)", re.IGNORECASE)
 _NAMED = re.compile(
     r"(inline:|(?:cnonce|response|password|ha1)[ \t]*+=[ \t]*+)"
-    r"(?:\\?\"(?:[^\"\\]|\\.)*+\\?\"?|[^\s\";,<>]*+)",
+    r"(?:\\?\"(?:[^\"\\]|\\.)*\\?\"?|[^\s\";,<>]*+)",
     re.IGNORECASE | re.DOTALL,
 )
 

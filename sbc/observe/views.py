@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from sbc.base import Address
+from sbc.base import Address, is_wildcard
 
 ListenerState = Literal["listening", "failed", "stopped"]
 TrunkState = Literal["up", "down", "unknown", "quarantined"]
@@ -28,7 +28,7 @@ class CertificateView:
 
 @dataclass(frozen=True, slots=True)
 class ListenerView:
-    """One listening port; ``reason`` says why it is not listening."""
+    """One listening port; ``reason`` is why it does not listen, ``advertise`` what peers are told instead."""
 
     name: str
     transport: str
@@ -42,11 +42,28 @@ class ListenerView:
     failures: int = 0
     in_flight: int = 0
     open: int = 0
+    advertise: str = ""
+
+    @property
+    def shown(self) -> str:
+        """Where it listens, and what that means to peers where it is no address to reach."""
+        if self.advertise:
+            return f"{self.address} as {self.advertise}"
+        return f"{self.address} (every address)" if is_wildcard(self.address.host) else str(self.address)
+
+
+@dataclass(frozen=True, slots=True)
+class PeerView:
+    """One peer of a trunk; ``reason`` is why its last probe failed."""
+
+    address: str
+    state: TrunkState = "unknown"
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class TrunkView:
-    """One trunk: its policy, whether it is reachable, and the certificates on both sides.
+    """One trunk: its policy, whether it and which peers are reachable, and the certificates on both sides.
 
     ``mode`` is the TLS mode, ``off`` where there is none; ``failures`` counts failed handshakes by kind,
     ``alerts`` by the alert that ended them, such as ``sent 48 unknown_ca``;
@@ -74,6 +91,7 @@ class TrunkView:
     held: bool = False
     optional: str = ""
     shown: Counts = ()
+    peer_states: tuple[PeerView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

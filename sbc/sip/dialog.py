@@ -16,7 +16,7 @@ from sbc.base import PeerError
 from sbc.sip.address import NameAddr, parse_name_addr
 from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request, Response
-from sbc.sip.uri import Uri
+from sbc.sip.uri import Uri, parse_uri
 
 _TARGET_REFRESH: Final = frozenset(("INVITE", "UPDATE", "SUBSCRIBE", "NOTIFY"))
 # Only where no blank stands before, or every blank of a long run would be a place to begin.
@@ -130,6 +130,11 @@ class Dialog:
         if contact:
             fields.append(("Contact", contact))
         return Request(method, uri, Headers(fields))
+
+    @property
+    def next_hop(self) -> Uri:
+        """Where a request within the dialog goes (RFC 3261 12.2.1.1, 8.1.2): first Route, or target."""
+        return parse_name_addr(self.route_set[0]).uri if self.route_set else parse_uri(self.remote_target)
 
     def matches(self, message: Message) -> bool:
         """Tell whether ``message``, just received, belongs to this dialog (RFC 3261 12.2.2)."""

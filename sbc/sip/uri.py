@@ -20,10 +20,9 @@ _PARAM: Final = r"A-Za-z0-9\-_.!~*'()\[\]/:&+$%#^`{|}"
 PARAMS: Final = rf"(;[{_PARAM}][{_PARAM}=]*+(?:;[{_PARAM}][{_PARAM}=]*+)*|)"
 HOST: Final = r"(?:\[([0-9A-Fa-f:.]++)\]|([A-Za-z0-9][A-Za-z0-9._\-]*+))"
 
-# Without a user there is no "@" in the headers either: whoever looks for one would find another host.
 _sip: Final = re.compile(
     rf"([sS][iI][pP][sS]?):(?:([{USER}]++)(?::([{_PASSWORD}]*+)|)@|){HOST}(?::([0-9]{{1,5}}+)|)"
-    rf"{PARAMS}(?:\?((?(2)[!#-;=?-~]++|[!#-;=?A-~]++))|)"
+    rf"{PARAMS}(?:\?([!#-;=?-~]++)|)"
 ).fullmatch
 _tel: Final = re.compile(rf"[tT][eE][lL]:([0-9A-Fa-f*#+\-.()]++){PARAMS}").fullmatch
 _other: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*+):([!#-;=?-~]++)").fullmatch
@@ -119,6 +118,8 @@ def _parse(text: str) -> Uri:
         raise ParseError("malformed escape in a URI")
     if ipv6 is not None:
         host = check_ipv6(ipv6)
+    if user is None and headers and "@" in headers:
+        raise ParseError("malformed URI")  # whoever looks for an @ would find another host
     number = None
     if port is not None:
         number = int(port)

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.net.tls import verify as verification
+from sbc.net.tls.context import build_context
 from sbc.net.tls.judge import Search
 from sbc.tls.material.paths import MAX_PATHS
 from tests.edge.rotation_lab import running
@@ -91,7 +92,7 @@ def crowd(lab: Lab, named: bool) -> LabAuthority:
 def count(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The admissions that are verified without a peer from now on, one for each time."""
     made: list[Any] = []
-    real = verification.build_context
+    real = build_context
 
     def counting(admission: Any, identity: Any) -> Any:
         made.append(admission)

@@ -304,8 +304,8 @@ def test_tcp_is_dialled_reused_and_told_when_it_ends(lab: Lab) -> None:
     server.close()
     with pytest.raises(DialFailed):
         lab.dialer.connect(trunk, snapshot)
-    with pytest.raises(DialFailed, match="no further peer"):
-        lab.dialer.connect(trunk, snapshot, skip=1)
+    with pytest.raises(DialFailed, match="no peers"):
+        lab.dialer.connect(lab.trunk("globex", listener="edge"), lab.reload())
 
 
 def test_a_name_that_does_not_resolve_is_a_failed_dial(lab: Lab) -> None:

@@ -2,9 +2,10 @@
 
 ``stage.office`` and ``stage.carrier`` are peers. A peer says something with ``request`` or
 ``respond``; what the engine sends to it lies in ``heard`` until ``hears`` takes it out, which
-fails where the next message is not the one that was named. Connections succeed unless the
-trunk's name is in ``stage.dead``; TLS peers have shown a verified certificate unless their
-name is in ``strangers``; media is a boundary here, so an SDP body goes through with
+fails where the next message is not the one that was named. A trunk's first peer has the trunk's name,
+its others have their own host's first label. Connections succeed unless the trunk's name is in
+``stage.dead`` or the peer's address in ``stage.refusing``; TLS peers have shown a verified certificate
+unless their name is in ``strangers``; media is a boundary here, so an SDP body goes through with
 ``via-sbc`` in front, and one that holds ``unusable`` is refused.
 """
 
@@ -169,6 +170,7 @@ class Stage:
         self.now = 1000.0
         self.cseq = 0
         self.dead: set[str] = set()
+        self.refusing: set[Address] = set()
         self.notes: list[Note] = []
         self.media: list[Command] = []
         self.asked: list[RunHooks] = []
@@ -177,14 +179,19 @@ class Stage:
         self.peers: dict[str, Peer] = {
             name: Peer(self, name, self.flow(trunk)) for name, trunk in configuration.trunks.items()
         }
+        for trunk in configuration.trunks.values():
+            for index, address in enumerate(trunk.peers[1:], 1):
+                name = address.host.partition(".")[0]
+                self.peers[name] = Peer(self, name, self.flow(trunk, index))
+        self.connects: list[tuple[tuple[Address, ...], tuple[Address, ...]]] = []
         self.office, self.carrier = self.peers["office"], self.peers["carrier"]
         self.backup, self.plain = self.peers["backup"], self.peers["plain"]
 
-    def flow(self, trunk: Trunk) -> Flow:
-        """A live flow to ``trunk``'s first peer."""
+    def flow(self, trunk: Trunk, index: int = 0) -> Flow:
+        """A live flow to one of ``trunk``'s peers, by default the first."""
         self.flows += 1
         transport = self.engine.store.current.settings.listeners[trunk.listener].transport
-        target = trunk.peers[0]
+        target = trunk.peers[index]
         remote = Address(f"198.51.100.{self.flows}", target.port)
         return Flow(
             self.flows, transport, Address("192.0.2.1", 40000), remote,
@@ -216,12 +223,16 @@ class Stage:
 
     def _one(self, command: Command) -> list[Command]:
         if isinstance(command, Send):
-            peer = next(each for each in self.peers.values() if each.flow.trunk == command.flow.trunk)
+            peer = self._beyond(command.flow)
             peer.heard.append(parse_message(serialize(command.message)))
         elif isinstance(command, Connect):
-            if command.trunk.trunk in self.dead:
-                return self.engine.connect_failed(command.key, "connection refused", self.now)
-            return self.engine.connected(command.key, self.peers[command.trunk.trunk].flow, self.now)
+            self.connects.append((command.peers, command.near))
+            for address in command.peers:
+                index = command.trunk.peers.index(address)
+                name = address.host.partition(".")[0] if index else command.trunk.trunk
+                if command.trunk.trunk not in self.dead and address not in self.refusing:
+                    return self.engine.connected(command.key, self.peers[name].flow, self.now)
+            return self.engine.connect_failed(command.key, "connection refused", self.now)
         elif isinstance(command, OfferMedia | AnswerMedia):
             self.media.append(command)
             error = PeerError("the answer is unusable", 488) if b"unusable" in command.sdp else None
@@ -233,6 +244,14 @@ class Stage:
         elif isinstance(command, RunHooks):
             return self.hooks(command)
         return []
+
+    def _beyond(self, flow: Flow) -> Peer:
+        """Who is at the other end of ``flow``."""
+        peers = self.peers.values()
+        found = [each for each in peers if each.flow is flow] or [
+            each for each in peers if each.flow.trunk == flow.trunk
+        ]
+        return found[0]
 
     def hears_of_hooks(self, event: str, fields: dict[str, object]) -> None:
         """What the driver notes of hooks."""

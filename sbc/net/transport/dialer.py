@@ -9,6 +9,7 @@ outcome instead of dialling again.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import gevent
@@ -35,7 +36,7 @@ from sbc.tls.match import Admission
 from sbc.tls.names import is_ip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sbc.config.snapshot import Snapshot
 
@@ -60,7 +61,7 @@ class Dialer:
         self._handler = handler
         self._clock = clock
         self._live: dict[ReuseKey, Flow] = {}
-        self._dialling: dict[ReuseKey, AsyncResult[Flow]] = {}
+        self._dialling: dict[tuple[ReuseKey, str], AsyncResult[Flow]] = {}
         self._flows: dict[int, Flow] = {}
         self._leaving = listeners.recycler
         self._sweep: gevent.Greenlet | None = None
@@ -81,31 +82,63 @@ class Dialer:
         """Every outbound TCP and TLS flow."""
         return list(self._flows.values())
 
-    def lookup(self, trunk: Trunk, snapshot: Snapshot, skip: int = 0) -> Flow | None:
-        """The live flow to the first peer that has one, without switching; None where there is none."""
-        for peer in trunk.peers[skip:]:
+    def lookup(
+        self, trunk: Trunk, snapshot: Snapshot, peers: Sequence[Address] = (), near: Sequence[Address] = ()
+    ) -> Flow | None:
+        """The live flow to the first of ``peers`` that has one, without switching; None where there is none.
+
+        ``peers`` are all of the trunk's where none are given. With ``near`` only a flow to one of these
+        addresses (port 0: any) will do, of whichever peer.
+        """
+        if near:
+            keys = {self._key(trunk, snapshot, peer) for peer in trunk.peers}
+            usable = [flow for flow in self._flows.values() if flow.reuse in keys and self._usable(flow)]
+            return next((flow for each in near for flow in usable if _is_at(flow.remote, each)), None)
+        for peer in peers or trunk.peers:
             key = self._key(trunk, snapshot, peer)
-            flow = self._live.get(key)
-            if flow is not None and flow.alive and self._fresh(flow) and flow not in self._leaving:
-                return flow
+            live = self._live.get(key)
+            if live is not None and self._usable(live) and self._fresh(live):
+                return live
             if key.transport == "udp" and is_ip(peer.host):
-                return self._open_udp(trunk, key, peer)
+                with contextlib.suppress(DialFailed):  # ``connect`` will say why
+                    return self._open_udp(trunk, key, peer)
         return None
 
-    def connect(self, trunk: Trunk, snapshot: Snapshot, skip: int = 0) -> Flow:
-        """A flow to the trunk: a live one, or its peers dialled in order from ``skip``; DialFailed."""
-        flow = self.lookup(trunk, snapshot, skip)
+    def _usable(self, flow: Flow) -> bool:
+        return flow.alive and flow not in self._leaving
+
+    def connect(
+        self, trunk: Trunk, snapshot: Snapshot, peers: Sequence[Address] = (), near: Sequence[Address] = ()
+    ) -> Flow:
+        """A flow to the trunk: a live one, or ``peers`` dialled in order; DialFailed.
+
+        With ``near`` those of these addresses (port 0: any) that are a peer's are dialled before.
+        """
+        flow = self.lookup(trunk, snapshot, peers, near)
         if flow is not None:
             return flow
         if why := self._listeners.contexts.snapshot.why_quarantined(trunk.trunk):
             raise DialFailed(f"trunk {trunk.trunk} is quarantined: {why}")
+        if near:
+            return self._connect_near(trunk, snapshot, near) or self.connect(trunk, snapshot, peers)
         failed: DialFailed | None = None
-        for peer in trunk.peers[skip:]:
+        for peer in peers or trunk.peers:
             try:
                 return self._dial_once(trunk, snapshot, peer)
             except DialFailed as error:
                 failed = error
-        raise failed or DialFailed(f"trunk {trunk.trunk} has no further peer")
+        raise failed or DialFailed(f"trunk {trunk.trunk} has no peers")
+
+    def _connect_near(self, trunk: Trunk, snapshot: Snapshot, near: Sequence[Address]) -> Flow | None:
+        """A flow to the first of these addresses that is one of the trunk's peers' and can be had."""
+        found: list[tuple[Address, Address]] = []
+        for peer in trunk.peers:
+            with contextlib.suppress(DialFailed):
+                found += [(address, peer) for address in _addresses(trunk, peer)]
+        for address, peer in [pair for each in near for pair in found if _is_at(pair[0], each)]:
+            with contextlib.suppress(DialFailed):
+                return self._dial_once(trunk, snapshot, peer, address.host)
+        return None
 
     def apply(self, snapshot: Snapshot) -> None:
         """Drop flows to peers that are no longer trusted; flows of an older generation retire when idle."""
@@ -138,15 +171,16 @@ class Dialer:
         identity = tls.client_identity if tls is not None else ""
         return ReuseKey(trunk.trunk, transport, peer, identity, current.trust_generation(trunk.trunk))
 
-    def _dial_once(self, trunk: Trunk, snapshot: Snapshot, peer: Address) -> Flow:
+    def _dial_once(self, trunk: Trunk, snapshot: Snapshot, peer: Address, host: str = "") -> Flow:
+        """A flow to ``peer``, at ``host`` where one is given; who asks for the same meanwhile shares it."""
         key = self._key(trunk, snapshot, peer)
-        under_way = self._dialling.get(key)
+        under_way = self._dialling.get((key, host))
         if under_way is not None:
             flow: Flow = under_way.get()
             return flow
-        result = self._dialling[key] = AsyncResult()
+        result = self._dialling[key, host] = AsyncResult()
         try:
-            flow = self._dial(trunk, snapshot.settings.listeners[trunk.listener], key)
+            flow = self._dial(trunk, snapshot.settings.listeners[trunk.listener], key, host)
         except DialFailed as error:
             result.set_exception(error)
             raise
@@ -157,24 +191,17 @@ class Dialer:
             result.set(flow)
             return flow
         finally:
-            del self._dialling[key]
+            del self._dialling[key, host]
 
-    def _dial(self, trunk: Trunk, config: Listener, key: ReuseKey) -> Flow:
-        reason = f"{key.target} has no address"
-        failure: Failure | None = None
-        try:
-            with gevent.Timeout(trunk.dial_timeout):
-                addresses = resolve(key.target)
-        except ResolveFailed as error:
-            raise DialFailed(str(error)) from None
-        except gevent.Timeout:
-            raise DialFailed(f"{key.target.host} did not resolve within {trunk.dial_timeout:g} s") from None
-        for address in addresses:
-            try:
-                return self._open(trunk, config, key, address)
-            except DialFailed as error:
-                reason, failure = error.reason, error.failure
-        raise DialFailed(reason, failure)
+    def _dial(self, trunk: Trunk, config: Listener, key: ReuseKey, host: str) -> Flow:
+        failed: DialFailed | None = None
+        for address in _addresses(trunk, key.target):
+            if host in ("", address.host):
+                try:
+                    return self._open(trunk, config, key, address)
+                except DialFailed as error:
+                    failed = error
+        raise failed or DialFailed(f"{key.target} has no address")
 
     def _open(self, trunk: Trunk, config: Listener, key: ReuseKey, address: Address) -> Flow:
         if key.transport == "udp":
@@ -295,6 +322,21 @@ class Dialer:
         )  # fmt: skip
         self._handler.on_handshake_failed(event)
         return event.failure
+
+
+def _is_at(address: Address, wanted: Address) -> bool:
+    return address.host == wanted.host and wanted.port in (0, address.port)
+
+
+def _addresses(trunk: Trunk, peer: Address) -> list[Address]:
+    """The addresses of a peer within the trunk's dial timeout; DialFailed."""
+    try:
+        with gevent.Timeout(trunk.dial_timeout):
+            return resolve(peer)
+    except ResolveFailed as error:
+        raise DialFailed(str(error)) from None
+    except gevent.Timeout:
+        raise DialFailed(f"{peer.host} did not resolve within {trunk.dial_timeout:g} s") from None
 
 
 class _Dial:

@@ -126,10 +126,10 @@ class Rig:
         return Flow(number, "tls", here, there, listener="main", trunk=trunk, channel=Channel())
 
     # The dialer
-    def lookup(self, trunk: object, snapshot: object) -> Flow | None:
+    def lookup(self, trunk: object, snapshot: object, peers: object, near: object) -> Flow | None:
         return self.live
 
-    def connect(self, trunk: object, snapshot: object) -> Flow:
+    def connect(self, trunk: object, snapshot: object, peers: object, near: object) -> Flow:
         return self.dial()
 
     def invite(self, id: str) -> None:
@@ -399,7 +399,8 @@ class TestBusy:
 
     def test_who_cannot_be_dialled_keeps_its_connection_for_the_whole_call(self) -> None:
         configuration = snapshot()
-        trunks = {name: each.model_copy(update={"peers": ()}) for name, each in configuration.trunks.items()}
+        trunks = dict(configuration.trunks)
+        trunks["office"] = trunks["office"].model_copy(update={"peers": ()})
         rig = self.called(Rig(replace(configuration, trunks=trunks)))
         self.acknowledge(rig)
         assert rig.driver.busy(rig.office)

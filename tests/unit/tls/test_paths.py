@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -68,9 +69,14 @@ def test_a_knot_of_many_keys_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
         made = issuer(subject, by)
         knot.append(replace(made, identity=replace(made.identity, pin=f"sha256/{number}")))
     knot[0] = replace(LEAF, identity=replace(LEAF.identity, issuer="CN=middle"))
-    steps = []
+    steps: list[object] = []
     real = search._longer
-    monkeypatch.setattr(search, "_longer", lambda *given: steps.append(given) or real(*given))
+
+    def counting(*given: Any) -> Any:
+        steps.append(given)
+        return real(*given)
+
+    monkeypatch.setattr(search, "_longer", counting)
     assert paths(knot, ["CN=root"]) == []
     assert len(steps) <= MAX_STEPS
     assert paths([*knot[:-1], issuer("middle", "root")], ["CN=root"]), "the short way comes first"

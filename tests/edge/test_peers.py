@@ -1,0 +1,167 @@
+"""Two servers of one trunk on mutual TLS: whatever the first fails with, the call goes to the second."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from sbc.base import Address
+from sbc.demo.agent import Agent
+from sbc.demo.call import AgentCall
+from sbc.demo.lab import HOST, SBC_NAME
+from sbc.demo.link import Link
+from sbc.demo.voice import VoiceSettings
+from sbc.net.system.control import ask
+from sbc.sip.message import Message, Request, response_to
+from tests.edge.attacked import TO, Attacked
+from tests.peers.ports import free_port
+from tests.peers.waiting import until_equal
+
+pytestmark = pytest.mark.slow
+
+
+class Overloaded(Agent):
+    """A server that asks for an hour's rest instead of taking a call."""
+
+    def _on_invite(self, link: Link, request: Request) -> None:
+        response = response_to(request, 503, "", "busy")
+        response.headers.add("Retry-After", "3600")
+        link.send(response)
+
+
+class Mute(Agent):
+    """A server that shakes hands and says nothing more."""
+
+    def _receive(self, link: Link, message: Message) -> None:
+        """Hear it, and that is all."""
+
+
+class Maintained(Agent):
+    """A server that is taken out of service: it says so when it is asked."""
+
+    def _on_request(self, link: Link, call: AgentCall | None, request: Request) -> None:
+        if request.method == "OPTIONS":
+            link.send(response_to(request, 503, "", "probe"))
+        else:
+            super()._on_request(link, call, request)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
+    attacked = Attacked(tmp_path_factory.mktemp("pe"))
+    yield attacked
+    attacked.unharmed()
+    assert attacked.close() == 0
+
+
+def trunk_of_two(running: Attacked, first: int, more: str = "") -> None:
+    """Give the carrier's trunk a first server on the port ``first``; the second is the one it always had."""
+    path = running.directory / "trunks.d" / "carrier.yaml"
+    lines = [
+        each for each in path.read_text().splitlines() if not each.startswith(("peers", "options", "resp"))
+    ]
+    peers = f"peers: [{HOST}:{first}, {HOST}:{running.ports.carrier}]"
+    path.write_text("\n".join([*lines, peers, "response_timeout: 1s", more, ""]))
+    answer = ask(running.directory / "run" / "sbc.sock", "reload")
+    assert answer["changed"] and not answer["broken"], answer
+
+
+@contextmanager
+def first_server(
+    running: Attacked, kind: Callable[..., Agent], shows: str = "carrier", more: str = ""
+) -> Iterator[Agent]:
+    """The trunk's first server, while the block lasts; ``shows`` names its certificate."""
+    agent = running.agent(kind, shows, VoiceSettings(660))
+    port = free_port()
+    agent.listen(port)
+    try:
+        trunk_of_two(running, port, more)
+        yield agent
+    finally:
+        agent.close()
+
+
+def call(running: Attacked) -> tuple[AgentCall, AgentCall]:
+    """A call of the office's that the second server takes: its two ends."""
+    link = running.office.dial(running.address, SBC_NAME)
+    placed = running.office.call(link, TO)
+    assert placed.wait_up(8), (placed.status, placed.reason, running.log()[-2000:])
+    taken = running.carrier.incoming.get(timeout=3)
+    assert taken.wait_up(3)
+    return placed, taken
+
+
+def ended(running: Attacked, placed: AgentCall, taken: AgentCall) -> dict[str, Any]:
+    """Hang up; the record of the call."""
+    before = len((running.directory / "run" / "calls.jsonl").read_text().splitlines())
+    placed.hang_up()
+    assert placed.wait_over(3) and taken.wait_over(3)
+    assert taken.ended_by == "peer"
+    return running.records(before + 1)[before]
+
+
+def heard(agent: Agent, method: str) -> list[Any]:
+    return [
+        each for each in agent.record if not each.outgoing and getattr(each.message, "method", "") == method
+    ]
+
+
+def calls_go_to_the_second(running: Attacked) -> None:
+    record = ended(running, *call(running))
+    assert record["b"]["peer"] == f"{HOST}:{running.ports.carrier}"
+    assert (record["b"]["trunk"], record["status"]) == ("carrier", 200)
+
+
+def test_a_503(running: Attacked) -> None:
+    with first_server(running, Overloaded) as first:
+        calls_go_to_the_second(running)
+        assert len(heard(first, "INVITE")) == 1 and len(heard(first, "ACK")) == 1
+        calls_go_to_the_second(running)
+
+
+def test_silence_after_the_handshake(running: Attacked) -> None:
+    with first_server(running, Mute) as first:
+        calls_go_to_the_second(running)
+        assert len(heard(first, "INVITE")) == 1
+        calls_go_to_the_second(running)
+        assert len(heard(first, "INVITE")) == 1, "not every call waits for it"
+
+
+def test_a_refused_connection(running: Attacked) -> None:
+    trunk_of_two(running, free_port())
+    calls_go_to_the_second(running)
+
+
+def test_a_certificate_of_another_authority(running: Attacked) -> None:
+    with first_server(running, Agent, shows="office") as first:
+        calls_go_to_the_second(running)
+        assert not first.record
+
+
+def test_a_probe_that_is_answered_with_503(running: Attacked) -> None:
+    with first_server(running, Maintained, more="options: {every: 1s, down_after: 1}") as first:
+
+        def states() -> list[str]:
+            status = ask(running.directory / "run" / "sbc.sock", "status")
+            (trunk,) = (each for each in status["trunks"] if each["name"] == "carrier")
+            return [trunk["state"], *(each["state"] for each in trunk["peer_states"])]
+
+        until_equal(states, ["up", "down", "up"])
+        calls_go_to_the_second(running)
+        assert not heard(first, "INVITE"), "one that is down is passed over"
+        downs = [each["peer"] for each in running.lines("event=peer-down")]
+        assert downs == [str(Address(HOST, first.links[0].stream.local.port))]
+        assert not any("event=trunk-down" in line for line in running.log().splitlines())
+
+
+def test_a_bye_after_a_lost_connection_goes_to_the_server_that_has_the_call(running: Attacked) -> None:
+    with first_server(running, Overloaded) as first:
+        placed, taken = call(running)
+        taken.link.stream._connection.shutdown()
+        assert taken.link.wait_closed(3), "the SBC has seen the end of the connection"
+        record = ended(running, placed, taken)
+        assert not heard(first, "BYE"), json.dumps(record)
