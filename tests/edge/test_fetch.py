@@ -11,6 +11,7 @@ import pytest
 from sbc.base import Address
 from sbc.net.system import fetch as fetching
 from sbc.net.system.fetch import FetchFailed, Limits, fetch, may_ask
+from sbc.net.system.resolver import ResolveFailed, resolve
 from tests.edge.web import Web, redirect, response, silent, web
 from tests.peers.waiting import PATIENCE
 
@@ -203,3 +204,9 @@ def test_an_address_that_is_none_is_said(url: str) -> None:
 def test_nobody_listens(server: Web) -> None:
     server.close()
     assert "refused; let this machine reach it" in why(server.url("/x")).lower()
+
+
+@pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".example"])
+def test_a_name_that_is_none_does_not_resolve(host: str) -> None:
+    with pytest.raises(ResolveFailed, match="is no name: a part of it is empty or too long"):
+        resolve(Address(host, 80))

@@ -10,51 +10,30 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.interop.rig import (
-    Far,
-    Rig,
-    assert_hidden,
-    assert_secure,
-    identity_of,
-    log_size,
-    messages,
-    once_idle,
-    talk,
-)
+from tests.interop.pair import HIGH, LOW, Pair
+from tests.interop.rig import Far, Rig, assert_secure, log_size, messages, once_idle, talk
 from tests.peers.needs import needs
-from tests.peers.pjsip import Pjsip
 from tests.peers.tone import heard
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
-LOW, HIGH = 440.0, 1000.0
 ALICE, BOB = "127.0.0.2", "127.0.0.3"
 
 
 @dataclass(slots=True)
-class Pair:
-    """Alice and Bob, who both require 100rel."""
+class Acknowledging(Pair):
+    """The same two, who both require 100rel; the numbers of their one call are kept."""
 
-    rig: Rig
-    alice: Pjsip
-    bob: Pjsip
     call: int = 0
     there: int = 0
-    logs: tuple[int, int] = (0, 0)
 
     def dial(self, offer: bool = True) -> None:
         """Alice calls Bob, who does nothing yet."""
-        self.alice.events.clear()
-        self.bob.events.clear()
-        self.logs = log_size(self.alice), log_size(self.bob)
-        self.call = self.alice.call(self.rig.number(), offer=offer)
-        self.there = self.bob.expect("incoming")["call"]
+        self.call, self.there, _ = self.ring(offer)
 
-    def answer(self) -> None:
+    def answered(self) -> None:
         """Bob answers, both know it."""
-        self.bob.answer(self.there)
-        self.alice.expect_state(self.call, "CONFIRMED")
-        self.bob.expect_state(self.there, "CONFIRMED")
+        self.answer(self.call, self.there)
 
     def talk(self, packets: int = 40) -> None:
         """Both hear each other."""
@@ -70,35 +49,31 @@ class Pair:
     def end(self) -> None:
         """Alice hangs up; tones were heard, nothing was lost or leaked, both legs were secured all along."""
         self.alice.hangup(self.call)
-        self.alice.expect_state(self.call, "DISCONNECTED")
-        self.bob.expect_state(self.there, "DISCONNECTED")
-        record = self.rig.record()
+        record = self.over(self.call, self.there)
         assert heard(self.alice.recording(self.call), LOW)
         assert heard(self.bob.recording(self.there), HIGH)
         assert_secure(record["a"], "alice")
         assert_secure(record["b"], "bob")
-        sent = messages(self.alice, "TX", self.logs[0]), messages(self.bob, "TX", self.logs[1])
-        assert_hidden(messages(self.bob, "RX", self.logs[1]), identity_of(sent[0], self.alice))
-        assert_hidden(messages(self.alice, "RX", self.logs[0]), identity_of(sent[1], self.bob))
+        self.assert_hidden()
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Acknowledging]:
     needs("pjsua2")
     rig = Rig(tmp_path_factory.mktemp("pair"))
     alice = rig.pjsip("alice", ALICE, HIGH, answer=0, prack="mandatory")
     bob = rig.pjsip("bob", BOB, LOW, answer=0, prack="mandatory")
     with rig.running(Far("alice", alice.port, ALICE), Far("bob", bob.port, BOB), alice, bob):
-        yield Pair(rig, alice, bob)
+        yield Acknowledging(rig, alice, bob)
 
 
 @pytest.fixture
-def pair(shared: Pair) -> Iterator[Pair]:
+def pair(shared: Acknowledging) -> Iterator[Acknowledging]:
     yield shared
     shared.rig.check_log()
 
 
-def test_early_media_is_acknowledged_and_heard(pair: Pair) -> None:
+def test_early_media_is_acknowledged_and_heard(pair: Acknowledging) -> None:
     start = log_size(pair.bob)
     pair.dial()
     pair.bob.answer(pair.there, 183)
@@ -106,15 +81,15 @@ def test_early_media_is_acknowledged_and_heard(pair: Pair) -> None:
     assert pair.media() == (3, 3)
     pair.talk()
     pair.bob.answer(pair.there, 180)
-    pair.answer()
+    pair.answered()
     pair.talk()
     pair.end()
     assert messages(pair.bob, "RX", start).count("PRACK sip:") == 2
 
 
-def test_update_from_either_side(pair: Pair) -> None:
+def test_update_from_either_side(pair: Acknowledging) -> None:
     pair.dial()
-    pair.answer()
+    pair.answered()
     assert pair.media() == (3, 3)
     once_idle(pair.bob, lambda: pair.bob.update(pair.there))
     assert pair.media() == (3, 3)
@@ -124,10 +99,10 @@ def test_update_from_either_side(pair: Pair) -> None:
     pair.end()
 
 
-def test_the_callee_makes_the_offer(pair: Pair) -> None:
+def test_the_callee_makes_the_offer(pair: Acknowledging) -> None:
     """An INVITE and two re-INVITEs without SDP: the offer is in the 2xx, its answer in the ACK."""
     pair.dial(offer=False)
-    pair.answer()
+    pair.answered()
     assert pair.media() == (3, 3)
     once_idle(pair.alice, lambda: pair.alice.reinvite(pair.call, offer=False))
     assert pair.media() == (3, 3)
@@ -137,9 +112,9 @@ def test_the_callee_makes_the_offer(pair: Pair) -> None:
     pair.end()
 
 
-def test_both_hold_and_both_resume(pair: Pair) -> None:
+def test_both_hold_and_both_resume(pair: Acknowledging) -> None:
     pair.dial()
-    pair.answer()
+    pair.answered()
     assert pair.media() == (3, 3)
     pair.talk()
     once_idle(pair.alice, lambda: pair.alice.hold(pair.call))
@@ -154,11 +129,9 @@ def test_both_hold_and_both_resume(pair: Pair) -> None:
     pair.end()
 
 
-def test_both_hang_up_at_once(pair: Pair) -> None:
+def test_both_hang_up_at_once(pair: Acknowledging) -> None:
     pair.dial()
-    pair.answer()
+    pair.answered()
     pair.alice.hangup(pair.call)
     pair.bob.hangup(pair.there)
-    pair.alice.expect_state(pair.call, "DISCONNECTED")
-    pair.bob.expect_state(pair.there, "DISCONNECTED")
-    assert pair.rig.record()["status"] == 200
+    assert pair.over(pair.call, pair.there)["status"] == 200

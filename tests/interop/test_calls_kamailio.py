@@ -8,66 +8,30 @@ not the carrier, which his certificate tells.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from tests.interop.rig import (
-    Far,
-    Rig,
-    assert_hidden,
-    assert_secure,
-    hears_lately,
-    identity_of,
-    log_size,
-    messages,
-    once_idle,
-    talk,
-)
+from tests.interop.pair import HIGH, LOW, Pair
+from tests.interop.rig import Far, Rig, assert_secure, talk
 from tests.peers.kamailio import Kamailio, KamailioSettings
 from tests.peers.needs import needs
-from tests.peers.pjsip import Pjsip
 from tests.peers.tone import heard
 
 pytestmark = pytest.mark.interop
 
-LOW, HIGH = 440.0, 1000.0
 ALICE = "127.0.0.2"
 
 
-@dataclass(slots=True)
-class Carried:
+class Carried(Pair):
     """Alice, the SBC, the carrier, Bob."""
-
-    rig: Rig
-    alice: Pjsip
-    bob: Pjsip
-    carrier: Kamailio
-    logs: tuple[int, int] = (0, 0)
-
-    def connect(self) -> tuple[int, int]:
-        """Alice calls, Bob answers."""
-        self.alice.events.clear()
-        self.bob.events.clear()
-        self.logs = log_size(self.alice), log_size(self.bob)
-        call = self.alice.call(self.rig.number())
-        there = self.bob.expect("incoming")["call"]
-        self.bob.answer(there)
-        self.alice.expect_state(call, "CONFIRMED")
-        self.bob.expect_state(there, "CONFIRMED")
-        return call, there
 
     def over(self, call: int, there: int) -> dict[str, Any]:
         """Both ends have seen the call end, neither has learnt of the other; its record."""
-        self.alice.expect_state(call, "DISCONNECTED")
-        self.bob.expect_state(there, "DISCONNECTED")
-        seen = messages(self.alice, "RX", self.logs[0]), messages(self.bob, "RX", self.logs[1])
-        sent = messages(self.alice, "TX", self.logs[0]), messages(self.bob, "TX", self.logs[1])
-        assert_hidden(seen[1], identity_of(sent[0], self.alice))
-        assert_hidden(seen[0], {**identity_of(sent[1], self.bob), "carrier": f":{self.carrier.port}"})
-        assert "Record-Route" not in seen[0]
-        return self.rig.record()
+        record = super().over(call, there)
+        self.assert_hidden()
+        assert "Record-Route" not in self.at_alice()
+        return record
 
 
 @pytest.fixture(scope="module")
@@ -111,22 +75,10 @@ def test_a_call_through_a_carrier_is_heard_and_hung_up(carried: Carried, who: st
 @pytest.mark.parametrize("who", ["caller", "callee"])
 def test_hold_and_resume_through_a_carrier(carried: Carried, who: str) -> None:
     call, there = carried.connect()
-    ends = [(carried.alice, call), (carried.bob, there)]
-    (holder, own), (held, its) = ends if who == "caller" else ends[::-1]
-    talk(*ends, packets=10)
-    for agent, number in ends:
-        agent.expect("media", call=number)
-    once_idle(holder, lambda: holder.hold(own))
-    assert held.expect("media", call=its)["direction"] == 2
-    holder.expect("media", call=own)
-    once_idle(holder, lambda: holder.reinvite(own))
-    assert held.expect("media", call=its)["direction"] == 3
-    assert holder.expect("media", call=own)["direction"] == 3
-    talk(*ends)
+    carried.hold_and_resume(who, call, there)
     carried.bob.hangup(there)
     record = carried.over(call, there)
-    assert hears_lately(carried.alice.recording(call), LOW)
-    assert hears_lately(carried.bob.recording(there), HIGH)
+    assert carried.heard_lately(call, there)
     assert_secure(record["a"], "alice")
     assert_secure(record["b"], "carrier")
 
@@ -142,9 +94,7 @@ def test_digits_pass_through_a_carrier(carried: Carried) -> None:
 
 def test_a_call_is_cancelled_through_a_carrier(carried: Carried) -> None:
     alice, bob = carried.alice, carried.bob
-    carried.logs = log_size(alice), log_size(bob)
-    call = alice.call(carried.rig.number())
-    there = bob.expect("incoming")["call"]
+    call, there, _ = carried.ring()
     bob.answer(there, 180)
     alice.expect_state(call, "EARLY")
     alice.hangup(call)
@@ -153,10 +103,7 @@ def test_a_call_is_cancelled_through_a_carrier(carried: Carried) -> None:
 
 
 def test_a_carrier_s_callee_is_busy(carried: Carried) -> None:
-    alice, bob = carried.alice, carried.bob
-    carried.logs = log_size(alice), log_size(bob)
-    call = alice.call(carried.rig.number())
-    there = bob.expect("incoming")["call"]
-    bob.hangup(there, 486)
+    call, there, _ = carried.ring()
+    carried.bob.hangup(there, 486)
     record = carried.over(call, there)
     assert (record["status"], record["ended_by"]) == (486, "callee")

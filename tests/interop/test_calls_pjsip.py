@@ -6,78 +6,17 @@ All calls of this file go through the same SBC, one after the other, as calls do
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 
-from tests.interop.rig import (
-    Far,
-    Rig,
-    assert_hidden,
-    assert_secure,
-    hears_lately,
-    identity_of,
-    log_size,
-    messages,
-    once_idle,
-    talk,
-)
+from tests.interop.pair import HIGH, LOW, Pair
+from tests.interop.rig import Far, Rig, assert_secure, talk
 from tests.peers.needs import needs
-from tests.peers.pjsip import Pjsip
 from tests.peers.tone import heard
 
 pytestmark = pytest.mark.interop
 
-LOW, HIGH = 440.0, 1000.0
 ALICE, BOB = "127.0.0.2", "127.0.0.3"
-
-
-@dataclass(slots=True)
-class Pair:
-    """Alice and Bob, each on a trunk of the same SBC; Bob does what the test says, and nothing alone."""
-
-    rig: Rig
-    alice: Pjsip
-    bob: Pjsip
-    logs: tuple[int, int] = (0, 0)
-
-    def ring(self) -> tuple[int, int, str]:
-        """Alice calls Bob: the numbers of the call there and here, and the INVITE as Bob got it."""
-        self.alice.events.clear()
-        self.bob.events.clear()
-        self.logs = log_size(self.alice), log_size(self.bob)
-        call = self.alice.call(self.rig.number())
-        incoming = self.bob.expect("incoming")
-        return call, incoming["call"], incoming["message"]
-
-    def connect(self) -> tuple[int, int]:
-        """Alice calls, Bob answers, both know it."""
-        call, there, _ = self.ring()
-        self.bob.answer(there)
-        self.alice.expect_state(call, "CONFIRMED")
-        self.bob.expect_state(there, "CONFIRMED")
-        return call, there
-
-    def over(self, call: int, there: int) -> dict[str, Any]:
-        """Both ends have seen the call end; its record."""
-        self.alice.expect_state(call, "DISCONNECTED")
-        self.bob.expect_state(there, "DISCONNECTED")
-        return self.rig.record()
-
-    def at_alice(self) -> str:
-        """What Alice received since the call began."""
-        return messages(self.alice, "RX", self.logs[0])
-
-    def at_bob(self) -> str:
-        """What Bob received since the call began."""
-        return messages(self.bob, "RX", self.logs[1])
-
-    def assert_hidden(self) -> None:
-        """Neither has seen anything of the other since the call began."""
-        sent = messages(self.alice, "TX", self.logs[0]), messages(self.bob, "TX", self.logs[1])
-        assert_hidden(self.at_bob(), identity_of(sent[0], self.alice))
-        assert_hidden(self.at_alice(), identity_of(sent[1], self.bob))
 
 
 @pytest.fixture(scope="module")
@@ -167,22 +106,10 @@ def test_a_refusal_reaches_the_caller(pair: Pair, status: int, reason: str) -> N
 @pytest.mark.parametrize("who", ["caller", "callee"])
 def test_hold_and_resume(pair: Pair, who: str) -> None:
     call, there = pair.connect()
-    ends = [(pair.alice, call), (pair.bob, there)]
-    (holder, own), (held, its) = ends if who == "caller" else ends[::-1]
-    talk(*ends, packets=20)
-    for agent, number in ends:
-        agent.expect("media", call=number)
-    once_idle(holder, lambda: holder.hold(own))
-    assert held.expect("media", call=its)["direction"] == 2  # decoding only: sendonly was offered
-    holder.expect("media", call=own)
-    once_idle(holder, lambda: holder.reinvite(own))
-    assert held.expect("media", call=its)["direction"] == 3
-    assert holder.expect("media", call=own)["direction"] == 3
-    talk(*ends)
+    pair.hold_and_resume(who, call, there)
     pair.alice.hangup(call)
     record = pair.over(call, there)
-    assert hears_lately(pair.alice.recording(call), LOW)
-    assert hears_lately(pair.bob.recording(there), HIGH)
+    assert pair.heard_lately(call, there)
     assert_secure(record["a"], "alice")
     assert_secure(record["b"], "bob")
     pair.assert_hidden()

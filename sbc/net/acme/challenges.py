@@ -12,7 +12,7 @@ from typing import Any
 
 import gevent
 from gevent.pool import Pool
-from gevent.pywsgi import WSGIServer
+from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from sbc.base import Address, LocalError
 
@@ -28,7 +28,12 @@ class Challenges:
         self._listen = listen
         self._answers: dict[str, bytes] = {}
         self._server = _Server(
-            tuple(listen), self._respond, spawn=Pool(_CONNECTIONS), log=None, error_log=None
+            tuple(listen),
+            self._respond,
+            spawn=Pool(_CONNECTIONS),
+            log=None,
+            error_log=None,
+            handler_class=_Handler,
         )
 
     def __enter__(self) -> Challenges:
@@ -63,6 +68,15 @@ class Challenges:
         kind, length = ("Content-Type", "application/octet-stream"), ("Content-Length", str(len(answer)))
         start("200 OK", [kind, length, ("Connection", "close")])
         return [answer]
+
+
+class _Handler(WSGIHandler):  # type: ignore[misc]
+    def handle_error(self, kind: Any, error: Any, trace: Any) -> None:
+        """Close where a stranger's time is over, which is nothing to tell; tell of anything else."""
+        if issubclass(kind, gevent.Timeout):
+            self.close_connection = True
+        else:
+            super().handle_error(kind, error, trace)
 
 
 class _Server(WSGIServer):  # type: ignore[misc]

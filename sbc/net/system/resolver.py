@@ -20,8 +20,12 @@ def resolve(target: Address) -> list[Address]:
     if is_ip(target.host):
         return [target]
     try:
+        # Asked here too, for what is raised in a thread of the pool is printed there with its traceback.
+        target.host.encode("idna")
         found = socket.getaddrinfo(target.host, target.port, 0, socket.SOCK_STREAM)
     except OSError as error:
         raise ResolveFailed(f"{target.host} does not resolve: {error.strerror or error}") from None
+    except UnicodeError:
+        raise ResolveFailed(f"{target.host} is no name: a part of it is empty or too long") from None
     addresses = [Address(str(entry[4][0]), int(entry[4][1])) for entry in found]
     return list(dict.fromkeys(addresses))
