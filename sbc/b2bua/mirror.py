@@ -19,7 +19,7 @@ from sbc.sip.message import Request, Response
 from sbc.sip.outgoing import Send
 from sbc.sip.transactions import ServerTransaction
 
-_RACK = re.compile(r"\d+[ \t]+\d+[ \t]+[A-Za-z]+").fullmatch
+_RACK = re.compile(r"[0-9]+[ \t]+[0-9]+[ \t]+[A-Za-z]+").fullmatch
 
 
 def screen(call: Call, fork: Fork, side: Side, request: Request) -> tuple[int, str] | None:
