@@ -19,7 +19,7 @@ from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia, RunHooks
 from sbc.b2bua.hooked import Invited
 from sbc.b2bua.leg import Leg, local_address
 from sbc.b2bua.media_policy import callee_srtp, caller_srtp, effective_downgrade, leg_policy
-from sbc.b2bua.translate import answer, carried_body, invite, too_long
+from sbc.b2bua.translate import Fields, answer, carried_body, invite, too_long
 from sbc.base import PeerError
 from sbc.config.hook_set import called_by
 from sbc.config.model import Trunk
@@ -388,12 +388,12 @@ class Setup:
             final = answer(base, response, call.a, call.b.flow.trusted if call.b else False, b"")
             self._finish(final, now, out, f"{status} {response.reason}", by="callee")
 
-    def on_cancel(self, now: float, out: list[Command]) -> None:
-        """The caller gave up."""
+    def on_cancel(self, why: Fields, now: float, out: list[Command]) -> None:
+        """The caller gave up; ``why`` are its Reasons, such as that another phone has answered."""
         if self.call.state in ("answered", "up", "ended"):
             return
         if self.attempt is not None:
-            self.attempt.give_up(now, out)
+            self.attempt.give_up(now, out, why)
         response = self.call.engine.respond_to(self.server, 487, "Request Terminated")
         self._finish(response, now, out, "cancelled", by="caller")
 
@@ -402,10 +402,12 @@ class Setup:
         if kind == "transport" and self.call.state not in ("answered", "up", "ended"):
             self.abandon(503, "Service Unavailable", "the caller's connection closed", now, out)
 
-    def abandon(self, status: int, reason: str, why: str, now: float, out: list[Command]) -> None:
+    def abandon(
+        self, status: int, reason: str, why: str, now: float, out: list[Command], reasons: Fields = ()
+    ) -> None:
         """Give the call up from our side before it was answered."""
         if self.attempt is not None:
-            self.attempt.give_up(now, out)
+            self.attempt.give_up(now, out, reasons)
         self._reject(status, reason, now, out, why)
 
     def _reject(self, status: int, reason: str, now: float, out: list[Command], why: str) -> None:
