@@ -25,7 +25,8 @@ from dsl.scope import LIST, TABLE, Scope
 Test = Callable[[Draft], bool]
 Value = Callable[[Draft], Any]
 
-CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029"
+# Also the surrogates that no octet of a peer stands for: they could not be written.
+CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udc7f\udd00-\udfff"
 _CONTROL = re.compile(rf"[{CONTROLS}]+")
 _DECIMAL = re.compile(r"[0-9]{1,18}\.[0-9]{1,9}")
 # The functions that give a text of the call by its name in quotes.

@@ -9,6 +9,7 @@ from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.call import Call
 from sbc.b2bua.commands import Command
 from sbc.b2bua.leg import Leg
+from sbc.b2bua.translate import Fields
 from sbc.base import PeerError
 from sbc.sip.message import Response
 from sbc.sip.transactions import SPENT, ClientTransaction
@@ -23,7 +24,7 @@ class Attempt:
     It holds its transaction only until it is decided: the two would keep each other alive.
     """
 
-    __slots__ = ("answered", "call", "client", "given_up", "heard", "invite", "leg", "setup")
+    __slots__ = ("answered", "call", "client", "given_up", "heard", "invite", "leg", "setup", "why")
 
     def __init__(self, setup: Setup, leg: Leg) -> None:
         self.setup = setup
@@ -33,6 +34,7 @@ class Attempt:
         self.invite = SPENT
         self.heard = False
         self.given_up = False
+        self.why: Fields = ()
         self.answered: AnsweredInvite | None = None
 
     def on_response(self, response: Response, now: float, out: list[Command]) -> None:
@@ -68,16 +70,16 @@ class Attempt:
             failure: Failure = "timeout" if kind == "timeout" else "unreachable"
             self.setup.hunt.on_peer_failure(failure, kind, None, now, out)
 
-    def give_up(self, now: float, out: list[Command]) -> None:
+    def give_up(self, now: float, out: list[Command], why: Fields = ()) -> None:
         """Send CANCEL, at once or as soon as the callee has been heard (RFC 3261 9.1)."""
         if self.given_up:
             return
-        self.given_up, self.client = True, None
+        self.given_up, self.client, self.why = True, None, why
         if self.heard:
             self._send_cancel(now, out)
 
     def _send_cancel(self, now: float, out: list[Command]) -> None:
-        self.call.engine.send_cancel(self.leg, self.invite, now, out)
+        self.call.engine.send_cancel(self.leg, self.invite, now, out, self.why)
 
     def let_go(self) -> None:
         """The call is up: of our INVITE the headers stay, for a fork that answers late (RFC 6026 8.4)."""

@@ -17,6 +17,7 @@ from dsl.facts import Facts
 from sbc.b2bua.commands import AnswerMedia, Command, DeleteMedia, Note, OfferMedia
 from sbc.b2bua.hooked import Invited, answer_of, end_of, run
 from sbc.b2bua.leg import Leg, Side, other
+from sbc.b2bua.translate import carried, reasons
 from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
@@ -271,22 +272,30 @@ class Call:
 
     # The end
 
-    def hang_up(self, side: Side, now: float, out: list[Command]) -> None:
-        """Send BYE on ``side`` where its dialog is confirmed; a 2xx that it gave is acknowledged before."""
+    def hang_up(self, side: Side, now: float, out: list[Command], bye: Request | None = None) -> None:
+        """Send BYE on ``side`` where its dialog is confirmed; a 2xx that it gave is acknowledged before.
+
+        ``bye`` is the other side's: its Reason and User-to-User cross (RFC 3326, RFC 7433).
+        """
         for answered in self.answered_invites.values():
             answered.settle(side, out)
         if self.fork is not None and self.fork.dialog(side).state == "confirmed":
-            self.send(self.fork, side, self.request(self.fork, side, "BYE"), NOBODY, now, out)
+            request = self.request(self.fork, side, "BYE")
+            if bye is not None:
+                trusted = self.leg(other(side)).flow.trusted
+                request.headers.extend(carried(bye, trusted, self.leg(side).flow.trusted))
+            self.send(self.fork, side, request, NOBODY, now, out)
             self.fork.dialog(side).end()
 
-    def on_bye(self, side: Side, now: float, out: list[Command]) -> None:
+    def on_bye(self, side: Side, bye: Request, now: float, out: list[Command]) -> None:
         """The peer on ``side`` hung up; before there was an answer that ends the INVITE too (RFC 3261 15)."""
         if self.setup is not None and self.state not in ("answered", "up"):
-            self.setup.abandon(487 if side == "a" else 480, "", "BYE in an early dialog", now, out)
+            status, why = 487 if side == "a" else 480, "BYE in an early dialog"
+            self.setup.abandon(status, "", why, now, out, reasons(bye) if side == "a" else ())
             return
         if self.fork is not None:
             self.fork.dialog(side).end()
-        self.hang_up(other(side), now, out)
+        self.hang_up(other(side), now, out, bye)
         self.end("normal", "caller" if side == "a" else "callee", now, out)
 
     def clear(self, reason: str, now: float, out: list[Command]) -> None:

@@ -20,6 +20,7 @@ from sbc.b2bua.leg import Leg
 from sbc.b2bua.peers import Peers, Towards
 from sbc.b2bua.probe import Prober
 from sbc.b2bua.reception import Reception
+from sbc.b2bua.translate import Fields
 from sbc.b2bua.wreck import Wreck
 from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
@@ -288,10 +289,14 @@ class Engine:
         to = self.peers.within(leg.trunk, leg.peer, dialog.next_hop, leg.flow.remote, now)
         self.ask_connection(call.id, leg.trunk, to, call.snapshot, then, out)
 
-    def send_cancel(self, leg: Leg, invite: Request, now: float, out: list[Command]) -> None:
-        """CANCEL ``invite`` on ``leg``."""
+    def send_cancel(
+        self, leg: Leg, invite: Request, now: float, out: list[Command], why: Fields = ()
+    ) -> None:
+        """CANCEL ``invite`` on ``leg``; ``why`` are the Reasons of whoever gave it up."""
         if leg.flow.alive:
-            self.transactions.start(leg.flow, build_cancel(invite), now, out, NOBODY)
+            cancel = build_cancel(invite)
+            cancel.headers.extend(why)
+            self.transactions.start(leg.flow, cancel, now, out, NOBODY)
 
     def refuse_late_answer(
         self, call: Call, leg: Leg, invite: Request, response: Response, now: float, out: list[Command]

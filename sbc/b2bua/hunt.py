@@ -17,7 +17,7 @@ from sbc.b2bua.call import Call
 from sbc.b2bua.commands import Command, Note, OfferMedia
 from sbc.b2bua.leg import Leg, local_address
 from sbc.b2bua.media_policy import callee_srtp, caller_srtp, effective_downgrade, leg_policy
-from sbc.b2bua.translate import invite, too_long
+from sbc.b2bua.translate import Fields, invite, too_long
 from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
 from sbc.flow import Flow
@@ -233,10 +233,10 @@ class Hunt:
             self.attempt.given_up, self.attempt.client = True, None
             self.attempt = None
 
-    def give_up(self, now: float, out: list[Command]) -> None:
-        """Nobody waits for an answer any more: CANCEL what was sent."""
+    def give_up(self, now: float, out: list[Command], why: Fields = ()) -> None:
+        """Nobody waits for an answer any more: CANCEL what was sent, with its Reasons ``why``."""
         if self.attempt is not None:
-            self.attempt.give_up(now, out)
+            self.attempt.give_up(now, out, why)
 
     def let_go(self) -> None:
         """The call is up or over: no message of its setup is needed while the transactions live on."""

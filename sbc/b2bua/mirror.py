@@ -13,13 +13,13 @@ from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.call import Call, Fork
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia, RollbackMedia
 from sbc.b2bua.leg import Side, other
-from sbc.b2bua.translate import answer, carried, carried_body, extensions, with_sdp
+from sbc.b2bua.translate import Fields, answer, carried, carried_body, extensions, with_sdp
 from sbc.base import PeerError
 from sbc.sip.message import Request, Response
 from sbc.sip.outgoing import Send
 from sbc.sip.transactions import ServerTransaction
 
-_RACK = re.compile(r"\d+[ \t]+\d+[ \t]+[A-Za-z]+").fullmatch
+_RACK = re.compile(r"[0-9]+[ \t]+[0-9]+[ \t]+[A-Za-z]+").fullmatch
 
 
 def screen(call: Call, fork: Fork, side: Side, request: Request) -> tuple[int, str] | None:
@@ -44,7 +44,7 @@ class Mirror:
 
     __slots__ = (
         "answered", "call", "cancelled", "client_request", "fork", "heard", "offered", "request", "server",
-        "side",
+        "side", "why",
     )  # fmt: skip
 
     def __init__(
@@ -57,6 +57,7 @@ class Mirror:
         self.request = request
         self.offered = False
         self.heard = self.cancelled = False
+        self.why: Fields = ()
         self.client_request: Request | None = None
         self.answered: AnsweredInvite | None = None
 
@@ -217,10 +218,10 @@ class Mirror:
         if kind == "timeout":
             self.call.clear("the peer no longer answers within the dialog", now, out)
 
-    def on_cancel(self, now: float, out: list[Command]) -> None:
+    def on_cancel(self, why: Fields, now: float, out: list[Command]) -> None:
         """The near side gave its re-INVITE up; the far side's 487 will end it."""
         if self.answered is None and not self.cancelled:
-            self.cancelled = True
+            self.cancelled, self.why = True, why
             if self.heard:
                 self._send_cancel(now, out)
 
@@ -231,12 +232,13 @@ class Mirror:
 
     def _withdraw(self, now: float, out: list[Command]) -> None:
         if self.request.method == "INVITE" and self.client_request is not None:
-            self.on_cancel(now, out)
+            self.on_cancel((), now, out)
 
     def _send_cancel(self, now: float, out: list[Command]) -> None:
         # Not before the far side was heard (RFC 3261 9.1).
         assert self.client_request is not None, "responses imply the request"
-        self.call.engine.send_cancel(self.call.leg(other(self.side)), self.client_request, now, out)
+        far = self.call.leg(other(self.side))
+        self.call.engine.send_cancel(far, self.client_request, now, out, self.why)
 
     def _finish(self, response: Response, now: float, out: list[Command]) -> None:
         if self.request.method == "INVITE" and response.status >= 200:

@@ -14,7 +14,7 @@ from sbc.b2bua.leg import Leg, Side, local_address
 from sbc.b2bua.mirror import Mirror, screen
 from sbc.b2bua.screening import ACCEPT, Refusal, arrival, looped, refuse
 from sbc.b2bua.setup import Setup
-from sbc.b2bua.translate import ALLOW, CARRIED_EXTENSIONS
+from sbc.b2bua.translate import ALLOW, CARRIED_EXTENSIONS, reasons
 from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
@@ -145,7 +145,7 @@ class Reception:
             self._engine.at = user.call.id
         server.respond(self._engine.respond_to(server, 200, "OK"), now, out)
         if isinstance(user, Setup | Mirror):
-            user.on_cancel(now, out)
+            user.on_cancel(reasons(server.request), now, out)
 
     def _find(self, flow: Flow, request: Request) -> tuple[Call, Fork, Side] | None:
         """The dialog of ``request``, if this peer is the one that it is with."""
@@ -180,7 +180,7 @@ class Reception:
         call.leg(side).flow = flow
         if request.method == "BYE":
             server.respond(self._engine.respond_to(server, 200, "OK"), now, out)
-            call.on_bye(side, now, out)
+            call.on_bye(side, request, now, out)
         elif request.method == "OPTIONS":
             self._on_options(server, now, out)
         else:

@@ -16,7 +16,7 @@ from sbc.b2bua.call import AfterMedia, Call, Fork
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia, RunHooks
 from sbc.b2bua.hooked import Invited
 from sbc.b2bua.hunt import Hunt
-from sbc.b2bua.translate import answer, carried_body
+from sbc.b2bua.translate import Fields, answer, carried_body
 from sbc.base import PeerError
 from sbc.config.hook_set import called_by
 from sbc.sip.dialog import Dialog
@@ -251,11 +251,11 @@ class Setup:
             final = answer(base, response, call.a, call.b.flow.trusted if call.b else False, b"")
             self.finish(final, now, out, f"{status} {response.reason}", by="callee")
 
-    def on_cancel(self, now: float, out: list[Command]) -> None:
-        """The caller gave up."""
+    def on_cancel(self, why: Fields, now: float, out: list[Command]) -> None:
+        """The caller gave up; ``why`` are its Reasons, such as that another phone has answered."""
         if self.call.state in ("answered", "up", "ended"):
             return
-        self.hunt.give_up(now, out)
+        self.hunt.give_up(now, out, why)
         response = self.call.engine.respond_to(self.server, 487, "Request Terminated")
         self.finish(response, now, out, "cancelled", by="caller")
 
@@ -264,9 +264,11 @@ class Setup:
         if kind == "transport" and self.call.state not in ("answered", "up", "ended"):
             self.abandon(503, "Service Unavailable", "the caller's connection closed", now, out)
 
-    def abandon(self, status: int, reason: str, why: str, now: float, out: list[Command]) -> None:
+    def abandon(
+        self, status: int, reason: str, why: str, now: float, out: list[Command], reasons: Fields = ()
+    ) -> None:
         """Give the call up from our side before it was answered."""
-        self.hunt.give_up(now, out)
+        self.hunt.give_up(now, out, reasons)
         self.reject(status, reason, now, out, why)
 
     def reject(self, status: int, reason: str, now: float, out: list[Command], why: str) -> None:

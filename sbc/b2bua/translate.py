@@ -23,6 +23,7 @@ from sbc.sip.parse import MAX_HEAD
 from sbc.sip.serialize import serialize
 
 M = TypeVar("M", bound=Message)
+Fields = tuple[tuple[str, str], ...]
 
 ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO"
 METHODS: Final = frozenset(ALLOW.split(", "))
@@ -195,6 +196,12 @@ def carried(message: Message, trusted_in: bool, trusted_out: bool) -> list[tuple
     """The headers of a response or of a request within a dialog that cross; none where they are too long."""
     fields = pass_headers(message.headers.fields, trusted_in, trusted_out)
     return fields if octets(fields) <= MAX_CARRIED else []
+
+
+def reasons(message: Message) -> Fields:
+    """Why a request is given up (RFC 3326): all of a CANCEL that crosses."""
+    fields = [("Reason", value) for value in message.headers.get_all("Reason")]
+    return tuple(fields) if octets(fields) <= MAX_CARRIED else ()
 
 
 def octets(fields: list[tuple[str, str]]) -> int:

@@ -199,3 +199,27 @@ def test_the_users_file_is_read_and_its_mistakes_hold_no_secret() -> None:
     _, problems = read_users("users", f"{USERS}carol:{REALM}:{PASSWORD}\nalice:{REALM}:{'12' * 16}\n")
     assert [(each.line, each.col) for each in problems] == [(3, 1), (4, 1)]
     assert PASSWORD not in "".join(map(str, problems)) and "12" * 16 not in "".join(map(str, problems))
+
+
+def test_what_cannot_be_written_is_left_out_of_what_a_rule_sets() -> None:
+    rules = """
+rules:
+  - name: odd
+    when: true
+    then: "set header \\"X-A\\" = \\"a\\ud800b\\"\\nset from.user = \\"c\\udfff\\"\\nroute \\"carrier\\""
+"""
+    stage = Stage(snapshot(rules))
+    stage.office.invite()
+    invite = stage.carrier.hears_request("INVITE")
+    assert invite.headers.get("X-A") == "ab" and invite.from_.uri.user == "c"
+
+
+def test_a_rack_of_other_digits_is_none() -> None:
+    stage = Stage()
+    stage.office.invite()
+    invite = stage.carrier.hears_request("INVITE")
+    stage.carrier.respond(invite, 183, Require="100rel", RSeq="1")
+    stage.office.hears(100)
+    stage.within("office", stage.office.hears_response(183), "PRACK", RAck="\u0661 1 INVITE")
+    stage.office.hears(400)
+    stage.carrier.hears_nothing()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.playbook.stage import SDP, Stage
 
 
@@ -58,3 +60,66 @@ def test_an_invite_that_would_be_too_long_for_the_callee_is_refused() -> None:
     stage.office.invite(From=f"<sip:{'u' * 2000}@office.example>;tag=2")
     stage.office.hears(100)
     assert len(stage.carrier.hears_request("INVITE").from_.uri.user) == 2000
+
+
+ELSEWHERE = 'SIP;cause=200;text="Call completed elsewhere"'
+DATA = "56a390f3d2b7310023a2;encoding=hex"
+
+
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_why_a_call_ends_crosses_in_its_bye(who: str) -> None:
+    """RFC 3326 2: Reason may appear in any request within a dialog; RFC 7433 3: User-to-User in BYE."""
+    stage = Stage()
+    invite, answer = stage.established()
+    said = {"Reason": "Q.850;cause=16", "User_to_User": DATA, "X_Odd": "stays"}
+    if who == "caller":
+        stage.within("office", answer, "BYE", b"", **said)
+    else:
+        stage.from_callee(invite, "BYE", b"", "callee", **said)
+    far = stage.carrier if who == "caller" else stage.office
+    bye = far.hears_request("BYE")
+    assert bye.headers.get("Reason") == "Q.850;cause=16" and bye.headers.get("User-to-User") == DATA
+    assert "X-Odd" not in bye.headers
+
+
+@pytest.mark.parametrize("heard", [True, False], ids=["ringing", "not heard yet"])
+def test_why_a_call_is_cancelled_crosses(heard: bool) -> None:
+    """RFC 3326 2: phones that rang in vain show no missed call where another has answered."""
+    stage = Stage()
+    stage.office.invite()
+    via = f"SIP/2.0/TLS office.example;branch=z9hG4bK-office-{stage.cseq}"
+    invite = stage.carrier.hears_request("INVITE")
+    if heard:
+        stage.carrier.respond(invite, 180)
+    stage.office.request("CANCEL", Via=via, Reason=ELSEWHERE, Subject="not in a CANCEL")
+    if not heard:
+        stage.carrier.hears_nothing()
+        stage.carrier.respond(invite, 180)
+    cancel = stage.carrier.hears_request("CANCEL")
+    assert cancel.headers.get("Reason") == ELSEWHERE and "Subject" not in cancel.headers
+
+
+def test_why_a_reinvite_is_cancelled_crosses() -> None:
+    stage = Stage()
+    _, answer = stage.established()
+    stage.within("office", answer, "INVITE", body=SDP)
+    via = f"SIP/2.0/TLS office.example;branch=z9hG4bK-office-{stage.cseq}"
+    stage.carrier.respond(stage.carrier.hears("INVITE"), 180)
+    stage.within("office", answer, "CANCEL", Via=via, Reason=ELSEWHERE)
+    assert stage.carrier.hears_request("CANCEL").headers.get("Reason") == ELSEWHERE
+
+
+def test_a_bye_in_an_early_dialog_cancels_with_its_reason() -> None:
+    stage = Stage()
+    stage.office.invite()
+    stage.carrier.respond(stage.carrier.hears("INVITE"), 180)
+    stage.office.hears(100)
+    stage.within("office", stage.office.hears_response(180), "BYE", Reason="Q.850;cause=16")
+    assert stage.carrier.hears_request("CANCEL").headers.get("Reason") == "Q.850;cause=16"
+
+
+def test_a_reason_that_is_too_long_for_a_peer_stays() -> None:
+    stage = Stage()
+    _, answer = stage.established()
+    stage.within("office", answer, "BYE", Reason="x" * 9000)
+    assert "Reason" not in stage.carrier.hears_request("BYE").headers

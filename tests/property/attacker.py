@@ -2,11 +2,13 @@
 
 Calls are begun, answered, changed, cancelled and hung up in no order; requests come within dialogs
 that are early, up or over; what was said is said again; connections die. With ``spoiling`` above zero
-that share of the messages has headers taken out, doubled or replaced. All of it follows from a seed.
+that share of the messages has headers taken out, doubled or replaced; ``soil`` does what it likes to the
+octets of each. All of it follows from a seed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 from sbc.sip.headers import Headers
@@ -64,16 +66,23 @@ def spoil(dice: Random, data: bytes) -> bytes:
     return b"\r\n".join([*lines, b"Content-Length: %d" % len(body), b"", body])
 
 
+Soil = Callable[[Random, bytes], bytes]
+
+
 class Attacker:
     """Both peers' ends of all calls of one ``Stage``."""
 
-    def __init__(self, seed: int, spoiling: float) -> None:
+    def __init__(
+        self, seed: int, spoiling: float, stage: Stage | None = None, soil: Soil = lambda dice, data: data
+    ) -> None:
         self.dice = Random(seed)
         self.spoiling = spoiling
-        self.stage = Stage()
+        self.soil = soil
+        self.offer, self.answers = SDP, (b"v=0 one", b"v=0 two", b"v=0 unusable")
+        self.stage = stage or Stage()
         self.said: list[tuple[Peer, bytes]] = []
         self.heard: dict[str, list[Request | Response]] = {name: [] for name in self.stage.peers}
-        if seed % 2:  # half of them find a call that is up
+        if seed % 2 and stage is None:  # half of them find a call that is up
             invite, answer = self.stage.established()
             self.heard["carrier"].append(invite)
             self.heard["office"].append(answer)
@@ -98,6 +107,7 @@ class Attacker:
     def _say(self, peer: Peer, data: bytes) -> None:
         if self.dice.random() < self.spoiling:
             data = spoil(self.dice, data)
+        data = self.soil(self.dice, data)
         self.said.append((peer, data))
         stage = self.stage
         try:
@@ -154,7 +164,7 @@ class Attacker:
             fields.append(("Subject", "carried"))
         body = b""
         if dice.random() < (0.4 if call_id else 0.8) and method not in ("BYE", "CANCEL", "OPTIONS"):
-            body = SDP
+            body = self.offer
             fields.append(("Content-Type", "application/sdp"))
         self._say(peer, serialize(Request(method, uri, Headers(fields), body)))
 
@@ -175,7 +185,7 @@ class Attacker:
                 response.headers.add(name, value)
         if dice.random() < 0.6:
             response.headers.add("Content-Type", "application/sdp")
-            response.body = dice.choice((b"v=0 one", b"v=0 two", b"v=0 unusable"))
+            response.body = dice.choice(self.answers)
         self._say(peer, serialize(response))
 
     def _repeat(self, peer: Peer) -> None:

@@ -25,7 +25,7 @@ from sbc.observe.journal import Journal
 from sbc.observe.recorder import Recorder
 from sbc.sip.cancel import build_ack
 from sbc.sip.message import Message, Request, Response
-from sbc.sip.parse import ParseError, parse_message
+from sbc.sip.parse import ParseError, parse_message, validate
 from tests.peers.ports import free_port
 from tests.playbook.stage import Stage
 
@@ -76,6 +76,12 @@ class Agent:
         """Do what is not the test's to decide, until nothing more comes."""
         while self.inbox:
             message = self.inbox.pop(0)
+            try:
+                validate(message)
+            except ParseError as error:
+                # A refusal echoes what was wrong with the request; all else that we write is sound.
+                assert isinstance(message, Response) and message.status >= 400, f"{error.reason}: {message}"
+                continue
             self.heard.append(message)
             if isinstance(message, Response):
                 self._on_response(message)
@@ -110,8 +116,9 @@ class Agent:
         return [each for each in self.heard if isinstance(each, Request) and each.method == method][-1]
 
     def reply(self, status: int) -> Response:
-        """The newest response of ``status``."""
-        return [each for each in self.heard if isinstance(each, Response) and each.status == status][-1]
+        """The newest response of ``status`` to an INVITE."""
+        said = [each for each in self.heard if isinstance(each, Response) and each.status == status]
+        return [each for each in said if each.cseq.method == "INVITE"][-1]
 
     def answer(self, invite: Request, status: int, body: bytes = b"", **headers: str) -> None:
         """Answer an INVITE."""

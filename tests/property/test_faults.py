@@ -185,7 +185,8 @@ def says(name: str, status: int, body: bytes = b"", **headers: str) -> Step:
 
 def ack(body: bytes = b"") -> Step:
     def act(stage: DrivenStage) -> None:
-        stage.within("office", stage.agents["office"].reply(200), "ACK", body)
+        answer = stage.agents["office"].reply(200)
+        stage.within("office", answer, "ACK", body, CSeq=f"{answer.cseq.number} ACK")
 
     return "the caller acknowledges", act
 
@@ -306,6 +307,8 @@ def perform(media: MediaIO, scene: str) -> DrivenStage:
 def test_the_scene_goes_well_without_a_fault(scene: str, media: MediaIO) -> None:
     INJECTOR.arm(None)
     stage = perform(media, scene)
+    if any("sends BYE" in name for name, _ in SCENES[scene][1]):
+        assert any("event=call-up" in line for line in stage.lines), "the scene did not get far"
     assert (stage.faults, stage.left_over(), stage.owed()) == ([], [], [])
 
 

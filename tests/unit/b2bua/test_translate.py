@@ -208,3 +208,7 @@ def test_content_types_are_compared_in_small_letters() -> None:
 
 def test_hops_are_counted() -> None:
     assert written(Max_Forwards="10").max_forwards == 9
+
+
+def test_octets_of_a_peer_may_become_a_user() -> None:
+    assert escape_user("caf\udce9\u20ac") == "caf%E9%E2%82%AC"
