@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from dsl.errors import Diagnostic
 from dsl.ruleset import RuleSet
-from sbc.base import Address
+from sbc.base import Address, is_wildcard
 from sbc.config.model import Listener, Settings, Trunk, TrunkTls
 from sbc.config.schema import Loc, suggest
 from sbc.config.yaml_reader import Document
@@ -202,6 +202,21 @@ def _reach(trunk: TrunkFile, listener: Listener) -> Iterator[Diagnostic]:
             yield trunk.warning(("peers", index), f"{peer} is our own listener {value.listener!r}", hint)
         if peer.port == 0:
             yield trunk.error(("peers", index), f"{peer} has port 0", "write the peer's port, such as 5061")
+        if is_wildcard(peer.host):
+            yield trunk.error(("peers", index), f"{peer} is nobody's address", "write the peer's own")
+        elif listener.transport == "udp" and not _same_family(listener.bind.host, peer.host):
+            hint = f"listener {value.listener!r} is on {listener.bind}: use one of the peer's family, or [::]"
+            yield trunk.error(("peers", index), f"{peer} cannot be reached over UDP from here", hint)
+    if value.domain is not None and is_wildcard(value.domain):
+        hint = "write the host name that this trunk's peers know us by, or leave `domain` out"
+        yield trunk.error(("domain",), f"no peer can reach {value.domain}", hint)
+
+
+def _same_family(bound: str, peer: str) -> bool:
+    """Whether a UDP socket on ``bound`` reaches ``peer``; a name may have addresses of either family."""
+    if not is_ip(peer) or not is_ip(bound) or (":" in bound and is_wildcard(bound)):
+        return True
+    return (":" in bound) is (":" in peer)
 
 
 def _own(peer: Address, listener: Listener) -> bool:

@@ -421,3 +421,15 @@ def test_a_peer_that_sends_without_end_does_not_starve_the_others(lab: Lab) -> N
     writer.kill()
     flood.close()
     quiet.close()
+
+
+def test_a_udp_peer_of_the_other_address_family_is_a_failed_dial_and_the_next_one_is_taken(lab: Lab) -> None:
+    lab.listener("edge", "udp", bind="[::1]:0")
+    trunk = lab.trunk("acme", listener="edge", peers=("127.0.0.1:5060", "[::1]:5060"))
+    lab.start()
+    snapshot = lab.snapshot()
+    first, second = trunk.peers
+    assert lab.dialer.lookup(trunk, snapshot, (first,)) is None
+    with pytest.raises(DialFailed, match="address family"):
+        lab.dialer.connect(trunk, snapshot, (first,))
+    assert lab.dialer.connect(trunk, snapshot).remote == second
