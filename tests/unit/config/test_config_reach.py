@@ -101,3 +101,29 @@ def test_a_udp_socket_reaches_its_own_family(write: Write, bound: str, peer: str
     else:
         with pytest.raises(ConfigError, match="cannot be reached over UDP from here"):
             build_snapshot(write(files), time.time())
+
+
+INBOUND = """\
+trunk: inbound
+sources: [127.0.0.1]
+listener: tls
+tls: {mode: MODE, server_identity: sbc, trust: [carrier-ca]}
+"""
+
+
+@pytest.mark.parametrize(
+    ("mode", "sources", "warned"),
+    [("server", "", True), ("required", "", False), ("server", "127.0.0.0/8, ", False)],
+)
+def test_a_peer_that_shows_no_certificate_under_its_other_trunk_is_named(
+    write: Write, mode: str, sources: str, warned: bool
+) -> None:
+    carrier = FILES[TRUNK].replace("sources: [", f"sources: [{sources}")
+    files = {"trunks.d/inbound.yaml": INBOUND.replace("MODE", mode), TRUNK: carrier}
+    found = [
+        str(each) for each in build_snapshot(write(files), time.time()).warnings if "BYE" in each.message
+    ]
+    begins = (
+        "trunks.d/carrier.yaml:2:9: warning: 127.0.0.1 connects as trunk 'inbound', without a certificate"
+    )
+    assert [each.startswith(begins) for each in found] == [True] * warned
