@@ -11,8 +11,8 @@ import gevent
 import pytest
 from gevent import socket
 
-from sbc.base import LocalError
-from sbc.net import sweep
+from sbc.base import Address, LocalError
+from sbc.net import dialer, sweep
 from sbc.net.contexts import Contexts
 from sbc.net.dialer import DialFailed
 from sbc.net.listener import Listeners
@@ -433,3 +433,26 @@ def test_a_udp_peer_of_the_other_address_family_is_a_failed_dial_and_the_next_on
     with pytest.raises(DialFailed, match="address family"):
         lab.dialer.connect(trunk, snapshot, (first,))
     assert lab.dialer.connect(trunk, snapshot).remote == second
+
+
+def test_of_a_names_servers_the_one_that_is_meant_is_dialled(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name has two addresses, and a dialog is with the second."""
+    lab.listener("edge", "tcp")
+    with socket.create_server(("127.0.0.1", 0)) as first:
+        port = first.getsockname()[1]
+        with socket.create_server(("127.0.0.2", port)):
+            both = [Address("127.0.0.1", port), Address("127.0.0.2", port)]
+            monkeypatch.setattr(dialer, "resolve", lambda target: both)
+            trunk = lab.trunk("acme", listener="edge", peers=(f"servers.example:{port}",))
+            lab.start()
+            snapshot = lab.snapshot()
+            usual = lab.dialer.connect(trunk, snapshot)
+            assert usual.remote == both[0]
+            meant = lab.dialer.connect(trunk, snapshot, trunk.peers, (both[1],))
+            assert meant.remote == both[1]
+            assert lab.dialer.lookup(trunk, snapshot, trunk.peers, (both[0],)) is usual
+            assert lab.dialer.lookup(trunk, snapshot, trunk.peers, (Address("127.0.0.2", 0),)) is meant
+            unknown = lab.dialer.connect(trunk, snapshot, trunk.peers, (Address("192.0.2.1", 5061),))
+            assert unknown in (usual, meant), "one that is none of theirs changes nothing"
