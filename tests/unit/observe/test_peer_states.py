@@ -1,4 +1,4 @@
-"""Each peer of a trunk is told by itself in `sbc status` and the metrics; no wildcard is an address to reach."""
+"""Each peer of a trunk is told by itself in `sbc status` and the metrics; a wildcard is no address."""
 
 from __future__ import annotations
 
