@@ -19,6 +19,7 @@ from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
+from sbc.sip.matching import same_party
 from sbc.sip.message import Request
 from sbc.sip.transactions import ACK2XX, ServerTransaction
 
@@ -150,9 +151,10 @@ class Reception:
     def _find(self, flow: Flow, request: Request) -> tuple[Call, Fork, Side] | None:
         """The dialog of ``request``, if this peer is the one that it is with."""
         found = self._dialogs.get((request.call_id, request.to_tag or "", request.from_tag or ""))
-        if found is None or found[0].leg(found[2]).trunk.trunk != flow.trunk:
+        if found is None:
             return None
-        return found
+        leg = found[0].leg(found[2])
+        return found if leg.trunk.trunk == flow.trunk or same_party(leg.flow, flow) else None
 
     def _on_ack(self, flow: Flow, request: Request, now: float, out: list[Command]) -> None:
         found = self._find(flow, request)

@@ -12,12 +12,13 @@ from dataclasses import dataclass
 from dsl.breath import breathe
 from dsl.errors import Diagnostic
 from dsl.ruleset import RuleSet
-from sbc.base import Address
+from sbc.base import Address, is_wildcard
 from sbc.config.model import Listener, Settings, Trunk, TrunkTls
 from sbc.config.schema import Loc, suggest
 from sbc.config.yaml_reader import Document
 from sbc.tls.material.authorities import normal_subject
 from sbc.tls.names import is_ip
+from sbc.tls.sources import SourceIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ def check_trunks(settings: SettingsFile, trunks: list[TrunkFile]) -> Iterator[Di
     """Every mistake between the files of trunks.d and sbc.yaml."""
     yield from _duplicates(trunks)
     yield from _shared_sources(settings, trunks)
+    yield from _two_trunks(settings, trunks)
     for trunk in trunks:
         yield from _references(settings, trunk)
         listener = settings.value.listeners.get(trunk.value.listener)
@@ -205,6 +207,21 @@ def _reach(trunk: TrunkFile, listener: Listener) -> Iterator[Diagnostic]:
             yield trunk.warning(("peers", index), f"{peer} is our own listener {value.listener!r}", hint)
         if peer.port == 0:
             yield trunk.error(("peers", index), f"{peer} has port 0", "write the peer's port, such as 5061")
+        if is_wildcard(peer.host):
+            yield trunk.error(("peers", index), f"{peer} is nobody's address", "write the peer's own")
+        elif listener.transport == "udp" and not _same_family(listener.bind.host, peer.host):
+            hint = f"listener {value.listener!r} is on {listener.bind}: use one of the peer's family, or [::]"
+            yield trunk.error(("peers", index), f"{peer} cannot be reached over UDP from here", hint)
+    if value.domain is not None and is_wildcard(value.domain):
+        hint = "write the host name that this trunk's peers know us by, or leave `domain` out"
+        yield trunk.error(("domain",), f"no peer can reach {value.domain}", hint)
+
+
+def _same_family(bound: str, peer: str) -> bool:
+    """Whether a UDP socket on ``bound`` reaches ``peer``; a name may have addresses of either family."""
+    if not is_ip(peer) or not is_ip(bound) or (":" in bound and is_wildcard(bound)):
+        return True
+    return (":" in bound) is (":" in peer)
 
 
 def _own(peer: Address, listener: Listener) -> bool:
@@ -224,3 +241,31 @@ def _shared_sources(settings: SettingsFile, trunks: Iterable[TrunkFile]) -> Iter
                 hint = "without TLS only the address tells them apart: give each trunk its own"
                 message = f"source {source} is also that of trunk {known.value.trunk!r}"
                 yield trunk.error(("sources", index), message, hint)
+
+
+def _two_trunks(settings: SettingsFile, trunks: list[TrunkFile]) -> Iterator[Diagnostic]:
+    """A peer whose certificate we verify when we call it, and that shows none when it calls us.
+
+    What it sends within our calls on a connection of its own comes from an address alone.
+    """
+    unverified = [each for each in trunks if each.value.tls is not None and each.value.tls.mode == "server"]
+    for trunk in trunks:
+        listener = settings.value.listeners.get(trunk.value.listener)
+        if listener is None or listener.transport != "tls":
+            continue
+        for index, peer in enumerate(trunk.value.peers):
+            if not is_ip(peer.host) or _admits(trunk, peer.host):
+                continue
+            for other in unverified:
+                same = other is not trunk and other.value.listener == trunk.value.listener
+                if same and _admits(other, peer.host):
+                    name = other.value.trunk
+                    hint = f"give this trunk the source {peer.host}, or {name!r} another mode than server"
+                    message = (
+                        f"{peer.host} connects as trunk {name!r}, without a certificate: its BYE gets 481"
+                    )
+                    yield trunk.warning(("peers", index), message, hint)
+
+
+def _admits(trunk: TrunkFile, host: str) -> bool:
+    return SourceIndex((source, "") for source in trunk.value.sources).first(host) is not None

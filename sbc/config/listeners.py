@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dsl.errors import Diagnostic
-from sbc.base import Address
+from sbc.base import Address, is_wildcard
 from sbc.config.crosscheck import SettingsFile
 from sbc.config.model import Listener
 from sbc.config.schema import Loc, suggest
 from sbc.config.values import parse_ports
-
-_ANY = ("0.0.0.0", "::")
 
 
 def check_settings(settings: SettingsFile) -> Iterator[Diagnostic]:
     """Every mistake between the sections of sbc.yaml."""
     yield from _bound_twice(settings)
     yield from _media_ports(settings)
+    yield from _shown(settings)
     yield from _tenants(settings)
 
 
@@ -47,7 +46,7 @@ def _protocol(listener: Listener) -> str:
 def _collide(one: Address, other: Address) -> bool:
     if one.port != other.port or one.port == 0:
         return False
-    return one.host == other.host or one.host in _ANY or other.host in _ANY
+    return one.host == other.host or is_wildcard(one.host) or is_wildcard(other.host)
 
 
 def _media_ports(settings: SettingsFile) -> Iterator[Diagnostic]:
@@ -61,6 +60,32 @@ def _media_ports(settings: SettingsFile) -> Iterator[Diagnostic]:
             if _collide(bind, Address(media.address, bind.port)):
                 hint = f"listener {name!r} has UDP port {bind.port}; choose another range"
                 yield settings.document.problem(("media", "ports"), "media ports take a listener's", hint)
+
+
+def _shown(settings: SettingsFile) -> Iterator[Diagnostic]:
+    """Addresses that peers would be told and cannot reach."""
+    document = settings.document
+    for name, listener in settings.value.listeners.items():
+        shown = listener.advertise
+        if shown is not None and (is_wildcard(shown.host) or not shown.port):
+            hint = (
+                "write the address or name, and the port, that peers see, such as 203.0.113.9:5061; without"
+                " `advertise` each peer is told the address that it is reached from"
+            )
+            loc: Loc = ("listeners", name, "advertise")
+            yield document.problem(loc, f"no peer can reach {shown}", hint)
+    media = settings.value.media
+    if ("media",) in settings.broken:
+        return
+    if media.advertise is not None and is_wildcard(media.advertise):
+        hint = "write the address that peers send media to, such as 203.0.113.9"
+        yield document.problem(("media", "advertise"), f"no peer can reach {media.advertise}", hint)
+    elif media.advertise is None and is_wildcard(media.address):
+        hint = (
+            "write advertise: ADDRESS beside it, the one that peers send media to, such as 203.0.113.9,"
+            " or bind that one address"
+        )
+        yield document.problem(("media", "address"), f"SDP would tell peers {media.address}", hint)
 
 
 def _tenants(settings: SettingsFile) -> Iterator[Diagnostic]:

@@ -176,13 +176,18 @@ class Driver:
         if engine.transactions.unfinished(flow):
             return True
         trunk = engine.store.current.trunks.get(flow.trunk or "")
-        if trunk is not None and trunk.peers and flow.reliable:
+        if trunk is not None and trunk.peers:
             return False
-        # Whoever cannot be dialled has this connection and no other, and over UDP the peer of a call goes on
-        # to send where it was told to.
+        # Whoever cannot be dialled has this connection and no other.
         return any(
             leg is not None and leg.flow is flow for call in engine.calls.values() for leg in (call.a, call.b)
         )
+
+    def in_use(self) -> list[Flow]:
+        """The flows that a call is on, or a transaction that has not ended."""
+        engine = self.engine
+        legs = [leg for call in engine.calls.values() for leg in (call.a, call.b) if leg is not None]
+        return [*(leg.flow for leg in legs), *engine.transactions.unfinished_flows()]
 
     def on_refused(self, listener: str, address: Address, reason: str) -> None:
         """A connection was refused at accept."""

@@ -8,6 +8,7 @@ its trust is withdrawn.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Protocol
 
 from sbc.base import Address
@@ -44,6 +45,9 @@ class Handler(Protocol):
 
     def busy(self, flow: Flow) -> bool:
         """True while closing the flow would lose something: a transaction is under way on it."""
+
+    def in_use(self) -> Iterable[Flow]:
+        """The flows that a call is on, or a transaction that has not ended."""
 
     def on_refused(self, listener: str, address: Address, reason: str) -> None:
         """A connection was refused at accept: limit, address or blocklist (throttled)."""

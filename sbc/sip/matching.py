@@ -55,8 +55,33 @@ def client_key(response: Response) -> Key:
 
 
 def same_peer(flow: Flow, other: Flow) -> bool:
-    """Tell whether a response on ``other`` may belong to a request sent on ``flow``."""
-    return flow is other or (flow.transport == other.transport and peer_of(flow) == peer_of(other))
+    """Tell whether a response on ``other`` may belong to a request sent on ``flow``.
+
+    Over UDP it comes from the address that the request went to; a server that lost its connection
+    answers on a new one, which may be from another of its addresses (RFC 3261 18.1.1, 18.2.2).
+    """
+    if flow is other:
+        return True
+    if flow.transport != other.transport:
+        return False
+    return same_party(flow, other) if flow.reliable else flow.remote.host == other.remote.host
+
+
+def same_party(flow: Flow, other: Flow) -> bool:
+    """Tell whether the two ends beyond are one party: of one trunk, or of one address.
+
+    One peer may be filed as two trunks, as one that calls and as one that is called. Whom we verified
+    has to show the same key again: an address alone does not speak for a certificate.
+    """
+    if peer_of(flow) == peer_of(other):
+        return True
+    if flow.transport != other.transport or flow.remote.host != other.remote.host:
+        return False
+    return not flow.trusted or (other.trusted and _pin(flow) == _pin(other))
+
+
+def _pin(flow: Flow) -> str | None:
+    return flow.tls.peer.pin if flow.tls is not None and flow.tls.peer is not None else None
 
 
 def fix_via(request: Request, source: Address) -> None:

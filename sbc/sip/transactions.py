@@ -171,6 +171,10 @@ class Transactions:
         """
         return any(not _remembers(each) for each in self._flows.get(flow, {}).values())
 
+    def unfinished_flows(self) -> list[Flow]:
+        """Every flow that is ``unfinished``."""
+        return [flow for flow in self._flows if self.unfinished(flow)]
+
     @property
     def next_deadline(self) -> float | None:
         """When ``tick`` is wanted next (POSIX seconds), or None."""

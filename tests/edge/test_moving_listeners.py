@@ -12,6 +12,7 @@ from gevent import socket
 from sbc.base import LocalError
 from tests.edge.tls_lab import OK, OPTIONS, Lab
 from tests.peers.ports import free_port
+from tests.peers.waiting import until
 
 
 def start(lab: Lab, transport: str, **options: Any) -> None:
@@ -101,3 +102,101 @@ def test_a_udp_port_that_moved_is_shared_with_nobody(lab: Lab) -> None:
         thief.setsockopt(plain_socket.SOL_SOCKET, plain_socket.SO_REUSEADDR, 1)
         with pytest.raises(OSError):
             thief.bind(("127.0.0.1", port))
+
+
+WITHIN = OPTIONS.replace(b"To: <sip:sbc.example>", b"To: <sip:sbc.example>;tag=ours")
+
+
+def udp_peer() -> Any:
+    sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sock.bind(("127.0.0.1", 0))
+    sock.settimeout(2)
+    return sock
+
+
+def bindable(port: int) -> bool:
+    with plain_socket.socket(plain_socket.AF_INET, plain_socket.SOCK_DGRAM) as other:
+        try:
+            other.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def test_a_udp_socket_that_moved_serves_its_calls_and_no_new_ones_until_they_end(lab: Lab) -> None:
+    old, new = free_port(), free_port()
+    start(lab, "udp", bind=f"127.0.0.1:{old}")
+    with udp_peer() as peer:
+        peer.sendto(OPTIONS, ("127.0.0.1", old))
+        assert peer.recv(2000) == OK
+        flow = lab.recorder.messages[0][0]
+        lab.recorder.busy_flows.add(flow.id)
+        lab.listener("edge", "udp", bind=f"127.0.0.1:{new}")
+        lab.reload()
+        assert lab.address("edge")[1] == new and heard_on("udp", new) == OK
+        peer.sendto(OPTIONS, ("127.0.0.1", old))
+        peer.sendto(WITHIN, ("127.0.0.1", old))
+        data, source = peer.recvfrom(2000)
+        assert (data, source[1]) == (OK, old)
+        assert lab.recorder.messages[-1][1].to_tag == "ours", "the one that began something was not heard"
+        flow.channel.send(OPTIONS)
+        assert peer.recvfrom(2000) == (OPTIONS, ("127.0.0.1", old)), (
+            "what we send comes from where it came from"
+        )
+        lab.reload()
+        assert flow.alive and not bindable(old)
+        lab.recorder.busy_flows.clear()
+        until(lambda: bindable(old))
+
+
+def test_a_listener_may_return_to_the_port_that_its_calls_are_still_on(lab: Lab) -> None:
+    old, new = free_port(), free_port()
+    start(lab, "udp", bind=f"127.0.0.1:{old}")
+    with udp_peer() as peer:
+        peer.sendto(OPTIONS, ("127.0.0.1", old))
+        assert peer.recv(2000) == OK
+        flow = lab.recorder.messages[0][0]
+        lab.recorder.busy_flows.add(flow.id)
+        for port in (new, old):
+            lab.listener("edge", "udp", bind=f"127.0.0.1:{port}")
+            lab.reload()
+        peer.sendto(WITHIN, ("127.0.0.1", old))
+        assert peer.recv(2000) == OK
+        assert lab.recorder.messages[-1][0] is flow
+        assert heard_on("udp", old) == OK, "and it takes new ones again"
+
+
+@pytest.mark.parametrize("bind", ["127.0.0.1", "0.0.0.0", "[::]"])
+def test_a_successor_on_the_port_takes_the_calls_and_every_datagram(lab: Lab, bind: str) -> None:
+    port = free_port()
+    start(lab, "udp", bind=f"127.0.0.1:{port}")
+    with udp_peer() as peer:
+        peer.sendto(OPTIONS, ("127.0.0.1", port))
+        assert peer.recv(2000) == OK
+        flow = lab.recorder.messages[0][0]
+        del lab.settings["listeners"]["edge"]
+        lab.listener("front", "udp", bind=f"{bind}:{port}")
+        lab.trunk("acme", listener="front")
+        for _ in range(5):
+            peer.sendto(WITHIN, ("127.0.0.1", port))  # which wait in the old socket
+        lab.reload()
+        for _ in range(5):
+            peer.sendto(WITHIN, ("127.0.0.1", port))
+        assert [peer.recv(2000) for _ in range(10)] == [OK] * 10
+        assert {each.id for each, _ in lab.recorder.messages} == {flow.id} and flow.listener == "front"
+        flow.channel.send(OPTIONS)
+        assert peer.recvfrom(2000) == (OPTIONS, ("127.0.0.1", port))
+
+
+def test_calls_of_a_trunk_that_was_removed_are_not_kept(lab: Lab) -> None:
+    old, new = free_port(), free_port()
+    start(lab, "udp", bind=f"127.0.0.1:{old}")
+    with udp_peer() as peer:
+        peer.sendto(OPTIONS, ("127.0.0.1", old))
+        assert peer.recv(2000) == OK
+        flow = lab.recorder.messages[0][0]
+        lab.recorder.busy_flows.add(flow.id)
+        lab.listener("edge", "udp", bind=f"127.0.0.1:{new}")
+        lab.trunks.clear()
+        lab.reload()
+        assert not flow.alive

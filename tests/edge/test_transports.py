@@ -11,9 +11,9 @@ import gevent
 import pytest
 from gevent import socket
 
-from sbc.base import LocalError
+from sbc.base import Address, LocalError
 from sbc.net.tls.contexts import Contexts
-from sbc.net.transport import sweep
+from sbc.net.transport import dialer, sweep
 from sbc.net.transport.dialer import DialFailed
 from sbc.net.transport.listener import Listeners
 from tests.edge.tls_lab import OPTIONS, Lab
@@ -422,3 +422,38 @@ def test_a_peer_that_sends_without_end_does_not_starve_the_others(lab: Lab) -> N
     writer.kill()
     flood.close()
     quiet.close()
+
+
+def test_a_udp_peer_of_the_other_address_family_is_a_failed_dial_and_the_next_one_is_taken(lab: Lab) -> None:
+    lab.listener("edge", "udp", bind="[::1]:0")
+    trunk = lab.trunk("acme", listener="edge", peers=("127.0.0.1:5060", "[::1]:5060"))
+    lab.start()
+    snapshot = lab.snapshot()
+    first, second = trunk.peers
+    assert lab.dialer.lookup(trunk, snapshot, (first,)) is None
+    with pytest.raises(DialFailed, match="address family"):
+        lab.dialer.connect(trunk, snapshot, (first,))
+    assert lab.dialer.connect(trunk, snapshot).remote == second
+
+
+def test_of_a_names_servers_the_one_that_is_meant_is_dialled(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name has two addresses, and a dialog is with the second."""
+    lab.listener("edge", "tcp")
+    with socket.create_server(("127.0.0.1", 0)) as first:
+        port = first.getsockname()[1]
+        with socket.create_server(("127.0.0.2", port)):
+            both = [Address("127.0.0.1", port), Address("127.0.0.2", port)]
+            monkeypatch.setattr(dialer, "resolve", lambda target: both)
+            trunk = lab.trunk("acme", listener="edge", peers=(f"servers.example:{port}",))
+            lab.start()
+            snapshot = lab.snapshot()
+            usual = lab.dialer.connect(trunk, snapshot)
+            assert usual.remote == both[0]
+            meant = lab.dialer.connect(trunk, snapshot, trunk.peers, (both[1],))
+            assert meant.remote == both[1]
+            assert lab.dialer.lookup(trunk, snapshot, trunk.peers, (both[0],)) is usual
+            assert lab.dialer.lookup(trunk, snapshot, trunk.peers, (Address("127.0.0.2", 0),)) is meant
+            unknown = lab.dialer.connect(trunk, snapshot, trunk.peers, (Address("192.0.2.1", 5061),))
+            assert unknown in (usual, meant), "one that is none of theirs changes nothing"

@@ -91,6 +91,9 @@ class Recorder:
     def busy(self, flow: Flow) -> bool:
         return flow.id in self.busy_flows
 
+    def in_use(self) -> list[Flow]:
+        return [flow for flow, _ in self.messages if flow.id in self.busy_flows]
+
     def on_refused(self, listener: str, address: Address, reason: str) -> None:
         self.refused.append((listener, address, reason))
 

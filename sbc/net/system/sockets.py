@@ -6,10 +6,11 @@ import contextlib
 import errno
 import socket as _socket
 import struct
+from typing import Any
 
 from gevent import socket
 
-from sbc.base import Address, LocalError
+from sbc.base import Address, LocalError, is_wildcard
 from sbc.config.model import Listener
 
 BACKLOG = 1024
@@ -32,6 +33,29 @@ def normal_host(host: str) -> str:
 def family_of(host: str) -> int:
     """The socket family of a literal address."""
     return int(socket.AF_INET6 if ":" in host else socket.AF_INET)
+
+
+def datagram_peer(target: Address, bound: Address) -> tuple[Any, ...]:
+    """A literal address as the kernel names it on a UDP socket that is bound to ``bound``; OSError.
+
+    A socket on ``::`` reaches IPv4 too (RFC 3493 3.7); any other reaches its own family only.
+    """
+    family, host = family_of(bound.host), target.host
+    if family == socket.AF_INET6 and ":" not in host and is_wildcard(bound.host):
+        host = f"::ffff:{host}"
+    if family_of(host) != family:
+        raise OSError(errno.EAFNOSUPPORT, f"{host} is of another address family than {bound.host}")
+    found = _socket.getaddrinfo(host, target.port, family, _socket.SOCK_DGRAM, 0, _socket.AI_NUMERICHOST)
+    return found[0][4]
+
+
+def own_address(peer: tuple[Any, ...]) -> str:
+    """The address that the kernel would send from to a UDP peer; OSError where there is no way to it."""
+    host = normal_host(peer[0])
+    where = (host, peer[1]) if ":" not in host else peer
+    with _socket.socket(family_of(host), _socket.SOCK_DGRAM) as probe:
+        probe.connect(where)  # nothing is sent
+        return normal_host(probe.getsockname()[0])
 
 
 def bind(name: str, config: Listener, succeeds: bool = False) -> socket.socket:
@@ -81,6 +105,16 @@ def step_back(sock: socket.socket) -> None:
         sock.listen(BACKLOG)
 
 
+def turn_away(sock: socket.socket) -> None:
+    """Let a UDP socket receive nothing more: a successor on its port gets what comes from now on.
+
+    It is connected to where nobody sends from, for the kernel prefers a socket that is not.
+    """
+    host = sock.getsockname()[0]
+    with contextlib.suppress(OSError):
+        sock._sock.connect((("::1" if ":" in host else "127.0.0.1") if is_wildcard(host) else host, 9))
+
+
 def _share(sock: socket.socket, shared: bool) -> None:
     # Two UDP sockets on one port need it on both; TCP needs it for a port with connections of before.
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, shared)
@@ -90,7 +124,7 @@ def connect(target: Address, local_host: str) -> socket.socket:
     """A TCP connection to a literal address, from ``local_host`` unless that is a wildcard; OSError."""
     sock = socket.socket(family_of(target.host), socket.SOCK_STREAM)
     try:
-        if local_host not in ("0.0.0.0", "::") and family_of(local_host) == sock.family:
+        if not is_wildcard(local_host) and family_of(local_host) == sock.family:
             sock.bind((local_host, 0))
         sock.connect(tuple(target))
         tune(sock)

@@ -3,14 +3,16 @@
 ``apply`` binds what is new before it closes what is gone, and where a bind fails it undoes
 the others and leaves everything as it was, so that a reload with a port in use changes
 nothing. A listener whose address and transport stay keeps its socket and its connections; one
-whose port is wanted under another name or address steps aside for its successor.
+whose port is wanted under another name or address steps aside for its successor. A UDP socket has
+its calls taken over by its successor, or stays, without taking new ones, until they have ended:
+their peers were told its address.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import gevent
 
@@ -47,6 +49,7 @@ class Listeners:
         self._clock = clock
         self._gate = gate
         self._bound: dict[str, Bound] = {}
+        self._retired: list[UdpListener] = []
         self._sweep: gevent.Greenlet | None = None
 
     def start(self) -> None:
@@ -61,25 +64,48 @@ class Listeners:
         if self._sweep is not None:
             self._sweep.kill(block=False)
         self.recycler.close()
-        for each in self._bound.values():
+        for each in (*self._bound.values(), *self._retired):
             each.close()
-        self._bound = {}
+        self._bound, self._retired = {}, []
 
     def apply(self, snapshot: Snapshot) -> None:
         """Serve a new snapshot; LocalError, with nothing changed, where a new address cannot be bound."""
         wanted = snapshot.settings.listeners
         new = {name: each for name, each in wanted.items() if not self._kept(name, each)}
         leaving = [name for name in self._bound if name not in wanted or name in new]
-        fresh = self._succeed([self._bound[name] for name in leaving], new, snapshot)
+        left = [*(self._bound[name] for name in leaving), *self._retired]
+        fresh = self._succeed(left, new, snapshot)
         self._snapshot = snapshot
         self.contexts.apply(snapshot)
         for name in leaving:
-            self._bound.pop(name).close()
+            del self._bound[name]
+        self._retired = [each for each in left if self._stays(each, fresh, snapshot)]
         for name, each in self._bound.items():
             each.apply(snapshot, wanted[name])
         for each in fresh.values():
             each.start()
         self._bound.update(fresh)
+
+    def _stays(self, old: Bound, fresh: dict[str, Bound], snapshot: Snapshot) -> TypeGuard[UdpListener]:
+        """Whether UDP calls still need what a reload has left; else it is closed, now or by its successor."""
+        if not isinstance(old, UdpListener):
+            old.close()
+            return False
+        for each in fresh.values():
+            if isinstance(each, UdpListener) and each.covers(old):
+                each.succeed(old)
+                return False
+        old.retire(snapshot)
+        if not old.wanted:
+            old.close()
+            return False
+        step_back(old.sock)
+        return True
+
+    def _close_retired(self) -> None:
+        for each in [each for each in self._retired if not each.wanted]:
+            self._retired.remove(each)
+            each.close()
 
     def endpoint(self, name: str) -> Bound | None:
         """The bound listener of that name; the dialer sends UDP through it."""
@@ -147,6 +173,7 @@ class Listeners:
         return (each for each in self._bound.values() if isinstance(each, StreamListener))
 
     def _channels(self) -> Iterator[tuple[StreamChannel, float, bool]]:
+        self._close_retired()
         for each in self._streams():
             for flow in each.flows.values():
                 yield flow.channel, each.config.idle_timeout, False

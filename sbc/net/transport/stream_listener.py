@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import gevent
 from gevent import socket
 
-from sbc.base import Address, LocalError
+from sbc.base import Address, LocalError, is_wildcard
 from sbc.config.model import Listener
 from sbc.flow import Flow
 from sbc.net.handler import Handler
@@ -93,7 +93,7 @@ class StreamListener:
         self.sock = bind(name, config, succeeds)
         self.local = Address(*self.sock.getsockname()[:2])
         host = normal_host(self.local.host)
-        self._reached = Address(host, self.local.port) if host not in ("0.0.0.0", "::") else None
+        self._reached = Address(host, self.local.port) if not is_wildcard(host) else None
         self._family = family_of(config.bind.host)
         self._greenlet: gevent.Greenlet | None = None
 

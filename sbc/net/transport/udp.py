@@ -8,20 +8,21 @@ them write to the one socket.
 
 from __future__ import annotations
 
+import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gevent
-from gevent import socket
 
-from sbc.base import Address
+from sbc.base import Address, is_wildcard
 from sbc.config.model import Listener
 from sbc.flow import Flow
 from sbc.net.handler import Handler
 from sbc.net.system.clock import Clock
-from sbc.net.system.sockets import bind, normal_host
+from sbc.net.system.sockets import bind, datagram_peer, normal_host, own_address, turn_away
+from sbc.sip.message import Message, Request
 from sbc.sip.parse import ParseError, parse_message
 
 if TYPE_CHECKING:
@@ -48,19 +49,23 @@ class UdpStats:
 class UdpChannel:
     """Writes datagrams to one peer through the listener's socket."""
 
-    __slots__ = ("_endpoint", "_peer", "reason")
+    __slots__ = ("_peer", "endpoint", "reason")
 
     def __init__(self, endpoint: UdpListener, peer: tuple[Any, ...]) -> None:
-        self._endpoint = endpoint
+        self.endpoint = endpoint
         self._peer = peer
         self.reason: str | None = None
 
     def send(self, data: bytes) -> None:
         """Send one datagram; dropped, as UDP may, where the kernel's buffer is full."""
         try:
-            self._endpoint.raw.sendto(data, self._peer)
+            self.endpoint.raw.sendto(data, self._peer)
         except OSError:
-            self._endpoint.stats.unsent += 1
+            self.endpoint.stats.unsent += 1
+
+    def move(self, endpoint: UdpListener, peer: tuple[Any, ...]) -> None:
+        """From now on write through another listener's socket."""
+        self.endpoint, self._peer = endpoint, peer
 
     def close(self, reason: str) -> None:
         """Remember why the flow is over; the socket is the listener's and stays."""
@@ -87,7 +92,11 @@ class UdpListener:
         self.sock = bind(name, config, succeeds)
         self.raw: Any = self.sock._sock
         self.local = Address(*self.sock.getsockname()[:2])
+        self._anywhere = is_wildcard(self.local.host)
+        self._six = ":" in self.local.host
         self._greenlet: gevent.Greenlet | None = None
+        self._successor: UdpListener | None = None
+        self._retired = False
 
     def start(self) -> None:
         """Begin to receive."""
@@ -106,17 +115,77 @@ class UdpListener:
         self._strangers.clear()
         self._dialled.clear()
         for peer, flow in former.items():
-            owner = snapshot.trunk_for(self.name, normal_host(peer[0]))
-            if owner == flow.trunk or (flow.outbound and owner is None and flow.trunk in snapshot.trunks):
+            if self._still_admits(peer, flow):
                 self._flows[peer] = flow
             else:
-                flow.alive = False
-                flow.channel.close("no longer admitted by its address")
-                self._handler.on_close(flow, "no longer admitted by its address")
+                self._end(flow)
+
+    def _end(self, flow: Flow) -> None:
+        flow.alive = False
+        flow.channel.close("no longer admitted by its address")
+        self._handler.on_close(flow, "no longer admitted by its address")
+
+    def _still_admits(self, peer: tuple[Any, ...], flow: Flow) -> bool:
+        trunk = self._snapshot.trunks.get(flow.trunk or "")
+        if trunk is None:
+            return False
+        owner = self._snapshot.trunk_for(trunk.listener if self._retired else self.name, normal_host(peer[0]))
+        return owner == flow.trunk or (flow.outbound and owner is None)
+
+    # The end of a listener that a reload moved or removed
+
+    def covers(self, other: UdpListener) -> bool:
+        """Whether what is sent to ``other``'s address arrives here once ``other`` is gone."""
+        if self.local.port != other.local.port:
+            return False
+        return self.local.host == other.local.host or (self._anywhere and self._six >= other._six)
+
+    def succeed(self, other: UdpListener) -> None:
+        """Take over the port of ``other`` with its flows, so that nothing of its calls is lost."""
+        for peer, flow in other._flows.items():
+            peer, flow.listener = self._named(peer), self.name
+            flow.channel.move(self, peer)
+            if self._still_admits(peer, flow):
+                self._flows[peer] = flow
+            else:
+                self._end(flow)
+        for (peer, trunk), flow in other._dialled.items():
+            flow.listener = self.name
+            flow.channel.move(self, self._named(peer))
+            self._dialled[self._named(peer), trunk] = flow
+        other._successor = self
+        gevent.spawn(other._hand_over)
+
+    def _named(self, peer: tuple[Any, ...]) -> tuple[Any, ...]:
+        """A peer of another socket as this one's would name it."""
+        return (f"::ffff:{peer[0]}", peer[1], 0, 0) if self._six and len(peer) == 2 else peer
+
+    def _hand_over(self) -> None:
+        """Read what has arrived already for whoever succeeds, and close."""
+        turn_away(self.sock)
+        with contextlib.suppress(OSError):
+            while True:
+                self._receive(*self.raw.recvfrom(DATAGRAM))
+        self.close()
+
+    def retire(self, snapshot: Snapshot) -> None:
+        """Take no new calls; the socket stays as long as ``wanted`` for those that know it."""
+        self._retired = True
+        self.apply(snapshot, self.config)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a call or a transaction is still on this socket."""
+        return any(
+            isinstance(flow.channel, UdpChannel) and flow.channel.endpoint is self
+            for flow in self._handler.in_use()
+        )
+
+    # Flows
 
     def flow_to(self, target: Address, trunk: str) -> Flow:
-        """The flow over which ``trunk`` is reached at ``target`` (a literal IP)."""
-        peer = socket.getaddrinfo(target.host, target.port, self.sock.family, socket.SOCK_DGRAM)[0][4]
+        """The flow to ``target`` (a literal IP) of ``trunk``; OSError where it cannot be reached."""
+        peer = datagram_peer(target, self.local)
         flow = self._flows.get(peer)
         if flow is not None and flow.trunk == trunk:
             return flow
@@ -146,6 +215,9 @@ class UdpListener:
                 gevent.sleep(0)
 
     def _receive(self, data: bytes, peer: tuple[Any, ...]) -> None:
+        if self._successor is not None:
+            self._successor._receive(data, self._successor._named(peer))
+            return
         self.stats.received += 1
         flow = self._flows.get(peer)
         if flow is not None:
@@ -153,7 +225,6 @@ class UdpListener:
         else:
             flow = self._admit(peer)
             if flow is None:
-                self.stats.unknown_source += 1
                 return
         if len(data) <= 4 and data in _KEEPALIVES:
             self.stats.keepalives += 1
@@ -163,15 +234,20 @@ class UdpListener:
     def _parse(self, flow: Flow, data: bytes) -> None:
         try:
             message = parse_message(data)
+            begins = self._retired and _begins(message)
         except ParseError as error:
             self.stats.malformed += 1
             self._handler.on_malformed(flow, error)
+            return
+        if begins:
+            self.stats.unknown_source += 1  # to whoever begins something, nobody is here any more
         else:
             self._handler.on_message(flow, message)
 
     def _admit(self, peer: tuple[Any, ...]) -> Flow | None:
         host = normal_host(peer[0])
         if host in self._strangers:
+            self.stats.unknown_source += 1
             return None
         trunk = self._snapshot.trunk_for(self.name, host)
         if trunk is None:
@@ -179,15 +255,22 @@ class UdpListener:
             if len(self._strangers) >= STRANGERS:
                 self._strangers.clear()
             self._strangers.add(host)
+            self.stats.unknown_source += 1
             return None
-        flow = self._new_flow(peer, trunk)
+        try:
+            flow = self._new_flow(peer, trunk)
+        except OSError:  # there is no way back to it
+            self.stats.unsent += 1
+            return None
         self._remember(peer, flow)
         return flow
 
     def _new_flow(self, peer: tuple[Any, ...], trunk: str, outbound: bool = False) -> Flow:
-        remote = Address(normal_host(peer[0]), peer[1])
+        remote, local = Address(normal_host(peer[0]), peer[1]), self.local
+        if self._anywhere:
+            local = Address(own_address(peer), local.port)
         return Flow(
-            self._ids(), "udp", self.local, remote,
+            self._ids(), "udp", local, remote,
             listener=self.name, trunk=trunk, outbound=outbound, opened_at=self._clock.now(),
             channel=UdpChannel(self, peer),
         )  # fmt: skip
@@ -196,3 +279,8 @@ class UdpListener:
         self._flows[peer] = flow
         if len(self._flows) > FLOWS:
             self._flows.popitem(last=False)
+
+
+def _begins(message: Message) -> bool:
+    """Whether a message is about nothing that has begun: no response, not of a dialog or a transaction."""
+    return isinstance(message, Request) and message.method not in ("ACK", "CANCEL") and not message.to_tag

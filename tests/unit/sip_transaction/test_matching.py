@@ -127,7 +127,9 @@ def test_a_response_from_another_peer_is_stray() -> None:
     invite = wire.request("INVITE")
     client = layer.start(flow, invite, NOW, [], "call")
     ringing = wire.response(invite, 180)
-    assert layer.receive_response(wire.flow("udp", trunk="other"), ringing, NOW, []) is None
+    elsewhere = Address("192.0.2.77", 5060)
+    for trunk in ("other", "carrier"):
+        assert layer.receive_response(wire.flow("udp", trunk, elsewhere), ringing, NOW, []) is None
     assert layer.receive_response(wire.flow("tls"), ringing, NOW, []) is None
     assert client.state == "Calling"
     assert layer.receive_response(wire.flow("udp"), ringing, NOW, []) is client

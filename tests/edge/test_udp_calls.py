@@ -1,0 +1,124 @@
+"""Calls over UDP between peers whose addresses are filed as two trunks, and whose listener a reload moves."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from sbc.base import Address
+from sbc.demo.lab import HOST, SBC_NAME
+from sbc.net.system.control import ask
+from sbc.sip.dialog import Dialog
+from sbc.sip.headers import Headers
+from sbc.sip.message import Request, Response, response_to
+from sbc.sip.serialize import serialize
+from tests.edge.attacked import Attacked
+from tests.edge.raw_sip import Datagrams
+from tests.peers.ports import free_port
+from tests.peers.waiting import until
+
+pytestmark = pytest.mark.slow
+
+ROUTES = 'rules: [{name: over, when: true, then: route "gateway"}]\n'
+GATEWAY = "trunk: gateway\npeers: [%s:%d]\nlistener: udp\nresponse_timeout: 3\n"
+
+
+class Gateway:
+    """An SBC between two UDP peers of one address: what either sends is filed as trunk ``plain``."""
+
+    def __init__(self, sbc: Attacked) -> None:
+        self.sbc = sbc
+        there = Address(HOST, sbc.udp)
+        self.caller, self.callee = Datagrams(there), Datagrams(there)
+        directory = sbc.directory
+        (directory / "trunks.d" / "gateway.yaml").write_text(GATEWAY % (HOST, self.callee.port))
+        (directory / "routes.d" / "10-lab.yaml").write_text(ROUTES)
+        self.reload()
+
+    def reload(self) -> None:
+        answer = ask(self.sbc.directory / "run" / "sbc.sock", "reload")
+        assert answer["changed"], answer
+
+    def invite(self) -> tuple[Dialog, Dialog]:
+        """A call without media; the dialogs of the caller and of the callee."""
+        request = _request(self.caller)
+        self.caller.send(serialize(request))
+        arrived = self.hears(self.callee, "INVITE")
+        answer = response_to(arrived, 200, "", "callee")
+        answer.headers.add("Contact", f"<sip:callee@{HOST}:{self.callee.port}>")
+        self.callee.send(serialize(answer))
+        answered = until(lambda: _final(self.caller))
+        assert answered and answered.status == 200, (answered, self.sbc.log()[-2000:])
+        near, far = Dialog.as_uac(request, answered), Dialog.as_uas(arrived, "callee")
+        self.caller.send(serialize(near.request("ACK", via=_via(self.caller), contact="")))
+        self.hears(self.callee, "ACK")
+        return near, far
+
+    def hears(self, peer: Datagrams, method: str) -> Request:
+        """The first request of ``method`` that ``peer`` got."""
+        found = until(
+            lambda: [each for each in peer.heard if isinstance(each, Request) and each.method == method],
+            method,
+        )
+        request: Request = found[0]
+        return request
+
+    def close(self) -> None:
+        self.caller.close()
+        self.callee.close()
+
+
+def _via(peer: Datagrams) -> str:
+    return f"SIP/2.0/UDP {HOST}:{peer.port};branch=z9hG4bK{os.urandom(8).hex()}"
+
+
+def _request(peer: Datagrams) -> Request:
+    to = f"sip:+12125550100@{SBC_NAME}"
+    fields = {
+        "Via": _via(peer), "Max-Forwards": "70",
+        "From": f"<sip:caller@plain.example>;tag={os.urandom(4).hex()}",
+        "To": f"<{to}>", "Call-ID": os.urandom(8).hex(), "CSeq": "1 INVITE",
+        "Contact": f"<sip:caller@{HOST}:{peer.port}>",
+    }  # fmt: skip
+    return Request("INVITE", to, Headers(list(fields.items())))
+
+
+def _final(peer: Datagrams) -> Response | None:
+    finals = [each for each in peer.heard if isinstance(each, Response) and each.status >= 200]
+    return finals[0] if finals else None
+
+
+@pytest.fixture
+def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    attacked = Attacked(tmp_path_factory.mktemp("uc"), srtp="accept")
+    made = Gateway(attacked)
+    yield made
+    made.close()
+    attacked.unharmed()
+    assert attacked.close() == 0
+
+
+def test_a_call_to_a_peer_whose_requests_are_filed_as_another_trunk(gateway: Gateway) -> None:
+    _, far = gateway.invite()
+    gateway.callee.send(serialize(far.request("BYE", via=_via(gateway.callee), contact="")))
+    gateway.hears(gateway.caller, "BYE")
+    answered = until(lambda: _final(gateway.callee))
+    assert answered and answered.status == 200
+
+
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_a_call_goes_on_at_the_port_that_its_listener_has_left(gateway: Gateway, who: str) -> None:
+    near, far = gateway.invite()
+    path = gateway.sbc.directory / "sbc.yaml"
+    path.write_text(path.read_text().replace(f":{gateway.sbc.udp}", f":{free_port()}"))
+    gateway.reload()
+    one, other, dialog = (gateway.caller, gateway.callee, near)
+    if who == "callee":
+        one, other, dialog = other, one, far
+    one.heard.clear()
+    one.send(serialize(dialog.request("BYE", via=_via(one), contact="")))
+    gateway.hears(other, "BYE")
+    answered = until(lambda: _final(one))
+    assert answered and answered.status == 200
