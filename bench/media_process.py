@@ -24,7 +24,7 @@ _KEYED = MediaPolicy(srtp="required", signalling_host="127.0.0.1")
 
 
 class NgServer(DatagramServer):  # type: ignore[misc]
-    """ping, offer, answer and delete; an offer goes to SRTP when it asks for RTP/SAVP."""
+    """ping, offer, answer and delete; an offer asks for SRTP by RTP/SAVP. The tags are our sides."""
 
     def __init__(self, port: int) -> None:
         super().__init__(f"127.0.0.1:{port}")
@@ -46,10 +46,12 @@ class NgServer(DatagramServer):  # type: ignore[misc]
         """Carry out one command."""
         command, call = order["command"].decode(), order.get("call-id", b"").decode()
         if command == "offer":
-            theirs = _KEYED if order["transport-protocol"] == b"RTP/SAVP" else _CLEAR
-            return {"result": "ok", "sdp": self.media.offer(call, "a", order["sdp"], _CLEAR, theirs)}
+            side, theirs = order["from-tag"].decode(), _CLEAR
+            if order["transport-protocol"] == b"RTP/SAVP":
+                theirs = _KEYED
+            return {"result": "ok", "sdp": self.media.offer(call, side, order["sdp"], _CLEAR, theirs)}
         if command == "answer":
-            return {"result": "ok", "sdp": self.media.answer(call, "b", order["sdp"])}
+            return {"result": "ok", "sdp": self.media.answer(call, order["to-tag"].decode(), order["sdp"])}
         if command == "delete":
             self.media.delete(call)
             return {"result": "ok"}

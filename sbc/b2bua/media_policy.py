@@ -30,4 +30,5 @@ def leg_policy(leg: Leg, srtp: Srtp, codecs: Codecs | None = None) -> MediaPolic
         suites=leg.trunk.suites,
         signalling_host=leg.flow.remote.host,
         codecs=codecs,
+        asymmetric=leg.trunk.media == "asymmetric",
     )

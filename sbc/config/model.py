@@ -187,6 +187,7 @@ class Trunk(_Model):
     """One trunk: who it is, how it is reached, and what is demanded of it.
 
     Without ``sources`` nobody may call in on it; without ``peers`` it cannot be called.
+    ``media`` says whether its peers receive RTP where they send from (RFC 4961).
     ``contact`` is who answers for the other side.
     """
 
@@ -198,6 +199,7 @@ class Trunk(_Model):
     listener: str
     tls: TrunkTls | None = None
     srtp: Srtp = "accept"
+    media: Literal["symmetric", "asymmetric"] = "symmetric"
     suites: tuple[Suite, ...] = Field(default=SUITES, min_length=1)
     sdes_in_clear: bool = False
     sips: Downgrade = "warn"

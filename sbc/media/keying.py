@@ -148,4 +148,5 @@ def _terms(
     hosts: tuple[str, ...] = () if host is None else (host,)
     if signalling and signalling != host:
         hosts = (*hosts, signalling)
-    return Terms(remote, rtcp_address(media), mux and media.lines.mux, media.proto, theirs, ours, hosts)
+    mux = mux and media.lines.mux
+    return Terms(remote, rtcp_address(media), mux, media.proto, theirs, ours, hosts, policy.asymmetric)

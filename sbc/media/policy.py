@@ -24,7 +24,8 @@ class MediaPolicy:
     ``srtp`` is the trunk's toggle; ``sdes`` is False where the signalling leg is not TLS
     and the operator has not said that keys may cross it in the clear; ``suites`` are ours
     in order of preference; ``signalling_host`` is the address from which the leg's
-    signalling comes, which symmetric RTP may also come from; ``codecs`` is what a rule says of them.
+    signalling comes, which symmetric RTP may also come from; an ``asymmetric`` peer sends from another
+    port than it receives on; ``codecs`` is what a rule says of them.
     """
 
     srtp: Srtp = "accept"
@@ -33,3 +34,4 @@ class MediaPolicy:
     signalling_host: str = ""
     address: str = ""
     codecs: Codecs | None = None
+    asymmetric: bool = False

@@ -6,12 +6,23 @@ the other leg. Until both legs are agreed nothing passes in either direction.
 
 Who may send, and where we send to (the lesson of CVE-2017-14099 and CVE-2025-53399):
 
-* We send to the address that the leg's SDP names, and to no other, until a packet was accepted
-  from the leg; from then on to where that packet came from (symmetric RTP, RFC 4961).
-* On an SRTP leg the first packet that *authenticates* decides that source. On a plain leg it is
-  the first packet whose IP address is the one of the leg's SDP or of its signalling.
-* From then on every other source is refused, whatever it sends, until a new offer or answer
-  brings another address or another key. A peer that moves says so by signalling.
+* We send to the address that the leg's SDP names until a packet was accepted from the leg; from then
+  on to where that packet came from (symmetric RTP, RFC 4961). An asymmetric leg, which sends from
+  one port and receives on another, is only ever sent to where its SDP says.
+* **A packet from the address that the SDP names is never refused for its source, and wins the latch
+  from whoever has it.** Who comes first is chance, what is signalled is not.
+* On a plain leg, while nobody is latched, so is the first whose IP address is the one of the leg's SDP
+  or of its signalling; from then on everybody else is refused. A re-INVITE opens the latch again.
+* On an SRTP leg what authenticates is the peer's and passes, wherever it comes from. A packet newer
+  than all before also moves the latch there, for that is how we learn that a NAT has changed its port.
+* When signalling moves a leg, packets of the former address are still in flight (RFC 3264 8.3.1), and
+  must not take the latch that has just opened for the new one. So a *former* source is not latched on a
+  plain leg until it is signalled again, and on an SRTP leg, like any other source beside the one that the
+  SDP names, only once that one has been silent for some seconds.
+
+A packet from one of our own media ports is the hairpin of a PBX that has two calls through us, and passes.
+Where both calls end in each other it would run round for ever: each leg counts how many calls its packet
+has crossed since the last that came from outside, and a leg at which that are too many is a loop.
 
 A refused packet is counted by reason and has no other effect; no number of them ends a call.
 
@@ -20,7 +31,8 @@ RTP passes as it is, RTCP without what names the peer (``sbc.media.rtcp``).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from math import inf
 from typing import Any
 
 from sbc.media.rtcp import conceal
@@ -30,16 +42,22 @@ Source = tuple[Any, ...]
 Tap = Callable[[str, bytes], None]
 _MAX_DROPOUT = 3000
 _MAX_MISORDER = 100
+#: Seconds without a packet after which a source is silent, so that another may be latched in its place.
+_SILENT = 2.0
+#: Former sources that a port remembers, and calls of ours that a packet may cross in a row.
+_FORMER, _CROSSINGS = 16, 50
 
 
 class Port:
     """One of our ports on a leg. ``channel`` belongs to whoever owns the socket, as in a Flow.
 
     ``remote`` is the peer's address by its SDP, ``source`` the latched one, ``target`` what we
-    send to; each is None while unknown.
+    send to; each is None while unknown, and ``target`` on hold, too. ``heard`` is when ``source`` was
+    heard last. ``former`` says of a source under which address of the SDP it was the peer's, and until
+    when it is not latched. ``ours`` finds the port of ours that is at an address, if one is.
     """
 
-    __slots__ = ("channel", "leg", "remote", "rtcp", "source", "target")
+    __slots__ = ("channel", "former", "heard", "inside", "leg", "ours", "remote", "rtcp", "source", "target")
 
     def __init__(self, leg: Leg, rtcp: bool) -> None:
         self.leg = leg
@@ -48,20 +66,63 @@ class Port:
         self.remote: Source | None = None
         self.source: Source | None = None
         self.target: Source | None = None
+        self.heard = 0.0
+        self.former: dict[Source, tuple[Source | None, float]] | None = None
+        self.ours: Callable[[Source], Port | None] | None = None
+        self.inside = False
 
     def aim(self, remote: Source | None, reopen: bool) -> None:
-        """Set the address that the SDP names; the latch opens when it changed, or on ``reopen``."""
-        if remote != self.remote:
+        """Set the address that the SDP names, None for a hold by a null address (RFC 3264 8.4).
+
+        The latch opens when the address is another, or on ``reopen``; until somebody is latched an
+        address that did not change is sent to as before.
+        """
+        if remote is None:
+            self.target = None
+        elif remote == self.remote:
+            symmetric = None if self.leg.asymmetric else self.source or self.target
+            self.target = symmetric or remote
+            if reopen:
+                self.source = None
+        else:
+            if not self.leg.asymmetric:
+                self._leave()
+            if self.former:  # who was the peer under this address may be it again
+                self.former = {each: past for each, past in self.former.items() if past[0] != remote}
             self.remote = self.target = remote
             self.source = None
-        elif reopen:
-            self.source = None
+            self.heard = 0.0
 
-    def latch(self, source: Source) -> None:
-        """Take ``source`` as the peer: accept only from there and send only to there."""
+    def drop(self) -> None:
+        """Forget the peer: what it still sends is not the next one's."""
+        self._leave()
+        self.remote = self.source = self.target = None
+        self.heard = 0.0
+
+    def shun(self, sources: Iterable[Source], until: float) -> None:
+        """Do not latch ``sources`` before ``until`` unless the SDP names them: they were a former call's."""
+        self.former = dict.fromkeys(sources, (None, until))
+
+    def latch(self, source: Source, now: float) -> None:
+        """Take ``source`` as the peer: on a plain leg accept only from there, and send to there."""
         self.source = source
-        if self.remote is not None:  # on hold by c=0.0.0.0 we listen but do not send
+        self.heard = now
+        self.inside = self.ours is not None and self.ours(source) is not None
+        if self.target is not None and not self.leg.asymmetric:
             self.target = source
+
+    def _leave(self) -> None:
+        named = self.remote
+        if named is None:
+            return
+        former = self.former or {}
+        for each in (named, self.source):
+            if each is not None:
+                former.pop(each, None)
+                former[each] = named, inf
+        while len(former) > _FORMER:
+            del former[next(iter(former))]
+        self.former = former
 
 
 class Leg:
@@ -69,13 +130,14 @@ class Leg:
 
     ``unprotect`` is None on a plain leg. ``former`` still accepts packets under the key before
     the present one, until one arrives under the present one. ``hosts`` are the addresses from
-    which a plain leg may be latched. ``alias_key`` is for the names in its RTCP.
+    which a plain leg may be latched. ``alias_key`` is for the names in its RTCP. ``crossed`` is how
+    many calls of ours its last packet had crossed before.
     """
 
     __slots__ = (
-        "agreed", "alias_key", "bytes_in", "bytes_out", "former", "highest", "hosts", "lost_before", "mux",
-        "other", "packets_in", "packets_out", "port_rtcp", "port_rtp", "protect", "received", "refused",
-        "side", "ssrc", "start", "tap", "unprotect",
+        "agreed", "alias_key", "asymmetric", "bytes_in", "bytes_out", "crossed", "former", "highest", "hosts",
+        "lost_before", "mux", "other", "packets_in", "packets_out", "port_rtcp", "port_rtp", "protect",
+        "received", "refused", "side", "ssrc", "start", "tap", "unprotect",
     )  # fmt: skip
 
     def __init__(self, side: str) -> None:
@@ -83,7 +145,7 @@ class Leg:
         self.other: Leg = self
         self.port_rtp = Port(self, False)
         self.port_rtcp = Port(self, True)
-        self.agreed = self.mux = False
+        self.agreed = self.mux = self.asymmetric = False
         self.protect: Protector | None = None
         self.unprotect: Unprotector | None = None
         self.former: Unprotector | None = None
@@ -92,6 +154,7 @@ class Leg:
         self.tap: Tap | None = None
         self.packets_in = self.bytes_in = self.packets_out = self.bytes_out = 0
         self.refused: dict[str, int] | None = None
+        self.crossed = 0
         self.ssrc = b""
         self.start = self.highest = self.received = self.lost_before = 0
 
@@ -106,8 +169,8 @@ class Leg:
         self.agreed = self.mux = False
         self.protect = self.unprotect = self.former = None
         self.hosts = ()
-        self.port_rtp.aim(None, True)
-        self.port_rtcp.aim(None, True)
+        self.port_rtp.drop()
+        self.port_rtcp.drop()
 
     def release(self) -> None:
         """Let go of ports and other leg for good, so that reference counts free all three at once."""
@@ -137,6 +200,11 @@ class Leg:
         self.start = self.highest = sequence
         self.received = 1
 
+    def ahead(self, data: bytes) -> bool:
+        """Tell whether an RTP packet is newer than all before, or of another SSRC."""
+        step = (data[2] << 8 | data[3]) - self.highest
+        return data[8:12] != self.ssrc or 0 < step & 0xFFFF < 0x8000
+
 
 #: Whose a port is when its call is over: a leg that agrees to nothing.
 _NOBODY = Leg("")
@@ -149,8 +217,8 @@ def pair() -> tuple[Leg, Leg]:
     return a, b
 
 
-def packet(port: Port, data: bytes, source: Source) -> tuple[Port, bytes, Source] | None:
-    """Take a datagram that arrived on ``port`` and return (port to send from, data, destination).
+def packet(port: Port, data: bytes, source: Source, now: float = 0.0) -> tuple[Port, bytes, Source] | None:
+    """Take a datagram that arrived on ``port`` at ``now`` and return (port to send from, data, destination).
 
     None means that it was refused, which has been counted.
     """
@@ -160,21 +228,32 @@ def packet(port: Port, data: bytes, source: Source) -> tuple[Port, bytes, Source
         return None
     unprotect = leg.unprotect
     latched = source == port.source
-    if not latched and (port.source is not None or (unprotect is None and source[0] not in leg.hosts)):
-        leg.refuse("source")
-        return None
+    if not latched:
+        source = source[:2]  # IPv6 has two numbers more, which no SDP names
+        latched = source == port.source
+        if not latched and unprotect is None and not _may_latch(port, source, now):
+            leg.refuse("source")
+            return None
     size = len(data)
-    if (size < 12 and (size < 8 or not port.rtcp)) or data[0] & 0xC0 != 0x80 or size >= MAX_PACKET:
+    rtcp = port.rtcp or (size > 1 and 192 <= data[1] <= 223)  # RFC 5761 section 4; without mux, too
+    if size < (8 if rtcp else 12) or data[0] & 0xC0 != 0x80 or size >= MAX_PACKET:
         leg.refuse("malformed")
         return None
-    rtcp = port.rtcp or (leg.mux and 192 <= data[1] <= 223)  # RFC 5761 section 4
     try:
         plain = _decode(leg, unprotect, data, rtcp) if unprotect is not None else data
     except SrtpError as error:
-        leg.refuse(error.reason)
+        stranger = not latched and port.source is not None and source != port.remote
+        leg.refuse("source" if stranger else error.reason)
         return None
-    if not latched and leg.former is None:  # one under a former key must not shut out the new source
-        port.latch(source)
+    if latched:
+        port.heard = now
+    elif leg.former is None:  # one under a former key must not shut out the new source
+        _consider(port, plain, source, rtcp, now)
+    if port.inside:
+        if not _cross(port, source):
+            return None
+    else:
+        leg.crossed = 0
     leg.packets_in += 1
     leg.bytes_in += size
     if not rtcp:
@@ -184,14 +263,58 @@ def packet(port: Port, data: bytes, source: Source) -> tuple[Port, bytes, Source
     return _forward_rtcp(leg, plain) if rtcp else _forward(leg, plain, False)
 
 
+def _may_latch(port: Port, source: Source, now: float) -> bool:
+    """Tell whether a plain leg may be heard from ``source``, which is not the latched one."""
+    if source == port.remote:
+        return True
+    leg = port.leg
+    if source[0] not in leg.hosts or (port.source is not None and not leg.asymmetric):
+        return False
+    past = port.former.get(source) if port.former else None
+    return past is None or now >= past[1]
+
+
+def _consider(port: Port, plain: bytes, source: Source, rtcp: bool, now: float) -> None:
+    """Latch ``source``, from which a good packet came, unless a secured leg's peer is elsewhere."""
+    leg, held, named = port.leg, port.source, port.remote
+    if leg.unprotect is None or source == named:
+        port.latch(source, now)
+        return
+    if held is not None and not (port.rtcp if rtcp else leg.ahead(plain)):
+        return
+    past = port.former.get(source) if port.former else None
+    if (held is None or held != named) and (past is None or past[0] is None):
+        port.latch(source, now)
+    elif not port.heard:
+        port.heard = now
+    elif not 0 <= now - port.heard < _SILENT:  # a clock may be set back
+        port.latch(source, now)
+
+
+def _cross(port: Port, source: Source) -> bool:
+    """Count a packet from a port of ours; False when it has crossed too many calls."""
+    leg = port.leg
+    origin = port.ours(source) if port.ours is not None else None
+    leg.crossed = 0 if origin is None else origin.leg.other.crossed + 1
+    if leg.crossed <= _CROSSINGS:
+        return True
+    leg.refuse("loop")
+    return False
+
+
 def _decode(leg: Leg, unprotect: Unprotector, data: bytes, rtcp: bool) -> bytes:
-    former = leg.former
-    if former is None:
-        return unprotect.rtcp(data) if rtcp else unprotect.rtp(data)
     try:
         plain = unprotect.rtcp(data) if rtcp else unprotect.rtp(data)
-    except SrtpError:
-        return former.rtcp(data) if rtcp else former.rtp(data)
+    except SrtpError as error:
+        former = leg.former
+        if former is not None:
+            try:
+                return former.rtcp(data) if rtcp else former.rtp(data)
+            except SrtpError:
+                pass
+        if rtcp or error.reason != "authentication":
+            raise
+        plain = unprotect.recover(data)
     leg.former = None
     return plain
 

@@ -25,7 +25,7 @@ class Terms(NamedTuple):
     """One leg's side of an agreed stream; ``theirs`` and ``ours`` are None on a plain leg.
 
     ``remote`` is where RTP is sent to until the leg is latched, None on hold by a null address;
-    ``hosts`` may send where nothing authenticates.
+    ``hosts`` may send where nothing authenticates; an ``asymmetric`` peer receives there and only there.
     """
 
     remote: Address | None
@@ -35,6 +35,7 @@ class Terms(NamedTuple):
     theirs: CryptoLine | None
     ours: CryptoLine | None
     hosts: tuple[str, ...]
+    asymmetric: bool = False
 
 
 def rtcp_address(media: Media) -> Address | None:
@@ -70,17 +71,20 @@ class Endpoint:
         if terms is None:
             leg.silence()
             return
-        reopen = False
+        reopen = True  # nothing but signalling tells that a plain leg's source has moved
         if terms.theirs is None or terms.ours is None:
-            reopen = leg.unprotect is not None
             leg.protect = leg.unprotect = leg.former = None
         else:
             receiver = self._receiver(terms.theirs)
-            if receiver is not leg.unprotect:
-                leg.former, leg.unprotect, reopen = leg.unprotect, receiver, True
+            reopen = receiver is not leg.unprotect
+            if reopen:
+                if leg.unprotect is not None:
+                    receiver.inherit(leg.unprotect)
+                leg.former, leg.unprotect = leg.unprotect, receiver
             leg.protect = self._sender(terms.ours)
         leg.mux = terms.mux
         leg.hosts = terms.hosts
+        leg.asymmetric = terms.asymmetric
         leg.port_rtp.aim(terms.remote, reopen)
         leg.port_rtcp.aim(terms.rtcp, reopen)
         leg.agreed = True

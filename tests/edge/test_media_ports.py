@@ -59,17 +59,31 @@ def send(port: int) -> None:
         sender.sendto(rtp(1), (HOST, port))
 
 
-def test_a_pair_stays_open_and_serves_again_after_a_rest(bench: Bench) -> None:
+def test_the_pair_that_is_unused_longest_serves_and_stays_open_until_then(bench: Bench) -> None:
     first = bench.ports.take()
     bench.ports.give(first)
-    assert (first, len(bench.ports), len(bench.pool)) == (FIRST, 3, 2) and bound(FIRST) and bound(FIRST + 1)
-    bench.now += 1.9
-    second = bench.ports.take()
-    assert second == FIRST + 2
-    bench.now += 0.2
-    assert bench.ports.take() == FIRST
-    bench.ports.give(first)
-    bench.ports.give(second)
+    assert first == FIRST and len(bench.ports) == len(bench.pool) == 3 and bound(FIRST) and bound(FIRST + 1)
+    bench.now += 3600
+    assert [bench.ports.take() for _ in range(3)] == [FIRST + 2, FIRST + 4, FIRST]
+    for port in (FIRST + 2, FIRST + 4, FIRST):
+        bench.ports.give(port)
+
+
+def test_sources_of_the_former_call_are_told_to_the_next_within_their_rest(bench: Bench) -> None:
+    gateway, phone = ("127.0.0.7", 4000), ("127.0.0.7", 4002)
+    port = bench.ports.take()
+    others = [bench.ports.take(), bench.ports.take()]
+    leg = bench.leg(port)
+    leg.port_rtp.aim(gateway, False)
+    leg.port_rtp.latch(phone, bench.now)
+    leg.silence()
+    bench.ports.give(port)
+    bench.now += 15
+    assert bench.ports.take() == port
+    next_one = bench.leg(port)
+    assert next_one.port_rtp.former == dict.fromkeys((gateway, phone), (None, bench.now + 15))
+    for each in (port, *others):
+        bench.ports.give(each)
 
 
 def test_without_a_rested_or_a_closed_pair_the_longest_resting_serves(bench: Bench) -> None:
@@ -90,22 +104,23 @@ def test_what_comes_while_a_pair_rests_reaches_nobody(bench: Bench) -> None:
     assert before.port_rtp.channel is None
     send(port)
     gevent.sleep(0.03)
-    bench.now += 3
+    others = [bench.ports.take(), bench.ports.take()]
     assert bench.ports.take() == port
     after = bench.leg(port)
     gevent.sleep(0.03)
     assert before.refused is None and after.refused is None
     send(port)
     until_equal(lambda: after.refused, {"not agreed": 1})
-    bench.ports.give(port)
+    for each in (port, *others):
+        bench.ports.give(each)
 
 
 def test_pairs_that_no_call_needs_are_closed(bench: Bench) -> None:
     port = bench.ports.take()
     bench.ports.give(port)
-    bench.ports.trim(bench.now + 19)
+    bench.ports.trim(bench.now + 59)
     assert bound(port)
-    bench.ports.trim(bench.now + 21)
+    bench.ports.trim(bench.now + 61)
     assert not bound(port) and not bound(port + 1) and len(bench.pool) == 3
 
 
@@ -116,11 +131,36 @@ def test_a_clock_that_was_set_back_keeps_nothing_open_for_long(bench: Bench) -> 
     assert not bound(port)
 
 
-def test_a_pair_without_its_rtcp_socket_is_closed(bench: Bench) -> None:
+def test_a_pair_whose_rtcp_was_multiplexed_is_made_whole_again(bench: Bench) -> None:
     port = bench.ports.take()
     bench.ports.retire(port + 1)
     bench.ports.give(port)
-    assert not bound(port) and len(bench.pool) == 3
+    assert bound(port) and not bound(port + 1)
+    others = [bench.ports.take(), bench.ports.take()]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as held:
+        held.bind((HOST, port + 1))
+        with pytest.raises(LocalError, match="others hold"):
+            bench.ports.take()
+    assert bench.ports.take() == port and bound(port) and bound(port + 1)
+    for each in (port, *others):
+        bench.ports.give(each)
+
+
+def test_a_port_of_ours_is_known_by_its_address(bench: Bench) -> None:
+    port = bench.ports.take()
+    leg = bench.leg(port)
+    assert bench.ports.find((HOST, port)) is leg.port_rtp and leg.port_rtp.ours == bench.ports.find
+    assert bench.ports.find(("127.0.0.9", port)) is None and bench.ports.find((HOST, port + 9)) is None
+    bench.ports.give(port)
+    assert bench.ports.find((HOST, port)) is None
+    everywhere = BoundPorts("0.0.0.0", bench.pool, bench.poller, lambda: bench.now, "203.0.113.9")
+    port = everywhere.take()
+    leg = pair()[0]
+    everywhere.serve(port, leg.port_rtp)
+    for host, own in (("127.0.0.9", True), ("203.0.113.9", True), ("203.0.113.10", False)):
+        assert (everywhere.find((host, port)) is leg.port_rtp) is own
+    everywhere.give(port)
+    everywhere.close()
 
 
 def test_only_so_many_pairs_rest(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

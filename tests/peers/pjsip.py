@@ -106,9 +106,9 @@ class Pjsip(PeerProcess):
         """Put the peer on hold."""
         self.do("hold", call=call)
 
-    def reinvite(self, call: int, offer: bool = True) -> None:
-        """Re-INVITE; takes a hold back. Without ``offer`` the peer makes it."""
-        self.do("reinvite", call=call, offer=offer)
+    def reinvite(self, call: int, offer: bool = True, move: bool = False) -> None:
+        """Re-INVITE; takes a hold back. Without ``offer`` the peer makes it; ``move``: from another port."""
+        self.do("reinvite", call=call, offer=offer, move=move)
 
     def update(self, call: int) -> None:
         """Send an UPDATE with an offer (RFC 3311)."""

@@ -266,9 +266,11 @@ class Agent:
         self.calls[order["call"]].setHold(_parameters(0))
 
     def do_reinvite(self, order: dict[str, Any]) -> None:
-        """Send a re-INVITE that takes a hold back."""
+        """Send a re-INVITE that takes a hold back; with ``move`` its media is on another port."""
         parameters = _parameters(0)
         parameters.opt.flag = pj.PJSUA_CALL_UNHOLD
+        if order.get("move"):
+            parameters.opt.flag |= pj.PJSUA_CALL_REINIT_MEDIA
         self.calls[order["call"]].reinvite(_offering(parameters, order))
 
     def do_update(self, order: dict[str, Any]) -> None:

@@ -22,15 +22,16 @@ from sbc.net.media.sockets import Poller
 
 
 class MediaIO:
-    """All media of this process. ``clock`` returns seconds; it is read for each verb, not for packets."""
+    """All media of this process. ``clock`` returns seconds; it is read for each verb, not for each packet."""
 
     def __init__(self, config: MediaConfig, ids: Ids, clock: Callable[[], float]) -> None:
         self._timeout = config.timeout
         self._address = config.advertise or config.address
         self._ids = ids
         self._clock = clock
-        self._poller = Poller()
-        self._ports = BoundPorts(config.address, PortPool(config.ports), self._poller, clock)
+        self._poller = Poller(clock)
+        pool = PortPool(config.ports)
+        self._ports = BoundPorts(config.address, pool, self._poller, clock, config.advertise or "")
         self._sessions: dict[str, MediaSession] = {}
 
     def __len__(self) -> int:

@@ -1,10 +1,13 @@
 """The bound ports of the media plane, which outlive the call that opened them.
 
+The next call takes the pair that has been unused longest, whether its sockets are open or not: a gateway
+may send for many seconds after its BYE, and what it sends must not be taken for the next call's, which may
+well be with the same gateway. Where few pairs are free one may be taken before it has rested long
+enough; then the sources of its former call are not latched until it has.
+
 Opening and closing the four sockets of a call costs sixteen system calls, more than all else that is
-done for its media. So the pair of a call that ended is kept open and *rests*, and the next call takes
-the pair that has rested longest. It rests some seconds at least, as late packets of the former call may
-still come, and might be taken for the next one's where both are from one gateway. While a pair rests it
-is still read, and what comes is thrown away. After a longer rest it is closed, so that nothing is
+done for its media. So the sockets of a call that ended stay open while their pair *rests*. They are still
+read, and what comes is thrown away. After a longer rest they are closed, so that nothing is
 held when the calls are gone.
 """
 
@@ -12,65 +15,86 @@ from __future__ import annotations
 
 import _socket
 import resource
-from collections import deque
 from collections.abc import Callable
 from errno import EACCES, EADDRINUSE
 
 from sbc.base import LocalError
 from sbc.media.ports import PortPool
-from sbc.media.relay import Port
+from sbc.media.relay import Port, Source
 from sbc.net.media.sockets import MediaSocket, Poller
 
-#: Seconds that an open pair rests before another call gets it, and after which it is closed.
-_REST, _LONG = 2.0, 20.0
-#: Pairs that may rest: so many, and with them at most a quarter of the files that the process may open.
-_RESTING = 1024
+#: Seconds for which the sources of a former call are not latched, and after which a resting pair is closed.
+_REST, _LONG = 30.0, 60.0
+#: Pairs that may rest open: so many, and with them at most a quarter of the files that the process may open.
+_RESTING = 8192
 
 
 class BoundPorts:
     """Takes pairs from the pool and binds them; a port that somebody else holds is passed over.
 
-    ``clock`` returns seconds; it is read whenever a pair is taken or given back.
+    ``clock`` returns seconds; it is read whenever a pair is given back. ``advertise`` is what peers
+    are told instead of ``host``.
     """
 
-    __slots__ = ("_clock", "_family", "_host", "_most", "_poller", "_pool", "_resting", "_sockets")
+    __slots__ = (
+        "_clock", "_family", "_host", "_late", "_most", "_ours", "_own", "_poller", "_pool", "_resting",
+        "_sockets",
+    )  # fmt: skip
 
-    def __init__(self, host: str, pool: PortPool, poller: Poller, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, host: str, pool: PortPool, poller: Poller, clock: Callable[[], float], advertise: str = ""
+    ) -> None:
         self._host = host
         self._pool = pool
         self._poller = poller
         self._clock = clock
+        self._own = {host, advertise}
         self._family = _socket.AF_INET6 if ":" in host else _socket.AF_INET
         self._sockets: dict[int, MediaSocket] = {}
-        self._resting: deque[tuple[int, float]] = deque()
+        #: The free pairs whose sockets are open, by since when; the one that rests longest is first.
+        self._resting: dict[int, float] = {}
+        #: The sources of a port's former call, and until when they are not latched.
+        self._late: dict[int, tuple[tuple[Source, ...], float]] = {}
+        self._ours: Callable[[Source], Port | None] = self.find
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._most = _RESTING if files == resource.RLIM_INFINITY else min(_RESTING, files // 8)
 
     def __len__(self) -> int:
         """Return how many pairs are free."""
-        return len(self._pool) + len(self._resting)
+        return len(self._pool)
 
     def take(self) -> int:
         """Return the even port of a pair that is bound; LocalError when none is or can be."""
-        resting = self._resting
-        if resting and self._clock() - resting[0][1] >= _REST:
-            return resting.popleft()[0]
-        try:
-            return self._open_pair()
-        except LocalError:
-            if not resting:
-                raise
-            return resting.popleft()[0]
+        failed: OSError | None = None
+        for _ in range(max(1, len(self._pool))):
+            port = self._pool.take()
+            try:
+                # Where nothing can be opened any more, a pair that is open still serves.
+                if (failed is None or self._is_open(port)) and self._bind(port):
+                    self._resting.pop(port, None)
+                    return port
+            except OSError as error:
+                failed = error
+            self._pool.give(port)
+        if failed is not None:
+            raise LocalError(f"no media port can be opened on {self._host}: {failed}") from failed
+        raise LocalError(f"others hold all media ports of {self._pool.text}: widen media.ports in sbc.yaml")
 
     def give(self, port: int) -> None:
-        """Let a pair rest; it is closed and goes back to the pool when it is not whole or too many rest."""
-        rtp, rtcp = self._sockets.get(port), self._sockets.get(port + 1)
-        if rtp is None or rtcp is None or len(self._resting) >= self._most:
+        """Let a pair rest, or close it when too many rest."""
+        now = self._clock()
+        for each in (port, port + 1):
+            socket = self._sockets.get(each)
+            if socket is not None:
+                served = socket.port
+                if served is not None and served.former:
+                    self._late[each] = tuple(served.former), now + _REST
+                socket.rest()
+        if len(self._resting) < self._most:
+            self._resting[port] = now
+        else:
             self._close_pair(port)
-            return
-        rtp.rest()
-        rtcp.rest()
-        self._resting.append((port, self._clock()))
+        self._pool.give(port)
 
     def serve(self, port: int, relay: Port) -> None:
         """See to it that ``relay`` receives and sends on ``port``; without a free port it does not."""
@@ -80,8 +104,18 @@ class BoundPorts:
             found = port in self._sockets or self._open(port)
         except OSError:
             found = False
-        if found:
-            self._sockets[port].serve(relay)
+        if not found:
+            return
+        relay.ours = self._ours
+        late = self._late.pop(port, None)
+        if late is not None:
+            relay.shun(late[0], late[1])
+        self._sockets[port].serve(relay)
+
+    def find(self, source: Source) -> Port | None:
+        """Return what the port of ours at ``source`` serves; None for an address of somebody else."""
+        socket = self._sockets.get(source[1])
+        return socket.port if socket is not None and self._is_own(source[0]) else None
 
     def retire(self, port: int) -> None:
         """Close ``port`` of a pair that stays taken: RTCP is multiplexed on the other."""
@@ -89,41 +123,48 @@ class BoundPorts:
 
     def trim(self, now: float) -> None:
         """Close the pairs that have rested so long that no call seems to need them."""
-        resting = self._resting
-        while resting and not 0 <= now - resting[0][1] < _LONG:
-            self._close_pair(resting.popleft()[0])
+        for port, since in list(self._resting.items()):
+            if 0 <= now - since < _LONG:
+                break
+            self._close_pair(port)
 
     def close(self) -> None:
         """Close every pair that rests."""
-        while self._resting:
-            self._close_pair(self._resting.popleft()[0])
+        for port in list(self._resting):
+            self._close_pair(port)
 
-    def _open_pair(self) -> int:
-        for _ in range(max(1, len(self._pool))):
-            port = self._pool.take()
-            try:
-                if self._bind(port):
-                    return port
-            except OSError as error:
-                self._pool.give(port)
-                raise LocalError(f"no media port can be opened on {self._host}: {error}") from error
-            self._pool.give(port)
-        raise LocalError(f"others hold all media ports of {self._pool.text}: widen media.ports in sbc.yaml")
+    def _is_own(self, host: str) -> bool:
+        if host in self._own:
+            return True
+        if self._host not in ("0.0.0.0", "::"):
+            return False
+        probe = _socket.socket(self._family, _socket.SOCK_DGRAM)
+        try:
+            probe.bind((host, 0))  # we are bound to every address of this machine: is it one of them?
+        except OSError:
+            return False
+        finally:
+            probe.close()
+        self._own.add(host)
+        return True
+
+    def _is_open(self, port: int) -> bool:
+        return port in self._sockets and port + 1 in self._sockets
 
     def _close_pair(self, port: int) -> None:
+        self._resting.pop(port, None)
         self._close(port)
         self._close(port + 1)
-        self._pool.give(port)
 
     def _bind(self, port: int) -> bool:
+        """Open what of a pair is not open yet; what cannot be had whole is closed."""
+        whole = False
         try:
-            if self._open(port) and self._open(port + 1):
-                return True
-        except OSError:
-            self._close(port)
-            raise
-        self._close(port)
-        return False
+            whole = all(each in self._sockets or self._open(each) for each in (port, port + 1))
+        finally:
+            if not whole:
+                self._close_pair(port)
+        return whole
 
     def _open(self, port: int) -> bool:
         """Bind ``port``; False when somebody else holds it, OSError for what no other port would cure."""

@@ -15,6 +15,7 @@ for a while the looks become rare, and while no call has media there are none.
 from __future__ import annotations
 
 import select
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -62,11 +63,13 @@ class Poller:
 
     Resting sockets stay in the set and are read like all others: that costs no system call a call,
     and neither can late packets of a former call reach the next nor a stranger's fill the queues.
+    ``clock`` returns seconds; it is read once for each look.
     """
 
-    __slots__ = ("_busy", "_epoll", "_quiet", "_sockets", "_vain")
+    __slots__ = ("_busy", "_clock", "_epoll", "_quiet", "_sockets", "_vain")
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._epoll = _epoll()
         self._sockets: dict[int, MediaSocket] = {}
         self._vain = 0
@@ -114,6 +117,7 @@ class Poller:
     def _drain(self) -> int:
         """Relay up to a batch, one datagram of a socket at a time; returns how many there were."""
         sockets, poll, done = self._sockets, self._epoll.poll, 0
+        now = self._clock()
         while done < _BATCH:
             events = poll(0, _BATCH)
             if not events:
@@ -127,7 +131,7 @@ class Poller:
                 port = socket.port
                 if port is None:
                     continue
-                sent = packet(port, data, source)
+                sent = packet(port, data, source, now)
                 if sent is not None:
                     _send(port, sent)
             done += len(events)

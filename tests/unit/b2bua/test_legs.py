@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -121,6 +121,14 @@ def test_keys_cross_tls_alone(transport: str, options: dict[str, bool], sdes: bo
     each = Leg("a", trunk(**options), flow(transport, tls=None), "sbc.example:5061", "sip")
     policy = leg_policy(each, "offer")
     assert (policy.srtp, policy.sdes, policy.signalling_host) == ("offer", sdes, "198.51.100.1")
+
+
+@pytest.mark.parametrize(("options", "asymmetric"), [({}, False), ({"media": "asymmetric"}, True)])
+def test_a_trunk_says_whether_its_peers_receive_where_they_send_from(
+    options: dict[str, Any], asymmetric: bool
+) -> None:
+    each = Leg("a", trunk(**options), flow("udp", tls=None), "sbc.example:5061", "sip")
+    assert leg_policy(each, "off").asymmetric is asymmetric
 
 
 # Trust

@@ -216,6 +216,13 @@ CROSS: dict[str, Case] = {
         TRUNK, "trust: [carrier-ca]", "trust: [carrier]",
         ["trunks.d/carrier.yaml:9:11: error: unknown trust anchor 'carrier' | did you mean 'carrier-ca'?"],
     ),
+    "media of neither kind": (
+        TRUNK, "srtp: accept", "media: asymetric",
+        [
+            "trunks.d/carrier.yaml:11:8: error: media: 'asymetric' is not a choice"
+            " | did you mean 'asymmetric'? write one of symmetric, asymmetric"
+        ],
+    ),
     "tls without TLS": (
         TRUNK, "listener: tls", "listener: udp",
         [

@@ -220,6 +220,44 @@ def test_a_new_key_of_the_peer_takes_over_without_a_gap() -> None:
     assert packet(b.port_rtp, old.rtp(rtp(5)), B) is None
 
 
+def wrapped(call: MediaSession) -> Protector:
+    """The peer of b, one wrap after it began: its rollover counter is 1."""
+    leg, peer = call.streams[0].ends["b"].leg, Protector(key(1))
+    for sequence in (20000, 50000, 65536 + 100):
+        assert packet(leg.port_rtp, peer.rtp(rtp(sequence)), B) is not None
+    return peer
+
+
+def under(number: int, sequence: int, roc: int) -> bytes:
+    """A packet under the key of that number, from a sender whose rollover counter is ``roc``."""
+    sender = Protector(key(number))
+    for index in range(0, (roc << 16) + sequence - 20000, 20000):
+        sender.rtp(rtp(index))
+    return sender.rtp(rtp(sequence))
+
+
+@pytest.mark.parametrize("roc", [0, 1])
+@pytest.mark.parametrize("port", [50000, 51000])
+def test_a_new_key_after_a_wrap_is_heard_whether_the_counter_was_kept_or_not(port: int, roc: int) -> None:
+    """RFC 3711 3.3.1 keeps the rollover counter, RFC 4568 7.1.4 sets it to zero: peers do both."""
+    call, _ = secured()
+    old = wrapped(call)
+    call.offer("b", sdp(audio(port, "RTP/SAVP", crypto(2)), host=BOB), REQUIRED, ACCEPT, 9.0)
+    call.answer("a", sdp(audio()), 9.0)
+    legs = call.streams[0].ends
+    for sequence in range(101, 1000):  # in flight, more of them than there are tries
+        assert packet(legs["b"].leg.port_rtp, old.rtp(rtp(65536 + sequence)), B) is not None
+    assert packet(legs["b"].leg.port_rtp, under(2, 40000, roc), (BOB, port)) is not None
+    assert legs["b"].leg.port_rtp.target == (BOB, port) and not legs["b"].leg.refused
+
+
+def test_a_peer_that_is_heard_first_after_its_wrap_is_heard() -> None:
+    call, _ = secured()
+    leg = call.streams[0].ends["b"].leg
+    assert packet(leg.port_rtp, under(1, 2, 1), B) is not None
+    assert not leg.refused
+
+
 def test_another_device_at_another_address_gets_another_key_of_ours() -> None:
     call, ours = secured()
     call.offer("b", sdp(audio(51000, "RTP/SAVP", crypto(2)), host=BOB), REQUIRED, ACCEPT, 9.0)
