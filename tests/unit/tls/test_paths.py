@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -70,7 +71,12 @@ def test_a_knot_of_many_keys_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
     knot[0] = replace(LEAF, identity=replace(LEAF.identity, issuer="CN=middle"))
     steps = []
     real = search._longer
-    monkeypatch.setattr(search, "_longer", lambda *given: steps.append(given) or real(*given))
+
+    def counting(sent: Sequence[Certificate], way: list[int]) -> Iterator[list[int]]:
+        steps.append(way)
+        return real(sent, way)
+
+    monkeypatch.setattr(search, "_longer", counting)
     assert paths(knot, ["CN=root"]) == []
     assert len(steps) <= MAX_STEPS
     assert paths([*knot[:-1], issuer("middle", "root")], ["CN=root"]), "the short way comes first"
