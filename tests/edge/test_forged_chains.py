@@ -10,9 +10,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sbc.demo.pki import Issued, LabAuthority
-from sbc.net.tls import verify as verification
 from sbc.net.tls.context import build_context
 from sbc.net.tls.judge import Search
+from sbc.net.tls.verify import verify
 from sbc.tls.material.paths import MAX_PATHS
 from tests.edge.rotation_lab import running
 from tests.edge.sbc_command import sbc
@@ -52,7 +52,7 @@ def test_the_ring_is_verified_a_few_times(lab: Lab, monkeypatch: pytest.MonkeyPa
     made = count(monkeypatch)
     admission = lab.listeners.contexts.table.outbound("a", "first.example")
     assert admission is not None
-    said = verification.verify(admission, blocks(forged("good CA").chain_pem), time.time())
+    said = verify(admission, blocks(forged("good CA").chain_pem), time.time())
     assert said.trunk is None and said.failure is not None
     assert len(made) <= 1 + MAX_PATHS
 
@@ -92,12 +92,11 @@ def crowd(lab: Lab, named: bool) -> LabAuthority:
 def count(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The admissions that are verified without a peer from now on, one for each time."""
     made: list[Any] = []
-    real = build_context
 
     def counting(admission: Any, identity: Any) -> Any:
         made.append(admission)
         assert len(made) <= 100, "it goes on and on"
-        return real(admission, identity)
+        return build_context(admission, identity)
 
-    monkeypatch.setattr(verification, "build_context", counting)
+    monkeypatch.setattr("sbc.net.tls.verify.build_context", counting)
     return made

@@ -197,6 +197,7 @@ def _answer(session: TlsSession) -> tuple[str, str]:
     stream = MessageStream()
     while True:
         for item in stream.feed(session.read()):
+            session.turn.share()
             if isinstance(item, Response) and item.status >= 200:
                 return f"{item.status} {item.reason}", ""
             if isinstance(item, PeerError):

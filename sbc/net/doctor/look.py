@@ -15,7 +15,7 @@ from sbc.base import PeerError
 from sbc.config.snapshot import Snapshot
 from sbc.net.tls.context import drain, observe, open_session, presented_by_peer, reasons_of
 from sbc.net.tls.judge import group_of, version_of
-from sbc.net.tls.session import HandshakeError, TlsSession, receive
+from sbc.net.tls.session import HANDSHAKE_LIMIT, HandshakeError, TlsSession, receive
 from sbc.observe.examination import CertificateFacts, Seen
 from sbc.tls.match import Admission
 from sbc.tls.material.certificate import Certificate
@@ -42,8 +42,8 @@ class Look:
 
     def shake(self, sock: socket.socket) -> None:
         """Handshake to its end, whoever it is; HandshakeError, after which there may be much to see."""
-        connection = self._connection
-        while True:
+        connection, octets = self._connection, 0
+        while octets <= HANDSHAKE_LIMIT:
             try:
                 connection.do_handshake()
                 return
@@ -52,7 +52,9 @@ class Look:
                     sock.sendall(drain(connection))
             except (SSL.Error, SSL.SysCallError) as error:
                 raise HandshakeError(reasons=reasons_of(error)) from None
-            connection.bio_write(receive(sock))
+            octets += len(data := receive(sock))
+            connection.bio_write(data)
+        raise HandshakeError(reasons=("the handshake is too long",))
 
     def seen(self, sock: socket.socket) -> Seen | None:
         """What the peer showed, None where it did not come to a certificate."""

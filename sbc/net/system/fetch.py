@@ -23,6 +23,7 @@ from gevent import socket
 from sbc.base import Address
 from sbc.net.system.resolver import ResolveFailed, resolve
 from sbc.net.system.sockets import family_of
+from sbc.net.system.turn import readable
 
 _CHUNK = 65536
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -35,7 +36,7 @@ class _Fair(socket.socket):  # type: ignore[misc]
     """A socket that lets others run before each read: whoever always has data would hold up the hub."""
 
     def recv_into(self, *arguments: Any) -> int:
-        gevent.sleep(0)
+        readable(self)
         return int(super().recv_into(*arguments))
 
 

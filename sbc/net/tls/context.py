@@ -312,11 +312,6 @@ def decrypt(connection: SSL.Connection) -> bytes:
     return b""
 
 
-def exhausted(connection: SSL.Connection) -> bool:
-    """Whether nothing is left of what was fed: to ask ``decrypt`` for more would be in vain."""
-    return bool(_lib.BIO_get_mem_data(connection._into_ssl, _start) <= 0)
-
-
 def feed(connection: SSL.Connection, data: bytes) -> None:
     """Give OpenSSL bytes that came from the peer; a memory buffer takes them all."""
     _lib.BIO_write(connection._into_ssl, data, len(data))

@@ -15,7 +15,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Literal, NoReturn
 
-import gevent
 from gevent import socket
 from OpenSSL import SSL
 
@@ -23,11 +22,11 @@ from sbc.base import Address
 from sbc.flow import Flow, TlsFacts
 from sbc.net.handler import Handler
 from sbc.net.system.sockets import acknowledge
+from sbc.net.system.turn import Turn, readable
 from sbc.net.tls.context import (
     decrypt,
     drain,
     encrypt,
-    exhausted,
     feed,
     go_on,
     own_certificate,
@@ -38,13 +37,18 @@ from sbc.net.tls.context import (
 )
 from sbc.net.tls.hello import Peek
 from sbc.net.tls.judge import Judge, group_of, version_of
-from sbc.net.transport.connection import READ_SIZE, Ended
+from sbc.net.tls.records import Records
+from sbc.net.transport.connection import Ended
 from sbc.tls.diagnosis import Evidence, Failure, classify
 from sbc.tls.events import Admitted, Handshake, HandshakeFailed
 from sbc.tls.match import match_anonymous
 from sbc.tls.material.authorities import spelled
 
 HELLO_LIMIT = 20480
+# OpenSSL takes 100 KiB of certificates and a ClientHello of 128 KiB; nobody needs both.
+HANDSHAKE_LIMIT = 262144
+# Key updates, session tickets and warnings are records without data; no peer sends many in a row.
+BARREN = 32
 _HANDSHAKE_READ = 16384
 _RECORD_HANDSHAKE = 0x16
 
@@ -68,12 +72,8 @@ class TlsSession:
 
     __slots__ = (
         "_connection",
-        "_emptied",
-        "_exhausted",
-        "_readable",
-        "_recv",
+        "_records",
         "_sock",
-        "_wait",
         "confirmed",
         "judge",
         "on_confirmed",
@@ -83,8 +83,7 @@ class TlsSession:
 
     def __init__(self, sock: socket.socket, connection: SSL.Connection, judge: Judge, sni: str) -> None:
         self._sock = sock
-        self._recv, self._readable, self._wait = sock.recv, sock._read_event, gevent.get_hub().wait
-        self._emptied = self._exhausted = False
+        self._records = Records(sock)
         self._connection = connection
         self.judge = judge
         self.sni = sni
@@ -94,13 +93,18 @@ class TlsSession:
 
     def establish(self, hello: bytes = b"") -> str:
         """Handshake, beginning with bytes already read; returns the trunk. Raises HandshakeError."""
-        connection = self._connection
+        connection, records = self._connection, self._records
         if hello:
-            feed(connection, hello)
+            records.begin(hello)
+        octets = 0
         try:
             while not go_on(connection):
-                self._flush()
-                feed(connection, receive(self._sock))
+                if not records.held:
+                    self._flush()
+                octets += len(data := self._next())
+                if octets > HANDSHAKE_LIMIT:
+                    raise HandshakeError(reasons=("the handshake is too long",))
+                feed(connection, data)
         except SSL.Error as error:
             self._flush()
             raise HandshakeError(reasons=reasons_of(error)) from None
@@ -193,17 +197,24 @@ class TlsSession:
             pass  # it would have been a courtesy
         self._sock.setblocking(True)
 
+    @property
+    def turn(self) -> Turn:
+        """The turn of whoever reads."""
+        return self._records.turn
+
     def read(self) -> bytes:
         """The next plaintext, never empty; raises Ended, and HandshakeError for a late rejection."""
-        connection = self._connection
-        fed = False
+        connection, records = self._connection, self._records
+        barren = 0
         try:
-            data = b"" if self._exhausted else decrypt(connection)
-            while not data:
-                if fed:
+            feed(connection, self._fill())
+            while not (data := decrypt(connection)):
+                if records.whole:
                     self._answer()
-                self._fill()
-                data, fed = decrypt(connection), True
+                    barren += 1
+                    if barren > BARREN:
+                        raise Ended(f"over {BARREN} TLS records in a row without data")
+                feed(connection, self._fill())
         except SSL.ZeroReturnError:
             raise Ended("closed by the peer") from None
         except SSL.Error as error:
@@ -213,24 +224,28 @@ class TlsSession:
             self.confirmed = True
             if self.on_confirmed is not None:
                 self.on_confirmed()
-        self._exhausted = exhausted(connection)
         return data
 
-    def _fill(self) -> None:
-        # Where the last read took all there was, asking again before waiting would cost a system call
-        # and an exception for nothing.
+    def _fill(self) -> bytes:
         try:
-            if self._emptied:
-                self._wait(self._readable)
-            data = self._recv(READ_SIZE)
+            data = self._records.take()
         except OSError as error:
             if not self.confirmed:
                 raise HandshakeError("reset") from None
             raise Ended(f"connection lost: {error.strerror or error}") from None
         if not data:
             raise Ended("closed by the peer without close_notify")
-        self._emptied = len(data) < READ_SIZE
-        feed(self._connection, data)
+        return data
+
+    def _next(self) -> bytes:
+        """The same in the handshake; HandshakeError."""
+        try:
+            data = self._records.take()
+        except OSError:
+            raise HandshakeError("reset") from None
+        if not data:
+            raise HandshakeError("eof")
+        return data
 
     def _answer(self) -> None:
         # A key update or an alert of ours, not part of any message.
@@ -247,6 +262,7 @@ class TlsSession:
 def receive(sock: socket.socket) -> bytes:
     """The next bytes of a handshake; HandshakeError at its end or reset."""
     try:
+        readable(sock)
         data: bytes = sock.recv(_HANDSHAKE_READ)
     except OSError:
         raise HandshakeError("reset") from None

@@ -46,8 +46,8 @@ class StreamChannel:
     """Writes to one TCP or TLS connection without ever blocking the caller.
 
     ``reason`` is None while it is open. ``heard`` is set by the reader and cleared by the
-    idle sweep; ``last_heard`` and ``pinged_at`` belong to that sweep; ``ponged`` says that
-    the peer has ever answered a ping (RFC 5626 3.5.1).
+    idle sweep, and ``keepalives`` counts between two sweeps; ``last_heard`` and ``pinged_at``
+    belong to that sweep; ``ponged`` says that the peer has ever answered a ping (RFC 5626 3.5.1).
     """
 
     __slots__ = (
@@ -62,6 +62,7 @@ class StreamChannel:
         "cipher",
         "flow",
         "heard",
+        "keepalives",
         "last_heard",
         "pinged_at",
         "ponged",
@@ -74,6 +75,7 @@ class StreamChannel:
         self.cipher = cipher
         self.reason: str | None = None
         self.heard = True
+        self.keepalives = 0
         self.last_heard = now
         self.pinged_at: float | None = None
         self.ponged = False
@@ -86,6 +88,10 @@ class StreamChannel:
         self._queued = 0
         self._writing = False
         self._dead = False
+
+    def is_open(self) -> bool:
+        """Whether nobody has closed it; asked anew each time, for whoever runs in between may close it."""
+        return self.reason is None
 
     def send(self, data: bytes) -> None:
         """Send ``data`` when this turn of the loop ends, or once the kernel takes it; nothing once closed."""

@@ -2,26 +2,27 @@
 
 One greenlet runs ``converse`` for the whole life of the connection and owns its socket. It
 reads whatever the kernel has, decrypts it, and hands every whole message to the handler as
-a plain call, so nothing switches between two messages of one read. A peer that always has
-more to say would never let another greenlet run, so the reader steps aside every few reads.
+a plain call. A peer that always has more to say would never let another greenlet run, so the
+reader waits before each read and shares its turn between messages (turn.py).
 """
 
 from __future__ import annotations
 
 from typing import Protocol
 
-import gevent
 from gevent import socket
 
 from sbc.flow import Flow
 from sbc.net.handler import Handler
+from sbc.net.system.turn import Turn, discard
 from sbc.net.transport.channel import StreamChannel
 from sbc.sip.message import Message
 from sbc.sip.parse import ParseError
 from sbc.sip.stream import PING, PONG, MessageStream
 
 READ_SIZE = 65536
-READS_IN_A_ROW = 16
+# Between two sweeps (2.5 s); who keeps a connection alive sends one or two (RFC 5626 4.4.1).
+KEEPALIVES = 100
 _PONG_BYTES = b"\r\n"
 
 
@@ -32,6 +33,10 @@ class Ended(Exception):
 class Source(Protocol):
     """Where plaintext comes from."""
 
+    @property
+    def turn(self) -> Turn:
+        """The turn of whoever reads."""
+
     def read(self) -> bytes:
         """The next plaintext, never empty; raises ``Ended``."""
 
@@ -39,14 +44,22 @@ class Source(Protocol):
 class PlainSource:
     """The reading half of a TCP connection."""
 
-    __slots__ = ("_recv",)
+    __slots__ = ("_recv", "_sock", "_turn")
 
     def __init__(self, sock: socket.socket) -> None:
+        self._sock = sock
         self._recv = sock.recv
+        self._turn = Turn()
+
+    @property
+    def turn(self) -> Turn:
+        """The turn of whoever reads."""
+        return self._turn
 
     def read(self) -> bytes:
         """The next bytes, waiting for them; raises ``Ended`` at the peer's FIN or reset."""
         try:
+            self._turn.wait(self._sock)
             data: bytes = self._recv(READ_SIZE)
         except OSError as error:
             raise Ended(f"connection lost: {error.strerror or error}") from None
@@ -59,25 +72,24 @@ def converse(flow: Flow, source: Source, handler: Handler, max_message: int) -> 
     """Read until the connection ends, giving every message to ``handler``; returns why it ended."""
     channel: StreamChannel = flow.channel
     stream = MessageStream(max_body=max_message)
-    reads = 0
+    turn = source.turn
     try:
-        while channel.reason is None:
+        while channel.is_open():
             data = source.read()
-            if channel.reason is not None:
+            if not channel.is_open():
                 break  # closed by somebody else while we waited; nothing more is believed
             channel.heard = True
             for item in stream.feed(data):
                 _deliver(flow, channel, item, handler)
-                if channel.reason is not None:
+                turn.share()
+                if not channel.is_open():
                     break
-            reads += 1
-            if reads == READS_IN_A_ROW:
-                reads = 0
-                gevent.sleep(0)
-        _drain(channel)
+        # Closing with input unread would reset the connection under our last answer; the
+        # channel shuts the socket down after its linger time, which ends this.
+        discard(channel.sock)
     except Ended as ended:
         return channel.reason or str(ended)
-    return channel.reason
+    return channel.reason or "closed"
 
 
 def _deliver(flow: Flow, channel: StreamChannel, item: object, handler: Handler) -> None:
@@ -85,19 +97,17 @@ def _deliver(flow: Flow, channel: StreamChannel, item: object, handler: Handler)
         handler.on_message(flow, item)
     elif item is PING:
         channel.send(_PONG_BYTES)
+        _count(channel)
     elif item is PONG:
         channel.ponged = True
+        _count(channel)
     elif isinstance(item, ParseError):
         handler.on_malformed(flow, item)
         if item.fatal:
             channel.close(f"malformed stream: {item}")
 
 
-def _drain(channel: StreamChannel) -> None:
-    # Closing with input unread would reset the connection under our last answer; the
-    # channel shuts the socket down after its linger time, which ends this loop.
-    try:
-        while channel.sock.recv(READ_SIZE):
-            pass
-    except OSError:
-        return
+def _count(channel: StreamChannel) -> None:
+    channel.keepalives += 1
+    if channel.keepalives > KEEPALIVES:
+        channel.close(f"over {KEEPALIVES} keepalives within seconds")

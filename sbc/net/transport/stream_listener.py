@@ -22,6 +22,7 @@ from sbc.flow import Flow
 from sbc.net.handler import Handler
 from sbc.net.system.clock import Clock
 from sbc.net.system.sockets import bind, family_of, normal_host, reset, step_aside
+from sbc.net.system.turn import Turn, discard
 from sbc.net.tls.contexts import Contexts
 from sbc.net.tls.hello import Peek
 from sbc.net.tls.session import (
@@ -45,7 +46,6 @@ from sbc.tls.match import Admission
 if TYPE_CHECKING:
     from sbc.config.snapshot import Snapshot
 
-_ACCEPTS_IN_A_ROW = 32
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _LINGER = 0.5
 UNRECOGNIZED_NAME, INTERNAL_ERROR = 112, 80
@@ -138,29 +138,28 @@ class StreamListener:
         return True
 
     def _accept(self) -> None:
+        turn = Turn()
         while True:
-            for _ in range(_ACCEPTS_IN_A_ROW):
-                try:
-                    descriptor, peer = self._take()
-                except OSError as error:
-                    if error.errno not in _OUT_OF_DESCRIPTORS:
-                        if self.sock.closed:
-                            return
-                        continue  # the peer gave up while it was in the queue
+            try:
+                descriptor, peer = self._take(turn)
+            except OSError as error:
+                if error.errno in _OUT_OF_DESCRIPTORS:
                     self.refusals.note(self.local, f"cannot accept: {error.strerror}")
                     gevent.sleep(0.1)
-                    continue
+                elif self.sock.closed:
+                    return
+            else:  # otherwise the peer gave up while it was in the queue
                 self._admit(descriptor, Address(normal_host(peer[0]), peer[1]))
-            gevent.sleep(0)
+            turn.share()
 
-    def _take(self) -> tuple[int, Any]:
+    def _take(self, turn: Turn) -> tuple[int, Any]:
         """The next connection, as the kernel has it: a socket for gevent costs three times the accepting."""
         while True:
             try:
                 taken: tuple[int, Any] = self.sock._accept()
                 return taken
             except BlockingIOError:
-                self.sock._wait(self.sock._read_event)
+                turn.wait(self.sock)
 
     def _admit(self, descriptor: int, remote: Address) -> None:
         self.stats.accepted += 1
@@ -347,8 +346,7 @@ def _linger(sock: socket.socket) -> None:
     # Our alert is still on its way; closing with input unread would reset it away.
     try:
         sock.shutdown(socket.SHUT_WR)
-        with gevent.Timeout(_LINGER, False):
-            while sock.recv(65536):
-                pass
     except OSError:
-        pass
+        return
+    with gevent.Timeout(_LINGER, False):
+        discard(sock)

@@ -22,6 +22,7 @@ from sbc.flow import Flow
 from sbc.net.handler import Handler
 from sbc.net.system.clock import Clock
 from sbc.net.system.sockets import bind, datagram_peer, normal_host, own_address, turn_away
+from sbc.net.system.turn import Turn
 from sbc.sip.message import Message, Request
 from sbc.sip.parse import ParseError, parse_message
 
@@ -200,9 +201,9 @@ class UdpListener:
         return flow
 
     def _run(self) -> None:
-        recvfrom = self.raw.recvfrom
+        recvfrom, turn = self.raw.recvfrom, Turn()
         while True:
-            self.sock._wait(self.sock._read_event)
+            turn.wait(self.sock)
             for _ in range(BATCH):
                 try:
                     data, peer = recvfrom(DATAGRAM)
@@ -211,8 +212,7 @@ class UdpListener:
                 except OSError:
                     continue  # an ICMP error of an earlier send
                 self._receive(data, peer)
-            else:
-                gevent.sleep(0)
+                turn.share()
 
     def _receive(self, data: bytes, peer: tuple[Any, ...]) -> None:
         if self._successor is not None:

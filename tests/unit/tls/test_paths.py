@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -72,9 +72,9 @@ def test_a_knot_of_many_keys_is_given_up(monkeypatch: pytest.MonkeyPatch) -> Non
     steps: list[object] = []
     real = search._longer
 
-    def counting(*given: Any) -> Any:
-        steps.append(given)
-        return real(*given)
+    def counting(sent: Sequence[Certificate], way: list[int]) -> Iterator[list[int]]:
+        steps.append(way)
+        return real(sent, way)
 
     monkeypatch.setattr(search, "_longer", counting)
     assert paths(knot, ["CN=root"]) == []
