@@ -14,12 +14,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from sbc.base import PeerError
-
-if TYPE_CHECKING:
-    from sbc.sip.message import Message
 
 Params = tuple[tuple[str, str | None], ...]
 T = TypeVar("T")
@@ -55,15 +52,14 @@ _drop_controls: Final = dict.fromkeys(CONTROLS)
 class ParseError(PeerError):
     """A message cannot be accepted; ``message`` holds what could be read of it, or None.
 
-    ``status`` is the SIP answer that is due; ``fatal`` says that the bytes which follow on the
-    same stream can no longer be divided into messages (RFC 3261 18.3).
+    That is a ``sbc.sip.message.Message``, which is made of the rules here and not known to them.
+    ``status`` is the SIP answer that is due; ``fatal`` says that the bytes which follow on the same
+    stream can no longer be divided into messages (RFC 3261 18.3).
     """
 
-    def __init__(
-        self, reason: str, status: int = 400, *, message: Message | None = None, fatal: bool = False
-    ) -> None:
+    def __init__(self, reason: str, status: int = 400, *, message: Any = None, fatal: bool = False) -> None:
         super().__init__(reason, status)
-        self.message = message
+        self.message: Any = message
         self.fatal = fatal
 
     @property

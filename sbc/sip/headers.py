@@ -9,14 +9,12 @@ no caller has to remember to.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from sbc.sip.address import NameAddr
+from sbc.sip.cseq import CSeq
 from sbc.sip.grammar import is_token, split_commas
-
-if TYPE_CHECKING:
-    from sbc.sip.address import NameAddr
-    from sbc.sip.message import CSeq
-    from sbc.sip.via import Via
+from sbc.sip.via import Via
 
 Field = tuple[str, str]
 

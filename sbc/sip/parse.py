@@ -14,9 +14,10 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from sbc.sip.cseq import KNOWN_METHODS
 from sbc.sip.grammar import BLANKS, CONTROLS, TOKEN, ParseError, decimal, has_bare_control, is_token
 from sbc.sip.headers import CANONICAL, Headers, canonical
-from sbc.sip.message import KNOWN_METHODS, Message, Request, Response
+from sbc.sip.message import Message, Request, Response
 from sbc.sip.validate import unsupported_extensions, validate
 
 __all__ = [

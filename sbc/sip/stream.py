@@ -123,7 +123,7 @@ class MessageStream:
     def _expect_body(
         self, item: Message | ParseError, headers: Headers, at: int, items: list[Item]
     ) -> int | None:
-        message = item.message if isinstance(item, ParseError) else item
+        message: Message | None = item.message if isinstance(item, ParseError) else item
         try:
             length = content_length(headers)
         except ParseError as error:
