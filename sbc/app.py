@@ -109,7 +109,7 @@ class Portcullis:
 
     def _assemble(self, snapshot: Snapshot) -> None:
         """From the engine outwards: what decides, who carries it out, and the transports that it reaches."""
-        self.media = MediaIO(snapshot.settings.media, Ids(os.urandom), self.clock)
+        self.media = MediaIO(snapshot.settings.media, Ids(os.urandom), self.clock.monotonic)
         self.engine = Engine(self.store, Ids(Blocks(os.urandom)))
         self.driver = Driver(self.engine, self.media, self.recorder, self.clock)
         self.driver.watchers.append(self.rotator)
@@ -184,7 +184,7 @@ class Portcullis:
             gevent.sleep(0.05)
         self.media.close()
         self._ledger_due = 0.0
-        self._save_observed(self.clock.now())
+        self._save_observed(self.clock.monotonic())
         self.revocation.close()
         self.saved.flush()
         self._say("INF", "[stop]", {})
@@ -207,24 +207,24 @@ class Portcullis:
     def _housekeeping(self) -> None:
         while True:
             gevent.sleep(HOUSEKEEPING)
-            now = self.clock.now()
-            self.recorder.journal.stats(self.verbs.status, now)
+            now, at = self.clock.now(), self.clock.monotonic()
+            self.recorder.journal.stats(self.verbs.status, now, at)
             self.driver.run(self.engine.probe)
-            self._tidy(now)
+            self._tidy(at)
             self.store.let_go(LET_GO)
-            self._save_observed(now)
-            self.certificates.tick(now)
-            for call in self.media.idle(now):
+            self._save_observed(at)
+            self.certificates.tick(now, at)
+            for call in self.media.idle(at):
                 self.driver.run(self.engine.media_idle, call)
 
-    def _tidy(self, now: float) -> None:
+    def _tidy(self, at: float) -> None:
         """Give back memory: the busy hour's after its last call, a replaced configuration's after a while.
 
         A full collection also empties the interpreter's free lists, which pin its arenas; on an SBC that is
         never quiet, what a configuration leaves (OpenSSL's above all) would stay as holes in the heap.
         """
         quiet = not self.engine.calls and not len(self.engine.transactions)
-        if (quiet and not self._tidied) or now >= self._tidy_at:
+        if (quiet and not self._tidied) or at >= self._tidy_at:
             self._tidy_at = math.inf
             forget_recent()
             gc.collect()
@@ -233,7 +233,7 @@ class Portcullis:
         self._tidied = quiet
 
     def _outlived(self, snapshot: Snapshot) -> None:
-        self._tidy_at = min(self._tidy_at, self.clock.now() + OUTLIVED)
+        self._tidy_at = min(self._tidy_at, self.clock.monotonic() + OUTLIVED)
 
     # What survives a restart
 
@@ -253,10 +253,10 @@ class Portcullis:
                 self._say("WRN", "[state]", {"text": text})
         self._follow_optional(self.store.current)
 
-    def _save_observed(self, now: float) -> None:
-        if now < self._ledger_due:
+    def _save_observed(self, at: float) -> None:
+        if at < self._ledger_due:
             return
-        self._ledger_due = now + LEDGER_EVERY
+        self._ledger_due = at + LEDGER_EVERY
         for name, kept in self._observed():
             if kept.changed:
                 kept.changed = False

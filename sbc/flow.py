@@ -64,7 +64,8 @@ class Flow:
     ``trunk`` is what admission settled: by address for UDP and TCP, by address and
     certificate for TLS; None where no trunk matched. ``secure`` says that it is TLS,
     ``trusted`` that the peer's certificate was verified too, which makes its assertions
-    about users worth something (RFC 3325 7). ``record`` is how call records tell of it, once they have.
+    about users worth something (RFC 3325 7). ``opened_at`` is of the monotonic clock; ``record`` is how
+    call records tell of it, once they have.
     """
 
     __slots__ = (

@@ -38,11 +38,11 @@ class Certificates:
         """There may be other certificates now."""
         self._due = 0.0
 
-    def tick(self, now: float) -> None:
-        """Tell of the marks that were passed, once a minute at most."""
-        if now < self._due:
+    def tick(self, now: float, at: float) -> None:
+        """Tell of the marks that were passed by the date ``now``, once a minute at most."""
+        if at < self._due:
             return
-        self._due = now + EVERY
+        self._due = at + EVERY
         for life, state in self._calendar.look(self.lives(), now):
             fields = {
                 "state": state, "whose": life.whose, "name": life.name, "subject": life.subject or None,

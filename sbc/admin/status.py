@@ -169,7 +169,8 @@ def _call(sbc: Running, call: Call) -> CallView:
     return CallView(
         id=call.id, caller=call.caller, callee=call.called,
         a_trunk=call.a.trunk.trunk, b_trunk=call.b.trunk.trunk if call.b else "",
-        state=call.state, started=call.created, answered=call.answered_at or None,
+        state=call.state, started=sbc.engine.date(call.created),
+        answered=sbc.engine.date(call.answered_at) if call.answered_at else None,
         a_tls=_tls(call.a.flow), b_tls=_tls(call.b.flow) if call.b else "",
         a_srtp=media.a.suite, b_srtp=media.b.suite, downgraded=call.downgraded,
     )  # fmt: skip

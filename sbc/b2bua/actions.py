@@ -40,7 +40,7 @@ class Actions:
         if snapshot.rules.realms:
             name, realm, call.stale = self._login.user(request, snapshot.logins, snapshot.rules.realms, now)
             login = (name, realm)
-        return facts_of(request, call.a.flow, call.a.trunk.tenant, now, self._calls, login)
+        return facts_of(request, call.a.flow, call.a.trunk.tenant, call.engine.date(now), self._calls, login)
 
     def challenge(self, call: Call, response: Response, decision: Challenge, now: float) -> Response:
         """Complete ``response``, a 407, for the realm of ``decision``."""

@@ -333,12 +333,13 @@ class Call:
 
     def record(self, reason: str, by: str, status: int, now: float) -> dict[str, object]:
         """What the call's record tells of it."""
-        answered = self.answered_at
+        answered, date = self.answered_at, self.engine.date
         return {
             "caller": self.caller, "called": self.called, "rule": self.rule,
             "from": self.a.trunk.trunk, "to": self.b.trunk.trunk if self.b else "",
             "status": status or (200 if answered else 0), "reason": reason, "by": by,
-            "created": self.created, "answered": answered, "ended": now,
+            "created": date(self.created), "answered": date(answered) if answered else 0.0,
+            "ended": date(now),
             "duration": now - answered if answered else 0.0,
             "downgraded": self.downgraded, "tags": self.tags, "a": self.a.flow,
             "b": self.b.flow if self.b else None, "peer": self.b.target if self.b else "",

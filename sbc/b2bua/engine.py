@@ -45,11 +45,15 @@ class Engine:
     Should our own code fail in the middle of a method, what it left so far comes out of the next
     one, and the other calls' timers and failures are still told. ``at`` names the call that it was
     working on, ``serving`` is what became of the request that came last, and ``wreck`` clears up.
+
+    Times are of the monotonic clock, whose jumps nobody has to fear. ``epoch`` is what the wall clock shows
+    when that is at 0; whoever runs the engine keeps it right, for rules, hooks and records, which want dates.
     """
 
     __slots__ = (
         "_connect_keys", "_connecting", "_out", "_reminders", "_untold", "actions", "at", "calls",
-        "draining", "ids", "limits", "peers", "prober", "reception", "serving", "store", "transactions",
+        "draining", "epoch", "ids", "limits", "peers", "prober", "reception", "serving", "store",
+        "transactions",
     )  # fmt: skip
 
     def __init__(self, store: SnapshotStore, ids: Ids) -> None:
@@ -64,12 +68,17 @@ class Engine:
         self.calls: dict[str, Call] = {}
         self.draining = False
         self.at = ""
+        self.epoch = 0.0
         self.serving: ServerTransaction | None = None
         self._out: list[Command] = []
         self._untold: deque[tuple[Transaction, str]] = deque()
         self._connecting: dict[int, tuple[str, Connected]] = {}
         self._connect_keys = 0
         self._reminders: list[tuple[float, str]] = []
+
+    def date(self, at: float) -> float:
+        """POSIX seconds of the moment ``at``, by the wall clock as it goes now."""
+        return self.epoch + at
 
     def _take(self) -> list[Command]:
         """What the method that ends here leaves."""

@@ -140,7 +140,7 @@ class Driver:
 
     def on_message(self, flow: Flow, message: Message) -> None:
         """One whole SIP message arrived."""
-        self._execute(self.engine.receive, (flow, message, self.clock.now()))
+        self._execute(self.engine.receive, (flow, message, self.clock.monotonic()))
 
     def on_malformed(self, flow: Flow, error: ParseError) -> None:
         """What arrived is no SIP message."""
@@ -197,7 +197,7 @@ class Driver:
 
     def run(self, step: Callable[..., list[Command]], *arguments: Any) -> None:
         """Run one method of the engine at the present time and carry out what it leaves."""
-        self._execute(step, (*arguments, self.clock.now()))
+        self._execute(step, (*arguments, self.clock.monotonic()))
 
     def _execute(
         self, step: Callable[..., list[Command]], arguments: tuple[Any, ...], subject: object = None
@@ -205,6 +205,7 @@ class Driver:
         """Run one step and all that comes of it; ``subject`` is the command it is about, if any."""
         carry_out = self._carry_out
         self.engine.at = ""
+        self.engine.epoch = self.clock.now() - self.clock.monotonic()
         waiting: deque[Command | _Fault | _NotConnected] = deque()
         wreck: Wreck | None = None
         again: object = None
@@ -231,7 +232,7 @@ class Driver:
                     waiting.appendleft(_Fault(" < ".join(traceback.format_exc().strip().splitlines()[-5:])))
                 if wreck is None:
                     wreck = self._wreck(subject, arguments)
-                step, arguments = self.engine.clear_up, (wreck, self.clock.now())
+                step, arguments = self.engine.clear_up, (wreck, self.clock.monotonic())
         if fault:
             self._ended_media.clear()  # what no record of a call has taken
         self._arm()
@@ -254,7 +255,7 @@ class Driver:
             return
         self._timer.stop()
         self._timer_due = due
-        self._timer = gevent.get_hub().loop.timer(max(0.0, due - self.clock.now()) + TICK)
+        self._timer = gevent.get_hub().loop.timer(max(0.0, due - self.clock.monotonic()) + TICK)
         self._timer.start(self._wake)
 
     def _wake(self) -> None:
@@ -273,7 +274,7 @@ class Driver:
         assert self.dialer is not None, "started"
         flow = self.dialer.lookup(command.trunk, command.snapshot, command.peers, command.near)
         if flow is not None:
-            return self.engine.connected(command.key, flow, self.clock.now())
+            return self.engine.connected(command.key, flow, self.clock.monotonic())
         gevent.spawn(self._execute, self._dial, (command,), command)
         return []
 
@@ -282,11 +283,11 @@ class Driver:
         try:
             flow = self.dialer.connect(command.trunk, command.snapshot, command.peers, command.near)
         except DialFailed as failed:
-            return self.engine.connect_failed(command.key, failed.reason, self.clock.now())
-        return self.engine.connected(command.key, flow, self.clock.now())
+            return self.engine.connect_failed(command.key, failed.reason, self.clock.monotonic())
+        return self.engine.connected(command.key, flow, self.clock.monotonic())
 
     def _not_connected(self, command: _NotConnected) -> list[Command]:
-        return self.engine.connect_failed(command.key, REASON, self.clock.now())
+        return self.engine.connect_failed(command.key, REASON, self.clock.monotonic())
 
     def _offer_media(self, command: OfferMedia) -> list[Command]:
         policies = command.ours, command.theirs
@@ -305,7 +306,7 @@ class Driver:
             error = refused
         except LocalError as failed:
             error = PeerError(str(failed), 503)
-        return self.engine.media_ready(call, sdp, error, self.clock.now())
+        return self.engine.media_ready(call, sdp, error, self.clock.monotonic())
 
     def _rollback_media(self, command: RollbackMedia) -> list[Command]:
         self.media.rollback(command.call)
@@ -326,7 +327,7 @@ class Driver:
             result = run.ask(command.facts, command.about)
         except HookFailure as failure:
             failed = f"{failure.file}:{failure.line}"
-        return self.engine.hooks_done(command.call, result, failed, self.clock.now())
+        return self.engine.hooks_done(command.call, result, failed, self.clock.monotonic())
 
     def _teller(self, call: str) -> Told:
         """Who notes what hooks did, with the call that they did it for."""

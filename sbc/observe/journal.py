@@ -77,11 +77,14 @@ class Journal:
         if _RANK[level] >= self._least:
             self._line(level, tag, "", fields, now)
 
-    def stats(self, status: Callable[[], StatusView], now: float) -> None:
-        """Log ``[SIPS-stats]`` if 30 s have passed since the last; ``status`` is asked only then."""
-        if now < self._next_stats:
+    def stats(self, status: Callable[[], StatusView], now: float, at: float) -> None:
+        """Log ``[SIPS-stats]`` if 30 s have passed since the last; ``status`` is asked only then.
+
+        ``now`` is the date of the line, ``at`` the moment by the monotonic clock.
+        """
+        if at < self._next_stats:
             return
-        self._next_stats = now + STATS_PERIOD
+        self._next_stats = at + STATS_PERIOD
         self.event("INF", "[SIPS-stats]", stats_fields(status()), now)
 
     def _line(self, level: Level, tag: str, head: str, fields: Mapping[str, Any], now: float) -> None:

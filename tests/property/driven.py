@@ -41,6 +41,9 @@ class StageClock(Clock):
     def now(self) -> float:
         return self.stage.now
 
+    def monotonic(self) -> float:
+        return self.stage.now
+
     def __call__(self) -> float:
         return self.stage.now
 

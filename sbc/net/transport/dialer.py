@@ -222,7 +222,7 @@ class Dialer:
 
     def _fresh(self, flow: Flow) -> bool:
         # A name behind a UDP flow is looked up again now and then; a connection stays where it is.
-        return flow.reliable or self._clock.now() - flow.opened_at < RESOLVE_AGAIN
+        return flow.reliable or self._clock.monotonic() - flow.opened_at < RESOLVE_AGAIN
 
     def _begin(
         self, trunk: Trunk, config: Listener, key: ReuseKey, address: Address,
@@ -233,7 +233,7 @@ class Dialer:
         flow = Flow(
             self._listeners.next_id(), key.transport, Address(normal_host(host), port), address,
             listener=trunk.listener, trunk=trunk.trunk, tls=session.facts() if session is not None else None,
-            outbound=True, reuse=key, opened_at=self._clock.now(), channel=channel,
+            outbound=True, reuse=key, opened_at=self._clock.monotonic(), channel=channel,
         )  # fmt: skip
         channel.flow = flow
         revoked = session.judge.revoked(self._clock.now()) if session is not None else None

@@ -234,7 +234,7 @@ class StreamListener:
         flow = Flow(
             self._ids(), self.config.transport, self.local_of(sock), remote, listener=self.name, trunk=trunk,
             tls=session.facts() if session is not None else None,
-            opened_at=self._clock.now(), channel=channel,
+            opened_at=self._clock.monotonic(), channel=channel,
         )  # fmt: skip
         channel.flow = flow
         if session is not None:

@@ -271,7 +271,7 @@ class UdpListener:
             local = Address(own_address(peer), local.port)
         return Flow(
             self._ids(), "udp", local, remote,
-            listener=self.name, trunk=trunk, outbound=outbound, opened_at=self._clock.now(),
+            listener=self.name, trunk=trunk, outbound=outbound, opened_at=self._clock.monotonic(),
             channel=UdpChannel(self, peer),
         )  # fmt: skip
 

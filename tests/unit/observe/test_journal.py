@@ -173,7 +173,7 @@ def test_stats_every_thirty_seconds() -> None:
 
     journal = Journal(lines.append)
     for second in range(61):
-        journal.stats(status, NOW + second)
+        journal.stats(status, NOW + second, second)
     assert len(lines) == len(asked) == 3
     assert lines[0].split(" ", 1)[1] == (
         "INF [SIPS-stats] handshakes=12 failures=2 in_flight=1 open=3 arrivals=9 downgrades=1 calls=1"
