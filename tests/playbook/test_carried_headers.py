@@ -71,14 +71,14 @@ def test_why_a_call_ends_crosses_in_its_bye(who: str) -> None:
     """RFC 3326 2: Reason may appear in any request within a dialog; RFC 7433 3: User-to-User in BYE."""
     stage = Stage()
     invite, answer = stage.established()
-    said = {"Reason": "Q.850;cause=16", "User_to_User": DATA, "X_Odd": "stays"}
+    why = "Q.850;cause=16"
     if who == "caller":
-        stage.within("office", answer, "BYE", b"", **said)
+        stage.within("office", answer, "BYE", Reason=why, User_to_User=DATA, X_Odd="stays")
     else:
-        stage.from_callee(invite, "BYE", b"", "callee", **said)
+        stage.from_callee(invite, "BYE", Reason=why, User_to_User=DATA, X_Odd="stays")
     far = stage.carrier if who == "caller" else stage.office
     bye = far.hears_request("BYE")
-    assert bye.headers.get("Reason") == "Q.850;cause=16" and bye.headers.get("User-to-User") == DATA
+    assert bye.headers.get("Reason") == why and bye.headers.get("User-to-User") == DATA
     assert "X-Odd" not in bye.headers
 
 

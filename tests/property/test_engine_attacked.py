@@ -112,6 +112,7 @@ def soil(dice: Random, data: bytes) -> bytes:
     return everywhere(dice)(data) if dice.random() < 0.25 else data
 
 
+@pytest.mark.pure
 @pytest.mark.parametrize("spoiling", [0.0, 0.3])
 def test_any_order_of_things_with_octets_from_0x80_up(spoiling: float, media: MediaIO) -> None:
     ended = up = 0

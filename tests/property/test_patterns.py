@@ -17,6 +17,8 @@ import pytest
 from tests.arch.sources import PRODUCT, Source, sources
 from tests.property.steps import MODES, Machine, texts, worst
 
+pytestmark = pytest.mark.slow
+
 # Compiled from what the operator writes, in a form that is linear (tests/unit/dsl/test_dsl_patterns.py).
 AT_RUN_TIME = {("dsl/patterns.py", "_compile_simple")}
 # How a bound method goes through a text; a pattern without one may be used in any way.
