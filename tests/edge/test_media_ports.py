@@ -13,9 +13,12 @@ from sbc.media.ports import PortPool
 from sbc.media.relay import Leg, pair
 from sbc.net.media.ports import BoundPorts
 from sbc.net.media.sockets import Poller
+from tests.peers.ports import free_port
 from tests.unit.media.kit import rtp
 
 HOST = "127.0.0.1"
+# A range of this process's own: two workers may run these tests at once.
+FIRST = (free_port(7) + 1) // 2 * 2
 
 
 class Bench:
@@ -24,7 +27,7 @@ class Bench:
     def __init__(self) -> None:
         self.now = 1000.0
         self.poller = Poller()
-        self.pool = PortPool("27300-27305")
+        self.pool = PortPool(f"{FIRST}-{FIRST + 5}")
         self.ports = BoundPorts(HOST, self.pool, self.poller, lambda: self.now)
 
     def leg(self, port: int) -> Leg:
@@ -59,10 +62,10 @@ def send(port: int) -> None:
 def test_the_pair_that_is_unused_longest_serves_and_stays_open_until_then(bench: Bench) -> None:
     first = bench.ports.take()
     bench.ports.give(first)
-    assert first == 27300 and len(bench.ports) == len(bench.pool) == 3 and bound(27300) and bound(27301)
+    assert first == FIRST and len(bench.ports) == len(bench.pool) == 3 and bound(FIRST) and bound(FIRST + 1)
     bench.now += 3600
-    assert [bench.ports.take() for _ in range(3)] == [27302, 27304, 27300]
-    for port in (27302, 27304, 27300):
+    assert [bench.ports.take() for _ in range(3)] == [FIRST + 2, FIRST + 4, FIRST]
+    for port in (FIRST + 2, FIRST + 4, FIRST):
         bench.ports.give(port)
 
 
@@ -87,9 +90,9 @@ def test_without_a_rested_or_a_closed_pair_the_longest_resting_serves(bench: Ben
     pairs = [bench.ports.take() for _ in range(3)]
     with pytest.raises(LocalError, match="in use"):
         bench.ports.take()
-    for port in (27302, 27304, 27300):
+    for port in (FIRST + 2, FIRST + 4, FIRST):
         bench.ports.give(port)
-    assert [bench.ports.take() for _ in range(3)] == [27302, 27304, 27300]
+    assert [bench.ports.take() for _ in range(3)] == [FIRST + 2, FIRST + 4, FIRST]
     for port in pairs:
         bench.ports.give(port)
 
