@@ -172,7 +172,7 @@ class DrivenStage(Stage):
         for name, peer in self.peers.items():
             peer.flow.channel = Wire(self.agents[name])
 
-    def lookup(self, trunk: Any, snapshot: Any) -> Flow | None:
+    def lookup(self, trunk: Any, snapshot: Any, peers: Any = (), near: Any = ()) -> Flow | None:
         """The dialer's: every trunk has a connection."""
         return self.peers[trunk.trunk].flow
 
