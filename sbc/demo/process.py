@@ -40,9 +40,9 @@ class SbcProcess:
                 stderr=subprocess.STDOUT,
             )
 
-    def wait_ready(self) -> dict[str, Any]:
+    def wait_ready(self, seconds: float = START_LIMIT) -> dict[str, Any]:
         """Its health, once every port listens; raises LocalError with its log where it never does."""
-        deadline = time.monotonic() + START_LIMIT
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self._process.poll() is None:
             health = self._health()
             if health and all(port["state"] == "listening" for port in health["ports"]):

@@ -47,6 +47,8 @@ def sbc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
 def place(sbc: Attacked, answer_fault: str = "", **voice: object) -> AgentCall:
     """A call, whose callee misbehaves where ``answer_fault`` says how."""
     sbc.carrier.voice = VoiceSettings(CARRIER_HERTZ, answer_fault=answer_fault)  # type: ignore[arg-type]
+    while not sbc.carrier.incoming.empty():
+        sbc.carrier.incoming.get()  # of a call that no test has asked about
     link = sbc.office.dial(sbc.address, SBC_NAME)
     settings = VoiceSettings(OFFICE_HERTZ, **voice)  # type: ignore[arg-type]
     return sbc.office.call(link, TO, settings=settings)

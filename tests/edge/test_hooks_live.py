@@ -24,7 +24,7 @@ LOOKUP = ROOT / "hooks" / "examples" / "http-lookup.py"
 DEEDS = """\
 import time
 from sbc.hookapi import amend, reject
-KEPT = []
+
 def on_invite(facts):
     match facts.ruri_user:
         case "raise": raise ValueError("the password is hunter2")
@@ -40,12 +40,21 @@ def on_invite(facts):
         case "import": import no_such_module
         case "exit": raise SystemExit
         case "recurse": return deeper(0)
+    return None
+def deeper(n): return deeper(n + 1)
+"""
+# Within their limit on the busiest machine, and a burden all the same.
+HEAVY = """\
+import time
+TIME_LIMIT = 9
+KEPT = []
+def on_invite(facts):
+    match facts.ruri_user:
         case "leak": KEPT.append(b"x" * (70 << 20))
         case "slow":
             until = time.monotonic() + 0.2
             while time.monotonic() < until: pass
     return None
-def deeper(n): return deeper(n + 1)
 """
 REFUSED = {
     "raise": (6, "on_invite raised ValueError"),
@@ -55,13 +64,15 @@ REFUSED = {
     "rubbish": (4, "dict is not amend(...), reject(...), redirect(...) or None"),
     "import": (16, "on_invite raised ModuleNotFoundError"),
     "exit": (17, "on_invite raised SystemExit"),
-    "recurse": (24, "on_invite raised RecursionError"),
+    "recurse": (20, "on_invite raised RecursionError"),
 }
 
 
 @pytest.fixture(scope="module")
 def misled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
-    yield from _running(tmp_path_factory, DEEDS)
+    for made in _running(tmp_path_factory, DEEDS):
+        assert reload(made, HEAVY, "20-heavy.py")["changed"]
+        yield made
 
 
 @pytest.fixture
@@ -132,8 +143,8 @@ def test_a_leak_and_a_slow_hook_are_named_and_their_calls_go_through(misled: Att
         assert placed.state == "up"
         placed.hang_up()
         assert placed.wait_over(30)
-        assert told(misled, event)[-1]["file"] == "hooks/10-test.py"
-    assert int(told(misled, "hook-grows")[0]["kept_mib"]) >= 64
+        assert told(misled, event, file="hooks/20-heavy.py")
+    assert int(told(misled, "hook-grows", file="hooks/20-heavy.py")[0]["kept_mib"]) >= 64
 
 
 def test_what_is_to_be_skipped_is_skipped_and_told(running: Attacked) -> None:

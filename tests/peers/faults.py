@@ -8,9 +8,11 @@ provokes a fault on purpose is marked ``provokes`` with the reason.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from sbc.base import Address
 from sbc.demo.process import SbcProcess
+from tests.peers.waiting import PATIENCE
 
 # The last is what compiled code says of a value that its annotation does not allow.
 SIGNS = ("Traceback", "internal-error", "object expected; got")
@@ -25,6 +27,10 @@ class Sbc(SbcProcess):
     def __init__(self, directory: Path, admin: Address) -> None:
         super().__init__(directory, admin)
         watch(self.log)
+
+    def wait_ready(self, seconds: float = 3 * PATIENCE) -> dict[str, Any]:
+        """The same, with a busy machine in mind."""
+        return super().wait_ready(seconds)
 
 
 def watch(journal: Path) -> None:
