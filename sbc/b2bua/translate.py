@@ -41,10 +41,11 @@ def escape_user(user: str) -> str:
     """The user part of a URI with what RFC 3261 25.1 does not allow there percent-escaped."""
     if _PLAIN_USER(user):
         return user
-    return "".join(
-        each if _PLAIN_USER(each) and each != "%" else "".join(f"%{byte:02X}" for byte in each.encode())
-        for each in user
-    )
+    return "".join(each if _PLAIN_USER(each) and each != "%" else _percent(each) for each in user)
+
+
+def _percent(text: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in text.encode("utf-8", "surrogateescape"))
 
 
 def quote_display(display: str) -> str:
@@ -214,7 +215,7 @@ def carried_body(message: Message) -> bytes:
         return message.body
     if kind.startswith("multipart/"):
         boundary = re.search(r'boundary="?([^";]+)"?', parameters, re.IGNORECASE)
-        return _sdp_part(message.body, boundary[1].encode()) if boundary else b""
+        return _sdp_part(message.body, boundary[1].encode("utf-8", "surrogateescape")) if boundary else b""
     return b""
 
 

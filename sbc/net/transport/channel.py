@@ -87,6 +87,10 @@ class StreamChannel:
         self._writing = False
         self._dead = False
 
+    def ended(self) -> str | None:
+        """``reason`` as it is by now: mypyc takes an attribute that was tested for known ever after."""
+        return self.reason
+
     def send(self, data: bytes) -> None:
         """Send ``data`` when this turn of the loop ends, or once the kernel takes it; nothing once closed."""
         if self.reason is not None:

@@ -61,14 +61,14 @@ def converse(flow: Flow, source: Source, handler: Handler, max_message: int) -> 
     stream = MessageStream(max_body=max_message)
     reads = 0
     try:
-        while channel.reason is None:
+        while channel.ended() is None:
             data = source.read()
-            if channel.reason is not None:
+            if channel.ended() is not None:
                 break  # closed by somebody else while we waited; nothing more is believed
             channel.heard = True
             for item in stream.feed(data):
                 _deliver(flow, channel, item, handler)
-                if channel.reason is not None:
+                if channel.ended() is not None:
                     break
             reads += 1
             if reads == READS_IN_A_ROW:
@@ -76,8 +76,8 @@ def converse(flow: Flow, source: Source, handler: Handler, max_message: int) -> 
                 gevent.sleep(0)
         _drain(channel)
     except Ended as ended:
-        return channel.reason or str(ended)
-    return channel.reason
+        return channel.ended() or str(ended)
+    return channel.ended() or "closed"
 
 
 def _deliver(flow: Flow, channel: StreamChannel, item: object, handler: Handler) -> None:
