@@ -10,17 +10,22 @@ PACKAGED := $(shell find dsl sbc webui -type f -not -name '*.pyc')
 SITE = $(shell $(PY) -c 'import sysconfig; print(sysconfig.get_path("platlib"))')
 FAST := not slow and not interop
 DEBS ?= yes
+# The Python that Debian itself brings, which has other faults than a newer one of the same version.
+DEBIAN ?= /usr/bin/python3
+# The order of the tests in `make installed`.
+SEED ?= 1
 # What pytest makes of the tests is worth keeping: compiling four thousand of them anew takes ten seconds.
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run check lint types fast test installed rest debs bench clean
+.PHONY: help demo run check lint types fast test installed debian rest long debs bench clean
 
 help:
 	@echo 'make demo    set up, then a real mutual-TLS call with SRTP through a lab SBC'
 	@echo 'make test    set up, Debian packages included where root, then every check and test'
 	@echo 'make run     start the lab SBC of this directory and stay'
 	@echo 'make check   lint, types and the fast tests: under a minute'
+	@echo 'make long    repeats, soaks, other Pythons: hours; goes on where it ended (FRESH=1 begins anew)'
 	@echo 'make bench   the benchmarks'
 	@echo 'make clean   remove .venv and every cache'
 
@@ -44,17 +49,36 @@ fast: $(VENV)/.dev
 	$(PY) -m pytest -q -n 2 -m '$(FAST)'
 
 test: debs
-	@$(MAKE) --no-print-directory check installed rest
+	@$(MAKE) --no-print-directory check debian installed rest
 
-# The same tests against what was installed, compiled or not; `pure` ones replace methods inside the product.
+# The fast tests on Debian's own Python, where that is another one; nothing is compiled for it.
+debian: $(VENV)/.made
+	@if ! $(DEBIAN) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	  echo '*** $(DEBIAN) IS NOT PYTHON 3.11 OR LATER: the tests run on $(PYTHON) alone'; \
+	elif [ "$$($(DEBIAN) -VV)" = "$$($(PY) -VV)" ]; then \
+	  echo '*** $(DEBIAN) IS THE PYTHON OF THE OTHER TESTS: not run twice'; \
+	elif ! $(DEBIAN) -c 'import ensurepip, venv' 2>/dev/null; then \
+	  echo '*** $(DEBIAN) MAKES NO ENVIRONMENT: apt-get install python3-venv; not tested on it'; \
+	else \
+	  echo "The fast tests on Debian's own $$($(DEBIAN) -V), pure"; \
+	  PORTCULLIS_PURE=1 $(MAKE) --no-print-directory PYTHON=$(DEBIAN) VENV=$(VENV)/debian fast; \
+	fi
+
+# The same tests, in another order, against what was installed, compiled or not, and of the edge the slow ones too;
+# `pure` ones replace methods inside the product.
 installed: $(VENV)/.dev $(VENV)/.run
-	$(VENV)/bin/pytest -q -n 2 -m '$(FAST) and not pure' -o pythonpath='$(SITE) .' \
+	$(PY) -m pytest -q -n 2 -m '$(FAST) and not pure' -o pythonpath='$(SITE) .' \
+	  -p tests.shuffled --shuffle $(SEED) \
 	  tests/unit tests/playbook tests/property tests/vectors tests/edge tests/arch/test_compiled.py
 
 # A file stays whole, for its tests share a running SBC; the longest are among the first.
 rest: $(VENV)/.dev $(VENV)/.run
 	$(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'slow or interop' \
 	  tests/interop $(filter-out tests/interop/,$(sort $(wildcard tests/*/)))
+
+# What takes hours, step by step: tests/long.py. ONLY='STEP ...' runs some steps.
+long: $(VENV)/.dev $(VENV)/.run debs
+	$(PY) -m tests.long $(if $(FRESH),--fresh) $(ONLY)
 
 debs:
 ifeq ($(DEBS),yes)

@@ -63,7 +63,9 @@ class Definitions:
 
     def _members(self, source: Source, node: Node) -> Iterator[tuple[str, int]]:
         if isinstance(node, MappingNode):
-            pairs = [(key, self._weight(source, value)) for key, value in source.items(node)]
+            pairs: list[tuple[Node, int]] = [
+                (key, self._weight(source, value)) for key, value in source.items(node)
+            ]
         elif isinstance(node, SequenceNode):
             pairs = [(each, 1) for each in node.value]
         else:

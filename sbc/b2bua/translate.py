@@ -44,12 +44,11 @@ def escape_user(user: str) -> str:
     """The user part of a URI with what RFC 3261 25.1 does not allow there percent-escaped."""
     if _PLAIN_USER(user):
         return user
-    return "".join(
-        each
-        if _PLAIN_USER(each) and each != "%"
-        else "".join(f"%{byte:02X}" for byte in each.encode("utf-8", "surrogateescape"))
-        for each in user
-    )
+    return "".join(each if _PLAIN_USER(each) and each != "%" else _percent(each) for each in user)
+
+
+def _percent(text: str) -> str:
+    return "".join(f"%{byte:02X}" for byte in text.encode("utf-8", "surrogateescape"))
 
 
 def quote_display(display: str) -> str:

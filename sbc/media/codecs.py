@@ -50,9 +50,9 @@ def _section(section: bytes, codecs: Codecs) -> bytes:
     if all(named[each] in _COMPANIONS for each in kept):
         raise MediaRefused("no codec is offered that the rules allow")
     kept.sort(key=lambda each: _rank(named[each], codecs))
-    first = b"audio %s %s %s" % (audio[1], audio[2], " ".join(kept).encode())
+    first = b"audio %s %s %s" % (audio[1], audio[2], " ".join(kept).encode("ascii", "replace"))
     rest = section[audio.end(3) :]
-    dropped = {each.encode() for each in offered} - {each.encode() for each in kept}
+    dropped = {each.encode("ascii", "replace") for each in offered if each not in kept}
     return first + (b"".join(_without(rest, dropped)) if dropped else rest)
 
 

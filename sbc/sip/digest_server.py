@@ -89,7 +89,7 @@ class DigestServer:
         if not self._is_for_us(credentials, uri):
             return Verdict.WRONG
         expected = response_hash(user or _NO_USER, credentials, method, body)
-        right = hmac.compare_digest(expected.encode(), credentials.response.encode("utf-8", "replace"))
+        right = hmac.compare_digest(_octets(expected), _octets(credentials.response))
         if not right or user is None:
             return Verdict.WRONG
         made = self._made_at(credentials.nonce)
@@ -109,12 +109,11 @@ class DigestServer:
         return head + self._signature(head)
 
     def _signature(self, head: str) -> str:
-        text = f"{head}:{self.realm}".encode("utf-8", "surrogateescape")
-        return hmac.new(self._secret, text, sha256).hexdigest()[:32]
+        return hmac.new(self._secret, _octets(f"{head}:{self.realm}"), sha256).hexdigest()[:32]
 
     def _made_at(self, nonce: str) -> float | None:
-        head, signature = nonce[:-32], nonce[-32:].encode("utf-8", "replace")
-        if not hmac.compare_digest(self._signature(head).encode(), signature):
+        head, signature = nonce[:-32], nonce[-32:]
+        if not hmac.compare_digest(_octets(self._signature(head)), _octets(signature)):
             return None
         return int(head[:_TIME], 16) / 1000
 
@@ -131,3 +130,7 @@ class DigestServer:
             oldest, _ = self._used.popitem(last=False)
             self._forgotten = max(self._forgotten, self._made_at(oldest) or 0.0)
         return True
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")

@@ -33,6 +33,7 @@ PING = Keepalive.PING
 PONG = Keepalive.PONG
 
 Item = Message | Keepalive | ParseError
+Octets = bytes | bytearray
 
 
 class MessageStream:
@@ -62,9 +63,7 @@ class MessageStream:
         at = 0
         while (after := self._step(source, at, items)) is not None:
             at = after
-        if self.failed:
-            buffer.clear()
-        elif source is buffer:
+        if source is buffer:
             del buffer[:at]
         else:
             buffer += data[at:]
@@ -76,11 +75,11 @@ class MessageStream:
         """Whether part of a message has come and the rest has not: what an idle limit may want to know."""
         return bool(self._buffer) or self._item is not None
 
-    def _step(self, source: bytes | bytearray, at: int, items: list[Item]) -> int | None:
+    def _step(self, source: Octets, at: int, items: list[Item]) -> int | None:
         """Take one thing at offset ``at`` and return the offset behind it, or None if it is not all there."""
         if self._item is not None:
             return self._take_body(source, at, items)
-        if at >= len(source) or self.failed:
+        if at >= len(source):
             return None
         if not source.startswith(b"\r\n", at):
             return self._take_head(source, at, items)
@@ -92,7 +91,7 @@ class MessageStream:
         items.append(PONG)
         return at + 2
 
-    def _take_body(self, source: bytes | bytearray, at: int, items: list[Item]) -> int | None:
+    def _take_body(self, source: Octets, at: int, items: list[Item]) -> int | None:
         end = at + self._needed
         if len(source) < end or self._item is None:
             return None
@@ -102,41 +101,42 @@ class MessageStream:
         self._item = self._message = None
         return end
 
-    def _take_head(self, source: bytes | bytearray, at: int, items: list[Item]) -> int | None:
+    def _take_head(self, source: Octets, at: int, items: list[Item]) -> int | None:
         end = source.find(b"\r\n\r\n", max(at, self._scanned))
         if end < 0:
             if len(source) - at <= self.max_head:
                 return None
-            return self._fail(ParseError("the header section is too long", 513), items)
+            return self._fail(ParseError("the header section is too long", 513), source, items)
         if end - at > self.max_head:
-            return self._fail(ParseError("the header section is too long", 513), items)
+            return self._fail(ParseError("the header section is too long", 513), source, items)
         try:
             first, headers = read_fields(bytes(source[at : end + 2]))
         except ParseError as error:
-            return self._fail(error, items)
+            return self._fail(error, source, items)
         try:
             item: Message | ParseError = read_start(first, headers)
         except ParseError as error:
             item = error
-        return self._expect_body(item, headers, end + 4, items)
+        return self._expect_body(item, headers, source, end + 4, items)
 
     def _expect_body(
-        self, item: Message | ParseError, headers: Headers, at: int, items: list[Item]
-    ) -> int | None:
+        self, item: Message | ParseError, headers: Headers, source: Octets, at: int, items: list[Item]
+    ) -> int:
         message: Message | None = item.message if isinstance(item, ParseError) else item
         try:
             length = content_length(headers)
         except ParseError as error:
             error.message = message
-            return self._fail(error, items)
+            return self._fail(error, source, items)
         if length is None:
-            return self._fail(ParseError("no Content-Length on a stream", message=message), items)
+            return self._fail(ParseError("no Content-Length on a stream", message=message), source, items)
         if length > self.max_body:
-            return self._fail(ParseError("the body is too long", 413, message=message), items)
+            return self._fail(ParseError("the body is too long", 413, message=message), source, items)
         self._item, self._message, self._needed = item, message, length
         return at
 
-    def _fail(self, error: ParseError, items: list[Item]) -> int | None:
+    def _fail(self, error: ParseError, source: Octets, items: list[Item]) -> int:
+        """Note that nothing more can be told apart: all that is there is passed over."""
         error.fatal = self.failed = True
         items.append(error)
-        return None
+        return len(source)

@@ -175,6 +175,20 @@ def test_a_fatal_framing_error_closes_after_the_answer(lab: Lab) -> None:
     assert received.startswith(b"SIP/2.0 400")
     assert lab.recorder.malformed[0][1].fatal
     assert not lab.recorder.messages
+    until(lambda: lab.recorder.closed)
+    assert lab.recorder.closed[0][1].startswith("malformed stream: ")
+
+
+def test_a_connection_that_is_closed_while_its_peer_is_silent_says_why(lab: Lab) -> None:
+    start(lab, "tcp")
+    with socket.create_connection(lab.address("edge")) as peer:
+        peer.sendall(OPTIONS)
+        until(lambda: lab.recorder.messages)
+        lab.recorder.opened[0].channel.close("nobody wants it")
+        peer.sendall(OPTIONS)
+        until(lambda: lab.recorder.closed)
+    assert lab.recorder.closed[0][1] == "nobody wants it"
+    assert len(lab.recorder.messages) == 1, "nothing is believed that came after"
 
 
 def test_the_connection_limit_resets_what_is_over_it(lab: Lab) -> None:
