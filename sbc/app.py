@@ -20,7 +20,6 @@ from typing import Any
 import gevent
 from gevent.event import Event
 from gevent.lock import RLock
-from gevent.pywsgi import WSGIServer
 from pydantic import BaseModel
 
 from dsl.errors import Diagnostic
@@ -38,6 +37,7 @@ from sbc.ids import Blocks, Ids
 from sbc.net.acme.install import Installer
 from sbc.net.acme.keeper import AcmeKeeper
 from sbc.net.driver import Driver
+from sbc.net.http_server import HttpServer
 from sbc.net.media.embedded import MediaIO
 from sbc.net.revocation.inquiry import Revocation
 from sbc.net.rotation.rotator import Rotator
@@ -118,7 +118,7 @@ class Portcullis:
         self.acme = AcmeKeeper(self.store, self.saved, self.clock, self._say, installer)
         self.watch = Watch(lambda: watched(directory), self._on_change)
         self.control = ControlServer(directory / snapshot.settings.control, self._verbs())
-        self._web: WSGIServer | None = None
+        self._web: HttpServer | None = None
         self._tidied = True
         self._tidy_at = math.inf
         self._ledger_due = 0.0
@@ -201,7 +201,8 @@ class Portcullis:
         if admin is None:
             return
         try:
-            self._web = WSGIServer(tuple(admin.bind), create_app(self), log=None)
+            names = ("localhost", admin.bind.host, *admin.hosts)
+            self._web = HttpServer(admin.bind, create_app(self), names)
             self._web.start()
         except OSError as error:
             text = (

@@ -14,8 +14,8 @@ import pytest
 
 from sbc.net.system import fetch as fetching
 from sbc.net.system.fetch import FetchFailed, Limits, fetch
+from sbc.net.system.turn import DISCARDED
 from sbc.net.transport.connection import KEEPALIVES, READ_SIZE
-from sbc.net.turn import DISCARDED
 from tests.edge.rounds import flood, rounds
 from tests.edge.tls_lab import OK, OPTIONS, Lab, client_context, try_options
 from tests.edge.web import web

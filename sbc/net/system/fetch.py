@@ -23,7 +23,7 @@ from gevent import socket
 from sbc.base import Address
 from sbc.net.system.resolver import ResolveFailed, resolve
 from sbc.net.system.sockets import family_of
-from sbc.net.turn import readable
+from sbc.net.system.turn import readable
 
 _CHUNK = 65536
 _REDIRECTS = (301, 302, 303, 307, 308)

@@ -21,8 +21,8 @@ from OpenSSL import SSL
 from sbc.base import Address
 from sbc.flow import Flow, TlsFacts
 from sbc.net.handler import Admitted, Handler, Handshake, HandshakeFailed
-from sbc.net.records import Records
 from sbc.net.system.sockets import acknowledge
+from sbc.net.system.turn import Turn, readable
 from sbc.net.tls.context import (
     decrypt,
     drain,
@@ -37,8 +37,8 @@ from sbc.net.tls.context import (
 )
 from sbc.net.tls.hello import Peek
 from sbc.net.tls.judge import Judge, group_of, version_of
+from sbc.net.tls.records import Records
 from sbc.net.transport.connection import Ended
-from sbc.net.turn import Turn, readable
 from sbc.tls.diagnosis import Evidence, Failure, classify
 from sbc.tls.match import match_anonymous
 from sbc.tls.material.authorities import spelled

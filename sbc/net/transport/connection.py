@@ -14,8 +14,8 @@ from gevent import socket
 
 from sbc.flow import Flow
 from sbc.net.handler import Handler
+from sbc.net.system.turn import Turn, discard
 from sbc.net.transport.channel import StreamChannel
-from sbc.net.turn import Turn, discard
 from sbc.sip.message import Message
 from sbc.sip.parse import ParseError
 from sbc.sip.stream import PING, PONG, MessageStream

@@ -22,6 +22,7 @@ from sbc.flow import Flow
 from sbc.net.handler import Admitted, Handler, HandshakeFailed
 from sbc.net.system.clock import Clock
 from sbc.net.system.sockets import bind, family_of, normal_host, reset, step_aside
+from sbc.net.system.turn import Turn, discard
 from sbc.net.tls.contexts import Contexts
 from sbc.net.tls.hello import Peek
 from sbc.net.tls.session import (
@@ -38,7 +39,6 @@ from sbc.net.transport.channel import StreamChannel
 from sbc.net.transport.connection import PlainSource, converse
 from sbc.net.transport.recycle import Recycler
 from sbc.net.transport.refusals import Refusals
-from sbc.net.turn import Turn, discard
 from sbc.tls.diagnosis import Failure, quarantined, unknown_sni
 from sbc.tls.match import Admission
 

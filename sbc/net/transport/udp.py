@@ -22,7 +22,7 @@ from sbc.flow import Flow
 from sbc.net.handler import Handler
 from sbc.net.system.clock import Clock
 from sbc.net.system.sockets import bind, normal_host
-from sbc.net.turn import Turn
+from sbc.net.system.turn import Turn
 from sbc.sip.parse import ParseError, parse_message
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from gevent import socket
 
-from sbc.net.turn import Turn
+from sbc.net.system.turn import Turn
 
 _SIZE = 65536
 _HEADER = 5
