@@ -17,7 +17,6 @@ from typing import Any
 
 import gevent
 from gevent.event import Event
-from gevent.pywsgi import WSGIServer
 
 from sbc.admin.certificates import Certificates
 from sbc.admin.verbs import Verbs
@@ -37,6 +36,7 @@ from sbc.net.rotation.rotator import Rotator
 from sbc.net.system.clock import Clock
 from sbc.net.system.control import ControlServer
 from sbc.net.system.file_limit import raise_file_limit
+from sbc.net.system.http_server import HttpServer
 from sbc.net.system.log_writer import LogWriter
 from sbc.net.system.store import Store
 from sbc.net.system.watch import Watch
@@ -102,7 +102,7 @@ class Portcullis:
         self.verbs = Verbs(self, self.certificates)
         self.watch = Watch(lambda: watched(directory), self.reload)
         self.control = ControlServer(directory / settings.control, self.verbs.by_name())
-        self._web: WSGIServer | None = None
+        self._web: HttpServer | None = None
         self._tidied = True
         self._tidy_at = math.inf
         self._ledger_due = 0.0
@@ -196,7 +196,8 @@ class Portcullis:
         if admin is None:
             return
         try:
-            self._web = WSGIServer(tuple(admin.bind), create_app(self.verbs), log=None)
+            names = ("localhost", admin.bind.host, *admin.hosts)
+            self._web = HttpServer(admin.bind, create_app(self.verbs), names)
             self._web.start()
         except OSError as error:
             text = (

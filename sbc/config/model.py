@@ -141,9 +141,10 @@ class MediaConfig(_Model):
 
 
 class Admin(_Model):
-    """The Flask pages and the health endpoint."""
+    """The Flask pages and the health endpoint; ``hosts`` are further names that they are asked under."""
 
     bind: HostPort = Address("127.0.0.1", 8080)
+    hosts: tuple[Host, ...] = ()
 
 
 class TrunkRevocation(_Model):

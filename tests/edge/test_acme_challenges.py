@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from gevent import socket
@@ -10,6 +11,8 @@ from gevent import socket
 from sbc.base import Address, LocalError
 from sbc.net.acme import challenges as acme_challenges
 from sbc.net.acme.challenges import PREFIX, Challenges
+from sbc.net.system.turn import DISCARDED
+from tests.edge.rounds import flood
 
 
 @pytest.fixture
@@ -92,3 +95,10 @@ def test_a_port_that_is_taken_is_said_with_the_remedy() -> None:
         with pytest.raises(LocalError, match=r"cannot bind 127.0.0.1:\d+ for HTTP-01: .* set acme.listen"):
             with Challenges(Address("127.0.0.1", port)):
                 pass
+
+
+def test_a_body_in_tiny_chunks_is_not_read(challenges: Challenges, tmp_path: Path) -> None:
+    head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with flood(tmp_path, challenges.address, head, b"1\r\nx\r\n" * 100_000, 1 << 30) as attacker:
+        assert exchange(challenges, get(PREFIX + "token")).endswith(b"token.thumbprint")
+        assert attacker.sent() < DISCARDED + (24 << 20)

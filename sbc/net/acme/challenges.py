@@ -2,7 +2,7 @@
 
 An open port 80 that nobody needs is a port to attack, so there is none between orders. While there
 is one, strangers will come too: who asks for anything but the path of a pending challenge gets an
-empty 404, a connection lasts for seconds whatever it does, and there are only so many of them.
+empty 404, and a connection costs as little as http_server.py lets it.
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import gevent
-from gevent.pool import Pool
-from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from sbc.base import Address, LocalError
+from sbc.net.system.http_server import HttpServer
 
 PREFIX = "/.well-known/acme-challenge/"
 LIFE = 5.0
-_CONNECTIONS = 32
 
 
 class Challenges:
@@ -27,14 +25,7 @@ class Challenges:
     def __init__(self, listen: Address) -> None:
         self._listen = listen
         self._answers: dict[str, bytes] = {}
-        self._server = _Server(
-            tuple(listen),
-            self._respond,
-            spawn=Pool(_CONNECTIONS),
-            log=None,
-            error_log=None,
-            handler_class=_Handler,
-        )
+        self._server = _Server(listen, self._respond)
 
     def __enter__(self) -> Challenges:
         try:
@@ -48,12 +39,12 @@ class Challenges:
 
     def __exit__(self, *_: object) -> None:
         self._answers.clear()
-        self._server.stop(timeout=0.5)
+        self._server.stop()
 
     @property
     def address(self) -> Address:
         """Where it is bound."""
-        return Address(*self._server.address[:2])
+        return self._server.address
 
     def expect(self, token: str, answer: str) -> None:
         """Answer the challenge ``token`` with its key authorization (RFC 8555 8.1)."""
@@ -63,24 +54,14 @@ class Challenges:
         path = request["PATH_INFO"]
         answer = self._answers.get(path.removeprefix(PREFIX)) if path.startswith(PREFIX) else None
         if answer is None or request["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            start("404 Not Found", [("Content-Length", "0"), ("Connection", "close")])
-            return [b""]
-        kind, length = ("Content-Type", "application/octet-stream"), ("Content-Length", str(len(answer)))
-        start("200 OK", [kind, length, ("Connection", "close")])
-        return [answer]
+            start("404 Not Found", [("Content-Length", "0")])
+            return []
+        start("200 OK", [("Content-Type", "application/octet-stream"), ("Content-Length", str(len(answer)))])
+        return [answer] if request["REQUEST_METHOD"] == "GET" else []
 
 
-class _Handler(WSGIHandler):  # type: ignore[misc]
-    def handle_error(self, kind: Any, error: Any, trace: Any) -> None:
-        """Close where a stranger's time is over, which is nothing to tell; tell of anything else."""
-        if issubclass(kind, gevent.Timeout):
-            self.close_connection = True
-        else:
-            super().handle_error(kind, error, trace)
-
-
-class _Server(WSGIServer):  # type: ignore[misc]
-    def handle(self, client: Any, address: Any) -> None:
-        """Serve one connection, whatever it does, for ``LIFE`` seconds at most."""
+class _Server(HttpServer):
+    def serve(self, sock: Any, peer: Any) -> None:
+        """One connection, for ``LIFE`` seconds at most."""
         with gevent.Timeout(LIFE, False):
-            super().handle(client, address)
+            super().serve(sock, peer)
