@@ -45,7 +45,7 @@ FUNCTIONS: dict[str, Function] = {
         ("text", "literal"),
         "text",
         'e164(to.user, "49")',
-        "the number as +COUNTRY..., dialled in the country with that code; short numbers stay as they are",
+        "as +COUNTRY..., dialled in the country with that code; short numbers stay",
     ),
     "to.param": Function(
         ("literal",), "text", 'to.param("tgrp")', "a parameter of the request URI; empty when it is not there"

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from textwrap import fill
 
 from dsl.check_actions import CODECS, PARTS
 from dsl.clock import CLOCK_FACTS
@@ -54,7 +55,7 @@ _CONDITIONS = """
 |---|---|
 | `==` `!=` | any two values of one type; a list holds when one of its values does |
 | `<` `<=` `>` `>=` | numbers, times of day, days, dates |
-| `in X`, `not in X`, `in [X, Y]` | any value; X is a value, a range, `list.NAME`, `table.NAME`, for addresses a network |
+| `in X`, `not in X`, `in [X, Y]` | X is a value, a range, `list.NAME`, `table.NAME`, for addresses a network |
 | `starts with X`, `ends with X` | text and lists; X is text, `[texts]` or `list.NAME` |
 | `matches /pattern/` | text and lists; RE2's syntax, in linear time |
 | `has header "X"` | the request |
@@ -74,7 +75,7 @@ _ACTIONS = """
 
 | written | does |
 |---|---|
-| `set PART = text` | changes a part of the outgoing request: {parts} |
+| `set PART = text` | changes a part of the request: {parts} |
 | `set header "X" = text` | gives the outgoing request this header, in place of any it had |
 | `remove header "X-*"` | leaves out the headers of such names |
 | `copy header "X-*"` | lets the caller's headers of such names cross, which otherwise stay |
@@ -141,7 +142,14 @@ def reference() -> str:
     functions = "\n\n## Functions\n\n| function | gives | which is |\n|---|---|---|\n"
     clock_note = f"\n\nThe facts of the clock ({clock}) are in the file's zone.{functions}"
     page = _INTRODUCTION + _CONDITIONS + "\n".join(facts_table()) + clock_note
-    return page + "\n".join(functions_table()) + "\n" + actions
+    page += "\n".join(functions_table()) + "\n" + actions
+    return "\n".join(_wrapped(line) for line in page.split("\n"))
+
+
+def _wrapped(line: str) -> str:
+    """Prose that was filled in is wrapped; rows of tables and the grammar stay."""
+    long = len(line) > 120 and not line.startswith(("|", " "))
+    return fill(line, 120, break_on_hyphens=False) if long else line
 
 
 if __name__ == "__main__":

@@ -232,7 +232,7 @@ def boundary_of(parameters: str) -> bytes:
     boundary = unquote(find_param(parse_params(f";{parameters}"), "boundary") or "")
     if not _BOUNDARY(boundary):
         raise PeerError("a multipart body without a proper boundary")
-    return boundary.encode("ascii")
+    return boundary.encode("ascii", "surrogateescape")
 
 
 def content_type(message: Message) -> tuple[str, str]:

@@ -53,6 +53,7 @@ GOOD = "echo '===== 3 passed, 1 skipped in 0.10s ====='; echo '2 passed in 70.00
 BAD = "echo '1 failed, 1 passed in 3.2s'; exit 1"
 
 
+@pytest.mark.provokes("it is interrupted, which Python tells with a traceback")
 @pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
 def test_a_second_call_goes_on_where_the_first_was_ended(long: Long, end: signal.Signals) -> None:
     process = long.start({"one": GOOD, "two": "exec sleep 600", "three": GOOD})
