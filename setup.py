@@ -28,6 +28,7 @@ from setuptools.errors import BaseError, CCompilerError
 # What runs for each message, decision or packet; in the rest nothing would be noticed. Not dsl/decision.py:
 # hooks make decisions, of any types, and dsl/validate.py tells them what is wrong with one.
 COMPILED = (
+    "dsl/addresses.py",
     "dsl/clock.py",
     "dsl/compile.py",
     "dsl/draft.py",

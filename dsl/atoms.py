@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from dsl import syntax
 from dsl.clock import CLOCK_FACTS
-from dsl.compile import fact_type, texts_of
+from dsl.compile import fact_type, spelled, texts_of
 from dsl.facts import FACTS
 from dsl.scope import LIST, Scope
 
@@ -42,13 +42,13 @@ def atoms_of(node: syntax.Node, scope: Scope) -> tuple[Atom, ...]:
         case syntax.Truth(value=True):
             return ()
         case syntax.Compare(op="==", left=left, right=syntax.Text(value=text)):
-            return (_atom(left, "is", (_spelled(left, text),), scope),)
+            return (_atom(left, "is", (spelled(left, text),), scope),)
         case syntax.Compare(op="==", left=left, right=right) if isinstance(right, _POINTS):
             return (_atom(left, "is", (right.value,), scope),)
         case syntax.Member(left=left, negated=False):
             return (_member(node, left, scope),)
         case syntax.Affix(left=left, starts=True):
-            texts = tuple(_spelled(left, text) for text in texts_of(node.options, scope))
+            texts = tuple(spelled(left, text, whole=False) for text in texts_of(node.options, scope))
             return (_atom(left, "starts", texts, scope),)
     return (Atom(key(node, scope), "other", (True,), reads(node)),)
 
@@ -65,17 +65,13 @@ def _member(node: syntax.Member, left: syntax.Node, scope: Scope) -> Atom:
     if fact_type(left) == "address":
         return _atom(left, "net", tuple(_network(text) for text in texts), scope)
     points = [option.value for option in node.options if isinstance(option, _POINTS)]
-    return _atom(left, "is", (*(_spelled(left, text) for text in texts), *points), scope)
+    return _atom(left, "is", (*(spelled(left, text) for text in texts), *points), scope)
 
 
 def _atom(left: syntax.Node, kind: str, options: tuple[Hashable, ...], scope: Scope) -> Atom:
     if kind == "is" and fact_type(left) == "address":
         kind, options = "net", tuple(_network(str(option)) for option in options)
     return Atom(key(left, scope), kind, options, reads(left), fact_type(left) != "list")
-
-
-def _spelled(left: syntax.Node, text: str) -> str:
-    return text.lower() if fact_type(left) == "host" else text
 
 
 @lru_cache(maxsize=4096)

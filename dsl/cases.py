@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import datetime, tzinfo
 from typing import Any
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from dsl.addresses import Params, Party, party
 from dsl.check import Known, suggest
 from dsl.check_actions import PARTS
 from dsl.clock import CLOCK_FACTS
-from dsl.facts import FACTS, Facts
+from dsl.facts import FACTS, Facts, facts_from
 from dsl.scope import GROUP
 from dsl.simulate import Expectation, RouteTest
 from dsl.source import Source, text_of
@@ -21,6 +23,7 @@ EXPECT = (
     "route", "reject", "reason", "redirect", "challenge", "srtp", "downgrade", "codecs", "ring", "limits",
     "tags", "hooks", "rule", "headers", *PARTS,
 )  # fmt: skip
+_SCHEME = re.compile(r"(sips?|tel):", re.IGNORECASE).match
 CHOICES = {
     "srtp": ("off", "accept", "offer", "required"),
     "downgrade": ("allow", "warn", "forbid"),
@@ -59,7 +62,7 @@ def _read_given(source: Source, node: Node, known: Known, zone: tzinfo | None) -
             fields[FACTS[name].attribute] = _read_fact(source, name, value, known)
         else:
             source.report(key, f"a call has no {name!r}", suggest(name, (*FACTS, *SHORT)))
-    return Facts(**fields)
+    return facts_from(**fields)
 
 
 def _read_short(source: Source, name: str, value: Node, zone: tzinfo | None) -> dict[str, Any]:
@@ -78,24 +81,40 @@ def _read_short(source: Source, name: str, value: Node, zone: tzinfo | None) -> 
 
 def caller_from(text: str) -> dict[str, Any]:
     """The facts of a caller written as a number, ``user@host`` or a URI."""
-    scheme, user, host, params = _address(text)
-    return {"from_user": user, "from_host": host, "from_scheme": scheme, "from_param": params.get}
+    caller = _party(text)
+    return {
+        "from_user": caller.user, "from_host": caller.host, "from_scheme": caller.scheme,
+        "from_port": caller.port, "from_param": caller.param, "from_type": caller.type,
+    }  # fmt: skip
 
 
 def call_to(text: str) -> dict[str, Any]:
     """The facts of a request URI written as a number, ``user@host`` or a URI."""
-    scheme, user, host, params = _address(text)
-    return {"ruri_user": user, "ruri_host": host, "ruri_scheme": scheme, "ruri_param": params.get}
+    called = _party(text)
+    return {
+        "ruri_user": called.user, "ruri_host": called.host, "ruri_scheme": called.scheme,
+        "ruri_port": called.port, "ruri_param": called.param, "ruri_type": called.type,
+    }  # fmt: skip
 
 
-def _address(text: str) -> tuple[str, str, str, dict[str, str]]:
-    uri, _, written = text.partition(";")
-    params = {key.lower(): found for key, _, found in (each.partition("=") for each in written.split(";"))}
-    scheme, colon, rest = uri.partition(":")
-    if not colon or scheme not in ("sip", "sips", "tel"):
-        scheme, rest = "sip", uri
-    user, at, host = rest.rpartition("@")
-    return (scheme, user, host, params) if at else (scheme, rest, "", params)
+def _party(text: str) -> Party:
+    scheme, rest = "sip", text
+    if match := _SCHEME(text):
+        scheme, rest = match[1].lower(), text[match.end() :]
+    user, at, place = rest.rpartition("@")
+    if not at:  # a number or a name alone
+        user, _, written = rest.partition(";")
+        return party(scheme, user, "", 0, _params(written))
+    host, _, written = place.partition("?")[0].partition(";")
+    name, colon, port = host.rpartition(":")
+    if not colon or "]" in port or not (port.isascii() and port.isdigit()):
+        name, port = host, "0"
+    return party(scheme, user.partition(":")[0], name.strip("[]"), int(port[:5]), _params(written))
+
+
+def _params(written: str) -> Params:
+    pairs = [each.partition("=") for each in written.split(";") if each]
+    return tuple((name, value if equals else None) for name, equals, value in pairs)
 
 
 def _read_fact(source: Source, name: str, value: Node, known: Known) -> Any:

@@ -11,10 +11,13 @@ from dsl.scope import GROUP
 PARTS = {
     "from.user": "from_user",
     "from.host": "from_host",
+    "from.type": "from_type",
     "from.display": "from_display",
     "to.user": "ruri_user",
     "to.host": "ruri_host",
+    "to.type": "ruri_type",
 }
+USER_TYPES = ("phone", "")
 # As SDP spells them (IANA, RTP payload formats), those that telephony meets.
 CODECS = (
     "PCMU", "PCMA", "G722", "G7221", "G723", "G726-16", "G726-24", "G726-32", "G726-40", "G728", "G729",
@@ -66,7 +69,7 @@ class ActionChecker(Checker):
                 for target in action.targets:
                     self._target(target)
             case syntax.SetPartAction():
-                self._part(action.part)
+                self._part(action)
                 self.text(action.value)
             case syntax.TagAction():
                 self.text(action.text)
@@ -104,9 +107,12 @@ class ActionChecker(Checker):
                 if action.name is not None:
                     self.refuse(action.name, set_refusal(action.name.value))
 
-    def _part(self, part: syntax.FactRef) -> None:
+    def _part(self, action: syntax.SetPartAction) -> None:
+        part, value = action.part, action.value
         if part.name not in PARTS:
             self.report(part, f"{part.name} cannot be set", suggest(part.name, PARTS))
+        elif part.name.endswith(".type") and isinstance(value, syntax.Text) and value.value not in USER_TYPES:
+            self.report(value, f'no user is of the type "{value.value}"', 'write "phone", or "" for none')
 
     def _reject(self, action: syntax.RejectAction) -> None:
         if not _whole(action.status, 400, 699):

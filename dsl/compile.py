@@ -15,9 +15,11 @@ from operator import attrgetter
 from typing import Any
 
 from dsl import syntax
+from dsl.addresses import canonical_user
 from dsl.clock import CLOCK_FACTS, NOT_A_NUMBER, reader
 from dsl.draft import Draft
-from dsl.facts import FACTS
+from dsl.facts import FACTS, USERS
+from dsl.functions import FUNCTIONS
 from dsl.numbers import e164, in_block
 from dsl.patterns import MAX_TEXT, compiled
 from dsl.scope import LIST, TABLE, Scope
@@ -32,7 +34,9 @@ _DECIMAL = re.compile(r"[0-9]{1,18}\.[0-9]{1,9}")
 # The functions that give a text of the call by its name in quotes.
 ASKED = ("header", "to.param", "from.param")
 # What rules can change is read from the draft, everything else from the facts themselves.
-DRAFTED = frozenset(("ruri_user", "ruri_host", "from_user", "from_host", "from_display"))
+DRAFTED = frozenset(
+    ("ruri_user", "ruri_host", "ruri_type", "from_user", "from_host", "from_type", "from_display")
+)
 Network = IPv4Network | IPv6Network
 Check = Callable[[Any], bool]
 
@@ -56,7 +60,8 @@ def condition(node: syntax.Node, scope: Scope) -> Test:
         case syntax.Compare():
             return _compare(node, scope)
         case syntax.Matches():
-            search = compiled(node.regex.source).search
+            source = node.regex.source
+            search = compiled(f"(?i){source}" if fact_type(node.left) == "host" else source).search
             return _each(node.left, lambda text: search(text) is not None, scope)
         case syntax.Affix():
             return _affix(node, scope)
@@ -106,13 +111,13 @@ def _equal(node: syntax.Compare, scope: Scope) -> Test:
     left, right = value(node.left, scope), value(node.right, scope)
     if fact_type(node.left) == "list":
         if isinstance(node.right, syntax.Text):
-            name = _spelled(node.left, node.right.value)
+            name = spelled(node.left, node.right.value)
             return lambda draft: name in left(draft)
         return lambda draft: right(draft) in left(draft)
     if "host" in (fact_type(node.left), fact_type(node.right)):  # RFC 3261 19.1.4: hosts in any case
         return lambda draft: bool(left(draft).lower() == right(draft).lower())
     if isinstance(node.right, syntax.Text):
-        wanted = node.right.value
+        wanted = spelled(node.left, node.right.value)
         if fact_type(node.left) == "address":
             wanted = _address_text(wanted)
         return lambda draft: left(draft) == wanted
@@ -128,9 +133,8 @@ def _each(node: syntax.Node, check: Check, scope: Scope) -> Test:
 
 
 def _affix(node: syntax.Affix, scope: Scope) -> Test:
-    options = texts_of(node.options, scope)
+    options = tuple(spelled(node.left, option, whole=False) for option in texts_of(node.options, scope))
     if fact_type(node.left) == "host":
-        options = tuple(option.lower() for option in options)
         if node.starts:
             return _each(node.left, lambda text: text.lower().startswith(options), scope)
         return _each(node.left, lambda text: text.lower().endswith(options), scope)
@@ -175,7 +179,7 @@ def _membership(node: syntax.Member, scope: Scope) -> tuple[Check, ...]:
         checks.append(_inside(texts))
         return tuple(checks)
     points = [each.value for each in node.options if isinstance(each, _POINTS)]
-    wanted = frozenset([*(_spelled(node.left, each) for each in texts), *points])
+    wanted = frozenset([*(spelled(node.left, each) for each in texts), *points])
     if wanted and kind == "host":
         checks.append(lambda text: text.lower() in wanted)
     elif wanted or not checks:
@@ -183,11 +187,19 @@ def _membership(node: syntax.Member, scope: Scope) -> tuple[Check, ...]:
     return tuple(checks)
 
 
-def _spelled(node: syntax.Node, text: str) -> str:
-    """A value as the fact that it is compared with spells it: hosts in small letters, codecs in capitals."""
+def spelled(node: syntax.Node, text: str, whole: bool = True) -> str:
+    """A value, or the beginning or end of one, as the fact that it is compared with spells it.
+
+    Hosts are in small letters, codecs in capitals, numbers without separators: of a part of a value only
+    a plus says that it is of a number.
+    """
     if fact_type(node) == "host":
         return text.lower()
-    return text.upper() if isinstance(node, syntax.FactRef) and node.name == "sdp.codecs" else text
+    if not isinstance(node, syntax.FactRef):
+        return text
+    if FACTS[node.name].attribute in USERS and (whole or text.startswith("+")):
+        return canonical_user(text)
+    return text.upper() if node.name == "sdp.codecs" else text
 
 
 _POINTS = (syntax.Number, syntax.Clock, syntax.Day, syntax.Date)
@@ -237,7 +249,9 @@ def _address_text(text: str) -> str:
 
 
 def fact_type(node: syntax.Node) -> str:
-    """The type of the fact that an expression is; empty where it is none."""
+    """The type of the fact or the parameter that an expression is; empty where it is neither."""
+    if isinstance(node, syntax.Call):
+        return "host" if FUNCTIONS[node.name].gives == "host" else ""
     return FACTS[node.name].type if isinstance(node, syntax.FactRef) and node.name in FACTS else ""
 
 

@@ -8,14 +8,17 @@ from typing import Literal
 Failure = int | Literal["timeout", "unreachable"]
 Srtp = Literal["off", "accept", "offer", "required"]
 Downgrade = Literal["allow", "warn", "forbid"]
-Part = Literal["from.user", "from.host", "from.display", "to.user", "to.host"]
+Part = Literal["from.user", "from.host", "from.type", "from.display", "to.user", "to.host", "to.type"]
 
 DEFAULT_FAILURES: tuple[Failure, ...] = (408, 500, 502, 503, 504, "timeout", "unreachable")
 
 
 @dataclass(frozen=True, slots=True)
 class SetPart:
-    """Write one part of the From header (``from.*``) or of the request target (``to.*``)."""
+    """Write one part of the From header (``from.*``) or of the request target (``to.*``).
+
+    A type is ``phone``, which says ``user=phone`` in the URI, or empty.
+    """
 
     part: Part
     value: str

@@ -16,16 +16,18 @@ class Draft:
     """What the rules so far have made of a call that is not decided yet."""
 
     __slots__ = (
-        "allow", "deny", "downgrade", "edits", "facts", "from_display", "from_host", "from_user", "header",
-        "hooks", "limits", "prefer", "ring", "ruri_host", "ruri_user", "srtp", "tags",
+        "allow", "deny", "downgrade", "edits", "facts", "from_display", "from_host", "from_type", "from_user",
+        "header", "hooks", "limits", "prefer", "ring", "ruri_host", "ruri_type", "ruri_user", "srtp", "tags",
     )  # fmt: skip
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
         self.ruri_user: str = facts.ruri_user
         self.ruri_host: str = facts.ruri_host
+        self.ruri_type: str = facts.ruri_type
         self.from_user: str = facts.from_user
         self.from_host: str = facts.from_host
+        self.from_type: str = facts.from_type
         self.from_display: str = facts.from_display
         self.header: Callable[[str], str | None] = facts.header
         self.edits: tuple[Edit, ...] = ()

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
+
+from dsl.addresses import canonical_host, header_reader, read_user
 
 FactType = Literal["text", "host", "address", "list", "truth", "number", "clock", "day", "date"]
 
@@ -29,7 +31,8 @@ class Facts:
     """Everything that routing may know about one request; empty text where a thing is absent.
 
     ``ruri_*`` is the request target (``to.user`` in the language), ``to_header_*`` the To
-    header. ``sips`` is true when the call arrived over TLS for a ``sips:`` URI. ``peer_*``
+    header; what is of a URI, and URIs in headers, are in canonical form (``dsl.addresses``).
+    ``sips`` is true when the call arrived over TLS for a ``sips:`` URI. ``peer_*``
     are of the certificate that TLS verified, SANs written ``dns:NAME``, ``uri:URI`` or
     ``ip:ADDRESS``, the pin ``sha256/HEX``. ``now`` is in POSIX seconds. ``header`` gives
     the first field of a name in any case, or None; ``ruri_param`` and ``from_param`` do so for the
@@ -76,7 +79,17 @@ class Facts:
     to_header_display: str = ""
     auth_user: str = ""
     auth_realm: str = ""
+    ruri_type: str = ""
+    from_type: str = ""
     calls: Callable[[str], int] = no_calls
+
+
+def facts_from(**fields: Any) -> Facts:
+    """The facts of a call that somebody has written down, read as those of one that arrives are."""
+    for name, read in _CANONICAL.items():
+        if name in fields:
+            fields[name] = read(fields[name])
+    return Facts(**fields)
 
 
 class Fact(NamedTuple):
@@ -103,6 +116,9 @@ FACTS: dict[str, Fact] = {
     "to.user": Fact("ruri_user", "text", "the number or name called (of the request URI)"),
     "to.host": Fact("ruri_host", "host", "the host of the request URI"),
     "to.scheme": Fact("ruri_scheme", "text", "the scheme of the request URI, such as sip"),
+    "to.type": Fact(
+        "ruri_type", "text", "`phone` where the request URI says `user=phone`, and of a tel URI; else empty"
+    ),
     "to.port": Fact("ruri_port", "number", "the port in the request URI; 0 when there is none"),
     "to_header.user": Fact("to_header_user", "text", "the user in the To header"),
     "to_header.host": Fact("to_header_host", "host", "the host in the To header"),
@@ -111,6 +127,7 @@ FACTS: dict[str, Fact] = {
     "from.host": Fact("from_host", "host", "the host in the From header"),
     "from.display": Fact("from_display", "text", "the display name in the From header"),
     "from.scheme": Fact("from_scheme", "text", "the scheme of the URI in the From header"),
+    "from.type": Fact("from_type", "text", "the same of the URI in the From header"),
     "from.port": Fact("from_port", "number", "the port in the From header; 0 when there is none"),
     "auth.user": Fact("auth_user", "text", "who has proved a password (`challenge`); empty for nobody"),
     "call.id": Fact("call_id", "text", "the Call-ID"),
@@ -141,5 +158,11 @@ FACTS: dict[str, Fact] = {
     "time.hour": Fact("now", "number", "the hour, 0 to 23"),
     "time.minute": Fact("now", "number", "the minute, 0 to 59"),
     "time.weekday": Fact("now", "number", "the day of the week, 1 is Monday and 7 is Sunday"),
+}
+USERS = frozenset(("ruri_user", "from_user", "to_header_user"))
+_CANONICAL: dict[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(USERS, lambda user: read_user("sip", user)[0]),
+    **dict.fromkeys(("ruri_host", "from_host", "to_header_host"), canonical_host),
+    "header": header_reader,
 }
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")

@@ -48,10 +48,13 @@ FUNCTIONS: dict[str, Function] = {
         "as +COUNTRY..., dialled in the country with that code; short numbers stay",
     ),
     "to.param": Function(
-        ("literal",), "text", 'to.param("tgrp")', "a parameter of the request URI; empty when it is not there"
+        ("literal",),
+        "host",
+        'to.param("tgrp")',
+        "a parameter of the request URI or of the number in it, in small letters; empty when there is none",
     ),
     "from.param": Function(
-        ("literal",), "text", 'from.param("tgrp")', "a parameter of the URI in the From header"
+        ("literal",), "host", 'from.param("tgrp")', "the same of the URI in the From header"
     ),
     "calls": Function(("trunk",), "number", 'calls("carrier")', "how many calls that trunk has now"),
     "lower": Function(("text",), "text", "lower(to.user)", "in lower case"),

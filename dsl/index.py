@@ -13,7 +13,7 @@ from collections.abc import Callable, Hashable, Sequence
 from dsl import syntax
 from dsl.atoms import Atom, key
 from dsl.breath import breathe
-from dsl.compile import ASKED, Test, asked, fact
+from dsl.compile import ASKED, Test, asked, fact, fact_type
 from dsl.draft import Draft
 from dsl.facts import FACTS
 from dsl.outcome import Outcome
@@ -100,6 +100,8 @@ def _beginnings(node: syntax.Node) -> list[Atom]:
     for part in parts:
         if isinstance(part, syntax.Matches):
             start = literal_start(part.regex.source)
+            if fact_type(part.left) == "host":
+                start = start.lower()
             if start:
                 found.append(Atom(key(part.left, NOTHING_NAMED), "starts", (start,), frozenset()))
     return found

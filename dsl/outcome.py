@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from dsl import syntax
+from dsl.addresses import canonical_user, read_user
 from dsl.check_actions import PARTS
 from dsl.compile import CONTROLS, Value, clean, value
 from dsl.decision import (
@@ -35,7 +36,7 @@ from dsl.decision import (
     Srtp,
 )
 from dsl.draft import Draft
-from dsl.facts import Facts
+from dsl.facts import USERS, Facts
 from dsl.ownership import matches_glob
 from dsl.scope import GROUP, TABLE, Scope
 
@@ -48,6 +49,8 @@ _UNWANTED = {
     "to.user": re.compile(rf'[{CONTROLS}\s<>"@]+'),
     "from.host": re.compile(r"[^A-Za-z0-9._:\[\]-]+"),
     "to.host": re.compile(r"[^A-Za-z0-9._:\[\]-]+"),
+    "from.type": re.compile(r"[^A-Za-z]+"),
+    "to.type": re.compile(r"[^A-Za-z]+"),
     "from.display": re.compile(rf'[{CONTROLS}"\\]+'),
 }
 _UNWANTED_IN_TARGET = re.compile(rf'[{CONTROLS}\s<>",]+')
@@ -147,7 +150,12 @@ def _setting(action: syntax.SetPartAction | syntax.SetHeaderAction, scope: Scope
             draft.edits += (SetPart(part, text),)
             setattr(draft, attribute, text)
 
-        return set_part
+        def set_user(draft: Draft) -> None:
+            text = canonical_user(make(draft))
+            draft.edits += (SetPart(part, text),)
+            setattr(draft, attribute, read_user("sip", text)[0])
+
+        return set_user if attribute in USERS else set_part
     name, write = action.name.value, clean(action.value, scope)
 
     def set_header(draft: Draft) -> None:
@@ -292,6 +300,8 @@ def headers_after(header: Lookup, edit: Edit, callers: Lookup) -> Lookup:
 def edited(facts: Facts, edit: Edit) -> Facts:
     """The facts of a call as they are after ``edit``, where there is no draft of it."""
     if isinstance(edit, SetPart):
-        changed: dict[str, Any] = {PARTS[edit.part]: edit.value}
+        attribute = PARTS[edit.part]
+        seen = read_user("sip", edit.value)[0] if attribute in USERS else edit.value
+        changed: dict[str, Any] = {attribute: seen}
         return replace(facts, **changed)
     return replace(facts, header=headers_after(facts.header, edit, facts.header))

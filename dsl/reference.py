@@ -65,6 +65,24 @@ Ranges are `3..5`, `08:00..18:00` (until the clock shows 18:00; `22:00..06:00` g
 (`sat..mon` goes over the week's end), `2026-12-24..2026-12-26`, and blocks of numbers of one length,
 `"+4930100".."+4930199"`. All but times of day include both ends.
 
+## How an address reads
+
+A number can be spelled in many ways that mean the same: `+1900`, `+1%3900`, `+1-900`. Rules see one of them, and what they
+see is what is sent on, recorded and given to hooks.
+
+- Escapes of letters, digits and `- _ . ! ~ * ' ( ) + #` are undone, once: `%39` is `9`, `%2539` stays. All others stay, with
+  capital digits, and are never undone: `%40` (`@`), `%3B` (`;`), `%20`, `%00`, `%C3%A9`. `matches /%/` finds what has any.
+- A user is a telephone number when it begins with `+` or is all digits and `- . ( )`, and each user of a `tel:` URI is one.
+  It has no separators: `+1-900-555` and `(1)900.555` are `+1900555` and `1900555`; `john-smith` keeps his hyphen. Numbers
+  in rules, lists, tables and tests may be written with separators.
+- Parameters behind a number (`sip:+1900;tgrp=x;trunk-context=y@host`, RFC 4904) are no part of it: `to.param("tgrp")` asks for
+  them, behind those of the URI. They stay on their leg, as the URI's own do; `set to.user = to.user + ";tgrp=x"` sends one.
+- Hosts and parameters are in small letters, an IPv6 address in its shortest form; comparisons with them are in any case,
+  `matches` too. A password in a URI is not seen and not sent. Display names stay as they are.
+- `header("X")` has `sip:`, `sips:` and `tel:` URIs in this form up to their parameters, outside of quotes, and so do the
+  headers that cross with numbers in them: P-Asserted-Identity, Diversion, History-Info, and what a rule copies.
+- A user that a rule or a hook sets is read in the same way; what a URI cannot hold is sent escaped.
+
 ## Facts
 
 | fact | type | is |
@@ -99,7 +117,7 @@ and then exactly one ending:
 |---|---|
 | `route T then T on F, F then T` | sends the call to a target, upon a failure to the next that lists it |
 | `reject N "reason"` | answers with 400 to 699 |
-| `redirect text, text` | answers 302 with these SIP URIs |
+| `redirect text, text` | answers 302 with these SIP URIs; 500 where what was made of facts is none |
 | `continue` | keeps what was set and goes on to the next rule |
 
 A target is `"trunk"`, `group.NAME` or `table.NAME[key].COLUMN`; an empty cell is no target, and a route without any
@@ -126,7 +144,7 @@ def facts_table() -> list[str]:
 
 def functions_table() -> list[str]:
     """A row for each function."""
-    return [f"| `{each.usage}` | {each.gives} | {each.doc} |" for each in FUNCTIONS.values()]
+    return [f"| `{each.usage}` | {KINDS[each.gives]} | {each.doc} |" for each in FUNCTIONS.values()]
 
 
 def reference() -> str:

@@ -11,6 +11,7 @@ import csv
 from collections.abc import Iterable, Iterator
 from io import StringIO
 
+from dsl.addresses import canonical_user
 from dsl.breath import breathe
 from dsl.errors import Diagnostic
 
@@ -137,7 +138,7 @@ class _Reading:
         if not prefix or " " in prefix:
             self.tell(line, f"{prefix!r} is no prefix", f"digits, with + or without; {ANY} fits every number")
             return
-        prefix = "" if prefix == ANY else prefix
+        prefix = "" if prefix == ANY else canonical_user(prefix)
         if prefix in rows:
             self.tell(line, f"the prefix {prefix or ANY!r} is there already", "keep one of the two lines")
         else:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, Literal
 
+from dsl.addresses import header_reader
 from dsl.facts import Facts, no_calls
 from sbc.flow import Flow, PeerIdentity
 from sbc.media.codecs import STATIC
@@ -58,47 +59,32 @@ def facts_of(
 ) -> Facts:
     # fmt: on
     """Everything that a rule may ask of ``request``; look-ups stay lazy. ``login``: a name, its realm."""
-    target, caller, called = request.target, request.from_, request.to
+    from_, to = request.from_, request.to
+    target, caller, called = request.target.party, from_.uri.party, to.uri.party
     tls = flow.tls
     peer = (tls.peer if tls else None) or _NOBODY
     codecs, srtp = describe_offer(request.body)
+    # fmt: off
     return Facts(
-        trunk=flow.trunk or "",
-        tenant=tenant or "",
-        listener=flow.listener,
-        source=flow.remote.host,
-        transport=flow.transport,
-        method=request.method,
-        ruri_user=target.user or "",
-        ruri_host=target.host,
-        ruri_scheme=target.scheme,
-        from_user=caller.uri.user or "",
-        from_host=caller.uri.host,
-        from_display=caller.display,
-        to_header_user=called.uri.user or "",
-        to_header_host=called.uri.host,
+        trunk=flow.trunk or "", tenant=tenant or "", listener=flow.listener,
+        source=flow.remote.host, transport=flow.transport, method=request.method,
+        ruri_user=target.user, ruri_host=target.host, ruri_scheme=target.scheme,
+        ruri_port=target.port, ruri_type=target.type, ruri_param=target.param,
+        from_user=caller.user, from_host=caller.host, from_scheme=caller.scheme,
+        from_port=caller.port, from_type=caller.type, from_param=caller.param,
+        from_display=from_.display,
+        to_header_user=called.user, to_header_host=called.host, to_header_display=to.display,
         call_id=request.call_id,
         user_agent=request.headers.get("User-Agent") or "",
+        header=header_reader(request.headers.get),
         sips=flow.secure and target.scheme == "sips",
         tls_version=tls.version if tls else "",
         tls_group=tls.group if tls else "",
         tls_cipher=tls.cipher if tls else "",
-        peer_verified=peer.verified,
-        peer_sans=peer.sans,
-        peer_issuer=peer.issuer,
-        peer_subject=peer.subject,
-        peer_pin=peer.pin,
-        sdp_codecs=codecs,
-        sdp_srtp=srtp,
-        now=now,
-        header=request.headers.get,
-        ruri_port=target.port or 0,
-        ruri_param=target.param,
-        from_scheme=caller.uri.scheme,
-        from_port=caller.uri.port or 0,
-        from_param=caller.uri.param,
-        to_header_display=called.display,
-        auth_user=login[0],
-        auth_realm=login[1],
-        calls=calls,
+        peer_verified=peer.verified, peer_sans=peer.sans, peer_issuer=peer.issuer,
+        peer_subject=peer.subject, peer_pin=peer.pin,
+        sdp_codecs=codecs, sdp_srtp=srtp,
+        auth_user=login[0], auth_realm=login[1],
+        now=now, calls=calls,
     )
+    # fmt: on

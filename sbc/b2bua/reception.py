@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from dsl.addresses import escape_user
 from sbc.b2bua.call import Call, Fork
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.leg import Leg, Side, local_address
@@ -130,10 +131,11 @@ class Reception:
         scheme = "sips" if target.scheme == "sips" else "sip"
         leg = Leg("a", trunk, flow, local_address(listener, trunk, flow), scheme)
         leg.call_id = request.call_id
-        leg.set_contact(target.user or "")
+        called = target.party.user
+        leg.set_contact(escape_user(called))
         leg.invited = True
         call = Call(self._engine, self._engine.ids.key(6).hex(), snapshot, leg, now)
-        call.caller, call.called = request.from_.uri.user or "", target.user or ""
+        call.caller, call.called = request.from_.uri.party.user, called
         return call
 
     def _on_cancel(self, server: ServerTransaction, now: float, out: list[Command]) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from dsl.atoms import reads
 from dsl.decision import Challenge, Decision, Redirect, Reject, Route
-from dsl.facts import Facts
+from dsl.facts import Facts, facts_from
 from dsl.scope import GROUP
 from sbc.config.snapshot import Snapshot
 
@@ -82,7 +82,7 @@ def facts_of_record(snapshot: Snapshot, record: dict[str, Any]) -> Facts:
     leg = record["a"]
     tls, media = leg["tls"] or {}, leg["media"] or {}
     trunk = snapshot.trunks.get(leg["trunk"])
-    return Facts(
+    return facts_from(
         trunk=leg["trunk"],
         tenant=(trunk.tenant or "") if trunk is not None else "",
         listener=trunk.listener if trunk is not None else "",

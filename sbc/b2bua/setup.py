@@ -16,7 +16,7 @@ from sbc.b2bua.call import AfterMedia, Call, Fork
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia, RunHooks
 from sbc.b2bua.hooked import Invited
 from sbc.b2bua.hunt import Hunt
-from sbc.b2bua.translate import Fields, answer, carried_body
+from sbc.b2bua.translate import Fields, answer, carried_body, redirect_contact
 from sbc.base import PeerError
 from sbc.config.hook_set import called_by
 from sbc.sip.dialog import Dialog
@@ -87,16 +87,27 @@ class Setup:
         if isinstance(decision, Reject):
             self.reject(decision.status, decision.reason, now, out, "rejected by rule")
         elif isinstance(decision, Redirect):
-            response = call.engine.respond_to(self.server, 302, "Moved Temporarily")
-            for target in decision.targets:
-                response.headers.add("Contact", f"<{target}>")
-            self.finish(response, now, out, "redirected by rule")
+            self._redirect(decision, now, out)
         elif isinstance(decision, Challenge):
             response = call.engine.respond_to(self.server, 407, "Proxy Authentication Required")
             response = call.engine.actions.challenge(call, response, decision, now)
             self.finish(response, now, out, "asked for a password")
         else:
             self._begin(decision, now, out)
+
+    def _redirect(self, decision: Redirect, now: float, out: list[Command]) -> None:
+        """Name other places, if each of the targets, which may be made of what a peer sent, is one."""
+        call = self.call
+        contacts = [redirect_contact(target) for target in decision.targets]
+        if None in contacts:
+            why = "a redirect target is not a SIP URI"
+            out.append(Note("redirect-refused", call.id, {"rule": decision.rule, "reason": why}))
+            self.reject(500, "Server Internal Error", now, out, f"{why}: {decision.rule}")
+            return
+        response = call.engine.respond_to(self.server, 302, "Moved Temporarily")
+        for contact in contacts:
+            response.headers.add("Contact", contact or "")
+        self.finish(response, now, out, "redirected by rule")
 
     def _begin(self, route: Route, now: float, out: list[Command]) -> None:
         """Send the call on its way, if the limits of its rules let it."""

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Final, TypeVar
 
+from dsl.addresses import canonical_addresses, canonical_user, escape_user
 from dsl.decision import CopyHeader, Edit, RemoveHeader, Route, SetHeader, SetPart
 from dsl.ownership import copy_refusal, matches_glob
 from sbc.b2bua.leg import Leg, format_target
@@ -21,6 +22,7 @@ from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.parse import MAX_HEAD
 from sbc.sip.serialize import serialize
+from sbc.sip.uri import parse_uri
 
 M = TypeVar("M", bound=Message)
 Fields = tuple[tuple[str, str], ...]
@@ -33,22 +35,11 @@ CARRIED_EXTENSIONS: Final = frozenset(("100rel",))
 # Octets of the headers that may be carried across beside our own; more would not fit every peer's limits.
 MAX_CARRIED: Final = 8192
 
-_USER = r"[A-Za-z0-9\-_.!~*'()&=+$,;?/]*+"
-_PLAIN_USER: Final = re.compile(rf"{_USER}(?:%[0-9A-Fa-f]{{2}}{_USER})*").fullmatch
 _PLAIN_DISPLAY: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ ]*").fullmatch
 _BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]").fullmatch
+# How a number begins, also one of a service (*21#), as a URI writes it.
+_DIALLED: Final = (*"+0123456789*", "%23")
 _PLAIN_HOST: Final = re.compile(r"[A-Za-z0-9\-.:\[\]]+").fullmatch
-
-
-def escape_user(user: str) -> str:
-    """The user part of a URI with what RFC 3261 25.1 does not allow there percent-escaped."""
-    if _PLAIN_USER(user):
-        return user
-    return "".join(each if _PLAIN_USER(each) and each != "%" else _percent(each) for each in user)
-
-
-def _percent(text: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in text.encode("utf-8", "surrogateescape"))
 
 
 def quote_display(display: str) -> str:
@@ -62,21 +53,24 @@ def quote_display(display: str) -> str:
 
 
 def parts_after(request: Request, edits: Iterable[Edit]) -> dict[str, str]:
-    """``from.user``, ``from.host``, ``from.display``, ``to.user``, ``to.host`` as the rules leave them.
+    """All that ``SetPart`` names, as the rules leave it: users in the form in which they were judged.
 
-    Hosts are empty unless a rule sets one: the caller's own never leave its leg.
+    Hosts are empty unless a rule sets one: the caller's own never leave its leg, and no parameters do.
     """
-    caller = request.from_
+    caller, called = request.from_.uri.party, request.target.party
     parts = {
-        "from.user": caller.uri.user or "",
+        "from.user": caller.user,
         "from.host": "",
-        "from.display": caller.display,
-        "to.user": request.target.user or "",
+        "from.type": caller.type,
+        "from.display": request.from_.display,
+        "to.user": called.user,
         "to.host": "",
+        "to.type": called.type,
     }
     for edit in edits:
         if isinstance(edit, SetPart):
-            parts[edit.part] = edit.value
+            user = edit.part in ("from.user", "to.user")
+            parts[edit.part] = canonical_user(edit.value) if user else edit.value
     return parts
 
 
@@ -105,7 +99,7 @@ def _with_copies(fields: list[tuple[str, str]], request: Request, edit: CopyHead
     None crosses twice, and a header that gets another name takes the place of those that had it.
     """
     found = [
-        (edit.name or name, value)
+        (edit.name or name, canonical_addresses(value))
         for name, value in request.headers.fields
         if matches_glob(name, edit.glob) and copy_refusal(name, bool(edit.name)) is None
     ]
@@ -127,18 +121,47 @@ def address_invite(leg: Leg, request: Request, route: Route, target: Address) ->
     """Fix the leg's local and remote URIs and Contact for this call; return the request URI."""
     parts = parts_after(request, route.edits)
     transport = leg.flow.transport
-    host = parts["to.host"]
-    place = host if host and _PLAIN_HOST(host) else format_target(target, transport)
+    place = _host(parts["to.host"]) or format_target(target, transport)
     called, caller = escape_user(parts["to.user"]), escape_user(parts["from.user"])
     called_at = f"{called}@" if called else ""
     caller_at = f"{caller}@" if caller else ""
-    host = parts["from.host"]
-    from_host = host if host and _PLAIN_HOST(host) else leg.sent_by.rpartition(":")[0]
-    leg.local_uri = f"{quote_display(parts['from.display'])}<{leg.scheme}:{caller_at}{from_host}>"
-    leg.remote_uri = f"<{leg.scheme}:{called_at}{place}>"
+    from_host = _host(parts["from.host"]) or leg.sent_by.rpartition(":")[0]
+    phone = _user_type(parts["from.type"], caller)
+    leg.local_uri = f"{quote_display(parts['from.display'])}<{leg.scheme}:{caller_at}{from_host}{phone}>"
+    phone = _user_type(parts["to.type"], called)
+    leg.remote_uri = f"<{leg.scheme}:{called_at}{place}{phone}>"
     leg.set_contact(caller)
     suffix = "" if transport == "udp" else f";transport={transport}"
-    return f"{leg.scheme}:{called_at}{place}{suffix}"
+    return f"{leg.scheme}:{called_at}{place}{phone}{suffix}"
+
+
+def _host(text: str) -> str:
+    """A host, with a port or without, that a rule has set; empty where a URI cannot have it."""
+    if not text or not _PLAIN_HOST(text):
+        return ""
+    try:
+        parse_uri(f"sip:{text}")
+    except PeerError:
+        return ""
+    return text
+
+
+def _user_type(kind: str, user: str) -> str:
+    """The parameter that says that the user is a telephone number, where it can be one (RFC 3261 19.1.6)."""
+    return ";user=phone" if kind == "phone" and user.startswith(_DIALLED) else ""
+
+
+def redirect_contact(target: str) -> str | None:
+    """A redirect's target as a Contact writes it; None where it is no URI of a call (RFC 3261 25.1)."""
+    try:
+        uri = parse_uri(target)
+    except PeerError:
+        return None
+    if uri.scheme == "tel":
+        return f"<{uri}>"
+    if uri.scheme not in ("sip", "sips"):
+        return None
+    return f"<{uri.with_(user=uri.user)}>"
 
 
 def invite(

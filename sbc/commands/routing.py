@@ -79,13 +79,13 @@ def _moment(text: str | None) -> float:
 
 def _facts(snapshot: Snapshot, options: argparse.Namespace, now: float) -> Facts:
     from dsl.cases import call_to, caller_from
-    from dsl.facts import Facts
+    from dsl.facts import facts_from
 
     trunk = snapshot.trunks[options.trunk]
     headers = _headers(options.header)
     transport = snapshot.settings.listeners[trunk.listener].transport
     user, _, realm = options.user.partition("@")
-    facts = Facts(
+    facts = facts_from(
         trunk=trunk.trunk, tenant=trunk.tenant or "", listener=trunk.listener, transport=transport,
         source=options.source or _first_address(trunk.sources), now=now,
         header=lambda name: headers.get(name.lower()),

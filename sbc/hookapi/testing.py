@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from dsl.decision import Decision, Redirect, Reject
-from dsl.facts import Facts
+from dsl.facts import Facts, facts_from
 from sbc.base import ConfigError
 from sbc.config.hook_set import Hook, HookSet
 from sbc.config.hooks import load_hooks
@@ -96,4 +96,4 @@ def load(path: str | Path, trunks: Collection[str] | None = None, limit: float =
 def facts(headers: Mapping[str, str] | None = None, **fields: Any) -> Facts:
     """The facts of a made-up call: ``fields`` are those of ``Facts``, ``headers`` its headers in any case."""
     known = {name.lower(): value for name, value in (headers or {}).items()}
-    return Facts(header=lambda name: known.get(name.lower()), **fields)
+    return facts_from(header=lambda name: known.get(name.lower()), **fields)

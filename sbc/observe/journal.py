@@ -30,6 +30,7 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "sips-downgrade": ("WRN", "[sips-downgrade]"),
     "media-refused": ("INF", "[srtp-refused]"),
     "hook-failed": ("ERR", "[hook]"),
+    "redirect-refused": ("ERR", "call"),
     "hook-skipped": ("WRN", "[hook]"),
     "hook-slow": ("WRN", "[hook]"),
     "hook-grows": ("WRN", "[hook]"),

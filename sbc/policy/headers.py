@@ -29,6 +29,7 @@ import re
 from collections.abc import Callable
 from typing import Final
 
+from dsl.addresses import canonical_addresses
 from sbc.sip.headers import canonical
 
 Field = tuple[str, str]
@@ -51,6 +52,8 @@ _TRUSTED: Final = (
     "Resource-Priority",  # RFC 4412: pre-empts other calls
 )
 _DIVERTED: Final = ("History-Info", "Diversion")  # RFC 7044, RFC 5806
+# Rules read the numbers in these in one form, and in this form they pass.
+_ADDRESSES: Final = frozenset(("P-Asserted-Identity", *_DIVERTED))
 
 # A bracket ends, closed or not, at whatever may begin a match: a value full of such beginnings is read once.
 _BRACKET: Final = r"\[[^\]@<>;?,\s\"]*+\]?"
@@ -107,7 +110,7 @@ def pass_headers(fields: list[Field], trusted_in: bool, trusted_out: bool) -> li
         rule = table.get(canonical(name))
         if rule is None:
             continue
-        kept = rule[1](value)
+        kept = rule[1](canonical_addresses(value) if rule[0] in _ADDRESSES else value)
         if kept is not None:
             passed.append((rule[0], kept))
     return passed

@@ -12,6 +12,7 @@ from ipaddress import AddressValueError, IPv6Address
 from typing import Any, Final
 from urllib.parse import unquote_to_bytes
 
+from dsl.addresses import Party, escape_user, party
 from sbc.sip.grammar import LONGEST_KEPT, Params, ParseError, find_param, format_params, recent
 
 USER: Final = r"A-Za-z0-9\-_.!~*'()&=+$,;?/%#\[\]^`{|}"
@@ -27,7 +28,6 @@ _sip: Final = re.compile(
 _tel: Final = re.compile(rf"[tT][eE][lL]:([0-9A-Fa-f*#+\-.()]++){PARAMS}").fullmatch
 _other: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*+):([!#-;=?-~]++)").fullmatch
 _bad_escape: Final = re.compile(r"%(?![0-9A-Fa-f]{2})").search
-_to_escape: Final = re.compile(rf"[^{USER}]|%(?![0-9A-Fa-f]{{2}})").sub
 
 # Parameters whose presence in one URI alone makes two URIs differ (RFC 3261 19.1.4).
 _SIGNIFICANT: Final = ("user", "ttl", "method", "maddr", "transport")
@@ -40,7 +40,7 @@ class Uri:
     everything after the colon.
     """
 
-    __slots__ = ("headers", "host", "params", "password", "port", "scheme", "user")
+    __slots__ = ("_party", "headers", "host", "params", "password", "port", "scheme", "user")
 
     def __init__(
         self, scheme: str, user: str = "", password: str | None = None, host: str = "",
@@ -53,6 +53,7 @@ class Uri:
         self.port: Final = port
         self.params: Final = params
         self.headers: Final = headers
+        self._party: Party | None = None
 
     def parts(self) -> dict[str, Any]:
         """All that it is made of, by the names of the attributes."""
@@ -66,6 +67,14 @@ class Uri:
 
     def __hash__(self) -> int:
         return hash(str(self))
+
+    @property
+    def party(self) -> Party:
+        """Who or what it names, in the one form of all its spellings: what rules see and what is sent on."""
+        read = self._party
+        if read is None:
+            read = self._party = party(self.scheme, self.user, self.host, self.port or 0, self.params)
+        return read
 
     def param(self, name: str) -> str | None:
         """The value of a URI parameter (lower-case name): "" without a value, None if absent."""
@@ -156,15 +165,6 @@ def check_ipv6(text: str) -> str:
     except AddressValueError:
         raise ParseError("malformed IPv6 address") from None
     return text
-
-
-def escape_user(text: str) -> str:
-    """Percent-encode what may not stand in the user part of a SIP URI; escapes already there stay."""
-    return _to_escape(_percent, text)
-
-
-def _percent(match: re.Match[str]) -> str:
-    return "".join([f"%{byte:02X}" for byte in match[0].encode("utf-8", "surrogateescape")])
 
 
 def same_uri(a: Uri, b: Uri) -> bool:

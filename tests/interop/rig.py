@@ -90,6 +90,7 @@ class Rig:
     tls: int = field(default_factory=free_port)
     udp: int = field(default_factory=free_port)
     warned: str = r"\[(sips-downgrade|check)\]"
+    rules: str = ""  # asked before those by which the two reach each other
     lab: Lab = field(init=False)
     sbc: Portcullis = field(init=False)
     _records_seen: int = 0
@@ -136,7 +137,7 @@ class Rig:
             (directory / "trunks.d" / f"{each.name}.yaml").write_text(each.trunk())
         rules = [(caller.name, callee.name), (callee.name, caller.name)]
         text = "".join(_RULE.format(origin=origin, target=target) for origin, target in rules)
-        (directory / "routes.d" / "10-rig.yaml").write_text(f"rules:\n{text}")
+        (directory / "routes.d" / "10-rig.yaml").write_text(f"rules:\n{self.rules}{text}")
 
     def number(self, user: str = NUMBER, transport: str = "tls") -> str:
         """What a caller dials to reach ``user`` through the SBC."""

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dsl.addresses import escape_user
 from dsl.decision import Edit, RemoveHeader, Route, SetHeader, SetPart
 from sbc.b2bua.leg import Leg
 from sbc.b2bua.translate import (
     address_invite,
     carried_body,
     content_type,
-    escape_user,
     extensions,
     invite,
     parts_after,

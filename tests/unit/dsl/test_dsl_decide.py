@@ -207,7 +207,7 @@ def test_policies(action: str, srtp: str | None, downgrade: str | None) -> None:
     ],
 )
 def test_expressions(expression: str, result: str) -> None:
-    assert route(f"set to.user = {expression}").edits == (SetPart("to.user", result),)
+    assert route(f'set header "X-A" = {expression}').edits == (SetHeader("X-A", result),)
 
 
 def test_actions_see_what_those_before_them_set() -> None:

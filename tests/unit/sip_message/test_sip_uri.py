@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from dsl.addresses import escape_user
 from sbc.base import PeerError
-from sbc.sip.uri import Uri, escape_user, parse_uri, same_uri
+from sbc.sip.uri import Uri, parse_uri, same_uri
 
 
 @pytest.mark.parametrize(
