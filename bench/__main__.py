@@ -1,4 +1,4 @@
-"""``python -m bench [WHAT|all]``: costs beside real peers; ``--help`` lists what there is.
+"""``python -m bench [WHAT|all]``: costs beside real peers; ``compare OTHER``: beside another checkout.
 
 Figures are of this machine at this moment: what counts is the ratio to the peer in the same run.
 """
@@ -9,6 +9,7 @@ import argparse
 import sys
 from collections.abc import Callable
 
+from bench.compare import main as compare
 from bench.core import core
 from bench.handshake import handshakes
 from bench.memory import memory
@@ -21,17 +22,15 @@ from bench.signalling import signalling
 from tests.peers.process import MissingProgram, PeerFailed
 from tests.peers.product import is_compiled
 
-_SIGNALLING = ("kamailio", "portcullis")
-
 Options = argparse.Namespace
 
 
 def _signalling(options: Options) -> list[Row]:
-    return signalling(_SIGNALLING, 200, options.seconds or 20, options.runs)
+    return signalling(200, options.seconds or 20, options.runs)
 
 
 def _load(options: Options) -> list[Row]:
-    return signalling(_SIGNALLING, options.rate, options.seconds or 20, 1)
+    return [row for rate in options.rate for row in signalling(rate, options.seconds or 20, 1)]
 
 
 def _handshake(options: Options) -> list[Row]:
@@ -77,12 +76,16 @@ BENCHMARKS: dict[str, Callable[[Options], list[Row]]] = {
 
 
 def main() -> int:
-    """Run the chosen benchmarks; 1 when a program is missing or a peer failed."""
+    """Run the chosen benchmarks, or compare two trees; 1 when a program is missing or a peer failed."""
+    if sys.argv[1:2] == ["compare"]:
+        return compare(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("what", nargs="?", default="all", choices=[*BENCHMARKS, "all"])
     parser.add_argument("--runs", type=int, default=3, help="runs of each server, interleaved")
     parser.add_argument("--seconds", type=float, help="length of one run; the default differs")
-    parser.add_argument("--rate", type=float, default=400, help="calls a second of the load benchmark")
+    parser.add_argument(
+        "--rate", type=float, nargs="+", default=[400, 1000], help="calls a second of the load benchmark"
+    )
     options = parser.parse_args()
     chosen = list(BENCHMARKS) if options.what == "all" else [options.what]
     status = 0

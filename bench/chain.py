@@ -26,12 +26,15 @@ class Load:
 
 
 @contextmanager
-def chain(root: Path, make: Server) -> Iterator[tuple[PeerProcess, Caller]]:
-    """Bring up callee, tunnels and server under ``root``; yields the server and a factory of callers."""
+def chain(root: Path, make: Server, trace: bool = False) -> Iterator[tuple[PeerProcess, Caller]]:
+    """Bring up callee, tunnels and server under ``root``; yields the server and a factory of callers.
+
+    With ``trace`` the callee keeps every message, which takes time, in callee/callee_messages.log.
+    """
     lab, behind, port = Lab(root / "tls"), free_port(), free_port()
     before = into("callee", behind, lab.issue("callee"), lab.ca())
     front = out("caller", port, lab.issue("caller"), lab.ca(), f"{NAME}.lab.example")
-    answers = SippSettings("callee", "tcp", port=behind, says="tls", contact_port=before.accept)
+    answers = SippSettings("callee", "tcp", port=behind, says="tls", contact_port=before.accept, trace=trace)
     with (
         Sipp("callee", root / "callee", answers, cpu=LOAD_CORE),
         Stunnel("stunnel", root / "stunnel", [before, front], cpu=LOAD_CORE),

@@ -24,6 +24,7 @@ from sbc.sip.parse import parse_message
 from sbc.sip.serialize import serialize
 from sbc.sip.stream import MessageStream
 from sbc.sip.validate import validate
+from tests.playbook.stage import Stage
 
 _SDP = """\
 v=0
@@ -116,7 +117,25 @@ def steps() -> list[tuple[str, Callable[[], object]]]:
         ("route decision (third rule)", lambda: decide(facts)),
         ("build the other leg's INVITE", build),
         ("serialise", lambda: serialize(built)),
+        ("whole call through the engine, with its peers", whole_call()),
     ]
+
+
+def whole_call() -> Callable[[], object]:
+    """A call that is set up and hung up: the engine and both its peers, which parse and serialise too."""
+    stage = Stage()
+
+    def call() -> int:
+        _, answer = stage.established()
+        stage.within("office", answer, "BYE")
+        stage.office.hears(200)
+        stage.carrier.respond(stage.carrier.hears_request("BYE"), 200)
+        stage.wait(40)  # until nothing waits for a retransmission any more
+        stage.notes.clear()
+        stage.media.clear()
+        return len(stage.engine.calls)
+
+    return call
 
 
 def core(seconds: float = 0.3) -> list[Row]:

@@ -54,7 +54,8 @@ def _portcullis(directory: Path, lab: Lab, port: int) -> PeerProcess:
     return portcullis(directory, lab, port, free_port())
 
 
-_SERVERS: dict[str, Callable[[Path, Lab, int], PeerProcess]] = {
+HandshakeServer = Callable[[Path, Lab, int], PeerProcess]
+_SERVERS: dict[str, HandshakeServer] = {
     "openssl s_server": _openssl,
     "portcullis": _portcullis,
 }
@@ -80,10 +81,15 @@ def handshakes(
 
 def measure(name: str, kind: KeyKind, count: int, clients: int = 1) -> float:
     """CPU seconds of a fresh server for each of ``count`` handshakes of so many ``clients`` at once."""
+    return measure_server(_SERVERS[name], kind, count, clients)
+
+
+def measure_server(make: HandshakeServer, kind: KeyKind, count: int, clients: int) -> float:
+    """The same for the server that ``make`` makes."""
     with TemporaryDirectory(prefix="bench-") as root:
         lab, port = Lab(Path(root, "tls"), kind), free_port()
         context = client_context(lab.issue("caller"))
-        with _SERVERS[name](Path(root, "server"), lab, port) as server, on_core(LOAD_CORE):
+        with make(Path(root, "server"), lab, port) as server, on_core(LOAD_CORE):
             return cost_of(server, context, port, count, clients)
 
 

@@ -25,31 +25,31 @@ def on_core(core: int) -> Iterator[None]:
         os.sched_setaffinity(0, before)
 
 
-def session(leader: int) -> Iterator[tuple[int, list[str]]]:
-    """Each process of the session that ``leader`` leads, with the fields of its stat after the name."""
+def sessions(leaders: Sequence[int]) -> Iterator[tuple[int, list[str]]]:
+    """Each process of the sessions that ``leaders`` lead, with the fields of its stat after the name."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         with contextlib.suppress(OSError, IndexError):
             fields = (entry / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[3]) == leader:
+            if int(fields[3]) in leaders:
                 yield int(entry.name), fields
 
 
-def cpu_seconds(leader: int) -> float:
-    """User and system CPU seconds of the leader's session, ended children included."""
+def cpu_seconds(*leaders: int) -> float:
+    """User and system CPU seconds of the leaders' sessions, ended children included."""
     ticks = 0
-    for pid, fields in session(leader):
+    for pid, fields in sessions(leaders):
         ticks += int(fields[11]) + int(fields[12])
-        if pid == leader:
+        if pid in leaders:
             ticks += int(fields[13]) + int(fields[14])
     return ticks / _TICK
 
 
-def resident_bytes(leader: int) -> int:
-    """Resident memory of the leader's session, in bytes; a page that processes share counts once (Pss)."""
+def resident_bytes(*leaders: int) -> int:
+    """Resident memory of the leaders' sessions, in bytes; a page that processes share counts once (Pss)."""
     total = 0
-    for pid, _ in session(leader):
+    for pid, _ in sessions(leaders):
         with contextlib.suppress(OSError):
             for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
                 if line.startswith("Pss:"):

@@ -29,11 +29,11 @@ def measure(make: Server, calls: int, hold: float) -> tuple[int, int]:
     with TemporaryDirectory(prefix="bench-") as root, chain(Path(root), make) as (server, caller):
         with caller.calls(Load(20, 20)) as warm:
             warm.finish()
-        idle = peak = resident_bytes(server.pid)
+        idle = peak = resident_bytes(*server.leaders)
         with caller.calls(Load(calls, rate, int(hold * 1000))) as sipp:
             limit = time.monotonic() + calls / rate + hold
             while time.monotonic() < limit:
                 time.sleep(0.5)
-                peak = max(peak, resident_bytes(server.pid))
+                peak = max(peak, resident_bytes(*server.leaders))
             counts = sipp.finish(60)
     return peak - idle, calls - counts.successful

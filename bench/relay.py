@@ -62,15 +62,17 @@ def rtpengine(directory: Path) -> MediaProxy:
     port = free_port()
     argv = [find("rtpengine"), "--config-file=none", "--table=-1", "--foreground", "--log-stderr"]
     argv += ["--log-level=3", "--interface=127.0.0.1", f"--listen-ng=127.0.0.1:{port}", "--num-threads=2"]
+    argv += ["--delete-delay=0"]  # or ports rest so long that a few hundred calls a second use all of them
     return MediaProxy("rtpengine", directory, [*argv, "--port-min=40000", "--port-max=59999"], port)
 
 
-def media_io(directory: Path) -> MediaProxy:
-    """MediaIO in a process of its own."""
+def media_io(directory: Path, python: Sequence[str] = ()) -> MediaProxy:
+    """MediaIO in a process of its own; ``python`` starts another tree's."""
     port = free_port()
-    path = f"PYTHONPATH={environment()['PYTHONPATH']}"
-    argv = ["env", path, sys.executable, "-P", "-m", "bench.media_process", str(port)]
-    return MediaProxy("portcullis", directory, argv, port)
+    own = ["env", f"PYTHONPATH={environment()['PYTHONPATH']}", sys.executable, "-P"]
+    return MediaProxy(
+        "portcullis", directory, [*(python or own), "-m", "bench.media_process", str(port)], port
+    )
 
 
 PROXIES: dict[str, Callable[[Path], MediaProxy]] = {"rtpengine": rtpengine, "portcullis": media_io}

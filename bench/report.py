@@ -30,7 +30,7 @@ def table(rows: Sequence[Row]) -> str:
 
 def _reference(row: Row, rows: Sequence[Row]) -> float | None:
     """What the first of several did the same work for; None where nobody else did it, or it cost nothing."""
-    same = [each for each in rows if each.work == row.work]
+    same = [each for each in rows if (each.work, each.unit) == (row.work, row.unit)]
     return (median(same[0].costs) or None) if len(same) > 1 else None
 
 

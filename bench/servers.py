@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from bench.measure import SERVER_CORE
+from bench.same_job import KamailioSbc
 from tests.peers.kamailio import Kamailio, KamailioSettings
 from tests.peers.lab import Credentials, Lab
 from tests.peers.portcullis import Portcullis
@@ -51,18 +53,43 @@ rules:
 
 def kamailio(directory: Path, lab: Lab, port: int, onward: int) -> PeerProcess:
     """Kamailio as a stateful proxy from ``port`` to ``onward``."""
-    own = lab.issue(NAME)
-    settings = KamailioSettings(onward, port=port, credentials=own, ca=own.ca)
+    return Kamailio("kamailio", directory, _settings(lab, port, onward), cpu=SERVER_CORE)
+
+
+def kamailio_tlsf(directory: Path, lab: Lab, port: int, onward: int) -> PeerProcess:
+    """The same with the memory manager that costs it least: Debian's looks through lists of what is free."""
+    settings = replace(_settings(lab, port, onward), memory="tlsf")
     return Kamailio("kamailio", directory, settings, cpu=SERVER_CORE)
 
 
-def portcullis(directory: Path, lab: Lab, port: int, onward: int) -> PeerProcess:
-    """Portcullis with a trunk ``caller`` and a trunk ``callee`` on one listener."""
+def kamailio_sbc(directory: Path, lab: Lab, port: int, onward: int) -> KamailioSbc:
+    """Kamailio and rtpengine doing what Portcullis does for a call, from ``port`` to ``onward``."""
+    return KamailioSbc("kamailio", directory, _settings(lab, port, onward))
+
+
+def kamailio_sbc_tlsf(directory: Path, lab: Lab, port: int, onward: int) -> KamailioSbc:
+    """The same with the memory manager that costs it least."""
+    return KamailioSbc("kamailio", directory, replace(_settings(lab, port, onward), memory="tlsf"))
+
+
+def portcullis(directory: Path, lab: Lab, port: int, onward: int, sbc: Sequence[str] = ()) -> PeerProcess:
+    """Portcullis with trunks ``caller`` and ``callee`` on one listener; ``sbc`` is another tree's command."""
     write_configuration(directory, lab.issue(NAME), port, onward)
-    return Portcullis("portcullis", directory, tcp=[port], cpu=SERVER_CORE)
+    return Portcullis("portcullis", directory, tcp=[port], cpu=SERVER_CORE, sbc=sbc)
 
 
-SERVERS: dict[str, Server] = {"kamailio": kamailio, "portcullis": portcullis}
+SERVERS: dict[str, Server] = {
+    "kamailio": kamailio,
+    "kamailio, tlsf": kamailio_tlsf,
+    "kamailio+rtpengine": kamailio_sbc,
+    "kamailio+rtpengine, tlsf": kamailio_sbc_tlsf,
+    "portcullis": portcullis,
+}
+
+
+def _settings(lab: Lab, port: int, onward: int) -> KamailioSettings:
+    own = lab.issue(NAME)
+    return KamailioSettings(onward, port=port, credentials=own, ca=own.ca)
 
 
 def write_configuration(directory: Path, own: Credentials, port: int, onward: int) -> None:

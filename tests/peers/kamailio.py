@@ -78,6 +78,7 @@ class KamailioSettings:
     With ``record_route`` it stays in the dialog and sends the callee's requests back over the
     caller's own connection, which a caller behind stunnel needs.
 
+    ``memory`` is the manager of its memory, shared and private; "" leaves it to Debian, which takes qm.
     ``port`` 0 takes a free one; ``credentials`` and ``ca`` are needed as soon as one side is TLS.
     """
 
@@ -89,6 +90,7 @@ class KamailioSettings:
     ca: Path | None = None
     record_route: bool = False
     children: int = 2
+    memory: Literal["", "fm", "qm", "tlsf"] = ""
 
 
 class Kamailio(PeerProcess):
@@ -101,6 +103,7 @@ class Kamailio(PeerProcess):
         self.port = settings.port or free_port()
         self.config = directory / f"{name}.cfg"
         argv = [find("kamailio"), "-f", str(self.config), "-m", "2048", "-M", "16", "-DD", "-E"]
+        argv += ["-x", settings.memory, "-X", settings.memory] if settings.memory else []
         super().__init__(name, directory, [*argv, "-Y", str(directory), "-w", str(directory)], cpu=cpu)
 
     def start(self) -> None:

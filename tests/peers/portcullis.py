@@ -15,7 +15,8 @@ __all__ = ["ROOT", "Portcullis"]
 class Portcullis(PeerProcess):
     """``sbc run`` on a configuration directory that is already written; its output is NAME.log there.
 
-    ``tcp`` and ``udp`` are the ports of the listeners that are waited for.
+    ``tcp`` and ``udp`` are the ports of the listeners that are waited for; ``sbc`` is how the command is
+    started where it is not the one of this checkout.
     """
 
     def __init__(
@@ -26,9 +27,11 @@ class Portcullis(PeerProcess):
         tcp: Sequence[int] = (),
         udp: Sequence[int] = (),
         cpu: int | None = None,
+        sbc: Sequence[str] = (),
     ) -> None:
         self.tcp, self.udp = tuple(tcp), tuple(udp)
-        super().__init__(name, directory, command("run", "-c", str(directory)), cpu=cpu)
+        argv = [*(sbc or command()), "run", "-c", str(directory)]
+        super().__init__(name, directory, argv, cpu=cpu)
 
     def start(self) -> None:
         """Start it, and have its journal looked at."""

@@ -78,6 +78,11 @@ class PeerProcess:
         """The process id."""
         return self.process.pid
 
+    @property
+    def leaders(self) -> tuple[int, ...]:
+        """Whose sessions do this peer's work: itself, and what it needs that leads a session of its own."""
+        return (self.pid,)
+
     def start(self) -> None:
         """Start the process in a session of its own, so that it ends with everything it forked."""
         self.directory.mkdir(parents=True, exist_ok=True)

@@ -21,7 +21,7 @@ PACKAGES = ("dsl", "sbc", "webui")
 @cache
 def tree() -> Path:
     """The directory that has the packages to run."""
-    return SITE if _texts(SITE) == _texts(ROOT) else ROOT
+    return SITE if texts(SITE) == texts(ROOT) else ROOT
 
 
 def is_compiled() -> bool:
@@ -40,6 +40,7 @@ def command(*words: str) -> list[str]:
     return ["env", path, "PYTHONUNBUFFERED=1", sys.executable, "-P", "-m", "sbc.cli", *words]
 
 
-def _texts(where: Path) -> dict[str, bytes]:
+def texts(where: Path) -> dict[str, bytes]:
+    """Every source under ``where``, by its path there."""
     files = [path for package in PACKAGES for path in (where / package).rglob("*.py")]
     return {path.relative_to(where).as_posix(): path.read_bytes() for path in files}
