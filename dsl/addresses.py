@@ -149,7 +149,8 @@ def escape_user(user: str) -> str:
 def _percent(match: re.Match[str]) -> str:
     char = match[0]
     # An octet that is no UTF-8 comes as half a surrogate pair; any other half stands for nothing.
-    octets = char.encode("utf-8", "surrogateescape" if 0xDC80 <= ord(char) <= 0xDCFF else "replace")
+    octet = 0xDC80 <= ord(char) <= 0xDCFF
+    octets = char.encode("utf-8", "surrogateescape") if octet else char.encode("utf-8", "replace")
     return "".join([f"%{octet:02X}" for octet in octets])
 
 

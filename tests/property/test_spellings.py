@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -27,6 +28,8 @@ from sbc.sip.message import Request
 from sbc.sip.parse import parse_message
 from sbc.sip.validate import validate
 from tests.playbook.stage import Stage, snapshot
+
+pytestmark = pytest.mark.slow
 
 UNRESERVED = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.!~*'()"
 USERS = (

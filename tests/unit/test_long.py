@@ -12,6 +12,8 @@ import pytest
 
 from tests.peers.product import ROOT
 
+pytestmark = pytest.mark.slow
+
 
 class Long:
     """Calls of ``tests.long`` with steps that each write their name into a file."""

@@ -66,6 +66,7 @@ def test_nothing_pauses_where_nobody_has_asked_for_it() -> None:
     assert heard == [1]
 
 
+@pytest.mark.slow
 def test_the_rules_of_a_replaced_snapshot_go_a_few_at_a_time_and_only_when_nobody_holds_it(
     directory: Path,
 ) -> None:
