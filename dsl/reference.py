@@ -22,7 +22,7 @@ KINDS = {
     "host": "text, in any case",
     "address": "address",
     "list": "list of texts",
-    "truth": "truth",
+    "truth": "boolean",
     "number": "number",
     "clock": "time of day",
     "day": "day of the week",
