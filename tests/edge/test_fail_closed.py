@@ -45,6 +45,18 @@ def sbc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
     assert attacked.close() == 0
 
 
+@pytest.fixture(autouse=True)
+def faultless(sbc: Attacked) -> None:
+    """The carrier answers as it should, whatever it did in another test."""
+    sbc.carrier.voice = VoiceSettings(CARRIER_HERTZ)
+
+
+def recorded(sbc: Attacked) -> int:
+    """How many calls have been recorded so far."""
+    path = sbc.directory / "run" / "calls.jsonl"
+    return len(path.read_text().splitlines()) if path.exists() else 0
+
+
 def place(sbc: Attacked, **voice: object) -> AgentCall:
     link = sbc.office.dial(sbc.address, SBC_NAME)
     settings = VoiceSettings(OFFICE_HERTZ, **voice)  # type: ignore[arg-type]
@@ -80,7 +92,7 @@ def methods(agent: Agent, call_id: str) -> list[str]:
 
 def test_a_good_call_is_heard_and_never_in_the_clear(sbc: Attacked) -> None:
     """What proves that the capture below would have seen clear RTP if there had been any."""
-    capture = Capture(sbc.media)
+    before, capture = recorded(sbc), Capture(sbc.media)
     call = place(sbc)
     assert call.wait_up(5)
     answered = sbc.carrier.incoming.get(timeout=5)
@@ -94,12 +106,12 @@ def test_a_good_call_is_heard_and_never_in_the_clear(sbc: Attacked) -> None:
     relayed = capture.sent_by(sbc.media)
     assert len(relayed) > 30 and not in_clear(relayed)
     assert {len(each.payload) for each in relayed} == {12 + 160 + 10}
-    assert sbc.records(1)[0]["status"] == 200
+    assert sbc.records(before + 1)[-1]["status"] == 200
 
 
 @pytest.mark.parametrize("fault", REASONS)
 def test_an_unusable_answer_ends_the_call(sbc: Attacked, fault: str) -> None:
-    before = len(sbc.records(1))
+    before = recorded(sbc)
     sbc.carrier.voice = VoiceSettings(CARRIER_HERTZ, answer_fault=fault)  # type: ignore[arg-type]
     capture = Capture(sbc.media)
     call = place(sbc)
@@ -121,7 +133,7 @@ def test_an_unusable_answer_ends_the_call(sbc: Attacked, fault: str) -> None:
 
 @pytest.mark.parametrize("fault", ["plain offer", "only an unknown suite"])
 def test_an_unusable_offer_is_refused_before_the_callee_hears_of_it(sbc: Attacked, fault: str) -> None:
-    heard = len(sbc.carrier.record)
+    heard, before = len(sbc.carrier.record), recorded(sbc)
     capture = Capture(sbc.media)
     call = place(sbc, suites=() if fault == "plain offer" else ("AEAD_AES_256_GCM",))
     assert not call.wait_up(5)
@@ -129,14 +141,13 @@ def test_an_unusable_offer_is_refused_before_the_callee_hears_of_it(sbc: Attacke
     capture.stop()
     assert (call.state, call.status) == ("failed", 488)
     assert capture.sent_by(sbc.media) == [] and len(sbc.carrier.record) == heard
-    told, record = sbc.lines("[srtp-refused]")[-1], sbc.records(1)[-1]
+    told, record = sbc.lines("[srtp-refused]")[-1], sbc.records(before + 1)[-1]
     assert told["side"] == "a" and "the offer has no usable crypto line" in told["reason"]
     assert told["call"] == record["call"] and record["status"] == 488 and record["a"]["media"]["srtp"] == ""
 
 
 def test_a_callee_cannot_talk_a_running_call_into_the_clear(sbc: Attacked) -> None:
     """A re-INVITE that offers plain RTP, from the side that was encrypted: 488, and the call goes on."""
-    sbc.carrier.voice = VoiceSettings(CARRIER_HERTZ)
     call = place(sbc)
     assert call.wait_up(5)
     answered = sbc.carrier.incoming.get(timeout=5)
@@ -166,8 +177,13 @@ def test_a_callee_cannot_talk_a_running_call_into_the_clear(sbc: Attacked) -> No
 
 def test_no_key_was_written_anywhere(sbc: Attacked) -> None:
     """The keys crossed the signalling; neither the journal nor the records nor the pages have them."""
+    call = place(sbc)
+    assert call.wait_up(5)
+    answered = sbc.carrier.incoming.get(timeout=5)
+    call.hang_up()
+    assert call.wait_over(5) and answered.wait_over(5)
     keys = set(re.findall(rb"inline:([^|\r\n ]+)", b"".join(each.message.body for each in sbc.office.record)))
-    assert len(keys) >= 10
+    assert len(keys) >= 2
     written = [
         path for path in Path(sbc.directory).rglob("*") if path.is_file() and path.parent.name != "tls"
     ]

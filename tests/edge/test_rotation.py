@@ -231,9 +231,9 @@ class TestRefusals:
         assert said in refusing.certs(*given).refused_in_one_line()
         assert not [path for path in refusing.tls.iterdir() if path.suffix in (".next", ".old")]
 
-    def test_a_trunk_that_is_not_shown_it_cannot_be_bound(self, refusing: RotationLab) -> None:
-        refusing.stage()
-        assert "it is shown to first, second" in refusing.certs("bind", "sbc", "third").refused_in_one_line()
+    def test_a_trunk_that_is_not_shown_it_cannot_be_bound(self, lab: RotationLab) -> None:
+        lab.stage()
+        assert "it is shown to first, second" in lab.certs("bind", "sbc", "third").refused_in_one_line()
 
 
 def test_a_name_that_is_lost_is_said_when_it_is_staged(lab: RotationLab) -> None:
