@@ -64,17 +64,19 @@ debian: $(VENV)/.made
 	  PORTCULLIS_PURE=1 $(MAKE) --no-print-directory PYTHON=$(DEBIAN) VENV=$(VENV)/debian fast; \
 	fi
 
-# The same tests, in another order, against what was installed, compiled or not, and of the edge the slow ones too;
-# `pure` ones replace methods inside the product.
+# What was installed, compiled or not: the fast tests in the order of SEED, and of the edge the slow ones too.
+# `pure` ones replace methods inside the product. A file stays whole, for its tests share a running SBC.
+INSTALLED = $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -o pythonpath='$(SITE) .' \
+  -p tests.shuffled --shuffle $(SEED)
 installed: $(VENV)/.dev $(VENV)/.run
-	$(PY) -m pytest -q -n 2 -m '$(FAST) and not pure' -o pythonpath='$(SITE) .' \
-	  -p tests.shuffled --shuffle $(SEED) \
-	  tests/unit tests/playbook tests/property tests/vectors tests/edge tests/arch/test_compiled.py
+	$(INSTALLED) -m '$(FAST) and not pure' \
+	  tests/unit tests/playbook tests/property tests/vectors tests/arch/test_compiled.py
+	$(INSTALLED) -m 'not interop and not pure' tests/edge tests/arch/test_compiled.py
 
-# A file stays whole, for its tests share a running SBC; the longest are among the first.
+# The longest are among the first.
 rest: $(VENV)/.dev $(VENV)/.run
 	$(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m 'slow or interop' \
-	  tests/interop $(filter-out tests/interop/,$(sort $(wildcard tests/*/)))
+	  tests/interop $(filter-out tests/interop/ tests/edge/,$(sort $(wildcard tests/*/)))
 
 # What takes hours, step by step: tests/long.py. ONLY='STEP ...' runs some steps.
 long: $(VENV)/.dev $(VENV)/.run debs
