@@ -57,6 +57,31 @@ def test_udp_message_and_answer(lab: Lab) -> None:
     peer.close()
 
 
+@pytest.mark.parametrize("rport", ["", ";rport"])
+def test_udp_answers_go_to_the_port_in_via_and_with_rport_to_the_source(lab: Lab, rport: str) -> None:
+    """RFC 3261 18.2.2, RFC 3581 4: who sends from a port of the moment listens at the one that it names."""
+    start(lab, "udp")
+    sender, listening = udp_client(), udp_client()
+    via = f"SIP/2.0/UDP 127.0.0.1:{listening.getsockname()[1]}{rport}".encode()
+    request = OPTIONS.replace(b"SIP/2.0/TLS peer.example", via)
+    for _ in range(2):
+        sender.sendto(request, lab.address("edge"))
+        assert (sender if rport else listening).recv(2000) == OK
+    (flow,) = {flow for flow, _ in lab.recorder.messages}
+    assert (flow.trunk, flow.remote.port) == ("acme", (sender if rport else listening).getsockname()[1])
+    for each in (sender, listening):
+        each.close()
+
+
+def test_udp_without_a_port_in_via_it_is_5060(lab: Lab) -> None:
+    start(lab, "udp")
+    sender = udp_client()
+    sender.sendto(OPTIONS.replace(b"/TLS peer.example", b"/UDP peer.example"), lab.address("edge"))
+    until(lambda: lab.recorder.messages)
+    assert lab.recorder.messages[0][0].remote == Address("127.0.0.1", 5060)
+    sender.close()
+
+
 def test_udp_from_a_stranger_is_dropped_before_parsing(lab: Lab) -> None:
     start(lab, "udp", sources=("192.0.2.1",))
     peer = udp_client()

@@ -32,6 +32,7 @@ class Gateway:
         self.sbc = sbc
         there = Address(HOST, sbc.udp)
         self.caller, self.callee = Datagrams(there), Datagrams(there)
+        self.speaks = self.caller  # the socket that the caller sends from
         directory = sbc.directory
         (directory / "trunks.d" / "gateway.yaml").write_text(GATEWAY % (HOST, self.callee.port))
         (directory / "routes.d" / "10-lab.yaml").write_text(ROUTES)
@@ -44,7 +45,7 @@ class Gateway:
     def invite(self) -> tuple[Dialog, Dialog]:
         """A call without media; the dialogs of the caller and of the callee."""
         request = _request(self.caller)
-        self.caller.send(serialize(request))
+        self.speaks.send(serialize(request))
         arrived = self.hears(self.callee, "INVITE")
         answer = response_to(arrived, 200, "", "callee")
         answer.headers.add("Contact", f"<sip:callee@{HOST}:{self.callee.port}>")
@@ -52,7 +53,7 @@ class Gateway:
         answered = until(lambda: _final(self.caller))
         assert answered and answered.status == 200, (answered, self.sbc.log()[-2000:])
         near, far = Dialog.as_uac(request, answered), Dialog.as_uas(arrived, "callee")
-        self.caller.send(serialize(near.request("ACK", via=_via(self.caller), contact="")))
+        self.speaks.send(serialize(near.request("ACK", via=_via(self.caller), contact="")))
         self.hears(self.callee, "ACK")
         return near, far
 
@@ -106,6 +107,21 @@ def test_a_call_to_a_peer_whose_requests_are_filed_as_another_trunk(gateway: Gat
     gateway.hears(gateway.caller, "BYE")
     answered = until(lambda: _final(gateway.callee))
     assert answered and answered.status == 200
+
+
+def test_who_sends_from_another_port_than_it_listens_at_is_answered_where_it_listens(
+    gateway: Gateway,
+) -> None:
+    """RFC 3261 18.2.2: without rport the answer goes to the port in Via, and the BYE of the callee too."""
+    sender = Datagrams(Address(HOST, gateway.sbc.udp))
+    gateway.speaks = sender
+    try:
+        _, far = gateway.invite()
+        gateway.callee.send(serialize(far.request("BYE", via=_via(gateway.callee), contact="")))
+        gateway.hears(gateway.caller, "BYE")
+        assert not sender.heard
+    finally:
+        sender.close()
 
 
 @pytest.mark.parametrize("who", ["caller", "callee"])

@@ -23,6 +23,7 @@ from sbc.net.handler import Handler
 from sbc.net.system.clock import Clock
 from sbc.net.system.sockets import bind, datagram_peer, normal_host, own_address, turn_away
 from sbc.net.system.turn import Turn
+from sbc.sip.grammar import find_param
 from sbc.sip.message import Message, Request
 from sbc.sip.parse import ParseError, parse_message
 
@@ -33,6 +34,7 @@ DATAGRAM = 65535
 BATCH = 64
 FLOWS = 8192
 STRANGERS = 8192
+DEFAULT_PORT = 5060
 _KEEPALIVES = (b"\r\n\r\n", b"\r\n", b"\x00\x00\x00\x00", b"")
 
 
@@ -229,20 +231,37 @@ class UdpListener:
         if len(data) <= 4 and data in _KEEPALIVES:
             self.stats.keepalives += 1
         else:
-            self._parse(flow, data)
+            self._parse(flow, peer, data)
 
-    def _parse(self, flow: Flow, data: bytes) -> None:
+    def _parse(self, flow: Flow, peer: tuple[Any, ...], data: bytes) -> None:
         try:
             message = parse_message(data)
             begins = self._retired and _begins(message)
         except ParseError as error:
             self.stats.malformed += 1
-            self._handler.on_malformed(flow, error)
+            self._handler.on_malformed(self._answered_on(flow, peer, error.message), error)
             return
         if begins:
             self.stats.unknown_source += 1  # to whoever begins something, nobody is here any more
         else:
-            self._handler.on_message(flow, message)
+            self._handler.on_message(self._answered_on(flow, peer, message), message)
+
+    def _answered_on(self, flow: Flow, peer: tuple[Any, ...], message: Message | None) -> Flow:
+        """The flow to where a request is answered, and the call it begins goes on (RFC 3261 18.2.2).
+
+        That is the port which its Via names, whatever it was sent from; with rport the latter (RFC 3581 4).
+        """
+        if not isinstance(message, Request):
+            return flow
+        try:
+            via = message.via
+        except ParseError:
+            return flow  # the core refuses it
+        port = via.port or DEFAULT_PORT
+        if port == peer[1] or via.transport != "UDP" or find_param(via.params, "rport") is not None:
+            return flow
+        there = (peer[0], port, *peer[2:])
+        return self._flows.get(there) or self._admit(there) or flow
 
     def _admit(self, peer: tuple[Any, ...]) -> Flow | None:
         host = normal_host(peer[0])
