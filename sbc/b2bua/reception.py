@@ -70,7 +70,7 @@ class Reception:
     ) -> None:
         if flow.secure and not request.to_tag:
             out.append(Note("sips-arrival", request.call_id, arrival(flow, request)))
-        refusal = refuse(request, server.merged, looped(request, self._engine.transactions))
+        refusal = refuse(request, server.merged, looped(flow, request, self._engine.transactions))
         if refusal is not None:
             self._refuse(server, refusal, now, out)
         elif request.method == "CANCEL":

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
+from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.translate import ALLOW, CARRIED_EXTENSIONS, METHODS, boundary_of, content_type
 from sbc.flow import Flow
+from sbc.sip.headers import canonical
 from sbc.sip.message import Request
-from sbc.sip.transactions import Transactions
+from sbc.sip.transactions import SPENT, Transactions
+
+if TYPE_CHECKING:
+    from sbc.b2bua.setup import Setup
 
 _KNOWN_ELSEWHERE: Final = frozenset(("REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "REFER"))
 _TAKES_SDP: Final = frozenset(("application/sdp", "application/*", "*/*"))
 _ANY_BODY: Final = frozenset(("INFO", "BYE", "CANCEL", "ACK", "OPTIONS"))
+# What each pass through a proxy or through us writes anew.
+_OF_ONE_PASS: Final = frozenset(
+    """via max-forwards route record-route from to call-id cseq contact content-length date timestamp
+    session-id""".split()
+)
+# As many as Max-Forwards lets pass at most (RFC 3261 8.1.1.6).
+_MOST_PASSES: Final = 70
 ACCEPT: Final = ("Accept", "application/sdp")
 
 
@@ -45,16 +57,46 @@ def refuse(request: Request, merged: bool, looped: bool) -> Refusal | None:
     return _refuse_body(request) if request.body else None
 
 
-def looped(request: Request, transactions: Transactions) -> bool:
-    """Our own Via below the top one, for the same user: the request came back unchanged (16.3)."""
-    vias = request.headers.values("Via")
-    if len(vias) < 2 and request.via.branch and not transactions.sent(request.via.branch):
+def looped(flow: Flow, request: Request, transactions: Transactions) -> bool:
+    """A call that came through us before, from the same peer and with the same of all that decides (16.3).
+
+    One that comes back otherwise, through a proxy behind us for instance, is a spiral and goes on. Each of
+    our branches leads to the request that we sent it for, and that may have been through us before.
+    """
+    if request.method != "INVITE" or request.to_tag:
         return False
-    for via in vias:
-        sent = transactions.sent(via.partition("branch=")[2].partition(";")[0].strip())
-        if sent is not None and sent.target.user == request.target.user:
+    earlier = _before(request, transactions)
+    if earlier is None:
+        return False
+    same = _deciding(flow, request)
+    for _ in range(_MOST_PASSES):
+        if earlier is None:
+            break
+        if _deciding(earlier.server.flow, earlier.request) == same:
             return True
+        earlier = _before(earlier.request, transactions)
     return False
+
+
+def _before(request: Request, transactions: Transactions) -> Setup | None:
+    """The call that we sent on as what came back as ``request``, while it is set up."""
+    # What we send has one Via, so the first of ours is of the latest pass.
+    for via in request.headers.values("Via"):
+        user = transactions.user_of(via.partition("branch=")[2].partition(";")[0].strip())
+        if isinstance(user, Attempt):
+            return None if user.setup.request is SPENT else user.setup
+    return None
+
+
+def _deciding(flow: Flow, request: Request) -> tuple[object, ...]:
+    """All of a request that rules may decide by (RFC 5393 4.2.1), but for what is new at each pass."""
+    users: list[object] = []
+    for uri in (request.target, request.from_.uri, request.to.uri):
+        party = uri.party
+        users += (party.scheme, party.user, party.host, party.port, uri.params)
+    fields = [(canonical(name), value) for name, value in request.headers.fields]
+    told = sorted(field for field in fields if field[0] not in _OF_ONE_PASS)
+    return (flow.trunk, flow.listener, flow.remote.host, users, request.from_.display, told)
 
 
 def arrival(flow: Flow, request: Request) -> dict[str, object]:

@@ -140,13 +140,13 @@ class Transactions:
         """The transaction of the request that ``response`` answers, if it lives."""
         return self._clients.get(client_key(response))
 
-    def sent(self, branch: str | None) -> Request | None:
-        """Return the INVITE that we sent with ``branch``, while its transaction lives; else None.
+    def user_of(self, branch: str) -> Any:
+        """Return the user of the INVITE that we sent with ``branch``, while its transaction lives; else None.
 
         A received request whose Via names such a branch has come back to us (RFC 3261 16.3).
         """
         transaction = self._clients.get((branch, "INVITE"))
-        return None if transaction is None else transaction.request
+        return None if transaction is None else transaction.user
 
     def tick(self, now: float, out: list[Any]) -> list[tuple[Transaction, str]]:
         """Fire what is due; return the events for the users.

@@ -342,15 +342,6 @@ def test_merged_requests_are_answered_482() -> None:
     stage.office.hears(482)
 
 
-def test_our_own_request_that_comes_back_is_a_loop() -> None:
-    stage = Stage()
-    stage.office.invite()
-    invite = stage.carrier.hears_request("INVITE")
-    stage.carrier.say(invite)
-    stage.carrier.hears(100)
-    stage.carrier.hears(482)
-
-
 def test_a_downgrade_is_never_silent() -> None:
     rules = 'rules: [{name: out, when: true, then: route "plain"}]'
     stage = Stage(snapshot(rules))

@@ -150,14 +150,14 @@ def test_a_branch_is_not_used_twice() -> None:
         layer.start(flow, wire.request("INVITE"), NOW, [], None)
 
 
-def test_the_invite_of_a_branch_is_known_while_it_lives() -> None:
+def test_the_sent_a_branch_is_known_while_it_lives() -> None:
     layer, flow = wire.layer(), wire.flow("tls")
     invite = wire.request("INVITE")
-    layer.start(flow, invite, NOW, [], None)
-    assert layer.sent("z9hG4bKa") is invite
-    assert layer.sent("z9hG4bKb") is None
+    layer.start(flow, invite, NOW, [], "user")
+    assert layer.user_of("z9hG4bKa") == "user"
+    assert layer.user_of("z9hG4bKb") is None
     layer.receive_response(flow, wire.response(invite, 486), NOW, [])
-    assert layer.sent("z9hG4bKa") is None
+    assert layer.user_of("z9hG4bKa") is None
 
 
 # What an answered INVITE still holds
