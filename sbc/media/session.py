@@ -244,6 +244,7 @@ class MediaSession:
             plans.append(_Plan(media, description.direction(media), stream, terms))
             asked = asked or media.port > 0
         _prefer_secured(plans)
+        _drop_over(ours.streams, plans)
         if asked and all(plan.terms is None for plan in plans):
             raise MediaRefused(why)
         for plan in plans:
@@ -339,6 +340,15 @@ def _prefer_secured(plans: list[_Plan]) -> None:
     secured = {plan.media.kind for plan in plans if plan.terms and keying.is_secure(plan.terms.profile)}
     for plan in plans if secured else ():
         if plan.terms and not plan.terms.theirs and plan.media.kind in secured:
+            plan.drop()
+
+
+def _drop_over(most: int, plans: list[_Plan]) -> None:
+    """Reject the streams that are too many: each takes two pairs of ports. Running ones come first."""
+    wanted = [plan for plan in plans if plan.terms is not None]
+    if len(wanted) > most:
+        wanted.sort(key=lambda plan: plan.before[0] is None)
+        for plan in wanted[most:]:
             plan.drop()
 
 

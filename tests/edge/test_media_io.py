@@ -7,6 +7,7 @@ import resource
 import select
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import gevent
 import pytest
@@ -221,6 +222,7 @@ def test_a_process_without_files_left_refuses_the_call_and_gives_the_ports_back(
 def test_all_ports_come_back_however_a_call_ends(media: MediaIO) -> None:
     free = media.free_ports()
     good, many = sdp(audio(), host=HOST), sdp(*[audio()] * 12, host=HOST)
+    wide = replace(ACCEPT, streams=12)
     for round in range(100):
         call = str(round)
         media.offer(call, "a", good, ACCEPT, OFF)
@@ -229,7 +231,7 @@ def test_all_ports_come_back_however_a_call_ends(media: MediaIO) -> None:
             media.offer(call, "b", sdp(audio(), audio(), host=HOST), OFF, ACCEPT)
             media.rollback(call)
         with pytest.raises((PeerError, LocalError)):
-            media.offer(call, "a", (b"v=0", many, sdp(host="x.example"))[round % 3], ACCEPT, OFF)
+            media.offer(call, "a", (b"v=0", many, sdp(host="x.example"))[round % 3], wide, OFF)
         media.delete(call)
         media.delete(call)
         assert media.free_ports() == free and len(media) == 0

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 
 from sbc.b2bua.commands import AnswerMedia, OfferMedia, RollbackMedia
+from sbc.config.model import Caps
 from sbc.media.relay import packet
 from sbc.sip.address import NameAddr
 from sbc.sip.message import Request, Response, response_to
@@ -96,6 +98,16 @@ def test_prack_may_carry_another_offer() -> None:
     stage.carrier.hears("ACK")
     (call,) = stage.engine.calls.values()
     assert call.state == "up"
+
+
+def test_the_operators_cap_of_streams_binds_offers_of_both_sides() -> None:
+    configuration = snapshot()
+    capped = configuration.settings.model_copy(update={"caps": Caps(streams_per_call=2)})
+    stage = Stage(replace(configuration, settings=capped))
+    _, answer = stage.established()
+    stage.within("office", answer, "INVITE", body=b"v=0 more")
+    offers = [each for each in stage.media if isinstance(each, OfferMedia)]
+    assert [(each.ours.streams, each.theirs.streams) for each in offers] == [(2, 2), (2, 2)]
 
 
 @pytest.mark.parametrize("reliable", [{"Require": "100rel", "RSeq": "1"}, {}])

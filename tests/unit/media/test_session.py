@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sbc.base import Address, LocalError, PeerError
+from sbc.ids import Ids
 from sbc.media.errors import MediaRefused
 from sbc.media.policy import MediaPolicy
 from sbc.media.relay import packet
+from sbc.media.sdp import parse_sdp
 from sbc.media.session import MediaSession
-from tests.unit.media.kit import ACCEPT, ALICE, BOB, OFF, SBC, audio, first, rtp, sdp, session
+from tests.unit.media.kit import ACCEPT, ALICE, BOB, OFF, SBC, Counter, audio, first, rtp, sdp, session
 
 VIDEO = "m=video 40010 RTP/AVPF 96\r\na=rtpmap:96 H264/90000\r\na=rtcp-fb:* nack\r\n"
 FAX = "m=image 40020 udptl t38\r\na=T38FaxVersion:0\r\n"
@@ -285,3 +289,35 @@ def test_closing_gives_the_counters_and_ends_everything() -> None:
     )
     assert packet(leg.port_rtp, rtp(5), (ALICE, 40000)) is None
     assert call.close().streams == ()
+
+
+def test_seven_calls_with_sixteen_streams_leave_ports_to_the_others() -> None:
+    _, pool = session("20000-20399")
+    calls = [MediaSession(f"call-{number}", SBC, Ids(Counter()), pool) for number in range(45)]
+    for call in calls[:7]:
+        call.offer("a", sdp(*[audio(40000 + 2 * each) for each in range(16)]), ACCEPT, OFF, 0.0)
+    for call in calls[7:]:
+        assert first(call.offer("a", sdp(audio()), ACCEPT, OFF, 0.0)).port
+
+
+@pytest.mark.parametrize("most", [1, 4, 16])
+def test_streams_over_the_cap_get_port_0_on_both_sides(most: int) -> None:
+    call, pool = session()
+    policy = replace(ACCEPT, streams=most)
+    lines = [audio(40000 + 2 * each) for each in range(16)]
+    theirs = parse_sdp(call.offer("a", sdp(*lines), policy, OFF, 0.0))
+    assert [bool(each.port) for each in theirs.media] == [each < most for each in range(16)]
+    assert len(pool) == 50 - 2 * most
+    answer = parse_sdp(call.answer("b", sdp(*lines, host=BOB), 0.0))
+    assert [bool(each.port) for each in answer.media] == [each < most for each in range(16)]
+
+
+def test_what_is_refused_anyway_does_not_count_and_running_streams_come_first() -> None:
+    call, _ = session()
+    policy = replace(ACCEPT, streams=2)
+    off = "m=audio 0 RTP/AVP 0\r\n"
+    one = parse_sdp(call.offer("a", sdp(off, FAX, audio(40000), audio(40002)), policy, OFF, 0.0))
+    assert [bool(each.port) for each in one.media] == [False, False, True, True]
+    call.answer("b", sdp(off, FAX.replace("40020", "0"), audio(50000), audio(50002), host=BOB), 0.0)
+    two = parse_sdp(call.offer("a", sdp(audio(40004), FAX, audio(40000), audio(40002)), policy, OFF, 1.0))
+    assert [bool(each.port) for each in two.media] == [False, False, True, True]
