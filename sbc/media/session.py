@@ -27,7 +27,7 @@ from sbc.media.ports import Ports
 from sbc.media.relay import Tap, pair
 from sbc.media.rewrite import Origin, check_formats, rejected, section
 from sbc.media.sdes import CryptoLine
-from sbc.media.sdp import Media, SessionDescription, parse_sdp
+from sbc.media.sdp import Media, SessionDescription, parse_sdp, reaches
 from sbc.media.stats import MediaStats, StreamStats
 from sbc.media.terms import Endpoint, Terms
 
@@ -85,16 +85,20 @@ def other(side: str) -> str:
 
 
 class MediaSession:
-    """The media of one call; ``address`` is what our descriptions say where a policy names none."""
+    """The media of one call; ``address`` is what our descriptions say where a policy names none.
 
-    __slots__ = ("_address", "_alias_key", "_ids", "_offer", "_origins", "_ports", "_seen", "_seen_at",
-                 "_staged", "_tap", "call_id", "held", "streams")  # fmt: skip
+    ``bound`` is where the sockets are bound, and so whom they can send to; '' where it is ``address``.
+    """
 
-    def __init__(self, call_id: str, address: str, ids: Ids, ports: Ports) -> None:
+    __slots__ = ("_address", "_alias_key", "_bound", "_ids", "_offer", "_origins", "_ports", "_seen",
+                 "_seen_at", "_staged", "_tap", "call_id", "held", "streams")  # fmt: skip
+
+    def __init__(self, call_id: str, address: str, ids: Ids, ports: Ports, bound: str = "") -> None:
         self.call_id = call_id
         self.streams: list[Stream] = []
         self.held = False
         self._address = address
+        self._bound = bound or address
         self._ids = ids
         self._ports = ports
         self._offer: _Offer | None = None
@@ -259,7 +263,7 @@ class MediaSession:
         if not media.port or media.proto not in keying.PROFILES:
             return None
         terms = keying.terms_from_offer(self._ids, media, ours, former)
-        self._check_loop(terms, ours)
+        self._check_hosts(terms, ours)
         check_formats(media)
         return terms
 
@@ -274,17 +278,20 @@ class MediaSession:
             return None
         check_formats(media)
         terms = keying.terms_from_answer(media, policy, plan.profile, plan.lines, plan.mux)
-        self._check_loop(terms, policy)
+        self._check_hosts(terms, policy)
         return terms
 
-    def _check_loop(self, terms: Terms, policy: MediaPolicy) -> None:
-        # Two legs that each name our own port of theirs would make one packet run round for ever.
+    def _check_hosts(self, terms: Terms, policy: MediaPolicy) -> None:
+        """Raise MediaRefused where the peer cannot be sent to, or must not."""
         for remote in (terms.remote, terms.rtcp):
-            if (
-                remote is not None
-                and remote.host in (self._address, policy.address)
-                and self._owns(remote.port)
-            ):
+            if remote is None:
+                continue
+            if not reaches(self._bound, remote.host):
+                raise StreamRefused(
+                    "the description names an address of a family that media has no socket of"
+                )
+            # Two legs that each name our own port of theirs would make one packet run round for ever.
+            if remote.host in (self._address, policy.address) and self._owns(remote.port):
                 raise MediaRefused("the description names our own media port")
 
     def _owns(self, port: int) -> bool:

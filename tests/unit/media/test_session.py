@@ -321,3 +321,42 @@ def test_what_is_refused_anyway_does_not_count_and_running_streams_come_first() 
     call.answer("b", sdp(off, FAX.replace("40020", "0"), audio(50000), audio(50002), host=BOB), 0.0)
     two = parse_sdp(call.offer("a", sdp(audio(40004), FAX, audio(40000), audio(40002)), policy, OFF, 1.0))
     assert [bool(each.port) for each in two.media] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("bound", "host"),
+    [
+        ("0.0.0.0", "2001:db8::7"),
+        ("192.0.2.1", "2001:db8::7"),
+        ("2001:db8::1", ALICE),
+        ("2001:db8::1", f"::ffff:{ALICE}"),
+    ],
+)
+def test_an_address_of_a_family_that_media_has_no_socket_of_is_refused(bound: str, host: str) -> None:
+    _, pool = session()
+    call = MediaSession("call-1", SBC, Ids(Counter()), pool, bound)
+    with pytest.raises(MediaRefused) as refused:
+        call.offer("a", sdp(audio(), host=host).replace(b"IP4", b"IP6"), ACCEPT, OFF, 0.0)
+    assert refused.value.status == 488 and len(pool) == 50
+    own = "2001:db8::8" if ":" in bound else BOB
+    call.offer("a", sdp(audio(), host=own), ACCEPT, OFF, 0.0)
+    with pytest.raises(MediaRefused):
+        call.answer("b", sdp(audio(), host=host), 0.0)
+    with pytest.raises(MediaRefused):
+        call.answer("b", sdp(audio(50000, "RTP/AVP", f"rtcp:50001 IN IP6 {host}"), host=own), 0.0)
+
+
+@pytest.mark.parametrize("host", [ALICE, f"::ffff:{ALICE}", "2001:db8::7"])
+def test_on_the_ipv6_wildcard_both_families_are_taken(host: str) -> None:
+    call = MediaSession("call-1", SBC, Ids(Counter()), session()[1], "::")
+    call.offer("a", sdp(audio(), host=host), ACCEPT, OFF, 0.0)
+    call.answer("b", sdp(audio(50000), host=BOB), 0.0)
+    sent = packet(call.streams[0].ends["b"].leg.port_rtp, rtp(1), (BOB, 50000))
+    assert sent is not None and sent[2] == (host.removeprefix("::ffff:"), 40000)
+
+
+def test_one_stream_of_another_family_is_refused_alone() -> None:
+    call = MediaSession("call-1", SBC, Ids(Counter()), session()[1], "0.0.0.0")
+    video = VIDEO.replace("\r\n", "\r\nc=IN IP6 2001:db8::7\r\n", 1)
+    offer = parse_sdp(call.offer("a", sdp(audio(), video), ACCEPT, OFF, 0.0))
+    assert [bool(each.port) for each in offer.media] == [True, False]
