@@ -23,7 +23,7 @@ _OWNED = frozenset(
     refer-to referred-by replaces join target-dialog timestamp date identity identity-info
     security-client security-server security-verify retry-after warning error-info""".split()
 )
-_ASSERTED = frozenset(("p-asserted-identity", "p-preferred-identity", "privacy"))
+_ASSERTED = frozenset(("p-asserted-identity", "p-preferred-identity"))
 _SECRET = frozenset(("authorization", "proxy-authorization"))
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")
 _GLOB = re.compile(r"[A-Za-z0-9.!%*?_+`'~-]+")

@@ -150,7 +150,11 @@ class Hunt:
             setup.reject(error.status, "", now, out, error.reason)
             return
         branch = engine.transactions.new_branch()
-        request = invite(leg, setup.request, self.route, leg.target, branch, sdp, call.a.flow.trusted)
+        try:
+            request = invite(leg, setup.request, self.route, leg.target, branch, sdp, call.a.flow.trusted)
+        except PeerError as refused:
+            setup.reject(refused.status, "Privacy Not Available", now, out, refused.reason)
+            return
         if too_long(request):
             setup.reject(513, "", now, out, "the INVITE is too long to be sent on")
             return

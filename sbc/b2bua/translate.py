@@ -17,6 +17,14 @@ from dsl.ownership import copy_refusal, matches_glob
 from sbc.b2bua.leg import Leg, format_target
 from sbc.base import Address, PeerError
 from sbc.policy.headers import pass_headers
+from sbc.policy.privacy import (
+    ANONYMOUS,
+    ANONYMOUS_DISPLAY,
+    ANONYMOUS_HOST,
+    check_critical,
+    hides_caller,
+    perform,
+)
 from sbc.sip.grammar import find_param, parse_params, unquote
 from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request, Response
@@ -117,9 +125,16 @@ def extensions(message: Message, name: str) -> str:
     return ", ".join(tag for tag in message.headers.values(name) if tag.lower() in CARRIED_EXTENSIONS)
 
 
-def address_invite(leg: Leg, request: Request, route: Route, target: Address) -> str:
-    """Fix the leg's local and remote URIs and Contact for this call; return the request URI."""
+def address_invite(leg: Leg, request: Request, route: Route, target: Address, hidden: bool = False) -> str:
+    """Fix the leg's local and remote URIs and Contact for this call; return the request URI.
+
+    ``hidden``: the caller is not to be told, whatever the rules made of its number (RFC 3323 4.1.1.3).
+    """
     parts = parts_after(request, route.edits)
+    if hidden:
+        parts |= {"from.user": ANONYMOUS, "from.host": ANONYMOUS_HOST, "from.display": ANONYMOUS_DISPLAY}
+    elif not parts["from.host"] and _is_anonymous(request, parts["from.user"]):
+        parts["from.host"] = ANONYMOUS_HOST
     transport = leg.flow.transport
     place = _host(parts["to.host"]) or format_target(target, transport)
     called, caller = escape_user(parts["to.user"]), escape_user(parts["from.user"])
@@ -133,6 +148,12 @@ def address_invite(leg: Leg, request: Request, route: Route, target: Address) ->
     leg.set_contact(caller)
     suffix = "" if transport == "udp" else f";transport={transport}"
     return f"{leg.scheme}:{called_at}{place}{phone}{suffix}"
+
+
+def _is_anonymous(request: Request, user: str) -> bool:
+    """Whether the caller withholds itself, and the rules have given it no other number."""
+    caller = request.from_.uri.party
+    return caller.host == ANONYMOUS_HOST and caller.user == user
 
 
 def _host(text: str) -> str:
@@ -167,8 +188,14 @@ def redirect_contact(target: str) -> str | None:
 def invite(
     leg: Leg, request: Request, route: Route, target: Address, branch: str, sdp: bytes, trusted_in: bool
 ) -> Request:
-    """The INVITE for the other leg (RFC 3261 8.1.1), from the caller's and the decision."""
-    uri = address_invite(leg, request, route, target)
+    """The INVITE for the other leg (RFC 3261 8.1.1), from the caller's and the decision.
+
+    PeerError 500 where the caller insists on privacy that we cannot give (RFC 3323 5).
+    """
+    trusted_out = leg.flow.trusted
+    crossing = _carried(request, trusted_in, trusted_out, route.edits)
+    check_critical(crossing, trusted_out)
+    uri = address_invite(leg, request, route, target, hides_caller(crossing, trusted_out))
     hops = request.max_forwards
     fields = [
         ("Via", leg.via(branch)),
@@ -184,7 +211,7 @@ def invite(
         tags = extensions(request, name)
         if tags:
             fields.append((name, tags))
-    fields += _carried(request, trusted_in, leg.flow.trusted, route.edits)
+    fields += perform(crossing, trusted_out)
     return with_sdp(Request("INVITE", uri, Headers(fields)), sdp)
 
 
@@ -216,7 +243,7 @@ def answer(base: Response, received: Response, leg: Leg, trusted_in: bool, sdp: 
 
 def carried(message: Message, trusted_in: bool, trusted_out: bool) -> list[tuple[str, str]]:
     """The headers of a response or of a request within a dialog that cross; none where they are too long."""
-    fields = pass_headers(message.headers.fields, trusted_in, trusted_out)
+    fields = perform(pass_headers(message.headers.fields, trusted_in, trusted_out), trusted_out)
     return fields if octets(fields) <= MAX_CARRIED else []
 
 

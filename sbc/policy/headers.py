@@ -43,11 +43,11 @@ _PLAIN: Final = (
     "Priority",  # RFC 3261 20.26: "emergency" must not be lost
     "Reason",  # RFC 3326: the Q.850 cause of the other side
     "User-to-User",  # RFC 7433: from application to application
+    "Privacy",  # RFC 3323: performed or passed on, never dropped (``sbc.policy.privacy``)
     "Session-ID",  # RFC 7989: made to survive a B2BUA, and says nothing but itself
 )
 _TRUSTED: Final = (
     "P-Asserted-Identity",  # RFC 3325
-    "Privacy",  # RFC 3323: asks the next element to withhold the above
     "P-Early-Media",  # RFC 5009: gates the media of a network that is believed
     "Resource-Priority",  # RFC 4412: pre-empts other calls
 )

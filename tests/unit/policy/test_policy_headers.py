@@ -11,9 +11,9 @@ from sbc.policy.headers import pass_headers
 TRUST = [(False, False), (False, True), (True, False), (True, True)]
 EVERYWHERE = [
     "Subject", "Accept", "Accept-Encoding", "Accept-Language",
-    "Priority", "Reason", "User-to-User", "Session-ID",
+    "Priority", "Reason", "User-to-User", "Session-ID", "Privacy",
 ]  # fmt: skip
-WITHIN_TRUST = ["P-Asserted-Identity", "Privacy", "P-Early-Media", "Resource-Priority"]
+WITHIN_TRUST = ["P-Asserted-Identity", "P-Early-Media", "Resource-Priority"]
 NEVER = """
     Via Record-Route Route Contact Call-ID CSeq From To Max-Forwards Allow Supported Require
     Proxy-Require Session-Expires Min-SE RSeq RAck Event Refer-To Replaces Join Authorization
