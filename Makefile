@@ -89,9 +89,9 @@ else
 	@echo 'DEBS=$(DEBS): Debian packages are not looked at; tests that miss one skip, and say so'
 endif
 
+# One of them, or two checkouts beside each other: make bench BENCH='compare ../before' (docs/bench.md).
 bench: $(VENV)/.dev $(VENV)/.run debs
-	@echo rtpengine-daemon | sh tests/debian-packages.sh -
-	PYTHONPATH='$(SITE):.' $(PY) -P -m bench
+	PYTHONPATH='$(SITE):.' $(PY) -P -m bench $(BENCH)
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -4,8 +4,8 @@ In both ``make demo`` was run. Their runs are interleaved, so that the machine's
 begins changes from turn to turn. A server of each gets the same load from this checkout's bench; what runs in
 memory is measured by the bench of each, for it takes the product apart.
 
-Where valgrind is installed, the instructions of what runs in memory are counted too. From run to run they
-differ by a thousandth, so they decide, not the time. ``compare .`` shows how much the machine itself errs.
+Where valgrind is installed, the instructions of what runs in memory are counted too. A busy machine does not
+change them, so they decide, not the time. ``compare .`` shows how much the machine itself errs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from bench import instructions
 from bench.handshake import measure_server as handshake_cost
@@ -147,14 +146,14 @@ def interleaved(both: Mapping[str, Tree], piece: Piece, runs: int, seconds: floa
     return _rows(costs, "us CPU")
 
 
-def counted(both: Mapping[str, Tree]) -> list[Row]:
-    """The instructions of each step in memory, counted once: a second count says nearly the same."""
-    costs = {}
+def counted(both: Mapping[str, Tree], runs: int = 3) -> list[Row]:
+    """The instructions of each step in memory, counted with so many seeds."""
+    costs: dict[tuple[str, str], list[float]] = {}
     for who, tree in both.items():
-        with TemporaryDirectory(prefix="bench-") as directory:
-            environment = {**os.environ, "PYTHONPATH": tree.path}
-            counts = instructions.count(tree.interpreter, environment, Path(directory))
-        costs.update({(work, who): [count] for work, count in counts.items()})
+        environment = {**os.environ, "PYTHONPATH": tree.path}
+        for seed in range(runs):
+            for work, count in instructions.count(tree.interpreter, environment, seed).items():
+                costs.setdefault((work, who), []).append(count)
     return _rows(costs, instructions.UNIT)
 
 

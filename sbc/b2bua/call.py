@@ -54,14 +54,16 @@ class Fork:
     """A pair of dialogs: one that a branch of the callee opened, and the one that shows it to the caller.
 
     ``renewed``: offers went on while it was early, so the INVITE's own answer is history.
+    ``early`` is the last SDP with which it answered the INVITE before its 2xx.
     """
 
-    __slots__ = ("a", "b", "renewed")
+    __slots__ = ("a", "b", "early", "renewed")
 
     def __init__(self, a: Dialog, b: Dialog) -> None:
         self.a = a
         self.b = b
         self.renewed = False
+        self.early = b""
 
     def dialog(self, side: Side) -> Dialog:
         """The dialog on ``side``."""
@@ -209,9 +211,20 @@ class Call:
         self.forks[tag] = fork
         self.engine.reception.register(fork, self)
 
+    def early_answer(self, fork: Fork) -> bytes:
+        """What ``fork`` answered the INVITE with before its 2xx, where another may have answered since.
+
+        The media follows the last answer; a 2xx without SDP means that of its own fork (RFC 3262 5). Where
+        another offer followed in any of them, the INVITE's can no longer be answered.
+        """
+        forks = self.forks.values()
+        alone = self.setup is None or not self.setup.offer or len(forks) < 2
+        return b"" if alone or any(each.renewed for each in forks) else fork.early
+
     def keep_only(self, fork: Fork) -> None:
         """``fork`` answered; the other early dialogs are over."""
         self.fork = fork
+        fork.early = b""
         for tag, each in list(self.forks.items()):
             if each is not fork:
                 self.engine.reception.unregister(each)

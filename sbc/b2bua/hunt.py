@@ -130,8 +130,9 @@ class Hunt:
         leg.call_id, leg.local_tag = call.engine.ids.call_id(), call.engine.ids.tag()
         call.b = leg
         rule, codecs = self.route.srtp, self.route.codecs
-        call.policies["a"] = ours = leg_policy(call.a, caller_srtp(call.a.trunk.srtp, rule), codecs)
-        call.policies["b"] = theirs = leg_policy(leg, callee_srtp(trunk.srtp, rule), codecs)
+        streams = call.snapshot.settings.caps.streams_per_call
+        call.policies["a"] = ours = leg_policy(call.a, caller_srtp(call.a.trunk.srtp, rule), codecs, streams)
+        call.policies["b"] = theirs = leg_policy(leg, callee_srtp(trunk.srtp, rule), codecs, streams)
         offer = self._setup.offer
         if offer:
             command = OfferMedia(call.id, "a", offer, ours, theirs, restart=call.has_media)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dsl.decision import Codecs, Downgrade, Srtp
 from sbc.b2bua.leg import Leg
-from sbc.media.policy import MediaPolicy
+from sbc.media.policy import STREAMS, MediaPolicy
 
 
 def caller_srtp(trunk: Srtp, rule: Srtp | None) -> Srtp:
@@ -22,7 +22,7 @@ def effective_downgrade(trunk: Downgrade, rule: Downgrade | None) -> Downgrade:
     return trunk if rule is None or trunk == "forbid" else rule
 
 
-def leg_policy(leg: Leg, srtp: Srtp, codecs: Codecs | None = None) -> MediaPolicy:
+def leg_policy(leg: Leg, srtp: Srtp, codecs: Codecs | None = None, streams: int = STREAMS) -> MediaPolicy:
     """The media policy of ``leg``; keys cross only TLS unless the trunk says otherwise (row M8)."""
     return MediaPolicy(
         srtp=srtp,
@@ -31,4 +31,5 @@ def leg_policy(leg: Leg, srtp: Srtp, codecs: Codecs | None = None) -> MediaPolic
         signalling_host=leg.flow.remote.host,
         codecs=codecs,
         asymmetric=leg.trunk.media == "asymmetric",
+        streams=streams,
     )

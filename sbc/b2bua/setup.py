@@ -137,18 +137,21 @@ class Setup:
         call = self.call
         fork = self._fork_of(attempt, response)
         sdp = b"" if fork.renewed else carried_body(response)
+        again = b""
         if response.status >= 200:
+            again = b"" if sdp else call.early_answer(fork)
             call.keep_only(fork)
             call.cancel_timer("ring")
             call.cancel_timer("response")
             attempt.leg.inviting = False
         else:
             call.state = "ringing"
+            fork.early = sdp or fork.early
 
         def then(sdp: bytes, error: PeerError | None, now: float, out: list[Command]) -> None:
-            self._pass_back(attempt, fork, response, sdp, error, now, out)
+            self._pass_back(attempt, fork, response, b"" if again else sdp, error, now, out)
 
-        self._take_sdp(response, sdp, then, now, out)
+        self._take_sdp(response, sdp or again, then, now, out)
 
     def _take_sdp(
         self, response: Response, sdp: bytes, then: AfterMedia, now: float, out: list[Command]

@@ -29,10 +29,11 @@ from sbc.config.values import (
     parse_duration,
     parse_ports,
 )
-from sbc.media.policy import SUITES, Srtp
+from sbc.media.policy import STREAMS, SUITES, Srtp
+from sbc.media.sdp import MAX_MEDIA
 
 __all__ = [
-    "Acme", "Admin", "Downgrade", "HookSettings", "Identity", "Limits", "Listener", "MediaConfig",
+    "Acme", "Admin", "Caps", "Downgrade", "HookSettings", "Identity", "Limits", "Listener", "MediaConfig",
     "OptionsProbe", "Revocation", "Settings", "Tenant", "TlsMode", "Trunk", "TrunkRevocation", "TrunkTls",
     "TrustAnchor",
     "parse_address", "parse_duration", "parse_ports",
@@ -228,6 +229,12 @@ class Revocation(_Model):
     allow_private: tuple[Network, ...] = ()
 
 
+class Caps(_Model):
+    """What one call may take of what all calls share; further streams of an offer get port 0."""
+
+    streams_per_call: int = Field(default=STREAMS, ge=1, le=MAX_MEDIA)
+
+
 class HookSettings(_Model):
     """How long a hook may take before its call is rejected."""
 
@@ -244,6 +251,7 @@ class Settings(_Model):
     acme: Acme | None = None
     media: MediaConfig = MediaConfig()
     admin: Admin | None = None
+    caps: Caps = Caps()
     hooks: HookSettings = HookSettings()
     revocation: Revocation = Revocation()
     control: str = Field(default="run/sbc.sock", min_length=1)

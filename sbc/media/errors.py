@@ -10,3 +10,7 @@ class MediaRefused(PeerError):
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason, 488)
+
+
+class StreamRefused(MediaRefused):
+    """One offered stream that cannot be taken: it gets port 0, the others stand (RFC 3264 6)."""

@@ -11,6 +11,10 @@ An inbound offer with a usable line is answered with SDES whatever the toggle. A
 that we can use the offerer's order decides: it is the offerer's preference (RFC 4568 5.1.2).
 Where ``sdes`` is False keys may not cross the signalling in either direction.
 
+An offered stream that the policy does not allow gets port 0, and the others stand; where none is
+left the call is refused. Of a secured and a plain stream of one kind, which is how a peer without
+OSRTP leaves the choice to us, the secured one is taken.
+
 In an answer nothing is lenient: a line that we did not offer, or cannot use, refuses the call,
 also where a plain answer would have been fine. A peer that answers so believes the call is
 encrypted, and it is not ours to disappoint it in the clear.
@@ -23,7 +27,7 @@ from typing import Final
 
 from sbc.base import Address, PeerError
 from sbc.ids import Ids
-from sbc.media.errors import MediaRefused
+from sbc.media.errors import MediaRefused, StreamRefused
 from sbc.media.policy import MediaPolicy
 from sbc.media.sdes import KEY_LENGTHS, CryptoLine, parse_crypto
 from sbc.media.sdp import Media
@@ -65,18 +69,18 @@ def lines_to_offer(
     return required, tuple(fresh_line(ids, tag, suite) for tag, suite in enumerate(policy.suites, 1))
 
 
-def terms_from_offer(ids: Ids, media: Media, policy: MediaPolicy, former: Terms | None) -> Terms | None:
-    """Return the terms on which an offered stream is accepted; None: the stream is rejected.
+def terms_from_offer(ids: Ids, media: Media, policy: MediaPolicy, former: Terms | None) -> Terms:
+    """Return the terms on which an offered stream is accepted.
 
-    Raises MediaRefused when SRTP is required and the offer does not allow it.
+    Raises StreamRefused when it can only be had in the clear and must not, or cannot be had at all.
     """
     theirs = _first_usable(media, policy) if media.crypto else None
     if theirs is None and policy.srtp == "required":
         if not policy.sdes:
-            raise MediaRefused("SRTP is required but keys may not cross this signalling: it is not TLS")
-        raise MediaRefused("SRTP is required and the offer has no usable crypto line")
+            raise StreamRefused("SRTP is required but keys may not cross this signalling: it is not TLS")
+        raise StreamRefused("SRTP is required and the offer has no usable crypto line")
     if theirs is None and is_secure(media.proto):
-        return None
+        raise StreamRefused("the offer is RTP/SAVP without a usable crypto line")
     ours = None if theirs is None else _answering_line(ids, media, theirs, former)
     return _terms(media, policy, theirs, ours)
 

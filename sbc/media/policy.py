@@ -16,6 +16,9 @@ SUITES = (
     "AEAD_AES_256_GCM",
 )
 
+#: The streams of a call that are relayed, where the operator has not said another number.
+STREAMS = 4
+
 
 @dataclass(slots=True)
 class MediaPolicy:
@@ -25,7 +28,8 @@ class MediaPolicy:
     and the operator has not said that keys may cross it in the clear; ``suites`` are ours
     in order of preference; ``signalling_host`` is the address from which the leg's
     signalling comes, which symmetric RTP may also come from; an ``asymmetric`` peer sends from another
-    port than it receives on; ``codecs`` is what a rule says of them.
+    port than it receives on; ``codecs`` is what a rule says of them; of an offer from this leg as many
+    ``streams`` are relayed at most.
     """
 
     srtp: Srtp = "accept"
@@ -35,3 +39,4 @@ class MediaPolicy:
     address: str = ""
     codecs: Codecs | None = None
     asymmetric: bool = False
+    streams: int = STREAMS

@@ -13,7 +13,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
-from sbc.base import PeerError
+from sbc.base import PeerError, is_wildcard
 
 MAX_MEDIA: Final = 16
 DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
@@ -255,12 +255,22 @@ def _connection(value: str) -> str | None:
 def unicast(text: str) -> str | None:
     """Return a literal unicast address in its usual spelling, None for 0.0.0.0 and ::.
 
-    Raises PeerError(488) for a name, a multicast group or the broadcast address.
+    An IPv4 address mapped into IPv6 (RFC 4291 2.5.5.2) is read as what it is, and judged as that. Raises
+    PeerError(488) for a name, a multicast group, the broadcast address or one of a single link.
     """
     try:
         address = ip_address(text)
     except ValueError:
         raise PeerError("SDP names an address that is not a literal unicast address", 488) from None
+    address = getattr(address, "ipv4_mapped", None) or address
     if address.is_multicast or str(address) == "255.255.255.255" or "%" in text:
         raise PeerError("SDP names an address that is not a literal unicast address", 488)
+    if address.is_link_local:
+        raise PeerError("SDP names an address that holds on one link only", 488)
     return None if address.is_unspecified else str(address)
+
+
+def reaches(bound: str, host: str) -> bool:
+    """Tell whether a socket on ``bound`` sends to ``host``: one on :: to both families, else to its own."""
+    six = ":" in bound
+    return six == (":" in host) or (six and is_wildcard(bound))

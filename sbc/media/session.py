@@ -21,13 +21,13 @@ from sbc.base import PeerError
 from sbc.ids import Ids
 from sbc.media import keying
 from sbc.media.codecs import chosen
-from sbc.media.errors import MediaRefused
+from sbc.media.errors import MediaRefused, StreamRefused
 from sbc.media.policy import MediaPolicy
 from sbc.media.ports import Ports
 from sbc.media.relay import Tap, pair
 from sbc.media.rewrite import Origin, check_formats, rejected, section
 from sbc.media.sdes import CryptoLine
-from sbc.media.sdp import Media, SessionDescription, parse_sdp
+from sbc.media.sdp import Media, SessionDescription, parse_sdp, reaches
 from sbc.media.stats import MediaStats, StreamStats
 from sbc.media.terms import Endpoint, Terms
 
@@ -58,6 +58,10 @@ class _Plan:
         self.lines: tuple[CryptoLine, ...] = ()
         self.before = stream.ends["a"].terms, stream.ends["b"].terms
 
+    def drop(self) -> None:
+        """Reject the stream: it gets port 0 on both sides (RFC 3264 5.1, 6)."""
+        self.terms, self.mux = None, False
+
 
 class _Offer:
     """The offer that is open or was answered last."""
@@ -81,16 +85,20 @@ def other(side: str) -> str:
 
 
 class MediaSession:
-    """The media of one call; ``address`` is what our descriptions say where a policy names none."""
+    """The media of one call; ``address`` is what our descriptions say where a policy names none.
 
-    __slots__ = ("_address", "_alias_key", "_ids", "_offer", "_origins", "_ports", "_seen", "_seen_at",
-                 "_staged", "_tap", "call_id", "held", "streams")  # fmt: skip
+    ``bound`` is where the sockets are bound, and so whom they can send to; '' where it is ``address``.
+    """
 
-    def __init__(self, call_id: str, address: str, ids: Ids, ports: Ports) -> None:
+    __slots__ = ("_address", "_alias_key", "_bound", "_ids", "_offer", "_origins", "_ports", "_seen",
+                 "_seen_at", "_staged", "_tap", "call_id", "held", "streams")  # fmt: skip
+
+    def __init__(self, call_id: str, address: str, ids: Ids, ports: Ports, bound: str = "") -> None:
         self.call_id = call_id
         self.streams: list[Stream] = []
         self.held = False
         self._address = address
+        self._bound = bound or address
         self._ids = ids
         self._ports = ports
         self._offer: _Offer | None = None
@@ -229,32 +237,35 @@ class MediaSession:
         self, side: str, description: SessionDescription, ours: MediaPolicy, theirs: MediaPolicy
     ) -> list[_Plan]:
         plans: list[_Plan] = []
-        relayed = asked = False
+        why, asked = "the offer has no stream that can be relayed", False
         for index, media in enumerate(description.media):
             stream = self.streams[index] if index < len(self.streams) else self._new_stream(media.kind)
-            plan = self._plan(side, stream, media, description.direction(media), ours, theirs)
-            plans.append(plan)
-            relayed = relayed or plan.terms is not None
+            terms = None
+            try:
+                terms = self._terms(media, ours, stream.ends[side].terms)
+            except StreamRefused as error:
+                why = error.reason
+            plans.append(_Plan(media, description.direction(media), stream, terms))
             asked = asked or media.port > 0
-        if asked and not relayed:
-            raise MediaRefused("the offer has no stream that can be relayed")
+        _prefer_secured(plans)
+        _drop_over(ours.streams, plans)
+        if asked and all(plan.terms is None for plan in plans):
+            raise MediaRefused(why)
+        for plan in plans:
+            if plan.terms is not None:
+                former = plan.stream.ends[other(side)].terms
+                secure, plan.lines = keying.lines_to_offer(self._ids, theirs, former)
+                plan.profile = keying.profile_like(plan.media.proto, secure)
         return plans
 
-    def _plan(
-        self, side: str, stream: Stream, media: Media, direction: str, ours: MediaPolicy, theirs: MediaPolicy
-    ) -> _Plan:
+    def _terms(self, media: Media, ours: MediaPolicy, former: Terms | None) -> Terms | None:
+        """Return the terms of an offered stream, None where it is not asked for or of a kind not relayed."""
         if not media.port or media.proto not in keying.PROFILES:
-            return _Plan(media, direction, stream, None)
-        mine, target = stream.ends[side], stream.ends[other(side)]
-        terms = keying.terms_from_offer(self._ids, media, ours, mine.terms)
-        plan = _Plan(media, direction, stream, terms)
-        if terms is None:
-            return plan
-        self._check_loop(terms, ours)
+            return None
+        terms = keying.terms_from_offer(self._ids, media, ours, former)
+        self._check_hosts(terms, ours)
         check_formats(media)
-        secure, plan.lines = keying.lines_to_offer(self._ids, theirs, target.terms)
-        plan.profile = keying.profile_like(media.proto, secure)
-        return plan
+        return terms
 
     def _new_stream(self, kind: str) -> Stream:
         stream = Stream(kind)
@@ -267,17 +278,20 @@ class MediaSession:
             return None
         check_formats(media)
         terms = keying.terms_from_answer(media, policy, plan.profile, plan.lines, plan.mux)
-        self._check_loop(terms, policy)
+        self._check_hosts(terms, policy)
         return terms
 
-    def _check_loop(self, terms: Terms, policy: MediaPolicy) -> None:
-        # Two legs that each name our own port of theirs would make one packet run round for ever.
+    def _check_hosts(self, terms: Terms, policy: MediaPolicy) -> None:
+        """Raise MediaRefused where the peer cannot be sent to, or must not."""
         for remote in (terms.remote, terms.rtcp):
-            if (
-                remote is not None
-                and remote.host in (self._address, policy.address)
-                and self._owns(remote.port)
-            ):
+            if remote is None:
+                continue
+            if not reaches(self._bound, remote.host):
+                raise StreamRefused(
+                    "the description names an address of a family that media has no socket of"
+                )
+            # Two legs that each name our own port of theirs would make one packet run round for ever.
+            if remote.host in (self._address, policy.address) and self._owns(remote.port):
                 raise MediaRefused("the description names our own media port")
 
     def _owns(self, port: int) -> bool:
@@ -326,6 +340,23 @@ class MediaSession:
         if origin is None:
             origin = self._origins[side] = Origin(int.from_bytes(self._ids.key(7), "big"))
         return origin
+
+
+def _prefer_secured(plans: list[_Plan]) -> None:
+    """Reject what is plain beside a secured stream of its kind: a peer that offers both means one of them."""
+    secured = {plan.media.kind for plan in plans if plan.terms and keying.is_secure(plan.terms.profile)}
+    for plan in plans if secured else ():
+        if plan.terms and not plan.terms.theirs and plan.media.kind in secured:
+            plan.drop()
+
+
+def _drop_over(most: int, plans: list[_Plan]) -> None:
+    """Reject the streams that are too many: each takes two pairs of ports. Running ones come first."""
+    wanted = [plan for plan in plans if plan.terms is not None]
+    if len(wanted) > most:
+        wanted.sort(key=lambda plan: plan.before[0] is None)
+        for plan in wanted[most:]:
+            plan.drop()
 
 
 def _offered(plan: _Plan, port: int) -> str:

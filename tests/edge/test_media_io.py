@@ -7,11 +7,12 @@ import resource
 import select
 import socket
 from collections.abc import Iterator
+from dataclasses import replace
 
 import gevent
 import pytest
 
-from sbc.base import LocalError, PeerError
+from sbc.base import Address, LocalError, PeerError
 from sbc.config.model import MediaConfig
 from sbc.ids import Ids
 from sbc.media.sdp import parse_sdp
@@ -221,6 +222,7 @@ def test_a_process_without_files_left_refuses_the_call_and_gives_the_ports_back(
 def test_all_ports_come_back_however_a_call_ends(media: MediaIO) -> None:
     free = media.free_ports()
     good, many = sdp(audio(), host=HOST), sdp(*[audio()] * 12, host=HOST)
+    wide = replace(ACCEPT, streams=12)
     for round in range(100):
         call = str(round)
         media.offer(call, "a", good, ACCEPT, OFF)
@@ -229,7 +231,7 @@ def test_all_ports_come_back_however_a_call_ends(media: MediaIO) -> None:
             media.offer(call, "b", sdp(audio(), audio(), host=HOST), OFF, ACCEPT)
             media.rollback(call)
         with pytest.raises((PeerError, LocalError)):
-            media.offer(call, "a", (b"v=0", many, sdp(host="x.example"))[round % 3], ACCEPT, OFF)
+            media.offer(call, "a", (b"v=0", many, sdp(host="x.example"))[round % 3], wide, OFF)
         media.delete(call)
         media.delete(call)
         assert media.free_ports() == free and len(media) == 0
@@ -303,3 +305,26 @@ def test_ipv6_where_the_machine_has_it(phones: tuple[Phone, Phone, Phone]) -> No
     plane.close()
     for each in six:
         each.close()
+
+
+def test_on_the_ipv6_wildcard_an_ipv4_peer_talks_with_an_ipv6_peer() -> None:
+    four = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    six = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    try:
+        six.bind(("::1", 0))
+    except OSError:
+        pytest.skip("this machine has no IPv6 loopback: media over IPv6 is not tested here")
+    four.bind(("127.0.0.1", 0))
+    plane = MediaIO(MediaConfig(address="::", advertise="127.0.0.1", ports=RANGE), Ids(Counter()), Clock())
+    offer = sdp(audio(four.getsockname()[1]), host="127.0.0.1")
+    answer = sdp(audio(six.getsockname()[1]), host="::1").replace(b"IP4", b"IP6")
+    to_six = parse_sdp(plane.offer("one", "a", offer, ACCEPT, OFF)).media[0].port
+    to_four = parse_sdp(plane.answer("one", "b", answer)).media[0].port
+    for sender, here, port, receiver in ((four, "127.0.0.1", to_four, six), (six, "::1", to_six, four)):
+        sender.sendto(rtp(1), (here, port))
+        until(lambda receiver=receiver: select.select([receiver], [], [], 0)[0])  # type: ignore[misc]
+        assert receiver.recv(4096) == rtp(1)
+    assert plane.query("one").a.remote == Address("127.0.0.1", four.getsockname()[1]), "named as an IPv4 peer"
+    plane.close()
+    four.close()
+    six.close()

@@ -90,6 +90,7 @@ class Rig:
     tls: int = field(default_factory=free_port)
     udp: int = field(default_factory=free_port)
     warned: str = r"\[(sips-downgrade|check)\]"
+    pairs: int = 20  # of media ports
     rules: str = ""  # asked before those by which the two reach each other
     lab: Lab = field(init=False)
     sbc: Portcullis = field(init=False)
@@ -128,10 +129,10 @@ class Rig:
     def _configure(self, directory: Path, caller: Far, callee: Far) -> None:
         for folder in ("trunks.d", "routes.d"):
             (directory / folder).mkdir(parents=True)
-        first = free_port(40)
-        text = _SETTINGS.format(
-            tls=self.tls, udp=self.udp, sbc=self.lab.issue("sbc"), first=first + first % 2, last=first + 39
-        )
+        free = free_port(2 * self.pairs + 1)
+        first = free + free % 2
+        last = first + 2 * self.pairs - 1
+        text = _SETTINGS.format(tls=self.tls, udp=self.udp, sbc=self.lab.issue("sbc"), first=first, last=last)
         (directory / "sbc.yaml").write_text(text)
         for each in (caller, callee):
             (directory / "trunks.d" / f"{each.name}.yaml").write_text(each.trunk())

@@ -2,7 +2,8 @@
 
 rtpengine and our relay get the same commands and the same packets, and must both deliver what the address
 of the SDP sends and send to it. A PJSIP moves its media port in mid-call while somebody goes on
-sending from the old one, address and port, as a network that was slow would.
+sending from the old one, address and port, as a network that was slow would. And a call gets the ports of
+one that has just ended, whose far end has not noticed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +25,13 @@ import pytest
 
 from bench.ng import NgClient
 from bench.relay import PROXIES
-from tests.interop.rig import SBC, Far, Rig, hears_lately, messages, talk
+from tests.interop.rig import SBC, Far, Rig, hears_lately, messages, rtp_received, talk
 from tests.peers.needs import needs
 from tests.peers.pjsip import Pjsip
+from tests.peers.ports import free_port
+from tests.peers.sipp import Sipp, SippSettings
+from tests.peers.tone import heard, listen
+from tests.peers.waiting import until
 
 pytestmark = [pytest.mark.interop]
 
@@ -290,3 +297,89 @@ def test_a_pjsip_that_moves_its_port_is_heard_and_hears(tmp_path: Path) -> None:
         assert record["a"]["media"]["remote"] == f"{ALICE}:{audio_ports(alice, 'TX')[-1]}"
         assert record["a"]["media"]["refused"]["source"] > 0
         assert hears_lately(alice.recording(call), LOW) and hears_lately(bob.recording(there), HIGH)
+
+
+#: What the former far end says: a square wave of 500 Hz in PCMU, 20 ms of it.
+_FORMER_HZ, _FORMER = 500.0, (b"\x80" * 8 + b"\x00" * 8) * 10
+
+
+class FormerPeer:
+    """A gateway that has not noticed its call's end: it sends from where it did, every 5 ms."""
+
+    def __init__(self, source: tuple[str, int], target: tuple[str, int]) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(source)
+        self.sent = 0
+        self._target = target
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> FormerPeer:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+        self.socket.close()
+
+    def _run(self) -> None:
+        while not self._end.wait(0.005):
+            head = struct.pack("!BBHII", 0x80, 0, self.sent & 0xFFFF, self.sent * 160, 0xDEAD)
+            self.socket.sendto(head + _FORMER, self._target)
+            self.sent += 1
+
+    def got(self) -> bytes:
+        """The first datagram that was sent to it, or nothing."""
+        try:
+            return self.socket.recv(2048, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return b""
+
+
+@pytest.mark.parametrize("speaks", [True, False])
+def test_a_pjsip_hears_nothing_of_the_call_that_had_its_ports(tmp_path: Path, speaks: bool) -> None:
+    """The next callee of the same gateway echoes or is silent; the former one never stops."""
+    needs("pjsua2", "sipp")
+    rig = Rig(tmp_path, pairs=2)
+    alice = rig.pjsip("alice", ALICE, HIGH, transport="udp", srtp="off", secure_signalling=0)
+    settings = SippSettings("callee", port=free_port(), address=BOB, echo=True, trace=True)
+    former = Sipp("former", tmp_path / "former", settings)
+    callee = Sipp("callee", tmp_path / "callee", replace(settings, echo=speaks))
+    assert former.media_port != callee.media_port
+    caller = Far("alice", alice.port, ALICE, "udp", "off")
+    gateway = Far("bob", settings.port, BOB, "udp", "off")
+    with rig.running(caller, gateway, alice):
+        with former:
+            first = call_for_a_while(rig, alice, partial(rtp_received, alice, 1))
+        assert first["b"]["media"]["remote"] == f"{BOB}:{former.media_port}"
+        ours = offered_port(former)
+        with FormerPeer((BOB, former.media_port), (SBC, ours)) as late, callee:
+            until(lambda: late.sent, "late packets", holds=lambda sent: sent > 20)
+            heard_by = partial(rtp_received, alice, 2) if speaks else lambda: late.sent
+            second = call_for_a_while(rig, alice, heard_by)
+            assert late.got() == b"", "the former peer gets what is said in the next call"
+    assert offered_port(callee) == ours
+    assert second["b"]["media"]["remote"] == f"{BOB}:{callee.media_port}"
+    assert second["b"]["media"]["refused"]["source"] > 0
+    hearing = listen(alice.recording(2), HIGH)
+    assert listen(alice.recording(2), _FORMER_HZ).tone == 0
+    if speaks:
+        assert heard(alice.recording(2), HIGH), "the callee echoes Alice's own tone"
+    else:
+        assert second["b"]["media"]["packets_in"] == 0 and hearing.sound == 0
+
+
+def offered_port(callee: Sipp) -> int:
+    """Our media port, by the INVITE that a SIPp got: the first message that it logged."""
+    return _port(callee.messages.read_bytes())
+
+
+def call_for_a_while(rig: Rig, alice: Pjsip, packets: Callable[[], int]) -> dict[str, Any]:
+    """Alice calls, and hangs up when there are many more ``packets``; the record."""
+    call = alice.call(rig.number(transport="udp"))
+    alice.expect_state(call, "CONFIRMED")
+    until(packets, "packets", holds=(packets() + 100).__le__)
+    alice.hangup(call)
+    alice.expect_state(call, "DISCONNECTED")
+    return rig.record()

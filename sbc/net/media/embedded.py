@@ -19,6 +19,7 @@ from sbc.media.session import MediaSession
 from sbc.media.stats import MediaStats
 from sbc.net.media.ports import BoundPorts
 from sbc.net.media.sockets import Poller
+from sbc.net.system.sockets import normal_host
 
 
 class MediaIO:
@@ -26,12 +27,13 @@ class MediaIO:
 
     def __init__(self, config: MediaConfig, ids: Ids, clock: Callable[[], float]) -> None:
         self._timeout = config.timeout
-        self._address = config.advertise or config.address
+        self._bound = normal_host(config.address)
+        self._address = config.advertise or self._bound
         self._ids = ids
         self._clock = clock
         self._poller = Poller(clock)
         pool = PortPool(config.ports)
-        self._ports = BoundPorts(config.address, pool, self._poller, clock, config.advertise or "")
+        self._ports = BoundPorts(self._bound, pool, self._poller, clock, config.advertise or "")
         self._sessions: dict[str, MediaSession] = {}
 
     def __len__(self) -> int:
@@ -47,7 +49,8 @@ class MediaIO:
         session = self._sessions.get(call)
         new = session is None
         if session is None:
-            session = self._sessions[call] = MediaSession(call, self._address, self._ids, self._ports)
+            session = MediaSession(call, self._address, self._ids, self._ports, self._bound)
+            self._sessions[call] = session
         try:
             ours_to_them = session.offer(side, sdp, ours, theirs, self._clock(), restart)
         except (PeerError, LocalError):

@@ -22,6 +22,7 @@ from sbc.base import LocalError
 from sbc.media.ports import PortPool
 from sbc.media.relay import Port, Source
 from sbc.net.media.sockets import MediaSocket, Poller
+from sbc.net.system.sockets import family_of
 
 #: Seconds for which the sources of a former call are not latched, and after which a resting pair is closed.
 _REST, _LONG = 30.0, 60.0
@@ -37,8 +38,8 @@ class BoundPorts:
     """
 
     __slots__ = (
-        "_clock", "_family", "_host", "_late", "_most", "_ours", "_own", "_poller", "_pool", "_resting",
-        "_sockets",
+        "_both", "_clock", "_family", "_host", "_late", "_most", "_ours", "_own", "_poller", "_pool",
+        "_resting", "_sockets",
     )  # fmt: skip
 
     def __init__(
@@ -49,7 +50,9 @@ class BoundPorts:
         self._poller = poller
         self._clock = clock
         self._own = {host, advertise}
-        self._family = _socket.AF_INET6 if ":" in host else _socket.AF_INET
+        self._family = family_of(host)
+        #: A socket on :: takes both families (RFC 3493 3.7), whatever the machine's default.
+        self._both = host == "::"
         self._sockets: dict[int, MediaSocket] = {}
         #: The free pairs whose sockets are open, by since when; the one that rests longest is first.
         self._resting: dict[int, float] = {}
@@ -138,7 +141,7 @@ class BoundPorts:
             return True
         if self._host not in ("0.0.0.0", "::"):
             return False
-        probe = _socket.socket(self._family, _socket.SOCK_DGRAM)
+        probe = _socket.socket(family_of(host), _socket.SOCK_DGRAM)
         try:
             probe.bind((host, 0))  # we are bound to every address of this machine: is it one of them?
         except OSError:
@@ -171,8 +174,10 @@ class BoundPorts:
         socket = _socket.socket(self._family, _socket.SOCK_DGRAM)
         try:
             socket.setblocking(False)
+            if self._both:
+                socket.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, 0)
             socket.bind((self._host, port))
-            opened = MediaSocket(socket)
+            opened = MediaSocket(socket, self._both)
             self._poller.add(opened)
         except OSError as error:
             socket.close()

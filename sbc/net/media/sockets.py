@@ -17,12 +17,14 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from gevent import get_hub, monkey
 
 from sbc.media.relay import Port, packet
 from sbc.media.srtp import MAX_PACKET
+from sbc.net.system.sockets import normal_host
 
 _EPOLLIN = 1
 #: Seconds between two looks while packets come, and after this many looks in vain.
@@ -36,26 +38,40 @@ _epoll: Callable[[], Any] = (
 
 
 class MediaSocket:
-    """A bound UDP socket of ours; ``port`` is what it serves, None while it rests between two calls."""
+    """A bound UDP socket of ours; ``port`` is what it serves, None while it rests between two calls.
 
-    __slots__ = ("fd", "port", "recvfrom", "socket")
+    Where it takes ``both`` families an IPv4 peer has its IPv4 address on our side of it.
+    """
 
-    def __init__(self, socket: Any) -> None:
+    __slots__ = ("fd", "port", "recvfrom", "sendto", "socket")
+
+    def __init__(self, socket: Any, both: bool = False) -> None:
         self.socket = socket
         self.fd: int = socket.fileno()
-        self.recvfrom: Callable[[int], Any] = socket.recvfrom
+        self.recvfrom: Callable[[int], Any] = partial(_receive, socket.recvfrom) if both else socket.recvfrom
+        self.sendto: Callable[[bytes, Any], Any] = partial(_send_to, socket.sendto) if both else socket.sendto
         self.port: Port | None = None
 
     def serve(self, port: Port) -> None:
         """From now on relay what arrives as arrived on ``port``, and send from here."""
         self.port = port
-        port.channel = self.socket.sendto
+        port.channel = self.sendto
 
     def rest(self) -> None:
         """From now on throw away what arrives, and send nothing."""
         port, self.port = self.port, None
         if port is not None:
             port.channel = None
+
+
+def _receive(receive: Callable[[int], Any], size: int) -> tuple[bytes, Any]:
+    data, source = receive(size)
+    host = normal_host(source[0])
+    return data, source if ":" in host else (host, source[1])
+
+
+def _send_to(send: Callable[[bytes, Any], Any], data: bytes, target: Any) -> Any:
+    return send(data, target if ":" in target[0] else (f"::ffff:{target[0]}", target[1]))
 
 
 class Poller:

@@ -10,7 +10,17 @@ import pytest
 from pydantic import BaseModel
 
 from sbc.config.load import build_snapshot
-from sbc.config.model import Identity, Listener, MediaConfig, Settings, Tenant, Trunk, TrunkTls, TrustAnchor
+from sbc.config.model import (
+    Caps,
+    Identity,
+    Listener,
+    MediaConfig,
+    Settings,
+    Tenant,
+    Trunk,
+    TrunkTls,
+    TrustAnchor,
+)
 from tests.unit.config.configuration import Write
 
 PAGE = (Path(__file__).parents[3] / "docs" / "configuration.md").read_text()
@@ -24,7 +34,7 @@ def test_the_examples_are_right(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [Identity, Listener, MediaConfig, Settings, Tenant, Trunk, TrunkTls, TrustAnchor]
+    "model", [Caps, Identity, Listener, MediaConfig, Settings, Tenant, Trunk, TrunkTls, TrustAnchor]
 )
 def test_every_key_is_explained(model: type[BaseModel]) -> None:
     assert [key for key in model.model_fields if f"`{key}`" not in PAGE] == []

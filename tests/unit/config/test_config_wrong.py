@@ -41,6 +41,10 @@ FORM: dict[str, Case] = {
             " gives the digits; write sha256/DIGITS"
         ],
     ),
+    "a cap of no streams": (
+        SBC, "media: {", "caps: {streams_per_call: 0}\nmedia: {",
+        ["sbc.yaml:11:26: error: streams_per_call: 0 is too small | the least is 1"],
+    ),
     "trust of two kinds": (
         SBC, "carrier-ca: {ca: tls/carrier-ca.pem}", "carrier-ca: {ca: tls/carrier-ca.pem, leaf: x.pem}",
         [

@@ -10,6 +10,7 @@ from sbc.media.errors import MediaRefused
 from sbc.media.policy import SUITES, MediaPolicy
 from sbc.media.relay import packet
 from sbc.media.sdes import KEY_LENGTHS, CryptoLine
+from sbc.media.sdp import parse_sdp
 from sbc.media.session import MediaSession
 from sbc.media.srtp import Protector, Unprotector
 from tests.unit.media.kit import (
@@ -338,3 +339,66 @@ def test_a_stream_that_cannot_be_keyed_is_rejected_alone_where_srtp_is_optional(
     call, _ = session()
     offer = call.offer("a", sdp(audio(40000, "RTP/SAVP"), audio(42000)), ACCEPT, OFF, 0.0)
     assert offer.count(b"m=audio 0 RTP/SAVP 0\r\n") == 1 and b"m=audio 20002 RTP/AVP 0 101" in offer
+
+
+FAR = "m=application 40030 RTP/AVP 100\r\na=rtpmap:100 H224/4800\r\n"
+PICTURE = "m=video 40010 RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
+SECURED = audio(40000, "RTP/SAVP", crypto(3))
+
+
+def ports(data: bytes) -> list[int]:
+    return [each.port for each in parse_sdp(data).media]
+
+
+@pytest.mark.parametrize("theirs", [OFF, OSRTP, REQUIRED])
+@pytest.mark.parametrize(
+    "sections",
+    [(SECURED, audio(42000)), (audio(42000), SECURED), (SECURED, PICTURE, FAR), (PICTURE, FAR, SECURED)],
+)
+def test_a_plain_stream_beside_a_secured_one_is_refused_alone(
+    sections: tuple[str, ...], theirs: MediaPolicy
+) -> None:
+    call, pool = session()
+    index = sections.index(SECURED)
+    offer = call.offer("a", sdp(*sections), REQUIRED, theirs, 0.0)
+    assert [number for number, port in enumerate(ports(offer)) if port] == [index], (
+        "the plain one goes nowhere"
+    )
+    refused = [
+        f"m={each.kind} 0 {each.proto} {each.formats[0]}\r\n" for each in parse_sdp(sdp(*sections)).media
+    ]
+    taken = audio(50000, "RTP/SAVP", crypto(1)) if theirs is REQUIRED else audio(50000)
+    theirs_sections = [taken if number == index else each for number, each in enumerate(refused)]
+    answer = call.answer("b", sdp(*theirs_sections, host=BOB), 0.0)
+    assert [number for number, port in enumerate(ports(answer)) if port] == [index]
+    assert len(parse_sdp(answer).media[index].values("crypto")) == 1
+    assert len(pool) == 48, "only the secured stream holds ports"
+    ends = call.streams[index].ends
+    assert packet(ends["a"].leg.port_rtp, rtp(1), A) is None, "nothing passes in the clear"
+    assert packet(ends["a"].leg.port_rtp, Protector(key(3)).rtp(rtp(1)), A) is not None
+    for number, stream in enumerate(call.streams):
+        if number != index:
+            assert packet(stream.ends["a"].leg.port_rtp, rtp(1), (ALICE, 42000)) is None
+
+
+@pytest.mark.parametrize("policy", [ACCEPT, OSRTP])
+@pytest.mark.parametrize("sections", [(SECURED, audio(42000)), (audio(42000), SECURED)])
+def test_of_a_secured_and_a_plain_audio_the_secured_one_is_taken(
+    sections: tuple[str, ...], policy: MediaPolicy
+) -> None:
+    call, _ = session()
+    index = sections.index(SECURED)
+    offer = call.offer("a", sdp(*sections), policy, OFF, 0.0)
+    assert [bool(port) for port in ports(offer)] == [number == index for number in range(2)]
+
+
+def test_a_picture_in_the_clear_stands_beside_secured_audio_where_srtp_is_optional() -> None:
+    call, _ = session()
+    assert all(ports(call.offer("a", sdp(SECURED, PICTURE), ACCEPT, OFF, 0.0)))
+
+
+def test_where_no_stream_may_be_taken_the_call_is_refused_with_the_reason() -> None:
+    call, pool = session()
+    with pytest.raises(MediaRefused, match="SRTP is required") as refused:
+        call.offer("a", sdp(audio(), PICTURE), REQUIRED, OFF, 0.0)
+    assert refused.value.status == 488 and len(pool) == 50

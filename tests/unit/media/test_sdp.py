@@ -71,6 +71,22 @@ def test_an_ipv6_zone_or_group_is_not_an_address_to_send_to() -> None:
     assert unicast("::") is None
 
 
+@pytest.mark.parametrize("text", ["239.7.7.7", "255.255.255.255", "169.254.1.1"])
+@pytest.mark.parametrize("form", ["{}", "::ffff:{}", "::FFFF:{}", "0:0:0:0:0:ffff:{}"])
+def test_an_address_is_judged_as_what_it_means_however_it_is_written(text: str, form: str) -> None:
+    with pytest.raises(PeerError) as caught:
+        unicast(form.format(text))
+    assert caught.value.status == 488
+    assert unicast(form.format("192.0.2.10")) == "192.0.2.10"
+    assert unicast(form.format("0.0.0.0")) is None, "a hold"
+
+
+def test_an_address_of_one_link_is_refused() -> None:
+    for text in ("fe80::1", "FE80::1", "febf::1", "::ffff:a9fe:101"):
+        with pytest.raises(PeerError):
+            unicast(text)
+
+
 def test_only_what_is_allowed_is_copied() -> None:
     leaky = ("candidate:1 1 UDP 2130706431 10.9.8.7 5000 typ host", "ice-ufrag:abcd", "ice-pwd:efgh",
              "fingerprint:sha-256 AA:BB", "setup:actpass", "ssrc:1 cname:alice@10.9.8.7",

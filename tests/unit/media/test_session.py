@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sbc.base import Address, LocalError, PeerError
+from sbc.ids import Ids
 from sbc.media.errors import MediaRefused
 from sbc.media.policy import MediaPolicy
 from sbc.media.relay import packet
+from sbc.media.sdp import parse_sdp
 from sbc.media.session import MediaSession
-from tests.unit.media.kit import ACCEPT, ALICE, BOB, OFF, SBC, audio, first, rtp, sdp, session
+from tests.unit.media.kit import ACCEPT, ALICE, BOB, OFF, SBC, Counter, audio, first, rtp, sdp, session
 
 VIDEO = "m=video 40010 RTP/AVPF 96\r\na=rtpmap:96 H264/90000\r\na=rtcp-fb:* nack\r\n"
 FAX = "m=image 40020 udptl t38\r\na=T38FaxVersion:0\r\n"
@@ -285,3 +289,74 @@ def test_closing_gives_the_counters_and_ends_everything() -> None:
     )
     assert packet(leg.port_rtp, rtp(5), (ALICE, 40000)) is None
     assert call.close().streams == ()
+
+
+def test_seven_calls_with_sixteen_streams_leave_ports_to_the_others() -> None:
+    _, pool = session("20000-20399")
+    calls = [MediaSession(f"call-{number}", SBC, Ids(Counter()), pool) for number in range(45)]
+    for call in calls[:7]:
+        call.offer("a", sdp(*[audio(40000 + 2 * each) for each in range(16)]), ACCEPT, OFF, 0.0)
+    for call in calls[7:]:
+        assert first(call.offer("a", sdp(audio()), ACCEPT, OFF, 0.0)).port
+
+
+@pytest.mark.parametrize("most", [1, 4, 16])
+def test_streams_over_the_cap_get_port_0_on_both_sides(most: int) -> None:
+    call, pool = session()
+    policy = replace(ACCEPT, streams=most)
+    lines = [audio(40000 + 2 * each) for each in range(16)]
+    theirs = parse_sdp(call.offer("a", sdp(*lines), policy, OFF, 0.0))
+    assert [bool(each.port) for each in theirs.media] == [each < most for each in range(16)]
+    assert len(pool) == 50 - 2 * most
+    answer = parse_sdp(call.answer("b", sdp(*lines, host=BOB), 0.0))
+    assert [bool(each.port) for each in answer.media] == [each < most for each in range(16)]
+
+
+def test_what_is_refused_anyway_does_not_count_and_running_streams_come_first() -> None:
+    call, _ = session()
+    policy = replace(ACCEPT, streams=2)
+    off = "m=audio 0 RTP/AVP 0\r\n"
+    one = parse_sdp(call.offer("a", sdp(off, FAX, audio(40000), audio(40002)), policy, OFF, 0.0))
+    assert [bool(each.port) for each in one.media] == [False, False, True, True]
+    call.answer("b", sdp(off, FAX.replace("40020", "0"), audio(50000), audio(50002), host=BOB), 0.0)
+    two = parse_sdp(call.offer("a", sdp(audio(40004), FAX, audio(40000), audio(40002)), policy, OFF, 1.0))
+    assert [bool(each.port) for each in two.media] == [False, False, True, True]
+
+
+@pytest.mark.parametrize(
+    ("bound", "host"),
+    [
+        ("0.0.0.0", "2001:db8::7"),
+        ("192.0.2.1", "2001:db8::7"),
+        ("2001:db8::1", ALICE),
+        ("2001:db8::1", f"::ffff:{ALICE}"),
+    ],
+)
+def test_an_address_of_a_family_that_media_has_no_socket_of_is_refused(bound: str, host: str) -> None:
+    _, pool = session()
+    call = MediaSession("call-1", SBC, Ids(Counter()), pool, bound)
+    with pytest.raises(MediaRefused) as refused:
+        call.offer("a", sdp(audio(), host=host).replace(b"IP4", b"IP6"), ACCEPT, OFF, 0.0)
+    assert refused.value.status == 488 and len(pool) == 50
+    own = "2001:db8::8" if ":" in bound else BOB
+    call.offer("a", sdp(audio(), host=own), ACCEPT, OFF, 0.0)
+    with pytest.raises(MediaRefused):
+        call.answer("b", sdp(audio(), host=host), 0.0)
+    with pytest.raises(MediaRefused):
+        call.answer("b", sdp(audio(50000, "RTP/AVP", f"rtcp:50001 IN IP6 {host}"), host=own), 0.0)
+
+
+@pytest.mark.parametrize("host", [ALICE, f"::ffff:{ALICE}", "2001:db8::7"])
+def test_on_the_ipv6_wildcard_both_families_are_taken(host: str) -> None:
+    call = MediaSession("call-1", SBC, Ids(Counter()), session()[1], "::")
+    call.offer("a", sdp(audio(), host=host), ACCEPT, OFF, 0.0)
+    call.answer("b", sdp(audio(50000), host=BOB), 0.0)
+    sent = packet(call.streams[0].ends["b"].leg.port_rtp, rtp(1), (BOB, 50000))
+    assert sent is not None and sent[2] == (host.removeprefix("::ffff:"), 40000)
+
+
+def test_one_stream_of_another_family_is_refused_alone() -> None:
+    call = MediaSession("call-1", SBC, Ids(Counter()), session()[1], "0.0.0.0")
+    video = VIDEO.replace("\r\n", "\r\nc=IN IP6 2001:db8::7\r\n", 1)
+    offer = parse_sdp(call.offer("a", sdp(audio(), video), ACCEPT, OFF, 0.0))
+    assert [bool(each.port) for each in offer.media] == [True, False]
