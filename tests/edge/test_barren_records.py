@@ -138,6 +138,7 @@ def test_a_dialled_peer_is_held_to_it_too(lab: Lab, tmp_path: Path, kind: str) -
         assert not flow.alive and lab.recorder.messages
 
 
+@pytest.mark.slow
 def test_who_mixes_them_with_data_takes_its_turn_and_no_more(lab: Lab) -> None:
     """As many as are allowed before each message: whoever else is there goes on after each read."""
     with admitted(lab) as peer:

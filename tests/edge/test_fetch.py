@@ -101,6 +101,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", BROKEN.values(), ids=list(BROKEN))
 def test_a_broken_server_costs_a_bounded_time_and_is_named(server: Web, case: tuple[Any, str]) -> None:
     page, expected = case
@@ -118,6 +119,7 @@ def test_a_chain_of_redirects_is_cut(server: Web) -> None:
     assert server.asked == ["/0", "/1", "/2", "/3"]
 
 
+@pytest.mark.slow
 def test_a_server_that_always_has_data_lets_others_run(server: Web) -> None:
     # The server is in this process: unless the reader steps aside it never stops, nor does the timeout.
     server.pages["/x"] = endless

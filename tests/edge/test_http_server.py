@@ -101,6 +101,7 @@ def test_a_head_that_does_not_end_is_given_up(server: HttpServer, pages: Pages, 
     assert exchange(server.address, long).startswith(b"HTTP/1.1 431 ")
 
 
+@pytest.mark.slow
 def test_half_requests_hold_a_few_descriptors_for_seconds(
     server: HttpServer, pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:

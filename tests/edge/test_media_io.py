@@ -133,6 +133,7 @@ def test_srtp_is_terminated_over_the_sequence_wrap(
     assert a.receive(100) == [rtp(each) for each in range(65500, 65600)]
 
 
+@pytest.mark.slow
 def test_ten_thousand_forgeries_and_replays(media: MediaIO, phones: tuple[Phone, Phone, Phone]) -> None:
     a, b, forger = phones
     protector, unprotector = secured_call(media, a, b)

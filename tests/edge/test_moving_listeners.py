@@ -123,6 +123,7 @@ def bindable(port: int) -> bool:
     return True
 
 
+@pytest.mark.slow
 def test_a_udp_socket_that_moved_serves_its_calls_and_no_new_ones_until_they_end(lab: Lab) -> None:
     old, new = free_port(), free_port()
     start(lab, "udp", bind=f"127.0.0.1:{old}")

@@ -128,6 +128,7 @@ def test_a_peer_that_tls_admits_and_we_refuse_gets_no_byte_of_sip_read(lab: Lab,
     assert (stats.handshakes, stats.failures, stats.in_flight) == (0, 1, 0)  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ["good", "other CA", "wrong name", "none"])
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 def test_a_connection_that_ended_is_freed_by_its_reference_counts(lab: Lab, case: str, version: str) -> None:

@@ -59,6 +59,7 @@ def test_compiled_and_pure_come_to_the_same_outcomes() -> None:
     assert not differences, differences
 
 
+@pytest.mark.slow
 def test_a_difference_is_found_and_both_outcomes_are_shown(tmp_path: Path) -> None:
     for package in product.PACKAGES:
         no_cache = shutil.ignore_patterns("__pycache__")

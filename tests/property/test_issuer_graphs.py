@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -117,6 +118,7 @@ FIVE: list[Link] = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(by=ISSUERS, links=ANY)
 @example(by=("A", 0), links=FIVE)
@@ -127,6 +129,7 @@ def test_few_verifications_and_nobody_let_in_who_is_not_under_the_root(by: Who, 
     assert not let_in or led(by, links)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @given(by=ISSUERS, links=PLAIN)
 def test_where_the_ways_are_few_the_right_one_is_found(by: Who, links: list[Link]) -> None:

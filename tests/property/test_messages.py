@@ -70,6 +70,7 @@ def touch(message: Message) -> None:
     unsupported_extensions(message, ())
 
 
+@pytest.mark.slow
 @given(DATA)
 @settings(max_examples=400, deadline=None)
 @example(INVITE)
@@ -134,6 +135,7 @@ def test_a_stream_raises_nothing_and_does_not_care_how_it_is_cut(
             touch(item)
 
 
+@pytest.mark.slow
 @given(TEXT)
 @settings(max_examples=400, deadline=None)
 def test_single_values_give_peer_errors_or_come_back_equal(text: str) -> None:
@@ -186,6 +188,7 @@ READERS: list[Callable[[str], object]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_hostile_lengths_cost_what_their_length_does(text: str) -> None:
     """Ten times as long: what grows with the square would take a hundred times as long, minutes."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -73,6 +74,7 @@ def test_any_offer_is_rewritten_without_a_leak_or_refused_without_a_trace(
     assert len(pool) == 50
 
 
+@pytest.mark.slow
 @given(ANY, st.sampled_from([OFF, OSRTP, REQUIRED]))
 @settings(max_examples=150, deadline=None)
 def test_any_answer_is_taken_or_refused_and_required_never_becomes_plain(data: bytes, theirs: object) -> None:

@@ -222,6 +222,7 @@ def test_sources_under_one_sending_key_are_bounded() -> None:
     assert protector.rtp(rtp(2, ssrc=4096 + MAX_SSRCS - 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suite", SUITES)
 def test_a_receiver_hears_any_number_of_sources_and_holds_few(suite: str) -> None:
     line = line_of(suite)

@@ -133,6 +133,7 @@ def test_the_store_swaps_and_returns_the_former(write: Write) -> None:
     assert store.current is fresh
 
 
+@pytest.mark.slow
 def test_the_store_counts_the_former_ones_that_are_still_held(write: Write) -> None:
     held, store = build(write({})), SnapshotStore(build(write({})))
     store.swap(held)

@@ -78,6 +78,7 @@ def test_a_file_that_is_never_used_takes_nothing_away() -> None:
     assert seen(counting("kept", most=1), "d") == {"d": 1}
 
 
+@pytest.mark.slow
 def test_what_no_file_asks_for_is_freed() -> None:
     hooks = counting("forgotten")
     seen(hooks, "alice")
