@@ -52,7 +52,10 @@ PROCESSED = {
 # Valid responses, but to nothing that we asked.
 STRAY = {"noreason", "unreason"}
 # RFC 5118 4.2: the brackets are missing; 4.10: three colons in a row.
-IPV6_EXPECTED: dict[str, list[object]] = {"ipv6-bad": [400], "ipv6-bug-abnf-3-colons": [400, "process"]}
+# 4.7: all its media is IPv6, of which an SBC whose media is IPv4 has no socket (RFC 3264 6: 488).
+IPV6_EXPECTED: dict[str, list[object]] = {
+    "ipv6-bad": [400], "ipv6-bug-abnf-3-colons": [400, "process"], "ipv6-in-sdp": [488],
+}  # fmt: skip
 # Max-Forwards says whether a request may go on. OPTIONS is not sent on, it is answered here.
 ALSO = {"zeromf": [OURS]}
 # Without Content-Length: right on a datagram, but the end of any stream.
