@@ -228,7 +228,10 @@ class Portcullis:
         if (quiet and not self._tidied) or at >= self._tidy_at:
             self._tidy_at = math.inf
             forget_recent()
+            if self.store.replaced:
+                gc.unfreeze()  # hooks make cycles: what was built is looked through only where some of it stays
             gc.collect()
+            gc.freeze()
             if _malloc_trim is not None:
                 _malloc_trim(0)
         self._tidied = quiet

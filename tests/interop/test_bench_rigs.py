@@ -170,7 +170,7 @@ def test_every_piece_of_a_comparison_runs_a_trees_own_product(piece: str, copies
     assert [row.who for row in rows] == ["before", "after"]
     assert all(row.costs[0] > 0 for row in rows)
     if piece == "call":
-        assert costlier(rows, 50), "a server that reads everything fifty times costs more"
+        assert costlier(rows, 10), "a server that reads everything fifty times costs more"
 
 
 def test_instructions_are_counted_and_are_the_same_twice() -> None:

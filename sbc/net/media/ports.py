@@ -70,15 +70,18 @@ class BoundPorts:
         """Return the even port of a pair that is bound; LocalError when none is or can be."""
         failed: OSError | None = None
         for _ in range(max(1, len(self._pool))):
-            port = self._pool.take()
+            port, taken = self._pool.take(), False
             try:
                 # Where nothing can be opened any more, a pair that is open still serves.
-                if (failed is None or self._is_open(port)) and self._bind(port):
-                    self._resting.pop(port, None)
-                    return port
+                taken = (failed is None or self._is_open(port)) and self._bind(port)
             except OSError as error:
                 failed = error
-            self._pool.give(port)
+            finally:
+                if not taken:
+                    self._pool.give(port)
+            if taken:
+                self._resting.pop(port, None)
+                return port
         if failed is not None:
             raise LocalError(f"no media port can be opened on {self._host}: {failed}") from failed
         raise LocalError(f"others hold all media ports of {self._pool.text}: widen media.ports in sbc.yaml")
