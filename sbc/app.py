@@ -229,7 +229,7 @@ class Portcullis:
             self._tidy_at = math.inf
             forget_recent()
             if self.store.replaced:
-                gc.unfreeze()  # hooks make cycles: what was built is looked through only where some of it stays
+                gc.unfreeze()  # hooks make cycles: only where something stays is all of it looked through
             gc.collect()
             gc.freeze()
             if _malloc_trim is not None:
