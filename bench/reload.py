@@ -14,19 +14,13 @@ from tempfile import TemporaryDirectory
 import gevent
 
 from bench.report import Row
-from bench.rules import rules_text
+from bench.rules import write
 from sbc.config.load import build_snapshot
 from sbc.config.snapshot import SnapshotStore
 from sbc.reload import build_beside_calls
 
 TRUNKS = 500
 _PERIOD, _PACKETS = 0.002, 20
-_SETTINGS = """\
-listeners:
-  udp: {bind: "127.0.0.1:5060", transport: udp}
-media: {address: 127.0.0.1, ports: 40000-40099}
-"""
-_TRUNK = "trunk: {name}\nsources: [10.0.{high}.{low}]\npeers: ['10.0.{high}.{low}:5060']\nlistener: udp\n"
 
 
 class Listener:
@@ -66,7 +60,7 @@ def reloads() -> list[Row]:
 
 def _reload(rules: int) -> list[Row]:
     with TemporaryDirectory(prefix="bench-") as root:
-        write(Path(root), rules)
+        write(Path(root), rules, TRUNKS)
         store = SnapshotStore(build_snapshot(root, time.time()))
         listener = Listener()
         gevent.sleep(1)
@@ -83,14 +77,3 @@ def _reload(rules: int) -> list[Row]:
         Row(f"{what}: while they are built", "portcullis", (building,), "ms"),
         Row(f"{what}: while the former ones are let go", "portcullis", (releasing,), "ms"),
     ]
-
-
-def write(root: Path, rules: int) -> None:
-    """A configuration of ``rules`` and 500 trunks."""
-    names = [*(f"t{each}" for each in range(TRUNKS)), *(f"carrier-{each}" for each in range(7)), "backup"]
-    files = {"sbc.yaml": _SETTINGS, "routes.d/10.yaml": rules_text(rules)}
-    for at, name in enumerate(names):
-        files[f"trunks.d/{name}.yaml"] = _TRUNK.format(name=name, high=at // 250, low=at % 250 + 1)
-    for path, text in files.items():
-        (root / path).parent.mkdir(exist_ok=True)
-        (root / path).write_text(text)

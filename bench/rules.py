@@ -31,13 +31,7 @@ listeners:
   udp: {bind: "127.0.0.1:5060", transport: udp}
 media: {address: 127.0.0.1, ports: 40000-40099}
 """
-_TRUNK = """\
-trunk: {name}
-sources: [192.0.2.{number}]
-peers: ["192.0.2.{number}:5060"]
-listener: udp
-"""
-_TRUNKS = (*(f"t{number}" for number in range(50)), *(f"carrier-{number}" for number in range(7)), "backup")
+_TRUNK = "trunk: {name}\nsources: [{address}]\npeers: ['{address}:5060']\nlistener: udp\n"
 
 
 def rules_text(count: int, trunks: int = 50, rewrite: bool = False) -> str:
@@ -101,18 +95,22 @@ def rules(seconds: float = 0.3) -> list[Row]:
     return rows
 
 
+def write(root: Path, rules: int, trunks: int = 50) -> None:
+    """A configuration of ``rules``, of ``trunks`` that call and of eight that they lead to."""
+    names = [*(f"t{each}" for each in range(trunks)), *(f"carrier-{each}" for each in range(7)), "backup"]
+    files = {"sbc.yaml": _SETTINGS, "routes.d/10.yaml": rules_text(rules)}
+    for at, name in enumerate(names):
+        address = f"10.0.{at // 250}.{at % 250 + 1}"
+        files[f"trunks.d/{name}.yaml"] = _TRUNK.format(name=name, address=address)
+    for path, text in files.items():
+        (root / path).parent.mkdir(exist_ok=True)
+        (root / path).write_text(text)
+
+
 def check_cost(count: int) -> float:
     """CPU seconds of ``sbc check`` over a configuration with ``count`` rules, as the operator runs it."""
     with TemporaryDirectory(prefix="bench-") as root:
-        files = {"sbc.yaml": _SETTINGS, "routes.d/10.yaml": rules_text(count)}
-        files |= {
-            f"trunks.d/{name}.yaml": _TRUNK.format(name=name, number=number)
-            for number, name in enumerate(_TRUNKS)
-        }
-        for name, text in files.items():
-            path = Path(root, name)
-            path.parent.mkdir(exist_ok=True)
-            path.write_text(text)
+        write(Path(root), count)
         begun = _children_cpu()
         subprocess.run(command("check", "-c", root), env=environment(), stdout=subprocess.DEVNULL, check=True)
         return _children_cpu() - begun

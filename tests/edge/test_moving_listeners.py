@@ -10,6 +10,7 @@ import pytest
 from gevent import socket
 
 from sbc.base import LocalError
+from sbc.flow import Flow
 from tests.edge.tls_lab import OK, OPTIONS, Lab
 from tests.peers.ports import free_port
 from tests.peers.waiting import until
@@ -123,15 +124,21 @@ def bindable(port: int) -> bool:
     return True
 
 
+def in_a_call(lab: Lab, peer: socket.socket, port: int) -> Flow:
+    """The flow of ``peer`` at the listener on ``port``, with a call on it that would be lost."""
+    peer.sendto(OPTIONS, ("127.0.0.1", port))
+    assert peer.recv(2000) == OK
+    flow = lab.recorder.messages[0][0]
+    lab.recorder.busy_flows.add(flow.id)
+    return flow
+
+
 @pytest.mark.slow
 def test_a_udp_socket_that_moved_serves_its_calls_and_no_new_ones_until_they_end(lab: Lab) -> None:
     old, new = free_port(), free_port()
     start(lab, "udp", bind=f"127.0.0.1:{old}")
     with udp_peer() as peer:
-        peer.sendto(OPTIONS, ("127.0.0.1", old))
-        assert peer.recv(2000) == OK
-        flow = lab.recorder.messages[0][0]
-        lab.recorder.busy_flows.add(flow.id)
+        flow = in_a_call(lab, peer, old)
         lab.listener("edge", "udp", bind=f"127.0.0.1:{new}")
         lab.reload()
         assert lab.address("edge")[1] == new and heard_on("udp", new) == OK
@@ -154,10 +161,7 @@ def test_a_listener_may_return_to_the_port_that_its_calls_are_still_on(lab: Lab)
     old, new = free_port(), free_port()
     start(lab, "udp", bind=f"127.0.0.1:{old}")
     with udp_peer() as peer:
-        peer.sendto(OPTIONS, ("127.0.0.1", old))
-        assert peer.recv(2000) == OK
-        flow = lab.recorder.messages[0][0]
-        lab.recorder.busy_flows.add(flow.id)
+        flow = in_a_call(lab, peer, old)
         for port in (new, old):
             lab.listener("edge", "udp", bind=f"127.0.0.1:{port}")
             lab.reload()
@@ -193,10 +197,7 @@ def test_calls_of_a_trunk_that_was_removed_are_not_kept(lab: Lab) -> None:
     old, new = free_port(), free_port()
     start(lab, "udp", bind=f"127.0.0.1:{old}")
     with udp_peer() as peer:
-        peer.sendto(OPTIONS, ("127.0.0.1", old))
-        assert peer.recv(2000) == OK
-        flow = lab.recorder.messages[0][0]
-        lab.recorder.busy_flows.add(flow.id)
+        flow = in_a_call(lab, peer, old)
         lab.listener("edge", "udp", bind=f"127.0.0.1:{new}")
         lab.trunks.clear()
         lab.reload()

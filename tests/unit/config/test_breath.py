@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bench.reload import write
-from bench.rules import rules_text, ruleset
+from bench.reload import TRUNKS
+from bench.rules import rules_text, ruleset, write
 from dsl.breath import breathe, breathing
 from sbc.config.load import build_snapshot
 from sbc.config.snapshot import SnapshotStore
@@ -25,7 +25,7 @@ MOST_STEPS = 40_000
 def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A configuration that is large enough to show what grows with it."""
     root = tmp_path_factory.mktemp("large")
-    write(root, RULES)
+    write(root, RULES, TRUNKS)
     return root
 
 
