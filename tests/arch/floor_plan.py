@@ -7,10 +7,11 @@ is what the imports say.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from html import escape
 from pathlib import Path
 
-from tests.arch.sources import PRODUCT, ROOT, imports, sources
+from tests.arch.sources import PRODUCT, ROOT, sources
 from tests.arch.test_layers import ROWS, row_of
 
 PLAN = ROOT / "docs" / "floor-plan.svg"
@@ -25,13 +26,14 @@ def rooms() -> Plan:
     found: dict[str, set[str]] = {}
     for source in sources(*PRODUCT):
         into = found.setdefault(_room(source.module), set())
-        for _, name in imports(source):
+        for _, name in source.imports:
             module = name if name in known else name.rpartition(".")[0]
             if module in known:
                 into.add(_room(module))
     return {room: frozenset(into - {room}) for room, into in sorted(found.items()) if room != "sbc"}
 
 
+@cache
 def _room(module: str) -> str:
     folder = module.rpartition(".")[0]
     package = (ROOT / module.replace(".", "/")).is_dir()

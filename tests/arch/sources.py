@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
@@ -25,6 +25,29 @@ class Source:
         """Parsed when a test asks for it, not while tests are collected."""
         return ast.parse(self.text, self.path)
 
+    @cached_property
+    def nodes(self) -> tuple[ast.AST, ...]:
+        """Every node of the tree; walking some six hundred trees takes a second each time."""
+        return tuple(ast.walk(self.tree))
+
+    @cached_property
+    def imports(self) -> tuple[tuple[int, str], ...]:
+        """Line and full name of all it imports, inside functions too; ``from a import b`` gives ``a.b``."""
+        return tuple(self._names(self.nodes))
+
+    @cached_property
+    def run_imports(self) -> tuple[tuple[int, str], ...]:
+        """The same without what only a type checker sees."""
+        return tuple(self._names(_run(self.tree)))
+
+    def _names(self, nodes: Iterable[ast.AST]) -> Iterator[tuple[int, str]]:
+        for node in nodes:
+            if isinstance(node, ast.Import):
+                yield from ((node.lineno, each.name) for each in node.names)
+            elif isinstance(node, ast.ImportFrom):
+                module = _absolute(self, node)
+                yield from ((node.lineno, f"{module}.{each.name}") for each in node.names)
+
     @property
     def module(self) -> str:
         """The dotted name under which it is imported."""
@@ -41,32 +64,18 @@ def _read(file: Path) -> Source:
     return Source(file.relative_to(ROOT).as_posix(), file.read_text(encoding="utf-8"))
 
 
-def imports(source: Source, *, typing_only: bool = True) -> Iterator[tuple[int, str]]:
-    """Line and full name of everything that ``source`` imports, inside functions too.
-
-    ``from a import b`` gives ``a.b``; without ``typing_only`` what only a type checker sees is left out.
-    """
-    for node in _nodes(source.tree, typing_only):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, each.name) for each in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            module = _absolute(source, node)
-            yield from ((node.lineno, f"{module}.{each.name}") for each in node.names)
-
-
 def functions(source: Source) -> Iterator[tuple[int, str, int]]:
     """Line, name and length in lines of every function."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             yield node.lineno, node.name, (node.end_lineno or node.lineno) - node.lineno + 1
 
 
-def _nodes(tree: ast.AST, typing_only: bool) -> Iterator[ast.AST]:
+def _run(tree: ast.AST) -> Iterator[ast.AST]:
     for child in ast.iter_child_nodes(tree):
-        if not typing_only and isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
-            continue
-        yield child
-        yield from _nodes(child, typing_only)
+        if not (isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test)):
+            yield child
+            yield from _run(child)
 
 
 def _absolute(source: Source, node: ast.ImportFrom) -> str:

@@ -11,7 +11,7 @@ import ast
 
 import pytest
 
-from tests.arch.sources import PRODUCT, Source, imports, sources
+from tests.arch.sources import PRODUCT, Source, sources
 
 # Each row: the modules, by longest prefix, that may import one another and every row above.
 ROWS: tuple[tuple[str, ...], ...] = (
@@ -64,7 +64,7 @@ def violations(source: Source) -> list[str]:
     assert own is not None, f"{source.path} is in no row of tests/arch/test_layers.py"
     return [
         f"{source.path}:{line} imports {name}"
-        for line, name in imports(source)
+        for line, name in source.imports
         if is_ours(name) and ((row := row_of(name)) is None or row > own)
     ]
 
@@ -73,10 +73,10 @@ def impurities(source: Source) -> list[str]:
     """What ``source`` imports or calls that reaches the outside world, a clock or chance."""
     found = [
         f"{source.path}:{line} imports {name}"
-        for line, name in imports(source, typing_only=False)
+        for line, name in source.run_imports
         if name.split(".")[0] in FORBIDDEN_IN_THE_CORE or tuple(name.split(".")[-2:]) in CLOCKS
     ]
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
             if (node.value.id, node.attr) in CLOCKS:
                 found.append(f"{source.path}:{node.lineno} uses {node.value.id}.{node.attr}")
@@ -100,13 +100,13 @@ def test_the_core_does_no_io_and_reads_no_clock() -> None:
 
 def test_the_language_is_a_leaf() -> None:
     for source in sources("dsl"):
-        assert [name for _, name in imports(source) if is_ours(name) and not name.startswith("dsl")] == []
+        assert [name for _, name in source.imports if is_ours(name) and not name.startswith("dsl")] == []
 
 
 def test_the_pages_see_views_and_never_the_engine() -> None:
     allowed = ("webui", "sbc.observe", "sbc.base")
     for source in sources("webui"):
-        names = [name for _, name in imports(source) if is_ours(name)]
+        names = [name for _, name in source.imports if is_ours(name)]
         assert [name for name in names if not name.startswith(allowed)] == [], source.path
 
 

@@ -47,7 +47,7 @@ def _operations(tree: Any) -> Iterator[tuple[Any, Any]]:
 
 def patterns(source: Source, names: dict[str, Any]) -> Iterator[tuple[int, str | bytes | None]]:
     """The line and the text of every pattern given to ``re``; None where it cannot be read."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in USES:
             if isinstance(node.func.value, ast.Name) and node.func.value.id == "re":
                 try:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
-from tests.arch.sources import ALL, PRODUCT, ROOT, functions, imports, sources
+from tests.arch.sources import ALL, PRODUCT, ROOT, functions, sources
 
 MOST_LINES_OF_A_FILE = 500
 MOST_LINES_OF_A_FUNCTION = 50
@@ -75,16 +75,16 @@ def test_only_foreign_code_and_the_call_path_may_catch_everything() -> None:
         f"{source.path}:{line}"
         for source in PRODUCT_SOURCES
         if source.path not in CATCHES_ALL
-        for line in catch_alls(source.tree)
+        for line in catch_alls(source.nodes)
     ]
     assert broad == []
 
 
-def catch_alls(tree: ast.AST) -> list[int]:
+def catch_alls(nodes: Iterable[ast.AST]) -> list[int]:
     """Lines of handlers that catch every exception and do not raise it again at their end."""
     return [
         node.lineno
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(node, ast.ExceptHandler)
         and (node.type is None or getattr(node.type, "id", "") in ("Exception", "BaseException"))
         and not (isinstance(node.body[-1], ast.Raise) and node.body[-1].exc is None)
@@ -95,7 +95,7 @@ def test_these_tests_see_what_is_wrong() -> None:
     method = "def b(self):\n        try:\n            pass\n        except Exception:\n            pass"
     tree = ast.parse(f"class A:\n    {method}")
     assert list(undocumented(tree, "a.py")) == ["a.py:1 A", "a.py:2 b"]
-    assert catch_alls(tree) == [5]
+    assert catch_alls(ast.walk(tree)) == [5]
 
 
 def _is_protocol(node: ast.ClassDef) -> bool:
@@ -135,7 +135,7 @@ def test_every_import_of_the_product_is_in_the_lock() -> None:
     }
     known = packages_distributions()
     for source in PRODUCT_SOURCES:
-        for line, name in imports(source):
+        for line, name in source.imports:
             owners = {each.lower().replace("_", "-") for each in known.get(name.split(".")[0], [])}
             owners -= {"portcullis-sbc"}
             assert not owners or owners & locked, f"{source.path}:{line} {name} is not in requirements.lock"

@@ -24,7 +24,7 @@ COMPILED = {path.relative_to(ROOT).as_posix() for pattern in PATTERNS for path i
 
 def strict(source: Source) -> Iterator[int]:
     """The lines that make octets of text and raise where it holds a surrogate."""
-    for node in ast.walk(source.tree):
+    for node in source.nodes:
         if not isinstance(node, ast.Call):
             continue
         given = [*node.args, *(each.value for each in node.keywords if each.arg == "errors")]

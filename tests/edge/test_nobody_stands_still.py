@@ -77,6 +77,7 @@ def test_a_handshake_that_never_gets_on_ends(lab: Lab, tmp_path: Path) -> None:
     assert lab.recorder.failures[0].failure.kind == "bad-handshake"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("message", [OPTIONS, RULED], ids=["heads", "bodies"])
 def test_messages_without_end_are_read_once_a_round(lab: Lab, tmp_path: Path, message: bytes) -> None:
     lab.recorder.answer = b""

@@ -110,6 +110,7 @@ def test_what_is_parsed_is_written_and_read_the_same(data: bytes) -> None:
         assert again.headers == message.headers and again.headers.first == message.headers.first
 
 
+@pytest.mark.slow
 @given(st.lists(DATA, max_size=3), st.lists(st.integers(1, 50), min_size=1, max_size=8))
 @settings(max_examples=200, deadline=None)
 def test_a_stream_raises_nothing_and_does_not_care_how_it_is_cut(

@@ -111,6 +111,7 @@ values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.text("abc", min_size=1, max_size=3), values, max_size=4))
 def test_json_is_read_as_it_is(data: dict[str, object]) -> None:
     document = Document("x.yaml", json.dumps(data, indent=1))

@@ -13,6 +13,7 @@ from sbc.flow import Flow, PeerIdentity, TlsFacts
 from sbc.observe.cdr import call_record
 from sbc.observe.journal import EVENTS
 from sbc.observe.metrics import exposition
+from tests.arch.sources import sources
 from tests.unit.observe.pictures import picture
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -52,8 +53,8 @@ def test_every_metric_has_its_labels() -> None:
 
 def literals() -> Iterator[tuple[str, str]]:
     """The events and the tags that the sources write, wherever they are."""
-    for path in (ROOT / "sbc").rglob("*.py"):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for source in sources("sbc"):
+        for node in source.nodes:
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Note":
                 first = node.args[0]
                 if isinstance(first, ast.Constant):

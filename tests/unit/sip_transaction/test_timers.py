@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -70,6 +71,7 @@ def test_an_earlier_timer_overtakes_the_entry() -> None:
     assert made.pop_due(9.0) is item
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 5), st.sampled_from("ABC"), st.integers(0, 50)), max_size=60))
 def test_the_queue_agrees_with_a_search_through_all_items(changes: list[tuple[int, str, int]]) -> None:
     made, live = queue(*(Item(number) for number in range(6)))
