@@ -66,7 +66,10 @@ def _read(sock: socket.socket) -> tuple[str, bytes]:
         if line.startswith(b"content-length:"):
             length = int(line.split(b":")[1])
     while len(body) < length:
-        body += sock.recv(65536)
+        more = sock.recv(65536)
+        if not more:
+            raise OSError("closed")
+        body += more
     return head.split(b" ")[1].decode(), body
 
 

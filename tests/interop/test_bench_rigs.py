@@ -173,6 +173,7 @@ def test_every_piece_of_a_comparison_runs_a_trees_own_product(piece: str, copies
         assert costlier(rows, 10), "a server that reads everything fifty times costs more"
 
 
+@pytest.mark.long
 def test_instructions_are_counted_and_are_the_same_twice() -> None:
     if shutil.which("valgrind") is None:
         pytest.skip("VALGRIND IS MISSING: apt-get install valgrind")

@@ -1,4 +1,4 @@
-"""Five hundred reloads under load, every other one broken: no call fails, and the last good version rules.
+"""Hundreds of reloads under load, every other one broken: no call fails, and the last good version rules.
 
 SIPp calls through stunnel, Portcullis and stunnel to SIPp at 20 calls a second, each call past the hooks of
 whatever version is in force.
@@ -21,7 +21,7 @@ from tests.peers.needs import needs
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
-RELOADS, EVERY, RATE = 500, 0.25, 20
+EVERY, RATE = 0.25, 20
 HOOK = """\
 from sbc.hookapi import SetHeader, amend, table
 SEEN = table("calls", most=10)
@@ -101,16 +101,17 @@ def reload(rig: Rig, number: int, good: str) -> str:
     return str(answer["version"])
 
 
-def test_five_hundred_reloads_half_of_them_broken_fail_no_call(rig: Rig) -> None:
-    calls = int((RELOADS * EVERY + 10) * RATE)
+@pytest.mark.parametrize("reloads", [200, pytest.param(500, marks=pytest.mark.long)])
+def test_reloads_half_of_them_broken_fail_no_call(rig: Rig, reloads: int) -> None:
+    calls = int((reloads * EVERY + 10) * RATE)
     good, held = str(rig.ask("status")["version"]), []
     with rig.caller.calls(Load(calls, RATE, hold=1000)) as sipp:
         began = time.monotonic()
-        for number in range(RELOADS):
+        for number in range(reloads):
             time.sleep(max(0.0, began + 1 + number * EVERY - time.monotonic()))
             good = reload(rig, number, good)
             assert rig.ask("status")["version"] == good, number
-            if number in (RELOADS // 2, RELOADS - 1):
+            if number in (reloads // 2, reloads - 1):
                 held.append(rig.resident())
         counts = sipp.finish(90)
     assert (counts.successful, counts.failed) == (calls, 0)
@@ -119,6 +120,6 @@ def test_five_hundred_reloads_half_of_them_broken_fail_no_call(rig: Rig) -> None
     events = dict(status["counters"]["events"])
     # That a hook held up the others (hook-slow) may be the machine's doing.
     assert not [kind for kind in events if "error" in kind or kind in ("hook-failed", "hook-skipped")], events
-    # Calls and transactions hold 33 s of them, a collection comes within 40 s more.
-    assert status["replaced"] < RELOADS // 2 * 0.7, "what was replaced is let go while calls run"
+    # Calls and transactions hold 33 s of them, a collection comes within 40 s more; and a few.
+    assert status["replaced"] < (33 + 40) / EVERY / 2 * 1.2, "what was replaced is let go while calls run"
     assert held[1] - held[0] < 16 << 10, f"{held[0]} KiB became {held[1]} KiB in the second half"

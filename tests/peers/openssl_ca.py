@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gevent import subprocess
+from gevent.lock import BoundedSemaphore
 
 from tests.peers.process import find
 
@@ -79,6 +80,7 @@ class OpensslCa:
 
     def __init__(self, directory: Path, lists: str, responder: str, name: str = "openssl CA") -> None:
         self.directory = directory
+        self._alone = BoundedSemaphore()  # what is asked and what is answered lie in one file each
         directory.mkdir(parents=True)
         (directory / "index.txt").touch()
         (directory / "serial").write_text("1000\n")
@@ -125,22 +127,24 @@ class OpensslCa:
         """The list of this moment, DER, for so many hours."""
         ends = datetime.now(UTC) + timedelta(hours=hours)
         begins = min(datetime.now(UTC), ends) - timedelta(minutes=1)
-        self._run(
-            "ca", "-config", "ca.cnf", "-gencrl", "-out", "list.pem",
-            "-crl_lastupdate", f"{begins:%Y%m%d%H%M%SZ}", "-crl_nextupdate", f"{ends:%Y%m%d%H%M%SZ}",
-        )  # fmt: skip
-        self._run("crl", "-in", "list.pem", "-outform", "der", "-out", "list.crl")
-        return (self.directory / "list.crl").read_bytes()
+        with self._alone:
+            self._run(
+                "ca", "-config", "ca.cnf", "-gencrl", "-out", "list.pem",
+                "-crl_lastupdate", f"{begins:%Y%m%d%H%M%SZ}", "-crl_nextupdate", f"{ends:%Y%m%d%H%M%SZ}",
+            )  # fmt: skip
+            self._run("crl", "-in", "list.pem", "-outform", "der", "-out", "list.crl")
+            return (self.directory / "list.crl").read_bytes()
 
     def answer(self, question: bytes, signer: Pair | None = None) -> bytes:
         """What the responder says to a request, signed by the CA unless another signer is given."""
         signer = signer or self.own
-        (self.directory / "question.der").write_bytes(question)
-        self._run(
-            "ocsp", "-index", "index.txt", "-CA", "ca.pem", "-rsigner", str(signer.cert),
-            "-rkey", str(signer.key), "-reqin", "question.der", "-respout", "answer.der", "-ndays", "1",
-        )  # fmt: skip
-        return (self.directory / "answer.der").read_bytes()
+        with self._alone:
+            (self.directory / "question.der").write_bytes(question)
+            self._run(
+                "ocsp", "-index", "index.txt", "-CA", "ca.pem", "-rsigner", str(signer.cert),
+                "-rkey", str(signer.key), "-reqin", "question.der", "-respout", "answer.der", "-ndays", "1",
+            )  # fmt: skip
+            return (self.directory / "answer.der").read_bytes()
 
     def question(self, pair: Pair) -> bytes:
         """The request about a certificate, as ``openssl ocsp`` makes it."""
