@@ -47,7 +47,7 @@ class Attempt:
                 call, leg = self.setup.call, self.leg
                 call.cancel_timer("response")
                 if leg.peer is not None:
-                    call.engine.peers.reached(leg.trunk, leg.peer)
+                    call.desk.peers.reached(leg.trunk, leg.peer)
         if self.given_up:
             if 200 <= response.status < 300:
                 self._refuse(response, now, out)
@@ -62,7 +62,7 @@ class Attempt:
                 self.setup.hunt.on_hop_failure(502, error.reason, now, out)
 
     def _refuse(self, response: Response, now: float, out: list[Command]) -> None:
-        self.call.engine.refuse_late_answer(self.call, self.leg, self.invite, response, now, out)
+        self.call.desk.refuse_late_answer(self.call, self.leg, self.invite, response, now, out)
 
     def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
         """No final response will come."""
@@ -79,7 +79,7 @@ class Attempt:
             self._send_cancel(now, out)
 
     def _send_cancel(self, now: float, out: list[Command]) -> None:
-        self.call.engine.send_cancel(self.leg, self.invite, now, out, self.why)
+        self.call.desk.send_cancel(self.leg, self.invite, now, out, self.why)
 
     def let_go(self) -> None:
         """The call is up: of our INVITE the headers stay, for a fork that answers late (RFC 6026 8.4)."""

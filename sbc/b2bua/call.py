@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from dsl.decision import Decision, Limit
 from dsl.facts import Facts
 from sbc.b2bua.commands import AnswerMedia, Command, DeleteMedia, Note, OfferMedia
+from sbc.b2bua.desk import NOBODY, Awaiting, Desk
+from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.hooked import Invited, answer_of, end_of, run
 from sbc.b2bua.leg import Leg, Side, other
 from sbc.b2bua.translate import carried, reasons
@@ -23,51 +25,15 @@ from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.hookapi.results import HangUp
 from sbc.media.policy import MediaPolicy
-from sbc.sip.dialog import Dialog
-from sbc.sip.message import Request, Response
+from sbc.sip.message import Request
 from sbc.sip.timers import NEVER
 
 if TYPE_CHECKING:
     from sbc.b2bua.answered import AnsweredInvite
-    from sbc.b2bua.engine import Engine
     from sbc.b2bua.mirror import Mirror
     from sbc.b2bua.setup import Setup
 
 AfterMedia = Callable[[bytes, "PeerError | None", float, list[Command]], None]
-
-
-class Awaiting(Protocol):
-    """Whoever sent a request: a transaction's ``user``."""
-
-    @property
-    def call(self) -> Call | None:
-        """The call that it works for, if any."""
-
-    def on_response(self, response: Response, now: float, out: list[Command]) -> None:
-        """A response came, provisional or final."""
-
-    def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
-        """No response will come: ``timeout`` or ``unreachable``."""
-
-
-class Fork:
-    """A pair of dialogs: one that a branch of the callee opened, and the one that shows it to the caller.
-
-    ``renewed``: offers went on while it was early, so the INVITE's own answer is history.
-    ``early`` is the last SDP with which it answered the INVITE before its 2xx.
-    """
-
-    __slots__ = ("a", "b", "early", "renewed")
-
-    def __init__(self, a: Dialog, b: Dialog) -> None:
-        self.a = a
-        self.b = b
-        self.renewed = False
-        self.early = b""
-
-    def dialog(self, side: Side) -> Dialog:
-        """The dialog on ``side``."""
-        return self.a if side == "a" else self.b
 
 
 class Call:
@@ -82,8 +48,8 @@ class Call:
         "called",
         "caller",
         "created",
+        "desk",
         "downgraded",
-        "engine",
         "facts",
         "fork",
         "forks",
@@ -101,14 +67,13 @@ class Call:
         "rule",
         "setup",
         "snapshot",
-        "stale",
         "state",
         "tags",
         "timers",
     )  # fmt: skip
 
-    def __init__(self, engine: Engine, id: str, snapshot: Snapshot, a: Leg, now: float) -> None:
-        self.engine = engine
+    def __init__(self, desk: Desk, id: str, snapshot: Snapshot, a: Leg, now: float) -> None:
+        self.desk = desk
         self.id = id
         self.snapshot = snapshot
         self.a = a
@@ -140,7 +105,6 @@ class Call:
         self.named_hooks: tuple[str, ...] = ()
         self.tags: tuple[str, ...] = ()
         self.limits: tuple[Limit, ...] = ()
-        self.stale = False  # its credentials were good once
         self.recorded = False  # its end has been told
 
     def leg(self, side: Side) -> Leg:
@@ -160,7 +124,7 @@ class Call:
     def _remind(self, deadline: float) -> None:
         if deadline < self.reminded_at:
             self.reminded_at = deadline
-            self.engine.remind(deadline, self.id)
+            self.desk.remind(deadline, self.id)
 
     def cancel_timer(self, name: str) -> None:
         """Forget a timer; it need not be running."""
@@ -209,7 +173,7 @@ class Call:
     def add_fork(self, tag: str, fork: Fork) -> None:
         """A branch of the callee showed itself under ``tag``."""
         self.forks[tag] = fork
-        self.engine.reception.register(fork, self)
+        self.desk.dialogs.register(self.id, fork)
 
     def early_answer(self, fork: Fork) -> bytes:
         """What ``fork`` answered the INVITE with before its 2xx, where another may have answered since.
@@ -227,13 +191,13 @@ class Call:
         fork.early = b""
         for tag, each in list(self.forks.items()):
             if each is not fork:
-                self.engine.reception.unregister(each)
+                self.desk.dialogs.unregister(each)
                 del self.forks[tag]
 
     def drop_forks(self) -> None:
         """All early dialogs are over: the attempt that made them failed."""
         for fork in self.forks.values():
-            self.engine.reception.unregister(fork)
+            self.desk.dialogs.unregister(fork)
         self.forks.clear()
 
     # Requests of our own within a dialog
@@ -242,18 +206,18 @@ class Call:
         self, fork: Fork, side: Side, request: Request, user: Awaiting, now: float, out: list[Command]
     ) -> None:
         """Send ``request`` of the dialog on ``side``, over a new connection if the old one died."""
-        self.engine.send(self, self.leg(side), fork.dialog(side), request, user, now, out)
+        self.desk.send(self, self.leg(side), fork.dialog(side), request, user, now, out)
 
     def request(self, fork: Fork, side: Side, method: str) -> Request:
         """A request of ours within the dialog on ``side``."""
         leg = self.leg(side)
-        via = leg.via(self.engine.transactions.new_branch())
+        via = leg.via(self.desk.transactions.new_branch())
         return fork.dialog(side).request(method, via=via, contact=leg.contact)
 
     def ack(self, fork: Fork, side: Side, cseq: int) -> Request:
         """The ACK for a 2xx to our INVITE numbered ``cseq`` (RFC 3261 13.2.2.4)."""
         leg = self.leg(side)
-        via = leg.via(self.engine.transactions.new_branch())
+        via = leg.via(self.desk.transactions.new_branch())
         return fork.dialog(side).request("ACK", via=via, contact=leg.contact, cseq=cseq)
 
     def on_up(self, now: float, out: list[Command]) -> None:
@@ -342,11 +306,11 @@ class Call:
         hooks = self.snapshot.hooks.end
         if hooks:
             run(self, hooks, end_of(self, reason, by, status, now), out)
-        self.engine.forget(self)  # last: what failed before this is found again, and cleared up
+        forget(self)  # last: what failed before this is found again, and cleared up
 
     def record(self, reason: str, by: str, status: int, now: float) -> dict[str, object]:
         """What the call's record tells of it."""
-        answered, date = self.answered_at, self.engine.date
+        answered, date = self.answered_at, self.desk.date
         return {
             "caller": self.caller, "called": self.called, "rule": self.rule,
             "from": self.a.trunk.trunk, "to": self.b.trunk.trunk if self.b else "",
@@ -359,16 +323,13 @@ class Call:
         }  # fmt: skip
 
 
-class _Nobody:
-    """Waits for responses that change nothing, such as those to our BYE."""
-
-    call = None
-
-    def on_response(self, response: Response, now: float, out: list[Command]) -> None:
-        """Nothing to do."""
-
-    def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
-        """Nothing to do."""
-
-
-NOBODY = _Nobody()
+def forget(call: Call) -> None:
+    """A call is over and holds nothing any more; harmless twice."""
+    desk = call.desk
+    while call.admitted:
+        desk.limits.release(call.admitted[-1])
+        call.admitted.pop()
+    if call.limits:
+        desk.actions.release(call.limits)
+        call.limits = ()
+    desk.forget(call.id)

@@ -8,77 +8,45 @@ for the reception (``sbc.b2bua.reception``).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from heapq import heappop, heappush
+from heapq import heappop
 
 from dsl.decision import Decision
-from sbc.b2bua.actions import Actions
-from sbc.b2bua.call import NOBODY, Awaiting, Call
-from sbc.b2bua.commands import Command, Connect, Note
+from sbc.b2bua.call import Call
+from sbc.b2bua.commands import Command, Note
+from sbc.b2bua.desk import Awaiting, Desk
 from sbc.b2bua.hooked import Invited
-from sbc.b2bua.leg import Leg
-from sbc.b2bua.peers import Peers, Towards
 from sbc.b2bua.probe import Prober
 from sbc.b2bua.reception import Reception
-from sbc.b2bua.translate import Fields
 from sbc.b2bua.wreck import Wreck
-from sbc.base import Address, PeerError
-from sbc.config.model import Trunk
-from sbc.config.snapshot import Snapshot, SnapshotStore
+from sbc.base import PeerError
+from sbc.config.snapshot import SnapshotStore
 from sbc.flow import Flow
 from sbc.hookapi.results import HangUp
 from sbc.ids import Ids
-from sbc.policy.limits import CallLimits
-from sbc.sip.cancel import build_cancel
-from sbc.sip.dialog import Dialog
 from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.outgoing import Send
 from sbc.sip.parse import ParseError, validate
-from sbc.sip.transactions import ServerTransaction, Transaction, Transactions
-
-Connected = Callable[["Flow | None", str, float, "list[Command]"], None]
+from sbc.sip.transactions import Transaction
 
 
-class Engine:
+class Engine(Desk):
     """All calls of one process.
 
     Should our own code fail in the middle of a method, what it left so far comes out of the next
     one, and the other calls' timers and failures are still told. ``at`` names the call that it was
-    working on, ``serving`` is what became of the request that came last, and ``wreck`` clears up.
-
-    Times are of the monotonic clock, whose jumps nobody has to fear. ``epoch`` is what the wall clock shows
-    when that is at 0; whoever runs the engine keeps it right, for rules, hooks and records, which want dates.
+    working on, and ``wreck`` clears up.
     """
 
-    __slots__ = (
-        "_connect_keys", "_connecting", "_out", "_reminders", "_untold", "actions", "at", "calls",
-        "draining", "epoch", "ids", "limits", "peers", "prober", "reception", "serving", "store",
-        "transactions",
-    )  # fmt: skip
+    __slots__ = ("_out", "_untold", "calls", "prober", "reception")
 
     def __init__(self, store: SnapshotStore, ids: Ids) -> None:
-        self.store = store
-        self.ids = ids
-        self.transactions = Transactions(ids)
-        self.limits = CallLimits()
-        self.reception = Reception(self)
-        self.actions = Actions(self, ids)
-        self.peers = Peers()
+        calls: dict[str, Call] = {}
+        super().__init__(store, ids, calls)
+        self.calls = calls
+        self.reception = Reception(self, calls)
         self.prober = Prober(self)
-        self.calls: dict[str, Call] = {}
-        self.draining = False
-        self.at = ""
-        self.epoch = 0.0
-        self.serving: ServerTransaction | None = None
         self._out: list[Command] = []
         self._untold: deque[tuple[Transaction, str]] = deque()
-        self._connecting: dict[int, tuple[str, Connected]] = {}
-        self._connect_keys = 0
-        self._reminders: list[tuple[float, str]] = []
-
-    def date(self, at: float) -> float:
-        """POSIX seconds of the moment ``at``, by the wall clock as it goes now."""
-        return self.epoch + at
 
     def _take(self) -> list[Command]:
         """What the method that ends here leaves."""
@@ -253,86 +221,3 @@ class Engine:
             if user is not None:
                 self.at = user.call.id if user.call is not None else ""
                 user.on_failure(kind, now, out)
-
-    def remind(self, deadline: float, call_id: str) -> None:
-        """Look at a call's timers at ``deadline``."""
-        heappush(self._reminders, (deadline, call_id))
-
-    # What calls ask of the engine
-
-    def respond_to(self, server: ServerTransaction, status: int, reason: str, tag: str = "") -> Response:
-        """A response to the request of ``server``; it gets a To tag where it has none yet."""
-        request = server.request
-        if not tag and status > 100 and not request.to_tag:
-            tag = self.ids.tag()
-        return response_to(request, status, reason, tag)
-
-    def connect(self, call: Call, trunk: Trunk, peer: Address, then: Connected, out: list[Command]) -> None:
-        """Ask for a flow to ``peer`` of ``trunk`` and go on with ``then``."""
-        self.ask_connection(call.id, trunk, ((peer,), ()), call.snapshot, then, out)
-
-    def ask_connection(
-        self, call_id: str, trunk: Trunk, to: Towards, snapshot: Snapshot, then: Connected, out: list[Command]
-    ) -> None:
-        """The same for whoever has no call, or more than one peer in mind."""
-        self._connect_keys += 1
-        self._connecting[self._connect_keys] = (call_id, then)
-        out.append(Connect(self._connect_keys, trunk, snapshot, call_id, *to))
-
-    def send(
-        self, call: Call, leg: Leg, dialog: Dialog, request: Request, user: Awaiting, now: float,
-        out: list[Command],
-    ) -> None:  # fmt: skip
-        """Start a transaction on ``leg``, over a new connection to its peer where the old one is gone."""
-        if leg.flow.alive:
-            self.transactions.start(leg.flow, request, now, out, user)
-            return
-
-        def then(flow: Flow | None, reason: str, now: float, out: list[Command]) -> None:
-            if flow is None:
-                user.on_failure("unreachable", now, out)
-            else:
-                leg.flow = flow
-                self.transactions.start(flow, request, now, out, user)
-
-        to = self.peers.within(leg.trunk, leg.peer, dialog.next_hop, leg.flow.remote, now)
-        self.ask_connection(call.id, leg.trunk, to, call.snapshot, then, out)
-
-    def send_cancel(
-        self, leg: Leg, invite: Request, now: float, out: list[Command], why: Fields = ()
-    ) -> None:
-        """CANCEL ``invite`` on ``leg``; ``why`` are the Reasons of whoever gave it up."""
-        if leg.flow.alive:
-            cancel = build_cancel(invite)
-            cancel.headers.extend(why)
-            self.transactions.start(leg.flow, cancel, now, out, NOBODY)
-
-    def refuse_late_answer(
-        self, call: Call, leg: Leg, invite: Request, response: Response, now: float, out: list[Command]
-    ) -> None:
-        """A 2xx that nobody wants any more: ACK, then BYE (RFC 3261 13.2.2.4), which a dialog had before."""
-        if response.contact is None:
-            # It can only be told where the INVITE found it.
-            response.headers.set("Contact", f"<{invite.uri}>")
-        dialog = Dialog.as_uac(invite, response)
-        via, cseq = leg.via(self.transactions.new_branch()), invite.cseq.number
-        out.append(Send(leg.flow, dialog.request("ACK", via=via, contact=leg.contact, cseq=cseq)))
-        if not invite.to_tag:
-            via = leg.via(self.transactions.new_branch())
-            bye = dialog.request("BYE", via=via, contact=leg.contact)
-            self.send(call, leg, dialog, bye, NOBODY, now, out)
-
-    def release_last(self, call: Call) -> None:
-        """The hop that a call tried last no longer counts against its trunk's limits."""
-        if len(call.admitted) > 1:
-            self.limits.release(call.admitted[-1])
-            call.admitted.pop()
-
-    def forget(self, call: Call) -> None:
-        """A call is over and holds nothing any more."""
-        while call.admitted:
-            self.limits.release(call.admitted[-1])
-            call.admitted.pop()
-        if call.limits:
-            self.actions.release(call)
-        self.calls.pop(call.id, None)

@@ -38,7 +38,7 @@ def answer_of(call: Call, now: float) -> Answer:
     tls = call.b.flow.tls
     peer = tls.peer if tls is not None else None
     return Answer(
-        trunk=call.b.trunk.trunk, rule=call.rule, setup_time=now - call.created, now=call.engine.date(now),
+        trunk=call.b.trunk.trunk, rule=call.rule, setup_time=now - call.created, now=call.desk.date(now),
         tls_version=tls.version if tls is not None else "",
         peer_verified=peer is not None and peer.verified,
         peer_sans=peer.sans if peer is not None else (),
@@ -52,5 +52,5 @@ def end_of(call: Call, reason: str, by: str, status: int, now: float) -> End:
         trunk=call.b.trunk.trunk if call.b is not None else "", rule=call.rule,
         status=status or (200 if answered else 0), reason=reason,
         by=by,  # type: ignore[arg-type]
-        seconds=now - answered if answered else 0.0, now=call.engine.date(now),
+        seconds=now - answered if answered else 0.0, now=call.desk.date(now),
     )  # fmt: skip

@@ -60,23 +60,23 @@ class Hunt:
         self._try(0, now, out)
 
     def _try(self, index: int, now: float, out: list[Command]) -> None:
-        call, engine = self.call, self.call.engine
+        call, desk = self.call, self.call.desk
         self.hop, self._peer = index, None
         trunk = self._trunk
         if self._refuse_downgrade(trunk, now, out):
             return
-        if engine.peers.is_down(trunk):
-            reason = f"down: {engine.peers.why_down(trunk)}"
+        if desk.peers.is_down(trunk):
+            reason = f"down: {desk.peers.why_down(trunk)}"
             out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": reason}))
             self._hop_failed("unreachable", None, now, out)
             return
-        refusal = engine.limits.admit(trunk, now)
+        refusal = desk.limits.admit(trunk, now)
         if refusal is not None:
             out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": refusal}))
             self._hop_failed(503, None, now, out)
             return
         call.admitted.append(trunk)
-        self._peers = engine.peers.order(trunk, now)
+        self._peers = desk.peers.order(trunk, now)
         if self._peers:
             self._try_peer(trunk, now, out)
         else:
@@ -94,7 +94,7 @@ class Hunt:
             else:
                 self._connected(trunk, peer, flow, now, out)
 
-        call.engine.connect(call, trunk, peer, then, out)
+        call.desk.connect(call.id, trunk, ((peer,), ()), call.snapshot, then, out)
 
     def _refuse_downgrade(self, trunk: Trunk, now: float, out: list[Command]) -> bool:
         """Apply the SIPS downgrade policy to a hop (row S8, RFC 5630): True where it may not be taken."""
@@ -112,7 +112,7 @@ class Hunt:
             self._try(later, now, out)
             return True
         host = call.a.sent_by.rpartition(":")[0]
-        response = call.engine.respond_to(self._setup.server, judged.status, "Temporarily Unavailable")
+        response = call.desk.respond_to(self._setup.server, judged.status, "Temporarily Unavailable")
         response.headers.add("Warning", judged.warning.format(agent=host))
         self._setup.finish(response, now, out, f"downgrade to {trunk.trunk} is forbidden")
         return True
@@ -127,7 +127,7 @@ class Hunt:
         call = self.call
         listener = call.snapshot.settings.listeners[trunk.listener]
         leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme, peer)
-        leg.call_id, leg.local_tag = call.engine.ids.call_id(), call.engine.ids.tag()
+        leg.call_id, leg.local_tag = call.desk.ids.call_id(), call.desk.ids.tag()
         call.b = leg
         rule, codecs = self.route.srtp, self.route.codecs
         streams = call.snapshot.settings.caps.streams_per_call
@@ -144,12 +144,12 @@ class Hunt:
         call, leg = self.call, self.call.b
         if call.state == "ended" or leg is None:
             return
-        setup, engine = self._setup, call.engine
+        setup, desk = self._setup, call.desk
         if error is not None:
             out.append(Note("media-refused", call.id, {"side": "a", "reason": error.reason}))
             setup.reject(error.status, "", now, out, error.reason)
             return
-        branch = engine.transactions.new_branch()
+        branch = desk.transactions.new_branch()
         try:
             request = invite(leg, setup.request, self.route, leg.target, branch, sdp, call.a.flow.trusted)
         except PeerError as refused:
@@ -161,7 +161,7 @@ class Hunt:
         self.attempt = attempt = Attempt(setup, leg)
         leg.inviting = True
         attempt.invite = request
-        attempt.client = engine.transactions.start(leg.flow, request, now, out, attempt)
+        attempt.client = desk.transactions.start(leg.flow, request, now, out, attempt)
         call.schedule("response", now + leg.trunk.response_timeout)
         call.schedule("ring", now + (self.route.ring or leg.trunk.ring_timeout))
 
@@ -190,7 +190,7 @@ class Hunt:
         call, trunk, peer = self.call, self._trunk, self._peer
         assert peer is not None, "a peer fails only when it was tried"
         if failure != 503:
-            call.engine.peers.unreached(trunk, peer, now)
+            call.desk.peers.unreached(trunk, peer, now)
         if self._peers:
             fields = {"trunk": trunk.trunk, "peer": str(peer), "kind": failure, "reason": reason}
             out.append(Note("peer-failed", call.id, fields))
@@ -216,7 +216,9 @@ class Hunt:
     ) -> None:
         call = self.call
         self._leave()
-        call.engine.release_last(call)
+        if len(call.admitted) > 1:  # the hop no longer counts against its trunk's limits
+            call.desk.limits.release(call.admitted[-1])
+            call.admitted.pop()
         later = self.route.next_hop(self.hop, failure)
         if later is not None:
             out.append(Note("failover", call.id, {"to": self.route.hops[later].trunk, "on": failure}))

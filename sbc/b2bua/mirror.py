@@ -10,8 +10,9 @@ from __future__ import annotations
 import re
 
 from sbc.b2bua.answered import AnsweredInvite
-from sbc.b2bua.call import Call, Fork
+from sbc.b2bua.call import Call
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia, RollbackMedia
+from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Side, other
 from sbc.b2bua.translate import Fields, answer, carried, carried_body, extensions, with_sdp
 from sbc.base import PeerError
@@ -86,10 +87,10 @@ class Mirror:
         call, far = self.call, other(self.side)
         if error is not None:
             self._note_refusal(self.side, error, out)
-            self._finish(call.engine.respond_to(self.server, error.status, ""), now, out)
+            self._finish(call.desk.respond_to(self.server, error.status, ""), now, out)
             return
         if self.cancelled:
-            self._finish(call.engine.respond_to(self.server, 487, "Request Terminated"), now, out)
+            self._finish(call.desk.respond_to(self.server, 487, "Request Terminated"), now, out)
             return
         outgoing = call.request(self.fork, far, self.request.method)
         if self.request.method == "INVITE":
@@ -167,7 +168,7 @@ class Mirror:
         if error is not None:
             self._unusable(response, error, now, out)
             return
-        base = call.engine.respond_to(self.server, response.status, response.reason)
+        base = call.desk.respond_to(self.server, response.status, response.reason)
         final = answer(base, response, near, far.flow.trusted, sdp)
         if self.request.method != "INVITE" or response.status < 200:
             self._finish(final, now, out)
@@ -190,14 +191,14 @@ class Mirror:
         elif self.request.method == "INVITE" and self.client_request is not None:
             ack = self.call.ack(self.fork, far, self.client_request.cseq.number)
             out.append(Send(self.call.leg(far).flow, ack))
-        self._finish(self.call.engine.respond_to(self.server, 488, "Not Acceptable Here"), now, out)
+        self._finish(self.call.desk.respond_to(self.server, 488, "Not Acceptable Here"), now, out)
         self.call.clear(error.reason, now, out)
 
     def _refused(self, response: Response, now: float, out: list[Command]) -> None:
         if self.offered:
             out.append(RollbackMedia(self.call.id))
         status = 403 if response.status in (401, 407) else response.status
-        base = self.call.engine.respond_to(self.server, status, response.reason)
+        base = self.call.desk.respond_to(self.server, status, response.reason)
         near, far = self.call.leg(self.side), self.call.leg(other(self.side))
         self._finish(answer(base, response, near, far.flow.trusted, b""), now, out)
         if response.status in (408, 481):
@@ -212,7 +213,7 @@ class Mirror:
         if self.offered:
             out.append(RollbackMedia(self.call.id))
         status, reason = (408, "Request Timeout") if kind == "timeout" else (503, "Service Unavailable")
-        self._finish(self.call.engine.respond_to(self.server, status, reason), now, out)
+        self._finish(self.call.desk.respond_to(self.server, status, reason), now, out)
         if kind == "transport":
             self._withdraw(now, out)
         if kind == "timeout":
@@ -227,7 +228,7 @@ class Mirror:
 
     def abandon(self, now: float, out: list[Command]) -> None:
         """The call ended first: the near side is answered, and beyond no INVITE stays pending (15.1.2)."""
-        self._finish(self.call.engine.respond_to(self.server, 487, "Request Terminated"), now, out)
+        self._finish(self.call.desk.respond_to(self.server, 487, "Request Terminated"), now, out)
         self._withdraw(now, out)
 
     def _withdraw(self, now: float, out: list[Command]) -> None:
@@ -238,7 +239,7 @@ class Mirror:
         # Not before the far side was heard (RFC 3261 9.1).
         assert self.client_request is not None, "responses imply the request"
         far = self.call.leg(other(self.side))
-        self.call.engine.send_cancel(far, self.client_request, now, out, self.why)
+        self.call.desk.send_cancel(far, self.client_request, now, out, self.why)
 
     def _finish(self, response: Response, now: float, out: list[Command]) -> None:
         if self.request.method == "INVITE" and response.status >= 200:

@@ -6,16 +6,16 @@ from the trunk that the dialog is with; the others are answered here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dsl.addresses import escape_user
-from sbc.b2bua.call import Call, Fork
+from sbc.b2bua.call import Call
 from sbc.b2bua.commands import Command, Note
+from sbc.b2bua.desk import Desk
+from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Leg, Side, local_address
 from sbc.b2bua.mirror import Mirror, screen
-from sbc.b2bua.screening import ACCEPT, Refusal, arrival, looped, refuse
+from sbc.b2bua.screening import Refusal, arrival, looped, refuse
 from sbc.b2bua.setup import Setup
-from sbc.b2bua.translate import ALLOW, CARRIED_EXTENSIONS, reasons
+from sbc.b2bua.translate import ACCEPT, ALLOW, CARRIED_EXTENSIONS, reasons
 from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
@@ -24,41 +24,25 @@ from sbc.sip.matching import same_party
 from sbc.sip.message import Request
 from sbc.sip.transactions import ACK2XX, ServerTransaction
 
-if TYPE_CHECKING:
-    from sbc.b2bua.engine import Engine
-
-DialogKey = tuple[str, str, str]
-
 
 class Reception:
-    """One for the engine; it keeps the index of the calls' dialogs."""
+    """One for the engine."""
 
-    __slots__ = ("_dialogs", "_engine")
+    __slots__ = ("_calls", "_desk")
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._dialogs: dict[DialogKey, tuple[Call, Fork, Side]] = {}
-
-    def register(self, fork: Fork, call: Call) -> None:
-        """From now on requests within the dialogs of ``fork`` are for ``call``."""
-        for side in ("a", "b"):
-            dialog = fork.dialog(side)
-            self._dialogs[dialog.call_id, dialog.local_tag, dialog.remote_tag] = (call, fork, side)
-
-    def unregister(self, fork: Fork) -> None:
-        """The dialogs of ``fork`` are over."""
-        for dialog in (fork.a, fork.b):
-            self._dialogs.pop((dialog.call_id, dialog.local_tag, dialog.remote_tag), None)
+    def __init__(self, desk: Desk, calls: dict[str, Call]) -> None:
+        self._desk = desk
+        self._calls = calls
 
     def request(self, flow: Flow, request: Request, now: float, out: list[Command]) -> None:
         """Take in one valid request."""
-        server = self._engine.transactions.receive_request(flow, request, now, out)
+        server = self._desk.transactions.receive_request(flow, request, now, out)
         if server is None:
             return
         if server is ACK2XX:
             self._on_ack(flow, request, now, out)
             return
-        self._engine.serving = server
+        self._desk.serving = server
         try:
             self._serve(flow, server, request, now, out)
         except PeerError as error:
@@ -70,7 +54,7 @@ class Reception:
     ) -> None:
         if flow.secure and not request.to_tag:
             out.append(Note("sips-arrival", request.call_id, arrival(flow, request)))
-        refusal = refuse(request, server.merged, looped(flow, request, self._engine.transactions))
+        refusal = refuse(request, server.merged, looped(flow, request, self._desk.transactions))
         if refusal is not None:
             self._refuse(server, refusal, now, out)
         elif request.method == "CANCEL":
@@ -85,14 +69,14 @@ class Reception:
             self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), now, out)
 
     def _refuse(self, server: ServerTransaction, refusal: Refusal, now: float, out: list[Command]) -> None:
-        response = self._engine.respond_to(server, refusal.status, refusal.reason)
+        response = self._desk.respond_to(server, refusal.status, refusal.reason)
         for name, value in refusal.headers:
             response.headers.add(name, value)
         server.respond(response, now, out)
 
     def _on_options(self, server: ServerTransaction, now: float, out: list[Command]) -> None:
         """OPTIONS to us: what we can do (RFC 3261 11.2)."""
-        response = self._engine.respond_to(server, 503 if self._engine.draining else 200, "")
+        response = self._desk.respond_to(server, 503 if self._desk.draining else 200, "")
         for name, value in (("Allow", ALLOW), ACCEPT, ("Supported", ", ".join(CARRIED_EXTENSIONS))):
             response.headers.add(name, value)
         server.respond(response, now, out)
@@ -100,7 +84,7 @@ class Reception:
     def _on_invite(
         self, flow: Flow, server: ServerTransaction, request: Request, now: float, out: list[Command]
     ) -> None:
-        snapshot = self._engine.store.current
+        snapshot = self._desk.store.current
         trunk = snapshot.trunks.get(flow.trunk or "")
         if request.contact is None:
             self._refuse(server, Refusal(400, "Missing Contact"), now, out)
@@ -108,21 +92,21 @@ class Reception:
         if trunk is None:
             self._refuse(server, Refusal(403, "Forbidden"), now, out)
             return
-        if self._engine.draining:
+        if self._desk.draining:
             self._refuse(server, Refusal(503, "Service Unavailable"), now, out)
             return
         # Whole before it counts anywhere: what fails half-made has then nothing to give back.
         call = self._new_call(snapshot, trunk, flow, request, now)
         setup = Setup(call, server, request)
-        refusal = self._engine.limits.admit(trunk, now)
+        refusal = self._desk.limits.admit(trunk, now)
         if refusal is not None:
             out.append(Note("call-refused", "", {"trunk": trunk.trunk, "reason": refusal}))
             self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), now, out)
             return
         call.admitted.append(trunk)
         call.setup = server.user = setup
-        self._engine.calls[call.id] = call
-        self._engine.at = call.id
+        self._calls[call.id] = call
+        self._desk.at = call.id
         setup.decide(now, out)
 
     def _new_call(self, snapshot: Snapshot, trunk: Trunk, flow: Flow, request: Request, now: float) -> Call:
@@ -134,7 +118,7 @@ class Reception:
         called = target.party.user
         leg.set_contact(escape_user(called))
         leg.invited = True
-        call = Call(self._engine, self._engine.ids.key(6).hex(), snapshot, leg, now)
+        call = Call(self._desk, self._desk.ids.key(6).hex(), snapshot, leg, now)
         call.caller, call.called = request.from_.uri.party.user, called
         return call
 
@@ -145,24 +129,27 @@ class Reception:
             return
         user = cancelled.user
         if isinstance(user, Setup | Mirror):
-            self._engine.at = user.call.id
-        server.respond(self._engine.respond_to(server, 200, "OK"), now, out)
+            self._desk.at = user.call.id
+        server.respond(self._desk.respond_to(server, 200, "OK"), now, out)
         if isinstance(user, Setup | Mirror):
             user.on_cancel(reasons(server.request), now, out)
 
     def _find(self, flow: Flow, request: Request) -> tuple[Call, Fork, Side] | None:
         """The dialog of ``request``, if this peer is the one that it is with."""
-        found = self._dialogs.get((request.call_id, request.to_tag or "", request.from_tag or ""))
-        if found is None:
+        found = self._desk.dialogs.find(request)
+        call = self._calls.get(found[0]) if found is not None else None
+        if found is None or call is None:
             return None
-        leg = found[0].leg(found[2])
-        return found if leg.trunk.trunk == flow.trunk or same_party(leg.flow, flow) else None
+        _, fork, side = found
+        leg = call.leg(side)
+        ours = leg.trunk.trunk == flow.trunk or same_party(leg.flow, flow)
+        return (call, fork, side) if ours else None
 
     def _on_ack(self, flow: Flow, request: Request, now: float, out: list[Command]) -> None:
         found = self._find(flow, request)
         if found is not None:
             call, _, side = found
-            self._engine.at = call.id
+            self._desk.at = call.id
             answered = call.answered_invites.get((side, request.cseq.number))
             if answered is not None:
                 answered.on_ack(request, now, out)
@@ -175,7 +162,7 @@ class Reception:
             self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), now, out)
             return
         call, fork, side = found
-        self._engine.at = call.id
+        self._desk.at = call.id
         try:
             fork.dialog(side).check_cseq(request)
         except PeerError as error:
@@ -183,7 +170,7 @@ class Reception:
             return
         call.leg(side).flow = flow
         if request.method == "BYE":
-            server.respond(self._engine.respond_to(server, 200, "OK"), now, out)
+            server.respond(self._desk.respond_to(server, 200, "OK"), now, out)
             call.on_bye(side, request, now, out)
         elif request.method == "OPTIONS":
             self._on_options(server, now, out)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from sbc.b2bua.attempt import Attempt
-from sbc.b2bua.translate import ALLOW, CARRIED_EXTENSIONS, METHODS, boundary_of, content_type
+from sbc.b2bua.translate import ACCEPT, ALLOW, CARRIED_EXTENSIONS, METHODS, boundary_of, content_type
 from sbc.flow import Flow
 from sbc.sip.headers import canonical
 from sbc.sip.message import Request
@@ -24,7 +24,6 @@ _OF_ONE_PASS: Final = frozenset(
 )
 # As many as Max-Forwards lets pass at most (RFC 3261 8.1.1.6).
 _MOST_PASSES: Final = 70
-ACCEPT: Final = ("Accept", "application/sdp")
 
 
 class Refusal(NamedTuple):

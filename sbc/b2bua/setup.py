@@ -12,8 +12,9 @@ from dsl.decision import Challenge, Decision, Edit, Redirect, Reject, Route
 from dsl.facts import Facts
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.attempt import Attempt
-from sbc.b2bua.call import AfterMedia, Call, Fork
+from sbc.b2bua.call import AfterMedia, Call
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia, RunHooks
+from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.hooked import Invited
 from sbc.b2bua.hunt import Hunt
 from sbc.b2bua.translate import Fields, answer, carried_body, redirect_contact
@@ -27,7 +28,7 @@ from sbc.sip.transactions import SPENT, ServerTransaction
 class Setup:
     """The caller's INVITE and what becomes of it."""
 
-    __slots__ = ("call", "edits", "hunt", "offer", "request", "server")
+    __slots__ = ("call", "edits", "hunt", "offer", "request", "server", "stale")
 
     def __init__(self, call: Call, server: ServerTransaction, request: Request) -> None:
         self.call = call
@@ -35,6 +36,7 @@ class Setup:
         self.request = request
         self.offer = carried_body(request)
         self.hunt = Hunt(call)
+        self.stale = False  # the caller's credentials were good once
         self.edits: tuple[Edit, ...] = ()  # what hooks changed before the rules
 
     # The decision
@@ -43,7 +45,8 @@ class Setup:
         """Ask the rules, and the hooks before and after them where there are any."""
         call = self.call
         hooks = call.snapshot.hooks
-        facts = call.engine.actions.facts(call, self.request, now)
+        desk = call.desk
+        facts, self.stale = desk.actions.facts(self.request, call.a, call.snapshot, desk.date(now), now)
         if hooks.answer or hooks.end:
             call.facts = facts
         if hooks.invite:
@@ -89,8 +92,8 @@ class Setup:
         elif isinstance(decision, Redirect):
             self._redirect(decision, now, out)
         elif isinstance(decision, Challenge):
-            response = call.engine.respond_to(self.server, 407, "Proxy Authentication Required")
-            response = call.engine.actions.challenge(call, response, decision, now)
+            response = call.desk.respond_to(self.server, 407, "Proxy Authentication Required")
+            response = call.desk.actions.challenge(response, decision, call.snapshot.logins, self.stale, now)
             self.finish(response, now, out, "asked for a password")
         else:
             self._begin(decision, now, out)
@@ -104,7 +107,7 @@ class Setup:
             out.append(Note("redirect-refused", call.id, {"rule": decision.rule, "reason": why}))
             self.reject(500, "Server Internal Error", now, out, f"{why}: {decision.rule}")
             return
-        response = call.engine.respond_to(self.server, 302, "Moved Temporarily")
+        response = call.desk.respond_to(self.server, 302, "Moved Temporarily")
         for contact in contacts:
             response.headers.add("Contact", contact or "")
         self.finish(response, now, out, "redirected by rule")
@@ -112,12 +115,13 @@ class Setup:
     def _begin(self, route: Route, now: float, out: list[Command]) -> None:
         """Send the call on its way, if the limits of its rules let it."""
         call = self.call
-        refused = call.engine.actions.admit(call, route.limits, now) if route.limits else None
+        refused = call.desk.actions.admit(route.limits, now) if route.limits else None
         if refused is not None:
             self.reject(refused.status, refused.reason, now, out, f"limit of {refused.calls} calls")
             return
+        call.limits = route.limits
         call.state = "trying"
-        self.hunt.begin(call.engine.actions.prepare(route, self.edits), now, out)
+        self.hunt.begin(call.desk.actions.prepare(route, self.edits), now, out)
 
     def on_hook_failure(self, place: str, now: float, out: list[Command]) -> None:
         """A hook failed: the call is rejected, closed rather than open."""
@@ -182,14 +186,14 @@ class Setup:
         if call.fork is not None and response.to_tag == call.fork.b.remote_tag:
             attempt.answered.repeat_ack(out)
         else:
-            call.engine.refuse_late_answer(call, attempt.leg, attempt.invite, response, now, out)
+            call.desk.refuse_late_answer(call, attempt.leg, attempt.invite, response, now, out)
 
     def _fork_of(self, attempt: Attempt, response: Response) -> Fork:
         """The pair of dialogs that ``response`` belongs to, made where it is the first of its tag."""
         call, tag = self.call, response.to_tag or ""
         fork = call.forks.get(tag)
         if fork is None:
-            own = Dialog.as_uas(self.request, call.engine.ids.tag())
+            own = Dialog.as_uas(self.request, call.desk.ids.tag())
             fork = Fork(own, Dialog.as_uac(attempt.invite, response))
             call.add_fork(tag, fork)
         elif response.status >= 200:
@@ -206,7 +210,7 @@ class Setup:
         if error is not None:
             self._unusable_answer(attempt, fork, response, error, now, out)
             return
-        base = call.engine.respond_to(self.server, response.status, response.reason, fork.a.local_tag)
+        base = call.desk.respond_to(self.server, response.status, response.reason, fork.a.local_tag)
         final = answer(base, response, call.a, attempt.leg.flow.trusted, sdp)
         if response.status < 200:
             self.server.respond(final, now, out)
@@ -234,7 +238,7 @@ class Setup:
         out.append(Note("media-refused", call.id, {"side": "b", "reason": error.reason}))
         if response.status >= 200:
             attempt.given_up = True
-            call.engine.refuse_late_answer(call, attempt.leg, attempt.invite, response, now, out)
+            call.desk.refuse_late_answer(call, attempt.leg, attempt.invite, response, now, out)
         else:
             attempt.give_up(now, out)
         self.reject(488, "Not Acceptable Here", now, out, error.reason)
@@ -261,7 +265,7 @@ class Setup:
         elif status < 400:
             self.reject(480, "Temporarily Unavailable", now, out, f"{status} from the callee's side")
         else:
-            base = call.engine.respond_to(self.server, status, response.reason, call.engine.ids.tag())
+            base = call.desk.respond_to(self.server, status, response.reason, call.desk.ids.tag())
             final = answer(base, response, call.a, call.b.flow.trusted if call.b else False, b"")
             self.finish(final, now, out, f"{status} {response.reason}", by="callee")
 
@@ -270,7 +274,7 @@ class Setup:
         if self.call.state in ("answered", "up", "ended"):
             return
         self.hunt.give_up(now, out, why)
-        response = self.call.engine.respond_to(self.server, 487, "Request Terminated")
+        response = self.call.desk.respond_to(self.server, 487, "Request Terminated")
         self.finish(response, now, out, "cancelled", by="caller")
 
     def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
@@ -287,7 +291,7 @@ class Setup:
 
     def reject(self, status: int, reason: str, now: float, out: list[Command], why: str) -> None:
         """Refuse the call; ``why`` is for its record."""
-        self.finish(self.call.engine.respond_to(self.server, status, reason), now, out, why)
+        self.finish(self.call.desk.respond_to(self.server, status, reason), now, out, why)
 
     def finish(self, response: Response, now: float, out: list[Command], why: str, by: str = "us") -> None:
         """Give the caller this final refusal, or redirection; the call is over."""

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.attempt import Attempt
-from sbc.b2bua.call import NOBODY, Call, Fork
+from sbc.b2bua.call import Call, forget
 from sbc.b2bua.commands import Command, DeleteMedia, Note
+from sbc.b2bua.desk import NOBODY, Desk
+from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.hooked import end_of, run
 from sbc.b2bua.leg import Leg, Side, other
 from sbc.b2bua.mirror import Mirror
@@ -27,9 +29,6 @@ from sbc.sip.outgoing import Send
 from sbc.sip.transaction import ACCEPTED, CALLING, PROCEEDING, TRYING
 from sbc.sip.transactions import ClientTransaction, ServerTransaction
 
-if TYPE_CHECKING:
-    from sbc.b2bua.engine import Engine
-
 REASON = "internal error"
 _Step = Callable[[Any, float, list[Command]], None]
 
@@ -37,14 +36,14 @@ _Step = Callable[[Any, float, list[Command]], None]
 class Wreck:
     """One fault: ``call`` is the one that it happened in, ``message`` what had just come on ``flow``."""
 
-    __slots__ = ("_engine", "_steps", "call", "flow", "message", "serving")
+    __slots__ = ("_desk", "_steps", "call", "flow", "message", "serving")
 
-    def __init__(self, engine: Engine, call: Call | None, flow: Flow | None, message: Message | None) -> None:
-        self._engine = engine
+    def __init__(self, desk: Desk, call: Call | None, flow: Flow | None, message: Message | None) -> None:
+        self._desk = desk
         self.call = call
         self.flow = flow
         self.message = message
-        self.serving = engine.serving
+        self.serving = desk.serving
         self._steps: deque[tuple[_Step, Any]] = deque()
         if isinstance(message, Request):
             self._steps.append((self._refuse_message, message))
@@ -65,7 +64,7 @@ class Wreck:
         if self.serving is not None:
             self._refuse(self.serving, now, out)
         elif request.method != "ACK" and self.flow is not None:
-            out.append(Send(self.flow, response_to(request, 500, "", self._engine.ids.tag())))
+            out.append(Send(self.flow, response_to(request, 500, "", self._desk.ids.tag())))
 
     def _refuse(self, server: ServerTransaction, now: float, out: list[Command]) -> None:
         if server.state not in (PROCEEDING, TRYING):
@@ -73,7 +72,7 @@ class Wreck:
         request = server.request
         begins = server.method == "INVITE" and not request.to_tag
         # A caller may have another way to whom it calls; within a dialog there is none.
-        server.respond(self._engine.respond_to(server, 503 if begins else 500, ""), now, out)
+        server.respond(self._desk.respond_to(server, 503 if begins else 500, ""), now, out)
         server.user = None
         if begins and self.call is not None:
             for fork in _forks(self.call):
@@ -81,15 +80,14 @@ class Wreck:
 
     def _disown(self, response: Response, now: float, out: list[Command]) -> None:
         """A response to what a call that is over had asked."""
-        client = self._engine.transactions.client_of(response)
+        client = self._desk.transactions.client_of(response)
         if client is not None and client.method == "INVITE":
             self._withdraw(client, now, out)
 
     # A call
 
     def _survey(self, call: Call, now: float, out: list[Command]) -> None:
-        engine = self._engine
-        for each in engine.transactions.live():
+        for each in self._desk.transactions.live():
             if _call_of(each.user) is not call:
                 continue
             if isinstance(each, ServerTransaction):
@@ -132,7 +130,7 @@ class Wreck:
         if leg is None:
             return
         if answered.ack is None:
-            via = leg.via(self._engine.transactions.new_branch())
+            via = leg.via(self._desk.transactions.new_branch())
             dialog = answered.fork.dialog(side)
             answered.ack = dialog.request("ACK", via=via, contact=leg.contact, cseq=answered.far_cseq)
         out.append(Send(leg.flow, answered.ack))  # once more, it may be, which does no harm
@@ -148,15 +146,15 @@ class Wreck:
         leg = None if call is None else _leg(call, side)
         if call is None or leg is None or dialog.state != "confirmed":
             return
-        via = leg.via(self._engine.transactions.new_branch())
+        via = leg.via(self._desk.transactions.new_branch())
         request = dialog.request("BYE", via=via, contact=leg.contact)
         dialog.end()
-        self._engine.send(call, leg, dialog, request, NOBODY, now, out)
+        self._desk.send(call, leg, dialog, request, NOBODY, now, out)
 
     # What the call held
 
     def _unregister(self, fork: Fork, now: float, out: list[Command]) -> None:
-        self._engine.reception.unregister(fork)
+        self._desk.dialogs.unregister(fork)
 
     def _let_go(self, call: Call, now: float, out: list[Command]) -> None:
         call.state, call.setup = "ended", None
@@ -172,7 +170,7 @@ class Wreck:
             out.append(DeleteMedia(call.id))
 
     def _forget(self, call: Call, now: float, out: list[Command]) -> None:
-        self._engine.forget(call)
+        forget(call)
 
     def _tell(self, call: Call, now: float, out: list[Command]) -> None:
         if call.recorded:
@@ -202,7 +200,7 @@ class Leftover:
         if response.status < 200:
             self.cancel(now, out)
         elif response.status < 300:
-            call.engine.refuse_late_answer(call, leg, self.invite, response, now, out)
+            call.desk.refuse_late_answer(call, leg, self.invite, response, now, out)
             for fork in _forks(call):
                 if not self.invite.to_tag and fork.b.remote_tag == response.to_tag:
                     fork.b.end()
@@ -214,7 +212,7 @@ class Leftover:
         """Send CANCEL, once."""
         if not self.cancelled:
             self.cancelled = True
-            self.call.engine.send_cancel(self.leg, self.invite, now, out)
+            self.call.desk.send_cancel(self.leg, self.invite, now, out)
 
 
 def _forks(call: Call) -> list[Fork]:
