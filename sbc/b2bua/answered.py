@@ -11,6 +11,7 @@ from sbc.b2bua.call import Call
 from sbc.b2bua.commands import AnswerMedia, Command, Note
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Side, other
+from sbc.b2bua.life import clear, fire
 from sbc.b2bua.translate import carried_body, with_sdp
 from sbc.base import PeerError
 from sbc.sip.message import Request, Response
@@ -45,7 +46,7 @@ class AnsweredInvite:
     def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
         """``no-ack``: 64*T1 have passed. A connection that closed is no reason: the ACK may take another."""
         if kind == "no-ack" and self.ack is None:
-            self.call.clear("no ACK came for our 2xx", now, out)
+            clear(self.call, "no ACK came for our 2xx", now, out)
 
     def on_ack(self, ack: Request, now: float, out: list[Command]) -> None:
         """The ACK came: carry it over, with the answer that it may hold."""
@@ -69,11 +70,11 @@ class AnsweredInvite:
         self.repeat_ack(out)
         if error is not None:
             out.append(Note("media-refused", call.id, {"side": self.side, "reason": error.reason}))
-            call.clear(error.reason, now, out)
-        elif call.state == "answered":
-            call.on_up(now, out)
+            clear(call, error.reason, now, out)
+        else:
+            fire(call, "ack", now, out)
 
-    def settle(self, side: Side, out: list[Command]) -> None:
+    def acknowledge(self, side: Side, out: list[Command]) -> None:
         """The call ends before the ACK came: ``side`` gets one without, for its 2xx (RFC 3261 15)."""
         if self.ack is None and side != self.side:
             self.ack = self.call.ack(self.fork, side, self.far_cseq)

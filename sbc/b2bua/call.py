@@ -1,39 +1,66 @@
 """A call: two legs that exchange what was said on either, under the snapshot it began with.
 
 The call keeps what outlives a transaction: the legs, the pairs of dialogs (a callee that forks
-shows several until one of them answers), the timers, the order of media requests, and how it
-ended. The INVITE's way to the callee is in ``setup``, a 2xx and its ACK in ``answered``, every
-other request within the dialogs in ``mirror``.
+shows several until one of them answers), the timers and the order of media requests. What may become of it
+is a table (``states``, run by ``life``). The INVITE's way to the callee is in ``setup``, a 2xx and its ACK
+in ``answered``, every other request within the dialogs in ``mirror``; of these the call knows what it asks
+of them.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from dsl.decision import Decision, Limit
 from dsl.facts import Facts
-from sbc.b2bua.commands import AnswerMedia, Command, DeleteMedia, Note, OfferMedia
-from sbc.b2bua.desk import NOBODY, Awaiting, Desk
+from sbc.b2bua.commands import AnswerMedia, Command, Invited, OfferMedia
+from sbc.b2bua.desk import Awaiting, Desk
 from sbc.b2bua.dialogs import Fork
-from sbc.b2bua.hooked import Invited, answer_of, end_of, run
-from sbc.b2bua.leg import Leg, Side, other
-from sbc.b2bua.translate import carried, reasons
+from sbc.b2bua.leg import Leg, Side
+from sbc.b2bua.states import ROUTING, Ending, State
 from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
-from sbc.hookapi.results import HangUp
 from sbc.media.policy import MediaPolicy
 from sbc.sip.message import Request
 from sbc.sip.timers import NEVER
 
-if TYPE_CHECKING:
-    from sbc.b2bua.answered import AnsweredInvite
-    from sbc.b2bua.mirror import Mirror
-    from sbc.b2bua.setup import Setup
-
 AfterMedia = Callable[[bytes, "PeerError | None", float, list[Command]], None]
+
+
+class SettingUp(Protocol):
+    """The way to a callee, while nobody's answer has been acknowledged: ``sbc.b2bua.setup.Setup``."""
+
+    def on_hooks(self, result: Invited | Decision, now: float, out: list[Command]) -> None:
+        """Hooks before or after the rules have spoken."""
+
+    def on_timer(self, name: str, now: float, out: list[Command]) -> None:
+        """A timer of the call is due."""
+
+    def withdraw(self, ending: Ending, now: float, out: list[Command]) -> None:
+        """Nobody wants an answer any more: CANCEL what was sent, and tell the caller."""
+
+    def let_go(self) -> None:
+        """The call is up or over: keep no message."""
+
+
+class Unacknowledged(Protocol):
+    """A 2xx whose ACK has not come yet: ``sbc.b2bua.answered.AnsweredInvite``."""
+
+    def on_ack(self, ack: Request, now: float, out: list[Command]) -> None:
+        """The ACK came."""
+
+    def acknowledge(self, side: Side, out: list[Command]) -> None:
+        """The call ends first: ``side`` gets an ACK of ours, if it gave the 2xx."""
+
+
+class Crossing(Protocol):
+    """A request within the dialogs that is not answered yet: ``sbc.b2bua.mirror.Mirror``."""
+
+    def abandon(self, now: float, out: list[Command]) -> None:
+        """The call ends first: answer it, and take it out of the call's ``mirrors``."""
 
 
 class Call:
@@ -78,14 +105,14 @@ class Call:
         self.snapshot = snapshot
         self.a = a
         self.b: Leg | None = None
-        self.state = "routing"  # routing, trying, ringing, answered, up, ended
+        self.state: State = ROUTING
         self.forks: dict[str, Fork] = {}
         self.fork: Fork | None = None
         self.timers: dict[str, float] = {}
         self.reminded_at = NEVER
         self.media_waits: deque[AfterMedia] = deque()
-        self.answered_invites: dict[tuple[Side, int], AnsweredInvite] = {}
-        self.mirrors: list[Mirror] = []  # requests within the dialogs that nobody has answered yet
+        self.answered_invites: dict[tuple[Side, int], Unacknowledged] = {}
+        self.mirrors: list[Crossing] = []  # requests within the dialogs that nobody has answered yet
         self.policies: dict[Side, MediaPolicy] = {}
         self.has_media = False
         self.created = now
@@ -99,7 +126,7 @@ class Call:
         self.offered_early = False
         # Who has an offer under way that nobody has answered yet (RFC 3264 4, RFC 3311 5.2).
         self.offerer: Side | None = None
-        self.setup: Setup | None = None
+        self.setup: SettingUp | None = None
         # Kept for hooks that want to be told of the answer or the end, and only where there are any.
         self.facts: Facts | None = None
         self.named_hooks: tuple[str, ...] = ()
@@ -117,7 +144,7 @@ class Call:
     # which a call has one: what an ended call left in the heap would pin memory for minutes.
 
     def schedule(self, name: str, deadline: float) -> None:
-        """Call ``on_timer`` of whoever owns ``name`` at ``deadline``, unless cancelled or moved."""
+        """Call the setup's ``on_timer`` at ``deadline``, unless cancelled or moved."""
         self.timers[name] = deadline
         self._remind(deadline)
 
@@ -138,13 +165,9 @@ class Call:
             if self.timers[name] > now:
                 self._remind(self.timers[name])
                 break
-            self.on_timer(name, now, out)
-
-    def on_timer(self, name: str, now: float, out: list[Command]) -> None:
-        """A timer's deadline came."""
-        del self.timers[name]
-        if self.setup is not None:
-            self.setup.on_timer(name, now, out)
+            del self.timers[name]
+            if self.setup is not None:
+                self.setup.on_timer(name, now, out)
 
     # Media: requests are answered in order, so a response that waits for none keeps its place too.
 
@@ -174,16 +197,6 @@ class Call:
         """A branch of the callee showed itself under ``tag``."""
         self.forks[tag] = fork
         self.desk.dialogs.register(self.id, fork)
-
-    def early_answer(self, fork: Fork) -> bytes:
-        """What ``fork`` answered the INVITE with before its 2xx, where another may have answered since.
-
-        The media follows the last answer; a 2xx without SDP means that of its own fork (RFC 3262 5). Where
-        another offer followed in any of them, the INVITE's can no longer be answered.
-        """
-        forks = self.forks.values()
-        alone = self.setup is None or not self.setup.offer or len(forks) < 2
-        return b"" if alone or any(each.renewed for each in forks) else fork.early
 
     def keep_only(self, fork: Fork) -> None:
         """``fork`` answered; the other early dialogs are over."""
@@ -219,108 +232,6 @@ class Call:
         leg = self.leg(side)
         via = leg.via(self.desk.transactions.new_branch())
         return fork.dialog(side).request("ACK", via=via, contact=leg.contact, cseq=cseq)
-
-    def on_up(self, now: float, out: list[Command]) -> None:
-        """The caller's ACK closed the first three-way handshake; what led there may be let go of."""
-        self.state = "up"
-        if self.setup is not None:
-            self.setup.let_go()
-            self.setup = None
-        out.append(Note("call-up", self.id, {"setup_time": round(now - self.created, 3)}))
-        hooks = self.snapshot.hooks.answer
-        if hooks:
-            run(self, hooks, answer_of(self, now), out)
-
-    def on_hooks(
-        self, result: Invited | Decision | HangUp | None, failed: str, now: float, out: list[Command]
-    ) -> None:
-        """Hooks have run for this call; ``failed`` is the place of one that failed and is not skipped."""
-        if self.setup is not None:
-            if failed:
-                self.setup.on_hook_failure(failed, now, out)
-            elif isinstance(result, Invited):
-                self.setup.on_invited(result, now, out)
-            elif result is not None and not isinstance(result, HangUp):
-                self.setup.on_decision(result, now, out)
-        elif failed:
-            self.clear(f"hook failed: {failed}", now, out)
-        elif isinstance(result, HangUp):
-            self.clear(result.reason, now, out)
-
-    # The end
-
-    def hang_up(self, side: Side, now: float, out: list[Command], bye: Request | None = None) -> None:
-        """Send BYE on ``side`` where its dialog is confirmed; a 2xx that it gave is acknowledged before.
-
-        ``bye`` is the other side's: its Reason and User-to-User cross (RFC 3326, RFC 7433).
-        """
-        for answered in self.answered_invites.values():
-            answered.settle(side, out)
-        if self.fork is not None and self.fork.dialog(side).state == "confirmed":
-            request = self.request(self.fork, side, "BYE")
-            if bye is not None:
-                trusted = self.leg(other(side)).flow.trusted
-                request.headers.extend(carried(bye, trusted, self.leg(side).flow.trusted))
-            self.send(self.fork, side, request, NOBODY, now, out)
-            self.fork.dialog(side).end()
-
-    def on_bye(self, side: Side, bye: Request, now: float, out: list[Command]) -> None:
-        """The peer on ``side`` hung up; before there was an answer that ends the INVITE too (RFC 3261 15)."""
-        if self.setup is not None and self.state not in ("answered", "up"):
-            status, why = 487 if side == "a" else 480, "BYE in an early dialog"
-            self.setup.abandon(status, "", why, now, out, reasons(bye) if side == "a" else ())
-            return
-        if self.fork is not None:
-            self.fork.dialog(side).end()
-        self.hang_up(other(side), now, out, bye)
-        self.end("normal", "caller" if side == "a" else "callee", now, out)
-
-    def clear(self, reason: str, now: float, out: list[Command]) -> None:
-        """End the call from our side: BYE to both, or before the answer a refusal and a CANCEL."""
-        if self.setup is not None and self.state not in ("answered", "up"):
-            self.setup.abandon(480, "", reason, now, out)
-            return
-        self.hang_up("a", now, out)
-        self.hang_up("b", now, out)
-        self.end(reason, "us", now, out)
-
-    def end(self, reason: str, by: str, now: float, out: list[Command], status: int = 0) -> None:
-        """The call is over: media, timers, limits and dialogs are given back. Idempotent."""
-        if self.state == "ended":
-            return
-        self.state = "ended"
-        self.timers.clear()
-        self.media_waits.clear()
-        while self.mirrors:
-            self.mirrors[-1].abandon(now, out)
-        self.answered_invites.clear()
-        self.drop_forks()
-        if self.setup is not None:
-            self.setup.let_go()
-            self.setup = None
-        if self.has_media:
-            self.has_media = False
-            out.append(DeleteMedia(self.id))
-        out.append(Note("call-ended", self.id, self.record(reason, by, status, now)))
-        self.recorded = True
-        hooks = self.snapshot.hooks.end
-        if hooks:
-            run(self, hooks, end_of(self, reason, by, status, now), out)
-        forget(self)  # last: what failed before this is found again, and cleared up
-
-    def record(self, reason: str, by: str, status: int, now: float) -> dict[str, object]:
-        """What the call's record tells of it."""
-        answered, date = self.answered_at, self.desk.date
-        return {
-            "caller": self.caller, "called": self.called, "rule": self.rule,
-            "from": self.a.trunk.trunk, "to": self.b.trunk.trunk if self.b else "",
-            "status": status or (200 if answered else 0), "reason": reason, "by": by,
-            "created": date(self.created), "answered": date(answered) if answered else 0.0,
-            "ended": date(now),
-            "duration": now - answered if answered else 0.0,
-            "downgraded": self.downgraded, "tags": self.tags, "a": self.a.flow,
-            "b": self.b.flow if self.b else None, "peer": self.b.target if self.b else "",
-        }  # fmt: skip
 
 
 def forget(call: Call) -> None:

@@ -12,11 +12,12 @@ from heapq import heappop
 
 from dsl.decision import Decision
 from sbc.b2bua.call import Call
-from sbc.b2bua.commands import Command, Note
+from sbc.b2bua.commands import Command, Invited, Note
 from sbc.b2bua.desk import Awaiting, Desk
-from sbc.b2bua.hooked import Invited
+from sbc.b2bua.life import clear, fire
 from sbc.b2bua.probe import Prober
 from sbc.b2bua.reception import Reception
+from sbc.b2bua.states import Ending
 from sbc.b2bua.wreck import Wreck
 from sbc.base import PeerError
 from sbc.config.snapshot import SnapshotStore
@@ -124,16 +125,22 @@ class Engine(Desk):
         """Hooks of one point have run for a call; ``failed`` is ``file:line`` of one that rejects it."""
         out, self.at = self._out, call_id
         call = self.calls.get(call_id)
-        if call is not None:
-            call.on_hooks(result, failed, now, out)
+        if call is None:
+            pass
+        elif failed:
+            fire(call, "clear", now, out, Ending(f"hook failed: {failed}", status=500))
+        elif isinstance(result, HangUp):
+            clear(call, result.reason, now, out)
+        elif call.setup is not None and result is not None:
+            call.setup.on_hooks(result, now, out)
         return self._take()
 
     def media_idle(self, call_id: str, now: float) -> list[Command]:
         """Nothing was heard on a call's media for the configured time."""
         out, self.at = self._out, call_id
         call = self.calls.get(call_id)
-        if call is not None and call.state == "up":
-            call.clear("no media from either side", now, out)
+        if call is not None:
+            fire(call, "idle", now, out, Ending("no media from either side"))
         return self._take()
 
     def flow_closed(self, flow: Flow, now: float) -> list[Command]:
@@ -149,7 +156,7 @@ class Engine(Desk):
         out, self.at = self._out, call_id
         call = self.calls.get(call_id)
         if call is not None:
-            self._end(call, reason, now, out)
+            fire(call, "clear", now, out, Ending(reason, status=503))
         return self._take()
 
     def wreck(self, call_id: str, flow: Flow | None = None, message: Message | None = None) -> Wreck:
@@ -176,12 +183,6 @@ class Engine(Desk):
         """Take the steps of ``wreck``; where one fails, to be called again for the rest."""
         wreck.go_on(now, self._out)
         return self._take()
-
-    def _end(self, call: Call, reason: str, now: float, out: list[Command]) -> None:
-        if call.state in ("answered", "up"):
-            call.clear(reason, now, out)
-        elif call.setup is not None:
-            call.setup.abandon(503, "Service Unavailable", reason, now, out)
 
     # Time
 

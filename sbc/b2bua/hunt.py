@@ -9,23 +9,21 @@ attempt has a leg, a branch and a media offer of its own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from dsl.decision import Failure, Route
 from sbc.b2bua.attempt import Attempt
-from sbc.b2bua.call import Call
 from sbc.b2bua.commands import Command, Note, OfferMedia
+from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg, local_address
 from sbc.b2bua.media_policy import callee_srtp, caller_srtp, effective_downgrade, leg_policy
+from sbc.b2bua.states import ENDED, Ending
 from sbc.b2bua.translate import Fields, invite, too_long
 from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
 from sbc.flow import Flow
 from sbc.policy.downgrade import verdict
 from sbc.sip.message import Response
-
-if TYPE_CHECKING:
-    from sbc.b2bua.setup import Setup
 
 _NOWHERE: Final = Route(())
 _REASONS: Final = {"timeout": (408, "Request Timeout"), "unreachable": (503, "Service Unavailable")}
@@ -34,21 +32,16 @@ _REASONS: Final = {"timeout": (408, "Request Timeout"), "unreachable": (503, "Se
 class Hunt:
     """Where a call is tried now, ``attempt`` at a peer of ``hop``, and where it may still go."""
 
-    __slots__ = ("_peer", "_peers", "attempt", "call", "hop", "route")
+    __slots__ = ("_peer", "_peers", "attempt", "call", "hop", "invitation", "route")
 
-    def __init__(self, call: Call) -> None:
-        self.call = call
+    def __init__(self, invitation: Invitation) -> None:
+        self.invitation = invitation
+        self.call = invitation.call
         self.route = _NOWHERE
         self.hop = -1
         self.attempt: Attempt | None = None
         self._peer: Address | None = None
         self._peers: tuple[Address, ...] = ()  # those not tried yet
-
-    @property
-    def _setup(self) -> Setup:
-        setup = self.call.setup
-        assert setup is not None, "it is hunted only while the call is set up"
-        return setup
 
     @property
     def _trunk(self) -> Trunk:
@@ -87,7 +80,7 @@ class Hunt:
         self._peer, self._peers = peer, self._peers[1:]
 
         def then(flow: Flow | None, reason: str, now: float, out: list[Command]) -> None:
-            if call.state == "ended":
+            if call.state == ENDED:
                 return
             if flow is None:
                 self.on_peer_failure("unreachable", reason, None, now, out)
@@ -112,14 +105,14 @@ class Hunt:
             self._try(later, now, out)
             return True
         host = call.a.sent_by.rpartition(":")[0]
-        response = call.desk.respond_to(self._setup.server, judged.status, "Temporarily Unavailable")
+        response = call.desk.respond_to(self.invitation.server, judged.status, "Temporarily Unavailable")
         response.headers.add("Warning", judged.warning.format(agent=host))
-        self._setup.finish(response, now, out, f"downgrade to {trunk.trunk} is forbidden")
+        self.invitation.finish(response, now, out, Ending(f"downgrade to {trunk.trunk} is forbidden"))
         return True
 
     def _downgrade_note(self, trunk: Trunk) -> dict[str, object]:
         return {
-            "call_id": self._setup.request.call_id, "trunk_in": self.call.a.trunk.trunk,
+            "call_id": self.invitation.request.call_id, "trunk_in": self.call.a.trunk.trunk,
             "trunk_out": trunk.trunk, "from": self.call.caller, "to": self.call.called,
         }  # fmt: skip
 
@@ -133,7 +126,7 @@ class Hunt:
         streams = call.snapshot.settings.caps.streams_per_call
         call.policies["a"] = ours = leg_policy(call.a, caller_srtp(call.a.trunk.srtp, rule), codecs, streams)
         call.policies["b"] = theirs = leg_policy(leg, callee_srtp(trunk.srtp, rule), codecs, streams)
-        offer = self._setup.offer
+        offer = self.invitation.offer
         if offer:
             command = OfferMedia(call.id, "a", offer, ours, theirs, restart=call.has_media)
             call.ask_media(command, self._invite, out)
@@ -141,24 +134,23 @@ class Hunt:
             self._invite(b"", None, now, out)
 
     def _invite(self, sdp: bytes, error: PeerError | None, now: float, out: list[Command]) -> None:
-        call, leg = self.call, self.call.b
-        if call.state == "ended" or leg is None:
-            return
-        setup, desk = self._setup, call.desk
+        call, leg, desk = self.call, self.call.leg("b"), self.call.desk
         if error is not None:
             out.append(Note("media-refused", call.id, {"side": "a", "reason": error.reason}))
-            setup.reject(error.status, "", now, out, error.reason)
+            self.invitation.refuse(error.status, "", now, out, error.reason)
             return
         branch = desk.transactions.new_branch()
         try:
-            request = invite(leg, setup.request, self.route, leg.target, branch, sdp, call.a.flow.trusted)
+            request = invite(
+                leg, self.invitation.request, self.route, leg.target, branch, sdp, call.a.flow.trusted
+            )
         except PeerError as refused:
-            setup.reject(refused.status, "Privacy Not Available", now, out, refused.reason)
+            self.invitation.refuse(refused.status, "Privacy Not Available", now, out, refused.reason)
             return
         if too_long(request):
-            setup.reject(513, "", now, out, "the INVITE is too long to be sent on")
+            self.invitation.refuse(513, "", now, out, "the INVITE is too long to be sent on")
             return
-        self.attempt = attempt = Attempt(setup, leg)
+        self.attempt = attempt = Attempt(self, self.invitation, leg)
         leg.inviting = True
         attempt.invite = request
         attempt.client = desk.transactions.start(leg.flow, request, now, out, attempt)
@@ -225,9 +217,9 @@ class Hunt:
             self._try(later, now, out)
         elif response is None:
             status, reason = _REASONS.get(str(failure), (503, "Service Unavailable"))
-            self._setup.reject(status, reason, now, out, f"last hop failed: {failure}")
+            self.invitation.refuse(status, reason, now, out, f"last hop failed: {failure}")
         else:
-            self._setup.pass_failure(response, now, out)
+            self.invitation.pass_failure(response, now, out)
 
     def _leave(self) -> None:
         """What the attempt made is over; its transaction may still end by itself."""

@@ -14,6 +14,8 @@ from sbc.b2bua.call import Call
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia, RollbackMedia
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Side, other
+from sbc.b2bua.life import clear
+from sbc.b2bua.states import ANSWERED, EARLY, ENDED
 from sbc.b2bua.translate import Fields, answer, carried, carried_body, extensions, with_sdp
 from sbc.base import PeerError
 from sbc.sip.message import Request, Response
@@ -35,7 +37,7 @@ def screen(call: Call, fork: Fork, side: Side, request: Request) -> tuple[int, s
         return 500, "Server Internal Error"
     if call.offerer is not None:
         return 491, "Request Pending"
-    if method == "INVITE" and (near.inviting or call.state == "answered" or call.fork is not fork):
+    if method == "INVITE" and (near.inviting or call.state == ANSWERED or call.fork is not fork):
         return 491, "Request Pending"
     return None
 
@@ -79,7 +81,7 @@ class Mirror:
             call.ask_media(AnswerMedia(call.id, side, sdp), self._forward, out)
             return
         self.offered = True
-        self.fork.renewed = call.state not in ("answered", "up")
+        self.fork.renewed = call.state in EARLY
         ours, theirs = call.policies[side], call.policies[other(side)]
         call.ask_media(OfferMedia(call.id, side, sdp, ours, theirs), self._forward, out)
 
@@ -128,7 +130,7 @@ class Mirror:
             self.heard = True
             if self.cancelled:
                 self._send_cancel(now, out)
-        if response.status == 100 or self.call.state == "ended":
+        if response.status == 100 or self.call.state == ENDED:
             return
         if self.answered is not None:
             self.answered.repeat_ack(out)
@@ -192,7 +194,7 @@ class Mirror:
             ack = self.call.ack(self.fork, far, self.client_request.cseq.number)
             out.append(Send(self.call.leg(far).flow, ack))
         self._finish(self.call.desk.respond_to(self.server, 488, "Not Acceptable Here"), now, out)
-        self.call.clear(error.reason, now, out)
+        clear(self.call, error.reason, now, out)
 
     def _refused(self, response: Response, now: float, out: list[Command]) -> None:
         if self.offered:
@@ -204,7 +206,7 @@ class Mirror:
         if response.status in (408, 481):
             # The far dialog is over; it is told as well, for it may be only we who are not known there
             # any more (RFC 3261 12.2.1.2).
-            self.call.clear(f"{response.status} within the dialog", now, out)
+            clear(self.call, f"{response.status} within the dialog", now, out)
 
     def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
         """The far side never answered, or the near side's connection died: 408 (timeout) or 503."""
@@ -217,7 +219,7 @@ class Mirror:
         if kind == "transport":
             self._withdraw(now, out)
         if kind == "timeout":
-            self.call.clear("the peer no longer answers within the dialog", now, out)
+            clear(self.call, "the peer no longer answers within the dialog", now, out)
 
     def on_cancel(self, why: Fields, now: float, out: list[Command]) -> None:
         """The near side gave its re-INVITE up; the far side's 487 will end it."""

@@ -11,7 +11,9 @@ from sbc.b2bua.call import Call
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.dialogs import Fork
+from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg, Side, local_address
+from sbc.b2bua.life import on_bye
 from sbc.b2bua.mirror import Mirror, screen
 from sbc.b2bua.screening import Refusal, arrival, looped, refuse
 from sbc.b2bua.setup import Setup
@@ -104,7 +106,7 @@ class Reception:
             self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), now, out)
             return
         call.admitted.append(trunk)
-        call.setup = server.user = setup
+        call.setup, server.user = setup, setup.invitation
         self._calls[call.id] = call
         self._desk.at = call.id
         setup.decide(now, out)
@@ -128,10 +130,10 @@ class Reception:
             self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), now, out)
             return
         user = cancelled.user
-        if isinstance(user, Setup | Mirror):
+        if isinstance(user, Invitation | Mirror):
             self._desk.at = user.call.id
         server.respond(self._desk.respond_to(server, 200, "OK"), now, out)
-        if isinstance(user, Setup | Mirror):
+        if isinstance(user, Invitation | Mirror):
             user.on_cancel(reasons(server.request), now, out)
 
     def _find(self, flow: Flow, request: Request) -> tuple[Call, Fork, Side] | None:
@@ -171,7 +173,7 @@ class Reception:
         call.leg(side).flow = flow
         if request.method == "BYE":
             server.respond(self._desk.respond_to(server, 200, "OK"), now, out)
-            call.on_bye(side, request, now, out)
+            on_bye(call, side, request, now, out)
         elif request.method == "OPTIONS":
             self._on_options(server, now, out)
         else:

@@ -19,10 +19,10 @@ from sbc.b2bua.call import Call, forget
 from sbc.b2bua.commands import Command, DeleteMedia, Note
 from sbc.b2bua.desk import NOBODY, Desk
 from sbc.b2bua.dialogs import Fork
-from sbc.b2bua.hooked import end_of, run
 from sbc.b2bua.leg import Leg, Side, other
 from sbc.b2bua.mirror import Mirror
-from sbc.b2bua.setup import Setup
+from sbc.b2bua.states import ENDED, Ending
+from sbc.b2bua.told import end_of, record_of, run
 from sbc.flow import Flow
 from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.outgoing import Send
@@ -88,7 +88,7 @@ class Wreck:
 
     def _survey(self, call: Call, now: float, out: list[Command]) -> None:
         for each in self._desk.transactions.live():
-            if _call_of(each.user) is not call:
+            if each.user is None or each.user.call is not call:
                 continue
             if isinstance(each, ServerTransaction):
                 self._steps.append((self._refuse, each))
@@ -157,7 +157,7 @@ class Wreck:
         self._desk.dialogs.unregister(fork)
 
     def _let_go(self, call: Call, now: float, out: list[Command]) -> None:
-        call.state, call.setup = "ended", None
+        call.state, call.setup = ENDED, None
         call.forks.clear()
         call.timers.clear()
         call.media_waits.clear()
@@ -176,11 +176,11 @@ class Wreck:
         if call.recorded:
             return
         call.recorded = True
-        status = 0 if call.answered_at else 503
-        out.append(Note("call-ended", call.id, call.record(REASON, "us", status, now)))
+        ending = Ending(REASON, status=503)
+        out.append(Note("call-ended", call.id, record_of(call, ending, now)))
         hooks = call.snapshot.hooks.end
         if hooks:
-            run(call, hooks, end_of(call, REASON, "us", status, now), out)
+            run(call, hooks, end_of(call, ending, now), out)
 
 
 class Leftover:
@@ -225,7 +225,3 @@ def _forks(call: Call) -> list[Fork]:
 
 def _leg(call: Call, side: Side) -> Leg | None:
     return call.a if side == "a" else call.b
-
-
-def _call_of(user: object) -> Call | None:
-    return user.call if isinstance(user, Setup | Attempt | Mirror | AnsweredInvite) else None

@@ -1,28 +1,12 @@
-"""What the engine asks of hooks, and what they are told of a call: nothing of it runs without hooks."""
+"""What is told of a call: its record, and what hooks hear of its answer and its end."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from dsl.decision import Edit, Redirect, Reject
-from dsl.facts import Facts
+from sbc.b2bua.call import Call
 from sbc.b2bua.commands import Command, RunHooks
+from sbc.b2bua.states import Ending
 from sbc.config.hook_set import Hook, called_by
 from sbc.hookapi.arguments import Answer, End
-
-if TYPE_CHECKING:
-    from sbc.b2bua.call import Call
-
-
-@dataclass(slots=True)
-class Invited:
-    """What the hooks made of a new call before the rules: its facts as they now are, the edits that go
-    out with it, and the decision where one of them took it."""
-
-    facts: Facts
-    edits: tuple[Edit, ...] = ()
-    decision: Reject | Redirect | None = None
 
 
 def run(call: Call, hooks: tuple[Hook, ...], about: Answer | End, out: list[Command]) -> None:
@@ -45,12 +29,26 @@ def answer_of(call: Call, now: float) -> Answer:
     )  # fmt: skip
 
 
-def end_of(call: Call, reason: str, by: str, status: int, now: float) -> End:
+def end_of(call: Call, ending: Ending, now: float) -> End:
     """A call that has just ended."""
     answered = call.answered_at
     return End(
         trunk=call.b.trunk.trunk if call.b is not None else "", rule=call.rule,
-        status=status or (200 if answered else 0), reason=reason,
-        by=by,  # type: ignore[arg-type]
+        status=200 if answered else ending.status, reason=ending.why, by=ending.by,
         seconds=now - answered if answered else 0.0, now=call.desk.date(now),
     )  # fmt: skip
+
+
+def record_of(call: Call, ending: Ending, now: float) -> dict[str, object]:
+    """What the call's record tells of it."""
+    answered, date, b = call.answered_at, call.desk.date, call.b
+    return {
+        "caller": call.caller, "called": call.called, "rule": call.rule,
+        "from": call.a.trunk.trunk, "to": b.trunk.trunk if b else "",
+        "status": 200 if answered else ending.status, "reason": ending.why, "by": ending.by,
+        "created": date(call.created), "answered": date(answered) if answered else 0.0,
+        "ended": date(now),
+        "duration": now - answered if answered else 0.0,
+        "downgraded": call.downgraded, "tags": call.tags, "a": call.a.flow,
+        "b": b.flow if b else None, "peer": b.target if b else "",
+    }  # fmt: skip
