@@ -14,8 +14,9 @@ Events:
 - ``refused``: the caller was given any other final response.
 - ``cancel``: the caller's CANCEL; it has no effect once there was a final response (9.2).
 - ``lost``: the caller's connection closed, which matters as long as an answer can reach it nowhere else.
-- ``bye``: either side hung up. In an early dialog that ends the INVITE (15); afterwards it is passed on, also
-  before the ACK, for a 2xx has made the dialog, and ours is not the side that has to wait.
+- ``bye``: either side hung up. In an early dialog that ends the INVITE (15); afterwards it is passed on. One
+  before the caller's ACK is too, and what we clear then gets its BYE at once, although a callee should wait
+  for the ACK (15): a call that is over holds nothing, and the 2xx is repeated until it comes.
 - ``idle``: no media is heard, which proves something only when the call is up.
 - ``clear``: the call ends from our side: an operator, a hook, no ACK, media that must not be used, a far side
   that no longer answers.
