@@ -78,16 +78,7 @@ class Hunt:
     def _try_peer(self, trunk: Trunk, now: float, out: list[Command]) -> None:
         call, peer = self.call, self._peers[0]
         self._peer, self._peers = peer, self._peers[1:]
-
-        def then(flow: Flow | None, reason: str, now: float, out: list[Command]) -> None:
-            if call.state == ENDED:
-                return
-            if flow is None:
-                self.on_peer_failure("unreachable", reason, None, now, out)
-            else:
-                self._connected(trunk, peer, flow, now, out)
-
-        call.desk.connect(call.id, trunk, ((peer,), ()), call.snapshot, then, out)
+        call.desk.connect(call.id, trunk, ((peer,), ()), call.snapshot, self._connected, out)
 
     def _refuse_downgrade(self, trunk: Trunk, now: float, out: list[Command]) -> bool:
         """Apply the SIPS downgrade policy to a hop (row S8, RFC 5630): True where it may not be taken."""
@@ -97,7 +88,11 @@ class Hunt:
         judged = verdict(call.a.flow.secure, secure_out, policy)
         if judged.outcome != "forbid":
             if judged.outcome == "warn" and not call.downgraded:
-                out.append(Note("sips-downgrade", call.id, self._downgrade_note(trunk)))
+                fields: dict[str, object] = {
+                    "call_id": self.invitation.request.call_id, "trunk_in": call.a.trunk.trunk,
+                    "trunk_out": trunk.trunk, "from": call.caller, "to": call.called,
+                }  # fmt: skip
+                out.append(Note("sips-downgrade", call.id, fields))
             call.downgraded = call.downgraded or judged.downgraded
             return False
         later = self.route.next_hop(self.hop, "unreachable")
@@ -110,16 +105,16 @@ class Hunt:
         self.invitation.finish(response, now, out, Ending(f"downgrade to {trunk.trunk} is forbidden"))
         return True
 
-    def _downgrade_note(self, trunk: Trunk) -> dict[str, object]:
-        return {
-            "call_id": self.invitation.request.call_id, "trunk_in": self.call.a.trunk.trunk,
-            "trunk_out": trunk.trunk, "from": self.call.caller, "to": self.call.called,
-        }  # fmt: skip
-
-    def _connected(self, trunk: Trunk, peer: Address, flow: Flow, now: float, out: list[Command]) -> None:
-        call = self.call
+    def _connected(self, flow: Flow | None, reason: str, now: float, out: list[Command]) -> None:
+        """There is a flow to the peer, or none for ``reason``: a leg and its media come next."""
+        call, trunk = self.call, self._trunk
+        if call.state == ENDED:
+            return
+        if flow is None:
+            self.on_peer_failure("unreachable", reason, None, now, out)
+            return
         listener = call.snapshot.settings.listeners[trunk.listener]
-        leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme, peer)
+        leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme, self._peer)
         leg.call_id, leg.local_tag = call.desk.ids.call_id(), call.desk.ids.tag()
         call.b = leg
         rule, codecs = self.route.srtp, self.route.codecs

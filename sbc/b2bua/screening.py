@@ -96,17 +96,6 @@ def _deciding(flow: Flow, request: Request) -> tuple[object, ...]:
     return (flow.trunk, flow.listener, flow.remote.host, users, request.from_.display, told)
 
 
-def arrival(flow: Flow, request: Request) -> dict[str, object]:
-    """The fields of the one line that each SIPS request leaves in the log (row S6)."""
-    return {
-        "method": request.method,
-        "from": request.from_.uri,
-        "to": request.uri,
-        "remote": flow.remote,
-        "local": flow.local,
-    }
-
-
 def required_but_unknown(request: Request) -> list[str]:
     """Option tags of Require and Proxy-Require that we do not carry (RFC 3261 8.2.2.3)."""
     headers = request.headers

@@ -15,8 +15,8 @@ Events:
 - ``cancel``: the caller's CANCEL; it has no effect once there was a final response (9.2).
 - ``lost``: the caller's connection closed, which matters as long as an answer can reach it nowhere else.
 - ``bye``: either side hung up. In an early dialog that ends the INVITE (15); afterwards it is passed on. One
-  before the caller's ACK is too, and what we clear then gets its BYE at once, although a callee should wait
-  for the ACK (15): a call that is over holds nothing, and the 2xx is repeated until it comes.
+  before the caller's ACK is too, and what we clear then gets its BYE at once, although 15 has a callee wait
+  for the ACK: a call that is over holds nothing, and the 2xx is repeated until it comes.
 - ``idle``: no media is heard, which proves something only when the call is up.
 - ``clear``: the call ends from our side: an operator, a hook, no ACK, media that must not be used, a far side
   that no longer answers.
