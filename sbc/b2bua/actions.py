@@ -33,23 +33,23 @@ class Actions:
         self._calls = calls
 
     def facts(
-        self, request: Request, a: Leg, snapshot: Snapshot, date: float, now: float
+        self, request: Request, a: Leg, snapshot: Snapshot, now: float, at: float
     ) -> tuple[Facts, bool]:
         """What the rules may ask of a new call, and whether its password was good once (a stale nonce).
 
-        A password is judged only where a rule asks for one. ``date`` is ``now`` in POSIX seconds.
+        A password is judged only where a rule asks for one. ``now`` is the date of ``at``.
         """
         login, stale = ("", ""), False
         if snapshot.rules.realms:
-            name, realm, stale = self._login.user(request, snapshot.logins, snapshot.rules.realms, now)
+            name, realm, stale = self._login.user(request, snapshot.logins, snapshot.rules.realms, at)
             login = (name, realm)
-        return facts_of(request, a.flow, a.trunk.tenant, date, self._calls, login), stale
+        return facts_of(request, a.flow, a.trunk.tenant, now, self._calls, login), stale
 
     def challenge(
-        self, response: Response, decision: Challenge, users: Users, stale: bool, now: float
+        self, response: Response, decision: Challenge, users: Users, stale: bool, at: float
     ) -> Response:
         """Complete ``response``, a 407, for the realm of ``decision``."""
-        return self._login.challenge(response, decision, users, stale, now)
+        return self._login.challenge(response, decision, users, stale, at)
 
     def prepare(self, route: Route, edits: tuple[Edit, ...]) -> Route:
         """The route with groups spread out to trunks, and after ``edits`` that came before the rules."""
@@ -59,9 +59,9 @@ class Actions:
             route = replace(route, hops=self._balancer.expand(route.hops))
         return route
 
-    def admit(self, limits: tuple[Limit, ...], now: float) -> Limit | None:
+    def admit(self, limits: tuple[Limit, ...], at: float) -> Limit | None:
         """Count a call under the limits of its rules; returns the one that refuses it."""
-        return self._limits.admit(limits, now)
+        return self._limits.admit(limits, at)
 
     def release(self, limits: tuple[Limit, ...]) -> None:
         """A call that was admitted under ``limits`` is over."""

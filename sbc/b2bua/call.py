@@ -33,13 +33,13 @@ AfterMedia = Callable[[bytes, "PeerError | None", float, list[Command]], None]
 class SettingUp(Protocol):
     """The way to a callee, while nobody's answer has been acknowledged: ``sbc.b2bua.setup.Setup``."""
 
-    def on_hooks(self, result: Invited | Decision, now: float, out: list[Command]) -> None:
+    def on_hooks(self, result: Invited | Decision, at: float, out: list[Command]) -> None:
         """Hooks before or after the rules have spoken."""
 
-    def on_timer(self, name: str, now: float, out: list[Command]) -> None:
+    def on_timer(self, name: str, at: float, out: list[Command]) -> None:
         """A timer of the call is due."""
 
-    def withdraw(self, ending: Ending, now: float, out: list[Command]) -> None:
+    def withdraw(self, ending: Ending, at: float, out: list[Command]) -> None:
         """Nobody wants an answer any more: CANCEL what was sent, and tell the caller."""
 
     def let_go(self) -> None:
@@ -49,7 +49,7 @@ class SettingUp(Protocol):
 class Unacknowledged(Protocol):
     """A 2xx whose ACK has not come yet: ``sbc.b2bua.answered.AnsweredInvite``."""
 
-    def on_ack(self, ack: Request, now: float, out: list[Command]) -> None:
+    def on_ack(self, ack: Request, at: float, out: list[Command]) -> None:
         """The ACK came."""
 
     def acknowledge(self, side: Side, out: list[Command]) -> None:
@@ -59,7 +59,7 @@ class Unacknowledged(Protocol):
 class Crossing(Protocol):
     """A request within the dialogs that is not answered yet: ``sbc.b2bua.mirror.Mirror``."""
 
-    def abandon(self, now: float, out: list[Command]) -> None:
+    def abandon(self, at: float, out: list[Command]) -> None:
         """The call ends first: answer it, and take it out of the call's ``mirrors``."""
 
 
@@ -99,7 +99,7 @@ class Call:
         "timers",
     )  # fmt: skip
 
-    def __init__(self, desk: Desk, id: str, snapshot: Snapshot, a: Leg, now: float) -> None:
+    def __init__(self, desk: Desk, id: str, snapshot: Snapshot, a: Leg, at: float) -> None:
         self.desk = desk
         self.id = id
         self.snapshot = snapshot
@@ -115,7 +115,7 @@ class Call:
         self.mirrors: list[Crossing] = []  # requests within the dialogs that nobody has answered yet
         self.policies: dict[Side, MediaPolicy] = {}
         self.has_media = False
-        self.created = now
+        self.created = at
         self.answered_at = 0.0
         self.admitted: list[Trunk] = []
         self.rule = ""
@@ -157,17 +157,17 @@ class Call:
         """Forget a timer; it need not be running."""
         self.timers.pop(name, None)
 
-    def on_reminder(self, now: float, out: list[Command]) -> None:
+    def on_reminder(self, at: float, out: list[Command]) -> None:
         """The reminder came: fire what is due, the earliest first, and be reminded of the rest."""
         self.reminded_at = NEVER
         while self.timers:
             name = min(self.timers, key=self.timers.__getitem__)
-            if self.timers[name] > now:
+            if self.timers[name] > at:
                 self._remind(self.timers[name])
                 break
             del self.timers[name]
             if self.setup is not None:
-                self.setup.on_timer(name, now, out)
+                self.setup.on_timer(name, at, out)
 
     # Media: requests are answered in order, so a response that waits for none keeps its place too.
 
@@ -178,18 +178,18 @@ class Call:
         self.media_waits.append(then)
         out.append(command)
 
-    def after_media(self, then: AfterMedia, now: float, out: list[Command]) -> None:
+    def after_media(self, then: AfterMedia, at: float, out: list[Command]) -> None:
         """Go on with ``then`` once every earlier media request has been answered."""
         if self.media_waits:
             self.media_waits.append(then)
         else:
-            then(b"", None, now, out)
+            then(b"", None, at, out)
 
-    def media_ready(self, sdp: bytes, error: PeerError | None, now: float, out: list[Command]) -> None:
+    def media_ready(self, sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
         """The oldest media request was answered, or refused with ``error``."""
         if not self.media_waits:
             return
-        self.media_waits.popleft()(sdp, error, now, out)
+        self.media_waits.popleft()(sdp, error, at, out)
 
     # Dialogs
 
@@ -216,10 +216,10 @@ class Call:
     # Requests of our own within a dialog
 
     def send(
-        self, fork: Fork, side: Side, request: Request, user: Awaiting, now: float, out: list[Command]
+        self, fork: Fork, side: Side, request: Request, user: Awaiting, at: float, out: list[Command]
     ) -> None:
         """Send ``request`` of the dialog on ``side``, over a new connection if the old one died."""
-        self.desk.send(self, self.leg(side), fork.dialog(side), request, user, now, out)
+        self.desk.send(self, self.leg(side), fork.dialog(side), request, user, at, out)
 
     def request(self, fork: Fork, side: Side, method: str) -> Request:
         """A request of ours within the dialog on ``side``."""

@@ -44,25 +44,25 @@ class Awaiting(Protocol):
     def call(self) -> Subject | None:
         """The call that it works for, if any."""
 
-    def on_response(self, response: Response, now: float, out: list[Command]) -> None:
+    def on_response(self, response: Response, at: float, out: list[Command]) -> None:
         """A response came, provisional or final."""
 
-    def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
+    def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
         """No response will come: ``timeout``, ``transport`` or ``unreachable``; or no ACK: ``no-ack``."""
 
 
 class Desk:
     """What all calls of one process share; the engine is one.
 
-    ``at`` names the call that is being worked on, ``serving`` is what became of the request that came last.
+    ``working_on`` names the call that has its turn, ``serving`` is what became of the request that came last.
 
     Times are of the monotonic clock, whose jumps nobody has to fear. ``epoch`` is what the wall clock shows
     when that is at 0; whoever runs the engine keeps it right, for rules, hooks and records, which want dates.
     """
 
     __slots__ = (
-        "_calls", "_connect_keys", "_connecting", "_reminders", "actions", "at", "dialogs", "draining",
-        "epoch", "ids", "limits", "peers", "serving", "store", "transactions",
+        "_calls", "_connect_keys", "_connecting", "_reminders", "actions", "dialogs", "draining",
+        "epoch", "ids", "limits", "peers", "serving", "store", "transactions", "working_on",
     )  # fmt: skip
 
     def __init__(self, store: SnapshotStore, ids: Ids, calls: dict[str, Any]) -> None:
@@ -74,7 +74,7 @@ class Desk:
         self.dialogs = Dialogs()
         self.actions = Actions(ids, self.count)
         self.draining = False
-        self.at = ""
+        self.working_on = ""
         self.epoch = 0.0
         self.serving: ServerTransaction | None = None
         self._calls = calls  # the engine's own: here they are counted, and taken out
@@ -116,35 +116,33 @@ class Desk:
         out.append(Connect(self._connect_keys, trunk, snapshot, call_id, *to))
 
     def send(
-        self, call: Subject, leg: Leg, dialog: Dialog, request: Request, user: Awaiting, now: float,
+        self, call: Subject, leg: Leg, dialog: Dialog, request: Request, user: Awaiting, at: float,
         out: list[Command],
     ) -> None:  # fmt: skip
         """Start a transaction on ``leg``, over a new connection to its peer where the old one is gone."""
         if leg.flow.alive:
-            self.transactions.start(leg.flow, request, now, out, user)
+            self.transactions.start(leg.flow, request, at, out, user)
             return
 
-        def then(flow: Flow | None, reason: str, now: float, out: list[Command]) -> None:
+        def then(flow: Flow | None, reason: str, at: float, out: list[Command]) -> None:
             if flow is None:
-                user.on_failure("unreachable", now, out)
+                user.on_failure("unreachable", at, out)
             else:
                 leg.flow = flow
-                self.transactions.start(flow, request, now, out, user)
+                self.transactions.start(flow, request, at, out, user)
 
-        to = self.peers.within(leg.trunk, leg.peer, dialog.next_hop, leg.flow.remote, now)
+        to = self.peers.within(leg.trunk, leg.peer, dialog.next_hop, leg.flow.remote, at)
         self.connect(call.id, leg.trunk, to, call.snapshot, then, out)
 
-    def send_cancel(
-        self, leg: Leg, invite: Request, now: float, out: list[Command], why: Fields = ()
-    ) -> None:
+    def send_cancel(self, leg: Leg, invite: Request, at: float, out: list[Command], why: Fields = ()) -> None:
         """CANCEL ``invite`` on ``leg``; ``why`` are the Reasons of whoever gave it up."""
         if leg.flow.alive:
             cancel = build_cancel(invite)
             cancel.headers.extend(why)
-            self.transactions.start(leg.flow, cancel, now, out, NOBODY)
+            self.transactions.start(leg.flow, cancel, at, out, NOBODY)
 
     def refuse_late_answer(
-        self, call: Subject, leg: Leg, invite: Request, response: Response, now: float, out: list[Command]
+        self, call: Subject, leg: Leg, invite: Request, response: Response, at: float, out: list[Command]
     ) -> None:
         """A 2xx that nobody wants any more: ACK, then BYE (RFC 3261 13.2.2.4), which a dialog had before."""
         if response.contact is None:
@@ -156,7 +154,7 @@ class Desk:
         if not invite.to_tag:
             via = leg.via(self.transactions.new_branch())
             bye = dialog.request("BYE", via=via, contact=leg.contact)
-            self.send(call, leg, dialog, bye, NOBODY, now, out)
+            self.send(call, leg, dialog, bye, NOBODY, at, out)
 
 
 class _Nobody:
@@ -164,10 +162,10 @@ class _Nobody:
 
     call = None
 
-    def on_response(self, response: Response, now: float, out: list[Command]) -> None:
+    def on_response(self, response: Response, at: float, out: list[Command]) -> None:
         """Nothing to do."""
 
-    def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
+    def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
         """Nothing to do."""
 
 

@@ -34,8 +34,8 @@ class Engine(Desk):
     """All calls of one process.
 
     Should our own code fail in the middle of a method, what it left so far comes out of the next
-    one, and the other calls' timers and failures are still told. ``at`` names the call that it was
-    working on, and ``wreck`` clears up.
+    one, and the other calls' timers and failures are still told. ``working_on`` names the call that
+    it was at, and ``wreck`` clears up.
     """
 
     __slots__ = ("_out", "_untold", "calls", "prober", "reception")
@@ -56,20 +56,20 @@ class Engine(Desk):
 
     # Messages
 
-    def receive(self, flow: Flow, message: Message, now: float) -> list[Command]:
+    def receive(self, flow: Flow, message: Message, at: float) -> list[Command]:
         """Take in one parsed message."""
         out, self.serving = self._out, None
         try:
             validate(message)
             if isinstance(message, Request):
-                self.reception.request(flow, message, now, out)
+                self.reception.request(flow, message, at, out)
             elif isinstance(message, Response):
-                self._on_response(flow, message, now, out)
+                self._on_response(flow, message, at, out)
         except PeerError as error:
             self._on_bad_message(flow, message, error, out)
         return self._take()
 
-    def malformed(self, flow: Flow, error: ParseError, now: float) -> list[Command]:
+    def malformed(self, flow: Flow, error: ParseError, at: float) -> list[Command]:
         """Answer what could not even be parsed, where enough of it can be read (RFC 3261 8.2, 21.4.1)."""
         out = self._out
         if error.message is not None:
@@ -85,78 +85,78 @@ class Engine(Desk):
             return
         out.append(Send(flow, response_to(message, error.status, error.reason, self.ids.tag())))
 
-    def _on_response(self, flow: Flow, response: Response, now: float, out: list[Command]) -> None:
-        client = self.transactions.receive_response(flow, response, now, out)
+    def _on_response(self, flow: Flow, response: Response, at: float, out: list[Command]) -> None:
+        client = self.transactions.receive_response(flow, response, at, out)
         if client is not None:
             user: Awaiting = client.user
             call = user.call
             if call is not None:
-                self.at = call.id
-            user.on_response(response, now, out)
+                self.working_on = call.id
+            user.on_response(response, at, out)
 
     # Outcomes of commands
 
-    def connected(self, key: int, flow: Flow, now: float) -> list[Command]:
+    def connected(self, key: int, flow: Flow, at: float) -> list[Command]:
         """The flow that ``Connect(key)`` asked for is there."""
-        return self._go_on(key, flow, "", now)
+        return self._go_on(key, flow, "", at)
 
-    def connect_failed(self, key: int, reason: str, now: float) -> list[Command]:
+    def connect_failed(self, key: int, reason: str, at: float) -> list[Command]:
         """No peer of the trunk that ``Connect(key)`` named could be reached."""
-        return self._go_on(key, None, reason, now)
+        return self._go_on(key, None, reason, at)
 
-    def _go_on(self, key: int, flow: Flow | None, reason: str, now: float) -> list[Command]:
+    def _go_on(self, key: int, flow: Flow | None, reason: str, at: float) -> list[Command]:
         out = self._out
-        self.at, then = self._connecting.pop(key, ("", None))
+        self.working_on, then = self._connecting.pop(key, ("", None))
         if then is not None:
-            then(flow, reason, now, out)
+            then(flow, reason, at, out)
         return self._take()
 
-    def media_ready(self, call_id: str, sdp: bytes, error: PeerError | None, now: float) -> list[Command]:
+    def media_ready(self, call_id: str, sdp: bytes, error: PeerError | None, at: float) -> list[Command]:
         """The oldest media request of a call was answered with ``sdp``, or refused."""
-        out, self.at = self._out, call_id
+        out, self.working_on = self._out, call_id
         call = self.calls.get(call_id)
         if call is not None:
-            call.media_ready(sdp, error, now, out)
+            call.media_ready(sdp, error, at, out)
         return self._take()
 
     def hooks_done(
-        self, call_id: str, result: Invited | Decision | HangUp | None, failed: str, now: float
+        self, call_id: str, result: Invited | Decision | HangUp | None, failed: str, at: float
     ) -> list[Command]:
         """Hooks of one point have run for a call; ``failed`` is ``file:line`` of one that rejects it."""
-        out, self.at = self._out, call_id
+        out, self.working_on = self._out, call_id
         call = self.calls.get(call_id)
         if call is None:
             pass
         elif failed:
-            fire(call, "clear", now, out, Ending(f"hook failed: {failed}", status=500))
+            fire(call, "clear", at, out, Ending(f"hook failed: {failed}", status=500))
         elif isinstance(result, HangUp):
-            clear(call, result.reason, now, out)
+            clear(call, result.reason, at, out)
         elif call.setup is not None and result is not None:
-            call.setup.on_hooks(result, now, out)
+            call.setup.on_hooks(result, at, out)
         return self._take()
 
-    def media_idle(self, call_id: str, now: float) -> list[Command]:
+    def media_idle(self, call_id: str, at: float) -> list[Command]:
         """Nothing was heard on a call's media for the configured time."""
-        out, self.at = self._out, call_id
+        out, self.working_on = self._out, call_id
         call = self.calls.get(call_id)
         if call is not None:
-            fire(call, "idle", now, out, Ending("no media from either side"))
+            fire(call, "idle", at, out, Ending("no media from either side"))
         return self._take()
 
-    def flow_closed(self, flow: Flow, now: float) -> list[Command]:
+    def flow_closed(self, flow: Flow, at: float) -> list[Command]:
         """A connection is gone: what waited for an answer on it will get none."""
         out = self._out
-        flow.alive, self.at = False, ""
-        self._untold += self.transactions.flow_closed(flow, now, out)
-        self._tell(now, out)
+        flow.alive, self.working_on = False, ""
+        self._untold += self.transactions.flow_closed(flow, at, out)
+        self._tell(at, out)
         return self._take()
 
-    def end_call(self, call_id: str, reason: str, now: float) -> list[Command]:
+    def end_call(self, call_id: str, reason: str, at: float) -> list[Command]:
         """End a call from our side, in whatever state it is."""
-        out, self.at = self._out, call_id
+        out, self.working_on = self._out, call_id
         call = self.calls.get(call_id)
         if call is not None:
-            fire(call, "clear", now, out, Ending(reason, status=503))
+            fire(call, "clear", at, out, Ending(reason, status=503))
         return self._take()
 
     def wreck(self, call_id: str, flow: Flow | None = None, message: Message | None = None) -> Wreck:
@@ -179,21 +179,21 @@ class Engine(Desk):
                     return call
         return None
 
-    def clear_up(self, wreck: Wreck, now: float) -> list[Command]:
+    def clear_up(self, wreck: Wreck, at: float) -> list[Command]:
         """Take the steps of ``wreck``; where one fails, to be called again for the rest."""
-        wreck.go_on(now, self._out)
+        wreck.go_on(at, self._out)
         return self._take()
 
     # Time
 
-    def probe(self, now: float) -> list[Command]:
+    def probe(self, at: float) -> list[Command]:
         """Probe the trunks that are due; to be called about every second."""
-        self.prober.tick(self.store.current, now, self._out)
+        self.prober.tick(self.store.current, at, self._out)
         return self._take()
 
     @property
     def next_deadline(self) -> float | None:
-        """When ``tick`` is wanted next (POSIX seconds), or None."""
+        """When ``tick`` is wanted next (monotonic seconds), or None."""
         if self._untold:
             return 0.0
         due = self.transactions.next_deadline
@@ -201,24 +201,24 @@ class Engine(Desk):
             return self._reminders[0][0]
         return due
 
-    def tick(self, now: float) -> list[Command]:
+    def tick(self, at: float) -> list[Command]:
         """Fire every timer that is due."""
         out = self._out
-        self.at = ""
-        self._untold += self.transactions.tick(now, out)
-        self._tell(now, out)
-        while self._reminders and self._reminders[0][0] <= now:
+        self.working_on = ""
+        self._untold += self.transactions.tick(at, out)
+        self._tell(at, out)
+        while self._reminders and self._reminders[0][0] <= at:
             deadline, call_id = heappop(self._reminders)
             call = self.calls.get(call_id)
             if call is not None and call.reminded_at == deadline:
-                self.at = call_id
-                call.on_reminder(now, out)
+                self.working_on = call_id
+                call.on_reminder(at, out)
         return self._take()
 
-    def _tell(self, now: float, out: list[Command]) -> None:
+    def _tell(self, at: float, out: list[Command]) -> None:
         while self._untold:
             transaction, kind = self._untold.popleft()
             user: Awaiting | None = transaction.user
             if user is not None:
-                self.at = user.call.id if user.call is not None else ""
-                user.on_failure(kind, now, out)
+                self.working_on = user.call.id if user.call is not None else ""
+                user.on_failure(kind, at, out)

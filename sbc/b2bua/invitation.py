@@ -22,49 +22,49 @@ class Invitation:
         self.request = request
         self.offer = carried_body(request)
 
-    def on_response(self, response: Response, now: float, out: list[Command]) -> None:
+    def on_response(self, response: Response, at: float, out: list[Command]) -> None:
         """A server transaction has no responses to tell of."""
 
-    def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
+    def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
         """The caller's connection closed before there was an answer: nobody could be told of one."""
         if kind == "transport":
             why = "the caller's connection closed"
-            fire(self.call, "lost", now, out, Ending(why, status=503))
+            fire(self.call, "lost", at, out, Ending(why, status=503))
 
-    def on_cancel(self, why: Fields, now: float, out: list[Command]) -> None:
+    def on_cancel(self, why: Fields, at: float, out: list[Command]) -> None:
         """The caller gave up; ``why`` are its Reasons, such as that another phone has answered."""
-        fire(self.call, "cancel", now, out, Ending("cancelled", "caller", 487, reasons=why))
+        fire(self.call, "cancel", at, out, Ending("cancelled", "caller", 487, reasons=why))
 
-    def end(self, ending: Ending, now: float, out: list[Command]) -> None:
+    def end(self, ending: Ending, at: float, out: list[Command]) -> None:
         """Give the caller the final response of ``ending``."""
-        self.server.respond(self.call.desk.respond_to(self.server, ending.status, ending.phrase), now, out)
+        self.server.respond(self.call.desk.respond_to(self.server, ending.status, ending.phrase), at, out)
         self.server.user = None
 
-    def refuse(self, status: int, phrase: str, now: float, out: list[Command], why: str) -> None:
+    def refuse(self, status: int, phrase: str, at: float, out: list[Command], why: str) -> None:
         """Refuse the call; ``why`` is for its record."""
-        self.finish(self.call.desk.respond_to(self.server, status, phrase), now, out, Ending(why))
+        self.finish(self.call.desk.respond_to(self.server, status, phrase), at, out, Ending(why))
 
-    def finish(self, response: Response, now: float, out: list[Command], ending: Ending) -> None:
+    def finish(self, response: Response, at: float, out: list[Command], ending: Ending) -> None:
         """Give the caller this final refusal, or redirection; the call is over."""
         ending.status = response.status
-        self.server.respond(response, now, out)
+        self.server.respond(response, at, out)
         self.server.user = None
-        fire(self.call, "refused", now, out, ending)
+        fire(self.call, "refused", at, out, ending)
 
-    def pass_failure(self, response: Response, now: float, out: list[Command]) -> None:
+    def pass_failure(self, response: Response, at: float, out: list[Command]) -> None:
         """The callee's final failure, as the caller may see it.
 
         A challenge is for us, not for the caller; a redirect names places of the far side.
         """
         call, status = self.call, response.status
         if status in (401, 407):
-            self.refuse(403, "Forbidden", now, out, f"{status} from the callee's side")
+            self.refuse(403, "Forbidden", at, out, f"{status} from the callee's side")
         elif status < 400:
-            self.refuse(480, "Temporarily Unavailable", now, out, f"{status} from the callee's side")
+            self.refuse(480, "Temporarily Unavailable", at, out, f"{status} from the callee's side")
         else:
             base = call.desk.respond_to(self.server, status, response.reason, call.desk.ids.tag())
             final = answer(base, response, call.a, call.b.flow.trusted if call.b else False, b"")
-            self.finish(final, now, out, Ending(f"{status} {response.reason}", "callee"))
+            self.finish(final, at, out, Ending(f"{status} {response.reason}", "callee"))
 
     def let_go(self) -> None:
         """The call is up or over: nothing of the message is needed while its transaction lives on."""

@@ -31,7 +31,7 @@ class Prober:
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
 
-    def tick(self, snapshot: Snapshot, now: float, out: list[Command]) -> None:
+    def tick(self, snapshot: Snapshot, at: float, out: list[Command]) -> None:
         """Probe every peer that is due; forget those that are there no longer."""
         peers = self._desk.peers
         peers.keep(snapshot.trunks)
@@ -40,22 +40,22 @@ class Prober:
                 continue
             for peer in trunk.peers:
                 state = peers.state(trunk, peer)
-                if state.due <= now and not state.pending:
-                    state.due, state.pending = now + trunk.options.every, True
+                if state.due <= at and not state.pending:
+                    state.due, state.pending = at + trunk.options.every, True
                     self._probe(snapshot, trunk, peer, out)
 
     def _probe(self, snapshot: Snapshot, trunk: Trunk, peer: Address, out: list[Command]) -> None:
         desk = self._desk
         probe = Probe(desk.peers, trunk, peer)
 
-        def then(flow: Flow | None, reason: str, now: float, out: list[Command]) -> None:
+        def then(flow: Flow | None, reason: str, at: float, out: list[Command]) -> None:
             if flow is None:
-                probe.failed(reason, now, out)
+                probe.failed(reason, at, out)
                 return
             listener = snapshot.settings.listeners[trunk.listener]
             leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme, peer)
             request = options(leg, desk.transactions.new_branch(), desk.ids.tag(), desk.ids.call_id())
-            desk.transactions.start(flow, request, now, out, probe)
+            desk.transactions.start(flow, request, at, out, probe)
 
         desk.connect("", trunk, ((peer,), ()), snapshot, then, out)
 
@@ -71,10 +71,10 @@ class Probe:
         self._trunk = trunk
         self._peer = peer
 
-    def on_response(self, response: Response, now: float, out: list[Command]) -> None:
+    def on_response(self, response: Response, at: float, out: list[Command]) -> None:
         """The peer answered."""
         if response.status in _NO_SERVICE:
-            self.failed(f"{response.status} {response.reason}", now, out)
+            self.failed(f"{response.status} {response.reason}", at, out)
         elif response.status >= 200:
             state, was_down = self._peers.state(self._trunk, self._peer), self._peers.is_down(self._trunk)
             if state.up is False:
@@ -83,11 +83,11 @@ class Probe:
             if was_down:
                 self._note("trunk-up", {}, out)
 
-    def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
+    def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
         """No answer came."""
-        self.failed("no answer to OPTIONS" if kind == "timeout" else "the connection closed", now, out)
+        self.failed("no answer to OPTIONS" if kind == "timeout" else "the connection closed", at, out)
 
-    def failed(self, reason: str, now: float, out: list[Command]) -> None:
+    def failed(self, reason: str, at: float, out: list[Command]) -> None:
         """This probe failed; enough of them in a row and the peer is down, with the last one the trunk."""
         if self._trunk.options is None:
             return

@@ -36,23 +36,23 @@ class Reception:
         self._desk = desk
         self._calls = calls
 
-    def request(self, flow: Flow, request: Request, now: float, out: list[Command]) -> None:
+    def request(self, flow: Flow, request: Request, at: float, out: list[Command]) -> None:
         """Take in one valid request."""
-        server = self._desk.transactions.receive_request(flow, request, now, out)
+        server = self._desk.transactions.receive_request(flow, request, at, out)
         if server is None:
             return
         if server is ACK2XX:
-            self._on_ack(flow, request, now, out)
+            self._on_ack(flow, request, at, out)
             return
         self._desk.serving = server
         try:
-            self._serve(flow, server, request, now, out)
+            self._serve(flow, server, request, at, out)
         except PeerError as error:
             out.append(Note("malformed", "", {"remote": str(flow.remote), "reason": error.reason}))
-            self._refuse(server, Refusal(error.status, "" if error.status == 400 else error.reason), now, out)
+            self._refuse(server, Refusal(error.status, "" if error.status == 400 else error.reason), at, out)
 
     def _serve(
-        self, flow: Flow, server: ServerTransaction, request: Request, now: float, out: list[Command]
+        self, flow: Flow, server: ServerTransaction, request: Request, at: float, out: list[Command]
     ) -> None:
         if flow.secure and not request.to_tag:
             fields: dict[str, object] = {  # one line in the log for each SIPS request (row S6)
@@ -62,60 +62,60 @@ class Reception:
             out.append(Note("sips-arrival", request.call_id, fields))
         refusal = refuse(request, server.merged, looped(flow, request, self._desk.transactions))
         if refusal is not None:
-            self._refuse(server, refusal, now, out)
+            self._refuse(server, refusal, at, out)
         elif request.method == "CANCEL":
-            self._on_cancel(server, now, out)
+            self._on_cancel(server, at, out)
         elif request.to_tag:
-            self._within_dialog(flow, server, request, now, out)
+            self._within_dialog(flow, server, request, at, out)
         elif request.method == "INVITE":
-            self._on_invite(flow, server, request, now, out)
+            self._on_invite(flow, server, request, at, out)
         elif request.method == "OPTIONS":
-            self._on_options(server, now, out)
+            self._on_options(server, at, out)
         else:
-            self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), now, out)
+            self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
 
-    def _refuse(self, server: ServerTransaction, refusal: Refusal, now: float, out: list[Command]) -> None:
+    def _refuse(self, server: ServerTransaction, refusal: Refusal, at: float, out: list[Command]) -> None:
         response = self._desk.respond_to(server, refusal.status, refusal.reason)
         for name, value in refusal.headers:
             response.headers.add(name, value)
-        server.respond(response, now, out)
+        server.respond(response, at, out)
 
-    def _on_options(self, server: ServerTransaction, now: float, out: list[Command]) -> None:
+    def _on_options(self, server: ServerTransaction, at: float, out: list[Command]) -> None:
         """OPTIONS to us: what we can do (RFC 3261 11.2)."""
         response = self._desk.respond_to(server, 503 if self._desk.draining else 200, "")
         for name, value in (("Allow", ALLOW), ACCEPT, ("Supported", ", ".join(CARRIED_EXTENSIONS))):
             response.headers.add(name, value)
-        server.respond(response, now, out)
+        server.respond(response, at, out)
 
     def _on_invite(
-        self, flow: Flow, server: ServerTransaction, request: Request, now: float, out: list[Command]
+        self, flow: Flow, server: ServerTransaction, request: Request, at: float, out: list[Command]
     ) -> None:
         snapshot = self._desk.store.current
         trunk = snapshot.trunks.get(flow.trunk or "")
         if request.contact is None:
-            self._refuse(server, Refusal(400, "Missing Contact"), now, out)
+            self._refuse(server, Refusal(400, "Missing Contact"), at, out)
             return
         if trunk is None:
-            self._refuse(server, Refusal(403, "Forbidden"), now, out)
+            self._refuse(server, Refusal(403, "Forbidden"), at, out)
             return
         if self._desk.draining:
-            self._refuse(server, Refusal(503, "Service Unavailable"), now, out)
+            self._refuse(server, Refusal(503, "Service Unavailable"), at, out)
             return
         # Whole before it counts anywhere: what fails half-made has then nothing to give back.
-        call = self._new_call(snapshot, trunk, flow, request, now)
+        call = self._new_call(snapshot, trunk, flow, request, at)
         setup = Setup(call, server, request)
-        refusal = self._desk.limits.admit(trunk, now)
+        refusal = self._desk.limits.admit(trunk, at)
         if refusal is not None:
             out.append(Note("call-refused", "", {"trunk": trunk.trunk, "reason": refusal}))
-            self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), now, out)
+            self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), at, out)
             return
         call.admitted.append(trunk)
         call.setup, server.user = setup, setup.invitation
         self._calls[call.id] = call
-        self._desk.at = call.id
-        setup.decide(now, out)
+        self._desk.working_on = call.id
+        setup.decide(at, out)
 
-    def _new_call(self, snapshot: Snapshot, trunk: Trunk, flow: Flow, request: Request, now: float) -> Call:
+    def _new_call(self, snapshot: Snapshot, trunk: Trunk, flow: Flow, request: Request, at: float) -> Call:
         listener = snapshot.settings.listeners[trunk.listener]
         target = request.target
         scheme = "sips" if target.scheme == "sips" else "sip"
@@ -124,21 +124,21 @@ class Reception:
         called = target.party.user
         leg.set_contact(escape_user(called))
         leg.invited = True
-        call = Call(self._desk, self._desk.ids.key(6).hex(), snapshot, leg, now)
+        call = Call(self._desk, self._desk.ids.key(6).hex(), snapshot, leg, at)
         call.caller, call.called = request.from_.uri.party.user, called
         return call
 
-    def _on_cancel(self, server: ServerTransaction, now: float, out: list[Command]) -> None:
+    def _on_cancel(self, server: ServerTransaction, at: float, out: list[Command]) -> None:
         cancelled = server.cancels
         if cancelled is None:
-            self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), now, out)
+            self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
             return
         user = cancelled.user
         if isinstance(user, Invitation | Mirror):
-            self._desk.at = user.call.id
-        server.respond(self._desk.respond_to(server, 200, "OK"), now, out)
+            self._desk.working_on = user.call.id
+        server.respond(self._desk.respond_to(server, 200, "OK"), at, out)
         if isinstance(user, Invitation | Mirror):
-            user.on_cancel(reasons(server.request), now, out)
+            user.on_cancel(reasons(server.request), at, out)
 
     def _find(self, flow: Flow, request: Request) -> tuple[Call, Fork, Side] | None:
         """The dialog of ``request``, if this peer is the one that it is with."""
@@ -151,47 +151,47 @@ class Reception:
         ours = leg.trunk.trunk == flow.trunk or same_party(leg.flow, flow)
         return (call, fork, side) if ours else None
 
-    def _on_ack(self, flow: Flow, request: Request, now: float, out: list[Command]) -> None:
+    def _on_ack(self, flow: Flow, request: Request, at: float, out: list[Command]) -> None:
         found = self._find(flow, request)
         if found is not None:
             call, _, side = found
-            self._desk.at = call.id
+            self._desk.working_on = call.id
             answered = call.answered_invites.get((side, request.cseq.number))
             if answered is not None:
-                answered.on_ack(request, now, out)
+                answered.on_ack(request, at, out)
 
     def _within_dialog(
-        self, flow: Flow, server: ServerTransaction, request: Request, now: float, out: list[Command]
+        self, flow: Flow, server: ServerTransaction, request: Request, at: float, out: list[Command]
     ) -> None:
         found = self._find(flow, request)
         if found is None:
-            self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), now, out)
+            self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
             return
         call, fork, side = found
-        self._desk.at = call.id
+        self._desk.working_on = call.id
         try:
             fork.dialog(side).check_cseq(request)
         except PeerError as error:
-            self._refuse(server, Refusal(error.status, error.reason), now, out)
+            self._refuse(server, Refusal(error.status, error.reason), at, out)
             return
         call.leg(side).flow = flow
         if request.method == "BYE":
-            server.respond(self._desk.respond_to(server, 200, "OK"), now, out)
-            on_bye(call, side, request, now, out)
+            server.respond(self._desk.respond_to(server, 200, "OK"), at, out)
+            on_bye(call, side, request, at, out)
         elif request.method == "OPTIONS":
-            self._on_options(server, now, out)
+            self._on_options(server, at, out)
         else:
-            self._mirror(call, fork, side, server, request, now, out)
+            self._mirror(call, fork, side, server, request, at, out)
 
     def _mirror(
         self, call: Call, fork: Fork, side: Side, server: ServerTransaction, request: Request,
-        now: float, out: list[Command],
+        at: float, out: list[Command],
     ) -> None:  # fmt: skip
         busy = screen(call, fork, side, request)
         if busy is not None:
             headers = (("Retry-After", "5"),) if busy[0] == 500 else ()
-            self._refuse(server, Refusal(*busy, headers), now, out)
+            self._refuse(server, Refusal(*busy, headers), at, out)
             return
         mirror = Mirror(call, fork, side, server, request)
         server.user = mirror
-        mirror.start(now, out)
+        mirror.start(at, out)

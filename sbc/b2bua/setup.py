@@ -32,33 +32,33 @@ class Setup:
         self.stale = False  # the caller's credentials were good once
         self.edits: tuple[Edit, ...] = ()  # what hooks changed before the rules
 
-    def decide(self, now: float, out: list[Command]) -> None:
+    def decide(self, at: float, out: list[Command]) -> None:
         """Ask the rules, and the hooks before and after them where there are any."""
         call, desk = self.call, self.call.desk
         hooks, request = call.snapshot.hooks, self.invitation.request
-        facts, self.stale = desk.actions.facts(request, call.a, call.snapshot, desk.date(now), now)
+        facts, self.stale = desk.actions.facts(request, call.a, call.snapshot, desk.date(at), at)
         if hooks.answer or hooks.end:
             call.facts = facts
         if hooks.invite:
             out.append(RunHooks(call.id, call.snapshot, hooks.invite, facts))
         else:
-            self._ask_rules(facts, now, out)
+            self._ask_rules(facts, at, out)
 
-    def on_hooks(self, result: Invited | Decision, now: float, out: list[Command]) -> None:
+    def on_hooks(self, result: Invited | Decision, at: float, out: list[Command]) -> None:
         """The hooks before the rules have spoken, or those after them."""
         if not isinstance(result, Invited):
-            self.on_decision(result, now, out)
+            self.on_decision(result, at, out)
             return
         if self.call.facts is not None:
             self.call.facts = result.facts
         self.edits = result.edits
         self.call.tags = result.facts.tags
         if result.decision is not None:
-            self.on_decision(result.decision, now, out)
+            self.on_decision(result.decision, at, out)
         else:
-            self._ask_rules(result.facts, now, out)
+            self._ask_rules(result.facts, at, out)
 
-    def _ask_rules(self, facts: Facts, now: float, out: list[Command]) -> None:
+    def _ask_rules(self, facts: Facts, at: float, out: list[Command]) -> None:
         call = self.call
         decision = call.snapshot.rules.decide(facts)
         call.tags = facts.tags + decision.tags
@@ -70,64 +70,64 @@ class Setup:
         if chosen:
             out.append(RunHooks(call.id, call.snapshot, chosen, facts, decision))
         else:
-            self.on_decision(decision, now, out)
+            self.on_decision(decision, at, out)
 
-    def on_decision(self, decision: Decision, now: float, out: list[Command]) -> None:
+    def on_decision(self, decision: Decision, at: float, out: list[Command]) -> None:
         """Rules and hooks have spoken."""
         call = self.call
-        if not fire(call, "decision", now, out):
+        if not fire(call, "decision", at, out):
             return
         call.rule = decision.rule
         if decision.tags and decision.tags != call.tags:
             call.tags = tuple(dict.fromkeys(call.tags + decision.tags))
         if isinstance(decision, Reject):
-            self.invitation.refuse(decision.status, decision.reason, now, out, "rejected by rule")
+            self.invitation.refuse(decision.status, decision.reason, at, out, "rejected by rule")
         elif isinstance(decision, Redirect):
-            self._redirect(decision, now, out)
+            self._redirect(decision, at, out)
         elif isinstance(decision, Challenge):
-            self._challenge(decision, now, out)
+            self._challenge(decision, at, out)
         else:
-            self._begin(decision, now, out)
+            self._begin(decision, at, out)
 
-    def _redirect(self, decision: Redirect, now: float, out: list[Command]) -> None:
+    def _redirect(self, decision: Redirect, at: float, out: list[Command]) -> None:
         """Name other places, if each of the targets, which may be made of what a peer sent, is one."""
         call, invitation = self.call, self.invitation
         contacts = [redirect_contact(target) for target in decision.targets]
         if None in contacts:
             why = "a redirect target is not a SIP URI"
             out.append(Note("redirect-refused", call.id, {"rule": decision.rule, "reason": why}))
-            invitation.refuse(500, "Server Internal Error", now, out, f"{why}: {decision.rule}")
+            invitation.refuse(500, "Server Internal Error", at, out, f"{why}: {decision.rule}")
             return
         response = call.desk.respond_to(invitation.server, 302, "Moved Temporarily")
         for contact in contacts:
             response.headers.add("Contact", contact or "")
-        invitation.finish(response, now, out, Ending("redirected by rule"))
+        invitation.finish(response, at, out, Ending("redirected by rule"))
 
-    def _challenge(self, decision: Challenge, now: float, out: list[Command]) -> None:
+    def _challenge(self, decision: Challenge, at: float, out: list[Command]) -> None:
         call, desk = self.call, self.call.desk
         response = desk.respond_to(self.invitation.server, 407, "Proxy Authentication Required")
-        desk.actions.challenge(response, decision, call.snapshot.logins, self.stale, now)
-        self.invitation.finish(response, now, out, Ending("asked for a password"))
+        desk.actions.challenge(response, decision, call.snapshot.logins, self.stale, at)
+        self.invitation.finish(response, at, out, Ending("asked for a password"))
 
-    def _begin(self, route: Route, now: float, out: list[Command]) -> None:
+    def _begin(self, route: Route, at: float, out: list[Command]) -> None:
         """Send the call on its way, if the limits of its rules let it."""
         call, actions = self.call, self.call.desk.actions
-        refused = actions.admit(route.limits, now) if route.limits else None
+        refused = actions.admit(route.limits, at) if route.limits else None
         if refused is not None:
             why = f"limit of {refused.calls} calls"
-            self.invitation.refuse(refused.status, refused.reason, now, out, why)
+            self.invitation.refuse(refused.status, refused.reason, at, out, why)
             return
         call.limits = route.limits
-        self.hunt.begin(actions.prepare(route, self.edits), now, out)
+        self.hunt.begin(actions.prepare(route, self.edits), at, out)
 
-    def on_timer(self, name: str, now: float, out: list[Command]) -> None:
+    def on_timer(self, name: str, at: float, out: list[Command]) -> None:
         """A timer of the hunt's is due."""
-        self.hunt.on_timer(name, now, out)
+        self.hunt.on_timer(name, at, out)
 
-    def withdraw(self, ending: Ending, now: float, out: list[Command]) -> None:
+    def withdraw(self, ending: Ending, at: float, out: list[Command]) -> None:
         """Nobody wants an answer any more: CANCEL what was sent, and tell the caller."""
-        self.hunt.give_up(now, out, ending.reasons)
-        self.invitation.end(ending, now, out)
+        self.hunt.give_up(at, out, ending.reasons)
+        self.invitation.end(ending, at, out)
 
     def let_go(self) -> None:
         """The call is up or over: no message of its setup is needed while the transactions live on."""

@@ -16,30 +16,30 @@ def run(call: Call, hooks: tuple[Hook, ...], about: Answer | End, out: list[Comm
         out.append(RunHooks(call.id, call.snapshot, chosen, call.facts, about))
 
 
-def answer_of(call: Call, now: float) -> Answer:
+def answer_of(call: Call, at: float) -> Answer:
     """A call that has just come up."""
     assert call.b is not None, "somebody answered"
     tls = call.b.flow.tls
     peer = tls.peer if tls is not None else None
     return Answer(
-        trunk=call.b.trunk.trunk, rule=call.rule, setup_time=now - call.created, now=call.desk.date(now),
+        trunk=call.b.trunk.trunk, rule=call.rule, setup_time=at - call.created, now=call.desk.date(at),
         tls_version=tls.version if tls is not None else "",
         peer_verified=peer is not None and peer.verified,
         peer_sans=peer.sans if peer is not None else (),
     )  # fmt: skip
 
 
-def end_of(call: Call, ending: Ending, now: float) -> End:
+def end_of(call: Call, ending: Ending, at: float) -> End:
     """A call that has just ended."""
     answered = call.answered_at
     return End(
         trunk=call.b.trunk.trunk if call.b is not None else "", rule=call.rule,
         status=200 if answered else ending.status, reason=ending.why, by=ending.by,
-        seconds=now - answered if answered else 0.0, now=call.desk.date(now),
+        seconds=at - answered if answered else 0.0, now=call.desk.date(at),
     )  # fmt: skip
 
 
-def record_of(call: Call, ending: Ending, now: float) -> dict[str, object]:
+def record_of(call: Call, ending: Ending, at: float) -> dict[str, object]:
     """What the call's record tells of it."""
     answered, date, b = call.answered_at, call.desk.date, call.b
     return {
@@ -47,8 +47,8 @@ def record_of(call: Call, ending: Ending, now: float) -> dict[str, object]:
         "from": call.a.trunk.trunk, "to": b.trunk.trunk if b else "",
         "status": 200 if answered else ending.status, "reason": ending.why, "by": ending.by,
         "created": date(call.created), "answered": date(answered) if answered else 0.0,
-        "ended": date(now),
-        "duration": now - answered if answered else 0.0,
+        "ended": date(at),
+        "duration": at - answered if answered else 0.0,
         "downgraded": call.downgraded, "tags": call.tags, "a": call.a.flow,
         "b": b.flow if b else None, "peer": b.target if b else "",
     }  # fmt: skip

@@ -52,41 +52,41 @@ class Wreck:
         elif isinstance(message, Response):
             self._steps.append((self._disown, message))
 
-    def go_on(self, now: float, out: list[Command]) -> None:
+    def go_on(self, at: float, out: list[Command]) -> None:
         """Take every step that has not been tried yet."""
         while self._steps:
             step, about = self._steps.popleft()
-            step(about, now, out)
+            step(about, at, out)
 
     # Who waits for an answer
 
-    def _refuse_message(self, request: Request, now: float, out: list[Command]) -> None:
+    def _refuse_message(self, request: Request, at: float, out: list[Command]) -> None:
         if self.serving is not None:
-            self._refuse(self.serving, now, out)
+            self._refuse(self.serving, at, out)
         elif request.method != "ACK" and self.flow is not None:
             out.append(Send(self.flow, response_to(request, 500, "", self._desk.ids.tag())))
 
-    def _refuse(self, server: ServerTransaction, now: float, out: list[Command]) -> None:
+    def _refuse(self, server: ServerTransaction, at: float, out: list[Command]) -> None:
         if server.state not in (PROCEEDING, TRYING):
             return
         request = server.request
         begins = server.method == "INVITE" and not request.to_tag
         # A caller may have another way to whom it calls; within a dialog there is none.
-        server.respond(self._desk.respond_to(server, 503 if begins else 500, ""), now, out)
+        server.respond(self._desk.respond_to(server, 503 if begins else 500, ""), at, out)
         server.user = None
         if begins and self.call is not None:
             for fork in _forks(self.call):
                 fork.a.end()
 
-    def _disown(self, response: Response, now: float, out: list[Command]) -> None:
+    def _disown(self, response: Response, at: float, out: list[Command]) -> None:
         """A response to what a call that is over had asked."""
         client = self._desk.transactions.client_of(response)
         if client is not None and client.method == "INVITE":
-            self._withdraw(client, now, out)
+            self._withdraw(client, at, out)
 
     # A call
 
-    def _survey(self, call: Call, now: float, out: list[Command]) -> None:
+    def _survey(self, call: Call, at: float, out: list[Command]) -> None:
         for each in self._desk.transactions.live():
             if each.user is None or each.user.call is not call:
                 continue
@@ -103,12 +103,12 @@ class Wreck:
         for step in (self._let_go, self._give_back_media, self._forget, self._forget, self._tell):
             self._steps.append((step, call))
 
-    def _withdraw(self, client: ClientTransaction, now: float, out: list[Command]) -> None:
+    def _withdraw(self, client: ClientTransaction, at: float, out: list[Command]) -> None:
         user = client.user
         if not isinstance(user, Attempt | Mirror):
             return
         if user.answered is not None:
-            self._acknowledge(user.answered, now, out)
+            self._acknowledge(user.answered, at, out)
             return
         leg = user.leg if isinstance(user, Attempt) else _leg(user.call, other(user.side))
         if leg is None:
@@ -117,14 +117,14 @@ class Wreck:
         if client.state == ACCEPTED:
             client.user = leftover
             if client.last_response is not None:
-                leftover.on_response(client.last_response, now, out)
+                leftover.on_response(client.last_response, at, out)
         elif client.state in (CALLING, PROCEEDING):
             client.user = leftover
             leftover.cancelled = "abandon" in client.timers
             if client.state == PROCEEDING:
-                leftover.cancel(now, out)
+                leftover.cancel(at, out)
 
-    def _acknowledge(self, answered: AnsweredInvite, now: float, out: list[Command]) -> None:
+    def _acknowledge(self, answered: AnsweredInvite, at: float, out: list[Command]) -> None:
         side = other(answered.side)
         leg = _leg(answered.call, side)
         if leg is None:
@@ -135,13 +135,13 @@ class Wreck:
             answered.ack = dialog.request("ACK", via=via, contact=leg.contact, cseq=answered.far_cseq)
         out.append(Send(leg.flow, answered.ack))  # once more, it may be, which does no harm
 
-    def _hang_up_a(self, fork: Fork, now: float, out: list[Command]) -> None:
-        self._hang_up(fork, "a", now, out)
+    def _hang_up_a(self, fork: Fork, at: float, out: list[Command]) -> None:
+        self._hang_up(fork, "a", at, out)
 
-    def _hang_up_b(self, fork: Fork, now: float, out: list[Command]) -> None:
-        self._hang_up(fork, "b", now, out)
+    def _hang_up_b(self, fork: Fork, at: float, out: list[Command]) -> None:
+        self._hang_up(fork, "b", at, out)
 
-    def _hang_up(self, fork: Fork, side: Side, now: float, out: list[Command]) -> None:
+    def _hang_up(self, fork: Fork, side: Side, at: float, out: list[Command]) -> None:
         call, dialog = self.call, fork.dialog(side)
         leg = None if call is None else _leg(call, side)
         if call is None or leg is None or dialog.state != "confirmed":
@@ -149,14 +149,14 @@ class Wreck:
         via = leg.via(self._desk.transactions.new_branch())
         request = dialog.request("BYE", via=via, contact=leg.contact)
         dialog.end()
-        self._desk.send(call, leg, dialog, request, NOBODY, now, out)
+        self._desk.send(call, leg, dialog, request, NOBODY, at, out)
 
     # What the call held
 
-    def _unregister(self, fork: Fork, now: float, out: list[Command]) -> None:
+    def _unregister(self, fork: Fork, at: float, out: list[Command]) -> None:
         self._desk.dialogs.unregister(fork)
 
-    def _let_go(self, call: Call, now: float, out: list[Command]) -> None:
+    def _let_go(self, call: Call, at: float, out: list[Command]) -> None:
         call.state, call.setup = ENDED, None
         call.forks.clear()
         call.timers.clear()
@@ -164,23 +164,23 @@ class Wreck:
         call.mirrors.clear()
         call.answered_invites.clear()
 
-    def _give_back_media(self, call: Call, now: float, out: list[Command]) -> None:
+    def _give_back_media(self, call: Call, at: float, out: list[Command]) -> None:
         if call.has_media:
             call.has_media = False
             out.append(DeleteMedia(call.id))
 
-    def _forget(self, call: Call, now: float, out: list[Command]) -> None:
+    def _forget(self, call: Call, at: float, out: list[Command]) -> None:
         forget(call)
 
-    def _tell(self, call: Call, now: float, out: list[Command]) -> None:
+    def _tell(self, call: Call, at: float, out: list[Command]) -> None:
         if call.recorded:
             return
         call.recorded = True
         ending = Ending(REASON, status=503)
-        out.append(Note("call-ended", call.id, record_of(call, ending, now)))
+        out.append(Note("call-ended", call.id, record_of(call, ending, at)))
         hooks = call.snapshot.hooks.end
         if hooks:
-            run(call, hooks, end_of(call, ending, now), out)
+            run(call, hooks, end_of(call, ending, at), out)
 
 
 class Leftover:
@@ -194,25 +194,25 @@ class Leftover:
         self.invite = invite
         self.cancelled = False
 
-    def on_response(self, response: Response, now: float, out: list[Command]) -> None:
+    def on_response(self, response: Response, at: float, out: list[Command]) -> None:
         """The callee rings: CANCEL. It has answered: ACK, and BYE where nobody has said it yet."""
         call, leg = self.call, self.leg
         if response.status < 200:
-            self.cancel(now, out)
+            self.cancel(at, out)
         elif response.status < 300:
-            call.desk.refuse_late_answer(call, leg, self.invite, response, now, out)
+            call.desk.refuse_late_answer(call, leg, self.invite, response, at, out)
             for fork in _forks(call):
                 if not self.invite.to_tag and fork.b.remote_tag == response.to_tag:
                     fork.b.end()
 
-    def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
+    def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
         """No answer came: nobody is left to be told."""
 
-    def cancel(self, now: float, out: list[Command]) -> None:
+    def cancel(self, at: float, out: list[Command]) -> None:
         """Send CANCEL, once."""
         if not self.cancelled:
             self.cancelled = True
-            self.call.desk.send_cancel(self.leg, self.invite, now, out)
+            self.call.desk.send_cancel(self.leg, self.invite, at, out)
 
 
 def _forks(call: Call) -> list[Fork]:
