@@ -7,44 +7,49 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from dsl.decision import Challenge, Edit, Limit, Route
 from dsl.facts import Facts
 from sbc.b2bua.facts import facts_of
+from sbc.b2bua.leg import Leg
 from sbc.b2bua.login import Login
+from sbc.config.snapshot import Snapshot
+from sbc.config.users import Users
 from sbc.ids import Ids
 from sbc.policy.balance import Balancer
 from sbc.policy.rule_limits import RuleLimits
 from sbc.sip.message import Request, Response
 
-if TYPE_CHECKING:
-    from sbc.b2bua.call import Call
-    from sbc.b2bua.engine import Engine
-
 
 class Actions:
-    """One for the life of the process."""
+    """One for the life of the process; ``calls`` counts those of a trunk, or of all for an empty name."""
 
     __slots__ = ("_balancer", "_calls", "_limits", "_login")
 
-    def __init__(self, engine: Engine, ids: Ids) -> None:
+    def __init__(self, ids: Ids, calls: Callable[[str], int]) -> None:
         self._balancer = Balancer()
         self._limits = RuleLimits()
         self._login = Login(ids)
-        self._calls = _counter(engine)
+        self._calls = calls
 
-    def facts(self, call: Call, request: Request, now: float) -> Facts:
-        """What the rules may ask of a new call; a password is judged only where a rule asks for one."""
-        snapshot, login = call.snapshot, ("", "")
+    def facts(
+        self, request: Request, a: Leg, snapshot: Snapshot, now: float, at: float
+    ) -> tuple[Facts, bool]:
+        """What the rules may ask of a new call, and whether its password was good once (a stale nonce).
+
+        A password is judged only where a rule asks for one. ``now`` is the date of ``at``.
+        """
+        login, stale = ("", ""), False
         if snapshot.rules.realms:
-            name, realm, call.stale = self._login.user(request, snapshot.logins, snapshot.rules.realms, now)
+            name, realm, stale = self._login.user(request, snapshot.logins, snapshot.rules.realms, at)
             login = (name, realm)
-        return facts_of(request, call.a.flow, call.a.trunk.tenant, call.engine.date(now), self._calls, login)
+        return facts_of(request, a.flow, a.trunk.tenant, now, self._calls, login), stale
 
-    def challenge(self, call: Call, response: Response, decision: Challenge, now: float) -> Response:
+    def challenge(
+        self, response: Response, decision: Challenge, users: Users, stale: bool, at: float
+    ) -> Response:
         """Complete ``response``, a 407, for the realm of ``decision``."""
-        return self._login.challenge(response, decision, call.snapshot.logins, call.stale, now)
+        return self._login.challenge(response, decision, users, stale, at)
 
     def prepare(self, route: Route, edits: tuple[Edit, ...]) -> Route:
         """The route with groups spread out to trunks, and after ``edits`` that came before the rules."""
@@ -54,19 +59,10 @@ class Actions:
             route = replace(route, hops=self._balancer.expand(route.hops))
         return route
 
-    def admit(self, call: Call, limits: tuple[Limit, ...], now: float) -> Limit | None:
+    def admit(self, limits: tuple[Limit, ...], at: float) -> Limit | None:
         """Count a call under the limits of its rules; returns the one that refuses it."""
-        refused = self._limits.admit(limits, now)
-        if refused is None:
-            call.limits = limits
-        return refused
+        return self._limits.admit(limits, at)
 
-    def release(self, call: Call) -> None:
-        """A call is over."""
-        self._limits.release(call.limits)
-        call.limits = ()
-
-
-def _counter(engine: Engine) -> Callable[[str], int]:
-    """How many calls a trunk has now; of all trunks for an empty name. The call that asks is among them."""
-    return lambda trunk: engine.limits.calls(trunk) if trunk else len(engine.calls)
+    def release(self, limits: tuple[Limit, ...]) -> None:
+        """A call that was admitted under ``limits`` is over."""
+        self._limits.release(limits)

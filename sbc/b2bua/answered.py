@@ -7,9 +7,11 @@ ACK is repeated. Without an ACK in 64*T1 the call is over.
 
 from __future__ import annotations
 
-from sbc.b2bua.call import Call, Fork
+from sbc.b2bua.call import Call
 from sbc.b2bua.commands import AnswerMedia, Command, Note
+from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Side, other
+from sbc.b2bua.life import clear, fire
 from sbc.b2bua.translate import carried_body, with_sdp
 from sbc.base import PeerError
 from sbc.sip.message import Request, Response
@@ -31,48 +33,48 @@ class AnsweredInvite:
         self.offered_by_far = offered_by_far
         self.ack: Request | None = None
 
-    def start(self, server: ServerTransaction, response: Response, now: float, out: list[Command]) -> None:
+    def start(self, server: ServerTransaction, response: Response, at: float, out: list[Command]) -> None:
         """Give the 2xx for the first time."""
         self.cseq = response.cseq.number
         self.call.answered_invites[self.side, self.cseq] = self
         server.user = self
-        server.respond(response, now, out)
+        server.respond(response, at, out)
 
-    def on_response(self, response: Response, now: float, out: list[Command]) -> None:
+    def on_response(self, response: Response, at: float, out: list[Command]) -> None:
         """A server transaction has no responses to tell of."""
 
-    def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
+    def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
         """``no-ack``: 64*T1 have passed. A connection that closed is no reason: the ACK may take another."""
         if kind == "no-ack" and self.ack is None:
-            self.call.clear("no ACK came for our 2xx", now, out)
+            clear(self.call, "no ACK came for our 2xx", at, out)
 
-    def on_ack(self, ack: Request, now: float, out: list[Command]) -> None:
+    def on_ack(self, ack: Request, at: float, out: list[Command]) -> None:
         """The ACK came: carry it over, with the answer that it may hold."""
         call = self.call
         call.answered_invites.pop((self.side, self.cseq), None)
         try:
             sdp = carried_body(ack) if self.offered_by_far else b""
         except PeerError as error:
-            self._send_ack(b"", error, now, out)
+            self._send_ack(b"", error, at, out)
             return
         if sdp:
             call.ask_media(AnswerMedia(call.id, self.side, sdp), self._send_ack, out)
         elif self.offered_by_far:
-            self._send_ack(b"", PeerError("the ACK holds no answer to the offer", 488), now, out)
+            self._send_ack(b"", PeerError("the ACK holds no answer to the offer", 488), at, out)
         else:
-            self._send_ack(b"", None, now, out)
+            self._send_ack(b"", None, at, out)
 
-    def _send_ack(self, sdp: bytes, error: PeerError | None, now: float, out: list[Command]) -> None:
+    def _send_ack(self, sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
         call = self.call
         self.ack = with_sdp(call.ack(self.fork, other(self.side), self.far_cseq), sdp)
         self.repeat_ack(out)
         if error is not None:
             out.append(Note("media-refused", call.id, {"side": self.side, "reason": error.reason}))
-            call.clear(error.reason, now, out)
-        elif call.state == "answered":
-            call.on_up(now, out)
+            clear(call, error.reason, at, out)
+        else:
+            fire(call, "ack", at, out)
 
-    def settle(self, side: Side, out: list[Command]) -> None:
+    def acknowledge(self, side: Side, out: list[Command]) -> None:
         """The call ends before the ACK came: ``side`` gets one without, for its 2xx (RFC 3261 15)."""
         if self.ack is None and side != self.side:
             self.ack = self.call.ack(self.fork, side, self.far_cseq)

@@ -1,21 +1,43 @@
-"""One INVITE of ours to one peer: what its responses and its end mean to the call that is set up."""
+"""One INVITE of ours to one peer: what its responses and its end mean to the call that is set up.
+
+What may go back to the caller goes from here: provisional responses, each fork with a dialog of its own, and
+the first 2xx, with their SDP. A refusal, silence and a lost connection are the hunt's affair. An attempt that
+was given up still waits for its transaction to end, because a callee may answer while our CANCEL is on its
+way (RFC 3261 9.1, 13.2.2.4): such an answer is acknowledged and hung up.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from dsl.decision import Failure
 from sbc.b2bua.answered import AnsweredInvite
-from sbc.b2bua.call import Call
-from sbc.b2bua.commands import Command
+from sbc.b2bua.call import AfterMedia, Call
+from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia
+from sbc.b2bua.dialogs import Fork
+from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg
-from sbc.b2bua.translate import Fields
+from sbc.b2bua.life import fire
+from sbc.b2bua.translate import Fields, answer, carried_body
 from sbc.base import PeerError
+from sbc.sip.dialog import Dialog
 from sbc.sip.message import Response
 from sbc.sip.transactions import SPENT, ClientTransaction
 
-if TYPE_CHECKING:
-    from sbc.b2bua.setup import Setup
+
+class Hunting(Protocol):
+    """Whoever tries another peer where this one fails: ``sbc.b2bua.hunt.Hunt``."""
+
+    def on_refusal(self, response: Response, at: float, out: list[Command]) -> None:
+        """The peer gave a final response of 300 or above."""
+
+    def on_peer_failure(
+        self, failure: Failure, reason: str, response: Response | None, at: float, out: list[Command]
+    ) -> None:
+        """The peer does not serve us now."""
+
+    def on_hop_failure(self, kind: Failure, reason: str, at: float, out: list[Command]) -> None:
+        """The peer did not answer as it should."""
 
 
 class Attempt:
@@ -24,11 +46,14 @@ class Attempt:
     It holds its transaction only until it is decided: the two would keep each other alive.
     """
 
-    __slots__ = ("answered", "call", "client", "given_up", "heard", "invite", "leg", "setup", "why")
+    __slots__ = (
+        "answered", "call", "client", "given_up", "heard", "hunt", "invitation", "invite", "leg", "why",
+    )  # fmt: skip
 
-    def __init__(self, setup: Setup, leg: Leg) -> None:
-        self.setup = setup
-        self.call: Call = setup.call
+    def __init__(self, hunt: Hunting, invitation: Invitation, leg: Leg) -> None:
+        self.hunt = hunt
+        self.invitation = invitation
+        self.call: Call = invitation.call
         self.leg = leg
         self.client: ClientTransaction | None = None
         self.invite = SPENT
@@ -37,49 +62,163 @@ class Attempt:
         self.why: Fields = ()
         self.answered: AnsweredInvite | None = None
 
-    def on_response(self, response: Response, now: float, out: list[Command]) -> None:
+    def on_response(self, response: Response, at: float, out: list[Command]) -> None:
         """Any response to our INVITE."""
+        call, leg = self.call, self.leg
         if response.status < 200 and not self.heard:
             self.heard = True
             if self.given_up:
-                self._send_cancel(now, out)
+                self._send_cancel(at, out)
             else:
-                call, leg = self.setup.call, self.leg
                 call.cancel_timer("response")
                 if leg.peer is not None:
-                    call.engine.peers.reached(leg.trunk, leg.peer)
+                    call.desk.peers.reached(leg.trunk, leg.peer)
         if self.given_up:
             if 200 <= response.status < 300:
-                self._refuse(response, now, out)
-        elif response.status != 100:
-            try:
-                self.setup.on_response(self, response, now, out)
-            except PeerError as error:
-                if response.status >= 200:
-                    self._refuse(response, now, out)
-                else:
-                    self.give_up(now, out)
-                self.setup.hunt.on_hop_failure(502, error.reason, now, out)
+                self._refuse(response, at, out)
+            return
+        try:
+            if response.status >= 300:
+                self.hunt.on_refusal(response, at, out)
+            elif self.answered is not None:
+                self._answered_again(self.answered, response, at, out)
+            elif response.status > 100:
+                self._take(response, at, out)
+        except PeerError as error:
+            if response.status >= 200:
+                self._refuse(response, at, out)
+            else:
+                self.give_up(at, out)
+            self.hunt.on_hop_failure(502, error.reason, at, out)
 
-    def _refuse(self, response: Response, now: float, out: list[Command]) -> None:
-        self.call.engine.refuse_late_answer(self.call, self.leg, self.invite, response, now, out)
+    def _answered_again(
+        self, answered: AnsweredInvite, response: Response, at: float, out: list[Command]
+    ) -> None:
+        """A 2xx after the first: the same fork repeats itself, another one comes too late."""
+        fork = self.call.fork
+        if response.status < 200:
+            return
+        if fork is not None and response.to_tag == fork.b.remote_tag:
+            answered.repeat_ack(out)
+        else:
+            self._refuse(response, at, out)
 
-    def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
+    def _take(self, response: Response, at: float, out: list[Command]) -> None:
+        """A callee is heard, or the first of them answers."""
+        call = self.call
+        fork = self._fork_of(response)
+        sdp = b"" if fork.renewed else carried_body(response)
+        again = b""
+        if response.status >= 200:
+            again = b"" if sdp else self._early_answer(fork)
+            call.keep_only(fork)
+            call.cancel_timer("ring")
+            call.cancel_timer("response")
+            self.leg.inviting = False
+        else:
+            fork.early = sdp or fork.early
+
+        def then(sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
+            self._pass_back(fork, response, b"" if again else sdp, error, at, out)
+
+        self._take_sdp(response, sdp or again, then, at, out)
+
+    def _fork_of(self, response: Response) -> Fork:
+        """The pair of dialogs that ``response`` belongs to, made where it is the first of its tag."""
+        call, tag = self.call, response.to_tag or ""
+        fork = call.forks.get(tag)
+        if fork is None:
+            own = Dialog.as_uas(self.invitation.request, call.desk.ids.tag())
+            fork = Fork(own, Dialog.as_uac(self.invite, response))
+            call.add_fork(tag, fork)
+        elif response.status >= 200:
+            fork.b.confirm(response)
+        return fork
+
+    def _early_answer(self, fork: Fork) -> bytes:
+        """What ``fork`` answered the INVITE with before its 2xx, where another may have answered since.
+
+        The media follows the last answer; a 2xx without SDP means that of its own fork (RFC 3262 5). Where
+        another offer followed in any of them, the INVITE's can no longer be answered.
+        """
+        forks = self.call.forks.values()
+        alone = not self.invitation.offer or len(forks) < 2
+        return b"" if alone or any(each.renewed for each in forks) else fork.early
+
+    def _take_sdp(
+        self, response: Response, sdp: bytes, then: AfterMedia, at: float, out: list[Command]
+    ) -> None:
+        """SDP in a response answers the caller's offer, or is the callee's own (RFC 3264, 6337).
+
+        In an unreliable provisional response it is a preview: the INVITE's offer stays open.
+        """
+        call = self.call
+        preview = response.status < 200 and "RSeq" not in response.headers
+        if not sdp:
+            call.after_media(then, at, out)
+        elif self.invitation.offer:
+            call.ask_media(AnswerMedia(call.id, "b", sdp), then, out)
+            call.offerer = "a" if preview else None
+        else:
+            call.offered_early = response.status < 200 and not preview
+            command = OfferMedia(call.id, "b", sdp, call.policies["b"], call.policies["a"])
+            call.ask_media(command, then, out)
+            call.offerer = None if preview else "b"
+
+    def _pass_back(
+        self, fork: Fork, response: Response, sdp: bytes, error: PeerError | None, at: float,
+        out: list[Command],
+    ) -> None:  # fmt: skip
+        call, invitation = self.call, self.invitation
+        if error is not None:
+            self._unusable(response, error, at, out)
+            return
+        provisional = response.status < 200
+        if not fire(call, "provisional" if provisional else "answer", at, out):
+            return
+        base = call.desk.respond_to(invitation.server, response.status, response.reason, fork.a.local_tag)
+        final = answer(base, response, call.a, self.leg.flow.trusted, sdp)
+        if provisional:
+            invitation.server.respond(final, at, out)
+            return
+        fork.a.confirm()
+        call.answered_at = at
+        call.a.invited = False
+        # Without SDP in the 2xx all was agreed in reliable provisional responses (RFC 3262 5).
+        offered_by_far = bool(sdp) and not invitation.offer
+        call.offerer = "b" if offered_by_far else None
+        self.answered = AnsweredInvite(call, fork, "a", self.leg.cseq, offered_by_far)
+        self.answered.start(invitation.server, final, at, out)
+
+    def _unusable(self, response: Response, error: PeerError, at: float, out: list[Command]) -> None:
+        """The callee's media must not be used: nothing falls back to the clear, the call ends (row M3)."""
+        out.append(Note("media-refused", self.call.id, {"side": "b", "reason": error.reason}))
+        if response.status >= 200:
+            self.given_up = True
+            self._refuse(response, at, out)
+        else:
+            self.give_up(at, out)
+        self.invitation.refuse(488, "Not Acceptable Here", at, out, error.reason)
+
+    def _refuse(self, response: Response, at: float, out: list[Command]) -> None:
+        self.call.desk.refuse_late_answer(self.call, self.leg, self.invite, response, at, out)
+
+    def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
         """No final response will come."""
         if not self.given_up:
             failure: Failure = "timeout" if kind == "timeout" else "unreachable"
-            self.setup.hunt.on_peer_failure(failure, kind, None, now, out)
+            self.hunt.on_peer_failure(failure, kind, None, at, out)
 
-    def give_up(self, now: float, out: list[Command], why: Fields = ()) -> None:
+    def give_up(self, at: float, out: list[Command], why: Fields = ()) -> None:
         """Send CANCEL, at once or as soon as the callee has been heard (RFC 3261 9.1)."""
         if self.given_up:
             return
         self.given_up, self.client, self.why = True, None, why
         if self.heard:
-            self._send_cancel(now, out)
+            self._send_cancel(at, out)
 
-    def _send_cancel(self, now: float, out: list[Command]) -> None:
-        self.call.engine.send_cancel(self.leg, self.invite, now, out, self.why)
+    def _send_cancel(self, at: float, out: list[Command]) -> None:
+        self.call.desk.send_cancel(self.leg, self.invite, at, out, self.why)
 
     def let_go(self) -> None:
         """The call is up: of our INVITE the headers stay, for a fork that answers late (RFC 6026 8.4)."""

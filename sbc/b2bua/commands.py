@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from dsl.decision import Decision
+from dsl.decision import Decision, Edit, Redirect, Reject
 from dsl.facts import Facts
 from sbc.base import Address
 from sbc.config.hook_set import Hook
@@ -81,6 +81,16 @@ class RunHooks:
     hooks: tuple[Hook, ...]
     facts: Facts
     about: Decision | Answer | End | None = None
+
+
+@dataclass(slots=True)
+class Invited:
+    """What hooks made of a new call before the rules, as ``engine.hooks_done`` is told: its facts as they now
+    are, the edits that go out with it, and the decision where one of them took it."""
+
+    facts: Facts
+    edits: tuple[Edit, ...] = ()
+    decision: Reject | Redirect | None = None
 
 
 @dataclass(slots=True)

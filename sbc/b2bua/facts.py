@@ -60,7 +60,7 @@ def facts_of(
     # fmt: on
     """Everything that a rule may ask of ``request``; look-ups stay lazy. ``login``: a name, its realm."""
     from_, to = request.from_, request.to
-    target, caller, called = request.target.party, from_.uri.party, to.uri.party
+    called, caller, to_header = request.target.party, from_.uri.party, to.uri.party
     tls = flow.tls
     peer = (tls.peer if tls else None) or _NOBODY
     codecs, srtp = describe_offer(request.body)
@@ -68,16 +68,16 @@ def facts_of(
     return Facts(
         trunk=flow.trunk or "", tenant=tenant or "", listener=flow.listener,
         source=flow.remote.host, transport=flow.transport, method=request.method,
-        ruri_user=target.user, ruri_host=target.host, ruri_scheme=target.scheme,
-        ruri_port=target.port, ruri_type=target.type, ruri_param=target.param,
+        ruri_user=called.user, ruri_host=called.host, ruri_scheme=called.scheme,
+        ruri_port=called.port, ruri_type=called.type, ruri_param=called.param,
         from_user=caller.user, from_host=caller.host, from_scheme=caller.scheme,
         from_port=caller.port, from_type=caller.type, from_param=caller.param,
         from_display=from_.display,
-        to_header_user=called.user, to_header_host=called.host, to_header_display=to.display,
+        to_header_user=to_header.user, to_header_host=to_header.host, to_header_display=to.display,
         call_id=request.call_id,
         user_agent=request.headers.get("User-Agent") or "",
         header=header_reader(request.headers.get),
-        sips=flow.secure and target.scheme == "sips",
+        sips=flow.secure and called.scheme == "sips",
         tls_version=tls.version if tls else "",
         tls_group=tls.group if tls else "",
         tls_cipher=tls.cipher if tls else "",

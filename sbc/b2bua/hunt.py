@@ -9,23 +9,21 @@ attempt has a leg, a branch and a media offer of its own.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from dsl.decision import Failure, Route
 from sbc.b2bua.attempt import Attempt
-from sbc.b2bua.call import Call
 from sbc.b2bua.commands import Command, Note, OfferMedia
+from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg, local_address
 from sbc.b2bua.media_policy import callee_srtp, caller_srtp, effective_downgrade, leg_policy
+from sbc.b2bua.states import ENDED, Ending
 from sbc.b2bua.translate import Fields, invite, too_long
 from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
 from sbc.flow import Flow
 from sbc.policy.downgrade import verdict
 from sbc.sip.message import Response
-
-if TYPE_CHECKING:
-    from sbc.b2bua.setup import Setup
 
 _NOWHERE: Final = Route(())
 _REASONS: Final = {"timeout": (408, "Request Timeout"), "unreachable": (503, "Service Unavailable")}
@@ -34,10 +32,11 @@ _REASONS: Final = {"timeout": (408, "Request Timeout"), "unreachable": (503, "Se
 class Hunt:
     """Where a call is tried now, ``attempt`` at a peer of ``hop``, and where it may still go."""
 
-    __slots__ = ("_peer", "_peers", "attempt", "call", "hop", "route")
+    __slots__ = ("_peer", "_peers", "attempt", "call", "hop", "invitation", "route")
 
-    def __init__(self, call: Call) -> None:
-        self.call = call
+    def __init__(self, invitation: Invitation) -> None:
+        self.invitation = invitation
+        self.call = invitation.call
         self.route = _NOWHERE
         self.hop = -1
         self.attempt: Attempt | None = None
@@ -45,58 +44,43 @@ class Hunt:
         self._peers: tuple[Address, ...] = ()  # those not tried yet
 
     @property
-    def _setup(self) -> Setup:
-        setup = self.call.setup
-        assert setup is not None, "it is hunted only while the call is set up"
-        return setup
-
-    @property
     def _trunk(self) -> Trunk:
         return self.call.snapshot.trunks[self.route.hops[self.hop].trunk]
 
-    def begin(self, route: Route, now: float, out: list[Command]) -> None:
+    def begin(self, route: Route, at: float, out: list[Command]) -> None:
         """Try the first hop of ``route``."""
         self.route = route
-        self._try(0, now, out)
+        self._try(0, at, out)
 
-    def _try(self, index: int, now: float, out: list[Command]) -> None:
-        call, engine = self.call, self.call.engine
+    def _try(self, index: int, at: float, out: list[Command]) -> None:
+        call, desk = self.call, self.call.desk
         self.hop, self._peer = index, None
         trunk = self._trunk
-        if self._refuse_downgrade(trunk, now, out):
+        if self._refuse_downgrade(trunk, at, out):
             return
-        if engine.peers.is_down(trunk):
-            reason = f"down: {engine.peers.why_down(trunk)}"
+        if desk.peers.is_down(trunk):
+            reason = f"down: {desk.peers.why_down(trunk)}"
             out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": reason}))
-            self._hop_failed("unreachable", None, now, out)
+            self._hop_failed("unreachable", None, at, out)
             return
-        refusal = engine.limits.admit(trunk, now)
+        refusal = desk.limits.admit(trunk, at)
         if refusal is not None:
             out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": refusal}))
-            self._hop_failed(503, None, now, out)
+            self._hop_failed(503, None, at, out)
             return
         call.admitted.append(trunk)
-        self._peers = engine.peers.order(trunk, now)
+        self._peers = desk.peers.order(trunk, at)
         if self._peers:
-            self._try_peer(trunk, now, out)
+            self._try_peer(trunk, at, out)
         else:
-            self.on_hop_failure("unreachable", f"trunk {trunk.trunk} has no peers", now, out)
+            self.on_hop_failure("unreachable", f"trunk {trunk.trunk} has no peers", at, out)
 
-    def _try_peer(self, trunk: Trunk, now: float, out: list[Command]) -> None:
+    def _try_peer(self, trunk: Trunk, at: float, out: list[Command]) -> None:
         call, peer = self.call, self._peers[0]
         self._peer, self._peers = peer, self._peers[1:]
+        call.desk.connect(call.id, trunk, ((peer,), ()), call.snapshot, self._connected, out)
 
-        def then(flow: Flow | None, reason: str, now: float, out: list[Command]) -> None:
-            if call.state == "ended":
-                return
-            if flow is None:
-                self.on_peer_failure("unreachable", reason, None, now, out)
-            else:
-                self._connected(trunk, peer, flow, now, out)
-
-        call.engine.connect(call, trunk, peer, then, out)
-
-    def _refuse_downgrade(self, trunk: Trunk, now: float, out: list[Command]) -> bool:
+    def _refuse_downgrade(self, trunk: Trunk, at: float, out: list[Command]) -> bool:
         """Apply the SIPS downgrade policy to a hop (row S8, RFC 5630): True where it may not be taken."""
         call = self.call
         secure_out = call.snapshot.settings.listeners[trunk.listener].transport == "tls"
@@ -104,128 +88,131 @@ class Hunt:
         judged = verdict(call.a.flow.secure, secure_out, policy)
         if judged.outcome != "forbid":
             if judged.outcome == "warn" and not call.downgraded:
-                out.append(Note("sips-downgrade", call.id, self._downgrade_note(trunk)))
+                fields: dict[str, object] = {
+                    "call_id": self.invitation.request.call_id, "trunk_in": call.a.trunk.trunk,
+                    "trunk_out": trunk.trunk, "from": call.caller, "to": call.called,
+                }  # fmt: skip
+                out.append(Note("sips-downgrade", call.id, fields))
             call.downgraded = call.downgraded or judged.downgraded
             return False
         later = self.route.next_hop(self.hop, "unreachable")
         if later is not None:
-            self._try(later, now, out)
+            self._try(later, at, out)
             return True
         host = call.a.sent_by.rpartition(":")[0]
-        response = call.engine.respond_to(self._setup.server, judged.status, "Temporarily Unavailable")
+        response = call.desk.respond_to(self.invitation.server, judged.status, "Temporarily Unavailable")
         response.headers.add("Warning", judged.warning.format(agent=host))
-        self._setup.finish(response, now, out, f"downgrade to {trunk.trunk} is forbidden")
+        self.invitation.finish(response, at, out, Ending(f"downgrade to {trunk.trunk} is forbidden"))
         return True
 
-    def _downgrade_note(self, trunk: Trunk) -> dict[str, object]:
-        return {
-            "call_id": self._setup.request.call_id, "trunk_in": self.call.a.trunk.trunk,
-            "trunk_out": trunk.trunk, "from": self.call.caller, "to": self.call.called,
-        }  # fmt: skip
-
-    def _connected(self, trunk: Trunk, peer: Address, flow: Flow, now: float, out: list[Command]) -> None:
-        call = self.call
+    def _connected(self, flow: Flow | None, reason: str, at: float, out: list[Command]) -> None:
+        """There is a flow to the peer, or none for ``reason``: a leg and its media come next."""
+        call, trunk = self.call, self._trunk
+        if call.state == ENDED:
+            return
+        if flow is None:
+            self.on_peer_failure("unreachable", reason, None, at, out)
+            return
         listener = call.snapshot.settings.listeners[trunk.listener]
-        leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme, peer)
-        leg.call_id, leg.local_tag = call.engine.ids.call_id(), call.engine.ids.tag()
+        leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme, self._peer)
+        leg.call_id, leg.local_tag = call.desk.ids.call_id(), call.desk.ids.tag()
         call.b = leg
         rule, codecs = self.route.srtp, self.route.codecs
         streams = call.snapshot.settings.caps.streams_per_call
         call.policies["a"] = ours = leg_policy(call.a, caller_srtp(call.a.trunk.srtp, rule), codecs, streams)
         call.policies["b"] = theirs = leg_policy(leg, callee_srtp(trunk.srtp, rule), codecs, streams)
-        offer = self._setup.offer
+        offer = self.invitation.offer
         if offer:
             command = OfferMedia(call.id, "a", offer, ours, theirs, restart=call.has_media)
             call.ask_media(command, self._invite, out)
         else:
-            self._invite(b"", None, now, out)
+            self._invite(b"", None, at, out)
 
-    def _invite(self, sdp: bytes, error: PeerError | None, now: float, out: list[Command]) -> None:
-        call, leg = self.call, self.call.b
-        if call.state == "ended" or leg is None:
-            return
-        setup, engine = self._setup, call.engine
+    def _invite(self, sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
+        call, leg, desk = self.call, self.call.leg("b"), self.call.desk
         if error is not None:
             out.append(Note("media-refused", call.id, {"side": "a", "reason": error.reason}))
-            setup.reject(error.status, "", now, out, error.reason)
+            self.invitation.refuse(error.status, "", at, out, error.reason)
             return
-        branch = engine.transactions.new_branch()
+        branch = desk.transactions.new_branch()
         try:
-            request = invite(leg, setup.request, self.route, leg.target, branch, sdp, call.a.flow.trusted)
+            request = invite(
+                leg, self.invitation.request, self.route, leg.target, branch, sdp, call.a.flow.trusted
+            )
         except PeerError as refused:
-            setup.reject(refused.status, "Privacy Not Available", now, out, refused.reason)
+            self.invitation.refuse(refused.status, "Privacy Not Available", at, out, refused.reason)
             return
         if too_long(request):
-            setup.reject(513, "", now, out, "the INVITE is too long to be sent on")
+            self.invitation.refuse(513, "", at, out, "the INVITE is too long to be sent on")
             return
-        self.attempt = attempt = Attempt(setup, leg)
+        self.attempt = attempt = Attempt(self, self.invitation, leg)
         leg.inviting = True
         attempt.invite = request
-        attempt.client = engine.transactions.start(leg.flow, request, now, out, attempt)
-        call.schedule("response", now + leg.trunk.response_timeout)
-        call.schedule("ring", now + (self.route.ring or leg.trunk.ring_timeout))
+        attempt.client = desk.transactions.start(leg.flow, request, at, out, attempt)
+        call.schedule("response", at + leg.trunk.response_timeout)
+        call.schedule("ring", at + (self.route.ring or leg.trunk.ring_timeout))
 
     # Failure
 
-    def on_refusal(self, response: Response, now: float, out: list[Command]) -> None:
+    def on_refusal(self, response: Response, at: float, out: list[Command]) -> None:
         """The peer refused: with 503 for itself alone, with any other status for the hop."""
         if response.status == 503:
-            self.on_peer_failure(503, f"503 {response.reason}", response, now, out)
+            self.on_peer_failure(503, f"503 {response.reason}", response, at, out)
         else:
-            self._hop_failed(response.status, response, now, out)
+            self._hop_failed(response.status, response, at, out)
 
-    def on_timer(self, name: str, now: float, out: list[Command]) -> None:
+    def on_timer(self, name: str, at: float, out: list[Command]) -> None:
         """``response``: the peer is silent. ``ring``: it rings, but nobody answers."""
         silent = self.attempt is None or not self.attempt.heard
-        self.give_up(now, out)
+        self.give_up(at, out)
         if silent:
-            self.on_peer_failure("timeout", "no response in time", None, now, out)
+            self.on_peer_failure("timeout", "no response in time", None, at, out)
         else:
-            self.on_hop_failure("timeout", "no answer in time", now, out)
+            self.on_hop_failure("timeout", "no answer in time", at, out)
 
     def on_peer_failure(
-        self, failure: Failure, reason: str, response: Response | None, now: float, out: list[Command]
+        self, failure: Failure, reason: str, response: Response | None, at: float, out: list[Command]
     ) -> None:
         """The peer does not serve us now; the trunk's next one may, and without one the hop has failed."""
         call, trunk, peer = self.call, self._trunk, self._peer
         assert peer is not None, "a peer fails only when it was tried"
         if failure != 503:
-            call.engine.peers.unreached(trunk, peer, now)
+            call.desk.peers.unreached(trunk, peer, at)
         if self._peers:
             fields = {"trunk": trunk.trunk, "peer": str(peer), "kind": failure, "reason": reason}
             out.append(Note("peer-failed", call.id, fields))
             self._leave()
             fields = {"to": trunk.trunk, "peer": str(self._peers[0]), "on": failure}
             out.append(Note("failover", call.id, fields))
-            self._try_peer(trunk, now, out)
+            self._try_peer(trunk, at, out)
         elif response is not None:
-            self._hop_failed(failure, response, now, out)
+            self._hop_failed(failure, response, at, out)
         else:
-            self.on_hop_failure(failure, reason, now, out)
+            self.on_hop_failure(failure, reason, at, out)
 
-    def on_hop_failure(self, kind: Failure, reason: str, now: float, out: list[Command]) -> None:
+    def on_hop_failure(self, kind: Failure, reason: str, at: float, out: list[Command]) -> None:
         """The hop could not be reached, did not answer in time, or not as it should."""
         fields = {"trunk": self._trunk.trunk, "kind": kind, "reason": reason}
         if self._peer is not None:
             fields["peer"] = str(self._peer)
         out.append(Note("hop-failed", self.call.id, fields))
-        self._hop_failed(kind, None, now, out)
+        self._hop_failed(kind, None, at, out)
 
-    def _hop_failed(
-        self, failure: Failure, response: Response | None, now: float, out: list[Command]
-    ) -> None:
+    def _hop_failed(self, failure: Failure, response: Response | None, at: float, out: list[Command]) -> None:
         call = self.call
         self._leave()
-        call.engine.release_last(call)
+        if len(call.admitted) > 1:  # the hop no longer counts against its trunk's limits
+            call.desk.limits.release(call.admitted[-1])
+            call.admitted.pop()
         later = self.route.next_hop(self.hop, failure)
         if later is not None:
             out.append(Note("failover", call.id, {"to": self.route.hops[later].trunk, "on": failure}))
-            self._try(later, now, out)
+            self._try(later, at, out)
         elif response is None:
             status, reason = _REASONS.get(str(failure), (503, "Service Unavailable"))
-            self._setup.reject(status, reason, now, out, f"last hop failed: {failure}")
+            self.invitation.refuse(status, reason, at, out, f"last hop failed: {failure}")
         else:
-            self._setup.pass_failure(response, now, out)
+            self.invitation.pass_failure(response, at, out)
 
     def _leave(self) -> None:
         """What the attempt made is over; its transaction may still end by itself."""
@@ -238,10 +225,10 @@ class Hunt:
             self.attempt.given_up, self.attempt.client = True, None
             self.attempt = None
 
-    def give_up(self, now: float, out: list[Command], why: Fields = ()) -> None:
+    def give_up(self, at: float, out: list[Command], why: Fields = ()) -> None:
         """Nobody waits for an answer any more: CANCEL what was sent, with its Reasons ``why``."""
         if self.attempt is not None:
-            self.attempt.give_up(now, out, why)
+            self.attempt.give_up(at, out, why)
 
     def let_go(self) -> None:
         """The call is up or over: no message of its setup is needed while the transactions live on."""

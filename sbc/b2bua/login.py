@@ -29,7 +29,7 @@ class Login:
         self._servers: dict[str, DigestServer] = {}
 
     def user(
-        self, request: Request, users: Users, realms: frozenset[str], now: float
+        self, request: Request, users: Users, realms: frozenset[str], at: float
     ) -> tuple[str, str, bool]:
         """The name that ``request`` has proved and its realm, empty for none; whether a nonce was stale."""
         stale = False
@@ -38,25 +38,25 @@ class Login:
                 credentials = _read(value)
                 if credentials is None or credentials.realm not in realms:
                     continue
-                verdict = self._judge(credentials, request, users, now)
+                verdict = self._judge(credentials, request, users, at)
                 if verdict is Verdict.GOOD:
                     return credentials.username, credentials.realm, False
                 stale = stale or verdict is Verdict.STALE
         return "", "", stale
 
     def challenge(
-        self, response: Response, decision: Challenge, users: Users, stale: bool, now: float
+        self, response: Response, decision: Challenge, users: Users, stale: bool, at: float
     ) -> Response:
         """Complete ``response``, a 407, with a challenge for each algorithm that the users file serves."""
         server = self._server(decision.realm, users)
-        for challenge in server.challenge(now, stale):
+        for challenge in server.challenge(at, stale):
             response.headers.add("Proxy-Authenticate", str(challenge))
         return response
 
-    def _judge(self, credentials: Credentials, request: Request, users: Users, now: float) -> Verdict:
+    def _judge(self, credentials: Credentials, request: Request, users: Users, at: float) -> Verdict:
         server = self._server(credentials.realm, users)
         known = users.hash_of(credentials.realm, credentials.username, credentials.algorithm)
-        return server.verify_hash(credentials, known, request.method, request.uri, request.body, now)
+        return server.verify_hash(credentials, known, request.method, request.uri, request.body, at)
 
     def _server(self, realm: str, users: Users) -> DigestServer:
         server = self._servers.get(realm)

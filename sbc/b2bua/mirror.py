@@ -10,9 +10,12 @@ from __future__ import annotations
 import re
 
 from sbc.b2bua.answered import AnsweredInvite
-from sbc.b2bua.call import Call, Fork
+from sbc.b2bua.call import Call
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia, RollbackMedia
+from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Side, other
+from sbc.b2bua.life import clear
+from sbc.b2bua.states import ANSWERED, EARLY, ENDED
 from sbc.b2bua.translate import Fields, answer, carried, carried_body, extensions, with_sdp
 from sbc.base import PeerError
 from sbc.sip.message import Request, Response
@@ -34,7 +37,7 @@ def screen(call: Call, fork: Fork, side: Side, request: Request) -> tuple[int, s
         return 500, "Server Internal Error"
     if call.offerer is not None:
         return 491, "Request Pending"
-    if method == "INVITE" and (near.inviting or call.state == "answered" or call.fork is not fork):
+    if method == "INVITE" and (near.inviting or call.state == ANSWERED or call.fork is not fork):
         return 491, "Request Pending"
     return None
 
@@ -61,7 +64,7 @@ class Mirror:
         self.client_request: Request | None = None
         self.answered: AnsweredInvite | None = None
 
-    def start(self, now: float, out: list[Command]) -> None:
+    def start(self, at: float, out: list[Command]) -> None:
         """Carry the request over; refuse it if its offer cannot be carried."""
         call, side, request = self.call, self.side, self.request
         call.mirrors.append(self)
@@ -71,32 +74,32 @@ class Mirror:
             self.fork.dialog(side).refresh(request)
         sdp = carried_body(request) if request.method != "INFO" else b""
         if not sdp:
-            call.after_media(self._forward, now, out)
+            call.after_media(self._forward, at, out)
             return
         if request.method == "PRACK" and call.offered_early:
             call.offered_early = False
             call.ask_media(AnswerMedia(call.id, side, sdp), self._forward, out)
             return
         self.offered = True
-        self.fork.renewed = call.state not in ("answered", "up")
+        self.fork.renewed = call.state in EARLY
         ours, theirs = call.policies[side], call.policies[other(side)]
         call.ask_media(OfferMedia(call.id, side, sdp, ours, theirs), self._forward, out)
 
-    def _forward(self, sdp: bytes, error: PeerError | None, now: float, out: list[Command]) -> None:
+    def _forward(self, sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
         call, far = self.call, other(self.side)
         if error is not None:
             self._note_refusal(self.side, error, out)
-            self._finish(call.engine.respond_to(self.server, error.status, ""), now, out)
+            self._finish(call.desk.respond_to(self.server, error.status, ""), at, out)
             return
         if self.cancelled:
-            self._finish(call.engine.respond_to(self.server, 487, "Request Terminated"), now, out)
+            self._finish(call.desk.respond_to(self.server, 487, "Request Terminated"), at, out)
             return
         outgoing = call.request(self.fork, far, self.request.method)
         if self.request.method == "INVITE":
             call.leg(far).cseq = outgoing.cseq.number
         self._copy(outgoing, sdp)
         self.client_request = outgoing
-        call.send(self.fork, far, outgoing, self, now, out)
+        call.send(self.fork, far, outgoing, self, at, out)
 
     def _copy(self, outgoing: Request, sdp: bytes) -> None:
         request, headers = self.request, outgoing.headers
@@ -121,13 +124,13 @@ class Mirror:
         rseq, _, _ = (self.request.headers.get("RAck") or "").partition(" ")
         return f"{rseq} {self.call.leg(other(self.side)).cseq} INVITE"
 
-    def on_response(self, response: Response, now: float, out: list[Command]) -> None:
+    def on_response(self, response: Response, at: float, out: list[Command]) -> None:
         """The far side answered: bring it back."""
         if not self.heard:
             self.heard = True
             if self.cancelled:
-                self._send_cancel(now, out)
-        if response.status == 100 or self.call.state == "ended":
+                self._send_cancel(at, out)
+        if response.status == 100 or self.call.state == ENDED:
             return
         if self.answered is not None:
             self.answered.repeat_ack(out)
@@ -135,25 +138,25 @@ class Mirror:
         if self not in self.call.mirrors:
             return  # answered already, by a failure or for want of usable media
         if response.status >= 300:
-            self._refused(response, now, out)
+            self._refused(response, at, out)
             return
         if self.request.method in ("INVITE", "UPDATE"):
             self.fork.dialog(other(self.side)).refresh(response)
-        self._back(response, now, out)
+        self._back(response, at, out)
 
-    def _back(self, response: Response, now: float, out: list[Command]) -> None:
+    def _back(self, response: Response, at: float, out: list[Command]) -> None:
         call, far = self.call, other(self.side)
         try:
             sdp = carried_body(response)
         except PeerError as error:
-            self._unusable(response, error, now, out)
+            self._unusable(response, error, at, out)
             return
 
-        def then(sdp: bytes, error: PeerError | None, now: float, out: list[Command]) -> None:
-            self._answer(response, sdp, error, now, out)
+        def then(sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
+            self._answer(response, sdp, error, at, out)
 
         if not sdp or self.request.method == "INFO":
-            call.after_media(then, now, out)
+            call.after_media(then, at, out)
         elif self.offered:
             call.ask_media(AnswerMedia(call.id, far, sdp), then, out)
         else:
@@ -161,16 +164,16 @@ class Mirror:
             call.ask_media(OfferMedia(call.id, far, sdp, ours, theirs), then, out)
 
     def _answer(
-        self, response: Response, sdp: bytes, error: PeerError | None, now: float, out: list[Command]
+        self, response: Response, sdp: bytes, error: PeerError | None, at: float, out: list[Command]
     ) -> None:
         call, near, far = self.call, self.call.leg(self.side), self.call.leg(other(self.side))
         if error is not None:
-            self._unusable(response, error, now, out)
+            self._unusable(response, error, at, out)
             return
-        base = call.engine.respond_to(self.server, response.status, response.reason)
+        base = call.desk.respond_to(self.server, response.status, response.reason)
         final = answer(base, response, near, far.flow.trusted, sdp)
         if self.request.method != "INVITE" or response.status < 200:
-            self._finish(final, now, out)
+            self._finish(final, at, out)
             return
         near.invited = far.inviting = False
         if self.offered:
@@ -179,68 +182,68 @@ class Mirror:
         far_cseq = self.client_request.cseq.number
         self.answered = AnsweredInvite(call, self.fork, self.side, far_cseq, bool(sdp) and not self.offered)
         call.mirrors.remove(self)
-        self.answered.start(self.server, final, now, out)
+        self.answered.start(self.server, final, at, out)
 
-    def _unusable(self, response: Response, error: PeerError, now: float, out: list[Command]) -> None:
+    def _unusable(self, response: Response, error: PeerError, at: float, out: list[Command]) -> None:
         """The far side accepted with an answer that we must not use: the call ends (row M3)."""
         far = other(self.side)
         self._note_refusal(far, error, out)
         if response.status < 200:
-            self._withdraw(now, out)
+            self._withdraw(at, out)
         elif self.request.method == "INVITE" and self.client_request is not None:
             ack = self.call.ack(self.fork, far, self.client_request.cseq.number)
             out.append(Send(self.call.leg(far).flow, ack))
-        self._finish(self.call.engine.respond_to(self.server, 488, "Not Acceptable Here"), now, out)
-        self.call.clear(error.reason, now, out)
+        self._finish(self.call.desk.respond_to(self.server, 488, "Not Acceptable Here"), at, out)
+        clear(self.call, error.reason, at, out)
 
-    def _refused(self, response: Response, now: float, out: list[Command]) -> None:
+    def _refused(self, response: Response, at: float, out: list[Command]) -> None:
         if self.offered:
             out.append(RollbackMedia(self.call.id))
         status = 403 if response.status in (401, 407) else response.status
-        base = self.call.engine.respond_to(self.server, status, response.reason)
+        base = self.call.desk.respond_to(self.server, status, response.reason)
         near, far = self.call.leg(self.side), self.call.leg(other(self.side))
-        self._finish(answer(base, response, near, far.flow.trusted, b""), now, out)
+        self._finish(answer(base, response, near, far.flow.trusted, b""), at, out)
         if response.status in (408, 481):
             # The far dialog is over; it is told as well, for it may be only we who are not known there
             # any more (RFC 3261 12.2.1.2).
-            self.call.clear(f"{response.status} within the dialog", now, out)
+            clear(self.call, f"{response.status} within the dialog", at, out)
 
-    def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
+    def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
         """The far side never answered, or the near side's connection died: 408 (timeout) or 503."""
         if self not in self.call.mirrors:
             return
         if self.offered:
             out.append(RollbackMedia(self.call.id))
         status, reason = (408, "Request Timeout") if kind == "timeout" else (503, "Service Unavailable")
-        self._finish(self.call.engine.respond_to(self.server, status, reason), now, out)
+        self._finish(self.call.desk.respond_to(self.server, status, reason), at, out)
         if kind == "transport":
-            self._withdraw(now, out)
+            self._withdraw(at, out)
         if kind == "timeout":
-            self.call.clear("the peer no longer answers within the dialog", now, out)
+            clear(self.call, "the peer no longer answers within the dialog", at, out)
 
-    def on_cancel(self, why: Fields, now: float, out: list[Command]) -> None:
+    def on_cancel(self, why: Fields, at: float, out: list[Command]) -> None:
         """The near side gave its re-INVITE up; the far side's 487 will end it."""
         if self.answered is None and not self.cancelled:
             self.cancelled, self.why = True, why
             if self.heard:
-                self._send_cancel(now, out)
+                self._send_cancel(at, out)
 
-    def abandon(self, now: float, out: list[Command]) -> None:
+    def abandon(self, at: float, out: list[Command]) -> None:
         """The call ended first: the near side is answered, and beyond no INVITE stays pending (15.1.2)."""
-        self._finish(self.call.engine.respond_to(self.server, 487, "Request Terminated"), now, out)
-        self._withdraw(now, out)
+        self._finish(self.call.desk.respond_to(self.server, 487, "Request Terminated"), at, out)
+        self._withdraw(at, out)
 
-    def _withdraw(self, now: float, out: list[Command]) -> None:
+    def _withdraw(self, at: float, out: list[Command]) -> None:
         if self.request.method == "INVITE" and self.client_request is not None:
-            self.on_cancel((), now, out)
+            self.on_cancel((), at, out)
 
-    def _send_cancel(self, now: float, out: list[Command]) -> None:
+    def _send_cancel(self, at: float, out: list[Command]) -> None:
         # Not before the far side was heard (RFC 3261 9.1).
         assert self.client_request is not None, "responses imply the request"
         far = self.call.leg(other(self.side))
-        self.call.engine.send_cancel(far, self.client_request, now, out, self.why)
+        self.call.desk.send_cancel(far, self.client_request, at, out, self.why)
 
-    def _finish(self, response: Response, now: float, out: list[Command]) -> None:
+    def _finish(self, response: Response, at: float, out: list[Command]) -> None:
         if self.request.method == "INVITE" and response.status >= 200:
             self.call.leg(self.side).invited = False
             self.call.leg(other(self.side)).inviting = False
@@ -249,7 +252,7 @@ class Mirror:
             self.server.user = None
             if self.offered:
                 self.call.offerer = None
-        self.server.respond(response, now, out)
+        self.server.respond(response, at, out)
 
     def _note_refusal(self, side: Side, error: PeerError, out: list[Command]) -> None:
         out.append(Note("media-refused", self.call.id, {"side": side, "reason": error.reason}))

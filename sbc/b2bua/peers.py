@@ -26,7 +26,7 @@ Towards = tuple[tuple[Address, ...], tuple[Address, ...]]
 class PeerState:
     """One peer of one trunk; ``up`` is what its probes say, None until the first has an outcome.
 
-    ``due`` is when it is probed next, ``rests`` until when it is tried last (POSIX seconds).
+    ``due`` is when it is probed next, ``rests`` until when it is tried last (monotonic seconds).
     """
 
     __slots__ = ("due", "failures", "pending", "reason", "rests", "up")
@@ -102,7 +102,7 @@ class Peers:
             return next(iter(down.values()), "")
         return ", ".join(f"{peer}: {reason}" for peer, reason in down.items())
 
-    def order(self, trunk: Trunk, now: float) -> tuple[Address, ...]:
+    def order(self, trunk: Trunk, at: float) -> tuple[Address, ...]:
         """The peers that a new call may be sent to, the first to be tried first."""
         states = self._states.get(trunk.trunk)
         if not states:
@@ -112,12 +112,12 @@ class Peers:
         for peer in trunk.peers:
             state = states.get(peer)
             if state is None or state.up is not False:
-                (resting if state is not None and state.rests > now else ready).append(peer)
+                (resting if state is not None and state.rests > at else ready).append(peer)
         return (*ready, *resting)
 
-    def unreached(self, trunk: Trunk, peer: Address, now: float) -> None:
+    def unreached(self, trunk: Trunk, peer: Address, at: float) -> None:
         """A call could not reach ``peer``, or heard nothing of it."""
-        self.state(trunk, peer).rests = now + REST
+        self.state(trunk, peer).rests = at + REST
 
     def reached(self, trunk: Trunk, peer: Address) -> None:
         """A call was answered by ``peer``, whatever the answer was."""
@@ -125,7 +125,7 @@ class Peers:
         if states and peer in states:
             states[peer].rests = 0.0
 
-    def within(self, trunk: Trunk, begun: Address | None, hop: Uri, former: Address, now: float) -> Towards:
+    def within(self, trunk: Trunk, begun: Address | None, hop: Uri, former: Address, at: float) -> Towards:
         """Whom a request within a dialog goes to (RFC 3261 12.2.1.1).
 
         ``hop`` is the first Route or else the remote target, ``begun`` the peer that the dialog was begun
@@ -138,7 +138,7 @@ class Peers:
         own = begun if begun is not None else _at(trunk, former.host)
         last = Address(former.host, own.port if own is not None else 0)
         near = (Address(hop.host, hop.port or 0), last) if is_ip(hop.host) else (last,)
-        return (self.order(trunk, now) or trunk.peers) if own is None else (own,), near
+        return (self.order(trunk, at) or trunk.peers) if own is None else (own,), near
 
 
 def _names(hop: Uri, peer: Address) -> bool:

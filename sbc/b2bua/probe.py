@@ -8,12 +8,11 @@ not been probed yet counts as up.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sbc.b2bua.commands import Command, Note
+from sbc.b2bua.desk import Desk, Subject
 from sbc.b2bua.leg import Leg, format_target, local_address
 from sbc.b2bua.peers import Peers
-from sbc.b2bua.screening import ACCEPT
+from sbc.b2bua.translate import ACCEPT
 from sbc.base import Address
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
@@ -21,48 +20,44 @@ from sbc.flow import Flow
 from sbc.sip.headers import Headers
 from sbc.sip.message import Request, Response
 
-if TYPE_CHECKING:
-    from sbc.b2bua.call import Call
-    from sbc.b2bua.engine import Engine
-
 _NO_SERVICE = (408, 503)
 
 
 class Prober:
     """Probes every peer of the probed trunks of the snapshot in force."""
 
-    __slots__ = ("_engine",)
+    __slots__ = ("_desk",)
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
 
-    def tick(self, snapshot: Snapshot, now: float, out: list[Command]) -> None:
+    def tick(self, snapshot: Snapshot, at: float, out: list[Command]) -> None:
         """Probe every peer that is due; forget those that are there no longer."""
-        peers = self._engine.peers
+        peers = self._desk.peers
         peers.keep(snapshot.trunks)
         for trunk in snapshot.trunks.values():
             if trunk.options is None:
                 continue
             for peer in trunk.peers:
                 state = peers.state(trunk, peer)
-                if state.due <= now and not state.pending:
-                    state.due, state.pending = now + trunk.options.every, True
+                if state.due <= at and not state.pending:
+                    state.due, state.pending = at + trunk.options.every, True
                     self._probe(snapshot, trunk, peer, out)
 
     def _probe(self, snapshot: Snapshot, trunk: Trunk, peer: Address, out: list[Command]) -> None:
-        engine = self._engine
-        probe = Probe(engine.peers, trunk, peer)
+        desk = self._desk
+        probe = Probe(desk.peers, trunk, peer)
 
-        def then(flow: Flow | None, reason: str, now: float, out: list[Command]) -> None:
+        def then(flow: Flow | None, reason: str, at: float, out: list[Command]) -> None:
             if flow is None:
-                probe.failed(reason, now, out)
+                probe.failed(reason, at, out)
                 return
             listener = snapshot.settings.listeners[trunk.listener]
             leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme, peer)
-            request = options(leg, engine.transactions.new_branch(), engine.ids.tag(), engine.ids.call_id())
-            engine.transactions.start(flow, request, now, out, probe)
+            request = options(leg, desk.transactions.new_branch(), desk.ids.tag(), desk.ids.call_id())
+            desk.transactions.start(flow, request, at, out, probe)
 
-        engine.ask_connection("", trunk, ((peer,), ()), snapshot, then, out)
+        desk.connect("", trunk, ((peer,), ()), snapshot, then, out)
 
 
 class Probe:
@@ -71,15 +66,15 @@ class Probe:
     __slots__ = ("_peer", "_peers", "_trunk", "call")
 
     def __init__(self, peers: Peers, trunk: Trunk, peer: Address) -> None:
-        self.call: Call | None = None
+        self.call: Subject | None = None
         self._peers = peers
         self._trunk = trunk
         self._peer = peer
 
-    def on_response(self, response: Response, now: float, out: list[Command]) -> None:
+    def on_response(self, response: Response, at: float, out: list[Command]) -> None:
         """The peer answered."""
         if response.status in _NO_SERVICE:
-            self.failed(f"{response.status} {response.reason}", now, out)
+            self.failed(f"{response.status} {response.reason}", at, out)
         elif response.status >= 200:
             state, was_down = self._peers.state(self._trunk, self._peer), self._peers.is_down(self._trunk)
             if state.up is False:
@@ -88,11 +83,11 @@ class Probe:
             if was_down:
                 self._note("trunk-up", {}, out)
 
-    def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
+    def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
         """No answer came."""
-        self.failed("no answer to OPTIONS" if kind == "timeout" else "the connection closed", now, out)
+        self.failed("no answer to OPTIONS" if kind == "timeout" else "the connection closed", at, out)
 
-    def failed(self, reason: str, now: float, out: list[Command]) -> None:
+    def failed(self, reason: str, at: float, out: list[Command]) -> None:
         """This probe failed; enough of them in a row and the peer is down, with the last one the trunk."""
         if self._trunk.options is None:
             return

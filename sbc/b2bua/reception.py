@@ -6,16 +6,18 @@ from the trunk that the dialog is with; the others are answered here.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from dsl.addresses import escape_user
-from sbc.b2bua.call import Call, Fork
+from sbc.b2bua.call import Call
 from sbc.b2bua.commands import Command, Note
+from sbc.b2bua.desk import Desk
+from sbc.b2bua.dialogs import Fork
+from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg, Side, local_address
+from sbc.b2bua.life import on_bye
 from sbc.b2bua.mirror import Mirror, screen
-from sbc.b2bua.screening import ACCEPT, Refusal, arrival, looped, refuse
+from sbc.b2bua.screening import Refusal, looped, refuse
 from sbc.b2bua.setup import Setup
-from sbc.b2bua.translate import ALLOW, CARRIED_EXTENSIONS, reasons
+from sbc.b2bua.translate import ACCEPT, ALLOW, CARRIED_EXTENSIONS, reasons
 from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
@@ -24,108 +26,96 @@ from sbc.sip.matching import same_party
 from sbc.sip.message import Request
 from sbc.sip.transactions import ACK2XX, ServerTransaction
 
-if TYPE_CHECKING:
-    from sbc.b2bua.engine import Engine
-
-DialogKey = tuple[str, str, str]
-
 
 class Reception:
-    """One for the engine; it keeps the index of the calls' dialogs."""
+    """One for the engine."""
 
-    __slots__ = ("_dialogs", "_engine")
+    __slots__ = ("_calls", "_desk")
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
-        self._dialogs: dict[DialogKey, tuple[Call, Fork, Side]] = {}
+    def __init__(self, desk: Desk, calls: dict[str, Call]) -> None:
+        self._desk = desk
+        self._calls = calls
 
-    def register(self, fork: Fork, call: Call) -> None:
-        """From now on requests within the dialogs of ``fork`` are for ``call``."""
-        for side in ("a", "b"):
-            dialog = fork.dialog(side)
-            self._dialogs[dialog.call_id, dialog.local_tag, dialog.remote_tag] = (call, fork, side)
-
-    def unregister(self, fork: Fork) -> None:
-        """The dialogs of ``fork`` are over."""
-        for dialog in (fork.a, fork.b):
-            self._dialogs.pop((dialog.call_id, dialog.local_tag, dialog.remote_tag), None)
-
-    def request(self, flow: Flow, request: Request, now: float, out: list[Command]) -> None:
+    def request(self, flow: Flow, request: Request, at: float, out: list[Command]) -> None:
         """Take in one valid request."""
-        server = self._engine.transactions.receive_request(flow, request, now, out)
+        server = self._desk.transactions.receive_request(flow, request, at, out)
         if server is None:
             return
         if server is ACK2XX:
-            self._on_ack(flow, request, now, out)
+            self._on_ack(flow, request, at, out)
             return
-        self._engine.serving = server
+        self._desk.serving = server
         try:
-            self._serve(flow, server, request, now, out)
+            self._serve(flow, server, request, at, out)
         except PeerError as error:
             out.append(Note("malformed", "", {"remote": str(flow.remote), "reason": error.reason}))
-            self._refuse(server, Refusal(error.status, "" if error.status == 400 else error.reason), now, out)
+            self._refuse(server, Refusal(error.status, "" if error.status == 400 else error.reason), at, out)
 
     def _serve(
-        self, flow: Flow, server: ServerTransaction, request: Request, now: float, out: list[Command]
+        self, flow: Flow, server: ServerTransaction, request: Request, at: float, out: list[Command]
     ) -> None:
         if flow.secure and not request.to_tag:
-            out.append(Note("sips-arrival", request.call_id, arrival(flow, request)))
-        refusal = refuse(request, server.merged, looped(flow, request, self._engine.transactions))
+            fields: dict[str, object] = {  # one line in the log for each SIPS request (row S6)
+                "method": request.method, "from": request.from_.uri, "to": request.uri,
+                "remote": flow.remote, "local": flow.local,
+            }  # fmt: skip
+            out.append(Note("sips-arrival", request.call_id, fields))
+        refusal = refuse(request, server.merged, looped(flow, request, self._desk.transactions))
         if refusal is not None:
-            self._refuse(server, refusal, now, out)
+            self._refuse(server, refusal, at, out)
         elif request.method == "CANCEL":
-            self._on_cancel(server, now, out)
+            self._on_cancel(server, at, out)
         elif request.to_tag:
-            self._within_dialog(flow, server, request, now, out)
+            self._within_dialog(flow, server, request, at, out)
         elif request.method == "INVITE":
-            self._on_invite(flow, server, request, now, out)
+            self._on_invite(flow, server, request, at, out)
         elif request.method == "OPTIONS":
-            self._on_options(server, now, out)
+            self._on_options(server, at, out)
         else:
-            self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), now, out)
+            self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
 
-    def _refuse(self, server: ServerTransaction, refusal: Refusal, now: float, out: list[Command]) -> None:
-        response = self._engine.respond_to(server, refusal.status, refusal.reason)
+    def _refuse(self, server: ServerTransaction, refusal: Refusal, at: float, out: list[Command]) -> None:
+        response = self._desk.respond_to(server, refusal.status, refusal.reason)
         for name, value in refusal.headers:
             response.headers.add(name, value)
-        server.respond(response, now, out)
+        server.respond(response, at, out)
 
-    def _on_options(self, server: ServerTransaction, now: float, out: list[Command]) -> None:
+    def _on_options(self, server: ServerTransaction, at: float, out: list[Command]) -> None:
         """OPTIONS to us: what we can do (RFC 3261 11.2)."""
-        response = self._engine.respond_to(server, 503 if self._engine.draining else 200, "")
+        response = self._desk.respond_to(server, 503 if self._desk.draining else 200, "")
         for name, value in (("Allow", ALLOW), ACCEPT, ("Supported", ", ".join(CARRIED_EXTENSIONS))):
             response.headers.add(name, value)
-        server.respond(response, now, out)
+        server.respond(response, at, out)
 
     def _on_invite(
-        self, flow: Flow, server: ServerTransaction, request: Request, now: float, out: list[Command]
+        self, flow: Flow, server: ServerTransaction, request: Request, at: float, out: list[Command]
     ) -> None:
-        snapshot = self._engine.store.current
+        snapshot = self._desk.store.current
         trunk = snapshot.trunks.get(flow.trunk or "")
         if request.contact is None:
-            self._refuse(server, Refusal(400, "Missing Contact"), now, out)
+            self._refuse(server, Refusal(400, "Missing Contact"), at, out)
             return
         if trunk is None:
-            self._refuse(server, Refusal(403, "Forbidden"), now, out)
+            self._refuse(server, Refusal(403, "Forbidden"), at, out)
             return
-        if self._engine.draining:
-            self._refuse(server, Refusal(503, "Service Unavailable"), now, out)
+        if self._desk.draining:
+            self._refuse(server, Refusal(503, "Service Unavailable"), at, out)
             return
         # Whole before it counts anywhere: what fails half-made has then nothing to give back.
-        call = self._new_call(snapshot, trunk, flow, request, now)
+        call = self._new_call(snapshot, trunk, flow, request, at)
         setup = Setup(call, server, request)
-        refusal = self._engine.limits.admit(trunk, now)
+        refusal = self._desk.limits.admit(trunk, at)
         if refusal is not None:
             out.append(Note("call-refused", "", {"trunk": trunk.trunk, "reason": refusal}))
-            self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), now, out)
+            self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), at, out)
             return
         call.admitted.append(trunk)
-        call.setup = server.user = setup
-        self._engine.calls[call.id] = call
-        self._engine.at = call.id
-        setup.decide(now, out)
+        call.setup, server.user = setup, setup.invitation
+        self._calls[call.id] = call
+        self._desk.working_on = call.id
+        setup.decide(at, out)
 
-    def _new_call(self, snapshot: Snapshot, trunk: Trunk, flow: Flow, request: Request, now: float) -> Call:
+    def _new_call(self, snapshot: Snapshot, trunk: Trunk, flow: Flow, request: Request, at: float) -> Call:
         listener = snapshot.settings.listeners[trunk.listener]
         target = request.target
         scheme = "sips" if target.scheme == "sips" else "sip"
@@ -134,71 +124,74 @@ class Reception:
         called = target.party.user
         leg.set_contact(escape_user(called))
         leg.invited = True
-        call = Call(self._engine, self._engine.ids.key(6).hex(), snapshot, leg, now)
+        call = Call(self._desk, self._desk.ids.key(6).hex(), snapshot, leg, at)
         call.caller, call.called = request.from_.uri.party.user, called
         return call
 
-    def _on_cancel(self, server: ServerTransaction, now: float, out: list[Command]) -> None:
+    def _on_cancel(self, server: ServerTransaction, at: float, out: list[Command]) -> None:
         cancelled = server.cancels
         if cancelled is None:
-            self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), now, out)
+            self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
             return
         user = cancelled.user
-        if isinstance(user, Setup | Mirror):
-            self._engine.at = user.call.id
-        server.respond(self._engine.respond_to(server, 200, "OK"), now, out)
-        if isinstance(user, Setup | Mirror):
-            user.on_cancel(reasons(server.request), now, out)
+        if isinstance(user, Invitation | Mirror):
+            self._desk.working_on = user.call.id
+        server.respond(self._desk.respond_to(server, 200, "OK"), at, out)
+        if isinstance(user, Invitation | Mirror):
+            user.on_cancel(reasons(server.request), at, out)
 
     def _find(self, flow: Flow, request: Request) -> tuple[Call, Fork, Side] | None:
         """The dialog of ``request``, if this peer is the one that it is with."""
-        found = self._dialogs.get((request.call_id, request.to_tag or "", request.from_tag or ""))
-        if found is None:
+        found = self._desk.dialogs.find(request)
+        call = self._calls.get(found[0]) if found is not None else None
+        if found is None or call is None:
             return None
-        leg = found[0].leg(found[2])
-        return found if leg.trunk.trunk == flow.trunk or same_party(leg.flow, flow) else None
+        _, fork, side = found
+        leg = call.leg(side)
+        ours = leg.trunk.trunk == flow.trunk or same_party(leg.flow, flow)
+        return (call, fork, side) if ours else None
 
-    def _on_ack(self, flow: Flow, request: Request, now: float, out: list[Command]) -> None:
+    def _on_ack(self, flow: Flow, request: Request, at: float, out: list[Command]) -> None:
         found = self._find(flow, request)
         if found is not None:
             call, _, side = found
-            self._engine.at = call.id
+            self._desk.working_on = call.id
             answered = call.answered_invites.get((side, request.cseq.number))
             if answered is not None:
-                answered.on_ack(request, now, out)
+                answered.on_ack(request, at, out)
 
     def _within_dialog(
-        self, flow: Flow, server: ServerTransaction, request: Request, now: float, out: list[Command]
+        self, flow: Flow, server: ServerTransaction, request: Request, at: float, out: list[Command]
     ) -> None:
         found = self._find(flow, request)
         if found is None:
-            self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), now, out)
+            self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
             return
         call, fork, side = found
-        self._engine.at = call.id
+        self._desk.working_on = call.id
         try:
             fork.dialog(side).check_cseq(request)
         except PeerError as error:
-            self._refuse(server, Refusal(error.status, error.reason), now, out)
+            self._refuse(server, Refusal(error.status, error.reason), at, out)
             return
         call.leg(side).flow = flow
         if request.method == "BYE":
-            server.respond(self._engine.respond_to(server, 200, "OK"), now, out)
-            call.on_bye(side, request, now, out)
+            server.respond(self._desk.respond_to(server, 200, "OK"), at, out)
+            on_bye(call, side, request, at, out)
         elif request.method == "OPTIONS":
-            self._on_options(server, now, out)
+            self._on_options(server, at, out)
         else:
-            self._mirror(call, fork, side, server, request, now, out)
+            self._mirror(call, fork, side, server, request, at, out)
 
     def _mirror(
         self, call: Call, fork: Fork, side: Side, server: ServerTransaction, request: Request,
-        now: float, out: list[Command],
+        at: float, out: list[Command],
     ) -> None:  # fmt: skip
         busy = screen(call, fork, side, request)
         if busy is not None:
             headers = (("Retry-After", "5"),) if busy[0] == 500 else ()
-            self._refuse(server, Refusal(*busy, headers), now, out)
+            self._refuse(server, Refusal(*busy, headers), at, out)
             return
         mirror = Mirror(call, fork, side, server, request)
         server.user = mirror
-        mirror.start(now, out)
+        mirror.start(at, out)

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from sbc.b2bua.attempt import Attempt
-from sbc.b2bua.translate import ALLOW, CARRIED_EXTENSIONS, METHODS, boundary_of, content_type
+from sbc.b2bua.invitation import Invitation
+from sbc.b2bua.translate import ACCEPT, ALLOW, CARRIED_EXTENSIONS, METHODS, boundary_of, content_type
 from sbc.flow import Flow
 from sbc.sip.headers import canonical
 from sbc.sip.message import Request
 from sbc.sip.transactions import SPENT, Transactions
-
-if TYPE_CHECKING:
-    from sbc.b2bua.setup import Setup
 
 _KNOWN_ELSEWHERE: Final = frozenset(("REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "REFER"))
 _TAKES_SDP: Final = frozenset(("application/sdp", "application/*", "*/*"))
@@ -24,7 +22,6 @@ _OF_ONE_PASS: Final = frozenset(
 )
 # As many as Max-Forwards lets pass at most (RFC 3261 8.1.1.6).
 _MOST_PASSES: Final = 70
-ACCEPT: Final = ("Accept", "application/sdp")
 
 
 class Refusal(NamedTuple):
@@ -78,13 +75,13 @@ def looped(flow: Flow, request: Request, transactions: Transactions) -> bool:
     return False
 
 
-def _before(request: Request, transactions: Transactions) -> Setup | None:
+def _before(request: Request, transactions: Transactions) -> Invitation | None:
     """The call that we sent on as what came back as ``request``, while it is set up."""
     # What we send has one Via, so the first of ours is of the latest pass.
     for via in request.headers.values("Via"):
         user = transactions.user_of(via.partition("branch=")[2].partition(";")[0].strip())
         if isinstance(user, Attempt):
-            return None if user.setup.request is SPENT else user.setup
+            return None if user.invitation.request is SPENT else user.invitation
     return None
 
 
@@ -97,17 +94,6 @@ def _deciding(flow: Flow, request: Request) -> tuple[object, ...]:
     fields = [(canonical(name), value) for name, value in request.headers.fields]
     told = sorted(field for field in fields if field[0] not in _OF_ONE_PASS)
     return (flow.trunk, flow.listener, flow.remote.host, users, request.from_.display, told)
-
-
-def arrival(flow: Flow, request: Request) -> dict[str, object]:
-    """The fields of the one line that each SIPS request leaves in the log (row S6)."""
-    return {
-        "method": request.method,
-        "from": request.from_.uri,
-        "to": request.uri,
-        "remote": flow.remote,
-        "local": flow.local,
-    }
 
 
 def required_but_unknown(request: Request) -> list[str]:

@@ -36,6 +36,7 @@ M = TypeVar("M", bound=Message)
 Fields = tuple[tuple[str, str], ...]
 
 ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO"
+ACCEPT: Final = ("Accept", "application/sdp")
 METHODS: Final = frozenset(ALLOW.split(", "))
 # Extensions that we carry from end to end; anything else that is required is refused (420).
 CARRIED_EXTENSIONS: Final = frozenset(("100rel",))

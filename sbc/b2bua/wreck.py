@@ -11,24 +11,23 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.attempt import Attempt
-from sbc.b2bua.call import NOBODY, Call, Fork
+from sbc.b2bua.call import Call, forget
 from sbc.b2bua.commands import Command, DeleteMedia, Note
-from sbc.b2bua.hooked import end_of, run
+from sbc.b2bua.desk import NOBODY, Desk
+from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Leg, Side, other
 from sbc.b2bua.mirror import Mirror
-from sbc.b2bua.setup import Setup
+from sbc.b2bua.states import ENDED, Ending
+from sbc.b2bua.told import end_of, record_of, run
 from sbc.flow import Flow
 from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.outgoing import Send
 from sbc.sip.transaction import ACCEPTED, CALLING, PROCEEDING, TRYING
 from sbc.sip.transactions import ClientTransaction, ServerTransaction
-
-if TYPE_CHECKING:
-    from sbc.b2bua.engine import Engine
 
 REASON = "internal error"
 _Step = Callable[[Any, float, list[Command]], None]
@@ -37,14 +36,14 @@ _Step = Callable[[Any, float, list[Command]], None]
 class Wreck:
     """One fault: ``call`` is the one that it happened in, ``message`` what had just come on ``flow``."""
 
-    __slots__ = ("_engine", "_steps", "call", "flow", "message", "serving")
+    __slots__ = ("_desk", "_steps", "call", "flow", "message", "serving")
 
-    def __init__(self, engine: Engine, call: Call | None, flow: Flow | None, message: Message | None) -> None:
-        self._engine = engine
+    def __init__(self, desk: Desk, call: Call | None, flow: Flow | None, message: Message | None) -> None:
+        self._desk = desk
         self.call = call
         self.flow = flow
         self.message = message
-        self.serving = engine.serving
+        self.serving = desk.serving
         self._steps: deque[tuple[_Step, Any]] = deque()
         if isinstance(message, Request):
             self._steps.append((self._refuse_message, message))
@@ -53,44 +52,43 @@ class Wreck:
         elif isinstance(message, Response):
             self._steps.append((self._disown, message))
 
-    def go_on(self, now: float, out: list[Command]) -> None:
+    def go_on(self, at: float, out: list[Command]) -> None:
         """Take every step that has not been tried yet."""
         while self._steps:
             step, about = self._steps.popleft()
-            step(about, now, out)
+            step(about, at, out)
 
     # Who waits for an answer
 
-    def _refuse_message(self, request: Request, now: float, out: list[Command]) -> None:
+    def _refuse_message(self, request: Request, at: float, out: list[Command]) -> None:
         if self.serving is not None:
-            self._refuse(self.serving, now, out)
+            self._refuse(self.serving, at, out)
         elif request.method != "ACK" and self.flow is not None:
-            out.append(Send(self.flow, response_to(request, 500, "", self._engine.ids.tag())))
+            out.append(Send(self.flow, response_to(request, 500, "", self._desk.ids.tag())))
 
-    def _refuse(self, server: ServerTransaction, now: float, out: list[Command]) -> None:
+    def _refuse(self, server: ServerTransaction, at: float, out: list[Command]) -> None:
         if server.state not in (PROCEEDING, TRYING):
             return
         request = server.request
         begins = server.method == "INVITE" and not request.to_tag
         # A caller may have another way to whom it calls; within a dialog there is none.
-        server.respond(self._engine.respond_to(server, 503 if begins else 500, ""), now, out)
+        server.respond(self._desk.respond_to(server, 503 if begins else 500, ""), at, out)
         server.user = None
         if begins and self.call is not None:
             for fork in _forks(self.call):
                 fork.a.end()
 
-    def _disown(self, response: Response, now: float, out: list[Command]) -> None:
+    def _disown(self, response: Response, at: float, out: list[Command]) -> None:
         """A response to what a call that is over had asked."""
-        client = self._engine.transactions.client_of(response)
+        client = self._desk.transactions.client_of(response)
         if client is not None and client.method == "INVITE":
-            self._withdraw(client, now, out)
+            self._withdraw(client, at, out)
 
     # A call
 
-    def _survey(self, call: Call, now: float, out: list[Command]) -> None:
-        engine = self._engine
-        for each in engine.transactions.live():
-            if _call_of(each.user) is not call:
+    def _survey(self, call: Call, at: float, out: list[Command]) -> None:
+        for each in self._desk.transactions.live():
+            if each.user is None or each.user.call is not call:
                 continue
             if isinstance(each, ServerTransaction):
                 self._steps.append((self._refuse, each))
@@ -105,12 +103,12 @@ class Wreck:
         for step in (self._let_go, self._give_back_media, self._forget, self._forget, self._tell):
             self._steps.append((step, call))
 
-    def _withdraw(self, client: ClientTransaction, now: float, out: list[Command]) -> None:
+    def _withdraw(self, client: ClientTransaction, at: float, out: list[Command]) -> None:
         user = client.user
         if not isinstance(user, Attempt | Mirror):
             return
         if user.answered is not None:
-            self._acknowledge(user.answered, now, out)
+            self._acknowledge(user.answered, at, out)
             return
         leg = user.leg if isinstance(user, Attempt) else _leg(user.call, other(user.side))
         if leg is None:
@@ -119,70 +117,70 @@ class Wreck:
         if client.state == ACCEPTED:
             client.user = leftover
             if client.last_response is not None:
-                leftover.on_response(client.last_response, now, out)
+                leftover.on_response(client.last_response, at, out)
         elif client.state in (CALLING, PROCEEDING):
             client.user = leftover
             leftover.cancelled = "abandon" in client.timers
             if client.state == PROCEEDING:
-                leftover.cancel(now, out)
+                leftover.cancel(at, out)
 
-    def _acknowledge(self, answered: AnsweredInvite, now: float, out: list[Command]) -> None:
+    def _acknowledge(self, answered: AnsweredInvite, at: float, out: list[Command]) -> None:
         side = other(answered.side)
         leg = _leg(answered.call, side)
         if leg is None:
             return
         if answered.ack is None:
-            via = leg.via(self._engine.transactions.new_branch())
+            via = leg.via(self._desk.transactions.new_branch())
             dialog = answered.fork.dialog(side)
             answered.ack = dialog.request("ACK", via=via, contact=leg.contact, cseq=answered.far_cseq)
         out.append(Send(leg.flow, answered.ack))  # once more, it may be, which does no harm
 
-    def _hang_up_a(self, fork: Fork, now: float, out: list[Command]) -> None:
-        self._hang_up(fork, "a", now, out)
+    def _hang_up_a(self, fork: Fork, at: float, out: list[Command]) -> None:
+        self._hang_up(fork, "a", at, out)
 
-    def _hang_up_b(self, fork: Fork, now: float, out: list[Command]) -> None:
-        self._hang_up(fork, "b", now, out)
+    def _hang_up_b(self, fork: Fork, at: float, out: list[Command]) -> None:
+        self._hang_up(fork, "b", at, out)
 
-    def _hang_up(self, fork: Fork, side: Side, now: float, out: list[Command]) -> None:
+    def _hang_up(self, fork: Fork, side: Side, at: float, out: list[Command]) -> None:
         call, dialog = self.call, fork.dialog(side)
         leg = None if call is None else _leg(call, side)
         if call is None or leg is None or dialog.state != "confirmed":
             return
-        via = leg.via(self._engine.transactions.new_branch())
+        via = leg.via(self._desk.transactions.new_branch())
         request = dialog.request("BYE", via=via, contact=leg.contact)
         dialog.end()
-        self._engine.send(call, leg, dialog, request, NOBODY, now, out)
+        self._desk.send(call, leg, dialog, request, NOBODY, at, out)
 
     # What the call held
 
-    def _unregister(self, fork: Fork, now: float, out: list[Command]) -> None:
-        self._engine.reception.unregister(fork)
+    def _unregister(self, fork: Fork, at: float, out: list[Command]) -> None:
+        self._desk.dialogs.unregister(fork)
 
-    def _let_go(self, call: Call, now: float, out: list[Command]) -> None:
-        call.state, call.setup = "ended", None
+    def _let_go(self, call: Call, at: float, out: list[Command]) -> None:
+        call.state, call.setup = ENDED, None
         call.forks.clear()
         call.timers.clear()
         call.media_waits.clear()
         call.mirrors.clear()
         call.answered_invites.clear()
 
-    def _give_back_media(self, call: Call, now: float, out: list[Command]) -> None:
+    def _give_back_media(self, call: Call, at: float, out: list[Command]) -> None:
         if call.has_media:
             call.has_media = False
             out.append(DeleteMedia(call.id))
 
-    def _forget(self, call: Call, now: float, out: list[Command]) -> None:
-        self._engine.forget(call)
+    def _forget(self, call: Call, at: float, out: list[Command]) -> None:
+        forget(call)
 
-    def _tell(self, call: Call, now: float, out: list[Command]) -> None:
+    def _tell(self, call: Call, at: float, out: list[Command]) -> None:
         if call.recorded:
             return
         call.recorded = True
-        status = 0 if call.answered_at else 503
-        out.append(Note("call-ended", call.id, call.record(REASON, "us", status, now)))
+        ending = Ending(REASON, status=503)
+        out.append(Note("call-ended", call.id, record_of(call, ending, at)))
         hooks = call.snapshot.hooks.end
         if hooks:
-            run(call, hooks, end_of(call, REASON, "us", status, now), out)
+            run(call, hooks, end_of(call, ending, at), out)
 
 
 class Leftover:
@@ -196,25 +194,25 @@ class Leftover:
         self.invite = invite
         self.cancelled = False
 
-    def on_response(self, response: Response, now: float, out: list[Command]) -> None:
+    def on_response(self, response: Response, at: float, out: list[Command]) -> None:
         """The callee rings: CANCEL. It has answered: ACK, and BYE where nobody has said it yet."""
         call, leg = self.call, self.leg
         if response.status < 200:
-            self.cancel(now, out)
+            self.cancel(at, out)
         elif response.status < 300:
-            call.engine.refuse_late_answer(call, leg, self.invite, response, now, out)
+            call.desk.refuse_late_answer(call, leg, self.invite, response, at, out)
             for fork in _forks(call):
                 if not self.invite.to_tag and fork.b.remote_tag == response.to_tag:
                     fork.b.end()
 
-    def on_failure(self, kind: str, now: float, out: list[Command]) -> None:
+    def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
         """No answer came: nobody is left to be told."""
 
-    def cancel(self, now: float, out: list[Command]) -> None:
+    def cancel(self, at: float, out: list[Command]) -> None:
         """Send CANCEL, once."""
         if not self.cancelled:
             self.cancelled = True
-            self.call.engine.send_cancel(self.leg, self.invite, now, out)
+            self.call.desk.send_cancel(self.leg, self.invite, at, out)
 
 
 def _forks(call: Call) -> list[Fork]:
@@ -227,7 +225,3 @@ def _forks(call: Call) -> list[Fork]:
 
 def _leg(call: Call, side: Side) -> Leg | None:
     return call.a if side == "a" else call.b
-
-
-def _call_of(user: object) -> Call | None:
-    return user.call if isinstance(user, Setup | Attempt | Mirror | AnsweredInvite) else None

@@ -204,7 +204,7 @@ class Driver:
     ) -> None:
         """Run one step and all that comes of it; ``subject`` is the command it is about, if any."""
         carry_out = self._carry_out
-        self.engine.at = ""
+        self.engine.working_on = ""
         self.engine.epoch = self.clock.now() - self.clock.monotonic()
         waiting: deque[Command | _Fault | _NotConnected] = deque()
         wreck: Wreck | None = None
@@ -242,8 +242,8 @@ class Driver:
         engine = self.engine
         if subject is None:  # no command yet: the engine itself failed, on a message or otherwise
             if len(arguments) == 3 and isinstance(arguments[1], Message):
-                return engine.wreck(engine.at, arguments[0], arguments[1])
-            return engine.wreck(engine.at)
+                return engine.wreck(engine.working_on, arguments[0], arguments[1])
+            return engine.wreck(engine.working_on)
         if isinstance(subject, Send):
             call = engine.call_of(subject.flow, subject.message)
             return engine.wreck(call.id if call is not None else "")

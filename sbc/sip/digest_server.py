@@ -61,16 +61,16 @@ class DigestServer:
         self._used: OrderedDict[str, int] = OrderedDict()
         self._forgotten = float("-inf")
 
-    def challenge(self, now: float, stale: bool = False) -> list[Challenge]:
+    def challenge(self, at: float, stale: bool = False) -> list[Challenge]:
         """Return one challenge for each algorithm, the preferred first (RFC 8760 2.3)."""
-        nonce = self._nonce(now)
+        nonce = self._nonce(at)
         return [
             Challenge(self.realm, nonce, algorithm, ("auth", "auth-int"), stale=stale)
             for algorithm in self.algorithms
         ]
 
     def verify(
-        self, credentials: Credentials, password: str | None, method: str, uri: str, body: bytes, now: float
+        self, credentials: Credentials, password: str | None, method: str, uri: str, body: bytes, at: float
     ) -> Verdict:
         """Judge ``credentials`` of a request; ``password`` is None for a user who does not exist.
 
@@ -80,10 +80,10 @@ class DigestServer:
         if credentials.algorithm.removesuffix("-sess") not in self.algorithms:
             return Verdict.WRONG
         user = user_hash(credentials.algorithm, credentials.username, self.realm, password or "")
-        return self.verify_hash(credentials, user if password is not None else None, method, uri, body, now)
+        return self.verify_hash(credentials, user if password is not None else None, method, uri, body, at)
 
     def verify_hash(
-        self, credentials: Credentials, user: str | None, method: str, uri: str, body: bytes, now: float
+        self, credentials: Credentials, user: str | None, method: str, uri: str, body: bytes, at: float
     ) -> Verdict:
         """The same; ``user`` is H(name:realm:password) by the credentials' algorithm, None for nobody."""
         if not self._is_for_us(credentials, uri):
@@ -93,7 +93,7 @@ class DigestServer:
         if not right or user is None:
             return Verdict.WRONG
         made = self._made_at(credentials.nonce)
-        fresh = made is not None and now - self.lifetime <= made <= now and self._count(credentials, made)
+        fresh = made is not None and at - self.lifetime <= made <= at and self._count(credentials, made)
         return Verdict.GOOD if fresh else Verdict.STALE
 
     def _is_for_us(self, credentials: Credentials, uri: str) -> bool:
@@ -104,8 +104,8 @@ class DigestServer:
             and credentials.uri == uri
         )
 
-    def _nonce(self, now: float) -> str:
-        head = f"{int(now * 1000):0{_TIME}x}{self._salt()}"
+    def _nonce(self, at: float) -> str:
+        head = f"{int(at * 1000):0{_TIME}x}{self._salt()}"
         return head + self._signature(head)
 
     def _signature(self, head: str) -> str:

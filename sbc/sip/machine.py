@@ -55,7 +55,7 @@ class Transaction:
     """What the four machines have in common.
 
     ``user`` is the user's own and never looked at; ``timers`` maps the name of each running timer
-    to its deadline (POSIX seconds); ``queued`` and ``number`` belong to the timer queue.
+    to its deadline (monotonic seconds); ``queued`` and ``number`` belong to the timer queue.
     """
 
     __slots__ = (
@@ -81,11 +81,11 @@ class Transaction:
         self._table = table
         self._interval = T1
 
-    def fire(self, event: str, message: Response | None, now: float, out: list[Any]) -> bool:
+    def fire(self, event: str, message: Response | None, at: float, out: list[Any]) -> bool:
         """Feed one input to the machine; return True where it passes ``message`` up."""
         self.state, actions, passes_up = self._table[self.state][event]
         for action in actions:
-            action(self, message, now, out)
+            action(self, message, at, out)
         if self.state == TERMINATED:
             self.timers.clear()
             self._owner.ended(self)
@@ -93,15 +93,15 @@ class Transaction:
             self._owner.schedule(self)
         return passes_up
 
-    def fire_due(self, now: float, out: list[Any]) -> None:
-        """Fire every timer whose deadline is not after ``now``, the earliest first."""
+    def fire_due(self, at: float, out: list[Any]) -> None:
+        """Fire every timer whose deadline is not after ``at``, the earliest first."""
         timers = self.timers
         while timers:
             name = min(timers, key=timers.__getitem__)
-            if timers[name] > now:
+            if timers[name] > at:
                 break
             del timers[name]
-            self.fire(name, None, now, out)
+            self.fire(name, None, at, out)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.method} {self.state} on flow {self.flow.id}>"
@@ -125,13 +125,13 @@ class ServerTransaction(Transaction):
         self.merged = False
         self.request_key: tuple[Any, ...] | None = None
 
-    def respond(self, response: Response, now: float, out: list[Any]) -> None:
+    def respond(self, response: Response, at: float, out: list[Any]) -> None:
         """Send ``response``, and again as the machine wants; ignored after a final response."""
-        self.fire(response_class(response.status), response, now, out)
+        self.fire(response_class(response.status), response, at, out)
 
-    def acknowledged(self, now: float, out: list[Any]) -> None:
+    def acknowledged(self, at: float, out: list[Any]) -> None:
         """The ACK of the 2xx has come: stop repeating it. The layer sees to it for the same peer."""
-        self.fire("ack2xx", None, now, out)
+        self.fire("ack2xx", None, at, out)
 
 
 class ClientTransaction(Transaction):
@@ -157,33 +157,33 @@ class ClientTransaction(Transaction):
         self.last_response = None
 
 
-def _send_request(tx: Transaction, _: Response | None, now: float, out: list[Any]) -> None:
+def _send_request(tx: Transaction, _: Response | None, at: float, out: list[Any]) -> None:
     out.append(Send(tx.flow, tx.request))
 
 
-def _send_response(tx: Transaction, _: Response | None, now: float, out: list[Any]) -> None:
+def _send_response(tx: Transaction, _: Response | None, at: float, out: list[Any]) -> None:
     if tx.last_response is not None:
         out.append(Send(tx.flow, tx.last_response))
 
 
-def _send_ack(tx: Transaction, message: Response | None, now: float, out: list[Any]) -> None:
+def _send_ack(tx: Transaction, message: Response | None, at: float, out: list[Any]) -> None:
     assert message is not None
     out.append(Send(tx.flow, build_ack(tx.request, message)))
 
 
-def _keep_response(tx: Transaction, message: Response | None, now: float, out: list[Any]) -> None:
+def _keep_response(tx: Transaction, message: Response | None, at: float, out: list[Any]) -> None:
     tx.last_response = message
 
 
-def _drop_request(tx: Transaction, _: Response | None, now: float, out: list[Any]) -> None:
+def _drop_request(tx: Transaction, _: Response | None, at: float, out: list[Any]) -> None:
     tx.request = SPENT
 
 
-def _drop_response(tx: Transaction, _: Response | None, now: float, out: list[Any]) -> None:
+def _drop_response(tx: Transaction, _: Response | None, at: float, out: list[Any]) -> None:
     tx.last_response = None
 
 
-def _stop_all(tx: Transaction, _: Response | None, now: float, out: list[Any]) -> None:
+def _stop_all(tx: Transaction, _: Response | None, at: float, out: list[Any]) -> None:
     tx.timers.clear()
 
 
@@ -192,11 +192,11 @@ def _start(name: str) -> Action:
     unreliable_only = name in UNRELIABLE_ONLY
     zero_if_reliable = name in ZERO_IF_RELIABLE
 
-    def start(tx: Transaction, _: Response | None, now: float, out: list[Any]) -> None:
+    def start(tx: Transaction, _: Response | None, at: float, out: list[Any]) -> None:
         if not tx.flow.reliable or not (unreliable_only or zero_if_reliable):
-            tx.timers[name] = now + seconds
+            tx.timers[name] = at + seconds
         elif zero_if_reliable:
-            tx.fire(name, None, now, out)
+            tx.fire(name, None, at, out)
 
     return start
 
@@ -204,29 +204,29 @@ def _start(name: str) -> Action:
 def _again(name: str) -> Action:
     ceiling = CEILINGS[name]
 
-    def again(tx: Transaction, _: Response | None, now: float, out: list[Any]) -> None:
+    def again(tx: Transaction, _: Response | None, at: float, out: list[Any]) -> None:
         tx._interval = min(2 * tx._interval, ceiling)
-        tx.timers[name] = now + tx._interval
+        tx.timers[name] = at + tx._interval
 
     return again
 
 
 def _slow(name: str) -> Action:
-    def slow(tx: Transaction, _: Response | None, now: float, out: list[Any]) -> None:
-        tx.timers[name] = now + T2
+    def slow(tx: Transaction, _: Response | None, at: float, out: list[Any]) -> None:
+        tx.timers[name] = at + T2
 
     return slow
 
 
 def _stop(name: str) -> Action:
-    def stop(tx: Transaction, _: Response | None, now: float, out: list[Any]) -> None:
+    def stop(tx: Transaction, _: Response | None, at: float, out: list[Any]) -> None:
         tx.timers.pop(name, None)
 
     return stop
 
 
 def _tell(event: str) -> Action:
-    def tell(tx: Transaction, _: Response | None, now: float, out: list[Any]) -> None:
+    def tell(tx: Transaction, _: Response | None, at: float, out: list[Any]) -> None:
         tx._owner.tell(tx, event)
 
     return tell

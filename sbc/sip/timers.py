@@ -77,7 +77,7 @@ class TimerQueue(Generic[Item]):
             heappush(self._heap, (due, item.number))
 
     def next_deadline(self) -> float | None:
-        """Return the earliest deadline (POSIX seconds), or None where nothing is waiting."""
+        """Return the earliest deadline (monotonic seconds), or None where nothing is waiting."""
         heap = self._heap
         while heap:
             due, number = heap[0]
@@ -92,10 +92,10 @@ class TimerQueue(Generic[Item]):
                 heappop(heap)
         return None
 
-    def pop_due(self, now: float) -> Item | None:
-        """Take out the next item that has a timer due at ``now``; None when there is none."""
+    def pop_due(self, at: float) -> Item | None:
+        """Take out the next item that has a timer due at ``at``; None when there is none."""
         due = self.next_deadline()
-        if due is None or due > now:
+        if due is None or due > at:
             return None
         item = self._live[heappop(self._heap)[1]]
         item.queued = NEVER

@@ -29,11 +29,13 @@ goes straight on to Terminated, which is why their ``start`` comes last in its r
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, Literal
+from typing import Final, Literal, TypeVar
 
 State = Literal[
     "Calling", "Trying", "Proceeding", "Accepted", "Acknowledged", "Completed", "Confirmed", "Terminated"
 ]
+S = TypeVar("S", bound=str)
+E = TypeVar("E", bound=str)
 Row = tuple[State, tuple[str, ...]]
 Table = Mapping[tuple[State, str], Row]
 
@@ -47,11 +49,15 @@ CONFIRMED: Final = "Confirmed"
 TERMINATED: Final = "Terminated"
 
 
-def complete(arrows: Table) -> Table:
+def complete(
+    arrows: Mapping[tuple[S, E], tuple[S, tuple[str, ...]]],
+) -> dict[tuple[S, E], tuple[S, tuple[str, ...]]]:
     """Return ``arrows`` with a row that does nothing for each state and input that has no arrow."""
     states = {state for state, _ in arrows} | {state for state, _ in arrows.values()}
     inputs = {event for _, event in arrows}
-    idle: dict[tuple[State, str], Row] = {(state, event): (state, ()) for state in states for event in inputs}
+    idle: dict[tuple[S, E], tuple[S, tuple[str, ...]]] = {
+        (state, event): (state, ()) for state in states for event in inputs
+    }
     return {**idle, **arrows}
 
 
@@ -61,7 +67,7 @@ def response_class(status: int) -> str:
 
 
 # RFC 3261 17.1.1, figure 5; RFC 6026 8.4
-INVITE_CLIENT: Final = complete(
+INVITE_CLIENT: Final[Table] = complete(
     {
         (CALLING, "start"): (CALLING, ("send request", "start A", "start B")),
         (CALLING, "A"): (CALLING, ("send request", "again A")),
@@ -87,7 +93,7 @@ INVITE_CLIENT: Final = complete(
 )
 
 # RFC 3261 17.1.2, figure 6
-NON_INVITE_CLIENT: Final = complete(
+NON_INVITE_CLIENT: Final[Table] = complete(
     {
         (TRYING, "start"): (TRYING, ("send request", "start E", "start F")),
         (TRYING, "E"): (TRYING, ("send request", "again E")),
@@ -108,7 +114,7 @@ NON_INVITE_CLIENT: Final = complete(
 )
 
 # RFC 3261 17.2.1, figure 7; RFC 6026 7.1 and 8.7
-INVITE_SERVER: Final = complete(
+INVITE_SERVER: Final[Table] = complete(
     {
         (PROCEEDING, "request"): (PROCEEDING, ("send response",)),
         (PROCEEDING, "1xx"): (PROCEEDING, ("keep response", "send response")),
@@ -133,7 +139,7 @@ INVITE_SERVER: Final = complete(
 )
 
 # RFC 3261 17.2.2, figure 8
-NON_INVITE_SERVER: Final = complete(
+NON_INVITE_SERVER: Final[Table] = complete(
     {
         (TRYING, "1xx"): (PROCEEDING, ("keep response", "send response")),
         (TRYING, "2xx"): (COMPLETED, ("keep response", "send response", "start J")),

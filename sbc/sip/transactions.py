@@ -70,7 +70,7 @@ class Transactions:
         return self._ids.branch()
 
     def receive_request(
-        self, flow: Flow, request: Request, now: float, out: list[Any]
+        self, flow: Flow, request: Request, at: float, out: list[Any]
     ) -> ServerTransaction | Literal[Received.ACK2XX] | None:
         """Take in a validated request; return its new transaction, or None where it was absorbed.
 
@@ -79,22 +79,22 @@ class Transactions:
         """
         method = request.method
         if method == "ACK":
-            return self._receive_ack(flow, request, now, out)
+            return self._receive_ack(flow, request, at, out)
         key = server_key(request, flow, method)
         known = self._servers.get(key)
         if known is not None:
-            known.fire("request", None, now, out)
+            known.fire("request", None, at, out)
             return None
         transaction = self._serve(flow, key, request)
         if method == "CANCEL":
             transaction.cancels = self._servers.get(server_key(request, flow, "INVITE"))
         fix_via(request, flow.remote)
         if method == "INVITE":
-            transaction.respond(response_to(request, 100), now, out)
+            transaction.respond(response_to(request, 100), at, out)
         return transaction
 
     def receive_response(
-        self, flow: Flow, response: Response, now: float, out: list[Any]
+        self, flow: Flow, response: Response, at: float, out: list[Any]
     ) -> ClientTransaction | None:
         """Take in a response; return its transaction where the user is to see it, else None.
 
@@ -104,13 +104,13 @@ class Transactions:
         transaction = self._clients.get(client_key(response))
         if transaction is None or not same_peer(transaction.flow, flow):
             return None
-        if not transaction.fire(response_class(response.status), response, now, out):
+        if not transaction.fire(response_class(response.status), response, at, out):
             return None
         transaction.last_response = response
         return transaction
 
     def start(
-        self, flow: Flow, request: Request, now: float, out: list[Any], user: Any = None
+        self, flow: Flow, request: Request, at: float, out: list[Any], user: Any = None
     ) -> ClientTransaction:
         """Send ``request``, whose top Via has a branch from ``new_branch``, and return its transaction.
 
@@ -125,11 +125,11 @@ class Transactions:
         transaction = ClientTransaction(self, self._next(), key, flow, request, user)
         self._clients[key] = transaction
         self._hold(transaction)
-        transaction.fire("start", None, now, out)
+        transaction.fire("start", None, at, out)
         if request.method == "CANCEL":
             invite = self._clients.get((branch, "INVITE"))
             if invite is not None:
-                invite.fire("cancelled", None, now, out)
+                invite.fire("cancelled", None, at, out)
         return transaction
 
     def live(self) -> list[Transaction]:
@@ -148,20 +148,20 @@ class Transactions:
         transaction = self._clients.get((branch, "INVITE"))
         return None if transaction is None else transaction.user
 
-    def tick(self, now: float, out: list[Any]) -> list[tuple[Transaction, str]]:
+    def tick(self, at: float, out: list[Any]) -> list[tuple[Transaction, str]]:
         """Fire what is due; return the events for the users.
 
         ``timeout``: a client transaction got no (final) answer. ``no-ack``: the final response
         to an INVITE was never acknowledged; after a 2xx the user sends BYE (RFC 3261 13.3.1.4).
         """
-        while (transaction := self._queue.pop_due(now)) is not None:
-            transaction.fire_due(now, out)
+        while (transaction := self._queue.pop_due(at)) is not None:
+            transaction.fire_due(at, out)
         return self._take_told()
 
-    def flow_closed(self, flow: Flow, now: float, out: list[Any]) -> list[tuple[Transaction, str]]:
+    def flow_closed(self, flow: Flow, at: float, out: list[Any]) -> list[tuple[Transaction, str]]:
         """End every transaction of ``flow``; return a ``transport`` event for each unfinished one."""
         for transaction in list(self._flows.get(flow, {}).values()):
-            transaction.fire("transport", None, now, out)
+            transaction.fire("transport", None, at, out)
         return self._take_told()
 
     def unfinished(self, flow: Flow) -> bool:
@@ -177,7 +177,7 @@ class Transactions:
 
     @property
     def next_deadline(self) -> float | None:
-        """When ``tick`` is wanted next (POSIX seconds), or None."""
+        """When ``tick`` is wanted next (monotonic seconds), or None."""
         return self._queue.next_deadline()
 
     def schedule(self, transaction: Transaction) -> None:
@@ -218,16 +218,16 @@ class Transactions:
         return transaction
 
     def _receive_ack(
-        self, flow: Flow, ack: Request, now: float, out: list[Any]
+        self, flow: Flow, ack: Request, at: float, out: list[Any]
     ) -> Literal[Received.ACK2XX] | None:
         invite = self._servers.get(server_key(ack, flow, "INVITE"))
         if invite is None:
             invite = self._requests.get(request_key(ack, flow, "INVITE"))
         elif invite.state not in (ACCEPTED, ACKNOWLEDGED):
-            invite.fire("ack", None, now, out)
+            invite.fire("ack", None, at, out)
             return None
         if invite is not None and invite.last_response and invite.last_response.to_tag == ack.to_tag:
-            invite.acknowledged(now, out)
+            invite.acknowledged(at, out)
         return ACK2XX
 
     def _hold(self, transaction: Transaction) -> None:

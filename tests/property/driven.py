@@ -253,7 +253,7 @@ class DrivenStage(Stage):
         held = {
             "calls": len(engine.calls),
             "transactions": len(engine.transactions),
-            "dialogs": len(engine.reception._dialogs),
+            "dialogs": len(engine.dialogs),
             "connections asked for": len(engine._connecting),
             "slots of trunks": sum(engine.limits.calls(name) for name in self.peers),
             "slots of rules": sum(usage.calls for usage in engine.actions._limits._usage.values()),

@@ -40,7 +40,7 @@ def holds_nothing(stage: Stage) -> None:
     for call in list(engine.calls):
         stage.carry_out(engine.end_call(call, "over", stage.now))
     stage.wait(1000)
-    assert not engine.calls and not engine.reception._dialogs and not len(engine.transactions)
+    assert not engine.calls and not len(engine.dialogs) and not len(engine.transactions)
     assert {engine.limits.calls(name) for name in stage.peers} == {0}
 
 

@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 
 import sbc.b2bua.facts
-import sbc.b2bua.hooked
 import sbc.b2bua.leg
+import sbc.b2bua.life
 import sbc.b2bua.media_policy
 import sbc.b2bua.screening
+import sbc.b2bua.told
 import sbc.b2bua.translate
 import sbc.policy.downgrade
 import sbc.policy.headers
@@ -27,7 +28,9 @@ from dsl.ruleset import RuleSet
 from sbc.b2bua.actions import Actions
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.attempt import Attempt
-from sbc.b2bua.call import Call, Fork
+from sbc.b2bua.call import Call
+from sbc.b2bua.dialogs import Dialogs, Fork
+from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg
 from sbc.b2bua.mirror import Mirror
 from sbc.b2bua.reception import Reception
@@ -47,16 +50,16 @@ from tests.property.driven import DrivenStage, media_plane
 pytestmark = [pytest.mark.pure, pytest.mark.slow]
 
 CLASSES = (
-    Setup, Attempt, Mirror, AnsweredInvite, Call, Fork, Leg, Reception, Actions, CallLimits, RuleLimits,
-    RuleSet, MediaIO, MediaSession, BoundPorts, HookRun, Dialog,
+    Setup, Invitation, Attempt, Mirror, AnsweredInvite, Call, Fork, Leg, Reception, Dialogs, Actions,
+    CallLimits, RuleLimits, RuleSet, MediaIO, MediaSession, BoundPorts, HookRun, Dialog,
 )  # fmt: skip
 MODULES = (
-    sbc.b2bua.translate, sbc.b2bua.screening, sbc.b2bua.facts, sbc.b2bua.hooked, sbc.b2bua.leg,
+    sbc.b2bua.translate, sbc.b2bua.screening, sbc.b2bua.facts, sbc.b2bua.told, sbc.b2bua.life, sbc.b2bua.leg,
     sbc.b2bua.media_policy, sbc.b2bua.mirror, sbc.policy.downgrade, sbc.policy.headers,
 )  # fmt: skip
 # What gives something back, or writes the last word, has no substitute: these fail once only.
 LAST_WORDS = (
-    "Actions.release", "CallLimits.release", "RuleLimits.release", "Reception.unregister", "MediaIO.delete",
+    "Actions.release", "CallLimits.release", "RuleLimits.release", "Dialogs.unregister", "MediaIO.delete",
     "MediaSession.", "BoundPorts.", "Leg.", "leg.", "Fork.", "Dialog.",
 )  # fmt: skip
 TESTS_OWN = ("MediaIO.query", "MediaIO.free_ports", "CallLimits.calls", "MediaIO.close", "MediaIO.idle")

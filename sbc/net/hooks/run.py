@@ -22,7 +22,7 @@ from gevent import Greenlet
 from dsl.decision import Decision, Edit, Route
 from dsl.facts import Facts
 from dsl.outcome import edited
-from sbc.b2bua.hooked import Invited
+from sbc.b2bua.commands import Invited
 from sbc.base import LocalError
 from sbc.config.hook_import import failing_line
 from sbc.config.hook_set import Hook

@@ -213,7 +213,7 @@ def test_a_fault_in_one_calls_timer_does_not_stop_anothers(monkeypatch: pytest.M
     whole = Setup.on_timer
 
     def fail(self: Setup, name: str, now: float, out: list[Any]) -> None:
-        if self.request.call_id == "bad":
+        if self.invitation.request.call_id == "bad":
             raise KeyError("a fault of the engine")
         whole(self, name, now, out)
 
@@ -256,7 +256,7 @@ def test_a_call_that_cannot_even_be_ended_gives_back_what_it_holds(monkeypatch: 
     def fail(*_: object) -> None:
         raise KeyError("a fault of the engine")
 
-    monkeypatch.setattr(Setup, "on_response", fail)
+    monkeypatch.setattr(Attempt, "on_response", fail)
     monkeypatch.setattr(Engine, "send_cancel", fail)
     rig.invite("bad")
     (call,) = rig.engine.calls

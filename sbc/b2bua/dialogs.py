@@ -1,0 +1,54 @@
+"""The pairs of dialogs of all calls, and which call a request within one of them is for."""
+
+from __future__ import annotations
+
+from sbc.b2bua.leg import Side
+from sbc.sip.dialog import Dialog
+from sbc.sip.message import Request
+
+
+class Fork:
+    """A pair of dialogs: one that a branch of the callee opened, and the one that shows it to the caller.
+
+    ``renewed``: offers went on while it was early, so the INVITE's own answer is history.
+    ``early`` is the last SDP with which it answered the INVITE before its 2xx.
+    """
+
+    __slots__ = ("a", "b", "early", "renewed")
+
+    def __init__(self, a: Dialog, b: Dialog) -> None:
+        self.a = a
+        self.b = b
+        self.renewed = False
+        self.early = b""
+
+    def dialog(self, side: Side) -> Dialog:
+        """The dialog on ``side``."""
+        return self.a if side == "a" else self.b
+
+
+class Dialogs:
+    """The index of the calls' dialogs: by Call-ID, our tag and the peer's (RFC 3261 12)."""
+
+    __slots__ = ("_found",)
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[str, str, str], tuple[str, Fork, Side]] = {}
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def register(self, call_id: str, fork: Fork) -> None:
+        """From now on requests within the dialogs of ``fork`` are for the call ``call_id``."""
+        a, b = fork.a, fork.b
+        self._found[a.call_id, a.local_tag, a.remote_tag] = (call_id, fork, "a")
+        self._found[b.call_id, b.local_tag, b.remote_tag] = (call_id, fork, "b")
+
+    def unregister(self, fork: Fork) -> None:
+        """The dialogs of ``fork`` are over."""
+        for dialog in (fork.a, fork.b):
+            self._found.pop((dialog.call_id, dialog.local_tag, dialog.remote_tag), None)
+
+    def find(self, request: Request) -> tuple[str, Fork, Side] | None:
+        """The call, the dialogs and the side that a request within a dialog names."""
+        return self._found.get((request.call_id, request.to_tag or "", request.from_tag or ""))

@@ -1,0 +1,71 @@
+"""The caller's INVITE, and its final answer where that is none of the callee's 2xx."""
+
+from __future__ import annotations
+
+from sbc.b2bua.call import Call
+from sbc.b2bua.commands import Command
+from sbc.b2bua.life import fire
+from sbc.b2bua.states import Ending
+from sbc.b2bua.translate import Fields, answer, carried_body
+from sbc.sip.message import Request, Response
+from sbc.sip.transactions import SPENT, ServerTransaction
+
+
+class Invitation:
+    """The INVITE that began a call; its transaction's user until it is answered."""
+
+    __slots__ = ("call", "offer", "request", "server")
+
+    def __init__(self, call: Call, server: ServerTransaction, request: Request) -> None:
+        self.call = call
+        self.server = server
+        self.request = request
+        self.offer = carried_body(request)
+
+    def on_response(self, response: Response, at: float, out: list[Command]) -> None:
+        """A server transaction has no responses to tell of."""
+
+    def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
+        """The caller's connection closed before there was an answer: nobody could be told of one."""
+        if kind == "transport":
+            why = "the caller's connection closed"
+            fire(self.call, "lost", at, out, Ending(why, status=503))
+
+    def on_cancel(self, why: Fields, at: float, out: list[Command]) -> None:
+        """The caller gave up; ``why`` are its Reasons, such as that another phone has answered."""
+        fire(self.call, "cancel", at, out, Ending("cancelled", "caller", 487, reasons=why))
+
+    def end(self, ending: Ending, at: float, out: list[Command]) -> None:
+        """Give the caller the final response of ``ending``."""
+        self.server.respond(self.call.desk.respond_to(self.server, ending.status, ending.phrase), at, out)
+        self.server.user = None
+
+    def refuse(self, status: int, phrase: str, at: float, out: list[Command], why: str) -> None:
+        """Refuse the call; ``why`` is for its record."""
+        self.finish(self.call.desk.respond_to(self.server, status, phrase), at, out, Ending(why))
+
+    def finish(self, response: Response, at: float, out: list[Command], ending: Ending) -> None:
+        """Give the caller this final refusal, or redirection; the call is over."""
+        ending.status = response.status
+        self.server.respond(response, at, out)
+        self.server.user = None
+        fire(self.call, "refused", at, out, ending)
+
+    def pass_failure(self, response: Response, at: float, out: list[Command]) -> None:
+        """The callee's final failure, as the caller may see it.
+
+        A challenge is for us, not for the caller; a redirect names places of the far side.
+        """
+        call, status = self.call, response.status
+        if status in (401, 407):
+            self.refuse(403, "Forbidden", at, out, f"{status} from the callee's side")
+        elif status < 400:
+            self.refuse(480, "Temporarily Unavailable", at, out, f"{status} from the callee's side")
+        else:
+            base = call.desk.respond_to(self.server, status, response.reason, call.desk.ids.tag())
+            final = answer(base, response, call.a, call.b.flow.trusted if call.b else False, b"")
+            self.finish(final, at, out, Ending(f"{status} {response.reason}", "callee"))
+
+    def let_go(self) -> None:
+        """The call is up or over: nothing of the message is needed while its transaction lives on."""
+        self.request, self.offer = SPENT, b""

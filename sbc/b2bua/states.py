@@ -1,0 +1,104 @@
+"""The life of a call as a table: what an event does in each state (RFC 3261 9, 13, 15).
+
+A row reads: in this state, on this event, go to that state and do these things, in this order. An event
+for which a state has no row changes nothing, and ``complete`` writes that down, so that the table is total.
+
+States: ``routing``, rules and hooks are asked; ``trying``, a callee is sought; ``ringing``, one has been
+heard; ``answered``, its 2xx is with the caller; ``up``, the caller's ACK has come; ``ended``.
+
+Events:
+
+- ``decision``: rules and hooks have spoken.
+- ``provisional``, ``answer``: a callee's 1xx above 100, or its 2xx, may go to the caller.
+- ``ack``: the caller's ACK for the 2xx has been carried across.
+- ``refused``: the caller was given any other final response.
+- ``cancel``: the caller's CANCEL; it has no effect once there was a final response (9.2).
+- ``lost``: the caller's connection closed, which matters as long as an answer can reach it nowhere else.
+- ``bye``: either side hung up. In an early dialog that ends the INVITE (15); afterwards it is passed on. One
+  before the caller's ACK is too, and what we clear then gets its BYE at once, although 15 has a callee wait
+  for the ACK: a call that is over holds nothing, and the 2xx is repeated until it comes.
+- ``idle``: no media is heard, which proves something only when the call is up.
+- ``clear``: the call ends from our side: an operator, a hook, no ACK, media that must not be used, a far side
+  that no longer answers.
+
+Actions: ``go on``, the event is to be carried out by whoever fired it; ``withdraw``, CANCEL what was sent and
+give the caller a final response; ``confirm``, the setup is over; ``end near``, the dialog with whoever said
+BYE is over; ``bye ...``, hang up on a side; ``release``, give everything back, and write the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from sbc.b2bua.leg import Side
+from sbc.b2bua.translate import Fields
+from sbc.sip.message import Request
+from sbc.sip.transaction import complete
+
+State = Literal["routing", "trying", "ringing", "answered", "up", "ended"]
+Event = Literal[
+    "decision", "provisional", "answer", "ack", "refused", "cancel", "lost", "bye", "idle", "clear"
+]
+Row = tuple[State, tuple[str, ...]]
+
+ROUTING: Final = "routing"
+TRYING: Final = "trying"
+RINGING: Final = "ringing"
+ANSWERED: Final = "answered"
+UP: Final = "up"
+ENDED: Final = "ended"
+EARLY: Final[tuple[State, ...]] = (ROUTING, TRYING, RINGING)
+
+_WITHDRAWN: Final[Row] = (ENDED, ("withdraw", "release"))
+_HUNG_UP: Final[Row] = (ENDED, ("end near", "bye far", "release"))
+_CLEARED: Final[Row] = (ENDED, ("bye a", "bye b", "release"))
+
+CALL: Final[Mapping[tuple[State, Event], Row]] = complete(
+    {
+        (ROUTING, "decision"): (TRYING, ("go on",)),
+        (ROUTING, "refused"): (ENDED, ("release",)),
+        (ROUTING, "cancel"): _WITHDRAWN,
+        (ROUTING, "lost"): _WITHDRAWN,
+        (ROUTING, "bye"): _WITHDRAWN,
+        (ROUTING, "clear"): _WITHDRAWN,
+        (TRYING, "provisional"): (RINGING, ("go on",)),
+        (TRYING, "answer"): (ANSWERED, ("go on",)),
+        (TRYING, "refused"): (ENDED, ("release",)),
+        (TRYING, "cancel"): _WITHDRAWN,
+        (TRYING, "lost"): _WITHDRAWN,
+        (TRYING, "bye"): _WITHDRAWN,
+        (TRYING, "clear"): _WITHDRAWN,
+        (RINGING, "provisional"): (RINGING, ("go on",)),
+        (RINGING, "answer"): (ANSWERED, ("go on",)),
+        (RINGING, "refused"): (ENDED, ("release",)),
+        (RINGING, "cancel"): _WITHDRAWN,
+        (RINGING, "lost"): _WITHDRAWN,
+        (RINGING, "bye"): _WITHDRAWN,
+        (RINGING, "clear"): _WITHDRAWN,
+        (ANSWERED, "ack"): (UP, ("confirm",)),
+        (ANSWERED, "bye"): _HUNG_UP,
+        (ANSWERED, "clear"): _CLEARED,
+        (UP, "bye"): _HUNG_UP,
+        (UP, "idle"): _CLEARED,
+        (UP, "clear"): _CLEARED,
+    }
+)
+
+
+@dataclass(slots=True)
+class Ending:
+    """How a call comes to its end: ``why`` and ``by`` whom, for its record.
+
+    ``status`` and ``phrase`` are of the final response that the caller still gets, or has got; ``reasons``
+    cross with a CANCEL, ``bye`` is the request of the ``side`` that hung up.
+    """
+
+    why: str
+    by: Literal["caller", "callee", "us"] = "us"
+    status: int = 480
+    phrase: str = ""
+    reasons: Fields = ()
+    side: Side = "a"
+    bye: Request | None = None

@@ -1,0 +1,54 @@
+"""What is told of a call: its record, and what hooks hear of its answer and its end."""
+
+from __future__ import annotations
+
+from sbc.b2bua.call import Call
+from sbc.b2bua.commands import Command, RunHooks
+from sbc.b2bua.states import Ending
+from sbc.config.hook_set import Hook, called_by
+from sbc.hookapi.arguments import Answer, End
+
+
+def run(call: Call, hooks: tuple[Hook, ...], about: Answer | End, out: list[Command]) -> None:
+    """Ask those of ``hooks`` that run for this call."""
+    chosen = called_by(hooks, call.named_hooks)
+    if chosen and call.facts is not None:
+        out.append(RunHooks(call.id, call.snapshot, chosen, call.facts, about))
+
+
+def answer_of(call: Call, at: float) -> Answer:
+    """A call that has just come up."""
+    assert call.b is not None, "somebody answered"
+    tls = call.b.flow.tls
+    peer = tls.peer if tls is not None else None
+    return Answer(
+        trunk=call.b.trunk.trunk, rule=call.rule, setup_time=at - call.created, now=call.desk.date(at),
+        tls_version=tls.version if tls is not None else "",
+        peer_verified=peer is not None and peer.verified,
+        peer_sans=peer.sans if peer is not None else (),
+    )  # fmt: skip
+
+
+def end_of(call: Call, ending: Ending, at: float) -> End:
+    """A call that has just ended."""
+    answered = call.answered_at
+    return End(
+        trunk=call.b.trunk.trunk if call.b is not None else "", rule=call.rule,
+        status=200 if answered else ending.status, reason=ending.why, by=ending.by,
+        seconds=at - answered if answered else 0.0, now=call.desk.date(at),
+    )  # fmt: skip
+
+
+def record_of(call: Call, ending: Ending, at: float) -> dict[str, object]:
+    """What the call's record tells of it."""
+    answered, date, b = call.answered_at, call.desk.date, call.b
+    return {
+        "caller": call.caller, "called": call.called, "rule": call.rule,
+        "from": call.a.trunk.trunk, "to": b.trunk.trunk if b else "",
+        "status": 200 if answered else ending.status, "reason": ending.why, "by": ending.by,
+        "created": date(call.created), "answered": date(answered) if answered else 0.0,
+        "ended": date(at),
+        "duration": at - answered if answered else 0.0,
+        "downgraded": call.downgraded, "tags": call.tags, "a": call.a.flow,
+        "b": b.flow if b else None, "peer": b.target if b else "",
+    }  # fmt: skip
