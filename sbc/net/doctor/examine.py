@@ -143,7 +143,7 @@ class Examiner:
             found["answer"], found["silence"] = self._ask(session, sock, peer, address)
         except HandshakeError as error:
             found["failure"] = failed_event(
-                error, judge, direction="outbound", listener=self._trunk.listener,
+                error, session, direction="outbound", listener=self._trunk.listener,
                 candidates=(self._trunk.trunk,), remote=address, sni=sni, at=self._clock.now(),
             ).failure  # fmt: skip
         return found

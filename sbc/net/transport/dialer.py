@@ -23,7 +23,6 @@ from sbc.net.handler import Handler
 from sbc.net.system.clock import Clock
 from sbc.net.system.resolver import ResolveFailed, resolve
 from sbc.net.system.sockets import connect, normal_host
-from sbc.net.tls.judge import Judge
 from sbc.net.tls.session import HandshakeError, TlsSession, ask_leave, failed_event, handshake_event
 from sbc.net.transport import sweep
 from sbc.net.transport.channel import StreamChannel
@@ -32,6 +31,7 @@ from sbc.net.transport.listener import Listeners
 from sbc.net.transport.udp import UdpListener
 from sbc.tls.diagnosis import Failure
 from sbc.tls.events import Admitted
+from sbc.tls.judge import Judge
 from sbc.tls.match import Admission
 from sbc.tls.names import is_ip
 
@@ -268,7 +268,7 @@ class Dialer:
         except HandshakeError as error:
             assert session is not None
             event = failed_event(
-                error, session.judge, direction="outbound", listener=flow.listener,
+                error, session, direction="outbound", listener=flow.listener,
                 candidates=(key.trunk,), remote=flow.remote, sni=session.sni, at=self._clock.now(),
             )  # fmt: skip
             reason = str(event.failure)
@@ -316,8 +316,8 @@ class Dialer:
     ) -> Failure:
         """Report one failed outbound handshake; returns what it amounts to."""
         event = failed_event(
-            error, session.judge if session is not None else None, direction="outbound",
-            listener=trunk.listener, candidates=(trunk.trunk,), remote=address,
+            error, session, direction="outbound", listener=trunk.listener, candidates=(trunk.trunk,),
+            remote=address,
             sni=session.sni if session is not None else "", at=self._clock.now(),
         )  # fmt: skip
         self._handler.on_handshake_failed(event)

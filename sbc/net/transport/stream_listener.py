@@ -336,9 +336,8 @@ class _Attempt:
     def event(self, error: HandshakeError, at: float) -> HandshakeFailed:
         """The event that reports ``error``."""
         return failed_event(
-            error, self._session.judge if self._session is not None else None, direction="inbound",
-            listener=self._listener.name, candidates=self._trunks, remote=self._remote, sni=self._sni,
-            at=at, alert_sent=self._alert,
+            error, self._session, direction="inbound", listener=self._listener.name, candidates=self._trunks,
+            remote=self._remote, sni=self._sni, at=at, alert_sent=self._alert,
         )  # fmt: skip
 
 
