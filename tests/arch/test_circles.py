@@ -1,4 +1,4 @@
-"""No circle of imports: what a module is told of may not, in however many steps, be told of it.
+"""No circle of imports: what a module or a folder is told of may not, in however many steps, be told of it.
 
 Imports for the type checker count: a reader follows them as well.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from tests.arch.sources import PRODUCT, imports, sources
+from tests.arch.sources import PRODUCT, ROOT, imports, sources
+from tests.arch.test_layers import row_of
 
 Graph = Mapping[str, frozenset[str]]
 # A circle of nothing but modules that begin with this is let be; the line goes when that circle does.
@@ -23,6 +24,27 @@ def graph() -> Graph:
         )
         for module, source in every.items()
     }
+
+
+def folders(modules: Graph) -> Graph:
+    """The same for folders; what is between one and those within it is one subject and does not count.
+
+    A folder whose modules stand in different rows of the layers is as many.
+    """
+
+    def folder(module: str) -> str:
+        inside = module if (ROOT / module.replace(".", "/")).is_dir() else module.rpartition(".")[0]
+        return f"{inside}./{row_of(module)}"
+
+    found: dict[str, set[str]] = {folder(module): set() for module in modules}
+    for module, imported in modules.items():
+        own = folder(module)
+        found[own] |= {
+            each
+            for each in map(folder, imported)
+            if not any(one.startswith(other.partition("/")[0]) for one, other in ((own, each), (each, own)))
+        }
+    return {name: frozenset(imported) for name, imported in found.items()}
 
 
 def _module(name: str, known: Mapping[str, object]) -> str | None:
@@ -60,6 +82,22 @@ def circles(graph: Graph) -> list[list[str]]:
 def test_no_imports_run_in_a_circle() -> None:
     found = circles(graph())
     assert [each for each in found if not all(module.startswith(NOT_YET) for module in each)] == []
+
+
+def test_no_folders_import_one_another() -> None:
+    assert circles(folders(graph())) == []
+
+
+def test_folders_that_import_one_another_are_found() -> None:
+    there = {
+        "sbc.net.tls.a": frozenset(("sbc.net.media.a", "sbc.net.handler")),
+        "sbc.net.media.a": frozenset(("sbc.net.system.a",)),
+        "sbc.net.handler": frozenset(("sbc.net.media.a",)),  # the folder above both
+    }
+    straight = {**there, "sbc.net.system.a": frozenset[str]()}
+    assert circles(folders(straight)) == []
+    back = {**straight, "sbc.net.system.a": frozenset(("sbc.net.tls.a",))}
+    assert [len(each) for each in circles(folders(back))] == [3]
 
 
 def test_a_circle_is_found_however_long_it_is() -> None:

@@ -23,7 +23,7 @@ from sbc.net.revocation.sources import Sources
 from sbc.net.revocation.state import SavedLists, load_state, save_state
 from sbc.net.system.clock import Clock
 from sbc.net.system.store import Store
-from sbc.net.tls.session import HandshakeError
+from sbc.tls.diagnosis import Failure
 from sbc.tls.judge import Judge
 from sbc.tls.material.certificate import thumbprint_of
 from sbc.tls.revocation.cache import RevocationCache
@@ -150,21 +150,22 @@ class Revocation:
         answer = self.cache.answer(link) if link is not None else None
         return answer.der if answer is not None and answer.fresh(self._clock.now()) else b""
 
-    def settle(self, judge: Judge, remote: Address) -> None:
-        """Decide what the handshake left open, waiting a bounded time; HandshakeError refuses the peer."""
+    def settle(self, judge: Judge, remote: Address) -> Failure | None:
+        """Decide what the handshake left open, waiting a bounded time; why the peer is refused, if it is."""
         policy = judge.policy
         if policy is None:
-            return
+            return None
         asked = self._ask(judge, policy)
         if any(asked.values()):
             self._wait(judge, policy, asked)
         opened = self._open(judge, policy)
         if not opened:
-            return
+            return None
         link, found = opened[0]
         if policy.mode == "hard" or found.state == "revoked":
-            raise HandshakeError(decided=refusal(link, found))
+            return refusal(link, found)
         self._pass(judge, link, found, remote)
+        return None
 
     def _ask(self, judge: Judge, policy: RevocationPolicy) -> dict[str, list[Event]]:
         """Ask every source of the chain that is due: what to wait for, by the key of the link."""

@@ -21,6 +21,8 @@ from OpenSSL import SSL
 from sbc.base import Address
 from sbc.flow import Flow, TlsFacts
 from sbc.net.handler import Handler
+from sbc.net.revocation.inquiry import Revocation
+from sbc.net.source import Ended
 from sbc.net.system.sockets import acknowledge
 from sbc.net.system.turn import Turn, readable
 from sbc.net.tls.context import (
@@ -39,7 +41,6 @@ from sbc.net.tls.context import (
 )
 from sbc.net.tls.hello import Peek
 from sbc.net.tls.records import Records
-from sbc.net.transport.connection import Ended
 from sbc.tls.diagnosis import Evidence, Failure, classify
 from sbc.tls.events import Admitted, Handshake, HandshakeFailed
 from sbc.tls.judge import Judge
@@ -317,9 +318,12 @@ def handshake_event(session: TlsSession, flow: Flow, at: float) -> Handshake:
     )  # fmt: skip
 
 
-def ask_leave(handler: Handler, session: TlsSession, asked: Admitted) -> None:
-    """Let ``handler`` look at a peer that has just been admitted; HandshakeError where it refuses."""
-    failure = handler.objection(asked)
+def let_in(session: TlsSession, revocation: Revocation, handler: Handler, asked: Admitted) -> None:
+    """Settle what a good handshake left open and let ``handler`` look at the peer; HandshakeError refuses it.
+
+    Each of the two has a time limit of its own.
+    """
+    failure = revocation.settle(session.judge, asked.remote) or handler.objection(asked)
     if failure is not None:
         session.dismiss()
         raise HandshakeError(decided=failure)

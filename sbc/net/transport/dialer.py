@@ -23,7 +23,7 @@ from sbc.net.handler import Handler
 from sbc.net.system.clock import Clock
 from sbc.net.system.resolver import ResolveFailed, resolve
 from sbc.net.system.sockets import connect, normal_host
-from sbc.net.tls.session import HandshakeError, TlsSession, ask_leave, failed_event, handshake_event
+from sbc.net.tls.session import HandshakeError, TlsSession, failed_event, handshake_event, let_in
 from sbc.net.transport import sweep
 from sbc.net.transport.channel import StreamChannel
 from sbc.net.transport.connection import PlainSource, converse
@@ -303,13 +303,9 @@ class Dialer:
         return TlsSession(sock, connection, judge, sni)
 
     def admit(self, session: TlsSession, trunk: Trunk, address: Address) -> None:
-        """Settle what a good handshake left open and let our side look at the peer; HandshakeError.
-
-        Each of the two has a time limit of its own.
-        """
-        self._listeners.contexts.revocation.settle(session.judge, address)
+        """The last word on a peer whose handshake was good; HandshakeError."""
         asked = Admitted("outbound", trunk.listener, trunk.trunk, address, session.facts)
-        ask_leave(self._handler, session, asked)
+        let_in(session, self._listeners.contexts.revocation, self._handler, asked)
 
     def report(
         self, error: HandshakeError, session: TlsSession | None, trunk: Trunk, address: Address

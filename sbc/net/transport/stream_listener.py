@@ -28,10 +28,10 @@ from sbc.net.tls.hello import Peek
 from sbc.net.tls.session import (
     HandshakeError,
     TlsSession,
-    ask_leave,
     failed_event,
     first_record,
     handshake_event,
+    let_in,
     plain_alert,
     read_hello,
 )
@@ -207,9 +207,8 @@ class StreamListener:
         try:
             with gevent.Timeout(self.config.handshake_timeout):
                 trunk, session = attempt.run()
-            # Each of these has a time limit of its own.
-            self._contexts.revocation.settle(session.judge, remote)
-            ask_leave(self._handler, session, Admitted("inbound", self.name, trunk, remote, session.facts))
+            asked = Admitted("inbound", self.name, trunk, remote, session.facts)
+            let_in(session, self._contexts.revocation, self._handler, asked)
             self.stats.handshakes += 1
             return trunk, session
         except gevent.Timeout:
