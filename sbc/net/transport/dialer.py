@@ -29,6 +29,7 @@ from sbc.net.transport.channel import StreamChannel
 from sbc.net.transport.connection import PlainSource, converse
 from sbc.net.transport.listener import Listeners
 from sbc.net.transport.udp import UdpListener
+from sbc.observe.traffic import Stats
 from sbc.tls.diagnosis import Failure
 from sbc.tls.events import Admitted
 from sbc.tls.judge import Judge
@@ -243,6 +244,7 @@ class Dialer:
         if session is not None:
             session.write = channel.put
         self._live[key] = self._flows[flow.id] = flow
+        self.stats(trunk).open += 1
         if session is not None:
             self._when_confirmed(session, flow)
         self._handler.on_open(flow)
@@ -277,9 +279,14 @@ class Dialer:
             flow.alive = False
             flow.channel.finish(reason)
             del self._flows[flow.id]
+            self._listeners.tally.of(flow.listener, "outbound").open -= 1
             if self._live.get(key) is flow:
                 del self._live[key]
             self._handler.on_close(flow, reason)
+
+    def stats(self, trunk: Trunk) -> Stats:
+        """Where connections to ``trunk`` are counted."""
+        return self._listeners.tally.of(trunk.listener, "outbound")
 
     def _channels(self) -> Iterator[tuple[StreamChannel, float, bool]]:
         for flow in self._flows.values():
@@ -354,10 +361,12 @@ class _Dial:
     def run(self, limit: float) -> tuple[socket.socket, TlsSession | None]:
         """The connected socket and, for TLS, its verified session; DialFailed."""
         error: HandshakeError
+        stats, shakes = self._dialer.stats(self._trunk), self._key.transport == "tls"
+        stats.in_flight += shakes
         try:
             with gevent.Timeout(limit):
                 self._sock = connect(self._address, self._config.bind.host)
-                if self._key.transport == "tls":
+                if shakes:
                     self._session = self._dialer.secure(self._key, self._sock)
                     self._session.establish()
             if self._session is not None:
@@ -376,6 +385,8 @@ class _Dial:
         except BaseException:
             self._close()
             raise
+        finally:
+            stats.in_flight -= shakes
         failure = self._dialer.report(error, self._session, self._trunk, self._address)
         raise self._failed(str(failure), failure)
 
