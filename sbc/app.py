@@ -114,7 +114,8 @@ class Portcullis:
         self.driver = Driver(self.engine, self.media, self.recorder, self.clock)
         self.driver.watchers.append(self.rotator)
         self.revocation = Revocation(self.clock, self.recorder, self.saved)
-        self.listeners = Listeners(snapshot, Contexts(snapshot, self.revocation), self.driver, self.clock)
+        contexts, tally = Contexts(snapshot, self.revocation), self.recorder.counters.tally
+        self.listeners = Listeners(snapshot, contexts, self.driver, self.clock, tally)
         # The driver answers to the transports and sends by them: of the two, one has to come second.
         self.dialer = self.driver.dialer = Dialer(self.listeners, self.driver, self.clock)
         self.revocation.edges += [self.listeners, self.dialer]

@@ -31,15 +31,13 @@ from sbc.tls.material.identity import IdentityMaterial
 def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
     """Everything at this moment; ``certificates`` are all that matter to it."""
     snapshot = sbc.store.current
-    listeners = tuple(_listener(sbc, snapshot, name) for name in snapshot.settings.listeners)
-    counters = replace(sbc.recorder.counters.view(), handshakes=sum(each.handshakes for each in listeners))
     return StatusView(
         version=snapshot.version,
         started=sbc.started,
-        listeners=listeners,
+        listeners=tuple(_listener(sbc, snapshot, name) for name in snapshot.settings.listeners),
         trunks=tuple(_trunk(sbc, snapshot, trunk) for trunk in snapshot.trunks.values()),
         calls=tuple(_call(sbc, call) for call in sbc.engine.calls.values()),
-        counters=counters,
+        counters=sbc.recorder.counters.view(),
         now=sbc.clock.now(),
         release=release(),
         failures=tuple(sbc.recorder.failures),
@@ -56,18 +54,16 @@ def _listener(sbc: Running, snapshot: Snapshot, name: str) -> ListenerView:
     bound = sbc.listeners.endpoint(name)
     if bound is None:
         return ListenerView(name, config.transport, config.bind, "stopped", "not bound")
-    stats = bound.stats
     used = {snapshot.identity_of(trunk) for trunk in snapshot.trunks.values() if trunk.listener == name}
     used |= {tenant.server_identity for tenant in snapshot.settings.tenants.values()}
     names = sorted(each for each in used if each is not None and config.transport == "tls")
     certificates = tuple(
         _certificate(snapshot.identities[each]) for each in names if each in snapshot.identities
     )
+    tally = sbc.recorder.counters.tally
     return ListenerView(
         name, config.transport, Address(*bound.local), certificates=certificates,
-        accepted=getattr(stats, "accepted", 0), handshakes=getattr(stats, "handshakes", 0),
-        failures=getattr(stats, "failures", 0), in_flight=getattr(stats, "in_flight", 0),
-        open=getattr(stats, "open", 0), refused=getattr(stats, "unknown_source", 0),
+        inbound=replace(tally.of(name, "inbound")), outbound=replace(tally.of(name, "outbound")),
         advertise=str(config.advertise) if config.advertise is not None else "",
     )  # fmt: skip
 
@@ -185,4 +181,8 @@ def to_json(status: StatusView) -> dict[str, Any]:
     picture = asdict(status)
     for view, listener in zip(status.listeners, picture["listeners"], strict=True):
         listener["address"], listener["shown"] = str(view.address), view.shown
+    counters = status.counters
+    picture["counters"] |= {
+        "handshakes": counters.handshakes, "handshake_failures": counters.handshake_failures
+    }  # fmt: skip
     return picture

@@ -46,9 +46,12 @@ def _status(status: Row) -> str:
         TRANSPORT=lambda each: each["transport"],
         ADDRESS=lambda each: each["shown"],
         STATE=lambda each: each["state"],
-        OPEN=lambda each: each["open"],
-        HANDSHAKES=lambda each: each["handshakes"],
-        REFUSED=lambda each: each["failures"] + each["refused"],
+        OPEN=lambda each: each["inbound"]["open"],
+        HANDSHAKES=lambda each: each["inbound"]["handshakes"],
+        REFUSED=lambda each: each["inbound"]["failures"] + each["inbound"]["refused"],
+        DIALLED=lambda each: each["outbound"]["open"],
+        GOOD=lambda each: each["outbound"]["handshakes"],
+        FAILED=lambda each: each["outbound"]["failures"],
     )
     trunks = _columns(
         status["trunks"],

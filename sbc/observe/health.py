@@ -28,7 +28,7 @@ def health(status: StatusView) -> dict[str, Any]:
         "handshakes": {
             "lifetime": status.counters.handshakes,
             "failures": status.counters.handshake_failures,
-            "in_flight": sum(each.in_flight for each in secure),
+            "in_flight": sum(each.inbound.in_flight + each.outbound.in_flight for each in secure),
         },
         "trunks": {"configured": len(status.trunks), "broken": _broken(status)},
     }
@@ -64,13 +64,16 @@ def _port(view: ListenerView) -> dict[str, Any]:
         "transport": view.transport,
         "address": str(view.address),
         "state": view.state,
-        "connections": view.open,
-        "accepted": view.accepted,
-        "refused": view.refused,
+        "connections": view.inbound.open,
+        "accepted": view.inbound.accepted,
+        "refused": view.inbound.refused,
     }
     if view.transport == "tls":
-        port["handshakes"] = view.handshakes
-        port["failures"] = view.failures
+        port |= {"handshakes": view.inbound.handshakes, "failures": view.inbound.failures}
+        dialled = view.outbound
+        port["outbound"] = {
+            "connections": dialled.open, "handshakes": dialled.handshakes, "failures": dialled.failures
+        }  # fmt: skip
     return port | ({"reason": view.reason} if view.reason else {})
 
 

@@ -112,8 +112,9 @@ def _head(event: str, call: str, tag: str) -> str:
 
 
 def stats_fields(status: StatusView) -> dict[str, Any]:
-    """The fields of ``[SIPS-stats]``: handshakes, failures, connections, calls."""
-    tls = [each for each in status.listeners if each.transport == "tls"]
+    """The fields of ``[SIPS-stats]``: handshakes, failures and connections over TLS both ways, calls."""
+    secure = [each for each in status.listeners if each.transport == "tls"]
+    tls = [stats for each in secure for stats in (each.inbound, each.outbound)]
     return {
         "handshakes": status.counters.handshakes,
         "failures": status.counters.handshake_failures,

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from sbc.b2bua.commands import Note
+from sbc.observe.traffic import Stats, Tally
 from sbc.observe.views import (
     CertificateView,
     CountersView,
@@ -24,12 +25,12 @@ Sample = tuple[dict[str, str], float]
 
 
 class Counters:
-    """What happened since the start; the attributes may simply be incremented."""
+    """What happened since the start; ``tally`` has what is of a listener."""
 
-    __slots__ = ("calls", "downgrades", "events", "handshake_failures", "sips_arrivals")
+    __slots__ = ("calls", "downgrades", "events", "sips_arrivals", "tally")
 
     def __init__(self) -> None:
-        self.handshake_failures = 0
+        self.tally = Tally()
         self.calls = 0
         self.sips_arrivals = 0
         self.downgrades = 0
@@ -47,9 +48,10 @@ class Counters:
             self.calls += 1
 
     def view(self) -> CountersView:
-        """The counters as they are now, frozen; good handshakes are counted by the listeners."""
+        """The counters as they are now."""
         return CountersView(
-            handshake_failures=self.handshake_failures,
+            inbound=self.tally.total("inbound"),
+            outbound=self.tally.total("outbound"),
             calls=self.calls,
             sips_arrivals=self.sips_arrivals,
             downgrades=self.downgrades,
@@ -71,10 +73,11 @@ def _totals(status: StatusView) -> Iterator[str]:
     yield from _one("sbc_start_time_seconds", "gauge", "When it started.", status.started)
     yield from _one("sbc_calls", "gauge", "Live calls.", len(status.calls))
     yield from _one("sbc_calls_ended_total", "counter", "Calls that are over.", counters.calls)
-    yield from _one("sbc_tls_handshakes_total", "counter", "Good handshakes.", counters.handshakes)
-    yield from _one(
-        "sbc_tls_handshake_failures_total", "counter", "Refused handshakes.", counters.handshake_failures
-    )
+    ways = {"inbound": counters.inbound, "outbound": counters.outbound}
+    good = [({"direction": way}, float(stats.handshakes)) for way, stats in ways.items()]
+    yield from _family("sbc_tls_handshakes_total", "counter", "Good handshakes.", good)
+    failed = [({"direction": way}, float(stats.failures)) for way, stats in ways.items()]
+    yield from _family("sbc_tls_handshake_failures_total", "counter", "Refused handshakes.", failed)
     yield from _one("sbc_sips_arrivals_total", "counter", "SIPS requests.", counters.sips_arrivals)
     yield from _one(
         "sbc_sips_downgrades_total", "counter", "SIPS calls with a plain leg.", counters.downgrades
@@ -84,27 +87,39 @@ def _totals(status: StatusView) -> Iterator[str]:
 
 
 def _listeners(listeners: tuple[ListenerView, ...]) -> Iterator[str]:
-    def each(attribute: str) -> list[Sample]:
-        return [
-            ({"listener": view.name, "transport": view.transport}, float(getattr(view, attribute)))
-            for view in listeners
-        ]
-
-    up = [
-        ({"listener": view.name, "transport": view.transport}, float(view.state == "listening"))
-        for view in listeners
+    named = [({"listener": view.name, "transport": view.transport}, view) for view in listeners]
+    streams = [(labels, view) for labels, view in named if view.transport != "udp"]
+    datagrams = [(labels, view.inbound) for labels, view in named if view.transport == "udp"]
+    both = [
+        ({**labels, "direction": way}, stats)
+        for labels, view in streams
+        for way, stats in (("inbound", view.inbound), ("outbound", view.outbound))
     ]
+    secure = [(labels, stats) for labels, stats in both if labels["transport"] == "tls"]
+
+    def family(
+        name: str, kind: str, text: str, of: list[tuple[dict[str, str], Stats]], what: str
+    ) -> Iterator[str]:
+        return _family(name, kind, text, [(labels, float(getattr(stats, what))) for labels, stats in of])
+
+    up = [(labels, float(view.state == "listening")) for labels, view in named]
     yield from _family("sbc_listener_up", "gauge", "1 where the port listens.", up)
-    yield from _family("sbc_listener_accepted_total", "counter", "Connections accepted.", each("accepted"))
-    yield from _family("sbc_listener_refused_total", "counter", "Refused at accept.", each("refused"))
-    yield from _family("sbc_listener_handshakes_total", "counter", "Good handshakes.", each("handshakes"))
-    yield from _family(
-        "sbc_listener_handshake_failures_total", "counter", "Refused handshakes.", each("failures")
+    inbound = [(labels, view.inbound) for labels, view in streams]
+    yield from family("sbc_listener_accepted_total", "counter", "Connections taken.", inbound, "accepted")
+    yield from family("sbc_listener_received_total", "counter", "Datagrams taken.", datagrams, "received")
+    yield from family("sbc_listener_unsent_total", "counter", "Datagrams not sent.", datagrams, "unsent")
+    yield from family(
+        "sbc_listener_refused_total", "counter", "Refused before anything was read.",
+        [(labels, view.inbound) for labels, view in named], "refused",
+    )  # fmt: skip
+    yield from family("sbc_listener_handshakes_total", "counter", "Good handshakes.", secure, "handshakes")
+    yield from family(
+        "sbc_listener_handshake_failures_total", "counter", "Refused handshakes.", secure, "failures"
     )
-    yield from _family(
-        "sbc_listener_handshakes_in_flight", "gauge", "Handshakes begun and not done.", each("in_flight")
+    yield from family(
+        "sbc_listener_handshakes_in_flight", "gauge", "Handshakes begun and not done.", secure, "in_flight"
     )
-    yield from _family("sbc_listener_connections", "gauge", "Open connections.", each("open"))
+    yield from family("sbc_listener_connections", "gauge", "Open connections.", both, "open")
 
 
 def _trunks(status: StatusView) -> Iterator[str]:

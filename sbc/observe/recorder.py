@@ -58,7 +58,8 @@ class Recorder:
         self.journal.note(note, now)
 
     def handshake(self, event: Handshake) -> None:
-        """A good handshake goes into the ledger (row T9); the listeners count it."""
+        """A good handshake is counted and goes into the ledger (row T9)."""
+        self.counters.tally.of(event.listener, event.direction).handshakes += 1
         if event.direction == "inbound":
             showed: Showed = "presented" if event.chain else "absent"
             self.optional.note(event.trunk, event.remote.host, showed, event.at)
@@ -70,7 +71,7 @@ class Recorder:
 
     def handshake_failed(self, event: HandshakeFailed) -> None:
         """One failed handshake is one line, one count, one row on the status page (row T16)."""
-        self.counters.handshake_failures += 1
+        self.counters.tally.of(event.listener, event.direction).failures += 1
         failure = event.failure
         trunk = ",".join(event.candidates)
         alert = _alert(event)

@@ -5,10 +5,11 @@ The app fills them; whoever shows them sees nothing else of the SBC. Times are P
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from sbc.base import Address, is_wildcard
+from sbc.observe.traffic import Stats
 
 ListenerState = Literal["listening", "failed", "stopped"]
 TrunkState = Literal["up", "down", "unknown", "quarantined"]
@@ -28,7 +29,10 @@ class CertificateView:
 
 @dataclass(frozen=True, slots=True)
 class ListenerView:
-    """One listening port; ``reason`` is why it does not listen, ``advertise`` what peers are told instead."""
+    """One listening port; ``reason`` is why it does not listen, ``advertise`` what peers are told instead.
+
+    ``inbound`` counts who came, ``outbound`` what was dialled for its trunks.
+    """
 
     name: str
     transport: str
@@ -36,12 +40,8 @@ class ListenerView:
     state: ListenerState = "listening"
     reason: str = ""
     certificates: tuple[CertificateView, ...] = ()
-    accepted: int = 0
-    refused: int = 0
-    handshakes: int = 0
-    failures: int = 0
-    in_flight: int = 0
-    open: int = 0
+    inbound: Stats = field(default_factory=Stats)
+    outbound: Stats = field(default_factory=Stats)
     advertise: str = ""
 
     @property
@@ -167,14 +167,24 @@ class RevocationView:
 
 @dataclass(frozen=True, slots=True)
 class CountersView:
-    """What happened since the start; ``events`` is by event name."""
+    """What happened since the start; ``inbound`` and ``outbound`` of all listeners, ``events`` by name."""
 
-    handshakes: int = 0
-    handshake_failures: int = 0
+    inbound: Stats = field(default_factory=Stats)
+    outbound: Stats = field(default_factory=Stats)
     calls: int = 0
     sips_arrivals: int = 0
     downgrades: int = 0
     events: Counts = ()
+
+    @property
+    def handshakes(self) -> int:
+        """Good ones, both ways."""
+        return self.inbound.handshakes + self.outbound.handshakes
+
+    @property
+    def handshake_failures(self) -> int:
+        """Those that failed, both ways."""
+        return self.inbound.failures + self.outbound.failures
 
 
 @dataclass(frozen=True, slots=True)

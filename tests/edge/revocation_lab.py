@@ -17,6 +17,7 @@ from sbc.net.system.store import Store
 from sbc.net.tls.contexts import Contexts
 from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
+from sbc.observe.traffic import Tally
 from sbc.tls.revocation.policy import SoftPass
 from tests.edge.tls_lab import Lab
 from tests.edge.web import Web, response
@@ -109,7 +110,7 @@ class RevocationLab(Lab):
         snapshot = self.snapshot()
         self.revocation = Revocation(self.clock, self.told, self.store)
         contexts = Contexts(snapshot, self.revocation)
-        self.listeners = Listeners(snapshot, contexts, self.recorder, self.clock)
+        self.listeners = Listeners(snapshot, contexts, self.recorder, self.clock, Tally())
         self.dialer = Dialer(self.listeners, self.recorder, self.clock)
         self.revocation.edges += [self.listeners, self.dialer]
         self.revocation.start()

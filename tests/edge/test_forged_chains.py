@@ -11,8 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.net.tls.context import build_context
-from sbc.net.tls.judge import Search
-from sbc.net.tls.verify import verify
+from sbc.net.tls.verify import Search, verify
 from sbc.tls.material.paths import MAX_PATHS
 from tests.edge.rotation_lab import running
 from tests.edge.sbc_command import sbc

@@ -18,6 +18,7 @@ from sbc.net.system.clock import Clock
 from sbc.net.tls.contexts import Contexts
 from sbc.net.transport.dialer import Dialer, DialFailed
 from sbc.net.transport.listener import Listeners
+from sbc.observe.traffic import Tally
 from tests.edge.tls_lab import Lab, Recorder, client_context, server_context, serving, try_options
 from tests.peers.waiting import until
 
@@ -101,7 +102,7 @@ def edge(directory: Path) -> Iterator[list[Edge]]:
 def start(made: list[Edge], directory: Path) -> Edge:
     snapshot, recorder, clock = build_snapshot(directory, time.time()), Recorder(), Clock()
     recorder.answer = b"SIP/2.0 200 OK\r\n\r\n"
-    listeners = Listeners(snapshot, Contexts(snapshot), recorder, clock)
+    listeners = Listeners(snapshot, Contexts(snapshot), recorder, clock, Tally())
     listeners.start()
     (directory / "peer").mkdir()
     edge = Edge(

@@ -162,7 +162,7 @@ def test_a_slow_loris_holds_its_slot_for_the_limit_only(lab: Lab, tenants: bool)
             gevent.sleep(0.02)
     assert 1 < sent < len(first), "ended neither at once nor only when there was nothing more to come"
     assert lab.recorder.failures[0].failure.kind == "timeout"
-    until_equal(lambda: lab.listeners.stats()["tls"].in_flight, 0)  # type: ignore[union-attr]
+    until_equal(lambda: lab.listeners.tally.of("tls", "inbound").in_flight, 0)
 
 
 def test_a_connection_that_says_nothing_times_out(lab: Lab) -> None:
@@ -176,7 +176,7 @@ def test_a_connection_that_says_nothing_times_out(lab: Lab) -> None:
 def test_over_the_cap_of_handshakes_a_connection_is_reset(lab: Lab) -> None:
     start(lab, handshakes_in_flight=2)
     held = [socket.create_connection(lab.address()) for _ in range(2)]
-    until_equal(lambda: lab.listeners.stats()["tls"].in_flight, 2)  # type: ignore[union-attr]
+    until_equal(lambda: lab.listeners.tally.of("tls", "inbound").in_flight, 2)
     for _ in range(5):
         with socket.create_connection(lab.address()) as sock, pytest.raises(OSError) as reset:
             sock.sendall(b"\x16\x03\x01")

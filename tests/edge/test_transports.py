@@ -16,6 +16,7 @@ from sbc.net.tls.contexts import Contexts
 from sbc.net.transport import dialer, sweep
 from sbc.net.transport.dialer import DialFailed
 from sbc.net.transport.listener import Listeners
+from sbc.observe.traffic import Tally
 from tests.edge.tls_lab import OPTIONS, Lab
 from tests.peers.waiting import until, until_equal
 
@@ -87,7 +88,7 @@ def test_udp_from_a_stranger_is_dropped_before_parsing(lab: Lab) -> None:
     peer = udp_client()
     for data in (OPTIONS, b"\xff" * 500, OPTIONS):
         peer.sendto(data, lab.address("edge"))
-    until_equal(lambda: lab.listeners.stats()["edge"].unknown_source, 3)  # type: ignore[union-attr]
+    until_equal(lambda: lab.listeners.tally.of("edge", "inbound").refused, 3)
     assert lab.recorder.heard_nothing
     peer.close()
 
@@ -98,9 +99,8 @@ def test_udp_keepalives_are_ignored_and_rubbish_is_malformed(lab: Lab) -> None:
     for data in (b"\r\n\r\n", b"\x00\x00\x00\x00", b"\r\n", b"", b"rubbish"):
         peer.sendto(data, lab.address("edge"))
     until(lambda: lab.recorder.malformed)
-    stats = lab.listeners.stats()["edge"]
-    assert (stats.keepalives, stats.malformed) == (4, 1)  # type: ignore[union-attr]
-    assert not lab.recorder.messages
+    assert lab.listeners.tally.of("edge", "inbound").received == 5
+    assert len(lab.recorder.malformed) == 1 and not lab.recorder.messages
     peer.close()
 
 
@@ -146,7 +146,7 @@ def test_udp_withdrawn_source_closes_the_flow(lab: Lab) -> None:
     flow, reason = lab.recorder.closed[0]
     assert not flow.alive and "no longer admitted" in reason
     peer.sendto(OPTIONS, lab.address("edge"))
-    until_equal(lambda: lab.listeners.stats()["edge"].unknown_source, 1)  # type: ignore[union-attr]
+    until_equal(lambda: lab.listeners.tally.of("edge", "inbound").refused, 1)
     assert len(lab.recorder.messages) == 1
     peer.close()
 
@@ -241,7 +241,7 @@ def test_a_blocked_address_is_reset_at_accept(lab: Lab) -> None:
     lab.listener("edge", "tcp")
     lab.trunk("acme", listener="edge")
     snapshot = lab.snapshot()
-    gated = Listeners(snapshot, Contexts(snapshot), lab.recorder, lab.clock, Blocklist())
+    gated = Listeners(snapshot, Contexts(snapshot), lab.recorder, lab.clock, Tally(), Blocklist())
     gated.start()
     with socket.create_connection(gated.address("edge")) as peer, pytest.raises(OSError):
         peer.sendall(OPTIONS)
@@ -374,7 +374,7 @@ def test_a_reload_that_cannot_bind_changes_nothing(lab: Lab) -> None:
     lab.listener("taken", "tcp", bind=f"127.0.0.1:{holder.getsockname()[1]}")
     with pytest.raises(LocalError):
         lab.reload()
-    assert set(lab.listeners.stats()) == {"edge"}
+    assert lab.listeners.endpoint("another") is lab.listeners.endpoint("taken") is None
     with socket.create_connection(before) as peer:
         peer.sendall(OPTIONS)
         assert peer.recv(2000) == OK

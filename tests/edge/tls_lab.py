@@ -29,6 +29,7 @@ from sbc.net.system.clock import Clock
 from sbc.net.tls.contexts import Contexts
 from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
+from sbc.observe.traffic import Tally
 from sbc.sip.message import Message
 from sbc.sip.parse import ParseError
 from sbc.tls.diagnosis import ALERTS, Failure
@@ -174,7 +175,7 @@ class Lab:
 
     def start(self) -> None:
         snapshot = self.snapshot()
-        self.listeners = Listeners(snapshot, Contexts(snapshot), self.recorder, self.clock)
+        self.listeners = Listeners(snapshot, Contexts(snapshot), self.recorder, self.clock, Tally())
         self.listeners.start()
         self.dialer = Dialer(self.listeners, self.recorder, self.clock)
         self.dialer.start()

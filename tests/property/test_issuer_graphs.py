@@ -18,8 +18,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from sbc.net.tls.context import build_context
-from sbc.net.tls.judge import MAX_CHAIN
 from sbc.net.tls.verify import verify
+from sbc.tls.judge import MAX_CHAIN
 from sbc.tls.match import Admission
 from sbc.tls.material.anchors import AnchorMaterial
 from sbc.tls.material.certificate import read_certificate

@@ -23,12 +23,12 @@ from sbc.flow import Flow, ReuseKey
 from sbc.ids import Ids
 from sbc.net.doctor.look import Look, chain_facts, seen
 from sbc.net.revocation.inquiry import Revocation
+from sbc.net.source import Ended
 from sbc.net.system.clock import Clock
 from sbc.net.system.resolver import ResolveFailed, resolve
 from sbc.net.system.sockets import connect, normal_host
 from sbc.net.tls.contexts import Contexts
 from sbc.net.tls.session import HandshakeError, TlsSession, failed_event
-from sbc.net.transport.connection import Ended
 from sbc.observe.examination import Ours, PeerReport, Seen, Visit
 from sbc.sip.message import Response
 from sbc.sip.serialize import serialize
@@ -138,12 +138,13 @@ class Examiner:
             found["name"] = (
                 matching_name(sans, expected, tls.name_match if tls is not None else "rfc5922") or ""
             )
-            self._contexts.revocation.settle(judge, address)
+            if (failure := self._contexts.revocation.settle(judge, address)) is not None:
+                raise HandshakeError(decided=failure)
             found["doubts"] = tuple(self._doubts.passes)
             found["answer"], found["silence"] = self._ask(session, sock, peer, address)
         except HandshakeError as error:
             found["failure"] = failed_event(
-                error, judge, direction="outbound", listener=self._trunk.listener,
+                error, session, direction="outbound", listener=self._trunk.listener,
                 candidates=(self._trunk.trunk,), remote=address, sni=sni, at=self._clock.now(),
             ).failure  # fmt: skip
         return found

@@ -13,10 +13,18 @@ from OpenSSL import SSL
 
 from sbc.base import PeerError
 from sbc.config.snapshot import Snapshot
-from sbc.net.tls.context import drain, observe, open_session, presented_by_peer, reasons_of
-from sbc.net.tls.judge import group_of, version_of
+from sbc.net.tls.context import (
+    drain,
+    group_of,
+    observe,
+    open_session,
+    presented_by_peer,
+    reasons_of,
+    version_of,
+)
 from sbc.net.tls.session import HANDSHAKE_LIMIT, HandshakeError, TlsSession, receive
 from sbc.observe.examination import CertificateFacts, Seen
+from sbc.tls.judge import Judge
 from sbc.tls.match import Admission
 from sbc.tls.material.certificate import Certificate
 from sbc.tls.material.certificate_cache import CertificateCache
@@ -36,8 +44,8 @@ class Look:
         self._certificates = certificates
         self._now = now
         self._staples: list[bytes] = []
-        context = _blind_context(self._staples)
-        self._connection, self._judge = open_session(context, admission, certificates, now, "client", sni)
+        self._judge = Judge(admission, certificates, now)
+        self._connection = open_session(_blind_context(self._staples), self._judge, "client", sni)
         self._connection.request_ocsp()
 
     def shake(self, sock: socket.socket) -> None:

@@ -1,6 +1,6 @@
 """Revocation at the edge: settle what a handshake left open, and end what is revoked later.
 
-In the handshake only what is known is asked (judge.py). What it could not answer is settled here,
+In the handshake only what is known is asked (``sbc.tls.judge``). What it could not answer is settled here,
 after the handshake and before the first byte of SIP is read or sent: the connection's own greenlet
 waits, for a bounded time, for lists and answers that others fetch (revocation_sources.py). Then a trunk
 that is ``hard`` refuses whoever is not known to be good; one that is ``soft`` lets pass and tells.
@@ -23,8 +23,8 @@ from sbc.net.revocation.sources import Sources
 from sbc.net.revocation.state import SavedLists, load_state, save_state
 from sbc.net.system.clock import Clock
 from sbc.net.system.store import Store
-from sbc.net.tls.judge import Judge
-from sbc.net.tls.session import HandshakeError
+from sbc.tls.diagnosis import Failure
+from sbc.tls.judge import Judge
 from sbc.tls.material.certificate import thumbprint_of
 from sbc.tls.revocation.cache import RevocationCache
 from sbc.tls.revocation.files import is_url
@@ -150,21 +150,22 @@ class Revocation:
         answer = self.cache.answer(link) if link is not None else None
         return answer.der if answer is not None and answer.fresh(self._clock.now()) else b""
 
-    def settle(self, judge: Judge, remote: Address) -> None:
-        """Decide what the handshake left open, waiting a bounded time; HandshakeError refuses the peer."""
+    def settle(self, judge: Judge, remote: Address) -> Failure | None:
+        """Decide what the handshake left open, waiting a bounded time; why the peer is refused, if it is."""
         policy = judge.policy
         if policy is None:
-            return
+            return None
         asked = self._ask(judge, policy)
         if any(asked.values()):
             self._wait(judge, policy, asked)
         opened = self._open(judge, policy)
         if not opened:
-            return
+            return None
         link, found = opened[0]
         if policy.mode == "hard" or found.state == "revoked":
-            raise HandshakeError(decided=refusal(link, found))
+            return refusal(link, found)
         self._pass(judge, link, found, remote)
+        return None
 
     def _ask(self, judge: Judge, policy: RevocationPolicy) -> dict[str, list[Event]]:
         """Ask every source of the chain that is due: what to wait for, by the key of the link."""

@@ -1,4 +1,4 @@
-"""OpenSSL contexts; this and ``peek`` are the only code that reaches below pyOpenSSL's public interface.
+"""OpenSSL contexts; this and ``hello`` are the only code that reaches below pyOpenSSL's public interface.
 
 Two things need that here. The verify callback must be able to name its own error, so that the
 peer gets the alert that fits (a wrong name is bad_certificate, not internal_error). The
@@ -19,15 +19,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 from OpenSSL import SSL, crypto
 
-from sbc.base import LocalError, PeerError
-from sbc.net.tls.judge import CHAIN_TOO_LONG, INVALID_PURPOSE, MAX_CHAIN, REJECTED, Judge
+from sbc.base import LocalError
 from sbc.tls.diagnosis import Direction
+from sbc.tls.groups import normal_group
+from sbc.tls.judge import MAX_CHAIN, Agreed, Judge
 from sbc.tls.match import Admission
 from sbc.tls.material.anchors import AnchorMaterial
-from sbc.tls.material.certificate import MAX_DER, thumbprint_of
-from sbc.tls.material.certificate_cache import CertificateCache
+from sbc.tls.material.certificate import thumbprint_of
 from sbc.tls.material.identity import IdentityMaterial
-from sbc.tls.revocation.cache import RevocationCache
 
 _lib: Any = SSL._lib
 _ffi: Any = SSL._ffi
@@ -49,65 +48,45 @@ def _on_verify(ok: int, store: Any) -> int:
     depth = _lib.X509_STORE_CTX_get_error_depth(store)
     if ok and depth > 0:
         return 1
-    judge = _judge_of(_lib.X509_STORE_CTX_get_ex_data(store, _SSL_OF_STORE))
+    connection = _connection(_lib.X509_STORE_CTX_get_ex_data(store, _SSL_OF_STORE))
+    judge = judge_of(connection)
     if judge.settled:
         return 1
-    if not ok:
-        code = _lib.X509_STORE_CTX_get_error(store)
-        if not judge.excuses(code, depth) or (code == INVALID_PURPOSE and not _serves(judge, store)):
-            if _other_way(judge):
-                return 1
-            judge.trunk = None
-            judge.verify_code, judge.verify_depth = code, depth
-            judge.note(_chain(store))
-            return 0
-    else:
-        code = _decide(judge, store)
+    outbound = judge.admission.direction == "outbound"
+    agreed = judge.assumed
+    if agreed is None:
+        # A TLS 1.2 server names the group of its key only after its certificate.
+        version = version_of(connection)
+        agreed = Agreed(version, None if outbound and version == "TLSv1.2" else group_of(connection))
+    if ok:
+        code = judge.decide(_chain(store), agreed)
         if code:
             _lib.X509_STORE_CTX_set_error(store, code)
-            judge.verify_code = code
-            return 0
-    return 1
-
-
-def _other_way(judge: Judge) -> bool:
-    """Whether the server's certificates lead to an anchor by a way that OpenSSL did not take."""
-    if judge.search is None or judge.admission.direction != "outbound":
-        return False
-    # It plays a handshake of its own, with this callback, and so imports this module.
-    from sbc.net.tls.verify import other_way
-
-    presented = other_way(judge, judge.search)
-    return presented is not None and judge.settle(presented)
-
-
-def _serves(judge: Judge, store: Any) -> bool:
-    """Whether the certificate objected to, leaf or intermediate, is at least good for a server."""
-    try:
-        return judge.cache.read(_der(_lib.X509_STORE_CTX_get_current_cert(store))).server_auth
-    except PeerError:
-        return False
-
-
-def _decide(judge: Judge, store: Any) -> int:
-    ders = _chain(store)
-    if not 0 < len(ders) <= MAX_CHAIN:
-        return CHAIN_TOO_LONG
-    if max(map(len, ders)) > MAX_DER:
-        return REJECTED
-    return judge.decide(ders)
+        return int(not code)
+    code = _lib.X509_STORE_CTX_get_error(store)
+    if judge.excuses(code, depth, lambda: _der(_lib.X509_STORE_CTX_get_current_cert(store))):
+        return 1
+    # What a server sent is known when its chain is judged, what a client sent is not yet.
+    if outbound and judge.settles(_ders(_lib.SSL_get_peer_cert_chain(connection._ssl)), agreed):
+        return 1
+    judge.refuse(code, depth, _chain(store))
+    return 0
 
 
 def _chain(store: Any) -> list[bytes]:
     """The chain as far as OpenSSL has built it, leaf first; over MAX_CHAIN of them: too long."""
     stack = _lib.X509_STORE_CTX_get1_chain(store)
     try:
-        count = min(_lib.sk_X509_num(stack), MAX_CHAIN + 1)
-        return [_der(_lib.sk_X509_value(stack, index)) for index in range(count)]
+        return _ders(stack)
     finally:
         for index in range(_lib.sk_X509_num(stack)):
             _lib.X509_free(_lib.sk_X509_value(stack, index))
         _lib.sk_X509_free(stack)
+
+
+def _ders(stack: Any) -> list[bytes]:
+    """The certificates of a stack as DER, MAX_CHAIN and one more at most; none where it is NULL."""
+    return [_der(_lib.sk_X509_value(stack, at)) for at in range(min(_lib.sk_X509_num(stack), MAX_CHAIN + 1))]
 
 
 def _der(certificate: Any) -> bytes:
@@ -120,6 +99,16 @@ def _der(certificate: Any) -> bytes:
         _lib.BIO_free(bio)
 
 
+def version_of(connection: SSL.Connection) -> str:
+    """The version agreed so far: ``TLSv1.2`` or ``TLSv1.3``."""
+    return str(connection.get_protocol_version_name())
+
+
+def group_of(connection: SSL.Connection) -> str:
+    """The agreed key-exchange group in the configuration's spelling, "" for none."""
+    return normal_group(connection.get_group_name() or "")
+
+
 def session_reused(connection: SSL.Connection) -> bool:
     """True where a handshake resumed a session, which no context here permits."""
     return bool(_lib.SSL_session_reused(connection._ssl))
@@ -128,8 +117,8 @@ def session_reused(connection: SSL.Connection) -> bool:
 def attend(connection: SSL.Connection, observer: object) -> None:
     """Let ``observer`` learn what callbacks learn of the handshake; whoever runs it keeps it alive.
 
-    It refers to the connection, and the connection weakly to it: a circle would keep what OpenSSL holds
-    for a connection, tens of kilobytes, until the collector comes by.
+    The connection refers to it weakly: a circle with one that refers to the connection would keep what
+    OpenSSL holds for it, tens of kilobytes, until the collector comes by.
     """
     connection.set_app_data(ref(observer))
 
@@ -140,13 +129,13 @@ def judge_of(connection: SSL.Connection) -> Judge:
     return judge
 
 
-def _judge_of(ssl: Any) -> Judge:
-    return judge_of(SSL.Connection._reverse_mapping[ssl])
+def _connection(ssl: Any) -> SSL.Connection:
+    return SSL.Connection._reverse_mapping[ssl]
 
 
 def _on_info(ssl: Any, where: int, value: int) -> None:
     if where & _CB_ALERT and value & 0xFF:
-        judge = _judge_of(ssl)
+        judge = judge_of(_connection(ssl))
         if where & _CB_WRITE:
             judge.alert_sent = value & 0xFF
         else:
@@ -155,7 +144,7 @@ def _on_info(ssl: Any, where: int, value: int) -> None:
 
 def _on_request(ssl: Any, _argument: Any) -> int:
     # OpenSSL asks a client for its certificate only where the server's CertificateRequest came.
-    _judge_of(ssl).asked = True
+    judge_of(_connection(ssl)).asked = True
     return 1
 
 
@@ -251,12 +240,10 @@ def _names_its_issuers(anchor: AnchorMaterial) -> bool:
 
 
 def open_session(
-    context: SSL.Context, admission: Admission, cache: CertificateCache, now: float,
-    side: Literal["server", "client"], sni: str = "", revocation: RevocationCache | None = None,
-) -> tuple[SSL.Connection, Judge]:  # fmt: skip
-    """A connection on memory buffers that runs under ``context``, and its Judge."""
+    context: SSL.Context, judge: Judge, side: Literal["server", "client"], sni: str = ""
+) -> SSL.Connection:
+    """A connection on memory buffers that runs under ``context`` and is judged by ``judge``."""
     connection = SSL.Connection(context, None)
-    judge = Judge(admission, cache, now, connection, revocation)
     attend(connection, judge)
     if side == "server":
         connection.set_accept_state()
@@ -264,7 +251,7 @@ def open_session(
         if sni:
             connection.set_tlsext_host_name(sni.encode("idna"))
         connection.set_connect_state()
-    return connection, judge
+    return connection
 
 
 def drain(connection: SSL.Connection) -> bytes:
@@ -336,11 +323,7 @@ def presented_by_peer(connection: SSL.Connection, leaf: bytes = b"") -> tuple[by
             return ()
         leaf = _der(certificate)
         _lib.X509_free(certificate)
-    stack = _lib.SSL_get_peer_cert_chain(connection._ssl)
-    if stack == _ffi.NULL:
-        return (leaf,)
-    count = min(_lib.sk_X509_num(stack), MAX_CHAIN)
-    sent = [_der(_lib.sk_X509_value(stack, index)) for index in range(count)]
+    sent = _ders(_lib.SSL_get_peer_cert_chain(connection._ssl))[:MAX_CHAIN]
     # A client's stack begins with the leaf, a server's does not have it.
     return (leaf, *(each for each in sent if each != leaf))
 

@@ -11,7 +11,8 @@ from sbc.net.revocation.inquiry import Revocation
 from sbc.net.system.clock import Clock
 from sbc.net.tls import stapling
 from sbc.net.tls.context import build_context, open_session
-from sbc.net.tls.judge import Judge
+from sbc.net.tls.verify import Search
+from sbc.tls.judge import Judge
 from sbc.tls.match import Admission, TrustTable, build_table
 from sbc.tls.material.authorities import chain_ders
 from sbc.tls.material.certificate_cache import CertificateCache
@@ -47,9 +48,9 @@ class Contexts:
     def open(self, admission: Admission, now: float, sni: str = "") -> tuple[SSL.Connection, Judge]:
         """A connection that is to be handshaken for ``admission``, and its judge; LocalError."""
         side: Literal["server", "client"] = "client" if admission.direction == "outbound" else "server"
-        connection, judge = open_session(
-            self.context(admission), admission, self.certificates, now, side, sni, self.revocation.cache
-        )
+        context = self.context(admission)
+        judge = Judge(admission, self.certificates, now, self.revocation.cache, Search())
+        connection = open_session(context, judge, side, sni)
         if stapling.wanted(admission):
             connection.request_ocsp()
         return connection, judge

@@ -21,6 +21,8 @@ from OpenSSL import SSL
 from sbc.base import Address
 from sbc.flow import Flow, TlsFacts
 from sbc.net.handler import Handler
+from sbc.net.revocation.inquiry import Revocation
+from sbc.net.source import Ended
 from sbc.net.system.sockets import acknowledge
 from sbc.net.system.turn import Turn, readable
 from sbc.net.tls.context import (
@@ -29,18 +31,19 @@ from sbc.net.tls.context import (
     encrypt,
     feed,
     go_on,
+    group_of,
     own_certificate,
     presented_by_peer,
     reasons_of,
     session_reused,
     verify_text,
+    version_of,
 )
 from sbc.net.tls.hello import Peek
-from sbc.net.tls.judge import Judge, group_of, version_of
 from sbc.net.tls.records import Records
-from sbc.net.transport.connection import Ended
 from sbc.tls.diagnosis import Evidence, Failure, classify
 from sbc.tls.events import Admitted, Handshake, HandshakeFailed
+from sbc.tls.judge import Judge
 from sbc.tls.match import match_anonymous
 from sbc.tls.material.authorities import spelled
 
@@ -109,11 +112,16 @@ class TlsSession:
             self._flush()
             raise HandshakeError(reasons=reasons_of(error)) from None
         trunk = self._admitted()
-        if not self.confirmed and self.judge.version == "TLSv1.2":
+        if not self.confirmed and self.version == "TLSv1.2":
             self.confirmed = True  # both sides have judged each other before the last Finished
         if not self._flush():
             acknowledge(self._sock)
         return trunk
+
+    @property
+    def version(self) -> str:
+        """The version agreed so far."""
+        return version_of(self._connection)
 
     def learn_name(self) -> str:
         """The SNI that the peer sent, "" for none (inbound)."""
@@ -129,7 +137,7 @@ class TlsSession:
             return judge.trunk
         if judge.presented is not None or judge.admission.demands:
             raise HandshakeError(decided=judge.decided)
-        verdict = match_anonymous(judge.admission, version_of(self._connection), group_of(self._connection))
+        verdict = match_anonymous(judge.admission, self.version, group_of(self._connection))
         if verdict.trunk is None:
             raise HandshakeError(decided=verdict.failure)
         return verdict.trunk
@@ -152,7 +160,7 @@ class TlsSession:
         if judge.presented is not None and judge.leaf is not None:
             peer, version = judge.leaf.verified, judge.presented.version
         return TlsFacts(
-            version=version or version_of(self._connection),
+            version=version or self.version,
             cipher=self._connection.get_cipher_name() or "",
             group=group_of(self._connection),
             sni=self.sni,
@@ -310,20 +318,24 @@ def handshake_event(session: TlsSession, flow: Flow, at: float) -> Handshake:
     )  # fmt: skip
 
 
-def ask_leave(handler: Handler, session: TlsSession, asked: Admitted) -> None:
-    """Let ``handler`` look at a peer that has just been admitted; HandshakeError where it refuses."""
-    failure = handler.objection(asked)
+def let_in(session: TlsSession, revocation: Revocation, handler: Handler, asked: Admitted) -> None:
+    """Settle what a good handshake left open and let ``handler`` look at the peer; HandshakeError refuses it.
+
+    Each of the two has a time limit of its own.
+    """
+    failure = revocation.settle(session.judge, asked.remote) or handler.objection(asked)
     if failure is not None:
         session.dismiss()
         raise HandshakeError(decided=failure)
 
 
 def failed_event(
-    error: HandshakeError, judge: Judge | None, *, direction: Literal["inbound", "outbound"], listener: str,
-    candidates: tuple[str, ...], remote: Address, sni: str, at: float, alert_sent: int | None = None,
+    error: HandshakeError, session: TlsSession | None, *, direction: Literal["inbound", "outbound"],
+    listener: str, candidates: tuple[str, ...], remote: Address, sni: str, at: float,
+    alert_sent: int | None = None,
 ) -> HandshakeFailed:  # fmt: skip
-    """The event of one failed handshake; ``judge`` is None where it failed before the context."""
-    if judge is None:
+    """The event of one failed handshake; ``session`` is None where it failed before the context."""
+    if session is None:
         evidence = Evidence(
             direction, error.decided, alert_sent=alert_sent, reasons=error.reasons,
             ended=error.ended, trunks=candidates,
@@ -331,6 +343,7 @@ def failed_event(
         return HandshakeFailed(
             direction, listener, candidates, remote, sni, classify(evidence), at, alert_sent
         )
+    judge = session.judge
     who = judge.leaf.identity if judge.leaf is not None else None
     evidence = Evidence(
         direction, error.decided or judge.decided, judge.verify_code, judge.verify_depth,
@@ -340,5 +353,5 @@ def failed_event(
     )  # fmt: skip
     return HandshakeFailed(
         direction, listener, candidates, remote, sni, classify(evidence), at, judge.alert_sent,
-        judge.alert_received, judge.verify_code, judge.version, who, judge.chain,
+        judge.alert_received, judge.verify_code, session.version, who, judge.chain,
     )  # fmt: skip

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
+from time import thread_time
 from typing import Literal
 
 from cryptography import x509
@@ -28,7 +29,6 @@ from OpenSSL import SSL
 from sbc.base import PeerError
 from sbc.net.tls.context import (
     CIPHERS,
-    attend,
     build_context,
     drain,
     open_session,
@@ -37,8 +37,8 @@ from sbc.net.tls.context import (
     set_verify_time,
     verify_text,
 )
-from sbc.net.tls.judge import MAX_CHAIN, Judge, Search
 from sbc.tls.diagnosis import Evidence, Failure, classify
+from sbc.tls.judge import MAX_CHAIN, Agreed, Judge, Ways
 from sbc.tls.match import Admission, Presented, TrunkTrust, match
 from sbc.tls.material.anchors import AnchorMaterial
 from sbc.tls.material.certificate_cache import CertificateCache
@@ -48,6 +48,7 @@ from sbc.tls.material.paths import paths
 _HANDSHAKE, _SERVER_HELLO, _CERTIFICATE = 22, 2, 11
 _RECORD = 16384
 _GROUPS = ("X25519", "P-256")
+_BEST = Agreed("TLSv1.3", None)
 # TLS 1.2, ECDHE with RSA and AES-128-GCM, no compression, and the empty renegotiation_info (RFC 5746 3.6).
 _HELLO = b"\x03\x03" + bytes(32) + b"\x00\xc0\x2f\x00" + b"\x00\x05\xff\x01\x00\x01\x00"
 
@@ -65,17 +66,6 @@ class Verified:
     presented: Presented | None = None
 
 
-class _ChainOnly(Judge):
-    """A judge of the chain alone: version and group are as if they were the best."""
-
-    @property
-    def version(self) -> str:
-        return "TLSv1.3"
-
-    def _group(self) -> None:
-        return None
-
-
 def verify(
     admission: Admission, ders: Sequence[bytes], now: float, known: CertificateCache | None = None
 ) -> Verified:
@@ -88,18 +78,16 @@ def verify(
 
 def _verify(
     admission: Admission, ders: Sequence[bytes], now: float, known: CertificateCache | None,
-    search: Search | None = None,
+    ways: Ways | None = None,
 ) -> Verified:  # fmt: skip
-    """The same; without a ``search`` of this way alone, which is what ends every search."""
+    """The same; without other ``ways`` of this one alone, which is what ends every search."""
     context = build_context(admission, _throwaway() if admission.direction == "inbound" else None)
     context.set_min_proto_version(SSL.TLS1_2_VERSION)
     set_groups(context, _GROUPS)
-    known = known if known is not None else CertificateCache()
     side: Literal["server", "client"] = "server" if admission.direction == "inbound" else "client"
-    connection, _ = open_session(context, admission, known, now, side)
-    judge = _ChainOnly(admission, known, now, connection)
-    judge.search = search
-    attend(connection, judge)
+    known = known if known is not None else CertificateCache()
+    judge = Judge(admission, known, now, ways=ways, assumed=_BEST)
+    connection = open_session(context, judge, side)
     set_verify_time(connection, now)
     flight = _client_hello() if side == "server" else b""
     certificate = _records(_message(_CERTIFICATE, _chain(ders)))
@@ -111,27 +99,67 @@ def _verify(
     return _outcome(judge, reasons)
 
 
-def longer(judge: Judge, presented: Presented, search: Search) -> dict[str, Presented]:
-    """The same chain, longer, for the candidates that trust the issuer of its end and accept it; by trunk.
+class Search:
+    """The other ways that one handshake looks for, and how much it may be spent on them (RFC 4158 2).
 
-    OpenSSL ends a chain at the first certificate that is filed. Where one trunk filed an intermediate and
-    its neighbour on the port the root above it, the neighbour's peers would otherwise be nobody's.
+    Whoever we talk to chooses the certificates, and while they are verified nobody else gets a turn. So the
+    verifications are counted, and their time, in seconds of CPU so that a busy machine refuses nobody.
     """
-    end = judge.cache.read(presented.ders[-1])
-    if end.self_issued:
-        return {}
-    found = {}
-    for candidate in judge.admission.candidates:
-        alone = Admission((candidate,), None, direction=judge.admission.direction)
-        if not _would_do(candidate, alone, presented, end.identity.issuer, judge.now):
-            continue
-        if not search.more():
-            break
-        said = _verify(alone, presented.ders, judge.now, judge.cache)
-        if said.trunk is not None and said.presented is not None:
-            own = replace(said.presented, version=presented.version, group=presented.group)
-            found[candidate.trunk] = own
-    return found
+
+    __slots__ = ("_end", "_left")
+
+    MOST, LONGEST = 8, 0.1
+
+    def __init__(self) -> None:
+        self._left = self.MOST
+        self._end: float | None = None
+
+    def _more(self) -> bool:
+        """Whether one more verification may begin; it is counted."""
+        if self._end is None:
+            self._end = thread_time() + self.LONGEST
+        self._left -= 1
+        return self._left >= 0 and thread_time() < self._end
+
+    def longer(self, judge: Judge, presented: Presented) -> dict[str, Presented]:
+        """The same chain, longer, for each trunk that trusts the issuer of its end and accepts it.
+
+        OpenSSL ends a chain at the first certificate that is filed. Where one trunk filed an intermediate and
+        its neighbour on the port the root above it, the neighbour's peers would otherwise be nobody's.
+        """
+        end = judge.cache.read(presented.ders[-1])
+        if end.self_issued:
+            return {}
+        found = {}
+        for candidate in judge.admission.candidates:
+            alone = Admission((candidate,), None, direction=judge.admission.direction)
+            if not _would_do(candidate, alone, presented, end.identity.issuer, judge.now):
+                continue
+            if not self._more():
+                break
+            said = _verify(alone, presented.ders, judge.now, judge.cache)
+            if said.trunk is not None and said.presented is not None:
+                own = replace(said.presented, version=presented.version, group=presented.group)
+                found[candidate.trunk] = own
+        return found
+
+    def other(self, judge: Judge, sent: Sequence[bytes]) -> Presented | None:
+        """What is presented by the first of the other ways through what a server ``sent`` that holds."""
+        if not 2 < len(sent) <= MAX_CHAIN:
+            return None
+        ders = list(dict.fromkeys(sent))
+        try:
+            facts = [judge.cache.read(each) for each in ders]
+        except PeerError:
+            return None
+        roots = {subject for anchor in judge.admission.anchors for subject in anchor.subjects}
+        for way in paths(facts, roots):
+            if not self._more():
+                break
+            said = _verify(judge.admission, [ders[at] for at in way], judge.now, judge.cache)
+            if said.trunk is not None:
+                return said.presented
+        return None
 
 
 def _would_do(candidate: TrunkTrust, alone: Admission, presented: Presented, issuer: str, now: float) -> bool:
@@ -149,29 +177,6 @@ def _would_do(candidate: TrunkTrust, alone: Admission, presented: Presented, iss
 def _under(presented: Presented, anchor: AnchorMaterial) -> Presented:
     chain = (*presented.chain, *anchor.thumbprints)
     return replace(presented, chain=chain, version="TLSv1.3", group=None)
-
-
-def other_way(judge: Judge, search: Search) -> Presented | None:
-    """What a server presents, by the first of the other ways through its certificates that holds.
-
-    Only of a server: its certificates are known when its chain is judged, a client's are not yet.
-    """
-    sent = judge.connection.get_peer_cert_chain(as_cryptography=True) or []
-    if not 2 < len(sent) <= MAX_CHAIN:
-        return None
-    ders = list(dict.fromkeys(each.public_bytes(Encoding.DER) for each in sent))
-    try:
-        facts = [judge.cache.read(each) for each in ders]
-    except PeerError:
-        return None
-    roots = {subject for anchor in judge.admission.anchors for subject in anchor.subjects}
-    for way in paths(facts, roots):
-        if not search.more():
-            break
-        said = _verify(judge.admission, [ders[at] for at in way], judge.now, judge.cache)
-        if said.trunk is not None:
-            return said.presented
-    return None
 
 
 def _step(connection: SSL.Connection, data: bytes) -> tuple[str, ...]:

@@ -8,12 +8,11 @@ reader waits before each read and shares its turn between messages (turn.py).
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from gevent import socket
 
 from sbc.flow import Flow
 from sbc.net.handler import Handler
+from sbc.net.source import Ended, Source
 from sbc.net.system.turn import Turn, discard
 from sbc.net.transport.channel import StreamChannel
 from sbc.sip.message import Message
@@ -24,21 +23,6 @@ READ_SIZE = 65536
 # Between two sweeps (2.5 s); who keeps a connection alive sends one or two (RFC 5626 4.4.1).
 KEEPALIVES = 100
 _PONG_BYTES = b"\r\n"
-
-
-class Ended(Exception):
-    """The connection can be read no further; the text says why."""
-
-
-class Source(Protocol):
-    """Where plaintext comes from."""
-
-    @property
-    def turn(self) -> Turn:
-        """The turn of whoever reads."""
-
-    def read(self) -> bytes:
-        """The next plaintext, never empty; raises ``Ended``."""
 
 
 class PlainSource:

@@ -23,15 +23,16 @@ from sbc.net.handler import Handler
 from sbc.net.system.clock import Clock
 from sbc.net.system.resolver import ResolveFailed, resolve
 from sbc.net.system.sockets import connect, normal_host
-from sbc.net.tls.judge import Judge
-from sbc.net.tls.session import HandshakeError, TlsSession, ask_leave, failed_event, handshake_event
+from sbc.net.tls.session import HandshakeError, TlsSession, failed_event, handshake_event, let_in
 from sbc.net.transport import sweep
 from sbc.net.transport.channel import StreamChannel
 from sbc.net.transport.connection import PlainSource, converse
 from sbc.net.transport.listener import Listeners
 from sbc.net.transport.udp import UdpListener
+from sbc.observe.traffic import Stats
 from sbc.tls.diagnosis import Failure
 from sbc.tls.events import Admitted
+from sbc.tls.judge import Judge
 from sbc.tls.match import Admission
 from sbc.tls.names import is_ip
 
@@ -243,6 +244,7 @@ class Dialer:
         if session is not None:
             session.write = channel.put
         self._live[key] = self._flows[flow.id] = flow
+        self.stats(trunk).open += 1
         if session is not None:
             self._when_confirmed(session, flow)
         self._handler.on_open(flow)
@@ -268,7 +270,7 @@ class Dialer:
         except HandshakeError as error:
             assert session is not None
             event = failed_event(
-                error, session.judge, direction="outbound", listener=flow.listener,
+                error, session, direction="outbound", listener=flow.listener,
                 candidates=(key.trunk,), remote=flow.remote, sni=session.sni, at=self._clock.now(),
             )  # fmt: skip
             reason = str(event.failure)
@@ -277,9 +279,14 @@ class Dialer:
             flow.alive = False
             flow.channel.finish(reason)
             del self._flows[flow.id]
+            self._listeners.tally.of(flow.listener, "outbound").open -= 1
             if self._live.get(key) is flow:
                 del self._live[key]
             self._handler.on_close(flow, reason)
+
+    def stats(self, trunk: Trunk) -> Stats:
+        """Where connections to ``trunk`` are counted."""
+        return self._listeners.tally.of(trunk.listener, "outbound")
 
     def _channels(self) -> Iterator[tuple[StreamChannel, float, bool]]:
         for flow in self._flows.values():
@@ -303,21 +310,17 @@ class Dialer:
         return TlsSession(sock, connection, judge, sni)
 
     def admit(self, session: TlsSession, trunk: Trunk, address: Address) -> None:
-        """Settle what a good handshake left open and let our side look at the peer; HandshakeError.
-
-        Each of the two has a time limit of its own.
-        """
-        self._listeners.contexts.revocation.settle(session.judge, address)
+        """The last word on a peer whose handshake was good; HandshakeError."""
         asked = Admitted("outbound", trunk.listener, trunk.trunk, address, session.facts)
-        ask_leave(self._handler, session, asked)
+        let_in(session, self._listeners.contexts.revocation, self._handler, asked)
 
     def report(
         self, error: HandshakeError, session: TlsSession | None, trunk: Trunk, address: Address
     ) -> Failure:
         """Report one failed outbound handshake; returns what it amounts to."""
         event = failed_event(
-            error, session.judge if session is not None else None, direction="outbound",
-            listener=trunk.listener, candidates=(trunk.trunk,), remote=address,
+            error, session, direction="outbound", listener=trunk.listener, candidates=(trunk.trunk,),
+            remote=address,
             sni=session.sni if session is not None else "", at=self._clock.now(),
         )  # fmt: skip
         self._handler.on_handshake_failed(event)
@@ -358,10 +361,12 @@ class _Dial:
     def run(self, limit: float) -> tuple[socket.socket, TlsSession | None]:
         """The connected socket and, for TLS, its verified session; DialFailed."""
         error: HandshakeError
+        stats, shakes = self._dialer.stats(self._trunk), self._key.transport == "tls"
+        stats.in_flight += shakes
         try:
             with gevent.Timeout(limit):
                 self._sock = connect(self._address, self._config.bind.host)
-                if self._key.transport == "tls":
+                if shakes:
                     self._session = self._dialer.secure(self._key, self._sock)
                     self._session.establish()
             if self._session is not None:
@@ -380,6 +385,8 @@ class _Dial:
         except BaseException:
             self._close()
             raise
+        finally:
+            stats.in_flight -= shakes
         failure = self._dialer.report(error, self._session, self._trunk, self._address)
         raise self._failed(str(failure), failure)
 

@@ -26,8 +26,9 @@ from sbc.net.tls.contexts import Contexts
 from sbc.net.transport import sweep
 from sbc.net.transport.channel import StreamChannel
 from sbc.net.transport.recycle import Recycler
-from sbc.net.transport.stream_listener import Gate, StreamListener, StreamStats
-from sbc.net.transport.udp import UdpListener, UdpStats
+from sbc.net.transport.stream_listener import Gate, StreamListener
+from sbc.net.transport.udp import UdpListener
+from sbc.observe.traffic import Tally
 
 if TYPE_CHECKING:
     from sbc.config.snapshot import Snapshot
@@ -39,9 +40,11 @@ class Listeners:
     """Every listening socket, and every connection that came in through one."""
 
     def __init__(
-        self, snapshot: Snapshot, contexts: Contexts, handler: Handler, clock: Clock, gate: Gate | None = None
-    ) -> None:
+        self, snapshot: Snapshot, contexts: Contexts, handler: Handler, clock: Clock, tally: Tally,
+        gate: Gate | None = None,
+    ) -> None:  # fmt: skip
         self.contexts = contexts
+        self.tally = tally
         self.recycler = Recycler(handler, clock)
         self.next_id: Callable[[], int] = itertools.count(1).__next__
         self._snapshot = snapshot
@@ -121,10 +124,6 @@ class Listeners:
         """Every inbound TCP and TLS flow."""
         return [flow for each in self._streams() for flow in each.flows.values()]
 
-    def stats(self) -> dict[str, StreamStats | UdpStats]:
-        """The counters of each listener, by name."""
-        return {name: each.stats for name, each in self._bound.items()}
-
     def _kept(self, name: str, config: Listener) -> bool:
         bound = self._bound.get(name)
         return (
@@ -162,11 +161,14 @@ class Listeners:
         return bound
 
     def _bind(self, name: str, config: Listener, snapshot: Snapshot, succeeds: bool) -> Bound:
+        stats = self.tally.of(name, "inbound")
         if config.transport == "udp":
-            return UdpListener(name, config, snapshot, self._handler, self._clock, self.next_id, succeeds)
+            return UdpListener(
+                name, config, snapshot, self._handler, self._clock, self.next_id, stats, succeeds
+            )
         return StreamListener(
-            name, config, snapshot, self.contexts, self._handler, self._clock, self.next_id, self.recycler,
-            self._gate, succeeds,
+            name, config, snapshot, self.contexts, self._handler, self._clock, self.next_id, stats,
+            self.recycler, self._gate, succeeds,
         )  # fmt: skip
 
     def _streams(self) -> Iterator[StreamListener]:

@@ -12,7 +12,7 @@ INTERVAL = 5.0
 class Refusals:
     """Reports each kind of refusal of one listener at most once in five seconds, with a count."""
 
-    __slots__ = ("_clock", "_handler", "_last", "_listener", "_silent", "total")
+    __slots__ = ("_clock", "_handler", "_last", "_listener", "_silent")
 
     def __init__(self, listener: str, handler: Handler, clock: Clock) -> None:
         self._listener = listener
@@ -20,11 +20,9 @@ class Refusals:
         self._clock = clock
         self._last: dict[str, float] = {}
         self._silent: dict[str, int] = {}
-        self.total = 0
 
     def note(self, address: Address, reason: str) -> None:
-        """Count one refusal; report it unless the same reason was reported just now."""
-        self.total += 1
+        """Report one refusal unless the same reason was reported just now."""
         now = self._clock.monotonic()
         last = self._last.get(reason)
         if last is not None and now - last < INTERVAL:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import gevent
@@ -28,10 +27,10 @@ from sbc.net.tls.hello import Peek
 from sbc.net.tls.session import (
     HandshakeError,
     TlsSession,
-    ask_leave,
     failed_event,
     first_record,
     handshake_event,
+    let_in,
     plain_alert,
     read_hello,
 )
@@ -39,6 +38,7 @@ from sbc.net.transport.channel import StreamChannel
 from sbc.net.transport.connection import PlainSource, converse
 from sbc.net.transport.recycle import Recycler
 from sbc.net.transport.refusals import Refusals
+from sbc.observe.traffic import Stats
 from sbc.tls.diagnosis import Failure, quarantined, unknown_sni
 from sbc.tls.events import Admitted, HandshakeFailed
 from sbc.tls.match import Admission
@@ -58,28 +58,17 @@ class Gate(Protocol):
         """True while ``host`` is blocked; ``now`` in POSIX seconds."""
 
 
-@dataclass(slots=True)
-class StreamStats:
-    """Counts of one listener since it was bound; ``in_flight`` and ``open`` are of this moment."""
-
-    accepted: int = 0
-    handshakes: int = 0
-    failures: int = 0
-    in_flight: int = 0
-    open: int = 0
-
-
 class StreamListener:
     """Accepts on one bound socket; one greenlet for each connection."""
 
     def __init__(
         self, name: str, config: Listener, snapshot: Snapshot, contexts: Contexts, handler: Handler,
-        clock: Clock, ids: Callable[[], int], recycler: Recycler, gate: Gate | None = None,
+        clock: Clock, ids: Callable[[], int], stats: Stats, recycler: Recycler, gate: Gate | None = None,
         succeeds: bool = False,
     ) -> None:  # fmt: skip
         self.name = name
         self.config = config
-        self.stats = StreamStats()
+        self._stats = stats
         self.flows: dict[int, Flow] = {}
         self._snapshot = snapshot
         self._contexts = contexts
@@ -88,7 +77,7 @@ class StreamListener:
         self._ids = ids
         self._recycler = recycler
         self._gate = gate
-        self.refusals = Refusals(name, handler, clock)
+        self._refusals = Refusals(name, handler, clock)
         self._connections = 0
         self.sock = bind(name, config, succeeds)
         self.local = Address(*self.sock.getsockname()[:2])
@@ -144,7 +133,7 @@ class StreamListener:
                 descriptor, peer = self._take(turn)
             except OSError as error:
                 if error.errno in _OUT_OF_DESCRIPTORS:
-                    self.refusals.note(self.local, f"cannot accept: {error.strerror}")
+                    self._refusals.note(self.local, f"cannot accept: {error.strerror}")
                     gevent.sleep(0.1)
                 elif self.sock.closed:
                     return
@@ -162,11 +151,12 @@ class StreamListener:
                 turn.wait(self.sock)
 
     def _admit(self, descriptor: int, remote: Address) -> None:
-        self.stats.accepted += 1
+        self._stats.accepted += 1
         reason = self._objection(remote.host)
         if reason is not None:
+            self._stats.refused += 1
             reset(descriptor)
-            self.refusals.note(remote, reason)
+            self._refusals.note(remote, reason)
             return
         self._connections += 1
         sock = socket.socket(self._family, socket.SOCK_STREAM, 0, fileno=descriptor)
@@ -181,10 +171,10 @@ class StreamListener:
             return None if self._snapshot.trunk_for(self.name, host) else "no trunk admits this address"
         if not self._contexts.table.sources_admit(self.name, host):
             return "no trunk admits this address"
-        if self.stats.in_flight >= self.config.handshakes_in_flight:
+        if self._stats.in_flight >= self.config.handshakes_in_flight:
             return f"{self.config.handshakes_in_flight} handshakes are in flight, the listener's limit"
         # Counted here: a burst of accepts comes before any of their greenlets runs.
-        self.stats.in_flight += 1
+        self._stats.in_flight += 1
         return None
 
     def _serve(self, sock: socket.socket, remote: Address) -> None:
@@ -207,10 +197,8 @@ class StreamListener:
         try:
             with gevent.Timeout(self.config.handshake_timeout):
                 trunk, session = attempt.run()
-            # Each of these has a time limit of its own.
-            self._contexts.revocation.settle(session.judge, remote)
-            ask_leave(self._handler, session, Admitted("inbound", self.name, trunk, remote, session.facts))
-            self.stats.handshakes += 1
+            asked = Admitted("inbound", self.name, trunk, remote, session.facts)
+            let_in(session, self._contexts.revocation, self._handler, asked)
             return trunk, session
         except gevent.Timeout:
             error = HandshakeError("timeout")
@@ -222,8 +210,7 @@ class StreamListener:
             remedy = "correct the identity and reload"
             error = HandshakeError(decided=Failure("no-identity", str(local), remedy))
         finally:
-            self.stats.in_flight -= 1
-        self.stats.failures += 1
+            self._stats.in_flight -= 1
         self._handler.on_handshake_failed(attempt.event(error, self._clock.now()))
         del error  # its traceback leads here: a circle that would keep the session until the collector comes
         _linger(sock)
@@ -245,7 +232,7 @@ class StreamListener:
             channel.finish("its trust was withdrawn")
             return
         self.flows[flow.id] = flow
-        self.stats.open += 1
+        self._stats.open += 1
         try:
             if session is not None:
                 self._handler.on_handshake(handshake_event(session, flow, self._clock.now()))
@@ -256,7 +243,7 @@ class StreamListener:
             flow.alive = False
             channel.finish(reason)
             del self.flows[flow.id]
-            self.stats.open -= 1
+            self._stats.open -= 1
             self._handler.on_close(flow, reason)
 
     def local_of(self, sock: socket.socket) -> Address:
@@ -336,9 +323,8 @@ class _Attempt:
     def event(self, error: HandshakeError, at: float) -> HandshakeFailed:
         """The event that reports ``error``."""
         return failed_event(
-            error, self._session.judge if self._session is not None else None, direction="inbound",
-            listener=self._listener.name, candidates=self._trunks, remote=self._remote, sni=self._sni,
-            at=at, alert_sent=self._alert,
+            error, self._session, direction="inbound", listener=self._listener.name, candidates=self._trunks,
+            remote=self._remote, sni=self._sni, at=at, alert_sent=self._alert,
         )  # fmt: skip
 
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import contextlib
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -23,6 +22,7 @@ from sbc.net.handler import Handler
 from sbc.net.system.clock import Clock
 from sbc.net.system.sockets import bind, datagram_peer, normal_host, own_address, turn_away
 from sbc.net.system.turn import Turn
+from sbc.observe.traffic import Stats
 from sbc.sip.grammar import find_param
 from sbc.sip.message import Message, Request
 from sbc.sip.parse import ParseError, parse_message
@@ -36,17 +36,6 @@ FLOWS = 8192
 STRANGERS = 8192
 DEFAULT_PORT = 5060
 _KEEPALIVES = (b"\r\n\r\n", b"\r\n", b"\x00\x00\x00\x00", b"")
-
-
-@dataclass(slots=True)
-class UdpStats:
-    """Counts of one UDP listener since it was bound."""
-
-    received: int = 0
-    unknown_source: int = 0
-    malformed: int = 0
-    keepalives: int = 0
-    unsent: int = 0
 
 
 class UdpChannel:
@@ -80,11 +69,11 @@ class UdpListener:
 
     def __init__(
         self, name: str, config: Listener, snapshot: Snapshot, handler: Handler, clock: Clock,
-        ids: Callable[[], int], succeeds: bool = False,
+        ids: Callable[[], int], stats: Stats, succeeds: bool = False,
     ) -> None:  # fmt: skip
         self.name = name
         self.config = config
-        self.stats = UdpStats()
+        self.stats = stats
         self._snapshot = snapshot
         self._handler = handler
         self._clock = clock
@@ -228,9 +217,7 @@ class UdpListener:
             flow = self._admit(peer)
             if flow is None:
                 return
-        if len(data) <= 4 and data in _KEEPALIVES:
-            self.stats.keepalives += 1
-        else:
+        if len(data) > 4 or data not in _KEEPALIVES:
             self._parse(flow, peer, data)
 
     def _parse(self, flow: Flow, peer: tuple[Any, ...], data: bytes) -> None:
@@ -238,11 +225,10 @@ class UdpListener:
             message = parse_message(data)
             begins = self._retired and _begins(message)
         except ParseError as error:
-            self.stats.malformed += 1
             self._handler.on_malformed(self._answered_on(flow, peer, error.message), error)
             return
         if begins:
-            self.stats.unknown_source += 1  # to whoever begins something, nobody is here any more
+            self.stats.refused += 1  # to whoever begins something, nobody is here any more
         else:
             self._handler.on_message(self._answered_on(flow, peer, message), message)
 
@@ -266,7 +252,7 @@ class UdpListener:
     def _admit(self, peer: tuple[Any, ...]) -> Flow | None:
         host = normal_host(peer[0])
         if host in self._strangers:
-            self.stats.unknown_source += 1
+            self.stats.refused += 1
             return None
         trunk = self._snapshot.trunk_for(self.name, host)
         if trunk is None:
@@ -274,7 +260,7 @@ class UdpListener:
             if len(self._strangers) >= STRANGERS:
                 self._strangers.clear()
             self._strangers.add(host)
-            self.stats.unknown_source += 1
+            self.stats.refused += 1
             return None
         try:
             flow = self._new_flow(peer, trunk)

@@ -25,7 +25,6 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from sbc.base import PeerError
-from sbc.tls.lifetime.expiry import DAY
 from sbc.tls.material.certificate import read_certificate
 from sbc.tls.material.pem import explain_key, has_key, read_certificates
 from sbc.tls.material.problems import Problem, day, read_pem_file
@@ -33,7 +32,7 @@ from sbc.tls.material.strength import weakness
 
 # RFC 8446 4.2.3: what a certificate of ours can sign a handshake with.
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
-_SOON = 14 * DAY
+_SOON = 14 * 86400.0
 
 
 class IdentityFiles(Protocol):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from sbc.base import Address
+from sbc.observe.traffic import Stats
 from sbc.observe.trust import DirectionView, Roll, TrustView
 from sbc.observe.views import (
     CallView,
@@ -25,8 +26,9 @@ OWN = CertificateView("sbc-2026", "CN=sbc.lab.example", "ab" * 32, NOW + 40.5 * 
 PEER = CertificateView("dns:office.lab.example", "CN=office.lab.example", "cd" * 32, NOW + 9.5 * DAY)
 
 TLS_PORT = ListenerView(
-    "trunk-tls", "tls", Address("0.0.0.0", 5061), certificates=(OWN,), accepted=14, handshakes=12,
-    failures=2, in_flight=1, open=3,
+    "trunk-tls", "tls", Address("0.0.0.0", 5061), certificates=(OWN,),
+    inbound=Stats(accepted=14, handshakes=12, failures=1, in_flight=1, open=3),
+    outbound=Stats(handshakes=5, failures=4, in_flight=2, open=1),
 )  # fmt: skip
 UDP_PORT = ListenerView("trunk-udp", "udp", Address("::", 5060))
 OFFICE = TrunkView(
@@ -66,7 +68,14 @@ def picture(**changes: Any) -> StatusView:
         listeners=(TLS_PORT, UDP_PORT),
         trunks=(OFFICE, LEGACY, BROKEN),
         calls=(CALL,),
-        counters=CountersView(12, 2, 7, 9, 1, (("call-ended", 7), ("sips-arrival", 9))),
+        counters=CountersView(
+            Stats(accepted=14, handshakes=12, failures=1),
+            Stats(handshakes=5, failures=4),
+            7,
+            9,
+            1,
+            (("call-ended", 7), ("sips-arrival", 9)),
+        ),
         now=NOW,
         release="0.1.0",
         failures=(FAILURE,),

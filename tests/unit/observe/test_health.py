@@ -16,13 +16,14 @@ def test_health_has_every_field_of_its_contract() -> None:
     answer = json.loads(json.dumps(health(picture())))
     assert answer["status"] == "degraded", "one trunk is quarantined"
     assert answer["trunks"] == {"configured": 3, "broken": 1}
-    assert answer["handshakes"] == {"lifetime": 12, "failures": 2, "in_flight": 1}
+    assert answer["handshakes"] == {"lifetime": 17, "failures": 5, "in_flight": 3}
     assert answer["uptime_seconds"] == 3600
     assert [(port["name"], port["state"]) for port in answer["ports"]] == [
         ("trunk-tls", "listening"),
         ("trunk-udp", "listening"),
     ]
     assert answer["ports"][0]["handshakes"] == 12 and "handshakes" not in answer["ports"][1]
+    assert answer["ports"][0]["outbound"] == {"connections": 1, "handshakes": 5, "failures": 4}
     assert answer["ports"][1]["address"] == "[::]:5060"
     marks = {"90 days": 0, "60 days": 1, "30 days": 0, "incident": 1, "expired": 1}
     assert answer["expiry"] == marks

@@ -61,10 +61,11 @@ def test_the_four_signals_of_a_trunk_are_there() -> None:
 def test_figures_are_the_pictures() -> None:
     text = exposition(picture())
     assert "\nsbc_calls 1\n" in text
-    assert "\nsbc_tls_handshakes_total 12\n" in text
+    assert '\nsbc_tls_handshakes_total{direction="inbound"} 12\n' in text
+    assert '\nsbc_tls_handshake_failures_total{direction="outbound"} 4\n' in text
     assert "\nsbc_sips_downgrades_total 1\n" in text
     assert 'sbc_events_total{event="sips-arrival"} 9' in text
-    assert 'sbc_listener_connections{listener="trunk-tls",transport="tls"} 3' in text
+    assert 'sbc_listener_connections{listener="trunk-tls",transport="tls",direction="inbound"} 3' in text
 
 
 def test_labels_are_escaped() -> None:

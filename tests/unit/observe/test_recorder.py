@@ -67,7 +67,7 @@ def test_a_failed_handshake_is_counted_for_each_trunk_that_it_may_have_been() ->
     papers = Papers()
     papers.recorder.handshake_failed(_failed())
     papers.recorder.handshake_failed(_failed(candidates=()))
-    assert papers.recorder.counters.handshake_failures == 2
+    assert papers.recorder.counters.view().inbound.failures == 2
     assert papers.recorder.failures_by_trunk == {
         ("office", "expired"): 1, ("carrier", "expired"): 1, ("", "expired"): 1,
     }  # fmt: skip

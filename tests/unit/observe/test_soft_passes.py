@@ -51,7 +51,7 @@ def test_the_journal_says_who_and_why() -> None:
     assert f'reason=unanswered detail="connection refused" source={URL}' in lines[0]
     assert " INF [revocation] event=soft-pass" in lines[1] and "reason=no-source" in lines[1]
     assert recorder.soft_passes.of("office") == (("no-source", 1), ("unanswered", 2))
-    assert recorder.counters.handshake_failures == 0
+    assert recorder.counters.view().handshake_failures == 0
 
 
 SOURCES = (

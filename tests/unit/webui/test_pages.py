@@ -48,7 +48,7 @@ def text_of(html: str) -> str:
 def test_the_status_page_says_what_is_going_on() -> None:
     text = text_of(page())
     for phrase in (
-        "listening", "1 live calls", "12 TLS handshakes", "2 refused handshakes", "✓ required", "✗ off",
+        "listening", "1 live calls", "17 TLS handshakes", "5 refused handshakes", "✓ required", "✗ off",
         "its private key does not match", "sip:alice@office.lab.example", "TLSv1.3, AEAD_AES_128_GCM",
         "no TLS, no SRTP", "downgraded", "no-certificate", "no certificate was presented",
         "give the peer a client certificate from a CA of this trunk", "40 days", "9 days", "[::]:5060",
@@ -111,7 +111,7 @@ def test_health_answers_503_only_when_down(state: str, status: int) -> None:
 def test_metrics_are_prometheus_text() -> None:
     answer = client().get("/metrics")
     assert answer.content_type == "text/plain; version=0.0.4; charset=utf-8"
-    assert "sbc_tls_handshakes_total 12" in answer.get_data(as_text=True)
+    assert 'sbc_tls_handshakes_total{direction="inbound"} 12' in answer.get_data(as_text=True)
 
 
 def test_an_unknown_page_is_404_and_nothing_can_be_posted() -> None:
