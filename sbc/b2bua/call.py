@@ -64,7 +64,11 @@ class Crossing(Protocol):
 
 
 class Call:
-    """Two legs and all that they share."""
+    """Two legs and all that they share.
+
+    While it is up and nothing is under way (no ``setup``, ``mirrors``, ``answered_invites``, ``media_waits``)
+    it holds plain data alone, beside the desk, the snapshot and its legs' flows: it could be written down.
+    """
 
     __slots__ = (
         "a",

@@ -31,10 +31,15 @@ Connected = Callable[["Flow | None", str, float, "list[Command]"], None]
 
 
 class Subject(Protocol):
-    """Whom something is done for: a call, by its name and the configuration that it began with."""
+    """Whom something is done for: a call."""
 
-    id: str
-    snapshot: Snapshot
+    @property
+    def id(self) -> str:
+        """Its name."""
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The configuration that it began with."""
 
 
 class Awaiting(Protocol):

@@ -129,7 +129,8 @@ class Hunt:
             self._invite(b"", None, at, out)
 
     def _invite(self, sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
-        call, leg, desk = self.call, self.call.leg("b"), self.call.desk
+        call, leg, desk = self.call, self.call.b, self.call.desk
+        assert leg is not None, "it was connected"
         if error is not None:
             out.append(Note("media-refused", call.id, {"side": "a", "reason": error.reason}))
             self.invitation.refuse(error.status, "", at, out, error.reason)

@@ -73,8 +73,8 @@ class Setup:
             self.on_decision(decision, at, out)
 
     def on_decision(self, decision: Decision, at: float, out: list[Command]) -> None:
-        """Rules and hooks have spoken."""
-        call = self.call
+        """Rules and hooks have spoken: end the call here, or send it on its way if its limits let it."""
+        call, actions = self.call, self.call.desk.actions
         if not fire(call, "decision", at, out):
             return
         call.rule = decision.rule
@@ -86,8 +86,12 @@ class Setup:
             self._redirect(decision, at, out)
         elif isinstance(decision, Challenge):
             self._challenge(decision, at, out)
+        elif (refused := actions.admit(decision.limits, at) if decision.limits else None) is not None:
+            why = f"limit of {refused.calls} calls"
+            self.invitation.refuse(refused.status, refused.reason, at, out, why)
         else:
-            self._begin(decision, at, out)
+            call.limits = decision.limits
+            self.hunt.begin(actions.prepare(decision, self.edits), at, out)
 
     def _redirect(self, decision: Redirect, at: float, out: list[Command]) -> None:
         """Name other places, if each of the targets, which may be made of what a peer sent, is one."""
@@ -108,17 +112,6 @@ class Setup:
         response = desk.respond_to(self.invitation.server, 407, "Proxy Authentication Required")
         desk.actions.challenge(response, decision, call.snapshot.logins, self.stale, at)
         self.invitation.finish(response, at, out, Ending("asked for a password"))
-
-    def _begin(self, route: Route, at: float, out: list[Command]) -> None:
-        """Send the call on its way, if the limits of its rules let it."""
-        call, actions = self.call, self.call.desk.actions
-        refused = actions.admit(route.limits, at) if route.limits else None
-        if refused is not None:
-            why = f"limit of {refused.calls} calls"
-            self.invitation.refuse(refused.status, refused.reason, at, out, why)
-            return
-        call.limits = route.limits
-        self.hunt.begin(actions.prepare(route, self.edits), at, out)
 
     def on_timer(self, name: str, at: float, out: list[Command]) -> None:
         """A timer of the hunt's is due."""

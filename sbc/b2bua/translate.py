@@ -136,17 +136,18 @@ def address_invite(leg: Leg, request: Request, route: Route, target: Address, hi
         parts |= {"from.user": ANONYMOUS, "from.host": ANONYMOUS_HOST, "from.display": ANONYMOUS_DISPLAY}
     elif not parts["from.host"] and _is_anonymous(request, parts["from.user"]):
         parts["from.host"] = ANONYMOUS_HOST
-    transport = leg.flow.transport
-    place = _host(parts["to.host"]) or format_target(target, transport)
-    called, caller = escape_user(parts["to.user"]), escape_user(parts["from.user"])
-    called_at = f"{called}@" if called else ""
+    caller = escape_user(parts["from.user"])
     caller_at = f"{caller}@" if caller else ""
-    from_host = _host(parts["from.host"]) or leg.sent_by.rpartition(":")[0]
+    place = _host(parts["from.host"]) or leg.sent_by.rpartition(":")[0]
     phone = _user_type(parts["from.type"], caller)
-    leg.local_uri = f"{quote_display(parts['from.display'])}<{leg.scheme}:{caller_at}{from_host}{phone}>"
+    leg.local_uri = f"{quote_display(parts['from.display'])}<{leg.scheme}:{caller_at}{place}{phone}>"
+    leg.set_contact(caller)
+    transport = leg.flow.transport
+    called = escape_user(parts["to.user"])
+    called_at = f"{called}@" if called else ""
+    place = _host(parts["to.host"]) or format_target(target, transport)
     phone = _user_type(parts["to.type"], called)
     leg.remote_uri = f"<{leg.scheme}:{called_at}{place}{phone}>"
-    leg.set_contact(caller)
     suffix = "" if transport == "udp" else f";transport={transport}"
     return f"{leg.scheme}:{called_at}{place}{phone}{suffix}"
 

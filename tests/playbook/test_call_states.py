@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -9,9 +11,16 @@ import pytest
 
 from sbc.b2bua.call import Call
 from sbc.b2bua.commands import Command, RunHooks
+from sbc.b2bua.dialogs import Fork
+from sbc.b2bua.leg import Leg
 from sbc.b2bua.life import clear, fire, on_bye
 from sbc.b2bua.states import ANSWERED, CALL, ENDED, RINGING, ROUTING, TRYING, UP, Ending, Event, State
+from sbc.base import Address
 from sbc.config.hooks import load_hooks
+from sbc.config.model import Trunk
+from sbc.flow import Flow
+from sbc.media.policy import MediaPolicy
+from sbc.sip.dialog import Dialog
 from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request, Response
 from tests.playbook.stage import Stage, snapshot
@@ -151,6 +160,33 @@ def test_no_pair_is_left_out() -> None:
     events = {event for _, event in CALL}
     assert {each.partition(" ")[0] for each in EVENTS} == events
     assert {state for state, _ in CALL} == set(STATES)
+
+
+def plain(value: object) -> Iterator[object]:
+    """Whatever is no data in what ``value`` holds; a flow, a trunk and a policy have names to be found by."""
+    if value is None or isinstance(value, str | bytes | int | float | Flow | Trunk | MediaPolicy | Address):
+        return
+    if isinstance(value, Mapping):
+        yield from plain([*value, *value.values()])
+    elif isinstance(value, list | tuple | deque):
+        for each in value:
+            yield from plain(each)
+    elif isinstance(value, Leg | Fork | Dialog):
+        for name in type(value).__slots__:
+            yield from plain(getattr(value, name))
+    else:
+        yield value
+
+
+@pytest.mark.pure
+def test_a_call_that_is_up_could_be_written_down() -> None:
+    stage = Stage()
+    _, answer = stage.established()
+    (call,) = stage.engine.calls.values()
+    names = set(Call.__slots__) - {"desk", "snapshot"}
+    assert [*plain([getattr(call, name) for name in names])] == []
+    stage.within("office", answer, "INFO")
+    assert [*plain(call.mirrors)] == call.mirrors != [], "what is under way is no data"
 
 
 def test_what_a_peer_says_too_late_is_answered_and_changes_nothing() -> None:
