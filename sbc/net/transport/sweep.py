@@ -40,7 +40,7 @@ def note_heard(channel: StreamChannel, now: float) -> None:
     """Write down at ``now`` (monotonic) that something was heard since the last time."""
     if channel.heard:
         channel.heard = False
-        channel.keepalives = 0
+        channel.barren = 0
         channel.last_heard = now
         channel.pinged_at = None
 
