@@ -58,9 +58,6 @@ class PlayedChannel:
     def send(self, data: bytes) -> None:
         self.did.append(f"send {data!r}")
 
-    def close(self, reason: str) -> None:
-        self.did.append("close")
-
     def abort(self, reason: str) -> None:
         self.did.append("abort")
 
@@ -74,7 +71,8 @@ def swept(
     for step in range(1, 41):
         now = step * 2.5
         played.heard = now == hear_at
-        sweep.check(played, now, idle, outbound)
+        if sweep.check(played, now, idle, outbound):
+            log.append((now, "close"))
         log += [(now, did) for did in played.did]
         played.did.clear()
     return log
@@ -103,6 +101,24 @@ def test_an_idle_connection_is_closed(lab: Lab, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sweep, "PERIOD", 0.05)
     start(lab, idle_timeout=0.2)
     with socket.create_connection(lab.address("edge")) as peer:
+        assert peer.recv(1) == b""
+    until(lambda: lab.recorder.closed)
+    assert "idle" in lab.recorder.closed[0][1]
+
+
+def test_a_connection_that_a_call_is_on_is_not_idle(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who cannot be dialled says nothing while a call is up, and the BYE still has to reach it."""
+    monkeypatch.setattr(sweep, "PERIOD", 0.01)
+    start(lab, idle_timeout=0.05)
+    with socket.create_connection(lab.address("edge")) as peer:
+        peer.sendall(OPTIONS)
+        until(lambda: lab.recorder.messages)
+        lab.recorder.busy_flows.add(lab.recorder.messages[0][0].id)
+        assert peer.recv(len(OK)) == OK
+        asked = lab.recorder.in_use_asked
+        until(lambda: lab.recorder.closed or lab.recorder.in_use_asked > asked + 3)
+        assert not lab.recorder.closed
+        lab.recorder.busy_flows.clear()
         assert peer.recv(1) == b""
     until(lambda: lab.recorder.closed)
     assert "idle" in lab.recorder.closed[0][1]
