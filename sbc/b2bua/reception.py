@@ -58,6 +58,10 @@ class Reception:
         if server is ACK2XX:
             self._on_ack(flow, request, now, out)
             return
+        if not isinstance(server, ServerTransaction):
+            fields = {"remote": str(flow.remote), "reason": "too many refusals were not acknowledged"}
+            out.append(Note("call-refused", "", fields))
+            return
         self._engine.serving = server
         try:
             self._serve(flow, server, request, now, out)
