@@ -306,6 +306,8 @@ class Call:
             status, why = 487 if side == "a" else 480, "BYE in an early dialog"
             self.setup.abandon(status, "", why, now, out, reasons(bye) if side == "a" else ())
             return
+        for answered in self.answered_invites.values():
+            answered.overtaken(side, now, out)
         if self.fork is not None:
             self.fork.dialog(side).end()
         self.hang_up(other(side), now, out, bye)

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable
 from heapq import heappop, heappush
+from typing import Final
 
 from dsl.decision import Decision
 from sbc.b2bua.actions import Actions
@@ -36,6 +37,7 @@ from sbc.sip.outgoing import Send
 from sbc.sip.parse import ParseError, validate
 from sbc.sip.transactions import ServerTransaction, Transaction, Transactions
 
+MOST_LATE: Final = 20
 Connected = Callable[["Flow | None", str, float, "list[Command]"], None]
 
 
@@ -310,14 +312,22 @@ class Engine:
     def refuse_late_answer(
         self, call: Call, leg: Leg, invite: Request, response: Response, now: float, out: list[Command]
     ) -> None:
-        """A 2xx that nobody wants any more: ACK, then BYE (RFC 3261 13.2.2.4), which a dialog had before."""
+        """A 2xx that nobody wants any more: ACK each time, and BYE once, if it made a dialog (13.2.2.4).
+
+        Of a callee that answers under ever new tags no more than ``MOST_LATE`` are heard.
+        """
+        tag = response.to_tag
+        first = not invite.to_tag and tag not in leg.late
+        if first and len(leg.late) >= MOST_LATE:
+            return
         if response.contact is None:
             # It can only be told where the INVITE found it.
             response.headers.set("Contact", f"<{invite.uri}>")
         dialog = Dialog.as_uac(invite, response)
         via, cseq = leg.via(self.transactions.new_branch()), invite.cseq.number
         out.append(Send(leg.flow, dialog.request("ACK", via=via, contact=leg.contact, cseq=cseq)))
-        if not invite.to_tag:
+        if first:
+            leg.late.add(tag)
             via = leg.via(self.transactions.new_branch())
             bye = dialog.request("BYE", via=via, contact=leg.contact)
             self.send(call, leg, dialog, bye, NOBODY, now, out)

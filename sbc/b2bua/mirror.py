@@ -125,15 +125,18 @@ class Mirror:
         """The far side answered: bring it back."""
         if not self.heard:
             self.heard = True
-            if self.cancelled:
+            if self.cancelled and response.status < 200:
                 self._send_cancel(now, out)
-        if response.status == 100 or self.call.state == "ended":
+        if response.status == 100:
             return
         if self.answered is not None:
             self.answered.repeat_ack(out)
             return
         if self not in self.call.mirrors:
-            return  # answered already, by a failure or for want of usable media
+            # Answered already, by a failure, for want of usable media or because the call ended.
+            if self.request.method == "INVITE" and 200 <= response.status < 300:
+                self._acknowledge(out)
+            return
         if response.status >= 300:
             self._refused(response, now, out)
             return
@@ -187,11 +190,17 @@ class Mirror:
         self._note_refusal(far, error, out)
         if response.status < 200:
             self._withdraw(now, out)
-        elif self.request.method == "INVITE" and self.client_request is not None:
-            ack = self.call.ack(self.fork, far, self.client_request.cseq.number)
-            out.append(Send(self.call.leg(far).flow, ack))
+        elif self.request.method == "INVITE":
+            self._acknowledge(out)
         self._finish(self.call.engine.respond_to(self.server, 488, "Not Acceptable Here"), now, out)
         self.call.clear(error.reason, now, out)
+
+    def _acknowledge(self, out: list[Command]) -> None:
+        """A 2xx that is of no use gets its ACK all the same, and again when it is repeated."""
+        assert self.client_request is not None, "a response implies the request"
+        far = other(self.side)
+        ack = self.call.ack(self.fork, far, self.client_request.cseq.number)
+        out.append(Send(self.call.leg(far).flow, ack))
 
     def _refused(self, response: Response, now: float, out: list[Command]) -> None:
         if self.offered:

@@ -49,7 +49,7 @@ def test_a_reinvite_that_the_end_of_the_call_overtakes_is_cancelled_beyond(heard
     nothing_is_left(stage)
 
 
-def test_a_second_final_answer_to_what_was_given_up_changes_nothing() -> None:
+def test_a_second_final_answer_to_what_was_given_up_is_acknowledged_and_changes_nothing() -> None:
     stage = Stage()
     _, answer = stage.established()
     stage.within("office", answer, "INVITE", body=SDP)
@@ -61,6 +61,7 @@ def test_a_second_final_answer_to_what_was_given_up_changes_nothing() -> None:
     stage.office.hears(488)
     stage.office.hears("BYE")
     stage.carrier.respond(again, 200, body=b"unusable")
+    stage.carrier.hears("ACK")
     stage.carrier.hears_nothing()
     nothing_is_left(stage)
 
