@@ -61,6 +61,14 @@ class Attempt:
                     self.give_up(now, out)
                 self.setup.hunt.on_hop_failure(502, error.reason, now, out)
 
+    def on_invalid(self, response: Response, error: PeerError, now: float, out: list[Command]) -> None:
+        """What remains of a 2xx that was not as it should be: ACK and BYE, and the hop has failed."""
+        if self.given_up or self.answered is not None:
+            self.on_response(response, now, out)
+        else:
+            self._refuse(response, now, out)
+            self.setup.hunt.on_hop_failure(502, error.reason, now, out)
+
     def _refuse(self, response: Response, now: float, out: list[Command]) -> None:
         self.call.engine.refuse_late_answer(self.call, self.leg, self.invite, response, now, out)
 

@@ -14,10 +14,12 @@ from typing import Final
 
 from dsl.decision import Decision
 from sbc.b2bua.actions import Actions
+from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.call import NOBODY, Awaiting, Call
 from sbc.b2bua.commands import Command, Connect, Note
 from sbc.b2bua.hooked import Invited
 from sbc.b2bua.leg import Leg
+from sbc.b2bua.mirror import Mirror
 from sbc.b2bua.peers import Peers, Towards
 from sbc.b2bua.probe import Prober
 from sbc.b2bua.reception import Reception
@@ -36,8 +38,11 @@ from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.outgoing import Send
 from sbc.sip.parse import ParseError, validate
 from sbc.sip.transactions import ServerTransaction, Transaction, Transactions
+from sbc.sip.validate import essentials
 
 MOST_LATE: Final = 20
+# How many numbers PRACK and UPDATE may have taken in an early dialog that is forgotten; gaps are allowed.
+EARLY_REQUESTS: Final = 1000
 Connected = Callable[["Flow | None", str, float, "list[Command]"], None]
 
 
@@ -94,6 +99,12 @@ class Engine:
         out, self.serving = self._out, None
         try:
             validate(message)
+        except PeerError as error:
+            self._on_bad_message(flow, message, error, out)
+            if isinstance(message, Response) and message.status >= 200:
+                self._on_invalid(flow, message, error, now, out)
+            return self._take()
+        try:
             if isinstance(message, Request):
                 self.reception.request(flow, message, now, out)
             elif isinstance(message, Response):
@@ -126,6 +137,27 @@ class Engine:
             if call is not None:
                 self.at = call.id
             user.on_response(response, now, out)
+
+    def _on_invalid(
+        self, flow: Flow, response: Response, error: PeerError, now: float, out: list[Command]
+    ) -> None:
+        """A final answer to an INVITE that is not as it should be still wants its ACK (RFC 3261 17.1.1.3).
+
+        A refusal is one all the same. What a 2xx says is not believed: it is hung up (13.2.2.4).
+        """
+        reduced = essentials(response)
+        if reduced is None or reduced.cseq.method != "INVITE":
+            return
+        client = self.transactions.receive_response(flow, reduced, now, out)
+        if client is None:
+            return
+        user: Awaiting = client.user
+        if user.call is not None:
+            self.at = user.call.id
+        if reduced.status < 300 and isinstance(user, Attempt | Mirror):
+            user.on_invalid(reduced, error, now, out)
+        else:
+            user.on_response(reduced, now, out)
 
     # Outcomes of commands
 
@@ -324,6 +356,7 @@ class Engine:
             # It can only be told where the INVITE found it.
             response.headers.set("Contact", f"<{invite.uri}>")
         dialog = Dialog.as_uac(invite, response)
+        dialog.local_cseq += EARLY_REQUESTS
         via, cseq = leg.via(self.transactions.new_branch()), invite.cseq.number
         out.append(Send(leg.flow, dialog.request("ACK", via=via, contact=leg.contact, cseq=cseq)))
         if first:

@@ -28,7 +28,11 @@ if TYPE_CHECKING:
     from sbc.b2bua.setup import Setup
 
 _NOWHERE: Final = Route(())
-_REASONS: Final = {"timeout": (408, "Request Timeout"), "unreachable": (503, "Service Unavailable")}
+_REASONS: Final = {
+    "timeout": (408, "Request Timeout"),
+    "unreachable": (503, "Service Unavailable"),
+    "502": (502, "Bad Gateway"),
+}
 
 
 class Hunt:

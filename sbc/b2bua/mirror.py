@@ -144,6 +144,15 @@ class Mirror:
             self.fork.dialog(other(self.side)).refresh(response)
         self._back(response, now, out)
 
+    def on_invalid(self, response: Response, error: PeerError, now: float, out: list[Command]) -> None:
+        """What remains of a 2xx to a re-INVITE that was not as it should be: ACK, and the call ends."""
+        if self.answered is not None or self not in self.call.mirrors:
+            self.on_response(response, now, out)
+            return
+        self._acknowledge(out)
+        self._finish(self.call.engine.respond_to(self.server, 502, "Bad Gateway"), now, out)
+        self.call.clear(error.reason, now, out)
+
     def _back(self, response: Response, now: float, out: list[Command]) -> None:
         call, far = self.call, other(self.side)
         try:
