@@ -28,7 +28,7 @@ from sbc.sip.matching import Key, client_key, fix_via, request_key, same_peer, s
 from sbc.sip.message import Request, Response, response_to
 from sbc.sip.outgoing import Send
 from sbc.sip.timers import TimerQueue
-from sbc.sip.transaction import ACCEPTED, ACKNOWLEDGED, response_class
+from sbc.sip.transaction import ACCEPTED, ACKNOWLEDGED, PROCEEDING, TRYING, response_class
 
 __all__ = [
     "ACK2XX",
@@ -59,6 +59,8 @@ UNACKNOWLEDGED: Final = 500
 # How many transactions one step ends or wakes: some ten milliseconds of work.
 SLICE: Final = 500
 RETRY_AFTER: Final = "5"  # seconds
+# Until the final answer, and for a 2xx until its ACK (RFC 3261 8.2.2.2, 13.3.1.4).
+_IN_PROGRESS: Final = frozenset((TRYING, PROCEEDING, ACCEPTED))
 
 
 class Transactions:
@@ -259,11 +261,14 @@ class Transactions:
         initial = not request.to_tag
         if initial or request.method == "INVITE":
             same = request_key(request, flow, request.method)
-            if same not in self._requests:
+            first = self._requests.get(same)
+            if first is not None and first.state in _IN_PROGRESS:
+                transaction.merged = initial
+            else:
+                if first is not None:
+                    first.request_key = None
                 self._requests[same] = transaction
                 transaction.request_key = same
-            else:
-                transaction.merged = initial
         return transaction
 
     def _receive_ack(
