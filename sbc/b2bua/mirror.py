@@ -218,7 +218,10 @@ class Mirror:
         base = self.call.engine.respond_to(self.server, status, response.reason)
         near, far = self.call.leg(self.side), self.call.leg(other(self.side))
         self._finish(answer(base, response, near, far.flow.trusted, b""), now, out)
-        if response.status in (408, 481):
+        nothing_waits = (
+            self.request.method == "PRACK" and response.status == 481
+        )  # for this PRACK (RFC 3262 3)
+        if response.status in (408, 481) and not nothing_waits:
             # The far dialog is over; it is told as well, for it may be only we who are not known there
             # any more (RFC 3261 12.2.1.2).
             self.call.clear(f"{response.status} within the dialog", now, out)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from dsl.addresses import escape_user
+from sbc.b2bua.body_parts import left_out
 from sbc.b2bua.call import Call, Fork
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.leg import Leg, Side, local_address
@@ -75,6 +76,11 @@ class Reception:
         if flow.secure and not request.to_tag:
             out.append(Note("sips-arrival", request.call_id, arrival(flow, request)))
         refusal = refuse(request, server.merged, looped(flow, request, self._engine.transactions))
+        if refusal is None and request.body and request.method in ("INVITE", "UPDATE", "PRACK"):
+            types = [part.type for part in left_out(request)]
+            if types:
+                fields = {"trunk": flow.trunk, "call_id": request.call_id, "types": ",".join(types)}
+                out.append(Note("parts-dropped", "", fields))
         if refusal is not None:
             self._refuse(server, refusal, now, out)
         elif request.method == "CANCEL":

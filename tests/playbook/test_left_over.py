@@ -94,13 +94,14 @@ def test_a_failure_within_an_early_dialog_ends_the_invite(how: str) -> None:
     stage.carrier.respond(invite, 180, Require="100rel", RSeq="1")
     stage.office.hears(100)
     ringing = stage.office.hears_response(180)
-    stage.within("office", ringing, "PRACK", RAck="1 1 INVITE")
-    prack = stage.carrier.hears("PRACK")
+    method = "PRACK" if how == "silence" else "UPDATE"
+    stage.within("office", ringing, method, RAck="1 1 INVITE" if how == "silence" else "")
+    request = stage.carrier.hears(method)
     if how == "silence":
         stage.wait(33)
         stage.office.hears(408)
     else:
-        stage.carrier.respond(prack, 481)
+        stage.carrier.respond(request, 481)
         stage.office.hears(481)
     stage.office.hears(480)
     stage.carrier.hears("CANCEL")
