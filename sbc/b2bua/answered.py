@@ -22,7 +22,7 @@ from sbc.sip.transactions import ServerTransaction
 class AnsweredInvite:
     """One 2xx on its way to the side that sent the INVITE; the user of that server transaction."""
 
-    __slots__ = ("ack", "call", "cseq", "far_cseq", "fork", "offered_by_far", "side")
+    __slots__ = ("ack", "call", "cseq", "far_cseq", "fork", "offered_by_far", "server", "side")
 
     def __init__(self, call: Call, fork: Fork, side: Side, far_cseq: int, offered_by_far: bool) -> None:
         self.call = call
@@ -32,12 +32,13 @@ class AnsweredInvite:
         self.far_cseq = far_cseq
         self.offered_by_far = offered_by_far
         self.ack: Request | None = None
+        self.server: ServerTransaction | None = None  # until the ACK: the two would keep each other alive
 
     def start(self, server: ServerTransaction, response: Response, at: float, out: list[Command]) -> None:
         """Give the 2xx for the first time."""
         self.cseq = response.cseq.number
         self.call.answered_invites[self.side, self.cseq] = self
-        server.user = self
+        server.user, self.server = self, server
         server.respond(response, at, out)
 
     def on_response(self, response: Response, at: float, out: list[Command]) -> None:
@@ -45,12 +46,13 @@ class AnsweredInvite:
 
     def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
         """``no-ack``: 64*T1 have passed. A connection that closed is no reason: the ACK may take another."""
+        self.server = None
         if kind == "no-ack" and self.ack is None:
             clear(self.call, "no ACK came for our 2xx", at, out)
 
     def on_ack(self, ack: Request, at: float, out: list[Command]) -> None:
         """The ACK came: carry it over, with the answer that it may hold."""
-        call = self.call
+        call, self.server = self.call, None
         call.answered_invites.pop((self.side, self.cseq), None)
         try:
             sdp = carried_body(ack) if self.offered_by_far else b""
@@ -79,6 +81,13 @@ class AnsweredInvite:
         if self.ack is None and side != self.side:
             self.ack = self.call.ack(self.fork, side, self.far_cseq)
             self.repeat_ack(out)
+
+    def overtaken(self, side: Side, at: float, out: list[Command]) -> None:
+        """``side`` said BYE before the ACK: it wants no 2xx of ours again; its own gets an ACK (13.2.2.4)."""
+        self.acknowledge(side, out)
+        if side == self.side and self.server is not None:
+            self.server.acknowledged(at, out)
+            self.server = None
 
     def repeat_ack(self, out: list[Command]) -> None:
         """Send the ACK, again where the far side repeated its 2xx."""

@@ -200,6 +200,14 @@ class Attempt:
             self.give_up(at, out)
         self.invitation.refuse(488, "Not Acceptable Here", at, out, error.reason)
 
+    def on_invalid(self, response: Response, error: PeerError, at: float, out: list[Command]) -> None:
+        """What remains of a 2xx that was not as it should be: ACK and BYE, and the hop has failed."""
+        if self.given_up or self.answered is not None:
+            self.on_response(response, at, out)
+        else:
+            self._refuse(response, at, out)
+            self.hunt.on_hop_failure(502, error.reason, at, out)
+
     def _refuse(self, response: Response, at: float, out: list[Command]) -> None:
         self.call.desk.refuse_late_answer(self.call, self.leg, self.invite, response, at, out)
 

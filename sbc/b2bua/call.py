@@ -55,6 +55,9 @@ class Unacknowledged(Protocol):
     def acknowledge(self, side: Side, out: list[Command]) -> None:
         """The call ends first: ``side`` gets an ACK of ours, if it gave the 2xx."""
 
+    def overtaken(self, side: Side, at: float, out: list[Command]) -> None:
+        """``side`` said BYE before there was an ACK."""
+
 
 class Crossing(Protocol):
     """A request within the dialogs that is not answered yet: ``sbc.b2bua.mirror.Mirror``."""

@@ -27,6 +27,9 @@ from sbc.sip.message import Request, Response, response_to
 from sbc.sip.outgoing import Send
 from sbc.sip.transactions import ServerTransaction, Transactions
 
+MOST_LATE: Final = 20
+# How many numbers PRACK and UPDATE may have taken in an early dialog that is forgotten; gaps are allowed.
+EARLY_REQUESTS: Final = 1000
 Connected = Callable[["Flow | None", str, float, "list[Command]"], None]
 
 
@@ -149,14 +152,23 @@ class Desk:
     def refuse_late_answer(
         self, call: Subject, leg: Leg, invite: Request, response: Response, at: float, out: list[Command]
     ) -> None:
-        """A 2xx that nobody wants any more: ACK, then BYE (RFC 3261 13.2.2.4), which a dialog had before."""
+        """A 2xx that nobody wants any more: ACK each time, and BYE once, if it made a dialog (13.2.2.4).
+
+        Of a callee that answers under ever new tags no more than ``MOST_LATE`` are heard.
+        """
+        tag = response.to_tag
+        first = not invite.to_tag and tag not in leg.late
+        if first and len(leg.late) >= MOST_LATE:
+            return
         if response.contact is None:
             # It can only be told where the INVITE found it.
             response.headers.set("Contact", f"<{invite.uri}>")
         dialog = Dialog.as_uac(invite, response)
+        dialog.local_cseq += EARLY_REQUESTS
         via, cseq = leg.via(self.transactions.new_branch()), invite.cseq.number
         out.append(Send(leg.flow, dialog.request("ACK", via=via, contact=leg.contact, cseq=cseq)))
-        if not invite.to_tag:
+        if first:
+            leg.late.add(tag)
             via = leg.via(self.transactions.new_branch())
             bye = dialog.request("BYE", via=via, contact=leg.contact)
             self.send(call, leg, dialog, bye, NOBODY, at, out)

@@ -11,10 +11,12 @@ from collections import deque
 from heapq import heappop
 
 from dsl.decision import Decision
+from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.call import Call
 from sbc.b2bua.commands import Command, Invited, Note
 from sbc.b2bua.desk import Awaiting, Desk
 from sbc.b2bua.life import clear, fire
+from sbc.b2bua.mirror import Mirror
 from sbc.b2bua.probe import Prober
 from sbc.b2bua.reception import Reception
 from sbc.b2bua.states import Ending
@@ -28,6 +30,7 @@ from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.outgoing import Send
 from sbc.sip.parse import ParseError, validate
 from sbc.sip.transactions import Transaction
+from sbc.sip.validate import essentials
 
 
 class Engine(Desk):
@@ -61,6 +64,12 @@ class Engine(Desk):
         out, self.serving = self._out, None
         try:
             validate(message)
+        except PeerError as error:
+            self._on_bad_message(flow, message, error, out)
+            if isinstance(message, Response) and message.status >= 200:
+                self._on_invalid(flow, message, error, at, out)
+            return self._take()
+        try:
             if isinstance(message, Request):
                 self.reception.request(flow, message, at, out)
             elif isinstance(message, Response):
@@ -93,6 +102,27 @@ class Engine(Desk):
             if call is not None:
                 self.working_on = call.id
             user.on_response(response, at, out)
+
+    def _on_invalid(
+        self, flow: Flow, response: Response, error: PeerError, at: float, out: list[Command]
+    ) -> None:
+        """A final answer to an INVITE that is not as it should be still wants its ACK (RFC 3261 17.1.1.3).
+
+        A refusal is one all the same. What a 2xx says is not believed: it is hung up (13.2.2.4).
+        """
+        reduced = essentials(response)
+        if reduced is None or reduced.cseq.method != "INVITE":
+            return
+        client = self.transactions.receive_response(flow, reduced, at, out)
+        if client is None:
+            return
+        user: Awaiting = client.user
+        if user.call is not None:
+            self.working_on = user.call.id
+        if reduced.status < 300 and isinstance(user, Attempt | Mirror):
+            user.on_invalid(reduced, error, at, out)
+        else:
+            user.on_response(reduced, at, out)
 
     # Outcomes of commands
 

@@ -26,7 +26,11 @@ from sbc.policy.downgrade import verdict
 from sbc.sip.message import Response
 
 _NOWHERE: Final = Route(())
-_REASONS: Final = {"timeout": (408, "Request Timeout"), "unreachable": (503, "Service Unavailable")}
+_REASONS: Final = {
+    "timeout": (408, "Request Timeout"),
+    "unreachable": (503, "Service Unavailable"),
+    "502": (502, "Bad Gateway"),
+}
 
 
 class Hunt:

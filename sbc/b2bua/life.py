@@ -62,6 +62,8 @@ def _confirm(call: Call, ending: Ending, at: float, out: list[Command]) -> None:
 
 
 def _end_near(call: Call, ending: Ending, at: float, out: list[Command]) -> None:
+    for answered in call.answered_invites.values():
+        answered.overtaken(ending.side, at, out)
     if call.fork is not None:
         call.fork.dialog(ending.side).end()
 

@@ -15,7 +15,7 @@ from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia, RollbackM
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Side, other
 from sbc.b2bua.life import clear
-from sbc.b2bua.states import ANSWERED, EARLY, ENDED
+from sbc.b2bua.states import ANSWERED, EARLY
 from sbc.b2bua.translate import Fields, answer, carried, carried_body, extensions, with_sdp
 from sbc.base import PeerError
 from sbc.sip.message import Request, Response
@@ -128,21 +128,33 @@ class Mirror:
         """The far side answered: bring it back."""
         if not self.heard:
             self.heard = True
-            if self.cancelled:
+            if self.cancelled and response.status < 200:
                 self._send_cancel(at, out)
-        if response.status == 100 or self.call.state == ENDED:
+        if response.status == 100:
             return
         if self.answered is not None:
             self.answered.repeat_ack(out)
             return
         if self not in self.call.mirrors:
-            return  # answered already, by a failure or for want of usable media
+            # Answered already, by a failure, for want of usable media or because the call ended.
+            if self.request.method == "INVITE" and 200 <= response.status < 300:
+                self._acknowledge(out)
+            return
         if response.status >= 300:
             self._refused(response, at, out)
             return
         if self.request.method in ("INVITE", "UPDATE"):
             self.fork.dialog(other(self.side)).refresh(response)
         self._back(response, at, out)
+
+    def on_invalid(self, response: Response, error: PeerError, at: float, out: list[Command]) -> None:
+        """What remains of a 2xx to a re-INVITE that was not as it should be: ACK, and the call ends."""
+        if self.answered is not None or self not in self.call.mirrors:
+            self.on_response(response, at, out)
+            return
+        self._acknowledge(out)
+        self._finish(self.call.desk.respond_to(self.server, 502, "Bad Gateway"), at, out)
+        clear(self.call, error.reason, at, out)
 
     def _back(self, response: Response, at: float, out: list[Command]) -> None:
         call, far = self.call, other(self.side)
@@ -190,11 +202,17 @@ class Mirror:
         self._note_refusal(far, error, out)
         if response.status < 200:
             self._withdraw(at, out)
-        elif self.request.method == "INVITE" and self.client_request is not None:
-            ack = self.call.ack(self.fork, far, self.client_request.cseq.number)
-            out.append(Send(self.call.leg(far).flow, ack))
+        elif self.request.method == "INVITE":
+            self._acknowledge(out)
         self._finish(self.call.desk.respond_to(self.server, 488, "Not Acceptable Here"), at, out)
         clear(self.call, error.reason, at, out)
+
+    def _acknowledge(self, out: list[Command]) -> None:
+        """A 2xx that is of no use gets its ACK all the same, and again when it is repeated."""
+        assert self.client_request is not None, "a response implies the request"
+        far = other(self.side)
+        ack = self.call.ack(self.fork, far, self.client_request.cseq.number)
+        out.append(Send(self.call.leg(far).flow, ack))
 
     def _refused(self, response: Response, at: float, out: list[Command]) -> None:
         if self.offered:
@@ -203,7 +221,9 @@ class Mirror:
         base = self.call.desk.respond_to(self.server, status, response.reason)
         near, far = self.call.leg(self.side), self.call.leg(other(self.side))
         self._finish(answer(base, response, near, far.flow.trusted, b""), at, out)
-        if response.status in (408, 481):
+        # Nothing waits for this PRACK (RFC 3262 3); that says nothing about the dialog.
+        nothing_waits = self.request.method == "PRACK" and response.status == 481
+        if response.status in (408, 481) and not nothing_waits:
             # The far dialog is over; it is told as well, for it may be only we who are not known there
             # any more (RFC 3261 12.2.1.2).
             clear(self.call, f"{response.status} within the dialog", at, out)

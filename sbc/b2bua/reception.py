@@ -7,6 +7,7 @@ from the trunk that the dialog is with; the others are answered here.
 from __future__ import annotations
 
 from dsl.addresses import escape_user
+from sbc.b2bua.body_parts import left_out
 from sbc.b2bua.call import Call
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.desk import Desk
@@ -44,6 +45,10 @@ class Reception:
         if server is ACK2XX:
             self._on_ack(flow, request, at, out)
             return
+        if not isinstance(server, ServerTransaction):
+            fields = {"remote": str(flow.remote), "reason": "too many refusals were not acknowledged"}
+            out.append(Note("call-refused", "", fields))
+            return
         self._desk.serving = server
         try:
             self._serve(flow, server, request, at, out)
@@ -61,6 +66,11 @@ class Reception:
             }  # fmt: skip
             out.append(Note("sips-arrival", request.call_id, fields))
         refusal = refuse(request, server.merged, looped(flow, request, self._desk.transactions))
+        if refusal is None and request.body and request.method in ("INVITE", "UPDATE", "PRACK"):
+            types = [part.type for part in left_out(request)]
+            if types:
+                left = {"trunk": flow.trunk, "call_id": request.call_id, "types": ",".join(types)}
+                out.append(Note("parts-dropped", "", left))
         if refusal is not None:
             self._refuse(server, refusal, at, out)
         elif request.method == "CANCEL":

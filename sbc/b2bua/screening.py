@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from sbc.b2bua.attempt import Attempt
+from sbc.b2bua.body_parts import left_out
 from sbc.b2bua.invitation import Invitation
-from sbc.b2bua.translate import ACCEPT, ALLOW, CARRIED_EXTENSIONS, METHODS, boundary_of, content_type
+from sbc.b2bua.translate import ACCEPT, ALLOW, CARRIED_EXTENSIONS, METHODS, content_type
 from sbc.flow import Flow
 from sbc.sip.headers import canonical
 from sbc.sip.message import Request
@@ -118,9 +119,10 @@ def _refuse_body(request: Request) -> Refusal | None:
         return Refusal(415, "Unsupported Media Type", (("Accept-Encoding", "identity"),))
     if request.method in _ANY_BODY:
         return None
-    kind, parameters = content_type(request)
+    kind, _ = content_type(request)
     if kind == "multipart/mixed":
-        boundary_of(parameters)
+        if any(part.required for part in left_out(request)):
+            return Refusal(415, "Unsupported Media Type", (ACCEPT,))
         return None
     if kind == "application/sdp":
         return None

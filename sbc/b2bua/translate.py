@@ -25,7 +25,7 @@ from sbc.policy.privacy import (
     hides_caller,
     perform,
 )
-from sbc.sip.grammar import find_param, parse_params, unquote
+from sbc.sip.grammar import LONGEST_KEPT, find_param, parse_params, recent, unquote
 from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.parse import MAX_HEAD
@@ -38,6 +38,10 @@ Fields = tuple[tuple[str, str], ...]
 ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO"
 ACCEPT: Final = ("Accept", "application/sdp")
 METHODS: Final = frozenset(ALLOW.split(", "))
+# What only the other side can serve. Where it does not say, UPDATE is not promised: it is sent only to those
+# who allow it (RFC 3311 4).
+_OF_THE_OTHER_SIDE: Final = frozenset(("UPDATE", "PRACK", "INFO"))
+_ALLOW_OF_THE_SILENT: Final = ALLOW.replace(" UPDATE,", "")
 # Extensions that we carry from end to end; anything else that is required is refused (420).
 CARRIED_EXTENSIONS: Final = frozenset(("100rel",))
 
@@ -207,7 +211,7 @@ def invite(
         ("Call-ID", leg.call_id),
         ("CSeq", f"{leg.cseq} INVITE"),
         ("Contact", leg.contact),
-        ("Allow", ALLOW),
+        ("Allow", allow(request)),
     ]
     for name in ("Supported", "Require"):
         tags = extensions(request, name)
@@ -215,6 +219,23 @@ def invite(
             fields.append((name, tags))
     fields += perform(crossing, trusted_out)
     return with_sdp(Request("INVITE", uri, Headers(fields)), sdp)
+
+
+def allow(message: Message) -> str:
+    """The methods to promise one side, of which the other has sent ``message`` (RFC 3261 20.5)."""
+    lines = message.headers.get_all("Allow")
+    if not lines:
+        return _ALLOW_OF_THE_SILENT
+    value = ",".join(lines)
+    return _recent_allow(value) if len(value) <= LONGEST_KEPT else _allow(value)
+
+
+def _allow(value: str) -> str:
+    said = {each.strip(" \t") for each in value.split(",")}
+    return ", ".join([each for each in ALLOW.split(", ") if each in said or each not in _OF_THE_OTHER_SIDE])
+
+
+_recent_allow: Final = recent(_allow)
 
 
 def with_sdp(message: M, sdp: bytes) -> M:
@@ -231,7 +252,8 @@ def answer(base: Response, received: Response, leg: Leg, trusted_in: bool, sdp: 
     if base.status < 300:
         if "Contact" not in headers:
             headers.add("Contact", leg.contact)
-        headers.add("Allow", ALLOW)
+        if "allow" in received.headers.first or received.cseq.method == "INVITE":
+            headers.add("Allow", allow(received))
     for name in ("Supported", "Require", "Unsupported"):
         tags = extensions(received, name)
         if tags:

@@ -45,7 +45,8 @@ from sbc.sip.serialize import serialize
 from sbc.tls.diagnosis import Failure
 from sbc.tls.events import Admitted, Handshake, HandshakeFailed
 
-# Timers are rounded up to this, so that a burst of deadlines wakes the engine once.
+# Timers are rounded up to this, so that a burst of deadlines wakes the engine once; not those that are due
+# already, which the last step left for the next.
 TICK: Final = 0.05
 
 
@@ -255,7 +256,8 @@ class Driver:
             return
         self._timer.stop()
         self._timer_due = due
-        self._timer = gevent.get_hub().loop.timer(max(0.0, due - self.clock.monotonic()) + TICK)
+        ahead = due - self.clock.monotonic()
+        self._timer = gevent.get_hub().loop.timer(ahead + TICK if ahead > 0.0 else 0.0)
         self._timer.start(self._wake)
 
     def _wake(self) -> None:

@@ -43,6 +43,7 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "peer-down": ("WRN", "[trunk]"),
     "peer-up": ("INF", "[trunk]"),
     "malformed": ("WRN", "[malformed]"),
+    "parts-dropped": ("INF", "[parts-dropped]"),
     "connection-refused": ("WRN", "[refused]"),
 }
 CALL_ENDED: Final = "call-ended"

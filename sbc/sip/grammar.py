@@ -46,7 +46,7 @@ _quoted_or_plain: Final = re.compile(r'("[^"\\]*+(?:\\.[^"\\]*+)*(?:"|\\?\Z))|[^
 _CLEAN: Final = r'[^"\\\x00-\x08\x0a-\x1f\x7f]'
 _clean_quoted: Final = re.compile(rf'"{_CLEAN}*+(?:\\[^\r\n]{_CLEAN}*+)*"').fullmatch
 _control: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]").search
-_drop_controls: Final = dict.fromkeys(CONTROLS)
+DROP_CONTROLS: Final = dict.fromkeys(CONTROLS)
 
 
 class ParseError(PeerError):
@@ -145,7 +145,7 @@ def decimal(text: str) -> int | None:
 
 def quote(text: str) -> str:
     """Make a quoted-string of ``text`` (RFC 3261 25.1), control characters left out."""
-    text = text.translate(_drop_controls).replace("\\", "\\\\").replace('"', '\\"')
+    text = text.translate(DROP_CONTROLS).replace("\\", "\\\\").replace('"', '\\"')
     return f'"{text}"'
 
 
@@ -160,7 +160,7 @@ def unescape(text: str) -> str:
     """Undo the backslashes of a quoted-string's inside; control characters are left out."""
     if "\\" not in text:
         return text
-    return _unescape(r"\1", text).translate(_drop_controls)
+    return _unescape(r"\1", text).translate(DROP_CONTROLS)
 
 
 def has_bare_control(text: str) -> bool:

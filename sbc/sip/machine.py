@@ -18,6 +18,7 @@ from sbc.sip.outgoing import Send
 from sbc.sip.timers import CEILINGS, DURATIONS, NEVER, T1, T2, UNRELIABLE_ONLY, ZERO_IF_RELIABLE
 from sbc.sip.transaction import (
     CALLING,
+    COMPLETED,
     INVITE_CLIENT,
     INVITE_SERVER,
     NON_INVITE_CLIENT,
@@ -45,6 +46,9 @@ class Owner(Protocol):
 
     def tell(self, transaction: Transaction, event: str) -> None:
         """Keep ``event`` for the user."""
+
+    def finished(self, transaction: ServerTransaction, response: Response, at: float) -> None:
+        """A server transaction was answered finally and lives on, to repeat that answer."""
 
 
 Action = Callable[["Transaction", "Response | None", float, list[Any]], None]
@@ -110,11 +114,12 @@ class Transaction:
 class ServerTransaction(Transaction):
     """A request that came in.
 
+    ``counted`` is where the layer counts it while it only repeats its answer, None where it does not.
     ``cancels`` is the INVITE that this CANCEL matches, if any. ``merged`` is true where another
     copy of the request, come on another way, is being served: answer 482 (RFC 3261 8.2.2.2).
     """
 
-    __slots__ = ("cancels", "merged", "request_key")
+    __slots__ = ("cancels", "counted", "merged", "request_key")
 
     def __init__(self, owner: Owner, number: int, key: tuple[Any, ...], flow: Flow, request: Request) -> None:
         if request.method == "INVITE":
@@ -122,12 +127,16 @@ class ServerTransaction(Transaction):
         else:
             super().__init__(owner, number, key, flow, request, _NON_INVITE_SERVER, TRYING, None)
         self.cancels: ServerTransaction | None = None
+        self.counted: tuple[Any, ...] | None = None
         self.merged = False
         self.request_key: tuple[Any, ...] | None = None
 
     def respond(self, response: Response, at: float, out: list[Any]) -> None:
         """Send ``response``, and again as the machine wants; ignored after a final response."""
+        before = self.state
         self.fire(response_class(response.status), response, at, out)
+        if self.state == COMPLETED != before:
+            self._owner.finished(self, response, at)
 
     def acknowledged(self, at: float, out: list[Any]) -> None:
         """The ACK of the 2xx has come: stop repeating it. The layer sees to it for the same peer."""

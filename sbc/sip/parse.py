@@ -4,9 +4,8 @@ A well-formed head is split into lines and each line at its colon. Whatever does
 line, a blank before the colon, a control character) goes to the slow path, which unfolds, and if the
 head is broken reads what it can, so that the sender can be told: ParseError carries that much of the
 message. A bare CR or LF, a control character outside a quoted-pair or a line that is no header field
-is refused, because two readers could then disagree about what the message says; that also ends a
-stream, whose framing depends on such lines. Text is UTF-8, and other bytes survive as surrogates, so
-a value leaves as it came.
+is refused, because two readers could then disagree about what the message says. Text is UTF-8, and
+other bytes survive as surrogates, so a value leaves as it came.
 """
 
 from __future__ import annotations
@@ -15,7 +14,17 @@ import re
 from typing import Final
 
 from sbc.sip.cseq import KNOWN_METHODS
-from sbc.sip.grammar import BLANKS, CONTROLS, TOKEN, ParseError, decimal, has_bare_control, is_token
+from sbc.sip.framing import folded_length
+from sbc.sip.grammar import (
+    BLANKS,
+    CONTROLS,
+    DROP_CONTROLS,
+    TOKEN,
+    ParseError,
+    decimal,
+    has_bare_control,
+    is_token,
+)
 from sbc.sip.headers import CANONICAL, Headers, canonical
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.validate import unsupported_extensions, validate
@@ -78,7 +87,10 @@ def parse_head(head: bytes) -> Message:
 
 
 def read_fields(head: bytes) -> tuple[str, Headers]:
-    """Divide a head into its start line and its fields; the ParseError that it raises is always fatal."""
+    """Divide a head into its start line and its fields; raises ParseError.
+
+    Whether the stream can go on behind it is for who knows the framing (``length_beyond_doubt``).
+    """
     text = head.decode("utf-8", "surrogateescape")
     lines = text.split("\r\n")
     if lines.pop() or len(head.translate(None, CONTROLS)) != len(head) - 2 * len(lines):
@@ -147,27 +159,32 @@ def _loose_start(line: str, headers: Headers) -> Request | None:
 
 def _read_odd_fields(text: str) -> tuple[str, Headers]:
     """Read a head that is folded, has blanks to be stripped, or is broken."""
+    if folded_length(text):
+        raise ParseError("a folded Content-Length", message=_salvage(text))
     first, _, rest = _unfold(" ", text).partition("\r\n")
     fields = []
     for line in rest.removesuffix("\r\n").split("\r\n"):
         match = _field(line)
         if match is None or has_bare_control(match[2]):
-            raise ParseError("malformed header line", message=_salvage(text), fatal=True)
+            raise ParseError("malformed header line", message=_salvage(text))
         fields.append((match[1], match[2].rstrip(BLANKS)))
     if has_bare_control(first):
-        raise ParseError("control character in the start line", message=_salvage(text), fatal=True)
+        raise ParseError("control character in the start line", message=_salvage(text))
     return first, Headers(fields)
 
 
 def _salvage(head: bytes | str) -> Request | None:
-    """What can be read of a broken request: the lines that are header fields and hold no controls."""
+    """What can be read of a broken request: the lines that are header fields, less the controls in them."""
     text = head if isinstance(head, str) else head.decode("utf-8", "surrogateescape")
-    first, *lines = _lines(_unfold(" ", text))
+    text = _unfold(" ", text)
+    first, *lines = text.split("\r\n") if "\r\n" in text else _lines(text)
     fields = []
     for line in lines:
         if not line:
             break
-        match = _field(line)
-        if match and not has_bare_control(match[2]):
-            fields.append((match[1], match[2].rstrip(BLANKS)))
+        name, colon, value = line.partition(":")
+        name = name.rstrip(BLANKS)
+        if colon and is_token(name):
+            plain = value.translate(DROP_CONTROLS) if has_bare_control(value) else value
+            fields.append((name, plain.strip(BLANKS)))
     return None if has_bare_control(first) else _loose_start(first, Headers(fields))

@@ -4,9 +4,10 @@ Between messages CRLFCRLF is a ping and a single CRLF a pong. A lone CRLF that e
 as a pong at once rather than held back: a pong has a deadline, and no sender splits four octets.
 
 Whoever disagrees with us about where a message ends could smuggle one past us. So anything that
-leaves the framing in doubt (no Content-Length, two that differ, a line that is no header field)
-is fatal: it yields one ParseError, and the stream accepts nothing more. A message that is
-merely wrong, with its length known, yields a ParseError that is not fatal, and the stream goes on.
+leaves the framing in doubt (no Content-Length, two that differ, one that another reader might not
+see: framing.py) is fatal: it yields one ParseError, and the stream accepts nothing more. A message
+that is merely wrong, with its length beyond doubt, yields a ParseError that is not fatal, and the
+stream goes on: many calls share a connection. A body that is too long is passed over unread.
 
 ``_scanned`` remembers how far the end of the head was looked for, and bytes leave the buffer's
 front once for each feed: the whole is linear however the bytes are dealt out. A read that starts
@@ -16,8 +17,9 @@ with a message, as nearly every one does, never enters the buffer: only what it 
 from __future__ import annotations
 
 from enum import Enum
+from typing import Final
 
-from sbc.sip.headers import Headers
+from sbc.sip.framing import length_beyond_doubt
 from sbc.sip.message import Message
 from sbc.sip.parse import MAX_HEAD, ParseError, content_length, read_fields, read_start
 
@@ -35,11 +37,25 @@ PONG = Keepalive.PONG
 Item = Message | Keepalive | ParseError
 Octets = bytes | bytearray
 
+# How long a body may be that is passed over, in octets; who announces more has lost count, and would be heard
+# no more: everything behind would be swallowed.
+MAX_SKIP: Final = 1 << 20
+
 
 class MessageStream:
     """Feed it what one connection brings; ``max_head`` and ``max_body`` are in octets."""
 
-    __slots__ = ("_buffer", "_item", "_message", "_needed", "_scanned", "failed", "max_body", "max_head")
+    __slots__ = (
+        "_buffer",
+        "_item",
+        "_message",
+        "_needed",
+        "_scanned",
+        "_skip",
+        "failed",
+        "max_body",
+        "max_head",
+    )
 
     def __init__(self, max_head: int = MAX_HEAD, max_body: int = 65536) -> None:
         self.max_head = max_head
@@ -48,6 +64,7 @@ class MessageStream:
         self._buffer = bytearray()
         self._scanned = 0
         self._needed = 0
+        self._skip = 0
         self._item: Message | ParseError | None = None
         self._message: Message | None = None
 
@@ -73,7 +90,7 @@ class MessageStream:
     @property
     def waiting(self) -> bool:
         """Whether part of a message has come and the rest has not: what an idle limit may want to know."""
-        return bool(self._buffer) or self._item is not None
+        return bool(self._buffer) or self._item is not None or self._skip > 0
 
     def _step(self, source: Octets, at: int, items: list[Item]) -> int | None:
         """Take one thing at offset ``at`` and return the offset behind it, or None if it is not all there."""
@@ -81,6 +98,10 @@ class MessageStream:
             return self._take_body(source, at, items)
         if at >= len(source):
             return None
+        if self._skip:
+            passed = min(self._skip, len(source) - at)
+            self._skip -= passed
+            return at + passed
         if not source.startswith(b"\r\n", at):
             return self._take_head(source, at, items)
         if source.startswith(b"\r\n\r\n", at):
@@ -109,29 +130,37 @@ class MessageStream:
             return self._fail(ParseError("the header section is too long", 513), source, items)
         if end - at > self.max_head:
             return self._fail(ParseError("the header section is too long", 513), source, items)
+        head = bytes(source[at : end + 2])
+        item: Message | ParseError
         try:
-            first, headers = read_fields(bytes(source[at : end + 2]))
+            first, headers = read_fields(head)
         except ParseError as error:
-            return self._fail(error, source, items)
+            return self._expect_body(error, length_beyond_doubt(head), source, end + 4, items)
         try:
-            item: Message | ParseError = read_start(first, headers)
+            item = read_start(first, headers)
         except ParseError as error:
             item = error
-        return self._expect_body(item, headers, source, end + 4, items)
-
-    def _expect_body(
-        self, item: Message | ParseError, headers: Headers, source: Octets, at: int, items: list[Item]
-    ) -> int:
-        message: Message | None = item.message if isinstance(item, ParseError) else item
         try:
             length = content_length(headers)
         except ParseError as error:
-            error.message = message
+            error.message = item.message if isinstance(item, ParseError) else item
             return self._fail(error, source, items)
+        return self._expect_body(item, length, source, end + 4, items)
+
+    def _expect_body(
+        self, item: Message | ParseError, length: int | None, source: Octets, at: int, items: list[Item]
+    ) -> int:
+        message: Message | None = item.message if isinstance(item, ParseError) else item
         if length is None:
-            return self._fail(ParseError("no Content-Length on a stream", message=message), source, items)
+            error = item if isinstance(item, ParseError) else ParseError("no Content-Length", message=message)
+            return self._fail(error, source, items)
         if length > self.max_body:
-            return self._fail(ParseError("the body is too long", 413, message=message), source, items)
+            error = ParseError("the body is too long", 413, message=message)
+            if length > MAX_SKIP:
+                return self._fail(error, source, items)
+            items.append(error)
+            self._skip = length
+            return at
         self._item, self._message, self._needed = item, message, length
         return at
 

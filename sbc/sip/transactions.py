@@ -5,13 +5,19 @@ says through ``next_deadline`` when it wants to be told again. What has ended is
 nobody's heap: a transaction lives exactly as long as its machine or its user needs it.
 
 A server INVITE is answered 100 at once, because a B2BUA always has something slower to do first.
+What a peer makes us remember is bounded: where it leaves ``UNACKNOWLEDGED`` refused INVITEs without an
+ACK, its next ones are refused without a transaction. And no step does more than ``SLICE`` transactions'
+work: what is left of a connection that closed, or of timers due together, is for the next, at once.
+
 The ACK of a 2xx is a message of the dialog, not of the INVITE's transaction; the layer stops
 repeating the 2xx when it sees one, and hands it to the user as ``ACK2XX``.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from enum import Enum
+from hashlib import blake2b
 from typing import Any, Final, Literal
 
 from sbc.base import LocalError
@@ -20,11 +26,13 @@ from sbc.ids import Ids
 from sbc.sip.machine import SPENT, ClientTransaction, ServerTransaction, Transaction
 from sbc.sip.matching import Key, client_key, fix_via, request_key, same_peer, server_key
 from sbc.sip.message import Request, Response, response_to
+from sbc.sip.outgoing import Send
 from sbc.sip.timers import TimerQueue
-from sbc.sip.transaction import ACCEPTED, ACKNOWLEDGED, response_class
+from sbc.sip.transaction import ACCEPTED, ACKNOWLEDGED, PROCEEDING, TRYING, response_class
 
 __all__ = [
     "ACK2XX",
+    "REFUSED",
     "SPENT",
     "ClientTransaction",
     "Received",
@@ -39,16 +47,28 @@ class Received(Enum):
     """What ``receive_request`` returns beside a transaction and None."""
 
     ACK2XX = "an ACK that belongs to a dialog"
+    REFUSED = "an INVITE of a peer that leaves too many refusals without an ACK"
 
 
 ACK2XX: Final = Received.ACK2XX
+REFUSED: Final = Received.REFUSED
+
+# How many answers are kept for one peer, each some KiB for 32 s (timer H, and J over UDP). A connection with
+# 500 calls a second refused and a second's way there and back has as many.
+UNACKNOWLEDGED: Final = 500
+# How many transactions one step ends or wakes: some ten milliseconds of work.
+SLICE: Final = 500
+RETRY_AFTER: Final = "5"  # seconds
+# Until the final answer, and for a 2xx until its ACK (RFC 3261 8.2.2.2, 13.3.1.4).
+_IN_PROGRESS: Final = frozenset((TRYING, PROCEEDING, ACCEPTED))
 
 
 class Transactions:
     """All transactions of one engine, on all flows."""
 
     __slots__ = (
-        "_clients", "_flows", "_ids", "_live", "_number", "_queue", "_requests", "_servers", "_told",
+        "_clients", "_closing", "_finished", "_flows", "_ids", "_live", "_number", "_queue", "_requests",
+        "_servers", "_told",
     )  # fmt: skip
 
     def __init__(self, ids: Ids) -> None:
@@ -61,6 +81,8 @@ class Transactions:
         self._flows: dict[Flow, dict[int, Transaction]] = {}
         self._queue: TimerQueue[Transaction] = TimerQueue(self._live)
         self._told: list[tuple[Transaction, str]] = []
+        self._closing: deque[Transaction] = deque()
+        self._finished: dict[Key, int] = {}
 
     def __len__(self) -> int:
         return len(self._live)
@@ -71,11 +93,11 @@ class Transactions:
 
     def receive_request(
         self, flow: Flow, request: Request, at: float, out: list[Any]
-    ) -> ServerTransaction | Literal[Received.ACK2XX] | None:
+    ) -> ServerTransaction | Received | None:
         """Take in a validated request; return its new transaction, or None where it was absorbed.
 
         ``ACK2XX`` means that ``request`` is an ACK for which there is no transaction: that of a
-        2xx, or a stray one; it is for the dialog that it names.
+        2xx, or a stray one; it is for the dialog that it names. ``REFUSED`` is answered already.
         """
         method = request.method
         if method == "ACK":
@@ -85,6 +107,9 @@ class Transactions:
         if known is not None:
             known.fire("request", None, at, out)
             return None
+        if method == "INVITE" and self._finished.get(_counter(flow, method), 0) >= UNACKNOWLEDGED:
+            out.append(Send(flow, _stateless_refusal(flow, request)))
+            return REFUSED
         transaction = self._serve(flow, key, request)
         if method == "CANCEL":
             transaction.cancels = self._servers.get(server_key(request, flow, "INVITE"))
@@ -153,15 +178,23 @@ class Transactions:
 
         ``timeout``: a client transaction got no (final) answer. ``no-ack``: the final response
         to an INVITE was never acknowledged; after a 2xx the user sends BYE (RFC 3261 13.3.1.4).
+        Where more is due than one step does, ``next_deadline`` is not after ``at``.
         """
-        while (transaction := self._queue.pop_due(at)) is not None:
+        self._end_closing(at, out)
+        for _ in range(SLICE):
+            transaction = self._queue.pop_due(at)
+            if transaction is None:
+                break
             transaction.fire_due(at, out)
         return self._take_told()
 
     def flow_closed(self, flow: Flow, at: float, out: list[Any]) -> list[tuple[Transaction, str]]:
-        """End every transaction of ``flow``; return a ``transport`` event for each unfinished one."""
-        for transaction in list(self._flows.get(flow, {}).values()):
-            transaction.fire("transport", None, at, out)
+        """End every transaction of ``flow``; return a ``transport`` event for each unfinished one.
+
+        What one step does not end is for the next ``tick``, which ``next_deadline`` then wants at once.
+        """
+        self._closing.extend(self._flows.get(flow, {}).values())
+        self._end_closing(at, out)
         return self._take_told()
 
     def unfinished(self, flow: Flow) -> bool:
@@ -178,7 +211,7 @@ class Transactions:
     @property
     def next_deadline(self) -> float | None:
         """When ``tick`` is wanted next (monotonic seconds), or None."""
-        return self._queue.next_deadline()
+        return 0.0 if self._closing else self._queue.next_deadline()
 
     def schedule(self, transaction: Transaction) -> None:
         """Enter the earliest timer of ``transaction`` in the queue; for the machines alone."""
@@ -187,6 +220,23 @@ class Transactions:
     def tell(self, transaction: Transaction, event: str) -> None:
         """Keep ``event`` until the running ``tick`` or ``flow_closed`` returns it; for the machines."""
         self._told.append((transaction, event))
+
+    def finished(self, transaction: ServerTransaction, response: Response, at: float) -> None:
+        """Count what is kept only to be repeated; for the machines alone.
+
+        Of the other methods only what no dialog waits for is counted; beyond the bound it is forgotten, and
+        a retransmission is answered anew.
+        """
+        method = transaction.method
+        if method != "INVITE" and transaction.request.to_tag and response.status < 300:
+            return
+        key = _counter(transaction.flow, method)
+        count = self._finished.get(key, 0)
+        if method != "INVITE" and count >= UNACKNOWLEDGED:
+            transaction.fire("J", None, at, [])
+            return
+        self._finished[key] = count + 1
+        transaction.counted = key
 
     def ended(self, transaction: Transaction) -> None:
         """Take ``transaction`` out of every table; for the machines alone, and harmless twice."""
@@ -200,6 +250,7 @@ class Transactions:
             del self._clients[transaction.key]
             return
         del self._servers[transaction.key]
+        self._uncount(transaction)
         if transaction.request_key is not None:
             del self._requests[transaction.request_key]
 
@@ -210,11 +261,14 @@ class Transactions:
         initial = not request.to_tag
         if initial or request.method == "INVITE":
             same = request_key(request, flow, request.method)
-            if same not in self._requests:
+            first = self._requests.get(same)
+            if first is not None and first.state in _IN_PROGRESS:
+                transaction.merged = initial
+            else:
+                if first is not None:
+                    first.request_key = None
                 self._requests[same] = transaction
                 transaction.request_key = same
-            else:
-                transaction.merged = initial
         return transaction
 
     def _receive_ack(
@@ -225,6 +279,7 @@ class Transactions:
             invite = self._requests.get(request_key(ack, flow, "INVITE"))
         elif invite.state not in (ACCEPTED, ACKNOWLEDGED):
             invite.fire("ack", None, at, out)
+            self._uncount(invite)
             return None
         if invite is not None and invite.last_response and invite.last_response.to_tag == ack.to_tag:
             invite.acknowledged(at, out)
@@ -237,6 +292,22 @@ class Transactions:
             held = self._flows[transaction.flow] = {}
         held[transaction.number] = transaction
 
+    def _end_closing(self, at: float, out: list[Any]) -> None:
+        closing = self._closing
+        for _ in range(min(SLICE, len(closing))):
+            closing.popleft().fire("transport", None, at, out)
+
+    def _uncount(self, transaction: ServerTransaction) -> None:
+        key = transaction.counted
+        if key is None:
+            return
+        transaction.counted = None
+        left = self._finished[key] - 1
+        if left:
+            self._finished[key] = left
+        else:
+            del self._finished[key]
+
     def _take_told(self) -> list[tuple[Transaction, str]]:
         told, self._told = self._told, []
         return told
@@ -244,6 +315,20 @@ class Transactions:
     def _next(self) -> int:
         self._number += 1
         return self._number
+
+
+def _counter(flow: Flow, method: str) -> Key:
+    """Whose answers are counted together: those of one connection, or of one address over UDP."""
+    return (method == "INVITE", flow if flow.reliable else flow.remote.host)
+
+
+def _stateless_refusal(flow: Flow, request: Request) -> Response:
+    """The answer that is given without a transaction, with the same To tag each time (RFC 3261 8.2.7)."""
+    tag = blake2b(repr(server_key(request, flow, "INVITE")).encode("utf-8", "replace"), digest_size=6)
+    fix_via(request, flow.remote)
+    refusal = response_to(request, 503, "", tag.hexdigest())
+    refusal.headers.add("Retry-After", RETRY_AFTER)
+    return refusal
 
 
 def _remembers(transaction: Transaction) -> bool:

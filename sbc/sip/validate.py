@@ -10,7 +10,7 @@ from typing import Final
 
 from sbc.sip.grammar import ParseError
 from sbc.sip.headers import Headers, canonical
-from sbc.sip.message import Message, Request
+from sbc.sip.message import Message, Request, Response
 
 KNOWN_SCHEMES: Final = frozenset(("sip", "sips", "tel"))
 SINGLE: Final = (
@@ -18,6 +18,7 @@ SINGLE: Final = (
     "min-expires", "event", "rseq", "rack", "session-expires", "min-se", "refer-to", "referred-by",
     "replaces", "retry-after", "subscription-state", "date", "content-disposition", "timestamp",
 )  # fmt: skip
+_NEEDED: Final = ("Via", "From", "To", "Call-ID", "CSeq")
 
 
 def validate(message: Message) -> None:
@@ -66,6 +67,26 @@ def _check_request(request: Request, method: str, to_scheme: str) -> None:
         raise ParseError("the Request-URI holds headers")
     if method == "REGISTER" and to_scheme not in KNOWN_SCHEMES:
         raise ParseError("To is not an address-of-record")
+
+
+def essentials(response: Response) -> Response | None:
+    """What remains of a ``response`` that is invalid: enough to acknowledge it and hang up, or None.
+
+    Each header that the transaction and the dialog need, once, and no body. Contact and Record-Route are
+    left out where they are what is wrong.
+    """
+    headers = response.headers
+    needed = [(name, headers.first[name.lower()]) for name in _NEEDED if name in headers]
+    further = [("Record-Route", value) for value in headers.get_all("Record-Route")]
+    further += [("Contact", value) for value in headers.get_all("Contact")[:1]]
+    for fields in (needed + further, needed):
+        reduced = Response(response.status, response.reason, Headers(fields))
+        try:
+            validate(reduced)
+        except ParseError:
+            continue
+        return reduced
+    return None
 
 
 def unsupported_extensions(request: Message, supported: Collection[str]) -> list[str]:

@@ -15,7 +15,7 @@ import pytest
 from sbc.net.system import fetch as fetching
 from sbc.net.system.fetch import FetchFailed, Limits, fetch
 from sbc.net.system.turn import DISCARDED
-from sbc.net.transport.connection import KEEPALIVES, READ_SIZE
+from sbc.net.transport.connection import BARREN, READ_SIZE
 from tests.edge.rounds import flood, rounds
 from tests.edge.tls_lab import OK, OPTIONS, Lab, client_context, try_options
 from tests.edge.web import web
@@ -106,7 +106,7 @@ def test_keepalives_without_end_are_given_up(lab: Lab, tmp_path: Path) -> None:
         until(lambda: lab.recorder.closed)
         exchange(lab)
         assert attacker.sent() < DISCARDED + BUFFERS
-    assert f"over {KEEPALIVES} keepalives" in lab.recorder.closed[0][1]
+    assert f"over {BARREN} keepalives" in lab.recorder.closed[0][1]
 
 
 def test_what_is_fetched_is_read_once_a_round(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

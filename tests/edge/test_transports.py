@@ -1,4 +1,4 @@
-"""UDP and TCP on real sockets: admission by address, framing, queues, idling, reload."""
+"""UDP and TCP on real sockets: admission by address, framing, queues, reload."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from gevent import socket
 
 from sbc.base import Address, LocalError
 from sbc.net.tls.contexts import Contexts
-from sbc.net.transport import dialer, sweep
+from sbc.net.transport import dialer
 from sbc.net.transport.dialer import DialFailed
 from sbc.net.transport.listener import Listeners
 from sbc.observe.traffic import Tally
@@ -379,75 +379,6 @@ def test_a_reload_that_cannot_bind_changes_nothing(lab: Lab) -> None:
         peer.sendall(OPTIONS)
         assert peer.recv(2000) == OK
     holder.close()
-
-
-class PlayedChannel:
-    """Stands where a StreamChannel stands before the sweep."""
-
-    def __init__(self) -> None:
-        self.heard, self.last_heard, self.ponged = False, 0.0, False
-        self.pinged_at: float | None = None
-        self.did: list[str] = []
-
-    def send(self, data: bytes) -> None:
-        self.did.append(f"send {data!r}")
-
-    def close(self, reason: str) -> None:
-        self.did.append("close")
-
-    def abort(self, reason: str) -> None:
-        self.did.append("abort")
-
-
-def swept(
-    ponged: bool, outbound: bool, idle: float = 600.0, hear_at: float | None = None
-) -> list[tuple[float, str]]:
-    played: Any = PlayedChannel()
-    played.ponged = ponged
-    log: list[tuple[float, str]] = []
-    for step in range(1, 41):
-        now = step * 2.5
-        played.heard = now == hear_at
-        sweep.check(played, now, idle, outbound)
-        log += [(now, did) for did in played.did]
-        played.did.clear()
-    return log
-
-
-PING = "send b'\\r\\n\\r\\n'"
-
-
-@pytest.mark.parametrize(
-    ("options", "expected"),
-    [
-        ({"ponged": True, "outbound": True}, [(25.0, PING), (35.0, "abort")]),
-        ({"ponged": True, "outbound": True, "hear_at": 27.5}, [(25.0, PING), (52.5, PING), (62.5, "abort")]),
-        ({"ponged": False, "outbound": True}, [(25.0, PING), (50.0, PING), (75.0, PING), (100.0, PING)]),
-        ({"ponged": False, "outbound": False}, []),
-        ({"ponged": False, "outbound": False, "idle": 30.0, "hear_at": 20.0}, [(50.0, "close")]),
-    ],
-)
-def test_the_sweep(options: dict[str, Any], expected: list[tuple[float, str]]) -> None:
-    log = swept(**options)
-    ends = next((index for index, (_, did) in enumerate(log) if did != PING), len(log))
-    assert log[: ends + 1] == expected
-
-
-def test_an_idle_connection_is_closed(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweep, "PERIOD", 0.05)
-    start(lab, "tcp", idle_timeout=0.2)
-    with socket.create_connection(lab.address("edge")) as peer:
-        assert peer.recv(1) == b""
-    until(lambda: lab.recorder.closed)
-    assert "idle" in lab.recorder.closed[0][1]
-
-
-def test_a_pong_is_remembered(lab: Lab) -> None:
-    start(lab, "tcp")
-    with socket.create_connection(lab.address("edge")) as peer:
-        until(lambda: lab.recorder.opened)
-        peer.sendall(b"\r\n")
-        until(lambda: lab.recorder.opened[0].channel.ponged)
 
 
 def test_a_peer_that_sends_without_end_does_not_starve_the_others(lab: Lab) -> None:

@@ -63,6 +63,7 @@ class Recorder:
         self.refused: list[tuple[str, Address, str]] = []
         self.answer: bytes = b""
         self.busy_flows: set[int] = set()
+        self.in_use_asked = 0
 
     def on_message(self, flow: Flow, message: Message) -> None:
         self.messages.append((flow, message))
@@ -93,6 +94,7 @@ class Recorder:
         return flow.id in self.busy_flows
 
     def in_use(self) -> list[Flow]:
+        self.in_use_asked += 1
         return [flow for flow, _ in self.messages if flow.id in self.busy_flows]
 
     def on_refused(self, listener: str, address: Address, reason: str) -> None:

@@ -33,7 +33,7 @@ def test_a_callee_with_a_bad_boundary_is_acknowledged_and_hung_up() -> None:
     stage.carrier.hears("ACK")
     stage.carrier.respond(stage.carrier.hears("BYE"), 200)
     stage.office.hears(100)
-    stage.office.hears(503)
+    stage.office.hears(502)
     nothing_is_left(stage)
 
 
@@ -45,7 +45,7 @@ def test_a_callee_that_rings_with_a_bad_boundary_is_cancelled() -> None:
     stage.carrier.hears("CANCEL")
     stage.carrier.respond(invite, 487)
     stage.office.hears(100)
-    stage.office.hears(503)
+    stage.office.hears(502)
     nothing_is_left(stage)
 
 

@@ -74,7 +74,7 @@ EXPECTED: dict[tuple[State, str], Outcome] = {
     # A 2xx is acknowledged before its dialog gets a BYE (13.2.2.4); a CANCEL has no effect any more (9.2).
     (ANSWERED, "ack"): Outcome(UP),
     (ANSWERED, "bye of the caller"): Outcome(ENDED, (), ("ACK", "BYE")),
-    (ANSWERED, "bye of the callee"): Outcome(ENDED, ("BYE",)),
+    (ANSWERED, "bye of the callee"): Outcome(ENDED, ("BYE",), ("ACK",)),
     (ANSWERED, "clear"): Outcome(ENDED, ("BYE",), ("ACK", "BYE")),
     (UP, "bye of the caller"): Outcome(ENDED, (), ("BYE",)),
     (UP, "bye of the callee"): Outcome(ENDED, ("BYE",)),
@@ -168,7 +168,7 @@ def plain(value: object) -> Iterator[object]:
         return
     if isinstance(value, Mapping):
         yield from plain([*value, *value.values()])
-    elif isinstance(value, list | tuple | deque):
+    elif isinstance(value, list | tuple | set | deque):
         for each in value:
             yield from plain(each)
     elif isinstance(value, Leg | Fork | Dialog):

@@ -49,7 +49,7 @@ def test_a_reinvite_that_the_end_of_the_call_overtakes_is_cancelled_beyond(heard
     nothing_is_left(stage)
 
 
-def test_a_second_final_answer_to_what_was_given_up_changes_nothing() -> None:
+def test_a_second_final_answer_to_what_was_given_up_is_acknowledged_and_changes_nothing() -> None:
     stage = Stage()
     _, answer = stage.established()
     stage.within("office", answer, "INVITE", body=SDP)
@@ -61,6 +61,7 @@ def test_a_second_final_answer_to_what_was_given_up_changes_nothing() -> None:
     stage.office.hears(488)
     stage.office.hears("BYE")
     stage.carrier.respond(again, 200, body=b"unusable")
+    stage.carrier.hears("ACK")
     stage.carrier.hears_nothing()
     nothing_is_left(stage)
 
@@ -93,13 +94,14 @@ def test_a_failure_within_an_early_dialog_ends_the_invite(how: str) -> None:
     stage.carrier.respond(invite, 180, Require="100rel", RSeq="1")
     stage.office.hears(100)
     ringing = stage.office.hears_response(180)
-    stage.within("office", ringing, "PRACK", RAck="1 1 INVITE")
-    prack = stage.carrier.hears("PRACK")
+    method = "PRACK" if how == "silence" else "UPDATE"
+    stage.within("office", ringing, method, RAck="1 1 INVITE" if how == "silence" else "")
+    request = stage.carrier.hears(method)
     if how == "silence":
         stage.wait(33)
         stage.office.hears(408)
     else:
-        stage.carrier.respond(prack, 481)
+        stage.carrier.respond(request, 481)
         stage.office.hears(481)
     stage.office.hears(480)
     stage.carrier.hears("CANCEL")

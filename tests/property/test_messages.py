@@ -136,6 +136,40 @@ def test_a_stream_raises_nothing_and_does_not_care_how_it_is_cut(
             touch(item)
 
 
+BROKEN = st.sampled_from(
+    [b'X: "\x01"', b"X: \0", b"X: \x7f", b"X: a\nb", b"X: a\rb", b"no colon", b"two words: x", b"\xff\x02: 1"]
+)
+
+
+@st.composite
+def refused(draw: st.DrawFn) -> bytes:
+    """A message whose head is broken and whose length is not in doubt."""
+    message = draw(st.sampled_from([INVITE, RINGING]))
+    at = draw(st.sampled_from([b"From:", b"Call-ID:", b"Content-Length:"]))
+    return message.replace(at, draw(BROKEN) + b"\r\n" + at, 1)
+
+
+@given(
+    st.lists(st.one_of(st.sampled_from([INVITE, RINGING, b"\r\n\r\n"]), refused()), max_size=8),
+    st.lists(st.integers(1, 700), min_size=1, max_size=8),
+)
+@settings(deadline=None)
+def test_good_messages_between_refused_ones_all_come_out_in_order(
+    parts: list[bytes], steps: list[int]
+) -> None:
+    """One bad message costs its sender that message, not the calls of all who share the connection."""
+    data, stream, at, found = b"".join(parts), MessageStream(), 0, []
+    for turn in range(len(data)):
+        step = steps[turn % len(steps)]
+        found += stream.feed(data[at : at + step])
+        at += step
+    good = [serialize(item) for item in found if isinstance(item, Message)]
+    assert good == [part for part in parts if part in (INVITE, RINGING)]
+    errors = [item for item in found if isinstance(item, ParseError)]
+    assert len(errors) == len([part for part in parts if part not in (INVITE, RINGING, b"\r\n\r\n")])
+    assert not stream.failed and not any(error.fatal for error in errors)
+
+
 @pytest.mark.slow
 @given(TEXT)
 @settings(max_examples=400, deadline=None)

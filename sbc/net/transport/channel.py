@@ -46,8 +46,9 @@ class StreamChannel:
     """Writes to one TCP or TLS connection without ever blocking the caller.
 
     ``reason`` is None while it is open. ``heard`` is set by the reader and cleared by the
-    idle sweep, and ``keepalives`` counts between two sweeps; ``last_heard`` and ``pinged_at``
-    belong to that sweep; ``ponged`` says that the peer has ever answered a ping (RFC 5626 3.5.1).
+    idle sweep, and ``barren`` counts keepalives and malformed messages between two sweeps;
+    ``last_heard`` and ``pinged_at`` belong to that sweep; ``ponged`` says that the peer has ever
+    answered a ping (RFC 5626 3.5.1).
     """
 
     __slots__ = (
@@ -59,10 +60,10 @@ class StreamChannel:
         "_raw",
         "_size",
         "_writing",
+        "barren",
         "cipher",
         "flow",
         "heard",
-        "keepalives",
         "last_heard",
         "pinged_at",
         "ponged",
@@ -75,7 +76,7 @@ class StreamChannel:
         self.cipher = cipher
         self.reason: str | None = None
         self.heard = True
-        self.keepalives = 0
+        self.barren = 0
         self.last_heard = now
         self.pinged_at: float | None = None
         self.ponged = False

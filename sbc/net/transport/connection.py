@@ -20,8 +20,9 @@ from sbc.sip.parse import ParseError
 from sbc.sip.stream import PING, PONG, MessageStream
 
 READ_SIZE = 65536
-# Between two sweeps (2.5 s); who keeps a connection alive sends one or two (RFC 5626 4.4.1).
-KEEPALIVES = 100
+# Between two sweeps (2.5 s). Who keeps a connection alive sends one or two keepalives (RFC 5626 4.4.1); of
+# messages that are refused unread a peer with many telephones behind it may send a few.
+BARREN = 100
 _PONG_BYTES = b"\r\n"
 
 
@@ -89,9 +90,11 @@ def _deliver(flow: Flow, channel: StreamChannel, item: object, handler: Handler)
         handler.on_malformed(flow, item)
         if item.fatal:
             channel.close(f"malformed stream: {item}")
+        else:
+            _count(channel)
 
 
 def _count(channel: StreamChannel) -> None:
-    channel.keepalives += 1
-    if channel.keepalives > KEEPALIVES:
-        channel.close(f"over {KEEPALIVES} keepalives within seconds")
+    channel.barren += 1
+    if channel.barren > BARREN:
+        channel.close(f"over {BARREN} keepalives or malformed messages within seconds")

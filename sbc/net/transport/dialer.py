@@ -69,7 +69,7 @@ class Dialer:
 
     def start(self) -> None:
         """Begin to keep connections alive."""
-        self._sweep = gevent.spawn(sweep.run, self._clock, self._channels)
+        self._sweep = gevent.spawn(sweep.run, self._clock, self._channels, self._handler.in_use)
 
     def close(self) -> None:
         """Close every outbound connection once what was sent has gone out."""

@@ -60,7 +60,7 @@ class Listeners:
         self._bound = self._bind_all(self._snapshot.settings.listeners, self._snapshot)
         for each in self._bound.values():
             each.start()
-        self._sweep = gevent.spawn(sweep.run, self._clock, self._channels)
+        self._sweep = gevent.spawn(sweep.run, self._clock, self._channels, self._handler.in_use)
 
     def close(self) -> None:
         """Stop accepting and close every connection once what was sent has gone out."""

@@ -396,6 +396,7 @@ class TestBusy:
         assert not rig.driver.busy(rig.carrier)
         peers = {name: bool(trunk.peers) for name, trunk in rig.engine.store.current.trunks.items()}
         assert rig.driver.busy(rig.office) is not peers["office"]
+        assert rig.office in rig.driver.in_use() and rig.carrier in rig.driver.in_use(), "nor are they idle"
 
     def test_who_cannot_be_dialled_keeps_its_connection_for_the_whole_call(self) -> None:
         configuration = snapshot()

@@ -7,10 +7,11 @@ import sys
 import pytest
 
 from sbc.base import Address, LocalError
-from sbc.flow import Flow
+from sbc.flow import Flow, Transport
 from sbc.sip.cancel import build_ack, build_cancel
 from sbc.sip.matching import fix_via
 from sbc.sip.message import Request
+from sbc.sip.transaction import ACKNOWLEDGED
 from sbc.sip.transactions import ACK2XX, SPENT, ServerTransaction, Transactions
 from tests.unit.sip_transaction import wire
 
@@ -117,6 +118,37 @@ def test_the_end_of_the_merged_copy_leaves_the_first_in_place() -> None:
     second = receive(layer, wire.request("OPTIONS", branch="z9hG4bKb"), flow)
     second.respond(wire.response(second.request, 482), NOW, [])
     assert receive(layer, wire.request("OPTIONS", branch="z9hG4bKc"), flow).merged
+
+
+@pytest.mark.parametrize("transport", ["udp", "tls"])
+@pytest.mark.parametrize("acknowledged", [True, False])
+def test_a_second_way_that_is_tried_after_the_first_was_refused_is_not_merged(
+    transport: Transport, acknowledged: bool
+) -> None:
+    """A caller's proxy forks serially: RFC 3261 8.2.2.2 speaks of requests in progress."""
+    layer, flow = wire.layer(), wire.flow(transport)
+    first = receive(layer, wire.request("INVITE"), flow)
+    first.respond(wire.response(first.request, 486), NOW, [])
+    if acknowledged:
+        layer.receive_request(flow, wire.request("ACK", to_tag="bob"), NOW, [])
+    second = receive(layer, wire.request("INVITE", branch="z9hG4bKb"), flow)
+    assert not second.merged
+    assert receive(layer, wire.request("INVITE", branch="z9hG4bKc"), flow).merged
+    layer.tick(NOW + 40, [])
+    second.respond(wire.response(second.request, 200), NOW + 40, [])
+    assert receive(layer, wire.request("INVITE", branch="z9hG4bKd"), flow).merged, "no ACK has come"
+    layer.receive_request(flow, wire.request("ACK", to_tag="bob", branch="z9hG4bKe"), NOW + 40, [])
+    assert second.state == ACKNOWLEDGED
+    assert not receive(layer, wire.request("INVITE", branch="z9hG4bKf"), flow).merged
+    layer.tick(NOW + 80, [])
+    assert len(layer) == 3, "the copies that nobody answered"
+
+
+def test_an_options_that_comes_another_way_after_it_was_answered_is_answered_again() -> None:
+    layer, flow = wire.layer(), wire.flow("udp")
+    first = receive(layer, wire.request("OPTIONS"), flow)
+    first.respond(wire.response(first.request, 200), NOW, [])
+    assert not receive(layer, wire.request("OPTIONS", branch="z9hG4bKb"), flow).merged
 
 
 # Responses
