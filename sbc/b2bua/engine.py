@@ -101,7 +101,7 @@ class Engine:
             validate(message)
         except PeerError as error:
             self._on_bad_message(flow, message, error, out)
-            if isinstance(message, Response) and message.status >= 200:
+            if isinstance(message, Response):
                 self._on_invalid(flow, message, error, now, out)
             return self._take()
         try:
@@ -115,9 +115,11 @@ class Engine:
 
     def malformed(self, flow: Flow, error: ParseError, now: float) -> list[Command]:
         """Answer what could not even be parsed, where enough of it can be read (RFC 3261 8.2, 21.4.1)."""
-        out = self._out
-        if error.message is not None:
-            self._on_bad_message(flow, error.message, error, out)
+        out, message = self._out, error.message
+        if message is not None:
+            self._on_bad_message(flow, message, error, out)
+            if isinstance(message, Response) and not error.fatal:
+                self._on_invalid(flow, message, error, now, out)
         else:
             out.append(Note("malformed", "", {"remote": str(flow.remote), "reason": error.reason}))
         return self._take()
@@ -145,7 +147,7 @@ class Engine:
 
         A refusal is one all the same. What a 2xx says is not believed: it is hung up (13.2.2.4).
         """
-        reduced = essentials(response)
+        reduced = essentials(response) if response.status >= 200 else None
         if reduced is None or reduced.cseq.method != "INVITE":
             return
         client = self.transactions.receive_response(flow, reduced, now, out)
@@ -360,7 +362,7 @@ class Engine:
         via, cseq = leg.via(self.transactions.new_branch()), invite.cseq.number
         out.append(Send(leg.flow, dialog.request("ACK", via=via, contact=leg.contact, cseq=cseq)))
         if first:
-            leg.late.add(tag)
+            leg.late += (tag,)
             via = leg.via(self.transactions.new_branch())
             bye = dialog.request("BYE", via=via, contact=leg.contact)
             self.send(call, leg, dialog, bye, NOBODY, now, out)
