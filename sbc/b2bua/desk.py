@@ -168,7 +168,7 @@ class Desk:
         via, cseq = leg.via(self.transactions.new_branch()), invite.cseq.number
         out.append(Send(leg.flow, dialog.request("ACK", via=via, contact=leg.contact, cseq=cseq)))
         if first:
-            leg.late.add(tag)
+            leg.late += (tag,)
             via = leg.via(self.transactions.new_branch())
             bye = dialog.request("BYE", via=via, contact=leg.contact)
             self.send(call, leg, dialog, bye, NOBODY, at, out)

@@ -66,7 +66,7 @@ class Engine(Desk):
             validate(message)
         except PeerError as error:
             self._on_bad_message(flow, message, error, out)
-            if isinstance(message, Response) and message.status >= 200:
+            if isinstance(message, Response):
                 self._on_invalid(flow, message, error, at, out)
             return self._take()
         try:
@@ -80,9 +80,11 @@ class Engine(Desk):
 
     def malformed(self, flow: Flow, error: ParseError, at: float) -> list[Command]:
         """Answer what could not even be parsed, where enough of it can be read (RFC 3261 8.2, 21.4.1)."""
-        out = self._out
-        if error.message is not None:
-            self._on_bad_message(flow, error.message, error, out)
+        out, message = self._out, error.message
+        if message is not None:
+            self._on_bad_message(flow, message, error, out)
+            if isinstance(message, Response) and not error.fatal:
+                self._on_invalid(flow, message, error, at, out)
         else:
             out.append(Note("malformed", "", {"remote": str(flow.remote), "reason": error.reason}))
         return self._take()
@@ -110,7 +112,7 @@ class Engine(Desk):
 
         A refusal is one all the same. What a 2xx says is not believed: it is hung up (13.2.2.4).
         """
-        reduced = essentials(response)
+        reduced = essentials(response) if response.status >= 200 else None
         if reduced is None or reduced.cseq.method != "INVITE":
             return
         client = self.transactions.receive_response(flow, reduced, at, out)

@@ -79,7 +79,7 @@ class Leg:
         self.remote_uri = ""
         self.contact = ""
         self.cseq = 1
-        self.late: set[str] = set()  # tags of the forks that answered too late and were hung up
+        self.late: tuple[str, ...] = ()  # tags of the forks that answered too late and were hung up
         # Whether an INVITE of ours, or of the peer's, is under way here (RFC 3261 14).
         self.inviting = False
         self.invited = False

@@ -19,7 +19,7 @@ _split_loosely: Final = re.compile(r"\r\n|\r|\n").split
 _split_anywhere: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]+").split
 _perhaps_length: Final = re.compile(rf"[ \t]*+(?:content-length|l)(?![{TOKEN}])", re.I | re.A).match
 _length: Final = re.compile(
-    r"(?:^|\r\n)(?:content-length|l)[ \t]*+:[ \t]*+([0-9]{1,10})[ \t]*+(?=\r\n[^ \t]|\r\n\Z)", re.I | re.A
+    r"\r\n(?:content-length|l)[ \t]*+:[ \t]*+([0-9]{1,10})[ \t]*+(?=\r\n[^ \t]|\r\n\Z)", re.I | re.A
 ).findall
 _folded: Final = re.compile(r"\r\n(?:content-length|l)[ \t]*+:[^\r\n]*+\r\n[ \t]", re.I | re.A).search
 

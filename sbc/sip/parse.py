@@ -76,7 +76,10 @@ def parse_message(data: bytes) -> Message:
     message.body = data[end + 4 :]
     if length is not None and length != len(message.body):
         if length > len(message.body):
-            raise ParseError("the body is shorter than Content-Length", message=message, fatal=True)
+            whole = (
+                message if message.is_request else None
+            )  # a response is discarded, another copy may be whole
+            raise ParseError("the body is shorter than Content-Length", message=whole, fatal=True)
         message.body = message.body[:length]
     return message
 
@@ -173,8 +176,8 @@ def _read_odd_fields(text: str) -> tuple[str, Headers]:
     return first, Headers(fields)
 
 
-def _salvage(head: bytes | str) -> Request | None:
-    """What can be read of a broken request: the lines that are header fields, less the controls in them."""
+def _salvage(head: bytes | str) -> Message | None:
+    """What can be read of a broken message: the lines that are header fields, less the controls in them."""
     text = head if isinstance(head, str) else head.decode("utf-8", "surrogateescape")
     text = _unfold(" ", text)
     first, *lines = text.split("\r\n") if "\r\n" in text else _lines(text)
@@ -187,4 +190,9 @@ def _salvage(head: bytes | str) -> Request | None:
         if colon and is_token(name):
             plain = value.translate(DROP_CONTROLS) if has_bare_control(value) else value
             fields.append((name, plain.strip(BLANKS)))
-    return None if has_bare_control(first) else _loose_start(first, Headers(fields))
+    if has_bare_control(first):
+        return None
+    status = _status_line(first)
+    if status is not None and status[2] in _STATUSES:
+        return Response(_STATUSES[status[2]], status[3], Headers(fields))
+    return _loose_start(first, Headers(fields))

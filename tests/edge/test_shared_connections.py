@@ -11,6 +11,9 @@ from gevent import socket
 
 from sbc.net.transport import sweep
 from sbc.net.transport.connection import BARREN
+from sbc.sip.message import Response
+from tests.edge.attacked import TO, attacked
+from tests.edge.raw_sip import Reluctant, Stream
 from tests.edge.tls_lab import OK, OPTIONS, Lab
 from tests.peers.waiting import until, until_equal
 
@@ -130,3 +133,41 @@ def test_a_pong_is_remembered(lab: Lab) -> None:
         until(lambda: lab.recorder.opened)
         peer.sendall(b"\r\n")
         until(lambda: lab.recorder.opened[0].channel.ponged)
+
+
+class Patient(Reluctant):
+    """Rings long enough for somebody else's mistake, then is busy."""
+
+    patience = 2.0
+
+
+def _invite(number: int, name: str = '"Alice"') -> bytes:
+    return (
+        f"INVITE {TO.replace('0100', '0199')} SIP/2.0\r\n"
+        f"Via: SIP/2.0/TLS office.lab.example:5061;rport;branch=z9hG4bK{number}\r\nMax-Forwards: 70\r\n"
+        f"From: {name} <sip:alice@office.lab.example>;tag={number}\r\nTo: <{TO}>\r\n"
+        f"Call-ID: shared-{number}\r\nCSeq: 1 INVITE\r\nContact: <sip:alice@office.lab.example:5061>\r\n"
+        "Content-Length: 0\r\n\r\n"
+    ).encode()
+
+
+@pytest.mark.slow
+def test_calls_that_ring_outlive_a_bad_message_of_another(tmp_path: Path) -> None:
+    """The trunk's connection is one; what one telephone behind it does wrong is no other call's affair."""
+    with attacked(tmp_path, srtp="accept", carrier=Patient) as sbc:
+        trunk = Stream(sbc.stream())
+
+        def statuses(number: int, least: int) -> list[int]:
+            heard = [each for each in trunk.heard if isinstance(each, Response) and each.status >= least]
+            return [each.status for each in heard if each.headers.get("Call-ID") == f"shared-{number}"]
+
+        for number in range(3):
+            trunk.send(_invite(number))
+        for number in range(3):
+            until(lambda number=number: 180 in statuses(number, 101))  # type: ignore[misc]
+        trunk.send(_invite(3, '"Al\x01ice"'))
+        until_equal(lambda: statuses(3, 200), [400])
+        for number in range(3):
+            until_equal(lambda number=number: statuses(number, 200), [486])  # type: ignore[misc]
+        assert not trunk.closed
+        trunk.close()

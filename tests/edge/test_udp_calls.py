@@ -109,6 +109,19 @@ def test_a_call_to_a_peer_whose_requests_are_filed_as_another_trunk(gateway: Gat
     assert answered and answered.status == 200
 
 
+def test_a_peer_that_is_filed_by_name_is_addressed_by_it(gateway: Gateway) -> None:
+    """The name is what the operator and the peer know, also where it takes an address to send a datagram."""
+    trunk = gateway.sbc.directory / "trunks.d" / "gateway.yaml"
+    trunk.write_text(GATEWAY % ("localhost", gateway.callee.port) + "options: {every: 1}\n")
+    gateway.reload()
+    gateway.invite()
+    invite = gateway.hears(gateway.callee, "INVITE")
+    place = f"localhost:{gateway.callee.port}"
+    assert invite.uri == f"sip:+12125550100@{place}" and invite.headers.get("To") == f"<{invite.uri}>"
+    asked = gateway.hears(gateway.callee, "OPTIONS")
+    assert asked.uri == f"sip:{place}" and asked.headers.get("To") == f"<{asked.uri}>"
+
+
 def test_who_sends_from_another_port_than_it_listens_at_is_answered_where_it_listens(
     gateway: Gateway,
 ) -> None:

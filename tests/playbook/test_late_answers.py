@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sbc.sip.message import Request, Response, response_to
+from sbc.sip.parse import ParseError, parse_message
+from sbc.sip.serialize import serialize
 from tests.playbook.stage import SDP, Stage
 
 
@@ -238,5 +240,44 @@ def test_what_another_peer_says_in_the_callees_name_is_dropped() -> None:
     invite = stage.carrier.hears_request("INVITE")
     stage.play(stage.backup.flow, wrong(invite, 200, "From", "<sip:m@office.example>;tag=m"))
     stage.backup.hears_nothing()
+    stage.carrier.hears_nothing()
+    assert stage.engine.calls
+
+
+def garbled(stage: Stage, response: Response) -> None:
+    """The carrier says ``response`` with an octet in it that no header has."""
+    with pytest.raises(ParseError) as caught:
+        parse_message(serialize(response).replace(b"Content-Length", b"X-Odd: \x01\r\nContent-Length"))
+    stage.carry_out(stage.engine.malformed(stage.carrier.flow, caught.value, stage.now))
+
+
+def test_a_200_with_an_octet_that_no_header_has_is_acknowledged_and_hung_up() -> None:
+    stage = Stage()
+    stage.office.invite()
+    invite = stage.carrier.hears_request("INVITE")
+    garbled(stage, response_to(invite, 183, "", "callee"))
+    stage.carrier.hears_nothing()
+    answer = response_to(invite, 200, "", "callee")
+    garbled(stage, answer)
+    assert stage.carrier.hears_request("ACK").to_tag == "callee"
+    stage.carrier.respond(stage.carrier.hears("BYE"), 200)
+    stage.office.hears(100)
+    stage.office.hears(502)
+    garbled(stage, answer)
+    stage.carrier.hears("ACK")
+    stage.wait(300)
+    stage.carrier.hears_nothing()
+    assert not stage.engine.calls and not len(stage.engine.transactions)
+
+
+def test_a_200_whose_end_is_missing_is_discarded() -> None:
+    """RFC 3261 18.3: over UDP the packet ends before the body does, and another copy may be whole."""
+    stage = Stage()
+    stage.office.invite()
+    answer = response_to(stage.carrier.hears_request("INVITE"), 200, "", "callee")
+    answer.body = b"v=0 answer"
+    with pytest.raises(ParseError) as caught:
+        parse_message(serialize(answer)[:-3])
+    stage.carry_out(stage.engine.malformed(stage.carrier.flow, caught.value, stage.now))
     stage.carrier.hears_nothing()
     assert stage.engine.calls

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, cast
 
+import gevent
 import pytest
 
 from sbc.b2bua.attempt import Attempt
@@ -22,6 +23,7 @@ from sbc.net.system.clock import Clock
 from sbc.net.transport.dialer import DialFailed
 from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.parse import parse_message
+from sbc.sip.transactions import SLICE
 from sbc.tls.events import Handshake, HandshakeFailed
 from tests.peers.waiting import until, until_equal
 from tests.playbook.stage import snapshot
@@ -411,3 +413,24 @@ class TestBusy:
         assert isinstance(bye, Request) and bye.method == "BYE" and rig.driver.busy(rig.office)
         rig.driver.on_message(rig.office, response_to(bye, 200))
         assert not rig.driver.busy(rig.office)
+
+
+def test_what_a_closed_connection_leaves_lets_others_have_turns() -> None:
+    rig = Rig()
+    many = 4 * SLICE
+    for number in range(many):
+        invite = parse_message(INVITE.format(id=f"left{number}").encode())
+        assert isinstance(invite, Request)
+        rig.engine.transactions.receive_request(rig.office, invite, rig.driver.clock.monotonic(), [])
+    seen: list[int] = []
+
+    def other() -> None:
+        while left := len(rig.engine.transactions):
+            seen.append(left)
+            gevent.sleep(0.0001)
+
+    greenlet = gevent.spawn(other)
+    gevent.sleep(0)
+    rig.driver.on_close(rig.office, "gone")
+    until(lambda: greenlet.dead)
+    assert len(set(seen)) > 2, "it saw some of them go"

@@ -97,6 +97,7 @@ def test_a_head_that_ends_earlier_for_another_reader_ends_the_stream(blank: byte
 
 def test_a_line_end_before_the_start_line_or_behind_the_last_field_ends_the_stream() -> None:
     ends_the_stream(b"\n" + INVITE)
+    ends_the_stream(b"Content-Length: 4" + bent(b"Content-Length: 4", b"X: \x01")[INVITE.index(b"\r\n") :])
     ends_the_stream(bent(b"Length: 4\r\n", b"Length: 4\r\nX: \x01\n\r\n"))
 
 
