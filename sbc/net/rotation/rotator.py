@@ -8,7 +8,7 @@ step back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -24,9 +24,6 @@ from sbc.net.handler import Edge
 from sbc.net.rotation.without import Without
 from sbc.net.system.clock import Clock
 from sbc.net.system.store import Store
-from sbc.net.transport.dialer import Dialer
-from sbc.net.transport.listener import Listeners
-from sbc.net.transport.recycle import Recycler
 from sbc.observe.trust import known_to_accept
 from sbc.tls.diagnosis import alert_name
 from sbc.tls.events import Handshake, HandshakeFailed
@@ -47,12 +44,13 @@ T = TypeVar("T")
 class Rotator:
     """The rotations of a running SBC; ``reload`` is its one door and ``lock`` what guards that door.
 
-    ``ledger`` knows what the trunks' peers accept and presented.
+    ``ledger`` knows what the trunks' peers accept and presented, ``edges`` have the connections.
     """
 
     def __init__(
         self, snapshots: SnapshotStore, saved: Store, clock: Clock, say: Say,
         reload: Callable[[], dict[str, Any]], lock: AbstractContextManager[Any], ledger: Ledger,
+        edges: Sequence[Edge] = (),
     ) -> None:  # fmt: skip
         self._snapshots = snapshots
         self._saved = saved
@@ -61,16 +59,11 @@ class Rotator:
         self._door = reload
         self._lock = lock
         self._ledger = ledger
-        self._recycler: Recycler | None = None
-        self._edges: tuple[Edge, ...] = ()
+        self._edges = edges
         self._without = Without(clock)
         self.rotation = Rotation.from_json(saved.load(STATE))
         self._before: dict[str, Any] = {}
         self._finish(snapshots.current)
-
-    def watch(self, listeners: Listeners, dialer: Dialer) -> None:
-        """These are the connections."""
-        self._recycler, self._edges = listeners.recycler, (listeners, dialer)
 
     def adopt(self, fresh: Snapshot) -> Snapshot:
         """A snapshot just built, with what is staged in it noted and the bindings in force."""
@@ -240,27 +233,26 @@ class Rotator:
     def _object(self, key: Key) -> None:
         """LocalError while a peer needs the old one; what still stands on it is recycled meanwhile."""
         standing = self._standing(key) if key[0] == "trust" else []
-        for flow in standing:
-            assert self._recycler is not None, "it has been told of the connections"
-            self._recycler.add(flow, f"the trust entry {key[1]} is rolled over")
+        for edge, flow in standing:
+            edge.recycle(flow, f"the trust entry {key[1]} is rolled over")
         behind = [each for each in self._rows(key) if not each.ready]
         if behind:
             who = "; ".join(f"{each.trunk}: {each.state}: {each.detail}" for each in behind)
             again = ", whose connections are renewed now: say the same again in a moment" if standing else ""
             raise LocalError(f"not ready: {who}{again}. --force retires the old one all the same")
         deadline = self._clock.monotonic() + _DRAIN
-        while any(flow.alive for flow in standing) and self._clock.monotonic() < deadline:
+        while any(flow.alive for _, flow in standing) and self._clock.monotonic() < deadline:
             gevent.sleep(0.1)
-        left = sum(flow.alive for flow in standing)
+        left = sum(flow.alive for _, flow in standing)
         if left:
             what = f"{left} connections still stand on the old one and close between transactions"
             raise LocalError(f"{what}: say the same again in a moment, or --force to cut them")
 
-    def _standing(self, key: Key) -> list[Flow]:
+    def _standing(self, key: Key) -> list[tuple[Edge, Flow]]:
         """The connections that only the old material vouches for."""
         snapshot, users = self._snapshots.current, self._users(key)
-        flows = [flow for edge in self._edges for flow in edge.flows if flow.trunk in users]
-        return [flow for flow in flows if not self._without.good_flow(snapshot, key, flow)]
+        flows = [(edge, flow) for edge in self._edges for flow in edge.flows if flow.trunk in users]
+        return [each for each in flows if not self._without.good_flow(snapshot, key, each[1])]
 
     # Everyday matters
 

@@ -83,6 +83,10 @@ class Dialer:
         """Every outbound TCP and TLS flow."""
         return list(self._flows.values())
 
+    def recycle(self, flow: Flow, reason: str) -> None:
+        """Close ``flow`` as soon as nothing is lost with it; nothing new goes over it."""
+        self._leaving.add(flow, reason)
+
     def lookup(
         self, trunk: Trunk, snapshot: Snapshot, peers: Sequence[Address] = (), near: Sequence[Address] = ()
     ) -> Flow | None:
