@@ -53,10 +53,6 @@ class RevocationCache:
         """Forget what came from ``source``."""
         self._lists.get(issuer, {}).pop(source, None)
 
-    def list_from(self, source: str, issuer: str) -> RevocationList | None:
-        """The list of an issuer that came from ``source``."""
-        return self._lists.get(issuer, {}).get(source)
-
     def answer(self, link: Link) -> Answer | None:
         """The newest answer about a certificate, fresh or not."""
         return self._answers.get(link.key)
