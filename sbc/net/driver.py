@@ -38,7 +38,8 @@ from sbc.net.hooks.costs import Told
 from sbc.net.hooks.handshake import refusal
 from sbc.net.hooks.run import HookFailure, HookRun
 from sbc.net.system.clock import Clock
-from sbc.net.transport.dialer import Dialer, DialFailed
+from sbc.net.transport.dial import DialFailed
+from sbc.net.transport.dialer import Dialer
 from sbc.sip.message import Message
 from sbc.sip.outgoing import Send
 from sbc.sip.parse import ParseError

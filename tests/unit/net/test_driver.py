@@ -19,7 +19,7 @@ from sbc.ids import Ids, counter_bytes
 from sbc.media.stats import MediaStats
 from sbc.net.driver import Driver
 from sbc.net.system.clock import Clock
-from sbc.net.transport.dialer import DialFailed
+from sbc.net.transport.dial import DialFailed
 from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.parse import parse_message
 from sbc.tls.events import Handshake, HandshakeFailed
