@@ -30,6 +30,7 @@ from sbc.ids import Blocks, Ids
 from sbc.net.acme.install import Installer
 from sbc.net.acme.keeper import AcmeKeeper
 from sbc.net.driver import Driver
+from sbc.net.handler import Edge, Handler
 from sbc.net.media.embedded import MediaIO
 from sbc.net.revocation.inquiry import Revocation
 from sbc.net.rotation.rotator import Rotator
@@ -85,9 +86,12 @@ class Portcullis:
         self._restore_observed()
         self.reload = Reload(directory, self.store, self.clock, self.recorder)
         door = self.reload, self.reload.lock
-        self.rotator = Rotator(self.store, self.saved, self.clock, self._say, *door, self.recorder.ledger)
+        self._edges: list[Edge] = []
+        self.rotator = Rotator(
+            self.store, self.saved, self.clock, self._say, *door, self.recorder.ledger, self._edges
+        )
         self.store.swap(self.rotator.adopt(self.store.current))
-        self._assemble(self.store.current)
+        self._assemble()
         self.acme = AcmeKeeper(
             self.store, self.saved, self.clock, self._say,
             Installer(self.store, self.clock, self.rotator, *door),
@@ -107,19 +111,23 @@ class Portcullis:
         self._tidy_at = math.inf
         self._ledger_due = 0.0
 
-    def _assemble(self, snapshot: Snapshot) -> None:
+    def _assemble(self) -> None:
         """From the engine outwards: what decides, who carries it out, and the transports that it reaches."""
+        snapshot = self.store.current
         self.media = MediaIO(snapshot.settings.media, Ids(os.urandom), self.clock.monotonic)
         self.engine = Engine(self.store, Ids(Blocks(os.urandom)))
-        self.driver = Driver(self.engine, self.media, self.recorder, self.clock)
-        self.driver.watchers.append(self.rotator)
-        self.revocation = Revocation(self.clock, self.recorder, self.saved)
+        self.revocation = Revocation(self.clock, self.recorder, self.saved, self._edges)
         contexts, tally = Contexts(snapshot, self.revocation), self.recorder.counters.tally
-        self.listeners = Listeners(snapshot, contexts, self.driver, self.clock, tally)
-        # The driver answers to the transports and sends by them: of the two, one has to come second.
-        self.dialer = self.driver.dialer = Dialer(self.listeners, self.driver, self.clock)
-        self.revocation.edges += [self.listeners, self.dialer]
-        self.rotator.watch(self.listeners, self.dialer)
+
+        def transports(handler: Handler) -> Dialer:
+            self.listeners = Listeners(snapshot, contexts, handler, self.clock, tally)
+            self.dialer = Dialer(self.listeners, handler, self.clock)
+            self._edges += [self.listeners, self.dialer]
+            return self.dialer
+
+        self.driver = Driver(
+            self.engine, self.media, self.recorder, self.clock, transports, watchers=[self.rotator]
+        )
 
     def _directory(self, name: str) -> Path:
         path = self.directory / name

@@ -67,7 +67,9 @@ class Reload:
         with self.lock:
             former = self._snapshots.current
             try:
-                fresh = self._build(former)
+                fresh = build_beside_calls(self._directory, self._clock.now(), former)
+                for adopter in self.adopters:
+                    fresh = adopter.adopt(fresh)
                 if fresh.version != former.version:
                     self._put_in_force(fresh)
             except ConfigError as error:
@@ -76,12 +78,6 @@ class Reload:
             except LocalError as error:
                 return self._refuse([error], [str(error)])
         return self._report(former, fresh)
-
-    def _build(self, former: Snapshot) -> Snapshot:
-        built = build_beside_calls(self._directory, self._clock.now(), former)
-        for adopter in self.adopters:
-            built = adopter.adopt(built)
-        return built
 
     def _put_in_force(self, fresh: Snapshot) -> None:
         try:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from dsl.breath import breathe
 from dsl.errors import Diagnostic
 from dsl.ruleset import RuleSet
-from sbc.base import Address, is_wildcard
+from sbc.base import is_wildcard
 from sbc.config.model import Listener, Settings, Trunk, TrunkTls
 from sbc.config.schema import Loc, suggest
 from sbc.config.yaml_reader import Document
@@ -202,7 +202,7 @@ def _reach(trunk: TrunkFile, listener: Listener) -> Iterator[Diagnostic]:
     if value.options is not None and not value.peers and trunk.right("peers"):
         yield trunk.warning(("options",), "there is no peer to probe", "write peers: [host:port]")
     for index, peer in enumerate(value.peers):
-        if _own(peer, listener):
+        if is_ip(peer.host) and peer in (listener.bind, listener.advertise):
             hint = "a trunk's peer is the other side: a call to it would come back to us"
             yield trunk.warning(("peers", index), f"{peer} is our own listener {value.listener!r}", hint)
         if peer.port == 0:
@@ -222,10 +222,6 @@ def _same_family(bound: str, peer: str) -> bool:
     if not is_ip(peer) or not is_ip(bound) or (":" in bound and is_wildcard(bound)):
         return True
     return (":" in bound) is (":" in peer)
-
-
-def _own(peer: Address, listener: Listener) -> bool:
-    return is_ip(peer.host) and peer in (listener.bind, listener.advertise)
 
 
 def _shared_sources(settings: SettingsFile, trunks: Iterable[TrunkFile]) -> Iterator[Diagnostic]:

@@ -134,7 +134,7 @@ class HookFile:
             self._report(place, f"{name} is a plain function: no async, no yield", usage)
         elif not _takes(function, len(wanted)):
             self._report(place, f"{name} takes {_NUMBERS[len(wanted)]}, {' and '.join(wanted)}", usage)
-        elif _parameters(function) == wanted[::-1] != wanted:
+        elif tuple(inspect.signature(function).parameters) == wanted[::-1] != wanted:
             self._report(place, f"{name} is given {' and '.join(wanted)}, in this order", usage)
 
     def _word(self, module: ModuleType, name: str, choices: tuple[str, ...]) -> Any:
@@ -192,7 +192,3 @@ def _takes(function: Callable[..., object], arguments: int) -> bool:
     except (TypeError, ValueError):
         return False
     return True
-
-
-def _parameters(function: Callable[..., object]) -> tuple[str, ...]:
-    return tuple(inspect.signature(function).parameters)

@@ -57,7 +57,9 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     rules = _rules(tree, settings, trunks, named, files, found)
     hooks = _hooks(tree, settings, rules, found)
     ordered = tuple(sorted(set(found), key=_reading_order))
-    if settings is None or rules is None or _refused(ordered, material):
+    # A file of certificates or keys stops no more than the trunks that need it.
+    refused = any(map(_fatal, set(ordered).difference(material.diagnostics)))
+    if settings is None or rules is None or refused:
         raise ConfigError(ordered)
     by_name = {each.value.trunk: each.value for each in trunks}
     stopped = quarantine(settings.value, by_name, material.broken, material.held, former)
@@ -81,12 +83,6 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
         logins=files.users,
         trunk_files=trunk_files,
     )
-
-
-def _refused(found: Iterable[Diagnostic], material: Material) -> bool:
-    """True where something is wrong that is not a file of certificates or keys."""
-    excused = set(material.diagnostics)
-    return any(_fatal(each) and each not in excused for each in found)
 
 
 def _fatal(diagnostic: Diagnostic) -> bool:

@@ -100,7 +100,8 @@ def _place(settings: SettingsFile, loc: Loc, problems: list[Problem], directory:
 def _diagnostic(settings: SettingsFile, loc: Loc, problem: Problem, directory: Path) -> Diagnostic:
     """At the value that names the problem's file, else at the entry's own key."""
     entry = settings.document.data[loc[0]][loc[1]]
-    key = next((key for key, value in entry.items() if _gives(value, problem.path)), None)
+    lists = ((key, value if isinstance(value, list) else [value]) for key, value in entry.items())
+    key = next((key for key, values in lists if problem.path in values), None)
     path, hint = problem.path, problem.hint
     if path and (made := _lab_hint(directory, directory / path)):
         hint = f"{hint}; {made}"
@@ -110,11 +111,6 @@ def _diagnostic(settings: SettingsFile, loc: Loc, problem: Problem, directory: P
     return settings.document.problem(
         place, f"{where}{problem.message}", hint, key=key is None, severity=severity
     )
-
-
-def _gives(value: object, path: str) -> bool:
-    """Whether a value of the entry is that path, or a list with it."""
-    return value == path or (isinstance(value, list) and path in value)
 
 
 def _lab_hint(directory: Path, path: Path) -> str:

@@ -26,16 +26,11 @@ def check_public(
             continue
         for index, name in enumerate(tls.trust):
             entry, anchor = settings.value.trust.get(name), anchors.get(name)
-            said = entry is not None and entry.public
-            if said or (anchor is not None and anchor.public):
-                yield _without_names(trunk, index, name, "" if said else _known(anchor))
-                break
-
-
-def _known(anchor: AnchorMaterial | None) -> str:
-    return f" ({', '.join(anchor.subjects[:3])}, a well-known public root)" if anchor is not None else ""
-
-
-def _without_names(trunk: TrunkFile, index: int, name: str, known: str) -> Diagnostic:
-    hint = "write names: [the peer's host name]; anybody can get a certificate of a public CA"
-    return trunk.error(("tls", "trust", index), f"public CA {name!r} without names{known}", hint)
+            known = ""
+            if entry is None or not entry.public:
+                if anchor is None or not anchor.public:
+                    continue
+                known = f" ({', '.join(anchor.subjects[:3])}, a well-known public root)"
+            hint = "write names: [the peer's host name]; anybody can get a certificate of a public CA"
+            yield trunk.error(("tls", "trust", index), f"public CA {name!r} without names{known}", hint)
+            break

@@ -98,6 +98,12 @@ class Snapshot:
             and identity in (self.identity_of(trunk), trunk.tls.client_identity)
         )
 
+    def trusted_by(self, trunk: str) -> tuple[str, ...]:
+        """The trust entries by which ``trunk`` judges its peers; () without TLS, or without such a trunk."""
+        found = self.trunks.get(trunk)
+        tls = found.tls if found is not None else None
+        return tls.trust if tls is not None and tls.mode != "off" else ()
+
     def shown_to(self, trunk: str, identity: str) -> str:
         """The name under ``identities`` of what ``trunk`` is shown for ``identity``."""
         return staged_name(identity) if identity in self.bound.get(trunk, ()) else identity

@@ -13,6 +13,8 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from sbc.base import LocalError
+from sbc.config.model import Settings
+from sbc.tls.lifetime.rotation import Key
 from sbc.tls.lifetime.staged import NEXT, OLD, EntryFiles, PairFiles, unfinished
 from sbc.tls.material.anchors import AnchorFiles, load_anchor
 from sbc.tls.material.identity import IdentityFiles, load_identity
@@ -98,6 +100,23 @@ def roll_back(paths: Iterable[Path]) -> None:
     moving = [path for path in paths if beside(path, OLD).exists()]
     _copy(moving, NEXT)
     _move(moving, OLD)
+
+
+def paths_of(settings: Settings, directory: Path, key: Key) -> list[Path]:
+    """The files of an entry, a chain before its key."""
+    if key[0] == "trust":
+        return [directory / path for path in settings.trust[key[1]].files]
+    files = settings.identities[key[1]]
+    return [directory / files.chain, directory / files.key]
+
+
+def returnable(settings: Settings, directory: Path) -> list[Key]:
+    """The entries that have an old one which could come back."""
+    keys: list[Key] = [("identities", name) for name in settings.identities]
+    keys += [("trust", name) for name, anchor in settings.trust.items() if anchor.files]
+    return [
+        key for key in keys if any(beside(path, OLD).exists() for path in paths_of(settings, directory, key))
+    ]
 
 
 def finish(files: IdentityFiles, directory: Path, now: float) -> bool:

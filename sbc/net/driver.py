@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -33,11 +33,13 @@ from sbc.base import Address, LocalError, PeerError
 from sbc.flow import Flow
 from sbc.media.policy import MediaPolicy
 from sbc.media.stats import MediaStats
+from sbc.net.handler import Handler
 from sbc.net.hooks.costs import Told
 from sbc.net.hooks.handshake import refusal
 from sbc.net.hooks.run import HookFailure, HookRun
 from sbc.net.system.clock import Clock
-from sbc.net.transport.dialer import Dialer, DialFailed
+from sbc.net.transport.dial import DialFailed
+from sbc.net.transport.dialer import Dialer
 from sbc.sip.message import Message
 from sbc.sip.outgoing import Send
 from sbc.sip.parse import ParseError
@@ -68,33 +70,27 @@ class MediaPlane(Protocol):
         """Close the call's media and return its counters."""
 
 
-class Observer(Protocol):
-    """Who is told what happened: the journal, the counters, the call records."""
-
-    def note(self, note: Note, media: MediaStats | None, now: float) -> None:
-        """The core noted something; ``media`` are the counters of a call that ended."""
+class Watcher(Protocol):
+    """Who wants to know of handshakes: the observer, the rotations."""
 
     def handshake(self, event: Handshake) -> None:
         """A TLS handshake succeeded."""
 
     def handshake_failed(self, event: HandshakeFailed) -> None:
         """A TLS handshake failed."""
+
+
+class Observer(Watcher, Protocol):
+    """Who is told what happened: the journal, the counters, the call records."""
+
+    def note(self, note: Note, media: MediaStats | None, now: float) -> None:
+        """The core noted something; ``media`` are the counters of a call that ended."""
 
     def refused(self, listener: str, address: Address, reason: str, now: float) -> None:
         """A connection was refused at accept."""
 
     def fault(self, place: str, now: float) -> None:
         """Our own code failed at ``place``."""
-
-
-class Watcher(Protocol):
-    """Who else wants to know of handshakes: the rotations."""
-
-    def handshake(self, event: Handshake) -> None:
-        """A TLS handshake succeeded."""
-
-    def handshake_failed(self, event: HandshakeFailed) -> None:
-        """A TLS handshake failed."""
 
 
 @dataclass(slots=True)
@@ -112,15 +108,20 @@ class _NotConnected:
 
 
 class Driver:
-    """Carries the engine's commands out and brings it what comes of them."""
+    """Carries the engine's commands out and brings it what comes of them.
 
-    def __init__(self, engine: Engine, media: MediaPlane, observer: Observer, clock: Clock) -> None:
+    ``transports`` makes what it sends by and hears from: of the two, each needs the other.
+    """
+
+    def __init__(
+        self, engine: Engine, media: MediaPlane, observer: Observer, clock: Clock,
+        transports: Callable[[Handler], Dialer], watchers: Sequence[Watcher] = (),
+    ) -> None:  # fmt: skip
         self.engine = engine
         self.media = media
         self.observer = observer
         self.clock = clock
-        self.watchers: list[Watcher] = []
-        self.dialer: Dialer | None = None
+        self._watchers: tuple[Watcher, ...] = (observer, *watchers)
         self._ended_media: dict[str, MediaStats] = {}
         self._timer = gevent.get_hub().loop.timer(0)
         self._timer_due = 0.0
@@ -136,6 +137,7 @@ class Driver:
             _Fault: self._tell_fault,
             _NotConnected: self._not_connected,
         }
+        self._dialer = transports(self)
 
     # What the transports tell (sbc.net.handler.Handler)
 
@@ -163,12 +165,12 @@ class Driver:
 
     def on_handshake(self, event: Handshake) -> None:
         """A TLS handshake succeeded."""
-        for each in (self.observer, *self.watchers):
+        for each in self._watchers:
             each.handshake(event)
 
     def on_handshake_failed(self, event: HandshakeFailed) -> None:
         """A TLS handshake failed."""
-        for each in (self.observer, *self.watchers):
+        for each in self._watchers:
             each.handshake_failed(event)
 
     def busy(self, flow: Flow) -> bool:
@@ -273,17 +275,15 @@ class Driver:
         return []
 
     def _connect(self, command: Connect) -> list[Command]:
-        assert self.dialer is not None, "started"
-        flow = self.dialer.lookup(command.trunk, command.snapshot, command.peers, command.near)
+        flow = self._dialer.lookup(command.trunk, command.snapshot, command.peers, command.near)
         if flow is not None:
             return self.engine.connected(command.key, flow, self.clock.monotonic())
         gevent.spawn(self._execute, self._dial, (command,), command)
         return []
 
     def _dial(self, command: Connect) -> list[Command]:
-        assert self.dialer is not None, "started"
         try:
-            flow = self.dialer.connect(command.trunk, command.snapshot, command.peers, command.near)
+            flow = self._dialer.connect(command.trunk, command.snapshot, command.peers, command.near)
         except DialFailed as failed:
             return self.engine.connect_failed(command.key, failed.reason, self.clock.monotonic())
         return self.engine.connected(command.key, flow, self.clock.monotonic())

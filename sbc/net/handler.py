@@ -59,3 +59,6 @@ class Edge(Protocol):
     @property
     def flows(self) -> list[Flow]:
         """Every open one."""
+
+    def recycle(self, flow: Flow, reason: str) -> None:
+        """Close ``flow`` as soon as nothing is lost with it; nothing new goes over it."""

@@ -12,11 +12,9 @@ class Ended(Exception):
 
 
 class Source(Protocol):
-    """Implemented by ``PlainSource`` (TCP) and by ``TlsSession``."""
+    """Implemented by ``PlainSource`` (TCP) and by ``TlsSession``; ``turn`` is that of whoever reads."""
 
-    @property
-    def turn(self) -> Turn:
-        """The turn of whoever reads."""
+    turn: Turn
 
     def read(self) -> bytes:
         """The next plaintext, never empty; raises ``Ended``."""

@@ -146,14 +146,6 @@ class Headers:
             self.first.setdefault(canonical(field[0]), field[1])
         self.views = Views()
 
-    def prepend(self, name: str, value: str) -> None:
-        """Put a field first; raises ValueError for a name that is not a token."""
-        key = canonical(name)
-        _check(name, key)
-        self.fields.insert(0, (name, value))
-        self.first[key] = value
-        self.views = Views()
-
     def remove(self, name: str) -> None:
         """Remove all fields called ``name``; none is fine."""
         key = canonical(name)

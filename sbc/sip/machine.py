@@ -156,15 +156,6 @@ class ClientTransaction(Transaction):
         else:
             super().__init__(owner, number, key, flow, request, _NON_INVITE_CLIENT, TRYING, user)
 
-    def drop_messages(self) -> None:
-        """Let go of the request and the response of an INVITE whose 2xx has been dealt with.
-
-        The transaction lives on for 32 s to recognise further 2xx (RFC 6026 8.4); the user calls
-        this when it has what it needs, so that no body is kept that long.
-        """
-        self.request = SPENT
-        self.last_response = None
-
 
 def _send_request(tx: Transaction, _: Response | None, at: float, out: list[Any]) -> None:
     out.append(Send(tx.flow, tx.request))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from ipaddress import AddressValueError, IPv6Address
 from typing import Any, Final
-from urllib.parse import unquote_to_bytes
 
 from dsl.addresses import Party, escape_user, party
 from sbc.sip.grammar import LONGEST_KEPT, Params, ParseError, find_param, format_params, recent
@@ -28,9 +27,6 @@ _sip: Final = re.compile(
 _tel: Final = re.compile(rf"[tT][eE][lL]:([0-9A-Fa-f*#+\-.()]++){PARAMS}").fullmatch
 _other: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.\-]*+):([!#-;=?-~]++)").fullmatch
 _bad_escape: Final = re.compile(r"%(?![0-9A-Fa-f]{2})").search
-
-# Parameters whose presence in one URI alone makes two URIs differ (RFC 3261 19.1.4).
-_SIGNIFICANT: Final = ("user", "ttl", "method", "maddr", "transport")
 
 
 class Uri:
@@ -165,30 +161,3 @@ def check_ipv6(text: str) -> str:
     except AddressValueError:
         raise ParseError("malformed IPv6 address") from None
     return text
-
-
-def same_uri(a: Uri, b: Uri) -> bool:
-    """Compare two URIs by the rules of RFC 3261 19.1.4."""
-    if a == b:
-        return True
-    if (a.scheme, a.host.lower(), a.port) != (b.scheme, b.host.lower(), b.port):
-        return False
-    if unquote_to_bytes(a.user) != unquote_to_bytes(b.user) or a.password != b.password:
-        return False
-    return _same_params(a.params, b.params) and _headers(a) == _headers(b)
-
-
-def _same_params(a: Params, b: Params) -> bool:
-    left = {name.lower(): _fold(value) for name, value in a}
-    right = {name.lower(): _fold(value) for name, value in b}
-    if any(left[name] != right[name] for name in left.keys() & right.keys()):
-        return False
-    return not any((name in left) != (name in right) for name in _SIGNIFICANT)
-
-
-def _fold(value: str | None) -> bytes:
-    return unquote_to_bytes(value or "").lower()
-
-
-def _headers(uri: Uri) -> list[bytes]:
-    return sorted(map(unquote_to_bytes, uri.headers.split("&"))) if uri.headers else []

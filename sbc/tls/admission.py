@@ -260,7 +260,12 @@ class TrustTable:
             if identity in trust.bound:
                 identity = staged_name(trust.client_identity)
             known = self._admissions[key] = Admission(
-                (_as_dialled(trust),), identity, tenant=trust.tenant, direction="outbound", host_names=(host,)
+                # A server always shows a certificate and we always judge it, whatever the inbound mode.
+                (replace(trust, mode="required"),),
+                identity,
+                tenant=trust.tenant,
+                direction="outbound",
+                host_names=(host,),
             )
         return known
 
@@ -282,11 +287,6 @@ class TrustTable:
         named = [*candidates, *(trust.trunks[name] for name in sorted(trust.trunks))]
         usable = (each.server_identity for each in named if not each.quarantined)
         return next((each for each in usable if each is not None), None)
-
-
-def _as_dialled(trust: TrunkTrust) -> TrunkTrust:
-    # A server always shows a certificate and we always judge it, whatever the inbound mode.
-    return replace(trust, mode="required")
 
 
 def _by_tenant(

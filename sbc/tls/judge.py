@@ -184,7 +184,8 @@ class Judge:
             leaf, chain, agreed.version, agreed.group, self.anchored, self.purpose_ok, self.chain
         )
         longer: dict[str, Presented] = {}
-        if self.ways is not None and len(self.admission.candidates) > 1 and self.anchored:
+        open_end = self.anchored and not self.cache.read(ders[-1]).self_issued
+        if self.ways is not None and len(self.admission.candidates) > 1 and open_end:
             longer = self.ways.longer(self, presented)
         if not longer:
             return match(presented, self.admission, self.now)

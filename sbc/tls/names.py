@@ -74,19 +74,18 @@ def one_label_wildcard(pattern: str, name: str) -> bool:
     return bool(label) and dot == "." and "." + parent == rest and rest.count(".") >= 2 and label != "*"
 
 
-def _matches(expected: str, kind: str, name: str, mode: NameMatch) -> bool:
-    if kind == "dns" and "*" in name:
-        return mode == "rfc2818" and (expected == name or one_label_wildcard(name, expected))
-    return expected == name or (kind == "dns" and one_label_wildcard(expected, name))
-
-
 def matching_name(sans: Iterable[str], expected: Iterable[str], mode: NameMatch) -> str | None:
     """The first of ``expected`` that some SAN (``dns:``, ``uri:``, ``ip:``) carries, or None."""
     presented = [each for each in map(san_name, sans) if each[0]]
     for wanted in expected:
         normal = normal_name(wanted)
-        if any(_matches(normal, kind, name, mode) for kind, name in presented):
-            return wanted
+        for kind, name in presented:
+            if kind == "dns" and "*" in name:
+                hit = mode == "rfc2818" and (normal == name or one_label_wildcard(name, normal))
+            else:
+                hit = normal == name or (kind == "dns" and one_label_wildcard(normal, name))
+            if hit:
+                return wanted
     return None
 
 

@@ -12,6 +12,7 @@ from cryptography.x509 import ocsp
 from gevent import ssl
 
 from sbc.demo.pki import Issued, LabAuthority
+from sbc.net.handler import Edge
 from sbc.net.revocation.inquiry import Revocation
 from sbc.net.system.store import Store
 from sbc.net.tls.contexts import Contexts
@@ -108,11 +109,12 @@ class RevocationLab(Lab):
     def start(self) -> None:
         """Bring it up."""
         snapshot = self.snapshot()
-        self.revocation = Revocation(self.clock, self.told, self.store)
+        edges: list[Edge] = []
+        self.revocation = Revocation(self.clock, self.told, self.store, edges)
         contexts = Contexts(snapshot, self.revocation)
         self.listeners = Listeners(snapshot, contexts, self.recorder, self.clock, Tally())
         self.dialer = Dialer(self.listeners, self.recorder, self.clock)
-        self.revocation.edges += [self.listeners, self.dialer]
+        edges += [self.listeners, self.dialer]
         self.revocation.start()
         self.listeners.start()
         self.dialer.start()

@@ -16,7 +16,8 @@ from sbc.config.snapshot import Snapshot
 from sbc.demo.pki import LabAuthority
 from sbc.net.system.clock import Clock
 from sbc.net.tls.contexts import Contexts
-from sbc.net.transport.dialer import Dialer, DialFailed
+from sbc.net.transport.dial import DialFailed
+from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
 from sbc.observe.traffic import Tally
 from tests.edge.tls_lab import Lab, Recorder, client_context, server_context, serving, try_options

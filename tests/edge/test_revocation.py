@@ -16,7 +16,7 @@ from gevent import socket
 
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.flow import Flow
-from sbc.net.transport.dialer import DialFailed
+from sbc.net.transport.dial import DialFailed
 from sbc.tls.revocation.policy import DEFAULT_POLICY
 from tests.edge.revocation_lab import RevocationLab, closed, revocation_lab
 from tests.edge.tls_lab import OPTIONS, Server, client_context, server_context, serving, try_options

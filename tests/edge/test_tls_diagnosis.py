@@ -9,7 +9,7 @@ import pytest
 from gevent.server import StreamServer
 
 from sbc.demo.pki import Issued, LabAuthority
-from sbc.net.transport.dialer import DialFailed
+from sbc.net.transport.dial import DialFailed
 from sbc.tls.events import HandshakeFailed
 from tests.edge.tls_lab import (
     Lab,

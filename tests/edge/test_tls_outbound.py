@@ -13,7 +13,7 @@ from gevent import socket
 
 from sbc.demo.pki import Issued
 from sbc.flow import Flow
-from sbc.net.transport.dialer import DialFailed
+from sbc.net.transport.dial import DialFailed
 from tests.edge.tls_lab import OPTIONS, Lab, forged_key, server_context, serving
 from tests.peers.waiting import until, until_equal
 

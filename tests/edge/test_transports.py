@@ -14,7 +14,7 @@ from gevent import socket
 from sbc.base import Address, LocalError
 from sbc.net.tls.contexts import Contexts
 from sbc.net.transport import dialer
-from sbc.net.transport.dialer import DialFailed
+from sbc.net.transport.dial import DialFailed
 from sbc.net.transport.listener import Listeners
 from sbc.observe.traffic import Tally
 from tests.edge.tls_lab import OPTIONS, Lab

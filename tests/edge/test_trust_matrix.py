@@ -19,7 +19,7 @@ import pytest
 from sbc.base import Address
 from sbc.commands.trust_text import render
 from sbc.demo.pki import Issued
-from sbc.net.transport.dialer import DialFailed
+from sbc.net.transport.dial import DialFailed
 from sbc.observe.journal import Journal
 from sbc.observe.recorder import Recorder as ProductRecorder
 from sbc.observe.trust import DirectionView, trust_views

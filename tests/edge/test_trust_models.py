@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sbc.demo.pki import Issued, LabAuthority, PrivateKey, key_bytes
 from sbc.net.tls.verify import verify
-from sbc.net.transport.dialer import DialFailed
+from sbc.net.transport.dial import DialFailed
 from sbc.tls.material.certificate import read_certificate
 from tests.edge.tls_lab import Lab, client_context, server_context, serving, try_options
 from tests.peers.runaway import no_runaway

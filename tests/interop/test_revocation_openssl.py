@@ -18,7 +18,7 @@ from gevent import subprocess
 from sbc.demo.pki import Issued
 from sbc.flow import Flow
 from sbc.net.system.clock import Clock
-from sbc.net.transport.dialer import DialFailed
+from sbc.net.transport.dial import DialFailed
 from tests.edge.revocation_lab import RevocationLab, revocation_lab
 from tests.edge.tls_lab import OPTIONS
 from tests.edge.web import response

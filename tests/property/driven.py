@@ -166,8 +166,8 @@ class DrivenStage(Stage):
         self.io = media
         self.free = media.free_ports()
         self.recorder = Recorder(Journal(self.lines.append), self.records.append)
-        self.driver = Driver(self.engine, media, self.recorder, clock_of(self))
-        self.driver.dialer = cast(Any, self)
+        dialer = cast(Any, self)
+        self.driver = Driver(self.engine, media, self.recorder, clock_of(self), lambda _: dialer)
         self.agents = {name: Agent(self, name) for name in self.peers}
         for name, peer in self.peers.items():
             peer.flow.channel = Wire(self.agents[name])

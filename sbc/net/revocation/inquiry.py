@@ -57,11 +57,14 @@ class Revocation:
     Without a ``store`` nothing survives a restart; ``edges`` have the connections.
     """
 
-    def __init__(self, clock: Clock, observer: Observer | None = None, store: Store | None = None) -> None:
+    def __init__(
+        self, clock: Clock, observer: Observer | None = None, store: Store | None = None,
+        edges: Sequence[Edge] = (),
+    ) -> None:  # fmt: skip
         self.cache = RevocationCache()
         files = SavedLists(store) if store is not None else None
         self.sources = Sources(self.cache, clock, self._changed, self._failed, files)
-        self.edges: list[Edge] = []
+        self._edges = edges
         self._clock = clock
         self._observer = observer
         self._store = store
@@ -215,7 +218,7 @@ class Revocation:
     def cut_revoked(self, source: Source | None = None) -> None:
         """Close every connection whose peer is known to be revoked, of those that ``source`` is about."""
         now = self._clock.now()
-        for flow in [flow for edge in self.edges for flow in edge.flows]:
+        for flow in [flow for edge in self._edges for flow in edge.flows]:
             judge: Judge | None = flow.channel.cipher.judge if flow.tls is not None else None
             if judge is None or (source is not None and not any(map(source.concerns, judge.links))):
                 continue

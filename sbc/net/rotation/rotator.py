@@ -8,7 +8,7 @@ step back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -21,21 +21,16 @@ from sbc.config import staging
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.flow import Flow
 from sbc.net.handler import Edge
+from sbc.net.rotation.readiness import readiness, users
 from sbc.net.rotation.without import Without
 from sbc.net.system.clock import Clock
 from sbc.net.system.store import Store
-from sbc.net.transport.dialer import Dialer
-from sbc.net.transport.listener import Listeners
-from sbc.net.transport.recycle import Recycler
-from sbc.observe.trust import known_to_accept
 from sbc.tls.diagnosis import alert_name
 from sbc.tls.events import Handshake, HandshakeFailed
 from sbc.tls.ledger import Ledger
 from sbc.tls.lifetime.rotation import STATE, WINDOW, Key, Readiness, Rotation
 from sbc.tls.lifetime.staged import OLD, staged_name
-from sbc.tls.material.authorities import issuers_of
 from sbc.tls.material.problems import day
-from sbc.tls.sources import share_addresses
 
 _DRAIN = 10.0
 # The alerts by which a peer says that it does not take our certificate (RFC 8446 6.2).
@@ -47,12 +42,13 @@ T = TypeVar("T")
 class Rotator:
     """The rotations of a running SBC; ``reload`` is its one door and ``lock`` what guards that door.
 
-    ``ledger`` knows what the trunks' peers accept and presented.
+    ``ledger`` knows what the trunks' peers accept and presented, ``edges`` have the connections.
     """
 
     def __init__(
         self, snapshots: SnapshotStore, saved: Store, clock: Clock, say: Say,
         reload: Callable[[], dict[str, Any]], lock: AbstractContextManager[Any], ledger: Ledger,
+        edges: Sequence[Edge] = (),
     ) -> None:  # fmt: skip
         self._snapshots = snapshots
         self._saved = saved
@@ -61,16 +57,13 @@ class Rotator:
         self._door = reload
         self._lock = lock
         self._ledger = ledger
-        self._recycler: Recycler | None = None
-        self._edges: tuple[Edge, ...] = ()
+        self._edges = edges
         self._without = Without(clock)
         self.rotation = Rotation.from_json(saved.load(STATE))
         self._before: dict[str, Any] = {}
-        self._finish(snapshots.current)
-
-    def watch(self, listeners: Listeners, dialer: Dialer) -> None:
-        """These are the connections."""
-        self._recycler, self._edges = listeners.recycler, (listeners, dialer)
+        for name, files in snapshots.current.settings.identities.items():
+            if staging.finish(files, snapshots.current.directory, clock.now()):
+                self._tell(("identities", name), "the interrupted move was finished")
 
     def adopt(self, fresh: Snapshot) -> Snapshot:
         """A snapshot just built, with what is staged in it noted and the bindings in force."""
@@ -121,7 +114,7 @@ class Rotator:
                     continue
                 # By what was shown, not by its name: that changes when it is retired or comes back.
                 good = event.facts.own in entry.material
-            elif event.chain and name in self._trusted_by(event.trunk):
+            elif event.chain and name in self._snapshots.current.trusted_by(event.trunk):
                 good = self._without.good(self._snapshots.current, key, event)
             else:
                 continue
@@ -203,7 +196,9 @@ class Rotator:
         """One step back: unbind ``trunk`` (or all); where nothing is staged, the old one comes back."""
         with self._lock:
             self._reload()
-            key = self._find(name, {**self.rotation.entries, **dict.fromkeys(self._returnable())})
+            current = self._snapshots.current
+            old = staging.returnable(current.settings, current.directory)
+            key = self._find(name, {**self.rotation.entries, **dict.fromkeys(old)})
             entry = self.rotation.entries.get(key)
             if entry is None:
                 self._bring_back(key)
@@ -240,63 +235,32 @@ class Rotator:
     def _object(self, key: Key) -> None:
         """LocalError while a peer needs the old one; what still stands on it is recycled meanwhile."""
         standing = self._standing(key) if key[0] == "trust" else []
-        for flow in standing:
-            assert self._recycler is not None, "it has been told of the connections"
-            self._recycler.add(flow, f"the trust entry {key[1]} is rolled over")
+        for edge, flow in standing:
+            edge.recycle(flow, f"the trust entry {key[1]} is rolled over")
         behind = [each for each in self._rows(key) if not each.ready]
         if behind:
             who = "; ".join(f"{each.trunk}: {each.state}: {each.detail}" for each in behind)
             again = ", whose connections are renewed now: say the same again in a moment" if standing else ""
             raise LocalError(f"not ready: {who}{again}. --force retires the old one all the same")
         deadline = self._clock.monotonic() + _DRAIN
-        while any(flow.alive for flow in standing) and self._clock.monotonic() < deadline:
+        while any(flow.alive for _, flow in standing) and self._clock.monotonic() < deadline:
             gevent.sleep(0.1)
-        left = sum(flow.alive for flow in standing)
+        left = sum(flow.alive for _, flow in standing)
         if left:
             what = f"{left} connections still stand on the old one and close between transactions"
             raise LocalError(f"{what}: say the same again in a moment, or --force to cut them")
 
-    def _standing(self, key: Key) -> list[Flow]:
+    def _standing(self, key: Key) -> list[tuple[Edge, Flow]]:
         """The connections that only the old material vouches for."""
-        snapshot, users = self._snapshots.current, self._users(key)
-        flows = [flow for edge in self._edges for flow in edge.flows if flow.trunk in users]
-        return [flow for flow in flows if not self._without.good_flow(snapshot, key, flow)]
+        snapshot = self._snapshots.current
+        trunks = users(snapshot, key)
+        flows = [(edge, flow) for edge in self._edges for flow in edge.flows if flow.trunk in trunks]
+        return [each for each in flows if not self._without.good_flow(snapshot, key, each[1])]
 
     # Everyday matters
 
     def _rows(self, key: Key) -> list[Readiness]:
-        rows = self.rotation.readiness(key, self._users(key))
-        if key[0] == "trust":
-            return rows
-        snapshot = self._snapshots.current
-        issuers = issuers_of(snapshot.identities[staged_name(key[1])].chain_pem)
-        told = [each.told(known_to_accept(snapshot, self._ledger, each.trunk), issuers) for each in rows]
-        return [each.held_up(self._sharing(key[1], each.trunk)) for each in told]
-
-    def _sharing(self, name: str, trunk: str) -> tuple[str, ...]:
-        """The trunks that are not bound and for whose sake a peer of ``trunk`` is still shown the old one."""
-        snapshot, bound = self._snapshots.current, self.rotation.entries["identities", name].bound
-        if trunk not in bound:
-            return ()
-        mine = snapshot.trunks[trunk]
-        return tuple(
-            other
-            for other in snapshot.users(name)
-            if other not in bound
-            and snapshot.trunks[other].listener == mine.listener
-            and share_addresses(snapshot.trunks[other].sources, mine.sources)
-        )
-
-    def _users(self, key: Key) -> tuple[str, ...]:
-        snapshot = self._snapshots.current
-        if key[0] == "identities":
-            return snapshot.users(key[1])
-        return tuple(name for name in snapshot.trunks if key[1] in self._trusted_by(name))
-
-    def _trusted_by(self, trunk: str) -> tuple[str, ...]:
-        found = self._snapshots.current.trunks.get(trunk)
-        tls = found.tls if found is not None else None
-        return tls.trust if tls is not None and tls.mode != "off" else ()
+        return readiness(self.rotation, self._snapshots.current, self._ledger, key)
 
     def _chosen(self, name: str, trunk: str, every: bool) -> tuple[str, ...]:
         users = self._snapshots.current.users(name)
@@ -316,24 +280,9 @@ class Rotator:
             raise LocalError(f"an identity and a trust entry are called {name}: say {both}")
         raise LocalError(f"nothing is staged for {name!r}; `sbc certs` shows what is")
 
-    def _returnable(self) -> list[Key]:
-        """What has an old one that could come back."""
-        settings = self._snapshots.current.settings
-        keys: list[Key] = [("identities", name) for name in settings.identities]
-        keys += [("trust", name) for name, anchor in settings.trust.items() if anchor.files]
-        return [key for key in keys if any(staging.beside(path, OLD).exists() for path in self._paths(key))]
-
     def _paths(self, key: Key) -> list[Path]:
         snapshot = self._snapshots.current
-        if key[0] == "identities":
-            files = snapshot.settings.identities[key[1]]
-            return [snapshot.directory / files.chain, snapshot.directory / files.key]
-        return [snapshot.directory / path for path in snapshot.settings.trust[key[1]].files]
-
-    def _finish(self, snapshot: Snapshot) -> None:
-        for name, files in snapshot.settings.identities.items():
-            if staging.finish(files, snapshot.directory, self._clock.now()):
-                self._tell(("identities", name), "the interrupted move was finished")
+        return staging.paths_of(snapshot.settings, snapshot.directory, key)
 
     def _change(self, step: Callable[[], object]) -> None:
         before = self.rotation.to_json()

@@ -165,7 +165,8 @@ def build_context(admission: Admission, identity: IdentityMaterial | None) -> SS
         _trust(context, admission)
     except (SSL.Error, crypto.Error, ValueError, TypeError) as error:
         what = f"identity {identity.name}" if identity is not None else "no identity"
-        raise LocalError(f"no TLS context can be made from {what}: {_reasons_text(error)}") from None
+        why = "; ".join(reasons_of(error)) or str(error) or type(error).__name__
+        raise LocalError(f"no TLS context can be made from {what}: {why}") from None
     return context
 
 
@@ -211,6 +212,7 @@ def _present(context: SSL.Context, identity: IdentityMaterial) -> None:
         context.add_extra_chain_cert(each)
     context.use_privatekey(load_pem_private_key(identity.key_pem, None))
     context.check_privatekey()
+    # What we are on every connection of it: a context that was used cannot be changed.
     context.set_app_data(thumbprint_of(leaf.public_bytes(Encoding.DER)))
 
 
@@ -328,21 +330,8 @@ def presented_by_peer(connection: SSL.Connection, leaf: bytes = b"") -> tuple[by
     return (leaf, *(each for each in sent if each != leaf))
 
 
-def own_certificate(connection: SSL.Connection) -> str:
-    """The thumbprint of the certificate that we are on this connection, "" for none."""
-    # It is the context's, for life: a context that was used cannot be changed.
-    shown: str | None = connection.get_context().get_app_data()
-    return shown or ""
-
-
-def reasons_of(error: SSL.Error) -> tuple[str, ...]:
-    """OpenSSL's reason symbols, oldest first."""
+def reasons_of(error: Exception) -> tuple[str, ...]:
+    """OpenSSL's reason symbols, oldest first; () where the error is none of its."""
     if not error.args or not isinstance(error.args[0], (list, tuple)):
         return ()
     return tuple(str(entry[-1]) for entry in error.args[0])
-
-
-def _reasons_text(error: Exception) -> str:
-    if isinstance(error, (SSL.Error, crypto.Error)):
-        return "; ".join(reasons_of(error)) or type(error).__name__
-    return str(error)

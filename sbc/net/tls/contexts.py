@@ -51,7 +51,7 @@ class Contexts:
         context = self.context(admission)
         judge = Judge(admission, self.certificates, now, self.revocation.cache, Search())
         connection = open_session(context, judge, side, sni)
-        if stapling.wanted(admission):
+        if side == "client" and stapling.wanted(admission):
             connection.request_ocsp()
         return connection, judge
 
@@ -70,20 +70,16 @@ class Contexts:
     def _build(self, admission: Admission) -> SSL.Context:
         name = admission.identity
         trunks = ", ".join(admission.names)
-        if name is None:
-            if admission.direction == "inbound":
-                raise LocalError(f"no server_identity for {trunks}; give the trunk or its tenant one")
-            return self._with_staples(build_context(admission, None), admission)
-        identity = self.snapshot.identities.get(name)
-        if identity is None:
+        if name is None and admission.direction == "inbound":
+            raise LocalError(f"no server_identity for {trunks}; give the trunk or its tenant one")
+        identity = self.snapshot.identities.get(name) if name is not None else None
+        if name is not None and identity is None:
             raise LocalError(f"identity {name} of {trunks} is not loaded; `sbc check` says why")
         context = build_context(admission, identity)
-        if admission.direction == "inbound":
+        if admission.direction == "outbound":
+            if stapling.wanted(admission):
+                stapling.judge_staple(context)
+        elif identity is not None:
             revocation, thumbprint = self.revocation, identity.thumbprint
             stapling.staple(context, lambda: revocation.staple(thumbprint))
-        return self._with_staples(context, admission)
-
-    def _with_staples(self, context: SSL.Context, admission: Admission) -> SSL.Context:
-        if stapling.wanted(admission):
-            stapling.judge_staple(context)
         return context

@@ -15,24 +15,20 @@ _HEADER = 5
 
 
 class Records:
-    """Reads one socket; ``whole`` says that what was taken last ends a record (RFC 8446 5.1).
+    """Reads one socket, after ``data`` that was read already; ``whole``: what was taken last ends a record.
 
-    ``turn`` is the reader's, and it is shared wherever nothing has to be waited for.
+    (RFC 8446 5.1.) ``turn`` is the reader's, and it is shared wherever nothing has to be waited for.
     """
 
     __slots__ = ("_at", "_data", "_header", "_left", "_recv", "_sock", "turn", "whole")
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, data: bytes) -> None:
         self.turn = Turn()
         self.whole = False
         self._sock = sock
         self._recv = sock.recv
-        self._data, self._at = b"", 0
-        self._header, self._left = b"", 0
-
-    def begin(self, data: bytes) -> None:
-        """Take ``data``, which was read already, first."""
         self._data, self._at = data, 0
+        self._header, self._left = b"", 0
 
     @property
     def held(self) -> bool:

@@ -13,7 +13,7 @@ before that is a failed handshake, not a closed connection (RFC 8446 4.4.4, 6.2)
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal, NoReturn
+from typing import Literal
 
 from gevent import socket
 from OpenSSL import SSL
@@ -24,7 +24,7 @@ from sbc.net.handler import Handler
 from sbc.net.revocation.inquiry import Revocation
 from sbc.net.source import Ended
 from sbc.net.system.sockets import acknowledge
-from sbc.net.system.turn import Turn, readable
+from sbc.net.system.turn import readable
 from sbc.net.tls.context import (
     decrypt,
     drain,
@@ -32,7 +32,6 @@ from sbc.net.tls.context import (
     feed,
     go_on,
     group_of,
-    own_certificate,
     presented_by_peer,
     reasons_of,
     session_reused,
@@ -71,7 +70,10 @@ class HandshakeError(Exception):
 
 
 class TlsSession:
-    """One TLS session over one socket: a channel's Cipher and a connection's Source."""
+    """One TLS session over one socket: a channel's Cipher and a connection's Source.
+
+    ``hello`` has been read already. ``turn`` is that of whoever reads.
+    """
 
     __slots__ = (
         "_connection",
@@ -81,12 +83,16 @@ class TlsSession:
         "judge",
         "on_confirmed",
         "sni",
+        "turn",
         "write",
     )
 
-    def __init__(self, sock: socket.socket, connection: SSL.Connection, judge: Judge, sni: str) -> None:
+    def __init__(
+        self, sock: socket.socket, connection: SSL.Connection, judge: Judge, sni: str, hello: bytes = b""
+    ) -> None:
         self._sock = sock
-        self._records = Records(sock)
+        self._records = Records(sock, hello)
+        self.turn = self._records.turn
         self._connection = connection
         self.judge = judge
         self.sni = sni
@@ -94,23 +100,26 @@ class TlsSession:
         self.confirmed = judge.admission.direction == "inbound"
         self.on_confirmed: Callable[[], object] | None = None
 
-    def establish(self, hello: bytes = b"") -> str:
-        """Handshake, beginning with bytes already read; returns the trunk. Raises HandshakeError."""
+    def establish(self) -> str:
+        """Handshake; returns the trunk. Raises HandshakeError."""
         connection, records = self._connection, self._records
-        if hello:
-            records.begin(hello)
         octets = 0
         try:
             while not go_on(connection):
                 if not records.held:
                     self._flush()
-                octets += len(data := self._next())
+                data = records.take()
+                if not data:
+                    raise HandshakeError("eof")
+                octets += len(data)
                 if octets > HANDSHAKE_LIMIT:
                     raise HandshakeError(reasons=("the handshake is too long",))
                 feed(connection, data)
         except SSL.Error as error:
             self._flush()
             raise HandshakeError(reasons=reasons_of(error)) from None
+        except OSError:
+            raise HandshakeError("reset") from None
         trunk = self._admitted()
         if not self.confirmed and self.version == "TLSv1.2":
             self.confirmed = True  # both sides have judged each other before the last Finished
@@ -166,7 +175,7 @@ class TlsSession:
             sni=self.sni,
             identity=judge.admission.identity or "",
             peer=peer,
-            own=own_certificate(self._connection),
+            own=self._connection.get_context().get_app_data() or "",
         )
 
     def presented(self) -> tuple[bytes, ...]:
@@ -205,11 +214,6 @@ class TlsSession:
             pass  # it would have been a courtesy
         self._sock.setblocking(True)
 
-    @property
-    def turn(self) -> Turn:
-        """The turn of whoever reads."""
-        return self._records.turn
-
     def read(self) -> bytes:
         """The next plaintext, never empty; raises Ended, and HandshakeError for a late rejection."""
         connection, records = self._connection, self._records
@@ -227,7 +231,9 @@ class TlsSession:
             raise Ended("closed by the peer") from None
         except SSL.Error as error:
             self._answer()
-            self._end(error)
+            if not self.confirmed and self.judge.alert_received is not None:
+                raise HandshakeError(reasons=reasons_of(error)) from None
+            raise Ended(f"TLS failed: {'; '.join(reasons_of(error)) or 'closed'}") from None
         if not self.confirmed:
             self.confirmed = True
             if self.on_confirmed is not None:
@@ -245,26 +251,11 @@ class TlsSession:
             raise Ended("closed by the peer without close_notify")
         return data
 
-    def _next(self) -> bytes:
-        """The same in the handshake; HandshakeError."""
-        try:
-            data = self._records.take()
-        except OSError:
-            raise HandshakeError("reset") from None
-        if not data:
-            raise HandshakeError("eof")
-        return data
-
     def _answer(self) -> None:
         # A key update or an alert of ours, not part of any message.
         data = drain(self._connection)
         if data:
             self.write(data)
-
-    def _end(self, error: SSL.Error) -> NoReturn:
-        if not self.confirmed and self.judge.alert_received is not None:
-            raise HandshakeError(reasons=reasons_of(error)) from None
-        raise Ended(f"TLS failed: {'; '.join(reasons_of(error)) or 'closed'}") from None
 
 
 def receive(sock: socket.socket) -> bytes:

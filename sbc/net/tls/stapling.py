@@ -15,20 +15,16 @@ from sbc.tls.match import Admission
 
 
 def wanted(admission: Admission) -> bool:
-    """Whether a server's stapled answer would be looked at."""
+    """Whether what a server of this admission staples would be looked at."""
     policies = [each.revocation for each in admission.candidates]
-    return admission.direction == "outbound" and any(
-        each.mode != "off" and "staple" in each.methods for each in policies
-    )
+    return any(each.mode != "off" and "staple" in each.methods for each in policies)
 
 
 def judge_staple(context: SSL.Context) -> None:
     """Let what a server staples be judged in the handshake; its sessions must ask (``request_ocsp``)."""
-    context.set_ocsp_client_callback(_on_staple)
-
-
-def _on_staple(connection: SSL.Connection, staple: bytes, _data: object) -> bool:
-    return judge_of(connection).takes_staple(staple)
+    context.set_ocsp_client_callback(
+        lambda connection, staple, _data: judge_of(connection).takes_staple(staple)
+    )
 
 
 def staple(context: SSL.Context, answer: Callable[[], bytes]) -> None:

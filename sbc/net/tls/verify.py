@@ -40,7 +40,6 @@ from sbc.net.tls.context import (
 from sbc.tls.diagnosis import Evidence, Failure, classify
 from sbc.tls.judge import MAX_CHAIN, Agreed, Judge, Ways
 from sbc.tls.match import Admission, Presented, TrunkTrust, match
-from sbc.tls.material.anchors import AnchorMaterial
 from sbc.tls.material.certificate_cache import CertificateCache
 from sbc.tls.material.identity import IdentityMaterial
 from sbc.tls.material.paths import paths
@@ -90,7 +89,7 @@ def _verify(
     connection = open_session(context, judge, side)
     set_verify_time(connection, now)
     flight = _client_hello() if side == "server" else b""
-    certificate = _records(_message(_CERTIFICATE, _chain(ders)))
+    certificate = _records(_message(_CERTIFICATE, _sized(b"".join(map(_sized, ders)))))
     if side == "client":
         certificate = _records(_message(_SERVER_HELLO, _HELLO)) + certificate
     reasons: tuple[str, ...] = ()
@@ -106,17 +105,12 @@ class Search:
     verifications are counted, and their time, in seconds of CPU so that a busy machine refuses nobody.
     """
 
-    __slots__ = ("_end", "_left")
-
     MOST, LONGEST = 8, 0.1
-
-    def __init__(self) -> None:
-        self._left = self.MOST
-        self._end: float | None = None
+    _left, _end = MOST, 0.0
 
     def _more(self) -> bool:
         """Whether one more verification may begin; it is counted."""
-        if self._end is None:
+        if self._left == self.MOST:
             self._end = thread_time() + self.LONGEST
         self._left -= 1
         return self._left >= 0 and thread_time() < self._end
@@ -127,13 +121,11 @@ class Search:
         OpenSSL ends a chain at the first certificate that is filed. Where one trunk filed an intermediate and
         its neighbour on the port the root above it, the neighbour's peers would otherwise be nobody's.
         """
-        end = judge.cache.read(presented.ders[-1])
-        if end.self_issued:
-            return {}
+        issuer = judge.cache.read(presented.ders[-1]).identity.issuer
         found = {}
         for candidate in judge.admission.candidates:
             alone = Admission((candidate,), None, direction=judge.admission.direction)
-            if not _would_do(candidate, alone, presented, end.identity.issuer, judge.now):
+            if not _would_do(candidate, alone, presented, issuer, judge.now):
                 continue
             if not self._more():
                 break
@@ -167,16 +159,12 @@ def _would_do(candidate: TrunkTrust, alone: Admission, presented: Presented, iss
 
     That costs a hundredth of a verification, and of many trunks with one CA it leaves the one that is named.
     """
+    best = replace(presented, version=_BEST.version, group=_BEST.group)
     return candidate.asks and any(
-        match(_under(presented, each), alone, now).trunk is not None
+        match(replace(best, chain=(*best.chain, *each.thumbprints)), alone, now).trunk is not None
         for each in candidate.anchors
         if each.kind == "ca" and issuer in each.subjects
     )
-
-
-def _under(presented: Presented, anchor: AnchorMaterial) -> Presented:
-    chain = (*presented.chain, *anchor.thumbprints)
-    return replace(presented, chain=chain, version="TLSv1.3", group=None)
 
 
 def _step(connection: SSL.Connection, data: bytes) -> tuple[str, ...]:
@@ -201,11 +189,6 @@ def _outcome(judge: Judge, reasons: tuple[str, ...]) -> Verified:
         no_issuer=judge.no_issuer(),
     )  # fmt: skip
     return Verified(None, classify(evidence), None, judge.presented)
-
-
-def _chain(ders: Sequence[bytes]) -> bytes:
-    body = b"".join(_sized(each) for each in ders)
-    return _sized(body)
 
 
 def _message(kind: int, body: bytes) -> bytes:

@@ -29,22 +29,17 @@ _PONG_BYTES = b"\r\n"
 class PlainSource:
     """The reading half of a TCP connection."""
 
-    __slots__ = ("_recv", "_sock", "_turn")
+    __slots__ = ("_recv", "_sock", "turn")
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._recv = sock.recv
-        self._turn = Turn()
-
-    @property
-    def turn(self) -> Turn:
-        """The turn of whoever reads."""
-        return self._turn
+        self.turn = Turn()
 
     def read(self) -> bytes:
         """The next bytes, waiting for them; raises ``Ended`` at the peer's FIN or reset."""
         try:
-            self._turn.wait(self._sock)
+            self.turn.wait(self._sock)
             data: bytes = self._recv(READ_SIZE)
         except OSError as error:
             raise Ended(f"connection lost: {error.strerror or error}") from None

@@ -16,24 +16,21 @@ import gevent
 from gevent import socket
 from gevent.event import AsyncResult
 
-from sbc.base import Address, LocalError
+from sbc.base import Address
 from sbc.config.model import Listener, Trunk
 from sbc.flow import Flow, ReuseKey
 from sbc.net.handler import Handler
 from sbc.net.system.clock import Clock
 from sbc.net.system.resolver import ResolveFailed, resolve
-from sbc.net.system.sockets import connect, normal_host
-from sbc.net.tls.session import HandshakeError, TlsSession, failed_event, handshake_event, let_in
+from sbc.net.system.sockets import normal_host
+from sbc.net.tls.session import HandshakeError, TlsSession, failed_event, handshake_event
 from sbc.net.transport import sweep
 from sbc.net.transport.channel import StreamChannel
 from sbc.net.transport.connection import PlainSource, converse
+from sbc.net.transport.dial import Dial, DialFailed
 from sbc.net.transport.listener import Listeners
 from sbc.net.transport.udp import UdpListener
-from sbc.observe.traffic import Stats
-from sbc.tls.diagnosis import Failure
-from sbc.tls.events import Admitted
 from sbc.tls.judge import Judge
-from sbc.tls.match import Admission
 from sbc.tls.names import is_ip
 
 if TYPE_CHECKING:
@@ -43,15 +40,6 @@ if TYPE_CHECKING:
 
 
 RESOLVE_AGAIN = 60.0
-
-
-class DialFailed(Exception):
-    """No peer of a trunk could be reached; ``failure`` is the last handshake's where one failed."""
-
-    def __init__(self, reason: str, failure: Failure | None = None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.failure = failure
 
 
 class Dialer:
@@ -82,6 +70,10 @@ class Dialer:
     def flows(self) -> list[Flow]:
         """Every outbound TCP and TLS flow."""
         return list(self._flows.values())
+
+    def recycle(self, flow: Flow, reason: str) -> None:
+        """Close ``flow`` as soon as nothing is lost with it; nothing new goes over it."""
+        self._leaving.add(flow, reason)
 
     def lookup(
         self, trunk: Trunk, snapshot: Snapshot, peers: Sequence[Address] = (), near: Sequence[Address] = ()
@@ -207,8 +199,8 @@ class Dialer:
     def _open(self, trunk: Trunk, config: Listener, key: ReuseKey, address: Address) -> Flow:
         if key.transport == "udp":
             return self._open_udp(trunk, key, address)
-        attempt = _Dial(self, trunk, config, key, address)
-        sock, session = attempt.run(trunk.dial_timeout)
+        contexts, stats = self._listeners.contexts, self._listeners.tally.of(trunk.listener, "outbound")
+        sock, session = Dial(trunk, key, address, contexts, self._handler, self._clock, stats).run(config)
         return self._begin(trunk, config, key, address, sock, session)
 
     def _open_udp(self, trunk: Trunk, key: ReuseKey, address: Address) -> Flow:
@@ -244,7 +236,7 @@ class Dialer:
         if session is not None:
             session.write = channel.put
         self._live[key] = self._flows[flow.id] = flow
-        self.stats(trunk).open += 1
+        self._listeners.tally.of(flow.listener, "outbound").open += 1
         if session is not None:
             self._when_confirmed(session, flow)
         self._handler.on_open(flow)
@@ -284,47 +276,11 @@ class Dialer:
                 del self._live[key]
             self._handler.on_close(flow, reason)
 
-    def stats(self, trunk: Trunk) -> Stats:
-        """Where connections to ``trunk`` are counted."""
-        return self._listeners.tally.of(trunk.listener, "outbound")
-
     def _channels(self) -> Iterator[tuple[StreamChannel, float, bool]]:
         for flow in self._flows.values():
             bound = self._listeners.endpoint(flow.listener)
             idle = bound.config.idle_timeout if bound is not None else 0.0
             yield flow.channel, idle, flow not in self._leaving
-
-    def admission(self, key: ReuseKey) -> Admission:
-        """What is expected of the peer of ``key``; DialFailed where the trunk's TLS is off."""
-        admission = self._listeners.contexts.table.outbound(key.trunk, key.target.host)
-        if admission is None:
-            raise DialFailed(f"trunk {key.trunk} has no TLS policy, and its listener is TLS")
-        return admission
-
-    def secure(self, key: ReuseKey, sock: socket.socket) -> TlsSession:
-        """A session ready to handshake with the peer of ``key``; DialFailed, LocalError."""
-        admission = self.admission(key)
-        contexts = self._listeners.contexts
-        sni = "" if is_ip(key.target.host) else key.target.host
-        connection, judge = contexts.open(admission, self._clock.now(), sni)
-        return TlsSession(sock, connection, judge, sni)
-
-    def admit(self, session: TlsSession, trunk: Trunk, address: Address) -> None:
-        """The last word on a peer whose handshake was good; HandshakeError."""
-        asked = Admitted("outbound", trunk.listener, trunk.trunk, address, session.facts)
-        let_in(session, self._listeners.contexts.revocation, self._handler, asked)
-
-    def report(
-        self, error: HandshakeError, session: TlsSession | None, trunk: Trunk, address: Address
-    ) -> Failure:
-        """Report one failed outbound handshake; returns what it amounts to."""
-        event = failed_event(
-            error, session, direction="outbound", listener=trunk.listener, candidates=(trunk.trunk,),
-            remote=address,
-            sni=session.sni if session is not None else "", at=self._clock.now(),
-        )  # fmt: skip
-        self._handler.on_handshake_failed(event)
-        return event.failure
 
 
 def _is_at(address: Address, wanted: Address) -> bool:
@@ -340,60 +296,3 @@ def _addresses(trunk: Trunk, peer: Address) -> list[Address]:
         raise DialFailed(str(error)) from None
     except gevent.Timeout:
         raise DialFailed(f"{peer.host} did not resolve within {trunk.dial_timeout:g} s") from None
-
-
-class _Dial:
-    """One attempt at one address: connect and shake hands within the trunk's dial timeout."""
-
-    __slots__ = ("_address", "_config", "_dialer", "_key", "_session", "_sock", "_trunk")
-
-    def __init__(
-        self, dialer: Dialer, trunk: Trunk, config: Listener, key: ReuseKey, address: Address
-    ) -> None:
-        self._dialer = dialer
-        self._trunk = trunk
-        self._config = config
-        self._key = key
-        self._address = address
-        self._sock: socket.socket | None = None
-        self._session: TlsSession | None = None
-
-    def run(self, limit: float) -> tuple[socket.socket, TlsSession | None]:
-        """The connected socket and, for TLS, its verified session; DialFailed."""
-        error: HandshakeError
-        stats, shakes = self._dialer.stats(self._trunk), self._key.transport == "tls"
-        stats.in_flight += shakes
-        try:
-            with gevent.Timeout(limit):
-                self._sock = connect(self._address, self._config.bind.host)
-                if shakes:
-                    self._session = self._dialer.secure(self._key, self._sock)
-                    self._session.establish()
-            if self._session is not None:
-                self._dialer.admit(self._session, self._trunk, self._address)
-            return self._sock, self._session
-        except OSError as refused:
-            raise self._failed(refused.strerror or str(refused)) from None
-        except LocalError as local:
-            raise self._failed(str(local)) from None
-        except gevent.Timeout:
-            if self._session is None:
-                raise self._failed(f"no connection within {limit:g} s") from None
-            error = HandshakeError("timeout")
-        except HandshakeError as failed:
-            error = failed
-        except BaseException:
-            self._close()
-            raise
-        finally:
-            stats.in_flight -= shakes
-        failure = self._dialer.report(error, self._session, self._trunk, self._address)
-        raise self._failed(str(failure), failure)
-
-    def _failed(self, reason: str, failure: Failure | None = None) -> DialFailed:
-        self._close()
-        return DialFailed(f"{self._key.target} ({self._address}): {reason}", failure)
-
-    def _close(self) -> None:
-        if self._sock is not None:
-            self._sock.close()

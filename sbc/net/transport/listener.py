@@ -124,6 +124,10 @@ class Listeners:
         """Every inbound TCP and TLS flow."""
         return [flow for each in self._streams() for flow in each.flows.values()]
 
+    def recycle(self, flow: Flow, reason: str) -> None:
+        """Close ``flow`` as soon as nothing is lost with it."""
+        self.recycler.add(flow, reason)
+
     def _kept(self, name: str, config: Listener) -> bool:
         bound = self._bound.get(name)
         return (

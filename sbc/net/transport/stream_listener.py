@@ -41,7 +41,6 @@ from sbc.net.transport.refusals import Refusals
 from sbc.observe.traffic import Stats
 from sbc.tls.diagnosis import Failure, quarantined, unknown_sni
 from sbc.tls.events import Admitted, HandshakeFailed
-from sbc.tls.match import Admission
 
 if TYPE_CHECKING:
     from sbc.config.snapshot import Snapshot
@@ -71,9 +70,9 @@ class StreamListener:
         self._stats = stats
         self.flows: dict[int, Flow] = {}
         self._snapshot = snapshot
-        self._contexts = contexts
+        self.contexts = contexts
         self._handler = handler
-        self._clock = clock
+        self.clock = clock
         self._ids = ids
         self._recycler = recycler
         self._gate = gate
@@ -112,13 +111,13 @@ class StreamListener:
     def _readmitted(self, flow: Flow) -> bool:
         if flow.tls is None or flow.trunk is None:
             return self._snapshot.trunk_for(self.name, flow.remote.host) == flow.trunk
-        admission = self._contexts.table.admit(self.name, flow.remote.host, flow.tls.sni)
+        admission = self.contexts.table.admit(self.name, flow.remote.host, flow.tls.sni)
         session: TlsSession = flow.channel.cipher
         if admission is session.judge.admission:
             return True  # of the same table: nothing has changed since it was judged
-        if admission is None or not session.judge.readmit(flow.trunk, admission, self._clock.now()):
+        if admission is None or not session.judge.readmit(flow.trunk, admission, self.clock.now()):
             return False
-        if self._contexts.shown(admission) != flow.tls.own:
+        if self.contexts.shown(admission) != flow.tls.own:
             self._recycler.add(flow, "another certificate of ours is in use now")
         elif session.judge.unsettled:
             self._recycler.add(flow, "its trunk demands more about revocation now")
@@ -163,13 +162,13 @@ class StreamListener:
         gevent.spawn(self._serve, sock, remote)
 
     def _objection(self, host: str) -> str | None:
-        if self._gate is not None and self._gate.blocked(host, self._clock.now()):
+        if self._gate is not None and self._gate.blocked(host, self.clock.now()):
             return "the address is blocked"
         if self._connections >= self.config.connections:
             return f"{self.config.connections} connections are open, the listener's limit"
         if self.config.transport == "tcp":
             return None if self._snapshot.trunk_for(self.name, host) else "no trunk admits this address"
-        if not self._contexts.table.sources_admit(self.name, host):
+        if not self.contexts.table.sources_admit(self.name, host):
             return "no trunk admits this address"
         if self._stats.in_flight >= self.config.handshakes_in_flight:
             return f"{self.config.handshakes_in_flight} handshakes are in flight, the listener's limit"
@@ -198,7 +197,7 @@ class StreamListener:
             with gevent.Timeout(self.config.handshake_timeout):
                 trunk, session = attempt.run()
             asked = Admitted("inbound", self.name, trunk, remote, session.facts)
-            let_in(session, self._contexts.revocation, self._handler, asked)
+            let_in(session, self.contexts.revocation, self._handler, asked)
             return trunk, session
         except gevent.Timeout:
             error = HandshakeError("timeout")
@@ -211,23 +210,23 @@ class StreamListener:
             error = HandshakeError(decided=Failure("no-identity", str(local), remedy))
         finally:
             self._stats.in_flight -= 1
-        self._handler.on_handshake_failed(attempt.event(error, self._clock.now()))
+        self._handler.on_handshake_failed(attempt.event(error, self.clock.now()))
         del error  # its traceback leads here: a circle that would keep the session until the collector comes
         _linger(sock)
         return None
 
     def _converse(self, sock: socket.socket, remote: Address, trunk: str, session: TlsSession | None) -> None:
-        channel = StreamChannel(sock, session, self._clock.monotonic())
+        channel = StreamChannel(sock, session, self.clock.monotonic())
         flow = Flow(
             self._ids(), self.config.transport, self.local_of(sock), remote, listener=self.name, trunk=trunk,
             tls=session.facts() if session is not None else None,
-            opened_at=self._clock.monotonic(), channel=channel,
+            opened_at=self.clock.monotonic(), channel=channel,
         )  # fmt: skip
         channel.flow = flow
         if session is not None:
             session.write = channel.put
         reason = "an internal error"
-        if not self._readmitted(flow) or (session is not None and session.judge.revoked(self._clock.now())):
+        if not self._readmitted(flow) or (session is not None and session.judge.revoked(self.clock.now())):
             # A reload or a revocation withdrew its trust while it shook hands.
             channel.finish("its trust was withdrawn")
             return
@@ -235,7 +234,7 @@ class StreamListener:
         self._stats.open += 1
         try:
             if session is not None:
-                self._handler.on_handshake(handshake_event(session, flow, self._clock.now()))
+                self._handler.on_handshake(handshake_event(session, flow, self.clock.now()))
             self._handler.on_open(flow)
             source = session if session is not None else PlainSource(sock)
             reason = converse(flow, source, self._handler, self.config.max_message)
@@ -249,16 +248,6 @@ class StreamListener:
     def local_of(self, sock: socket.socket) -> Address:
         """The address that a peer of an accepted connection reached."""
         return self._reached or Address(normal_host(sock.getsockname()[0]), self.local.port)
-
-    @property
-    def contexts(self) -> Contexts:
-        """The contexts in use."""
-        return self._contexts
-
-    @property
-    def clock(self) -> Clock:
-        """The clock in use."""
-        return self._clock
 
 
 class _Attempt:
@@ -285,9 +274,10 @@ class _Attempt:
         if admission is None:
             raise self._nobody()
         self._trunks = admission.names
-        session = self._open(admission)
+        connection, judge = self._listener.contexts.open(admission, self._listener.clock.now())
+        session = self._session = TlsSession(self._sock, connection, judge, self._sni, hello)
         try:
-            trunk = session.establish(hello)
+            trunk = session.establish()
         finally:
             self._sni = session.learn_name()
         self._trunks = (trunk,)
@@ -313,12 +303,6 @@ class _Attempt:
                 self._sock.sendall(peek.answer)
             raise
         return hello
-
-    def _open(self, admission: Admission) -> TlsSession:
-        contexts, clock = self._listener.contexts, self._listener.clock
-        connection, judge = contexts.open(admission, clock.now())
-        self._session = TlsSession(self._sock, connection, judge, self._sni)
-        return self._session
 
     def event(self, error: HandshakeError, at: float) -> HandshakeFailed:
         """The event that reports ``error``."""

@@ -53,16 +53,16 @@ def read_certificates(path: str, directory: Path) -> tuple[list[x509.Certificate
     if data is None:
         return [], problems
     try:
-        certificates = x509.load_pem_x509_certificates(data) if b"-----BEGIN" in data else [_der(data)]
+        certificates = (
+            x509.load_pem_x509_certificates(data)
+            if b"-----BEGIN" in data
+            else [x509.load_der_x509_certificate(data)]
+        )
         for each in certificates:
             each.public_key()
     except UNREADABLE:
         return [], [Problem(path, *_explain(data, path))]
     return _distinct(path, certificates)
-
-
-def _der(data: bytes) -> x509.Certificate:
-    return x509.load_der_x509_certificate(data)
 
 
 def _distinct(

@@ -53,10 +53,6 @@ class RevocationCache:
         """Forget what came from ``source``."""
         self._lists.get(issuer, {}).pop(source, None)
 
-    def list_from(self, source: str, issuer: str) -> RevocationList | None:
-        """The list of an issuer that came from ``source``."""
-        return self._lists.get(issuer, {}).get(source)
-
     def answer(self, link: Link) -> Answer | None:
         """The newest answer about a certificate, fresh or not."""
         return self._answers.get(link.key)
@@ -66,7 +62,11 @@ class RevocationCache:
         held = self._answers.get(link.key)
         if held is not None and held.der == data:
             return held
-        fresh = read_answer(data, link, now, lambda serial: self._listed(link, serial))
+
+        def listed(serial: int) -> bool:
+            return any(serial in each.serials for _, each in self._lists_of(link))
+
+        fresh = read_answer(data, link, now, listed)
         if not fresh.fresh(now) and fresh.state != "revoked":
             raise Unusable(
                 f"the OCSP answer is out of date since {day(fresh.next_update)}", "look at the responder"
@@ -117,9 +117,6 @@ class RevocationCache:
     def _lists_of(self, link: Link) -> Iterator[tuple[str, RevocationList]]:
         yield from self._files.get(link.issuer.id, ())
         yield from self._lists.get(link.issuer.id, {}).items()
-
-    def _listed(self, link: Link, serial: int) -> bool:
-        return any(serial in each.serials for _, each in self._lists_of(link))
 
     def _nothing(self, link: Link, methods: Collection[Method]) -> Finding:
         urls = self.urls(link, methods)

@@ -20,7 +20,7 @@ from sbc.ids import Ids, counter_bytes
 from sbc.media.stats import MediaStats
 from sbc.net.driver import Driver
 from sbc.net.system.clock import Clock
-from sbc.net.transport.dialer import DialFailed
+from sbc.net.transport.dial import DialFailed
 from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.parse import parse_message
 from sbc.sip.transactions import SLICE
@@ -116,12 +116,12 @@ class Rig:
         self.engine = Engine(SnapshotStore(configuration), Ids(counter_bytes()))
         self.media = Media()
         self.watcher = Watcher()
-        self.driver = Driver(self.engine, cast(Any, self.media), self.watcher, Clock())
+        media, dialer = cast(Any, self.media), cast(Any, self)
+        self.driver = Driver(self.engine, media, self.watcher, Clock(), lambda _: dialer)
         self.office = self._flow(1, "office")
         self.carrier = self._flow(2, "carrier")
         self.live: Flow | None = self.carrier
         self.dial: Callable[[], Flow] = lambda: self.carrier
-        self.driver.dialer = cast(Any, self)
 
     def _flow(self, number: int, trunk: str) -> Flow:
         here, there = Address("192.0.2.1", 5061), Address(f"198.51.100.{number}", 5061)

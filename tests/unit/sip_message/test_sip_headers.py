@@ -34,12 +34,10 @@ def test_set_replaces_all_in_place_of_the_first() -> None:
     assert headers.fields == [("Via", "z"), ("s", "y"), ("X-Thing", "1"), ("To", "t")]
 
 
-def test_add_prepend_and_remove_keep_the_index_in_step() -> None:
+def test_add_and_remove_keep_the_index_in_step() -> None:
     headers = make()
-    headers.prepend("Via", "top")
     headers.add("x-thing", "2")
     assert headers.get_all("X-THING") == ["1", "2"]
-    assert headers.get("v") == "top"
     headers.remove("via")
     headers.remove("Absent")
     assert headers.fields == [("Subject", "x"), ("X-Thing", "1"), ("x-thing", "2")]
@@ -69,7 +67,6 @@ def test_a_copy_is_independent() -> None:
     [
         lambda headers: headers.add("X", "1"),
         lambda headers: headers.extend([("X", "1")]),
-        lambda headers: headers.prepend("X", "1"),
         lambda headers: headers.set("X-Thing", "1"),
         lambda headers: headers.remove("X-Thing"),
     ],
@@ -83,7 +80,7 @@ def test_every_change_drops_the_typed_views(change: object) -> None:
 
 @pytest.mark.parametrize("name", ["", "a b", "X:", "X\r\nEvil", "Überschrift", "X\0"])
 def test_a_name_that_is_no_token_is_refused(name: str) -> None:
-    for method in (Headers().add, Headers().prepend, Headers().set):
+    for method in (Headers().add, Headers().set):
         with pytest.raises(ValueError, match="token"):
             method(name, "value")
 

@@ -103,7 +103,7 @@ def test_malformed_call_ids(value: str) -> None:
 def full() -> Request:
     request = invite()
     request.headers.add("Record-Route", "<sip:proxy;lr>")
-    request.headers.prepend("Via", "SIP/2.0/UDP top;branch=z9hG4bKtop")
+    request.headers = Headers([("Via", "SIP/2.0/UDP top;branch=z9hG4bKtop"), *request.headers.fields])
     request.headers.add("Timestamp", "54")
     return request
 

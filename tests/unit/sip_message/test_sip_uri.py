@@ -4,7 +4,7 @@ import pytest
 
 from dsl.addresses import escape_user
 from sbc.base import PeerError
-from sbc.sip.uri import Uri, parse_uri, same_uri
+from sbc.sip.uri import Uri, parse_uri
 
 
 @pytest.mark.parametrize(
@@ -86,35 +86,3 @@ def test_escapes_that_are_there_stay() -> None:
 
 def test_a_password_is_not_in_the_repr() -> None:
     assert "hunter2" not in repr(parse_uri("sip:bob:hunter2@h"))
-
-
-@pytest.mark.parametrize(
-    ("a", "b"),
-    [
-        ("sip:%61lice@atlanta.com;transport=TCP", "sip:alice@AtLanTa.CoM;Transport=tcp"),
-        ("sip:carol@chicago.com", "sip:carol@chicago.com;newparam=5"),
-        ("sip:carol@chicago.com;newparam=5", "sip:carol@chicago.com;security=on"),
-        ("sip:biloxi.com;transport=tcp;method=REGISTER", "sip:biloxi.com;method=REGISTER;transport=tcp"),
-        ("sip:alice@h?subject=x&priority=urgent", "sip:alice@h?priority=urgent&subject=%78"),
-        ("urn:service:sos", "URN:service:sos"),
-    ],
-)
-def test_equal_by_rfc_3261_19_1_4(a: str, b: str) -> None:
-    assert same_uri(parse_uri(a), parse_uri(b)) and same_uri(parse_uri(b), parse_uri(a))
-
-
-@pytest.mark.parametrize(
-    ("a", "b"),
-    [
-        ("SIP:ALICE@AtLanTa.CoM;Transport=udp", "sip:alice@AtLanTa.CoM;Transport=UDP"),
-        ("sip:bob@biloxi.com", "sip:bob@biloxi.com:5060"),
-        ("sip:bob@biloxi.com", "sip:bob@biloxi.com;transport=udp"),
-        ("sip:bob@biloxi.com", "sips:bob@biloxi.com"),
-        ("sip:carol@chicago.com", "sip:carol@chicago.com?Subject=next%20meeting"),
-        ("sip:bob@phone21.boxesbybob.com", "sip:bob@192.0.2.4"),
-        ("sip:carol@chicago.com;security=on", "sip:carol@chicago.com;security=off"),
-        ("sip:bob:a@h", "sip:bob:b@h"),
-    ],
-)
-def test_unequal_by_rfc_3261_19_1_4(a: str, b: str) -> None:
-    assert not same_uri(parse_uri(a), parse_uri(b)) and not same_uri(parse_uri(b), parse_uri(a))

@@ -217,16 +217,6 @@ def test_an_ack_that_came_another_way_is_reported_by_the_user() -> None:
     assert invite.state == "Acknowledged"
 
 
-def test_a_client_lets_go_of_its_messages_when_told() -> None:
-    layer, flow = wire.layer(), wire.flow()
-    invite = wire.request("INVITE")
-    client = layer.start(flow, invite, NOW, [], None)
-    layer.receive_response(flow, wire.response(invite, 200), NOW, [])
-    client.drop_messages()
-    assert (client.request, client.last_response) == (SPENT, None)
-    assert layer.receive_response(flow, wire.response(invite, 200, "carol"), NOW, []) is client
-
-
 # CANCEL and ACK
 
 
