@@ -45,9 +45,3 @@ def test_places_that_are_named_exist(place: str) -> None:
 def test_a_wrong_name_would_be_found() -> None:
     with pytest.raises(AttributeError):
         resolve("sbc.b2bua.engine.Engine.no_such_method")
-
-
-def test_each_capability_names_tests_that_exist() -> None:
-    named = re.findall(r"`(tests/[\w/.]+)`", (ROOT / "docs" / "capabilities.md").read_text("utf-8"))
-    assert named
-    assert [each for each in named if not (ROOT / each).is_file()] == []

@@ -96,20 +96,26 @@ def test_the_tests_of_the_page_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def row(name: str) -> str:
-    """The page's row about one argument or function."""
+    """The page's row about one function or event."""
     (found,) = re.findall(rf"^\| `{name}[`(].*\|$", PAGE, re.MULTILINE)
     return str(found)
 
 
+def item(name: str) -> str:
+    """The page's item about one argument, with what is indented under it."""
+    (found,) = re.findall(rf"^- \*\*`{name}`\*\*.*?(?=^\S|^$)", PAGE, re.MULTILINE | re.DOTALL)
+    return str(found)
+
+
 def test_what_a_decision_holds_is_listed() -> None:
-    listed = row("decision")
+    listed = item("decision")
     for kind in (Route, Reject, Redirect):
         assert [each.name for each in fields(kind) if f"`{each.name}`" not in listed] == []
 
 
 @pytest.mark.parametrize("kind", [Facts, Handshake, Answer, End])
 def test_every_attribute_is_listed(kind: type) -> None:
-    listed = row(kind.__name__.lower())
+    listed = item(kind.__name__.lower())
     names = {each.name for each in fields(kind)}
     assert [name for name in names if f"`{name}`" not in listed and f'`{name}("' not in listed] == []
     extra = {"answered", "inbound", "outbound", "caller", "callee", "us", kind.__name__.lower()}
@@ -128,7 +134,7 @@ def test_every_event_is_explained_and_written_so() -> None:
     for event, (_, tag) in EVENTS.items():
         assert tag != "[hook]" or row(event)
     lines: list[str] = []
-    (shown,) = re.findall(r"^```text\n(.*)\n```$", PAGE, re.MULTILINE)
+    (shown,) = re.findall(r"^```text\n(.*?)\n```$", PAGE, re.MULTILINE | re.DOTALL)
     fields_of = {"file": "hooks/20-desk.py", "line": 7, "reason": "on_invite raised KeyError"}
     Journal(lines.append).note(Note("hook-failed", "6f1d", fields_of), 1777629600.5)
-    assert lines == [shown]
+    assert lines == [shown.replace("\n    ", " ")]
