@@ -126,7 +126,7 @@ class Portcullis:
             return self.dialer
 
         self.driver = Driver(
-            self.engine, self.media, self.recorder, self.clock, transports, watchers=[self.rotator]
+            self.engine, self.media, self.recorder, self.clock, transports, [self.recorder, self.rotator]
         )
 
     def _directory(self, name: str) -> Path:

@@ -71,7 +71,7 @@ class MediaPlane(Protocol):
 
 
 class Watcher(Protocol):
-    """Who wants to know of handshakes: the observer, the rotations."""
+    """Who wants to know of handshakes: the journal and the counters, the rotations."""
 
     def handshake(self, event: Handshake) -> None:
         """A TLS handshake succeeded."""
@@ -80,8 +80,8 @@ class Watcher(Protocol):
         """A TLS handshake failed."""
 
 
-class Observer(Watcher, Protocol):
-    """Who is told what happened: the journal, the counters, the call records."""
+class Observer(Protocol):
+    """Who is told what else happened: the journal, the counters, the call records."""
 
     def note(self, note: Note, media: MediaStats | None, now: float) -> None:
         """The core noted something; ``media`` are the counters of a call that ended."""
@@ -121,7 +121,7 @@ class Driver:
         self.media = media
         self.observer = observer
         self.clock = clock
-        self._watchers: tuple[Watcher, ...] = (observer, *watchers)
+        self._watchers = tuple(watchers)
         self._ended_media: dict[str, MediaStats] = {}
         self._timer = gevent.get_hub().loop.timer(0)
         self._timer_due = 0.0

@@ -24,7 +24,6 @@ from sbc.net.transport.dial import DialFailed
 from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.parse import parse_message
 from sbc.sip.transactions import SLICE
-from sbc.tls.events import Handshake, HandshakeFailed
 from tests.peers.waiting import until, until_equal
 from tests.playbook.stage import snapshot
 
@@ -90,12 +89,6 @@ class Watcher:
 
     def note(self, note: Note, media: MediaStats | None, now: float) -> None:
         self.notes.append((note, media))
-
-    def handshake(self, event: Handshake) -> None:
-        raise AssertionError("no handshake here")
-
-    def handshake_failed(self, event: HandshakeFailed) -> None:
-        raise AssertionError("no handshake here")
 
     def refused(self, listener: str, address: Address, reason: str, now: float) -> None:
         self.refusals.append((listener, address, reason))
