@@ -51,7 +51,7 @@ FUNCTIONS: dict[str, Function] = {
         ("literal",),
         "host",
         'to.param("tgrp")',
-        "a parameter of the request URI or of the number in it, in small letters; empty when there is none",
+        "a parameter of the request URI or of its number, in lower case; or empty",
     ),
     "from.param": Function(
         ("literal",), "host", 'from.param("tgrp")', "the same of the URI in the From header"

@@ -3,7 +3,7 @@
 ``python -m dsl.reference > docs/language.md`` writes it anew; a test holds that it was done.
 """
 
-# ruff: noqa: E501 (rows of a table are one line each)
+# ruff: noqa: E501 (the page's lines are up to 120 characters)
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dsl.ownership import owned_headers
 
 KINDS = {
     "text": "text",
-    "host": "text, in any case",
+    "host": "text, case ignored",
     "address": "address",
     "list": "list of texts",
     "truth": "boolean",
@@ -67,20 +67,22 @@ Ranges are `3..5`, `08:00..18:00` (until the clock shows 18:00; `22:00..06:00` g
 
 ## How an address reads
 
-A number can be spelled in many ways that mean the same: `+1900`, `+1%3900`, `+1-900`. Rules see one of them, and what they
-see is what is sent on, recorded and given to hooks.
+A number can be spelled in many ways that mean the same: `+1900`, `+1%3900`, `+1-900`. Rules see one of them, and what
+they see is what is sent on, recorded and given to hooks.
 
-- Escapes of letters, digits and `- _ . ! ~ * ' ( ) + #` are undone, once: `%39` is `9`, `%2539` stays. All others stay, with
-  capital digits, and are never undone: `%40` (`@`), `%3B` (`;`), `%20`, `%00`, `%C3%A9`. `matches /%/` finds what has any.
-- A user is a telephone number when it begins with `+` or is all digits and `- . ( )`, and each user of a `tel:` URI is one.
-  It has no separators: `+1-900-555` and `(1)900.555` are `+1900555` and `1900555`; `john-smith` keeps his hyphen. Numbers
-  in rules, lists, tables and tests may be written with separators.
-- Parameters behind a number (`sip:+1900;tgrp=x;trunk-context=y@host`, RFC 4904) are no part of it: `to.param("tgrp")` asks for
-  them, behind those of the URI. They stay on their leg, as the URI's own do; `set to.user = to.user + ";tgrp=x"` sends one.
-- Hosts and parameters are in small letters, an IPv6 address in its shortest form; comparisons with them are in any case,
-  `matches` too. A password in a URI is not seen and not sent. Display names stay as they are.
-- `header("X")` has `sip:`, `sips:` and `tel:` URIs in this form up to their parameters, outside of quotes, and so do the
-  headers that cross with numbers in them: P-Asserted-Identity, Diversion, History-Info, and what a rule copies.
+- Escapes of letters, digits and `- _ . ! ~ * ' ( ) + #` are undone, once: `%39` is `9`, `%2539` stays. All others stay,
+  with capital digits, and are never undone: `%40` (`@`), `%3B` (`;`), `%20`, `%00`, `%C3%A9`. `matches /%/` finds
+  values that have any.
+- A user is a telephone number when it begins with `+` or is all digits and `- . ( )`, and each user of a `tel:` URI is
+  one. Separators are removed from it: `+1-900-555` and `(1)900.555` are `+1900555` and `1900555`; `john-smith` keeps
+  its hyphen. Numbers in rules, lists, tables and tests may be written with separators.
+- Parameters behind a number (`sip:+1900;tgrp=x;trunk-context=y@host`, RFC 4904) are not part of it: `to.param("tgrp")`
+  looks for them after those of the URI. They stay on their leg, as the URI's own do; one is sent by
+  `set to.user = to.user + ";tgrp=x"`.
+- Hosts and parameters are in lower case, an IPv6 address in its shortest form; comparisons with them ignore case, and
+  so does `matches`. A password in a URI is neither seen nor sent. Display names stay as they are.
+- `header("X")` has `sip:`, `sips:` and `tel:` URIs in this form up to their parameters, outside of quotes, and so do
+  the headers that cross with numbers in them: P-Asserted-Identity, Diversion, History-Info, and what a rule copies.
 - A user that a rule or a hook sets is read in the same way; what a URI cannot hold is sent escaped.
 
 ## Facts
@@ -93,7 +95,7 @@ _ACTIONS = """
 
 | written | does |
 |---|---|
-| `set PART = text` | changes a part of the request: {parts} |
+| `set PART = text` | changes a part of the request, see below |
 | `set header "X" = text` | gives the outgoing request this header, in place of any it had |
 | `remove header "X-*"` | leaves out the headers of such names |
 | `copy header "X-*"` | lets the caller's headers of such names cross, which otherwise stay |
@@ -119,6 +121,8 @@ and then exactly one ending:
 | `reject N "reason"` | answers with 400 to 699 |
 | `redirect text, text` | answers 302 with these SIP URIs; 500 where what was made of facts is none |
 | `continue` | keeps what was set and goes on to the next rule |
+
+PART is one of {parts}.
 
 A target is `"trunk"`, `group.NAME` or `table.NAME[key].COLUMN`; an empty cell is no target, and a route without any
 is 404. Failures are statuses of 300 to 599, `timeout` and `unreachable`; without `on` they are {failures}.
