@@ -126,7 +126,7 @@ class MediaSession:
         if restart:
             self._restart(other(side))
         plans = self._plans(side, description, ours, theirs)
-        self._take_ports(plans)
+        self._take_ports(plans, ours if side == "a" else theirs)
         known = len(self.streams)
         for plan in plans[:known]:
             for end in plan.stream.ends.values():
@@ -301,7 +301,7 @@ class MediaSession:
                     return True
         return False
 
-    def _take_ports(self, plans: list[_Plan]) -> None:
+    def _take_ports(self, plans: list[_Plan], caller: MediaPolicy) -> None:
         taken: list[Endpoint] = []
         whole = False
         try:
@@ -310,7 +310,7 @@ class MediaSession:
                     continue
                 for end in plan.stream.ends.values():
                     if not end.local:
-                        end.local = self._ports.take()
+                        end.local = self._ports.take(caller.trunk, caller.ports)
                         taken.append(end)
             whole = True
         finally:

@@ -32,8 +32,8 @@ class MediaIO:
         self._ids = ids
         self._clock = clock
         self._poller = Poller(clock)
-        pool = PortPool(config.ports)
-        self._ports = BoundPorts(self._bound, pool, self._poller, clock, config.advertise or "")
+        self._pool = PortPool(config.ports)
+        self._ports = BoundPorts(self._bound, self._pool, self._poller, clock, config.advertise or "")
         self._sessions: dict[str, MediaSession] = {}
 
     def __len__(self) -> int:
@@ -110,6 +110,10 @@ class MediaIO:
     def free_ports(self) -> int:
         """Return how many pairs of ports are free."""
         return len(self._ports)
+
+    def held_ports(self, trunk: str) -> int:
+        """Return how many pairs of ports the calls have that came in on ``trunk``."""
+        return self._pool.held(trunk)
 
     def close(self) -> None:
         """Delete every call and stop for good."""

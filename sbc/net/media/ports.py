@@ -66,11 +66,14 @@ class BoundPorts:
         """Return how many pairs are free."""
         return len(self._pool)
 
-    def take(self) -> int:
-        """Return the even port of a pair that is bound; LocalError when none is or can be."""
+    def take(self, trunk: str = "", most: int | None = None) -> int:
+        """Return the even port of a pair that is bound; LocalError when none is or can be.
+
+        ``trunk`` and ``most`` are the pool's, see PortPool.take.
+        """
         failed: OSError | None = None
         for _ in range(max(1, len(self._pool))):
-            port, taken = self._pool.take(), False
+            port, taken = self._pool.take(trunk, most), False
             try:
                 # Where nothing can be opened any more, a pair that is open still serves.
                 taken = (failed is None or self._is_open(port)) and self._bind(port)
