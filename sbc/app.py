@@ -109,7 +109,10 @@ class Portcullis:
 
     def _assemble(self, snapshot: Snapshot) -> None:
         """From the engine outwards: what decides, who carries it out, and the transports that it reaches."""
-        self.media = MediaIO(snapshot.settings.media, Ids(os.urandom), self.clock.monotonic)
+        self.media = MediaIO(
+            snapshot.settings.media, Ids(os.urandom), self.clock.monotonic,
+            lambda: self.store.current.settings.listeners.values(),
+        )  # fmt: skip
         self.engine = Engine(self.store, Ids(Blocks(os.urandom)))
         self.driver = Driver(self.engine, self.media, self.recorder, self.clock)
         self.driver.watchers.append(self.rotator)

@@ -12,9 +12,13 @@ the operator gave a number, may use up all of them.
 from __future__ import annotations
 
 from collections import deque
-from typing import Protocol
+from typing import Literal, Protocol
 
 from sbc.base import LocalError
+
+#: Who receives what is sent to an address: one of our calls, nobody although the port is ours for media, our
+#: signalling, or somebody else.
+Owner = Literal["call", "nobody", "signalling", "other"]
 
 
 class Ports(Protocol):
@@ -26,11 +30,14 @@ class Ports(Protocol):
     def give(self, port: int) -> None:
         """Give the pair of the even ``port`` back."""
 
+    def owner(self, host: str, port: int) -> Owner:
+        """Tell who receives what is sent to ``port`` of a literal address."""
+
 
 class PortPool:
     """The pairs within ``FIRST-LAST``, such as ``20000-29999``; ValueError when it holds none."""
 
-    __slots__ = ("_free", "_held", "_taken", "_total", "text")
+    __slots__ = ("_first", "_free", "_held", "_last", "_taken", "_total", "text")
 
     def __init__(self, text: str) -> None:
         first, dash, last = text.partition("-")
@@ -39,6 +46,7 @@ class PortPool:
         self.text = text
         self._free = deque(range(int(first) + int(first) % 2, int(last), 2))
         self._total = len(self._free)
+        self._first, self._last = self._free[0] if self._free else 0, int(last)
         #: The trunk of each pair that is taken, and how many each trunk has.
         self._taken: dict[int, str] = {}
         self._held: dict[str, int] = {}
@@ -86,6 +94,15 @@ class PortPool:
             if held:
                 self._held[trunk] = held
         self._free.append(port)
+
+    def is_taken(self, port: int) -> bool | None:
+        """Tell whether a call has the pair of ``port``; None for a port that is not of the range."""
+        even = port & ~1
+        return (even in self._taken) if self._first <= even < self._last else None
+
+    def owner(self, host: str, port: int) -> Owner:
+        """Say that it is somebody else's: numbers alone are at no address."""
+        return "other"
 
     def held(self, trunk: str) -> int:
         """Return how many pairs the calls have that came in on ``trunk``."""

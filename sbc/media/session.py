@@ -290,9 +290,16 @@ class MediaSession:
                 raise StreamRefused(
                     "the description names an address of a family that media has no socket of"
                 )
-            # Two legs that each name our own port of theirs would make one packet run round for ever.
-            if remote.host in (self._address, policy.address) and self._owns(remote.port):
-                raise MediaRefused("the description names our own media port")
+            # The port of another call is the hairpin of a PBX. But two legs that each name our port of
+            # theirs would make one packet run round for ever, and what no call has the next one gets.
+            owner = self._ports.owner(remote.host, remote.port)
+            ours = owner == "call" or remote.host in (self._address, policy.address)
+            if ours and self._owns(remote.port):
+                raise MediaRefused("the description names our own media port of this call")
+            if owner == "nobody":
+                raise MediaRefused("the description names a media port of ours that no call has")
+            if owner == "signalling":
+                raise MediaRefused("the description names a port of ours where signalling arrives")
 
     def _owns(self, port: int) -> bool:
         for stream in self.streams:
