@@ -88,6 +88,16 @@ def test_a_port_where_we_take_signalling_is_refused(media: MediaIO) -> None:
         offered(media, f"{host}:{port}", port, host)
 
 
+def test_rtcp_that_nobody_named_is_left_out_where_it_would_be_ours(media: MediaIO) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
+        phone.bind((HOST, FIRST + 11))  # odd: the port above it is of a pair that is ours
+        offered(media, "one", FIRST + 11)
+        media.answer("one", "b", sdp(audio(50000), host="192.0.2.20"))
+        assert media.query("one").a.remote == (HOST, FIRST + 11)
+        with pytest.raises(MediaRefused, match="no call has"):
+            offered(media, "one", FIRST + 11, HOST, f"rtcp:{FIRST + 12}")
+
+
 def test_a_port_of_our_range_that_another_process_has_is_that_ones(media: MediaIO) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as phone:
         phone.bind((HOST, FIRST + 10))
