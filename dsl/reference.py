@@ -103,7 +103,7 @@ _ACTIONS = """
 | `require srtp`, `offer srtp`, `accept srtp`, `no srtp` | media on the outgoing leg; `require` binds both legs |
 | `forbid downgrade`, `warn downgrade`, `allow downgrade` | what a call over TLS may become |
 | `allow codecs "A", "B"` | the offer names these only; tones and comfort noise stay |
-| `deny codecs "A"` | the offer does not name these |
+| `deny codecs "A"` | the offer does not name these; an audio stream that has none left gets port 0 |
 | `prefer codecs "A", "B"` | these come first in the offer, in this order |
 | `ring for N seconds` | a hop that rings longer has failed with `timeout`; 1 to 3600 |
 | `limit N calls per text` | at most N calls at once for each value of the text; one more is refused with 503 |

@@ -114,7 +114,10 @@ class Portcullis:
     def _assemble(self) -> None:
         """From the engine outwards: what decides, who carries it out, and the transports that it reaches."""
         snapshot = self.store.current
-        self.media = MediaIO(snapshot.settings.media, Ids(os.urandom), self.clock.monotonic)
+        self.media = MediaIO(
+            snapshot.settings.media, Ids(os.urandom), self.clock.monotonic,
+            lambda: self.store.current.settings.listeners.values(),
+        )  # fmt: skip
         self.engine = Engine(self.store, Ids(Blocks(os.urandom)))
         self.revocation = Revocation(self.clock, self.recorder, self.saved, self._edges)
         contexts, tally = Contexts(snapshot, self.revocation), self.recorder.counters.tally

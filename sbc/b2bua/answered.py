@@ -8,7 +8,7 @@ ACK is repeated. Without an ACK in 64*T1 the call is over.
 from __future__ import annotations
 
 from sbc.b2bua.call import Call
-from sbc.b2bua.commands import AnswerMedia, Command, Note
+from sbc.b2bua.commands import AnswerMedia, Command
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Side, other
 from sbc.b2bua.life import clear, fire
@@ -71,7 +71,7 @@ class AnsweredInvite:
         self.ack = with_sdp(call.ack(self.fork, other(self.side), self.far_cseq), sdp)
         self.repeat_ack(out)
         if error is not None:
-            out.append(Note("media-refused", call.id, {"side": self.side, "reason": error.reason}))
+            call.media_refused(self.side, error, out)
             clear(call, error.reason, at, out)
         else:
             fire(call, "ack", at, out)

@@ -13,7 +13,7 @@ from typing import Protocol
 from dsl.decision import Failure
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.call import AfterMedia, Call
-from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia
+from sbc.b2bua.commands import AnswerMedia, Command, OfferMedia
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg
@@ -192,13 +192,13 @@ class Attempt:
 
     def _unusable(self, response: Response, error: PeerError, at: float, out: list[Command]) -> None:
         """The callee's media must not be used: nothing falls back to the clear, the call ends (row M3)."""
-        out.append(Note("media-refused", self.call.id, {"side": "b", "reason": error.reason}))
+        self.call.media_refused("b", error, out)
         if response.status >= 200:
             self.given_up = True
             self._refuse(response, at, out)
         else:
             self.give_up(at, out)
-        self.invitation.refuse(488, "Not Acceptable Here", at, out, error.reason)
+        self.invitation.refuse(503 if error.status == 503 else 488, "", at, out, error.reason)
 
     def on_invalid(self, response: Response, error: PeerError, at: float, out: list[Command]) -> None:
         """What remains of a 2xx that was not as it should be: ACK and BYE, and the hop has failed."""

@@ -15,7 +15,7 @@ from typing import Protocol
 
 from dsl.decision import Decision, Limit
 from dsl.facts import Facts
-from sbc.b2bua.commands import AnswerMedia, Command, Invited, OfferMedia
+from sbc.b2bua.commands import AnswerMedia, Command, Invited, Note, OfferMedia
 from sbc.b2bua.desk import Awaiting, Desk
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Leg, Side
@@ -184,6 +184,11 @@ class Call:
         self.offerer = command.side if isinstance(command, OfferMedia) else None
         self.media_waits.append(then)
         out.append(command)
+
+    def media_refused(self, side: Side, error: PeerError, out: list[Command]) -> None:
+        """Tell why SDP of ``side`` is of no use: it may not be used, or (503) there is no port for it."""
+        event = "ports-refused" if error.status == 503 else "media-refused"
+        out.append(Note(event, self.id, {"side": side, "reason": error.reason}))
 
     def after_media(self, then: AfterMedia, at: float, out: list[Command]) -> None:
         """Go on with ``then`` once every earlier media request has been answered."""

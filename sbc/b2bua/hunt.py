@@ -136,7 +136,7 @@ class Hunt:
         call, leg, desk = self.call, self.call.b, self.call.desk
         assert leg is not None, "it was connected"
         if error is not None:
-            out.append(Note("media-refused", call.id, {"side": "a", "reason": error.reason}))
+            call.media_refused("a", error, out)
             self.invitation.refuse(error.status, "", at, out, error.reason)
             return
         branch = desk.transactions.new_branch()

@@ -32,4 +32,6 @@ def leg_policy(leg: Leg, srtp: Srtp, codecs: Codecs | None = None, streams: int 
         codecs=codecs,
         asymmetric=leg.trunk.media == "asymmetric",
         streams=streams,
+        trunk=leg.trunk.trunk,
+        ports=leg.trunk.limits.ports,
     )

@@ -11,7 +11,7 @@ import re
 
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.call import Call
-from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia, RollbackMedia
+from sbc.b2bua.commands import AnswerMedia, Command, OfferMedia, RollbackMedia
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Side, other
 from sbc.b2bua.life import clear
@@ -88,7 +88,7 @@ class Mirror:
     def _forward(self, sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
         call, far = self.call, other(self.side)
         if error is not None:
-            self._note_refusal(self.side, error, out)
+            call.media_refused(self.side, error, out)
             self._finish(call.desk.respond_to(self.server, error.status, ""), at, out)
             return
         if self.cancelled:
@@ -199,12 +199,13 @@ class Mirror:
     def _unusable(self, response: Response, error: PeerError, at: float, out: list[Command]) -> None:
         """The far side accepted with an answer that we must not use: the call ends (row M3)."""
         far = other(self.side)
-        self._note_refusal(far, error, out)
+        self.call.media_refused(far, error, out)
         if response.status < 200:
             self._withdraw(at, out)
         elif self.request.method == "INVITE":
             self._acknowledge(out)
-        self._finish(self.call.desk.respond_to(self.server, 488, "Not Acceptable Here"), at, out)
+        status = 503 if error.status == 503 else 488
+        self._finish(self.call.desk.respond_to(self.server, status, ""), at, out)
         clear(self.call, error.reason, at, out)
 
     def _acknowledge(self, out: list[Command]) -> None:
@@ -273,6 +274,3 @@ class Mirror:
             if self.offered:
                 self.call.offerer = None
         self.server.respond(response, at, out)
-
-    def _note_refusal(self, side: Side, error: PeerError, out: list[Command]) -> None:
-        out.append(Note("media-refused", self.call.id, {"side": side, "reason": error.reason}))

@@ -15,6 +15,7 @@ from dsl.ruleset import RuleSet
 from sbc.base import is_wildcard
 from sbc.config.model import Listener, Settings, Trunk, TrunkTls
 from sbc.config.schema import Loc, suggest
+from sbc.config.values import parse_ports
 from sbc.config.yaml_reader import Document
 from sbc.tls.material.authorities import normal_subject
 from sbc.tls.names import is_ip
@@ -63,6 +64,7 @@ def check_trunks(settings: SettingsFile, trunks: list[TrunkFile]) -> Iterator[Di
     yield from _two_trunks(settings, trunks)
     for trunk in trunks:
         yield from _references(settings, trunk)
+        yield from _ports(settings, trunk)
         listener = settings.value.listeners.get(trunk.value.listener)
         if listener is None or not trunk.right("listener"):
             continue
@@ -114,6 +116,19 @@ def _references(settings: SettingsFile, trunk: TrunkFile) -> Iterator[Diagnostic
         yield from _known(settings, trunk, "trust", "trust anchor", ("tls", "trust", index), name)
     for index, name in enumerate(value.tls.peer_trusts):
         yield from _declared(settings, trunk, ("tls", "peer_trusts", index), name)
+
+
+def _ports(settings: SettingsFile, trunk: TrunkFile) -> Iterator[Diagnostic]:
+    limit, media = trunk.value.limits.ports, settings.value.media.ports
+    if limit is None or not trunk.right("limits") or any(loc[:1] == ("media",) for loc in settings.broken):
+        return
+    first, last = parse_ports(media)
+    pairs = (last + 1) // 2 - (first + 1) // 2
+    if limit > pairs:
+        hint = f"media.ports {media} holds {pairs}: write fewer, or widen media.ports in sbc.yaml"
+        yield trunk.warning(
+            ("limits", "ports"), f"{limit} pairs of media ports are more than there are", hint
+        )
 
 
 def _declared(settings: SettingsFile, trunk: TrunkFile, loc: Loc, name: str) -> Iterator[Diagnostic]:

@@ -172,10 +172,14 @@ class TrunkTls(_Model):
 
 
 class Limits(_Model):
-    """Upper bounds of one trunk; None is no bound. ``cps`` is new calls a second."""
+    """Upper bounds of one trunk; None is no bound. ``cps`` is new calls a second.
+
+    ``ports`` are pairs of media ports that calls from it hold; a call takes two for each of its streams.
+    """
 
     calls: int | None = Field(default=None, ge=0)
     cps: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    ports: int | None = Field(default=None, ge=2)
 
 
 class OptionsProbe(_Model):

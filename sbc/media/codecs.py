@@ -29,18 +29,28 @@ _OF_PAYLOAD = re.compile(rb"a=(?:rtpmap|fmtp|rtcp-fb):(\d+)\b")
 
 
 def chosen(sdp: bytes, codecs: Codecs) -> bytes:
-    """The offer with the codecs that may be offered; MediaRefused where none is left.
+    """The offer with the codecs that may be offered; MediaRefused where that leaves no audio stream.
 
-    A description without audio stays as it is.
+    An audio stream without one gets port 0 and the others stand (RFC 3264 6). A description without
+    audio stays as it is.
     """
     head, *sections = sdp.split(b"\nm=")
-    return b"\nm=".join([head, *(_section(each, codecs) for each in sections)])
+    written, left, without = [head], 0, 0
+    for section in sections:
+        audio = _AUDIO.match(section)
+        if audio is None or audio[1] == b"0":
+            written.append(section)
+            continue
+        text = _section(section, audio, codecs)
+        written.append(text or b"audio 0" + section[audio.end(1) :])
+        left, without = left + bool(text), without + (not text)
+    if without and not left:
+        raise MediaRefused("no codec is offered that the rules allow")
+    return b"\nm=".join(written)
 
 
-def _section(section: bytes, codecs: Codecs) -> bytes:
-    audio = _AUDIO.match(section)
-    if audio is None or audio[1] == b"0":
-        return section
+def _section(section: bytes, audio: re.Match[bytes], codecs: Codecs) -> bytes:
+    """One audio stream with what may be offered of it; empty where that is no codec."""
     names = {
         number.decode(): name.decode("ascii", "replace").upper() for number, name in _RTPMAP.findall(section)
     }
@@ -48,7 +58,7 @@ def _section(section: bytes, codecs: Codecs) -> bytes:
     named = {each: names.get(each) or STATIC.get(each, "") for each in offered}
     kept = [each for each in offered if _may_be_offered(named[each], codecs)]
     if all(named[each] in _COMPANIONS for each in kept):
-        raise MediaRefused("no codec is offered that the rules allow")
+        return b""
     kept.sort(key=lambda each: _rank(named[each], codecs))
     first = b"audio %s %s %s" % (audio[1], audio[2], " ".join(kept).encode("ascii", "replace"))
     rest = section[audio.end(3) :]

@@ -29,7 +29,8 @@ class MediaPolicy:
     in order of preference; ``signalling_host`` is the address from which the leg's
     signalling comes, which symmetric RTP may also come from; an ``asymmetric`` peer sends from another
     port than it receives on; ``codecs`` is what a rule says of them; of an offer from this leg as many
-    ``streams`` are relayed at most.
+    ``streams`` are relayed at most. Against the ``trunk`` of the caller's leg the call's pairs of ports
+    count, of which it may hold ``ports``; None: see ``sbc.media.ports``.
     """
 
     srtp: Srtp = "accept"
@@ -40,3 +41,5 @@ class MediaPolicy:
     codecs: Codecs | None = None
     asymmetric: bool = False
     streams: int = STREAMS
+    trunk: str = ""
+    ports: int | None = None

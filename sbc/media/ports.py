@@ -2,30 +2,42 @@
 
 Pairs are taken in rotation and given back at the end of the queue, so that a port rests as long
 as possible before another call gets it and late packets of the former call find nobody.
+
+All pairs of a call count against the trunk that it came in on, whoever offers. Of the last tenth that is
+free no trunk gets a pair while it holds its share of all: as many as each has that holds any, and at most
+half. So whoever floods us leaves something to whoever comes later, while trunks that share evenly, or that
+the operator gave a number, may use up all of them.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from typing import Protocol
+from typing import Literal, Protocol
 
 from sbc.base import LocalError
+
+#: Who receives what is sent to an address: one of our calls, nobody although the port is ours for media, our
+#: signalling, or somebody else.
+Owner = Literal["call", "nobody", "signalling", "other"]
 
 
 class Ports(Protocol):
     """Where a media session takes its ports from."""
 
-    def take(self) -> int:
-        """Return the even port of a free pair; LocalError when there is none."""
+    def take(self, trunk: str, most: int | None) -> int:
+        """Return the even port of a free pair for a call of ``trunk``; LocalError when it gets none."""
 
     def give(self, port: int) -> None:
         """Give the pair of the even ``port`` back."""
+
+    def owner(self, host: str, port: int) -> Owner:
+        """Tell who receives what is sent to ``port`` of a literal address."""
 
 
 class PortPool:
     """The pairs within ``FIRST-LAST``, such as ``20000-29999``; ValueError when it holds none."""
 
-    __slots__ = ("_free", "_taken", "text")
+    __slots__ = ("_first", "_free", "_held", "_last", "_taken", "_total", "text")
 
     def __init__(self, text: str) -> None:
         first, dash, last = text.partition("-")
@@ -33,24 +45,68 @@ class PortPool:
             raise ValueError(f"{text!r} is not a port range: write FIRST-LAST, such as 20000-29999")
         self.text = text
         self._free = deque(range(int(first) + int(first) % 2, int(last), 2))
-        self._taken: set[int] = set()
+        self._total = len(self._free)
+        self._first, self._last = self._free[0] if self._free else 0, int(last)
+        #: The trunk of each pair that is taken, and how many each trunk has.
+        self._taken: dict[int, str] = {}
+        self._held: dict[str, int] = {}
         if not self._free:
             raise ValueError(f"{text!r} holds no pair of an even and the next odd port")
 
-    def take(self) -> int:
-        """Return the even port of the pair that has rested longest; LocalError when all are in use."""
+    def take(self, trunk: str = "", most: int | None = None) -> int:
+        """Return the even port of the pair that has rested longest.
+
+        LocalError when all are in use, or ``trunk`` has ``most``; without that number, when it has its share
+        while few are free. '' is no trunk, and has what it asks for.
+        """
         if not self._free:
             raise LocalError(f"all media ports of {self.text} are in use: widen media.ports in sbc.yaml")
+        if trunk:
+            self._count(trunk, most)
         port = self._free.popleft()
-        self._taken.add(port)
+        self._taken[port] = trunk
         return port
+
+    def _count(self, trunk: str, most: int | None) -> None:
+        held, free = self.held(trunk), len(self._free)
+        if most is not None:
+            if held >= most:
+                raise LocalError(
+                    f"trunk {trunk} holds {held} pairs of media ports: its limits.ports is {most}"
+                )
+        elif free <= self._total // 10:
+            share = self._total // max(2, len(self._held))
+            if held >= share:
+                raise LocalError(
+                    f"trunk {trunk} holds {held} of {self._total} pairs of media ports, and the last {free}"
+                    f" are for trunks that hold less than their share, {share}: widen media.ports in"
+                    " sbc.yaml, or set limits.ports of the trunk"
+                )
+        self._held[trunk] = held + 1
 
     def give(self, port: int) -> None:
         """Give a pair back; ValueError when it was not taken, because two calls would share it later."""
         if port not in self._taken:
             raise ValueError(f"media port {port} is given back but was not taken")
-        self._taken.remove(port)
+        trunk = self._taken.pop(port)
+        if trunk:
+            held = self._held.pop(trunk) - 1
+            if held:
+                self._held[trunk] = held
         self._free.append(port)
+
+    def is_taken(self, port: int) -> bool | None:
+        """Tell whether a call has the pair of ``port``; None for a port that is not of the range."""
+        even = port & ~1
+        return (even in self._taken) if self._first <= even < self._last else None
+
+    def owner(self, host: str, port: int) -> Owner:
+        """Say that it is somebody else's: numbers alone are at no address."""
+        return "other"
+
+    def held(self, trunk: str) -> int:
+        """Return how many pairs the calls have that came in on ``trunk``."""
+        return self._held.get(trunk, 0)
 
     def __len__(self) -> int:
         return len(self._free)

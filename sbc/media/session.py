@@ -17,7 +17,7 @@ failover, gets the same offer, and no key is ever shown to two peers.
 
 from __future__ import annotations
 
-from sbc.base import PeerError
+from sbc.base import Address, PeerError
 from sbc.ids import Ids
 from sbc.media import keying
 from sbc.media.codecs import chosen
@@ -126,7 +126,7 @@ class MediaSession:
         if restart:
             self._restart(other(side))
         plans = self._plans(side, description, ours, theirs)
-        self._take_ports(plans)
+        self._take_ports(plans, ours if side == "a" else theirs)
         known = len(self.streams)
         for plan in plans[:known]:
             for end in plan.stream.ends.values():
@@ -263,7 +263,7 @@ class MediaSession:
         if not media.port or media.proto not in keying.PROFILES:
             return None
         terms = keying.terms_from_offer(self._ids, media, ours, former)
-        self._check_hosts(terms, ours)
+        terms = self._sendable(terms, ours, media)
         check_formats(media)
         return terms
 
@@ -278,21 +278,43 @@ class MediaSession:
             return None
         check_formats(media)
         terms = keying.terms_from_answer(media, policy, plan.profile, plan.lines, plan.mux)
-        self._check_hosts(terms, policy)
-        return terms
+        return self._sendable(terms, policy, media)
 
-    def _check_hosts(self, terms: Terms, policy: MediaPolicy) -> None:
-        """Raise MediaRefused where the peer cannot be sent to, or must not."""
+    def _sendable(self, terms: Terms, policy: MediaPolicy, media: Media) -> Terms:
+        """Return the terms; MediaRefused where the peer cannot be sent to, or must not.
+
+        Where that is so of RTCP alone, and the peer did not say where it wants it, it gets none.
+        """
         for remote in (terms.remote, terms.rtcp):
-            if remote is None:
-                continue
-            if not reaches(self._bound, remote.host):
+            if remote is not None and not reaches(self._bound, remote.host):
                 raise StreamRefused(
                     "the description names an address of a family that media has no socket of"
                 )
-            # Two legs that each name our own port of theirs would make one packet run round for ever.
-            if remote.host in (self._address, policy.address) and self._owns(remote.port):
-                raise MediaRefused("the description names our own media port")
+        self._check(terms.remote, policy)
+        try:
+            self._check(terms.rtcp, policy)
+        except MediaRefused:
+            if media.lines.rtcp is not None:
+                raise
+            return terms._replace(rtcp=None)
+        return terms
+
+    def _check(self, remote: Address | None, policy: MediaPolicy) -> None:
+        """Raise MediaRefused for a port of ours, unless it is that of another call: the hairpin of a PBX.
+
+        Two legs that each name our port of theirs would make one packet run round for ever, and what is
+        sent to a port that no call has the next one gets.
+        """
+        if remote is None:
+            return
+        owner = self._ports.owner(remote.host, remote.port)
+        ours = owner == "call" or remote.host in (self._address, policy.address)
+        if ours and self._owns(remote.port):
+            raise MediaRefused("the description names our own media port of this call")
+        if owner == "nobody":
+            raise MediaRefused("the description names a media port of ours that no call has")
+        if owner == "signalling":
+            raise MediaRefused("the description names a port of ours where signalling arrives")
 
     def _owns(self, port: int) -> bool:
         for stream in self.streams:
@@ -301,7 +323,7 @@ class MediaSession:
                     return True
         return False
 
-    def _take_ports(self, plans: list[_Plan]) -> None:
+    def _take_ports(self, plans: list[_Plan], caller: MediaPolicy) -> None:
         taken: list[Endpoint] = []
         whole = False
         try:
@@ -310,7 +332,7 @@ class MediaSession:
                     continue
                 for end in plan.stream.ends.values():
                     if not end.local:
-                        end.local = self._ports.take()
+                        end.local = self._ports.take(caller.trunk, caller.ports)
                         taken.append(end)
             whole = True
         finally:

@@ -29,6 +29,7 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "sips-arrival": ("INF", "[sips-arrival]"),
     "sips-downgrade": ("WRN", "[sips-downgrade]"),
     "media-refused": ("INF", "[srtp-refused]"),
+    "ports-refused": ("WRN", "[ports-refused]"),
     "hook-failed": ("ERR", "[hook]"),
     "redirect-refused": ("ERR", "call"),
     "hook-skipped": ("WRN", "[hook]"),

@@ -144,6 +144,8 @@ def _trunks(status: StatusView) -> Iterator[str]:
     )
     calls = [({"trunk": view.name}, float(view.calls)) for view in trunks]
     yield from _family("sbc_trunk_calls", "gauge", "Live calls of the trunk.", calls)
+    ports = [({"trunk": view.name}, float(view.media_ports)) for view in trunks]
+    yield from _family("sbc_trunk_media_port_pairs", "gauge", "Pairs that calls from it hold.", ports)
     failures = [
         ({"trunk": view.name, "kind": kind}, float(count)) for view in trunks for kind, count in view.failures
     ]

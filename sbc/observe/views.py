@@ -67,6 +67,7 @@ class TrunkView:
 
     ``mode`` is the TLS mode, ``off`` where there is none; ``failures`` counts failed handshakes by kind,
     ``alerts`` by the alert that ended them, such as ``sent 48 unknown_ca``;
+    ``media_ports`` are the pairs that calls from it hold;
     ``held`` where a file of it is broken and what was in force before still serves; in mode optional,
     ``optional`` says whom ``required`` would refuse, and ``shown`` counts who presents what.
     """
@@ -82,6 +83,7 @@ class TrunkView:
     reason: str = ""
     calls: int = 0
     call_limit: int | None = None
+    media_ports: int = 0
     own: CertificateView | None = None
     peer: CertificateView | None = None
     failures: Counts = ()

@@ -181,6 +181,50 @@ def test_rtcp_uses_its_own_port_or_is_multiplexed(media: MediaIO, phones: tuple[
     assert a.receive() == []
 
 
+def bound(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return True
+    return False
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_callee_that_declines_multiplexing_keeps_a_port_for_rtcp(
+    media: MediaIO, phones: tuple[Phone, Phone, Phone], named: bool
+) -> None:
+    """RFC 5761 5.1.1: each leg by itself; RTCP goes where a=rtcp says (RFC 3605), else to the port above."""
+    a, b, _ = phones
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as beside:
+        try:
+            beside.bind((HOST, 0 if named else b.port + 1))
+        except OSError:
+            pytest.skip("the port above the phone's is taken: RTCP beside RTP is not tested here")
+        beside.settimeout(5)
+        lines = (f"rtcp:{beside.getsockname()[1]}",) if named else ()
+        offer = media.offer("one", "a", sdp(audio(a.port, "RTP/AVP", "rtcp-mux"), host=HOST), ACCEPT, OFF)
+        answer = media.answer("one", "b", sdp(audio(b.port, "RTP/AVP", *lines), host=HOST))
+        a.to, b.to = first(answer).port, first(offer).port
+        assert first(answer).lines.mux and not bound(a.to + 1) and bound(b.to + 1)
+        a.send(rtcp(7))
+        until(lambda: select.select([beside], [], [], 0)[0])
+        assert beside.recv(4096) == rtcp(7)
+        beside.sendto(rtcp(9), (HOST, b.to + 1))
+        assert a.receive(1) == [rtcp(9)]
+
+
+def test_multiplexing_ends_with_an_offer_without_it_and_begins_again(
+    media: MediaIO, phones: tuple[Phone, Phone, Phone]
+) -> None:
+    a, b, _ = phones
+    for mux in (True, False, True):
+        plain_call(media, a, b, "one", *(("rtcp-mux",) if mux else (f"rtcp:{b.port}",)))
+        assert (bound(a.to + 1), bound(b.to + 1)) == (not mux, not mux)
+        a.send(rtcp(), 0 if mux else a.to + 1)
+        assert b.receive(1) == [rtcp()]
+
+
 def test_ports_that_others_hold_are_passed_over(media: MediaIO, phones: tuple[Phone, Phone, Phone]) -> None:
     with (
         socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as rtp_taken,

@@ -236,6 +236,8 @@ class Stage:
         elif isinstance(command, OfferMedia | AnswerMedia):
             self.media.append(command)
             error = PeerError("the answer is unusable", 488) if b"unusable" in command.sdp else None
+            if b"no ports" in command.sdp:
+                error = PeerError("all are in use", 503)
             return self.engine.media_ready(command.call, b"via-sbc " + command.sdp, error, self.now)
         elif isinstance(command, DeleteMedia | RollbackMedia):
             self.media.append(command)

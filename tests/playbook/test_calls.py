@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from sbc.b2bua.commands import AnswerMedia, DeleteMedia, OfferMedia, RollbackMedia
 from sbc.sip.serialize import serialize
 from tests.playbook.stage import SDP, Stage, snapshot
@@ -157,6 +159,21 @@ def test_an_unusable_answer_ends_the_call() -> None:
     stage.office.hears(488)
     assert stage.noted("media-refused")[0].fields["side"] == "b"
     assert not stage.engine.calls
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_ports_that_ran_out_are_ours_to_answer_for_whoever_offers(late: bool) -> None:
+    stage = Stage()
+    stage.office.invite(body=b"" if late else b"no ports")
+    if late:
+        stage.carrier.respond(stage.carrier.hears("INVITE"), 200, body=b"no ports")
+        stage.carrier.hears("ACK")
+        stage.carrier.hears("BYE")
+    stage.office.hears(100)
+    stage.office.hears(503)
+    (noted,) = stage.noted("ports-refused")
+    assert noted.fields == {"side": "b" if late else "a", "reason": "all are in use"}
+    assert not stage.noted("media-refused") and not stage.engine.calls
 
 
 def test_forks_have_tags_of_their_own_and_the_first_answer_wins() -> None:

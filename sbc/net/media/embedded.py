@@ -7,10 +7,10 @@ pure session, followed by opening or closing what sockets the session then needs
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from sbc.base import LocalError, PeerError
-from sbc.config.model import MediaConfig
+from sbc.config.model import Listener, MediaConfig
 from sbc.ids import Ids
 from sbc.media.policy import MediaPolicy
 from sbc.media.ports import PortPool
@@ -23,17 +23,25 @@ from sbc.net.system.sockets import normal_host
 
 
 class MediaIO:
-    """All media of this process. ``clock`` returns seconds; it is read for each verb, not for each packet."""
+    """All media of this process. ``clock`` returns seconds; it is read for each verb, not for each packet.
 
-    def __init__(self, config: MediaConfig, ids: Ids, clock: Callable[[], float]) -> None:
+    ``listeners`` returns where signalling arrives, to which no media is sent.
+    """
+
+    def __init__(
+        self, config: MediaConfig, ids: Ids, clock: Callable[[], float],
+        listeners: Callable[[], Iterable[Listener]] = tuple,
+    ) -> None:  # fmt: skip
         self._timeout = config.timeout
         self._bound = normal_host(config.address)
         self._address = config.advertise or self._bound
         self._ids = ids
         self._clock = clock
         self._poller = Poller(clock)
-        pool = PortPool(config.ports)
-        self._ports = BoundPorts(self._bound, pool, self._poller, clock, config.advertise or "")
+        self._pool = PortPool(config.ports)
+        self._ports = BoundPorts(
+            self._bound, self._pool, self._poller, clock, config.advertise or "", listeners
+        )
         self._sessions: dict[str, MediaSession] = {}
 
     def __len__(self) -> int:
@@ -110,6 +118,10 @@ class MediaIO:
     def free_ports(self) -> int:
         """Return how many pairs of ports are free."""
         return len(self._ports)
+
+    def held_ports(self, trunk: str) -> int:
+        """Return how many pairs of ports the calls have that came in on ``trunk``."""
+        return self._pool.held(trunk)
 
     def close(self) -> None:
         """Delete every call and stop for good."""

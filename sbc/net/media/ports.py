@@ -15,14 +15,15 @@ from __future__ import annotations
 
 import _socket
 import resource
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from errno import EACCES, EADDRINUSE
 
-from sbc.base import LocalError
-from sbc.media.ports import PortPool
+from sbc.base import LocalError, is_wildcard
+from sbc.config.model import Listener
+from sbc.media.ports import Owner, PortPool
 from sbc.media.relay import Port, Source
 from sbc.net.media.sockets import MediaSocket, Poller
-from sbc.net.system.sockets import family_of
+from sbc.net.system.sockets import can_bind, family_of, normal_host
 
 #: Seconds for which the sources of a former call are not latched, and after which a resting pair is closed.
 _REST, _LONG = 30.0, 60.0
@@ -34,22 +35,24 @@ class BoundPorts:
     """Takes pairs from the pool and binds them; a port that somebody else holds is passed over.
 
     ``clock`` returns seconds; it is read whenever a pair is given back. ``advertise`` is what peers
-    are told instead of ``host``.
+    are told instead of ``host``, and ``listeners`` returns where signalling arrives.
     """
 
     __slots__ = (
-        "_both", "_clock", "_family", "_host", "_late", "_most", "_ours", "_own", "_poller", "_pool",
-        "_resting", "_sockets",
+        "_both", "_clock", "_family", "_host", "_late", "_listeners", "_most", "_ours", "_own", "_poller",
+        "_pool", "_resting", "_sockets",
     )  # fmt: skip
 
     def __init__(
-        self, host: str, pool: PortPool, poller: Poller, clock: Callable[[], float], advertise: str = ""
-    ) -> None:
+        self, host: str, pool: PortPool, poller: Poller, clock: Callable[[], float], advertise: str = "",
+        listeners: Callable[[], Iterable[Listener]] = tuple,
+    ) -> None:  # fmt: skip
         self._host = host
         self._pool = pool
         self._poller = poller
         self._clock = clock
         self._own = {host, advertise}
+        self._listeners = listeners
         self._family = family_of(host)
         #: A socket on :: takes both families (RFC 3493 3.7), whatever the machine's default.
         self._both = host == "::"
@@ -66,11 +69,14 @@ class BoundPorts:
         """Return how many pairs are free."""
         return len(self._pool)
 
-    def take(self) -> int:
-        """Return the even port of a pair that is bound; LocalError when none is or can be."""
+    def take(self, trunk: str = "", most: int | None = None) -> int:
+        """Return the even port of a pair that is bound; LocalError when none is or can be.
+
+        ``trunk`` and ``most`` are the pool's, see PortPool.take.
+        """
         failed: OSError | None = None
         for _ in range(max(1, len(self._pool))):
-            port, taken = self._pool.take(), False
+            port, taken = self._pool.take(trunk, most), False
             try:
                 # Where nothing can be opened any more, a pair that is open still serves.
                 taken = (failed is None or self._is_open(port)) and self._bind(port)
@@ -123,6 +129,25 @@ class BoundPorts:
         socket = self._sockets.get(source[1])
         return socket.port if socket is not None and self._is_own(source[0]) else None
 
+    def owner(self, host: str, port: int) -> Owner:
+        """Tell who receives what is sent to ``port`` of a literal address; LocalError if we cannot see."""
+        try:
+            for each in self._listeners():
+                if _arrives(each, host, port):
+                    return "signalling"
+            taken = self._pool.is_taken(port)
+            if taken is None or not self._is_own(host):
+                return "other"
+            if taken:
+                return "call"
+            # A free pair that rests open is ours, and so is one of which nobody else has a port.
+            even = port & ~1
+            if all(each in self._sockets or can_bind(self._host, each) for each in (even, even + 1)):
+                return "nobody"
+            return "other"
+        except OSError as error:
+            raise LocalError(f"whose media port {port} is cannot be seen: {error}") from None
+
     def retire(self, port: int) -> None:
         """Close ``port`` of a pair that stays taken: RTCP is multiplexed on the other."""
         self._close(port)
@@ -142,15 +167,8 @@ class BoundPorts:
     def _is_own(self, host: str) -> bool:
         if host in self._own:
             return True
-        if self._host not in ("0.0.0.0", "::"):
+        if not is_wildcard(self._host) or not can_bind(host):
             return False
-        probe = _socket.socket(family_of(host), _socket.SOCK_DGRAM)
-        try:
-            probe.bind((host, 0))  # we are bound to every address of this machine: is it one of them?
-        except OSError:
-            return False
-        finally:
-            probe.close()
         self._own.add(host)
         return True
 
@@ -195,3 +213,13 @@ class BoundPorts:
         if found is not None:
             self._poller.remove(found)
             found.socket.close()
+
+
+def _arrives(listener: Listener, host: str, port: int) -> bool:
+    """Whether what is sent to this address comes to ``listener``, or to what stands before it."""
+    bind, shown = listener.bind, listener.advertise
+    if shown is not None and (host, port) == (normal_host(shown.host), shown.port):
+        return True
+    if port != bind.port:
+        return False
+    return can_bind(host) if is_wildcard(bind.host) else host == normal_host(bind.host)

@@ -35,6 +35,19 @@ def family_of(host: str) -> int:
     return int(socket.AF_INET6 if ":" in host else socket.AF_INET)
 
 
+def can_bind(host: str, port: int = 0) -> bool:
+    """Tell whether this machine has the literal address ``host``, and nobody its UDP ``port``.
+
+    OSError where no socket can be had to try it.
+    """
+    with _socket.socket(family_of(host), _socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((host, port))
+        except OSError:
+            return False
+    return True
+
+
 def datagram_peer(target: Address, bound: Address) -> tuple[Any, ...]:
     """A literal address as the kernel names it on a UDP socket that is bound to ``bound``; OSError.
 

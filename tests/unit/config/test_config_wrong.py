@@ -45,6 +45,10 @@ FORM: dict[str, Case] = {
         SBC, "media: {", "caps: {streams_per_call: 0}\nmedia: {",
         ["sbc.yaml:11:26: error: streams_per_call: 0 is too small | the least is 1"],
     ),
+    "a limit of one port pair, where a call takes two": (
+        TRUNK, "srtp: accept", "limits: {ports: 1}",
+        ["trunks.d/carrier.yaml:11:17: error: ports: 1 is too small | the least is 2"],
+    ),
     "trust of two kinds": (
         SBC, "carrier-ca: {ca: tls/carrier-ca.pem}", "carrier-ca: {ca: tls/carrier-ca.pem, leaf: x.pem}",
         [
@@ -358,6 +362,13 @@ CROSS: dict[str, Case] = {
         [
             "trunks.d/carrier.yaml:1:1: warning: no peers, but rule out (routes.d/10.yaml:2) routes to it"
             " | write peers: [host:port]; until then each call to it fails over or gets 503"
+        ],
+    ),
+    "more port pairs than there are": (
+        TRUNK, "srtp: accept", "limits: {ports: 6000}",
+        [
+            "trunks.d/carrier.yaml:11:17: warning: 6000 pairs of media ports are more than there are"
+            " | media.ports 20000-29999 holds 5000: write fewer, or widen media.ports in sbc.yaml"
         ],
     ),
     "our own address as a peer": (

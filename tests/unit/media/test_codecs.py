@@ -68,6 +68,37 @@ def test_tones_alone_are_no_offer(codecs: Codecs) -> None:
         chosen(OFFER.encode(), codecs)
 
 
+TWO = (
+    b"v=0\nm=audio 4000 RTP/AVP 18 101\na=rtpmap:18 G729/8000\na=rtpmap:101 telephone-event/8000\n"
+    b"m=audio %s RTP/AVP 8\nm=video 4004 RTP/AVP 96\n"
+)
+
+
+def test_of_several_audio_streams_the_one_without_an_allowed_codec_gets_port_0() -> None:
+    left = chosen(TWO % b"4002", Codecs(deny=("G729",)))
+    assert left == (TWO % b"4002").replace(b"audio 4000", b"audio 0"), "RFC 3264 6; the others stand"
+
+
+def test_without_any_audio_stream_left_the_offer_is_refused() -> None:
+    for port in (b"4002", b"0"):
+        with pytest.raises(MediaRefused, match="no codec is offered that the rules allow"):
+            chosen(TWO % port, Codecs(allow=("OPUS",)))
+    with pytest.raises(MediaRefused):
+        chosen(TWO % b"0", Codecs(deny=("G729",)))
+
+
+def test_the_call_goes_on_with_the_audio_stream_that_is_left() -> None:
+    policy = MediaPolicy(srtp="off", codecs=Codecs(deny=("G729",)))
+    pool = PortPool("20000-20099")
+    session = MediaSession("c", "192.0.2.9", Ids(counter_bytes()), pool)
+    second = "m=audio 4006 RTP/AVP 18\r\na=rtpmap:18 G729/8000\r\n"
+    sent = session.offer("a", (OFFER + second).encode(), policy, policy, 0.0).decode()
+    assert "m=audio 20002 RTP/AVP 0 8 96 101 13\r\n" in sent and "m=audio 0 RTP/AVP 18\r\n" in sent
+    assert len(pool) == 50 - 4, "no ports for what is refused"
+    answer = session.answer("b", sent.replace("192.0.2.9", "192.0.2.2").encode(), 0.0)
+    assert b"m=audio 20000 " in answer and answer.endswith(b"m=audio 0 RTP/AVP 18\r\n")
+
+
 def test_an_offer_without_audio_or_with_a_rejected_one_stays() -> None:
     for text in (b"v=0\ns=-\n", b"v=0\nm=audio 0 RTP/AVP 0\n", b"v=0\nm=image 1 udptl t38\n", b"junk"):
         assert chosen(text, Codecs(allow=("PCMA",))) == text

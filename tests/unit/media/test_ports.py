@@ -23,6 +23,59 @@ def test_an_exhausted_pool_says_what_to_do() -> None:
         pool.take()
 
 
+def taken(pool: PortPool, trunk: str, most: int | None = None) -> int:
+    """How many pairs the trunk gets until it is refused."""
+    count = 0
+    with pytest.raises(LocalError):
+        while True:
+            pool.take(trunk, most)
+            count += 1
+    return count
+
+
+def test_the_last_tenth_is_for_trunks_that_hold_less_than_their_share() -> None:
+    pool = PortPool("20000-20399")
+    assert taken(pool, "flood") == 180, "alone it may have all but a tenth"
+    assert taken(pool, "late") == 20 and len(pool) == 0, "and that is there for whoever comes later"
+
+
+def test_a_refusal_names_the_trunk_what_it_holds_and_the_setting() -> None:
+    pool = PortPool("20000-20399")
+    for _ in range(180):
+        pool.take("flood")
+    with pytest.raises(LocalError) as caught:
+        pool.take("flood")
+    assert str(caught.value) == (
+        "trunk flood holds 180 of 200 pairs of media ports, and the last 20 are for trunks that hold"
+        " less than their share, 100: widen media.ports in sbc.yaml, or set limits.ports of the trunk"
+    )
+
+
+def test_what_a_trunk_gives_back_no_longer_counts_against_it() -> None:
+    pool = PortPool("20000-20399")
+    first = pool.take("flood")
+    assert taken(pool, "flood") == 179 and pool.held("flood") == 180
+    pool.give(first)
+    assert pool.held("flood") == 179 and taken(pool, "flood") == 1 and pool.held("nobody") == 0
+
+
+def test_trunks_that_hold_no_more_than_their_share_fill_the_pool() -> None:
+    pool = PortPool("20000-20399")
+    for number in range(200):
+        pool.take(f"trunk-{number % 4}")
+    with pytest.raises(LocalError, match="in use"):
+        pool.take("trunk-5")
+
+
+def test_a_number_that_the_operator_gave_is_what_holds_and_no_share() -> None:
+    pool = PortPool("20000-20399")
+    assert taken(pool, "small", 4) == 4
+    why = r"^trunk small holds 4 pairs of media ports: its limits\.ports is 4$"
+    with pytest.raises(LocalError, match=why):
+        pool.take("small", 4)
+    assert taken(pool, "only", 200) == 196, "the last tenth, too"
+
+
 def test_a_pair_is_given_back_once() -> None:
     pool = PortPool("20000-20003")
     port = pool.take()

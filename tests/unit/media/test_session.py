@@ -267,6 +267,27 @@ def test_ports_come_back_when_the_pool_runs_dry_in_the_middle() -> None:
     assert len(pool) == 3 and not call.streams
 
 
+def test_all_pairs_of_a_call_count_against_the_trunk_that_it_came_in_on() -> None:
+    call, pool = session()
+    caller, callee = MediaPolicy("off", trunk="caller"), MediaPolicy("off", trunk="callee")
+    call.offer("a", sdp(audio(), audio(42000)), caller, callee, 0.0)
+    assert (pool.held("caller"), pool.held("callee")) == (4, 0)
+    call.answer("b", sdp(audio(50000), audio(52000), host=BOB), 0.0)
+    call.offer("b", sdp(audio(50000), audio(52000), audio(54000), host=BOB), callee, caller, 1.0)
+    assert (pool.held("caller"), pool.held("callee")) == (6, 0), "whoever offers"
+    call.close()
+    assert pool.held("caller") == 0
+
+
+def test_an_offer_over_the_ports_of_its_trunk_takes_none() -> None:
+    call, pool = session()
+    caller = MediaPolicy("off", trunk="caller", ports=3)
+    with pytest.raises(LocalError, match=r"trunk caller holds 3 .* its limits\.ports is 3"):
+        call.offer("a", sdp(audio(), audio(42000)), caller, OFF, 0.0)
+    assert pool.held("caller") == 0 and len(pool) == 50 and not call.streams
+    call.offer("a", sdp(audio()), caller, OFF, 0.0)
+
+
 def test_silence_is_counted_from_the_last_packet_that_was_seen() -> None:
     call = agreed()
     assert call.silent_for(11.0) == 10.0

@@ -33,7 +33,7 @@ TLS_PORT = ListenerView(
 UDP_PORT = ListenerView("trunk-udp", "udp", Address("::", 5060))
 OFFICE = TrunkView(
     "office", "trunk-tls", ("office.lab.example:5061",), mode="required", srtp="required", sips="forbid",
-    state="up", calls=1, call_limit=200, own=OWN, peer=PEER, failures=(("expired", 2),),
+    state="up", calls=1, call_limit=200, media_ports=2, own=OWN, peer=PEER, failures=(("expired", 2),),
 )  # fmt: skip
 LEGACY = TrunkView("legacy", "trunk-udp", ("192.0.2.7:5060",), transport="udp", srtp="off")
 BROKEN = TrunkView(
