@@ -15,7 +15,6 @@ from sbc.b2bua.life import clear, fire
 from sbc.b2bua.translate import carried_body, with_sdp
 from sbc.base import PeerError
 from sbc.sip.message import Request, Response
-from sbc.sip.outgoing import Send
 from sbc.sip.transactions import ServerTransaction
 
 
@@ -45,7 +44,14 @@ class AnsweredInvite:
         """A server transaction has no responses to tell of."""
 
     def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
-        """``no-ack``: 64*T1 have passed. A connection that closed is no reason: the ACK may take another."""
+        """``no-ack``: 64*T1 have passed. ``lost``: the 2xx is repeated elsewhere, if that can be had.
+
+        If it cannot the ACK may still come, for the peer may have heard the 2xx.
+        """
+        if kind == "lost" and self.server is not None:
+            leg = self.call.leg(self.side)
+            self.call.desk.answer_elsewhere(self.call, leg, self.server, _wait, at, out)
+            return
         self.server = None
         if kind == "no-ack" and self.ack is None:
             clear(self.call, "no ACK came for our 2xx", at, out)
@@ -69,27 +75,33 @@ class AnsweredInvite:
     def _send_ack(self, sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
         call = self.call
         self.ack = with_sdp(call.ack(self.fork, other(self.side), self.far_cseq), sdp)
-        self.repeat_ack(out)
+        self.repeat_ack(at, out)
         if error is not None:
             call.media_refused(self.side, error, out)
             clear(call, error.reason, at, out)
         else:
             fire(call, "ack", at, out)
 
-    def acknowledge(self, side: Side, out: list[Command]) -> None:
+    def acknowledge(self, side: Side, at: float, out: list[Command]) -> None:
         """The call ends before the ACK came: ``side`` gets one without, for its 2xx (RFC 3261 15)."""
         if self.ack is None and side != self.side:
             self.ack = self.call.ack(self.fork, side, self.far_cseq)
-            self.repeat_ack(out)
+            self.repeat_ack(at, out)
 
     def overtaken(self, side: Side, at: float, out: list[Command]) -> None:
         """``side`` said BYE before the ACK: it wants no 2xx of ours again; its own gets an ACK (13.2.2.4)."""
-        self.acknowledge(side, out)
+        self.acknowledge(side, at, out)
         if side == self.side and self.server is not None:
             self.server.acknowledged(at, out)
             self.server = None
 
-    def repeat_ack(self, out: list[Command]) -> None:
+    def repeat_ack(self, at: float, out: list[Command]) -> None:
         """Send the ACK, again where the far side repeated its 2xx."""
+        far = other(self.side)
         if self.ack is not None:
-            out.append(Send(self.call.leg(other(self.side)).flow, self.ack))
+            call = self.call
+            call.desk.send_ack(call, call.leg(far), self.fork.dialog(far), self.ack, at, out)
+
+
+def _wait(at: float, out: list[Command]) -> None:
+    """For the ACK."""

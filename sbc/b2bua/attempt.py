@@ -99,7 +99,7 @@ class Attempt:
         if response.status < 200:
             return
         if fork is not None and response.to_tag == fork.b.remote_tag:
-            answered.repeat_ack(out)
+            answered.repeat_ack(at, out)
         else:
             self._refuse(response, at, out)
 
@@ -212,8 +212,13 @@ class Attempt:
         self.call.desk.refuse_late_answer(self.call, self.leg, self.invite, response, at, out)
 
     def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
-        """No final response will come."""
-        if not self.given_up:
+        """No final response will come; where it rang, there is a phone to be told (RFC 3261 16.8)."""
+        if self.given_up:
+            return
+        if kind == "timeout" and self.heard:
+            self.give_up(at, out)
+            self.hunt.on_hop_failure("timeout", "no answer in time", at, out)
+        else:
             failure: Failure = "timeout" if kind == "timeout" else "unreachable"
             self.hunt.on_peer_failure(failure, kind, None, at, out)
 
@@ -226,7 +231,7 @@ class Attempt:
             self._send_cancel(at, out)
 
     def _send_cancel(self, at: float, out: list[Command]) -> None:
-        self.call.desk.send_cancel(self.leg, self.invite, at, out, self.why)
+        self.call.desk.send_cancel(self.call, self.leg, self.invite, at, out, self.why)
 
     def let_go(self) -> None:
         """The call is up: of our INVITE the headers stay, for a fork that answers late (RFC 6026 8.4)."""

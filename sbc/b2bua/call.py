@@ -52,7 +52,7 @@ class Unacknowledged(Protocol):
     def on_ack(self, ack: Request, at: float, out: list[Command]) -> None:
         """The ACK came."""
 
-    def acknowledge(self, side: Side, out: list[Command]) -> None:
+    def acknowledge(self, side: Side, at: float, out: list[Command]) -> None:
         """The call ends first: ``side`` gets an ACK of ours, if it gave the 2xx."""
 
     def overtaken(self, side: Side, at: float, out: list[Command]) -> None:

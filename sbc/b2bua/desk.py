@@ -14,23 +14,29 @@ from sbc.b2bua.actions import Actions
 from sbc.b2bua.commands import Command, Connect
 from sbc.b2bua.dialogs import Dialogs
 from sbc.b2bua.leg import Leg
-from sbc.b2bua.peers import Peers, Towards
+from sbc.b2bua.peers import Peers, Towards, way_back
 from sbc.b2bua.translate import Fields
+from sbc.base import Address
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.flow import Flow
 from sbc.ids import Ids
 from sbc.policy.limits import CallLimits
+from sbc.sip.address import parse_name_addr
 from sbc.sip.cancel import build_cancel
 from sbc.sip.dialog import Dialog
 from sbc.sip.message import Request, Response, response_to
 from sbc.sip.outgoing import Send
 from sbc.sip.transactions import ServerTransaction, Transactions
+from sbc.sip.uri import Uri
 
 MOST_LATE: Final = 20
 # How many numbers PRACK and UPDATE may have taken in an early dialog that is forgotten; gaps are allowed.
 EARLY_REQUESTS: Final = 1000
+# How often a peer may close the connection on which we owe it an answer, and be dialled for it.
+MOST_LOST: Final = 10
 Connected = Callable[["Flow | None", str, float, "list[Command]"], None]
+Failed = Callable[[float, "list[Command]"], None]
 
 
 class Subject(Protocol):
@@ -52,11 +58,18 @@ class Awaiting(Protocol):
     def call(self) -> Subject | None:
         """The call that it works for, if any."""
 
+    @property
+    def leg(self) -> Leg | None:
+        """The leg that its request went out on, if any."""
+
     def on_response(self, response: Response, at: float, out: list[Command]) -> None:
         """A response came, provisional or final."""
 
     def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
-        """No response will come: ``timeout``, ``transport`` or ``unreachable``; or no ACK: ``no-ack``."""
+        """No response will come: ``timeout``, ``transport`` or ``unreachable``; or no ACK: ``no-ack``.
+
+        ``lost``: the connection closed on which a request came that is not answered, or not acknowledged.
+        """
 
 
 class Desk:
@@ -123,11 +136,50 @@ class Desk:
         self._connecting[self._connect_keys] = (call_id, then)
         out.append(Connect(self._connect_keys, trunk, snapshot, call_id, *to))
 
+    def reach(
+        self, call: Subject, leg: Leg, to: Towards, then: Connected, at: float, out: list[Command]
+    ) -> None:
+        """Go on with the flow of ``leg``, or where that is gone with a new one, which is then the leg's.
+
+        A leg asks for one at a time, and whoever wants one meanwhile shares what comes of it; where nothing
+        does, each asks for itself.
+        """
+        if leg.flow.alive:
+            then(leg.flow, "", at, out)
+            return
+        leg.waiting.append((to, then))
+        if len(leg.waiting) > 1:
+            return
+
+        def reached(flow: Flow | None, reason: str, at: float, out: list[Command]) -> None:
+            waiting, leg.waiting = leg.waiting, []
+            if leg.flow.alive:  # the peer has come back by itself
+                flow = leg.flow
+            if flow is not None:
+                leg.flow = flow
+                for _, each in waiting:
+                    each(flow, "", at, out)
+                return
+            for place, each in waiting[1:]:
+                self.reach(call, leg, place, each, at, out)
+            then(None, reason, at, out)
+
+        self.connect(call.id, leg.trunk, to, call.snapshot, reached, out)
+
     def send(
         self, call: Subject, leg: Leg, dialog: Dialog, request: Request, user: Awaiting, at: float,
         out: list[Command],
     ) -> None:  # fmt: skip
         """Start a transaction on ``leg``, over a new connection to its peer where the old one is gone."""
+        if request.method != "INVITE":
+            user = Again(self, call, leg, dialog.next_hop, request, user)
+        self.start(call, leg, dialog.next_hop, request, user, at, out)
+
+    def start(
+        self, call: Subject, leg: Leg, hop: Uri | None, request: Request, user: Awaiting, at: float,
+        out: list[Command],
+    ) -> None:  # fmt: skip
+        """Start a transaction towards ``hop``, or the peer of ``leg`` that was dialled for its INVITE."""
         if leg.flow.alive:
             self.transactions.start(leg.flow, request, at, out, user)
             return
@@ -136,18 +188,72 @@ class Desk:
             if flow is None:
                 user.on_failure("unreachable", at, out)
             else:
-                leg.flow = flow
                 self.transactions.start(flow, request, at, out, user)
 
-        to = self.peers.within(leg.trunk, leg.peer, dialog.next_hop, leg.flow.remote, at)
-        self.connect(call.id, leg.trunk, to, call.snapshot, then, out)
+        self.reach(call, leg, self._towards(leg, hop, at), then, at, out)
 
-    def send_cancel(self, leg: Leg, invite: Request, at: float, out: list[Command], why: Fields = ()) -> None:
-        """CANCEL ``invite`` on ``leg``; ``why`` are the Reasons of whoever gave it up."""
+    def _towards(self, leg: Leg, hop: Uri | None, at: float) -> Towards:
+        former = leg.flow.remote
+        if hop is not None:
+            return self.peers.within(leg.trunk, leg.peer, hop, former, at)
+        assert leg.peer is not None, "without a hop the leg's peer is meant"
+        return (leg.peer,), (Address(former.host, leg.peer.port),)
+
+    def send_ack(
+        self, call: Subject, leg: Leg, dialog: Dialog, ack: Request, at: float, out: list[Command]
+    ) -> None:
+        """Send the ACK of a 2xx, over a new connection where the old one is gone (RFC 3261 13.2.2.4)."""
         if leg.flow.alive:
-            cancel = build_cancel(invite)
-            cancel.headers.extend(why)
-            self.transactions.start(leg.flow, cancel, at, out, NOBODY)
+            out.append(Send(leg.flow, ack))
+            return
+
+        def then(flow: Flow | None, reason: str, at: float, out: list[Command]) -> None:
+            if flow is not None:
+                out.append(Send(flow, ack))
+
+        self.reach(call, leg, self._towards(leg, dialog.next_hop, at), then, at, out)
+
+    def send_cancel(
+        self, call: Subject, leg: Leg, invite: Request, at: float, out: list[Command], why: Fields = ()
+    ) -> None:
+        """CANCEL ``invite`` on ``leg``; ``why`` are the Reasons of whoever gave it up."""
+        cancel = build_cancel(invite)
+        cancel.headers.extend(why)
+        self.transactions.cancelled(invite.via.branch, at, out)
+        hop = None
+        if leg.peer is None:
+            routes = invite.headers.values("Route")
+            hop = parse_name_addr(routes[0]).uri if routes else invite.target
+        self.start(call, leg, hop, cancel, Again(self, call, leg, hop, cancel, NOBODY), at, out)
+
+    def answer_elsewhere(
+        self, call: Subject, leg: Leg, server: ServerTransaction, failed: Failed, at: float,
+        out: list[Command],
+    ) -> None:  # fmt: skip
+        """The connection on which the request of ``server`` came is gone: its answer goes over another.
+
+        That is one by which the peer has come back, or one that we open (RFC 3261 18.2.2), at once and not
+        when there is an answer: a caller that is gone for good need not be rung for. ``failed`` is called
+        where there is none.
+        """
+
+        def then(flow: Flow | None, reason: str, at: float, out: list[Command]) -> None:
+            if server.flow.alive:
+                pass  # the peer has repeated its request, or cancelled it, elsewhere
+            elif flow is None:
+                failed(at, out)
+            else:
+                self.transactions.move(server, flow, at, out)
+
+        leg.lost += 1
+        trunk = self.store.current.trunks.get(leg.trunk.trunk)
+        to = way_back(trunk, server.request.via, server.flow) if trunk is not None else None
+        if leg.flow.alive:
+            then(leg.flow, "", at, out)
+        elif to is None or leg.lost > MOST_LOST:
+            failed(at, out)
+        else:
+            self.reach(call, leg, to, then, at, out)
 
     def refuse_late_answer(
         self, call: Subject, leg: Leg, invite: Request, response: Response, at: float, out: list[Command]
@@ -166,7 +272,8 @@ class Desk:
         dialog = Dialog.as_uac(invite, response)
         dialog.local_cseq += EARLY_REQUESTS
         via, cseq = leg.via(self.transactions.new_branch()), invite.cseq.number
-        out.append(Send(leg.flow, dialog.request("ACK", via=via, contact=leg.contact, cseq=cseq)))
+        ack = dialog.request("ACK", via=via, contact=leg.contact, cseq=cseq)
+        self.send_ack(call, leg, dialog, ack, at, out)
         if first:
             leg.late += (tag,)
             via = leg.via(self.transactions.new_branch())
@@ -174,10 +281,49 @@ class Desk:
             self.send(call, leg, dialog, bye, NOBODY, at, out)
 
 
+class Again:
+    """Waits for the response to any request but INVITE for ``user``; repeats it where its connection closes.
+
+    Once, over a new one and with the same branch: it may never have been read, and whoever has read it
+    answers again (RFC 3261 17.2.2).
+    """
+
+    __slots__ = ("_about", "_desk", "_hop", "_repeated", "_request", "_user", "leg")
+
+    def __init__(
+        self, desk: Desk, about: Subject, leg: Leg, hop: Uri | None, request: Request, user: Awaiting
+    ) -> None:
+        self.leg: Leg | None = leg
+        self._desk = desk
+        self._about = about
+        self._hop = hop
+        self._request = request
+        self._user = user
+        self._repeated = False
+
+    @property
+    def call(self) -> Subject | None:
+        """The call that its user works for, if any."""
+        return self._user.call
+
+    def on_response(self, response: Response, at: float, out: list[Command]) -> None:
+        """The user's."""
+        self._user.on_response(response, at, out)
+
+    def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
+        """The user's, but for the first connection that closes."""
+        if kind != "transport" or self._repeated or self.leg is None:
+            self._user.on_failure(kind, at, out)
+            return
+        self._repeated = True
+        self._desk.start(self._about, self.leg, self._hop, self._request, self, at, out)
+
+
 class _Nobody:
     """Waits for responses that change nothing, such as those to our BYE."""
 
     call = None
+    leg = None
 
     def on_response(self, response: Response, at: float, out: list[Command]) -> None:
         """Nothing to do."""

@@ -103,6 +103,7 @@ class Engine(Desk):
             call = user.call
             if call is not None:
                 self.working_on = call.id
+            _follow(user, flow)
             user.on_response(response, at, out)
 
     def _on_invalid(
@@ -121,6 +122,7 @@ class Engine(Desk):
         user: Awaiting = client.user
         if user.call is not None:
             self.working_on = user.call.id
+        _follow(user, flow)
         if reduced.status < 300 and isinstance(user, Attempt | Mirror):
             user.on_invalid(reduced, error, at, out)
         else:
@@ -176,7 +178,7 @@ class Engine(Desk):
         return self._take()
 
     def flow_closed(self, flow: Flow, at: float) -> list[Command]:
-        """A connection is gone: what waited for an answer on it will get none."""
+        """A connection is gone, and what cannot go on over another is over."""
         out = self._out
         flow.alive, self.working_on = False, ""
         self._untold += self.transactions.flow_closed(flow, at, out)
@@ -254,3 +256,10 @@ class Engine(Desk):
             if user is not None:
                 self.working_on = user.call.id if user.call is not None else ""
                 user.on_failure(kind, at, out)
+
+
+def _follow(user: Awaiting, flow: Flow) -> None:
+    """A peer that answers on another connection, since the one that it was asked on is gone, has that now."""
+    leg = user.leg
+    if leg is not None and not leg.flow.alive:
+        leg.flow = flow

@@ -26,10 +26,14 @@ class Invitation:
         """A server transaction has no responses to tell of."""
 
     def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
-        """The caller's connection closed before there was an answer: nobody could be told of one."""
-        if kind == "transport":
-            why = "the caller's connection closed"
-            fire(self.call, "lost", at, out, Ending(why, status=503))
+        """``lost``: the caller's connection closed before there was an answer, which may go over another."""
+        if kind == "lost":
+            call = self.call
+            call.desk.answer_elsewhere(call, call.a, self.server, self._on_lost, at, out)
+
+    def _on_lost(self, at: float, out: list[Command]) -> None:
+        """No answer reaches the caller any more."""
+        fire(self.call, "lost", at, out, Ending("the caller's connection closed", status=503))
 
     def on_cancel(self, why: Fields, at: float, out: list[Command]) -> None:
         """The caller gave up; ``why`` are its Reasons, such as that another phone has answered."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from sbc.base import Address, is_wildcard
 from sbc.config.model import Listener, Trunk
@@ -55,6 +55,7 @@ class Leg:
         "late",
         "local_tag",
         "local_uri",
+        "lost",
         "peer",
         "remote_uri",
         "scheme",
@@ -62,6 +63,7 @@ class Leg:
         "side",
         "trunk",
         "via_head",
+        "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -80,6 +82,8 @@ class Leg:
         self.contact = ""
         self.cseq = 1
         self.late: tuple[str, ...] = ()  # tags of the forks that answered too late and were hung up
+        self.lost = 0  # how often its connection closed while an answer was still to be given
+        self.waiting: list[Any] = []  # who wants a new connection, while one is asked for; of the desk alone
         # Whether an INVITE of ours, or of the peer's, is under way here (RFC 3261 14).
         self.inviting = False
         self.invited = False

@@ -86,7 +86,7 @@ def _hang_up(call: Call, side: Side, at: float, out: list[Command], bye: Request
     ``bye`` is the other side's: its Reason and User-to-User cross (RFC 3326, RFC 7433).
     """
     for answered in call.answered_invites.values():
-        answered.acknowledge(side, out)
+        answered.acknowledge(side, at, out)
     fork = call.fork
     if fork is not None and fork.dialog(side).state == "confirmed":
         request = call.request(fork, side, "BYE")

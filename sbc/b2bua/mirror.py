@@ -13,13 +13,12 @@ from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.call import Call
 from sbc.b2bua.commands import AnswerMedia, Command, OfferMedia, RollbackMedia
 from sbc.b2bua.dialogs import Fork
-from sbc.b2bua.leg import Side, other
+from sbc.b2bua.leg import Leg, Side, other
 from sbc.b2bua.life import clear
 from sbc.b2bua.states import ANSWERED, EARLY
 from sbc.b2bua.translate import Fields, answer, carried, carried_body, extensions, with_sdp
 from sbc.base import PeerError
 from sbc.sip.message import Request, Response
-from sbc.sip.outgoing import Send
 from sbc.sip.transactions import ServerTransaction
 
 _RACK = re.compile(r"[0-9]+[ \t]+[0-9]+[ \t]+[A-Za-z]+").fullmatch
@@ -63,6 +62,11 @@ class Mirror:
         self.why: Fields = ()
         self.client_request: Request | None = None
         self.answered: AnsweredInvite | None = None
+
+    @property
+    def leg(self) -> Leg:
+        """The far side's."""
+        return self.call.leg(other(self.side))
 
     def start(self, at: float, out: list[Command]) -> None:
         """Carry the request over; refuse it if its offer cannot be carried."""
@@ -133,12 +137,12 @@ class Mirror:
         if response.status == 100:
             return
         if self.answered is not None:
-            self.answered.repeat_ack(out)
+            self.answered.repeat_ack(at, out)
             return
         if self not in self.call.mirrors:
             # Answered already, by a failure, for want of usable media or because the call ended.
             if self.request.method == "INVITE" and 200 <= response.status < 300:
-                self._acknowledge(out)
+                self._acknowledge(at, out)
             return
         if response.status >= 300:
             self._refused(response, at, out)
@@ -152,7 +156,7 @@ class Mirror:
         if self.answered is not None or self not in self.call.mirrors:
             self.on_response(response, at, out)
             return
-        self._acknowledge(out)
+        self._acknowledge(at, out)
         self._finish(self.call.desk.respond_to(self.server, 502, "Bad Gateway"), at, out)
         clear(self.call, error.reason, at, out)
 
@@ -203,17 +207,17 @@ class Mirror:
         if response.status < 200:
             self._withdraw(at, out)
         elif self.request.method == "INVITE":
-            self._acknowledge(out)
+            self._acknowledge(at, out)
         status = 503 if error.status == 503 else 488
         self._finish(self.call.desk.respond_to(self.server, status, ""), at, out)
         clear(self.call, error.reason, at, out)
 
-    def _acknowledge(self, out: list[Command]) -> None:
+    def _acknowledge(self, at: float, out: list[Command]) -> None:
         """A 2xx that is of no use gets its ACK all the same, and again when it is repeated."""
         assert self.client_request is not None, "a response implies the request"
         far = other(self.side)
         ack = self.call.ack(self.fork, far, self.client_request.cseq.number)
-        out.append(Send(self.call.leg(far).flow, ack))
+        self.call.desk.send_ack(self.call, self.leg, self.fork.dialog(far), ack, at, out)
 
     def _refused(self, response: Response, at: float, out: list[Command]) -> None:
         if self.offered:
@@ -230,15 +234,26 @@ class Mirror:
             clear(self.call, f"{response.status} within the dialog", at, out)
 
     def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
-        """The far side never answered, or the near side's connection died: 408 (timeout) or 503."""
-        if self not in self.call.mirrors:
+        """The far side never answered: 408 (timeout) or 503; or the near side is gone (``lost``)."""
+        call = self.call
+        if self not in call.mirrors:
             return
+        if kind == "lost":
+            call.desk.answer_elsewhere(call, call.leg(self.side), self.server, self._on_lost, at, out)
+            return
+        self._give_up(kind, at, out)
+
+    def _on_lost(self, at: float, out: list[Command]) -> None:
+        """No answer reaches the near side any more."""
+        if self in self.call.mirrors:
+            self._give_up("lost", at, out)
+
+    def _give_up(self, kind: str, at: float, out: list[Command]) -> None:
         if self.offered:
             out.append(RollbackMedia(self.call.id))
         status, reason = (408, "Request Timeout") if kind == "timeout" else (503, "Service Unavailable")
         self._finish(self.call.desk.respond_to(self.server, status, reason), at, out)
-        if kind == "transport":
-            self._withdraw(at, out)
+        self._withdraw(at, out)
         if kind == "timeout":
             clear(self.call, "the peer no longer answers within the dialog", at, out)
 
@@ -261,8 +276,7 @@ class Mirror:
     def _send_cancel(self, at: float, out: list[Command]) -> None:
         # Not before the far side was heard (RFC 3261 9.1).
         assert self.client_request is not None, "responses imply the request"
-        far = self.call.leg(other(self.side))
-        self.call.desk.send_cancel(far, self.client_request, at, out, self.why)
+        self.call.desk.send_cancel(self.call, self.leg, self.client_request, at, out, self.why)
 
     def _finish(self, response: Response, at: float, out: list[Command]) -> None:
         if self.request.method == "INVITE" and response.status >= 200:

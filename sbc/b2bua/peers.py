@@ -10,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from sbc.b2bua.leg import DEFAULT_PORT
 from sbc.base import Address
 from sbc.config.model import Trunk
+from sbc.flow import Flow
 from sbc.sip.uri import Uri
+from sbc.sip.via import Via
 from sbc.tls.names import is_ip
+from sbc.tls.sources import share_addresses
 
 # How long a peer that could not be reached is tried after the others, in seconds.
 REST: Final = 30.0
@@ -139,6 +143,20 @@ class Peers:
         last = Address(former.host, own.port if own is not None else 0)
         near = (Address(hop.host, hop.port or 0), last) if is_ip(hop.host) else (last,)
         return (self.order(trunk, at) or trunk.peers) if own is None else (own,), near
+
+
+def way_back(trunk: Trunk, via: Via, former: Flow) -> Towards | None:
+    """Where a response goes when ``former``, on which its request came, is gone (RFC 3261 18.2.2).
+
+    To the address that the request came from, which is what ``received`` says, and the sent-by port of its
+    top ``via``; None where ``trunk`` knows nobody there any more. What else the Via says is its sender's
+    word, and we dial for nobody.
+    """
+    host = former.remote.host
+    if not former.outbound and not share_addresses((host.partition("%")[0],), trunk.sources):
+        return None
+    home = Address(host, via.port or DEFAULT_PORT[former.transport])
+    return (home,), ()
 
 
 def _names(hop: Uri, peer: Address) -> bool:

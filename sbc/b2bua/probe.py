@@ -63,10 +63,11 @@ class Prober:
 class Probe:
     """One OPTIONS; its transaction's user."""
 
-    __slots__ = ("_peer", "_peers", "_trunk", "call")
+    __slots__ = ("_peer", "_peers", "_trunk", "call", "leg")
 
     def __init__(self, peers: Peers, trunk: Trunk, peer: Address) -> None:
         self.call: Subject | None = None
+        self.leg: Leg | None = None
         self._peers = peers
         self._trunk = trunk
         self._peer = peer

@@ -13,7 +13,8 @@ Events:
 - ``ack``: the caller's ACK for the 2xx has been carried across.
 - ``refused``: the caller was given any other final response.
 - ``cancel``: the caller's CANCEL; it has no effect once there was a final response (9.2).
-- ``lost``: the caller's connection closed, which matters as long as an answer can reach it nowhere else.
+- ``lost``: the caller's connection closed before there was an answer, and no other can be had that one could
+  reach it on; a 2xx that came meanwhile has reached nobody.
 - ``bye``: either side hung up. In an early dialog that ends the INVITE (15); afterwards it is passed on. One
   before the caller's ACK is too, and what we clear then gets its BYE at once, although 15 has a callee wait
   for the ACK: a call that is over holds nothing, and the 2xx is repeated until it comes.
@@ -78,6 +79,7 @@ CALL: Final[Mapping[tuple[State, Event], Row]] = complete(
         (RINGING, "bye"): _WITHDRAWN,
         (RINGING, "clear"): _WITHDRAWN,
         (ANSWERED, "ack"): (UP, ("confirm",)),
+        (ANSWERED, "lost"): _CLEARED,
         (ANSWERED, "bye"): _HUNG_UP,
         (ANSWERED, "clear"): _CLEARED,
         (UP, "bye"): _HUNG_UP,

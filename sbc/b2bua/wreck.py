@@ -133,7 +133,8 @@ class Wreck:
             via = leg.via(self._desk.transactions.new_branch())
             dialog = answered.fork.dialog(side)
             answered.ack = dialog.request("ACK", via=via, contact=leg.contact, cseq=answered.far_cseq)
-        out.append(Send(leg.flow, answered.ack))  # once more, it may be, which does no harm
+        dialog = answered.fork.dialog(side)  # once more, it may be, which does no harm
+        self._desk.send_ack(answered.call, leg, dialog, answered.ack, at, out)
 
     def _hang_up_a(self, fork: Fork, at: float, out: list[Command]) -> None:
         self._hang_up(fork, "a", at, out)
@@ -212,7 +213,7 @@ class Leftover:
         """Send CANCEL, once."""
         if not self.cancelled:
             self.cancelled = True
-            self.call.desk.send_cancel(self.leg, self.invite, at, out)
+            self.call.desk.send_cancel(self.call, self.leg, self.invite, at, out)
 
 
 def _forks(call: Call) -> list[Fork]:

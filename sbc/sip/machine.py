@@ -195,8 +195,10 @@ def _start(name: str) -> Action:
     def start(tx: Transaction, _: Response | None, at: float, out: list[Any]) -> None:
         if not tx.flow.reliable or not (unreliable_only or zero_if_reliable):
             tx.timers[name] = at + seconds
-        elif zero_if_reliable:
+        elif zero_if_reliable and tx.flow.alive:
             tx.fire(name, None, at, out)
+        elif zero_if_reliable:
+            tx.timers[name] = at + seconds  # the answer may have to go over another flow
 
     return start
 

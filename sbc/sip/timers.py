@@ -23,6 +23,7 @@ NEVER: Final = float("inf")
 DURATIONS: Final[dict[str, float]] = {
     "A": T1,
     "B": GIVE_UP,
+    "C": 181.0,  # more than three minutes (RFC 3261 16.6)
     "D": 32.0,
     "E": T1,
     "F": GIVE_UP,

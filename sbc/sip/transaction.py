@@ -6,24 +6,27 @@ nothing, and ``complete`` writes that down, so that the tables that run are tota
 
 Inputs are what comes from the wire (``request``: a retransmission; ``ack``; a response by its
 class), what the user passes down (``start``; a response by its class), the name of a timer that
-fired, and ``transport``: the flow is gone. Responses have three classes: ``1xx``, ``2xx`` and
-``final`` (3xx to 6xx).
+fired, ``transport``: the flow is gone, and ``moved``: a server goes on over another. Responses have
+three classes: ``1xx``, ``2xx`` and ``final`` (3xx to 6xx).
 
 What is not in the figures:
 
 - The 2xx to an INVITE is retransmitted here (timer ``repeat``), although RFC 3261 13.3.1.4 gives
   that to the user above: it needs the same clock and queue. It goes on over reliable flows too,
   because a later hop may be unreliable. To know when to stop, Accepted is split in two: once the
-  ACK has come the state is Acknowledged, which only absorbs until timer L. A flow that
-  closes does not end Accepted, on either side: the ACK, or a repeated 2xx, may come on another
-  flow of the same peer.
+  ACK has come the state is Acknowledged, which only absorbs until timer L.
+- A flow that closes ends only what cannot go on over another of the same peer. A client INVITE that has
+  been heard of waits for a response there (RFC 3261 18.1.1), and Accepted for an ACK or a repeated 2xx; a
+  server that has no final answer yet, or no ACK for its 2xx, tells its user (``lost``), who may find
+  another (18.2.2), or gives the answer all the same, to nobody.
+- Timer C of a proxy (16.6, 16.8) runs only while such an INVITE waits: how long a call may ring is the
+  trunk's policy, and the user then cancels. When it fires the user cancels too.
 - ``cancelled``: a CANCEL was sent for this INVITE; where no final response comes within 64*T1
-  (timer ``abandon``) the transaction ends (RFC 3261 9.1). Timer C of a proxy is not here: how
-  long a call may ring is the trunk's policy, and the user then cancels.
+  (timer ``abandon``) the transaction ends (RFC 3261 9.1).
 - ``drop``: messages that nobody needs any more are let go of while the state lives on.
 
-Over a reliable flow timers A, E and G are not started and D, I, J and K are zero: the machine
-goes straight on to Terminated, which is why their ``start`` comes last in its row.
+Over a reliable flow timers A, E and G are not started and D, I, J and K are zero while it lives: the
+machine goes straight on to Terminated, which is why their ``start`` comes last in its row.
 """
 
 from __future__ import annotations
@@ -78,12 +81,13 @@ INVITE_CLIENT: Final[Table] = complete(
         (CALLING, "cancelled"): (CALLING, ("start abandon",)),
         (CALLING, "abandon"): (TERMINATED, ("tell timeout",)),
         (CALLING, "transport"): (TERMINATED, ("tell transport",)),
-        (PROCEEDING, "1xx"): (PROCEEDING, ("pass up",)),
+        (PROCEEDING, "1xx"): (PROCEEDING, ("stop C", "pass up")),
         (PROCEEDING, "2xx"): (ACCEPTED, ("stop all", "start M", "pass up")),
         (PROCEEDING, "final"): (COMPLETED, ("stop all", "send ack", "pass up", "start D")),
         (PROCEEDING, "cancelled"): (PROCEEDING, ("start abandon",)),
         (PROCEEDING, "abandon"): (TERMINATED, ("tell timeout",)),
-        (PROCEEDING, "transport"): (TERMINATED, ("tell transport",)),
+        (PROCEEDING, "transport"): (PROCEEDING, ("start C",)),
+        (PROCEEDING, "C"): (PROCEEDING, ("start abandon", "tell timeout")),
         (ACCEPTED, "2xx"): (ACCEPTED, ("pass up",)),
         (ACCEPTED, "M"): (TERMINATED, ()),
         (COMPLETED, "final"): (COMPLETED, ("send ack",)),
@@ -120,12 +124,14 @@ INVITE_SERVER: Final[Table] = complete(
         (PROCEEDING, "1xx"): (PROCEEDING, ("keep response", "send response")),
         (PROCEEDING, "2xx"): (ACCEPTED, ("keep response", "send response", "start repeat", "start L")),
         (PROCEEDING, "final"): (COMPLETED, ("keep response", "send response", "start G", "start H")),
-        (PROCEEDING, "transport"): (TERMINATED, ("tell transport",)),
+        (PROCEEDING, "transport"): (PROCEEDING, ("tell lost",)),
+        (PROCEEDING, "moved"): (PROCEEDING, ("send response",)),
         (ACCEPTED, "2xx"): (ACCEPTED, ("keep response", "send response")),
         (ACCEPTED, "repeat"): (ACCEPTED, ("send response", "again repeat")),
         (ACCEPTED, "ack2xx"): (ACKNOWLEDGED, ("stop repeat", "drop request", "drop response")),
         (ACCEPTED, "L"): (TERMINATED, ("tell no-ack",)),
-        (ACCEPTED, "transport"): (ACCEPTED, ("stop repeat",)),
+        (ACCEPTED, "transport"): (ACCEPTED, ("stop repeat", "tell lost")),
+        (ACCEPTED, "moved"): (ACCEPTED, ("send response", "start repeat")),
         (ACKNOWLEDGED, "L"): (TERMINATED, ()),
         (ACKNOWLEDGED, "transport"): (TERMINATED, ()),
         (COMPLETED, "request"): (COMPLETED, ("send response",)),
@@ -133,6 +139,7 @@ INVITE_SERVER: Final[Table] = complete(
         (COMPLETED, "H"): (TERMINATED, ("tell no-ack",)),
         (COMPLETED, "ack"): (CONFIRMED, ("stop all", "drop request", "drop response", "start I")),
         (COMPLETED, "transport"): (TERMINATED, ("tell transport",)),
+        (COMPLETED, "moved"): (COMPLETED, ("send response",)),
         (CONFIRMED, "I"): (TERMINATED, ()),
         (CONFIRMED, "transport"): (TERMINATED, ()),
     }
@@ -144,14 +151,16 @@ NON_INVITE_SERVER: Final[Table] = complete(
         (TRYING, "1xx"): (PROCEEDING, ("keep response", "send response")),
         (TRYING, "2xx"): (COMPLETED, ("keep response", "send response", "start J")),
         (TRYING, "final"): (COMPLETED, ("keep response", "send response", "start J")),
-        (TRYING, "transport"): (TERMINATED, ("tell transport",)),
+        (TRYING, "transport"): (TRYING, ("tell lost",)),
         (PROCEEDING, "request"): (PROCEEDING, ("send response",)),
         (PROCEEDING, "1xx"): (PROCEEDING, ("keep response", "send response")),
         (PROCEEDING, "2xx"): (COMPLETED, ("keep response", "send response", "start J")),
         (PROCEEDING, "final"): (COMPLETED, ("keep response", "send response", "start J")),
-        (PROCEEDING, "transport"): (TERMINATED, ("tell transport",)),
+        (PROCEEDING, "transport"): (PROCEEDING, ("tell lost",)),
+        (PROCEEDING, "moved"): (PROCEEDING, ("send response",)),
         (COMPLETED, "request"): (COMPLETED, ("send response",)),
         (COMPLETED, "J"): (TERMINATED, ()),
         (COMPLETED, "transport"): (TERMINATED, ()),
+        (COMPLETED, "moved"): (COMPLETED, ("send response", "start J")),
     }
 )

@@ -81,7 +81,7 @@ class Transactions:
         self._flows: dict[Flow, dict[int, Transaction]] = {}
         self._queue: TimerQueue[Transaction] = TimerQueue(self._live)
         self._told: list[tuple[Transaction, str]] = []
-        self._closing: deque[Transaction] = deque()
+        self._closing: deque[tuple[Transaction, Flow]] = deque()
         self._finished: dict[Key, int] = {}
 
     def __len__(self) -> int:
@@ -105,14 +105,17 @@ class Transactions:
         key = server_key(request, flow, method)
         known = self._servers.get(key)
         if known is not None:
-            known.fire("request", None, at, out)
+            if not self._follow(known, flow, at, out):
+                known.fire("request", None, at, out)
             return None
         if method == "INVITE" and self._finished.get(_counter(flow, method), 0) >= UNACKNOWLEDGED:
             out.append(Send(flow, _stateless_refusal(flow, request)))
             return REFUSED
         transaction = self._serve(flow, key, request)
         if method == "CANCEL":
-            transaction.cancels = self._servers.get(server_key(request, flow, "INVITE"))
+            cancelled = transaction.cancels = self._servers.get(server_key(request, flow, "INVITE"))
+            if cancelled is not None:
+                self._follow(cancelled, flow, at, out)
         fix_via(request, flow.remote)
         if method == "INVITE":
             transaction.respond(response_to(request, 100), at, out)
@@ -129,6 +132,7 @@ class Transactions:
         transaction = self._clients.get(client_key(response))
         if transaction is None or not same_peer(transaction.flow, flow):
             return None
+        self._follow(transaction, flow, at, out)
         if not transaction.fire(response_class(response.status), response, at, out):
             return None
         transaction.last_response = response
@@ -152,10 +156,23 @@ class Transactions:
         self._hold(transaction)
         transaction.fire("start", None, at, out)
         if request.method == "CANCEL":
-            invite = self._clients.get((branch, "INVITE"))
-            if invite is not None:
-                invite.fire("cancelled", None, at, out)
+            self.cancelled(branch, at, out)
         return transaction
+
+    def cancelled(self, branch: str, at: float, out: list[Any]) -> None:
+        """The INVITE that we sent with ``branch`` is given up, whether its CANCEL can be sent or not."""
+        invite = self._clients.get((branch, "INVITE"))
+        if invite is not None:
+            invite.fire("cancelled", None, at, out)
+
+    def move(self, transaction: Transaction, flow: Flow, at: float, out: list[Any]) -> None:
+        """Go on over another flow of the same peer; what a server said last is said there again."""
+        if transaction.number in self._live:
+            self._drop(transaction)
+            transaction.flow = flow
+            self._hold(transaction)
+            if isinstance(transaction, ServerTransaction):
+                transaction.fire("moved", None, at, out)
 
     def live(self) -> list[Transaction]:
         """Every transaction that has not ended."""
@@ -176,8 +193,8 @@ class Transactions:
     def tick(self, at: float, out: list[Any]) -> list[tuple[Transaction, str]]:
         """Fire what is due; return the events for the users.
 
-        ``timeout``: a client transaction got no (final) answer. ``no-ack``: the final response
-        to an INVITE was never acknowledged; after a 2xx the user sends BYE (RFC 3261 13.3.1.4).
+        ``timeout``: a client transaction got no (final) answer, or its timer C fired. ``no-ack``: the final
+        response to an INVITE was never acknowledged; after a 2xx the user sends BYE (RFC 3261 13.3.1.4).
         Where more is due than one step does, ``next_deadline`` is not after ``at``.
         """
         self._end_closing(at, out)
@@ -189,11 +206,12 @@ class Transactions:
         return self._take_told()
 
     def flow_closed(self, flow: Flow, at: float, out: list[Any]) -> list[tuple[Transaction, str]]:
-        """End every transaction of ``flow``; return a ``transport`` event for each unfinished one.
+        """Tell every transaction of ``flow``; return the events for the users.
 
+        ``transport``: there will be no answer. ``lost``: a server's may go over another flow (``move``).
         What one step does not end is for the next ``tick``, which ``next_deadline`` then wants at once.
         """
-        self._closing.extend(self._flows.get(flow, {}).values())
+        self._closing.extend((each, flow) for each in self._flows.get(flow, {}).values())
         self._end_closing(at, out)
         return self._take_told()
 
@@ -242,10 +260,7 @@ class Transactions:
         """Take ``transaction`` out of every table; for the machines alone, and harmless twice."""
         if self._live.pop(transaction.number, None) is None:
             return
-        held = self._flows[transaction.flow]
-        del held[transaction.number]
-        if not held:
-            del self._flows[transaction.flow]
+        self._drop(transaction)
         if not isinstance(transaction, ServerTransaction):
             del self._clients[transaction.key]
             return
@@ -292,10 +307,25 @@ class Transactions:
             held = self._flows[transaction.flow] = {}
         held[transaction.number] = transaction
 
+    def _drop(self, transaction: Transaction) -> None:
+        held = self._flows[transaction.flow]
+        del held[transaction.number]
+        if not held:
+            del self._flows[transaction.flow]
+
+    def _follow(self, transaction: Transaction, flow: Flow, at: float, out: list[Any]) -> bool:
+        """The peer goes on over ``flow``: go with it where the former is gone (RFC 3261 18.1.1)."""
+        if flow is transaction.flow or transaction.flow.alive:
+            return False
+        self.move(transaction, flow, at, out)
+        return True
+
     def _end_closing(self, at: float, out: list[Any]) -> None:
         closing = self._closing
         for _ in range(min(SLICE, len(closing))):
-            closing.popleft().fire("transport", None, at, out)
+            transaction, flow = closing.popleft()
+            if transaction.flow is flow:
+                transaction.fire("transport", None, at, out)
 
     def _uncount(self, transaction: ServerTransaction) -> None:
         key = transaction.counted

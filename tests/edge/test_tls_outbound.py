@@ -11,6 +11,7 @@ import gevent
 import pytest
 from gevent import socket
 
+from sbc.base import Address
 from sbc.demo.pki import Issued
 from sbc.flow import Flow
 from sbc.net.transport.dial import DialFailed
@@ -198,3 +199,42 @@ def test_a_closed_port_is_a_failed_dial_and_no_handshake(lab: Lab) -> None:
     with pytest.raises(DialFailed, match="refused"):
         dial(lab, port)
     assert not lab.recorder.failures
+
+
+# Where a caller's connection came from is no peer's address, or one behind a peer's name
+
+
+def dial_back(lab: Lab, port: int, peers: tuple[str, ...], tls: dict[str, Any] | None = None) -> Flow:
+    trunk = lab.trunk("acme", tls or {}, peers=peers)
+    return lab.dialer.connect(trunk, lab.reload(), (Address("127.0.0.1", port),))
+
+
+def test_a_caller_is_dialled_in_the_name_of_the_peer_that_lives_there(lab: Lab) -> None:
+    with serving(server_context(lab, good(lab))) as server:
+        flow = dial_back(lab, server.port, ("localhost:1",))
+        assert dial_back(lab, server.port, ("localhost:1",)) is flow, "the next one shares it"
+        assert server.sni == ["localhost"]
+    with serving(server_context(lab, lab.ca.issue(ips=["127.0.0.1"]))) as server:
+        with pytest.raises(DialFailed):
+            dial_back(lab, server.port, ("localhost:1",))
+        assert server.heard == b""
+
+
+def test_a_caller_that_is_no_peer_must_bear_the_trunks_names(lab: Lab) -> None:
+    with serving(server_context(lab, lab.ca.issue(uris=["sip:peer.example"]))) as server:
+        assert dial_back(lab, server.port, ("nowhere.invalid:1",), {"names": ("peer.example",)}).alive
+    with serving(server_context(lab, lab.ca.issue(ips=["127.0.0.1"]))) as server:
+        with pytest.raises(DialFailed):
+            dial_back(lab, server.port, ("nowhere.invalid:1",), {"names": ("peer.example",)})
+        with pytest.raises(DialFailed, match="no peer of trunk acme"):
+            dial_back(lab, server.port, ("nowhere.invalid:1",))
+        assert server.heard == b""
+
+
+def test_a_caller_of_a_trunk_without_names_is_known_by_its_address(lab: Lab) -> None:
+    with serving(server_context(lab, lab.ca.issue(ips=["127.0.0.1"]))) as server:
+        assert dial_back(lab, server.port, ()).alive
+    with serving(server_context(lab, good(lab))) as server:
+        with pytest.raises(DialFailed):
+            dial_back(lab, server.port, ())
+        assert server.heard == b""

@@ -4,7 +4,8 @@
 ``respond``; what the engine sends to it lies in ``heard`` until ``hears`` takes it out, which
 fails where the next message is not the one that was named. A trunk's first peer has the trunk's name,
 its others have their own host's first label. Connections succeed unless the trunk's name is in
-``stage.dead`` or the peer's address in ``stage.refusing``; TLS peers have shown a verified certificate
+``stage.dead`` or the peer's address in ``stage.refusing``, and wait in ``stage.dialling`` where that is a
+list; what is sent on one that has closed is lost (``closes``). TLS peers have shown a verified certificate
 unless their name is in ``strangers``; media is a boundary here, so an SDP body goes through with
 ``via-sbc`` in front, and one that holds ``unusable`` is refused.
 """
@@ -63,7 +64,13 @@ def snapshot(rules: str = RULES, transport: str = "tls", **trunk_options: object
     )
     trunks = {
         name: Trunk.model_validate(
-            {"trunk": name, "listener": "main", "peers": [f"{name}.example:5061"], **trunk_options}
+            {
+                "trunk": name,
+                "listener": "main",
+                "peers": [f"{name}.example:5061"],
+                "sources": ["198.51.100.0/24"],
+                **trunk_options,
+            }
         )
         for name in ("office", "carrier", "backup")
     }
@@ -171,6 +178,7 @@ class Stage:
         self.cseq = 0
         self.dead: set[str] = set()
         self.refusing: set[Address] = set()
+        self.dialling: list[Connect] | None = None
         self.notes: list[Note] = []
         self.media: list[Command] = []
         self.asked: list[RunHooks] = []
@@ -222,17 +230,16 @@ class Stage:
             waiting.extend(self._one(waiting.popleft()))
 
     def _one(self, command: Command) -> list[Command]:
-        if isinstance(command, Send):
+        if isinstance(command, Send) and not command.flow.alive:
+            pass
+        elif isinstance(command, Send):
             peer = self._beyond(command.flow)
             peer.heard.append(parse_message(serialize(command.message)))
         elif isinstance(command, Connect):
             self.connects.append((command.peers, command.near))
-            for address in command.peers:
-                index = command.trunk.peers.index(address)
-                name = address.host.partition(".")[0] if index else command.trunk.trunk
-                if command.trunk.trunk not in self.dead and address not in self.refusing:
-                    return self.engine.connected(command.key, self.peers[name].flow, self.now)
-            return self.engine.connect_failed(command.key, "connection refused", self.now)
+            if self.dialling is None:
+                return self.dialled(command)
+            self.dialling.append(command)
         elif isinstance(command, OfferMedia | AnswerMedia):
             self.media.append(command)
             error = PeerError("the answer is unusable", 488) if b"unusable" in command.sdp else None
@@ -246,6 +253,32 @@ class Stage:
         elif isinstance(command, RunHooks):
             return self.hooks(command)
         return []
+
+    def dialled(self, command: Connect) -> list[Command]:
+        """What comes of a ``Connect``."""
+        for address in command.peers:
+            peer = self._at(command.trunk, address)
+            if peer is not None and command.trunk.trunk not in self.dead and address not in self.refusing:
+                return self.engine.connected(command.key, peer.flow, self.now)
+        return self.engine.connect_failed(command.key, "connection refused", self.now)
+
+    def _at(self, trunk: Trunk, address: Address) -> Peer | None:
+        """Who is found at ``address`` of a trunk, by its name or by where its connection comes from."""
+        if address in trunk.peers:
+            index = trunk.peers.index(address)
+            return self.peers[address.host.partition(".")[0] if index else trunk.trunk]
+        of_trunk = [each for each in self.peers.values() if each.flow.trunk == trunk.trunk]
+        return next((each for each in of_trunk if each.flow.remote.host == address.host), None)
+
+    def closes(self, peer: Peer) -> None:
+        """The connection of ``peer`` closes; it has another one when it says more, or is dialled."""
+        old = peer.flow
+        self.flows += 1
+        peer.flow = Flow(
+            self.flows, old.transport, old.local, old.remote,
+            listener=old.listener, trunk=old.trunk, tls=old.tls, reuse=old.reuse, channel=old.channel,
+        )  # fmt: skip
+        self.carry_out(self.engine.flow_closed(old, self.now))
 
     def _beyond(self, flow: Flow) -> Peer:
         """Who is at the other end of ``flow``."""

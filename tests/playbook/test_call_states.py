@@ -75,6 +75,7 @@ EXPECTED: dict[tuple[State, str], Outcome] = {
     (ANSWERED, "ack"): Outcome(UP),
     (ANSWERED, "bye of the caller"): Outcome(ENDED, (), ("ACK", "BYE")),
     (ANSWERED, "bye of the callee"): Outcome(ENDED, ("BYE",), ("ACK",)),
+    (ANSWERED, "lost"): Outcome(ENDED, ("BYE",), ("ACK", "BYE")),
     (ANSWERED, "clear"): Outcome(ENDED, ("BYE",), ("ACK", "BYE")),
     (UP, "bye of the caller"): Outcome(ENDED, (), ("BYE",)),
     (UP, "bye of the callee"): Outcome(ENDED, ("BYE",)),

@@ -344,10 +344,11 @@ def test_a_bye_before_the_ack_acknowledges_the_callee_first() -> None:
     assert not stage.engine.calls
 
 
-def test_a_callers_connection_that_dies_while_it_rings_cancels_the_call() -> None:
+def test_a_caller_that_is_gone_for_good_while_it_rings_cancels_the_call() -> None:
     stage = Stage()
     stage.office.invite()
     stage.carrier.respond(stage.carrier.hears("INVITE"), 180)
+    stage.dead.add("office")
     stage.carry_out(stage.engine.flow_closed(stage.office.flow, stage.now))
     stage.carrier.hears("CANCEL")
     assert not stage.engine.calls

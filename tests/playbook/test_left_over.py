@@ -108,7 +108,7 @@ def test_a_failure_within_an_early_dialog_ends_the_invite(how: str) -> None:
     nothing_is_left(stage)
 
 
-def test_a_reinvite_whose_sender_is_gone_is_cancelled_beyond() -> None:
+def test_a_reinvite_whose_sender_is_gone_for_good_is_cancelled_beyond() -> None:
     stage = Stage()
     _, answer = stage.established()
     stage.within("office", answer, "INVITE", body=SDP)
@@ -116,6 +116,7 @@ def test_a_reinvite_whose_sender_is_gone_is_cancelled_beyond() -> None:
     again = stage.carrier.hears_request("INVITE")
     stage.carrier.respond(again, 180)
     stage.office.hears(180)
+    stage.dead.add("office")
     stage.carry_out(stage.engine.flow_closed(stage.office.flow, stage.now))
     assert stage.carrier.hears_request("CANCEL").via.branch == again.via.branch
     stage.carry_out(stage.engine.end_call(next(iter(stage.engine.calls)), "over", stage.now))

@@ -85,6 +85,18 @@ def closed(peer: Peer, now: float, out: list[Any]) -> None:
     out.extend(peer.layer.flow_closed(peer.flow, now, out))
 
 
+def dead(peer: Peer, now: float, out: list[Any]) -> None:
+    """What goes over the flow now is heard by nobody, and the peer has another."""
+    peer.flow.alive = False
+    peer.flow = wire.flow(peer.flow.transport)
+
+
+def moved(peer: Peer, now: float, out: list[Any]) -> None:
+    """What servers have said goes over the peer's other flow."""
+    for each in peer.server.values():
+        peer.layer.move(each, peer.flow, now, out)
+
+
 def sent(what: str | int) -> Expectation:
     def holds(entry: Any) -> bool:
         if not isinstance(entry, Send):
@@ -327,16 +339,40 @@ UNFINISHED: dict[str, Callable[[], Script[Peer]]] = {
 }
 
 
-@pytest.mark.parametrize("name", UNFINISHED)
-def test_a_closed_flow_ends_what_is_unfinished_and_tells(name: str) -> None:
+@pytest.mark.parametrize("name", ["INVITE client", "BYE client"])
+def test_a_closed_flow_ends_a_request_that_nobody_has_answered_and_tells(name: str) -> None:
     script = UNFINISHED[name]() >> closed << told("transport")
     assert script >> after(100)
     assert live(script) == 0
 
 
+@pytest.mark.parametrize(("name", "method"), [("INVITE server", "INVITE"), ("BYE server", "BYE")])
+def test_a_closed_flow_does_not_end_what_is_not_answered_and_tells(name: str, method: str) -> None:
+    script = UNFINISHED[name]() >> closed << told("lost") >> dead
+    assert script >> respond(486, method) << sent(486)
+    assert script >> moved << sent(486), "here it is heard"
+    assert script.core.server[method].flow is script.core.flow
+    script >> after(33)
+    assert live(script) == 0
+
+
+def test_an_invite_that_has_been_heard_of_is_answered_on_another_flow() -> None:
+    """RFC 3261 18.1.1; the ACK of a refusal goes there too."""
+    script = over("tls") >> start(INVITE) << sent("INVITE") >> answered(180) << passed_up(180) >> closed
+    assert script >> dead >> after(170) >> moved >> answered(180) << passed_up(180)
+    assert script >> after(600) >> answered(486) << sent("ACK") << passed_up(486)
+    assert live(script) == 0
+
+
+def test_an_invite_that_nobody_answers_on_another_flow_ends_after_timer_c() -> None:
+    script = over("tls") >> start(INVITE) << sent("INVITE") >> answered(180) << passed_up(180) >> closed
+    assert script >> after(180) >> after(1) << told("timeout") >> after(32) << told("timeout")
+    assert live(script) == 0
+
+
 def test_a_closed_flow_does_not_end_the_wait_for_the_ack_of_a_2xx() -> None:
     script = over("tls") >> received(INVITE) << sent(100) << new("INVITE") >> respond(200) << sent(200)
-    assert script >> closed >> after(31) >> after(1) << told("no-ack")
+    assert script >> closed << told("lost") >> after(31) >> after(1) << told("no-ack")
 
 
 def test_a_closed_flow_does_not_end_the_watch_for_further_2xx() -> None:

@@ -21,6 +21,7 @@ from sbc.ids import Ids, counter_bytes
 from sbc.net.driver import Driver
 from sbc.net.media.embedded import MediaIO
 from sbc.net.system.clock import Clock
+from sbc.net.transport.dial import DialFailed
 from sbc.observe.journal import Journal
 from sbc.observe.recorder import Recorder
 from sbc.sip.cancel import build_ack
@@ -104,6 +105,8 @@ class Agent:
     def _on_request(self, request: Request) -> None:
         if request.method == "BYE":
             self.peer.respond(request, 200)
+        elif request.method == "INVITE" and self.stage.winding_up:
+            self.answer(request, 180)
         elif request.method == "CANCEL":
             self.peer.respond(request, 200, tag="")
             for invite in self.invites():
@@ -165,6 +168,7 @@ class DrivenStage(Stage):
         self.records: list[str] = []
         self.io = media
         self.free = media.free_ports()
+        self.winding_up = False
         self.recorder = Recorder(Journal(self.lines.append), self.records.append)
         dialer = cast(Any, self)
         self.driver = Driver(self.engine, media, self.recorder, clock_of(self), lambda _: dialer)
@@ -173,8 +177,16 @@ class DrivenStage(Stage):
             peer.flow.channel = Wire(self.agents[name])
 
     def lookup(self, trunk: Any, snapshot: Any, peers: Any = (), near: Any = ()) -> Flow | None:
-        """The dialer's: every trunk has a connection."""
-        return self.peers[trunk.trunk].flow
+        """The dialer's: every trunk has a connection, or is ``dead``."""
+        return None if trunk.trunk in self.dead else self.peers[trunk.trunk].flow
+
+    def connect(self, trunk: Any, snapshot: Any, peers: Any = (), near: Any = ()) -> Flow:
+        """The dialer's, where there is no connection: a moment later there is none either, or it is back."""
+        gevent.sleep(0)
+        flow = self.lookup(trunk, snapshot, peers, near)
+        if flow is None:
+            raise DialFailed("connection refused")
+        return flow
 
     def play(self, flow: Flow, message: Message) -> None:
         agent = self.agents[flow.trunk or ""]
@@ -209,11 +221,12 @@ class DrivenStage(Stage):
     def settle(self) -> None:
         """Let hooks and agents come to rest."""
         hooked = self.engine.store.current.hooks
-        for _ in range(8 if hooked.files else 1):
+        waits = bool(hooked.files or self.engine._connecting)
+        for _ in range(8 if waits else 1):
             while any(agent.inbox for agent in self.agents.values()):
                 for agent in self.agents.values():
                     agent.react()
-            if hooked.files:
+            if waits:
                 gevent.sleep(0)
 
     @property
@@ -224,6 +237,7 @@ class DrivenStage(Stage):
     def wind_up(self) -> None:
         """The agents bring to an end what is theirs to end, and every timer runs out."""
         self.settle()
+        self.winding_up = True
         for agent in self.agents.values():
             for invite in agent.invites():
                 if invite.via.branch not in agent.given and invite.via.branch not in agent.rang:

@@ -229,6 +229,10 @@ def closes(name: str) -> Step:
     return f"the connection of {name} closes", act
 
 
+def unreachable(name: str) -> Step:
+    return f"{name} listens no longer", lambda stage: stage.dead.add(name)
+
+
 def hung_up() -> Step:
     def act(stage: DrivenStage) -> None:
         for call in list(stage.engine.calls):
@@ -277,7 +281,12 @@ SCENES: dict[str, tuple[bool, tuple[Step, ...]]] = {
         invite(), says("carrier", 180), says("carrier", 183, OFFER), says("carrier", 200, OFFER),
         says("carrier", 200, OFFER), ack(), callee("BYE"),
     )),
-    "the caller is gone": (False, (invite(), says("carrier", 180), closes("office"))),
+    "the caller is gone": (False, (
+        invite(), says("carrier", 180), unreachable("office"), closes("office"), waits(1),
+    )),
+    "the caller is gone and back": (False, (
+        invite(), says("carrier", 180), closes("office"), says("carrier", 486),
+    )),
     "the callee is gone": (False, (invite(), says("carrier", 180), closes("carrier"))),
     "a change refused": (False, (*UP, caller("INVITE", AGAIN), says("carrier", 488), caller("BYE"))),
     "a change cancelled by the end": (False, (

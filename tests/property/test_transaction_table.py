@@ -13,7 +13,7 @@ from sbc.sip import transaction as tables
 from sbc.sip.message import Request, Response
 from sbc.sip.outgoing import Send
 from sbc.sip.timers import DURATIONS, UNRELIABLE_ONLY, ZERO_IF_RELIABLE
-from sbc.sip.transaction import TERMINATED, State, Table
+from sbc.sip.transaction import ACCEPTED, TERMINATED, State, Table
 from sbc.sip.transactions import ACK2XX, ServerTransaction, Transaction, Transactions
 from tests.unit.sip_transaction import wire
 
@@ -167,7 +167,16 @@ def finish(layer: Transactions, transaction: Transaction, now: float) -> None:
     if transaction.state != TERMINATED:
         assert transaction.state in ("Trying", "Proceeding")
         told = layer.flow_closed(transaction.flow, now, out)
-        assert told == [(transaction, "transport")]
+        if isinstance(transaction, ServerTransaction):
+            assert told == [(transaction, "lost")]
+            transaction.respond(wire.response(transaction.request, 503), now, out)
+            layer.tick(now + 33, out)
+        elif transaction.method == "INVITE":  # until timer C, and no answer to the CANCEL that it then gets
+            assert told == []
+            assert layer.tick(now + 181, out) == [(transaction, "timeout")]
+            layer.tick(now + 214, out)
+        else:
+            assert told == [(transaction, "transport")]
     assert len(layer) == 0
     assert layer.next_deadline is None
 
@@ -238,7 +247,9 @@ def test_the_layer_takes_any_sequence_of_requests(
             assert result is None or (result is ACK2XX and method == "ACK")
         now += seconds
         layer.tick(now, out)
-    layer.flow_closed(flow, now, out)
+    for server, event in layer.flow_closed(flow, now, out):
+        if event == "lost" and isinstance(server, ServerTransaction) and server.state != ACCEPTED:
+            server.respond(wire.response(server.request, 503), now, out)
     layer.tick(now + 33, out)
     assert len(layer) == 0
     assert all(isinstance(each.message, Request | Response) for each in out)

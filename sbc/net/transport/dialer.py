@@ -80,8 +80,9 @@ class Dialer:
     ) -> Flow | None:
         """The live flow to the first of ``peers`` that has one, without switching; None where there is none.
 
-        ``peers`` are all of the trunk's where none are given. With ``near`` only a flow to one of these
-        addresses (port 0: any) will do, of whichever peer.
+        ``peers`` are all of the trunk's where none are given; an address that is none of them is where a
+        request of the trunk came from. With ``near`` only a flow to one of these addresses (port 0: any)
+        will do, of whichever peer.
         """
         if near:
             keys = {self._key(trunk, snapshot, peer) for peer in trunk.peers}
@@ -89,12 +90,20 @@ class Dialer:
             return next((flow for each in near for flow in usable if _is_at(flow.remote, each)), None)
         for peer in peers or trunk.peers:
             key = self._key(trunk, snapshot, peer)
-            live = self._live.get(key)
+            live = self._live.get(key) if peer in trunk.peers else self._at(key)
             if live is not None and self._usable(live) and self._fresh(live):
                 return live
             if key.transport == "udp" and is_ip(peer.host):
                 with contextlib.suppress(DialFailed):  # ``connect`` will say why
                     return self._open_udp(trunk, key, peer)
+        return None
+
+    def _at(self, key: ReuseKey) -> Flow | None:
+        """The flow to the address that ``key`` has for a target, in whichever peer's name it was dialled."""
+        for flow in self._flows.values():
+            same = flow.reuse is not None and flow.reuse._replace(target=key.target) == key
+            if same and flow.remote == key.target:
+                return flow
         return None
 
     def _usable(self, flow: Flow) -> bool:
@@ -117,7 +126,7 @@ class Dialer:
         failed: DialFailed | None = None
         for peer in peers or trunk.peers:
             try:
-                return self._dial_once(trunk, snapshot, peer)
+                return self._dial_once(trunk, snapshot, *_in_whose_name(trunk, peer))
             except DialFailed as error:
                 failed = error
         raise failed or DialFailed(f"trunk {trunk.trunk} has no peers")
@@ -281,6 +290,23 @@ class Dialer:
             bound = self._listeners.endpoint(flow.listener)
             idle = bound.config.idle_timeout if bound is not None else 0.0
             yield flow.channel, idle, flow not in self._leaving
+
+
+def _in_whose_name(trunk: Trunk, peer: Address) -> tuple[Address, str]:
+    """Who is dialled at ``peer``, and the address that is meant where that is a name; DialFailed.
+
+    A caller's own address is dialled as the peer that lives there. One that is no peer's shows a certificate
+    for the trunk's ``names``, or where it is for its address no name may be what the trunk is known by.
+    """
+    if peer in trunk.peers:
+        return peer, ""
+    for each in trunk.peers:
+        with contextlib.suppress(DialFailed):
+            if any(address.host == peer.host for address in _addresses(trunk, each)):
+                return Address(each.host, peer.port), peer.host
+    if trunk.tls is not None and not trunk.tls.names and not all(is_ip(each.host) for each in trunk.peers):
+        raise DialFailed(f"{peer}: no peer of trunk {trunk.trunk} is there, and it has no names")
+    return peer, ""
 
 
 def _is_at(address: Address, wanted: Address) -> bool:

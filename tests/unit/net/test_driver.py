@@ -11,6 +11,7 @@ import pytest
 
 from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.commands import Note, RunHooks
+from sbc.b2bua.desk import NOBODY
 from sbc.b2bua.engine import Engine
 from sbc.b2bua.setup import Setup
 from sbc.base import Address, LocalError, PeerError
@@ -412,9 +413,9 @@ def test_what_a_closed_connection_leaves_lets_others_have_turns() -> None:
     rig = Rig()
     many = 4 * SLICE
     for number in range(many):
-        invite = parse_message(INVITE.format(id=f"left{number}").encode())
-        assert isinstance(invite, Request)
-        rig.engine.transactions.receive_request(rig.office, invite, rig.driver.clock.monotonic(), [])
+        options = parse_message(INVITE.format(id=f"left{number}").replace("INVITE", "OPTIONS").encode())
+        assert isinstance(options, Request)
+        rig.engine.transactions.start(rig.office, options, rig.driver.clock.monotonic(), [], NOBODY)
     seen: list[int] = []
 
     def other() -> None:

@@ -104,7 +104,7 @@ def test_what_a_closed_connection_leaves_is_let_go_of_in_slices() -> None:
     layer, flow = wire.layer(), wire.flow("tcp")
     many = 3 * SLICE + 10
     for number in range(many):
-        layer.receive_request(flow, wire.request(branch=f"z9hG4bK{number}", number=number + 1), NOW, [])
+        layer.start(flow, wire.request("OPTIONS", branch=f"z9hG4bK{number}"), NOW, [])
     told = layer.flow_closed(flow, NOW, [])
     assert len(layer) == many - SLICE
     while len(layer):
