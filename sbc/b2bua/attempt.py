@@ -108,9 +108,11 @@ class Attempt:
         call = self.call
         fork = self._fork_of(response)
         sdp = b"" if fork.renewed else carried_body(response)
-        again = b""
+        again = accepted = b""
+        if response.status < 200 and sdp and self._is_untimely(fork, sdp):
+            return
         if response.status >= 200:
-            again = b"" if sdp else self._early_answer(fork)
+            again, accepted = b"" if sdp else self._early(fork), fork.accepted
             call.keep_only(fork)
             call.cancel_timer("ring")
             call.cancel_timer("response")
@@ -121,7 +123,18 @@ class Attempt:
         def then(sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
             self._pass_back(fork, response, b"" if again else sdp, error, at, out)
 
-        self._take_sdp(response, sdp or again, then, at, out)
+        if again and not self.invitation.offer:
+            self._agree_again(again, accepted, then, out)
+        else:
+            self._take_sdp(fork, response, sdp or again, then, at, out)
+
+    def _is_untimely(self, fork: Fork, offer: bytes) -> bool:
+        """Tell whether an offer in a provisional response has been answered, or another's has yet to be.
+
+        The caller answers one at a time; what has no PRACK comes again (RFC 3262 3).
+        """
+        pending = self.call.offered_early
+        return (bool(fork.accepted) and offer == fork.early) or (pending is not None and pending is not fork)
 
     def _fork_of(self, response: Response) -> Fork:
         """The pair of dialogs that ``response`` belongs to, made where it is the first of its tag."""
@@ -135,18 +148,33 @@ class Attempt:
             fork.b.confirm(response)
         return fork
 
-    def _early_answer(self, fork: Fork) -> bytes:
-        """What ``fork`` answered the INVITE with before its 2xx, where another may have answered since.
+    def _early(self, fork: Fork) -> bytes:
+        """The SDP of ``fork`` before its 2xx, where another fork's may be in force since.
 
         The media follows the last answer; a 2xx without SDP means that of its own fork (RFC 3262 5). Where
-        another offer followed in any of them, the INVITE's can no longer be answered.
+        another offer followed in any of them, what was agreed first can no longer be had.
         """
         forks = self.call.forks.values()
-        alone = not self.invitation.offer or len(forks) < 2
-        return b"" if alone or any(each.renewed for each in forks) else fork.early
+        settled = self.invitation.offer or fork.accepted
+        if not settled or len(forks) < 2 or any(each.renewed for each in forks):
+            return b""
+        return fork.early
+
+    def _agree_again(self, offer: bytes, accepted: bytes, then: AfterMedia, out: list[Command]) -> None:
+        """Let the media follow what a fork offered and the caller accepted; nobody need be told."""
+        call = self.call
+
+        def answered(sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
+            if error is not None:
+                then(b"", error, at, out)
+            else:
+                call.ask_media(AnswerMedia(call.id, "a", accepted), then, out)
+
+        command = OfferMedia(call.id, "b", offer, call.policies["b"], call.policies["a"])
+        call.ask_media(command, answered, out)
 
     def _take_sdp(
-        self, response: Response, sdp: bytes, then: AfterMedia, at: float, out: list[Command]
+        self, fork: Fork, response: Response, sdp: bytes, then: AfterMedia, at: float, out: list[Command]
     ) -> None:
         """SDP in a response answers the caller's offer, or is the callee's own (RFC 3264, 6337).
 
@@ -160,7 +188,7 @@ class Attempt:
             call.ask_media(AnswerMedia(call.id, "b", sdp), then, out)
             call.offerer = "a" if preview else None
         else:
-            call.offered_early = response.status < 200 and not preview
+            call.offered_early = None if preview or response.status >= 200 else fork
             command = OfferMedia(call.id, "b", sdp, call.policies["b"], call.policies["a"])
             call.ask_media(command, then, out)
             call.offerer = None if preview else "b"

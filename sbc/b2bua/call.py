@@ -130,7 +130,7 @@ class Call:
         self.called = ""
         self.downgraded = False
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
-        self.offered_early = False
+        self.offered_early: Fork | None = None
         # Who has an offer under way that nobody has answered yet (RFC 3264 4, RFC 3311 5.2).
         self.offerer: Side | None = None
         self.setup: SettingUp | None = None
@@ -213,7 +213,9 @@ class Call:
     def keep_only(self, fork: Fork) -> None:
         """``fork`` answered; the other early dialogs are over."""
         self.fork = fork
-        fork.early = b""
+        fork.early = fork.accepted = b""
+        if self.offered_early is not fork:
+            self.offered_early = None
         for tag, each in list(self.forks.items()):
             if each is not fork:
                 self.desk.dialogs.unregister(each)

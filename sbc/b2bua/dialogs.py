@@ -11,16 +11,17 @@ class Fork:
     """A pair of dialogs: one that a branch of the callee opened, and the one that shows it to the caller.
 
     ``renewed``: offers went on while it was early, so the INVITE's own answer is history.
-    ``early`` is the last SDP with which it answered the INVITE before its 2xx.
+    ``early`` is the last SDP with which it answered the INVITE before its 2xx, or, where that had no
+    offer, its own, which the caller ``accepted``.
     """
 
-    __slots__ = ("a", "b", "early", "renewed")
+    __slots__ = ("a", "accepted", "b", "early", "renewed")
 
     def __init__(self, a: Dialog, b: Dialog) -> None:
         self.a = a
         self.b = b
         self.renewed = False
-        self.early = b""
+        self.early = self.accepted = b""
 
     def dialog(self, side: Side) -> Dialog:
         """The dialog on ``side``."""

@@ -225,7 +225,7 @@ class Hunt:
         call.cancel_timer("ring")
         call.cancel_timer("response")
         call.drop_forks()
-        call.offered_early, call.offerer = False, None
+        call.offered_early = call.offerer = None
         if self.attempt is not None:
             self.attempt.given_up, self.attempt.client = True, None
             self.attempt = None

@@ -80,8 +80,8 @@ class Mirror:
         if not sdp:
             call.after_media(self._forward, at, out)
             return
-        if request.method == "PRACK" and call.offered_early:
-            call.offered_early = False
+        if request.method == "PRACK" and call.offered_early is self.fork:
+            call.offered_early, self.fork.accepted = None, sdp
             call.ask_media(AnswerMedia(call.id, side, sdp), self._forward, out)
             return
         self.offered = True

@@ -69,8 +69,10 @@ def lines_to_offer(
     return required, tuple(fresh_line(ids, tag, suite) for tag, suite in enumerate(policy.suites, 1))
 
 
-def terms_from_offer(ids: Ids, media: Media, policy: MediaPolicy, former: Terms | None) -> Terms:
-    """Return the terms on which an offered stream is accepted.
+def terms_from_offer(
+    ids: Ids, media: Media, policy: MediaPolicy, former: Terms | None, told: dict[bytes, CryptoLine]
+) -> Terms:
+    """Return the terms on which an offered stream is accepted; ``told`` are our lines by the peer's keys.
 
     Raises StreamRefused when it can only be had in the clear and must not, or cannot be had at all.
     """
@@ -81,7 +83,7 @@ def terms_from_offer(ids: Ids, media: Media, policy: MediaPolicy, former: Terms 
         raise StreamRefused("SRTP is required and the offer has no usable crypto line")
     if theirs is None and is_secure(media.proto):
         raise StreamRefused("the offer is RTP/SAVP without a usable crypto line")
-    ours = None if theirs is None else _answering_line(ids, media, theirs, former)
+    ours = None if theirs is None else _answering_line(ids, media, theirs, former, told)
     return _terms(media, policy, theirs, ours)
 
 
@@ -98,8 +100,16 @@ def _first_usable(media: Media, policy: MediaPolicy) -> CryptoLine | None:
     return None
 
 
-def _answering_line(ids: Ids, media: Media, theirs: CryptoLine, former: Terms | None) -> CryptoLine:
-    """Keep our key unless the suite changed, or key and address both did: another device."""
+def _answering_line(
+    ids: Ids, media: Media, theirs: CryptoLine, former: Terms | None, told: dict[bytes, CryptoLine]
+) -> CryptoLine:
+    """Keep our key unless the suite changed, or key and address both did: another device.
+
+    A device that was here before is known by its key, and was told one of ours.
+    """
+    known = told.get(theirs.key)
+    if known is not None and known.suite == theirs.suite:
+        return replace(known, tag=theirs.tag)
     if former is None or former.ours is None or former.theirs is None or former.ours.suite != theirs.suite:
         return fresh_line(ids, theirs.tag, theirs.suite)
     moved = former.remote is not None and (media.host, media.port) != former.remote

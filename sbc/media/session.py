@@ -8,7 +8,8 @@ runs on.
 
 Plans outlive their answer, because an offer can be answered several times: by the forks of an
 INVITE, or first in a 183 and again in the 200. The last answer wins; the same bytes again are
-answered with the same bytes. ``rollback`` applies the terms from before the offer.
+answered with the same bytes, an offer until it has its answer. ``rollback`` applies the terms from
+before the offer.
 
 Our port, our key and our session identifier belong to the leg and stay with it. Only
 ``restart`` takes them from the other leg: it means that another peer, the next trunk of a
@@ -66,17 +67,18 @@ class _Plan:
 class _Offer:
     """The offer that is open or was answered last."""
 
-    __slots__ = ("answer", "answered", "known", "ours", "plans", "side", "theirs")
+    __slots__ = ("answer", "answered", "known", "ours", "plans", "sdp", "side", "theirs", "written")
 
     def __init__(
-        self, side: str, plans: list[_Plan], ours: MediaPolicy, theirs: MediaPolicy, known: int
+        self, side: str, sdp: bytes, plans: list[_Plan], ours: MediaPolicy, theirs: MediaPolicy, known: int
     ) -> None:
         self.side = side
+        self.sdp = sdp
         self.plans = plans
         self.ours = ours
         self.theirs = theirs
         self.known = known
-        self.answered = self.answer = b""
+        self.written = self.answered = self.answer = b""
 
 
 def other(side: str) -> str:
@@ -117,6 +119,10 @@ class MediaSession:
         Raises MediaRefused or PeerError for the offer, LocalError when no port is left; then the
         state is as before, except that ``restart`` has already silenced the other leg.
         """
+        pending = self._offer
+        if pending is not None and self._staged and not (pending.answered or restart):
+            if (pending.side, pending.sdp, pending.ours, pending.theirs) == (side, sdp, ours, theirs):
+                return pending.written
         description = parse_sdp(sdp if theirs.codecs is None else chosen(sdp, theirs.codecs))
         if len(description.media) < len(self.streams) and not self._answered():
             self.rollback()  # what the unanswered offer added is withdrawn by this one
@@ -133,11 +139,12 @@ class MediaSession:
                 end.prune()
         for plan in plans[known:]:
             self.streams.append(plan.stream)
-        self._offer = _Offer(side, plans, ours, theirs, known)
+        self._offer = offer = _Offer(side, sdp, plans, ours, theirs, known)
         self._staged = True
         target = other(side)
         sections = [_offered(plan, plan.stream.ends[target].local) for plan in plans]
-        return self._origin(target).write(theirs.address or self._address, sections)
+        offer.written = self._origin(target).write(theirs.address or self._address, sections)
+        return offer.written
 
     def answer(self, side: str, sdp: bytes, now: float) -> bytes:
         """Turn an answer from ``side`` into ours to the side that offered, and let media flow.
@@ -242,7 +249,7 @@ class MediaSession:
             stream = self.streams[index] if index < len(self.streams) else self._new_stream(media.kind)
             terms = None
             try:
-                terms = self._terms(media, ours, stream.ends[side].terms)
+                terms = self._terms(media, ours, stream.ends[side])
             except StreamRefused as error:
                 why = error.reason
             plans.append(_Plan(media, description.direction(media), stream, terms))
@@ -258,11 +265,11 @@ class MediaSession:
                 plan.profile = keying.profile_like(plan.media.proto, secure)
         return plans
 
-    def _terms(self, media: Media, ours: MediaPolicy, former: Terms | None) -> Terms | None:
+    def _terms(self, media: Media, ours: MediaPolicy, end: Endpoint) -> Terms | None:
         """Return the terms of an offered stream, None where it is not asked for or of a kind not relayed."""
         if not media.port or media.proto not in keying.PROFILES:
             return None
-        terms = keying.terms_from_offer(self._ids, media, ours, former)
+        terms = keying.terms_from_offer(self._ids, media, ours, end.terms, end.told)
         terms = self._sendable(terms, ours, media)
         check_formats(media)
         return terms

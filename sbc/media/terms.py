@@ -55,12 +55,14 @@ def rtcp_address(media: Media) -> Address | None:
 class Endpoint:
     """One leg of one stream: its relay leg, our port (0 while none), its terms and its contexts."""
 
-    __slots__ = ("_receivers", "_senders", "leg", "local", "terms")
+    __slots__ = ("_receivers", "_senders", "leg", "local", "terms", "told")
 
     def __init__(self, leg: Leg) -> None:
         self.leg = leg
         self.local = 0
         self.terms: Terms | None = None
+        #: Which key of ours the peer that has a key was told: a fork may be gone back to.
+        self.told: dict[bytes, CryptoLine] = {}
         self._senders: dict[bytes, Protector] | None = None
         self._receivers: dict[tuple[str, bytes, bytes], Unprotector] | None = None
 
@@ -82,6 +84,10 @@ class Endpoint:
                     receiver.inherit(leg.unprotect)
                 leg.former, leg.unprotect = leg.unprotect, receiver
             leg.protect = self._sender(terms.ours)
+            self.told.pop(terms.theirs.key, None)
+            self.told[terms.theirs.key] = terms.ours
+            if len(self.told) > _FORMER_KEYS:
+                del self.told[next(iter(self.told))]
         leg.mux = terms.mux
         leg.hosts = terms.hosts
         leg.asymmetric = terms.asymmetric
@@ -93,12 +99,18 @@ class Endpoint:
         """Silence the leg and drop its keys for good: another peer will take its place."""
         self.apply(None)
         self._senders = self._receivers = None
+        self.told = {}
 
     def prune(self) -> None:
-        """Drop the sending contexts of keys that are no longer in the terms, and so never come back."""
-        ours = self.terms.ours if self.terms else None
+        """Drop the sending contexts of keys that no terms may have again.
+
+        All others stay: under a key that began anew with its counter, packets would share a key stream.
+        """
         if self._senders and len(self._senders) > 1:
-            self._senders = {key: each for key, each in self._senders.items() if ours and key == ours.key}
+            kept = {each.key for each in self.told.values()}
+            if self.terms and self.terms.ours:
+                kept.add(self.terms.ours.key)
+            self._senders = {key: each for key, each in self._senders.items() if key in kept}
 
     def _sender(self, line: CryptoLine) -> Protector:
         if self._senders is None:

@@ -10,12 +10,10 @@ import pytest
 
 from sbc.b2bua.commands import AnswerMedia, OfferMedia, RollbackMedia
 from sbc.config.model import Caps
-from sbc.media.relay import packet
 from sbc.sip.address import NameAddr
 from sbc.sip.message import Request, Response, response_to
 from sbc.sip.uri import Uri
 from tests.playbook.stage import RULES, SDP, Stage, snapshot
-from tests.unit.media.kit import ALICE, BOB, audio, rtp, sdp, session
 
 
 @pytest.mark.parametrize("strangers", [(), ("office",), ("carrier",)])
@@ -108,32 +106,6 @@ def test_the_operators_cap_of_streams_binds_offers_of_both_sides() -> None:
     stage.within("office", answer, "INVITE", body=b"v=0 more")
     offers = [each for each in stage.media if isinstance(each, OfferMedia)]
     assert [(each.ours.streams, each.theirs.streams) for each in offers] == [(2, 2), (2, 2)]
-
-
-@pytest.mark.parametrize("reliable", [{"Require": "100rel", "RSeq": "1"}, {}])
-@pytest.mark.parametrize("order", [("one", "two"), ("two", "one")])
-def test_audio_goes_to_the_fork_that_answers_though_its_200_has_no_sdp(
-    order: tuple[str, str], reliable: dict[str, str]
-) -> None:
-    stage, forks = Stage(), {"one": 50000, "two": 52000}
-    stage.office.invite(body=sdp(audio()), Supported="100rel")
-    invite = stage.carrier.hears_request("INVITE")
-    stage.office.hears(100)
-    for tag in order:
-        stage.carrier.respond(invite, 183, tag=tag, body=sdp(audio(forks[tag]), host=BOB), **reliable)
-        stage.office.hears(183)
-    stage.carrier.respond(invite, 200, tag="one")
-    assert not stage.office.hears_response(200).body
-    media, _ = session()
-    for command in stage.media:
-        if isinstance(command, OfferMedia):
-            media.offer(command.side, command.sdp, command.ours, command.theirs, 0.0)
-        elif isinstance(command, AnswerMedia):
-            media.answer(command.side, command.sdp, 0.0)
-    ends = media.streams[0].ends
-    sent = packet(ends["a"].leg.port_rtp, rtp(1), (ALICE, 40000))
-    assert sent is not None and sent[2] == (BOB, 50000)
-    assert packet(ends["b"].leg.port_rtp, rtp(1), (BOB, 50000)) is not None, "and its own is heard"
 
 
 def test_a_delayed_offer_in_a_183_is_answered_in_prack() -> None:

@@ -9,11 +9,29 @@ import pytest
 from sbc.base import Address, LocalError, PeerError
 from sbc.ids import Ids
 from sbc.media.errors import MediaRefused
-from sbc.media.policy import MediaPolicy
+from sbc.media.policy import SUITES, MediaPolicy
 from sbc.media.relay import packet
+from sbc.media.sdes import CryptoLine
 from sbc.media.sdp import parse_sdp
 from sbc.media.session import MediaSession
-from tests.unit.media.kit import ACCEPT, ALICE, BOB, OFF, SBC, Counter, audio, first, rtp, sdp, session
+from sbc.media.srtp import Unprotector
+from tests.unit.media.kit import (
+    ACCEPT,
+    ALICE,
+    BOB,
+    OFF,
+    OSRTP,
+    REQUIRED,
+    SBC,
+    Counter,
+    audio,
+    crypto,
+    first,
+    lines,
+    rtp,
+    sdp,
+    session,
+)
 
 VIDEO = "m=video 40010 RTP/AVPF 96\r\na=rtpmap:96 H264/90000\r\na=rtcp-fb:* nack\r\n"
 FAX = "m=image 40020 udptl t38\r\na=T38FaxVersion:0\r\n"
@@ -286,6 +304,26 @@ def test_an_offer_over_the_ports_of_its_trunk_takes_none() -> None:
         call.offer("a", sdp(audio(), audio(42000)), caller, OFF, 0.0)
     assert pool.held("caller") == 0 and len(pool) == 50 and not call.streams
     call.offer("a", sdp(audio()), caller, OFF, 0.0)
+
+
+def test_the_same_offer_again_before_its_answer_is_answered_with_the_same_bytes() -> None:
+    call, _ = session()
+    one = call.offer("b", sdp(audio(), host=BOB), OFF, OSRTP, 0.0)
+    assert call.offer("b", sdp(audio(), host=BOB), OFF, OSRTP, 0.0) == one, "a reliable 183 is repeated"
+    assert call.offer("b", sdp(audio(41000), host=BOB), OFF, OSRTP, 0.0) != one
+    assert call.offer("b", sdp(audio(), host=BOB), OFF, OSRTP, 0.0, restart=True) != one
+
+
+def test_a_fork_that_is_gone_back_to_is_sent_to_under_the_key_that_it_knows() -> None:
+    call, _ = session()
+    forks = [sdp(audio(50000 + each, "RTP/SAVP", crypto(each)), host=BOB) for each in (1, 2)]
+    keys = []
+    for offer in (forks[0], forks[1], forks[0]):
+        call.offer("b", offer, REQUIRED, OFF, 0.0)
+        keys.append(lines(call.answer("a", sdp(audio()), 0.0))[0].key)
+        sent = packet(call.streams[0].ends["a"].leg.port_rtp, rtp(len(keys)), (ALICE, 40000))
+        assert sent is not None and Unprotector(CryptoLine(1, SUITES[0], keys[-1])).rtp(sent[1])
+    assert keys[0] == keys[2] != keys[1]
 
 
 def test_silence_is_counted_from_the_last_packet_that_was_seen() -> None:
