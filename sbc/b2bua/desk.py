@@ -245,14 +245,14 @@ class Desk:
             else:
                 self.transactions.move(server, flow, at, out)
 
-        leg.lost += 1
         trunk = self.store.current.trunks.get(leg.trunk.trunk)
         to = way_back(trunk, server.request.via, server.flow) if trunk is not None else None
         if leg.flow.alive:
             then(leg.flow, "", at, out)
-        elif to is None or leg.lost > MOST_LOST:
+        elif to is None or (leg.lost >= MOST_LOST and not leg.waiting):
             failed(at, out)
         else:
+            leg.lost += not leg.waiting
             self.reach(call, leg, to, then, at, out)
 
     def refuse_late_answer(

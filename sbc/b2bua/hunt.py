@@ -186,7 +186,7 @@ class Hunt:
         if self._peers:
             fields = {"trunk": trunk.trunk, "peer": str(peer), "kind": failure, "reason": reason}
             out.append(Note("peer-failed", call.id, fields))
-            self._leave()
+            self._leave(at, out)
             fields = {"to": trunk.trunk, "peer": str(self._peers[0]), "on": failure}
             out.append(Note("failover", call.id, fields))
             self._try_peer(trunk, at, out)
@@ -205,7 +205,7 @@ class Hunt:
 
     def _hop_failed(self, failure: Failure, response: Response | None, at: float, out: list[Command]) -> None:
         call = self.call
-        self._leave()
+        self._leave(at, out)
         if len(call.admitted) > 1:  # the hop no longer counts against its trunk's limits
             call.desk.limits.release(call.admitted[-1])
             call.admitted.pop()
@@ -219,9 +219,11 @@ class Hunt:
         else:
             self.invitation.pass_failure(response, at, out)
 
-    def _leave(self) -> None:
-        """What the attempt made is over; its transaction may still end by itself."""
+    def _leave(self, at: float, out: list[Command]) -> None:
+        """What the attempt made is over, and what was asked in it; its transaction ends by itself."""
         call = self.call
+        while call.mirrors:
+            call.mirrors[-1].abandon(at, out)
         call.cancel_timer("ring")
         call.cancel_timer("response")
         call.drop_forks()

@@ -82,7 +82,7 @@ class Leg:
         self.contact = ""
         self.cseq = 1
         self.late: tuple[str, ...] = ()  # tags of the forks that answered too late and were hung up
-        self.lost = 0  # how often its connection closed while an answer was still to be given
+        self.lost = 0  # how often it was dialled for an answer that was still to be given
         self.waiting: list[Any] = []  # who wants a new connection, while one is asked for; of the desk alone
         # Whether an INVITE of ours, or of the peer's, is under way here (RFC 3261 14).
         self.inviting = False

@@ -135,3 +135,23 @@ def test_unusable_media_in_progress_of_a_reinvite_cancels_it() -> None:
     stage.office.hears(488)
     stage.office.hears("BYE")
     nothing_is_left(stage)
+
+
+@pytest.mark.parametrize("method", ["INFO", "UPDATE"])
+def test_what_a_callee_asks_is_answered_when_the_next_one_is_tried_and_not_by_that_one(method: str) -> None:
+    stage = Stage()
+    stage.office.invite()
+    invite = stage.carrier.hears_request("INVITE")
+    stage.carrier.respond(invite, 180)
+    stage.office.hears(100)
+    stage.office.hears(180)
+    stage.from_callee(invite, method)
+    asked = stage.office.hears_request(method)
+    stage.carrier.respond(invite, 503)
+    stage.carrier.hears("ACK")
+    assert stage.carrier.hears_response(487).cseq.method == method
+    stage.backup.respond(stage.backup.hears("INVITE"), 200, body=b"v=0 answer")
+    stage.office.hears(200)
+    stage.office.respond(asked, 200)
+    stage.backup.hears_nothing()
+    stage.carrier.hears_nothing()
