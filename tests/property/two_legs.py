@@ -14,7 +14,7 @@ import gevent
 
 from sbc.flow import Flow
 from sbc.net.media.embedded import MediaIO
-from sbc.net.transport.dialer import DialFailed
+from sbc.net.transport.dial import DialFailed
 from sbc.sip.message import Request, Response
 from tests.playbook.stage import Peer, snapshot
 from tests.property.driven import Agent, DrivenStage, Wire
