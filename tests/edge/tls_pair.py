@@ -259,11 +259,12 @@ class Moment(Clock):
 class Door:
     """The SBC's side of every handshake of a lab that is not started: trust table, contexts, what was seen.
 
-    ``ours`` and ``theirs`` are the ends of the last handshake.
+    ``ours`` and ``theirs`` are the ends of the last handshake, ``event`` what was told of the last good one.
     """
 
     ours: Ours
     theirs: Theirs
+    event: Handshake
 
     def __init__(self, lab: Lab) -> None:
         self.clock = Moment(time.time())
@@ -311,6 +312,7 @@ class Door:
     def _outcome(self, said: bytes) -> str | None:
         if self.ours.error is None:
             assert self.ours.heard == said
+            self.event = self.ours.told()
             return self.ours.trunk
         assert self.ours.heard == b""
         return None
