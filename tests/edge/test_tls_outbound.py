@@ -14,7 +14,7 @@ from gevent import socket
 from sbc.demo.pki import Issued
 from sbc.flow import Flow
 from sbc.net.transport.dial import DialFailed
-from tests.edge.tls_lab import OPTIONS, Lab, forged_key, server_context, serving
+from tests.edge.tls_lab import OPTIONS, Lab, alert_seen, forged_key, server_context, serving
 from tests.edge.tls_pair import Door
 from tests.peers.waiting import until, until_equal
 
@@ -70,7 +70,8 @@ def test_a_bad_server_is_refused_in_the_handshake(lab: Lab, case: str, version: 
         assert failed.value.failure == event.failure
         assert event.alert_sent == alert
         assert (event.direction, event.candidates, event.sni) == ("outbound", ("acme",), "localhost")
-        gevent.sleep(0.02)
+        until(lambda: server.errors)
+        assert alert_seen(server.errors[0]) == alert
         assert server.heard == b""
         assert lab.recorder.heard_nothing
 

@@ -28,6 +28,8 @@ from sbc.tls.match import Admission
 from sbc.tls.names import is_ip
 from tests.edge.tls_lab import OK, OPTIONS, Lab, client_context, server_context
 
+# As in ``ssl`` itself: a context of gevent's gives it only to connections on sockets of gevent's.
+_by_name: Any = ssl.SSLContext.sni_callback
 SNI, HOST = "sbc.example", "127.0.0.1"
 LOCAL = Address("127.0.0.1", 5061)
 
@@ -45,13 +47,18 @@ class End(Protocol):
 class Theirs:
     """A peer made of Python's ``ssl``: it says ``says`` as soon as it believes the handshake to be over.
 
-    Where it verifies, it does so by the machine's clock. ``error`` is what ended it, ``heard`` all plaintext.
+    Where it verifies, it does so by the machine's clock. ``error`` is what ended it, ``heard`` all plaintext,
+    ``asked_for`` the names that a server was asked for.
     """
 
     def __init__(
         self, context: Any, *, server: bool = False, sni: str | None = None, says: bytes = b""
     ) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+        if server:
+            # It picks its certificate by name, else OpenSSL has no TLS 1.3 for a server without one.
+            _by_name.__set__(context, lambda _tls, name, _context: self.asked_for.append(name))
+        self.asked_for: list[str | None] = []
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=server, server_hostname=sni)
         self.says = says
         self.done = False
@@ -102,13 +109,14 @@ class Clear:
 class Ours:
     """An end of the SBC's. ``trunk`` is who was admitted, ``error`` why nobody was or no longer is.
 
-    ``heard`` is all plaintext, ``ended`` why there is no more of it.
+    ``heard`` is all plaintext, ``ended`` why there is no more of it; ``says`` goes to whoever was admitted.
     """
 
     end: TlsEnd | None = None
 
-    def __init__(self, contexts: Contexts, remote: Address, now: float) -> None:
+    def __init__(self, contexts: Contexts, remote: Address, now: float, says: bytes = b"") -> None:
         self._contexts = contexts
+        self._says, self._said = says, b""
         self._remote = remote
         self._now = now
         self.candidates: tuple[str, ...] = ()
@@ -143,9 +151,12 @@ class Ours:
         if refused is not None:
             raise HandshakeError(decided=refused)
         self.trunk, self.candidates = trunk, (trunk,)
+        if self._says:
+            self._said = end.encrypt(self._says)
 
     def drain(self) -> bytes:
-        return self.end.drain() if self.end is not None else b""
+        said, self._said = self._said, b""
+        return said + (self.end.drain() if self.end is not None else b"")
 
     def cut(self, how: Ending) -> None:
         """The connection ends so while the handshake is under way."""
@@ -201,8 +212,8 @@ class Inbound(Ours):
 class Outbound(Ours):
     """The SBC's end of a connection to ``host``, a peer of ``trunk``."""
 
-    def __init__(self, contexts: Contexts, trunk: str, host: str, now: float) -> None:
-        super().__init__(contexts, Address("127.0.0.1", 5061), now)
+    def __init__(self, contexts: Contexts, trunk: str, host: str, now: float, says: bytes = b"") -> None:
+        super().__init__(contexts, Address("127.0.0.1", 5061), now, says)
         admission = contexts.table.outbound(trunk, host)
         assert admission is not None
         self._open(admission, "" if is_ip(host) else host).advance()
@@ -279,18 +290,18 @@ class Door:
         """Our end of a connection from ``host``."""
         return Inbound(self.contexts, host, self.clock.at)
 
-    def outbound(self, trunk: str, host: str = "localhost") -> Outbound:
+    def outbound(self, trunk: str, host: str = "localhost", says: bytes = b"") -> Outbound:
         """Our end of a connection to ``host``."""
-        return Outbound(self.contexts, trunk, host, self.clock.at)
+        return Outbound(self.contexts, trunk, host, self.clock.at, says)
 
     def meet(self, context: Any, sni: str | None = SNI, host: str = HOST) -> Pair:
         """A peer with this context connects, and sends OPTIONS at once."""
         self.ours, self.theirs = self.inbound(host), Theirs(context, sni=sni, says=OPTIONS)
         return Pair(self.ours, self.theirs)
 
-    def dial(self, trunk: str, context: Any, host: str = "localhost") -> Pair:
-        """We connect to a server with this context, which greets us."""
-        self.ours, self.theirs = self.outbound(trunk, host), Theirs(context, server=True, says=OK)
+    def dial(self, trunk: str, context: Any, host: str = "localhost", says: bytes = OPTIONS) -> Pair:
+        """We connect to a server with this context, and send OPTIONS; it greets us."""
+        self.ours, self.theirs = self.outbound(trunk, host, says), Theirs(context, server=True, says=OK)
         return Pair(self.ours, self.theirs)
 
     def admits(self, context: Any, sni: str | None = SNI, host: str = HOST) -> str | None:
@@ -302,16 +313,25 @@ class Door:
         """The same, for a peer with this certificate."""
         return self.admits(client_context(self._lab, issued, version))
 
+    def accepts(self, trunk: str, context: Any, host: str = "localhost") -> str | None:
+        """The trunk that a server with this context proves to be.
+
+        None where we refuse it; it hears nothing then.
+        """
+        self.dial(trunk, context, host).drive()
+        found = self._outcome(OK)
+        assert self.theirs.heard == (OPTIONS if found else b"")
+        return found
+
     def reaches(
         self, trunk: str, issued: Issued | None, version: str | None = None, host: str = "localhost"
     ) -> str | None:
-        """The trunk that a server with this certificate proves to be; None where we refuse it."""
-        self.dial(trunk, server_context(self._lab, issued, version), host).drive()
-        return self._outcome(OK)
+        """The same, for a server with this certificate."""
+        return self.accepts(trunk, server_context(self._lab, issued, version), host)
 
     def _outcome(self, said: bytes) -> str | None:
         if self.ours.error is None:
-            assert self.ours.heard == said
+            assert self.ours.heard == said and self.theirs.error is None
             self.event = self.ours.told()
             return self.ours.trunk
         assert self.ours.heard == b""
