@@ -47,8 +47,7 @@ class End(Protocol):
 class Theirs:
     """A peer made of Python's ``ssl``: it says ``says`` as soon as it believes the handshake to be over.
 
-    Where it verifies, it does so by the machine's clock. ``error`` is what ended it, ``heard`` all plaintext,
-    ``asked_for`` the names that a server was asked for.
+    Where it verifies, it does so by the machine's clock. ``error`` is what ended it, ``heard`` all plaintext.
     """
 
     def __init__(
@@ -57,10 +56,9 @@ class Theirs:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         if server:
             # It picks its certificate by name, else OpenSSL has no TLS 1.3 for a server without one.
-            _by_name.__set__(context, lambda _tls, name, _context: self.asked_for.append(name))
-        self.asked_for: list[str | None] = []
+            _by_name.__set__(context, lambda *_name: None)
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=server, server_hostname=sni)
-        self.says = says
+        self._says = says
         self.done = False
         self.error: OSError | None = None
         self.heard = b""
@@ -74,16 +72,13 @@ class Theirs:
     def drain(self) -> bytes:
         return self._outgoing.read()
 
-    def say(self, data: bytes) -> None:
-        self._tls.write(data)
-
     def _go_on(self) -> None:
         try:
             if not self.done:
                 self._tls.do_handshake()
                 self.done = True
-                if self.says:
-                    self.say(self.says)
+                if self._says:
+                    self._tls.write(self._says)
             while data := self._tls.read(65536):
                 self.heard += data
         except ssl.SSLWantReadError:
