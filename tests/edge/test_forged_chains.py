@@ -15,9 +15,10 @@ from sbc.net.tls.verify import Search, verify
 from sbc.tls.material.paths import MAX_PATHS
 from tests.edge.rotation_lab import running
 from tests.edge.sbc_command import sbc
-from tests.edge.test_trust_models import enters, issue_ca
+from tests.edge.test_trust_models import issue_ca
 from tests.edge.test_verify import blocks
 from tests.edge.tls_lab import Lab
+from tests.edge.tls_pair import Door
 from tests.peers.waiting import until
 
 
@@ -47,9 +48,8 @@ def test_a_ring_of_issuers_is_refused_and_stops_nobody(tmp_path: Path) -> None:
 def test_the_ring_is_verified_a_few_times(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where it is only rehearsed."""
     lab.trunk("a", {}, peers=("first.example:5061",))
-    lab.start()
     made = count(monkeypatch)
-    admission = lab.listeners.contexts.table.outbound("a", "first.example")
+    admission = Door(lab).contexts.table.outbound("a", "first.example")
     assert admission is not None
     said = verify(admission, blocks(forged("good CA").chain_pem), time.time())
     assert said.trunk is None and said.failure is not None
@@ -60,32 +60,31 @@ def test_of_many_trunks_under_one_root_only_the_named_one_is_verified(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """One of them filed an intermediate, at which every chain ends; the others look above it."""
-    middle = crowd(lab, named=True)
+    middle, door = crowd(lab, named=True)
     made = count(monkeypatch)
-    assert enters(lab, middle.issue(dns=["t31.example"])) == "t31"
+    assert door.enters(middle.issue(dns=["t31.example"])) == "t31"
     assert len(made) == 1
-    assert enters(lab, middle.issue(dns=["stranger.example"])) is None
+    assert door.enters(middle.issue(dns=["stranger.example"])) is None
     assert len(made) == 1
 
 
 def test_trunks_that_take_any_name_under_the_root_are_not_all_verified(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    middle = crowd(lab, named=False)
+    middle, door = crowd(lab, named=False)
     made = count(monkeypatch)
-    assert enters(lab, middle.issue(dns=["peer.example"])) == "t00"
+    assert door.enters(middle.issue(dns=["peer.example"])) == "t00"
     assert len(made) <= Search.MOST
 
 
-def crowd(lab: Lab, named: bool) -> LabAuthority:
+def crowd(lab: Lab, named: bool) -> tuple[LabAuthority, Door]:
     """Forty trunks that trust a root, and one that trusts the intermediate below it alone."""
     middle = LabAuthority("middle", issuer=lab.ca)
     lab.anchor("middle", middle)
     lab.trunk("by-middle", {"trust": ("middle",), "names": ("middle.example",)})
     for number in range(40):
         lab.trunk(f"t{number:02}", {"names": (f"t{number:02}.example",)} if named else {})
-    lab.start()
-    return middle
+    return middle, Door(lab)
 
 
 def count(monkeypatch: pytest.MonkeyPatch) -> list[Any]:

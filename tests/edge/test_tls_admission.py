@@ -11,6 +11,7 @@ from gevent import socket, ssl
 
 from sbc.demo.pki import LabAuthority
 from tests.edge.tls_lab import OPTIONS, Lab, client_context, try_options
+from tests.edge.tls_pair import Door, Pair
 from tests.peers.waiting import until
 
 
@@ -27,25 +28,23 @@ def two_tenants(lab: Lab) -> None:
     lab.tenant("lax", "*.lax.example", identity="lax-id")
     lab.trunk("strict", {"trust": ("strict-ca",)}, tenant="strict")
     lab.trunk("lax", {"mode": "server"}, tenant="lax")
-    lab.start()
 
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 def test_a_strict_tenant_is_not_entered_through_a_lax_one(lab: Lab, version: str) -> None:
     two_tenants(lab)
+    door = Door(lab)
     nobody = client_context(lab, None, version)
-    assert try_options(lab.address(), nobody, "sip.lax.example") is None
-    assert try_options(lab.address(), nobody, "sip.strict.example") is not None
-    until(lambda: lab.recorder.failures)
-    assert lab.recorder.failures[0].failure.kind == "no-certificate"
+    assert door.admits(nobody, "sip.lax.example") == "lax"
+    assert door.admits(nobody, "sip.strict.example") is None and door.reason == "no-certificate"
     wrong = client_context(lab, lab.ca.issue(dns=["peer.example"]), version)
-    assert try_options(lab.address(), wrong, "sip.strict.example") is not None
-    assert arrived_as(lab) == ["lax"]
+    assert door.admits(wrong, "sip.strict.example") is None and door.reason == "unknown-ca"
 
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 def test_a_session_of_one_tenant_is_worth_nothing_at_another(lab: Lab, version: str) -> None:
     two_tenants(lab)
+    lab.start()
     context = client_context(lab, None, version)
     kept: Any = None
     for sni, enters in (("sip.lax.example", True), ("sip.strict.example", False), ("sip.lax.example", True)):
@@ -71,6 +70,7 @@ def _resume(lab: Lab, context: Any, sni: str, session: Any) -> tuple[bool, Any, 
 
 def test_sni_picks_the_tenants_certificate(lab: Lab) -> None:
     two_tenants(lab)
+    lab.start()
     presented = []
     for sni in ("sip.lax.example", "sip.strict.example"):
         context = client_context(lab, lab.other_ca.issue(dns=["p.example"]) if "strict" in sni else None)
@@ -90,6 +90,7 @@ def _body(pem: bytes) -> bytes:
 @pytest.mark.parametrize("sni", ["nobody.example", "a.b.lax.example", "lax.example"])
 def test_an_unknown_name_reaches_no_tenant(lab: Lab, sni: str) -> None:
     two_tenants(lab)
+    lab.start()
     assert try_options(lab.address(), client_context(lab, None), sni) is not None
     until(lambda: lab.recorder.failures)
     event = lab.recorder.failures[0]
@@ -99,6 +100,7 @@ def test_an_unknown_name_reaches_no_tenant(lab: Lab, sni: str) -> None:
 
 def test_no_sni_is_ambiguous_between_two_tenants(lab: Lab) -> None:
     two_tenants(lab)
+    lab.start()
     assert try_options(lab.address(), client_context(lab, None), None) is not None
     until(lambda: lab.recorder.failures)
     assert lab.recorder.failures[0].failure.kind == "unknown-sni"
@@ -107,61 +109,44 @@ def test_no_sni_is_ambiguous_between_two_tenants(lab: Lab) -> None:
 def test_a_trunk_without_tenant_serves_any_name_but_not_a_strict_tenants(lab: Lab) -> None:
     lab.trunk("open", {"mode": "server"})
     two_tenants(lab)
+    door = Door(lab)
     nobody = client_context(lab, None)
-    assert try_options(lab.address(), nobody, "nobody.example") is None
-    assert try_options(lab.address(), nobody, None) is None
-    assert try_options(lab.address(), nobody, "sip.strict.example") is not None
-    assert arrived_as(lab) == ["open", "open"]
+    assert door.admits(nobody, "nobody.example") == "open"
+    assert door.admits(nobody, None) == "open"
+    assert door.admits(nobody, "sip.strict.example") is None
 
 
 def test_modes_live_side_by_side_on_one_port(lab: Lab) -> None:
     lab.anchor("other", lab.other_ca)
     lab.trunk("a-required", {"mode": "required", "names": ("a.example",)})
     lab.trunk("b-optional", {"mode": "optional", "trust": ("other",)})
-    lab.start()
-    named = client_context(lab, lab.ca.issue(dns=["a.example"]))
-    other = client_context(lab, lab.other_ca.issue(dns=["whoever.example"]))
-    wrong = client_context(lab, lab.ca.issue(dns=["b.example"]))
-    stranger = client_context(lab, LabAuthority("stranger").issue(dns=["a.example"]))
-    assert try_options(lab.address(), named) is None
-    assert try_options(lab.address(), other) is None
-    assert try_options(lab.address(), client_context(lab, None)) is None
-    assert try_options(lab.address(), wrong) is not None
-    assert try_options(lab.address(), stranger) is not None
-    assert arrived_as(lab) == ["a-required", "b-optional", "b-optional"]
-    peers = [flow.tls.peer is not None for flow, _ in lab.recorder.messages if flow.tls is not None]
-    assert peers == [True, True, False]
+    door = Door(lab)
+    assert door.enters(lab.ca.issue(dns=["a.example"])) == "a-required"
+    assert door.event.facts.peer is not None
+    assert door.enters(lab.other_ca.issue(dns=["whoever.example"])) == "b-optional"
+    assert door.event.facts.peer is not None
+    assert door.enters(None) == "b-optional"
+    assert door.event.facts.peer is None
+    assert door.enters(lab.ca.issue(dns=["b.example"])) is None
+    assert door.enters(LabAuthority("stranger").issue(dns=["a.example"])) is None
 
 
 def test_the_certificate_request_names_exactly_the_acceptable_cas(lab: Lab) -> None:
     lab.anchor("other", lab.other_ca)
     lab.trunk("a", {"trust": ("other",)})
     lab.trunk("elsewhere", {"trust": ("good",)}, sources=("192.0.2.1",))
-    lab.start()
-    from OpenSSL import SSL
-
-    context = SSL.Context(SSL.TLS_METHOD)
-    sock = socket.create_connection(lab.address())
-    client = SSL.Connection(context, None)
-    client.set_connect_state()
-    for _ in range(3):
-        try:
-            client.do_handshake()
-        except SSL.WantReadError:
-            sock.sendall(client.bio_read(65536))
-            client.bio_write(sock.recv(65536))
-    assert [name.CN for name in client.get_client_ca_list()] == ["other CA"]
-    sock.close()
+    door = Door(lab)
+    client = door.outbound("elsewhere")
+    Pair(door.inbound(), client).drive()
+    assert client.end is not None and client.end.requested() == ("CN=other CA",)
 
 
 def test_a_server_only_certificate_where_the_trunk_says_so(lab: Lab) -> None:
     lab.trunk(
         "teams", {"client_eku": "allow-server-auth", "names": ("*.pstn.example",), "name_match": "rfc2818"}
     )
-    lab.start()
-    server_only = lab.ca.issue(dns=["*.pstn.example"], eku=("server",))
-    assert try_options(lab.address(), client_context(lab, server_only)) is None
-    assert arrived_as(lab) == ["teams"]
+    door = Door(lab)
+    assert door.enters(lab.ca.issue(dns=["*.pstn.example"], eku=("server",))) == "teams"
 
 
 def test_pins_accept_one_key_or_one_leaf_and_nothing_else(lab: Lab) -> None:
@@ -172,26 +157,22 @@ def test_pins_accept_one_key_or_one_leaf_and_nothing_else(lab: Lab) -> None:
     lab.anchor_file("leaf-pin", leaf=lab.write("filed.pem", filed.cert_pem))
     lab.trunk("by-key", {"trust": ("key-pin",)})
     lab.trunk("by-leaf", {"trust": ("leaf-pin",)})
-    lab.start()
-    assert try_options(lab.address(), client_context(lab, keyed)) is None
-    assert try_options(lab.address(), client_context(lab, filed)) is None
-    assert try_options(lab.address(), client_context(lab, third)) is not None
-    assert arrived_as(lab) == ["by-key", "by-leaf"]
-    assert lab.recorder.failures[0].failure.kind == "unknown-ca"
+    door = Door(lab)
+    assert door.enters(keyed) == "by-key"
+    assert door.enters(filed) == "by-leaf"
+    assert door.enters(third) is None and door.reason == "unknown-ca"
 
 
 def test_an_intermediate_is_followed_and_a_missing_one_is_refused(lab: Lab) -> None:
     middle = LabAuthority("middle", issuer=lab.ca)
     lab.trunk("a", {})
-    lab.start()
+    door = Door(lab)
     whole = middle.issue(dns=["a.example"])
     torn = type(whole)(whole.cert_pem, whole.cert_pem, whole.key_pem)
-    assert try_options(lab.address(), client_context(lab, torn)) is not None
-    assert lab.recorder.failures[0].failure.kind == "unknown-ca"
-    assert try_options(lab.address(), client_context(lab, whole)) is None
+    assert door.enters(torn) is None and door.reason == "unknown-ca"
+    assert door.enters(whole) == "a"
     # Now that the intermediate was seen, its absence has a name.
-    assert try_options(lab.address(), client_context(lab, torn)) is not None
-    assert lab.recorder.failures[-1].failure.kind == "missing-intermediate"
+    assert door.enters(torn) is None and door.reason == "missing-intermediate"
 
 
 def test_a_chain_over_the_cap_is_refused(lab: Lab) -> None:
@@ -199,21 +180,17 @@ def test_a_chain_over_the_cap_is_refused(lab: Lab) -> None:
     for depth in range(11):
         authority = LabAuthority(f"level {depth}", issuer=authority)
     lab.trunk("a", {})
-    lab.start()
-    assert try_options(lab.address(), client_context(lab, authority.issue(dns=["a.example"]))) is not None
-    assert lab.recorder.failures[0].failure.kind == "chain-too-long"
-    assert lab.recorder.heard_nothing
+    door = Door(lab)
+    assert door.enters(authority.issue(dns=["a.example"])) is None
+    assert door.reason == "chain-too-long"
 
 
 def test_a_trunk_can_demand_version_and_group(lab: Lab) -> None:
     lab.trunk("pq", {"min_version": "1.3", "groups": ("X25519MLKEM768",)})
-    lab.start()
+    door = Door(lab)
     peer = lab.ca.issue(dns=["a.example"])
-    assert try_options(lab.address(), client_context(lab, peer, "1.2")) is not None
-    assert try_options(lab.address(), client_context(lab, peer, "1.3")) is not None
-    kinds = [event.failure.kind for event in lab.recorder.failures]
-    assert kinds == ["no-shared-version", "no-shared-group"]
-    assert lab.recorder.heard_nothing
+    assert door.enters(peer, "1.2") is None and door.reason == "no-shared-version"
+    assert door.enters(peer, "1.3") is None and door.reason == "no-shared-group"
 
 
 def test_an_address_outside_every_trunk_is_reset(lab: Lab) -> None:

@@ -14,7 +14,8 @@ from sbc.demo.pki import Issued, LabAuthority
 from sbc.flow import Flow
 from sbc.tls.events import Handshake
 from tests.edge.tls_lab import OPTIONS, Lab, client_context, server_context, serving, try_options
-from tests.peers.waiting import until, until_equal
+from tests.edge.tls_pair import Door, Pair
+from tests.peers.waiting import until
 
 ANSWER = b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"
 both_versions = pytest.mark.parametrize("version", ["1.2", "1.3"])
@@ -60,9 +61,9 @@ def test_inbound_tells_what_the_peer_sent_and_who_vouched(lab: Lab, version: str
 @both_versions
 def test_inbound_without_a_certificate_is_told_too(lab: Lab, version: str) -> None:
     lab.trunk("acme", {"mode": "optional"})
-    lab.start()
-    assert try_options(lab.address(), client_context(lab, None, version)) is None
-    assert (told(lab).chain, told(lab).anchor) == ((), None)
+    door = Door(lab)
+    assert door.enters(None, version) == "acme"
+    assert (door.event.chain, door.event.anchor) == ((), None)
 
 
 def test_a_refused_peer_is_no_handshake(lab: Lab) -> None:
@@ -83,11 +84,10 @@ def dial(lab: Lab, port: int) -> Flow:
 @pytest.mark.parametrize("asks", [False, True])
 def test_outbound_tells_whether_the_peer_asked(lab: Lab, version: str, asks: bool) -> None:
     peer = lab.ca.issue(dns=["localhost"])
-    with serving(server_context(lab, peer, version, demand=lab.ca if asks else None)) as server:
-        server.says = ANSWER
-        flow = dial(lab, server.port)
-        flow.channel.send(OPTIONS)
-        event = told(lab)
+    lab.trunk("acme", {}, peers=("localhost:5061",))
+    door = Door(lab)
+    door.dial("acme", server_context(lab, peer, version, demand=lab.ca if asks else None)).drive()
+    event = door.ours.told()
     assert (event.direction, event.trunk, event.anchor) == ("outbound", "acme", "good")
     assert event.chain[0] == ders(peer)[0]
     assert event.peer_cas == (() if asks else None), "this peer asks, and names nobody"
@@ -96,14 +96,13 @@ def test_outbound_tells_whether_the_peer_asked(lab: Lab, version: str, asks: boo
 def test_outbound_tells_which_cas_the_peer_names(lab: Lab) -> None:
     """The peer is our own listener, whose CertificateRequest names what its trunks trust."""
     lab.anchor("other", lab.other_ca)
-    lab.start()
-    tls = {"trust": ("good", "other")}
-    flow = lab.dialer.connect(lab.trunk("acme", tls, peers=(f"localhost:{lab.address()[1]}",)), lab.reload())
-    flow.channel.send(OPTIONS)
-    until_equal(lambda: len(lab.recorder.handshakes), 2)
-    outbound = next(each for each in lab.recorder.handshakes if each.direction == "outbound")
-    assert outbound.peer_cas is not None
-    assert sorted(outbound.peer_cas) == ["CN=good CA", "CN=other CA"]
+    lab.trunk("acme", {"trust": ("good", "other")}, peers=("localhost:5061",))
+    door = Door(lab)
+    theirs, ours = door.inbound(), door.outbound("acme")
+    Pair(ours, theirs).drive()
+    assert theirs.trunk == "acme"
+    event = ours.told()
+    assert event.peer_cas is not None and sorted(event.peer_cas) == ["CN=good CA", "CN=other CA"]
 
 
 def test_over_tls_1_3_it_is_told_with_the_first_data(lab: Lab) -> None:

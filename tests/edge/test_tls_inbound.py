@@ -13,7 +13,7 @@ from OpenSSL import SSL
 
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.tls.diagnosis import Failure
-from tests.edge.tls_lab import Lab, client_context, forged_key, try_options
+from tests.edge.tls_lab import Lab, alert_seen, client_context, forged_key, try_options
 from tests.peers.waiting import until, until_equal
 
 DAY = 86400.0
@@ -64,7 +64,8 @@ def test_a_bad_certificate_is_refused_before_sip(lab: Lab, case: str, version: s
     until(lambda: lab.recorder.failures)
     event = lab.recorder.failures[0]
     assert (event.failure.kind, event.verify_code) == (kind, code)
-    assert event.alert_sent == (alert_12 if version == "1.2" else alert_13)
+    alert = alert_12 if version == "1.2" else alert_13
+    assert (event.alert_sent, alert_seen(error)) == (alert, alert)
     assert event.direction == "inbound"
     assert event.candidates == ("acme",)
     assert event.sni == "sbc.example"

@@ -15,7 +15,8 @@ from sbc.base import Address
 from sbc.demo.pki import Issued
 from sbc.flow import Flow
 from sbc.net.transport.dial import DialFailed
-from tests.edge.tls_lab import OPTIONS, Lab, forged_key, server_context, serving
+from tests.edge.tls_lab import OPTIONS, Lab, alert_seen, forged_key, server_context, serving
+from tests.edge.tls_pair import Door
 from tests.peers.waiting import until, until_equal
 
 DAY = 86400.0
@@ -70,7 +71,8 @@ def test_a_bad_server_is_refused_in_the_handshake(lab: Lab, case: str, version: 
         assert failed.value.failure == event.failure
         assert event.alert_sent == alert
         assert (event.direction, event.candidates, event.sni) == ("outbound", ("acme",), "localhost")
-        gevent.sleep(0.02)
+        until(lambda: server.errors)
+        assert alert_seen(server.errors[0]) == alert
         assert server.heard == b""
         assert lab.recorder.heard_nothing
 
@@ -106,8 +108,10 @@ def test_an_address_is_checked_against_ip_sans_and_gets_no_sni(lab: Lab) -> None
 
 
 def test_names_replace_the_host_name(lab: Lab) -> None:
-    with serving(server_context(lab, lab.ca.issue(uris=["sip:peer.example"]))) as server:
-        assert dial(lab, server.port, {"names": ("peer.example",)}).alive
+    lab.trunk("acme", {"names": ("peer.example",)}, peers=("localhost:5061",))
+    door = Door(lab)
+    assert door.reaches("acme", lab.ca.issue(uris=["sip:peer.example"])) == "acme"
+    assert door.reaches("acme", good(lab)) is None and door.reason == "name-mismatch"
 
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
@@ -133,10 +137,10 @@ def test_a_server_that_does_not_accept_us_is_a_failed_handshake(lab: Lab, versio
 
 
 def test_client_identity_none_shows_no_certificate(lab: Lab) -> None:
-    with serving(server_context(lab, good(lab), "1.3", demand=lab.ca)) as server:
-        dial(lab, server.port, {"client_identity": "none"})
-        until(lambda: lab.recorder.failures)
-        assert lab.recorder.failures[0].alert_received == 116
+    lab.trunk("acme", {"client_identity": "none"}, peers=("localhost:5061",))
+    door = Door(lab)
+    door.dial("acme", server_context(lab, good(lab), "1.3", demand=lab.ca)).drive()
+    assert door.ours.failure().alert_received == 116
 
 
 def test_the_next_peer_is_dialled_when_the_first_fails(lab: Lab) -> None:

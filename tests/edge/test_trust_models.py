@@ -14,26 +14,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from sbc.demo.pki import Issued, LabAuthority, PrivateKey, key_bytes
 from sbc.net.tls.verify import verify
-from sbc.net.transport.dial import DialFailed
 from sbc.tls.material.certificate import read_certificate
-from tests.edge.tls_lab import Lab, client_context, server_context, serving, try_options
+from tests.edge.tls_lab import Lab, client_context
+from tests.edge.tls_pair import Door
 from tests.peers.runaway import no_runaway
-from tests.peers.waiting import until
 from tests.unit.tls.certs import DAY, der, weak_leaf
-
-
-def enters(lab: Lab, issued: Issued, version: str | None = None) -> str | None:
-    """The trunk that a peer with this certificate comes in on, or None with the reason recorded."""
-    lab.recorder.messages.clear()
-    lab.recorder.failures.clear()
-    if try_options(lab.address(), client_context(lab, issued, version)) is None:
-        return lab.recorder.messages[0][0].trunk
-    until(lambda: lab.recorder.failures)
-    return None
-
-
-def reason(lab: Lab) -> str:
-    return lab.recorder.failures[0].failure.kind
 
 
 def issue_ca(
@@ -71,16 +56,16 @@ def permitting(*names: str) -> x509.NameConstraints:
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 def test_name_constraints_of_a_ca_are_honoured(lab: Lab, version: str) -> None:
     lab.trunk("a", {})
-    lab.start()
+    door = Door(lab)
     good = through(lab, permitting("acme.example"), dns=["sip.acme.example"])
-    assert enters(lab, good, version) == "a"
-    assert enters(lab, through(lab, permitting("acme.example"), dns=["sip.other.example"]), version) is None
-    assert reason(lab) == "name-mismatch"
+    assert door.enters(good, version) == "a"
+    assert door.enters(through(lab, permitting("acme.example"), dns=["sip.other.example"]), version) is None
+    assert door.reason == "name-mismatch"
     both = through(lab, permitting("acme.example"), dns=["sip.acme.example", "sip.other.example"])
-    assert enters(lab, both, version) is None, "every name counts, not only the first"
+    assert door.enters(both, version) is None, "every name counts, not only the first"
     excluded = x509.NameConstraints(None, [x509.DNSName("bad.example")])
-    assert enters(lab, through(lab, excluded, dns=["sip.bad.example"]), version) is None
-    assert enters(lab, through(lab, excluded, dns=["sip.acme.example"]), version) == "a"
+    assert door.enters(through(lab, excluded, dns=["sip.bad.example"]), version) is None
+    assert door.enters(through(lab, excluded, dns=["sip.acme.example"]), version) == "a"
 
 
 def test_constraints_of_the_filed_root_itself_are_honoured(lab: Lab) -> None:
@@ -89,31 +74,31 @@ def test_constraints_of_the_filed_root_itself_are_honoured(lab: Lab) -> None:
     root._key, root.certificate = key, certificate
     lab.anchor("rooted", root)
     lab.trunk("a", {"trust": ("rooted",)})
-    lab.start()
-    assert enters(lab, root.issue(dns=["sip.acme.example"])) == "a"
-    assert enters(lab, root.issue(dns=["sip.other.example"])) is None
-    assert reason(lab) == "name-mismatch"
+    door = Door(lab)
+    assert door.enters(root.issue(dns=["sip.acme.example"])) == "a"
+    assert door.enters(root.issue(dns=["sip.other.example"])) is None
+    assert door.reason == "name-mismatch"
 
 
 def test_permitted_names_bind_a_ca_that_has_no_constraints_of_its_own(lab: Lab) -> None:
     lab.anchor("narrow", lab.ca, permitted=("acme.example",))
     lab.trunk("a", {"trust": ("narrow",)})
-    lab.start()
-    assert enters(lab, lab.ca.issue(dns=["sip.acme.example"], uris=["sip:acme.example"])) == "a"
-    assert enters(lab, lab.ca.issue(dns=["sip.acme.example"], uris=["sip:other.example"])) is None
-    assert reason(lab) == "name-mismatch"
-    assert enters(lab, lab.ca.issue(dns=["notacme.example"])) is None
+    door = Door(lab)
+    assert door.enters(lab.ca.issue(dns=["sip.acme.example"], uris=["sip:acme.example"])) == "a"
+    assert door.enters(lab.ca.issue(dns=["sip.acme.example"], uris=["sip:other.example"])) is None
+    assert door.reason == "name-mismatch"
+    assert door.enters(lab.ca.issue(dns=["notacme.example"])) is None
 
 
 def test_a_lenient_trunk_still_demands_that_every_issuer_may_certify_servers(lab: Lab) -> None:
     lab.trunk("a", {"client_eku": "allow-server-auth"})
-    lab.start()
+    door = Door(lab)
     server = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
     code = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING])
     names = {"dns": ["peer.example"], "eku": ["server"]}
-    assert enters(lab, through(lab, server, **names)) == "a"
-    assert enters(lab, through(lab, code, **names)) is None
-    assert reason(lab) == "wrong-purpose"
+    assert door.enters(through(lab, server, **names)) == "a"
+    assert door.enters(through(lab, code, **names)) is None
+    assert door.reason == "wrong-purpose"
 
 
 def test_a_pinned_key_may_be_certified_anew_but_not_be_another(lab: Lab) -> None:
@@ -121,14 +106,14 @@ def test_a_pinned_key_may_be_certified_anew_but_not_be_another(lab: Lab) -> None
     first = stranger.issue(dns=["peer.example"])
     lab.anchor_file("key", pin=(read_certificate(der(first.cert_pem)).identity.pin,))
     lab.trunk("pinned", {"trust": ("key",)})
-    lab.start()
-    assert enters(lab, first) == "pinned"
+    door = Door(lab)
+    assert door.enters(first) == "pinned"
     renewed = certify(first, other, datetime.now(UTC) + timedelta(days=30))
-    assert enters(lab, renewed) == "pinned", "the same key under another CA"
+    assert door.enters(renewed) == "pinned", "the same key under another CA"
     rogue = other.issue(dns=["peer.example"])
-    assert enters(lab, rogue) is None and reason(lab) == "unknown-ca"
+    assert door.enters(rogue) is None and door.reason == "unknown-ca"
     expired = certify(first, other, datetime.now(UTC) - timedelta(days=1))
-    assert enters(lab, expired) is None and reason(lab) == "expired"
+    assert door.enters(expired) is None and door.reason == "expired"
 
 
 def test_a_pinned_key_is_good_whatever_became_of_its_issuers(lab: Lab) -> None:
@@ -139,13 +124,13 @@ def test_a_pinned_key_is_good_whatever_became_of_its_issuers(lab: Lab) -> None:
     lab.anchor("root", root)
     lab.anchor_file("key", pin=(read_certificate(der(peer.cert_pem)).identity.pin,))
     lab.trunk("by-ca", {"trust": ("root",), "names": ("peer.example",)})
-    lab.start()
-    assert enters(lab, peer) is None and reason(lab) == "expired", "its issuer is"
+    door = Door(lab)
+    assert door.enters(peer) is None and door.reason == "expired", "its issuer is"
     lab.trunk("pinned", {"trust": ("key",)})
-    lab.reload()
-    assert enters(lab, peer) == "pinned"
+    door.reload()
+    assert door.enters(peer) == "pinned"
     another = old.issue(dns=["peer.example"], not_before=now - DAY, not_after=now + DAY)
-    assert enters(lab, another) is None and reason(lab) == "expired", "and its issuer is told of still"
+    assert door.enters(another) is None and door.reason == "expired", "and its issuer is told of still"
 
 
 def certify(issued: Issued, issuer: LabAuthority, until: datetime) -> Issued:
@@ -165,19 +150,19 @@ def test_a_self_signed_certificate_is_pinned_as_leaf(lab: Lab, is_ca: bool) -> N
     own = self_signed("peer.example", is_ca)
     lab.anchor_file("leaf", leaf=(lab.write("own.pem", own.cert_pem),))
     lab.trunk("pinned", {"trust": ("leaf",)})
-    lab.start()
-    assert enters(lab, own) == "pinned"
-    assert enters(lab, self_signed("peer.example", is_ca)) is None
-    assert reason(lab) == "unknown-ca"
+    door = Door(lab)
+    assert door.enters(own) == "pinned"
+    assert door.enters(self_signed("peer.example", is_ca)) is None
+    assert door.reason == "unknown-ca"
 
 
 def test_what_a_pinned_certificate_signs_is_not_trusted(lab: Lab) -> None:
     sly = LabAuthority("sly")
     lab.anchor_file("leaf", leaf=(lab.write("sly.pem", sly.cert_pem),))
     lab.trunk("pinned", {"trust": ("leaf",)})
-    lab.start()
-    assert enters(lab, sly.issue(dns=["peer.example"])) is None
-    assert reason(lab) == "unknown-ca"
+    door = Door(lab)
+    assert door.enters(sly.issue(dns=["peer.example"])) is None
+    assert door.reason == "unknown-ca"
 
 
 def self_signed(name: str, is_ca: bool) -> Issued:
@@ -203,23 +188,22 @@ def test_five_kinds_of_trunk_on_one_port(lab: Lab) -> None:
     lab.trunk("pinned", {"trust": ("key",)})
     lab.trunk("maybe", {"mode": "optional", "trust": ("other",), "names": ("maybe.example",)})
     lab.trunk("open", {"mode": "server"})
-    lab.start()
+    door = Door(lab)
     came = {
         "one": lab.ca.issue(dns=["one.example"]), "two": lab.other_ca.issue(dns=["two.example"]),
         "pinned": keyed, "maybe": lab.other_ca.issue(dns=["maybe.example"]),
     }  # fmt: skip
-    assert {name: enters(lab, issued) for name, issued in came.items()} == {name: name for name in came}
-    assert try_options(lab.address(), client_context(lab, None)) is None
-    assert lab.recorder.messages[-1][0].trunk == "maybe", "without a certificate the first that allows it"
+    assert {name: door.enters(issued) for name, issued in came.items()} == {name: name for name in came}
+    assert door.enters(None) == "maybe", "without a certificate the first that allows it"
     for wrong in (lab.ca.issue(dns=["two.example"]), lab.other_ca.issue(dns=["one.example"])):
-        assert enters(lab, wrong) is None, "a certificate that is shown must be good for somebody"
-        assert reason(lab) == "name-mismatch"
+        assert door.enters(wrong) is None, "a certificate that is shown must be good for somebody"
+        assert door.reason == "name-mismatch"
 
 
 @pytest.mark.parametrize("version", ["1.2", "1.3"])
 def test_a_hundred_intermediates_with_one_subject_and_key_cost_nothing(lab: Lab, version: str) -> None:
     lab.trunk("a", {})
-    lab.start()
+    door = Door(lab)
     _, key = issue_ca("twin", lab.ca)
     twins = [issue_ca("twin", lab.ca, key=key)[0].public_bytes(Encoding.PEM) for _ in range(100)]
     middle = LabAuthority("twin", issuer=lab.ca)
@@ -228,14 +212,14 @@ def test_a_hundred_intermediates_with_one_subject_and_key_cost_nothing(lab: Lab,
     many = Issued(leaf.cert_pem, leaf.cert_pem + b"".join(twins), leaf.key_pem)
     context = client_context(lab, many, version)
     with no_runaway():
-        try_options(lab.address(), context)
+        door.meet(context).drive()
 
 
 @pytest.mark.parametrize("weak", ["-sha1", "rsa:1024"])
 def test_a_weak_certificate_is_refused_as_bad(lab: Lab, weak: str) -> None:
     lab.trunk("a", {})
-    lab.start()
-    admission = lab.listeners.contexts.table.admit("tls", "127.0.0.1", "")
+    door = Door(lab)
+    admission = door.contexts.table.admit("tls", "127.0.0.1", "")
     assert admission is not None
     said = verify(admission, [der(weak_leaf(lab.ca, lab.directory, weak).cert_pem)], time.time())
     assert said.failure is not None and said.failure.kind == "bad-certificate"
@@ -255,17 +239,14 @@ def test_a_server_whose_issuer_two_roots_certified_is_known_by_either(
     leaf = middle.issue(dns=["peer.example"])
     sent = leaf.cert_pem + b"".join(each.public_bytes(Encoding.PEM) for each in crossed)
     lab.anchor("root", roots[trusted])
-    trunk = lab.trunk("a", {"trust": ("root",), "names": ("peer.example",)}, peers=("127.0.0.1:1",))
-    lab.start()
-    with serving(server_context(lab, Issued(leaf.cert_pem, sent, leaf.key_pem), version)) as server:
-        aimed = trunk.model_copy(update={"peers": (trunk.peers[0]._replace(port=server.port),)})
-        if trusted == "neither":
-            with pytest.raises(DialFailed):
-                lab.dialer.connect(aimed, lab.snapshot())
-            assert reason(lab) == "unknown-ca"
-            return
-        flow = lab.dialer.connect(aimed, lab.snapshot())
-        assert flow.tls is not None and flow.tls.peer is not None and flow.tls.peer.verified
+    lab.trunk("a", {"trust": ("root",), "names": ("peer.example",)}, peers=("127.0.0.1:1",))
+    door = Door(lab)
+    proved = door.reaches("a", Issued(leaf.cert_pem, sent, leaf.key_pem), version, host="127.0.0.1")
+    if trusted == "neither":
+        assert proved is None and door.reason == "unknown-ca"
+        return
+    peer = door.ours.told().facts.peer
+    assert proved == "a" and peer is not None and peer.verified
 
 
 def test_no_other_way_leads_round_a_wrong_name(lab: Lab) -> None:
@@ -274,20 +255,17 @@ def test_no_other_way_leads_round_a_wrong_name(lab: Lab) -> None:
     middle = LabAuthority("twin", issuer=lab.ca)
     middle._key = key
     leaf = middle.issue(dns=["other.example"])
-    trunk = lab.trunk("a", {"names": ("peer.example",)}, peers=("127.0.0.1:1",))
-    lab.start()
+    lab.trunk("a", {"names": ("peer.example",)}, peers=("127.0.0.1:1",))
+    door = Door(lab)
     sent = Issued(leaf.cert_pem, leaf.cert_pem + b"".join(twins), leaf.key_pem)
-    with serving(server_context(lab, sent)) as server:
-        aimed = trunk.model_copy(update={"peers": (trunk.peers[0]._replace(port=server.port),)})
-        with pytest.raises(DialFailed):
-            lab.dialer.connect(aimed, lab.snapshot())
-        assert reason(lab) == "name-mismatch" and not server.heard
+    assert door.reaches("a", sent, host="127.0.0.1") is None
+    assert door.reason == "name-mismatch" and not door.theirs.heard
 
 
 def test_a_server_that_sends_a_knot_of_issuers_is_refused_at_once(lab: Lab) -> None:
     lab.trunk("a", {"names": ("peer.example",)}, peers=("peer.example:5061",))
-    lab.start()
-    admission = lab.listeners.contexts.table.outbound("a", "peer.example")
+    door = Door(lab)
+    admission = door.contexts.table.outbound("a", "peer.example")
     assert admission is not None
     forger = LabAuthority("good CA")
     key = ec.generate_private_key(ec.SECP256R1())
@@ -306,16 +284,16 @@ def test_a_neighbour_that_files_an_intermediate_does_not_hide_its_root(lab: Lab,
     lab.anchor("middle", middle)
     lab.trunk("by-root", {"trust": ("good",), "names": ("root.example",)})
     lab.trunk("by-middle", {"trust": ("middle",), "names": ("middle.example",)})
-    lab.start()
-    assert enters(lab, middle.issue(dns=["root.example"]), version) == "by-root"
-    assert enters(lab, middle.issue(dns=["middle.example"]), version) == "by-middle"
-    assert enters(lab, lab.ca.issue(dns=["root.example"]), version) == "by-root"
-    assert enters(lab, lab.ca.issue(dns=["middle.example"]), version) is None
-    assert enters(lab, middle.issue(dns=["other.example"]), version) is None
-    assert reason(lab) == "name-mismatch"
-    lab.reload()
+    door = Door(lab)
+    assert door.enters(middle.issue(dns=["root.example"]), version) == "by-root"
+    assert door.enters(middle.issue(dns=["middle.example"]), version) == "by-middle"
+    assert door.enters(lab.ca.issue(dns=["root.example"]), version) == "by-root"
+    assert door.enters(lab.ca.issue(dns=["middle.example"]), version) is None
+    assert door.enters(middle.issue(dns=["other.example"]), version) is None
+    assert door.reason == "name-mismatch"
+    door.reload()
     forger = LabAuthority("middle", issuer=LabAuthority("good CA"))
-    assert enters(lab, forger.issue(dns=["root.example"]), version) is None
+    assert door.enters(forger.issue(dns=["root.example"]), version) is None
 
 
 def test_the_roots_constraints_hold_for_who_trusts_the_root(lab: Lab) -> None:
@@ -327,6 +305,6 @@ def test_the_roots_constraints_hold_for_who_trusts_the_root(lab: Lab) -> None:
     lab.anchor("middle", middle)
     lab.trunk("by-root", {"trust": ("rooted",), "names": ("sip.other.example", "sip.acme.example")})
     lab.trunk("by-middle", {"trust": ("middle",), "names": ("sip.middle.example",)})
-    lab.start()
-    assert enters(lab, middle.issue(dns=["sip.acme.example"])) == "by-root"
-    assert enters(lab, middle.issue(dns=["sip.other.example"])) is None
+    door = Door(lab)
+    assert door.enters(middle.issue(dns=["sip.acme.example"])) == "by-root"
+    assert door.enters(middle.issue(dns=["sip.other.example"])) is None

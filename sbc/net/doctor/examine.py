@@ -28,7 +28,8 @@ from sbc.net.system.clock import Clock
 from sbc.net.system.resolver import ResolveFailed, resolve
 from sbc.net.system.sockets import connect, normal_host
 from sbc.net.tls.contexts import Contexts
-from sbc.net.tls.session import HandshakeError, TlsSession, failed_event
+from sbc.net.tls.end import HandshakeError, failed_event
+from sbc.net.tls.session import TlsSession
 from sbc.observe.examination import Ours, PeerReport, Seen, Visit
 from sbc.sip.message import Response
 from sbc.sip.serialize import serialize
@@ -191,7 +192,7 @@ class Examiner:
             trouble = str(error)
         finally:
             sock.close()
-        return look.seen(sock), trouble
+        return look.seen(), trouble
 
 
 def _answer(session: TlsSession) -> tuple[str, str]:

@@ -14,15 +14,13 @@ from OpenSSL import SSL
 from sbc.base import PeerError
 from sbc.config.snapshot import Snapshot
 from sbc.net.tls.context import (
-    drain,
     group_of,
     observe,
     open_session,
-    presented_by_peer,
-    reasons_of,
     version_of,
 )
-from sbc.net.tls.session import HANDSHAKE_LIMIT, HandshakeError, TlsSession, receive
+from sbc.net.tls.end import TlsEnd
+from sbc.net.tls.session import receive
 from sbc.observe.examination import CertificateFacts, Seen
 from sbc.tls.judge import Judge
 from sbc.tls.match import Admission
@@ -44,34 +42,26 @@ class Look:
         self._certificates = certificates
         self._now = now
         self._staples: list[bytes] = []
-        self._judge = Judge(admission, certificates, now)
-        self._connection = open_session(_blind_context(self._staples), self._judge, "client", sni)
+        judge = Judge(admission, certificates, now)
+        self._connection = open_session(_blind_context(self._staples), judge, "client", sni)
         self._connection.request_ocsp()
+        self._end = TlsEnd(self._connection, judge, sni)
 
     def shake(self, sock: socket.socket) -> None:
         """Handshake to its end, whoever it is; HandshakeError, after which there may be much to see."""
-        connection, octets = self._connection, 0
-        while octets <= HANDSHAKE_LIMIT:
-            try:
-                connection.do_handshake()
-                return
-            except SSL.WantReadError:
-                with contextlib.suppress(OSError):  # what the peer sent before it went away says more
-                    sock.sendall(drain(connection))
-            except (SSL.Error, SSL.SysCallError) as error:
-                raise HandshakeError(reasons=reasons_of(error)) from None
-            octets += len(data := receive(sock))
-            connection.bio_write(data)
-        raise HandshakeError(reasons=("the handshake is too long",))
+        over = self._end.advance()
+        while not over:
+            with contextlib.suppress(OSError):  # what the peer sent before it went away says more
+                sock.sendall(self._end.drain())
+            over = self._end.advance(receive(sock))
 
-    def seen(self, sock: socket.socket) -> Seen | None:
+    def seen(self) -> Seen | None:
         """What the peer showed, None where it did not come to a certificate."""
-        chain = presented_by_peer(self._connection)
+        chain = self._end.presented()
         if not chain:
             return None
-        requested = TlsSession(sock, self._connection, self._judge, "").requested()
         staple = self._judge_staple(chain, self._staples[0]) if self._staples and self._staples[0] else "none"
-        return seen(self._connection, chain, requested, self._certificates, staple)
+        return seen(self._connection, chain, self._end.requested(), self._certificates, staple)
 
     def _judge_staple(self, chain: tuple[bytes, ...], staple: bytes) -> str:
         try:

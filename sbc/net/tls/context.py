@@ -244,9 +244,11 @@ def _names_its_issuers(anchor: AnchorMaterial) -> bool:
 def open_session(
     context: SSL.Context, judge: Judge, side: Literal["server", "client"], sni: str = ""
 ) -> SSL.Connection:
-    """A connection on memory buffers that runs under ``context`` and is judged by ``judge``."""
+    """A connection on memory buffers that runs under ``context``, judged by ``judge`` and at its ``now``."""
     connection = SSL.Connection(context, None)
     attend(connection, judge)
+    # One moment for the dates of every certificate: OpenSSL would take the machine's clock.
+    _lib.X509_VERIFY_PARAM_set_time(_lib.SSL_get0_param(connection._ssl), int(judge.now))
     if side == "server":
         connection.set_accept_state()
     else:
@@ -304,11 +306,6 @@ def decrypt(connection: SSL.Connection) -> bytes:
 def feed(connection: SSL.Connection, data: bytes) -> None:
     """Give OpenSSL bytes that came from the peer; a memory buffer takes them all."""
     _lib.BIO_write(connection._into_ssl, data, len(data))
-
-
-def set_verify_time(connection: SSL.Connection, now: float) -> None:
-    """Let the dates of a chain be judged at ``now`` (POSIX seconds) and not by the machine's clock."""
-    _lib.X509_VERIFY_PARAM_set_time(_lib.SSL_get0_param(connection._ssl), int(now))
 
 
 def verify_text(code: int) -> str:

@@ -34,7 +34,6 @@ from sbc.net.tls.context import (
     open_session,
     reasons_of,
     set_groups,
-    set_verify_time,
     verify_text,
 )
 from sbc.tls.diagnosis import Evidence, Failure, classify
@@ -87,7 +86,6 @@ def _verify(
     known = known if known is not None else CertificateCache()
     judge = Judge(admission, known, now, ways=ways, assumed=_BEST)
     connection = open_session(context, judge, side)
-    set_verify_time(connection, now)
     flight = _client_hello() if side == "server" else b""
     certificate = _records(_message(_CERTIFICATE, _sized(b"".join(map(_sized, ders)))))
     if side == "client":

@@ -12,7 +12,8 @@ from sbc.net.handler import Handler
 from sbc.net.system.clock import Clock
 from sbc.net.system.sockets import connect
 from sbc.net.tls.contexts import Contexts
-from sbc.net.tls.session import HandshakeError, TlsSession, failed_event, let_in
+from sbc.net.tls.end import HandshakeError, failed_event
+from sbc.net.tls.session import TlsSession, let_in
 from sbc.observe.traffic import Stats
 from sbc.tls.diagnosis import Failure
 from sbc.tls.events import Admitted

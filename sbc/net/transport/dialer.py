@@ -23,7 +23,8 @@ from sbc.net.handler import Handler
 from sbc.net.system.clock import Clock
 from sbc.net.system.resolver import ResolveFailed, resolve
 from sbc.net.system.sockets import normal_host
-from sbc.net.tls.session import HandshakeError, TlsSession, failed_event, handshake_event
+from sbc.net.tls.end import HandshakeError, failed_event, handshake_event
+from sbc.net.tls.session import TlsSession
 from sbc.net.transport import sweep
 from sbc.net.transport.channel import StreamChannel
 from sbc.net.transport.connection import PlainSource, converse

@@ -23,17 +23,9 @@ from sbc.net.system.clock import Clock
 from sbc.net.system.sockets import bind, family_of, normal_host, reset, step_aside
 from sbc.net.system.turn import Turn, discard
 from sbc.net.tls.contexts import Contexts
+from sbc.net.tls.end import HandshakeError, failed_event, handshake_event, plain_alert
 from sbc.net.tls.hello import Peek
-from sbc.net.tls.session import (
-    HandshakeError,
-    TlsSession,
-    failed_event,
-    first_record,
-    handshake_event,
-    let_in,
-    plain_alert,
-    read_hello,
-)
+from sbc.net.tls.session import TlsSession, first_record, let_in, read_hello
 from sbc.net.transport.channel import StreamChannel
 from sbc.net.transport.connection import PlainSource, converse
 from sbc.net.transport.recycle import Recycler

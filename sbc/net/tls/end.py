@@ -1,0 +1,225 @@
+"""One end of a TLS session on octets alone: the handshake, who was admitted, and what is told of it.
+
+Octets of the peer go in and octets for the peer come out; nothing here knows a socket, waits or looks at a
+clock. ``sbc.net.tls.session`` moves the octets.
+
+In TLS 1.3 a client's handshake is over before the server has looked at its certificate. So
+an outbound session stays ``unconfirmed`` until the first record arrives, and what breaks it
+before that is a failed handshake, not a closed connection (RFC 8446 4.4.4, 6.2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from OpenSSL import SSL
+
+from sbc.base import Address
+from sbc.flow import Flow, TlsFacts
+from sbc.net.source import Ended
+from sbc.net.tls.context import (
+    decrypt,
+    drain,
+    encrypt,
+    feed,
+    go_on,
+    group_of,
+    presented_by_peer,
+    reasons_of,
+    session_reused,
+    verify_text,
+    version_of,
+)
+from sbc.tls.diagnosis import Direction, Evidence, Failure, classify
+from sbc.tls.events import Handshake, HandshakeFailed
+from sbc.tls.judge import Judge
+from sbc.tls.match import match_anonymous
+from sbc.tls.material.authorities import spelled
+
+# OpenSSL takes 100 KiB of certificates and a ClientHello of 128 KiB; nobody needs both.
+HANDSHAKE_LIMIT = 262144
+
+Ending = Literal["", "timeout", "reset", "eof", "plain"]
+
+
+class HandshakeError(Exception):
+    """A handshake that failed; ``evidence`` says all that is known, without names of trunks."""
+
+    def __init__(
+        self, ended: Ending = "", reasons: tuple[str, ...] = (), decided: Failure | None = None
+    ) -> None:
+        super().__init__(ended or "; ".join(reasons) or "refused")
+        self.ended: Ending = ended
+        self.reasons = reasons
+        self.decided = decided
+
+
+class TlsEnd:
+    """One end of one session: first ``advance`` until it is over, then who was ``admitted``, then data.
+
+    ``sni`` is the name that a client asked for, "" for none.
+    """
+
+    __slots__ = ("_connection", "_octets", "confirmed", "judge", "on_confirmed", "sni")
+
+    def __init__(self, connection: SSL.Connection, judge: Judge, sni: str) -> None:
+        self._connection = connection
+        self._octets = 0
+        self.judge = judge
+        self.sni = sni
+        self.confirmed = judge.admission.direction == "inbound"
+        self.on_confirmed: Callable[[], object] | None = None
+
+    def advance(self, data: bytes = b"") -> bool:
+        """Take the handshake as far as ``data`` of the peer reaches; True once it is over; HandshakeError.
+
+        Whatever comes of it, there may be something to ``drain``: an alert too.
+        """
+        self._octets += len(data)
+        if self._octets > HANDSHAKE_LIMIT:
+            raise HandshakeError(reasons=("the handshake is too long",))
+        if data:
+            feed(self._connection, data)
+        try:
+            over = go_on(self._connection)
+        except SSL.Error as error:
+            raise HandshakeError(reasons=reasons_of(error)) from None
+        if over and self.version == "TLSv1.2":
+            self.confirmed = True  # both sides have judged each other before the last Finished
+        return over
+
+    def admitted(self) -> str:
+        """The trunk that the peer proved to be in a handshake that is over; HandshakeError for none."""
+        judge = self.judge
+        if session_reused(self._connection):
+            raise HandshakeError(reasons=("a session was resumed",))
+        if judge.presented is not None and judge.decided is None and judge.trunk is not None:
+            return judge.trunk
+        if judge.presented is not None or judge.admission.demands:
+            raise HandshakeError(decided=judge.decided)
+        verdict = match_anonymous(judge.admission, self.version, group_of(self._connection))
+        if verdict.trunk is None:
+            raise HandshakeError(decided=verdict.failure)
+        return verdict.trunk
+
+    def drain(self) -> bytes:
+        """What is to be sent to the peer; b"" for nothing."""
+        return drain(self._connection)
+
+    def decrypt(self, data: bytes) -> bytes:
+        """The plaintext that ``data`` completes, of one record at most; b"" for none yet.
+
+        Raises Ended, and HandshakeError for a late rejection.
+        """
+        feed(self._connection, data)
+        try:
+            plain = decrypt(self._connection)
+        except SSL.ZeroReturnError:
+            raise Ended("closed by the peer") from None
+        except SSL.Error as error:
+            if not self.confirmed and self.judge.alert_received is not None:
+                raise HandshakeError(reasons=reasons_of(error)) from None
+            raise Ended(f"TLS failed: {'; '.join(reasons_of(error)) or 'closed'}") from None
+        if plain and not self.confirmed:
+            self.confirmed = True
+            if self.on_confirmed is not None:
+                self.on_confirmed()
+        return plain
+
+    def encrypt(self, data: bytes) -> bytes:
+        """The records that carry ``data``; b"" once the session is over."""
+        return encrypt(self._connection, data)
+
+    def farewell(self) -> bytes:
+        """The close_notify record."""
+        try:
+            self._connection.shutdown()
+        except SSL.Error:
+            return b""
+        return drain(self._connection)
+
+    # What is told of it
+
+    @property
+    def version(self) -> str:
+        """The version agreed so far."""
+        return version_of(self._connection)
+
+    def learn_name(self) -> str:
+        """The SNI that the peer sent, "" for none (inbound)."""
+        name = self._connection.get_servername()
+        self.sni = "" if name is None else name.decode("ascii", "replace")
+        return self.sni
+
+    def facts(self) -> TlsFacts:
+        """What the handshake agreed."""
+        judge = self.judge
+        peer, version = None, None
+        if judge.presented is not None and judge.leaf is not None:
+            peer, version = judge.leaf.verified, judge.presented.version
+        return TlsFacts(
+            version=version or self.version,
+            cipher=self._connection.get_cipher_name() or "",
+            group=group_of(self._connection),
+            sni=self.sni,
+            identity=judge.admission.identity or "",
+            peer=peer,
+            own=self._connection.get_context().get_app_data() or "",
+        )
+
+    def presented(self) -> tuple[bytes, ...]:
+        """The certificates that the peer sent, as DER, leaf first; () for none."""
+        chain = self.judge.chain
+        return presented_by_peer(self._connection, chain[0] if chain else b"")
+
+    def requested(self) -> tuple[str, ...] | None:
+        """The CAs that the peer's CertificateRequest named (RFC 4514); None where it asked for none."""
+        if not self.judge.asked:
+            return None
+        return tuple(map(spelled, (name.der() for name in self._connection.get_client_ca_list())))
+
+
+def plain_alert(number: int) -> bytes:
+    """A fatal alert record in the clear, as before any ServerHello (RFC 8446 6)."""
+    return bytes((0x15, 3, 3, 0, 2, 2, number))
+
+
+def handshake_event(session: TlsEnd, flow: Flow, at: float) -> Handshake:
+    """The event of a handshake that ended in ``flow``; ``at`` in POSIX seconds."""
+    assert flow.tls is not None and flow.trunk is not None, "an admitted TLS flow"
+    chain = session.presented()
+    for each in chain[1:]:
+        session.judge.cache.learn(each)
+    return Handshake(
+        "outbound" if flow.outbound else "inbound", flow.listener, flow.trunk, flow.remote, flow.tls,
+        chain, session.judge.anchor, session.requested(), at,
+    )  # fmt: skip
+
+
+def failed_event(
+    error: HandshakeError, session: TlsEnd | None, *, direction: Direction,
+    listener: str, candidates: tuple[str, ...], remote: Address, sni: str, at: float,
+    alert_sent: int | None = None,
+) -> HandshakeFailed:  # fmt: skip
+    """The event of one failed handshake; ``session`` is None where it failed before the context."""
+    if session is None:
+        evidence = Evidence(
+            direction, error.decided, alert_sent=alert_sent, reasons=error.reasons,
+            ended=error.ended, trunks=candidates,
+        )  # fmt: skip
+        return HandshakeFailed(
+            direction, listener, candidates, remote, sni, classify(evidence), at, alert_sent
+        )
+    judge = session.judge
+    who = judge.leaf.identity if judge.leaf is not None else None
+    evidence = Evidence(
+        direction, error.decided or judge.decided, judge.verify_code, judge.verify_depth,
+        verify_text(judge.verify_code), judge.alert_sent, judge.alert_received, error.reasons,
+        error.ended, candidates, who.subject if who is not None else "",
+        judge.no_issuer(),
+    )  # fmt: skip
+    return HandshakeFailed(
+        direction, listener, candidates, remote, sni, classify(evidence), at, judge.alert_sent,
+        judge.alert_received, judge.verify_code, session.version, who, judge.chain,
+    )  # fmt: skip
