@@ -75,6 +75,7 @@ class Awaiting(Protocol):
 class Desk:
     """What all calls of one process share; the engine is one.
 
+    ``draining``: we shut down, no call begins, and nobody is dialled for what a closing connection leaves.
     ``working_on`` names the call that has its turn, ``serving`` is what became of the request that came last.
 
     Times are of the monotonic clock, whose jumps nobody has to fear. ``epoch`` is what the wall clock shows
@@ -249,10 +250,11 @@ class Desk:
         to = way_back(trunk, server.request.via, server.flow) if trunk is not None else None
         if leg.flow.alive:
             then(leg.flow, "", at, out)
-        elif to is None or (leg.lost >= MOST_LOST and not leg.waiting):
+        elif self.draining or to is None or (leg.lost >= MOST_LOST and not leg.waiting):
             failed(at, out)
         else:
-            leg.lost += not leg.waiting
+            if not leg.waiting:
+                leg.lost += 1
             self.reach(call, leg, to, then, at, out)
 
     def refuse_late_answer(
@@ -312,7 +314,7 @@ class Again:
 
     def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
         """The user's, but for the first connection that closes."""
-        if kind != "transport" or self._repeated or self.leg is None:
+        if kind != "transport" or self._repeated or self._desk.draining or self.leg is None:
             self._user.on_failure(kind, at, out)
             return
         self._repeated = True

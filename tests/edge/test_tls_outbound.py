@@ -224,6 +224,19 @@ def test_a_caller_is_dialled_in_the_name_of_the_peer_that_lives_there(lab: Lab) 
         assert server.heard == b""
 
 
+def test_one_dial_serves_all_answers_that_go_back_to_one_caller(lab: Lab) -> None:
+    """Its connection may have carried thousands of calls."""
+    with serving(server_context(lab, good(lab))) as server:
+        trunk, home = lab.trunk("acme", {}, peers=("localhost:1",)), (Address("127.0.0.1", server.port),)
+        snapshot = lab.reload()
+        dials = [gevent.spawn(lab.dialer.connect, trunk, snapshot, home) for _ in range(5)]
+        gevent.joinall(dials, 3)
+        assert len({each.value for each in dials}) == 1
+        until(lambda: server.handshakes)
+        gevent.sleep(0.02)
+        assert server.handshakes == 1
+
+
 def test_a_caller_that_is_no_peer_must_bear_the_trunks_names(lab: Lab) -> None:
     with serving(server_context(lab, lab.ca.issue(uris=["sip:peer.example"]))) as server:
         assert dial_back(lab, server.port, ("nowhere.invalid:1",), {"names": ("peer.example",)}).alive

@@ -235,6 +235,17 @@ def test_a_peer_that_closes_after_each_request_is_not_asked_for_ever(transport: 
     assert [each.method for each in stage.carrier.heard if isinstance(each, Request)] == ["INFO"] * 2
 
 
+@pytest.mark.parametrize("owed", ["an answer", "a request"])
+def test_nobody_is_dialled_for_what_the_end_of_all_connections_leaves(transport: str, owed: str) -> None:
+    stage = staged(transport)
+    _, answer = stage.established()
+    stage.within("office", answer, "INFO")
+    stage.engine.draining = True
+    before = len(stage.connects)
+    stage.closes(stage.office if owed == "an answer" else stage.carrier)
+    assert len(stage.connects) == before
+
+
 # After the answer
 
 

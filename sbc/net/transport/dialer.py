@@ -127,7 +127,7 @@ class Dialer:
         failed: DialFailed | None = None
         for peer in peers or trunk.peers:
             try:
-                return self._dial_once(trunk, snapshot, *_in_whose_name(trunk, peer))
+                return self._dial_once(trunk, snapshot, peer)
             except DialFailed as error:
                 failed = error
         raise failed or DialFailed(f"trunk {trunk.trunk} has no peers")
@@ -198,6 +198,9 @@ class Dialer:
 
     def _dial(self, trunk: Trunk, config: Listener, key: ReuseKey, host: str) -> Flow:
         failed: DialFailed | None = None
+        if key.target not in trunk.peers:
+            target, host = _in_whose_name(trunk, key.target)
+            key = key._replace(target=target)
         for address in _addresses(trunk, key.target):
             if host in ("", address.host):
                 try:
