@@ -18,7 +18,8 @@ SEED ?= 1
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo run check lint types fast test installed debian rest long debs bench clean
+.PHONY: help demo run check lint types fast fast-edge fast-unit fast-others test installed debian rest \
+  long debs bench clean
 
 help:
 	@echo 'make demo    set up, then a real mutual-TLS call with SRTP through a lab SBC'
@@ -36,7 +37,9 @@ run: $(VENV)/.run
 	$(VENV)/bin/sbc lab-pki -c .
 	$(VENV)/bin/sbc run -c .
 
-check: lint types fast
+# Side by side, for some of it waits. Not by pytest-xdist, which collects everything in every worker.
+check: $(VENV)/.dev
+	@$(MAKE) --no-print-directory -j4 --output-sync=target lint types fast-edge fast-unit fast-others
 
 lint: $(VENV)/.dev
 	$(VENV)/bin/ruff check .
@@ -46,7 +49,13 @@ types: $(VENV)/.dev
 	$(VENV)/bin/mypy --strict
 
 fast: $(VENV)/.dev
-	$(PY) -m pytest -q -n 2 -m '$(FAST)'
+	@$(MAKE) --no-print-directory -j3 --output-sync=target fast-edge fast-unit fast-others
+
+fast-edge fast-unit: fast-%: $(VENV)/.dev
+	$(PY) -m pytest -q -m '$(FAST)' tests/$*
+
+fast-others: $(VENV)/.dev
+	$(PY) -m pytest -q -m '$(FAST)' $(filter-out tests/edge/ tests/unit/,$(sort $(wildcard tests/[a-z]*/)))
 
 test: debs
 	@$(MAKE) --no-print-directory check debian installed rest
@@ -76,7 +85,7 @@ installed: $(VENV)/.dev $(VENV)/.run
 # The longest are among the first. Most of them wait for peers, so that there may be more than processors.
 rest: $(VENV)/.dev $(VENV)/.run
 	$(PY) -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder -m '(slow or interop) and not long' \
-	  tests/interop $(filter-out tests/interop/ tests/edge/,$(sort $(wildcard tests/*/)))
+	  tests/interop $(filter-out tests/interop/ tests/edge/,$(sort $(wildcard tests/[a-z]*/)))
 
 # What takes hours, step by step: tests/long.py. ONLY='STEP ...' runs some steps.
 long: $(VENV)/.dev $(VENV)/.run debs

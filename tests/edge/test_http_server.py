@@ -121,6 +121,7 @@ def descriptors() -> int:
     return len(os.listdir("/proc/self/fd"))
 
 
+@pytest.mark.slow
 def test_who_does_not_read_the_answer_is_gone_in_time(
     server: HttpServer, pages: Pages, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -281,6 +281,7 @@ def hairpin(plane: Plane, a: Phone, d: Phone) -> tuple[int, int]:
     return one, two
 
 
+@pytest.mark.slow
 def test_the_hairpin_of_a_pbx_goes_on_both_ways_and_one_way(plane: Plane) -> None:
     a, d = plane.phone(), plane.phone()
     hairpin(plane, a, d)

@@ -42,6 +42,7 @@ def test_a_message_that_is_refused_leaves_the_connection_to_the_others(lab: Lab,
         assert len(lab.recorder.malformed) == 1 and not lab.recorder.closed
 
 
+@pytest.mark.slow
 def test_who_sends_nothing_but_refused_messages_is_given_up(lab: Lab) -> None:
     start(lab)
     with socket.create_connection(lab.address("edge")) as peer:

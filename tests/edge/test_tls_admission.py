@@ -236,6 +236,7 @@ def test_trust_withdrawn_during_a_handshake_counts(lab: Lab) -> None:
     assert lab.recorder.heard_nothing
 
 
+@pytest.mark.slow
 def test_withdrawn_trust_closes_live_connections_at_once(lab: Lab) -> None:
     lab.anchor("other", lab.other_ca)
     lab.trunk("a", {"trust": ("good",)})

@@ -204,6 +204,7 @@ def test_a_fatal_framing_error_closes_after_the_answer(lab: Lab) -> None:
     assert lab.recorder.closed[0][1].startswith("malformed stream: ")
 
 
+@pytest.mark.slow
 def test_a_connection_that_is_closed_while_its_peer_is_silent_says_why(lab: Lab) -> None:
     start(lab, "tcp")
     with socket.create_connection(lab.address("edge")) as peer:

@@ -75,6 +75,9 @@ class Matrix(Lab):
         return forged_key(shown.cert_pem) if shown is not None and row.case == "key not held" else None
 
 
+pytestmark = pytest.mark.slow  # nearly three hundred handshakes
+
+
 @pytest.fixture(scope="module")
 def inbound(tmp_path_factory: pytest.TempPathFactory) -> Matrix:
     return Matrix(tmp_path_factory.mktemp("inbound"), "inbound")
