@@ -57,8 +57,11 @@ fast-edge fast-unit: fast-%: $(VENV)/.dev
 fast-others: $(VENV)/.dev
 	$(PY) -m pytest -q -m '$(FAST)' $(filter-out tests/edge/ tests/unit/,$(sort $(wildcard tests/[a-z]*/)))
 
+# Compiling keeps one processor busy, the fast tests wait a little: those two side by side.
 test: debs
-	@$(MAKE) --no-print-directory check debian installed rest
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory -j2 --output-sync=target debian $(VENV)/.run
+	@$(MAKE) --no-print-directory installed rest
 
 # The fast tests on Debian's own Python, where that is another one; nothing is compiled for it.
 debian: $(VENV)/.made

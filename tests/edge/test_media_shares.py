@@ -11,6 +11,8 @@ from tests.playbook.stage import snapshot
 from tests.property.driven import DrivenStage, media_plane
 from tests.unit.media.kit import audio, sdp
 
+pytestmark = pytest.mark.pure  # the stage's clock takes the place of one that may be compiled
+
 OFFER = sdp(audio())
 
 
