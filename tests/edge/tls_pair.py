@@ -247,7 +247,7 @@ class Pair:
 
 
 class Moment:
-    """A clock that stands still until a test moves it; none of ours, which may be compiled, to inherit from."""
+    """A clock that stands still until a test moves it; it inherits nothing, for ours may be compiled."""
 
     __slots__ = ("at",)
 
