@@ -120,11 +120,15 @@ def _quiet(rig: Rig) -> bool:
 def _residue(rig: Rig) -> Residue:
     """Wait until the last transaction of the last call has ended (64*T1 after its 2xx), then look."""
     until(lambda: _quiet(rig), "no call and no transaction", seconds=90)
+
+    def descriptors() -> int:
+        return len(list(Path(f"/proc/{rig.pid}/fd").iterdir()))
+
+    until(lambda: descriptors() < 100, "media ports that have rested for a minute are closed", seconds=120)
     time.sleep(2.5)  # it tidies up once a second
     lines = Path(f"/proc/{rig.pid}/status").read_text().splitlines()
     (resident,) = (int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
-    descriptors = len(list(Path(f"/proc/{rig.pid}/fd").iterdir()))
-    return Residue(resident, rig.status()["free_media_ports"], descriptors)
+    return Residue(resident, rig.status()["free_media_ports"], descriptors())
 
 
 # Both halves have the same peak, for the heap of a process keeps the shape of its busiest moment: a call's
