@@ -243,12 +243,20 @@ class Attempt:
         """No final response will come; where it rang, there is a phone to be told (RFC 3261 16.8)."""
         if self.given_up:
             return
-        if kind == "timeout" and self.heard:
+        if kind == "adrift":
+            if self.client is not None:
+                self.call.desk.seek(self.call, self.leg, self.client, self._on_gone, at, out)
+        elif kind == "timeout" and self.heard:
             self.give_up(at, out)
             self.hunt.on_hop_failure("timeout", "no answer in time", at, out)
         else:
             failure: Failure = "timeout" if kind == "timeout" else "unreachable"
             self.hunt.on_peer_failure(failure, kind, None, at, out)
+
+    def _on_gone(self, at: float, out: list[Command]) -> None:
+        """The connection has closed, and nobody is there any more."""
+        if not self.given_up and self.answered is None:
+            self.hunt.on_peer_failure("unreachable", "it closed its connection and is gone", None, at, out)
 
     def give_up(self, at: float, out: list[Command], why: Fields = ()) -> None:
         """Send CANCEL, at once or as soon as the callee has been heard (RFC 3261 9.1)."""

@@ -27,7 +27,7 @@ from sbc.sip.cancel import build_cancel
 from sbc.sip.dialog import Dialog
 from sbc.sip.message import Request, Response, response_to
 from sbc.sip.outgoing import Send
-from sbc.sip.transactions import ServerTransaction, Transactions
+from sbc.sip.transactions import ClientTransaction, ServerTransaction, Transactions
 from sbc.sip.uri import Uri
 
 MOST_LATE: Final = 20
@@ -227,6 +227,28 @@ class Desk:
             hop = parse_name_addr(routes[0]).uri if routes else invite.target
         self.start(call, leg, hop, cancel, Again(self, call, leg, hop, cancel, NOBODY), at, out)
 
+    def seek(
+        self, call: Subject, leg: Leg, client: ClientTransaction, failed: Failed, at: float,
+        out: list[Command],
+    ) -> None:  # fmt: skip
+        """The connection of an INVITE that was heard of is gone: ask whether its peer is still there.
+
+        Its answer may come over any connection (RFC 3261 18.1.1). A server that died gives none, and then a
+        caller need not wait until it has rung long enough: ``failed`` is called. Who can only come to us is
+        waited for.
+        """
+
+        def then(flow: Flow | None, reason: str, at: float, out: list[Command]) -> None:
+            if client.flow.alive:
+                pass  # it has said something over another
+            elif flow is None:
+                failed(at, out)
+            else:
+                self.transactions.move(client, flow, at, out)
+
+        if leg.peer is not None and not self.draining:
+            self._redial(call, leg, self._towards(leg, None, at), then, failed, at, out)
+
     def answer_elsewhere(
         self, call: Subject, leg: Leg, server: ServerTransaction, failed: Failed, at: float,
         out: list[Command],
@@ -250,12 +272,22 @@ class Desk:
         to = way_back(trunk, server.request.via, server.flow) if trunk is not None else None
         if leg.flow.alive:
             then(leg.flow, "", at, out)
-        elif self.draining or to is None or (leg.lost >= MOST_LOST and not leg.waiting):
+        elif self.draining or to is None:
             failed(at, out)
         else:
-            if not leg.waiting:
-                leg.lost += 1
-            self.reach(call, leg, to, then, at, out)
+            self._redial(call, leg, to, then, failed, at, out)
+
+    def _redial(
+        self, call: Subject, leg: Leg, to: Towards, then: Connected, failed: Failed, at: float,
+        out: list[Command],
+    ) -> None:  # fmt: skip
+        """Ask for a new connection for ``leg``, so often and no oftener, whatever its peer does with them."""
+        if not leg.flow.alive and not leg.waiting:
+            if leg.lost >= MOST_LOST:
+                failed(at, out)
+                return
+            leg.lost += 1
+        self.reach(call, leg, to, then, at, out)
 
     def refuse_late_answer(
         self, call: Subject, leg: Leg, invite: Request, response: Response, at: float, out: list[Command]

@@ -236,7 +236,7 @@ class Mirror:
     def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
         """The far side never answered: 408 (timeout) or 503; or the near side is gone (``lost``)."""
         call = self.call
-        if self not in call.mirrors:
+        if self not in call.mirrors or kind == "adrift":
             return
         if kind == "lost":
             call.desk.answer_elsewhere(call, call.leg(self.side), self.server, self._on_lost, at, out)

@@ -19,6 +19,7 @@ What is not in the figures:
   been heard of waits for a response there (RFC 3261 18.1.1), and Accepted for an ACK or a repeated 2xx; a
   server that has no final answer yet, or no ACK for its 2xx, tells its user (``lost``), who may find
   another (18.2.2), or gives the answer all the same, to nobody.
+  That INVITE's user is told too (``adrift``), for a server that has died will say no more.
 - Timer C of a proxy (16.6, 16.8) runs only while such an INVITE waits: how long a call may ring is the
   trunk's policy, and the user then cancels. When it fires the user cancels too.
 - ``cancelled``: a CANCEL was sent for this INVITE; where no final response comes within 64*T1
@@ -86,7 +87,7 @@ INVITE_CLIENT: Final[Table] = complete(
         (PROCEEDING, "final"): (COMPLETED, ("stop all", "send ack", "pass up", "start D")),
         (PROCEEDING, "cancelled"): (PROCEEDING, ("start abandon",)),
         (PROCEEDING, "abandon"): (TERMINATED, ("tell timeout",)),
-        (PROCEEDING, "transport"): (PROCEEDING, ("start C",)),
+        (PROCEEDING, "transport"): (PROCEEDING, ("start C", "tell adrift")),
         (PROCEEDING, "C"): (PROCEEDING, ("start abandon", "tell timeout")),
         (ACCEPTED, "2xx"): (ACCEPTED, ("pass up",)),
         (ACCEPTED, "M"): (TERMINATED, ()),

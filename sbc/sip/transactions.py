@@ -209,6 +209,7 @@ class Transactions:
         """Tell every transaction of ``flow``; return the events for the users.
 
         ``transport``: there will be no answer. ``lost``: a server's may go over another flow (``move``).
+        ``adrift``: that to an INVITE that was heard of may come over another.
         What one step does not end is for the next ``tick``, which ``next_deadline`` then wants at once.
         """
         self._closing.extend((each, flow) for each in self._flows.get(flow, {}).values())

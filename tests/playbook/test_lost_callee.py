@@ -21,14 +21,16 @@ def staged(transport: str, **options: Any) -> Stage:
     return Stage(snapshot(transport=transport, **options))
 
 
-def ringing(transport: str, **options: Any) -> tuple[Stage, Request]:
-    """It rings, and the connection of whom it rings at has closed."""
+def ringing(transport: str, gone: bool = False, **options: Any) -> tuple[Stage, Request]:
+    """It rings, and the connection of whom it rings at has closed, or who it was is ``gone`` altogether."""
     stage = staged(transport, **options)
     stage.office.invite()
     invite = stage.carrier.hears_request("INVITE")
     stage.carrier.respond(invite, 180)
     stage.office.hears(100)
     stage.office.hears(180)
+    if gone:
+        stage.dead.add("carrier")
     stage.closes(stage.carrier)
     return stage, invite
 
@@ -48,10 +50,29 @@ def test_an_answer_on_another_connection_is_taken(transport: str) -> None:
     answer = stage.office.hears_response(200)
     stage.within("office", answer, "ACK")
     stage.carrier.hears("ACK")
-    assert not stage.connects[1:], "what it said last came over a connection that is up"
+    assert len(stage.connects) == 2, "it was looked for once, and its answer came"
     stage.within("office", answer, "BYE")
     stage.office.hears(200)
     stage.carrier.respond(stage.carrier.hears("BYE"), 200)
+    nothing_is_left(stage)
+
+
+def test_a_server_that_died_while_it_rang_is_not_waited_for(transport: str) -> None:
+    """Nobody accepts connections any more: the rule's next hop is tried at once, not after the ringing."""
+    stage, _ = ringing(transport, gone=True)
+    stage.backup.respond(stage.backup.hears_request("INVITE"), 486)
+    stage.office.hears(486)
+    nothing_is_left(stage)
+
+
+def test_a_server_that_goes_on_closing_is_looked_for_so_often(transport: str) -> None:
+    stage, _ = ringing(transport)
+    for _ in range(30):
+        if stage.carrier.flow.alive:
+            stage.closes(stage.carrier)
+    assert 2 < len(stage.connects) < 15
+    stage.backup.respond(stage.backup.hears_request("INVITE"), 486)
+    stage.office.hears(486)
     nothing_is_left(stage)
 
 

@@ -358,14 +358,16 @@ def test_a_closed_flow_does_not_end_what_is_not_answered_and_tells(name: str, me
 
 def test_an_invite_that_has_been_heard_of_is_answered_on_another_flow() -> None:
     """RFC 3261 18.1.1; the ACK of a refusal goes there too."""
-    script = over("tls") >> start(INVITE) << sent("INVITE") >> answered(180) << passed_up(180) >> closed
+    script = over("tls") >> start(INVITE) << sent("INVITE") >> answered(180) << passed_up(180)
+    script = script >> closed << told("adrift")
     assert script >> dead >> after(170) >> moved >> answered(180) << passed_up(180)
     assert script >> after(600) >> answered(486) << sent("ACK") << passed_up(486)
     assert live(script) == 0
 
 
 def test_an_invite_that_nobody_answers_on_another_flow_ends_after_timer_c() -> None:
-    script = over("tls") >> start(INVITE) << sent("INVITE") >> answered(180) << passed_up(180) >> closed
+    script = over("tls") >> start(INVITE) << sent("INVITE") >> answered(180) << passed_up(180)
+    script = script >> closed << told("adrift")
     assert script >> after(180) >> after(1) << told("timeout") >> after(32) << told("timeout")
     assert live(script) == 0
 

@@ -172,7 +172,7 @@ def finish(layer: Transactions, transaction: Transaction, now: float) -> None:
             transaction.respond(wire.response(transaction.request, 503), now, out)
             layer.tick(now + 33, out)
         elif transaction.method == "INVITE":  # until timer C, and no answer to the CANCEL that it then gets
-            assert told == []
+            assert told == [(transaction, "adrift")]
             assert layer.tick(now + 181, out) == [(transaction, "timeout")]
             layer.tick(now + 214, out)
         else:
