@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import warnings
 from pathlib import Path
 
 from sbc.base import ConfigError, LocalError
@@ -16,6 +17,9 @@ SUBJECTS = (running, checking, routing, users, certs, trust, doctor, lab)
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status (0 good, 1 refused, 2 misused)."""
+    if not sys.warnoptions:
+        # What libraries remark of a stranger's certificate names neither a file nor a remedy; we name both.
+        warnings.simplefilter("ignore")
     options = command_line().parse_args(arguments)
     try:
         status: int = options.command(options)

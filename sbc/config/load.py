@@ -18,6 +18,7 @@ from dsl.load import load as load_rules
 from dsl.ruleset import RuleSet
 from sbc.base import ConfigError
 from sbc.config.acme import check_acme
+from sbc.config.control import check_control
 from sbc.config.crosscheck import SettingsFile, TrunkFile, check_routing, check_trunks
 from sbc.config.files import SETTINGS_FILE, Tree, read_tree
 from sbc.config.hook_set import HookSet
@@ -128,6 +129,7 @@ def _material(
         return Material()
     found += check_settings(settings)
     found += check_acme(settings, directory)
+    found += check_control(settings, directory)
     found += check_trunks(settings, trunks)
     material = load_material(settings, directory, now, former)
     found += material.diagnostics

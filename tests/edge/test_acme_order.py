@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from acme import errors, messages
+from acme import challenges, errors, messages
 from cryptography import x509
 
 from sbc.config.model import Acme
@@ -139,6 +139,18 @@ def problem(kind: str, detail: str) -> messages.Error:
     return error
 
 
+def authorization(error: messages.Error | None) -> messages.AuthorizationResource:
+    """One that failed, and what its challenge says of that."""
+    challenge = messages.ChallengeBody(
+        chall=challenges.HTTP01(token=bytes(16)), uri="https://ca.example/1", error=error
+    )
+    body = messages.Authorization(
+        identifier=messages.Identifier(typ=messages.IDENTIFIER_FQDN, value="a.example"),
+        challenges=[challenge],
+    )
+    return messages.AuthorizationResource(body=body, uri="https://ca.example/2")
+
+
 def test_a_strangers_text_stays_one_line() -> None:
     failed = explain(problem("malformed", "a\r\nb\x1b[2J" + "c" * 5000), "https://ca.example/")
     assert failed.reason.isprintable()
@@ -156,6 +168,9 @@ def test_a_strangers_text_stays_one_line() -> None:
         (errors.TimeoutError(), "next attempt"),
         (requests.ReadTimeout(), "firewall"),
         (KeyError("newNonce"), "acme.directory"),
+        (errors.ValidationError([]), "operator"),
+        (errors.ValidationError([authorization(None)]), "operator"),
+        (errors.ValidationError([authorization(problem("dns", "NXDOMAIN"))]), "resolve"),
     ],
 )
 def test_each_failure_has_its_remedy(error: Exception, remedy: str) -> None:

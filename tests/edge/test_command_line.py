@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +47,20 @@ def test_check_says_what_a_good_configuration_holds(lab: Path) -> None:
     assert outcome.status == 0
     assert "good: 1 listeners, 2 trunks, 2 rules, 0 hooks; version " in outcome.out
     assert not outcome.err
+
+
+def test_check_prints_nothing_that_a_library_remarks_of_a_certificate(lab: Path) -> None:
+    """Of a serial number of 0, say, which an old root of every public bundle has."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-noenc", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-keyout", "/dev/null", "-out", str(lab / "tls/zero.pem"), "-days", "400", "-set_serial", "0",
+         "-subj", "/CN=zero", "-addext", "keyUsage=critical,keyCertSign"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    settings = lab / "sbc.yaml"
+    settings.write_text(settings.read_text().replace("trust:\n", "trust:\n  zero: {ca: tls/zero.pem}\n"))
+    outcome = sbc(lab, "check")
+    assert (outcome.status, outcome.err) == (0, "") and "good: " in outcome.out
 
 
 def test_check_lists_every_mistake_with_its_place(lab: Path) -> None:

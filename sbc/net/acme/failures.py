@@ -75,8 +75,10 @@ def _refused(error: errors.ValidationError) -> RenewalFailed:
             if challenge.error is not None:
                 kinds.append(_code(challenge.error))
                 said.append(f"{authorization.body.identifier.value}: {kinds[-1]}: {_text(challenge.error)}")
+    if not kinds:  # RFC 8555 8 leaves it to the directory whether it says why
+        return RenewalFailed("the directory could not validate a name and does not say why", _OTHERWISE)
     reason = "the directory could not validate " + "; ".join(said)
-    return RenewalFailed(reason[:_LONGEST], _REMEDIES.get(kinds[0] if kinds else "", _OTHERWISE), kinds[0])
+    return RenewalFailed(reason[:_LONGEST], _REMEDIES.get(kinds[0], _OTHERWISE), kinds[0])
 
 
 def _problem(error: messages.Error) -> RenewalFailed:
