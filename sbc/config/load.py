@@ -20,6 +20,7 @@ from sbc.base import ConfigError
 from sbc.config.acme import check_acme
 from sbc.config.control import check_control
 from sbc.config.crosscheck import SettingsFile, TrunkFile, check_routing, check_trunks
+from sbc.config.curves import check_curves
 from sbc.config.files import SETTINGS_FILE, Tree, read_tree
 from sbc.config.hook_set import HookSet
 from sbc.config.hooks import check_calls, load_hooks
@@ -134,6 +135,7 @@ def _material(
     material = load_material(settings, directory, now, former)
     found += material.diagnostics
     found += check_public(settings, trunks, material.anchors)
+    found += check_curves(settings, trunks, material.identities)
     return material
 
 
