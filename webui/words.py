@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from sbc.observe.health import Ending, days_left
+from sbc.observe.trust import Roll
+
+_NEARNESS = {"warning": "warn", "incident": "bad", "expired": "bad"}
 
 
 def expiry(certificate: Ending, now: float) -> str:
@@ -11,3 +14,8 @@ def expiry(certificate: Ending, now: float) -> str:
     if days < 0:
         return "expired"
     return {0: "today", 1: "1 day"}.get(days, f"{days} days")
+
+
+def nearness(roll: Roll, now: float) -> str:
+    """``warn`` or ``bad`` where the end is near, "" where it is not."""
+    return _NEARNESS.get(roll.mark(now), "")
