@@ -38,7 +38,8 @@ def private_key_pem(key: PrivateKeyTypes, certificate: x509.Certificate) -> byte
     _, _, version = element(der, start, end)
     _, _, algorithm = element(der, version, end)
     whole = sequence(der[start:version] + _algorithm(spki_of(certificate)) + der[algorithm:end])
-    return b"-----BEGIN PRIVATE KEY-----\n" + encodebytes(whole) + b"-----END PRIVATE KEY-----\n"
+    first, last = (b"-----%s PRIVATE KEY-----\n" % each for each in (b"BEGIN", b"END"))
+    return first + encodebytes(whole) + last
 
 
 def _algorithm(spki: bytes) -> bytes:
