@@ -79,6 +79,7 @@ def failure(directory: Acme, base: Path) -> RenewalFailed:
         (404, b"<html>not here</html>", "answered what no ACME directory does: HTTP 404"),
         (200, b"<html>welcome</html>", "answered what no ACME directory does"),
         (200, b"[]", "answered what no ACME directory does"),
+        (200, b"[" * 20000, "answered what no ACME directory does"),
         (200, b"{}", "is no ACME directory: it has no newNonce"),
         (200, b'{"newNonce": 1, "newAccount": 2, "newOrder": 3}', "answered what no ACME directory does"),
         (200, b'{"newNonce": "http://127.0.0.1:1/", "newAccount": "http://127.0.0.1:1/", "newOrder": ""}',

@@ -11,6 +11,7 @@ from sbc.tls.lifetime.renewal import RenewalFailed
 # What the library lets through when an answer is missing, late, refused or not what it should be.
 FAILURES = (
     errors.Error, josepy.errors.Error, OSError, ValueError, KeyError, TypeError, AttributeError,
+    RecursionError,
 )  # fmt: skip
 
 _LOOK = "look whether port 80 of that name leads to acme.listen of this machine"

@@ -38,7 +38,9 @@ def test_a_peer_with_a_clock_ahead_of_ours_is_just_now() -> None:
     assert ago(NOW + 5, NOW) == "just now"
 
 
-@pytest.mark.parametrize(("days", "said"), [(-1, "expired"), (0.5, "today"), (1.5, "1 day"), (40, "40 days")])
+@pytest.mark.parametrize(
+    ("days", "said"), [(-1, "expired"), (0.5, "under a day"), (1.5, "1 day"), (40, "40 days")]
+)
 def test_expiry(days: float, said: str) -> None:
     assert expiry(replace(OWN, not_after=NOW + days * DAY), NOW) == said
 
