@@ -42,6 +42,10 @@ _start = _ffi.new("char **")
 # Where OpenSSL reads and writes one record at a time; likewise used up before anything can switch.
 _SCRATCH_SIZE = 65536
 _scratch: Any = _ffi.new("char[]", _SCRATCH_SIZE)
+# What runs for each read and write has names of its own: _lib looks them up anew each time.
+_ssl_read, _ssl_write = _lib.SSL_read, _lib.SSL_write
+_bio_read, _bio_write, _pending = _lib.BIO_read, _lib.BIO_write, _lib.BIO_get_mem_data
+_buffer = _ffi.buffer
 
 
 def _on_verify(ok: int, store: Any) -> int:
@@ -260,13 +264,13 @@ def open_session(
 
 def drain(connection: SSL.Connection) -> bytes:
     """What OpenSSL wants written; b"" for nothing."""
-    pending = _lib.BIO_get_mem_data(connection._from_ssl, _start)
+    pending = _pending(connection._from_ssl, _start)
     if pending <= 0:
         return b""
     if pending > _SCRATCH_SIZE:
         whole: bytes = connection.bio_read(pending)
         return whole
-    data: bytes = _ffi.buffer(_scratch, _lib.BIO_read(connection._from_ssl, _scratch, pending))[:]
+    data: bytes = _buffer(_scratch, _bio_read(connection._from_ssl, _scratch, pending))[:]
     return data
 
 
@@ -285,7 +289,7 @@ def go_on(connection: SSL.Connection) -> bool:
 
 def encrypt(connection: SSL.Connection, data: bytes) -> bytes:
     """The records that carry ``data``; b"" where the session cannot carry it any more."""
-    if _lib.SSL_write(connection._ssl, data, len(data)) <= 0:
+    if _ssl_write(connection._ssl, data, len(data)) <= 0:
         _lib.ERR_clear_error()
         return b""
     return drain(connection)
@@ -294,9 +298,9 @@ def encrypt(connection: SSL.Connection, data: bytes) -> bytes:
 def decrypt(connection: SSL.Connection) -> bytes:
     """The next plaintext of what was fed, b"" where a record is not complete; SSL.Error at the end."""
     ssl = connection._ssl
-    size = _lib.SSL_read(ssl, _scratch, _SCRATCH_SIZE)
+    size = _ssl_read(ssl, _scratch, _SCRATCH_SIZE)
     if size > 0:
-        data: bytes = _ffi.buffer(_scratch, size)[:]
+        data: bytes = _buffer(_scratch, size)[:]
         return data
     if _lib.SSL_get_error(ssl, size) != _lib.SSL_ERROR_WANT_READ:
         connection._raise_ssl_error(ssl, size)
@@ -305,7 +309,7 @@ def decrypt(connection: SSL.Connection) -> bytes:
 
 def feed(connection: SSL.Connection, data: bytes) -> None:
     """Give OpenSSL bytes that came from the peer; a memory buffer takes them all."""
-    _lib.BIO_write(connection._into_ssl, data, len(data))
+    _bio_write(connection._into_ssl, data, len(data))
 
 
 def verify_text(code: int) -> str:
