@@ -12,7 +12,9 @@ from sbc.commands.parser import Commands, json_option
 def add(commands: Commands) -> None:
     """Add these commands."""
     commands.add("run", _run, "start the SBC and stay")
-    commands.add("reload", _reload, "let the running SBC read its configuration again")
+    reload = commands.add("reload", _reload, "let the running SBC read its configuration again")
+    text = "also where no rule, no trunk, no hook or no row of a table is left"
+    reload.add_argument("--force", action="store_true", help=text)
     for name, text in (("status", "listeners, trunks and counters"), ("calls", "the live calls")):
         each = json_option(commands.add(name, _show, f"show {text} of the running SBC"))
         each.set_defaults(verb=name)
@@ -40,7 +42,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _reload(options: argparse.Namespace) -> int:
-    answer = ask_running(options, "reload")
+    answer = ask_running(options, "reload", **({"force": True} if options.force else {}))
     print("\n".join(answer["lines"]))
     return 0 if answer["changed"] and not answer["broken"] else 1
 

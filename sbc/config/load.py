@@ -19,7 +19,7 @@ from dsl.ruleset import RuleSet
 from sbc.base import ConfigError
 from sbc.config.acme import check_acme
 from sbc.config.crosscheck import SettingsFile, TrunkFile, check_routing, check_trunks
-from sbc.config.files import SETTINGS_FILE, Tree, read_tree
+from sbc.config.files import ROUTES, SETTINGS_FILE, Tree, read_tree
 from sbc.config.hook_set import HookSet
 from sbc.config.hooks import check_calls, load_hooks
 from sbc.config.listeners import check_settings
@@ -151,6 +151,9 @@ def _rules(
     rules, problems = load_rules(tree.routes, known)
     found += problems
     if rules is not None:
+        if tree.routes and not rules.rules:
+            hint = "every call gets 404: write one in routes.d/NAME.yaml"
+            found.append(Diagnostic(ROUTES, 0, 0, "no file has a rule", hint, "", "warning"))
         found += rules.run_tests()
         found += check_routing(rules, trunks)
     return rules

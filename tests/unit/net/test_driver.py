@@ -179,7 +179,10 @@ def test_a_fault_in_a_command_ends_its_call_alone() -> None:
     assert _calls(rig) == {"good"}
     assert rig.statuses("broken") == [100, 503]
     (place,) = rig.watcher.faults
-    assert "a fault of the media plane" in place and "test_driver.py" in place
+    what, innermost, *callers = place.split(" < ")
+    assert what == "RuntimeError: a fault of the media plane"
+    assert "test_driver.py:" in innermost and innermost.endswith(" offer")
+    assert len(callers) == 3 and all("driver.py:" in each for each in callers), place
     (ended,) = rig.watcher.named("call-ended")
     assert ended.fields["reason"] == "internal error"
     rig.answered()
