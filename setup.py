@@ -29,6 +29,7 @@ from setuptools.errors import BaseError, CCompilerError
 # hooks make decisions, of any types, and dsl/validate.py tells them what is wrong with one.
 COMPILED = (
     "dsl/addresses.py",
+    "dsl/arrival.py",
     "dsl/clock.py",
     "dsl/compile.py",
     "dsl/draft.py",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from dsl.decision import Downgrade
 from sbc.base import Address
@@ -71,7 +71,7 @@ class Identity(_Model):
     chain: str = Field(min_length=1)
     key: str = Field(min_length=1)
     passphrase_file: str | None = None
-    acme: bool = False
+    acme: StrictBool = False
 
 
 class ExternalAccount(_Model):
@@ -106,7 +106,7 @@ class TrustAnchor(_Model):
     ca: str | None = Field(default=None, min_length=1)
     leaf: Several = ()
     pin: Pins = ()
-    public: bool = False
+    public: StrictBool = False
     permitted: tuple[str, ...] = ()
     contact: str | None = None
     crl: Several = ()
@@ -207,7 +207,7 @@ class Trunk(_Model):
     srtp: Srtp = "accept"
     media: Literal["symmetric", "asymmetric"] = "symmetric"
     suites: tuple[Suite, ...] = Field(default=SUITES, min_length=1)
-    sdes_in_clear: bool = False
+    sdes_in_clear: StrictBool = False
     sips: Downgrade = "warn"
     scheme: Literal["sip", "sips"] = "sip"
     domain: Host | None = None

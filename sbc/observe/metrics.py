@@ -78,6 +78,9 @@ def _totals(status: StatusView) -> Iterator[str]:
     yield from _family("sbc_tls_handshakes_total", "counter", "Good handshakes.", good)
     failed = [({"direction": way}, float(stats.failures)) for way, stats in ways.items()]
     yield from _family("sbc_tls_handshake_failures_total", "counter", "Refused handshakes.", failed)
+    records = status.records
+    yield from _one("sbc_call_records_waiting", "gauge", "Records not written yet.", records.waiting)
+    yield from _one("sbc_call_records_lost_total", "counter", "Records that never will be.", records.lost)
     yield from _one("sbc_sips_arrivals_total", "counter", "SIPS requests.", counters.sips_arrivals)
     yield from _one(
         "sbc_sips_downgrades_total", "counter", "SIPS calls with a plain leg.", counters.downgrades

@@ -168,6 +168,15 @@ class RevocationView:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordsView:
+    """The call records: how many wait to be written, how many are lost, and why none is written, or ""."""
+
+    waiting: int = 0
+    lost: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CountersView:
     """What happened since the start; ``inbound`` and ``outbound`` of all listeners, ``events`` by name."""
 
@@ -211,3 +220,4 @@ class StatusView:
     free_media_ports: int = 0
     revocation: tuple[RevocationView, ...] = ()
     certificates: tuple[LifeView, ...] = ()
+    records: RecordsView = field(default_factory=RecordsView)
