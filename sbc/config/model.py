@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 from dsl.decision import Downgrade
 from sbc.base import Address
 from sbc.config.values import (
+    DEFAULT_GROUPS,
     Domain,
     Duration,
     Group,
@@ -166,7 +167,7 @@ class TrunkTls(_Model):
     name_match: Literal["rfc5922", "rfc2818"] = "rfc5922"
     client_eku: Literal["require", "allow-server-auth"] = "require"
     min_version: Literal["1.2", "1.3"] = "1.2"
-    groups: tuple[Group, ...] = Field(default=("X25519MLKEM768", "X25519", "P-256"), min_length=1)
+    groups: tuple[Group, ...] = Field(default=DEFAULT_GROUPS, min_length=1)
     peer_trusts: tuple[str, ...] = ()
     revocation: TrunkRevocation = TrunkRevocation()
 

@@ -34,6 +34,8 @@ GROUPS = (
     "P-384",
     "P-521",
 )
+# Over TLS 1.2 these bound the curves of certificates too (RFC 8422 5.1.1), and many are on P-384.
+DEFAULT_GROUPS = ("X25519MLKEM768", "X25519", "P-256", "P-384")
 
 
 def parse_duration(value: object) -> float:

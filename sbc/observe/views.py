@@ -101,7 +101,7 @@ class LifeView:
     """A certificate of ours, a trusted one or one that a peer presented, and how long it lasts.
 
     ``whose`` is ours, theirs, trusted or window (the end of a rotation's), ``name`` its entry in sbc.yaml or
-    the peer's trunk; ``state`` is ok, 90, 60 or 30 days, incident or expired.
+    the peer's trunk; ``state`` is ok or the mark that it passed last (``sbc.tls.lifetime.expiry``).
     """
 
     whose: str

@@ -16,7 +16,7 @@ from typing import Any, Literal
 from weakref import ref
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL, crypto
 
 from sbc.base import LocalError
@@ -214,10 +214,19 @@ def _present(context: SSL.Context, identity: IdentityMaterial) -> None:
     context.use_certificate(leaf)
     for each in rest:
         context.add_extra_chain_cert(each)
-    context.use_privatekey(load_pem_private_key(identity.key_pem, None))
+    _use_key(context, identity.key_pem)
     context.check_privatekey()
     # What we are on every connection of it: a context that was used cannot be changed.
     context.set_app_data(thumbprint_of(leaf.public_bytes(Encoding.DER)))
+
+
+def _use_key(context: SSL.Context, pem: bytes) -> None:
+    """By OpenSSL itself: from the hands of another library an RSASSA-PSS key comes as a plain RSA one."""
+    bio = _ffi.gc(_lib.BIO_new_mem_buf(pem, len(pem)), _lib.BIO_free)
+    key = _ffi.gc(_lib.PEM_read_bio_PrivateKey(bio, _ffi.NULL, _ffi.NULL, _ffi.NULL), _lib.EVP_PKEY_free)
+    if key == _ffi.NULL or not _lib.SSL_CTX_use_PrivateKey(context._context, key):
+        _lib.ERR_clear_error()
+        raise ValueError("OpenSSL takes the key for none of the certificate")
 
 
 def _trust(context: SSL.Context, admission: Admission) -> None:
@@ -257,7 +266,8 @@ def open_session(
         connection.set_accept_state()
     else:
         if sni:
-            connection.set_tlsext_host_name(sni.encode("idna"))
+            # RFC 6066 3: without the dot that ends a name in DNS.
+            connection.set_tlsext_host_name(sni.removesuffix(".").encode("idna"))
         connection.set_connect_state()
     return connection
 
