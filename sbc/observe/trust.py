@@ -157,7 +157,7 @@ def _anchors(snapshot: Snapshot, tls: TrunkTls) -> tuple[Roll, ...]:
         if anchor.kind == "pin":
             rolls.append(Roll("pin", name, "a public key", 0.0, contact))
         for each in anchor.facts:
-            rolls.append(Roll(anchor.kind, name, each.identity.subject, each.identity.not_after, contact))
+            rolls.append(Roll(anchor.kind, name, each.identity.label, each.identity.not_after, contact))
     return tuple(rolls)
 
 

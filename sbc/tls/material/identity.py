@@ -99,7 +99,7 @@ def load_identity(
     key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return (
         IdentityMaterial(
-            name, pem, key_pem, who.subject, who.issuer, who.sans,
+            name, pem, key_pem, who.label, who.issuer, who.sans,
             who.not_before, who.not_after, who.thumbprint, who.pin,
         ),
         problems,
