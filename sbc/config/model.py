@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 from dsl.decision import Downgrade
 from sbc.base import Address
 from sbc.config.values import (
-    DEFAULT_GROUPS,
     Domain,
     Duration,
     Group,
@@ -32,6 +31,7 @@ from sbc.config.values import (
 )
 from sbc.media.policy import STREAMS, SUITES, Srtp
 from sbc.media.sdp import MAX_MEDIA
+from sbc.tls.groups import DEFAULT_GROUPS
 
 __all__ = [
     "Acme", "Admin", "Caps", "Downgrade", "HookSettings", "Identity", "Limits", "Listener", "MediaConfig",

@@ -45,7 +45,7 @@ from sbc.sip.outgoing import Send
 from sbc.sip.parse import ParseError
 from sbc.sip.serialize import serialize
 from sbc.tls.diagnosis import Failure
-from sbc.tls.events import Admitted, Handshake, HandshakeFailed
+from sbc.tls.events import Admitted, Handshake, HandshakeFailed, Unreached
 
 # Timers are rounded up to this, so that a burst of deadlines wakes the engine once; not those that are due
 # already, which the last step left for the next.
@@ -87,6 +87,9 @@ class Observer(Protocol):
 
     def note(self, note: Note, media: MediaStats | None, now: float) -> None:
         """The core noted something; ``media`` are the counters of a call that ended."""
+
+    def unreached(self, event: Unreached) -> None:
+        """A peer of a TLS trunk could not be connected to."""
 
     def refused(self, listener: str, address: Address, reason: str, now: float) -> None:
         """A connection was refused at accept."""
@@ -184,6 +187,10 @@ class Driver:
         """A TLS handshake failed."""
         for each in self._watchers:
             each.handshake_failed(event)
+
+    def on_unreached(self, event: Unreached) -> None:
+        """A peer of a TLS trunk could not be connected to."""
+        self.observer.unreached(event)
 
     def busy(self, flow: Flow) -> bool:
         """True while closing the flow would lose something."""

@@ -20,13 +20,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL, crypto
 
 from sbc.base import LocalError
-from sbc.tls.diagnosis import Direction
+from sbc.tls.evidence import Ours
+from sbc.tls.failure import Direction
 from sbc.tls.groups import normal_group
-from sbc.tls.judge import MAX_CHAIN, Agreed, Judge
+from sbc.tls.judge import Agreed, Judge
 from sbc.tls.match import Admission
 from sbc.tls.material.anchors import AnchorMaterial
-from sbc.tls.material.certificate import thumbprint_of
+from sbc.tls.material.certificate import MAX_CHAIN, facts_of
 from sbc.tls.material.identity import IdentityMaterial
+from sbc.tls.material.strength import key_of
 
 _lib: Any = SSL._lib
 _ffi: Any = SSL._ffi
@@ -217,7 +219,22 @@ def _present(context: SSL.Context, identity: IdentityMaterial) -> None:
     _use_key(context, identity.key_pem)
     context.check_privatekey()
     # What we are on every connection of it: a context that was used cannot be changed.
-    context.set_app_data(thumbprint_of(leaf.public_bytes(Encoding.DER)))
+    context.set_app_data(_ours(identity.name, leaf))
+
+
+def _ours(name: str, leaf: x509.Certificate) -> Ours:
+    facts = facts_of(leaf, leaf.public_bytes(Encoding.DER))
+    who = facts.identity
+    return Ours(
+        name, who.thumbprint, who.label, who.issuer, who.sans, key_of(leaf), who.not_before, who.not_after,
+        facts.client_auth, facts.server_auth,
+    )  # fmt: skip
+
+
+def ours_of(connection: SSL.Connection) -> Ours | None:
+    """The certificate that we show on a connection; None for none."""
+    ours: Ours | None = connection.get_context().get_app_data()
+    return ours
 
 
 def _use_key(context: SSL.Context, pem: bytes) -> None:

@@ -25,6 +25,7 @@ from sbc.net.transport.dial import DialFailed
 from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.parse import parse_message
 from sbc.sip.transactions import SLICE
+from sbc.tls.events import Unreached
 from tests.peers.waiting import until, until_equal
 from tests.playbook.stage import snapshot
 
@@ -90,6 +91,9 @@ class Watcher:
 
     def note(self, note: Note, media: MediaStats | None, now: float) -> None:
         self.notes.append((note, media))
+
+    def unreached(self, event: Unreached) -> None:
+        raise AssertionError("nobody is dialled here")
 
     def refused(self, listener: str, address: Address, reason: str, now: float) -> None:
         self.refusals.append((listener, address, reason))
