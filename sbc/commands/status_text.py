@@ -105,6 +105,10 @@ def _attention(status: Row) -> list[str]:
             "",
             f"call records: {records['waiting']} wait to be written{why}, {records['lost']} are lost",
         ]
+    for each in status["listeners"]:
+        if held := each["inbound"]["held"] + each["outbound"]["held"]:
+            what = "were dropped" if each["transport"] == "udp" else "had to wait"
+            parts += ["", f"flood: {each['name']}: {held} messages over caps.messages_per_flow {what}"]
     for each in status["certificates"]:
         if each["state"] != "ok":
             parts += ["", f"{each['state']}: {_ending(each, status['now'])}"]

@@ -23,6 +23,7 @@ from sbc.config.values import (
     Network,
     Pins,
     PortRange,
+    Rate,
     Several,
     Suite,
     parse_address,
@@ -235,9 +236,16 @@ class Revocation(_Model):
 
 
 class Caps(_Model):
-    """What one call may take of what all calls share; further streams of an offer get port 0."""
+    """What one address, one peer or one call may take of what all of them share.
 
+    Connections and handshakes under way are those of one address at one listener, messages those that one
+    peer brings a second; further streams of an offer get port 0.
+    """
+
+    connections_per_source: int = Field(default=50, ge=1)
+    handshakes_per_source: int = Field(default=20, ge=1)
     streams_per_call: int = Field(default=STREAMS, ge=1, le=MAX_MEDIA)
+    messages_per_flow: Rate = Field(default=2000.0, ge=10)
 
 
 class HookSettings(_Model):

@@ -94,6 +94,9 @@ class Observer(Protocol):
     def refused(self, listener: str, address: Address, reason: str, now: float) -> None:
         """A connection was refused at accept."""
 
+    def flood(self, flow: Flow, now: float) -> None:
+        """A peer brings more messages than its allowance."""
+
     def fault(self, place: str, now: float) -> None:
         """Our own code failed at ``place``."""
 
@@ -214,6 +217,10 @@ class Driver:
     def on_refused(self, listener: str, address: Address, reason: str) -> None:
         """A connection was refused at accept."""
         self.observer.refused(listener, address, reason, self.clock.now())
+
+    def on_flood(self, flow: Flow) -> None:
+        """A peer brings more messages than its allowance."""
+        self.observer.flood(flow, self.clock.now())
 
     # Running the engine
 

@@ -125,6 +125,13 @@ def _listeners(listeners: tuple[ListenerView, ...]) -> Iterator[str]:
         "sbc_listener_handshakes_in_flight", "gauge", "Handshakes begun and not done.", secure, "in_flight"
     )
     yield from family("sbc_listener_connections", "gauge", "Open connections.", both, "open")
+    held = [(labels, float(view.held)) for labels, view in named]
+    yield from _family(
+        "sbc_messages_held_total",
+        "counter",
+        "Over their peer's cap: they waited, over UDP were dropped.",
+        held,
+    )
 
 
 def _trunks(status: StatusView) -> Iterator[str]:

@@ -45,6 +45,11 @@ class ListenerView:
     advertise: str = ""
 
     @property
+    def held(self) -> int:
+        """Messages over the cap of their peers, whoever opened the connection."""
+        return self.inbound.held + self.outbound.held
+
+    @property
     def shown(self) -> str:
         """Where it listens, and what that means to peers where it is no address to reach."""
         if self.advertise:

@@ -88,6 +88,7 @@ class Watcher:
         self.notes: list[tuple[Note, MediaStats | None]] = []
         self.faults: list[str] = []
         self.refusals: list[tuple[str, Address, str]] = []
+        self.floods: list[Flow] = []
 
     def note(self, note: Note, media: MediaStats | None, now: float) -> None:
         self.notes.append((note, media))
@@ -97,6 +98,9 @@ class Watcher:
 
     def refused(self, listener: str, address: Address, reason: str, now: float) -> None:
         self.refusals.append((listener, address, reason))
+
+    def flood(self, flow: Flow, now: float) -> None:
+        self.floods.append(flow)
 
     def fault(self, place: str, now: float) -> None:
         self.faults.append(place)
