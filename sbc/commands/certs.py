@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,7 +58,7 @@ def _stage(options: argparse.Namespace) -> int:
     if options.until is not None and not running:
         raise LocalError("--until is kept by the running SBC, and none answers; nothing was put in place")
     for line in _put(options):
-        print(line)
+        print(line, file=sys.stderr)
     if not running:
         print(f"{options.name}: staged; no Portcullis runs here, the next one begins the window")
         return 0

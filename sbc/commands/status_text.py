@@ -98,6 +98,17 @@ def _attention(status: Row) -> list[str]:
     for each in status["trunks"]:
         if each["optional"]:
             parts += ["", f"optional: {each['name']}: {each['optional']}"]
+    records = status["records"]
+    if records["problem"] or records["lost"]:
+        why = f" ({records['problem']})" if records["problem"] else ""
+        parts += [
+            "",
+            f"call records: {records['waiting']} wait to be written{why}, {records['lost']} are lost",
+        ]
+    for each in status["listeners"]:
+        if held := each["inbound"]["held"] + each["outbound"]["held"]:
+            what = "were dropped" if each["transport"] == "udp" else "had to wait"
+            parts += ["", f"flood: {each['name']}: {held} messages over caps.messages_per_flow {what}"]
     for each in status["certificates"]:
         if each["state"] != "ok":
             parts += ["", f"{each['state']}: {_ending(each, status['now'])}"]

@@ -14,7 +14,8 @@ from sbc.config.model import Trunk, TrunkTls
 from sbc.config.places import Places, place_to_change
 from sbc.config.snapshot import Snapshot
 from sbc.observe.times import left
-from sbc.tls.diagnosis import Failure
+from sbc.tls.diagnosis import unreachable, unresolved
+from sbc.tls.failure import Failure
 from sbc.tls.groups import normal_group
 from sbc.tls.marks import before_end
 from sbc.tls.material.authorities import would_accept
@@ -120,8 +121,8 @@ class Physician:
         """What is to be said of a peer before any of its addresses."""
         host = report.peer.rpartition(":")[0]
         if report.trouble:
-            remedy = "correct the name in the trunk's `peers`, or the DNS"
-            yield Finding("bad", report.trouble, remedy, self._place("peers"))
+            failure = unresolved(report.trouble)
+            yield Finding("bad", failure.detail, failure.remedy, self._place("peers"))
         elif report.visits and not report.visits[0].address.startswith(host + ":"):
             addresses = ", ".join(each.address for each in report.visits)
             yield Finding("good", f"{host} resolves to {addresses}")
@@ -129,8 +130,8 @@ class Physician:
     def of_visit(self, visit: Visit) -> Iterator[Finding]:
         """Every sentence about one address, in the order in which things happen."""
         if visit.trouble:
-            remedy = "look at the address and port in `peers`, at the peer, and at firewalls on the way"
-            yield Finding("bad", f"no TCP connection: {visit.trouble}", remedy, self._place("peers"))
+            failure = unreachable(visit.trouble)
+            yield Finding("bad", failure.detail, failure.remedy, self._place("peers"))
             return
         yield Finding("good", f"connected in {visit.milliseconds:.0f} ms")
         if visit.failure is not None:

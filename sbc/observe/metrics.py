@@ -80,6 +80,9 @@ def _totals(status: StatusView) -> Iterator[str]:
     yield from _family("sbc_tls_handshakes_total", "counter", "Good handshakes.", good)
     failed = [({"direction": way}, float(stats.failures)) for way, stats in ways.items()]
     yield from _family("sbc_tls_handshake_failures_total", "counter", "Refused handshakes.", failed)
+    records = status.records
+    yield from _one("sbc_call_records_waiting", "gauge", "Records not written yet.", records.waiting)
+    yield from _one("sbc_call_records_lost_total", "counter", "Records that never will be.", records.lost)
     yield from _one("sbc_sips_arrivals_total", "counter", "SIPS requests.", counters.sips_arrivals)
     yield from _one(
         "sbc_sips_downgrades_total", "counter", "SIPS calls with a plain leg.", counters.downgrades
@@ -122,6 +125,13 @@ def _listeners(listeners: tuple[ListenerView, ...]) -> Iterator[str]:
         "sbc_listener_handshakes_in_flight", "gauge", "Handshakes begun and not done.", secure, "in_flight"
     )
     yield from family("sbc_listener_connections", "gauge", "Open connections.", both, "open")
+    held = [(labels, float(view.held)) for labels, view in named]
+    yield from _family(
+        "sbc_messages_held_total",
+        "counter",
+        "Over their peer's cap: they waited, over UDP were dropped.",
+        held,
+    )
 
 
 def _trunks(status: StatusView) -> Iterator[str]:

@@ -166,7 +166,7 @@ def _anchors(snapshot: Snapshot, tls: TrunkTls) -> tuple[Roll, ...]:
             rolls.append(Roll("pin", name, "a public key", 0.0, contact))
         for each in anchor.facts:
             who = each.identity
-            rolls.append(Roll(anchor.kind, name, who.subject, who.not_after, contact, who.not_before))
+            rolls.append(Roll(anchor.kind, name, who.label, who.not_after, contact, who.not_before))
     return tuple(rolls)
 
 

@@ -45,6 +45,11 @@ class ListenerView:
     advertise: str = ""
 
     @property
+    def held(self) -> int:
+        """Messages over the cap of their peers, whoever opened the connection."""
+        return self.inbound.held + self.outbound.held
+
+    @property
     def shown(self) -> str:
         """Where it listens, and what that means to peers where it is no address to reach."""
         if self.advertise:
@@ -168,6 +173,15 @@ class RevocationView:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordsView:
+    """The call records: how many wait to be written, how many are lost, and why none is written, or ""."""
+
+    waiting: int = 0
+    lost: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CountersView:
     """What happened since the start; ``inbound`` and ``outbound`` of all listeners, ``events`` by name."""
 
@@ -211,3 +225,4 @@ class StatusView:
     free_media_ports: int = 0
     revocation: tuple[RevocationView, ...] = ()
     certificates: tuple[LifeView, ...] = ()
+    records: RecordsView = field(default_factory=RecordsView)

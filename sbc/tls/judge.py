@@ -12,9 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol
 
 from sbc.base import PeerError
-from sbc.tls.diagnosis import Failure, NoIssuer
+from sbc.tls.evidence import Evidence, NoIssuer
+from sbc.tls.failure import Failure
 from sbc.tls.match import Admission, Presented, Verdict, match, still_trusted
-from sbc.tls.material.certificate import MAX_DER, Certificate, thumbprint_of
+from sbc.tls.material.certificate import MAX_CHAIN, MAX_DER, Certificate, thumbprint_of
 from sbc.tls.material.certificate_cache import CertificateCache
 from sbc.tls.material.missing import no_issuer
 from sbc.tls.revocation.cache import RevocationCache
@@ -22,7 +23,6 @@ from sbc.tls.revocation.finding import Unusable
 from sbc.tls.revocation.link import Link
 from sbc.tls.revocation.policy import RevocationPolicy, no_staple, refusal
 
-MAX_CHAIN = 10
 # X509_V_ERR codes: what a pin makes up for, what a lenient client_eku does, and what a refusal of ours is.
 _NO_ISSUER = frozenset((2, 18, 19, 20, 21, 27))
 _CHAIN_TOO_LONG, _REJECTED = 22, 28
@@ -153,7 +153,8 @@ class Judge:
     def _decide(self, ders: Sequence[bytes], agreed: Agreed) -> int:
         if not 0 < len(ders) <= MAX_CHAIN:
             return _CHAIN_TOO_LONG
-        if max(map(len, ders)) > MAX_DER:
+        if (longest := max(map(len, ders))) > MAX_DER:
+            self.decided = _too_large(longest)
             return _REJECTED
         try:
             verdict = self._match(ders, agreed)
@@ -202,9 +203,19 @@ class Judge:
 
     def no_issuer(self) -> NoIssuer | None:
         """What the peer's chain lacks, where it ended before anything that is trusted."""
-        if self.anchored and self.verify_code not in _NO_ISSUER:
+        if self.anchored and (self.decided is not None or self.verify_code not in _NO_ISSUER):
             return None
         return no_issuer(self.chain, self.admission.anchors, self.cache)
+
+    def evidence(self, verify_text: str) -> Evidence:
+        """What is known of a handshake that failed; ``verify_text`` are OpenSSL's words for its code."""
+        who = self.leaf.identity if self.leaf is not None else None
+        return Evidence(
+            self.admission.direction, self.decided, self.verify_code, self.verify_depth, verify_text,
+            self.alert_sent, self.alert_received, trunks=self.admission.names,
+            who=who.label if who is not None else "", pin=who.pin if who is not None else "",
+            no_issuer=self.no_issuer(), chain=self.chain, now=self.now,
+        )  # fmt: skip
 
     # Revocation
 
@@ -265,3 +276,13 @@ class Judge:
         if self.decided is None and leaf.must_staple and not good:
             self.decided = no_staple(leaf, self.staple_problem)
         return self.decided is None
+
+
+def _too_large(size: int) -> Failure:
+    return Failure(
+        "bad-certificate",
+        f"a certificate of the peer's is {size} bytes long; {MAX_DER} is the most, for whoever connects "
+        "has it read "
+        "before anything is proved",
+        "let its owner get one with fewer names",
+    )

@@ -191,7 +191,7 @@ class Ledger:
             return  # nobody could be told about a certificate that cannot be read
         first = known.first if known is not None else at
         kept[key] = Shown(
-            direction, chain, who.subject, who.issuer, who.not_before, who.not_after,
+            direction, chain, who.label, who.issuer, who.not_before, who.not_after,
             host, listener, sni, first, at, anchor,
         )  # fmt: skip
         _bound(kept, kept[key].accepted)

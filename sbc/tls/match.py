@@ -23,12 +23,13 @@ that set:
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
 from sbc.tls.admission import Admission, TrunkTrust, TrustTable, build_table
-from sbc.tls.diagnosis import Direction, Failure, no_certificate
+from sbc.tls.diagnosis import no_certificate
+from sbc.tls.failure import Direction, Failure
 from sbc.tls.material.anchors import AnchorMaterial, load_anchor
 from sbc.tls.material.certificate import Certificate
 from sbc.tls.material.problems import day
@@ -169,7 +170,7 @@ def _unknown_ca(candidate: TrunkTrust, presented: Presented) -> Failure:
     issuer = presented.leaf.identity.issuer
     return Failure(
         "unknown-ca",
-        f"the certificate of {presented.leaf.identity.subject} was issued by {issuer}, "
+        f"the certificate of {presented.leaf.identity.label} was issued by {issuer}, "
         f"which trunk {candidate.trunk} does not trust",
         "add that CA to the truststore and to the trunk's `trust` if it is the peer's, "
         "or let the peer present the certificate agreed on",
@@ -182,7 +183,7 @@ def _purpose(
     if anchor.kind == "ca" and presented.leaf.issues:
         return Failure(
             "wrong-purpose",
-            f"the certificate of {presented.leaf.identity.subject} is an issuer's, not a peer's",
+            f"the certificate of {presented.leaf.identity.label} is an issuer's, not a peer's",
             "let the peer present one that its CA issued for it, or pin this one with `leaf:` or `pin:`",
         )
     if presented.purpose_ok:
@@ -192,7 +193,7 @@ def _purpose(
         return None
     return Failure(
         "wrong-purpose",
-        f"the certificate of {presented.leaf.identity.subject} is not for "
+        f"the certificate of {presented.leaf.identity.label} is not for "
         + ("clients (no clientAuth)" if direction == "inbound" else "servers (no serverAuth)"),
         "public CAs no longer issue client certificates: set `client_eku: allow-server-auth` "
         "if that is agreed, or let the peer present one with the right extended key usage",
@@ -202,9 +203,9 @@ def _purpose(
 def _validity(leaf: Certificate, now: float) -> Failure | None:
     who = leaf.identity
     if now > who.not_after:
-        return Failure("expired", f"{who.subject} expired on {day(who.not_after)}", "let the peer renew it")
+        return Failure("expired", f"{who.label} expired on {day(who.not_after)}", "let the peer renew it")
     if now < who.not_before:
-        detail = f"{who.subject} is not valid before {day(who.not_before)}"
+        detail = f"{who.label} is not valid before {day(who.not_before)}"
         return Failure("not-yet-valid", detail, "compare both machines' clocks")
     return None
 
@@ -232,24 +233,33 @@ def _named(
 ) -> str | Failure | None:
     sans, mode = presented.leaf.identity.sans, candidate.name_match
     if anchor.permitted and not all_permitted(sans, anchor.permitted):
-        return _not_permitted(anchor, sans)
+        return _not_permitted(anchor, presented.leaf)
     # A pinned certificate or key is a name in itself; a private CA vouches for its own.
     expected = candidate.names or (admission.host_names if anchor.kind == "ca" else ())
     if anchor.public:
         expected = expected or candidate.peer_hosts
     if not expected:
         if anchor.public:
-            return _mismatch(f"{anchor.name} is a public CA and the trunk gives no `names`", sans, mode)
+            return Failure(
+                "name-mismatch",
+                f"{anchor.name} is a public CA, which certifies anybody, and the trunk gives no `names`",
+                "give the trunk's `names` what the peer's certificate must carry, or dial it by its name",
+            )
         return None
     found = matching_name(sans, expected, mode, presented.excluded)
     if found is not None:
         return found
     barred = bool(presented.excluded) and matching_name(sans, expected, mode) is not None
-    return _mismatch(f"expected {', '.join(expected)}", sans, mode, barred)
+    return _mismatch(expected, presented.leaf, mode, barred)
 
 
-def _not_permitted(anchor: AnchorMaterial, sans: tuple[str, ...]) -> Failure:
-    shown = listed(sans) or "no subjectAltName at all"
+def _not_permitted(anchor: AnchorMaterial, leaf: Certificate) -> Failure:
+    sans = leaf.identity.sans
+    if not sans:
+        return _nameless(
+            f"trust {anchor.name} may vouch for {', '.join(anchor.permitted)} only", leaf, "a name there"
+        )
+    shown = listed(sans)
     return Failure(
         "name-mismatch",
         f"trust {anchor.name} may vouch for {', '.join(anchor.permitted)} only; it names {shown}",
@@ -259,17 +269,31 @@ def _not_permitted(anchor: AnchorMaterial, sans: tuple[str, ...]) -> Failure:
     )
 
 
-def _mismatch(expected: str, sans: tuple[str, ...], mode: NameMatch, barred: bool = False) -> Failure:
-    shown = listed(sans) or "no subjectAltName at all"
+def _mismatch(expected: Sequence[str], leaf: Certificate, mode: NameMatch, barred: bool = False) -> Failure:
+    sans, wanted = leaf.identity.sans, f"expected {', '.join(expected)}"
+    if not sans:
+        return _nameless(wanted, leaf, expected[0])
+    shown = listed(sans)
     starred = mode == "rfc5922" and any("*" in each for each in sans)
     wild = "; its wildcard does not count under rfc5922" if starred else ""
     if barred:
         wild = "; its wildcard does not reach a name that its issuer excludes (RFC 5280 4.2.1.10)"
     return Failure(
         "name-mismatch",
-        f"{expected}; the certificate names {shown}{wild}",
+        f"{wanted}; the certificate names {shown}{wild}",
         "correct the trunk's `names` if the peer is the right one; "
         "otherwise this is another peer's certificate",
+    )
+
+
+def _nameless(wanted: str, leaf: Certificate, name: str) -> Failure:
+    """A certificate that has its name in the subject alone, as they were made long ago."""
+    return Failure(
+        "name-mismatch",
+        f"{wanted}; {leaf.identity.label} has no subjectAltName, and a common name does not count (RFC "
+        "9525 2)",
+        f"let its owner get one with {name} in its subjectAltName",
+        key="",
     )
 
 

@@ -11,9 +11,10 @@ from typing import Any
 import gevent
 import pytest
 from gevent import socket
+from gevent.event import Event
 
 from sbc.base import LocalError
-from sbc.net.system.control import ControlServer, ask
+from sbc.net.system.control import PATIENCE, ControlServer, ask
 
 
 def _refuse() -> None:
@@ -141,6 +142,25 @@ def test_stopping_removes_the_socket(control: ControlServer) -> None:
     assert not control.path.exists()
     with pytest.raises(LocalError, match="is it running"):
         ask(control.path, "echo")
+
+
+def test_what_takes_long_is_carried_through_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = Event()
+
+    def work() -> str:
+        done.wait()
+        return "done"
+
+    monkeypatch.setattr("sbc.net.system.control.ASK_TIMEOUT", 0.05)
+    monkeypatch.setitem(PATIENCE, "patient", 30.0)
+    server = ControlServer(tmp_path / "x.sock", {"patient": work, "work": work})
+    server.start()
+    patient = gevent.spawn(ask, server.path, "patient")
+    with pytest.raises(LocalError, match=r"has not answered work on .* in 0\.05 s; its journal"):
+        ask(server.path, "work")
+    done.set()
+    assert patient.get(timeout=30) == "done"
+    server.stop()
 
 
 def test_an_answer_that_is_no_answer_is_an_error(tmp_path: Path) -> None:

@@ -15,7 +15,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import gevent
 from gevent import socket
 from gevent.server import StreamServer
 
@@ -25,6 +24,8 @@ from sbc.typed import wrong_argument
 Verb = Callable[..., object]
 LINE_LIMIT = 65536
 ASK_TIMEOUT = 30.0
+# Seconds for what takes longer: a table of a million rows is read, and each hook file has its time.
+PATIENCE = {"reload": 900.0}
 _CORRECT = "correct `control` in sbc.yaml"
 
 
@@ -60,8 +61,9 @@ class ControlServer:
                 self.path.unlink()
 
     def _serve(self, connection: socket.socket, _: object) -> None:
-        # Whoever asked may be gone before the answer.
-        with connection, contextlib.suppress(OSError), gevent.Timeout(ASK_TIMEOUT, False):
+        # Whoever asked may be gone before the answer. What it asked for is carried through all the same.
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(ASK_TIMEOUT)
             line = connection.makefile("rb").readline(LINE_LIMIT)
             connection.sendall(json.dumps(self._answer(line)).encode() + b"\n")
 
@@ -121,11 +123,17 @@ def _answers(path: Path) -> bool:
 def ask(path: Path, verb: str, **arguments: object) -> Any:
     """Ask the SBC whose control socket is ``path``; LocalError where none answers or it refuses."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(ASK_TIMEOUT)
+    patience = PATIENCE.get(verb, ASK_TIMEOUT)
+    connection.settimeout(patience)
     try:
         connection.connect(str(path))
         connection.sendall(json.dumps({"verb": verb, "with": arguments}).encode() + b"\n")
         answer = json.loads(connection.makefile("rb").readline())
+    except TimeoutError:
+        text = (
+            f"Portcullis has not answered {verb} on {path} in {patience:g} s; its journal says what it does"
+        )
+        raise LocalError(text) from None
     except (OSError, ValueError) as error:
         raise LocalError(f"no Portcullis answers on {path} ({error}); is it running?") from None
     finally:

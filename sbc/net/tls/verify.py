@@ -36,10 +36,12 @@ from sbc.net.tls.context import (
     set_groups,
     verify_text,
 )
-from sbc.tls.diagnosis import Evidence, Failure, classify
-from sbc.tls.judge import MAX_CHAIN, Agreed, Judge, Ways
+from sbc.tls.diagnosis import classify
+from sbc.tls.failure import Failure
+from sbc.tls.judge import Agreed, Judge, Ways
 from sbc.tls.match import Admission, Presented, TrunkTrust, match
 from sbc.tls.material.anchors import AnchorMaterial
+from sbc.tls.material.certificate import MAX_CHAIN
 from sbc.tls.material.certificate_cache import CertificateCache
 from sbc.tls.material.identity import IdentityMaterial
 from sbc.tls.material.paths import paths
@@ -199,12 +201,7 @@ def _step(connection: SSL.Connection, data: bytes) -> tuple[str, ...]:
 def _outcome(judge: Judge, reasons: tuple[str, ...]) -> Verified:
     if judge.trunk is not None and judge.decided is None and not judge.verify_code:
         return Verified(judge.trunk, None, judge.anchor, judge.presented)
-    evidence = Evidence(
-        judge.admission.direction, judge.decided, judge.verify_code, judge.verify_depth,
-        verify_text(judge.verify_code), reasons=reasons, trunks=judge.admission.names,
-        who=judge.leaf.identity.subject if judge.leaf is not None else "",
-        no_issuer=judge.no_issuer(),
-    )  # fmt: skip
+    evidence = replace(judge.evidence(verify_text(judge.verify_code)), reasons=reasons)
     return Verified(None, classify(evidence), None, judge.presented)
 
 

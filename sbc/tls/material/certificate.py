@@ -14,6 +14,8 @@ from sbc.base import PeerError
 from sbc.flow import PeerIdentity
 from sbc.tls.material.spki import spki_of
 
+# The most of them in one chain, and the most bytes of one: ten times what anybody needs.
+MAX_CHAIN = 10
 MAX_DER = 65536
 # What the library raises for a certificate that is malformed or of a kind that it does not know.
 UNREADABLE = (

@@ -103,7 +103,7 @@ def load_identity(
     key_pem = private_key_pem(key, chain[0])
     return (
         IdentityMaterial(
-            name, pem, key_pem, who.subject, who.issuer, who.sans,
+            name, pem, key_pem, who.label, who.issuer, who.sans,
             who.not_before, who.not_after, who.thumbprint, who.pin,
             normal_group(key.curve.name) if isinstance(key, ec.EllipticCurvePrivateKey) else "",
         ),
