@@ -30,8 +30,12 @@ def lives(acme: bool, *names: str) -> dict[str, tuple[str, str]]:
         "listeners": {"tls": {"bind": "127.0.0.1:5061", "transport": "tls"}},
         "identities": {"sbc": {"chain": "sbc.pem", "key": "sbc.key", "acme": acme}},
     })  # fmt: skip
-    fresh = {"not_before": NOW, "not_after": NOW + 47 * DAY}
-    identities = {name: replace(material(name), **fresh) if "+" in name else material(name) for name in names}
+    identities = {
+        name: replace(material(name), not_before=NOW, not_after=NOW + 47 * DAY)
+        if "+" in name
+        else material(name)
+        for name in names
+    }
     snapshot = Snapshot("0" * 12, Path(), settings, {}, NO_RULES, NO_HOOKS, identities, {})
     return {each.name: (each.state(NOW), each.remedy) for each in ours(snapshot)}
 
