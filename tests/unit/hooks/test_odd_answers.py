@@ -366,7 +366,11 @@ FORCED = """
     import copy
     from sbc.hookapi import route
     def on_route(facts, decision):
-        force = object.__setattr__
+        def force(frozen, name, value):
+            try:
+                object.__setattr__(frozen, name, value)
+            except TypeError:
+                pass  # then it is frozen indeed
         force(facts, "trunk", "carrier")
         force(decision.hops[0], "trunk", "backup")
         force(decision.edits[0], "value", "2")
