@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from ipaddress import ip_address, ip_network
 
 from dsl import syntax
+from dsl.arrival import Arrival
 from dsl.facts import FACTS, Fact
 from dsl.functions import FUNCTIONS
 from dsl.never import never_matches
@@ -44,7 +45,10 @@ ORDERED = ("number", "clock", "day", "date")
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The names that rules may use; None leaves a kind of name unchecked. ``tables`` could be read."""
+    """The names that rules may use; None leaves a kind of name unchecked. ``tables`` could be read.
+
+    ``arrivals`` says of each trunk how calls come from it, for the tests beside the rules.
+    """
 
     trunks: frozenset[str] | None = None
     listeners: frozenset[str] | None = None
@@ -53,6 +57,7 @@ class Known:
     tables: Mapping[str, Table] = field(default_factory=dict)
     broken_tables: frozenset[str] = frozenset()
     realms: frozenset[str] | None = None
+    arrivals: Mapping[str, Arrival] = field(default_factory=dict)
 
 
 def suggest(name: str, names: Iterable[str]) -> str:

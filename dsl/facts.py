@@ -7,7 +7,7 @@ in docs/routing.md lists it, and a name that is not in it cannot be asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -93,11 +93,13 @@ class Facts:
 
 
 def facts_from(**fields: Any) -> Facts:
-    """The facts of a call that somebody has written down, read as those of one that arrives are."""
-    for name, read in _CANONICAL.items():
-        if name in fields:
-            fields[name] = read(fields[name])
-    return Facts(**fields)
+    """The facts of a call that somebody has written down, each by its name and read as those of any call."""
+    return Facts(**canonical(fields))
+
+
+def canonical(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts by their attributes, each in the one form that rules compare."""
+    return {name: _CANONICAL[name](value) if name in _CANONICAL else value for name, value in fields.items()}
 
 
 class Fact(NamedTuple):

@@ -45,7 +45,7 @@ from sbc.sip.outgoing import Send
 from sbc.sip.parse import ParseError
 from sbc.sip.serialize import serialize
 from sbc.tls.diagnosis import Failure
-from sbc.tls.events import Admitted, Handshake, HandshakeFailed
+from sbc.tls.events import Admitted, Handshake, HandshakeFailed, Unreached
 
 # Timers are rounded up to this, so that a burst of deadlines wakes the engine once; not those that are due
 # already, which the last step left for the next.
@@ -88,8 +88,14 @@ class Observer(Protocol):
     def note(self, note: Note, media: MediaStats | None, now: float) -> None:
         """The core noted something; ``media`` are the counters of a call that ended."""
 
+    def unreached(self, event: Unreached) -> None:
+        """A peer of a TLS trunk could not be connected to."""
+
     def refused(self, listener: str, address: Address, reason: str, now: float) -> None:
         """A connection was refused at accept."""
+
+    def flood(self, flow: Flow, now: float) -> None:
+        """A peer brings more messages than its allowance."""
 
     def fault(self, place: str, now: float) -> None:
         """Our own code failed at ``place``."""
@@ -185,6 +191,10 @@ class Driver:
         for each in self._watchers:
             each.handshake_failed(event)
 
+    def on_unreached(self, event: Unreached) -> None:
+        """A peer of a TLS trunk could not be connected to."""
+        self.observer.unreached(event)
+
     def busy(self, flow: Flow) -> bool:
         """True while closing the flow would lose something."""
         engine = self.engine
@@ -207,6 +217,10 @@ class Driver:
     def on_refused(self, listener: str, address: Address, reason: str) -> None:
         """A connection was refused at accept."""
         self.observer.refused(listener, address, reason, self.clock.now())
+
+    def on_flood(self, flow: Flow) -> None:
+        """A peer brings more messages than its allowance."""
+        self.observer.flood(flow, self.clock.now())
 
     # Running the engine
 

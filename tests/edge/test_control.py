@@ -21,11 +21,15 @@ def _refuse() -> None:
     raise LocalError("not now")
 
 
+def _greet(name: str, loud: bool = False, at: float | None = None) -> list[object]:
+    return [name, loud]
+
+
 @pytest.fixture
 def control(tmp_path: Path) -> Iterator[ControlServer]:
     server = ControlServer(
         tmp_path / "run" / "sbc.sock",
-        {"echo": lambda: {"a": [1, "b"]}, "refuse": _refuse, "greet": lambda name, loud=False: [name, loud]},
+        {"echo": lambda: {"a": [1, "b"]}, "refuse": _refuse, "greet": _greet},
     )
     server.start()
     yield server
@@ -53,6 +57,22 @@ def test_a_question_has_arguments_and_wrong_ones_are_named(control: ControlServe
         ask(control.path, "greet")
     with pytest.raises(LocalError, match="greet: got an unexpected keyword argument 'size'"):
         ask(control.path, "greet", name="x", size=3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wrong"),
+    [
+        ({"name": ["x"]}, "name"), ({"name": None}, "name"), ({"name": "x", "loud": "yes"}, "loud"),
+        ({"name": "x", "at": "soon"}, "at"), ({"name": "x", "at": True}, "at"), ({"name": {}}, "name"),
+        ({"name": "x", "at": 1e300}, "at"),
+    ],
+)  # fmt: skip
+def test_an_argument_of_a_wrong_type_is_named(
+    control: ControlServer, arguments: dict[str, Any], wrong: str
+) -> None:
+    with pytest.raises(LocalError, match=f"greet: '{wrong}' is of a wrong type"):
+        ask(control.path, "greet", **arguments)
+    assert ask(control.path, "greet", name="x", at=1) == ["x", False]
 
 
 def test_a_refusal_is_told_in_its_own_words(control: ControlServer) -> None:
@@ -102,6 +122,19 @@ def test_a_living_socket_is_not_taken_over(control: ControlServer) -> None:
         second.start()
     second.stop()
     assert ask(control.path, "echo")
+
+
+def test_what_is_no_socket_is_left_as_it_is(tmp_path: Path) -> None:
+    key, link, folder = tmp_path / "office.key", tmp_path / "link", tmp_path / "folder"
+    key.write_text("a private key")
+    link.symlink_to(key)
+    folder.mkdir()
+    for path in (key, link, folder):
+        with pytest.raises(LocalError, match="is no socket, and is left as it is; correct `control`"):
+            ControlServer(path, {}).start()
+    with pytest.raises(LocalError, match=r"no room for the control socket .*; correct `control`"):
+        ControlServer(key / "sbc.sock", {}).start()
+    assert key.read_text() == "a private key" and link.is_symlink() and folder.is_dir()
 
 
 def test_stopping_removes_the_socket(control: ControlServer) -> None:

@@ -166,7 +166,7 @@ def test_a_port_in_use_makes_the_reload_fail_and_changes_nothing(running: Attack
         ready = command(running.directory, "certs", "ready", "sbc")
     assert answer.status == 1
     assert ready.status == 1 and "nothing is staged for 'sbc'" in ready.err
-    assert f"listener more: cannot bind tcp {HOST}:{port}: Address already in use" in answer.out
+    assert f"listener more: cannot bind tcp {HOST}:{port}: Address already in use" in answer.err
     after = status(running)
     assert after["version"] == before["version"]
     assert [each["name"] for each in after["listeners"]] == ["tls", "udp"]
@@ -185,8 +185,8 @@ def test_settings_that_wait_for_a_restart_are_named(running: Attacked) -> None:
     answer = command(running.directory, "reload")
     assert answer.status == 0
     for key in ("media.ports", "state"):
-        assert f"sbc.yaml: {key} takes effect at the next start" in answer.out
-    assert "media.address" not in answer.out and "admin" not in answer.out
+        assert f"sbc.yaml: {key} takes effect at the next start" in answer.err
+    assert "media.address" not in answer.err and "admin" not in answer.err
     until(lambda: "media.ports takes effect at the next start" in running.log())
     edit(running, "sbc.yaml", "state: elsewhere\n", "")
     assert not [line for line in reload(running)["lines"] if "state" in line]
@@ -243,7 +243,7 @@ def test_a_configuration_without_rules_comes_into_force_only_when_somebody_insis
     (running.directory / "routes.d").rename(tmp_path / "away")
     refused = command(running.directory, "reload")
     assert refused.status == 1 and status(running)["version"] == before
-    assert refused.out.splitlines()[:2] == [
+    assert refused.err.splitlines()[:2] == [
         "routes.d: error: no rule is left: every call would get 404",
         "    hint: put it back, or insist: sbc reload --force",
     ]
