@@ -1,8 +1,9 @@
 """Random files of rules before random calls: how rules are filed and compiled changes no decision.
 
 ``RuleSet.decide`` passes rules over that it has filed elsewhere, and makes some decisions at load;
-``RuleSet.explain`` tries every rule in its order. Both must come to the same decision for every call, a rule
-that the checker says no call reaches must never take one, and what rules decide a hook may hand on.
+``RuleSet.explain`` tries every rule in its order, and an interpreter that knows nothing of either reads each
+condition. All must come to the same decision for every call, a rule that the checker says no call reaches
+must never take one, and what rules decide a hook may hand on.
 """
 
 from __future__ import annotations
@@ -13,15 +14,32 @@ from random import Random
 import pytest
 
 from dsl.check import Known
-from dsl.decision import Challenge
+from dsl.decision import NO_ROUTE, Challenge, Decision
+from dsl.draft import Draft
 from dsl.facts import Facts, facts_from
 from dsl.load import load
 from dsl.ruleset import RuleSet
 from dsl.table import read_table
 from dsl.validate import refusal
+from tests.property.interpreter import Interpreter
 
 TRUNKS = ("a", "b", "c", "d")
-NUMBERS = ("", "0", "00", "+4", "+49", "+4930", "49", "+491711", "110", "0049", "+1900", "anonymous", "alice")
+NUMBERS = (
+    "",
+    "0",
+    "00",
+    "+4",
+    "+49",
+    "+4930",
+    "49",
+    "+491711",
+    "110",
+    "0049",
+    "+1900",
+    "anonymous",
+    "alice",
+    "+49-30",
+)
 HOSTS = ("", "a.example", "B.example", "10.0.0.1", "::1")
 WORDS = ("", "x", "y", "vip", "00", "+49", "5", "3.5", "é", "PCMA")
 ADDRESSES = ("10.0.0.1", "10.1.2.3", "192.0.2.9", "2001:db8::1", "::ffff:10.0.0.1", "")
@@ -209,6 +227,17 @@ def rules_of(text: str) -> tuple[RuleSet, frozenset[int]]:
     return rules, frozenset(each.line for each in problems if each.message.startswith(never))
 
 
+def interpreted(rules: RuleSet, call: Facts) -> Decision | None:
+    """What is decided where each condition is read by the interpreter; None where no rule decides."""
+    draft = Draft(call)
+    for rule in rules.rules:
+        if Interpreter(draft, rule.scope).holds(rule.when):
+            decision = rule.outcome.run(draft)
+            if decision is not None:
+                return decision
+    return None
+
+
 def hold(seed: int) -> None:
     """One file before its calls."""
     author = Author(seed)
@@ -219,6 +248,8 @@ def hold(seed: int) -> None:
         decided, (explained, trace) = rules.decide(call), rules.explain(call)
         shown = f"seed {seed}, call {at}: {call}\n{text}\n" + "\n".join(trace)
         assert decided == explained, shown
+        plain = interpreted(rules, call)
+        assert plain == decided if plain is not None else decided.rule == NO_ROUTE.rule, f"{plain}\n{shown}"
         assert isinstance(decided, Challenge) or refusal(decided, TRUNKS) is None, shown
         taken = [line for line in trace if ": yes, because " in line]
         lines = {int(found[1]) for line in taken if (found := re.match(r"r\d+ \(a\.yaml:(\d+)\)", line))}
