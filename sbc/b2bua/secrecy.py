@@ -5,7 +5,8 @@ which the trunk settles: its name, tenant, listener and transport. Whatever else
 or not; so a rule counts unless it cannot hold, and ends the walk only where it must. What rules that continue
 have set is a set of possibilities, which the last word of the rule that routes decides. The policies of
 the trunks then say what becomes of the hop (``sbc.b2bua.media_policy``). The report can therefore name a
-route that no call will ever take, and never leaves out one that a call can take.
+route that no call will ever take, and never leaves out one that a call can take. Of a redirect it says which
+targets, as the rule writes them, may be without TLS; to where a hook redirects nobody knows before it does.
 """
 
 from __future__ import annotations
