@@ -84,7 +84,7 @@ _NEVER_CHANGE = frozenset((str, int, float, bool, type(None)))
 
 
 def apart(value: T) -> T:
-    """A copy for one hook: what it forces into a frozen record, nobody else sees.
+    """A copy: what a hook forces into the frozen records that it has, nobody else sees.
 
     Rules give the same decision to many calls, and hooks one after the other the same facts.
     """
