@@ -5,7 +5,7 @@ what is not in it waits in memory, up to ``MAX_WAITING`` records, and is tried a
 many wait is lost, and counted. Nothing but records is written there: what is to be said goes to ``say``.
 
 A file that was moved away or removed is begun anew under its name, so it may be rotated without a signal. The
-disk is waited for in gevent's thread pool.
+disk is waited for in a thread of its own, so that nothing else waits behind one that hangs.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from itertools import islice
 from pathlib import Path
 
 import gevent
+from gevent.threadpool import ThreadPool
 
 from sbc.observe.journal import Level
 from sbc.observe.views import RecordsView
@@ -109,6 +110,7 @@ class RecordWriter:
         self._say = say
         self._waiting: deque[str] = deque()
         self._writer: gevent.Greenlet | None = None
+        self._thread: ThreadPool | None = None
         self._failures = 0
         self._lost = 0
         self._lost_before = 0  # when the disk last took everything
@@ -151,7 +153,9 @@ class RecordWriter:
     def _write(self) -> None:
         bunch = list(islice(self._waiting, BUNCH))
         data = "".join([f"{line}\n" for line in bunch]).encode("utf-8", "backslashreplace")
-        count, problem = gevent.get_hub().threadpool.apply(self._file.append, (data,))
+        if self._thread is None:
+            self._thread = ThreadPool(1)
+        count, problem = self._thread.apply(self._file.append, (data,))
         for _ in range(count):
             self._waiting.popleft()
         if problem:
