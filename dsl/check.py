@@ -266,7 +266,21 @@ class Checker:
                 pattern.replacer(node.args[2].value)
             except PatternError as error:
                 self.report(node.args[2], str(error), "\\1 to \\9 stand for the (groups) of the pattern")
+        if node.name == "number" and len(self.problems) == before:
+            self._numbers(node.args[0])
         return function.gives if len(self.problems) == before else None
+
+    def _numbers(self, node: syntax.Node) -> None:
+        """A cell that is no number compares with nothing, so a limit would let it pass: each must be one."""
+        if not isinstance(node, syntax.Lookup) or node.column == PREFIX:
+            return
+        table = self._known.tables.get(node.table.removeprefix(TABLE))
+        if table is None:
+            return
+        for line, col, value in table.words(node.column)[:3]:
+            shown = f'"{value[:40]}"' if value else "an empty cell"
+            message = f"{table.path}:{line}:{col} has {shown}, which is no number"
+            self.report(node, message, "write digits and a point, such as 0.05")
 
     def _country(self, code: syntax.Text) -> None:
         if not (

@@ -8,7 +8,7 @@ in docs/routing.md lists it, and a name that is not in it cannot be asked.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from dsl.addresses import canonical_host, header_reader, read_user
@@ -82,6 +82,14 @@ class Facts:
     ruri_type: str = ""
     from_type: str = ""
     calls: Callable[[str], int] = no_calls
+
+    def __copy__(self) -> Facts:
+        """A copy; without this, one build could make it and the other not."""
+        return replace(self)
+
+    def __deepcopy__(self, memo: object) -> Facts:
+        """The same: what is in it never changes."""
+        return replace(self)
 
 
 def canonical(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -172,6 +172,8 @@ class Portcullis:
         self.dialer.start()
         self._start_web()
         self.acme.start()
+        # What ends a greenlet that a hook began ends that greenlet: we are told to stop by signals alone.
+        gevent.get_hub().SYSTEM_ERROR = ()
         for number in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(number, self.stopping.set)
         gevent.signal_handler(signal.SIGHUP, gevent.spawn, self.reload)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from pathlib import Path
 
 from sbc.base import ConfigError, LocalError
@@ -17,6 +18,9 @@ SUBJECTS = (running, checking, routing, users, certs, trust, doctor, lab)
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit status (docs/commands.md has them)."""
+    if not sys.warnoptions:
+        # What libraries remark of a stranger's certificate names neither a file nor a remedy; we name both.
+        warnings.simplefilter("ignore")
     try:
         try:
             return _run(arguments)

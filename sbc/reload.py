@@ -23,6 +23,7 @@ from dsl.breath import breathing
 from dsl.errors import Diagnostic
 from sbc.b2bua.commands import Note
 from sbc.base import ConfigError, LocalError
+from sbc.config.emptied import emptied
 from sbc.config.load import build_snapshot
 from sbc.config.quarantine import changes, told
 from sbc.config.snapshot import Snapshot, SnapshotStore
@@ -64,12 +65,18 @@ class Reload:
         self._warned: tuple[Diagnostic, ...] = ()
         self._refused = False  # the last reading was
 
-    def __call__(self) -> dict[str, Any]:
-        """Read it again and put it in force; running calls keep theirs. What came of it, with its lines."""
+    def __call__(self, force: bool = False) -> dict[str, Any]:
+        """Read it again and put it in force; running calls keep theirs. What came of it, with its lines.
+
+        One that has lost all its rules, or the like, is refused unless ``force`` insists on it.
+        """
         with self.lock:
             former = self._snapshots.current
             try:
                 fresh = build_beside_calls(self._directory, self._clock.now(), former)
+                lost = () if force is True else tuple(emptied(former, fresh))
+                if lost:
+                    raise ConfigError(lost)
                 for adopter in self.adopters:
                     fresh = adopter.adopt(fresh)
                 if fresh.version != former.version:

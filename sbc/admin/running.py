@@ -35,5 +35,5 @@ class Running(Protocol):
     rotator: Rotator
     acme: AcmeKeeper
 
-    def reload(self) -> dict[str, Any]:
+    def reload(self, force: bool = False) -> dict[str, Any]:
         """Read the configuration again: what came of it, with the lines to show."""

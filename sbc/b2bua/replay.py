@@ -76,7 +76,7 @@ def replay(snapshot: Snapshot, records: Iterable[str]) -> Replay:
             record = json.loads(line)
             facts = facts_of_record(snapshot, record)
             was = _was(record)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             result.unreadable.append(number)
             continue
         result.calls += 1

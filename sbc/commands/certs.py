@@ -28,7 +28,9 @@ def add(commands: Commands) -> None:
     stage.add_argument("--chain", type=Path, metavar="FILE", help="the new chain of an identity")
     stage.add_argument("--key", type=Path, metavar="FILE", help="its key; without it the key in use")
     stage.add_argument("--ca", type=Path, metavar="FILE", help="the new certificates of a trust entry")
-    stage.add_argument("--until", type=_date, metavar="YYYY-MM-DD", help="end of the window; 30 days")
+    stage.add_argument(
+        "--until", type=_date, metavar="YYYY-MM-DD", help="end of the window; 30 days, or a third of its life"
+    )
     bind = command("bind", _bind, "show what is staged to one trunk, or to all")
     which = bind.add_mutually_exclusive_group(required=True)
     which.add_argument("trunk", nargs="?", metavar="TRUNK", help="the trunk")

@@ -13,7 +13,9 @@ from sbc.commands.parser import GOOD, PARTLY, REFUSED, Commands, json_option
 def add(commands: Commands) -> None:
     """Add these commands."""
     commands.add("run", _run, "start the SBC and stay")
-    json_option(commands.add("reload", _reload, "let the running SBC read its configuration again"))
+    reload = json_option(commands.add("reload", _reload, "let the running SBC read its configuration again"))
+    text = "also where no rule, no trunk, no hook or no row of a table is left"
+    reload.add_argument("--force", action="store_true", help=text)
     for name, text in (("status", "listeners, trunks and counters"), ("calls", "the live calls")):
         each = json_option(commands.add(name, _show, f"show {text} of the running SBC"))
         each.set_defaults(verb=name)
@@ -41,7 +43,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _reload(options: argparse.Namespace) -> int:
-    answer = ask_running(options, "reload")
+    answer = ask_running(options, "reload", **({"force": True} if options.force else {}))
     status = REFUSED if not answer["changed"] else PARTLY if answer["broken"] else GOOD
     if options.json:
         print(json.dumps(answer, indent=2))

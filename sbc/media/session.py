@@ -118,7 +118,8 @@ class MediaSession:
         """Turn an offer from ``side`` into ours to the other, whose policy is ``theirs``.
 
         Raises MediaRefused or PeerError for the offer, LocalError when no port is left; then the
-        state is as before, except that ``restart`` has already silenced the other leg.
+        state is as before, except that ``restart`` has already silenced the other leg and closed the
+        former offer: its answer would take up a key again whose counter is forgotten.
         """
         pending = self._offer
         if pending is not None and self._staged and not (pending.answered or restart):
@@ -363,6 +364,7 @@ class MediaSession:
             end.local = 0
 
     def _restart(self, side: str) -> None:
+        self._offer = None
         self._origins.pop(side, None)
         for stream in self.streams:
             stream.ends[side].forget()

@@ -85,7 +85,7 @@ def _port(view: ListenerView) -> dict[str, Any]:
 
 def _expiry(status: StatusView) -> dict[str, int]:
     """How many certificates, ours, trusted and presented, have passed which mark."""
-    marks = ("90 days", "60 days", "30 days", "incident", "expired")
+    marks = (each for each in expiry.RANK if each != "ok")
     return {mark: sum(each.state == mark for each in status.certificates) for mark in marks}
 
 

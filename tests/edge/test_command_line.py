@@ -53,6 +53,20 @@ def test_check_says_what_a_good_configuration_holds(lab: Path) -> None:
     assert not outcome.err
 
 
+def test_check_prints_nothing_that_a_library_remarks_of_a_certificate(lab: Path) -> None:
+    """Of a serial number of 0, say, which an old root of every public bundle has."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-noenc", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-keyout", "/dev/null", "-out", str(lab / "tls/zero.pem"), "-days", "400", "-set_serial", "0",
+         "-subj", "/CN=zero", "-addext", "keyUsage=critical,keyCertSign"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    settings = lab / "sbc.yaml"
+    settings.write_text(settings.read_text().replace("trust:\n", "trust:\n  zero: {ca: tls/zero.pem}\n"))
+    outcome = sbc(lab, "check")
+    assert (outcome.status, outcome.err) == (0, "") and "good: " in outcome.out
+
+
 def test_check_lists_every_mistake_with_its_place(lab: Path) -> None:
     (lab / "routes.d" / "20-broken.yaml").write_text(BROKEN)
     (lab / "trunks.d" / "third.yaml").write_text("trunk: third\nlistener: nowhere\nsrpt: off\n")

@@ -222,6 +222,38 @@ def test_many_reloads_at_once_are_one_after_the_other(running: Attacked) -> None
     assert status(running)["version"] == final["version"]
 
 
+def test_an_emptied_file_of_rules_is_refused_and_calls_go_on(running: Attacked) -> None:
+    before = status(running)["version"]
+    routes = running.directory / "routes.d" / "10-lab.yaml"
+    text = routes.read_text()
+    routes.write_text("")
+    until(lambda: "10-lab.yaml: error: the file is empty" in running.log(), "the watch has tried it")
+    placed = call(running)
+    assert placed.state == "up" and status(running)["version"] == before
+    routes.write_text(text)
+    assert reload(running)["version"] == before
+    placed.hang_up()
+    assert placed.wait_over(30)
+
+
+def test_a_configuration_without_rules_comes_into_force_only_when_somebody_insists(
+    running: Attacked, tmp_path: Path
+) -> None:
+    before = status(running)["version"]
+    (running.directory / "routes.d").rename(tmp_path / "away")
+    refused = command(running.directory, "reload")
+    assert refused.status == 1 and status(running)["version"] == before
+    assert refused.out.splitlines()[:2] == [
+        "routes.d: error: no rule is left: every call would get 404",
+        "    hint: put it back, or insist: sbc reload --force",
+    ]
+    assert call(running).state == "up"
+    assert command(running.directory, "reload", "--force").status == 0
+    assert call(running).status == 404
+    (tmp_path / "away").rename(running.directory / "routes.d")
+    assert reload(running)["version"] == before
+
+
 def test_a_directory_that_vanishes_changes_nothing(running: Attacked, tmp_path: Path) -> None:
     before = status(running)["version"]
     (running.directory / "trunks.d").rename(tmp_path / "away")

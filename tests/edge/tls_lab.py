@@ -33,7 +33,7 @@ from sbc.observe.traffic import Tally
 from sbc.sip.message import Message
 from sbc.sip.parse import ParseError
 from sbc.tls.diagnosis import ALERTS, Failure
-from sbc.tls.events import Admitted, Handshake, HandshakeFailed
+from sbc.tls.events import Admitted, Handshake, HandshakeFailed, Unreached
 from sbc.tls.material.anchors import AnchorMaterial, load_anchor
 from sbc.tls.material.identity import IdentityMaterial, load_identity
 from sbc.tls.revocation.files import FileList, load_lists
@@ -58,9 +58,11 @@ class Recorder:
         self.closed: list[tuple[Flow, str]] = []
         self.handshakes: list[Handshake] = []
         self.failures: list[HandshakeFailed] = []
+        self.unreached: list[Unreached] = []
         self.asked: list[Admitted] = []
         self.against: Failure | None = None
         self.refused: list[tuple[str, Address, str]] = []
+        self.floods: list[Flow] = []
         self.answer: bytes = b""
         self.busy_flows: set[int] = set()
         self.in_use_asked = 0
@@ -90,6 +92,9 @@ class Recorder:
     def on_handshake_failed(self, event: HandshakeFailed) -> None:
         self.failures.append(event)
 
+    def on_unreached(self, event: Unreached) -> None:
+        self.unreached.append(event)
+
     def busy(self, flow: Flow) -> bool:
         return flow.id in self.busy_flows
 
@@ -99,6 +104,9 @@ class Recorder:
 
     def on_refused(self, listener: str, address: Address, reason: str) -> None:
         self.refused.append((listener, address, reason))
+
+    def on_flood(self, flow: Flow) -> None:
+        self.floods.append(flow)
 
     @property
     def heard_nothing(self) -> bool:

@@ -56,6 +56,21 @@ FORM: dict[str, Case] = {
         SBC, "media: {", "caps: {streams_per_call: 0}\nmedia: {",
         ["sbc.yaml:11:26: error: streams_per_call: 0 is too small | the least is 1"],
     ),
+    "a rate that is none": (
+        SBC, "media: {", "caps: {messages_per_flow: many}\nmedia: {",
+        [
+            "sbc.yaml:11:27: error: messages_per_flow: 'many' is not a rate"
+            " | write a number a second, such as 2000/s"
+        ],
+    ),
+    "a rate that leaves nothing": (
+        SBC, "media: {", "caps: {messages_per_flow: 5/s}\nmedia: {",
+        ["sbc.yaml:11:27: error: messages_per_flow: 5.0 is too small | the least is 10"],
+    ),
+    "a cap of no handshakes": (
+        SBC, "media: {", "caps: {handshakes_per_source: 0}\nmedia: {",
+        ["sbc.yaml:11:31: error: handshakes_per_source: 0 is too small | the least is 1"],
+    ),
     "a limit of one port pair, where a call takes two": (
         TRUNK, "srtp: accept", "limits: {ports: 1}",
         ["trunks.d/carrier.yaml:11:17: error: ports: 1 is too small | the least is 2"],

@@ -25,7 +25,7 @@ def test_health_has_every_field_of_its_contract() -> None:
     assert answer["ports"][0]["handshakes"] == 12 and "handshakes" not in answer["ports"][1]
     assert answer["ports"][0]["outbound"] == {"connections": 1, "handshakes": 5, "failures": 4}
     assert answer["ports"][1]["address"] == "[::]:5060"
-    marks = {"90 days": 0, "60 days": 1, "30 days": 0, "incident": 1, "expired": 1}
+    marks = {"notice": 0, "reminder": 1, "warning": 0, "overdue": 0, "incident": 1, "expired": 1}
     assert answer["expiry"] == marks
     assert answer["records"] == {"written": True, "waiting": 0, "lost": 0}
     [certificate] = answer["certificates"]
