@@ -10,6 +10,7 @@ disk is waited for in a thread of its own, so that nothing else waits behind one
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections import deque
@@ -40,23 +41,27 @@ class RecordFile:
     ``cut`` are the octets of a line that a crash had torn, which opening it has removed.
     """
 
-    __slots__ = ("_fd", "cut", "path")
+    __slots__ = ("_fd", "_torn", "cut", "path")
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._fd, self.cut = _open(path)
+        self._torn = 0  # octets at the end that are no whole line, and could not be taken back yet
 
     def append(self, data: bytes) -> tuple[int, str]:
         """Write lines; how many are in the file now, and why not all of them, or ""."""
         rest = memoryview(data)
         try:
             self._follow()
+            self._take_back()
             while rest:
                 rest = rest[os.write(self._fd, rest) :]
         except OSError as error:
             written = len(data) - len(rest)
             whole = data.rfind(b"\n", 0, written) + 1
-            self._take_back(written - whole)
+            self._torn += written - whole
+            with contextlib.suppress(OSError):
+                self._take_back()
             return data.count(b"\n", 0, whole), error.strerror or str(error)
         return data.count(b"\n"), ""
 
@@ -69,13 +74,16 @@ class RecordFile:
             pass
         former = self._fd
         self._fd, _ = _open(self.path)
+        self._torn = 0
         os.close(former)
 
-    def _take_back(self, octets: int) -> None:
-        """Remove the last ``octets``, which are no whole line."""
-        status = os.fstat(self._fd)
-        if octets and stat.S_ISREG(status.st_mode):
-            os.ftruncate(self._fd, max(0, status.st_size - octets))
+    def _take_back(self) -> None:
+        """Remove what is torn."""
+        if self._torn:
+            status = os.fstat(self._fd)
+            if stat.S_ISREG(status.st_mode):
+                os.ftruncate(self._fd, max(0, status.st_size - self._torn))
+            self._torn = 0
 
 
 def _open(path: Path) -> tuple[int, int]:
