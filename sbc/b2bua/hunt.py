@@ -60,6 +60,7 @@ class Hunt:
         call, desk = self.call, self.call.desk
         self.hop, self._peer = index, None
         trunk = self._trunk
+        call.tried = trunk.trunk, None
         if self._refuse_downgrade(trunk, at, out):
             return
         if desk.peers.is_down(trunk):
@@ -82,6 +83,7 @@ class Hunt:
     def _try_peer(self, trunk: Trunk, at: float, out: list[Command]) -> None:
         call, peer = self.call, self._peers[0]
         self._peer, self._peers = peer, self._peers[1:]
+        call.tried = trunk.trunk, peer
         call.desk.connect(call.id, trunk, ((peer,), ()), call.snapshot, self._connected, out)
 
     def _refuse_downgrade(self, trunk: Trunk, at: float, out: list[Command]) -> bool:
