@@ -30,6 +30,12 @@ class PeerIdentity:
     not_after: float
     verified: bool
 
+    @property
+    def label(self) -> str:
+        """The subject, or the names of a certificate that has none (RFC 5280 4.1.2.6)."""
+        names = ", ".join(self.sans[:4]) or "no names either"
+        return self.subject or f"a certificate without a subject ({names})"
+
 
 @dataclass(frozen=True, slots=True)
 class TlsFacts:
@@ -113,13 +119,15 @@ class Flow:
     certificate for TLS; None where no trunk matched. ``secure`` says that it is TLS,
     ``trusted`` that the peer's certificate was verified too, which makes its assertions
     about users worth something (RFC 3325 7). ``allowance`` is shared with the peer's other flows;
-    ``opened_at`` is of the monotonic clock; ``record`` is how call records tell of it, once they have.
+    ``opened_at`` is of the monotonic clock; ``record`` is how call records tell of it, once they have;
+    ``ended`` says why it is gone, "" while it is not.
     """
 
     __slots__ = (
         "alive",
         "allowance",
         "channel",
+        "ended",
         "id",
         "listener",
         "local",
@@ -162,6 +170,7 @@ class Flow:
         self.outbound = outbound
         self.reuse = reuse
         self.alive = True
+        self.ended = ""
         self.record = ""
         self.channel = channel
         self.allowance = allowance

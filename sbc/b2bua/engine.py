@@ -22,10 +22,12 @@ from sbc.b2bua.reception import Reception
 from sbc.b2bua.states import Ending
 from sbc.b2bua.wreck import Wreck
 from sbc.base import PeerError
+from sbc.config.entrances import came_wrongly, dialled_wrongly, entrances
 from sbc.config.snapshot import SnapshotStore
 from sbc.flow import Flow
 from sbc.hookapi.results import HangUp
 from sbc.ids import Ids
+from sbc.protocols import Spoken
 from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.outgoing import Send
 from sbc.sip.parse import ParseError, validate
@@ -86,8 +88,17 @@ class Engine(Desk):
             if isinstance(message, Response) and not error.fatal:
                 self._on_invalid(flow, message, error, at, out)
         else:
-            out.append(Note("malformed", "", {"remote": str(flow.remote), "reason": error.reason}))
+            fields = {"remote": str(flow.remote), "reason": error.reason}
+            if error.protocol:
+                fields.update(self._wrong_port(flow, error.protocol))
+            out.append(Note("malformed", "", fields))
         return self._take()
+
+    def _wrong_port(self, flow: Flow, spoken: Spoken) -> dict[str, str]:
+        """Whose connection speaks another protocol than SIP, and what is to be done about it."""
+        ports = entrances(self.store.current.settings)
+        remedy = dialled_wrongly(spoken, ports) if flow.outbound else came_wrongly(spoken, ports)
+        return {"trunk": flow.trunk or "-", "listener": flow.listener, "remedy": remedy}
 
     def _on_bad_message(self, flow: Flow, message: Message, error: PeerError, out: list[Command]) -> None:
         out.append(Note("malformed", "", {"remote": str(flow.remote), "reason": error.reason}))

@@ -52,6 +52,7 @@ class Prober:
             if flow is None:
                 probe.failed(reason, at, out)
                 return
+            probe.flow = flow
             listener = snapshot.settings.listeners[trunk.listener]
             leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme, peer)
             request = options(leg, desk.transactions.new_branch(), desk.ids.tag(), desk.ids.call_id())
@@ -63,11 +64,12 @@ class Prober:
 class Probe:
     """One OPTIONS; its transaction's user."""
 
-    __slots__ = ("_peer", "_peers", "_trunk", "call", "leg")
+    __slots__ = ("_peer", "_peers", "_trunk", "call", "flow", "leg")
 
     def __init__(self, peers: Peers, trunk: Trunk, peer: Address) -> None:
         self.call: Subject | None = None
         self.leg: Leg | None = None
+        self.flow: Flow | None = None
         self._peers = peers
         self._trunk = trunk
         self._peer = peer
@@ -86,7 +88,9 @@ class Probe:
 
     def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
         """No answer came."""
-        self.failed("no answer to OPTIONS" if kind == "timeout" else "the connection closed", at, out)
+        ended = self.flow.ended if self.flow is not None else ""
+        reason = ended or "the connection closed"
+        self.failed("no answer to OPTIONS" if kind == "timeout" else reason, at, out)
 
     def failed(self, reason: str, at: float, out: list[Command]) -> None:
         """This probe failed; enough of them in a row and the peer is down, with the last one the trunk."""

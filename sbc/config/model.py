@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from dsl.decision import Downgrade
 from sbc.base import Address
@@ -32,6 +32,7 @@ from sbc.config.values import (
 )
 from sbc.media.policy import STREAMS, SUITES, Srtp
 from sbc.media.sdp import MAX_MEDIA
+from sbc.tls.groups import DEFAULT_GROUPS
 
 __all__ = [
     "Acme", "Admin", "Caps", "Downgrade", "HookSettings", "Identity", "Limits", "Listener", "MediaConfig",
@@ -72,7 +73,7 @@ class Identity(_Model):
     chain: str = Field(min_length=1)
     key: str = Field(min_length=1)
     passphrase_file: str | None = None
-    acme: bool = False
+    acme: StrictBool = False
 
 
 class ExternalAccount(_Model):
@@ -107,7 +108,7 @@ class TrustAnchor(_Model):
     ca: str | None = Field(default=None, min_length=1)
     leaf: Several = ()
     pin: Pins = ()
-    public: bool = False
+    public: StrictBool = False
     permitted: tuple[str, ...] = ()
     contact: str | None = None
     crl: Several = ()
@@ -167,7 +168,7 @@ class TrunkTls(_Model):
     name_match: Literal["rfc5922", "rfc2818"] = "rfc5922"
     client_eku: Literal["require", "allow-server-auth"] = "require"
     min_version: Literal["1.2", "1.3"] = "1.2"
-    groups: tuple[Group, ...] = Field(default=("X25519MLKEM768", "X25519", "P-256"), min_length=1)
+    groups: tuple[Group, ...] = Field(default=DEFAULT_GROUPS, min_length=1)
     peer_trusts: tuple[str, ...] = ()
     revocation: TrunkRevocation = TrunkRevocation()
 
@@ -208,7 +209,7 @@ class Trunk(_Model):
     srtp: Srtp = "accept"
     media: Literal["symmetric", "asymmetric"] = "symmetric"
     suites: tuple[Suite, ...] = Field(default=SUITES, min_length=1)
-    sdes_in_clear: bool = False
+    sdes_in_clear: StrictBool = False
     sips: Downgrade = "warn"
     scheme: Literal["sip", "sips"] = "sip"
     domain: Host | None = None

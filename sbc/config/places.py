@@ -12,7 +12,7 @@ from types import MappingProxyType
 from dsl.breath import breathe
 from sbc.config.crosscheck import SettingsFile, TrunkFile
 from sbc.config.yaml_reader import Document
-from sbc.tls.diagnosis import Direction, Failure, Kind
+from sbc.tls.failure import Direction, Failure, Kind
 
 Places = Mapping[str, str]
 
@@ -21,13 +21,14 @@ _KEYS = (
     "tls.server_identity", "tls.client_identity", "tls.trust", "tls.names", "tls.name_match",
     "tls.client_eku", "tls.min_version", "tls.groups", "tls.peer_trusts", "tls.revocation",
 )  # fmt: skip
+_TRUSTSTORE = "trust."
+_OF_TRUST = ("permitted", "leaf", "pin")
 # Which key of the trunk decides each kind of failure; what is not here is mended at the peer.
 _DECIDING: Mapping[Kind, str] = {
     "no-certificate": "tls.mode",
     "unknown-ca": "tls.trust",
     "missing-intermediate": "tls.trust",
     "name-mismatch": "tls.names",
-    "wrong-purpose": "tls.client_eku",
     "stale-revocation": "tls.revocation",
     "no-shared-version": "tls.min_version",
     "no-shared-group": "tls.groups",
@@ -42,7 +43,7 @@ def places_of(document: Document) -> Places:
 
 def all_places(settings: SettingsFile, trunks: Iterable[TrunkFile]) -> dict[str, Places]:
     """Those of every trunk by its name, and under "" those of the entries of ``trust`` in sbc.yaml."""
-    trust = [f"trust.{name}.permitted" for name in settings.value.trust]
+    trust = [f"{_TRUSTSTORE}{name}.{key}" for name in settings.value.trust for key in _OF_TRUST]
     return {
         "": _places(settings.document, trust),
         **{each.value.trunk: places_of(each.document) for each in trunks},
@@ -68,6 +69,8 @@ def deciding_key(kind: Kind, direction: Direction) -> str:
     """The key of a trunk that decides a kind of failure, such as ``tls.names``; "" where none does."""
     if kind in ("rejected-by-peer", "no-identity"):
         return "tls.client_identity" if direction == "outbound" else "tls.server_identity"
+    if kind == "wrong-purpose":
+        return "tls.client_eku" if direction == "inbound" else ""
     return _DECIDING.get(kind, "")
 
 
@@ -76,6 +79,6 @@ def place_to_change(places: Mapping[str, Places], trunk: str, failure: Failure, 
 
     ``places`` has those of each trunk, and under "" those of sbc.yaml.
     """
-    key = failure.key or deciding_key(failure.kind, direction)
-    here = places.get("" if failure.key else trunk, {})
+    key = deciding_key(failure.kind, direction) if failure.key is None else failure.key
+    here = places.get("" if key.startswith(_TRUSTSTORE) else trunk, {})
     return f"{here[key]} ({key})" if key in here else ""

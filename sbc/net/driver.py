@@ -45,11 +45,13 @@ from sbc.sip.outgoing import Send
 from sbc.sip.parse import ParseError
 from sbc.sip.serialize import serialize
 from sbc.tls.diagnosis import Failure
-from sbc.tls.events import Admitted, Handshake, HandshakeFailed
+from sbc.tls.events import Admitted, Handshake, HandshakeFailed, Unreached
 
 # Timers are rounded up to this, so that a burst of deadlines wakes the engine once; not those that are due
 # already, which the last step left for the next.
 TICK: Final = 0.05
+# How many frames are told of where our own code failed.
+FRAMES: Final = 5
 
 
 class MediaPlane(Protocol):
@@ -86,6 +88,9 @@ class Observer(Protocol):
     def note(self, note: Note, media: MediaStats | None, now: float) -> None:
         """The core noted something; ``media`` are the counters of a call that ended."""
 
+    def unreached(self, event: Unreached) -> None:
+        """A peer of a TLS trunk could not be connected to."""
+
     def refused(self, listener: str, address: Address, reason: str, now: float) -> None:
         """A connection was refused at accept."""
 
@@ -108,6 +113,16 @@ class _NotConnected:
     """A ``Connect`` failed by our own fault."""
 
     key: int
+
+
+def _place(error: Exception) -> str:
+    """What was raised, and the last frames that it passed through, innermost first, alike in every build.
+
+    The text of a traceback has one line for a frame of compiled code, and up to three for any other.
+    """
+    frames = list(traceback.walk_tb(error.__traceback__))[-FRAMES:]
+    places = [f"{frame.f_code.co_filename}:{line} {frame.f_code.co_name}" for frame, line in reversed(frames)]
+    return " < ".join([traceback.format_exception_only(error)[-1].strip(), *places])
 
 
 class Driver:
@@ -176,6 +191,10 @@ class Driver:
         for each in self._watchers:
             each.handshake_failed(event)
 
+    def on_unreached(self, event: Unreached) -> None:
+        """A peer of a TLS trunk could not be connected to."""
+        self.observer.unreached(event)
+
     def busy(self, flow: Flow) -> bool:
         """True while closing the flow would lose something."""
         engine = self.engine
@@ -230,7 +249,7 @@ class Driver:
                     if done:
                         waiting.extend(done)
                 break
-            except Exception:
+            except Exception as error:
                 fault = True
                 if isinstance(subject, DeleteMedia | Connect) and subject is not again:
                     # Nobody else gives its ports back, or lets go of who waits for the connection.
@@ -239,7 +258,7 @@ class Driver:
                         _NotConnected(subject.key) if isinstance(subject, Connect) else subject
                     )
                 if type(subject) is not _Fault:
-                    waiting.appendleft(_Fault(" < ".join(traceback.format_exc().strip().splitlines()[-5:])))
+                    waiting.appendleft(_Fault(_place(error)))
                 if wreck is None:
                     wreck = self._wreck(subject, arguments)
                 step, arguments = self.engine.clear_up, (wreck, self.clock.monotonic())

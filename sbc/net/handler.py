@@ -16,7 +16,7 @@ from sbc.flow import Flow
 from sbc.sip.message import Message
 from sbc.sip.parse import ParseError
 from sbc.tls.diagnosis import Failure
-from sbc.tls.events import Admitted, Handshake, HandshakeFailed
+from sbc.tls.events import Admitted, Handshake, HandshakeFailed, Unreached
 
 
 class Handler(Protocol):
@@ -42,6 +42,9 @@ class Handler(Protocol):
 
     def on_handshake_failed(self, event: HandshakeFailed) -> None:
         """A TLS handshake failed, in either direction."""
+
+    def on_unreached(self, event: Unreached) -> None:
+        """A peer of a TLS trunk could not be connected to."""
 
     def busy(self, flow: Flow) -> bool:
         """True while closing the flow would lose something: a transaction is under way on it."""

@@ -18,7 +18,7 @@ from sbc.observe.throttle import Throttle
 from sbc.observe.views import FailureView
 from sbc.policy.shares import source_of
 from sbc.tls.diagnosis import Direction, Failure, alert_name
-from sbc.tls.events import Handshake, HandshakeFailed
+from sbc.tls.events import Handshake, HandshakeFailed, Unreached
 from sbc.tls.ledger import Ledger
 from sbc.tls.optional import OptionalPeers, Showed
 from sbc.tls.revocation.policy import SoftPass
@@ -107,7 +107,7 @@ class Recorder:
             "kind": failure.kind, "direction": event.direction, "trunk": trunk or "-",
             "listener": event.listener or "-", "peer": event.remote, "sni": event.sni or "-",
             "alert": alert or "-", "verify_code": event.verify_code,
-            "presented": event.peer.subject if event.peer else "-",
+            "presented": event.peer.label if event.peer else "-",
             "detail": failure.detail, "remedy": failure.remedy, "where": places or "-",
         }  # fmt: skip
         level: Level = "ERR" if failure.security_event else "WRN"
@@ -123,6 +123,14 @@ class Recorder:
             event.candidates, event.direction, event.failure, event.at, remote=str(event.remote),
             host=_host(event.direction, event.sni, event.remote), listener=event.listener, sni=event.sni,
             alert=alert, chain=chain, where=where,
+        )  # fmt: skip
+
+    def unreached(self, event: Unreached) -> None:
+        """A peer that was dialled and not found is in the ledger, as one that failed its handshake is."""
+        where = {event.trunk: self.place(event.trunk, event.failure, "outbound")}
+        self.ledger.failed(
+            (event.trunk,), "outbound", event.failure, event.at, remote=event.remote, host=event.host,
+            listener=event.listener, where=where,
         )  # fmt: skip
 
     def soft_pass(self, event: SoftPass) -> None:

@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Any, Final, TypeVar
 
 from sbc.base import PeerError
+from sbc.protocols import Spoken
 
 Params = tuple[tuple[str, str | None], ...]
 T = TypeVar("T")
@@ -54,13 +55,18 @@ class ParseError(PeerError):
 
     That is a ``sbc.sip.message.Message``, which is made of the rules here and not known to them.
     ``status`` is the SIP answer that is due; ``fatal`` says that the bytes which follow on the same
-    stream can no longer be divided into messages (RFC 3261 18.3).
+    stream can no longer be divided into messages (RFC 3261 18.3); ``protocol`` is what they are, where
+    that is another than SIP.
     """
 
-    def __init__(self, reason: str, status: int = 400, *, message: Any = None, fatal: bool = False) -> None:
+    def __init__(
+        self, reason: str, status: int = 400, *, message: Any = None, fatal: bool = False,
+        protocol: Spoken = "",
+    ) -> None:  # fmt: skip
         super().__init__(reason, status)
         self.message: Any = message
         self.fatal = fatal
+        self.protocol: Spoken = protocol
 
     @property
     def answerable(self) -> bool:

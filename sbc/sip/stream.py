@@ -19,6 +19,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
+from sbc.protocols import protocol_of
 from sbc.sip.framing import length_beyond_doubt
 from sbc.sip.message import Message
 from sbc.sip.parse import MAX_HEAD, ParseError, content_length, read_fields, read_start
@@ -40,6 +41,9 @@ Octets = bytes | bytearray
 # How long a body may be that is passed over, in octets; who announces more has lost count, and would be heard
 # no more: everything behind would be swallowed.
 MAX_SKIP: Final = 1 << 20
+# Octets by which another protocol is known from the first of them, and with its headers.
+_BEGINNING: Final = 16
+_LINES: Final = 2048
 
 # So many pings without a break say what any greater number says, and are found at once.
 _MANY: Final = 128
@@ -138,17 +142,17 @@ class MessageStream:
     def _take_head(self, source: Octets, at: int, items: list[Item]) -> int | None:
         end = source.find(b"\r\n\r\n", max(at, self._scanned))
         if end < 0:
-            if len(source) - at <= self.max_head:
+            if len(source) - at <= self.max_head and not _is_foreign(bytes(source[at : at + _BEGINNING])):
                 return None
-            return self._fail(ParseError("the header section is too long", 513), source, items)
+            return self._fail(ParseError("the header section is too long", 513), source, at, items)
         if end - at > self.max_head:
-            return self._fail(ParseError("the header section is too long", 513), source, items)
+            return self._fail(ParseError("the header section is too long", 513), source, at, items)
         head = bytes(source[at : end + 2])
         item: Message | ParseError
         try:
             first, headers = read_fields(head)
         except ParseError as error:
-            return self._expect_body(error, length_beyond_doubt(head), source, end + 4, items)
+            return self._expect_body(error, length_beyond_doubt(head), source, at, end + 4, items)
         try:
             item = read_start(first, headers)
         except ParseError as error:
@@ -157,28 +161,38 @@ class MessageStream:
             length = content_length(headers)
         except ParseError as error:
             error.message = item.message if isinstance(item, ParseError) else item
-            return self._fail(error, source, items)
-        return self._expect_body(item, length, source, end + 4, items)
+            return self._fail(error, source, at, items)
+        return self._expect_body(item, length, source, at, end + 4, items)
 
     def _expect_body(
-        self, item: Message | ParseError, length: int | None, source: Octets, at: int, items: list[Item]
-    ) -> int:
+        self, item: Message | ParseError, length: int | None, source: Octets, start: int, at: int,
+        items: list[Item],
+    ) -> int:  # fmt: skip
+        """Go on at the body, ``at``, of the message whose head began at ``start``."""
         message: Message | None = item.message if isinstance(item, ParseError) else item
         if length is None:
             error = item if isinstance(item, ParseError) else ParseError("no Content-Length", message=message)
-            return self._fail(error, source, items)
+            return self._fail(error, source, start, items)
         if length > self.max_body:
             error = ParseError("the body is too long", 413, message=message)
             if length > MAX_SKIP:
-                return self._fail(error, source, items)
+                return self._fail(error, source, start, items)
             items.append(error)
             self._skip = length
             return at
         self._item, self._message, self._needed = item, message, length
         return at
 
-    def _fail(self, error: ParseError, source: Octets, items: list[Item]) -> int:
+    def _fail(self, error: ParseError, source: Octets, at: int, items: list[Item]) -> int:
         """Note that nothing more can be told apart: all that is there is passed over."""
+        spoken = protocol_of(bytes(source[at : at + _LINES]))
+        if spoken not in ("", "SIP"):
+            error = ParseError(f"what came is {spoken}, not SIP", protocol=spoken)
         error.fatal = self.failed = True
         items.append(error)
         return len(source)
+
+
+def _is_foreign(beginning: bytes) -> bool:
+    """Whether what may still become a head never will: it begins as something else does."""
+    return protocol_of(beginning) not in ("", "SIP")

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from sbc.base import Address
 from sbc.flow import PeerIdentity, TlsFacts
-from sbc.tls.diagnosis import Direction, Failure
+from sbc.tls.failure import Direction, Failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,3 +66,19 @@ class HandshakeFailed:
     version: str = ""
     peer: PeerIdentity | None = None
     chain: tuple[bytes, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Unreached:
+    """A peer of a TLS trunk that was dialled and came to no handshake: its name or its port led nowhere.
+
+    ``remote`` is the address that was tried, or the name where that has none; ``host`` is as configured;
+    ``at`` is POSIX seconds.
+    """
+
+    trunk: str
+    listener: str
+    remote: str
+    host: str
+    failure: Failure
+    at: float

@@ -9,13 +9,13 @@ what is known already is asked, and what is not known is settled before the firs
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from sbc.base import PeerError
-from sbc.tls.diagnosis import Failure, NoIssuer
+from sbc.tls.evidence import Evidence, NoIssuer
+from sbc.tls.failure import Failure
 from sbc.tls.match import Admission, Presented, Verdict, match, still_trusted
-from sbc.tls.material.certificate import MAX_DER, Certificate, thumbprint_of
+from sbc.tls.material.certificate import MAX_CHAIN, MAX_DER, Certificate, thumbprint_of
 from sbc.tls.material.certificate_cache import CertificateCache
 from sbc.tls.material.missing import no_issuer
 from sbc.tls.revocation.cache import RevocationCache
@@ -23,7 +23,6 @@ from sbc.tls.revocation.finding import Unusable
 from sbc.tls.revocation.link import Link
 from sbc.tls.revocation.policy import RevocationPolicy, no_staple, refusal
 
-MAX_CHAIN = 10
 # X509_V_ERR codes: what a pin makes up for, what a lenient client_eku does, and what a refusal of ours is.
 _NO_ISSUER = frozenset((2, 18, 19, 20, 21, 27))
 _CHAIN_TOO_LONG, _REJECTED = 22, 28
@@ -46,7 +45,7 @@ class Ways(Protocol):
     """Who looks for other ways through the peer's certificates than the one OpenSSL took (RFC 4158 2)."""
 
     def longer(self, judge: Judge, presented: Presented) -> dict[str, Presented]:
-        """The same chain, longer, for each trunk that trusts the issuer of its end and accepts it."""
+        """The same chain, longer, for each trunk that trusts an issuer of its end."""
 
     def other(self, judge: Judge, sent: Sequence[bytes]) -> Presented | None:
         """What is presented by the first of the other ways through what a server sent that holds."""
@@ -136,7 +135,8 @@ class Judge:
 
     def refuse(self, code: int, depth: int, ders: Sequence[bytes]) -> None:
         """OpenSSL's error is final; the chain, as far as it was built, is kept for whoever explains it."""
-        self.trunk = None
+        # Name constraints are looked at last, when the chain has been judged already.
+        self.trunk = self.presented = None
         self.verify_code, self.verify_depth = code, depth
         if ders and max(map(len, ders)) <= MAX_DER:
             self.chain = tuple(ders[:MAX_CHAIN])
@@ -153,7 +153,8 @@ class Judge:
     def _decide(self, ders: Sequence[bytes], agreed: Agreed) -> int:
         if not 0 < len(ders) <= MAX_CHAIN:
             return _CHAIN_TOO_LONG
-        if max(map(len, ders)) > MAX_DER:
+        if (longest := max(map(len, ders))) > MAX_DER:
+            self.decided = _too_large(longest)
             return _REJECTED
         try:
             verdict = self._match(ders, agreed)
@@ -181,26 +182,40 @@ class Judge:
         chain = (leaf.identity.thumbprint, *map(thumbprint_of, ders[1:]))
         self.chain = self.cache.keep(ders, chain)
         presented = self.presented = Presented(
-            leaf, chain, agreed.version, agreed.group, self.anchored, self.purpose_ok, self.chain
-        )
+            leaf, chain, agreed.version, agreed.group, self.anchored, self.purpose_ok, self.chain,
+            self._excluded(leaf, ders[1:]),
+        )  # fmt: skip
         longer: dict[str, Presented] = {}
         open_end = self.anchored and not self.cache.read(ders[-1]).self_issued
         if self.ways is not None and len(self.admission.candidates) > 1 and open_end:
             longer = self.ways.longer(self, presented)
-        if not longer:
-            return match(presented, self.admission, self.now)
-        above = (each for other in longer.values() for each in other.chain[len(chain) :])
-        verdict = match(replace(presented, chain=(*chain, *above)), self.admission, self.now)
+        verdict = match(presented, self.admission, self.now, longer)
         if verdict.trunk in longer:
             self.presented = longer[verdict.trunk]
             self.chain = self.presented.ders
         return verdict
 
+    def _excluded(self, leaf: Certificate, issuers: Sequence[bytes]) -> tuple[str, ...]:
+        """The subtrees that the issuers exclude, where the leaf has a wildcard that could reach there."""
+        if not any("*" in each for each in leaf.identity.sans):
+            return ()
+        return tuple(subtree for each in issuers for subtree in self.cache.read(each).excluded)
+
     def no_issuer(self) -> NoIssuer | None:
         """What the peer's chain lacks, where it ended before anything that is trusted."""
-        if self.anchored and self.verify_code not in _NO_ISSUER:
+        if self.anchored and (self.decided is not None or self.verify_code not in _NO_ISSUER):
             return None
         return no_issuer(self.chain, self.admission.anchors, self.cache)
+
+    def evidence(self, verify_text: str) -> Evidence:
+        """What is known of a handshake that failed; ``verify_text`` are OpenSSL's words for its code."""
+        who = self.leaf.identity if self.leaf is not None else None
+        return Evidence(
+            self.admission.direction, self.decided, self.verify_code, self.verify_depth, verify_text,
+            self.alert_sent, self.alert_received, trunks=self.admission.names,
+            who=who.label if who is not None else "", pin=who.pin if who is not None else "",
+            no_issuer=self.no_issuer(), chain=self.chain, now=self.now,
+        )  # fmt: skip
 
     # Revocation
 
@@ -261,3 +276,13 @@ class Judge:
         if self.decided is None and leaf.must_staple and not good:
             self.decided = no_staple(leaf, self.staple_problem)
         return self.decided is None
+
+
+def _too_large(size: int) -> Failure:
+    return Failure(
+        "bad-certificate",
+        f"a certificate of the peer's is {size} bytes long; {MAX_DER} is the most, for whoever connects "
+        "has it read "
+        "before anything is proved",
+        "let its owner get one with fewer names",
+    )

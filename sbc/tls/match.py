@@ -23,14 +23,17 @@ that set:
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from sbc.tls.admission import Admission, TrunkTrust, TrustTable, build_table
-from sbc.tls.diagnosis import Direction, Failure, no_certificate
+from sbc.tls.diagnosis import no_certificate
+from sbc.tls.failure import Direction, Failure
 from sbc.tls.material.anchors import AnchorMaterial, load_anchor
 from sbc.tls.material.certificate import Certificate
 from sbc.tls.material.problems import day
-from sbc.tls.names import NameMatch, all_permitted, matching_name
+from sbc.tls.names import NameMatch, all_permitted, listed, matching_name
 
 __all__ = [
     "Admission", "AnchorMaterial", "Presented", "TrunkTrust", "TrustTable", "Verdict",
@@ -53,7 +56,8 @@ class Presented:
     ``ders`` is that chain itself, leaf first, () where nobody needs it.
     ``anchored`` is False where OpenSSL found no trusted issuer, so that only a pin can accept;
     ``group`` is None where it is not agreed yet;
-    ``purpose_ok`` is False where it found the wrong extended key usage (X509_V_ERR 26).
+    ``purpose_ok`` is False where it found the wrong extended key usage (X509_V_ERR 26);
+    ``excluded`` are the subtrees of names that the chain's issuers exclude, for a leaf with a wildcard.
     """
 
     leaf: Certificate
@@ -63,6 +67,7 @@ class Presented:
     anchored: bool = True
     purpose_ok: bool = True
     ders: tuple[bytes, ...] = ()
+    excluded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,14 +80,20 @@ class Verdict:
     anchor: str | None = None
 
 
-def match(presented: Presented, admission: Admission, now: float) -> Verdict:
-    """The candidate that ``presented`` proves, at ``now``; fails closed with the best explanation."""
+def match(
+    presented: Presented, admission: Admission, now: float,
+    longer: Mapping[str, Presented] = MappingProxyType({}),
+) -> Verdict:  # fmt: skip
+    """The candidate that ``presented`` proves, at ``now``; fails closed with the best explanation.
+
+    Trunks in ``longer`` are judged by the chain that stands there, which leads on to what they trust.
+    """
     failures: list[Failure] = []
     best: tuple[int, TrunkTrust, str | None, str] | None = None
     for candidate in admission.candidates:
         if not candidate.asks:
             continue
-        outcome = _judge(candidate, admission, presented, now)
+        outcome = _judge(candidate, admission, longer.get(candidate.trunk, presented), now)
         if isinstance(outcome, Failure):
             failures.append(outcome)
         elif best is None or outcome[0] < best[0]:
@@ -159,7 +170,7 @@ def _unknown_ca(candidate: TrunkTrust, presented: Presented) -> Failure:
     issuer = presented.leaf.identity.issuer
     return Failure(
         "unknown-ca",
-        f"the certificate of {presented.leaf.identity.subject} was issued by {issuer}, "
+        f"the certificate of {presented.leaf.identity.label} was issued by {issuer}, "
         f"which trunk {candidate.trunk} does not trust",
         "add that CA to the truststore and to the trunk's `trust` if it is the peer's, "
         "or let the peer present the certificate agreed on",
@@ -172,7 +183,7 @@ def _purpose(
     if anchor.kind == "ca" and presented.leaf.issues:
         return Failure(
             "wrong-purpose",
-            f"the certificate of {presented.leaf.identity.subject} is an issuer's, not a peer's",
+            f"the certificate of {presented.leaf.identity.label} is an issuer's, not a peer's",
             "let the peer present one that its CA issued for it, or pin this one with `leaf:` or `pin:`",
         )
     if presented.purpose_ok:
@@ -182,7 +193,7 @@ def _purpose(
         return None
     return Failure(
         "wrong-purpose",
-        f"the certificate of {presented.leaf.identity.subject} is not for "
+        f"the certificate of {presented.leaf.identity.label} is not for "
         + ("clients (no clientAuth)" if direction == "inbound" else "servers (no serverAuth)"),
         "public CAs no longer issue client certificates: set `client_eku: allow-server-auth` "
         "if that is agreed, or let the peer present one with the right extended key usage",
@@ -192,9 +203,9 @@ def _purpose(
 def _validity(leaf: Certificate, now: float) -> Failure | None:
     who = leaf.identity
     if now > who.not_after:
-        return Failure("expired", f"{who.subject} expired on {day(who.not_after)}", "let the peer renew it")
+        return Failure("expired", f"{who.label} expired on {day(who.not_after)}", "let the peer renew it")
     if now < who.not_before:
-        detail = f"{who.subject} is not valid before {day(who.not_before)}"
+        detail = f"{who.label} is not valid before {day(who.not_before)}"
         return Failure("not-yet-valid", detail, "compare both machines' clocks")
     return None
 
@@ -222,21 +233,33 @@ def _named(
 ) -> str | Failure | None:
     sans, mode = presented.leaf.identity.sans, candidate.name_match
     if anchor.permitted and not all_permitted(sans, anchor.permitted):
-        return _not_permitted(anchor, sans)
+        return _not_permitted(anchor, presented.leaf)
     # A pinned certificate or key is a name in itself; a private CA vouches for its own.
     expected = candidate.names or (admission.host_names if anchor.kind == "ca" else ())
     if anchor.public:
         expected = expected or candidate.peer_hosts
     if not expected:
         if anchor.public:
-            return _mismatch(f"{anchor.name} is a public CA and the trunk gives no `names`", sans, mode)
+            return Failure(
+                "name-mismatch",
+                f"{anchor.name} is a public CA, which certifies anybody, and the trunk gives no `names`",
+                "give the trunk's `names` what the peer's certificate must carry, or dial it by its name",
+            )
         return None
-    found = matching_name(sans, expected, mode)
-    return found if found is not None else _mismatch(f"expected {', '.join(expected)}", sans, mode)
+    found = matching_name(sans, expected, mode, presented.excluded)
+    if found is not None:
+        return found
+    barred = bool(presented.excluded) and matching_name(sans, expected, mode) is not None
+    return _mismatch(expected, presented.leaf, mode, barred)
 
 
-def _not_permitted(anchor: AnchorMaterial, sans: tuple[str, ...]) -> Failure:
-    shown = ", ".join(sans[:8]) or "no subjectAltName at all"
+def _not_permitted(anchor: AnchorMaterial, leaf: Certificate) -> Failure:
+    sans = leaf.identity.sans
+    if not sans:
+        return _nameless(
+            f"trust {anchor.name} may vouch for {', '.join(anchor.permitted)} only", leaf, "a name there"
+        )
+    shown = listed(sans)
     return Failure(
         "name-mismatch",
         f"trust {anchor.name} may vouch for {', '.join(anchor.permitted)} only; it names {shown}",
@@ -246,14 +269,31 @@ def _not_permitted(anchor: AnchorMaterial, sans: tuple[str, ...]) -> Failure:
     )
 
 
-def _mismatch(expected: str, sans: tuple[str, ...], mode: NameMatch) -> Failure:
-    shown = ", ".join(sans[:8]) or "no subjectAltName at all"
-    wild = "; its wildcard does not count under rfc5922" if mode == "rfc5922" and "*" in shown else ""
+def _mismatch(expected: Sequence[str], leaf: Certificate, mode: NameMatch, barred: bool = False) -> Failure:
+    sans, wanted = leaf.identity.sans, f"expected {', '.join(expected)}"
+    if not sans:
+        return _nameless(wanted, leaf, expected[0])
+    shown = listed(sans)
+    starred = mode == "rfc5922" and any("*" in each for each in sans)
+    wild = "; its wildcard does not count under rfc5922" if starred else ""
+    if barred:
+        wild = "; its wildcard does not reach a name that its issuer excludes (RFC 5280 4.2.1.10)"
     return Failure(
         "name-mismatch",
-        f"{expected}; the certificate names {shown}{wild}",
+        f"{wanted}; the certificate names {shown}{wild}",
         "correct the trunk's `names` if the peer is the right one; "
         "otherwise this is another peer's certificate",
+    )
+
+
+def _nameless(wanted: str, leaf: Certificate, name: str) -> Failure:
+    """A certificate that has its name in the subject alone, as they were made long ago."""
+    return Failure(
+        "name-mismatch",
+        f"{wanted}; {leaf.identity.label} has no subjectAltName, and a common name does not count (RFC "
+        "9525 2)",
+        f"let its owner get one with {name} in its subjectAltName",
+        key="",
     )
 
 

@@ -33,7 +33,7 @@ from sbc.observe.traffic import Tally
 from sbc.sip.message import Message
 from sbc.sip.parse import ParseError
 from sbc.tls.diagnosis import ALERTS, Failure
-from sbc.tls.events import Admitted, Handshake, HandshakeFailed
+from sbc.tls.events import Admitted, Handshake, HandshakeFailed, Unreached
 from sbc.tls.material.anchors import AnchorMaterial, load_anchor
 from sbc.tls.material.identity import IdentityMaterial, load_identity
 from sbc.tls.revocation.files import FileList, load_lists
@@ -58,6 +58,7 @@ class Recorder:
         self.closed: list[tuple[Flow, str]] = []
         self.handshakes: list[Handshake] = []
         self.failures: list[HandshakeFailed] = []
+        self.unreached: list[Unreached] = []
         self.asked: list[Admitted] = []
         self.against: Failure | None = None
         self.refused: list[tuple[str, Address, str]] = []
@@ -90,6 +91,9 @@ class Recorder:
 
     def on_handshake_failed(self, event: HandshakeFailed) -> None:
         self.failures.append(event)
+
+    def on_unreached(self, event: Unreached) -> None:
+        self.unreached.append(event)
 
     def busy(self, flow: Flow) -> bool:
         return flow.id in self.busy_flows

@@ -20,9 +20,10 @@ from sbc.flow import Flow
 from sbc.net.revocation.inquiry import Revocation
 from sbc.net.source import Ended
 from sbc.net.tls.contexts import Contexts
-from sbc.net.tls.end import Ending, HandshakeError, TlsEnd, failed_event, handshake_event
+from sbc.net.tls.end import HandshakeError, TlsEnd, failed_event, handshake_event
 from sbc.net.tls.hello import Peek
 from sbc.tls.events import Handshake, HandshakeFailed
+from sbc.tls.evidence import Ending
 from sbc.tls.match import Admission
 from sbc.tls.names import is_ip
 from tests.edge.tls_lab import OK, OPTIONS, Lab, client_context, server_context
@@ -53,9 +54,9 @@ class Theirs:
         self, context: Any, *, server: bool = False, sni: str | None = None, says: bytes = b""
     ) -> None:
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        if server:
+        if server and _by_name.__get__(context) is None:
             # It picks its certificate by name, else OpenSSL has no TLS 1.3 for a server without one.
-            _by_name.__set__(context, lambda *_name: None)
+            by_name(context, lambda *_name: None)
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=server, server_hostname=sni)
         self._says = says
         self.done = False
@@ -84,6 +85,11 @@ class Theirs:
             pass
         except OSError as error:
             self.error = error
+
+
+def by_name(context: Any, callback: Callable[..., int | None]) -> None:
+    """Let a server of ``Theirs`` ask ``callback`` about each name; it gives None or an alert."""
+    _by_name.__set__(context, callback)
 
 
 class Clear:

@@ -117,15 +117,15 @@ key          key not held           key-not-held 51             key-not-held 51
 # What the operator is told to do must say at least this.
 REMEDIES = {
     "no-certificate": "client certificate",
-    "rejected-by-peer": "compare our identity",
-    "unknown-ca": "truststore",
+    "rejected-by-peer": "let it have a certificate",
+    "unknown-ca": "by another way",
     "revoked": "treat its key as lost",
     "stale-revocation": "let the CA publish in time",
     "missing-intermediate": "append its intermediates",
     "name-mismatch": "name",
     "expired": "renew",
     "not-yet-valid": "clocks",
-    "wrong-purpose": "client_eku",
+    "wrong-purpose": "extended key usage",
     "key-not-held": "attack",
 }
 

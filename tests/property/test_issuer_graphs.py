@@ -19,10 +19,9 @@ from hypothesis import strategies as st
 
 from sbc.net.tls.context import build_context
 from sbc.net.tls.verify import verify
-from sbc.tls.judge import MAX_CHAIN
 from sbc.tls.match import Admission
 from sbc.tls.material.anchors import AnchorMaterial
-from sbc.tls.material.certificate import read_certificate
+from sbc.tls.material.certificate import MAX_CHAIN, read_certificate
 from sbc.tls.material.paths import MAX_PATHS
 from tests.unit.tls.certs import trunk
 

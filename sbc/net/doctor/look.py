@@ -111,7 +111,7 @@ def _facts(certificate: Certificate) -> CertificateFacts:
     who = certificate.identity
     marks = (("clients", certificate.client_auth), ("servers", certificate.server_auth))
     return CertificateFacts(
-        who.subject, who.issuer, who.sans, who.not_before, who.not_after,
+        who.label, who.issuer, who.sans, who.not_before, who.not_after,
         tuple(name for name, allowed in marks if allowed), certificate.is_ca,
     )  # fmt: skip
 

@@ -11,7 +11,7 @@ before that is a failed handshake, not a closed connection (RFC 8446 4.4.4, 6.2)
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Literal
+from dataclasses import replace
 
 from OpenSSL import SSL
 
@@ -25,14 +25,17 @@ from sbc.net.tls.context import (
     feed,
     go_on,
     group_of,
+    ours_of,
     presented_by_peer,
     reasons_of,
     session_reused,
     verify_text,
     version_of,
 )
-from sbc.tls.diagnosis import Direction, Evidence, Failure, classify
+from sbc.tls.diagnosis import classify
 from sbc.tls.events import Handshake, HandshakeFailed
+from sbc.tls.evidence import NOWHERE, Ending, Entrances, Evidence, Offer
+from sbc.tls.failure import Direction, Failure
 from sbc.tls.judge import Judge
 from sbc.tls.match import match_anonymous
 from sbc.tls.material.authorities import spelled
@@ -40,19 +43,26 @@ from sbc.tls.material.authorities import spelled
 # OpenSSL takes 100 KiB of certificates and a ClientHello of 128 KiB; nobody needs both.
 HANDSHAKE_LIMIT = 262144
 
-Ending = Literal["", "timeout", "reset", "eof", "plain"]
+# What is kept of a handshake to explain it: a whole ClientHello, and the beginning of what a server says.
+HELLO_LIMIT = 20480
+_BEGINNING = 64
 
 
 class HandshakeError(Exception):
-    """A handshake that failed; ``evidence`` says all that is known, without names of trunks."""
+    """A handshake that failed: how it ended, OpenSSL's reasons, what we decided.
+
+    ``first`` is what the peer had sent, where there is no session yet that knows it.
+    """
 
     def __init__(
-        self, ended: Ending = "", reasons: tuple[str, ...] = (), decided: Failure | None = None
-    ) -> None:
+        self, ended: Ending = "", reasons: tuple[str, ...] = (), decided: Failure | None = None,
+        first: bytes = b"",
+    ) -> None:  # fmt: skip
         super().__init__(ended or "; ".join(reasons) or "refused")
         self.ended: Ending = ended
         self.reasons = reasons
         self.decided = decided
+        self.first = first
 
 
 class TlsEnd:
@@ -61,14 +71,26 @@ class TlsEnd:
     ``sni`` is the name that a client asked for, "" for none.
     """
 
-    __slots__ = ("_connection", "_octets", "confirmed", "judge", "on_confirmed", "sni")
+    __slots__ = (
+        "_connection",
+        "_first",
+        "_keep",
+        "_octets",
+        "confirmed",
+        "judge",
+        "on_confirmed",
+        "over",
+        "sni",
+    )
 
     def __init__(self, connection: SSL.Connection, judge: Judge, sni: str) -> None:
         self._connection = connection
         self._octets = 0
         self.judge = judge
         self.sni = sni
+        self.over = False
         self.confirmed = judge.admission.direction == "inbound"
+        self._first, self._keep = b"", HELLO_LIMIT if self.confirmed else _BEGINNING
         self.on_confirmed: Callable[[], object] | None = None
 
     def advance(self, data: bytes = b"") -> bool:
@@ -80,13 +102,17 @@ class TlsEnd:
         if self._octets > HANDSHAKE_LIMIT:
             raise HandshakeError(reasons=("the handshake is too long",))
         if data:
+            if len(self._first) < self._keep:
+                self._first += data[: self._keep - len(self._first)]
             feed(self._connection, data)
         try:
-            over = go_on(self._connection)
+            over = self.over = go_on(self._connection)
         except SSL.Error as error:
             raise HandshakeError(reasons=reasons_of(error)) from None
         if over and self.version == "TLSv1.2":
             self.confirmed = True  # both sides have judged each other before the last Finished
+        if over and self.confirmed:
+            self._first = b""
         return over
 
     def admitted(self) -> str:
@@ -155,7 +181,7 @@ class TlsEnd:
     def facts(self) -> TlsFacts:
         """What the handshake agreed."""
         judge = self.judge
-        peer, version = None, None
+        peer, version, ours = None, None, ours_of(self._connection)
         if judge.presented is not None and judge.leaf is not None:
             peer, version = judge.leaf.verified, judge.presented.version
         return TlsFacts(
@@ -165,7 +191,7 @@ class TlsEnd:
             sni=self.sni,
             identity=judge.admission.identity or "",
             peer=peer,
-            own=self._connection.get_context().get_app_data() or "",
+            own=ours.thumbprint if ours is not None else "",
         )
 
     def presented(self) -> tuple[bytes, ...]:
@@ -178,6 +204,16 @@ class TlsEnd:
         if not self.judge.asked:
             return None
         return tuple(map(spelled, (name.der() for name in self._connection.get_client_ca_list())))
+
+    def evidence(self) -> Evidence:
+        """What is known of a handshake that failed, but for how it ended."""
+        judge, admission = self.judge, self.judge.admission
+        offer = Offer(
+            admission.min_version, admission.groups, ours_of(self._connection), self.sni, judge.asked
+        )
+        late = self.over and not self.confirmed
+        known = judge.evidence(verify_text(judge.verify_code))
+        return replace(known, offer=offer, first=self._first, late=late)
 
 
 def plain_alert(number: int) -> bytes:
@@ -200,26 +236,22 @@ def handshake_event(session: TlsEnd, flow: Flow, at: float) -> Handshake:
 def failed_event(
     error: HandshakeError, session: TlsEnd | None, *, direction: Direction,
     listener: str, candidates: tuple[str, ...], remote: Address, sni: str, at: float,
-    alert_sent: int | None = None,
+    alert_sent: int | None = None, entrances: Entrances = NOWHERE,
 ) -> HandshakeFailed:  # fmt: skip
     """The event of one failed handshake; ``session`` is None where it failed before the context."""
     if session is None:
-        evidence = Evidence(
-            direction, error.decided, alert_sent=alert_sent, reasons=error.reasons,
-            ended=error.ended, trunks=candidates,
-        )  # fmt: skip
-        return HandshakeFailed(
-            direction, listener, candidates, remote, sni, classify(evidence), at, alert_sent
-        )
-    judge = session.judge
-    who = judge.leaf.identity if judge.leaf is not None else None
-    evidence = Evidence(
-        direction, error.decided or judge.decided, judge.verify_code, judge.verify_depth,
-        verify_text(judge.verify_code), judge.alert_sent, judge.alert_received, error.reasons,
-        error.ended, candidates, who.subject if who is not None else "",
-        judge.no_issuer(),
+        evidence = Evidence(direction, alert_sent=alert_sent, first=error.first)
+        version, code, who = "", 0, None
+    else:
+        judge = session.judge
+        evidence = session.evidence()
+        version, code = session.version, judge.verify_code
+        who = judge.leaf.identity if judge.leaf is not None else None
+    evidence = replace(
+        evidence, decided=error.decided or evidence.decided, reasons=error.reasons, ended=error.ended,
+        trunks=candidates, entrances=entrances,
     )  # fmt: skip
     return HandshakeFailed(
-        direction, listener, candidates, remote, sni, classify(evidence), at, judge.alert_sent,
-        judge.alert_received, judge.verify_code, session.version, who, judge.chain,
+        direction, listener, candidates, remote, sni, classify(evidence), at, evidence.alert_sent,
+        evidence.alert_received, code, version, who, evidence.chain,
     )  # fmt: skip

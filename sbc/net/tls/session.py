@@ -18,13 +18,12 @@ from sbc.net.revocation.inquiry import Revocation
 from sbc.net.source import Ended
 from sbc.net.system.sockets import acknowledge
 from sbc.net.system.turn import readable
-from sbc.net.tls.end import HandshakeError, TlsEnd
+from sbc.net.tls.end import HELLO_LIMIT, HandshakeError, TlsEnd
 from sbc.net.tls.hello import Peek
 from sbc.net.tls.records import Records
 from sbc.tls.events import Admitted
 from sbc.tls.judge import Judge
 
-HELLO_LIMIT = 20480
 # Key updates, session tickets and warnings are records without data; no peer sends many in a row.
 BARREN = 32
 _HANDSHAKE_READ = 16384
@@ -120,6 +119,8 @@ class TlsSession(TlsEnd):
                 raise HandshakeError("reset") from None
             raise Ended(f"connection lost: {error.strerror or error}") from None
         if not data:
+            if not self.confirmed:
+                raise Ended("closed by the peer before it said anything: it may not take our certificate")
             raise Ended("closed by the peer without close_notify")
         return data
 
@@ -146,7 +147,7 @@ def first_record(sock: socket.socket) -> bytes:
     """The first bytes of a connection; HandshakeError where they cannot begin a ClientHello."""
     data = receive(sock)
     if data[0] != _RECORD_HANDSHAKE:
-        raise HandshakeError("plain")
+        raise HandshakeError("plain", first=data)
     return data
 
 
@@ -155,7 +156,7 @@ def read_hello(sock: socket.socket, peek: Peek, taken: bytes) -> tuple[str, byte
     sni = peek.feed(taken)
     while sni is None:
         if peek.failure is not None:
-            raise HandshakeError(reasons=peek.failure)
+            raise HandshakeError(reasons=peek.failure, first=taken)
         if len(taken) > HELLO_LIMIT:
             raise HandshakeError(reasons=("the ClientHello is too long",))
         data = receive(sock)

@@ -15,13 +15,14 @@ from sbc.net.tls.contexts import Contexts
 from sbc.net.tls.end import HandshakeError, failed_event
 from sbc.net.tls.session import TlsSession, let_in
 from sbc.observe.traffic import Stats
-from sbc.tls.diagnosis import Failure
-from sbc.tls.events import Admitted
+from sbc.tls.diagnosis import unreachable
+from sbc.tls.events import Admitted, Unreached
+from sbc.tls.failure import Failure
 from sbc.tls.names import is_ip
 
 
 class DialFailed(Exception):
-    """No peer of a trunk could be reached; ``failure`` is the last handshake's where one failed."""
+    """No peer of a trunk could be reached; ``failure`` explains it where that is not ours."""
 
     def __init__(self, reason: str, failure: Failure | None = None) -> None:
         super().__init__(reason)
@@ -75,12 +76,12 @@ class Dial:
                 let_in(self._session, self._contexts.revocation, self._handler, asked)
             return self._sock, self._session
         except OSError as refused:
-            raise self._failed(refused.strerror or str(refused)) from None
+            raise self._unreached(refused.strerror or str(refused)) from None
         except LocalError as local:
             raise self._failed(str(local)) from None
         except gevent.Timeout:
             if self._session is None:
-                raise self._failed(f"no connection within {limit:g} s") from None
+                raise self._unreached(f"nothing within {limit:g} s") from None
             error = HandshakeError("timeout")
         except HandshakeError as failed:
             error = failed
@@ -106,6 +107,22 @@ class Dial:
         sni = "" if is_ip(host) else host
         connection, judge = self._contexts.open(admission, self._clock.now(), sni)
         return TlsSession(sock, connection, judge, sni)
+
+    def _unreached(self, why: str) -> DialFailed:
+        failure = unreachable(why)
+        if self._key.transport == "tls":
+            host = self._key.target.host
+            self._handler.on_unreached(
+                Unreached(
+                    self._trunk.trunk,
+                    self._trunk.listener,
+                    str(self._address),
+                    host,
+                    failure,
+                    self._clock.now(),
+                )
+            )
+        return self._failed(failure.detail, failure)
 
     def _failed(self, reason: str, failure: Failure | None = None) -> DialFailed:
         self._close()

@@ -31,6 +31,8 @@ from sbc.net.transport.connection import PlainSource, converse
 from sbc.net.transport.dial import Dial, DialFailed
 from sbc.net.transport.listener import Listeners
 from sbc.net.transport.udp import UdpListener
+from sbc.tls.diagnosis import unresolved
+from sbc.tls.events import Unreached
 from sbc.tls.judge import Judge
 from sbc.tls.names import is_ip
 
@@ -201,13 +203,25 @@ class Dialer:
         if key.target not in trunk.peers:
             target, host = _in_whose_name(trunk, key.target)
             key = key._replace(target=target)
-        for address in _addresses(trunk, key.target):
+        for address in self._found(trunk, key):
             if host in ("", address.host):
                 try:
                     return self._open(trunk, config, key, address)
                 except DialFailed as error:
                     failed = error
         raise failed or DialFailed(f"{key.target} has no address")
+
+    def _found(self, trunk: Trunk, key: ReuseKey) -> list[Address]:
+        """The addresses of the peer; where it has none, whoever keeps watch of its trust is told."""
+        try:
+            return _addresses(trunk, key.target)
+        except DialFailed as error:
+            if key.transport == "tls" and error.failure is not None:
+                target, now = key.target, self._clock.now()
+                self._handler.on_unreached(
+                    Unreached(trunk.trunk, trunk.listener, str(target), target.host, error.failure, now)
+                )
+            raise
 
     def _open(self, trunk: Trunk, config: Listener, key: ReuseKey, address: Address) -> Flow:
         if key.transport == "udp":
@@ -284,7 +298,7 @@ class Dialer:
             reason = str(event.failure)
             self._handler.on_handshake_failed(event)
         finally:
-            flow.alive = False
+            flow.alive, flow.ended = False, reason
             flow.channel.finish(reason)
             del self._flows[flow.id]
             self._listeners.tally.of(flow.listener, "outbound").open -= 1
@@ -326,6 +340,7 @@ def _addresses(trunk: Trunk, peer: Address) -> list[Address]:
         with gevent.Timeout(trunk.dial_timeout):
             return resolve(peer)
     except ResolveFailed as error:
-        raise DialFailed(str(error)) from None
+        why = str(error)
     except gevent.Timeout:
-        raise DialFailed(f"{peer.host} did not resolve within {trunk.dial_timeout:g} s") from None
+        why = f"{peer.host} did not resolve within {trunk.dial_timeout:g} s"
+    raise DialFailed(why, unresolved(why))

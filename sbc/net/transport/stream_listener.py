@@ -16,6 +16,7 @@ import gevent
 from gevent import socket
 
 from sbc.base import Address, LocalError, is_wildcard
+from sbc.config.entrances import entrances
 from sbc.config.model import Listener
 from sbc.flow import Flow
 from sbc.net.handler import Handler
@@ -257,7 +258,7 @@ class StreamListener:
             source = session if session is not None else PlainSource(sock)
             reason = converse(flow, source, self._handler, self.config.max_message, self._stats)
         finally:
-            flow.alive = False
+            flow.alive, flow.ended = False, reason
             channel.finish(reason)
             del self.flows[flow.id]
             self._stats.open -= 1
@@ -327,6 +328,7 @@ class _Attempt:
         return failed_event(
             error, self._session, direction="inbound", listener=self._listener.name, candidates=self._trunks,
             remote=self._remote, sni=self._sni, at=at, alert_sent=self._alert,
+            entrances=entrances(self._listener.contexts.snapshot.settings),
         )  # fmt: skip
 
 

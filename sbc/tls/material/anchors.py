@@ -108,14 +108,14 @@ def _read(
         message = "this is a private key in the truststore"
         hint = "a truststore holds the peers' CA certificates only; move the key to the keystore (identities)"
         return [], [Problem(path, message, hint)]
-    certificates, problems = read_certificates(path, directory)
+    certificates, problems = read_certificates(path, directory, kind)
     for der, certificate in zip(encode(certificates), certificates, strict=True):
         try:
             facts = read_certificate(der)
         except PeerError as error:
             problems.append(Problem(path, error.reason, "replace the file"))
             continue
-        problems += _check(path, facts, kind, now)
+        problems += _check(path, facts, kind, now, certificate.version is x509.Version.v1)
         if (weak := weakness(certificate)) is not None:
             who = facts.identity.subject
             # A self-signed anchor is trusted by being here; its own signature is never looked at.
@@ -127,10 +127,19 @@ def _read(
     return certificates, problems
 
 
-def _check(path: str, certificate: Certificate, kind: AnchorKind, now: float) -> list[Problem]:
+def _check(path: str, certificate: Certificate, kind: AnchorKind, now: float, first: bool) -> list[Problem]:
+    """What is wrong with one certificate; ``first``: it is of version 1."""
     who = certificate.identity
     problems = []
-    if kind == "ca" and not certificate.is_ca:
+    if kind == "ca" and first:
+        message = f"{who.label} is of X.509 version 1, which cannot say that it is a CA (RFC 5280 4.2.1.9)"
+        hint = (
+            "ask its owner for the CA's certificate of version 3; or file the intermediate below it here, "
+            "or pin "
+            "the peer's own certificate with `leaf:`"
+        )
+        problems.append(Problem(path, message, hint))
+    elif kind == "ca" and not certificate.is_ca:
         message = f"{who.subject} is not a CA certificate"
         hint = "put the issuing CA here, or pin this one certificate with `leaf:`"
         problems.append(Problem(path, message, hint))

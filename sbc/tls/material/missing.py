@@ -15,10 +15,13 @@ from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from sbc.base import PeerError
-from sbc.tls.diagnosis import NoIssuer
+from sbc.tls.evidence import NoIssuer, Pinned
 from sbc.tls.material.anchors import AnchorMaterial
 from sbc.tls.material.certificate import UNREADABLE
 from sbc.tls.material.certificate_cache import CertificateCache
+from sbc.tls.material.problems import day
+
+_LONGEST = 200
 
 
 def no_issuer(
@@ -32,21 +35,35 @@ def no_issuer(
         last = cache.read(chain[-1])
     except (PeerError, IndexError):
         return None
-    issuer = last.identity.issuer
+    issuer, place = last.identity.issuer, _place_of_issuer(chain[-1])
     authorities = [each for each in anchors if each.kind == "ca"]
+    pinned = () if authorities else tuple(map(_pinned, anchors))
     same = next((each.name for each in authorities if issuer in each.subjects), "")
     if last.self_issued or same:
-        return NoIssuer(issuer, False, same)
+        alone = last.self_issued and len(chain) == 1
+        return NoIssuer(issuer, False, same, place, alone and not same, pinned)
     subjects = {subject for each in authorities for subject in each.subjects}
-    public = any(each.public for each in authorities) and _points_to_issuer(chain[-1])
-    return NoIssuer(issuer, public or cache.issuers.lead_to(issuer, subjects))
+    public = bool(place) and any(each.public for each in authorities)
+    sendable = public or cache.issuers.lead_to(issuer, subjects)
+    return NoIssuer(issuer, sendable, place=place, pinned=pinned)
 
 
-def _points_to_issuer(der: bytes) -> bool:
+def _pinned(anchor: AnchorMaterial) -> Pinned:
+    if anchor.kind == "pin":
+        return Pinned(anchor.name, "pin", tuple(sorted(anchor.pins)))
+    held = (f"{each.identity.label} until {day(each.identity.not_after)}" for each in anchor.facts)
+    return Pinned(anchor.name, "leaf", tuple(held))
+
+
+def _place_of_issuer(der: bytes) -> str:
+    """Where the issuer's certificate can be had, says the one that it issued; "" for nowhere."""
     try:
         access = x509.load_der_x509_certificate(der).extensions.get_extension_for_class(
             x509.AuthorityInformationAccess
         )
     except (x509.ExtensionNotFound, *UNREADABLE):
-        return False
-    return any(each.access_method == AuthorityInformationAccessOID.CA_ISSUERS for each in access.value)
+        return ""
+    for each in access.value:
+        if each.access_method == AuthorityInformationAccessOID.CA_ISSUERS:
+            return str(each.access_location.value)[:_LONGEST]
+    return ""

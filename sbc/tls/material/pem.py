@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Literal
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from sbc.tls.material.certificate import UNREADABLE
 from sbc.tls.material.problems import Problem, read_pem_file
 
+Wanted = Literal["chain", "ca", "leaf", "pin"]
 _LABEL = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----")
 _KEY_LABELS = ("PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY")
 # What another PEM label is, and what to do where certificates are expected.
@@ -34,6 +36,8 @@ _OTHERS = {
 }
 # How binary files begin, within their first bytes: PKCS#12's version 3, PKCS#7's signedData.
 _PKCS12 = re.compile(rb"\x30.{1,5}?\x02\x01\x03\x30", re.DOTALL)
+# The algorithm pbeWithSHAAnd40BitRC2-CBC (RFC 7292 C), which stands in the clear.
+_RC2 = bytes.fromhex("060a2a864886f70d010c0106")
 _PKCS7 = re.compile(rb"\x30.{1,5}?\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02", re.DOTALL)
 
 
@@ -47,8 +51,13 @@ def has_key(data: bytes) -> bool:
     return any(each in _KEY_LABELS for each in labels(data))
 
 
-def read_certificates(path: str, directory: Path) -> tuple[list[x509.Certificate], list[Problem]]:
-    """Every certificate of a PEM or DER file; a file without one is a problem that says what it is."""
+def read_certificates(
+    path: str, directory: Path, wanted: Wanted = "chain"
+) -> tuple[list[x509.Certificate], list[Problem]]:
+    """Every certificate of a PEM or DER file; a file without one is a problem that says what it is.
+
+    ``wanted`` is what belongs there: an identity's ``chain``, or the kind of a trust entry.
+    """
     data, problems = read_pem_file(path, directory)
     if data is None:
         return [], problems
@@ -61,7 +70,7 @@ def read_certificates(path: str, directory: Path) -> tuple[list[x509.Certificate
         for each in certificates:
             each.public_key()
     except UNREADABLE:
-        return [], [Problem(path, *_explain(data, path))]
+        return [], [Problem(path, *_explain(data, path, wanted))]
     return _distinct(path, certificates)
 
 
@@ -77,7 +86,7 @@ def _distinct(
     return kept, problems
 
 
-def _explain(data: bytes, path: str) -> tuple[str, str]:
+def _explain(data: bytes, path: str, wanted: Wanted) -> tuple[str, str]:
     """What a file is that holds no readable certificate, and the remedy."""
     if not data.strip():
         return "the file is empty", "put the certificate here, in PEM"
@@ -88,17 +97,47 @@ def _explain(data: bytes, path: str) -> tuple[str, str]:
         if label in _OTHERS:
             what, remedy = _OTHERS[label]
             return f"this is {what} where certificates belong", _for_file(remedy, path)
-    return _explain_binary(data, path)
+    return _explain_binary(data, path, wanted)
 
 
-def _explain_binary(data: bytes, path: str) -> tuple[str, str]:
+def _explain_binary(data: bytes, path: str, wanted: Wanted) -> tuple[str, str]:
+    if (encoding := _wide(data)) is not None:
+        return f"this is a text in {encoding}, as Windows writes it", _for_file(_narrow(encoding), path)
     if _PKCS12.match(data):
-        remedy = "openssl pkcs12 -in FILE -nokeys -out FILE.pem (and -nocerts -out FILE.key for the key)"
-        return "this is a PKCS#12 file (.p12, .pfx)", _for_file(remedy, path)
+        return "this is a PKCS#12 file (.p12, .pfx)", _for_file(_unpack(data, wanted), path)
     if _PKCS7.match(data):
         remedy = "openssl pkcs7 -inform der -in FILE -print_certs -out FILE.pem"
         return "this is a PKCS#7 bundle (.p7b)", _for_file(remedy, path)
     return "no certificate can be read here", _for_file("openssl x509 -in FILE -noout -text shows one", path)
+
+
+def _wide(data: bytes) -> str | None:
+    """The encoding of a PEM file in UTF-16, as iconv calls it; None for any other."""
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return "UTF-16"
+    for encoding in ("UTF-16LE", "UTF-16BE"):
+        if "-----BEGIN".encode(encoding) in data:
+            return encoding
+    return None
+
+
+def _narrow(encoding: str) -> str:
+    return f"iconv -f {encoding} -t UTF-8 FILE > FILE.pem, and name FILE.pem here"
+
+
+def _unpack(data: bytes, wanted: Wanted) -> str:
+    """The commands that make of a PKCS#12 file what belongs in its place."""
+    start = f"openssl pkcs12{_legacy(data)} -in FILE"
+    if wanted == "chain":
+        more = f"{start} -nocerts -noenc -out FILE.key"
+        return f"{start} -nokeys -out FILE.pem && {more}, and name FILE.pem in `chain`, FILE.key in `key`"
+    which = "-cacerts" if wanted == "ca" else "-clcerts"
+    return f"{start} {which} -nokeys -out FILE.pem, and name FILE.pem here"
+
+
+def _legacy(data: bytes) -> str:
+    # Windows and old Java encrypt with RC2, which OpenSSL 3 reads on demand only.
+    return " -legacy" if _RC2 in data else ""
 
 
 def explain_key(data: bytes, path: str) -> tuple[str, str]:
@@ -112,8 +151,12 @@ def explain_key(data: bytes, path: str) -> tuple[str, str]:
         if label in _OTHERS:
             what, _ = _OTHERS[label]
             return f"this is {what} where the key belongs", "put the key of the certificate here, in PEM"
+    if (encoding := _wide(data)) is not None:
+        return f"this is a text in {encoding}, as Windows writes it", _for_file(_narrow(encoding), path)
     if _PKCS12.match(data):
-        remedy = "openssl pkcs12 -in FILE -nocerts -noenc -out FILE.pem"
+        remedy = (
+            f"openssl pkcs12{_legacy(data)} -in FILE -nocerts -noenc -out FILE.pem, and name FILE.pem here"
+        )
         return "this is a PKCS#12 file (.p12, .pfx)", _for_file(remedy, path)
     if data[:1] == b"\x30":
         remedy = "openssl pkey -inform der -in FILE -out FILE.pem"

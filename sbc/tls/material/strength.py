@@ -10,7 +10,10 @@ from dataclasses import dataclass
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.x509.oid import PublicKeyAlgorithmOID
+
+from sbc.tls.groups import normal_group
 
 _WEAK_DIGESTS = ("md5", "sha1")
 
@@ -39,3 +42,20 @@ def weakness(certificate: x509.Certificate) -> Weakness | None:
     if digest is not None and digest.name in _WEAK_DIGESTS:
         return Weakness(f"is signed with {digest.name.upper()}, which can be forged", False)
     return None
+
+
+def key_of(certificate: x509.Certificate) -> str:
+    """What kind of key a certificate has: ``RSA``, ``RSASSA-PSS``, ``Ed25519``, or its curve (``P-256``)."""
+    key = certificate.public_key()
+    if isinstance(key, rsa.RSAPublicKey):
+        pss = certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS
+        return "RSASSA-PSS" if pss else "RSA"
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        name = normal_group(key.curve.name)
+        return name if name.startswith("P-") else key.curve.name
+    kinds = (
+        (ed25519.Ed25519PublicKey, "Ed25519"),
+        (ed448.Ed448PublicKey, "Ed448"),
+        (dsa.DSAPublicKey, "DSA"),
+    )
+    return next((name for kind, name in kinds if isinstance(key, kind)), "another kind")

@@ -29,6 +29,17 @@ FORM: dict[str, Case] = {
             " groups, min_version, mode, name_match, names, peer_trusts, revocation, server_identity, trust"
         ],
     ),
+    "a word in place of a truth": (
+        TRUNK, "srtp: accept", "srtp: accept\nsdes_in_clear: off",
+        [
+            "trunks.d/carrier.yaml:12:16: error: sdes_in_clear: expected true or false, found the text 'off'"
+            " | write false"
+        ],
+    ),
+    "a number in place of a truth": (
+        SBC, "carrier-ca: {ca: tls/carrier-ca.pem}", "carrier-ca: {ca: tls/carrier-ca.pem, public: 1}",
+        ["sbc.yaml:10:48: error: public: expected true or false, found the number 1 | write true"],
+    ),
     "key in the wrong block": (
         TRUNK, "srtp: accept", "srtp: accept\ncps: 20",
         ["trunks.d/carrier.yaml:12:1: error: unknown key 'cps' | it belongs under `limits:`"],

@@ -49,7 +49,8 @@ def test_each_class_names_the_key_that_decides(direction: Direction) -> None:
     for name, _, _, keys in classes():
         kind: Any = name
         key = deciding_key(kind, direction)
-        assert f"`{key}`" in keys if key else keys == "" or deciding_key(kind, "outbound"), name
+        other = deciding_key(kind, "outbound" if direction == "inbound" else "inbound")
+        assert f"`{key}`" in keys if key else (keys == "") is (other == ""), name
 
 
 def event_line() -> str:

@@ -12,8 +12,7 @@ import pytest
 from sbc.config.load import build_snapshot
 from sbc.config.snapshot import Snapshot
 from sbc.demo.pki import LabAuthority
-from sbc.tls.judge import MAX_CHAIN
-from sbc.tls.material.certificate import MAX_DER
+from sbc.tls.material.certificate import MAX_CHAIN, MAX_DER
 from sbc.tls.optional import SETTLED, OptionalPeers
 
 ROOT = Path(__file__).parents[3]

@@ -25,6 +25,7 @@ from sbc.net.transport.dial import DialFailed
 from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.parse import parse_message
 from sbc.sip.transactions import SLICE
+from sbc.tls.events import Unreached
 from tests.peers.waiting import until, until_equal
 from tests.playbook.stage import snapshot
 
@@ -91,6 +92,9 @@ class Watcher:
 
     def note(self, note: Note, media: MediaStats | None, now: float) -> None:
         self.notes.append((note, media))
+
+    def unreached(self, event: Unreached) -> None:
+        raise AssertionError("nobody is dialled here")
 
     def refused(self, listener: str, address: Address, reason: str, now: float) -> None:
         self.refusals.append((listener, address, reason))
@@ -183,7 +187,10 @@ def test_a_fault_in_a_command_ends_its_call_alone() -> None:
     assert _calls(rig) == {"good"}
     assert rig.statuses("broken") == [100, 503]
     (place,) = rig.watcher.faults
-    assert "a fault of the media plane" in place and "test_driver.py" in place
+    what, innermost, *callers = place.split(" < ")
+    assert what == "RuntimeError: a fault of the media plane"
+    assert "test_driver.py:" in innermost and innermost.endswith(" offer")
+    assert len(callers) == 3 and all("driver.py:" in each for each in callers), place
     (ended,) = rig.watcher.named("call-ended")
     assert ended.fields["reason"] == "internal error"
     rig.answered()

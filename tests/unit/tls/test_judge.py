@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sbc.demo.pki import LabAuthority
-from sbc.tls.judge import MAX_CHAIN, Agreed, Judge
+from sbc.tls.judge import Agreed, Judge
 from sbc.tls.match import Admission, Presented
 from sbc.tls.material.anchors import AnchorMaterial
+from sbc.tls.material.certificate import MAX_CHAIN
 from sbc.tls.material.certificate_cache import CertificateCache
 from tests.unit.tls.certs import DAY, GOOD, NOW, OTHER, admission, der, leaf, presented, trunk
 

@@ -72,8 +72,9 @@ def test_a_ca_of_the_same_name_and_another_key_is_said() -> None:
 def test_a_pointer_to_the_issuer_counts_where_a_public_ca_is_trusted() -> None:
     pointing = (_pointing(MIDDLE),)
     public = trusted(OTHER, public=True)
-    assert no_issuer(pointing, [public], knowing()) == NoIssuer("CN=middle CA", True)
-    assert no_issuer(pointing, [trusted(OTHER)], knowing()) == NoIssuer("CN=middle CA", False)
+    place = "http://ca.example/middle.der"
+    assert no_issuer(pointing, [public], knowing()) == NoIssuer("CN=middle CA", True, place=place)
+    assert no_issuer(pointing, [trusted(OTHER)], knowing()) == NoIssuer("CN=middle CA", place=place)
     assert no_issuer(ders(MIDDLE), [public], knowing()) == NoIssuer("CN=middle CA", False)
 
 

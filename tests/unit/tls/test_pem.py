@@ -83,7 +83,7 @@ WRONG = [
     (crl(), "revocation list", "crl:"),
     (bundle(Encoding.PEM), "PKCS#7", "openssl pkcs7 -in c.pem -print_certs"),
     (bundle(Encoding.DER), "PKCS#7", "openssl pkcs7 -inform der -in c.pem"),
-    (P12, "PKCS#12", "openssl pkcs12 -in c.pem -nokeys"),
+    (P12, "PKCS#12", "openssl pkcs12 -in c.pem"),
     (KEY.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo), "public key", "pin:"),
     (b"\x7fELF\x02\x01" + bytes(64), "no certificate can be read", "openssl x509 -in c.pem"),
     (b"<html>404 Not Found</html>", "no certificate can be read", "openssl x509 -in c.pem"),

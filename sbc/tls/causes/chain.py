@@ -1,0 +1,202 @@
+"""What is wrong with the chain that a peer shows, by OpenSSL's verify code and by the certificates."""
+
+from __future__ import annotations
+
+from cryptography import x509
+
+from sbc.tls.evidence import Evidence, NoIssuer, Pinned
+from sbc.tls.failure import Failure, Kind
+from sbc.tls.groups import GROUPS
+from sbc.tls.material.certificate import MAX_CHAIN, UNREADABLE, facts_of
+from sbc.tls.material.constraints import violation
+from sbc.tls.material.strength import key_of, weakness
+
+_UNKNOWN_CA = (2, 18, 19, 20, 21, 27)
+_WEAK = (66, 67, 68)
+_PURPOSE, _EXCLUDED = 26, 48
+_CONSTRAINTS = (47, _EXCLUDED)
+_PINS_SHOWN = 2
+
+# X509_V_ERR numbers (x509_vfy.h): kind, what it means, what to do.
+_VERIFY: dict[int, tuple[Kind, str, str]] = {
+    9: ("not-yet-valid", "is not valid yet", "compare both machines' clocks; else the certificate is early"),
+    10: ("expired", "has expired", "let its owner renew it"),
+    3: ("stale-revocation", "has an issuer without a CRL here", "give that CA's CRL, or let it be fetched"),
+    12: ("stale-revocation", "has an issuer whose CRL is out of date", "refresh the CRL"),
+    22: (
+        "chain-too-long",
+        f"has a chain that is too long: {MAX_CHAIN} certificates are the most",
+        "let the peer send its leaf and intermediates only",
+    ),
+    23: ("revoked", "is revoked", "let its owner replace it; treat its key as lost"),
+    62: ("name-mismatch", "does not carry the expected name", "correct `names`, or this is another peer"),
+    64: ("name-mismatch", "does not carry the expected address", "correct `names`, or this is another peer"),
+}
+
+
+def refused_chain(evidence: Evidence) -> Failure:
+    """The failure of a chain that OpenSSL refused."""
+    code, who = evidence.verify_code, evidence.who or "the certificate"
+    if evidence.verify_depth:
+        who = f"an issuer (depth {evidence.verify_depth}) of {who}"
+    if code in _UNKNOWN_CA:
+        return unknown_issuer(evidence)
+    if code in _WEAK:
+        return _weak(evidence, who)
+    if code == _PURPOSE:
+        return _purpose(evidence, who)
+    if code in _CONSTRAINTS:
+        return _constrained(evidence, who)
+    kind, detail, remedy = _VERIFY.get(
+        code,
+        ("bad-certificate", f"does not verify: {evidence.verify_text or code}", "let its owner replace it"),
+    )
+    return Failure(kind, f"{who} {detail}", remedy, evidence.alert)
+
+
+def _certificate(evidence: Evidence) -> x509.Certificate | None:
+    """The certificate that OpenSSL objected to, where its chain came so far."""
+    if evidence.verify_depth >= len(evidence.chain):
+        return None
+    try:
+        return x509.load_der_x509_certificate(evidence.chain[evidence.verify_depth])
+    except UNREADABLE:
+        return None
+
+
+def _weak(evidence: Evidence, who: str) -> Failure:
+    certificate = _certificate(evidence)
+    weak = None
+    if certificate is not None:
+        try:
+            weak = weakness(certificate)
+        except UNREADABLE:
+            weak = None
+    what = weak.text if weak is not None else "has a key or digest that is too weak"
+    stronger = "a key of RSA 2048 or P-256" if weak is None or weak.of_key else "a signature by SHA-256"
+    return Failure(
+        "bad-certificate", f"{who} {what}", f"let its owner get one with {stronger}", evidence.alert
+    )
+
+
+def _purpose(evidence: Evidence, who: str) -> Failure:
+    """Of a client ``match`` says it, where a trunk may be lenient; this is a server, or somebody's issuer."""
+    inbound = evidence.direction == "inbound"
+    what, use = ("clients", "clientAuth") if inbound else ("servers", "serverAuth")
+    remedy, key = f"let the peer show one whose extended key usage has {use}", ""
+    certificate = _certificate(evidence)
+    if inbound and certificate is not None and facts_of(certificate, evidence.chain[0]).server_auth:
+        # Public CAs issue no others any more.
+        remedy += "; a server's, as this one is, will do where you agree on `client_eku: allow-server-auth`"
+        key = "tls.client_eku"
+    detail = f"{who} is not for {what}: there is no {use} in its extended key usage"
+    return Failure("wrong-purpose", detail, remedy, evidence.alert, key)
+
+
+def _constrained(evidence: Evidence, who: str) -> Failure:
+    found = violation(evidence.chain)
+    if found is None:
+        what = "excludes" if evidence.verify_code == _EXCLUDED else "does not permit"
+        detail = f"{who} has a name that a CA of its chain {what}"
+    else:
+        detail = f"{who} names {found.name}, and its CA {found.authority} {found.why}"
+    remedy = "let its owner get one whose names that CA may certify, or one of another CA"
+    return Failure("name-mismatch", detail, remedy, evidence.alert, "")
+
+
+def curve_refused(evidence: Evidence) -> Failure | None:
+    """The failure of a TLS 1.2 client whose key is on a curve that is not agreed on (RFC 8422 5.1.1); None
+    where its certificate is not known.
+    """
+    certificate = _certificate(evidence)
+    if certificate is None:
+        return None
+    curve, who = key_of(certificate), evidence.who
+    detail = f"the key of {who} is on {curve}, and TLS 1.2 takes it on a curve of the trunk's `groups` only"
+    if curve in GROUPS:
+        remedy = f"add {curve} to the trunk's `groups`, or use TLS 1.3 at the peer"
+        return Failure("no-shared-group", detail, remedy, evidence.alert, "tls.groups")
+    remedy = "let its owner get one with a key of P-256 or RSA 2048"
+    return Failure("bad-certificate", detail, remedy, evidence.alert)
+
+
+def unknown_issuer(evidence: Evidence) -> Failure:
+    """The failure of a chain that ends before anything trusted."""
+    lacking = evidence.no_issuer or NoIssuer("a CA")
+    if lacking.sendable:
+        return _left_out(evidence, lacking)
+    if lacking.pinned:
+        return _other_than_pinned(evidence, lacking)
+    if lacking.itself:
+        return _by_itself(evidence)
+    who, issuer = evidence.who or "the certificate", lacking.issuer
+    if lacking.namesake:
+        return Failure(
+            "unknown-ca",
+            f"{who} was issued by {issuer}; the CA of that name in trust {lacking.namesake} has another key",
+            "the CA may have been renewed: get its new certificate from its owner by another way, and add it "
+            "to the truststore; else this is somebody who uses its name",
+            evidence.alert,
+        )
+    trusting = ", ".join(evidence.trunks) or "any trunk"
+    place = f" (the certificate says that its issuer's is at {lacking.place})" if lacking.place else ""
+    return Failure(
+        "unknown-ca",
+        f"{who} was issued by {issuer}, which is outside the trust of {trusting}{place}",
+        f"if {issuer} is an intermediate of a CA that is there, let the peer append it to its chain file, or "
+        "file it as a `ca:` in the trunk's `trust`; if it is a CA of the peer's own, ask for its "
+        "certificate by "
+        "another way and add that to the truststore and to the trunk's `trust`",
+        evidence.alert,
+    )
+
+
+def _left_out(evidence: Evidence, lacking: NoIssuer) -> Failure:
+    place = f"; it is at {lacking.place}" if lacking.place else ""
+    return Failure(
+        "missing-intermediate",
+        f"the peer shows {evidence.who or 'the certificate'} without the intermediate {lacking.issuer} "
+        "that its "
+        f"chain needs{place}",
+        "let the peer append its intermediates to its chain file; until then the intermediate itself "
+        "can be filed as a `ca:` in the trunk's `trust`",
+        evidence.alert,
+    )
+
+
+def _other_than_pinned(evidence: Evidence, lacking: NoIssuer) -> Failure:
+    """A renewed key, or somebody else's: the trunk trusts no CA that could tell."""
+    pinned, who = lacking.pinned[0], evidence.who or "a certificate"
+    held = _several(pinned)
+    others = f" (and {len(lacking.pinned) - 1} more entries do)" if len(lacking.pinned) > 1 else ""
+    what = "the key" if pinned.kind == "pin" else "the certificate"
+    where = f"`{pinned.kind}:` of trust {pinned.name}"
+    return Failure(
+        "unknown-ca",
+        f"trust {pinned.name} pins {what} {held}{others}; the peer shows {who}, issued by "
+        f"{lacking.issuer}, with "
+        f"the key {evidence.pin or 'unknown'}",
+        "if its owner says by another way that this is its new key, write `pin: "
+        f"{evidence.pin or 'sha256/DIGITS'}` "
+        f"in place of {where}; else this is somebody else",
+        evidence.alert,
+        f"trust.{pinned.name}.{pinned.kind}",
+    )
+
+
+def _several(pinned: Pinned) -> str:
+    more = len(pinned.values) - _PINS_SHOWN
+    return " or ".join(pinned.values[:_PINS_SHOWN]) + (f" or {more} more" if more > 0 else "")
+
+
+def _by_itself(evidence: Evidence) -> Failure:
+    who = evidence.who or "the certificate"
+    return Failure(
+        "unknown-ca",
+        f"{who} is signed by itself, so no CA can vouch for it",
+        "if its owner says by another way that its key is this one, add an entry with "
+        f"`pin: {evidence.pin or 'sha256/DIGITS'}` (or its file as `leaf:`) to the truststore and to the "
+        "trunk's "
+        "`trust`; or let the peer get one of a CA",
+        evidence.alert,
+    )
