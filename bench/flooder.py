@@ -1,8 +1,9 @@
 """A peer that floods, in a process of its own: ``python -m bench.flooder ORDER``, the order as JSON.
 
 It has one connection, sends messages of one kind as fast as they are taken, or at ``rate`` a second, and
-reads and forgets all that comes back. Each half second it prints how many it has sent so far. A kind of its
-own is the sink: it takes connections and forgets what they bring.
+reads and forgets all that comes back; whoever is thrown out for keepalives comes again. Each half second it
+prints how many it has sent so far. A kind of its own is the sink: it takes connections and forgets what
+they bring.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 PIECE: Final = 40  # messages in one write
+KEEPALIVES: Final = "keepalives"
 _HEAD: Final = (
     "Via: SIP/2.0/TLS flooder.lab.example:5061;branch=z9hG4bK@@\r\nMax-Forwards: 70\r\n"
     "From: <sip:flood@flooder.lab.example>;tag=@@\r\nTo: <sip:x@server.lab.example>{to}\r\n"
@@ -39,7 +41,7 @@ KINDS: Final[dict[str, bytes]] = {
     "stray ACK": _request("ACK", ";tag=nobody"),
     "stray response": ("SIP/2.0 200 OK\r\n" + _HEAD.format(method="INVITE", to=";tag=nobody")).encode(),
     "INVITE without ACK": _request("INVITE"),
-    "keepalives": b"\r\n\r\n",
+    KEEPALIVES: b"\r\n\r\n",
 }
 
 
@@ -90,15 +92,21 @@ class Flooder:
         """Go on until the connection ends or somebody ends the process."""
         said = self._began
         while True:
-            self._drain()
             now = time.monotonic()
             if now - said >= 0.5:
                 said = now
                 print(self.sent, flush=True)
-            if self._behind(now):
-                self._send()
-            else:
-                time.sleep(0.001)
+            try:
+                self._drain()
+                if self._behind(now):
+                    self._send()
+                else:
+                    time.sleep(0.001)
+            except ConnectionError:
+                if self._order.kind != KEEPALIVES:
+                    raise
+                self._sock.close()  # whoever is thrown out for them comes again
+                self._sock, self._rest = connect(self._order), memoryview(b"")
 
     def _behind(self, now: float) -> bool:
         return not self._order.rate or self.sent < (now - self._began) * self._order.rate
@@ -112,11 +120,13 @@ class Flooder:
             select.select([self._sock], [self._sock], [], 0.05)
             return
         if not self._rest:
-            self.sent += PIECE
+            self.sent += PIECE * (100 if self._order.kind == KEEPALIVES else 1)
 
     def _piece(self) -> bytes:
         template, first = KINDS[self._order.kind], self._number
         self._number += PIECE
+        if self._order.kind == KEEPALIVES:
+            return template * PIECE * 100
         return b"".join([template.replace(b"@@", b"%d" % number) for number in range(first, self._number)])
 
     def _drain(self) -> None:
