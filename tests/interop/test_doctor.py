@@ -204,7 +204,7 @@ class TestWhomWeRefuse:
         assert [text.partition(":")[0] for text, _ in found.bad()] == [
             "the handshake fails", "the peer's certificate CN=carrier.example has expired",
         ]  # fmt: skip
-        found.say("EXPIRED 3 days ago")
+        found.say("EXPIRED 2 days ago")
 
     def test_a_missing_intermediate(self, clinic: Clinic, version: str) -> None:
         clinic.write("tls/carrier-ca.pem", clinic.theirs.cert_pem)
