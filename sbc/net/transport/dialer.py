@@ -284,8 +284,12 @@ class Dialer:
     ) -> None:
         reason = "an internal error"
         try:
-            source = session if session is not None else PlainSource(sock)
+            plain = PlainSource(sock) if session is None else None
+            source = session if plain is None else plain
+            assert source is not None
             reason = converse(flow, source, self._handler, config.max_message)
+            if plain is not None and not plain.heard and flow.channel.is_open():
+                reason += " before it said anything: it may want TLS on that port"
         except HandshakeError as error:
             assert session is not None
             event = failed_event(
