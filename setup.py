@@ -29,6 +29,7 @@ from setuptools.errors import BaseError, CCompilerError
 # hooks make decisions, of any types, and dsl/validate.py tells them what is wrong with one.
 COMPILED = (
     "dsl/addresses.py",
+    "dsl/arrival.py",
     "dsl/clock.py",
     "dsl/compile.py",
     "dsl/draft.py",
@@ -48,6 +49,10 @@ COMPILED = (
     "sbc/media/*.py",
     "sbc/net/transport/channel.py",
     "sbc/net/system/clock.py",
+    "sbc/net/system/turn.py",
+    "sbc/net/tls/end.py",
+    "sbc/net/tls/records.py",
+    "sbc/net/tls/session.py",
     "sbc/net/transport/connection.py",
     "sbc/net/driver.py",
     "sbc/net/media/*.py",

@@ -18,6 +18,9 @@ NAME = "server"
 
 Server = Callable[[Path, Lab, int, int], PeerProcess]
 
+#: How many calls the media ports are enough for; the first call on each port opens it.
+CALLS = 1050
+
 _SETTINGS = """\
 listeners:
   trunk-tls: {{bind: "127.0.0.1:{port}", transport: tls, handshakes_in_flight: 500}}
@@ -25,7 +28,7 @@ identities:
   bench: {{chain: tls/server.pem, key: tls/server.key}}
 trust:
   lab: {{ca: tls/lab-ca.pem}}
-media: {{address: 127.0.0.1, ports: 40000-59999}}
+media: {{address: 127.0.0.1, ports: 40000-44199}}
 control: run/sbc.sock
 """
 

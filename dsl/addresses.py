@@ -112,6 +112,30 @@ def party(scheme: str, user: str, host: str, port: int, params: Params) -> Party
     return Party(user, host, scheme, port, param, kind)
 
 
+def read_party(text: str) -> Party:
+    """Who is meant by a number, a name, ``user@host`` or a whole URI; of a URI, what a call's would be."""
+    scheme, whole, rest = "sip", False, text
+    if match := _scheme.match(text):
+        scheme, whole, rest = match[0][:-1].lower(), True, text[match.end() :]
+    if scheme == "tel":
+        user, _, params = rest.partition(";")
+        return party(scheme, user, "", 0, _params(params))
+    user, at, place = rest.partition("@")
+    if not at and not whole:
+        return party(scheme, rest, "", 0, ())
+    user, place = (user.partition(":")[0], place) if at else ("", rest)
+    host, _, params = place.partition("?")[0].partition(";")
+    name, colon, port = host.rpartition(":")
+    if not colon or "]" in port or not (port.isascii() and port.isdigit()):
+        name, port = host, "0"
+    return party(scheme, user, name.strip("[]"), int(port[:5]), _params(params))
+
+
+def _params(text: str) -> Params:
+    pairs = [each.partition("=") for each in text.split(";") if each]
+    return tuple([(name, value if equals else None) for name, equals, value in pairs])
+
+
 def no_param(name: str) -> str | None:
     """The look-up of a URI without parameters."""
     return None

@@ -152,11 +152,18 @@ def key(node: object, scope: Scope) -> Hashable:
 
 
 def reads(node: syntax.Node) -> frozenset[str]:
-    """The attributes of the facts that an expression looks at; ``header`` for any header."""
+    """The attributes of the facts that an expression or an action looks at; ``header`` for any header."""
     if isinstance(node, syntax.FactRef):
         fact = FACTS.get(node.name)
         return frozenset((fact.attribute,)) if fact else frozenset()
+    if isinstance(node, syntax.SetPartAction):
+        return reads(node.value)
     found = frozenset(name for each in syntax.below(node) for name in reads(each))
-    if isinstance(node, syntax.HasHeader) or (isinstance(node, syntax.Call) and node.name == "header"):
+    if isinstance(node, (syntax.HasHeader, syntax.CopyHeaderAction)):
         return found | {"header"}
+    if isinstance(node, syntax.Call) and node.name in _LOOKED_UP:
+        return found | {_LOOKED_UP[node.name]}
     return found
+
+
+_LOOKED_UP = {"header": "header", "to.param": "ruri_param", "from.param": "from_param", "calls": "calls"}

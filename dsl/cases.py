@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import datetime, tzinfo
 from typing import Any
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from dsl.addresses import Params, Party, party
+from dsl.addresses import Party, read_party
+from dsl.arrival import NOBODY, NOWHERE, written
 from dsl.check import Known, suggest
 from dsl.check_actions import PARTS
 from dsl.clock import CLOCK_FACTS
-from dsl.facts import FACTS, Facts, facts_from
+from dsl.facts import FACTS, Facts
 from dsl.scope import GROUP
 from dsl.simulate import Expectation, RouteTest
 from dsl.source import Source, text_of
 
 SHORT = ("to", "from", "time", "headers", "calls", "login")
+# Those that describe the INVITE, by what ``dsl.arrival.written`` calls them.
+_CALL = {"to": "called", "from": "caller", "headers": "headers"}
 EXPECT = (
     "route", "reject", "reason", "redirect", "challenge", "srtp", "downgrade", "codecs", "ring", "limits",
     "tags", "hooks", "rule", "headers", *PARTS,
 )  # fmt: skip
-_SCHEME = re.compile(r"(sips?|tel):", re.IGNORECASE).match
 CHOICES = {
     "srtp": ("off", "accept", "offer", "required"),
     "downgrade": ("allow", "warn", "forbid"),
@@ -54,67 +55,34 @@ def read_test(source: Source, node: Node, known: Known, zone: tzinfo | None = No
 
 def _read_given(source: Source, node: Node, known: Known, zone: tzinfo | None) -> Facts:
     fields: dict[str, Any] = {}
+    short: dict[str, Any] = {}
     for key, value in source.items(node) if isinstance(node, MappingNode) else ():
         name = key.value
-        if name in SHORT:
+        if name in _CALL:
+            short[_CALL[name]] = _mapping(source, value) if name == "headers" else _party(source, value)
+        elif name in SHORT:
             fields.update(_read_short(source, name, value, zone))
         elif name in FACTS and name not in CLOCK_FACTS:
             fields[FACTS[name].attribute] = _read_fact(source, name, value, known)
         else:
             source.report(key, f"a call has no {name!r}", suggest(name, (*FACTS, *SHORT)))
-    return facts_from(**fields)
+    arrival = known.arrivals.get(fields.get("trunk", ""), NOWHERE)
+    return written(arrival, **short, **fields)
+
+
+def _party(source: Source, node: Node) -> Party:
+    text = _scalar(source, node)
+    return read_party(text) if text else NOBODY
 
 
 def _read_short(source: Source, name: str, value: Node, zone: tzinfo | None) -> dict[str, Any]:
-    if name == "headers":
-        return {"header": _lookup(_mapping(source, value))}
     if name == "calls":
         return {"calls": _counts(source, value)}
     text = _scalar(source, value)
     if name == "time":
         return {"now": _moment(source, value, text, zone)}
-    if name == "login":
-        user, _, realm = text.partition("@")
-        return {"auth_user": user, "auth_realm": realm}
-    return caller_from(text) if name == "from" else call_to(text)
-
-
-def caller_from(text: str) -> dict[str, Any]:
-    """The facts of a caller written as a number, ``user@host`` or a URI."""
-    caller = _party(text)
-    return {
-        "from_user": caller.user, "from_host": caller.host, "from_scheme": caller.scheme,
-        "from_port": caller.port, "from_param": caller.param, "from_type": caller.type,
-    }  # fmt: skip
-
-
-def call_to(text: str) -> dict[str, Any]:
-    """The facts of a request URI written as a number, ``user@host`` or a URI."""
-    called = _party(text)
-    return {
-        "ruri_user": called.user, "ruri_host": called.host, "ruri_scheme": called.scheme,
-        "ruri_port": called.port, "ruri_param": called.param, "ruri_type": called.type,
-    }  # fmt: skip
-
-
-def _party(text: str) -> Party:
-    scheme, rest = "sip", text
-    if match := _SCHEME(text):
-        scheme, rest = match[1].lower(), text[match.end() :]
-    user, at, place = rest.rpartition("@")
-    if not at:  # a number or a name alone
-        user, _, written = rest.partition(";")
-        return party(scheme, user, "", 0, _params(written))
-    host, _, written = place.partition("?")[0].partition(";")
-    name, colon, port = host.rpartition(":")
-    if not colon or "]" in port or not (port.isascii() and port.isdigit()):
-        name, port = host, "0"
-    return party(scheme, user.partition(":")[0], name.strip("[]"), int(port[:5]), _params(written))
-
-
-def _params(written: str) -> Params:
-    pairs = [each.partition("=") for each in written.split(";") if each]
-    return tuple((name, value if equals else None) for name, equals, value in pairs)
+    user, _, realm = text.partition("@")
+    return {"auth_user": user, "auth_realm": realm}
 
 
 def _read_fact(source: Source, name: str, value: Node, known: Known) -> Any:
@@ -190,11 +158,6 @@ def _moment(source: Source, node: Node, text: str, zone: tzinfo | None) -> float
     except (ValueError, OverflowError, OSError):
         source.report(node, f'"{text}" is not a time', "such as 2026-07-01 09:30, in the server's time zone")
         return 0.0
-
-
-def _lookup(headers: Mapping[str, str]) -> Callable[[str], str | None]:
-    lower = {name.lower(): value for name, value in headers.items()}
-    return lambda name: lower.get(name.lower())
 
 
 def _scalar(source: Source, node: Node) -> str:

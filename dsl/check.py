@@ -13,6 +13,7 @@ from difflib import get_close_matches
 from ipaddress import ip_address, ip_network
 
 from dsl import syntax
+from dsl.arrival import Arrival
 from dsl.facts import FACTS, Fact
 from dsl.functions import FUNCTIONS
 from dsl.never import never_matches
@@ -44,7 +45,10 @@ ORDERED = ("number", "clock", "day", "date")
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """The names that rules may use; None leaves a kind of name unchecked. ``tables`` could be read."""
+    """The names that rules may use; None leaves a kind of name unchecked. ``tables`` could be read.
+
+    ``arrivals`` says of each trunk how calls come from it, for the tests beside the rules.
+    """
 
     trunks: frozenset[str] | None = None
     listeners: frozenset[str] | None = None
@@ -53,6 +57,7 @@ class Known:
     tables: Mapping[str, Table] = field(default_factory=dict)
     broken_tables: frozenset[str] = frozenset()
     realms: frozenset[str] | None = None
+    arrivals: Mapping[str, Arrival] = field(default_factory=dict)
 
 
 def suggest(name: str, names: Iterable[str]) -> str:
@@ -261,7 +266,21 @@ class Checker:
                 pattern.replacer(node.args[2].value)
             except PatternError as error:
                 self.report(node.args[2], str(error), "\\1 to \\9 stand for the (groups) of the pattern")
+        if node.name == "number" and len(self.problems) == before:
+            self._numbers(node.args[0])
         return function.gives if len(self.problems) == before else None
+
+    def _numbers(self, node: syntax.Node) -> None:
+        """A cell that is no number compares with nothing, so a limit would let it pass: each must be one."""
+        if not isinstance(node, syntax.Lookup) or node.column == PREFIX:
+            return
+        table = self._known.tables.get(node.table.removeprefix(TABLE))
+        if table is None:
+            return
+        for line, col, value in table.words(node.column)[:3]:
+            shown = f'"{value[:40]}"' if value else "an empty cell"
+            message = f"{table.path}:{line}:{col} has {shown}, which is no number"
+            self.report(node, message, "write digits and a point, such as 0.05")
 
     def _country(self, code: syntax.Text) -> None:
         if not (

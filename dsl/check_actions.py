@@ -25,8 +25,8 @@ CODECS = (
     "SIREN14", "CN", "RED", "TELEPHONE-EVENT",
 )  # fmt: skip
 _SCHEMES = ("sip:", "sips:", "tel:")
-_MOST_RING = 3600
-_MOST_CALLS = 1_000_000
+MOST_RING = 3600
+MOST_CALLS = 1_000_000
 
 
 class ActionChecker(Checker):
@@ -78,8 +78,8 @@ class ActionChecker(Checker):
             case syntax.CodecsAction():
                 self._codecs(action)
             case syntax.RingAction():
-                if not _whole(action.seconds, 1, _MOST_RING):
-                    self.report(action.seconds, f"a phone rings for 1 to {_MOST_RING} seconds", "such as 30")
+                if not _whole(action.seconds, 1, MOST_RING):
+                    self.report(action.seconds, f"a phone rings for 1 to {MOST_RING} seconds", "such as 30")
             case syntax.HookAction():
                 self._hook(action.name)
             case syntax.ChallengeAction():
@@ -121,8 +121,8 @@ class ActionChecker(Checker):
             self.report(action.status, "a call is rejected with 400 to 699", hint)
 
     def _limit(self, action: syntax.LimitAction) -> None:
-        if not _whole(action.calls, 0, _MOST_CALLS):
-            self.report(action.calls, f"a limit is a whole number up to {_MOST_CALLS}", "such as 10")
+        if not _whole(action.calls, 0, MOST_CALLS):
+            self.report(action.calls, f"a limit is a whole number up to {MOST_CALLS}", "such as 10")
         elif action.period and action.calls.value == 0:
             self.report(action.calls, "no call could ever be made", "reject says so more plainly")
         self.text(action.key)

@@ -20,7 +20,7 @@ from dsl.clock import CLOCK_FACTS, NOT_A_NUMBER, reader
 from dsl.draft import Draft
 from dsl.facts import FACTS, USERS
 from dsl.functions import FUNCTIONS
-from dsl.numbers import e164, in_block
+from dsl.numbers import e164, in_block, number
 from dsl.patterns import MAX_TEXT, compiled
 from dsl.scope import LIST, TABLE, Scope
 
@@ -30,7 +30,6 @@ Value = Callable[[Draft], Any]
 # Also the surrogates that no octet of a peer stands for: they could not be written.
 CONTROLS = r"\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udc7f\udd00-\udfff"
 _CONTROL = re.compile(rf"[{CONTROLS}]+")
-_DECIMAL = re.compile(r"[0-9]{1,18}\.[0-9]{1,9}")
 # The functions that give a text of the call by its name in quotes.
 ASKED = ("header", "to.param", "from.param")
 # What rules can change is read from the draft, everything else from the facts themselves.
@@ -349,9 +348,8 @@ def _replace_prefix(text: str, old: str, new: str) -> str:
 
 
 def _number(text: str) -> Any:
-    if text.isascii() and text.isdigit() and len(text) <= 18:
-        return int(text)
-    return float(text) if _DECIMAL.fullmatch(text) else NOT_A_NUMBER
+    found = number(text)
+    return NOT_A_NUMBER if found is None else found
 
 
 def clean(node: syntax.Node, scope: Scope, unwanted: re.Pattern[str] = _CONTROL) -> Callable[[Draft], str]:

@@ -141,11 +141,15 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """Answer 302 with these SIP URIs as contacts, the first being the first choice."""
+    """Answer 302 with these SIP URIs as contacts, the first being the first choice.
+
+    ``downgrade`` says which of them a caller may be told who came over TLS; None warns of those without.
+    """
 
     targets: tuple[str, ...]
     rule: str = ""
     tags: tuple[str, ...] = ()
+    downgrade: Downgrade | None = None
 
 
 Decision = Route | Reject | Redirect | Challenge

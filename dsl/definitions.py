@@ -15,7 +15,7 @@ from dsl.scope import Scope
 from dsl.source import Source, text_of
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_HEAVIEST = 1000
+HEAVIEST = 1000
 
 
 @dataclass(slots=True)
@@ -89,9 +89,9 @@ class Definitions:
 
     def _weight(self, source: Source, node: Node) -> int:
         text = text_of(node) if isinstance(node, ScalarNode) else ""
-        if text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= _HEAVIEST:
+        if text.isascii() and text.isdigit() and 1 <= int(text[:9]) <= HEAVIEST:
             return int(text)
-        source.report(node, f"a weight is a whole number from 1 to {_HEAVIEST}", "such as 3")
+        source.report(node, f"a weight is a whole number from 1 to {HEAVIEST}", "such as 3")
         return 1
 
     def _named(self, source: Source, node: Node, what: str) -> Iterator[tuple[str, Node]]:

@@ -8,16 +8,68 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dsl.decision import Codecs, Downgrade, Edit, Limit, Srtp
+from dsl.decision import Codecs, CopyHeader, Downgrade, Edit, Limit, RemoveHeader, SetHeader, Srtp
 from dsl.facts import Facts
+from dsl.ownership import is_name, long_name, matches_glob, spellings
+
+Lookup = Callable[[str], str | None]
+
+
+class EditedHeaders:
+    """The headers of a call as they are after edits: what was written, what was removed, else the caller's.
+
+    However many edits there were, a header is found in one look.
+    """
+
+    __slots__ = ("_callers", "_gone", "_removed", "_written")
+
+    def __init__(self, callers: Lookup) -> None:
+        self._callers = callers
+        self._written: dict[str, str] = {}
+        self._gone: set[str] = set()  # names that were removed
+        self._removed: dict[str, None] = {}  # globs of such names
+
+    def apply(self, edit: Edit) -> None:
+        """Make one edit after the others; what is copied is the caller's own."""
+        if isinstance(edit, SetHeader):
+            self._written[edit.name.lower()] = edit.value
+        elif isinstance(edit, RemoveHeader):
+            self._remove(edit.glob)
+        elif isinstance(edit, CopyHeader) and edit.name:
+            found = self._callers(edit.glob)
+            if found is not None:
+                self._written[edit.name.lower()] = found
+
+    def _remove(self, glob: str) -> None:
+        if is_name(glob):
+            for name in spellings(glob):
+                self._written.pop(name, None)
+            self._gone.add(long_name(glob))
+            return
+        for name in [each for each in self._written if matches_glob(each, glob)]:
+            del self._written[name]
+        self._removed[glob] = None
+
+    def get(self, name: str) -> str | None:
+        """The first field of a name, in any case; None where there is none."""
+        written = self._written.get(name.lower())
+        if written is not None:
+            return written
+        if long_name(name) in self._gone:
+            return None
+        for glob in self._removed:
+            if matches_glob(name, glob):
+                return None
+        return self._callers(name)
 
 
 class Draft:
     """What the rules so far have made of a call that is not decided yet."""
 
     __slots__ = (
-        "allow", "deny", "downgrade", "edits", "facts", "from_display", "from_host", "from_type", "from_user",
-        "header", "hooks", "limits", "prefer", "ring", "ruri_host", "ruri_type", "ruri_user", "srtp", "tags",
+        "_headers", "allow", "deny", "downgrade", "edits", "facts", "from_display", "from_host", "from_type",
+        "from_user", "header", "hooks", "limits", "prefer", "ring", "ruri_host", "ruri_type", "ruri_user",
+        "srtp", "tags",
     )  # fmt: skip
 
     def __init__(self, facts: Facts) -> None:
@@ -29,8 +81,9 @@ class Draft:
         self.from_host: str = facts.from_host
         self.from_type: str = facts.from_type
         self.from_display: str = facts.from_display
-        self.header: Callable[[str], str | None] = facts.header
-        self.edits: tuple[Edit, ...] = ()
+        self.header: Lookup = facts.header
+        self._headers: EditedHeaders | None = None
+        self.edits: list[Edit] = []
         self.srtp: Srtp | None = None
         self.downgrade: Downgrade | None = None
         self.allow: tuple[str, ...] = ()
@@ -40,6 +93,15 @@ class Draft:
         self.limits: tuple[Limit, ...] = ()
         self.tags: tuple[str, ...] = ()
         self.hooks: tuple[str, ...] = ()
+
+    def edit_headers(self, edit: Edit) -> None:
+        """Make an edit of a header, which the next rules see."""
+        self.edits.append(edit)
+        headers = self._headers
+        if headers is None:
+            headers = self._headers = EditedHeaders(self.facts.header)
+            self.header = headers.get
+        headers.apply(edit)
 
     @property
     def codecs(self) -> Codecs | None:

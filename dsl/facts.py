@@ -7,8 +7,8 @@ in docs/routing.md lists it, and a name that is not in it cannot be asked.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from dsl.addresses import canonical_host, header_reader, read_user
@@ -83,13 +83,23 @@ class Facts:
     from_type: str = ""
     calls: Callable[[str], int] = no_calls
 
+    def __copy__(self) -> Facts:
+        """A copy; without this, one build could make it and the other not."""
+        return replace(self)
+
+    def __deepcopy__(self, memo: object) -> Facts:
+        """The same: what is in it never changes."""
+        return replace(self)
+
 
 def facts_from(**fields: Any) -> Facts:
-    """The facts of a call that somebody has written down, read as those of one that arrives are."""
-    for name, read in _CANONICAL.items():
-        if name in fields:
-            fields[name] = read(fields[name])
-    return Facts(**fields)
+    """The facts of a call that somebody has written down, each by its name and read as those of any call."""
+    return Facts(**canonical(fields))
+
+
+def canonical(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts by their attributes, each in the one form that rules compare."""
+    return {name: _CANONICAL[name](value) if name in _CANONICAL else value for name, value in fields.items()}
 
 
 class Fact(NamedTuple):

@@ -65,6 +65,10 @@ class _Loader:
     def define(self, source: Source) -> None:
         """Read what a file defines, and keep the rest of it for ``read``."""
         self._sources.append(source)
+        if not source.text.strip():
+            hint = "a file that is being written begins so; remove it, or begin it with rules:"
+            source.report_at(0, 0, "the file is empty", hint)
+            return
         root = source.compose()
         if root is None or (isinstance(root, ScalarNode) and not text_of(root)):
             return

@@ -1,4 +1,4 @@
-"""Telephone numbers: from what is dialled in a country to E.164, and number blocks."""
+"""Telephone numbers: from what is dialled in a country to E.164, and number blocks; and plain numbers."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ _DIALLING = {
     "852": ("001", ""),
 }  # fmt: skip
 _SEPARATORS = re.compile(r"[ ().-]+")
+_DECIMAL = re.compile(r"[0-9]{1,18}\.[0-9]{1,9}")
 _DIGITS = re.compile(r"\+?[0-9]+")
 _SHORT = 6
 _LONGEST = 15
@@ -46,3 +47,10 @@ def e164(text: str, country: str) -> str:
 def in_block(text: str, low: str, high: str) -> bool:
     """Whether a number lies between two numbers of its own length, both included."""
     return len(text) == len(low) and low <= text <= high
+
+
+def number(text: str) -> int | float | None:
+    """The number that a text says: digits, with a point between them or without; None where it says none."""
+    if text.isascii() and text.isdigit() and len(text) <= 18:
+        return int(text)
+    return float(text) if _DECIMAL.fullmatch(text) else None

@@ -8,7 +8,7 @@ decision, made at load.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
@@ -35,9 +35,8 @@ from dsl.decision import (
     SetPart,
     Srtp,
 )
-from dsl.draft import Draft
+from dsl.draft import Draft, EditedHeaders
 from dsl.facts import USERS, Facts
-from dsl.ownership import matches_glob
 from dsl.scope import GROUP, TABLE, Scope
 
 SRTP: dict[str, Srtp] = {"require": "required", "offer": "offer", "accept": "accept", "no": "off"}
@@ -56,7 +55,6 @@ _UNWANTED = {
 _UNWANTED_IN_TARGET = re.compile(rf'[{CONTROLS}\s<>",]+')
 
 Step = Callable[[Draft], None]
-Lookup = Callable[[str], str | None]
 Ending = Callable[[Draft], Decision]
 
 
@@ -147,31 +145,25 @@ def _setting(action: syntax.SetPartAction | syntax.SetHeaderAction, scope: Scope
 
         def set_part(draft: Draft) -> None:
             text = make(draft)
-            draft.edits += (SetPart(part, text),)
+            draft.edits.append(SetPart(part, text))
             setattr(draft, attribute, text)
 
         def set_user(draft: Draft) -> None:
             text = canonical_user(make(draft))
-            draft.edits += (SetPart(part, text),)
+            draft.edits.append(SetPart(part, text))
             setattr(draft, attribute, read_user("sip", text)[0])
 
         return set_user if attribute in USERS else set_part
     name, write = action.name.value, clean(action.value, scope)
 
     def set_header(draft: Draft) -> None:
-        edit = SetHeader(name, write(draft))
-        draft.edits += (edit,)
-        draft.header = headers_after(draft.header, edit, draft.facts.header)
+        draft.edit_headers(SetHeader(name, write(draft)))
 
     return set_header
 
 
 def _editing(edit: RemoveHeader | CopyHeader) -> Step:
-    def change(draft: Draft) -> None:
-        draft.edits += (edit,)
-        draft.header = headers_after(draft.header, edit, draft.facts.header)
-
-    return change
+    return lambda draft: draft.edit_headers(edit)
 
 
 def _limiting(action: syntax.LimitAction, place: str, scope: Scope) -> Step:
@@ -220,7 +212,9 @@ def _ending(last: syntax.Node, place: str, scope: Scope) -> Ending | None:
             return lambda draft: Reject(status, reason, place, draft.tags)
         case syntax.RedirectAction():
             targets = tuple(clean(target, scope, _UNWANTED_IN_TARGET) for target in last.targets)
-            return lambda draft: Redirect(tuple([make(draft) for make in targets]), place, draft.tags)
+            return lambda draft: Redirect(
+                tuple([make(draft) for make in targets]), place, draft.tags, draft.downgrade
+            )
     return None
 
 
@@ -237,8 +231,8 @@ def _routing(action: syntax.RouteAction, place: str, scope: Scope) -> Ending:
         if not hops:
             return Reject(404, "No route", place, draft.tags)
         return Route(
-            hops, draft.edits, draft.srtp, draft.downgrade, place, draft.hooks, draft.tags, draft.codecs,
-            draft.ring, draft.limits,
+            hops, tuple(draft.edits), draft.srtp, draft.downgrade, place, draft.hooks, draft.tags,
+            draft.codecs, draft.ring, draft.limits,
         )  # fmt: skip
 
     return route
@@ -283,25 +277,17 @@ def _failures(hop: syntax.HopClause) -> tuple[Failure, ...]:
     return tuple(int(word.value) if word.value.isdigit() else cast(Failure, word.value) for word in hop.on)
 
 
-def headers_after(header: Lookup, edit: Edit, callers: Lookup) -> Lookup:
-    """The look-up of a call's headers as it is after ``edit``; what is copied is the caller's own."""
-    match edit:
-        case SetHeader(name, text):
-            wanted = name.lower()
-            return lambda asked: text if asked.lower() == wanted else header(asked)
-        case RemoveHeader(glob):
-            return lambda asked: None if matches_glob(asked, glob) else header(asked)
-        case CopyHeader(source, name) if name:
-            copied, found = name.lower(), callers(source)
-            return lambda asked: found if asked.lower() == copied and found is not None else header(asked)
-    return header
-
-
-def edited(facts: Facts, edit: Edit) -> Facts:
-    """The facts of a call as they are after ``edit``, where there is no draft of it."""
-    if isinstance(edit, SetPart):
-        attribute = PARTS[edit.part]
-        seen = read_user("sip", edit.value)[0] if attribute in USERS else edit.value
-        changed: dict[str, Any] = {attribute: seen}
-        return replace(facts, **changed)
-    return replace(facts, header=headers_after(facts.header, edit, facts.header))
+def edited(facts: Facts, edits: Iterable[Edit]) -> Facts:
+    """The facts of a call as they are after ``edits``, where there is no draft of it."""
+    changed: dict[str, Any] = {}
+    headers: EditedHeaders | None = None
+    for edit in edits:
+        if isinstance(edit, SetPart):
+            attribute = PARTS[edit.part]
+            changed[attribute] = read_user("sip", edit.value)[0] if attribute in USERS else edit.value
+        else:
+            headers = headers or EditedHeaders(facts.header)
+            headers.apply(edit)
+    if headers is not None:
+        changed["header"] = headers.get
+    return replace(facts, **changed)

@@ -29,7 +29,8 @@ _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")
 _GLOB = re.compile(r"[A-Za-z0-9.!%*?_+`'~-]+")
 
 
-def _long(name: str) -> str:
+def long_name(name: str) -> str:
+    """A header's name in small letters, of a compact one the name that it stands for (RFC 3261 7.3.3)."""
     lower = name.lower()
     return _COMPACT.get(lower, lower)
 
@@ -39,16 +40,27 @@ def owned_headers() -> list[str]:
     return sorted(name.title() for name in _OWNED | _ASSERTED)
 
 
+def spellings(name: str) -> tuple[str, ...]:
+    """All ways to write a header's name, in small letters."""
+    long = long_name(name)
+    return (long, *[compact for compact, each in _COMPACT.items() if each == long])
+
+
+def is_name(glob: str) -> bool:
+    """Whether a glob matches one name only."""
+    return "*" not in glob and "?" not in glob
+
+
 def matches_glob(name: str, glob: str) -> bool:
     """Whether a header's name matches a glob, in any case and compact or not."""
-    return fnmatchcase(_long(name), _long(glob))
+    return fnmatchcase(long_name(name), long_name(glob))
 
 
 def set_refusal(name: str) -> tuple[str, str] | None:
     """Why a rule may not set this header, with a hint; None when it may."""
     if not _TOKEN.fullmatch(name):
         return f"{name!r} is not the name of a header", "letters, digits and hyphens, such as X-Customer"
-    long = _long(name)
+    long = long_name(name)
     if long in _ASSERTED:
         return (
             f"{name} cannot be set by a rule",
@@ -68,7 +80,7 @@ def copy_refusal(glob: str, renamed: bool) -> tuple[str, str] | None:
     """Why a rule may not let the caller's headers of this glob cross, with a hint; None when it may."""
     if renamed and not _TOKEN.fullmatch(glob.replace("*", " ")):
         return f"{glob!r} is not the name of one header", "only one header can get another name"
-    if renamed and _long(glob) in _SECRET:
+    if renamed and long_name(glob) in _SECRET:
         return f"{glob} carries credentials", "a credential is for the one that asked for it"
     if renamed:
         return None
@@ -83,7 +95,7 @@ def read_refusal(name: str) -> tuple[str, str] | None:
     """Why a rule may not read this header, with a hint; None when it may."""
     if not _TOKEN.fullmatch(name):
         return f"{name!r} is not the name of a header", "letters, digits and hyphens, such as X-Customer"
-    if _long(name) in _SECRET:
+    if long_name(name) in _SECRET:
         return f"{name} carries credentials", "a rule cannot read it; ask `has header` instead"
     return None
 
@@ -96,7 +108,7 @@ def _owned(written: str, names: tuple[str, ...] | list[str]) -> tuple[str, str] 
         "from": "set from.user, from.host or from.display instead",
         "to": "set to.user or to.host instead",
     }
-    which = "" if _long(written) == owned[0] else f" ({owned[0].title()})"
+    which = "" if long_name(written) == owned[0] else f" ({owned[0].title()})"
     return (
         f"{written} is written by the SBC itself{which}",
         part.get(owned[0], "choose a narrower name, such as X-*" if "*" in written else "leave it out"),

@@ -14,6 +14,7 @@ from io import StringIO
 from dsl.addresses import canonical_user
 from dsl.breath import breathe
 from dsl.errors import Diagnostic
+from dsl.numbers import number
 
 Row = tuple[str, ...]
 
@@ -22,18 +23,22 @@ ANY = "*"
 _MOST_TOLD = 20
 _REMEMBERED = 10_000
 
+Cell = tuple[int, int, str]
+"""Line and column of a cell, both from 1, and what is in it."""
+
 
 class Table:
     """One table, immutable once it is filled."""
 
-    __slots__ = ("__weakref__", "_lengths", "_lines", "_rows", "columns", "name", "path")
+    __slots__ = ("__weakref__", "_lengths", "_lines", "_rows", "_words", "columns", "name", "path")
 
-    def __init__(self, name: str, path: str, columns: Row, rows: dict[str, Row], lines: list[dict[str, int]]):
+    def __init__(self, name: str, path: str, columns: Row, reading: _Reading):
         self.name = name
         self.path = path
         self.columns = columns
-        self._rows = rows
-        self._lines = lines
+        self._rows = rows = reading.rows
+        self._lines = reading.lines
+        self._words = tuple(map(tuple, reading.words))
         self._lengths = tuple(sorted({len(prefix) for prefix in rows}, reverse=True))
 
     def __len__(self) -> int:
@@ -57,18 +62,25 @@ class Table:
         else:
             yield from ((value, 0) for value in {row[index] for row in self._rows.values()})
 
+    def words(self, column: str) -> tuple[Cell, ...]:
+        """The first cells of a column that are no numbers."""
+        return self._words[self.columns.index(column)]
+
 
 def read_table(name: str, path: str, text: str) -> tuple[Table | None, list[Diagnostic]]:
     """Read a table; None where the file has a mistake. ``path`` is how the operator is shown it."""
     reading = _Reading(path)
-    lines = csv.reader(StringIO(text), skipinitialspace=True)
+    if text and not text.endswith(("\n", "\r")):
+        line, hint = text.count("\n") + 1, "end every line with a line break, the last one too"
+        reading.tell(line, "the last line does not end: is the file cut short?", hint)
+    lines = csv.reader(_raw(text, reading), skipinitialspace=True)
     columns = reading.header(next(_records(lines, reading), (0, [])))
     if columns is None:
         return None, reading.diagnostics
     reading.rows_of(columns, _records(lines, reading))
     if reading.diagnostics:
         return None, reading.diagnostics
-    return Table(name, path, columns, reading.rows, reading.lines), []
+    return Table(name, path, columns, reading), []
 
 
 def _records(lines: Iterable[list[str]], reading: _Reading) -> Iterator[tuple[int, list[str]]]:
@@ -82,6 +94,13 @@ def _records(lines: Iterable[list[str]], reading: _Reading) -> Iterator[tuple[in
         reading.tell(lines.line_num, f"this is not CSV: {error}", "")  # type: ignore[attr-defined]
 
 
+def _raw(text: str, reading: _Reading) -> Iterator[str]:
+    """The lines of a file; ``reading`` has the last one."""
+    for line in StringIO(text):
+        reading.raw = line
+        yield line
+
+
 class _Reading:
     """A table on its way in, with what is wrong with it."""
 
@@ -90,6 +109,8 @@ class _Reading:
         self.diagnostics: list[Diagnostic] = []
         self.rows: dict[str, Row] = {}
         self.lines: list[dict[str, int]] = []
+        self.words: list[list[Cell]] = []
+        self.raw = ""
 
     def tell(self, line: int, message: str, hint: str) -> None:
         """Add a mistake; one wrong habit of a big file is not told a million times."""
@@ -116,7 +137,9 @@ class _Reading:
         at, width = columns.index(PREFIX), len(columns)
         texts: dict[str, str] = {}
         known: dict[Row, Row] = {}
+        numbers: set[str] = set()
         self.lines = [{} for _ in columns]
+        self.words = [[] for _ in columns]
         rows, others = self.rows, [index for index in range(width) if index != at]
         for line, record in records:
             breathe()
@@ -131,6 +154,11 @@ class _Reading:
                 seen = self.lines[index]
                 if len(seen) < _REMEMBERED:
                     seen.setdefault(value, line)
+                if value not in numbers and len(words := self.words[index]) < _MOST_TOLD:
+                    if number(value) is None:
+                        words.append((line, _place(self.raw, index), value))
+                    else:
+                        numbers.add(value)
             row = tuple(record)
             self._enter(rows, line, prefix, known.setdefault(row, row))
 
@@ -143,3 +171,21 @@ class _Reading:
             self.tell(line, f"the prefix {prefix or ANY!r} is there already", "keep one of the two lines")
         else:
             rows[prefix] = row
+
+
+def _place(line: str, index: int) -> int:
+    """At which character, from 1, the cell of an index begins; 1 where the row has several lines."""
+    at = 0
+    for _ in range(index):
+        while line.startswith(" ", at):
+            at += 1
+        if line.startswith('"', at):
+            at = line.find('"', at + 1)
+            while at >= 0 and line.startswith('""', at):
+                at = line.find('"', at + 2)
+        at = line.find(",", at) + 1 if at >= 0 else 0
+        if not at:
+            return 1
+    while line.startswith(" ", at):
+        at += 1
+    return at + 1

@@ -1,17 +1,22 @@
-"""Whether a decision that the language did not make (a hook's) keeps the language's promises."""
+"""Whether a decision that the language did not make (a hook's) keeps the language's promises.
+
+Every field is judged by its exact type and range. True is no number, a list is no tuple, and a subclass may
+answer something else each time it is asked; what gets through here is carried out by code that is compiled
+in one build and not in the other, and must mean the same to both. What rules themselves decide always
+passes, for a hook may return it changed in one field.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
 
-from dsl.check_actions import PARTS
+from dsl.check_actions import MOST_CALLS, MOST_RING, PARTS
 from dsl.compile import CONTROLS
 from dsl.decision import (
     Challenge,
     Codecs,
     CopyHeader,
-    Edit,
     Group,
     Hop,
     Limit,
@@ -22,95 +27,197 @@ from dsl.decision import (
     SetHeader,
     SetPart,
 )
+from dsl.definitions import HEAVIEST
 from dsl.ownership import copy_refusal, remove_refusal, set_refusal
+from dsl.patterns import MAX_TEXT
+
+MOST_SECONDS = 31 * 86_400
 
 _CONTROL = re.compile(rf"[{CONTROLS}]")
-_POLICIES = {
-    "srtp": (None, "off", "accept", "offer", "required"),
-    "downgrade": (None, "allow", "warn", "forbid"),
+_CODEC = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,63}")
+_TARGET = re.compile(r'(?:sips?|tel):[^\s<>",]*')
+_ALLOWED = {
+    "from.host": re.compile(r"[A-Za-z0-9._:\[\]-]*"),
+    "to.host": re.compile(r"[A-Za-z0-9._:\[\]-]*"),
+    "from.type": re.compile(r"[A-Za-z]*"),
+    "to.type": re.compile(r"[A-Za-z]*"),
 }
+_POLICIES = {"srtp": ("off", "accept", "offer", "required"), "downgrade": ("allow", "warn", "forbid")}
 
 
 def refusal(decision: object, known_trunks: Collection[str]) -> str | None:
     """Why a decision cannot be carried out, in words without any value of the call; None if it can."""
-    match decision:
-        case Route():
-            return _route_refusal(decision, known_trunks)
-        case Reject(status=status, reason=reason):
-            if type(status) is not int or not 400 <= status <= 699:
-                return "a call is rejected with 400 to 699"
-            return None if is_clean(reason) else "the reason is not a text of one line"
-        case Redirect(targets=targets):
-            if not isinstance(targets, tuple) or not targets:
-                return "a redirect needs a tuple of targets"
-            clean = all(
-                is_clean(target) and target.startswith(("sip:", "sips:", "tel:")) for target in targets
-            )
-            return None if clean else "a redirect target is not a SIP URI"
-        case Challenge():
-            return "a hook cannot ask for a password: a rule does, with challenge"
-    return f"{type(decision).__name__} is not a decision"
+    if type(decision) is Route:
+        return _route_refusal(decision, known_trunks) or _said_refusal(decision)
+    if type(decision) is Reject:
+        if not _is_number(decision.status, 400, 699):
+            return "a call is rejected with 400 to 699"
+        if not is_clean(decision.reason, MAX_TEXT):
+            return "the reason is not a text of one line"
+        return _said_refusal(decision)
+    if type(decision) is Redirect:
+        policy = _policy_refusal(decision, "downgrade")
+        return _targets_refusal(decision.targets) or policy or _said_refusal(decision)
+    if type(decision) is Challenge:
+        return "a hook cannot ask for a password: a rule does, with challenge"
+    return f"{name_of(decision)} is not a decision"
+
+
+def name_of(value: object) -> str:
+    """What the type of a foreign value is called, in a few letters."""
+    name: str = type.__dict__["__name__"].__get__(type(value))
+    return name[:64]
+
+
+def _said_refusal(decision: Route | Reject | Redirect) -> str | None:
+    """What is wrong with what a decision says of itself."""
+    if not is_clean(decision.rule):
+        return "the rule is not a text of one line"
+    return None if _are_clean(decision.tags) else "tags are a tuple of texts of one line"
+
+
+def _targets_refusal(targets: object) -> str | None:
+    if type(targets) is not tuple or not targets:
+        return "a redirect needs a tuple of targets"
+    good = all(is_clean(each, MAX_TEXT) and _TARGET.fullmatch(each) for each in targets)
+    return None if good else "a redirect target is not a SIP URI"
 
 
 def _route_refusal(route: Route, known_trunks: Collection[str]) -> str | None:
-    if not isinstance(route.hops, tuple) or not route.hops:
+    if type(route.hops) is not tuple or not route.hops:
         return "a route needs a tuple of hops"
     for hop in route.hops:
-        if not isinstance(hop, Hop) or not isinstance(hop.trunk, str):
-            return "a hop of the route is not a Hop"
-        group = hop.group
-        if group is not None and not isinstance(group, Group):
-            return "the group of a hop is not a Group"
-        for name in (hop.trunk,) if group is None else [member for member, _ in group.members]:
-            if name not in known_trunks:
-                return f"there is no trunk {name[:64]!r}"
-    for name, choices in _POLICIES.items():
-        if getattr(route, name) not in choices:
-            return f"{name} is one of {', '.join(str(choice) for choice in choices)}"
-    return edits_refusal(route.edits) or _extras_refusal(route)
+        why = _hop_refusal(hop, known_trunks)
+        if why is not None:
+            return why
+    policy = _policy_refusal(route, "srtp") or _policy_refusal(route, "downgrade")
+    return policy or edits_refusal(route.edits) or _extras_refusal(route)
+
+
+def _policy_refusal(decision: Route | Redirect, name: str) -> str | None:
+    chosen, choices = getattr(decision, name), _POLICIES[name]
+    if chosen is None or (type(chosen) is str and chosen in choices):
+        return None
+    return f"{name} is one of None, {', '.join(choices)}"
+
+
+def _hop_refusal(hop: object, known_trunks: Collection[str]) -> str | None:
+    if type(hop) is not Hop or type(hop.trunk) is not str:
+        return "a hop of the route is not a Hop"
+    if type(hop.on) is not tuple or not all(_is_failure(each) for each in hop.on):
+        return "a hop's failures are a tuple of 300 to 599, timeout or unreachable"
+    if hop.group is None:
+        return _trunk_refusal(hop.trunk, known_trunks)
+    group = hop.group
+    if type(group) is not Group or not is_clean(group.name):
+        return "the group of a hop is not a Group"
+    members = group.members
+    if type(members) is not tuple or not members or not all(_is_member(each) for each in members):
+        return f"the members of a group are a tuple of pairs: a trunk, and a weight of 1 to {HEAVIEST}"
+    return next((why for name, _ in members if (why := _trunk_refusal(name, known_trunks))), None)
+
+
+def _trunk_refusal(name: str, known_trunks: Collection[str]) -> str | None:
+    return None if name in known_trunks else f"there is no trunk {name[:64]!r}"
+
+
+def _is_failure(failure: object) -> bool:
+    if type(failure) is str:
+        return failure in ("timeout", "unreachable")
+    return _is_number(failure, 300, 599)
+
+
+def _is_member(member: object) -> bool:
+    return (
+        type(member) is tuple
+        and len(member) == 2
+        and type(member[0]) is str
+        and _is_number(member[1], 1, HEAVIEST)
+    )
 
 
 def edits_refusal(edits: object) -> str | None:
     """Why these are no edits that can be made; None if they are."""
-    if not isinstance(edits, tuple):
+    if type(edits) is not tuple:
         return "the edits are not a tuple"
     return next((why for edit in edits if (why := _edit_refusal(edit))), None)
 
 
 def _extras_refusal(route: Route) -> str | None:
-    for name in ("tags", "hooks"):
-        texts = getattr(route, name)
-        if not isinstance(texts, tuple) or not all(is_clean(text) for text in texts):
-            return f"{name} are a tuple of texts of one line"
-    if not isinstance(route.limits, tuple) or not all(isinstance(each, Limit) for each in route.limits):
+    if not _are_clean(route.hooks):
+        return "hooks are a tuple of texts of one line"
+    if type(route.limits) is not tuple:
         return "the limits are not a tuple of Limit"
-    if route.codecs is not None and not isinstance(route.codecs, Codecs):
-        return "the codecs are not a Codecs"
-    if route.ring is not None and (type(route.ring) is not int or route.ring < 1):
-        return "ring is a number of seconds"
+    for limit in route.limits:
+        why = _limit_refusal(limit)
+        if why is not None:
+            return why
+    if route.codecs is not None and not _are_codecs(route.codecs):
+        return "the codecs are not a Codecs of tuples of names in capitals"
+    if route.ring is not None and not _is_number(route.ring, 1, MOST_RING):
+        return f"ring is a number of seconds, 1 to {MOST_RING}"
     return None
 
 
-def _edit_refusal(edit: Edit) -> str | None:
-    match edit:
-        case SetPart(part=part, value=value):
-            if part not in PARTS:
-                return "a part that cannot be set"
-            return None if is_clean(value) else f"{part} is set to what is not a text of one line"
-        case SetHeader(name=str(name), value=value):
-            refused = set_refusal(name)
-            if refused:
-                return refused[0]
-            return None if is_clean(value) else f"{name} is set to what is not a text of one line"
-        case RemoveHeader(glob=str(glob)):
-            refused = remove_refusal(glob)
-            return refused[0] if refused else None
-        case CopyHeader(glob=str(glob), name=str(name)):
-            refused = copy_refusal(glob, bool(name)) or (set_refusal(name) if name else None)
-            return refused[0] if refused else None
-    return "an edit is not a SetPart, SetHeader, RemoveHeader or CopyHeader"
+def _limit_refusal(limit: object) -> str | None:
+    if type(limit) is not Limit:
+        return "the limits are not a tuple of Limit"
+    if type(limit.key) is not str or not limit.key:
+        return "the key of a limit is a text"
+    if not _is_number(limit.calls, 0, MOST_CALLS) or not _is_number(limit.seconds, 0, MOST_SECONDS):
+        return f"a limit is a whole number of calls, up to {MOST_CALLS}, and of seconds, up to {MOST_SECONDS}"
+    if not _is_number(limit.status, 400, 699):
+        return "a limit refuses with 400 to 699"
+    return None if is_clean(limit.reason, MAX_TEXT) else "the reason is not a text of one line"
 
 
-def is_clean(value: object) -> bool:
-    """Whether it is a text without line breaks and other control characters."""
-    return isinstance(value, str) and not _CONTROL.search(value)
+def _are_codecs(codecs: object) -> bool:
+    if type(codecs) is not Codecs:
+        return False
+    return all(
+        type(names) is tuple and all(type(each) is str and _CODEC.fullmatch(each) for each in names)
+        for names in (codecs.allow, codecs.deny, codecs.prefer)
+    )
+
+
+def _edit_refusal(edit: object) -> str | None:
+    if type(edit) is SetPart:
+        return _part_refusal(edit)
+    if type(edit) is SetHeader and type(edit.name) is str:
+        refused = set_refusal(edit.name)
+        if refused is None and not is_clean(edit.value):
+            return f"{edit.name} is set to what is not a text of one line"
+    elif type(edit) is RemoveHeader and type(edit.glob) is str:
+        refused = remove_refusal(edit.glob)
+    elif type(edit) is CopyHeader and type(edit.glob) is str and type(edit.name) is str:
+        refused = copy_refusal(edit.glob, bool(edit.name)) or (set_refusal(edit.name) if edit.name else None)
+    else:
+        return "an edit is not a SetPart, SetHeader, RemoveHeader or CopyHeader"
+    return refused[0] if refused else None
+
+
+def _part_refusal(edit: SetPart) -> str | None:
+    if type(edit.part) is not str or edit.part not in PARTS:
+        return "a part that cannot be set"
+    if not is_clean(edit.value):
+        return f"{edit.part} is set to what is not a text of one line"
+    allowed = _ALLOWED.get(edit.part)
+    if allowed is not None and not allowed.fullmatch(edit.value):
+        return f"{edit.part} is set to what it cannot be"
+    return None
+
+
+def _is_number(value: object, low: int, high: int) -> bool:
+    return type(value) is int and low <= value <= high
+
+
+def _are_clean(texts: object) -> bool:
+    return type(texts) is tuple and all(is_clean(text) for text in texts)
+
+
+def is_clean(value: object, most: int = 0) -> bool:
+    """Whether it is a text without line breaks and other control characters, of at most ``most`` characters.
+
+    Surrogates that no octet of a peer stands for count as control characters: they cannot be written.
+    """
+    return type(value) is str and not _CONTROL.search(value) and (most == 0 or len(value) <= most)

@@ -39,12 +39,13 @@ from sbc.net.system.control import ControlServer
 from sbc.net.system.file_limit import raise_file_limit
 from sbc.net.system.http_server import HttpServer
 from sbc.net.system.log_writer import LogWriter
+from sbc.net.system.record_writer import RecordFile, RecordWriter
 from sbc.net.system.store import Store
 from sbc.net.system.watch import Watch
 from sbc.net.tls.contexts import Contexts
 from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
-from sbc.observe.journal import Journal
+from sbc.observe.journal import Journal, Level
 from sbc.observe.recorder import Recorder
 from sbc.reload import Reload
 from sbc.sip.grammar import forget_recent
@@ -80,8 +81,8 @@ class Portcullis:
         self.store = SnapshotStore(build_snapshot(directory, self.started))
         settings = self.store.current.settings
         self.state = self._directory(settings.state)
-        self._records = LogWriter(self._open_records())
-        self.recorder = Recorder(Journal(self._log), self._records, self._place)
+        self.records = RecordWriter(self._open_records(), self._say_of_records)
+        self.recorder = Recorder(Journal(self._log), self.records, self._place)
         self.saved = Store(self.state, lambda text: self._say("ERR", "[state]", {"text": text}))
         self._restore_observed()
         self.reload = Reload(directory, self.store, self.clock, self.recorder)
@@ -140,12 +141,15 @@ class Portcullis:
             raise LocalError(f"cannot make the state directory {path}: {error.strerror}") from None
         return path
 
-    def _open_records(self) -> int:
+    def _open_records(self) -> RecordFile:
         path = self.state / "calls.jsonl"
         try:
-            return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
+            return RecordFile(path)
         except OSError as error:
             raise LocalError(f"cannot write the call records {path}: {error.strerror}") from None
+
+    def _say_of_records(self, level: Level, event: str, text: str) -> None:
+        self._say(level, "[records]", {"event": event, "text": text})
 
     # Life
 
@@ -160,6 +164,7 @@ class Portcullis:
 
     def start(self) -> None:
         """Bind everything; LocalError, one line, where something cannot be."""
+        self.records.start()
         self.watch.start()
         self.control.start()
         self.revocation.start()
@@ -167,6 +172,8 @@ class Portcullis:
         self.dialer.start()
         self._start_web()
         self.acme.start()
+        # What ends a greenlet that a hook began ends that greenlet: we are told to stop by signals alone.
+        gevent.get_hub().SYSTEM_ERROR = ()
         for number in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(number, self.stopping.set)
         gevent.signal_handler(signal.SIGHUP, gevent.spawn, self.reload)
@@ -199,9 +206,9 @@ class Portcullis:
         self._save_observed(self.clock.monotonic())
         self.revocation.close()
         self.saved.flush()
+        self.records.flush()
         self._say("INF", "[stop]", {})
         self._log.flush()
-        self._records.flush()
 
     def _start_web(self) -> None:
         admin = self.store.current.settings.admin

@@ -3,21 +3,41 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
+import warnings
 from pathlib import Path
 
 from sbc.base import ConfigError, LocalError
 from sbc.commands import certs, checking, doctor, lab, routing, running, trust, users
-from sbc.commands.parser import Commands
+from sbc.commands.parser import REFUSED, UNREAD, Commands
 
 PROGRAM = "sbc"
 SUBJECTS = (running, checking, routing, users, certs, trust, doctor, lab)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command line; returns the exit status (0 good, 1 refused, 2 misused)."""
+    """Run the command line; returns the exit status (docs/commands.md has them)."""
+    if not sys.warnoptions:
+        # What libraries remark of a stranger's certificate names neither a file nor a remedy; we name both.
+        warnings.simplefilter("ignore")
+    try:
+        try:
+            return _run(arguments)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read the output has seen enough. What is still buffered must not fail once more at the exit.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        for stream in (sys.stdout, sys.stderr):
+            os.dup2(nowhere, stream.fileno())
+        return UNREAD
+
+
+def _run(arguments: list[str] | None) -> int:
     options = command_line().parse_args(arguments)
     try:
+        _check_directory(options.config)
         status: int = options.command(options)
         return status
     except ConfigError as error:
@@ -27,7 +47,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
     except KeyboardInterrupt:
         pass
-    return 1
+    return REFUSED
+
+
+def _check_directory(path: Path) -> None:
+    if path.is_file():
+        raise LocalError(f"-c {path} is a file: give the directory that it is in, -c {path.parent}")
 
 
 def _count(error: ConfigError) -> str:

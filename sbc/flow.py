@@ -6,7 +6,7 @@ The core never touches ``channel``; ``sbc/net`` puts there what it needs to writ
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from sbc.base import Address
 
@@ -64,18 +64,65 @@ class ReuseKey(NamedTuple):
     trust_generation: str
 
 
+class Allowance:
+    """How many messages one peer may bring, over all its flows: ``rate`` a second, half a second's at once.
+
+    Whoever reads counts ``left`` down, and asks the time only when it has run out. A call that comes about
+    earns its peers some more (``earned``): who has many of them is no flood.
+    """
+
+    __slots__ = ("_since", "_told", "earned", "left", "rate")
+
+    def __init__(self, rate: float, at: float = 0.0) -> None:
+        self.rate = rate
+        self.left = BURST * rate
+        self.earned = 0
+        self._since = at
+        self._told = at - TELL_EVERY
+
+    def take(self, count: int, at: float) -> bool:
+        """Take ``count`` where anything at all is left at ``at`` (monotonic); False where it has to wait."""
+        left = self.left + self.earned + max(0.0, min(at - self._since, BURST)) * self.rate
+        self.left = min(left, _MOST * self.rate)
+        self.earned, self._since = 0, at
+        if self.left <= 0.0:
+            return False
+        self.left -= count
+        return True
+
+    def tell(self, at: float) -> bool:
+        """Whether a flood is to be told of at ``at``: once a second, however many messages it has."""
+        if at - self._told < TELL_EVERY:
+            return False
+        self._told = at
+        return True
+
+    def idle(self, at: float) -> bool:
+        """Whether it says no more at ``at`` than a new one would."""
+        return self.left + (at - self._since) * self.rate >= BURST * self.rate
+
+
+BURST: Final = 0.5  # seconds' worth
+_MOST: Final = 2.0  # the same, with what was earned
+EARNED: Final = 8  # messages; a call has three or four of either side, and one with early media or holds more
+TELL_EVERY: Final = 1.0
+UNBOUNDED: Final = Allowance(float("inf"))
+
+
 class Flow:
     """One live connection, or one UDP peer of one of our listeners.
 
     ``trunk`` is what admission settled: by address for UDP and TCP, by address and
     certificate for TLS; None where no trunk matched. ``secure`` says that it is TLS,
     ``trusted`` that the peer's certificate was verified too, which makes its assertions
-    about users worth something (RFC 3325 7). ``opened_at`` is of the monotonic clock; ``record`` is how
-    call records tell of it, once they have; ``ended`` says why it is gone, "" while it is not.
+    about users worth something (RFC 3325 7). ``allowance`` is shared with the peer's other flows;
+    ``opened_at`` is of the monotonic clock; ``record`` is how call records tell of it, once they have;
+    ``ended`` says why it is gone, "" while it is not.
     """
 
     __slots__ = (
         "alive",
+        "allowance",
         "channel",
         "ended",
         "id",
@@ -108,6 +155,7 @@ class Flow:
         reuse: ReuseKey | None = None,
         opened_at: float = 0.0,
         channel: Any = None,
+        allowance: Allowance = UNBOUNDED,
     ) -> None:
         self.id = id
         self.transport = transport
@@ -122,6 +170,7 @@ class Flow:
         self.ended = ""
         self.record = ""
         self.channel = channel
+        self.allowance = allowance
         self.opened_at = opened_at
         self.reliable = transport != "udp"
         self.secure = transport == "tls"

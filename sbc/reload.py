@@ -11,6 +11,7 @@ import gc
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +23,7 @@ from dsl.breath import breathing
 from dsl.errors import Diagnostic
 from sbc.b2bua.commands import Note
 from sbc.base import ConfigError, LocalError
+from sbc.config.emptied import emptied
 from sbc.config.load import build_snapshot
 from sbc.config.quarantine import changes, told
 from sbc.config.snapshot import Snapshot, SnapshotStore
@@ -61,13 +63,20 @@ class Reload:
         self._recorder = recorder
         self._fixed = snapshots.current.settings
         self._warned: tuple[Diagnostic, ...] = ()
+        self._refused = False  # the last reading was
 
-    def __call__(self) -> dict[str, Any]:
-        """Read it again and put it in force; running calls keep theirs. What came of it, with its lines."""
+    def __call__(self, force: bool = False) -> dict[str, Any]:
+        """Read it again and put it in force; running calls keep theirs. What came of it, with its lines.
+
+        One that has lost all its rules, or the like, is refused unless ``force`` insists on it.
+        """
         with self.lock:
             former = self._snapshots.current
             try:
                 fresh = build_beside_calls(self._directory, self._clock.now(), former)
+                lost = () if force is True else tuple(emptied(former, fresh))
+                if lost:
+                    raise ConfigError(lost)
                 for adopter in self.adopters:
                     fresh = adopter.adopt(fresh)
                 if fresh.version != former.version:
@@ -98,7 +107,7 @@ class Reload:
         for each in fresh.warnings:
             if each not in self._warned:
                 level = "WRN" if each.severity == "warning" else "ERR"
-                self._say(level, {"text": str(each).splitlines()[0]}, "[check]")
+                self._say(level, {"text": str(each).splitlines()[0], "hint": each.hint or None}, "[check]")
         self._warned = fresh.warnings
         for event, trunk, why in changes(former, fresh):
             fields = {"trunk": trunk} | ({"reason": why} if why else {})
@@ -107,6 +116,11 @@ class Reload:
     def _report(self, former: Snapshot, fresh: Snapshot) -> dict[str, Any]:
         same = fresh.version == former.version
         text = f"version {fresh.version} " + ("is unchanged" if same else f"replaces {former.version}")
+        if self._refused:
+            self._say(
+                "INF", {"text": "the files that were refused are right again", "version": fresh.version}
+            )
+            self._refused = False
         if not same:
             self._say("INF", {"version": fresh.version, "former": former.version})
         self.tell(former, fresh)
@@ -115,7 +129,10 @@ class Reload:
             self._say("WRN", {"text": line})
         lines = [*map(str, fresh.warnings), *told(fresh), *waiting, text]
         broken = sorted({*fresh.quarantined, *fresh.held})
-        return {"changed": True, "version": fresh.version, "lines": lines, "broken": broken}
+        found = [asdict(each) for each in fresh.warnings]
+        return {
+            "changed": True, "version": fresh.version, "lines": lines, "broken": broken, "diagnostics": found
+        }  # fmt: skip
 
     def _unchangeable(self, fresh: Snapshot) -> list[str]:
         """The settings that differ from those we started with and cannot change while we run."""
@@ -131,9 +148,13 @@ class Reload:
 
     def _refuse(self, wrong: Sequence[object], lines: list[str]) -> dict[str, Any]:
         version = self._snapshots.current.version
+        self._refused = True
         for each in wrong:
-            self._say("ERR", {"refused": str(each).splitlines()[0]})
-        return {"changed": False, "version": version, "lines": lines + [f"refused; version {version} stays"]}
+            hint = each.hint or None if isinstance(each, Diagnostic) else None
+            self._say("ERR", {"refused": str(each).splitlines()[0], "hint": hint})
+        found = [asdict(each) for each in wrong if isinstance(each, Diagnostic)]
+        lines = lines + [f"refused; version {version} stays"]
+        return {"changed": False, "version": version, "lines": lines, "broken": [], "diagnostics": found}
 
     def _say(self, level: Any, fields: dict[str, Any], tag: str = "[reload]") -> None:
         self._recorder.journal.event(level, tag, fields, self._clock.now())

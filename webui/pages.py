@@ -16,7 +16,7 @@ from sbc.observe.metrics import CONTENT_TYPE
 from sbc.observe.times import ago, day, span
 from sbc.observe.trust import TrustView
 from sbc.observe.views import StatusView
-from webui.words import expiry
+from webui.words import expiry, nearness
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -45,7 +45,7 @@ class Admin(Protocol):
 def create_app(admin: Admin) -> Flask:
     """The WSGI application that shows ``admin``."""
     app = Flask(__name__)
-    app.jinja_env.filters.update(ago=ago, day=day, expiry=expiry, span=span)
+    app.jinja_env.filters.update(ago=ago, day=day, expiry=expiry, nearness=nearness, span=span)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
     @app.get("/")

@@ -14,16 +14,16 @@ from sbc.config.snapshot import Snapshot
 from sbc.observe.journal import Level
 from sbc.observe.views import LifeView
 from sbc.tls.ledger import Shown
-from sbc.tls.lifetime.expiry import ORDERED, REMEDY, Calendar, Life, State, days_left
+from sbc.tls.lifetime.expiry import Calendar, Life, State, days_left
 from sbc.tls.lifetime.rotation import Rotation
-from sbc.tls.lifetime.staged import STAGED, staged_name
+from sbc.tls.lifetime.staged import staged_name
 from sbc.tls.material.anchors import AnchorMaterial
 from sbc.tls.material.problems import day
 
 EVERY = 60.0
 _BUNDLE = 8
 _STATE = "expiry"
-_LEVELS: dict[State, Level] = {"incident": "ERR", "expired": "ERR", "30 days": "WRN"}
+_LEVELS: dict[State, Level] = {"incident": "ERR", "expired": "ERR", "warning": "WRN", "overdue": "WRN"}
 
 
 class Certificates:
@@ -48,14 +48,10 @@ class Certificates:
                 "state": state, "whose": life.whose, "name": life.name, "subject": life.subject or None,
                 "thumbprint": life.thumbprint[:16] or None, "ends": day(life.ends),
                 "days_left": days_left(life.ends, now), "trunks": ",".join(life.trunks) or None,
-                "remedy": ORDERED if self._ordered(life) else REMEDY[life.whose],
+                "remedy": life.remedy,
             }  # fmt: skip
             self._sbc.recorder.journal.event(_LEVELS.get(state, "INF"), "[expiry]", fields, now)
             self._sbc.saved.save(_STATE, self._calendar.to_json())
-
-    def _ordered(self, life: Life) -> bool:
-        identity = self._sbc.store.current.settings.identities.get(life.name.removesuffix(STAGED))
-        return life.whose == "ours" and identity is not None and identity.acme
 
     def lives(self) -> tuple[Life, ...]:
         """Everything that has an end."""
@@ -93,13 +89,17 @@ class Certificates:
 
 def ours(snapshot: Snapshot) -> Iterator[Life]:
     """Our own certificates, staged ones too, each with the trunks that are shown it."""
-    for name in snapshot.settings.identities:
+    for name, identity in snapshot.settings.identities.items():
         users = snapshot.users(name)
         for shown in (name, staged_name(name)):
             material = snapshot.identities.get(shown)
             if material is not None:
                 trunks = tuple(each for each in users if snapshot.shown_to(each, name) == shown)
-                yield Life("ours", shown, material.subject, material.thumbprint, material.not_after, trunks)
+                followed = shown == name and staged_name(name) in snapshot.identities
+                yield Life(
+                    "ours", shown, material.subject, material.thumbprint, material.not_before,
+                    material.not_after, trunks, identity.acme, followed,
+                )  # fmt: skip
 
 
 def trusted(snapshot: Snapshot) -> Iterator[Life]:
@@ -111,20 +111,21 @@ def trusted(snapshot: Snapshot) -> Iterator[Life]:
         shown = sorted((each.identity for each in anchor.facts), key=lambda who: -who.not_after)
         for who in shown if len(shown) <= _BUNDLE else shown[:1]:
             entry = _entry(name, anchor, who.thumbprint)
-            yield Life("trusted", entry, who.subject, who.thumbprint, who.not_after, trunks)
+            yield Life("trusted", entry, who.subject, who.thumbprint, who.not_before, who.not_after, trunks)
 
 
 def theirs(presented: Iterable[tuple[str, Shown]]) -> Iterator[Life]:
     """What peers presented, each certificate once a trunk."""
     for trunk, each in {(trunk, each.thumbprint): (trunk, each) for trunk, each in presented}.values():
-        yield Life("theirs", trunk, each.subject, each.thumbprint, each.not_after, (trunk,))
+        yield Life("theirs", trunk, each.subject, each.thumbprint, each.not_before, each.not_after, (trunk,))
 
 
 def windows(rotation: Rotation) -> Iterator[Life]:
     """The ends of the rotations that are under way."""
     for key, entry in rotation.entries.items():
         material = "".join(entry.material)[:64]
-        yield Life("window", "/".join(key), "", material, entry.until, tuple(sorted(entry.bound)))
+        bound = tuple(sorted(entry.bound))
+        yield Life("window", "/".join(key), "", material, entry.staged, entry.until, bound)
 
 
 def _entry(name: str, anchor: AnchorMaterial, thumbprint: str) -> str:

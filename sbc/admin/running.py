@@ -11,6 +11,7 @@ from sbc.net.media.embedded import MediaIO
 from sbc.net.revocation.inquiry import Revocation
 from sbc.net.rotation.rotator import Rotator
 from sbc.net.system.clock import Clock
+from sbc.net.system.record_writer import RecordWriter
 from sbc.net.system.store import Store
 from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
@@ -25,6 +26,7 @@ class Running(Protocol):
     store: SnapshotStore
     saved: Store
     recorder: Recorder
+    records: RecordWriter
     engine: Engine
     media: MediaIO
     listeners: Listeners
@@ -33,5 +35,5 @@ class Running(Protocol):
     rotator: Rotator
     acme: AcmeKeeper
 
-    def reload(self) -> dict[str, Any]:
+    def reload(self, force: bool = False) -> dict[str, Any]:
         """Read the configuration again: what came of it, with the lines to show."""

@@ -46,6 +46,7 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
         free_media_ports=sbc.media.free_ports(),
         revocation=tuple(_sources(sbc, snapshot)),
         certificates=certificates,
+        records=sbc.records.view(),
     )
 
 

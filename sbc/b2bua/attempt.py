@@ -204,6 +204,8 @@ class Attempt:
         provisional = response.status < 200
         if not fire(call, "provisional" if provisional else "answer", at, out):
             return
+        if not call.heard_at:
+            call.heard_at = at
         base = call.desk.respond_to(invitation.server, response.status, response.reason, fork.a.local_tag)
         final = answer(base, response, call.a, self.leg.flow.trusted, sdp)
         if provisional:

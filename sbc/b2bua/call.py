@@ -88,6 +88,7 @@ class Call:
         "fork",
         "forks",
         "has_media",
+        "heard_at",
         "id",
         "limits",
         "media_waits",
@@ -123,6 +124,7 @@ class Call:
         self.policies: dict[Side, MediaPolicy] = {}
         self.has_media = False
         self.created = at
+        self.heard_at = 0.0  # when the caller was first told that it rings, or of the answer
         self.answered_at = 0.0
         self.admitted: list[Trunk] = []
         self.rule = ""

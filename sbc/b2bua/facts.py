@@ -7,7 +7,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, Literal
 
-from dsl.addresses import header_reader
+from dsl.arrival import Arrival, call_facts
 from dsl.facts import Facts, no_calls
 from sbc.flow import Flow, PeerIdentity
 from sbc.media.codecs import STATIC
@@ -52,39 +52,34 @@ def _describe(body: bytes) -> Offered:
 _NOBODY: Final = PeerIdentity("", "", (), "", "", 0.0, 0.0, False)
 
 
-# fmt: off
-def facts_of(
-    request: Request, flow: Flow, tenant: str | None, now: float,
-    calls: Callable[[str], int] = no_calls, login: tuple[str, str] = ("", ""),
-) -> Facts:
-    # fmt: on
-    """Everything that a rule may ask of ``request``; look-ups stay lazy. ``login``: a name, its realm."""
-    from_, to = request.from_, request.to
-    called, caller, to_header = request.target.party, from_.uri.party, to.uri.party
+def arrival_of(flow: Flow, tenant: str) -> Arrival:
+    """How whatever comes over ``flow`` comes."""
     tls = flow.tls
     peer = (tls.peer if tls else None) or _NOBODY
+    # fmt: off
+    return Arrival(
+        flow.trunk or "", tenant, flow.listener, flow.remote.host, flow.transport,
+        tls.version if tls else "", tls.group if tls else "", tls.cipher if tls else "",
+        peer.verified, peer.sans, peer.issuer, peer.subject, peer.pin,
+    )
+    # fmt: on
+
+
+def facts_of(
+    request: Request,
+    flow: Flow,
+    tenant: str | None,
+    now: float,
+    calls: Callable[[str], int] = no_calls,
+    login: tuple[str, str] = ("", ""),
+) -> Facts:
+    """Everything that a rule may ask of ``request``; look-ups stay lazy. ``login``: a name, its realm."""
+    from_, to = request.from_, request.to
     codecs, srtp = describe_offer(request.body)
     # fmt: off
-    return Facts(
-        trunk=flow.trunk or "", tenant=tenant or "", listener=flow.listener,
-        source=flow.remote.host, transport=flow.transport, method=request.method,
-        ruri_user=called.user, ruri_host=called.host, ruri_scheme=called.scheme,
-        ruri_port=called.port, ruri_type=called.type, ruri_param=called.param,
-        from_user=caller.user, from_host=caller.host, from_scheme=caller.scheme,
-        from_port=caller.port, from_type=caller.type, from_param=caller.param,
-        from_display=from_.display,
-        to_header_user=to_header.user, to_header_host=to_header.host, to_header_display=to.display,
-        call_id=request.call_id,
-        user_agent=request.headers.get("User-Agent") or "",
-        header=header_reader(request.headers.get),
-        sips=flow.secure and called.scheme == "sips",
-        tls_version=tls.version if tls else "",
-        tls_group=tls.group if tls else "",
-        tls_cipher=tls.cipher if tls else "",
-        peer_verified=peer.verified, peer_sans=peer.sans, peer_issuer=peer.issuer,
-        peer_subject=peer.subject, peer_pin=peer.pin,
-        sdp_codecs=codecs, sdp_srtp=srtp,
-        auth_user=login[0], auth_realm=login[1],
-        now=now, calls=calls,
+    return call_facts(
+        arrival_of(flow, tenant or ""), request.target.party, from_.uri.party, to.uri.party,
+        request.headers.get, from_.display, to.display, request.method, request.call_id, codecs, srtp, login,
+        now, calls,
     )
     # fmt: on

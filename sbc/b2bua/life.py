@@ -16,6 +16,7 @@ from sbc.b2bua.leg import Side, other
 from sbc.b2bua.states import CALL, EARLY, Ending, Event, State
 from sbc.b2bua.told import answer_of, end_of, record_of, run
 from sbc.b2bua.translate import carried, reasons
+from sbc.flow import EARNED
 from sbc.sip.message import Request
 
 _Action = Callable[[Call, Ending, float, list[Command]], None]
@@ -55,6 +56,9 @@ def _confirm(call: Call, ending: Ending, at: float, out: list[Command]) -> None:
     if call.setup is not None:
         call.setup.let_go()
         call.setup = None
+    for leg in (call.a, call.b):
+        if leg is not None:
+            leg.flow.allowance.earned += EARNED
     out.append(Note("call-up", call.id, {"setup_time": round(at - call.created, 3)}))
     hooks = call.snapshot.hooks.answer
     if hooks:

@@ -1,8 +1,8 @@
 """Yesterday's calls through today's rules: what each call record says was decided, and what would be now.
 
 A record holds who called whom, over which trunk and with which certificate. It does not hold headers, hosts
-or the offered codecs; a rule that asks about those sees them empty, so a change is told together with what
-the rules would have wanted to know.
+or what was offered; a rule that asks about those sees them empty, so a change is told together with what
+the rules would have wanted to know, and with the hooks, which are not run.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from dsl.atoms import reads
+from dsl.arrival import Arrival, written
 from dsl.decision import Challenge, Decision, Redirect, Reject, Route
-from dsl.facts import Facts, facts_from
+from dsl.facts import Facts
 from dsl.scope import GROUP
+from sbc.b2bua.unsaid import left_out, told_of_hooks, unsaid
 from sbc.config.snapshot import Snapshot
 
-_NOT_RECORDED = {
-    "header": "headers", "ruri_host": "to.host", "ruri_scheme": "to.scheme", "ruri_port": "to.port",
-    "from_host": "from.host", "from_display": "from.display", "to_header_user": "to_header.user",
-    "to_header_host": "to_header.host", "user_agent": "user_agent", "sdp_codecs": "sdp.codecs",
-    "peer_issuer": "peer.issuer", "peer_subject": "peer.subject", "peer_pin": "peer.pin", "calls": "calls",
-    "auth_user": "auth.user", "sips": "sips",
-}  # fmt: skip
+# What a record has of the facts of its call; of all else a rule sees nothing.
+RECORDED = frozenset(
+    (
+        "trunk", "tenant", "listener", "source", "transport", "method", "ruri_user", "from_user", "call_id",
+        "tls_version", "tls_group", "tls_cipher", "peer_verified", "peer_sans", "now",
+    )
+)  # fmt: skip
 
 
 @dataclass(slots=True)
@@ -38,6 +39,18 @@ class Replay:
     changes: Counter[tuple[str, str]] = field(default_factory=Counter)
     examples: dict[tuple[str, str], str] = field(default_factory=dict)
 
+    def to_json(self, snapshot: Snapshot) -> dict[str, Any]:
+        """The same as JSON types."""
+        changes = [
+            {"was": was, "now": would, "calls": count, "example": self.examples[was, would]}
+            for (was, would), count in self.changes.most_common()
+        ]
+        return {
+            "calls": self.calls, "changed": sum(self.changes.values()), "changes": changes,
+            "unreadable": self.unreadable, "unknown": sorted(unsaid(snapshot.rules, RECORDED).values()),
+            "hooks_not_run": left_out(snapshot.hooks),
+        }  # fmt: skip
+
     def lines(self, snapshot: Snapshot) -> list[str]:
         """What the operator is told, the most frequent change first."""
         changed = sum(self.changes.values())
@@ -47,10 +60,10 @@ class Replay:
             told += [f"{count} x {was}", f"     now {would}", f"     such as {self.examples[change]}"]
         if self.unreadable:
             told.append(f"not read: {len(self.unreadable)} lines, the first is line {self.unreadable[0]}")
-        unknown = _unknown(snapshot)
+        unknown = sorted(unsaid(snapshot.rules, RECORDED).values())
         if unknown:
             told.append(f"the rules ask about what records do not hold, taken as empty: {', '.join(unknown)}")
-        return told
+        return told + told_of_hooks(left_out(snapshot.hooks))
 
 
 def replay(snapshot: Snapshot, records: Iterable[str]) -> Replay:
@@ -63,7 +76,7 @@ def replay(snapshot: Snapshot, records: Iterable[str]) -> Replay:
             record = json.loads(line)
             facts = facts_of_record(snapshot, record)
             was = _was(record)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             result.unreadable.append(number)
             continue
         result.calls += 1
@@ -80,23 +93,26 @@ def replay(snapshot: Snapshot, records: Iterable[str]) -> Replay:
 def facts_of_record(snapshot: Snapshot, record: dict[str, Any]) -> Facts:
     """The facts of a recorded call, as far as the record has them; KeyError where it is none."""
     leg = record["a"]
-    tls, media = leg["tls"] or {}, leg["media"] or {}
+    tls = leg["tls"] or {}
     trunk = snapshot.trunks.get(leg["trunk"])
-    return facts_from(
-        trunk=leg["trunk"],
-        tenant=(trunk.tenant or "") if trunk is not None else "",
-        listener=trunk.listener if trunk is not None else "",
-        source=leg["remote"].rpartition(":")[0].strip("[]"),
-        transport=leg["transport"],
+    arrival = Arrival(
+        leg["trunk"],
+        (trunk.tenant or "") if trunk is not None else "",
+        trunk.listener if trunk is not None else "",
+        leg["remote"].rpartition(":")[0].strip("[]"),
+        leg["transport"],
+        tls.get("version", ""),
+        tls.get("group", ""),
+        tls.get("cipher", ""),
+        bool(tls.get("peer_verified")),
+        tuple(tls.get("peer_names", ())),
+    )
+    return written(
+        arrival,
         ruri_user=record["called"],
         from_user=record["caller"],
-        sips=leg["transport"] == "tls",
-        tls_version=tls.get("version", ""),
-        tls_group=tls.get("group", ""),
-        tls_cipher=tls.get("cipher", ""),
-        peer_verified=bool(tls.get("peer_verified")),
-        peer_sans=tuple(tls.get("peer_names", ())),
-        sdp_srtp="offered" if media.get("srtp") else "none",
+        to_header_user="",
+        call_id=leg.get("call_id", ""),
         now=datetime.fromisoformat(record["started"]).timestamp(),
     )
 
@@ -138,9 +154,3 @@ def _same(was: str, record: dict[str, Any], decision: Decision) -> bool:
 def _name(rule: str) -> str:
     """The rule's name without its place, which any edit above it moves."""
     return rule.partition(" (")[0] or "no rule"
-
-
-def _unknown(snapshot: Snapshot) -> list[str]:
-    """What the rules ask about and no record holds."""
-    asked = {name for rule in snapshot.rules.rules for name in reads(rule.when)}
-    return sorted(_NOT_RECORDED[name] for name in asked if name in _NOT_RECORDED)

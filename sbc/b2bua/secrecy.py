@@ -19,6 +19,7 @@ from dsl.outcome import SRTP
 from dsl.partial import holds
 from dsl.ruleset import Rule, trunks_asked
 from sbc.b2bua.media_policy import callee_srtp, effective_downgrade
+from sbc.config.arrivals import arrival
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.policy.downgrade import verdict
@@ -69,10 +70,10 @@ def secrecy_report(snapshot: Snapshot) -> tuple[Leak, ...]:
 
 def _settled(snapshot: Snapshot, origin: Trunk) -> dict[str, str]:
     """The facts that are the same for every call from a trunk."""
-    listener = snapshot.settings.listeners[origin.listener]
+    known = arrival(origin, snapshot.settings)
     return {
-        "trunk": origin.trunk, "tenant": origin.tenant or "", "listener": origin.listener,
-        "transport": listener.transport, "method": "INVITE",
+        "trunk": known.trunk, "tenant": known.tenant, "listener": known.listener,
+        "transport": known.transport, "method": "INVITE",
     }  # fmt: skip
 
 

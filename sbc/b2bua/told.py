@@ -49,6 +49,8 @@ def record_of(call: Call, ending: Ending, at: float) -> dict[str, object]:
         "created": date(call.created), "answered": date(answered) if answered else 0.0,
         "ended": date(at),
         "duration": at - answered if answered else 0.0,
+        "pdd": call.heard_at - call.created if call.heard_at else None,
+        "call_id": call.a.call_id, "call_id_b": b.call_id if b else "",
         "downgraded": call.downgraded, "tags": call.tags, "a": call.a.flow,
         "b": b.flow if b else None, "peer": b.target if b else "",
     }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +28,9 @@ def add(commands: Commands) -> None:
     stage.add_argument("--chain", type=Path, metavar="FILE", help="the new chain of an identity")
     stage.add_argument("--key", type=Path, metavar="FILE", help="its key; without it the key in use")
     stage.add_argument("--ca", type=Path, metavar="FILE", help="the new certificates of a trust entry")
-    stage.add_argument("--until", type=_date, metavar="YYYY-MM-DD", help="end of the window; 30 days")
+    stage.add_argument(
+        "--until", type=_date, metavar="YYYY-MM-DD", help="end of the window; 30 days, or a third of its life"
+    )
     bind = command("bind", _bind, "show what is staged to one trunk, or to all")
     which = bind.add_mutually_exclusive_group(required=True)
     which.add_argument("trunk", nargs="?", metavar="TRUNK", help="the trunk")
@@ -55,7 +58,7 @@ def _stage(options: argparse.Namespace) -> int:
     if options.until is not None and not running:
         raise LocalError("--until is kept by the running SBC, and none answers; nothing was put in place")
     for line in _put(options):
-        print(line)
+        print(line, file=sys.stderr)
     if not running:
         print(f"{options.name}: staged; no Portcullis runs here, the next one begins the window")
         return 0

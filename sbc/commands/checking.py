@@ -4,45 +4,100 @@ from __future__ import annotations
 
 import argparse
 import gc
+import json
+import sys
 import time
+from collections.abc import Iterable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
-from sbc.commands.parser import Commands
+from sbc.base import ConfigError
+from sbc.commands.parser import GOOD, PARTLY, REFUSED, Commands, json_option
+
+if TYPE_CHECKING:
+    from dsl.errors import Diagnostic
+    from sbc.b2bua.secrecy import Leak
+    from sbc.config.snapshot import Snapshot
+
+_SAID = {GOOD: "good", PARTLY: "would run without what is broken", REFUSED: "good, but not by --strict"}
 
 
 def add(commands: Commands) -> None:
     """Add this command."""
-    check = commands.add("check", _check, "say every mistake in the configuration")
-    text = "refuse warnings too, and every route on which a protected call could leave in the clear"
+    check = json_option(commands.add("check", _check, "say every mistake in the configuration"))
+    text = (
+        "refuse warnings too, what is open to others, and every route on which a protected call could leave"
+        " in the clear"
+    )
     check.add_argument("--strict", action="store_true", help=text)
 
 
 def _check(options: argparse.Namespace) -> int:
     from sbc.b2bua.secrecy import secrecy_report
+    from sbc.config.exposure import exposures
     from sbc.config.load import build_snapshot
-    from sbc.config.quarantine import told
 
     gc.disable()  # what is made here lives until the command ends: of 10,000 rules, a fifth of the time
-    snapshot = build_snapshot(options.config, time.time())
-    for each in (*snapshot.warnings, *told(snapshot)):
-        print(each)
+    try:
+        snapshot = build_snapshot(options.config, time.time())
+    except ConfigError as error:
+        if not options.json:
+            raise
+        print(json.dumps({"status": "refused", "diagnostics": _plain(error.diagnostics)}, indent=2))
+        return REFUSED
+    found = (*snapshot.warnings, *exposures(snapshot))
     leaks = secrecy_report(snapshot)
-    for leak in leaks if options.strict else ():
-        print(leak)
-    broken = any(each.severity == "error" for each in snapshot.warnings)
-    refused = broken or (options.strict and bool(leaks or snapshot.warnings))
-    settings = snapshot.settings
-    print(
-        f"{options.config}: {_said(broken, refused)}:"
-        f" {len(settings.listeners)} listeners, {len(snapshot.trunks)} trunks,"
-        f" {len(snapshot.rules.rules)} rules, {len(snapshot.hooks.files)} hooks; version {snapshot.version}"
-    )
+    broken = any(each.severity == "error" for each in found)
+    strictly = options.strict and bool(leaks or found)
+    status = REFUSED if strictly else PARTLY if broken else GOOD
+    if options.json:
+        print(json.dumps(_answer(snapshot, status, found, leaks), indent=2))
+    else:
+        _tell(options, snapshot, status, found, leaks)
+    return status
+
+
+def _tell(
+    options: argparse.Namespace,
+    snapshot: Snapshot,
+    status: int,
+    found: tuple[Diagnostic, ...],
+    leaks: tuple[Leak, ...],
+) -> None:
+    """What is wrong goes to standard error, what came of it to standard output."""
+    from sbc.config.quarantine import told
+
+    for each in (*found, *told(snapshot), *(leaks if options.strict else ())):
+        print(each, file=sys.stderr)
+    counts = ", ".join(f"{count} {name}" for name, count in _counts(snapshot).items())
+    broken = any(each.severity == "error" for each in found)
+    said = _SAID[PARTLY if broken else status]
+    print(f"{options.config}: {said}: {counts}; version {snapshot.version}")
     if leaks:
         detail = "" if options.strict else "; `sbc check --strict` names them"
         print(f"secrecy: {len(leaks)} ways to leave in the clear for calls that came in protected{detail}")
-    return 1 if refused else 0
 
 
-def _said(broken: bool, refused: bool) -> str:
-    if broken:
-        return "would run without what is broken"
-    return "good, but not by --strict" if refused else "good"
+def _answer(
+    snapshot: Snapshot, status: int, found: tuple[Diagnostic, ...], leaks: tuple[Leak, ...]
+) -> dict[str, Any]:
+    return {
+        "status": {GOOD: "good", PARTLY: "partly", REFUSED: "refused"}[status],
+        "version": snapshot.version,
+        **_counts(snapshot),
+        "diagnostics": _plain(found),
+        "quarantined": {name: _plain(said) for name, said in snapshot.quarantined.items()},
+        "quarantined_tenants": {name: _plain(said) for name, said in snapshot.quarantined_tenants.items()},
+        "secrecy": [asdict(each) for each in leaks],
+    }
+
+
+def _counts(snapshot: Snapshot) -> dict[str, int]:
+    return {
+        "listeners": len(snapshot.settings.listeners), "trunks": len(snapshot.trunks),
+        "rules": len(snapshot.rules.rules), "hooks": len(snapshot.hooks.files),
+    }  # fmt: skip
+
+
+def _plain(found: Iterable[Diagnostic]) -> list[dict[str, Any]]:
+    return [asdict(each) for each in found]

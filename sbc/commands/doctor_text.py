@@ -8,9 +8,9 @@ from typing import Any
 from sbc.commands.lines import wrapped
 from sbc.observe.text import printable
 from sbc.observe.times import left
+from sbc.tls.names import listed
 
 _MARKS = {"good": "ok", "note": "--", "warning": "!!", "bad": "XX"}
-_MOST_NAMES = 8
 
 Row = Mapping[str, Any]
 
@@ -56,9 +56,7 @@ def _chain(chain: Any, now: float, indent: str = "    ") -> Iterator[str]:
         issuer = "itself" if each["issuer"] == each["subject"] else each["issuer"]
         yield from wrapped(f"{indent}{number}. ", f"{each['subject']}, {kind}, {remains}, issued by {issuer}")
         if each["names"]:
-            rest = len(each["names"]) - _MOST_NAMES
-            more = f" and {rest} more" if rest > 0 else ""
-            yield from wrapped(f"{indent}   names: ", ", ".join(each["names"][:_MOST_NAMES]) + more)
+            yield from wrapped(f"{indent}   names: ", listed(each["names"]))
 
 
 def _findings(findings: Any, indent: str) -> Iterator[str]:

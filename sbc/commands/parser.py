@@ -9,6 +9,10 @@ from typing import Any
 
 Command = Callable[[argparse.Namespace], int]
 
+# Exit statuses beside argparse's own 2: refused; taken, but what is broken in it is stopped; and that of
+# a program whose reader has gone away, as the shell counts one that SIGPIPE ended.
+GOOD, REFUSED, PARTLY, UNREAD = 0, 1, 3, 141
+
 
 class Commands:
     """The commands of ``sbc``; a command is a function of the options that returns the exit status."""

@@ -14,8 +14,16 @@ from sbc.cli import command_line
 _HEAD = """# The commands
 
 Written by `python -m sbc.commands.reference` from the command line's own parser. Every command works on
-a configuration directory, `-c DIR`, which is the present one by default. The exit status is 0 where all
-is well, 1 where something was refused, and 2 where the command was misspelled.
+a configuration directory, `-c DIR`, which is the present one by default. What is asked for goes
+to standard output, what is wrong to standard error.
+
+| exit status | what it means |
+|---|---|
+| 0 | all is well |
+| 1 | refused: nothing was started or changed, or what was looked at is not well |
+| 2 | the command was misspelled |
+| 3 | taken in part (`check`, `reload`): the trunks that need what is broken are stopped or held |
+| 141 | whoever read the output went away, such as `head` |
 """
 
 

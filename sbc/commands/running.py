@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import Any
 
-from sbc.commands.parser import Commands, json_option
+from sbc.commands.parser import GOOD, PARTLY, REFUSED, Commands, json_option
 
 
 def add(commands: Commands) -> None:
     """Add these commands."""
     commands.add("run", _run, "start the SBC and stay")
-    commands.add("reload", _reload, "let the running SBC read its configuration again")
+    reload = json_option(commands.add("reload", _reload, "let the running SBC read its configuration again"))
+    text = "also where no rule, no trunk, no hook or no row of a table is left"
+    reload.add_argument("--force", action="store_true", help=text)
     for name, text in (("status", "listeners, trunks and counters"), ("calls", "the live calls")):
         each = json_option(commands.add(name, _show, f"show {text} of the running SBC"))
         each.set_defaults(verb=name)
@@ -40,9 +43,16 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _reload(options: argparse.Namespace) -> int:
-    answer = ask_running(options, "reload")
-    print("\n".join(answer["lines"]))
-    return 0 if answer["changed"] and not answer["broken"] else 1
+    answer = ask_running(options, "reload", **({"force": True} if options.force else {}))
+    status = REFUSED if not answer["changed"] else PARTLY if answer["broken"] else GOOD
+    if options.json:
+        print(json.dumps(answer, indent=2))
+        return status
+    *wrong, result = answer["lines"]
+    for line in wrong:
+        print(line, file=sys.stderr)
+    print(result, file=sys.stderr if status == REFUSED else sys.stdout)
+    return status
 
 
 def _show(options: argparse.Namespace) -> int:

@@ -23,5 +23,5 @@ def saved(snapshot: Snapshot, name: str) -> Any:
         return None
     except OSError as error:
         raise LocalError(f"{path} cannot be read: {error.strerror}; run this as its user") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LocalError(f"{path} cannot be read ({error}); the running SBC writes it anew") from None

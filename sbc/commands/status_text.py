@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sbc.observe.text import printable
+from sbc.observe.times import left
 from sbc.tls.material.problems import day
 
 Row = Mapping[str, Any]
@@ -97,9 +98,20 @@ def _attention(status: Row) -> list[str]:
     for each in status["trunks"]:
         if each["optional"]:
             parts += ["", f"optional: {each['name']}: {each['optional']}"]
+    records = status["records"]
+    if records["problem"] or records["lost"]:
+        why = f" ({records['problem']})" if records["problem"] else ""
+        parts += [
+            "",
+            f"call records: {records['waiting']} wait to be written{why}, {records['lost']} are lost",
+        ]
+    for each in status["listeners"]:
+        if held := each["inbound"]["held"] + each["outbound"]["held"]:
+            what = "were dropped" if each["transport"] == "udp" else "had to wait"
+            parts += ["", f"flood: {each['name']}: {held} messages over caps.messages_per_flow {what}"]
     for each in status["certificates"]:
         if each["state"] != "ok":
-            parts += ["", f"{each['state']}: {_ending(each)}"]
+            parts += ["", f"{each['state']}: {_ending(each, status['now'])}"]
     for each in status["failures"][:5]:
         who = f"{each['peer']} ({each['trunk'] or 'no trunk'})"
         parts += [
@@ -112,9 +124,10 @@ def _attention(status: Row) -> list[str]:
     return parts
 
 
-def _ending(life: Row) -> str:
+def _ending(life: Row, now: float) -> str:
     what = printable(f"{life['whose']} {life['name']} {life['subject']}".rstrip())
-    return f"{what} ends on {day(life['ends'])}, {life['days_left']} days left"
+    verb = "ends" if now <= life["ends"] else "ended"
+    return f"{what} {verb} on {day(life['ends'])}, {left(life['ends'], now)}"
 
 
 def certificates(answer: Row) -> str:
@@ -141,9 +154,16 @@ def certificates(answer: Row) -> str:
 def _rotation(row: Row) -> str:
     bound = f"bound to {', '.join(row['bound']) or 'no trunk yet'}"
     how = bound if row["section"] == "identities" else "trusted beside the old one"
-    left = row["days_left"]
-    end = f"{left} days left, to {day(row['until'])}" if left >= 0 else f"overdue since {day(row['until'])}"
+    overdue = row["days_left"] < 0
+    end = (
+        f"{_days(row)} left, to {day(row['until'])}" if not overdue else f"overdue since {day(row['until'])}"
+    )
     return f"{row['section']}/{row['name']}: staged since {day(row['staged'])}, {how}; {end}"
+
+
+def _days(row: Row) -> str:
+    """The whole days of a window that is not overdue."""
+    return {0: "less than a day", 1: "1 day"}.get(row["days_left"], f"{row['days_left']} days")
 
 
 def readiness(answer: Row) -> str:
@@ -157,11 +177,12 @@ def readiness(answer: Row) -> str:
     if binds:
         heads["ITS CA LIST"] = lambda each: _LISTED[each["accepts"]]
     heads["WHAT WAS SEEN"] = lambda each: each["detail"]
-    after = (
-        f"all are ready: sbc certs retire {name}"
-        if answer["ready"]
-        else f"not ready; the window ends on {day(answer['until'])}, in {answer['days_left']} days"
-    )
+    after = f"all are ready: sbc certs retire {name}"
+    if not answer["ready"]:
+        until, over = day(answer["until"]), answer["days_left"] < 0
+        after = (
+            f"not ready; the window {f'ended on {until}' if over else f'ends on {until}, in {_days(answer)}'}"
+        )
     return "\n".join([_columns(answer["trunks"], **heads), "", after])
 
 

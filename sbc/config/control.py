@@ -1,9 +1,13 @@
-"""Where the control socket of a configuration is, even while the configuration is broken."""
+"""Where the control socket of a configuration is, even while the configuration is broken; may it be there."""
 
 from __future__ import annotations
 
+import stat
+from collections.abc import Iterator
 from pathlib import Path
 
+from dsl.errors import Diagnostic
+from sbc.config.crosscheck import SettingsFile
 from sbc.config.files import SETTINGS_FILE
 from sbc.config.model import Settings
 from sbc.config.yaml_reader import Document
@@ -18,3 +22,15 @@ def control_path(directory: Path) -> Path:
         return directory / default
     named = data.get("control") if isinstance(data, dict) else None
     return directory / (named if isinstance(named, str) else default)
+
+
+def check_control(settings: SettingsFile, directory: Path) -> Iterator[Diagnostic]:
+    """A file in the place of the socket, which would have to go for it."""
+    path = settings.value.control
+    try:
+        mode = (directory / path).lstat().st_mode
+    except OSError:
+        return  # there is none yet; what else is wrong the start says
+    if not stat.S_ISSOCK(mode):
+        hint = "write the path of a socket that Portcullis makes, such as run/sbc.sock"
+        yield settings.document.problem(("control",), f"{path} is no socket", hint)

@@ -63,12 +63,11 @@ class HookFile:
         if self._is_wrong:
             return []
         try:
-            module = import_text(self._path, self._text)
+            hooks = import_text(self._path, self._text, self._hooks)
         except ImportFailed as failure:
             place = (failure.line, 1 if failure.line else 0)
             self._report(place, f"this hook does not load: {failure.reason}")
             return []
-        hooks = self._hooks(module)
         return [] if self._is_wrong else hooks
 
     def _parse(self) -> ast.Module | None:

@@ -18,8 +18,11 @@ from dsl.load import load as load_rules
 from dsl.ruleset import RuleSet
 from sbc.base import ConfigError
 from sbc.config.acme import check_acme
+from sbc.config.arrivals import arrival
+from sbc.config.control import check_control
 from sbc.config.crosscheck import SettingsFile, TrunkFile, check_routing, check_trunks
-from sbc.config.files import SETTINGS_FILE, Tree, read_tree
+from sbc.config.curves import check_curves
+from sbc.config.files import ROUTES, SETTINGS_FILE, Tree, read_tree
 from sbc.config.hook_set import HookSet
 from sbc.config.hooks import check_calls, load_hooks
 from sbc.config.listeners import check_settings
@@ -128,10 +131,12 @@ def _material(
         return Material()
     found += check_settings(settings)
     found += check_acme(settings, directory)
+    found += check_control(settings, directory)
     found += check_trunks(settings, trunks)
     material = load_material(settings, directory, now, former)
     found += material.diagnostics
     found += check_public(settings, trunks, material.anchors)
+    found += check_curves(settings, trunks, material.identities)
     return material
 
 
@@ -147,10 +152,16 @@ def _rules(
     known = Known(trunks=named, hooks=hooks, tables=files.tables, broken_tables=frozenset(files.broken))
     if settings is not None:
         names = [frozenset(settings.names(section)) for section in ("listeners", "tenants")]
-        known = replace(known, listeners=names[0], tenants=names[1], realms=files.users.realms)
+        arrivals = {each.value.trunk: arrival(each.value, settings.value) for each in trunks}
+        known = replace(
+            known, listeners=names[0], tenants=names[1], realms=files.users.realms, arrivals=arrivals
+        )
     rules, problems = load_rules(tree.routes, known)
     found += problems
     if rules is not None:
+        if tree.routes and not rules.rules:
+            hint = "every call gets 404: write one in routes.d/NAME.yaml"
+            found.append(Diagnostic(ROUTES, 0, 0, "no file has a rule", hint, "", "warning"))
         found += rules.run_tests()
         found += check_routing(rules, trunks)
     return rules

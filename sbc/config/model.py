@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 
 from dsl.decision import Downgrade
 from sbc.base import Address
@@ -23,6 +23,7 @@ from sbc.config.values import (
     Network,
     Pins,
     PortRange,
+    Rate,
     Several,
     Suite,
     parse_address,
@@ -31,6 +32,7 @@ from sbc.config.values import (
 )
 from sbc.media.policy import STREAMS, SUITES, Srtp
 from sbc.media.sdp import MAX_MEDIA
+from sbc.tls.groups import DEFAULT_GROUPS
 
 __all__ = [
     "Acme", "Admin", "Caps", "Downgrade", "HookSettings", "Identity", "Limits", "Listener", "MediaConfig",
@@ -71,7 +73,7 @@ class Identity(_Model):
     chain: str = Field(min_length=1)
     key: str = Field(min_length=1)
     passphrase_file: str | None = None
-    acme: bool = False
+    acme: StrictBool = False
 
 
 class ExternalAccount(_Model):
@@ -106,7 +108,7 @@ class TrustAnchor(_Model):
     ca: str | None = Field(default=None, min_length=1)
     leaf: Several = ()
     pin: Pins = ()
-    public: bool = False
+    public: StrictBool = False
     permitted: tuple[str, ...] = ()
     contact: str | None = None
     crl: Several = ()
@@ -166,7 +168,7 @@ class TrunkTls(_Model):
     name_match: Literal["rfc5922", "rfc2818"] = "rfc5922"
     client_eku: Literal["require", "allow-server-auth"] = "require"
     min_version: Literal["1.2", "1.3"] = "1.2"
-    groups: tuple[Group, ...] = Field(default=("X25519MLKEM768", "X25519", "P-256"), min_length=1)
+    groups: tuple[Group, ...] = Field(default=DEFAULT_GROUPS, min_length=1)
     peer_trusts: tuple[str, ...] = ()
     revocation: TrunkRevocation = TrunkRevocation()
 
@@ -207,7 +209,7 @@ class Trunk(_Model):
     srtp: Srtp = "accept"
     media: Literal["symmetric", "asymmetric"] = "symmetric"
     suites: tuple[Suite, ...] = Field(default=SUITES, min_length=1)
-    sdes_in_clear: bool = False
+    sdes_in_clear: StrictBool = False
     sips: Downgrade = "warn"
     scheme: Literal["sip", "sips"] = "sip"
     domain: Host | None = None
@@ -234,9 +236,16 @@ class Revocation(_Model):
 
 
 class Caps(_Model):
-    """What one call may take of what all calls share; further streams of an offer get port 0."""
+    """What one address, one peer or one call may take of what all of them share.
 
+    Connections and handshakes under way are those of one address at one listener, messages those that one
+    peer brings a second; further streams of an offer get port 0.
+    """
+
+    connections_per_source: int = Field(default=50, ge=1)
+    handshakes_per_source: int = Field(default=20, ge=1)
     streams_per_call: int = Field(default=STREAMS, ge=1, le=MAX_MEDIA)
+    messages_per_flow: Rate = Field(default=2000.0, ge=10)
 
 
 class HookSettings(_Model):

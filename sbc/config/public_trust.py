@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dsl.errors import Diagnostic
 from sbc.config.crosscheck import SettingsFile, TrunkFile
 from sbc.tls.material.anchors import AnchorMaterial
-from sbc.tls.names import is_ip
+from sbc.tls.names import is_ip, listed
 
 
 def check_public(
@@ -30,7 +30,7 @@ def check_public(
             if entry is None or not entry.public:
                 if anchor is None or not anchor.public:
                     continue
-                known = f" ({', '.join(anchor.subjects[:3])}, a well-known public root)"
+                known = f" ({listed(anchor.subjects, 3)}, a well-known public root)"
             hint = "write names: [the peer's host name]; anybody can get a certificate of a public CA"
             yield trunk.error(("tls", "trust", index), f"public CA {name!r} without names{known}", hint)
             break

@@ -6,6 +6,8 @@ one is taken, so that a reload of something else does not read it again.
 
 from __future__ import annotations
 
+import errno
+import stat
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -17,17 +19,22 @@ from sbc.config.crosscheck import SettingsFile
 from sbc.config.schema import Loc
 from sbc.config.users import NOBODY_KNOWN, Users, read_users
 
+State = tuple[int, int, int] | None
 _IN_USE: WeakValueDictionary[tuple[str, str, bytes], Table] = WeakValueDictionary()
 
 
 @dataclass(slots=True)
 class RoutingFiles:
-    """What could be read, and what was wrong; ``digests`` has the hash of every file's bytes."""
+    """What could be read, and what was wrong; ``digests`` has the hash of every file's bytes.
+
+    ``states`` are the files' as they were before they were read.
+    """
 
     users: Users = NOBODY_KNOWN
     tables: dict[str, Table] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
     digests: list[tuple[str, bytes]] = field(default_factory=list)
+    states: dict[str, State] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
 
@@ -47,6 +54,10 @@ def load_routing_files(settings: SettingsFile, directory: Path) -> RoutingFiles:
     if text is not None:
         files.users, problems = read_users(path, text)
         files.diagnostics += problems
+    for path, _ in files.digests:
+        if _state(directory / path) != files.states[path]:
+            hint = "write it beside and rename it; what is whole is read at the next change"
+            files.diagnostics.append(Diagnostic(path, 0, 0, "it was written while it was read", hint))
     return files
 
 
@@ -66,7 +77,10 @@ def _table(name: str, path: str, data: bytes, files: RoutingFiles) -> Table | No
 
 
 def _bytes(settings: SettingsFile, directory: Path, loc: Loc, path: str, files: RoutingFiles) -> bytes | None:
+    files.states[path] = _state(directory / path)
     try:
+        if not stat.S_ISREG((directory / path).stat().st_mode):
+            raise OSError(errno.EINVAL, "is not a file")
         data = (directory / path).read_bytes()
     except OSError as error:
         reason = (error.strerror or type(error).__name__).lower()
@@ -75,6 +89,15 @@ def _bytes(settings: SettingsFile, directory: Path, loc: Loc, path: str, files: 
         return None
     files.digests.append((path, sha256(data).digest()))
     return data
+
+
+def _state(path: Path) -> State:
+    """What changes when somebody writes a file, or puts another in its place; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _text(path: str, data: bytes, files: RoutingFiles) -> str | None:

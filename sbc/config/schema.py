@@ -35,6 +35,11 @@ _EXAMPLES = {
     "trunk": "trunk: carrier",
     "listener": "listener: trunk-tls",
 }
+# What YAML 1.1 and people call them.
+_TRUTHS = {
+    **dict.fromkeys(("yes", "y", "on", "1", "true"), "true"),
+    **dict.fromkeys(("no", "n", "off", "0", "false"), "false"),
+}
 _EXPECTED = {
     "string_type": "text",
     "int_type": "a whole number",
@@ -174,6 +179,8 @@ def _choice_hint(given: object, choices: list[str]) -> str:
 def _type_hint(kind: str, given: object) -> str:
     if given is None:
         return "give it a value, or remove the key"
+    if kind == "bool_type":
+        return f"write {_TRUTHS[str(given).lower()]}" if str(given).lower() in _TRUTHS else ""
     if kind == "tuple_type" and not isinstance(given, (dict, list)):
         return f"write [{given}]"
     if kind == "string_type" and isinstance(given, (int, float)) and not isinstance(given, bool):

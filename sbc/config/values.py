@@ -19,6 +19,7 @@ from sbc.tls.material.pins import parse_pin
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|d|)").fullmatch
+_RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(?:/ ?s)?").fullmatch
 _HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_](?:[A-Za-z0-9._-]*))):([0-9]{1,5})").fullmatch
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252})").fullmatch
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
@@ -35,6 +36,14 @@ def parse_duration(value: object) -> float:
     if seconds <= 0:
         raise ValueError(f"{value!r} is no time at all: write a duration above zero, such as 60s")
     return seconds
+
+
+def parse_rate(value: object) -> float:
+    """Read ``2000/s`` or a number, so many a second; ValueError otherwise."""
+    found = None if isinstance(value, bool) else _RATE(str(value).strip())
+    if found is None:
+        raise ValueError(f"{value!r} is not a rate: write a number a second, such as 2000/s")
+    return float(found[1])
 
 
 def parse_address(value: object) -> Address:
@@ -149,6 +158,11 @@ Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
     WithJsonSchema({"type": ["string", "number"], "examples": ["60s"]}),
+]
+Rate = Annotated[
+    float,
+    BeforeValidator(parse_rate),
+    WithJsonSchema({"type": ["string", "number"], "examples": ["2000/s"]}),
 ]
 HostPort = Annotated[
     Address,

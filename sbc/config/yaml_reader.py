@@ -4,7 +4,7 @@ The text is only composed into nodes, never constructed into Python objects by t
 library. Thus no tag can make an object, every repeated key is found (the library's own
 constructor stops at the first), and each node still has its mark when a later check, however
 far from the file, wants to say where the mistake is. Scalars follow YAML 1.2: ``off`` and ``no``
-are words, which matters in a language where ``srtp: off`` is a choice.
+are words, which matters in a language where ``srtp: off`` is a choice, and no other spelling of false.
 """
 
 from __future__ import annotations
@@ -186,7 +186,9 @@ class _Plain:
         if node.tag == _TAG + "null":
             return None
         if node.tag == _TAG + "bool":
-            return text.lower() in ("true", "yes", "on", "y")
+            # Whatever `%YAML 1.1` or a tag makes of it, `no` is a word.
+            small = text.lower()
+            return small == "true" if small in ("true", "false") else text
         if node.tag == _TAG + "int":
             return _integer(text)
         if node.tag == _TAG + "float":

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import TypeVar, cast
 
-from dsl.decision import DEFAULT_FAILURES, Edit, Failure, Hop, Redirect, Reject, Route
-from dsl.validate import edits_refusal, is_clean, refusal
+from dsl.decision import DEFAULT_FAILURES, Challenge, Edit, Failure, Hop, Redirect, Reject, Route
+from dsl.validate import edits_refusal, is_clean, name_of, refusal
 
 Taken = TypeVar("Taken", Reject | Redirect, Route | Reject | Redirect)
 
@@ -74,18 +74,23 @@ def refuse(reason: str) -> Refuse:
 
 def result_refusal(point: str, result: object, known_trunks: Collection[str]) -> str | None:
     """Why no hook may answer ``result`` at ``point``, in words without any value; None if it may."""
-    match point, result:
-        case (_, None):
-            return None
-        case ("on_invite", Amend()):
-            return _amend_refusal(result)
-        case ("on_invite", Reject() | Redirect()) | ("on_route", Route() | Reject() | Redirect()):
-            return refusal(result, known_trunks)
-        case ("on_answer", HangUp(reason=reason)) | ("on_handshake", Refuse(reason=reason)):
-            return None if _is_short(reason) else "the reason is not a text of one line"
-    return f"{type(result).__name__} is not {_ANSWERS[point]}"
+    kind = type(result)
+    if result is None:
+        return None
+    if point == "on_invite" and kind is Amend:
+        return _amend_refusal(cast(Amend, result))
+    if kind in _DECISIONS.get(point, ()):
+        return refusal(result, known_trunks)
+    if (point == "on_answer" and kind is HangUp) or (point == "on_handshake" and kind is Refuse):
+        good = is_clean(cast(HangUp | Refuse, result).reason, LONGEST_TEXT)
+        return None if good else "the reason is not a text of one line"
+    return f"{name_of(result)} is not {_ANSWERS[point]}"
 
 
+_DECISIONS: dict[str, tuple[type, ...]] = {
+    "on_invite": (Reject, Redirect, Challenge),  # the last only to be told why not
+    "on_route": (Route, Reject, Redirect, Challenge),
+}
 _ANSWERS = {
     "on_handshake": "refuse(...) or None",
     "on_invite": "amend(...), reject(...), redirect(...) or None",
@@ -98,16 +103,12 @@ _ANSWERS = {
 def _amend_refusal(result: Amend) -> str | None:
     tags = result.tags
     if (
-        not isinstance(tags, tuple)
+        type(tags) is not tuple
         or len(tags) > MOST_TAGS
-        or not all(_is_short(tag) and tag for tag in tags)
+        or not all(is_clean(tag, LONGEST_TEXT) and tag for tag in tags)
     ):
         return f"the tags are not a tuple of at most {MOST_TAGS} texts of one line"
     return edits_refusal(result.edits)
-
-
-def _is_short(text: object) -> bool:
-    return is_clean(text) and isinstance(text, str) and len(text) <= LONGEST_TEXT
 
 
 def decided_by(decision: Taken, former: str, place: str) -> Taken:

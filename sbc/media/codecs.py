@@ -10,6 +10,7 @@ import re
 
 from dsl.decision import Codecs
 from sbc.media.errors import MediaRefused
+from sbc.media.sdp import Media
 
 # Payload types that need no rtpmap (RFC 3551 6).
 STATIC = {
@@ -47,6 +48,18 @@ def chosen(sdp: bytes, codecs: Codecs) -> bytes:
     if without and not left:
         raise MediaRefused("no codec is offered that the rules allow")
     return b"\nm=".join(written)
+
+
+def agreed(answer: Media) -> str:
+    """The codec that an answer chose for audio: the first that it names (RFC 3264 6.1), or ""."""
+    if answer.kind != "audio" or not answer.port:
+        return ""
+    names = dict(STATIC)
+    for value in answer.values("rtpmap"):
+        number, _, name = value.partition(" ")
+        names[number] = name.strip().partition("/")[0].upper()
+    found = [names.get(each, "") for each in answer.formats]
+    return next((name for name in found if name and name not in _COMPANIONS), "")
 
 
 def _section(section: bytes, audio: re.Match[bytes], codecs: Codecs) -> bytes:

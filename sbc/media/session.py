@@ -21,7 +21,7 @@ from __future__ import annotations
 from sbc.base import Address, PeerError
 from sbc.ids import Ids
 from sbc.media import keying
-from sbc.media.codecs import chosen
+from sbc.media.codecs import agreed, chosen
 from sbc.media.errors import MediaRefused, StreamRefused
 from sbc.media.policy import MediaPolicy
 from sbc.media.ports import Ports
@@ -36,10 +36,11 @@ from sbc.media.terms import Endpoint, Terms
 class Stream:
     """One ``m=`` line of the call: its endpoints by side. A rejected stream has no ports."""
 
-    __slots__ = ("ends", "kind")
+    __slots__ = ("answered", "ends", "kind")
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
+        self.answered: Media | None = None  # the section of the last answer
         a, b = pair()
         self.ends = {"a": Endpoint(a), "b": Endpoint(b)}
 
@@ -117,7 +118,8 @@ class MediaSession:
         """Turn an offer from ``side`` into ours to the other, whose policy is ``theirs``.
 
         Raises MediaRefused or PeerError for the offer, LocalError when no port is left; then the
-        state is as before, except that ``restart`` has already silenced the other leg.
+        state is as before, except that ``restart`` has already silenced the other leg and closed the
+        former offer: its answer would take up a key again whose counter is forgotten.
         """
         pending = self._offer
         if pending is not None and self._staged and not (pending.answered or restart):
@@ -159,19 +161,20 @@ class MediaSession:
         description = parse_sdp(sdp)
         if len(description.media) != len(offer.plans):
             raise MediaRefused("the answer has another number of m= lines than the offer")
-        agreed: list[Terms | None] = []
+        settled: list[Terms | None] = []
         sections: list[str] = []
         held, moving = False, False
         for plan, media in zip(offer.plans, description.media, strict=True):
             terms = self._settle(plan, media, offer.theirs)
-            agreed.append(terms)
+            settled.append(terms)
             direction = description.direction(media)
             sections.append(_answered(plan, media, direction, offer.side) if terms else rejected(plan.media))
             for used, each in ((plan.terms is not None, plan.direction), (media.port > 0, direction)):
                 moving = moving or used
                 held = held or (used and each != "sendrecv")
             held = held or not media.host
-        for plan, terms in zip(offer.plans, agreed, strict=True):
+        for plan, media, terms in zip(offer.plans, description.media, settled, strict=True):
+            plan.stream.answered = media
             plan.stream.ends[side].apply(terms)
             plan.stream.ends[offer.side].apply(plan.terms if terms else None)
         self.held = held or not moving
@@ -211,8 +214,9 @@ class MediaSession:
         """Return the counters as they are now."""
         streams = []
         for stream in self.streams:
-            ends = stream.ends
-            streams.append(StreamStats(stream.kind, ends["a"].stats(), ends["b"].stats()))
+            a, b = stream.ends["a"].stats(), stream.ends["b"].stats()
+            a.codec = b.codec = agreed(stream.answered) if stream.answered is not None else ""
+            streams.append(StreamStats(stream.kind, a, b))
         return MediaStats(tuple(streams))
 
     def silent_for(self, now: float) -> float:
@@ -360,6 +364,7 @@ class MediaSession:
             end.local = 0
 
     def _restart(self, side: str) -> None:
+        self._offer = None
         self._origins.pop(side, None)
         for stream in self.streams:
             stream.ends[side].forget()

@@ -16,7 +16,7 @@ class LegStats:
     """Counters of one leg: packets and payload bytes (RTP and RTCP), losses by RTP sequence number.
 
     ``refused`` counts dropped packets by reason, ``suite`` is '' on a plain leg, and ``remote``
-    is the latched source, else the address of the SDP.
+    is the latched source, else the address of the SDP. ``codec`` is what the last answer chose to talk with.
     """
 
     packets_in: int = 0
@@ -27,6 +27,7 @@ class LegStats:
     refused: dict[str, int] = field(default_factory=dict)
     suite: str = ""
     remote: Address | None = None
+    codec: str = ""
 
 
 @dataclass(slots=True)
@@ -70,4 +71,5 @@ def _sum(legs: list[LegStats]) -> LegStats:
         dict(refused),
         next((each.suite for each in legs if each.suite), ""),
         next((each.remote for each in legs if each.remote), None),
+        next((each.codec for each in legs if each.codec), ""),
     )

@@ -50,6 +50,8 @@ from sbc.tls.events import Admitted, Handshake, HandshakeFailed, Unreached
 # Timers are rounded up to this, so that a burst of deadlines wakes the engine once; not those that are due
 # already, which the last step left for the next.
 TICK: Final = 0.05
+# How many frames are told of where our own code failed.
+FRAMES: Final = 5
 
 
 class MediaPlane(Protocol):
@@ -92,6 +94,9 @@ class Observer(Protocol):
     def refused(self, listener: str, address: Address, reason: str, now: float) -> None:
         """A connection was refused at accept."""
 
+    def flood(self, flow: Flow, now: float) -> None:
+        """A peer brings more messages than its allowance."""
+
     def fault(self, place: str, now: float) -> None:
         """Our own code failed at ``place``."""
 
@@ -108,6 +113,16 @@ class _NotConnected:
     """A ``Connect`` failed by our own fault."""
 
     key: int
+
+
+def _place(error: Exception) -> str:
+    """What was raised, and the last frames that it passed through, innermost first, alike in every build.
+
+    The text of a traceback has one line for a frame of compiled code, and up to three for any other.
+    """
+    frames = list(traceback.walk_tb(error.__traceback__))[-FRAMES:]
+    places = [f"{frame.f_code.co_filename}:{line} {frame.f_code.co_name}" for frame, line in reversed(frames)]
+    return " < ".join([traceback.format_exception_only(error)[-1].strip(), *places])
 
 
 class Driver:
@@ -203,6 +218,10 @@ class Driver:
         """A connection was refused at accept."""
         self.observer.refused(listener, address, reason, self.clock.now())
 
+    def on_flood(self, flow: Flow) -> None:
+        """A peer brings more messages than its allowance."""
+        self.observer.flood(flow, self.clock.now())
+
     # Running the engine
 
     def run(self, step: Callable[..., list[Command]], *arguments: Any) -> None:
@@ -230,7 +249,7 @@ class Driver:
                     if done:
                         waiting.extend(done)
                 break
-            except Exception:
+            except Exception as error:
                 fault = True
                 if isinstance(subject, DeleteMedia | Connect) and subject is not again:
                     # Nobody else gives its ports back, or lets go of who waits for the connection.
@@ -239,7 +258,7 @@ class Driver:
                         _NotConnected(subject.key) if isinstance(subject, Connect) else subject
                     )
                 if type(subject) is not _Fault:
-                    waiting.appendleft(_Fault(" < ".join(traceback.format_exc().strip().splitlines()[-5:])))
+                    waiting.appendleft(_Fault(_place(error)))
                 if wreck is None:
                     wreck = self._wreck(subject, arguments)
                 step, arguments = self.engine.clear_up, (wreck, self.clock.monotonic())

@@ -55,6 +55,9 @@ class Handler(Protocol):
     def on_refused(self, listener: str, address: Address, reason: str) -> None:
         """A connection was refused at accept: limit, address or blocklist (throttled)."""
 
+    def on_flood(self, flow: Flow) -> None:
+        """A peer brings more than its allowance, and waits; over UDP what is over it is dropped."""
+
 
 class Edge(Protocol):
     """Whoever has connections: the listeners, the dialer."""

@@ -24,19 +24,21 @@ def call_record(call: str, fields: Mapping[str, Any], media: MediaStats | None =
         f'{{"call":{_text(call)},"caller":{_safe(get("caller"))},"called":{_safe(get("called"))}'
         f',"rule":{_text(get("rule", ""))},"started":{_time(get("created"))}'
         f',"answered":{_time(get("answered"))},"ended":{_time(get("ended"))}'
-        f',"seconds":{round(float(get("duration") or 0.0), 3)},"status":{get("status", 0)}'
+        f',"pdd":{_seconds(get("pdd"))},"seconds":{round(float(get("duration") or 0.0), 3)}'
+        f',"status":{get("status", 0)}'
         f',"reason":{_safe(get("reason"))},"ended_by":{_text(get("by", ""))}'
         f',"downgraded":{_truth(get("downgraded"))},"tags":[{",".join(map(_safe, get("tags", ())))}]'
-        f',"a":{_leg(str(get("from", "")), "", get("a"), media.a)}'
-        f',"b":{_leg(str(get("to", "")), str(get("peer", "")), get("b"), media.b)}}}'
+        f',"a":{_leg(str(get("from", "")), "", get("call_id"), get("a"), media.a)}'
+        f',"b":{_leg(str(get("to", "")), str(get("peer", "")), get("call_id_b"), get("b"), media.b)}}}'
     )
 
 
-def _leg(trunk: str, peer: str, flow: Flow | None, stats: LegStats) -> str:
+def _leg(trunk: str, peer: str, call_id: object, flow: Flow | None, stats: LegStats) -> str:
     """``peer`` is which of the trunk's peers took the call, "" for who called us."""
     if flow is None and not trunk:
         return "null"
-    return f'{{"trunk":{_text(trunk)},"peer":{_text(peer)},{_path(flow)},"media":{_media(stats)}}}'
+    head = f'"trunk":{_text(trunk)},"peer":{_text(peer)},"call_id":{_safe(call_id)}'
+    return f'{{{head},{_path(flow)},"media":{_media(stats)}}}'
 
 
 def _path(flow: Flow | None) -> str:
@@ -65,7 +67,8 @@ def _media(stats: LegStats) -> str:
     """One leg's packets, and how they were protected (``srtp`` is "" for plain RTP)."""
     refused = ",".join([f"{_text(why)}:{count}" for why, count in sorted(stats.refused.items())])
     return (
-        f'{{"srtp":{_text(stats.suite)},"remote":{_text(str(stats.remote) if stats.remote else "")}'
+        f'{{"codec":{_text(stats.codec)},"srtp":{_text(stats.suite)}'
+        f',"remote":{_text(str(stats.remote) if stats.remote else "")}'
         f',"packets_in":{stats.packets_in},"packets_out":{stats.packets_out},"lost":{stats.lost}'
         f',"refused":{{{refused}}}}}'
     )
@@ -77,6 +80,10 @@ def _truth(value: object) -> str:
 
 def _safe(value: object) -> str:
     return _text(redact(str(value))) if value else '""'
+
+
+def _seconds(length: object) -> str:
+    return str(round(length, 3)) if isinstance(length, (int, float)) else "null"
 
 
 def _time(moment: object) -> str:

@@ -13,11 +13,13 @@ from typing import Literal
 from sbc.config.model import Trunk, TrunkTls
 from sbc.config.places import Places, place_to_change
 from sbc.config.snapshot import Snapshot
+from sbc.observe.times import left
 from sbc.tls.diagnosis import unreachable, unresolved
 from sbc.tls.failure import Failure
 from sbc.tls.groups import normal_group
-from sbc.tls.lifetime.expiry import DAY
+from sbc.tls.marks import before_end
 from sbc.tls.material.authorities import would_accept
+from sbc.tls.names import listed
 
 Level = Literal["good", "note", "warning", "bad"]
 
@@ -182,15 +184,16 @@ class Physician:
         chains = [("the peer's", visit.looked or visit.seen), ("our", self._ours)]
         for whose, held in chains:
             for each in held.chain if held is not None else ():
-                left = (each.not_after - self._now) / DAY
+                remains = each.not_after - self._now
                 if not each.not_after:
                     yield Finding("warning", f"{whose} chain has one that cannot be read: {each.subject}")
-                elif left < 0:
+                elif remains < 0:
                     yield Finding(
                         "bad", f"{whose} certificate {each.subject} has expired", "let its owner renew it"
                     )
-                elif left < 30:
-                    yield Finding("warning", f"{whose} certificate {each.subject} has {left:.0f} days left")
+                elif remains < before_end("warning", each.not_before, each.not_after):
+                    text = f"{whose} certificate {each.subject} has {left(each.not_after, self._now)}"
+                    yield Finding("warning", text)
         staple = visit.looked.staple if visit.looked is not None else ""
         if staple == "good":
             yield Finding("good", "the peer staples an OCSP answer, and it is good")
@@ -209,7 +212,7 @@ class Physician:
             if self._ours is not None:
                 yield Finding("note", "the peer asks for no certificate: ours is not looked at")
             return
-        named = f"; it accepts {', '.join(held.requested[:6])}" if held.requested else ", and names no CA"
+        named = f"; it accepts {listed(held.requested, 6)}" if held.requested else ", and names no CA"
         level: Level = "bad" if visit.failure is not None else "warning"
         where = self._place("tls.client_identity")
         asks = f"the peer asks for a certificate{named}"

@@ -31,15 +31,21 @@ def health(status: StatusView) -> dict[str, Any]:
             "in_flight": sum(each.inbound.in_flight + each.outbound.in_flight for each in secure),
         },
         "trunks": {"configured": len(status.trunks), "broken": _broken(status)},
+        "records": {
+            "written": not status.records.problem,
+            "waiting": status.records.waiting,
+            "lost": status.records.lost,
+        },
     }
 
 
 def overall(status: StatusView) -> str:
-    """``down`` where no port listens, ``degraded`` where one does not or a trunk is broken."""
+    """``down`` if no port listens, ``degraded`` if one does not, a trunk is broken or no call recorded."""
     up = sum(each.state == "listening" for each in status.listeners)
     if not up:
         return "down"
-    return "listening" if up == len(status.listeners) and not _broken(status) else "degraded"
+    whole = up == len(status.listeners) and not _broken(status) and not status.records.problem
+    return "listening" if whole else "degraded"
 
 
 def _broken(status: StatusView) -> int:
@@ -79,7 +85,7 @@ def _port(view: ListenerView) -> dict[str, Any]:
 
 def _expiry(status: StatusView) -> dict[str, int]:
     """How many certificates, ours, trusted and presented, have passed which mark."""
-    marks = ("90 days", "60 days", "30 days", "incident", "expired")
+    marks = (each for each in expiry.RANK if each != "ok")
     return {mark: sum(each.state == mark for each in status.certificates) for mark in marks}
 
 

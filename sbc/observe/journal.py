@@ -46,6 +46,7 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "malformed": ("WRN", "[malformed]"),
     "parts-dropped": ("INF", "[parts-dropped]"),
     "connection-refused": ("WRN", "[refused]"),
+    "flood": ("WRN", "[flood]"),
 }
 CALL_ENDED: Final = "call-ended"
 STATS_PERIOD = 30.0

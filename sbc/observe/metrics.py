@@ -14,11 +14,13 @@ from sbc.observe.traffic import Stats, Tally
 from sbc.observe.views import (
     CertificateView,
     CountersView,
+    LifeView,
     ListenerView,
     RevocationView,
     StatusView,
     TrunkView,
 )
+from sbc.tls.lifetime.expiry import RANK
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 Sample = tuple[dict[str, str], float]
@@ -78,6 +80,9 @@ def _totals(status: StatusView) -> Iterator[str]:
     yield from _family("sbc_tls_handshakes_total", "counter", "Good handshakes.", good)
     failed = [({"direction": way}, float(stats.failures)) for way, stats in ways.items()]
     yield from _family("sbc_tls_handshake_failures_total", "counter", "Refused handshakes.", failed)
+    records = status.records
+    yield from _one("sbc_call_records_waiting", "gauge", "Records not written yet.", records.waiting)
+    yield from _one("sbc_call_records_lost_total", "counter", "Records that never will be.", records.lost)
     yield from _one("sbc_sips_arrivals_total", "counter", "SIPS requests.", counters.sips_arrivals)
     yield from _one(
         "sbc_sips_downgrades_total", "counter", "SIPS calls with a plain leg.", counters.downgrades
@@ -120,6 +125,13 @@ def _listeners(listeners: tuple[ListenerView, ...]) -> Iterator[str]:
         "sbc_listener_handshakes_in_flight", "gauge", "Handshakes begun and not done.", secure, "in_flight"
     )
     yield from family("sbc_listener_connections", "gauge", "Open connections.", both, "open")
+    held = [(labels, float(view.held)) for labels, view in named]
+    yield from _family(
+        "sbc_messages_held_total",
+        "counter",
+        "Over their peer's cap: they waited, over UDP were dropped.",
+        held,
+    )
 
 
 def _trunks(status: StatusView) -> Iterator[str]:
@@ -165,11 +177,18 @@ def _trunks(status: StatusView) -> Iterator[str]:
     own, peers = list(_expiries(trunks, "own")), list(_expiries(trunks, "peer"))
     yield from _family("sbc_own_certificate_expiry_seconds", "gauge", "notAfter of ours.", own)
     yield from _family("sbc_peer_certificate_expiry_seconds", "gauge", "notAfter of the peer's.", peers)
-    left = [
-        ({"whose": each.whose, "name": each.name, "thumbprint": each.thumbprint[:16]}, float(each.days_left))
-        for each in status.certificates
+    yield from _lives(status.certificates)
+
+
+def _lives(certificates: tuple[LifeView, ...]) -> Iterator[str]:
+    labels = [
+        {"whose": each.whose, "name": each.name, "thumbprint": each.thumbprint[:16]} for each in certificates
     ]
+    left = [(label, float(each.days_left)) for label, each in zip(labels, certificates, strict=True)]
     yield from _family("sbc_certificate_days_left", "gauge", "Whole days; negative once over.", left)
+    marks = [(label, float(RANK[each.state])) for label, each in zip(labels, certificates, strict=True)]
+    words = "0 ok, 1 notice, 2 reminder, 3 warning or overdue, 4 incident, 5 expired."
+    yield from _family("sbc_certificate_mark", "gauge", words, marks)
 
 
 def _alerted(trunk: str, alert: str, count: int) -> Sample:

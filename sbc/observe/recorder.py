@@ -8,12 +8,15 @@ from typing import Any, Final
 
 from sbc.b2bua.commands import Note
 from sbc.base import Address
+from sbc.flow import Flow
 from sbc.media.stats import MediaStats
 from sbc.observe.cdr import call_record
 from sbc.observe.journal import Journal, Level
 from sbc.observe.metrics import Counters
 from sbc.observe.soft_passes import SoftPasses
+from sbc.observe.throttle import Throttle
 from sbc.observe.views import FailureView
+from sbc.policy.shares import source_of
 from sbc.tls.diagnosis import Direction, Failure, alert_name
 from sbc.tls.events import Handshake, HandshakeFailed, Unreached
 from sbc.tls.ledger import Ledger
@@ -21,6 +24,9 @@ from sbc.tls.optional import OptionalPeers, Showed
 from sbc.tls.revocation.policy import SoftPass
 
 FAILURES_KEPT = 50
+# Lines a minute about malformed messages of one address and of all, and about floods.
+_MALFORMED: Final = (5, 60)
+_FLOODS: Final = (1, 20)
 
 
 # The line of the configuration that decides a failure of a trunk, "" for none.
@@ -47,6 +53,8 @@ class Recorder:
         self.optional = OptionalPeers()
         self.place: Place = place or _nowhere
         self._write_record = write_record
+        self._malformed = Throttle(*_MALFORMED)
+        self._floods = Throttle(*_FLOODS)
 
     def note(self, note: Note, media: MediaStats | None, now: float) -> None:
         """The core noted something; ``media`` are the counters of a call that ended."""
@@ -55,7 +63,18 @@ class Recorder:
             self._write_record(call_record(note.call, note.fields, media))
             fields = {name: value for name, value in note.fields.items() if name in _ENDED_FIELDS}
             note = Note(note.event, note.call, fields)
+        elif note.event == "malformed":
+            self._tell_malformed(note, now)
+            return
         self.journal.note(note, now)
+
+    def _tell_malformed(self, note: Note, now: float) -> None:
+        """Say what was malformed, unless much of that source was said just now."""
+        host = str(note.fields.get("remote", "")).rpartition(":")[0].strip("[]")
+        more = self._malformed.note(source_of(host), now)
+        if more is not None:
+            fields = {**note.fields, "reason": f"{note.fields.get('reason', '')}{more}"}
+            self.journal.note(Note(note.event, note.call, fields), now)
 
     def handshake(self, event: Handshake) -> None:
         """A good handshake is counted and goes into the ledger (row T9)."""
@@ -135,6 +154,20 @@ class Recorder:
         """A connection was refused at accept."""
         fields = {"listener": listener, "peer": address, "reason": reason}
         self.note(Note("connection-refused", "", fields), None, now)
+
+    def flood(self, flow: Flow, now: float) -> None:
+        """A peer brings more messages than its allowance: said once a minute."""
+        more = self._floods.note(f"{flow.trunk} {source_of(flow.remote.host)}", now)
+        if more is None:
+            return
+        what = "waits" if flow.reliable else "is dropped"
+        reason = (
+            f"over {flow.allowance.rate:g} messages a second (caps.messages_per_flow): what is more {what}"
+        )
+        fields = {
+            "listener": flow.listener, "trunk": flow.trunk, "peer": flow.remote, "reason": reason + more,
+        }  # fmt: skip
+        self.note(Note("flood", "", fields), None, now)
 
     def fault(self, place: str, now: float) -> None:
         """Our own code failed at ``place``."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sbc.tls.lifetime.expiry import days_left
+from sbc.tls.marks import DAY
 
 _UNITS = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
@@ -33,8 +33,17 @@ def ago(then: float, now: float) -> str:
 
 def left(ends: float, now: float) -> str:
     """What is left of a certificate that ends at ``ends``, or how long it has been over."""
-    days = days_left(ends, now)
-    return f"{days} days left" if days >= 0 else f"EXPIRED {-days} days ago"
+    if now > ends:
+        return f"EXPIRED {_whole(now - ends)} ago"
+    return f"{_whole(ends - now)} left"
+
+
+def _whole(seconds: float) -> str:
+    """Whole days, or less than one in its largest unit."""
+    days = int(seconds // DAY)
+    if days:
+        return f"{days} day{'s' if days > 1 else ''}"
+    return next((f"{int(seconds // size)} {unit}" for size, unit in _UNITS if seconds >= size), "0 s")
 
 
 def day(moment: float) -> str:

@@ -15,17 +15,18 @@ from sbc.config.snapshot import Snapshot
 from sbc.observe.views import Counts
 from sbc.tls.diagnosis import Direction
 from sbc.tls.ledger import Bad, Good, Ledger, Side
-from sbc.tls.lifetime.expiry import DAY
+from sbc.tls.lifetime.expiry import State, state_of
 from sbc.tls.material.authorities import issuers_of, normal_subject, would_accept
 from sbc.tls.material.identity import IdentityMaterial
 from sbc.tls.material.problems import day
+from sbc.tls.names import listed
 
-SOON = 30 * DAY
 # Failures that say something of the trust between the two, and not of a scanner or the network.
 _OF_TRUST = frozenset((
     "no-certificate", "unknown-ca", "missing-intermediate", "key-not-held", "name-mismatch", "expired",
     "not-yet-valid", "wrong-purpose", "revoked", "stale-revocation", "bad-certificate", "rejected-by-peer",
 ))  # fmt: skip
+_NEAR = ("warning", "incident", "expired")
 _OTHER: Mapping[Direction, Direction] = {"inbound": "outbound", "outbound": "inbound"}
 _DIRECTIONS: tuple[Direction, ...] = ("inbound", "outbound")
 
@@ -42,6 +43,11 @@ class Roll:
     subject: str
     not_after: float
     contact: str = ""
+    not_before: float = 0.0
+
+    def mark(self, now: float) -> State:
+        """Which mark it has passed at ``now``; nothing of what does not end."""
+        return state_of(self.not_before, self.not_after, now) if self.not_after else "ok"
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +133,12 @@ def _direction(
     identity = _identity(snapshot, trunk, tls, direction)
     presents = None
     if identity is not None:
-        presents = Roll("ours", identity.name, identity.subject, identity.not_after)
+        presents = Roll(
+            "ours", identity.name, identity.subject, identity.not_after, not_before=identity.not_before
+        )
     accepts = () if direction == "inbound" and tls.mode == "server" else _anchors(snapshot, tls)
     shown = tuple(
-        Roll("theirs", each.anchor or "refused", each.subject, each.not_after)
+        Roll("theirs", each.anchor or "refused", each.subject, each.not_after, not_before=each.not_before)
         for each in ledger.shown(trunk.trunk)
         if each.direction == direction
     )
@@ -157,7 +165,8 @@ def _anchors(snapshot: Snapshot, tls: TrunkTls) -> tuple[Roll, ...]:
         if anchor.kind == "pin":
             rolls.append(Roll("pin", name, "a public key", 0.0, contact))
         for each in anchor.facts:
-            rolls.append(Roll(anchor.kind, name, each.identity.label, each.identity.not_after, contact))
+            who = each.identity
+            rolls.append(Roll(anchor.kind, name, who.label, who.not_after, contact, who.not_before))
     return tuple(rolls)
 
 
@@ -220,7 +229,7 @@ def _unaccepted(
             continue
         issuers = issuers_of(identity.chain_pem)
         if not would_accept(view.peer_accepts, issuers):
-            accepted = f"the CAs that the peer accepts ({view.known_by}): {', '.join(view.peer_accepts[:4])}"
+            accepted = f"the CAs that the peer accepts ({view.known_by}): {listed(view.peer_accepts, 4)}"
             ours = f"identity {identity.name} was issued by {issuers[0]}"
             yield f"{view.direction}: {ours}, which is not among {accepted}"
 
@@ -231,7 +240,7 @@ def _ending(views: tuple[DirectionView, ...], now: float) -> Iterator[str]:
         own = (view.presents,) if view.presents is not None else ()
         inuse = tuple(each for each in view.shown if each.name != "refused")[:1]
         for roll in (*view.accepts, *own, *inuse):
-            if not roll.not_after or roll.not_after > now + SOON or roll in told:
+            if roll.mark(now) not in _NEAR or roll in told:
                 continue
             told.add(roll)
             whose = {"ours": "our certificate", "theirs": "the peer's certificate"}.get(roll.what, "trust")

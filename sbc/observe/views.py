@@ -45,6 +45,11 @@ class ListenerView:
     advertise: str = ""
 
     @property
+    def held(self) -> int:
+        """Messages over the cap of their peers, whoever opened the connection."""
+        return self.inbound.held + self.outbound.held
+
+    @property
     def shown(self) -> str:
         """Where it listens, and what that means to peers where it is no address to reach."""
         if self.advertise:
@@ -101,7 +106,7 @@ class LifeView:
     """A certificate of ours, a trusted one or one that a peer presented, and how long it lasts.
 
     ``whose`` is ours, theirs, trusted or window (the end of a rotation's), ``name`` its entry in sbc.yaml or
-    the peer's trunk; ``state`` is ok, 90, 60 or 30 days, incident or expired.
+    the peer's trunk; ``state`` is ok or the mark that it passed last (``sbc.tls.lifetime.expiry``).
     """
 
     whose: str
@@ -168,6 +173,15 @@ class RevocationView:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordsView:
+    """The call records: how many wait to be written, how many are lost, and why none is written, or ""."""
+
+    waiting: int = 0
+    lost: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CountersView:
     """What happened since the start; ``inbound`` and ``outbound`` of all listeners, ``events`` by name."""
 
@@ -211,3 +225,4 @@ class StatusView:
     free_media_ports: int = 0
     revocation: tuple[RevocationView, ...] = ()
     certificates: tuple[LifeView, ...] = ()
+    records: RecordsView = field(default_factory=RecordsView)

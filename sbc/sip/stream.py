@@ -45,6 +45,10 @@ MAX_SKIP: Final = 1 << 20
 _BEGINNING: Final = 16
 _LINES: Final = 2048
 
+# So many pings without a break say what any greater number says, and are found at once.
+_MANY: Final = 128
+_PINGS: Final = b"\r\n\r\n" * _MANY
+
 
 class MessageStream:
     """Feed it what one connection brings; ``max_head`` and ``max_body`` are in octets."""
@@ -109,12 +113,21 @@ class MessageStream:
         if not source.startswith(b"\r\n", at):
             return self._take_head(source, at, items)
         if source.startswith(b"\r\n\r\n", at):
+            if source.startswith(_PINGS, at):
+                return self._pass_pings(source, at, items)
             items.append(PING)
             return at + 4
         if len(source) == at + 3 and source.endswith(b"\r"):
             return None
         items.append(PONG)
         return at + 2
+
+    def _pass_pings(self, source: Octets, at: int, items: list[Item]) -> int:
+        """Note so many pings as can mean anything, however many follow."""
+        items.extend([PING] * _MANY)
+        while source.startswith(_PINGS, at):
+            at += len(_PINGS)
+        return at
 
     def _take_body(self, source: Octets, at: int, items: list[Item]) -> int | None:
         end = at + self._needed

@@ -82,12 +82,14 @@ class Via:
 
 def parse_via(text: str) -> Via:
     """Read one Via value; raises ParseError."""
-    place, found, branch = text.partition(";branch=")
-    if found and len(place) <= LONGEST_KEPT and is_token(branch):
-        via = _recent(place)
-        if find_param(via.params, "branch") is None:
-            return Via(via.transport, via.host, via.port, via.params + (("branch", branch),))
-    return _parse(text)
+    place, found, rest = text.partition(";branch=")
+    branch, more, tail = rest.partition(";")
+    if not found or len(text) > LONGEST_KEPT or '"' in text or not is_token(branch):
+        return _parse(text)
+    # All but the branch is the same in every message of a peer.
+    via = _recent(f"{place};branch{more}{tail}")
+    params = tuple([(name, branch if name == "branch" else value) for name, value in via.params])
+    return Via(via.transport, via.host, via.port, params)
 
 
 def _parse(text: str) -> Via:
@@ -105,5 +107,4 @@ def _parse(text: str) -> Via:
     return Via(transport.upper(), host, number, parse_params(rest) if rest else ())
 
 
-# What stands before the branch is the same in every message of a peer.
 _recent: Final = recent(_parse)

@@ -13,6 +13,8 @@ GROUPS = (
     "P-384",
     "P-521",
 )
+# Over TLS 1.2 these bound the curves of certificates too (RFC 8422 5.1.1), and many are on P-384.
+DEFAULT_GROUPS = ("X25519MLKEM768", "X25519", "P-256", "P-384")
 _SPELLINGS = {
     "secp256r1": "P-256",
     "prime256v1": "P-256",

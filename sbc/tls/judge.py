@@ -9,7 +9,6 @@ what is known already is asked, and what is not known is settled before the firs
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from sbc.base import PeerError
@@ -46,7 +45,7 @@ class Ways(Protocol):
     """Who looks for other ways through the peer's certificates than the one OpenSSL took (RFC 4158 2)."""
 
     def longer(self, judge: Judge, presented: Presented) -> dict[str, Presented]:
-        """The same chain, longer, for each trunk that trusts the issuer of its end and accepts it."""
+        """The same chain, longer, for each trunk that trusts an issuer of its end."""
 
     def other(self, judge: Judge, sent: Sequence[bytes]) -> Presented | None:
         """What is presented by the first of the other ways through what a server sent that holds."""
@@ -136,7 +135,8 @@ class Judge:
 
     def refuse(self, code: int, depth: int, ders: Sequence[bytes]) -> None:
         """OpenSSL's error is final; the chain, as far as it was built, is kept for whoever explains it."""
-        self.trunk = None
+        # Name constraints are looked at last, when the chain has been judged already.
+        self.trunk = self.presented = None
         self.verify_code, self.verify_depth = code, depth
         if ders and max(map(len, ders)) <= MAX_DER:
             self.chain = tuple(ders[:MAX_CHAIN])
@@ -182,20 +182,24 @@ class Judge:
         chain = (leaf.identity.thumbprint, *map(thumbprint_of, ders[1:]))
         self.chain = self.cache.keep(ders, chain)
         presented = self.presented = Presented(
-            leaf, chain, agreed.version, agreed.group, self.anchored, self.purpose_ok, self.chain
-        )
+            leaf, chain, agreed.version, agreed.group, self.anchored, self.purpose_ok, self.chain,
+            self._excluded(leaf, ders[1:]),
+        )  # fmt: skip
         longer: dict[str, Presented] = {}
         open_end = self.anchored and not self.cache.read(ders[-1]).self_issued
         if self.ways is not None and len(self.admission.candidates) > 1 and open_end:
             longer = self.ways.longer(self, presented)
-        if not longer:
-            return match(presented, self.admission, self.now)
-        above = (each for other in longer.values() for each in other.chain[len(chain) :])
-        verdict = match(replace(presented, chain=(*chain, *above)), self.admission, self.now)
+        verdict = match(presented, self.admission, self.now, longer)
         if verdict.trunk in longer:
             self.presented = longer[verdict.trunk]
             self.chain = self.presented.ders
         return verdict
+
+    def _excluded(self, leaf: Certificate, issuers: Sequence[bytes]) -> tuple[str, ...]:
+        """The subtrees that the issuers exclude, where the leaf has a wildcard that could reach there."""
+        if not any("*" in each for each in leaf.identity.sans):
+            return ()
+        return tuple(subtree for each in issuers for subtree in self.cache.read(each).excluded)
 
     def no_issuer(self) -> NoIssuer | None:
         """What the peer's chain lacks, where it ended before anything that is trusted."""

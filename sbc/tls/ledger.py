@@ -27,6 +27,7 @@ from sbc.flow import TlsFacts
 from sbc.tls.diagnosis import Direction, Failure
 from sbc.tls.material.certificate import thumbprint_of
 from sbc.tls.material.certificate_cache import CertificateCache
+from sbc.typed import record
 
 SHOWN_KEPT = 64
 REFUSED_KEPT = 16
@@ -217,9 +218,10 @@ class Ledger:
         shown: dict[str, OrderedDict[tuple[str, str], Shown]] = {}
         try:
             for trunk, known in saved.items():
-                for direction in _DIRECTIONS:
-                    if direction in known["sides"]:
-                        sides[trunk, direction] = _side_from_json(known["sides"][direction])
+                for direction, side in known["sides"].items():
+                    if direction not in _DIRECTIONS:
+                        raise ValueError("no direction")
+                    sides[trunk, direction] = _side_from_json(side)
                 read = map(_shown_from_json, known["shown"])
                 shown[trunk] = OrderedDict(((each.direction, each.thumbprint), each) for each in read)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
@@ -262,12 +264,14 @@ def _remembered(der: bytes) -> str:
 
 def _shown_from_json(values: dict[str, Any]) -> Shown:
     chain = tuple(b64decode(each, validate=True) for each in values["chain"])
-    return Shown(**{**values, "chain": chain})
+    return record(Shown, {**values, "chain": chain})
 
 
 def _side_from_json(values: dict[str, Any]) -> Side:
     good, bad, asked = values["good"], values["bad"], values["asked"]
-    return Side(
-        Good(**good) if good is not None else None, Bad(**bad) if bad is not None else None,
-        values["goods"], values["bads"], tuple(asked) if asked is not None else None, values["asked_at"],
-    )  # fmt: skip
+    return record(Side, {
+        **values,
+        "good": record(Good, good) if good is not None else None,
+        "bad": record(Bad, bad) if bad is not None else None,
+        "asked": tuple(asked) if isinstance(asked, list) else asked,
+    })  # fmt: skip

@@ -23,8 +23,9 @@ that set:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from sbc.tls.admission import Admission, TrunkTrust, TrustTable, build_table
 from sbc.tls.diagnosis import no_certificate
@@ -32,7 +33,7 @@ from sbc.tls.failure import Direction, Failure
 from sbc.tls.material.anchors import AnchorMaterial, load_anchor
 from sbc.tls.material.certificate import Certificate
 from sbc.tls.material.problems import day
-from sbc.tls.names import NameMatch, all_permitted, matching_name
+from sbc.tls.names import NameMatch, all_permitted, listed, matching_name
 
 __all__ = [
     "Admission", "AnchorMaterial", "Presented", "TrunkTrust", "TrustTable", "Verdict",
@@ -55,7 +56,8 @@ class Presented:
     ``ders`` is that chain itself, leaf first, () where nobody needs it.
     ``anchored`` is False where OpenSSL found no trusted issuer, so that only a pin can accept;
     ``group`` is None where it is not agreed yet;
-    ``purpose_ok`` is False where it found the wrong extended key usage (X509_V_ERR 26).
+    ``purpose_ok`` is False where it found the wrong extended key usage (X509_V_ERR 26);
+    ``excluded`` are the subtrees of names that the chain's issuers exclude, for a leaf with a wildcard.
     """
 
     leaf: Certificate
@@ -65,6 +67,7 @@ class Presented:
     anchored: bool = True
     purpose_ok: bool = True
     ders: tuple[bytes, ...] = ()
+    excluded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,14 +80,20 @@ class Verdict:
     anchor: str | None = None
 
 
-def match(presented: Presented, admission: Admission, now: float) -> Verdict:
-    """The candidate that ``presented`` proves, at ``now``; fails closed with the best explanation."""
+def match(
+    presented: Presented, admission: Admission, now: float,
+    longer: Mapping[str, Presented] = MappingProxyType({}),
+) -> Verdict:  # fmt: skip
+    """The candidate that ``presented`` proves, at ``now``; fails closed with the best explanation.
+
+    Trunks in ``longer`` are judged by the chain that stands there, which leads on to what they trust.
+    """
     failures: list[Failure] = []
     best: tuple[int, TrunkTrust, str | None, str] | None = None
     for candidate in admission.candidates:
         if not candidate.asks:
             continue
-        outcome = _judge(candidate, admission, presented, now)
+        outcome = _judge(candidate, admission, longer.get(candidate.trunk, presented), now)
         if isinstance(outcome, Failure):
             failures.append(outcome)
         elif best is None or outcome[0] < best[0]:
@@ -237,8 +246,11 @@ def _named(
                 "give the trunk's `names` what the peer's certificate must carry, or dial it by its name",
             )
         return None
-    found = matching_name(sans, expected, mode)
-    return found if found is not None else _mismatch(expected, presented.leaf, mode)
+    found = matching_name(sans, expected, mode, presented.excluded)
+    if found is not None:
+        return found
+    barred = bool(presented.excluded) and matching_name(sans, expected, mode) is not None
+    return _mismatch(expected, presented.leaf, mode, barred)
 
 
 def _not_permitted(anchor: AnchorMaterial, leaf: Certificate) -> Failure:
@@ -247,7 +259,7 @@ def _not_permitted(anchor: AnchorMaterial, leaf: Certificate) -> Failure:
         return _nameless(
             f"trust {anchor.name} may vouch for {', '.join(anchor.permitted)} only", leaf, "a name there"
         )
-    shown = ", ".join(sans[:8])
+    shown = listed(sans)
     return Failure(
         "name-mismatch",
         f"trust {anchor.name} may vouch for {', '.join(anchor.permitted)} only; it names {shown}",
@@ -257,12 +269,15 @@ def _not_permitted(anchor: AnchorMaterial, leaf: Certificate) -> Failure:
     )
 
 
-def _mismatch(expected: Sequence[str], leaf: Certificate, mode: NameMatch) -> Failure:
+def _mismatch(expected: Sequence[str], leaf: Certificate, mode: NameMatch, barred: bool = False) -> Failure:
     sans, wanted = leaf.identity.sans, f"expected {', '.join(expected)}"
     if not sans:
         return _nameless(wanted, leaf, expected[0])
-    shown = ", ".join(sans[:8])
-    wild = "; its wildcard does not count under rfc5922" if mode == "rfc5922" and "*" in shown else ""
+    shown = listed(sans)
+    starred = mode == "rfc5922" and any("*" in each for each in sans)
+    wild = "; its wildcard does not count under rfc5922" if starred else ""
+    if barred:
+        wild = "; its wildcard does not reach a name that its issuer excludes (RFC 5280 4.2.1.10)"
     return Failure(
         "name-mismatch",
         f"{wanted}; the certificate names {shown}{wild}",

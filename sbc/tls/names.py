@@ -10,12 +10,16 @@ common name never counts. A SIP domain in a URI is ``sip:domain`` without a user
 - in the *configuration* it is the operator's own word, and ``*.example.com`` accepts any one
   label under example.com, and the certificate's wildcard of the same spelling where the mode
   is rfc2818.
+
+An address is matched by a SAN of type IP and by no name that is spelled like it (RFC 9525 6.4). A wildcard
+in the certificate does not reach a name that an issuer's name constraints exclude: whoever verified the chain
+has held the star itself to them, and not what it stands for (RFC 5280 4.2.1.10).
 """
 
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Literal
 
@@ -41,6 +45,7 @@ def normal_name(name: str) -> str:
     return name.lower()
 
 
+@lru_cache(maxsize=4096)
 def is_ip(name: str) -> bool:
     """True for a literal IPv4 or IPv6 address, bracketed or not."""
     try:
@@ -74,19 +79,44 @@ def one_label_wildcard(pattern: str, name: str) -> bool:
     return bool(label) and dot == "." and "." + parent == rest and rest.count(".") >= 2 and label != "*"
 
 
-def matching_name(sans: Iterable[str], expected: Iterable[str], mode: NameMatch) -> str | None:
-    """The first of ``expected`` that some SAN (``dns:``, ``uri:``, ``ip:``) carries, or None."""
-    presented = [each for each in map(san_name, sans) if each[0]]
+def matching_name(
+    sans: Iterable[str], expected: Iterable[str], mode: NameMatch, excluded: Iterable[str] = ()
+) -> str | None:
+    """The first of ``expected`` that some SAN (``dns:``, ``uri:``, ``ip:``) carries, or None.
+
+    ``excluded`` are the subtrees of names that an issuer of the certificate excludes.
+    """
+    sans = tuple(sans)
+    names = [name for kind, name in map(san_name, sans) if kind == "dns"]
+    addresses = {san_name(each)[1] for each in sans if each.startswith("ip:")}
     for wanted in expected:
         normal = normal_name(wanted)
-        for kind, name in presented:
-            if kind == "dns" and "*" in name:
-                hit = mode == "rfc2818" and (normal == name or one_label_wildcard(name, normal))
-            else:
-                hit = normal == name or (kind == "dns" and one_label_wildcard(normal, name))
-            if hit:
+        if is_ip(normal):
+            if normal in addresses:
                 return wanted
+        elif any(_carries(name, normal, mode, excluded) for name in names):
+            return wanted
     return None
+
+
+def _carries(name: str, wanted: str, mode: NameMatch, excluded: Iterable[str]) -> bool:
+    """Whether a certificate's ``name`` is, or stands for, one that is wanted."""
+    if "*" not in name:
+        return wanted == name or one_label_wildcard(wanted, name)
+    if mode != "rfc2818" or not (wanted == name or one_label_wildcard(name, wanted)):
+        return False
+    return not any(_reaches(wanted, each.removeprefix(".")) for each in excluded)
+
+
+def _reaches(wanted: str, subtree: str) -> bool:
+    """Whether ``wanted``, or one of the names that its star stands for, lies in ``subtree``."""
+    return wanted == subtree or wanted.endswith("." + subtree) or one_label_wildcard(wanted, subtree)
+
+
+def listed(names: Sequence[str], most: int = 8) -> str:
+    """The names for a line of text, and of a longer list how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def all_permitted(sans: Iterable[str], permitted: Iterable[str]) -> bool:

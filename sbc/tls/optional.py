@@ -14,8 +14,9 @@ from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from sbc.tls.lifetime.expiry import DAY
+from sbc.tls.marks import DAY
 from sbc.tls.material.problems import day
+from sbc.typed import fits, record
 
 Showed = Literal["presented", "absent", "bad"]
 SETTLED = 7 * DAY
@@ -148,7 +149,9 @@ class OptionalPeers:
         sources: dict[str, OrderedDict[str, Source]] = {}
         try:
             for name, known in saved.items():
-                since[name] = float(known["since"])
+                since[name] = known["since"]
+                if not fits(since[name], float):
+                    raise TypeError("no date")
                 sources[name] = OrderedDict((key, _source(each)) for key, each in known["sources"].items())
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"these are no counts of ours ({type(error).__name__})") from None
@@ -156,8 +159,4 @@ class OptionalPeers:
 
 
 def _source(values: dict[str, Any]) -> Source:
-    counts = (int(values[name]) for name in ("presented", "absent", "bad"))
-    times = (float(values[name]) for name in ("first", "last", "last_without"))
-    presented, absent, bad = counts
-    first, last, last_without = times
-    return Source(presented, absent, bad, first, last, last_without)
+    return record(Source, {name: values[name] for name in Source.__slots__})

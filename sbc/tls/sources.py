@@ -14,11 +14,14 @@ sources empties the cache, which costs it little.
 from __future__ import annotations
 
 import ipaddress
+from bisect import bisect
 from collections.abc import Iterable
 
 from dsl.breath import breathe
 
 _RECENT = 4096
+# How many leading bits an address shares with one that it may be a slip of.
+_ALIKE = {4: 16, 6: 32}
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -46,7 +49,7 @@ def share_addresses(one: Iterable[str], other: Iterable[str]) -> bool:
 class SourceIndex:
     """Names by the networks that they admit."""
 
-    __slots__ = ("_levels", "_recent")
+    __slots__ = ("_levels", "_recent", "_sorted")
 
     def __init__(self, entries: Iterable[tuple[str, str]]) -> None:
         """``entries`` are (network, name); ValueError where a network cannot be read."""
@@ -61,6 +64,7 @@ class SourceIndex:
                 bucket.append(name)
         self._levels = sorted(levels.items(), key=lambda item: item[0])
         self._recent: dict[str, tuple[str, ...]] = {}
+        self._sorted: dict[int, list[tuple[int, int, str]]] = {}
 
     def lookup(self, source: str) -> tuple[str, ...]:
         """The names that admit a literal address, most specific network first; () for none."""
@@ -76,13 +80,35 @@ class SourceIndex:
         names = self.lookup(source)
         return names[0] if names else None
 
+    def nearest(self, source: str) -> tuple[str, str] | None:
+        """The network that an address which none admits is most like, and its name; None for a stranger."""
+        address = _address(source)
+        if address is None:
+            return None
+        number, version, bits = int(address), address.version, address.max_prefixlen
+        networks = self._in_order(version)
+        at = bisect(networks, (number, 0, ""))
+        best, found = _ALIKE[version], None
+        # Whatever has the longest prefix in common with a number stands next to it.
+        for base, shift, name in networks[max(0, at - 1) : at + 1]:
+            common = bits - (base ^ number).bit_length()
+            if common >= best and bits - shift >= best:
+                best, found = common, (_text(version, base, bits - shift), name)
+        return found
+
+    def _in_order(self, version: int) -> list[tuple[int, int, str]]:
+        known = self._sorted.get(version)
+        if known is None:
+            levels = [(shift, names) for (each, shift), names in self._levels if each == version]
+            known = self._sorted[version] = sorted(
+                (prefix << shift, shift, min(names[prefix])) for shift, names in levels for prefix in names
+            )
+        return known
+
     def _search(self, source: str) -> tuple[str, ...]:
-        try:
-            address = ipaddress.ip_address(source.partition("%")[0])
-        except ValueError:
+        address = _address(source)
+        if address is None:
             return ()
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
         number, version = int(address), address.version
         found: dict[str, None] = {}
         for (level_version, shift), names in self._levels:
@@ -90,3 +116,19 @@ class SourceIndex:
                 for name in sorted(names.get(number >> shift, ())):
                     found.setdefault(name)
         return tuple(found)
+
+
+def _address(source: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(source.partition("%")[0])
+    except ValueError:
+        return None
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
+def _text(version: int, base: int, length: int) -> str:
+    """A network as an operator writes it: an address where it is only one."""
+    address = ipaddress.IPv4Address(base) if version == 4 else ipaddress.IPv6Address(base)
+    return str(address) if length == address.max_prefixlen else f"{address}/{length}"

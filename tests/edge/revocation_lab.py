@@ -20,7 +20,7 @@ from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
 from sbc.observe.traffic import Tally
 from sbc.tls.revocation.policy import SoftPass
-from tests.edge.tls_lab import Lab
+from tests.edge.tls_lab import Lab, client_context, try_options
 from tests.edge.web import Web, response
 from tests.unit.tls.revoking import (
     certificate_of,
@@ -137,6 +137,20 @@ def revocation_lab(directory: Path, kind: type[RevocationLab] = RevocationLab) -
     finally:
         lab.close()
         web.close()
+
+
+def inbound(lab: RevocationLab, issued: Issued, version: str = "1.3") -> Exception | None:
+    """What a peer with this certificate is told on connecting; None where it is let in."""
+    return try_options(lab.address(), client_context(lab, issued, version))
+
+
+def started(lab: RevocationLab, mode: str = "hard", *methods: str) -> RevocationLab:
+    """The lab with one trunk, running."""
+    policy: dict[str, Any] = {"mode": mode, **({"methods": methods} if methods else {})}
+    lab.trunk("acme", {"revocation": policy})
+    lab.recorder.answer = b"SIP/2.0 200 OK\r\n\r\n"
+    lab.start()
+    return lab
 
 
 def serial_of(issued: Issued) -> int:

@@ -165,7 +165,16 @@ def test_a_fault_of_our_own_ends_the_order_and_not_the_keeper(
 
 @pytest.mark.parametrize(
     "state",
-    [[], 5, {"failed": 5}, {"failed": {"own": {}}}, {"failed": {"own": {"count": "x"}}}, {"accounts": [1]}],
+    [
+        [],
+        5,
+        {"failed": 5},
+        {"failed": {"own": {}}},
+        {"failed": {"own": {"count": "x"}}},
+        {"accounts": [1]},
+        {"failed": {"own": {"count": "3", "again": 0, "wanted": ""}}},
+        {"failed": {"own": {"count": 3, "again": 1e300, "wanted": ""}}},
+    ],
 )
 def test_a_state_that_is_not_ours_is_begun_anew(tmp_path: Path, state: object) -> None:
     (tmp_path / "acme.json").write_text(json.dumps(state))

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from acme import errors, messages
+from acme import challenges, errors, messages
 from cryptography import x509
 
 from sbc.config.model import Acme
@@ -79,6 +79,7 @@ def failure(directory: Acme, base: Path) -> RenewalFailed:
         (404, b"<html>not here</html>", "answered what no ACME directory does: HTTP 404"),
         (200, b"<html>welcome</html>", "answered what no ACME directory does"),
         (200, b"[]", "answered what no ACME directory does"),
+        (200, b"[" * 20000, "answered what no ACME directory does"),
         (200, b"{}", "is no ACME directory: it has no newNonce"),
         (200, b'{"newNonce": 1, "newAccount": 2, "newOrder": 3}', "answered what no ACME directory does"),
         (200, b'{"newNonce": "http://127.0.0.1:1/", "newAccount": "http://127.0.0.1:1/", "newOrder": ""}',
@@ -139,6 +140,18 @@ def problem(kind: str, detail: str) -> messages.Error:
     return error
 
 
+def authorization(error: messages.Error | None) -> messages.AuthorizationResource:
+    """One that failed, and what its challenge says of that."""
+    challenge = messages.ChallengeBody(
+        chall=challenges.HTTP01(token=bytes(16)), uri="https://ca.example/1", error=error
+    )
+    body = messages.Authorization(
+        identifier=messages.Identifier(typ=messages.IDENTIFIER_FQDN, value="a.example"),
+        challenges=[challenge],
+    )
+    return messages.AuthorizationResource(body=body, uri="https://ca.example/2")
+
+
 def test_a_strangers_text_stays_one_line() -> None:
     failed = explain(problem("malformed", "a\r\nb\x1b[2J" + "c" * 5000), "https://ca.example/")
     assert failed.reason.isprintable()
@@ -156,6 +169,9 @@ def test_a_strangers_text_stays_one_line() -> None:
         (errors.TimeoutError(), "next attempt"),
         (requests.ReadTimeout(), "firewall"),
         (KeyError("newNonce"), "acme.directory"),
+        (errors.ValidationError([]), "operator"),
+        (errors.ValidationError([authorization(None)]), "operator"),
+        (errors.ValidationError([authorization(problem("dns", "NXDOMAIN"))]), "resolve"),
     ],
 )
 def test_each_failure_has_its_remedy(error: Exception, remedy: str) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,12 +17,13 @@ from sbc.demo.call import AgentCall
 from sbc.demo.lab import SBC_NAME, free_ports, write_configuration
 from sbc.sip.message import Request
 from tests.edge.attacked import TO, Attacked, attacked
-from tests.edge.sbc_command import sbc
+from tests.edge.sbc_command import ROOT, sbc
 from tests.peers.waiting import until
 
 pytestmark = pytest.mark.slow
 
 BROKEN = "rules:\n  - name: broken\n    when: trunk ==\n    then: reject 403\n"
+MISSPELT = 'rules:\n  - name: spoilt\n    when: false\n    then: route "carier"\n'
 HARMLESS = "rules:\n  - name: harmless\n    when: false\n    then: reject 403\n"
 
 
@@ -46,6 +51,20 @@ def test_check_says_what_a_good_configuration_holds(lab: Path) -> None:
     assert outcome.status == 0
     assert "good: 1 listeners, 2 trunks, 2 rules, 0 hooks; version " in outcome.out
     assert not outcome.err
+
+
+def test_check_prints_nothing_that_a_library_remarks_of_a_certificate(lab: Path) -> None:
+    """Of a serial number of 0, say, which an old root of every public bundle has."""
+    subprocess.run(
+        ["openssl", "req", "-x509", "-noenc", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256",
+         "-keyout", "/dev/null", "-out", str(lab / "tls/zero.pem"), "-days", "400", "-set_serial", "0",
+         "-subj", "/CN=zero", "-addext", "keyUsage=critical,keyCertSign"],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    settings = lab / "sbc.yaml"
+    settings.write_text(settings.read_text().replace("trust:\n", "trust:\n  zero: {ca: tls/zero.pem}\n"))
+    outcome = sbc(lab, "check")
+    assert (outcome.status, outcome.err) == (0, "") and "good: " in outcome.out
 
 
 def test_check_lists_every_mistake_with_its_place(lab: Path) -> None:
@@ -76,6 +95,58 @@ def test_a_misused_command_explains_itself(tmp_path: Path) -> None:
     outcome = sbc(tmp_path, "stauts")
     assert outcome.status == 2
     assert "invalid choice" in outcome.err and "Traceback" not in outcome.err
+
+
+def test_who_stops_reading_is_no_fault(lab: Path) -> None:
+    (lab / "sbc.yaml").write_text(
+        "listeners: {}\nnonsense: 1\n" + "".join(f"x{at}: 1\n" for at in range(9999))
+    )
+    for words, status in ((["check", "-c", str(lab)], 1), (["--version"], 141), (["--help"], 0)):
+        reading, writing = os.pipe()
+        os.close(reading)
+        argv = [sys.executable, "-m", "sbc.cli", *words]
+        run = subprocess.run(argv, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True)
+        os.close(writing)
+        assert "Traceback" not in run.stderr and "Broken pipe" not in run.stderr, run.stderr[-2000:]
+        assert run.returncode == status, words
+    both = subprocess.run(
+        f"{sys.executable} -m sbc.cli check -c {lab} 2>&1 | true; echo ${{PIPESTATUS[0]}}",
+        cwd=ROOT, shell=True, executable="/bin/bash", capture_output=True, text=True,
+    )  # fmt: skip
+    assert both.stdout == "141\n" and both.stderr == ""
+
+
+@pytest.mark.parametrize(
+    "words", [("check",), ("status",), ("run",), ("route", "test", "--trunk", "x", "--to", "1")]
+)
+def test_a_file_in_place_of_the_directory_is_told_from_one_that_is_missing(
+    lab: Path, words: tuple[str, ...]
+) -> None:
+    line = sbc(lab / "sbc.yaml", *words).refused_in_one_line()
+    assert f"sbc.yaml is a file: give the directory that it is in, -c {lab}" in line
+
+
+def test_what_lies_open_is_told_and_refused_by_strict(lab: Path) -> None:
+    assert sbc(lab, "check").err == ""
+    (lab / "tls" / "sbc.key").chmod(0o644)
+    (lab / "hooks").mkdir(exist_ok=True)
+    (lab / "hooks").chmod(0o777)
+    text = (lab / "sbc.yaml").read_text()
+    (lab / "sbc.yaml").write_text(re.sub(r"(admin: \{bind: )[0-9.]+", r"\g<1>0.0.0.0", text))
+    checked = sbc(lab, "check")
+    assert checked.status == 0
+    assert "tls/sbc.key: warning: every user of this machine can read this secret (mode 644)" in checked.err
+    assert "hooks: warning: every user of this machine can write it (mode 777)" in checked.err
+    assert "the admin pages need no login and are on every address of this machine" in checked.err
+    strict = sbc(lab, "check", "--strict", "--json")
+    assert strict.status == 1
+    found = json.loads(strict.out)["diagnostics"]
+    assert {each["path"] for each in found} == {"sbc.yaml", "tls/sbc.key", "hooks"}
+    for each in found:
+        if each["hint"].startswith("chmod"):
+            subprocess.run(each["hint"], shell=True, check=True)
+    (lab / "sbc.yaml").write_text(text)
+    assert sbc(lab, "check").err == "", "the remedies were the right ones"
 
 
 def test_status_and_calls_of_a_secured_call(running: Attacked) -> None:
@@ -111,9 +182,13 @@ def test_reload_tells_what_it_did(running: Attacked) -> None:
     before = json.loads(sbc(running.directory, "status", "--json").out)["version"]
     rules.write_text(BROKEN)
     broken = sbc(running.directory, "reload")
-    assert broken.status == 1
-    assert "routes.d/90-more.yaml:3:" in broken.out
-    assert f"refused; version {before} stays" in broken.out
+    assert (broken.status, broken.out) == (1, "")
+    assert "routes.d/90-more.yaml:3:" in broken.err
+    assert f"refused; version {before} stays" in broken.err
+    answer = sbc(running.directory, "reload", "--json")
+    assert (answer.status, answer.err) == (1, "")
+    refused = json.loads(answer.out)
+    assert not refused["changed"] and refused["diagnostics"][0]["path"] == "routes.d/90-more.yaml"
     rules.write_text(HARMLESS)
     good = sbc(running.directory, "reload")
     assert good.status == 0
@@ -121,6 +196,17 @@ def test_reload_tells_what_it_did(running: Attacked) -> None:
     assert after != before and f"version {after}" in good.out
     again = sbc(running.directory, "reload")
     assert again.status == 0 and f"version {after} is unchanged" in again.out
+    as_json = sbc(running.directory, "reload", "--json")
+    assert as_json.status == 0 and json.loads(as_json.out)["version"] == after
+
+
+def test_the_journal_says_what_would_mend_a_refused_file_and_when_it_is_mended(running: Attacked) -> None:
+    rules = running.directory / "routes.d" / "91-spoilt.yaml"
+    rules.write_text(MISSPELT)
+    (refused,) = running.lines("[reload]", hint='did you mean "carrier"?')
+    assert refused["refused"].startswith('routes.d/91-spoilt.yaml:4:17: error: there is no trunk "carier"')
+    rules.unlink()
+    running.lines("[reload]", text="the files that were refused are right again")
 
 
 def test_sigterm_hangs_up_on_both_legs_and_ends_well(tmp_path_factory: pytest.TempPathFactory) -> None:

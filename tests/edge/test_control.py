@@ -11,20 +11,25 @@ from typing import Any
 import gevent
 import pytest
 from gevent import socket
+from gevent.event import Event
 
 from sbc.base import LocalError
-from sbc.net.system.control import ControlServer, ask
+from sbc.net.system.control import PATIENCE, ControlServer, ask
 
 
 def _refuse() -> None:
     raise LocalError("not now")
 
 
+def _greet(name: str, loud: bool = False, at: float | None = None) -> list[object]:
+    return [name, loud]
+
+
 @pytest.fixture
 def control(tmp_path: Path) -> Iterator[ControlServer]:
     server = ControlServer(
         tmp_path / "run" / "sbc.sock",
-        {"echo": lambda: {"a": [1, "b"]}, "refuse": _refuse, "greet": lambda name, loud=False: [name, loud]},
+        {"echo": lambda: {"a": [1, "b"]}, "refuse": _refuse, "greet": _greet},
     )
     server.start()
     yield server
@@ -52,6 +57,22 @@ def test_a_question_has_arguments_and_wrong_ones_are_named(control: ControlServe
         ask(control.path, "greet")
     with pytest.raises(LocalError, match="greet: got an unexpected keyword argument 'size'"):
         ask(control.path, "greet", name="x", size=3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wrong"),
+    [
+        ({"name": ["x"]}, "name"), ({"name": None}, "name"), ({"name": "x", "loud": "yes"}, "loud"),
+        ({"name": "x", "at": "soon"}, "at"), ({"name": "x", "at": True}, "at"), ({"name": {}}, "name"),
+        ({"name": "x", "at": 1e300}, "at"),
+    ],
+)  # fmt: skip
+def test_an_argument_of_a_wrong_type_is_named(
+    control: ControlServer, arguments: dict[str, Any], wrong: str
+) -> None:
+    with pytest.raises(LocalError, match=f"greet: '{wrong}' is of a wrong type"):
+        ask(control.path, "greet", **arguments)
+    assert ask(control.path, "greet", name="x", at=1) == ["x", False]
 
 
 def test_a_refusal_is_told_in_its_own_words(control: ControlServer) -> None:
@@ -103,11 +124,43 @@ def test_a_living_socket_is_not_taken_over(control: ControlServer) -> None:
     assert ask(control.path, "echo")
 
 
+def test_what_is_no_socket_is_left_as_it_is(tmp_path: Path) -> None:
+    key, link, folder = tmp_path / "office.key", tmp_path / "link", tmp_path / "folder"
+    key.write_text("a private key")
+    link.symlink_to(key)
+    folder.mkdir()
+    for path in (key, link, folder):
+        with pytest.raises(LocalError, match="is no socket, and is left as it is; correct `control`"):
+            ControlServer(path, {}).start()
+    with pytest.raises(LocalError, match=r"no room for the control socket .*; correct `control`"):
+        ControlServer(key / "sbc.sock", {}).start()
+    assert key.read_text() == "a private key" and link.is_symlink() and folder.is_dir()
+
+
 def test_stopping_removes_the_socket(control: ControlServer) -> None:
     control.stop()
     assert not control.path.exists()
     with pytest.raises(LocalError, match="is it running"):
         ask(control.path, "echo")
+
+
+def test_what_takes_long_is_carried_through_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = Event()
+
+    def work() -> str:
+        done.wait()
+        return "done"
+
+    monkeypatch.setattr("sbc.net.system.control.ASK_TIMEOUT", 0.05)
+    monkeypatch.setitem(PATIENCE, "patient", 30.0)
+    server = ControlServer(tmp_path / "x.sock", {"patient": work, "work": work})
+    server.start()
+    patient = gevent.spawn(ask, server.path, "patient")
+    with pytest.raises(LocalError, match=r"has not answered work on .* in 0\.05 s; its journal"):
+        ask(server.path, "work")
+    done.set()
+    assert patient.get(timeout=30) == "done"
+    server.stop()
 
 
 def test_an_answer_that_is_no_answer_is_an_error(tmp_path: Path) -> None:

@@ -149,7 +149,8 @@ def test_private_addresses_are_asked_only_where_allowed(server: Web) -> None:
 @pytest.mark.parametrize("host", [
     "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "::1",
     "fe80::1%eth0", "fc00::1", "224.0.0.1", "ff02::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
-    "255.255.255.255", "::",
+    "255.255.255.255", "::", "64:ff9b:1::808:808", "fec0::1", "::808:808", "::ffff:0:808:808", "3fff::1",
+    "2001:db8::1", "5f00::1", "100::1",
 ])  # fmt: skip
 def test_no_spelling_of_a_private_address_is_public(host: str) -> None:
     assert not may_ask(host, ())

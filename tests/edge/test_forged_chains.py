@@ -68,22 +68,42 @@ def test_of_many_trunks_under_one_root_only_the_named_one_is_verified(
     assert len(made) == 1
 
 
-def test_trunks_that_take_any_name_under_the_root_are_not_all_verified(
-    lab: Lab, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("copies", [1, 20], ids=["one entry for all", "an entry for every other trunk"])
+def test_what_is_above_is_verified_once_for_all_trunks_under_one_root(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, copies: int
 ) -> None:
-    middle, door = crowd(lab, named=False)
+    """However many there are, by whatever names they filed it, and whichever of them is the one."""
+    middle, door = crowd(lab, named=False, copies=copies)
+    lab.trunk("t99", {"names": ("peer.example",)})
+    door.reload()
     made = count(monkeypatch)
-    assert door.enters(middle.issue(dns=["peer.example"])) == "t00"
-    assert len(made) <= Search.MOST
+    assert door.enters(middle.issue(dns=["peer.example"])) == "t99", "the one that names it comes first"
+    assert door.enters(middle.issue(dns=["another.example"])) == "t00"
+    assert len(made) == 2
 
 
-def crowd(lab: Lab, named: bool) -> tuple[LabAuthority, Door]:
+def test_of_many_roots_with_one_name_a_few_are_tried(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    middle, door = crowd(lab, named=True)
+    for number in range(40):
+        lab.anchor(f"twin{number}", LabAuthority("good CA"))
+        lab.trunk(f"s{number:02}", {"trust": (f"twin{number}",)})
+    door.reload()
+    made = count(monkeypatch)
+    assert door.enters(middle.issue(dns=["stranger.example"])) is None
+    assert len(made) == Search.MOST
+
+
+def crowd(lab: Lab, named: bool, copies: int = 0) -> tuple[LabAuthority, Door]:
     """Forty trunks that trust a root, and one that trusts the intermediate below it alone."""
     middle = LabAuthority("middle", issuer=lab.ca)
     lab.anchor("middle", middle)
+    for number in range(copies):
+        lab.anchor(f"good{number}", lab.ca)
     lab.trunk("by-middle", {"trust": ("middle",), "names": ("middle.example",)})
     for number in range(40):
-        lab.trunk(f"t{number:02}", {"names": (f"t{number:02}.example",)} if named else {})
+        trust = f"good{number % copies}" if copies else "good"
+        names = (f"t{number:02}.example",) if named else ()
+        lab.trunk(f"t{number:02}", {"trust": (trust,), "names": names})
     return middle, Door(lab)
 
 

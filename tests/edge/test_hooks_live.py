@@ -22,7 +22,8 @@ pytestmark = pytest.mark.slow
 LOOKUP = ROOT / "hooks" / "examples" / "http-lookup.py"
 # What the caller dials is what the hook does.
 DEEDS = """\
-import time
+import sys, time, gevent
+from gevent import GreenletExit
 from sbc.hookapi import amend, reject
 
 def on_invite(facts):
@@ -40,6 +41,13 @@ def on_invite(facts):
         case "import": import no_such_module
         case "exit": raise SystemExit
         case "recurse": return deeper(0)
+        case "interrupt": raise KeyboardInterrupt
+        case "greenlet": raise GreenletExit
+        case "beside":
+            gevent.spawn(sys.exit, 3)
+            gevent.get_hub().loop.run_callback(sys.exit, 4)
+            gevent.sleep(0.01)
+            raise LookupError
     return None
 def deeper(n): return deeper(n + 1)
 """
@@ -57,14 +65,17 @@ def on_invite(facts):
     return None
 """
 REFUSED = {
-    "raise": (6, "on_invite raised ValueError"),
-    "sleep": (7, "on_invite did not end in 0.5 s"),
-    "burn": (9, "on_invite burnt CPU and did not end in 0.5 s"),
+    "raise": (7, "on_invite raised ValueError"),
+    "sleep": (8, "on_invite did not end in 0.5 s"),
+    "burn": (10, "on_invite burnt CPU and did not end in 0.5 s"),
     "swallow": (0, "on_invite burnt CPU and did not end in 0.5 s"),
-    "rubbish": (4, "dict is not amend(...), reject(...), redirect(...) or None"),
-    "import": (16, "on_invite raised ModuleNotFoundError"),
-    "exit": (17, "on_invite raised SystemExit"),
-    "recurse": (20, "on_invite raised RecursionError"),
+    "rubbish": (5, "dict is not amend(...), reject(...), redirect(...) or None"),
+    "import": (17, "on_invite raised ModuleNotFoundError"),
+    "exit": (18, "on_invite raised SystemExit"),
+    "recurse": (28, "on_invite raised RecursionError"),
+    "interrupt": (20, "on_invite raised KeyboardInterrupt"),
+    "greenlet": (21, "on_invite raised GreenletExit"),
+    "beside": (26, "on_invite raised LookupError"),
 }
 
 
@@ -127,13 +138,25 @@ def test_the_call_of_a_hook_that_misbehaves_is_refused_and_the_others_go_on(
     line, reason = REFUSED[deed]
     found = told(misled, "hook-failed", reason=reason)
     assert found[-1]["file"] == "hooks/10-test.py"
-    assert int(found[-1]["line"]) == line or (deed == "swallow" and 10 <= int(found[-1]["line"]) <= 14)
+    assert int(found[-1]["line"]) == line or (deed == "swallow" and 11 <= int(found[-1]["line"]) <= 15)
     assert "hunter2" not in misled.log()
     for each in (before, beside):
         assert each.state == "up"
         each.hang_up()
         assert each.wait_over(30)
     until_equal(lambda: misled.held(), {"calls": 0, "ports": 0})
+
+
+def test_a_file_that_waits_for_ever_is_refused_and_the_next_reload_goes_on(running: Attacked) -> None:
+    answer = reload(running, "import time\ntime.sleep(1 << 20)\ndef on_invite(facts): pass\n")
+    assert not answer["changed"]
+    assert answer["lines"][0].startswith(
+        "hooks/10-test.py:2:1: error: this hook does not load: its top level has not"
+    )
+    assert reload(running, "def on_invite(facts): pass\n")["changed"]
+    placed = up(running)
+    placed.hang_up()
+    assert placed.wait_over(30)
 
 
 def test_a_leak_and_a_slow_hook_are_named_and_their_calls_go_through(misled: Attacked) -> None:

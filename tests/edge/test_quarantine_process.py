@@ -38,9 +38,12 @@ def test_it_is_named_everywhere_and_the_other_trunk_serves(lab: tuple[Path, LabP
     good = authority.read_bytes()
     authority.write_text("-----BEGIN CERTIFICATE-----\nrubbish\n-----END CERTIFICATE-----\n")
     checked = sbc(directory, "check")
-    assert checked.status == 1
-    assert "quarantined: trunk office because sbc.yaml:" in checked.out and "tls/lab-ca.pem" in checked.out
-    assert "trunk carrier" not in checked.out and "would run without what is broken" in checked.out
+    assert checked.status == 3
+    assert "quarantined: trunk office because sbc.yaml:" in checked.err and "tls/lab-ca.pem" in checked.err
+    assert "trunk carrier" not in checked.err and "would run without what is broken" in checked.out
+    assert sbc(directory, "check", "--strict").status == 1
+    told = json.loads(sbc(directory, "check", "--json").out)
+    assert told["status"] == "partly" and list(told["quarantined"]) == ["office"]
     process = Sbc(directory, Address(HOST, ports.admin))
     try:
         process.wait_ready()
@@ -54,7 +57,8 @@ def test_it_is_named_everywhere_and_the_other_trunk_serves(lab: tuple[Path, LabP
         assert "quarantined" not in sbc(directory, "status").out
         authority.write_bytes(b"")
         answer = sbc(directory, "reload")
-        assert answer.status == 1 and "held: trunk office runs on what was in force before" in answer.out
+        assert answer.status == 3 and "held: trunk office runs on what was in force before" in answer.err
+        assert "quarantined" not in answer.out and "version" in answer.out
         assert "held: office: runs on what was in force before" in sbc(directory, "status").out
         assert health(ports)["status"] == "degraded"
     finally:

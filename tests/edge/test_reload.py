@@ -166,7 +166,7 @@ def test_a_port_in_use_makes_the_reload_fail_and_changes_nothing(running: Attack
         ready = command(running.directory, "certs", "ready", "sbc")
     assert answer.status == 1
     assert ready.status == 1 and "nothing is staged for 'sbc'" in ready.err
-    assert f"listener more: cannot bind tcp {HOST}:{port}: Address already in use" in answer.out
+    assert f"listener more: cannot bind tcp {HOST}:{port}: Address already in use" in answer.err
     after = status(running)
     assert after["version"] == before["version"]
     assert [each["name"] for each in after["listeners"]] == ["tls", "udp"]
@@ -185,8 +185,8 @@ def test_settings_that_wait_for_a_restart_are_named(running: Attacked) -> None:
     answer = command(running.directory, "reload")
     assert answer.status == 0
     for key in ("media.ports", "state"):
-        assert f"sbc.yaml: {key} takes effect at the next start" in answer.out
-    assert "media.address" not in answer.out and "admin" not in answer.out
+        assert f"sbc.yaml: {key} takes effect at the next start" in answer.err
+    assert "media.address" not in answer.err and "admin" not in answer.err
     until(lambda: "media.ports takes effect at the next start" in running.log())
     edit(running, "sbc.yaml", "state: elsewhere\n", "")
     assert not [line for line in reload(running)["lines"] if "state" in line]
@@ -220,6 +220,38 @@ def test_many_reloads_at_once_are_one_after_the_other(running: Attacked) -> None
     final = reload(running)
     assert all(job.value["changed"] for job in jobs)
     assert status(running)["version"] == final["version"]
+
+
+def test_an_emptied_file_of_rules_is_refused_and_calls_go_on(running: Attacked) -> None:
+    before = status(running)["version"]
+    routes = running.directory / "routes.d" / "10-lab.yaml"
+    text = routes.read_text()
+    routes.write_text("")
+    until(lambda: "10-lab.yaml: error: the file is empty" in running.log(), "the watch has tried it")
+    placed = call(running)
+    assert placed.state == "up" and status(running)["version"] == before
+    routes.write_text(text)
+    assert reload(running)["version"] == before
+    placed.hang_up()
+    assert placed.wait_over(30)
+
+
+def test_a_configuration_without_rules_comes_into_force_only_when_somebody_insists(
+    running: Attacked, tmp_path: Path
+) -> None:
+    before = status(running)["version"]
+    (running.directory / "routes.d").rename(tmp_path / "away")
+    refused = command(running.directory, "reload")
+    assert refused.status == 1 and status(running)["version"] == before
+    assert refused.out.splitlines()[:2] == [
+        "routes.d: error: no rule is left: every call would get 404",
+        "    hint: put it back, or insist: sbc reload --force",
+    ]
+    assert call(running).state == "up"
+    assert command(running.directory, "reload", "--force").status == 0
+    assert call(running).status == 404
+    (tmp_path / "away").rename(running.directory / "routes.d")
+    assert reload(running)["version"] == before
 
 
 def test_a_directory_that_vanishes_changes_nothing(running: Attacked, tmp_path: Path) -> None:

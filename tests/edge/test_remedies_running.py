@@ -154,7 +154,7 @@ def say(port: int, data: bytes) -> bytes:
             heard += got
             if b"\r\n\r\n" in heard:
                 break
-        return heard
+        return bytes(heard)
 
 
 def answered(port: int) -> bool:
@@ -176,7 +176,7 @@ def hello() -> bytes:
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     with pytest.raises(ssl.SSLWantReadError):
         context.wrap_bio(incoming, outgoing, server_hostname=SBC_NAME).do_handshake()
-    return outgoing.read()
+    return bytes(outgoing.read())
 
 
 def test_tls_to_a_tcp_port(site: Site) -> None:

@@ -18,8 +18,8 @@ from sbc.demo.pki import Issued, LabAuthority
 from sbc.flow import Flow
 from sbc.net.transport.dial import DialFailed
 from sbc.tls.revocation.policy import DEFAULT_POLICY
-from tests.edge.revocation_lab import RevocationLab, closed, revocation_lab
-from tests.edge.tls_lab import OPTIONS, Server, client_context, server_context, serving, try_options
+from tests.edge.revocation_lab import RevocationLab, closed, inbound, revocation_lab, started
+from tests.edge.tls_lab import OPTIONS, Server, client_context, server_context, serving
 from tests.edge.web import redirect, silent
 from tests.peers.waiting import PATIENCE, until, until_equal
 from tests.unit.tls.revoking import Delegate, certificate_of, link_of, revocation_list
@@ -28,26 +28,12 @@ pytestmark = pytest.mark.slow
 
 HARD: dict[str, Any] = {"revocation": {"mode": "hard"}}
 VERSIONS = ["1.2", "1.3"]
-# An entry of the saved state as it is written, without the issuer that it cannot be without.
-NOTHING_SIGNS = '[{"url": "http://x/", "issuers": [], "certificate": "", "answer": ""}]'
 
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[RevocationLab]:
     with revocation_lab(tmp_path) as made:
         yield made
-
-
-def inbound(lab: RevocationLab, issued: Issued, version: str = "1.3") -> Exception | None:
-    return try_options(lab.address(), client_context(lab, issued, version))
-
-
-def started(lab: RevocationLab, mode: str = "hard", *methods: str) -> RevocationLab:
-    policy: dict[str, Any] = {"mode": mode, **({"methods": methods} if methods else {})}
-    lab.trunk("acme", {"revocation": policy})
-    lab.recorder.answer = b"SIP/2.0 200 OK\r\n\r\n"
-    lab.start()
-    return lab
 
 
 def dialled(lab: RevocationLab, server: Server, mode: str = "hard", *methods: str) -> Flow:
@@ -362,45 +348,6 @@ def test_after_a_failure_nobody_waits_until_it_is_asked_again(lab: RevocationLab
     assert lab.web.asked == ["/crl"]
     assert len(lab.told.passes) == 2 and len(lab.told.events("source-failed")) == 1
     assert lab.told.events("source-failed")[0]["problem"].startswith(lab.publisher.list_url + ": no answer")
-
-
-def test_what_was_learned_survives_a_restart(lab: RevocationLab) -> None:
-    by_list = lab.publisher.issue("peer.example", crl=True)
-    by_answer = lab.publisher.issue("other.example", ocsp=True)
-    gone = lab.publisher.issue("gone.example", ocsp=True)
-    lab.publisher.revoked.append(gone)
-    started(lab)
-    for peer in (by_list, by_answer, gone):
-        inbound(lab, peer)
-    lab.close()
-    lab.web.pages.clear()
-    lab.web.asked.clear()
-    lab.recorder.failures.clear()
-    lab.start()
-    assert inbound(lab, by_list) is None and inbound(lab, by_answer) is None
-    assert "revoked" in str(inbound(lab, gone)).lower()
-    assert lab.web.asked == []
-
-
-@pytest.mark.parametrize(
-    "spoil", ["[]", "{", '[{"url": 1}]', '[{"url": "http://x/", "issuers": ["AAAA"]}]', NOTHING_SIGNS]
-)
-def test_a_spoiled_file_is_not_believed(lab: RevocationLab, spoil: str) -> None:
-    lab.write("revocation.json", spoil.encode())
-    peer = lab.publisher.issue("peer.example", crl=True)
-    started(lab)
-    assert inbound(lab, peer) is None and lab.web.asked == ["/crl"]
-
-
-def test_a_saved_list_that_was_altered_is_fetched_again(lab: RevocationLab) -> None:
-    peer = lab.publisher.issue("peer.example", crl=True)
-    started(lab)
-    assert inbound(lab, peer) is None
-    lab.close()
-    (saved,) = lab.directory.glob("crl-*")
-    saved.write_bytes(saved.read_bytes()[:-1] + b"\x00")
-    lab.start()
-    assert inbound(lab, peer) is None and lab.web.count("/crl") == 2
 
 
 def huge(sock: Any, _body: bytes) -> None:

@@ -13,8 +13,8 @@ import pytest
 
 from sbc.demo.lab import SBC_NAME
 from sbc.demo.pki import LabAuthority
-from sbc.tls.lifetime.expiry import DAY
 from sbc.tls.lifetime.staged import staged_name
+from sbc.tls.marks import DAY
 from tests.edge.rotation_lab import RotationLab, closes, put, running
 from tests.edge.sbc_command import ROOT
 from tests.edge.sbc_command import sbc as command
@@ -255,8 +255,11 @@ def test_files_are_staged_without_a_running_sbc_as_well(lab: RotationLab) -> Non
 
 
 def test_days_left_are_shown_and_told_once(lab: RotationLab) -> None:
-    soon = lab.authority.issue(dns=[SBC_NAME], not_after=time() + 10.5 * DAY)
-    theirs = lab.first.authority.issue(dns=["first.example"], not_after=time() + 40.5 * DAY)
+    long_ago = time() - 300 * DAY
+    soon = lab.authority.issue(dns=[SBC_NAME], not_before=long_ago, not_after=time() + 10.5 * DAY)
+    theirs = lab.first.authority.issue(
+        dns=["first.example"], not_before=long_ago, not_after=time() + 40.5 * DAY
+    )
     lab.first.certificate = theirs
     put(lab.tls / "sbc", soon)
     until(lambda: lab.journal("state=incident whose=ours"))
@@ -264,7 +267,7 @@ def test_days_left_are_shown_and_told_once(lab: RotationLab) -> None:
         lives = {each["name"]: each for each in json.loads(lab.good("--json"))["certificates"]}
     ours = [lives["sbc"][key] for key in ("whose", "days_left", "state")]
     assert ours == ["ours", 10, "incident"]
-    assert (lives["first"]["whose"], lives["first"]["state"]) == ("theirs", "60 days")
+    assert (lives["first"]["whose"], lives["first"]["state"]) == ("theirs", "reminder")
     (line,) = lab.journal("[expiry]")
     assert " ERR " in line and "remedy=" in line
     assert "incident: ours sbc CN=sbc.lab.example ends on" in command(lab.directory, "status").out

@@ -79,12 +79,16 @@ def good(outcome: Outcome) -> list[str]:
     return outcome.out.splitlines()
 
 
+def good_json(outcome: Outcome) -> str:
+    return "\n".join(good(outcome))
+
+
 def test_check_counts_the_ways_out_and_strict_names_them_and_fails(directory: Path) -> None:
     lines = good(sbc(directory, "check"))
     assert lines[-1].startswith("secrecy: 5 ways to leave in the clear")
     strict = sbc(directory, "check", "--strict")
     assert strict.status == 1
-    named = [line for line in strict.out.splitlines() if line.startswith(("SIPS: ", "SRTP: "))]
+    named = [line for line in strict.err.splitlines() if line.startswith(("SIPS: ", "SRTP: "))]
     assert named == [
         "SIPS: from office to carrier in the clear, by rule gold (routes.d/10.yaml:15);"
         " forbidden by `forbid downgrade` in the rule or `sips: forbid` in the trunk carrier",
@@ -141,6 +145,52 @@ def test_a_certificate_that_proves_nothing_is_told_and_not_believed(directory: P
     assert lines[0].startswith("this certificate does not make the peer office: ")
     assert any("`peer.verified` does not hold (peer.verified is false)" in line for line in lines)
     assert "decided by gold (routes.d/10.yaml:15)" in lines
+
+
+def test_what_the_trunk_settles_needs_no_word_and_what_is_assumed_is_said(directory: Path) -> None:
+    (directory / "hooks").mkdir()
+    (directory / "hooks" / "10-crm.py").write_text("def on_invite(facts):\n    return None\n")
+    (directory / "hooks" / "20-other.py").write_text(
+        'WHEN = "named"\ndef on_route(facts, decision):\n    return None\n'
+    )
+    words = ("--trunk", "office", "--to", "sip:100@host.example:25160", "--at", f"{TOMORROW}T09:30")
+    lines = good(sbc(directory, "route", "test", *words))
+    assert "decided by verified office (routes.d/10.yaml:8)" in lines, "mode required lets nobody else in"
+    assert lines[-2:] == [
+        "assumed, for the rules ask it: from.user is empty, peer.san is empty",
+        "hooks are not run here, and may decide otherwise: hooks/10-crm.py (before the rules)",
+    ]
+    answer = json.loads(good_json(sbc(directory, "route", "test", *words, "--json")))
+    assert (
+        answer["decision"]["kind"] == "route" and answer["decision"]["hops"][0]["group"]["name"] == "carriers"
+    )
+    facts = answer["facts"]
+    assert (facts["to.host"], facts["to.port"], facts["peer.verified"]) == ("host.example", 25160, True)
+    assert (facts["listener"], facts["transport"], facts["sips"]) == ("tls", "tls", False)
+    assert answer["assumed"] == {"from.user": "empty", "peer.san": "empty"}
+    path = directory / "calls.jsonl"
+    path.write_text(json.dumps(record()) + "\n")
+    replayed = json.loads(good_json(sbc(directory, "route", "replay", str(path), "--json")))
+    assert replayed["hooks_not_run"] == [
+        "hooks/10-crm.py (before the rules)",
+        "hooks/20-other.py (after the rules)",
+    ]
+    assert (replayed["calls"], replayed["changed"], replayed["unknown"]) == (1, 0, ["headers"])
+
+
+def test_tests_beside_the_rules_see_what_the_trunk_settles(directory: Path) -> None:
+    tests = """\
+tests:
+  - given: {trunk: office, to: "1", time: 2026-07-01 09:30}
+    expect: {rule: verified office}
+  - given: {trunk: office, to: "1", time: 2026-07-01 09:30, peer.verified: false}
+    expect: {reject: 404}
+  - given: {trunk: carrier, to: "1"}
+    expect: {reject: 480}
+"""
+    rule = '  - name: over udp\n    when: transport == "udp" and listener == "udp"\n    then: reject 480\n'
+    (directory / "routes.d" / "10.yaml").write_text(RULES + rule + tests)
+    good(sbc(directory, "check"))
 
 
 @pytest.mark.parametrize(

@@ -54,11 +54,12 @@ def test_many_changes_are_one_write_of_the_last(tmp_path: Path, monkeypatch: pyt
     assert writes == [b"99"] and make(tmp_path)[0].load("presented") == 99
 
 
-def test_a_file_that_cannot_be_read_is_put_aside_and_named(tmp_path: Path) -> None:
-    (tmp_path / "presented.json").write_text('{"half": ')
+@pytest.mark.parametrize("data", ['{"half": ', "[" * 100_000])
+def test_a_file_that_cannot_be_read_is_put_aside_and_named(tmp_path: Path, data: str) -> None:
+    (tmp_path / "presented.json").write_text(data)
     store, warnings = make(tmp_path)
     assert store.load("presented") is None
-    assert (tmp_path / "presented.unreadable").read_text() == '{"half": '
+    assert (tmp_path / "presented.unreadable").read_text() == data
     assert len(warnings) == 1 and "presented.json cannot be read" in warnings[0]
 
 

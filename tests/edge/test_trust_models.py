@@ -68,6 +68,37 @@ def test_name_constraints_of_a_ca_are_honoured(lab: Lab, version: str) -> None:
     assert door.enters(through(lab, excluded, dns=["sip.acme.example"]), version) == "a"
 
 
+@pytest.mark.parametrize("version", ["1.2", "1.3"])
+def test_a_wildcard_is_no_way_into_an_excluded_name(lab: Lab, version: str) -> None:
+    lab.trunk("a", {"names": ("bar.acme.example",), "name_match": "rfc2818"}, peers=("localhost:1",))
+    door = Door(lab)
+    excluded = x509.NameConstraints(None, [x509.DNSName("BAR.acme.example")])
+    wild = through(lab, excluded, dns=["*.acme.example"])
+    assert door.enters(wild, version) is None and door.reason == "name-mismatch"
+    assert "excludes" in door.ours.failure().failure.detail
+    assert door.reaches("a", wild, version) is None and door.reason == "name-mismatch"
+    lab.trunk("a", {"names": ("foo.acme.example",), "name_match": "rfc2818"}, peers=("localhost:1",))
+    door.reload()
+    assert door.enters(wild, version) == "a" and door.reaches("a", wild, version) == "a"
+
+
+def test_what_the_root_excludes_holds_only_for_who_trusts_the_root(lab: Lab) -> None:
+    root = LabAuthority("rooted")
+    excluded = x509.NameConstraints(None, [x509.DNSName("bar.acme.example")])
+    certificate, key = issue_ca("rooted", root, excluded)
+    root._key, root.certificate = key, certificate
+    middle = LabAuthority("middle", issuer=root)
+    lab.anchor("rooted", root)
+    lab.anchor("middle", middle)
+    lab.trunk("by-middle", {"trust": ("middle",), "names": ("foo.example",)})
+    lab.trunk("by-root", {"trust": ("rooted",), "names": ("bar.acme.example",), "name_match": "rfc2818"})
+    door, wild = Door(lab), middle.issue(dns=["*.acme.example"])
+    assert door.enters(wild) is None and door.reason == "name-mismatch"
+    lab.trunk("by-middle", {"trust": ("middle",), "names": ("bar.acme.example",), "name_match": "rfc2818"})
+    door.reload()
+    assert door.enters(wild) == "by-middle"
+
+
 def test_constraints_of_the_filed_root_itself_are_honoured(lab: Lab) -> None:
     root = LabAuthority("rooted")
     certificate, key = issue_ca("rooted", root, permitting("acme.example"))

@@ -181,6 +181,72 @@ class TestKeepsQuiet:
         assert changes.count == 1
 
 
+class TestWaitsForWhatIsWritten:
+    """Half a table is a table: what is reported has come to its end."""
+
+    ROWS = tuple(f"{number},carrier\n" for number in range(8))
+
+    def written_slowly(self, directory: Path, options: dict[str, float]) -> list[str]:
+        """What the file held at each report, while somebody exported it row by row."""
+        (directory / "sbc.yaml").write_text("tables: {rates: rates.csv}\n")
+        table, seen, reported = directory / "rates.csv", list[str](), Event()
+
+        def look() -> None:
+            seen.append(table.read_text())
+            reported.set()
+
+        watch = Watch(lambda: watched(directory), look, debounce=0.01, **options)
+        watch.start()
+        with table.open("w") as file:
+            for row in self.ROWS:
+                file.write(row)
+                file.flush()
+                gevent.sleep(0.03)
+        assert reported.wait(30)
+        watch.close()
+        return seen
+
+    def test_until_it_is_closed(self, directory: Path) -> None:
+        assert self.written_slowly(directory, {"poll": 0.01}) == ["".join(self.ROWS)]
+
+    def test_until_it_has_rested_where_the_kernel_says_nothing(
+        self, directory: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(**_: object) -> None:
+            raise OSError(24, "Too many open files")
+
+        monkeypatch.setattr("sbc.net.system.watch.INotify", refuse)
+        assert self.written_slowly(directory, {"poll": 0.1}) == ["".join(self.ROWS)]
+
+    def test_but_not_for_ever(self, directory: Path, changes: Changes) -> None:
+        watch = Watch(lambda: watched(directory), changes, debounce=0.01, poll=0.02, patience=0.1)
+        watch.start()
+        with (directory / "trunks.d" / "a.yaml").open("a") as file:
+            file.write("# and so on\n")
+            file.flush()
+            assert changes.next(), "nobody closes it, and nobody writes it any more"
+        watch.close()
+
+    def test_and_not_for_what_is_no_configuration(self, directory: Path, changes: Changes) -> None:
+        watch = Watch(lambda: watched(directory), changes, debounce=0.01, poll=60.0)
+        watch.start()
+        with (directory / "trunks.d" / "a.log").open("a") as file:
+            file.write("a line\n")
+            file.flush()
+            (directory / "trunks.d" / "a.yaml").write_text("trunk: b\n")
+            assert changes.next()
+        watch.close()
+
+    def test_a_large_file_is_told_by_its_size_and_time(
+        self, directory: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("sbc.net.system.watch._LARGEST", 3)
+        what = [Watched(directory, "sbc.yaml")]
+        first = fingerprint(what)
+        os.utime(directory / "sbc.yaml", (1, 1))
+        assert fingerprint(what) != first
+
+
 class TestWithoutInotify:
     def test_polling_notices(
         self, directory: Path, changes: Changes, monkeypatch: pytest.MonkeyPatch

@@ -62,6 +62,7 @@ class Recorder:
         self.asked: list[Admitted] = []
         self.against: Failure | None = None
         self.refused: list[tuple[str, Address, str]] = []
+        self.floods: list[Flow] = []
         self.answer: bytes = b""
         self.busy_flows: set[int] = set()
         self.in_use_asked = 0
@@ -103,6 +104,9 @@ class Recorder:
 
     def on_refused(self, listener: str, address: Address, reason: str) -> None:
         self.refused.append((listener, address, reason))
+
+    def on_flood(self, flow: Flow) -> None:
+        self.floods.append(flow)
 
     @property
     def heard_nothing(self) -> bool:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from sbc.b2bua.commands import AnswerMedia, DeleteMedia, OfferMedia, RollbackMedia
+from sbc.observe.cdr import call_record
+from sbc.sip.message import Response
 from sbc.sip.serialize import serialize
 from tests.playbook.stage import SDP, Stage, snapshot
 
@@ -21,6 +25,42 @@ def test_a_call_is_set_up_and_hung_up_by_the_caller() -> None:
     assert isinstance(stage.media[-1], DeleteMedia)
     ended = stage.noted("call-ended")[0].fields
     assert ended["status"] == 200 and ended["by"] == "caller"
+
+
+def test_the_record_tells_how_long_nobody_rang_and_how_either_peer_knows_the_call() -> None:
+    stage = Stage()
+    stage.office.invite()
+    invite = stage.carrier.hears_request("INVITE")
+    stage.carrier.respond(invite, 100)
+    stage.wait(1.25)
+    stage.carrier.respond(invite, 180)
+    stage.wait(1)
+    stage.carrier.respond(invite, 183, tag="another fork")
+    stage.carrier.respond(invite, 486)
+    stage.office.request("CANCEL")
+    note = stage.noted("call-ended")[0]
+    record = json.loads(call_record(note.call, note.fields))
+    assert (record["pdd"], record["status"], record["answered"]) == (1.25, 486, None)
+    assert record["a"]["call_id"] == "call-of-office"
+    assert record["b"]["call_id"] == invite.call_id != "call-of-office"
+
+
+@pytest.mark.parametrize(("status", "pdd"), [(200, 3.0), (486, None)])
+def test_an_answer_without_ringing_ends_the_delay_and_a_refusal_has_none(
+    status: int, pdd: float | None
+) -> None:
+    stage = Stage()
+    stage.office.invite()
+    invite = stage.carrier.hears_request("INVITE")
+    stage.wait(3)
+    stage.carrier.respond(invite, status)
+    if status == 200:
+        answer = next(each for each in stage.office.heard if getattr(each, "status", 0) == 200)
+        assert isinstance(answer, Response)
+        stage.within("office", answer, "ACK")
+        stage.within("office", answer, "BYE")
+    note = stage.noted("call-ended")[0]
+    assert json.loads(call_record(note.call, note.fields))["pdd"] == pdd
 
 
 def test_the_callee_may_hang_up_too() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from sbc.b2bua.commands import AnswerMedia, OfferMedia, RollbackMedia
 from sbc.config.model import Caps
+from sbc.flow import EARNED, Allowance
 from sbc.sip.address import NameAddr
 from sbc.sip.message import Request, Response, response_to
 from sbc.sip.uri import Uri
@@ -436,3 +437,14 @@ def test_what_a_reinvite_requires_is_required_of_the_other_side() -> None:
     _, answer = stage.established()
     stage.within("office", answer, "INVITE", body=b"v=0 more", Require="100rel")
     assert stage.carrier.hears_request("INVITE").headers.get("Require") == "100rel"
+
+
+def test_a_call_that_comes_about_earns_its_peers_messages_and_one_that_does_not_earns_none() -> None:
+    stage = Stage()
+    for agent in (stage.office, stage.carrier):
+        agent.flow.allowance = Allowance(10)
+    stage.established()
+    assert (stage.office.flow.allowance.earned, stage.carrier.flow.allowance.earned) == (EARNED, EARNED)
+    stage.office.request("INVITE", body=b"", Call_ID="refused")
+    stage.carrier.respond(stage.carrier.hears_request("INVITE"), 486)
+    assert (stage.office.flow.allowance.earned, stage.carrier.flow.allowance.earned) == (EARNED, EARNED)

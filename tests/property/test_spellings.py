@@ -14,10 +14,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dsl.addresses import canonical_user
-from dsl.cases import call_to, caller_from
+from dsl.addresses import canonical_user, read_party
+from dsl.arrival import NOWHERE, written
 from dsl.decision import Decision, Reject
-from dsl.facts import facts_from
 from dsl.load import load
 from dsl.ruleset import RuleSet
 from sbc.b2bua.facts import facts_of
@@ -166,9 +165,9 @@ def test_different_users_are_never_taken_for_one(one: str, two: str, data: st.Da
 def test_a_call_that_is_written_down_is_decided_like_one_that_arrives(
     called: tuple[str, str], caller: tuple[str, str]
 ) -> None:
-    arrived = decided(ruri=called[0], **{"from": caller[0]})
+    arrived = decided(ruri=called[0], to=called[0], **{"from": caller[0]})
     for to, from_ in zip(called, caller, strict=True):
-        facts = facts_from(**call_to(to), **caller_from(from_))
+        facts = written(NOWHERE, read_party(to), read_party(from_))
         assert RULES.decide(facts).tags == arrived.tags
 
 

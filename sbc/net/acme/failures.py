@@ -11,6 +11,7 @@ from sbc.tls.lifetime.renewal import RenewalFailed
 # What the library lets through when an answer is missing, late, refused or not what it should be.
 FAILURES = (
     errors.Error, josepy.errors.Error, OSError, ValueError, KeyError, TypeError, AttributeError,
+    RecursionError,
 )  # fmt: skip
 
 _LOOK = "look whether port 80 of that name leads to acme.listen of this machine"
@@ -75,8 +76,10 @@ def _refused(error: errors.ValidationError) -> RenewalFailed:
             if challenge.error is not None:
                 kinds.append(_code(challenge.error))
                 said.append(f"{authorization.body.identifier.value}: {kinds[-1]}: {_text(challenge.error)}")
+    if not kinds:  # RFC 8555 8 leaves it to the directory whether it says why
+        return RenewalFailed("the directory could not validate a name and does not say why", _OTHERWISE)
     reason = "the directory could not validate " + "; ".join(said)
-    return RenewalFailed(reason[:_LONGEST], _REMEDIES.get(kinds[0] if kinds else "", _OTHERWISE), kinds[0])
+    return RenewalFailed(reason[:_LONGEST], _REMEDIES.get(kinds[0], _OTHERWISE), kinds[0])
 
 
 def _problem(error: messages.Error) -> RenewalFailed:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sbc.net.system.store import Store
+from sbc.typed import record
 
 _STATE = "acme"
 
@@ -49,9 +50,9 @@ class AcmeState:
 
     def _take_up(self, kept: dict[str, Any]) -> None:
         for name, each in kept.get("accounts", {}).items():
-            self.accounts[name] = Account(str(each["key_pem"]), str(each["url"]))
+            self.accounts[name] = record(Account, each)
         for name, each in kept.get("failed", {}).items():
-            self.failed[name] = Failed(int(each["count"]), float(each["again"]), str(each["wanted"]))
+            self.failed[name] = record(Failed, each)
         self.unbound = {name: str(each) for name, each in kept.get("unbound", {}).items()}
 
     def put(self, part: dict[str, Any], name: str, value: Account | Failed | str | None) -> None:

@@ -34,6 +34,7 @@ from sbc.observe.examination import Ours, PeerReport, Seen, Visit
 from sbc.sip.message import Response
 from sbc.sip.serialize import serialize
 from sbc.sip.stream import MessageStream
+from sbc.tls.judge import Judge
 from sbc.tls.match import Admission
 from sbc.tls.material.authorities import chain_ders, issuers_of
 from sbc.tls.names import is_ip, matching_name
@@ -133,12 +134,7 @@ class Examiner:
             known = self._contexts.certificates
             found["seen"] = seen(connection, session.presented(), session.requested(), known)
             found["anchor"] = judge.anchor or ""
-            sans = judge.leaf.identity.sans if judge.leaf is not None else ()
-            tls = self._trunk.tls
-            expected = tls.names if tls is not None and tls.names else (peer.host,)
-            found["name"] = (
-                matching_name(sans, expected, tls.name_match if tls is not None else "rfc5922") or ""
-            )
+            found["name"] = self._name(judge, peer)
             if (failure := self._contexts.revocation.settle(judge, address)) is not None:
                 raise HandshakeError(decided=failure)
             found["doubts"] = tuple(self._doubts.passes)
@@ -149,6 +145,14 @@ class Examiner:
                 candidates=(self._trunk.trunk,), remote=address, sni=sni, at=self._clock.now(),
             ).failure  # fmt: skip
         return found
+
+    def _name(self, judge: Judge, peer: Address) -> str:
+        """Which of the expected names the peer's certificate carries; "" for none."""
+        tls, presented = self._trunk.tls, judge.presented
+        if tls is None or presented is None:
+            return ""
+        sans, expected = presented.leaf.identity.sans, tls.names or (peer.host,)
+        return matching_name(sans, expected, tls.name_match, presented.excluded) or ""
 
     def _ask(
         self, session: TlsSession, sock: socket.socket, peer: Address, address: Address

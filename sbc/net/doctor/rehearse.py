@@ -17,7 +17,7 @@ from sbc.net.tls.contexts import Contexts
 from sbc.net.tls.verify import verify
 from sbc.tls.diagnosis import Direction, Failure, no_certificate
 from sbc.tls.ledger import Ledger, Shown
-from sbc.tls.lifetime.expiry import DAY
+from sbc.tls.marks import DAY
 
 # A certificate not seen for so long counts only where its peer has shown no other since.
 RECENT = 30 * DAY

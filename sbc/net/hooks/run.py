@@ -24,9 +24,9 @@ from dsl.facts import Facts
 from dsl.outcome import edited
 from sbc.b2bua.commands import Invited
 from sbc.base import LocalError
-from sbc.config.hook_import import failing_line
+from sbc.config.hook_import import failing_line, name_of
 from sbc.config.hook_set import Hook
-from sbc.hookapi.arguments import Answer, End, Handshake
+from sbc.hookapi.arguments import Answer, End, Handshake, apart
 from sbc.hookapi.results import Amend, HangUp, Refuse, decided_by, result_refusal
 from sbc.net.hooks.costs import HookCosts, Told
 from sbc.net.hooks.watchdog import OutOfTime, Watchdog
@@ -39,7 +39,7 @@ _COSTS = HookCosts()
 
 
 class HookFailure(LocalError):
-    """A hook failed. ``line`` is 0 when it is not known; ``skipped`` where its file says to go on then."""
+    """A hook failed, in ``line`` or the function that begins there; ``skipped``: its file says to go on."""
 
     def __init__(self, hook: Hook, line: int, reason: str) -> None:
         super().__init__(f"{hook.path}:{line}: {reason}")
@@ -133,18 +133,23 @@ class HookRun:
         return None
 
     def _answer(self, hook: Hook, *arguments: object) -> Any:
+        """What a hook says; one of its arguments as it was given means that argument."""
+        handed = tuple([apart(each) for each in arguments])
         try:
-            return run_hook(hook, arguments, self._known_trunks, self._told)
+            result = run_hook(hook, handed, self._known_trunks, self._told)
         except HookFailure as failure:
             failure.tell(self._told)
             if not failure.skipped:
                 raise
-        return None
+            return None
+        for given, argument in zip(handed, arguments, strict=True):
+            if result is given and given == argument:
+                return argument
+        return result
 
 
 def _amended(facts: Facts, amend: Amend) -> Facts:
-    for edit in amend.edits:
-        facts = edited(facts, edit)
+    facts = edited(facts, amend.edits)
     return replace(facts, tags=tuple(dict.fromkeys((*facts.tags, *amend.tags)))) if amend.tags else facts
 
 
@@ -163,21 +168,27 @@ class _Attempt:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+        self, kind: type[BaseException] | None, _: BaseException | None, passed: TracebackType | None
     ) -> bool:
-        """Keep whatever foreign code raised as a failure; only Ctrl-C goes on up."""
-        _WATCHDOG.release(gevent.getcurrent())
-        if sys.gettrace() is not None and isinstance(error, OutOfTime):
-            sys.settrace(None)
-        if error is not None:
-            self.fail(failing_line(error, self.hook.path), self._reason(error))
-        return not isinstance(error, KeyboardInterrupt)
+        """Keep whatever foreign code raised as a failure; nothing goes on up.
 
-    def _reason(self, error: BaseException) -> str:
+        KeyboardInterrupt or SystemExit would end the process, and is no signal here: those arrive otherwise.
+        The error itself is asked nothing, for its answer would be foreign code too.
+        """
+        _WATCHDOG.release(gevent.getcurrent())
+        if kind is None:
+            return True
+        burnt = issubclass(kind, OutOfTime)
+        if burnt and sys.gettrace() is not None:
+            sys.settrace(None)
+        self.fail(failing_line(passed, self.hook.path) or self.hook.line, self._reason(kind, burnt))
+        return True
+
+    def _reason(self, kind: type[BaseException], burnt: bool) -> str:
         point = self.hook.point
-        if isinstance(error, OutOfTime):
+        if burnt:
             return f"{point} burnt CPU and did not end in {self.hook.limit:g} s"
-        return f"{point} raised {type(error).__name__}"
+        return f"{point} raised {name_of(kind)}"
 
     def fail(self, line: int, reason: str) -> None:
         """Note the first failure."""
@@ -210,7 +221,7 @@ def run_hook(hook: Hook, arguments: tuple[object, ...], known_trunks: Collection
         if not runner.ready() and (late := monotonic() - due) > HELD_UP:
             runner.join(late)  # another one held everything up: the time was not this hook's
         if not runner.ready():
-            line = _waiting_line(runner.gr_frame, hook.path)
+            line = _waiting_line(runner.gr_frame, hook.path) or hook.line
             attempt.fail(line, f"{hook.point} did not end in {hook.limit:g} s")
     finally:
         if not runner.ready():

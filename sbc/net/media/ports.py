@@ -192,9 +192,8 @@ class BoundPorts:
 
     def _open(self, port: int) -> bool:
         """Bind ``port``; False when somebody else holds it, OSError for what no other port would cure."""
-        socket = _socket.socket(self._family, _socket.SOCK_DGRAM)
+        socket = _socket.socket(self._family, _socket.SOCK_DGRAM | _socket.SOCK_NONBLOCK)
         try:
-            socket.setblocking(False)
             if self._both:
                 socket.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, 0)
             socket.bind((self._host, port))

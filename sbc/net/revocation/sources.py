@@ -6,9 +6,9 @@ in greenlets of their own: no handshake ever waits here. An answer that cannot b
 with the address and the remedy, and what was known before stays. After a failure the next attempt
 comes later each time, and no two addresses keep step. What nobody has needed for a week is forgotten.
 
-Long lists are read in the thread pool. All that was learned survives a restart: the lists as files of
-their own, what they are and the answers in one file of the Store; everything is verified again when
-it is read.
+Long lists are read in threads of their own, behind which nothing else waits. All that was learned
+survives a restart: the lists as files of their own, what they are and the answers in one file of the
+Store; everything is verified again when it is read.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Protocol
 
 import gevent
 from gevent.event import Event
 from gevent.lock import BoundedSemaphore
+from gevent.threadpool import ThreadPool
 
 from sbc.config.model import Revocation as Settings
 from sbc.net.system.clock import Clock
@@ -35,6 +37,7 @@ from sbc.tls.revocation.ocsp import MAX_ANSWER, question
 from sbc.tls.revocation.source import Source, next_attempt, next_fetch
 
 _AT_ONCE = 8
+_READERS = 2
 _MOST = 4096
 _FORGET = 7 * 86400.0
 _PERIOD = 1.0
@@ -243,9 +246,14 @@ class Sources:
 
 
 def read_off_hub(data: bytes, issuers: tuple[Issuer, ...], now: float) -> RevocationList | Unusable:
-    """Read a list in the thread pool, which would print what is raised there."""
-    read: RevocationList | Unusable = gevent.get_hub().threadpool.apply(_try_read, (data, issuers, now))
+    """Read a list in a thread, which would print what is raised there."""
+    read: RevocationList | Unusable = _readers().apply(_try_read, (data, issuers, now))
     return read
+
+
+@cache
+def _readers() -> ThreadPool:
+    return ThreadPool(_READERS)
 
 
 def _try_read(data: bytes, issuers: tuple[Issuer, ...], now: float) -> RevocationList | Unusable:

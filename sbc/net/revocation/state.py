@@ -26,6 +26,7 @@ from sbc.tls.revocation.finding import Unusable
 from sbc.tls.revocation.issuer import read_issuer
 from sbc.tls.revocation.link import read_link
 from sbc.tls.revocation.source import Source, answer_source, list_source
+from sbc.typed import record
 
 _NAME = "revocation"
 _MOST_SAVED = 1024
@@ -83,11 +84,12 @@ def load_state(store: Store, cache: RevocationCache, sources: Sources, now: floa
     for entry in saved if isinstance(saved, list) else ():
         try:
             source = _restored(entry, store, cache, now)
-            times = [float(entry[key]) for key in ("due", "used", "until", "fetched")]
+            times = {key: entry[key] for key in ("due", "used", "until", "fetched")}
+            state = record(SourceState, times)
         except (LookupError, TypeError, ValueError, OSError, PeerError, Unusable):
             continue
-        kept = source in sources.states and sources.states[source].kept
-        sources.restore(source, SourceState(times[0], times[1], kept, times[2], times[3]))
+        state.kept = source in sources.states and sources.states[source].kept
+        sources.restore(source, state)
 
 
 def _restored(entry: dict[str, Any], store: Store, cache: RevocationCache, now: float) -> Source:

@@ -8,7 +8,7 @@ step back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -69,7 +69,7 @@ class Rotator:
         """A snapshot just built, with what is staged in it noted and the bindings in force."""
         before = set(self.rotation.entries)
         self._before = self.rotation.to_json()
-        staged: dict[Key, Iterable[str]] = {
+        staged: dict[Key, Collection[str]] = {
             ("identities", name): (fresh.identities[staged_name(name)].thumbprint,)
             for name in fresh.settings.identities
             if staged_name(name) in fresh.identities
@@ -77,7 +77,8 @@ class Rotator:
         for name, anchor in fresh.anchors.items():
             if anchor.coming is not None:
                 staged["trust", name] = anchor.coming.thumbprints
-        new = self.rotation.notice({key: tuple(each) for key, each in staged.items()}, self._clock.now())
+        lives = {key: _life(fresh, key, set(each)) for key, each in staged.items()}
+        new = self.rotation.notice(staged, self._clock.now(), lives)
         for key in new:
             self._tell(key, "staged", until=day(self.rotation.entries[key].until))
             if key[0] == "trust":
@@ -185,7 +186,9 @@ class Rotator:
                 self._reload()
             except LocalError:
                 self._off_hub(staging.roll_back, paths)
-                self.rotation.restore(key, self.rotation.retired[key].material, self._clock.now())
+                material = self.rotation.retired[key].material
+                life = _life(self._snapshots.current, key, material)
+                self.rotation.restore(key, material, self._clock.now(), life)
                 self._save()
                 self._door()
                 raise
@@ -222,7 +225,7 @@ class Rotator:
             material = set(current.anchors[name].thumbprints) if name in current.anchors else set()
         paths = self._paths(key)
         self._off_hub(staging.roll_back, paths)
-        self.rotation.restore(key, material, self._clock.now())
+        self.rotation.restore(key, material, self._clock.now(), _life(current, key, material))
         self._save()
         try:
             self._reload()
@@ -310,6 +313,20 @@ class Rotator:
 
     def _tell(self, key: Key, event: str, **more: object) -> None:
         self._say("INF", "[rotation]", {"entry": "/".join(key), "event": event, **more})
+
+
+def _life(snapshot: Snapshot, key: Key, material: Collection[str]) -> float:
+    """How long the certificates with these thumbprints last, the shortest-lived of them; seconds."""
+    section, name = key
+    if section == "trust":
+        anchor = snapshot.anchors.get(name)
+        known = [each.identity for each in anchor.facts] if anchor is not None else []
+        lives = [each.not_after - each.not_before for each in known if each.thumbprint in material]
+    else:
+        shown = (snapshot.identities.get(each) for each in (name, staged_name(name)))
+        ours = [each for each in shown if each is not None and each.thumbprint in material]
+        lives = [each.not_after - each.not_before for each in ours]
+    return min(lives, default=3 * WINDOW)
 
 
 def _attempt(function: Callable[[list[Path]], None], paths: list[Path]) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from time import monotonic, time
 
 
 class Clock:
@@ -12,12 +12,12 @@ class Clock:
 
     def now(self) -> float:
         """POSIX seconds: what certificates, logs and timers are held against."""
-        return time.time()
+        return time()
 
     def monotonic(self) -> float:
         """Seconds that never step back: for measuring how long something took."""
-        return time.monotonic()
+        return monotonic()
 
     def __call__(self) -> float:
         """The same as ``now``."""
-        return time.time()
+        return time()

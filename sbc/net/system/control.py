@@ -10,19 +10,23 @@ import contextlib
 import inspect
 import json
 import os
+import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import gevent
 from gevent import socket
 from gevent.server import StreamServer
 
 from sbc.base import LocalError
+from sbc.typed import wrong_argument
 
 Verb = Callable[..., object]
 LINE_LIMIT = 65536
 ASK_TIMEOUT = 30.0
+# Seconds for what takes longer: a table of a million rows is read, and each hook file has its time.
+PATIENCE = {"reload": 900.0}
+_CORRECT = "correct `control` in sbc.yaml"
 
 
 class ControlServer:
@@ -35,19 +39,14 @@ class ControlServer:
 
     def start(self) -> None:
         """Bind; a socket that a dead process left behind is replaced, a live one is a LocalError."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        if self.path.exists() and _answers(self.path):
-            raise LocalError(f"another Portcullis is running: {self.path} answers; stop it first")
-        with contextlib.suppress(FileNotFoundError):
-            self.path.unlink()
+        _make_room(self.path)
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         old = os.umask(0o177)
         try:
             listener.bind(str(self.path))
         except OSError as error:
             reason = error.strerror or error
-            remedy = "correct `control` in sbc.yaml"
-            raise LocalError(f"cannot make the control socket {self.path}: {reason}; {remedy}") from None
+            raise LocalError(f"cannot make the control socket {self.path}: {reason}; {_CORRECT}") from None
         finally:
             os.umask(old)
         listener.listen(8)
@@ -62,8 +61,9 @@ class ControlServer:
                 self.path.unlink()
 
     def _serve(self, connection: socket.socket, _: object) -> None:
-        # Whoever asked may be gone before the answer.
-        with connection, contextlib.suppress(OSError), gevent.Timeout(ASK_TIMEOUT, False):
+        # Whoever asked may be gone before the answer. What it asked for is carried through all the same.
+        with connection, contextlib.suppress(OSError):
+            connection.settimeout(ASK_TIMEOUT)
             line = connection.makefile("rb").readline(LINE_LIMIT)
             connection.sendall(json.dumps(self._answer(line)).encode() + b"\n")
 
@@ -82,10 +82,31 @@ class ControlServer:
             bound = inspect.signature(self._verbs[verb]).bind(**arguments)
         except TypeError as error:
             return {"ok": False, "error": f"{verb}: {error}"}
+        wrong = wrong_argument(self._verbs[verb], arguments)
+        if wrong:
+            return {"ok": False, "error": f"{verb}: {wrong!r} is of a wrong type"}
         try:
             return {"ok": True, "result": self._verbs[verb](*bound.args, **bound.kwargs)}
         except LocalError as error:
             return {"ok": False, "error": str(error)}
+
+
+def _make_room(path: Path) -> None:
+    """Make the folder, and remove what a dead process left there; LocalError for anything but its socket."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        mode = path.lstat().st_mode
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise LocalError(f"there is no room for the control socket {path}: {reason}; {_CORRECT}") from None
+    if not stat.S_ISSOCK(mode):
+        raise LocalError(f"{path} is no socket, and is left as it is; {_CORRECT}")
+    if _answers(path):
+        raise LocalError(f"another Portcullis is running: {path} answers; stop it first")
+    with contextlib.suppress(FileNotFoundError):
+        path.unlink()
 
 
 def _answers(path: Path) -> bool:
@@ -102,11 +123,17 @@ def _answers(path: Path) -> bool:
 def ask(path: Path, verb: str, **arguments: object) -> Any:
     """Ask the SBC whose control socket is ``path``; LocalError where none answers or it refuses."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(ASK_TIMEOUT)
+    patience = PATIENCE.get(verb, ASK_TIMEOUT)
+    connection.settimeout(patience)
     try:
         connection.connect(str(path))
         connection.sendall(json.dumps({"verb": verb, "with": arguments}).encode() + b"\n")
         answer = json.loads(connection.makefile("rb").readline())
+    except TimeoutError:
+        text = (
+            f"Portcullis has not answered {verb} on {path} in {patience:g} s; its journal says what it does"
+        )
+        raise LocalError(text) from None
     except (OSError, ValueError) as error:
         raise LocalError(f"no Portcullis answers on {path} ({error}); is it running?") from None
     finally:

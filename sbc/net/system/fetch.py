@@ -30,6 +30,10 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 # RFC 6052: an IPv4 address in the last four bytes, wherever a NAT64 leads.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# What of IPv6 is routed between networks at all (RFC 4291 2.4): outside lie site-local addresses, NAT64
+# prefixes of one's own, and every form that hides an IPv4 address. Examples (RFC 9637) lie within.
+_ROUTED = ipaddress.ip_network("2000::/3")
+_EXAMPLES = ipaddress.ip_network("3fff::/20")
 
 
 class _Fair(socket.socket):  # type: ignore[misc]
@@ -171,6 +175,8 @@ def may_ask(host: str, allowed: Iterable[str]) -> bool:
     address = _really(ipaddress.ip_address(host.partition("%")[0]))
     if any(address in ipaddress.ip_network(network) for network in allowed):
         return True
+    if isinstance(address, ipaddress.IPv6Address) and (address not in _ROUTED or address in _EXAMPLES):
+        return False
     return address.is_global and not address.is_multicast
 
 

@@ -48,7 +48,7 @@ class Store:
             return json.loads(path.read_bytes())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             aside = path.with_suffix(".unreadable")
             with contextlib.suppress(OSError):
                 path.replace(aside)

@@ -42,6 +42,11 @@ class Turn:
             gevent.sleep(_PAUSE)
             self._end = monotonic() + LENGTH
 
+    def rest(self, seconds: float) -> None:
+        """Let the others run for so long."""
+        gevent.sleep(seconds)
+        self._end = monotonic() + LENGTH
+
 
 def readable(sock: socket.socket) -> None:
     """Wait until ``sock`` can be read, at least once round the loop; OSError where it is closed meanwhile."""

@@ -13,9 +13,14 @@ made again, or be a link that is swapped; so is the directory behind each link (
 directory that is watched already costs one system call and changes nothing.
 
 A burst is waited out: the files are read once nothing has happened for ``debounce`` seconds,
-but at the latest after ten times that. The contents are hashed in gevent's thread pool, since a
-dead file server may block a read for minutes. The hash is taken before the callback runs; what
-changes while it runs is thus seen the next time.
+but at the latest after ten times that. A file that somebody still writes is no change yet: half a
+table is good CSV, and a shorter table. inotify tells of writing and of its end; whoever has not
+written for ``patience`` seconds and has not closed the file either is not waited for. Where inotify
+says nothing, a file has rested when two looks in a row see the same.
+
+The contents are hashed in gevent's thread pool, since a dead file server may block a read for
+minutes. The hash is taken before the callback runs; what changes while it runs is thus seen the
+next time.
 """
 
 from __future__ import annotations
@@ -35,8 +40,10 @@ from sbc.config.watched import Watched
 
 _MASK = (
     flags.CLOSE_WRITE | flags.CREATE | flags.DELETE | flags.MOVED_FROM | flags.MOVED_TO
-    | flags.ATTRIB | flags.DELETE_SELF | flags.MOVE_SELF
+    | flags.ATTRIB | flags.DELETE_SELF | flags.MOVE_SELF | flags.MODIFY
 )  # fmt: skip
+# What ends the writing of a file, as far as its name in a directory goes.
+_WRITTEN = flags.CLOSE_WRITE | flags.DELETE | flags.MOVED_FROM | flags.MOVED_TO
 T = TypeVar("T")
 
 _LARGEST = 64 << 20
@@ -46,8 +53,8 @@ _log = logging.getLogger("portcullis.watch")
 class Watch:
     """Calls ``on_change()`` in a greenlet of its own after the watched files' contents have changed.
 
-    ``what`` is asked again after each change, for sbc.yaml may name other files by then. ``debounce``
-    and ``poll`` are in seconds. ``on_change`` may block; a failure in it does not end the watch.
+    ``what`` is asked again after each change, for sbc.yaml may name other files by then. ``debounce``,
+    ``poll`` and ``patience`` are in seconds. ``on_change`` may block; a failure in it does not end the watch.
     """
 
     def __init__(
@@ -57,15 +64,19 @@ class Watch:
         *,
         debounce: float = 0.3,
         poll: float = 5.0,
+        patience: float = 60.0,
     ) -> None:
         self._what = what
         self._on_change = on_change
         self._debounce = debounce
         self._poll = poll
+        self._patience = patience
         self._inotify = _open_inotify()
         self._heeded: dict[int, set[str] | None] = {}
         self._watched: tuple[Watched, ...] = ()
         self._seen = b""
+        self._glimpsed = b""  # a change that may not be whole yet
+        self._writing: dict[tuple[int, str], float] = {}  # when each file was last written that is not closed
         self._greenlet: gevent.Greenlet | None = None
 
     @property
@@ -94,14 +105,29 @@ class Watch:
 
     def _run(self) -> None:
         while True:
-            if self._woken(self._poll):
+            woken = self._woken(self._poll)
+            if woken:
                 self._settle()
             self._arm()
-            self._look()
+            if not self._is_written():
+                self._look(woken)
 
-    def _look(self) -> None:
-        """Report a change, and watch from now on what the configuration names after it."""
-        if _in_thread(fingerprint, self._watched) == self._seen:
+    def _is_written(self) -> bool:
+        """Whether somebody is still writing one of the files."""
+        late = gevent.get_hub().loop.now() - self._patience
+        self._writing = {key: at for key, at in self._writing.items() if at > late}
+        return bool(self._writing)
+
+    def _look(self, told: bool) -> None:
+        """Report a change, and watch from now on what the configuration names after it.
+
+        What nobody has ``told`` of has to look the same twice.
+        """
+        found = _in_thread(fingerprint, self._watched)
+        if found == self._seen:
+            return
+        if not told and found != self._glimpsed:
+            self._glimpsed = found
             return
         self._watched = _in_thread(self._ask)
         self._arm()
@@ -143,8 +169,20 @@ class Watch:
             heeded = self._heeded.get(event.wd, None)
             if event.mask & flags.IGNORED:
                 self._heeded.pop(event.wd, None)
+                self._writing = {key: at for key, at in self._writing.items() if key[0] != event.wd}
+            if event.mask & flags.MODIFY:
+                if heeded is None:
+                    self._note_writing(event.wd, event.name)
+                continue
+            if event.mask & _WRITTEN:
+                self._writing.pop((event.wd, event.name), None)
             concerned = concerned or heeded is None or event.name in heeded
         return concerned
+
+    def _note_writing(self, number: int, name: str) -> None:
+        """Somebody writes a file; a journal that lies beside the configuration is written for ever."""
+        if any(fnmatch.fnmatchcase(name, each.pattern) for each in self._watched):
+            self._writing[number, name] = gevent.get_hub().loop.now()
 
     def _arm(self) -> None:
         """Set a watch on every directory that matters now; those that are missing come with their parent."""
@@ -183,8 +221,11 @@ def fingerprint(what: Iterable[Watched]) -> bytes:
 
 def _content(path: Path) -> bytes:
     try:
-        if not path.is_file() or path.stat().st_size > _LARGEST:
+        if not path.is_file():
             return b"unreadable"
+        found = path.stat()
+        if found.st_size > _LARGEST:
+            return f"large {found.st_size} {found.st_mtime_ns}".encode()
         return hashlib.blake2b(path.read_bytes(), digest_size=16).digest()
     except OSError as error:
         return f"unreadable {error.errno}".encode()

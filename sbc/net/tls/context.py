@@ -16,7 +16,7 @@ from typing import Any, Literal
 from weakref import ref
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL, crypto
 
 from sbc.base import LocalError
@@ -44,6 +44,10 @@ _start = _ffi.new("char **")
 # Where OpenSSL reads and writes one record at a time; likewise used up before anything can switch.
 _SCRATCH_SIZE = 65536
 _scratch: Any = _ffi.new("char[]", _SCRATCH_SIZE)
+# What runs for each read and write has names of its own: _lib looks them up anew each time.
+_ssl_read, _ssl_write = _lib.SSL_read, _lib.SSL_write
+_bio_read, _bio_write, _pending = _lib.BIO_read, _lib.BIO_write, _lib.BIO_get_mem_data
+_buffer = _ffi.buffer
 
 
 def _on_verify(ok: int, store: Any) -> int:
@@ -212,7 +216,7 @@ def _present(context: SSL.Context, identity: IdentityMaterial) -> None:
     context.use_certificate(leaf)
     for each in rest:
         context.add_extra_chain_cert(each)
-    context.use_privatekey(load_pem_private_key(identity.key_pem, None))
+    _use_key(context, identity.key_pem)
     context.check_privatekey()
     # What we are on every connection of it: a context that was used cannot be changed.
     context.set_app_data(_ours(identity.name, leaf))
@@ -231,6 +235,15 @@ def ours_of(connection: SSL.Connection) -> Ours | None:
     """The certificate that we show on a connection; None for none."""
     ours: Ours | None = connection.get_context().get_app_data()
     return ours
+
+
+def _use_key(context: SSL.Context, pem: bytes) -> None:
+    """By OpenSSL itself: from the hands of another library an RSASSA-PSS key comes as a plain RSA one."""
+    bio = _ffi.gc(_lib.BIO_new_mem_buf(pem, len(pem)), _lib.BIO_free)
+    key = _ffi.gc(_lib.PEM_read_bio_PrivateKey(bio, _ffi.NULL, _ffi.NULL, _ffi.NULL), _lib.EVP_PKEY_free)
+    if key == _ffi.NULL or not _lib.SSL_CTX_use_PrivateKey(context._context, key):
+        _lib.ERR_clear_error()
+        raise ValueError("OpenSSL takes the key for none of the certificate")
 
 
 def _trust(context: SSL.Context, admission: Admission) -> None:
@@ -270,20 +283,21 @@ def open_session(
         connection.set_accept_state()
     else:
         if sni:
-            connection.set_tlsext_host_name(sni.encode("idna"))
+            # RFC 6066 3: without the dot that ends a name in DNS.
+            connection.set_tlsext_host_name(sni.removesuffix(".").encode("idna"))
         connection.set_connect_state()
     return connection
 
 
 def drain(connection: SSL.Connection) -> bytes:
     """What OpenSSL wants written; b"" for nothing."""
-    pending = _lib.BIO_get_mem_data(connection._from_ssl, _start)
+    pending = _pending(connection._from_ssl, _start)
     if pending <= 0:
         return b""
     if pending > _SCRATCH_SIZE:
         whole: bytes = connection.bio_read(pending)
         return whole
-    data: bytes = _ffi.buffer(_scratch, _lib.BIO_read(connection._from_ssl, _scratch, pending))[:]
+    data: bytes = _buffer(_scratch, _bio_read(connection._from_ssl, _scratch, pending))[:]
     return data
 
 
@@ -302,7 +316,7 @@ def go_on(connection: SSL.Connection) -> bool:
 
 def encrypt(connection: SSL.Connection, data: bytes) -> bytes:
     """The records that carry ``data``; b"" where the session cannot carry it any more."""
-    if _lib.SSL_write(connection._ssl, data, len(data)) <= 0:
+    if _ssl_write(connection._ssl, data, len(data)) <= 0:
         _lib.ERR_clear_error()
         return b""
     return drain(connection)
@@ -311,9 +325,9 @@ def encrypt(connection: SSL.Connection, data: bytes) -> bytes:
 def decrypt(connection: SSL.Connection) -> bytes:
     """The next plaintext of what was fed, b"" where a record is not complete; SSL.Error at the end."""
     ssl = connection._ssl
-    size = _lib.SSL_read(ssl, _scratch, _SCRATCH_SIZE)
+    size = _ssl_read(ssl, _scratch, _SCRATCH_SIZE)
     if size > 0:
-        data: bytes = _ffi.buffer(_scratch, size)[:]
+        data: bytes = _buffer(_scratch, size)[:]
         return data
     if _lib.SSL_get_error(ssl, size) != _lib.SSL_ERROR_WANT_READ:
         connection._raise_ssl_error(ssl, size)
@@ -322,7 +336,7 @@ def decrypt(connection: SSL.Connection) -> bytes:
 
 def feed(connection: SSL.Connection, data: bytes) -> None:
     """Give OpenSSL bytes that came from the peer; a memory buffer takes them all."""
-    _lib.BIO_write(connection._into_ssl, data, len(data))
+    _bio_write(connection._into_ssl, data, len(data))
 
 
 def verify_text(code: int) -> str:

@@ -40,6 +40,7 @@ from sbc.tls.diagnosis import classify
 from sbc.tls.failure import Failure
 from sbc.tls.judge import Agreed, Judge, Ways
 from sbc.tls.match import Admission, Presented, TrunkTrust, match
+from sbc.tls.material.anchors import AnchorMaterial
 from sbc.tls.material.certificate import MAX_CHAIN
 from sbc.tls.material.certificate_cache import CertificateCache
 from sbc.tls.material.identity import IdentityMaterial
@@ -53,11 +54,15 @@ _BEST = Agreed("TLSv1.3", None)
 _HELLO = b"\x03\x03" + bytes(32) + b"\x00\xc0\x2f\x00" + b"\x00\x05\xff\x01\x00\x01\x00"
 
 
+# A trunk, and those of its CAs that may have issued the end of a chain.
+_Above = tuple[TrunkTrust, tuple[AnchorMaterial, ...]]
+
+
 @dataclass(frozen=True, slots=True)
 class Verified:
     """What came of a chain: the trunk it proves and the trust entry that vouched, or the failure.
 
-    ``presented`` is None where OpenSSL refused the chain before the match.
+    ``presented`` is None where OpenSSL refused the chain.
     """
 
     trunk: str | None
@@ -106,33 +111,45 @@ class Search:
     """
 
     MOST, LONGEST = 8, 0.1
-    _left, _end = MOST, 0.0
+    spent, _end = 0, 0.0
 
     def _more(self) -> bool:
-        """Whether one more verification may begin; it is counted."""
-        if self._left == self.MOST:
+        """Whether one more verification may begin; it is counted in ``spent``."""
+        if not self.spent:
             self._end = thread_time() + self.LONGEST
-        self._left -= 1
-        return self._left >= 0 and thread_time() < self._end
+        if self.spent == self.MOST or thread_time() >= self._end:
+            return False
+        self.spent += 1
+        return True
 
     def longer(self, judge: Judge, presented: Presented) -> dict[str, Presented]:
-        """The same chain, longer, for each trunk that trusts the issuer of its end and accepts it.
+        """The same chain, longer, for each trunk that trusts an issuer of its end.
 
         OpenSSL ends a chain at the first certificate that is filed. Where one trunk filed an intermediate and
-        its neighbour on the port the root above it, the neighbour's peers would otherwise be nobody's.
+        its neighbours on the port the root above it, the neighbours' peers would otherwise be nobody's. What
+        lies above is the same for all who filed the same: it is verified once, however many they are.
         """
         issuer = judge.cache.read(presented.ders[-1]).identity.issuer
-        found = {}
+        alike: dict[frozenset[str], list[_Above]] = {}
         for candidate in judge.admission.candidates:
-            alone = Admission((candidate,), None, direction=judge.admission.direction)
-            if not _would_do(candidate, alone, presented, issuer, judge.now):
+            filed = tuple(each for each in candidate.anchors if each.kind == "ca" and issuer in each.subjects)
+            if candidate.asks and filed:
+                prints = filed[0].thumbprints.union(*(each.thumbprints for each in filed[1:]))
+                alike.setdefault(prints, []).append((candidate, filed))
+        found: dict[str, Presented] = {}
+        for group in alike.values():
+            likely = next((each for each in group if _would_do(*each, judge, presented)), None)
+            if likely is None:
                 continue
             if not self._more():
                 break
-            said = _verify(alone, presented.ders, judge.now, judge.cache)
-            if said.trunk is not None and said.presented is not None:
-                own = replace(said.presented, version=presented.version, group=presented.group)
-                found[candidate.trunk] = own
+            alone = Admission(
+                (replace(likely[0], anchors=likely[1]),), None, direction=judge.admission.direction
+            )
+            said = _verify(alone, presented.ders, judge.now, judge.cache).presented
+            if said is not None and said.anchored:
+                own = replace(said, version=presented.version, group=presented.group)
+                found.update((trunk.trunk, own) for trunk, _ in group)
         return found
 
     def other(self, judge: Judge, sent: Sequence[bytes]) -> Presented | None:
@@ -154,16 +171,18 @@ class Search:
         return None
 
 
-def _would_do(candidate: TrunkTrust, alone: Admission, presented: Presented, issuer: str, now: float) -> bool:
-    """Whether the chain would prove ``candidate`` if its end led to what that trusts under the issuer's name.
+def _would_do(
+    candidate: TrunkTrust, filed: tuple[AnchorMaterial, ...], judge: Judge, presented: Presented
+) -> bool:
+    """Whether the chain would prove ``candidate`` if its end led to what that ``filed``.
 
-    That costs a hundredth of a verification, and of many trunks with one CA it leaves the one that is named.
+    That costs a hundredth of a verification, and of many CAs with one name it leaves the one that is meant.
     """
+    alone = Admission((candidate,), None, direction=judge.admission.direction)
     best = replace(presented, version=_BEST.version, group=_BEST.group)
-    return candidate.asks and any(
-        match(replace(best, chain=(*best.chain, *each.thumbprints)), alone, now).trunk is not None
-        for each in candidate.anchors
-        if each.kind == "ca" and issuer in each.subjects
+    return any(
+        match(replace(best, chain=(*best.chain, *each.thumbprints)), alone, judge.now).trunk is not None
+        for each in filed
     )
 
 

@@ -248,12 +248,14 @@ class Dialer:
         self, trunk: Trunk, config: Listener, key: ReuseKey, address: Address,
         sock: socket.socket, session: TlsSession | None,
     ) -> Flow:  # fmt: skip
-        channel = StreamChannel(sock, session, self._clock.monotonic())
+        at = self._clock.monotonic()
+        channel = StreamChannel(sock, session, at)
         host, port = sock.getsockname()[:2]
         flow = Flow(
             self._listeners.next_id(), key.transport, Address(normal_host(host), port), address,
             listener=trunk.listener, trunk=trunk.trunk, tls=session.facts() if session is not None else None,
-            outbound=True, reuse=key, opened_at=self._clock.monotonic(), channel=channel,
+            outbound=True, reuse=key, opened_at=at, channel=channel,
+            allowance=self._listeners.allowances.of(trunk.trunk, address.host, at),
         )  # fmt: skip
         channel.flow = flow
         revoked = session.judge.revoked(self._clock.now()) if session is not None else None
@@ -287,7 +289,8 @@ class Dialer:
             plain = PlainSource(sock) if session is None else None
             source = session if plain is None else plain
             assert source is not None
-            reason = converse(flow, source, self._handler, config.max_message)
+            stats = self._listeners.tally.of(flow.listener, "outbound")
+            reason = converse(flow, source, self._handler, config.max_message, stats)
             if plain is not None and not plain.heard and flow.channel.is_open():
                 reason += " before it said anything: it may want TLS on that port"
         except HandshakeError as error:

@@ -29,6 +29,7 @@ from sbc.net.transport.recycle import Recycler
 from sbc.net.transport.stream_listener import Gate, StreamListener
 from sbc.net.transport.udp import UdpListener
 from sbc.observe.traffic import Tally
+from sbc.policy.allowances import Allowances
 
 if TYPE_CHECKING:
     from sbc.config.snapshot import Snapshot
@@ -46,6 +47,7 @@ class Listeners:
         self.contexts = contexts
         self.tally = tally
         self.recycler = Recycler(handler, clock)
+        self.allowances = Allowances(snapshot.settings.caps.messages_per_flow)
         self.next_id: Callable[[], int] = itertools.count(1).__next__
         self._snapshot = snapshot
         self._handler = handler
@@ -80,6 +82,7 @@ class Listeners:
         fresh = self._succeed(left, new, snapshot)
         self._snapshot = snapshot
         self.contexts.apply(snapshot)
+        self.allowances.apply(snapshot.settings.caps.messages_per_flow)
         for name in leaving:
             del self._bound[name]
         self._retired = [each for each in left if self._stays(each, fresh, snapshot)]
@@ -168,11 +171,12 @@ class Listeners:
         stats = self.tally.of(name, "inbound")
         if config.transport == "udp":
             return UdpListener(
-                name, config, snapshot, self._handler, self._clock, self.next_id, stats, succeeds
-            )
+                name, config, snapshot, self._handler, self._clock, self.next_id, stats, self.allowances,
+                succeeds,
+            )  # fmt: skip
         return StreamListener(
             name, config, snapshot, self.contexts, self._handler, self._clock, self.next_id, stats,
-            self.recycler, self._gate, succeeds,
+            self.recycler, self.allowances, self._gate, succeeds,
         )  # fmt: skip
 
     def _streams(self) -> Iterator[StreamListener]:

@@ -3,7 +3,7 @@
 Refusing costs nothing: an address that is blocked, unknown or over a limit is reset before
 any greenlet or OpenSSL object is made for it. The handshake limit counts from accept and
 covers everything up to the admitted peer, so a peer that sends a byte a second holds a slot
-for so long and no longer.
+for so long and no longer. No address and no trunk has all the slots (shares.py).
 """
 
 from __future__ import annotations
@@ -30,8 +30,10 @@ from sbc.net.tls.session import TlsSession, first_record, let_in, read_hello
 from sbc.net.transport.channel import StreamChannel
 from sbc.net.transport.connection import PlainSource, converse
 from sbc.net.transport.recycle import Recycler
-from sbc.net.transport.refusals import Refusals
+from sbc.net.transport.refusals import STRANGER, Refusals
 from sbc.observe.traffic import Stats
+from sbc.policy.allowances import Allowances
+from sbc.policy.shares import Party, Shares, source_of
 from sbc.tls.diagnosis import Failure, quarantined, unknown_sni
 from sbc.tls.events import Admitted, HandshakeFailed
 
@@ -55,22 +57,25 @@ class StreamListener:
 
     def __init__(
         self, name: str, config: Listener, snapshot: Snapshot, contexts: Contexts, handler: Handler,
-        clock: Clock, ids: Callable[[], int], stats: Stats, recycler: Recycler, gate: Gate | None = None,
-        succeeds: bool = False,
+        clock: Clock, ids: Callable[[], int], stats: Stats, recycler: Recycler, allowances: Allowances,
+        gate: Gate | None = None, succeeds: bool = False,
     ) -> None:  # fmt: skip
         self.name = name
         self.config = config
         self._stats = stats
         self.flows: dict[int, Flow] = {}
         self._snapshot = snapshot
+        self._alone = _is_alone(name, snapshot)
         self.contexts = contexts
         self._handler = handler
         self.clock = clock
         self._ids = ids
         self._recycler = recycler
+        self._allowances = allowances
         self._gate = gate
         self._refusals = Refusals(name, handler, clock)
-        self._connections = 0
+        self._connections = Shares("connections are open", "connections", "connections_per_source")
+        self._handshakes = Shares("handshakes are in flight", "handshakes_in_flight", "handshakes_per_source")
         self.sock = bind(name, config, succeeds)
         self.local = Address(*self.sock.getsockname()[:2])
         host = normal_host(self.local.host)
@@ -97,6 +102,7 @@ class StreamListener:
         Those that were shown another certificate than they would be shown now are recycled.
         """
         self._snapshot, self.config = snapshot, config
+        self._alone = _is_alone(self.name, snapshot)
         for flow in list(self.flows.values()):
             if not self._readmitted(flow):
                 flow.channel.close("its trust was withdrawn")
@@ -144,46 +150,64 @@ class StreamListener:
 
     def _admit(self, descriptor: int, remote: Address) -> None:
         self._stats.accepted += 1
-        reason = self._objection(remote.host)
+        party = Party(source_of(remote.host), self._trunks_of(remote.host))
+        reason = self._objection(remote.host, party)
         if reason is not None:
             self._stats.refused += 1
             reset(descriptor)
-            self._refusals.note(remote, reason)
+            if reason is STRANGER:
+                self._refusals.stranger(remote, self._snapshot.sources.get(self.name))
+            else:
+                self._refusals.note(remote, reason)
             return
-        self._connections += 1
+        # Counted here: a burst of accepts comes before any of their greenlets runs.
+        self._connections.take(party)
+        if self.config.transport == "tls":
+            self._handshakes.take(party)
+            self._stats.in_flight += 1
         sock = socket.socket(self._family, socket.SOCK_STREAM, 0, fileno=descriptor)
-        gevent.spawn(self._serve, sock, remote)
+        gevent.spawn(self._serve, sock, remote, party)
 
-    def _objection(self, host: str) -> str | None:
+    def _trunks_of(self, host: str) -> tuple[str, ...]:
+        if self.config.transport == "tls":
+            return self.contexts.table.candidates_by_source(self.name, host)
+        trunk = self._snapshot.trunk_for(self.name, host)
+        return (trunk,) if trunk is not None else ()
+
+    def _objection(self, host: str, party: Party) -> str | None:
         if self._gate is not None and self._gate.blocked(host, self.clock.now()):
             return "the address is blocked"
-        if self._connections >= self.config.connections:
-            return f"{self.config.connections} connections are open, the listener's limit"
-        if self.config.transport == "tcp":
-            return None if self._snapshot.trunk_for(self.name, host) else "no trunk admits this address"
-        if not self.contexts.table.sources_admit(self.name, host):
-            return "no trunk admits this address"
-        if self._stats.in_flight >= self.config.handshakes_in_flight:
-            return f"{self.config.handshakes_in_flight} handshakes are in flight, the listener's limit"
-        # Counted here: a burst of accepts comes before any of their greenlets runs.
-        self._stats.in_flight += 1
-        return None
+        if not party.trunks:
+            return STRANGER
+        config, caps = self.config, self._snapshot.settings.caps
+        objection = self._connections.objection(
+            party, config.connections, caps.connections_per_source, self._alone
+        )
+        if objection is None and config.transport == "tls":
+            objection = self._handshakes.objection(
+                party, config.handshakes_in_flight, caps.handshakes_per_source, self._alone
+            )
+        return objection
 
-    def _serve(self, sock: socket.socket, remote: Address) -> None:
+    def _serve(self, sock: socket.socket, remote: Address, party: Party) -> None:
         try:
             if self.config.transport == "tcp":
                 trunk = self._snapshot.trunk_for(self.name, remote.host)
                 if trunk is not None:
                     self._converse(sock, remote, trunk, None)
                 return
-            secured = self._handshake(sock, remote)
+            secured = self._handshake(sock, remote, party)
             if secured is not None:
+                # Whose it is, is known now.
+                self._connections.give(party)
+                party = Party(party.source, (secured[0],))
+                self._connections.take(party)
                 self._converse(sock, remote, *secured)
         finally:
-            self._connections -= 1
+            self._connections.give(party)
             sock.close()
 
-    def _handshake(self, sock: socket.socket, remote: Address) -> tuple[str, TlsSession] | None:
+    def _handshake(self, sock: socket.socket, remote: Address, party: Party) -> tuple[str, TlsSession] | None:
         attempt = _Attempt(self, sock, remote)
         error: HandshakeError
         try:
@@ -202,6 +226,7 @@ class StreamListener:
             remedy = "correct the identity and reload"
             error = HandshakeError(decided=Failure("no-identity", str(local), remedy))
         finally:
+            self._handshakes.give(party)
             self._stats.in_flight -= 1
         self._handler.on_handshake_failed(attempt.event(error, self.clock.now()))
         del error  # its traceback leads here: a circle that would keep the session until the collector comes
@@ -209,11 +234,12 @@ class StreamListener:
         return None
 
     def _converse(self, sock: socket.socket, remote: Address, trunk: str, session: TlsSession | None) -> None:
-        channel = StreamChannel(sock, session, self.clock.monotonic())
+        at = self.clock.monotonic()
+        channel = StreamChannel(sock, session, at)
         flow = Flow(
             self._ids(), self.config.transport, self.local_of(sock), remote, listener=self.name, trunk=trunk,
             tls=session.facts() if session is not None else None,
-            opened_at=self.clock.monotonic(), channel=channel,
+            opened_at=at, channel=channel, allowance=self._allowances.of(trunk, remote.host, at),
         )  # fmt: skip
         channel.flow = flow
         if session is not None:
@@ -230,7 +256,7 @@ class StreamListener:
                 self._handler.on_handshake(handshake_event(session, flow, self.clock.now()))
             self._handler.on_open(flow)
             source = session if session is not None else PlainSource(sock)
-            reason = converse(flow, source, self._handler, self.config.max_message)
+            reason = converse(flow, source, self._handler, self.config.max_message, self._stats)
         finally:
             flow.alive, flow.ended = False, reason
             channel.finish(reason)
@@ -304,6 +330,11 @@ class _Attempt:
             remote=self._remote, sni=self._sni, at=at, alert_sent=self._alert,
             entrances=entrances(self._listener.contexts.snapshot.settings),
         )  # fmt: skip
+
+
+def _is_alone(listener: str, snapshot: Snapshot) -> bool:
+    """Whether there is one trunk at most that may connect."""
+    return sum(trunk.listener == listener and bool(trunk.sources) for trunk in snapshot.trunks.values()) < 2
 
 
 def _linger(sock: socket.socket) -> None:

@@ -3,7 +3,8 @@
 A datagram from an address that no trunk of the listener admits is counted and dropped
 before a byte of it is parsed. Each admitted peer has one Flow, cached by address; the cache
 is bounded, and an evicted Flow goes on working for whoever still holds it, because all of
-them write to the one socket.
+them write to the one socket. What is over a peer's allowance is dropped unparsed as well: nobody can
+be made to wait here, and who sent it will send it again.
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from sbc.net.handler import Handler
 from sbc.net.system.clock import Clock
 from sbc.net.system.sockets import bind, datagram_peer, normal_host, own_address, turn_away
 from sbc.net.system.turn import Turn
+from sbc.net.transport.refusals import Refusals
 from sbc.observe.traffic import Stats
+from sbc.policy.allowances import Allowances
 from sbc.sip.grammar import find_param
 from sbc.sip.message import Message, Request
 from sbc.sip.parse import ParseError, parse_message
@@ -69,7 +72,7 @@ class UdpListener:
 
     def __init__(
         self, name: str, config: Listener, snapshot: Snapshot, handler: Handler, clock: Clock,
-        ids: Callable[[], int], stats: Stats, succeeds: bool = False,
+        ids: Callable[[], int], stats: Stats, allowances: Allowances, succeeds: bool = False,
     ) -> None:  # fmt: skip
         self.name = name
         self.config = config
@@ -78,6 +81,8 @@ class UdpListener:
         self._handler = handler
         self._clock = clock
         self._ids = ids
+        self._allowances = allowances
+        self._refusals = Refusals(name, handler, clock)
         self._flows: OrderedDict[tuple[Any, ...], Flow] = OrderedDict()
         self._dialled: dict[tuple[tuple[Any, ...], str], Flow] = {}
         self._strangers: set[str] = set()
@@ -193,7 +198,7 @@ class UdpListener:
 
     def _run(self) -> None:
         recvfrom, turn = self.raw.recvfrom, Turn()
-        while True:
+        while not self.sock.closed:
             turn.wait(self.sock)
             for _ in range(BATCH):
                 try:
@@ -201,6 +206,8 @@ class UdpListener:
                 except BlockingIOError:
                     break
                 except OSError:
+                    if self.sock.closed:
+                        return
                     continue  # an ICMP error of an earlier send
                 self._receive(data, peer)
                 turn.share()
@@ -217,8 +224,23 @@ class UdpListener:
             flow = self._admit(peer)
             if flow is None:
                 return
+        allowance = flow.allowance
+        if allowance.left >= 1.0:
+            allowance.left -= 1.0
+        elif not self._allowed(flow):
+            return
         if len(data) > 4 or data not in _KEEPALIVES:
             self._parse(flow, peer, data)
+
+    def _allowed(self, flow: Flow) -> bool:
+        """Whether one more message may come of a peer whose allowance was used up."""
+        at = self._clock.monotonic()
+        if flow.allowance.take(1, at):
+            return True
+        self.stats.held += 1
+        if flow.allowance.tell(at):
+            self._handler.on_flood(flow)
+        return False
 
     def _parse(self, flow: Flow, peer: tuple[Any, ...], data: bytes) -> None:
         try:
@@ -261,6 +283,7 @@ class UdpListener:
                 self._strangers.clear()
             self._strangers.add(host)
             self.stats.refused += 1
+            self._refusals.stranger(Address(host, peer[1]), self._snapshot.sources.get(self.name))
             return None
         try:
             flow = self._new_flow(peer, trunk)
@@ -274,10 +297,11 @@ class UdpListener:
         remote, local = Address(normal_host(peer[0]), peer[1]), self.local
         if self._anywhere:
             local = Address(own_address(peer), local.port)
+        at = self._clock.monotonic()
         return Flow(
             self._ids(), "udp", local, remote,
-            listener=self.name, trunk=trunk, outbound=outbound, opened_at=self._clock.monotonic(),
-            channel=UdpChannel(self, peer),
+            listener=self.name, trunk=trunk, outbound=outbound, opened_at=at, channel=UdpChannel(self, peer),
+            allowance=self._allowances.of(trunk, remote.host, at),
         )  # fmt: skip
 
     def _remember(self, peer: tuple[Any, ...], flow: Flow) -> None:

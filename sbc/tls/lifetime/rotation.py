@@ -8,9 +8,9 @@ An entry is an identity of ours or a CA (or pinned leaf) of a peer's. Its steps:
 
 A staged identity is shown to nobody until a trunk is bound to it, so each peer is a step of its own
 and can be taken back by itself. A staged trust entry needs no binding: it is trusted beside the old
-one at once, and the window in which both are lasts until it is retired. The window has an end (30
-days unless said otherwise), after which it is called overdue and never cut: cutting is what
-retiring is, and that an operator does.
+one at once, and the window in which both are lasts until it is retired. The window has an end (30 days,
+or a third of the new one's life where that is shorter, unless said otherwise), after which it is called
+overdue and never cut: cutting is what retiring is, and that an operator does.
 
 Ready is what a handshake has shown, and nothing else. For an identity: the peer finished a handshake
 in which it was shown the new one, so it accepts it. For a trust entry: what the peer presented
@@ -26,10 +26,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from types import MappingProxyType
 from typing import Any, Literal
 
 from sbc.tls.diagnosis import Direction
-from sbc.tls.lifetime.expiry import DAY, days_left
+from sbc.tls.lifetime.expiry import days_left
+from sbc.tls.marks import DAY
+from sbc.typed import record
 
 # The state file in which the running SBC writes it all down.
 STATE = "rotation"
@@ -37,6 +40,9 @@ WINDOW = 30 * DAY
 HOSTS_KEPT = 64
 # A handshake that tells nothing new is written down again after this long.
 AGAIN = 600.0
+
+# Material that says of no life has the longest window.
+_LONG = 3 * WINDOW
 
 Section = Literal["identities", "trust"]
 Key = tuple[Section, str]
@@ -116,8 +122,14 @@ class Rotation:
         self.entries: dict[Key, Entry] = {}
         self.retired: dict[Key, Entry] = {}
 
-    def notice(self, staged: Mapping[Key, Collection[str]], now: float) -> list[Key]:
-        """Take note of what is staged at ``now``, by its thumbprints; returns what is newly so."""
+    def notice(
+        self, staged: Mapping[Key, Collection[str]], now: float,
+        lives: Mapping[Key, float] = MappingProxyType({}),
+    ) -> list[Key]:  # fmt: skip
+        """Take note of what is staged at ``now``, by its thumbprints; returns what is newly so.
+
+        ``lives`` say how long what is staged lasts as a whole, in seconds.
+        """
         for key in [each for each in self.entries if each not in staged]:
             del self.entries[key]
         fresh = []
@@ -126,7 +138,7 @@ class Rotation:
             known = self.entries.get(key)
             if known is None or known.material != material:
                 bound = {} if known is None else dict.fromkeys(known.bound, now)
-                self.entries[key] = Entry(material, now, now + WINDOW, bound)
+                self.entries[key] = Entry(material, now, now + window(lives.get(key, _LONG)), bound)
                 fresh.append(key)
         return fresh
 
@@ -177,13 +189,13 @@ class Rotation:
         """What was staged has taken the old one's place; KeyError where nothing was."""
         self.retired[key] = self.entries.pop(key)
 
-    def restore(self, key: Key, material: Collection[str], now: float) -> None:
+    def restore(self, key: Key, material: Collection[str], now: float, life: float = _LONG) -> None:
         """The old one is back, and what had taken its place is staged again, bound and seen as it was."""
         staged = tuple(sorted(material))
         known = self.retired.pop(key, None)
         if known is None or known.material != staged:
             known = Entry(staged, now, now)
-        known.until = now + WINDOW
+        known.until = now + window(life)
         self.entries[key] = known
 
     # Readiness
@@ -215,13 +227,19 @@ class Rotation:
         return made
 
 
+def window(life: float) -> float:
+    """How long old and new may both be in use, where the new one lasts ``life``; seconds."""
+    return min(WINDOW, life / 3)
+
+
 def _entry(data: dict[str, Any]) -> Entry:
     seen = {
-        trunk: {where: Seen(**each) for where, each in hosts.items()} for trunk, hosts in data["seen"].items()
+        trunk: {where: record(Seen, each) for where, each in hosts.items()}
+        for trunk, hosts in data["seen"].items()
     }
-    refused = {trunk: Refused(**each) for trunk, each in data["refused"].items()}
-    staged, until = float(data["staged"]), float(data["until"])
-    return Entry(tuple(data["material"]), staged, until, dict(data["bound"]), seen, refused)
+    refused = {trunk: record(Refused, each) for trunk, each in data["refused"].items()}
+    material = tuple(data["material"])
+    return record(Entry, {**data, "material": material, "seen": seen, "refused": refused})
 
 
 def _readiness(entry: Entry, trunk: str, binds: bool) -> Readiness:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives import serialization
 from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 from cryptography.x509.oid import ExtensionOID
 
 from sbc.base import PeerError
 from sbc.flow import PeerIdentity
+from sbc.tls.material.spki import spki_of
 
 # The most of them in one chain, and the most bytes of one: ten times what anybody needs.
 MAX_CHAIN = 10
@@ -33,7 +33,8 @@ class Certificate:
     """The facts of one certificate: who, the purposes it allows (None: any), and whether it is a CA.
 
     ``issues`` where it bears what only an issuer's certificate may: CA, the right to sign
-    certificates, or name constraints (RFC 5280 4.2.1.3, 4.2.1.9, 4.2.1.10).
+    certificates, or name constraints (RFC 5280 4.2.1.3, 4.2.1.9, 4.2.1.10). ``excluded`` are the DNS and
+    URI subtrees that those take from whatever it issues, in lower case.
     """
 
     identity: PeerIdentity
@@ -42,6 +43,7 @@ class Certificate:
     is_ca: bool
     self_issued: bool
     issues: bool = False
+    excluded: tuple[str, ...] = ()
 
     verified: PeerIdentity = field(init=False, repr=False)
 
@@ -67,18 +69,17 @@ def read_certificate(der: bytes) -> Certificate:
 
 def facts_of(certificate: x509.Certificate, der: bytes) -> Certificate:
     """The facts of a certificate already parsed; ValueError where an extension is malformed."""
-    spki = certificate.public_key().public_bytes(
-        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-    )
+    certificate.public_key()  # one of a kind that is not known is no use to anybody
     usages = _extension(certificate, ExtensionOID.EXTENDED_KEY_USAGE)
     basic = _extension(certificate, ExtensionOID.BASIC_CONSTRAINTS)
     uses = _extension(certificate, ExtensionOID.KEY_USAGE)
+    constraints = _extension(certificate, ExtensionOID.NAME_CONSTRAINTS)
     is_ca = isinstance(basic, x509.BasicConstraints) and basic.ca
     identity = PeerIdentity(
         subject=certificate.subject.rfc4514_string(),
         issuer=certificate.issuer.rfc4514_string(),
         sans=_sans(certificate),
-        pin="sha256/" + hashlib.sha256(spki).hexdigest(),
+        pin="sha256/" + hashlib.sha256(spki_of(certificate)).hexdigest(),
         thumbprint=thumbprint_of(der),
         not_before=certificate.not_valid_before_utc.timestamp(),
         not_after=certificate.not_valid_after_utc.timestamp(),
@@ -90,9 +91,8 @@ def facts_of(certificate: x509.Certificate, der: bytes) -> Certificate:
         client_auth=_allows(usages, Eku.CLIENT_AUTH),
         is_ca=is_ca,
         self_issued=certificate.subject == certificate.issuer,
-        issues=is_ca
-        or (isinstance(uses, x509.KeyUsage) and uses.key_cert_sign)
-        or _extension(certificate, ExtensionOID.NAME_CONSTRAINTS) is not None,
+        issues=is_ca or (isinstance(uses, x509.KeyUsage) and uses.key_cert_sign) or constraints is not None,
+        excluded=_excluded(constraints),
     )
 
 
@@ -107,6 +107,15 @@ def _allows(usages: x509.ExtensionType | None, purpose: x509.ObjectIdentifier) -
     if not isinstance(usages, x509.ExtendedKeyUsage):
         return True
     return purpose in usages or Eku.ANY_EXTENDED_KEY_USAGE in usages
+
+
+def _excluded(constraints: x509.ExtensionType | None) -> tuple[str, ...]:
+    if not isinstance(constraints, x509.NameConstraints):
+        return ()
+    named = (x509.DNSName, x509.UniformResourceIdentifier)
+    return tuple(
+        each.value.lower() for each in constraints.excluded_subtrees or () if isinstance(each, named)
+    )
 
 
 def _sans(certificate: x509.Certificate) -> tuple[str, ...]:

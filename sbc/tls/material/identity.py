@@ -18,21 +18,21 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
-    NoEncryption,
-    PrivateFormat,
     PublicFormat,
     load_pem_private_key,
 )
 
 from sbc.base import PeerError
+from sbc.tls.groups import normal_group
+from sbc.tls.marks import DAY, mark_passed
 from sbc.tls.material.certificate import read_certificate
 from sbc.tls.material.pem import explain_key, has_key, read_certificates
 from sbc.tls.material.problems import Problem, day, read_pem_file
+from sbc.tls.material.spki import private_key_pem
 from sbc.tls.material.strength import weakness
 
 # RFC 8446 4.2.3: what a certificate of ours can sign a handshake with.
 _CURVES = ("secp256r1", "secp384r1", "secp521r1")
-_SOON = 14 * 86400.0
 
 
 class IdentityFiles(Protocol):
@@ -48,7 +48,10 @@ class IdentityFiles(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class IdentityMaterial:
-    """A loaded identity: leaf first in ``chain_pem``, the key unencrypted in memory; times POSIX seconds."""
+    """A loaded identity: leaf first in ``chain_pem``, the key unencrypted in memory; times POSIX seconds.
+
+    ``curve`` is that of its key as ``groups`` spells it, "" where the key is on none.
+    """
 
     name: str
     chain_pem: bytes
@@ -60,6 +63,7 @@ class IdentityMaterial:
     not_after: float
     thumbprint: str
     pin: str
+    curve: str = ""
 
 
 def load_identity(
@@ -96,11 +100,12 @@ def load_identity(
     if any(each.fatal for each in problems):
         return None, problems
     pem = b"".join(each.public_bytes(Encoding.PEM) for each in chain)
-    key_pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    key_pem = private_key_pem(key, chain[0])
     return (
         IdentityMaterial(
             name, pem, key_pem, who.label, who.issuer, who.sans,
             who.not_before, who.not_after, who.thumbprint, who.pin,
+            normal_group(key.curve.name) if isinstance(key, ec.EllipticCurvePrivateKey) else "",
         ),
         problems,
     )  # fmt: skip
@@ -208,7 +213,8 @@ def _check_time(path: str, subject: str, begins: float, ends: float, now: float)
     if begins > now:
         message = f"{subject} is not valid before {day(begins)}"
         return [Problem(path, message, "check this machine's clock, or wait")]
-    if ends < now + _SOON:
-        message = f"{subject} expires on {day(ends)}, in under 14 days"
+    if mark_passed(begins, ends, now) == "incident":
+        days = int((ends - now) // DAY) + 1
+        message = f"{subject} expires on {day(ends)}, in under {days} day{'s' if days > 1 else ''}"
         return [Problem(path, message, "renew it now", fatal=False)]
     return []

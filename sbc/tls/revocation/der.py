@@ -13,8 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sbc.tls.revocation.finding import Unusable
+from sbc.tls.tlv import SEQUENCE, element, sequence
 
-_SEQUENCE, _INTEGER = 0x30, 0x02
+_INTEGER = 0x02
 _TIMES = (0x17, 0x18)
 # BOOLEAN TRUE, as DER writes it: every critical extension carries it.
 _TRUE = b"\x01\x01\xff"
@@ -44,9 +45,9 @@ def entries(cut: Cut) -> Iterator[tuple[int, bool]]:
     data, at = cut.data, cut.first
     try:
         while at < cut.end:
-            tag, start, at = _element(data, at, cut.end)
-            kind, begin, end = _element(data, start, at)
-            if tag != _SEQUENCE or kind != _INTEGER:
+            tag, start, at = element(data, at, cut.end)
+            kind, begin, end = element(data, start, at)
+            if tag != SEQUENCE or kind != _INTEGER:
                 raise ValueError("no entry")
             yield int.from_bytes(data[begin:end], "big", signed=True), data.find(_TRUE, end, at) >= 0
     except (IndexError, ValueError):
@@ -55,67 +56,44 @@ def entries(cut: Cut) -> Iterator[tuple[int, bool]]:
 
 def key_bits(spki: bytes) -> bytes:
     """The key itself of a SubjectPublicKeyInfo: what a CertID hashes (RFC 6960 4.1.1)."""
-    _, start, end = _element(spki, 0, len(spki))
-    _, _, after = _element(spki, start, end)
-    _, bits, last = _element(spki, after, end)
+    _, start, end = element(spki, 0, len(spki))
+    _, _, after = element(spki, start, end)
+    _, bits, last = element(spki, after, end)
     return spki[bits + 1 : last]
 
 
 def _cut(data: bytes) -> Cut:
-    tag, start, end = _element(data, 0, len(data))
-    signed_tag, inner, signed_end = _element(data, start, end)
-    if tag != _SEQUENCE or signed_tag != _SEQUENCE or end != len(data):
+    tag, start, end = element(data, 0, len(data))
+    signed_tag, inner, signed_end = element(data, start, end)
+    if tag != SEQUENCE or signed_tag != SEQUENCE or end != len(data):
         raise ValueError("no CertificateList")
     if _algorithm(data, inner, signed_end) != _whole(data, signed_end, end):
         raise ValueError("two signature algorithms")
     begin, first, last = _entries(data, inner, signed_end)
     shorter = data[inner:begin] + data[last:signed_end]
-    head = _sequence(_sequence(shorter) + data[signed_end:end])
+    head = sequence(sequence(shorter) + data[signed_end:end])
     return Cut(data, data[start:signed_end], head, first, last)
 
 
 def _algorithm(data: bytes, at: int, end: int) -> bytes:
     """The signature algorithm inside the signed part, which must be that outside (RFC 5280 5.1.1.2)."""
-    tag, _, after = _element(data, at, end)
+    tag, _, after = element(data, at, end)
     return _whole(data, after if tag == _INTEGER else at, end)
 
 
 def _whole(data: bytes, at: int, limit: int) -> bytes:
-    return data[at : _element(data, at, limit)[2]]
+    return data[at : element(data, at, limit)[2]]
 
 
 def _entries(data: bytes, at: int, end: int) -> tuple[int, int, int]:
     """Where revokedCertificates lies: the SEQUENCE that follows the times; empty where there is none."""
     timed = False
     while at < end:
-        tag, start, after = _element(data, at, end)
-        if timed and tag == _SEQUENCE:
+        tag, start, after = element(data, at, end)
+        if timed and tag == SEQUENCE:
             return at, start, after
         if timed and tag not in _TIMES:
             return at, at, at
         timed = timed or tag in _TIMES
         at = after
     return end, end, end
-
-
-def _element(data: bytes, at: int, limit: int) -> tuple[int, int, int]:
-    """Tag, first byte and end of the element at ``at``."""
-    tag, length, start = data[at], data[at + 1], at + 2
-    if length & 0x80:
-        size = length & 0x7F
-        if not 1 <= size <= 4:
-            raise ValueError("length")
-        start += size
-        length = int.from_bytes(data[at + 2 : start], "big")
-    end = start + length
-    if end > limit:
-        raise ValueError("too long")
-    return tag, start, end
-
-
-def _sequence(content: bytes) -> bytes:
-    size = len(content)
-    if size < 0x80:
-        return bytes((_SEQUENCE, size)) + content
-    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes((_SEQUENCE, 0x80 | len(length))) + length + content

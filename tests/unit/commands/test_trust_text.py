@@ -27,7 +27,7 @@ def test_it_reads_as_sentences() -> None:
         "    we present        sbc: CN=sbc.lab.example, 40 days left",
         "    the peer accepts  not known; declare it with `peer_trusts`",
         "    the peer showed   CN=carrier.lab.example, 9 days left, by trust carrier-ca",
-        "                      CN=<b>evil</b>, EXPIRED 4 days ago, REFUSED",
+        "                      CN=<b>evil</b>, EXPIRED 3 days ago, REFUSED",
         "    last good         never",
         "    last failure      30 s ago, 198.51.100.4:40000: unknown-ca, alert sent 48 unknown_ca; 3 in all",
         "                      line: trunks.d/carrier.yaml:9 (tls.trust)",

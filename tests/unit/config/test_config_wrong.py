@@ -29,6 +29,17 @@ FORM: dict[str, Case] = {
             " groups, min_version, mode, name_match, names, peer_trusts, revocation, server_identity, trust"
         ],
     ),
+    "a word in place of a truth": (
+        TRUNK, "srtp: accept", "srtp: accept\nsdes_in_clear: off",
+        [
+            "trunks.d/carrier.yaml:12:16: error: sdes_in_clear: expected true or false, found the text 'off'"
+            " | write false"
+        ],
+    ),
+    "a number in place of a truth": (
+        SBC, "carrier-ca: {ca: tls/carrier-ca.pem}", "carrier-ca: {ca: tls/carrier-ca.pem, public: 1}",
+        ["sbc.yaml:10:48: error: public: expected true or false, found the number 1 | write true"],
+    ),
     "key in the wrong block": (
         TRUNK, "srtp: accept", "srtp: accept\ncps: 20",
         ["trunks.d/carrier.yaml:12:1: error: unknown key 'cps' | it belongs under `limits:`"],
@@ -44,6 +55,21 @@ FORM: dict[str, Case] = {
     "a cap of no streams": (
         SBC, "media: {", "caps: {streams_per_call: 0}\nmedia: {",
         ["sbc.yaml:11:26: error: streams_per_call: 0 is too small | the least is 1"],
+    ),
+    "a rate that is none": (
+        SBC, "media: {", "caps: {messages_per_flow: many}\nmedia: {",
+        [
+            "sbc.yaml:11:27: error: messages_per_flow: 'many' is not a rate"
+            " | write a number a second, such as 2000/s"
+        ],
+    ),
+    "a rate that leaves nothing": (
+        SBC, "media: {", "caps: {messages_per_flow: 5/s}\nmedia: {",
+        ["sbc.yaml:11:27: error: messages_per_flow: 5.0 is too small | the least is 10"],
+    ),
+    "a cap of no handshakes": (
+        SBC, "media: {", "caps: {handshakes_per_source: 0}\nmedia: {",
+        ["sbc.yaml:11:31: error: handshakes_per_source: 0 is too small | the least is 1"],
     ),
     "a limit of one port pair, where a call takes two": (
         TRUNK, "srtp: accept", "limits: {ports: 1}",

@@ -124,3 +124,20 @@ def test_a_file_nested_without_end_is_a_mistake_not_a_crash(deep: int) -> None:
     for text in ("a: " + "[" * deep, "a: " + "[" * deep + "]" * deep):
         document = Document("x.yaml", text)
         assert document.diagnostics or (deep < 700 and text.endswith("]") and document.data is not None)
+
+
+@pytest.mark.parametrize("head", ["", "%YAML 1.1\n---\n", "%YAML 1.2\n---\n"])
+def test_only_true_and_false_are_truths_whatever_version_the_file_says(head: str) -> None:
+    text = f"{head}a: no\nb: on\nc: true\nd: False\ne: off\nf: y\n"
+    assert Document("x.yaml", text).data == {
+        "a": "no",
+        "b": "on",
+        "c": True,
+        "d": False,
+        "e": "off",
+        "f": "y",
+    }
+
+
+def test_a_tag_makes_no_truth_of_a_word() -> None:
+    assert Document("x.yaml", "a: !!bool yes\nb: !!bool TRUE\n").data == {"a": "yes", "b": True}

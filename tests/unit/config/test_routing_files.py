@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from dsl.breath import breathing
 from dsl.decision import Hop, Route
 from dsl.facts import Facts
 from sbc.base import ConfigError
@@ -68,6 +69,18 @@ def test_a_change_is_a_new_version_and_an_unchanged_table_is_not_read_again(tmp_
     assert tables[0] is tables[1]
     (tmp_path / "tables/rates.csv").write_text(RATES + "43,a\n")
     assert build_snapshot(tmp_path, 0.0).version not in (first.version, second.version)
+
+
+def test_a_table_that_is_written_while_it_is_read_is_no_table_yet(tmp_path: Path) -> None:
+    write(tmp_path)
+
+    def export() -> None:
+        with (tmp_path / "tables/rates.csv").open("a") as file:
+            file.write(f"{len(RATES)}{file.tell()},a\n")
+
+    with breathing(export):
+        assert problems(tmp_path) == ["tables/rates.csv: error: it was written while it was read"]
+    build_snapshot(tmp_path, 0.0)
 
 
 def test_mistakes_are_told_where_they_are(tmp_path: Path) -> None:

@@ -9,9 +9,12 @@ from dsl.addresses import (
     canonical_host,
     canonical_user,
     escape_user,
+    no_param,
     party,
+    read_party,
     read_user,
 )
+from sbc.sip.uri import parse_uri
 
 
 @pytest.mark.parametrize(
@@ -131,3 +134,31 @@ def test_what_a_uri_cannot_hold_is_escaped(user: str, escaped: str) -> None:
 def test_addresses_in_a_header_are_read_and_nothing_else_is(value: str, read: str) -> None:
     assert canonical_addresses(value) == read
     assert canonical_addresses(read) == read
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "sip:100@host.example:25160",
+        "sip:alice;day=monday@H.example;x=Y?subject=a@b.example",
+        "sip:a?b@h.example?c=d",
+        "sip:alice:secret@h.example",
+        "sip:example.com;transport=tls",
+        "sips:[2001:db8::0:1]:5061",
+        "SIP:+1%3900@H.example",
+        "sip:+49-30;tgrp=Lab@h.example;user=phone",
+        "tel:+49-30-12;phone-context=X",
+    ],
+)
+def test_a_uri_that_somebody_writes_down_is_read_as_that_of_a_call(text: str) -> None:
+    written, arrived = read_party(text), parse_uri(text).party
+    assert written._replace(param=no_param) == arrived._replace(param=no_param)
+    for name in ("x", "tgrp", "user", "phone-context", "transport", "day", "subject"):
+        assert written.param(name) == arrived.param(name)
+
+
+def test_a_name_a_number_and_an_address_without_a_scheme() -> None:
+    assert read_party("alice;day=monday")[:4] == ("alice;day=monday", "", "sip", 0)
+    number = read_party("+1-900;tgrp=Lab")
+    assert (number.user, number.host, number.param("tgrp")) == ("+1900", "", "lab")
+    assert read_party("bob@H.example:5070;x=1")[:4] == ("bob", "h.example", "sip", 5070)

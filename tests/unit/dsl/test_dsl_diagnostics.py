@@ -243,7 +243,15 @@ def test_unknown_names_are_let_through_where_nothing_is_known() -> None:
     assert diagnose(text, Known()) == []
 
 
-@pytest.mark.parametrize("text", ["", "# nothing\n", "rules:\n", "rules: []\ntests: []\n", "---\n"])
+@pytest.mark.parametrize("text", ["", "\n", " \n\n"])
+def test_an_empty_file_is_a_mistake(text: str) -> None:
+    """An editor or a copy that was cut short leaves one, and a file without rules would be good."""
+    loaded, (found,) = load({"a.yaml": text, "b.yaml": "rules: []\n"})
+    assert loaded is None
+    assert str(found).startswith("a.yaml: error: the file is empty\n    hint: ")
+
+
+@pytest.mark.parametrize("text", ["# nothing\n", "rules:\n", "rules: []\ntests: []\n", "---\n"])
 def test_nothing_is_a_rule_set_too(text: str) -> None:
     loaded, found = load({"a.yaml": text})
     assert loaded is not None and len(loaded) == 0 and found == []

@@ -267,7 +267,7 @@ def test_the_longest_prefix_wins(text: str, prefix: str) -> None:
 def test_a_big_table_is_small_in_memory() -> None:
     """A million prefixes shall take less than 200 MB; here a tenth of both."""
     lines = [f"{4_000_000 + number},carrier-{number % 7},0.{number % 400:03}" for number in range(100_000)]
-    text = "prefix,trunk,cost\n" + "\n".join(lines)
+    text = "prefix,trunk,cost\n" + "\n".join([*lines, ""])
     tracemalloc.start()
     table, problems = read_table("rates", "rates.csv", text)
     taken, _ = tracemalloc.get_traced_memory()

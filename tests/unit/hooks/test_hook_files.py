@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import _thread
 import sys
+import threading
 from pathlib import Path
 from textwrap import dedent
+from types import ModuleType
+from typing import cast
 
 import pytest
 from hypothesis import given
@@ -16,6 +20,7 @@ from dsl.facts import Facts
 from sbc import hookapi
 from sbc.config.hook_set import NO_HOOKS, Hook, called_by
 from sbc.config.hooks import load_hooks
+from tests.peers.waiting import until_equal
 
 GOOD = "def on_route(facts, decision): return None\n"
 EXAMPLE = Path(__file__).parents[3] / "hooks" / "10-example.py"
@@ -206,6 +211,51 @@ def test_a_top_level_without_an_end_is_a_mistake(
     )
     assert lines[0] <= found.line <= lines[1]
     assert sys.gettrace() is traced
+
+
+class Gate:
+    """What a hook file waits for; ``passed`` once it has gone on after all."""
+
+    def __init__(self) -> None:
+        self.open = threading.Event()
+        self.passed = False
+
+
+WAITING = {
+    "import gate\ngate.open.wait()\ngate.passed = True\n": 2,
+    "import gate\ndef wait():\n    gate.open.wait()\n    gate.passed = True\nwait()\n": 3,
+    "import gate\ntry:\n    gate.open.wait()\nexcept Exception: pass\ngate.passed = True\n": 3,
+    "import gate\ndef __getattr__(name):\n    gate.open.wait()\n    gate.passed = True\n    return 1\n": 3,
+    "import gate\nclass E(Exception):\n    def __str__(self):\n        gate.open.wait()\n"
+    "        gate.passed = True\n        return ''\nraise E\n": 4,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", WAITING, ids=lambda text: text.splitlines()[1])
+def test_a_top_level_that_waits_is_left_behind(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    gate, before = Gate(), _thread._count()
+    monkeypatch.setitem(sys.modules, "gate", cast(ModuleType, gate))
+    monkeypatch.setattr("sbc.config.hook_import.MOST_SECONDS", 0.02)
+    found = refused(text + GOOD)
+    assert (found.line, found.col) == (WAITING[text], 1)
+    assert found.message == "this hook does not load: its top level has not come to an end in 0.02 s"
+    assert not [name for name in sys.modules if name.startswith("sbc hook")]
+    gate.open.set()
+    until_equal(_thread._count, before, "its thread has ended")
+    assert not gate.passed, "it is ended where it is back from what it waited in"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "class E(Exception):\n    def __str__(self): raise SystemExit\nraise E\n",
+        "class M(type):\n    __name__ = property(lambda cls: 1 / 0)\nclass E(Exception, metaclass=M): pass\n"
+        "raise E\n",
+        "def __getattr__(name): raise KeyboardInterrupt\n",
+    ],
+)
+def test_nothing_that_a_top_level_raises_leaves_it(text: str) -> None:
+    assert refused(text).message.startswith("this hook does not load: ")
 
 
 def test_what_a_hook_runs_when_it_is_called_is_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -419,3 +419,37 @@ def test_one_stream_of_another_family_is_refused_alone() -> None:
     video = VIDEO.replace("\r\n", "\r\nc=IN IP6 2001:db8::7\r\n", 1)
     offer = parse_sdp(call.offer("a", sdp(audio(), video), ACCEPT, OFF, 0.0))
     assert [bool(each.port) for each in offer.media] == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("formats", "codec"),
+    [
+        ("0 101", "PCMU"),
+        ("101 8 0", "PCMA"),
+        ("96", "OPUS"),
+        ("13 101", ""),
+        ("77", ""),
+    ],
+)
+def test_the_codec_that_the_answer_chose_is_told_of_both_legs(formats: str, codec: str) -> None:
+    names = "a=rtpmap:101 telephone-event/8000\r\na=rtpmap:96 opus/48000/2\r\n"
+    call, _ = session()
+    offered = f"m=audio 40000 RTP/AVP 0 8 96 101 13 77\r\n{names}"
+    call.offer("a", sdp(offered, VIDEO), ACCEPT, OFF, 0.0)
+    assert call.stats().a.codec == "", "nobody has chosen"
+    video = VIDEO.replace("40010", "50010")
+    call.answer("b", sdp(f"m=audio 50000 RTP/AVP {formats}\r\n{names}", video, host=BOB), 1.0)
+    stats = call.close()
+    assert (stats.a.codec, stats.b.codec) == (codec, codec)
+
+
+def test_a_later_answer_changes_the_codec_and_a_refused_stream_has_none() -> None:
+    call = agreed()
+    assert call.stats().b.codec == "PCMU"
+    call.offer("b", sdp("m=audio 50000 RTP/AVP 8 0\r\n", host=BOB), OFF, ACCEPT, 2.0)
+    assert call.stats().b.codec == "PCMU", "what is offered is not agreed"
+    call.answer("a", sdp("m=audio 40000 RTP/AVP 8\r\n"), 2.0)
+    assert call.stats().b.codec == "PCMA"
+    call.offer("b", sdp("m=audio 0 RTP/AVP 8\r\n", host=BOB), OFF, ACCEPT, 3.0)
+    call.answer("a", sdp("m=audio 0 RTP/AVP 8\r\n"), 3.0)
+    assert call.stats().b.codec == ""

@@ -88,6 +88,7 @@ class Watcher:
         self.notes: list[tuple[Note, MediaStats | None]] = []
         self.faults: list[str] = []
         self.refusals: list[tuple[str, Address, str]] = []
+        self.floods: list[Flow] = []
 
     def note(self, note: Note, media: MediaStats | None, now: float) -> None:
         self.notes.append((note, media))
@@ -97,6 +98,9 @@ class Watcher:
 
     def refused(self, listener: str, address: Address, reason: str, now: float) -> None:
         self.refusals.append((listener, address, reason))
+
+    def flood(self, flow: Flow, now: float) -> None:
+        self.floods.append(flow)
 
     def fault(self, place: str, now: float) -> None:
         self.faults.append(place)
@@ -183,7 +187,10 @@ def test_a_fault_in_a_command_ends_its_call_alone() -> None:
     assert _calls(rig) == {"good"}
     assert rig.statuses("broken") == [100, 503]
     (place,) = rig.watcher.faults
-    assert "a fault of the media plane" in place and "test_driver.py" in place
+    what, innermost, *callers = place.split(" < ")
+    assert what == "RuntimeError: a fault of the media plane"
+    assert "test_driver.py:" in innermost and innermost.endswith(" offer")
+    assert len(callers) == 3 and all("driver.py:" in each for each in callers), place
     (ended,) = rig.watcher.named("call-ended")
     assert ended.fields["reason"] == "internal error"
     rig.answered()

@@ -51,7 +51,7 @@ FAILURE = FailureView(
 
 LIVES = (
     LifeView(
-        "ours", "sbc-2026", "CN=sbc.lab.example", "ab" * 32, NOW + 40.5 * DAY, 40, "60 days", ("office",)
+        "ours", "sbc-2026", "CN=sbc.lab.example", "ab" * 32, NOW + 40.5 * DAY, 40, "reminder", ("office",)
     ),
     LifeView(
         "theirs", "office", "CN=office.lab.example", "cd" * 32, NOW + 9.5 * DAY, 9, "incident", ("office",)

@@ -25,7 +25,15 @@ MEDIA = MediaStats(
         StreamStats(
             "audio",
             LegStats(
-                150, 24000, 148, 23680, 2, {"replay": 3}, "AEAD_AES_128_GCM", Address("192.0.2.1", 4000)
+                150,
+                24000,
+                148,
+                23680,
+                2,
+                {"replay": 3},
+                "AEAD_AES_128_GCM",
+                Address("192.0.2.1", 4000),
+                "PCMA",
             ),
             LegStats(148, 23680, 150, 24000),
         ),
@@ -35,7 +43,7 @@ FIELDS: dict[str, Any] = {
     "caller": "sip:alice@office.lab.example", "called": "sip:+12125550100@sbc", "rule": "out (20-out.yaml:3)",
     "from": "office", "to": "legacy", "status": 200, "reason": "normal", "by": "caller",
     "created": NOW, "answered": NOW + 1.5, "ended": NOW + 61.5, "duration": 60.0, "downgraded": True,
-    "a": LEG_A, "b": LEG_B,
+    "pdd": 0.2504, "call_id": "1@pbx", "call_id_b": "ours", "a": LEG_A, "b": LEG_B,
 }  # fmt: skip
 
 
@@ -64,6 +72,9 @@ def test_the_whole_record() -> None:
     assert answer["a"]["media"]["refused"] == {"replay": 3}
     assert answer["b"]["tls"] is None and answer["b"]["media"]["srtp"] == ""
     assert answer["b"]["remote"] == "192.0.2.7:5060"
+    assert answer["pdd"] == 0.25
+    assert (answer["a"]["call_id"], answer["b"]["call_id"]) == ("1@pbx", "ours")
+    assert answer["a"]["media"]["codec"] == "PCMA" and answer["b"]["media"]["codec"] == ""
 
 
 def test_a_call_that_never_reached_a_second_leg() -> None:
@@ -93,8 +104,17 @@ def test_whatever_the_texts_hold_it_is_one_line_of_canonical_json(
 ) -> None:
     peer = PeerIdentity("", "", (f"dns:{text}", name), "", text, 0.0, 1.0, True)
     flow = Flow(3, "tls", Address(name, 1), Address(text, 2), tls=TlsFacts(text, name, "", "", "", peer))
-    media = MediaStats((StreamStats("audio", LegStats(refused=refused, suite=text), LegStats()),))
-    fields = {"caller": text, "called": name, "rule": text, "from": name, "reason": text, "duration": seconds}
+    media = MediaStats((StreamStats("audio", LegStats(refused=refused, suite=text, codec=text), LegStats()),))
+    fields = {
+        "call_id": text,
+        "pdd": seconds,
+        "caller": text,
+        "called": name,
+        "rule": text,
+        "from": name,
+        "reason": text,
+        "duration": seconds,
+    }
     line = call_record(text, {**FIELDS, **fields, "tags": (text, name), "a": flow}, media)
     record = json.loads(line)
     assert json.dumps(record, separators=(",", ":")) == line

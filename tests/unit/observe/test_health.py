@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from sbc.observe.health import days_left, health, overall
-from sbc.observe.views import TrunkView
+from sbc.observe.views import RecordsView, TrunkView
 from tests.unit.observe.pictures import BROKEN, LEGACY, NOW, OWN, TLS_PORT, UDP_PORT, picture
 
 
@@ -25,8 +25,9 @@ def test_health_has_every_field_of_its_contract() -> None:
     assert answer["ports"][0]["handshakes"] == 12 and "handshakes" not in answer["ports"][1]
     assert answer["ports"][0]["outbound"] == {"connections": 1, "handshakes": 5, "failures": 4}
     assert answer["ports"][1]["address"] == "[::]:5060"
-    marks = {"90 days": 0, "60 days": 1, "30 days": 0, "incident": 1, "expired": 1}
+    marks = {"notice": 0, "reminder": 1, "warning": 0, "overdue": 0, "incident": 1, "expired": 1}
     assert answer["expiry"] == marks
+    assert answer["records"] == {"written": True, "waiting": 0, "lost": 0}
     [certificate] = answer["certificates"]
     assert certificate["thumbprint"] == "ab" * 32 and certificate["days_left"] == 40
 
@@ -62,6 +63,13 @@ def test_overall(states: tuple[str, ...], expected: str) -> None:
 )
 def test_a_trunk_whose_files_are_broken_degrades_it(trunk: TrunkView, expected: str) -> None:
     assert overall(picture(trunks=(trunk,))) == expected
+
+
+def test_records_that_cannot_be_written_degrade_it_and_those_lost_once_do_not() -> None:
+    full = picture(trunks=(), records=RecordsView(5, 2, "No space left on device"))
+    assert health(full)["status"] == "degraded"
+    assert health(full)["records"] == {"written": False, "waiting": 5, "lost": 2}
+    assert overall(picture(trunks=(), records=RecordsView(5, 2))) == "listening"
 
 
 def test_a_failed_port_says_why() -> None:

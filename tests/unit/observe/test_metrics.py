@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from sbc.b2bua.commands import Note
 from sbc.observe.metrics import Counters, exposition
+from sbc.observe.views import RecordsView
 from tests.unit.observe.pictures import LEGACY, NOW, OFFICE, picture
 
 SAMPLE = re.compile(r'^[a-z_]+(\{[a-z_]+="(?:[^"\\\n]|\\.)*"(,[a-z_]+="(?:[^"\\\n]|\\.)*")*\})? -?[0-9.e+]+$')
@@ -48,6 +49,7 @@ def test_the_four_signals_of_a_trunk_are_there() -> None:
     assert 'sbc_trunk_handshake_failures_total{trunk="office",kind="expired"} 2' in text
     own, peer = int(NOW + 40.5 * 86400), int(NOW + 9.5 * 86400)
     left = 'sbc_certificate_days_left{whose="theirs",name="office",thumbprint="cdcdcdcdcdcdcdcd"} 9'
+    assert 'sbc_certificate_mark{whose="theirs",name="office",thumbprint="cdcdcdcdcdcdcdcd"} 4' in text
     assert left in text
     assert f'sbc_own_certificate_expiry_seconds{{trunk="office",name="sbc-2026"}} {own}' in text
     assert (
@@ -67,6 +69,11 @@ def test_figures_are_the_pictures() -> None:
     assert "\nsbc_sips_downgrades_total 1\n" in text
     assert 'sbc_events_total{event="sips-arrival"} 9' in text
     assert 'sbc_listener_connections{listener="trunk-tls",transport="tls",direction="inbound"} 3' in text
+
+
+def test_records_that_wait_and_that_are_lost() -> None:
+    text = exposition(picture(records=RecordsView(5, 2, "No space left on device")))
+    assert "\nsbc_call_records_waiting 5\n" in text and "\nsbc_call_records_lost_total 2\n" in text
 
 
 def test_labels_are_escaped() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sbc.b2bua.commands import Note
 from sbc.base import Address
-from sbc.flow import Flow, TlsFacts
+from sbc.flow import Allowance, Flow, TlsFacts
 from sbc.media.stats import MediaStats
 from sbc.observe.journal import Journal
 from sbc.observe.recorder import FAILURES_KEPT, Recorder
@@ -162,3 +162,40 @@ def test_an_optional_trunk_counts_what_inbound_peers_show() -> None:
     assert summary.counts == (("presented", 1), ("absent", 1), ("bad", 1))
     assert "198.51.100.1 (1 handshakes without a certificate, 1 with a bad one" in summary.advice
     assert papers.recorder.optional.summary("carrier", 100.0) is None
+
+
+def test_malformed_messages_of_one_address_are_five_lines_a_minute_and_all_are_counted() -> None:
+    papers = Papers()
+    for number in range(100_000):
+        fields = {"remote": f"198.51.100.1:{number % 60000 + 1024}", "reason": "no Via"}
+        papers.recorder.note(Note("malformed", "", fields), None, 100.0 + number / 25_000)
+    other = {"remote": "[2001:db8::7]:5060", "reason": "no To"}
+    papers.recorder.note(Note("malformed", "", other), None, 104.0)
+    assert len(papers.log) == 6 and "[malformed]" in papers.log[0]
+    assert "2001:db8::7" in papers.log[5]
+    assert dict(papers.recorder.counters.view().events)["malformed"] == 100_001
+    papers.recorder.note(
+        Note("malformed", "", {"remote": "198.51.100.1:5060", "reason": "no Via"}), None, 161.0
+    )
+    assert "no Via (99995 more since the last line)" in papers.log[6]
+
+
+def test_a_flood_is_one_line_a_minute_with_the_key_that_allows_more() -> None:
+    papers = Papers()
+    flow = Flow(
+        1, "tls", Address("192.0.2.1", 5061), Address("198.51.100.1", 40000), listener="main", trunk="office",
+        allowance=Allowance(2000),
+    )  # fmt: skip
+    for second in range(50):
+        papers.recorder.flood(flow, 100.0 + second)
+    (line,) = papers.log
+    assert " WRN [flood] " in line and "trunk=office" in line and "peer=198.51.100.1:40000" in line
+    assert "over 2000 messages a second (caps.messages_per_flow): what is more waits" in line
+    papers.recorder.flood(flow, 161.0)
+    assert "waits (49 more since the last line)" in papers.log[1]
+
+
+def test_over_udp_a_flood_loses_what_is_over_its_allowance() -> None:
+    papers = Papers()
+    papers.recorder.flood(FLOW, 100.0)
+    assert "what is more is dropped" in papers.log[0]

@@ -85,6 +85,6 @@ def test_readiness_says_who_is_not_and_what_may_be_done_next() -> None:
     }  # fmt: skip
     text = readiness(answer)
     assert "has the new issuer" in text and "LACKS the new issuer" in text
-    assert text.splitlines()[-1] == "not ready; the window ends on 1970-01-02, in 1 days"
+    assert text.splitlines()[-1] == "not ready; the window ends on 1970-01-02, in 1 day"
     ready = readiness({**answer, "section": "trust", "ready": True, "trunks": [row]})
     assert "CA LIST" not in ready and ready.splitlines()[-1] == "all are ready: sbc certs retire sbc"

@@ -33,7 +33,7 @@ def identity(issued: Issued) -> IdentityMaterial:
 
 
 OURS = GOOD.issue(dns=["sbc.example"])
-THEIRS = OTHER.issue(dns=["carrier.example"], not_after=NOW + 20 * DAY)
+THEIRS = OTHER.issue(dns=["carrier.example"], not_before=NOW - 300 * DAY, not_after=NOW + 20 * DAY)
 
 
 class Desk:

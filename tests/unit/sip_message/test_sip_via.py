@@ -31,6 +31,7 @@ def test_vias(text: str, via: Via) -> None:
         "SIP/2.0/UDP h:x", "SIP/2.0/UDP [::1",
         "SIP/2.0/UDP [:::1]",
         "SIP/2.0/UDP h x", "SIP/2.0/UDP h;branch=a;branch=b", "SIP/2.0/UDP h;Branch;branch=b",
+        "SIP/2.0/UDP h;branch=a;BRANCH=b", "SIP/2.0/UDP h;branch=a;x;;y", "SIP/2.0/UDP h;x;branch=a;x",
         'SIP/2.0/UDP h;x="a;branch=b', "SIP/2.0/UDP h\n", "SIP/2.0/UDP h;branch=a\r",
     ],
 )  # fmt: skip
@@ -62,7 +63,12 @@ def test_a_malformed_rport_is_a_peer_error(port: str) -> None:
 @pytest.mark.parametrize(
     "place", ["sbc.example", "192.0.2.1:5061", "192.0.2.1:65535", "h:0", "h:00080", "[2001:db8::1]:5061"]
 )
-def test_the_common_form_says_what_the_odd_one_says(transport: str, place: str) -> None:
-    common = parse_via(f"SIP/2.0/{transport} {place};branch=z9hG4bK-7~x")
-    assert common == parse_via(f"sip / 2.0 / {transport.lower()}  {place} ; branch = z9hG4bK-7~x")
+@pytest.mark.parametrize("before", ["", ";rport", ';x="a;branch=b"', ";received=192.0.2.9;rport=5"])
+@pytest.mark.parametrize("after", ["", ";ttl=1", ";alias;y=z", ';y="a;branch=b"', ";Y=a;branchy=c"])
+def test_the_common_form_says_what_the_odd_one_says(
+    transport: str, place: str, before: str, after: str
+) -> None:
+    common = parse_via(f"SIP/2.0/{transport} {place}{before};branch=z9hG4bK-7~x{after}")
+    odd = f"sip / 2.0 / {transport.lower()}  {place}{before} ; branch = z9hG4bK-7~x{after}"
+    assert common == parse_via(odd) == parse_via(str(common))
     assert common.branch == "z9hG4bK-7~x"

@@ -51,15 +51,33 @@ def admission(candidates: Iterable[TrunkTrust], **options: Any) -> Admission:
     return Admission(tuple(candidates), "sbc", **options)
 
 
+# Keys that the lab does not make, as ``openssl req -newkey`` is told.
+P384 = ("ec", "-pkeyopt", "ec_paramgen_curve:P-384")
+P521 = ("ec", "-pkeyopt", "ec_paramgen_curve:P-521")
+PSS = ("rsa-pss", "-pkeyopt", "rsa_keygen_bits:2048")
+PSS_SHA256 = (
+    *PSS, "-pkeyopt", "rsa_pss_keygen_md:sha256", "-pkeyopt", "rsa_pss_keygen_mgf1_md:sha256",
+    "-pkeyopt", "rsa_pss_keygen_saltlen:32",
+)  # fmt: skip
+
+
 def weak_leaf(authority: LabAuthority, directory: Path, weak: str) -> Issued:
     """A leaf with ``-sha1`` or a key like ``rsa:1024``: only the openssl program still makes them."""
     digest, kind = (weak, "rsa:2048") if weak.startswith("-") else ("-sha256", weak)
+    return openssl_leaf(authority, directory, (kind,), "DNS:weak.example", digest)
+
+
+def openssl_leaf(
+    authority: LabAuthority, directory: Path, key: tuple[str, ...], names: str, digest: str = "-sha256"
+) -> Issued:
+    """A leaf from the openssl program; ``names`` are such as ``DNS:a.example,IP:192.0.2.1``."""
     signer = directory / "signer.pem"
     signer.write_bytes(authority.cert_pem + key_bytes(authority.key))
     made = subprocess.run(
-        ["openssl", "req", "-x509", "-new", "-noenc", "-newkey", kind, "-keyout", "-", digest, "-days", "30",
-         "-subj", "/CN=weak.example", "-CA", str(signer), "-CAkey", str(signer),
-         "-addext", "basicConstraints=critical,CA:FALSE", "-addext", "subjectAltName=DNS:weak.example"],
+        ["openssl", "req", "-x509", "-new", "-noenc", "-newkey", *key, "-keyout", "-", digest, "-days", "30",
+         "-subj", "/CN=" + names.partition(",")[0].partition(":")[2], "-CA", str(signer),
+         "-CAkey", str(signer), "-addext", "basicConstraints=critical,CA:FALSE",
+         "-addext", f"subjectAltName={names}"],
         check=True, capture_output=True,
     ).stdout  # fmt: skip
     at = made.index(b"-----BEGIN CERTIFICATE-----")

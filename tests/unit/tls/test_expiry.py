@@ -6,24 +6,74 @@ import json
 
 import pytest
 
-from sbc.tls.lifetime.expiry import DAY, REMEDY, Calendar, Life, Whose, days_left, state_of
+from sbc.tls.lifetime.expiry import ORDERED, REMEDY, RENEWED, Calendar, Life, Whose, days_left, state_of
+from sbc.tls.lifetime.renewal import renew_at
+from sbc.tls.marks import DAY
 
 NOW = 1_800_000_000.0
 
 
 def life(days: float, whose: Whose = "ours", name: str = "sbc", thumbprint: str = "aa") -> Life:
-    return Life(whose, name, f"CN={name}", thumbprint, NOW + days * DAY)
+    """One of two years."""
+    ends = NOW + days * DAY
+    return Life(whose, name, f"CN={name}", thumbprint, ends - 730 * DAY, ends)
+
+
+def told_of(mine: Life) -> list[tuple[float, str]]:
+    """What is told over a whole life, and how many days after its beginning: looked at every hour."""
+    calendar = Calendar()
+    told: list[tuple[float, str]] = []
+    for hour in range(int((mine.ends - mine.begins) / 3600) + 3):
+        at = mine.begins + hour * 3600
+        told += [(round((at - mine.begins) / DAY, 1), state) for _, state in calendar.look([mine], at)]
+    return told
 
 
 @pytest.mark.parametrize(
     ("days", "state"),
     [
-        (365, "ok"), (90, "ok"), (89.9, "90 days"), (60, "90 days"), (59.9, "60 days"), (30, "60 days"),
-        (29.9, "30 days"), (14, "30 days"), (13.9, "incident"), (0, "incident"), (-0.1, "expired"),
+        (365, "ok"), (90, "ok"), (89.9, "notice"), (60, "notice"), (59.9, "reminder"), (30, "reminder"),
+        (29.9, "warning"), (14, "warning"), (13.9, "incident"), (0, "incident"), (-0.1, "expired"),
     ],
 )  # fmt: skip
-def test_the_marks(days: float, state: str) -> None:
-    assert state_of(NOW + days * DAY, NOW) == state
+def test_the_marks_of_a_long_life_are_days(days: float, state: str) -> None:
+    ends = NOW + days * DAY
+    assert state_of(ends - 400 * DAY, ends, NOW) == state
+
+
+@pytest.mark.parametrize(
+    ("whole", "marks"),
+    [(90, (22.5, 45, 67.5, 81)), (47, (11.75, 23.5, 35.25, 42.3)), (6, (1.5, 3, 4.5, 5.4))],
+)
+def test_the_marks_of_a_short_one_are_parts_of_it(whole: float, marks: tuple[float, ...]) -> None:
+    told = told_of(Life("theirs", "a", "CN=a", "aa", NOW, NOW + whole * DAY))
+    assert [state for _, state in told] == ["notice", "reminder", "warning", "incident", "expired"]
+    assert [day for day, _ in told[:4]] == pytest.approx(marks, abs=0.1), "and none at its issue"
+
+
+@pytest.mark.parametrize("whole", [398.0, 90.0, 47.0, 6.0])
+def test_of_one_that_renews_itself_an_overdue_renewal_is_told(whole: float) -> None:
+    mine = Life("ours", "a", "CN=a", "aa", NOW, NOW + whole * DAY, renews=True)
+    told = told_of(mine)
+    assert [state for _, state in told] == ["overdue", "incident", "expired"]
+    due = renew_at(mine.begins, mine.ends, "00" * 32)
+    assert due + whole * DAY / 15 < mine.begins + told[0][0] * DAY < due + whole * DAY / 10
+    assert mine.remedy == ORDERED
+
+
+def test_once_its_successor_is_there_only_its_end_is() -> None:
+    mine = Life("ours", "a", "CN=a", "aa", NOW, NOW + 90 * DAY, renews=True, followed=True)
+    assert told_of(mine) == [(90.0, "expired")]
+    assert mine.remedy == RENEWED
+
+
+def test_one_of_ours_that_an_operator_renews_has_the_marks_of_all() -> None:
+    assert told_of(Life("ours", "a", "CN=a", "aa", NOW, NOW + 90 * DAY, followed=True))[0][1] == "notice"
+    assert life(10).remedy == REMEDY["ours"]
+
+
+def test_a_life_that_ends_before_it_begins_is_expired_or_an_error_of_nobodys() -> None:
+    assert state_of(NOW + DAY, NOW - DAY, NOW) == "expired" and state_of(NOW + 2 * DAY, NOW, NOW) == "ok"
 
 
 def test_days_are_whole_and_negative_afterwards() -> None:
@@ -35,12 +85,12 @@ def test_each_mark_is_told_once_over_a_whole_life() -> None:
     for day in range(0, 103):
         for at in (NOW + day * DAY + 1, NOW + day * DAY + 3600):
             told += [(day, state) for _, state in calendar.look([mine], at)]
-    assert told == [(10, "90 days"), (40, "60 days"), (70, "30 days"), (86, "incident"), (100, "expired")]
+    assert told == [(10, "notice"), (40, "reminder"), (70, "warning"), (86, "incident"), (100, "expired")]
 
 
 def test_it_is_remembered_over_a_restart() -> None:
     calendar = Calendar()
-    assert calendar.look([life(20)], NOW) == [(life(20), "30 days")]
+    assert calendar.look([life(20)], NOW) == [(life(20), "warning")]
     again = Calendar(json.loads(json.dumps(calendar.to_json())))
     assert again.look([life(20)], NOW + DAY) == []
     assert [state for _, state in again.look([life(20)], NOW + 10 * DAY)] == ["incident"]

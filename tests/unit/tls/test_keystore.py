@@ -110,7 +110,18 @@ def test_a_leaf_without_its_intermediates_is_a_warning(tmp_path: Path) -> None:
 
 def test_days_before_it_expires_there_is_a_warning(tmp_path: Path) -> None:
     material, problems = load(tmp_path, LEAF.chain_pem, LEAF.key_pem, now=NOW + 360 * DAY)
-    assert material is not None and not problems[0].fatal and "under 14 days" in problems[0].message
+    assert material is not None and not problems[0].fatal and "in under 6 days" in problems[0].message
+
+
+@pytest.mark.parametrize(("days", "warned"), [(6, False), (1, False), (0.5, True)])
+def test_a_certificate_of_six_days_is_no_mistake_for_all_its_life(
+    tmp_path: Path, days: float, warned: bool
+) -> None:
+    begins = NOW + (days - 6) * DAY
+    short = MIDDLE.issue(dns=["sbc.example"], not_before=begins, not_after=NOW + days * DAY)
+    material, problems = load(tmp_path, short.chain_pem, short.key_pem)
+    assert material is not None and bool(problems) is warned
+    assert not warned or "in under 1 day;" in str(problems[0])
 
 
 def test_encrypted_keys(tmp_path: Path) -> None:

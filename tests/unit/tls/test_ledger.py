@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -132,6 +133,31 @@ def test_trunks_that_are_gone_are_not_written() -> None:
     ledger = Ledger()
     good(ledger)
     assert list(ledger.to_json([])) == []
+
+
+def test_one_wrong_type_anywhere_and_it_is_no_ledger() -> None:
+    """Whoever shows it would stumble: each value of a good one is made a list, a date of the year 9e9, ..."""
+    ledger = Ledger()
+    good(ledger, direction="outbound", asked=("CN=Their CA",))
+    bad(ledger, NOW + 1, chain=one_of_many(0))
+    saved = json.loads(json.dumps(ledger.to_json(["acme"])))
+
+    def spoilt(at: Any, wrong: object) -> Iterator[str]:
+        for name in at if isinstance(at, dict) else range(len(at)):
+            value = at[name]
+            if isinstance(value, (dict, list)):
+                yield from spoilt(value, wrong)
+            at[name] = wrong
+            try:
+                Ledger().restore(saved)
+                yield f"{name}: {wrong!r} in place of {value!r}"
+            except ValueError:
+                pass
+            at[name] = value
+
+    for wrong in ([["x"]], {"x": 1}, 1e300):
+        assert list(spoilt(saved, wrong)) == []
+    Ledger().restore(saved)
 
 
 @pytest.mark.parametrize(

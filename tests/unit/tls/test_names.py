@@ -2,7 +2,15 @@ from __future__ import annotations
 
 import pytest
 
-from sbc.tls.names import all_permitted, is_ip, matching_name, normal_name, one_label_wildcard, san_name
+from sbc.tls.names import (
+    all_permitted,
+    is_ip,
+    listed,
+    matching_name,
+    normal_name,
+    one_label_wildcard,
+    san_name,
+)
 
 BOTH = ("rfc5922", "rfc2818")
 
@@ -39,6 +47,12 @@ BOTH = ("rfc5922", "rfc2818")
         (["uri:sip:peer.example:5061"], "peer.example", ()),
         (["dns:192.0.2.1"], "192.0.2.2", ()),
         (["ip:192.0.2.1"], "*.0.2.1", ()),
+        (["dns:192.0.2.1"], "192.0.2.1", ()),
+        (["dns:192.0.2.1."], "192.0.2.1", ()),
+        (["uri:sip:192.0.2.1"], "192.0.2.1", ()),
+        (["dns:2001:db8::1"], "2001:db8::1", ()),
+        (["dns:*.0.2.1"], "192.0.2.1", ()),
+        (["dns:192.0.2.1", "ip:192.0.2.1"], "192.0.2.1", BOTH),
         (["email:peer.example"], "peer.example", ()),
     ],
 )
@@ -72,6 +86,30 @@ def test_any_expected_name_will_do_and_is_named() -> None:
 )
 def test_permitted_subtrees(sans: list[str], permitted: list[str], fine: bool) -> None:
     assert all_permitted(sans, permitted) is fine
+
+
+@pytest.mark.parametrize(
+    ("wanted", "excluded", "found"),
+    [
+        ("bar.example.com", [], True),
+        ("bar.example.com", ["bar.example.com"], False),
+        ("bar.example.com", [".bar.example.com"], False),
+        ("foo.example.com", ["bar.example.com"], True),
+        ("bar.example.com", ["x.bar.example.com"], True),
+        ("*.example.com", ["bar.example.com"], False),
+        ("*.example.com", ["x.bar.example.com", "other.example"], True),
+    ],
+)
+def test_a_wildcard_does_not_reach_what_an_issuer_excludes(
+    wanted: str, excluded: list[str], found: bool
+) -> None:
+    assert (matching_name(["dns:*.example.com"], [wanted], "rfc2818", excluded) == wanted) is found
+
+
+def test_a_long_list_says_how_much_of_it_is_missing() -> None:
+    assert listed(["a", "b"]) == "a, b" and listed([]) == ""
+    assert listed([str(each) for each in range(9)]) == "0, 1, 2, 3, 4, 5, 6, 7 and 1 more"
+    assert listed(["a", "b", "c"], 1) == "a and 2 more"
 
 
 def test_a_wildcard_covers_exactly_one_label_under_two() -> None:

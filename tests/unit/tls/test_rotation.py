@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from sbc.tls.lifetime.expiry import DAY
 from sbc.tls.lifetime.rotation import AGAIN, HOSTS_KEPT, WINDOW, Key, Rotation
+from sbc.tls.marks import DAY
 
 NOW = 1_800_000_000.0
 OURS: Key = ("identities", "sbc")
@@ -30,6 +30,15 @@ class TestStaging:
         entry = rotation.entries[OURS]
         assert (entry.staged, entry.until) == (NOW, NOW + WINDOW) and WINDOW == 30 * DAY
         assert entry.days_left(NOW) == 30 and entry.days_left(NOW + 30.5 * DAY) == -1
+
+    def test_of_what_lasts_a_short_time_it_is_a_third_of_that(self) -> None:
+        rotation, lives = Rotation(), {OURS: 47 * DAY, THEIRS: 398 * DAY}
+        rotation.notice({OURS: {"n1"}, THEIRS: {"c1"}}, NOW, lives)
+        assert rotation.entries[OURS].until == NOW + 47 * DAY / 3
+        assert rotation.entries[THEIRS].until == NOW + 30 * DAY
+        rotation.retire(OURS)
+        rotation.restore(OURS, {"n1"}, NOW + DAY, 6 * DAY)
+        assert rotation.entries[OURS].until == NOW + 3 * DAY
 
     def test_the_same_material_again_is_nothing_new(self, rotation: Rotation) -> None:
         assert rotation.notice({OURS: ["n1"], THEIRS: ["c2", "c1"]}, NOW + DAY) == []

@@ -1,0 +1,166 @@
+"""A call as ``sbc route test`` describes it: its facts, what the rules decide, and what nobody has said."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from ipaddress import ip_network
+from typing import TYPE_CHECKING, Any
+
+from dsl.addresses import read_party
+from dsl.arrival import NOBODY, Arrival, written
+from dsl.clock import CLOCK_FACTS
+from dsl.facts import FACTS, Facts
+from sbc.b2bua.dry_run import describe
+from sbc.b2bua.unsaid import left_out, told_of_hooks, unsaid
+from sbc.base import LocalError
+from sbc.config.arrivals import arrival
+
+if TYPE_CHECKING:
+    from sbc.config.model import Trunk
+    from sbc.config.snapshot import Snapshot
+
+_PEER = ("peer_sans", "peer_issuer", "peer_subject", "peer_pin")
+_TLS = ("tls_version", "tls_group", "tls_cipher")
+_SETTLED = ("trunk", "tenant", "listener", "transport", "method", "now", "header", "user_agent", "sips")
+
+
+def simulated(
+    snapshot: Snapshot, options: argparse.Namespace, headers: Mapping[str, str], now: float
+) -> dict[str, Any]:
+    """What would become of the call, as JSON types: ``lines`` say it in words, ``trace`` rule by rule why."""
+    comes, notes = _arrival(snapshot, options, now)
+    facts = _facts(options, comes, headers, now)
+    decision, trace = snapshot.rules.explain(facts)
+    hooks = left_out(snapshot.hooks, decision)
+    assumed = {
+        name: _shown(getattr(facts, attribute))
+        for attribute, name in unsaid(snapshot.rules, set(_said(snapshot, options, headers))).items()
+    }
+    lines = [*describe(snapshot, facts, decision), *_told(assumed), *told_of_hooks(hooks)]
+    return {
+        "facts": _named(facts),
+        "trace": trace,
+        "decision": {"kind": type(decision).__name__.lower(), **asdict(decision)},
+        "lines": lines,
+        "notes": notes,
+        "assumed": assumed,
+        "hooks_not_run": hooks,
+    }
+
+
+def _facts(options: argparse.Namespace, comes: Arrival, headers: Mapping[str, str], now: float) -> Facts:
+    user, _, realm = options.user.partition("@")
+    codecs = tuple(name.strip().upper() for name in options.codecs.split(",") if name.strip())
+    caller = read_party(options.caller) if options.caller else NOBODY
+    return written(
+        comes, read_party(options.called), caller, headers, now=now, sdp_codecs=codecs,
+        sdp_srtp=options.srtp or "none", auth_user=user, auth_realm=realm,
+    )  # fmt: skip
+
+
+def _arrival(snapshot: Snapshot, options: argparse.Namespace, now: float) -> tuple[Arrival, list[str]]:
+    """How the call comes, and what is to be said about its certificate."""
+    comes = arrival(snapshot.trunks[options.trunk], snapshot.settings)
+    if options.source:
+        comes = comes._replace(source=options.source)
+    return (comes, []) if options.cert is None else _with_certificate(snapshot, comes, options, now)
+
+
+def _with_certificate(
+    snapshot: Snapshot, comes: Arrival, options: argparse.Namespace, now: float
+) -> tuple[Arrival, list[str]]:
+    """What a handshake with this chain would tell the rules; it is really verified, as a handshake would."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from sbc.net.tls.verify import verify
+    from sbc.tls.admission import build_table
+    from sbc.tls.material.certificate import read_certificate
+
+    try:
+        chain = x509.load_pem_x509_certificates(options.cert.read_bytes())
+    except (OSError, ValueError) as error:
+        raise LocalError(f"--cert {options.cert}: {getattr(error, 'strerror', None) or error}") from None
+    ders = [each.public_bytes(Encoding.DER) for each in chain]
+    settings = snapshot.settings
+    table = build_table(
+        snapshot.trunks, settings.tenants, snapshot.anchors, settings.listeners, snapshot.bound,
+        snapshot.quarantined,
+    )  # fmt: skip
+    admission = table.admit(comes.listener, comes.source, "")
+    if admission is None:
+        raise LocalError(f"no trunk of listener {comes.listener!r} is admitted from {comes.source}")
+    verified = verify(admission, ders, now)
+    notes = []
+    if verified.trunk != comes.trunk:
+        why = verified.failure.detail if verified.failure is not None else f"it is {verified.trunk}'s"
+        notes = [f"this certificate does not make the peer {comes.trunk}: {why}", ""]
+    peer = read_certificate(ders[0]).identity
+    proved = comes._replace(
+        peer_verified=verified.trunk == comes.trunk, peer_sans=peer.sans, peer_issuer=peer.issuer,
+        peer_subject=peer.subject, peer_pin=peer.pin,
+    )  # fmt: skip
+    return proved, notes
+
+
+# What is taken for granted
+
+
+def _said(snapshot: Snapshot, options: argparse.Namespace, headers: Mapping[str, str]) -> Iterator[str]:
+    """The facts that are not a guess, by their attributes."""
+    trunk = snapshot.trunks[options.trunk]
+    yield from _SETTLED
+    for side, text in (("ruri", options.called), ("from", options.caller)):
+        if text:
+            yield from (f"{side}_{name}" for name in NOBODY._fields)
+    for attribute, text in (
+        ("sdp_codecs", options.codecs), ("sdp_srtp", options.srtp), ("auth_user", options.user),
+        ("call_id", headers.get("call-id")),
+    ):  # fmt: skip
+        if text:
+            yield attribute
+    if options.source or _is_one_address(trunk):
+        yield "source"
+    if not snapshot.hooks.invite:
+        yield "tags"
+    yield from _proved(snapshot, trunk, options.cert is not None)
+
+
+def _proved(snapshot: Snapshot, trunk: Trunk, shown: bool) -> Iterator[str]:
+    """What is known of TLS and the peer's certificate, which is ``shown`` or not."""
+    mode = trunk.tls.mode if trunk.tls is not None else "off"
+    if snapshot.settings.listeners[trunk.listener].transport != "tls":
+        yield from (*_TLS, *_PEER, "peer_verified")
+    elif shown or mode == "server":
+        yield from (*_PEER, "peer_verified")
+    elif mode == "required":
+        yield "peer_verified"
+
+
+def _is_one_address(trunk: Trunk) -> bool:
+    return len(trunk.sources) == 1 and ip_network(trunk.sources[0]).num_addresses == 1
+
+
+def _told(assumed: Mapping[str, str]) -> list[str]:
+    """The line about what the rules ask and nobody has said; none where there is nothing to say."""
+    if not assumed:
+        return []
+    return [
+        "assumed, for the rules ask it: " + ", ".join(f"{name} is {value}" for name, value in assumed.items())
+    ]
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if callable(value):
+        return "0" if value("") == 0 else "empty"
+    return str(value) if value or value == 0 else "empty"
+
+
+def _named(facts: Facts) -> dict[str, Any]:
+    """The facts under the names of the language; what is looked up by a name is left out."""
+    values = {name: getattr(facts, fact.attribute) for name, fact in FACTS.items() if name not in CLOCK_FACTS}
+    return {name: value for name, value in values.items() if not callable(value)} | {"time": facts.now}

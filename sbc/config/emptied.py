@@ -1,0 +1,41 @@
+"""What a configuration would lose as a whole: nobody means that who moves, empties or exports a file.
+
+Without a rule every call gets 404, without a trunk nobody is admitted, and a table without a row answers no
+look-up. A file that is being written begins like that, and so does a mount that is not there yet. Such a
+configuration is good to start with; it takes the place of one that runs only when somebody insists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from dsl.errors import Diagnostic
+from dsl.ruleset import RuleSet
+from dsl.table import Table
+from sbc.config.files import HOOKS, ROUTES, TRUNKS
+from sbc.config.snapshot import Snapshot
+
+INSIST = "put it back, or insist: sbc reload --force"
+
+
+def emptied(former: Snapshot, fresh: Snapshot) -> Iterator[Diagnostic]:
+    """Every kind of thing of which ``former`` has some and ``fresh`` none."""
+    if former.trunks and not fresh.trunks:
+        yield _lost(TRUNKS, "no trunk is left: nobody would be admitted")
+    if former.rules.rules and not fresh.rules.rules:
+        yield _lost(ROUTES, "no rule is left: every call would get 404")
+    if former.hooks.files and not fresh.hooks.files and not (fresh.directory / HOOKS).is_dir():
+        yield _lost(HOOKS, "the directory is gone: no hook would judge a call")
+    before, after = tables_of(former.rules), tables_of(fresh.rules)
+    for name, table in after.items():
+        if not len(table) and name in before and len(before[name]):
+            yield _lost(table.path, f"no row is left: the table {name} would answer nothing")
+
+
+def tables_of(rules: RuleSet) -> Mapping[str, Table]:
+    """The tables that a set of rules looks up, by their names."""
+    return rules.rules[0].scope.tables if rules.rules else {}
+
+
+def _lost(path: str, message: str) -> Diagnostic:
+    return Diagnostic(path, 0, 0, message, INSIST)

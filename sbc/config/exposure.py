@@ -1,0 +1,96 @@
+"""What of a configuration lies open: keys that others read, files that others write, pages for everybody.
+
+It is no mistake of a line, and what a file's owner means by it nobody can say; so ``sbc check`` tells it,
+and refuses it where ``--strict`` asks for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+from dsl.breath import breathe
+from dsl.errors import Diagnostic
+from sbc.base import is_wildcard
+from sbc.config.files import HOOKS, ROUTES, SETTINGS_FILE, TRUNKS, shown
+from sbc.config.snapshot import Snapshot
+from sbc.config.yaml_reader import Document
+from sbc.tls.names import is_ip
+
+_READ, _WRITE = 0o004, 0o002
+
+
+def exposures(snapshot: Snapshot) -> list[Diagnostic]:
+    """A warning for everything that lies open to whoever has an account here, or reaches the admin port."""
+    found = list(_pages(snapshot))
+    secrets = dict.fromkeys(_secrets(snapshot))
+    for path in secrets:
+        found += _open(snapshot.directory, path, secret=True)
+    for path in dict.fromkeys(_others(snapshot)):
+        if path not in secrets:
+            found += _open(snapshot.directory, path, secret=False)
+    return found
+
+
+def _open(directory: Path, path: Path, *, secret: bool) -> Iterator[Diagnostic]:
+    breathe()
+    try:
+        mode = path.stat().st_mode & 0o7777
+    except OSError:
+        return  # what cannot be read is told where it is read
+    name = shown(directory, path)
+    if mode & _WRITE and not mode & 0o1000:
+        what = "decides who may call" if not secret else "is a secret"
+        message = f"every user of this machine can write it (mode {mode:03o}), and it {what}"
+        yield Diagnostic(name, 0, 0, message, f"chmod o-w{'r' * secret} {path}", "", "warning")
+    elif secret and mode & _READ:
+        message = f"every user of this machine can read this secret (mode {mode:03o})"
+        yield Diagnostic(name, 0, 0, message, f"chmod o-r {path}", "", "warning")
+
+
+def _secrets(snapshot: Snapshot) -> Iterator[Path]:
+    """Keys, passphrases, and hashes that are as good as passwords."""
+    directory, settings = snapshot.directory, snapshot.settings
+    for identity in settings.identities.values():
+        for name in (identity.key, identity.passphrase_file):
+            if name:
+                yield directory / name
+                yield directory / f"{name}.next"
+                yield directory / f"{name}.old"
+    if settings.users:
+        yield directory / settings.users
+    if settings.acme is not None and settings.acme.external_account is not None:
+        yield directory / settings.acme.external_account.key_file
+
+
+def _others(snapshot: Snapshot) -> Iterator[Path]:
+    """Whatever else says who is trusted and what is done with calls, and where it lies."""
+    directory, settings = snapshot.directory, snapshot.settings
+    yield directory
+    yield directory / SETTINGS_FILE
+    for folder, ending in ((TRUNKS, "*.yaml"), (ROUTES, "*.yaml"), (HOOKS, "*.py")):
+        yield directory / folder
+        yield from sorted((directory / folder).glob(ending))
+    yield from (directory / each.chain for each in settings.identities.values())
+    for anchor in settings.trust.values():
+        yield from (directory / name for name in anchor.files)
+    yield from (directory / name for name in settings.tables.values())
+
+
+def _pages(snapshot: Snapshot) -> Iterator[Diagnostic]:
+    """The admin pages need no login: where they listen is who may read them."""
+    admin = snapshot.settings.admin
+    if admin is None:
+        return
+    host = admin.bind.host
+    if is_wildcard(host):
+        where = "on every address of this machine"
+    elif is_ip(host) and ip_address(host).is_global:
+        where = "on a public address"
+    else:
+        return
+    document = Document(SETTINGS_FILE, (snapshot.directory / SETTINGS_FILE).read_text("utf-8-sig"))
+    hint = "write admin: {bind: 127.0.0.1:PORT}, and let a proxy that asks for a password come before it"
+    message = f"the admin pages need no login and are {where}, {admin.bind}"
+    yield document.problem(("admin", "bind"), message, hint, severity="warning")

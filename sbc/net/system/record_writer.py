@@ -1,0 +1,178 @@
+"""Writes the call records: a line stands in the file whole or not at all, and a full disk loses none.
+
+A disk that is full takes a part of what is written. Then the file is cut back to its last whole line, and
+what is not in it waits in memory, up to ``MAX_WAITING`` records, and is tried again. Only what comes while so
+many wait is lost, and counted. Nothing but records is written there: what is to be said goes to ``say``.
+
+A file that was moved away or removed is begun anew under its name, so it may be rotated without a signal. The
+disk is waited for in gevent's thread pool.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections import deque
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+
+import gevent
+
+from sbc.observe.journal import Level
+from sbc.observe.views import RecordsView
+
+DELAY = 0.1
+RETRY = 1.0
+SAY_AGAIN = 60  # tries that failed, between two lines about it
+MAX_WAITING = 100_000
+BUNCH = 500
+FLUSH_WITHIN = 2.0
+_LOOK_BACK = 65536
+
+Say = Callable[[Level, str, str], object]
+
+
+class RecordFile:
+    """The file of records; every method blocks. OSError where it cannot be opened.
+
+    ``cut`` are the octets of a line that a crash had torn, which opening it has removed.
+    """
+
+    __slots__ = ("_fd", "cut", "path")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._fd, self.cut = _open(path)
+
+    def append(self, data: bytes) -> tuple[int, str]:
+        """Write lines; how many are in the file now, and why not all of them, or ""."""
+        rest = memoryview(data)
+        try:
+            self._follow()
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
+        except OSError as error:
+            written = len(data) - len(rest)
+            whole = data.rfind(b"\n", 0, written) + 1
+            self._take_back(written - whole)
+            return data.count(b"\n", 0, whole), error.strerror or str(error)
+        return data.count(b"\n"), ""
+
+    def _follow(self) -> None:
+        """Open the file anew where its name no longer leads to it."""
+        try:
+            if os.path.samestat(os.stat(self.path), os.fstat(self._fd)):
+                return
+        except FileNotFoundError:
+            pass
+        former = self._fd
+        self._fd, _ = _open(self.path)
+        os.close(former)
+
+    def _take_back(self, octets: int) -> None:
+        """Remove the last ``octets``, which are no whole line."""
+        status = os.fstat(self._fd)
+        if octets and stat.S_ISREG(status.st_mode):
+            os.ftruncate(self._fd, max(0, status.st_size - octets))
+
+
+def _open(path: Path) -> tuple[int, int]:
+    """Open ``path`` for appending, cut back to its last whole line; by how many octets."""
+    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o640)
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        return fd, 0
+    whole = _whole(fd, status.st_size)
+    if whole < status.st_size:
+        os.ftruncate(fd, whole)
+    return fd, status.st_size - whole
+
+
+def _whole(fd: int, size: int) -> int:
+    """The length of the file up to the end of its last whole line."""
+    end = size
+    while end > 0:
+        start = max(0, end - _LOOK_BACK)
+        newline = os.pread(fd, end - start, start).rfind(b"\n")
+        if newline >= 0:
+            return start + newline + 1
+        end = start
+    return 0
+
+
+class RecordWriter:
+    """A callable that takes records, a line each; ``say`` takes level, event and text of what goes wrong."""
+
+    def __init__(self, file: RecordFile, say: Say) -> None:
+        self._file = file
+        self._say = say
+        self._waiting: deque[str] = deque()
+        self._writer: gevent.Greenlet | None = None
+        self._failures = 0
+        self._lost = 0
+        self._lost_before = 0  # when the disk last took everything
+        self._problem = ""
+
+    def __call__(self, line: str) -> None:
+        """Take one record, without its newline."""
+        if len(self._waiting) >= MAX_WAITING:
+            self._lost += 1
+            if self._lost == self._lost_before + 1:
+                text = f"{MAX_WAITING} records wait: those that come now are lost, until there is room"
+                self._say("ERR", "records-lost", f"{self._file.path}: {text}")
+            return
+        self._waiting.append(line)
+        if self._writer is None:
+            self._writer = gevent.spawn_later(DELAY, self._write)
+
+    def start(self) -> None:
+        """Say what opening the file found."""
+        if self._file.cut:
+            text = (
+                f"{self._file.path} ended in a torn record, from a crash: {self._file.cut} octets are cut off"
+            )
+            self._say("WRN", "records-torn", text)
+
+    def view(self) -> RecordsView:
+        """What waits and what is lost, as it is now."""
+        return RecordsView(len(self._waiting), self._lost, self._problem)
+
+    def flush(self) -> None:
+        """Write all that waits; what the disk has not taken within two seconds is lost, which is said."""
+        with gevent.Timeout(FLUSH_WITHIN, False):
+            while self._writer is not None:
+                self._writer.join()
+        if self._waiting:
+            self._lost += len(self._waiting)
+            text = f"{len(self._waiting)} records are lost with this process: {self._problem or 'it hangs'}"
+            self._say("ERR", "records-lost", f"{self._file.path}: {text}")
+
+    def _write(self) -> None:
+        bunch = list(islice(self._waiting, BUNCH))
+        data = "".join([f"{line}\n" for line in bunch]).encode("utf-8", "backslashreplace")
+        count, problem = gevent.get_hub().threadpool.apply(self._file.append, (data,))
+        for _ in range(count):
+            self._waiting.popleft()
+        if problem:
+            self._failed(problem)
+        elif self._problem and not self._waiting:
+            self._recovered()
+        # What has come meanwhile waits as well: line by line, each would wake two threads.
+        delay = RETRY if problem else DELAY if len(self._waiting) < BUNCH else 0.0
+        self._writer = gevent.spawn_later(delay, self._write) if self._waiting else None
+
+    def _failed(self, problem: str) -> None:
+        if problem != self._problem or self._failures % SAY_AGAIN == 0:
+            remedy = "make room on its disk, or let this user write there"
+            kept = f"{len(self._waiting)} records wait in memory, {self._lost - self._lost_before} are lost"
+            text = f"{self._file.path} cannot be written: {problem}; {kept}; {remedy}"
+            self._say("ERR", "records-wait", text)
+        self._problem = problem
+        self._failures += 1
+
+    def _recovered(self) -> None:
+        lost = self._lost - self._lost_before
+        text = f"{self._file.path} is written again; {lost or 'none'} of the records were lost"
+        self._say("WRN" if lost else "INF", "records-written", text)
+        self._problem, self._failures, self._lost_before = "", 0, self._lost
