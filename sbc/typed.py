@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import cache
+from inspect import isroutine
 from math import isfinite
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -28,7 +29,8 @@ def record(kind: type[T], values: Mapping[str, Any]) -> T:
 
 def wrong_argument(function: Callable[..., object], arguments: Mapping[str, Any]) -> str:
     """The first of ``arguments`` that is not of the type which ``function`` declares; "" for none."""
-    hints = get_type_hints(function)
+    # An object that is called has no hints of its own: its method has.
+    hints = get_type_hints(function if isroutine(function) else type(function).__call__)
     return next((name for name, value in arguments.items() if not fits(value, hints.get(name, Any))), "")
 
 
