@@ -5,9 +5,9 @@ Whoever reads a state file or a request takes a string for a number only once, a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import cache
-from inspect import isroutine
+from inspect import Parameter, Signature
 from math import isfinite
 from types import UnionType
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -27,11 +27,13 @@ def record(kind: type[T], values: Mapping[str, Any]) -> T:
     return kind(**values)
 
 
-def wrong_argument(function: Callable[..., object], arguments: Mapping[str, Any]) -> str:
-    """The first of ``arguments`` that is not of the type which ``function`` declares; "" for none."""
-    # An object that is called has no hints of its own: its method has.
-    hints = get_type_hints(function if isroutine(function) else type(function).__call__)
-    return next((name for name, value in arguments.items() if not fits(value, hints.get(name, Any))), "")
+def wrong_argument(declared: Signature, arguments: Mapping[str, Any]) -> str:
+    """The first of ``arguments`` that is not of the type which a parameter declares; "" for none.
+
+    ``declared`` has types and not their names (``eval_str``).
+    """
+    hints = {name: each.annotation for name, each in declared.parameters.items()}
+    return next((name for name, value in arguments.items() if not fits(value, hints[name])), "")
 
 
 @cache
@@ -45,7 +47,7 @@ def fits(value: object, hint: Any) -> bool:
     A float is a number within the range of dates.
     """
     kind = get_origin(hint)
-    if hint is Any:
+    if hint in (Any, Parameter.empty):
         return True
     if kind is Literal:
         return any(type(value) is type(each) and value == each for each in get_args(hint))

@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from sbc.base import LocalError
 from sbc.demo.call import AgentCall
 from sbc.demo.lab import SBC_NAME, free_ports, write_configuration
+from sbc.net.system.control import ask
 from sbc.sip.message import Request
 from tests.edge.attacked import TO, Attacked, attacked
 from tests.edge.sbc_command import ROOT, sbc
@@ -175,6 +177,26 @@ def test_status_and_calls_of_a_secured_call(running: Attacked) -> None:
     assert call.wait_over(30)
     until(lambda: not running.calls())
     assert sbc(running.directory, "calls").out == "no calls\n"
+
+
+@pytest.mark.parametrize(
+    ("verb", "argument"),
+    [
+        ("trust", "trunk"), ("certs-renew", "name"), ("certs-staged", "until"), ("certs-bind", "every"),
+        ("certs-ready", "name"), ("certs-retire", "force"), ("certs-rollback", "trunk"),
+    ],
+)  # fmt: skip
+def test_every_verb_names_an_argument_of_a_wrong_type(running: Attacked, verb: str, argument: str) -> None:
+    needed = {} if verb == "trust" else {"name": "nobody"}
+    with pytest.raises(LocalError, match=f"{verb}: '{argument}' is of a wrong type"):
+        ask(running.directory / "run/sbc.sock", verb, **{**needed, argument: ["x"]})
+
+
+@pytest.mark.parametrize("verb", ["status", "calls", "reload", "certs"])
+def test_a_verb_without_arguments_takes_none(running: Attacked, verb: str) -> None:
+    with pytest.raises(LocalError, match=f"{verb}: got an unexpected keyword argument 'x'"):
+        ask(running.directory / "run/sbc.sock", verb, x=["x"])
+    assert ask(running.directory / "run/sbc.sock", verb) is not None
 
 
 def test_reload_tells_what_it_did(running: Attacked) -> None:

@@ -150,10 +150,19 @@ def test_private_addresses_are_asked_only_where_allowed(server: Web) -> None:
     "127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.1.1", "169.254.169.254", "100.64.0.1", "0.0.0.0", "::1",
     "fe80::1%eth0", "fc00::1", "224.0.0.1", "ff02::1", "::ffff:127.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
     "255.255.255.255", "::", "64:ff9b:1::808:808", "fec0::1", "::808:808", "::ffff:0:808:808", "3fff::1",
-    "2001:db8::1", "5f00::1", "100::1",
+    "2001:db8::1", "5f00::1", "100::1", "192.0.0.8", "192.88.99.1", "198.18.0.1", "203.0.113.1", "240.0.0.1",
+    "2001:2::1", "2001:10::1", "2002:a00:1::", "64:ff9b::a00:1", "2001:0:4136:e378:8000:63bf:f5ff:fffe",
 ])  # fmt: skip
 def test_no_spelling_of_a_private_address_is_public(host: str) -> None:
     assert not may_ask(host, ())
+
+
+@pytest.mark.parametrize("host", [
+    "8.8.8.8", "223.255.255.254", "192.0.1.1", "2606:4700::1111", "2001:4860:4860::8888", "2a00::1",
+    "2002:808:808::", "64:ff9b::808:808",
+])  # fmt: skip
+def test_public_ones_are_public_in_every_spelling(host: str) -> None:
+    assert may_ask(host, ())
 
 
 def test_public_addresses_and_allowed_ones_may_be_asked() -> None:

@@ -79,10 +79,11 @@ class ControlServer:
                 "error": f"unknown verb {verb!r}; there are {', '.join(sorted(self._verbs))}",
             }
         try:
-            bound = inspect.signature(self._verbs[verb]).bind(**arguments)
+            signature = inspect.signature(self._verbs[verb], eval_str=True)
+            bound = signature.bind(**arguments)
         except TypeError as error:
             return {"ok": False, "error": f"{verb}: {error}"}
-        wrong = wrong_argument(self._verbs[verb], arguments)
+        wrong = wrong_argument(signature, arguments)
         if wrong:
             return {"ok": False, "error": f"{verb}: {wrong!r} is of a wrong type"}
         try:

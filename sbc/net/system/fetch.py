@@ -31,9 +31,19 @@ _Ip = ipaddress.IPv4Address | ipaddress.IPv6Address
 # RFC 6052: an IPv4 address in the last four bytes, wherever a NAT64 leads.
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
 # What of IPv6 is routed between networks at all (RFC 4291 2.4): outside lie site-local addresses, NAT64
-# prefixes of one's own, and every form that hides an IPv4 address. Examples (RFC 9637) lie within.
+# prefixes of one's own, and every form that hides an IPv4 address.
 _ROUTED = ipaddress.ip_network("2000::/3")
-_EXAMPLES = ipaddress.ip_network("3fff::/20")
+# What is reserved (RFC 6890 and its registries), spelled out: what Python calls global goes by its version.
+_RESERVED: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = tuple(
+    map(
+        ipaddress.ip_network,
+        (
+            "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12",
+            "192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "192.168.0.0/16", "198.18.0.0/15",
+            "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/3", "2001::/23", "2001:db8::/32", "3fff::/20",
+        ),
+    )
+)  # fmt: skip
 
 
 class _Fair(socket.socket):  # type: ignore[misc]
@@ -175,9 +185,9 @@ def may_ask(host: str, allowed: Iterable[str]) -> bool:
     address = _really(ipaddress.ip_address(host.partition("%")[0]))
     if any(address in ipaddress.ip_network(network) for network in allowed):
         return True
-    if isinstance(address, ipaddress.IPv6Address) and (address not in _ROUTED or address in _EXAMPLES):
+    if address.version == 6 and address not in _ROUTED:
         return False
-    return address.is_global and not address.is_multicast
+    return not any(address in network for network in _RESERVED)
 
 
 def _really(address: _Ip) -> _Ip:

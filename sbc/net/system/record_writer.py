@@ -28,6 +28,7 @@ SAY_AGAIN = 60  # tries that failed, between two lines about it
 MAX_WAITING = 100_000
 BUNCH = 500
 FLUSH_WITHIN = 2.0
+LAST_WITHIN = 5.0
 _LOOK_BACK = 65536
 
 Say = Callable[[Level, str, str], object]
@@ -109,6 +110,7 @@ class RecordWriter:
         self._say = say
         self._waiting: deque[str] = deque()
         self._writer: gevent.Greenlet | None = None
+        self._last = False  # what is being tried is not tried again
         self._failures = 0
         self._lost = 0
         self._lost_before = 0  # when the disk last took everything
@@ -140,13 +142,20 @@ class RecordWriter:
 
     def flush(self) -> None:
         """Write all that waits; what the disk has not taken within two seconds is lost, which is said."""
-        with gevent.Timeout(FLUSH_WITHIN, False):
-            while self._writer is not None:
-                self._writer.join()
+        self._wait(FLUSH_WITHIN)
+        if self._waiting:
+            self._last = True  # a process that ends in the middle of a try would leave a torn line
+            self._wait(LAST_WITHIN)
+            self._last = False
         if self._waiting:
             self._lost += len(self._waiting)
             text = f"{len(self._waiting)} records are lost with this process: {self._problem or 'it hangs'}"
             self._say("ERR", "records-lost", f"{self._file.path}: {text}")
+
+    def _wait(self, seconds: float) -> None:
+        with gevent.Timeout(seconds, False):
+            while self._writer is not None:
+                self._writer.join()
 
     def _write(self) -> None:
         bunch = list(islice(self._waiting, BUNCH))
@@ -160,7 +169,8 @@ class RecordWriter:
             self._recovered()
         # What has come meanwhile waits as well: line by line, each would wake two threads.
         delay = RETRY if problem else DELAY if len(self._waiting) < BUNCH else 0.0
-        self._writer = gevent.spawn_later(delay, self._write) if self._waiting else None
+        again = self._waiting and not self._last
+        self._writer = gevent.spawn_later(delay, self._write) if again else None
 
     def _failed(self, problem: str) -> None:
         if problem != self._problem or self._failures % SAY_AGAIN == 0:

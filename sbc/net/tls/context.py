@@ -239,7 +239,8 @@ def ours_of(connection: SSL.Connection) -> Ours | None:
 
 def _use_key(context: SSL.Context, pem: bytes) -> None:
     """By OpenSSL itself: from the hands of another library an RSASSA-PSS key comes as a plain RSA one."""
-    bio = _ffi.gc(_lib.BIO_new_mem_buf(pem, len(pem)), _lib.BIO_free)
+    data = _ffi.from_buffer(pem)  # the BIO refers to it
+    bio = _ffi.gc(_lib.BIO_new_mem_buf(data, len(pem)), _lib.BIO_free)
     key = _ffi.gc(_lib.PEM_read_bio_PrivateKey(bio, _ffi.NULL, _ffi.NULL, _ffi.NULL), _lib.EVP_PKEY_free)
     if key == _ffi.NULL or not _lib.SSL_CTX_use_PrivateKey(context._context, key):
         _lib.ERR_clear_error()
