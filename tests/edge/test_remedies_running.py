@@ -51,11 +51,12 @@ class Peer:
     """Whoever is dialled on ``port``; ``manner`` says what it does with a connection, and may change.
 
     ``sip`` answers requests in the clear, ``tls`` over TLS, ``web`` as an HTTP server does; ``silent`` says
-    nothing, ``reset`` breaks off. What is no TLS gets an alert, but where it is ``curt``.
+    nothing, ``reset`` breaks off. What is no TLS gets an alert, but where it is ``curt``. Where it is ``mute`` it
+    hangs up on whoever it has taken, and says goodbye in TLS only where it is ``curt`` too.
     """
 
     def __init__(self, directory: Path, manner: str) -> None:
-        self.manner, self.curt = manner, False
+        self.manner, self.curt, self.mute = manner, False, False
         self.context: Any = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(directory / "tls/carrier.pem", directory / "tls/carrier.key")
         self._server = StreamServer((HOST, 0), self._serve)
@@ -78,6 +79,10 @@ class Peer:
                     sock.sendall(b"\x15\x03\x01\x00\x02\x02\x46")  # protocol_version
                     return
                 sock = self.context.wrap_socket(sock, server_side=True)
+                if self.mute:
+                    sock.recv(65536)
+                    (sock.unwrap if self.curt else sock.close)()
+                    return
             while data := sock.recv(65536):
                 if self.manner == "web":
                     sock.sendall(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
@@ -299,6 +304,18 @@ def test_a_peer_that_refuses_us_late(site: Site, peer: Peer) -> None:
     assert "give the peer's operator the CA CN=Lab CA" in reason
     peer.context.load_verify_locations(site.directory / "tls/lab-ca.pem")
     site.up("late")
+
+
+@pytest.mark.parametrize("says", ["goodbye", "nothing"])
+def test_a_peer_that_takes_us_and_hangs_up(site: Site, peer: Peer, says: str) -> None:
+    """TLS 1.3: its handshake is over when it has judged us, and ours was before."""
+    peer.manner, peer.mute, peer.curt = "tls", True, says == "goodbye"
+    peer.context.minimum_version = ssl.TLSVersion.TLSv1_3
+    name = f"mute-{says}"
+    site.trunk(name, TRUNK.format(name=name, host=HOST, port=peer.port, listener="tls") + PROBED + TLS)
+    assert site.down(name) == "closed by the peer before it said anything: it may not take our certificate"
+    peer.mute = False
+    site.up(name)
 
 
 def test_a_name_that_leads_nowhere(site: Site, peer: Peer) -> None:
