@@ -10,14 +10,14 @@ from __future__ import annotations
 
 import re
 from random import Random
+from typing import Any
 
 import pytest
 
-from dsl.arrival import NOWHERE, written
 from dsl.check import Known
 from dsl.decision import NO_ROUTE, Challenge, Decision
 from dsl.draft import Draft
-from dsl.facts import Facts
+from dsl.facts import Facts, canonical
 from dsl.load import load
 from dsl.ruleset import RuleSet
 from dsl.table import read_table
@@ -200,8 +200,8 @@ class Author:
         }
         held = dice.randrange(6)
         user, tag = dice.choice(NUMBERS), dice.choice(WORDS)
-        return written(
-            NOWHERE, headers=headers, trunk=dice.choice(("", *TRUNKS)), tenant=dice.choice(("", "t1", "t2")),
+        fields: dict[str, Any] = dict(
+            trunk=dice.choice(("", *TRUNKS)), tenant=dice.choice(("", "t1", "t2")),
             listener=dice.choice(("l1", "l2")), source=dice.choice(ADDRESSES),
             transport=dice.choice(("udp", "tcp", "tls")), ruri_user=dice.choice(NUMBERS),
             ruri_host=dice.choice(HOSTS), ruri_scheme=dice.choice(("sip", "sips")),
@@ -213,11 +213,12 @@ class Author:
             peer_sans=dice.choice(((), ("dns:a",), ("uri:b", "dns:a"))),
             sdp_codecs=dice.choice(((), ("PCMA",), ("PCMU", "G722"))),
             sdp_srtp=dice.choice(("none", "offered", "required")), now=dice.random() * 2e9,
-            tags=(tag,) if dice.random() < 0.3 else (),
+            tags=(tag,) if dice.random() < 0.3 else (), header=headers.get,
             ruri_param={"x": dice.choice(WORDS)}.get, from_param={"y": dice.choice(WORDS)}.get,
             auth_user=dice.choice(("", "alice")), auth_realm=dice.choice(("", "r.example", "other")),
             calls=lambda trunk: held,
         )  # fmt: skip
+        return Facts(**canonical(fields))
 
 
 def rules_of(text: str) -> tuple[RuleSet, frozenset[int]]:
