@@ -128,12 +128,15 @@ def _nothing_in_common(evidence: Evidence) -> Failure:
     rest = [each for each in GROUPS if each not in offer.groups]
     more = f"add {_or(rest)} to the trunk's `groups`, whichever the peer has; or " if rest else ""
     name = f", and correct the name in `peers` if it does not serve {offer.sni}" if offer.sni else ""
+    trunk = evidence.trunks[0] if evidence.trunks else "TRUNK"
     return Failure(
         "rejected-by-peer",
         f"{_said(alert)} to what we offered, before it asked for a certificate: {offered(offer)}",
         f"{more}enable ECDHE-ECDSA-AES128-GCM-SHA256 or ECDHE-RSA-AES128-GCM-SHA256 at the peer, whichever "
         "its "
-        f"key is for, let it have a certificate with a key of P-256 or RSA 2048{name}",
+        f"key is for, let it have a certificate with a key of P-256 or RSA 2048{name}; `sbc doctor "
+        f"{trunk}` offers "
+        "everything and shows what it would take",
         alert,
         "tls.groups",
     )
