@@ -32,8 +32,8 @@ READ_SIZE: Final = 16384
 BARREN: Final = 100
 # Whoever is over its allowance has so many messages taken at once, and rests so long at least: others who
 # come in between wait for a fraction of a millisecond.
-_PIECE: Final = 8
-_REST: Final = 0.004
+_PIECE: Final = 4
+_REST: Final = 0.002
 _PONG_BYTES: Final = b"\r\n"
 
 
