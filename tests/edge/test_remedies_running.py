@@ -51,8 +51,8 @@ class Peer:
     """Whoever is dialled on ``port``; ``manner`` says what it does with a connection, and may change.
 
     ``sip`` answers requests in the clear, ``tls`` over TLS, ``web`` as an HTTP server does; ``silent`` says
-    nothing, ``reset`` breaks off. What is no TLS gets an alert, but where it is ``curt``. Where it is
-    ``mute`` it hangs up on whoever it has taken, and says goodbye in TLS only where it is ``curt`` too.
+    nothing, ``reset`` breaks off. What is no TLS gets an alert, but where it is ``curt``. One that is
+    ``mute`` hangs up on whoever it has taken, and says goodbye in TLS only where it is ``curt`` too.
     """
 
     def __init__(self, directory: Path, manner: str) -> None:
@@ -304,6 +304,42 @@ def test_a_peer_that_refuses_us_late(site: Site, peer: Peer) -> None:
     assert "give the peer's operator the CA CN=Lab CA" in reason
     peer.context.load_verify_locations(site.directory / "tls/lab-ca.pem")
     site.up("late")
+
+
+def test_the_doctor_shows_which_group_a_peer_takes(site: Site, peer: Peer) -> None:
+    peer.manner = "tls"
+    peer.context.set_ecdh_curve("secp521r1")
+    text = TRUNK.format(name="groups", host=HOST, port=peer.port, listener="tls") + PROBED + TLS
+    site.trunk("groups", text)
+    site.down("groups")
+    line = site.running.lines("[tls-refused]", trunk="groups")[-1]
+    command = re.search(
+        r"`sbc (doctor groups)` offers everything and shows what it would take", line["remedy"]
+    )
+    assert command is not None, line
+    told = " ".join(sbc(site.directory, *command[1].split()).out.split())
+    found = re.search(
+        r"remedy: add (\S+) to the trunk's `groups` line: trunks.d/groups.yaml:\d+ \(tls.groups\)", told
+    )
+    assert found is not None, told
+    site.trunk("groups", text + f"  groups: [X25519, P-256, {found[1]}]\n")
+    site.up("groups")
+    assert sbc(site.directory, *command[1].split()).status == 0
+
+
+def test_the_doctor_shows_which_cipher_a_peer_takes(site: Site, peer: Peer) -> None:
+    peer.manner = "tls"
+    peer.context.maximum_version = ssl.TLSVersion.TLSv1_2
+    peer.context.set_ciphers("ECDHE-ECDSA-AES128-SHA")
+    site.trunk(
+        "ciphers", TRUNK.format(name="ciphers", host=HOST, port=peer.port, listener="tls") + PROBED + TLS
+    )
+    site.down("ciphers")
+    told = " ".join(sbc(site.directory, "doctor", "ciphers").out.split())
+    assert "the cipher it takes, ECDHE-ECDSA-AES128-SHA, is none that we speak" in told
+    assert "remedy: enable ECDHE with AES-GCM or ChaCha20 at the peer" in told
+    peer.context.set_ciphers("ECDHE+AESGCM")
+    site.up("ciphers")
 
 
 @pytest.mark.parametrize("says", ["goodbye", "nothing"])
