@@ -18,7 +18,7 @@ from sbc.net.revocation.inquiry import Revocation
 from sbc.net.source import Ended
 from sbc.net.system.sockets import acknowledge
 from sbc.net.system.turn import readable
-from sbc.net.tls.end import HELLO_LIMIT, HandshakeError, TlsEnd
+from sbc.net.tls.end import HELLO_LIMIT, WITHOUT_A_WORD, HandshakeError, TlsEnd
 from sbc.net.tls.hello import Peek
 from sbc.net.tls.records import Records
 from sbc.tls.events import Admitted
@@ -119,9 +119,7 @@ class TlsSession(TlsEnd):
                 raise HandshakeError("reset") from None
             raise Ended(f"connection lost: {error.strerror or error}") from None
         if not data:
-            if not self.confirmed:
-                raise Ended("closed by the peer before it said anything: it may not take our certificate")
-            raise Ended("closed by the peer without close_notify")
+            raise Ended("closed by the peer without close_notify" if self.confirmed else WITHOUT_A_WORD)
         return data
 
     def _answer(self) -> None:

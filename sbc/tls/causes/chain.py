@@ -9,18 +9,18 @@ from sbc.tls.failure import Failure, Kind
 from sbc.tls.groups import GROUPS
 from sbc.tls.material.certificate import MAX_CHAIN, UNREADABLE, facts_of
 from sbc.tls.material.constraints import violation
+from sbc.tls.material.problems import day
 from sbc.tls.material.strength import key_of, weakness
 
 _UNKNOWN_CA = (2, 18, 19, 20, 21, 27)
 _WEAK = (66, 67, 68)
 _PURPOSE, _EXCLUDED = 26, 48
 _CONSTRAINTS = (47, _EXCLUDED)
+_EARLY, _EXPIRED = 9, 10
 _PINS_SHOWN = 2
 
 # X509_V_ERR numbers (x509_vfy.h): kind, what it means, what to do.
 _VERIFY: dict[int, tuple[Kind, str, str]] = {
-    9: ("not-yet-valid", "is not valid yet", "compare both machines' clocks; else the certificate is early"),
-    10: ("expired", "has expired", "let its owner renew it"),
     3: ("stale-revocation", "has an issuer without a CRL here", "give that CA's CRL, or let it be fetched"),
     12: ("stale-revocation", "has an issuer whose CRL is out of date", "refresh the CRL"),
     22: (
@@ -36,11 +36,13 @@ _VERIFY: dict[int, tuple[Kind, str, str]] = {
 
 def refused_chain(evidence: Evidence) -> Failure:
     """The failure of a chain that OpenSSL refused."""
-    code, who = evidence.verify_code, evidence.who or "the certificate"
-    if evidence.verify_depth:
-        who = f"an issuer (depth {evidence.verify_depth}) of {who}"
+    code, who = evidence.verify_code, _objected(evidence)
     if code in _UNKNOWN_CA:
         return unknown_issuer(evidence)
+    if code == _EARLY:
+        return _not_yet_valid(evidence, who)
+    if code == _EXPIRED:
+        return _expired(evidence, who)
     if code in _WEAK:
         return _weak(evidence, who)
     if code == _PURPOSE:
@@ -52,6 +54,46 @@ def refused_chain(evidence: Evidence) -> Failure:
         ("bad-certificate", f"does not verify: {evidence.verify_text or code}", "let its owner replace it"),
     )
     return Failure(kind, f"{who} {detail}", remedy, evidence.alert)
+
+
+def _objected(evidence: Evidence) -> str:
+    """The certificate that OpenSSL objected to, and whose issuer it is where it is not the peer's own."""
+    who = evidence.who or "the certificate"
+    if not evidence.verify_depth:
+        return who
+    certificate = _certificate(evidence)
+    if certificate is None:
+        return f"an issuer (depth {evidence.verify_depth}) of {who}"
+    return f"{certificate.subject.rfc4514_string()} (which vouches for {who})"
+
+
+def _not_yet_valid(evidence: Evidence, who: str) -> Failure:
+    certificate = _certificate(evidence)
+    begins = (
+        f" before {day(certificate.not_valid_before_utc.timestamp())}" if certificate is not None else " yet"
+    )
+    remedy = "compare both machines' clocks; else the certificate is early"
+    return Failure("not-yet-valid", f"{who} is not valid{begins}", remedy, evidence.alert)
+
+
+def _expired(evidence: Evidence, who: str) -> Failure:
+    """Who has to renew depends on whose it is: the peer's own, one that the peer sends, one that we filed."""
+    certificate = _certificate(evidence)
+    on = (
+        f"expired on {day(certificate.not_valid_after_utc.timestamp())}"
+        if certificate is not None
+        else "has expired"
+    )
+    remedy, key = "let its owner renew it", None
+    if evidence.filed:
+        remedy = (
+            "get the CA's new certificate from its owner by another way, and put it into the file of trust "
+            f"{evidence.filed}"
+        )
+        key = f"trust.{evidence.filed}.ca"
+    elif evidence.verify_depth:
+        remedy = "let the peer put its CA's new certificate into its chain file in place of this one"
+    return Failure("expired", f"{who} {on}", remedy, evidence.alert, key)
 
 
 def _certificate(evidence: Evidence) -> x509.Certificate | None:
