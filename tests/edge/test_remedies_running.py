@@ -51,8 +51,8 @@ class Peer:
     """Whoever is dialled on ``port``; ``manner`` says what it does with a connection, and may change.
 
     ``sip`` answers requests in the clear, ``tls`` over TLS, ``web`` as an HTTP server does; ``silent`` says
-    nothing, ``reset`` breaks off. What is no TLS gets an alert, but where it is ``curt``. Where it is ``mute`` it
-    hangs up on whoever it has taken, and says goodbye in TLS only where it is ``curt`` too.
+    nothing, ``reset`` breaks off. What is no TLS gets an alert, but where it is ``curt``. Where it is
+    ``mute`` it hangs up on whoever it has taken, and says goodbye in TLS only where it is ``curt`` too.
     """
 
     def __init__(self, directory: Path, manner: str) -> None:

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import re
 from random import Random
+from typing import Any
 
 import pytest
 
 from dsl.check import Known
 from dsl.decision import NO_ROUTE, Challenge, Decision
 from dsl.draft import Draft
-from dsl.facts import Facts, facts_from
+from dsl.facts import Facts, canonical
 from dsl.load import load
 from dsl.ruleset import RuleSet
 from dsl.table import read_table
@@ -199,7 +200,7 @@ class Author:
         }
         held = dice.randrange(6)
         user, tag = dice.choice(NUMBERS), dice.choice(WORDS)
-        return facts_from(
+        fields: dict[str, Any] = dict(
             trunk=dice.choice(("", *TRUNKS)), tenant=dice.choice(("", "t1", "t2")),
             listener=dice.choice(("l1", "l2")), source=dice.choice(ADDRESSES),
             transport=dice.choice(("udp", "tcp", "tls")), ruri_user=dice.choice(NUMBERS),
@@ -217,6 +218,7 @@ class Author:
             auth_user=dice.choice(("", "alice")), auth_realm=dice.choice(("", "r.example", "other")),
             calls=lambda trunk: held,
         )  # fmt: skip
+        return Facts(**canonical(fields))
 
 
 def rules_of(text: str) -> tuple[RuleSet, frozenset[int]]:
