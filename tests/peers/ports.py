@@ -45,7 +45,7 @@ def free_ports(count: int) -> list[int]:
 
 
 def _move_on() -> None:
-    """Go to a zone that is nobody's, while we have few, or else back to the one of ours that was left longest ago."""
+    """Go to a zone that is nobody's, while we have few, or else back to the one that was left longest ago."""
     global _at, _next, _end
     zone = _claim() if len(_own) < _MOST else None
     if zone is not None:
