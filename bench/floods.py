@@ -99,7 +99,9 @@ def measure(kind: str, seconds: float, caps: str = "", sink_rate: float = 0.0) -
             if sink_rate:
                 order = replace(order, port=ports["sink"], rate=sink_rate)
                 own = lab.issue(NAME)
-                sink = replace(order, kind=SINK, cert=str(own.cert), key=str(own.key))
+                sink = replace(order, kind=SINK)
+                if order.cert:
+                    sink = replace(sink, cert=str(own.cert), key=str(own.key))
                 stack.enter_context(Flooding("sink", Path(root, "sink"), sink))
                 time.sleep(1)
             bystander.run(1, CALLS)  # what the first calls cost once is not the flood's
