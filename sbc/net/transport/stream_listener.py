@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _LINGER = 0.5
+BLOCKED = "the address is blocked"
 UNRECOGNIZED_NAME, INTERNAL_ERROR = 112, 80
 
 
@@ -158,6 +159,7 @@ class StreamListener:
             if reason is STRANGER:
                 self._refusals.stranger(remote, self._snapshot.sources.get(self.name))
             else:
+                self._stats.crowded += reason is not BLOCKED
                 self._refusals.note(remote, reason)
             return
         # Counted here: a burst of accepts comes before any of their greenlets runs.
@@ -176,7 +178,7 @@ class StreamListener:
 
     def _objection(self, host: str, party: Party) -> str | None:
         if self._gate is not None and self._gate.blocked(host, self.clock.now()):
-            return "the address is blocked"
+            return BLOCKED
         if not party.trunks:
             return STRANGER
         config, caps = self.config, self._snapshot.settings.caps
