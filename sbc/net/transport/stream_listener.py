@@ -104,6 +104,7 @@ class StreamListener:
         """
         self._snapshot, self.config = snapshot, config
         self._alone = _is_alone(self.name, snapshot)
+        self._refusals.forget()
         for flow in list(self.flows.values()):
             if not self._readmitted(flow):
                 flow.channel.close("its trust was withdrawn")
@@ -157,7 +158,7 @@ class StreamListener:
             self._stats.refused += 1
             reset(descriptor)
             if reason is STRANGER:
-                self._refusals.stranger(remote, self._snapshot.sources.get(self.name))
+                self._refusals.stranger(remote, self._snapshot)
             else:
                 self._stats.crowded += reason is not BLOCKED
                 self._refusals.note(remote, reason)
