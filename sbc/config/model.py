@@ -13,6 +13,7 @@ from dsl.decision import Downgrade
 from sbc.base import Address
 from sbc.config.values import (
     Domain,
+    Dscp,
     Duration,
     Group,
     Host,
@@ -35,9 +36,9 @@ from sbc.media.sdp import MAX_MEDIA
 from sbc.tls.groups import DEFAULT_GROUPS
 
 __all__ = [
-    "Acme", "Admin", "Caps", "Downgrade", "HookSettings", "Identity", "Limits", "Listener", "MediaConfig",
-    "OptionsProbe", "Revocation", "Settings", "Tenant", "TlsMode", "Trunk", "TrunkRevocation", "TrunkTls",
-    "TrustAnchor",
+    "Acme", "Admin", "Caps", "Downgrade", "HookSettings", "Identity", "Limits", "Listener", "Marks",
+    "MediaConfig", "OptionsProbe", "Revocation", "Settings", "Tenant", "TlsMode", "Trunk", "TrunkRevocation",
+    "TrunkTls", "TrustAnchor",
     "parse_address", "parse_duration", "parse_ports",
 ]  # fmt: skip
 
@@ -141,6 +142,13 @@ class MediaConfig(_Model):
     advertise: IpAddress | None = None
     ports: PortRange = "20000-29999"
     timeout: Duration = 300.0
+
+
+class Marks(_Model):
+    """The DSCP (RFC 2474) of what we send: ``sip`` of signalling, ``rtp`` of RTP and RTCP; 0 is no mark."""
+
+    sip: Dscp = 0
+    rtp: Dscp = 0
 
 
 class Admin(_Model):
@@ -263,6 +271,7 @@ class Settings(_Model):
     tenants: dict[Name, Tenant] = {}
     acme: Acme | None = None
     media: MediaConfig = MediaConfig()
+    dscp: Marks = Marks()
     admin: Admin | None = None
     caps: Caps = Caps()
     hooks: HookSettings = HookSettings()

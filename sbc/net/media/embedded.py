@@ -115,6 +115,10 @@ class MediaIO:
         if session is not None:
             session.set_tap(tap)
 
+    def mark(self, dscp: int) -> None:
+        """Send RTP and RTCP with this DSCP from now on, that of running calls too; OSError."""
+        self._ports.mark(dscp)
+
     def free_ports(self) -> int:
         """Return how many pairs of ports are free."""
         return len(self._ports)

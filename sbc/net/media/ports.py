@@ -23,7 +23,7 @@ from sbc.config.model import Listener
 from sbc.media.ports import Owner, PortPool
 from sbc.media.relay import Port, Source
 from sbc.net.media.sockets import MediaSocket, Poller
-from sbc.net.system.sockets import can_bind, family_of, normal_host
+from sbc.net.system.sockets import can_bind, family_of, mark, normal_host
 
 #: Seconds for which the sources of a former call are not latched, and after which a resting pair is closed.
 _REST, _LONG = 30.0, 60.0
@@ -39,8 +39,8 @@ class BoundPorts:
     """
 
     __slots__ = (
-        "_both", "_clock", "_family", "_host", "_late", "_listeners", "_most", "_ours", "_own", "_poller",
-        "_pool", "_resting", "_sockets",
+        "_both", "_clock", "_dscp", "_family", "_host", "_late", "_listeners", "_most", "_ours", "_own",
+        "_poller", "_pool", "_resting", "_sockets",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +54,7 @@ class BoundPorts:
         self._own = {host, advertise}
         self._listeners = listeners
         self._family = family_of(host)
+        self._dscp = 0
         #: A socket on :: takes both families (RFC 3493 3.7), whatever the machine's default.
         self._both = host == "::"
         self._sockets: dict[int, MediaSocket] = {}
@@ -152,6 +153,13 @@ class BoundPorts:
         """Close ``port`` of a pair that stays taken: RTCP is multiplexed on the other."""
         self._close(port)
 
+    def mark(self, dscp: int) -> None:
+        """Send media with this DSCP from now on, that of running calls too; OSError."""
+        if dscp != self._dscp:
+            self._dscp = dscp
+            for each in self._sockets.values():
+                mark(each.socket, dscp)
+
     def trim(self, now: float) -> None:
         """Close the pairs that have rested so long that no call seems to need them."""
         for port, since in list(self._resting.items()):
@@ -196,6 +204,8 @@ class BoundPorts:
         try:
             if self._both:
                 socket.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, 0)
+            if self._dscp:
+                mark(socket, self._dscp)
             socket.bind((self._host, port))
             opened = MediaSocket(socket, self._both)
             self._poller.add(opened)

@@ -14,6 +14,7 @@ from sbc.config.model import (
     Caps,
     Identity,
     Listener,
+    Marks,
     MediaConfig,
     Settings,
     Tenant,
@@ -34,7 +35,7 @@ def test_the_examples_are_right(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [Caps, Identity, Listener, MediaConfig, Settings, Tenant, Trunk, TrunkTls, TrustAnchor]
+    "model", [Caps, Identity, Listener, Marks, MediaConfig, Settings, Tenant, Trunk, TrunkTls, TrustAnchor]
 )
 def test_every_key_is_explained(model: type[BaseModel]) -> None:
     assert [key for key in model.model_fields if f"`{key}`" not in PAGE] == []
