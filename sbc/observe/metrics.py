@@ -64,7 +64,14 @@ class Counters:
 def exposition(status: StatusView) -> str:
     """The whole status as Prometheus text, each name beginning with ``sbc_``."""
     return "\n".join(
-        [*_totals(status), *_listeners(status.listeners), *_trunks(status), *_sources(status.revocation), ""]
+        [
+            *_totals(status),
+            *_listeners(status.listeners),
+            *_networks(status),
+            *_trunks(status),
+            *_sources(status.revocation),
+            "",
+        ]
     )
 
 
@@ -139,6 +146,15 @@ def _listeners(listeners: tuple[ListenerView, ...]) -> Iterator[str]:
         "Over their peer's cap: they waited, over UDP were dropped.",
         held,
     )
+
+
+def _networks(status: StatusView) -> Iterator[str]:
+    pairs = [
+        ({"network": each.name, "family": each.family, "state": state}, float(count))
+        for each in status.networks
+        for state, count in (("free", each.free), ("taken", each.pairs - each.free))
+    ]
+    yield from _family("sbc_media_port_pairs", "gauge", "Pairs of media ports of each network.", pairs)
 
 
 def _trunks(status: StatusView) -> Iterator[str]:

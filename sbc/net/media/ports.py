@@ -35,17 +35,19 @@ class BoundPorts:
     """Takes pairs from the pool and binds them; a port that somebody else holds is passed over.
 
     ``clock`` returns seconds; it is read whenever a pair is given back. ``advertise`` is what peers
-    are told instead of ``host``, and ``listeners`` returns where signalling arrives.
+    are told instead of ``host``, and ``listeners`` returns where signalling arrives. Of the files that the
+    process may open, what rests here takes one ``share``-th of what may rest. ``ours`` finds a port of ours
+    at an address, by default one of these.
     """
 
     __slots__ = (
-        "_both", "_clock", "_dscp", "_family", "_host", "_late", "_listeners", "_most", "_ours", "_own",
-        "_poller", "_pool", "_resting", "_sockets",
+        "_both", "_clock", "_dscp", "_family", "_host", "_late", "_listeners", "_most", "_own",
+        "_poller", "_pool", "_resting", "_sockets", "ours",
     )  # fmt: skip
 
     def __init__(
         self, host: str, pool: PortPool, poller: Poller, clock: Callable[[], float], advertise: str = "",
-        listeners: Callable[[], Iterable[Listener]] = tuple,
+        listeners: Callable[[], Iterable[Listener]] = tuple, share: int = 1,
     ) -> None:  # fmt: skip
         self._host = host
         self._pool = pool
@@ -62,13 +64,19 @@ class BoundPorts:
         self._resting: dict[int, float] = {}
         #: The sources of a port's former call, and until when they are not latched.
         self._late: dict[int, tuple[tuple[Source, ...], float]] = {}
-        self._ours: Callable[[Source], Port | None] = self.find
+        self.ours: Callable[[Source], Port | None] = self.find
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self._most = _RESTING if files == resource.RLIM_INFINITY else min(_RESTING, files // 8)
+        most = _RESTING if files == resource.RLIM_INFINITY else min(_RESTING, files // 8)
+        self._most = max(1, most // share)
 
     def __len__(self) -> int:
         """Return how many pairs are free."""
         return len(self._pool)
+
+    @property
+    def total(self) -> int:
+        """How many pairs there are, free or not."""
+        return self._pool.total
 
     def take(self, trunk: str = "", most: int | None = None) -> int:
         """Return the even port of a pair that is bound; LocalError when none is or can be.
@@ -119,7 +127,7 @@ class BoundPorts:
             found = False
         if not found:
             return
-        relay.ours = self._ours
+        relay.ours = self.ours
         late = self._late.pop(port, None)
         if late is not None:
             relay.shun(late[0], late[1])

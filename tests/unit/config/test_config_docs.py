@@ -16,6 +16,7 @@ from sbc.config.model import (
     Listener,
     Marks,
     MediaConfig,
+    MediaNetwork,
     Settings,
     Tenant,
     Trunk,
@@ -35,7 +36,20 @@ def test_the_examples_are_right(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [Caps, Identity, Listener, Marks, MediaConfig, Settings, Tenant, Trunk, TrunkTls, TrustAnchor]
+    "model",
+    [
+        Caps,
+        Identity,
+        Listener,
+        Marks,
+        MediaConfig,
+        MediaNetwork,
+        Settings,
+        Tenant,
+        Trunk,
+        TrunkTls,
+        TrustAnchor,
+    ],
 )
 def test_every_key_is_explained(model: type[BaseModel]) -> None:
     assert [key for key in model.model_fields if f"`{key}`" not in PAGE] == []
