@@ -111,8 +111,7 @@ def _too_long(evidence: Evidence) -> Failure:
     return Failure(
         "chain-too-long",
         "the peer's certificates are over 102400 bytes (100 KiB) together, the most that TLS takes here: "
-        "nobody "
-        "may make us read more before it has proved who it is",
+        "nobody may make us read more before it has proved who it is",
         "let the peer send its leaf and intermediates only, and get a leaf with fewer names",
         evidence.alert,
     )

@@ -289,7 +289,6 @@ def _too_large(size: int) -> Failure:
     return Failure(
         "bad-certificate",
         f"a certificate of the peer's is {size} bytes long; {MAX_DER} is the most, for whoever connects "
-        "has it read "
-        "before anything is proved",
+        "has it read before anything is proved",
         "let its owner get one with fewer names",
     )

@@ -51,8 +51,8 @@ class Peer:
     """Whoever is dialled on ``port``; ``manner`` says what it does with a connection, and may change.
 
     ``sip`` answers requests in the clear, ``tls`` over TLS, ``web`` as an HTTP server does; ``silent`` says
-    nothing, ``reset`` breaks off. What is no TLS gets an alert, but where it is ``curt``. Where it is
-    ``mute`` it hangs up on whoever it has taken, and says goodbye in TLS only where it is ``curt`` too.
+    nothing, ``reset`` breaks off. What is no TLS gets an alert, but where it is ``curt``. One that is
+    ``mute`` hangs up on whoever it has taken, and says goodbye in TLS only where it is ``curt`` too.
     """
 
     def __init__(self, directory: Path, manner: str) -> None:
@@ -119,10 +119,6 @@ class Site:
     def up(self, name: str) -> None:
         """It answers."""
         self.running.lines("[trunk]", event="trunk-up", trunk=name)
-
-    def works(self, name: str) -> None:
-        """A handshake with it was good, and there was none before."""
-        until(lambda: self._dialled(name)["good"], "a good handshake in the ledger")
 
     def trust(self, name: str) -> dict[str, Any]:
         """The last failure of what we dial, as ``sbc trust`` has it, once there is one."""
@@ -250,7 +246,7 @@ def test_a_dialled_port_with_tls_that_says_nothing_on_a_trunk_without(site: Site
     site.trunk("curt", TRUNK.format(name="curt", host=HOST, port=peer.port, listener="tcp") + PROBED)
     assert "before it said anything: it may want TLS on that port" in site.down("curt")
     site.trunk("curt", TRUNK.format(name="curt", host=HOST, port=peer.port, listener="tls") + PROBED + TLS)
-    site.works("curt")
+    site.up("curt")
 
 
 def test_a_dialled_port_with_tls_on_a_trunk_without(site: Site, peer: Peer) -> None:
@@ -306,6 +302,42 @@ def test_a_peer_that_refuses_us_late(site: Site, peer: Peer) -> None:
     site.up("late")
 
 
+def test_the_doctor_shows_which_group_a_peer_takes(site: Site, peer: Peer) -> None:
+    peer.manner = "tls"
+    peer.context.set_ecdh_curve("secp521r1")
+    text = TRUNK.format(name="groups", host=HOST, port=peer.port, listener="tls") + PROBED + TLS
+    site.trunk("groups", text)
+    site.down("groups")
+    line = site.running.lines("[tls-refused]", trunk="groups")[-1]
+    command = re.search(
+        r"`sbc (doctor groups)` offers everything and shows what it would take", line["remedy"]
+    )
+    assert command is not None, line
+    told = " ".join(sbc(site.directory, *command[1].split()).out.split())
+    found = re.search(
+        r"remedy: add (\S+) to the trunk's `groups` line: trunks.d/groups.yaml:\d+ \(tls.groups\)", told
+    )
+    assert found is not None, told
+    site.trunk("groups", text + f"  groups: [X25519, P-256, {found[1]}]\n")
+    site.up("groups")
+    assert sbc(site.directory, *command[1].split()).status == 0
+
+
+def test_the_doctor_shows_which_cipher_a_peer_takes(site: Site, peer: Peer) -> None:
+    peer.manner = "tls"
+    peer.context.maximum_version = ssl.TLSVersion.TLSv1_2
+    peer.context.set_ciphers("ECDHE-ECDSA-AES128-SHA")
+    site.trunk(
+        "ciphers", TRUNK.format(name="ciphers", host=HOST, port=peer.port, listener="tls") + PROBED + TLS
+    )
+    site.down("ciphers")
+    told = " ".join(sbc(site.directory, "doctor", "ciphers").out.split())
+    assert "the cipher it takes, ECDHE-ECDSA-AES128-SHA, is none that we speak" in told
+    assert "remedy: enable ECDHE with AES-GCM or ChaCha20 at the peer" in told
+    peer.context.set_ciphers("ECDHE+AESGCM")
+    site.up("ciphers")
+
+
 @pytest.mark.parametrize("says", ["goodbye", "nothing"])
 def test_a_peer_that_takes_us_and_hangs_up(site: Site, peer: Peer, says: str) -> None:
     """TLS 1.3: its handshake is over when it has judged us, and ours was before."""
@@ -332,7 +364,7 @@ def test_a_name_that_leads_nowhere(site: Site, peer: Peer) -> None:
         not in " ".join(sbc(site.directory, "trust", "lost").out.split()).split("OUTBOUND")[1]
     )
     site.trunk("lost", text.replace("{host}", HOST))
-    site.works("lost")
+    site.up("lost")
 
 
 def test_a_port_where_nobody_is(site: Site, peer: Peer) -> None:
@@ -346,4 +378,4 @@ def test_a_port_where_nobody_is(site: Site, peer: Peer) -> None:
     site.trunk(
         "closed", TRUNK.format(name="closed", host=HOST, port=peer.port, listener="tls") + PROBED + TLS
     )
-    site.works("closed")
+    site.up("closed")
