@@ -43,6 +43,7 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "trunk-up": ("INF", "[trunk]"),
     "peer-down": ("WRN", "[trunk]"),
     "peer-up": ("INF", "[trunk]"),
+    "challenge-refused": ("WRN", "[digest]"),
     "malformed": ("WRN", "[malformed]"),
     "parts-dropped": ("INF", "[parts-dropped]"),
     "connection-refused": ("WRN", "[refused]"),
