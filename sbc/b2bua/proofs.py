@@ -14,7 +14,7 @@ from sbc.b2bua.commands import Command, Note
 from sbc.config.snapshot import SnapshotStore
 from sbc.ids import Ids
 from sbc.sip.digest import Challenge, parse_challenge
-from sbc.sip.digest_client import answer, choose
+from sbc.sip.digest_client import Account, answer, choose
 from sbc.sip.grammar import ParseError
 from sbc.sip.message import Request, Response
 
@@ -52,14 +52,16 @@ class Proofs:
         self._counts: dict[str, dict[str, int]] = {}
 
     def again(
-        self, trunk: str, request: Request, response: Response, given: Given, cseq: int, out: list[Command]
-    ) -> Request | None:
+        self, trunk: str, request: Request, response: Response, given: Given, cseq: int, out: list[Command],
+        account: Account | None = None,
+    ) -> Request | None:  # fmt: skip
         """``request``, which ``response`` challenges, with its number ``cseq`` and credentials.
 
-        None where it cannot or must not be answered; ``refusal`` says why.
+        None where it cannot or must not be answered; ``refusal`` says why. Without an ``account`` it is the
+        trunk's of now.
         """
         asked, header = CHALLENGES[response.status]
-        account = self._store.current.accounts.get(trunk)
+        account = account or self._store.current.accounts.get(trunk)
         if account is None or given.times >= MOST:
             return None
         challenge = choose(response.headers.get_all(asked), account)
@@ -72,12 +74,13 @@ class Proofs:
         given.challenges[header] = challenge
         given.times += 1
         repeated = repeat(request, cseq, self._ids.branch())
-        self.add(trunk, repeated, given.challenges)
+        self.add(trunk, repeated, given.challenges, account)
         return repeated
 
-    def add(self, trunk: str, request: Request, challenges: dict[str, Challenge]) -> None:
+    def add(
+        self, trunk: str, request: Request, challenges: dict[str, Challenge], account: Account | None
+    ) -> None:
         """Give ``request`` credentials for ``challenges``, in place of any that it has."""
-        account = self._store.current.accounts.get(trunk)
         for header, challenge in challenges.items():
             if account is not None and challenge.realm == account.realm:
                 count = self._count(trunk, challenge.nonce)
@@ -93,9 +96,8 @@ class Proofs:
             del counts[next(iter(counts))]
         return count
 
-    def refusal(self, trunk: str, response: Response) -> str:
+    def refusal(self, response: Response, account: Account | None) -> str:
         """Why a challenge is not answered, for whoever reads the status."""
-        account = self._store.current.accounts.get(trunk)
         realms = _realms(response)
         if account is None:
             return "it wants a password, and none is configured"

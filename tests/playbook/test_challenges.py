@@ -25,7 +25,9 @@ def challenge(made: Stage, request: Request, status: int = 407, **words: str) ->
     """The carrier asks who we are; ``words`` are in place of its usual ones."""
     said = {"realm": f'"{REALM}"', "nonce": '"n1"', "qop": '"auth"', "algorithm": "MD5"} | words
     value = "Digest " + ", ".join(f"{name}={word}" for name, word in said.items() if word)
-    made.carrier.respond(request, status, **{HEADERS[status][0].replace("-", "_"): value})
+    response = response_to(request, status, "", "" if request.to_tag else "callee")
+    response.headers.add(HEADERS[status][0], value)
+    made.carrier.say(response)
 
 
 def proves(request: Request, status: int = 407, count: int = 1) -> None:

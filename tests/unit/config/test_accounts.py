@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from sbc.base import ConfigError
 from sbc.config.exposure import exposures
 from sbc.config.load import build_snapshot
+from sbc.config.model import Registration
 from sbc.config.snapshot import Snapshot
 from sbc.config.watched import Watched, watched
 from tests.unit.config.configuration import FILES, Write
@@ -165,3 +167,27 @@ def test_who_registers_with_nobody_is_told(write: Write) -> None:
     path.write_text(path.read_text().replace("peers: [127.0.0.1:16061]\n", ""))
     with pytest.raises(ConfigError, match=r"carrier.yaml:11:1: error: there is no peer to register with"):
         build_snapshot(made, time.time())
+
+
+def test_who_registers_needs_no_sources(write: Write) -> None:
+    made = directory(write)
+    path = made / TRUNK
+    path.write_text(path.read_text().replace("sources: [10.0.0.0/8]\n", ""))
+    assert [each for each in build_snapshot(made, time.time()).warnings if "sources" in each.message] == []
+
+
+PAGE = (Path(__file__).parents[3] / "docs" / "registration.md").read_text()
+
+
+def test_the_page_s_example_is_right(write: Write) -> None:
+    [(name, text)] = re.findall(r"```yaml\n# (\S+)\n(.*?)```", PAGE, re.DOTALL)
+    made = write({name: text.replace("trunk-tls", "tls")})
+    (made / "secrets").mkdir()
+    (made / "secrets" / "carrier").write_text(SECRET)
+    snapshot = build_snapshot(made, time.time())
+    assert snapshot.accounts["carrier"].username == "account-7"
+    assert [each.message for each in snapshot.warnings if each.path == name] == []
+
+
+def test_the_page_explains_every_key() -> None:
+    assert [key for key in Registration.model_fields if f"| `{key}` |" not in PAGE] == []
