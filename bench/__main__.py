@@ -11,6 +11,8 @@ from collections.abc import Callable
 
 from bench.compare import main as compare
 from bench.core import core
+from bench.flooder import KINDS
+from bench.floods import FLOODS, floods
 from bench.handshake import handshakes
 from bench.memory import memory
 from bench.relay import relay
@@ -58,6 +60,11 @@ def _memory(options: Options) -> list[Row]:
     return memory(hold=options.seconds or 60)
 
 
+def _floods(options: Options) -> list[Row]:
+    kinds = options.kind or FLOODS
+    return floods(kinds, options.seconds or 30, options.caps)
+
+
 def _reload(options: Options) -> list[Row]:
     return reloads()
 
@@ -72,6 +79,7 @@ BENCHMARKS: dict[str, Callable[[Options], list[Row]]] = {
     "load": _load,
     "memory": _memory,
     "reload": _reload,
+    "floods": _floods,
 }
 
 
@@ -85,6 +93,10 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, help="length of one run; the default differs")
     parser.add_argument(
         "--rate", type=float, nargs="+", default=[400, 1000], help="calls a second of the load benchmark"
+    )
+    parser.add_argument("--kind", nargs="+", choices=[*KINDS], help="floods that are measured; else all")
+    parser.add_argument(
+        "--caps", default="", help="what sbc.yaml says, such as '{messages_per_flow: 1000000/s}'"
     )
     options = parser.parse_args()
     chosen = list(BENCHMARKS) if options.what == "all" else [options.what]

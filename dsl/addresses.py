@@ -112,6 +112,11 @@ def party(scheme: str, user: str, host: str, port: int, params: Params) -> Party
     return Party(user, host, scheme, port, param, kind)
 
 
+def is_uri(text: str) -> bool:
+    """Whether a text begins as a sip, sips or tel URI does."""
+    return _scheme.match(text) is not None
+
+
 def read_party(text: str) -> Party:
     """Who is meant by a number, a name, ``user@host`` or a whole URI; of a URI, what a call's would be."""
     scheme, whole, rest = "sip", False, text

@@ -92,11 +92,6 @@ class Facts:
         return replace(self)
 
 
-def facts_from(**fields: Any) -> Facts:
-    """The facts of a call that somebody has written down, each by its name and read as those of any call."""
-    return Facts(**canonical(fields))
-
-
 def canonical(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Facts by their attributes, each in the one form that rules compare."""
     return {name: _CANONICAL[name](value) if name in _CANONICAL else value for name, value in fields.items()}

@@ -15,6 +15,7 @@ from dsl import syntax
 from dsl.atoms import Atom, contradicts, implies, keys_implied, keys_of
 from dsl.breath import breathe
 from dsl.check_actions import PARTS
+from dsl.facts import FACTS
 from dsl.ruleset import Rule
 from dsl.source import Source
 
@@ -69,6 +70,8 @@ class _Shadows:
                 action, syntax.SetHeaderAction | syntax.RemoveHeaderAction | syntax.CopyHeaderAction
             ):
                 self._written["header"] = index
+            elif isinstance(action, syntax.TagAction):
+                self._written[FACTS["call.tags"].attribute] = index
 
     def over(self, atoms: tuple[Atom, ...]) -> Rule | None:
         """The first rule that takes every call which meets ``atoms``; None where there is none."""

@@ -59,8 +59,8 @@ def observe(decision: Decision, facts: Facts, key: str) -> tuple[str, ...]:
             return (realm,) if key == "challenge" else ()
         case Reject(status=status, reason=reason):
             return {"reject": (str(status),), "reason": (reason,)}.get(key, ())
-        case Redirect(targets=targets):
-            return targets if key == "redirect" else ()
+        case Redirect(targets=targets, downgrade=policy):
+            return {"redirect": targets, "downgrade": (policy,) if policy else ()}.get(key, ())
         case Route():
             return _observe_route(decision, facts, key)
 

@@ -154,7 +154,7 @@ class _Reading:
                 seen = self.lines[index]
                 if len(seen) < _REMEMBERED:
                     seen.setdefault(value, line)
-                if value not in numbers and len(words := self.words[index]) < _MOST_TOLD:
+                if len(words := self.words[index]) < _MOST_TOLD and value not in numbers:
                     if number(value) is None:
                         words.append((line, _place(self.raw, index), value))
                     else:

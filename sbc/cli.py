@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
 import warnings
 from pathlib import Path
+from typing import TextIO
 
 from sbc.base import ConfigError, LocalError
 from sbc.commands import certs, checking, doctor, lab, registrations, routing, running, trust, users
@@ -25,13 +27,24 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             return _run(arguments)
         finally:
-            sys.stdout.flush()
+            if sys.stdout is not None:  # it is where the shell has closed it
+                sys.stdout.flush()
     except BrokenPipeError:
-        # Whoever read the output has seen enough. What is still buffered must not fail once more at the exit.
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        for stream in (sys.stdout, sys.stderr):
-            os.dup2(nowhere, stream.fileno())
+        _leave(sys.stdout, sys.stderr)  # whoever read the output has seen enough
         return UNREAD
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        _leave(sys.stdout)
+        print(f"{PROGRAM}: what came of it cannot be written: {error.strerror}", file=sys.stderr)
+        return REFUSED
+
+
+def _leave(*streams: TextIO) -> None:
+    """Let what is still buffered go nowhere: it must not fail once more at the exit."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        os.dup2(nowhere, stream.fileno())
 
 
 def _run(arguments: list[str] | None) -> int:

@@ -65,7 +65,7 @@ class ReuseKey(NamedTuple):
 
 
 class Allowance:
-    """How many messages one peer may bring, over all its flows: ``rate`` a second, half a second's at once.
+    """How many messages one peer may bring, over all its flows: ``rate`` a second, of them a quarter at once.
 
     Whoever reads counts ``left`` down, and asks the time only when it has run out. A call that comes about
     earns its peers some more (``earned``): who has many of them is no flood.
@@ -82,9 +82,12 @@ class Allowance:
 
     def take(self, count: int, at: float) -> bool:
         """Take ``count`` where anything at all is left at ``at`` (monotonic); False where it has to wait."""
-        left = self.left + self.earned + max(0.0, min(at - self._since, BURST)) * self.rate
-        self.left = min(left, _MOST * self.rate)
-        self.earned, self._since = 0, at
+        left, stock = self.left, BURST * self.rate
+        if left < stock:
+            left = min(stock, left + max(0.0, at - self._since) * self.rate)
+        self.left = min(left + self.earned, _MOST * self.rate)
+        self.earned = 0
+        self._since = at
         if self.left <= 0.0:
             return False
         self.left -= count
@@ -102,7 +105,7 @@ class Allowance:
         return self.left + (at - self._since) * self.rate >= BURST * self.rate
 
 
-BURST: Final = 0.5  # seconds' worth
+BURST: Final = 0.25  # seconds' worth
 _MOST: Final = 2.0  # the same, with what was earned
 EARNED: Final = 8  # messages; a call has three or four of either side, and one with early media or holds more
 TELL_EVERY: Final = 1.0

@@ -11,7 +11,7 @@ from sbc.b2bua.call import Call
 from sbc.b2bua.registration import Registration
 from sbc.base import Address
 from sbc.config.model import Trunk
-from sbc.config.quarantine import lines
+from sbc.config.quarantine import with_remedies
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
 from sbc.observe.views import (
@@ -128,8 +128,8 @@ def _trunk(sbc: Running, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
 def _trouble(snapshot: Snapshot, trunk: str) -> str:
     """What is wrong with the trunk's files, "" for nothing."""
     if trunk in snapshot.held:
-        return f"runs on what was in force before: {lines(snapshot.held[trunk])}"
-    return lines(snapshot.quarantined.get(trunk, ()))
+        return f"runs on what was in force before: {with_remedies(snapshot.held[trunk])}"
+    return with_remedies(snapshot.quarantined.get(trunk, ()))
 
 
 def _sources(sbc: Running, snapshot: Snapshot) -> Iterator[RevocationView]:

@@ -20,7 +20,7 @@ from sbc.b2bua.desk import Awaiting, Desk
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Leg, Side
 from sbc.b2bua.states import ROUTING, Ending, State
-from sbc.base import PeerError
+from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.media.policy import MediaPolicy
@@ -105,6 +105,7 @@ class Call:
         "state",
         "tags",
         "timers",
+        "tried",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, id: str, snapshot: Snapshot, a: Leg, at: float) -> None:
@@ -126,6 +127,7 @@ class Call:
         self.created = at
         self.heard_at = 0.0  # when the caller was first told that it rings, or of the answer
         self.answered_at = 0.0
+        self.tried: tuple[str, Address | None] = "", None  # the trunk and the peer that came last
         self.admitted: list[Trunk] = []
         self.rule = ""
         self.caller = ""

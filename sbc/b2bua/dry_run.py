@@ -19,6 +19,7 @@ from dsl.decision import (
 )
 from dsl.facts import Facts
 from sbc.b2bua.media_policy import callee_srtp, caller_srtp, effective_downgrade
+from sbc.b2bua.translate import is_secure
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.policy.downgrade import verdict
@@ -35,8 +36,22 @@ def describe(snapshot: Snapshot, facts: Facts, decision: Decision) -> list[str]:
                 lines.append(_hop(snapshot, facts, origin, decision, at, hop, name))
         lines += [f"  {_edit(edit)}" for edit in decision.edits]
         lines += [f"  {text}" for text in _extras(decision)]
+    elif isinstance(decision, Redirect):
+        lines += [f"  {text}" for text in _redirected(facts, decision)]
     lines += [f"  tag {tag}" for tag in decision.tags]
     return lines
+
+
+def _redirected(facts: Facts, decision: Redirect) -> Iterator[str]:
+    """What becomes of the targets that lose the TLS that the call came by."""
+    policy = decision.downgrade or "warn"
+    for target in decision.targets:
+        judged = verdict(facts.transport == "tls", is_secure(target), policy)
+        if judged.downgraded:
+            said = (
+                "not told: the downgrade is forbidden" if judged.outcome == "forbid" else "a SIPS downgrade"
+            )
+            yield f"{target}: {said} ({policy})"
 
 
 def _ending(decision: Decision) -> str:

@@ -17,7 +17,7 @@ from sbc.b2bua.commands import Command, Note, OfferMedia
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg, local_address
 from sbc.b2bua.media_policy import callee_srtp, caller_srtp, effective_downgrade, leg_policy
-from sbc.b2bua.states import ENDED, Ending
+from sbc.b2bua.states import ENDED
 from sbc.b2bua.translate import Fields, invite, too_long
 from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
@@ -60,6 +60,7 @@ class Hunt:
         call, desk = self.call, self.call.desk
         self.hop, self._peer = index, None
         trunk = self._trunk
+        call.tried = trunk.trunk, None
         if self._refuse_downgrade(trunk, at, out):
             return
         if desk.peers.is_down(trunk):
@@ -82,6 +83,7 @@ class Hunt:
     def _try_peer(self, trunk: Trunk, at: float, out: list[Command]) -> None:
         call, peer = self.call, self._peers[0]
         self._peer, self._peers = peer, self._peers[1:]
+        call.tried = trunk.trunk, peer
         call.desk.connect(call.id, trunk, ((peer,), ()), call.snapshot, self._connected, out)
 
     def _refuse_downgrade(self, trunk: Trunk, at: float, out: list[Command]) -> bool:
@@ -91,22 +93,13 @@ class Hunt:
         policy = effective_downgrade(trunk.sips, self.route.downgrade)
         judged = verdict(call.a.flow.secure, secure_out, policy)
         if judged.outcome != "forbid":
-            if judged.outcome == "warn" and not call.downgraded:
-                fields: dict[str, object] = {
-                    "call_id": self.invitation.request.call_id, "trunk_in": call.a.trunk.trunk,
-                    "trunk_out": trunk.trunk, "from": call.caller, "to": call.called,
-                }  # fmt: skip
-                out.append(Note("sips-downgrade", call.id, fields))
-            call.downgraded = call.downgraded or judged.downgraded
+            self.invitation.note_downgrade(judged, trunk.trunk, out)
             return False
         later = self.route.next_hop(self.hop, "unreachable")
         if later is not None:
             self._try(later, at, out)
             return True
-        host = call.a.sent_by.rpartition(":")[0]
-        response = call.desk.respond_to(self.invitation.server, judged.status, "Temporarily Unavailable")
-        response.headers.add("Warning", judged.warning.format(agent=host))
-        self.invitation.finish(response, at, out, Ending(f"downgrade to {trunk.trunk} is forbidden"))
+        self.invitation.forbid_downgrade(judged, trunk.trunk, at, out)
         return True
 
     def _connected(self, flow: Flow | None, reason: str, at: float, out: list[Command]) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from sbc.b2bua.call import Call
-from sbc.b2bua.commands import Command
+from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.life import fire
 from sbc.b2bua.states import Ending
 from sbc.b2bua.translate import Fields, answer, carried_body
+from sbc.policy.downgrade import Verdict
 from sbc.sip.message import Request, Response
 from sbc.sip.transactions import SPENT, ServerTransaction
 
@@ -54,6 +55,24 @@ class Invitation:
         self.server.respond(response, at, out)
         self.server.user = None
         fire(self.call, "refused", at, out, ending)
+
+    def note_downgrade(self, judged: Verdict, trunk: str, out: list[Command]) -> None:
+        """The call may go on without TLS to ``trunk``, or, for none, to where it is redirected."""
+        call = self.call
+        if judged.outcome == "warn" and judged.downgraded and not call.downgraded:
+            fields: dict[str, object] = {
+                "call_id": self.request.call_id, "trunk_in": call.a.trunk.trunk, "trunk_out": trunk,
+                "from": call.caller, "to": call.called,
+            }  # fmt: skip
+            out.append(Note("sips-downgrade", call.id, fields))
+        call.downgraded = call.downgraded or judged.downgraded
+
+    def forbid_downgrade(self, judged: Verdict, where: str, at: float, out: list[Command]) -> None:
+        """The call may not go on without TLS (RFC 5630 5.3); ``where`` to is for its record."""
+        host = self.call.a.sent_by.rpartition(":")[0]
+        response = self.call.desk.respond_to(self.server, judged.status, "Temporarily Unavailable")
+        response.headers.add("Warning", judged.warning.format(agent=host))
+        self.finish(response, at, out, Ending(f"downgrade to {where} is forbidden"))
 
     def pass_failure(self, response: Response, at: float, out: list[Command]) -> None:
         """The callee's final failure, as the caller may see it.

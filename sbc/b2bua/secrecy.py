@@ -5,7 +5,8 @@ which the trunk settles: its name, tenant, listener and transport. Whatever else
 or not; so a rule counts unless it cannot hold, and ends the walk only where it must. What rules that continue
 have set is a set of possibilities, which the last word of the rule that routes decides. The policies of
 the trunks then say what becomes of the hop (``sbc.b2bua.media_policy``). The report can therefore name a
-route that no call will ever take, and never leaves out one that a call can take.
+route that no call will ever take, and never leaves out one that a call can take. Of a redirect it says which
+targets, as the rule writes them, may be without TLS; to where a hook redirects nobody knows before it does.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from dsl.outcome import SRTP
 from dsl.partial import holds
 from dsl.ruleset import Rule, trunks_asked
 from sbc.b2bua.media_policy import callee_srtp, effective_downgrade
+from sbc.b2bua.translate import is_secure
 from sbc.config.arrivals import arrival
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
@@ -92,12 +94,27 @@ def _leaks(
             if _leaves(snapshot, snapshot.trunks.get(name), promise, settings):
                 remedy = f"{_REMEDY[promise]} in the rule or {_FLOOR[promise]} in the trunk {name}"
                 yield Leak(promise, origin.trunk, name, f"rule {rule.place}", remedy)
+        if promise == "SIPS" and any(each != "forbid" for each in settings):
+            for place in _redirects_in_the_clear(rule):
+                remedy = f"{_REMEDY[promise]} in the rule, or by a sips: URI as its target"
+                yield Leak(promise, origin.trunk, place, f"rule {rule.place}", remedy)
     for hook in hooks:
         for target in snapshot.trunks.values():
             if _leaves(snapshot, target, promise, (None, "allow" if promise == "SIPS" else "off")):
                 place = f"hook {hook.path}, which may route anywhere"
                 remedy = f"{_FLOOR[promise]} in the trunk {target.trunk}"
                 yield Leak(promise, origin.trunk, target.trunk, place, remedy)
+
+
+def _redirects_in_the_clear(rule: Rule) -> Iterator[str]:
+    """The targets of a redirect that may be without TLS, as far as they are written in the rule."""
+    last = rule.then[-1]
+    for target in last.targets if isinstance(last, syntax.RedirectAction) else ():
+        parts = target.parts if isinstance(target, syntax.Concat) else (target,)
+        texts = [part.value if isinstance(part, syntax.Text) else "..." for part in parts]
+        if texts[0].startswith("sips:") or (len(texts) == 1 and is_secure(texts[0])):
+            continue
+        yield "".join(texts)
 
 
 def _reachable(

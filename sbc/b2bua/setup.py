@@ -14,8 +14,9 @@ from sbc.b2bua.hunt import Hunt
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.life import fire
 from sbc.b2bua.states import Ending
-from sbc.b2bua.translate import redirect_contact
+from sbc.b2bua.translate import is_secure, redirect_contact
 from sbc.config.hook_set import called_by
+from sbc.policy.downgrade import verdict
 from sbc.sip.message import Request
 from sbc.sip.transactions import ServerTransaction
 
@@ -102,8 +103,17 @@ class Setup:
             out.append(Note("redirect-refused", call.id, {"rule": decision.rule, "reason": why}))
             invitation.refuse(500, "Server Internal Error", at, out, f"{why}: {decision.rule}")
             return
+        policy = decision.downgrade or "warn"
+        judged = [verdict(call.a.flow.secure, is_secure(target), policy) for target in decision.targets]
+        allowed = [each for each, way in zip(contacts, judged, strict=True) if way.outcome != "forbid"]
+        if not allowed:
+            invitation.forbid_downgrade(judged[0], "what it is redirected to", at, out)
+            return
+        for way in judged:
+            if way.outcome != "forbid":
+                invitation.note_downgrade(way, "", out)
         response = call.desk.respond_to(invitation.server, 302, "Moved Temporarily")
-        for contact in contacts:
+        for contact in allowed:
             response.headers.add("Contact", contact or "")
         invitation.finish(response, at, out, Ending("redirected by rule"))
 

@@ -42,9 +42,12 @@ def end_of(call: Call, ending: Ending, at: float) -> End:
 def record_of(call: Call, ending: Ending, at: float) -> dict[str, object]:
     """What the call's record tells of it."""
     answered, date, b = call.answered_at, call.desk.date, call.b
+    trunk, peer = call.tried
+    if b is not None and (b.trunk.trunk != trunk or b.peer != peer):
+        b = None  # it was given up, and what was tried after it has no leg
     return {
         "caller": call.caller, "called": call.called, "rule": call.rule,
-        "from": call.a.trunk.trunk, "to": b.trunk.trunk if b else "",
+        "from": call.a.trunk.trunk, "to": trunk,
         "status": 200 if answered else ending.status, "reason": ending.why, "by": ending.by,
         "created": date(call.created), "answered": date(answered) if answered else 0.0,
         "ended": date(at),
@@ -52,5 +55,5 @@ def record_of(call: Call, ending: Ending, at: float) -> dict[str, object]:
         "pdd": call.heard_at - call.created if call.heard_at else None,
         "call_id": call.a.call_id, "call_id_b": b.call_id if b else "",
         "downgraded": call.downgraded, "tags": call.tags, "a": call.a.flow,
-        "b": b.flow if b else None, "peer": b.target if b else "",
+        "b": b.flow if b else None, "peer": peer or "",
     }  # fmt: skip

@@ -191,6 +191,15 @@ def redirect_contact(target: str) -> str | None:
     return f"<{uri.with_(user=uri.user)}>"
 
 
+def is_secure(target: str) -> bool:
+    """Whether a redirect's target is reached over TLS: a sips: URI, or one with ``transport=tls``."""
+    try:
+        uri = parse_uri(target)
+    except PeerError:
+        return False
+    return uri.scheme == "sips" or (uri.scheme == "sip" and (uri.param("transport") or "").lower() == "tls")
+
+
 def invite(
     leg: Leg, request: Request, route: Route, target: Address, branch: str, sdp: bytes, trusted_in: bool
 ) -> Request:

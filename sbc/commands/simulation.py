@@ -8,7 +8,7 @@ from dataclasses import asdict
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
-from dsl.addresses import read_party
+from dsl.addresses import is_uri, read_party
 from dsl.arrival import NOBODY, Arrival, written
 from dsl.clock import CLOCK_FACTS
 from dsl.facts import FACTS, Facts
@@ -113,8 +113,8 @@ def _said(snapshot: Snapshot, options: argparse.Namespace, headers: Mapping[str,
     trunk = snapshot.trunks[options.trunk]
     yield from _SETTLED
     for side, text in (("ruri", options.called), ("from", options.caller)):
-        if text:
-            yield from (f"{side}_{name}" for name in NOBODY._fields)
+        whole = "@" in text or is_uri(text)  # a number alone says nothing of a host
+        yield from (f"{side}_{name}" for name in (NOBODY._fields if whole else ("user",) * bool(text)))
     for attribute, text in (
         ("sdp_codecs", options.codecs), ("sdp_srtp", options.srtp), ("auth_user", options.user),
         ("call_id", headers.get("call-id")),

@@ -22,7 +22,7 @@ _KEYS = (
     "tls.client_eku", "tls.min_version", "tls.groups", "tls.peer_trusts", "tls.revocation",
 )  # fmt: skip
 _TRUSTSTORE = "trust."
-_OF_TRUST = ("permitted", "leaf", "pin")
+_OF_TRUST = ("ca", "leaf", "permitted", "pin")
 # Which key of the trunk decides each kind of failure; what is not here is mended at the peer.
 _DECIDING: Mapping[Kind, str] = {
     "no-certificate": "tls.mode",

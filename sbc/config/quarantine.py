@@ -147,10 +147,10 @@ def changes(former: Snapshot | None, fresh: Snapshot) -> Iterator[tuple[str, str
     was = {} if former is None else {**former.held, **former.quarantined}
     for name, said in fresh.quarantined.items():
         if former is None or former.quarantined.get(name) != said:
-            yield "trunk-quarantined", name, lines(said)
+            yield "trunk-quarantined", name, with_remedies(said)
     for name, said in fresh.held.items():
         if former is None or former.held.get(name) != said:
-            yield "trunk-held", name, lines(said)
+            yield "trunk-held", name, with_remedies(said)
     for name in was:
         if name in fresh.trunks and name not in fresh.quarantined and name not in fresh.held:
             yield "trunk-mended", name, ""
@@ -159,6 +159,12 @@ def changes(former: Snapshot | None, fresh: Snapshot) -> Iterator[tuple[str, str
 def lines(said: Said) -> str:
     """Diagnostics in one line, each with its place."""
     return "; ".join(f"{each.path}:{each.line}: {each.message}" for each in said)
+
+
+def with_remedies(said: Said) -> str:
+    """The same with what would mend each, for whoever is not shown the diagnostics beside it."""
+    remedies = [f" ({each.hint})" if each.hint else "" for each in said]
+    return "; ".join(lines((each,)) + remedy for each, remedy in zip(said, remedies, strict=True))
 
 
 def told(snapshot: Snapshot) -> list[str]:

@@ -40,6 +40,11 @@ class SbcProcess:
                 stderr=subprocess.STDOUT,
             )
 
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
+
     def wait_ready(self, seconds: float = START_LIMIT) -> dict[str, Any]:
         """Its health, once every port listens; raises LocalError with its log where it never does."""
         deadline = time.monotonic() + seconds

@@ -80,13 +80,18 @@ class End:
         return 200 <= self.status < 300
 
 
+_NEVER_CHANGE = frozenset((str, int, float, bool, type(None)))
+
+
 def apart(value: T) -> T:
-    """A copy for one hook: what it forces into a frozen record, nobody else sees.
+    """A copy: what a hook forces into the frozen records that it has, nobody else sees.
 
     Rules give the same decision to many calls, and hooks one after the other the same facts.
     """
     copied: Any = value
     kind: Any = type(value)
+    if kind in _NEVER_CHANGE:
+        return value
     if kind is tuple:
         copied = tuple([apart(each) for each in copied])
     elif hasattr(kind, "__dataclass_fields__"):

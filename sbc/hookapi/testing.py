@@ -18,8 +18,9 @@ from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from dsl.arrival import NOWHERE, written
 from dsl.decision import Decision, Redirect, Reject
-from dsl.facts import Facts, facts_from
+from dsl.facts import Facts
 from sbc.base import ConfigError
 from sbc.config.hook_set import Hook, HookSet
 from sbc.config.hooks import load_hooks
@@ -95,5 +96,4 @@ def load(path: str | Path, trunks: Collection[str] | None = None, limit: float =
 
 def facts(headers: Mapping[str, str] | None = None, **fields: Any) -> Facts:
     """The facts of a made-up call: ``fields`` are those of ``Facts``, ``headers`` its headers in any case."""
-    known = {name.lower(): value for name, value in (headers or {}).items()}
-    return facts_from(header=lambda name: known.get(name.lower()), **fields)
+    return written(NOWHERE, headers=headers, **fields)

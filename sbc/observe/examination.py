@@ -14,9 +14,10 @@ from sbc.config.model import Trunk, TrunkTls
 from sbc.config.places import Places, place_to_change
 from sbc.config.snapshot import Snapshot
 from sbc.observe.times import left
+from sbc.tls.causes.rejection import CIPHERS
 from sbc.tls.diagnosis import unreachable, unresolved
 from sbc.tls.failure import Failure
-from sbc.tls.groups import normal_group
+from sbc.tls.groups import GROUPS, normal_group
 from sbc.tls.marks import before_end
 from sbc.tls.material.authorities import would_accept
 from sbc.tls.names import listed
@@ -105,6 +106,13 @@ class Ours:
     issuers: tuple[str, ...]
 
 
+_OTHER_GROUP = "enable one of the trunk's `groups` at the peer"
+
+
+def _spoken(cipher: str) -> bool:
+    return cipher.startswith("ECDHE-") and ("GCM" in cipher or "CHACHA20" in cipher)
+
+
 class Physician:
     """Judges what was seen of one trunk; ``now`` in POSIX seconds."""
 
@@ -156,6 +164,8 @@ class Physician:
                 group = f", {visit.looked.group}" if visit.looked.group else ""
                 what = f"{visit.looked.version}, {visit.looked.cipher or 'no cipher'}{group}"
                 yield Finding("note", f"looked without verification, no SIP was sent: {what}")
+                if visit.failure is not None and visit.failure.key == "tls.groups":
+                    yield from self._would_take(visit.looked)
             elif visit.look_trouble:
                 yield Finding("note", f"a look without verification fails too: {visit.look_trouble}")
             return
@@ -171,6 +181,19 @@ class Physician:
             yield Finding(
                 "note", f"the group is not the first choice of ours, {best}", "", self._place("tls.groups")
             )
+
+    def _would_take(self, looked: Seen) -> Iterator[Finding]:
+        """What a peer that found nothing in common with us took when everything was offered."""
+        ours = [normal_group(each) for each in self._tls.groups]
+        if looked.group and looked.group not in ours:
+            remedy = f"add {looked.group} to the trunk's `groups`" if looked.group in GROUPS else _OTHER_GROUP
+            place = self._place("tls.groups")
+            yield Finding(
+                "bad", f"the group it takes, {looked.group}, is not among the trunk's", remedy, place
+            )
+        if looked.version == "TLSv1.2" and not _spoken(looked.cipher):
+            remedy = f"enable {CIPHERS} at the peer"
+            yield Finding("bad", f"the cipher it takes, {looked.cipher}, is none that we speak", remedy)
 
     def _revocation(self, visit: Visit) -> Iterator[Finding]:
         remedy = "let this machine reach the source, or give the CA's list with `crl` in its entry of `trust`"

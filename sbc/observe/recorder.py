@@ -24,8 +24,10 @@ from sbc.tls.optional import OptionalPeers, Showed
 from sbc.tls.revocation.policy import SoftPass
 
 FAILURES_KEPT = 50
-# Lines a minute about malformed messages of one address and of all, and about floods.
-_MALFORMED: Final = (5, 60)
+# Lines a minute about one address, and about all: messages that are refused for what they are, handshakes
+# that fail in one way, floods.
+_MESSAGES: Final = (5, 60)
+_HANDSHAKES: Final = (30, 300)
 _FLOODS: Final = (1, 20)
 
 
@@ -53,7 +55,8 @@ class Recorder:
         self.optional = OptionalPeers()
         self.place: Place = place or _nowhere
         self._write_record = write_record
-        self._malformed = Throttle(*_MALFORMED)
+        self._messages = Throttle(*_MESSAGES)
+        self._handshakes = Throttle(*_HANDSHAKES)
         self._floods = Throttle(*_FLOODS)
 
     def note(self, note: Note, media: MediaStats | None, now: float) -> None:
@@ -63,15 +66,15 @@ class Recorder:
             self._write_record(call_record(note.call, note.fields, media))
             fields = {name: value for name, value in note.fields.items() if name in _ENDED_FIELDS}
             note = Note(note.event, note.call, fields)
-        elif note.event == "malformed":
-            self._tell_malformed(note, now)
+        elif note.event in _OF_SOURCES and "remote" in note.fields:
+            self._tell_of_source(note, now)
             return
         self.journal.note(note, now)
 
-    def _tell_malformed(self, note: Note, now: float) -> None:
-        """Say what was malformed, unless much of that source was said just now."""
-        host = str(note.fields.get("remote", "")).rpartition(":")[0].strip("[]")
-        more = self._malformed.note(source_of(host), now)
+    def _tell_of_source(self, note: Note, now: float) -> None:
+        """Say it, unless much of that source was said just now."""
+        host = str(note.fields["remote"]).rpartition(":")[0].strip("[]")
+        more = self._messages.note(f"{note.event} {source_of(host)}", now)
         if more is not None:
             fields = {**note.fields, "reason": f"{note.fields.get('reason', '')}{more}"}
             self.journal.note(Note(note.event, note.call, fields), now)
@@ -89,7 +92,10 @@ class Recorder:
         )  # fmt: skip
 
     def handshake_failed(self, event: HandshakeFailed) -> None:
-        """One failed handshake is one line, one count, one row on the status page (row T16)."""
+        """One failed handshake is one line, one count, one row on the status page (row T16).
+
+        Of those of one address that fail alike, some thirty a minute are lines, and the others are counted.
+        """
         self.counters.tally.of(event.listener, event.direction).failures += 1
         failure = event.failure
         trunk = ",".join(event.candidates)
@@ -110,6 +116,11 @@ class Recorder:
             "presented": event.peer.label if event.peer else "-",
             "detail": failure.detail, "remedy": failure.remedy, "where": places or "-",
         }  # fmt: skip
+        if event.direction == "inbound":
+            more = self._handshakes.note(f"{failure.kind} {source_of(event.remote.host)}", event.at)
+            if more is None:
+                return
+            fields["detail"] = f"{failure.detail}{more}"
         level: Level = "ERR" if failure.security_event else "WRN"
         self.journal.event(level, "[tls-refused]", fields, event.at)
 
@@ -174,6 +185,8 @@ class Recorder:
         self.note(Note("internal-error", "", {"place": place}), None, now)
 
 
+# What a peer's messages alone bring about: as many as it likes.
+_OF_SOURCES: Final = frozenset(("malformed", "call-refused"))
 _ENDED_FIELDS: Final = frozenset(
     ("caller", "called", "from", "to", "status", "reason", "by", "duration", "downgraded", "rule")
 )

@@ -204,6 +204,11 @@ class TrustTable:
         wildcard = "*." + name.partition(".")[2]
         return self._domains.get(wildcard) if one_label_wildcard(wildcard, name) else None
 
+    def domains(self, trunks: Iterable[str]) -> tuple[str, ...]:
+        """The names under which the tenants of ``trunks`` can be reached."""
+        tenants = dict.fromkeys(self._trunks[each].tenant for each in trunks)
+        return tuple(name for each in tenants if each is not None for name in self._tenants[each].domains)
+
     @property
     def by_name(self) -> bool:
         """False where no SNI makes a difference, because there are no tenants."""

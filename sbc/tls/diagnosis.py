@@ -42,6 +42,7 @@ _KEY_NOT_HELD = ("bad signature", "invalid signature", "wrong signature type", "
 # What a client's OpenSSL says of an answer that is no TLS record.
 _NOT_TLS = ("wrong version number",)
 _NO_VERSION = ("unsupported protocol", "wrong ssl version", "no protocols available", "version too low")
+_MOST = 8
 _TOO_LONG = ("excessive message size",)
 
 
@@ -110,8 +111,7 @@ def _too_long(evidence: Evidence) -> Failure:
     return Failure(
         "chain-too-long",
         "the peer's certificates are over 102400 bytes (100 KiB) together, the most that TLS takes here: "
-        "nobody "
-        "may make us read more before it has proved who it is",
+        "nobody may make us read more before it has proved who it is",
         "let the peer send its leaf and intermediates only, and get a leaf with fewer names",
         evidence.alert,
     )
@@ -129,13 +129,15 @@ def no_certificate(trunks: str, alert: int | None = None) -> Failure:
     )
 
 
-def unknown_sni(sni: str, trunks: tuple[str, ...]) -> Failure:
-    """The failure of a peer whose address is admitted to ``trunks`` and whose SNI is none of theirs."""
+def unknown_sni(sni: str, trunks: tuple[str, ...], domains: tuple[str, ...]) -> Failure:
+    """The failure of a peer whose address ``trunks`` admit and whose SNI is none of their ``domains``."""
     shown = f"the name {sni!r}" if sni else "no name (no SNI)"
     return Failure(
         "unknown-sni",
         f"the peer asked for {shown}, under which none of {', '.join(trunks)} can be reached",
-        "let the peer use a domain of the trunk's tenant, or add the name to the tenant's `domains`",
+        f"let the peer use {' or '.join(domains[:_MOST]) or 'a domain of the tenant'}, or add the name "
+        "that it is to use to the tenant's "
+        "`domains`",
     )
 
 

@@ -82,7 +82,8 @@ class Evidence:
 
     ``decided`` is what ``trust.match`` refused, ``reasons`` are OpenSSL's reason symbols,
     ``ended`` says how the transport ended where no alert did, ``who`` is the subject shown and ``pin``
-    its key; ``chain`` is what was shown as far as it was built, DER, leaf first. ``first`` are the first
+    its key; ``filed`` is the truststore entry that has the issuer which OpenSSL objected to, "" for none;
+    ``chain`` is what was shown as far as it was built, DER, leaf first. ``first`` are the first
     octets that the peer sent: inbound its whole ClientHello. ``late`` where we believed the handshake to be
     over (RFC 8446 4.4.4). ``now`` is POSIX seconds.
     """
@@ -100,6 +101,7 @@ class Evidence:
     who: str = ""
     no_issuer: NoIssuer | None = None
     pin: str = ""
+    filed: str = ""
     chain: tuple[bytes, ...] = field(default=(), repr=False)
     offer: Offer = Offer()
     first: bytes = field(default=b"", repr=False)

@@ -214,8 +214,15 @@ class Judge:
             self.admission.direction, self.decided, self.verify_code, self.verify_depth, verify_text,
             self.alert_sent, self.alert_received, trunks=self.admission.names,
             who=who.label if who is not None else "", pin=who.pin if who is not None else "",
-            no_issuer=self.no_issuer(), chain=self.chain, now=self.now,
+            no_issuer=self.no_issuer(), filed=self._filed(), chain=self.chain, now=self.now,
         )  # fmt: skip
+
+    def _filed(self) -> str:
+        """The truststore entry that has the issuer which OpenSSL objected to, "" for none."""
+        if not 0 < self.verify_depth < len(self.chain):
+            return ""
+        thumbprint = thumbprint_of(self.chain[self.verify_depth])
+        return next((each.name for each in self.admission.anchors if thumbprint in each.thumbprints), "")
 
     # Revocation
 
@@ -282,7 +289,6 @@ def _too_large(size: int) -> Failure:
     return Failure(
         "bad-certificate",
         f"a certificate of the peer's is {size} bytes long; {MAX_DER} is the most, for whoever connects "
-        "has it read "
-        "before anything is proved",
+        "has it read before anything is proved",
         "let its owner get one with fewer names",
     )

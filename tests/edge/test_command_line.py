@@ -119,6 +119,23 @@ def test_who_stops_reading_is_no_fault(lab: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("words", "where", "status", "said"),
+    [
+        ("--version", "> /dev/full", 1, "sbc: what came of it cannot be written: No space left on device\n"),
+        ("check", "> /dev/full", 1, "sbc: what came of it cannot be written: No space left on device\n"),
+        ("check", ">&-", 0, ""),
+    ],
+)
+def test_output_that_cannot_be_written_is_told_in_one_line(
+    lab: Path, words: str, where: str, status: int, said: str
+) -> None:
+    more = f" -c {lab}" if words == "check" else ""
+    line = f"{sys.executable} -m sbc.cli {words}{more} {where}"
+    run = subprocess.run(line, cwd=ROOT, shell=True, capture_output=True, text=True)
+    assert (run.returncode, run.stderr) == (status, said)
+
+
+@pytest.mark.parametrize(
     "words", [("check",), ("status",), ("run",), ("route", "test", "--trunk", "x", "--to", "1")]
 )
 def test_a_file_in_place_of_the_directory_is_told_from_one_that_is_missing(

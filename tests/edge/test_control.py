@@ -144,6 +144,22 @@ def test_stopping_removes_the_socket(control: ControlServer) -> None:
         ask(control.path, "echo")
 
 
+class Counter:
+    """A verb that is an object, as a reload is."""
+
+    def __call__(self, loud: bool = False) -> str:
+        return "ONE" if loud else "one"
+
+
+def test_a_verb_may_be_an_object(tmp_path: Path) -> None:
+    server = ControlServer(tmp_path / "x.sock", {"count": Counter()})
+    server.start()
+    assert (ask(server.path, "count"), ask(server.path, "count", loud=True)) == ("one", "ONE")
+    with pytest.raises(LocalError, match="count: 'loud' is of a wrong type"):
+        ask(server.path, "count", loud="yes")
+    server.stop()
+
+
 def test_what_takes_long_is_carried_through_and_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = Event()
 

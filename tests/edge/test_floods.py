@@ -21,7 +21,7 @@ from tests.peers.waiting import until, until_equal
 
 WITHOUT_END = 1 << 30
 FLOODER = "127.0.0.2"
-RATE = 200  # a second; a hundred at once
+RATE = 200  # a second; fifty of them at once
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_a_flood_is_taken_in_small_pieces(lab: Lab, tmp_path: Path) -> None:
     with flooding(lab, tmp_path), rounds(lambda: len(lab.recorder.messages)) as looked:
         begun = looked.count
         until(lambda: looked.count > begun + 200)
-    assert looked.most <= 8
+    assert looked.most <= 4
 
 
 def test_a_second_connection_of_a_flooder_brings_no_second_allowance(lab: Lab, tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ import os
 import select
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import gevent
 import pytest
 
 from sbc.net.system import log_writer
 from sbc.net.system.log_writer import MAX_WAITING, LogWriter
+from tests.peers.small_disk import small_disk
 from tests.peers.waiting import PATIENCE, until
 
 
@@ -78,12 +80,37 @@ def test_a_log_that_cannot_be_written_is_counted(pipe: tuple[int, int]) -> None:
     assert writer.dropped == 1
 
 
+def test_a_full_disk_tears_no_line_that_comes_after(tmp_path: Path) -> None:
+    """A journal that a service writes into a file: what the disk does not take is counted, exactly."""
+    with small_disk(tmp_path / "disk") as disk:
+        path = disk.path / "sbc.log"
+        with path.open("ab") as file:
+            writer = LogWriter(file.fileno())
+            for number in range(100):
+                writer(f"{number} {'x' * 200}")
+            writer.flush()
+            whole, torn = path.read_bytes().rsplit(b"\n", 1)
+            count = len(whole.splitlines())
+            assert torn and writer.dropped == 100 - count > 0
+            writer("lost as well")
+            writer.flush()
+            assert writer.dropped == 101 - count
+            disk.make_room()
+            writer("written again")
+            writer.flush()
+            writer("and again")
+            writer.flush()
+            *_, broken, again, told, last = path.read_text().splitlines()
+            assert (broken, again, last) == (torn.decode(), "written again", "and again")
+            assert told.startswith(f"[log] {101 - count} lines dropped") and writer.dropped == 0
+
+
 def test_what_comes_during_a_write_waits_for_the_next_bunch(monkeypatch: pytest.MonkeyPatch) -> None:
     gate, bunches = threading.Event(), list[bytes]()
 
-    def write(fd: int, data: bytes) -> bool:
+    def write(fd: int, data: bytes) -> int:
         bunches.append(data)
-        return gate.wait(PATIENCE)
+        return len(data) if gate.wait(PATIENCE) else 0
 
     monkeypatch.setattr(log_writer, "_write_all", write)
     writer = LogWriter(-1)

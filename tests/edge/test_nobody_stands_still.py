@@ -6,20 +6,23 @@ and every timer has its turn.
 
 from __future__ import annotations
 
+import select
 import ssl
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
+from gevent import socket
 
 from sbc.net.system import fetch as fetching
 from sbc.net.system.fetch import FetchFailed, Limits, fetch
-from sbc.net.system.turn import DISCARDED
+from sbc.net.system.turn import DISCARDED, OneByOne
 from sbc.net.transport.connection import BARREN, READ_SIZE
 from tests.edge.rounds import flood, rounds
 from tests.edge.tls_lab import OK, OPTIONS, Lab, client_context, try_options
 from tests.edge.web import web
-from tests.peers.waiting import until
+from tests.peers.waiting import until, until_equal
 
 BAD_HELLO = b"\x16\x03\x01\x00\x04\x01\x00\x00\x00" + b"\xff" * 100
 CHANGE_CIPHER = b"\x14\x03\x03\x00\x01\x01"
@@ -75,6 +78,44 @@ def test_a_handshake_that_never_gets_on_ends(lab: Lab, tmp_path: Path) -> None:
         exchange(lab)
         assert attacker.sent() < DISCARDED + BUFFERS
     assert lab.recorder.failures[0].failure.kind == "bad-handshake"
+
+
+def test_handshakes_that_begin_together_leave_the_others_a_turn_between_them(lab: Lab) -> None:
+    lab.identity("sbc", lab.ca.issue(dns=["sbc.example"], key="rsa"))  # the dearest signature
+    lab.reload()
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client = client_context(lab, None, "1.3").wrap_bio(incoming, outgoing, server_hostname="sbc.example")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    hello = outgoing.read()
+    clients = [socket.create_connection(lab.address()) for _ in range(20)]
+    until_equal(lambda: lab.listeners.tally.of("tls", "inbound").in_flight, 20)
+
+    def answered() -> int:
+        return len(select.select(clients, [], [], 0)[0])
+
+    with rounds(answered) as looked:
+        gevent.sleep(0)
+        for each in clients:
+            each.send(hello)
+        until_equal(answered, 20)
+    assert looked.most <= 5
+    for each in clients:
+        each.close()
+
+
+def test_much_work_that_is_due_together_is_done_in_turns() -> None:
+    one_by_one, done = OneByOne(), list[int]()
+
+    def work(number: int) -> int:
+        sum(range(400_000))  # milliseconds of it
+        done.append(number)
+        return number
+
+    with rounds(lambda: len(done)) as looked:
+        workers = [gevent.spawn(one_by_one.run, work, number) for number in range(20)]
+        assert [each.get() for each in workers] == done == list(range(20))
+    assert looked.most == 1
 
 
 @pytest.mark.slow

@@ -51,6 +51,8 @@ def test_it_is_named_everywhere_and_the_other_trunk_serves(lab: tuple[Path, LabP
         assert (said["trunk"], said["event"]) == ("office", "trunk-quarantined")
         shown = sbc(directory, "status").out
         assert "quarantined: office: sbc.yaml:" in shown and "tls/lab-ca.pem" in shown
+        hint = "copy it again, whole: openssl x509 -in tls/lab-ca.pem"
+        assert hint in checked.err and hint in shown and hint in said["reason"]
         assert health(ports)["status"] == "degraded"
         authority.write_bytes(good)
         until_equal(lambda: health(ports)["status"], "listening", "the mended file is noticed")

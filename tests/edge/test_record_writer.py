@@ -82,6 +82,27 @@ def test_a_full_disk_tears_no_line_and_loses_none(disk: SmallDisk) -> None:
     assert writer.view().problem == ""
 
 
+def test_what_could_not_be_taken_back_at_once_is_before_anything_else_is_written(
+    disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut, failures = os.ftruncate, [OSError(5, "Input/output error")] * 3
+
+    def fails_first(fd: int, length: int) -> None:
+        if failures:
+            raise failures.pop()
+        cut(fd, length)
+
+    path = disk.path / "calls.jsonl"
+    writer, _ = opened(path)
+    monkeypatch.setattr(os, "ftruncate", fails_first)
+    for number in range(100):
+        writer(record(number))
+    until(lambda: writer.view().problem)
+    disk.make_room()
+    until_equal(lambda: writer.view().waiting, 0)
+    assert failures == [] and numbers(path) == list(range(100))
+
+
 def test_what_comes_while_too_many_wait_is_lost_counted_and_said(
     disk: SmallDisk, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -243,7 +243,7 @@ def test_a_configuration_without_rules_comes_into_force_only_when_somebody_insis
     (running.directory / "routes.d").rename(tmp_path / "away")
     refused = command(running.directory, "reload")
     assert refused.status == 1 and status(running)["version"] == before
-    assert refused.out.splitlines()[:2] == [
+    assert refused.err.splitlines()[:2] == [
         "routes.d: error: no rule is left: every call would get 404",
         "    hint: put it back, or insist: sbc reload --force",
     ]

@@ -237,9 +237,11 @@ class TestRefusals:
 
 
 def test_a_name_that_is_lost_is_said_when_it_is_staged(lab: RotationLab) -> None:
-    assert "dns:sbc.lab.example: named by the certificate in use" in lab.stage(
-        lab.authority.issue(dns=["other.example"])
-    )
+    put(lab.directory / "given", lab.authority.issue(dns=["other.example"]))
+    chain, key = (str(lab.directory / f"given.{end}") for end in ("pem", "key"))
+    staged = lab.certs("stage", "sbc", "--chain", chain, "--key", key)
+    assert staged.status == 0 and "not bound" in staged.out
+    assert "dns:sbc.lab.example: named by the certificate in use" in staged.err
 
 
 def test_files_are_staged_without_a_running_sbc_as_well(lab: RotationLab) -> None:

@@ -109,6 +109,8 @@ def test_names_that_are_silent_hold_nothing_up(tmp_path: Path) -> None:
         said_by(running, "[reload]", "former=")
         until_equal(lambda: state(tmp_path, "late"), "up")
         until(lambda: len(names) == SILENT, "those that came first gave way")
+        running.process.terminate()
+        assert running.wait(PATIENCE) == 0, "it does not wait for them at the end either"
     peer.close()
 
 

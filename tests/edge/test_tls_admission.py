@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 from typing import Any
 
 import gevent
@@ -96,6 +97,11 @@ def test_an_unknown_name_reaches_no_tenant(lab: Lab, sni: str) -> None:
     event = lab.recorder.failures[0]
     assert (event.failure.kind, event.alert_sent, event.sni) == ("unknown-sni", 112, sni)
     assert lab.recorder.heard_nothing
+    said = re.match(r"let the peer use (\S+) or (\S+), or add", event.failure.remedy)
+    assert said is not None
+    peer = client_context(lab, lab.other_ca.issue(dns=["peer.example"]))
+    names = [each.replace("*", "sip") for each in said.groups()]
+    assert [try_options(lab.address(), peer, each) for each in names] == [None, None]
 
 
 def test_no_sni_is_ambiguous_between_two_tenants(lab: Lab) -> None:

@@ -137,6 +137,11 @@ def test_an_old_version_is_named(lab: Lab, tenants: bool) -> None:
     until(lambda: lab.recorder.failures)
     event = lab.recorder.failures[0]
     assert (event.failure.kind, event.alert_sent) == ("no-shared-version", 70)
+    assert event.failure.detail == "the peer offers TLS 1.1 at most, acme demands TLS 1.2 or 1.3"
+    assert event.failure.remedy == "enable TLS 1.2 or 1.3 at the peer"
+    for version in ("1.2", "1.3"):
+        mended = client_context(lab, lab.ca.issue(dns=["peer.example"]), version)
+        assert try_options(lab.address(), mended, "sip.acme.example") is None
 
 
 def test_no_common_cipher_is_named(lab: Lab) -> None:

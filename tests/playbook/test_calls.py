@@ -419,6 +419,64 @@ def test_a_forbidden_downgrade_is_480_with_warning_380() -> None:
     assert (refused.headers.get("Warning") or "").startswith("380 ")
 
 
+REDIRECT = """
+rules:
+  - name: moved
+    when: true
+    then: |
+      {}
+      redirect {}
+"""
+CLEAR, SECURE = "sip:bob@b.example;transport=udp", "sips:bob@b.example"
+
+
+def redirected(policy: str, *targets: str) -> tuple[Stage, Response]:
+    """What the office, which calls over TLS, is told by such a rule."""
+    stage = Stage(snapshot(REDIRECT.format(policy, ", ".join(f'"{each}"' for each in targets))))
+    stage.office.invite()
+    stage.office.hears(100)
+    answer = stage.office.heard.popleft()
+    assert isinstance(answer, Response)
+    return stage, answer
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        CLEAR,
+        "sip:bob@b.example",
+        "sip:bob@b.example;transport=tcp",
+        "tel:+4930123",
+        "sip:b.example;transport=ws",
+    ],
+)
+def test_a_redirect_that_would_lose_tls_is_forbidden_with_480_and_warning_380(target: str) -> None:
+    stage, answer = redirected("forbid downgrade", target)
+    assert answer.status == 480 and (answer.headers.get("Warning") or "").startswith("380 ")
+    assert answer.headers.get("Contact") is None
+    assert not stage.noted("sips-downgrade")
+
+
+@pytest.mark.parametrize("target", [SECURE, "sip:bob@b.example;transport=TLS"])
+def test_a_redirect_that_keeps_tls_is_never_forbidden(target: str) -> None:
+    stage, answer = redirected("forbid downgrade", target)
+    assert answer.status == 302 and not stage.noted("sips-downgrade")
+
+
+def test_of_several_targets_those_that_keep_tls_are_named() -> None:
+    _, answer = redirected("forbid downgrade", CLEAR, SECURE, "tel:+1")
+    assert answer.status == 302 and answer.headers.get_all("Contact") == [f"<{SECURE}>"]
+
+
+@pytest.mark.parametrize(("policy", "notes"), [("", 1), ("warn downgrade", 1), ("allow downgrade", 0)])
+def test_a_redirect_to_where_tls_is_lost_is_told_once_unless_it_is_allowed(policy: str, notes: int) -> None:
+    stage, answer = redirected(policy, CLEAR, "tel:+1", SECURE)
+    assert answer.status == 302 and len(answer.headers.get_all("Contact")) == 3
+    assert len(stage.noted("sips-downgrade")) == notes
+    (ended,) = stage.noted("call-ended")
+    assert ended.fields["downgraded"] is True
+
+
 def test_limits_refuse_and_are_given_back() -> None:
     stage = Stage(snapshot(limits={"calls": 1}))
     _, answer = stage.established()

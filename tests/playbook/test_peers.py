@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from sbc.b2bua.commands import OfferMedia
 from sbc.base import Address
 from sbc.config.snapshot import Snapshot
+from sbc.observe.cdr import call_record
 from sbc.sip.message import Request, Response
 from tests.playbook.stage import SDP, Peer, Stage, snapshot
 
@@ -325,3 +327,17 @@ def test_a_caller_is_found_again_at_the_server_that_its_contact_names() -> None:
     stage.carry_out(stage.engine.flow_closed(stage.office.flow, stage.now))
     stage.from_callee(invite, "BYE")
     stage.peers["second"].hears("BYE")
+
+
+def test_the_record_of_a_call_that_nobody_took_names_who_was_tried_last() -> None:
+    stage, second = staged()
+    stage.dead.add("backup")
+    stage.office.invite()
+    refuse_service(stage, stage.carrier.hears_request("INVITE"))
+    second.respond(second.hears("INVITE"), 503)
+    note = stage.noted("call-ended")[0]
+    record = json.loads(call_record(note.call, note.fields))
+    backup = stage.engine.store.current.trunks["backup"].peers[-1]
+    assert record["status"] == 503 and record["reason"] == "last hop failed: unreachable"
+    assert (record["b"]["trunk"], record["b"]["peer"]) == ("backup", str(backup))
+    assert (record["b"]["transport"], record["b"]["call_id"]) == ("", ""), "nothing of the carrier's leg"

@@ -216,6 +216,10 @@ conditions = st.one_of(
         st.text("+049", max_size=3),
     ),
     st.sampled_from(['trunk == "a"', 'from.user == "4"', "true"]),
+    st.builds('call.tags == "{}"'.format, st.sampled_from("xy")),
+    st.builds(
+        'call.tags in ["{}"] and TEXT == "{}"'.format, st.sampled_from("xy"), st.text("+049", max_size=2)
+    ),
 )
 endings = st.one_of(
     st.integers(400, 499).map("reject {}".format),
@@ -224,6 +228,9 @@ endings = st.one_of(
             'set to.user = "+49" + to.user; continue',
             'set from.user = "4"; continue',
             'set header "X-A" = "+49" + header("X-A"); continue',
+            'tag "x"; continue',
+            "tag TEXT; continue",
+            'tag "y"; tag "x"; continue',
         ]
     ),
 )

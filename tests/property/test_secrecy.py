@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 
 from dsl.check import Known
-from dsl.decision import Route
+from dsl.decision import Redirect, Route
 from dsl.facts import Facts
 from dsl.load import load
 from sbc.b2bua.media_policy import callee_srtp, caller_srtp, effective_downgrade
 from sbc.b2bua.secrecy import Leak, secrecy_report
+from sbc.b2bua.translate import is_secure, redirect_contact
 from sbc.base import PeerError
 from sbc.config.hooks import load_hooks
 from sbc.config.model import Settings, Trunk
@@ -78,6 +79,20 @@ endings = st.one_of(
     st.just("continue"),
     st.just("reject 403"),
     st.just("route group.some"),
+    st.lists(
+        st.sampled_from(
+            [
+                '"sip:x@y"',
+                '"sips:x@y"',
+                '"sip:x@y;transport=tls"',
+                '"sip:" + to.user + "@y;transport=tls"',
+                '"sips:" + to.user + "@y"',
+                '"tel:+1"',
+            ]
+        ),
+        min_size=1,
+        max_size=3,
+    ).map(lambda targets: f"redirect {', '.join(targets)}"),
     st.builds('route "{}"'.format, st.sampled_from(TRUNKS)),
     st.sampled_from(['route "a" then "b"', 'route "c" then "a" on 503', 'route "b" then group.some']),
 ).filter(lambda text: text != 'route "b" then group.some')
@@ -143,12 +158,31 @@ def test_what_leaves_in_the_clear_is_named(
         )  # fmt: skip
         decision = made.rules.decide(facts)
         assert decision == made.rules.explain(facts)[0]
+        if isinstance(decision, Redirect):
+            for told in told_in_the_clear(transport == "tls", decision):
+                assert any(
+                    (promise, place, rule) == ("SIPS", name, f"rule {decision.rule}")
+                    and told.startswith(target.partition("...")[0])
+                    for promise, place, target, rule in named
+                )
         if not isinstance(decision, Route):
             continue
         for hop in decision.hops:
             for target in [member for member, _ in hop.group.members] if hop.group else [hop.trunk]:
                 for promise in left_in_the_clear(made, facts, decision, made.trunks[target]):
                     assert (promise, name, target, f"rule {decision.rule}") in named
+
+
+def told_in_the_clear(secure: bool, decision: Redirect) -> list[str]:
+    """The targets without TLS that a caller is told, by the functions that the engine asks."""
+    if None in map(redirect_contact, decision.targets):
+        return []  # one that is no URI: the call is refused
+    judged = [verdict(secure, is_secure(each), decision.downgrade or "warn") for each in decision.targets]
+    return [
+        target
+        for target, each in zip(decision.targets, judged, strict=True)
+        if each.downgraded and each.outcome != "forbid"
+    ]
 
 
 TLS_TO_UDP = {
@@ -171,6 +205,19 @@ def test_the_report_names_the_route_and_the_rule_that_allows_it() -> None:
     assert report(("true", ["forbid downgrade"], 'route "b"')) == ["SRTP a b rule r0", "SRTP c b rule r0"]
     assert report(("true", ["forbid downgrade", "require srtp"], 'route "b"')) == []
     assert report(plain, b={"sips": "forbid", "srtp": "required"}) == []
+
+
+def test_a_redirect_in_the_clear_is_named_unless_it_is_forbidden() -> None:
+    moved = 'redirect "sip:" + to.user + "@y;transport=tls", "sips:x@y", "sip:x@y;transport=tls", "tel:+1"'
+    leaks = secrecy_report(snapshot(TLS_TO_UDP, [("true", [], moved)]))
+    assert [(leak.promise, leak.origin, leak.target) for leak in leaks] == [
+        ("SIPS", origin, target) for origin in ("a", "c") for target in ("sip:...@y;transport=tls", "tel:+1")
+    ]
+    assert str(leaks[0]).endswith(
+        "forbidden by `forbid downgrade` in the rule, or by a sips: URI as its target"
+    )
+    assert report(("true", ["forbid downgrade"], moved)) == []
+    assert report(('transport == "udp"', [], moved)) == []
 
 
 def test_only_what_a_call_can_reach_is_named() -> None:

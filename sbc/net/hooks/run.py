@@ -133,7 +133,7 @@ class HookRun:
         return None
 
     def _answer(self, hook: Hook, *arguments: object) -> Any:
-        """What a hook says; one of its arguments as it was given means that argument."""
+        """What a hook says; the same as one of its arguments says means that argument."""
         handed = tuple([apart(each) for each in arguments])
         try:
             result = run_hook(hook, handed, self._known_trunks, self._told)
@@ -142,10 +142,7 @@ class HookRun:
             if not failure.skipped:
                 raise
             return None
-        for given, argument in zip(handed, arguments, strict=True):
-            if result is given and given == argument:
-                return argument
-        return result
+        return next((argument for argument in arguments if argument == result), result)
 
 
 def _amended(facts: Facts, amend: Amend) -> Facts:
@@ -206,7 +203,7 @@ class _Attempt:
             # Here, because what it answered is foreign too: it may raise when it is looked at.
             why = result_refusal(hook.point, result, known_trunks)
             if why is None:
-                self.result = result
+                self.result = apart(result)  # what it keeps of it, it may still change
             else:
                 self.fail(hook.line, why)
 

@@ -20,13 +20,14 @@ FLUSH_WITHIN = 2.0
 class LogWriter:
     """A callable that takes lines; where the reader of the log stalls, lines are dropped and counted."""
 
-    __slots__ = ("_fd", "_lines", "_thread", "_writer", "dropped")
+    __slots__ = ("_fd", "_lines", "_thread", "_torn", "_writer", "dropped")
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._lines: list[str] = []
         self._writer: gevent.Greenlet | None = None
         self._thread: ThreadPool | None = None
+        self._torn = False  # what was written last is the beginning of a line
         self.dropped = 0
 
     def __call__(self, line: str) -> None:
@@ -46,23 +47,36 @@ class LogWriter:
 
     def _write(self) -> None:
         lines, self._lines = self._lines, []
-        count, dropped, self.dropped = len(lines), self.dropped, 0
+        dropped, self.dropped = self.dropped, 0
         if dropped:
-            lines.append(f"[log] {dropped} lines dropped: the log was not written fast enough")
+            lines.append(f"[log] {dropped} lines dropped: the log was not written, or not fast enough")
         data = "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
+        if self._torn:
+            data = b"\n" + data
         if self._thread is None:
             self._thread = ThreadPool(1)
-        if not self._thread.apply(_write_all, (self._fd, data)):
-            self.dropped += dropped + count
+        written = self._thread.apply(_write_all, (self._fd, data))
+        if written < len(data):
+            self._failed(lines, data[:written], dropped)
+        else:
+            self._torn = False
         # What has come meanwhile waits as well: line by line, each would wake two threads.
         self._writer = gevent.spawn_later(DELAY, self._write) if self._lines else None
 
+    def _failed(self, lines: list[str], written: bytes, dropped: int) -> None:
+        """Count what is lost; of a line that is torn the rest is given up, and the next one begins anew."""
+        whole = written.count(b"\n") - (self._torn and bool(written))
+        self.dropped += len(lines) - whole - bool(dropped) + dropped
+        if written:
+            self._torn = not written.endswith(b"\n")
 
-def _write_all(fd: int, data: bytes) -> bool:
+
+def _write_all(fd: int, data: bytes) -> int:
+    """Write all that can be written; how many octets."""
     rest = memoryview(data)
     try:
         while rest:
             rest = rest[os.write(fd, rest) :]
     except OSError:
-        return False
-    return True
+        pass
+    return len(data) - len(rest)

@@ -5,11 +5,12 @@ what is not in it waits in memory, up to ``MAX_WAITING`` records, and is tried a
 many wait is lost, and counted. Nothing but records is written there: what is to be said goes to ``say``.
 
 A file that was moved away or removed is begun anew under its name, so it may be rotated without a signal. The
-disk is waited for in gevent's thread pool.
+disk is waited for in a thread of its own, so that nothing else waits behind one that hangs.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections import deque
@@ -18,6 +19,7 @@ from itertools import islice
 from pathlib import Path
 
 import gevent
+from gevent.threadpool import ThreadPool
 
 from sbc.observe.journal import Level
 from sbc.observe.views import RecordsView
@@ -28,6 +30,7 @@ SAY_AGAIN = 60  # tries that failed, between two lines about it
 MAX_WAITING = 100_000
 BUNCH = 500
 FLUSH_WITHIN = 2.0
+LAST_WITHIN = 5.0
 _LOOK_BACK = 65536
 
 Say = Callable[[Level, str, str], object]
@@ -39,23 +42,27 @@ class RecordFile:
     ``cut`` are the octets of a line that a crash had torn, which opening it has removed.
     """
 
-    __slots__ = ("_fd", "cut", "path")
+    __slots__ = ("_fd", "_torn", "cut", "path")
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._fd, self.cut = _open(path)
+        self._torn = 0  # octets at the end that are no whole line, and could not be taken back yet
 
     def append(self, data: bytes) -> tuple[int, str]:
         """Write lines; how many are in the file now, and why not all of them, or ""."""
         rest = memoryview(data)
         try:
             self._follow()
+            self._take_back()
             while rest:
                 rest = rest[os.write(self._fd, rest) :]
         except OSError as error:
             written = len(data) - len(rest)
             whole = data.rfind(b"\n", 0, written) + 1
-            self._take_back(written - whole)
+            self._torn += written - whole
+            with contextlib.suppress(OSError):
+                self._take_back()
             return data.count(b"\n", 0, whole), error.strerror or str(error)
         return data.count(b"\n"), ""
 
@@ -68,13 +75,16 @@ class RecordFile:
             pass
         former = self._fd
         self._fd, _ = _open(self.path)
+        self._torn = 0
         os.close(former)
 
-    def _take_back(self, octets: int) -> None:
-        """Remove the last ``octets``, which are no whole line."""
-        status = os.fstat(self._fd)
-        if octets and stat.S_ISREG(status.st_mode):
-            os.ftruncate(self._fd, max(0, status.st_size - octets))
+    def _take_back(self) -> None:
+        """Remove what is torn."""
+        if self._torn:
+            status = os.fstat(self._fd)
+            if stat.S_ISREG(status.st_mode):
+                os.ftruncate(self._fd, max(0, status.st_size - self._torn))
+            self._torn = 0
 
 
 def _open(path: Path) -> tuple[int, int]:
@@ -109,6 +119,8 @@ class RecordWriter:
         self._say = say
         self._waiting: deque[str] = deque()
         self._writer: gevent.Greenlet | None = None
+        self._thread: ThreadPool | None = None
+        self._last = False  # what is being tried is not tried again
         self._failures = 0
         self._lost = 0
         self._lost_before = 0  # when the disk last took everything
@@ -140,18 +152,27 @@ class RecordWriter:
 
     def flush(self) -> None:
         """Write all that waits; what the disk has not taken within two seconds is lost, which is said."""
-        with gevent.Timeout(FLUSH_WITHIN, False):
-            while self._writer is not None:
-                self._writer.join()
+        self._wait(FLUSH_WITHIN)
+        if self._waiting:
+            self._last = True  # a process that ends in the middle of a try would leave a torn line
+            self._wait(LAST_WITHIN)
+            self._last = False
         if self._waiting:
             self._lost += len(self._waiting)
             text = f"{len(self._waiting)} records are lost with this process: {self._problem or 'it hangs'}"
             self._say("ERR", "records-lost", f"{self._file.path}: {text}")
 
+    def _wait(self, seconds: float) -> None:
+        with gevent.Timeout(seconds, False):
+            while self._writer is not None:
+                self._writer.join()
+
     def _write(self) -> None:
         bunch = list(islice(self._waiting, BUNCH))
         data = "".join([f"{line}\n" for line in bunch]).encode("utf-8", "backslashreplace")
-        count, problem = gevent.get_hub().threadpool.apply(self._file.append, (data,))
+        if self._thread is None:
+            self._thread = ThreadPool(1)
+        count, problem = self._thread.apply(self._file.append, (data,))
         for _ in range(count):
             self._waiting.popleft()
         if problem:
@@ -160,7 +181,8 @@ class RecordWriter:
             self._recovered()
         # What has come meanwhile waits as well: line by line, each would wake two threads.
         delay = RETRY if problem else DELAY if len(self._waiting) < BUNCH else 0.0
-        self._writer = gevent.spawn_later(delay, self._write) if self._waiting else None
+        again = self._waiting and not self._last
+        self._writer = gevent.spawn_later(delay, self._write) if again else None
 
     def _failed(self, problem: str) -> None:
         if problem != self._problem or self._failures % SAY_AGAIN == 0:

@@ -9,11 +9,13 @@ after ``LENGTH``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import monotonic
-from typing import Final
+from typing import Final, TypeVar
 
 import gevent
 from gevent import socket
+from gevent.lock import BoundedSemaphore
 
 LENGTH: Final = 0.005
 # What is closed with input unread is reset, and our last word with it; who sends more than this loses it.
@@ -21,6 +23,10 @@ DISCARDED: Final = 1 << 20
 _SIZE: Final = 65536
 # The shortest that makes the loop look at its sockets and timers; it costs some 4 µs.
 _PAUSE: Final = 1e-6
+# How much work of many is done in one go, beside the step that reaches it.
+_TOGETHER: Final = 0.001
+
+T = TypeVar("T")
 
 
 class Turn:
@@ -46,6 +52,31 @@ class Turn:
         """Let the others run for so long."""
         gevent.sleep(seconds)
         self._end = monotonic() + LENGTH
+
+
+class OneByOne:
+    """For steps that are much work and of which many may be due at once: they share one turn among them.
+
+    Each of twenty handshakes is short enough; twenty in one round of the loop are not.
+    """
+
+    __slots__ = ("_lock", "_spent")
+
+    def __init__(self) -> None:
+        self._lock = BoundedSemaphore(1)
+        self._spent = 0.0
+
+    def run(self, step: Callable[..., T], *arguments: object) -> T:
+        """What ``step`` returns or raises, after those who were here before."""
+        with self._lock:
+            began = monotonic()
+            try:
+                return step(*arguments)
+            finally:
+                self._spent += monotonic() - began
+                if self._spent > _TOGETHER:
+                    self._spent = 0.0
+                    gevent.sleep(_PAUSE)
 
 
 def readable(sock: socket.socket) -> None:

@@ -40,7 +40,7 @@ from sbc.config.watched import Watched
 
 _MASK = (
     flags.CLOSE_WRITE | flags.CREATE | flags.DELETE | flags.MOVED_FROM | flags.MOVED_TO
-    | flags.ATTRIB | flags.DELETE_SELF | flags.MOVE_SELF | flags.MODIFY
+    | flags.ATTRIB | flags.DELETE_SELF | flags.MOVE_SELF
 )  # fmt: skip
 # What ends the writing of a file, as far as its name in a directory goes.
 _WRITTEN = flags.CLOSE_WRITE | flags.DELETE | flags.MOVED_FROM | flags.MOVED_TO
@@ -191,7 +191,9 @@ class Watch:
         heeded: dict[int, set[str] | None] = {}
         for path, names in _in_thread(_places, self._watched).items():
             try:
-                number = self._inotify.add_watch(path, _MASK)
+                # In a directory where few names matter others may write all day.
+                mask = _MASK | flags.MODIFY if names is None else _MASK
+                number = self._inotify.add_watch(path, mask | flags.MASK_ADD)
             except OSError:
                 continue
             known = heeded.setdefault(number, names)

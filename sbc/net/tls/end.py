@@ -46,6 +46,8 @@ HANDSHAKE_LIMIT = 262144
 # What is kept of a handshake to explain it: a whole ClientHello, and the beginning of what a server says.
 HELLO_LIMIT = 20480
 _BEGINNING = 64
+# A TLS 1.3 server judges our certificate last, and some do not say what they think of it.
+WITHOUT_A_WORD = "closed by the peer before it said anything: it may not take our certificate"
 
 
 class HandshakeError(Exception):
@@ -142,7 +144,7 @@ class TlsEnd:
         try:
             plain = decrypt(self._connection)
         except SSL.ZeroReturnError:
-            raise Ended("closed by the peer") from None
+            raise Ended("closed by the peer" if self.confirmed else WITHOUT_A_WORD) from None
         except SSL.Error as error:
             if not self.confirmed and self.judge.alert_received is not None:
                 raise HandshakeError(reasons=reasons_of(error)) from None

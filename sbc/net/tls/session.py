@@ -17,8 +17,8 @@ from sbc.net.handler import Handler
 from sbc.net.revocation.inquiry import Revocation
 from sbc.net.source import Ended
 from sbc.net.system.sockets import acknowledge
-from sbc.net.system.turn import readable
-from sbc.net.tls.end import HELLO_LIMIT, HandshakeError, TlsEnd
+from sbc.net.system.turn import OneByOne, readable
+from sbc.net.tls.end import HELLO_LIMIT, WITHOUT_A_WORD, HandshakeError, TlsEnd
 from sbc.net.tls.hello import Peek
 from sbc.net.tls.records import Records
 from sbc.tls.events import Admitted
@@ -28,6 +28,7 @@ from sbc.tls.judge import Judge
 BARREN = 32
 _HANDSHAKE_READ = 16384
 _RECORD_HANDSHAKE = 0x16
+_STEPS = OneByOne()
 
 
 class TlsSession(TlsEnd):
@@ -51,14 +52,14 @@ class TlsSession(TlsEnd):
         """Handshake; returns the trunk. Raises HandshakeError."""
         records = self._records
         try:
-            over = self.advance()
+            over = _STEPS.run(self.advance)
             while not over:
                 if not records.held:
                     self._flush()
                 data = records.take()
                 if not data:
                     raise HandshakeError("eof")
-                over = self.advance(data)
+                over = _STEPS.run(self.advance, data)
         except HandshakeError:
             self._flush()
             raise
@@ -119,9 +120,7 @@ class TlsSession(TlsEnd):
                 raise HandshakeError("reset") from None
             raise Ended(f"connection lost: {error.strerror or error}") from None
         if not data:
-            if not self.confirmed:
-                raise Ended("closed by the peer before it said anything: it may not take our certificate")
-            raise Ended("closed by the peer without close_notify")
+            raise Ended("closed by the peer without close_notify" if self.confirmed else WITHOUT_A_WORD)
         return data
 
     def _answer(self) -> None:

@@ -32,19 +32,20 @@ READ_SIZE: Final = 16384
 BARREN: Final = 100
 # Whoever is over its allowance has so many messages taken at once, and rests so long at least: others who
 # come in between wait for a fraction of a millisecond.
-_PIECE: Final = 8
-_REST: Final = 0.004
+_PIECE: Final = 4
+_REST: Final = 0.002
 _PONG_BYTES: Final = b"\r\n"
 
 
 class PlainSource:
-    """The reading half of a TCP connection."""
+    """The reading half of a TCP connection; ``heard``: the peer has said something."""
 
-    __slots__ = ("_recv", "_sock", "turn")
+    __slots__ = ("_recv", "_sock", "heard", "turn")
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._recv = sock.recv
+        self.heard = False
         self.turn = Turn()
 
     def read(self) -> bytes:
@@ -56,6 +57,7 @@ class PlainSource:
             raise Ended(f"connection lost: {error.strerror or error}") from None
         if not data:
             raise Ended("closed by the peer")
+        self.heard = True
         return data
 
 

@@ -286,9 +286,13 @@ class Dialer:
     ) -> None:
         reason = "an internal error"
         try:
-            source = session if session is not None else PlainSource(sock)
+            plain = PlainSource(sock) if session is None else None
+            source = session if plain is None else plain
+            assert source is not None
             stats = self._listeners.tally.of(flow.listener, "outbound")
             reason = converse(flow, source, self._handler, config.max_message, stats)
+            if plain is not None and not plain.heard and flow.channel.is_open():
+                reason += " before it said anything: it may want TLS on that port"
         except HandshakeError as error:
             assert session is not None
             event = failed_event(

@@ -308,7 +308,8 @@ class _Attempt:
         self._alert = INTERNAL_ERROR if stopped else UNRECOGNIZED_NAME
         self._sock.sendall(plain_alert(self._alert))
         if not stopped:
-            return HandshakeError(decided=unknown_sni(self._sni, self._trunks))
+            domains = contexts.table.domains(self._trunks)
+            return HandshakeError(decided=unknown_sni(self._sni, self._trunks, domains))
         self._trunks = stopped
         return HandshakeError(decided=quarantined(stopped, contexts.snapshot.why_quarantined(stopped[0])))
 

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from cryptography import x509
 
 from sbc.tls.evidence import Evidence, NoIssuer, Pinned
 from sbc.tls.failure import Failure, Kind
 from sbc.tls.groups import GROUPS
-from sbc.tls.material.certificate import MAX_CHAIN, UNREADABLE, facts_of
+from sbc.tls.material.certificate import MAX_CHAIN, UNREADABLE, Certificate, facts_of
 from sbc.tls.material.constraints import violation
+from sbc.tls.material.problems import day
 from sbc.tls.material.strength import key_of, weakness
+
+T = TypeVar("T")
 
 _UNKNOWN_CA = (2, 18, 19, 20, 21, 27)
 _WEAK = (66, 67, 68)
 _PURPOSE, _EXCLUDED = 26, 48
 _CONSTRAINTS = (47, _EXCLUDED)
+_EARLY, _EXPIRED = 9, 10
 _PINS_SHOWN = 2
 
 # X509_V_ERR numbers (x509_vfy.h): kind, what it means, what to do.
 _VERIFY: dict[int, tuple[Kind, str, str]] = {
-    9: ("not-yet-valid", "is not valid yet", "compare both machines' clocks; else the certificate is early"),
-    10: ("expired", "has expired", "let its owner renew it"),
     3: ("stale-revocation", "has an issuer without a CRL here", "give that CA's CRL, or let it be fetched"),
     12: ("stale-revocation", "has an issuer whose CRL is out of date", "refresh the CRL"),
     22: (
@@ -36,11 +41,13 @@ _VERIFY: dict[int, tuple[Kind, str, str]] = {
 
 def refused_chain(evidence: Evidence) -> Failure:
     """The failure of a chain that OpenSSL refused."""
-    code, who = evidence.verify_code, evidence.who or "the certificate"
-    if evidence.verify_depth:
-        who = f"an issuer (depth {evidence.verify_depth}) of {who}"
+    code, who = evidence.verify_code, _objected(evidence)
     if code in _UNKNOWN_CA:
         return unknown_issuer(evidence)
+    if code == _EARLY:
+        return _not_yet_valid(evidence, who)
+    if code == _EXPIRED:
+        return _expired(evidence, who)
     if code in _WEAK:
         return _weak(evidence, who)
     if code == _PURPOSE:
@@ -54,29 +61,58 @@ def refused_chain(evidence: Evidence) -> Failure:
     return Failure(kind, f"{who} {detail}", remedy, evidence.alert)
 
 
-def _certificate(evidence: Evidence) -> x509.Certificate | None:
-    """The certificate that OpenSSL objected to, where its chain came so far."""
-    if evidence.verify_depth >= len(evidence.chain):
-        return None
+def _objected(evidence: Evidence) -> str:
+    """The certificate that OpenSSL objected to, and whose issuer it is where it is not the peer's own."""
+    who = evidence.who or "the certificate"
+    if not evidence.verify_depth:
+        return who
+    facts = _facts(evidence)
+    if facts is None:
+        return f"an issuer (depth {evidence.verify_depth}) of {who}"
+    return f"{facts.identity.label} (which vouches for {who})"
+
+
+def _not_yet_valid(evidence: Evidence, who: str) -> Failure:
+    facts = _facts(evidence)
+    begins = f" before {day(facts.identity.not_before)}" if facts is not None else " yet"
+    remedy = "compare both machines' clocks; else the certificate is early"
+    return Failure("not-yet-valid", f"{who} is not valid{begins}", remedy, evidence.alert)
+
+
+def _expired(evidence: Evidence, who: str) -> Failure:
+    """Who has to renew depends on whose it is: the peer's own, one that the peer sends, one that we filed."""
+    facts = _facts(evidence)
+    on = f"expired on {day(facts.identity.not_after)}" if facts is not None else "has expired"
+    remedy, key = "let its owner renew it", None
+    if evidence.filed:
+        remedy = (
+            "get the CA's new certificate from its owner by another way, and put it into the file of trust "
+            f"{evidence.filed}"
+        )
+        key = f"trust.{evidence.filed}.ca"
+    elif evidence.verify_depth:
+        remedy = "let the peer put its CA's new certificate into its chain file in place of this one"
+    return Failure("expired", f"{who} {on}", remedy, evidence.alert, key)
+
+
+def _asked(evidence: Evidence, question: Callable[[x509.Certificate], T]) -> T | None:
+    """What the certificate that OpenSSL objected to says; None where it is not there or cannot be read."""
     try:
-        return x509.load_der_x509_certificate(evidence.chain[evidence.verify_depth])
-    except UNREADABLE:
+        return question(x509.load_der_x509_certificate(evidence.chain[evidence.verify_depth]))
+    except (IndexError, *UNREADABLE):
         return None
+
+
+def _facts(evidence: Evidence) -> Certificate | None:
+    return _asked(evidence, lambda each: facts_of(each, b""))
 
 
 def _weak(evidence: Evidence, who: str) -> Failure:
-    certificate = _certificate(evidence)
-    weak = None
-    if certificate is not None:
-        try:
-            weak = weakness(certificate)
-        except UNREADABLE:
-            weak = None
+    weak = _asked(evidence, weakness)
     what = weak.text if weak is not None else "has a key or digest that is too weak"
     stronger = "a key of RSA 2048 or P-256" if weak is None or weak.of_key else "a signature by SHA-256"
-    return Failure(
-        "bad-certificate", f"{who} {what}", f"let its owner get one with {stronger}", evidence.alert
-    )
+    remedy = f"let its owner get one with {stronger}"
+    return Failure("bad-certificate", f"{who} {what}", remedy, evidence.alert)
 
 
 def _purpose(evidence: Evidence, who: str) -> Failure:
@@ -84,8 +120,8 @@ def _purpose(evidence: Evidence, who: str) -> Failure:
     inbound = evidence.direction == "inbound"
     what, use = ("clients", "clientAuth") if inbound else ("servers", "serverAuth")
     remedy, key = f"let the peer show one whose extended key usage has {use}", ""
-    certificate = _certificate(evidence)
-    if inbound and certificate is not None and facts_of(certificate, evidence.chain[0]).server_auth:
+    facts = _facts(evidence)
+    if inbound and facts is not None and facts.server_auth:
         # Public CAs issue no others any more.
         remedy += "; a server's, as this one is, will do where you agree on `client_eku: allow-server-auth`"
         key = "tls.client_eku"
@@ -108,10 +144,9 @@ def curve_refused(evidence: Evidence) -> Failure | None:
     """The failure of a TLS 1.2 client whose key is on a curve that is not agreed on (RFC 8422 5.1.1); None
     where its certificate is not known.
     """
-    certificate = _certificate(evidence)
-    if certificate is None:
+    curve, who = _asked(evidence, key_of), evidence.who
+    if curve is None:
         return None
-    curve, who = key_of(certificate), evidence.who
     detail = f"the key of {who} is on {curve}, and TLS 1.2 takes it on a curve of the trunk's `groups` only"
     if curve in GROUPS:
         remedy = f"add {curve} to the trunk's `groups`, or use TLS 1.3 at the peer"
@@ -143,10 +178,9 @@ def unknown_issuer(evidence: Evidence) -> Failure:
     return Failure(
         "unknown-ca",
         f"{who} was issued by {issuer}, which is outside the trust of {trusting}{place}",
-        f"if {issuer} is an intermediate of a CA that is there, let the peer append it to its chain file, or "
-        "file it as a `ca:` in the trunk's `trust`; if it is a CA of the peer's own, ask for its "
-        "certificate by "
-        "another way and add that to the truststore and to the trunk's `trust`",
+        f"if {issuer} is an intermediate of a CA that is there, let the peer append it to its chain file, "
+        "or file it as a `ca:` in the trunk's `trust`; if it is a CA of the peer's own, ask for its "
+        "certificate by another way and add that to the truststore and to the trunk's `trust`",
         evidence.alert,
     )
 
@@ -156,8 +190,7 @@ def _left_out(evidence: Evidence, lacking: NoIssuer) -> Failure:
     return Failure(
         "missing-intermediate",
         f"the peer shows {evidence.who or 'the certificate'} without the intermediate {lacking.issuer} "
-        "that its "
-        f"chain needs{place}",
+        f"that its chain needs{place}",
         "let the peer append its intermediates to its chain file; until then the intermediate itself "
         "can be filed as a `ca:` in the trunk's `trust`",
         evidence.alert,
@@ -190,13 +223,12 @@ def _several(pinned: Pinned) -> str:
 
 
 def _by_itself(evidence: Evidence) -> Failure:
-    who = evidence.who or "the certificate"
+    who, pin = evidence.who or "the certificate", evidence.pin or "sha256/DIGITS"
     return Failure(
         "unknown-ca",
         f"{who} is signed by itself, so no CA can vouch for it",
-        "if its owner says by another way that its key is this one, add an entry with "
-        f"`pin: {evidence.pin or 'sha256/DIGITS'}` (or its file as `leaf:`) to the truststore and to the "
-        "trunk's "
-        "`trust`; or let the peer get one of a CA",
+        f"if its owner says by another way that its key is this one, add an entry with `pin: {pin}` "
+        "(or its file as `leaf:`) to the truststore and to the trunk's `trust`; or let the peer get one "
+        "of a CA",
         evidence.alert,
     )

@@ -82,7 +82,6 @@ def _without_answer(evidence: Evidence, kind: Kind, what: str) -> Failure:
         stage = f"where its ServerHello was due, after our ClientHello ({offered(evidence.offer)})"
         remedy = (
             "let the peer's operator look whether it speaks TLS on that port, admits our address, and "
-            "knows the "
-            f"name; else correct `peers`; {doctor}"
+            f"knows the name; else correct `peers`; {doctor}"
         )
     return Failure(kind, f"the peer {what} {stage}", remedy, key="peers")

@@ -97,8 +97,7 @@ def _ours_is_over(evidence: Evidence, ours: Ours) -> Failure:
     what = f"expired on {day(ours.not_after)}" if over else f"is not valid before {day(ours.not_before)}"
     remedy = (
         f"renew identity {ours.identity}: put the new certificate and its key into its files; a running "
-        "SBC takes "
-        "them by itself"
+        "SBC takes them by itself"
         if over
         else "look at this machine's clock, and wait where it is right"
     )
@@ -128,12 +127,13 @@ def _nothing_in_common(evidence: Evidence) -> Failure:
     rest = [each for each in GROUPS if each not in offer.groups]
     more = f"add {_or(rest)} to the trunk's `groups`, whichever the peer has; or " if rest else ""
     name = f", and correct the name in `peers` if it does not serve {offer.sni}" if offer.sni else ""
+    trunk = evidence.trunks[0] if evidence.trunks else "TRUNK"
     return Failure(
         "rejected-by-peer",
         f"{_said(alert)} to what we offered, before it asked for a certificate: {offered(offer)}",
         f"{more}enable ECDHE-ECDSA-AES128-GCM-SHA256 or ECDHE-RSA-AES128-GCM-SHA256 at the peer, whichever "
-        "its "
-        f"key is for, let it have a certificate with a key of P-256 or RSA 2048{name}",
+        f"its key is for, let it have a certificate with a key of P-256 or RSA 2048{name}; `sbc doctor "
+        f"{trunk}` offers everything and shows what it would take",
         alert,
         "tls.groups",
     )
@@ -157,8 +157,7 @@ def _no_version(evidence: Evidence) -> Failure:
         "no-shared-version",
         f"{_said(alert)}: it accepts none of {versions} as we offer them",
         f"enable TLS 1.2 or 1.3 at the peer{lower}; a server that has TLS 1.3 alone says the same where it "
-        "has "
-        "loaded no certificate of its own",
+        "has loaded no certificate of its own, or one whose key is of another kind than RSA 2048 and P-256",
         alert,
         "tls.min_version" if lower else "",
     )

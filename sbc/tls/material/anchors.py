@@ -135,8 +135,7 @@ def _check(path: str, certificate: Certificate, kind: AnchorKind, now: float, fi
         message = f"{who.label} is of X.509 version 1, which cannot say that it is a CA (RFC 5280 4.2.1.9)"
         hint = (
             "ask its owner for the CA's certificate of version 3; or file the intermediate below it here, "
-            "or pin "
-            "the peer's own certificate with `leaf:`"
+            "or pin the peer's own certificate with `leaf:`"
         )
         problems.append(Problem(path, message, hint))
     elif kind == "ca" and not certificate.is_ca:

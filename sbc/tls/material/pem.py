@@ -25,12 +25,12 @@ _OTHERS = {
     "CERTIFICATE REQUEST": ("a certificate request", "send it to the CA and put here what it issues"),
     "NEW CERTIFICATE REQUEST": ("a certificate request", "send it to the CA and put here what it issues"),
     "X509 CRL": ("a revocation list", "it belongs under `crl:` of the CA's trust entry"),
-    "PKCS7": ("a PKCS#7 bundle", "openssl pkcs7 -in FILE -print_certs -out FILE.pem"),
-    "CMS": ("a PKCS#7 bundle", "openssl pkcs7 -in FILE -print_certs -out FILE.pem"),
+    "PKCS7": ("a PKCS#7 bundle", "openssl pkcs7 -in FILE -print_certs -out FILE.pem, and name FILE.pem here"),
+    "CMS": ("a PKCS#7 bundle", "openssl pkcs7 -in FILE -print_certs -out FILE.pem, and name FILE.pem here"),
     "PUBLIC KEY": ("a public key", "put the certificate here; a bare key is pinned with `pin:`"),
     "TRUSTED CERTIFICATE": (
         "a certificate with OpenSSL's trust settings",
-        "openssl x509 -in FILE -out FILE.pem",
+        "openssl x509 -in FILE -out FILE.pem, and name FILE.pem here",
     ),
     "OPENSSH PRIVATE KEY": ("an OpenSSH key", "TLS wants the key that the certificate was requested with"),
 }
@@ -106,7 +106,7 @@ def _explain_binary(data: bytes, path: str, wanted: Wanted) -> tuple[str, str]:
     if _PKCS12.match(data):
         return "this is a PKCS#12 file (.p12, .pfx)", _for_file(_unpack(data, wanted), path)
     if _PKCS7.match(data):
-        remedy = "openssl pkcs7 -inform der -in FILE -print_certs -out FILE.pem"
+        remedy = "openssl pkcs7 -inform der -in FILE -print_certs -out FILE.pem, and name FILE.pem here"
         return "this is a PKCS#7 bundle (.p7b)", _for_file(remedy, path)
     return "no certificate can be read here", _for_file("openssl x509 -in FILE -noout -text shows one", path)
 
@@ -116,7 +116,8 @@ def _wide(data: bytes) -> str | None:
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "UTF-16"
     for encoding in ("UTF-16LE", "UTF-16BE"):
-        if "-----BEGIN".encode(encoding) in data:
+        at = data.find("-----BEGIN".encode(encoding))
+        if at >= 0 and at % 2 == 0:
             return encoding
     return None
 
@@ -159,7 +160,7 @@ def explain_key(data: bytes, path: str) -> tuple[str, str]:
         )
         return "this is a PKCS#12 file (.p12, .pfx)", _for_file(remedy, path)
     if data[:1] == b"\x30":
-        remedy = "openssl pkey -inform der -in FILE -out FILE.pem"
+        remedy = "openssl pkey -inform der -in FILE -out FILE.pem, and name FILE.pem here"
         return "this looks like a key in DER; keys are read as PEM", _for_file(remedy, path)
     return "no PEM private key can be read here", _for_file("openssl pkey -in FILE shows if it is one", path)
 

@@ -143,6 +143,17 @@ AGREEMENT = (
         a_client_of_pss, show_another(a_client_of_pss),
     ),
     Row(
+        "a server of TLS 1.2", "outbound", ("1.2",), "no-shared-version",
+        r"alert 70 \(protocol_version\): it accepts none of TLS 1.3 alone as we offer them",
+        r"enable TLS 1.2 or 1.3 at the peer, or lower the trunk's `min_version`", "tls.min_version",
+        lambda site, version: (
+            site.tls.update(min_version="1.3"), site.shows("outbound", site.good(), version),
+        )[1],
+        lambda site, version, said: (
+            site.tls.update(min_version="1.2"), site.shows("outbound", site.good(), version),
+        )[1],
+    ),
+    Row(
         "a client of TLS 1.2", "inbound", ("1.2",), "no-shared-version",
         r"the peer offers TLS 1.2 at most, carrier demands TLS 1.3",
         r"set the trunk's `min_version` to (1\.2)", "tls.min_version", a_client_of_yesterday, lower_version,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from cryptography import x509
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from sbc.demo.pki import Issued, LabAuthority, key_bytes
 from sbc.tls.diagnosis import Direction
-from tests.edge.remedies.rows import BOTH, Row, anew, both_ways
+from tests.edge.remedies.rows import BOTH, DAY, Row, anew, both_ways
 from tests.edge.remedies.site import HOST, NAME, Site
 from tests.unit.tls.certs import weak_leaf
 
@@ -182,5 +183,90 @@ CERTIFICATES = (
         r"get a leaf with (fewer names)", "",
         showing(many_names(4600)),
         lambda site, way, version, said: site.shows(way, many_names(1000)(site), version),
+    ),
+)  # fmt: skip
+
+
+# Dates, and what is known of issuers
+
+
+def dated(begins: float, ends: float) -> Callable[[Site], Issued]:
+    """A certificate that is valid so many days from now."""
+    return lambda site: site.good(not_before=site.now + begins * DAY, not_after=site.now + ends * DAY)
+
+
+def good_again(site: Site, way: Direction, version: str, said: re.Match[str]) -> Any:
+    return site.shows(way, site.good(), version)
+
+
+def later(site: Site, way: Direction, version: str, said: re.Match[str]) -> Any:
+    """Our clock was three days behind."""
+    site.now += 3 * DAY
+    return site.shows(way, dated(-1, 30)(site), version)
+
+
+def by_an_old_issuer(site: Site) -> Issued:
+    """An intermediate that expired a year ago, sent by a peer that never exchanged it."""
+    old = LabAuthority("Carrier Issuing CA", issuer=site.theirs, now=site.now - 11 * 365 * DAY)
+    return old.issue(dns=[NAME, HOST], not_after=site.now + 30 * DAY)
+
+
+def by_the_new_issuer(site: Site, way: Direction, version: str, said: re.Match[str]) -> Any:
+    new = LabAuthority("Carrier Issuing CA", issuer=site.theirs)
+    return site.shows(way, new.issue(dns=[NAME, HOST]), version)
+
+
+OLD_ROOT: dict[Site, LabAuthority] = {}
+
+
+def under_an_old_root(site: Site, way: Direction, version: str) -> Any:
+    """The CA that we filed long ago is over."""
+    old = OLD_ROOT[site] = LabAuthority("Old Root", now=site.now - 11 * 365 * DAY)
+    site.put("tls/old-root.pem", old.cert_pem)
+    site.trusting("old-root", ca="tls/old-root.pem")
+    return site.shows(way, old.issue(dns=[NAME, HOST], not_after=site.now + 30 * DAY), version)
+
+
+def file_the_new_root(site: Site, way: Direction, version: str, said: re.Match[str]) -> Any:
+    """The CA renewed its certificate with the same key."""
+    old = OLD_ROOT[site]
+    ends = datetime.fromtimestamp(site.now + 900 * DAY, UTC)
+    site.put(site.config["trust"][said[1]]["ca"], anew(old.certificate, old, ends=ends))
+    return site.shows(way, old.issue(dns=[NAME, HOST], not_after=site.now + 30 * DAY), version)
+
+
+def of_many(site: Site) -> Issued:
+    """A chain of twelve."""
+    issuer = site.theirs
+    for number in range(11):
+        issuer = LabAuthority(f"CA {number}", issuer=issuer)
+    return issuer.issue(dns=[NAME, HOST])
+
+
+DATES = (
+    *both_ways(
+        "a certificate that has expired", "expired", rf"CN={NAME} expired on [0-9-]+",
+        r"let its owner renew it", "", showing(dated(-9, -1)), good_again,
+    ),
+    *both_ways(
+        "a certificate that is not valid yet, by our clock", "not-yet-valid",
+        rf"CN={NAME} is not valid before [0-9-]+", r"compare both machines' clocks", "",
+        showing(dated(2, 30)), later,
+    ),
+    *both_ways(
+        "an issuer that the peer sends has expired", "expired",
+        rf"CN=Carrier Issuing CA \(which vouches for CN={NAME}\) expired on [0-9-]+",
+        r"let the peer put its CA's new certificate into its chain file", "",
+        showing(by_an_old_issuer), by_the_new_issuer,
+    ),
+    *both_ways(
+        "a CA of ours has expired", "expired",
+        rf"CN=Old Root \(which vouches for CN={NAME}\) expired on [0-9-]+",
+        r"get the CA's new certificate from its owner .* put it into the file of trust (old-root)",
+        "trust.old-root.ca", under_an_old_root, file_the_new_root,
+    ),
+    *both_ways(
+        "a chain of twelve", "chain-too-long", r"has a chain that is too long: 10 certificates are the most",
+        r"let the peer send its leaf and intermediates only", "", showing(of_many), good_again,
     ),
 )  # fmt: skip

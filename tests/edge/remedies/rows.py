@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from cryptography import x509
@@ -60,13 +61,13 @@ def both_ways(
 
 def anew(
     old: x509.Certificate, issuer: LabAuthority, *, key: Any = None, subject: x509.Name | None = None,
-    limits: x509.NameConstraints | None = None,
+    limits: x509.NameConstraints | None = None, ends: datetime | None = None,
 ) -> bytes:  # fmt: skip
     """A certificate again, but for what is given."""
     builder = x509.CertificateBuilder(
-        issuer_name=old.issuer, subject_name=old.subject if subject is None else subject,
+        issuer_name=issuer.certificate.subject, subject_name=old.subject if subject is None else subject,
         public_key=key or old.public_key(), serial_number=old.serial_number,
-        not_valid_before=old.not_valid_before_utc, not_valid_after=old.not_valid_after_utc,
+        not_valid_before=old.not_valid_before_utc, not_valid_after=ends or old.not_valid_after_utc,
         extensions=list(old.extensions),
     )  # fmt: skip
     if limits is not None:

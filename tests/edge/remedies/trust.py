@@ -16,7 +16,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 from sbc.demo.pki import Issued, LabAuthority, key_bytes
 from sbc.tls.diagnosis import Direction
 from sbc.tls.material.certificate import read_certificate
-from tests.edge.remedies.rows import both_ways
+from tests.edge.remedies.rows import BOTH, Row, both_ways
 from tests.edge.remedies.site import HOST, NAME, Site
 from tests.unit.tls.certs import der
 
@@ -113,6 +113,50 @@ def file_issuer(site: Site, way: Direction, version: str, said: re.Match[str]) -
     return site.shows(way, Issued(made.cert_pem, made.cert_pem, made.key_pem), version)
 
 
+def of_known_issuer(site: Site, way: Direction, version: str) -> Any:
+    """A leaf alone; its intermediate is known here from our own chain."""
+    MIDDLE[site] = LabAuthority("Carrier Issuing CA", issuer=site.theirs)
+    site.identify("sbc", MIDDLE[site].issue(dns=["sbc.example"]))
+    made = MIDDLE[site].issue(dns=[NAME, HOST])
+    return site.shows(way, Issued(made.cert_pem, made.cert_pem, made.key_pem), version)
+
+
+NEW_CA: dict[Site, LabAuthority] = {}
+
+
+def of_renewed_ca(site: Site, way: Direction, version: str) -> Any:
+    """The carrier's CA has a new key under its old name."""
+    NEW_CA[site] = LabAuthority(site.theirs.name)
+    return site.shows(way, NEW_CA[site].issue(dns=[NAME, HOST]), version)
+
+
+def add_renewed_ca(site: Site, way: Direction, version: str, said: re.Match[str]) -> Any:
+    site.put("tls/renewed-ca.pem", NEW_CA[site].cert_pem)
+    site.config["trust"]["renewed"] = {"ca": "tls/renewed-ca.pem"}
+    site.tls["trust"].append("renewed")
+    return site.shows(way, NEW_CA[site].issue(dns=[NAME, HOST]), version)
+
+
+def of_other_name(site: Site, way: Direction, version: str) -> Any:
+    return site.shows(way, site.theirs.issue(dns=["pbx.example"]), version)
+
+
+def correct_names(site: Site, way: Direction, version: str, said: re.Match[str]) -> Any:
+    site.tls["names"] = ["pbx.example"]
+    return of_other_name(site, way, version)
+
+
+def not_permitted(site: Site, way: Direction, version: str) -> Any:
+    site.config["trust"]["carrier-ca"]["permitted"] = [NAME, HOST]
+    site.tls["names"] = ["pbx.example"]
+    return of_other_name(site, way, version)
+
+
+def permit(site: Site, way: Direction, version: str, said: re.Match[str]) -> Any:
+    site.config["trust"][said[1]]["permitted"].append("pbx.example")
+    return of_other_name(site, way, version)
+
+
 TRUST = (
     *both_ways(
         "a certificate signed by itself: its key is pinned", "unknown-ca", "is signed by itself",
@@ -146,5 +190,41 @@ TRUST = (
         "an issuer never seen: it is filed", "unknown-ca",
         rf"issued by CN=Carrier Issuing CA.*issuer's is at {PLACE}",
         r"or file it as a `ca:` in the trunk's `trust`", "tls.trust", without_issuer, file_issuer,
+    ),
+    Row(
+        "a client without a certificate", "inbound", BOTH, "no-certificate",
+        r"the peer showed no certificate and carrier demands one",
+        r"configure the peer with a client certificate of a CA in the trunk's `trust`", "tls.mode",
+        lambda site, version: site.shows("inbound", None, version),
+        lambda site, version, said: site.shows("inbound", site.good(), version),
+    ),
+    *both_ways(
+        "a known intermediate left out: the peer sends it", "missing-intermediate",
+        rf"the peer shows CN={NAME} without the intermediate CN=Carrier Issuing CA that its chain needs",
+        r"let the peer append its intermediates to its chain file", "tls.trust",
+        of_known_issuer, append_issuer,
+    ),
+    *both_ways(
+        "a known intermediate left out: it is filed", "missing-intermediate",
+        rf"the peer shows CN={NAME} without the intermediate CN=Carrier Issuing CA that its chain needs",
+        r"the intermediate itself can be filed as a `ca:` in the trunk's `trust`", "tls.trust",
+        of_known_issuer, file_issuer,
+    ),
+    *both_ways(
+        "a CA renewed under its old name", "unknown-ca",
+        r"the CA of that name in trust carrier-ca has another key",
+        r"get its new certificate from its owner by another way, and add it to the truststore", "tls.trust",
+        of_renewed_ca, add_renewed_ca,
+    ),
+    *both_ways(
+        "another name", "name-mismatch", rf"expected {NAME}; the certificate names dns:pbx.example",
+        r"correct the trunk's `names` if the peer is the right one", "tls.names",
+        of_other_name, correct_names,
+    ),
+    *both_ways(
+        "a name that the entry does not permit", "name-mismatch",
+        rf"trust carrier-ca may vouch for {NAME}, {HOST} only; it names dns:pbx.example",
+        r"add the name to `permitted` of trust (carrier-ca)", "trust.carrier-ca.permitted",
+        not_permitted, permit,
     ),
 )  # fmt: skip

@@ -16,7 +16,8 @@ def shown(*views: RegistrationView) -> str:
 def test_it_reads_as_a_table_with_reasons() -> None:
     assert [" ".join(line.split()) for line in shown(REGISTERED, NOT_REGISTERED).splitlines()] == [
         "TRUNK ADDRESS REGISTRAR STATE ENDS NEXT",
-        "office sip:4930123@office.lab.example office.lab.example:5061 registered in 50 min 0 s in 40 min 0 s",
+        "office sip:4930123@office.lab.example office.lab.example:5061 registered"
+        " in 50 min 0 s in 40 min 0 s",
         "legacy sip:<b>7</b>@192.0.2.7 192.0.2.7:5060 failed - in 45 s",
         "office: our numbers: <sip:+4930123@office.lab.example>",
         "office: service route: <sip:edge.lab.example;lr>",

@@ -60,6 +60,8 @@ def test_at_a_start_the_trunk_that_needs_it_is_stopped_and_no_other(
     lines = told(snapshot)
     assert len(lines) == 1 + len(tenants)
     assert lines[0].startswith(f"quarantined: trunk {trunk} because {place}: tls/{file}: ")
+    (change,) = changes(None, snapshot)
+    assert change == ("trunk-quarantined", trunk, f"{place}: {said.message} ({said.hint})")
 
 
 def test_where_no_trunk_is_left_nothing_starts(write: Write) -> None:

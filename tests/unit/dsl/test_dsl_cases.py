@@ -97,3 +97,17 @@ def test_mistakes_in_a_test(given: str, expect: str, message: str, hint: str) ->
     (found,) = check(given, expect)
     assert found.message.startswith(message) and hint in found.hint
     assert found.line in (17, 18)
+
+
+def test_what_a_redirect_says_of_downgrades_can_be_expected() -> None:
+    text = (
+        "rules:\n"
+        "  - {name: moved, when: true, then: 'forbid downgrade; redirect \"sips:b.example\"'}\n"
+        "tests:\n"
+        '  - {given: {to: "1"}, expect: {redirect: "sips:b.example", downgrade: forbid}}\n'
+        '  - {given: {to: "1"}, expect: {downgrade: warn}}\n'
+    )
+    rules, problems = load({"a.yaml": text}, KNOWN)
+    assert rules is not None, problems
+    (failure,) = rules.run_tests()
+    assert failure.message == 'expected downgrade "warn", but it is "forbid"'

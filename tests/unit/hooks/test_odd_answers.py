@@ -366,7 +366,11 @@ FORCED = """
     import copy
     from sbc.hookapi import route
     def on_route(facts, decision):
-        force = object.__setattr__
+        def force(frozen, name, value):
+            try:
+                object.__setattr__(frozen, name, value)
+            except TypeError:
+                pass  # then it is frozen indeed
         force(facts, "trunk", "carrier")
         force(decision.hops[0], "trunk", "backup")
         force(decision.edits[0], "value", "2")
@@ -400,6 +404,19 @@ def test_a_decision_that_is_forced_and_returned_is_judged_and_is_the_hooks() -> 
     assert run("def on_route(facts, decision): return decision") is DECISION
     with pytest.raises(HookFailure, match="srtp is one of"):
         run(FORCED.replace('"off"', "5").format("decision"))
+
+
+def test_what_a_hook_keeps_of_its_answer_changes_nothing_any_more() -> None:
+    found = hooks("""
+        from sbc.hookapi import route
+        kept = []
+        def on_route(facts, decision):
+            kept.append(route("carrier"))
+            return kept[0]
+        """).route
+    said = HookRun(found, lambda *told: None, TRUNKS).route(FACTS, DECISION)
+    object.__setattr__(found[0].function.__globals__["kept"][0].hops[0], "trunk", "nowhere")
+    assert isinstance(said, Route) and said.hops == (Hop("carrier"),)
 
 
 def test_facts_can_be_copied_in_either_build() -> None:

@@ -190,7 +190,7 @@ def test_a_fault_in_a_command_ends_its_call_alone() -> None:
     what, innermost, *callers = place.split(" < ")
     assert what == "RuntimeError: a fault of the media plane"
     assert "test_driver.py:" in innermost and innermost.endswith(" offer")
-    assert len(callers) == 3 and all("driver.py:" in each for each in callers), place
+    assert len(callers) >= 2 and all("driver.py:" in each for each in callers), place
     (ended,) = rig.watcher.named("call-ended")
     assert ended.fields["reason"] == "internal error"
     rig.answered()

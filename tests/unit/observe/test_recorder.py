@@ -199,3 +199,31 @@ def test_over_udp_a_flood_loses_what_is_over_its_allowance() -> None:
     papers = Papers()
     papers.recorder.flood(FLOW, 100.0)
     assert "what is more is dropped" in papers.log[0]
+
+
+def test_refusals_without_an_ack_are_five_lines_a_minute_and_those_of_a_limit_are_all_said() -> None:
+    papers = Papers()
+    for number in range(1000):
+        fields = {"remote": "198.51.100.1:5061", "reason": "too many refusals were not acknowledged"}
+        papers.recorder.note(Note("call-refused", "", fields), None, 100.0 + number / 1000)
+    assert len(papers.log) == 5
+    for _ in range(20):
+        papers.recorder.note(
+            Note("call-refused", "", {"trunk": "a", "reason": "over its limit"}), None, 102.0
+        )
+    assert len(papers.log) == 25
+
+
+def test_handshakes_of_one_address_that_fail_alike_are_thirty_lines_a_minute() -> None:
+    papers = Papers()
+    for number in range(500):
+        papers.recorder.handshake_failed(_failed(at=100.0 + number / 100))
+    assert len(papers.log) == 30
+    papers.recorder.handshake_failed(_failed(at=105.0, failure=Failure("not-tls", "a", "b")))
+    papers.recorder.handshake_failed(_failed(at=105.0, remote=Address("198.51.100.2", 40000)))
+    papers.recorder.handshake_failed(_failed(at=105.0, direction="outbound"))
+    assert len(papers.log) == 33, "another way, another address, one that we dialled"
+    papers.recorder.handshake_failed(_failed(at=165.0))
+    assert "the certificate ended yesterday (470 more since the last line)" in papers.log[33]
+    assert papers.recorder.counters.tally.total("inbound").failures == 503
+    assert papers.recorder.failures_by_trunk["office", "expired"] == 503

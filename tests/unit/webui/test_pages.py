@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from sbc.observe.metrics import exposition
 from sbc.observe.trust import TrustView
-from sbc.observe.views import StatusView
+from sbc.observe.views import RecordsView, StatusView
 from tests.unit.observe.pictures import CALL, FAILURE, LEGACY, NOW, TLS_PORT, picture, trust
 from webui import create_app
 
@@ -60,6 +60,21 @@ def test_an_sbc_with_nothing_to_show() -> None:
     text = text_of(page(picture(trunks=(), calls=(), failures=())))
     assert "No trunk is configured" in text and "No call at the moment." in text
     assert "None was refused." in text
+
+
+def test_registrations_are_shown_where_there_are_any() -> None:
+    text = text_of(page())
+    for phrase in ("Registrations", "sip:4930123@office.lab.example", "50 min 0 s", "403 Forbidden"):
+        assert phrase in text, phrase
+    assert "<b>7</b>" not in page()
+    assert "Registrations" not in text_of(page(picture(registrations=())))
+
+
+def test_records_that_wait_or_are_lost_are_shown() -> None:
+    assert "call records" not in page()
+    full = page(picture(records=RecordsView(5, 2, "No space left on device")))
+    assert "<strong>5</strong> call records wait: No space left on device" in full
+    assert "<strong>2</strong> call records lost" in full
 
 
 def test_what_peers_sent_is_escaped() -> None:
