@@ -90,6 +90,6 @@ def test_who_shows_what_to_an_optional_trunk() -> None:
 def test_the_pairs_of_media_ports_are_told_by_network_and_family() -> None:
     networks = NetworkView("lan", "10.0.0.9", free=40, pairs=50), NetworkView("lan", "2001:db8::9", pairs=50)
     text = exposition(picture(networks=networks))
-    assert 'sbc_media_port_pairs{network="lan",family="IPv4",state="free"} 40.0' in text
-    assert 'sbc_media_port_pairs{network="lan",family="IPv4",state="taken"} 10.0' in text
-    assert 'sbc_media_port_pairs{network="lan",family="IPv6",state="taken"} 50.0' in text
+    assert 'sbc_media_port_pairs{network="lan",family="IPv4",state="free"} 40' in text
+    assert 'sbc_media_port_pairs{network="lan",family="IPv4",state="taken"} 10' in text
+    assert 'sbc_media_port_pairs{network="lan",family="IPv6",state="taken"} 50' in text
