@@ -55,6 +55,22 @@ def heard(peer: socket.socket) -> tuple[bytes, Any]:
     return found[0]
 
 
+def mark_of(peer: socket.socket) -> int:
+    """The DSCP of the next datagram, of a socket of IPv6 that is told (RFC 3542 6.5)."""
+    found: list[int] = []
+
+    def arrived() -> bool:
+        try:
+            _, extra, _, _ = peer.recvmsg(65535, 256)
+        except BlockingIOError:
+            return False
+        found.append(int.from_bytes(extra[0][2], "little") >> 2)
+        return True
+
+    until(arrived, "a datagram")
+    return found[0]
+
+
 def described(peer: socket.socket) -> bytes:
     host, port = peer.getsockname()[:2]
     text = sdp(audio(port), host=host)
@@ -177,7 +193,7 @@ def until_said(peer: socket.socket, begins: bytes) -> tuple[bytes, Any]:
 
 
 @pytest.mark.slow
-def test_a_call_from_ipv4_inside_to_ipv6_outside(tmp_path: Path) -> None:
+def test_a_call_from_ipv4_inside_to_ipv6_outside_and_its_marks(tmp_path: Path) -> None:
     sbc = TwoNetworks(tmp_path)
     caller, near, far = peer_at(INSIDE), peer_at(INSIDE), peer_at("::1")
     try:
@@ -194,6 +210,14 @@ def test_a_call_from_ipv4_inside_to_ipv6_outside(tmp_path: Path) -> None:
         assert heard(far)[0] == rtp(1)
         far.sendto(rtp(2), (offered.host, offered.port))
         assert heard(near)[0] == rtp(2)
+        far.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVTCLASS, 1)
+        near.sendto(rtp(2), (told.host, told.port))
+        assert mark_of(far) == 46
+        settings = tmp_path / "sbc.yaml"
+        settings.write_text(settings.read_text().replace("rtp: ef", "rtp: af41"))
+        assert ask(tmp_path / "run" / "sbc.sock", "reload")["changed"]
+        near.sendto(rtp(3), (told.host, told.port))
+        assert mark_of(far) == 34, "a reload marks what runs"
         status: dict[str, Any] = ask(sbc.directory / "run" / "sbc.sock", "status")
         free = [(each["name"], each["address"], each["pairs"] - each["free"]) for each in status["networks"]]
         assert free == [("lan", INSIDE, 1), ("wan", OUTSIDE, 0), ("wan", "::1", 1)]
