@@ -140,7 +140,8 @@ def _ports(settings: SettingsFile, trunk: TrunkFile) -> Iterator[Diagnostic]:
         written.append(place.ports)
     if limit > pairs:
         ports = ", ".join(written)
-        hint = f"media.ports {ports} holds {pairs}: write fewer, or widen media.ports in sbc.yaml"
+        key = "media.networks" if settings.value.media.networks else "media.ports"
+        hint = f"{key} {ports} holds {pairs}: write fewer, or widen {key} in sbc.yaml"
         yield trunk.warning(
             ("limits", "ports"), f"{limit} pairs of media ports are more than there are", hint
         )

@@ -38,15 +38,17 @@ class PortPool:
     """The pairs within ``FIRST-LAST``, such as ``20000-29999``; ValueError when it holds none.
 
     ``everywhere`` counts what each trunk has of this pool and all others: its ``most`` is for them together.
+    ``key`` is where sbc.yaml has the range.
     """
 
-    __slots__ = ("_everywhere", "_first", "_free", "_held", "_last", "_taken", "_total", "text")
+    __slots__ = ("_everywhere", "_first", "_free", "_held", "_last", "_taken", "_total", "key", "text")
 
-    def __init__(self, text: str, everywhere: dict[str, int] | None = None) -> None:
+    def __init__(self, text: str, everywhere: dict[str, int] | None = None, key: str = "media.ports") -> None:
         first, dash, last = text.partition("-")
         if not (dash and first.isdigit() and last.isdigit() and 0 < int(first) <= int(last) < 65536):
             raise ValueError(f"{text!r} is not a port range: write FIRST-LAST, such as 20000-29999")
         self.text = text
+        self.key = key
         self._free = deque(range(int(first) + int(first) % 2, int(last), 2))
         self._total = len(self._free)
         self._first, self._last = self._free[0] if self._free else 0, int(last)
@@ -64,7 +66,7 @@ class PortPool:
         while few are free. '' is no trunk, and has what it asks for.
         """
         if not self._free:
-            raise LocalError(f"all media ports of {self.text} are in use: widen media.ports in sbc.yaml")
+            raise LocalError(f"all media ports of {self.text} are in use: widen {self.key} in sbc.yaml")
         if trunk:
             self._count(trunk, most)
         port = self._free.popleft()
@@ -84,7 +86,7 @@ class PortPool:
             if held >= share:
                 raise LocalError(
                     f"trunk {trunk} holds {held} of {self._total} pairs of media ports, and the last {free}"
-                    f" are for trunks that hold less than their share, {share}: widen media.ports in"
+                    f" are for trunks that hold less than their share, {share}: widen {self.key} in"
                     " sbc.yaml, or set limits.ports of the trunk"
                 )
         self._held[trunk] = held + 1

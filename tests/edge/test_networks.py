@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from sbc.base import LocalError
 from sbc.config.model import MediaConfig
 from sbc.demo.lab import SBC_NAME
 from sbc.ids import Ids
@@ -108,6 +109,18 @@ def test_media_crosses_from_one_network_to_the_other(plane: MediaIO, host: str, 
     assert plane.free_ports() == 30
     for each in (inside, outside):
         each.close()
+
+
+def test_a_network_without_a_free_port_is_named_and_the_other_goes_on(plane: MediaIO) -> None:
+    near, far = peer_at(INSIDE), peer_at(OUTSIDE)
+    inside = described(near)
+    for call in range(5):
+        plane.offer(f"call-{call}", "a", inside, LAN, LAN)
+    with pytest.raises(LocalError, match=r"in use: widen media\.networks\.lan\.ports in sbc\.yaml"):
+        plane.offer("one more", "a", inside, LAN, WAN)
+    assert first(plane.offer("outside", "a", described(far), WAN, WAN)).port
+    near.close()
+    far.close()
 
 
 def test_a_hairpin_from_network_to_network_is_found(plane: MediaIO) -> None:

@@ -152,7 +152,8 @@ class MediaIO:
 
     def _opened(self, place: MediaPlace, listeners: Callable[[], Iterable[Listener]], share: int) -> Place:
         """The ports of one address; none is bound before a call needs it."""
-        bound, pool = normal_host(place.address), PortPool(place.ports, self._held)
+        key = f"media.networks.{place.network}.ports" if place.network else "media.ports"
+        bound, pool = normal_host(place.address), PortPool(place.ports, self._held, key)
         shown = place.advertise or ""
         ports = BoundPorts(bound, pool, self._poller, self._clock, shown, listeners, share)
         if share > 1:

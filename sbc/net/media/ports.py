@@ -99,7 +99,8 @@ class BoundPorts:
                 return port
         if failed is not None:
             raise LocalError(f"no media port can be opened on {self._host}: {failed}") from failed
-        raise LocalError(f"others hold all media ports of {self._pool.text}: widen media.ports in sbc.yaml")
+        pool = self._pool
+        raise LocalError(f"others hold all media ports of {pool.text}: widen {pool.key} in sbc.yaml")
 
     def give(self, port: int) -> None:
         """Let a pair rest, or close it when too many rest."""
