@@ -137,6 +137,28 @@ def test_a_hairpin_from_network_to_network_is_found(plane: MediaIO) -> None:
         each.close()
 
 
+def test_a_ring_of_two_calls_through_both_networks_ends(plane: MediaIO) -> None:
+    """Each call is in both, and the port that a packet comes from is always in the other one."""
+    near, far = peer_at(INSIDE), peer_at(OUTSIDE)
+    one_b = first(plane.offer("one", "a", described(near), LAN, WAN)).port
+    two_b = first(plane.offer("two", "a", sdp(audio(one_b), host=OUTSIDE), LAN, WAN)).port
+    two_a = first(plane.answer("two", "b", described(far))).port
+    one_a = first(plane.answer("one", "b", sdp(audio(two_a), host=INSIDE))).port
+    plane.offer("two", "b", sdp(audio(one_a), host=INSIDE), WAN, LAN)
+    plane.answer("two", "a", sdp(audio(one_b), host=OUTSIDE))
+    plane.offer("one", "a", sdp(audio(two_b), host=OUTSIDE), LAN, WAN)
+    plane.answer("one", "b", sdp(audio(two_a), host=INSIDE))
+    far.sendto(rtp(1), (INSIDE, one_a))
+
+    def ended() -> bool:
+        counts = [plane.query(call) for call in ("one", "two")]
+        return sum(leg.refused.get("loop", 0) for each in counts for leg in (each.a, each.b)) == 1
+
+    until(ended, "an end of the ring")
+    near.close()
+    far.close()
+
+
 _SETTINGS = """\
 listeners:
   inside: {{bind: "127.0.0.1:{udp}", transport: udp, network: lan}}
