@@ -71,11 +71,13 @@ class Home(NamedTuple):
 class Peers:
     """What is known of the peers of all trunks; ``homes`` has those of the trunks that are registered."""
 
-    __slots__ = ("_states", "homes")
+    __slots__ = ("_fallen", "_states", "homes")
 
     def __init__(self) -> None:
         self.homes: dict[str, Home] = {}
         self._states: dict[str, dict[Address, PeerState]] = {}
+        # Trunks that were told to be down, and not yet to be up: a reload may have changed their peers since.
+        self._fallen: set[str] = set()
 
     def state(self, trunk: Trunk, peer: Address) -> PeerState:
         """The state of one peer; one of whom nothing is known yet begins here."""
@@ -88,6 +90,8 @@ class Peers:
 
     def keep(self, trunks: Mapping[str, Trunk]) -> None:
         """Forget the peers that are in none of ``trunks``, and the probes of those not probed any more."""
+        if self._fallen:
+            self._fallen &= {name for name, trunk in trunks.items() if trunk.options is not None}
         for name in list(self._states):
             trunk = trunks.get(name)
             if trunk is None:
@@ -99,6 +103,16 @@ class Peers:
             if trunk.options is None:
                 for state in states.values():
                     state.forget_probes()
+
+    def fell(self, trunk: Trunk) -> None:
+        """It was told that the trunk is down."""
+        self._fallen.add(trunk.trunk)
+
+    def rose(self, trunk: Trunk) -> bool:
+        """Whether a peer that answers brings back a trunk that was told to be down; True once."""
+        fallen = trunk.trunk in self._fallen
+        self._fallen.discard(trunk.trunk)
+        return fallen
 
     def is_down(self, trunk: Trunk) -> bool:
         """True where every peer of ``trunk`` is known not to answer."""

@@ -133,6 +133,13 @@ def _listeners(listeners: tuple[ListenerView, ...]) -> Iterator[str]:
         "sbc_listener_handshakes_in_flight", "gauge", "Handshakes begun and not done.", secure, "in_flight"
     )
     yield from family("sbc_listener_connections", "gauge", "Open connections.", both, "open")
+    crowded = [(labels, float(view.inbound.crowded)) for labels, view in streams]
+    yield from _family(
+        "sbc_connections_over_cap_total",
+        "counter",
+        "Refused for want of a place, or of one's share.",
+        crowded,
+    )
     held = [(labels, float(view.held)) for labels, view in named]
     yield from _family(
         "sbc_messages_held_total",
