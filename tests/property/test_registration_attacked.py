@@ -118,7 +118,8 @@ def test_a_fault_of_our_own_leaves_no_trunk_unregistered_for_good(
     owner: Any, name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made = registered()
-    real, failed = getattr(owner, name), []
+    real = getattr(owner, name)
+    failed: list[str] = []
 
     def fails_once(*arguments: Any) -> Any:
         if not failed:
