@@ -78,13 +78,13 @@ class Registration:
 
     ``reason`` is why it last failed, "" where it has not; ``associated`` are the numbers that are ours as the
     carrier says (RFC 7315 4.1), ``routes`` its Service-Route (RFC 3608). ``terms`` is the trunk's
-    `register:`, ``secret`` what its challenges are answered by.
+    `register:`, ``secret`` what its challenges are answered by, ``generation`` whom it trusted when it asked.
     """
 
     __slots__ = (
         "_asked_at", "_call_id", "_challenges", "_closings", "_connecting", "_cseq", "_desk", "_failures",
-        "_leg", "_minimum", "_peers", "_tag", "_turn", "associated", "contact", "due", "flow", "peer",
-        "reason", "routes", "secret", "since", "state", "terms", "trunk", "until",
+        "_leg", "_minimum", "_peers", "_tag", "_turn", "associated", "contact", "due", "flow", "generation",
+        "peer", "reason", "routes", "secret", "since", "state", "terms", "trunk", "until",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, trunk: Trunk, terms: Terms) -> None:
@@ -94,6 +94,7 @@ class Registration:
         self.state: State = "trying"
         self.reason = ""
         self.flow: Flow | None = None
+        self.generation = ""
         self.peer: Address | None = None
         self.contact = ""
         self.since = self.until = self.due = 0.0
@@ -226,6 +227,7 @@ class Registration:
         listener = self._desk.store.current.settings.listeners[trunk.listener]
         leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme, peer)
         self._leg, self.peer, self.contact = leg, peer, contact(leg, terms)
+        self.generation = self._desk.store.current.trust_generation(trunk.trunk)
         expires = max(int(terms.expires), self._minimum)
         fields = {
             "trunk": trunk.trunk, "transport": flow.transport.upper(), "scheme": trunk.scheme,
