@@ -59,7 +59,8 @@ def accept(call: Call, side: Side, request: Request, response: Response, at: flo
     if policy is None:
         return
     _note_allow(leg, request)
-    leg.session = session_timer.as_uas(request, int(policy.expires or 0), leg.session)
+    wanted = max(int(policy.expires), leg.least) if policy.expires else 0
+    leg.session = session_timer.as_uas(request, wanted, leg.session)
     session_timer.grant(response.headers, leg.session)
     start(call, side, at)
 
