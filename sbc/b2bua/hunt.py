@@ -17,6 +17,7 @@ from sbc.b2bua.commands import Command, Note, OfferMedia
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg, local_address
 from sbc.b2bua.media_policy import callee_srtp, caller_srtp, effective_downgrade, leg_policy
+from sbc.b2bua.proofs import CREDENTIALS, repeat
 from sbc.b2bua.session import ask, lengthen
 from sbc.b2bua.states import ENDED
 from sbc.b2bua.translate import Fields, invite, too_long
@@ -141,6 +142,9 @@ class Hunt:
         except PeerError as refused:
             self.invitation.refuse(refused.status, "Privacy Not Available", at, out, refused.reason)
             return
+        home = desk.peers.homes.get(leg.trunk.trunk)
+        if home is not None and home.peer == leg.peer:
+            request.headers.extend([("Route", each) for each in home.routes])
         ask(leg, request)
         if too_long(request):
             self.invitation.refuse(513, "", at, out, "the INVITE is too long to be sent on")
@@ -179,9 +183,10 @@ class Hunt:
         self._leave(at, out)
         call.offerer = offerer
         leg.cseq += 1
-        request = Request("INVITE", former.uri, former.headers.copy(), former.body)
-        request.headers.set("Via", leg.via(call.desk.transactions.new_branch()))
-        request.headers.set("CSeq", f"{leg.cseq} INVITE")
+        leg.proof = ()
+        request = repeat(former, leg.cseq, call.desk.transactions.new_branch())
+        for name in CREDENTIALS:
+            request.headers.remove(name)
         request.headers.set("Session-Expires", str(leg.least))
         request.headers.set("Min-SE", str(leg.least))
         self._send(leg, request, at, out)

@@ -15,6 +15,7 @@ from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Leg, Side, other
 from sbc.b2bua.life import clear
+from sbc.b2bua.proofs import CHALLENGES, Given, proven
 from sbc.b2bua.session import EXPIRE, REFRESH, accepted, ask, lengthen, start
 from sbc.b2bua.states import UP
 from sbc.b2bua.translate import carried_body, with_sdp
@@ -55,13 +56,14 @@ def _is_busy(call: Call, side: Side) -> bool:
 class Refresh:
     """One refresh on its way; its transaction's user."""
 
-    __slots__ = ("call", "cancelled", "fork", "heard", "request", "side")
+    __slots__ = ("call", "cancelled", "fork", "given", "heard", "request", "side")
 
     def __init__(self, call: Call, fork: Fork, side: Side) -> None:
         self.call = call
         self.fork = fork
         self.side: Side = side
         self.request: Request | None = None
+        self.given: Given | None = None
         self.heard = self.cancelled = False
 
     @property
@@ -77,6 +79,8 @@ class Refresh:
         with_sdp(self.request, description)
         call.mirrors.append(self)
         leg.refreshing = leg.inviting = bool(description)
+        if description:
+            leg.proof = ()
         call.send(self.fork, self.side, self.request, self, at, out)
 
     def on_response(self, response: Response, at: float, out: list[Command]) -> None:
@@ -92,6 +96,8 @@ class Refresh:
             self.call.desk.send_ack(self.call, self.leg, self.fork.dialog(self.side), ack, at, out)
         if self not in self.call.mirrors:
             return
+        if response.status in CHALLENGES and self._prove(self.request, response, at, out):
+            return
         self._finish()
         if response.status >= 300:
             self._refused(self.request, response, at, out)
@@ -99,6 +105,21 @@ class Refresh:
         self.fork.dialog(self.side).refresh(response)
         accepted(self.call, self.side, self.request, response, at)
         self._follow(response, at, out)
+
+    def _prove(self, request: Request, response: Response, at: float, out: list[Command]) -> bool:
+        """Answer a challenge to a re-INVITE; those to UPDATE are ``sbc.b2bua.desk.Again``'s."""
+        if request.method != "INVITE":
+            return False
+        leg, dialog, desk = self.leg, self.fork.dialog(self.side), self.call.desk
+        given = self.given = self.given or Given()
+        again = desk.proofs.again(leg.trunk.trunk, request, response, given, dialog.local_cseq + 1, out)
+        if again is None:
+            return False
+        dialog.local_cseq += 1
+        leg.proof = proven(again)
+        self.request, self.heard = again, False
+        self.call.send(self.fork, self.side, again, self, at, out)
+        return True
 
     def _follow(self, response: Response, at: float, out: list[Command]) -> None:
         """Let the media go where the answer says, if that is elsewhere."""

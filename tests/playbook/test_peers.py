@@ -240,6 +240,26 @@ def test_each_peer_is_probed_by_itself_and_the_trunk_is_down_only_with_all_of_th
     assert len(stage.noted("trunk-up")) == 1
 
 
+def reload_peers(stage: Stage, *peers: Address) -> None:
+    """Give the carrier other peers, as a reload does."""
+    now = stage.engine.store.current
+    changed = now.trunks["carrier"].model_copy(update={"peers": peers})
+    stage.engine.store.swap(replace(now, trunks={**now.trunks, "carrier": changed}))
+
+
+def test_a_trunk_that_is_down_comes_up_by_a_peer_that_a_reload_brings() -> None:
+    """That is how a wrong name or port in ``peers`` is mended."""
+    stage, _ = probed()
+    reload_peers(stage, FIRST)
+    probe(stage, carrier=503)
+    assert len(stage.noted("trunk-down")) == 1
+    reload_peers(stage, SECOND)
+    probe(stage, carrier=200)
+    assert [note.fields["trunk"] for note in stage.noted("trunk-up")] == ["carrier"]
+    probe(stage, carrier=200)
+    assert len(stage.noted("trunk-up")) == 1
+
+
 def test_a_peer_that_is_down_is_passed_over() -> None:
     stage, second = probed()
     probe(stage, carrier=503, second=200)
