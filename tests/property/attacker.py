@@ -20,7 +20,7 @@ from tests.playbook.stage import SDP, Peer, Stage
 PEERS = ("office", "carrier", "backup", "office", "carrier")
 WITHIN = ("ACK", "ACK", "ACK", "BYE", "INVITE", "UPDATE", "PRACK", "INFO", "CANCEL", "OPTIONS")
 METHODS = ("INVITE", "ACK", "BYE", "CANCEL", "UPDATE", "PRACK", "INFO", "OPTIONS", "REFER", "REGISTER", "X")
-STATUSES = (100, 180, 183, 200, 200, 200, 302, 401, 408, 481, 487, 488, 491, 503)
+STATUSES = (100, 180, 183, 200, 200, 200, 302, 401, 408, 422, 481, 487, 488, 491, 503)
 REALM = "of the attacker"  # it challenges in
 BODIES = (
     b"", b"v=0", b"v=0 unusable", b"\xff\x00\r\n",
@@ -30,12 +30,14 @@ NAMES = (
     "Via", "From", "To", "Call-ID", "CSeq", "Contact", "Route", "Record-Route", "Max-Forwards", "Require",
     "Supported", "RSeq", "RAck", "Content-Type", "Reason", "Subject", "Accept", "History-Info", "Privacy",
     "Diversion", "P-Asserted-Identity", "Content-Encoding", "Retry-After", "Alert-Info", "Info-Package",
+    "Session-Expires", "Min-SE", "Allow",
 )  # fmt: skip
 VALUES = (
     "", "*", "<>", '"', "sip:", "0", "-1", "4294967296", "1 INVITE", "2 BYE", "1 ACK", "a" * 3000, "\u20ac",
     "sip:x@y;tag=1;tag=2", "<sip:a@b;lr>", "<sip:a@b>;tag=", "<tel:+1>", "<mailto:x>", "SIP/2.0/UDP x",
     "SIP/2.0/TLS h:99999;branch=z9hG4bKx", "100rel, foo", "1 1 INVITE", "99999999999 1 INVITE",
     "multipart/mixed;boundary=x", "multipart/mixed", "text/plain", "<sip:%41%00@x>", "<sip:a:b@c>", "id",
+    "90;refresher=uac", "90;refresher=uas", "timer", "UPDATE", "3600",
 )  # fmt: skip
 
 
@@ -185,7 +187,8 @@ class Attacker:
             response.headers.add("WWW-Authenticate", f'Digest realm="{REALM}", nonce="{nonce}"{stale}')
         for name, value, share in (
             ("Require", "100rel", 0.3), ("RSeq", "1", 0.3), ("Subject", "carried", 0.3),
-            ("Record-Route", "<sip:edge.example;lr>", 0.3),
+            ("Record-Route", "<sip:edge.example;lr>", 0.3), ("Session-Expires", "90;refresher=uac", 0.3),
+            ("Min-SE", "2000", 0.3), ("Allow", "INVITE, UPDATE", 0.3),
         ):  # fmt: skip
             if dice.random() < share:
                 response.headers.add(name, value)
