@@ -5,9 +5,9 @@ Durations are seconds (written ``60s``, ``5m``, ``1h`` or a number), sizes are b
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
 from dsl.decision import Downgrade
 from sbc.base import Address
@@ -34,12 +34,13 @@ from sbc.config.values import (
 )
 from sbc.media.policy import STREAMS, SUITES, Srtp
 from sbc.media.sdp import MAX_MEDIA
+from sbc.sip.session_timer import LEAST
 from sbc.tls.groups import DEFAULT_GROUPS
 
 __all__ = [
     "Acme", "Admin", "Caps", "Downgrade", "HookSettings", "Identity", "Limits", "Listener", "Marks",
-    "MediaConfig", "MediaNetwork", "MediaPlace", "OptionsProbe", "Registration", "Revocation", "Settings",
-    "Tenant", "TlsMode", "Trunk", "TrunkRevocation", "TrunkTls", "TrustAnchor",
+    "MediaConfig", "MediaNetwork", "MediaPlace", "OptionsProbe", "Registration", "Revocation", "SessionTimer",
+    "Settings", "Tenant", "TlsMode", "Trunk", "TrunkRevocation", "TrunkTls", "TrustAnchor",
     "parse_address", "parse_duration", "parse_ports",
 ]  # fmt: skip
 
@@ -260,6 +261,27 @@ class Limits(_Model):
     ports: int | None = Field(default=None, ge=2)
 
 
+class SessionTimer(_Model):
+    """The session timers of a trunk (RFC 4028); without ``expires`` only what its peers ask for is kept.
+
+    ``min`` is the shortest session that its peers may ask for.
+    """
+
+    expires: Duration | None = None
+    min: Duration = float(LEAST)
+
+    @model_validator(mode="after")
+    def _long_enough(self) -> SessionTimer:
+        if self.min < LEAST:
+            raise ValueError(f"min is {self.min:g}s: write {LEAST}s or more, the least that RFC 4028 allows")
+        if self.expires is not None and self.expires < self.min:
+            raise ValueError(
+                f"expires, {self.expires:g}s, is under min, {self.min:g}s: write an expires of at least "
+                f"{self.min:g}s, such as 1800s, or a lower min"
+            )
+        return self
+
+
 class OptionsProbe(_Model):
     """How the trunk is probed with OPTIONS."""
 
@@ -284,6 +306,21 @@ class Registration(_Model):
     outbound_proxy: HostPort | None = None
     expires: Duration = Field(default=3600.0, ge=10, le=604800)
     bulk: StrictBool = False
+
+
+def _or_off(value: object) -> object:
+    if isinstance(value, str):
+        if value.strip().lower() != "off":
+            raise ValueError(f"{value!r} says nothing: write off, or {{expires: 1800s, min: 90s}}")
+        return None
+    if value is None:
+        raise ValueError("nothing is given: write off, or {expires: 1800s, min: 90s}")
+    return value
+
+
+Timed = Annotated[
+    SessionTimer | None, BeforeValidator(_or_off, json_schema_input_type=SessionTimer | Literal["off"])
+]
 
 
 class Trunk(_Model):
@@ -316,6 +353,7 @@ class Trunk(_Model):
     ring_timeout: Duration = 180.0
     dial_timeout: Duration = 5.0
     response_timeout: Duration = 32.0
+    session_timer: Timed = SessionTimer()
 
 
 class Revocation(_Model):
