@@ -15,6 +15,7 @@ from sbc.config.model import (
     Identity,
     Listener,
     MediaConfig,
+    Server,
     Settings,
     Tenant,
     Trunk,
@@ -34,7 +35,8 @@ def test_the_examples_are_right(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [Caps, Identity, Listener, MediaConfig, Settings, Tenant, Trunk, TrunkTls, TrustAnchor]
+    "model", [Caps, Identity, Listener, MediaConfig, Server, Settings, Tenant, Trunk, TrunkTls, TrustAnchor]
 )
 def test_every_key_is_explained(model: type[BaseModel]) -> None:
-    assert [key for key in model.model_fields if f"`{key}`" not in PAGE] == []
+    keys = [info.alias or name for name, info in model.model_fields.items()]
+    assert [key for key in keys if f"`{key}`" not in PAGE] == []
