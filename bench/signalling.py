@@ -45,9 +45,9 @@ def measure(make: Server, rate: float, seconds: float) -> Run:
     with TemporaryDirectory(prefix="bench-") as root, chain(Path(root), make) as (server, caller):
         with caller.calls(Load(20, 20)) as warm:
             warm.finish()
-        with caller.calls(Load(CALLS, 200)) as warm:
-            warm.finish()
         load = Load(int(rate * seconds), rate)
+        with caller.calls(Load(min(CALLS, load.calls), min(200, rate))) as warm:
+            warm.finish(seconds + 60)
         cpu, began = cpu_seconds(*server.leaders), time.monotonic()
         with caller.calls(load) as sipp:
             counts = sipp.finish(seconds + 60)

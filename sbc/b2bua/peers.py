@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from dsl.decision import Group
 from sbc.b2bua.leg import DEFAULT_PORT
@@ -95,14 +95,24 @@ class PeerState:
         self.rest, self.rests, self.met = "", 0.0, ""
 
 
-class Peers:
-    """What is known of the peers of all trunks."""
+class Home(NamedTuple):
+    """The peer that a trunk is registered with, and the route that it wants calls to take (RFC 3608)."""
 
-    __slots__ = ("_states", "_turns")
+    peer: Address
+    routes: tuple[str, ...]
+
+
+class Peers:
+    """What is known of the peers of all trunks; ``homes`` has those of the trunks that are registered."""
+
+    __slots__ = ("_fallen", "_states", "_turns", "homes")
 
     def __init__(self) -> None:
+        self.homes: dict[str, Home] = {}
         self._states: dict[str, dict[Address, PeerState]] = {}
         self._turns = Balancer()
+        # Trunks that were told to be down, and not yet to be up: a reload may have changed their peers since.
+        self._fallen: set[str] = set()
 
     def state(self, trunk: Trunk, peer: Address) -> PeerState:
         """The state of one peer; one of whom nothing is known yet begins here."""
@@ -115,6 +125,8 @@ class Peers:
 
     def keep(self, trunks: Mapping[str, Trunk]) -> None:
         """Forget the peers that are in none of ``trunks``, and the probes of those not probed any more."""
+        if self._fallen:
+            self._fallen &= {name for name, trunk in trunks.items() if trunk.options is not None}
         for name in list(self._states):
             trunk = trunks.get(name)
             if trunk is None:
@@ -126,6 +138,16 @@ class Peers:
             if trunk.options is None:
                 for state in states.values():
                     state.forget_probes()
+
+    def fell(self, trunk: Trunk) -> None:
+        """It was told that the trunk is down."""
+        self._fallen.add(trunk.trunk)
+
+    def rose(self, trunk: Trunk) -> bool:
+        """Whether a peer that answers brings back a trunk that was told to be down; True once."""
+        fallen = trunk.trunk in self._fallen
+        self._fallen.discard(trunk.trunk)
+        return fallen
 
     def is_down(self, trunk: Trunk) -> bool:
         """True where every peer of ``trunk`` is known not to answer."""
@@ -142,9 +164,12 @@ class Peers:
         return ", ".join(f"{peer}: {reason}" for peer, reason in down.items())
 
     def order(self, trunk: Trunk, at: float) -> tuple[Address, ...]:
-        """The peers that a new call may be sent to, the first to be tried first; with it a turn is taken."""
+        """The peers that a new call may be sent to, the first to be tried first; with it a turn is taken.
+
+        The first is the one that the trunk is registered with, since it alone may know us.
+        """
         if not trunk.ranks:
-            return self._fit(trunk, at)
+            return self.fit(trunk, at)
         states = self._states.get(trunk.trunk, {})
         ready: list[Address] = []
         last: list[Address] = []
@@ -152,15 +177,32 @@ class Peers:
             now, later = _sorted_out([each.address for each in rank], states, at)
             ready += self._in_turn(trunk, rank, now) if len(now) > 1 else now
             last += later
-        return (*ready, *last)
+        return self._home_first(trunk, ready, last)
 
-    def _fit(self, trunk: Trunk, at: float) -> tuple[Address, ...]:
-        """The peers that may be sent anything, in the order of the file."""
+    def fit(self, trunk: Trunk, at: float) -> tuple[Address, ...]:
+        """The peers that may be sent what is no call, by priority: it takes nobody's turn."""
         states = self._states.get(trunk.trunk)
+        peers = [each.address for rank in trunk.ranks for each in rank] if trunk.ranks else trunk.peers
         if not states:
-            return trunk.peers
-        ready, last = _sorted_out(trunk.peers, states, at)
-        return (*ready, *last)
+            return self._home_first(trunk, peers, ())
+        ready, last = _sorted_out(peers, states, at)
+        return self._home_first(trunk, ready, last)
+
+    def _home_first(
+        self, trunk: Trunk, ready: Sequence[Address], last: Sequence[Address]
+    ) -> tuple[Address, ...]:
+        """All of them, the peer that the trunk is registered with before those that are as ready as it."""
+        home = self.homes.get(trunk.trunk)
+        if home is None:
+            return (*ready, *last)
+        return tuple(
+            [
+                *[peer for peer in ready if peer == home.peer],
+                *[peer for peer in ready if peer != home.peer],
+                *[peer for peer in last if peer == home.peer],
+                *[peer for peer in last if peer != home.peer],
+            ]
+        )
 
     def _in_turn(self, trunk: Trunk, rank: tuple[Server, ...], ready: list[Address]) -> list[Address]:
         """Those of one priority that are ready, first whose turn it is; last those of the weight 0."""
@@ -223,7 +265,7 @@ class Peers:
         own = begun if begun is not None else _at(trunk, former.host)
         last = Address(former.host, own.port if own is not None else 0)
         near = (Address(hop.host, hop.port or 0), last) if is_ip(hop.host) else (last,)
-        return (self._fit(trunk, at) or trunk.peers) if own is None else (own,), near
+        return (self.fit(trunk, at) or trunk.peers) if own is None else (own,), near
 
 
 def way_back(trunk: Trunk, via: Via, former: Flow) -> Towards | None:

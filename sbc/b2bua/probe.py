@@ -79,11 +79,11 @@ class Probe:
         if response.status in _NO_SERVICE:
             self.failed(f"{response.status} {response.reason}", at, out)
         elif response.status >= 200:
-            state, was_down = self._peers.state(self._trunk, self._peer), self._peers.is_down(self._trunk)
+            state = self._peers.state(self._trunk, self._peer)
             if state.up is False:
                 self._note("peer-up", {"peer": str(self._peer)}, out)
             state.answered()
-            if was_down:
+            if self._peers.rose(self._trunk):
                 self._note("trunk-up", {}, out)
 
     def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
@@ -102,6 +102,7 @@ class Probe:
         if state.up is False and not was_down:
             self._note("peer-down", {"peer": str(self._peer), "reason": reason}, out)
             if self._peers.is_down(self._trunk):
+                self._peers.fell(self._trunk)
                 self._note("trunk-down", {"reason": self._peers.why_down(self._trunk)}, out)
 
     def _note(self, event: str, fields: dict[str, str], out: list[Command]) -> None:

@@ -107,6 +107,9 @@ def _attention(status: Row) -> list[str]:
     for each in status["trunks"]:
         if each["optional"]:
             parts += ["", f"optional: {each['name']}: {each['optional']}"]
+    for each in status["registrations"]:
+        if each["state"] == "failed":
+            parts += ["", f"not registered: {each['trunk']}: {printable(each['reason'])}"]
     records = status["records"]
     if records["problem"] or records["lost"]:
         why = f" ({records['problem']})" if records["problem"] else ""
@@ -115,6 +118,8 @@ def _attention(status: Row) -> list[str]:
             f"call records: {records['waiting']} wait to be written{why}, {records['lost']} are lost",
         ]
     for each in status["listeners"]:
+        if crowded := each["inbound"]["crowded"]:
+            parts += ["", f"crowded: {each['name']}: {crowded} connections refused, over its limits or caps"]
         if held := each["inbound"]["held"] + each["outbound"]["held"]:
             what = "were dropped" if each["transport"] == "udp" else "had to wait"
             parts += ["", f"flood: {each['name']}: {held} messages over caps.messages_per_flow {what}"]

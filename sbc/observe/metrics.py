@@ -16,6 +16,7 @@ from sbc.observe.views import (
     CountersView,
     LifeView,
     ListenerView,
+    RegistrationView,
     RevocationView,
     StatusView,
     TrunkView,
@@ -64,7 +65,14 @@ class Counters:
 def exposition(status: StatusView) -> str:
     """The whole status as Prometheus text, each name beginning with ``sbc_``."""
     return "\n".join(
-        [*_totals(status), *_listeners(status.listeners), *_trunks(status), *_sources(status.revocation), ""]
+        [
+            *_totals(status),
+            *_listeners(status.listeners),
+            *_trunks(status),
+            *_registrations(status.registrations),
+            *_sources(status.revocation),
+            "",
+        ]
     )
 
 
@@ -125,6 +133,13 @@ def _listeners(listeners: tuple[ListenerView, ...]) -> Iterator[str]:
         "sbc_listener_handshakes_in_flight", "gauge", "Handshakes begun and not done.", secure, "in_flight"
     )
     yield from family("sbc_listener_connections", "gauge", "Open connections.", both, "open")
+    crowded = [(labels, float(view.inbound.crowded)) for labels, view in streams]
+    yield from _family(
+        "sbc_connections_over_cap_total",
+        "counter",
+        "Refused for want of a place, or of one's share.",
+        crowded,
+    )
     held = [(labels, float(view.held)) for labels, view in named]
     yield from _family(
         "sbc_messages_held_total",
@@ -184,6 +199,13 @@ def _trunks(status: StatusView) -> Iterator[str]:
     yield from _family("sbc_own_certificate_expiry_seconds", "gauge", "notAfter of ours.", own)
     yield from _family("sbc_peer_certificate_expiry_seconds", "gauge", "notAfter of the peer's.", peers)
     yield from _lives(status.certificates)
+
+
+def _registrations(found: tuple[RegistrationView, ...]) -> Iterator[str]:
+    up = [({"trunk": each.trunk}, float(each.state == "registered")) for each in found]
+    yield from _family("sbc_registration_up", "gauge", "1 where the trunk is registered.", up)
+    ends = [({"trunk": each.trunk}, each.until) for each in found if each.until]
+    yield from _family("sbc_registration_expiry_seconds", "gauge", "When its binding ends.", ends)
 
 
 def _lives(certificates: tuple[LifeView, ...]) -> Iterator[str]:

@@ -18,7 +18,8 @@ class Stats:
     ``in_flight`` (handshakes) and ``open`` (connections) are of this moment, the others since the start.
     ``accepted`` has those too that were ``refused``; over UDP datagrams are ``received`` instead,
     ``refused`` where no trunk admits their source, and ``unsent`` where the kernel takes none.
-    ``failures`` are handshakes. ``held`` are messages over their peer's allowance: they waited, and over UDP
+    ``failures`` are handshakes. ``crowded`` are those ``refused`` because there was no place left, or none
+    for their address or trunk; ``held`` are messages over their peer's allowance: they waited, and over UDP
     were dropped.
     """
 
@@ -31,6 +32,7 @@ class Stats:
     received: int = 0
     unsent: int = 0
     held: int = 0
+    crowded: int = 0
 
 
 class Tally:

@@ -59,7 +59,7 @@ def test_silent_connections_of_one_address_shut_nobody_out(lab: Lab) -> None:
     lab.start()
     with silent(lab, ATTACKER, 210):
         until_equal(lambda: stats(lab).accepted, 210)
-        assert (stats(lab).in_flight, stats(lab).refused) == (20, 190)
+        assert (stats(lab).in_flight, stats(lab).refused, stats(lab).crowded) == (20, 190, 190)
         assert serves(lab, "carrier", PEER) and serves(lab, "office", SECOND)
     (line,) = lab.recorder.refused
     assert (line[0], line[1].host) == ("tls", ATTACKER)
@@ -106,6 +106,7 @@ def test_a_wrong_source_is_told_of_beside_a_scanner_and_its_remedy_helps(lab: La
     assert refused(lab, WRONG) and refused(lab, WRONG)
     lines = {address.host: reason for _, address, reason in lab.recorder.refused}
     assert len(lab.recorder.refused) == 2, "one line for each address"
+    assert (stats(lab).refused, stats(lab).crowded) == (32, 0)
     assert lines["127.88.0.1"] == "no trunk admits this address"
     assert "near 127.0.9.1, which trunk carrier admits" in lines[WRONG]
     assert f"add {WRONG} to the trunk's `sources`" in lines[WRONG]

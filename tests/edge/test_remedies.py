@@ -14,6 +14,7 @@ from sbc.demo.pki import LabAuthority, key_bytes
 from tests.edge.remedies.agreement import AGREEMENT
 from tests.edge.remedies.certificates import CERTIFICATES, DATES, nameless
 from tests.edge.remedies.ours import OURS
+from tests.edge.remedies.revoked import REVOKED
 from tests.edge.remedies.rows import Row, anew
 from tests.edge.remedies.site import HOST, NAME, Site
 from tests.edge.remedies.trust import TRUST
@@ -21,7 +22,7 @@ from tests.edge.remedies.trust import TRUST
 pytestmark = pytest.mark.slow  # some hundred and fifty handshakes, with new keys each
 
 OURS_OF = {"inbound": "tls.server_identity", "outbound": "tls.client_identity"}
-ROWS: tuple[Row, ...] = (*AGREEMENT, *TRUST, *CERTIFICATES, *DATES, *OURS)
+ROWS: tuple[Row, ...] = (*AGREEMENT, *TRUST, *CERTIFICATES, *DATES, *REVOKED, *OURS)
 CASES = [(row, version) for row in ROWS for version in row.versions]
 
 

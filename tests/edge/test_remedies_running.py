@@ -120,10 +120,6 @@ class Site:
         """It answers."""
         self.running.lines("[trunk]", event="trunk-up", trunk=name)
 
-    def works(self, name: str) -> None:
-        """A handshake with it was good, and there was none before."""
-        until(lambda: self._dialled(name)["good"], "a good handshake in the ledger")
-
     def trust(self, name: str) -> dict[str, Any]:
         """The last failure of what we dial, as ``sbc trust`` has it, once there is one."""
 
@@ -250,7 +246,7 @@ def test_a_dialled_port_with_tls_that_says_nothing_on_a_trunk_without(site: Site
     site.trunk("curt", TRUNK.format(name="curt", host=HOST, port=peer.port, listener="tcp") + PROBED)
     assert "before it said anything: it may want TLS on that port" in site.down("curt")
     site.trunk("curt", TRUNK.format(name="curt", host=HOST, port=peer.port, listener="tls") + PROBED + TLS)
-    site.works("curt")
+    site.up("curt")
 
 
 def test_a_dialled_port_with_tls_on_a_trunk_without(site: Site, peer: Peer) -> None:
@@ -368,7 +364,7 @@ def test_a_name_that_leads_nowhere(site: Site, peer: Peer) -> None:
         not in " ".join(sbc(site.directory, "trust", "lost").out.split()).split("OUTBOUND")[1]
     )
     site.trunk("lost", text.replace("{host}", HOST))
-    site.works("lost")
+    site.up("lost")
 
 
 def test_a_port_where_nobody_is(site: Site, peer: Peer) -> None:
@@ -382,4 +378,4 @@ def test_a_port_where_nobody_is(site: Site, peer: Peer) -> None:
     site.trunk(
         "closed", TRUNK.format(name="closed", host=HOST, port=peer.port, listener="tls") + PROBED + TLS
     )
-    site.works("closed")
+    site.up("closed")

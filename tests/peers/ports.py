@@ -1,22 +1,39 @@
-"""Free loopback ports, below the kernel's ephemeral range so that no outgoing connection takes them."""
+"""Free loopback ports, outside the kernel's ephemeral range so that no outgoing connection takes them.
+
+A port that is free now may be what another process has set aside, for the media of a call that is yet to
+come say. So each process that asks has zones of its own, as long as it lives: a lock on a file for each.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import IO
 
-_FIRST, _LAST = 10240, 32000
-_next = _FIRST + (os.getpid() * 97) % (_LAST - _FIRST)
+_SIZE, _MOST = 1360, 3
+# The lab of `make demo` looks for its media ports between 20000 and 30000.
+_ZONES = [
+    range(first, first + _SIZE)
+    for low, high in ((6144, 20000), (30000, 32768), (61000, 65536))
+    for first in range(low, high - _SIZE + 1, _SIZE)
+]
+_own: list[range] = []
+_locks: list[IO[str]] = []
+_at = 0
+_next = _end = 0
 
 
 def free_port(consecutive: int = 1) -> int:
-    """The first of ``consecutive`` ports free for UDP and TCP; none is handed out twice by one process."""
+    """The first of ``consecutive`` ports free for UDP and TCP; each comes again as late as possible."""
     global _next
-    for _ in range(_LAST - _FIRST):
+    for _ in range(len(_ZONES) * _SIZE):
+        if _next + consecutive > _end:
+            _move_on()
         first, _next = _next, _next + consecutive
-        if _next >= _LAST:
-            _next = _FIRST
-            continue
         if all(_is_free(port) for port in range(first, first + consecutive)):
             return first
     raise OSError("no free port on the loopback")
@@ -25,6 +42,35 @@ def free_port(consecutive: int = 1) -> int:
 def free_ports(count: int) -> list[int]:
     """``count`` free ports, each as `free_port` finds it."""
     return [free_port() for _ in range(count)]
+
+
+def _move_on() -> None:
+    """Go to a zone that is nobody's, while we have few, or else back to the one that was left longest ago."""
+    global _at, _next, _end
+    zone = _claim() if len(_own) < _MOST else None
+    if zone is not None:
+        _own.append(zone)
+        _at = len(_own) - 1
+    elif _own:
+        _at = (_at + 1) % len(_own)
+    else:
+        _own.append(_ZONES[os.getpid() % len(_ZONES)])  # there are more processes than zones
+    _next, _end = _own[_at].start, _own[_at].stop
+
+
+def _claim() -> range | None:
+    directory = Path(tempfile.gettempdir(), f"portcullis-ports-{os.getuid()}")
+    directory.mkdir(exist_ok=True)
+    for zone in _ZONES:
+        if zone in _own:
+            continue
+        lock = (directory / str(zone.start)).open("w")
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _locks.append(lock)
+            return zone
+        lock.close()
+    return None
 
 
 def _is_free(port: int) -> bool:

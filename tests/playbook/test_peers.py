@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from sbc.b2bua.commands import OfferMedia
 from sbc.base import Address
 from sbc.observe.cdr import call_record
 from sbc.sip.message import Request, Response
+from tests.peers.trunks import with_peers
 from tests.playbook.servers import FIRST, ONLY_CARRIER, SECOND, probe, staged, two_servers
 from tests.playbook.stage import SDP, Peer, Stage
 
@@ -212,6 +214,26 @@ def test_each_peer_is_probed_by_itself_and_the_trunk_is_down_only_with_all_of_th
     probe(stage, carrier=200, second=503)
     assert not stage.engine.peers.is_down(trunk)
     assert [note.fields["peer"] for note in stage.noted("peer-up")] == [str(FIRST)]
+    assert len(stage.noted("trunk-up")) == 1
+
+
+def reload_peers(stage: Stage, *peers: Address) -> None:
+    """Give the carrier other peers, as a reload does."""
+    now = stage.engine.store.current
+    changed = with_peers(now.trunks["carrier"], *peers)
+    stage.engine.store.swap(replace(now, trunks={**now.trunks, "carrier": changed}))
+
+
+def test_a_trunk_that_is_down_comes_up_by_a_peer_that_a_reload_brings() -> None:
+    """That is how a wrong name or port in ``peers`` is mended."""
+    stage, _ = probed()
+    reload_peers(stage, FIRST)
+    probe(stage, carrier=503)
+    assert len(stage.noted("trunk-down")) == 1
+    reload_peers(stage, SECOND)
+    probe(stage, carrier=200)
+    assert [note.fields["trunk"] for note in stage.noted("trunk-up")] == ["carrier"]
+    probe(stage, carrier=200)
     assert len(stage.noted("trunk-up")) == 1
 
 

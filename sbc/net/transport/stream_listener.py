@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _LINGER = 0.5
+BLOCKED = "the address is blocked"
 UNRECOGNIZED_NAME, INTERNAL_ERROR = 112, 80
 
 
@@ -103,6 +104,7 @@ class StreamListener:
         """
         self._snapshot, self.config = snapshot, config
         self._alone = _is_alone(self.name, snapshot)
+        self._refusals.forget()
         for flow in list(self.flows.values()):
             if not self._readmitted(flow):
                 flow.channel.close("its trust was withdrawn")
@@ -156,8 +158,9 @@ class StreamListener:
             self._stats.refused += 1
             reset(descriptor)
             if reason is STRANGER:
-                self._refusals.stranger(remote, self._snapshot.sources.get(self.name))
+                self._refusals.stranger(remote, self._snapshot)
             else:
+                self._stats.crowded += reason is not BLOCKED
                 self._refusals.note(remote, reason)
             return
         # Counted here: a burst of accepts comes before any of their greenlets runs.
@@ -176,7 +179,7 @@ class StreamListener:
 
     def _objection(self, host: str, party: Party) -> str | None:
         if self._gate is not None and self._gate.blocked(host, self.clock.now()):
-            return "the address is blocked"
+            return BLOCKED
         if not party.trunks:
             return STRANGER
         config, caps = self.config, self._snapshot.settings.caps

@@ -110,6 +110,7 @@ class UdpListener:
         self._snapshot, self.config = snapshot, config
         former, self._flows = self._flows, OrderedDict()
         self._strangers.clear()
+        self._refusals.forget()
         self._dialled.clear()
         for peer, flow in former.items():
             if self._still_admits(peer, flow):
@@ -283,7 +284,7 @@ class UdpListener:
                 self._strangers.clear()
             self._strangers.add(host)
             self.stats.refused += 1
-            self._refusals.stranger(Address(host, peer[1]), self._snapshot.sources.get(self.name))
+            self._refusals.stranger(Address(host, peer[1]), self._snapshot)
             return None
         try:
             flow = self._new_flow(peer, trunk)

@@ -48,5 +48,5 @@ def test_the_example_of_peers_with_a_priority_is_right(write: Write) -> None:
     "model", [Caps, Identity, Listener, MediaConfig, Server, Settings, Tenant, Trunk, TrunkTls, TrustAnchor]
 )
 def test_every_key_is_explained(model: type[BaseModel]) -> None:
-    keys = [info.alias or name for name, info in model.model_fields.items()]
+    keys = [field.alias or name for name, field in model.model_fields.items()]
     assert [key for key in keys if f"`{key}`" not in PAGE] == []

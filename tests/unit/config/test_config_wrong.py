@@ -172,7 +172,7 @@ FORM: dict[str, Case] = {
     ),
     "a port that does not exist": (
         TRUNK, "peers: [127.0.0.1:16061]", "peers: [{host: 127.0.0.1, port: 70000}]",
-        ["trunks.d/carrier.yaml:2:33: error: port: 70000 is too large | the most is 65535"],
+        ["trunks.d/carrier.yaml:2:33: error: port: 70000 is too much | the most is 65535"],
     ),
     "host and port in one": (
         TRUNK, "peers: [127.0.0.1:16061]", "peers: [{host: '127.0.0.1:16061', port: 16061}]",
