@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sbc.b2bua.peers import REST, Peers, Towards
+from sbc.b2bua.peers import REST, Home, Peers, Towards
 from sbc.base import Address
 from sbc.config.model import Trunk
 from sbc.sip.headers import Headers
@@ -143,6 +143,23 @@ def test_without_a_weight_they_take_turns_and_with_the_weight_0_one_is_kept_in_r
     assert [tried(peers, of) for _ in range(3)] == ["bz"] * 3
     peers.refused(of, B, busy("60"), NOW)
     assert tried(peers, of) == "z"
+
+
+def test_the_peer_that_a_trunk_is_registered_with_is_first_whatever_its_priority() -> None:
+    of, peers = ranked(("a", 1, None), ("b", 2, None), ("c", 3, None)), Peers()
+    peers.homes["t"] = Home(B, ())
+    assert tried(peers, of) == "bac"
+    peers.unreached(of, B, "connection refused", NOW)
+    assert tried(peers, of) == "acb"
+    peers.refused(of, B, busy("60"), NOW)
+    assert tried(peers, of) == "ac"
+
+
+def test_what_is_no_call_takes_nobodys_turn() -> None:
+    of, peers = ranked(("b", 2, None), ("a", 1, 1), ("z", 1, 1)), Peers()
+    for _ in range(3):
+        assert [each.host[0] for each in peers.fit(of, NOW)] == ["a", "z", "b"]
+    assert [tried(peers, of) for _ in range(2)] == ["azb", "zab"]
 
 
 def test_what_a_reload_takes_away_is_forgotten() -> None:
