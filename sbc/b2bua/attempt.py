@@ -19,6 +19,7 @@ from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg
 from sbc.b2bua.life import fire
 from sbc.b2bua.proofs import CHALLENGES, Given, proven
+from sbc.b2bua.session import accept, accepted, forget_descriptions
 from sbc.b2bua.translate import Fields, answer, carried_body
 from sbc.base import PeerError
 from sbc.sip.dialog import Dialog
@@ -230,6 +231,9 @@ class Attempt:
             invitation.server.respond(final, at, out)
             return
         fork.a.confirm()
+        accepted(call, "b", self.invite, response, at)
+        accept(call, "a", invitation.request, final, at)
+        forget_descriptions(call)
         call.answered_at = at
         call.a.invited = False
         # Without SDP in the 2xx all was agreed in reliable provisional responses (RFC 3262 5).

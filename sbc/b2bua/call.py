@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from dsl.decision import Decision, Limit
 from dsl.facts import Facts
@@ -28,6 +28,8 @@ from sbc.sip.message import Request
 from sbc.sip.timers import NEVER
 
 AfterMedia = Callable[[bytes, "PeerError | None", float, list[Command]], None]
+Keep = Callable[["Call", str, float, list[Command]], None]
+_OF_THE_SESSION: Final = ("refresh ", "expire ")
 
 
 class SettingUp(Protocol):
@@ -60,7 +62,7 @@ class Unacknowledged(Protocol):
 
 
 class Crossing(Protocol):
-    """A request within the dialogs that is not answered yet: ``sbc.b2bua.mirror.Mirror``."""
+    """A request within the dialogs that is not answered yet: a ``Mirror``, or a ``Refresh`` of our own."""
 
     def abandon(self, at: float, out: list[Command]) -> None:
         """The call ends first: answer it, and take it out of the call's ``mirrors``."""
@@ -76,6 +78,7 @@ class Call:
     __slots__ = (
         "a",
         "admitted",
+        "agreed",
         "answered_at",
         "answered_invites",
         "b",
@@ -94,6 +97,7 @@ class Call:
         "media_waits",
         "mirrors",
         "named_hooks",
+        "offered",
         "offered_early",
         "offerer",
         "policies",
@@ -119,7 +123,11 @@ class Call:
         self.fork: Fork | None = None
         self.timers: dict[str, float] = {}
         self.reminded_at = NEVER
-        self.media_waits: deque[AfterMedia] = deque()
+        self.media_waits: deque[tuple[OfferMedia | AnswerMedia | None, AfterMedia]] = deque()
+        # The description that each side gave last and the one that it has of us, and the offer as it came and
+        # as it went on: what a re-INVITE that only refreshes the session repeats (RFC 4028 7.4).
+        self.agreed: dict[Side, tuple[bytes, bytes]] = {}
+        self.offered: tuple[bytes, bytes] = b"", b""
         self.answered_invites: dict[tuple[Side, int], Unacknowledged] = {}
         self.mirrors: list[Crossing] = []  # requests within the dialogs that nobody has answered yet
         self.policies: dict[Side, MediaPolicy] = {}
@@ -155,7 +163,7 @@ class Call:
     # which a call has one: what an ended call left in the heap would pin memory for minutes.
 
     def schedule(self, name: str, deadline: float) -> None:
-        """Call the setup's ``on_timer`` at ``deadline``, unless cancelled or moved."""
+        """Let a timer be due at ``deadline``, unless cancelled or moved."""
         self.timers[name] = deadline
         self._remind(deadline)
 
@@ -168,8 +176,11 @@ class Call:
         """Forget a timer; it need not be running."""
         self.timers.pop(name, None)
 
-    def on_reminder(self, at: float, out: list[Command]) -> None:
-        """The reminder came: fire what is due, the earliest first, and be reminded of the rest."""
+    def on_reminder(self, at: float, keep: Keep, out: list[Command]) -> None:
+        """The reminder came: fire what is due, the earliest first, and be reminded of the rest.
+
+        ``keep`` is told of the timers of the sessions, the setup of all others.
+        """
         self.reminded_at = NEVER
         while self.timers:
             name = min(self.timers, key=self.timers.__getitem__)
@@ -177,7 +188,9 @@ class Call:
                 self._remind(self.timers[name])
                 break
             del self.timers[name]
-            if self.setup is not None:
+            if name.startswith(_OF_THE_SESSION):
+                keep(self, name, at, out)
+            elif self.setup is not None:
                 self.setup.on_timer(name, at, out)
 
     # Media: requests are answered in order, so a response that waits for none keeps its place too.
@@ -186,7 +199,7 @@ class Call:
         """Leave ``command`` and go on with ``then`` when its answer comes."""
         self.has_media = True
         self.offerer = command.side if isinstance(command, OfferMedia) else None
-        self.media_waits.append(then)
+        self.media_waits.append((command, then))
         out.append(command)
 
     def media_refused(self, side: Side, error: PeerError, out: list[Command]) -> None:
@@ -197,7 +210,7 @@ class Call:
     def after_media(self, then: AfterMedia, at: float, out: list[Command]) -> None:
         """Go on with ``then`` once every earlier media request has been answered."""
         if self.media_waits:
-            self.media_waits.append(then)
+            self.media_waits.append((None, then))
         else:
             then(b"", None, at, out)
 
@@ -205,7 +218,28 @@ class Call:
         """The oldest media request was answered, or refused with ``error``."""
         if not self.media_waits:
             return
-        self.media_waits.popleft()(sdp, error, at, out)
+        command, then = self.media_waits.popleft()
+        if command is not None and error is None:
+            self._describe(command, sdp)
+        then(sdp, error, at, out)
+
+    def _describe(self, command: OfferMedia | AnswerMedia, written: bytes) -> None:
+        """Remember what was offered, and with its answer what holds."""
+        if isinstance(command, OfferMedia):
+            self.offered = command.sdp, written
+        else:
+            side: Side = command.side
+            came, went = self.offered
+            self.agreed[side] = command.sdp, went
+            self.agreed["b" if side == "a" else "a"] = came, written
+
+    def heard(self, side: Side) -> bytes:
+        """The description that holds of ``side``, as it gave it; empty where none is known."""
+        return self.agreed[side][0] if side in self.agreed else b""
+
+    def described(self, side: Side) -> bytes:
+        """The description that ``side`` has of us; empty where none is known."""
+        return self.agreed[side][1] if side in self.agreed else b""
 
     # Dialogs
 

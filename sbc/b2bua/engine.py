@@ -19,6 +19,7 @@ from sbc.b2bua.life import clear, fire
 from sbc.b2bua.mirror import Mirror
 from sbc.b2bua.probe import Prober
 from sbc.b2bua.reception import Reception
+from sbc.b2bua.refresh import on_timer
 from sbc.b2bua.registrations import Registrations
 from sbc.b2bua.states import Ending
 from sbc.b2bua.wreck import Wreck
@@ -270,7 +271,7 @@ class Engine(Desk):
             call = self.calls.get(call_id)
             if call is not None and call.reminded_at == deadline:
                 self.working_on = call_id
-                call.on_reminder(at, out)
+                call.on_reminder(at, on_timer, out)
         return self._take()
 
     def _tell(self, at: float, out: list[Command]) -> None:

@@ -17,13 +17,15 @@ from sbc.b2bua.commands import Command, Note, OfferMedia
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg, local_address
 from sbc.b2bua.media_policy import callee_srtp, caller_srtp, effective_downgrade, leg_policy
+from sbc.b2bua.proofs import CREDENTIALS, repeat
+from sbc.b2bua.session import ask, lengthen
 from sbc.b2bua.states import ENDED
 from sbc.b2bua.translate import Fields, invite, too_long
 from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
 from sbc.flow import Flow
 from sbc.policy.downgrade import verdict
-from sbc.sip.message import Response
+from sbc.sip.message import Request, Response
 
 _NOWHERE: Final = Route(())
 _REASONS: Final = {
@@ -134,8 +136,10 @@ class Hunt:
         call.b = leg
         rule, codecs = self.route.srtp, self.route.codecs
         streams = call.snapshot.settings.caps.streams_per_call
-        call.policies["a"] = ours = leg_policy(call.a, caller_srtp(call.a.trunk.srtp, rule), codecs, streams)
-        call.policies["b"] = theirs = leg_policy(leg, callee_srtp(trunk.srtp, rule), codecs, streams)
+        near, far = call.snapshot.network_of(call.a.trunk), call.snapshot.network_of(trunk)
+        ours = leg_policy(call.a, caller_srtp(call.a.trunk.srtp, rule), codecs, streams, near)
+        theirs = leg_policy(leg, callee_srtp(trunk.srtp, rule), codecs, streams, far)
+        call.policies["a"], call.policies["b"] = ours, theirs
         offer, turn = self.invitation.offer, self._turn
 
         def offered(sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
@@ -166,9 +170,14 @@ class Hunt:
         home = desk.peers.homes.get(leg.trunk.trunk)
         if home is not None and home.peer == leg.peer:
             request.headers.extend([("Route", each) for each in home.routes])
+        ask(leg, request)
         if too_long(request):
             self.invitation.refuse(513, "", at, out, "the INVITE is too long to be sent on")
             return
+        self._send(leg, request, at, out)
+
+    def _send(self, leg: Leg, request: Request, at: float, out: list[Command]) -> None:
+        call, desk = self.call, self.call.desk
         self.attempt = attempt = Attempt(self, self.invitation, leg)
         leg.inviting = True
         attempt.invite = request
@@ -180,11 +189,35 @@ class Hunt:
     # Failure
 
     def on_refusal(self, response: Response, at: float, out: list[Command]) -> None:
-        """The peer refused: with 503 for itself alone, with any other status for the hop."""
+        """The peer refused: with 503 for itself alone, with any other status for the hop.
+
+        After 422 it is asked again.
+        """
+        if response.status == 422 and self._ask_for_longer(response, at, out):
+            return
         if response.status == 503:
             self.on_peer_failure(503, f"503 {response.reason}", response, at, out)
         else:
             self._hop_failed(response.status, response, at, out)
+
+    def _ask_for_longer(self, response: Response, at: float, out: list[Command]) -> bool:
+        """Send the INVITE again, for a session as long as the peer demands, if it says so (RFC 4028 7.3)."""
+        call, attempt, leg = self.call, self.attempt, self.call.b
+        if attempt is None or leg is None or not lengthen(leg, attempt.invite, response):
+            return False
+        former, offerer = attempt.invite, call.offerer
+        self._leave(at, out)
+        call.offerer = offerer
+        leg.cseq += 1
+        leg.proof = ()
+        request = repeat(former, leg.cseq, call.desk.transactions.new_branch())
+        for name in CREDENTIALS:
+            request.headers.remove(name)
+        request.headers.set("Session-Expires", str(leg.least))
+        request.headers.set("Min-SE", str(leg.least))
+        self._send(leg, request, at, out)
+        call.schedule("response", at + leg.trunk.patience_with(leg.peer))
+        return True
 
     def on_timer(self, name: str, at: float, out: list[Command]) -> None:
         """``response``: the peer is silent. ``ring``: it rings, but nobody answers."""

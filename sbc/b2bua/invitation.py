@@ -82,7 +82,7 @@ class Invitation:
         call, status = self.call, response.status
         if status in (401, 407):
             self.refuse(403, "Forbidden", at, out, f"{status} from the callee's side")
-        elif status < 400:
+        elif status < 400 or status == 422:  # how long a session lasts is between the callee and us
             self.refuse(480, "Temporarily Unavailable", at, out, f"{status} from the callee's side")
         else:
             base = call.desk.respond_to(self.server, status, response.reason, call.desk.ids.tag())

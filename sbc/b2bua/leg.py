@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 from sbc.base import Address, is_wildcard
 from sbc.config.model import Listener, Trunk
 from sbc.flow import Flow
+from sbc.sip.session_timer import Terms
 
 Side = Literal["a", "b"]
 DEFAULT_PORT: Final = {"udp": 5060, "tcp": 5060, "tls": 5061}
@@ -53,16 +54,21 @@ class Leg:
         "invited",
         "inviting",
         "late",
+        "least",
         "local_tag",
         "local_uri",
         "lost",
         "peer",
         "proof",
+        "raised",
+        "refreshing",
         "remote_uri",
         "scheme",
         "sent_by",
+        "session",
         "side",
         "trunk",
+        "updates",
         "via_head",
         "waiting",
     )  # fmt: skip
@@ -91,6 +97,11 @@ class Leg:
         # Whether an INVITE of ours, or of the peer's, is under way here (RFC 3261 14).
         self.inviting = False
         self.invited = False
+        # The session timer that was agreed here, the Min-SE that a 422 of the peer taught us, and how often
+        # one did; whether it allows UPDATE, and whether a re-INVITE of ours refreshes the session (RFC 4028).
+        self.session: Terms | None = None
+        self.least = self.raised = 0
+        self.updates = self.refreshing = False
         self.via_head = (
             _VIA_TRANSPORT[flow.transport] + sent_by + (";rport" if flow.transport == "udp" else "")
         )

@@ -8,6 +8,7 @@ way; if the other side then refuses the offer, the media goes back to what was a
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.call import Call
@@ -16,12 +17,15 @@ from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Leg, Side, other
 from sbc.b2bua.life import clear
 from sbc.b2bua.proofs import CHALLENGES, Given, proven
+from sbc.b2bua.session import accept, accepted, ask
 from sbc.b2bua.states import ANSWERED, EARLY
 from sbc.b2bua.translate import Fields, answer, carried, carried_body, extensions, with_sdp
 from sbc.base import PeerError
 from sbc.sip.message import Request, Response
 from sbc.sip.transactions import ServerTransaction
 
+# What a refusal is to the other side: a challenge, and the length of a session, are between its peer and us.
+_PASSED_AS: Final = {401: 403, 407: 403, 422: 500}
 _RACK = re.compile(r"[0-9]+[ \t]+[0-9]+[ \t]+[A-Za-z]+").fullmatch
 
 
@@ -35,7 +39,7 @@ def screen(call: Call, fork: Fork, side: Side, request: Request) -> tuple[int, s
     if (method == "INVITE" and near.invited) or call.offerer == side:
         # The peer's own earlier request or offer is unanswered (RFC 3261 14.2, RFC 3311 5.2).
         return 500, "Server Internal Error"
-    if call.offerer is not None:
+    if call.offerer is not None or near.refreshing or call.leg(other(side)).refreshing:
         return 491, "Request Pending"
     if method == "INVITE" and (near.inviting or call.state == ANSWERED or call.fork is not fork):
         return 491, "Request Pending"
@@ -115,6 +119,8 @@ class Mirror:
             tags = extensions(request, name)
             if tags:
                 headers.add(name, tags)
+        if request.method in ("INVITE", "UPDATE") and self.call.fork is self.fork:
+            ask(far, outgoing)
         if request.method == "PRACK":
             headers.add("RAck", self._rack())
         if request.method == "INFO" and request.body:
@@ -208,17 +214,26 @@ class Mirror:
             return
         base = call.desk.respond_to(self.server, response.status, response.reason)
         final = answer(base, response, near, far.flow.trusted, sdp)
+        assert self.client_request is not None, "a response implies the request"
+        if response.status >= 200 and self.request.method in ("INVITE", "UPDATE"):
+            self._settle(response, final, at)
         if self.request.method != "INVITE" or response.status < 200:
             self._finish(final, at, out)
             return
         near.invited = far.inviting = False
         if self.offered:
             call.offerer = None
-        assert self.client_request is not None, "a response implies the request"
         far_cseq = self.client_request.cseq.number
         self.answered = AnsweredInvite(call, self.fork, self.side, far_cseq, bool(sdp) and not self.offered)
         call.mirrors.remove(self)
         self.answered.start(self.server, final, at, out)
+
+    def _settle(self, response: Response, final: Response, at: float) -> None:
+        """Each leg's session begins anew, on its own terms; in an early dialog there is none yet."""
+        call, side = self.call, self.side
+        if call.fork is self.fork and self.client_request is not None:
+            accepted(call, other(side), self.client_request, response, at)
+            accept(call, side, self.request, final, at)
 
     def _unusable(self, response: Response, error: PeerError, at: float, out: list[Command]) -> None:
         """The far side accepted with an answer that we must not use: the call ends (row M3)."""
@@ -242,7 +257,7 @@ class Mirror:
     def _refused(self, response: Response, at: float, out: list[Command]) -> None:
         if self.offered:
             out.append(RollbackMedia(self.call.id))
-        status = 403 if response.status in (401, 407) else response.status
+        status = _PASSED_AS.get(response.status, response.status)
         base = self.call.desk.respond_to(self.server, status, response.reason)
         near, far = self.call.leg(self.side), self.call.leg(other(self.side))
         self._finish(answer(base, response, near, far.flow.trusted, b""), at, out)

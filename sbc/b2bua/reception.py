@@ -17,8 +17,9 @@ from sbc.b2bua.leg import Leg, Side, local_address
 from sbc.b2bua.life import on_bye
 from sbc.b2bua.mirror import Mirror, screen
 from sbc.b2bua.screening import Refusal, looped, refuse
+from sbc.b2bua.session import objection, refreshed
 from sbc.b2bua.setup import Setup
-from sbc.b2bua.translate import ACCEPT, ALLOW, CARRIED_EXTENSIONS, reasons
+from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, reasons
 from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
@@ -93,7 +94,7 @@ class Reception:
     def _on_options(self, server: ServerTransaction, at: float, out: list[Command]) -> None:
         """OPTIONS to us: what we can do (RFC 3261 11.2)."""
         response = self._desk.respond_to(server, 503 if self._desk.draining else 200, "")
-        for name, value in (("Allow", ALLOW), ACCEPT, ("Supported", ", ".join(CARRIED_EXTENSIONS))):
+        for name, value in (("Allow", ALLOW), ACCEPT, ("Supported", ", ".join(EXTENSIONS))):
             response.headers.add(name, value)
         server.respond(response, at, out)
 
@@ -110,6 +111,10 @@ class Reception:
             return
         if self._desk.draining:
             self._refuse(server, Refusal(503, "Service Unavailable"), at, out)
+            return
+        unfit = objection(trunk, request)
+        if unfit is not None:
+            self._refuse(server, Refusal(*unfit), at, out)
             return
         # Whole before it counts anywhere: what fails half-made has then nothing to give back.
         call = self._new_call(snapshot, trunk, flow, request, at)
@@ -197,6 +202,13 @@ class Reception:
         self, call: Call, fork: Fork, side: Side, server: ServerTransaction, request: Request,
         at: float, out: list[Command],
     ) -> None:  # fmt: skip
+        if request.method in ("INVITE", "UPDATE"):
+            unfit = objection(call.leg(side).trunk, request)
+            if unfit is not None:
+                self._refuse(server, Refusal(*unfit), at, out)
+                return
+            if refreshed(call, fork, side, server, request, at, out):
+                return
         busy = screen(call, fork, side, request)
         if busy is not None:
             headers = (("Retry-After", "5"),) if busy[0] == 500 else ()

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.body_parts import left_out
 from sbc.b2bua.invitation import Invitation
-from sbc.b2bua.translate import ACCEPT, ALLOW, CARRIED_EXTENSIONS, METHODS, content_type
+from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, METHODS, content_type
 from sbc.flow import Flow
 from sbc.sip.headers import canonical
 from sbc.sip.message import Request
@@ -98,12 +98,12 @@ def _deciding(flow: Flow, request: Request) -> tuple[object, ...]:
 
 
 def required_but_unknown(request: Request) -> list[str]:
-    """Option tags of Require and Proxy-Require that we do not carry (RFC 3261 8.2.2.3)."""
+    """Option tags of Require and Proxy-Require that we know nothing of (RFC 3261 8.2.2.3)."""
     headers = request.headers
     tags: list[str] = []
     for name in ("Require", "Proxy-Require"):
         if name in headers:
-            tags += [tag for tag in headers.values(name) if tag.lower() not in CARRIED_EXTENSIONS]
+            tags += [tag for tag in headers.values(name) if tag.lower() not in EXTENSIONS]
     return tags
 
 

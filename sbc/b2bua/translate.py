@@ -42,8 +42,10 @@ METHODS: Final = frozenset(ALLOW.split(", "))
 # who allow it (RFC 3311 4).
 _OF_THE_OTHER_SIDE: Final = frozenset(("UPDATE", "PRACK", "INFO"))
 _ALLOW_OF_THE_SILENT: Final = ALLOW.replace(" UPDATE,", "")
-# Extensions that we carry from end to end; anything else that is required is refused (420).
+# Extensions that we carry from end to end, and with them those that each leg has for itself; anything else
+# that is required is refused (420).
 CARRIED_EXTENSIONS: Final = frozenset(("100rel",))
+EXTENSIONS: Final = ("100rel", "timer")
 
 # Octets of the headers that may be carried across beside our own; more would not fit every peer's limits.
 MAX_CARRIED: Final = 8192

@@ -21,6 +21,7 @@ from sbc.b2bua.desk import NOBODY, Desk
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Leg, Side, other
 from sbc.b2bua.mirror import Mirror
+from sbc.b2bua.refresh import Refresh
 from sbc.b2bua.states import ENDED, Ending
 from sbc.b2bua.told import end_of, record_of, run
 from sbc.flow import Flow
@@ -105,12 +106,15 @@ class Wreck:
 
     def _withdraw(self, client: ClientTransaction, at: float, out: list[Command]) -> None:
         user = client.user
-        if not isinstance(user, Attempt | Mirror):
+        if not isinstance(user, Attempt | Mirror | Refresh):
             return
-        if user.answered is not None:
+        if not isinstance(user, Refresh) and user.answered is not None:
             self._acknowledge(user.answered, at, out)
             return
-        leg = user.leg if isinstance(user, Attempt) else _leg(user.call, other(user.side))
+        if isinstance(user, Attempt):
+            leg: Leg | None = user.leg
+        else:
+            leg = _leg(user.call, other(user.side) if isinstance(user, Mirror) else user.side)
         if leg is None:
             return
         leftover = Leftover(user.call, leg, client.request)

@@ -53,6 +53,8 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "malformed": ("WRN", "[malformed]"),
     "parts-dropped": ("INF", "[parts-dropped]"),
     "connection-refused": ("WRN", "[refused]"),
+    "session-expired": ("WRN", "[session]"),
+    "refresh-failed": ("WRN", "[session]"),
     "flood": ("WRN", "[flood]"),
 }
 _REGISTER: Final = frozenset(("register", "registered"))

@@ -151,3 +151,44 @@ def test_a_call_goes_on_at_the_port_that_its_listener_has_left(gateway: Gateway,
     gateway.hears(other, "BYE")
     answered = until(lambda: _final(one))
     assert answered and answered.status == 200
+
+
+def test_each_leg_has_a_session_timer_of_its_own(gateway: Gateway) -> None:
+    """RFC 4028 7.3, 9: the callee wants a longer session, and refreshes it; nothing of that crosses."""
+    trunk = gateway.sbc.directory / "trunks.d" / "gateway.yaml"
+    timer = "session_timer: {expires: 1800s, min: 120s}\n"
+    trunk.write_text(GATEWAY % (HOST, gateway.callee.port) + timer)
+    gateway.reload()
+    caller, callee = gateway.caller, gateway.callee
+    caller.send(serialize(_request(caller)))
+    first = gateway.hears(callee, "INVITE")
+    assert (first.headers.get("Session-Expires"), first.headers.get("Min-SE")) == ("1800", "120")
+    callee.heard.clear()
+    refused = response_to(first, 422, "Session Interval Too Small", "callee")
+    refused.headers.add("Min-SE", "2400")
+    callee.send(serialize(refused))
+    second = gateway.hears(callee, "INVITE")
+    assert (second.headers.get("Session-Expires"), second.call_id) == ("2400", first.call_id)
+    answer = response_to(second, 200, "", "callee")
+    answer.headers.add("Contact", f"<sip:callee@{HOST}:{callee.port}>")
+    answer.headers.add("Session-Expires", "2400;refresher=uas")
+    callee.send(serialize(answer))
+    answered = until(lambda: _final(caller))
+    assert answered and answered.status == 200 and "Session-Expires" not in answered.headers
+    far = Dialog.as_uas(second, "callee")
+    for asked, status in (("2400;refresher=uac", 200), ("60;refresher=uac", 422)):
+        callee.heard.clear()
+        update = far.request("UPDATE", via=_via(callee), contact=f"<sip:callee@{HOST}:{callee.port}>")
+        update.headers.add("Supported", "timer")
+        update.headers.add("Session-Expires", asked)
+        callee.send(serialize(update))
+        said = until(lambda: _of_update(callee))
+        assert said.status == status
+        told = said.headers.get("Session-Expires") or said.headers.get("Min-SE")
+        assert told == (asked if status == 200 else "120")
+    assert not [each for each in caller.heard if isinstance(each, Request)]
+
+
+def _of_update(peer: Datagrams) -> Response | None:
+    found = [each for each in peer.heard if isinstance(each, Response) and each.cseq.method == "UPDATE"]
+    return found[0] if found else None

@@ -329,7 +329,7 @@ def test_prack_goes_end_to_end() -> None:
     stage = Stage()
     stage.office.invite(Supported="100rel, timer")
     invite = stage.carrier.hears_request("INVITE")
-    assert invite.headers.get("Supported") == "100rel"
+    assert invite.headers.get("Supported") == "100rel, timer"
     stage.carrier.respond(invite, 183, body=b"v=0 early", Require="100rel", RSeq="71")
     stage.office.hears(100)
     early = stage.office.hears_response(183)

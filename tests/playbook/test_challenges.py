@@ -10,7 +10,7 @@ from sbc.sip.digest import parse_credentials, response_hash, user_hash
 from sbc.sip.digest_client import Account
 from sbc.sip.message import Request, response_to
 from tests.peers.trunks import with_peers
-from tests.playbook.stage import SDP, Stage, snapshot
+from tests.playbook.stage import RULES, SDP, Stage, snapshot
 
 REALM, PASSWORD = "sip.carrier.example", "correct horse"
 ACCOUNT = Account("4930", REALM, PASSWORD)
@@ -146,8 +146,10 @@ def test_a_stale_nonce_is_answered_once_more_and_not_for_ever() -> None:
         proves(request)
         challenge(made, request, nonce=f'"n{turn}"', stale="true")
     made.carrier.hears("ACK")
-    proves(made.carrier.hears_request("INVITE"))
-    challenge(made, request, nonce='"n4"', stale="true")
+    last = made.carrier.hears_request("INVITE")
+    proves(last)
+    challenge(made, last, nonce='"n4"', stale="true")
+    made.carrier.hears("ACK")
     made.carrier.hears_nothing()
 
 
@@ -178,10 +180,11 @@ def test_a_bye_is_sent_again_with_credentials() -> None:
 
 def test_a_re_invite_and_an_update_are_sent_again_with_credentials() -> None:
     made = stage()
-    _, answer = made.established()
+    second, answer = made.established()
     for method, body in (("INVITE", SDP), ("UPDATE", b"")):
         made.within("office", answer, method, body)
         first = made.carrier.hears_request(method)
+        assert first.cseq.number == second.cseq.number + 1
         challenge(made, first, nonce=f'"{method}"')
         if method == "INVITE":
             made.carrier.hears("ACK")
@@ -200,10 +203,57 @@ def test_a_re_invite_and_an_update_are_sent_again_with_credentials() -> None:
     assert made.carrier.hears_request("BYE").cseq.number == second.cseq.number + 1
 
 
+@pytest.mark.parametrize("allow", ["INVITE, UPDATE", "INVITE"])
+def test_a_session_refresh_is_sent_again_with_credentials(allow: str) -> None:
+    made = stage()
+    made.office.invite()
+    invite = made.carrier.hears_request("INVITE")
+    made.carrier.respond(invite, 200, body=b"v=0 answer", Session_Expires="600;refresher=uac", Allow=allow)
+    made.office.hears(100)
+    made.within("office", made.office.hears_response(200), "ACK", CSeq=f"{made.cseq} ACK")
+    made.carrier.hears("ACK")
+    for count in (1, 2):
+        made.wait(300)
+        method = allow.split(", ")[-1]
+        first = made.carrier.hears_request(method)
+        challenge(made, first)
+        if method == "INVITE":
+            made.carrier.hears("ACK")
+        second = made.carrier.hears_request(method)
+        repeats(first, second)
+        proves(second, count=count)
+        made.carrier.respond(second, 200, body=first.body and b"v=0 answer", Session_Expires="600")
+        if method == "INVITE":
+            ack = made.carrier.hears_request("ACK")
+            assert ack.cseq.number == second.cseq.number
+            assert ack.headers.get("Proxy-Authorization") == second.headers.get("Proxy-Authorization")
+    assert not made.noted("refresh-failed")
+
+
+def test_who_wants_a_longer_session_after_a_challenge_may_challenge_again() -> None:
+    configuration = snapshot(RULES, "tls", session_timer={"expires": "1800s"})
+    made = Stage(replace(configuration, accounts={"carrier": ACCOUNT}))
+    made.office.invite()
+    challenge(made, made.carrier.hears_request("INVITE"))
+    made.carrier.hears("ACK")
+    made.carrier.respond(made.carrier.hears("INVITE"), 422, Min_SE="3600")
+    made.carrier.hears("ACK")
+    third = made.carrier.hears_request("INVITE")
+    assert third.headers.get("Session-Expires") == "3600"
+    assert "Proxy-Authorization" not in third.headers, "a proof is good for one request"
+    challenge(made, third)
+    made.carrier.hears("ACK")
+    fourth = made.carrier.hears_request("INVITE")
+    repeats(third, fourth)
+    proves(fourth, count=2)
+
+
 def test_a_call_that_is_given_up_while_it_proves_itself_is_cancelled_once_it_is_heard() -> None:
     made = stage()
     made.office.invite()
-    challenge(made, made.carrier.hears_request("INVITE"))
+    first = made.carrier.hears_request("INVITE")
+    made.carrier.respond(first, 100)
+    challenge(made, first)
     made.carrier.hears("ACK")
     second = made.carrier.hears_request("INVITE")
     made.office.request("CANCEL", CSeq=f"{made.cseq} CANCEL")

@@ -75,6 +75,18 @@ def test_a_connection_that_fails_late_fails_nobody_elses_try() -> None:
     stage.backup.hears_nothing()
 
 
+def test_a_peer_that_asks_for_a_longer_session_has_its_own_time_again() -> None:
+    stage, second = staged(first={"try_for": "4s"}, session_timer={"expires": 1800})
+    stage.office.invite()
+    stage.carrier.respond(stage.carrier.hears("INVITE"), 422, Min_SE="3600")
+    stage.carrier.hears("ACK")
+    stage.carrier.hears("INVITE")
+    stage.wait(3.9)
+    second.hears_nothing()
+    stage.wait(0.2)
+    second.hears("INVITE")
+
+
 def test_the_last_peers_time_ends_with_the_rules_next_hop() -> None:
     stage, second = staged(second={"try_for": "1s"})
     stage.office.invite()

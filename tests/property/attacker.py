@@ -20,7 +20,8 @@ from tests.playbook.stage import SDP, Peer, Stage
 PEERS = ("office", "carrier", "backup", "office", "carrier")
 WITHIN = ("ACK", "ACK", "ACK", "BYE", "INVITE", "UPDATE", "PRACK", "INFO", "CANCEL", "OPTIONS")
 METHODS = ("INVITE", "ACK", "BYE", "CANCEL", "UPDATE", "PRACK", "INFO", "OPTIONS", "REFER", "REGISTER", "X")
-STATUSES = (100, 180, 183, 200, 200, 200, 302, 401, 408, 481, 487, 488, 491, 503)
+STATUSES = (100, 180, 183, 200, 200, 200, 302, 401, 408, 422, 481, 487, 488, 491, 503)
+REALM = "of the attacker"  # it challenges in
 BODIES = (
     b"", b"v=0", b"v=0 unusable", b"\xff\x00\r\n",
     b"--x\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--x--",
@@ -29,12 +30,14 @@ NAMES = (
     "Via", "From", "To", "Call-ID", "CSeq", "Contact", "Route", "Record-Route", "Max-Forwards", "Require",
     "Supported", "RSeq", "RAck", "Content-Type", "Reason", "Subject", "Accept", "History-Info", "Privacy",
     "Diversion", "P-Asserted-Identity", "Content-Encoding", "Retry-After", "Alert-Info", "Info-Package",
+    "Session-Expires", "Min-SE", "Allow",
 )  # fmt: skip
 VALUES = (
     "", "*", "<>", '"', "sip:", "0", "-1", "4294967296", "1 INVITE", "2 BYE", "1 ACK", "a" * 3000, "\u20ac",
     "sip:x@y;tag=1;tag=2", "<sip:a@b;lr>", "<sip:a@b>;tag=", "<tel:+1>", "<mailto:x>", "SIP/2.0/UDP x",
     "SIP/2.0/TLS h:99999;branch=z9hG4bKx", "100rel, foo", "1 1 INVITE", "99999999999 1 INVITE",
     "multipart/mixed;boundary=x", "multipart/mixed", "text/plain", "<sip:%41%00@x>", "<sip:a:b@c>", "id",
+    "90;refresher=uac", "90;refresher=uas", "timer", "UPDATE", "3600",
 )  # fmt: skip
 
 
@@ -79,6 +82,7 @@ class Attacker:
         self.spoiling = spoiling
         self.soil = soil
         self.offer, self.answers = SDP, (b"v=0 one", b"v=0 two", b"v=0 unusable")
+        self.statuses: tuple[int, ...] = STATUSES
         self.stage = stage or Stage()
         self.said: list[tuple[Peer, bytes]] = []
         self.heard: dict[str, list[Request | Response]] = {name: [] for name in self.stage.peers}
@@ -175,11 +179,16 @@ class Attacker:
             return
         request = dice.choice(asked[-3:])
         tag = "" if request.to_tag else dice.choice(("callee", "callee", "callee", "fork"))
-        response = response_to(request, dice.choice(STATUSES), "", tag)
+        response = response_to(request, dice.choice(self.statuses), "", tag)
         response.headers.add("Contact", f"<sip:bob@{peer.name}.example;transport=tls>")
+        if response.status == 401:
+            stale = ", stale=true" if request.cseq.number % 2 else ""
+            nonce = f"{request.method}{request.cseq.number}"
+            response.headers.add("WWW-Authenticate", f'Digest realm="{REALM}", nonce="{nonce}"{stale}')
         for name, value, share in (
             ("Require", "100rel", 0.3), ("RSeq", "1", 0.3), ("Subject", "carried", 0.3),
-            ("Record-Route", "<sip:edge.example;lr>", 0.3),
+            ("Record-Route", "<sip:edge.example;lr>", 0.3), ("Session-Expires", "90;refresher=uac", 0.3),
+            ("Min-SE", "2000", 0.3), ("Allow", "INVITE, UPDATE", 0.3),
         ):  # fmt: skip
             if dice.random() < share:
                 response.headers.add(name, value)

@@ -293,6 +293,25 @@ SCENES: dict[str, tuple[bool, tuple[Step, ...]]] = {
         *UP, caller("INVITE", AGAIN), says("carrier", 180), callee("BYE"),
     )),
     "a change that nobody answers": (False, (*UP, caller("UPDATE", AGAIN), waits(40))),
+    "a session refreshed by a re-INVITE": (False, (
+        invite(), says("carrier", 200, OFFER, Session_Expires="90;refresher=uac"), ack(),
+        waits(45), says("carrier", 180), says("carrier", 200, AGAIN), caller("BYE"),
+    )),
+    "a session refreshed by UPDATE": (False, (
+        invite(), says("carrier", 200, OFFER, Session_Expires="90;refresher=uac", Allow="UPDATE"), ack(),
+        waits(45), answers("carrier", "UPDATE"), caller("BYE"),
+    )),
+    "a refresh that the end of the call meets": (False, (
+        invite(), says("carrier", 200, OFFER, Session_Expires="90;refresher=uac"), ack(),
+        waits(45), says("carrier", 180), caller("BYE"),
+    )),
+    "a refresh that nobody answers": (False, (
+        invite(), says("carrier", 200, OFFER, Session_Expires="90;refresher=uac", Allow="UPDATE"), ack(),
+        waits(90),
+    )),
+    "a session that nobody refreshes": (False, (
+        invite(), says("carrier", 200, OFFER, Session_Expires="90;refresher=uas"), ack(), waits(61),
+    )),
     "no such dialog": (False, (*UP, caller("INFO"), answers("carrier", "INFO", 481), waits(1))),
     "no route": (False, (("the callee calls amiss", lambda stage: stage.backup.invite(OFFER)),)),
     "draining": (False, (("drains", lambda stage: setattr(stage.engine, "draining", True)), invite())),

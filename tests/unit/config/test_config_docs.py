@@ -14,7 +14,9 @@ from sbc.config.model import (
     Caps,
     Identity,
     Listener,
+    Marks,
     MediaConfig,
+    MediaNetwork,
     Server,
     Settings,
     Tenant,
@@ -45,7 +47,21 @@ def test_the_example_of_peers_with_a_priority_is_right(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [Caps, Identity, Listener, MediaConfig, Server, Settings, Tenant, Trunk, TrunkTls, TrustAnchor]
+    "model",
+    [
+        Caps,
+        Identity,
+        Listener,
+        Marks,
+        MediaConfig,
+        MediaNetwork,
+        Server,
+        Settings,
+        Tenant,
+        Trunk,
+        TrunkTls,
+        TrustAnchor,
+    ],
 )
 def test_every_key_is_explained(model: type[BaseModel]) -> None:
     keys = [field.alias or name for name, field in model.model_fields.items()]

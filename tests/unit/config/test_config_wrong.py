@@ -52,9 +52,48 @@ FORM: dict[str, Case] = {
             " gives the digits; write sha256/DIGITS"
         ],
     ),
+    "a session timer that is neither off nor keys": (
+        TRUNK, "srtp: accept", "srtp: accept\nsession_timer: on",
+        [
+            "trunks.d/carrier.yaml:12:16: error: session_timer: 'on' says nothing"
+            " | write off, or {expires: 1800s, min: 90s}"
+        ],
+    ),
+    "a session timer with nothing": (
+        TRUNK, "srtp: accept", "srtp: accept\nsession_timer:",
+        [
+            "trunks.d/carrier.yaml:12:1: error: session_timer: nothing is given"
+            " | write off, or {expires: 1800s, min: 90s}"
+        ],
+    ),
+    "a session shorter than may be": (
+        TRUNK, "srtp: accept", "srtp: accept\nsession_timer: {min: 30s}",
+        [
+            "trunks.d/carrier.yaml:12:1: error: session_timer: min is 30s"
+            " | write 90s or more, the least that RFC 4028 allows"
+        ],
+    ),
+    "a session shorter than its own least": (
+        TRUNK, "srtp: accept", "srtp: accept\nsession_timer: {expires: 10m, min: 20m}",
+        [
+            "trunks.d/carrier.yaml:12:1: error: session_timer: expires, 600s, is under min, 1200s"
+            " | write an expires of at least 1200s, such as 1800s, or a lower min"
+        ],
+    ),
+    "a word that session timers do not have": (
+        TRUNK, "srtp: accept", "srtp: accept\nsession_timer: {expire: 1800s}",
+        ["trunks.d/carrier.yaml:12:17: error: unknown key 'expire' | did you mean 'expires'?"],
+    ),
     "a cap of no streams": (
         SBC, "media: {", "caps: {streams_per_call: 0}\nmedia: {",
         ["sbc.yaml:11:26: error: streams_per_call: 0 is too small | the least is 1"],
+    ),
+    "a mark that is the whole byte": (
+        SBC, "media: {", "dscp: {rtp: 184}\nmedia: {",
+        [
+            "sbc.yaml:11:13: error: rtp: 184 is not a DSCP | write ef, cs0 to cs7, af11 to af43 or a number"
+            " from 0 to 63; that of a TOS or traffic class byte divided by 4"
+        ],
     ),
     "a rate that is none": (
         SBC, "media: {", "caps: {messages_per_flow: many}\nmedia: {",
