@@ -201,37 +201,6 @@ FORM: dict[str, Case] = {
             " | write sip.carrier.example:5061"
         ],
     ),
-    "a peer's word misspelt": (
-        TRUNK, "peers: [127.0.0.1:16061]", "peers: [{host: 127.0.0.1, port: 16061, wieght: 2}]",
-        ["trunks.d/carrier.yaml:2:40: error: unknown key 'wieght' | did you mean 'weight'?"],
-    ),
-    "a peer without a port among its words": (
-        TRUNK, "peers: [127.0.0.1:16061]", "peers: [{host: sip.carrier.example, priority: 1}]",
-        ["trunks.d/carrier.yaml:2:9: error: key 'port' is missing | write port: 5061"],
-    ),
-    "a port that does not exist": (
-        TRUNK, "peers: [127.0.0.1:16061]", "peers: [{host: 127.0.0.1, port: 70000}]",
-        ["trunks.d/carrier.yaml:2:33: error: port: 70000 is too much | the most is 65535"],
-    ),
-    "host and port in one": (
-        TRUNK, "peers: [127.0.0.1:16061]", "peers: [{host: '127.0.0.1:16061', port: 16061}]",
-        [
-            "trunks.d/carrier.yaml:2:16: error: host: '127.0.0.1:16061' is neither a host nor an address"
-            " | write the host alone, and its port as `port:`"
-        ],
-    ),
-    "a peer's word beside the peers": (
-        TRUNK, "srtp: accept", "srtp: accept\ntry_for: 4s",
-        ["trunks.d/carrier.yaml:12:1: error: unknown key 'try_for' | it belongs under `peers:`"],
-    ),
-    "the model's own name for the peers": (
-        TRUNK, "peers: [127.0.0.1:16061]", "servers: [127.0.0.1:16061]",
-        [
-            "trunks.d/carrier.yaml:1:1: warning: no peers, but rule out (routes.d/10.yaml:2) routes to it"
-            " | write peers: [host:port]; until then each call to it fails over or gets 503",
-            "trunks.d/carrier.yaml:2:1: error: unknown key 'servers' | did you mean 'peers'?",
-        ],
-    ),
     "IPv6 without brackets": (
         SBC, "bind: 127.0.0.1:5060", "bind: '::1'",
         ["sbc.yaml:3:15: error: bind: '::1' is not an address with a port | write [::1]:5061"],
@@ -472,27 +441,6 @@ CROSS: dict[str, Case] = {
         [
             "trunks.d/carrier.yaml:2:9: warning: 127.0.0.1:5061 is our own listener 'tls'"
             " | a trunk's peer is the other side: a call to it would come back to us"
-        ],
-    ),
-    "a peer without a priority among others": (
-        TRUNK, "peers: [127.0.0.1:16061]", "peers: [{host: 127.0.0.1, port: 1, priority: 1}, a.example:5061]",
-        [
-            "trunks.d/carrier.yaml:2:50: error: a.example:5061 has no priority, but others have"
-            " | write `priority` beside each peer, the lowest is tried first; or beside none"
-        ],
-    ),
-    "a weight without a priority": (
-        TRUNK, "peers: [127.0.0.1:16061]", "peers: [{host: 127.0.0.1, port: 1, weight: 2}, a.example:5061]",
-        [
-            "trunks.d/carrier.yaml:2:44: error: a weight without a priority"
-            " | write priority: 1 beside it, and beside every peer that shares the calls with it"
-        ],
-    ),
-    "a peer that stands twice": (
-        TRUNK, "peers: [127.0.0.1:16061]", "peers: [127.0.0.1:16061, {host: 127.0.0.1, port: 16061}]",
-        [
-            "trunks.d/carrier.yaml:2:26: error: 127.0.0.1:16061 stands twice"
-            " | remove one; a greater `weight` gives it more of the calls"
         ],
     ),
     "no certificate of ours": (
