@@ -13,7 +13,7 @@ from flask import Flask, Response, jsonify, render_template
 
 from sbc.observe.health import health, overall
 from sbc.observe.metrics import CONTENT_TYPE
-from sbc.observe.times import ago, day, span
+from sbc.observe.times import ago, day, span, time_of_day
 from sbc.observe.trust import TrustView
 from sbc.observe.views import StatusView
 from webui.words import expiry, nearness
@@ -45,7 +45,9 @@ class Admin(Protocol):
 def create_app(admin: Admin) -> Flask:
     """The WSGI application that shows ``admin``."""
     app = Flask(__name__)
-    app.jinja_env.filters.update(ago=ago, day=day, expiry=expiry, nearness=nearness, span=span)
+    app.jinja_env.filters.update(
+        ago=ago, day=day, expiry=expiry, nearness=nearness, span=span, time_of_day=time_of_day
+    )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
     @app.get("/")

@@ -143,15 +143,17 @@ def _sources(sbc: Running, snapshot: Snapshot) -> Iterator[RevocationView]:
 
 
 def _state(peers: tuple[PeerView, ...], flows: list[Flow]) -> TrunkState:
-    """Down where every peer is; else up where one is, or there is a connection."""
+    """Down where every peer is, resting where none takes calls; else up where one is, or on a connection."""
     states = {each.state for each in peers}
     if states == {"down"}:
         return "down"
+    if states and states <= {"down", "resting"}:
+        return "resting"
     return "up" if "up" in states or flows else "unknown"
 
 
 def _failing(peers: tuple[PeerView, ...]) -> str:
-    """Why probes fail; with the peer's name where the trunk has more than one."""
+    """Why probes fail, and peers rest; with the peer's name where the trunk has more than one."""
     troubles = [
         each.reason if len(peers) == 1 else f"{each.address}: {each.reason}" for each in peers if each.reason
     ]
@@ -159,12 +161,18 @@ def _failing(peers: tuple[PeerView, ...]) -> str:
 
 
 def _peer(sbc: Running, trunk: Trunk, peer: Address, flows: list[Flow]) -> PeerView:
-    """What the probes say of a peer; without them, whether there is a connection that we opened to it."""
-    known = sbc.engine.peers.known(trunk).get(peer)
-    if known is not None and known.up is not None:
-        return PeerView(str(peer), "up" if known.up else "down", known.reason)
+    """What probes and calls say of a peer; without probes, whether there is a connection that we opened."""
+    at, known = sbc.clock.monotonic(), sbc.engine.peers.known(trunk).get(peer)
+    rest = known.resting(at) if known is not None else ""
+    until = float(round(sbc.engine.date(known.rests))) if known is not None and rest else 0.0
+    if known is not None and known.up is False:
+        return PeerView(str(peer), "down", known.reason, until)
+    if known is not None and rest == "asked":
+        return PeerView(str(peer), "resting", known.met, until)
     connected = any(flow.reuse is not None and flow.reuse.target == peer for flow in flows)
-    return PeerView(str(peer), "up" if connected else "unknown", known.reason if known is not None else "")
+    state: TrunkState = "up" if connected or (known is not None and known.up) else "unknown"
+    reason = (known.reason or (known.met if rest else "")) if known is not None else ""
+    return PeerView(str(peer), state, reason, until)
 
 
 def _presented(flows: list[Flow]) -> CertificateView | None:

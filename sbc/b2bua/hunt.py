@@ -2,9 +2,9 @@
 
 A trunk's peers are one server to whoever wrote the rule: a 503, a connection that cannot be had or
 breaks, and silence lead to the trunk's next peer (RFC 3263 4.3, RFC 3261 16.7, 21.5.4), and only the
-last peer's failure is the hop's. A peer that rings and is not answered was reached: what becomes of
-the call then is the rule's affair. The hop is counted against its trunk's limits once. Each
-attempt has a leg, a branch and a media offer of its own.
+last peer's failure is the hop's. Where each of them rests or is down, the hop fails at once. A peer that
+rings and is not answered was reached: what becomes of the call then is the rule's affair. The hop is
+counted against its trunk's limits once. Each attempt has a leg, a branch and a media offer of its own.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _REASONS: Final = {
 class Hunt:
     """Where a call is tried now, ``attempt`` at a peer of ``hop``, and where it may still go."""
 
-    __slots__ = ("_peer", "_peers", "attempt", "call", "hop", "invitation", "route")
+    __slots__ = ("_peer", "_peers", "_turn", "attempt", "call", "hop", "invitation", "route")
 
     def __init__(self, invitation: Invitation) -> None:
         self.invitation = invitation
@@ -48,6 +48,7 @@ class Hunt:
         self.attempt: Attempt | None = None
         self._peer: Address | None = None
         self._peers: tuple[Address, ...] = ()  # those not tried yet
+        self._turn = 0  # counts the tries: what comes late of an earlier one is none of this one's
 
     @property
     def _trunk(self) -> Trunk:
@@ -70,23 +71,42 @@ class Hunt:
             out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": reason}))
             self._hop_failed("unreachable", None, at, out)
             return
+        self._peers = desk.peers.order(trunk, at)
+        if not self._peers:
+            self._nobody_to_try(trunk, at, out)
+            return
         refusal = desk.limits.admit(trunk, at)
         if refusal is not None:
             out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": refusal}))
             self._hop_failed(503, None, at, out)
             return
         call.admitted.append(trunk)
-        self._peers = desk.peers.order(trunk, at)
-        if self._peers:
-            self._try_peer(trunk, at, out)
-        else:
+        self._try_peer(trunk, at, out)
+
+    def _nobody_to_try(self, trunk: Trunk, at: float, out: list[Command]) -> None:
+        """The trunk has no peers, or each of them rests or is down: the next hop's turn, without a delay."""
+        if not trunk.peers:
             self.on_hop_failure("unreachable", f"trunk {trunk.trunk} has no peers", at, out)
+            return
+        reason = f"no peer takes calls: {self.call.desk.peers.why_none(trunk, at)}"
+        out.append(Note("hop-refused", self.call.id, {"trunk": trunk.trunk, "reason": reason}))
+        self._hop_failed(503, None, at, out)
 
     def _try_peer(self, trunk: Trunk, at: float, out: list[Command]) -> None:
         call, peer = self.call, self._peers[0]
         self._peer, self._peers = peer, self._peers[1:]
+        self._turn += 1
+        turn = self._turn
         call.tried = trunk.trunk, peer
-        call.desk.connect(call.id, trunk, ((peer,), ()), call.snapshot, self._connected, out)
+        patience = trunk.patience.get(peer)
+        if patience is not None:
+            call.schedule("response", at + patience)
+
+        def connected(flow: Flow | None, reason: str, at: float, out: list[Command]) -> None:
+            if turn == self._turn and call.state != ENDED:
+                self._connected(flow, reason, at, out)
+
+        call.desk.connect(call.id, trunk, ((peer,), ()), call.snapshot, connected, out)
 
     def _refuse_downgrade(self, trunk: Trunk, at: float, out: list[Command]) -> bool:
         """Apply the SIPS downgrade policy to a hop (row S8, RFC 5630): True where it may not be taken."""
@@ -107,8 +127,6 @@ class Hunt:
     def _connected(self, flow: Flow | None, reason: str, at: float, out: list[Command]) -> None:
         """There is a flow to the peer, or none for ``reason``: a leg and its media come next."""
         call, trunk = self.call, self._trunk
-        if call.state == ENDED:
-            return
         if flow is None:
             self.on_peer_failure("unreachable", reason, None, at, out)
             return
@@ -122,10 +140,15 @@ class Hunt:
         ours = leg_policy(call.a, caller_srtp(call.a.trunk.srtp, rule), codecs, streams, near)
         theirs = leg_policy(leg, callee_srtp(trunk.srtp, rule), codecs, streams, far)
         call.policies["a"], call.policies["b"] = ours, theirs
-        offer = self.invitation.offer
+        offer, turn = self.invitation.offer, self._turn
+
+        def offered(sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
+            if turn == self._turn:
+                self._invite(sdp, error, at, out)
+
         if offer:
             command = OfferMedia(call.id, "a", offer, ours, theirs, restart=call.has_media)
-            call.ask_media(command, self._invite, out)
+            call.ask_media(command, offered, out)
         else:
             self._invite(b"", None, at, out)
 
@@ -159,7 +182,8 @@ class Hunt:
         leg.inviting = True
         attempt.invite = request
         attempt.client = desk.transactions.start(leg.flow, request, at, out, attempt)
-        call.schedule("response", at + leg.trunk.response_timeout)
+        if self._peer not in leg.trunk.patience:
+            call.schedule("response", at + leg.trunk.response_timeout)
         call.schedule("ring", at + (self.route.ring or leg.trunk.ring_timeout))
 
     # Failure
@@ -192,6 +216,7 @@ class Hunt:
         request.headers.set("Session-Expires", str(leg.least))
         request.headers.set("Min-SE", str(leg.least))
         self._send(leg, request, at, out)
+        call.schedule("response", at + leg.trunk.patience_with(leg.peer))
         return True
 
     def on_timer(self, name: str, at: float, out: list[Command]) -> None:
@@ -209,8 +234,11 @@ class Hunt:
         """The peer does not serve us now; the trunk's next one may, and without one the hop has failed."""
         call, trunk, peer = self.call, self._trunk, self._peer
         assert peer is not None, "a peer fails only when it was tried"
-        if failure != 503:
-            call.desk.peers.unreached(trunk, peer, at)
+        if response is None:
+            call.desk.peers.unreached(trunk, peer, reason, at)
+        elif seconds := call.desk.peers.refused(trunk, peer, response, at):
+            rest = {"trunk": trunk.trunk, "peer": str(peer), "seconds": f"{seconds:.0f}", "reason": reason}
+            out.append(Note("peer-rests", call.id, rest))
         if self._peers:
             fields = {"trunk": trunk.trunk, "peer": str(peer), "kind": failure, "reason": reason}
             out.append(Note("peer-failed", call.id, fields))

@@ -1,26 +1,39 @@
 """The peers of each trunk: which of them answer, and in which order they are tried (RFC 3263 4.3).
 
-A trunk's peers are tried in the order of the configuration. One that its probes found down is left
-out; one that a call could not reach is tried after the others for a while, so that not every call
-waits for it again. A trunk is down when all of its peers are.
+A trunk's peers are tried in the order of the configuration, or by its priorities; those of one priority
+share the calls by weight, in turns (RFC 2782). One that its probes found down is left out, and so is one
+that asks for a rest, with a 503 and a Retry-After, until that is over (RFC 3261 21.5.4). One that a call
+could not reach, or that answered 503 and named no time, is tried after the others for a while: not every
+call waits for it again, and yet none is refused that it might take. A trunk is down when all of its peers
+are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final, NamedTuple
+import re
+from collections.abc import Mapping, Sequence
+from typing import Final, Literal, NamedTuple
 
+from dsl.decision import Group
 from sbc.b2bua.leg import DEFAULT_PORT
 from sbc.base import Address
-from sbc.config.model import Trunk
+from sbc.config.model import Server, Trunk
 from sbc.flow import Flow
+from sbc.policy.balance import Balancer
+from sbc.sip.message import Response
 from sbc.sip.uri import Uri
 from sbc.sip.via import Via
 from sbc.tls.names import is_ip
 from sbc.tls.sources import share_addresses
 
-# How long a peer that could not be reached is tried after the others, in seconds.
+# How long a peer is tried after the others that could not be reached, or is busy for no stated time; and how
+# long one rests at most that asks for it; in seconds.
 REST: Final = 30.0
+LONGEST_REST: Final = 300.0
+_DELTA_SECONDS: Final = re.compile(r"\s*([0-9]{1,10})\s*(?:[;(]|$)", re.ASCII)
+
+# Why a peer rests: it ``asked`` for it and is left out; it is ``busy`` or was ``unreached``, and comes last.
+Rest = Literal["", "asked", "busy", "unreached"]
 
 # Peers to connect to, the first that can be had, and addresses that are meant before where a peer has them
 # (port 0: any).
@@ -30,17 +43,20 @@ Towards = tuple[tuple[Address, ...], tuple[Address, ...]]
 class PeerState:
     """One peer of one trunk; ``up`` is what its probes say, None until the first has an outcome.
 
-    ``due`` is when it is probed next, ``rests`` until when it is tried last (monotonic seconds).
+    ``due`` is when it is probed next, ``rests`` until when it rests (monotonic seconds), ``rest`` how, and
+    ``met`` what a call met there.
     """
 
-    __slots__ = ("due", "failures", "pending", "reason", "rests", "up")
+    __slots__ = ("due", "failures", "met", "pending", "reason", "rest", "rests", "up")
 
     def __init__(self) -> None:
         self.due = 0.0
         self.failures = 0
         self.pending = False
         self.reason = ""
+        self.rest: Rest = ""
         self.rests = 0.0
+        self.met = ""
         self.up: bool | None = None
 
     def forget_probes(self) -> None:
@@ -49,7 +65,9 @@ class PeerState:
         self.up, self.reason = None, ""
 
     def answered(self) -> None:
-        """A probe was answered: whatever failed before, it is up."""
+        """A probe was answered: whatever failed before, it is up; one that was down begins afresh."""
+        if self.up is False or self.rest == "unreached":
+            self.wake()
         self.pending, self.failures, self.reason = False, 0, ""
         self.up = True
 
@@ -59,6 +77,22 @@ class PeerState:
         self.failures += 1
         if self.failures >= down_after:
             self.up = False
+
+    def resting(self, at: float) -> Rest:
+        """How it rests now, "" where it does not."""
+        return self.rest if self.rests > at else ""
+
+    def lie_down(self, rest: Rest, until: float, met: str, at: float) -> bool:
+        """It rests until then: True where that is new. What it asked for itself stands above our guess."""
+        former = self.resting(at)
+        if former == "asked" and rest != "asked":
+            return False
+        self.rest, self.rests, self.met = rest, until, met
+        return former != rest
+
+    def wake(self) -> None:
+        """It rests no longer."""
+        self.rest, self.rests, self.met = "", 0.0, ""
 
 
 class Home(NamedTuple):
@@ -71,11 +105,12 @@ class Home(NamedTuple):
 class Peers:
     """What is known of the peers of all trunks; ``homes`` has those of the trunks that are registered."""
 
-    __slots__ = ("_fallen", "_states", "homes")
+    __slots__ = ("_fallen", "_states", "_turns", "homes")
 
     def __init__(self) -> None:
         self.homes: dict[str, Home] = {}
         self._states: dict[str, dict[Address, PeerState]] = {}
+        self._turns = Balancer()
         # Trunks that were told to be down, and not yet to be up: a reload may have changed their peers since.
         self._fallen: set[str] = set()
 
@@ -129,36 +164,93 @@ class Peers:
         return ", ".join(f"{peer}: {reason}" for peer, reason in down.items())
 
     def order(self, trunk: Trunk, at: float) -> tuple[Address, ...]:
-        """The peers that a new call may be sent to, the first to be tried first.
+        """The peers that a new call may be sent to, the first to be tried first; with it a turn is taken.
 
-        That is the one that the trunk is registered with, since it alone may know us.
+        The first is the one that the trunk is registered with, since it alone may know us.
         """
-        home = self.homes.get(trunk.trunk)
-        if home is None or home.peer not in trunk.peers:
-            return self._order(trunk, trunk.peers, at)
-        return self._order(trunk, (home.peer, *[each for each in trunk.peers if each != home.peer]), at)
-
-    def _order(self, trunk: Trunk, peers: tuple[Address, ...], at: float) -> tuple[Address, ...]:
-        states = self._states.get(trunk.trunk)
-        if not states:
-            return peers
+        if not trunk.ranks:
+            return self.fit(trunk, at)
+        states = self._states.get(trunk.trunk, {})
         ready: list[Address] = []
-        resting: list[Address] = []
-        for peer in peers:
-            state = states.get(peer)
-            if state is None or state.up is not False:
-                (resting if state is not None and state.rests > at else ready).append(peer)
-        return (*ready, *resting)
+        last: list[Address] = []
+        for rank in trunk.ranks:
+            now, later = _sorted_out([each.address for each in rank], states, at)
+            ready += self._in_turn(trunk, rank, now) if len(now) > 1 else now
+            last += later
+        return self._home_first(trunk, ready, last)
 
-    def unreached(self, trunk: Trunk, peer: Address, at: float) -> None:
-        """A call could not reach ``peer``, or heard nothing of it."""
-        self.state(trunk, peer).rests = at + REST
+    def fit(self, trunk: Trunk, at: float) -> tuple[Address, ...]:
+        """The peers that may be sent what is no call, by priority: it takes nobody's turn."""
+        states = self._states.get(trunk.trunk)
+        peers = [each.address for rank in trunk.ranks for each in rank] if trunk.ranks else trunk.peers
+        if not states:
+            return self._home_first(trunk, peers, ())
+        ready, last = _sorted_out(peers, states, at)
+        return self._home_first(trunk, ready, last)
+
+    def _home_first(
+        self, trunk: Trunk, ready: Sequence[Address], last: Sequence[Address]
+    ) -> tuple[Address, ...]:
+        """All of them, the peer that the trunk is registered with before those that are as ready as it."""
+        home = self.homes.get(trunk.trunk)
+        if home is None:
+            return (*ready, *last)
+        return tuple(
+            [
+                *[peer for peer in ready if peer == home.peer],
+                *[peer for peer in ready if peer != home.peer],
+                *[peer for peer in last if peer == home.peer],
+                *[peer for peer in last if peer != home.peer],
+            ]
+        )
+
+    def _in_turn(self, trunk: Trunk, rank: tuple[Server, ...], ready: list[Address]) -> list[Address]:
+        """Those of one priority that are ready, first whose turn it is; last those of the weight 0."""
+        weights = {each.address: 1 if each.weight is None else each.weight for each in rank}
+        sharing = {str(peer): peer for peer in ready if weights[peer]}
+        idle = [peer for peer in ready if not weights[peer]]
+        if not sharing:
+            return idle
+        members = tuple([(name, weights[peer]) for name, peer in sharing.items()])
+        turns = self._turns.order(Group(f"{trunk.trunk} {rank[0].priority}", members))
+        return [*[sharing[name] for name in turns], *idle]
+
+    def why_none(self, trunk: Trunk, at: float) -> str:
+        """Why each peer that is known not to take a call takes none."""
+        said: list[str] = []
+        for peer, state in self.known(trunk).items():
+            if state.up is False:
+                said.append(f"{peer}: down: {state.reason}")
+            elif state.resting(at) == "asked":
+                said.append(f"{peer}: rests for {state.rests - at:.0f} s more: {state.met}")
+        return ", ".join(said)
+
+    def unreached(self, trunk: Trunk, peer: Address, met: str, at: float) -> None:
+        """A call could not reach ``peer``, or heard nothing of it; ``met`` is what happened."""
+        self.state(trunk, peer).lie_down("unreached", at + REST, met, at)
 
     def reached(self, trunk: Trunk, peer: Address) -> None:
         """A call was answered by ``peer``, whatever the answer was."""
         states = self._states.get(trunk.trunk)
-        if states and peer in states:
-            states[peer].rests = 0.0
+        if states and peer in states and states[peer].rest == "unreached":
+            states[peer].wake()
+
+    def refused(self, trunk: Trunk, peer: Address, response: Response, at: float) -> float:
+        """A call was answered 503 by ``peer``: for how long it asks to rest, 0 where that is nothing new.
+
+        Without a Retry-After that can be read, its 503 is about this call (RFC 3261 21.5.4): it comes last.
+        """
+        state = self.state(trunk, peer)
+        met = f"{response.status} {response.reason}"
+        found = _DELTA_SECONDS.match(response.headers.get("Retry-After") or "")
+        if found is None:
+            state.lie_down("busy", at + REST, met, at)
+            return 0.0
+        seconds = min(float(found[1]), LONGEST_REST)
+        if not seconds:
+            state.wake()
+            return 0.0
+        return seconds if state.lie_down("asked", at + seconds, met, at) else 0.0
 
     def within(self, trunk: Trunk, begun: Address | None, hop: Uri, former: Address, at: float) -> Towards:
         """Whom a request within a dialog goes to (RFC 3261 12.2.1.1).
@@ -173,7 +265,7 @@ class Peers:
         own = begun if begun is not None else _at(trunk, former.host)
         last = Address(former.host, own.port if own is not None else 0)
         near = (Address(hop.host, hop.port or 0), last) if is_ip(hop.host) else (last,)
-        return (self.order(trunk, at) or trunk.peers) if own is None else (own,), near
+        return (self.fit(trunk, at) or trunk.peers) if own is None else (own,), near
 
 
 def way_back(trunk: Trunk, via: Via, former: Flow) -> Towards | None:
@@ -188,6 +280,20 @@ def way_back(trunk: Trunk, via: Via, former: Flow) -> Towards | None:
         return None
     home = Address(host, via.port or DEFAULT_PORT[former.transport])
     return (home,), ()
+
+
+def _sorted_out(
+    peers: Sequence[Address], states: Mapping[Address, PeerState], at: float
+) -> tuple[list[Address], list[Address]]:
+    """Those of ``peers`` that are ready, and those that come last; neither: down, or asked to rest."""
+    ready: list[Address] = []
+    last: list[Address] = []
+    for peer in peers:
+        state = states.get(peer)
+        rest = state.resting(at) if state is not None else ""
+        if rest != "asked" and (state is None or state.up is not False):
+            (last if rest else ready).append(peer)
+    return ready, last
 
 
 def _names(hop: Uri, peer: Address) -> bool:

@@ -199,7 +199,7 @@ class Registration:
             self.state, self.reason = "failed", f"the trunk is quarantined: {why}"
             return
         proxy = self.terms.outbound_proxy
-        peers = (proxy,) if proxy is not None else self._desk.peers.order(self.trunk, at) or self.trunk.peers
+        peers = (proxy,) if proxy is not None else self._desk.peers.fit(self.trunk, at) or self.trunk.peers
         self._peers = peers
         self._next(at, out)
 

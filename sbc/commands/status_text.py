@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sbc.observe.text import printable
-from sbc.observe.times import left
+from sbc.observe.times import left, time_of_day
 from sbc.tls.material.problems import day
 
 Row = Mapping[str, Any]
@@ -87,12 +87,12 @@ def _networks(status: Row) -> list[str]:
 
 
 def _peers(status: Row) -> list[str]:
-    """The peers of those trunks that have more than one, or one that does not answer."""
+    """The peers of those trunks that have more than one, or one that is down or rests."""
     rows = [
         {"trunk": trunk["name"], **peer}
         for trunk in status["trunks"]
         for peer in trunk["peer_states"]
-        if len(trunk["peers"]) > 1 or peer["state"] == "down"
+        if len(trunk["peers"]) > 1 or peer["state"] == "down" or peer["rests_until"]
     ]
     if not rows:
         return []
@@ -103,9 +103,18 @@ def _peers(status: Row) -> list[str]:
             PEER=lambda each: each["address"],
             TRUNK=lambda each: each["trunk"],
             STATE=lambda each: each["state"],
+            RESTS=_rest,
             REASON=lambda each: printable(each["reason"]),
         ),
     ]
+
+
+def _rest(peer: Row) -> str:
+    """Until when a peer gets no call, or is tried after the others."""
+    if not peer["rests_until"]:
+        return ""
+    until = f"until {time_of_day(peer['rests_until'])} UTC"
+    return until if peer["state"] in ("resting", "down") else f"last {until}"
 
 
 def _attention(status: Row) -> list[str]:

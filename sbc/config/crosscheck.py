@@ -74,6 +74,7 @@ def check_trunks(settings: SettingsFile, trunks: list[TrunkFile]) -> Iterator[Di
         else:
             yield from _on_plaintext(trunk, listener)
         yield from _reach(trunk, listener)
+        yield from _shares(trunk)
 
 
 def check_routing(rules: RuleSet, trunks: list[TrunkFile]) -> Iterator[Diagnostic]:
@@ -246,6 +247,22 @@ def _reach(trunk: TrunkFile, listener: Listener) -> Iterator[Diagnostic]:
     if value.domain is not None and is_wildcard(value.domain):
         hint = "write the host name that this trunk's peers know us by, or leave `domain` out"
         yield trunk.error(("domain",), f"no peer can reach {value.domain}", hint)
+
+
+def _shares(trunk: TrunkFile) -> Iterator[Diagnostic]:
+    """How a trunk's peers share its calls: each has a priority, or none has."""
+    servers = trunk.value.servers
+    ranked = any(each.priority is not None for each in servers)
+    for index, server in enumerate(servers):
+        if server.address in trunk.value.peers[:index]:
+            hint = "remove one; a greater `weight` gives it more of the calls"
+            yield trunk.error(("peers", index), f"{server.address} stands twice", hint)
+        elif ranked and server.priority is None:
+            hint = "write `priority` beside each peer, the lowest is tried first; or beside none"
+            yield trunk.error(("peers", index), f"{server.address} has no priority, but others have", hint)
+        elif server.priority is None and server.weight is not None:
+            hint = "write priority: 1 beside it, and beside every peer that shares the calls with it"
+            yield trunk.error(("peers", index, "weight"), "a weight without a priority", hint)
 
 
 def _same_family(bound: str, peer: str) -> bool:

@@ -5,7 +5,8 @@ Durations are seconds (written ``60s``, ``5m``, ``1h`` or a number), sizes are b
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NamedTuple
+from functools import cached_property
+from typing import Annotated, Any, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
@@ -23,11 +24,13 @@ from sbc.config.values import (
     IpAddress,
     Name,
     Network,
+    PeerHost,
     Pins,
     PortRange,
     Rate,
     Several,
     Suite,
+    TextOr,
     parse_address,
     parse_duration,
     parse_ports,
@@ -39,8 +42,8 @@ from sbc.tls.groups import DEFAULT_GROUPS
 
 __all__ = [
     "Acme", "Admin", "Caps", "Downgrade", "HookSettings", "Identity", "Limits", "Listener", "Marks",
-    "MediaConfig", "MediaNetwork", "MediaPlace", "OptionsProbe", "Registration", "Revocation", "SessionTimer",
-    "Settings", "Tenant", "TlsMode", "Trunk", "TrunkRevocation", "TrunkTls", "TrustAnchor",
+    "MediaConfig", "MediaNetwork", "MediaPlace", "OptionsProbe", "Registration", "Revocation", "Server",
+    "SessionTimer", "Settings", "Tenant", "TlsMode", "Trunk", "TrunkRevocation", "TrunkTls", "TrustAnchor",
     "parse_address", "parse_duration", "parse_ports",
 ]  # fmt: skip
 
@@ -289,6 +292,33 @@ class OptionsProbe(_Model):
     down_after: int = Field(default=3, ge=1)
 
 
+class Server(_Model):
+    """One of a trunk's peers; ``host:port`` is enough where nothing else is said of it.
+
+    The lowest ``priority`` is tried first, and peers of the same share the calls by ``weight`` (RFC 2782).
+    ``try_for`` is how long it has for its first response, from the first attempt to connect.
+    """
+
+    host: PeerHost
+    port: int = Field(ge=0, le=65535)
+    priority: int | None = Field(default=None, ge=0, le=65535)
+    weight: int | None = Field(default=None, ge=0, le=65535)
+    try_for: Duration | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short(cls, given: Any) -> Any:
+        if isinstance(given, dict | Server):
+            return given
+        address = parse_address(given)
+        return {"host": address.host, "port": address.port}
+
+    @property
+    def address(self) -> Address:
+        """Where it is, by name or by IP address."""
+        return Address(self.host, self.port)
+
+
 class Registration(_Model):
     """As whom we register with a trunk's registrar, and prove who we are to it (RFC 3261 10.2, 22).
 
@@ -335,7 +365,9 @@ class Trunk(_Model):
     trunk: Name
     contact: str | None = None
     tenant: str | None = None
-    peers: tuple[HostPort, ...] = ()
+    servers: tuple[Annotated[Server, TextOr("sip.carrier.example:5061")], ...] = Field(
+        default=(), alias="peers"
+    )
     sources: tuple[Network, ...] = ()
     listener: str
     network: Name | None = None
@@ -354,6 +386,30 @@ class Trunk(_Model):
     dial_timeout: Duration = 5.0
     response_timeout: Duration = 32.0
     session_timer: Timed = SessionTimer()
+
+    @cached_property
+    def peers(self) -> tuple[Address, ...]:
+        """The addresses of its servers, in the order of the file."""
+        return tuple([each.address for each in self.servers])
+
+    @cached_property
+    def ranks(self) -> tuple[tuple[Server, ...], ...]:
+        """Its servers by priority, the lowest first; () where the order of the file is that of the tries."""
+        found: dict[int, list[Server]] = {}
+        for each in self.servers:
+            if each.priority is not None:
+                found.setdefault(each.priority, []).append(each)
+        return tuple([tuple(found[priority]) for priority in sorted(found)])
+
+    @cached_property
+    def patience(self) -> dict[Address, float]:
+        """How long those peers have for their first response that have a ``try_for``, in seconds."""
+        return {each.address: each.try_for for each in self.servers if each.try_for is not None}
+
+    def patience_with(self, peer: Address | None) -> float:
+        """How long ``peer`` has for a first response to what it was sent, in seconds."""
+        own = self.patience.get(peer) if peer is not None else None
+        return own if own is not None else self.response_timeout
 
 
 class Revocation(_Model):

@@ -30,6 +30,8 @@ _EXAMPLES = {
     "transport": "transport: tls",
     "chain": "chain: tls/sbc.pem",
     "key": "key: tls/sbc.key",
+    "host": "host: sip.carrier.example",
+    "port": "port: 5061",
     "ca": "ca: tls/peer-ca.pem",
     "domains": "domains: [sbc.example.net]",
     "server_identity": "server_identity: sbc",

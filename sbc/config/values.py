@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, GetJsonSchemaHandler, WithJsonSchema
+from pydantic_core import CoreSchema
 
 from sbc.base import Address
 from sbc.media.policy import SUITES
@@ -132,6 +133,18 @@ def _host(text: str) -> str:
     return text
 
 
+def _peer_host(text: str) -> str:
+    bare = text[1:-1] if text.startswith("[") and text.endswith("]") else text
+    if ":" in bare:
+        try:
+            return str(ipaddress.IPv6Address(bare))
+        except ValueError:
+            raise ValueError(
+                f"{text!r} is neither a host nor an address: write the host alone, and its port as `port:`"
+            ) from None
+    return _host(bare)
+
+
 def _domain(text: str) -> str:
     return "*." + _host(text[2:]) if text.startswith("*.") else _host(text)
 
@@ -204,6 +217,7 @@ Network = Annotated[str, AfterValidator(_network)]
 IpAddress = Annotated[str, AfterValidator(_ip)]
 PortRange = Annotated[str, AfterValidator(_ports)]
 Host = Annotated[str, AfterValidator(_host)]
+PeerHost = Annotated[str, AfterValidator(_peer_host)]
 HttpsUrl = Annotated[str, AfterValidator(_https)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Name = Annotated[str, AfterValidator(_name)]
@@ -216,3 +230,15 @@ _SEVERAL = WithJsonSchema(
 )
 Several = Annotated[tuple[Annotated[str, AfterValidator(_filled)], ...], BeforeValidator(_several), _SEVERAL]
 Pins = Annotated[tuple[Annotated[str, AfterValidator(parse_pin)], ...], BeforeValidator(_several), _SEVERAL]
+
+
+class TextOr:
+    """Tells an editor that one text, such as ``example``, may stand in place of keys and values."""
+
+    def __init__(self, example: str) -> None:
+        self._example = example
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> dict[str, Any]:
+        return {"anyOf": [{"type": "string", "examples": [self._example]}, handler(schema)]}

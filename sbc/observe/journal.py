@@ -42,6 +42,7 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "trunk-down": ("WRN", "[trunk]"),
     "trunk-up": ("INF", "[trunk]"),
     "peer-down": ("WRN", "[trunk]"),
+    "peer-rests": ("WRN", "[trunk]"),
     "peer-up": ("INF", "[trunk]"),
     "register": ("INF", "REGISTER"),
     "registered": ("INF", "REGISTER OK"),

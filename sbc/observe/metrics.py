@@ -169,6 +169,12 @@ def _trunks(status: StatusView) -> Iterator[str]:
         for each in view.peer_states
     ]
     yield from _family("sbc_peer_up", "gauge", "1 where this peer of the trunk answers.", peers_up)
+    rests = [
+        ({"trunk": view.name, "peer": each.address}, each.rests_until)
+        for view in trunks
+        for each in view.peer_states
+    ]
+    yield from _family("sbc_peer_rests_until_seconds", "gauge", "When its rest ends; 0 without one.", rests)
     broken = [({"trunk": view.name}, float(view.held or view.state == "quarantined")) for view in trunks]
     yield from _family("sbc_trunk_broken", "gauge", "1 where a file of the trunk's TLS is broken.", broken)
     shown = [

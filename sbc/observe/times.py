@@ -49,3 +49,8 @@ def _whole(seconds: float) -> str:
 def day(moment: float) -> str:
     """The date of ``moment`` in UTC, and the time to the minute."""
     return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def time_of_day(moment: float) -> str:
+    """The time of ``moment`` in UTC, to the second."""
+    return datetime.fromtimestamp(moment, UTC).strftime("%H:%M:%S")

@@ -12,7 +12,7 @@ from sbc.base import Address, is_wildcard
 from sbc.observe.traffic import Stats
 
 ListenerState = Literal["listening", "failed", "stopped"]
-TrunkState = Literal["up", "down", "unknown", "quarantined"]
+TrunkState = Literal["up", "down", "resting", "unknown", "quarantined"]
 RegistrationState = Literal["trying", "registered", "failed"]
 
 Counts = tuple[tuple[str, int], ...]
@@ -60,11 +60,16 @@ class ListenerView:
 
 @dataclass(frozen=True, slots=True)
 class PeerView:
-    """One peer of a trunk; ``reason`` is why its last probe failed."""
+    """One peer of a trunk; ``reason`` is why its last probe failed, or why it rests.
+
+    ``rests_until`` (POSIX seconds, 0: it does not rest) is when calls go to it again as before: until then
+    one that is ``resting`` gets none, for it asked for that, and any other is tried after the trunk's others.
+    """
 
     address: str
     state: TrunkState = "unknown"
     reason: str = ""
+    rests_until: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

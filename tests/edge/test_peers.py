@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.request import urlopen
 
 import pytest
 
 from sbc.base import Address
+from sbc.commands.status_text import render
 from sbc.demo.agent import Agent
 from sbc.demo.call import AgentCall
 from sbc.demo.lab import HOST, SBC_NAME
@@ -58,31 +61,49 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
     assert attacked.close() == 0
 
 
-def trunk_of_two(running: Attacked, first: int, more: str = "") -> None:
-    """Give the carrier's trunk a first server on the port ``first``; the second is the one it always had."""
+def trunk_of_two(running: Attacked, first: int, more: str = "", words: str = "") -> None:
+    """Give the carrier's trunk a first server on the port ``first``; the second is the one it always had.
+
+    ``more`` are lines of the trunk, ``words`` what its file says of the first server.
+    """
     path = running.directory / "trunks.d" / "carrier.yaml"
     lines = [
         each for each in path.read_text().splitlines() if not each.startswith(("peers", "options", "resp"))
     ]
-    peers = f"peers: [{HOST}:{first}, {HOST}:{running.ports.carrier}]"
-    path.write_text("\n".join([*lines, peers, "response_timeout: 1s", more, ""]))
+    peers = f"peers: [{{host: {HOST}, port: {first}{words}}}, {HOST}:{running.ports.carrier}]"
+    timeout = "" if "response_timeout" in more else "response_timeout: 1s"
+    path.write_text("\n".join([*lines, peers, timeout, more, ""]))
     answer = ask(running.directory / "run" / "sbc.sock", "reload")
     assert answer["changed"] and not answer["broken"], answer
 
 
 @contextmanager
 def first_server(
-    running: Attacked, kind: Callable[..., Agent], shows: str = "carrier", more: str = ""
+    running: Attacked, kind: Callable[..., Agent], shows: str = "carrier", more: str = "", words: str = ""
 ) -> Iterator[Agent]:
     """The trunk's first server, while the block lasts; ``shows`` names its certificate."""
     agent = running.agent(kind, shows, VoiceSettings(660))
     port = free_port()
     agent.listen(port)
     try:
-        trunk_of_two(running, port, more)
+        trunk_of_two(running, port, more, words)
         yield agent
     finally:
         agent.close()
+
+
+def status_of(running: Attacked) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The whole status, and what it says of the carrier's trunk."""
+    status = ask(running.directory / "run" / "sbc.sock", "status")
+    (trunk,) = (each for each in status["trunks"] if each["name"] == "carrier")
+    return status, trunk
+
+
+def page(running: Attacked, path: str) -> str:
+    """What the admin port shows."""
+    with urlopen(f"http://{HOST}:{running.ports.admin}{path}", timeout=5) as answer:
+        text: bytes = answer.read()
+    return text.decode()
 
 
 def call(running: Attacked) -> tuple[AgentCall, AgentCall]:
@@ -121,6 +142,43 @@ def test_a_503(running: Attacked) -> None:
         calls_go_to_the_second(running)
         assert len(heard(first, "INVITE")) == 1 and len(heard(first, "ACK")) == 1
         calls_go_to_the_second(running)
+        assert len(heard(first, "INVITE")) == 1, "it rests"
+        address = str(Address(HOST, first.links[0].stream.local.port))
+        status, trunk = status_of(running)
+        (peer,) = (each for each in trunk["peer_states"] if each["address"] == address)
+        assert peer["state"] == "resting" and peer["reason"] == "503 Service Unavailable"
+        assert status["now"] < peer["rests_until"] <= status["now"] + 300, "an hour is too long"
+        (told,) = running.lines("event=peer-rests", peer=address)
+        assert told["seconds"] == "300"
+        shown = render("status", status)
+        assert any(address in line and "resting" in line and "until" in line for line in shown.splitlines())
+        labels = f'trunk="carrier",peer="{address}"'
+        (told_until,) = re.findall(
+            rf"sbc_peer_rests_until_seconds{{{labels}}} (.+)", page(running, "/metrics")
+        )
+        assert abs(float(told_until) - peer["rests_until"]) <= 1
+        assert "resting" in page(running, "/")
+
+
+def test_where_each_peer_rests_the_caller_is_answered_at_once(running: Attacked) -> None:
+    with first_server(running, Overloaded) as first:
+        path = running.directory / "trunks.d" / "carrier.yaml"
+        path.write_text(path.read_text().replace(f", {HOST}:{running.ports.carrier}]", "]"))
+        assert ask(running.directory / "run" / "sbc.sock", "reload")["changed"]
+        for _ in range(2):
+            link = running.office.dial(running.address, SBC_NAME)
+            refused = running.office.call(link, TO)
+            assert refused.wait_over(8) and refused.status == 503
+        assert len(heard(first, "INVITE")) == 1
+        assert status_of(running)[1]["state"] == "resting"
+        (told,) = running.lines("event=hop-refused")
+        assert "no peer takes calls" in told["reason"]
+
+
+def test_a_servers_own_time_for_a_first_response(running: Attacked) -> None:
+    with first_server(running, Mute, more="response_timeout: 60s", words=", try_for: 500ms") as first:
+        calls_go_to_the_second(running)
+        assert len(heard(first, "INVITE")) == 1
 
 
 def test_silence_after_the_handshake(running: Attacked) -> None:
@@ -146,8 +204,7 @@ def test_a_probe_that_is_answered_with_503(running: Attacked) -> None:
     with first_server(running, Maintained, more="options: {every: 1s, down_after: 1}") as first:
 
         def states() -> list[str]:
-            status = ask(running.directory / "run" / "sbc.sock", "status")
-            (trunk,) = (each for each in status["trunks"] if each["name"] == "carrier")
+            trunk = status_of(running)[1]
             return [trunk["state"], *(each["state"] for each in trunk["peer_states"])]
 
         until_equal(states, ["up", "down", "up"])

@@ -21,6 +21,7 @@ from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
 from sbc.observe.traffic import Tally
 from tests.edge.tls_lab import Lab, Recorder, client_context, server_context, serving, try_options
+from tests.peers.trunks import with_peers
 from tests.peers.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -132,7 +133,7 @@ def test_it_is_not_dialled_either(edge: list[Edge], directory: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as peer:
         peer.settimeout(0.2)
         port = peer.getsockname()[1]
-        aimed = trunk.model_copy(update={"peers": (trunk.peers[0]._replace(port=port),)})
+        aimed = with_peers(trunk, trunk.peers[0]._replace(port=port))
         with pytest.raises(DialFailed, match=r"trunk t17 is quarantined: tls/t17\.key"):
             running.dialer.connect(aimed, running.snapshot)
         with pytest.raises(TimeoutError):
@@ -209,5 +210,5 @@ def test_outbound_the_others_are_dialled(edge: list[Edge], directory: Path) -> N
     running.reload()
     with serving(server_context(running.lab, ca.issue(ips=["127.0.0.1"]))) as server:
         trunk = running.snapshot.trunks["t18"]
-        aimed = trunk.model_copy(update={"peers": (trunk.peers[0]._replace(port=server.port),)})
+        aimed = with_peers(trunk, trunk.peers[0]._replace(port=server.port))
         assert running.dialer.connect(aimed, running.snapshot).trunk == "t18"

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from sbc.base import Address
-from sbc.config.model import Trunk
+from sbc.config.model import Server, Trunk
 from sbc.net.transport.refusals import Refusals
 from sbc.tls.sources import SourceIndex
 from tests.edge.tls_lab import Recorder
 
 SOURCES = SourceIndex([("198.51.100.0/24", "carrier"), ("2001:db8:1::/48", "six")])
-TRUNKS = {"pbx": Trunk(trunk="pbx", listener="tls", peers=(Address("192.0.2.40", 5061),))}
+TRUNKS = {"pbx": Trunk(trunk="pbx", listener="tls", peers=(Server(host="192.0.2.40", port=5061),))}
 SNAPSHOT: Any = SimpleNamespace(sources={"tls": SOURCES}, trunks=TRUNKS)
 
 

@@ -9,6 +9,7 @@ import pytest
 from sbc.sip.digest import parse_credentials, response_hash, user_hash
 from sbc.sip.digest_client import Account
 from sbc.sip.message import Request, response_to
+from tests.peers.trunks import with_peers
 from tests.playbook.stage import RULES, SDP, Stage, snapshot
 
 REALM, PASSWORD = "sip.carrier.example", "correct horse"
@@ -276,3 +277,21 @@ def test_the_callee_s_leg_is_challenged_as_well_where_the_carrier_called() -> No
     bye = made.carrier.hears_request("BYE")
     challenge(made, bye)
     proves(made.carrier.hears_request("BYE"))
+
+
+def test_a_peers_own_time_counts_for_what_is_sent_again() -> None:
+    configuration = replace(snapshot(), accounts={"carrier": ACCOUNT})
+    hurried = with_peers(
+        configuration.trunks["carrier"], {"host": "carrier.example", "port": 5061, "try_for": 2}
+    )
+    made = Stage(replace(configuration, trunks={**configuration.trunks, "carrier": hurried}))
+    made.office.invite()
+    first = made.carrier.hears_request("INVITE")
+    made.carrier.respond(first, 100)
+    challenge(made, first)
+    made.carrier.hears("ACK")
+    made.carrier.hears("INVITE")
+    made.wait(1.9)
+    made.backup.hears_nothing()
+    made.wait(0.2)
+    made.backup.hears("INVITE")

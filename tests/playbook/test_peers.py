@@ -10,26 +10,11 @@ import pytest
 
 from sbc.b2bua.commands import OfferMedia
 from sbc.base import Address
-from sbc.config.snapshot import Snapshot
 from sbc.observe.cdr import call_record
 from sbc.sip.message import Request, Response
-from tests.playbook.stage import SDP, Peer, Stage, snapshot
-
-FIRST, SECOND = Address("carrier.example", 5061), Address("second.example", 5061)
-
-
-def two_servers(trunk: str = "carrier", **options: Any) -> Snapshot:
-    """The usual trunks, of which ``trunk`` has a second peer."""
-    configuration = snapshot(**options)
-    one = configuration.trunks[trunk]
-    two = one.model_copy(update={"peers": (*one.peers, SECOND)})
-    return replace(configuration, trunks={**configuration.trunks, trunk: two})
-
-
-def staged(**options: Any) -> tuple[Stage, Peer]:
-    """The stage, and the carrier's second server."""
-    stage = Stage(two_servers(**options))
-    return stage, stage.peers["second"]
+from tests.peers.trunks import with_peers
+from tests.playbook.servers import FIRST, ONLY_CARRIER, SECOND, probe, staged, two_servers
+from tests.playbook.stage import SDP, Peer, Stage
 
 
 def refuse_service(stage: Stage, request: Request) -> None:
@@ -155,7 +140,7 @@ def test_when_no_peer_serves_the_rules_next_hop_is_tried() -> None:
 
 
 def test_the_last_peers_failure_is_what_the_caller_hears() -> None:
-    stage, second = staged(rules='rules: [{name: out, when: true, then: route "carrier"}]')
+    stage, second = staged(rules=ONLY_CARRIER)
     stage.office.invite()
     refuse_service(stage, stage.carrier.hears_request("INVITE"))
     second.respond(second.hears("INVITE"), 404)
@@ -191,7 +176,7 @@ def test_a_call_that_the_caller_gives_up_meanwhile_is_cancelled_at_the_peer_that
 
 @pytest.mark.parametrize("status", [302, 404, 408, 480, 486, 500, 600, 603])
 def test_any_other_refusal_is_the_trunks(status: int) -> None:
-    stage, second = staged(rules='rules: [{name: out, when: true, then: route "carrier"}]')
+    stage, second = staged(rules=ONLY_CARRIER)
     stage.office.invite()
     stage.carrier.respond(stage.carrier.hears("INVITE"), status)
     second.hears_nothing()
@@ -215,14 +200,6 @@ def probed(**options: Any) -> tuple[Stage, Peer]:
     return staged(options={"every": 10, "down_after": 1}, **options)
 
 
-def probe(stage: Stage, **statuses: int) -> None:
-    """One round of probes, answered by the carrier's two servers."""
-    stage.carry_out(stage.engine.probe(stage.now))
-    for name, status in statuses.items():
-        stage.peers[name].respond(stage.peers[name].hears("OPTIONS"), status)
-    stage.now += 10
-
-
 def test_each_peer_is_probed_by_itself_and_the_trunk_is_down_only_with_all_of_them() -> None:
     stage, _ = probed()
     trunk = stage.engine.store.current.trunks["carrier"]
@@ -243,7 +220,7 @@ def test_each_peer_is_probed_by_itself_and_the_trunk_is_down_only_with_all_of_th
 def reload_peers(stage: Stage, *peers: Address) -> None:
     """Give the carrier other peers, as a reload does."""
     now = stage.engine.store.current
-    changed = now.trunks["carrier"].model_copy(update={"peers": peers})
+    changed = with_peers(now.trunks["carrier"], *peers)
     stage.engine.store.swap(replace(now, trunks={**now.trunks, "carrier": changed}))
 
 
@@ -270,9 +247,7 @@ def test_a_peer_that_is_down_is_passed_over() -> None:
 
 
 def test_a_peer_that_a_call_could_not_reach_is_tried_last_for_a_while() -> None:
-    stage, second = staged(
-        response_timeout=4, rules='rules: [{name: out, when: true, then: route "carrier"}]'
-    )
+    stage, second = staged(response_timeout=4, rules=ONLY_CARRIER)
     stage.office.invite()
     stage.carrier.hears("INVITE")
     stage.wait(4.1)

@@ -17,6 +17,7 @@ from sbc.config.model import (
     Marks,
     MediaConfig,
     MediaNetwork,
+    Server,
     Settings,
     Tenant,
     Trunk,
@@ -35,6 +36,16 @@ def test_the_examples_are_right(write: Write) -> None:
     assert [each.message for each in snapshot.warnings if "no intermediate" not in each.message] == []
 
 
+def test_the_example_of_peers_with_a_priority_is_right(write: Write) -> None:
+    (peers,) = re.findall(r"^```yaml\n(peers:\n.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    carrier = re.sub(r"^peers: .*\n", peers, EXAMPLES["trunks.d/carrier.yaml"], flags=re.MULTILINE)
+    snapshot = build_snapshot(write({**EXAMPLES, "trunks.d/carrier.yaml": carrier}), time.time())
+    assert [each.message for each in snapshot.warnings if "no intermediate" not in each.message] == []
+    first, last = snapshot.trunks["carrier"].ranks
+    assert [each.weight for each in first] == [3, 1] and last[0].host == "backup.carrier.lab.example"
+    assert set(snapshot.trunks["carrier"].patience.values()) == {4.0}
+
+
 @pytest.mark.parametrize(
     "model",
     [
@@ -44,6 +55,7 @@ def test_the_examples_are_right(write: Write) -> None:
         Marks,
         MediaConfig,
         MediaNetwork,
+        Server,
         Settings,
         Tenant,
         Trunk,

@@ -49,6 +49,11 @@ def test_the_configuration_of_the_checkout_passes() -> None:
         assert mistakes("trunks.schema.json", path.read_text()) == []
 
 
+def test_a_peer_is_an_address_or_keys_and_values() -> None:
+    peers = "[a.example:5061, {host: b.example, port: 5061, priority: 1, weight: 3, try_for: 4s}]"
+    assert mistakes("trunks.schema.json", f"trunk: a\nlistener: x\npeers: {peers}\n") == []
+
+
 @pytest.mark.parametrize("text", ROUTES)
 def test_every_case_of_the_cookbook_passes(text: str) -> None:
     assert mistakes("routes.schema.json", text) == []
@@ -60,6 +65,8 @@ def test_every_case_of_the_cookbook_passes(text: str) -> None:
         ("trunks.schema.json", "trunk: a\nlistener: x\nsips: maybe\n", "sips"),
         ("trunks.schema.json", "trunk: a\nlistener: x\npears: [a:1]\n", ""),
         ("trunks.schema.json", "trunk: a\nlistener: x\npeers: a:1\n", "peers"),
+        ("trunks.schema.json", "trunk: a\nlistener: x\npeers: [{host: a}]\n", "peers/0"),
+        ("trunks.schema.json", "trunk: a\nlistener: x\npeers: [{host: a, port: 1, wait: 4s}]\n", "peers/0"),
         ("trunks.schema.json", "trunk: a\n", ""),
         ("sbc.schema.json", "listeners: {a: {bind: 'x:1', transport: sctp}}\n", "listeners/a/transport"),
         ("routes.schema.json", "rulez: []\n", ""),

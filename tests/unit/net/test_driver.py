@@ -26,6 +26,7 @@ from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.parse import parse_message
 from sbc.sip.transactions import SLICE
 from sbc.tls.events import Unreached
+from tests.peers.trunks import with_peers
 from tests.peers.waiting import until, until_equal
 from tests.playbook.stage import snapshot
 
@@ -408,7 +409,7 @@ class TestBusy:
     def test_who_cannot_be_dialled_keeps_its_connection_for_the_whole_call(self) -> None:
         configuration = snapshot()
         trunks = dict(configuration.trunks)
-        trunks["office"] = trunks["office"].model_copy(update={"peers": ()})
+        trunks["office"] = with_peers(trunks["office"])
         rig = self.called(Rig(replace(configuration, trunks=trunks)))
         self.acknowledge(rig)
         assert rig.driver.busy(rig.office)

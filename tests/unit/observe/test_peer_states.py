@@ -34,6 +34,22 @@ def test_the_status_says_which_peer_is_down_and_why() -> None:
     assert any(line.split() == ["sip1.example:5061", "office", "up"] for line in lines)
 
 
+def test_until_when_a_peer_rests_is_told() -> None:
+    until = 1_777_630_125.0
+    asked = PeerView("sip1.example:5061", "resting", "503 Service Unavailable", until)
+    silent = PeerView("sip2.example:5061", "up", "no response in time", until)
+    office = replace(OFFICE, peers=(asked.address, silent.address), peer_states=(asked, silent))
+    status = picture(trunks=(office, LEGACY))
+    text = render("status", to_json(status))
+    assert "sip1.example:5061  office  resting  until 10:08:45 UTC" in text
+    assert "sip2.example:5061  office  up       last until 10:08:45 UTC  no response in time" in text
+    metrics = exposition(status)
+    assert 'sbc_peer_up{trunk="office",peer="sip1.example:5061"} 0' in metrics
+    assert 'sbc_peer_rests_until_seconds{trunk="office",peer="sip1.example:5061"} 1777630125' in metrics
+    assert 'sbc_peer_rests_until_seconds{trunk="office",peer="sip2.example:5061"} 1777630125' in metrics
+    assert 'sbc_peer_rests_until_seconds{trunk="office",peer="sip1.example:5061"} 0' in exposition(two())
+
+
 def test_a_trunk_with_one_good_peer_needs_no_table_of_peers() -> None:
     assert "PEER" not in render("status", to_json(picture()))
 

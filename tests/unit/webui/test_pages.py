@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from sbc.observe.metrics import exposition
 from sbc.observe.trust import TrustView
-from sbc.observe.views import RecordsView, StatusView
+from sbc.observe.views import PeerView, RecordsView, StatusView
 from tests.unit.observe.pictures import CALL, FAILURE, LEGACY, NOW, TLS_PORT, picture, trust
 from webui import create_app
 
@@ -54,6 +54,16 @@ def test_the_status_page_says_what_is_going_on() -> None:
         "give the peer a client certificate from a CA of this trunk", "40 days", "9 days", "[::]:5060",
     ):  # fmt: skip
         assert phrase in text, phrase
+
+
+def test_a_peer_that_rests_is_shown_with_the_end_of_its_rest() -> None:
+    until = 1_777_630_125.0
+    asked = PeerView("192.0.2.7:5060", "resting", "503 Service Unavailable", until)
+    silent = PeerView("192.0.2.8:5060", "up", "", until)
+    trunk = replace(LEGACY, peers=(asked.address, silent.address), peer_states=(asked, silent))
+    text = text_of(page(picture(trunks=(trunk,))))
+    assert "192.0.2.7:5060 resting until 10:08:45 UTC" in text
+    assert "192.0.2.8:5060 tried last until 10:08:45 UTC" in text
 
 
 def test_an_sbc_with_nothing_to_show() -> None:

@@ -1,0 +1,141 @@
+"""The servers of one trunk, each a SIPp: who takes the calls, who rests, and who is passed over in time."""
+
+from __future__ import annotations
+
+import json
+import re
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sbc.net.system.control import ask
+from tests.peers.needs import needs
+from tests.peers.portcullis import Portcullis
+from tests.peers.ports import free_port
+from tests.peers.sipp import Sipp, SippSettings
+from tests.peers.waiting import until, until_equal
+
+pytestmark = [pytest.mark.interop, pytest.mark.slow]
+
+FIRST, SECOND = "127.0.0.11", "127.0.0.12"
+_CALLER = "trunk: caller\nlistener: udp\nsources: [127.0.0.1]\nsrtp: off\n"
+_RULES = 'rules:\n  - name: out\n    when: trunk == "caller"\n    then: route "carrier"\n'
+
+
+class Served:
+    """An SBC whose trunk ``carrier`` has these peers, in the words of its file."""
+
+    def __init__(self, root: Path, peers: str) -> None:
+        self.root, self.directory, self.udp = root, root / "sbc", free_port()
+        first = free_port(40)
+        first += first % 2
+        files = {
+            "sbc.yaml": (
+                f"listeners: {{udp: {{bind: '127.0.0.1:{self.udp}', transport: udp}}}}\n"
+                f"media: {{address: 127.0.0.1, ports: {first}-{first + 37}}}\n"
+            ),
+            "trunks.d/caller.yaml": _CALLER,
+            "trunks.d/carrier.yaml": f"trunk: carrier\nlistener: udp\nsrtp: off\npeers: [{peers}]\n",
+            "routes.d/10.yaml": _RULES,
+        }
+        for name, text in files.items():
+            (self.directory / name).parent.mkdir(parents=True, exist_ok=True)
+            (self.directory / name).write_text(text)
+
+    def call(self, calls: int) -> None:
+        """A SIPp makes calls, one after the other, and each is answered."""
+        settings = SippSettings("caller", remote_port=self.udp, calls=calls, limit=1, rate=20)
+        with Sipp("caller", self.root / "caller", settings) as caller:
+            counts = caller.finish(30)
+            assert (counts.successful, counts.failed) == (calls, 0), caller.failed("refused")
+
+    def records(self, count: int) -> list[dict[str, Any]]:
+        """The call records, once there are ``count``."""
+        path = self.directory / "run" / "calls.jsonl"
+
+        def found() -> list[dict[str, Any]]:
+            return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+        return until(found, f"{count} records", holds=lambda each: len(each) >= count)
+
+    def taken_by(self, count: int) -> dict[str, int]:
+        """How many of ``count`` calls each peer has taken, by its address."""
+        return dict(Counter(each["b"]["peer"].partition(":")[0] for each in self.records(count)))
+
+    def log(self) -> str:
+        """The journal so far."""
+        return (self.directory / "sbc.log").read_text(errors="replace")
+
+    def states(self) -> list[str]:
+        """What ``sbc status`` says of each of the carrier's peers."""
+        status = ask(self.directory / "run" / "sbc.sock", "status")
+        (trunk,) = (each for each in status["trunks"] if each["name"] == "carrier")
+        return [each["state"] for each in trunk["peer_states"]]
+
+
+def sipp(tmp_path: Path, address: str, scenario: str) -> Sipp:
+    name = f"at-{address.rpartition('.')[2]}"
+    return Sipp(name, tmp_path / name, SippSettings(scenario, address=address, trace=True))
+
+
+def invites(server: Sipp) -> int:
+    """How many calls reached a server."""
+    text = server.messages.read_text(errors="replace") if server.messages.exists() else ""
+    return len(set(re.findall(r"^Call-ID: *(\S+)", text, re.MULTILINE)))
+
+
+@contextmanager
+def serving(tmp_path: Path, peers: str, *servers: Sipp) -> Iterator[Served]:
+    served = Served(tmp_path, peers)
+    with ExitStack() as stack:
+        for each in servers:
+            stack.enter_context(each)
+        stack.enter_context(Portcullis("sbc", served.directory, udp=[served.udp]))
+        yield served
+
+
+def test_servers_of_one_priority_share_the_calls_by_weight(tmp_path: Path) -> None:
+    needs("sipp")
+    first, second = sipp(tmp_path, FIRST, "callee"), sipp(tmp_path, SECOND, "callee")
+    peers = ", ".join(
+        f"{{host: {at}, port: {server.port}, priority: 1, weight: {weight}}}"
+        for at, server, weight in ((FIRST, first, 3), (SECOND, second, 1))
+    )
+    with serving(tmp_path, peers, first, second) as served:
+        served.call(8)
+        assert served.taken_by(8) == {FIRST: 6, SECOND: 2}
+
+
+def test_a_server_that_asks_for_a_rest_has_it_and_is_asked_again_when_it_is_over(tmp_path: Path) -> None:
+    """The first one's Retry-After is five seconds."""
+    needs("sipp")
+    first, second = sipp(tmp_path, FIRST, "callee_unavailable"), sipp(tmp_path, SECOND, "callee")
+    peers = f"'{FIRST}:{first.port}', '{SECOND}:{second.port}'"
+    with serving(tmp_path, peers, first, second) as served:
+        served.call(1)
+        assert re.search("event=peer-rests .*seconds=5 ", served.log())
+        until_equal(lambda: served.states()[0], "unknown")
+        assert invites(first) == 1
+        served.call(1)
+        until_equal(lambda: invites(first), 2)
+        assert served.taken_by(2) == {SECOND: 2}
+
+
+def test_a_silent_server_is_passed_over_after_its_time(tmp_path: Path) -> None:
+    needs("sipp")
+    second = sipp(tmp_path, SECOND, "callee")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind((FIRST, 0))
+        peers = f"{{host: {FIRST}, port: {silent.getsockname()[1]}, try_for: 1s}}, '{SECOND}:{second.port}'"
+        with serving(tmp_path, peers, second) as served:
+            served.call(2)
+            assert served.taken_by(2) == {SECOND: 2}
+            assert b"INVITE sip:" in silent.recv(65535)
+            assert len(re.findall("event=peer-failed", served.log())) == 1, (
+                "the second call is not kept waiting"
+            )
