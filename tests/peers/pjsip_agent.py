@@ -258,8 +258,10 @@ class Agent:
         self.calls[order["call"]].answer(_parameters(order["status"], order.get("headers")))
 
     def do_hangup(self, order: dict[str, Any]) -> None:
-        """BYE, CANCEL or refuse with ``status`` (0: whatever fits the state)."""
-        self.calls[order["call"]].hangup(_parameters(order["status"]))
+        """BYE, CANCEL or refuse with ``status`` (0: whatever fits the state); a call may be over already."""
+        call = self.calls.get(order["call"])
+        if call is not None:
+            call.hangup(_parameters(order["status"]))
 
     def do_hold(self, order: dict[str, Any]) -> None:
         """Put the peer on hold with a re-INVITE."""
