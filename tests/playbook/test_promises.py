@@ -65,6 +65,54 @@ def test_a_prack_that_is_repeated_and_refused_does_not_end_the_call() -> None:
     assert call.state == "up"
 
 
+@pytest.mark.parametrize("in_the_answer", [b"", b"v=0 early"])
+def test_we_acknowledge_for_a_caller_without_100rel(in_the_answer: bytes) -> None:
+    """RFC 3262 4: it gets an ordinary response, and in the 2xx the answer that was a preview till then."""
+    stage = Stage()
+    stage.office.invite()
+    invite = stage.carrier.hears_request("INVITE")
+    stage.carrier.respond(invite, 180, Require="100rel", RSeq="7")
+    pracks = [stage.carrier.hears_request("PRACK")]
+    stage.carrier.respond(invite, 180, Require="100rel", RSeq="7")  # again
+    stage.carrier.respond(invite, 183, Require="100rel", RSeq="9")  # one too early
+    stage.carrier.hears_nothing()
+    stage.carrier.respond(invite, 183, body=b"v=0 early", Require="100rel", RSeq="8")
+    pracks.append(stage.carrier.hears_request("PRACK"))
+    said = [prack.headers.get("RAck") for prack in pracks]
+    assert said == [f"{rseq} {invite.cseq.number} INVITE" for rseq in (7, 8)]
+    assert [prack.cseq.number - invite.cseq.number for prack in pracks] == [1, 2]
+    for prack in pracks:
+        stage.carrier.respond(prack, 200)
+    stage.office.hears(100)
+    for status, body in ((180, b""), (183, b"via-sbc v=0 early")):
+        response = stage.office.hears_response(status)
+        assert "RSeq" not in response.headers and "Require" not in response.headers
+        assert response.body == body
+    stage.office.hears_nothing()
+    stage.carrier.respond(invite, 200, body=in_the_answer)
+    answer = stage.office.hears_response(200)
+    assert answer.body == b"via-sbc v=0 early"
+    stage.within("office", answer, "ACK", CSeq="1 ACK")
+    stage.carrier.hears("ACK")
+    stage.within("office", answer, "BYE")
+    stage.office.hears(200)
+    bye = stage.carrier.hears_request("BYE")
+    assert bye.cseq.number == pracks[1].cseq.number + 1
+    stage.carrier.respond(bye, 200)
+    stage.wait(64)
+    nothing_is_left(stage)
+
+
+def test_an_offer_in_a_reliable_response_is_the_caller_s_to_answer() -> None:
+    stage = Stage()
+    stage.office.invite(body=b"")
+    invite = stage.carrier.hears_request("INVITE")
+    stage.carrier.respond(invite, 183, body=SDP, Require="100rel", RSeq="1")
+    stage.carrier.hears_nothing()
+    stage.office.hears(100)
+    assert stage.office.hears(183).headers.get("RSeq") == "1"
+
+
 ISUP = "Content-Type: application/isup;version=nxv3"
 
 
