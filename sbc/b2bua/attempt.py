@@ -136,6 +136,8 @@ class Attempt:
                 return
         if response.status < 200 and sdp and self._is_untimely(fork, sdp):
             return
+        if self.leg.trunk.early_media == "ringing" and self.invitation.offer and not fork.renewed:
+            sdp = self._withhold(fork, response, sdp)
         if response.status >= 200:
             again, accepted = b"" if sdp else self._early(fork), fork.accepted
             call.keep_only(fork)
@@ -152,6 +154,18 @@ class Attempt:
             self._agree_again(again, accepted, then, out)
         else:
             self._take_sdp(fork, response, sdp or again, then, at, out)
+
+    def _withhold(self, fork: Fork, response: Response, sdp: bytes) -> bytes:
+        """The SDP that counts where early media is not wanted: none before the 2xx, then the last of the fork.
+
+        A callee that gave it reliably need not repeat it (RFC 3262 5).
+        """
+        if response.status >= 200:
+            return sdp or fork.withheld
+        if sdp:
+            fork.withheld = sdp
+            response.status, response.reason = 180, "Ringing"
+        return b""
 
     def _caller_knows_100rel(self) -> bool:
         request = self.invitation.request
