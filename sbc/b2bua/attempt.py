@@ -156,7 +156,7 @@ class Attempt:
             self._take_sdp(fork, response, sdp or again, then, at, out)
 
     def _withhold(self, fork: Fork, response: Response, sdp: bytes) -> bytes:
-        """The SDP that counts where early media is not wanted: none before the 2xx, then the last of the fork.
+        """The SDP that counts where early media is not wanted: none before the 2xx, then the last of it.
 
         A callee that gave it reliably need not repeat it (RFC 3262 5).
         """
