@@ -46,6 +46,7 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
         replaced=sbc.store.replaced,
         transactions=len(sbc.engine.transactions),
         free_media_ports=sbc.media.free_ports(),
+        networks=tuple(sbc.media.networks()),
         revocation=tuple(_sources(sbc, snapshot)),
         certificates=certificates,
         records=sbc.records.view(),

@@ -118,8 +118,10 @@ class Hunt:
         call.b = leg
         rule, codecs = self.route.srtp, self.route.codecs
         streams = call.snapshot.settings.caps.streams_per_call
-        call.policies["a"] = ours = leg_policy(call.a, caller_srtp(call.a.trunk.srtp, rule), codecs, streams)
-        call.policies["b"] = theirs = leg_policy(leg, callee_srtp(trunk.srtp, rule), codecs, streams)
+        near, far = call.snapshot.network_of(call.a.trunk), call.snapshot.network_of(trunk)
+        ours = leg_policy(call.a, caller_srtp(call.a.trunk.srtp, rule), codecs, streams, near)
+        theirs = leg_policy(leg, callee_srtp(trunk.srtp, rule), codecs, streams, far)
+        call.policies["a"], call.policies["b"] = ours, theirs
         offer = self.invitation.offer
         if offer:
             command = OfferMedia(call.id, "a", offer, ours, theirs, restart=call.has_media)

@@ -22,13 +22,19 @@ def effective_downgrade(trunk: Downgrade, rule: Downgrade | None) -> Downgrade:
     return trunk if rule is None or trunk == "forbid" else rule
 
 
-def leg_policy(leg: Leg, srtp: Srtp, codecs: Codecs | None = None, streams: int = STREAMS) -> MediaPolicy:
-    """The media policy of ``leg``; keys cross only TLS unless the trunk says otherwise (row M8)."""
+def leg_policy(
+    leg: Leg, srtp: Srtp, codecs: Codecs | None = None, streams: int = STREAMS, network: str = ""
+) -> MediaPolicy:
+    """The media policy of ``leg``, which is in ``network``.
+
+    Keys cross only TLS unless the trunk says otherwise (row M8).
+    """
     return MediaPolicy(
         srtp=srtp,
         sdes=leg.flow.secure or leg.trunk.sdes_in_clear,
         suites=leg.trunk.suites,
         signalling_host=leg.flow.remote.host,
+        network=network,
         codecs=codecs,
         asymmetric=leg.trunk.media == "asymmetric",
         streams=streams,

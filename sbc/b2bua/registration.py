@@ -35,6 +35,8 @@ BASE_WAIT: Final = 30.0
 LONGEST_WAIT: Final = 1800.0
 # A long binding is renewed so many seconds before its end, a short one after half of it.
 AHEAD: Final = 600.0
+# No connection and no transaction takes longer, in seconds; what does is held up by a fault of our own.
+STUCK: Final = 120.0
 # The longest Min-Expires that is believed, in seconds: a week.
 MOST_MINIMUM: Final = 604800
 # What may be behind a refusal, for whoever reads the status.
@@ -76,13 +78,13 @@ class Registration:
 
     ``reason`` is why it last failed, "" where it has not; ``associated`` are the numbers that are ours as the
     carrier says (RFC 7315 4.1), ``routes`` its Service-Route (RFC 3608). ``terms`` is the trunk's
-    `register:`, ``secret`` what its challenges are answered by.
+    `register:`, ``secret`` what its challenges are answered by, ``generation`` whom it trusted when it asked.
     """
 
     __slots__ = (
-        "_call_id", "_challenges", "_closings", "_connecting", "_cseq", "_desk", "_failures", "_leg",
-        "_minimum", "_peers", "_tag", "_turn", "associated", "contact", "due", "flow", "peer", "reason",
-        "routes", "secret", "since", "state", "terms", "trunk", "until",
+        "_asked_at", "_call_id", "_challenges", "_closings", "_connecting", "_cseq", "_desk", "_failures",
+        "_leg", "_minimum", "_peers", "_tag", "_turn", "associated", "contact", "due", "flow", "generation",
+        "peer", "reason", "routes", "secret", "since", "state", "terms", "trunk", "until",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, trunk: Trunk, terms: Terms) -> None:
@@ -92,6 +94,7 @@ class Registration:
         self.state: State = "trying"
         self.reason = ""
         self.flow: Flow | None = None
+        self.generation = ""
         self.peer: Address | None = None
         self.contact = ""
         self.since = self.until = self.due = 0.0
@@ -100,6 +103,7 @@ class Registration:
         self._desk = desk
         self._call_id, self._tag, self._cseq = desk.ids.call_id(), desk.ids.tag(), 0
         self._challenges: dict[str, Challenge] = {}
+        self._asked_at = 0.0  # when the last connection or REGISTER was asked for
         self._connecting = 0  # which attempt to connect is meant; one that was given up counts no more
         self._turn: Turn | None = None
         self._leg: Leg | None = None  # of the last REGISTER
@@ -167,8 +171,11 @@ class Registration:
             self._on_lost(self.flow.ended or "the connection closed", at, out)
         elif self.state == "registered" and self.until <= at:
             self._on_over(self.reason or "the binding was not renewed in time", at, out)
-        if self.due <= at and self._turn is None and not self._peers:
-            self._begin(at, out)
+        if self._turn is None and not self._peers:
+            if self.due <= at:
+                self._begin(at, out)
+        elif at - self._asked_at > STUCK + self.trunk.dial_timeout:
+            self._fail("nothing came of it, by a fault of our own", at, out)
 
     def _on_lost(self, reason: str, at: float, out: list[Command]) -> None:
         """The connection that registered is gone, and no call would find us: again, over another.
@@ -199,6 +206,7 @@ class Registration:
     def _next(self, at: float, out: list[Command]) -> None:
         """Connect to the next peer that has not been tried."""
         peer = self._peers[0]
+        self._asked_at = at
         self._connecting += 1
         asked = self._connecting
 
@@ -219,6 +227,7 @@ class Registration:
         listener = self._desk.store.current.settings.listeners[trunk.listener]
         leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme, peer)
         self._leg, self.peer, self.contact = leg, peer, contact(leg, terms)
+        self.generation = self._desk.store.current.trust_generation(trunk.trunk)
         expires = max(int(terms.expires), self._minimum)
         fields = {
             "trunk": trunk.trunk, "transport": flow.transport.upper(), "scheme": trunk.scheme,
@@ -229,7 +238,7 @@ class Registration:
 
     def _send(self, leg: Leg, expires: int, at: float, out: list[Command]) -> None:
         """REGISTER, with the credentials that were good last: they spare a challenge (RFC 3261 22.2)."""
-        desk = self._desk
+        desk, self._asked_at = self._desk, at
         self._cseq += 1
         fields = [
             ("Via", leg.via(desk.transactions.new_branch())),

@@ -57,7 +57,7 @@ class Registrations:
             self._leave(name, at, out)
         elif trunk is not each.trunk or snapshot.accounts.get(name) != each.secret:
             each.follow(trunk, terms)
-        elif snapshot is not self._seen and each.state == "failed":
+        elif snapshot is not self._seen and _is_of_before(each, snapshot):
             each.hurry()
 
     def leave(self, at: float, out: list[Command]) -> None:
@@ -69,3 +69,8 @@ class Registrations:
         gone = self._of.pop(name)
         if gone.leave(at, out):
             self.leaving.append(gone)
+
+
+def _is_of_before(each: Registration, snapshot: Snapshot) -> bool:
+    """Whether what has changed may mend it, or closes its connection as soon as no call is on that."""
+    return each.state == "failed" or each.generation != snapshot.trust_generation(each.trunk.trunk)

@@ -64,7 +64,26 @@ def _status(status: Row) -> str:
         STATE=lambda each: each["state"],
         CALLS=lambda each: each["calls"],
     )
-    return "\n".join([head, totals, "", listeners, "", trunks, *_peers(status), *_attention(status)])
+    shown = [head, totals, "", listeners, "", trunks, *_networks(status), *_peers(status)]
+    return "\n".join([*shown, *_attention(status)])
+
+
+def _networks(status: Row) -> list[str]:
+    """Where media is received, if that is in several networks."""
+    if not any(each["name"] for each in status["networks"]):
+        return []
+    return [
+        "",
+        _columns(
+            status["networks"],
+            NETWORK=lambda each: each["name"],
+            MEDIA=lambda each: each["address"],
+            ADVERTISED=lambda each: each["advertise"] or "-",
+            PORTS=lambda each: each["ports"],
+            PAIRS=lambda each: each["pairs"],
+            FREE=lambda each: each["free"],
+        ),
+    ]
 
 
 def _peers(status: Row) -> list[str]:

@@ -106,6 +106,8 @@ def _references(settings: SettingsFile, trunk: TrunkFile) -> Iterator[Diagnostic
         yield from _known(settings, trunk, "listeners", "listener", ("listener",), value.listener)
     if value.tenant is not None and trunk.right("tenant"):
         yield from _known(settings, trunk, "tenants", "tenant", ("tenant",), value.tenant)
+    if value.network is not None and trunk.right("network") and ("media",) not in settings.broken:
+        yield from _network(settings, trunk, value.network)
     if value.tls is None or not trunk.right("tls"):
         return
     for key in ("server_identity", "client_identity"):
@@ -118,14 +120,28 @@ def _references(settings: SettingsFile, trunk: TrunkFile) -> Iterator[Diagnostic
         yield from _declared(settings, trunk, ("tls", "peer_trusts", index), name)
 
 
+def _network(settings: SettingsFile, trunk: TrunkFile, name: str) -> Iterator[Diagnostic]:
+    media = settings.document.data.get("media")
+    given = media.get("networks") if isinstance(media, dict) else None
+    names = set(given) if isinstance(given, dict) else set()
+    if name not in names:
+        hint = suggest(name, names, "define it under `media.networks:` in sbc.yaml")
+        yield trunk.error(("network",), f"unknown media network {name!r}", hint)
+
+
 def _ports(settings: SettingsFile, trunk: TrunkFile) -> Iterator[Diagnostic]:
-    limit, media = trunk.value.limits.ports, settings.value.media.ports
+    limit = trunk.value.limits.ports
     if limit is None or not trunk.right("limits") or any(loc[:1] == ("media",) for loc in settings.broken):
         return
-    first, last = parse_ports(media)
-    pairs = (last + 1) // 2 - (first + 1) // 2
+    pairs, written = 0, []
+    for place in settings.value.media.places:
+        first, last = parse_ports(place.ports)
+        pairs += (last + 1) // 2 - (first + 1) // 2
+        written.append(place.ports)
     if limit > pairs:
-        hint = f"media.ports {media} holds {pairs}: write fewer, or widen media.ports in sbc.yaml"
+        ports = ", ".join(written)
+        key = "media.networks" if settings.value.media.networks else "media.ports"
+        hint = f"{key} {ports} holds {pairs}: write fewer, or widen {key} in sbc.yaml"
         yield trunk.warning(
             ("limits", "ports"), f"{limit} pairs of media ports are more than there are", hint
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dsl.errors import Diagnostic
 from sbc.base import Address, is_wildcard
 from sbc.config.crosscheck import SettingsFile
-from sbc.config.model import Listener
+from sbc.config.model import Listener, MediaPlace
 from sbc.config.schema import Loc, suggest
 from sbc.config.values import parse_ports
 
@@ -16,6 +16,7 @@ def check_settings(settings: SettingsFile) -> Iterator[Diagnostic]:
     """Every mistake between the sections of sbc.yaml."""
     yield from _bound_twice(settings)
     yield from _media_ports(settings)
+    yield from _networks(settings)
     yield from _shown(settings)
     yield from _tenants(settings)
 
@@ -50,16 +51,49 @@ def _collide(one: Address, other: Address) -> bool:
 
 
 def _media_ports(settings: SettingsFile) -> Iterator[Diagnostic]:
-    media = settings.value.media
-    first, last = parse_ports(media.ports)
-    if ("media",) in settings.broken:
+    if _unread(settings):
         return
+    for place in settings.value.media.places:
+        first, last = parse_ports(place.ports)
+        for name, listener in settings.value.listeners.items():
+            bind = listener.bind
+            if _protocol(listener) == "UDP" and first <= bind.port <= last:
+                if _collide(bind, Address(place.address, bind.port)):
+                    hint = f"listener {name!r} has UDP port {bind.port}; choose another range"
+                    loc = _written(place, "ports")
+                    yield settings.document.problem(loc, "media ports take a listener's", hint)
+
+
+def _networks(settings: SettingsFile) -> Iterator[Diagnostic]:
+    """Two networks on the same ports, and listeners in a network that is not there."""
+    if _unread(settings):
+        return
+    document, places = settings.document, settings.value.media.places
+    for index, place in enumerate(places):
+        first, last = parse_ports(place.ports)
+        for other in places[:index]:
+            start, end = parse_ports(other.ports)
+            bound = Address(place.address, first), Address(other.address, first)
+            same = place.key == other.key and _collide(*bound)
+            if same and first <= end and start <= last:
+                whose = f"network {other.network!r} has {other.ports} on {other.address}"
+                hint = f"{whose}: give each its own ports"
+                message = f"network {place.network!r} takes the ports of another"
+                yield document.problem(_written(place, "ports"), message, hint)
+    known = set(settings.value.media.networks)
     for name, listener in settings.value.listeners.items():
-        bind = listener.bind
-        if _protocol(listener) == "UDP" and first <= bind.port <= last:
-            if _collide(bind, Address(media.address, bind.port)):
-                hint = f"listener {name!r} has UDP port {bind.port}; choose another range"
-                yield settings.document.problem(("media", "ports"), "media ports take a listener's", hint)
+        if listener.network is not None and listener.network not in known:
+            hint = suggest(listener.network, known, "define it under `media.networks:`")
+            loc: Loc = ("listeners", name, "network")
+            yield document.problem(loc, f"unknown media network {listener.network!r}", hint)
+
+
+def _unread(settings: SettingsFile) -> bool:
+    return any(loc[:1] == ("media",) for loc in settings.broken)
+
+
+def _written(place: MediaPlace, key: str) -> Loc:
+    return ("media", "networks", place.network, key) if place.network else ("media", key)
 
 
 def _shown(settings: SettingsFile) -> Iterator[Diagnostic]:
@@ -74,18 +108,24 @@ def _shown(settings: SettingsFile) -> Iterator[Diagnostic]:
             )
             loc: Loc = ("listeners", name, "advertise")
             yield document.problem(loc, f"no peer can reach {shown}", hint)
-    media = settings.value.media
-    if ("media",) in settings.broken:
-        return
-    if media.advertise is not None and is_wildcard(media.advertise):
+    for place in () if _unread(settings) else settings.value.media.places:
+        yield from _shown_media(settings, place)
+
+
+def _shown_media(settings: SettingsFile, place: MediaPlace) -> Iterator[Diagnostic]:
+    document, word = settings.document, place.key.replace("address", "advertise")
+    if place.key == "address6" and is_wildcard(place.address):
+        hint = "write the one IPv6 address of this machine that the network's peers send media to"
+        yield document.problem(_written(place, place.key), "media of a network cannot be on ::", hint)
+    elif place.advertise is not None and is_wildcard(place.advertise):
         hint = "write the address that peers send media to, such as 203.0.113.9"
-        yield document.problem(("media", "advertise"), f"no peer can reach {media.advertise}", hint)
-    elif media.advertise is None and is_wildcard(media.address):
+        yield document.problem(_written(place, word), f"no peer can reach {place.advertise}", hint)
+    elif place.advertise is None and is_wildcard(place.address):
         hint = (
             "write advertise: ADDRESS beside it, the one that peers send media to, such as 203.0.113.9,"
             " or bind that one address"
         )
-        yield document.problem(("media", "address"), f"SDP would tell peers {media.address}", hint)
+        yield document.problem(_written(place, place.key), f"SDP would tell peers {place.address}", hint)
 
 
 def _tenants(settings: SettingsFile) -> Iterator[Diagnostic]:

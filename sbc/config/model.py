@@ -5,7 +5,7 @@ Durations are seconds (written ``60s``, ``5m``, ``1h`` or a number), sizes are b
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
@@ -14,6 +14,7 @@ from sbc.base import Address
 from sbc.config.values import (
     AccountName,
     Domain,
+    Dscp,
     Duration,
     Group,
     Host,
@@ -37,9 +38,9 @@ from sbc.sip.session_timer import LEAST
 from sbc.tls.groups import DEFAULT_GROUPS
 
 __all__ = [
-    "Acme", "Admin", "Caps", "Downgrade", "HookSettings", "Identity", "Limits", "Listener", "MediaConfig",
-    "OptionsProbe", "Registration", "Revocation", "SessionTimer", "Settings", "Tenant", "TlsMode", "Trunk",
-    "TrunkRevocation", "TrunkTls", "TrustAnchor",
+    "Acme", "Admin", "Caps", "Downgrade", "HookSettings", "Identity", "Limits", "Listener", "Marks",
+    "MediaConfig", "MediaNetwork", "MediaPlace", "OptionsProbe", "Registration", "Revocation", "SessionTimer",
+    "Settings", "Tenant", "TlsMode", "Trunk", "TrunkRevocation", "TrunkTls", "TrustAnchor",
     "parse_address", "parse_duration", "parse_ports",
 ]  # fmt: skip
 
@@ -53,7 +54,10 @@ class _Model(BaseModel):
 
 
 class Listener(_Model):
-    """One bound address: its transport and the limits of its edge."""
+    """One bound address: its transport and the limits of its edge.
+
+    ``network`` is where media of its trunks is received, one of ``media.networks``.
+    """
 
     bind: HostPort
     transport: Literal["udp", "tcp", "tls"]
@@ -63,6 +67,7 @@ class Listener(_Model):
     connections: int = Field(default=10000, ge=1)
     idle_timeout: Duration = 600.0
     max_message: int = Field(default=65536, ge=4096)
+    network: Name | None = None
 
 
 class Identity(_Model):
@@ -136,13 +141,83 @@ class Tenant(_Model):
     server_identity: str
 
 
+class MediaPlace(NamedTuple):
+    """One bound address of media and its ports: ``network`` has it under ``key``, '' is the short form."""
+
+    network: str
+    key: Literal["address", "address6"]
+    address: str
+    advertise: str | None
+    ports: str
+
+
+class MediaNetwork(_Model):
+    """A network of media: the bound address of each family, what SDP says instead, its ports.
+
+    Each address has all the ``ports`` for itself.
+    """
+
+    address: IpAddress | None = None
+    advertise: IpAddress | None = None
+    address6: IpAddress | None = None
+    advertise6: IpAddress | None = None
+    ports: PortRange = "20000-29999"
+
+    @model_validator(mode="after")
+    def _families(self) -> MediaNetwork:
+        if self.address is None and self.address6 is None:
+            raise ValueError(
+                "neither address nor address6: write where media of this network is received,"
+                " such as address: 10.0.0.9"
+            )
+        for key in ("address", "advertise", "address6", "advertise6"):
+            given, six = getattr(self, key), key.endswith("6")
+            if given is not None and (":" in given) is not six:
+                other = key.rstrip("6") if six else f"{key}6"
+                raise ValueError(f"{key} {given} is of the other family: write {other}: {given}")
+        for key, shown in (("address", self.advertise), ("address6", self.advertise6)):
+            if shown is not None and getattr(self, key) is None:
+                raise ValueError(f"{shown} is advertised and nothing bound: write {key}, where it arrives")
+        return self
+
+
 class MediaConfig(_Model):
-    """Where media is received: the bound address, what SDP says instead, and the ports."""
+    """Where media is received: the bound address, what SDP says instead, the ports; or several networks."""
 
     address: IpAddress = "127.0.0.1"
     advertise: IpAddress | None = None
     ports: PortRange = "20000-29999"
+    networks: dict[Name, MediaNetwork] = {}
     timeout: Duration = 300.0
+
+    @model_validator(mode="after")
+    def _one_form(self) -> MediaConfig:
+        both = self.model_fields_set & {"address", "advertise", "ports"}
+        if self.networks and both:
+            raise ValueError(
+                f"{', '.join(sorted(both))} beside networks: write each address with its ports in its network"
+            )
+        return self
+
+    @property
+    def places(self) -> tuple[MediaPlace, ...]:
+        """Every bound address, in the order of the networks; the one of the short form has no network."""
+        if not self.networks:
+            return (MediaPlace("", "address", self.address, self.advertise, self.ports),)
+        found = []
+        for name, each in self.networks.items():
+            if each.address is not None:
+                found.append(MediaPlace(name, "address", each.address, each.advertise, each.ports))
+            if each.address6 is not None:
+                found.append(MediaPlace(name, "address6", each.address6, each.advertise6, each.ports))
+        return tuple(found)
+
+
+class Marks(_Model):
+    """The DSCP (RFC 2474) of what we send: ``sip`` of signalling, ``rtp`` of RTP and RTCP; 0 is no mark."""
+
+    sip: Dscp = 0
+    rtp: Dscp = 0
 
 
 class Admin(_Model):
@@ -252,6 +327,7 @@ class Trunk(_Model):
     """One trunk: who it is, how it is reached, and what is demanded of it.
 
     Without ``sources`` nobody may call in on it; without ``peers`` it cannot be called.
+    ``network`` is where its media is received, that of its listener unless given;
     ``media`` says whether its peers receive RTP where they send from (RFC 4961).
     ``contact`` is who answers for the other side.
     """
@@ -262,6 +338,7 @@ class Trunk(_Model):
     peers: tuple[HostPort, ...] = ()
     sources: tuple[Network, ...] = ()
     listener: str
+    network: Name | None = None
     tls: TrunkTls | None = None
     srtp: Srtp = "accept"
     media: Literal["symmetric", "asymmetric"] = "symmetric"
@@ -323,6 +400,7 @@ class Settings(_Model):
     tenants: dict[Name, Tenant] = {}
     acme: Acme | None = None
     media: MediaConfig = MediaConfig()
+    dscp: Marks = Marks()
     admin: Admin | None = None
     caps: Caps = Caps()
     hooks: HookSettings = HookSettings()

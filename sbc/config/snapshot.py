@@ -128,6 +128,10 @@ class Snapshot:
         """
         return self._generations[trunk]
 
+    def network_of(self, trunk: Trunk) -> str:
+        """The network that the trunk's media is received in: its own or its listener's; '' is the first."""
+        return trunk.network or self.settings.listeners[trunk.listener].network or ""
+
     def identity_of(self, trunk: Trunk) -> str | None:
         """The name of the identity that answers the trunk's connections: its own, or its tenant's."""
         if trunk.tls is not None and trunk.tls.server_identity is not None:

@@ -25,6 +25,13 @@ _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252})").fullmatch
 _ACCOUNT = re.compile(r"[A-Za-z0-9\-_.!~*'()&=+$,;?/%]+").fullmatch
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
 _HTTPS = re.compile(r"https://[A-Za-z0-9._\[\]:-]+(/\S*)?").fullmatch
+_CODE_POINT = re.compile(r"[0-9]{1,2}").fullmatch
+#: RFC 2474 (CS), 2597 (AF), 3246 (EF), 5865 (VA) and 8622 (LE); `default` is best effort.
+_DSCP = {
+    "default": 0, "be": 0, "le": 1, "ef": 46, "va": 44,
+    **{f"cs{each}": each << 3 for each in range(8)},
+    **{f"af{each}{drop}": (each << 3) + (drop << 1) for each in range(1, 5) for drop in range(1, 4)},
+}  # fmt: skip
 _PORTS = re.compile(r"([0-9]{1,5}) ?- ?([0-9]{1,5})").fullmatch
 
 
@@ -45,6 +52,18 @@ def parse_rate(value: object) -> float:
     if found is None:
         raise ValueError(f"{value!r} is not a rate: write a number a second, such as 2000/s")
     return float(found[1])
+
+
+def parse_dscp(value: object) -> int:
+    """Read a DSCP by its name (``ef``, ``cs3``, ``af31``) or number, 0 to 63; ValueError otherwise."""
+    text = "" if isinstance(value, bool) else str(value).strip().lower()
+    found = int(text) if _CODE_POINT(text) and text.isascii() else _DSCP.get(text, 64)
+    if found > 63:
+        hint = "write ef, cs0 to cs7, af11 to af43 or a number from 0 to 63"
+        if text.isdigit() or text.startswith("0x"):
+            hint += "; that of a TOS or traffic class byte divided by 4"
+        raise ValueError(f"{value!r} is not a DSCP: {hint}")
+    return found
 
 
 def parse_address(value: object) -> Address:
@@ -170,6 +189,11 @@ Rate = Annotated[
     float,
     BeforeValidator(parse_rate),
     WithJsonSchema({"type": ["string", "number"], "examples": ["2000/s"]}),
+]
+Dscp = Annotated[
+    int,
+    BeforeValidator(parse_dscp),
+    WithJsonSchema({"type": ["string", "integer"], "examples": ["ef", "cs3", 46]}),
 ]
 HostPort = Annotated[
     Address,

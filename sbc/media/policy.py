@@ -27,7 +27,8 @@ class MediaPolicy:
     ``srtp`` is the trunk's toggle; ``sdes`` is False where the signalling leg is not TLS
     and the operator has not said that keys may cross it in the clear; ``suites`` are ours
     in order of preference; ``signalling_host`` is the address from which the leg's
-    signalling comes, which symmetric RTP may also come from; an ``asymmetric`` peer sends from another
+    signalling comes, which symmetric RTP may also come from; ``network`` is where its media is
+    received, '' the first (``sbc.media.places``); an ``asymmetric`` peer sends from another
     port than it receives on; ``codecs`` is what a rule says of them; of an offer from this leg as many
     ``streams`` are relayed at most. Against the ``trunk`` of the caller's leg the call's pairs of ports
     count, of which it may hold ``ports``; None: see ``sbc.media.ports``.
@@ -37,7 +38,7 @@ class MediaPolicy:
     sdes: bool = True
     suites: tuple[str, ...] = SUITES
     signalling_host: str = ""
-    address: str = ""
+    network: str = ""
     codecs: Codecs | None = None
     asymmetric: bool = False
     streams: int = STREAMS

@@ -35,21 +35,27 @@ class Ports(Protocol):
 
 
 class PortPool:
-    """The pairs within ``FIRST-LAST``, such as ``20000-29999``; ValueError when it holds none."""
+    """The pairs within ``FIRST-LAST``, such as ``20000-29999``; ValueError when it holds none.
 
-    __slots__ = ("_first", "_free", "_held", "_last", "_taken", "_total", "text")
+    ``everywhere`` counts what each trunk has of this pool and all others: its ``most`` is for them together.
+    ``key`` is where sbc.yaml has the range.
+    """
 
-    def __init__(self, text: str) -> None:
+    __slots__ = ("_everywhere", "_first", "_free", "_held", "_last", "_taken", "_total", "key", "text")
+
+    def __init__(self, text: str, everywhere: dict[str, int] | None = None, key: str = "media.ports") -> None:
         first, dash, last = text.partition("-")
         if not (dash and first.isdigit() and last.isdigit() and 0 < int(first) <= int(last) < 65536):
             raise ValueError(f"{text!r} is not a port range: write FIRST-LAST, such as 20000-29999")
         self.text = text
+        self.key = key
         self._free = deque(range(int(first) + int(first) % 2, int(last), 2))
         self._total = len(self._free)
         self._first, self._last = self._free[0] if self._free else 0, int(last)
         #: The trunk of each pair that is taken, and how many each trunk has.
         self._taken: dict[int, str] = {}
         self._held: dict[str, int] = {}
+        self._everywhere = {} if everywhere is None else everywhere
         if not self._free:
             raise ValueError(f"{text!r} holds no pair of an even and the next odd port")
 
@@ -60,7 +66,7 @@ class PortPool:
         while few are free. '' is no trunk, and has what it asks for.
         """
         if not self._free:
-            raise LocalError(f"all media ports of {self.text} are in use: widen media.ports in sbc.yaml")
+            raise LocalError(f"all media ports of {self.text} are in use: widen {self.key} in sbc.yaml")
         if trunk:
             self._count(trunk, most)
         port = self._free.popleft()
@@ -69,20 +75,22 @@ class PortPool:
 
     def _count(self, trunk: str, most: int | None) -> None:
         held, free = self.held(trunk), len(self._free)
+        every = self._everywhere.get(trunk, 0)
         if most is not None:
-            if held >= most:
+            if every >= most:
                 raise LocalError(
-                    f"trunk {trunk} holds {held} pairs of media ports: its limits.ports is {most}"
+                    f"trunk {trunk} holds {every} pairs of media ports: its limits.ports is {most}"
                 )
         elif free <= self._total // 10:
             share = self._total // max(2, len(self._held))
             if held >= share:
                 raise LocalError(
                     f"trunk {trunk} holds {held} of {self._total} pairs of media ports, and the last {free}"
-                    f" are for trunks that hold less than their share, {share}: widen media.ports in"
+                    f" are for trunks that hold less than their share, {share}: widen {self.key} in"
                     " sbc.yaml, or set limits.ports of the trunk"
                 )
         self._held[trunk] = held + 1
+        self._everywhere[trunk] = every + 1
 
     def give(self, port: int) -> None:
         """Give a pair back; ValueError when it was not taken, because two calls would share it later."""
@@ -93,6 +101,9 @@ class PortPool:
             held = self._held.pop(trunk) - 1
             if held:
                 self._held[trunk] = held
+            every = self._everywhere.pop(trunk) - 1
+            if every:
+                self._everywhere[trunk] = every
         self._free.append(port)
 
     def is_taken(self, port: int) -> bool | None:
@@ -107,6 +118,11 @@ class PortPool:
     def held(self, trunk: str) -> int:
         """Return how many pairs the calls have that came in on ``trunk``."""
         return self._held.get(trunk, 0)
+
+    @property
+    def total(self) -> int:
+        """How many pairs there are, free or taken."""
+        return self._total
 
     def __len__(self) -> int:
         return len(self._free)

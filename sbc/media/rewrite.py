@@ -20,9 +20,13 @@ _MUTED = {"sendrecv": "sendonly", "recvonly": "inactive"}
 
 
 def section(
-    media: Media, direction: str, port: int, profile: str, mux: bool, lines: tuple[CryptoLine, ...]
-) -> str:
-    """Write an ``m=`` section on our ``port`` from the peer's ``media``."""
+    media: Media, direction: str, port: int, profile: str, mux: bool, lines: tuple[CryptoLine, ...],
+    address: str = "",
+) -> str:  # fmt: skip
+    """Write an ``m=`` section on our ``port`` from the peer's ``media``.
+
+    ``address`` is where the port is, '' where the session's line says so.
+    """
     if media.host is None:  # RFC 2543's hold; we have an address, so it must be said in words
         direction = _MUTED.get(direction, direction)
     copied = media.lines.copied
@@ -31,9 +35,10 @@ def section(
     crypto = "".join([f"a=crypto:{format_crypto(line)}\r\n" for line in lines]) if lines else ""
     # Without a=rtcp the peer that declines multiplexing falls back to the port above (RFC 5761 5.1.1).
     rtcp = "rtcp-mux" if mux else f"rtcp:{port + 1}"
+    where = f"c={_network(address)}\r\n" if address else ""
     return (
         f"m={media.kind} {port} {profile} {media.lines.payload}\r\n"
-        f"{copied}{crypto}a={direction}\r\na={rtcp}\r\n"
+        f"{where}{copied}{crypto}a={direction}\r\na={rtcp}\r\n"
     )
 
 
@@ -48,6 +53,10 @@ def _allowed(lines: Lines) -> str:
         if each.partition(":")[0] in _ALLOWED:
             text.append(f"a={each}\r\n")
     return "".join(text)
+
+
+def _network(address: str) -> str:
+    return f"IN {'IP6' if ':' in address else 'IP4'} {address}"
 
 
 def check_formats(media: Media) -> None:
@@ -73,7 +82,7 @@ class Origin:
 
     def write(self, address: str, sections: list[str]) -> bytes:
         """Return the whole description, its media at ``address``."""
-        network = f"IN {'IP6' if ':' in address else 'IP4'} {address}"
+        network = _network(address)
         body = f"s=-\r\nc={network}\r\nt=0 0\r\n{''.join(sections)}"
         if body != self._body:
             self._body = body

@@ -23,12 +23,12 @@ from sbc.ids import Ids
 from sbc.media import keying
 from sbc.media.codecs import agreed, chosen
 from sbc.media.errors import MediaRefused, StreamRefused
+from sbc.media.places import Networks, Place
 from sbc.media.policy import MediaPolicy
-from sbc.media.ports import Ports
 from sbc.media.relay import Tap, pair
 from sbc.media.rewrite import Origin, check_formats, rejected, section
 from sbc.media.sdes import CryptoLine
-from sbc.media.sdp import Media, SessionDescription, parse_sdp, reaches
+from sbc.media.sdp import Media, SessionDescription, parse_sdp
 from sbc.media.stats import MediaStats, StreamStats
 from sbc.media.terms import Endpoint, Terms
 
@@ -48,9 +48,12 @@ class Stream:
 class _Plan:
     """What an offered stream becomes if it is answered; ``terms`` None: we reject it ourselves."""
 
-    __slots__ = ("before", "direction", "lines", "media", "mux", "profile", "stream", "terms")
+    __slots__ = ("before", "direction", "lines", "media", "mux", "place", "profile", "stream", "terms")
 
-    def __init__(self, media: Media, direction: str, stream: Stream, terms: Terms | None) -> None:
+    def __init__(
+        self, media: Media, direction: str, stream: Stream, terms: Terms | None, place: Place | None
+    ) -> None:
+        self.place = place
         self.media = media
         self.direction = direction
         self.stream = stream
@@ -88,22 +91,17 @@ def other(side: str) -> str:
 
 
 class MediaSession:
-    """The media of one call; ``address`` is what our descriptions say where a policy names none.
+    """The media of one call, whose legs may be in different ``networks``."""
 
-    ``bound`` is where the sockets are bound, and so whom they can send to; '' where it is ``address``.
-    """
+    __slots__ = ("_alias_key", "_ids", "_networks", "_offer", "_origins", "_seen", "_seen_at",
+                 "_staged", "_tap", "call_id", "held", "streams")  # fmt: skip
 
-    __slots__ = ("_address", "_alias_key", "_bound", "_ids", "_offer", "_origins", "_ports", "_seen",
-                 "_seen_at", "_staged", "_tap", "call_id", "held", "streams")  # fmt: skip
-
-    def __init__(self, call_id: str, address: str, ids: Ids, ports: Ports, bound: str = "") -> None:
+    def __init__(self, call_id: str, ids: Ids, networks: Networks) -> None:
         self.call_id = call_id
         self.streams: list[Stream] = []
         self.held = False
-        self._address = address
-        self._bound = bound or address
         self._ids = ids
-        self._ports = ports
+        self._networks = networks
         self._offer: _Offer | None = None
         self._staged = False  # the last offer was good, so there is something to roll back
         self._origins: dict[str, Origin] = {}
@@ -132,9 +130,10 @@ class MediaSession:
         if len(description.media) < len(self.streams):
             raise MediaRefused("the offer has fewer m= lines than the one before")
         if restart:
-            self._restart(other(side))
+            self._restart(other(side), theirs)
         plans = self._plans(side, description, ours, theirs)
-        self._take_ports(plans, ours if side == "a" else theirs)
+        far = self._networks.towards(theirs.network, theirs.signalling_host)
+        self._take_ports(plans, side, far, ours if side == "a" else theirs)
         known = len(self.streams)
         for plan in plans[:known]:
             for end in plan.stream.ends.values():
@@ -144,8 +143,9 @@ class MediaSession:
         self._offer = offer = _Offer(side, sdp, plans, ours, theirs, known)
         self._staged = True
         target = other(side)
-        sections = [_offered(plan, plan.stream.ends[target].local) for plan in plans]
-        offer.written = self._origin(target).write(theirs.address or self._address, sections)
+        address = _session_address(plans, target) or far.address
+        sections = [_offered(plan, plan.stream.ends[target], address) for plan in plans]
+        offer.written = self._origin(target).write(address, sections)
         return offer.written
 
     def answer(self, side: str, sdp: bytes, now: float) -> bytes:
@@ -164,11 +164,17 @@ class MediaSession:
         settled: list[Terms | None] = []
         sections: list[str] = []
         held, moving = False, False
+        address = _session_address(offer.plans, offer.side)
+        if not address:
+            policy = offer.ours
+            address = self._networks.towards(policy.network, policy.signalling_host).address
         for plan, media in zip(offer.plans, description.media, strict=True):
-            terms = self._settle(plan, media, offer.theirs)
+            terms = self._settle(plan, media, offer.theirs, plan.stream.ends[side])
             settled.append(terms)
             direction = description.direction(media)
-            sections.append(_answered(plan, media, direction, offer.side) if terms else rejected(plan.media))
+            near = plan.stream.ends[offer.side]
+            text = _answered(plan, media, direction, near, address) if terms else rejected(plan.media)
+            sections.append(text)
             for used, each in ((plan.terms is not None, plan.direction), (media.port > 0, direction)):
                 moving = moving or used
                 held = held or (used and each != "sendrecv")
@@ -180,7 +186,7 @@ class MediaSession:
         self.held = held or not moving
         self._return_ports(offer.plans)
         self._seen_at = now
-        offer.answer = self._origin(offer.side).write(offer.ours.address or self._address, sections)
+        offer.answer = self._origin(offer.side).write(address, sections)
         offer.answered = sdp
         return offer.answer
 
@@ -251,12 +257,13 @@ class MediaSession:
         why, asked = "the offer has no stream that can be relayed", False
         for index, media in enumerate(description.media):
             stream = self.streams[index] if index < len(self.streams) else self._new_stream(media.kind)
-            terms = None
+            terms, place = None, None
             try:
-                terms = self._terms(media, ours, stream.ends[side])
+                place = self._place(media, ours, stream.ends[side])
+                terms = self._terms(media, ours, stream.ends[side], place)
             except StreamRefused as error:
                 why = error.reason
-            plans.append(_Plan(media, description.direction(media), stream, terms))
+            plans.append(_Plan(media, description.direction(media), stream, terms, place))
             asked = asked or media.port > 0
         _prefer_secured(plans)
         _drop_over(ours.streams, plans)
@@ -269,12 +276,20 @@ class MediaSession:
                 plan.profile = keying.profile_like(plan.media.proto, secure)
         return plans
 
-    def _terms(self, media: Media, ours: MediaPolicy, end: Endpoint) -> Terms | None:
+    def _place(self, media: Media, ours: MediaPolicy, end: Endpoint) -> Place:
+        """Where the offering leg's media is received: where it is, else in the family of what it names."""
+        if end.place is not None:
+            return end.place
+        if not media.port or media.host is None:
+            return self._networks.towards(ours.network, ours.signalling_host)
+        return self._networks.reaching(ours.network, media.host)
+
+    def _terms(self, media: Media, ours: MediaPolicy, end: Endpoint, place: Place) -> Terms | None:
         """Return the terms of an offered stream, None where it is not asked for or of a kind not relayed."""
         if not media.port or media.proto not in keying.PROFILES:
             return None
         terms = keying.terms_from_offer(self._ids, media, ours, end.terms, end.told)
-        terms = self._sendable(terms, ours, media)
+        terms = self._sendable(terms, media, place)
         check_formats(media)
         return terms
 
@@ -284,33 +299,32 @@ class MediaSession:
             end.leg.tap, end.leg.alias_key = self._tap, self._alias_key
         return stream
 
-    def _settle(self, plan: _Plan, media: Media, policy: MediaPolicy) -> Terms | None:
+    def _settle(self, plan: _Plan, media: Media, policy: MediaPolicy, end: Endpoint) -> Terms | None:
         if plan.terms is None or not media.port:
             return None
+        assert end.place is not None, "its port was taken with the offer"
         check_formats(media)
         terms = keying.terms_from_answer(media, policy, plan.profile, plan.lines, plan.mux)
-        return self._sendable(terms, policy, media)
+        return self._sendable(terms, media, end.place)
 
-    def _sendable(self, terms: Terms, policy: MediaPolicy, media: Media) -> Terms:
+    def _sendable(self, terms: Terms, media: Media, place: Place) -> Terms:
         """Return the terms; MediaRefused where the peer cannot be sent to, or must not.
 
         Where that is so of RTCP alone, and the peer did not say where it wants it, it gets none.
         """
         for remote in (terms.remote, terms.rtcp):
-            if remote is not None and not reaches(self._bound, remote.host):
-                raise StreamRefused(
-                    "the description names an address of a family that media has no socket of"
-                )
-        self._check(terms.remote, policy)
+            if remote is not None:
+                place.check(remote.host)
+        self._check(terms.remote)
         try:
-            self._check(terms.rtcp, policy)
+            self._check(terms.rtcp)
         except MediaRefused:
             if media.lines.rtcp is not None:
                 raise
             return terms._replace(rtcp=None)
         return terms
 
-    def _check(self, remote: Address | None, policy: MediaPolicy) -> None:
+    def _check(self, remote: Address | None) -> None:
         """Raise MediaRefused for a port of ours, unless it is that of another call: the hairpin of a PBX.
 
         Two legs that each name our port of theirs would make one packet run round for ever, and what is
@@ -318,33 +332,39 @@ class MediaSession:
         """
         if remote is None:
             return
-        owner = self._ports.owner(remote.host, remote.port)
-        ours = owner == "call" or remote.host in (self._address, policy.address)
-        if ours and self._owns(remote.port):
+        if self._owns(remote):
             raise MediaRefused("the description names our own media port of this call")
+        owner = self._networks.owner(remote.host, remote.port)
         if owner == "nobody":
             raise MediaRefused("the description names a media port of ours that no call has")
         if owner == "signalling":
             raise MediaRefused("the description names a port of ours where signalling arrives")
 
-    def _owns(self, port: int) -> bool:
+    def _owns(self, remote: Address) -> bool:
         for stream in self.streams:
             for end in stream.ends.values():
-                if end.local and end.local == port & ~1:
+                place = end.place
+                if place is None or end.local != remote.port & ~1:
+                    continue
+                if remote.host == place.address or place.ports.owner(remote.host, remote.port) == "call":
                     return True
         return False
 
-    def _take_ports(self, plans: list[_Plan], caller: MediaPolicy) -> None:
+    def _take_ports(self, plans: list[_Plan], side: str, far: Place, caller: MediaPolicy) -> None:
+        """Take what the legs have not yet; ``far`` is the place of the leg that is offered to."""
         taken: list[Endpoint] = []
         whole = False
         try:
             for plan in plans:
                 if plan.terms is None:
                     continue
-                for end in plan.stream.ends.values():
-                    if not end.local:
-                        end.local = self._ports.take(caller.trunk, caller.ports)
-                        taken.append(end)
+                for each, end in plan.stream.ends.items():
+                    if end.place is not None:
+                        continue
+                    place = plan.place if each == side and plan.place is not None else far
+                    end.local = place.ports.take(caller.trunk, caller.ports)
+                    end.place = place
+                    taken.append(end)
             whole = True
         finally:
             for end in () if whole else taken:
@@ -359,15 +379,20 @@ class MediaSession:
                     self._return(end)
 
     def _return(self, end: Endpoint) -> None:
-        if end.local:
-            self._ports.give(end.local)
-            end.local = 0
+        if end.place is not None:
+            end.place.ports.give(end.local)
+            end.local, end.place = 0, None
 
-    def _restart(self, side: str) -> None:
+    def _restart(self, side: str, policy: MediaPolicy) -> None:
+        """Forget the peer; the next one's leg may be in another place, which it then has ports of."""
         self._offer = None
         self._origins.pop(side, None)
+        place = self._networks.towards(policy.network, policy.signalling_host)
         for stream in self.streams:
-            stream.ends[side].forget()
+            end = stream.ends[side]
+            end.forget()
+            if end.place is not place:
+                self._return(end)
 
     def _origin(self, side: str) -> Origin:
         origin = self._origins.get(side)
@@ -393,15 +418,30 @@ def _drop_over(most: int, plans: list[_Plan]) -> None:
             plan.drop()
 
 
-def _offered(plan: _Plan, port: int) -> str:
+def _session_address(plans: list[_Plan], side: str) -> str:
+    """What the session's ``c=`` says: where the first stream is received, '' without one."""
+    for plan in plans:
+        place = plan.stream.ends[side].place
+        if plan.terms is not None and place is not None:
+            return place.address
+    return ""
+
+
+def _elsewhere(end: Endpoint, address: str) -> str:
+    """The address of a stream that is not received at the session's, else ''."""
+    return end.place.address if end.place is not None and end.place.address != address else ""
+
+
+def _offered(plan: _Plan, end: Endpoint, address: str) -> str:
     if plan.terms is None:
         return rejected(plan.media)
-    return section(plan.media, plan.direction, port, plan.profile, plan.mux, plan.lines)
+    where = _elsewhere(end, address)
+    return section(plan.media, plan.direction, end.local, plan.profile, plan.mux, plan.lines, where)
 
 
-def _answered(plan: _Plan, media: Media, direction: str, side: str) -> str:
-    """Write the answer's section to ``side``, in the profile that side offered."""
+def _answered(plan: _Plan, media: Media, direction: str, end: Endpoint, address: str) -> str:
+    """Write the answer's section to the leg that offered, in its profile."""
     assert plan.terms is not None
     lines = () if plan.terms.ours is None else (plan.terms.ours,)
-    port = plan.stream.ends[side].local
-    return section(media, direction, port, plan.media.proto, plan.terms.mux, lines)
+    where = _elsewhere(end, address)
+    return section(media, direction, end.local, plan.media.proto, plan.terms.mux, lines, where)

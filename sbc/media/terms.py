@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from sbc.base import Address
 from sbc.media.errors import MediaRefused
+from sbc.media.places import Place
 from sbc.media.relay import Leg
 from sbc.media.sdes import CryptoLine
 from sbc.media.sdp import Media, decimal, unicast
@@ -53,13 +54,14 @@ def rtcp_address(media: Media) -> Address | None:
 
 
 class Endpoint:
-    """One leg of one stream: its relay leg, our port (0 while none), its terms and its contexts."""
+    """One leg of one stream: its relay leg, our port (0 while none) and its place, its terms and contexts."""
 
-    __slots__ = ("_receivers", "_senders", "leg", "local", "terms", "told")
+    __slots__ = ("_receivers", "_senders", "leg", "local", "place", "terms", "told")
 
     def __init__(self, leg: Leg) -> None:
         self.leg = leg
         self.local = 0
+        self.place: Place | None = None  # where ``local`` is
         self.terms: Terms | None = None
         #: Which key of ours the peer that has a key was told: a fork may be gone back to.
         self.told: dict[bytes, CryptoLine] = {}

@@ -68,6 +68,7 @@ def exposition(status: StatusView) -> str:
         [
             *_totals(status),
             *_listeners(status.listeners),
+            *_networks(status),
             *_trunks(status),
             *_registrations(status.registrations),
             *_sources(status.revocation),
@@ -147,6 +148,15 @@ def _listeners(listeners: tuple[ListenerView, ...]) -> Iterator[str]:
         "Over their peer's cap: they waited, over UDP were dropped.",
         held,
     )
+
+
+def _networks(status: StatusView) -> Iterator[str]:
+    pairs = [
+        ({"network": each.name, "family": each.family, "state": state}, float(count))
+        for each in status.networks
+        for state, count in (("free", each.free), ("taken", each.pairs - each.free))
+    ]
+    yield from _family("sbc_media_port_pairs", "gauge", "Pairs of media ports of each network.", pairs)
 
 
 def _trunks(status: StatusView) -> Iterator[str]:

@@ -125,6 +125,26 @@ class TrunkView:
 
 
 @dataclass(frozen=True, slots=True)
+class NetworkView:
+    """One bound address of media, and how many of its ``pairs`` of ports are ``free``.
+
+    ``name`` is the network's, '' in the short form; ``advertise`` is what SDP says instead, if anything.
+    """
+
+    name: str
+    address: str
+    advertise: str = ""
+    ports: str = ""
+    free: int = 0
+    pairs: int = 0
+
+    @property
+    def family(self) -> str:
+        """IPv4 or IPv6."""
+        return "IPv6" if ":" in self.address else "IPv4"
+
+
+@dataclass(frozen=True, slots=True)
 class LifeView:
     """A certificate of ours, a trusted one or one that a peer presented, and how long it lasts.
 
@@ -231,7 +251,8 @@ class StatusView:
     """The whole picture at ``now``; ``version`` is the snapshot in force, ``release`` the software's.
 
     ``replaced`` are earlier snapshots that calls still hold or that wait to be collected;
-    ``transactions`` are SIP transactions that live, ``free_media_ports`` pairs of ports not in use.
+    ``transactions`` are SIP transactions that live, ``free_media_ports`` pairs of ports not in use,
+    of all ``networks``.
     """
 
     version: str
@@ -246,6 +267,7 @@ class StatusView:
     replaced: int = 0
     transactions: int = 0
     free_media_ports: int = 0
+    networks: tuple[NetworkView, ...] = ()
     revocation: tuple[RevocationView, ...] = ()
     certificates: tuple[LifeView, ...] = ()
     records: RecordsView = field(default_factory=RecordsView)

@@ -63,7 +63,7 @@ class Datagrams:
     def __init__(self, target: Address) -> None:
         self.heard: list[Message] = []
         self.garbled: list[ParseError] = []
-        self._target = tuple(target)
+        self._target = target
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.bind((HOST, 0))
         self.port: int = self._socket.getsockname()[1]
@@ -71,7 +71,7 @@ class Datagrams:
 
     def send(self, data: bytes) -> None:
         """Say ``data`` in one datagram."""
-        self.send_to(data, Address(*self._target))
+        self.send_to(data, self._target)
 
     def send_to(self, data: bytes, target: Address) -> None:
         """The same, to somebody else."""

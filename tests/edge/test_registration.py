@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 from gevent import socket
 
+from sbc.base import Address
 from sbc.demo.agent import Agent
 from sbc.demo.call import AgentCall
 from sbc.demo.lab import HOST
 from sbc.demo.link import Link
 from sbc.sip.digest import parse_credentials, response_hash, user_hash
 from sbc.sip.message import Request, response_to
+from sbc.sip.serialize import serialize
 from tests.edge.attacked import TO, Attacked, attacked
+from tests.edge.raw_sip import Datagrams, options
 from tests.edge.sbc_command import sbc
 from tests.peers.waiting import until, until_said
 
@@ -149,6 +152,27 @@ def test_a_password_that_is_mended_registers_at_once(lab: Attacked) -> None:
     lab.lines("[register]", event="register-failed")
     (lab.directory / "secrets" / "carrier").write_text(PASSWORD)
     carrier.takes(1)
+
+
+def test_over_udp_what_the_registrar_sends_is_the_trunk_s_without_sources(lab: Attacked) -> None:
+    registrar = Datagrams(Address(HOST, lab.udp))
+    secret = lab.directory / "secrets" / "plain"
+    secret.parent.mkdir()
+    secret.write_text(PASSWORD)
+    trunk = f"trunk: plain\npeers: [{HOST}:{registrar.port}]\nlistener: udp\n"
+    register = REGISTER.format(realm=REALM).replace("secrets/carrier", "secrets/plain")
+    (lab.directory / "trunks.d" / "plain.yaml").write_text(trunk + register)
+
+    def heard(method: str) -> list[Request]:
+        return [each for each in registrar.heard if isinstance(each, Request) and each.method == method]
+
+    request = until(lambda: heard("REGISTER"), "REGISTER")[0]
+    response = response_to(request, 200, "", "registrar")
+    response.headers.add("Contact", f"{request.headers.get('Contact')};expires=600")
+    registrar.send(serialize(response))
+    until_said(lab.log, "REGISTER OK trunk=plain")
+    assert options(registrar)
+    registrar.close()
 
 
 def test_another_realm_gets_no_answer(lab: Attacked) -> None:

@@ -73,7 +73,8 @@ class Carrier:
 @pytest.fixture
 def carrier(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Carrier]:
     needs("kamailio")
-    algorithm, more = getattr(request, "param", ("MD5", ""))
+    chosen: tuple[Algorithm, str] = getattr(request, "param", ("MD5", ""))
+    algorithm, more = chosen
     rig = Rig(tmp_path)
     rig.warned += r"|\[register\]"
     desk, subscriber = Datagrams(Address(SBC, rig.udp)), Datagrams(Address(SBC, free_port()))

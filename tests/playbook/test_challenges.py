@@ -145,8 +145,10 @@ def test_a_stale_nonce_is_answered_once_more_and_not_for_ever() -> None:
         proves(request)
         challenge(made, request, nonce=f'"n{turn}"', stale="true")
     made.carrier.hears("ACK")
-    proves(made.carrier.hears_request("INVITE"))
-    challenge(made, request, nonce='"n4"', stale="true")
+    last = made.carrier.hears_request("INVITE")
+    proves(last)
+    challenge(made, last, nonce='"n4"', stale="true")
+    made.carrier.hears("ACK")
     made.carrier.hears_nothing()
 
 
@@ -177,10 +179,11 @@ def test_a_bye_is_sent_again_with_credentials() -> None:
 
 def test_a_re_invite_and_an_update_are_sent_again_with_credentials() -> None:
     made = stage()
-    _, answer = made.established()
+    second, answer = made.established()
     for method, body in (("INVITE", SDP), ("UPDATE", b"")):
         made.within("office", answer, method, body)
         first = made.carrier.hears_request(method)
+        assert first.cseq.number == second.cseq.number + 1
         challenge(made, first, nonce=f'"{method}"')
         if method == "INVITE":
             made.carrier.hears("ACK")
@@ -247,7 +250,9 @@ def test_who_wants_a_longer_session_after_a_challenge_may_challenge_again() -> N
 def test_a_call_that_is_given_up_while_it_proves_itself_is_cancelled_once_it_is_heard() -> None:
     made = stage()
     made.office.invite()
-    challenge(made, made.carrier.hears_request("INVITE"))
+    first = made.carrier.hears_request("INVITE")
+    made.carrier.respond(first, 100)
+    challenge(made, first)
     made.carrier.hears("ACK")
     second = made.carrier.hears_request("INVITE")
     made.office.request("CANCEL", CSeq=f"{made.cseq} CANCEL")

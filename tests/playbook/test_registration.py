@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -366,6 +367,17 @@ def test_another_password_registers_again() -> None:
     )
     look(made, 1)
     assert "Authorization" not in registers(made.carrier).headers
+
+
+def test_a_ca_that_is_replaced_registers_again_before_the_old_connection_closes() -> None:
+    tls = {"mode": "required", "trust": ["carrier-ca"], "server_identity": "sbc", "client_identity": "sbc"}
+    made = registered(trunk={"tls": tls})
+    anchors: Any = {"carrier-ca": SimpleNamespace(certificates=(b"another",))}
+    made.engine.store.swap(replace(made.engine.store.current, anchors=anchors))
+    look(made, 1)
+    accept(made, registers(made.carrier))
+    look(made, 1)
+    made.carrier.hears_nothing()
 
 
 def test_what_failed_is_tried_at_once_after_a_reload() -> None:

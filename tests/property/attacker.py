@@ -21,6 +21,7 @@ PEERS = ("office", "carrier", "backup", "office", "carrier")
 WITHIN = ("ACK", "ACK", "ACK", "BYE", "INVITE", "UPDATE", "PRACK", "INFO", "CANCEL", "OPTIONS")
 METHODS = ("INVITE", "ACK", "BYE", "CANCEL", "UPDATE", "PRACK", "INFO", "OPTIONS", "REFER", "REGISTER", "X")
 STATUSES = (100, 180, 183, 200, 200, 200, 302, 401, 408, 422, 481, 487, 488, 491, 503)
+REALM = "of the attacker"  # it challenges in
 BODIES = (
     b"", b"v=0", b"v=0 unusable", b"\xff\x00\r\n",
     b"--x\r\nContent-Type: application/sdp\r\n\r\nv=0\r\n--x--",
@@ -81,6 +82,7 @@ class Attacker:
         self.spoiling = spoiling
         self.soil = soil
         self.offer, self.answers = SDP, (b"v=0 one", b"v=0 two", b"v=0 unusable")
+        self.statuses: tuple[int, ...] = STATUSES
         self.stage = stage or Stage()
         self.said: list[tuple[Peer, bytes]] = []
         self.heard: dict[str, list[Request | Response]] = {name: [] for name in self.stage.peers}
@@ -177,8 +179,12 @@ class Attacker:
             return
         request = dice.choice(asked[-3:])
         tag = "" if request.to_tag else dice.choice(("callee", "callee", "callee", "fork"))
-        response = response_to(request, dice.choice(STATUSES), "", tag)
+        response = response_to(request, dice.choice(self.statuses), "", tag)
         response.headers.add("Contact", f"<sip:bob@{peer.name}.example;transport=tls>")
+        if response.status == 401:
+            stale = ", stale=true" if request.cseq.number % 2 else ""
+            nonce = f"{request.method}{request.cseq.number}"
+            response.headers.add("WWW-Authenticate", f'Digest realm="{REALM}", nonce="{nonce}"{stale}')
         for name, value, share in (
             ("Require", "100rel", 0.3), ("RSeq", "1", 0.3), ("Subject", "carried", 0.3),
             ("Record-Route", "<sip:edge.example;lr>", 0.3), ("Session-Expires", "90;refresher=uac", 0.3),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -12,10 +13,11 @@ import pytest
 from sbc.config.model import Trunk
 from sbc.flow import Flow
 from sbc.net.media.embedded import MediaIO
+from sbc.sip.digest_client import Account
 from sbc.sip.message import Message
 from sbc.sip.parse import parse_message
-from tests.playbook.stage import Stage
-from tests.property.attacker import Attacker
+from tests.playbook.stage import Stage, snapshot
+from tests.property.attacker import REALM, Attacker
 from tests.property.driven import DrivenStage, media_plane
 from tests.property.test_faults import AGAIN, OFFER
 from tests.property.test_high_octets import configuration, everywhere
@@ -55,6 +57,29 @@ def test_any_order_of_things(spoiling: float) -> None:
             raise AssertionError(f"seed {seed}, spoiling {spoiling}: {error}") from error
         reasons |= {note.fields["reason"] for note in stage.noted("call-ended")}
     assert len(reasons) > 8, f"the attacker did not get far: {reasons}"
+
+
+@pytest.mark.parametrize("spoiling", [0.0, 0.2])
+def test_any_order_of_things_between_peers_who_want_a_password(spoiling: float) -> None:
+    accounts = {name: Account(name, REALM, "correct horse") for name in ("office", "carrier", "backup")}
+    proven = 0
+    for seed in range(40):
+        stage = Stage(replace(snapshot(), accounts=accounts))
+        attacker = Attacker(seed, spoiling, stage)
+        attacker.statuses += (401,) * 8
+        if seed % 2:
+            invite, answer = stage.established()
+            attacker.heard["carrier"].append(invite)
+            attacker.heard["office"].append(answer)
+        for _ in range(STEPS):
+            attacker.step()
+        heard = [each for messages in attacker.heard.values() for each in messages]
+        proven += sum("Authorization" in each.headers for each in heard)
+        try:
+            holds_nothing(stage)
+        except AssertionError as error:
+            raise AssertionError(f"seed {seed}, spoiling {spoiling}: {error}") from error
+    assert proven > 40, f"few challenges were answered: {proven}"
 
 
 class PeerWire:

@@ -116,7 +116,7 @@ class Examiner:
     def _connect(self, address: Address) -> socket.socket:
         limit = self._trunk.dial_timeout
         with gevent.Timeout(limit, TimeoutError(0, f"nothing within {limit:g} s")):
-            return connect(address, self._listener.bind.host)
+            return connect(address, self._listener.bind.host, self._snapshot.settings.dscp.sip)
 
     # As the SBC does it
 

@@ -10,16 +10,18 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from sbc.base import LocalError, PeerError
-from sbc.config.model import Listener, MediaConfig
+from sbc.config.model import Listener, MediaConfig, MediaPlace
 from sbc.ids import Ids
+from sbc.media.places import Networks, Place
 from sbc.media.policy import MediaPolicy
 from sbc.media.ports import PortPool
-from sbc.media.relay import Tap
+from sbc.media.relay import Port, Source, Tap
 from sbc.media.session import MediaSession
 from sbc.media.stats import MediaStats
 from sbc.net.media.ports import BoundPorts
 from sbc.net.media.sockets import Poller
 from sbc.net.system.sockets import normal_host
+from sbc.observe.views import NetworkView
 
 
 class MediaIO:
@@ -33,15 +35,16 @@ class MediaIO:
         listeners: Callable[[], Iterable[Listener]] = tuple,
     ) -> None:  # fmt: skip
         self._timeout = config.timeout
-        self._bound = normal_host(config.address)
-        self._address = config.advertise or self._bound
         self._ids = ids
         self._clock = clock
         self._poller = Poller(clock)
-        self._pool = PortPool(config.ports)
-        self._ports = BoundPorts(
-            self._bound, self._pool, self._poller, clock, config.advertise or "", listeners
-        )
+        self._held: dict[str, int] = {}
+        self._bound: dict[Place, BoundPorts] = {}
+        self._open = [(each, self._opened(each, listeners, len(config.places))) for each in config.places]
+        networks: dict[str, tuple[Place, ...]] = {}
+        for each, place in self._open:
+            networks[each.network] = (*networks.get(each.network, ()), place)
+        self._networks = Networks(networks)
         self._sessions: dict[str, MediaSession] = {}
 
     def __len__(self) -> int:
@@ -57,7 +60,7 @@ class MediaIO:
         session = self._sessions.get(call)
         new = session is None
         if session is None:
-            session = MediaSession(call, self._address, self._ids, self._ports, self._bound)
+            session = MediaSession(call, self._ids, self._networks)
             self._sessions[call] = session
         try:
             ours_to_them = session.offer(side, sdp, ours, theirs, self._clock(), restart)
@@ -106,7 +109,8 @@ class MediaIO:
         It compares counters with its last call, so its resolution is how often it is called. It also
         closes the ports that have not been needed for a while.
         """
-        self._ports.trim(now)
+        for each in self._bound.values():
+            each.trim(now)
         return [call for call, session in self._sessions.items() if session.silent_for(now) >= self._timeout]
 
     def tap(self, call: str, tap: Tap | None) -> None:
@@ -115,30 +119,67 @@ class MediaIO:
         if session is not None:
             session.set_tap(tap)
 
+    def mark(self, dscp: int) -> None:
+        """Send RTP and RTCP with this DSCP from now on, that of running calls too; OSError."""
+        for each in self._bound.values():
+            each.mark(dscp)
+
     def free_ports(self) -> int:
         """Return how many pairs of ports are free."""
-        return len(self._ports)
+        return sum(len(each) for each in self._bound.values())
 
     def held_ports(self, trunk: str) -> int:
         """Return how many pairs of ports the calls have that came in on ``trunk``."""
-        return self._pool.held(trunk)
+        return self._held.get(trunk, 0)
+
+    def networks(self) -> list[NetworkView]:
+        """Return each bound address of media with its pairs of ports."""
+        return [
+            NetworkView(
+                each.network, each.address, each.advertise or "", each.ports,
+                len(self._bound[place]), self._bound[place].total,
+            )
+            for each, place in self._open
+        ]  # fmt: skip
 
     def close(self) -> None:
         """Delete every call and stop for good."""
         for call in list(self._sessions):
             self.delete(call)
-        self._ports.close()
+        for each in self._bound.values():
+            each.close()
         self._poller.close()
+
+    def _opened(self, place: MediaPlace, listeners: Callable[[], Iterable[Listener]], share: int) -> Place:
+        """The ports of one address; none is bound before a call needs it."""
+        key = f"media.networks.{place.network}.ports" if place.network else "media.ports"
+        bound, pool = normal_host(place.address), PortPool(place.ports, self._held, key)
+        shown = place.advertise or ""
+        ports = BoundPorts(bound, pool, self._poller, self._clock, shown, listeners, share)
+        if share > 1:
+            ports.ours = self._find
+        made = Place(shown or bound, ports, bound)
+        self._bound[made] = ports
+        return made
+
+    def _find(self, source: Source) -> Port | None:
+        """The port of ours at ``source``, in whichever network."""
+        for each in self._bound.values():
+            found = each.find(source)
+            if found is not None:
+                return found
+        return None
 
     def _attach(self, session: MediaSession) -> None:
         """Open what the legs need now: RTCP has no socket of its own where it is multiplexed."""
         for stream in session.streams:
             for end in stream.ends.values():
                 leg = end.leg
-                if not end.local:
+                if end.place is None:
                     continue
-                self._ports.serve(end.local, leg.port_rtp)
+                ports = self._bound[end.place]
+                ports.serve(end.local, leg.port_rtp)
                 if leg.agreed and leg.mux:
-                    self._ports.retire(end.local + 1)
+                    ports.retire(end.local + 1)
                 else:
-                    self._ports.serve(end.local + 1, leg.port_rtcp)
+                    ports.serve(end.local + 1, leg.port_rtcp)

@@ -23,7 +23,7 @@ from sbc.config.model import Listener
 from sbc.media.ports import Owner, PortPool
 from sbc.media.relay import Port, Source
 from sbc.net.media.sockets import MediaSocket, Poller
-from sbc.net.system.sockets import can_bind, family_of, normal_host
+from sbc.net.system.sockets import can_bind, family_of, mark, normal_host
 
 #: Seconds for which the sources of a former call are not latched, and after which a resting pair is closed.
 _REST, _LONG = 30.0, 60.0
@@ -35,17 +35,19 @@ class BoundPorts:
     """Takes pairs from the pool and binds them; a port that somebody else holds is passed over.
 
     ``clock`` returns seconds; it is read whenever a pair is given back. ``advertise`` is what peers
-    are told instead of ``host``, and ``listeners`` returns where signalling arrives.
+    are told instead of ``host``, and ``listeners`` returns where signalling arrives. Of the files that the
+    process may open, what rests here takes one ``share``-th of what may rest. ``ours`` finds a port of ours
+    at an address, by default one of these.
     """
 
     __slots__ = (
-        "_both", "_clock", "_family", "_host", "_late", "_listeners", "_most", "_ours", "_own", "_poller",
-        "_pool", "_resting", "_sockets",
+        "_both", "_clock", "_dscp", "_family", "_host", "_late", "_listeners", "_most", "_own",
+        "_poller", "_pool", "_resting", "_sockets", "ours",
     )  # fmt: skip
 
     def __init__(
         self, host: str, pool: PortPool, poller: Poller, clock: Callable[[], float], advertise: str = "",
-        listeners: Callable[[], Iterable[Listener]] = tuple,
+        listeners: Callable[[], Iterable[Listener]] = tuple, share: int = 1,
     ) -> None:  # fmt: skip
         self._host = host
         self._pool = pool
@@ -54,6 +56,7 @@ class BoundPorts:
         self._own = {host, advertise}
         self._listeners = listeners
         self._family = family_of(host)
+        self._dscp = 0
         #: A socket on :: takes both families (RFC 3493 3.7), whatever the machine's default.
         self._both = host == "::"
         self._sockets: dict[int, MediaSocket] = {}
@@ -61,13 +64,19 @@ class BoundPorts:
         self._resting: dict[int, float] = {}
         #: The sources of a port's former call, and until when they are not latched.
         self._late: dict[int, tuple[tuple[Source, ...], float]] = {}
-        self._ours: Callable[[Source], Port | None] = self.find
+        self.ours: Callable[[Source], Port | None] = self.find
         files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-        self._most = _RESTING if files == resource.RLIM_INFINITY else min(_RESTING, files // 8)
+        most = _RESTING if files == resource.RLIM_INFINITY else min(_RESTING, files // 8)
+        self._most = max(1, most // share)
 
     def __len__(self) -> int:
         """Return how many pairs are free."""
         return len(self._pool)
+
+    @property
+    def total(self) -> int:
+        """How many pairs there are, free or not."""
+        return self._pool.total
 
     def take(self, trunk: str = "", most: int | None = None) -> int:
         """Return the even port of a pair that is bound; LocalError when none is or can be.
@@ -90,7 +99,8 @@ class BoundPorts:
                 return port
         if failed is not None:
             raise LocalError(f"no media port can be opened on {self._host}: {failed}") from failed
-        raise LocalError(f"others hold all media ports of {self._pool.text}: widen media.ports in sbc.yaml")
+        pool = self._pool
+        raise LocalError(f"others hold all media ports of {pool.text}: widen {pool.key} in sbc.yaml")
 
     def give(self, port: int) -> None:
         """Let a pair rest, or close it when too many rest."""
@@ -118,7 +128,7 @@ class BoundPorts:
             found = False
         if not found:
             return
-        relay.ours = self._ours
+        relay.ours = self.ours
         late = self._late.pop(port, None)
         if late is not None:
             relay.shun(late[0], late[1])
@@ -151,6 +161,13 @@ class BoundPorts:
     def retire(self, port: int) -> None:
         """Close ``port`` of a pair that stays taken: RTCP is multiplexed on the other."""
         self._close(port)
+
+    def mark(self, dscp: int) -> None:
+        """Send media with this DSCP from now on, that of running calls too; OSError."""
+        if dscp != self._dscp:
+            self._dscp = dscp
+            for each in self._sockets.values():
+                mark(each.socket, dscp)
 
     def trim(self, now: float) -> None:
         """Close the pairs that have rested so long that no call seems to need them."""
@@ -196,6 +213,8 @@ class BoundPorts:
         try:
             if self._both:
                 socket.setsockopt(_socket.IPPROTO_IPV6, _socket.IPV6_V6ONLY, 0)
+            if self._dscp:
+                mark(socket, self._dscp)
             socket.bind((self._host, port))
             opened = MediaSocket(socket, self._both)
             self._poller.add(opened)

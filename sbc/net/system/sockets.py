@@ -71,7 +71,17 @@ def own_address(peer: tuple[Any, ...]) -> str:
         return normal_host(probe.getsockname()[0])
 
 
-def bind(name: str, config: Listener, succeeds: bool = False) -> socket.socket:
+def mark(sock: Any, dscp: int) -> None:
+    """Send with this DSCP (RFC 2474, RFC 3542 6.5) from now on, also on what ``sock`` accepts; OSError.
+
+    A socket of IPv6 may send to IPv4 too, which has a mark of its own.
+    """
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, dscp << 2)
+    sock.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, dscp << 2)  # what is left are the bits of ECN
+
+
+def bind(name: str, config: Listener, succeeds: bool = False, dscp: int = 0) -> socket.socket:
     """A bound (and for TCP and TLS listening) socket; LocalError says what, where and the remedy.
 
     It ``succeeds`` one of ours on the same port that has stepped aside.
@@ -79,6 +89,8 @@ def bind(name: str, config: Listener, succeeds: bool = False) -> socket.socket:
     kind = socket.SOCK_DGRAM if config.transport == "udp" else socket.SOCK_STREAM
     sock = socket.socket(family_of(config.bind.host), kind)
     try:
+        if dscp:
+            mark(sock, dscp)
         if kind == socket.SOCK_STREAM:
             _share(sock, True)
         else:
@@ -133,10 +145,12 @@ def _share(sock: socket.socket, shared: bool) -> None:
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, shared)
 
 
-def connect(target: Address, local_host: str) -> socket.socket:
+def connect(target: Address, local_host: str, dscp: int = 0) -> socket.socket:
     """A TCP connection to a literal address, from ``local_host`` unless that is a wildcard; OSError."""
     sock = socket.socket(family_of(target.host), socket.SOCK_STREAM)
     try:
+        if dscp:
+            mark(sock, dscp)
         if not is_wildcard(local_host) and family_of(local_host) == sock.family:
             sock.bind((local_host, 0))
         sock.connect(tuple(target))

@@ -59,14 +59,14 @@ class Dial:
         self._sock: socket.socket | None = None
         self._session: TlsSession | None = None
 
-    def run(self, config: Listener) -> tuple[socket.socket, TlsSession | None]:
+    def run(self, config: Listener, dscp: int) -> tuple[socket.socket, TlsSession | None]:
         """The connected socket and, for TLS, its verified session; DialFailed."""
         error: HandshakeError
         trunk, limit, shakes = self._trunk, self._trunk.dial_timeout, self._key.transport == "tls"
         self._stats.in_flight += shakes
         try:
             with gevent.Timeout(limit):
-                self._sock = connect(self._address, config.bind.host)
+                self._sock = connect(self._address, config.bind.host, dscp)
                 if shakes:
                     self._session = self._secure(self._sock)
                     self._session.establish()

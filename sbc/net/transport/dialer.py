@@ -227,7 +227,8 @@ class Dialer:
         if key.transport == "udp":
             return self._open_udp(trunk, key, address)
         contexts, stats = self._listeners.contexts, self._listeners.tally.of(trunk.listener, "outbound")
-        sock, session = Dial(trunk, key, address, contexts, self._handler, self._clock, stats).run(config)
+        dial = Dial(trunk, key, address, contexts, self._handler, self._clock, stats)
+        sock, session = dial.run(config, self._listeners.dscp)
         return self._begin(trunk, config, key, address, sock, session)
 
     def _open_udp(self, trunk: Trunk, key: ReuseKey, address: Address) -> Flow:

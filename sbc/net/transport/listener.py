@@ -21,7 +21,7 @@ from sbc.config.model import Listener
 from sbc.flow import Flow
 from sbc.net.handler import Handler
 from sbc.net.system.clock import Clock
-from sbc.net.system.sockets import step_aside, step_back
+from sbc.net.system.sockets import mark, step_aside, step_back
 from sbc.net.tls.contexts import Contexts
 from sbc.net.transport import sweep
 from sbc.net.transport.channel import StreamChannel
@@ -80,6 +80,8 @@ class Listeners:
         leaving = [name for name in self._bound if name not in wanted or name in new]
         left = [*(self._bound[name] for name in leaving), *self._retired]
         fresh = self._succeed(left, new, snapshot)
+        if snapshot.settings.dscp.sip != self.dscp:
+            self._mark(snapshot.settings.dscp.sip)
         self._snapshot = snapshot
         self.contexts.apply(snapshot)
         self.allowances.apply(snapshot.settings.caps.messages_per_flow)
@@ -108,6 +110,10 @@ class Listeners:
         step_back(old.sock)
         return True
 
+    def _mark(self, dscp: int) -> None:
+        for each in (*self._bound.values(), *self._retired):
+            mark(each.sock, dscp)
+
     def _close_retired(self) -> None:
         for each in [each for each in self._retired if not each.wanted]:
             self._retired.remove(each)
@@ -116,6 +122,11 @@ class Listeners:
     def endpoint(self, name: str) -> Bound | None:
         """The bound listener of that name; the dialer sends UDP through it."""
         return self._bound.get(name)
+
+    @property
+    def dscp(self) -> int:
+        """The DSCP of signalling."""
+        return self._snapshot.settings.dscp.sip
 
     def address(self, name: str) -> tuple[str, int]:
         """Where a listener is really bound (its port may have been given as 0); KeyError."""

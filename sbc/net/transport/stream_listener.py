@@ -77,7 +77,7 @@ class StreamListener:
         self._refusals = Refusals(name, handler, clock)
         self._connections = Shares("connections are open", "connections", "connections_per_source")
         self._handshakes = Shares("handshakes are in flight", "handshakes_in_flight", "handshakes_per_source")
-        self.sock = bind(name, config, succeeds)
+        self.sock = bind(name, config, succeeds, snapshot.settings.dscp.sip)
         self.local = Address(*self.sock.getsockname()[:2])
         host = normal_host(self.local.host)
         self._reached = Address(host, self.local.port) if not is_wildcard(host) else None

@@ -86,7 +86,7 @@ class UdpListener:
         self._flows: OrderedDict[tuple[Any, ...], Flow] = OrderedDict()
         self._dialled: dict[tuple[tuple[Any, ...], str], Flow] = {}
         self._strangers: set[str] = set()
-        self.sock = bind(name, config, succeeds)
+        self.sock = bind(name, config, succeeds, snapshot.settings.dscp.sip)
         self.raw: Any = self.sock._sock
         self.local = Address(*self.sock.getsockname()[:2])
         self._anywhere = is_wildcard(self.local.host)

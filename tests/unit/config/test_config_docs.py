@@ -14,7 +14,9 @@ from sbc.config.model import (
     Caps,
     Identity,
     Listener,
+    Marks,
     MediaConfig,
+    MediaNetwork,
     Settings,
     Tenant,
     Trunk,
@@ -34,7 +36,20 @@ def test_the_examples_are_right(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [Caps, Identity, Listener, MediaConfig, Settings, Tenant, Trunk, TrunkTls, TrustAnchor]
+    "model",
+    [
+        Caps,
+        Identity,
+        Listener,
+        Marks,
+        MediaConfig,
+        MediaNetwork,
+        Settings,
+        Tenant,
+        Trunk,
+        TrunkTls,
+        TrustAnchor,
+    ],
 )
 def test_every_key_is_explained(model: type[BaseModel]) -> None:
     keys = [field.alias or name for name, field in model.model_fields.items()]

@@ -13,6 +13,10 @@ from tests.unit.config.configuration import FILES, Write
 SBC, TRUNK = "sbc.yaml", "trunks.d/carrier.yaml"
 MEDIA = "media: {address: 127.0.0.1, ports: 20000-29999}"
 TLS, UDP = "{bind: 127.0.0.1:5061, transport: tls}", "{bind: 127.0.0.1:5060, transport: udp}"
+TWO = (
+    "media: {{networks: {{a: {{address: 10.0.0.9, ports: 20000-20099}},"
+    " b: {{address: 10.0.0.9, ports: {}}}}}}}"
+)
 PLAIN = "trunk: carrier\npeers: [%s]\nsources: [10.0.0.0/8]\nlistener: udp\n"
 
 # file, text in it, what stands there instead, the place and the beginning of what is said, what mends it
@@ -42,6 +46,50 @@ WRONG = {
     "every address spelt otherwise": (
         SBC, TLS, "{bind: 127.0.0.1:5061, transport: tls, advertise: '[0:0::0]:5061'}",
         "sbc.yaml:2:58: error: no peer can reach [0:0::0]:5061", TLS,
+    ),
+    "a network on every address": (
+        SBC, MEDIA, "media: {networks: {lan: {address: 0.0.0.0}}}",
+        "sbc.yaml:11:35: error: SDP would tell peers 0.0.0.0",
+        "media: {networks: {lan: {address: 0.0.0.0, advertise: 203.0.113.9}}}",
+    ),
+    "a network on every address of IPv6": (
+        SBC, MEDIA, "media: {networks: {lan: {address6: '::'}}}",
+        "sbc.yaml:11:36: error: media of a network cannot be on ::",
+        "media: {networks: {lan: {address6: '2001:db8::9'}}}",
+    ),
+    "a network without an address": (
+        SBC, MEDIA, "media: {networks: {lan: {ports: 20000-20099}}}",
+        "sbc.yaml:11:20: error: lan: neither address nor address6",
+        "media: {networks: {lan: {address: 10.0.0.9}}}",
+    ),
+    "an IPv6 address as the IPv4 one": (
+        SBC, MEDIA, "media: {networks: {lan: {address: '2001:db8::9'}}}",
+        "sbc.yaml:11:20: error: lan: address 2001:db8::9 is of the other family",
+        "media: {networks: {lan: {address6: '2001:db8::9'}}}",
+    ),
+    "an advertised address with nothing behind it": (
+        SBC, MEDIA, "media: {networks: {lan: {address: 10.0.0.9, advertise6: '2001:db8::9'}}}",
+        "sbc.yaml:11:20: error: lan: 2001:db8::9 is advertised and nothing bound",
+        "media: {networks: {lan: {address: 10.0.0.9, address6: 'fd00::9', advertise6: '2001:db8::9'}}}",
+    ),
+    "an address beside the networks": (
+        SBC, MEDIA, "media: {ports: 20000-20099, networks: {lan: {address: 10.0.0.9}}}",
+        "sbc.yaml:11:1: error: media: ports beside networks",
+        "media: {networks: {lan: {address: 10.0.0.9, ports: 20000-20099}}}",
+    ),
+    "two networks on the same ports": (
+        SBC, MEDIA,
+        TWO.format("20099-20199"), "sbc.yaml:11:94: error: network 'b' takes the ports of another",
+        TWO.format("20100-20199"),
+    ),
+    "a listener in a network that is not there": (
+        SBC, TLS, "{bind: 127.0.0.1:5061, transport: tls, network: wan}",
+        "sbc.yaml:2:56: error: unknown media network 'wan'", TLS,
+    ),
+    "a trunk in a network that is not there": (
+        TRUNK, "srtp: accept", "network: wan",
+        "trunks.d/carrier.yaml:11:10: error: unknown media network 'wan'",
+        "srtp: accept",
     ),
     "a peer that is every address": (
         TRUNK, "127.0.0.1:16061", "0.0.0.0:16061",

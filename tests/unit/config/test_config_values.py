@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sbc.base import Address
 from sbc.config.model import Trunk
-from sbc.config.values import parse_address, parse_duration, parse_ports
+from sbc.config.values import parse_address, parse_dscp, parse_duration, parse_ports
 
 
 @pytest.mark.parametrize(
@@ -86,3 +86,21 @@ def test_what_is_no_port_range(written: str) -> None:
 def test_sources_are_kept_in_canonical_form() -> None:
     trunk = Trunk.model_validate({"trunk": "a", "listener": "l", "sources": ["10.0.0.1", "2001:DB8::/32"]})
     assert trunk.sources == ("10.0.0.1/32", "2001:db8::/32")
+
+
+@pytest.mark.parametrize(
+    ("written", "number"),
+    [("ef", 46), ("EF", 46), ("cs0", 0), ("cs3", 24), ("cs7", 56), ("af11", 10), ("af31", 26), ("af43", 38),
+     ("va", 44), ("le", 1), ("be", 0), ("default", 0), (0, 0), (46, 46), ("63", 63)],
+)  # fmt: skip
+def test_marks(written: object, number: int) -> None:
+    """RFC 2474 4.2.2, RFC 2597 6, RFC 3246 2.7, RFC 5865 2.3, RFC 8622 2."""
+    assert parse_dscp(written) == number
+
+
+@pytest.mark.parametrize(
+    "written", [64, 184, -1, "0xb8", "cs8", "af51", "af14", "", None, True, 4.5, "\u0664", "\u00b2", [46]]
+)
+def test_what_is_no_mark(written: object) -> None:
+    with pytest.raises(ValueError, match="is not a DSCP: write ef"):
+        parse_dscp(written)

@@ -88,6 +88,13 @@ FORM: dict[str, Case] = {
         SBC, "media: {", "caps: {streams_per_call: 0}\nmedia: {",
         ["sbc.yaml:11:26: error: streams_per_call: 0 is too small | the least is 1"],
     ),
+    "a mark that is the whole byte": (
+        SBC, "media: {", "dscp: {rtp: 184}\nmedia: {",
+        [
+            "sbc.yaml:11:13: error: rtp: 184 is not a DSCP | write ef, cs0 to cs7, af11 to af43 or a number"
+            " from 0 to 63; that of a TOS or traffic class byte divided by 4"
+        ],
+    ),
     "a rate that is none": (
         SBC, "media: {", "caps: {messages_per_flow: many}\nmedia: {",
         [

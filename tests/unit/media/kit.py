@@ -6,6 +6,7 @@ import struct
 from base64 import b64encode
 
 from sbc.ids import Ids
+from sbc.media.places import Networks, Place
 from sbc.media.policy import SUITES, MediaPolicy
 from sbc.media.ports import PortPool
 from sbc.media.sdes import CryptoLine, format_crypto, parse_crypto
@@ -31,7 +32,11 @@ class Counter:
 
 def session(ports: str = "20000-20099") -> tuple[MediaSession, PortPool]:
     pool = PortPool(ports)
-    return MediaSession("call-1", SBC, Ids(Counter()), pool), pool
+    return session_on(pool), pool
+
+
+def session_on(pool: PortPool, bound: str = "", address: str = SBC) -> MediaSession:
+    return MediaSession("call-1", Ids(Counter()), Networks({"": (Place(address, pool, bound),)}))
 
 
 def audio(port: int = 40000, profile: str = "RTP/AVP", *lines: str) -> str:

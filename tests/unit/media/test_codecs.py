@@ -8,6 +8,7 @@ from dsl.decision import Codecs
 from sbc.ids import Ids, counter_bytes
 from sbc.media.codecs import chosen
 from sbc.media.errors import MediaRefused
+from sbc.media.places import Networks, Place
 from sbc.media.policy import MediaPolicy
 from sbc.media.ports import PortPool
 from sbc.media.session import MediaSession
@@ -90,7 +91,7 @@ def test_without_any_audio_stream_left_the_offer_is_refused() -> None:
 def test_the_call_goes_on_with_the_audio_stream_that_is_left() -> None:
     policy = MediaPolicy(srtp="off", codecs=Codecs(deny=("G729",)))
     pool = PortPool("20000-20099")
-    session = MediaSession("c", "192.0.2.9", Ids(counter_bytes()), pool)
+    session = MediaSession("c", Ids(counter_bytes()), Networks({"": (Place("192.0.2.9", pool),)}))
     second = "m=audio 4006 RTP/AVP 18\r\na=rtpmap:18 G729/8000\r\n"
     sent = session.offer("a", (OFFER + second).encode(), policy, policy, 0.0).decode()
     assert "m=audio 20002 RTP/AVP 0 8 96 101 13\r\n" in sent and "m=audio 0 RTP/AVP 18\r\n" in sent
@@ -106,7 +107,7 @@ def test_an_offer_without_audio_or_with_a_rejected_one_stays() -> None:
 
 def test_every_offer_of_the_call_is_filtered_also_the_callees() -> None:
     pool = PortPool("20000-20099")
-    session = MediaSession("c", "192.0.2.9", Ids(counter_bytes()), pool)
+    session = MediaSession("c", Ids(counter_bytes()), Networks({"": (Place("192.0.2.9", pool),)}))
     policy = MediaPolicy(srtp="off", codecs=Codecs(deny=("G729", "OPUS"), prefer=("PCMA",)))
     sent = session.offer("a", OFFER.encode(), policy, policy, 0.0).decode()
     assert "m=audio 20002 RTP/AVP 8 0 101 13\r\n" in sent

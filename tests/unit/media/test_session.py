@@ -9,7 +9,9 @@ import pytest
 from sbc.base import Address, LocalError, PeerError
 from sbc.ids import Ids
 from sbc.media.errors import MediaRefused
+from sbc.media.places import Networks, Place
 from sbc.media.policy import SUITES, MediaPolicy
+from sbc.media.ports import PortPool
 from sbc.media.relay import packet
 from sbc.media.sdes import CryptoLine
 from sbc.media.sdp import parse_sdp
@@ -31,6 +33,7 @@ from tests.unit.media.kit import (
     rtp,
     sdp,
     session,
+    session_on,
 )
 
 VIDEO = "m=video 40010 RTP/AVPF 96\r\na=rtpmap:96 H264/90000\r\na=rtcp-fb:* nack\r\n"
@@ -75,8 +78,9 @@ def test_media_flows_after_the_answer_and_not_before() -> None:
 
 
 def test_a_trunk_has_its_own_address_and_its_signalling_host_may_send() -> None:
-    call, _ = session()
-    policy = MediaPolicy("off", address="198.51.100.1", signalling_host="198.51.100.99")
+    lan, wan = (Place(each, PortPool("20000-20009")) for each in (SBC, "198.51.100.1"))
+    call = MediaSession("call-1", Ids(Counter()), Networks({"lan": (lan,), "wan": (wan,)}))
+    policy = MediaPolicy("off", network="wan", signalling_host="198.51.100.99")
     assert b"c=IN IP4 198.51.100.1\r\n" in call.offer("a", sdp(audio()), ACCEPT, policy, 0.0)
     call.answer("b", sdp(audio(50000), host=BOB), 0.0)
     leg = call.streams[0].ends["b"].leg
@@ -352,7 +356,7 @@ def test_closing_gives_the_counters_and_ends_everything() -> None:
 
 def test_seven_calls_with_sixteen_streams_leave_ports_to_the_others() -> None:
     _, pool = session("20000-20399")
-    calls = [MediaSession(f"call-{number}", SBC, Ids(Counter()), pool) for number in range(45)]
+    calls = [session_on(pool) for _ in range(45)]
     for call in calls[:7]:
         call.offer("a", sdp(*[audio(40000 + 2 * each) for each in range(16)]), ACCEPT, OFF, 0.0)
     for call in calls[7:]:
@@ -393,7 +397,7 @@ def test_what_is_refused_anyway_does_not_count_and_running_streams_come_first() 
 )
 def test_an_address_of_a_family_that_media_has_no_socket_of_is_refused(bound: str, host: str) -> None:
     _, pool = session()
-    call = MediaSession("call-1", SBC, Ids(Counter()), pool, bound)
+    call = session_on(pool, bound)
     with pytest.raises(MediaRefused) as refused:
         call.offer("a", sdp(audio(), host=host).replace(b"IP4", b"IP6"), ACCEPT, OFF, 0.0)
     assert refused.value.status == 488 and len(pool) == 50
@@ -407,7 +411,7 @@ def test_an_address_of_a_family_that_media_has_no_socket_of_is_refused(bound: st
 
 @pytest.mark.parametrize("host", [ALICE, f"::ffff:{ALICE}", "2001:db8::7"])
 def test_on_the_ipv6_wildcard_both_families_are_taken(host: str) -> None:
-    call = MediaSession("call-1", SBC, Ids(Counter()), session()[1], "::")
+    call = session_on(session()[1], "::")
     call.offer("a", sdp(audio(), host=host), ACCEPT, OFF, 0.0)
     call.answer("b", sdp(audio(50000), host=BOB), 0.0)
     sent = packet(call.streams[0].ends["b"].leg.port_rtp, rtp(1), (BOB, 50000))
@@ -415,7 +419,7 @@ def test_on_the_ipv6_wildcard_both_families_are_taken(host: str) -> None:
 
 
 def test_one_stream_of_another_family_is_refused_alone() -> None:
-    call = MediaSession("call-1", SBC, Ids(Counter()), session()[1], "0.0.0.0")
+    call = session_on(session()[1], "0.0.0.0")
     video = VIDEO.replace("\r\n", "\r\nc=IN IP6 2001:db8::7\r\n", 1)
     offer = parse_sdp(call.offer("a", sdp(audio(), video), ACCEPT, OFF, 0.0))
     assert [bool(each.port) for each in offer.media] == [True, False]

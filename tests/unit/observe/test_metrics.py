@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sbc.b2bua.commands import Note
 from sbc.observe.metrics import Counters, exposition
-from sbc.observe.views import RecordsView
+from sbc.observe.views import NetworkView, RecordsView
 from tests.unit.observe.pictures import LEGACY, NOW, OFFICE, picture
 
 SAMPLE = re.compile(r'^[a-z_]+(\{[a-z_]+="(?:[^"\\\n]|\\.)*"(,[a-z_]+="(?:[^"\\\n]|\\.)*")*\})? -?[0-9.e+]+$')
@@ -85,3 +85,11 @@ def test_who_shows_what_to_an_optional_trunk() -> None:
     office = replace(OFFICE, mode="optional", shown=(("presented", 3), ("absent", 2), ("bad", 0)))
     text = exposition(picture(trunks=(office,)))
     assert 'sbc_trunk_optional_handshakes_total{trunk="office",certificate="absent"} 2' in text
+
+
+def test_the_pairs_of_media_ports_are_told_by_network_and_family() -> None:
+    networks = NetworkView("lan", "10.0.0.9", free=40, pairs=50), NetworkView("lan", "2001:db8::9", pairs=50)
+    text = exposition(picture(networks=networks))
+    assert 'sbc_media_port_pairs{network="lan",family="IPv4",state="free"} 40' in text
+    assert 'sbc_media_port_pairs{network="lan",family="IPv4",state="taken"} 10' in text
+    assert 'sbc_media_port_pairs{network="lan",family="IPv6",state="taken"} 50' in text

@@ -7,6 +7,7 @@ from typing import Any
 
 from sbc.admin.status import to_json
 from sbc.commands.status_text import certificates, readiness, render, table
+from sbc.observe.views import NetworkView
 from tests.unit.observe.pictures import BROKEN, LEGACY, OFFICE, picture
 
 
@@ -33,6 +34,16 @@ def test_the_calls_table_shows_both_legs() -> None:
     assert "TLSv1.3 | -" in text
     assert "AEAD_AES_128_GCM | -" in text
     assert render("calls", []) == "no calls"
+
+
+def test_several_networks_of_media_are_a_table_and_one_is_not() -> None:
+    networks = (
+        NetworkView("lan", "10.0.0.9", ports="20000-20099", free=50, pairs=50),
+        NetworkView("wan", "10.0.0.9", "203.0.113.9", "20100-20199", 49, 50),
+    )
+    text = render("status", to_json(picture(networks=networks)))
+    assert "wan      10.0.0.9  203.0.113.9  20100-20199  50     49" in text
+    assert "NETWORK" not in render("status", to_json(picture(networks=(NetworkView("", "10.0.0.9"),))))
 
 
 def test_the_status_is_json_with_addresses_as_text() -> None:
