@@ -14,15 +14,17 @@ from dsl.decision import Failure
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.call import AfterMedia, Call
 from sbc.b2bua.commands import AnswerMedia, Command, OfferMedia
+from sbc.b2bua.desk import NOBODY
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg
 from sbc.b2bua.life import fire
 from sbc.b2bua.proofs import CHALLENGES, Given, proven
 from sbc.b2bua.session import accept, accepted, forget_descriptions
-from sbc.b2bua.translate import Fields, answer, carried_body
+from sbc.b2bua.translate import Fields, answer, carried_body, extensions
 from sbc.base import PeerError
 from sbc.sip.dialog import Dialog
+from sbc.sip.grammar import decimal
 from sbc.sip.message import Response
 from sbc.sip.transactions import SPENT, ClientTransaction
 
@@ -49,8 +51,8 @@ class Attempt:
     """
 
     __slots__ = (
-        "answered", "call", "client", "given", "given_up", "heard", "hunt", "invitation", "invite", "leg",
-        "why",
+        "acknowledged", "answered", "call", "client", "given", "given_up", "heard", "hunt", "invitation",
+        "invite", "leg", "why",
     )  # fmt: skip
 
     def __init__(self, hunt: Hunting, invitation: Invitation, leg: Leg) -> None:
@@ -62,6 +64,7 @@ class Attempt:
         self.invite = SPENT
         self.heard = False
         self.given_up = False
+        self.acknowledged = False  # with PRACK, what the caller cannot acknowledge
         self.why: Fields = ()
         self.given: Given | None = None
         self.answered: AnsweredInvite | None = None
@@ -128,8 +131,13 @@ class Attempt:
         fork = self._fork_of(response)
         sdp = b"" if fork.renewed else carried_body(response)
         again = accepted = b""
+        if response.status < 200 and "rseq" in response.headers.first and not self._caller_knows_100rel():
+            if not self._acknowledge(fork, response, bool(sdp), at, out):
+                return
         if response.status < 200 and sdp and self._is_untimely(fork, sdp):
             return
+        if self.leg.trunk.early_media == "ringing" and self.invitation.offer and not fork.renewed:
+            sdp = self._withhold(fork, response, sdp)
         if response.status >= 200:
             again, accepted = b"" if sdp else self._early(fork), fork.accepted
             call.keep_only(fork)
@@ -146,6 +154,43 @@ class Attempt:
             self._agree_again(again, accepted, then, out)
         else:
             self._take_sdp(fork, response, sdp or again, then, at, out)
+
+    def _withhold(self, fork: Fork, response: Response, sdp: bytes) -> bytes:
+        """The SDP that counts where early media is not wanted: none before the 2xx, then the last of it.
+
+        A callee that gave it reliably need not repeat it (RFC 3262 5).
+        """
+        if response.status >= 200:
+            return sdp or fork.withheld
+        if sdp:
+            fork.withheld = sdp
+            response.status, response.reason = 180, "Ringing"
+        return b""
+
+    def _caller_knows_100rel(self) -> bool:
+        request = self.invitation.request
+        return any(extensions(request, name) for name in ("Supported", "Require"))
+
+    def _acknowledge(
+        self, fork: Fork, response: Response, has_sdp: bool, at: float, out: list[Command]
+    ) -> bool:
+        """Send PRACK for a caller that cannot, and make ``response`` an ordinary one (RFC 3262 4).
+
+        False where it is repeated, or another has to come first. An offer in it is the caller's to answer.
+        """
+        if has_sdp and not self.invitation.offer:
+            return True
+        rseq = decimal(response.headers.get("RSeq") or "")
+        if rseq is not None and extensions(response, "Require"):
+            if fork.rseq and rseq != fork.rseq + 1:
+                return False
+            fork.rseq, self.acknowledged = rseq, True
+            prack = self.call.request(fork, "b", "PRACK")
+            prack.headers.add("RAck", f"{rseq} {self.leg.cseq} INVITE")
+            self.call.send(fork, "b", prack, NOBODY, at, out)
+        response.headers.remove("RSeq")
+        response.headers.remove("Require")
+        return True
 
     def _is_untimely(self, fork: Fork, offer: bytes) -> bool:
         """Tell whether an offer in a provisional response has been answered, or another's has yet to be.
@@ -225,6 +270,8 @@ class Attempt:
             return
         if not call.heard_at:
             call.heard_at = at
+        if self.acknowledged and not provisional and not sdp and invitation.offer:
+            sdp = call.described("a")  # what the callee gave reliably was no answer to the caller yet
         base = call.desk.respond_to(invitation.server, response.status, response.reason, fork.a.local_tag)
         final = answer(base, response, call.a, self.leg.flow.trusted, sdp)
         if provisional:

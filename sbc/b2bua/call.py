@@ -251,7 +251,7 @@ class Call:
     def keep_only(self, fork: Fork) -> None:
         """``fork`` answered; the other early dialogs are over."""
         self.fork = fork
-        fork.early = fork.accepted = b""
+        fork.early = fork.accepted = fork.withheld = b""
         if self.offered_early is not fork:
             self.offered_early = None
         for tag, each in list(self.forks.items()):

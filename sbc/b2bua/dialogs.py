@@ -12,16 +12,19 @@ class Fork:
 
     ``renewed``: offers went on while it was early, so the INVITE's own answer is history.
     ``early`` is the last SDP with which it answered the INVITE before its 2xx, or, where that had no
-    offer, its own, which the caller ``accepted``.
+    offer, its own, which the caller ``accepted``. ``withheld`` is SDP that the caller is not to be told
+    before the 2xx. ``rseq`` is the number of the provisional response that we acknowledged last in the
+    place of a caller without 100rel.
     """
 
-    __slots__ = ("a", "accepted", "b", "early", "renewed")
+    __slots__ = ("a", "accepted", "b", "early", "renewed", "rseq", "withheld")
 
     def __init__(self, a: Dialog, b: Dialog) -> None:
         self.a = a
         self.b = b
         self.renewed = False
-        self.early = self.accepted = b""
+        self.rseq = 0
+        self.early = self.accepted = self.withheld = b""
 
     def dialog(self, side: Side) -> Dialog:
         """The dialog on ``side``."""

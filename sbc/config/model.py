@@ -385,6 +385,7 @@ class Trunk(_Model):
     ring_timeout: Duration = 180.0
     dial_timeout: Duration = 5.0
     response_timeout: Duration = 32.0
+    early_media: Literal["pass", "ringing"] = "pass"
     session_timer: Timed = SessionTimer()
 
     @cached_property

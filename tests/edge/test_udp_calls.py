@@ -183,7 +183,7 @@ def test_each_leg_has_a_session_timer_of_its_own(gateway: Gateway) -> None:
         update.headers.add("Session-Expires", asked)
         callee.send(serialize(update))
         said = until(lambda: _of_update(callee))
-        assert said.status == status
+        assert said and said.status == status
         told = said.headers.get("Session-Expires") or said.headers.get("Min-SE")
         assert told == (asked if status == 200 else "120")
     assert not [each for each in caller.heard if isinstance(each, Request)]

@@ -216,7 +216,7 @@ rules:
 
 def test_a_rack_of_other_digits_is_none() -> None:
     stage = Stage()
-    stage.office.invite()
+    stage.office.invite(Supported="100rel")
     invite = stage.carrier.hears_request("INVITE")
     stage.carrier.respond(invite, 183, Require="100rel", RSeq="1")
     stage.office.hears(100)

@@ -89,7 +89,7 @@ def test_a_bye_in_an_early_dialog_ends_the_invite(who: str, status: int) -> None
 @pytest.mark.parametrize("how", ["silence", "481"])
 def test_a_failure_within_an_early_dialog_ends_the_invite(how: str) -> None:
     stage = Stage()
-    stage.office.invite()
+    stage.office.invite(Supported="100rel")
     invite = stage.carrier.hears_request("INVITE")
     stage.carrier.respond(invite, 180, Require="100rel", RSeq="1")
     stage.office.hears(100)

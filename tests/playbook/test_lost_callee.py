@@ -233,7 +233,7 @@ def test_a_request_that_nobody_has_answered_is_repeated_over_a_new_connection(
 
 def test_a_prack_is_repeated_over_a_new_connection(transport: str) -> None:
     stage = staged(transport)
-    stage.office.invite()
+    stage.office.invite(Supported="100rel")
     invite = stage.carrier.hears_request("INVITE")
     stage.carrier.respond(invite, 183, Require="100rel", RSeq="1")
     stage.office.hears(100)

@@ -174,8 +174,8 @@ def configuration(hooks: bool) -> Snapshot:
 # What may happen
 
 
-def invite(body: bytes = OFFER) -> Step:
-    return "the caller calls", lambda stage: stage.office.invite(body)
+def invite(body: bytes = OFFER, supported: str = "100rel") -> Step:
+    return "the caller calls", lambda stage: stage.office.invite(body, Supported=supported)
 
 
 def says(name: str, status: int, body: bytes = b"", **headers: str) -> Step:
@@ -264,6 +264,10 @@ SCENES: dict[str, tuple[bool, tuple[Step, ...]]] = {
     "an early offer of the callee": (False, (
         invite(b""), says("carrier", 183, OFFER, **RELIABLE),
         caller("PRACK", OFFER, status=183, RAck="1 1 INVITE"), answers("carrier", "PRACK"), cancelled(),
+    )),
+    "a caller without 100rel": (False, (
+        invite(supported=""), says("carrier", 183, OFFER, **RELIABLE), answers("carrier", "PRACK"),
+        says("carrier", 200), ack(), caller("BYE"),
     )),
     "cancelled": (True, (invite(), says("carrier", 180), cancelled())),
     "answered as it is cancelled": (False, (invite(), cancelled(), says("carrier", 200, OFFER))),
