@@ -54,3 +54,16 @@ def test_the_examples_are_right(write: Write) -> None:
 def test_every_key_is_explained(model: type[BaseModel]) -> None:
     keys = [field.alias or name for name, field in model.model_fields.items()]
     assert [key for key in keys if f"`{key}`" not in PAGE] == []
+
+
+def test_the_example_of_networks_is_right_and_a_trunk_may_be_in_one(write: Write) -> None:
+    (networks,) = re.findall(r"```yaml\n(media:\n  networks:\n.*?)```", PAGE, re.DOTALL)
+    settings = re.sub(r"^media: .*\n", lambda found: networks, EXAMPLES["sbc.yaml"], flags=re.MULTILINE)
+    settings += "dscp: {sip: cs3, rtp: ef}\n"
+    trunk = EXAMPLES["trunks.d/carrier.yaml"] + "network: wan\n"
+    files = {**EXAMPLES, "sbc.yaml": settings, "trunks.d/carrier.yaml": trunk}
+    snapshot = build_snapshot(write(files), time.time())
+    assert snapshot.network_of(snapshot.trunks["carrier"]) == "wan"
+    bound = [each.address for each in snapshot.settings.media.places]
+    assert bound == ["10.0.0.9", "10.0.0.9", "2001:db8::9"]
+    assert (snapshot.settings.dscp.sip, snapshot.settings.dscp.rtp) == (24, 46)
