@@ -42,15 +42,15 @@ class Redirection(NamedTuple):
     """Why a call is one that a callee redirected: ``by`` is that callee's leg, ``called`` whom it was for.
 
     ``targets`` are where it may go, the first being where it goes now; ``seen`` is every place that the
-    caller's INVITE was for, ``count`` how many of them were followed. What ``route`` demanded of the call's
-    protection stays demanded, and the call still counts under ``limits``.
+    caller's INVITE was for, ``followed`` how many of them it went on to. What ``route`` demanded of the
+    call's protection stays demanded, and the call still counts under ``limits``.
     """
 
     by: Leg
     called: str
     targets: tuple[Uri, ...]
     seen: frozenset[Place]
-    count: int
+    followed: int
     route: Route
     limits: tuple[Limit, ...]
 

@@ -189,7 +189,7 @@ class Setup:
         room = MOST_FOLLOWED
         if from_ is not None:
             seen |= from_.seen
-            room -= from_.count
+            room -= from_.followed
         fresh: list[Uri] = []
         for target in targets:
             place = place_of(target.uri)
@@ -212,17 +212,17 @@ class Setup:
             return Redirection(by, call.called, tuple(fresh), seen, 1, self.hunt.route, call.limits)
         route = _still_demanding(self.hunt.route, from_)
         return Redirection(
-            by, call.called, tuple(fresh), seen | from_.seen, from_.count + 1, route, call.limits
+            by, call.called, tuple(fresh), seen | from_.seen, from_.followed + 1, route, call.limits
         )
 
     def goes_on(self, ending: Ending, at: float, out: list[Command]) -> bool:
         """Whether the call, instead of its end, is tried at the next place that the callee has named."""
         from_ = self.redirection
-        if from_ is None or len(from_.targets) < 2 or from_.count >= MOST_FOLLOWED or ending.status >= 600:
+        if from_ is None or len(from_.targets) < 2 or from_.followed >= MOST_FOLLOWED or ending.status >= 600:
             return False
         if ending.status < 400 or self.call.state == ENDED:
             return False
-        later = from_._replace(targets=from_.targets[1:], count=from_.count + 1)
+        later = from_._replace(targets=from_.targets[1:], followed=from_.followed + 1)
         self._hand_over(later, self.call.held, ending, at, out)
         return True
 
