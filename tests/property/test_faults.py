@@ -44,6 +44,7 @@ from sbc.net.media.ports import BoundPorts
 from sbc.policy.limits import CallLimits
 from sbc.policy.rule_limits import RuleLimits
 from sbc.sip.dialog import Dialog
+from sbc.sip.message import response_to
 from tests.playbook.stage import snapshot
 from tests.property.driven import DrivenStage, media_plane
 
@@ -71,7 +72,13 @@ rules:
     then: |
       limit 5 calls per from.user
       set from.display = "x" + from.user
+      follow redirects
       route "carrier" then "backup" on 503, timeout, unreachable
+  - name: diverted
+    when: redirected_from != ""
+    then: |
+      limit 5 calls per from.user
+      route "backup"
   - name: in
     when: trunk == "carrier"
     then: route "office"
@@ -186,6 +193,19 @@ def says(name: str, status: int, body: bytes = b"", **headers: str) -> Step:
     return f"{name} says {status}", act
 
 
+def moves(*users: str) -> Step:
+    def act(stage: DrivenStage) -> None:
+        agent = stage.agents["carrier"]
+        invite = agent.invites()[-1]
+        answer = response_to(invite, 302, "", "mover")
+        for user in users:
+            answer.headers.add("Contact", f"<sip:{user}@sbc.example>")
+        agent.given[invite.via.branch] = 302
+        agent.peer.say(answer)
+
+    return "carrier redirects", act
+
+
 def ack(body: bytes = b"") -> Step:
     def act(stage: DrivenStage) -> None:
         answer = stage.agents["office"].reply(200)
@@ -274,6 +294,11 @@ SCENES: dict[str, tuple[bool, tuple[Step, ...]]] = {
     "a silent hop": (False, (
         invite(), waits(5), says("backup", 180), says("carrier", 200, OFFER), waits(25),
     )),
+    "redirected": (True, (
+        invite(), says("carrier", 183, OFFER), moves("+12125550199", "+12125550198"), says("backup", 486),
+        says("backup", 200, OFFER), ack(), caller("BYE"),
+    )),
+    "redirected to nobody": (False, (invite(), moves("+12125550100"))),
     "unusable media": (False, (invite(), says("carrier", 183, b"v=0\r\n"), waits(1))),
     "unusable answer": (False, (invite(), says("carrier", 200, b"v=0\r\n"), waits(1))),
     "no ACK": (False, (invite(), says("carrier", 200, OFFER), waits(40))),
