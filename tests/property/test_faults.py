@@ -19,6 +19,7 @@ import sbc.b2bua.facts
 import sbc.b2bua.leg
 import sbc.b2bua.life
 import sbc.b2bua.media_policy
+import sbc.b2bua.redirects
 import sbc.b2bua.screening
 import sbc.b2bua.told
 import sbc.b2bua.translate
@@ -55,8 +56,8 @@ CLASSES = (
     CallLimits, RuleLimits, RuleSet, MediaIO, MediaSession, BoundPorts, HookRun, Dialog,
 )  # fmt: skip
 MODULES = (
-    sbc.b2bua.translate, sbc.b2bua.screening, sbc.b2bua.facts, sbc.b2bua.told, sbc.b2bua.life, sbc.b2bua.leg,
-    sbc.b2bua.media_policy, sbc.b2bua.mirror, sbc.policy.downgrade, sbc.policy.headers,
+    sbc.b2bua.translate, sbc.b2bua.redirects, sbc.b2bua.screening, sbc.b2bua.facts, sbc.b2bua.told,
+    sbc.b2bua.life, sbc.b2bua.leg, sbc.b2bua.media_policy, sbc.b2bua.mirror, sbc.policy.downgrade, sbc.policy.headers,
 )  # fmt: skip
 # What gives something back, or writes the last word, has no substitute: these fail once only.
 LAST_WORDS = (
@@ -355,6 +356,8 @@ def test_after_a_fault_the_call_is_gone_and_everybody_knows(scene: str, always: 
     INJECTOR.arm(None)
     INJECTOR.seen.clear()
     records = len(perform(media, scene).records)
+    # Where a fault ends the first of them, a redirected call goes on as none.
+    wanted = 1 if scene.startswith("redirected") else records
     failed, tried = [], 0
     for armed in list(INJECTOR.seen):
         if not armed[0] or (always and armed[1].startswith(LAST_WORDS)):
@@ -367,7 +370,7 @@ def test_after_a_fault_the_call_is_gone_and_everybody_knows(scene: str, always: 
         wrong = [*stage.left_over(), *stage.owed()]
         # Whoever bills reads it: one record a call, unless what writes it is what fails.
         told = len(stage.records)
-        if told > 1 or (not always and told != records and not armed[0].startswith("0:")):
+        if told > max(1, records) or (not always and told < wanted and not armed[0].startswith("0:")):
             wrong.append(f"{told} records")
         if not stage.faults:
             wrong.append("the fault was not told")

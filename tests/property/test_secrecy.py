@@ -151,7 +151,7 @@ def test_what_leaves_in_the_clear_is_named(
     made_calls: list[tuple[str, str, str, bool]],
 ) -> None:
     made = snapshot(peers, written)
-    named = {(leak.promise, leak.origin, leak.target, leak.rule) for leak in secrecy_report(made)}
+    named = {(str(leak.promise), leak.origin, leak.target, leak.rule) for leak in secrecy_report(made)}
     for name, user, offered, sips in made_calls:
         origin, waiting, seen = made.trunks[name], [(name, "")], {""}
         while waiting:
