@@ -63,6 +63,8 @@ OUTLIVED = 40.0
 # Rules of a replaced configuration that are freed in a second: a few milliseconds' worth.
 LET_GO = 200
 DRAIN = 5.0
+# How long registrars may take to answer when we leave.
+UNREGISTER = 2.0
 # What every handshake changes is written at most so often.
 LEDGER, OPTIONAL, LEDGER_EVERY = "ledger", "optional", 10.0
 _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
@@ -101,8 +103,8 @@ class Portcullis:
         self.reload.adopters.append(self.rotator)
         self.reload.gates.append(self.listeners.apply)
         self.reload.followers += [
-            self.dialer.apply, self._follow_optional, self.acme.apply, self.certificates.follow,
-            self._outlived,
+            self._follow_registrations, self.dialer.apply, self._follow_optional, self.acme.apply,
+            self.certificates.follow, self._outlived,
         ]  # fmt: skip
         self.verbs = Verbs(self, self.certificates)
         self.watch = Watch(lambda: watched(directory), self.reload)
@@ -193,6 +195,7 @@ class Portcullis:
         self.engine.draining = True
         for call in list(self.engine.calls):
             self.driver.run(self.engine.end_call, call, "the SBC is shutting down")
+        self._unregister()
         self.control.stop()
         if self._web is not None:
             self._web.stop()
@@ -209,6 +212,17 @@ class Portcullis:
         self.records.flush()
         self._say("INF", "[stop]", {})
         self._log.flush()
+
+    def _follow_registrations(self, snapshot: Snapshot) -> None:
+        """Take back the bindings of trunks that are gone, before their connections are closed."""
+        self.driver.run(self.engine.follow)
+
+    def _unregister(self) -> None:
+        """Take the bindings back, and let the registrars challenge that."""
+        self.driver.run(self.engine.unregister)
+        deadline = self.clock.monotonic() + UNREGISTER
+        while self.engine.registrations.unfinished and self.clock.monotonic() < deadline:
+            gevent.sleep(0.02)
 
     def _start_web(self) -> None:
         admin = self.store.current.settings.admin

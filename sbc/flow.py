@@ -68,15 +68,17 @@ class Allowance:
     """How many messages one peer may bring, over all its flows: ``rate`` a second, of them a quarter at once.
 
     Whoever reads counts ``left`` down, and asks the time only when it has run out. A call that comes about
-    earns its peers some more (``earned``): who has many of them is no flood.
+    earns its peers some more (``earned``): who has many of them is no flood. ``waiting`` are the connections
+    that are not read until there is something left again.
     """
 
-    __slots__ = ("_since", "_told", "earned", "left", "rate")
+    __slots__ = ("_since", "_told", "earned", "left", "rate", "waiting")
 
     def __init__(self, rate: float, at: float = 0.0) -> None:
         self.rate = rate
         self.left = BURST * rate
         self.earned = 0
+        self.waiting = 0
         self._since = at
         self._told = at - TELL_EVERY
 

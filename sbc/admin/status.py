@@ -8,6 +8,7 @@ from typing import Any
 
 from sbc.admin.running import Running
 from sbc.b2bua.call import Call
+from sbc.b2bua.registration import Registration
 from sbc.base import Address
 from sbc.config.model import Trunk
 from sbc.config.quarantine import with_remedies
@@ -19,6 +20,7 @@ from sbc.observe.views import (
     LifeView,
     ListenerView,
     PeerView,
+    RegistrationView,
     RevocationView,
     StatusView,
     TrunkState,
@@ -47,7 +49,27 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
         revocation=tuple(_sources(sbc, snapshot)),
         certificates=certificates,
         records=sbc.records.view(),
+        registrations=registrations(sbc),
     )
+
+
+def registrations(sbc: Running) -> tuple[RegistrationView, ...]:
+    """How each trunk is registered that asks for it."""
+    found = sbc.engine.registrations
+    return tuple(
+        _registration(sbc, each) for name in sbc.store.current.trunks if (each := found.of(name)) is not None
+    )
+
+
+def _registration(sbc: Running, each: Registration) -> RegistrationView:
+    def date(moment: float) -> float:
+        return sbc.engine.date(moment) if moment else 0.0
+
+    return RegistrationView(
+        trunk=each.trunk.trunk, address=each.address, registrar=str(each.peer or ""), state=each.state,
+        reason=each.reason, contact=each.contact, since=date(each.since), until=date(each.until),
+        due=date(each.due), associated=each.associated, service_route=each.routes,
+    )  # fmt: skip
 
 
 def _listener(sbc: Running, snapshot: Snapshot, name: str) -> ListenerView:

@@ -8,7 +8,7 @@ from typing import Any
 
 from sbc.admin.certificates import Certificates
 from sbc.admin.running import Running
-from sbc.admin.status import picture, to_json
+from sbc.admin.status import picture, registrations, to_json
 from sbc.base import LocalError
 from sbc.observe.metrics import exposition
 from sbc.observe.trust import TrustView, trust_views
@@ -42,6 +42,7 @@ class Verbs:
         return {
             "status": lambda: to_json(self.status()),
             "calls": lambda: to_json(self.status())["calls"],
+            "registrations": self._registrations,
             "reload": self._sbc.reload,
             "certs": self._certificates.table,
             "certs-renew": self._sbc.acme.renew,
@@ -52,6 +53,10 @@ class Verbs:
             "certs-retire": rotator.retire,
             "certs-rollback": rotator.rollback,
         }
+
+    def _registrations(self) -> dict[str, Any]:
+        found = registrations(self._sbc)
+        return {"now": self._sbc.clock.now(), "registrations": [asdict(each) for each in found]}
 
     def _trust(self, trunk: str = "") -> dict[str, Any]:
         views = [each for each in self.trust() if trunk in ("", each.trunk)]

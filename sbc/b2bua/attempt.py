@@ -18,6 +18,7 @@ from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg
 from sbc.b2bua.life import fire
+from sbc.b2bua.proofs import CHALLENGES, Given, proven
 from sbc.b2bua.translate import Fields, answer, carried_body
 from sbc.base import PeerError
 from sbc.sip.dialog import Dialog
@@ -47,7 +48,8 @@ class Attempt:
     """
 
     __slots__ = (
-        "answered", "call", "client", "given_up", "heard", "hunt", "invitation", "invite", "leg", "why",
+        "answered", "call", "client", "given", "given_up", "heard", "hunt", "invitation", "invite", "leg",
+        "why",
     )  # fmt: skip
 
     def __init__(self, hunt: Hunting, invitation: Invitation, leg: Leg) -> None:
@@ -60,6 +62,7 @@ class Attempt:
         self.heard = False
         self.given_up = False
         self.why: Fields = ()
+        self.given: Given | None = None
         self.answered: AnsweredInvite | None = None
 
     def on_response(self, response: Response, at: float, out: list[Command]) -> None:
@@ -79,7 +82,8 @@ class Attempt:
             return
         try:
             if response.status >= 300:
-                self.hunt.on_refusal(response, at, out)
+                if response.status not in CHALLENGES or not self._prove(response, at, out):
+                    self.hunt.on_refusal(response, at, out)
             elif self.answered is not None:
                 self._answered_again(self.answered, response, at, out)
             elif response.status > 100:
@@ -90,6 +94,20 @@ class Attempt:
             else:
                 self.give_up(at, out)
             self.hunt.on_hop_failure(502, error.reason, at, out)
+
+    def _prove(self, response: Response, at: float, out: list[Command]) -> bool:
+        """Answer a challenge of the trunk's realm: the INVITE again, with credentials (RFC 3261 22.2)."""
+        desk, leg = self.call.desk, self.leg
+        given = self.given = self.given or Given()
+        again = desk.proofs.again(leg.trunk.trunk, self.invite, response, given, leg.cseq + 1, out)
+        if again is None:
+            return False
+        leg.cseq += 1
+        leg.proof = proven(again)
+        self.invite, self.heard = again, False
+        self.call.schedule("response", at + leg.trunk.response_timeout)
+        self.client = desk.transactions.start(leg.flow, again, at, out, self)
+        return True
 
     def _answered_again(
         self, answered: AnsweredInvite, response: Response, at: float, out: list[Command]

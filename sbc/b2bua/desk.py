@@ -15,6 +15,7 @@ from sbc.b2bua.commands import Command, Connect
 from sbc.b2bua.dialogs import Dialogs
 from sbc.b2bua.leg import Leg
 from sbc.b2bua.peers import Peers, Towards, way_back
+from sbc.b2bua.proofs import CHALLENGES, Given, Proofs
 from sbc.b2bua.translate import Fields
 from sbc.base import Address
 from sbc.config.model import Trunk
@@ -84,7 +85,7 @@ class Desk:
 
     __slots__ = (
         "_calls", "_connect_keys", "_connecting", "_reminders", "actions", "dialogs", "draining",
-        "epoch", "ids", "limits", "peers", "serving", "store", "transactions", "working_on",
+        "epoch", "ids", "limits", "peers", "proofs", "serving", "store", "transactions", "working_on",
     )  # fmt: skip
 
     def __init__(self, store: SnapshotStore, ids: Ids, calls: dict[str, Any]) -> None:
@@ -93,6 +94,7 @@ class Desk:
         self.transactions = Transactions(ids)
         self.limits = CallLimits()
         self.peers = Peers()
+        self.proofs = Proofs(store, ids)
         self.dialogs = Dialogs()
         self.actions = Actions(ids, self.count)
         self.draining = False
@@ -178,7 +180,7 @@ class Desk:
     ) -> None:  # fmt: skip
         """Start a transaction on ``leg``, over a new connection to its peer where the old one is gone."""
         if request.method != "INVITE":
-            user = Again(self, call, leg, dialog.next_hop, request, user)
+            user = Again(self, call, leg, dialog.next_hop, request, user, dialog)
         self.start(call, leg, dialog.next_hop, request, user, at, out)
 
     def start(
@@ -209,6 +211,8 @@ class Desk:
         self, call: Subject, leg: Leg, dialog: Dialog, ack: Request, at: float, out: list[Command]
     ) -> None:
         """Send the ACK of a 2xx, over a new connection where the old one is gone (RFC 3261 13.2.2.4)."""
+        for name, value in leg.proof:
+            ack.headers.set(name, value)
         if leg.flow.alive:
             out.append(Send(leg.flow, ack))
             return
@@ -324,15 +328,18 @@ class Again:
     """Waits for the response to any request but INVITE for ``user``; repeats it where its connection closes.
 
     Once, over a new one and with the same branch: it may never have been read, and whoever has read it
-    answers again (RFC 3261 17.2.2).
+    answers again (RFC 3261 17.2.2). One of a ``dialog`` is repeated with credentials where it is challenged.
     """
 
-    __slots__ = ("_about", "_desk", "_hop", "_repeated", "_request", "_user", "leg")
+    __slots__ = ("_about", "_desk", "_dialog", "_given", "_hop", "_repeated", "_request", "_user", "leg")
 
     def __init__(
-        self, desk: Desk, about: Subject, leg: Leg, hop: Uri | None, request: Request, user: Awaiting
-    ) -> None:
+        self, desk: Desk, about: Subject, leg: Leg, hop: Uri | None, request: Request, user: Awaiting,
+        dialog: Dialog | None = None,
+    ) -> None:  # fmt: skip
         self.leg: Leg | None = leg
+        self._dialog = dialog
+        self._given: Given | None = None
         self._desk = desk
         self._about = about
         self._hop = hop
@@ -346,8 +353,23 @@ class Again:
         return self._user.call
 
     def on_response(self, response: Response, at: float, out: list[Command]) -> None:
-        """The user's."""
-        self._user.on_response(response, at, out)
+        """The user's, but for a challenge that is answered (RFC 3261 22.2)."""
+        if response.status not in CHALLENGES or not self._prove(response, at, out):
+            self._user.on_response(response, at, out)
+
+    def _prove(self, response: Response, at: float, out: list[Command]) -> bool:
+        dialog, leg = self._dialog, self.leg
+        if dialog is None or leg is None:
+            return False
+        given = self._given = self._given or Given()
+        number = dialog.local_cseq + 1
+        again = self._desk.proofs.again(leg.trunk.trunk, self._request, response, given, number, out)
+        if again is None:
+            return False
+        dialog.local_cseq = number
+        self._request = again
+        self._desk.start(self._about, leg, self._hop, again, self, at, out)
+        return True
 
     def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
         """The user's, but for the first connection that closes."""

@@ -19,6 +19,7 @@ from sbc.b2bua.life import clear, fire
 from sbc.b2bua.mirror import Mirror
 from sbc.b2bua.probe import Prober
 from sbc.b2bua.reception import Reception
+from sbc.b2bua.registrations import Registrations
 from sbc.b2bua.states import Ending
 from sbc.b2bua.wreck import Wreck
 from sbc.base import PeerError
@@ -43,7 +44,7 @@ class Engine(Desk):
     it was at, and ``wreck`` clears up.
     """
 
-    __slots__ = ("_out", "_untold", "calls", "prober", "reception")
+    __slots__ = ("_out", "_untold", "calls", "prober", "reception", "registrations")
 
     def __init__(self, store: SnapshotStore, ids: Ids) -> None:
         calls: dict[str, Call] = {}
@@ -51,6 +52,7 @@ class Engine(Desk):
         self.calls = calls
         self.reception = Reception(self, calls)
         self.prober = Prober(self)
+        self.registrations = Registrations(self)
         self._out: list[Command] = []
         self._untold: deque[tuple[Transaction, str]] = deque()
 
@@ -232,8 +234,19 @@ class Engine(Desk):
     # Time
 
     def probe(self, at: float) -> list[Command]:
-        """Probe the trunks that are due; to be called about every second."""
+        """Probe the trunks that are due, and register; to be called about every second."""
         self.prober.tick(self.store.current, at, self._out)
+        self.registrations.tick(at, self._out)
+        return self._take()
+
+    def follow(self, at: float) -> list[Command]:
+        """Another snapshot is in force: the trunks that it lacks are registered no longer."""
+        self.registrations.follow(at, self._out)
+        return self._take()
+
+    def unregister(self, at: float) -> list[Command]:
+        """We stop: no trunk is registered any longer."""
+        self.registrations.leave(at, self._out)
         return self._take()
 
     @property

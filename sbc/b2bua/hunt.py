@@ -140,6 +140,9 @@ class Hunt:
         except PeerError as refused:
             self.invitation.refuse(refused.status, "Privacy Not Available", at, out, refused.reason)
             return
+        home = desk.peers.homes.get(leg.trunk.trunk)
+        if home is not None and home.peer == leg.peer:
+            request.headers.extend([("Route", each) for each in home.routes])
         if too_long(request):
             self.invitation.refuse(513, "", at, out, "the INVITE is too long to be sent on")
             return

@@ -57,6 +57,7 @@ class Leg:
         "local_uri",
         "lost",
         "peer",
+        "proof",
         "remote_uri",
         "scheme",
         "sent_by",
@@ -81,6 +82,9 @@ class Leg:
         self.remote_uri = ""
         self.contact = ""
         self.cseq = 1
+        self.proof: tuple[
+            tuple[str, str], ...
+        ] = ()  # the credentials of our last INVITE, which its ACK repeats
         self.late: tuple[str, ...] = ()  # tags of the forks that answered too late and were hung up
         self.lost = 0  # how often it was dialled for an answer that was still to be given
         self.waiting: list[Any] = []  # who wants a new connection, while one is asked for; of the desk alone

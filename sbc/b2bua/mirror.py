@@ -15,6 +15,7 @@ from sbc.b2bua.commands import AnswerMedia, Command, OfferMedia, RollbackMedia
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Leg, Side, other
 from sbc.b2bua.life import clear
+from sbc.b2bua.proofs import CHALLENGES, Given, proven
 from sbc.b2bua.states import ANSWERED, EARLY
 from sbc.b2bua.translate import Fields, answer, carried, carried_body, extensions, with_sdp
 from sbc.base import PeerError
@@ -45,8 +46,8 @@ class Mirror:
     """One request on its way across."""
 
     __slots__ = (
-        "answered", "call", "cancelled", "client_request", "fork", "heard", "offered", "request", "server",
-        "side", "why",
+        "answered", "call", "cancelled", "client_request", "fork", "given", "heard", "offered", "request",
+        "server", "side", "why",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +62,7 @@ class Mirror:
         self.heard = self.cancelled = False
         self.why: Fields = ()
         self.client_request: Request | None = None
+        self.given: Given | None = None
         self.answered: AnsweredInvite | None = None
 
     @property
@@ -100,7 +102,7 @@ class Mirror:
             return
         outgoing = call.request(self.fork, far, self.request.method)
         if self.request.method == "INVITE":
-            call.leg(far).cseq = outgoing.cseq.number
+            call.leg(far).cseq, call.leg(far).proof = outgoing.cseq.number, ()
         self._copy(outgoing, sdp)
         self.client_request = outgoing
         call.send(self.fork, far, outgoing, self, at, out)
@@ -145,11 +147,29 @@ class Mirror:
                 self._acknowledge(at, out)
             return
         if response.status >= 300:
-            self._refused(response, at, out)
+            if response.status not in CHALLENGES or not self._prove(response, at, out):
+                self._refused(response, at, out)
             return
         if self.request.method in ("INVITE", "UPDATE"):
             self.fork.dialog(other(self.side)).refresh(response)
         self._back(response, at, out)
+
+    def _prove(self, response: Response, at: float, out: list[Command]) -> bool:
+        """Answer a challenge to a re-INVITE; those to the other methods are ``sbc.b2bua.desk.Again``'s."""
+        request, call, far = self.client_request, self.call, other(self.side)
+        if request is None or request.method != "INVITE" or self.cancelled:
+            return False
+        leg, dialog = call.leg(far), self.fork.dialog(far)
+        given = self.given = self.given or Given()
+        number = dialog.local_cseq + 1
+        again = call.desk.proofs.again(leg.trunk.trunk, request, response, given, number, out)
+        if again is None:
+            return False
+        dialog.local_cseq = leg.cseq = number
+        leg.proof = proven(again)
+        self.client_request, self.heard = again, False
+        call.send(self.fork, far, again, self, at, out)
+        return True
 
     def on_invalid(self, response: Response, error: PeerError, at: float, out: list[Command]) -> None:
         """What remains of a 2xx to a re-INVITE that was not as it should be: ACK, and the call ends."""

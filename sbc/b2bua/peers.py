@@ -8,7 +8,7 @@ waits for it again. A trunk is down when all of its peers are.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from sbc.b2bua.leg import DEFAULT_PORT
 from sbc.base import Address
@@ -61,12 +61,20 @@ class PeerState:
             self.up = False
 
 
-class Peers:
-    """What is known of the peers of all trunks."""
+class Home(NamedTuple):
+    """The peer that a trunk is registered with, and the route that it wants calls to take (RFC 3608)."""
 
-    __slots__ = ("_fallen", "_states")
+    peer: Address
+    routes: tuple[str, ...]
+
+
+class Peers:
+    """What is known of the peers of all trunks; ``homes`` has those of the trunks that are registered."""
+
+    __slots__ = ("_fallen", "_states", "homes")
 
     def __init__(self) -> None:
+        self.homes: dict[str, Home] = {}
         self._states: dict[str, dict[Address, PeerState]] = {}
         # Trunks that were told to be down, and not yet to be up: a reload may have changed their peers since.
         self._fallen: set[str] = set()
@@ -121,13 +129,22 @@ class Peers:
         return ", ".join(f"{peer}: {reason}" for peer, reason in down.items())
 
     def order(self, trunk: Trunk, at: float) -> tuple[Address, ...]:
-        """The peers that a new call may be sent to, the first to be tried first."""
+        """The peers that a new call may be sent to, the first to be tried first.
+
+        That is the one that the trunk is registered with, since it alone may know us.
+        """
+        home = self.homes.get(trunk.trunk)
+        if home is None or home.peer not in trunk.peers:
+            return self._order(trunk, trunk.peers, at)
+        return self._order(trunk, (home.peer, *[each for each in trunk.peers if each != home.peer]), at)
+
+    def _order(self, trunk: Trunk, peers: tuple[Address, ...], at: float) -> tuple[Address, ...]:
         states = self._states.get(trunk.trunk)
         if not states:
-            return trunk.peers
+            return peers
         ready: list[Address] = []
         resting: list[Address] = []
-        for peer in trunk.peers:
+        for peer in peers:
             state = states.get(peer)
             if state is None or state.up is not False:
                 (resting if state is not None and state.rests > at else ready).append(peer)

@@ -98,6 +98,9 @@ def _attention(status: Row) -> list[str]:
     for each in status["trunks"]:
         if each["optional"]:
             parts += ["", f"optional: {each['name']}: {each['optional']}"]
+    for each in status["registrations"]:
+        if each["state"] == "failed":
+            parts += ["", f"not registered: {each['trunk']}: {printable(each['reason'])}"]
     records = status["records"]
     if records["problem"] or records["lost"]:
         why = f" ({records['problem']})" if records["problem"] else ""

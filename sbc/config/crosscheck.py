@@ -211,7 +211,7 @@ def _on_plaintext(trunk: TrunkFile, listener: Listener) -> Iterator[Diagnostic]:
 
 def _reach(trunk: TrunkFile, listener: Listener) -> Iterator[Diagnostic]:
     value = trunk.value
-    if not value.sources and trunk.right("sources"):
+    if not value.sources and value.registration is None and trunk.right("sources", "register"):
         hint = 'write sources: [NETWORK, ...] to take calls from it; [0.0.0.0/0, "::/0"] is everybody'
         yield trunk.warning((), "no sources: the trunk can be called but cannot call", hint)
     if value.options is not None and not value.peers and trunk.right("peers"):

@@ -50,7 +50,7 @@ def _open(directory: Path, path: Path, *, secret: bool) -> Iterator[Diagnostic]:
 
 
 def _secrets(snapshot: Snapshot) -> Iterator[Path]:
-    """Keys, passphrases, and hashes that are as good as passwords."""
+    """Keys, passphrases, passwords, and hashes that are as good as passwords."""
     directory, settings = snapshot.directory, snapshot.settings
     for identity in settings.identities.values():
         for name in (identity.key, identity.passphrase_file):
@@ -62,6 +62,9 @@ def _secrets(snapshot: Snapshot) -> Iterator[Path]:
         yield directory / settings.users
     if settings.acme is not None and settings.acme.external_account is not None:
         yield directory / settings.acme.external_account.key_file
+    for trunk in snapshot.trunks.values():
+        if trunk.registration is not None:
+            yield directory / trunk.registration.password_file
 
 
 def _others(snapshot: Snapshot) -> Iterator[Path]:

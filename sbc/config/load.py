@@ -17,6 +17,7 @@ from dsl.errors import Diagnostic
 from dsl.load import load as load_rules
 from dsl.ruleset import RuleSet
 from sbc.base import ConfigError
+from sbc.config.accounts import load_accounts
 from sbc.config.acme import check_acme
 from sbc.config.arrivals import arrival
 from sbc.config.control import check_control
@@ -57,6 +58,8 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     material = _material(settings, trunks, directory, now, former, found)
     files = load_routing_files(settings, directory) if settings is not None else RoutingFiles()
     found += files.diagnostics
+    accounts = load_accounts(trunks, directory)
+    found += accounts.diagnostics
     rules = _rules(tree, settings, trunks, named, files, found)
     hooks = _hooks(tree, settings, rules, found)
     ordered = tuple(sorted(set(found), key=_reading_order))
@@ -69,7 +72,7 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     if by_name and len(stopped.trunks) == len(by_name) and any(map(_fatal, ordered)):
         raise ConfigError(ordered)
     return Snapshot(
-        version=_version(tree, material, files),
+        version=_version(tree, material, (*files.digests, *accounts.digests)),
         directory=directory,
         settings=settings.value,
         trunks=by_name,
@@ -84,6 +87,7 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
         quarantined_tenants=stopped.tenants,
         held=stopped.held,
         logins=files.users,
+        accounts=accounts.accounts,
         trunk_files=trunk_files,
     )
 
@@ -183,7 +187,7 @@ def _reading_order(diagnostic: Diagnostic) -> tuple[bool, str, int, int, str]:
     return (diagnostic.path != SETTINGS_FILE, *place)
 
 
-def _version(tree: Tree, material: Material, files: RoutingFiles) -> str:
+def _version(tree: Tree, material: Material, digests: Iterable[tuple[str, bytes]]) -> str:
     """12 hex digits over every byte that was read, file names included."""
     digest = hashlib.sha256()
     feed(digest, (tree.settings or "").encode())
@@ -195,7 +199,7 @@ def _version(tree: Tree, material: Material, files: RoutingFiles) -> str:
     for state, entries in (("broken", material.broken), ("held", material.held)):
         told = (("/".join((state, *entry)), repr(said).encode()) for entry, said in entries.items())
         _feed_files(digest, told)
-    _feed_files(digest, files.digests)
+    _feed_files(digest, digests)
     lists = ((f"{k}/{path}", each.digest) for k, found in material.lists.items() for path, each in found)
     _feed_files(digest, ((path, fingerprint.encode()) for path, fingerprint in lists))
     return digest.hexdigest()[:12]

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, model_validator
 from dsl.decision import Downgrade
 from sbc.base import Address
 from sbc.config.values import (
+    AccountName,
     Domain,
     Duration,
     Group,
@@ -36,8 +37,8 @@ from sbc.tls.groups import DEFAULT_GROUPS
 
 __all__ = [
     "Acme", "Admin", "Caps", "Downgrade", "HookSettings", "Identity", "Limits", "Listener", "MediaConfig",
-    "OptionsProbe", "Revocation", "Settings", "Tenant", "TlsMode", "Trunk", "TrunkRevocation", "TrunkTls",
-    "TrustAnchor",
+    "OptionsProbe", "Registration", "Revocation", "Settings", "Tenant", "TlsMode", "Trunk",
+    "TrunkRevocation", "TrunkTls", "TrustAnchor",
     "parse_address", "parse_duration", "parse_ports",
 ]  # fmt: skip
 
@@ -191,6 +192,25 @@ class OptionsProbe(_Model):
     down_after: int = Field(default=3, ge=1)
 
 
+class Registration(_Model):
+    """As whom we register with a trunk's registrar, and prove who we are to it (RFC 3261 10.2, 22).
+
+    ``user`` at ``domain`` is the address of record; without a domain it is the host of the first peer.
+    The password is used for ``realm`` alone, under the name ``auth_user``, without one ``user``.
+    ``outbound_proxy`` is the peer that REGISTER goes to, without one all of them in order; ``expires`` is
+    asked for. With ``bulk`` one binding is for all numbers of the account (RFC 6140).
+    """
+
+    user: AccountName
+    auth_user: str | None = Field(default=None, min_length=1)
+    domain: Host | None = None
+    realm: str = Field(min_length=1)
+    password_file: str = Field(min_length=1)
+    outbound_proxy: HostPort | None = None
+    expires: Duration = Field(default=3600.0, ge=10, le=604800)
+    bulk: StrictBool = False
+
+
 class Trunk(_Model):
     """One trunk: who it is, how it is reached, and what is demanded of it.
 
@@ -216,6 +236,7 @@ class Trunk(_Model):
     domain: Host | None = None
     limits: Limits = Limits()
     options: OptionsProbe | None = None
+    registration: Registration | None = Field(default=None, alias="register")
     ring_timeout: Duration = 180.0
     dial_timeout: Duration = 5.0
     response_timeout: Duration = 32.0

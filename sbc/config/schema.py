@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from dsl.errors import Diagnostic
@@ -34,6 +35,9 @@ _EXAMPLES = {
     "server_identity": "server_identity: sbc",
     "trunk": "trunk: carrier",
     "listener": "listener: trunk-tls",
+    "user": 'user: "4930123456"',
+    "realm": "realm: sip.carrier.example",
+    "password_file": "password_file: secrets/carrier",
 }
 # What YAML 1.1 and people call them.
 _TRUTHS = {
@@ -156,6 +160,8 @@ def _explain(error: ErrorDetails) -> tuple[str, str]:
         return f"expected {_EXPECTED[kind]}, found {_kind(given)}", _type_hint(kind, given)
     if kind == "greater_than_equal":
         return f"{given} is too small", f"the least is {context['ge']:g}"
+    if kind == "less_than_equal":
+        return f"{given} is too much", f"the most is {context['le']:g}"
     if kind in ("too_short", "string_too_short"):
         return "nothing is given", "give at least one, or remove the key"
     return str(error["msg"]), ""
@@ -207,17 +213,22 @@ def _shown(value: object) -> str:
 
 def _key_hint(model: type[BaseModel], loc: Loc) -> str:
     name, here = str(loc[-1]), _model_at(model, loc[:-1])
-    for field, info in here.model_fields.items():
+    for field, info in _keys(here).items():
         below = _model_in(info.annotation)
-        if below is not None and name in below.model_fields and get_origin(info.annotation) is not dict:
+        if below is not None and name in _keys(below) and get_origin(info.annotation) is not dict:
             return f"it belongs under `{field}:`"
-    return suggest(name, here.model_fields)
+    return suggest(name, _keys(here))
+
+
+def _keys(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a model by the keys that the operator writes."""
+    return {info.alias or name: info for name, info in model.model_fields.items()}
 
 
 def _model_at(model: type[BaseModel], loc: Loc) -> type[BaseModel]:
     """The model that describes the keys at ``loc``; the steps of a dict's own keys are passed over."""
     for step in loc:
-        info = model.model_fields.get(str(step))
+        info = _keys(model).get(str(step))
         below = _model_in(info.annotation) if info is not None else None
         model = below or model
     return model

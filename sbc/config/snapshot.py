@@ -21,6 +21,7 @@ from sbc.config.model import Settings, Trunk
 from sbc.config.places import Places
 from sbc.config.trunk_files import ReadTrunk
 from sbc.config.users import NOBODY_KNOWN, Users
+from sbc.sip.digest_client import Account
 from sbc.tls.lifetime.staged import staged_name
 from sbc.tls.match import AnchorMaterial
 from sbc.tls.material.identity import IdentityMaterial
@@ -29,6 +30,7 @@ from sbc.tls.sources import SourceIndex
 
 _FROZEN = (
     "trunks", "identities", "anchors", "lists", "quarantined", "quarantined_tenants", "held", "bound",
+    "accounts",
 )  # fmt: skip
 
 
@@ -41,6 +43,7 @@ class Snapshot:
     trunks whose material is broken, with why: they admit nobody and are not dialled; ``held`` has those
     that run on what was in force before their files broke. ``bound`` has
     for a trunk the identities of which it is shown what is staged.
+    ``accounts`` has for each trunk that we register with the password that its challenges are answered by.
     ``places`` has for each trunk the lines of its keys. ``trunk_files`` is for the next reading.
     """
 
@@ -56,6 +59,7 @@ class Snapshot:
     warnings: tuple[Diagnostic, ...] = ()
     places: Mapping[str, Places] = field(default_factory=dict)
     logins: Users = NOBODY_KNOWN
+    accounts: Mapping[str, Account] = field(default_factory=dict)
     quarantined: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     quarantined_tenants: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     held: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)

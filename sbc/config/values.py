@@ -22,6 +22,7 @@ _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|d|)").fullmatch
 _RATE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(?:/ ?s)?").fullmatch
 _HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9_](?:[A-Za-z0-9._-]*))):([0-9]{1,5})").fullmatch
 _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252})").fullmatch
+_ACCOUNT = re.compile(r"[A-Za-z0-9\-_.!~*'()&=+$,;?/%]+").fullmatch
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
 _HTTPS = re.compile(r"https://[A-Za-z0-9._\[\]:-]+(/\S*)?").fullmatch
 _PORTS = re.compile(r"([0-9]{1,5}) ?- ?([0-9]{1,5})").fullmatch
@@ -140,6 +141,12 @@ def _https(text: str) -> str:
     return text
 
 
+def _account(text: str) -> str:
+    if not _ACCOUNT(text):
+        raise ValueError(f"{text!r} cannot be a user: write the part before the @, such as 4930123456")
+    return text
+
+
 def _suite(text: str) -> str:
     return _one_of(text, SUITES, "an SRTP suite")
 
@@ -176,6 +183,7 @@ Host = Annotated[str, AfterValidator(_host)]
 HttpsUrl = Annotated[str, AfterValidator(_https)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Name = Annotated[str, AfterValidator(_name)]
+AccountName = Annotated[str, AfterValidator(_account)]
 Suite = Annotated[str, AfterValidator(_suite)]
 Group = Annotated[str, AfterValidator(_group)]
 # One text, or a list of them.

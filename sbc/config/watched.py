@@ -6,6 +6,8 @@ watched, so that the missing file that makes it wrong is noticed when it arrives
 
 from __future__ import annotations
 
+import contextlib
+import re
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +15,8 @@ from sbc.config.files import HOOKS, ROUTES, SETTINGS_FILE, TRUNKS
 from sbc.config.yaml_reader import Document
 from sbc.tls.lifetime.staged import NEXT
 
+# Read as text: YAML is slow, and a trunk that has a mistake is watched too.
+_PASSWORD = re.compile(r"""\bpassword_file[ \t]*:[ \t]*["']?([^"'\s,}#]+)""")
 _FILE_KEYS = {"identities": ("chain", "key", "passphrase_file"), "trust": ("ca", "leaf", "crl")}
 
 
@@ -32,8 +36,17 @@ def watched(directory: Path | str) -> tuple[Watched, ...]:
         Watched(directory / ROUTES, "*.yaml"),
         Watched(directory / HOOKS, "*.py"),
     )
-    files = (directory / (name + end) for name in _named_files(directory) for end in ("", NEXT))
+    files = [directory / (name + end) for name in _named_files(directory) for end in ("", NEXT)]
+    files += [directory / name for name in _passwords(directory)]
     return tuple(dict.fromkeys((*fixed, *(Watched(path.parent, _literal(path.name)) for path in files))))
+
+
+def _passwords(directory: Path) -> list[str]:
+    found: list[str] = []
+    for path in sorted((directory / TRUNKS).glob("*.yaml")):
+        with contextlib.suppress(OSError):
+            found += _PASSWORD.findall(path.read_text("utf-8", "replace"))
+    return found
 
 
 def _named_files(directory: Path) -> list[str]:

@@ -43,11 +43,18 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "trunk-up": ("INF", "[trunk]"),
     "peer-down": ("WRN", "[trunk]"),
     "peer-up": ("INF", "[trunk]"),
+    "register": ("INF", "REGISTER"),
+    "registered": ("INF", "REGISTER OK"),
+    "register-failed": ("WRN", "[register]"),
+    "registration-lost": ("WRN", "[register]"),
+    "unregistered": ("INF", "[register]"),
+    "challenge-refused": ("WRN", "[digest]"),
     "malformed": ("WRN", "[malformed]"),
     "parts-dropped": ("INF", "[parts-dropped]"),
     "connection-refused": ("WRN", "[refused]"),
     "flood": ("WRN", "[flood]"),
 }
+_REGISTER: Final = frozenset(("register", "registered"))
 CALL_ENDED: Final = "call-ended"
 STATS_PERIOD = 30.0
 
@@ -72,9 +79,21 @@ class Journal:
             self._downgraded.add(call)
         elif event == CALL_ENDED:
             self._downgraded.discard(call)
+        if event in _REGISTER:
+            self._registers(note, now)
+            return
         level, tag = EVENTS.get(event, ("INF", "call" if call else f"[{event}]"))
         if _RANK[level] >= self._least:
             self._line(level, tag, _head(event, call, tag), note.fields, now)
+
+    def _registers(self, note: Note, now: float) -> None:
+        """``REGISTER carrier TLS (sips:)`` and ``REGISTER OK``, as row S2 has them."""
+        level, tag = EVENTS[note.event]
+        fields = dict(note.fields)
+        if note.event == "register":
+            trunk, transport, scheme = (fields.pop(name) for name in ("trunk", "transport", "scheme"))
+            tag = f"{tag} {trunk} {transport} ({scheme}:)"
+        self.event(level, tag, fields, now)
 
     def event(self, level: Level, tag: str, fields: Mapping[str, Any], now: float) -> None:
         """Log what is not of a call, such as ``[start]``."""

@@ -16,6 +16,7 @@ from sbc.observe.views import (
     CountersView,
     LifeView,
     ListenerView,
+    RegistrationView,
     RevocationView,
     StatusView,
     TrunkView,
@@ -64,7 +65,14 @@ class Counters:
 def exposition(status: StatusView) -> str:
     """The whole status as Prometheus text, each name beginning with ``sbc_``."""
     return "\n".join(
-        [*_totals(status), *_listeners(status.listeners), *_trunks(status), *_sources(status.revocation), ""]
+        [
+            *_totals(status),
+            *_listeners(status.listeners),
+            *_trunks(status),
+            *_registrations(status.registrations),
+            *_sources(status.revocation),
+            "",
+        ]
     )
 
 
@@ -185,6 +193,13 @@ def _trunks(status: StatusView) -> Iterator[str]:
     yield from _family("sbc_own_certificate_expiry_seconds", "gauge", "notAfter of ours.", own)
     yield from _family("sbc_peer_certificate_expiry_seconds", "gauge", "notAfter of the peer's.", peers)
     yield from _lives(status.certificates)
+
+
+def _registrations(found: tuple[RegistrationView, ...]) -> Iterator[str]:
+    up = [({"trunk": each.trunk}, float(each.state == "registered")) for each in found]
+    yield from _family("sbc_registration_up", "gauge", "1 where the trunk is registered.", up)
+    ends = [({"trunk": each.trunk}, each.until) for each in found if each.until]
+    yield from _family("sbc_registration_expiry_seconds", "gauge", "When its binding ends.", ends)
 
 
 def _lives(certificates: tuple[LifeView, ...]) -> Iterator[str]:

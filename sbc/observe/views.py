@@ -13,6 +13,7 @@ from sbc.observe.traffic import Stats
 
 ListenerState = Literal["listening", "failed", "stopped"]
 TrunkState = Literal["up", "down", "unknown", "quarantined"]
+RegistrationState = Literal["trying", "registered", "failed"]
 
 Counts = tuple[tuple[str, int], ...]
 
@@ -64,6 +65,28 @@ class PeerView:
     address: str
     state: TrunkState = "unknown"
     reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationView:
+    """How a trunk is registered: ``address`` is the address of record, ``registrar`` the peer asked last.
+
+    ``reason`` is why it last failed, "" where it has not; ``until`` is when the binding ends and ``due`` when
+    REGISTER is sent next, 0 for none. ``associated`` are the numbers that are ours as the carrier says,
+    ``service_route`` is the way that it wants calls to take.
+    """
+
+    trunk: str
+    address: str
+    registrar: str
+    state: RegistrationState = "trying"
+    reason: str = ""
+    contact: str = ""
+    since: float = 0.0
+    until: float = 0.0
+    due: float = 0.0
+    associated: tuple[str, ...] = ()
+    service_route: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,3 +249,4 @@ class StatusView:
     revocation: tuple[RevocationView, ...] = ()
     certificates: tuple[LifeView, ...] = ()
     records: RecordsView = field(default_factory=RecordsView)
+    registrations: tuple[RegistrationView, ...] = ()

@@ -56,8 +56,8 @@ REFUSED: Final = Received.REFUSED
 # How many answers are kept for one peer, each some KiB for 32 s (timer H, and J over UDP). A connection with
 # 500 calls a second refused and a second's way there and back has as many.
 UNACKNOWLEDGED: Final = 500
-# How many transactions one step ends or wakes: some four milliseconds of work.
-SLICE: Final = 200
+# How many transactions one step ends or wakes: some two milliseconds of work.
+SLICE: Final = 100
 RETRY_AFTER: Final = "5"  # seconds
 # Until the final answer, and for a 2xx until its ACK (RFC 3261 8.2.2.2, 13.3.1.4).
 _IN_PROGRESS: Final = frozenset((TRYING, PROCEEDING, ACCEPTED))

@@ -71,7 +71,11 @@ class Datagrams:
 
     def send(self, data: bytes) -> None:
         """Say ``data`` in one datagram."""
-        self._socket.sendto(data, self._target)
+        self.send_to(data, Address(*self._target))
+
+    def send_to(self, data: bytes, target: Address) -> None:
+        """The same, to somebody else."""
+        self._socket.sendto(data, tuple(target))
 
     def close(self) -> None:
         """Close the socket."""

@@ -95,6 +95,26 @@ def test_a_second_connection_of_a_flooder_brings_no_second_allowance(lab: Lab, t
             until(lambda: any(flow is second for flow, _ in lab.recorder.messages), "it has its turn")
 
 
+def test_however_many_connections_flood_they_look_no_more_often_and_all_have_a_turn(lab: Lab) -> None:
+    socks = [socket.create_connection(lab.address("tcp"), 5, (FLOODER, 0)) for _ in range(4)]
+    for sock in socks:
+        sock.sendall(OPTIONS * 400)
+    until(lambda: len(lab.recorder.opened) == 4)
+    allowance = lab.recorder.opened[0].allowance
+    until(lambda: allowance.waiting == 4, "all of them wait")
+    before = {flow.id: count_of(lab, flow.id) for flow in lab.recorder.opened}
+    until(lambda: all(count_of(lab, flow) > count for flow, count in before.items()), "each has a turn")
+    for flow in lab.recorder.opened:
+        flow.channel.abort("enough")
+    until_equal(lambda: (len(lab.recorder.closed), allowance.waiting), (4, 0))
+    for sock in socks:
+        sock.close()
+
+
+def count_of(lab: Lab, flow: int) -> int:
+    return sum(each.id == flow for each, _ in lab.recorder.messages)
+
+
 def test_octet_by_octet_is_no_way_around_it(lab: Lab) -> None:
     with socket.create_connection(lab.address("tcp"), 5, (FLOODER, 0)) as sock:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -168,5 +188,6 @@ def test_pings_of_one_read_are_answered_together(lab: Lab) -> None:
 def test_pings_without_end_cost_a_read_and_the_connection(lab: Lab) -> None:
     with socket.create_connection(lab.address("tcp")) as sock:
         sock.sendall(b"\r\n\r\n" * (READ_SIZE // 4))
-        until(lambda: lab.recorder.closed)
+        until(lambda: lab.recorder.opened and not lab.recorder.opened[0].alive)
+    until(lambda: lab.recorder.closed)
     assert lab.recorder.closed[0][1] == f"over {BARREN} keepalives or malformed messages within seconds"

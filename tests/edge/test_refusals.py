@@ -78,13 +78,12 @@ def test_an_address_that_is_refused_for_another_reason_is_told_of_that_too(
     assert [reason for _, _, reason in recorder.refused] == ["one", "two"]
 
 
-def test_forged_addresses_are_not_looked_at_without_end(
-    refusals: Refusals, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_forged_addresses_are_not_looked_at_without_end(refusals: Refusals, recorder: Recorder) -> None:
     looked: list[str] = []
-    monkeypatch.setattr(SourceIndex, "nearest", lambda _, source: looked.append(source))
+    index = SimpleNamespace(nearest=looked.append)
+    snapshot: Any = SimpleNamespace(sources={"tls": index}, trunks={})
     for number in range(5000):
-        refusals.stranger(Address(f"10.0.{number >> 8}.{number & 255}", 4000), SNAPSHOT)
+        refusals.stranger(Address(f"10.0.{number >> 8}.{number & 255}", 4000), snapshot)
     assert len(looked) == 1000 and len(recorder.refused) == 20
 
 

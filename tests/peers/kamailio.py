@@ -39,7 +39,9 @@ loadmodule "nathelper.so"
 modparam("tm", "fr_timer", 10000)
 modparam("rr", "enable_full_lr", 1)
 
+{load_registrar}
 request_route {{
+    {registrar}
     if (!mf_process_maxfwd_header("10")) {{ sl_send_reply("483", "Too Many Hops"); exit; }}
     if (has_totag() && loose_route()) {{ {back} t_relay(); exit; }}
     if (is_method("OPTIONS") && !has_totag()) {{ sl_send_reply("200", "OK"); exit; }}
@@ -50,6 +52,36 @@ request_route {{
     if (!t_relay()) {{ sl_reply_error(); }}
     exit;
 }}
+"""
+
+# Who registers, and sends INVITE and BYE over TLS, proves who it is; who calls over UDP is put through to
+# where the called user has registered, on the connection that it registered on and on no other.
+_REGISTRAR = """\
+if (is_method("REGISTER")) {{
+        if (!pv_www_authenticate("{realm}", "{password}", "0")) {{ www_challenge("{realm}", "1"); exit; }}
+        fix_nated_register();
+        save("location");
+        exit;
+    }}
+    if ($proto == "tls" && is_method("INVITE|BYE")) {{
+        if (!pv_proxy_authenticate("{realm}", "{password}", "0")) {{ proxy_challenge("{realm}", "1"); exit; }}
+        consume_credentials();
+    }}
+    if ($proto == "udp" && is_method("INVITE")) {{
+        if (!lookup("location")) {{ sl_send_reply("404", "Not Found"); exit; }}
+        set_forward_no_connect();
+        t_relay();
+        exit;
+    }}
+"""
+_LOAD_REGISTRAR = """\
+loadmodule "auth.so"
+loadmodule "usrloc.so"
+loadmodule "registrar.so"
+modparam("auth", "algorithm", "{algorithm}")
+modparam("usrloc", "db_mode", 0)
+modparam("registrar", "min_expires", {min_expires})
+modparam("nathelper|registrar", "received_avp", "$avp(received)")
 """
 
 _TLS = """\
@@ -72,6 +104,16 @@ ca_list = {ca}
 
 
 @dataclass(frozen=True, slots=True)
+class RegistrarSettings:
+    """The one password that is asked for, in which realm and by which algorithm (MD5 for an empty one)."""
+
+    realm: str
+    password: str
+    algorithm: Literal["", "MD5", "SHA-256"] = ""
+    min_expires: int = 60
+
+
+@dataclass(frozen=True, slots=True)
 class KamailioSettings:
     """A proxy: where it listens, where it forwards to (a port of the loopback), and its certificates.
 
@@ -79,6 +121,7 @@ class KamailioSettings:
     caller's own connection, which a caller behind stunnel needs.
 
     ``memory`` is the manager of its memory, shared and private; "" leaves it to Debian, which takes qm.
+    With ``registrar`` it asks for a password, and keeps who has registered.
     ``port`` 0 takes a free one; ``credentials`` and ``ca`` are needed as soon as one side is TLS.
     """
 
@@ -91,6 +134,7 @@ class KamailioSettings:
     record_route: bool = False
     children: int = 2
     memory: Literal["", "fm", "qm", "tlsf"] = ""
+    registrar: RegistrarSettings | None = None
 
 
 class Kamailio(PeerProcess):
@@ -101,6 +145,7 @@ class Kamailio(PeerProcess):
     ) -> None:
         self.settings = settings
         self.port = settings.port or free_port()
+        self.second_port = free_port()  # where it takes the transport that it forwards by
         self.config = directory / f"{name}.cfg"
         argv = [find("kamailio"), "-f", str(self.config), "-m", "2048", "-M", "16", "-DD", "-E"]
         argv += ["-x", settings.memory, "-X", settings.memory] if settings.memory else []
@@ -127,17 +172,28 @@ class Kamailio(PeerProcess):
             port=self.port,
             extra_listen=self._second_socket(),
             load_tls=self._load_tls() if tls else "",
+            load_registrar=self._registrar(_LOAD_REGISTRAR),
+            registrar=self._registrar(_REGISTRAR),
             record_route="record_route(); add_contact_alias();" if chosen.record_route else "",
             back="handle_ruri_alias();" if chosen.record_route else "",
             forward=f"sip:127.0.0.1:{chosen.forward_port};transport={chosen.forward_transport}",
         )
+
+    def _registrar(self, text: str) -> str:
+        chosen = self.settings.registrar
+        if chosen is None:
+            return ""
+        return text.format(
+            realm=chosen.realm, password=chosen.password, algorithm=chosen.algorithm,
+            min_expires=chosen.min_expires,
+        )  # fmt: skip
 
     def _second_socket(self) -> str:
         """A socket of the other transport: Kamailio sends only from a transport that it has."""
         chosen = self.settings
         if chosen.forward_transport == chosen.transport:
             return ""
-        return f"listen={chosen.forward_transport}:127.0.0.1:{free_port()}"
+        return f"listen={chosen.forward_transport}:127.0.0.1:{self.second_port}"
 
     def _load_tls(self) -> str:
         chosen = self.settings

@@ -57,7 +57,8 @@ CLASSES = (
 )  # fmt: skip
 MODULES = (
     sbc.b2bua.translate, sbc.b2bua.redirects, sbc.b2bua.screening, sbc.b2bua.facts, sbc.b2bua.told,
-    sbc.b2bua.life, sbc.b2bua.leg, sbc.b2bua.media_policy, sbc.b2bua.mirror, sbc.policy.downgrade, sbc.policy.headers,
+    sbc.b2bua.life, sbc.b2bua.leg, sbc.b2bua.media_policy, sbc.b2bua.mirror, sbc.policy.downgrade,
+    sbc.policy.headers,
 )  # fmt: skip
 # What gives something back, or writes the last word, has no substitute: these fail once only.
 LAST_WORDS = (

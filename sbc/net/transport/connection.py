@@ -132,9 +132,13 @@ class _Reader:
     def _wait(self, count: int) -> None:
         """Wait until ``count`` messages are allowed, or the channel is closed."""
         allowance = self._flow.allowance
-        pause = max(_REST, 1.0 / allowance.rate)
-        while self._channel.is_open() and not allowance.take(count, monotonic()):
-            self._turn.rest(pause)
+        allowance.waiting += 1
+        try:
+            while self._channel.is_open() and not allowance.take(count, monotonic()):
+                # However many wait, they look no more often than one would.
+                self._turn.rest(max(_REST, 1.0 / allowance.rate) * allowance.waiting)
+        finally:
+            allowance.waiting -= 1
 
     def _take(self, item: Item) -> None:
         if isinstance(item, Message):

@@ -39,18 +39,16 @@ def rejected(evidence: Evidence) -> Failure:
     offer, outbound = evidence.offer, evidence.direction == "outbound"
     ours = offer.ours
     if ours is not None and alert in _OF_CERTIFICATES and _out_of_date(ours, evidence.now):
-        return _ours_is_over(evidence, ours)
+        return _ours_is_over(evidence, alert, ours)
     if outbound and ours is None and (alert == 116 or (offer.asked and alert in _WANTS_ONE)):
-        return _wants_certificate(evidence)
-    if outbound and not evidence.late and not offer.asked:
-        if alert == _PROTOCOL_VERSION:
-            return _no_version(evidence)
-        if alert in (_HANDSHAKE_FAILURE, _INSUFFICIENT):
-            return _nothing_in_common(evidence)
-        if alert == _NAME:
-            return _no_such_name(evidence)
+        return _wants_certificate(alert)
     if alert == _PROTOCOL_VERSION:
-        return _no_version(evidence)
+        return _no_version(evidence, alert)
+    if outbound and not evidence.late and not offer.asked:
+        if alert in (_HANDSHAKE_FAILURE, _INSUFFICIENT):
+            return _nothing_in_common(evidence, alert)
+        if alert == _NAME:
+            return _no_such_name(evidence, alert)
     detail, remedy = _of_certificate(alert, ours, evidence)
     return Failure("rejected-by-peer", f"{_said(alert)}: {detail}", remedy, alert)
 
@@ -90,9 +88,7 @@ def _out_of_date(ours: Ours, now: float) -> bool:
     return bool(now) and not ours.not_before <= now <= ours.not_after
 
 
-def _ours_is_over(evidence: Evidence, ours: Ours) -> Failure:
-    alert = evidence.alert_received
-    assert alert is not None, "the peer sent an alert"
+def _ours_is_over(evidence: Evidence, alert: int, ours: Ours) -> Failure:
     over = evidence.now > ours.not_after
     what = f"expired on {day(ours.not_after)}" if over else f"is not valid before {day(ours.not_before)}"
     remedy = (
@@ -109,9 +105,7 @@ def _ours_is_over(evidence: Evidence, ours: Ours) -> Failure:
     )
 
 
-def _wants_certificate(evidence: Evidence) -> Failure:
-    alert = evidence.alert_received
-    assert alert is not None, "the peer sent an alert"
+def _wants_certificate(alert: int) -> Failure:
     return Failure(
         "rejected-by-peer",
         f"{_said(alert)}: it wants a client certificate and we showed none",
@@ -120,10 +114,9 @@ def _wants_certificate(evidence: Evidence) -> Failure:
     )
 
 
-def _nothing_in_common(evidence: Evidence) -> Failure:
+def _nothing_in_common(evidence: Evidence, alert: int) -> Failure:
     """A server that refuses a ClientHello: it lacks what we offer, or does not serve the name."""
-    alert, offer = evidence.alert_received, evidence.offer
-    assert alert is not None, "the peer sent an alert"
+    offer = evidence.offer
     rest = [each for each in GROUPS if each not in offer.groups]
     more = f"add {_or(rest)} to the trunk's `groups`, whichever the peer has; or " if rest else ""
     name = f", and correct the name in `peers` if it does not serve {offer.sni}" if offer.sni else ""
@@ -147,10 +140,9 @@ def offered(offer: Offer) -> str:
     return f"{versions}, {CIPHERS}{groups}{name}"
 
 
-def _no_version(evidence: Evidence) -> Failure:
+def _no_version(evidence: Evidence, alert: int) -> Failure:
     """OpenSSL says it too where a server of TLS 1.3 alone has loaded no certificate of its own."""
-    alert, offer = evidence.alert_received, evidence.offer
-    assert alert is not None, "the peer sent an alert"
+    offer = evidence.offer
     versions = "TLS 1.3 alone" if offer.least == "1.3" else "TLS 1.2 and 1.3"
     lower = ", or lower the trunk's `min_version`" if offer.least == "1.3" else ""
     return Failure(
@@ -163,9 +155,7 @@ def _no_version(evidence: Evidence) -> Failure:
     )
 
 
-def _no_such_name(evidence: Evidence) -> Failure:
-    alert = evidence.alert_received
-    assert alert is not None, "the peer sent an alert"
+def _no_such_name(evidence: Evidence, alert: int) -> Failure:
     sni = evidence.offer.sni
     return Failure(
         "rejected-by-peer",

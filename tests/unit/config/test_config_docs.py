@@ -37,4 +37,5 @@ def test_the_examples_are_right(write: Write) -> None:
     "model", [Caps, Identity, Listener, MediaConfig, Settings, Tenant, Trunk, TrunkTls, TrustAnchor]
 )
 def test_every_key_is_explained(model: type[BaseModel]) -> None:
-    assert [key for key in model.model_fields if f"`{key}`" not in PAGE] == []
+    keys = [field.alias or name for name, field in model.model_fields.items()]
+    assert [key for key in keys if f"`{key}`" not in PAGE] == []

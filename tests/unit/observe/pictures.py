@@ -15,6 +15,7 @@ from sbc.observe.views import (
     FailureView,
     LifeView,
     ListenerView,
+    RegistrationView,
     StatusView,
     TrunkView,
 )
@@ -47,6 +48,14 @@ FAILURE = FailureView(
     NOW - 30, "198.51.100.4:40000", "office", "inbound", "no-certificate", "no certificate was presented",
     "give the peer a client certificate from a CA of this trunk", "certificate_required",
 )  # fmt: skip
+REGISTERED = RegistrationView(
+    "office", "sip:4930123@office.lab.example", "office.lab.example:5061", "registered",
+    contact="<sip:4930123@sbc:5061;transport=tls>", since=NOW - 600, until=NOW + 3000, due=NOW + 2400,
+    associated=("<sip:+4930123@office.lab.example>",), service_route=("<sip:edge.lab.example;lr>",),
+)  # fmt: skip
+NOT_REGISTERED = RegistrationView(
+    "legacy", "sip:<b>7</b>@192.0.2.7", "192.0.2.7:5060", "failed", "403 Forbidden \x1b[2J", due=NOW + 45
+)
 
 
 LIVES = (
@@ -80,6 +89,7 @@ def picture(**changes: Any) -> StatusView:
         release="0.1.0",
         failures=(FAILURE,),
         certificates=LIVES,
+        registrations=(REGISTERED, NOT_REGISTERED),
     )
     return replace(status, **changes)
 

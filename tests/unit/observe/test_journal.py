@@ -44,6 +44,16 @@ def test_arrival_is_one_greppable_line() -> None:
     )
 
 
+def test_a_registration_is_two_greppable_lines() -> None:
+    sent = {"trunk": "carrier", "transport": "TLS", "scheme": "sips", "user": "4930123", "expires": 3600}
+    done = {"trunk": "carrier", "user": "4930123", "expires": 1800, "numbers": None}
+    lines = lines_of(Note("register", "", sent), Note("registered", "", done))
+    assert [line.partition(" ")[2] for line in lines] == [
+        "INF REGISTER carrier TLS (sips:) user=4930123 expires=3600",
+        "INF REGISTER OK trunk=carrier user=4930123 expires=1800",
+    ]
+
+
 def test_downgrade_warns_once_a_call_and_again_for_the_next() -> None:
     downgrade = Note("sips-downgrade", "c1", {"trunk": "legacy", "policy": "warn"})
     other = Note("sips-downgrade", "c2", {"trunk": "legacy", "policy": "warn"})

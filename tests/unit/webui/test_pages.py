@@ -62,6 +62,14 @@ def test_an_sbc_with_nothing_to_show() -> None:
     assert "None was refused." in text
 
 
+def test_registrations_are_shown_where_there_are_any() -> None:
+    text = text_of(page())
+    for phrase in ("Registrations", "sip:4930123@office.lab.example", "50 min 0 s", "403 Forbidden"):
+        assert phrase in text, phrase
+    assert "<b>7</b>" not in page()
+    assert "Registrations" not in text_of(page(picture(registrations=())))
+
+
 def test_records_that_wait_or_are_lost_are_shown() -> None:
     assert "call records" not in page()
     full = page(picture(records=RecordsView(5, 2, "No space left on device")))

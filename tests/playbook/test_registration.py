@@ -1,0 +1,456 @@
+"""REGISTER to a carrier: challenges, times, failures, what is saved and taken back (RFC 3261 10.2)."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sbc.b2bua.registration import AHEAD, Registration
+from sbc.base import Address
+from sbc.config.model import Trunk
+from sbc.config.snapshot import Snapshot
+from sbc.sip.digest import parse_credentials, response_hash, user_hash
+from sbc.sip.digest_client import Account
+from sbc.sip.message import Message, Request, response_to
+from tests.playbook.stage import SDP, Peer, Stage, snapshot
+
+REALM, PASSWORD = "sip.carrier.example", "correct horse"
+ACCOUNT = Account("account-7", REALM, PASSWORD)
+TERMS = {"user": "4930123", "auth_user": "account-7", "realm": REALM, "password_file": "secrets/carrier"}
+
+
+def with_terms(base: Snapshot, **changes: Any) -> Snapshot:
+    """``base`` with a carrier that we register with; ``trunk`` has more of its keys."""
+    more: dict[str, Any] = changes.pop("trunk", {})
+    given = {
+        "trunk": "carrier", "listener": "main", "peers": ["carrier.example:5061"],
+        "sources": ["198.51.100.0/24"], "register": {**TERMS, **changes}, **more,
+    }  # fmt: skip
+    trunks = {**base.trunks, "carrier": Trunk.model_validate(given)}
+    return replace(base, trunks=trunks, accounts={"carrier": ACCOUNT})
+
+
+def stage(transport: str = "tls", **changes: Any) -> Stage:
+    return Stage(with_terms(snapshot(transport=transport), **changes))
+
+
+def look(made: Stage, after: float = 0.0) -> None:
+    """What the housekeeping does each second, at least once."""
+    made.wait(after)
+    made.carry_out(made.engine.probe(made.now))
+
+
+def of(made: Stage) -> Registration:
+    found = made.engine.registrations.of("carrier")
+    assert found is not None
+    return found
+
+
+def registers(peer: Peer) -> Request:
+    return peer.hears_request("REGISTER")
+
+
+def accept(made: Stage, request: Request, expires: int | None = None, **more: str) -> None:
+    """The registrar's 200, with the binding as it was asked for, or for ``expires`` seconds."""
+    asked = request.headers.get("Expires") if expires is None else expires
+    response = response_to(request, 200, "", "registrar")
+    response.headers.add("Contact", f"{request.headers.get('Contact')};expires={asked}")
+    for name, value in more.items():
+        response.headers.add(name.replace("_", "-"), value)
+    made.carrier.say(response)
+
+
+def ask(made: Stage, request: Request, nonce: str = "n1", realm: str = REALM, stale: bool = False) -> None:
+    """The registrar's 401."""
+    response = response_to(request, 401, "", "registrar")
+    value = f'Digest realm="{realm}", nonce="{nonce}", qop="auth", algorithm=SHA-256'
+    response.headers.add("WWW-Authenticate", value + (", stale=true" if stale else ""))
+    made.carrier.say(response)
+
+
+def refuse(made: Stage, request: Message, status: int, **more: str) -> None:
+    assert isinstance(request, Request)
+    response = response_to(request, status, "", "registrar")
+    for name, value in more.items():
+        response.headers.add(name.replace("_", "-"), value)
+    made.carrier.say(response)
+
+
+def registered(**changes: Any) -> Stage:
+    """A carrier that has taken our REGISTER after a challenge."""
+    made = stage(**changes)
+    look(made)
+    ask(made, registers(made.carrier))
+    accept(made, registers(made.carrier))
+    assert of(made).state == "registered"
+    return made
+
+
+# What is asked
+
+
+def test_the_register_is_as_rfc_3261_has_it() -> None:
+    made = stage()
+    look(made)
+    request = registers(made.carrier)
+    assert request.uri == "sip:carrier.example;transport=tls"
+    assert request.headers.get("To") == "<sip:4930123@carrier.example>"
+    assert request.from_.uri == request.to.uri and request.from_tag
+    assert request.headers.get("Expires") == "3600"
+    contact = request.contact
+    assert contact is not None and str(contact.uri) == "sip:4930123@192.0.2.1:5061;transport=tls"
+    assert contact.param("reg-id") == "1" and "urn:uuid:" in (contact.param("+sip.instance") or "")
+    assert "outbound" in (request.headers.get("Supported") or "")
+    assert "Authorization" not in request.headers and "Require" not in request.headers
+
+
+def test_a_sips_trunk_with_a_domain_registers_so() -> None:
+    made = stage(domain="ims.example", trunk={"scheme": "sips"})
+    look(made)
+    request = registers(made.carrier)
+    assert request.uri == "sips:ims.example;transport=tls"
+    assert str(request.to.uri) == "sips:4930123@ims.example"
+    (note,) = made.noted("register")
+    assert (note.fields["transport"], note.fields["scheme"]) == ("TLS", "sips")
+
+
+def test_over_udp_no_connection_is_spoken_of() -> None:
+    made = stage("udp")
+    look(made)
+    request = registers(made.carrier)
+    assert request.headers.get("Contact") == "<sip:4930123@192.0.2.1:5061>"
+    assert request.headers.get("Supported") == "path"
+
+
+def test_one_binding_is_for_all_numbers_in_bulk() -> None:
+    """RFC 6140 5.2."""
+    made = stage(bulk=True)
+    look(made)
+    request = registers(made.carrier)
+    assert (request.headers.get("Require"), request.headers.get("Proxy-Require")) == ("gin", "gin")
+    contact = request.contact
+    assert contact is not None
+    assert str(contact.uri) == "sip:192.0.2.1:5061;transport=tls;bnc"
+    accept(made, request)
+    assert of(made).state == "registered"
+
+
+def test_a_challenge_is_answered() -> None:
+    made = stage()
+    look(made)
+    first = registers(made.carrier)
+    ask(made, first)
+    second = registers(made.carrier)
+    assert second.cseq.number == first.cseq.number + 1 and second.call_id == first.call_id
+    assert second.via.branch != first.via.branch
+    given = parse_credentials(second.headers.get("Authorization") or "")
+    user = user_hash("SHA-256", "account-7", REALM, PASSWORD)
+    assert given.response == response_hash(user, given, "REGISTER")
+    assert (given.username, given.uri, given.nc, given.algorithm) == ("account-7", second.uri, 1, "SHA-256")
+    accept(made, second)
+    (note,) = made.noted("registered")
+    assert note.fields["expires"] == 3600
+
+
+def test_another_realm_gets_no_answer() -> None:
+    made = stage()
+    look(made)
+    ask(made, registers(made.carrier), realm="evil.example")
+    made.carrier.hears_nothing()
+    assert made.noted("challenge-refused")[0].fields["method"] == "REGISTER"
+    assert of(made).state == "failed" and "'evil.example'" in of(made).reason
+
+
+def test_a_wrong_password_is_tried_once_and_then_after_a_while() -> None:
+    made = stage()
+    look(made)
+    ask(made, registers(made.carrier))
+    ask(made, registers(made.carrier), nonce="n2")
+    made.carrier.hears_nothing()
+    assert "does not accept" in of(made).reason
+    look(made, 29)
+    made.carrier.hears_nothing()
+    look(made, 31)
+    assert "Authorization" not in registers(made.carrier).headers
+
+
+def test_too_brief_a_time_is_lengthened() -> None:
+    """RFC 3261 10.2.8."""
+    made = stage(expires=60)
+    look(made)
+    ask(made, registers(made.carrier))
+    refuse(made, registers(made.carrier), 423, Min_Expires="1800")
+    request = registers(made.carrier)
+    assert request.headers.get("Expires") == "1800"
+    assert parse_credentials(request.headers.get("Authorization") or "").nc == 2
+    accept(made, request)
+    look(made, 1800 - AHEAD)
+    assert registers(made.carrier).headers.get("Expires") == "1800"
+
+
+@pytest.mark.parametrize("least", ["60", "30", "", "soon", "99999999999", "4000000000"])
+def test_a_time_that_cannot_be_meant_is_not_asked_for(least: str) -> None:
+    made = stage(expires=60)
+    look(made)
+    refuse(made, registers(made.carrier), 423, Min_Expires=least)
+    made.carrier.hears_nothing()
+    assert of(made).state == "failed"
+
+
+# Renewal
+
+
+@pytest.mark.parametrize(("granted", "after"), [(3600, 3000), (1201, 601), (600, 300), (60, 30)])
+def test_a_binding_is_renewed_before_it_ends(granted: int, after: int) -> None:
+    made = stage()
+    look(made)
+    accept(made, registers(made.carrier), granted)
+    look(made, after - 1)
+    made.carrier.hears_nothing()
+    look(made, 1)
+    registers(made.carrier)
+
+
+def test_a_renewal_uses_the_nonce_again_and_counts_it() -> None:
+    made = registered()
+    look(made, 3600 - AHEAD)
+    request = registers(made.carrier)
+    assert parse_credentials(request.headers.get("Authorization") or "").nc == 2
+    ask(made, request, nonce="n2", stale=True)
+    fresh = parse_credentials(registers(made.carrier).headers.get("Authorization") or "")
+    assert (fresh.nonce, fresh.nc) == ("n2", 1)
+
+
+def test_the_time_granted_is_that_of_our_contact_among_others() -> None:
+    made = stage()
+    look(made)
+    request = registers(made.carrier)
+    own = request.headers.get("Contact")
+    response = response_to(request, 200, "", "registrar")
+    response.headers.add("Contact", f"<sip:4930123@198.51.100.77>;expires=7200, {own};expires=120")
+    made.carrier.say(response)
+    assert of(made).until == made.now + 120
+
+
+def test_without_a_contact_the_expires_of_the_answer_counts() -> None:
+    made = stage()
+    look(made)
+    refuse(made, registers(made.carrier), 200, Expires="90")
+    assert of(made).until == made.now + 90
+
+
+def test_a_binding_of_no_time_is_a_failure() -> None:
+    made = stage()
+    look(made)
+    accept(made, registers(made.carrier), 0)
+    assert of(made).state == "failed"
+
+
+def test_a_renewal_that_fails_leaves_the_binding_until_it_ends() -> None:
+    made = registered()
+    look(made, 3600 - AHEAD)
+    refuse(made, registers(made.carrier), 500)
+    assert of(made).state == "registered" and of(made).reason.startswith("500")
+    while made.now < of(made).until and of(made).state == "registered":
+        look(made, 10)
+        if made.carrier.heard:
+            refuse(made, registers(made.carrier), 500)
+    assert of(made).state == "failed" and made.noted("registration-lost")
+
+
+# Failure
+
+
+def test_the_next_peer_is_tried_and_then_a_wait_that_doubles() -> None:
+    made = stage(trunk={"peers": ["carrier.example:5061", "second.example:5061"]})
+    look(made)
+    refuse(made, registers(made.carrier), 503)
+    refuse_second = registers(made.peers["second"])
+    made.peers["second"].respond(refuse_second, 503)
+    made.carrier.hears_nothing()
+    waits = []
+    for _ in range(4):
+        waits.append(of(made).due - made.now)
+        look(made, waits[-1])
+        refuse(made, registers(made.carrier), 503)
+        made.peers["second"].respond(registers(made.peers["second"]), 503)
+    assert [30 <= waits[0] <= 60, 60 <= waits[1] <= 120, 120 <= waits[2] <= 240] == [True] * 3
+    for _ in range(10):
+        look(made, of(made).due - made.now)
+        refuse(made, registers(made.carrier), 503)
+        made.peers["second"].respond(registers(made.peers["second"]), 503)
+    assert of(made).due - made.now <= 1800
+
+
+def test_who_asks_for_a_rest_gets_it() -> None:
+    made = stage()
+    look(made)
+    refuse(made, registers(made.carrier), 503, Retry_After="300 (maintenance)")
+    assert of(made).due - made.now == 300
+
+
+def test_silence_and_no_connection_are_failures() -> None:
+    made = stage()
+    look(made)
+    registers(made.carrier)
+    made.wait(33)
+    assert of(made).reason == "no answer to REGISTER"
+    made.dead.add("carrier")
+    look(made, 61)
+    assert of(made).reason == "connection refused"
+    made.dead.clear()
+    look(made, 121)
+    accept(made, registers(made.carrier))
+    assert of(made).state == "registered" and of(made).reason == ""
+
+
+def test_a_connection_that_closes_is_replaced_at_once() -> None:
+    made = registered()
+    look(made, 60)
+    made.closes(made.carrier)
+    look(made)
+    accept(made, registers(made.carrier))
+    assert of(made).flow is made.carrier.flow
+    assert of(made).state == "registered" and made.noted("registration-lost")
+
+
+def test_a_connection_that_closes_while_it_is_renewed_is_replaced_at_once() -> None:
+    made = registered()
+    look(made, 3600 - AHEAD)
+    registers(made.carrier)
+    made.closes(made.carrier)
+    look(made)
+    accept(made, registers(made.carrier))
+    assert of(made).state == "registered"
+
+
+def test_who_closes_again_and_again_is_given_time() -> None:
+    made = registered()
+    for _ in range(2):
+        made.closes(made.carrier)
+        look(made, 1)
+        if made.carrier.heard:
+            accept(made, registers(made.carrier))
+    look(made, 20)
+    made.carrier.hears_nothing()
+    look(made, 60)
+    registers(made.carrier)
+
+
+# What the operator does
+
+
+def saved(made: Stage, **changes: Any) -> None:
+    """A reload with another carrier."""
+    made.engine.store.swap(with_terms(made.engine.store.current, **changes))
+    made.carry_out(made.engine.follow(made.now))
+
+
+def test_a_saved_file_registers_again_and_nothing_else_does() -> None:
+    made = registered()
+    made.engine.store.swap(replace(made.engine.store.current))
+    look(made, 1)
+    made.carrier.hears_nothing()
+    saved(made)
+    look(made, 1)
+    accept(made, registers(made.carrier))
+    assert of(made).state == "registered"
+
+
+def test_another_password_registers_again() -> None:
+    made = registered()
+    made.engine.store.swap(
+        replace(made.engine.store.current, accounts={"carrier": replace(ACCOUNT, password="another")})
+    )
+    look(made, 1)
+    assert "Authorization" not in registers(made.carrier).headers
+
+
+def test_what_failed_is_tried_at_once_after_a_reload() -> None:
+    made = stage()
+    look(made)
+    refuse(made, registers(made.carrier), 403)
+    assert "password" in of(made).reason
+    made.engine.store.swap(replace(made.engine.store.current))
+    look(made, 1)
+    registers(made.carrier)
+
+
+def test_a_trunk_that_is_gone_is_taken_back_with_its_old_password() -> None:
+    made = registered()
+    rest = {name: trunk for name, trunk in made.engine.store.current.trunks.items() if name != "carrier"}
+    made.engine.store.swap(replace(made.engine.store.current, trunks=rest, accounts={}))
+    made.carry_out(made.engine.follow(made.now))
+    request = registers(made.carrier)
+    assert request.headers.get("Expires") == "0"
+    assert parse_credentials(request.headers.get("Authorization") or "").nc == 2
+    ask(made, request, nonce="n2")
+    accept(made, registers(made.carrier))
+    made.carry_out(made.engine.probe(made.now))
+    assert made.engine.registrations.of("carrier") is None and not made.engine.registrations.leaving
+
+
+def test_another_user_takes_the_first_one_s_binding_back() -> None:
+    made = registered()
+    saved(made, user="4930999")
+    first = registers(made.carrier)
+    assert (first.to.uri.user, first.headers.get("Expires")) == ("4930123", "0")
+    look(made)
+    second = registers(made.carrier)
+    assert (second.to.uri.user, second.headers.get("Expires")) == ("4930999", "3600")
+    assert second.call_id != first.call_id
+
+
+def test_all_are_taken_back_when_we_stop_and_nothing_begins() -> None:
+    made = registered()
+    made.engine.draining = True
+    made.carry_out(made.engine.unregister(made.now))
+    request = registers(made.carrier)
+    assert request.headers.get("Expires") == "0"
+    accept(made, request)
+    look(made, 60)
+    made.carrier.hears_nothing()
+    assert not made.engine.registrations.leaving
+
+
+def test_a_trunk_without_register_is_not_registered() -> None:
+    made = Stage(snapshot())
+    look(made)
+    made.carrier.hears_nothing()
+
+
+# Calls
+
+
+def test_calls_go_to_where_the_trunk_is_registered_by_the_route_that_it_names() -> None:
+    """RFC 3608 6."""
+    made = stage(trunk={"peers": ["carrier.example:5061", "second.example:5061"]})
+    made.refusing.add(Address("carrier.example", 5061))
+    look(made)
+    second = made.peers["second"]
+    request = registers(second)
+    made.refusing.clear()
+    response = response_to(request, 200, "", "registrar")
+    response.headers.add("Contact", f"{request.headers.get('Contact')};expires=600")
+    response.headers.add("Service-Route", "<sip:edge.carrier.example;lr>, <sip:core.carrier.example;lr>")
+    response.headers.add("P-Associated-URI", "<sip:+4930123@carrier.example>, <tel:+4930124>")
+    second.say(response)
+    assert of(made).associated == ("<sip:+4930123@carrier.example>", "<tel:+4930124>")
+    made.office.invite()
+    made.carrier.hears_nothing()
+    invite = second.hears_request("INVITE")
+    assert invite.headers.values("Route") == [
+        "<sip:edge.carrier.example;lr>", "<sip:core.carrier.example;lr>"
+    ]  # fmt: skip
+    made.closes(second)
+    look(made)
+    assert "Route" not in made.carrier.hears_request("INVITE").headers
+    registers(made.carrier)
+
+
+def test_the_carrier_s_calls_come_on_the_connection_that_registered() -> None:
+    made = registered(trunk={"sources": []})
+    made.carrier.invite(body=SDP)
+    assert made.office.hears_request("INVITE").body
