@@ -5,14 +5,18 @@ from __future__ import annotations
 import re
 from random import Random
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given, settings
 
-from sbc.b2bua.redirects import MOST_FOLLOWED
+from sbc.b2bua.redirects import MOST_FOLLOWED, exposed, masked, place_of, targets_of
+from sbc.sip.address import parse_name_addr
+from sbc.sip.headers import Headers
+from sbc.sip.message import Response
+from sbc.sip.uri import parse_uri
 from tests.playbook.stage import Stage, snapshot
 from tests.property.attacker import Attacker
 from tests.property.test_engine_attacked import holds_nothing
-
-pytestmark = pytest.mark.slow
 
 # Round and round: whoever redirects is asked for again, by way of each of the others.
 RULES = """
@@ -69,6 +73,7 @@ def chains(stage: Stage) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("redirects", ["refuse", "pass", "expose", "follow"])
 def test_every_call_ends_and_goes_only_where_a_rule_leads(redirects: str) -> None:
     longest = followed = 0
@@ -95,3 +100,42 @@ def test_every_call_ends_and_goes_only_where_a_rule_leads(redirects: str) -> Non
             stage.office.hears_nothing()
         longest, followed = max([longest, *lengths]), followed + len(lengths)
     assert (longest, followed > 50) == ((MOST_FOLLOWED, True) if redirects == "follow" else (0, False))
+
+
+uris = st.builds(
+    "{}:{}{}{}{}{}".format,
+    st.sampled_from(["sip", "SIPS", "sip", "tel"]),
+    st.one_of(
+        st.just(""), st.text("aZ09+-_.!~*'()&=$,;?/%#[]^`{|}41", min_size=1, max_size=9).map("{}@".format)
+    ),
+    st.sampled_from(["h.example", "10.0.0.1", "[2001:db8::1]", "H_1", "+12125550100", "+1-2"]),
+    st.sampled_from(["", ":5070", ":0", ":99999"]),
+    st.text("ab=;%4&:[]/1+$", max_size=8).map(lambda text: f";{text}" if text else ""),
+    st.sampled_from(["", "?a=b", "?a=b@c&d", "?"]),
+)
+contacts = st.builds("{}<{}>{}".format, st.sampled_from(["", '"A, <B>" ', "C "]), uris, st.sampled_from(
+    ["", ";q=0.3", ";q=1", ";q=1.1", ";q=-1", ";q=0.1234", ";q=x", ";expires=1;q=0"]))  # fmt: skip
+
+
+@pytest.mark.slow
+@settings(max_examples=500, deadline=None)
+@given(st.lists(st.one_of(contacts, uris, st.text(max_size=9)), max_size=4), st.booleans())
+def test_what_is_told_of_a_place_can_be_read_and_hides_what_it_must(lines: list[str], one: bool) -> None:
+    values = [", ".join(lines)] if one else lines
+    targets = targets_of(Response(302, "Moved", Headers([("Contact", value) for value in values])))
+    ranks = [target.rank for target in targets]
+    assert ranks == sorted(ranks, reverse=True) and all(0 <= rank <= 1 for rank in ranks)
+    for target in targets:
+        assert place_of(parse_uri(str(target.uri))) == place_of(target.uri)
+        assert target.uri.password is None and not target.uri.headers
+    stage = Stage()
+    stage.office.invite()
+    (call,) = stage.engine.calls.values()
+    for text in masked(targets, call.a):
+        told = parse_name_addr(text)
+        assert (told.uri.host, told.uri.port) == ("192.0.2.1", 5061)
+        assert place_of(told.uri)[0] in {place_of(target.uri)[0] for target in targets}
+    for text in exposed(targets, secure=True, policy="forbid"):
+        uri = parse_name_addr(text).uri
+        assert uri.scheme == "sips" or (uri.param("transport") or "").lower() == "tls"
+    assert len(exposed(targets, secure=False, policy="forbid")) == len(targets)
