@@ -98,6 +98,7 @@ _BUILD: dict[str, _Build] = {
     "hook": lambda s, e, c: syntax.HookAction(s, e, c[0]),
     "srtp": lambda s, e, c: syntax.SrtpAction(s, e, str(c[0])),
     "downgrade": lambda s, e, c: syntax.DowngradeAction(s, e, str(c[0])),
+    "redirects": lambda s, e, c: syntax.RedirectsAction(s, e, str(c[0])),
     "proceed": lambda s, e, c: syntax.ContinueAction(s, e),
     "enclosed": lambda s, e, c: _Enclosed(s, e, c[0]),
     "condition": lambda s, e, c: c[0],
@@ -105,9 +106,9 @@ _BUILD: dict[str, _Build] = {
 }
 # The tokens that say something; all others are words and signs of the grammar alone.
 _TELLING = frozenset((
-    "ACCEPT", "ALLOW", "CLOCK", "COLUMN", "COMPARE", "DATE", "DENY", "FALSE", "FORBID", "GROUPED", "NAME",
-    "NETWORK", "NO", "NUMBER", "OFFER", "PERIOD", "PREFER", "REGEX", "REQUIRE", "STRING", "TABLED", "TRUE",
-    "WARN",
+    "ACCEPT", "ALLOW", "CLOCK", "COLUMN", "COMPARE", "DATE", "DENY", "FALSE", "FOLLOW", "FORBID", "GROUPED",
+    "NAME", "NETWORK", "NO", "NUMBER", "OFFER", "PASS", "PERIOD", "PREFER", "REFUSE", "REGEX", "REQUIRE",
+    "STRING", "TABLED", "TRUE", "WARN",
 ))  # fmt: skip
 
 

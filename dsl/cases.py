@@ -22,12 +22,13 @@ SHORT = ("to", "from", "time", "headers", "calls", "login")
 # Those that describe the INVITE, by what ``dsl.arrival.written`` calls them.
 _CALL = {"to": "called", "from": "caller", "headers": "headers"}
 EXPECT = (
-    "route", "reject", "reason", "redirect", "challenge", "srtp", "downgrade", "codecs", "ring", "limits",
-    "tags", "hooks", "rule", "headers", *PARTS,
+    "route", "reject", "reason", "redirect", "challenge", "srtp", "downgrade", "redirects", "codecs", "ring",
+    "limits", "tags", "hooks", "rule", "headers", *PARTS,
 )  # fmt: skip
 CHOICES = {
     "srtp": ("off", "accept", "offer", "required"),
     "downgrade": ("allow", "warn", "forbid"),
+    "redirects": ("refuse", "pass", "follow"),
 }
 
 

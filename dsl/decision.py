@@ -8,6 +8,7 @@ from typing import Literal
 Failure = int | Literal["timeout", "unreachable"]
 Srtp = Literal["off", "accept", "offer", "required"]
 Downgrade = Literal["allow", "warn", "forbid"]
+Redirects = Literal["refuse", "pass", "follow"]
 Part = Literal["from.user", "from.host", "from.type", "from.display", "to.user", "to.host", "to.type"]
 
 DEFAULT_FAILURES: tuple[Failure, ...] = (408, 500, 502, 503, 504, "timeout", "unreachable")
@@ -98,7 +99,8 @@ class Route:
     """Send the call to ``hops`` in turn; None leaves a policy to the trunk.
 
     ``rule`` names who decided, as ``name (file:line)``; ``hooks`` are the named hooks that it called.
-    ``tags`` go to the call's record; ``ring`` is how many seconds a hop may ring.
+    ``tags`` go to the call's record; ``ring`` is how many seconds a hop may ring,
+    ``redirects`` what becomes of a callee's 3xx.
     """
 
     hops: tuple[Hop, ...]
@@ -111,6 +113,7 @@ class Route:
     codecs: Codecs | None = None
     ring: int | None = None
     limits: tuple[Limit, ...] = ()
+    redirects: Redirects | None = None
 
     def next_hop(self, index: int, failure: Failure) -> int | None:
         """Index of the next hop to try after ``hops[index]`` failed so; None ends the call."""

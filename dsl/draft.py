@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dsl.decision import Codecs, CopyHeader, Downgrade, Edit, Limit, RemoveHeader, SetHeader, Srtp
+from dsl.decision import Codecs, CopyHeader, Downgrade, Edit, Limit, Redirects, RemoveHeader, SetHeader, Srtp
 from dsl.facts import Facts
 from dsl.ownership import is_name, long_name, matches_glob, spellings
 
@@ -68,8 +68,8 @@ class Draft:
 
     __slots__ = (
         "_headers", "allow", "deny", "downgrade", "edits", "facts", "from_display", "from_host", "from_type",
-        "from_user", "header", "hooks", "limits", "prefer", "ring", "ruri_host", "ruri_type", "ruri_user",
-        "srtp", "tags",
+        "from_user", "header", "hooks", "limits", "prefer", "redirects", "ring", "ruri_host", "ruri_type",
+        "ruri_user", "srtp", "tags",
     )  # fmt: skip
 
     def __init__(self, facts: Facts) -> None:
@@ -90,6 +90,7 @@ class Draft:
         self.deny: tuple[str, ...] = ()
         self.prefer: tuple[str, ...] = ()
         self.ring: int | None = None
+        self.redirects: Redirects | None = None
         self.limits: tuple[Limit, ...] = ()
         self.tags: tuple[str, ...] = ()
         self.hooks: tuple[str, ...] = ()

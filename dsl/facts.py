@@ -38,7 +38,7 @@ class Facts:
     the first field of a name in any case, or None; ``ruri_param`` and ``from_param`` do so for the
     parameters of the URIs, in small letters. ``calls`` gives the calls that a trunk holds now, and for
     an empty name all calls; ``tags`` are what hooks have said of the call. ``auth_user`` has proved its
-    password for ``auth_realm``.
+    password for ``auth_realm``. ``redirected_from`` is whom the call was for before its callee redirected it.
     """
 
     trunk: str = ""
@@ -82,6 +82,7 @@ class Facts:
     ruri_type: str = ""
     from_type: str = ""
     calls: Callable[[str], int] = no_calls
+    redirected_from: str = ""
 
     def __copy__(self) -> Facts:
         """A copy; without this, one build could make it and the other not."""
@@ -135,6 +136,11 @@ FACTS: dict[str, Fact] = {
     "from.type": Fact("from_type", "text", "the same of the URI in the From header"),
     "from.port": Fact("from_port", "number", "the port in the From header; 0 when there is none"),
     "auth.user": Fact("auth_user", "text", "who has proved a password (`challenge`); empty for nobody"),
+    "redirected_from": Fact(
+        "redirected_from",
+        "text",
+        "of a redirect that is followed: whom the call was for; `trunk` is then the callee's",
+    ),
     "call.id": Fact("call_id", "text", "the Call-ID"),
     "user_agent": Fact("user_agent", "text", "the User-Agent header"),
     "sips": Fact("sips", "truth", "arrived over TLS for a sips: URI"),
@@ -164,7 +170,7 @@ FACTS: dict[str, Fact] = {
     "time.minute": Fact("now", "number", "the minute, 0 to 59"),
     "time.weekday": Fact("now", "number", "the day of the week, 1 is Monday and 7 is Sunday"),
 }
-USERS = frozenset(("ruri_user", "from_user", "to_header_user"))
+USERS = frozenset(("ruri_user", "from_user", "to_header_user", "redirected_from"))
 _CANONICAL: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(USERS, lambda user: read_user("sip", user)[0]),
     **dict.fromkeys(("ruri_host", "from_host", "to_header_host"), canonical_host),

@@ -28,6 +28,7 @@ from dsl.decision import (
     Limit,
     Part,
     Redirect,
+    Redirects,
     Reject,
     RemoveHeader,
     Route,
@@ -185,6 +186,8 @@ def _policy(action: syntax.Node) -> Step | None:
             return _put("srtp", SRTP[action.verb])
         case syntax.DowngradeAction():
             return _put("downgrade", cast(Downgrade, action.verb))
+        case syntax.RedirectsAction():
+            return _put("redirects", cast(Redirects, action.verb))
         case syntax.CodecsAction():
             return _put(action.verb, tuple(name.value.upper() for name in action.names))
         case syntax.RingAction():
@@ -232,7 +235,7 @@ def _routing(action: syntax.RouteAction, place: str, scope: Scope) -> Ending:
             return Reject(404, "No route", place, draft.tags)
         return Route(
             hops, tuple(draft.edits), draft.srtp, draft.downgrade, place, draft.hooks, draft.tags,
-            draft.codecs, draft.ring, draft.limits,
+            draft.codecs, draft.ring, draft.limits, draft.redirects,
         )  # fmt: skip
 
     return route

@@ -102,6 +102,7 @@ _ACTIONS = """
 | `copy header "A" to "B"` | lets the caller's header A cross as B |
 | `require srtp`, `offer srtp`, `accept srtp`, `no srtp` | media on the outgoing leg; `require` binds both legs |
 | `forbid downgrade`, `warn downgrade`, `allow downgrade` | what a call over TLS may become |
+| `refuse redirects`, `pass redirects`, `follow redirects` | what becomes of a 3xx from the callee |
 | `allow codecs "A", "B"` | the offer names these only; tones and comfort noise stay |
 | `deny codecs "A"` | the offer does not name these; an audio stream that has none left gets port 0 |
 | `prefer codecs "A", "B"` | these come first in the offer, in this order |

@@ -70,8 +70,9 @@ def _observe_route(route: Route, facts: Facts, key: str) -> tuple[str, ...]:
         return tuple(GROUP + hop.group.name if hop.group else hop.trunk for hop in route.hops)
     if key in ("codecs", "ring", "limits", "hooks"):
         return _observe_more(route, key)
-    if key in ("srtp", "downgrade"):
-        policy = route.srtp if key == "srtp" else route.downgrade
+    if key in ("srtp", "downgrade", "redirects"):
+        policies = {"srtp": route.srtp, "downgrade": route.downgrade, "redirects": route.redirects}
+        policy = policies[key]
         return (policy,) if policy else ()
     if key in PARTS:
         written = [edit.value for edit in route.edits if isinstance(edit, SetPart) and edit.part == key]

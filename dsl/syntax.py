@@ -307,6 +307,13 @@ class DowngradeAction(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class RedirectsAction(Node):
+    """``refuse redirects``, ``pass redirects`` or ``follow redirects``: those of a callee."""
+
+    verb: str
+
+
+@dataclass(frozen=True, slots=True)
 class ContinueAction(Node):
     """``continue``: keep the edits, go on to the next rule."""
 

@@ -42,7 +42,11 @@ _ALLOWED = {
     "from.type": re.compile(r"[A-Za-z]*"),
     "to.type": re.compile(r"[A-Za-z]*"),
 }
-_POLICIES = {"srtp": ("off", "accept", "offer", "required"), "downgrade": ("allow", "warn", "forbid")}
+_POLICIES = {
+    "srtp": ("off", "accept", "offer", "required"),
+    "downgrade": ("allow", "warn", "forbid"),
+    "redirects": ("refuse", "pass", "follow"),
+}
 
 
 def refusal(decision: object, known_trunks: Collection[str]) -> str | None:
@@ -90,7 +94,7 @@ def _route_refusal(route: Route, known_trunks: Collection[str]) -> str | None:
         why = _hop_refusal(hop, known_trunks)
         if why is not None:
             return why
-    policy = _policy_refusal(route, "srtp") or _policy_refusal(route, "downgrade")
+    policy = next((why for name in _POLICIES if (why := _policy_refusal(route, name))), None)
     return policy or edits_refusal(route.edits) or _extras_refusal(route)
 
 

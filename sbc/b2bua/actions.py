@@ -45,6 +45,14 @@ class Actions:
             login = (name, realm)
         return facts_of(request, a.flow, a.trunk.tenant, now, self._calls, login), stale
 
+    def redirected_facts(self, request: Request, by: Leg, called: str, now: float) -> Facts:
+        """What the rules may ask of a call that the callee on ``by`` redirected: it is one of that trunk.
+
+        Nobody has proved a password for it. ``called`` is whom it was for.
+        """
+        facts = facts_of(request, by.flow, by.trunk.tenant, now, self._calls)
+        return replace(facts, trunk=by.trunk.trunk, listener=by.trunk.listener, redirected_from=called)
+
     def challenge(
         self, response: Response, decision: Challenge, users: Users, stale: bool, at: float
     ) -> Response:
@@ -62,6 +70,10 @@ class Actions:
     def admit(self, limits: tuple[Limit, ...], at: float) -> Limit | None:
         """Count a call under the limits of its rules; returns the one that refuses it."""
         return self._limits.admit(limits, at)
+
+    def resume(self, limits: tuple[Limit, ...], at: float) -> None:
+        """A call that was just released goes on as another, which counts under ``limits``."""
+        self._limits.resume(limits, at)
 
     def release(self, limits: tuple[Limit, ...]) -> None:
         """A call that was admitted under ``limits`` is over."""

@@ -24,7 +24,7 @@ from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.media.policy import MediaPolicy
-from sbc.sip.message import Request
+from sbc.sip.message import Request, Response
 from sbc.sip.timers import NEVER
 
 AfterMedia = Callable[[bytes, "PeerError | None", float, list[Command]], None]
@@ -43,6 +43,12 @@ class SettingUp(Protocol):
 
     def withdraw(self, ending: Ending, at: float, out: list[Command]) -> None:
         """Nobody wants an answer any more: CANCEL what was sent, and tell the caller."""
+
+    def redirected(self, response: Response, at: float, out: list[Command]) -> None:
+        """The callee of the last hop named other places (3xx)."""
+
+    def goes_on(self, ending: Ending, at: float, out: list[Command]) -> bool:
+        """Whether the call, instead of its end, is tried at another place that a callee has named."""
 
     def let_go(self) -> None:
         """The call is up or over: keep no message."""
@@ -92,6 +98,7 @@ class Call:
         "forks",
         "has_media",
         "heard_at",
+        "held",
         "id",
         "limits",
         "media_waits",
@@ -102,6 +109,7 @@ class Call:
         "offerer",
         "policies",
         "recorded",
+        "redirected",
         "reminded_at",
         "rule",
         "setup",
@@ -137,6 +145,9 @@ class Call:
         self.answered_at = 0.0
         self.tried: tuple[str, Address | None] = "", None  # the trunk and the peer that came last
         self.admitted: list[Trunk] = []
+        self.held = 1  # so many of these count to the end, whatever becomes of a hop
+        # Whom it was for before a callee redirected it, and the trunk of that callee.
+        self.redirected: tuple[str, str] = "", ""
         self.rule = ""
         self.caller = ""
         self.called = ""

@@ -118,6 +118,11 @@ class Desk:
         """Look at a call's timers at ``deadline``."""
         heappush(self._reminders, (deadline, call_id))
 
+    def adopt(self, call: Subject) -> None:
+        """A call begins in the middle of another, and has its turn."""
+        self._calls[call.id] = call
+        self.working_on = call.id
+
     def forget(self, call_id: str) -> None:
         """A call is over and holds nothing any more."""
         self._calls.pop(call_id, None)

@@ -103,6 +103,8 @@ def _edit(edit: Edit) -> str:
 def _extras(route: Route) -> Iterator[str]:
     if route.downgrade is not None:
         yield f"{route.downgrade} downgrade"
+    if route.redirects is not None:
+        yield f"{route.redirects} redirects"
     codecs = route.codecs
     for verb, names in (
         (("allow", codecs.allow), ("deny", codecs.deny), ("prefer", codecs.prefer)) if codecs else ()

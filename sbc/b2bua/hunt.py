@@ -262,10 +262,13 @@ class Hunt:
     def _hop_failed(self, failure: Failure, response: Response | None, at: float, out: list[Command]) -> None:
         call = self.call
         self._leave(at, out)
-        if len(call.admitted) > 1:  # the hop no longer counts against its trunk's limits
+        later = self.route.next_hop(self.hop, failure)
+        if later is None and response is not None and response.status < 400 and call.setup is not None:
+            call.setup.redirected(response, at, out)
+            return
+        if len(call.admitted) > call.held:  # the hop no longer counts against its trunk's limits
             call.desk.limits.release(call.admitted[-1])
             call.admitted.pop()
-        later = self.route.next_hop(self.hop, failure)
         if later is not None:
             out.append(Note("failover", call.id, {"to": self.route.hops[later].trunk, "on": failure}))
             self._try(later, at, out)

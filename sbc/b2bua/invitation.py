@@ -33,8 +33,10 @@ class Invitation:
             call.desk.answer_elsewhere(call, call.a, self.server, self._on_lost, at, out)
 
     def _on_lost(self, at: float, out: list[Command]) -> None:
-        """No answer reaches the caller any more."""
-        fire(self.call, "lost", at, out, Ending("the caller's connection closed", status=503))
+        """No answer reaches the caller any more, whichever call its INVITE is in now."""
+        user = self.server.user
+        call = user.call if isinstance(user, Invitation) else self.call
+        fire(call, "lost", at, out, Ending("the caller's connection closed", status=503))
 
     def on_cancel(self, why: Fields, at: float, out: list[Command]) -> None:
         """The caller gave up; ``why`` are its Reasons, such as that another phone has answered."""
@@ -52,6 +54,9 @@ class Invitation:
     def finish(self, response: Response, at: float, out: list[Command], ending: Ending) -> None:
         """Give the caller this final refusal, or redirection; the call is over."""
         ending.status = response.status
+        setup = self.call.setup
+        if setup is not None and setup.goes_on(ending, at, out):
+            return
         self.server.respond(response, at, out)
         self.server.user = None
         fire(self.call, "refused", at, out, ending)

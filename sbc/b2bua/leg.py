@@ -113,9 +113,13 @@ class Leg:
 
     def set_contact(self, user: str) -> None:
         """Write the Contact that the peer will send its requests to."""
+        self.contact = self.address_of(user)
+
+    def address_of(self, user: str, parameters: str = "") -> str:
+        """How the peer writes to ``user`` through us: an address of ours, as a Contact has it."""
         at = f"{user}@" if user else ""
         transport = "" if self.flow.transport == "udp" else f";transport={self.flow.transport}"
-        self.contact = f"<{self.scheme}:{at}{self.sent_by}{transport}>"
+        return f"<{self.scheme}:{at}{self.sent_by}{parameters}{transport}>"
 
     def via(self, branch: str) -> str:
         """A Via value of ours with ``branch`` (RFC 3261 8.1.1.7; rport by RFC 3581 on UDP)."""

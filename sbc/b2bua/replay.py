@@ -19,13 +19,14 @@ from dsl.decision import Challenge, Decision, Redirect, Reject, Route
 from dsl.facts import Facts
 from dsl.scope import GROUP
 from sbc.b2bua.unsaid import left_out, told_of_hooks, unsaid
+from sbc.config.arrivals import arrival as arrival_from
 from sbc.config.snapshot import Snapshot
 
 # What a record has of the facts of its call; of all else a rule sees nothing.
 RECORDED = frozenset(
     (
         "trunk", "tenant", "listener", "source", "transport", "method", "ruri_user", "from_user", "call_id",
-        "tls_version", "tls_group", "tls_cipher", "peer_verified", "peer_sans", "now",
+        "tls_version", "tls_group", "tls_cipher", "peer_verified", "peer_sans", "now", "redirected_from",
     )
 )  # fmt: skip
 
@@ -107,8 +108,13 @@ def facts_of_record(snapshot: Snapshot, record: dict[str, Any]) -> Facts:
         bool(tls.get("peer_verified")),
         tuple(tls.get("peer_names", ())),
     )
+    by = record.get("redirected_by", "")
+    if by:  # it was a call of that trunk, whose connection is not in this record
+        trunk = snapshot.trunks.get(by)
+        arrival = arrival_from(trunk, snapshot.settings) if trunk is not None else Arrival(by)
     return written(
         arrival,
+        redirected_from=record.get("redirected_from", ""),
         ruri_user=record["called"],
         from_user=record["caller"],
         to_header_user="",

@@ -7,6 +7,8 @@ have set is a set of possibilities, which the last word of the rule that routes 
 the trunks then say what becomes of the hop (``sbc.b2bua.media_policy``). The report can therefore name a
 route that no call will ever take, and never leaves out one that a call can take. Of a redirect it says which
 targets, as the rule writes them, may be without TLS; to where a hook redirects nobody knows before it does.
+Where a callee's redirects are followed, the rules are walked again as a call of its trunk, with the promise
+that the caller had; what the rules before demanded of it would still hold, and is not counted on here.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ from sbc.config.snapshot import Snapshot
 from sbc.policy.downgrade import verdict
 
 Promise = Literal["SIPS", "SRTP"]
+Asked = list[tuple[Rule, tuple[str, ...] | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +62,53 @@ def secrecy_report(snapshot: Snapshot) -> tuple[Leak, ...]:
     asked = [(rule, trunks_asked(rule.atoms)) for rule in snapshot.rules.rules]
     for origin in snapshot.trunks.values():
         facts = _settled(snapshot, origin)
-        rules = [rule for rule, trunks in asked if trunks is None or origin.trunk in trunks]
+        rules = _rules_of(asked, origin.trunk)
         secure = facts["transport"] == "tls"
         if secure:
             found.update(dict.fromkeys(_leaks(snapshot, rules, origin, facts, "SIPS")))
+            found.update(dict.fromkeys(_after_redirects(snapshot, asked, origin, facts, "SIPS")))
         if secure or origin.sdes_in_clear:
             for offered in _offers(origin):
                 known = facts | {"sdp.srtp": offered}
                 found.update(dict.fromkeys(_leaks(snapshot, rules, origin, known, "SRTP")))
+                found.update(dict.fromkeys(_after_redirects(snapshot, asked, origin, known, "SRTP")))
     return tuple(found)
+
+
+def _rules_of(asked: Asked, trunk: str) -> list[Rule]:
+    """The rules that can hold for a call of ``trunk``."""
+    return [rule for rule, trunks in asked if trunks is None or trunk in trunks]
+
+
+def _following(snapshot: Snapshot) -> frozenset[str]:
+    """The trunks whose redirects may be followed; a rule that says so may be about any."""
+    for rule in snapshot.rules.rules:
+        for action in rule.then:
+            if isinstance(action, syntax.RedirectsAction) and action.verb == "follow":
+                return frozenset(snapshot.trunks)
+    return frozenset([each.trunk for each in snapshot.trunks.values() if each.redirects == "follow"])
+
+
+def _after_redirects(
+    snapshot: Snapshot, asked: Asked, origin: Trunk, known: dict[str, str], promise: Promise
+) -> Iterator[Leak]:
+    """The ways out of a call of ``origin`` that a callee, and it may be another one after it, redirected."""
+    following = _following(snapshot)
+    seen: set[str] = set()
+    waiting = [(origin.trunk, known)] if following else []
+    while waiting:
+        name, facts = waiting.pop(0)
+        reached = [each for rule, _ in _reachable(_rules_of(asked, name), facts, promise)
+                   for each in rule.outcome.trunks]  # fmt: skip
+        if snapshot.hooks.route:
+            reached += snapshot.trunks
+        for by in reached:
+            if by not in following or by in seen:
+                continue
+            seen.add(by)
+            then = {**known, **_settled(snapshot, snapshot.trunks[by])}
+            yield from _leaks(snapshot, _rules_of(asked, by), origin, then, promise, by)
+            waiting.append((by, then))
 
 
 def _settled(snapshot: Snapshot, origin: Trunk) -> dict[str, str]:
@@ -86,18 +127,24 @@ def _offers(origin: Trunk) -> tuple[str, ...]:
 
 
 def _leaks(
-    snapshot: Snapshot, rules: list[Rule], origin: Trunk, known: dict[str, str], promise: Promise
+    snapshot: Snapshot,
+    rules: list[Rule],
+    origin: Trunk,
+    known: dict[str, str],
+    promise: Promise,
+    by: str = "",
 ) -> Iterator[Leak]:
-    hooks = snapshot.hooks.route
+    hooks = snapshot.hooks.route if not by else ()
+    after = f" after a redirect from {by}" if by else ""
     for rule, settings in _reachable(rules, known, promise):
         for name in rule.outcome.trunks:
             if _leaves(snapshot, snapshot.trunks.get(name), promise, settings):
                 remedy = f"{_REMEDY[promise]} in the rule or {_FLOOR[promise]} in the trunk {name}"
-                yield Leak(promise, origin.trunk, name, f"rule {rule.place}", remedy)
+                yield Leak(promise, origin.trunk, name, f"rule {rule.place}{after}", remedy)
         if promise == "SIPS" and any(each != "forbid" for each in settings):
             for place in _redirects_in_the_clear(rule):
                 remedy = f"{_REMEDY[promise]} in the rule, or by a sips: URI as its target"
-                yield Leak(promise, origin.trunk, place, f"rule {rule.place}", remedy)
+                yield Leak(promise, origin.trunk, place, f"rule {rule.place}{after}", remedy)
     for hook in hooks:
         for target in snapshot.trunks.values():
             if _leaves(snapshot, target, promise, (None, "allow" if promise == "SIPS" else "off")):

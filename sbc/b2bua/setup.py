@@ -2,9 +2,16 @@
 
 One ``Setup`` lives until the caller's INVITE is answered, and the answer acknowledged. Its ``Hunt`` tries one
 peer after the other, each as an ``Attempt``.
+
+Where a callee's 3xx is followed, the call is over, and the same INVITE goes on as another one: a call of the
+trunk that redirected it, with all that belongs to a call (rules, hooks, limits, a record). The places that
+were named are tried in their order, as long as one is refused and the caller may still be asked for another;
+how many there may be, and that none comes twice, is counted over the whole of the INVITE.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from dsl.decision import Challenge, Decision, Edit, Redirect, Reject, Route
 from dsl.facts import Facts
@@ -12,22 +19,29 @@ from sbc.b2bua.call import Call
 from sbc.b2bua.commands import Command, Invited, Note, RunHooks
 from sbc.b2bua.hunt import Hunt
 from sbc.b2bua.invitation import Invitation
+from sbc.b2bua.leg import Leg
 from sbc.b2bua.life import fire
-from sbc.b2bua.states import Ending
-from sbc.b2bua.translate import is_secure, redirect_contact
+from sbc.b2bua.media_policy import effective_downgrade
+from sbc.b2bua.redirects import MOST_FOLLOWED, Redirection, Target, exposed, masked, place_of, targets_of
+from sbc.b2bua.states import ENDED, Ending
+from sbc.b2bua.translate import answer, is_secure, redirect_contact
 from sbc.config.hook_set import called_by
 from sbc.policy.downgrade import verdict
-from sbc.sip.message import Request
+from sbc.sip.message import Request, Response
 from sbc.sip.transactions import ServerTransaction
+from sbc.sip.uri import Uri
 
 
 class Setup:
     """What becomes of the caller's INVITE."""
 
-    __slots__ = ("call", "edits", "hunt", "invitation", "stale")
+    __slots__ = ("call", "edits", "hunt", "invitation", "redirection", "stale")
 
-    def __init__(self, call: Call, server: ServerTransaction, request: Request) -> None:
+    def __init__(
+        self, call: Call, server: ServerTransaction, request: Request, redirection: Redirection | None = None
+    ) -> None:
         self.call = call
+        self.redirection = redirection
         self.invitation = Invitation(call, server, request)
         self.hunt = Hunt(self.invitation)
         self.stale = False  # the caller's credentials were good once
@@ -37,7 +51,11 @@ class Setup:
         """Ask the rules, and the hooks before and after them where there are any."""
         call, desk = self.call, self.call.desk
         hooks, request = call.snapshot.hooks, self.invitation.request
-        facts, self.stale = desk.actions.facts(request, call.a, call.snapshot, desk.date(at), at)
+        from_ = self.redirection
+        if from_ is None:
+            facts, self.stale = desk.actions.facts(request, call.a, call.snapshot, desk.date(at), at)
+        else:
+            facts = desk.actions.redirected_facts(request, from_.by, from_.called, desk.date(at))
         if hooks.answer or hooks.end:
             call.facts = facts
         if hooks.invite:
@@ -87,11 +105,15 @@ class Setup:
             self._redirect(decision, at, out)
         elif isinstance(decision, Challenge):
             self._challenge(decision, at, out)
-        elif (refused := actions.admit(decision.limits, at) if decision.limits else None) is not None:
-            why = f"limit of {refused.calls} calls"
-            self.invitation.refuse(refused.status, refused.reason, at, out, why)
         else:
-            call.limits = decision.limits
+            if self.redirection is not None:
+                decision = _still_demanding(decision, self.redirection)
+            refused = actions.admit(decision.limits, at) if decision.limits else None
+            if refused is not None:
+                why = f"limit of {refused.calls} calls"
+                self.invitation.refuse(refused.status, refused.reason, at, out, why)
+                return
+            call.limits += decision.limits
             self.hunt.begin(actions.prepare(decision, self.edits), at, out)
 
     def _redirect(self, decision: Redirect, at: float, out: list[Command]) -> None:
@@ -119,9 +141,116 @@ class Setup:
 
     def _challenge(self, decision: Challenge, at: float, out: list[Command]) -> None:
         call, desk = self.call, self.call.desk
+        if self.redirection is not None:
+            self.invitation.refuse(403, "", at, out, "a redirected call cannot be asked for a password")
+            return
         response = desk.respond_to(self.invitation.server, 407, "Proxy Authentication Required")
         desk.actions.challenge(response, decision, call.snapshot.logins, self.stale, at)
         self.invitation.finish(response, at, out, Ending("asked for a password"))
+
+    # A callee's redirects
+
+    def redirected(self, response: Response, at: float, out: list[Command]) -> None:
+        """The callee of the last hop named other places: refuse them, pass them on, or follow them."""
+        call, by, route = self.call, self.call.b, self.hunt.route
+        assert by is not None, "somebody responded"
+        policy = route.redirects or by.trunk.redirects
+        targets = targets_of(response)
+        if policy == "follow":
+            fresh = self._fresh(targets, at, out)
+            if fresh:
+                ending = Ending(f"{response.status} {response.reason}", "callee", response.status)
+                self._hand_over(self._redirection(fresh, by), len(call.admitted), ending, at, out)
+                return
+        elif policy != "refuse":
+            if by.trunk.redirects == "expose":
+                downgrade = effective_downgrade(by.trunk.sips, route.downgrade)
+                contacts = exposed(targets, call.a.flow.secure, downgrade)
+            else:
+                contacts = masked(targets, call.a)
+            if contacts:
+                self._pass_on(response, contacts, at, out)
+                return
+        self.invitation.pass_failure(response, at, out)
+
+    def _pass_on(self, response: Response, contacts: list[str], at: float, out: list[Command]) -> None:
+        call, invitation = self.call, self.invitation
+        tag = call.desk.ids.tag()
+        base = call.desk.respond_to(invitation.server, response.status, response.reason, tag)
+        for contact in contacts:
+            base.headers.add("Contact", contact)
+        final = answer(base, response, call.a, call.b.flow.trusted if call.b else False, b"")
+        invitation.finish(final, at, out, Ending(f"{response.status} {response.reason}", "callee"))
+
+    def _fresh(self, targets: list[Target], at: float, out: list[Command]) -> list[Uri]:
+        """Those of ``targets`` where the caller's INVITE has not been yet, as many as it may go on to."""
+        call, from_ = self.call, self.redirection
+        seen = {place_of(self.invitation.request.target)}
+        room = MOST_FOLLOWED
+        if from_ is not None:
+            seen |= from_.seen
+            room -= from_.followed
+        fresh: list[Uri] = []
+        for target in targets:
+            place = place_of(target.uri)
+            reason = (
+                "the call was there" if place in seen else "" if len(fresh) < room else "too many redirects"
+            )
+            seen.add(place)
+            if not reason:
+                fresh.append(target.uri)
+                continue
+            fields = {"trunk": call.tried[0], "to": target.uri.party.user, "reason": reason}
+            out.append(Note("redirect-ignored", call.id, fields))
+        return fresh
+
+    def _redirection(self, fresh: list[Uri], by: Leg) -> Redirection:
+        """To the first of ``fresh``, and failing that to the others, and those that were named before."""
+        call, from_ = self.call, self.redirection
+        seen = frozenset(place_of(each) for each in (self.invitation.request.target, *fresh))
+        if from_ is None:
+            return Redirection(by, call.called, tuple(fresh), seen, 1, self.hunt.route, call.limits)
+        route = _still_demanding(self.hunt.route, from_)
+        return Redirection(
+            by, call.called, tuple(fresh), seen | from_.seen, from_.followed + 1, route, call.limits
+        )
+
+    def goes_on(self, ending: Ending, at: float, out: list[Command]) -> bool:
+        """Whether the call, instead of its end, is tried at the next place that the callee has named."""
+        from_ = self.redirection
+        if from_ is None or len(from_.targets) < 2 or from_.followed >= MOST_FOLLOWED or ending.status >= 600:
+            return False
+        if ending.status < 400 or self.call.state == ENDED:
+            return False
+        later = from_._replace(targets=from_.targets[1:], followed=from_.followed + 1)
+        self._hand_over(later, self.call.held, ending, at, out)
+        return True
+
+    def _hand_over(self, to: Redirection, held: int, ending: Ending, at: float, out: list[Command]) -> None:
+        """End the call, and go on with the caller's INVITE as another call, to the first target of ``to``.
+
+        The caller's trunk has the new call, and the one that redirected it has caused it: it counts for both,
+        which are the first ``held`` of those that the old one counts for.
+        """
+        old, desk, server = self.call, self.call.desk, self.invitation.server
+        target, said = to.targets[0], self.invitation.request
+        call = Call(desk, desk.ids.key(6).hex(), old.snapshot, old.a, at)
+        call.caller, call.called = old.caller, target.party.user
+        call.redirected = to.called, to.by.trunk.trunk
+        call.setup = setup = Setup(call, server, Request("INVITE", str(target), said.headers, said.body), to)
+        counting = old.admitted[:held]
+        fields = {"trunk": to.by.trunk.trunk, "from": to.called, "to": call.called, "as": call.id}
+        out.append(Note("redirect-followed", old.id, fields))
+        fire(old, "redirected", at, out, ending)
+        server.user = setup.invitation
+        desk.adopt(call)
+        for trunk in counting:
+            desk.limits.resume(trunk)
+            call.admitted.append(trunk)
+        call.held = held
+        desk.actions.resume(to.limits, at)
+        call.limits = to.limits
+        setup.decide(at, out)
 
     def on_timer(self, name: str, at: float, out: list[Command]) -> None:
         """A timer of the hunt's is due."""
@@ -136,3 +265,12 @@ class Setup:
         """The call is up or over: no message of its setup is needed while the transactions live on."""
         self.invitation.let_go()
         self.hunt.let_go()
+
+
+def _still_demanding(route: Route, from_: Redirection) -> Route:
+    """``route``, no laxer than the one that the redirected call took, and counting under no limit twice."""
+    held = {limit.key for limit in from_.limits if not limit.seconds}
+    limits = tuple([each for each in route.limits if each.seconds or each.key not in held])
+    srtp = "required" if from_.route.srtp == "required" else route.srtp
+    downgrade = "forbid" if from_.route.downgrade == "forbid" else route.downgrade
+    return replace(route, srtp=srtp, downgrade=downgrade, limits=limits)

@@ -12,6 +12,7 @@ Events:
 - ``provisional``, ``answer``: a callee's 1xx above 100, or its 2xx, may go to the caller.
 - ``ack``: the caller's ACK for the 2xx has been carried across.
 - ``refused``: the caller was given any other final response.
+- ``redirected``: the callee named another place, and the caller's INVITE goes on as another call.
 - ``cancel``: the caller's CANCEL; it has no effect once there was a final response (9.2).
 - ``lost``: the caller's connection closed before there was an answer, and no other can be had that one could
   reach it on; a 2xx that came meanwhile has reached nobody.
@@ -40,7 +41,17 @@ from sbc.sip.transaction import complete
 
 State = Literal["routing", "trying", "ringing", "answered", "up", "ended"]
 Event = Literal[
-    "decision", "provisional", "answer", "ack", "refused", "cancel", "lost", "bye", "idle", "clear"
+    "decision",
+    "provisional",
+    "answer",
+    "ack",
+    "refused",
+    "redirected",
+    "cancel",
+    "lost",
+    "bye",
+    "idle",
+    "clear",
 ]
 Row = tuple[State, tuple[str, ...]]
 
@@ -67,6 +78,7 @@ CALL: Final[Mapping[tuple[State, Event], Row]] = complete(
         (TRYING, "provisional"): (RINGING, ("go on",)),
         (TRYING, "answer"): (ANSWERED, ("go on",)),
         (TRYING, "refused"): (ENDED, ("release",)),
+        (TRYING, "redirected"): (ENDED, ("release",)),
         (TRYING, "cancel"): _WITHDRAWN,
         (TRYING, "lost"): _WITHDRAWN,
         (TRYING, "bye"): _WITHDRAWN,
@@ -74,6 +86,7 @@ CALL: Final[Mapping[tuple[State, Event], Row]] = complete(
         (RINGING, "provisional"): (RINGING, ("go on",)),
         (RINGING, "answer"): (ANSWERED, ("go on",)),
         (RINGING, "refused"): (ENDED, ("release",)),
+        (RINGING, "redirected"): (ENDED, ("release",)),
         (RINGING, "cancel"): _WITHDRAWN,
         (RINGING, "lost"): _WITHDRAWN,
         (RINGING, "bye"): _WITHDRAWN,

@@ -27,6 +27,9 @@ def add(commands: Commands) -> None:
     test.add_argument("--codecs", default="", metavar="A,B", help="offered, such as PCMA,OPUS")
     test.add_argument("--srtp", choices=("none", "offered", "required"), help="of the offer; none")
     test.add_argument("--user", default="", metavar="NAME@REALM", help="who has proved a password")
+    test.add_argument(
+        "--redirected-from", default="", metavar="A", help="whom it was for, of a call that TRUNK redirected"
+    )
     text = "put the calls of a file of call records to the rules; say what would change"
     replay = json_option(configured(group.add_parser("replay", help=text, description=text), _replay))
     replay.add_argument("records", type=Path, metavar="FILE", help="such as run/calls.jsonl")

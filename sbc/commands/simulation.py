@@ -23,7 +23,18 @@ if TYPE_CHECKING:
 
 _PEER = ("peer_sans", "peer_issuer", "peer_subject", "peer_pin")
 _TLS = ("tls_version", "tls_group", "tls_cipher")
-_SETTLED = ("trunk", "tenant", "listener", "transport", "method", "now", "header", "user_agent", "sips")
+_SETTLED = (
+    "trunk",
+    "tenant",
+    "listener",
+    "transport",
+    "method",
+    "now",
+    "header",
+    "user_agent",
+    "sips",
+    "redirected_from",
+)
 
 
 def simulated(
@@ -57,6 +68,7 @@ def _facts(options: argparse.Namespace, comes: Arrival, headers: Mapping[str, st
     return written(
         comes, read_party(options.called), caller, headers, now=now, sdp_codecs=codecs,
         sdp_srtp=options.srtp or "none", auth_user=user, auth_realm=realm,
+        redirected_from=read_party(options.redirected_from).user if options.redirected_from else "",
     )  # fmt: skip
 
 

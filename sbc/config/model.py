@@ -359,7 +359,7 @@ class Trunk(_Model):
     Without ``sources`` nobody may call in on it; without ``peers`` it cannot be called.
     ``network`` is where its media is received, that of its listener unless given;
     ``media`` says whether its peers receive RTP where they send from (RFC 4961).
-    ``contact`` is who answers for the other side.
+    ``contact`` is who answers for the other side. ``redirects`` says what becomes of a 3xx of its peers.
     """
 
     trunk: Name
@@ -378,6 +378,7 @@ class Trunk(_Model):
     sdes_in_clear: StrictBool = False
     sips: Downgrade = "warn"
     scheme: Literal["sip", "sips"] = "sip"
+    redirects: Literal["refuse", "pass", "expose", "follow"] = "refuse"
     domain: Host | None = None
     limits: Limits = Limits()
     options: OptionsProbe | None = None

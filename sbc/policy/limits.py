@@ -66,6 +66,12 @@ class CallLimits:
         usage.calls += 1
         return None
 
+    def resume(self, trunk: HasLimits) -> None:
+        """A call that was just released goes on as another: it counts again, and no limit is asked."""
+        usage = self._usage.get(trunk.trunk)
+        if usage is not None:
+            usage.calls += 1
+
     def release(self, trunk: HasLimits) -> None:
         """One call of ``trunk`` has ended; every admitted call is released exactly once."""
         usage = self._usage.get(trunk.trunk)

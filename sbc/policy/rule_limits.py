@@ -42,6 +42,13 @@ class RuleLimits:
                 return limit
         return None
 
+    def resume(self, limits: tuple[Limit, ...], now: float) -> None:
+        """A call that was just released goes on as another: it counts again, and no limit is asked."""
+        for limit in limits:
+            if not limit.seconds:
+                usage = self._usage.setdefault(limit.key, _Usage(float(limit.calls), now))
+                usage.calls += 1
+
     def release(self, limits: tuple[Limit, ...], give_back: bool = False) -> None:
         """A call under ``limits`` has ended; with ``give_back`` it never was one."""
         for limit in limits:

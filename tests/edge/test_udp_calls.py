@@ -44,16 +44,16 @@ class Gateway:
 
     def invite(self) -> tuple[Dialog, Dialog]:
         """A call without media; the dialogs of the caller and of the callee."""
-        request = _request(self.caller)
+        request = request_of(self.caller)
         self.speaks.send(serialize(request))
         arrived = self.hears(self.callee, "INVITE")
         answer = response_to(arrived, 200, "", "callee")
         answer.headers.add("Contact", f"<sip:callee@{HOST}:{self.callee.port}>")
         self.callee.send(serialize(answer))
-        answered = until(lambda: _final(self.caller))
+        answered = until(lambda: final_of(self.caller))
         assert answered and answered.status == 200, (answered, self.sbc.log()[-2000:])
         near, far = Dialog.as_uac(request, answered), Dialog.as_uas(arrived, "callee")
-        self.speaks.send(serialize(near.request("ACK", via=_via(self.caller), contact="")))
+        self.speaks.send(serialize(near.request("ACK", via=via_of(self.caller), contact="")))
         self.hears(self.callee, "ACK")
         return near, far
 
@@ -71,14 +71,14 @@ class Gateway:
         self.callee.close()
 
 
-def _via(peer: Datagrams) -> str:
+def via_of(peer: Datagrams) -> str:
     return f"SIP/2.0/UDP {HOST}:{peer.port};branch=z9hG4bK{os.urandom(8).hex()}"
 
 
-def _request(peer: Datagrams) -> Request:
+def request_of(peer: Datagrams) -> Request:
     to = f"sip:+12125550100@{SBC_NAME}"
     fields = {
-        "Via": _via(peer), "Max-Forwards": "70",
+        "Via": via_of(peer), "Max-Forwards": "70",
         "From": f"<sip:caller@plain.example>;tag={os.urandom(4).hex()}",
         "To": f"<{to}>", "Call-ID": os.urandom(8).hex(), "CSeq": "1 INVITE",
         "Contact": f"<sip:caller@{HOST}:{peer.port}>",
@@ -86,7 +86,7 @@ def _request(peer: Datagrams) -> Request:
     return Request("INVITE", to, Headers(list(fields.items())))
 
 
-def _final(peer: Datagrams) -> Response | None:
+def final_of(peer: Datagrams) -> Response | None:
     finals = [each for each in peer.heard if isinstance(each, Response) and each.status >= 200]
     return finals[0] if finals else None
 
@@ -103,9 +103,9 @@ def gateway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
 
 def test_a_call_to_a_peer_whose_requests_are_filed_as_another_trunk(gateway: Gateway) -> None:
     _, far = gateway.invite()
-    gateway.callee.send(serialize(far.request("BYE", via=_via(gateway.callee), contact="")))
+    gateway.callee.send(serialize(far.request("BYE", via=via_of(gateway.callee), contact="")))
     gateway.hears(gateway.caller, "BYE")
-    answered = until(lambda: _final(gateway.callee))
+    answered = until(lambda: final_of(gateway.callee))
     assert answered and answered.status == 200
 
 
@@ -130,7 +130,7 @@ def test_who_sends_from_another_port_than_it_listens_at_is_answered_where_it_lis
     gateway.speaks = sender
     try:
         _, far = gateway.invite()
-        gateway.callee.send(serialize(far.request("BYE", via=_via(gateway.callee), contact="")))
+        gateway.callee.send(serialize(far.request("BYE", via=via_of(gateway.callee), contact="")))
         gateway.hears(gateway.caller, "BYE")
         assert not sender.heard
     finally:
@@ -147,9 +147,9 @@ def test_a_call_goes_on_at_the_port_that_its_listener_has_left(gateway: Gateway,
     if who == "callee":
         one, other, dialog = other, one, far
     one.heard.clear()
-    one.send(serialize(dialog.request("BYE", via=_via(one), contact="")))
+    one.send(serialize(dialog.request("BYE", via=via_of(one), contact="")))
     gateway.hears(other, "BYE")
-    answered = until(lambda: _final(one))
+    answered = until(lambda: final_of(one))
     assert answered and answered.status == 200
 
 
@@ -160,7 +160,7 @@ def test_each_leg_has_a_session_timer_of_its_own(gateway: Gateway) -> None:
     trunk.write_text(GATEWAY % (HOST, gateway.callee.port) + timer)
     gateway.reload()
     caller, callee = gateway.caller, gateway.callee
-    caller.send(serialize(_request(caller)))
+    caller.send(serialize(request_of(caller)))
     first = gateway.hears(callee, "INVITE")
     assert (first.headers.get("Session-Expires"), first.headers.get("Min-SE")) == ("1800", "120")
     callee.heard.clear()
@@ -173,12 +173,12 @@ def test_each_leg_has_a_session_timer_of_its_own(gateway: Gateway) -> None:
     answer.headers.add("Contact", f"<sip:callee@{HOST}:{callee.port}>")
     answer.headers.add("Session-Expires", "2400;refresher=uas")
     callee.send(serialize(answer))
-    answered = until(lambda: _final(caller))
+    answered = until(lambda: final_of(caller))
     assert answered and answered.status == 200 and "Session-Expires" not in answered.headers
     far = Dialog.as_uas(second, "callee")
     for asked, status in (("2400;refresher=uac", 200), ("60;refresher=uac", 422)):
         callee.heard.clear()
-        update = far.request("UPDATE", via=_via(callee), contact=f"<sip:callee@{HOST}:{callee.port}>")
+        update = far.request("UPDATE", via=via_of(callee), contact=f"<sip:callee@{HOST}:{callee.port}>")
         update.headers.add("Supported", "timer")
         update.headers.add("Session-Expires", asked)
         callee.send(serialize(update))

@@ -63,3 +63,21 @@ def test_a_trunk_that_is_no_longer_there() -> None:
     current = stage.engine.store.current
     fewer = replace(current, trunks={name: each for name, each in current.trunks.items() if name != "office"})
     assert replay(fewer, records(stage)).calls == 3
+
+
+def test_a_redirected_call_is_decided_as_one_of_the_trunk_that_redirected_it() -> None:
+    rules = (
+        RULES
+        + """
+  - name: diverted
+    when: trunk == "carrier" and redirected_from == "+12125550100" and listener == "main"
+    then: route "backup"
+"""
+    )
+    stage = Stage(snapshot(rules, redirects="follow"))
+    stage.office.invite()
+    invite = stage.carrier.hears_request("INVITE")
+    stage.carrier.respond(invite, 302)
+    stage.backup.respond(stage.backup.hears_request("INVITE"), 486)
+    result = replay(stage.engine.store.current, records(stage))
+    assert (result.calls, result.changes, result.unreadable) == (2, {}, [])

@@ -46,6 +46,7 @@ trunks = st.fixed_dictionaries(
         "srtp": st.sampled_from(["off", "accept", "offer", "required"]),
         "sips": st.sampled_from(["allow", "warn", "forbid"]),
         "sdes_in_clear": st.booleans(),
+        "redirects": st.sampled_from(["refuse", "pass", "follow"]),
     }
 )
 atoms = st.one_of(
@@ -56,7 +57,10 @@ atoms = st.one_of(
     st.builds('transport {} "{}"'.format, st.sampled_from(["==", "!="]), st.sampled_from(["tls", "udp"])),
     st.builds('sdp.srtp == "{}"'.format, st.sampled_from(["none", "required"])),
     st.sampled_from(
-        ["true", "sips", 'to.user starts with "0"', "to.user in list.some", "trunk in list.names"]
+        [
+            "true", "sips", 'to.user starts with "0"', 'redirected_from == ""', "to.user in list.some",
+            "trunk in list.names",
+        ]
     ),
 )  # fmt: skip
 conditions = st.recursive(
@@ -71,7 +75,7 @@ conditions = st.recursive(
 actions = st.lists(
     st.sampled_from(
         ["require srtp", "offer srtp", "accept srtp", "no srtp", "forbid downgrade", "warn downgrade",
-         "allow downgrade", 'set to.user = "0"']
+         "allow downgrade", 'set to.user = "0"', "follow redirects", "refuse redirects"]
     ),
     max_size=3,
 )  # fmt: skip
@@ -120,9 +124,8 @@ def snapshot(peers: Mapping[str, Mapping[str, Any]], written: list[tuple[str, li
     return Snapshot("test", Path("."), SETTINGS, made, ruleset)
 
 
-def left_in_the_clear(made: Snapshot, facts: Facts, route: Route, target: Trunk) -> list[str]:
+def left_in_the_clear(made: Snapshot, origin: Trunk, facts: Facts, route: Route, target: Trunk) -> list[str]:
     """What the engine would let happen to a promise on this hop, by the functions that the engine asks."""
-    origin = made.trunks[facts.trunk]
     secure = [made.settings.listeners[each.listener].transport == "tls" for each in (origin, target)]
     judged = verdict(secure[0], secure[1], effective_downgrade(target.sips, route.downgrade))
     if judged.outcome == "forbid":
@@ -148,29 +151,49 @@ def test_what_leaves_in_the_clear_is_named(
     made_calls: list[tuple[str, str, str, bool]],
 ) -> None:
     made = snapshot(peers, written)
-    named = {(leak.promise, leak.origin, leak.target, leak.rule) for leak in secrecy_report(made)}
+    named = {(str(leak.promise), leak.origin, leak.target, leak.rule) for leak in secrecy_report(made)}
     for name, user, offered, sips in made_calls:
-        origin = made.trunks[name]
-        transport = LISTENERS[origin.listener]
-        facts = Facts(
-            trunk=name, tenant=origin.tenant or "", listener=origin.listener, transport=transport,
-            ruri_user=user, sdp_srtp=offered, sips=sips and transport == "tls",
-        )  # fmt: skip
-        decision = made.rules.decide(facts)
-        assert decision == made.rules.explain(facts)[0]
-        if isinstance(decision, Redirect):
-            for told in told_in_the_clear(transport == "tls", decision):
-                assert any(
-                    (promise, place, rule) == ("SIPS", name, f"rule {decision.rule}")
-                    and told.startswith(target.partition("...")[0])
-                    for promise, place, target, rule in named
-                )
-        if not isinstance(decision, Route):
-            continue
-        for hop in decision.hops:
-            for target in [member for member, _ in hop.group.members] if hop.group else [hop.trunk]:
-                for promise in left_in_the_clear(made, facts, decision, made.trunks[target]):
-                    assert (promise, name, target, f"rule {decision.rule}") in named
+        origin, waiting, seen = made.trunks[name], [(name, "")], {""}
+        while waiting:
+            trunk, after = waiting.pop()
+            for by in goes_as_it_was_named(made, named, origin, trunk, after, user, offered, sips):
+                if by not in seen:
+                    seen.add(by)
+                    waiting.append((by, f" after a redirect from {by}"))
+
+
+def goes_as_it_was_named(
+    made: Snapshot, named: set[tuple[str, str, str, str]], origin: Trunk, trunk: str, after: str, user: str,
+    offered: str, sips: bool,
+) -> list[str]:  # fmt: skip
+    """A call of ``origin``, or one that ``trunk`` redirected; the trunks that may redirect it now."""
+    from_, name, secure = made.trunks[trunk], origin.trunk, LISTENERS[origin.listener] == "tls"
+    transport = LISTENERS[from_.listener]
+    facts = Facts(
+        trunk=trunk, tenant=from_.tenant or "", listener=from_.listener, transport=transport,
+        ruri_user=user, sdp_srtp=offered, sips=sips and transport == "tls",
+        redirected_from="1" if after else "",
+    )  # fmt: skip
+    decision = made.rules.decide(facts)
+    assert decision == made.rules.explain(facts)[0]
+    if isinstance(decision, Redirect):
+        for told in told_in_the_clear(secure, decision):
+            assert any(
+                (promise, place, rule) == ("SIPS", name, f"rule {decision.rule}{after}")
+                and told.startswith(target.partition("...")[0])
+                for promise, place, target, rule in named
+            )
+    if not isinstance(decision, Route):
+        return []
+    targets = [
+        target
+        for hop in decision.hops
+        for target in ([member for member, _ in hop.group.members] if hop.group else [hop.trunk])
+    ]
+    for target in targets:
+        for promise in left_in_the_clear(made, origin, facts, decision, made.trunks[target]):
+            assert (promise, name, target, f"rule {decision.rule}{after}") in named
+    return [each for each in targets if (decision.redirects or made.trunks[each].redirects) == "follow"]
 
 
 def told_in_the_clear(secure: bool, decision: Redirect) -> list[str]:
@@ -260,3 +283,17 @@ def test_a_hook_may_route_anywhere_that_the_trunks_allow() -> None:
     assert leaks[0] == Leak(
         "SIPS", "a", "b", "hook hooks/x.py, which may route anywhere", "`sips: forbid` in the trunk b"
     )
+
+
+def test_where_redirects_are_followed_the_ways_out_of_the_callees_trunk_are_named_for_the_caller() -> None:
+    rules = ('trunk == "a"', list[str](), 'route "c"'), ('trunk == "c"', list[str](), 'route "b"')
+    beyond = ["SIPS c b rule r1", "SRTP c b rule r1"]
+    assert report(*rules) == beyond
+    after = ["SIPS a b rule r1", "SRTP a b rule r1"]
+    assert report(*rules, c={"redirects": "follow"}) == after + beyond
+    follow = ('trunk == "a"', ["follow redirects"], 'route "c"')
+    assert report(follow, rules[1]) == after + beyond
+    leaks = secrecy_report(
+        snapshot({**TLS_TO_UDP, "c": {"listener": "tls-2", "redirects": "follow"}}, [*rules])
+    )
+    assert leaks[0].rule.endswith(" after a redirect from c")

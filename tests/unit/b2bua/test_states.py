@@ -8,7 +8,8 @@ from sbc.b2bua.states import ANSWERED, CALL, EARLY, ENDED, RINGING, ROUTING, TRY
 
 STATES: tuple[State, ...] = (*EARLY, ANSWERED, UP, ENDED)
 EVENTS: tuple[Event, ...] = (
-    "decision", "provisional", "answer", "ack", "refused", "cancel", "lost", "bye", "idle", "clear",
+    "decision", "provisional", "answer", "ack", "refused", "redirected", "cancel", "lost", "bye", "idle",
+    "clear",
 )  # fmt: skip
 
 

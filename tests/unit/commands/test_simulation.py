@@ -42,6 +42,8 @@ def tried(when: str, *words: str, trunk: str = "office", **options: Any) -> dict
         ("source in 198.51.100.0/24", ("--source", "198.51.100.9"), {}),
         ('call.tags == "vip"', (), {}),
         ('auth.user == ""', (), {"auth.user": "empty"}),
+        ('redirected_from != ""', (), {}),
+        ('redirected_from == "+12125550100"', ("--redirected-from", "+1-212-555-0100"), {}),
         ('header("X-A") == "1" and time in 08:00..09:00 and sips', (), {}),
     ],
 )
@@ -50,6 +52,13 @@ def test_what_nobody_has_said(when: str, words: tuple[str, ...], assumed: dict[s
     assert answer["assumed"] == assumed
     said = [line for line in answer["lines"] if line.startswith("assumed, for the rules ask it: ")]
     assert len(said) == bool(assumed) and all(name in said[0] for name in assumed)
+
+
+def test_a_call_that_was_redirected_is_one_of_the_trunk_that_did_it() -> None:
+    words = ("--redirected-from", "+1-212-555-0100")
+    answer = tried('redirected_from == "+12125550100"', *words, trunk="carrier")
+    assert answer["decision"]["kind"] == "reject" and answer["decision"]["status"] == 403
+    assert (answer["facts"]["trunk"], answer["facts"]["redirected_from"]) == ("carrier", "+12125550100")
 
 
 @pytest.mark.parametrize(("mode", "assumed"), [("optional", {"peer.verified": "false"}), ("server", {})])
