@@ -30,7 +30,7 @@ from sbc.tls.sources import share_addresses
 # long one rests at most that asks for it; in seconds.
 REST: Final = 30.0
 LONGEST_REST: Final = 300.0
-_DELTA_SECONDS: Final = re.compile(r"\s*([0-9]{1,10})\s*(?:[;(]|$)", re.ASCII)
+_delta_seconds: Final = re.compile(r"[ \t]*+([0-9]{1,10}+)[ \t]*+(?:[;(]|$)").match
 
 # Why a peer rests: it ``asked`` for it and is left out; it is ``busy`` or was ``unreached``, and comes last.
 Rest = Literal["", "asked", "busy", "unreached"]
@@ -242,7 +242,7 @@ class Peers:
         """
         state = self.state(trunk, peer)
         met = f"{response.status} {response.reason}"
-        found = _DELTA_SECONDS.match(response.headers.get("Retry-After") or "")
+        found = _delta_seconds(response.headers.get("Retry-After") or "")
         if found is None:
             state.lie_down("busy", at + REST, met, at)
             return 0.0
