@@ -118,7 +118,7 @@ def test_a_server_that_asks_for_a_rest_has_it_and_is_asked_again_when_it_is_over
     peers = f"'{FIRST}:{first.port}', '{SECOND}:{second.port}'"
     with serving(tmp_path, peers, first, second) as served:
         served.call(1)
-        assert re.search("event=peer-rests .*seconds=5 ", served.log())
+        until(lambda: re.search("event=peer-rests .*seconds=5 ", served.log()))
         until_equal(lambda: served.states()[0], "unknown")
         assert invites(first) == 1
         served.call(1)

@@ -128,7 +128,8 @@ def _residue(rig: Rig) -> Residue:
     time.sleep(2.5)  # it tidies up once a second
     lines = Path(f"/proc/{rig.pid}/status").read_text().splitlines()
     (resident,) = (int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
-    return Residue(resident, rig.status()["free_media_ports"], descriptors())
+    held = descriptors()  # before its status is asked for: that is a connection more, for a moment
+    return Residue(resident, rig.status()["free_media_ports"], held)
 
 
 # Both halves have the same peak, for the heap of a process keeps the shape of its busiest moment: a call's
