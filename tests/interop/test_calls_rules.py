@@ -249,7 +249,7 @@ def test_a_group_shares_calls_by_weight(tmp_path: Path) -> None:
 
 def test_limits_refuse_what_is_too_much(tmp_path: Path) -> None:
     then = 'limit 2 calls a minute per from.user else reject 486 "Slow down"\nroute "one"'
-    with wire(tmp_path, then, one="callee_unavailable") as made:
+    with wire(tmp_path, then, one="callee_busy") as made:
         heard = call(made, "caller_ends", calls=3)
         until_equal(lambda: made.invites("one"), 2)
     assert heard.count("SIP/2.0 486 Slow down") == 1
