@@ -20,7 +20,7 @@ from bench.bystander import Bystander
 from bench.flooder import KINDS, SINK, Order
 from bench.measure import LOAD_CORE, SERVER_CORE, cpu_seconds, on_core, resident_bytes
 from bench.report import Row
-from bench.servers import NAME, write_configuration
+from bench.servers import NAME, write_configuration, write_trunk
 from tests.peers.lab import Lab
 from tests.peers.portcullis import ROOT, Portcullis
 from tests.peers.ports import free_port, free_ports
@@ -28,19 +28,6 @@ from tests.peers.process import PeerProcess
 
 CALLS = 40.0  # a second
 FLOODS = tuple(kind for kind in KINDS if kind != "keepalives")
-_FLOODER = """\
-trunk: flooder
-peers: []
-sources: [127.0.0.2]
-listener: trunk-tls
-tls:
-  mode: required
-  server_identity: bench
-  client_identity: bench
-  trust: [lab]
-  names: [flooder.lab.example]
-srtp: "off"
-"""
 _PLAIN = "trunk: plain\nsources: [127.0.0.2]\nlistener: trunk-tcp\n"
 
 
@@ -132,7 +119,7 @@ def _server(root: Path, caps: str) -> Iterator[tuple[PeerProcess, Lab, dict[str,
     tcp = f'  trunk-tcp: {{bind: "127.0.0.1:{ports["tcp"]}", transport: tcp}}\nidentities:'
     settings = settings.replace("identities:", tcp, 1) + (f"caps: {caps}\n" if caps else "")
     (where / "sbc.yaml").write_text(settings)
-    (where / "trunks.d" / "flooder.yaml").write_text(_FLOODER)
+    write_trunk(where, "flooder", source="127.0.0.2")
     (where / "trunks.d" / "plain.yaml").write_text(_PLAIN)
     server = Portcullis("portcullis", where, tcp=[ports["tls"]], cpu=SERVER_CORE)
     with server, on_core(LOAD_CORE):

@@ -34,8 +34,8 @@ control: run/sbc.sock
 
 _TRUNK = """\
 trunk: {name}
-{peers}
-sources: [127.0.0.1/32]
+peers: [{peers}]
+sources: [{source}]
 listener: trunk-tls
 tls:
   mode: required
@@ -95,6 +95,12 @@ def _settings(lab: Lab, port: int, onward: int) -> KamailioSettings:
     return KamailioSettings(onward, port=port, credentials=own, ca=own.ca)
 
 
+def write_trunk(directory: Path, name: str, peers: str = "", source: str = "127.0.0.1/32") -> None:
+    """Write a trunk with mutual TLS on the one listener into ``directory``."""
+    text = _TRUNK.format(name=name, peers=peers, source=source)
+    (directory / "trunks.d" / f"{name}.yaml").write_text(text)
+
+
 def write_configuration(directory: Path, own: Credentials, port: int, onward: int) -> None:
     """Write sbc.yaml, two trunks, one route and the certificates into ``directory``."""
     for name in ("trunks.d", "routes.d", "hooks", "tls", "run"):
@@ -102,8 +108,6 @@ def write_configuration(directory: Path, own: Credentials, port: int, onward: in
     for source in (own.cert, own.key, own.ca):
         shutil.copy(source, directory / "tls" / source.name)
     (directory / "sbc.yaml").write_text(_SETTINGS.format(port=port))
-    caller = _TRUNK.format(name="caller", peers="peers: []")
-    callee = _TRUNK.format(name="callee", peers=f'peers: ["127.0.0.1:{onward}"]')
-    (directory / "trunks.d" / "caller.yaml").write_text(caller)
-    (directory / "trunks.d" / "callee.yaml").write_text(callee)
+    write_trunk(directory, "caller")
+    write_trunk(directory, "callee", f'"127.0.0.1:{onward}"')
     (directory / "routes.d" / "10-all.yaml").write_text(_ROUTES)
