@@ -362,11 +362,9 @@ class Again:
         if dialog is None or leg is None:
             return False
         given = self._given = self._given or Given()
-        number = dialog.local_cseq + 1
-        again = self._desk.proofs.again(leg.trunk.trunk, self._request, response, given, number, out)
+        again = self._desk.proofs.within(leg.trunk.trunk, dialog, self._request, response, given, out)
         if again is None:
             return False
-        dialog.local_cseq = number
         self._request = again
         self._desk.start(self._about, leg, self._hop, again, self, at, out)
         return True

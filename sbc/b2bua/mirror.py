@@ -167,11 +167,10 @@ class Mirror:
             return False
         leg, dialog = call.leg(far), self.fork.dialog(far)
         given = self.given = self.given or Given()
-        number = dialog.local_cseq + 1
-        again = call.desk.proofs.again(leg.trunk.trunk, request, response, given, number, out)
+        again = call.desk.proofs.within(leg.trunk.trunk, dialog, request, response, given, out)
         if again is None:
             return False
-        dialog.local_cseq = leg.cseq = number
+        leg.cseq = dialog.local_cseq
         leg.proof = proven(again)
         self.client_request, self.heard = again, False
         call.send(self.fork, far, again, self, at, out)

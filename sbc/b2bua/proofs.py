@@ -11,8 +11,10 @@ from __future__ import annotations
 from typing import Final
 
 from sbc.b2bua.commands import Command, Note
+from sbc.b2bua.translate import Fields
 from sbc.config.snapshot import SnapshotStore
 from sbc.ids import Ids
+from sbc.sip.dialog import Dialog
 from sbc.sip.digest import Challenge, parse_challenge
 from sbc.sip.digest_client import Account, answer, choose
 from sbc.sip.grammar import ParseError
@@ -28,7 +30,6 @@ CREDENTIALS: Final = tuple([answer_header for _, answer_header in CHALLENGES.val
 MOST: Final = 3
 # How many nonces are counted for one trunk; a server has one for a while, and seldom a second.
 NONCES: Final = 16
-Fields = tuple[tuple[str, str], ...]
 
 
 class Given:
@@ -75,6 +76,17 @@ class Proofs:
         given.times += 1
         repeated = repeat(request, cseq, self._ids.branch())
         self.add(trunk, repeated, given.challenges, account)
+        return repeated
+
+    def within(
+        self, trunk: str, dialog: Dialog, request: Request, response: Response, given: Given,
+        out: list[Command],
+    ) -> Request | None:  # fmt: skip
+        """``again`` for a request of ``dialog``, whose next number it then has (RFC 3261 12.2.1.1)."""
+        number = dialog.local_cseq + 1
+        repeated = self.again(trunk, request, response, given, number, out)
+        if repeated is not None:
+            dialog.local_cseq = number
         return repeated
 
     def add(

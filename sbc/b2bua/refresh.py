@@ -112,10 +112,9 @@ class Refresh:
             return False
         leg, dialog, desk = self.leg, self.fork.dialog(self.side), self.call.desk
         given = self.given = self.given or Given()
-        again = desk.proofs.again(leg.trunk.trunk, request, response, given, dialog.local_cseq + 1, out)
+        again = desk.proofs.within(leg.trunk.trunk, dialog, request, response, given, out)
         if again is None:
             return False
-        dialog.local_cseq += 1
         leg.proof = proven(again)
         self.request, self.heard = again, False
         self.call.send(self.fork, self.side, again, self, at, out)

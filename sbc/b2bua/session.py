@@ -14,7 +14,7 @@ from sbc.b2bua.call import Call
 from sbc.b2bua.commands import Command
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Leg, Side, other
-from sbc.b2bua.translate import carried
+from sbc.b2bua.translate import Fields, carried
 from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.sip import session_timer
@@ -27,7 +27,7 @@ EXPIRE: Final[dict[Side, str]] = {"a": "expire a", "b": "expire b"}
 MOST_RAISED: Final = 4
 
 
-def objection(trunk: Trunk, request: Request) -> tuple[int, str, tuple[tuple[str, str], ...]] | None:
+def objection(trunk: Trunk, request: Request) -> tuple[int, str, Fields] | None:
     """Status, reason and headers that refuse what ``request`` asks of the session, or None; PeerError 400."""
     policy, headers = trunk.session_timer, request.headers
     if policy is None:
