@@ -49,7 +49,7 @@ from sbc.observe.journal import Journal, Level
 from sbc.observe.recorder import Recorder
 from sbc.reload import Reload
 from sbc.sip.grammar import forget_recent
-from sbc.tls.diagnosis import Direction, Failure
+from sbc.tls.failure import Direction, Failure
 from sbc.tls.ledger import Ledger
 from sbc.tls.optional import OptionalPeers
 from webui import create_app

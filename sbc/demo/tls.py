@@ -20,7 +20,7 @@ from OpenSSL import SSL
 
 from sbc.base import Address
 from sbc.flow import PeerIdentity, TlsFacts
-from sbc.tls.diagnosis import alert_name
+from sbc.tls.failure import alert_name
 from sbc.tls.material.certificate import read_certificate
 
 READ_SIZE = 65536

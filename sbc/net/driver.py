@@ -44,8 +44,8 @@ from sbc.sip.message import Message
 from sbc.sip.outgoing import Send
 from sbc.sip.parse import ParseError
 from sbc.sip.serialize import serialize
-from sbc.tls.diagnosis import Failure
 from sbc.tls.events import Admitted, Handshake, HandshakeFailed, Unreached
+from sbc.tls.failure import Failure
 
 # Timers are rounded up to this, so that a burst of deadlines wakes the engine once; not those that are due
 # already, which the last step left for the next.

@@ -15,8 +15,8 @@ from sbc.base import Address
 from sbc.flow import Flow
 from sbc.sip.message import Message
 from sbc.sip.parse import ParseError
-from sbc.tls.diagnosis import Failure
 from sbc.tls.events import Admitted, Handshake, HandshakeFailed, Unreached
+from sbc.tls.failure import Failure
 
 
 class Handler(Protocol):

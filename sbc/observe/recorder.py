@@ -17,8 +17,8 @@ from sbc.observe.soft_passes import SoftPasses
 from sbc.observe.throttle import Throttle
 from sbc.observe.views import FailureView
 from sbc.policy.shares import source_of
-from sbc.tls.diagnosis import Direction, Failure, alert_name
 from sbc.tls.events import Handshake, HandshakeFailed, Unreached
+from sbc.tls.failure import Direction, Failure, alert_name
 from sbc.tls.ledger import Ledger
 from sbc.tls.optional import OptionalPeers, Showed
 from sbc.tls.revocation.policy import SoftPass

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import astuple, dataclass
 
-from sbc.tls.diagnosis import Direction
+from sbc.tls.failure import Direction
 
 
 @dataclass(slots=True)

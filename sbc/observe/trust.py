@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from sbc.config.model import Trunk, TrunkTls
 from sbc.config.snapshot import Snapshot
 from sbc.observe.views import Counts
-from sbc.tls.diagnosis import Direction
+from sbc.tls.failure import Direction
 from sbc.tls.ledger import Bad, Good, Ledger, Side
 from sbc.tls.lifetime.expiry import State, state_of
 from sbc.tls.material.authorities import issuers_of, normal_subject, would_accept

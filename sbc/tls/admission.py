@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Literal, Protocol
 
 from sbc.base import Address
-from sbc.tls.diagnosis import Direction
+from sbc.tls.failure import Direction
 from sbc.tls.groups import normal_group
 from sbc.tls.lifetime.staged import staged_name
 from sbc.tls.material.anchors import AnchorMaterial

@@ -18,13 +18,8 @@ from sbc.tls.causes.agreement import disagreement
 from sbc.tls.causes.chain import curve_refused, refused_chain, unknown_issuer
 from sbc.tls.causes.ending import broken_off, not_tls, silent
 from sbc.tls.causes.rejection import CIPHERS, rejected
-from sbc.tls.evidence import Evidence, NoIssuer
-from sbc.tls.failure import ALERTS, Direction, Failure, Kind, alert_name
-
-__all__ = [
-    "ALERTS", "Direction", "Evidence", "Failure", "Kind", "NoIssuer", "alert_name", "classify",
-    "no_certificate", "quarantined", "unknown_sni", "unreachable", "unresolved",
-]  # fmt: skip
+from sbc.tls.evidence import Evidence
+from sbc.tls.failure import Failure, alert_name
 
 _NO_CERTIFICATE = ("peer did not return a certificate",)
 _NO_CIPHER = ("no shared cipher", "no ciphers available", "no suitable signature algorithm")

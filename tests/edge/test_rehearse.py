@@ -17,7 +17,7 @@ from sbc.commands.rehearse import rehearsed, render
 from sbc.config.overlay import place_in
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.flow import TlsFacts
-from sbc.tls.diagnosis import Direction, Failure
+from sbc.tls.failure import Direction, Failure
 from sbc.tls.ledger import Ledger
 from sbc.tls.material.certificate import read_certificate
 from tests.edge.sbc_command import sbc

@@ -12,7 +12,7 @@ import pytest
 from OpenSSL import SSL
 
 from sbc.demo.pki import Issued, LabAuthority
-from sbc.tls.diagnosis import Failure
+from sbc.tls.failure import Failure
 from tests.edge.tls_lab import Lab, alert_seen, client_context, forged_key, try_options
 from tests.peers.waiting import until, until_equal
 

@@ -20,7 +20,7 @@ from sbc.demo.pki import Issued
 from sbc.observe.journal import Journal
 from sbc.observe.recorder import Recorder as ProductRecorder
 from sbc.observe.trust import DirectionView, trust_views
-from sbc.tls.diagnosis import Direction, alert_name
+from sbc.tls.failure import Direction, alert_name
 from sbc.tls.material.certificate import thumbprint_of
 from tests.edge.tls_lab import Lab, alert_seen, client_context, forged_key, server_context
 from tests.edge.tls_pair import Door

@@ -32,8 +32,8 @@ from sbc.net.transport.listener import Listeners
 from sbc.observe.traffic import Tally
 from sbc.sip.message import Message
 from sbc.sip.parse import ParseError
-from sbc.tls.diagnosis import ALERTS, Failure
 from sbc.tls.events import Admitted, Handshake, HandshakeFailed, Unreached
+from sbc.tls.failure import ALERTS, Failure
 from sbc.tls.material.anchors import AnchorMaterial, load_anchor
 from sbc.tls.material.identity import IdentityMaterial, load_identity
 from sbc.tls.revocation.files import FileList, load_lists

@@ -28,7 +28,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from sbc.demo.pki import Issued, LabAuthority
-from sbc.tls.diagnosis import Direction
+from sbc.tls.failure import Direction
 from sbc.tls.material.certificate import read_certificate
 from tests.unit.tls.certs import der
 from tests.unit.tls.revoking import pem_of_list, revocation_list

@@ -15,7 +15,8 @@ from sbc.config.places import place_to_change
 from sbc.config.snapshot import Snapshot
 from sbc.net.tls.contexts import Contexts
 from sbc.net.tls.verify import verify
-from sbc.tls.diagnosis import Direction, Failure, no_certificate
+from sbc.tls.diagnosis import no_certificate
+from sbc.tls.failure import Direction, Failure
 from sbc.tls.ledger import Ledger, Shown
 from sbc.tls.marks import DAY
 

@@ -8,8 +8,8 @@ from sbc.config.snapshot import Snapshot
 from sbc.hookapi.arguments import Handshake
 from sbc.net.hooks.costs import Told
 from sbc.net.hooks.run import HookFailure, HookRun
-from sbc.tls.diagnosis import Failure
 from sbc.tls.events import Admitted
+from sbc.tls.failure import Failure
 
 
 def refusal(asked: Admitted, snapshot: Snapshot, told: Told, now: float) -> Failure | None:

@@ -23,7 +23,7 @@ from sbc.net.revocation.sources import Sources
 from sbc.net.revocation.state import SavedLists, load_state, save_state
 from sbc.net.system.clock import Clock
 from sbc.net.system.store import Store
-from sbc.tls.diagnosis import Failure
+from sbc.tls.failure import Failure
 from sbc.tls.judge import Judge
 from sbc.tls.material.certificate import thumbprint_of
 from sbc.tls.revocation.cache import RevocationCache

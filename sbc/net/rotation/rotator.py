@@ -25,8 +25,8 @@ from sbc.net.rotation.readiness import readiness, users
 from sbc.net.rotation.without import Without
 from sbc.net.system.clock import Clock
 from sbc.net.system.store import Store
-from sbc.tls.diagnosis import alert_name
 from sbc.tls.events import Handshake, HandshakeFailed
+from sbc.tls.failure import alert_name
 from sbc.tls.ledger import Ledger
 from sbc.tls.lifetime.rotation import STATE, WINDOW, Key, Readiness, Rotation
 from sbc.tls.lifetime.staged import OLD, staged_name

@@ -34,8 +34,9 @@ from sbc.net.transport.refusals import STRANGER, Refusals
 from sbc.observe.traffic import Stats
 from sbc.policy.allowances import Allowances
 from sbc.policy.shares import Party, Shares, source_of
-from sbc.tls.diagnosis import Failure, quarantined, unknown_sni
+from sbc.tls.diagnosis import quarantined, unknown_sni
 from sbc.tls.events import Admitted, HandshakeFailed
+from sbc.tls.failure import Failure
 
 if TYPE_CHECKING:
     from sbc.config.snapshot import Snapshot

@@ -29,7 +29,7 @@ from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
 
-from sbc.tls.diagnosis import Direction
+from sbc.tls.failure import Direction
 from sbc.tls.lifetime.expiry import days_left
 from sbc.tls.marks import DAY
 from sbc.typed import record

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sbc.base import Address
-from sbc.tls.diagnosis import Direction, Failure
+from sbc.tls.failure import Direction, Failure
 from sbc.tls.revocation.finding import Finding, Method, State
 from sbc.tls.revocation.link import Link
 

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from sbc.demo.pki import Issued, LabAuthority, key_bytes
-from sbc.tls.diagnosis import Direction
+from sbc.tls.failure import Direction
 from tests.edge.remedies.rows import BOTH, DAY, Row, anew, both_ways
 from tests.edge.remedies.site import HOST, NAME, Site
 from tests.unit.tls.certs import weak_leaf

@@ -8,7 +8,7 @@ from typing import Any
 from gevent import ssl
 
 from sbc.demo.pki import LabAuthority
-from sbc.tls.diagnosis import Direction
+from sbc.tls.failure import Direction
 from tests.edge.remedies.rows import BOTH, DAY, Row, both_ways
 from tests.edge.remedies.site import Site, Strict
 

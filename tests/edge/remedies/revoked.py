@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sbc.demo.pki import Issued
-from sbc.tls.diagnosis import Direction
+from sbc.tls.failure import Direction
 from tests.edge.remedies.rows import DAY, both_ways
 from tests.edge.remedies.site import NAME, Site
 from tests.unit.tls.revoking import pem_of_list, revocation_list

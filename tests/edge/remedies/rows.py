@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sbc.demo.pki import LabAuthority
-from sbc.tls.diagnosis import Direction
+from sbc.tls.failure import Direction
 from tests.edge.remedies.site import Site
 
 BOTH = ("1.2", "1.3")

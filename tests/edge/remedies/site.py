@@ -26,7 +26,7 @@ from sbc.demo.process import words
 from sbc.observe.journal import Journal
 from sbc.observe.recorder import Recorder
 from sbc.observe.trust import trust_views
-from sbc.tls.diagnosis import Direction
+from sbc.tls.failure import Direction
 from tests.edge.tls_lab import OK, OPTIONS, Lab, client_context, server_context
 from tests.edge.tls_pair import Door, Pair
 

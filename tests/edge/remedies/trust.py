@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from sbc.demo.pki import Issued, LabAuthority, key_bytes
-from sbc.tls.diagnosis import Direction
+from sbc.tls.failure import Direction
 from sbc.tls.material.certificate import read_certificate
 from tests.edge.remedies.rows import BOTH, Row, both_ways
 from tests.edge.remedies.site import HOST, NAME, Site

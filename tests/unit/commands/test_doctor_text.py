@@ -14,7 +14,7 @@ from sbc.config.hook_set import NO_HOOKS
 from sbc.config.model import Settings, Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.observe.examination import CertificateFacts, Finding, Ours, PeerReport, Physician, Seen, Visit
-from sbc.tls.diagnosis import Failure
+from sbc.tls.failure import Failure
 
 NOW = 1_800_000_000.0
 DAY = 86400.0

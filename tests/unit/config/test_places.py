@@ -10,7 +10,7 @@ import pytest
 from sbc.base import ConfigError
 from sbc.config.load import build_snapshot
 from sbc.config.places import deciding_key, place_to_change
-from sbc.tls.diagnosis import Direction, Failure, Kind
+from sbc.tls.failure import Direction, Failure, Kind
 from tests.unit.config.configuration import CARRIER, SBC, Write
 
 

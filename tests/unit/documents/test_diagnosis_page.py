@@ -18,8 +18,10 @@ from sbc.config.places import deciding_key
 from sbc.net.doctor.rehearse import RECENT, Outcome
 from sbc.observe.journal import Journal
 from sbc.observe.recorder import Recorder
-from sbc.tls.diagnosis import Direction, Evidence, Failure, Kind, NoIssuer, classify
+from sbc.tls.diagnosis import classify
 from sbc.tls.events import HandshakeFailed
+from sbc.tls.evidence import Evidence, NoIssuer
+from sbc.tls.failure import Direction, Failure, Kind
 from sbc.tls.ledger import REFUSED_KEPT, SHOWN_KEPT
 from tests.unit.commands.test_doctor_text import NOW as SEEN_AT
 from tests.unit.commands.test_doctor_text import OURS, REFUSED, SEEN, certificate, physician

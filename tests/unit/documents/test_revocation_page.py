@@ -13,7 +13,7 @@ from sbc.config.load import build_snapshot
 from sbc.config.model import Revocation, TrunkRevocation
 from sbc.demo.pki import LabAuthority
 from sbc.net.revocation import inquiry as edge
-from sbc.tls.diagnosis import ALERTS
+from sbc.tls.failure import ALERTS
 from sbc.tls.revocation.ocsp import MAX_ANSWER
 from sbc.tls.revocation.policy import _REMEDIES
 from tests.unit.tls.revoking import revocation_list

@@ -11,8 +11,8 @@ from sbc.flow import Allowance, Flow, TlsFacts
 from sbc.media.stats import MediaStats
 from sbc.observe.journal import Journal
 from sbc.observe.recorder import FAILURES_KEPT, Recorder
-from sbc.tls.diagnosis import Direction, Failure, Kind
 from sbc.tls.events import Handshake, HandshakeFailed
+from sbc.tls.failure import Direction, Failure, Kind
 from tests.unit.tls.certs import GOOD, der
 
 FLOW = Flow(1, "udp", Address("192.0.2.1", 5060), Address("198.51.100.1", 5060), trunk="office")

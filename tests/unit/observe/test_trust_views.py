@@ -14,7 +14,7 @@ from sbc.config.snapshot import Snapshot
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.flow import TlsFacts
 from sbc.observe.trust import TrustView, trust_views
-from sbc.tls.diagnosis import Direction, Failure
+from sbc.tls.failure import Direction, Failure
 from sbc.tls.ledger import Ledger
 from sbc.tls.material.certificate import read_certificate
 from sbc.tls.material.identity import IdentityMaterial

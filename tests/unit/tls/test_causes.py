@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sbc.config.entrances import came_wrongly, dialled_wrongly
-from sbc.tls.diagnosis import Evidence, Failure, classify
-from sbc.tls.evidence import Entrances, NoIssuer, Offer, Ours, Pinned
+from sbc.tls.diagnosis import classify
+from sbc.tls.evidence import Entrances, Evidence, NoIssuer, Offer, Ours, Pinned
+from sbc.tls.failure import Failure
 from sbc.tls.material.constraints import violation
 from tests.unit.tls.certs import DAY, GOOD, NOW, der
 

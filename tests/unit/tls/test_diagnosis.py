@@ -4,7 +4,9 @@ from typing import Any
 
 import pytest
 
-from sbc.tls.diagnosis import Evidence, Failure, alert_name, classify
+from sbc.tls.diagnosis import classify
+from sbc.tls.evidence import Evidence
+from sbc.tls.failure import Failure, alert_name
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from sbc.flow import TlsFacts
-from sbc.tls.diagnosis import Failure
+from sbc.tls.failure import Failure
 from sbc.tls.ledger import MAX_CHAIN_KEPT, REFUSED_KEPT, SHOWN_KEPT, Ledger
 from tests.unit.tls.certs import DAY, GOOD, NOW, OTHER, der, leaf
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sbc.demo.pki import LabAuthority
-from sbc.tls.diagnosis import Failure
+from sbc.tls.failure import Failure
 from sbc.tls.match import Presented, TrunkTrust, match, match_anonymous, still_trusted
 from sbc.tls.material.anchors import AnchorMaterial
 from sbc.tls.material.certificate import read_certificate

@@ -9,7 +9,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from sbc.demo.pki import LabAuthority
-from sbc.tls.diagnosis import Evidence, NoIssuer, classify
+from sbc.tls.diagnosis import classify
+from sbc.tls.evidence import Evidence, NoIssuer
 from sbc.tls.material.anchors import AnchorMaterial
 from sbc.tls.material.certificate_cache import CertificateCache
 from sbc.tls.material.missing import no_issuer
