@@ -12,7 +12,11 @@ _sip: Final = re.compile(rb"SIP/2\.0 |[A-Za-z]{1,20} sips?:[^\r\n]*", re.IGNOREC
 _http: Final = re.compile(rb"HTTP/[0-9]|[A-Z]{3,10} [^ \r\n]{1,2000} HTTP/[0-9]|PRI \* HTTP/2").match
 _upgrade: Final = re.compile(rb"\r\nupgrade:[ \t]*websocket", re.IGNORECASE).search
 _greeting: Final = re.compile(rb"220[ -]").match
-_PROXY: Final = (b"PROXY ", b"\r\n\r\n\x00\r\nQUIT\n")
+# Version 1, and 2 with and without the empty lines that a SIP stream takes for a keepalive.
+_PROXY: Final = (
+    *(b"PROXY TCP4 ", b"PROXY TCP6 ", b"PROXY UNKNOWN"),
+    *(b"\r\n\r\n\x00\r\nQUIT\n", b"\x00\r\nQUIT\n"),
+)
 
 
 def protocol_of(first: bytes) -> Spoken:

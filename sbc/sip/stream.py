@@ -141,11 +141,14 @@ class MessageStream:
 
     def _take_head(self, source: Octets, at: int, items: list[Item]) -> int | None:
         end = source.find(b"\r\n\r\n", max(at, self._scanned))
+        # Asked whether or not the head is whole: how a stream is cut must not decide what becomes of it.
+        spoken = protocol_of(bytes(source[at : at + _BEGINNING]))
         if end < 0:
-            if len(source) - at <= self.max_head and not _is_foreign(bytes(source[at : at + _BEGINNING])):
+            # Only the headers tell HTTP from a WebSocket: they are waited for.
+            if len(source) - at <= self.max_head and spoken in ("", "SIP", "HTTP"):
                 return None
             return self._fail(ParseError("the header section is too long", 513), source, at, items)
-        if end - at > self.max_head:
+        if end - at > self.max_head or spoken not in ("", "SIP"):
             return self._fail(ParseError("the header section is too long", 513), source, at, items)
         head = bytes(source[at : end + 2])
         item: Message | ParseError
@@ -185,14 +188,10 @@ class MessageStream:
 
     def _fail(self, error: ParseError, source: Octets, at: int, items: list[Item]) -> int:
         """Note that nothing more can be told apart: all that is there is passed over."""
-        spoken = protocol_of(bytes(source[at : at + _LINES]))
+        head = bytes(source[at : at + min(_LINES, self.max_head)])
+        spoken = protocol_of(head.partition(b"\r\n\r\n")[0])
         if spoken not in ("", "SIP"):
             error = ParseError(f"what came is {spoken}, not SIP", protocol=spoken)
         error.fatal = self.failed = True
         items.append(error)
         return len(source)
-
-
-def _is_foreign(beginning: bytes) -> bool:
-    """Whether what may still become a head never will: it begins as something else does."""
-    return protocol_of(beginning) not in ("", "SIP")

@@ -16,7 +16,7 @@ from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.parse import ParseError, parse_message, unsupported_extensions, validate
 from sbc.sip.serialize import serialize
-from sbc.sip.stream import MessageStream
+from sbc.sip.stream import PING, Keepalive, MessageStream
 from sbc.sip.uri import parse_uri
 from sbc.sip.via import parse_via
 from tests.peers.runaway import no_runaway
@@ -47,6 +47,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return data
 
 
+STEPS = st.lists(st.integers(1, 50), min_size=1, max_size=8)
 DATA = st.one_of(damaged(), st.binary(max_size=300), st.lists(PIECES, max_size=40).map(b"".join))
 TEXT = st.one_of(
     st.text(max_size=80),
@@ -110,13 +111,44 @@ def test_what_is_parsed_is_written_and_read_the_same(data: bytes) -> None:
         assert again.headers == message.headers and again.headers.first == message.headers.first
 
 
+# What begins as another protocol does, and might be read as a message that is merely wrong.
+OTHERS = [
+    b"PROXY ",
+    b"PROXY TCP4 192.0.2.1 192.0.2.2 5061 5061\r\n",
+    b"\r\n\r\n\x00\r\nQUIT\n!\x11\x00\x0c",
+    b"SSH-2.0-OpenSSH_9.2\r\n",
+    b"SSH-2.0 ",
+    b"220 ",
+    b"220 mail.example ESMTP\r\n",
+    b"HTTP/1.1 200 OK\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n",
+    b"GET /ws HTTP/1.1\r\nContent-Length: 0\r\nUpgrade: websocket\r\n\r\n",
+    b"POST / HTTP/1.1\r\nContent-Length: 4\r\n\r\nv=0\n",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+]
+
+
 @pytest.mark.slow
-@given(st.lists(DATA, max_size=3), st.lists(st.integers(1, 50), min_size=1, max_size=8))
+@given(st.lists(DATA | st.sampled_from(OTHERS), max_size=3), STEPS)
 @settings(max_examples=200, deadline=None)
 def test_a_stream_raises_nothing_and_does_not_care_how_it_is_cut(
     parts: list[bytes], steps: list[int]
 ) -> None:
-    data = b"".join(parts)
+    for item in alike_however_cut(b"".join(parts), steps):
+        if isinstance(item, Message):
+            touch(item)
+
+
+@pytest.mark.parametrize("other", OTHERS, ids=lambda other: repr(other[:24]))
+@pytest.mark.parametrize("step", [1, 5, 16])
+def test_what_another_protocol_began_ends_alike_however_it_is_cut(other: bytes, step: int) -> None:
+    items = [item for item in alike_however_cut(other + INVITE, [step]) if item is not PING]
+    error = items[0]
+    assert isinstance(error, ParseError)
+    assert (error.fatal and error.protocol) or other == b"PROXY "
+
+
+def alike_however_cut(data: bytes, steps: list[int]) -> list[Message | Keepalive | ParseError]:
+    """What a stream makes of ``data``, having seen that it makes the same of it cut in ``steps``."""
     stream, at, items = MessageStream(), 0, []
     for turn in range(len(data)):
         step = steps[turn % len(steps)]
@@ -131,9 +163,7 @@ def test_a_stream_raises_nothing_and_does_not_care_how_it_is_cut(
         ]
 
     assert shown([*items]) == shown([*whole])
-    for item in whole:
-        if isinstance(item, Message):
-            touch(item)
+    return whole
 
 
 BROKEN = st.sampled_from(
