@@ -38,7 +38,7 @@ class Prober:
         for trunk in snapshot.trunks.values():
             if trunk.options is None:
                 continue
-            for peer in trunk.peers:
+            for peer in peers.located.members(trunk):
                 state = peers.state(trunk, peer)
                 if state.due <= at and not state.pending:
                     state.due, state.pending = at + trunk.options.every, True
@@ -54,7 +54,7 @@ class Prober:
                 return
             probe.flow = flow
             listener = snapshot.settings.listeners[trunk.listener]
-            leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme, peer)
+            leg = desk.leg_to(trunk, flow, local_address(listener, trunk, flow), peer)
             request = options(leg, desk.transactions.new_branch(), desk.ids.tag(), desk.ids.call_id())
             desk.transactions.start(flow, request, at, out, probe)
 

@@ -225,7 +225,7 @@ class Registration:
     def _start(self, flow: Flow, peer: Address, at: float, out: list[Command]) -> None:
         trunk, terms = self.trunk, self.terms
         listener = self._desk.store.current.settings.listeners[trunk.listener]
-        leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme, peer)
+        leg = self._desk.leg_to(trunk, flow, local_address(listener, trunk, flow), peer)
         self._leg, self.peer, self.contact = leg, peer, contact(leg, terms)
         self.generation = self._desk.store.current.trust_generation(trunk.trunk)
         expires = max(int(terms.expires), self._minimum)

@@ -23,17 +23,21 @@ from sbc.config.values import (
     HttpsUrl,
     IpAddress,
     Name,
+    NameServer,
     Network,
     PeerHost,
     Pins,
     PortRange,
     Rate,
     Several,
+    SrvDomain,
     Suite,
     TextOr,
+    is_domain,
     parse_address,
     parse_duration,
     parse_ports,
+    with_port,
 )
 from sbc.media.policy import STREAMS, SUITES, Srtp
 from sbc.media.sdp import MAX_MEDIA
@@ -41,7 +45,7 @@ from sbc.sip.session_timer import LEAST
 from sbc.tls.groups import DEFAULT_GROUPS
 
 __all__ = [
-    "Acme", "Admin", "Caps", "Downgrade", "HookSettings", "Identity", "Limits", "Listener", "Marks",
+    "Acme", "Admin", "Caps", "Dns", "Downgrade", "HookSettings", "Identity", "Limits", "Listener", "Marks",
     "MediaConfig", "MediaNetwork", "MediaPlace", "OptionsProbe", "Registration", "Revocation", "Server",
     "SessionTimer", "Settings", "Tenant", "TlsMode", "Trunk", "TrunkRevocation", "TrunkTls", "TrustAnchor",
     "parse_address", "parse_duration", "parse_ports",
@@ -295,12 +299,13 @@ class OptionsProbe(_Model):
 class Server(_Model):
     """One of a trunk's peers; ``host:port`` is enough where nothing else is said of it.
 
+    A host name without a ``port`` is a domain, whose servers DNS names (RFC 3263 4).
     The lowest ``priority`` is tried first, and peers of the same share the calls by ``weight`` (RFC 2782).
     ``try_for`` is how long it has for its first response, from the first attempt to connect.
     """
 
     host: PeerHost
-    port: int = Field(ge=0, le=65535)
+    port: int = Field(default=0, ge=0, le=65535)
     priority: int | None = Field(default=None, ge=0, le=65535)
     weight: int | None = Field(default=None, ge=0, le=65535)
     try_for: Duration | None = None
@@ -308,8 +313,12 @@ class Server(_Model):
     @model_validator(mode="before")
     @classmethod
     def _short(cls, given: Any) -> Any:
-        if isinstance(given, dict | Server):
+        if isinstance(given, dict):
+            return with_port(given)
+        if isinstance(given, Server):
             return given
+        if is_domain(given):
+            return {"host": given}
         address = parse_address(given)
         return {"host": address.host, "port": address.port}
 
@@ -356,7 +365,8 @@ Timed = Annotated[
 class Trunk(_Model):
     """One trunk: who it is, how it is reached, and what is demanded of it.
 
-    Without ``sources`` nobody may call in on it; without ``peers`` it cannot be called.
+    Without ``sources`` nobody may call in on it; without ``peers`` it cannot be called; ``srv`` stands for
+    one peer, a domain.
     ``network`` is where its media is received, that of its listener unless given;
     ``media`` says whether its peers receive RTP where they send from (RFC 4961).
     ``contact`` is who answers for the other side. ``redirects`` says what becomes of a 3xx of its peers.
@@ -368,6 +378,7 @@ class Trunk(_Model):
     servers: tuple[Annotated[Server, TextOr("sip.carrier.example:5061")], ...] = Field(
         default=(), alias="peers"
     )
+    srv: SrvDomain | None = None
     sources: tuple[Network, ...] = ()
     listener: str
     network: Name | None = None
@@ -390,15 +401,25 @@ class Trunk(_Model):
     session_timer: Timed = SessionTimer()
 
     @cached_property
+    def listed(self) -> tuple[Server, ...]:
+        """Its peers as the file has them, by ``peers`` or by ``srv``."""
+        return self.servers if self.srv is None else (*self.servers, Server(host=self.srv))
+
+    @cached_property
     def peers(self) -> tuple[Address, ...]:
-        """The addresses of its servers, in the order of the file."""
-        return tuple([each.address for each in self.servers])
+        """The addresses of its peers, in the order of the file; a domain has the port 0."""
+        return tuple([each.address for each in self.listed])
+
+    @cached_property
+    def domains(self) -> tuple[Address, ...]:
+        """Those of its peers whose servers DNS names."""
+        return tuple([each for each in self.peers if not each.port])
 
     @cached_property
     def ranks(self) -> tuple[tuple[Server, ...], ...]:
-        """Its servers by priority, the lowest first; () where the order of the file is that of the tries."""
+        """Its peers by priority, the lowest first; () where the order of the file is that of the tries."""
         found: dict[int, list[Server]] = {}
-        for each in self.servers:
+        for each in self.listed:
             if each.priority is not None:
                 found.setdefault(each.priority, []).append(each)
         return tuple([tuple(found[priority]) for priority in sorted(found)])
@@ -406,7 +427,7 @@ class Trunk(_Model):
     @cached_property
     def patience(self) -> dict[Address, float]:
         """How long those peers have for their first response that have a ``try_for``, in seconds."""
-        return {each.address: each.try_for for each in self.servers if each.try_for is not None}
+        return {each.address: each.try_for for each in self.listed if each.try_for is not None}
 
     def patience_with(self, peer: Address | None) -> float:
         """How long ``peer`` has for a first response to what it was sent, in seconds."""
@@ -442,6 +463,12 @@ class Caps(_Model):
     messages_per_flow: Rate = Field(default=2000.0, ge=10)
 
 
+class Dns(_Model):
+    """Whom names are asked of; without ``servers`` whomever /etc/resolv.conf names, as it stands."""
+
+    servers: tuple[NameServer, ...] = ()
+
+
 class HookSettings(_Model):
     """How long a hook may take before its call is rejected."""
 
@@ -460,6 +487,7 @@ class Settings(_Model):
     dscp: Marks = Marks()
     admin: Admin | None = None
     caps: Caps = Caps()
+    dns: Dns = Dns()
     hooks: HookSettings = HookSettings()
     revocation: Revocation = Revocation()
     control: str = Field(default="run/sbc.sock", min_length=1)
