@@ -20,7 +20,7 @@ from sbc.net.tls.context import (
     version_of,
 )
 from sbc.net.tls.end import TlsEnd
-from sbc.net.tls.session import receive
+from sbc.net.tls.hello import receive
 from sbc.observe.examination import CertificateFacts, Seen
 from sbc.tls.judge import Judge
 from sbc.tls.match import Admission

@@ -53,18 +53,19 @@ WITHOUT_A_WORD = "closed by the peer before it said anything: it may not take ou
 class HandshakeError(Exception):
     """A handshake that failed: how it ended, OpenSSL's reasons, what we decided.
 
-    ``first`` is what the peer had sent, where there is no session yet that knows it.
+    ``first`` is what the peer had sent, and ``alert`` what it was told, where no session knows that yet.
     """
 
     def __init__(
         self, ended: Ending = "", reasons: tuple[str, ...] = (), decided: Failure | None = None,
-        first: bytes = b"",
+        first: bytes = b"", alert: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__(ended or "; ".join(reasons) or "refused")
         self.ended: Ending = ended
         self.reasons = reasons
         self.decided = decided
         self.first = first
+        self.alert = alert
 
 
 class TlsEnd:
@@ -238,11 +239,11 @@ def handshake_event(session: TlsEnd, flow: Flow, at: float) -> Handshake:
 def failed_event(
     error: HandshakeError, session: TlsEnd | None, *, direction: Direction,
     listener: str, candidates: tuple[str, ...], remote: Address, sni: str, at: float,
-    alert_sent: int | None = None, entrances: Entrances = NOWHERE,
+    entrances: Entrances = NOWHERE,
 ) -> HandshakeFailed:  # fmt: skip
     """The event of one failed handshake; ``session`` is None where it failed before the context."""
     if session is None:
-        evidence = Evidence(direction, alert_sent=alert_sent, first=error.first)
+        evidence = Evidence(direction, alert_sent=error.alert, first=error.first)
         version, code, who = "", 0, None
     else:
         judge = session.judge

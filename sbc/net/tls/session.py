@@ -17,17 +17,14 @@ from sbc.net.handler import Handler
 from sbc.net.revocation.inquiry import Revocation
 from sbc.net.source import Ended
 from sbc.net.system.sockets import acknowledge
-from sbc.net.system.turn import OneByOne, readable
-from sbc.net.tls.end import HELLO_LIMIT, WITHOUT_A_WORD, HandshakeError, TlsEnd
-from sbc.net.tls.hello import Peek
+from sbc.net.system.turn import OneByOne
+from sbc.net.tls.end import WITHOUT_A_WORD, HandshakeError, TlsEnd
 from sbc.net.tls.records import Records
 from sbc.tls.events import Admitted
 from sbc.tls.judge import Judge
 
 # Key updates, session tickets and warnings are records without data; no peer sends many in a row.
 BARREN = 32
-_HANDSHAKE_READ = 16384
-_RECORD_HANDSHAKE = 0x16
 _STEPS = OneByOne()
 
 
@@ -128,40 +125,6 @@ class TlsSession(TlsEnd):
         data = self.drain()
         if data:
             self.write(data)
-
-
-def receive(sock: socket.socket) -> bytes:
-    """The next bytes of a handshake; HandshakeError at its end or reset."""
-    try:
-        readable(sock)
-        data: bytes = sock.recv(_HANDSHAKE_READ)
-    except OSError:
-        raise HandshakeError("reset") from None
-    if not data:
-        raise HandshakeError("eof")
-    return data
-
-
-def first_record(sock: socket.socket) -> bytes:
-    """The first bytes of a connection; HandshakeError where they cannot begin a ClientHello."""
-    data = receive(sock)
-    if data[0] != _RECORD_HANDSHAKE:
-        raise HandshakeError("plain", first=data)
-    return data
-
-
-def read_hello(sock: socket.socket, peek: Peek, taken: bytes) -> tuple[str, bytes]:
-    """The SNI and every byte read so far of a ClientHello, however it is split; HandshakeError."""
-    sni = peek.feed(taken)
-    while sni is None:
-        if peek.failure is not None:
-            raise HandshakeError(reasons=peek.failure, first=taken)
-        if len(taken) > HELLO_LIMIT:
-            raise HandshakeError(reasons=("the ClientHello is too long",))
-        data = receive(sock)
-        taken += data
-        sni = peek.feed(data)
-    return sni, taken
 
 
 def let_in(session: TlsSession, revocation: Revocation, handler: Handler, asked: Admitted) -> None:

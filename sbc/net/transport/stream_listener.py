@@ -25,8 +25,8 @@ from sbc.net.system.sockets import bind, family_of, normal_host, reset, step_asi
 from sbc.net.system.turn import Turn, discard
 from sbc.net.tls.contexts import Contexts
 from sbc.net.tls.end import HandshakeError, failed_event, handshake_event, plain_alert
-from sbc.net.tls.hello import Peek
-from sbc.net.tls.session import TlsSession, first_record, let_in, read_hello
+from sbc.net.tls.hello import read_hello
+from sbc.net.tls.session import TlsSession, let_in
 from sbc.net.transport.channel import StreamChannel
 from sbc.net.transport.connection import PlainSource, converse
 from sbc.net.transport.recycle import Recycler
@@ -276,28 +276,25 @@ class StreamListener:
 class _Attempt:
     """One inbound handshake and what is known of it so far, for the event if it fails."""
 
-    __slots__ = ("_alert", "_listener", "_remote", "_session", "_sni", "_sock", "_trunks")
+    __slots__ = ("_listener", "_remote", "_session", "_sni", "_sock", "_trunks")
 
     def __init__(self, listener: StreamListener, sock: socket.socket, remote: Address) -> None:
         self._listener = listener
         self._sock = sock
         self._remote = remote
-        self._alert: int | None = None
         self._session: TlsSession | None = None
         self._sni = ""
         self._trunks = listener.contexts.table.candidates_by_source(listener.name, remote.host)
 
     def run(self) -> tuple[str, TlsSession]:
-        """Peek where names matter, admit, shake hands; HandshakeError or LocalError."""
-        table = self._listener.contexts.table
-        hello = first_record(self._sock)
-        if table.by_name:
-            hello = self._read_name(hello)
-        admission = table.admit(self._listener.name, self._remote.host, self._sni)
+        """Read the name where names matter, admit, shake hands; HandshakeError or LocalError."""
+        listener, contexts = self._listener, self._listener.contexts
+        self._sni, hello = read_hello(self._sock, contexts.table.by_name)
+        admission = contexts.table.admit(listener.name, self._remote.host, self._sni)
         if admission is None:
             raise self._nobody()
         self._trunks = admission.names
-        connection, judge = self._listener.contexts.open(admission, self._listener.clock.now())
+        connection, judge = contexts.open(admission, listener.clock.now())
         session = self._session = TlsSession(self._sock, connection, judge, self._sni, hello)
         try:
             trunk = session.establish()
@@ -309,30 +306,20 @@ class _Attempt:
     def _nobody(self) -> HandshakeError:
         contexts = self._listener.contexts
         stopped = contexts.table.quarantined(self._listener.name, self._remote.host, self._sni)
-        self._alert = INTERNAL_ERROR if stopped else UNRECOGNIZED_NAME
-        self._sock.sendall(plain_alert(self._alert))
-        if not stopped:
-            domains = contexts.table.domains(self._trunks)
-            return HandshakeError(decided=unknown_sni(self._sni, self._trunks, domains))
-        self._trunks = stopped
-        return HandshakeError(decided=quarantined(stopped, contexts.snapshot.why_quarantined(stopped[0])))
-
-    def _read_name(self, hello: bytes) -> bytes:
-        peek = Peek()
-        try:
-            self._sni, hello = read_hello(self._sock, peek, hello)
-        except HandshakeError:
-            self._alert = peek.alert_sent
-            if peek.answer:
-                self._sock.sendall(peek.answer)
-            raise
-        return hello
+        alert = INTERNAL_ERROR if stopped else UNRECOGNIZED_NAME
+        self._sock.sendall(plain_alert(alert))
+        if stopped:
+            self._trunks = stopped
+            decided = quarantined(stopped, contexts.snapshot.why_quarantined(stopped[0]))
+        else:
+            decided = unknown_sni(self._sni, self._trunks, contexts.table.domains(self._trunks))
+        return HandshakeError(decided=decided, alert=alert)
 
     def event(self, error: HandshakeError, at: float) -> HandshakeFailed:
         """The event that reports ``error``."""
         return failed_event(
             error, self._session, direction="inbound", listener=self._listener.name, candidates=self._trunks,
-            remote=self._remote, sni=self._sni, at=at, alert_sent=self._alert,
+            remote=self._remote, sni=self._sni, at=at,
             entrances=entrances(self._listener.contexts.snapshot.settings),
         )  # fmt: skip
 
