@@ -19,7 +19,7 @@ from sbc.net.tls.verify import Search
 from sbc.tls.judge import Judge
 from sbc.tls.match import Admission, TrustTable, build_table
 from sbc.tls.material.authorities import chain_ders
-from sbc.tls.material.certificate_cache import CertificateCache
+from sbc.tls.material.certificate import CertificateCache
 
 if TYPE_CHECKING:
     from sbc.config.snapshot import Snapshot
