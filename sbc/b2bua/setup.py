@@ -22,12 +22,11 @@ from sbc.b2bua.hunt import Hunt
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg
 from sbc.b2bua.life import fire
-from sbc.b2bua.media_policy import effective_downgrade
 from sbc.b2bua.redirects import MOST_FOLLOWED, Redirection, Target, exposed, masked, place_of, targets_of
 from sbc.b2bua.states import ENDED, Ending
 from sbc.b2bua.translate import answer, is_secure, redirect_contact
 from sbc.config.hook_set import called_by
-from sbc.policy.downgrade import verdict
+from sbc.policy.downgrade import effective_downgrade, verdict
 from sbc.sip.message import Request, Response
 from sbc.sip.transactions import ServerTransaction
 from sbc.sip.uri import Uri
