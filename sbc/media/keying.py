@@ -157,6 +157,8 @@ def _matched(value: str, offered: tuple[CryptoLine, ...]) -> tuple[CryptoLine, C
 def _terms(
     media: Media, policy: MediaPolicy, theirs: CryptoLine | None, ours: CryptoLine | None, mux: bool = True
 ) -> Terms:
+    if not media.lines.rtp:  # RFC 3550 5.1
+        raise PeerError("SDP has an RTP payload type that is not a number below 128")
     host, signalling = media.host, policy.signalling_host
     remote = None if host is None else Address(host, media.port)
     hosts: tuple[str, ...] = () if host is None else (host,)
