@@ -181,13 +181,17 @@ class _ListenerTrust:
 
 
 class TrustTable:
-    """The trust of one snapshot; ``admit`` and ``outbound`` answer from it."""
+    """The trust of one snapshot; ``admit`` and ``outbound`` answer from it.
+
+    ``by_name`` is False where no SNI makes a difference, because there are no tenants.
+    """
 
     def __init__(
         self, listeners: Mapping[str, _ListenerTrust], tenants: Mapping[str, TenantEntry],
         trunks: Mapping[str, TrunkTrust],
     ) -> None:  # fmt: skip
         self._listeners = listeners
+        self.by_name = bool(tenants)
         self._tenants = tenants
         self._trunks = trunks
         self._domains = {
@@ -208,11 +212,6 @@ class TrustTable:
         """The names under which the tenants of ``trunks`` can be reached."""
         tenants = dict.fromkeys(self._trunks[each].tenant for each in trunks)
         return tuple(name for each in tenants if each is not None for name in self._tenants[each].domains)
-
-    @property
-    def by_name(self) -> bool:
-        """False where no SNI makes a difference, because there are no tenants."""
-        return bool(self._tenants)
 
     def sources_admit(self, listener: str, source: str) -> bool:
         """True where some TLS trunk of the listener admits the address."""

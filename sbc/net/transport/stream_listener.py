@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import gevent
 from gevent import socket
@@ -128,10 +128,16 @@ class StreamListener:
         return True
 
     def _accept(self) -> None:
-        turn = Turn()
+        turn, idle = Turn(), False
         while True:
             try:
-                descriptor, peer = self._take(turn)
+                if idle:
+                    turn.wait(self.sock)
+                # As the kernel has it: a socket for gevent costs three times the accepting.
+                descriptor, peer = self.sock._accept()
+            except BlockingIOError:
+                idle = True
+                continue
             except OSError as error:
                 if error.errno in _OUT_OF_DESCRIPTORS:
                     self._refusals.note(self.local, f"cannot accept: {error.strerror}")
@@ -140,20 +146,17 @@ class StreamListener:
                     return
             else:  # otherwise the peer gave up while it was in the queue
                 self._admit(descriptor, Address(normal_host(peer[0]), peer[1]))
+            idle = False
             turn.share()
-
-    def _take(self, turn: Turn) -> tuple[int, Any]:
-        """The next connection, as the kernel has it: a socket for gevent costs three times the accepting."""
-        while True:
-            try:
-                taken: tuple[int, Any] = self.sock._accept()
-                return taken
-            except BlockingIOError:
-                turn.wait(self.sock)
 
     def _admit(self, descriptor: int, remote: Address) -> None:
         self._stats.accepted += 1
-        party = Party(source_of(remote.host), self._trunks_of(remote.host))
+        if self.config.transport == "tls":
+            trunks = self.contexts.table.candidates_by_source(self.name, remote.host)
+        else:
+            trunk = self._snapshot.trunk_for(self.name, remote.host)
+            trunks = (trunk,) if trunk is not None else ()
+        party = Party(source_of(remote.host), trunks)
         reason = self._objection(remote.host, party)
         if reason is not None:
             self._stats.refused += 1
@@ -172,12 +175,6 @@ class StreamListener:
         sock = socket.socket(self._family, socket.SOCK_STREAM, 0, fileno=descriptor)
         gevent.spawn(self._serve, sock, remote, party)
 
-    def _trunks_of(self, host: str) -> tuple[str, ...]:
-        if self.config.transport == "tls":
-            return self.contexts.table.candidates_by_source(self.name, host)
-        trunk = self._snapshot.trunk_for(self.name, host)
-        return (trunk,) if trunk is not None else ()
-
     def _objection(self, host: str, party: Party) -> str | None:
         if self._gate is not None and self._gate.blocked(host, self.clock.now()):
             return BLOCKED
@@ -194,11 +191,12 @@ class StreamListener:
         return objection
 
     def _serve(self, sock: socket.socket, remote: Address, party: Party) -> None:
+        snapshot = self._snapshot
         try:
             if self.config.transport == "tcp":
-                trunk = self._snapshot.trunk_for(self.name, remote.host)
+                trunk = snapshot.trunk_for(self.name, remote.host)
                 if trunk is not None:
-                    self._converse(sock, remote, trunk, None)
+                    self._converse(sock, remote, trunk, None, snapshot)
                 return
             secured = self._handshake(sock, remote, party)
             if secured is not None:
@@ -206,7 +204,7 @@ class StreamListener:
                 self._connections.give(party)
                 party = Party(party.source, (secured[0],))
                 self._connections.take(party)
-                self._converse(sock, remote, *secured)
+                self._converse(sock, remote, *secured, snapshot)
         finally:
             self._connections.give(party)
             sock.close()
@@ -237,7 +235,10 @@ class StreamListener:
         _linger(sock)
         return None
 
-    def _converse(self, sock: socket.socket, remote: Address, trunk: str, session: TlsSession | None) -> None:
+    def _converse(
+        self, sock: socket.socket, remote: Address, trunk: str, session: TlsSession | None, former: Snapshot
+    ) -> None:
+        """Serve a peer that was admitted under ``former``, or a later snapshot."""
         at = self.clock.monotonic()
         channel = StreamChannel(sock, session, at)
         flow = Flow(
@@ -249,7 +250,8 @@ class StreamListener:
         if session is not None:
             session.write = channel.put
         reason = "an internal error"
-        if not self._readmitted(flow) or (session is not None and session.judge.revoked(self.clock.now())):
+        withdrawn = former is not self._snapshot and not self._readmitted(flow)
+        if withdrawn or (session is not None and session.judge.revoked(self.clock.now())):
             # A reload or a revocation withdrew its trust while it shook hands.
             channel.finish("its trust was withdrawn")
             return
