@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal, Protocol
 
@@ -83,6 +83,7 @@ class TenantEntry(Protocol):
 class TrunkTrust:
     """One trunk's TLS policy with its anchors loaded; ``bound`` are the identities shown as staged.
 
+    ``asks`` where a peer's certificate is looked at, ``demands`` where a peer without one is refused.
     ``peer_hosts`` are the host names that it dials, which name it under a public CA where ``names``
     do not; ``quarantined`` where something that it needs could not be loaded: it is known and admits nobody.
     """
@@ -102,16 +103,12 @@ class TrunkTrust:
     quarantined: bool = False
     peer_hosts: tuple[str, ...] = ()
     revocation: RevocationPolicy = DEFAULT_POLICY
+    asks: bool = field(init=False)
+    demands: bool = field(init=False)
 
-    @property
-    def asks(self) -> bool:
-        """True where a peer's certificate is looked at."""
-        return self.mode in ("optional", "required")
-
-    @property
-    def demands(self) -> bool:
-        """True where a peer without a certificate is refused."""
-        return self.mode == "required"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "asks", self.mode in ("optional", "required"))
+        object.__setattr__(self, "demands", self.mode == "required")
 
 
 class Admission:
