@@ -32,8 +32,7 @@ from sbc.net.transport.connection import PlainSource, converse
 from sbc.net.transport.recycle import Recycler
 from sbc.net.transport.refusals import STRANGER, Refusals
 from sbc.observe.traffic import Stats
-from sbc.policy.allowances import Allowances
-from sbc.policy.shares import Party, Shares, source_of
+from sbc.policy.shares import Allowances, Party, Shares, source_of
 from sbc.tls.diagnosis import quarantined, unknown_sni
 from sbc.tls.events import Admitted, HandshakeFailed
 from sbc.tls.failure import Failure
