@@ -304,6 +304,6 @@ def forget(call: Call) -> None:
         desk.limits.release(call.admitted[-1])
         call.admitted.pop()
     if call.limits:
-        desk.actions.release(call.limits)
+        desk.rule_limits.release(call.limits)
         call.limits = ()
     desk.forget(call.id)
