@@ -226,12 +226,12 @@ class Registration:
         trunk, terms = self.trunk, self.terms
         listener = self._desk.store.current.settings.listeners[trunk.listener]
         leg = self._desk.leg_to(trunk, flow, local_address(listener, trunk, flow), peer)
-        self._leg, self.peer, self.contact = leg, peer, contact(leg, terms)
+        self._leg, self.peer, self.contact = leg, leg.peer, contact(leg, terms)
         self.generation = self._desk.store.current.trust_generation(trunk.trunk)
         expires = max(int(terms.expires), self._minimum)
         fields = {
             "trunk": trunk.trunk, "transport": flow.transport.upper(), "scheme": trunk.scheme,
-            "user": terms.user, "registrar": peer, "expires": expires,
+            "user": terms.user, "registrar": self.peer, "expires": expires,
         }  # fmt: skip
         out.append(Note("register", "", fields))
         self._send(leg, expires, at, out)

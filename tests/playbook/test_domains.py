@@ -5,9 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from sbc.b2bua.peers import REST
 from sbc.base import Address
+from sbc.config.model import Trunk
 from sbc.dns.search import Target
+from sbc.sip.digest_client import Account
+from sbc.sip.message import response_to
 from tests.peers.trunks import with_peers
 from tests.playbook.servers import ONLY_CARRIER
 from tests.playbook.stage import Peer, Stage, snapshot
@@ -157,3 +162,32 @@ def test_requests_within_the_dialog_go_to_the_server_that_has_the_call() -> None
     stage.within("office", answer, "BYE")
     assert stage.connects[-1][0] == (place(second),), "and not to whoever is the first of the domain now"
     second.hears("BYE")
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known before", "not known yet"])
+def test_calls_go_to_the_server_of_the_domain_that_the_trunk_is_registered_with(known: bool) -> None:
+    terms = {"user": "4930123", "realm": "carrier.example", "password_file": "secrets/carrier"}
+    configuration = snapshot(ONLY_CARRIER)
+    given = {"trunk": "carrier", "listener": "main", "srv": "carrier.example", "register": terms}
+    trunks = {**configuration.trunks, "carrier": Trunk.model_validate(given)}
+    account = Account("4930123", "carrier.example", "secret")
+    stage = Stage(replace(configuration, trunks=trunks, accounts={"carrier": account}))
+    second = stage.peers["second"] = Peer(stage, "second", stage.flow(trunks["carrier"]))
+    if known:
+        located(stage, stage.carrier, second)
+        stage.refusing.add(place(stage.carrier))
+    registrar = second if known else stage.carrier
+    stage.carry_out(stage.engine.probe(stage.now))
+    register = registrar.hears_request("REGISTER")
+    assert register.uri == "sip:carrier.example;transport=tls"
+    answer = response_to(register, 200, "", "registrar")
+    answer.headers.add("Contact", f"{register.headers.get('Contact')};expires=600")
+    registrar.say(answer)
+    stage.refusing.clear()
+    stage.wait(REST)
+    if not known:  # what DNS says at last puts the other one first
+        places = place(second), stage.carrier.flow.remote
+        targets = [Target("a.example", each, rank, 1) for rank, each in enumerate(places)]
+        stage.engine.peers.located.learn("carrier", DOMAIN, tuple(targets))
+    stage.office.invite()
+    registrar.hears("INVITE")

@@ -20,7 +20,6 @@ from sbc.base import Address
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.dns.lifetime import Known
-from sbc.dns.message import Question
 from sbc.dns.search import Outcome, Search, Target
 from sbc.flow import Transport
 from sbc.net.dns.ask import Asker
@@ -47,6 +46,14 @@ class Name(NamedTuple):
 
     domain: str
     transport: Transport
+
+
+def search(name: Name, asker: Asker, pool: Pool) -> Outcome:
+    """Ask until it is known which servers ``name`` has, side by side in ``pool`` what can be at once."""
+    asked = Search(*name)
+    while asked.outcome is None:
+        asked.answered(dict(zip(asked.wanted, pool.map(asker.ask, asked.wanted), strict=True)))
+    return asked.outcome
 
 
 class _Entry:
@@ -152,17 +159,11 @@ class Names:
     def _ask(self, name: Name, entry: _Entry) -> None:
         outcome = Outcome(failure="an internal error")
         try:
-            search = Search(name.domain, name.transport)
-            while search.outcome is None:
-                search.answered(dict(zip(search.wanted, self._all(search.wanted), strict=True)))
-            outcome = search.outcome
+            outcome = search(name, self._asker, self._pool)
         finally:
             entry.asking = False
             self._take(name, entry, outcome)
             entry.done.set()
-
-    def _all(self, questions: tuple[Question, ...]) -> list[Any]:
-        return list(self._pool.map(self._asker.ask, questions))
 
     def _take(self, name: Name, entry: _Entry, outcome: Outcome) -> None:
         known = entry.known
