@@ -13,7 +13,7 @@ from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.invitation import Invitation
-from sbc.b2bua.leg import Leg, Side, local_address
+from sbc.b2bua.leg import DEFAULT_PORT, Leg, Side, local_address
 from sbc.b2bua.life import on_bye
 from sbc.b2bua.mirror import Mirror, screen
 from sbc.b2bua.screening import Refusal, looped, refuse
@@ -24,6 +24,7 @@ from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
+from sbc.sip.grammar import find_param
 from sbc.sip.matching import same_party
 from sbc.sip.message import Request
 from sbc.sip.transactions import ACK2XX, ServerTransaction
@@ -66,6 +67,8 @@ class Reception:
                 "remote": flow.remote, "local": flow.local,
             }  # fmt: skip
             out.append(Note("sips-arrival", request.call_id, fields))
+            if not flow.alias and not flow.outbound and find_param(request.via.params, "alias") is not None:
+                flow.alias = request.via.port or DEFAULT_PORT["tls"]
         special = request.method not in METHODS or "require" in request.headers.first
         transfers = special and self._transfers(flow)
         refusal = refuse(request, server.merged, looped(flow, request, self._desk.transactions), transfers)
