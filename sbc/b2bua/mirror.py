@@ -11,6 +11,7 @@ import re
 from typing import Final
 
 from sbc.b2bua.answered import AnsweredInvite
+from sbc.b2bua.bodies import carried_body, crossing, location, lost, read_body, with_bodies
 from sbc.b2bua.call import Call
 from sbc.b2bua.commands import AnswerMedia, Command, OfferMedia, RollbackMedia
 from sbc.b2bua.dialogs import Fork
@@ -19,7 +20,7 @@ from sbc.b2bua.life import clear
 from sbc.b2bua.proofs import CHALLENGES, Given, proven
 from sbc.b2bua.session import accept, accepted, ask
 from sbc.b2bua.states import ANSWERED, EARLY
-from sbc.b2bua.translate import Fields, answer, carried, carried_body, extensions, with_sdp
+from sbc.b2bua.translate import Fields, answer, carried, extensions
 from sbc.base import PeerError
 from sbc.sip.message import Request, Response
 from sbc.sip.transactions import ServerTransaction
@@ -32,6 +33,13 @@ _RACK = re.compile(r"[0-9]+[ \t]+[0-9]+[ \t]+[A-Za-z]+").fullmatch
 def screen(call: Call, fork: Fork, side: Side, request: Request) -> tuple[int, str] | None:
     """Status and reason that refuse ``request`` now: glare and unfinished business, else None."""
     method, near = request.method, call.leg(side)
+    if (
+        request.body
+        and method != "INFO"
+        and near.trunk.bodies
+        and _demands(request, near, call.leg(other(side)))
+    ):
+        return 415, "Unsupported Media Type"
     if method == "PRACK":
         return None if _RACK(request.headers.get("RAck") or "") else (400, "Bad RAck")
     if method != "INVITE" and not (method == "UPDATE" and request.body):
@@ -44,6 +52,12 @@ def screen(call: Call, fork: Fork, side: Side, request: Request) -> tuple[int, s
     if method == "INVITE" and (near.inviting or call.state == ANSWERED or call.fork is not fork):
         return 491, "Request Pending"
     return None
+
+
+def _demands(request: Request, near: Leg, far: Leg) -> bool:
+    """Whether ``request`` has a part that its sender requires, and the other side's trunk does not carry."""
+    left = lost(read_body(request).parts, crossing(near.trunk, far.trunk))
+    return any(part.required for part in left)
 
 
 class Mirror:
@@ -129,7 +143,9 @@ class Mirror:
                 if value is not None:
                     headers.add(name, value)
             outgoing.body = request.body
-        with_sdp(outgoing, sdp)
+            return
+        headers.extend(location(request, near.trunk, far.trunk))
+        with_bodies(outgoing, request, sdp, near.trunk, far.trunk)
 
     def _rack(self) -> str:
         """RSeq numbers are carried unchanged; the CSeq in RAck is that of our INVITE (RFC 3262 7.2)."""
@@ -212,7 +228,7 @@ class Mirror:
             self._unusable(response, error, at, out)
             return
         base = call.desk.respond_to(self.server, response.status, response.reason)
-        final = answer(base, response, near, far.flow.trusted, sdp)
+        final = answer(base, response, near, far.flow.trusted, sdp, far.trunk)
         assert self.client_request is not None, "a response implies the request"
         if response.status >= 200 and self.request.method in ("INVITE", "UPDATE"):
             self._settle(response, final, at)
@@ -259,7 +275,7 @@ class Mirror:
         status = _PASSED_AS.get(response.status, response.status)
         base = self.call.desk.respond_to(self.server, status, response.reason)
         near, far = self.call.leg(self.side), self.call.leg(other(self.side))
-        self._finish(answer(base, response, near, far.flow.trusted, b""), at, out)
+        self._finish(answer(base, response, near, far.flow.trusted, b"", far.trunk), at, out)
         # Nothing waits for this PRACK (RFC 3262 3); that says nothing about the dialog.
         nothing_waits = self.request.method == "PRACK" and response.status == 481
         if response.status in (408, 481) and not nothing_waits:

@@ -56,6 +56,8 @@ class Setup:
             facts, self.stale = desk.actions.facts(request, call.a, call.snapshot, desk.date(at), at)
         else:
             facts = desk.actions.redirected_facts(request, from_.by, from_.called, desk.date(at))
+        if call.emergency:
+            facts = replace(facts, emergency=True, unchallenged=call.reserved)
         if hooks.answer or hooks.end:
             call.facts = facts
         if hooks.invite:
@@ -108,6 +110,8 @@ class Setup:
         else:
             if self.redirection is not None:
                 decision = _still_demanding(decision, self.redirection)
+            if call.reserved and decision.limits:
+                decision = replace(decision, limits=())
             refused = actions.admit(decision.limits, at) if decision.limits else None
             if refused is not None:
                 why = f"limit of {refused.calls} calls"
@@ -238,6 +242,7 @@ class Setup:
         call.caller, call.called = old.caller, target.party.user
         call.redirected = to.called, to.by.trunk.trunk
         call.setup = setup = Setup(call, server, Request("INVITE", str(target), said.headers, said.body), to)
+        call.emergency, reserved = old.emergency, old.reserved
         counting = old.admitted[:held]
         fields = {"trunk": to.by.trunk.trunk, "from": to.called, "to": call.called, "as": call.id}
         out.append(Note("redirect-followed", old.id, fields))
@@ -248,6 +253,8 @@ class Setup:
             desk.limits.resume(trunk)
             call.admitted.append(trunk)
         call.held = held
+        if reserved:
+            call.reserve(at)
         desk.actions.resume(to.limits, at)
         call.limits = to.limits
         setup.decide(at, out)
