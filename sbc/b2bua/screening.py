@@ -50,7 +50,7 @@ def refuse(request: Request, merged: bool, looped: bool) -> Refusal | None:
         return Refusal(482, "Loop Detected" if looped else "Request Merged")
     if request.max_forwards == 0 and method != "OPTIONS":
         return Refusal(483, "Too Many Hops")
-    if method == "INVITE" and "Accept" in request.headers and not _takes_sdp(request):
+    if method == "INVITE" and "accept" in request.headers.first and not _takes_sdp(request):
         return Refusal(406, "Not Acceptable", (ACCEPT,))
     return _refuse_body(request) if request.body else None
 
@@ -101,8 +101,8 @@ def required_but_unknown(request: Request) -> list[str]:
     """Option tags of Require and Proxy-Require that we know nothing of (RFC 3261 8.2.2.3)."""
     headers = request.headers
     tags: list[str] = []
-    for name in ("Require", "Proxy-Require"):
-        if name in headers:
+    for name in ("require", "proxy-require"):
+        if name in headers.first:
             tags += [tag for tag in headers.values(name) if tag.lower() not in EXTENSIONS]
     return tags
 
@@ -114,7 +114,7 @@ def _takes_sdp(request: Request) -> bool:
 
 
 def _refuse_body(request: Request) -> Refusal | None:
-    encoding = request.headers.get("Content-Encoding")
+    encoding = request.headers.first.get("content-encoding")
     if encoding is not None and encoding.strip().lower() != "identity":
         return Refusal(415, "Unsupported Media Type", (("Accept-Encoding", "identity"),))
     if request.method in _ANY_BODY:
