@@ -68,6 +68,9 @@ def _read_given(source: Source, node: Node, known: Known, zone: tzinfo | None) -
         else:
             source.report(key, f"a call has no {name!r}", suggest(name, (*FACTS, *SHORT)))
     arrival = known.arrivals.get(fields.get("trunk", ""), NOWHERE)
+    called = short.get("called", NOBODY)
+    urgent = known.emergency(called._replace(user=fields.get("ruri_user", called.user)))
+    fields["unchallenged"] = fields.setdefault("emergency", urgent)
     return written(arrival, **short, **fields)
 
 

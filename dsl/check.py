@@ -7,12 +7,13 @@ a rule that silently never matches.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from ipaddress import ip_address, ip_network
 
 from dsl import syntax
+from dsl.addresses import Party
 from dsl.arrival import Arrival
 from dsl.facts import FACTS, Fact
 from dsl.functions import FUNCTIONS
@@ -43,11 +44,17 @@ _KINDS = {
 ORDERED = ("number", "clock", "day", "date")
 
 
+def no_emergency(called: Party) -> bool:
+    """Answer where no number is that of an emergency service."""
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class Known:
     """The names that rules may use; None leaves a kind of name unchecked. ``tables`` could be read.
 
-    ``arrivals`` says of each trunk how calls come from it, for the tests beside the rules.
+    ``arrivals`` says of each trunk how calls come from it, and ``emergency`` which calls are emergency calls,
+    for the tests beside the rules.
     """
 
     trunks: frozenset[str] | None = None
@@ -58,6 +65,7 @@ class Known:
     broken_tables: frozenset[str] = frozenset()
     realms: frozenset[str] | None = None
     arrivals: Mapping[str, Arrival] = field(default_factory=dict)
+    emergency: Callable[[Party], bool] = no_emergency
 
 
 def suggest(name: str, names: Iterable[str]) -> str:

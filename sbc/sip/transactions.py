@@ -92,9 +92,11 @@ class Transactions:
         return self._ids.branch()
 
     def receive_request(
-        self, flow: Flow, request: Request, at: float, out: list[Any]
+        self, flow: Flow, request: Request, at: float, out: list[Any], always: bool = False
     ) -> ServerTransaction | Received | None:
         """Take in a validated request; return its new transaction, or None where it was absorbed.
+
+        ``always``: however many refusals its peer has left without an ACK.
 
         ``ACK2XX`` means that ``request`` is an ACK for which there is no transaction: that of a
         2xx, or a stray one; it is for the dialog that it names. ``REFUSED`` is answered already.
@@ -108,7 +110,11 @@ class Transactions:
             if not self._follow(known, flow, at, out):
                 known.fire("request", None, at, out)
             return None
-        if method == "INVITE" and self._finished.get(_counter(flow, method), 0) >= UNACKNOWLEDGED:
+        if (
+            method == "INVITE"
+            and not always
+            and self._finished.get(_counter(flow, method), 0) >= UNACKNOWLEDGED
+        ):
             out.append(Send(flow, _stateless_refusal(flow, request)))
             return REFUSED
         transaction = self._serve(flow, key, request)
