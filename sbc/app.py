@@ -29,6 +29,8 @@ from sbc.config.watched import watched
 from sbc.ids import Blocks, Ids
 from sbc.net.acme.install import Installer
 from sbc.net.acme.keeper import AcmeKeeper
+from sbc.net.dns.ask import Asker
+from sbc.net.dns.names import Names
 from sbc.net.driver import Driver
 from sbc.net.handler import Edge, Handler
 from sbc.net.media.embedded import MediaIO
@@ -103,8 +105,9 @@ class Portcullis:
         self.reload.adopters.append(self.rotator)
         self.reload.gates.append(self.listeners.apply)
         self.reload.followers += [
-            self._follow_registrations, self.dialer.apply, self._follow_optional, self.acme.apply,
-            self.certificates.follow, self._outlived, lambda now: self.media.mark(now.settings.dscp.rtp),
+            self._follow_registrations, self.names.apply, self.dialer.apply, self._follow_optional,
+            self.acme.apply, self.certificates.follow, self._outlived,
+            lambda now: self.media.mark(now.settings.dscp.rtp),
         ]  # fmt: skip
         self.verbs = Verbs(self, self.certificates)
         self.watch = Watch(lambda: watched(directory), self.reload)
@@ -124,11 +127,13 @@ class Portcullis:
         self.media.mark(snapshot.settings.dscp.rtp)
         self.engine = Engine(self.store, Ids(Blocks(os.urandom)))
         self.revocation = Revocation(self.clock, self.recorder, self.saved, self._edges)
+        asker = Asker(lambda: self.store.current.settings.dns.servers)
+        self.names = Names(asker, self.clock, self.engine.peers.located, self._say)
         contexts, tally = Contexts(snapshot, self.revocation), self.recorder.counters.tally
 
         def transports(handler: Handler) -> Dialer:
             self.listeners = Listeners(snapshot, contexts, handler, self.clock, tally)
-            self.dialer = Dialer(self.listeners, handler, self.clock)
+            self.dialer = Dialer(self.listeners, handler, self.clock, self.names)
             self._edges += [self.listeners, self.dialer]
             return self.dialer
 
@@ -173,6 +178,7 @@ class Portcullis:
         self.revocation.start()
         self.listeners.start()
         self.dialer.start()
+        self.names.apply(self.store.current)
         self._start_web()
         self.acme.start()
         # What ends a greenlet that a hook began ends that greenlet: we are told to stop by signals alone.
@@ -193,6 +199,7 @@ class Portcullis:
         """Hang up what still runs, close everything, write what waits."""
         self.watch.close()
         self.acme.stop()
+        self.names.close()
         self.engine.draining = True
         self._hang_up()
         self._unregister()

@@ -110,7 +110,7 @@ class Attempt:
         leg.cseq += 1
         leg.proof = proven(again)
         self.invite, self.heard = again, False
-        self.call.schedule("response", at + leg.trunk.patience_with(leg.peer))
+        self.call.schedule("response", at + leg.trunk.patience_with(leg.target))
         self.client = desk.transactions.start(leg.flow, again, at, out, self)
         return True
 
