@@ -200,7 +200,7 @@ class CallView:
 
     id: str
     caller: str
-    callee: str
+    called: str
     a_trunk: str
     b_trunk: str
     state: str
