@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.bodies import SDP, acceptable, content_type, lost, read_body
 from sbc.b2bua.invitation import Invitation
+from sbc.b2bua.page import WAITING
 from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, METHODS
 from sbc.config.model import Trunk
 from sbc.flow import Flow
@@ -17,7 +18,7 @@ from sbc.sip.transactions import SPENT, Transactions
 
 _KNOWN_ELSEWHERE: Final = frozenset(("REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "REFER"))
 _TAKES_SDP: Final = frozenset(("application/sdp", "application/*", "*/*"))
-_ANY_BODY: Final = frozenset(("INFO", "BYE", "CANCEL", "ACK", "OPTIONS"))
+_ANY_BODY: Final = frozenset(("INFO", "BYE", "CANCEL", "ACK", "OPTIONS", "MESSAGE", "NOTIFY"))
 # What each pass through a proxy or through us writes anew.
 _OF_ONE_PASS: Final = frozenset(
     """via max-forwards route record-route from to call-id cseq contact content-length date timestamp
@@ -41,11 +42,12 @@ def refuse(request: Request, merged: bool, looped: bool, trunk: Trunk | None = N
     ``trunk`` is the one that it comes from.
     """
     method = request.method
-    if method not in METHODS:
+    outside = trunk is not None and not request.to_tag and method in trunk.methods
+    if method not in METHODS and not outside:
         status, reason = (
             (405, "Method Not Allowed") if method in _KNOWN_ELSEWHERE else (501, "Not Implemented")
         )
-        return Refusal(status, reason, (("Allow", ALLOW),))
+        return Refusal(status, reason, (("Allow", allowed(trunk)),))
     if method in ("ACK", "CANCEL"):
         return None
     unsupported = required_but_unknown(request)
@@ -55,9 +57,16 @@ def refuse(request: Request, merged: bool, looped: bool, trunk: Trunk | None = N
         return Refusal(482, "Loop Detected" if looped else "Request Merged")
     if request.max_forwards == 0 and method != "OPTIONS":
         return Refusal(483, "Too Many Hops")
+    if method == "NOTIFY" and (request.headers.get("Event") or "").partition(";")[0].strip() != WAITING:
+        return Refusal(489, "Bad Event", (("Allow-Events", WAITING),))
     if method == "INVITE" and "Accept" in request.headers and not _takes_sdp(request):
         return Refusal(406, "Not Acceptable", (ACCEPT,))
     return _refuse_body(request, trunk) if request.body else None
+
+
+def allowed(trunk: Trunk | None) -> str:
+    """The methods that may come from a trunk."""
+    return ", ".join([ALLOW, *trunk.methods]) if trunk is not None else ALLOW
 
 
 def looped(flow: Flow, request: Request, transactions: Transactions) -> bool:
