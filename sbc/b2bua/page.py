@@ -8,20 +8,21 @@ of the sender is over too: nobody else is asked then, and nobody is told by a 40
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final
 
 from dsl.decision import Challenge, Failure, Limit, Redirect, Reject, Route
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.desk import Desk, Subject
+from sbc.b2bua.facts import facts_of
 from sbc.b2bua.leg import Leg, local_address
-from sbc.b2bua.media_policy import effective_downgrade
 from sbc.b2bua.proofs import CHALLENGES, Given
 from sbc.b2bua.translate import address, carried, is_secure, redirect_contact, too_long
 from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
-from sbc.policy.downgrade import verdict
+from sbc.policy.downgrade import effective_downgrade, verdict
 from sbc.sip.headers import Headers
 from sbc.sip.message import Request, Response
 from sbc.sip.transactions import SPENT, ServerTransaction
@@ -73,8 +74,12 @@ class Page:
 
     def start(self, at: float, out: list[Command]) -> None:
         """Ask the rules, and do what they say."""
-        desk, snapshot = self._desk, self.snapshot
-        facts, stale = desk.actions.facts(self.request, self.a, snapshot, desk.date(at), at)
+        desk, snapshot, a, stale = self._desk, self.snapshot, self.a, False
+        login, realms = ("", ""), snapshot.rules.realms
+        if realms:
+            name, realm, stale = desk.login.user(self.request, snapshot.logins, realms, at)
+            login = (name, realm)
+        facts = facts_of(self.request, a.flow, a.trunk.tenant, desk.date(at), desk.count, login)
         decision = snapshot.rules.decide(facts)
         if isinstance(decision, Route):
             self._take(decision, at, out)
@@ -86,23 +91,23 @@ class Page:
             self._challenge(decision, stale, at, out)
 
     def _take(self, route: Route, at: float, out: list[Command]) -> None:
-        actions = self._desk.actions
-        self._route = route
+        desk, self._route = self._desk, route
         if route.hooks:  # it may be what keeps fraud out, and it knows calls alone
             self._refuse(500, "", at, out, f"hook {route.hooks[0]} is for calls: {route.rule}")
             return
-        refused = actions.admit(route.limits, at) if route.limits else None
+        refused = desk.rule_limits.admit(route.limits, at) if route.limits else None
         if refused is not None:
             self._refuse(refused.status, refused.reason, at, out, f"limit of {refused.calls}: {route.rule}")
             return
         self._limits = route.limits
-        self._route = actions.prepare(route, ())
+        if any([hop.group is not None for hop in route.hops]):
+            self._route = replace(route, hops=desk.balancer.expand(route.hops))
         self._try(0, at, out)
 
     def _challenge(self, decision: Challenge, stale: bool, at: float, out: list[Command]) -> None:
         if self._server is not None:
             response = self._desk.respond_to(self._server, 407, "Proxy Authentication Required")
-            self._desk.actions.challenge(response, decision, self.snapshot.logins, stale, at)
+            self._desk.login.challenge(response, decision, self.snapshot.logins, stale, at)
             self._finish(response, at, out, decision.rule)
 
     def _redirect(self, decision: Redirect, at: float, out: list[Command]) -> None:
@@ -272,7 +277,7 @@ class Page:
         self._server = server.user = None
         self._tried += 1
         if self._limits:
-            self._desk.actions.release(self._limits)
+            self._desk.rule_limits.release(self._limits)
             self._limits = ()
         request = self.request
         to = self._route.hops[self._hop].trunk if self._hop >= 0 else "-"

@@ -18,10 +18,10 @@ from sbc.b2bua.life import on_bye
 from sbc.b2bua.mirror import Mirror, screen
 from sbc.b2bua.page import METHODS as PAGED
 from sbc.b2bua.page import Page
-from sbc.b2bua.screening import Refusal, allowed, looped, refuse
+from sbc.b2bua.screening import Refusal, allowed, looped, refuse, transfers
 from sbc.b2bua.session import objection, refreshed
 from sbc.b2bua.setup import Setup
-from sbc.b2bua.translate import ACCEPT, EXTENSIONS, reasons
+from sbc.b2bua.translate import ACCEPT, EXTENSIONS, OF_TRANSFERS, reasons
 from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
@@ -101,6 +101,8 @@ class Reception:
             self._on_invite(flow, server, request, urgency, at, out)
         elif request.method == "OPTIONS":
             self._on_options(server, trunk, at, out)
+        elif request.method == "REFER":
+            self._refuse(server, Refusal(403, "Forbidden"), at, out)
         elif request.method in PAGED:
             self._on_page(flow, server, request, at, out)
         else:
@@ -123,7 +125,8 @@ class Reception:
     ) -> None:
         """OPTIONS to us: what we can do (RFC 3261 11.2)."""
         response = self._desk.respond_to(server, 503 if self._desk.draining else 200, "")
-        for name, value in (("Allow", allowed(trunk)), ACCEPT, ("Supported", ", ".join(EXTENSIONS))):
+        known = EXTENSIONS + OF_TRANSFERS if transfers(trunk) else EXTENSIONS
+        for name, value in (("Allow", allowed(trunk)), ACCEPT, ("Supported", ", ".join(known))):
             response.headers.add(name, value)
         server.respond(response, at, out)
 
@@ -259,7 +262,7 @@ class Reception:
             server.respond(self._desk.respond_to(server, 200, "OK"), at, out)
             on_bye(call, side, request, at, out)
         elif request.method == "OPTIONS":
-            self._on_options(server, None, at, out)
+            self._on_options(server, call.leg(side).trunk, at, out)
         else:
             self._mirror(call, fork, side, server, request, at, out)
 

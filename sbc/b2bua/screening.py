@@ -8,7 +8,7 @@ from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.bodies import SDP, acceptable, content_type, lost, read_body
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.page import WAITING
-from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, METHODS
+from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, METHODS, OF_TRANSFERS
 from sbc.config.model import Trunk
 from sbc.flow import Flow
 from sbc.policy.bodies import media_types
@@ -18,7 +18,7 @@ from sbc.sip.transactions import SPENT, Transactions
 
 _KNOWN_ELSEWHERE: Final = frozenset(("REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "REFER"))
 _TAKES_SDP: Final = frozenset(("application/sdp", "application/*", "*/*"))
-_ANY_BODY: Final = frozenset(("INFO", "BYE", "CANCEL", "ACK", "OPTIONS", "MESSAGE", "NOTIFY"))
+_ANY_BODY: Final = frozenset(("INFO", "BYE", "CANCEL", "ACK", "OPTIONS", "REFER", "NOTIFY", "MESSAGE"))
 # What each pass through a proxy or through us writes anew.
 _OF_ONE_PASS: Final = frozenset(
     """via max-forwards route record-route from to call-id cseq contact content-length date timestamp
@@ -39,25 +39,29 @@ class Refusal(NamedTuple):
 def refuse(request: Request, merged: bool, looped: bool, trunk: Trunk | None = None) -> Refusal | None:
     """The answer that ``request`` gets whatever the rules say, or None; PeerError where it is malformed.
 
-    ``trunk`` is the one that it comes from.
+    ``trunk`` is the one that it comes from. What came of a transfer, a NOTIFY, is told by whom it was passed
+    on to, on whatever trunk.
     """
     method = request.method
-    outside = trunk is not None and not request.to_tag and method in trunk.methods
-    if method not in METHODS and not outside:
+    if method not in METHODS and not _taken_elsewhere(request, trunk):
         status, reason = (
             (405, "Method Not Allowed") if method in _KNOWN_ELSEWHERE else (501, "Not Implemented")
         )
         return Refusal(status, reason, (("Allow", allowed(trunk)),))
     if method in ("ACK", "CANCEL"):
         return None
-    unsupported = required_but_unknown(request)
+    unsupported = required_but_unknown(request, transfers(trunk))
     if unsupported:
         return Refusal(420, "Bad Extension", (("Unsupported", ", ".join(unsupported)),))
     if merged or looped:
         return Refusal(482, "Loop Detected" if looped else "Request Merged")
     if request.max_forwards == 0 and method != "OPTIONS":
         return Refusal(483, "Too Many Hops")
-    if method == "NOTIFY" and (request.headers.get("Event") or "").partition(";")[0].strip() != WAITING:
+    if (
+        method == "NOTIFY"
+        and not request.to_tag
+        and (request.headers.get("Event") or "").partition(";")[0].strip() != WAITING
+    ):
         return Refusal(489, "Bad Event", (("Allow-Events", WAITING),))
     if method == "INVITE" and "Accept" in request.headers and not _takes_sdp(request):
         return Refusal(406, "Not Acceptable", (ACCEPT,))
@@ -66,7 +70,10 @@ def refuse(request: Request, merged: bool, looped: bool, trunk: Trunk | None = N
 
 def allowed(trunk: Trunk | None) -> str:
     """The methods that may come from a trunk."""
-    return ", ".join([ALLOW, *trunk.methods]) if trunk is not None else ALLOW
+    if trunk is None:
+        return ALLOW
+    more = [*(("REFER", "NOTIFY") if transfers(trunk) else ()), *trunk.methods]
+    return ", ".join(dict.fromkeys([ALLOW, *more]))
 
 
 def looped(flow: Flow, request: Request, transactions: Transactions) -> bool:
@@ -111,14 +118,28 @@ def _deciding(flow: Flow, request: Request) -> tuple[object, ...]:
     return (flow.trunk, flow.listener, flow.remote.host, users, request.from_.display, told)
 
 
-def required_but_unknown(request: Request) -> list[str]:
+def _taken_elsewhere(request: Request, trunk: Trunk | None) -> bool:
+    """Whether a trunk takes what not all do: a transfer within a call, a text outside of it."""
+    if request.to_tag:
+        return request.method == "NOTIFY" or (request.method == "REFER" and transfers(trunk))
+    return trunk is not None and (
+        request.method in trunk.methods or (request.method == "REFER" and transfers(trunk))
+    )
+
+
+def transfers(trunk: Trunk | None) -> bool:
+    """Whether peers of the trunk may transfer calls."""
+    return trunk is not None and trunk.transfers != "refuse"
+
+
+def required_but_unknown(request: Request, transfers: bool = False) -> list[str]:
     """Option tags of Require and Proxy-Require that we know nothing of (RFC 3261 8.2.2.3)."""
     headers = request.headers
     tags: list[str] = []
     for name in ("Require", "Proxy-Require"):
         if name in headers:
             tags += [tag for tag in headers.values(name) if tag.lower() not in EXTENSIONS]
-    return tags
+    return [tag for tag in tags if tag.lower() not in OF_TRANSFERS] if transfers and tags else tags
 
 
 def _takes_sdp(request: Request) -> bool:
