@@ -26,6 +26,7 @@ from sbc.config.values import (
     IpAddress,
     Name,
     Network,
+    OfferedCodec,
     PeerHost,
     Pins,
     PortRange,
@@ -395,6 +396,7 @@ class Trunk(_Model):
     dial_timeout: Duration = 5.0
     response_timeout: Duration = 32.0
     early_media: Literal["pass", "ringing"] = "pass"
+    early_offer: tuple[OfferedCodec, ...] = ()
     bodies: tuple[BodyKind, ...] = ()
     methods: tuple[Literal["MESSAGE", "NOTIFY"], ...] = ()
     session_timer: Timed = SessionTimer()
