@@ -127,7 +127,7 @@ class Setup:
         call, desk = self.call, self.call.desk
         if self.redirection is not None:
             route = _still_demanding(route, self.redirection)
-        if call.reserved and route.limits:
+        if route.limits and call.reserved:
             route = replace(route, limits=())
         if route.limits:
             refused = desk.rule_limits.admit(route.limits, at)
