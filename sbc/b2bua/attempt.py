@@ -138,9 +138,8 @@ class Attempt:
                 return
         if response.status < 200 and sdp and self._is_untimely(fork, sdp):
             return
-        ringing = self.leg.trunk.early_media == "ringing" and self.invitation.offer
-        if (ringing or self.leg.made) and not fork.renewed:
-            sdp = self._withhold(fork, response, sdp)
+        if not fork.renewed:
+            sdp = self._early_media(fork, response, sdp)
         if response.status >= 200:
             again, accepted = b"" if sdp else self._early(fork), fork.accepted
             call.keep_only(fork)
@@ -157,6 +156,24 @@ class Attempt:
             self._agree_again(again, accepted, then, out)
         else:
             self._take_sdp(fork, response, sdp or again, then, at, out)
+
+    def _early_media(self, fork: Fork, response: Response, sdp: bytes) -> bytes:
+        """The SDP of ``response`` that counts now: not every caller hears what a callee plays before its 2xx.
+
+        With ``authorized`` those of them do whose callee asks for it, by P-Early-Media (RFC 5009 8).
+        """
+        policy = self.leg.trunk.early_media
+        if self.leg.made or (policy == "ringing" and self.invitation.offer):
+            return self._withhold(fork, response, sdp)
+        if policy != "authorized" or not self.invitation.offer:
+            return sdp
+        if "p-early-media" in response.headers.first:
+            asked = [each.strip(" \t").lower() for each in response.headers.values("P-Early-Media")]
+            fork.authorized = "sendrecv" in asked or "sendonly" in asked
+        if response.status < 200 and fork.authorized:
+            sdp, fork.withheld = sdp or fork.withheld, b""
+            return sdp
+        return self._withhold(fork, response, sdp)
 
     def _withhold(self, fork: Fork, response: Response, sdp: bytes) -> bytes:
         """The SDP that counts where early media is not wanted: none before the 2xx, then the last of it.

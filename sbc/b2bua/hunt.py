@@ -201,6 +201,8 @@ class Hunt:
         if home is not None and home.peer == leg.peer:
             request.headers.extend([("Route", each) for each in home.routes])
         ask(leg, request)
+        if leg.trunk.early_media == "authorized" and "P-Early-Media" not in request.headers:
+            request.headers.add("P-Early-Media", "supported")
         if too_long(request):
             self.invitation.refuse(513, "", at, out, "the INVITE is too long to be sent on")
             return

@@ -23,7 +23,8 @@ class Invitation:
         self.server = server
         self.request = request
         body = read_body(request)
-        self.offer, self.parts = body.sdp, body.parts
+        self.offer = body.sdp
+        self.parts: tuple[Part, ...] = body.parts
 
     @property
     def requires_100rel(self) -> bool:
@@ -104,4 +105,4 @@ class Invitation:
 
     def let_go(self) -> None:
         """The call is up or over: nothing of the message is needed while its transaction lives on."""
-        self.request, self.offer, self.parts = SPENT, b"", tuple[Part, ...]()
+        self.request, self.offer, self.parts = SPENT, b"", ()

@@ -111,7 +111,8 @@ class Page:
             self._finish(response, at, out, decision.rule)
 
     def _redirect(self, decision: Redirect, at: float, out: list[Command]) -> None:
-        policy, contacts = decision.downgrade or "warn", list[str]()
+        policy = decision.downgrade or "warn"
+        contacts: list[str] = []
         for target in decision.targets:
             contact = redirect_contact(target)
             if contact is None:

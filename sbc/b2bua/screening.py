@@ -157,7 +157,7 @@ def _refuse_body(request: Request, trunk: Trunk | None) -> Refusal | None:
     kind, _ = content_type(request)
     if kind == SDP:
         return None
-    types = media_types(trunk.bodies) if trunk is not None else frozenset[str]()
+    types = media_types(trunk.bodies if trunk is not None else ())
     if kind == "multipart/mixed":
         if not any(part.required for part in lost(read_body(request).parts, types)):
             return None

@@ -395,7 +395,7 @@ class Trunk(_Model):
     ring_timeout: Duration = 180.0
     dial_timeout: Duration = 5.0
     response_timeout: Duration = 32.0
-    early_media: Literal["pass", "ringing"] = "pass"
+    early_media: Literal["pass", "ringing", "authorized"] = "pass"
     early_offer: tuple[OfferedCodec, ...] = ()
     bodies: tuple[BodyKind, ...] = ()
     methods: tuple[Literal["MESSAGE", "NOTIFY"], ...] = ()
