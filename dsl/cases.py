@@ -10,10 +10,10 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from dsl.addresses import Party, read_party
 from dsl.arrival import NOBODY, NOWHERE, written
-from dsl.check import Known, suggest
 from dsl.check_actions import PARTS
 from dsl.clock import CLOCK_FACTS
 from dsl.facts import FACTS, Facts
+from dsl.names import Known, suggest
 from dsl.scope import GROUP
 from dsl.simulate import Expectation, RouteTest
 from dsl.source import Source, text_of

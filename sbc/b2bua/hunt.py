@@ -140,7 +140,8 @@ class Hunt:
         policy = effective_downgrade(trunk.sips, self.route.downgrade)
         judged = verdict(call.a.flow.secure, secure_out, policy)
         if judged.outcome != "forbid":
-            self.invitation.note_downgrade(judged, trunk.trunk, out)
+            if judged.downgraded:
+                self.invitation.note_downgrade(judged, trunk.trunk, out)
             return False
         later = self.route.next_hop(self.hop, "unreachable")
         if later is not None:

@@ -70,15 +70,15 @@ class Invitation:
         fire(self.call, "refused", at, out, ending)
 
     def note_downgrade(self, judged: Verdict, trunk: str, out: list[Command]) -> None:
-        """The call may go on without TLS to ``trunk``, or, for none, to where it is redirected."""
+        """The call goes on without TLS to ``trunk``, or, for none, to where it is redirected."""
         call = self.call
-        if judged.outcome == "warn" and judged.downgraded and not call.downgraded:
+        if judged.outcome == "warn" and not call.downgraded:
             fields: dict[str, object] = {
                 "call_id": self.request.call_id, "trunk_in": call.a.trunk.trunk, "trunk_out": trunk,
                 "from": call.caller, "to": call.called,
             }  # fmt: skip
             out.append(Note("sips-downgrade", call.id, fields))
-        call.downgraded = call.downgraded or judged.downgraded
+        call.downgraded = True
 
     def forbid_downgrade(self, judged: Verdict, where: str, at: float, out: list[Command]) -> None:
         """The call may not go on without TLS (RFC 5630 5.3); ``where`` to is for its record."""

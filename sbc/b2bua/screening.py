@@ -57,13 +57,9 @@ def refuse(request: Request, merged: bool, looped: bool, trunk: Trunk | None = N
         return Refusal(482, "Loop Detected" if looped else "Request Merged")
     if request.max_forwards == 0 and method != "OPTIONS":
         return Refusal(483, "Too Many Hops")
-    if (
-        method == "NOTIFY"
-        and not request.to_tag
-        and (request.headers.get("Event") or "").partition(";")[0].strip() != WAITING
-    ):
+    if method == "NOTIFY" and not request.to_tag and not _of_a_mailbox(request):
         return Refusal(489, "Bad Event", (("Allow-Events", WAITING),))
-    if method == "INVITE" and "Accept" in request.headers and not _takes_sdp(request):
+    if method == "INVITE" and "accept" in request.headers.first and not _takes_sdp(request):
         return Refusal(406, "Not Acceptable", (ACCEPT,))
     return _refuse_body(request, trunk) if request.body else None
 
@@ -127,6 +123,11 @@ def _taken_elsewhere(request: Request, trunk: Trunk | None) -> bool:
     )
 
 
+def _of_a_mailbox(request: Request) -> bool:
+    """Whether it tells of waiting messages, the one thing that is told unasked (RFC 3842)."""
+    return (request.headers.get("Event") or "").partition(";")[0].strip(" \t") == WAITING
+
+
 def transfers(trunk: Trunk | None) -> bool:
     """Whether peers of the trunk may transfer calls."""
     return trunk is not None and trunk.transfers != "refuse"
@@ -136,8 +137,8 @@ def required_but_unknown(request: Request, transfers: bool = False) -> list[str]
     """Option tags of Require and Proxy-Require that we know nothing of (RFC 3261 8.2.2.3)."""
     headers = request.headers
     tags: list[str] = []
-    for name in ("Require", "Proxy-Require"):
-        if name in headers:
+    for name in ("require", "proxy-require"):
+        if name in headers.first:
             tags += [tag for tag in headers.values(name) if tag.lower() not in EXTENSIONS]
     return [tag for tag in tags if tag.lower() not in OF_TRANSFERS] if transfers and tags else tags
 
@@ -149,7 +150,7 @@ def _takes_sdp(request: Request) -> bool:
 
 
 def _refuse_body(request: Request, trunk: Trunk | None) -> Refusal | None:
-    encoding = request.headers.get("Content-Encoding")
+    encoding = request.headers.first.get("content-encoding")
     if encoding is not None and encoding.strip().lower() != "identity":
         return Refusal(415, "Unsupported Media Type", (("Accept-Encoding", "identity"),))
     if request.method in _ANY_BODY:

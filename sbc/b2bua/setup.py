@@ -158,7 +158,7 @@ class Setup:
             invitation.forbid_downgrade(judged[0], "what it is redirected to", at, out)
             return
         for way in judged:
-            if way.outcome != "forbid":
+            if way.downgraded and way.outcome != "forbid":
                 invitation.note_downgrade(way, "", out)
         response = call.desk.respond_to(invitation.server, 302, "Moved Temporarily")
         for contact in allowed:

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from dsl.check import Known
 from dsl.errors import Diagnostic
 from dsl.load import load as load_rules
+from dsl.names import Known
 from dsl.ruleset import RuleSet
 from sbc.base import ConfigError
 from sbc.config.accounts import load_accounts
