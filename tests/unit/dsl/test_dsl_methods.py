@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from dsl.check import Known
 from dsl.decision import Reject, Route
 from dsl.facts import Facts
 from dsl.load import load
+from dsl.names import Known
 from dsl.ruleset import RuleSet
 
 TRUNKS = frozenset(("a", "b"))
