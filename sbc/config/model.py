@@ -26,6 +26,7 @@ from sbc.config.values import (
     Name,
     NameServer,
     Network,
+    OfferedCodec,
     PeerHost,
     Pins,
     Rate,
@@ -181,7 +182,8 @@ class TrunkTls(_Model):
 
 
 class Limits(_Model):
-    """Upper bounds of one trunk; None is no bound. ``cps`` is new calls a second.
+    """Upper bounds of one trunk; None is no bound. ``cps`` is new calls a second, ``messages`` what comes
+    outside of calls.
 
     ``ports`` are pairs of media ports that calls from it hold; a call takes two for each of its streams.
     """
@@ -189,6 +191,7 @@ class Limits(_Model):
     calls: int | None = Field(default=None, ge=0)
     cps: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     ports: int | None = Field(default=None, ge=2)
+    messages: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
 class SessionTimer(_Model):
@@ -322,8 +325,10 @@ class Trunk(_Model):
     ring_timeout: Duration = 180.0
     dial_timeout: Duration = 5.0
     response_timeout: Duration = 32.0
-    early_media: Literal["pass", "ringing"] = "pass"
+    early_media: Literal["pass", "ringing", "authorized"] = "pass"
+    early_offer: tuple[OfferedCodec, ...] = ()
     bodies: tuple[BodyKind, ...] = ()
+    methods: tuple[Literal["MESSAGE", "NOTIFY"], ...] = ()
     session_timer: Timed = SessionTimer()
 
     @cached_property

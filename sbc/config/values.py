@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, GetJsonSchemaHandler, With
 from pydantic_core import CoreSchema
 
 from sbc.base import Address
+from sbc.media.early import OFFERABLE
 from sbc.media.policy import SUITES
 from sbc.policy.bodies import KINDS
 from sbc.tls.groups import GROUPS
@@ -224,6 +225,10 @@ def _group(text: str) -> str:
     return _one_of(text, GROUPS, "a key-exchange group")
 
 
+def _offered(text: str) -> str:
+    return _one_of(text.upper(), OFFERABLE, "a codec that we can offer")
+
+
 def _body(text: str) -> str:
     return _one_of(text, tuple(KINDS), "a body that can cross")
 
@@ -269,6 +274,7 @@ HttpsUrl = Annotated[str, AfterValidator(_https)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Name = Annotated[str, AfterValidator(_name)]
 AccountName = Annotated[str, AfterValidator(_account)]
+OfferedCodec = Annotated[str, AfterValidator(_offered)]
 BodyKind = Annotated[str, AfterValidator(_body)]
 Suite = Annotated[str, AfterValidator(_suite)]
 Group = Annotated[str, AfterValidator(_group)]

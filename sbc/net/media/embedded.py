@@ -120,6 +120,11 @@ class MediaIO:
         if session is not None:
             session.set_tap(tap)
 
+    def keep(self, calls: int) -> None:
+        """Keep ports at each address for so many emergency calls of one stream, which has two pairs."""
+        for each in self._bound.values():
+            each.keep(2 * calls)
+
     def mark(self, dscp: int) -> None:
         """Send RTP and RTCP with this DSCP from now on, that of running calls too; OSError."""
         for each in self._bound.values():
