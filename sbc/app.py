@@ -106,8 +106,7 @@ class Portcullis:
         self.reload.gates.append(self.listeners.apply)
         self.reload.followers += [
             self._follow_registrations, self.names.apply, self.dialer.apply, self._follow_optional,
-            self.acme.apply, self.certificates.follow, self._outlived,
-            lambda now: self.media.mark(now.settings.dscp.rtp),
+            self.acme.apply, self.certificates.follow, self._outlived, self._follow_media,
         ]  # fmt: skip
         self.verbs = Verbs(self, self.certificates)
         self.watch = Watch(lambda: watched(directory), self.reload)
@@ -124,7 +123,7 @@ class Portcullis:
             snapshot.settings.media, Ids(os.urandom), self.clock.monotonic,
             lambda: self.store.current.settings.listeners.values(),
         )  # fmt: skip
-        self.media.mark(snapshot.settings.dscp.rtp)
+        self._follow_media(snapshot)
         self.engine = Engine(self.store, Ids(Blocks(os.urandom)))
         self.revocation = Revocation(self.clock, self.recorder, self.saved, self._edges)
         asker = Asker(lambda: self.store.current.settings.dns.servers)
@@ -140,6 +139,11 @@ class Portcullis:
         self.driver = Driver(
             self.engine, self.media, self.recorder, self.clock, transports, [self.recorder, self.rotator]
         )
+
+    def _follow_media(self, snapshot: Snapshot) -> None:
+        emergency = snapshot.settings.emergency
+        self.media.mark(snapshot.settings.dscp.rtp)
+        self.media.keep(emergency.reserve.calls if emergency is not None else 0)
 
     def _directory(self, name: str) -> Path:
         path = self.directory / name
@@ -201,9 +205,9 @@ class Portcullis:
         self.acme.stop()
         self.names.close()
         self.engine.draining = True
-        for call in list(self.engine.calls):
-            self.driver.run(self.engine.end_call, call, "the SBC is shutting down")
+        self._hang_up()
         self._unregister()
+        self._hang_up()  # emergency calls that came meanwhile
         self.control.stop()
         if self._web is not None:
             self._web.stop()
@@ -220,6 +224,10 @@ class Portcullis:
         self.records.flush()
         self._say("INF", "[stop]", {})
         self._log.flush()
+
+    def _hang_up(self) -> None:
+        for call in list(self.engine.calls):
+            self.driver.run(self.engine.end_call, call, "the SBC is shutting down")
 
     def _follow_registrations(self, snapshot: Snapshot) -> None:
         """Take back the bindings of trunks that are gone, before their connections are closed."""

@@ -212,12 +212,13 @@ def _remembered(sbc: Running, trunk: str) -> CertificateView | None:
 def _call(sbc: Running, call: Call) -> CallView:
     media = sbc.media.query(call.id)
     return CallView(
-        id=call.id, caller=call.caller, callee=call.called,
+        id=call.id, caller=call.caller, called=call.called,
         a_trunk=call.a.trunk.trunk, b_trunk=call.b.trunk.trunk if call.b else "",
         state=call.state, started=sbc.engine.date(call.created),
         answered=sbc.engine.date(call.answered_at) if call.answered_at else None,
         a_tls=_tls(call.a.flow), b_tls=_tls(call.b.flow) if call.b else "",
         a_srtp=media.a.suite, b_srtp=media.b.suite, downgraded=call.downgraded,
+        emergency=call.emergency,
     )  # fmt: skip
 
 

@@ -62,6 +62,7 @@ class Leg:
         "local_tag",
         "local_uri",
         "lost",
+        "made",
         "peer",
         "proof",
         "raised",
@@ -95,6 +96,7 @@ class Leg:
         self.remote_uri = ""
         self.contact = ""
         self.cseq = 1
+        self.made = False  # the offer of our INVITE is our own, for the caller made none
         self.proof: tuple[
             tuple[str, str], ...
         ] = ()  # the credentials of our last INVITE, which its ACK repeats

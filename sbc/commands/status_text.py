@@ -264,9 +264,9 @@ def _calls(calls: Sequence[Row]) -> str:
         calls,
         CALL=lambda each: each["id"],
         FROM=lambda each: each["caller"],
-        TO=lambda each: each["callee"],
+        TO=lambda each: each["called"],
         TRUNKS=lambda each: f"{each['a_trunk']} > {each['b_trunk'] or '-'}",
-        STATE=lambda each: each["state"],
+        STATE=lambda each: each["state"] + (", emergency" if each["emergency"] else ""),
         TLS=lambda each: f"{each['a_tls'] or '-'} | {each['b_tls'] or '-'}",
         SRTP=lambda each: f"{each['a_srtp'] or '-'} | {each['b_srtp'] or '-'}",
     )

@@ -78,7 +78,7 @@ def check_trunks(settings: SettingsFile, trunks: list[TrunkFile]) -> Iterator[Di
 
 
 def check_routing(rules: RuleSet, trunks: list[TrunkFile]) -> Iterator[Diagnostic]:
-    """Rules that route to a trunk that cannot be called."""
+    """Rules that route to a trunk that cannot be called, and methods that no rule routes."""
     first: dict[str, str] = {}
     for rule in rules.rules:
         breathe()
@@ -89,6 +89,11 @@ def check_routing(rules: RuleSet, trunks: list[TrunkFile]) -> Iterator[Diagnosti
         if place is not None and not trunk.value.peers and trunk.right("peers", "srv"):
             hint = "write peers: [host:port]; until then each call to it fails over or gets 503"
             yield trunk.warning((), f"no peers, but rule {place} routes to it", hint)
+        named = any(each.names_method for each in rules.rules)
+        if trunk.value.methods and trunk.right("methods") and not named:
+            said = trunk.value.methods[0]
+            hint = f'write a rule such as `when: method == "{said}"`: all others are about calls alone'
+            yield trunk.warning(("methods",), f"no rule names `method`: each {said} gets 404", hint)
 
 
 def _duplicates(trunks: list[TrunkFile]) -> Iterator[Diagnostic]:

@@ -6,27 +6,28 @@ Durations are seconds (written ``60s``, ``5m``, ``1h`` or a number), sizes are b
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, StrictBool, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
 from dsl.decision import Downgrade
 from sbc.base import Address
-from sbc.config.server import Dns, Server, Strict
+from sbc.config.emergency import Emergency
+from sbc.config.media import Marks, MediaConfig
+from sbc.config.server import Dns, Server
 from sbc.config.values import (
     AccountName,
+    BodyKind,
     Domain,
-    Dscp,
     Duration,
     Group,
     Host,
     HostPort,
     HttpsUrl,
-    IpAddress,
     Name,
     Network,
+    OfferedCodec,
     Pins,
-    PortRange,
     Rate,
     Several,
     SrvDomain,
@@ -42,9 +43,10 @@ from sbc.sip.session_timer import LEAST
 from sbc.tls.groups import DEFAULT_GROUPS
 
 __all__ = [
-    "Acme", "Admin", "Caps", "Dns", "Downgrade", "HookSettings", "Identity", "Limits", "Listener", "Marks",
-    "MediaConfig", "MediaNetwork", "MediaPlace", "OptionsProbe", "Registration", "Revocation", "Server",
-    "SessionTimer", "Settings", "Tenant", "TlsMode", "Trunk", "TrunkRevocation", "TrunkTls", "TrustAnchor",
+    "Acme", "Admin", "Caps", "Dns", "Downgrade", "Emergency", "HookSettings", "Identity", "Limits",
+    "Listener", "OptionsProbe", "Registration",
+    "Revocation", "Server", "SessionTimer", "Settings", "Tenant", "TlsMode", "Trunk", "TrunkRevocation",
+    "TrunkTls", "TrustAnchor",
     "parse_address", "parse_duration", "parse_ports",
 ]  # fmt: skip
 
@@ -54,7 +56,11 @@ RevocationMode = Literal["off", "soft", "hard"]
 RevocationMethod = Literal["staple", "crl", "ocsp"]
 
 
-class Listener(Strict):
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Listener(_Model):
     """One bound address: its transport and the limits of its edge.
 
     ``network`` is where media of its trunks is received, one of ``media.networks``.
@@ -71,7 +77,7 @@ class Listener(Strict):
     network: Name | None = None
 
 
-class Identity(Strict):
+class Identity(_Model):
     """A certificate chain and its private key: one entry of the keystore.
 
     With ``acme`` both files are ours to write: the certificate is ordered for the domains of the
@@ -84,14 +90,14 @@ class Identity(Strict):
     acme: StrictBool = False
 
 
-class ExternalAccount(Strict):
+class ExternalAccount(_Model):
     """What a directory gave to bind our account to one of its customers (RFC 8555 7.3.4)."""
 
     id: str = Field(min_length=1)
     key_file: str = Field(min_length=1)
 
 
-class Acme(Strict):
+class Acme(_Model):
     """The ACME directory (RFC 8555) that issues certificates, and where its HTTP-01 questions arrive.
 
     ``ca_file`` are the CAs of the directory's own HTTPS, where it is not a public one.
@@ -104,7 +110,7 @@ class Acme(Strict):
     listen: HostPort = Address("0.0.0.0", 80)
 
 
-class TrustAnchor(Strict):
+class TrustAnchor(_Model):
     """One entry of the truststore: a file of CA certificates, pinned leaf certificates, or pinned keys.
 
     Exactly one of ``ca``, ``leaf`` and ``pin`` is given. ``public`` says that anybody can get a
@@ -135,107 +141,28 @@ class TrustAnchor(Strict):
         return (self.ca,) if self.ca is not None else self.leaf
 
 
-class Tenant(Strict):
+class Tenant(_Model):
     """A tenant: the SNI names that are its own and the identity they are answered with."""
 
     domains: tuple[Domain, ...] = Field(min_length=1)
     server_identity: str
 
 
-class MediaPlace(NamedTuple):
-    """One bound address of media and its ports: ``network`` has it under ``key``, '' is the short form."""
-
-    network: str
-    key: Literal["address", "address6"]
-    address: str
-    advertise: str | None
-    ports: str
-
-
-class MediaNetwork(Strict):
-    """A network of media: the bound address of each family, what SDP says instead, its ports.
-
-    Each address has all the ``ports`` for itself.
-    """
-
-    address: IpAddress | None = None
-    advertise: IpAddress | None = None
-    address6: IpAddress | None = None
-    advertise6: IpAddress | None = None
-    ports: PortRange = "20000-29999"
-
-    @model_validator(mode="after")
-    def _families(self) -> MediaNetwork:
-        if self.address is None and self.address6 is None:
-            raise ValueError(
-                "neither address nor address6: write where media of this network is received,"
-                " such as address: 10.0.0.9"
-            )
-        for key in ("address", "advertise", "address6", "advertise6"):
-            given, six = getattr(self, key), key.endswith("6")
-            if given is not None and (":" in given) is not six:
-                other = key.rstrip("6") if six else f"{key}6"
-                raise ValueError(f"{key} {given} is of the other family: write {other}: {given}")
-        for key, shown in (("address", self.advertise), ("address6", self.advertise6)):
-            if shown is not None and getattr(self, key) is None:
-                raise ValueError(f"{shown} is advertised and nothing bound: write {key}, where it arrives")
-        return self
-
-
-class MediaConfig(Strict):
-    """Where media is received: the bound address, what SDP says instead, the ports; or several networks."""
-
-    address: IpAddress = "127.0.0.1"
-    advertise: IpAddress | None = None
-    ports: PortRange = "20000-29999"
-    networks: dict[Name, MediaNetwork] = {}
-    timeout: Duration = 300.0
-
-    @model_validator(mode="after")
-    def _one_form(self) -> MediaConfig:
-        both = self.model_fields_set & {"address", "advertise", "ports"}
-        if self.networks and both:
-            raise ValueError(
-                f"{', '.join(sorted(both))} beside networks: write each address with its ports in its network"
-            )
-        return self
-
-    @property
-    def places(self) -> tuple[MediaPlace, ...]:
-        """Every bound address, in the order of the networks; the one of the short form has no network."""
-        if not self.networks:
-            return (MediaPlace("", "address", self.address, self.advertise, self.ports),)
-        found = []
-        for name, each in self.networks.items():
-            if each.address is not None:
-                found.append(MediaPlace(name, "address", each.address, each.advertise, each.ports))
-            if each.address6 is not None:
-                found.append(MediaPlace(name, "address6", each.address6, each.advertise6, each.ports))
-        return tuple(found)
-
-
-class Marks(Strict):
-    """The DSCP (RFC 2474) of what we send: ``sip`` of signalling, ``rtp`` of RTP and RTCP; 0 is no mark."""
-
-    sip: Dscp = 0
-    rtp: Dscp = 0
-
-
-class Admin(Strict):
+class Admin(_Model):
     """The Flask pages and the health endpoint; ``hosts`` are further names that they are asked under."""
 
     bind: HostPort = Address("127.0.0.1", 8080)
     hosts: tuple[Host, ...] = ()
 
 
-class TrunkRevocation(Strict):
+class TrunkRevocation(_Model):
     """What a trunk demands about revoked certificates, and where it may be learned."""
 
     mode: RevocationMode = "soft"
     methods: tuple[RevocationMethod, ...] = Field(default=("staple", "crl", "ocsp"), min_length=1)
 
 
-class TrunkTls(Strict):
+class TrunkTls(_Model):
     """The TLS policy of one trunk, both directions."""
 
     mode: TlsMode = "required"
@@ -251,8 +178,9 @@ class TrunkTls(Strict):
     revocation: TrunkRevocation = TrunkRevocation()
 
 
-class Limits(Strict):
-    """Upper bounds of one trunk; None is no bound. ``cps`` is new calls a second.
+class Limits(_Model):
+    """Upper bounds of one trunk; None is no bound. ``cps`` is new calls a second, ``messages`` what comes
+    outside of calls.
 
     ``ports`` are pairs of media ports that calls from it hold; a call takes two for each of its streams.
     """
@@ -260,9 +188,10 @@ class Limits(Strict):
     calls: int | None = Field(default=None, ge=0)
     cps: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     ports: int | None = Field(default=None, ge=2)
+    messages: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
-class SessionTimer(Strict):
+class SessionTimer(_Model):
     """The session timers of a trunk (RFC 4028); without ``expires`` only what its peers ask for is kept.
 
     ``min`` is the shortest session that its peers may ask for.
@@ -283,14 +212,14 @@ class SessionTimer(Strict):
         return self
 
 
-class OptionsProbe(Strict):
+class OptionsProbe(_Model):
     """How the trunk is probed with OPTIONS."""
 
     every: Duration = 60.0
     down_after: int = Field(default=3, ge=1)
 
 
-class Registration(Strict):
+class Registration(_Model):
     """As whom we register with a trunk's registrar, and prove who we are to it (RFC 3261 10.2, 22).
 
     ``user`` at ``domain`` is the address of record; without a domain it is the host of the first peer.
@@ -324,7 +253,7 @@ Timed = Annotated[
 ]
 
 
-class Trunk(Strict):
+class Trunk(_Model):
     """One trunk: who it is, how it is reached, and what is demanded of it.
 
     Without ``sources`` nobody may call in on it; without ``peers`` it cannot be called; ``srv`` stands for
@@ -363,7 +292,10 @@ class Trunk(Strict):
     response_timeout: Duration = 32.0
     alias: StrictBool = False
     long_requests: Literal["tcp", "udp"] = "tcp"
-    early_media: Literal["pass", "ringing"] = "pass"
+    early_media: Literal["pass", "ringing", "authorized"] = "pass"
+    early_offer: tuple[OfferedCodec, ...] = ()
+    bodies: tuple[BodyKind, ...] = ()
+    methods: tuple[Literal["MESSAGE", "NOTIFY"], ...] = ()
     session_timer: Timed = SessionTimer()
 
     @cached_property
@@ -401,7 +333,7 @@ class Trunk(Strict):
         return own if own is not None else self.response_timeout
 
 
-class Revocation(Strict):
+class Revocation(_Model):
     """How revocation lists and OCSP answers are fetched; ``max_bytes`` bounds a list.
 
     ``refresh`` is the longest time between two fetches, ``wait`` how long a connection is held
@@ -416,7 +348,7 @@ class Revocation(Strict):
     allow_private: tuple[Network, ...] = ()
 
 
-class Caps(Strict):
+class Caps(_Model):
     """What one address, one peer or one call may take of what all of them share.
 
     Connections and handshakes under way are those of one address at one listener, messages those that one
@@ -429,13 +361,13 @@ class Caps(Strict):
     messages_per_flow: Rate = Field(default=2000.0, ge=10)
 
 
-class HookSettings(Strict):
+class HookSettings(_Model):
     """How long a hook may take before its call is rejected."""
 
     timeout: Duration = 0.5
 
 
-class Settings(Strict):
+class Settings(_Model):
     """The whole of sbc.yaml."""
 
     listeners: dict[Name, Listener] = Field(min_length=1)
@@ -448,6 +380,7 @@ class Settings(Strict):
     admin: Admin | None = None
     caps: Caps = Caps()
     dns: Dns = Dns()
+    emergency: Emergency | None = None
     hooks: HookSettings = HookSettings()
     revocation: Revocation = Revocation()
     control: str = Field(default="run/sbc.sock", min_length=1)

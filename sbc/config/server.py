@@ -1,4 +1,4 @@
-"""One of a trunk's peers as the operator writes it, and whom names are asked of."""
+"""One of a trunk's peers as the operator writes it, and whom names are asked of: ``dns`` of sbc.yaml."""
 
 from __future__ import annotations
 
@@ -10,13 +10,11 @@ from sbc.base import Address
 from sbc.config.values import Duration, NameServer, PeerHost, is_domain, parse_address, with_port
 
 
-class Strict(BaseModel):
-    """What the files say, frozen; a key that is not known is a mistake."""
-
+class _Model(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Server(Strict):
+class Server(_Model):
     """One of a trunk's peers; ``host:port`` is enough where nothing else is said of it.
 
     A host name without a ``port`` is a domain, whose servers DNS names (RFC 3263 4).
@@ -48,7 +46,7 @@ class Server(Strict):
         return Address(self.host, self.port)
 
 
-class Dns(Strict):
+class Dns(_Model):
     """Whom names are asked of; without ``servers`` whomever /etc/resolv.conf names, as it stands."""
 
     servers: tuple[NameServer, ...] = ()

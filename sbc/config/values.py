@@ -14,7 +14,9 @@ from pydantic import AfterValidator, BeforeValidator, GetJsonSchemaHandler, With
 from pydantic_core import CoreSchema
 
 from sbc.base import Address
+from sbc.media.early import OFFERABLE
 from sbc.media.policy import SUITES
+from sbc.policy.bodies import KINDS
 from sbc.tls.groups import GROUPS
 from sbc.tls.material.pins import parse_pin
 from sbc.tls.names import is_ip
@@ -223,6 +225,14 @@ def _group(text: str) -> str:
     return _one_of(text, GROUPS, "a key-exchange group")
 
 
+def _offered(text: str) -> str:
+    return _one_of(text.upper(), OFFERABLE, "a codec that we can offer")
+
+
+def _body(text: str) -> str:
+    return _one_of(text, tuple(KINDS), "a body that can cross")
+
+
 def _filled(text: str) -> str:
     if not text.strip():
         raise ValueError("nothing is given: write a file name")
@@ -264,6 +274,8 @@ HttpsUrl = Annotated[str, AfterValidator(_https)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Name = Annotated[str, AfterValidator(_name)]
 AccountName = Annotated[str, AfterValidator(_account)]
+OfferedCodec = Annotated[str, AfterValidator(_offered)]
+BodyKind = Annotated[str, AfterValidator(_body)]
 Suite = Annotated[str, AfterValidator(_suite)]
 Group = Annotated[str, AfterValidator(_group)]
 # One text, or a list of them.

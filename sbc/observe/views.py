@@ -200,7 +200,7 @@ class CallView:
 
     id: str
     caller: str
-    callee: str
+    called: str
     a_trunk: str
     b_trunk: str
     state: str
@@ -211,6 +211,7 @@ class CallView:
     a_srtp: str = ""
     b_srtp: str = ""
     downgraded: bool = False
+    emergency: bool = False
 
 
 @dataclass(frozen=True, slots=True)
