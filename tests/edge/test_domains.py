@@ -181,6 +181,20 @@ def test_the_certificate_is_held_to_the_domain_and_never_to_what_srv_says(domain
         evil.close()
 
 
+def test_naptr_leads_to_the_servers_of_the_transport(domain: Domain) -> None:
+    away = "_sips._tcp.away.example"
+    domain.dns.knows(
+        *HOSTS,
+        f"naptr-record={DOMAIN},10,10,S,SIP+D2U,,_sip._udp.{DOMAIN}",
+        f"naptr-record={DOMAIN},20,10,S,SIPS+D2T,,{away}",
+        f"srv-host={away},b.edge.example,{domain.ports[1]}",
+        srv(free_port()),
+    )
+    domain.configure()
+    domain.found(1)
+    assert domain.call() == domain.at(1)
+
+
 def test_a_peer_without_a_port_beside_one_with(domain: Domain) -> None:
     domain.dns.knows(*HOSTS, srv(domain.ports[0]))
     elsewhere = free_port()
