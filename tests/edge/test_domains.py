@@ -127,6 +127,7 @@ def test_weights_share_the_calls_and_records_that_change_move_them(domain: Domai
     domain.found(2)
     assert Counter(domain.call() for _ in range(8)) == {domain.at(0): 6, domain.at(1): 2}
     domain.dns.knows(*HOSTS, srv(two, "b.edge.example"))
+    assert not ask(domain.running.directory / "run" / "sbc.sock", "reload")["broken"]
     domain.found(1)
     assert {domain.call() for _ in range(3)} == {domain.at(1)}
     domain.dns.stop()

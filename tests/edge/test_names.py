@@ -65,8 +65,7 @@ class Zone:
 
     def asks_again(self) -> None:
         """As if its time were over."""
-        for _, known, _ in self.names.known():
-            known.due = 0.0
+        self.names.refresh()
 
 
 @pytest.fixture
