@@ -139,12 +139,14 @@ def test_a_domain_that_is_not_known_yet_is_left_to_the_dialler() -> None:
 
 
 def test_a_domain_without_servers_is_a_hop_that_failed() -> None:
-    stage, _ = staged(rules='rules: [{name: out, when: true, then: route "carrier" then "backup" on 503}]')
+    stage, _ = staged(
+        rules='rules: [{name: out, when: true, then: route "carrier" then "backup" on unreachable}]'
+    )
     stage.engine.peers.located.learn("carrier", DOMAIN, ())
     stage.office.invite()
     stage.peers["backup"].hears("INVITE")
-    (refused,) = stage.noted("hop-refused")
-    assert "carrier.example: DNS names no server of it" in refused.fields["reason"]
+    (failed,) = stage.noted("hop-failed")
+    assert failed.fields["reason"] == "trunk carrier has no peers: carrier.example: DNS names no server of it"
 
 
 def test_requests_within_the_dialog_go_to_the_server_that_has_the_call() -> None:
