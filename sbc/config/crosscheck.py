@@ -233,6 +233,9 @@ def _on_plaintext(trunk: TrunkFile, listener: Listener) -> Iterator[Diagnostic]:
 
 def _reach(trunk: TrunkFile, listener: Listener) -> Iterator[Diagnostic]:
     value = trunk.value
+    if "long_requests" in value.model_fields_set and listener.transport != "udp":
+        hint = "remove it; it is for trunks on a udp listener"
+        yield trunk.warning(("long_requests",), "long_requests has no effect here", hint)
     if not value.sources and value.registration is None and trunk.right("sources", "register"):
         hint = 'write sources: [NETWORK, ...] to take calls from it; [0.0.0.0/0, "::/0"] is everybody'
         yield trunk.warning((), "no sources: the trunk can be called but cannot call", hint)
