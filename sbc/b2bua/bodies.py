@@ -101,7 +101,9 @@ def content_type(message: Message) -> tuple[str, str]:
 def _divided(body: bytes, delimiter: bytes) -> Body:
     if body.count(delimiter) > MOST_PARTS:
         raise PeerError("too many parts in a body")
-    sdp, parts, before = None, list[Part](), 0
+    sdp: bytes | None = None
+    parts: list[Part] = []
+    before = 0
     for octets in _pieces(body, delimiter):
         head, _, content = (b"\r\n" + octets).partition(b"\r\n\r\n")
         kind, required = _read(head[2:].decode("latin-1"))

@@ -7,7 +7,7 @@ from sbc.b2bua.call import Call
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.life import fire
 from sbc.b2bua.states import Ending
-from sbc.b2bua.translate import Fields, answer
+from sbc.b2bua.translate import Fields, answer, extensions
 from sbc.policy.downgrade import Judgement
 from sbc.sip.message import Request, Response
 from sbc.sip.transactions import SPENT, ServerTransaction
@@ -23,7 +23,13 @@ class Invitation:
         self.server = server
         self.request = request
         body = read_body(request)
-        self.offer, self.parts = body.sdp, body.parts
+        self.offer = body.sdp
+        self.parts: tuple[Part, ...] = body.parts
+
+    @property
+    def requires_100rel(self) -> bool:
+        """Whether its provisional responses have to be reliable, and what they offer answered."""
+        return bool(extensions(self.request, "Require"))
 
     def on_response(self, response: Response, at: float, out: list[Command]) -> None:
         """A server transaction has no responses to tell of."""
@@ -99,4 +105,4 @@ class Invitation:
 
     def let_go(self) -> None:
         """The call is up or over: nothing of the message is needed while its transaction lives on."""
-        self.request, self.offer, self.parts = SPENT, b"", tuple[Part, ...]()
+        self.request, self.offer, self.parts = SPENT, b"", ()
