@@ -38,7 +38,8 @@ class Facts:
     the first field of a name in any case, or None; ``ruri_param`` and ``from_param`` do so for the
     parameters of the URIs, in small letters. ``calls`` gives the calls that a trunk holds now, and for
     an empty name all calls; ``tags`` are what hooks have said of the call. ``auth_user`` has proved its
-    password for ``auth_realm``. ``redirected_from`` is whom the call was for before its callee redirected it.
+    password for ``auth_realm``. ``redirected_from`` is whom the call was for before its callee redirected it,
+    ``referred_by`` who transferred the caller to whom it is for.
     """
 
     trunk: str = ""
@@ -83,6 +84,7 @@ class Facts:
     from_type: str = ""
     calls: Callable[[str], int] = no_calls
     redirected_from: str = ""
+    referred_by: str = ""
 
     def __copy__(self) -> Facts:
         """A copy; without this, one build could make it and the other not."""
@@ -141,6 +143,11 @@ FACTS: dict[str, Fact] = {
         "text",
         "of a redirect that is followed: whom the call was for; `trunk` is then the callee's",
     ),
+    "referred_by": Fact(
+        "referred_by",
+        "text",
+        "of a transfer that we carry out: who transfers the caller; `trunk` is then that one's",
+    ),
     "call.id": Fact("call_id", "text", "the Call-ID"),
     "user_agent": Fact("user_agent", "text", "the User-Agent header"),
     "sips": Fact("sips", "truth", "arrived over TLS for a sips: URI"),
@@ -170,7 +177,7 @@ FACTS: dict[str, Fact] = {
     "time.minute": Fact("now", "number", "the minute, 0 to 59"),
     "time.weekday": Fact("now", "number", "the day of the week, 1 is Monday and 7 is Sunday"),
 }
-USERS = frozenset(("ruri_user", "from_user", "to_header_user", "redirected_from"))
+USERS = frozenset(("ruri_user", "from_user", "to_header_user", "redirected_from", "referred_by"))
 _CANONICAL: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(USERS, lambda user: read_user("sip", user)[0]),
     **dict.fromkeys(("ruri_host", "from_host", "to_header_host"), canonical_host),

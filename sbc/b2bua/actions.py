@@ -45,13 +45,19 @@ class Actions:
             login = (name, realm)
         return facts_of(request, a.flow, a.trunk.tenant, now, self._calls, login), stale
 
-    def redirected_facts(self, request: Request, by: Leg, called: str, now: float) -> Facts:
+    def redirected_facts(
+        self, request: Request, by: Leg, called: str, now: float, referred_by: str = ""
+    ) -> Facts:
         """What the rules may ask of a call that the callee on ``by`` redirected: it is one of that trunk.
 
-        Nobody has proved a password for it. ``called`` is whom it was for.
+        Nobody has proved a password for it. ``called`` is whom it was for. Alike where the one on ``by``
+        has referred the caller, and nobody was called before.
         """
         facts = facts_of(request, by.flow, by.trunk.tenant, now, self._calls)
-        return replace(facts, trunk=by.trunk.trunk, listener=by.trunk.listener, redirected_from=called)
+        trunk = by.trunk
+        return replace(
+            facts, trunk=trunk.trunk, listener=trunk.listener, redirected_from=called, referred_by=referred_by
+        )
 
     def challenge(
         self, response: Response, decision: Challenge, users: Users, stale: bool, at: float

@@ -136,7 +136,9 @@ class Attempt:
                 return
         if response.status < 200 and sdp and self._is_untimely(fork, sdp):
             return
-        if self.leg.trunk.early_media == "ringing" and self.invitation.offer and not fork.renewed:
+        # One who was referred is connected with the answer, and hears whoever referred it until then.
+        quiet = self.leg.trunk.early_media == "ringing" or bool(call.referred[0])
+        if quiet and self.invitation.offer and not fork.renewed:
             sdp = self._withhold(fork, response, sdp)
         if response.status >= 200:
             again, accepted = b"" if sdp else self._early(fork), fork.accepted

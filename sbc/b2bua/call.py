@@ -69,10 +69,16 @@ class Unacknowledged(Protocol):
 
 
 class Crossing(Protocol):
-    """A request within the dialogs that is not answered yet: a ``Mirror``, or a ``Refresh`` of our own."""
+    """A request within the dialogs that is not answered yet: a ``Mirror``, or a ``Refresh`` of our own.
+
+    A ``Referral`` too, until the one who was referred is connected.
+    """
 
     def abandon(self, at: float, out: list[Command]) -> None:
         """The call ends first: answer it, and take it out of the call's ``mirrors``."""
+
+    def outlives(self, side: Side) -> bool:
+        """Whether it goes on though ``side`` has hung up."""
 
 
 class Call:
@@ -92,6 +98,7 @@ class Call:
         "called",
         "caller",
         "created",
+        "demands",
         "desk",
         "downgraded",
         "facts",
@@ -102,6 +109,7 @@ class Call:
         "held",
         "id",
         "limits",
+        "linked",
         "media_waits",
         "mirrors",
         "named_hooks",
@@ -109,8 +117,10 @@ class Call:
         "offered_early",
         "offerer",
         "policies",
+        "privacy",
         "recorded",
         "redirected",
+        "referred",
         "refers",
         "reminded_at",
         "rule",
@@ -150,7 +160,13 @@ class Call:
         self.held = 1  # so many of these count to the end, whatever becomes of a hop
         # Whom it was for before a callee redirected it, and the trunk of that callee.
         self.redirected: tuple[str, str] = "", ""
-        self.refers: Refers | None = None  # those that crossed, where there were any
+        self.refers: Refers = ()  # those that crossed it
+        # Who referred the caller, and on which trunk; while that is under way, the other one of its two calls.
+        self.referred: tuple[str, str] = "", ""
+        self.linked: Call | None = None
+        # Whether its rules demanded SRTP, and that no leg is without TLS; and the caller's own Privacy.
+        self.demands: tuple[bool, bool] = False, False
+        self.privacy = ""
         self.rule = ""
         self.caller = ""
         self.called = ""

@@ -20,6 +20,7 @@ from sbc.b2bua.media_policy import callee_srtp, caller_srtp, effective_downgrade
 from sbc.b2bua.proofs import CREDENTIALS, repeat
 from sbc.b2bua.session import ask, lengthen
 from sbc.b2bua.states import ENDED
+from sbc.b2bua.transfers import refer_on
 from sbc.b2bua.translate import Fields, invite, too_long
 from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
@@ -167,6 +168,8 @@ class Hunt:
         except PeerError as refused:
             self.invitation.refuse(refused.status, "Privacy Not Available", at, out, refused.reason)
             return
+        if call.referred[0]:
+            refer_on(request, self.invitation.request, leg, leg.trunk.trunk == call.referred[1])
         home = desk.peers.homes.get(leg.trunk.trunk)
         if home is not None and home.peer == leg.peer:
             request.headers.extend([("Route", each) for each in home.routes])

@@ -16,6 +16,7 @@ from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg, Side, local_address
 from sbc.b2bua.life import on_bye
 from sbc.b2bua.mirror import Mirror, screen
+from sbc.b2bua.referral import Referral, refuse_refer
 from sbc.b2bua.screening import Refusal, looped, refuse
 from sbc.b2bua.session import objection, refreshed
 from sbc.b2bua.setup import Setup
@@ -103,9 +104,9 @@ class Reception:
     def _on_options(self, server: ServerTransaction, at: float, out: list[Command]) -> None:
         """OPTIONS to us: what we can do (RFC 3261 11.2)."""
         response = self._desk.respond_to(server, 503 if self._desk.draining else 200, "")
-        allowed, known = ALLOW, EXTENSIONS
+        allowed, known = ALLOW, list(EXTENSIONS)
         if self._transfers(server.flow):
-            allowed, known = f"{ALLOW}, REFER, NOTIFY", EXTENSIONS + OF_TRANSFERS
+            allowed, known = f"{ALLOW}, REFER, NOTIFY", [*EXTENSIONS, *OF_TRANSFERS]
         for name, value in (("Allow", allowed), ACCEPT, ("Supported", ", ".join(known))):
             response.headers.add(name, value)
         server.respond(response, at, out)
@@ -214,6 +215,9 @@ class Reception:
         self, call: Call, fork: Fork, side: Side, server: ServerTransaction, request: Request,
         at: float, out: list[Command],
     ) -> None:  # fmt: skip
+        if request.method == "REFER" and call.leg(side).trunk.transfers == "perform":
+            self._refer(call, fork, side, server, request, at, out)
+            return
         if request.method in ("INVITE", "UPDATE"):
             unfit = objection(call.leg(side).trunk, request)
             if unfit is not None:
@@ -229,3 +233,13 @@ class Reception:
         mirror = Mirror(call, fork, side, server, request)
         server.user = mirror
         mirror.start(at, out)
+
+    def _refer(
+        self, call: Call, fork: Fork, side: Side, server: ServerTransaction, request: Request,
+        at: float, out: list[Command],
+    ) -> None:  # fmt: skip
+        refusal = refuse_refer(call, fork, request)
+        if refusal is not None:
+            self._refuse(server, refusal, at, out)
+        else:
+            Referral(call, fork, side, request).start(server, request, at, out)

@@ -88,8 +88,18 @@ def start(call: Call, side: Side, at: float) -> None:
         call.schedule(EXPIRE[side], at + terms.expires_after)
 
 
+def leave(call: Call, side: Side) -> None:
+    """The peer on ``side`` has hung up, and the call goes on without it."""
+    call.cancel_timer(REFRESH[side])
+    call.cancel_timer(EXPIRE[side])
+
+
 def forget_descriptions(call: Call) -> None:
-    """A call in which no session has an end needs nothing to refresh it with."""
+    """A call in which no session has an end needs nothing to refresh it with, or to connect one side anew."""
+    if call.referred[0] or call.a.trunk.transfers == "perform":
+        return
+    if call.b is not None and call.b.trunk.transfers == "perform":
+        return
     if call.a.session is None and (call.b is None or call.b.session is None):
         call.agreed.clear()
         call.offered = b"", b""

@@ -19,11 +19,13 @@ from sbc.b2bua.call import Call
 from sbc.b2bua.commands import Command, Invited, Note, RunHooks
 from sbc.b2bua.hunt import Hunt
 from sbc.b2bua.invitation import Invitation
+from sbc.b2bua.joining import JOIN, Joining
 from sbc.b2bua.leg import Leg
 from sbc.b2bua.life import fire
 from sbc.b2bua.media_policy import effective_downgrade
 from sbc.b2bua.redirects import MOST_FOLLOWED, Redirection, Target, exposed, masked, place_of, targets_of
 from sbc.b2bua.states import ENDED, Ending
+from sbc.b2bua.transfers import Referrer, still_demanding
 from sbc.b2bua.translate import answer, is_secure, redirect_contact
 from sbc.config.hook_set import called_by
 from sbc.policy.downgrade import verdict
@@ -35,13 +37,15 @@ from sbc.sip.uri import Uri
 class Setup:
     """What becomes of the caller's INVITE."""
 
-    __slots__ = ("call", "edits", "hunt", "invitation", "redirection", "stale")
+    __slots__ = ("call", "edits", "hunt", "invitation", "redirection", "referrer", "stale")
 
     def __init__(
-        self, call: Call, server: ServerTransaction, request: Request, redirection: Redirection | None = None
-    ) -> None:
+        self, call: Call, server: ServerTransaction, request: Request, redirection: Redirection | None = None,
+        referrer: Referrer | None = None,
+    ) -> None:  # fmt: skip
         self.call = call
         self.redirection = redirection
+        self.referrer = referrer
         self.invitation = Invitation(call, server, request)
         self.hunt = Hunt(self.invitation)
         self.stale = False  # the caller's credentials were good once
@@ -51,11 +55,14 @@ class Setup:
         """Ask the rules, and the hooks before and after them where there are any."""
         call, desk = self.call, self.call.desk
         hooks, request = call.snapshot.hooks, self.invitation.request
-        from_ = self.redirection
-        if from_ is None:
+        from_, referrer = self.redirection, self.referrer
+        if referrer is not None:
+            facts = desk.actions.redirected_facts(request, referrer.by, "", desk.date(at), referrer.who)
+        elif from_ is None:
             facts, self.stale = desk.actions.facts(request, call.a, call.snapshot, desk.date(at), at)
         else:
-            facts = desk.actions.redirected_facts(request, from_.by, from_.called, desk.date(at))
+            who = call.referred[0]
+            facts = desk.actions.redirected_facts(request, from_.by, from_.called, desk.date(at), who)
         if hooks.answer or hooks.end:
             call.facts = facts
         if hooks.invite:
@@ -108,6 +115,10 @@ class Setup:
         else:
             if self.redirection is not None:
                 decision = _still_demanding(decision, self.redirection)
+            elif self.referrer is not None:
+                decision = still_demanding(decision, self.referrer.srtp, self.referrer.tls)
+            call.demands = decision.srtp == "required", decision.downgrade == "forbid"
+            call.privacy = self.invitation.request.headers.get("Privacy") or ""
             refused = actions.admit(decision.limits, at) if decision.limits else None
             if refused is not None:
                 why = f"limit of {refused.calls} calls"
@@ -141,8 +152,9 @@ class Setup:
 
     def _challenge(self, decision: Challenge, at: float, out: list[Command]) -> None:
         call, desk = self.call, self.call.desk
-        if self.redirection is not None:
-            self.invitation.refuse(403, "", at, out, "a redirected call cannot be asked for a password")
+        if self.redirection is not None or self.referrer is not None:
+            kind = "redirected" if self.redirection is not None else "referred"
+            self.invitation.refuse(403, "", at, out, f"a {kind} call cannot be asked for a password")
             return
         response = desk.respond_to(self.invitation.server, 407, "Proxy Authentication Required")
         desk.actions.challenge(response, decision, call.snapshot.logins, self.stale, at)
@@ -237,6 +249,9 @@ class Setup:
         call = Call(desk, desk.ids.key(6).hex(), old.snapshot, old.a, at)
         call.caller, call.called = old.caller, target.party.user
         call.redirected = to.called, to.by.trunk.trunk
+        call.referred = old.referred
+        if old.linked is not None:
+            call.linked, old.linked.linked, old.linked = old.linked, call, None
         call.setup = setup = Setup(call, server, Request("INVITE", str(target), said.headers, said.body), to)
         counting = old.admitted[:held]
         fields = {"trunk": to.by.trunk.trunk, "from": to.called, "to": call.called, "as": call.id}
@@ -253,8 +268,14 @@ class Setup:
         setup.decide(at, out)
 
     def on_timer(self, name: str, at: float, out: list[Command]) -> None:
-        """A timer of the hunt's is due."""
-        self.hunt.on_timer(name, at, out)
+        """A timer of the hunt's is due, or of a re-INVITE that shall connect one who was referred."""
+        if name != JOIN:
+            self.hunt.on_timer(name, at, out)
+            return
+        for each in self.call.mirrors:
+            if isinstance(each, Joining):
+                each.again(at, out)
+                break
 
     def withdraw(self, ending: Ending, at: float, out: list[Command]) -> None:
         """Nobody wants an answer any more: CANCEL what was sent, and tell the caller."""
@@ -271,6 +292,7 @@ def _still_demanding(route: Route, from_: Redirection) -> Route:
     """``route``, no laxer than the one that the redirected call took, and counting under no limit twice."""
     held = {limit.key for limit in from_.limits if not limit.seconds}
     limits = tuple([each for each in route.limits if each.seconds or each.key not in held])
-    srtp = "required" if from_.route.srtp == "required" else route.srtp
-    downgrade = "forbid" if from_.route.downgrade == "forbid" else route.downgrade
-    return replace(route, srtp=srtp, downgrade=downgrade, limits=limits)
+    former = from_.route
+    return still_demanding(
+        replace(route, limits=limits), former.srtp == "required", former.downgrade == "forbid"
+    )

@@ -48,7 +48,7 @@ __all__ = [
 ]  # fmt: skip
 
 TlsMode = Literal["off", "server", "optional", "required"]
-Transfers = Literal["refuse", "pass"]
+Transfers = Literal["refuse", "pass", "perform"]
 RevocationMode = Literal["off", "soft", "hard"]
 RevocationMethod = Literal["staple", "crl", "ocsp"]
 

@@ -14,7 +14,7 @@ from tests.playbook.stage import RULES, SDP, Stage, snapshot
 ALLOWS = "INVITE, ACK, CANCEL, BYE, OPTIONS, REFER, NOTIFY"
 
 
-def transferring(rules: str = RULES, options: dict[str, Any] | None = None, **words: str) -> Snapshot:
+def transferring(rules: str = RULES, options: dict[str, Any] | None = None, **words: Any) -> Snapshot:
     """The usual trunks, and what becomes of a REFER from each that is named: ``office="pass"``."""
     made = snapshot(rules, **(options or {}))
     trunks = dict(made.trunks)
@@ -26,7 +26,8 @@ def transferring(rules: str = RULES, options: dict[str, Any] | None = None, **wo
 
 def called(stage: Stage, call_id: str = "call-of-office", **headers: str) -> tuple[Request, Response]:
     """The office calls the carrier and is answered; the INVITE and the 200 as they were heard."""
-    fields = {"Call_ID": call_id, "From": f'"Alice" <sip:alice@office.example>;tag={call_id}', **headers}
+    caller = f'"Alice" <sip:alice@office.example>;tag={call_id}'
+    fields: dict[str, Any] = {"Call_ID": call_id, "From": caller, **headers}
     stage.office.invite(Allow=ALLOWS, **fields)
     stage.office.hears(100)
     invite = stage.carrier.hears_request("INVITE")
@@ -37,9 +38,9 @@ def called(stage: Stage, call_id: str = "call-of-office", **headers: str) -> tup
     return invite, answer
 
 
-def says(stage: Stage, answer: Response, method: str, body: bytes = b"", **headers: str) -> None:
+def says(stage: Stage, answer: Response, method: str, body: bytes = b"", **headers: Any) -> None:
     """The caller of the call that ``answer`` took says more in it."""
-    fields = {"Call_ID": answer.call_id, "From": answer.headers.get("From") or "", **headers}
+    fields: dict[str, Any] = {"Call_ID": answer.call_id, "From": answer.headers.get("From") or "", **headers}
     stage.within("office", answer, method, body, **fields)
 
 
