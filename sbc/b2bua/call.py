@@ -161,7 +161,7 @@ class Call:
         # Whom it was for before a callee redirected it, and the trunk of that callee.
         self.redirected: tuple[str, str] = "", ""
         self.refers: Refers = ()  # those that crossed it
-        # Who referred the caller, and on which trunk; while that is under way, the other one of its two calls.
+        # Who referred the caller, and on which trunk; while that is under way, the other of its two calls.
         self.referred: tuple[str, str] = "", ""
         self.linked: Call | None = None
         # Whether its rules demanded SRTP, and that no leg is without TLS; and the caller's own Privacy.
@@ -323,6 +323,6 @@ def forget(call: Call) -> None:
         desk.limits.release(call.admitted[-1])
         call.admitted.pop()
     if call.limits:
-        desk.actions.release(call.limits)
+        desk.rule_limits.release(call.limits)
         call.limits = ()
     desk.forget(call.id)

@@ -92,6 +92,7 @@ class Rig:
     warned: str = r"\[(sips-downgrade|check)\]"
     pairs: int = 20  # of media ports
     rules: str = ""  # asked before those by which the two reach each other
+    others: tuple[Far, ...] = ()  # further trunks, which only ``rules`` lead to
     lab: Lab = field(init=False)
     sbc: Portcullis = field(init=False)
     _records_seen: int = 0
@@ -134,7 +135,7 @@ class Rig:
         last = first + 2 * self.pairs - 1
         text = _SETTINGS.format(tls=self.tls, udp=self.udp, sbc=self.lab.issue("sbc"), first=first, last=last)
         (directory / "sbc.yaml").write_text(text)
-        for each in (caller, callee):
+        for each in (caller, callee, *self.others):
             (directory / "trunks.d" / f"{each.name}.yaml").write_text(each.trunk())
         rules = [(caller.name, callee.name), (callee.name, caller.name)]
         text = "".join(_RULE.format(origin=origin, target=target) for origin, target in rules)

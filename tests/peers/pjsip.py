@@ -118,6 +118,14 @@ class Pjsip(PeerProcess):
         """Send digits as RFC 4733 events."""
         self.do("dtmf", call=call, digits=digits)
 
+    def refer(self, call: int, uri: str) -> None:
+        """Transfer the peer of ``call`` to ``uri``: a REFER."""
+        self.do("refer", call=call, uri=uri)
+
+    def refer_replaces(self, call: int, other: int) -> None:
+        """Transfer the peer of ``call`` to that of ``other``, whom it is to take over: Refer-To with Replaces."""
+        self.do("refer_replaces", call=call, other=other)
+
     def dump(self, call: int) -> str:
         """PJSIP's own text about a call."""
         return str(self.do("dump", call=call)["text"])

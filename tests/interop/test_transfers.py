@@ -1,0 +1,125 @@
+"""Three PJSIPs and a transfer: one of them connects the other two through a running Portcullis.
+
+Mutual TLS and mandatory SRTP on all legs. All calls of this file go through the same SBC.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.interop.pair import HIGH, LOW, Pair
+from tests.interop.rig import Far, Rig, assert_secure, hears_lately, messages, once_idle, talk
+from tests.peers.needs import needs
+from tests.peers.pjsip import Pjsip
+
+pytestmark = [pytest.mark.interop, pytest.mark.slow]
+
+ALICE, BOB, CAROL = "127.0.0.2", "127.0.0.3", "127.0.0.4"
+#: What Carol says, in hertz, and her number.
+MIDDLE, HER = 700.0, "+12125550199"
+RULES = f"""\
+  - name: Carol
+    when: to.user == "{HER}"
+    then: route "carol"
+"""
+
+
+@dataclass(slots=True)
+class Three(Pair):
+    """Alice and Bob, and Carol, whom a rule leads to."""
+
+    carol: Pjsip | None = None
+
+    @property
+    def third(self) -> Pjsip:
+        """Carol."""
+        assert self.carol is not None
+        return self.carol
+
+    def connected(self) -> tuple[int, int]:
+        """Alice and Bob talk."""
+        self.third.events.clear()
+        call, there = self.connect()
+        talk((self.alice, call), (self.bob, there), packets=20)
+        return call, there
+
+    def reached(self) -> int:
+        """Carol's call, which she has taken."""
+        call = int(self.third.expect("incoming")["call"])
+        self.third.expect_state(call, "CONFIRMED")
+        return call
+
+
+def running(root: object, word: str) -> Iterator[Three]:
+    """The three, and an SBC on which transfers of all of them are treated by ``word``."""
+    needs("pjsua2")
+    more = f"transfers: {word}"
+    rig = Rig(root, rules=RULES)  # type: ignore[arg-type]
+    alice = rig.pjsip("alice", ALICE, HIGH, answer=0)
+    bob = rig.pjsip("bob", BOB, LOW, answer=0)
+    carol = rig.pjsip("carol", CAROL, MIDDLE)
+    rig.others = (Far("carol", carol.port, CAROL, more=more),)
+    far = [Far(each.name, each.port, each.settings.address, more=more) for each in (alice, bob)]
+    with rig.running(*far, alice, bob, carol):
+        yield Three(rig, alice, bob, carol=carol)
+
+
+@pytest.fixture(scope="module")
+def performing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Three]:
+    yield from running(tmp_path_factory.mktemp("three"), "perform")
+
+
+@pytest.fixture
+def three(performing: Three) -> Iterator[Three]:
+    yield performing
+    performing.rig.check_log()
+
+
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_a_party_is_connected_with_whom_it_is_transferred_to(three: Three, who: str) -> None:
+    call, there = three.connected()
+    ends = [(three.alice, call, HIGH), (three.bob, there, LOW)]
+    (one, own, _), (other, its, tone) = ends if who == "caller" else ends[::-1]
+    once_idle(one, lambda: one.refer(own, three.rig.number(HER)))
+    hers = three.reached()
+    assert one.expect("transfer", call=own, final=True)["status"] == 200
+    one.expect_state(own, "DISCONNECTED")
+    first = three.rig.record()
+    assert (first["reason"], first["ended_by"]) == ("transferred", who)
+    talk((other, its), (three.third, hers))
+    three.third.hangup(hers)
+    other.expect_state(its, "DISCONNECTED")
+    second = three.rig.record()
+    assert (second["status"], second["referred_trunk"], second["ended_by"]) == (200, one.name, "callee")
+    assert_secure(second["a"], other.name)
+    assert_secure(second["b"], "carol")
+    assert hears_lately(other.recording(its), MIDDLE) and hears_lately(three.third.recording(hers), tone)
+
+
+def test_who_holds_the_other_transfers_it_too(three: Three) -> None:
+    call, there = three.connected()
+    once_idle(three.alice, lambda: three.alice.hold(call))
+    three.bob.expect("media", call=there, direction=2)
+    once_idle(three.alice, lambda: three.alice.refer(call, three.rig.number(HER)))
+    hers = three.reached()
+    three.alice.expect_state(call, "DISCONNECTED")
+    talk((three.bob, there), (three.third, hers))
+    three.bob.hangup(there)
+    three.third.expect_state(hers, "DISCONNECTED")
+    three.rig.record()
+    assert hears_lately(three.bob.recording(there), MIDDLE)
+    assert hears_lately(three.third.recording(hers), LOW)
+
+
+def test_a_transfer_to_nobody_leaves_the_two_as_they_were(three: Three) -> None:
+    call, there = three.connected()
+    once_idle(three.alice, lambda: three.alice.refer(call, three.rig.number("+19005550100")))
+    assert three.alice.expect("transfer", call=call, final=True)["status"] == 404
+    talk((three.alice, call), (three.bob, there))
+    assert "INVITE sip:" not in messages(three.third, "RX")
+    three.rig.record()
+    three.alice.hangup(call)
+    three.over(call, there)
