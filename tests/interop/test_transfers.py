@@ -21,6 +21,9 @@ ALICE, BOB, CAROL = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 #: What Carol says, in hertz, and her number.
 MIDDLE, HER = 700.0, "+12125550199"
 RULES = f"""\
+  - name: no premium numbers
+    when: to.user starts with "+1900"
+    then: reject 403
   - name: Carol
     when: to.user == "{HER}"
     then: route "carol"
@@ -117,7 +120,7 @@ def test_who_holds_the_other_transfers_it_too(three: Three) -> None:
 def test_a_transfer_to_nobody_leaves_the_two_as_they_were(three: Three) -> None:
     call, there = three.connected()
     once_idle(three.alice, lambda: three.alice.refer(call, three.rig.number("+19005550100")))
-    assert three.alice.expect("transfer", call=call, final=True)["status"] == 404
+    assert three.alice.expect("transfer", call=call, final=True)["status"] == 403
     talk((three.alice, call), (three.bob, there))
     assert "INVITE sip:" not in messages(three.third, "RX")
     three.rig.record()

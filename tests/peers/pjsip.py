@@ -123,7 +123,7 @@ class Pjsip(PeerProcess):
         self.do("refer", call=call, uri=uri)
 
     def refer_replaces(self, call: int, other: int) -> None:
-        """Transfer the peer of ``call`` to that of ``other``, whom it is to take over: Refer-To with Replaces."""
+        """Transfer the peer of ``call`` to that of ``other``: a REFER to it, with Replaces."""
         self.do("refer_replaces", call=call, other=other)
 
     def dump(self, call: int) -> str:
