@@ -13,7 +13,7 @@ The two calls are ``linked`` all the while, and a fault in one of them ends both
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.call import Call
@@ -24,7 +24,7 @@ from sbc.b2bua.joining import Joining
 from sbc.b2bua.leg import Leg, Side, other
 from sbc.b2bua.life import clear, fire
 from sbc.b2bua.screening import Refusal
-from sbc.b2bua.session import accepted
+from sbc.b2bua.session import accepted, start
 from sbc.b2bua.setup import Setup
 from sbc.b2bua.states import LEFT, UP, Ending
 from sbc.b2bua.transfers import Referrer, ReferTo, name_of, refer_to, referred_invite, wants_no_notify
@@ -155,6 +155,12 @@ class Referral:
             return
         if self._answered is not None:
             self._answered.acknowledge("b", at, out)
+        if not new.has_media:  # nor has the first call: there is nothing to agree anew
+            self._move(new, at, out)
+            return
+        if not new.heard("b"):
+            self._invite_party(b"", PeerError("the 2xx holds no answer to the offer", 488), at, out)
+            return
         ours, theirs = new.policies["b"], new.policies["a"]
         new.ask_media(OfferMedia(new.id, "b", new.heard("b"), ours, theirs), self._invite_party, out)
 
@@ -198,42 +204,42 @@ class Referral:
             new.media_refused("a", error, out)
             clear(new, error.reason, at, out)
             return
-        self._move(new, response, at, out)
-        answered = self._answered
-        assert answered is not None, "it was answered"
-        if self._offers:
-            answered.on_ack(with_sdp(new.ack(answered.fork, "a", answered.cseq), sdp), at, out)
-        else:
-            answered.settled(at, out)
-
-    def _move(self, new: Call, response: Response, at: float, out: list[Command]) -> None:
-        """Who was referred is of the new call from now on, and the old one ends for whoever referred."""
-        old, desk, fork, near = self.call, self.call.desk, new.fork, other(self.side)
         joining = self._joining
-        assert fork is not None and joining is not None and joining.request is not None, "it was joined"
+        assert joining is not None and joining.request is not None, "it was joined"
         new.mirrors.remove(joining)
         joining.leg.refreshing = joining.leg.inviting = False
+        new.a = joining.leg
+        accepted(new, "a", joining.request, response, at)
+        self._move(new, at, out, sdp)
+
+    def _move(self, new: Call, at: float, out: list[Command], answer: bytes = b"") -> None:
+        """Who was referred is of the new call from now on, and the old one ends for whoever referred.
+
+        ``answer`` is its answer to the callee's offer, where that made one.
+        """
+        old, desk, fork, near = self.call, self.call.desk, new.fork, other(self.side)
+        answered, leg = self._answered, self.call.leg(near)
+        assert fork is not None and answered is not None, "it was answered"
         old.mirrors.remove(self)
         desk.dialogs.unregister(self.fork)
         old.forks.clear()
         desk.dialogs.unregister(fork)
-        fork.a, new.a = self.fork.dialog(near), joining.leg
+        fork.a, new.a = self.fork.dialog(near), leg
+        start(new, "a", at)
         desk.dialogs.register(new.id, fork)
-        if joining.leg.trunk.trunk != new.referred[1]:
-            desk.limits.resume(joining.leg.trunk)
-            new.admitted.append(joining.leg.trunk)
-        accepted(new, "a", joining.request, response, at)
+        if leg.trunk.trunk != new.referred[1]:
+            desk.limits.resume(leg.trunk)
+            new.admitted.append(leg.trunk)
         out.append(Note("transferred", old.id, {"by": new.referred[0], "to": new.called, "as": new.id}))
         self._notify(200, True, at, out)
-        fire(
-            old,
-            "moved",
-            at,
-            out,
-            Ending("transferred", "caller" if self.side == "a" else "callee", side=near),
-        )
+        by: Literal["caller", "callee"] = "caller" if self.side == "a" else "callee"
+        fire(old, "moved", at, out, Ending("transferred", by, side=near))
         self._part()
         desk.working_on = new.id
+        if self._offers:
+            answered.on_ack(with_sdp(new.ack(fork, "a", answered.cseq), answer), at, out)
+        else:
+            answered.settled(at, out)
 
     def on_refused(self, status: int, at: float, out: list[Command]) -> None:
         """The one who was referred does not take the new call; it may be gone."""

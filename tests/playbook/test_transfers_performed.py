@@ -224,6 +224,50 @@ def test_who_wants_no_notify_gets_none() -> None:
     assert transfer.answer and stage.engine.calls
 
 
+def test_a_call_without_media_has_nothing_to_agree_anew() -> None:
+    stage = staged()
+    stage.office.invite(b"")
+    stage.office.hears(100)
+    invite = stage.carrier.hears_request("INVITE")
+    stage.carrier.respond(invite, 200)
+    answer = stage.office.hears_response(200)
+    stage.within("office", answer, "ACK")
+    stage.carrier.hears("ACK")
+    stage.within("office", answer, "REFER", Refer_To=TARGET)
+    stage.office.hears(202)
+    stage.office.hears("NOTIFY")
+    ringing = stage.backup.hears_request("INVITE")
+    stage.backup.respond(ringing, 200)
+    stage.backup.hears("ACK")
+    stage.office.hears("NOTIFY")
+    stage.office.hears("BYE")
+    stage.carrier.hears_nothing()
+    from_target(stage, ringing, "BYE")
+    stage.carrier.hears("BYE")
+    nothing_left(stage)
+
+
+def test_a_callee_may_make_the_offer() -> None:
+    stage = staged()
+    stage.office.invite(b"")
+    stage.office.hears(100)
+    invite = stage.carrier.hears_request("INVITE")
+    stage.carrier.respond(invite, 200)
+    answer = stage.office.hears_response(200)
+    stage.within("office", answer, "ACK")
+    stage.carrier.hears("ACK")
+    stage.within("office", answer, "REFER", Refer_To=TARGET)
+    ringing = stage.backup.hears_request("INVITE")
+    stage.backup.respond(ringing, 200, body=b"v=0 target")
+    stage.backup.hears_nothing()
+    again = stage.carrier.hears_request("INVITE")
+    assert again.body == b"via-sbc v=0 target"
+    stage.carrier.respond(again, 200, body=b"v=0 answers it")
+    stage.carrier.hears("ACK")
+    assert stage.backup.hears_request("ACK").body == b"via-sbc v=0 answers it"
+    assert {call.state for call in stage.engine.calls.values()} == {"up"}
+
+
 def test_every_refer_is_promised_where_it_is_carried_out() -> None:
     stage = staged()
     _, answer = stage.established()
