@@ -110,6 +110,7 @@ def test_who_holds_the_other_transfers_it_too(three: Three) -> None:
     once_idle(three.alice, lambda: three.alice.refer(call, three.rig.number(HER)))
     hers = three.reached()
     three.alice.expect_state(call, "DISCONNECTED")
+    three.rig.record()
     talk((three.bob, there), (three.third, hers))
     three.bob.hangup(there)
     three.third.expect_state(hers, "DISCONNECTED")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
@@ -14,100 +12,19 @@ from sbc.config.hooks import load_hooks
 from sbc.observe.cdr import call_record
 from sbc.sip.message import Request, Response
 from tests.playbook.stage import Stage
-from tests.playbook.transfers import called, says, transferring
-
-RULES = """
-rules:
-  - name: never premium
-    when: to.user starts with "+1900"
-    then: reject 403 "No premium numbers"
-  - name: transferred
-    when: referred_by != ""
-    then: |
-      {transferred}
-  - name: out
-    when: trunk == "office"
-    then: |
-      {out}
-"""
-HIDDEN = "10.9.8.7"
-TARGET = f"<sip:+1-212-555-0199@{HIDDEN}:5070;user=phone>"
-
-
-def staged(
-    transferred: str = 'route "backup"', out: str = 'route "carrier"', office: str = "perform", **options: Any
-) -> Stage:
-    rules = RULES.format(transferred=transferred.replace("\n", "\n      "), out=out.replace("\n", "\n      "))
-    return Stage(transferring(rules, options, office=office))
-
-
-class Transfer:
-    """The office has called the carrier, and transfers it to the backup."""
-
-    def __init__(self, stage: Stage, to: str = TARGET, **headers: Any) -> None:
-        self.stage = stage
-        self.invite, self.answer = called(stage)
-        says(stage, self.answer, "REFER", Refer_To=to, **headers)
-
-    def accepted(self) -> Transfer:
-        """The office hears that it is tried."""
-        self.stage.office.hears(202)
-        self.told(100)
-        return self
-
-    def told(self, status: int, state: str = "active;expires=600") -> Request:
-        """What the office is told next of the transfer."""
-        notify = self.stage.office.hears_request("NOTIFY")
-        assert notify.body.startswith(b"SIP/2.0 %d " % status), notify.body
-        assert notify.headers.get("Subscription-State") == state
-        assert notify.headers.get("Content-Type") == "message/sipfrag;version=2.0"
-        self.stage.office.respond(notify, 200)
-        return notify
-
-    def over(self, status: int) -> Request:
-        """The last that it is told."""
-        return self.told(status, "terminated;reason=noresource")
-
-    def rings(self) -> Request:
-        """The one to whom the carrier is transferred rings."""
-        ringing = self.stage.backup.hears_request("INVITE")
-        self.stage.backup.respond(ringing, 180)
-        self.told(180)
-        return ringing
-
-    def answers(self, body: bytes = b"v=0 target") -> tuple[Request, Request]:
-        """It takes the call; its INVITE, and the re-INVITE of the one who is transferred."""
-        ringing = self.rings()
-        self.stage.backup.respond(ringing, 200, body=body)
-        return ringing, self.stage.carrier.hears_request("INVITE")
-
-    def done(self) -> tuple[Request, Request]:
-        """All of it went well."""
-        ringing, again = self.answers()
-        self.stage.carrier.respond(again, 200, body=b"v=0 moved")
-        self.stage.carrier.hears("ACK")
-        return ringing, again
-
-
-def records(stage: Stage) -> list[dict[str, Any]]:
-    return [json.loads(call_record(note.call, note.fields)) for note in stage.noted("call-ended")]
-
-
-def nothing_left(stage: Stage) -> None:
-    """No call is left, none counts anywhere, and no dialog is known."""
-    assert not stage.engine.calls and not len(stage.engine.dialogs)
-    assert [stage.engine.count(name) for name in ("office", "carrier", "backup", "plain")] == [0] * 4
-
-
-def from_target(stage: Stage, ringing: Request, method: str, **headers: Any) -> None:
-    """The one who was called says more."""
-    contact = ringing.contact
-    assert contact is not None
-    stage.backup.request(
-        method, str(contact.uri), From=f"{ringing.headers.get('To')};tag=callee",
-        To=ringing.headers.get("From") or "", Call_ID=ringing.call_id, **headers,
-    )  # fmt: skip
-
+from tests.playbook.transfers import (
+    HIDDEN,
+    TARGET,
+    TRANSFERS,
+    Transfer,
+    called,
+    from_target,
+    nothing_left,
+    records,
+    says,
+    staged,
+    transferring,
+)
 
 # It goes well
 
@@ -153,7 +70,7 @@ def test_the_other_party_is_connected_with_whom_it_is_transferred_to() -> None:
 
 def test_the_caller_may_be_transferred_by_the_callee() -> None:
     stage = Stage(
-        transferring(RULES.format(transferred='route "backup"', out='route "carrier"'), carrier="perform")
+        transferring(TRANSFERS.format(transferred='route "backup"', out='route "carrier"'), carrier="perform")
     )
     invite, answer = called(stage)
     stage.from_callee(invite, "REFER", Refer_To=TARGET)
@@ -380,144 +297,6 @@ def test_a_record_of_it_is_replayed_as_a_call_of_the_trunk_that_transfers() -> N
     lines = [call_record(note.call, note.fields) for note in stage.noted("call-ended")]
     result = replay(stage.engine.store.current, lines)
     assert (result.calls, result.changes, result.unreadable) == (2, {}, [])
-
-
-# It does not go well
-
-
-@pytest.mark.parametrize("left", [False, True])
-@pytest.mark.parametrize("status", [486, 603, 503])
-def test_a_refusal_leaves_the_call_as_it_was(status: int, left: bool) -> None:
-    stage = staged()
-    transfer = Transfer(stage).accepted()
-    ringing = transfer.rings()
-    if left:
-        says(stage, transfer.answer, "BYE")
-        stage.office.hears(200)
-    stage.backup.respond(ringing, status)
-    transfer.over(status)
-    if left:
-        stage.carrier.hears("BYE")
-        nothing_left(stage)
-        return
-    says(stage, transfer.answer, "REFER", Refer_To=TARGET)
-    stage.office.hears(202)
-    says(stage, transfer.answer, "BYE")
-
-
-def test_whoever_is_transferred_may_hang_up_meanwhile() -> None:
-    stage = staged()
-    transfer = Transfer(stage).accepted()
-    ringing = transfer.rings()
-    stage.from_callee(transfer.invite, "BYE")
-    stage.carrier.hears(200)
-    stage.office.hears("BYE")
-    cancel = stage.backup.hears("CANCEL")
-    stage.backup.respond(cancel, 200)
-    stage.backup.respond(ringing, 487)
-    first, second = records(stage)
-    assert {first["status"], second["status"]} == {200, 487}
-    nothing_left(stage)
-
-
-@pytest.mark.parametrize("status", [488, 403])
-def test_who_does_not_take_the_other_is_left_where_it_was(status: int) -> None:
-    stage = staged()
-    transfer = Transfer(stage).accepted()
-    _, again = transfer.answers()
-    stage.carrier.respond(again, status)
-    stage.carrier.hears("ACK")
-    transfer.over(status)
-    stage.backup.hears("ACK")
-    stage.backup.hears("BYE")
-    says(stage, transfer.answer, "INFO")
-    stage.carrier.hears("INFO")
-    assert len(stage.engine.calls) == 1
-
-
-def test_glare_is_waited_for() -> None:
-    stage = staged()
-    transfer = Transfer(stage).accepted()
-    ringing = transfer.rings()
-    # The carrier has an offer of its own under way, which the office answers late.
-    stage.from_callee(transfer.invite, "INVITE", b"v=0 own")
-    stage.carrier.hears(100)
-    crossing = stage.office.hears_request("INVITE")
-    stage.backup.respond(ringing, 200, body=b"v=0 target")
-    stage.backup.hears("ACK")
-    stage.carrier.hears_nothing()
-    stage.office.respond(crossing, 200, body=b"v=0 own answer")
-    stage.carrier.hears(200)
-    stage.from_callee(transfer.invite, "ACK", CSeq=f"{stage.cseq} ACK")
-    stage.office.hears("ACK")
-    stage.wait(1)
-    again = stage.carrier.hears_request("INVITE")
-    stage.carrier.respond(again, 491)
-    stage.carrier.hears("ACK")
-    stage.wait(5)
-    again = stage.carrier.hears_request("INVITE")
-    stage.carrier.respond(again, 200, body=b"v=0 moved")
-    stage.carrier.hears("ACK")
-    transfer.over(200)
-
-
-def test_a_party_that_is_gone_ends_everything() -> None:
-    stage = staged()
-    transfer = Transfer(stage).accepted()
-    transfer.answers()
-    stage.wait(40)
-    transfer.over(408)
-    stage.office.hears("BYE")
-    nothing_left(stage)
-
-
-def test_whoever_was_called_may_hang_up_before_the_two_are_connected() -> None:
-    stage = staged()
-    transfer = Transfer(stage).accepted()
-    ringing, again = transfer.answers()
-    from_target(stage, ringing, "BYE")
-    transfer.over(480)
-    stage.carrier.respond(again, 487)
-    stage.carrier.hears("ACK")
-    says(stage, transfer.answer, "INFO")
-    stage.carrier.hears("INFO")
-
-
-def test_media_that_must_not_be_used_connects_nobody() -> None:
-    stage = staged()
-    transfer = Transfer(stage).accepted()
-    ringing = transfer.rings()
-    stage.backup.respond(ringing, 200, body=b"unusable")
-    transfer.over(488)
-    stage.backup.hears("ACK")
-    stage.backup.hears("BYE")
-    says(stage, transfer.answer, "INFO")
-    stage.carrier.hears("INFO")
-
-
-def test_one_transfer_at_a_time() -> None:
-    stage = staged()
-    transfer = Transfer(stage).accepted()
-    says(stage, transfer.answer, "REFER", Refer_To=TARGET)
-    stage.office.hears(491)
-    stage.engine.draining = True
-    says(stage, transfer.answer, "REFER", Refer_To=TARGET)
-    stage.office.hears(503)
-
-
-def test_what_the_one_who_is_left_asks_for_waits() -> None:
-    stage = staged()
-    transfer = Transfer(stage).accepted()
-    says(stage, transfer.answer, "BYE")
-    stage.office.hears(200)
-    stage.from_callee(transfer.invite, "INVITE", b"v=0 own")
-    stage.carrier.hears(100)
-    stage.carrier.hears(491)
-    says(stage, transfer.answer, "BYE")
-    stage.office.hears(200)
-    assert len(stage.engine.calls) == 2
-    stage.carry_out(stage.engine.media_idle(next(iter(stage.engine.calls)), stage.now))
-    assert len(stage.engine.calls) == 2
 
 
 # What Teams writes for itself
