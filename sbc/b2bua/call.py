@@ -123,6 +123,8 @@ class Call:
         "referred",
         "refers",
         "reminded_at",
+        "replacing",
+        "rival",
         "rule",
         "setup",
         "snapshot",
@@ -153,8 +155,7 @@ class Call:
         self.policies: dict[Side, MediaPolicy] = {}
         self.has_media = False
         self.created = at
-        self.heard_at = 0.0  # when the caller was first told that it rings, or of the answer
-        self.answered_at = 0.0
+        self.heard_at = self.answered_at = 0.0  # first told that it rings, or of the answer; the answer
         self.tried: tuple[str, Address | None] = "", None  # the trunk and the peer that came last
         self.admitted: list[Trunk] = []
         self.held = 1  # so many of these count to the end, whatever becomes of a hop
@@ -164,12 +165,12 @@ class Call:
         # Who referred the caller, and on which trunk; while that is under way, the other of its two calls.
         self.referred: tuple[str, str] = "", ""
         self.linked: Call | None = None
+        self.rival: Call | None = None  # where one call takes a side of another over: the other of the two
+        # The dialog that whoever is called is to replace (RFC 3891), and on which trunk that one is.
+        self.replacing: tuple[str, str] = "", ""
         # Whether its rules demanded SRTP, and that no leg is without TLS; and the caller's own Privacy.
         self.demands: tuple[bool, bool] = False, False
-        self.privacy = ""
-        self.rule = ""
-        self.caller = ""
-        self.called = ""
+        self.rule = self.caller = self.called = self.privacy = ""
         self.downgraded = False
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
         self.offered_early: Fork | None = None

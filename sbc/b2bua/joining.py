@@ -32,7 +32,7 @@ class Joined(Protocol):
     """Whoever connects the two."""
 
     def on_joined(self, response: Response, at: float, out: list[Command]) -> None:
-        """The party took it: its 2xx, acknowledged where we have offered something."""
+        """The party took it: its 2xx, acknowledged where that was to be done at once."""
 
     def on_refused(self, status: int, at: float, out: list[Command]) -> None:
         """The party did not; with 408 or 481 it is gone."""
@@ -42,14 +42,19 @@ class Joined(Protocol):
 
 
 class Joining:
-    """One party on its way from the call that holds it, ``holder``, into ``call``."""
+    """One party on its way from the call that holds it, ``holder``, into ``call``.
+
+    ``acks``: its 2xx is acknowledged at once, where that has no offer of its own; else by ``answered``.
+    """
 
     __slots__ = (
-        "_holder", "_on", "_side", "_tries", "answered", "call", "cancelled", "dialog", "given", "heard",
-        "leg", "offer", "request", "took",
+        "_acks", "_holder", "_on", "_side", "_tries", "answered", "call", "cancelled", "dialog", "given",
+        "heard", "leg", "offer", "request", "took",
     )  # fmt: skip
 
-    def __init__(self, call: Call, holder: Call, side: Side, offer: bytes, on: Joined) -> None:
+    def __init__(
+        self, call: Call, holder: Call, side: Side, offer: bytes, on: Joined, acks: bool = True
+    ) -> None:
         assert holder.fork is not None, "its party has answered"
         self.call = call
         self.leg: Leg = holder.leg(side)
@@ -59,6 +64,7 @@ class Joining:
         self.given: Given | None = None
         self.heard = self.cancelled = self.took = False
         self.answered: AnsweredInvite | None = None  # who sends the ACK, where the party makes the offer
+        self._acks = acks and bool(offer)
         self._holder = holder
         self._side: Side = side
         self._on = on
@@ -122,7 +128,7 @@ class Joining:
     def _acknowledge(self, at: float, out: list[Command]) -> None:
         if self.answered is not None:
             self.answered.repeat_ack(at, out)
-        elif self.request is not None and (self.offer or self not in self.call.mirrors):
+        elif self._acks or self not in self.call.mirrors:
             self.send_ack(b"", at, out)
 
     def send_ack(self, sdp: bytes, at: float, out: list[Command]) -> None:

@@ -20,6 +20,8 @@ from sbc.b2bua.referral import Referral, refuse_refer
 from sbc.b2bua.screening import Refusal, looped, refuse
 from sbc.b2bua.session import objection, refreshed
 from sbc.b2bua.setup import Setup
+from sbc.b2bua.takeover import may_replace, replaced_by, told_to_replace
+from sbc.b2bua.transfers import parse_replaces
 from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, METHODS, OF_TRANSFERS, reasons
 from sbc.base import PeerError
 from sbc.config.model import Trunk
@@ -129,9 +131,17 @@ class Reception:
         if unfit is not None:
             self._refuse(server, Refusal(*unfit), at, out)
             return
+        takes = None
+        if "replaces" in request.headers.first and trunk.transfers != "refuse":
+            takes = self._replaced(server, request, at, out)
+            if takes is None:
+                return
         # Whole before it counts anywhere: what fails half-made has then nothing to give back.
         call = self._new_call(snapshot, trunk, flow, request, at)
-        setup = Setup(call, server, request)
+        if takes is not None and trunk.transfers == "pass":
+            call.replacing = told_to_replace(*takes)
+            takes = None
+        setup = Setup(call, server, request, takes=takes)
         refusal = self._desk.limits.admit(trunk, at)
         if refusal is not None:
             out.append(Note("call-refused", "", {"trunk": trunk.trunk, "reason": refusal}))
@@ -142,6 +152,18 @@ class Reception:
         self._calls[call.id] = call
         self._desk.working_on = call.id
         setup.decide(at, out)
+
+    def _replaced(
+        self, server: ServerTransaction, request: Request, at: float, out: list[Command]
+    ) -> tuple[Call, Side] | None:
+        """The call and its side that an INVITE is to replace; None where it is refused (RFC 3891 3)."""
+        named = parse_replaces(request.headers.get("Replaces") or "")
+        found = replaced_by(self._desk, named)
+        refusal = (481, "Call/Transaction Does Not Exist") if found is None else may_replace(*found, named)
+        if refusal[0]:
+            self._refuse(server, Refusal(*refusal), at, out)
+            return None
+        return found
 
     def _new_call(self, snapshot: Snapshot, trunk: Trunk, flow: Flow, request: Request, at: float) -> Call:
         listener = snapshot.settings.listeners[trunk.listener]
@@ -238,7 +260,7 @@ class Reception:
         self, call: Call, fork: Fork, side: Side, server: ServerTransaction, request: Request,
         at: float, out: list[Command],
     ) -> None:  # fmt: skip
-        refusal = refuse_refer(call, fork, request)
+        refusal = refuse_refer(call, fork, side, request)
         if refusal is not None:
             self._refuse(server, refusal, at, out)
         else:

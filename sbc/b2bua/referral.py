@@ -27,6 +27,7 @@ from sbc.b2bua.screening import Refusal
 from sbc.b2bua.session import accepted, start
 from sbc.b2bua.setup import Setup
 from sbc.b2bua.states import LEFT, UP, Ending
+from sbc.b2bua.takeover import may_replace, replaced_by
 from sbc.b2bua.transfers import Referrer, ReferTo, name_of, refer_to, referred_invite, wants_no_notify
 from sbc.b2bua.translate import carried_body, with_sdp
 from sbc.base import PeerError
@@ -37,14 +38,21 @@ from sbc.sip.transactions import ServerTransaction
 _EXPIRES: Final = 600
 
 
-def refuse_refer(call: Call, fork: Fork, request: Request) -> Refusal | None:
+def refuse_refer(call: Call, fork: Fork, side: Side, request: Request) -> Refusal | None:
     """Why ``request`` is not carried out now; PeerError where it names nobody."""
-    refer_to(request)
+    named = refer_to(request).replaces
     if call.desk.draining:
         return Refusal(503, "Service Unavailable")
-    if call.state != UP or call.fork is not fork or call.linked is not None:
+    if call.state != UP or call.fork is not fork or call.linked is not None or call.rival is not None:
         return Refusal(491, "Request Pending")
-    return None
+    found = replaced_by(call.desk, named) if named is not None else None
+    if named is None or found is None:
+        return None
+    held, whom = found
+    if held is call or held.leg(whom).trunk.trunk != call.leg(side).trunk.trunk:
+        return Refusal(403, "Forbidden")  # whoever refers gives its own place away, and no other's
+    status, reason = may_replace(held, whom, named)
+    return Refusal(status, reason) if status else None
 
 
 class Stand(ServerTransaction):
@@ -123,8 +131,12 @@ class Referral:
             request, to.uri, party, leg, desk.ids.tag(), desk.ids.branch(), old.heard(near),
             old.privacy if near == "a" else "",
         )  # fmt: skip
-        stand = Stand(self, leg, invite)
-        setup = Setup(new, stand, invite, None, Referrer(by, who, *old.demands))
+        stand, takes = Stand(self, leg, invite), None
+        if to.replaces is not None:
+            takes = replaced_by(desk, to.replaces)
+            if takes is None:  # a dialog of the trunk that names it, which is told of it
+                new.replacing = str(to.replaces), by.trunk.trunk
+        setup = Setup(new, stand, invite, None, Referrer(by, who, *old.demands), takes)
         stand.user = setup.invitation
         return new, setup
 

@@ -21,10 +21,11 @@ from sbc.b2bua.facts import facts_of
 from sbc.b2bua.hunt import Hunt
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.joining import JOIN, Joining
-from sbc.b2bua.leg import Leg
+from sbc.b2bua.leg import Leg, Side
 from sbc.b2bua.life import fire
 from sbc.b2bua.redirects import MOST_FOLLOWED, Redirection, Target, exposed, masked, place_of, targets_of
 from sbc.b2bua.states import ENDED, Ending
+from sbc.b2bua.takeover import Takeover
 from sbc.b2bua.transfers import Referrer, still_demanding
 from sbc.b2bua.translate import answer, is_secure, redirect_contact
 from sbc.config.hook_set import called_by
@@ -37,15 +38,17 @@ from sbc.sip.uri import Uri
 class Setup:
     """What becomes of the caller's INVITE."""
 
-    __slots__ = ("call", "edits", "hunt", "invitation", "redirection", "referrer", "stale")
+    __slots__ = ("call", "edits", "hunt", "invitation", "redirection", "referrer", "stale", "takes")
 
     def __init__(
         self, call: Call, server: ServerTransaction, request: Request, redirection: Redirection | None = None,
-        referrer: Referrer | None = None,
+        referrer: Referrer | None = None, takes: tuple[Call, Side] | None = None,
     ) -> None:  # fmt: skip
         self.call = call
         self.redirection = redirection
         self.referrer = referrer
+        # Whom it replaces, and where: nobody is hunted for then.
+        self.takes = takes
         self.invitation = Invitation(call, server, request)
         self.hunt = Hunt(self.invitation)
         self.stale = False  # the caller's credentials were good once
@@ -148,7 +151,10 @@ class Setup:
             route = replace(route, edits=self.edits + route.edits)
         if any([hop.group is not None for hop in route.hops]):
             route = replace(route, hops=desk.balancer.expand(route.hops))
-        self.hunt.begin(route, at, out)
+        if self.takes is not None:
+            Takeover(self.invitation, *self.takes).begin(route, at, out)
+        else:
+            self.hunt.begin(route, at, out)
 
     def _redirect(self, decision: Redirect, at: float, out: list[Command]) -> None:
         """Name other places, if each of the targets, which may be made of what a peer sent, is one."""

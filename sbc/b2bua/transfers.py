@@ -269,6 +269,17 @@ def refer_on(invite: Request, said: Request, leg: Leg, own: bool) -> None:
         invite.headers.add("Referred-By", f"<{by}>" if own else _address(leg, by))
 
 
+def replace_on(invite: Request, leg: Leg, replaces: str, trunk: str) -> bool:
+    """Demand that a dialog be replaced (RFC 3891 4); False where ``leg`` is not of the trunk that has it."""
+    if leg.trunk.trunk != trunk:
+        return False
+    headers = invite.headers
+    headers.add("Replaces", replaces)
+    required = headers.get("Require")
+    headers.set("Require", f"{required}, replaces" if required else "replaces")
+    return True
+
+
 def _marks(uri: Uri) -> str:
     kept = [f";{name}={value}" for name, value in uri.params if name.lower().startswith("x-") and value]
     return "".join([each for each in kept if len(each) <= LONGEST_PARAM + 8])

@@ -89,10 +89,12 @@ class Wreck:
     # A call
 
     def _survey(self, call: Call, at: float, out: list[Command]) -> None:
-        linked, call.linked = call.linked, None
-        if linked is not None:
-            linked.linked = None
-            self._steps.append((self._survey, linked))  # what one of them holds the other may have
+        for akin in (call.linked, call.rival):  # what one of them holds the other may have
+            if akin is not None:
+                self._steps.append((self._survey, akin))
+                akin.linked = None if akin.linked is call else akin.linked
+                akin.rival = None if akin.rival is call else akin.rival
+        call.linked = call.rival = None
         for each in self._desk.transactions.live():
             if each.user is None or each.user.call is not call:
                 continue

@@ -55,7 +55,7 @@ class Transferring(Gateway):
         )
         refer.headers.add("Refer-To", f"<sip:{user}@{HOST}:{self.trap.port}>")
         self.speaks.send(serialize(refer))
-        return until(lambda: next(iter(self.answers(refer)), None), "an answer to REFER")
+        return until(lambda: self.answers(refer), "an answer to REFER")[0]
 
     def answers(self, request: Request) -> list[Response]:
         """What came back to ``request``."""

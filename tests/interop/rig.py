@@ -148,16 +148,20 @@ class Rig:
 
     def record(self) -> dict[str, Any]:
         """The record of the call that ended, waited for; there is exactly one more than at the last time."""
+        (one,) = self.records(1)
+        return one
+
+    def records(self, count: int) -> list[dict[str, Any]]:
+        """The records of ``count`` calls that ended, waited for; there are no more of them."""
         path = self.root / "sbc" / "run" / "calls.jsonl"
 
         def lines() -> list[str]:
             return path.read_text().splitlines() if path.exists() else []
 
-        self._records_seen += 1
+        self._records_seen += count
         self.sbc.wait_until(lambda: len(lines()) >= self._records_seen, 30, f"record {self._records_seen}")
         assert len(lines()) == self._records_seen
-        record: dict[str, Any] = json.loads(lines()[-1])
-        return record
+        return [json.loads(line) for line in lines()[-count:]]
 
     def log(self) -> list[str]:
         """What the SBC has logged until now."""

@@ -66,14 +66,25 @@ def running(root: object, word: str) -> Iterator[Three]:
     bob = rig.pjsip("bob", BOB, LOW, answer=0)
     carol = rig.pjsip("carol", CAROL, MIDDLE)
     rig.others = (Far("carol", carol.port, CAROL, more=more),)
-    far = [Far(each.name, each.port, each.settings.address, more=more) for each in (alice, bob)]
-    with rig.running(*far, alice, bob, carol):
+    first, second = [Far(each.name, each.port, each.settings.address, more=more) for each in (alice, bob)]
+    with rig.running(first, second, alice, bob, carol):
         yield Three(rig, alice, bob, carol=carol)
 
 
 @pytest.fixture(scope="module")
 def performing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Three]:
     yield from running(tmp_path_factory.mktemp("three"), "perform")
+
+
+@pytest.fixture(scope="module")
+def passing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Three]:
+    yield from running(tmp_path_factory.mktemp("passed"), "pass")
+
+
+@pytest.fixture
+def passed(passing: Three) -> Iterator[Three]:
+    yield passing
+    passing.rig.check_log()
 
 
 @pytest.fixture
@@ -129,3 +140,63 @@ def test_a_transfer_to_nobody_leaves_the_two_as_they_were(three: Three) -> None:
     three.rig.record()
     three.alice.hangup(call)
     three.over(call, there)
+
+
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_who_was_consulted_takes_the_place_of_who_asked(three: Three, who: str) -> None:
+    call, there = three.connected()
+    ends = [(three.alice, call), (three.bob, there)]
+    (one, own), (other, its) = ends if who == "caller" else ends[::-1]
+    once_idle(one, lambda: one.hold(own))
+    consulting = one.call(three.rig.number(HER))
+    hers = three.reached()
+    one.expect_state(consulting, "CONFIRMED")
+    talk((one, consulting), (three.third, hers), packets=20)
+    once_idle(one, lambda: one.refer_replaces(own, consulting))
+    one.expect_state(consulting, "DISCONNECTED")
+    one.expect_state(own, "DISCONNECTED")
+    talk((other, its), (three.third, hers))
+    assert [each["reason"] for each in three.rig.records(2)] == ["replaced", "transferred"]
+    other.hangup(its)
+    three.third.expect_state(hers, "DISCONNECTED")
+    last = three.rig.record()
+    assert (last["status"], last["referred_trunk"]) == (200, one.name)
+    assert_secure(last["a"], other.name)
+    assert_secure(last["b"], "carol")
+    assert hears_lately(other.recording(its), MIDDLE)
+
+
+def test_a_refer_crosses_and_the_other_calls(passed: Three) -> None:
+    call, there = passed.connected()
+    before = log_size(passed.bob)
+    once_idle(passed.alice, lambda: passed.alice.refer(call, passed.rig.number(HER)))
+    made = int(passed.bob.expect("refer")["made"])
+    hers = passed.reached()
+    assert passed.alice.expect("transfer", call=call, final=True)["status"] == 200
+    assert f"Refer-To: <sip:{HER}@" in messages(passed.bob, "RX", before)
+    passed.alice.hangup(call)
+    passed.over(call, there)
+    talk((passed.bob, made), (passed.third, hers))
+    passed.bob.hangup(made)
+    passed.third.expect_state(hers, "DISCONNECTED")
+    assert passed.rig.record()["referred_by"] == ""
+    assert hears_lately(passed.bob.recording(made), MIDDLE)
+
+
+def test_a_refer_with_replaces_crosses_and_names_what_the_third_knows(passed: Three) -> None:
+    call, _ = passed.connected()
+    consulting = passed.alice.call(passed.rig.number(HER))
+    hers = passed.reached()
+    passed.alice.expect_state(consulting, "CONFIRMED")
+    once_idle(passed.alice, lambda: passed.alice.refer_replaces(call, consulting))
+    made = int(passed.bob.expect("refer")["made"])
+    taken = int(passed.third.expect("replaced")["made"])
+    passed.third.expect_state(hers, "DISCONNECTED")
+    passed.alice.expect_state(consulting, "DISCONNECTED")
+    talk((passed.bob, made), (passed.third, taken))
+    passed.rig.record()
+    passed.alice.hangup(call)
+    passed.rig.record()
+    passed.bob.hangup(made)
+    passed.third.expect_state(taken, "DISCONNECTED")
+    passed.rig.record()

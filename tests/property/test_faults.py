@@ -37,6 +37,7 @@ from sbc.b2bua.mirror import Mirror
 from sbc.b2bua.reception import Reception
 from sbc.b2bua.referral import Referral, Stand
 from sbc.b2bua.setup import Setup
+from sbc.b2bua.takeover import Takeover
 from sbc.config.hooks import load_hooks
 from sbc.config.snapshot import Snapshot
 from sbc.media.session import MediaSession
@@ -55,7 +56,7 @@ pytestmark = [pytest.mark.pure, pytest.mark.slow]
 CLASSES = (
     Setup, Invitation, Attempt, Mirror, AnsweredInvite, Call, Fork, Leg, Reception, Dialogs,
     CallLimits, RuleLimits, RuleSet, MediaIO, MediaSession, BoundPorts, HookRun, Dialog,
-    Referral, Stand, Joining,
+    Referral, Stand, Joining, Takeover,
 )  # fmt: skip
 MODULES = (
     sbc.b2bua.translate, sbc.b2bua.redirects, sbc.b2bua.screening, sbc.b2bua.facts, sbc.b2bua.told,
@@ -76,6 +77,11 @@ rules:
     then: |
       limit 5 calls per from.user
       route "backup"
+  - name: taking over
+    when: trunk == "backup"
+    then: |
+      limit 5 calls per from.user
+      route "office"
   - name: out
     when: trunk == "office" and to.user matches /^\\+1/
     then: |
@@ -280,8 +286,25 @@ def cancelled() -> Step:
     return "the caller cancels", act
 
 
+def takes_over(stage: DrivenStage) -> None:
+    (call,) = stage.engine.calls.values()
+    assert call.fork is not None
+    named = call.fork.b
+    replaces = f"{named.call_id};to-tag={named.local_tag};from-tag={named.remote_tag}"
+    stage.backup.invite(OFFER, Replaces=replaces, Supported="100rel")
+
+
+def taken() -> Step:
+    def act(stage: DrivenStage) -> None:
+        answer = stage.agents["backup"].reply(200)
+        stage.within("backup", answer, "ACK", CSeq=f"{answer.cseq.number} ACK")
+
+    return "the backup acknowledges", act
+
+
 RELIABLE = {"Require": "100rel", "RSeq": "1"}
 UP = (invite(), says("carrier", 180), says("carrier", 200, OFFER), ack())
+TAKES = ("the backup takes the place of the carrier", takes_over)
 REFERS = caller("REFER", Refer_To="<sip:+12125550199@sbc.example>")
 SCENES: dict[str, tuple[bool, tuple[Step, ...]]] = {
     "a whole call": (False, (
@@ -363,6 +386,12 @@ SCENES: dict[str, tuple[bool, tuple[Step, ...]]] = {
     )),
     "a transfer that is refused": (False, (*UP, REFERS, says("backup", 486), callee("BYE"))),
     "a transfer that nobody waits for": (False, (*UP, REFERS, says("backup", 180), callee("BYE"))),
+    "transferred with Replaces": (True, (
+        *UP, TAKES, says("office", 491), waits(5), says("office", 200, AGAIN), taken(),
+        answers("carrier", "BYE"), caller("BYE"),
+    )),
+    "a transfer with Replaces that is refused": (False, (*UP, TAKES, says("office", 488), callee("BYE"))),
+    "a transfer with Replaces that is overtaken": (False, (*UP, TAKES, caller("BYE"))),
     "no such dialog": (False, (*UP, caller("INFO"), answers("carrier", "INFO", 481), waits(1))),
     "no route": (False, (("the callee calls amiss", lambda stage: stage.backup.invite(OFFER)),)),
     "draining": (False, (("drains", lambda stage: setattr(stage.engine, "draining", True)), invite())),
@@ -383,7 +412,7 @@ def perform(media: MediaIO, scene: str) -> DrivenStage:
         INJECTOR.event = "in the end"
     if "transfer" in scene:
         # Of two calls the one that the fault did not meet goes on as it was.
-        for call in [each for each in stage.engine.calls.values() if each.state == "up"]:
+        for call in [each for each in stage.engine.calls.values() if each.state in ("answered", "up")]:
             stage.run(stage.engine.end_call, call.id, "over")
     stage.wind_up()
     return stage
