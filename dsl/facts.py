@@ -40,6 +40,7 @@ class Facts:
     an empty name all calls; ``tags`` are what hooks have said of the call. ``auth_user`` has proved its
     password for ``auth_realm``. ``redirected_from`` is whom the call was for before its callee redirected it,
     ``referred_by`` who transferred the caller to whom it is for.
+    ``emergency``: it is for an emergency service. Of an ``unchallenged`` call no rule asks for a password.
     """
 
     trunk: str = ""
@@ -85,6 +86,8 @@ class Facts:
     calls: Callable[[str], int] = no_calls
     redirected_from: str = ""
     referred_by: str = ""
+    emergency: bool = False
+    unchallenged: bool = False
 
     def __copy__(self) -> Facts:
         """A copy; without this, one build could make it and the other not."""
@@ -147,6 +150,11 @@ FACTS: dict[str, Fact] = {
         "referred_by",
         "text",
         "of a transfer that we carry out: who transfers the caller; `trunk` is then that one's",
+    ),
+    "emergency": Fact(
+        "emergency",
+        "truth",
+        "an emergency call: `emergency` in sbc.yaml names its number, or it is a URN of sos",
     ),
     "call.id": Fact("call_id", "text", "the Call-ID"),
     "user_agent": Fact("user_agent", "text", "the User-Agent header"),

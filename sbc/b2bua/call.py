@@ -101,6 +101,7 @@ class Call:
         "demands",
         "desk",
         "downgraded",
+        "emergency",
         "facts",
         "fork",
         "forks",
@@ -124,6 +125,7 @@ class Call:
         "refers",
         "reminded_at",
         "replacing",
+        "reserved",
         "rival",
         "rule",
         "setup",
@@ -171,7 +173,8 @@ class Call:
         # Whether its rules demanded SRTP, and that no leg is without TLS; and the caller's own Privacy.
         self.demands: tuple[bool, bool] = False, False
         self.rule = self.caller = self.called = self.privacy = ""
-        self.downgraded = False
+        self.downgraded = self.emergency = False
+        self.reserved = False  # it holds a place of its trunk's reserve: no limit refuses it
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
         self.offered_early: Fork | None = None
         # Who has an offer under way that nobody has answered yet (RFC 3264 4, RFC 3311 5.2).
@@ -183,6 +186,11 @@ class Call:
         self.tags: tuple[str, ...] = ()
         self.limits: tuple[Limit, ...] = ()
         self.recorded = False  # its end has been told
+
+    def reserve(self, at: float) -> None:
+        """Take a place of the reserve that the caller's trunk has for emergency calls."""
+        self.reserved = True
+        self.desk.reserves.hold(self.a.trunk.trunk, at)
 
     def leg(self, side: Side) -> Leg:
         """The leg on ``side``; the callee's exists once a connection to it does."""
@@ -323,6 +331,9 @@ def forget(call: Call) -> None:
     while call.admitted:
         desk.limits.release(call.admitted[-1])
         call.admitted.pop()
+    if call.reserved:
+        call.reserved = False
+        desk.reserves.release(call.a.trunk.trunk)
     if call.limits:
         desk.rule_limits.release(call.limits)
         call.limits = ()

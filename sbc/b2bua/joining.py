@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from sbc.b2bua.answered import AnsweredInvite
+from sbc.b2bua.bodies import with_sdp
 from sbc.b2bua.call import Call
 from sbc.b2bua.commands import Command
 from sbc.b2bua.leg import Leg, Side
@@ -17,7 +18,6 @@ from sbc.b2bua.life import clear
 from sbc.b2bua.proofs import CHALLENGES, Given, proven
 from sbc.b2bua.refresh import after_glare, is_busy
 from sbc.b2bua.session import ask
-from sbc.b2bua.translate import with_sdp
 from sbc.sip.dialog import Dialog
 from sbc.sip.message import Request, Response
 

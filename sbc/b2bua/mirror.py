@@ -11,6 +11,7 @@ import re
 from typing import Final
 
 from sbc.b2bua.answered import AnsweredInvite
+from sbc.b2bua.bodies import carried_body, crossing, location, lost, read_body, with_bodies
 from sbc.b2bua.call import Call
 from sbc.b2bua.commands import AnswerMedia, Command, OfferMedia, RollbackMedia
 from sbc.b2bua.dialogs import Fork
@@ -27,7 +28,7 @@ from sbc.b2bua.transfers import (
     refer_crossed,
     refer_sub,
 )
-from sbc.b2bua.translate import Fields, answer, carried, carried_body, extensions, with_sdp
+from sbc.b2bua.translate import Fields, answer, carried, extensions
 from sbc.base import PeerError
 from sbc.sip.message import Request, Response
 from sbc.sip.transactions import ServerTransaction
@@ -43,6 +44,13 @@ def screen(call: Call, fork: Fork, side: Side, request: Request) -> tuple[int, s
     if call.state == LEFT:
         ended = fork.dialog(side).state == "ended"
         return (481, "Call/Transaction Does Not Exist") if ended else (491, "Request Pending")
+    if (
+        request.body
+        and method != "INFO"
+        and near.trunk.bodies
+        and _demands(request, near, call.leg(other(side)))
+    ):
+        return 415, "Unsupported Media Type"
     if method == "PRACK":
         return None if _RACK(request.headers.get("RAck") or "") else (400, "Bad RAck")
     if method == "REFER":
@@ -57,6 +65,12 @@ def screen(call: Call, fork: Fork, side: Side, request: Request) -> tuple[int, s
     if method == "INVITE" and (near.inviting or call.state == ANSWERED or call.fork is not fork):
         return 491, "Request Pending"
     return None
+
+
+def _demands(request: Request, near: Leg, far: Leg) -> bool:
+    """Whether ``request`` has a part that its sender requires, and the other side's trunk does not carry."""
+    left = lost(read_body(request).parts, crossing(near.trunk, far.trunk))
+    return any(part.required for part in left)
 
 
 class Mirror:
@@ -147,9 +161,12 @@ class Mirror:
                 if value is not None:
                     headers.add(name, value)
             outgoing.body = request.body
+            return
         if request.method in TRANSFER_METHODS:
             self._copy_transfer(outgoing)
-        with_sdp(outgoing, sdp)
+            return
+        headers.extend(location(request, near.trunk, far.trunk))
+        with_bodies(outgoing, request, sdp, near.trunk, far.trunk)
 
     def _copy_transfer(self, outgoing: Request) -> None:
         """What a REFER or its NOTIFY says, written for the far side; PeerError where that cannot be."""
@@ -249,7 +266,7 @@ class Mirror:
             self._unusable(response, error, at, out)
             return
         base = call.desk.respond_to(self.server, response.status, response.reason)
-        final = answer(base, response, near, far.flow.trusted, sdp)
+        final = answer(base, response, near, far.flow.trusted, sdp, far.trunk)
         if self.request.method == "REFER" and response.status < 300:
             self._refer_crosses(response.cseq.number)
             final.headers.extend(refer_sub(response))
@@ -299,7 +316,7 @@ class Mirror:
         status = _PASSED_AS.get(response.status, response.status)
         base = self.call.desk.respond_to(self.server, status, response.reason)
         near, far = self.call.leg(self.side), self.call.leg(other(self.side))
-        self._finish(answer(base, response, near, far.flow.trusted, b""), at, out)
+        self._finish(answer(base, response, near, far.flow.trusted, b"", far.trunk), at, out)
         # Nothing waits for this PRACK (RFC 3262 3), or wants the NOTIFY (RFC 5057 5.1); that says nothing
         # about the dialog.
         nothing_waits = self.request.method in ("PRACK", "NOTIFY") and response.status == 481

@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from sbc.b2bua.answered import AnsweredInvite
+from sbc.b2bua.bodies import carried_body, with_sdp
 from sbc.b2bua.call import Call
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia
 from sbc.b2bua.desk import NOBODY
@@ -29,8 +30,8 @@ from sbc.b2bua.setup import Setup
 from sbc.b2bua.states import LEFT, UP, Ending
 from sbc.b2bua.takeover import may_replace, replaced_by
 from sbc.b2bua.transfers import Referrer, ReferTo, name_of, refer_to, referred_invite, wants_no_notify
-from sbc.b2bua.translate import carried_body, with_sdp
 from sbc.base import PeerError
+from sbc.policy.emergency import BEYOND, WITHIN, Urgency
 from sbc.sip.message import REASONS, Request, Response
 from sbc.sip.transactions import ServerTransaction
 
@@ -102,8 +103,8 @@ class Referral:
         if self._silent:
             response.headers.add("Refer-Sub", "false")
         server.respond(response, at, out)
-        by = old.leg(self.side).trunk
-        refusal = desk.limits.admit(by, at)
+        by, urgency = old.leg(self.side).trunk, self._urgency(new, to, at)
+        refusal = desk.limits.admit(by, at, urgency == WITHIN)
         if refusal is not None:
             out.append(Note("call-refused", "", {"trunk": by.trunk, "reason": refusal}))
             self._notify(503, True, at, out)
@@ -112,11 +113,26 @@ class Referral:
         new.setup = setup
         old.mirrors.append(self)
         old.linked, new.linked = new, old
+        if urgency == WITHIN:
+            desk.reserves.take_turn(new.a.trunk.trunk)
+            new.reserve(at)
         self._notify(100, False, at, out)
         fields = {"trunk": by.trunk, "by": new.referred[0], "to": new.called, "as": new.id}
         out.append(Note("transfer-begun", old.id, fields))
+        if urgency:
+            new.emergency = True
+            fields = {"trunk": by.trunk, "from": new.caller, "to": new.called, "reserve": urgency}
+            out.append(Note("emergency", new.id, fields))
         desk.adopt(new)
         setup.decide(at, out)
+
+    def _urgency(self, new: Call, to: ReferTo, at: float) -> Urgency:
+        """Whether it is transferred to an emergency service, within the reserve of its trunk or beyond."""
+        desk = self.call.desk
+        services = desk.store.current.settings.emergency
+        if services is None or not services.means(to.uri.party):
+            return ""
+        return WITHIN if desk.reserves.has_room(new.a.trunk.trunk, services.reserve, at) else BEYOND
 
     def _begin(self, request: Request, to: ReferTo, at: float) -> tuple[Call, Setup]:
         """The call of the one who is referred, which counts nowhere yet."""

@@ -58,6 +58,8 @@ class Setup:
         """Ask the rules, and the hooks before and after them where there are any."""
         call, hooks = self.call, self.call.snapshot.hooks
         facts = self._facts(at)
+        if call.emergency:
+            facts = replace(facts, emergency=True, unchallenged=call.reserved)
         if hooks.answer or hooks.end:
             call.facts = facts
         if hooks.invite:
@@ -140,6 +142,8 @@ class Setup:
             route = still_demanding(route, self.referrer.srtp, self.referrer.tls)
         call.demands = route.srtp == "required", route.downgrade == "forbid"
         call.privacy = self.invitation.request.headers.get("Privacy") or ""
+        if route.limits and call.reserved:
+            route = replace(route, limits=())
         if route.limits:
             refused = desk.rule_limits.admit(route.limits, at)
             if refused is not None:
@@ -172,7 +176,7 @@ class Setup:
             invitation.forbid_downgrade(judged[0], "what it is redirected to", at, out)
             return
         for way in judged:
-            if way.outcome != "forbid":
+            if way.downgraded and way.outcome != "forbid":
                 invitation.note_downgrade(way, "", out)
         response = call.desk.respond_to(invitation.server, 302, "Moved Temporarily")
         for contact in allowed:
@@ -282,6 +286,7 @@ class Setup:
         if old.linked is not None:
             call.linked, old.linked.linked, old.linked = old.linked, call, None
         call.setup = setup = Setup(call, server, Request("INVITE", str(target), said.headers, said.body), to)
+        call.emergency, reserved = old.emergency, old.reserved
         counting = old.admitted[:held]
         fields = {"trunk": to.by.trunk.trunk, "from": to.called, "to": call.called, "as": call.id}
         out.append(Note("redirect-followed", old.id, fields))
@@ -292,6 +297,8 @@ class Setup:
             desk.limits.resume(trunk)
             call.admitted.append(trunk)
         call.held = held
+        if reserved:
+            call.reserve(at)
         desk.rule_limits.resume(to.limits, at)
         call.limits = to.limits
         setup.decide(at, out)

@@ -15,6 +15,7 @@ from typing import Literal
 
 from dsl.decision import Route
 from sbc.b2bua.answered import AnsweredInvite
+from sbc.b2bua.bodies import carried_body
 from sbc.b2bua.call import Call
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia
 from sbc.b2bua.desk import Desk
@@ -27,7 +28,7 @@ from sbc.b2bua.media_policy import callee_srtp, caller_srtp, leg_policy
 from sbc.b2bua.session import accept, accepted
 from sbc.b2bua.states import ENDED, LEFT, UP, Ending
 from sbc.b2bua.transfers import Replaces, as_seen_by, find_replaced
-from sbc.b2bua.translate import answer, carried_body
+from sbc.b2bua.translate import answer
 from sbc.base import PeerError
 from sbc.policy.downgrade import effective_downgrade, verdict
 from sbc.sip.dialog import Dialog

@@ -8,6 +8,7 @@ import pytest
 
 from sbc.b2bua.commands import OfferMedia
 from sbc.b2bua.replay import replay
+from sbc.config.emergency import Emergency
 from sbc.config.hooks import load_hooks
 from sbc.observe.cdr import call_record
 from sbc.sip.message import Request, Response
@@ -258,6 +259,17 @@ def test_a_transfer_beyond_the_limit_is_told_so() -> None:
     stage.office.hears(202)
     transfer.over(503)
     assert len(stage.engine.calls) == 1
+
+
+def test_who_is_transferred_to_an_emergency_service_is_refused_by_no_limit() -> None:
+    made = staged(limits={"calls": 1}).engine.store.current
+    given = Emergency.model_validate({"numbers": [112]})
+    stage = Stage(replace(made, settings=made.settings.model_copy(update={"emergency": given})))
+    transfer = Transfer(stage, "<sip:112@sbc.example>").accepted()
+    transfer.done()
+    stage.from_callee(transfer.invite, "BYE")
+    assert [each["emergency"] for each in records(stage)] == [False, True]
+    nothing_left(stage)
 
 
 def test_the_next_hop_and_a_redirect_are_followed() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from dsl.check import Known
 from dsl.load import load
+from dsl.names import Known
 from sbc.config.model import Trunk
 
 PAGE = (Path(__file__).parents[3] / "docs" / "transfers.md").read_text("utf-8")
