@@ -30,8 +30,8 @@ from sbc.policy.rule_limits import RuleLimits
 from sbc.sip.address import parse_name_addr
 from sbc.sip.cancel import build_cancel
 from sbc.sip.dialog import Dialog
+from sbc.sip.machine import Send
 from sbc.sip.message import Request, Response, response_to
-from sbc.sip.outgoing import Send
 from sbc.sip.transactions import ClientTransaction, ServerTransaction, Transactions
 from sbc.sip.uri import Uri
 
