@@ -94,7 +94,7 @@ def boundary_of(parameters: str) -> bytes:
 
 def content_type(message: Message) -> tuple[str, str]:
     """Media type in lower case, and its parameters; both empty where the header is missing."""
-    kind, _, parameters = (message.headers.get("Content-Type") or "").partition(";")
+    kind, _, parameters = message.headers.first.get("content-type", "").partition(";")
     return kind.strip().lower(), parameters
 
 

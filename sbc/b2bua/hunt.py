@@ -123,7 +123,7 @@ class Hunt:
         self._turn += 1
         turn = self._turn
         call.tried = trunk.trunk, peer
-        patience = trunk.patience.get(peer)
+        patience = call.desk.peers.patience(trunk, peer)
         if patience is not None:
             call.schedule("response", at + patience)
 
@@ -157,7 +157,7 @@ class Hunt:
             self.on_peer_failure("unreachable", reason, None, at, out)
             return
         listener = call.snapshot.settings.listeners[trunk.listener]
-        leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme, self._peer)
+        leg = call.desk.leg_to(trunk, flow, local_address(listener, trunk, flow), self._peer)
         leg.call_id, leg.local_tag = call.desk.ids.call_id(), call.desk.ids.tag()
         call.b = leg
         rule, codecs = self.route.srtp, self.route.codecs
@@ -213,9 +213,8 @@ class Hunt:
         call, desk = self.call, self.call.desk
         self.attempt = attempt = Attempt(self, self.invitation, leg)
         leg.inviting = True
-        attempt.invite = request
-        attempt.client = desk.transactions.start(leg.flow, request, at, out, attempt)
-        if self._peer not in leg.trunk.patience:
+        attempt.send(request, at, out)
+        if desk.peers.patience(leg.trunk, self._peer) is None:
             call.schedule("response", at + leg.trunk.response_timeout)
         call.schedule("ring", at + (self.route.ring or leg.trunk.ring_timeout))
 
@@ -249,7 +248,7 @@ class Hunt:
         request.headers.set("Session-Expires", str(leg.least))
         request.headers.set("Min-SE", str(leg.least))
         self._send(leg, request, at, out)
-        call.schedule("response", at + leg.trunk.patience_with(leg.peer))
+        call.schedule("response", at + leg.trunk.patience_with(leg.target))
         return True
 
     def on_timer(self, name: str, at: float, out: list[Command]) -> None:

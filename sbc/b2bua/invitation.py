@@ -8,7 +8,7 @@ from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.life import fire
 from sbc.b2bua.states import Ending
 from sbc.b2bua.translate import Fields, answer, extensions
-from sbc.policy.downgrade import Verdict
+from sbc.policy.downgrade import Judgement
 from sbc.sip.message import Request, Response
 from sbc.sip.transactions import SPENT, ServerTransaction
 
@@ -69,7 +69,7 @@ class Invitation:
         self.server.user = None
         fire(self.call, "refused", at, out, ending)
 
-    def note_downgrade(self, judged: Verdict, trunk: str, out: list[Command]) -> None:
+    def note_downgrade(self, judged: Judgement, trunk: str, out: list[Command]) -> None:
         """The call goes on without TLS to ``trunk``, or, for none, to where it is redirected."""
         call = self.call
         if judged.outcome == "warn" and not call.downgraded:
@@ -80,7 +80,7 @@ class Invitation:
             out.append(Note("sips-downgrade", call.id, fields))
         call.downgraded = True
 
-    def forbid_downgrade(self, judged: Verdict, where: str, at: float, out: list[Command]) -> None:
+    def forbid_downgrade(self, judged: Judgement, where: str, at: float, out: list[Command]) -> None:
         """The call may not go on without TLS (RFC 5630 5.3); ``where`` to is for its record."""
         host = self.call.a.sent_by.rpartition(":")[0]
         response = self.call.desk.respond_to(self.server, judged.status, "Temporarily Unavailable")

@@ -134,7 +134,7 @@ def extensions(message: Message, name: str, leg: Leg | None = None) -> str:
     ``leg`` is the one that they are written to: a peer that may transfer is told what of that we support.
     """
     own = OF_TRANSFERS if leg is not None and name == "Supported" and leg.trunk.transfers != "refuse" else ()
-    if name not in message.headers:
+    if name.lower() not in message.headers.first:
         return ", ".join(own)
     tags = [tag for tag in message.headers.values(name) if tag.lower() in CARRIED_EXTENSIONS]
     return ", ".join([*tags, *own])

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from sbc.base import LocalError, PeerError
-from sbc.config.model import Listener, MediaConfig, MediaPlace
+from sbc.config.media import MediaConfig, MediaPlace
+from sbc.config.model import Listener
 from sbc.ids import Ids
 from sbc.media.places import Networks, Place
 from sbc.media.policy import MediaPolicy
