@@ -16,6 +16,8 @@ PARTS = {
     "to.user": "ruri_user",
     "to.host": "ruri_host",
     "to.type": "ruri_type",
+    "asserted.user": "asserted_user",
+    "asserted.display": "asserted_display",
 }
 USER_TYPES = ("phone", "")
 # As SDP spells them (IANA, RTP payload formats), those that telephony meets.

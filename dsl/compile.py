@@ -34,7 +34,17 @@ _CONTROL = re.compile(rf"[{CONTROLS}]+")
 ASKED = ("header", "to.param", "from.param")
 # What rules can change is read from the draft, everything else from the facts themselves.
 DRAFTED = frozenset(
-    ("ruri_user", "ruri_host", "ruri_type", "from_user", "from_host", "from_type", "from_display")
+    (
+        "ruri_user",
+        "ruri_host",
+        "ruri_type",
+        "from_user",
+        "from_host",
+        "from_type",
+        "from_display",
+        "asserted_user",
+        "asserted_display",
+    )
 )
 Network = IPv4Network | IPv6Network
 Check = Callable[[Any], bool]

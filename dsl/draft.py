@@ -67,9 +67,9 @@ class Draft:
     """What the rules so far have made of a call that is not decided yet."""
 
     __slots__ = (
-        "_headers", "allow", "deny", "downgrade", "edits", "facts", "from_display", "from_host", "from_type",
-        "from_user", "header", "hooks", "limits", "prefer", "redirects", "ring", "ruri_host", "ruri_type",
-        "ruri_user", "srtp", "tags",
+        "_headers", "allow", "asserted_display", "asserted_user", "deny", "downgrade", "edits", "facts",
+        "from_display", "from_host", "from_type", "from_user", "header", "hooks", "limits", "prefer",
+        "redirects", "ring", "ruri_host", "ruri_type", "ruri_user", "srtp", "tags",
     )  # fmt: skip
 
     def __init__(self, facts: Facts) -> None:
@@ -81,6 +81,8 @@ class Draft:
         self.from_host: str = facts.from_host
         self.from_type: str = facts.from_type
         self.from_display: str = facts.from_display
+        self.asserted_user: str = facts.asserted_user
+        self.asserted_display: str = facts.asserted_display
         self.header: Lookup = facts.header
         self._headers: EditedHeaders | None = None
         self.edits: list[Edit] = []

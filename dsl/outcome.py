@@ -52,6 +52,8 @@ _UNWANTED = {
     "from.type": re.compile(r"[^A-Za-z]+"),
     "to.type": re.compile(r"[^A-Za-z]+"),
     "from.display": re.compile(rf'[{CONTROLS}"\\]+'),
+    "asserted.user": re.compile(rf'[{CONTROLS}\s<>"@]+'),
+    "asserted.display": re.compile(rf'[{CONTROLS}"\\]+'),
 }
 _UNWANTED_IN_TARGET = re.compile(rf'[{CONTROLS}\s<>",]+')
 

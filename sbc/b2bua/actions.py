@@ -43,14 +43,14 @@ class Actions:
         if snapshot.rules.realms:
             name, realm, stale = self._login.user(request, snapshot.logins, snapshot.rules.realms, at)
             login = (name, realm)
-        return facts_of(request, a.flow, a.trunk.tenant, now, self._calls, login), stale
+        return facts_of(request, a.flow, a.trunk.tenant, now, self._calls, login, a.believed), stale
 
-    def redirected_facts(self, request: Request, by: Leg, called: str, now: float) -> Facts:
+    def redirected_facts(self, request: Request, a: Leg, by: Leg, called: str, now: float) -> Facts:
         """What the rules may ask of a call that the callee on ``by`` redirected: it is one of that trunk.
 
-        Nobody has proved a password for it. ``called`` is whom it was for.
+        Nobody has proved a password for it. ``called`` is whom it was for; who calls is ``a``'s word still.
         """
-        facts = facts_of(request, by.flow, by.trunk.tenant, now, self._calls)
+        facts = facts_of(request, by.flow, by.trunk.tenant, now, self._calls, believed=a.believed)
         return replace(facts, trunk=by.trunk.trunk, listener=by.trunk.listener, redirected_from=called)
 
     def challenge(

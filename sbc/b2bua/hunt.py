@@ -161,9 +161,7 @@ class Hunt:
             return
         branch = desk.transactions.new_branch()
         try:
-            request = invite(
-                leg, self.invitation.request, self.route, leg.target, branch, sdp, call.a.flow.trusted
-            )
+            request = invite(leg, self.invitation.request, self.route, leg.target, branch, sdp, call.a)
         except PeerError as refused:
             self.invitation.refuse(refused.status, "Privacy Not Available", at, out, refused.reason)
             return

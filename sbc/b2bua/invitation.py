@@ -69,6 +69,9 @@ class Invitation:
                 "call_id": self.request.call_id, "trunk_in": call.a.trunk.trunk, "trunk_out": trunk,
                 "from": call.caller, "to": call.called,
             }  # fmt: skip
+            target = call.snapshot.trunks.get(trunk)
+            if target is not None and target.identity.out == "trusted":
+                fields["identity"] = "trusted"  # who calls crosses with it, withheld or not
             out.append(Note("sips-downgrade", call.id, fields))
         call.downgraded = call.downgraded or judged.downgraded
 
@@ -91,7 +94,7 @@ class Invitation:
             self.refuse(480, "Temporarily Unavailable", at, out, f"{status} from the callee's side")
         else:
             base = call.desk.respond_to(self.server, status, response.reason, call.desk.ids.tag())
-            final = answer(base, response, call.a, call.b.flow.trusted if call.b else False, b"")
+            final = answer(base, response, call.a, call.b, b"")
             self.finish(final, at, out, Ending(f"{status} {response.reason}", "callee"))
 
     def let_go(self) -> None:

@@ -95,8 +95,7 @@ def _hang_up(call: Call, side: Side, at: float, out: list[Command], bye: Request
     if fork is not None and fork.dialog(side).state == "confirmed":
         request = call.request(fork, side, "BYE")
         if bye is not None:
-            trusted = call.leg(other(side)).flow.trusted
-            request.headers.extend(carried(bye, trusted, call.leg(side).flow.trusted))
+            request.headers.extend(carried(bye, call.leg(other(side)), call.leg(side)))
         call.send(fork, side, request, NOBODY, at, out)
         fork.dialog(side).end()
 

@@ -114,7 +114,7 @@ class Mirror:
     def _copy(self, outgoing: Request, sdp: bytes) -> None:
         request, headers = self.request, outgoing.headers
         near, far = self.call.leg(self.side), self.call.leg(other(self.side))
-        headers.extend(carried(request, near.flow.trusted, far.flow.trusted))
+        headers.extend(carried(request, near, far))
         for name in ("Supported", "Require"):
             tags = extensions(request, name)
             if tags:
@@ -212,7 +212,7 @@ class Mirror:
             self._unusable(response, error, at, out)
             return
         base = call.desk.respond_to(self.server, response.status, response.reason)
-        final = answer(base, response, near, far.flow.trusted, sdp)
+        final = answer(base, response, near, far, sdp)
         assert self.client_request is not None, "a response implies the request"
         if response.status >= 200 and self.request.method in ("INVITE", "UPDATE"):
             self._settle(response, final, at)
@@ -259,7 +259,7 @@ class Mirror:
         status = _PASSED_AS.get(response.status, response.status)
         base = self.call.desk.respond_to(self.server, status, response.reason)
         near, far = self.call.leg(self.side), self.call.leg(other(self.side))
-        self._finish(answer(base, response, near, far.flow.trusted, b""), at, out)
+        self._finish(answer(base, response, near, far, b""), at, out)
         # Nothing waits for this PRACK (RFC 3262 3); that says nothing about the dialog.
         nothing_waits = self.request.method == "PRACK" and response.status == 481
         if response.status in (408, 481) and not nothing_waits:

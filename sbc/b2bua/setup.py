@@ -55,7 +55,7 @@ class Setup:
         if from_ is None:
             facts, self.stale = desk.actions.facts(request, call.a, call.snapshot, desk.date(at), at)
         else:
-            facts = desk.actions.redirected_facts(request, from_.by, from_.called, desk.date(at))
+            facts = desk.actions.redirected_facts(request, call.a, from_.by, from_.called, desk.date(at))
         if hooks.answer or hooks.end:
             call.facts = facts
         if hooks.invite:
@@ -179,7 +179,7 @@ class Setup:
         base = call.desk.respond_to(invitation.server, response.status, response.reason, tag)
         for contact in contacts:
             base.headers.add("Contact", contact)
-        final = answer(base, response, call.a, call.b.flow.trusted if call.b else False, b"")
+        final = answer(base, response, call.a, call.b, b"")
         invitation.finish(final, at, out, Ending(f"{response.status} {response.reason}", "callee"))
 
     def _fresh(self, targets: list[Target], at: float, out: list[Command]) -> list[Uri]:

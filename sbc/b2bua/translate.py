@@ -12,18 +12,19 @@ from collections.abc import Iterable
 from typing import Final, TypeVar
 
 from dsl.addresses import canonical_addresses, canonical_user, escape_user
+from dsl.asserted import ASSERTED, claimed, read_said
 from dsl.decision import CopyHeader, Edit, RemoveHeader, Route, SetHeader, SetPart
 from dsl.ownership import copy_refusal, matches_glob
-from sbc.b2bua.leg import Leg, format_target
+from sbc.b2bua.leg import Leg, between, format_target
 from sbc.base import Address, PeerError
 from sbc.policy.headers import pass_headers
+from sbc.policy.identity import Boundary, Party, ours, taken, told
 from sbc.policy.privacy import (
     ANONYMOUS,
     ANONYMOUS_DISPLAY,
     ANONYMOUS_HOST,
     check_critical,
     hides_caller,
-    perform,
 )
 from sbc.sip.grammar import LONGEST_KEPT, find_param, parse_params, recent, unquote
 from sbc.sip.headers import Headers
@@ -89,15 +90,25 @@ def parts_after(request: Request, edits: Iterable[Edit]) -> dict[str, str]:
     return parts
 
 
-def _carried(
-    request: Request, trusted_in: bool, trusted_out: bool, edits: Iterable[Edit]
-) -> list[tuple[str, str]]:
+def _crossing(message: Message, boundary: Boundary, party: Party) -> list[tuple[str, str]]:
+    """The headers of a message that may leave its leg, with who its sender is, where that is believed."""
+    headers, believed = message.headers, boundary.believed
+    within = boundary.told == "trusted"
+    fields = pass_headers(headers.fields, believed == "trusted", within, boundary.masked)
+    return fields + taken(headers, believed, party)
+
+
+def _carried(request: Request, boundary: Boundary, edits: Iterable[Edit]) -> list[tuple[str, str]]:
     """The caller's headers that may leave, as the rules leave them."""
-    fields = pass_headers(request.headers.fields, trusted_in, trusted_out)
+    fields = _crossing(request, boundary, "calling")
+    display: str | None = None
     for edit in edits:
         if isinstance(edit, SetPart):
-            continue
-        if isinstance(edit, RemoveHeader):
+            if edit.part == "asserted.display":
+                display = edit.value
+            if edit.part in ("asserted.user", "asserted.display"):
+                fields = _asserting(fields, request, boundary, edit, display)
+        elif isinstance(edit, RemoveHeader):
             fields = [field for field in fields if not matches_glob(field[0], edit.glob)]
         elif isinstance(edit, SetHeader):
             name = edit.name.lower()
@@ -106,6 +117,23 @@ def _carried(
         elif isinstance(edit, CopyHeader):
             fields = _with_copies(fields, request, edit)
     return fields
+
+
+def _asserting(
+    fields: list[tuple[str, str]], request: Request, boundary: Boundary, edit: SetPart, display: str | None
+) -> list[tuple[str, str]]:
+    """``fields`` with one part of the identity set: what is asserted from here on is our own word.
+
+    A name (``display``, where a rule has set one) alone asserts nobody, and no number takes it back.
+    """
+    said = next((read_said(value) for name, value in fields if name == ASSERTED), None)
+    user = canonical_user(edit.value) if edit.part == "asserted.user" else said.party.user if said else ""
+    if display is None:
+        display = said.display if said else claimed(request.headers.get, boundary.believed)[1]
+    rest = [field for field in fields if field[0] != ASSERTED]
+    if not user:
+        return rest
+    return [*rest, (ASSERTED, ours(escape_user(user), display, boundary.place, user.startswith("+")))]
 
 
 def _with_copies(fields: list[tuple[str, str]], request: Request, edit: CopyHeader) -> list[tuple[str, str]]:
@@ -203,14 +231,15 @@ def is_secure(target: str) -> bool:
 
 
 def invite(
-    leg: Leg, request: Request, route: Route, target: Address, branch: str, sdp: bytes, trusted_in: bool
+    leg: Leg, request: Request, route: Route, target: Address, branch: str, sdp: bytes, near: Leg
 ) -> Request:
     """The INVITE for the other leg (RFC 3261 8.1.1), from the caller's and the decision.
 
     PeerError 500 where the caller insists on privacy that we cannot give (RFC 3323 5).
     """
-    trusted_out = leg.flow.trusted
-    crossing = _carried(request, trusted_in, trusted_out, route.edits)
+    boundary = between(near, leg)
+    trusted_out = boundary.told == "trusted"
+    crossing = _carried(request, boundary, route.edits)
     check_critical(crossing, trusted_out)
     uri = address_invite(leg, request, route, target, hides_caller(crossing, trusted_out))
     hops = request.max_forwards
@@ -228,7 +257,7 @@ def invite(
         tags = extensions(request, name)
         if tags:
             fields.append((name, tags))
-    fields += perform(crossing, trusted_out)
+    fields += told(crossing, boundary, "calling", True)
     return with_sdp(Request("INVITE", uri, Headers(fields)), sdp)
 
 
@@ -257,8 +286,8 @@ def with_sdp(message: M, sdp: bytes) -> M:
     return message
 
 
-def answer(base: Response, received: Response, leg: Leg, trusted_in: bool, sdp: bytes) -> Response:
-    """Complete ``base``, made from our side's request, with what the other side's response may tell."""
+def answer(base: Response, received: Response, leg: Leg, far: Leg | None, sdp: bytes) -> Response:
+    """Complete ``base``, made from our side's request, with what the response of ``far`` may tell."""
     headers = base.headers
     if base.status < 300:
         if "Contact" not in headers:
@@ -272,13 +301,16 @@ def answer(base: Response, received: Response, leg: Leg, trusted_in: bool, sdp: 
     rseq = received.headers.get("RSeq")
     if rseq is not None and base.status < 200:
         headers.add("RSeq", rseq)
-    headers.extend(carried(received, trusted_in, leg.flow.trusted))
+    headers.extend(carried(received, far, leg))
     return with_sdp(base, sdp)
 
 
-def carried(message: Message, trusted_in: bool, trusted_out: bool) -> list[tuple[str, str]]:
+def carried(message: Message, near: Leg | None, far: Leg) -> list[tuple[str, str]]:
     """The headers of a response or of a request within a dialog that cross; none where they are too long."""
-    fields = perform(pass_headers(message.headers.fields, trusted_in, trusted_out), trusted_out)
+    boundary = between(near, far)
+    # Who answers is the called one; what a re-INVITE or UPDATE asserts is of who sends it (RFC 5876 4).
+    party: Party = "calling" if far.side == "b" else "called"
+    fields = told(_crossing(message, boundary, party), boundary, party, message.is_request)
     return fields if octets(fields) <= MAX_CARRIED else []
 
 

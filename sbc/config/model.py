@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 
 from dsl.decision import Downgrade
 from sbc.base import Address
+from sbc.config.identity import CallerIdentity, Identified
 from sbc.config.values import (
     AccountName,
     Domain,
@@ -377,6 +378,7 @@ class Trunk(_Model):
     suites: tuple[Suite, ...] = Field(default=SUITES, min_length=1)
     sdes_in_clear: StrictBool = False
     sips: Downgrade = "warn"
+    identity: Identified = CallerIdentity()
     scheme: Literal["sip", "sips"] = "sip"
     redirects: Literal["refuse", "pass", "expose", "follow"] = "refuse"
     domain: Host | None = None

@@ -18,7 +18,7 @@ from dsl.numbers import e164
 from dsl.scope import Scope
 
 HOSTS = ("to.host", "from.host", "to_header.host", "to.param", "from.param")
-USERS = ("to.user", "from.user", "to_header.user")
+USERS = ("to.user", "from.user", "to_header.user", "asserted.user")
 LISTS = ("peer.san", "sdp.codecs", "call.tags")
 
 
@@ -172,6 +172,7 @@ class Interpreter:
             "from.host": draft.from_host, "from.display": draft.from_display, "from.port": facts.from_port,
             "from.type": draft.from_type, "from.scheme": facts.from_scheme,
             "to_header.user": facts.to_header_user,
+            "asserted.user": draft.asserted_user, "asserted.display": draft.asserted_display,
             "auth.user": facts.auth_user, "call.id": facts.call_id, "user_agent": facts.user_agent,
             "trunk": facts.trunk, "tenant": facts.tenant, "listener": facts.listener, "source": facts.source,
             "transport": facts.transport, "sips": facts.sips, "peer.verified": facts.peer_verified,
