@@ -52,7 +52,6 @@ COMPILED = (
     "sbc/net/system/clock.py",
     "sbc/net/system/turn.py",
     "sbc/net/tls/end.py",
-    "sbc/net/tls/records.py",
     "sbc/net/tls/session.py",
     "sbc/net/transport/connection.py",
     "sbc/net/driver.py",

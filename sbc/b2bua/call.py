@@ -20,6 +20,7 @@ from sbc.b2bua.desk import Awaiting, Desk
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Leg, Side
 from sbc.b2bua.states import ROUTING, Ending, State
+from sbc.b2bua.transfers import Refers
 from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
@@ -110,6 +111,7 @@ class Call:
         "policies",
         "recorded",
         "redirected",
+        "refers",
         "reminded_at",
         "rule",
         "setup",
@@ -148,6 +150,7 @@ class Call:
         self.held = 1  # so many of these count to the end, whatever becomes of a hop
         # Whom it was for before a callee redirected it, and the trunk of that callee.
         self.redirected: tuple[str, str] = "", ""
+        self.refers: Refers | None = None  # those that crossed, where there were any
         self.rule = ""
         self.caller = ""
         self.called = ""
@@ -304,6 +307,6 @@ def forget(call: Call) -> None:
         desk.limits.release(call.admitted[-1])
         call.admitted.pop()
     if call.limits:
-        desk.actions.release(call.limits)
+        desk.rule_limits.release(call.limits)
         call.limits = ()
     desk.forget(call.id)

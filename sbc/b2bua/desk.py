@@ -10,10 +10,10 @@ from collections.abc import Callable
 from heapq import heappush
 from typing import Any, Final, Protocol
 
-from sbc.b2bua.actions import Actions
 from sbc.b2bua.commands import Command, Connect
 from sbc.b2bua.dialogs import Dialogs
 from sbc.b2bua.leg import Leg
+from sbc.b2bua.login import Login
 from sbc.b2bua.peers import Peers, Towards, way_back
 from sbc.b2bua.proofs import CHALLENGES, Given, Proofs
 from sbc.b2bua.translate import Fields
@@ -22,7 +22,9 @@ from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.flow import Flow
 from sbc.ids import Ids
+from sbc.policy.balance import Balancer
 from sbc.policy.limits import CallLimits
+from sbc.policy.rule_limits import RuleLimits
 from sbc.sip.address import parse_name_addr
 from sbc.sip.cancel import build_cancel
 from sbc.sip.dialog import Dialog
@@ -84,8 +86,9 @@ class Desk:
     """
 
     __slots__ = (
-        "_calls", "_connect_keys", "_connecting", "_reminders", "actions", "dialogs", "draining",
-        "epoch", "ids", "limits", "peers", "proofs", "serving", "store", "transactions", "working_on",
+        "_calls", "_connect_keys", "_connecting", "_reminders", "balancer", "dialogs", "draining", "epoch",
+        "ids", "limits", "login", "peers", "proofs", "rule_limits", "serving", "store", "transactions",
+        "working_on",
     )  # fmt: skip
 
     def __init__(self, store: SnapshotStore, ids: Ids, calls: dict[str, Any]) -> None:
@@ -96,7 +99,10 @@ class Desk:
         self.peers = Peers()
         self.proofs = Proofs(store, ids)
         self.dialogs = Dialogs()
-        self.actions = Actions(ids, self.count)
+        # What the actions of rules keep between calls: turns in groups, counts under limits, nonces.
+        self.balancer = Balancer()
+        self.rule_limits = RuleLimits()
+        self.login = Login(ids)
         self.draining = False
         self.working_on = ""
         self.epoch = 0.0

@@ -56,3 +56,7 @@ class Dialogs:
     def find(self, request: Request) -> tuple[str, Fork, Side] | None:
         """The call, the dialogs and the side that a request within a dialog names."""
         return self._found.get((request.call_id, request.to_tag or "", request.from_tag or ""))
+
+    def of(self, call_id: str, local_tag: str, remote_tag: str) -> tuple[str, Fork, Side] | None:
+        """The call, the dialogs and the side of one that is named by its identifiers, as we see it."""
+        return self._found.get((call_id, local_tag, remote_tag))

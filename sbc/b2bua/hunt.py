@@ -16,7 +16,7 @@ from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.commands import Command, Note, OfferMedia
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg, local_address
-from sbc.b2bua.media_policy import callee_srtp, caller_srtp, effective_downgrade, leg_policy
+from sbc.b2bua.media_policy import callee_srtp, caller_srtp, leg_policy
 from sbc.b2bua.proofs import CREDENTIALS, repeat
 from sbc.b2bua.session import ask, lengthen
 from sbc.b2bua.states import ENDED
@@ -24,7 +24,7 @@ from sbc.b2bua.translate import Fields, invite, too_long
 from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
 from sbc.flow import Flow
-from sbc.policy.downgrade import verdict
+from sbc.policy.downgrade import effective_downgrade, verdict
 from sbc.sip.message import Request, Response
 
 _NOWHERE: Final = Route(())

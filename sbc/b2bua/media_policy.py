@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dsl.decision import Codecs, Downgrade, Srtp
+from dsl.decision import Codecs, Srtp
 from sbc.b2bua.leg import Leg
 from sbc.media.policy import STREAMS, MediaPolicy
 
@@ -15,11 +15,6 @@ def caller_srtp(trunk: Srtp, rule: Srtp | None) -> Srtp:
 def callee_srtp(trunk: Srtp, rule: Srtp | None) -> Srtp:
     """A rule chooses, but never below a trunk that requires SRTP: that is a floor."""
     return trunk if rule is None or trunk == "required" else rule
-
-
-def effective_downgrade(trunk: Downgrade, rule: Downgrade | None) -> Downgrade:
-    """A rule chooses, but a trunk that forbids cannot be overruled."""
-    return trunk if rule is None or trunk == "forbid" else rule
 
 
 def leg_policy(

@@ -43,13 +43,14 @@ Towards = tuple[tuple[Address, ...], tuple[Address, ...]]
 class PeerState:
     """One peer of one trunk; ``up`` is what its probes say, None until the first has an outcome.
 
-    ``due`` is when it is probed next, ``rests`` until when it rests (monotonic seconds), ``rest`` how, and
-    ``met`` what a call met there.
+    ``asked`` is when it was probed last and ``due`` when it is probed next, ``rests`` until when it rests
+    (monotonic seconds), ``rest`` how, and ``met`` what a call met there.
     """
 
-    __slots__ = ("due", "failures", "met", "pending", "reason", "rest", "rests", "up")
+    __slots__ = ("asked", "due", "failures", "met", "pending", "reason", "rest", "rests", "up")
 
     def __init__(self) -> None:
+        self.asked = 0.0
         self.due = 0.0
         self.failures = 0
         self.pending = False

@@ -19,7 +19,7 @@ from sbc.b2bua.mirror import Mirror, screen
 from sbc.b2bua.screening import Refusal, looped, refuse
 from sbc.b2bua.session import objection, refreshed
 from sbc.b2bua.setup import Setup
-from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, reasons
+from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, METHODS, OF_TRANSFERS, reasons
 from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
@@ -66,7 +66,9 @@ class Reception:
                 "remote": flow.remote, "local": flow.local,
             }  # fmt: skip
             out.append(Note("sips-arrival", request.call_id, fields))
-        refusal = refuse(request, server.merged, looped(flow, request, self._desk.transactions))
+        special = request.method not in METHODS or "require" in request.headers.first
+        transfers = special and self._transfers(flow)
+        refusal = refuse(request, server.merged, looped(flow, request, self._desk.transactions), transfers)
         if refusal is None and request.body and request.method in ("INVITE", "UPDATE", "PRACK"):
             types = [part.type for part in left_out(request)]
             if types:
@@ -82,8 +84,15 @@ class Reception:
             self._on_invite(flow, server, request, at, out)
         elif request.method == "OPTIONS":
             self._on_options(server, at, out)
+        elif request.method == "REFER":
+            self._refuse(server, Refusal(403, "Forbidden"), at, out)
         else:
             self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
+
+    def _transfers(self, flow: Flow) -> bool:
+        """Whether peers of the trunk may transfer calls."""
+        trunk = self._desk.store.current.trunks.get(flow.trunk or "")
+        return trunk is not None and trunk.transfers != "refuse"
 
     def _refuse(self, server: ServerTransaction, refusal: Refusal, at: float, out: list[Command]) -> None:
         response = self._desk.respond_to(server, refusal.status, refusal.reason)
@@ -94,7 +103,10 @@ class Reception:
     def _on_options(self, server: ServerTransaction, at: float, out: list[Command]) -> None:
         """OPTIONS to us: what we can do (RFC 3261 11.2)."""
         response = self._desk.respond_to(server, 503 if self._desk.draining else 200, "")
-        for name, value in (("Allow", ALLOW), ACCEPT, ("Supported", ", ".join(EXTENSIONS))):
+        allowed, known = ALLOW, EXTENSIONS
+        if self._transfers(server.flow):
+            allowed, known = f"{ALLOW}, REFER, NOTIFY", EXTENSIONS + OF_TRANSFERS
+        for name, value in (("Allow", allowed), ACCEPT, ("Supported", ", ".join(known))):
             response.headers.add(name, value)
         server.respond(response, at, out)
 

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.body_parts import left_out
 from sbc.b2bua.invitation import Invitation
-from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, METHODS, content_type
+from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, METHODS, OF_TRANSFERS, content_type
 from sbc.flow import Flow
 from sbc.sip.headers import canonical
 from sbc.sip.message import Request
@@ -15,7 +15,7 @@ from sbc.sip.transactions import SPENT, Transactions
 
 _KNOWN_ELSEWHERE: Final = frozenset(("REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "REFER"))
 _TAKES_SDP: Final = frozenset(("application/sdp", "application/*", "*/*"))
-_ANY_BODY: Final = frozenset(("INFO", "BYE", "CANCEL", "ACK", "OPTIONS"))
+_ANY_BODY: Final = frozenset(("INFO", "BYE", "CANCEL", "ACK", "OPTIONS", "REFER", "NOTIFY"))
 # What each pass through a proxy or through us writes anew.
 _OF_ONE_PASS: Final = frozenset(
     """via max-forwards route record-route from to call-id cseq contact content-length date timestamp
@@ -33,17 +33,21 @@ class Refusal(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-def refuse(request: Request, merged: bool, looped: bool) -> Refusal | None:
-    """The answer that ``request`` gets whatever the rules say, or None; PeerError where it is malformed."""
+def refuse(request: Request, merged: bool, looped: bool, transfers: bool = False) -> Refusal | None:
+    """The answer that ``request`` gets whatever the rules say, or None; PeerError where it is malformed.
+
+    ``transfers``: its trunk may transfer calls. What came of a transfer, a NOTIFY, is told by whom it was
+    passed on to, on whatever trunk.
+    """
     method = request.method
-    if method not in METHODS:
+    if method not in METHODS and not _of_a_transfer(request, transfers):
         status, reason = (
             (405, "Method Not Allowed") if method in _KNOWN_ELSEWHERE else (501, "Not Implemented")
         )
         return Refusal(status, reason, (("Allow", ALLOW),))
     if method in ("ACK", "CANCEL"):
         return None
-    unsupported = required_but_unknown(request)
+    unsupported = required_but_unknown(request, transfers)
     if unsupported:
         return Refusal(420, "Bad Extension", (("Unsupported", ", ".join(unsupported)),))
     if merged or looped:
@@ -97,14 +101,18 @@ def _deciding(flow: Flow, request: Request) -> tuple[object, ...]:
     return (flow.trunk, flow.listener, flow.remote.host, users, request.from_.display, told)
 
 
-def required_but_unknown(request: Request) -> list[str]:
+def _of_a_transfer(request: Request, transfers: bool) -> bool:
+    return (request.method == "REFER" and transfers) or (request.method == "NOTIFY" and bool(request.to_tag))
+
+
+def required_but_unknown(request: Request, transfers: bool = False) -> list[str]:
     """Option tags of Require and Proxy-Require that we know nothing of (RFC 3261 8.2.2.3)."""
     headers = request.headers
     tags: list[str] = []
     for name in ("Require", "Proxy-Require"):
         if name in headers:
             tags += [tag for tag in headers.values(name) if tag.lower() not in EXTENSIONS]
-    return tags
+    return [tag for tag in tags if tag.lower() not in OF_TRANSFERS] if transfers and tags else tags
 
 
 def _takes_sdp(request: Request) -> bool:

@@ -22,12 +22,12 @@ from dsl import syntax
 from dsl.outcome import SRTP
 from dsl.partial import holds
 from dsl.ruleset import Rule, trunks_asked
-from sbc.b2bua.media_policy import callee_srtp, effective_downgrade
+from sbc.b2bua.media_policy import callee_srtp
 from sbc.b2bua.translate import is_secure
 from sbc.config.arrivals import arrival
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
-from sbc.policy.downgrade import verdict
+from sbc.policy.downgrade import effective_downgrade, verdict
 
 Promise = Literal["SIPS", "SRTP", "IDENTITY"]
 Asked = list[tuple[Rule, tuple[str, ...] | None]]

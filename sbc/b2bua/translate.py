@@ -17,6 +17,7 @@ from dsl.decision import CopyHeader, Edit, RemoveHeader, Route, SetHeader, SetPa
 from dsl.ownership import copy_refusal, matches_glob
 from sbc.b2bua.leg import Leg, between, format_target
 from sbc.base import Address, PeerError
+from sbc.config.model import Transfers
 from sbc.policy.headers import pass_headers
 from sbc.policy.identity import Boundary, Party, ours, taken, told
 from sbc.policy.privacy import (
@@ -47,6 +48,8 @@ _ALLOW_OF_THE_SILENT: Final = ALLOW.replace(" UPDATE,", "")
 # that is required is refused (420).
 CARRIED_EXTENSIONS: Final = frozenset(("100rel",))
 EXTENSIONS: Final = ("100rel", "timer")
+#: What trunks may require besides that take part in transfers (RFC 3891, RFC 4488).
+OF_TRANSFERS: Final = ("replaces", "norefersub")
 
 # Octets of the headers that may be carried across beside our own; more would not fit every peer's limits.
 MAX_CARRIED: Final = 8192
@@ -153,11 +156,16 @@ def _with_copies(fields: list[tuple[str, str]], request: Request, edit: CopyHead
     return [field for field in fields if field[0].lower() != taken] + found if found else fields
 
 
-def extensions(message: Message, name: str) -> str:
-    """The option tags of Supported or Require that we carry, comma-separated; empty for none."""
+def extensions(message: Message, name: str, leg: Leg | None = None) -> str:
+    """The option tags of Supported or Require that we carry, comma-separated; empty for none.
+
+    ``leg`` is the one that they are written to: a peer that may transfer is told what of that we support.
+    """
+    own = OF_TRANSFERS if leg is not None and name == "Supported" and leg.trunk.transfers != "refuse" else ()
     if name not in message.headers:
-        return ""
-    return ", ".join(tag for tag in message.headers.values(name) if tag.lower() in CARRIED_EXTENSIONS)
+        return ", ".join(own)
+    tags = [tag for tag in message.headers.values(name) if tag.lower() in CARRIED_EXTENSIONS]
+    return ", ".join([*tags, *own])
 
 
 def address_invite(leg: Leg, request: Request, route: Route, target: Address, hidden: bool = False) -> str:
@@ -251,18 +259,25 @@ def invite(
         ("Call-ID", leg.call_id),
         ("CSeq", f"{leg.cseq} INVITE"),
         ("Contact", leg.contact),
-        ("Allow", allow(request)),
+        ("Allow", allow(request, leg.trunk.transfers)),
     ]
     for name in ("Supported", "Require"):
-        tags = extensions(request, name)
+        tags = extensions(request, name, leg)
         if tags:
             fields.append((name, tags))
     fields += told(crossing, boundary, "calling", True)
     return with_sdp(Request("INVITE", uri, Headers(fields)), sdp)
 
 
-def allow(message: Message) -> str:
-    """The methods to promise one side, of which the other has sent ``message`` (RFC 3261 20.5)."""
+def allow(message: Message, transfers: Transfers = "refuse") -> str:
+    """The methods to promise one side, of which the other has sent ``message`` (RFC 3261 20.5).
+
+    ``transfers`` is what becomes of a REFER of that side: one that is passed on the other has to allow.
+    """
+    if transfers != "refuse":
+        told = ",".join(message.headers.get_all("Allow")).split(",")
+        if "REFER" in [each.strip(" \t") for each in told]:
+            return f"{allow(message)}, REFER, NOTIFY"
     lines = message.headers.get_all("Allow")
     if not lines:
         return _ALLOW_OF_THE_SILENT
@@ -293,9 +308,9 @@ def answer(base: Response, received: Response, leg: Leg, far: Leg | None, sdp: b
         if "Contact" not in headers:
             headers.add("Contact", leg.contact)
         if "allow" in received.headers.first or received.cseq.method == "INVITE":
-            headers.add("Allow", allow(received))
+            headers.add("Allow", allow(received, leg.trunk.transfers))
     for name in ("Supported", "Require", "Unsupported"):
-        tags = extensions(received, name)
+        tags = extensions(received, name, leg)
         if tags:
             headers.add(name, tags)
     rseq = received.headers.get("RSeq")

@@ -49,6 +49,7 @@ __all__ = [
 ]  # fmt: skip
 
 TlsMode = Literal["off", "server", "optional", "required"]
+Transfers = Literal["refuse", "pass"]
 RevocationMode = Literal["off", "soft", "hard"]
 RevocationMethod = Literal["staple", "crl", "ocsp"]
 
@@ -360,7 +361,8 @@ class Trunk(_Model):
     Without ``sources`` nobody may call in on it; without ``peers`` it cannot be called.
     ``network`` is where its media is received, that of its listener unless given;
     ``media`` says whether its peers receive RTP where they send from (RFC 4961).
-    ``contact`` is who answers for the other side. ``redirects`` says what becomes of a 3xx of its peers.
+    ``contact`` is who answers for the other side. ``redirects`` says what becomes of a 3xx of its peers,
+    ``transfers`` of a REFER.
     """
 
     trunk: Name
@@ -381,6 +383,7 @@ class Trunk(_Model):
     identity: Identified = CallerIdentity()
     scheme: Literal["sip", "sips"] = "sip"
     redirects: Literal["refuse", "pass", "expose", "follow"] = "refuse"
+    transfers: Transfers = "refuse"
     domain: Host | None = None
     limits: Limits = Limits()
     options: OptionsProbe | None = None

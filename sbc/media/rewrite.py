@@ -7,7 +7,6 @@ the leg they came from; a topology hidden by a deny-list is hidden until the nex
 
 from __future__ import annotations
 
-from sbc.base import PeerError
 from sbc.media.sdes import CryptoLine, format_crypto
 from sbc.media.sdp import Lines, Media
 
@@ -57,12 +56,6 @@ def _allowed(lines: Lines) -> str:
 
 def _network(address: str) -> str:
     return f"IN {'IP6' if ':' in address else 'IP4'} {address}"
-
-
-def check_formats(media: Media) -> None:
-    """Raise PeerError unless every format is an RTP payload type (RFC 3550 5.1)."""
-    if not media.lines.rtp:
-        raise PeerError("SDP has an RTP payload type that is not a number below 128")
 
 
 def rejected(media: Media) -> str:

@@ -13,7 +13,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
-from sbc.base import PeerError, is_wildcard
+from sbc.base import PeerError
 
 MAX_MEDIA: Final = 16
 DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
@@ -268,9 +268,3 @@ def unicast(text: str) -> str | None:
     if address.is_link_local:
         raise PeerError("SDP names an address that holds on one link only", 488)
     return None if address.is_unspecified else str(address)
-
-
-def reaches(bound: str, host: str) -> bool:
-    """Tell whether a socket on ``bound`` sends to ``host``: one on :: to both families, else to its own."""
-    six = ":" in bound
-    return six == (":" in host) or (six and is_wildcard(bound))

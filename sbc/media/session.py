@@ -26,7 +26,7 @@ from sbc.media.errors import MediaRefused, StreamRefused
 from sbc.media.places import Networks, Place
 from sbc.media.policy import MediaPolicy
 from sbc.media.relay import Tap, pair
-from sbc.media.rewrite import Origin, check_formats, rejected, section
+from sbc.media.rewrite import Origin, rejected, section
 from sbc.media.sdes import CryptoLine
 from sbc.media.sdp import Media, SessionDescription, parse_sdp
 from sbc.media.stats import MediaStats, StreamStats
@@ -289,9 +289,7 @@ class MediaSession:
         if not media.port or media.proto not in keying.PROFILES:
             return None
         terms = keying.terms_from_offer(self._ids, media, ours, end.terms, end.told)
-        terms = self._sendable(terms, media, place)
-        check_formats(media)
-        return terms
+        return self._sendable(terms, media, place)
 
     def _new_stream(self, kind: str) -> Stream:
         stream = Stream(kind)
@@ -303,7 +301,6 @@ class MediaSession:
         if plan.terms is None or not media.port:
             return None
         assert end.place is not None, "its port was taken with the offer"
-        check_formats(media)
         terms = keying.terms_from_answer(media, policy, plan.profile, plan.lines, plan.mux)
         return self._sendable(terms, media, end.place)
 

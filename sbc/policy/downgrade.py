@@ -29,6 +29,11 @@ _VERDICTS: dict[Downgrade, Verdict] = {
 }
 
 
+def effective_downgrade(trunk: Downgrade, rule: Downgrade | None) -> Downgrade:
+    """A rule chooses, but a trunk that forbids cannot be overruled."""
+    return trunk if rule is None or trunk == "forbid" else rule
+
+
 def verdict(a_is_sips: bool, b_is_secure: bool, policy: Downgrade) -> Verdict:
     """Judge a leg: ``a_is_sips`` is what the caller was promised, ``b_is_secure`` what the next leg is.
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Final
 
-from sbc.protocols import protocol_of
+from sbc.protocols import Spoken, protocol_of
 from sbc.sip.framing import length_beyond_doubt
 from sbc.sip.message import Message
 from sbc.sip.parse import MAX_HEAD, ParseError, content_length, read_fields, read_start
@@ -141,24 +141,26 @@ class MessageStream:
 
     def _take_head(self, source: Octets, at: int, items: list[Item]) -> int | None:
         end = source.find(b"\r\n\r\n", max(at, self._scanned))
-        # Asked whether or not the head is whole: how a stream is cut must not decide what becomes of it.
-        spoken = protocol_of(bytes(source[at : at + _BEGINNING]))
         if end < 0:
             # Only the headers tell HTTP from a WebSocket: they are waited for.
-            if len(source) - at <= self.max_head and spoken in ("", "SIP", "HTTP"):
+            if len(source) - at <= self.max_head and _spoken(source, at) in ("", "SIP", "HTTP"):
                 return None
             return self._fail(ParseError("the header section is too long", 513), source, at, items)
-        if end - at > self.max_head or spoken not in ("", "SIP"):
+        if end - at > self.max_head:
             return self._fail(ParseError("the header section is too long", 513), source, at, items)
         head = bytes(source[at : end + 2])
         item: Message | ParseError
         try:
             first, headers = read_fields(head)
         except ParseError as error:
+            if _spoken(source, at) not in ("", "SIP"):
+                return self._fail(error, source, at, items)
             return self._expect_body(error, length_beyond_doubt(head), source, at, end + 4, items)
         try:
             item = read_start(first, headers)
         except ParseError as error:
+            if _spoken(source, at) not in ("", "SIP"):
+                return self._fail(error, source, at, items)
             item = error
         try:
             length = content_length(headers)
@@ -195,3 +197,12 @@ class MessageStream:
         error.fatal = self.failed = True
         items.append(error)
         return len(source)
+
+
+def _spoken(source: Octets, at: int) -> Spoken:
+    """Which protocol begins here, where it is no message.
+
+    The same octets are asked whether or not the head is whole: how a stream is cut must not decide what
+    becomes of it.
+    """
+    return protocol_of(bytes(source[at : at + _BEGINNING]))

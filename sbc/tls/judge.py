@@ -15,8 +15,7 @@ from sbc.base import PeerError
 from sbc.tls.evidence import Evidence, NoIssuer
 from sbc.tls.failure import Failure
 from sbc.tls.match import Admission, Presented, Verdict, match, still_trusted
-from sbc.tls.material.certificate import MAX_CHAIN, MAX_DER, Certificate, thumbprint_of
-from sbc.tls.material.certificate_cache import CertificateCache
+from sbc.tls.material.certificate import MAX_CHAIN, MAX_DER, Certificate, CertificateCache, thumbprint_of
 from sbc.tls.material.missing import no_issuer
 from sbc.tls.revocation.cache import RevocationCache
 from sbc.tls.revocation.finding import Unusable

@@ -89,18 +89,24 @@ def match(
     Trunks in ``longer`` are judged by the chain that stands there, which leads on to what they trust.
     """
     failures: list[Failure] = []
+    strangers: list[TrunkTrust] = []  # who trust no issuer of it: to be explained only where nobody does
     best: tuple[int, TrunkTrust, str | None, str] | None = None
     for candidate in admission.candidates:
         if not candidate.asks:
             continue
-        outcome = _judge(candidate, admission, longer.get(candidate.trunk, presented), now)
+        chain = longer.get(candidate.trunk, presented)
+        anchor = _anchor(candidate, chain)
+        if anchor is None:
+            strangers.append(candidate)
+            continue
+        outcome = _judge(candidate, admission, anchor, chain, now)
         if isinstance(outcome, Failure):
             failures.append(outcome)
         elif best is None or outcome[0] < best[0]:
             best = (outcome[0], candidate, outcome[1], outcome[2])
     if best is not None:
         return Verdict(best[1].trunk, None, best[2], best[3])
-    return Verdict(None, _furthest(failures))
+    return Verdict(None, _furthest(failures or [_unknown_ca(each, presented) for each in strangers]))
 
 
 def still_trusted(trunk: str, presented: Presented | None, admission: Admission, now: float) -> Verdict:
@@ -110,8 +116,13 @@ def still_trusted(trunk: str, presented: Presented | None, admission: Admission,
         return Verdict(None)
     if presented is None:
         return Verdict(None if candidate.demands else trunk)
-    outcome = _judge(candidate, admission, presented, now) if candidate.asks else None
-    if outcome is None or isinstance(outcome, Failure):
+    if not candidate.asks:
+        return Verdict(None)
+    anchor = _anchor(candidate, presented)
+    if anchor is None:
+        return Verdict(None, _unknown_ca(candidate, presented))
+    outcome = _judge(candidate, admission, anchor, presented, now)
+    if isinstance(outcome, Failure):
         return Verdict(None, outcome)
     return Verdict(trunk, None, outcome[1], outcome[2])
 
@@ -132,11 +143,9 @@ def match_anonymous(admission: Admission, version: str, group: str) -> Verdict:
 
 
 def _judge(
-    candidate: TrunkTrust, admission: Admission, presented: Presented, now: float
+    candidate: TrunkTrust, admission: Admission, anchor: AnchorMaterial, presented: Presented, now: float
 ) -> tuple[int, str | None, str] | Failure:
-    anchor = _anchor(candidate, presented)
-    if anchor is None:
-        return _unknown_ca(candidate, presented)
+    """The rank of the match, the name and the anchor of a candidate that trusts an issuer, or its refusal."""
     failure = (
         _purpose(candidate, admission.direction, anchor, presented)
         or _validity(presented.leaf, now)

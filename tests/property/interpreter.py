@@ -73,13 +73,17 @@ class Interpreter:
 
     def _compare(self, node: Any) -> bool:
         if node.op == "!=":
-            return not self._equal(node.left, self.value(node.right))
+            return not self._equal(node.left, self.value(node.right), node.right)
         if node.op == "==":
             return self._equal(node.left, self.value(node.right), node.right)
         left, right = self.value(node.left), self.value(node.right)
         return bool({"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}[node.op])
 
     def _equal(self, left: Any, wanted: Any, right: Any = None) -> bool:
+        if self._name(left) in USERS and isinstance(
+            right, syntax.Text
+        ):  # what a call says is not spelled anew
+            wanted = canonical_user(wanted)
         return self._any(left, lambda value: self._same(left, value, wanted))
 
     def _same(self, left: Any, value: Any, wanted: Any) -> bool:
@@ -88,8 +92,6 @@ class Interpreter:
             return bool(value) and ip_address(value) == ip_address(wanted)
         if name in HOSTS:
             return bool(value.lower() == wanted.lower())
-        if name in USERS:
-            return bool(value == canonical_user(wanted))
         return bool(value == (wanted.upper() if name == "sdp.codecs" else wanted))
 
     def _affix(self, node: Any) -> bool:
@@ -117,6 +119,8 @@ class Interpreter:
         return self._one_of(left, value, option.value)
 
     def _one_of(self, left: Any, value: Any, wanted: Any) -> bool:
+        if self._name(left) in USERS:
+            wanted = canonical_user(wanted)
         if self._name(left) != "source":
             return self._same(left, value, wanted)
         if not value:

@@ -41,8 +41,7 @@ from sbc.tls.failure import Failure
 from sbc.tls.judge import Agreed, Judge, Ways
 from sbc.tls.match import Admission, Presented, TrunkTrust, match
 from sbc.tls.material.anchors import AnchorMaterial
-from sbc.tls.material.certificate import MAX_CHAIN
-from sbc.tls.material.certificate_cache import CertificateCache
+from sbc.tls.material.certificate import MAX_CHAIN, CertificateCache
 from sbc.tls.material.identity import IdentityMaterial
 from sbc.tls.material.paths import paths
 

@@ -64,8 +64,8 @@ class PlainSource:
 def converse(flow: Flow, source: Source, handler: Handler, max_message: int, stats: Stats) -> str:
     """Read until the connection ends, giving every message to ``handler``; returns why it ended."""
     channel: StreamChannel = flow.channel
-    stream = MessageStream(max_body=max_message)
     reader = _Reader(flow, channel, source.turn, handler, stats)
+    stream = MessageStream(max_body=max_message)
     allowance = flow.allowance
     try:
         while channel.is_open():
