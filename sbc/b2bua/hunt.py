@@ -31,6 +31,7 @@ _NOWHERE: Final = Route(())
 _REASONS: Final = {
     "timeout": (408, "Request Timeout"),
     "unreachable": (503, "Service Unavailable"),
+    "488": (488, "Not Acceptable Here"),
     "502": (502, "Bad Gateway"),
 }
 
@@ -65,6 +66,10 @@ class Hunt:
         trunk = self._trunk
         call.tried = trunk.trunk, None
         if self._refuse_downgrade(trunk, at, out):
+            return
+        if trunk.delayed_offer == "refuse" and not self.invitation.offer:
+            reason = "the caller makes no offer, and the trunk takes no call without one (delayed_offer)"
+            self.on_hop_failure(488, reason, at, out)
             return
         if desk.peers.is_down(trunk):
             reason = f"down: {desk.peers.why_down(trunk)}"

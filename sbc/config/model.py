@@ -13,6 +13,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 from dsl.decision import Downgrade
 from sbc.base import Address
 from sbc.config.identity import CallerIdentity, Identified
+from sbc.config.profiles import ProfileName, with_profile
 from sbc.config.values import (
     AccountName,
     Domain,
@@ -366,6 +367,7 @@ class Trunk(_Model):
     """
 
     trunk: Name
+    profile: ProfileName | None = None
     contact: str | None = None
     tenant: str | None = None
     servers: tuple[Annotated[Server, TextOr("sip.carrier.example:5061")], ...] = Field(
@@ -392,7 +394,13 @@ class Trunk(_Model):
     dial_timeout: Duration = 5.0
     response_timeout: Duration = 32.0
     early_media: Literal["pass", "ringing"] = "pass"
+    delayed_offer: Literal["pass", "refuse"] = "pass"
     session_timer: Timed = SessionTimer()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _profiled(cls, given: Any) -> Any:
+        return with_profile(given)
 
     @cached_property
     def peers(self) -> tuple[Address, ...]:
