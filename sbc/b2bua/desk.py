@@ -10,6 +10,7 @@ from collections.abc import Callable
 from heapq import heappush
 from typing import Any, Final, Protocol
 
+from sbc.b2bua.causes import explain
 from sbc.b2bua.commands import Command, Connect
 from sbc.b2bua.dialogs import Dialogs
 from sbc.b2bua.leg import Leg
@@ -30,6 +31,7 @@ from sbc.sip.cancel import build_cancel
 from sbc.sip.dialog import Dialog
 from sbc.sip.message import Request, Response, response_to
 from sbc.sip.outgoing import Send
+from sbc.sip.q850 import NORMAL
 from sbc.sip.transactions import ClientTransaction, ServerTransaction, Transactions
 from sbc.sip.uri import Uri
 
@@ -235,6 +237,7 @@ class Desk:
         """CANCEL ``invite`` on ``leg``; ``why`` are the Reasons of whoever gave it up."""
         cancel = build_cancel(invite)
         cancel.headers.extend(why)
+        explain(cancel.headers, leg.trunk, NORMAL)
         self.transactions.cancelled(invite.via.branch, at, out)
         hop = None
         if leg.peer is None:

@@ -13,6 +13,7 @@ from typing import Final
 
 from dsl.decision import Failure, Route
 from sbc.b2bua.attempt import Attempt
+from sbc.b2bua.causes import understand
 from sbc.b2bua.commands import Command, Note, OfferMedia
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg, local_address
@@ -196,6 +197,10 @@ class Hunt:
 
         After 422 it is asked again.
         """
+        was, cause = response.status, understand(response, self._trunk)
+        if cause is not None:
+            fields = {"trunk": self._trunk.trunk, "cause": cause, "was": was, "status": response.status}
+            out.append(Note("cause-read", self.call.id, fields))
         if response.status == 422 and self._ask_for_longer(response, at, out):
             return
         if response.status == 503:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sbc.b2bua.call import Call
+from sbc.b2bua.causes import explain_refusal
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.life import fire
 from sbc.b2bua.states import Ending
@@ -44,7 +45,9 @@ class Invitation:
 
     def end(self, ending: Ending, at: float, out: list[Command]) -> None:
         """Give the caller the final response of ``ending``."""
-        self.server.respond(self.call.desk.respond_to(self.server, ending.status, ending.phrase), at, out)
+        response = self.call.desk.respond_to(self.server, ending.status, ending.phrase)
+        explain_refusal(response, self.call.a.trunk)
+        self.server.respond(response, at, out)
         self.server.user = None
 
     def refuse(self, status: int, phrase: str, at: float, out: list[Command], why: str) -> None:
@@ -57,6 +60,7 @@ class Invitation:
         setup = self.call.setup
         if setup is not None and setup.goes_on(ending, at, out):
             return
+        explain_refusal(response, self.call.a.trunk)
         self.server.respond(response, at, out)
         self.server.user = None
         fire(self.call, "refused", at, out, ending)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from sbc.b2bua.call import Call, forget
+from sbc.b2bua.causes import explain
 from sbc.b2bua.commands import Command, DeleteMedia, Note
 from sbc.b2bua.desk import NOBODY
 from sbc.b2bua.leg import Side, other
@@ -18,6 +19,7 @@ from sbc.b2bua.told import answer_of, end_of, record_of, run
 from sbc.b2bua.translate import carried, reasons
 from sbc.flow import EARNED
 from sbc.sip.message import Request
+from sbc.sip.q850 import NORMAL, UNSPECIFIED
 
 _Action = Callable[[Call, Ending, float, list[Command]], None]
 _GOING_ON: Final = Ending("")
@@ -96,6 +98,7 @@ def _hang_up(call: Call, side: Side, at: float, out: list[Command], bye: Request
         request = call.request(fork, side, "BYE")
         if bye is not None:
             request.headers.extend(carried(bye, call.leg(other(side)), call.leg(side)))
+        explain(request.headers, call.leg(side).trunk, UNSPECIFIED if bye is None else NORMAL)
         call.send(fork, side, request, NOBODY, at, out)
         fork.dialog(side).end()
 

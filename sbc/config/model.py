@@ -395,6 +395,7 @@ class Trunk(_Model):
     response_timeout: Duration = 32.0
     early_media: Literal["pass", "ringing"] = "pass"
     delayed_offer: Literal["pass", "refuse"] = "pass"
+    q850: Literal["pass", "read", "write", "both"] = "pass"
     session_timer: Timed = SessionTimer()
 
     @model_validator(mode="before")
