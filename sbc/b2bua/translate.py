@@ -18,6 +18,7 @@ from dsl.ownership import copy_refusal, matches_glob
 from sbc.b2bua.leg import Leg, between, format_target
 from sbc.base import Address, PeerError
 from sbc.config.model import Transfers
+from sbc.policy.diversions import converted
 from sbc.policy.headers import pass_headers
 from sbc.policy.identity import Boundary, Party, ours, taken, told
 from sbc.policy.privacy import (
@@ -265,7 +266,7 @@ def invite(
         tags = extensions(request, name, leg)
         if tags:
             fields.append((name, tags))
-    fields += told(crossing, boundary, "calling", True)
+    fields += converted(told(crossing, boundary, "calling", True), leg.trunk.diversion, leg.remote_uri[1:-1])
     return with_sdp(Request("INVITE", uri, Headers(fields)), sdp)
 
 

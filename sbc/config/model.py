@@ -39,6 +39,7 @@ from sbc.config.values import (
 )
 from sbc.media.policy import STREAMS, SUITES, Srtp
 from sbc.media.sdp import MAX_MEDIA
+from sbc.policy.diversions import Diverted
 from sbc.sip.session_timer import LEAST
 from sbc.tls.groups import DEFAULT_GROUPS
 
@@ -395,6 +396,7 @@ class Trunk(_Model):
     response_timeout: Duration = 32.0
     early_media: Literal["pass", "ringing"] = "pass"
     delayed_offer: Literal["pass", "refuse"] = "pass"
+    diversion: Diverted = "pass"
     q850: Literal["pass", "read", "write", "both"] = "pass"
     session_timer: Timed = SessionTimer()
 

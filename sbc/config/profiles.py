@@ -44,6 +44,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
             "suites": _AES_128,
             "sips": "warn",
             "identity": {"in": "trusted", "out": "trusted"},
+            "diversion": "history-info",
             "delayed_offer": "refuse",
             "redirects": "refuse",
             "options": _OPTIONS,

@@ -234,3 +234,15 @@ def test_a_downgrade_tells_that_the_trunk_is_trusted_all_the_same() -> None:
         stage.office.request("INVITE", "sips:+1212@sbc.example", SDP)
         [note] = stage.noted("sips-downgrade")
         assert note.fields.get("identity") == told
+
+
+def test_where_a_call_has_been_is_told_in_the_header_that_the_trunk_reads() -> None:
+    """Over UDP hosts are masked as ever, in the header that is made as well."""
+    found = snapshot('rules: [{name: out, when: true, then: route "plain"}]')
+    plain = found.trunks["plain"].model_copy(update={"diversion": "history-info"})
+    stage = Stage(replace(found, trunks={**found.trunks, "plain": plain}))
+    stage.office.invite(SDP, Diversion="<sip:+4911@pbx.secret:5060>;reason=user-busy;counter=1")
+    stage.office.hears(100)
+    assert stage.plain.hears_request("INVITE").headers.values("History-Info") == [
+        "<sip:+4911@anonymous.invalid>;index=1", "<sip:+12125550100@plain.example;cause=486>;index=1.1;mp=1",
+    ]  # fmt: skip

@@ -112,3 +112,12 @@ def test_history_goes_out_and_replaces_does_not(stage: Stage) -> None:
     entry = "<sip:+1555@pbx.example;user=phone>;index=1"
     invite = called(stage, History_Info=entry, Replaces="1@a;to-tag=1;from-tag=2")
     assert invite.headers.get("History-Info") == entry and "Replaces" not in invite.headers
+
+
+def test_a_diversion_of_the_office_is_told_as_history(stage: Stage) -> None:
+    invite = called(stage, Diversion="<sip:+4911@pbx.example;user=phone>;reason=no-answer")
+    assert "Diversion" not in invite.headers
+    assert invite.headers.values("History-Info") == [
+        "<sip:+4911@pbx.example;user=phone>;index=1",
+        "<sip:+12125550100@sip.pstnhub.microsoft.com;cause=408>;index=1.1;mp=1",
+    ]
