@@ -194,9 +194,9 @@ class Portcullis:
         self.watch.close()
         self.acme.stop()
         self.engine.draining = True
-        for call in list(self.engine.calls):
-            self.driver.run(self.engine.end_call, call, "the SBC is shutting down")
+        self._hang_up()
         self._unregister()
+        self._hang_up()  # emergency calls that came meanwhile
         self.control.stop()
         if self._web is not None:
             self._web.stop()
@@ -213,6 +213,10 @@ class Portcullis:
         self.records.flush()
         self._say("INF", "[stop]", {})
         self._log.flush()
+
+    def _hang_up(self) -> None:
+        for call in list(self.engine.calls):
+            self.driver.run(self.engine.end_call, call, "the SBC is shutting down")
 
     def _follow_registrations(self, snapshot: Snapshot) -> None:
         """Take back the bindings of trunks that are gone, before their connections are closed."""

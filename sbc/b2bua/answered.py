@@ -7,12 +7,12 @@ ACK is repeated. Without an ACK in 64*T1 the call is over.
 
 from __future__ import annotations
 
+from sbc.b2bua.bodies import carried_body, with_sdp
 from sbc.b2bua.call import Call
 from sbc.b2bua.commands import AnswerMedia, Command
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Side, other
 from sbc.b2bua.life import clear, fire
-from sbc.b2bua.translate import carried_body, with_sdp
 from sbc.base import PeerError
 from sbc.sip.message import Request, Response
 from sbc.sip.transactions import ServerTransaction

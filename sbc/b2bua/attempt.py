@@ -12,6 +12,7 @@ from typing import Protocol
 
 from dsl.decision import Failure
 from sbc.b2bua.answered import AnsweredInvite
+from sbc.b2bua.bodies import carried_body
 from sbc.b2bua.call import AfterMedia, Call
 from sbc.b2bua.commands import AnswerMedia, Command, OfferMedia
 from sbc.b2bua.desk import NOBODY
@@ -21,7 +22,7 @@ from sbc.b2bua.leg import Leg
 from sbc.b2bua.life import fire
 from sbc.b2bua.proofs import CHALLENGES, Given, proven
 from sbc.b2bua.session import accept, accepted, forget_descriptions
-from sbc.b2bua.translate import Fields, answer, carried_body, extensions
+from sbc.b2bua.translate import Fields, answer, extensions
 from sbc.base import PeerError
 from sbc.sip.dialog import Dialog
 from sbc.sip.grammar import decimal

@@ -94,6 +94,7 @@ class Call:
         "created",
         "desk",
         "downgraded",
+        "emergency",
         "facts",
         "fork",
         "forks",
@@ -113,6 +114,7 @@ class Call:
         "redirected",
         "refers",
         "reminded_at",
+        "reserved",
         "rule",
         "setup",
         "snapshot",
@@ -155,6 +157,8 @@ class Call:
         self.caller = ""
         self.called = ""
         self.downgraded = False
+        self.emergency = False
+        self.reserved = False  # it holds a place of its trunk's reserve: no limit refuses it
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
         self.offered_early: Fork | None = None
         # Who has an offer under way that nobody has answered yet (RFC 3264 4, RFC 3311 5.2).
@@ -166,6 +170,11 @@ class Call:
         self.tags: tuple[str, ...] = ()
         self.limits: tuple[Limit, ...] = ()
         self.recorded = False  # its end has been told
+
+    def reserve(self, at: float) -> None:
+        """Take a place of the reserve that the caller's trunk has for emergency calls."""
+        self.reserved = True
+        self.desk.reserves.hold(self.a.trunk.trunk, at)
 
     def leg(self, side: Side) -> Leg:
         """The leg on ``side``; the callee's exists once a connection to it does."""
@@ -306,6 +315,9 @@ def forget(call: Call) -> None:
     while call.admitted:
         desk.limits.release(call.admitted[-1])
         call.admitted.pop()
+    if call.reserved:
+        call.reserved = False
+        desk.reserves.release(call.a.trunk.trunk)
     if call.limits:
         desk.rule_limits.release(call.limits)
         call.limits = ()

@@ -24,6 +24,7 @@ from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.flow import Flow
 from sbc.ids import Ids
 from sbc.policy.balance import Balancer
+from sbc.policy.emergency import Reserves
 from sbc.policy.limits import CallLimits
 from sbc.policy.rule_limits import RuleLimits
 from sbc.sip.address import parse_name_addr
@@ -80,7 +81,8 @@ class Awaiting(Protocol):
 class Desk:
     """What all calls of one process share; the engine is one.
 
-    ``draining``: we shut down, no call begins, and nobody is dialled for what a closing connection leaves.
+    ``draining``: we shut down, no call begins but an emergency call, and nobody is dialled for what a closing
+    connection leaves.
     ``working_on`` names the call that has its turn, ``serving`` is what became of the request that came last.
 
     Times are of the monotonic clock, whose jumps nobody has to fear. ``epoch`` is what the wall clock shows
@@ -89,8 +91,8 @@ class Desk:
 
     __slots__ = (
         "_calls", "_connect_keys", "_connecting", "_reminders", "balancer", "dialogs", "draining", "epoch",
-        "ids", "limits", "login", "peers", "proofs", "rule_limits", "serving", "store", "transactions",
-        "working_on",
+        "ids", "limits", "login", "peers", "proofs", "reserves", "rule_limits", "serving", "store",
+        "transactions", "working_on",
     )  # fmt: skip
 
     def __init__(self, store: SnapshotStore, ids: Ids, calls: dict[str, Any]) -> None:
@@ -98,6 +100,7 @@ class Desk:
         self.ids = ids
         self.transactions = Transactions(ids)
         self.limits = CallLimits()
+        self.reserves = Reserves()
         self.peers = Peers()
         self.proofs = Proofs(store, ids)
         self.dialogs = Dialogs()

@@ -13,6 +13,7 @@ from typing import Final
 
 from dsl.decision import Failure, Route
 from sbc.b2bua.attempt import Attempt
+from sbc.b2bua.bodies import crossing, lost
 from sbc.b2bua.causes import understand
 from sbc.b2bua.commands import Command, Note, OfferMedia
 from sbc.b2bua.invitation import Invitation
@@ -25,6 +26,7 @@ from sbc.b2bua.translate import Fields, invite, too_long
 from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
 from sbc.flow import Flow
+from sbc.policy.bodies import media_types
 from sbc.policy.downgrade import effective_downgrade, verdict
 from sbc.sip.message import Request, Response
 
@@ -34,6 +36,7 @@ _REASONS: Final = {
     "unreachable": (503, "Service Unavailable"),
     "488": (488, "Not Acceptable Here"),
     "502": (502, "Bad Gateway"),
+    "415": (415, "Unsupported Media Type"),
 }
 
 
@@ -66,28 +69,49 @@ class Hunt:
         self.hop, self._peer = index, None
         trunk = self._trunk
         call.tried = trunk.trunk, None
-        if self._refuse_downgrade(trunk, at, out):
+        if self._refuse_downgrade(trunk, at, out) or self._refuse_parts(trunk, at, out):
             return
         if trunk.delayed_offer == "refuse" and not self.invitation.offer:
             reason = "the caller makes no offer, and the trunk takes no call without one (delayed_offer)"
             self.on_hop_failure(488, reason, at, out)
             return
-        if desk.peers.is_down(trunk):
+        if desk.peers.is_down(trunk) and not call.emergency:
             reason = f"down: {desk.peers.why_down(trunk)}"
             out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": reason}))
             self._hop_failed("unreachable", None, at, out)
             return
-        self._peers = desk.peers.order(trunk, at)
+        self._peers = desk.peers.order(trunk, at) or (trunk.peers if call.emergency else ())
         if not self._peers:
             self._nobody_to_try(trunk, at, out)
             return
-        refusal = desk.limits.admit(trunk, at)
+        refusal = desk.limits.admit(trunk, at, call.reserved)
         if refusal is not None:
             out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": refusal}))
             self._hop_failed(503, None, at, out)
             return
         call.admitted.append(trunk)
         self._try_peer(trunk, at, out)
+
+    def _refuse_parts(self, trunk: Trunk, at: float, out: list[Command]) -> bool:
+        """Tell which parts of the body stay behind at this hop; True where the caller requires one."""
+        call, parts = self.call, self.invitation.parts
+        if not parts:
+            return False
+        near = call.a.trunk
+        left = lost(parts, crossing(near, trunk))
+        needed = [part.type for part in left if part.required]
+        if needed:
+            reason = (
+                f"it takes no {needed[0]} from {near.trunk}, which is required: see bodies of both trunks"
+            )
+            out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": reason}))
+            self._hop_failed(415, None, at, out)
+            return True
+        told = [part.type for part in left if part.type in media_types(near.bodies)]
+        if told:  # of the others it was told when they came
+            fields = {"trunk": trunk.trunk, "call_id": call.a.call_id, "types": ",".join(told)}
+            out.append(Note("parts-dropped", call.id, fields))
+        return False
 
     def _nobody_to_try(self, trunk: Trunk, at: float, out: list[Command]) -> None:
         """The trunk has no peers, or each of them rests or is down: the next hop's turn, without a delay."""
@@ -121,7 +145,8 @@ class Hunt:
         policy = effective_downgrade(trunk.sips, self.route.downgrade)
         judged = verdict(call.a.flow.secure, secure_out, policy)
         if judged.outcome != "forbid":
-            self.invitation.note_downgrade(judged, trunk.trunk, out)
+            if judged.downgraded:
+                self.invitation.note_downgrade(judged, trunk.trunk, out)
             return False
         later = self.route.next_hop(self.hop, "unreachable")
         if later is not None:
@@ -143,8 +168,9 @@ class Hunt:
         rule, codecs = self.route.srtp, self.route.codecs
         streams = call.snapshot.settings.caps.streams_per_call
         near, far = call.snapshot.network_of(call.a.trunk), call.snapshot.network_of(trunk)
-        ours = leg_policy(call.a, caller_srtp(call.a.trunk.srtp, rule), codecs, streams, near)
-        theirs = leg_policy(leg, callee_srtp(trunk.srtp, rule), codecs, streams, far)
+        always = call.reserved
+        ours = leg_policy(call.a, caller_srtp(call.a.trunk.srtp, rule), codecs, streams, near, always)
+        theirs = leg_policy(leg, callee_srtp(trunk.srtp, rule), codecs, streams, far, always)
         call.policies["a"], call.policies["b"] = ours, theirs
         offer, turn = self.invitation.offer, self._turn
 

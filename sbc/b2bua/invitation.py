@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from sbc.b2bua.bodies import Part, read_body
 from sbc.b2bua.call import Call
 from sbc.b2bua.causes import explain_refusal
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.life import fire
 from sbc.b2bua.states import Ending
-from sbc.b2bua.translate import Fields, answer, carried_body
+from sbc.b2bua.translate import Fields, answer
 from sbc.policy.downgrade import Verdict
 from sbc.sip.message import Request, Response
 from sbc.sip.transactions import SPENT, ServerTransaction
@@ -16,13 +17,14 @@ from sbc.sip.transactions import SPENT, ServerTransaction
 class Invitation:
     """The INVITE that began a call; its transaction's user until it is answered."""
 
-    __slots__ = ("call", "offer", "request", "server")
+    __slots__ = ("call", "offer", "parts", "request", "server")
 
     def __init__(self, call: Call, server: ServerTransaction, request: Request) -> None:
         self.call = call
         self.server = server
         self.request = request
-        self.offer = carried_body(request)
+        body = read_body(request)
+        self.offer, self.parts = body.sdp, body.parts
 
     def on_response(self, response: Response, at: float, out: list[Command]) -> None:
         """A server transaction has no responses to tell of."""
@@ -66,9 +68,9 @@ class Invitation:
         fire(self.call, "refused", at, out, ending)
 
     def note_downgrade(self, judged: Verdict, trunk: str, out: list[Command]) -> None:
-        """The call may go on without TLS to ``trunk``, or, for none, to where it is redirected."""
+        """The call goes on without TLS to ``trunk``, or, for none, to where it is redirected."""
         call = self.call
-        if judged.outcome == "warn" and judged.downgraded and not call.downgraded:
+        if judged.outcome == "warn" and not call.downgraded:
             fields: dict[str, object] = {
                 "call_id": self.request.call_id, "trunk_in": call.a.trunk.trunk, "trunk_out": trunk,
                 "from": call.caller, "to": call.called,
@@ -77,7 +79,7 @@ class Invitation:
             if target is not None and target.identity.out == "trusted":
                 fields["identity"] = "trusted"  # who calls crosses with it, withheld or not
             out.append(Note("sips-downgrade", call.id, fields))
-        call.downgraded = call.downgraded or judged.downgraded
+        call.downgraded = True
 
     def forbid_downgrade(self, judged: Verdict, where: str, at: float, out: list[Command]) -> None:
         """The call may not go on without TLS (RFC 5630 5.3); ``where`` to is for its record."""
@@ -103,4 +105,4 @@ class Invitation:
 
     def let_go(self) -> None:
         """The call is up or over: nothing of the message is needed while its transaction lives on."""
-        self.request, self.offer = SPENT, b""
+        self.request, self.offer, self.parts = SPENT, b"", tuple[Part, ...]()

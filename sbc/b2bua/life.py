@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from sbc.b2bua.bodies import with_bodies
 from sbc.b2bua.call import Call, forget
 from sbc.b2bua.causes import explain
 from sbc.b2bua.commands import Command, DeleteMedia, Note
@@ -17,6 +18,8 @@ from sbc.b2bua.leg import Side, other
 from sbc.b2bua.states import CALL, EARLY, Ending, Event, State
 from sbc.b2bua.told import answer_of, end_of, record_of, run
 from sbc.b2bua.translate import carried, reasons
+from sbc.base import PeerError
+from sbc.config.model import Trunk
 from sbc.flow import EARNED
 from sbc.sip.message import Request
 from sbc.sip.q850 import NORMAL, UNSPECIFIED
@@ -97,10 +100,20 @@ def _hang_up(call: Call, side: Side, at: float, out: list[Command], bye: Request
     if fork is not None and fork.dialog(side).state == "confirmed":
         request = call.request(fork, side, "BYE")
         if bye is not None:
-            request.headers.extend(carried(bye, call.leg(other(side)), call.leg(side)))
+            near, far = call.leg(other(side)), call.leg(side)
+            request.headers.extend(carried(bye, near, far))
+            _with_bodies(request, bye, near.trunk, far.trunk)
         explain(request.headers, call.leg(side).trunk, UNSPECIFIED if bye is None else NORMAL)
         call.send(fork, side, request, NOBODY, at, out)
         fork.dialog(side).end()
+
+
+def _with_bodies(request: Request, bye: Request, near: Trunk, far: Trunk) -> None:
+    """Let what a BYE says to the network behind cross (RFC 3204); it ends the call, however it is divided."""
+    try:
+        with_bodies(request, bye, b"", near, far)
+    except PeerError:
+        return
 
 
 def _release(call: Call, ending: Ending, at: float, out: list[Command]) -> None:

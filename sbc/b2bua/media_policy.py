@@ -18,11 +18,13 @@ def callee_srtp(trunk: Srtp, rule: Srtp | None) -> Srtp:
 
 
 def leg_policy(
-    leg: Leg, srtp: Srtp, codecs: Codecs | None = None, streams: int = STREAMS, network: str = ""
-) -> MediaPolicy:
+    leg: Leg, srtp: Srtp, codecs: Codecs | None = None, streams: int = STREAMS, network: str = "",
+    always: bool = False,
+) -> MediaPolicy:  # fmt: skip
     """The media policy of ``leg``, which is in ``network``.
 
-    Keys cross only TLS unless the trunk says otherwise (row M8).
+    Keys cross only TLS unless the trunk says otherwise (row M8). ``always``: an emergency call, whose ports
+    count against no trunk.
     """
     return MediaPolicy(
         srtp=srtp,
@@ -33,6 +35,6 @@ def leg_policy(
         codecs=codecs,
         asymmetric=leg.trunk.media == "asymmetric",
         streams=streams,
-        trunk=leg.trunk.trunk,
-        ports=leg.trunk.limits.ports,
+        trunk="" if always else leg.trunk.trunk,
+        ports=None if always else leg.trunk.limits.ports,
     )

@@ -11,6 +11,7 @@ import re
 from typing import Final
 
 from sbc.b2bua.answered import AnsweredInvite
+from sbc.b2bua.bodies import carried_body, crossing, location, lost, read_body, with_bodies
 from sbc.b2bua.call import Call
 from sbc.b2bua.commands import AnswerMedia, Command, OfferMedia, RollbackMedia
 from sbc.b2bua.dialogs import Fork
@@ -20,7 +21,7 @@ from sbc.b2bua.proofs import CHALLENGES, Given, proven
 from sbc.b2bua.session import accept, accepted, ask
 from sbc.b2bua.states import ANSWERED, EARLY
 from sbc.b2bua.transfers import TRANSFER_METHODS, Refers, notify_across, refer_across, refer_sub
-from sbc.b2bua.translate import Fields, answer, carried, carried_body, extensions, with_sdp
+from sbc.b2bua.translate import Fields, answer, carried, extensions
 from sbc.base import PeerError
 from sbc.sip.message import Request, Response
 from sbc.sip.transactions import ServerTransaction
@@ -33,6 +34,13 @@ _RACK = re.compile(r"[0-9]+[ \t]+[0-9]+[ \t]+[A-Za-z]+").fullmatch
 def screen(call: Call, fork: Fork, side: Side, request: Request) -> tuple[int, str] | None:
     """Status and reason that refuse ``request`` now: glare and unfinished business, else None."""
     method, near = request.method, call.leg(side)
+    if (
+        request.body
+        and method != "INFO"
+        and near.trunk.bodies
+        and _demands(request, near, call.leg(other(side)))
+    ):
+        return 415, "Unsupported Media Type"
     if method == "PRACK":
         return None if _RACK(request.headers.get("RAck") or "") else (400, "Bad RAck")
     if method == "REFER":
@@ -47,6 +55,12 @@ def screen(call: Call, fork: Fork, side: Side, request: Request) -> tuple[int, s
     if method == "INVITE" and (near.inviting or call.state == ANSWERED or call.fork is not fork):
         return 491, "Request Pending"
     return None
+
+
+def _demands(request: Request, near: Leg, far: Leg) -> bool:
+    """Whether ``request`` has a part that its sender requires, and the other side's trunk does not carry."""
+    left = lost(read_body(request).parts, crossing(near.trunk, far.trunk))
+    return any(part.required for part in left)
 
 
 class Mirror:
@@ -137,9 +151,12 @@ class Mirror:
                 if value is not None:
                     headers.add(name, value)
             outgoing.body = request.body
+            return
         if request.method in TRANSFER_METHODS:
             self._copy_transfer(outgoing)
-        with_sdp(outgoing, sdp)
+            return
+        headers.extend(location(request, near.trunk, far.trunk))
+        with_bodies(outgoing, request, sdp, near.trunk, far.trunk)
 
     def _copy_transfer(self, outgoing: Request) -> None:
         """What a REFER or its NOTIFY says, written for the far side; PeerError where that cannot be."""

@@ -7,7 +7,7 @@ from the trunk that the dialog is with; the others are answered here.
 from __future__ import annotations
 
 from dsl.addresses import escape_user
-from sbc.b2bua.body_parts import left_out
+from sbc.b2bua.bodies import Part, lost, read_body
 from sbc.b2bua.call import Call
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.desk import Desk
@@ -19,11 +19,13 @@ from sbc.b2bua.mirror import Mirror, screen
 from sbc.b2bua.screening import Refusal, looped, refuse
 from sbc.b2bua.session import objection, refreshed
 from sbc.b2bua.setup import Setup
-from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, METHODS, OF_TRANSFERS, reasons
+from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, OF_TRANSFERS, reasons
 from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
+from sbc.policy.bodies import media_types
+from sbc.policy.emergency import BEYOND, WITHIN, Urgency
 from sbc.sip.matching import same_party
 from sbc.sip.message import Request
 from sbc.sip.transactions import ACK2XX, ServerTransaction
@@ -40,7 +42,8 @@ class Reception:
 
     def request(self, flow: Flow, request: Request, at: float, out: list[Command]) -> None:
         """Take in one valid request."""
-        server = self._desk.transactions.receive_request(flow, request, at, out)
+        urgency = self._urgency(flow, request, at)
+        server = self._desk.transactions.receive_request(flow, request, at, out, urgency == WITHIN)
         if server is None:
             return
         if server is ACK2XX:
@@ -51,29 +54,41 @@ class Reception:
             out.append(Note("call-refused", "", fields))
             return
         self._desk.serving = server
+        if urgency == WITHIN:
+            self._desk.reserves.take_turn(flow.trunk or "")
         try:
-            self._serve(flow, server, request, at, out)
+            self._serve(flow, server, request, urgency, at, out)
         except PeerError as error:
             out.append(Note("malformed", "", {"remote": str(flow.remote), "reason": error.reason}))
             self._refuse(server, Refusal(error.status, "" if error.status == 400 else error.reason), at, out)
 
+    def _urgency(self, flow: Flow, request: Request, at: float) -> Urgency:
+        """Whether an emergency call comes, and whether the reserve of its trunk has room for it."""
+        emergency = self._desk.store.current.settings.emergency
+        if emergency is None or request.method != "INVITE" or request.to_tag or flow.trunk is None:
+            return ""
+        if not emergency.means(request.target.party):
+            return ""
+        return WITHIN if self._desk.reserves.has_room(flow.trunk, emergency.reserve, at) else BEYOND
+
     def _serve(
-        self, flow: Flow, server: ServerTransaction, request: Request, at: float, out: list[Command]
-    ) -> None:
+        self, flow: Flow, server: ServerTransaction, request: Request, urgency: Urgency, at: float,
+        out: list[Command],
+    ) -> None:  # fmt: skip
         if flow.secure and not request.to_tag:
             fields: dict[str, object] = {  # one line in the log for each SIPS request (row S6)
                 "method": request.method, "from": request.from_.uri, "to": request.uri,
                 "remote": flow.remote, "local": flow.local,
             }  # fmt: skip
             out.append(Note("sips-arrival", request.call_id, fields))
-        special = request.method not in METHODS or "require" in request.headers.first
-        transfers = special and self._transfers(flow)
-        refusal = refuse(request, server.merged, looped(flow, request, self._desk.transactions), transfers)
+        trunk = self._desk.store.current.trunks.get(flow.trunk or "")
+        refusal = refuse(request, server.merged, looped(flow, request, self._desk.transactions), trunk)
         if refusal is None and request.body and request.method in ("INVITE", "UPDATE", "PRACK"):
-            types = [part.type for part in left_out(request)]
-            if types:
-                left = {"trunk": flow.trunk, "call_id": request.call_id, "types": ",".join(types)}
-                out.append(Note("parts-dropped", "", left))
+            parts = read_body(request).parts
+            if parts:
+                self._tell_of_parts(
+                    flow, request, lost(parts, media_types(trunk.bodies if trunk else ())), out
+                )
         if refusal is not None:
             self._refuse(server, refusal, at, out)
         elif request.method == "CANCEL":
@@ -81,7 +96,7 @@ class Reception:
         elif request.to_tag:
             self._within_dialog(flow, server, request, at, out)
         elif request.method == "INVITE":
-            self._on_invite(flow, server, request, at, out)
+            self._on_invite(flow, server, request, urgency, at, out)
         elif request.method == "OPTIONS":
             self._on_options(server, at, out)
         elif request.method == "REFER":
@@ -89,10 +104,11 @@ class Reception:
         else:
             self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
 
-    def _transfers(self, flow: Flow) -> bool:
-        """Whether peers of the trunk may transfer calls."""
-        trunk = self._desk.store.current.trunks.get(flow.trunk or "")
-        return trunk is not None and trunk.transfers != "refuse"
+    def _tell_of_parts(self, flow: Flow, request: Request, left: list[Part], out: list[Command]) -> None:
+        if left:
+            types = ",".join([part.type for part in left])
+            fields = {"trunk": flow.trunk, "call_id": request.call_id, "types": types}
+            out.append(Note("parts-dropped", "", fields))
 
     def _refuse(self, server: ServerTransaction, refusal: Refusal, at: float, out: list[Command]) -> None:
         response = self._desk.respond_to(server, refusal.status, refusal.reason)
@@ -104,15 +120,17 @@ class Reception:
         """OPTIONS to us: what we can do (RFC 3261 11.2)."""
         response = self._desk.respond_to(server, 503 if self._desk.draining else 200, "")
         allowed, known = ALLOW, EXTENSIONS
-        if self._transfers(server.flow):
+        trunk = self._desk.store.current.trunks.get(server.flow.trunk or "")
+        if trunk is not None and trunk.transfers != "refuse":
             allowed, known = f"{ALLOW}, REFER, NOTIFY", EXTENSIONS + OF_TRANSFERS
         for name, value in (("Allow", allowed), ACCEPT, ("Supported", ", ".join(known))):
             response.headers.add(name, value)
         server.respond(response, at, out)
 
     def _on_invite(
-        self, flow: Flow, server: ServerTransaction, request: Request, at: float, out: list[Command]
-    ) -> None:
+        self, flow: Flow, server: ServerTransaction, request: Request, urgency: Urgency, at: float,
+        out: list[Command],
+    ) -> None:  # fmt: skip
         snapshot = self._desk.store.current
         trunk = snapshot.trunks.get(flow.trunk or "")
         if request.contact is None:
@@ -121,7 +139,10 @@ class Reception:
         if trunk is None:
             self._refuse(server, Refusal(403, "Forbidden"), at, out)
             return
-        if self._desk.draining:
+        if request.target.scheme == "urn" and not urgency:
+            self._refuse(server, Refusal(416, "Unsupported URI Scheme"), at, out)
+            return
+        if self._desk.draining and urgency != WITHIN:
             self._refuse(server, Refusal(503, "Service Unavailable"), at, out)
             return
         unfit = objection(trunk, request)
@@ -131,7 +152,7 @@ class Reception:
         # Whole before it counts anywhere: what fails half-made has then nothing to give back.
         call = self._new_call(snapshot, trunk, flow, request, at)
         setup = Setup(call, server, request)
-        refusal = self._desk.limits.admit(trunk, at)
+        refusal = self._desk.limits.admit(trunk, at, urgency == WITHIN)
         if refusal is not None:
             out.append(Note("call-refused", "", {"trunk": trunk.trunk, "reason": refusal}))
             self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), at, out)
@@ -140,7 +161,17 @@ class Reception:
         call.setup, server.user = setup, setup.invitation
         self._calls[call.id] = call
         self._desk.working_on = call.id
+        if urgency:
+            self._mark(call, urgency, at, out)
         setup.decide(at, out)
+
+    def _mark(self, call: Call, urgency: Urgency, at: float, out: list[Command]) -> None:
+        """It is an emergency call: say so, and where it is within the reserve let it hold a place there."""
+        call.emergency = True
+        if urgency == WITHIN:
+            call.reserve(at)
+        fields = {"trunk": call.a.trunk.trunk, "from": call.caller, "to": call.called, "reserve": urgency}
+        out.append(Note("emergency", call.id, fields))
 
     def _new_call(self, snapshot: Snapshot, trunk: Trunk, flow: Flow, request: Request, at: float) -> Call:
         listener = snapshot.settings.listeners[trunk.listener]
@@ -149,7 +180,7 @@ class Reception:
         leg = Leg("a", trunk, flow, local_address(listener, trunk, flow), scheme)
         leg.call_id = request.call_id
         called = target.party.user
-        leg.set_contact(escape_user(called))
+        leg.set_contact(escape_user(called) if target.scheme != "urn" else "")
         leg.invited = True
         call = Call(self._desk, self._desk.ids.key(6).hex(), snapshot, leg, at)
         call.caller, call.called = request.from_.uri.party.user, called

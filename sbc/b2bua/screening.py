@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from sbc.b2bua.attempt import Attempt
-from sbc.b2bua.body_parts import left_out
+from sbc.b2bua.bodies import SDP, acceptable, content_type, lost, read_body
 from sbc.b2bua.invitation import Invitation
-from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, METHODS, OF_TRANSFERS, content_type
+from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, METHODS, OF_TRANSFERS
+from sbc.config.model import Trunk
 from sbc.flow import Flow
+from sbc.policy.bodies import media_types
 from sbc.sip.headers import canonical
 from sbc.sip.message import Request
 from sbc.sip.transactions import SPENT, Transactions
@@ -33,13 +35,13 @@ class Refusal(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-def refuse(request: Request, merged: bool, looped: bool, transfers: bool = False) -> Refusal | None:
+def refuse(request: Request, merged: bool, looped: bool, trunk: Trunk | None = None) -> Refusal | None:
     """The answer that ``request`` gets whatever the rules say, or None; PeerError where it is malformed.
 
-    ``transfers``: its trunk may transfer calls. What came of a transfer, a NOTIFY, is told by whom it was
-    passed on to, on whatever trunk.
+    ``trunk`` is the one that it comes from. What came of a transfer, a NOTIFY, is told by whom it was passed
+    on to, on whatever trunk.
     """
-    method = request.method
+    method, transfers = request.method, trunk is not None and trunk.transfers != "refuse"
     if method not in METHODS and not _of_a_transfer(request, transfers):
         status, reason = (
             (405, "Method Not Allowed") if method in _KNOWN_ELSEWHERE else (501, "Not Implemented")
@@ -54,9 +56,9 @@ def refuse(request: Request, merged: bool, looped: bool, transfers: bool = False
         return Refusal(482, "Loop Detected" if looped else "Request Merged")
     if request.max_forwards == 0 and method != "OPTIONS":
         return Refusal(483, "Too Many Hops")
-    if method == "INVITE" and "Accept" in request.headers and not _takes_sdp(request):
+    if method == "INVITE" and "accept" in request.headers.first and not _takes_sdp(request):
         return Refusal(406, "Not Acceptable", (ACCEPT,))
-    return _refuse_body(request) if request.body else None
+    return _refuse_body(request, trunk) if request.body else None
 
 
 def looped(flow: Flow, request: Request, transactions: Transactions) -> bool:
@@ -109,8 +111,8 @@ def required_but_unknown(request: Request, transfers: bool = False) -> list[str]
     """Option tags of Require and Proxy-Require that we know nothing of (RFC 3261 8.2.2.3)."""
     headers = request.headers
     tags: list[str] = []
-    for name in ("Require", "Proxy-Require"):
-        if name in headers:
+    for name in ("require", "proxy-require"):
+        if name in headers.first:
             tags += [tag for tag in headers.values(name) if tag.lower() not in EXTENSIONS]
     return [tag for tag in tags if tag.lower() not in OF_TRANSFERS] if transfers and tags else tags
 
@@ -121,17 +123,19 @@ def _takes_sdp(request: Request) -> bool:
     return any(each.partition(";")[0].strip().lower() in _TAKES_SDP for each in ranges)
 
 
-def _refuse_body(request: Request) -> Refusal | None:
-    encoding = request.headers.get("Content-Encoding")
+def _refuse_body(request: Request, trunk: Trunk | None) -> Refusal | None:
+    encoding = request.headers.first.get("content-encoding")
     if encoding is not None and encoding.strip().lower() != "identity":
         return Refusal(415, "Unsupported Media Type", (("Accept-Encoding", "identity"),))
     if request.method in _ANY_BODY:
         return None
     kind, _ = content_type(request)
+    if kind == SDP:
+        return None
+    types = media_types(trunk.bodies) if trunk is not None else frozenset[str]()
     if kind == "multipart/mixed":
-        if any(part.required for part in left_out(request)):
-            return Refusal(415, "Unsupported Media Type", (ACCEPT,))
+        if not any(part.required for part in lost(read_body(request).parts, types)):
+            return None
+    elif kind in types:
         return None
-    if kind == "application/sdp":
-        return None
-    return Refusal(415, "Unsupported Media Type", (ACCEPT,))
+    return Refusal(415, "Unsupported Media Type", (acceptable(trunk),))

@@ -51,6 +51,8 @@ class Setup:
         """Ask the rules, and the hooks before and after them where there are any."""
         call, hooks = self.call, self.call.snapshot.hooks
         facts = self._facts(at)
+        if call.emergency:
+            facts = replace(facts, emergency=True, unchallenged=call.reserved)
         if hooks.answer or hooks.end:
             call.facts = facts
         if hooks.invite:
@@ -129,6 +131,8 @@ class Setup:
         call, desk = self.call, self.call.desk
         if self.redirection is not None:
             route = _still_demanding(route, self.redirection)
+        if route.limits and call.reserved:
+            route = replace(route, limits=())
         if route.limits:
             refused = desk.rule_limits.admit(route.limits, at)
             if refused is not None:
@@ -158,7 +162,7 @@ class Setup:
             invitation.forbid_downgrade(judged[0], "what it is redirected to", at, out)
             return
         for way in judged:
-            if way.outcome != "forbid":
+            if way.downgraded and way.outcome != "forbid":
                 invitation.note_downgrade(way, "", out)
         response = call.desk.respond_to(invitation.server, 302, "Moved Temporarily")
         for contact in allowed:
@@ -264,6 +268,7 @@ class Setup:
         call.caller, call.called = old.caller, target.party.user
         call.redirected = to.called, to.by.trunk.trunk
         call.setup = setup = Setup(call, server, Request("INVITE", str(target), said.headers, said.body), to)
+        call.emergency, reserved = old.emergency, old.reserved
         counting = old.admitted[:held]
         fields = {"trunk": to.by.trunk.trunk, "from": to.called, "to": call.called, "as": call.id}
         out.append(Note("redirect-followed", old.id, fields))
@@ -274,6 +279,8 @@ class Setup:
             desk.limits.resume(trunk)
             call.admitted.append(trunk)
         call.held = held
+        if reserved:
+            call.reserve(at)
         desk.rule_limits.resume(to.limits, at)
         call.limits = to.limits
         setup.decide(at, out)

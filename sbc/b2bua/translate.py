@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final, TypeVar
+from typing import Final
 
 from dsl.addresses import canonical_addresses, canonical_user, escape_user
 from dsl.asserted import ASSERTED, claimed, read_said
 from dsl.decision import CopyHeader, Edit, RemoveHeader, Route, SetHeader, SetPart
 from dsl.ownership import copy_refusal, matches_glob
+from sbc.b2bua.bodies import SDP, location, with_bodies, with_sdp
 from sbc.b2bua.leg import Leg, between, format_target
 from sbc.base import Address, PeerError
 from sbc.config.model import Transfers
@@ -28,18 +29,17 @@ from sbc.policy.privacy import (
     check_critical,
     hides_caller,
 )
-from sbc.sip.grammar import LONGEST_KEPT, find_param, parse_params, recent, unquote
+from sbc.sip.grammar import LONGEST_KEPT, recent
 from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.parse import MAX_HEAD
 from sbc.sip.serialize import serialize
 from sbc.sip.uri import parse_uri
 
-M = TypeVar("M", bound=Message)
 Fields = tuple[tuple[str, str], ...]
 
 ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO"
-ACCEPT: Final = ("Accept", "application/sdp")
+ACCEPT: Final = ("Accept", SDP)
 METHODS: Final = frozenset(ALLOW.split(", "))
 # What only the other side can serve. Where it does not say, UPDATE is not promised: it is sent only to those
 # who allow it (RFC 3311 4).
@@ -56,7 +56,6 @@ OF_TRANSFERS: Final = ("replaces", "norefersub")
 MAX_CARRIED: Final = 8192
 
 _PLAIN_DISPLAY: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ ]*").fullmatch
-_BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]").fullmatch
 # How a number begins, also one of a service (*21#), as a URI writes it.
 _DIALLED: Final = (*"+0123456789*", "%23")
 _PLAIN_HOST: Final = re.compile(r"[A-Za-z0-9\-.:\[\]]+").fullmatch
@@ -102,9 +101,11 @@ def _crossing(message: Message, boundary: Boundary, party: Party) -> list[tuple[
     return fields + taken(headers, believed, party)
 
 
-def _carried(request: Request, boundary: Boundary, edits: Iterable[Edit]) -> list[tuple[str, str]]:
-    """The caller's headers that may leave, as the rules leave them."""
-    fields = _crossing(request, boundary, "calling")
+def _carried(
+    request: Request, boundary: Boundary, edits: Iterable[Edit], place: list[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """The caller's headers that may leave, and those that say its ``place``, as the rules leave them."""
+    fields = _crossing(request, boundary, "calling") + place
     display: str | None = None
     for edit in edits:
         if isinstance(edit, SetPart):
@@ -186,6 +187,11 @@ def address_invite(leg: Leg, request: Request, route: Route, target: Address, hi
     leg.local_uri = f"{quote_display(parts['from.display'])}<{leg.scheme}:{caller_at}{place}{phone}>"
     leg.set_contact(caller)
     transport = leg.flow.transport
+    if request.target.scheme == "urn" and parts["to.user"] == request.target.party.user:
+        leg.remote_uri = (
+            f"<{parts['to.user']}>"  # a service, wherever it is (RFC 5031): no rule made it a number
+        )
+        return parts["to.user"]
     called = escape_user(parts["to.user"])
     called_at = f"{called}@" if called else ""
     place = _host(parts["to.host"]) or format_target(target, transport)
@@ -244,11 +250,14 @@ def invite(
 ) -> Request:
     """The INVITE for the other leg (RFC 3261 8.1.1), from the caller's and the decision.
 
+    ``near`` is the leg that the caller's came by.
+
     PeerError 500 where the caller insists on privacy that we cannot give (RFC 3323 5).
     """
     boundary = between(near, leg)
     trusted_out = boundary.told == "trusted"
-    crossing = _carried(request, boundary, route.edits)
+    place = location(request, near.trunk, leg.trunk)
+    crossing = _carried(request, boundary, route.edits, place)
     check_critical(crossing, trusted_out)
     uri = address_invite(leg, request, route, target, hides_caller(crossing, trusted_out))
     hops = request.max_forwards
@@ -267,7 +276,7 @@ def invite(
         if tags:
             fields.append((name, tags))
     fields += converted(told(crossing, boundary, "calling", True), leg.trunk.diversion, leg.remote_uri[1:-1])
-    return with_sdp(Request("INVITE", uri, Headers(fields)), sdp)
+    return with_bodies(Request("INVITE", uri, Headers(fields)), request, sdp, near.trunk, leg.trunk)
 
 
 def allow(message: Message, transfers: Transfers = "refuse") -> str:
@@ -294,14 +303,6 @@ def _allow(value: str) -> str:
 _recent_allow: Final = recent(_allow)
 
 
-def with_sdp(message: M, sdp: bytes) -> M:
-    """Give ``message`` an SDP body; an empty one leaves it without."""
-    if sdp:
-        message.headers.add("Content-Type", "application/sdp")
-        message.body = sdp
-    return message
-
-
 def answer(base: Response, received: Response, leg: Leg, far: Leg | None, sdp: bytes) -> Response:
     """Complete ``base``, made from our side's request, with what the response of ``far`` may tell."""
     headers = base.headers
@@ -318,7 +319,15 @@ def answer(base: Response, received: Response, leg: Leg, far: Leg | None, sdp: b
     if rseq is not None and base.status < 200:
         headers.add("RSeq", rseq)
     headers.extend(carried(received, far, leg))
-    return with_sdp(base, sdp)
+    if far is None:
+        return with_sdp(base, sdp)
+    headers.extend(location(received, far.trunk, leg.trunk))
+    try:
+        return with_bodies(base, received, sdp, far.trunk, leg.trunk)
+    except PeerError:
+        if base.status < 300:
+            raise
+        return base  # a refusal says what it has to say without one
 
 
 def carried(message: Message, near: Leg | None, far: Leg) -> list[tuple[str, str]]:
@@ -346,37 +355,3 @@ def too_long(request: Request) -> bool:
     if octets(request.headers.fields) + len(request.uri) < MAX_HEAD // 5:
         return False  # however many octets its characters need in UTF-8
     return len(serialize(request)) - len(request.body) > MAX_HEAD
-
-
-def carried_body(message: Message) -> bytes:
-    """The SDP of a message: its body where it is application/sdp, or that part of a multipart; PeerError."""
-    if not message.body:
-        return b""
-    kind, parameters = content_type(message)
-    if kind == "application/sdp":
-        return message.body
-    if kind.startswith("multipart/"):
-        return _sdp_part(message.body, boundary_of(parameters))
-    return b""
-
-
-def boundary_of(parameters: str) -> bytes:
-    """What divides the parts of a multipart body, from its Content-Type; PeerError 400 (RFC 2046 5.1.1)."""
-    boundary = unquote(find_param(parse_params(f";{parameters}"), "boundary") or "")
-    if not _BOUNDARY(boundary):
-        raise PeerError("a multipart body without a proper boundary")
-    return boundary.encode("ascii", "surrogateescape")
-
-
-def content_type(message: Message) -> tuple[str, str]:
-    """Media type in lower case, and its parameters; both empty where the header is missing."""
-    kind, _, parameters = (message.headers.get("Content-Type") or "").partition(";")
-    return kind.strip().lower(), parameters
-
-
-def _sdp_part(body: bytes, boundary: bytes) -> bytes:
-    for part in body.split(b"--" + boundary)[1:]:
-        head, _, content = part.partition(b"\r\n\r\n")
-        if b"application/sdp" in head.lower():
-            return content.removesuffix(b"\r\n")
-    return b""

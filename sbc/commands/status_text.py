@@ -231,7 +231,7 @@ def _calls(calls: Sequence[Row]) -> str:
         FROM=lambda each: each["caller"],
         TO=lambda each: each["callee"],
         TRUNKS=lambda each: f"{each['a_trunk']} > {each['b_trunk'] or '-'}",
-        STATE=lambda each: each["state"],
+        STATE=lambda each: each["state"] + (", emergency" if each["emergency"] else ""),
         TLS=lambda each: f"{each['a_tls'] or '-'} | {each['b_tls'] or '-'}",
         SRTP=lambda each: f"{each['a_srtp'] or '-'} | {each['b_srtp'] or '-'}",
     )

@@ -12,10 +12,12 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 
 from dsl.decision import Downgrade
 from sbc.base import Address
+from sbc.config.emergency import Emergency
 from sbc.config.identity import CallerIdentity, Identified
 from sbc.config.profiles import ProfileName, with_profile
 from sbc.config.values import (
     AccountName,
+    BodyKind,
     Domain,
     Dscp,
     Duration,
@@ -44,9 +46,10 @@ from sbc.sip.session_timer import LEAST
 from sbc.tls.groups import DEFAULT_GROUPS
 
 __all__ = [
-    "Acme", "Admin", "Caps", "Downgrade", "HookSettings", "Identity", "Limits", "Listener", "Marks",
-    "MediaConfig", "MediaNetwork", "MediaPlace", "OptionsProbe", "Registration", "Revocation", "Server",
-    "SessionTimer", "Settings", "Tenant", "TlsMode", "Trunk", "TrunkRevocation", "TrunkTls", "TrustAnchor",
+    "Acme", "Admin", "Caps", "Downgrade", "Emergency", "HookSettings", "Identity", "Limits", "Listener",
+    "Marks", "MediaConfig", "MediaNetwork", "MediaPlace", "OptionsProbe", "Registration", "Revocation",
+    "Server", "SessionTimer", "Settings", "Tenant", "TlsMode", "Trunk", "TrunkRevocation", "TrunkTls",
+    "TrustAnchor",
     "parse_address", "parse_duration", "parse_ports",
 ]  # fmt: skip
 
@@ -395,6 +398,7 @@ class Trunk(_Model):
     dial_timeout: Duration = 5.0
     response_timeout: Duration = 32.0
     early_media: Literal["pass", "ringing"] = "pass"
+    bodies: tuple[BodyKind, ...] = ()
     delayed_offer: Literal["pass", "refuse"] = "pass"
     diversion: Diverted = "pass"
     q850: Literal["pass", "read", "write", "both"] = "pass"
@@ -476,6 +480,7 @@ class Settings(_Model):
     dscp: Marks = Marks()
     admin: Admin | None = None
     caps: Caps = Caps()
+    emergency: Emergency | None = None
     hooks: HookSettings = HookSettings()
     revocation: Revocation = Revocation()
     control: str = Field(default="run/sbc.sock", min_length=1)

@@ -15,6 +15,7 @@ from pydantic_core import CoreSchema
 
 from sbc.base import Address
 from sbc.media.policy import SUITES
+from sbc.policy.bodies import KINDS
 from sbc.tls.groups import GROUPS
 from sbc.tls.material.pins import parse_pin
 
@@ -187,6 +188,10 @@ def _group(text: str) -> str:
     return _one_of(text, GROUPS, "a key-exchange group")
 
 
+def _body(text: str) -> str:
+    return _one_of(text, tuple(KINDS), "a body that can cross")
+
+
 def _filled(text: str) -> str:
     if not text.strip():
         raise ValueError("nothing is given: write a file name")
@@ -222,6 +227,7 @@ HttpsUrl = Annotated[str, AfterValidator(_https)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Name = Annotated[str, AfterValidator(_name)]
 AccountName = Annotated[str, AfterValidator(_account)]
+BodyKind = Annotated[str, AfterValidator(_body)]
 Suite = Annotated[str, AfterValidator(_suite)]
 Group = Annotated[str, AfterValidator(_group)]
 # One text, or a list of them.

@@ -19,13 +19,13 @@ _MUTED = {"sendrecv": "sendonly", "recvonly": "inactive"}
 
 
 def section(
-    media: Media, direction: str, port: int, profile: str, mux: bool, lines: tuple[CryptoLine, ...],
-    address: str = "",
+    media: Media, port: int, profile: str, mux: bool, lines: tuple[CryptoLine, ...], address: str = ""
 ) -> str:  # fmt: skip
     """Write an ``m=`` section on our ``port`` from the peer's ``media``.
 
     ``address`` is where the port is, '' where the session's line says so.
     """
+    direction = media.direction
     if media.host is None:  # RFC 2543's hold; we have an address, so it must be said in words
         direction = _MUTED.get(direction, direction)
     copied = media.lines.copied

@@ -28,6 +28,7 @@ _RANK: Final = {"INF": 0, "WRN": 1, "ERR": 2}
 EVENTS: Mapping[str, tuple[Level, str]] = {
     "sips-arrival": ("INF", "[sips-arrival]"),
     "sips-downgrade": ("WRN", "[sips-downgrade]"),
+    "emergency": ("WRN", "[emergency]"),
     "media-refused": ("INF", "[srtp-refused]"),
     "ports-refused": ("WRN", "[ports-refused]"),
     "hook-failed": ("ERR", "[hook]"),

@@ -83,6 +83,8 @@ def _totals(status: StatusView) -> Iterator[str]:
     yield from _family("sbc_info", "gauge", "What is running.", [(build, 1)])
     yield from _one("sbc_start_time_seconds", "gauge", "When it started.", status.started)
     yield from _one("sbc_calls", "gauge", "Live calls.", len(status.calls))
+    urgent = sum(call.emergency for call in status.calls)
+    yield from _one("sbc_emergency_calls", "gauge", "Those of them that are emergency calls.", urgent)
     yield from _one("sbc_calls_ended_total", "counter", "Calls that are over.", counters.calls)
     ways = {"inbound": counters.inbound, "outbound": counters.outbound}
     good = [({"direction": way}, float(stats.handshakes)) for way, stats in ways.items()]

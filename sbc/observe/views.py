@@ -184,6 +184,7 @@ class CallView:
     a_srtp: str = ""
     b_srtp: str = ""
     downgraded: bool = False
+    emergency: bool = False
 
 
 @dataclass(frozen=True, slots=True)

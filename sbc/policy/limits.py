@@ -53,12 +53,18 @@ class CallLimits:
     def __init__(self) -> None:
         self._usage: dict[str, _Usage] = {}
 
-    def admit(self, trunk: HasLimits, now: float) -> str | None:
-        """Count one more call of ``trunk``, or say in words why it is refused; ``now`` is in seconds."""
+    def admit(self, trunk: HasLimits, now: float, always: bool = False) -> str | None:
+        """Count one more call of ``trunk``, or say in words why it is refused; ``now`` is in seconds.
+
+        ``always``: no limit is asked, for it is an emergency call.
+        """
         limits = trunk.limits
         usage = self._usage.get(trunk.trunk)
         if usage is None:
             usage = self._usage[trunk.trunk] = _Usage(_depth(limits.cps), now)
+        if always:
+            usage.calls += 1
+            return None
         if limits.calls is not None and usage.calls >= limits.calls:
             return f"trunk {trunk.trunk} has {usage.calls} calls and its limit is {limits.calls}"
         if limits.cps is not None and not _take(usage, limits.cps, now):

@@ -180,10 +180,12 @@ class Judge:
         leaf = self.leaf = self.cache.read(ders[0])
         chain = (leaf.identity.thumbprint, *map(thumbprint_of, ders[1:]))
         self.chain = self.cache.keep(ders, chain)
+        excluded: tuple[str, ...] = ()
+        if any("*" in each for each in leaf.identity.sans):  # it could reach what its issuers exclude
+            excluded = tuple(subtree for each in ders[1:] for subtree in self.cache.read(each).excluded)
         presented = self.presented = Presented(
-            leaf, chain, agreed.version, agreed.group, self.anchored, self.purpose_ok, self.chain,
-            self._excluded(leaf, ders[1:]),
-        )  # fmt: skip
+            leaf, chain, agreed.version, agreed.group, self.anchored, self.purpose_ok, self.chain, excluded
+        )
         longer: dict[str, Presented] = {}
         open_end = self.anchored and not self.cache.read(ders[-1]).self_issued
         if self.ways is not None and len(self.admission.candidates) > 1 and open_end:
@@ -193,12 +195,6 @@ class Judge:
             self.presented = longer[verdict.trunk]
             self.chain = self.presented.ders
         return verdict
-
-    def _excluded(self, leaf: Certificate, issuers: Sequence[bytes]) -> tuple[str, ...]:
-        """The subtrees that the issuers exclude, where the leaf has a wildcard that could reach there."""
-        if not any("*" in each for each in leaf.identity.sans):
-            return ()
-        return tuple(subtree for each in issuers for subtree in self.cache.read(each).excluded)
 
     def no_issuer(self) -> NoIssuer | None:
         """What the peer's chain lacks, where it ended before anything that is trusted."""

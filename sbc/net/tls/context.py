@@ -42,11 +42,6 @@ _SSL_OF_STORE = _lib.SSL_get_ex_data_X509_STORE_CTX_idx()
 
 # Where OpenSSL writes the address of a memory buffer; used up before anything can switch.
 _start = _ffi.new("char **")
-# Where it writes what is to be sent; likewise used up before anything can switch.
-_SCRATCH_SIZE = 65536
-_scratch: Any = _ffi.new("char[]", _SCRATCH_SIZE)
-# What runs for each write has names of its own: _lib looks them up anew each time.
-_bio_read, _pending, _buffer = _lib.BIO_read, _lib.BIO_get_mem_data, _ffi.buffer
 
 
 def _on_verify(ok: int, store: Any) -> int:
@@ -276,18 +271,6 @@ def open_session(
             connection.set_tlsext_host_name(sni.removesuffix(".").encode("idna"))
         connection.set_connect_state()
     return connection
-
-
-def drain(connection: SSL.Connection) -> bytes:
-    """What OpenSSL wants written; b"" for nothing. (pyOpenSSL's own takes twice the CPU: it copies twice.)"""
-    pending = _pending(connection._from_ssl, _start)
-    if pending <= 0:
-        return b""
-    if pending > _SCRATCH_SIZE:
-        whole: bytes = connection.bio_read(pending)
-        return whole
-    data: bytes = _buffer(_scratch, _bio_read(connection._from_ssl, _scratch, pending))[:]
-    return data
 
 
 def verify_text(code: int) -> str:

@@ -23,7 +23,6 @@ from sbc.base import Address
 from sbc.flow import Flow, TlsFacts
 from sbc.net.source import Ended
 from sbc.net.tls.context import (
-    drain,
     group_of,
     presented_by_peer,
     reasons_of,
@@ -39,12 +38,15 @@ from sbc.tls.match import match_anonymous
 from sbc.tls.material.authorities import spelled
 
 _lib: Any = SSL._lib
+_ffi: Any = SSL._ffi
 # What runs for each read and write has names of its own: _lib looks them up anew each time.
-_ssl_read, _ssl_write, _bio_write = _lib.SSL_read, _lib.SSL_write, _lib.BIO_write
-# Where OpenSSL writes the plaintext of a record; used up before anything can switch.
-_RECORD: Final = 16384
-_plaintext: Any = SSL._ffi.new("char[]", _RECORD)
-_buffer: Any = SSL._ffi.buffer
+_ssl_read, _ssl_write, _buffer = _lib.SSL_read, _lib.SSL_write, _ffi.buffer
+_bio_read, _bio_write, _pending = _lib.BIO_read, _lib.BIO_write, _lib.BIO_get_mem_data
+# Where OpenSSL writes what came and what is to be sent, and where it tells the address of that; used up
+# before anything can switch.
+_SCRATCH: Final = 65536
+_scratch: Any = _ffi.new("char[]", _SCRATCH)
+_start: Any = _ffi.new("char **")
 
 # OpenSSL takes 100 KiB of certificates and a ClientHello of 128 KiB; nobody needs both.
 HANDSHAKE_LIMIT = 262144
@@ -153,7 +155,7 @@ class TlsEnd:
         """
         connection, ssl = self._connection, self._connection._ssl
         _bio_write(connection._into_ssl, data, len(data))
-        size = _ssl_read(ssl, _plaintext, _RECORD)
+        size = _ssl_read(ssl, _scratch, _SCRATCH)
         if size <= 0:
             try:
                 if _lib.SSL_get_error(ssl, size) != _lib.SSL_ERROR_WANT_READ:
@@ -165,7 +167,7 @@ class TlsEnd:
                     raise HandshakeError(reasons=reasons_of(error)) from None
                 raise Ended(f"TLS failed: {'; '.join(reasons_of(error)) or 'closed'}") from None
             return b""
-        plain: bytes = _buffer(_plaintext, size)[:]
+        plain: bytes = _buffer(_scratch, size)[:]
         if not self.confirmed:
             self.confirmed = True
             if self.on_confirmed is not None:
@@ -241,6 +243,18 @@ class TlsEnd:
         return replace(known, offer=offer, first=self._first, late=late)
 
 
+def drain(connection: SSL.Connection) -> bytes:
+    """What OpenSSL wants written; b"" for nothing."""
+    pending = _pending(connection._from_ssl, _start)
+    if pending <= 0:
+        return b""
+    if pending > _SCRATCH:
+        whole: bytes = connection.bio_read(pending)
+        return whole
+    data: bytes = _buffer(_scratch, _bio_read(connection._from_ssl, _scratch, pending))[:]
+    return data
+
+
 def plain_alert(number: int) -> bytes:
     """A fatal alert record in the clear, as before any ServerHello (RFC 8446 6)."""
     return bytes((0x15, 3, 3, 0, 2, 2, number))
@@ -249,12 +263,12 @@ def plain_alert(number: int) -> bytes:
 def handshake_event(session: TlsEnd, flow: Flow, at: float) -> Handshake:
     """The event of a handshake that ended in ``flow``; ``at`` in POSIX seconds."""
     assert flow.tls is not None and flow.trunk is not None, "an admitted TLS flow"
-    chain = session.presented()
+    asked, chain = session.requested(), session.presented()
     for each in chain[1:]:
         session.judge.cache.learn(each)
     return Handshake(
         "outbound" if flow.outbound else "inbound", flow.listener, flow.trunk, flow.remote, flow.tls,
-        chain, session.judge.anchor, session.requested(), at,
+        chain, session.judge.anchor, asked, at,
     )  # fmt: skip
 
 

@@ -100,7 +100,14 @@ class TlsSession(TlsEnd):
         """The next plaintext, never empty; raises Ended, and HandshakeError for a late rejection."""
         barren = 0
         while True:
-            data = self._fill()
+            try:
+                data = self._records.take()
+            except OSError as error:
+                if not self.confirmed:
+                    raise HandshakeError("reset") from None
+                raise Ended(f"connection lost: {error.strerror or error}") from None
+            if not data:
+                raise Ended("closed by the peer without close_notify" if self.confirmed else WITHOUT_A_WORD)
             try:
                 plain = self.decrypt(data)
             except (Ended, HandshakeError):
@@ -113,17 +120,6 @@ class TlsSession(TlsEnd):
                 barren += 1
                 if barren > BARREN:
                     raise Ended(f"over {BARREN} TLS records in a row without data")
-
-    def _fill(self) -> bytes:
-        try:
-            data = self._records.take()
-        except OSError as error:
-            if not self.confirmed:
-                raise HandshakeError("reset") from None
-            raise Ended(f"connection lost: {error.strerror or error}") from None
-        if not data:
-            raise Ended("closed by the peer without close_notify" if self.confirmed else WITHOUT_A_WORD)
-        return data
 
     def _answer(self) -> None:
         # A key update or an alert of ours, not part of any message.

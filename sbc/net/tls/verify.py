@@ -30,12 +30,12 @@ from sbc.base import PeerError
 from sbc.net.tls.context import (
     CIPHERS,
     build_context,
-    drain,
     open_session,
     reasons_of,
     set_groups,
     verify_text,
 )
+from sbc.net.tls.end import drain
 from sbc.tls.diagnosis import classify
 from sbc.tls.failure import Failure
 from sbc.tls.judge import Agreed, Judge, Ways

@@ -150,44 +150,46 @@ class StreamListener:
 
     def _admit(self, descriptor: int, remote: Address) -> None:
         self._stats.accepted += 1
-        if self.config.transport == "tls":
+        if self._gate is not None and self._gate.blocked(remote.host, self.clock.now()):
+            self._refuse(descriptor, remote, BLOCKED)
+            return
+        config, caps = self.config, self._snapshot.settings.caps
+        secure = config.transport == "tls"
+        if secure:
             trunks = self.contexts.table.candidates_by_source(self.name, remote.host)
         else:
             trunk = self._snapshot.trunk_for(self.name, remote.host)
             trunks = (trunk,) if trunk is not None else ()
+        if not trunks:
+            self._refuse(descriptor, remote, STRANGER)
+            return
         party = Party(source_of(remote.host), trunks)
-        reason = self._objection(remote.host, party)
-        if reason is not None:
-            self._stats.refused += 1
-            reset(descriptor)
-            if reason is STRANGER:
-                self._refusals.stranger(remote, self._snapshot)
-            else:
-                self._stats.crowded += reason is not BLOCKED
-                self._refusals.note(remote, reason)
+        objection = self._connections.objection(
+            party, config.connections, caps.connections_per_source, self._alone
+        )
+        if objection is None and secure:
+            objection = self._handshakes.objection(
+                party, config.handshakes_in_flight, caps.handshakes_per_source, self._alone
+            )
+        if objection is not None:
+            self._stats.crowded += 1
+            self._refuse(descriptor, remote, objection)
             return
         # Counted here: a burst of accepts comes before any of their greenlets runs.
         self._connections.take(party)
-        if self.config.transport == "tls":
+        if secure:
             self._handshakes.take(party)
             self._stats.in_flight += 1
         sock = socket.socket(self._family, socket.SOCK_STREAM, 0, fileno=descriptor)
         gevent.spawn(self._serve, sock, remote, party)
 
-    def _objection(self, host: str, party: Party) -> str | None:
-        if self._gate is not None and self._gate.blocked(host, self.clock.now()):
-            return BLOCKED
-        if not party.trunks:
-            return STRANGER
-        config, caps = self.config, self._snapshot.settings.caps
-        objection = self._connections.objection(
-            party, config.connections, caps.connections_per_source, self._alone
-        )
-        if objection is None and config.transport == "tls":
-            objection = self._handshakes.objection(
-                party, config.handshakes_in_flight, caps.handshakes_per_source, self._alone
-            )
-        return objection
+    def _refuse(self, descriptor: int, remote: Address, reason: str) -> None:
+        self._stats.refused += 1
+        reset(descriptor)
+        if reason is STRANGER:
+            self._refusals.stranger(remote, self._snapshot)
+        else:
+            self._refusals.note(remote, reason)
 
     def _serve(self, sock: socket.socket, remote: Address, party: Party) -> None:
         snapshot = self._snapshot

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from sbc.config.emergency import Emergency, EmergencyReserve
 from sbc.config.load import build_snapshot
 from sbc.config.model import (
     Caps,
@@ -50,6 +51,8 @@ def test_the_example_of_peers_with_a_priority_is_right(write: Write) -> None:
     "model",
     [
         Caps,
+        Emergency,
+        EmergencyReserve,
         Identity,
         Listener,
         Marks,
@@ -79,3 +82,12 @@ def test_the_example_of_networks_is_right_and_a_trunk_may_be_in_one(write: Write
     bound = [each.address for each in snapshot.settings.media.places]
     assert bound == ["10.0.0.9", "10.0.0.9", "2001:db8::9"]
     assert (snapshot.settings.dscp.sip, snapshot.settings.dscp.rtp) == (24, 46)
+
+
+def test_the_example_of_emergency_calls_is_right(write: Write) -> None:
+    (words,) = re.findall(r"```yaml\n(emergency: .*\n)```", PAGE)
+    snapshot = build_snapshot(write({**EXAMPLES, "sbc.yaml": EXAMPLES["sbc.yaml"] + words}), time.time())
+    assert [each.message for each in snapshot.warnings if "no intermediate" not in each.message] == []
+    emergency = snapshot.settings.emergency
+    assert emergency is not None and emergency.said == ("112", "911", "urn:service:sos")
+    assert (emergency.reserve.calls, emergency.reserve.cps) == (10, 5.0)
