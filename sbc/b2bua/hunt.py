@@ -28,6 +28,7 @@ from sbc.config.model import Trunk
 from sbc.flow import Flow
 from sbc.policy.bodies import media_types
 from sbc.policy.downgrade import effective_downgrade, verdict
+from sbc.policy.passports import sign_on
 from sbc.sip.message import Request, Response
 
 _NOWHERE: Final = Route(())
@@ -197,6 +198,9 @@ class Hunt:
         except PeerError as refused:
             self.invitation.refuse(refused.status, "Privacy Not Available", at, out, refused.reason)
             return
+        why = sign_on(self.invitation.request, request)
+        if why:
+            out.append(Note("identity-dropped", call.id, {"trunk": leg.trunk.trunk, "reason": why}))
         home = desk.peers.homes.get(leg.trunk.trunk)
         if home is not None and home.peer == leg.peer:
             request.headers.extend([("Route", each) for each in home.routes])

@@ -16,10 +16,10 @@ What never passes, and why:
     Session-Expires Min-SE RSeq RAck Event Refer-To Replaces Join     bound to one leg's dialog
     Authorization and its kin                            a credential is for the one that asked
     Content-*                                            goes with the body, which is rewritten
-    User-Agent Server Organization Date Warning Timestamp    tell what stands behind us
+    User-Agent Server Organization Warning Timestamp     tell what stands behind us
     Call-Info Error-Info Reply-To In-Reply-To            URIs and Call-IDs of the other side
     Retry-After                                          a busy trunk must not silence the caller's
-    Identity                                             signs From and To, which we may rewrite
+    Identity Date    go on where all that is signed does (``sbc.policy.passports``)
     P-Charging-*                                         claims that nobody has checked
     X-*                                                  whatever it means, it was meant for us
 """
