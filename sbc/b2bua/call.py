@@ -88,6 +88,7 @@ class Call:
         "agreed",
         "answered_at",
         "answered_invites",
+        "asserted",
         "b",
         "called",
         "caller",
@@ -156,6 +157,7 @@ class Call:
         self.rule = ""
         self.caller = ""
         self.called = ""
+        self.asserted = ""  # whom the caller's network says that it is, where it is listened to
         self.downgraded = False
         self.emergency = False
         self.reserved = False  # it holds a place of its trunk's reserve: no limit refuses it

@@ -53,6 +53,7 @@ class Setup:
         facts = self._facts(at)
         if call.emergency:
             facts = replace(facts, emergency=True, unchallenged=call.reserved)
+        call.asserted = facts.asserted_user
         if hooks.answer or hooks.end:
             call.facts = facts
         if hooks.invite:

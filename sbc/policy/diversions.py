@@ -43,7 +43,7 @@ _withheld: Final = re.compile(r"privacy=(?!none)", re.IGNORECASE).search
 
 
 class Diverter(NamedTuple):
-    """One who diverted the call: ``cause`` is why, ``count`` how often it was diverted since the one before.
+    """One who diverted the call, for the ``cause``, the last of so many ``times``.
 
     ``withheld``: who it is, is not to be shown.
     """
@@ -51,7 +51,7 @@ class Diverter(NamedTuple):
     address: str
     cause: int
     withheld: bool
-    count: int = 1
+    times: int = 1
 
 
 def converted(fields: list[Field], wanted: Diverted, target: str) -> list[Field]:
@@ -144,7 +144,7 @@ def _named(display: str, uri: Uri) -> str:
 def _as_diversion(diverters: list[Diverter]) -> list[str]:
     return [
         f"{each.address};reason={_REASONS[each.cause]};privacy={'full' if each.withheld else 'off'}"
-        f";counter={each.count}"
+        f";counter={each.times}"
         for each in reversed(diverters)
     ]
 
@@ -165,7 +165,7 @@ def _as_history(diverters: list[Diverter], target: str) -> list[str]:
         cause = why
 
     for each in diverters:
-        for _ in range(min(each.count - 1, MOST - len(entries))):
+        for _ in range(min(each.times - 1, MOST - len(entries))):
             put(f"<sip:unknown@{_UNKNOWN}>", False, 404)
         put(each.address, each.withheld, each.cause)
     put(f"<{target}>", False, 0)

@@ -39,7 +39,10 @@ def refused(stage: Stage, status: int, reason: str = "") -> None:
     stage.office.invite(SDP)
     stage.office.hears(100)
     invite = stage.carrier.hears_request("INVITE")
-    stage.carrier.respond(invite, status, **({"Reason": reason} if reason else {}))
+    if reason:
+        stage.carrier.respond(invite, status, Reason=reason)
+    else:
+        stage.carrier.respond(invite, status)
     stage.carrier.hears("ACK")
 
 
@@ -135,7 +138,7 @@ def via(stage: Stage) -> str:
 def test_a_hangup_has_one(reason: str, cause: int) -> None:
     stage = spoken(carrier="write")
     _, answer = stage.established()
-    stage.within("office", answer, "BYE", **({"Reason": reason} if reason else {}))
+    stage.within("office", answer, "BYE", Reason=reason)
     assert cause_of(stage.carrier.hears_request("BYE").headers) == cause
 
 
