@@ -138,6 +138,13 @@ class Desk:
         """A call is over and holds nothing any more."""
         self._calls.pop(call_id, None)
 
+    def leg_to(self, trunk: Trunk, flow: Flow, sent_by: str, peer: Address | None) -> Leg:
+        """Our side towards ``peer`` of ``trunk``, by the name that the configuration has for that."""
+        if peer is not None and not peer.port:  # a domain that was not known yet: it was found by the way
+            return Leg("b", trunk, flow, sent_by, trunk.scheme, flow.remote, peer)
+        name = self.peers.located.name_of(trunk, peer) if peer is not None else None
+        return Leg("b", trunk, flow, sent_by, trunk.scheme, peer, name)
+
     # Messages
 
     def respond_to(self, server: ServerTransaction, status: int, reason: str, tag: str = "") -> Response:

@@ -28,18 +28,15 @@ from sbc.sip.transactions import ServerTransaction
 
 # What a refusal is to the other side: a challenge, and the length of a session, are between its peer and us.
 _PASSED_AS: Final = {401: 403, 407: 403, 422: 500}
+# Whose body is SDP, and perhaps more.
+_DIVIDED: Final = frozenset(("INVITE", "UPDATE", "PRACK"))
 _RACK = re.compile(r"[0-9]+[ \t]+[0-9]+[ \t]+[A-Za-z]+").fullmatch
 
 
 def screen(call: Call, fork: Fork, side: Side, request: Request) -> tuple[int, str] | None:
     """Status and reason that refuse ``request`` now: glare and unfinished business, else None."""
     method, near = request.method, call.leg(side)
-    if (
-        request.body
-        and method != "INFO"
-        and near.trunk.bodies
-        and _demands(request, near, call.leg(other(side)))
-    ):
+    if method in _DIVIDED and near.trunk.bodies and _demands(request, near, call.leg(other(side))):
         return 415, "Unsupported Media Type"
     if method == "PRACK":
         return None if _RACK(request.headers.get("RAck") or "") else (400, "Bad RAck")

@@ -164,7 +164,7 @@ def extensions(message: Message, name: str, leg: Leg | None = None) -> str:
     ``leg`` is the one that they are written to: a peer that may transfer is told what of that we support.
     """
     own = OF_TRANSFERS if leg is not None and name == "Supported" and leg.trunk.transfers != "refuse" else ()
-    if name not in message.headers:
+    if name.lower() not in message.headers.first:
         return ", ".join(own)
     tags = [tag for tag in message.headers.values(name) if tag.lower() in CARRIED_EXTENSIONS]
     return ", ".join([*tags, *own])
@@ -254,12 +254,7 @@ def invite(
 
     PeerError 500 where the caller insists on privacy that we cannot give (RFC 3323 5).
     """
-    boundary = between(near, leg)
-    trusted_out = boundary.told == "trusted"
-    place = location(request, near.trunk, leg.trunk)
-    crossing = _carried(request, boundary, route.edits, place)
-    check_critical(crossing, trusted_out)
-    uri = address_invite(leg, request, route, target, hides_caller(crossing, trusted_out))
+    uri, crossing = _addressed(leg, request, route, target, near)
     hops = request.max_forwards
     fields = [
         ("Via", leg.via(branch)),
@@ -275,8 +270,30 @@ def invite(
         tags = extensions(request, name, leg)
         if tags:
             fields.append((name, tags))
-    fields += converted(told(crossing, boundary, "calling", True), leg.trunk.diversion, leg.remote_uri[1:-1])
+    fields += converted(crossing, leg.trunk.diversion, leg.remote_uri[1:-1])
     return with_bodies(Request("INVITE", uri, Headers(fields)), request, sdp, near.trunk, leg.trunk)
+
+
+def address(
+    leg: Leg, request: Request, route: Route, target: Address, a: Leg
+) -> tuple[str, list[tuple[str, str]]]:
+    """Fix the leg's URIs for a request outside of calls; its request URI, and the headers that cross.
+
+    PeerError 500 where its sender insists on privacy that we cannot give.
+    """
+    return _addressed(leg, request, route, target, a)
+
+
+def _addressed(
+    leg: Leg, request: Request, route: Route, target: Address, near: Leg
+) -> tuple[str, list[tuple[str, str]]]:
+    boundary = between(near, leg)
+    trusted_out = boundary.told == "trusted"
+    place = location(request, near.trunk, leg.trunk)
+    crossing = _carried(request, boundary, route.edits, place)
+    check_critical(crossing, trusted_out)
+    uri = address_invite(leg, request, route, target, hides_caller(crossing, trusted_out))
+    return uri, told(crossing, boundary, "calling", True)
 
 
 def allow(message: Message, transfers: Transfers = "refuse") -> str:

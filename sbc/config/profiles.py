@@ -45,6 +45,7 @@ PROFILES: Final[Mapping[str, Profile]] = {
             "sips": "warn",
             "identity": {"in": "trusted", "out": "trusted"},
             "diversion": "history-info",
+            "early_offer": ["PCMU", "PCMA"],
             "delayed_offer": "refuse",
             "redirects": "refuse",
             "options": _OPTIONS,
@@ -139,7 +140,10 @@ def with_profile(given: Any) -> Any:
     profile = PROFILES.get(str(given.get("profile"))) if isinstance(given, dict) else None
     if profile is None:
         return given
-    return _merged(profile.sets, given)
+    sets = dict(profile.sets)
+    if given.get("srv") is not None:  # it stands for `peers`
+        sets.pop("peers", None)
+    return _merged(sets, given)
 
 
 def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
@@ -156,6 +160,8 @@ def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any
 def missing(profile: Profile, data: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
     """The keys that the file has to write for its profile and does not, each with what to do."""
     for key, hint in profile.needs.items():
+        if key == "peers" and data.get("srv") is not None:
+            continue
         steps = tuple(key.split("."))
         found: Any = data
         for step in steps:

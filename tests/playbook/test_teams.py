@@ -75,8 +75,15 @@ def test_503_leads_to_the_next_name_and_retry_after_rests_the_first(stage: Stage
     assert again.target.host == "sip2.pstnhub.microsoft.com"
 
 
-def test_a_call_without_an_offer_is_refused(stage: Stage) -> None:
+def test_a_call_without_an_offer_gets_one_of_ours(stage: Stage) -> None:
     stage.office.invite(b"")
+    stage.office.hears(100)
+    assert b"PCMU" in stage.carrier.hears_request("INVITE").body
+
+
+def test_and_is_refused_where_that_cannot_be(stage: Stage) -> None:
+    """An answer to the caller's PRACK would come too late for an offer of ours."""
+    stage.office.invite(b"", Require="100rel")
     stage.office.hears(100)
     stage.office.hears_response(488)
     stage.carrier.hears_nothing()

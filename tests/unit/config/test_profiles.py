@@ -187,6 +187,17 @@ def test_profiles_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trunks", "profiles", "byoc"]) == 1
 
 
+def test_a_domain_stands_for_the_peers_of_a_profile() -> None:
+    given = {"trunk": "x", "listener": "main", "profile": "teams", "srv": "teams.lab.example"}
+    assert Trunk.model_validate(given).servers == ()
+
+
+def test_a_domain_is_enough_where_a_profile_asks_for_peers(lab: Path) -> None:
+    name = "trunks.d/carrier.yaml"
+    text = re.sub(r"peers: .*", "srv: carrier.lab.example", EXAMPLES[name])
+    assert built(lab, {name: text}).trunks["carrier"].srv == "carrier.lab.example"
+
+
 def test_a_trunk_that_is_not_there(lab: Path) -> None:
     with pytest.raises(LocalError, match="there are carrier"):
         shown(built(lab, {"trunks.d/carrier.yaml": EXAMPLES["trunks.d/carrier.yaml"]}), "teams")
