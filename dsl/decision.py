@@ -29,6 +29,18 @@ class SetPart:
 
 
 @dataclass(frozen=True, slots=True)
+class SetParam:
+    """Give the called (``to``) or the calling (``from``) one's URI a parameter; empty takes it away.
+
+    One that is set to its own name has no value. Those of a number stand behind it (RFC 4904, RFC 4694).
+    """
+
+    side: Literal["to", "from"]
+    name: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class SetHeader:
     """Give the outgoing request one header field of this name, in place of any it had."""
 
@@ -51,7 +63,7 @@ class CopyHeader:
     name: str = ""
 
 
-Edit = SetPart | SetHeader | RemoveHeader | CopyHeader
+Edit = SetPart | SetParam | SetHeader | RemoveHeader | CopyHeader
 
 
 @dataclass(frozen=True, slots=True)

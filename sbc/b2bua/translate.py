@@ -13,10 +13,11 @@ from typing import Final
 
 from dsl.addresses import canonical_addresses, canonical_user, escape_user
 from dsl.asserted import ASSERTED, claimed, read_said
-from dsl.decision import CopyHeader, Edit, RemoveHeader, Route, SetHeader, SetPart
+from dsl.decision import CopyHeader, Edit, RemoveHeader, Route, SetHeader, SetParam, SetPart
 from dsl.ownership import copy_refusal, matches_glob
 from sbc.b2bua.bodies import SDP, location, with_bodies, with_sdp
 from sbc.b2bua.leg import Leg, between, format_target
+from sbc.b2bua.uri_params import params_after, placed
 from sbc.base import Address, PeerError
 from sbc.config.model import Transfers
 from sbc.policy.diversions import converted
@@ -108,6 +109,8 @@ def _carried(
     fields = _crossing(request, boundary, "calling") + place
     display: str | None = None
     for edit in edits:
+        if isinstance(edit, SetParam):
+            continue
         if isinstance(edit, SetPart):
             if edit.part == "asserted.display":
                 display = edit.value
@@ -180,11 +183,12 @@ def address_invite(leg: Leg, request: Request, route: Route, target: Address, hi
         parts |= {"from.user": ANONYMOUS, "from.host": ANONYMOUS_HOST, "from.display": ANONYMOUS_DISPLAY}
     elif not parts["from.host"] and _is_anonymous(request, parts["from.user"]):
         parts["from.host"] = ANONYMOUS_HOST
-    caller = escape_user(parts["from.user"])
+    given = {} if hidden else params_after(route.edits, "from")
+    caller, params = placed(parts["from.user"], given)
     caller_at = f"{caller}@" if caller else ""
     place = _host(parts["from.host"]) or leg.sent_by.rpartition(":")[0]
     phone = _user_type(parts["from.type"], caller)
-    leg.local_uri = f"{quote_display(parts['from.display'])}<{leg.scheme}:{caller_at}{place}{phone}>"
+    leg.local_uri = f"{quote_display(parts['from.display'])}<{leg.scheme}:{caller_at}{place}{phone}{params}>"
     leg.set_contact(caller)
     transport = leg.flow.transport
     if request.target.scheme == "urn" and parts["to.user"] == request.target.party.user:
@@ -192,13 +196,13 @@ def address_invite(leg: Leg, request: Request, route: Route, target: Address, hi
             f"<{parts['to.user']}>"  # a service, wherever it is (RFC 5031): no rule made it a number
         )
         return parts["to.user"]
-    called = escape_user(parts["to.user"])
+    called, params = placed(parts["to.user"], params_after(route.edits, "to"))
     called_at = f"{called}@" if called else ""
     place = _host(parts["to.host"]) or format_target(target, transport)
     phone = _user_type(parts["to.type"], called)
-    leg.remote_uri = f"<{leg.scheme}:{called_at}{place}{phone}>"
+    leg.remote_uri = f"<{leg.scheme}:{called_at}{place}{phone}{params}>"
     suffix = "" if transport == "udp" else f";transport={transport}"
-    return f"{leg.scheme}:{called_at}{place}{phone}{suffix}"
+    return f"{leg.scheme}:{called_at}{place}{phone}{params}{suffix}"
 
 
 def _is_anonymous(request: Request, user: str) -> bool:

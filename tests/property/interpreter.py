@@ -192,15 +192,19 @@ class Interpreter:
             "date": local.year * 10_000 + local.month * 100 + local.day,
         }[name]  # fmt: skip
 
+    @staticmethod
+    def _param(found: str | None, name: str) -> str:
+        return "" if found is None else found or name.lower()
+
     def _call(self, name: str, arguments: Any) -> Any:
         first = arguments[0]
         match name:
             case "header":
                 return self.draft.header(first.value) or ""
             case "to.param":
-                return self.draft.facts.ruri_param(first.value.lower()) or ""
+                return self._param(self.draft.ruri_param(first.value.lower()), first.value)
             case "from.param":
-                return self.draft.facts.from_param(first.value.lower()) or ""
+                return self._param(self.draft.from_param(first.value.lower()), first.value)
             case "calls":
                 return self.draft.facts.calls(first.value)
         text = self.value(first)

@@ -165,6 +165,7 @@ class Author:
         )
         value = self.pick('"phone"', 'lower(header("X-A"))') if part.endswith("type") else self.text()
         return self.pick(
+            f'set to.param("x") = {self.text()}',
             f"set {part} = {value}", f"set {part} = {value}", f'set header "X-A" = {self.text()}',
             f'set header "{self.pick("x-b", "X-C")}" = {self.text()}', 'remove header "X-*"',
             'remove header "x-a"', 'copy header "X-A" to "X-B"', 'copy header "X-C"', f"tag {self.text()}",
