@@ -94,6 +94,7 @@ class Call:
         "agreed",
         "answered_at",
         "answered_invites",
+        "asserted",
         "b",
         "called",
         "caller",
@@ -173,6 +174,7 @@ class Call:
         # Whether its rules demanded SRTP, and that no leg is without TLS; and the caller's own Privacy.
         self.demands: tuple[bool, bool] = False, False
         self.rule = self.caller = self.called = self.privacy = ""
+        self.asserted = ""  # whom the caller's network says that it is, where it is listened to
         self.downgraded = self.emergency = False
         self.reserved = False  # it holds a place of its trunk's reserve: no limit refuses it
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).

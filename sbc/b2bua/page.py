@@ -263,7 +263,7 @@ class Page:
         if self._server is None or self.leg is None:
             return
         base = self._desk.respond_to(self._server, status, phrase)
-        base.headers.extend(carried(response, self.leg.flow.trusted, self.a.flow.trusted))
+        base.headers.extend(carried(response, self.leg, self.a))
         self._finish(base, at, out, "")
 
     def _refuse(self, status: int, phrase: str, at: float, out: list[Command], why: str) -> None:

@@ -6,14 +6,16 @@ Durations are seconds (written ``60s``, ``5m``, ``1h`` or a number), sizes are b
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StrictBool, model_validator
 
 from dsl.decision import Downgrade
 from sbc.base import Address
 from sbc.config.emergency import Emergency
+from sbc.config.identity import CallerIdentity, Identified
 from sbc.config.media import Marks, MediaConfig
+from sbc.config.profiles import ProfileName, with_profile
 from sbc.config.server import Dns, Server, Strict
 from sbc.config.values import (
     AccountName,
@@ -39,6 +41,7 @@ from sbc.config.values import (
 )
 from sbc.media.policy import STREAMS, SUITES, Srtp
 from sbc.media.sdp import MAX_MEDIA
+from sbc.policy.diversions import Diverted
 from sbc.sip.session_timer import LEAST
 from sbc.tls.groups import DEFAULT_GROUPS
 
@@ -261,6 +264,7 @@ class Trunk(Strict):
     """
 
     trunk: Name
+    profile: ProfileName | None = None
     contact: str | None = None
     tenant: str | None = None
     servers: tuple[Annotated[Server, TextOr("sip.carrier.example:5061")], ...] = Field(
@@ -276,6 +280,7 @@ class Trunk(Strict):
     suites: tuple[Suite, ...] = Field(default=SUITES, min_length=1)
     sdes_in_clear: StrictBool = False
     sips: Downgrade = "warn"
+    identity: Identified = CallerIdentity()
     scheme: Literal["sip", "sips"] = "sip"
     redirects: Literal["refuse", "pass", "expose", "follow"] = "refuse"
     transfers: Transfers = "refuse"
@@ -291,7 +296,15 @@ class Trunk(Strict):
     early_offer: tuple[OfferedCodec, ...] = ()
     bodies: tuple[BodyKind, ...] = ()
     methods: tuple[Literal["MESSAGE", "NOTIFY"], ...] = ()
+    delayed_offer: Literal["pass", "refuse"] = "pass"
+    diversion: Diverted = "pass"
+    q850: Literal["pass", "read", "write", "both"] = "pass"
     session_timer: Timed = SessionTimer()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _profiled(cls, given: Any) -> Any:
+        return with_profile(given)
 
     @cached_property
     def listed(self) -> tuple[Server, ...]:
