@@ -171,10 +171,10 @@ class Call:
         self.rival: Call | None = None  # where one call takes a side of another over: the other of the two
         # The dialog that whoever is called is to replace (RFC 3891), and on which trunk that one is.
         self.replacing: tuple[str, str] = "", ""
-        # Whether its rules demanded SRTP, and that no leg is without TLS; and the caller's own Privacy.
+        # Whether its rules demanded SRTP, and that no leg is without TLS; the caller's own Privacy, and whom
+        # its network says that it is, where that is listened to.
         self.demands: tuple[bool, bool] = False, False
-        self.rule = self.caller = self.called = self.privacy = ""
-        self.asserted = ""  # whom the caller's network says that it is, where it is listened to
+        self.rule = self.caller = self.called = self.privacy = self.asserted = ""
         self.downgraded = self.emergency = False
         self.reserved = False  # it holds a place of its trunk's reserve: no limit refuses it
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
