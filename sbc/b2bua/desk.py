@@ -130,6 +130,11 @@ class Desk:
         """Look at a call's timers at ``deadline``."""
         heappush(self._reminders, (deadline, call_id))
 
+    def find(self, call_id: str) -> Subject | None:
+        """The call of this name, if it has not ended."""
+        found: Subject | None = self._calls.get(call_id)
+        return found
+
     def adopt(self, call: Subject) -> None:
         """A call begins in the middle of another, and has its turn."""
         self._calls[call.id] = call

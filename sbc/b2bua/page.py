@@ -236,8 +236,8 @@ class Page:
         trunk = self._trunk
         if response is None and self._peer is not None:
             self._desk.peers.unreached(trunk, self._peer, reason, at)
-        self.leg = None
         if self._peers:
+            self.leg = None
             self._try_peer(trunk, at, out)
         else:
             self._hop_failed(failure, response, reason, at, out)
