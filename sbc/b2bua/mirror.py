@@ -12,17 +12,26 @@ from typing import Final
 
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.bodies import carried_body, crossing, location, lost, read_body, with_bodies
-from sbc.b2bua.call import Call
+from sbc.b2bua.call import AfterMedia, Call
 from sbc.b2bua.commands import AnswerMedia, Command, OfferMedia, RollbackMedia
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Leg, Side, other
 from sbc.b2bua.life import clear
+from sbc.b2bua.media_policy import agreed_alone
 from sbc.b2bua.proofs import CHALLENGES, Given, proven
 from sbc.b2bua.session import accept, accepted, ask
-from sbc.b2bua.states import ANSWERED, EARLY
-from sbc.b2bua.transfers import TRANSFER_METHODS, Refers, notify_across, refer_across, refer_sub
+from sbc.b2bua.states import ANSWERED, EARLY, LEFT
+from sbc.b2bua.transfers import (
+    TRANSFER_METHODS,
+    event_across,
+    notify_across,
+    refer_across,
+    refer_crossed,
+    refer_sub,
+)
 from sbc.b2bua.translate import Fields, answer, carried, extensions
 from sbc.base import PeerError
+from sbc.media.early import both_ways
 from sbc.sip.message import Request, Response
 from sbc.sip.transactions import ServerTransaction
 
@@ -36,6 +45,9 @@ _RACK = re.compile(r"[0-9]+[ \t]+[0-9]+[ \t]+[A-Za-z]+").fullmatch
 def screen(call: Call, fork: Fork, side: Side, request: Request) -> tuple[int, str] | None:
     """Status and reason that refuse ``request`` now: glare and unfinished business, else None."""
     method, near = request.method, call.leg(side)
+    if call.state == LEFT:
+        ended = fork.dialog(side).state == "ended"
+        return (481, "Call/Transaction Does Not Exist") if ended else (491, "Request Pending")
     if method in _DIVIDED and near.trunk.bodies and _demands(request, near, call.leg(other(side))):
         return 415, "Unsupported Media Type"
     if method == "PRACK":
@@ -64,8 +76,8 @@ class Mirror:
     """One request on its way across."""
 
     __slots__ = (
-        "answered", "call", "cancelled", "client_request", "fork", "given", "heard", "offered", "request",
-        "server", "side", "why",
+        "answered", "call", "cancelled", "client_request", "fork", "given", "heard", "made", "offered",
+        "request", "server", "side", "why",
     )  # fmt: skip
 
     def __init__(
@@ -76,7 +88,7 @@ class Mirror:
         self.side: Side = side
         self.server = server
         self.request = request
-        self.offered = False
+        self.offered = self.made = False
         self.heard = self.cancelled = False
         self.why: Fields = ()
         self.client_request: Request | None = None
@@ -97,6 +109,9 @@ class Mirror:
         if request.method in ("INVITE", "UPDATE"):
             self.fork.dialog(side).refresh(request)
         sdp = carried_body(request) if request.method != "INFO" else b""
+        if not sdp and request.method == "INVITE" and self.leg.trunk.early_offer:
+            sdp = both_ways(call.heard(side))
+            self.made = bool(sdp)
         if not sdp:
             call.after_media(self._forward, at, out)
             return
@@ -133,7 +148,7 @@ class Mirror:
     def _copy(self, outgoing: Request, sdp: bytes) -> None:
         request, headers = self.request, outgoing.headers
         near, far = self.call.leg(self.side), self.call.leg(other(self.side))
-        headers.extend(carried(request, near.flow.trusted, far.flow.trusted))
+        headers.extend(carried(request, near, far))
         for name in ("Supported", "Require"):
             tags = extensions(request, name)
             if tags:
@@ -162,17 +177,15 @@ class Mirror:
             outgoing.headers.extend(refer_across(request, call.desk.dialogs, self.leg))
             self._refer_crosses(outgoing.cseq.number)
             return
-        event = call.refers.event(self.side, request) if call.refers is not None else None
+        event = event_across(call.refers, self.side, request)
         if event is None:
             raise PeerError("Subscription Does Not Exist", 481)
         fields, outgoing.body = notify_across(request, event)
         outgoing.headers.extend(fields)
 
     def _refer_crosses(self, number: int) -> None:
-        refers = self.call.refers
-        if refers is None:
-            refers = self.call.refers = Refers()
-        refers.crossed(self.side, self.request.cseq.number, number)
+        call = self.call
+        call.refers = refer_crossed(call.refers, self.side, self.request.cseq.number, number)
 
     def _rack(self) -> str:
         """RSeq numbers are carried unchanged; the CSeq in RAck is that of our INVITE (RFC 3262 7.2)."""
@@ -239,13 +252,28 @@ class Mirror:
         def then(sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
             self._answer(response, sdp, error, at, out)
 
-        if not sdp or self.request.method == "INFO":
+        if not sdp or self.request.method == "INFO" or (self.made and response.status < 200):
             call.after_media(then, at, out)
+        elif self.made:
+            self._offer_back(sdp, then, out)
         elif self.offered:
             call.ask_media(AnswerMedia(call.id, far, sdp), then, out)
         else:
             ours, theirs = call.policies[far], call.policies[self.side]
             call.ask_media(OfferMedia(call.id, far, sdp, ours, theirs), then, out)
+
+    def _offer_back(self, sdp: bytes, then: AfterMedia, out: list[Command]) -> None:
+        """What the far side has answered to our own offer is offered to the near one; its ACK answers."""
+        call, far = self.call, other(self.side)
+
+        def settled(_: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
+            if error is not None:
+                then(b"", error, at, out)
+                return
+            theirs = agreed_alone(call.policies[self.side], sdp)
+            call.ask_media(OfferMedia(call.id, far, sdp, call.policies[far], theirs), then, out)
+
+        call.ask_media(AnswerMedia(call.id, far, sdp), settled, out)
 
     def _answer(
         self, response: Response, sdp: bytes, error: PeerError | None, at: float, out: list[Command]
@@ -255,7 +283,7 @@ class Mirror:
             self._unusable(response, error, at, out)
             return
         base = call.desk.respond_to(self.server, response.status, response.reason)
-        final = answer(base, response, near, far.flow.trusted, sdp, far.trunk)
+        final = answer(base, response, near, far, sdp)
         if self.request.method == "REFER" and response.status < 300:
             self._refer_crosses(response.cseq.number)
             final.headers.extend(refer_sub(response))
@@ -266,10 +294,11 @@ class Mirror:
             self._finish(final, at, out)
             return
         near.invited = far.inviting = False
-        if self.offered:
+        if self.offered and not self.made:
             call.offerer = None
         far_cseq = self.client_request.cseq.number
-        self.answered = AnsweredInvite(call, self.fork, self.side, far_cseq, bool(sdp) and not self.offered)
+        by_far = bool(sdp) and (self.made or not self.offered)
+        self.answered = AnsweredInvite(call, self.fork, self.side, far_cseq, by_far, self.made)
         call.mirrors.remove(self)
         self.answered.start(self.server, final, at, out)
 
@@ -305,7 +334,7 @@ class Mirror:
         status = _PASSED_AS.get(response.status, response.status)
         base = self.call.desk.respond_to(self.server, status, response.reason)
         near, far = self.call.leg(self.side), self.call.leg(other(self.side))
-        self._finish(answer(base, response, near, far.flow.trusted, b"", far.trunk), at, out)
+        self._finish(answer(base, response, near, far, b""), at, out)
         # Nothing waits for this PRACK (RFC 3262 3), or wants the NOTIFY (RFC 5057 5.1); that says nothing
         # about the dialog.
         nothing_waits = self.request.method in ("PRACK", "NOTIFY") and response.status == 481
@@ -349,6 +378,10 @@ class Mirror:
         """The call ended first: the near side is answered, and beyond no INVITE stays pending (15.1.2)."""
         self._finish(self.call.desk.respond_to(self.server, 487, "Request Terminated"), at, out)
         self._withdraw(at, out)
+
+    def outlives(self, side: Side) -> bool:
+        """It ends with its dialogs."""
+        return False
 
     def _withdraw(self, at: float, out: list[Command]) -> None:
         if self.request.method == "INVITE" and self.client_request is not None:

@@ -245,8 +245,8 @@ class Page:
         trunk = self._trunk
         if response is None and self._peer is not None:
             self._desk.peers.unreached(trunk, self._peer, reason, at)
-        self.leg = None
         if self._peers:
+            self.leg = None
             self._try_peer(trunk, at, out)
         else:
             self._hop_failed(failure, response, reason, at, out)
@@ -272,7 +272,7 @@ class Page:
         if self._server is None or self.leg is None:
             return
         base = self._desk.respond_to(self._server, status, phrase)
-        base.headers.extend(carried(response, self.leg.flow.trusted, self.a.flow.trusted))
+        base.headers.extend(carried(response, self.leg, self.a))
         self._finish(base, at, out, "")
 
     def _refuse(self, status: int, phrase: str, at: float, out: list[Command], why: str) -> None:

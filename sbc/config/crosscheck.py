@@ -89,8 +89,7 @@ def check_routing(rules: RuleSet, trunks: list[TrunkFile]) -> Iterator[Diagnosti
         if place is not None and not trunk.value.peers and trunk.right("peers", "srv"):
             hint = "write peers: [host:port]; until then each call to it fails over or gets 503"
             yield trunk.warning((), f"no peers, but rule {place} routes to it", hint)
-        named = any(each.names_method for each in rules.rules)
-        if trunk.value.methods and trunk.right("methods") and not named:
+        if trunk.value.methods and trunk.right("methods") and not rules.outside:
             said = trunk.value.methods[0]
             hint = f'write a rule such as `when: method == "{said}"`: all others are about calls alone'
             yield trunk.warning(("methods",), f"no rule names `method`: each {said} gets 404", hint)

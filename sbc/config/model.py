@@ -6,15 +6,17 @@ Durations are seconds (written ``60s``, ``5m``, ``1h`` or a number), sizes are b
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, model_validator
 
 from dsl.decision import Downgrade
 from sbc.base import Address
 from sbc.config.emergency import Emergency
+from sbc.config.identity import CallerIdentity, Identified
 from sbc.config.media import Marks, MediaConfig
-from sbc.config.server import Dns, Server
+from sbc.config.profiles import ProfileName, with_profile
+from sbc.config.server import Dns, Server, Strict
 from sbc.config.values import (
     AccountName,
     BodyKind,
@@ -39,6 +41,7 @@ from sbc.config.values import (
 )
 from sbc.media.policy import STREAMS, SUITES, Srtp
 from sbc.media.sdp import MAX_MEDIA
+from sbc.policy.diversions import Diverted
 from sbc.sip.session_timer import LEAST
 from sbc.tls.groups import DEFAULT_GROUPS
 
@@ -51,16 +54,12 @@ __all__ = [
 ]  # fmt: skip
 
 TlsMode = Literal["off", "server", "optional", "required"]
-Transfers = Literal["refuse", "pass"]
+Transfers = Literal["refuse", "pass", "perform"]
 RevocationMode = Literal["off", "soft", "hard"]
 RevocationMethod = Literal["staple", "crl", "ocsp"]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Listener(_Model):
+class Listener(Strict):
     """One bound address: its transport and the limits of its edge.
 
     ``network`` is where media of its trunks is received, one of ``media.networks``.
@@ -77,7 +76,7 @@ class Listener(_Model):
     network: Name | None = None
 
 
-class Identity(_Model):
+class Identity(Strict):
     """A certificate chain and its private key: one entry of the keystore.
 
     With ``acme`` both files are ours to write: the certificate is ordered for the domains of the
@@ -90,14 +89,14 @@ class Identity(_Model):
     acme: StrictBool = False
 
 
-class ExternalAccount(_Model):
+class ExternalAccount(Strict):
     """What a directory gave to bind our account to one of its customers (RFC 8555 7.3.4)."""
 
     id: str = Field(min_length=1)
     key_file: str = Field(min_length=1)
 
 
-class Acme(_Model):
+class Acme(Strict):
     """The ACME directory (RFC 8555) that issues certificates, and where its HTTP-01 questions arrive.
 
     ``ca_file`` are the CAs of the directory's own HTTPS, where it is not a public one.
@@ -110,7 +109,7 @@ class Acme(_Model):
     listen: HostPort = Address("0.0.0.0", 80)
 
 
-class TrustAnchor(_Model):
+class TrustAnchor(Strict):
     """One entry of the truststore: a file of CA certificates, pinned leaf certificates, or pinned keys.
 
     Exactly one of ``ca``, ``leaf`` and ``pin`` is given. ``public`` says that anybody can get a
@@ -141,28 +140,28 @@ class TrustAnchor(_Model):
         return (self.ca,) if self.ca is not None else self.leaf
 
 
-class Tenant(_Model):
+class Tenant(Strict):
     """A tenant: the SNI names that are its own and the identity they are answered with."""
 
     domains: tuple[Domain, ...] = Field(min_length=1)
     server_identity: str
 
 
-class Admin(_Model):
+class Admin(Strict):
     """The Flask pages and the health endpoint; ``hosts`` are further names that they are asked under."""
 
     bind: HostPort = Address("127.0.0.1", 8080)
     hosts: tuple[Host, ...] = ()
 
 
-class TrunkRevocation(_Model):
+class TrunkRevocation(Strict):
     """What a trunk demands about revoked certificates, and where it may be learned."""
 
     mode: RevocationMode = "soft"
     methods: tuple[RevocationMethod, ...] = Field(default=("staple", "crl", "ocsp"), min_length=1)
 
 
-class TrunkTls(_Model):
+class TrunkTls(Strict):
     """The TLS policy of one trunk, both directions."""
 
     mode: TlsMode = "required"
@@ -178,7 +177,7 @@ class TrunkTls(_Model):
     revocation: TrunkRevocation = TrunkRevocation()
 
 
-class Limits(_Model):
+class Limits(Strict):
     """Upper bounds of one trunk; None is no bound. ``cps`` is new calls a second, ``messages`` what comes
     outside of calls.
 
@@ -191,7 +190,7 @@ class Limits(_Model):
     messages: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
-class SessionTimer(_Model):
+class SessionTimer(Strict):
     """The session timers of a trunk (RFC 4028); without ``expires`` only what its peers ask for is kept.
 
     ``min`` is the shortest session that its peers may ask for.
@@ -212,14 +211,14 @@ class SessionTimer(_Model):
         return self
 
 
-class OptionsProbe(_Model):
+class OptionsProbe(Strict):
     """How the trunk is probed with OPTIONS."""
 
     every: Duration = 60.0
     down_after: int = Field(default=3, ge=1)
 
 
-class Registration(_Model):
+class Registration(Strict):
     """As whom we register with a trunk's registrar, and prove who we are to it (RFC 3261 10.2, 22).
 
     ``user`` at ``domain`` is the address of record; without a domain it is the host of the first peer.
@@ -253,7 +252,7 @@ Timed = Annotated[
 ]
 
 
-class Trunk(_Model):
+class Trunk(Strict):
     """One trunk: who it is, how it is reached, and what is demanded of it.
 
     Without ``sources`` nobody may call in on it; without ``peers`` it cannot be called; ``srv`` stands for
@@ -261,10 +260,11 @@ class Trunk(_Model):
     ``network`` is where its media is received, that of its listener unless given;
     ``media`` says whether its peers receive RTP where they send from (RFC 4961).
     ``contact`` is who answers for the other side. ``redirects`` says what becomes of a 3xx of its peers,
-    ``transfers`` of a REFER.
+    ``transfers`` of a REFER and of an INVITE with Replaces.
     """
 
     trunk: Name
+    profile: ProfileName | None = None
     contact: str | None = None
     tenant: str | None = None
     servers: tuple[Annotated[Server, TextOr("sip.carrier.example:5061")], ...] = Field(
@@ -280,6 +280,7 @@ class Trunk(_Model):
     suites: tuple[Suite, ...] = Field(default=SUITES, min_length=1)
     sdes_in_clear: StrictBool = False
     sips: Downgrade = "warn"
+    identity: Identified = CallerIdentity()
     scheme: Literal["sip", "sips"] = "sip"
     redirects: Literal["refuse", "pass", "expose", "follow"] = "refuse"
     transfers: Transfers = "refuse"
@@ -296,7 +297,15 @@ class Trunk(_Model):
     early_offer: tuple[OfferedCodec, ...] = ()
     bodies: tuple[BodyKind, ...] = ()
     methods: tuple[Literal["MESSAGE", "NOTIFY"], ...] = ()
+    delayed_offer: Literal["pass", "refuse"] = "pass"
+    diversion: Diverted = "pass"
+    q850: Literal["pass", "read", "write", "both"] = "pass"
     session_timer: Timed = SessionTimer()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _profiled(cls, given: Any) -> Any:
+        return with_profile(given)
 
     @cached_property
     def listed(self) -> tuple[Server, ...]:
@@ -333,7 +342,7 @@ class Trunk(_Model):
         return own if own is not None else self.response_timeout
 
 
-class Revocation(_Model):
+class Revocation(Strict):
     """How revocation lists and OCSP answers are fetched; ``max_bytes`` bounds a list.
 
     ``refresh`` is the longest time between two fetches, ``wait`` how long a connection is held
@@ -348,7 +357,7 @@ class Revocation(_Model):
     allow_private: tuple[Network, ...] = ()
 
 
-class Caps(_Model):
+class Caps(Strict):
     """What one address, one peer or one call may take of what all of them share.
 
     Connections and handshakes under way are those of one address at one listener, messages those that one
@@ -361,13 +370,13 @@ class Caps(_Model):
     messages_per_flow: Rate = Field(default=2000.0, ge=10)
 
 
-class HookSettings(_Model):
+class HookSettings(Strict):
     """How long a hook may take before its call is rejected."""
 
     timeout: Duration = 0.5
 
 
-class Settings(_Model):
+class Settings(Strict):
     """The whole of sbc.yaml."""
 
     listeners: dict[Name, Listener] = Field(min_length=1)

@@ -1,4 +1,4 @@
-"""One of a trunk's peers as the operator writes it, and whom names are asked of: ``dns`` of sbc.yaml."""
+"""One of a trunk's peers as the operator writes it, and whom names are asked of."""
 
 from __future__ import annotations
 
@@ -10,11 +10,13 @@ from sbc.base import Address
 from sbc.config.values import Duration, NameServer, PeerHost, is_domain, parse_address, with_port
 
 
-class _Model(BaseModel):
+class Strict(BaseModel):
+    """What the files say, frozen; a key that is not known is a mistake."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Server(_Model):
+class Server(Strict):
     """One of a trunk's peers; ``host:port`` is enough where nothing else is said of it.
 
     A host name without a ``port`` is a domain, whose servers DNS names (RFC 3263 4).
@@ -46,7 +48,7 @@ class Server(_Model):
         return Address(self.host, self.port)
 
 
-class Dns(_Model):
+class Dns(Strict):
     """Whom names are asked of; without ``servers`` whomever /etc/resolv.conf names, as it stands."""
 
     servers: tuple[NameServer, ...] = ()

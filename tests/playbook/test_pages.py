@@ -138,7 +138,9 @@ def test_within_a_call_it_is_refused() -> None:
     there.office.hears(405)
 
 
-@pytest.mark.parametrize(("status", "told"), [(486, 486), (404, 404), (407, 403), (302, 480), (408, 480)])
+@pytest.mark.parametrize(
+    ("status", "told"), [(486, 486), (404, 404), (503, 503), (407, 403), (302, 480), (408, 480)]
+)
 def test_a_refusal_comes_back(status: int, told: int) -> None:
     there = Stage(made(RULES.replace(' then "backup"', "")))
     says(there)
