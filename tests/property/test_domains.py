@@ -85,7 +85,7 @@ def test_turns_share_by_weight_and_everybody_is_tried(records: list[tuple[int, i
         for number, (priority, weight) in enumerate(records)
     ]
     servers = Servers(tuple(targets))
-    for rank in servers.ranks():
+    for rank in servers.ranks:
         total = sum(each.weight for each in rank)
         rounds = total or len(rank)
         orders = [servers.in_turn(rank) for _ in range(rounds)]
