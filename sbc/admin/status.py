@@ -23,6 +23,7 @@ from sbc.observe.views import (
     RegistrationView,
     RevocationView,
     StatusView,
+    TenantView,
     TrunkState,
     TrunkView,
 )
@@ -51,6 +52,10 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
         certificates=certificates,
         records=sbc.records.view(),
         registrations=registrations(sbc),
+        tenants=tuple(
+            TenantView(name, sbc.engine.limits.calls(each.trunk), each.limits.calls, each.limits.cps)
+            for name, each in snapshot.tenant_bounds.items()
+        ),
     )
 
 

@@ -43,7 +43,8 @@ class Actions:
         if snapshot.rules.realms:
             name, realm, stale = self._login.user(request, snapshot.logins, snapshot.rules.realms, at)
             login = (name, realm)
-        return facts_of(request, a.flow, a.trunk.tenant, now, self._calls, login), stale
+        of = a.trunk
+        return facts_of(request, a.flow, of.tenant, now, self._calls, login, of.trunk), stale
 
     def redirected_facts(self, request: Request, by: Leg, called: str, now: float) -> Facts:
         """What the rules may ask of a call that the callee on ``by`` redirected: it is one of that trunk.

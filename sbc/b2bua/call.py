@@ -24,6 +24,7 @@ from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.media.policy import MediaPolicy
+from sbc.policy.limits import TenantBounds
 from sbc.sip.message import Request, Response
 from sbc.sip.timers import NEVER
 
@@ -144,8 +145,8 @@ class Call:
         self.heard_at = 0.0  # when the caller was first told that it rings, or of the answer
         self.answered_at = 0.0
         self.tried: tuple[str, Address | None] = "", None  # the trunk and the peer that came last
-        self.admitted: list[Trunk] = []
-        self.held = 1  # so many of these count to the end, whatever becomes of a hop
+        self.admitted: list[Trunk | TenantBounds] = []  # what it counts for, the caller's first
+        self.held = 0  # so many of these count to the end, whatever becomes of a hop
         # Whom it was for before a callee redirected it, and the trunk of that callee.
         self.redirected: tuple[str, str] = "", ""
         self.rule = ""
@@ -297,12 +298,30 @@ class Call:
         return fork.dialog(side).request("ACK", via=via, contact=leg.contact, cseq=cseq)
 
 
+def admit(call: Call, trunk: Trunk, at: float) -> str | None:
+    """Count ``call`` for ``trunk``, and for its tenant unless it does already; or say who refuses it."""
+    tenant = call.snapshot.tenant_bounds.get(trunk.tenant) if trunk.tenant is not None else None
+    if tenant is not None and any([each.trunk == tenant.trunk for each in call.admitted]):
+        tenant = None
+    refusal = call.desk.limits.admit(trunk, at, tenant)
+    if refusal is None:
+        call.admitted.append(trunk)
+        if tenant is not None:
+            call.admitted.append(tenant)
+    return refusal
+
+
+def release(call: Call, held: int) -> None:
+    """Let ``call`` count for the first ``held`` alone of what it counts for."""
+    while len(call.admitted) > held:
+        call.desk.limits.release(call.admitted[-1])
+        call.admitted.pop()
+
+
 def forget(call: Call) -> None:
     """A call is over and holds nothing any more; harmless twice."""
     desk = call.desk
-    while call.admitted:
-        desk.limits.release(call.admitted[-1])
-        call.admitted.pop()
+    release(call, 0)
     if call.limits:
         desk.actions.release(call.limits)
         call.limits = ()

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from dsl.addresses import escape_user
 from sbc.b2bua.body_parts import left_out
-from sbc.b2bua.call import Call
+from sbc.b2bua.call import Call, admit
 from sbc.b2bua.commands import Command, Note
+from sbc.b2bua.customers import customer_of, speaks_for
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.invitation import Invitation
@@ -102,12 +103,18 @@ class Reception:
         self, flow: Flow, server: ServerTransaction, request: Request, at: float, out: list[Command]
     ) -> None:
         snapshot = self._desk.store.current
-        trunk = snapshot.trunks.get(flow.trunk or "")
+        own = snapshot.trunks.get(flow.trunk or "")
         if request.contact is None:
             self._refuse(server, Refusal(400, "Missing Contact"), at, out)
             return
-        if trunk is None:
+        if own is None:
             self._refuse(server, Refusal(403, "Forbidden"), at, out)
+            return
+        trunk: Trunk | Refusal = own
+        if own.trunk in snapshot.customers:
+            trunk = customer_of(snapshot, flow, own, request, out)
+        if isinstance(trunk, Refusal):
+            self._refuse(server, trunk, at, out)
             return
         if self._desk.draining:
             self._refuse(server, Refusal(503, "Service Unavailable"), at, out)
@@ -119,12 +126,12 @@ class Reception:
         # Whole before it counts anywhere: what fails half-made has then nothing to give back.
         call = self._new_call(snapshot, trunk, flow, request, at)
         setup = Setup(call, server, request)
-        refusal = self._desk.limits.admit(trunk, at)
+        refusal = admit(call, trunk, at)
         if refusal is not None:
             out.append(Note("call-refused", "", {"trunk": trunk.trunk, "reason": refusal}))
             self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), at, out)
             return
-        call.admitted.append(trunk)
+        call.held = len(call.admitted)
         call.setup, server.user = setup, setup.invitation
         self._calls[call.id] = call
         self._desk.working_on = call.id
@@ -164,6 +171,8 @@ class Reception:
         _, fork, side = found
         leg = call.leg(side)
         ours = leg.trunk.trunk == flow.trunk or same_party(leg.flow, flow)
+        if not ours:
+            ours = speaks_for(self._desk.store.current, flow, leg.trunk.trunk)
         return (call, fork, side) if ours else None
 
     def _on_ack(self, flow: Flow, request: Request, at: float, out: list[Command]) -> None:

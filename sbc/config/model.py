@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, 
 
 from dsl.decision import Downgrade
 from sbc.base import Address
+from sbc.config.match import Match
 from sbc.config.values import (
     AccountName,
     Domain,
@@ -42,8 +43,9 @@ from sbc.tls.groups import DEFAULT_GROUPS
 
 __all__ = [
     "Acme", "Admin", "Caps", "Downgrade", "HookSettings", "Identity", "Limits", "Listener", "Marks",
-    "MediaConfig", "MediaNetwork", "MediaPlace", "OptionsProbe", "Registration", "Revocation", "Server",
-    "SessionTimer", "Settings", "Tenant", "TlsMode", "Trunk", "TrunkRevocation", "TrunkTls", "TrustAnchor",
+    "Match", "MediaConfig", "MediaNetwork", "MediaPlace", "OptionsProbe", "Registration", "Revocation",
+    "Server", "SessionTimer", "Settings", "Tenant", "TenantLimits", "TlsMode", "Trunk", "TrunkRevocation",
+    "TrunkTls", "TrustAnchor",
     "parse_address", "parse_duration", "parse_ports",
 ]  # fmt: skip
 
@@ -137,11 +139,19 @@ class TrustAnchor(_Model):
         return (self.ca,) if self.ca is not None else self.leaf
 
 
+class TenantLimits(_Model):
+    """Upper bounds of all trunks of a tenant together; None is no bound. ``cps`` is new calls a second."""
+
+    calls: int | None = Field(default=None, ge=0)
+    cps: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+
+
 class Tenant(_Model):
-    """A tenant: the SNI names that are its own and the identity they are answered with."""
+    """A tenant: the SNI names that are its own, the identity they are answered with, and its limits."""
 
     domains: tuple[Domain, ...] = Field(min_length=1)
     server_identity: str
+    limits: TenantLimits = TenantLimits()
 
 
 class MediaPlace(NamedTuple):
@@ -369,6 +379,7 @@ class Trunk(_Model):
         default=(), alias="peers"
     )
     sources: tuple[Network, ...] = ()
+    match: Match | None = None
     listener: str
     network: Name | None = None
     tls: TrunkTls | None = None
@@ -407,6 +418,11 @@ class Trunk(_Model):
     def patience(self) -> dict[Address, float]:
         """How long those peers have for their first response that have a ``try_for``, in seconds."""
         return {each.address: each.try_for for each in self.servers if each.try_for is not None}
+
+    @property
+    def told_by_request(self) -> bool:
+        """Whether its requests can be told from those of others at its address: by Contact or by `match`."""
+        return self.match is not None or self.registration is not None
 
     def patience_with(self, peer: Address | None) -> float:
         """How long ``peer`` has for a first response to what it was sent, in seconds."""
