@@ -60,7 +60,8 @@ _RTP_RECEIVED = re.compile(r"RX pt=.*?total (\d+)(K?)pkt", re.DOTALL)
 class Far:
     """A peer beyond a trunk: where it is, what is demanded of its leg, and what else its trunk says.
 
-    ``source`` is where it calls from, if not from its ``address``.
+    ``source`` is where it calls from, if not from its ``address``; ``shows`` the name in its certificate, if
+    not its own.
     """
 
     name: str
@@ -70,11 +71,12 @@ class Far:
     srtp: str = "required"
     more: str = ""
     source: str = ""
+    shows: str = ""
 
     def trunk(self) -> str:
         """The trunk's file."""
         listener = "trunk-tls" if self.transport == "tls" else "trunk-udp"
-        tls = _TLS.format(name=self.name) if self.transport == "tls" else ""
+        tls = _TLS.format(name=self.shows or self.name) if self.transport == "tls" else ""
         return (
             f"trunk: {self.name}\npeers: [{self.address}:{self.port}]\n"
             f"sources: [{self.source or self.address}]\n"
@@ -92,6 +94,7 @@ class Rig:
     warned: str = r"\[(sips-downgrade|check)\]"
     pairs: int = 20  # of media ports
     rules: str = ""  # asked before those by which the two reach each other
+    beside: tuple[Far, ...] = ()  # further trunks, which only these rules reach
     lab: Lab = field(init=False)
     sbc: Portcullis = field(init=False)
     _records_seen: int = 0
@@ -134,7 +137,7 @@ class Rig:
         last = first + 2 * self.pairs - 1
         text = _SETTINGS.format(tls=self.tls, udp=self.udp, sbc=self.lab.issue("sbc"), first=first, last=last)
         (directory / "sbc.yaml").write_text(text)
-        for each in (caller, callee):
+        for each in (caller, callee, *self.beside):
             (directory / "trunks.d" / f"{each.name}.yaml").write_text(each.trunk())
         rules = [(caller.name, callee.name), (callee.name, caller.name)]
         text = "".join(_RULE.format(origin=origin, target=target) for origin, target in rules)
