@@ -21,6 +21,8 @@ from tests.peers.waiting import until
 
 PACKAGES = {
     "baresip": "baresip-core",
+    "ip": "iproute2",
+    "iptables": "iptables",
     "kamailio": "kamailio and kamailio-tls-modules",
     "openssl": "openssl",
     "pebble": "pebble",
@@ -29,6 +31,7 @@ PACKAGES = {
     "sipp": "sip-tester",
     "stunnel4": "stunnel4",
     "taskset": "util-linux",
+    "unshare": "util-linux",
 }
 
 _running: set[PeerProcess] = set()
