@@ -2,8 +2,10 @@
 
 A lab SBC runs in a process of its own, in pure Python, and notes every function of ours that is entered.
 Two agents greet it, call through it and speak. Of each subject the functions are put in the order in
-which they were first entered: ``moves`` says how often the next one stands in another file. What a
-greenlet does for its own reasons meanwhile, the housekeeping or a probe, is left out.
+which they were first entered: ``moves`` says how often the next one stands in another file. Counted is what
+the greenlets of the connection and its end of a turn do for the subject, and not what others do meanwhile:
+the housekeeping, a sweep, a log that is written. What is remembered (an ``lru_cache``) or made once for all
+has been asked before.
 """
 
 from __future__ import annotations
@@ -30,12 +32,17 @@ from sbc.demo.link import Link
 from sbc.demo.process import OWN_TREE, START_LIMIT
 from sbc.demo.tls import Credentials, Refused
 from sbc.demo.voice import VoiceSettings
+from sbc.sip.message import Request
 
 ENTERED = "entered.json"
 SETTLED = 1.0  # seconds in which what belongs to a step is over
-# Greenlets that begin here do not work for the subject.
-OWN_BUSINESS = ("_housekeeping", "_tend", "reload", "_sweep", "_serve_forever", "_probe_all")
-SUBJECTS = ("ClientHello", "INVITE", "packet")
+# What works for a subject begins in one of these functions: accepting, serving a connection, ending a turn,
+# a look at the media sockets.
+ROADS = {
+    "ClientHello": ("_accept", "_serve"),
+    "INVITE": ("_serve", "_flush"),
+    "packet": ("_look",),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +62,7 @@ def walk(entered: list[tuple[str, str]]) -> Walk:
 
 
 def measure() -> dict[str, list[tuple[str, str]]]:
-    """Run the lab; file and function of everything that was entered for each of the three subjects."""
+    """Run the lab; file and function of everything that was entered for each subject, in order."""
     with tempfile.TemporaryDirectory(prefix="portcullis-walk-") as name:
         directory = Path(name)
         ports = free_ports()
@@ -69,8 +76,10 @@ def measure() -> dict[str, list[tuple[str, str]]]:
             sbc.wait(30)
         noted = json.loads((directory / ENTERED).read_text())
     return {
-        subject: [(file, function) for at, file, function in noted if begin <= at <= end]
-        for subject, (begin, end) in zip(SUBJECTS, spans, strict=True)
+        subject: [
+            (file, function) for at, root, file, function in noted if begin <= at <= end and root in roots
+        ]
+        for (subject, roots), (begin, end) in zip(ROADS.items(), spans, strict=True)
     }
 
 
@@ -91,7 +100,7 @@ def _exercise(directory: Path, ports: LabPorts) -> list[tuple[float, float]]:
         begun = time.monotonic()
         call = office.call(link, f"sip:+12125550100@{SBC_NAME}")
         answered = carrier.incoming.get()
-        spans.append((begun, time.monotonic()))
+        spans.append((begun, _arrival(carrier)))
         call.wait_up(START_LIMIT)
         gevent.sleep(SETTLED)
         begun = time.monotonic()
@@ -105,10 +114,20 @@ def _exercise(directory: Path, ports: LabPorts) -> list[tuple[float, float]]:
     return spans
 
 
+def _arrival(callee: Agent) -> float:
+    """When the latest INVITE came, before it was answered at all."""
+    return max(
+        each.at
+        for each in callee.record
+        if isinstance(each.message, Request) and each.message.method == "INVITE"
+    )
+
+
 def _agent(directory: Path, name: str) -> Agent:
     tls = directory / "tls"
     credentials = Credentials(tls / f"{name}.pem", tls / f"{name}.key")
-    return Agent(name, f"{name}.lab.example", tls / "lab-ca.pem", credentials, VoiceSettings())
+    domain, trust = f"{name}.lab.example", tls / "lab-ca.pem"
+    return Agent(name, domain, trust, credentials, VoiceSettings(), clock=time.monotonic)
 
 
 def _dial(agent: Agent, ports: LabPorts) -> Link:
@@ -126,7 +145,7 @@ class Witness:
     """Notes which functions of ours are entered, in every greenlet of this thread."""
 
     def __init__(self) -> None:
-        self.entered: list[tuple[float, str, str]] = []
+        self.entered: list[tuple[float, str, str, str]] = []
         self._places: dict[CodeType, tuple[str, str] | None] = {}
 
     def watch(self) -> None:
@@ -135,8 +154,9 @@ class Witness:
         sys.setprofile(self._note)
 
     def _note(self, frame: FrameType, event: str, argument: Any) -> None:
-        if event == "call" and (place := self._place(frame.f_code)) and not _on_own_business(frame):
-            self.entered.append((time.monotonic(), *place))
+        if event == "call" and (place := self._place(frame.f_code)):
+            *_, root = [each.co_name for each in _callers(frame) if self._place(each)]
+            self.entered.append((time.monotonic(), root, *place))
 
     def _place(self, code: CodeType) -> tuple[str, str] | None:
         if code not in self._places:
@@ -145,10 +165,6 @@ class Witness:
             mine = ours and ours.startswith(("sbc/", "dsl/")) and "<" not in code.co_name
             self._places[code] = (str(ours), code.co_qualname) if mine else None
         return self._places[code]
-
-
-def _on_own_business(frame: FrameType) -> bool:
-    return any(code.co_name in OWN_BUSINESS for code in _callers(frame))
 
 
 def _callers(frame: FrameType | None) -> Iterator[CodeType]:
@@ -174,7 +190,7 @@ def _serve(directory: Path) -> None:
 def main() -> int:
     """Print a line a subject; with the name of one, everything that was entered for it."""
     chosen = sys.argv[1:]
-    if chosen and chosen[0] not in SUBJECTS:
+    if chosen and chosen[0] not in ROADS:
         _serve(Path(chosen[0]))
         return 0
     for subject, entered in measure().items():

@@ -29,6 +29,7 @@ _scheme: Final = re.compile(r"sips?:|tel:", re.IGNORECASE)
 _blank: Final = re.compile(r"[\s,]")
 _quoted: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*"?', re.DOTALL)
 _host: Final = re.compile(r"\A[A-Za-z0-9.\-\[\]:]++").sub
+_sos: Final = re.compile(r"urn:service:sos(?:\.[a-z0-9\-]+)*").fullmatch
 _tel: Final = re.compile(r"((?:^|[<\s,])tel:)([0-9A-Fa-f*#+\-.()%]++)", re.IGNORECASE).sub
 
 
@@ -88,7 +89,8 @@ def canonical_host(host: str) -> str:
 class Party(NamedTuple):
     """One URI as rules see it; ``param`` gives its parameters by their names in small letters.
 
-    ``type`` is ``phone`` where the URI says so of its user.
+    ``type`` is ``phone`` where the URI says so of its user. A URN is a user as a whole, such as
+    ``urn:service:sos``.
     """
 
     user: str
@@ -102,6 +104,8 @@ class Party(NamedTuple):
 def party(scheme: str, user: str, host: str, port: int, params: Params) -> Party:
     """Read a URI from its parts, which are as they were written, but for ``scheme`` in small letters."""
     behind = ""
+    if scheme == "urn":
+        return Party(f"urn:{user}".lower(), "", scheme, 0, no_param, "")
     if not _plain(user):
         user, behind = read_user(scheme, user)
     host = canonical_host(host) if ":" in host else host.lower()
@@ -112,6 +116,11 @@ def party(scheme: str, user: str, host: str, port: int, params: Params) -> Party
     return Party(user, host, scheme, port, param, kind)
 
 
+def is_sos(user: str) -> bool:
+    """Whether a user, as rules see it, is the URN of emergency services or of one of them (RFC 5031 4.2)."""
+    return _sos(user) is not None
+
+
 def is_uri(text: str) -> bool:
     """Whether a text begins as a sip, sips or tel URI does."""
     return _scheme.match(text) is not None
@@ -120,6 +129,8 @@ def is_uri(text: str) -> bool:
 def read_party(text: str) -> Party:
     """Who is meant by a number, a name, ``user@host`` or a whole URI; of a URI, what a call's would be."""
     scheme, whole, rest = "sip", False, text
+    if text[:4].lower() == "urn:":
+        return party("urn", text[4:], "", 0, ())
     if match := _scheme.match(text):
         scheme, whole, rest = match[0][:-1].lower(), True, text[match.end() :]
     if scheme == "tel":

@@ -10,10 +10,10 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from dsl.addresses import Party, read_party
 from dsl.arrival import NOBODY, NOWHERE, written
-from dsl.check import Known, suggest
 from dsl.check_actions import PARTS
 from dsl.clock import CLOCK_FACTS
 from dsl.facts import FACTS, Facts
+from dsl.names import Known, suggest
 from dsl.scope import GROUP
 from dsl.simulate import Expectation, RouteTest
 from dsl.source import Source, text_of
@@ -68,6 +68,9 @@ def _read_given(source: Source, node: Node, known: Known, zone: tzinfo | None) -
         else:
             source.report(key, f"a call has no {name!r}", suggest(name, (*FACTS, *SHORT)))
     arrival = known.arrivals.get(fields.get("trunk", ""), NOWHERE)
+    called = short.get("called", NOBODY)
+    urgent = known.emergency(called._replace(user=fields.get("ruri_user", called.user)))
+    fields["unchallenged"] = fields.setdefault("emergency", urgent)
     return written(arrival, **short, **fields)
 
 

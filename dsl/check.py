@@ -7,21 +7,19 @@ a rule that silently never matches.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from difflib import get_close_matches
+from collections.abc import Iterable
 from ipaddress import ip_address, ip_network
 
 from dsl import syntax
-from dsl.arrival import Arrival
 from dsl.facts import FACTS, Fact
 from dsl.functions import FUNCTIONS
+from dsl.names import Names, suggest
 from dsl.never import never_matches
 from dsl.ownership import read_refusal
 from dsl.parse import Problem
 from dsl.patterns import Pattern, PatternError, compiled
-from dsl.scope import GROUP, LIST, TABLE, Scope
-from dsl.table import PREFIX, Table
+from dsl.scope import GROUP, LIST, TABLE
+from dsl.table import PREFIX
 
 _NAMED = {
     LIST: "a list stands after in, starts with or ends with",
@@ -43,44 +41,8 @@ _KINDS = {
 ORDERED = ("number", "clock", "day", "date")
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
-    """The names that rules may use; None leaves a kind of name unchecked. ``tables`` could be read.
-
-    ``arrivals`` says of each trunk how calls come from it, for the tests beside the rules.
-    """
-
-    trunks: frozenset[str] | None = None
-    listeners: frozenset[str] | None = None
-    tenants: frozenset[str] | None = None
-    hooks: frozenset[str] | None = None
-    tables: Mapping[str, Table] = field(default_factory=dict)
-    broken_tables: frozenset[str] = frozenset()
-    realms: frozenset[str] | None = None
-    arrivals: Mapping[str, Arrival] = field(default_factory=dict)
-
-
-def suggest(name: str, names: Iterable[str]) -> str:
-    """A hint for a name that does not exist: the nearest one, or all when they are few."""
-    all_names = sorted(names)
-    near = get_close_matches(name, all_names, 1, 0.6)
-    if near:
-        return f'did you mean "{near[0]}"?'
-    return "there are: " + ", ".join(all_names) if 0 < len(all_names) <= 12 else ""
-
-
-class Checker:
-    """Collects the problems of one text, a when or a then, in ``problems``."""
-
-    def __init__(self, known: Known, scope: Scope) -> None:
-        self._known = known
-        self._scope = scope
-        self.broken = False  # something it needs could not be read, which was told where that is
-        self.problems: list[Problem] = []
-
-    def report(self, node: syntax.Node, message: str, hint: str = "") -> None:
-        """Add a problem at ``node``."""
-        self.problems.append(Problem(node.start, message, hint))
+class Checker(Names):
+    """Checks the types of a when, and that each name in it stands for something."""
 
     def condition(self, node: syntax.Node) -> None:
         """Check a node that must be true or false."""
@@ -178,41 +140,12 @@ class Checker:
     def lookup(self, node: syntax.Lookup) -> str | None:
         """Check a look-up in a table; its value is text."""
         before = len(self.problems)
-        table = self._table(node, node.table)
+        table = self.table(node, node.table)
         self.text(node.key)
         if table is not None and node.column not in (columns := table.columns):
             hint = suggest(node.column, [name for name in columns if name != PREFIX])
             self.report(node, f"the table {table.name} has no column {node.column!r}", hint)
         return "text" if len(self.problems) == before and table is not None else None
-
-    def _table(self, node: syntax.Node, name: str) -> Table | None:
-        if not name.startswith(TABLE):
-            hint = (
-                f"write {TABLE}{name}" if name in self._known.tables else "such as table.rates[to.user].trunk"
-            )
-            self.report(node, f"{name} is no table", hint)
-            return None
-        short = name.removeprefix(TABLE)
-        self.broken = self.broken or short in self._known.broken_tables
-        if short not in self._known.tables and short not in self._known.broken_tables:
-            hint = suggest(short, self._known.tables) or "name its file under `tables:` in sbc.yaml"
-            self.report(node, f"there is no table {short!r}", hint)
-        return self._known.tables.get(short)
-
-    def named_list(self, node: syntax.FactRef) -> tuple[str, ...] | None:
-        """The texts of a named list; None when it was reported."""
-        short = node.name.removeprefix(LIST)
-        found = self._scope.lists.get(short)
-        if not node.name.startswith(LIST):
-            hint = (
-                f"write {LIST}{short}" if found is not None else f'text is written in quotes: "{node.name}"'
-            )
-            self.report(node, f"{node.name} is neither a value nor a list", hint)
-            return None
-        if found is None:
-            hint = suggest(short, self._scope.lists) or "define it under `lists:`"
-            self.report(node, f"there is no list {short!r}", hint)
-        return found
 
     def _fits(self, node: syntax.Node, regex: syntax.Regex, pattern: Pattern | None) -> None:
         """A pattern that is put to a fact of few values must match one of them."""
@@ -293,12 +226,6 @@ class Checker:
                 code, f'"{code.value}" is no country code', 'one to three digits without +, such as "49"'
             )
 
-    def trunk(self, node: syntax.Node) -> None:
-        """Check text in quotes that names a trunk."""
-        trunks = self._known.trunks
-        if isinstance(node, syntax.Text) and trunks is not None and node.value not in trunks:
-            self.report(node, f'there is no trunk "{node.value}"', suggest(node.value, trunks))
-
     def _compare(self, node: syntax.Compare) -> None:
         left, right = self.type_of(node.left), self.type_of(node.right)
         if left is None or right is None:
@@ -342,7 +269,7 @@ class Checker:
     def _option(self, kind: str, option: syntax.Node) -> None:
         match option:
             case syntax.FactRef(name=name) if name.startswith(TABLE):
-                self._table(option, name)
+                self.table(option, name)
                 if kind not in TEXTUAL:
                     self.report(option, f"a table holds numbers as text; this asks about {_KINDS[kind]}")
             case syntax.FactRef():
@@ -424,11 +351,6 @@ class Checker:
             self.report(
                 value, f'"{value.value}" is not an address', "networks are asked with in, names are not"
             )
-
-    def refuse(self, node: syntax.Node, refusal: tuple[str, str] | None) -> None:
-        """Report why a header may not be used so, where there is a reason."""
-        if refusal:
-            self.report(node, *refusal)
 
 
 def _in_hint(kind: str) -> str:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dsl import syntax
-from dsl.check import Checker, suggest
+from dsl.check import Checker
+from dsl.names import suggest
 from dsl.ownership import copy_refusal, remove_refusal, set_refusal
 from dsl.parse import Problem
-from dsl.scope import GROUP
 
 PARTS = {
     "from.user": "from_user",
@@ -81,19 +81,11 @@ class ActionChecker(Checker):
                 if not _whole(action.seconds, 1, MOST_RING):
                     self.report(action.seconds, f"a phone rings for 1 to {MOST_RING} seconds", "such as 30")
             case syntax.HookAction():
-                self._hook(action.name)
+                self.hook(action.name)
             case syntax.ChallengeAction():
-                self._realm(action.realm)
+                self.realm(action.realm)
             case _:
                 self._header(action)
-
-    def _realm(self, realm: syntax.Text) -> None:
-        realms = self._known.realms
-        if not realm.value or '"' in realm.value:
-            self.report(realm, "a realm is a name without quotes", 'such as "example.net"')
-        elif realms is not None and realm.value not in realms:
-            hint = suggest(realm.value, realms) or "name the file of users under `users:` in sbc.yaml"
-            self.report(realm, f'nobody has a password for the realm "{realm.value}"', hint)
 
     def _header(self, action: syntax.Node) -> None:
         match action:
@@ -143,12 +135,6 @@ class ActionChecker(Checker):
             if names[at] in names[:at]:
                 self.report(name, f'"{name.value}" stands here twice', "leave one out")
 
-    def _hook(self, name: syntax.Text) -> None:
-        hooks = self._known.hooks
-        if hooks is not None and name.value not in hooks:
-            hint = suggest(name.value, hooks) or f"it would be hooks/{name.value}.py"
-            self.report(name, f'there is no hook "{name.value}"', hint)
-
     def _route(self, action: syntax.RouteAction) -> None:
         seen: dict[str, str] = {}
         for hop in action.hops:
@@ -170,12 +156,8 @@ class ActionChecker(Checker):
             case syntax.Lookup():
                 self._column_of_trunks(target)
             case syntax.FactRef(name=name):
-                short = name.removeprefix(GROUP)
-                group = self._scope.groups.get(short)
-                if group is None:
-                    hint = suggest(short, self._scope.groups) or "define it under `groups:`"
-                    self.report(target, f"there is no group {short!r}", hint)
-                else:
+                group = self.group(target, name)
+                if group is not None:
                     return tuple(dict.fromkeys(member for member, _ in group.members))
         return ()
 

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from dsl.check import Known, suggest
 from dsl.decision import Group
+from dsl.names import Known, suggest
 from dsl.scope import Scope
 from dsl.source import Source, text_of
 

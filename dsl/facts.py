@@ -39,6 +39,7 @@ class Facts:
     parameters of the URIs, in small letters. ``calls`` gives the calls that a trunk holds now, and for
     an empty name all calls; ``tags`` are what hooks have said of the call. ``auth_user`` has proved its
     password for ``auth_realm``. ``redirected_from`` is whom the call was for before its callee redirected it.
+    ``emergency``: it is for an emergency service. Of an ``unchallenged`` call no rule asks for a password.
     """
 
     trunk: str = ""
@@ -83,6 +84,8 @@ class Facts:
     from_type: str = ""
     calls: Callable[[str], int] = no_calls
     redirected_from: str = ""
+    emergency: bool = False
+    unchallenged: bool = False
 
     def __copy__(self) -> Facts:
         """A copy; without this, one build could make it and the other not."""
@@ -140,6 +143,11 @@ FACTS: dict[str, Fact] = {
         "redirected_from",
         "text",
         "of a redirect that is followed: whom the call was for; `trunk` is then the callee's",
+    ),
+    "emergency": Fact(
+        "emergency",
+        "truth",
+        "an emergency call: `emergency` in sbc.yaml names its number, or it is a URN of sos",
     ),
     "call.id": Fact("call_id", "text", "the Call-ID"),
     "user_agent": Fact("user_agent", "text", "the User-Agent header"),

@@ -15,11 +15,12 @@ from dsl import syntax
 from dsl.atoms import atoms_of
 from dsl.breath import breathe
 from dsl.cases import read_test
-from dsl.check import Checker, Known, suggest
+from dsl.check import Checker
 from dsl.check_actions import ActionChecker
 from dsl.compile import condition
 from dsl.definitions import Definitions, read_zone
 from dsl.errors import Diagnostic
+from dsl.names import Known, suggest
 from dsl.outcome import compile_outcome
 from dsl.parse import Problem, parse_actions, parse_condition
 from dsl.ruleset import Rule, RuleSet

@@ -76,7 +76,8 @@ class Outcome:
 
     def run(self, draft: Draft) -> Decision | None:
         """Do the actions; None where the next rule is to be asked."""
-        if self.realm and (not draft.facts.auth_user or draft.facts.auth_realm != self.realm):
+        facts = draft.facts
+        if self.realm and not facts.unchallenged and not (facts.auth_user and facts.auth_realm == self.realm):
             return Challenge(self.realm, self.place, draft.tags)
         for step in self.steps:
             step(draft)

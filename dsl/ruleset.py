@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dsl import syntax
-from dsl.atoms import Atom
+from dsl.atoms import Atom, reads
 from dsl.breath import breathe
 from dsl.compile import Test
 from dsl.decision import NO_ROUTE, Decision, Reject
@@ -41,6 +41,11 @@ class Rule:
     atoms: tuple[Atom, ...]
 
     @property
+    def names_method(self) -> bool:
+        """Whether the rule asks for the method; only then it is asked about what begins no call."""
+        return "method" in reads(self.when)
+
+    @property
     def place(self) -> str:
         """``name (file:line)``, as decisions and traces name it."""
         return self.outcome.place
@@ -49,7 +54,7 @@ class Rule:
 class RuleSet:
     """All rules, immutable; deciding neither changes anything nor raises."""
 
-    __slots__ = ("_by_trunk", "_general", "realms", "rules", "tests")
+    __slots__ = ("_by_trunk", "_general", "_outside", "realms", "rules", "tests")
 
     def __init__(self, rules: Iterable[Rule], tests: Iterable[RouteTest] = ()) -> None:
         self.rules = tuple(rules)
@@ -73,6 +78,7 @@ class RuleSet:
                 by_trunk[name].append(each)
             if trunks is None:
                 general.append(each)
+        self._outside = tuple([(rule.test, rule.outcome) for rule in self.rules if rule.names_method])
         self._general: tuple[Item, ...] = arrange(general)
         self._by_trunk: dict[str, tuple[Item, ...]] = {name: arrange(each) for name, each in by_trunk.items()}
 
@@ -81,7 +87,7 @@ class RuleSet:
 
         Ten thousand closures that are freed at once hold everything else up for a quarter of a second.
         """
-        self._general, self._by_trunk = (), {}
+        self._general, self._by_trunk, self._outside = (), {}, ()
         self.rules = self.rules[: max(0, len(self.rules) - most)]
         return bool(self.rules)
 
@@ -91,6 +97,8 @@ class RuleSet:
     def decide(self, facts: Facts) -> Decision:
         """The decision of the first rule that holds; 404 when none does."""
         draft = Draft(facts)
+        if facts.method != "INVITE":
+            return self._decide_outside(draft)
         touched = False
         for test, outcome, filed in self._by_trunk.get(facts.trunk, self._general):
             if filed is not None:
@@ -106,11 +114,23 @@ class RuleSet:
                 touched = True
         return NO_ROUTE if not draft.tags else _no_route(draft)
 
+    def _decide_outside(self, draft: Draft) -> Decision:
+        """The same of what begins no call: a rule that takes every call was never meant for it."""
+        for test, outcome in self._outside:
+            if test(draft):
+                decision = outcome.run(draft)
+                if decision is not None:
+                    return decision
+        return NO_ROUTE if not draft.tags else _no_route(draft)
+
     def explain(self, facts: Facts) -> tuple[Decision, list[str]]:
         """The same decision, and a line for each rule: whether it held and what decided that."""
         draft = Draft(facts)
         trace: list[str] = []
         for rule in self.rules:
+            if facts.method != "INVITE" and not rule.names_method:
+                trace.append(f"{rule.place}: no, because it does not name method")
+                continue
             held = rule.test(draft)
             node = deciding(rule.when, draft, held, rule.scope)
             cause = describe(node, rule.when_text, draft, rule.scope)

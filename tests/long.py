@@ -51,7 +51,8 @@ class Step:
 
 def plan(directory: Path) -> list[Step]:
     """All steps."""
-    pytest = (sys.executable, "-m", "pytest", "-q", "-n", "2")
+    # Most of them wait for peers, so that there may be more than processors.
+    pytest = (sys.executable, "-m", "pytest", "-q", "-n", "4")
     edge = (*pytest, "tests/edge")
     shuffle = ("-p", "tests.shuffled", "--shuffle")
     steps = [Step(f"edge-busy-{each}", edge, busy=True) for each in range(1, REPEATS + 1)]

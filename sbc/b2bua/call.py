@@ -20,6 +20,7 @@ from sbc.b2bua.desk import Awaiting, Desk
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Leg, Side
 from sbc.b2bua.states import ROUTING, Ending, State
+from sbc.b2bua.transfers import Refers
 from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
@@ -94,6 +95,7 @@ class Call:
         "created",
         "desk",
         "downgraded",
+        "emergency",
         "facts",
         "fork",
         "forks",
@@ -111,7 +113,9 @@ class Call:
         "policies",
         "recorded",
         "redirected",
+        "refers",
         "reminded_at",
+        "reserved",
         "rule",
         "setup",
         "snapshot",
@@ -149,10 +153,13 @@ class Call:
         self.held = 0  # so many of these count to the end, whatever becomes of a hop
         # Whom it was for before a callee redirected it, and the trunk of that callee.
         self.redirected: tuple[str, str] = "", ""
+        self.refers: Refers | None = None  # those that crossed, where there were any
         self.rule = ""
         self.caller = ""
         self.called = ""
         self.downgraded = False
+        self.emergency = False
+        self.reserved = False  # it holds a place of its trunk's reserve: no limit refuses it
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
         self.offered_early: Fork | None = None
         # Who has an offer under way that nobody has answered yet (RFC 3264 4, RFC 3311 5.2).
@@ -164,6 +171,11 @@ class Call:
         self.tags: tuple[str, ...] = ()
         self.limits: tuple[Limit, ...] = ()
         self.recorded = False  # its end has been told
+
+    def reserve(self, at: float) -> None:
+        """Take a place of the reserve that the caller's trunk has for emergency calls."""
+        self.reserved = True
+        self.desk.reserves.hold(self.a.trunk.trunk, at)
 
     def leg(self, side: Side) -> Leg:
         """The leg on ``side``; the callee's exists once a connection to it does."""
@@ -298,12 +310,15 @@ class Call:
         return fork.dialog(side).request("ACK", via=via, contact=leg.contact, cseq=cseq)
 
 
-def admit(call: Call, trunk: Trunk, at: float) -> str | None:
-    """Count ``call`` for ``trunk``, and for its tenant unless it does already; or say who refuses it."""
+def admit(call: Call, trunk: Trunk, at: float, always: bool) -> str | None:
+    """Count ``call`` for ``trunk``, and for its tenant unless it does already; or say who refuses it.
+
+    ``always``: nobody does.
+    """
     tenant = call.snapshot.tenant_bounds.get(trunk.tenant) if trunk.tenant is not None else None
     if tenant is not None and any([each.trunk == tenant.trunk for each in call.admitted]):
         tenant = None
-    refusal = call.desk.limits.admit(trunk, at, tenant)
+    refusal = call.desk.limits.admit(trunk, at, always, tenant)
     if refusal is None:
         call.admitted.append(trunk)
         if tenant is not None:
@@ -322,7 +337,10 @@ def forget(call: Call) -> None:
     """A call is over and holds nothing any more; harmless twice."""
     desk = call.desk
     release(call, 0)
+    if call.reserved:
+        call.reserved = False
+        desk.reserves.release(call.a.trunk.trunk)
     if call.limits:
-        desk.actions.release(call.limits)
+        desk.rule_limits.release(call.limits)
         call.limits = ()
     desk.forget(call.id)

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from dsl.addresses import Party
-from sbc.b2bua.commands import Command, Note
+from sbc.b2bua.commands import Note
 from sbc.b2bua.screening import Refusal
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
@@ -28,25 +28,25 @@ class Unfit(NamedTuple):
     remedy: str
 
 
-def customer_of(
-    snapshot: Snapshot, flow: Flow, own: Trunk, request: Request, out: list[Command]
-) -> Trunk | Refusal:
-    """The trunk that ``request`` is of; ``own`` is that of its connection, which may share its address."""
+def customer_of(snapshot: Snapshot, flow: Flow, own: Trunk, request: Request) -> str | Unfit:
+    """Whose a request is that begins something; ``own`` is the trunk of its connection.
+
+    PeerError where its addresses cannot be read.
+    """
     customers = snapshot.customers[own.trunk]
     among = _meant_by(snapshot, flow, customers, own)
     called, caller = request.target.party, request.from_.uri.party.host
     found = claimed(customers, own, among, flow.outbound and flow.reliable, called, caller)
-    if isinstance(found, Unfit):
-        fields = {
-            "trunk": own.trunk, "remote": str(flow.remote), "reason": found.reason, "remedy": found.remedy
-        }  # fmt: skip
-        out.append(Note("call-refused", "", fields))
-        return found.refusal
-    if found in snapshot.quarantined:
+    if isinstance(found, str) and found in snapshot.quarantined:
         why = f"trunk {found} is quarantined: {snapshot.why_quarantined(found)}"
-        out.append(Note("call-refused", "", {"trunk": found, "reason": why}))
-        return Refusal(503, "Service Unavailable")
-    return snapshot.trunks[found]
+        return Unfit(Refusal(503, "Service Unavailable"), why, "sbc check names the file and what to do")
+    return found
+
+
+def told_of(unfit: Unfit, flow: Flow) -> Note:
+    """The line of the journal about a request that is nobody's."""
+    fields = {"trunk": flow.trunk, "remote": str(flow.remote), "reason": unfit.reason, "remedy": unfit.remedy}
+    return Note("call-refused", "", fields)
 
 
 def claimed(

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from heapq import heappush
 from typing import Any, Final, Protocol
 
-from sbc.b2bua.actions import Actions
 from sbc.b2bua.commands import Command, Connect
 from sbc.b2bua.dialogs import Dialogs
 from sbc.b2bua.leg import Leg
+from sbc.b2bua.login import Login
 from sbc.b2bua.peers import Peers, Towards, way_back
 from sbc.b2bua.proofs import CHALLENGES, Given, Proofs
 from sbc.b2bua.translate import Fields
@@ -22,7 +22,10 @@ from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.flow import Flow
 from sbc.ids import Ids
+from sbc.policy.balance import Balancer
+from sbc.policy.emergency import Reserves
 from sbc.policy.limits import CallLimits
+from sbc.policy.rule_limits import RuleLimits
 from sbc.sip.address import parse_name_addr
 from sbc.sip.cancel import build_cancel
 from sbc.sip.dialog import Dialog
@@ -76,7 +79,8 @@ class Awaiting(Protocol):
 class Desk:
     """What all calls of one process share; the engine is one.
 
-    ``draining``: we shut down, no call begins, and nobody is dialled for what a closing connection leaves.
+    ``draining``: we shut down, no call begins but an emergency call, and nobody is dialled for what a closing
+    connection leaves.
     ``working_on`` names the call that has its turn, ``serving`` is what became of the request that came last.
 
     Times are of the monotonic clock, whose jumps nobody has to fear. ``epoch`` is what the wall clock shows
@@ -84,8 +88,9 @@ class Desk:
     """
 
     __slots__ = (
-        "_calls", "_connect_keys", "_connecting", "_reminders", "actions", "dialogs", "draining",
-        "epoch", "ids", "limits", "peers", "proofs", "serving", "store", "transactions", "working_on",
+        "_calls", "_connect_keys", "_connecting", "_reminders", "balancer", "dialogs", "draining", "epoch",
+        "ids", "limits", "login", "peers", "proofs", "reserves", "rule_limits", "serving", "store",
+        "transactions", "working_on",
     )  # fmt: skip
 
     def __init__(self, store: SnapshotStore, ids: Ids, calls: dict[str, Any]) -> None:
@@ -93,10 +98,14 @@ class Desk:
         self.ids = ids
         self.transactions = Transactions(ids)
         self.limits = CallLimits()
+        self.reserves = Reserves()
         self.peers = Peers()
         self.proofs = Proofs(store, ids)
         self.dialogs = Dialogs()
-        self.actions = Actions(ids, self.count)
+        # What the actions of rules keep between calls: turns in groups, counts under limits, nonces.
+        self.balancer = Balancer()
+        self.rule_limits = RuleLimits()
+        self.login = Login(ids)
         self.draining = False
         self.working_on = ""
         self.epoch = 0.0
@@ -126,6 +135,13 @@ class Desk:
     def forget(self, call_id: str) -> None:
         """A call is over and holds nothing any more."""
         self._calls.pop(call_id, None)
+
+    def leg_to(self, trunk: Trunk, flow: Flow, sent_by: str, peer: Address | None) -> Leg:
+        """Our side towards ``peer`` of ``trunk``, by the name that the configuration has for that."""
+        if peer is not None and not peer.port:  # a domain that was not known yet: it was found by the way
+            return Leg("b", trunk, flow, sent_by, trunk.scheme, flow.remote, peer)
+        name = self.peers.located.name_of(trunk, peer) if peer is not None else None
+        return Leg("b", trunk, flow, sent_by, trunk.scheme, peer, name)
 
     # Messages
 

@@ -13,16 +13,16 @@ class Fork:
     ``renewed``: offers went on while it was early, so the INVITE's own answer is history.
     ``early`` is the last SDP with which it answered the INVITE before its 2xx, or, where that had no
     offer, its own, which the caller ``accepted``. ``withheld`` is SDP that the caller is not to be told
-    before the 2xx. ``rseq`` is the number of the provisional response that we acknowledged last in the
-    place of a caller without 100rel.
+    before the 2xx, or before its callee is ``authorized`` to play early media. ``rseq`` is the number of the
+    provisional response that we acknowledged last in the place of a caller without 100rel.
     """
 
-    __slots__ = ("a", "accepted", "b", "early", "renewed", "rseq", "withheld")
+    __slots__ = ("a", "accepted", "authorized", "b", "early", "renewed", "rseq", "withheld")
 
     def __init__(self, a: Dialog, b: Dialog) -> None:
         self.a = a
         self.b = b
-        self.renewed = False
+        self.renewed = self.authorized = False
         self.rseq = 0
         self.early = self.accepted = self.withheld = b""
 
@@ -56,3 +56,7 @@ class Dialogs:
     def find(self, request: Request) -> tuple[str, Fork, Side] | None:
         """The call, the dialogs and the side that a request within a dialog names."""
         return self._found.get((request.call_id, request.to_tag or "", request.from_tag or ""))
+
+    def of(self, call_id: str, local_tag: str, remote_tag: str) -> tuple[str, Fork, Side] | None:
+        """The call, the dialogs and the side of one that is named by its identifiers, as we see it."""
+        return self._found.get((call_id, local_tag, remote_tag))

@@ -18,11 +18,11 @@ from dsl.decision import (
     SetPart,
 )
 from dsl.facts import Facts
-from sbc.b2bua.media_policy import callee_srtp, caller_srtp, effective_downgrade
+from sbc.b2bua.media_policy import callee_srtp, caller_srtp
 from sbc.b2bua.translate import is_secure
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
-from sbc.policy.downgrade import verdict
+from sbc.policy.downgrade import effective_downgrade, verdict
 
 
 def describe(snapshot: Snapshot, facts: Facts, decision: Decision) -> list[str]:

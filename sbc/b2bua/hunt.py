@@ -13,11 +13,12 @@ from typing import Final
 
 from dsl.decision import Failure, Route
 from sbc.b2bua.attempt import Attempt
+from sbc.b2bua.bodies import crossing, lost
 from sbc.b2bua.call import admit, release
 from sbc.b2bua.commands import Command, Note, OfferMedia
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg, local_address
-from sbc.b2bua.media_policy import callee_srtp, caller_srtp, effective_downgrade, leg_policy
+from sbc.b2bua.media_policy import callee_srtp, caller_srtp, leg_policy, undescribed
 from sbc.b2bua.proofs import CREDENTIALS, repeat
 from sbc.b2bua.session import ask, lengthen
 from sbc.b2bua.states import ENDED
@@ -25,7 +26,9 @@ from sbc.b2bua.translate import Fields, invite, too_long
 from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
 from sbc.flow import Flow
-from sbc.policy.downgrade import verdict
+from sbc.media.early import early_offer
+from sbc.policy.bodies import media_types
+from sbc.policy.downgrade import effective_downgrade, verdict
 from sbc.sip.message import Request, Response
 
 _NOWHERE: Final = Route(())
@@ -33,6 +36,7 @@ _REASONS: Final = {
     "timeout": (408, "Request Timeout"),
     "unreachable": (503, "Service Unavailable"),
     "502": (502, "Bad Gateway"),
+    "415": (415, "Unsupported Media Type"),
 }
 
 
@@ -65,23 +69,44 @@ class Hunt:
         self.hop, self._peer = index, None
         trunk = self._trunk
         call.tried = trunk.trunk, None
-        if self._refuse_downgrade(trunk, at, out):
+        if self._refuse_downgrade(trunk, at, out) or self._refuse_parts(trunk, at, out):
             return
-        if desk.peers.is_down(trunk):
+        if desk.peers.is_down(trunk) and not call.emergency:
             reason = f"down: {desk.peers.why_down(trunk)}"
             out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": reason}))
             self._hop_failed("unreachable", None, at, out)
             return
-        self._peers = desk.peers.order(trunk, at)
+        self._peers = desk.peers.order(trunk, at) or (trunk.peers if call.emergency else ())
         if not self._peers:
             self._nobody_to_try(trunk, at, out)
             return
-        refusal = admit(call, trunk, at)
+        refusal = admit(call, trunk, at, call.reserved)
         if refusal is not None:
             out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": refusal}))
             self._hop_failed(503, None, at, out)
             return
         self._try_peer(trunk, at, out)
+
+    def _refuse_parts(self, trunk: Trunk, at: float, out: list[Command]) -> bool:
+        """Tell which parts of the body stay behind at this hop; True where the caller requires one."""
+        call, parts = self.call, self.invitation.parts
+        if not parts:
+            return False
+        near = call.a.trunk
+        left = lost(parts, crossing(near, trunk))
+        needed = [part.type for part in left if part.required]
+        if needed:
+            reason = (
+                f"it takes no {needed[0]} from {near.trunk}, which is required: see bodies of both trunks"
+            )
+            out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": reason}))
+            self._hop_failed(415, None, at, out)
+            return True
+        told = [part.type for part in left if part.type in media_types(near.bodies)]
+        if told:  # of the others it was told when they came
+            fields = {"trunk": trunk.trunk, "call_id": call.a.call_id, "types": ",".join(told)}
+            out.append(Note("parts-dropped", call.id, fields))
+        return False
 
     def _nobody_to_try(self, trunk: Trunk, at: float, out: list[Command]) -> None:
         """The trunk has no peers, or each of them rests or is down: the next hop's turn, without a delay."""
@@ -98,7 +123,7 @@ class Hunt:
         self._turn += 1
         turn = self._turn
         call.tried = trunk.trunk, peer
-        patience = trunk.patience.get(peer)
+        patience = call.desk.peers.patience(trunk, peer)
         if patience is not None:
             call.schedule("response", at + patience)
 
@@ -115,7 +140,8 @@ class Hunt:
         policy = effective_downgrade(trunk.sips, self.route.downgrade)
         judged = verdict(call.a.flow.secure, secure_out, policy)
         if judged.outcome != "forbid":
-            self.invitation.note_downgrade(judged, trunk.trunk, out)
+            if judged.downgraded:
+                self.invitation.note_downgrade(judged, trunk.trunk, out)
             return False
         later = self.route.next_hop(self.hop, "unreachable")
         if later is not None:
@@ -131,14 +157,15 @@ class Hunt:
             self.on_peer_failure("unreachable", reason, None, at, out)
             return
         listener = call.snapshot.settings.listeners[trunk.listener]
-        leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme, self._peer)
+        leg = call.desk.leg_to(trunk, flow, local_address(listener, trunk, flow), self._peer)
         leg.call_id, leg.local_tag = call.desk.ids.call_id(), call.desk.ids.tag()
         call.b = leg
         rule, codecs = self.route.srtp, self.route.codecs
         streams = call.snapshot.settings.caps.streams_per_call
         near, far = call.snapshot.network_of(call.a.trunk), call.snapshot.network_of(trunk)
-        ours = leg_policy(call.a, caller_srtp(call.a.trunk.srtp, rule), codecs, streams, near)
-        theirs = leg_policy(leg, callee_srtp(trunk.srtp, rule), codecs, streams, far)
+        always = call.reserved
+        ours = leg_policy(call.a, caller_srtp(call.a.trunk.srtp, rule), codecs, streams, near, always)
+        theirs = leg_policy(leg, callee_srtp(trunk.srtp, rule), codecs, streams, far, always)
         call.policies["a"], call.policies["b"] = ours, theirs
         offer, turn = self.invitation.offer, self._turn
 
@@ -146,6 +173,9 @@ class Hunt:
             if turn == self._turn:
                 self._invite(sdp, error, at, out)
 
+        if not offer and trunk.early_offer and not self.invitation.requires_100rel:
+            leg.made = True
+            offer, ours = early_offer(trunk.early_offer, call.a.flow.remote.host), undescribed(ours)
         if offer:
             command = OfferMedia(call.id, "a", offer, ours, theirs, restart=call.has_media)
             call.ask_media(command, offered, out)
@@ -162,8 +192,9 @@ class Hunt:
         branch = desk.transactions.new_branch()
         try:
             request = invite(
-                leg, self.invitation.request, self.route, leg.target, branch, sdp, call.a.flow.trusted
-            )
+                leg, self.invitation.request, self.route, leg.target, branch, sdp, call.a.flow.trusted,
+                call.a.trunk,
+            )  # fmt: skip
         except PeerError as refused:
             self.invitation.refuse(refused.status, "Privacy Not Available", at, out, refused.reason)
             return
@@ -171,6 +202,8 @@ class Hunt:
         if home is not None and home.peer == leg.peer:
             request.headers.extend([("Route", each) for each in home.routes])
         ask(leg, request)
+        if leg.trunk.early_media == "authorized" and "P-Early-Media" not in request.headers:
+            request.headers.add("P-Early-Media", "supported")
         if too_long(request):
             self.invitation.refuse(513, "", at, out, "the INVITE is too long to be sent on")
             return
@@ -182,7 +215,7 @@ class Hunt:
         leg.inviting = True
         attempt.invite = request
         attempt.client = desk.transactions.start(leg.flow, request, at, out, attempt)
-        if self._peer not in leg.trunk.patience:
+        if desk.peers.patience(leg.trunk, self._peer) is None:
             call.schedule("response", at + leg.trunk.response_timeout)
         call.schedule("ring", at + (self.route.ring or leg.trunk.ring_timeout))
 
@@ -216,7 +249,7 @@ class Hunt:
         request.headers.set("Session-Expires", str(leg.least))
         request.headers.set("Min-SE", str(leg.least))
         self._send(leg, request, at, out)
-        call.schedule("response", at + leg.trunk.patience_with(leg.peer))
+        call.schedule("response", at + leg.trunk.patience_with(leg.target))
         return True
 
     def on_timer(self, name: str, at: float, out: list[Command]) -> None:

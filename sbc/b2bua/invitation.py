@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from sbc.b2bua.bodies import Part, read_body
 from sbc.b2bua.call import Call
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.life import fire
 from sbc.b2bua.states import Ending
-from sbc.b2bua.translate import Fields, answer, carried_body
-from sbc.policy.downgrade import Verdict
+from sbc.b2bua.translate import Fields, answer, extensions
+from sbc.policy.downgrade import Judgement
 from sbc.sip.message import Request, Response
 from sbc.sip.transactions import SPENT, ServerTransaction
 
@@ -15,13 +16,20 @@ from sbc.sip.transactions import SPENT, ServerTransaction
 class Invitation:
     """The INVITE that began a call; its transaction's user until it is answered."""
 
-    __slots__ = ("call", "offer", "request", "server")
+    __slots__ = ("call", "offer", "parts", "request", "server")
 
     def __init__(self, call: Call, server: ServerTransaction, request: Request) -> None:
         self.call = call
         self.server = server
         self.request = request
-        self.offer = carried_body(request)
+        body = read_body(request)
+        self.offer = body.sdp
+        self.parts: tuple[Part, ...] = body.parts
+
+    @property
+    def requires_100rel(self) -> bool:
+        """Whether its provisional responses have to be reliable, and what they offer answered."""
+        return bool(extensions(self.request, "Require"))
 
     def on_response(self, response: Response, at: float, out: list[Command]) -> None:
         """A server transaction has no responses to tell of."""
@@ -61,18 +69,18 @@ class Invitation:
         self.server.user = None
         fire(self.call, "refused", at, out, ending)
 
-    def note_downgrade(self, judged: Verdict, trunk: str, out: list[Command]) -> None:
-        """The call may go on without TLS to ``trunk``, or, for none, to where it is redirected."""
+    def note_downgrade(self, judged: Judgement, trunk: str, out: list[Command]) -> None:
+        """The call goes on without TLS to ``trunk``, or, for none, to where it is redirected."""
         call = self.call
-        if judged.outcome == "warn" and judged.downgraded and not call.downgraded:
+        if judged.outcome == "warn" and not call.downgraded:
             fields: dict[str, object] = {
                 "call_id": self.request.call_id, "trunk_in": call.a.trunk.trunk, "trunk_out": trunk,
                 "from": call.caller, "to": call.called,
             }  # fmt: skip
             out.append(Note("sips-downgrade", call.id, fields))
-        call.downgraded = call.downgraded or judged.downgraded
+        call.downgraded = True
 
-    def forbid_downgrade(self, judged: Verdict, where: str, at: float, out: list[Command]) -> None:
+    def forbid_downgrade(self, judged: Judgement, where: str, at: float, out: list[Command]) -> None:
         """The call may not go on without TLS (RFC 5630 5.3); ``where`` to is for its record."""
         host = self.call.a.sent_by.rpartition(":")[0]
         response = self.call.desk.respond_to(self.server, judged.status, "Temporarily Unavailable")
@@ -90,10 +98,11 @@ class Invitation:
         elif status < 400 or status == 422:  # how long a session lasts is between the callee and us
             self.refuse(480, "Temporarily Unavailable", at, out, f"{status} from the callee's side")
         else:
-            base = call.desk.respond_to(self.server, status, response.reason, call.desk.ids.tag())
-            final = answer(base, response, call.a, call.b.flow.trusted if call.b else False, b"")
+            base, b = call.desk.respond_to(self.server, status, response.reason, call.desk.ids.tag()), call.b
+            trusted, far = (b.flow.trusted, b.trunk) if b is not None else (False, None)
+            final = answer(base, response, call.a, trusted, b"", far)
             self.finish(final, at, out, Ending(f"{status} {response.reason}", "callee"))
 
     def let_go(self) -> None:
         """The call is up or over: nothing of the message is needed while its transaction lives on."""
-        self.request, self.offer = SPENT, b""
+        self.request, self.offer, self.parts = SPENT, b"", ()

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from sbc.b2bua.bodies import with_bodies
 from sbc.b2bua.call import Call, forget
 from sbc.b2bua.commands import Command, DeleteMedia, Note
 from sbc.b2bua.desk import NOBODY
@@ -16,6 +17,8 @@ from sbc.b2bua.leg import Side, other
 from sbc.b2bua.states import CALL, EARLY, Ending, Event, State
 from sbc.b2bua.told import answer_of, end_of, record_of, run
 from sbc.b2bua.translate import carried, reasons
+from sbc.base import PeerError
+from sbc.config.model import Trunk
 from sbc.flow import EARNED
 from sbc.sip.message import Request
 
@@ -95,10 +98,19 @@ def _hang_up(call: Call, side: Side, at: float, out: list[Command], bye: Request
     if fork is not None and fork.dialog(side).state == "confirmed":
         request = call.request(fork, side, "BYE")
         if bye is not None:
-            trusted = call.leg(other(side)).flow.trusted
-            request.headers.extend(carried(bye, trusted, call.leg(side).flow.trusted))
+            near, far = call.leg(other(side)), call.leg(side)
+            request.headers.extend(carried(bye, near.flow.trusted, far.flow.trusted))
+            _with_bodies(request, bye, near.trunk, far.trunk)
         call.send(fork, side, request, NOBODY, at, out)
         fork.dialog(side).end()
+
+
+def _with_bodies(request: Request, bye: Request, near: Trunk, far: Trunk) -> None:
+    """Let what a BYE says to the network behind cross (RFC 3204); it ends the call, however it is divided."""
+    try:
+        with_bodies(request, bye, b"", near, far)
+    except PeerError:
+        return
 
 
 def _release(call: Call, ending: Ending, at: float, out: list[Command]) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dsl.decision import Codecs, Downgrade, Srtp
+from dataclasses import replace
+
+from dsl.decision import Codecs, Srtp
 from sbc.b2bua.leg import Leg
+from sbc.media.codecs import first_codec
 from sbc.media.policy import STREAMS, MediaPolicy
 
 
@@ -17,17 +20,14 @@ def callee_srtp(trunk: Srtp, rule: Srtp | None) -> Srtp:
     return trunk if rule is None or trunk == "required" else rule
 
 
-def effective_downgrade(trunk: Downgrade, rule: Downgrade | None) -> Downgrade:
-    """A rule chooses, but a trunk that forbids cannot be overruled."""
-    return trunk if rule is None or trunk == "forbid" else rule
-
-
 def leg_policy(
-    leg: Leg, srtp: Srtp, codecs: Codecs | None = None, streams: int = STREAMS, network: str = ""
-) -> MediaPolicy:
+    leg: Leg, srtp: Srtp, codecs: Codecs | None = None, streams: int = STREAMS, network: str = "",
+    always: bool = False,
+) -> MediaPolicy:  # fmt: skip
     """The media policy of ``leg``, which is in ``network``.
 
-    Keys cross only TLS unless the trunk says otherwise (row M8).
+    Keys cross only TLS unless the trunk says otherwise (row M8). ``always``: an emergency call, whose ports
+    count against no trunk.
     """
     return MediaPolicy(
         srtp=srtp,
@@ -38,6 +38,17 @@ def leg_policy(
         codecs=codecs,
         asymmetric=leg.trunk.media == "asymmetric",
         streams=streams,
-        trunk=leg.trunk.trunk,
-        ports=leg.trunk.limits.ports,
+        trunk="" if always else leg.trunk.trunk,
+        ports=None if always else leg.trunk.limits.ports,
     )
+
+
+def undescribed(policy: MediaPolicy) -> MediaPolicy:
+    """That of a caller for whom we make the offer: how its own leg is keyed is settled when it says so."""
+    return replace(policy, srtp="accept", unheard=True)
+
+
+def agreed_alone(policy: MediaPolicy, answer: bytes) -> MediaPolicy:
+    """That of a leg which is offered the codec that an ``answer`` of the other one chose, and no other."""
+    codec = first_codec(answer)
+    return replace(policy, codecs=Codecs(allow=(codec,))) if codec else policy

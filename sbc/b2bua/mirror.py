@@ -11,6 +11,7 @@ import re
 from typing import Final
 
 from sbc.b2bua.answered import AnsweredInvite
+from sbc.b2bua.bodies import carried_body, crossing, location, lost, read_body, with_bodies
 from sbc.b2bua.call import Call
 from sbc.b2bua.commands import AnswerMedia, Command, OfferMedia, RollbackMedia
 from sbc.b2bua.dialogs import Fork
@@ -19,21 +20,28 @@ from sbc.b2bua.life import clear
 from sbc.b2bua.proofs import CHALLENGES, Given, proven
 from sbc.b2bua.session import accept, accepted, ask
 from sbc.b2bua.states import ANSWERED, EARLY
-from sbc.b2bua.translate import Fields, answer, carried, carried_body, extensions, with_sdp
+from sbc.b2bua.transfers import TRANSFER_METHODS, Refers, notify_across, refer_across, refer_sub
+from sbc.b2bua.translate import Fields, answer, carried, extensions
 from sbc.base import PeerError
 from sbc.sip.message import Request, Response
 from sbc.sip.transactions import ServerTransaction
 
 # What a refusal is to the other side: a challenge, and the length of a session, are between its peer and us.
 _PASSED_AS: Final = {401: 403, 407: 403, 422: 500}
+# Whose body is SDP, and perhaps more.
+_DIVIDED: Final = frozenset(("INVITE", "UPDATE", "PRACK"))
 _RACK = re.compile(r"[0-9]+[ \t]+[0-9]+[ \t]+[A-Za-z]+").fullmatch
 
 
 def screen(call: Call, fork: Fork, side: Side, request: Request) -> tuple[int, str] | None:
     """Status and reason that refuse ``request`` now: glare and unfinished business, else None."""
     method, near = request.method, call.leg(side)
+    if method in _DIVIDED and near.trunk.bodies and _demands(request, near, call.leg(other(side))):
+        return 415, "Unsupported Media Type"
     if method == "PRACK":
         return None if _RACK(request.headers.get("RAck") or "") else (400, "Bad RAck")
+    if method == "REFER":
+        return (405, "Method Not Allowed") if near.trunk.transfers == "refuse" else None
     if method != "INVITE" and not (method == "UPDATE" and request.body):
         return None
     if (method == "INVITE" and near.invited) or call.offerer == side:
@@ -44,6 +52,12 @@ def screen(call: Call, fork: Fork, side: Side, request: Request) -> tuple[int, s
     if method == "INVITE" and (near.inviting or call.state == ANSWERED or call.fork is not fork):
         return 491, "Request Pending"
     return None
+
+
+def _demands(request: Request, near: Leg, far: Leg) -> bool:
+    """Whether ``request`` has a part that its sender requires, and the other side's trunk does not carry."""
+    left = lost(read_body(request).parts, crossing(near.trunk, far.trunk))
+    return any(part.required for part in left)
 
 
 class Mirror:
@@ -107,7 +121,12 @@ class Mirror:
         outgoing = call.request(self.fork, far, self.request.method)
         if self.request.method == "INVITE":
             call.leg(far).cseq, call.leg(far).proof = outgoing.cseq.number, ()
-        self._copy(outgoing, sdp)
+        try:
+            self._copy(outgoing, sdp)
+        except PeerError as refused:
+            reason = "" if refused.status == 400 else refused.reason
+            self._finish(call.desk.respond_to(self.server, refused.status, reason), at, out)
+            return
         self.client_request = outgoing
         call.send(self.fork, far, outgoing, self, at, out)
 
@@ -129,7 +148,31 @@ class Mirror:
                 if value is not None:
                     headers.add(name, value)
             outgoing.body = request.body
-        with_sdp(outgoing, sdp)
+            return
+        if request.method in TRANSFER_METHODS:
+            self._copy_transfer(outgoing)
+            return
+        headers.extend(location(request, near.trunk, far.trunk))
+        with_bodies(outgoing, request, sdp, near.trunk, far.trunk)
+
+    def _copy_transfer(self, outgoing: Request) -> None:
+        """What a REFER or its NOTIFY says, written for the far side; PeerError where that cannot be."""
+        call, request = self.call, self.request
+        if request.method == "REFER":
+            outgoing.headers.extend(refer_across(request, call.desk.dialogs, self.leg))
+            self._refer_crosses(outgoing.cseq.number)
+            return
+        event = call.refers.event(self.side, request) if call.refers is not None else None
+        if event is None:
+            raise PeerError("Subscription Does Not Exist", 481)
+        fields, outgoing.body = notify_across(request, event)
+        outgoing.headers.extend(fields)
+
+    def _refer_crosses(self, number: int) -> None:
+        refers = self.call.refers
+        if refers is None:
+            refers = self.call.refers = Refers()
+        refers.crossed(self.side, self.request.cseq.number, number)
 
     def _rack(self) -> str:
         """RSeq numbers are carried unchanged; the CSeq in RAck is that of our INVITE (RFC 3262 7.2)."""
@@ -212,7 +255,10 @@ class Mirror:
             self._unusable(response, error, at, out)
             return
         base = call.desk.respond_to(self.server, response.status, response.reason)
-        final = answer(base, response, near, far.flow.trusted, sdp)
+        final = answer(base, response, near, far.flow.trusted, sdp, far.trunk)
+        if self.request.method == "REFER" and response.status < 300:
+            self._refer_crosses(response.cseq.number)
+            final.headers.extend(refer_sub(response))
         assert self.client_request is not None, "a response implies the request"
         if response.status >= 200 and self.request.method in ("INVITE", "UPDATE"):
             self._settle(response, final, at)
@@ -259,9 +305,10 @@ class Mirror:
         status = _PASSED_AS.get(response.status, response.status)
         base = self.call.desk.respond_to(self.server, status, response.reason)
         near, far = self.call.leg(self.side), self.call.leg(other(self.side))
-        self._finish(answer(base, response, near, far.flow.trusted, b""), at, out)
-        # Nothing waits for this PRACK (RFC 3262 3); that says nothing about the dialog.
-        nothing_waits = self.request.method == "PRACK" and response.status == 481
+        self._finish(answer(base, response, near, far.flow.trusted, b"", far.trunk), at, out)
+        # Nothing waits for this PRACK (RFC 3262 3), or wants the NOTIFY (RFC 5057 5.1); that says nothing
+        # about the dialog.
+        nothing_waits = self.request.method in ("PRACK", "NOTIFY") and response.status == 481
         if response.status in (408, 481) and not nothing_waits:
             # The far dialog is over; it is told as well, for it may be only we who are not known there
             # any more (RFC 3261 12.2.1.2).

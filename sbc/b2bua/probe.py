@@ -1,7 +1,8 @@
 """Probing: OPTIONS to each peer of a trunk that asks for it, and what the answers say of the peer.
 
 A peer is up when any final response comes but 408 and 503, and down after ``down_after`` probes
-in a row that failed; one good answer brings it back. While it is down no call is sent to it: the
+in a row that failed or were not answered in the trunk's ``response_timeout``; one good answer, however
+late, brings it back. While it is down no call is sent to it: the
 next peer, or the next hop where all are down, is tried at once instead of after a time-out. What has
 not been probed yet counts as up.
 """
@@ -38,15 +39,19 @@ class Prober:
         for trunk in snapshot.trunks.values():
             if trunk.options is None:
                 continue
-            for peer in trunk.peers:
+            for peer in peers.located.members(trunk):
                 state = peers.state(trunk, peer)
+                if state.pending and at - state.asked >= trunk.response_timeout:
+                    Probe(peers, trunk, peer, state.asked).failed("no answer to OPTIONS", at, out)
                 if state.due <= at and not state.pending:
-                    state.due, state.pending = at + trunk.options.every, True
-                    self._probe(snapshot, trunk, peer, out)
+                    state.asked, state.due, state.pending = at, at + trunk.options.every, True
+                    self._probe(snapshot, trunk, peer, at, out)
 
-    def _probe(self, snapshot: Snapshot, trunk: Trunk, peer: Address, out: list[Command]) -> None:
+    def _probe(
+        self, snapshot: Snapshot, trunk: Trunk, peer: Address, asked: float, out: list[Command]
+    ) -> None:
         desk = self._desk
-        probe = Probe(desk.peers, trunk, peer)
+        probe = Probe(desk.peers, trunk, peer, asked)
 
         def then(flow: Flow | None, reason: str, at: float, out: list[Command]) -> None:
             if flow is None:
@@ -54,7 +59,7 @@ class Prober:
                 return
             probe.flow = flow
             listener = snapshot.settings.listeners[trunk.listener]
-            leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme, peer)
+            leg = desk.leg_to(trunk, flow, local_address(listener, trunk, flow), peer)
             request = options(leg, desk.transactions.new_branch(), desk.ids.tag(), desk.ids.call_id())
             desk.transactions.start(flow, request, at, out, probe)
 
@@ -62,17 +67,18 @@ class Prober:
 
 
 class Probe:
-    """One OPTIONS; its transaction's user."""
+    """One OPTIONS, ``asked`` then; its transaction's user."""
 
-    __slots__ = ("_peer", "_peers", "_trunk", "call", "flow", "leg")
+    __slots__ = ("_asked", "_peer", "_peers", "_trunk", "call", "flow", "leg")
 
-    def __init__(self, peers: Peers, trunk: Trunk, peer: Address) -> None:
+    def __init__(self, peers: Peers, trunk: Trunk, peer: Address, asked: float) -> None:
         self.call: Subject | None = None
         self.leg: Leg | None = None
         self.flow: Flow | None = None
         self._peers = peers
         self._trunk = trunk
         self._peer = peer
+        self._asked = asked
 
     def on_response(self, response: Response, at: float, out: list[Command]) -> None:
         """The peer answered."""
@@ -97,6 +103,8 @@ class Probe:
         if self._trunk.options is None:
             return
         state = self._peers.state(self._trunk, self._peer)
+        if not state.pending or state.asked != self._asked:
+            return  # it has failed already, and perhaps another one is under way
         was_down = state.up is False
         state.failed(reason, self._trunk.options.down_after)
         if state.up is False and not was_down:

@@ -6,28 +6,45 @@ from the trunk that the dialog is with; the others are answered here.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from dsl.addresses import escape_user
-from sbc.b2bua.body_parts import left_out
+from sbc.b2bua.bodies import Part, lost, read_body
 from sbc.b2bua.call import Call, admit
 from sbc.b2bua.commands import Command, Note
-from sbc.b2bua.customers import customer_of, speaks_for
+from sbc.b2bua.customers import Unfit, customer_of, speaks_for, told_of
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg, Side, local_address
 from sbc.b2bua.life import on_bye
 from sbc.b2bua.mirror import Mirror, screen
-from sbc.b2bua.screening import Refusal, looped, refuse
+from sbc.b2bua.page import METHODS as PAGED
+from sbc.b2bua.page import Page
+from sbc.b2bua.screening import Refusal, allowed, looped, refuse, transfers
 from sbc.b2bua.session import objection, refreshed
 from sbc.b2bua.setup import Setup
-from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, reasons
+from sbc.b2bua.translate import ACCEPT, EXTENSIONS, OF_TRANSFERS, reasons
 from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
+from sbc.policy.bodies import media_types
+from sbc.policy.emergency import BEYOND, WITHIN, Urgency
 from sbc.sip.matching import same_party
 from sbc.sip.message import Request
 from sbc.sip.transactions import ACK2XX, ServerTransaction
+
+
+class Whose(NamedTuple):
+    """Which trunk a request is of, if any, or why it is nobody's; and how urgent it is.
+
+    The trunk of what is nobody's, and of what is urgent and would be, is that of its connection.
+    """
+
+    trunk: Trunk | None
+    unfit: Unfit | None
+    urgency: Urgency
 
 
 class Reception:
@@ -41,7 +58,9 @@ class Reception:
 
     def request(self, flow: Flow, request: Request, at: float, out: list[Command]) -> None:
         """Take in one valid request."""
-        server = self._desk.transactions.receive_request(flow, request, at, out)
+        whose = self._whose(flow, request, at)
+        within = whose.urgency == WITHIN
+        server = self._desk.transactions.receive_request(flow, request, at, out, within)
         if server is None:
             return
         if server is ACK2XX:
@@ -52,39 +71,87 @@ class Reception:
             out.append(Note("call-refused", "", fields))
             return
         self._desk.serving = server
+        if within and whose.trunk is not None:
+            self._desk.reserves.take_turn(whose.trunk.trunk)
         try:
-            self._serve(flow, server, request, at, out)
+            self._serve(flow, server, request, whose, at, out)
         except PeerError as error:
             out.append(Note("malformed", "", {"remote": str(flow.remote), "reason": error.reason}))
             self._refuse(server, Refusal(error.status, "" if error.status == 400 else error.reason), at, out)
 
+    def _whose(self, flow: Flow, request: Request, at: float) -> Whose:
+        snapshot = self._desk.store.current
+        own = snapshot.trunks.get(flow.trunk or "")
+        if own is None:
+            return Whose(None, None, "")
+        trunk, unfit = own, None
+        if own.trunk in snapshot.customers:
+            trunk, unfit = self._customer(snapshot, flow, own, request)
+        urgency = self._urgency(snapshot, trunk, request, at)
+        return Whose(trunk, None if urgency else unfit, urgency)
+
+    def _customer(
+        self, snapshot: Snapshot, flow: Flow, own: Trunk, request: Request
+    ) -> tuple[Trunk, Unfit | None]:
+        """Whose a request is where others have the address of ``own`` too; in a dialog it is the dialog's."""
+        if request.to_tag:
+            found = self._find(flow, request)
+            return (found[0].leg(found[2]).trunk if found is not None else own), None
+        name = customer_of(snapshot, flow, own, request)
+        return (own, name) if isinstance(name, Unfit) else (snapshot.trunks[name], None)
+
+    def _urgency(self, snapshot: Snapshot, trunk: Trunk, request: Request, at: float) -> Urgency:
+        """Whether an emergency call comes, and whether the reserve of its trunk has room for it."""
+        emergency = snapshot.settings.emergency
+        if emergency is None or request.method != "INVITE" or request.to_tag:
+            return ""
+        if not emergency.means(request.target.party):
+            return ""
+        return WITHIN if self._desk.reserves.has_room(trunk.trunk, emergency.reserve, at) else BEYOND
+
     def _serve(
-        self, flow: Flow, server: ServerTransaction, request: Request, at: float, out: list[Command]
-    ) -> None:
+        self, flow: Flow, server: ServerTransaction, request: Request, whose: Whose, at: float,
+        out: list[Command],
+    ) -> None:  # fmt: skip
         if flow.secure and not request.to_tag:
             fields: dict[str, object] = {  # one line in the log for each SIPS request (row S6)
                 "method": request.method, "from": request.from_.uri, "to": request.uri,
                 "remote": flow.remote, "local": flow.local,
             }  # fmt: skip
             out.append(Note("sips-arrival", request.call_id, fields))
-        refusal = refuse(request, server.merged, looped(flow, request, self._desk.transactions))
+        trunk = whose.trunk
+        refusal = refuse(request, server.merged, looped(flow, request, self._desk.transactions), trunk)
         if refusal is None and request.body and request.method in ("INVITE", "UPDATE", "PRACK"):
-            types = [part.type for part in left_out(request)]
-            if types:
-                left = {"trunk": flow.trunk, "call_id": request.call_id, "types": ",".join(types)}
-                out.append(Note("parts-dropped", "", left))
+            parts = read_body(request).parts
+            if parts:
+                self._tell_of_parts(
+                    flow, request, lost(parts, media_types(trunk.bodies if trunk else ())), out
+                )
         if refusal is not None:
             self._refuse(server, refusal, at, out)
         elif request.method == "CANCEL":
             self._on_cancel(server, at, out)
         elif request.to_tag:
             self._within_dialog(flow, server, request, at, out)
+        elif whose.unfit is not None and request.method != "OPTIONS":
+            out.append(told_of(whose.unfit, flow))
+            self._refuse(server, whose.unfit.refusal, at, out)
         elif request.method == "INVITE":
-            self._on_invite(flow, server, request, at, out)
+            self._on_invite(flow, server, request, whose, at, out)
         elif request.method == "OPTIONS":
-            self._on_options(server, at, out)
+            self._on_options(server, trunk, at, out)
+        elif request.method == "REFER":
+            self._refuse(server, Refusal(403, "Forbidden"), at, out)
+        elif request.method in PAGED:
+            self._on_page(flow, server, request, whose, at, out)
         else:
             self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
+
+    def _tell_of_parts(self, flow: Flow, request: Request, left: list[Part], out: list[Command]) -> None:
+        if left:
+            types = ",".join([part.type for part in left])
+            fields = {"trunk": flow.trunk, "call_id": request.call_id, "types": types}
+            out.append(Note("parts-dropped", "", fields))
 
     def _refuse(self, server: ServerTransaction, refusal: Refusal, at: float, out: list[Command]) -> None:
         response = self._desk.respond_to(server, refusal.status, refusal.reason)
@@ -92,31 +159,61 @@ class Reception:
             response.headers.add(name, value)
         server.respond(response, at, out)
 
-    def _on_options(self, server: ServerTransaction, at: float, out: list[Command]) -> None:
+    def _on_options(
+        self, server: ServerTransaction, trunk: Trunk | None, at: float, out: list[Command]
+    ) -> None:
         """OPTIONS to us: what we can do (RFC 3261 11.2)."""
         response = self._desk.respond_to(server, 503 if self._desk.draining else 200, "")
-        for name, value in (("Allow", ALLOW), ACCEPT, ("Supported", ", ".join(EXTENSIONS))):
+        known = EXTENSIONS + OF_TRANSFERS if transfers(trunk) else EXTENSIONS
+        for name, value in (("Allow", allowed(trunk)), ACCEPT, ("Supported", ", ".join(known))):
             response.headers.add(name, value)
         server.respond(response, at, out)
 
+    def _on_page(
+        self, flow: Flow, server: ServerTransaction, request: Request, whose: Whose, at: float,
+        out: list[Command],
+    ) -> None:  # fmt: skip
+        """A request outside of any call, of a trunk that may send it."""
+        snapshot, trunk = self._desk.store.current, whose.trunk
+        assert trunk is not None, "it lists the method"
+        refusal = "we shut down" if self._desk.draining else self._desk.limits.admit_message(trunk, at)
+        if refusal is not None:
+            fields = {"trunk": trunk.trunk, "remote": str(flow.remote), "reason": refusal}
+            out.append(Note("call-refused", "", fields))
+            self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), at, out)
+            return
+        server.user = page = Page(
+            self._desk, snapshot, self._leg(snapshot, trunk, flow, request), server, request
+        )
+        page.start(at, out)
+
+    def _leg(self, snapshot: Snapshot, trunk: Trunk, flow: Flow, request: Request) -> Leg:
+        """The leg of whoever begins something with ``request``."""
+        target = request.target
+        scheme = "sips" if target.scheme == "sips" else "sip"
+        leg = Leg(
+            "a", trunk, flow, local_address(snapshot.settings.listeners[trunk.listener], trunk, flow), scheme
+        )
+        leg.call_id = request.call_id
+        leg.set_contact(escape_user(target.party.user) if target.scheme != "urn" else "")
+        return leg
+
     def _on_invite(
-        self, flow: Flow, server: ServerTransaction, request: Request, at: float, out: list[Command]
-    ) -> None:
+        self, flow: Flow, server: ServerTransaction, request: Request, whose: Whose, at: float,
+        out: list[Command],
+    ) -> None:  # fmt: skip
         snapshot = self._desk.store.current
-        own = snapshot.trunks.get(flow.trunk or "")
+        trunk, _, urgency = whose
         if request.contact is None:
             self._refuse(server, Refusal(400, "Missing Contact"), at, out)
             return
-        if own is None:
+        if trunk is None:
             self._refuse(server, Refusal(403, "Forbidden"), at, out)
             return
-        trunk: Trunk | Refusal = own
-        if own.trunk in snapshot.customers:
-            trunk = customer_of(snapshot, flow, own, request, out)
-        if isinstance(trunk, Refusal):
-            self._refuse(server, trunk, at, out)
+        if request.target.scheme == "urn" and not urgency:
+            self._refuse(server, Refusal(416, "Unsupported URI Scheme"), at, out)
             return
-        if self._desk.draining:
+        if self._desk.draining and urgency != WITHIN:
             self._refuse(server, Refusal(503, "Service Unavailable"), at, out)
             return
         unfit = objection(trunk, request)
@@ -126,7 +223,7 @@ class Reception:
         # Whole before it counts anywhere: what fails half-made has then nothing to give back.
         call = self._new_call(snapshot, trunk, flow, request, at)
         setup = Setup(call, server, request)
-        refusal = admit(call, trunk, at)
+        refusal = admit(call, trunk, at, urgency == WITHIN)
         if refusal is not None:
             out.append(Note("call-refused", "", {"trunk": trunk.trunk, "reason": refusal}))
             self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), at, out)
@@ -135,19 +232,23 @@ class Reception:
         call.setup, server.user = setup, setup.invitation
         self._calls[call.id] = call
         self._desk.working_on = call.id
+        if urgency:
+            self._mark(call, urgency, at, out)
         setup.decide(at, out)
 
+    def _mark(self, call: Call, urgency: Urgency, at: float, out: list[Command]) -> None:
+        """It is an emergency call: say so, and where it is within the reserve let it hold a place there."""
+        call.emergency = True
+        if urgency == WITHIN:
+            call.reserve(at)
+        fields = {"trunk": call.a.trunk.trunk, "from": call.caller, "to": call.called, "reserve": urgency}
+        out.append(Note("emergency", call.id, fields))
+
     def _new_call(self, snapshot: Snapshot, trunk: Trunk, flow: Flow, request: Request, at: float) -> Call:
-        listener = snapshot.settings.listeners[trunk.listener]
-        target = request.target
-        scheme = "sips" if target.scheme == "sips" else "sip"
-        leg = Leg("a", trunk, flow, local_address(listener, trunk, flow), scheme)
-        leg.call_id = request.call_id
-        called = target.party.user
-        leg.set_contact(escape_user(called))
+        leg = self._leg(snapshot, trunk, flow, request)
         leg.invited = True
         call = Call(self._desk, self._desk.ids.key(6).hex(), snapshot, leg, at)
-        call.caller, call.called = request.from_.uri.party.user, called
+        call.caller, call.called = request.from_.uri.party.user, request.target.party.user
         return call
 
     def _on_cancel(self, server: ServerTransaction, at: float, out: list[Command]) -> None:
@@ -203,7 +304,7 @@ class Reception:
             server.respond(self._desk.respond_to(server, 200, "OK"), at, out)
             on_bye(call, side, request, at, out)
         elif request.method == "OPTIONS":
-            self._on_options(server, at, out)
+            self._on_options(server, call.leg(side).trunk, at, out)
         else:
             self._mirror(call, fork, side, server, request, at, out)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from sbc.b2bua.bodies import carried_body, with_sdp
 from sbc.b2bua.call import Call
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia
 from sbc.b2bua.dialogs import Fork
@@ -18,7 +19,6 @@ from sbc.b2bua.life import clear
 from sbc.b2bua.proofs import CHALLENGES, Given, proven
 from sbc.b2bua.session import EXPIRE, REFRESH, accepted, ask, lengthen, start
 from sbc.b2bua.states import UP
-from sbc.b2bua.translate import carried_body, with_sdp
 from sbc.base import PeerError
 from sbc.sip.message import Request, Response
 

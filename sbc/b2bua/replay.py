@@ -27,6 +27,7 @@ RECORDED = frozenset(
     (
         "trunk", "tenant", "listener", "source", "transport", "method", "ruri_user", "from_user", "call_id",
         "tls_version", "tls_group", "tls_cipher", "peer_verified", "peer_sans", "now", "redirected_from",
+        "emergency",
     )
 )  # fmt: skip
 
@@ -115,6 +116,8 @@ def facts_of_record(snapshot: Snapshot, record: dict[str, Any]) -> Facts:
     return written(
         arrival,
         redirected_from=record.get("redirected_from", ""),
+        emergency=bool(record.get("emergency")),
+        unchallenged=bool(record.get("emergency")),
         ruri_user=record["called"],
         from_user=record["caller"],
         to_header_user="",

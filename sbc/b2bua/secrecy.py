@@ -21,12 +21,12 @@ from dsl import syntax
 from dsl.outcome import SRTP
 from dsl.partial import holds
 from dsl.ruleset import Rule, trunks_asked
-from sbc.b2bua.media_policy import callee_srtp, effective_downgrade
+from sbc.b2bua.media_policy import callee_srtp
 from sbc.b2bua.translate import is_secure
 from sbc.config.arrivals import arrival
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
-from sbc.policy.downgrade import verdict
+from sbc.policy.downgrade import effective_downgrade, verdict
 
 Promise = Literal["SIPS", "SRTP"]
 Asked = list[tuple[Rule, tuple[str, ...] | None]]
@@ -67,6 +67,10 @@ def secrecy_report(snapshot: Snapshot) -> tuple[Leak, ...]:
         if secure:
             found.update(dict.fromkeys(_leaks(snapshot, rules, origin, facts, "SIPS")))
             found.update(dict.fromkeys(_after_redirects(snapshot, asked, origin, facts, "SIPS")))
+            outside = [rule for rule in rules if rule.names_method]
+            for method in origin.methods:
+                known = facts | {"method": method}
+                found.update(dict.fromkeys(_leaks(snapshot, outside, origin, known, "SIPS")))
         if secure or origin.sdes_in_clear:
             for offered in _offers(origin):
                 known = facts | {"sdp.srtp": offered}

@@ -17,16 +17,16 @@ from dsl.decision import Challenge, Decision, Edit, Redirect, Reject, Route
 from dsl.facts import Facts
 from sbc.b2bua.call import Call
 from sbc.b2bua.commands import Command, Invited, Note, RunHooks
+from sbc.b2bua.facts import facts_of
 from sbc.b2bua.hunt import Hunt
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg
 from sbc.b2bua.life import fire
-from sbc.b2bua.media_policy import effective_downgrade
 from sbc.b2bua.redirects import MOST_FOLLOWED, Redirection, Target, exposed, masked, place_of, targets_of
 from sbc.b2bua.states import ENDED, Ending
 from sbc.b2bua.translate import answer, is_secure, redirect_contact
 from sbc.config.hook_set import called_by
-from sbc.policy.downgrade import verdict
+from sbc.policy.downgrade import effective_downgrade, verdict
 from sbc.sip.message import Request, Response
 from sbc.sip.transactions import ServerTransaction
 from sbc.sip.uri import Uri
@@ -49,19 +49,35 @@ class Setup:
 
     def decide(self, at: float, out: list[Command]) -> None:
         """Ask the rules, and the hooks before and after them where there are any."""
-        call, desk = self.call, self.call.desk
-        hooks, request = call.snapshot.hooks, self.invitation.request
-        from_ = self.redirection
-        if from_ is None:
-            facts, self.stale = desk.actions.facts(request, call.a, call.snapshot, desk.date(at), at)
-        else:
-            facts = desk.actions.redirected_facts(request, from_.by, from_.called, desk.date(at))
+        call, hooks = self.call, self.call.snapshot.hooks
+        facts = self._facts(at)
+        if call.emergency:
+            facts = replace(facts, emergency=True, unchallenged=call.reserved)
         if hooks.answer or hooks.end:
             call.facts = facts
         if hooks.invite:
             out.append(RunHooks(call.id, call.snapshot, hooks.invite, facts))
         else:
             self._ask_rules(facts, at, out)
+
+    def _facts(self, at: float) -> Facts:
+        """What the rules may ask; a password is judged only where one of them asks for it.
+
+        A call that a callee redirected is one of that trunk, and nobody has proved a password for it.
+        """
+        call, desk, request, from_ = self.call, self.call.desk, self.invitation.request, self.redirection
+        if from_ is not None:
+            leg = from_.by
+            facts = facts_of(request, leg.flow, leg.trunk.tenant, desk.date(at), desk.count)
+            trunk, listener = leg.trunk.trunk, leg.trunk.listener
+            return replace(facts, trunk=trunk, listener=listener, redirected_from=from_.called)
+        login, realms = ("", ""), call.snapshot.rules.realms
+        if realms:
+            name, realm, self.stale = desk.login.user(request, call.snapshot.logins, realms, at)
+            login = (name, realm)
+        return facts_of(
+            request, call.a.flow, call.a.trunk.tenant, desk.date(at), desk.count, login, call.a.trunk.trunk
+        )
 
     def on_hooks(self, result: Invited | Decision, at: float, out: list[Command]) -> None:
         """The hooks before the rules have spoken, or those after them."""
@@ -93,7 +109,7 @@ class Setup:
 
     def on_decision(self, decision: Decision, at: float, out: list[Command]) -> None:
         """Rules and hooks have spoken: end the call here, or send it on its way if its limits let it."""
-        call, actions = self.call, self.call.desk.actions
+        call = self.call
         if not fire(call, "decision", at, out):
             return
         call.rule = decision.rule
@@ -106,15 +122,27 @@ class Setup:
         elif isinstance(decision, Challenge):
             self._challenge(decision, at, out)
         else:
-            if self.redirection is not None:
-                decision = _still_demanding(decision, self.redirection)
-            refused = actions.admit(decision.limits, at) if decision.limits else None
+            self._send_on(decision, at, out)
+
+    def _send_on(self, route: Route, at: float, out: list[Command]) -> None:
+        """Begin the hunt, if the limits of the rules let it, with groups spread out to trunks."""
+        call, desk = self.call, self.call.desk
+        if self.redirection is not None:
+            route = _still_demanding(route, self.redirection)
+        if route.limits and call.reserved:
+            route = replace(route, limits=())
+        if route.limits:
+            refused = desk.rule_limits.admit(route.limits, at)
             if refused is not None:
                 why = f"limit of {refused.calls} calls"
                 self.invitation.refuse(refused.status, refused.reason, at, out, why)
                 return
-            call.limits += decision.limits
-            self.hunt.begin(actions.prepare(decision, self.edits), at, out)
+            call.limits += route.limits
+        if self.edits:
+            route = replace(route, edits=self.edits + route.edits)
+        if any([hop.group is not None for hop in route.hops]):
+            route = replace(route, hops=desk.balancer.expand(route.hops))
+        self.hunt.begin(route, at, out)
 
     def _redirect(self, decision: Redirect, at: float, out: list[Command]) -> None:
         """Name other places, if each of the targets, which may be made of what a peer sent, is one."""
@@ -132,7 +160,7 @@ class Setup:
             invitation.forbid_downgrade(judged[0], "what it is redirected to", at, out)
             return
         for way in judged:
-            if way.outcome != "forbid":
+            if way.downgraded and way.outcome != "forbid":
                 invitation.note_downgrade(way, "", out)
         response = call.desk.respond_to(invitation.server, 302, "Moved Temporarily")
         for contact in allowed:
@@ -145,7 +173,7 @@ class Setup:
             self.invitation.refuse(403, "", at, out, "a redirected call cannot be asked for a password")
             return
         response = desk.respond_to(self.invitation.server, 407, "Proxy Authentication Required")
-        desk.actions.challenge(response, decision, call.snapshot.logins, self.stale, at)
+        desk.login.challenge(response, decision, call.snapshot.logins, self.stale, at)
         self.invitation.finish(response, at, out, Ending("asked for a password"))
 
     # A callee's redirects
@@ -238,6 +266,7 @@ class Setup:
         call.caller, call.called = old.caller, target.party.user
         call.redirected = to.called, to.by.trunk.trunk
         call.setup = setup = Setup(call, server, Request("INVITE", str(target), said.headers, said.body), to)
+        call.emergency, reserved = old.emergency, old.reserved
         counting = old.admitted[:held]
         fields = {"trunk": to.by.trunk.trunk, "from": to.called, "to": call.called, "as": call.id}
         out.append(Note("redirect-followed", old.id, fields))
@@ -248,7 +277,9 @@ class Setup:
             desk.limits.resume(trunk)
             call.admitted.append(trunk)
         call.held = held
-        desk.actions.resume(to.limits, at)
+        if reserved:
+            call.reserve(at)
+        desk.rule_limits.resume(to.limits, at)
         call.limits = to.limits
         setup.decide(at, out)
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final, TypeVar
+from typing import Final
 
 from dsl.addresses import canonical_addresses, canonical_user, escape_user
 from dsl.decision import CopyHeader, Edit, RemoveHeader, Route, SetHeader, SetPart
 from dsl.ownership import copy_refusal, matches_glob
+from sbc.b2bua.bodies import SDP, location, with_bodies, with_sdp
 from sbc.b2bua.leg import Leg, format_target
 from sbc.base import Address, PeerError
+from sbc.config.model import Transfers, Trunk
 from sbc.policy.headers import pass_headers
 from sbc.policy.privacy import (
     ANONYMOUS,
@@ -25,18 +27,17 @@ from sbc.policy.privacy import (
     hides_caller,
     perform,
 )
-from sbc.sip.grammar import LONGEST_KEPT, find_param, parse_params, recent, unquote
+from sbc.sip.grammar import LONGEST_KEPT, recent
 from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.parse import MAX_HEAD
 from sbc.sip.serialize import serialize
 from sbc.sip.uri import parse_uri
 
-M = TypeVar("M", bound=Message)
 Fields = tuple[tuple[str, str], ...]
 
 ALLOW: Final = "INVITE, ACK, CANCEL, BYE, OPTIONS, UPDATE, PRACK, INFO"
-ACCEPT: Final = ("Accept", "application/sdp")
+ACCEPT: Final = ("Accept", SDP)
 METHODS: Final = frozenset(ALLOW.split(", "))
 # What only the other side can serve. Where it does not say, UPDATE is not promised: it is sent only to those
 # who allow it (RFC 3311 4).
@@ -46,12 +47,13 @@ _ALLOW_OF_THE_SILENT: Final = ALLOW.replace(" UPDATE,", "")
 # that is required is refused (420).
 CARRIED_EXTENSIONS: Final = frozenset(("100rel",))
 EXTENSIONS: Final = ("100rel", "timer")
+#: What trunks may require besides that take part in transfers (RFC 3891, RFC 4488).
+OF_TRANSFERS: Final = ("replaces", "norefersub")
 
 # Octets of the headers that may be carried across beside our own; more would not fit every peer's limits.
 MAX_CARRIED: Final = 8192
 
 _PLAIN_DISPLAY: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ ]*").fullmatch
-_BOUNDARY: Final = re.compile(r"[0-9A-Za-z'()+_,\-./:=? ]{0,69}[0-9A-Za-z'()+_,\-./:=?]").fullmatch
 # How a number begins, also one of a service (*21#), as a URI writes it.
 _DIALLED: Final = (*"+0123456789*", "%23")
 _PLAIN_HOST: Final = re.compile(r"[A-Za-z0-9\-.:\[\]]+").fullmatch
@@ -90,10 +92,11 @@ def parts_after(request: Request, edits: Iterable[Edit]) -> dict[str, str]:
 
 
 def _carried(
-    request: Request, trusted_in: bool, trusted_out: bool, edits: Iterable[Edit]
-) -> list[tuple[str, str]]:
-    """The caller's headers that may leave, as the rules leave them."""
-    fields = pass_headers(request.headers.fields, trusted_in, trusted_out)
+    request: Request, trusted_in: bool, trusted_out: bool, edits: Iterable[Edit],
+    place: list[tuple[str, str]],
+) -> list[tuple[str, str]]:  # fmt: skip
+    """The caller's headers that may leave, and those that say its ``place``, as the rules leave them."""
+    fields = pass_headers(request.headers.fields, trusted_in, trusted_out) + place
     for edit in edits:
         if isinstance(edit, SetPart):
             continue
@@ -125,11 +128,16 @@ def _with_copies(fields: list[tuple[str, str]], request: Request, edit: CopyHead
     return [field for field in fields if field[0].lower() != taken] + found if found else fields
 
 
-def extensions(message: Message, name: str) -> str:
-    """The option tags of Supported or Require that we carry, comma-separated; empty for none."""
-    if name not in message.headers:
-        return ""
-    return ", ".join(tag for tag in message.headers.values(name) if tag.lower() in CARRIED_EXTENSIONS)
+def extensions(message: Message, name: str, leg: Leg | None = None) -> str:
+    """The option tags of Supported or Require that we carry, comma-separated; empty for none.
+
+    ``leg`` is the one that they are written to: a peer that may transfer is told what of that we support.
+    """
+    own = OF_TRANSFERS if leg is not None and name == "Supported" and leg.trunk.transfers != "refuse" else ()
+    if name.lower() not in message.headers.first:
+        return ", ".join(own)
+    tags = [tag for tag in message.headers.values(name) if tag.lower() in CARRIED_EXTENSIONS]
+    return ", ".join([*tags, *own])
 
 
 def address_invite(leg: Leg, request: Request, route: Route, target: Address, hidden: bool = False) -> str:
@@ -149,6 +157,11 @@ def address_invite(leg: Leg, request: Request, route: Route, target: Address, hi
     leg.local_uri = f"{quote_display(parts['from.display'])}<{leg.scheme}:{caller_at}{place}{phone}>"
     leg.set_contact(caller)
     transport = leg.flow.transport
+    if request.target.scheme == "urn" and parts["to.user"] == request.target.party.user:
+        leg.remote_uri = (
+            f"<{parts['to.user']}>"  # a service, wherever it is (RFC 5031): no rule made it a number
+        )
+        return parts["to.user"]
     called = escape_user(parts["to.user"])
     called_at = f"{called}@" if called else ""
     place = _host(parts["to.host"]) or format_target(target, transport)
@@ -203,16 +216,17 @@ def is_secure(target: str) -> bool:
 
 
 def invite(
-    leg: Leg, request: Request, route: Route, target: Address, branch: str, sdp: bytes, trusted_in: bool
-) -> Request:
+    leg: Leg, request: Request, route: Route, target: Address, branch: str, sdp: bytes, trusted_in: bool,
+    near: Trunk | None = None,
+) -> Request:  # fmt: skip
     """The INVITE for the other leg (RFC 3261 8.1.1), from the caller's and the decision.
+
+    ``near`` is the trunk that the caller's came from.
 
     PeerError 500 where the caller insists on privacy that we cannot give (RFC 3323 5).
     """
-    trusted_out = leg.flow.trusted
-    crossing = _carried(request, trusted_in, trusted_out, route.edits)
-    check_critical(crossing, trusted_out)
-    uri = address_invite(leg, request, route, target, hides_caller(crossing, trusted_out))
+    near = near or leg.trunk
+    uri, crossing = _addressed(leg, request, route, target, trusted_in, near)
     hops = request.max_forwards
     fields = [
         ("Via", leg.via(branch)),
@@ -222,18 +236,46 @@ def invite(
         ("Call-ID", leg.call_id),
         ("CSeq", f"{leg.cseq} INVITE"),
         ("Contact", leg.contact),
-        ("Allow", allow(request)),
+        ("Allow", allow(request, leg.trunk.transfers)),
     ]
     for name in ("Supported", "Require"):
-        tags = extensions(request, name)
+        tags = extensions(request, name, leg)
         if tags:
             fields.append((name, tags))
-    fields += perform(crossing, trusted_out)
-    return with_sdp(Request("INVITE", uri, Headers(fields)), sdp)
+    fields += crossing
+    return with_bodies(Request("INVITE", uri, Headers(fields)), request, sdp, near, leg.trunk)
 
 
-def allow(message: Message) -> str:
-    """The methods to promise one side, of which the other has sent ``message`` (RFC 3261 20.5)."""
+def address(
+    leg: Leg, request: Request, route: Route, target: Address, a: Leg
+) -> tuple[str, list[tuple[str, str]]]:
+    """Fix the leg's URIs for a request outside of calls; its request URI, and the headers that cross.
+
+    PeerError 500 where its sender insists on privacy that we cannot give.
+    """
+    return _addressed(leg, request, route, target, a.flow.trusted, a.trunk)
+
+
+def _addressed(
+    leg: Leg, request: Request, route: Route, target: Address, trusted_in: bool, near: Trunk
+) -> tuple[str, list[tuple[str, str]]]:
+    trusted_out = leg.flow.trusted
+    place = location(request, near, leg.trunk)
+    crossing = _carried(request, trusted_in, trusted_out, route.edits, place)
+    check_critical(crossing, trusted_out)
+    uri = address_invite(leg, request, route, target, hides_caller(crossing, trusted_out))
+    return uri, perform(crossing, trusted_out)
+
+
+def allow(message: Message, transfers: Transfers = "refuse") -> str:
+    """The methods to promise one side, of which the other has sent ``message`` (RFC 3261 20.5).
+
+    ``transfers`` is what becomes of a REFER of that side: one that is passed on the other has to allow.
+    """
+    if transfers != "refuse":
+        told = ",".join(message.headers.get_all("Allow")).split(",")
+        if "REFER" in [each.strip(" \t") for each in told]:
+            return f"{allow(message)}, REFER, NOTIFY"
     lines = message.headers.get_all("Allow")
     if not lines:
         return _ALLOW_OF_THE_SILENT
@@ -249,31 +291,33 @@ def _allow(value: str) -> str:
 _recent_allow: Final = recent(_allow)
 
 
-def with_sdp(message: M, sdp: bytes) -> M:
-    """Give ``message`` an SDP body; an empty one leaves it without."""
-    if sdp:
-        message.headers.add("Content-Type", "application/sdp")
-        message.body = sdp
-    return message
-
-
-def answer(base: Response, received: Response, leg: Leg, trusted_in: bool, sdp: bytes) -> Response:
-    """Complete ``base``, made from our side's request, with what the other side's response may tell."""
+def answer(
+    base: Response, received: Response, leg: Leg, trusted_in: bool, sdp: bytes, far: Trunk | None = None
+) -> Response:
+    """Complete ``base``, made from our side's request, with what the response of ``far`` may tell."""
     headers = base.headers
     if base.status < 300:
         if "Contact" not in headers:
             headers.add("Contact", leg.contact)
         if "allow" in received.headers.first or received.cseq.method == "INVITE":
-            headers.add("Allow", allow(received))
+            headers.add("Allow", allow(received, leg.trunk.transfers))
     for name in ("Supported", "Require", "Unsupported"):
-        tags = extensions(received, name)
+        tags = extensions(received, name, leg)
         if tags:
             headers.add(name, tags)
     rseq = received.headers.get("RSeq")
     if rseq is not None and base.status < 200:
         headers.add("RSeq", rseq)
     headers.extend(carried(received, trusted_in, leg.flow.trusted))
-    return with_sdp(base, sdp)
+    if far is None:
+        return with_sdp(base, sdp)
+    headers.extend(location(received, far, leg.trunk))
+    try:
+        return with_bodies(base, received, sdp, far, leg.trunk)
+    except PeerError:
+        if base.status < 300:
+            raise
+        return base  # a refusal says what it has to say without one
 
 
 def carried(message: Message, trusted_in: bool, trusted_out: bool) -> list[tuple[str, str]]:
@@ -298,37 +342,3 @@ def too_long(request: Request) -> bool:
     if octets(request.headers.fields) + len(request.uri) < MAX_HEAD // 5:
         return False  # however many octets its characters need in UTF-8
     return len(serialize(request)) - len(request.body) > MAX_HEAD
-
-
-def carried_body(message: Message) -> bytes:
-    """The SDP of a message: its body where it is application/sdp, or that part of a multipart; PeerError."""
-    if not message.body:
-        return b""
-    kind, parameters = content_type(message)
-    if kind == "application/sdp":
-        return message.body
-    if kind.startswith("multipart/"):
-        return _sdp_part(message.body, boundary_of(parameters))
-    return b""
-
-
-def boundary_of(parameters: str) -> bytes:
-    """What divides the parts of a multipart body, from its Content-Type; PeerError 400 (RFC 2046 5.1.1)."""
-    boundary = unquote(find_param(parse_params(f";{parameters}"), "boundary") or "")
-    if not _BOUNDARY(boundary):
-        raise PeerError("a multipart body without a proper boundary")
-    return boundary.encode("ascii", "surrogateescape")
-
-
-def content_type(message: Message) -> tuple[str, str]:
-    """Media type in lower case, and its parameters; both empty where the header is missing."""
-    kind, _, parameters = (message.headers.get("Content-Type") or "").partition(";")
-    return kind.strip().lower(), parameters
-
-
-def _sdp_part(body: bytes, boundary: bytes) -> bytes:
-    for part in body.split(b"--" + boundary)[1:]:
-        head, _, content = part.partition(b"\r\n\r\n")
-        if b"application/sdp" in head.lower():
-            return content.removesuffix(b"\r\n")
-    return b""

@@ -17,6 +17,7 @@ from sbc.commands.parser import GOOD, PARTLY, REFUSED, Commands, json_option
 if TYPE_CHECKING:
     from dsl.errors import Diagnostic
     from sbc.b2bua.secrecy import Leak
+    from sbc.config.emergency import Emergency
     from sbc.config.snapshot import Snapshot
 
 _SAID = {GOOD: "good", PARTLY: "would run without what is broken", REFUSED: "good, but not by --strict"}
@@ -73,14 +74,27 @@ def _tell(
     broken = any(each.severity == "error" for each in found)
     said = _SAID[PARTLY if broken else status]
     print(f"{options.config}: {said}: {counts}; version {snapshot.version}")
+    if snapshot.settings.emergency is not None:
+        print(_reserved(snapshot.settings.emergency))
     if leaks:
         detail = "" if options.strict else "; `sbc check --strict` names them"
         print(f"secrecy: {len(leaks)} ways to leave in the clear for calls that came in protected{detail}")
 
 
+def _reserved(emergency: Emergency) -> str:
+    """Which calls pass, and what stops them all the same: whatever refuses before a number can be read."""
+    reserve = emergency.reserve
+    return (
+        f"emergency: {', '.join(emergency.said)}: {reserve.calls} calls at once and {reserve.cps:g} a second"
+        " of each trunk pass every limit, a drain and passwords; a peer whose address or certificate is not"
+        " admitted is refused all the same, before it is known whom it calls"
+    )
+
+
 def _answer(
     snapshot: Snapshot, status: int, found: tuple[Diagnostic, ...], leaks: tuple[Leak, ...]
 ) -> dict[str, Any]:
+    emergency = snapshot.settings.emergency
     return {
         "status": {GOOD: "good", PARTLY: "partly", REFUSED: "refused"}[status],
         "version": snapshot.version,
@@ -89,6 +103,7 @@ def _answer(
         "quarantined": {name: _plain(said) for name, said in snapshot.quarantined.items()},
         "quarantined_tenants": {name: _plain(said) for name, said in snapshot.quarantined_tenants.items()},
         "secrecy": [asdict(each) for each in leaks],
+        **({"emergency": _reserved(emergency)} if emergency is not None else {}),
     }
 
 

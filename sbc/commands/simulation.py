@@ -35,6 +35,7 @@ _SETTLED = (
     "user_agent",
     "sips",
     "redirected_from",
+    "emergency",
 )
 
 
@@ -43,7 +44,7 @@ def simulated(
 ) -> dict[str, Any]:
     """What would become of the call, as JSON types: ``lines`` say it in words, ``trace`` rule by rule why."""
     comes, notes = _arrival(snapshot, options, now)
-    facts = _facts(options, comes, headers, now)
+    facts = _facts(snapshot, options, comes, headers, now)
     customer = _customer(snapshot, options, comes)
     if isinstance(customer, Unfit):
         return _refused(facts, customer, notes)
@@ -57,6 +58,8 @@ def simulated(
         for attribute, name in unsaid(snapshot.rules, set(_said(snapshot, options, headers))).items()
     }
     lines = [*describe(snapshot, facts, decision), *_told(assumed), *told_of_hooks(hooks)]
+    if facts.emergency:
+        lines.insert(0, "an emergency call: within its trunk's reserve no limit and no password stops it")
     return {
         "facts": _named(facts),
         "trace": trace,
@@ -92,14 +95,19 @@ def _refused(facts: Facts, unfit: Unfit, notes: list[str]) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _facts(options: argparse.Namespace, comes: Arrival, headers: Mapping[str, str], now: float) -> Facts:
+def _facts(
+    snapshot: Snapshot, options: argparse.Namespace, comes: Arrival, headers: Mapping[str, str], now: float
+) -> Facts:
     user, _, realm = options.user.partition("@")
     codecs = tuple(name.strip().upper() for name in options.codecs.split(",") if name.strip())
     caller = read_party(options.caller) if options.caller else NOBODY
+    called, services = read_party(options.called), snapshot.settings.emergency
+    emergency = services is not None and services.means(called)
     return written(
-        comes, read_party(options.called), caller, headers, now=now, sdp_codecs=codecs,
+        comes, called, caller, headers, now=now, sdp_codecs=codecs,
         sdp_srtp=options.srtp or "none", auth_user=user, auth_realm=realm,
         redirected_from=read_party(options.redirected_from).user if options.redirected_from else "",
+        emergency=emergency, unchallenged=emergency,
     )  # fmt: skip
 
 

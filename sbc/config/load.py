@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path, PurePath
 
-from dsl.check import Known
 from dsl.errors import Diagnostic
 from dsl.load import load as load_rules
+from dsl.names import Known
 from dsl.ruleset import RuleSet
 from sbc.base import ConfigError
 from sbc.config.accounts import load_accounts
@@ -37,6 +37,7 @@ from sbc.config.schema import read
 from sbc.config.shared import check_shared
 from sbc.config.snapshot import Snapshot, feed
 from sbc.config.trunk_files import ReadTrunk, read_trunks
+from sbc.config.unreached import check_emergency
 from sbc.config.yaml_reader import Document
 
 _ENTRY_SECTIONS = {"listeners": 2, "identities": 2, "trust": 2, "tenants": 2}
@@ -162,6 +163,8 @@ def _rules(
         known = replace(
             known, listeners=names[0], tenants=names[1], realms=files.users.realms, arrivals=arrivals
         )
+        if settings.value.emergency is not None:
+            known = replace(known, emergency=settings.value.emergency.means)
     rules, problems = load_rules(tree.routes, known)
     found += problems
     if rules is not None:
@@ -170,6 +173,8 @@ def _rules(
             found.append(Diagnostic(ROUTES, 0, 0, "no file has a rule", hint, "", "warning"))
         found += rules.run_tests()
         found += check_routing(rules, trunks)
+        if settings is not None:
+            found += check_emergency(settings, rules, known.arrivals)
     return rules
 
 

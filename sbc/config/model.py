@@ -6,35 +6,40 @@ Durations are seconds (written ``60s``, ``5m``, ``1h`` or a number), sizes are b
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 
 from dsl.decision import Downgrade
 from sbc.base import Address
+from sbc.config.emergency import Emergency
 from sbc.config.match import Match
+from sbc.config.media import Marks, MediaConfig
 from sbc.config.values import (
     AccountName,
+    BodyKind,
     Domain,
-    Dscp,
     Duration,
     Group,
     Host,
     HostPort,
     HttpsUrl,
-    IpAddress,
     Name,
+    NameServer,
     Network,
+    OfferedCodec,
     PeerHost,
     Pins,
-    PortRange,
     Rate,
     Several,
+    SrvDomain,
     Suite,
     TextOr,
+    is_domain,
     parse_address,
     parse_duration,
     parse_ports,
+    with_port,
 )
 from sbc.media.policy import STREAMS, SUITES, Srtp
 from sbc.media.sdp import MAX_MEDIA
@@ -42,14 +47,16 @@ from sbc.sip.session_timer import LEAST
 from sbc.tls.groups import DEFAULT_GROUPS
 
 __all__ = [
-    "Acme", "Admin", "Caps", "Downgrade", "HookSettings", "Identity", "Limits", "Listener", "Marks",
-    "Match", "MediaConfig", "MediaNetwork", "MediaPlace", "OptionsProbe", "Registration", "Revocation",
-    "Server", "SessionTimer", "Settings", "Tenant", "TenantLimits", "TlsMode", "Trunk", "TrunkRevocation",
+    "Acme", "Admin", "Caps", "Dns", "Downgrade", "Emergency", "HookSettings", "Identity", "Limits",
+    "Listener", "Match", "OptionsProbe", "Registration",
+    "Revocation", "Server", "SessionTimer", "Settings", "Tenant", "TenantLimits", "TlsMode", "Trunk",
+    "TrunkRevocation",
     "TrunkTls", "TrustAnchor",
     "parse_address", "parse_duration", "parse_ports",
 ]  # fmt: skip
 
 TlsMode = Literal["off", "server", "optional", "required"]
+Transfers = Literal["refuse", "pass"]
 RevocationMode = Literal["off", "soft", "hard"]
 RevocationMethod = Literal["staple", "crl", "ocsp"]
 
@@ -154,85 +161,6 @@ class Tenant(_Model):
     limits: TenantLimits = TenantLimits()
 
 
-class MediaPlace(NamedTuple):
-    """One bound address of media and its ports: ``network`` has it under ``key``, '' is the short form."""
-
-    network: str
-    key: Literal["address", "address6"]
-    address: str
-    advertise: str | None
-    ports: str
-
-
-class MediaNetwork(_Model):
-    """A network of media: the bound address of each family, what SDP says instead, its ports.
-
-    Each address has all the ``ports`` for itself.
-    """
-
-    address: IpAddress | None = None
-    advertise: IpAddress | None = None
-    address6: IpAddress | None = None
-    advertise6: IpAddress | None = None
-    ports: PortRange = "20000-29999"
-
-    @model_validator(mode="after")
-    def _families(self) -> MediaNetwork:
-        if self.address is None and self.address6 is None:
-            raise ValueError(
-                "neither address nor address6: write where media of this network is received,"
-                " such as address: 10.0.0.9"
-            )
-        for key in ("address", "advertise", "address6", "advertise6"):
-            given, six = getattr(self, key), key.endswith("6")
-            if given is not None and (":" in given) is not six:
-                other = key.rstrip("6") if six else f"{key}6"
-                raise ValueError(f"{key} {given} is of the other family: write {other}: {given}")
-        for key, shown in (("address", self.advertise), ("address6", self.advertise6)):
-            if shown is not None and getattr(self, key) is None:
-                raise ValueError(f"{shown} is advertised and nothing bound: write {key}, where it arrives")
-        return self
-
-
-class MediaConfig(_Model):
-    """Where media is received: the bound address, what SDP says instead, the ports; or several networks."""
-
-    address: IpAddress = "127.0.0.1"
-    advertise: IpAddress | None = None
-    ports: PortRange = "20000-29999"
-    networks: dict[Name, MediaNetwork] = {}
-    timeout: Duration = 300.0
-
-    @model_validator(mode="after")
-    def _one_form(self) -> MediaConfig:
-        both = self.model_fields_set & {"address", "advertise", "ports"}
-        if self.networks and both:
-            raise ValueError(
-                f"{', '.join(sorted(both))} beside networks: write each address with its ports in its network"
-            )
-        return self
-
-    @property
-    def places(self) -> tuple[MediaPlace, ...]:
-        """Every bound address, in the order of the networks; the one of the short form has no network."""
-        if not self.networks:
-            return (MediaPlace("", "address", self.address, self.advertise, self.ports),)
-        found = []
-        for name, each in self.networks.items():
-            if each.address is not None:
-                found.append(MediaPlace(name, "address", each.address, each.advertise, each.ports))
-            if each.address6 is not None:
-                found.append(MediaPlace(name, "address6", each.address6, each.advertise6, each.ports))
-        return tuple(found)
-
-
-class Marks(_Model):
-    """The DSCP (RFC 2474) of what we send: ``sip`` of signalling, ``rtp`` of RTP and RTCP; 0 is no mark."""
-
-    sip: Dscp = 0
-    rtp: Dscp = 0
-
-
 class Admin(_Model):
     """The Flask pages and the health endpoint; ``hosts`` are further names that they are asked under."""
 
@@ -264,7 +192,8 @@ class TrunkTls(_Model):
 
 
 class Limits(_Model):
-    """Upper bounds of one trunk; None is no bound. ``cps`` is new calls a second.
+    """Upper bounds of one trunk; None is no bound. ``cps`` is new calls a second, ``messages`` what comes
+    outside of calls.
 
     ``ports`` are pairs of media ports that calls from it hold; a call takes two for each of its streams.
     """
@@ -272,6 +201,7 @@ class Limits(_Model):
     calls: int | None = Field(default=None, ge=0)
     cps: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     ports: int | None = Field(default=None, ge=2)
+    messages: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
 class SessionTimer(_Model):
@@ -305,12 +235,13 @@ class OptionsProbe(_Model):
 class Server(_Model):
     """One of a trunk's peers; ``host:port`` is enough where nothing else is said of it.
 
+    A host name without a ``port`` is a domain, whose servers DNS names (RFC 3263 4).
     The lowest ``priority`` is tried first, and peers of the same share the calls by ``weight`` (RFC 2782).
     ``try_for`` is how long it has for its first response, from the first attempt to connect.
     """
 
     host: PeerHost
-    port: int = Field(ge=0, le=65535)
+    port: int = Field(default=0, ge=0, le=65535)
     priority: int | None = Field(default=None, ge=0, le=65535)
     weight: int | None = Field(default=None, ge=0, le=65535)
     try_for: Duration | None = None
@@ -318,8 +249,12 @@ class Server(_Model):
     @model_validator(mode="before")
     @classmethod
     def _short(cls, given: Any) -> Any:
-        if isinstance(given, dict | Server):
+        if isinstance(given, dict):
+            return with_port(given)
+        if isinstance(given, Server):
             return given
+        if is_domain(given):
+            return {"host": given}
         address = parse_address(given)
         return {"host": address.host, "port": address.port}
 
@@ -366,10 +301,12 @@ Timed = Annotated[
 class Trunk(_Model):
     """One trunk: who it is, how it is reached, and what is demanded of it.
 
-    Without ``sources`` nobody may call in on it; without ``peers`` it cannot be called.
+    Without ``sources`` nobody may call in on it; without ``peers`` it cannot be called; ``srv`` stands for
+    one peer, a domain.
     ``network`` is where its media is received, that of its listener unless given;
     ``media`` says whether its peers receive RTP where they send from (RFC 4961).
-    ``contact`` is who answers for the other side. ``redirects`` says what becomes of a 3xx of its peers.
+    ``contact`` is who answers for the other side. ``redirects`` says what becomes of a 3xx of its peers,
+    ``transfers`` of a REFER.
     """
 
     trunk: Name
@@ -378,6 +315,7 @@ class Trunk(_Model):
     servers: tuple[Annotated[Server, TextOr("sip.carrier.example:5061")], ...] = Field(
         default=(), alias="peers"
     )
+    srv: SrvDomain | None = None
     sources: tuple[Network, ...] = ()
     match: Match | None = None
     listener: str
@@ -390,6 +328,7 @@ class Trunk(_Model):
     sips: Downgrade = "warn"
     scheme: Literal["sip", "sips"] = "sip"
     redirects: Literal["refuse", "pass", "expose", "follow"] = "refuse"
+    transfers: Transfers = "refuse"
     domain: Host | None = None
     limits: Limits = Limits()
     options: OptionsProbe | None = None
@@ -397,19 +336,32 @@ class Trunk(_Model):
     ring_timeout: Duration = 180.0
     dial_timeout: Duration = 5.0
     response_timeout: Duration = 32.0
-    early_media: Literal["pass", "ringing"] = "pass"
+    early_media: Literal["pass", "ringing", "authorized"] = "pass"
+    early_offer: tuple[OfferedCodec, ...] = ()
+    bodies: tuple[BodyKind, ...] = ()
+    methods: tuple[Literal["MESSAGE", "NOTIFY"], ...] = ()
     session_timer: Timed = SessionTimer()
 
     @cached_property
+    def listed(self) -> tuple[Server, ...]:
+        """Its peers as the file has them, by ``peers`` or by ``srv``."""
+        return self.servers if self.srv is None else (*self.servers, Server(host=self.srv))
+
+    @cached_property
     def peers(self) -> tuple[Address, ...]:
-        """The addresses of its servers, in the order of the file."""
-        return tuple([each.address for each in self.servers])
+        """The addresses of its peers, in the order of the file; a domain has the port 0."""
+        return tuple([each.address for each in self.listed])
+
+    @cached_property
+    def domains(self) -> tuple[Address, ...]:
+        """Those of its peers whose servers DNS names."""
+        return tuple([each for each in self.peers if not each.port])
 
     @cached_property
     def ranks(self) -> tuple[tuple[Server, ...], ...]:
-        """Its servers by priority, the lowest first; () where the order of the file is that of the tries."""
+        """Its peers by priority, the lowest first; () where the order of the file is that of the tries."""
         found: dict[int, list[Server]] = {}
-        for each in self.servers:
+        for each in self.listed:
             if each.priority is not None:
                 found.setdefault(each.priority, []).append(each)
         return tuple([tuple(found[priority]) for priority in sorted(found)])
@@ -417,7 +369,7 @@ class Trunk(_Model):
     @cached_property
     def patience(self) -> dict[Address, float]:
         """How long those peers have for their first response that have a ``try_for``, in seconds."""
-        return {each.address: each.try_for for each in self.servers if each.try_for is not None}
+        return {each.address: each.try_for for each in self.listed if each.try_for is not None}
 
     @property
     def told_by_request(self) -> bool:
@@ -458,6 +410,12 @@ class Caps(_Model):
     messages_per_flow: Rate = Field(default=2000.0, ge=10)
 
 
+class Dns(_Model):
+    """Whom names are asked of; without ``servers`` whomever /etc/resolv.conf names, as it stands."""
+
+    servers: tuple[NameServer, ...] = ()
+
+
 class HookSettings(_Model):
     """How long a hook may take before its call is rejected."""
 
@@ -476,6 +434,8 @@ class Settings(_Model):
     dscp: Marks = Marks()
     admin: Admin | None = None
     caps: Caps = Caps()
+    dns: Dns = Dns()
+    emergency: Emergency | None = None
     hooks: HookSettings = HookSettings()
     revocation: Revocation = Revocation()
     control: str = Field(default="run/sbc.sock", min_length=1)

@@ -199,10 +199,22 @@ class _Plain:
         self._document.diagnostics.append(self._document.problem_at(_mark(node), message, hint))
 
 
+class Written(int):
+    """A number and how it is written, for whom 0110 and 110 are not the same."""
+
+    text: str
+
+
 def _integer(text: str) -> int | str:
     digits = text.replace("_", "")
     try:
-        return int(digits) if digits.lstrip("+-").isdecimal() else int(digits, 0)
+        if not digits.lstrip("+-").isdecimal():
+            return int(digits, 0)
+        if text[0] not in "0+":
+            return int(digits)
+        written = Written(digits)
+        written.text = text
+        return written
     except ValueError:
         return text
 

@@ -29,6 +29,11 @@ AnswerFault = Literal[
 PacketFault = Literal["", "forged", "replayed"]
 
 CANDIDATES = range(300, 1500, 10)
+_HOLDS = (
+    (b"a=sendonly", b"a=recvonly"),
+    (b"a=recvonly", b"a=sendonly"),
+    (b"a=inactive", b"a=inactive"),
+)
 _HEADER = struct.Struct("!BBHII")
 _key_start = re.compile(rb"inline:....").sub
 _SUITES = ("AES_CM_128_HMAC_SHA1_80", "AEAD_AES_128_GCM")
@@ -98,10 +103,11 @@ class Voice:
     def answer(self, sdp: bytes) -> bytes:
         """Our answer to an offer, with the faults asked for; PeerError(488) where we cannot.
 
-        An offer that repeats in the call is answered with the same keys.
+        An offer that repeats in the call is answered with the same keys, a hold with a hold (RFC 3264 6.1).
         """
         if self._answer is not None:
-            return self._answer
+            direction = next((answer for offer, answer in _HOLDS if offer in sdp), b"a=sendrecv")
+            return self._answer.replace(b"a=sendrecv", direction)
         remote = read_sdp(sdp)
         self._choose(remote)
         theirs = next((each for each in remote.crypto if each.suite in self.settings.suites), None)

@@ -30,8 +30,8 @@ from sbc.ids import Ids
 from sbc.media.errors import MediaRefused, StreamRefused
 from sbc.media.policy import MediaPolicy
 from sbc.media.sdes import KEY_LENGTHS, CryptoLine, parse_crypto
-from sbc.media.sdp import Media
-from sbc.media.terms import Terms, rtcp_address
+from sbc.media.sdp import Media, decimal, unicast
+from sbc.media.terms import Terms
 
 #: The profiles that can be relayed; the secure ones need SDES (RFC 4568) on their leg.
 PROFILES: Final = ("RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF")
@@ -157,10 +157,26 @@ def _matched(value: str, offered: tuple[CryptoLine, ...]) -> tuple[CryptoLine, C
 def _terms(
     media: Media, policy: MediaPolicy, theirs: CryptoLine | None, ours: CryptoLine | None, mux: bool = True
 ) -> Terms:
+    if not media.lines.rtp:  # RFC 3550 5.1
+        raise PeerError("SDP has an RTP payload type that is not a number below 128")
     host, signalling = media.host, policy.signalling_host
     remote = None if host is None else Address(host, media.port)
     hosts: tuple[str, ...] = () if host is None else (host,)
     if signalling and signalling != host:
         hosts = (*hosts, signalling)
     mux = mux and media.lines.mux
-    return Terms(remote, rtcp_address(media), mux, media.proto, theirs, ours, hosts, policy.asymmetric)
+    return Terms(remote, _rtcp_address(media), mux, media.proto, theirs, ours, hosts, policy.asymmetric)
+
+
+def _rtcp_address(media: Media) -> Address | None:
+    """Return where the peer receives RTCP: ``a=rtcp`` (RFC 3605), else the port above RTP."""
+    host, value = media.host, media.lines.rtcp
+    if value is None:
+        return None if host is None else Address(host, min(media.port + 1, 65535))
+    fields = value.split()
+    if len(fields) not in (1, 4):
+        raise MediaRefused("a=rtcp is malformed")
+    if len(fields) == 4:
+        host = unicast(fields[3])
+    port = decimal(fields[0], 65535, "a=rtcp port")
+    return None if host is None or not port else Address(host, port)

@@ -6,10 +6,9 @@ the address that it names, towards a peer that has not named one yet by that of 
 
 from __future__ import annotations
 
-from sbc.base import LocalError
+from sbc.base import LocalError, is_wildcard
 from sbc.media.errors import StreamRefused
 from sbc.media.ports import Owner, Ports
-from sbc.media.sdp import reaches
 
 
 class Place:
@@ -76,6 +75,12 @@ class Networks:
             if found != "other":
                 return found
         return "other"
+
+
+def reaches(bound: str, host: str) -> bool:
+    """Tell whether a socket on ``bound`` sends to ``host``: one on :: to both families, else to its own."""
+    six = ":" in bound
+    return six == (":" in host) or (six and is_wildcard(bound))
 
 
 def _family(host: str) -> str:

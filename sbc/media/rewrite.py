@@ -7,7 +7,6 @@ the leg they came from; a topology hidden by a deny-list is hidden until the nex
 
 from __future__ import annotations
 
-from sbc.base import PeerError
 from sbc.media.sdes import CryptoLine, format_crypto
 from sbc.media.sdp import Lines, Media
 
@@ -20,13 +19,13 @@ _MUTED = {"sendrecv": "sendonly", "recvonly": "inactive"}
 
 
 def section(
-    media: Media, direction: str, port: int, profile: str, mux: bool, lines: tuple[CryptoLine, ...],
-    address: str = "",
+    media: Media, port: int, profile: str, mux: bool, lines: tuple[CryptoLine, ...], address: str = ""
 ) -> str:  # fmt: skip
     """Write an ``m=`` section on our ``port`` from the peer's ``media``.
 
     ``address`` is where the port is, '' where the session's line says so.
     """
+    direction = media.direction
     if media.host is None:  # RFC 2543's hold; we have an address, so it must be said in words
         direction = _MUTED.get(direction, direction)
     copied = media.lines.copied
@@ -57,12 +56,6 @@ def _allowed(lines: Lines) -> str:
 
 def _network(address: str) -> str:
     return f"IN {'IP6' if ':' in address else 'IP4'} {address}"
-
-
-def check_formats(media: Media) -> None:
-    """Raise PeerError unless every format is an RTP payload type (RFC 3550 5.1)."""
-    if not media.lines.rtp:
-        raise PeerError("SDP has an RTP payload type that is not a number below 128")
 
 
 def rejected(media: Media) -> str:

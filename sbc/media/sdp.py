@@ -13,7 +13,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 from typing import Final
 
-from sbc.base import PeerError, is_wildcard
+from sbc.base import PeerError
 
 MAX_MEDIA: Final = 16
 DIRECTIONS: Final = ("sendrecv", "sendonly", "recvonly", "inactive")
@@ -73,18 +73,20 @@ def _is_payload_type(text: str) -> bool:
 class Media:
     """One ``m=`` section; ``host`` is None for ``c=IN IP4 0.0.0.0``, which means: send nothing to me.
 
-    ``crypto`` are the values of its ``a=crypto`` lines, which are not among its ``lines``.
+    ``crypto`` are the values of its ``a=crypto`` lines, which are not among its ``lines``. ``direction`` is
+    its own, else that of the ``session``, the lines before the first ``m=``, else sendrecv (RFC 8866 6.7).
     """
 
-    __slots__ = ("crypto", "formats", "host", "kind", "lines", "port", "proto")
+    __slots__ = ("crypto", "direction", "formats", "host", "kind", "lines", "port", "proto")
 
-    def __init__(self, kind: str, port: int, lines: Lines, host: str | None, crypto: list[str]) -> None:
+    def __init__(self, kind: str, port: int, lines: Lines, session: Lines, crypto: list[str]) -> None:
         self.kind = kind
         self.port = port
         self.proto = lines.proto
         self.formats = lines.formats
         self.lines = lines
-        self.host = host
+        self.host = lines.host if lines.connected else session.host
+        self.direction = lines.direction or session.direction or "sendrecv"
         self.crypto = crypto
 
     def values(self, name: str) -> list[str]:
@@ -100,10 +102,6 @@ class SessionDescription:
     def __init__(self, lines: Lines, media: list[Media]) -> None:
         self.lines = lines
         self.media = media
-
-    def direction(self, media: Media) -> str:
-        """Return the direction of ``media``: its own, else the session's, else sendrecv (RFC 8866 6.7)."""
-        return media.lines.direction or self.lines.direction or "sendrecv"
 
 
 def parse_sdp(data: bytes) -> SessionDescription:
@@ -123,7 +121,7 @@ def parse_sdp(data: bytes) -> SessionDescription:
     lines = _heads.get(head) or _read_head(head)
     media = []
     for section in sections[1:]:
-        media.append(_media(section, lines.host))
+        media.append(_media(section, lines))
     _check(len(origin) > 2, lines, media)
     return SessionDescription(lines, media)
 
@@ -143,7 +141,7 @@ def _check(origin: bool, session: Lines, media: list[Media]) -> None:
         raise PeerError("SDP has no c= line")
 
 
-def _media(section: bytes, host: str | None) -> Media:
+def _media(section: bytes, session: Lines) -> Media:
     fields = section.split(b" ", 2)
     if len(fields) < 3 or not fields[0].isalpha() or not fields[1].isdigit():
         fields = _unusual(section)
@@ -155,7 +153,7 @@ def _media(section: bytes, host: str | None) -> Media:
         if b"a=crypto" in rest:
             crypto, rest = _without_crypto(rest)
         lines = _sections.get(rest) or _read_section(rest)
-    return Media(_text(kind), number, lines, lines.host if lines.connected else host, crypto)
+    return Media(_text(kind), number, lines, session, crypto)
 
 
 def _unusual(section: bytes) -> list[bytes]:
@@ -268,9 +266,3 @@ def unicast(text: str) -> str | None:
     if address.is_link_local:
         raise PeerError("SDP names an address that holds on one link only", 488)
     return None if address.is_unspecified else str(address)
-
-
-def reaches(bound: str, host: str) -> bool:
-    """Tell whether a socket on ``bound`` sends to ``host``: one on :: to both families, else to its own."""
-    six = ":" in bound
-    return six == (":" in host) or (six and is_wildcard(bound))

@@ -26,7 +26,7 @@ from sbc.media.errors import MediaRefused, StreamRefused
 from sbc.media.places import Networks, Place
 from sbc.media.policy import MediaPolicy
 from sbc.media.relay import Tap, pair
-from sbc.media.rewrite import Origin, check_formats, rejected, section
+from sbc.media.rewrite import Origin, rejected, section
 from sbc.media.sdes import CryptoLine
 from sbc.media.sdp import Media, SessionDescription, parse_sdp
 from sbc.media.stats import MediaStats, StreamStats
@@ -48,14 +48,11 @@ class Stream:
 class _Plan:
     """What an offered stream becomes if it is answered; ``terms`` None: we reject it ourselves."""
 
-    __slots__ = ("before", "direction", "lines", "media", "mux", "place", "profile", "stream", "terms")
+    __slots__ = ("before", "lines", "media", "mux", "place", "profile", "stream", "terms")
 
-    def __init__(
-        self, media: Media, direction: str, stream: Stream, terms: Terms | None, place: Place | None
-    ) -> None:
+    def __init__(self, media: Media, stream: Stream, terms: Terms | None, place: Place | None) -> None:
         self.place = place
         self.media = media
-        self.direction = direction
         self.stream = stream
         self.terms = terms
         self.mux = terms is not None and terms.mux
@@ -171,18 +168,18 @@ class MediaSession:
         for plan, media in zip(offer.plans, description.media, strict=True):
             terms = self._settle(plan, media, offer.theirs, plan.stream.ends[side])
             settled.append(terms)
-            direction = description.direction(media)
             near = plan.stream.ends[offer.side]
-            text = _answered(plan, media, direction, near, address) if terms else rejected(plan.media)
+            text = _answered(plan, media, near, address) if terms else rejected(plan.media)
             sections.append(text)
-            for used, each in ((plan.terms is not None, plan.direction), (media.port > 0, direction)):
+            offered, answered = (plan.terms is not None, plan.media), (media.port > 0, media)
+            for used, each in (offered, answered):
                 moving = moving or used
-                held = held or (used and each != "sendrecv")
+                held = held or (used and each.direction != "sendrecv")
             held = held or not media.host
         for plan, media, terms in zip(offer.plans, description.media, settled, strict=True):
             plan.stream.answered = media
             plan.stream.ends[side].apply(terms)
-            plan.stream.ends[offer.side].apply(plan.terms if terms else None)
+            plan.stream.ends[offer.side].apply(plan.terms if terms and not offer.ours.unheard else None)
         self.held = held or not moving
         self._return_ports(offer.plans)
         self._seen_at = now
@@ -259,11 +256,11 @@ class MediaSession:
             stream = self.streams[index] if index < len(self.streams) else self._new_stream(media.kind)
             terms, place = None, None
             try:
-                place = self._place(media, ours, stream.ends[side])
-                terms = self._terms(media, ours, stream.ends[side], place)
+                if media.port and media.proto in keying.PROFILES:  # asked for, and of a kind that is relayed
+                    terms, place = self._terms(media, ours, stream.ends[side])
             except StreamRefused as error:
                 why = error.reason
-            plans.append(_Plan(media, description.direction(media), stream, terms, place))
+            plans.append(_Plan(media, stream, terms, place))
             asked = asked or media.port > 0
         _prefer_secured(plans)
         _drop_over(ours.streams, plans)
@@ -276,22 +273,19 @@ class MediaSession:
                 plan.profile = keying.profile_like(plan.media.proto, secure)
         return plans
 
-    def _place(self, media: Media, ours: MediaPolicy, end: Endpoint) -> Place:
-        """Where the offering leg's media is received: where it is, else in the family of what it names."""
-        if end.place is not None:
-            return end.place
-        if not media.port or media.host is None:
-            return self._networks.towards(ours.network, ours.signalling_host)
-        return self._networks.reaching(ours.network, media.host)
+    def _terms(self, media: Media, ours: MediaPolicy, end: Endpoint) -> tuple[Terms, Place]:
+        """The terms of an offered stream, and where the offering leg receives it.
 
-    def _terms(self, media: Media, ours: MediaPolicy, end: Endpoint, place: Place) -> Terms | None:
-        """Return the terms of an offered stream, None where it is not asked for or of a kind not relayed."""
-        if not media.port or media.proto not in keying.PROFILES:
-            return None
+        That is where it is received already, else in the family of what it names.
+        """
+        if end.place is not None:
+            place = end.place
+        elif media.host is None:
+            place = self._networks.towards(ours.network, ours.signalling_host)
+        else:
+            place = self._networks.reaching(ours.network, media.host)
         terms = keying.terms_from_offer(self._ids, media, ours, end.terms, end.told)
-        terms = self._sendable(terms, media, place)
-        check_formats(media)
-        return terms
+        return self._sendable(terms, media, place), place
 
     def _new_stream(self, kind: str) -> Stream:
         stream = Stream(kind)
@@ -303,7 +297,6 @@ class MediaSession:
         if plan.terms is None or not media.port:
             return None
         assert end.place is not None, "its port was taken with the offer"
-        check_formats(media)
         terms = keying.terms_from_answer(media, policy, plan.profile, plan.lines, plan.mux)
         return self._sendable(terms, media, end.place)
 
@@ -436,12 +429,12 @@ def _offered(plan: _Plan, end: Endpoint, address: str) -> str:
     if plan.terms is None:
         return rejected(plan.media)
     where = _elsewhere(end, address)
-    return section(plan.media, plan.direction, end.local, plan.profile, plan.mux, plan.lines, where)
+    return section(plan.media, end.local, plan.profile, plan.mux, plan.lines, where)
 
 
-def _answered(plan: _Plan, media: Media, direction: str, end: Endpoint, address: str) -> str:
+def _answered(plan: _Plan, media: Media, end: Endpoint, address: str) -> str:
     """Write the answer's section to the leg that offered, in its profile."""
     assert plan.terms is not None
     lines = () if plan.terms.ours is None else (plan.terms.ours,)
     where = _elsewhere(end, address)
-    return section(media, direction, end.local, plan.media.proto, plan.terms.mux, lines, where)
+    return section(media, end.local, plan.media.proto, plan.terms.mux, lines, where)

@@ -11,11 +11,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from sbc.base import Address
-from sbc.media.errors import MediaRefused
 from sbc.media.places import Place
 from sbc.media.relay import Leg
 from sbc.media.sdes import CryptoLine
-from sbc.media.sdp import Media, decimal, unicast
 from sbc.media.srtp import Protector, Unprotector
 from sbc.media.stats import LegStats
 
@@ -37,20 +35,6 @@ class Terms(NamedTuple):
     ours: CryptoLine | None
     hosts: tuple[str, ...]
     asymmetric: bool = False
-
-
-def rtcp_address(media: Media) -> Address | None:
-    """Return where the peer receives RTCP: ``a=rtcp`` (RFC 3605), else the port above RTP."""
-    host, value = media.host, media.lines.rtcp
-    if value is None:
-        return None if host is None else Address(host, min(media.port + 1, 65535))
-    fields = value.split()
-    if len(fields) not in (1, 4):
-        raise MediaRefused("a=rtcp is malformed")
-    if len(fields) == 4:
-        host = unicast(fields[3])
-    port = decimal(fields[0], 65535, "a=rtcp port")
-    return None if host is None or not port else Address(host, port)
 
 
 class Endpoint:

@@ -29,7 +29,8 @@ def call_record(call: str, fields: Mapping[str, Any], media: MediaStats | None =
         f',"reason":{_safe(get("reason"))},"ended_by":{_text(get("by", ""))}'
         f',"redirected_from":{_safe(get("redirected_from", ""))}'
         f',"redirected_by":{_text(get("redirected_by", ""))}'
-        f',"downgraded":{_truth(get("downgraded"))},"tags":[{",".join(map(_safe, get("tags", ())))}]'
+        f',"downgraded":{_truth(get("downgraded"))},"emergency":{_truth(get("emergency"))}'
+        f',"tags":[{",".join(map(_safe, get("tags", ())))}]'
         f',"a":{_leg(str(get("from", "")), "", get("call_id"), get("a"), media.a)}'
         f',"b":{_leg(str(get("to", "")), str(get("peer", "")), get("call_id_b"), get("b"), media.b)}}}'
     )

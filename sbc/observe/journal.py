@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 from sbc.b2bua.commands import Note
-from sbc.observe.text import REDACTED, SECRET_FIELDS, has_secret, iso_time, redact, word
+from sbc.observe.text import iso_time, words
 from sbc.observe.views import StatusView
 
 Level = Literal["INF", "WRN", "ERR"]
@@ -28,6 +28,8 @@ _RANK: Final = {"INF": 0, "WRN": 1, "ERR": 2}
 EVENTS: Mapping[str, tuple[Level, str]] = {
     "sips-arrival": ("INF", "[sips-arrival]"),
     "sips-downgrade": ("WRN", "[sips-downgrade]"),
+    "emergency": ("WRN", "[emergency]"),
+    "message": ("INF", "[message]"),
     "media-refused": ("INF", "[srtp-refused]"),
     "ports-refused": ("WRN", "[ports-refused]"),
     "hook-failed": ("ERR", "[hook]"),
@@ -86,8 +88,17 @@ class Journal:
             self._registers(note, now)
             return
         level, tag = EVENTS.get(event, ("INF", "call" if call else f"[{event}]"))
-        if _RANK[level] >= self._least:
-            self._line(level, tag, _head(event, call, tag), note.fields, now)
+        if _RANK[level] < self._least:
+            return
+        head: dict[str, object] = {}
+        if tag == "[sips-arrival]":
+            head["CallID"] = call
+        else:
+            if call:
+                head["call"] = call
+            if tag != f"[{event}]":
+                head["event"] = event
+        self.event(level, tag, head | note.fields, now)
 
     def _registers(self, note: Note, now: float) -> None:
         """``REGISTER carrier TLS (sips:)`` and ``REGISTER OK``, as row S2 has them."""
@@ -101,7 +112,7 @@ class Journal:
     def event(self, level: Level, tag: str, fields: Mapping[str, Any], now: float) -> None:
         """Log what is not of a call, such as ``[start]``."""
         if _RANK[level] >= self._least:
-            self._line(level, tag, "", fields, now)
+            self._write(f"{iso_time(now)} {level} {tag}{words(fields)}")
 
     def stats(self, status: Callable[[], StatusView], now: float, at: float) -> None:
         """Log ``[SIPS-stats]`` if 30 s have passed since the last; ``status`` is asked only then.
@@ -112,28 +123,6 @@ class Journal:
             return
         self._next_stats = at + STATS_PERIOD
         self.event("INF", "[SIPS-stats]", stats_fields(status()), now)
-
-    def _line(self, level: Level, tag: str, head: str, fields: Mapping[str, Any], now: float) -> None:
-        self._write(f"{iso_time(now)} {level} {tag}{head}{_words(fields)}")
-
-
-def _words(fields: Mapping[str, Any]) -> str:
-    """Write `` name=value`` for each field that has a value, every secret blotted out."""
-    line = "".join([f" {name}={word(value)}" for name, value in fields.items() if value is not None])
-    if SECRET_FIELDS.isdisjoint(fields) and not has_secret(line):
-        return line
-    return "".join([_word(name, value) for name, value in fields.items() if value is not None])
-
-
-def _word(name: str, value: Any) -> str:
-    return f" {name}={REDACTED if name in SECRET_FIELDS else word(redact(str(value)))}"
-
-
-def _head(event: str, call: str, tag: str) -> str:
-    if tag == "[sips-arrival]":
-        return f" CallID={word(call)}"
-    name = f" event={event}" if tag != f"[{event}]" else ""
-    return f" call={word(call)}{name}" if call else name
 
 
 def stats_fields(status: StatusView) -> dict[str, Any]:

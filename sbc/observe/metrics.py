@@ -16,6 +16,7 @@ from sbc.observe.views import (
     CountersView,
     LifeView,
     ListenerView,
+    NameView,
     RegistrationView,
     RevocationView,
     StatusView,
@@ -72,6 +73,7 @@ def exposition(status: StatusView) -> str:
             *_trunks(status),
             *_tenants(status),
             *_registrations(status.registrations),
+            *_names(status.names),
             *_sources(status.revocation),
             "",
         ]
@@ -84,6 +86,8 @@ def _totals(status: StatusView) -> Iterator[str]:
     yield from _family("sbc_info", "gauge", "What is running.", [(build, 1)])
     yield from _one("sbc_start_time_seconds", "gauge", "When it started.", status.started)
     yield from _one("sbc_calls", "gauge", "Live calls.", len(status.calls))
+    urgent = sum(call.emergency for call in status.calls)
+    yield from _one("sbc_emergency_calls", "gauge", "Those of them that are emergency calls.", urgent)
     yield from _one("sbc_calls_ended_total", "counter", "Calls that are over.", counters.calls)
     ways = {"inbound": counters.inbound, "outbound": counters.outbound}
     good = [({"direction": way}, float(stats.handshakes)) for way, stats in ways.items()]
@@ -228,6 +232,14 @@ def _registrations(found: tuple[RegistrationView, ...]) -> Iterator[str]:
     yield from _family("sbc_registration_up", "gauge", "1 where the trunk is registered.", up)
     ends = [({"trunk": each.trunk}, each.until) for each in found if each.until]
     yield from _family("sbc_registration_expiry_seconds", "gauge", "When its binding ends.", ends)
+
+
+def _names(found: tuple[NameView, ...]) -> Iterator[str]:
+    labels = [{"name": each.domain, "transport": each.transport} for each in found]
+    servers = [(label, float(len(each.servers))) for label, each in zip(labels, found, strict=True)]
+    yield from _family("sbc_name_servers", "gauge", "Servers that DNS names for a domain.", servers)
+    up = [(label, float(not each.failing)) for label, each in zip(labels, found, strict=True)]
+    yield from _family("sbc_name_up", "gauge", "1 where DNS answered for the domain the last time.", up)
 
 
 def _lives(certificates: tuple[LifeView, ...]) -> Iterator[str]:

@@ -13,7 +13,6 @@ from sbc.media.stats import MediaStats
 from sbc.observe.cdr import call_record
 from sbc.observe.journal import Journal, Level
 from sbc.observe.metrics import Counters
-from sbc.observe.soft_passes import SoftPasses
 from sbc.observe.throttle import Throttle
 from sbc.observe.views import FailureView
 from sbc.policy.shares import source_of
@@ -29,7 +28,9 @@ FAILURES_KEPT = 50
 _MESSAGES: Final = (5, 60)
 _HANDSHAKES: Final = (30, 300)
 _FLOODS: Final = (1, 20)
-
+# Seconds between two lines about one source, or one reason, for which peers were let pass.
+LOG_EVERY: Final = 3600.0
+_MOST_SAID: Final = 4096
 
 # The line of the configuration that decides a failure of a trunk, "" for none.
 Place = Callable[[str, Failure, Direction], str]
@@ -183,6 +184,37 @@ class Recorder:
     def fault(self, place: str, now: float) -> None:
         """Our own code failed at ``place``."""
         self.note(Note("internal-error", "", {"place": place}), None, now)
+
+
+class SoftPasses:
+    """Peers that were let pass although nothing fresh said that their certificate is not revoked.
+
+    Counted for each trunk and reason, apart from failed handshakes: these are connections that came about.
+    A source that is down would otherwise write a line a connection; it is said once an hour.
+    """
+
+    __slots__ = ("_said", "counts")
+
+    def __init__(self) -> None:
+        self.counts: dict[tuple[str, str], int] = {}
+        self._said: dict[tuple[str, str], float] = {}
+
+    def note(self, trunk: str, reason: str, source: str, now: float) -> bool:
+        """Count one at ``now`` (POSIX seconds); True where it is to be logged."""
+        self.counts[trunk, reason] = self.counts.get((trunk, reason), 0) + 1
+        key = (trunk, source or reason)
+        if now - self._said.get(key, -LOG_EVERY) < LOG_EVERY:
+            return False
+        if len(self._said) >= _MOST_SAID:
+            self._said.clear()
+        self._said[key] = now
+        return True
+
+    def of(self, trunk: str) -> tuple[tuple[str, int], ...]:
+        """The counts of one trunk, by reason."""
+        return tuple(
+            sorted((reason, count) for (name, reason), count in self.counts.items() if name == trunk)
+        )
 
 
 # What a peer's messages alone bring about: as many as it likes.

@@ -11,9 +11,10 @@ is passed over as a whole, never begun again in its middle.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 REDACTED = "[redacted]"
 SECRET_FIELDS = frozenset({"password", "authorization", "proxy-authorization", "ha1", "key", "secret"})
@@ -82,6 +83,18 @@ def word(value: object) -> str:
     if text.isprintable() and '"' not in text and "\\" not in text:
         return text if text and " " not in text else f'"{text}"'
     return '"' + "".join([_escape(each) for each in text]) + '"'
+
+
+def words(fields: Mapping[str, Any]) -> str:
+    """Write `` name=value`` for each field that has a value, every secret blotted out."""
+    line = "".join([f" {name}={word(value)}" for name, value in fields.items() if value is not None])
+    if SECRET_FIELDS.isdisjoint(fields) and not has_secret(line):
+        return line
+    return "".join([_word(name, value) for name, value in fields.items() if value is not None])
+
+
+def _word(name: str, value: object) -> str:
+    return f" {name}={REDACTED if name in SECRET_FIELDS else word(redact(str(value)))}"
 
 
 def printable(text: str) -> str:

@@ -25,6 +25,14 @@ class HasBounds(Protocol):
         """New calls a second."""
 
 
+class HasAllBounds(HasBounds, Protocol):
+    """Those of a trunk."""
+
+    @property
+    def messages(self) -> float | None:
+        """Requests outside of calls a second."""
+
+
 class HasLimits(Protocol):
     """What this module needs of a trunk: its name and its limits."""
 
@@ -34,6 +42,18 @@ class HasLimits(Protocol):
 
     @property
     def limits(self) -> HasBounds:
+        """Its bounds."""
+
+
+class HasAllLimits(Protocol):
+    """The same, of a trunk alone."""
+
+    @property
+    def trunk(self) -> str:
+        """The trunk's name."""
+
+    @property
+    def limits(self) -> HasAllBounds:
         """Its bounds."""
 
 
@@ -57,37 +77,38 @@ class _Usage:
         self.tokens = tokens
         self.filled_at = now
 
-    def count(self, limits: HasBounds) -> None:
-        """One more call, which nothing refuses."""
-        self.calls += 1
-        if limits.cps is not None:
-            self.tokens -= 1.0
-
 
 class CallLimits:
     """The calls of every trunk and tenant, counted; one for the life of the process."""
 
-    __slots__ = ("_usage",)
+    __slots__ = ("_messages", "_usage")
 
     def __init__(self) -> None:
         self._usage: dict[str, _Usage] = {}
+        self._messages: dict[str, _Usage] = {}
 
-    def admit(self, trunk: HasLimits, now: float, tenant: HasLimits | None = None) -> str | None:
+    def admit(
+        self, trunk: HasLimits, now: float, always: bool = False, tenant: TenantBounds | None = None
+    ) -> str | None:
         """Count one more call of ``trunk``, or say in words why it is refused; ``now`` is in seconds.
 
         It counts for ``tenant`` as well, where one is given; who refuses it, neither counts it.
+        ``always``: no limit is asked, for it is an emergency call.
         """
         usage = self._of(trunk, now)
-        refusal = _refusal(usage, trunk, f"trunk {trunk.trunk}", now)
-        if refusal is not None:
-            return refusal
-        if tenant is not None:
-            shared = self._of(tenant, now)
-            refusal = _refusal(shared, tenant, tenant.trunk, now)
+        shared = self._of(tenant, now) if tenant is not None else None
+        if not always:
+            refusal = _refusal(usage, trunk.limits, f"trunk {trunk.trunk}", now)
+            if refusal is None and tenant is not None and shared is not None:
+                refusal = _refusal(shared, tenant.limits, tenant.trunk, now)
             if refusal is not None:
                 return refusal
-            shared.count(tenant.limits)
-        usage.count(trunk.limits)
+            _take(usage, trunk.limits)
+            if tenant is not None and shared is not None:
+                _take(shared, tenant.limits)
+        usage.calls += 1
+        if shared is not None:
+            shared.calls += 1
         return None
 
     def _of(self, each: HasLimits, now: float) -> _Usage:
@@ -95,6 +116,19 @@ class CallLimits:
         if usage is None:
             usage = self._usage[each.trunk] = _Usage(_depth(each.limits.cps), now)
         return usage
+
+    def admit_message(self, trunk: HasAllLimits, now: float) -> str | None:
+        """Let one more request outside of calls pass, or say in words why ``trunk`` may send none now."""
+        most = trunk.limits.messages
+        if most is None:
+            return None
+        usage = self._messages.get(trunk.trunk)
+        if usage is None:
+            usage = self._messages[trunk.trunk] = _Usage(_depth(most), now)
+        if not _fill(usage, most, now):
+            return f"trunk {trunk.trunk} is over its limit of {most:g} messages a second"
+        usage.tokens -= 1.0
+        return None
 
     def resume(self, trunk: HasLimits) -> None:
         """A call that was just released goes on as another: it counts again, and no limit is asked."""
@@ -119,15 +153,23 @@ def _depth(cps: float | None) -> float:
     return max(1.0, cps) if cps else 0.0
 
 
-def _refusal(usage: _Usage, each: HasLimits, who: str, now: float) -> str | None:
-    """Why one more call of ``each`` is too much at ``now``; nothing is counted yet."""
-    limits = each.limits
+def _refusal(usage: _Usage, limits: HasBounds, who: str, now: float) -> str | None:
+    """Why one more call is too much at ``now``; nothing is counted yet."""
     if limits.calls is not None and usage.calls >= limits.calls:
         return f"{who} has {usage.calls} calls and its limit is {limits.calls}"
-    cps = limits.cps
-    if cps is None:
+    if limits.cps is None or _fill(usage, limits.cps, now):
         return None
+    return f"{who} is over its limit of {limits.cps:g} calls a second"
+
+
+def _fill(usage: _Usage, rate: float, now: float) -> bool:
+    """Add the tokens of the time that has passed; whether there is one."""
     elapsed = max(0.0, now - usage.filled_at)
-    usage.tokens = min(_depth(cps), usage.tokens + elapsed * cps)
+    usage.tokens = min(_depth(rate), usage.tokens + elapsed * rate)
     usage.filled_at = now
-    return None if usage.tokens >= 1.0 else f"{who} is over its limit of {cps:g} calls a second"
+    return usage.tokens >= 1.0
+
+
+def _take(usage: _Usage, limits: HasBounds) -> None:
+    if limits.cps is not None:
+        usage.tokens -= 1.0

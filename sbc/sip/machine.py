@@ -15,7 +15,16 @@ from sbc.sip.cancel import build_ack
 from sbc.sip.headers import Headers
 from sbc.sip.message import Request, Response
 from sbc.sip.outgoing import Send
-from sbc.sip.timers import CEILINGS, DURATIONS, NEVER, T1, T2, UNRELIABLE_ONLY, ZERO_IF_RELIABLE
+from sbc.sip.timers import (
+    CEILINGS,
+    DURATIONS,
+    NEVER,
+    T1,
+    T2,
+    UNRELIABLE_ONLY,
+    ZERO_IF_RELIABLE,
+    TimerQueue,
+)
 from sbc.sip.transaction import (
     CALLING,
     COMPLETED,
@@ -28,18 +37,21 @@ from sbc.sip.transaction import (
     TRYING,
     State,
     Table,
-    response_class,
 )
 
 SPENT: Final = Request("SPENT", "sip:spent.invalid", Headers())
 """Stands in ``transaction.request`` once that has been let go of (an INVITE that was acknowledged)."""
 
 
-class Owner(Protocol):
-    """What a transaction asks of the layer that holds it."""
+def response_class(status: int) -> str:
+    """Return the input that a response of ``status`` is to a machine."""
+    return "1xx" if status < 200 else "2xx" if status < 300 else "final"
 
-    def schedule(self, transaction: Transaction) -> None:
-        """Enter the earliest timer of ``transaction`` in the queue."""
+
+class Owner(Protocol):
+    """What a transaction asks of the layer that holds it; its earliest timer is entered in ``queue``."""
+
+    queue: TimerQueue[Transaction]
 
     def ended(self, transaction: Transaction) -> None:
         """Take ``transaction`` out of every table."""
@@ -94,7 +106,7 @@ class Transaction:
             self.timers.clear()
             self._owner.ended(self)
         elif self.timers:
-            self._owner.schedule(self)
+            self._owner.queue.schedule(self)
         return passes_up
 
     def fire_due(self, at: float, out: list[Any]) -> None:

@@ -44,6 +44,11 @@ MAX_SKIP: Final = 1 << 20
 # Octets by which another protocol is known from the first of them, and with its headers.
 _BEGINNING: Final = 16
 _LINES: Final = 2048
+# How what comes nearly always begins: nothing more is asked of it.
+_USUAL: Final = (
+    *(b"SIP/2.0 ", b"INVITE sip:", b"ACK sip:", b"BYE sip:", b"CANCEL sip:", b"OPTIONS sip:"),
+    *(b"INVITE sips:", b"ACK sips:", b"BYE sips:", b"CANCEL sips:", b"OPTIONS sips:"),
+)
 
 # So many pings without a break say what any greater number says, and are found at once.
 _MANY: Final = 128
@@ -142,13 +147,12 @@ class MessageStream:
     def _take_head(self, source: Octets, at: int, items: list[Item]) -> int | None:
         end = source.find(b"\r\n\r\n", max(at, self._scanned))
         # Asked whether or not the head is whole: how a stream is cut must not decide what becomes of it.
-        spoken = protocol_of(bytes(source[at : at + _BEGINNING]))
-        if end < 0:
-            # Only the headers tell HTTP from a WebSocket: they are waited for.
-            if len(source) - at <= self.max_head and spoken in ("", "SIP", "HTTP"):
-                return None
-            return self._fail(ParseError("the header section is too long", 513), source, at, items)
-        if end - at > self.max_head or spoken not in ("", "SIP"):
+        usual = source.startswith(_USUAL, at)
+        spoken = "SIP" if usual else protocol_of(bytes(source[at : at + _BEGINNING]))
+        # Only the headers tell HTTP from a WebSocket: they are waited for.
+        if end < 0 and len(source) - at <= self.max_head and spoken in ("", "SIP", "HTTP"):
+            return None
+        if end < 0 or end - at > self.max_head or spoken not in ("", "SIP"):
             return self._fail(ParseError("the header section is too long", 513), source, at, items)
         head = bytes(source[at : end + 2])
         item: Message | ParseError

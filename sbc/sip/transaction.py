@@ -65,11 +65,6 @@ def complete(
     return {**idle, **arrows}
 
 
-def response_class(status: int) -> str:
-    """Return the input that a response of ``status`` is to a machine."""
-    return "1xx" if status < 200 else "2xx" if status < 300 else "final"
-
-
 # RFC 3261 17.1.1, figure 5; RFC 6026 8.4
 INVITE_CLIENT: Final[Table] = complete(
     {

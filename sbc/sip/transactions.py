@@ -23,12 +23,12 @@ from typing import Any, Final, Literal
 from sbc.base import LocalError
 from sbc.flow import Flow
 from sbc.ids import Ids
-from sbc.sip.machine import SPENT, ClientTransaction, ServerTransaction, Transaction
+from sbc.sip.machine import SPENT, ClientTransaction, ServerTransaction, Transaction, response_class
 from sbc.sip.matching import Key, client_key, fix_via, request_key, same_peer, server_key
 from sbc.sip.message import Request, Response, response_to
 from sbc.sip.outgoing import Send
 from sbc.sip.timers import TimerQueue
-from sbc.sip.transaction import ACCEPTED, ACKNOWLEDGED, PROCEEDING, TRYING, response_class
+from sbc.sip.transaction import ACCEPTED, ACKNOWLEDGED, PROCEEDING, TRYING
 
 __all__ = [
     "ACK2XX",
@@ -67,8 +67,8 @@ class Transactions:
     """All transactions of one engine, on all flows."""
 
     __slots__ = (
-        "_clients", "_closing", "_finished", "_flows", "_ids", "_live", "_number", "_queue", "_requests",
-        "_servers", "_told",
+        "_clients", "_closing", "_finished", "_flows", "_ids", "_live", "_number", "_requests", "_servers",
+        "_told", "queue",
     )  # fmt: skip
 
     def __init__(self, ids: Ids) -> None:
@@ -79,7 +79,7 @@ class Transactions:
         self._clients: dict[Key, ClientTransaction] = {}
         self._requests: dict[Key, ServerTransaction] = {}
         self._flows: dict[Flow, dict[int, Transaction]] = {}
-        self._queue: TimerQueue[Transaction] = TimerQueue(self._live)
+        self.queue: TimerQueue[Transaction] = TimerQueue(self._live)
         self._told: list[tuple[Transaction, str]] = []
         self._closing: deque[tuple[Transaction, Flow]] = deque()
         self._finished: dict[Key, int] = {}
@@ -92,9 +92,11 @@ class Transactions:
         return self._ids.branch()
 
     def receive_request(
-        self, flow: Flow, request: Request, at: float, out: list[Any]
+        self, flow: Flow, request: Request, at: float, out: list[Any], always: bool = False
     ) -> ServerTransaction | Received | None:
         """Take in a validated request; return its new transaction, or None where it was absorbed.
+
+        ``always``: however many refusals its peer has left without an ACK.
 
         ``ACK2XX`` means that ``request`` is an ACK for which there is no transaction: that of a
         2xx, or a stray one; it is for the dialog that it names. ``REFUSED`` is answered already.
@@ -108,7 +110,11 @@ class Transactions:
             if not self._follow(known, flow, at, out):
                 known.fire("request", None, at, out)
             return None
-        if method == "INVITE" and self._finished.get(_counter(flow, method), 0) >= UNACKNOWLEDGED:
+        if (
+            method == "INVITE"
+            and not always
+            and self._finished.get(_counter(flow, method), 0) >= UNACKNOWLEDGED
+        ):
             out.append(Send(flow, _stateless_refusal(flow, request)))
             return REFUSED
         transaction = self._serve(flow, key, request)
@@ -199,7 +205,7 @@ class Transactions:
         """
         self._end_closing(at, out)
         for _ in range(SLICE):
-            transaction = self._queue.pop_due(at)
+            transaction = self.queue.pop_due(at)
             if transaction is None:
                 break
             transaction.fire_due(at, out)
@@ -230,11 +236,7 @@ class Transactions:
     @property
     def next_deadline(self) -> float | None:
         """When ``tick`` is wanted next (monotonic seconds), or None."""
-        return 0.0 if self._closing else self._queue.next_deadline()
-
-    def schedule(self, transaction: Transaction) -> None:
-        """Enter the earliest timer of ``transaction`` in the queue; for the machines alone."""
-        self._queue.schedule(transaction)
+        return 0.0 if self._closing else self.queue.next_deadline()
 
     def tell(self, transaction: Transaction, event: str) -> None:
         """Keep ``event`` until the running ``tick`` or ``flow_closed`` returns it; for the machines."""

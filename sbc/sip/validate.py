@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
+from dsl.addresses import is_sos
 from sbc.sip.grammar import ParseError
 from sbc.sip.headers import Headers, canonical
 from sbc.sip.message import Message, Request, Response
@@ -61,7 +62,7 @@ def _check_request(request: Request, method: str, to_scheme: str) -> None:
     if method != request.method:
         raise ParseError("the CSeq method is not the request's")
     target = request.target
-    if target.scheme not in KNOWN_SCHEMES:
+    if target.scheme not in KNOWN_SCHEMES and not is_sos(target.party.user):
         raise ParseError("unknown scheme of the Request-URI", 416)
     if target.headers:
         raise ParseError("the Request-URI holds headers")

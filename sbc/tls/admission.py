@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Literal, Protocol
 
@@ -86,6 +86,7 @@ class TrunkTrust:
     """One trunk's TLS policy with its anchors loaded; ``bound`` are the identities shown as staged.
 
     ``by_request``: its requests are told from those of others at its address.
+    ``asks`` where a peer's certificate is looked at, ``demands`` where a peer without one is refused.
     ``peer_hosts`` are the host names that it dials, which name it under a public CA where ``names``
     do not; ``quarantined`` where something that it needs could not be loaded: it is known and admits nobody.
     """
@@ -106,16 +107,12 @@ class TrunkTrust:
     peer_hosts: tuple[str, ...] = ()
     revocation: RevocationPolicy = DEFAULT_POLICY
     by_request: bool = False
+    asks: bool = field(init=False)
+    demands: bool = field(init=False)
 
-    @property
-    def asks(self) -> bool:
-        """True where a peer's certificate is looked at."""
-        return self.mode in ("optional", "required")
-
-    @property
-    def demands(self) -> bool:
-        """True where a peer without a certificate is refused."""
-        return self.mode == "required"
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "asks", self.mode in ("optional", "required"))
+        object.__setattr__(self, "demands", self.mode == "required")
 
 
 class Admission:
@@ -185,13 +182,17 @@ class _ListenerTrust:
 
 
 class TrustTable:
-    """The trust of one snapshot; ``admit`` and ``outbound`` answer from it."""
+    """The trust of one snapshot; ``admit`` and ``outbound`` answer from it.
+
+    ``by_name`` is False where no SNI makes a difference, because there are no tenants.
+    """
 
     def __init__(
         self, listeners: Mapping[str, _ListenerTrust], tenants: Mapping[str, TenantEntry],
         trunks: Mapping[str, TrunkTrust],
     ) -> None:  # fmt: skip
         self._listeners = listeners
+        self.by_name = bool(tenants)
         self._tenants = tenants
         self._trunks = trunks
         self._domains = {
@@ -212,11 +213,6 @@ class TrustTable:
         """The names under which the tenants of ``trunks`` can be reached."""
         tenants = dict.fromkeys(self._trunks[each].tenant for each in trunks)
         return tuple(name for each in tenants if each is not None for name in self._tenants[each].domains)
-
-    @property
-    def by_name(self) -> bool:
-        """False where no SNI makes a difference, because there are no tenants."""
-        return bool(self._tenants)
 
     def sources_admit(self, listener: str, source: str) -> bool:
         """True where some TLS trunk of the listener admits the address."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 # What a trunk's `groups` may name.
 GROUPS = (
     "X25519MLKEM768",
@@ -44,6 +46,7 @@ _NUMBERS = {
 }
 
 
+@lru_cache(maxsize=256)
 def normal_group(name: str) -> str:
     """The spelling that the configuration uses: X25519, P-256, X25519MLKEM768."""
     known = _SPELLINGS.get(name.lower())

@@ -14,9 +14,8 @@ from typing import NamedTuple, Protocol
 from sbc.base import PeerError
 from sbc.tls.evidence import Evidence, NoIssuer
 from sbc.tls.failure import Failure
-from sbc.tls.match import Admission, Presented, Verdict, match, still_trusted
-from sbc.tls.material.certificate import MAX_CHAIN, MAX_DER, Certificate, thumbprint_of
-from sbc.tls.material.certificate_cache import CertificateCache
+from sbc.tls.match import Admission, Match, Presented, match, still_trusted
+from sbc.tls.material.certificate import MAX_CHAIN, MAX_DER, Certificate, CertificateCache, thumbprint_of
 from sbc.tls.material.missing import no_issuer
 from sbc.tls.revocation.cache import RevocationCache
 from sbc.tls.revocation.finding import Unusable
@@ -176,15 +175,17 @@ class Judge:
         self.trunk, self.anchor = verdict.trunk, verdict.anchor
         return 0
 
-    def _match(self, ders: Sequence[bytes], agreed: Agreed) -> Verdict:
+    def _match(self, ders: Sequence[bytes], agreed: Agreed) -> Match:
         """``match``; where the chain ends at an intermediate that a trunk filed, by what is above too."""
         leaf = self.leaf = self.cache.read(ders[0])
         chain = (leaf.identity.thumbprint, *map(thumbprint_of, ders[1:]))
         self.chain = self.cache.keep(ders, chain)
+        excluded: tuple[str, ...] = ()
+        if any("*" in each for each in leaf.identity.sans):  # it could reach what its issuers exclude
+            excluded = tuple(subtree for each in ders[1:] for subtree in self.cache.read(each).excluded)
         presented = self.presented = Presented(
-            leaf, chain, agreed.version, agreed.group, self.anchored, self.purpose_ok, self.chain,
-            self._excluded(leaf, ders[1:]),
-        )  # fmt: skip
+            leaf, chain, agreed.version, agreed.group, self.anchored, self.purpose_ok, self.chain, excluded
+        )
         longer: dict[str, Presented] = {}
         open_end = self.anchored and not self.cache.read(ders[-1]).self_issued
         if self.ways is not None and len(self.admission.candidates) > 1 and open_end:
@@ -194,12 +195,6 @@ class Judge:
             self.presented = longer[verdict.trunk]
             self.chain = self.presented.ders
         return verdict
-
-    def _excluded(self, leaf: Certificate, issuers: Sequence[bytes]) -> tuple[str, ...]:
-        """The subtrees that the issuers exclude, where the leaf has a wildcard that could reach there."""
-        if not any("*" in each for each in leaf.identity.sans):
-            return ()
-        return tuple(subtree for each in issuers for subtree in self.cache.read(each).excluded)
 
     def no_issuer(self) -> NoIssuer | None:
         """What the peer's chain lacks, where it ended before anything that is trusted."""
@@ -226,7 +221,7 @@ class Judge:
 
     # Revocation
 
-    def _hold_to(self, verdict: Verdict, admission: Admission) -> None:
+    def _hold_to(self, verdict: Match, admission: Admission) -> None:
         """What is demanded about revocation of a peer that was taken for the trunk of ``verdict``."""
         presented = self.presented
         assert presented is not None, "matched"

@@ -25,8 +25,7 @@ from typing import Any
 from sbc.base import PeerError
 from sbc.flow import TlsFacts
 from sbc.tls.failure import Direction, Failure
-from sbc.tls.material.certificate import thumbprint_of
-from sbc.tls.material.certificate_cache import CertificateCache
+from sbc.tls.material.certificate import CertificateCache, thumbprint_of
 from sbc.typed import record
 
 SHOWN_KEPT = 64

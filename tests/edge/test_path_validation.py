@@ -23,10 +23,9 @@ from sbc.config.model import TrustAnchor
 from sbc.net.tls.verify import verify
 from sbc.tls.match import Admission, TrunkTrust
 from sbc.tls.material.anchors import load_anchor
-from sbc.tls.revocation.cache import RevocationCache
+from sbc.tls.revocation.cache import Links, RevocationCache
 from sbc.tls.revocation.finding import Method, Unusable
 from sbc.tls.revocation.issuer import read_issuer
-from sbc.tls.revocation.link import Links
 from sbc.tls.revocation.lists import read_list, split_pem
 from tests.edge.attacked import CORPORA
 from tests.peers.runaway import no_runaway

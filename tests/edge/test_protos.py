@@ -95,11 +95,11 @@ def attack(sbc: Attacked, attacker: Attacker, probe: Stream | Datagrams) -> int:
     for sent, case in enumerate(protos.cases(port), 1):
         attacker.send(case.invite)
         gevent.sleep(0.004 if sent % 2 else 0)  # some are cancelled while they ring, some before
+        if sent % 4 == 1:  # ... and some not before the SBC, however busy the machine is, has sent them on
+            assert options(probe), f"no answer to OPTIONS after {case.name}"
         for each in case.teardown:
             attacker.send(each)
         gevent.sleep(0.001)
-        if sent % 100 == 0:
-            assert options(probe), f"no answer to OPTIONS after {case.name}"
     return sent
 
 
@@ -124,4 +124,4 @@ def test_every_case(sbc: Attacked, transport: str) -> None:
     )
     # Over UDP the answers go where the Via says, which is the probe (RFC 3261 18.2.2).
     answers = attacker.statuses + Counter(each.status for each in probe.heard if isinstance(each, Response))
-    assert routed > 500 and answers[400] > 500, (routed, answers)
+    assert routed > 200 and answers[400] > 500, (routed, answers)

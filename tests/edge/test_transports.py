@@ -18,6 +18,7 @@ from sbc.net.transport.dial import DialFailed
 from sbc.net.transport.listener import Listeners
 from sbc.observe.traffic import Tally
 from tests.edge.tls_lab import OPTIONS, Lab
+from tests.peers.ports import free_port
 from tests.peers.waiting import until, until_equal
 
 OK = b"SIP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -414,19 +415,18 @@ def test_of_a_names_servers_the_one_that_is_meant_is_dialled(
 ) -> None:
     """A name has two addresses, and a dialog is with the second."""
     lab.listener("edge", "tcp")
-    with socket.create_server(("127.0.0.1", 0)) as first:
-        port = first.getsockname()[1]
-        with socket.create_server(("127.0.0.2", port)):
-            both = [Address("127.0.0.1", port), Address("127.0.0.2", port)]
-            monkeypatch.setattr(dialer, "resolve", lambda target: both)
-            trunk = lab.trunk("acme", listener="edge", peers=(f"servers.example:{port}",))
-            lab.start()
-            snapshot = lab.snapshot()
-            usual = lab.dialer.connect(trunk, snapshot)
-            assert usual.remote == both[0]
-            meant = lab.dialer.connect(trunk, snapshot, trunk.peers, (both[1],))
-            assert meant.remote == both[1]
-            assert lab.dialer.lookup(trunk, snapshot, trunk.peers, (both[0],)) is usual
-            assert lab.dialer.lookup(trunk, snapshot, trunk.peers, (Address("127.0.0.2", 0),)) is meant
-            unknown = lab.dialer.connect(trunk, snapshot, trunk.peers, (Address("192.0.2.1", 5061),))
-            assert unknown in (usual, meant), "one that is none of theirs changes nothing"
+    port = free_port()  # one that is free at both, and that no connection takes meanwhile
+    with socket.create_server(("127.0.0.1", port)), socket.create_server(("127.0.0.2", port)):
+        both = [Address("127.0.0.1", port), Address("127.0.0.2", port)]
+        monkeypatch.setattr(dialer, "resolve", lambda target: both)
+        trunk = lab.trunk("acme", listener="edge", peers=(f"servers.example:{port}",))
+        lab.start()
+        snapshot = lab.snapshot()
+        usual = lab.dialer.connect(trunk, snapshot)
+        assert usual.remote == both[0]
+        meant = lab.dialer.connect(trunk, snapshot, trunk.peers, (both[1],))
+        assert meant.remote == both[1]
+        assert lab.dialer.lookup(trunk, snapshot, trunk.peers, (both[0],)) is usual
+        assert lab.dialer.lookup(trunk, snapshot, trunk.peers, (Address("127.0.0.2", 0),)) is meant
+        unknown = lab.dialer.connect(trunk, snapshot, trunk.peers, (Address("192.0.2.1", 5061),))
+        assert unknown in (usual, meant), "one that is none of theirs changes nothing"

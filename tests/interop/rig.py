@@ -39,6 +39,13 @@ trust:
   lab-ca: {{ca: {sbc.ca}}}
 media: {{address: 127.0.0.1, ports: {first}-{last}}}
 """
+_LISTENER6 = "  trunk-tls6: {{bind: '[::1]:{tls}', transport: tls}}\n"
+_NETWORKS = """\
+media:
+  networks:
+    four: {{address: 127.0.0.1, ports: {first}-{last}}}
+    six: {{address6: "::1", ports: {first}-{last}}}
+"""
 _TLS = """\
 tls:
   mode: required
@@ -77,11 +84,19 @@ class Far:
         """The trunk's file."""
         listener = "trunk-tls" if self.transport == "tls" else "trunk-udp"
         tls = _TLS.format(name=self.shows or self.name) if self.transport == "tls" else ""
+        host, network = self.address, ""
+        if self.is_ipv6:
+            host, listener, network = f"[{self.address}]", f"{listener}6", "network: six\n"
         return (
-            f"trunk: {self.name}\npeers: [{self.address}:{self.port}]\n"
-            f"sources: [{self.source or self.address}]\n"
-            f"listener: {listener}\nsrtp: {self.srtp}\n{tls}{self.more}\n"
+            f"trunk: {self.name}\npeers: ['{host}:{self.port}']\n"
+            f"sources: ['{self.source or self.address}']\n"
+            f"listener: {listener}\nsrtp: {self.srtp}\n{network}{tls}{self.more}\n"
         )
+
+    @property
+    def is_ipv6(self) -> bool:
+        """Whether it is reached by IPv6, signalling and media."""
+        return ":" in self.address
 
 
 @dataclass(slots=True)
@@ -135,7 +150,11 @@ class Rig:
         free = free_port(2 * self.pairs + 1)
         first = free + free % 2
         last = first + 2 * self.pairs - 1
-        text = _SETTINGS.format(tls=self.tls, udp=self.udp, sbc=self.lab.issue("sbc"), first=first, last=last)
+        settings = _SETTINGS
+        if caller.is_ipv6 or callee.is_ipv6:
+            settings = settings.replace("identities:", f"{_LISTENER6}identities:").partition("media:")[0]
+            settings += _NETWORKS
+        text = settings.format(tls=self.tls, udp=self.udp, sbc=self.lab.issue("sbc"), first=first, last=last)
         (directory / "sbc.yaml").write_text(text)
         for each in (caller, callee, *self.beside):
             (directory / "trunks.d" / f"{each.name}.yaml").write_text(each.trunk())
@@ -143,10 +162,10 @@ class Rig:
         text = "".join(_RULE.format(origin=origin, target=target) for origin, target in rules)
         (directory / "routes.d" / "10-rig.yaml").write_text(f"rules:\n{self.rules}{text}")
 
-    def number(self, user: str = NUMBER, transport: str = "tls") -> str:
+    def number(self, user: str = NUMBER, transport: str = "tls", host: str = SBC) -> str:
         """What a caller dials to reach ``user`` through the SBC."""
         port = self.udp if transport == "udp" else self.tls
-        return f"sip:{user}@{SBC}:{port};transport={transport}"
+        return f"sip:{user}@{host}:{port};transport={transport}"
 
     def record(self) -> dict[str, Any]:
         """The record of the call that ended, waited for; there is exactly one more than at the last time."""

@@ -20,7 +20,7 @@ from tests.peers.process import PeerProcess, find, listening
 _MODULES = ("g711", "aufile", "srtp", "sndfile")
 _CONFIG = """\
 poll_method epoll
-sip_listen 127.0.0.1:{port}
+sip_listen {host}:{port}
 sip_verify_server no
 call_local_timeout 60
 call_max_calls 8
@@ -41,7 +41,10 @@ Event = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class BaresipSettings:
-    """A baresip: its account, certificate and tone; ``answer`` is auto or manual."""
+    """A baresip: its account, certificate and tone; ``answer`` is auto or manual.
+
+    ``address`` is where it is; with one of IPv6 it knows IPv6 alone.
+    """
 
     tone: Path
     transport: Literal["udp", "tcp", "tls"] = "tls"
@@ -49,6 +52,7 @@ class BaresipSettings:
     ca: Path | None = None
     srtp: Literal["off", "optional", "mandatory"] = "mandatory"
     answer: Literal["auto", "manual"] = "auto"
+    address: str = "127.0.0.1"
 
 
 class Baresip(PeerProcess):
@@ -61,7 +65,10 @@ class Baresip(PeerProcess):
         self.port = free_port(2)
         self.control = free_port()
         self.events: list[Event] = []
-        argv = [find("baresip"), "-4", "-s", "-n", "127.0.0.1", "-f", str(directory)]
+        address = settings.address
+        self.host = f"[{address}]" if ":" in address else address
+        family = "-6" if ":" in address else "-4"
+        argv = [find("baresip"), family, "-s", "-n", address, "-f", str(directory)]
         super().__init__(name, directory, argv, cpu=cpu)
         self._socket: socket.socket | None = None
         self._unread = b""
@@ -70,7 +77,7 @@ class Baresip(PeerProcess):
     def uri(self) -> str:
         """Where this baresip is called."""
         transport = self.settings.transport
-        return f"sip:{self.name}@127.0.0.1:{self.port + (transport == 'tls')};transport={transport}"
+        return f"sip:{self.name}@{self.host}:{self.port + (transport == 'tls')};transport={transport}"
 
     def start(self) -> None:
         """Write config and accounts, start baresip."""
@@ -163,6 +170,7 @@ class Baresip(PeerProcess):
         media = free_port(40)
         media += media % 2
         text = _CONFIG.format(
+            host=self.host,
             port=self.port,
             control=self.control,
             tone=self.settings.tone,
@@ -191,7 +199,7 @@ class Baresip(PeerProcess):
 
     def _account(self) -> str:
         keyed = {"off": "", "optional": ";mediaenc=srtp", "mandatory": ";mediaenc=srtp-mand"}
-        account = f"<sip:{self.name}@127.0.0.1:{self.port};transport={self.settings.transport}>;regint=0"
+        account = f"<sip:{self.name}@{self.host}:{self.port};transport={self.settings.transport}>;regint=0"
         codecs = ";audio_codecs=PCMU/8000/1,PCMA/8000/1"
         return f"{account}{keyed[self.settings.srtp]};answermode={self.settings.answer}{codecs}\n"
 

@@ -21,6 +21,7 @@ from tests.peers.waiting import until
 
 PACKAGES = {
     "baresip": "baresip-core",
+    "dnsmasq": "dnsmasq-base",
     "ip": "iproute2",
     "iptables": "iptables",
     "kamailio": "kamailio and kamailio-tls-modules",

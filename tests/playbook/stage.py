@@ -15,8 +15,8 @@ from __future__ import annotations
 from collections import deque
 from pathlib import Path
 
-from dsl.check import Known
 from dsl.load import load
+from dsl.names import Known
 from sbc.b2bua.commands import (
     AnswerMedia,
     Command,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from dsl.check import Known
 from dsl.load import load
+from dsl.names import Known
 from sbc.base import Address
 from sbc.config.model import Settings, Trunk
 from sbc.config.snapshot import Snapshot

@@ -82,6 +82,37 @@ def test_503_and_silence_are_failures() -> None:
     assert down(stage)
 
 
+def test_silence_is_a_failure_once_the_trunk_has_waited_long_enough() -> None:
+    stage = Stage(snapshot(options={"every": 10, "down_after": 1}, response_timeout=3))
+    probe(stage)
+    unanswered = stage.carrier.hears("OPTIONS")
+    stage.now += 2
+    probe(stage)
+    assert up(stage, "carrier.example") is None
+    stage.now += 1
+    probe(stage)
+    assert down(stage)
+    assert stage.noted("peer-down")[-1].fields["reason"] == "no answer to OPTIONS"
+    stage.now += 7
+    probe(stage)
+    stage.carrier.respond(stage.carrier.hears("OPTIONS"), 200)
+    assert not down(stage)
+    stage.wait(33)  # the transaction of the first one ends, and counts no second time
+    assert not down(stage)
+    stage.carrier.respond(unanswered, 200)
+
+
+def test_an_answer_that_comes_late_brings_a_peer_back() -> None:
+    stage = Stage(snapshot(options={"every": 10, "down_after": 1}, response_timeout=3))
+    probe(stage)
+    late = stage.carrier.hears("OPTIONS")
+    stage.now += 3
+    probe(stage)
+    assert down(stage)
+    stage.carrier.respond(late, 200)
+    assert not down(stage)
+
+
 def test_a_call_passes_over_a_trunk_that_is_down() -> None:
     stage = probing(down_after=1)
     stage.dead.add("carrier")

@@ -14,7 +14,7 @@ from typing import Any, cast
 import gevent
 
 from sbc.b2bua.commands import Command
-from sbc.config.model import MediaConfig
+from sbc.config.media import MediaConfig
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
 from sbc.ids import Ids, counter_bytes
@@ -270,7 +270,7 @@ class DrivenStage(Stage):
             "dialogs": len(engine.dialogs),
             "connections asked for": len(engine._connecting),
             "slots of trunks": sum(engine.limits.calls(name) for name in self.peers),
-            "slots of rules": sum(usage.calls for usage in engine.actions._limits._usage.values()),
+            "slots of rules": sum(usage.calls for usage in engine.rule_limits._usage.values()),
             "media": len(self.io),
             "ports": self.free - self.io.free_ports(),
             "counters of media": len(self.driver._ended_media),

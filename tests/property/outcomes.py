@@ -14,9 +14,9 @@ from hashlib import sha256
 from random import Random
 from typing import Any
 
-from dsl.check import Known
 from dsl.facts import Facts
 from dsl.load import load
+from dsl.names import Known
 from dsl.ruleset import RuleSet
 from sbc.b2bua.commands import Note
 from sbc.base import PeerError

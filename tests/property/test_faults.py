@@ -26,7 +26,6 @@ import sbc.b2bua.translate
 import sbc.policy.downgrade
 import sbc.policy.headers
 from dsl.ruleset import RuleSet
-from sbc.b2bua.actions import Actions
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.call import Call
@@ -52,7 +51,7 @@ from tests.property.driven import DrivenStage, media_plane
 pytestmark = [pytest.mark.pure, pytest.mark.slow]
 
 CLASSES = (
-    Setup, Invitation, Attempt, Mirror, AnsweredInvite, Call, Fork, Leg, Reception, Dialogs, Actions,
+    Setup, Invitation, Attempt, Mirror, AnsweredInvite, Call, Fork, Leg, Reception, Dialogs,
     CallLimits, RuleLimits, RuleSet, MediaIO, MediaSession, BoundPorts, HookRun, Dialog,
 )  # fmt: skip
 MODULES = (
@@ -62,7 +61,7 @@ MODULES = (
 )  # fmt: skip
 # What gives something back, or writes the last word, has no substitute: these fail once only.
 LAST_WORDS = (
-    "Actions.release", "CallLimits.release", "RuleLimits.release", "Dialogs.unregister", "MediaIO.delete",
+    "CallLimits.release", "RuleLimits.release", "Dialogs.unregister", "MediaIO.delete",
     "MediaSession.", "BoundPorts.", "Leg.", "leg.", "Fork.", "Dialog.",
 )  # fmt: skip
 TESTS_OWN = ("MediaIO.query", "MediaIO.free_ports", "CallLimits.calls", "MediaIO.close", "MediaIO.idle")

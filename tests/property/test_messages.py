@@ -118,6 +118,8 @@ OTHERS = [
     b"\r\n\r\n\x00\r\nQUIT\n!\x11\x00\x0c",
     b"SSH-2.0-OpenSSH_9.2\r\n",
     b"SSH-2.0 ",
+    b"SSH-2.0 sip:b@h SIP/2.0\r\nX: ",
+    b"220 sip:b@h SIP/2.0\r\nX: ",
     b"220 ",
     b"220 mail.example ESMTP\r\n",
     b"HTTP/1.1 200 OK\r\nUpgrade: websocket\r\nContent-Length: 0\r\n\r\n",

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from dsl.check import Known
 from dsl.decision import NO_ROUTE, Challenge, Decision
 from dsl.draft import Draft
 from dsl.facts import Facts, canonical
 from dsl.load import load
+from dsl.names import Known
 from dsl.ruleset import RuleSet
 from dsl.table import read_table
 from dsl.validate import refusal

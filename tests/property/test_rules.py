@@ -9,11 +9,11 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import assume, example, given, settings
 
-from dsl.check import Known
 from dsl.decision import Decision
 from dsl.errors import Diagnostic
 from dsl.facts import FACTS, Facts
 from dsl.load import load
+from dsl.names import Known
 from dsl.patterns import Pattern, PatternError
 from dsl.ruleset import RuleSet
 from dsl.table import read_table

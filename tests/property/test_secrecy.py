@@ -10,11 +10,11 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
-from dsl.check import Known
 from dsl.decision import Redirect, Route
 from dsl.facts import Facts
 from dsl.load import load
-from sbc.b2bua.media_policy import callee_srtp, caller_srtp, effective_downgrade
+from dsl.names import Known
+from sbc.b2bua.media_policy import callee_srtp, caller_srtp
 from sbc.b2bua.secrecy import Leak, secrecy_report
 from sbc.b2bua.translate import is_secure, redirect_contact
 from sbc.base import PeerError
@@ -24,7 +24,7 @@ from sbc.config.snapshot import Snapshot
 from sbc.ids import Ids, counter_bytes
 from sbc.media.keying import lines_to_offer
 from sbc.media.policy import MediaPolicy
-from sbc.policy.downgrade import verdict
+from sbc.policy.downgrade import effective_downgrade, verdict
 
 LISTENERS = {"tls-1": "tls", "tls-2": "tls", "udp-1": "udp"}
 SETTINGS = Settings.model_validate(

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dsl.check import Known
 from dsl.facts import FACTS, Fact, Facts
 from dsl.load import load
+from dsl.names import Known
 from sbc.b2bua.replay import Replay, facts_of_record
 from sbc.b2bua.unsaid import unsaid
 from sbc.base import Address

@@ -20,12 +20,11 @@ from sbc.net.tls.context import (
     version_of,
 )
 from sbc.net.tls.end import TlsEnd
-from sbc.net.tls.session import receive
+from sbc.net.tls.hello import receive
 from sbc.observe.examination import CertificateFacts, Seen
 from sbc.tls.judge import Judge
 from sbc.tls.match import Admission
-from sbc.tls.material.certificate import Certificate
-from sbc.tls.material.certificate_cache import CertificateCache
+from sbc.tls.material.certificate import Certificate, CertificateCache
 from sbc.tls.revocation.finding import Unusable
 from sbc.tls.revocation.issuer import read_issuer
 from sbc.tls.revocation.link import read_link

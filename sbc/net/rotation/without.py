@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from sbc.net.system.clock import Clock
 from sbc.net.tls.verify import verify
 from sbc.tls.match import TrustTable, build_table
-from sbc.tls.material.certificate import thumbprint_of
-from sbc.tls.material.certificate_cache import CertificateCache
+from sbc.tls.material.certificate import CertificateCache, thumbprint_of
 
 if TYPE_CHECKING:
     from sbc.config.snapshot import Snapshot

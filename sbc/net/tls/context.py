@@ -1,6 +1,7 @@
-"""OpenSSL contexts; this and ``hello`` are the only code that reaches below pyOpenSSL's public interface.
+"""OpenSSL contexts, and what their callbacks learn.
 
-Two things need that here. The verify callback must be able to name its own error, so that the
+This, ``hello`` and ``end`` are the only code that reaches below pyOpenSSL's public interface. Two things
+need that here. The verify callback must be able to name its own error, so that the
 peer gets the alert that fits (a wrong name is bad_certificate, not internal_error). The
 info callback is called some forty times a handshake, so it must drop what is no alert
 before Python does any work.
@@ -41,13 +42,6 @@ _SSL_OF_STORE = _lib.SSL_get_ex_data_X509_STORE_CTX_idx()
 
 # Where OpenSSL writes the address of a memory buffer; used up before anything can switch.
 _start = _ffi.new("char **")
-# Where OpenSSL reads and writes one record at a time; likewise used up before anything can switch.
-_SCRATCH_SIZE = 65536
-_scratch: Any = _ffi.new("char[]", _SCRATCH_SIZE)
-# What runs for each read and write has names of its own: _lib looks them up anew each time.
-_ssl_read, _ssl_write = _lib.SSL_read, _lib.SSL_write
-_bio_read, _bio_write, _pending = _lib.BIO_read, _lib.BIO_write, _lib.BIO_get_mem_data
-_buffer = _ffi.buffer
 
 
 def _on_verify(ok: int, store: Any) -> int:
@@ -113,11 +107,6 @@ def version_of(connection: SSL.Connection) -> str:
 def group_of(connection: SSL.Connection) -> str:
     """The agreed key-exchange group in the configuration's spelling, "" for none."""
     return normal_group(connection.get_group_name() or "")
-
-
-def session_reused(connection: SSL.Connection) -> bool:
-    """True where a handshake resumed a session, which no context here permits."""
-    return bool(_lib.SSL_session_reused(connection._ssl))
 
 
 def attend(connection: SSL.Connection, observer: object) -> None:
@@ -231,12 +220,6 @@ def _ours(name: str, leaf: x509.Certificate) -> Ours:
     )  # fmt: skip
 
 
-def ours_of(connection: SSL.Connection) -> Ours | None:
-    """The certificate that we show on a connection; None for none."""
-    ours: Ours | None = connection.get_context().get_app_data()
-    return ours
-
-
 def _use_key(context: SSL.Context, pem: bytes) -> None:
     """By OpenSSL itself: from the hands of another library an RSASSA-PSS key comes as a plain RSA one."""
     data = _ffi.from_buffer(pem)  # the BIO refers to it
@@ -288,56 +271,6 @@ def open_session(
             connection.set_tlsext_host_name(sni.removesuffix(".").encode("idna"))
         connection.set_connect_state()
     return connection
-
-
-def drain(connection: SSL.Connection) -> bytes:
-    """What OpenSSL wants written; b"" for nothing."""
-    pending = _pending(connection._from_ssl, _start)
-    if pending <= 0:
-        return b""
-    if pending > _SCRATCH_SIZE:
-        whole: bytes = connection.bio_read(pending)
-        return whole
-    data: bytes = _buffer(_scratch, _bio_read(connection._from_ssl, _scratch, pending))[:]
-    return data
-
-
-# pyOpenSSL's own methods do the same as these for two to three times the CPU: they copy twice, and
-# tell "nothing yet" by an exception.
-
-
-def go_on(connection: SSL.Connection) -> bool:
-    """Take the handshake as far as what was fed reaches; True once it is over; SSL.Error where it fails."""
-    ssl = connection._ssl
-    result = _lib.SSL_do_handshake(ssl)
-    if result <= 0 and _lib.SSL_get_error(ssl, result) != _lib.SSL_ERROR_WANT_READ:
-        connection._raise_ssl_error(ssl, result)
-    return bool(result > 0)
-
-
-def encrypt(connection: SSL.Connection, data: bytes) -> bytes:
-    """The records that carry ``data``; b"" where the session cannot carry it any more."""
-    if _ssl_write(connection._ssl, data, len(data)) <= 0:
-        _lib.ERR_clear_error()
-        return b""
-    return drain(connection)
-
-
-def decrypt(connection: SSL.Connection) -> bytes:
-    """The next plaintext of what was fed, b"" where a record is not complete; SSL.Error at the end."""
-    ssl = connection._ssl
-    size = _ssl_read(ssl, _scratch, _SCRATCH_SIZE)
-    if size > 0:
-        data: bytes = _buffer(_scratch, size)[:]
-        return data
-    if _lib.SSL_get_error(ssl, size) != _lib.SSL_ERROR_WANT_READ:
-        connection._raise_ssl_error(ssl, size)
-    return b""
-
-
-def feed(connection: SSL.Connection, data: bytes) -> None:
-    """Give OpenSSL bytes that came from the peer; a memory buffer takes them all."""
-    _bio_write(connection._into_ssl, data, len(data))
 
 
 def verify_text(code: int) -> str:

@@ -1,4 +1,9 @@
-"""The TLS side of a snapshot: its trust table and a context for each admission in use."""
+"""The TLS side of a snapshot: its trust table and a context for each admission in use.
+
+OCSP answers go in the handshake, both ways: a client asks with status_request (RFC 6066 8), and a TLS client
+cannot staple. The callbacks only pass on: what a server staples is judged where its certificate is, and what
+we staple was fetched ahead.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +14,12 @@ from OpenSSL import SSL
 from sbc.base import LocalError
 from sbc.net.revocation.inquiry import Revocation
 from sbc.net.system.clock import Clock
-from sbc.net.tls import stapling
-from sbc.net.tls.context import build_context, open_session
+from sbc.net.tls.context import build_context, judge_of, open_session
 from sbc.net.tls.verify import Search
 from sbc.tls.judge import Judge
 from sbc.tls.match import Admission, TrustTable, build_table
 from sbc.tls.material.authorities import chain_ders
-from sbc.tls.material.certificate_cache import CertificateCache
+from sbc.tls.material.certificate import CertificateCache
 
 if TYPE_CHECKING:
     from sbc.config.snapshot import Snapshot
@@ -51,7 +55,7 @@ class Contexts:
         context = self.context(admission)
         judge = Judge(admission, self.certificates, now, self.revocation.cache, Search())
         connection = open_session(context, judge, side, sni)
-        if side == "client" and stapling.wanted(admission):
+        if side == "client" and _wants_staple(admission):
             connection.request_ocsp()
         return connection, judge
 
@@ -77,9 +81,17 @@ class Contexts:
             raise LocalError(f"identity {name} of {trunks} is not loaded; `sbc check` says why")
         context = build_context(admission, identity)
         if admission.direction == "outbound":
-            if stapling.wanted(admission):
-                stapling.judge_staple(context)
+            if _wants_staple(admission):
+                context.set_ocsp_client_callback(
+                    lambda connection, staple, _data: judge_of(connection).takes_staple(staple)
+                )
         elif identity is not None:
             revocation, thumbprint = self.revocation, identity.thumbprint
-            stapling.staple(context, lambda: revocation.staple(thumbprint))
+            context.set_ocsp_server_callback(lambda _connection, _data: revocation.staple(thumbprint))
         return context
+
+
+def _wants_staple(admission: Admission) -> bool:
+    """Whether what a server of this admission staples would be looked at."""
+    policies = [each.revocation for each in admission.candidates]
+    return any(each.mode != "off" and "staple" in each.methods for each in policies)

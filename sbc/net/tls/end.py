@@ -3,6 +3,9 @@
 Octets of the peer go in and octets for the peer come out; nothing here knows a socket, waits or looks at a
 clock. ``sbc.net.tls.session`` moves the octets.
 
+pyOpenSSL's own methods do what is done here below its interface for two to three times the CPU: they copy
+twice, and tell "nothing yet" by an exception.
+
 In TLS 1.3 a client's handshake is over before the server has looked at its certificate. So
 an outbound session stays ``unconfirmed`` until the first record arrives, and what breaks it
 before that is a failed handshake, not a closed connection (RFC 8446 4.4.4, 6.2).
@@ -12,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any, Final
 
 from OpenSSL import SSL
 
@@ -19,26 +23,30 @@ from sbc.base import Address
 from sbc.flow import Flow, TlsFacts
 from sbc.net.source import Ended
 from sbc.net.tls.context import (
-    decrypt,
-    drain,
-    encrypt,
-    feed,
-    go_on,
     group_of,
-    ours_of,
     presented_by_peer,
     reasons_of,
-    session_reused,
     verify_text,
     version_of,
 )
 from sbc.tls.diagnosis import classify
 from sbc.tls.events import Handshake, HandshakeFailed
-from sbc.tls.evidence import NOWHERE, Ending, Entrances, Evidence, Offer
+from sbc.tls.evidence import NOWHERE, Ending, Entrances, Evidence, Offer, Ours
 from sbc.tls.failure import Direction, Failure
 from sbc.tls.judge import Judge
 from sbc.tls.match import match_anonymous
 from sbc.tls.material.authorities import spelled
+
+_lib: Any = SSL._lib
+_ffi: Any = SSL._ffi
+# What runs for each read and write has names of its own: _lib looks them up anew each time.
+_ssl_read, _ssl_write, _buffer = _lib.SSL_read, _lib.SSL_write, _ffi.buffer
+_bio_read, _bio_write, _pending = _lib.BIO_read, _lib.BIO_write, _lib.BIO_get_mem_data
+# Where OpenSSL writes what came and what is to be sent, and where it tells the address of that; used up
+# before anything can switch.
+_SCRATCH: Final = 65536
+_scratch: Any = _ffi.new("char[]", _SCRATCH)
+_start: Any = _ffi.new("char **")
 
 # OpenSSL takes 100 KiB of certificates and a ClientHello of 128 KiB; nobody needs both.
 HANDSHAKE_LIMIT = 262144
@@ -53,18 +61,19 @@ WITHOUT_A_WORD = "closed by the peer before it said anything: it may not take ou
 class HandshakeError(Exception):
     """A handshake that failed: how it ended, OpenSSL's reasons, what we decided.
 
-    ``first`` is what the peer had sent, where there is no session yet that knows it.
+    ``first`` is what the peer had sent, and ``alert`` what it was told, where no session knows that yet.
     """
 
     def __init__(
         self, ended: Ending = "", reasons: tuple[str, ...] = (), decided: Failure | None = None,
-        first: bytes = b"",
+        first: bytes = b"", alert: int | None = None,
     ) -> None:  # fmt: skip
         super().__init__(ended or "; ".join(reasons) or "refused")
         self.ended: Ending = ended
         self.reasons = reasons
         self.decided = decided
         self.first = first
+        self.alert = alert
 
 
 class TlsEnd:
@@ -100,17 +109,21 @@ class TlsEnd:
 
         Whatever comes of it, there may be something to ``drain``: an alert too.
         """
+        connection, ssl = self._connection, self._connection._ssl
         self._octets += len(data)
         if self._octets > HANDSHAKE_LIMIT:
             raise HandshakeError(reasons=("the handshake is too long",))
         if data:
             if len(self._first) < self._keep:
                 self._first += data[: self._keep - len(self._first)]
-            feed(self._connection, data)
-        try:
-            over = self.over = go_on(self._connection)
-        except SSL.Error as error:
-            raise HandshakeError(reasons=reasons_of(error)) from None
+            _bio_write(connection._into_ssl, data, len(data))
+        result = _lib.SSL_do_handshake(ssl)
+        over = self.over = bool(result > 0)
+        if not over and _lib.SSL_get_error(ssl, result) != _lib.SSL_ERROR_WANT_READ:
+            try:
+                connection._raise_ssl_error(ssl, result)
+            except SSL.Error as error:
+                raise HandshakeError(reasons=reasons_of(error)) from None
         if over and self.version == "TLSv1.2":
             self.confirmed = True  # both sides have judged each other before the last Finished
         if over and self.confirmed:
@@ -120,7 +133,7 @@ class TlsEnd:
     def admitted(self) -> str:
         """The trunk that the peer proved to be in a handshake that is over; HandshakeError for none."""
         judge = self.judge
-        if session_reused(self._connection):
+        if _lib.SSL_session_reused(self._connection._ssl):  # which no context of ours permits
             raise HandshakeError(reasons=("a session was resumed",))
         if judge.presented is not None and judge.decided is None and judge.trunk is not None:
             return judge.trunk
@@ -140,16 +153,22 @@ class TlsEnd:
 
         Raises Ended, and HandshakeError for a late rejection.
         """
-        feed(self._connection, data)
-        try:
-            plain = decrypt(self._connection)
-        except SSL.ZeroReturnError:
-            raise Ended("closed by the peer" if self.confirmed else WITHOUT_A_WORD) from None
-        except SSL.Error as error:
-            if not self.confirmed and self.judge.alert_received is not None:
-                raise HandshakeError(reasons=reasons_of(error)) from None
-            raise Ended(f"TLS failed: {'; '.join(reasons_of(error)) or 'closed'}") from None
-        if plain and not self.confirmed:
+        connection, ssl = self._connection, self._connection._ssl
+        _bio_write(connection._into_ssl, data, len(data))
+        size = _ssl_read(ssl, _scratch, _SCRATCH)
+        if size <= 0:
+            try:
+                if _lib.SSL_get_error(ssl, size) != _lib.SSL_ERROR_WANT_READ:
+                    connection._raise_ssl_error(ssl, size)
+            except SSL.ZeroReturnError:
+                raise Ended("closed by the peer" if self.confirmed else WITHOUT_A_WORD) from None
+            except SSL.Error as error:
+                if not self.confirmed and self.judge.alert_received is not None:
+                    raise HandshakeError(reasons=reasons_of(error)) from None
+                raise Ended(f"TLS failed: {'; '.join(reasons_of(error)) or 'closed'}") from None
+            return b""
+        plain: bytes = _buffer(_scratch, size)[:]
+        if not self.confirmed:
             self.confirmed = True
             if self.on_confirmed is not None:
                 self.on_confirmed()
@@ -157,7 +176,10 @@ class TlsEnd:
 
     def encrypt(self, data: bytes) -> bytes:
         """The records that carry ``data``; b"" once the session is over."""
-        return encrypt(self._connection, data)
+        if _ssl_write(self._connection._ssl, data, len(data)) <= 0:
+            _lib.ERR_clear_error()
+            return b""
+        return drain(self._connection)
 
     def farewell(self) -> bytes:
         """The close_notify record."""
@@ -183,7 +205,7 @@ class TlsEnd:
     def facts(self) -> TlsFacts:
         """What the handshake agreed."""
         judge = self.judge
-        peer, version, ours = None, None, ours_of(self._connection)
+        peer, version, ours = None, None, self._ours()
         if judge.presented is not None and judge.leaf is not None:
             peer, version = judge.leaf.verified, judge.presented.version
         return TlsFacts(
@@ -195,6 +217,11 @@ class TlsEnd:
             peer=peer,
             own=ours.thumbprint if ours is not None else "",
         )
+
+    def _ours(self) -> Ours | None:
+        """The certificate that we show, None for none: its context has it."""
+        ours: Ours | None = self._connection.get_context().get_app_data()
+        return ours
 
     def presented(self) -> tuple[bytes, ...]:
         """The certificates that the peer sent, as DER, leaf first; () for none."""
@@ -210,12 +237,22 @@ class TlsEnd:
     def evidence(self) -> Evidence:
         """What is known of a handshake that failed, but for how it ended."""
         judge, admission = self.judge, self.judge.admission
-        offer = Offer(
-            admission.min_version, admission.groups, ours_of(self._connection), self.sni, judge.asked
-        )
+        offer = Offer(admission.min_version, admission.groups, self._ours(), self.sni, judge.asked)
         late = self.over and not self.confirmed
         known = judge.evidence(verify_text(judge.verify_code))
         return replace(known, offer=offer, first=self._first, late=late)
+
+
+def drain(connection: SSL.Connection) -> bytes:
+    """What OpenSSL wants written; b"" for nothing."""
+    pending = _pending(connection._from_ssl, _start)
+    if pending <= 0:
+        return b""
+    if pending > _SCRATCH:
+        whole: bytes = connection.bio_read(pending)
+        return whole
+    data: bytes = _buffer(_scratch, _bio_read(connection._from_ssl, _scratch, pending))[:]
+    return data
 
 
 def plain_alert(number: int) -> bytes:
@@ -226,23 +263,23 @@ def plain_alert(number: int) -> bytes:
 def handshake_event(session: TlsEnd, flow: Flow, at: float) -> Handshake:
     """The event of a handshake that ended in ``flow``; ``at`` in POSIX seconds."""
     assert flow.tls is not None and flow.trunk is not None, "an admitted TLS flow"
-    chain = session.presented()
+    asked, chain = session.requested(), session.presented()
     for each in chain[1:]:
         session.judge.cache.learn(each)
     return Handshake(
         "outbound" if flow.outbound else "inbound", flow.listener, flow.trunk, flow.remote, flow.tls,
-        chain, session.judge.anchor, session.requested(), at,
+        chain, session.judge.anchor, asked, at,
     )  # fmt: skip
 
 
 def failed_event(
     error: HandshakeError, session: TlsEnd | None, *, direction: Direction,
     listener: str, candidates: tuple[str, ...], remote: Address, sni: str, at: float,
-    alert_sent: int | None = None, entrances: Entrances = NOWHERE,
+    entrances: Entrances = NOWHERE,
 ) -> HandshakeFailed:  # fmt: skip
     """The event of one failed handshake; ``session`` is None where it failed before the context."""
     if session is None:
-        evidence = Evidence(direction, alert_sent=alert_sent, first=error.first)
+        evidence = Evidence(direction, alert_sent=error.alert, first=error.first)
         version, code, who = "", 0, None
     else:
         judge = session.judge

@@ -1,4 +1,4 @@
-"""The name in a ClientHello, before there is a context for the handshake.
+"""A ClientHello, before there is a context for the handshake: whether it is one, and the name in it.
 
 The SNI must be known before the context is chosen, because neither verify mode nor versions
 nor groups follow when a context is exchanged in an SNI callback: a throwaway connection reads
@@ -10,10 +10,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from gevent import socket
 from OpenSSL import SSL
 
 from sbc.base import LocalError
-from sbc.net.tls.context import attend, drain, info_callback, reasons_of
+from sbc.net.system.turn import readable
+from sbc.net.tls.context import attend, info_callback, reasons_of
+from sbc.net.tls.end import HELLO_LIMIT, HandshakeError, drain
+
+_HANDSHAKE_READ = 16384
+_RECORD_HANDSHAKE = 0x16
 
 _lib: Any = SSL._lib
 _ffi: Any = SSL._ffi
@@ -32,6 +38,43 @@ def _peek_context() -> SSL.Context:
 
 
 _PEEK = _peek_context()
+
+
+def read_hello(sock: socket.socket, by_name: bool) -> tuple[str, bytes]:
+    """The SNI and every byte read so far of a ClientHello, however it is split; HandshakeError.
+
+    Where it is not to be told ``by_name`` who is meant, its first bytes will do, and the SNI is "".
+    """
+    taken = receive(sock)
+    if taken[0] != _RECORD_HANDSHAKE:
+        raise HandshakeError("plain", first=taken)
+    if not by_name:
+        return "", taken
+    peek = Peek()
+    sni = peek.feed(taken)
+    while sni is None:
+        if peek.failure is not None:
+            if peek.answer:
+                sock.sendall(peek.answer)
+            raise HandshakeError(reasons=peek.failure, first=taken, alert=peek.alert_sent)
+        if len(taken) > HELLO_LIMIT:
+            raise HandshakeError(reasons=("the ClientHello is too long",))
+        data = receive(sock)
+        taken += data
+        sni = peek.feed(data)
+    return sni, taken
+
+
+def receive(sock: socket.socket) -> bytes:
+    """The next bytes of a handshake; HandshakeError at its end or reset."""
+    try:
+        readable(sock)
+        data: bytes = sock.recv(_HANDSHAKE_READ)
+    except OSError:
+        raise HandshakeError("reset") from None
+    if not data:
+        raise HandshakeError("eof")
+    return data
 
 
 class Peek:

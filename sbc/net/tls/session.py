@@ -4,11 +4,15 @@ OpenSSL never sees the socket. The handshake runs in the connection's own greenl
 wait; ``encrypt`` runs inside the core's atomic step and may not, and with memory buffers it
 never has to. The plaintext of a peer leaves this module only after ``establish`` has found
 a trunk for it.
+
+OpenSSL reads on by itself while records decrypt to nothing: 64 KiB of key updates are two thousand of
+them in one call. Fed one record at a time (``Records``), it comes back after each.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from gevent import socket
 from OpenSSL import SSL
@@ -17,22 +21,20 @@ from sbc.net.handler import Handler
 from sbc.net.revocation.inquiry import Revocation
 from sbc.net.source import Ended
 from sbc.net.system.sockets import acknowledge
-from sbc.net.system.turn import OneByOne, readable
-from sbc.net.tls.end import HELLO_LIMIT, WITHOUT_A_WORD, HandshakeError, TlsEnd
-from sbc.net.tls.hello import Peek
-from sbc.net.tls.records import Records
+from sbc.net.system.turn import OneByOne, Turn
+from sbc.net.tls.end import WITHOUT_A_WORD, HandshakeError, TlsEnd
 from sbc.tls.events import Admitted
 from sbc.tls.judge import Judge
 
 # Key updates, session tickets and warnings are records without data; no peer sends many in a row.
 BARREN = 32
-_HANDSHAKE_READ = 16384
-_RECORD_HANDSHAKE = 0x16
+_READ: Final = 65536
+_HEADER: Final = 5
 _STEPS = OneByOne()
 
 
 class TlsSession(TlsEnd):
-    """One TLS session over one socket: a channel's Cipher and a connection's Source.
+    """One TLS session over one socket: a channel's Cipher and a connection's Plaintext.
 
     ``hello`` has been read already. ``turn`` is that of whoever reads.
     """
@@ -98,7 +100,14 @@ class TlsSession(TlsEnd):
         """The next plaintext, never empty; raises Ended, and HandshakeError for a late rejection."""
         barren = 0
         while True:
-            data = self._fill()
+            try:
+                data = self._records.take()
+            except OSError as error:
+                if not self.confirmed:
+                    raise HandshakeError("reset") from None
+                raise Ended(f"connection lost: {error.strerror or error}") from None
+            if not data:
+                raise Ended("closed by the peer without close_notify" if self.confirmed else WITHOUT_A_WORD)
             try:
                 plain = self.decrypt(data)
             except (Ended, HandshakeError):
@@ -112,17 +121,6 @@ class TlsSession(TlsEnd):
                 if barren > BARREN:
                     raise Ended(f"over {BARREN} TLS records in a row without data")
 
-    def _fill(self) -> bytes:
-        try:
-            data = self._records.take()
-        except OSError as error:
-            if not self.confirmed:
-                raise HandshakeError("reset") from None
-            raise Ended(f"connection lost: {error.strerror or error}") from None
-        if not data:
-            raise Ended("closed by the peer without close_notify" if self.confirmed else WITHOUT_A_WORD)
-        return data
-
     def _answer(self) -> None:
         # A key update or an alert of ours, not part of any message.
         data = self.drain()
@@ -130,38 +128,58 @@ class TlsSession(TlsEnd):
             self.write(data)
 
 
-def receive(sock: socket.socket) -> bytes:
-    """The next bytes of a handshake; HandshakeError at its end or reset."""
-    try:
-        readable(sock)
-        data: bytes = sock.recv(_HANDSHAKE_READ)
-    except OSError:
-        raise HandshakeError("reset") from None
-    if not data:
-        raise HandshakeError("eof")
-    return data
+class Records:
+    """Reads one socket, after ``data`` that was read already; ``whole``: what was taken last ends a record.
 
+    (RFC 8446 5.1.) ``turn`` is the reader's, and it is shared wherever nothing has to be waited for.
+    """
 
-def first_record(sock: socket.socket) -> bytes:
-    """The first bytes of a connection; HandshakeError where they cannot begin a ClientHello."""
-    data = receive(sock)
-    if data[0] != _RECORD_HANDSHAKE:
-        raise HandshakeError("plain", first=data)
-    return data
+    __slots__ = ("_at", "_data", "_header", "_left", "_recv", "_sock", "turn", "whole")
 
+    def __init__(self, sock: socket.socket, data: bytes) -> None:
+        self.turn = Turn()
+        self.whole = False
+        self._sock = sock
+        self._recv = sock.recv
+        self._data, self._at = data, 0
+        self._header, self._left = b"", 0
 
-def read_hello(sock: socket.socket, peek: Peek, taken: bytes) -> tuple[str, bytes]:
-    """The SNI and every byte read so far of a ClientHello, however it is split; HandshakeError."""
-    sni = peek.feed(taken)
-    while sni is None:
-        if peek.failure is not None:
-            raise HandshakeError(reasons=peek.failure, first=taken)
-        if len(taken) > HELLO_LIMIT:
-            raise HandshakeError(reasons=("the ClientHello is too long",))
-        data = receive(sock)
-        taken += data
-        sni = peek.feed(data)
-    return sni, taken
+    @property
+    def held(self) -> bool:
+        """Whether more can be taken without waiting."""
+        return bool(self._data)
+
+    def take(self) -> bytes:
+        """The next octets, of one record, as many as are there; b"" at the end of the stream; OSError."""
+        if self._data:
+            self.turn.share()
+        else:
+            self.turn.wait(self._sock)
+            self._data = self._recv(_READ)
+            if not self._data:
+                return b""
+        data, at = self._data, self._at
+        end = self._end(data, at)
+        if end == len(data):
+            self._data, self._at = b"", 0
+        else:
+            self._at = end
+        return data[at:end] if at or end != len(data) else data
+
+    def _end(self, data: bytes, at: int) -> int:
+        """Where the record that goes on at ``at`` ends, or else what there is of it."""
+        if not self._left:
+            missing = _HEADER - len(self._header)
+            header = self._header + data[at : at + missing]
+            if len(header) < _HEADER:
+                self._header, self.whole = header, False
+                return len(data)
+            self._header = b""
+            self._left = missing + (header[3] << 8 | header[4])
+        end = min(at + self._left, len(data))
+        self._left -= end - at
+        self.whole = not self._left
+        return end
 
 
 def let_in(session: TlsSession, revocation: Revocation, handler: Handler, asked: Admitted) -> None:

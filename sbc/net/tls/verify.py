@@ -30,19 +30,18 @@ from sbc.base import PeerError
 from sbc.net.tls.context import (
     CIPHERS,
     build_context,
-    drain,
     open_session,
     reasons_of,
     set_groups,
     verify_text,
 )
+from sbc.net.tls.end import drain
 from sbc.tls.diagnosis import classify
 from sbc.tls.failure import Failure
 from sbc.tls.judge import Agreed, Judge, Ways
 from sbc.tls.match import Admission, Presented, TrunkTrust, match
 from sbc.tls.material.anchors import AnchorMaterial
-from sbc.tls.material.certificate import MAX_CHAIN
-from sbc.tls.material.certificate_cache import CertificateCache
+from sbc.tls.material.certificate import MAX_CHAIN, CertificateCache
 from sbc.tls.material.identity import IdentityMaterial
 from sbc.tls.material.paths import paths
 

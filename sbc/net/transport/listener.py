@@ -29,7 +29,7 @@ from sbc.net.transport.recycle import Recycler
 from sbc.net.transport.stream_listener import Gate, StreamListener
 from sbc.net.transport.udp import UdpListener
 from sbc.observe.traffic import Tally
-from sbc.policy.allowances import Allowances
+from sbc.policy.shares import Allowances
 
 if TYPE_CHECKING:
     from sbc.config.snapshot import Snapshot

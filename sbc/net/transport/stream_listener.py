@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import gevent
 from gevent import socket
@@ -25,15 +25,14 @@ from sbc.net.system.sockets import bind, family_of, normal_host, reset, step_asi
 from sbc.net.system.turn import Turn, discard
 from sbc.net.tls.contexts import Contexts
 from sbc.net.tls.end import HandshakeError, failed_event, handshake_event, plain_alert
-from sbc.net.tls.hello import Peek
-from sbc.net.tls.session import TlsSession, first_record, let_in, read_hello
+from sbc.net.tls.hello import read_hello
+from sbc.net.tls.session import TlsSession, let_in
 from sbc.net.transport.channel import StreamChannel
 from sbc.net.transport.connection import PlainSource, converse
 from sbc.net.transport.recycle import Recycler
 from sbc.net.transport.refusals import STRANGER, Refusals
 from sbc.observe.traffic import Stats
-from sbc.policy.allowances import Allowances
-from sbc.policy.shares import Party, Shares, source_of
+from sbc.policy.shares import Allowances, Party, Shares, source_of
 from sbc.tls.diagnosis import quarantined, unknown_sni
 from sbc.tls.events import Admitted, HandshakeFailed
 from sbc.tls.failure import Failure
@@ -128,10 +127,16 @@ class StreamListener:
         return True
 
     def _accept(self) -> None:
-        turn = Turn()
+        turn, idle = Turn(), False
         while True:
             try:
-                descriptor, peer = self._take(turn)
+                if idle:
+                    turn.wait(self.sock)
+                # As the kernel has it: a socket for gevent costs three times the accepting.
+                descriptor, peer = self.sock._accept()
+            except BlockingIOError:
+                idle = True
+                continue
             except OSError as error:
                 if error.errno in _OUT_OF_DESCRIPTORS:
                     self._refusals.note(self.local, f"cannot accept: {error.strerror}")
@@ -140,65 +145,59 @@ class StreamListener:
                     return
             else:  # otherwise the peer gave up while it was in the queue
                 self._admit(descriptor, Address(normal_host(peer[0]), peer[1]))
+            idle = False
             turn.share()
-
-    def _take(self, turn: Turn) -> tuple[int, Any]:
-        """The next connection, as the kernel has it: a socket for gevent costs three times the accepting."""
-        while True:
-            try:
-                taken: tuple[int, Any] = self.sock._accept()
-                return taken
-            except BlockingIOError:
-                turn.wait(self.sock)
 
     def _admit(self, descriptor: int, remote: Address) -> None:
         self._stats.accepted += 1
-        party = Party(source_of(remote.host), self._trunks_of(remote.host))
-        reason = self._objection(remote.host, party)
-        if reason is not None:
-            self._stats.refused += 1
-            reset(descriptor)
-            if reason is STRANGER:
-                self._refusals.stranger(remote, self._snapshot)
-            else:
-                self._stats.crowded += reason is not BLOCKED
-                self._refusals.note(remote, reason)
+        if self._gate is not None and self._gate.blocked(remote.host, self.clock.now()):
+            self._refuse(descriptor, remote, BLOCKED)
+            return
+        config, caps = self.config, self._snapshot.settings.caps
+        secure = config.transport == "tls"
+        if secure:
+            trunks = self.contexts.table.candidates_by_source(self.name, remote.host)
+        else:
+            trunk = self._snapshot.trunk_for(self.name, remote.host)
+            trunks = (trunk,) if trunk is not None else ()
+        if not trunks:
+            self._refuse(descriptor, remote, STRANGER)
+            return
+        party = Party(source_of(remote.host), trunks)
+        objection = self._connections.objection(
+            party, config.connections, caps.connections_per_source, self._alone
+        )
+        if objection is None and secure:
+            objection = self._handshakes.objection(
+                party, config.handshakes_in_flight, caps.handshakes_per_source, self._alone
+            )
+        if objection is not None:
+            self._stats.crowded += 1
+            self._refuse(descriptor, remote, objection)
             return
         # Counted here: a burst of accepts comes before any of their greenlets runs.
         self._connections.take(party)
-        if self.config.transport == "tls":
+        if secure:
             self._handshakes.take(party)
             self._stats.in_flight += 1
         sock = socket.socket(self._family, socket.SOCK_STREAM, 0, fileno=descriptor)
         gevent.spawn(self._serve, sock, remote, party)
 
-    def _trunks_of(self, host: str) -> tuple[str, ...]:
-        if self.config.transport == "tls":
-            return self.contexts.table.candidates_by_source(self.name, host)
-        trunk = self._snapshot.trunk_for(self.name, host)
-        return (trunk,) if trunk is not None else ()
-
-    def _objection(self, host: str, party: Party) -> str | None:
-        if self._gate is not None and self._gate.blocked(host, self.clock.now()):
-            return BLOCKED
-        if not party.trunks:
-            return STRANGER
-        config, caps = self.config, self._snapshot.settings.caps
-        objection = self._connections.objection(
-            party, config.connections, caps.connections_per_source, self._alone
-        )
-        if objection is None and config.transport == "tls":
-            objection = self._handshakes.objection(
-                party, config.handshakes_in_flight, caps.handshakes_per_source, self._alone
-            )
-        return objection
+    def _refuse(self, descriptor: int, remote: Address, reason: str) -> None:
+        self._stats.refused += 1
+        reset(descriptor)
+        if reason is STRANGER:
+            self._refusals.stranger(remote, self._snapshot)
+        else:
+            self._refusals.note(remote, reason)
 
     def _serve(self, sock: socket.socket, remote: Address, party: Party) -> None:
+        snapshot = self._snapshot
         try:
             if self.config.transport == "tcp":
-                trunk = self._snapshot.trunk_for(self.name, remote.host)
+                trunk = snapshot.trunk_for(self.name, remote.host)
                 if trunk is not None:
-                    self._converse(sock, remote, trunk, None)
+                    self._converse(sock, remote, trunk, None, snapshot)
                 return
             secured = self._handshake(sock, remote, party)
             if secured is not None:
@@ -206,7 +205,7 @@ class StreamListener:
                 self._connections.give(party)
                 party = Party(party.source, (secured[0],))
                 self._connections.take(party)
-                self._converse(sock, remote, *secured)
+                self._converse(sock, remote, *secured, snapshot)
         finally:
             self._connections.give(party)
             sock.close()
@@ -237,7 +236,10 @@ class StreamListener:
         _linger(sock)
         return None
 
-    def _converse(self, sock: socket.socket, remote: Address, trunk: str, session: TlsSession | None) -> None:
+    def _converse(
+        self, sock: socket.socket, remote: Address, trunk: str, session: TlsSession | None, former: Snapshot
+    ) -> None:
+        """Serve a peer that was admitted under ``former``, or a later snapshot."""
         at = self.clock.monotonic()
         channel = StreamChannel(sock, session, at)
         flow = Flow(
@@ -249,7 +251,8 @@ class StreamListener:
         if session is not None:
             session.write = channel.put
         reason = "an internal error"
-        if not self._readmitted(flow) or (session is not None and session.judge.revoked(self.clock.now())):
+        withdrawn = former is not self._snapshot and not self._readmitted(flow)
+        if withdrawn or (session is not None and session.judge.revoked(self.clock.now())):
             # A reload or a revocation withdrew its trust while it shook hands.
             channel.finish("its trust was withdrawn")
             return
@@ -276,28 +279,25 @@ class StreamListener:
 class _Attempt:
     """One inbound handshake and what is known of it so far, for the event if it fails."""
 
-    __slots__ = ("_alert", "_listener", "_remote", "_session", "_sni", "_sock", "_trunks")
+    __slots__ = ("_listener", "_remote", "_session", "_sni", "_sock", "_trunks")
 
     def __init__(self, listener: StreamListener, sock: socket.socket, remote: Address) -> None:
         self._listener = listener
         self._sock = sock
         self._remote = remote
-        self._alert: int | None = None
         self._session: TlsSession | None = None
         self._sni = ""
         self._trunks = listener.contexts.table.candidates_by_source(listener.name, remote.host)
 
     def run(self) -> tuple[str, TlsSession]:
-        """Peek where names matter, admit, shake hands; HandshakeError or LocalError."""
-        table = self._listener.contexts.table
-        hello = first_record(self._sock)
-        if table.by_name:
-            hello = self._read_name(hello)
-        admission = table.admit(self._listener.name, self._remote.host, self._sni)
+        """Read the name where names matter, admit, shake hands; HandshakeError or LocalError."""
+        listener, contexts = self._listener, self._listener.contexts
+        self._sni, hello = read_hello(self._sock, contexts.table.by_name)
+        admission = contexts.table.admit(listener.name, self._remote.host, self._sni)
         if admission is None:
             raise self._nobody()
         self._trunks = admission.names
-        connection, judge = self._listener.contexts.open(admission, self._listener.clock.now())
+        connection, judge = contexts.open(admission, listener.clock.now())
         session = self._session = TlsSession(self._sock, connection, judge, self._sni, hello)
         try:
             trunk = session.establish()
@@ -309,30 +309,20 @@ class _Attempt:
     def _nobody(self) -> HandshakeError:
         contexts = self._listener.contexts
         stopped = contexts.table.quarantined(self._listener.name, self._remote.host, self._sni)
-        self._alert = INTERNAL_ERROR if stopped else UNRECOGNIZED_NAME
-        self._sock.sendall(plain_alert(self._alert))
-        if not stopped:
-            domains = contexts.table.domains(self._trunks)
-            return HandshakeError(decided=unknown_sni(self._sni, self._trunks, domains))
-        self._trunks = stopped
-        return HandshakeError(decided=quarantined(stopped, contexts.snapshot.why_quarantined(stopped[0])))
-
-    def _read_name(self, hello: bytes) -> bytes:
-        peek = Peek()
-        try:
-            self._sni, hello = read_hello(self._sock, peek, hello)
-        except HandshakeError:
-            self._alert = peek.alert_sent
-            if peek.answer:
-                self._sock.sendall(peek.answer)
-            raise
-        return hello
+        alert = INTERNAL_ERROR if stopped else UNRECOGNIZED_NAME
+        self._sock.sendall(plain_alert(alert))
+        if stopped:
+            self._trunks = stopped
+            decided = quarantined(stopped, contexts.snapshot.why_quarantined(stopped[0]))
+        else:
+            decided = unknown_sni(self._sni, self._trunks, contexts.table.domains(self._trunks))
+        return HandshakeError(decided=decided, alert=alert)
 
     def event(self, error: HandshakeError, at: float) -> HandshakeFailed:
         """The event that reports ``error``."""
         return failed_event(
             error, self._session, direction="inbound", listener=self._listener.name, candidates=self._trunks,
-            remote=self._remote, sni=self._sni, at=at, alert_sent=self._alert,
+            remote=self._remote, sni=self._sni, at=at,
             entrances=entrances(self._listener.contexts.snapshot.settings),
         )  # fmt: skip
 

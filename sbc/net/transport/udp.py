@@ -25,7 +25,7 @@ from sbc.net.system.sockets import bind, datagram_peer, normal_host, own_address
 from sbc.net.system.turn import Turn
 from sbc.net.transport.refusals import Refusals
 from sbc.observe.traffic import Stats
-from sbc.policy.allowances import Allowances
+from sbc.policy.shares import Allowances
 from sbc.sip.grammar import find_param
 from sbc.sip.message import Message, Request
 from sbc.sip.parse import ParseError, parse_message

@@ -1,8 +1,14 @@
-"""What one X.509 certificate says. Nothing here verifies anything."""
+"""What X.509 certificates say, and those that were seen, read once. Nothing here verifies anything.
+
+Reading a certificate in Python costs several times what OpenSSL needs to verify it, and a trunk's peer
+shows the same one on every connection, so the facts are kept: bounded, by SHA-256 of the DER.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections import OrderedDict
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 
 from cryptography import x509
@@ -17,6 +23,13 @@ from sbc.tls.material.spki import spki_of
 # The most of them in one chain, and the most bytes of one: ten times what anybody needs.
 MAX_CHAIN = 10
 MAX_DER = 65536
+# How many are kept.
+_CACHE = 4096
+# Of DER, all together. What is read takes up to twenty times as much, where somebody names himself
+# twenty thousand times, and who may connect need not be trusted to have his certificate read.
+_CACHE_BYTES = 6 << 20
+# Steps from an issuer to one that is trusted.
+_LONGEST_WAY = 10
 # What the library raises for a certificate that is malformed or of a kind that it does not know.
 UNREADABLE = (
     ValueError,
@@ -131,3 +144,82 @@ def _sans(certificate: x509.Certificate) -> tuple[str, ...]:
         elif isinstance(name, x509.IPAddress):
             sans.append("ip:" + str(name.value))
     return tuple(sans)
+
+
+class CertificateCache:
+    """The last few thousand certificates seen, by thumbprint, least recently used dropped first.
+
+    Their size is bounded beside their number: those of strangers are among them.
+    """
+
+    __slots__ = ("_bytes", "_chains", "_known", "issuers")
+
+    def __init__(self) -> None:
+        self.issuers = Issuers()
+        self._known: OrderedDict[str, tuple[Certificate, int]] = OrderedDict()
+        self._bytes = 0
+        self._chains: OrderedDict[tuple[str, ...], tuple[bytes, ...]] = OrderedDict()
+
+    def read(self, der: bytes) -> Certificate:
+        """The facts of ``der``, read once; PeerError as ``read_certificate``."""
+        thumbprint = thumbprint_of(der)
+        known = self._known.get(thumbprint)
+        if known is not None:
+            self._known.move_to_end(thumbprint)
+            return known[0]
+        certificate = read_certificate(der)
+        self._known[thumbprint] = certificate, len(der)
+        self._bytes += len(der)
+        while len(self._known) > _CACHE or self._bytes > _CACHE_BYTES:
+            _, (_, size) = self._known.popitem(last=False)
+            self._bytes -= size
+        return certificate
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+    def learn(self, der: bytes) -> None:
+        """Remember who issued a CA's certificate; what cannot be read is passed over."""
+        try:
+            self.issuers.learn(self.read(der))
+        except PeerError:
+            return
+
+    def keep(self, ders: Sequence[bytes], thumbprints: tuple[str, ...]) -> tuple[bytes, ...]:
+        """A chain's DERs, the same objects for every connection that shows this chain."""
+        known = self._chains.get(thumbprints)
+        if known is not None:
+            self._chains.move_to_end(thumbprints)
+            return known
+        chain = self._chains[thumbprints] = tuple(ders)
+        if len(self._chains) > _CACHE:
+            self._chains.popitem(last=False)
+        return chain
+
+
+class Issuers:
+    """Remembers CA certificates of our own chains, the truststore and verified peers; bounded."""
+
+    __slots__ = ("_issuer_of",)
+
+    def __init__(self) -> None:
+        self._issuer_of: OrderedDict[str, str] = OrderedDict()
+
+    def learn(self, certificate: Certificate) -> None:
+        """Remember a CA certificate; any other is passed over."""
+        who = certificate.identity
+        if certificate.is_ca and who.subject not in self._issuer_of:
+            self._issuer_of[who.subject] = who.issuer
+            if len(self._issuer_of) > _CACHE:
+                self._issuer_of.popitem(last=False)
+
+    def lead_to(self, issuer: str, subjects: Collection[str]) -> bool:
+        """Whether a known CA named ``issuer`` was issued, in however many steps, by one of ``subjects``."""
+        for _ in range(_LONGEST_WAY):
+            above = self._issuer_of.get(issuer)
+            if above is None or above == issuer:
+                return False
+            if above in subjects:
+                return True
+            issuer = above
+        return False

@@ -17,8 +17,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 from sbc.base import PeerError
 from sbc.tls.evidence import NoIssuer, Pinned
 from sbc.tls.material.anchors import AnchorMaterial
-from sbc.tls.material.certificate import UNREADABLE
-from sbc.tls.material.certificate_cache import CertificateCache
+from sbc.tls.material.certificate import UNREADABLE, CertificateCache
 from sbc.tls.material.problems import day
 
 _LONGEST = 200

@@ -9,15 +9,21 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
+from typing import TypeVar
 
 from sbc.tls.material.problems import day
 from sbc.tls.revocation.finding import Finding, Method, Unusable
-from sbc.tls.revocation.link import Link, Links
+from sbc.tls.revocation.issuer import Issuer, read_issuer
+from sbc.tls.revocation.link import Link, read_link
 from sbc.tls.revocation.lists import RevocationList
 from sbc.tls.revocation.ocsp import Answer, read_answer
 
 _ANSWERS = 8192
+_KEPT = 4096
 _ORDER = ("revoked", "good", "unknown", "stale", "unanswered", "no-source")
+K = TypeVar("K")
+V = TypeVar("V")
 
 
 class RevocationCache:
@@ -126,6 +132,43 @@ class RevocationCache:
             if url in self.problems:
                 return Finding("unanswered", url, self.problems[url])
         return Finding("unanswered", urls[0][1], "it has not answered yet")
+
+
+class Links:
+    """The links of the chains seen last, by thumbprints; least recently used dropped first."""
+
+    __slots__ = ("_chains", "_issuers")
+
+    def __init__(self) -> None:
+        self._chains: OrderedDict[tuple[str, ...], tuple[Link, ...]] = OrderedDict()
+        self._issuers: OrderedDict[str, Issuer] = OrderedDict()
+
+    def chain(self, ders: Sequence[bytes], thumbprints: tuple[str, ...]) -> tuple[Link, ...]:
+        """The links of a verified chain, leaf first, the root left out; PeerError."""
+        known = self._chains.get(thumbprints)
+        if known is not None:
+            self._chains.move_to_end(thumbprints)
+            return known
+        links = tuple(
+            read_link(lower, self.issuer(upper, print_))
+            for (lower, upper), print_ in zip(pairwise(ders), thumbprints[1:], strict=True)
+        )
+        _put(self._chains, thumbprints, links)
+        return links
+
+    def issuer(self, der: bytes, thumbprint: str) -> Issuer:
+        """The issuer that a CA certificate describes; PeerError."""
+        known = self._issuers.get(thumbprint)
+        if known is None:
+            known = read_issuer(der)
+            _put(self._issuers, thumbprint, known)
+        return known
+
+
+def _put(kept: OrderedDict[K, V], key: K, value: V) -> None:
+    kept[key] = value
+    if len(kept) > _KEPT:
+        kept.popitem(last=False)
 
 
 def _by_list(each: RevocationList, link: Link, source: str, now: float) -> Finding | None:

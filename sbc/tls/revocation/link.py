@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
-from typing import TypeVar
 
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from sbc.base import PeerError
 from sbc.tls.material.certificate import UNREADABLE, thumbprint_of
-from sbc.tls.revocation.issuer import Issuer, extension, read_issuer
+from sbc.tls.revocation.issuer import Issuer, extension
 
-_KEPT = 4096
 _SOURCES = 4  # of each kind: a certificate that names more names them to keep us busy
 _LONGEST_URL = 2048
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,40 +77,3 @@ def _http(urls: Sequence[str]) -> tuple[str, ...]:
     return tuple(url for url in urls if url.lower().startswith("http://") and len(url) <= _LONGEST_URL)[
         :_SOURCES
     ]
-
-
-class Links:
-    """The links of the chains seen last, by thumbprints; least recently used dropped first."""
-
-    __slots__ = ("_chains", "_issuers")
-
-    def __init__(self) -> None:
-        self._chains: OrderedDict[tuple[str, ...], tuple[Link, ...]] = OrderedDict()
-        self._issuers: OrderedDict[str, Issuer] = OrderedDict()
-
-    def chain(self, ders: Sequence[bytes], thumbprints: tuple[str, ...]) -> tuple[Link, ...]:
-        """The links of a verified chain, leaf first, the root left out; PeerError."""
-        known = self._chains.get(thumbprints)
-        if known is not None:
-            self._chains.move_to_end(thumbprints)
-            return known
-        links = tuple(
-            read_link(lower, self.issuer(upper, print_))
-            for (lower, upper), print_ in zip(pairwise(ders), thumbprints[1:], strict=True)
-        )
-        _put(self._chains, thumbprints, links)
-        return links
-
-    def issuer(self, der: bytes, thumbprint: str) -> Issuer:
-        """The issuer that a CA certificate describes; PeerError."""
-        known = self._issuers.get(thumbprint)
-        if known is None:
-            known = read_issuer(der)
-            _put(self._issuers, thumbprint, known)
-        return known
-
-
-def _put(kept: OrderedDict[K, V], key: K, value: V) -> None:
-    kept[key] = value
-    if len(kept) > _KEPT:
-        kept.popitem(last=False)

@@ -10,11 +10,12 @@ from dsl.decision import Downgrade, Srtp
 from sbc.b2bua import facts
 from sbc.b2bua.facts import describe_offer, facts_of
 from sbc.b2bua.leg import Leg, format_host, format_target, local_address, other
-from sbc.b2bua.media_policy import callee_srtp, caller_srtp, effective_downgrade, leg_policy
+from sbc.b2bua.media_policy import callee_srtp, caller_srtp, leg_policy
 from sbc.b2bua.screening import refuse
 from sbc.base import Address
 from sbc.config.model import Listener, Trunk
 from sbc.flow import Flow, PeerIdentity, TlsFacts
+from sbc.policy.downgrade import effective_downgrade
 from sbc.sip.headers import Headers
 from sbc.sip.message import Request
 

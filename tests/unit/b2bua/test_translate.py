@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 
 from dsl.addresses import escape_user
 from dsl.decision import Edit, RemoveHeader, Route, SetHeader, SetPart
+from sbc.b2bua.bodies import carried_body, content_type
 from sbc.b2bua.leg import Leg
 from sbc.b2bua.translate import (
     address_invite,
-    carried_body,
-    content_type,
     extensions,
     invite,
     parts_after,

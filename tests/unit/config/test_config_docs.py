@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from sbc.config.emergency import Emergency, EmergencyReserve
 from sbc.config.load import build_snapshot
+from sbc.config.media import Marks, MediaConfig, MediaNetwork
 from sbc.config.model import (
     Caps,
+    Dns,
     Identity,
     Listener,
-    Marks,
-    MediaConfig,
-    MediaNetwork,
     Server,
     Settings,
     Tenant,
@@ -37,7 +37,7 @@ def test_the_examples_are_right(write: Write) -> None:
 
 
 def test_the_example_of_peers_with_a_priority_is_right(write: Write) -> None:
-    (peers,) = re.findall(r"^```yaml\n(peers:\n.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    peers, _ = re.findall(r"^```yaml\n(peers:\n.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     carrier = re.sub(r"^peers: .*\n", peers, EXAMPLES["trunks.d/carrier.yaml"], flags=re.MULTILINE)
     snapshot = build_snapshot(write({**EXAMPLES, "trunks.d/carrier.yaml": carrier}), time.time())
     assert [each.message for each in snapshot.warnings if "no intermediate" not in each.message] == []
@@ -46,10 +46,25 @@ def test_the_example_of_peers_with_a_priority_is_right(write: Write) -> None:
     assert set(snapshot.trunks["carrier"].patience.values()) == {4.0}
 
 
+def test_the_examples_of_domains_are_right(write: Write) -> None:
+    examples = re.findall(r"^```yaml\n((?:peers|srv):.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    found = []
+    for words in examples[1:]:
+        carrier = re.sub(r"^peers: .*\n", words, EXAMPLES["trunks.d/carrier.yaml"], flags=re.MULTILINE)
+        snapshot = build_snapshot(write({**EXAMPLES, "trunks.d/carrier.yaml": carrier}), time.time())
+        assert [each.message for each in snapshot.warnings if "no intermediate" not in each.message] == []
+        found.append(snapshot.trunks["carrier"])
+    one, two = found
+    assert one.peers == one.domains == two.domains and len(two.peers) == 2
+
+
 @pytest.mark.parametrize(
     "model",
     [
         Caps,
+        Dns,
+        Emergency,
+        EmergencyReserve,
         Identity,
         Listener,
         Marks,
@@ -79,3 +94,12 @@ def test_the_example_of_networks_is_right_and_a_trunk_may_be_in_one(write: Write
     bound = [each.address for each in snapshot.settings.media.places]
     assert bound == ["10.0.0.9", "10.0.0.9", "2001:db8::9"]
     assert (snapshot.settings.dscp.sip, snapshot.settings.dscp.rtp) == (24, 46)
+
+
+def test_the_example_of_emergency_calls_is_right(write: Write) -> None:
+    (words,) = re.findall(r"```yaml\n(emergency: .*\n)```", PAGE)
+    snapshot = build_snapshot(write({**EXAMPLES, "sbc.yaml": EXAMPLES["sbc.yaml"] + words}), time.time())
+    assert [each.message for each in snapshot.warnings if "no intermediate" not in each.message] == []
+    emergency = snapshot.settings.emergency
+    assert emergency is not None and emergency.said == ("112", "911", "urn:service:sos")
+    assert (emergency.reserve.calls, emergency.reserve.cps) == (10, 5.0)

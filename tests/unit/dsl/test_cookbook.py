@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dsl.check import Known
 from dsl.load import load
+from dsl.names import Known
 from dsl.reference import reference
 from dsl.table import Table, read_table
 

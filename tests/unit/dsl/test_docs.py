@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dsl.check import Known
 from dsl.load import load
+from dsl.names import Known
 
 DOC = Path(__file__).parents[3] / "docs" / "routing.md"
 TEXT = DOC.read_text("utf-8")

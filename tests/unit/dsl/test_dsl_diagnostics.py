@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dsl.check import Known
 from dsl.errors import Diagnostic
 from dsl.load import load
+from dsl.names import Known
 
 KNOWN = Known(
     trunks=frozenset(("teams", "carrier-a", "carrier-b")),

@@ -9,7 +9,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from dsl.check import Known
 from dsl.decision import (
     DEFAULT_FAILURES,
     NO_ROUTE,
@@ -27,6 +26,7 @@ from dsl.decision import (
 )
 from dsl.facts import Facts
 from dsl.load import load
+from dsl.names import Known
 from dsl.numbers import e164
 from dsl.ruleset import RuleSet
 from dsl.table import read_table

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import pytest
 
-from dsl.check import Known
 from dsl.load import load
+from dsl.names import Known
 from dsl.table import read_table
 
 TABLE, _ = read_table("rates", "rates.csv", "prefix,trunk,cost\n49,carrier-a,1\n43,carier,2\n")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dsl.check import Known
 from dsl.facts import Facts
 from dsl.load import load
+from dsl.names import Known
 from dsl.table import Table, read_table
 
 HEAD = "prefix,first,cost\n"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from dsl.check import Known
 from dsl.errors import Diagnostic
 from dsl.load import load
+from dsl.names import Known
 from sbc.config.hooks import check_calls, load_hooks
 
 NAMED = 'WHEN = "named"\ndef on_end(facts, end): pass\ndef on_route(facts, decision): pass\n'

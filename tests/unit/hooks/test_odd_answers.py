@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from dsl.check import Known
 from dsl.decision import Codecs, Decision, Group, Hop, Limit, Redirect, Reject, Route, SetHeader, SetPart
 from dsl.facts import Facts
 from dsl.load import load
+from dsl.names import Known
 from dsl.validate import refusal
 from sbc.config.hooks import load_hooks
 from sbc.hookapi import Answer, End, Handshake

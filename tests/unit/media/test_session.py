@@ -48,6 +48,19 @@ def agreed() -> MediaSession:
     return call
 
 
+@pytest.mark.parametrize("payload_type", ["128", "x", "0x1", "999999999999", "²"])
+def test_a_payload_type_must_be_one_in_an_offer_and_in_an_answer(payload_type: str) -> None:
+    wrong = f"m=audio 40000 RTP/AVP 0 {payload_type}\r\n"
+    call, pool = session()
+    free = len(pool)
+    with pytest.raises(PeerError, match="payload type"):
+        call.offer("a", sdp(wrong), ACCEPT, OFF, 0.0)
+    assert len(pool) == free
+    call.offer("a", sdp(audio()), ACCEPT, OFF, 0.0)
+    with pytest.raises(PeerError, match="payload type"):
+        call.answer("b", sdp(wrong, host=BOB), 1.0)
+
+
 def test_the_offer_is_ours_and_shows_nothing_of_theirs() -> None:
     call, _ = session()
     offer = call.offer(

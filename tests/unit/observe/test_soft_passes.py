@@ -7,8 +7,7 @@ from dataclasses import replace
 from sbc.base import Address
 from sbc.observe.journal import Journal
 from sbc.observe.metrics import exposition
-from sbc.observe.recorder import Recorder
-from sbc.observe.soft_passes import SoftPasses
+from sbc.observe.recorder import Recorder, SoftPasses
 from sbc.observe.views import RevocationView
 from sbc.tls.revocation.finding import Finding, State
 from sbc.tls.revocation.policy import SoftPass

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from sbc.base import Address
 from sbc.flow import BURST, EARNED, UNBOUNDED, Allowance, Flow
-from sbc.policy.allowances import MOST, Allowances
+from sbc.policy.shares import MOST, Allowances
 
 
 def brought(allowance: Allowance, times: int, at: float) -> int:

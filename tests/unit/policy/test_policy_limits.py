@@ -110,19 +110,19 @@ class TestTenants:
 
     def test_its_trunks_share_the_limit(self) -> None:
         limits, acme = CallLimits(), self.bounds(calls=2)
-        assert limits.admit(trunk("a"), 0.0, acme) is None
-        assert limits.admit(trunk("b"), 0.0, acme) is None
-        assert limits.admit(trunk("c"), 0.0, acme) == "tenant acme has 2 calls and its limit is 2"
+        assert limits.admit(trunk("a"), 0.0, tenant=acme) is None
+        assert limits.admit(trunk("b"), 0.0, tenant=acme) is None
+        assert limits.admit(trunk("c"), 0.0, tenant=acme) == "tenant acme has 2 calls and its limit is 2"
         assert (limits.calls("a"), limits.calls("c")) == (1, 0)
         assert limits.admit(trunk("d"), 0.0) is None
 
     def test_whoever_refuses_takes_no_token_of_the_other(self) -> None:
         limits, acme, a = CallLimits(), self.bounds(cps=5), trunk("a", cps=1)
-        assert limits.admit(a, 0.0, acme) is None
-        assert [limits.admit(a, 0.0, acme) for _ in range(9)] == [
+        assert limits.admit(a, 0.0, tenant=acme) is None
+        assert [limits.admit(a, 0.0, tenant=acme) for _ in range(9)] == [
             "trunk a is over its limit of 1 calls a second"
         ] * 9
-        assert [limits.admit(trunk("b"), 0.0, acme) for _ in range(4)] == [None] * 4
+        assert [limits.admit(trunk("b"), 0.0, tenant=acme) for _ in range(4)] == [None] * 4
         full = "tenant acme is over its limit of 5 calls a second"
-        assert limits.admit(trunk("c", cps=1), 0.0, acme) == full
-        assert limits.admit(trunk("c", cps=1), 0.2, acme) is None
+        assert limits.admit(trunk("c", cps=1), 0.0, tenant=acme) == full
+        assert limits.admit(trunk("c", cps=1), 0.2, tenant=acme) is None

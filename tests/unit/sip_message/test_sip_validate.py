@@ -67,7 +67,9 @@ def test_what_makes_a_request_bad(old: bytes, new: bytes) -> None:
     assert (error.status, error.answerable) == (400, True)
 
 
-@pytest.mark.parametrize("uri", [b"http://example.com/", b"urn:service:sos", b"soap.beep://192.0.2.103:3002"])
+@pytest.mark.parametrize(
+    "uri", [b"http://example.com/", b"urn:nena:service:sos", b"soap.beep://192.0.2.103:3002"]
+)
 def test_an_unknown_scheme_is_416(uri: bytes) -> None:
     assert refused(bent(b"sip:bob@biloxi.example;transport=tls", uri)).status == 416
 

@@ -7,8 +7,7 @@ from cryptography import x509
 
 from sbc.base import PeerError
 from sbc.tls.groups import normal_group
-from sbc.tls.material.certificate import read_certificate, thumbprint_of
-from sbc.tls.material.certificate_cache import CertificateCache
+from sbc.tls.material.certificate import CertificateCache, read_certificate, thumbprint_of
 from tests.unit.tls.certs import GOOD, anchor, der, leaf
 
 

@@ -10,8 +10,7 @@ from sbc.demo.pki import LabAuthority
 from sbc.tls.judge import Agreed, Judge
 from sbc.tls.match import Admission, Presented
 from sbc.tls.material.anchors import AnchorMaterial
-from sbc.tls.material.certificate import MAX_CHAIN
-from sbc.tls.material.certificate_cache import CertificateCache
+from sbc.tls.material.certificate import MAX_CHAIN, CertificateCache
 from tests.unit.tls.certs import DAY, GOOD, NOW, OTHER, admission, der, leaf, presented, trunk
 
 AGREED = Agreed("TLSv1.3", "X25519")

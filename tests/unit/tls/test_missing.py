@@ -12,7 +12,7 @@ from sbc.demo.pki import LabAuthority
 from sbc.tls.diagnosis import classify
 from sbc.tls.evidence import Evidence, NoIssuer
 from sbc.tls.material.anchors import AnchorMaterial
-from sbc.tls.material.certificate_cache import CertificateCache
+from sbc.tls.material.certificate import CertificateCache
 from sbc.tls.material.missing import no_issuer
 from tests.unit.tls.certs import GOOD, NOW, OTHER, anchor, der
 

@@ -8,10 +8,10 @@ import pytest
 
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.tls.material.certificate import thumbprint_of
-from sbc.tls.revocation.cache import RevocationCache
+from sbc.tls.revocation.cache import Links, RevocationCache
 from sbc.tls.revocation.finding import Finding, Method, Unusable
 from sbc.tls.revocation.issuer import read_issuer
-from sbc.tls.revocation.link import Link, Links, read_link
+from sbc.tls.revocation.link import Link, read_link
 from sbc.tls.revocation.lists import RevocationList, read_list
 from sbc.tls.revocation.policy import RevocationPolicy, no_staple, refusal
 from sbc.tls.revocation.source import answer_source, list_source

@@ -1,0 +1,202 @@
+"""What a REFER and its NOTIFYs say, and what of that may cross (RFC 3515, 3891, 3892, 4488).
+
+The identifiers of a dialog, and the addresses, are those of one leg. What crosses is written for the other:
+users stay, hosts are ours, and a dialog of ours is named as the far side knows it. Nobody is dialled by what
+is read here.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+from urllib.parse import quote, unquote
+
+from dsl.addresses import escape_user
+from sbc.b2bua.dialogs import Dialogs, Fork
+from sbc.b2bua.leg import Leg, Side, other
+from sbc.base import PeerError
+from sbc.sip.address import parse_name_addr
+from sbc.sip.dialog import Dialog
+from sbc.sip.message import Message, Request
+from sbc.sip.uri import Uri
+
+#: The methods of a transfer, which only trunks that take one are promised.
+TRANSFER_METHODS: Final = frozenset(("REFER", "NOTIFY"))
+_SCHEMES: Final = ("sip", "sips", "tel")
+# What a URI's header may hold unescaped (RFC 3261 25.1, hnv-unreserved).
+_UNESCAPED: Final = "[]/?:+$-_.!~*'()"
+_STATUS_LINE: Final = re.compile(rb"SIP/2\.0 [1-6][0-9]{2} [ -~]{0,100}").match
+# Of one dialog so many REFERs are remembered whose NOTIFYs may still come.
+MOST_REFERS: Final = 8
+LONGEST_PARAM: Final = 400
+
+
+class Replaces(NamedTuple):
+    """A dialog, as the one sees it who is to be asked to replace it (RFC 3891 6.1)."""
+
+    call_id: str
+    to_tag: str
+    from_tag: str
+    early_only: bool = False
+
+    def __str__(self) -> str:
+        return f"{self.call_id};to-tag={self.to_tag};from-tag={self.from_tag}"
+
+
+class ReferTo(NamedTuple):
+    """Whom a REFER names, without headers and passwords, and the dialog that the call there shall replace."""
+
+    uri: Uri
+    replaces: Replaces | None
+
+
+class Replaced(NamedTuple):
+    """A dialog of ours that is to be replaced: it is with the peer on ``side`` of that call."""
+
+    call_id: str
+    fork: Fork
+    side: Side
+
+
+def parse_replaces(text: str) -> Replaces:
+    """Read the value of a Replaces header; PeerError 400."""
+    call_id, *parameters = (each.strip(" \t") for each in text.split(";"))
+    tags: dict[str, str] = {}
+    for each in parameters:
+        name, _, value = each.partition("=")
+        name = name.rstrip(" \t").lower()
+        if name in tags:
+            raise PeerError("malformed Replaces")
+        tags[name] = value.lstrip(" \t")
+    if not call_id or not tags.get("to-tag") or not tags.get("from-tag"):
+        raise PeerError("malformed Replaces")
+    return Replaces(call_id, tags["to-tag"], tags["from-tag"], "early-only" in tags)
+
+
+def refer_to(request: Request) -> ReferTo:
+    """Whom a REFER names; PeerError 400, 416 or 501 where that is nobody whom an INVITE could be for."""
+    value = request.headers.get("Refer-To") or ""
+    if not value:
+        raise PeerError("a REFER without Refer-To")
+    uri = parse_name_addr(value).uri
+    if uri.scheme not in _SCHEMES:
+        raise PeerError("Unsupported URI Scheme", 416)
+    if (uri.param("method") or "INVITE").upper() != "INVITE":
+        raise PeerError("Not Implemented", 501)
+    replaces = None
+    for each in uri.headers.split("&"):
+        name, _, text = each.partition("=")
+        if name.lower() == "replaces":
+            replaces = parse_replaces(unquote(text))
+    params = tuple([each for each in uri.params if each[0].lower() != "method"])
+    return ReferTo(Uri(uri.scheme, uri.user, None, uri.host, uri.port, params), replaces)
+
+
+def find_replaced(dialogs: Dialogs, replaces: Replaces) -> Replaced | None:
+    """The dialog of ours that is named, by the ids of either end of it; None where it is none of ours.
+
+    Who names it as we see it wants our peer in it replaced. As our peer sees it, it is that peer who goes on
+    with another, and the one on the call's other leg is replaced.
+    """
+    found = dialogs.of(replaces.call_id, replaces.to_tag, replaces.from_tag)
+    if found is not None:
+        return Replaced(*found)
+    found = dialogs.of(replaces.call_id, replaces.from_tag, replaces.to_tag)
+    return Replaced(found[0], found[1], other(found[2])) if found is not None else None
+
+
+def as_seen_by(dialog: Dialog) -> Replaces:
+    """The dialog, as the peer that it is with has to be asked to replace it."""
+    return Replaces(dialog.call_id, dialog.remote_tag, dialog.local_tag)
+
+
+def _address(leg: Leg, uri: Uri) -> str:
+    """An address of ours, as the peer on ``leg`` knows us, at which it finds whom ``uri`` names."""
+    party = uri.party
+    return leg.address_of(escape_user(party.user), ";user=phone" if party.type == "phone" else "")
+
+
+def refer_across(request: Request, dialogs: Dialogs, leg: Leg) -> list[tuple[str, str]]:
+    """The headers of a REFER for the peer on ``leg``; PeerError as ``refer_to``.
+
+    The one whom it names is to be called through us. A dialog that is none of ours is nobody's there.
+    """
+    to = refer_to(request)
+    address = _address(leg, to.uri)
+    if to.replaces is not None:
+        replaced = find_replaced(dialogs, to.replaces)
+        if replaced is None:
+            raise PeerError("Replaces names no dialog of ours", 404)
+        named = str(as_seen_by(replaced.fork.dialog(other(replaced.side))))
+        address = f"{address[:-1]}?Replaces={quote(named, safe=_UNESCAPED)}>"
+    fields = [("Refer-To", address)]
+    by = referrer(request)
+    if by is not None:
+        fields.append(("Referred-By", _address(leg, by)))
+    return fields + refer_sub(request)
+
+
+def referrer(request: Request) -> Uri | None:
+    """Whom Referred-By names; None where it is missing, or cannot be read."""
+    value = request.headers.get("Referred-By")
+    if value is None:
+        return None
+    try:
+        uri = parse_name_addr(value).uri
+    except PeerError:
+        return None
+    return uri if uri.scheme in _SCHEMES else None
+
+
+def refer_sub(message: Message) -> list[tuple[str, str]]:
+    """What a REFER, or its 202, says of the NOTIFYs, that there be none for instance (RFC 4488)."""
+    value = (message.headers.get("Refer-Sub") or "").partition(";")[0].strip(" \t").lower()
+    return [("Refer-Sub", value)] if value in ("true", "false") else []
+
+
+def wants_no_notify(request: Request) -> bool:
+    """Whether a REFER asks for no NOTIFY (RFC 4488 4)."""
+    return refer_sub(request) == [("Refer-Sub", "false")]
+
+
+class Refers:
+    """The REFERs that crossed a call, so that their NOTIFYs cross back: each leg counts its own requests."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: list[tuple[Side, int, int]] = []
+
+    def crossed(self, side: Side, near: int, far: int) -> None:
+        """The REFER numbered ``near`` on ``side`` went on as ``far``, perhaps again, with credentials."""
+        known = [each for each in self._known if each[:2] != (side, near)]
+        self._known = [*known, (side, near, far)][-MOST_REFERS:]
+
+    def event(self, side: Side, notify: Request) -> str | None:
+        """The Event of a NOTIFY from ``side`` for the one who referred (RFC 3515 2.4.6); None: nobody did."""
+        package, *parameters = (each.strip(" \t") for each in (notify.headers.get("Event") or "").split(";"))
+        if package.lower() != "refer":
+            return None
+        number = next((each[3:].strip() for each in parameters if each.lower().startswith("id=")), "")
+        for whose, near, far in self._known:
+            if whose == other(side) and number in ("", str(far)):
+                return f"refer;id={near}" if number else "refer"
+        return None
+
+
+def fragment(body: bytes) -> bytes:
+    """Of a message/sipfrag the status line: the rest would tell of the other side; b"" where it is none."""
+    found = _STATUS_LINE(body)
+    return found[0].rstrip() + b"\r\n" if found is not None else b""
+
+
+def notify_across(notify: Request, event: str) -> tuple[list[tuple[str, str]], bytes]:
+    """The headers and the body of a NOTIFY for the one who referred."""
+    fields = [("Event", event)]
+    state = notify.headers.get("Subscription-State")
+    if state is not None:
+        fields.append(("Subscription-State", state))
+    body = fragment(notify.body)
+    if body:
+        fields.append(("Content-Type", "message/sipfrag;version=2.0"))
+    return fields, body
