@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dsl import syntax
-from dsl.atoms import Atom, reads
+from dsl.atoms import Atom
 from dsl.breath import breathe
 from dsl.compile import Test
 from dsl.decision import NO_ROUTE, Decision, Reject
@@ -26,7 +26,10 @@ from dsl.trace import deciding, describe
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: where it is written, what it asks and what it does."""
+    """One rule: where it is written, what it asks and what it does.
+
+    ``names_method``: it asks for the method; only then it is asked about what begins no call.
+    """
 
     name: str
     path: str
@@ -39,11 +42,7 @@ class Rule:
     outcome: Outcome
     scope: Scope
     atoms: tuple[Atom, ...]
-
-    @property
-    def names_method(self) -> bool:
-        """Whether the rule asks for the method; only then it is asked about what begins no call."""
-        return "method" in reads(self.when)
+    names_method: bool
 
     @property
     def place(self) -> str:
@@ -52,9 +51,12 @@ class Rule:
 
 
 class RuleSet:
-    """All rules, immutable; deciding neither changes anything nor raises."""
+    """All rules, immutable; deciding neither changes anything nor raises.
 
-    __slots__ = ("_by_trunk", "_general", "_outside", "realms", "rules", "tests")
+    ``outside`` are those that are asked about what begins no call.
+    """
+
+    __slots__ = ("_by_trunk", "_general", "outside", "realms", "rules", "tests")
 
     def __init__(self, rules: Iterable[Rule], tests: Iterable[RouteTest] = ()) -> None:
         self.rules = tuple(rules)
@@ -78,7 +80,7 @@ class RuleSet:
                 by_trunk[name].append(each)
             if trunks is None:
                 general.append(each)
-        self._outside = tuple([(rule.test, rule.outcome) for rule in self.rules if rule.names_method])
+        self.outside = tuple([(rule.test, rule.outcome) for rule in self.rules if rule.names_method])
         self._general: tuple[Item, ...] = arrange(general)
         self._by_trunk: dict[str, tuple[Item, ...]] = {name: arrange(each) for name, each in by_trunk.items()}
 
@@ -87,7 +89,7 @@ class RuleSet:
 
         Ten thousand closures that are freed at once hold everything else up for a quarter of a second.
         """
-        self._general, self._by_trunk, self._outside = (), {}, ()
+        self._general, self._by_trunk, self.outside = (), {}, ()
         self.rules = self.rules[: max(0, len(self.rules) - most)]
         return bool(self.rules)
 
@@ -116,7 +118,7 @@ class RuleSet:
 
     def _decide_outside(self, draft: Draft) -> Decision:
         """The same of what begins no call: a rule that takes every call was never meant for it."""
-        for test, outcome in self._outside:
+        for test, outcome in self.outside:
             if test(draft):
                 decision = outcome.run(draft)
                 if decision is not None:

@@ -95,14 +95,14 @@ class Portcullis:
         self.rotator = Rotator(
             self.store, self.saved, self.clock, self._say, *door, self.recorder.ledger, self._edges
         )
-        self.store.swap(self.rotator.adopt(self.store.current))
+        self.store.swap(self.rotator.progress.adopt(self.store.current))
         self._assemble()
         self.acme = AcmeKeeper(
             self.store, self.saved, self.clock, self._say,
             Installer(self.store, self.clock, self.rotator, *door),
         )  # fmt: skip
         self.certificates = Certificates(self)
-        self.reload.adopters.append(self.rotator)
+        self.reload.adopters.append(self.rotator.progress)
         self.reload.gates.append(self.listeners.apply)
         self.reload.followers += [
             self._follow_registrations, self.names.apply, self.dialer.apply, self._follow_optional,
@@ -137,7 +137,12 @@ class Portcullis:
             return self.dialer
 
         self.driver = Driver(
-            self.engine, self.media, self.recorder, self.clock, transports, [self.recorder, self.rotator]
+            self.engine,
+            self.media,
+            self.recorder,
+            self.clock,
+            transports,
+            [self.recorder, self.rotator.progress],
         )
 
     def _follow_media(self, snapshot: Snapshot) -> None:

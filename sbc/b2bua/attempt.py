@@ -25,9 +25,10 @@ from sbc.b2bua.proofs import CHALLENGES, Given, proven
 from sbc.b2bua.session import accept, accepted, forget_descriptions
 from sbc.b2bua.translate import Fields, answer, extensions
 from sbc.base import PeerError
+from sbc.flow import Flow
 from sbc.sip.dialog import Dialog
 from sbc.sip.grammar import decimal
-from sbc.sip.message import Response
+from sbc.sip.message import Request, Response
 from sbc.sip.transactions import SPENT, ClientTransaction
 
 
@@ -71,6 +72,16 @@ class Attempt:
         self.given: Given | None = None
         self.answered: AnsweredInvite | None = None
 
+    def send(self, invite: Request, at: float, out: list[Command]) -> None:
+        """Send our INVITE, the first or another one of this attempt."""
+        self.invite, self.heard = invite, False
+
+        def fitting(flow: Flow, at: float, out: list[Command]) -> None:
+            if not self.given_up:
+                self.client = self.call.desk.transactions.start(flow, invite, at, out, self)
+
+        self.call.desk.with_room(self.call, self.leg, invite, fitting, at, out)
+
     def on_response(self, response: Response, at: float, out: list[Command]) -> None:
         """Any response to our INVITE."""
         call, leg = self.call, self.leg
@@ -110,9 +121,8 @@ class Attempt:
             return False
         leg.cseq += 1
         leg.proof = proven(again)
-        self.invite, self.heard = again, False
         self.call.schedule("response", at + leg.trunk.patience_with(leg.target))
-        self.client = desk.transactions.start(leg.flow, again, at, out, self)
+        self.send(again, at, out)
         return True
 
     def _answered_again(

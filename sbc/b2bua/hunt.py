@@ -213,8 +213,7 @@ class Hunt:
         call, desk = self.call, self.call.desk
         self.attempt = attempt = Attempt(self, self.invitation, leg)
         leg.inviting = True
-        attempt.invite = request
-        attempt.client = desk.transactions.start(leg.flow, request, at, out, attempt)
+        attempt.send(request, at, out)
         if desk.peers.patience(leg.trunk, self._peer) is None:
             call.schedule("response", at + leg.trunk.response_timeout)
         call.schedule("ring", at + (self.route.ring or leg.trunk.ring_timeout))

@@ -89,8 +89,12 @@ def start(call: Call, side: Side, at: float) -> None:
 
 
 def forget_descriptions(call: Call) -> None:
-    """A call in which no session has an end needs nothing to refresh it with."""
-    if call.a.session is None and (call.b is None or call.b.session is None):
+    """A call in which no session has an end, and no offer may be ours, needs no description again."""
+    if any(
+        [leg is not None and (leg.session is not None or leg.trunk.early_offer) for leg in (call.a, call.b)]
+    ):
+        return
+    if call.agreed:
         call.agreed.clear()
         call.offered = b"", b""
 

@@ -89,8 +89,7 @@ def check_routing(rules: RuleSet, trunks: list[TrunkFile]) -> Iterator[Diagnosti
         if place is not None and not trunk.value.peers and trunk.right("peers", "srv"):
             hint = "write peers: [host:port]; until then each call to it fails over or gets 503"
             yield trunk.warning((), f"no peers, but rule {place} routes to it", hint)
-        named = any(each.names_method for each in rules.rules)
-        if trunk.value.methods and trunk.right("methods") and not named:
+        if trunk.value.methods and trunk.right("methods") and not rules.outside:
             said = trunk.value.methods[0]
             hint = f'write a rule such as `when: method == "{said}"`: all others are about calls alone'
             yield trunk.warning(("methods",), f"no rule names `method`: each {said} gets 404", hint)
@@ -233,6 +232,9 @@ def _on_plaintext(trunk: TrunkFile, listener: Listener) -> Iterator[Diagnostic]:
 
 def _reach(trunk: TrunkFile, listener: Listener) -> Iterator[Diagnostic]:
     value = trunk.value
+    if "long_requests" in value.model_fields_set and listener.transport != "udp":
+        hint = "remove it; it is for trunks on a udp listener"
+        yield trunk.warning(("long_requests",), "long_requests has no effect here", hint)
     if not value.sources and value.registration is None and trunk.right("sources", "register"):
         hint = 'write sources: [NETWORK, ...] to take calls from it; [0.0.0.0/0, "::/0"] is everybody'
         yield trunk.warning((), "no sources: the trunk can be called but cannot call", hint)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from sbc.config.server import Strict
 from sbc.config.values import CalledHosts, CalledNumbers
 
 
-class Match(BaseModel):
+class Match(Strict):
     """Which requests are those of a trunk whose address others have too; all that is given must fit.
 
     ``number`` is the number asked for: its beginning, or a block. Hosts are those of the request URI and of
     From.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     to_host: CalledHosts = Field(default=(), alias="to.host")
     from_host: CalledHosts = Field(default=(), alias="from.host")

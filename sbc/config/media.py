@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import model_validator
 
+from sbc.config.server import Strict
 from sbc.config.values import Dscp, Duration, IpAddress, Name, PortRange
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class MediaPlace(NamedTuple):
@@ -23,7 +20,7 @@ class MediaPlace(NamedTuple):
     ports: str
 
 
-class MediaNetwork(_Model):
+class MediaNetwork(Strict):
     """A network of media: the bound address of each family, what SDP says instead, its ports.
 
     Each address has all the ``ports`` for itself.
@@ -53,7 +50,7 @@ class MediaNetwork(_Model):
         return self
 
 
-class MediaConfig(_Model):
+class MediaConfig(Strict):
     """Where media is received: the bound address, what SDP says instead, the ports; or several networks."""
 
     address: IpAddress = "127.0.0.1"
@@ -85,7 +82,7 @@ class MediaConfig(_Model):
         return tuple(found)
 
 
-class Marks(_Model):
+class Marks(Strict):
     """The DSCP (RFC 2474) of what we send: ``sip`` of signalling, ``rtp`` of RTP and RTCP; 0 is no mark."""
 
     sip: Dscp = 0

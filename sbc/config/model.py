@@ -6,15 +6,16 @@ Durations are seconds (written ``60s``, ``5m``, ``1h`` or a number), sizes are b
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, model_validator
 
 from dsl.decision import Downgrade
 from sbc.base import Address
 from sbc.config.emergency import Emergency
 from sbc.config.match import Match
 from sbc.config.media import Marks, MediaConfig
+from sbc.config.server import Dns, Server, Strict
 from sbc.config.values import (
     AccountName,
     BodyKind,
@@ -25,21 +26,17 @@ from sbc.config.values import (
     HostPort,
     HttpsUrl,
     Name,
-    NameServer,
     Network,
     OfferedCodec,
-    PeerHost,
     Pins,
     Rate,
     Several,
     SrvDomain,
     Suite,
     TextOr,
-    is_domain,
     parse_address,
     parse_duration,
     parse_ports,
-    with_port,
 )
 from sbc.media.policy import STREAMS, SUITES, Srtp
 from sbc.media.sdp import MAX_MEDIA
@@ -61,11 +58,7 @@ RevocationMode = Literal["off", "soft", "hard"]
 RevocationMethod = Literal["staple", "crl", "ocsp"]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Listener(_Model):
+class Listener(Strict):
     """One bound address: its transport and the limits of its edge.
 
     ``network`` is where media of its trunks is received, one of ``media.networks``.
@@ -82,7 +75,7 @@ class Listener(_Model):
     network: Name | None = None
 
 
-class Identity(_Model):
+class Identity(Strict):
     """A certificate chain and its private key: one entry of the keystore.
 
     With ``acme`` both files are ours to write: the certificate is ordered for the domains of the
@@ -95,14 +88,14 @@ class Identity(_Model):
     acme: StrictBool = False
 
 
-class ExternalAccount(_Model):
+class ExternalAccount(Strict):
     """What a directory gave to bind our account to one of its customers (RFC 8555 7.3.4)."""
 
     id: str = Field(min_length=1)
     key_file: str = Field(min_length=1)
 
 
-class Acme(_Model):
+class Acme(Strict):
     """The ACME directory (RFC 8555) that issues certificates, and where its HTTP-01 questions arrive.
 
     ``ca_file`` are the CAs of the directory's own HTTPS, where it is not a public one.
@@ -115,7 +108,7 @@ class Acme(_Model):
     listen: HostPort = Address("0.0.0.0", 80)
 
 
-class TrustAnchor(_Model):
+class TrustAnchor(Strict):
     """One entry of the truststore: a file of CA certificates, pinned leaf certificates, or pinned keys.
 
     Exactly one of ``ca``, ``leaf`` and ``pin`` is given. ``public`` says that anybody can get a
@@ -146,14 +139,14 @@ class TrustAnchor(_Model):
         return (self.ca,) if self.ca is not None else self.leaf
 
 
-class TenantLimits(_Model):
+class TenantLimits(Strict):
     """Upper bounds of all trunks of a tenant together; None is no bound. ``cps`` is new calls a second."""
 
     calls: int | None = Field(default=None, ge=0)
     cps: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
-class Tenant(_Model):
+class Tenant(Strict):
     """A tenant: the SNI names that are its own, the identity they are answered with, and its limits."""
 
     domains: tuple[Domain, ...] = Field(min_length=1)
@@ -161,21 +154,21 @@ class Tenant(_Model):
     limits: TenantLimits = TenantLimits()
 
 
-class Admin(_Model):
+class Admin(Strict):
     """The Flask pages and the health endpoint; ``hosts`` are further names that they are asked under."""
 
     bind: HostPort = Address("127.0.0.1", 8080)
     hosts: tuple[Host, ...] = ()
 
 
-class TrunkRevocation(_Model):
+class TrunkRevocation(Strict):
     """What a trunk demands about revoked certificates, and where it may be learned."""
 
     mode: RevocationMode = "soft"
     methods: tuple[RevocationMethod, ...] = Field(default=("staple", "crl", "ocsp"), min_length=1)
 
 
-class TrunkTls(_Model):
+class TrunkTls(Strict):
     """The TLS policy of one trunk, both directions."""
 
     mode: TlsMode = "required"
@@ -191,7 +184,7 @@ class TrunkTls(_Model):
     revocation: TrunkRevocation = TrunkRevocation()
 
 
-class Limits(_Model):
+class Limits(Strict):
     """Upper bounds of one trunk; None is no bound. ``cps`` is new calls a second, ``messages`` what comes
     outside of calls.
 
@@ -204,7 +197,7 @@ class Limits(_Model):
     messages: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
-class SessionTimer(_Model):
+class SessionTimer(Strict):
     """The session timers of a trunk (RFC 4028); without ``expires`` only what its peers ask for is kept.
 
     ``min`` is the shortest session that its peers may ask for.
@@ -225,46 +218,14 @@ class SessionTimer(_Model):
         return self
 
 
-class OptionsProbe(_Model):
+class OptionsProbe(Strict):
     """How the trunk is probed with OPTIONS."""
 
     every: Duration = 60.0
     down_after: int = Field(default=3, ge=1)
 
 
-class Server(_Model):
-    """One of a trunk's peers; ``host:port`` is enough where nothing else is said of it.
-
-    A host name without a ``port`` is a domain, whose servers DNS names (RFC 3263 4).
-    The lowest ``priority`` is tried first, and peers of the same share the calls by ``weight`` (RFC 2782).
-    ``try_for`` is how long it has for its first response, from the first attempt to connect.
-    """
-
-    host: PeerHost
-    port: int = Field(default=0, ge=0, le=65535)
-    priority: int | None = Field(default=None, ge=0, le=65535)
-    weight: int | None = Field(default=None, ge=0, le=65535)
-    try_for: Duration | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, given: Any) -> Any:
-        if isinstance(given, dict):
-            return with_port(given)
-        if isinstance(given, Server):
-            return given
-        if is_domain(given):
-            return {"host": given}
-        address = parse_address(given)
-        return {"host": address.host, "port": address.port}
-
-    @property
-    def address(self) -> Address:
-        """Where it is, by name or by IP address."""
-        return Address(self.host, self.port)
-
-
-class Registration(_Model):
+class Registration(Strict):
     """As whom we register with a trunk's registrar, and prove who we are to it (RFC 3261 10.2, 22).
 
     ``user`` at ``domain`` is the address of record; without a domain it is the host of the first peer.
@@ -298,7 +259,7 @@ Timed = Annotated[
 ]
 
 
-class Trunk(_Model):
+class Trunk(Strict):
     """One trunk: who it is, how it is reached, and what is demanded of it.
 
     Without ``sources`` nobody may call in on it; without ``peers`` it cannot be called; ``srv`` stands for
@@ -336,6 +297,7 @@ class Trunk(_Model):
     ring_timeout: Duration = 180.0
     dial_timeout: Duration = 5.0
     response_timeout: Duration = 32.0
+    long_requests: Literal["tcp", "udp"] = "tcp"
     early_media: Literal["pass", "ringing", "authorized"] = "pass"
     early_offer: tuple[OfferedCodec, ...] = ()
     bodies: tuple[BodyKind, ...] = ()
@@ -382,7 +344,7 @@ class Trunk(_Model):
         return own if own is not None else self.response_timeout
 
 
-class Revocation(_Model):
+class Revocation(Strict):
     """How revocation lists and OCSP answers are fetched; ``max_bytes`` bounds a list.
 
     ``refresh`` is the longest time between two fetches, ``wait`` how long a connection is held
@@ -397,7 +359,7 @@ class Revocation(_Model):
     allow_private: tuple[Network, ...] = ()
 
 
-class Caps(_Model):
+class Caps(Strict):
     """What one address, one peer or one call may take of what all of them share.
 
     Connections and handshakes under way are those of one address at one listener, messages those that one
@@ -410,19 +372,13 @@ class Caps(_Model):
     messages_per_flow: Rate = Field(default=2000.0, ge=10)
 
 
-class Dns(_Model):
-    """Whom names are asked of; without ``servers`` whomever /etc/resolv.conf names, as it stands."""
-
-    servers: tuple[NameServer, ...] = ()
-
-
-class HookSettings(_Model):
+class HookSettings(Strict):
     """How long a hook may take before its call is rejected."""
 
     timeout: Duration = 0.5
 
 
-class Settings(_Model):
+class Settings(Strict):
     """The whole of sbc.yaml."""
 
     listeners: dict[Name, Listener] = Field(min_length=1)

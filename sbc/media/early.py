@@ -6,6 +6,7 @@ where the caller receives nobody knows yet, so nothing is sent there (``MediaPol
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Final
 
@@ -20,6 +21,7 @@ _MAPS: Final = {
 }
 #: The codecs that an offer of ours can name.
 OFFERABLE: Final = tuple(_MAPS)
+_one_way: Final = re.compile(rb"^a=(?:sendonly|recvonly|inactive)\r?\n", re.MULTILINE).sub
 _DIGITS: Final = 101
 _DISCARD: Final = 9
 
@@ -36,3 +38,8 @@ def early_offer(codecs: Iterable[str], host: str) -> bytes:
         f"a=rtpmap:{_DIGITS} telephone-event/8000", f"a=fmtp:{_DIGITS} 0-15", "a=ptime:20", "a=sendrecv",
     ]  # fmt: skip
     return ("\r\n".join(lines) + "\r\n").encode("ascii", "replace")
+
+
+def both_ways(sdp: bytes) -> bytes:
+    """A description without its hold: what is offered anew is offered whole (RFC 3261 14.2)."""
+    return _one_way(b"", sdp)

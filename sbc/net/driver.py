@@ -301,6 +301,9 @@ class Driver:
         return []
 
     def _connect(self, command: Connect) -> list[Command]:
+        if command.stream:
+            gevent.spawn(self._execute, self._dial, (command,), command)
+            return []
         flow = self._dialer.lookup(command.trunk, command.snapshot, command.peers, command.near)
         if flow is not None:
             return self.engine.connected(command.key, flow, self.clock.monotonic())
@@ -309,7 +312,10 @@ class Driver:
 
     def _dial(self, command: Connect) -> list[Command]:
         try:
-            flow = self._dialer.connect(command.trunk, command.snapshot, command.peers, command.near)
+            if command.stream:
+                flow = self._dialer.stream(command.trunk, command.snapshot, command.peers[0])
+            else:
+                flow = self._dialer.connect(command.trunk, command.snapshot, command.peers, command.near)
         except DialFailed as failed:
             return self.engine.connect_failed(command.key, failed.reason, self.clock.monotonic())
         return self.engine.connected(command.key, flow, self.clock.monotonic())

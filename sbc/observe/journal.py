@@ -45,6 +45,7 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "trunk-up": ("INF", "[trunk]"),
     "peer-down": ("WRN", "[trunk]"),
     "peer-rests": ("WRN", "[trunk]"),
+    "no-tcp": ("INF", "[trunk]"),
     "peer-up": ("INF", "[trunk]"),
     "register": ("INF", "REGISTER"),
     "registered": ("INF", "REGISTER OK"),

@@ -188,6 +188,10 @@ class Transactions:
         """The transaction of the request that ``response`` answers, if it lives."""
         return self._clients.get(client_key(response))
 
+    def sent(self, invite: Request) -> ClientTransaction | None:
+        """The transaction of an INVITE of ours, if it lives."""
+        return self._clients.get((invite.via.branch, "INVITE"))
+
     def user_of(self, branch: str) -> Any:
         """Return the user of the INVITE that we sent with ``branch``, while its transaction lives; else None.
 

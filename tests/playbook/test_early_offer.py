@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from sbc.b2bua.commands import AnswerMedia, OfferMedia
+from sbc.b2bua.commands import AnswerMedia, OfferMedia, RollbackMedia
 from sbc.config.snapshot import Snapshot
+from sbc.sip.message import Response
 from tests.playbook.stage import RULES, SDP, Stage, snapshot
 from tests.playbook.test_left_over import nothing_is_left
 
@@ -143,3 +144,61 @@ def test_the_offer_of_an_invite_that_is_repeated_for_a_longer_session_is_answere
     there.carrier.respond(again, 200, body=ANSWER)
     there.office.hears(100)
     assert there.office.hears_response(200).body == b"via-sbc " + ANSWER
+
+
+HELD = b"v=0\r\nm=audio 5000 RTP/AVP 8\r\na=sendonly\r\n"
+
+
+def resumed(there: Stage) -> Response:
+    """A call is up, whose caller is on hold; it asks for an offer, and the callee gets one."""
+    _, answer = there.established()
+    there.within("office", answer, "INVITE", HELD)
+    there.office.hears(100)
+    there.carrier.respond(there.carrier.hears_request("INVITE"), 200, body=b"v=0 held")
+    answer = there.office.hears_response(200)
+    there.within("office", answer, "ACK")
+    there.carrier.hears("ACK")
+    there.media.clear()
+    there.within("office", answer, "INVITE")
+    there.office.hears(100)
+    return answer
+
+
+def test_a_reinvite_without_an_offer_gets_one_of_what_was_said_last_without_its_hold() -> None:
+    """So CUCM takes a call back: whoever takes no INVITE without an offer takes no such re-INVITE either."""
+    there = Stage(made("carrier"))
+    answer = resumed(there)
+    again = there.carrier.hears_request("INVITE")
+    assert again.body == b"via-sbc v=0\r\nm=audio 5000 RTP/AVP 8\r\n"
+    there.carrier.respond(again, 200, body=ANSWER)
+    final = there.office.hears_response(200)
+    assert final.body == b"via-sbc " + ANSWER
+    there.within("office", answer, "UPDATE", b"v=0 now")  # the offer in the 2xx waits for its answer
+    there.office.hears(491)
+    there.within("office", answer, "ACK", b"v=0 music", CSeq=f"{final.cseq.number} ACK")
+    assert there.carrier.hears_request("ACK").body == b""
+    sides = [(type(each), getattr(each, "side", "")) for each in there.media]
+    assert sides == [(OfferMedia, "a"), (AnswerMedia, "b"), (OfferMedia, "b"), (AnswerMedia, "a")]
+    there.within("office", answer, "INVITE", b"v=0 next")
+    there.office.hears(100)
+    there.carrier.respond(there.carrier.hears("INVITE"), 200, body=b"v=0 fine")
+    there.office.hears(200)
+
+
+@pytest.mark.parametrize("status", [488, 491])
+def test_a_reinvite_of_ours_that_is_refused_leaves_all_as_it_was(status: int) -> None:
+    there = Stage(made("carrier"))
+    answer = resumed(there)
+    there.carrier.respond(there.carrier.hears("INVITE"), status)
+    there.carrier.hears("ACK")
+    there.office.hears(status)
+    assert isinstance(there.media[-1], RollbackMedia)
+    there.within("office", answer, "UPDATE", b"v=0 now")
+    there.carrier.respond(there.carrier.hears("UPDATE"), 200, body=b"v=0 fine")
+    assert there.office.hears_response(200).cseq.method == "UPDATE"
+
+
+def test_a_reinvite_to_who_takes_it_without_an_offer_is_passed_on() -> None:
+    there = Stage(snapshot())
+    resumed(there)
+    assert there.carrier.hears_request("INVITE").body == b""

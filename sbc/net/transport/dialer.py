@@ -38,12 +38,14 @@ from sbc.tls.judge import Judge
 from sbc.tls.names import is_ip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sbc.config.snapshot import Snapshot
 
 
 RESOLVE_AGAIN = 60.0
+# How long a peer over UDP has to take a TCP connection for what is too long for a datagram, in seconds.
+STREAM_WITHIN = 1.0
 
 
 class Dialer:
@@ -177,13 +179,25 @@ class Dialer:
     ) -> Flow:
         """A flow to ``peer``, at ``place`` where one is given; who asks for the same meanwhile shares it."""
         key = self._key(trunk, snapshot, peer)
+        return self._share(key, place, lambda: self._dial(trunk, snapshot, key, place))
+
+    def stream(self, trunk: Trunk, snapshot: Snapshot, place: Address) -> Flow:
+        """A TCP connection to where the datagrams of a trunk over UDP go; DialFailed, soon."""
+        key = self._key(trunk, snapshot, place)._replace(transport="tcp")
+        live = self._by_address.get(key)
+        if live is not None and self._usable(live):
+            return live
+        config = snapshot.settings.listeners[trunk.listener]
+        return self._share(key, place, lambda: self._connected(trunk, config, key, place, STREAM_WITHIN))
+
+    def _share(self, key: ReuseKey, place: Address | None, dial: Callable[[], Flow]) -> Flow:
         under_way = self._dialling.get((key, place))
         if under_way is not None:
             flow: Flow = under_way.get()
             return flow
         result = self._dialling[key, place] = AsyncResult()
         try:
-            flow = self._dial(trunk, snapshot, key, place)
+            flow = dial()
         except DialFailed as error:
             result.set_exception(error)
             raise
@@ -262,9 +276,14 @@ class Dialer:
     def _open(self, trunk: Trunk, config: Listener, key: ReuseKey, address: Address) -> Flow:
         if key.transport == "udp":
             return self._open_udp(trunk, key, address)
+        return self._connected(trunk, config, key, address, trunk.dial_timeout)
+
+    def _connected(
+        self, trunk: Trunk, config: Listener, key: ReuseKey, address: Address, limit: float
+    ) -> Flow:
         contexts, stats = self._listeners.contexts, self._listeners.tally.of(trunk.listener, "outbound")
         dial = Dial(trunk, key, address, contexts, self._handler, self._clock, stats)
-        sock, session = dial.run(config, self._listeners.dscp)
+        sock, session = dial.run(config, self._listeners.dscp, limit)
         return self._begin(trunk, config, key, address, sock, session)
 
     def _open_udp(self, trunk: Trunk, key: ReuseKey, address: Address) -> Flow:

@@ -84,6 +84,13 @@ PEERS: dict[str, Case] = {
             " | write priority: 1 beside it, and beside every peer that shares the calls with it"
         ],
     ),
+    "long requests where there are no datagrams": (
+        TRUNK, "srtp: accept", "srtp: accept\nlong_requests: udp",
+        [
+            "trunks.d/carrier.yaml:12:16: warning: long_requests has no effect here"
+            " | remove it; it is for trunks on a udp listener"
+        ],
+    ),
     "a peer that stands twice": (
         TRUNK, "peers: [127.0.0.1:16061]", "peers: [127.0.0.1:16061, {host: 127.0.0.1, port: 16061}]",
         [
