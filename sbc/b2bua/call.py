@@ -69,10 +69,16 @@ class Unacknowledged(Protocol):
 
 
 class Crossing(Protocol):
-    """A request within the dialogs that is not answered yet: a ``Mirror``, or a ``Refresh`` of our own."""
+    """A request within the dialogs that is not answered yet: a ``Mirror``, or a ``Refresh`` of our own.
+
+    A ``Referral`` too, until the one who was referred is connected.
+    """
 
     def abandon(self, at: float, out: list[Command]) -> None:
         """The call ends first: answer it, and take it out of the call's ``mirrors``."""
+
+    def outlives(self, side: Side) -> bool:
+        """Whether it goes on though ``side`` has hung up."""
 
 
 class Call:
@@ -92,6 +98,7 @@ class Call:
         "called",
         "caller",
         "created",
+        "demands",
         "desk",
         "downgraded",
         "emergency",
@@ -103,6 +110,7 @@ class Call:
         "held",
         "id",
         "limits",
+        "linked",
         "media_waits",
         "mirrors",
         "named_hooks",
@@ -110,11 +118,15 @@ class Call:
         "offered_early",
         "offerer",
         "policies",
+        "privacy",
         "recorded",
         "redirected",
+        "referred",
         "refers",
         "reminded_at",
+        "replacing",
         "reserved",
+        "rival",
         "rule",
         "setup",
         "snapshot",
@@ -145,19 +157,23 @@ class Call:
         self.policies: dict[Side, MediaPolicy] = {}
         self.has_media = False
         self.created = at
-        self.heard_at = 0.0  # when the caller was first told that it rings, or of the answer
-        self.answered_at = 0.0
+        self.heard_at = self.answered_at = 0.0  # first told that it rings, or of the answer; the answer
         self.tried: tuple[str, Address | None] = "", None  # the trunk and the peer that came last
         self.admitted: list[Trunk] = []
         self.held = 1  # so many of these count to the end, whatever becomes of a hop
         # Whom it was for before a callee redirected it, and the trunk of that callee.
         self.redirected: tuple[str, str] = "", ""
-        self.refers: Refers | None = None  # those that crossed, where there were any
-        self.rule = ""
-        self.caller = ""
-        self.called = ""
-        self.downgraded = False
-        self.emergency = False
+        self.refers: Refers = ()  # those that crossed it
+        # Who referred the caller, and on which trunk; while that is under way, the other of its two calls.
+        self.referred: tuple[str, str] = "", ""
+        self.linked: Call | None = None
+        self.rival: Call | None = None  # where one call takes a side of another over: the other of the two
+        # The dialog that whoever is called is to replace (RFC 3891), and on which trunk that one is.
+        self.replacing: tuple[str, str] = "", ""
+        # Whether its rules demanded SRTP, and that no leg is without TLS; and the caller's own Privacy.
+        self.demands: tuple[bool, bool] = False, False
+        self.rule = self.caller = self.called = self.privacy = ""
+        self.downgraded = self.emergency = False
         self.reserved = False  # it holds a place of its trunk's reserve: no limit refuses it
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
         self.offered_early: Fork | None = None

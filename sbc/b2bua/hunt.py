@@ -21,6 +21,7 @@ from sbc.b2bua.media_policy import callee_srtp, caller_srtp, leg_policy, undescr
 from sbc.b2bua.proofs import CREDENTIALS, repeat
 from sbc.b2bua.session import ask, lengthen
 from sbc.b2bua.states import ENDED
+from sbc.b2bua.transfers import refer_on, replace_on
 from sbc.b2bua.translate import Fields, invite, too_long
 from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
@@ -197,6 +198,11 @@ class Hunt:
             )  # fmt: skip
         except PeerError as refused:
             self.invitation.refuse(refused.status, "Privacy Not Available", at, out, refused.reason)
+            return
+        if call.referred[0]:
+            refer_on(request, self.invitation.request, leg, leg.trunk.trunk == call.referred[1])
+        if call.replacing[0] and not replace_on(request, leg, *call.replacing):
+            self.invitation.refuse(403, "", at, out, "the rules lead elsewhere than to whom it is to join")
             return
         home = desk.peers.homes.get(leg.trunk.trunk)
         if home is not None and home.peer == leg.peer:

@@ -18,9 +18,12 @@ from sbc.b2bua.life import on_bye
 from sbc.b2bua.mirror import Mirror, screen
 from sbc.b2bua.page import METHODS as PAGED
 from sbc.b2bua.page import Page
+from sbc.b2bua.referral import Referral, refuse_refer
 from sbc.b2bua.screening import Refusal, allowed, looped, refuse, transfers
 from sbc.b2bua.session import objection, refreshed
 from sbc.b2bua.setup import Setup
+from sbc.b2bua.takeover import may_replace, replaced_by, told_to_replace
+from sbc.b2bua.transfers import parse_replaces
 from sbc.b2bua.translate import ACCEPT, EXTENSIONS, OF_TRANSFERS, reasons
 from sbc.base import PeerError
 from sbc.config.model import Trunk
@@ -125,7 +128,7 @@ class Reception:
     ) -> None:
         """OPTIONS to us: what we can do (RFC 3261 11.2)."""
         response = self._desk.respond_to(server, 503 if self._desk.draining else 200, "")
-        known = EXTENSIONS + OF_TRANSFERS if transfers(trunk) else EXTENSIONS
+        known = [*EXTENSIONS, *OF_TRANSFERS] if transfers(trunk) else EXTENSIONS
         for name, value in (("Allow", allowed(trunk)), ACCEPT, ("Supported", ", ".join(known))):
             response.headers.add(name, value)
         server.respond(response, at, out)
@@ -180,9 +183,17 @@ class Reception:
         if unfit is not None:
             self._refuse(server, Refusal(*unfit), at, out)
             return
+        takes = None
+        if "replaces" in request.headers.first and trunk.transfers != "refuse":
+            takes = self._replaced(server, request, at, out)
+            if takes is None:
+                return
         # Whole before it counts anywhere: what fails half-made has then nothing to give back.
         call = self._new_call(snapshot, trunk, flow, request, at)
-        setup = Setup(call, server, request)
+        if takes is not None and trunk.transfers == "pass":
+            call.replacing = told_to_replace(*takes)
+            takes = None
+        setup = Setup(call, server, request, takes=takes)
         refusal = self._desk.limits.admit(trunk, at, urgency == WITHIN)
         if refusal is not None:
             out.append(Note("call-refused", "", {"trunk": trunk.trunk, "reason": refusal}))
@@ -195,6 +206,18 @@ class Reception:
         if urgency:
             self._mark(call, urgency, at, out)
         setup.decide(at, out)
+
+    def _replaced(
+        self, server: ServerTransaction, request: Request, at: float, out: list[Command]
+    ) -> tuple[Call, Side] | None:
+        """The call and its side that an INVITE is to replace; None where it is refused (RFC 3891 3)."""
+        named = parse_replaces(request.headers.get("Replaces") or "")
+        found = replaced_by(self._desk, named)
+        refusal = (481, "Call/Transaction Does Not Exist") if found is None else may_replace(*found, named)
+        if refusal[0]:
+            self._refuse(server, Refusal(*refusal), at, out)
+            return None
+        return found
 
     def _mark(self, call: Call, urgency: Urgency, at: float, out: list[Command]) -> None:
         """It is an emergency call: say so, and where it is within the reserve let it hold a place there."""
@@ -270,6 +293,9 @@ class Reception:
         self, call: Call, fork: Fork, side: Side, server: ServerTransaction, request: Request,
         at: float, out: list[Command],
     ) -> None:  # fmt: skip
+        if request.method == "REFER" and call.leg(side).trunk.transfers == "perform":
+            self._refer(call, fork, side, server, request, at, out)
+            return
         if request.method in ("INVITE", "UPDATE"):
             unfit = objection(call.leg(side).trunk, request)
             if unfit is not None:
@@ -285,3 +311,13 @@ class Reception:
         mirror = Mirror(call, fork, side, server, request)
         server.user = mirror
         mirror.start(at, out)
+
+    def _refer(
+        self, call: Call, fork: Fork, side: Side, server: ServerTransaction, request: Request,
+        at: float, out: list[Command],
+    ) -> None:  # fmt: skip
+        refusal = refuse_refer(call, fork, side, request)
+        if refusal is not None:
+            self._refuse(server, refusal, at, out)
+        else:
+            Referral(call, fork, side, request).start(server, request, at, out)

@@ -274,7 +274,7 @@ def allow(message: Message, transfers: Transfers = "refuse") -> str:
     """
     if transfers != "refuse":
         told = ",".join(message.headers.get_all("Allow")).split(",")
-        if "REFER" in [each.strip(" \t") for each in told]:
+        if transfers == "perform" or "REFER" in [each.strip(" \t") for each in told]:
             return f"{allow(message)}, REFER, NOTIFY"
     lines = message.headers.get_all("Allow")
     if not lines:

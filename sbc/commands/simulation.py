@@ -34,6 +34,7 @@ _SETTLED = (
     "user_agent",
     "sips",
     "redirected_from",
+    "referred_by",
     "emergency",
 )
 
@@ -76,6 +77,7 @@ def _facts(
         comes, called, caller, headers, now=now, sdp_codecs=codecs,
         sdp_srtp=options.srtp or "none", auth_user=user, auth_realm=realm,
         redirected_from=read_party(options.redirected_from).user if options.redirected_from else "",
+        referred_by=read_party(options.referred_by).user if options.referred_by else "",
         emergency=emergency, unchallenged=emergency, method=options.method,
     )  # fmt: skip
 

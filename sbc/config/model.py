@@ -51,7 +51,7 @@ __all__ = [
 ]  # fmt: skip
 
 TlsMode = Literal["off", "server", "optional", "required"]
-Transfers = Literal["refuse", "pass"]
+Transfers = Literal["refuse", "pass", "perform"]
 RevocationMode = Literal["off", "soft", "hard"]
 RevocationMethod = Literal["staple", "crl", "ocsp"]
 
@@ -257,7 +257,7 @@ class Trunk(Strict):
     ``network`` is where its media is received, that of its listener unless given;
     ``media`` says whether its peers receive RTP where they send from (RFC 4961).
     ``contact`` is who answers for the other side. ``redirects`` says what becomes of a 3xx of its peers,
-    ``transfers`` of a REFER.
+    ``transfers`` of a REFER and of an INVITE with Replaces.
     """
 
     trunk: Name
