@@ -121,10 +121,13 @@ class Hunt:
 
     def _nobody_to_try(self, trunk: Trunk, at: float, out: list[Command]) -> None:
         """The trunk has no peers, or each of them rests or is down: the next hop's turn, without a delay."""
-        if not trunk.peers:
-            self.on_hop_failure("unreachable", f"trunk {trunk.trunk} has no peers", at, out)
+        peers = self.call.desk.peers
+        if not peers.located.members(trunk):
+            reason = f"trunk {trunk.trunk} has no peers"
+            why = peers.why_none(trunk, at)
+            self.on_hop_failure("unreachable", f"{reason}: {why}" if why else reason, at, out)
             return
-        reason = f"no peer takes calls: {self.call.desk.peers.why_none(trunk, at)}"
+        reason = f"no peer takes calls: {peers.why_none(trunk, at)}"
         out.append(Note("hop-refused", self.call.id, {"trunk": trunk.trunk, "reason": reason}))
         self._hop_failed(503, None, at, out)
 

@@ -16,7 +16,7 @@ from sbc.b2bua.customers import Unfit, customer_of, speaks_for, told_of
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.invitation import Invitation
-from sbc.b2bua.leg import Leg, Side, local_address
+from sbc.b2bua.leg import DEFAULT_PORT, Leg, Side, local_address
 from sbc.b2bua.life import on_bye
 from sbc.b2bua.mirror import Mirror, screen
 from sbc.b2bua.page import METHODS as PAGED
@@ -34,6 +34,7 @@ from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
 from sbc.policy.bodies import media_types
 from sbc.policy.emergency import BEYOND, WITHIN, Urgency
+from sbc.sip.grammar import find_param
 from sbc.sip.matching import same_party
 from sbc.sip.message import Request
 from sbc.sip.transactions import ACK2XX, ServerTransaction
@@ -122,6 +123,8 @@ class Reception:
                 "remote": flow.remote, "local": flow.local,
             }  # fmt: skip
             out.append(Note("sips-arrival", request.call_id, fields))
+            if not flow.alias and not flow.outbound and find_param(request.via.params, "alias") is not None:
+                flow.alias = request.via.port or DEFAULT_PORT["tls"]
         trunk = whose.trunk
         refusal = refuse(request, server.merged, looped(flow, request, self._desk.transactions), trunk)
         if refusal is None and request.body and request.method in ("INVITE", "UPDATE", "PRACK"):
