@@ -191,6 +191,7 @@ setup(
         "ruamel.yaml.clib>=0.2.8",  # its reader in C: ten thousand rules in seconds; pure Python without it
         "lark>=1.1.9",  # the grammar of when and then
         "google-re2>=1.1",  # an operator's pattern in linear time
+        "dnspython>=2.4",  # makes and reads DNS packets: gevent's resolver has neither SRV nor NAPTR
         "flask>=3.0",  # health endpoint and status page
         "acme>=5,<6",  # ACME: accounts, nonces, orders; brings josepy and requests
         "inotify_simple>=1.3",  # reload when a file changes

@@ -14,7 +14,7 @@ from gevent.server import DatagramServer
 
 from bench.ng import decode, encode
 from sbc.base import LocalError, PeerError
-from sbc.config.model import MediaConfig
+from sbc.config.media import MediaConfig
 from sbc.ids import Ids
 from sbc.media.policy import MediaPolicy
 from sbc.net.media.embedded import MediaIO

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from dsl import syntax
-from dsl.atoms import atoms_of
+from dsl.atoms import atoms_of, reads
 from dsl.breath import breathe
 from dsl.cases import read_test
 from dsl.check import Checker
@@ -114,8 +114,9 @@ class _Loader:
         scope, text = self._scope, text_of(fields["when"])
         outcome = compile_outcome(then, f"{name} ({source.path}:{line})", scope)
         test = condition(when, scope)
-        atoms = atoms_of(when, scope)
-        self.rules.append(Rule(name, source.path, line, col, when, text, then, test, outcome, scope, atoms))
+        atoms, method = atoms_of(when, scope), "method" in reads(when)
+        place = (source.path, line, col)
+        self.rules.append(Rule(name, *place, when, text, then, test, outcome, scope, atoms, method))
 
     def _name(self, source: Source, node: ScalarNode | None) -> str | None:
         if node is None:

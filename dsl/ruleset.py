@@ -26,7 +26,10 @@ from dsl.trace import deciding, describe
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule: where it is written, what it asks and what it does."""
+    """One rule: where it is written, what it asks and what it does.
+
+    ``names_method``: it asks for the method; only then it is asked about what begins no call.
+    """
 
     name: str
     path: str
@@ -39,6 +42,7 @@ class Rule:
     outcome: Outcome
     scope: Scope
     atoms: tuple[Atom, ...]
+    names_method: bool
 
     @property
     def place(self) -> str:
@@ -47,9 +51,12 @@ class Rule:
 
 
 class RuleSet:
-    """All rules, immutable; deciding neither changes anything nor raises."""
+    """All rules, immutable; deciding neither changes anything nor raises.
 
-    __slots__ = ("_by_trunk", "_general", "realms", "rules", "tests")
+    ``outside`` are those that are asked about what begins no call.
+    """
+
+    __slots__ = ("_by_trunk", "_general", "outside", "realms", "rules", "tests")
 
     def __init__(self, rules: Iterable[Rule], tests: Iterable[RouteTest] = ()) -> None:
         self.rules = tuple(rules)
@@ -73,6 +80,7 @@ class RuleSet:
                 by_trunk[name].append(each)
             if trunks is None:
                 general.append(each)
+        self.outside = tuple([(rule.test, rule.outcome) for rule in self.rules if rule.names_method])
         self._general: tuple[Item, ...] = arrange(general)
         self._by_trunk: dict[str, tuple[Item, ...]] = {name: arrange(each) for name, each in by_trunk.items()}
 
@@ -81,7 +89,7 @@ class RuleSet:
 
         Ten thousand closures that are freed at once hold everything else up for a quarter of a second.
         """
-        self._general, self._by_trunk = (), {}
+        self._general, self._by_trunk, self.outside = (), {}, ()
         self.rules = self.rules[: max(0, len(self.rules) - most)]
         return bool(self.rules)
 
@@ -91,6 +99,8 @@ class RuleSet:
     def decide(self, facts: Facts) -> Decision:
         """The decision of the first rule that holds; 404 when none does."""
         draft = Draft(facts)
+        if facts.method != "INVITE":
+            return self._decide_outside(draft)
         touched = False
         for test, outcome, filed in self._by_trunk.get(facts.trunk, self._general):
             if filed is not None:
@@ -106,11 +116,23 @@ class RuleSet:
                 touched = True
         return NO_ROUTE if not draft.tags else _no_route(draft)
 
+    def _decide_outside(self, draft: Draft) -> Decision:
+        """The same of what begins no call: a rule that takes every call was never meant for it."""
+        for test, outcome in self.outside:
+            if test(draft):
+                decision = outcome.run(draft)
+                if decision is not None:
+                    return decision
+        return NO_ROUTE if not draft.tags else _no_route(draft)
+
     def explain(self, facts: Facts) -> tuple[Decision, list[str]]:
         """The same decision, and a line for each rule: whether it held and what decided that."""
         draft = Draft(facts)
         trace: list[str] = []
         for rule in self.rules:
+            if facts.method != "INVITE" and not rule.names_method:
+                trace.append(f"{rule.place}: no, because it does not name method")
+                continue
             held = rule.test(draft)
             node = deciding(rule.when, draft, held, rule.scope)
             cause = describe(node, rule.when_text, draft, rule.scope)

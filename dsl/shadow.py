@@ -23,8 +23,11 @@ _ALWAYS = "always"
 
 
 def report_shadowed(rules: Iterable[Rule], sources: Mapping[str, Source]) -> None:
-    """Warn of every rule that no call can reach, or that can never hold."""
-    shadows = _Shadows()
+    """Warn of every rule that no call can reach, or that can never hold.
+
+    What begins no call is judged by the rules that name its method, and by no others.
+    """
+    of_calls, outside = _Shadows(), _Shadows()
     for index, rule in enumerate(rules):
         breathe()
         atoms = rule.atoms
@@ -32,6 +35,7 @@ def report_shadowed(rules: Iterable[Rule], sources: Mapping[str, Source]) -> Non
         if any(contradicts(one, other) for one, other in combinations(atoms, 2)):
             hint = "two of its conditions can never be true together"
             source.report_at(rule.line, rule.col, "this rule never holds", hint, "warning")
+        shadows = outside if rule.names_method and not _of_calls(atoms) else of_calls
         taken = shadows.over(atoms)
         if taken is not None:
             what = "every call" if not taken.atoms else "all its calls"
@@ -39,8 +43,19 @@ def report_shadowed(rules: Iterable[Rule], sources: Mapping[str, Source]) -> Non
             hint = "move it up, or narrow the rule that takes its calls"
             source.report_at(rule.line, rule.col, message, hint, "warning")
         elif rule.outcome.ending is not None:
-            shadows.add(index, rule, atoms)
-        shadows.note_writes(index, rule.then if rule.outcome.ending is None else ())
+            of_calls.add(index, rule, atoms)
+            if rule.names_method:
+                outside.add(index, rule, atoms)
+        for each in (of_calls, outside):
+            each.note_writes(index, rule.then if rule.outcome.ending is None else ())
+
+
+def _of_calls(atoms: tuple[Atom, ...]) -> bool:
+    """Whether a rule demands an INVITE: then those count before it that take every call."""
+    return any(
+        atom.subject == ("fact", "method") and atom.kind == "is" and atom.options == ("INVITE",)
+        for atom in atoms
+    )
 
 
 class _Shadows:

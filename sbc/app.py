@@ -29,6 +29,8 @@ from sbc.config.watched import watched
 from sbc.ids import Blocks, Ids
 from sbc.net.acme.install import Installer
 from sbc.net.acme.keeper import AcmeKeeper
+from sbc.net.dns.ask import Asker
+from sbc.net.dns.names import Names
 from sbc.net.driver import Driver
 from sbc.net.handler import Edge, Handler
 from sbc.net.media.embedded import MediaIO
@@ -93,18 +95,18 @@ class Portcullis:
         self.rotator = Rotator(
             self.store, self.saved, self.clock, self._say, *door, self.recorder.ledger, self._edges
         )
-        self.store.swap(self.rotator.adopt(self.store.current))
+        self.store.swap(self.rotator.progress.adopt(self.store.current))
         self._assemble()
         self.acme = AcmeKeeper(
             self.store, self.saved, self.clock, self._say,
             Installer(self.store, self.clock, self.rotator, *door),
         )  # fmt: skip
         self.certificates = Certificates(self)
-        self.reload.adopters.append(self.rotator)
+        self.reload.adopters.append(self.rotator.progress)
         self.reload.gates.append(self.listeners.apply)
         self.reload.followers += [
-            self._follow_registrations, self.dialer.apply, self._follow_optional, self.acme.apply,
-            self.certificates.follow, self._outlived, lambda now: self.media.mark(now.settings.dscp.rtp),
+            self._follow_registrations, self.names.apply, self.dialer.apply, self._follow_optional,
+            self.acme.apply, self.certificates.follow, self._outlived, self._follow_media,
         ]  # fmt: skip
         self.verbs = Verbs(self, self.certificates)
         self.watch = Watch(lambda: watched(directory), self.reload)
@@ -121,20 +123,32 @@ class Portcullis:
             snapshot.settings.media, Ids(os.urandom), self.clock.monotonic,
             lambda: self.store.current.settings.listeners.values(),
         )  # fmt: skip
-        self.media.mark(snapshot.settings.dscp.rtp)
+        self._follow_media(snapshot)
         self.engine = Engine(self.store, Ids(Blocks(os.urandom)))
         self.revocation = Revocation(self.clock, self.recorder, self.saved, self._edges)
+        asker = Asker(lambda: self.store.current.settings.dns.servers)
+        self.names = Names(asker, self.clock, self.engine.peers.located, self._say)
         contexts, tally = Contexts(snapshot, self.revocation), self.recorder.counters.tally
 
         def transports(handler: Handler) -> Dialer:
             self.listeners = Listeners(snapshot, contexts, handler, self.clock, tally)
-            self.dialer = Dialer(self.listeners, handler, self.clock)
+            self.dialer = Dialer(self.listeners, handler, self.clock, self.names)
             self._edges += [self.listeners, self.dialer]
             return self.dialer
 
         self.driver = Driver(
-            self.engine, self.media, self.recorder, self.clock, transports, [self.recorder, self.rotator]
+            self.engine,
+            self.media,
+            self.recorder,
+            self.clock,
+            transports,
+            [self.recorder, self.rotator.progress],
         )
+
+    def _follow_media(self, snapshot: Snapshot) -> None:
+        emergency = snapshot.settings.emergency
+        self.media.mark(snapshot.settings.dscp.rtp)
+        self.media.keep(emergency.reserve.calls if emergency is not None else 0)
 
     def _directory(self, name: str) -> Path:
         path = self.directory / name
@@ -173,6 +187,7 @@ class Portcullis:
         self.revocation.start()
         self.listeners.start()
         self.dialer.start()
+        self.names.apply(self.store.current)
         self._start_web()
         self.acme.start()
         # What ends a greenlet that a hook began ends that greenlet: we are told to stop by signals alone.
@@ -193,6 +208,7 @@ class Portcullis:
         """Hang up what still runs, close everything, write what waits."""
         self.watch.close()
         self.acme.stop()
+        self.names.close()
         self.engine.draining = True
         self._hang_up()
         self._unregister()

@@ -13,12 +13,17 @@ from dsl.errors import Diagnostic
 
 
 class Address(NamedTuple):
-    """A transport address: a literal IP (or a name still to be resolved) and a port."""
+    """A transport address: a literal IP (or a name still to be resolved) and a port.
+
+    A name with the port 0 is a domain, whose servers have ports of their own (RFC 3263 4).
+    """
 
     host: str
     port: int
 
     def __str__(self) -> str:
+        if not self.port and self.host[-1:].isalpha():
+            return self.host  # a domain: DNS says where its servers are
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{host}:{self.port}"
 

@@ -60,7 +60,7 @@ class Certificates:
             (trunk, each) for trunk in snapshot.trunks for each in self._sbc.recorder.ledger.presented(trunk)
         )
         found = [*ours(snapshot), *trusted(snapshot), *theirs(shown)]
-        return (*found, *windows(self._sbc.rotator.rotation))
+        return (*found, *windows(self._sbc.rotator.progress.rotation))
 
     def views(self) -> tuple[LifeView, ...]:
         """The same, to be shown."""
@@ -82,7 +82,7 @@ class Certificates:
                 "section": section, "name": name, "staged": entry.staged, "until": entry.until,
                 "days_left": entry.days_left(now), "bound": sorted(entry.bound),
             }
-            for (section, name), entry in self._sbc.rotator.rotation.entries.items()
+            for (section, name), entry in self._sbc.rotator.progress.rotation.entries.items()
         ]  # fmt: skip
         return {"certificates": lives, "rotations": rotations, "now": now}
 

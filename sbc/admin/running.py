@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from sbc.b2bua.engine import Engine
 from sbc.config.snapshot import SnapshotStore
 from sbc.net.acme.keeper import AcmeKeeper
+from sbc.net.dns.names import Names
 from sbc.net.media.embedded import MediaIO
 from sbc.net.revocation.inquiry import Revocation
 from sbc.net.rotation.rotator import Rotator
@@ -31,6 +32,7 @@ class Running(Protocol):
     media: MediaIO
     listeners: Listeners
     dialer: Dialer
+    names: Names
     revocation: Revocation
     rotator: Rotator
     acme: AcmeKeeper

@@ -19,9 +19,11 @@ from sbc.observe.views import (
     CertificateView,
     LifeView,
     ListenerView,
+    NameView,
     PeerView,
     RegistrationView,
     RevocationView,
+    ServerView,
     StatusView,
     TrunkState,
     TrunkView,
@@ -51,6 +53,7 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
         certificates=certificates,
         records=sbc.records.view(),
         registrations=registrations(sbc),
+        names=tuple(_names(sbc)),
     )
 
 
@@ -60,6 +63,19 @@ def registrations(sbc: Running) -> tuple[RegistrationView, ...]:
     return tuple(
         _registration(sbc, each) for name in sbc.store.current.trunks if (each := found.of(name)) is not None
     )
+
+
+def _names(sbc: Running) -> Iterator[NameView]:
+    """What DNS gave for the domains among the trunks' peers."""
+    for name, known, trunks in sbc.names.known():
+        servers = tuple(
+            ServerView(each.host, str(each.address), each.priority, each.weight) for each in known.targets
+        )
+        until = float(round(sbc.engine.date(known.until))) if known.answered else 0.0
+        problem = known.failure or "; ".join(known.remarks)
+        yield NameView(
+            name.domain, name.transport, servers, until, problem, bool(known.failure), tuple(sorted(trunks))
+        )
 
 
 def _registration(sbc: Running, each: Registration) -> RegistrationView:
@@ -100,7 +116,7 @@ def _trunk(sbc: Running, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
     flows = [flow for flow in (*sbc.dialer.flows, *sbc.listeners.flows) if flow.trunk == trunk.trunk]
     name = snapshot.identity_of(trunk)
     identity = snapshot.identities.get(snapshot.shown_to(trunk.trunk, name)) if name else None
-    peers = tuple(_peer(sbc, trunk, peer, flows) for peer in trunk.peers)
+    peers = tuple(_peer(sbc, trunk, peer, flows) for peer in sbc.engine.peers.located.members(trunk))
     summary = sbc.recorder.optional.summary(trunk.trunk, sbc.clock.now())
     failures = tuple(
         (kind, count) for (each, kind), count in sbc.recorder.failures_by_trunk.items() if each == trunk.trunk
@@ -169,7 +185,7 @@ def _peer(sbc: Running, trunk: Trunk, peer: Address, flows: list[Flow]) -> PeerV
         return PeerView(str(peer), "down", known.reason, until)
     if known is not None and rest == "asked":
         return PeerView(str(peer), "resting", known.met, until)
-    connected = any(flow.reuse is not None and flow.reuse.target == peer for flow in flows)
+    connected = any(flow.reuse is not None and peer in (flow.reuse.target, flow.remote) for flow in flows)
     state: TrunkState = "up" if connected or (known is not None and known.up) else "unknown"
     reason = (known.reason or (known.met if rest else "")) if known is not None else ""
     return PeerView(str(peer), state, reason, until)
@@ -196,7 +212,7 @@ def _remembered(sbc: Running, trunk: str) -> CertificateView | None:
 def _call(sbc: Running, call: Call) -> CallView:
     media = sbc.media.query(call.id)
     return CallView(
-        id=call.id, caller=call.caller, callee=call.called,
+        id=call.id, caller=call.caller, called=call.called,
         a_trunk=call.a.trunk.trunk, b_trunk=call.b.trunk.trunk if call.b else "",
         state=call.state, started=sbc.engine.date(call.created),
         answered=sbc.engine.date(call.answered_at) if call.answered_at else None,

@@ -21,15 +21,18 @@ from sbc.sip.transactions import ServerTransaction
 class AnsweredInvite:
     """One 2xx on its way to the side that sent the INVITE; the user of that server transaction."""
 
-    __slots__ = ("ack", "call", "cseq", "far_cseq", "fork", "offered_by_far", "server", "side")
+    __slots__ = ("ack", "call", "cseq", "far_cseq", "fork", "made", "offered_by_far", "server", "side")
 
-    def __init__(self, call: Call, fork: Fork, side: Side, far_cseq: int, offered_by_far: bool) -> None:
+    def __init__(
+        self, call: Call, fork: Fork, side: Side, far_cseq: int, offered_by_far: bool, made: bool = False
+    ) -> None:
         self.call = call
         self.fork = fork
         self.side: Side = side
         self.cseq = 0
         self.far_cseq = far_cseq
         self.offered_by_far = offered_by_far
+        self.made = made  # the far side has answered an offer of ours: its ACK holds nothing
         self.ack: Request | None = None
         self.server: ServerTransaction | None = None  # until the ACK: the two would keep each other alive
 
@@ -74,7 +77,8 @@ class AnsweredInvite:
 
     def _send_ack(self, sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
         call = self.call
-        self.ack = with_sdp(call.ack(self.fork, other(self.side), self.far_cseq), sdp)
+        ack = call.ack(self.fork, other(self.side), self.far_cseq)
+        self.ack = with_sdp(ack, b"" if self.made else sdp)
         self.repeat_ack(at, out)
         if error is not None:
             call.media_refused(self.side, error, out)

@@ -20,13 +20,15 @@ from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg
 from sbc.b2bua.life import fire
+from sbc.b2bua.media_policy import agreed_alone
 from sbc.b2bua.proofs import CHALLENGES, Given, proven
 from sbc.b2bua.session import accept, accepted, forget_descriptions
 from sbc.b2bua.translate import Fields, answer, extensions
 from sbc.base import PeerError
+from sbc.flow import Flow
 from sbc.sip.dialog import Dialog
 from sbc.sip.grammar import decimal
-from sbc.sip.message import Response
+from sbc.sip.message import Request, Response
 from sbc.sip.transactions import SPENT, ClientTransaction
 
 
@@ -70,6 +72,16 @@ class Attempt:
         self.given: Given | None = None
         self.answered: AnsweredInvite | None = None
 
+    def send(self, invite: Request, at: float, out: list[Command]) -> None:
+        """Send our INVITE, the first or another one of this attempt."""
+        self.invite, self.heard = invite, False
+
+        def fitting(flow: Flow, at: float, out: list[Command]) -> None:
+            if not self.given_up:
+                self.client = self.call.desk.transactions.start(flow, invite, at, out, self)
+
+        self.call.desk.with_room(self.call, self.leg, invite, fitting, at, out)
+
     def on_response(self, response: Response, at: float, out: list[Command]) -> None:
         """Any response to our INVITE."""
         call, leg = self.call, self.leg
@@ -109,9 +121,8 @@ class Attempt:
             return False
         leg.cseq += 1
         leg.proof = proven(again)
-        self.invite, self.heard = again, False
-        self.call.schedule("response", at + leg.trunk.patience_with(leg.peer))
-        self.client = desk.transactions.start(leg.flow, again, at, out, self)
+        self.call.schedule("response", at + leg.trunk.patience_with(leg.target))
+        self.send(again, at, out)
         return True
 
     def _answered_again(
@@ -137,10 +148,8 @@ class Attempt:
                 return
         if response.status < 200 and sdp and self._is_untimely(fork, sdp):
             return
-        # One who was referred is connected with the answer, and hears whoever referred it until then.
-        quiet = self.leg.trunk.early_media == "ringing" or bool(call.referred[0])
-        if quiet and self.invitation.offer and not fork.renewed:
-            sdp = self._withhold(fork, response, sdp)
+        if not fork.renewed:
+            sdp = self._early_media(fork, response, sdp)
         if response.status >= 200:
             again, accepted = b"" if sdp else self._early(fork), fork.accepted
             call.keep_only(fork)
@@ -158,6 +167,25 @@ class Attempt:
         else:
             self._take_sdp(fork, response, sdp or again, then, at, out)
 
+    def _early_media(self, fork: Fork, response: Response, sdp: bytes) -> bytes:
+        """The SDP of ``response`` that counts now: not every caller hears what a callee plays before its 2xx.
+
+        With ``authorized`` those of them do whose callee asks for it, by P-Early-Media (RFC 5009 8). One who
+        was referred is connected with the answer, and hears whoever referred it until then.
+        """
+        policy = "ringing" if self.invitation.call.referred[0] else self.leg.trunk.early_media
+        if self.leg.made or (policy == "ringing" and self.invitation.offer):
+            return self._withhold(fork, response, sdp)
+        if policy != "authorized" or not self.invitation.offer:
+            return sdp
+        if "p-early-media" in response.headers.first:
+            asked = [each.strip(" \t").lower() for each in response.headers.values("P-Early-Media")]
+            fork.authorized = "sendrecv" in asked or "sendonly" in asked
+        if response.status < 200 and fork.authorized:
+            sdp, fork.withheld = sdp or fork.withheld, b""
+            return sdp
+        return self._withhold(fork, response, sdp)
+
     def _withhold(self, fork: Fork, response: Response, sdp: bytes) -> bytes:
         """The SDP that counts where early media is not wanted: none before the 2xx, then the last of it.
 
@@ -172,7 +200,7 @@ class Attempt:
 
     def _caller_knows_100rel(self) -> bool:
         request = self.invitation.request
-        return any(extensions(request, name) for name in ("Supported", "Require"))
+        return not self.leg.made and any(extensions(request, name) for name in ("Supported", "Require"))
 
     def _acknowledge(
         self, fork: Fork, response: Response, has_sdp: bool, at: float, out: list[Command]
@@ -181,7 +209,7 @@ class Attempt:
 
         False where it is repeated, or another has to come first. An offer in it is the caller's to answer.
         """
-        if has_sdp and not self.invitation.offer:
+        if has_sdp and not self.invitation.offer and not self.leg.made:
             return True
         rseq = decimal(response.headers.get("RSeq") or "")
         if rseq is not None and extensions(response, "Require"):
@@ -248,6 +276,9 @@ class Attempt:
         In an unreliable provisional response it is a preview: the INVITE's offer stays open.
         """
         call = self.call
+        if self.leg.made and response.status >= 200:
+            self._offer_back(sdp, then, at, out)
+            return
         preview = response.status < 200 and "RSeq" not in response.headers
         if not sdp:
             call.after_media(then, at, out)
@@ -259,6 +290,25 @@ class Attempt:
             command = OfferMedia(call.id, "b", sdp, call.policies["b"], call.policies["a"])
             call.ask_media(command, then, out)
             call.offerer = None if preview else "b"
+
+    def _offer_back(self, sdp: bytes, then: AfterMedia, at: float, out: list[Command]) -> None:
+        """What the callee has answered to our own offer is offered to the caller, whose ACK answers it.
+
+        Only the codec that the callee has chosen: it is not told what of several the caller would take.
+        """
+        call = self.call
+        if not sdp:
+            then(b"", PeerError("the callee has not answered our offer", 488), at, out)
+            return
+
+        def settled(_: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
+            if error is not None:
+                then(b"", error, at, out)
+                return
+            theirs = agreed_alone(call.policies["a"], sdp)
+            call.ask_media(OfferMedia(call.id, "b", sdp, call.policies["b"], theirs), then, out)
+
+        call.ask_media(AnswerMedia(call.id, "b", sdp), settled, out)
 
     def _pass_back(
         self, fork: Fork, response: Response, sdp: bytes, error: PeerError | None, at: float,
@@ -289,7 +339,7 @@ class Attempt:
         # Without SDP in the 2xx all was agreed in reliable provisional responses (RFC 3262 5).
         offered_by_far = bool(sdp) and not invitation.offer
         call.offerer = "b" if offered_by_far else None
-        self.answered = AnsweredInvite(call, fork, "a", self.leg.cseq, offered_by_far)
+        self.answered = AnsweredInvite(call, fork, "a", self.leg.cseq, offered_by_far, self.leg.made)
         self.answered.start(invitation.server, final, at, out)
 
     def _unusable(self, response: Response, error: PeerError, at: float, out: list[Command]) -> None:

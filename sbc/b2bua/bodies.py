@@ -94,14 +94,16 @@ def boundary_of(parameters: str) -> bytes:
 
 def content_type(message: Message) -> tuple[str, str]:
     """Media type in lower case, and its parameters; both empty where the header is missing."""
-    kind, _, parameters = (message.headers.get("Content-Type") or "").partition(";")
+    kind, _, parameters = message.headers.first.get("content-type", "").partition(";")
     return kind.strip().lower(), parameters
 
 
 def _divided(body: bytes, delimiter: bytes) -> Body:
     if body.count(delimiter) > MOST_PARTS:
         raise PeerError("too many parts in a body")
-    sdp, parts, before = None, list[Part](), 0
+    sdp: bytes | None = None
+    parts: list[Part] = []
+    before = 0
     for octets in _pieces(body, delimiter):
         head, _, content = (b"\r\n" + octets).partition(b"\r\n\r\n")
         kind, required = _read(head[2:].decode("latin-1"))

@@ -13,7 +13,7 @@ from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.hookapi.arguments import Answer, End
 from sbc.media.policy import MediaPolicy
-from sbc.sip.outgoing import Send
+from sbc.sip.machine import Send
 
 Side = Literal["a", "b"]
 
@@ -23,6 +23,7 @@ class Connect:
     """Find or open a flow to one of ``peers`` of ``trunk``, the first that can be had.
 
     Where a peer of the trunk has one of the addresses ``near`` (port 0: any), that one is meant first.
+    With ``stream`` it is a TCP connection, though the trunk's listener is UDP.
     Answered by ``engine.connected`` or ``connect_failed``.
     """
 
@@ -32,6 +33,7 @@ class Connect:
     call: str
     peers: tuple[Address, ...]
     near: tuple[Address, ...] = ()
+    stream: bool = False
 
 
 @dataclass(slots=True)

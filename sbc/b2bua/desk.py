@@ -10,10 +10,11 @@ from collections.abc import Callable
 from heapq import heappush
 from typing import Any, Final, Protocol
 
-from sbc.b2bua.commands import Command, Connect
+from sbc.b2bua.commands import Command, Connect, Note
 from sbc.b2bua.dialogs import Dialogs
 from sbc.b2bua.leg import Leg
 from sbc.b2bua.login import Login
+from sbc.b2bua.long_requests import WithoutTcp, address_to, is_long
 from sbc.b2bua.peers import Peers, Towards, way_back
 from sbc.b2bua.proofs import CHALLENGES, Given, Proofs
 from sbc.b2bua.translate import Fields
@@ -29,8 +30,8 @@ from sbc.policy.rule_limits import RuleLimits
 from sbc.sip.address import parse_name_addr
 from sbc.sip.cancel import build_cancel
 from sbc.sip.dialog import Dialog
+from sbc.sip.machine import Send
 from sbc.sip.message import Request, Response, response_to
-from sbc.sip.outgoing import Send
 from sbc.sip.transactions import ClientTransaction, ServerTransaction, Transactions
 from sbc.sip.uri import Uri
 
@@ -41,6 +42,7 @@ EARLY_REQUESTS: Final = 1000
 MOST_LOST: Final = 10
 Connected = Callable[["Flow | None", str, float, "list[Command]"], None]
 Failed = Callable[[float, "list[Command]"], None]
+Fitting = Callable[[Flow, float, "list[Command]"], None]
 
 
 class Subject(Protocol):
@@ -88,9 +90,9 @@ class Desk:
     """
 
     __slots__ = (
-        "_calls", "_connect_keys", "_connecting", "_reminders", "balancer", "dialogs", "draining", "epoch",
-        "ids", "limits", "login", "peers", "proofs", "reserves", "rule_limits", "serving", "store",
-        "transactions", "working_on",
+        "_calls", "_connect_keys", "_connecting", "_reminders", "_without_tcp", "balancer", "dialogs",
+        "draining", "epoch", "ids", "limits", "login", "peers", "proofs", "reserves", "rule_limits",
+        "serving", "store", "transactions", "working_on",
     )  # fmt: skip
 
     def __init__(self, store: SnapshotStore, ids: Ids, calls: dict[str, Any]) -> None:
@@ -101,6 +103,7 @@ class Desk:
         self.reserves = Reserves()
         self.peers = Peers()
         self.proofs = Proofs(store, ids)
+        self._without_tcp = WithoutTcp()
         self.dialogs = Dialogs()
         # What the actions of rules keep between calls: turns in groups, counts under limits, nonces.
         self.balancer = Balancer()
@@ -141,6 +144,13 @@ class Desk:
         """A call is over and holds nothing any more."""
         self._calls.pop(call_id, None)
 
+    def leg_to(self, trunk: Trunk, flow: Flow, sent_by: str, peer: Address | None) -> Leg:
+        """Our side towards ``peer`` of ``trunk``, by the name that the configuration has for that."""
+        if peer is not None and not peer.port:  # a domain that was not known yet: it was found by the way
+            return Leg("b", trunk, flow, sent_by, trunk.scheme, flow.remote, peer)
+        name = self.peers.located.name_of(trunk, peer) if peer is not None else None
+        return Leg("b", trunk, flow, sent_by, trunk.scheme, peer, name)
+
     # Messages
 
     def respond_to(self, server: ServerTransaction, status: int, reason: str, tag: str = "") -> Response:
@@ -157,6 +167,30 @@ class Desk:
         self._connect_keys += 1
         self._connecting[self._connect_keys] = (call_id, then)
         out.append(Connect(self._connect_keys, trunk, snapshot, call_id, *to))
+
+    def with_room(
+        self, call: Subject, leg: Leg, request: Request, then: Fitting, at: float, out: list[Command]
+    ) -> None:
+        """Go on with the flow that ``request`` fits: that of ``leg``, which lives, or TCP beside its UDP."""
+        flow = leg.flow
+        if flow.reliable or not is_long(leg.trunk, request) or self._without_tcp.has(flow.remote, at):
+            if not flow.secure:
+                address_to(flow, request)
+            then(flow, at, out)
+            return
+
+        def connected(stream: Flow | None, reason: str, at: float, out: list[Command]) -> None:
+            if stream is None:
+                self._without_tcp.add(flow.remote, at)
+                fields = {"trunk": leg.trunk.trunk, "peer": str(leg.target), "reason": reason}
+                out.append(Note("no-tcp", call.id, fields))
+            address_to(stream or flow, request)
+            then(stream or flow, at, out)
+
+        self._connect_keys += 1
+        self._connecting[self._connect_keys] = (call.id, connected)
+        to = (flow.remote,)
+        out.append(Connect(self._connect_keys, leg.trunk, call.snapshot, call.id, to, stream=True))
 
     def reach(
         self, call: Subject, leg: Leg, to: Towards, then: Connected, at: float, out: list[Command]
@@ -202,8 +236,15 @@ class Desk:
         out: list[Command],
     ) -> None:  # fmt: skip
         """Start a transaction towards ``hop``, or the peer of ``leg`` that was dialled for its INVITE."""
-        if leg.flow.alive:
+        if leg.flow.alive and leg.flow.secure:
             self.transactions.start(leg.flow, request, at, out, user)
+            return
+
+        def fitting(flow: Flow, at: float, out: list[Command]) -> None:
+            self.transactions.start(flow, request, at, out, user)
+
+        if leg.flow.alive:
+            self.with_room(call, leg, request, fitting, at, out)
             return
 
         def then(flow: Flow | None, reason: str, at: float, out: list[Command]) -> None:
@@ -244,6 +285,10 @@ class Desk:
         cancel = build_cancel(invite)
         cancel.headers.extend(why)
         self.transactions.cancelled(invite.via.branch, at, out)
+        sent = self.transactions.sent(invite)
+        if sent is not None and sent.flow.alive and sent.flow.reliable and not leg.flow.reliable:
+            self.transactions.start(sent.flow, cancel, at, out, NOBODY)
+            return
         hop = None
         if leg.peer is None:
             routes = invite.headers.values("Route")

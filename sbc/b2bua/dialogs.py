@@ -13,16 +13,16 @@ class Fork:
     ``renewed``: offers went on while it was early, so the INVITE's own answer is history.
     ``early`` is the last SDP with which it answered the INVITE before its 2xx, or, where that had no
     offer, its own, which the caller ``accepted``. ``withheld`` is SDP that the caller is not to be told
-    before the 2xx. ``rseq`` is the number of the provisional response that we acknowledged last in the
-    place of a caller without 100rel.
+    before the 2xx, or before its callee is ``authorized`` to play early media. ``rseq`` is the number of the
+    provisional response that we acknowledged last in the place of a caller without 100rel.
     """
 
-    __slots__ = ("a", "accepted", "b", "early", "renewed", "rseq", "withheld")
+    __slots__ = ("a", "accepted", "authorized", "b", "early", "renewed", "rseq", "withheld")
 
     def __init__(self, a: Dialog, b: Dialog) -> None:
         self.a = a
         self.b = b
-        self.renewed = False
+        self.renewed = self.authorized = False
         self.rseq = 0
         self.early = self.accepted = self.withheld = b""
 

@@ -30,8 +30,8 @@ from sbc.flow import Flow
 from sbc.hookapi.results import HangUp
 from sbc.ids import Ids
 from sbc.protocols import Spoken
+from sbc.sip.machine import Send
 from sbc.sip.message import Message, Request, Response, response_to
-from sbc.sip.outgoing import Send
 from sbc.sip.parse import ParseError, validate
 from sbc.sip.transactions import Transaction
 from sbc.sip.validate import essentials

@@ -17,7 +17,7 @@ from sbc.b2bua.bodies import crossing, lost
 from sbc.b2bua.commands import Command, Note, OfferMedia
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg, local_address
-from sbc.b2bua.media_policy import callee_srtp, caller_srtp, leg_policy
+from sbc.b2bua.media_policy import callee_srtp, caller_srtp, leg_policy, undescribed
 from sbc.b2bua.proofs import CREDENTIALS, repeat
 from sbc.b2bua.session import ask, lengthen
 from sbc.b2bua.states import ENDED
@@ -26,6 +26,7 @@ from sbc.b2bua.translate import Fields, invite, too_long
 from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
 from sbc.flow import Flow
+from sbc.media.early import early_offer
 from sbc.policy.bodies import media_types
 from sbc.policy.downgrade import effective_downgrade, verdict
 from sbc.sip.message import Request, Response
@@ -123,7 +124,7 @@ class Hunt:
         self._turn += 1
         turn = self._turn
         call.tried = trunk.trunk, peer
-        patience = trunk.patience.get(peer)
+        patience = call.desk.peers.patience(trunk, peer)
         if patience is not None:
             call.schedule("response", at + patience)
 
@@ -157,7 +158,7 @@ class Hunt:
             self.on_peer_failure("unreachable", reason, None, at, out)
             return
         listener = call.snapshot.settings.listeners[trunk.listener]
-        leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme, self._peer)
+        leg = call.desk.leg_to(trunk, flow, local_address(listener, trunk, flow), self._peer)
         leg.call_id, leg.local_tag = call.desk.ids.call_id(), call.desk.ids.tag()
         call.b = leg
         rule, codecs = self.route.srtp, self.route.codecs
@@ -173,6 +174,9 @@ class Hunt:
             if turn == self._turn:
                 self._invite(sdp, error, at, out)
 
+        if not offer and trunk.early_offer and not self.invitation.requires_100rel:
+            leg.made = True
+            offer, ours = early_offer(trunk.early_offer, call.a.flow.remote.host), undescribed(ours)
         if offer:
             command = OfferMedia(call.id, "a", offer, ours, theirs, restart=call.has_media)
             call.ask_media(command, offered, out)
@@ -204,6 +208,8 @@ class Hunt:
         if home is not None and home.peer == leg.peer:
             request.headers.extend([("Route", each) for each in home.routes])
         ask(leg, request)
+        if leg.trunk.early_media == "authorized" and "P-Early-Media" not in request.headers:
+            request.headers.add("P-Early-Media", "supported")
         if too_long(request):
             self.invitation.refuse(513, "", at, out, "the INVITE is too long to be sent on")
             return
@@ -213,9 +219,8 @@ class Hunt:
         call, desk = self.call, self.call.desk
         self.attempt = attempt = Attempt(self, self.invitation, leg)
         leg.inviting = True
-        attempt.invite = request
-        attempt.client = desk.transactions.start(leg.flow, request, at, out, attempt)
-        if self._peer not in leg.trunk.patience:
+        attempt.send(request, at, out)
+        if desk.peers.patience(leg.trunk, self._peer) is None:
             call.schedule("response", at + leg.trunk.response_timeout)
         call.schedule("ring", at + (self.route.ring or leg.trunk.ring_timeout))
 
@@ -249,7 +254,7 @@ class Hunt:
         request.headers.set("Session-Expires", str(leg.least))
         request.headers.set("Min-SE", str(leg.least))
         self._send(leg, request, at, out)
-        call.schedule("response", at + leg.trunk.patience_with(leg.peer))
+        call.schedule("response", at + leg.trunk.patience_with(leg.target))
         return True
 
     def on_timer(self, name: str, at: float, out: list[Command]) -> None:

@@ -7,8 +7,8 @@ from sbc.b2bua.call import Call
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.life import fire
 from sbc.b2bua.states import Ending
-from sbc.b2bua.translate import Fields, answer
-from sbc.policy.downgrade import Verdict
+from sbc.b2bua.translate import Fields, answer, extensions
+from sbc.policy.downgrade import Judgement
 from sbc.sip.message import Request, Response
 from sbc.sip.transactions import SPENT, ServerTransaction
 
@@ -23,7 +23,13 @@ class Invitation:
         self.server = server
         self.request = request
         body = read_body(request)
-        self.offer, self.parts = body.sdp, body.parts
+        self.offer = body.sdp
+        self.parts: tuple[Part, ...] = body.parts
+
+    @property
+    def requires_100rel(self) -> bool:
+        """Whether its provisional responses have to be reliable, and what they offer answered."""
+        return bool(extensions(self.request, "Require"))
 
     def on_response(self, response: Response, at: float, out: list[Command]) -> None:
         """A server transaction has no responses to tell of."""
@@ -63,7 +69,7 @@ class Invitation:
         self.server.user = None
         fire(self.call, "refused", at, out, ending)
 
-    def note_downgrade(self, judged: Verdict, trunk: str, out: list[Command]) -> None:
+    def note_downgrade(self, judged: Judgement, trunk: str, out: list[Command]) -> None:
         """The call goes on without TLS to ``trunk``, or, for none, to where it is redirected."""
         call = self.call
         if judged.outcome == "warn" and not call.downgraded:
@@ -74,7 +80,7 @@ class Invitation:
             out.append(Note("sips-downgrade", call.id, fields))
         call.downgraded = True
 
-    def forbid_downgrade(self, judged: Verdict, where: str, at: float, out: list[Command]) -> None:
+    def forbid_downgrade(self, judged: Judgement, where: str, at: float, out: list[Command]) -> None:
         """The call may not go on without TLS (RFC 5630 5.3); ``where`` to is for its record."""
         host = self.call.a.sent_by.rpartition(":")[0]
         response = self.call.desk.respond_to(self.server, judged.status, "Temporarily Unavailable")
@@ -99,4 +105,4 @@ class Invitation:
 
     def let_go(self) -> None:
         """The call is up or over: nothing of the message is needed while its transaction lives on."""
-        self.request, self.offer, self.parts = SPENT, b"", tuple[Part, ...]()
+        self.request, self.offer, self.parts = SPENT, b"", ()

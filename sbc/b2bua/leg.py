@@ -25,9 +25,9 @@ def format_host(host: str) -> str:
 
 
 def format_target(address: Address, transport: str) -> str:
-    """``host[:port]`` of a request URI; the transport's own port is left out."""
+    """``host[:port]`` of a request URI; the transport's own port is left out, and a domain has none."""
     host = format_host(address.host)
-    return host if address.port == DEFAULT_PORT[transport] else f"{host}:{address.port}"
+    return host if address.port in (0, DEFAULT_PORT[transport]) else f"{host}:{address.port}"
 
 
 def local_address(listener: Listener, trunk: Trunk, flow: Flow) -> str:
@@ -44,7 +44,11 @@ def local_address(listener: Listener, trunk: Trunk, flow: Flow) -> str:
 
 
 class Leg:
-    """The addresses and identifiers that we use towards one peer; ``peer`` is which, where we dialled it."""
+    """The addresses and identifiers that we use towards one peer.
+
+    ``peer`` is which, where we dialled it, and ``target`` how the configuration names that: a domain, where
+    it is one of its servers.
+    """
 
     __slots__ = (
         "call_id",
@@ -58,6 +62,7 @@ class Leg:
         "local_tag",
         "local_uri",
         "lost",
+        "made",
         "peer",
         "proof",
         "raised",
@@ -67,6 +72,7 @@ class Leg:
         "sent_by",
         "session",
         "side",
+        "target",
         "trunk",
         "updates",
         "via_head",
@@ -74,10 +80,12 @@ class Leg:
     )  # fmt: skip
 
     def __init__(
-        self, side: Side, trunk: Trunk, flow: Flow, sent_by: str, scheme: str, peer: Address | None = None
-    ) -> None:
+        self, side: Side, trunk: Trunk, flow: Flow, sent_by: str, scheme: str, peer: Address | None = None,
+        name: Address | None = None,
+    ) -> None:  # fmt: skip
         self.side = side
         self.peer = peer
+        self.target = name or peer or flow.remote
         self.trunk = trunk
         self.flow = flow
         self.scheme = scheme
@@ -88,6 +96,7 @@ class Leg:
         self.remote_uri = ""
         self.contact = ""
         self.cseq = 1
+        self.made = False  # the offer of our INVITE is our own, for the caller made none
         self.proof: tuple[
             tuple[str, str], ...
         ] = ()  # the credentials of our last INVITE, which its ACK repeats
@@ -105,11 +114,6 @@ class Leg:
         self.via_head = (
             _VIA_TRANSPORT[flow.transport] + sent_by + (";rport" if flow.transport == "udp" else "")
         )
-
-    @property
-    def target(self) -> Address:
-        """The peer as the configuration names it, or where it called from."""
-        return self.peer if self.peer is not None else self.flow.remote
 
     def set_contact(self, user: str) -> None:
         """Write the Contact that the peer will send its requests to."""

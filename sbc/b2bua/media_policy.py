@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from dsl.decision import Codecs, Srtp
 from sbc.b2bua.leg import Leg
+from sbc.media.codecs import first_codec
 from sbc.media.policy import STREAMS, MediaPolicy
 
 
@@ -38,3 +41,14 @@ def leg_policy(
         trunk="" if always else leg.trunk.trunk,
         ports=None if always else leg.trunk.limits.ports,
     )
+
+
+def undescribed(policy: MediaPolicy) -> MediaPolicy:
+    """That of a caller for whom we make the offer: how its own leg is keyed is settled when it says so."""
+    return replace(policy, srtp="accept", unheard=True)
+
+
+def agreed_alone(policy: MediaPolicy, answer: bytes) -> MediaPolicy:
+    """That of a leg which is offered the codec that an ``answer`` of the other one chose, and no other."""
+    codec = first_codec(answer)
+    return replace(policy, codecs=Codecs(allow=(codec,))) if codec else policy

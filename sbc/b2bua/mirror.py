@@ -12,11 +12,12 @@ from typing import Final
 
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.bodies import carried_body, crossing, location, lost, read_body, with_bodies
-from sbc.b2bua.call import Call
+from sbc.b2bua.call import AfterMedia, Call
 from sbc.b2bua.commands import AnswerMedia, Command, OfferMedia, RollbackMedia
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Leg, Side, other
 from sbc.b2bua.life import clear
+from sbc.b2bua.media_policy import agreed_alone
 from sbc.b2bua.proofs import CHALLENGES, Given, proven
 from sbc.b2bua.session import accept, accepted, ask
 from sbc.b2bua.states import ANSWERED, EARLY, LEFT
@@ -30,11 +31,14 @@ from sbc.b2bua.transfers import (
 )
 from sbc.b2bua.translate import Fields, answer, carried, extensions
 from sbc.base import PeerError
+from sbc.media.early import both_ways
 from sbc.sip.message import Request, Response
 from sbc.sip.transactions import ServerTransaction
 
 # What a refusal is to the other side: a challenge, and the length of a session, are between its peer and us.
 _PASSED_AS: Final = {401: 403, 407: 403, 422: 500}
+# Whose body is SDP, and perhaps more.
+_DIVIDED: Final = frozenset(("INVITE", "UPDATE", "PRACK"))
 _RACK = re.compile(r"[0-9]+[ \t]+[0-9]+[ \t]+[A-Za-z]+").fullmatch
 
 
@@ -44,12 +48,7 @@ def screen(call: Call, fork: Fork, side: Side, request: Request) -> tuple[int, s
     if call.state == LEFT:
         ended = fork.dialog(side).state == "ended"
         return (481, "Call/Transaction Does Not Exist") if ended else (491, "Request Pending")
-    if (
-        request.body
-        and method != "INFO"
-        and near.trunk.bodies
-        and _demands(request, near, call.leg(other(side)))
-    ):
+    if method in _DIVIDED and near.trunk.bodies and _demands(request, near, call.leg(other(side))):
         return 415, "Unsupported Media Type"
     if method == "PRACK":
         return None if _RACK(request.headers.get("RAck") or "") else (400, "Bad RAck")
@@ -77,8 +76,8 @@ class Mirror:
     """One request on its way across."""
 
     __slots__ = (
-        "answered", "call", "cancelled", "client_request", "fork", "given", "heard", "offered", "request",
-        "server", "side", "why",
+        "answered", "call", "cancelled", "client_request", "fork", "given", "heard", "made", "offered",
+        "request", "server", "side", "why",
     )  # fmt: skip
 
     def __init__(
@@ -89,7 +88,7 @@ class Mirror:
         self.side: Side = side
         self.server = server
         self.request = request
-        self.offered = False
+        self.offered = self.made = False
         self.heard = self.cancelled = False
         self.why: Fields = ()
         self.client_request: Request | None = None
@@ -110,6 +109,9 @@ class Mirror:
         if request.method in ("INVITE", "UPDATE"):
             self.fork.dialog(side).refresh(request)
         sdp = carried_body(request) if request.method != "INFO" else b""
+        if not sdp and request.method == "INVITE" and self.leg.trunk.early_offer:
+            sdp = both_ways(call.heard(side))
+            self.made = bool(sdp)
         if not sdp:
             call.after_media(self._forward, at, out)
             return
@@ -250,13 +252,28 @@ class Mirror:
         def then(sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
             self._answer(response, sdp, error, at, out)
 
-        if not sdp or self.request.method == "INFO":
+        if not sdp or self.request.method == "INFO" or (self.made and response.status < 200):
             call.after_media(then, at, out)
+        elif self.made:
+            self._offer_back(sdp, then, out)
         elif self.offered:
             call.ask_media(AnswerMedia(call.id, far, sdp), then, out)
         else:
             ours, theirs = call.policies[far], call.policies[self.side]
             call.ask_media(OfferMedia(call.id, far, sdp, ours, theirs), then, out)
+
+    def _offer_back(self, sdp: bytes, then: AfterMedia, out: list[Command]) -> None:
+        """What the far side has answered to our own offer is offered to the near one; its ACK answers."""
+        call, far = self.call, other(self.side)
+
+        def settled(_: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
+            if error is not None:
+                then(b"", error, at, out)
+                return
+            theirs = agreed_alone(call.policies[self.side], sdp)
+            call.ask_media(OfferMedia(call.id, far, sdp, call.policies[far], theirs), then, out)
+
+        call.ask_media(AnswerMedia(call.id, far, sdp), settled, out)
 
     def _answer(
         self, response: Response, sdp: bytes, error: PeerError | None, at: float, out: list[Command]
@@ -277,10 +294,11 @@ class Mirror:
             self._finish(final, at, out)
             return
         near.invited = far.inviting = False
-        if self.offered:
+        if self.offered and not self.made:
             call.offerer = None
         far_cseq = self.client_request.cseq.number
-        self.answered = AnsweredInvite(call, self.fork, self.side, far_cseq, bool(sdp) and not self.offered)
+        by_far = bool(sdp) and (self.made or not self.offered)
+        self.answered = AnsweredInvite(call, self.fork, self.side, far_cseq, by_far, self.made)
         call.mirrors.remove(self)
         self.answered.start(self.server, final, at, out)
 

@@ -5,7 +5,7 @@ share the calls by weight, in turns (RFC 2782). One that its probes found down i
 that asks for a rest, with a 503 and a Retry-After, until that is over (RFC 3261 21.5.4). One that a call
 could not reach, or that answered 503 and named no time, is tried after the others for a while: not every
 call waits for it again, and yet none is refused that it might take. A trunk is down when all of its peers
-are.
+are. Of a peer that is a domain each server is a peer of its own (``sbc.b2bua.located``).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from typing import Final, Literal, NamedTuple
 
 from dsl.decision import Group
 from sbc.b2bua.leg import DEFAULT_PORT
+from sbc.b2bua.located import Domains, Located
 from sbc.base import Address
 from sbc.config.model import Server, Trunk
 from sbc.flow import Flow
@@ -106,10 +107,11 @@ class Home(NamedTuple):
 class Peers:
     """What is known of the peers of all trunks; ``homes`` has those of the trunks that are registered."""
 
-    __slots__ = ("_fallen", "_states", "_turns", "homes")
+    __slots__ = ("_fallen", "_states", "_turns", "homes", "located")
 
     def __init__(self) -> None:
         self.homes: dict[str, Home] = {}
+        self.located = Located()
         self._states: dict[str, dict[Address, PeerState]] = {}
         self._turns = Balancer()
         # Trunks that were told to be down, and not yet to be up: a reload may have changed their peers since.
@@ -122,7 +124,7 @@ class Peers:
     def known(self, trunk: Trunk) -> dict[Address, PeerState]:
         """The states of those peers of ``trunk`` of whom anything is known."""
         states = self._states.get(trunk.trunk, {})
-        return {peer: states[peer] for peer in trunk.peers if peer in states}
+        return {peer: states[peer] for peer in self.located.members(trunk) if peer in states}
 
     def keep(self, trunks: Mapping[str, Trunk]) -> None:
         """Forget the peers that are in none of ``trunks``, and the probes of those not probed any more."""
@@ -134,7 +136,7 @@ class Peers:
                 del self._states[name]
                 continue
             states = self._states[name]
-            for peer in states.keys() - set(trunk.peers):
+            for peer in states.keys() - set(self.located.members(trunk)):
                 del states[peer]
             if trunk.options is None:
                 for state in states.values():
@@ -155,12 +157,13 @@ class Peers:
         states = self._states.get(trunk.trunk)
         if not states or not trunk.peers:
             return False
-        return all(peer in states and states[peer].up is False for peer in trunk.peers)
+        members = self.located.members(trunk)
+        return bool(members) and all(peer in states and states[peer].up is False for peer in members)
 
     def why_down(self, trunk: Trunk) -> str:
         """What the probes met of those peers that are down, each named where there are more; "" for none."""
         down = {peer: each.reason for peer, each in self.known(trunk).items() if each.up is False}
-        if len(trunk.peers) == 1:
+        if len(self.located.members(trunk)) == 1:
             return next(iter(down.values()), "")
         return ", ".join(f"{peer}: {reason}" for peer, reason in down.items())
 
@@ -169,6 +172,9 @@ class Peers:
 
         The first is the one that the trunk is registered with, since it alone may know us.
         """
+        domains = self.located.of(trunk)
+        if domains:
+            return self._home_first(trunk, *self._spread(trunk, domains, at, turns=True))
         if not trunk.ranks:
             return self.fit(trunk, at)
         states = self._states.get(trunk.trunk, {})
@@ -182,12 +188,48 @@ class Peers:
 
     def fit(self, trunk: Trunk, at: float) -> tuple[Address, ...]:
         """The peers that may be sent what is no call, by priority: it takes nobody's turn."""
+        domains = self.located.of(trunk)
+        if domains:
+            return self._home_first(trunk, *self._spread(trunk, domains, at, turns=False))
         states = self._states.get(trunk.trunk)
         peers = [each.address for rank in trunk.ranks for each in rank] if trunk.ranks else trunk.peers
         if not states:
             return self._home_first(trunk, peers, ())
         ready, last = _sorted_out(peers, states, at)
         return self._home_first(trunk, ready, last)
+
+    def _spread(
+        self, trunk: Trunk, domains: Domains, at: float, turns: bool
+    ) -> tuple[list[Address], list[Address]]:
+        """Who is ready and who comes last of a trunk with domains, each of these in the place of its peer."""
+        ready: list[Address] = []
+        last: list[Address] = []
+        for rank in trunk.ranks or tuple([(each,) for each in trunk.listed]):
+            peers = [each.address for each in rank]
+            if turns and len(rank) > 1:
+                peers = self._in_turn(trunk, rank, peers)
+            for peer in peers:
+                now, later = self._servers(trunk, peer, domains, at, turns)
+                ready += now
+                last += later
+        return list(dict.fromkeys(ready)), list(dict.fromkeys(last))
+
+    def _servers(
+        self, trunk: Trunk, peer: Address, domains: Domains, at: float, turns: bool
+    ) -> tuple[list[Address], list[Address]]:
+        states = self._states.get(trunk.trunk, {})
+        servers = domains.get(peer)
+        if servers is None:
+            return _sorted_out([peer], states, at)
+        ready: list[Address] = []
+        last: list[Address] = []
+        for rank in servers.ranks():
+            now, later = _sorted_out([each.address for each in rank], states, at)
+            if turns and len(now) > 1:
+                now = servers.in_turn([each for each in rank if each.address in now])
+            ready += now
+            last += later
+        return ready, last
 
     def _home_first(
         self, trunk: Trunk, ready: Sequence[Address], last: Sequence[Address]
@@ -216,6 +258,12 @@ class Peers:
         turns = self._turns.order(Group(f"{trunk.trunk} {rank[0].priority}", members))
         return [*[sharing[name] for name in turns], *idle]
 
+    def patience(self, trunk: Trunk, peer: Address | None) -> float | None:
+        """The ``try_for`` of the peer that is tried there, None where it has none of its own."""
+        if peer is None or not trunk.patience:
+            return None
+        return trunk.patience.get(self.located.name_of(trunk, peer))
+
     def why_none(self, trunk: Trunk, at: float) -> str:
         """Why each peer that is known not to take a call takes none."""
         said: list[str] = []
@@ -224,6 +272,9 @@ class Peers:
                 said.append(f"{peer}: down: {state.reason}")
             elif state.resting(at) == "asked":
                 said.append(f"{peer}: rests for {state.rests - at:.0f} s more: {state.met}")
+        for peer, servers in self.located.of(trunk).items():
+            if not servers.targets:
+                said.append(f"{peer}: DNS names no server of it")
         return ", ".join(said)
 
     def unreached(self, trunk: Trunk, peer: Address, met: str, at: float) -> None:
@@ -259,9 +310,10 @@ class Peers:
         ``hop`` is the first Route or else the remote target, ``begun`` the peer that the dialog was begun
         with where we dialled it, ``former`` the address that was at the other end.
         """
-        named = [peer for peer in trunk.peers if _names(hop, peer)]
+        named = [peer for peer in trunk.peers if _names(hop, peer)] or self.located.meant(trunk, hop)
         if named:
-            meant = begun if begun is not None and begun in named else named[0]
+            ours = begun is not None and (begun in named or self.located.name_of(trunk, begun) in named)
+            meant = begun if begun is not None and ours else named[0]
             return (meant,), ((Address(former.host, meant.port),) if begun in (None, meant) else ())
         own = begun if begun is not None else _at(trunk, former.host)
         last = Address(former.host, own.port if own is not None else 0)
@@ -299,7 +351,7 @@ def _sorted_out(
 
 def _names(hop: Uri, peer: Address) -> bool:
     """Whether a URI means this peer, by host and, where it has one, by port."""
-    return hop.host.lower() == peer.host.lower() and hop.port in (None, peer.port)
+    return hop.host.lower() == peer.host.lower() and (hop.port in (None, peer.port) or not peer.port)
 
 
 def _at(trunk: Trunk, host: str) -> Address | None:

@@ -39,7 +39,7 @@ class Prober:
         for trunk in snapshot.trunks.values():
             if trunk.options is None:
                 continue
-            for peer in trunk.peers:
+            for peer in peers.located.members(trunk):
                 state = peers.state(trunk, peer)
                 if state.pending and at - state.asked >= trunk.response_timeout:
                     Probe(peers, trunk, peer, state.asked).failed("no answer to OPTIONS", at, out)
@@ -59,7 +59,7 @@ class Prober:
                 return
             probe.flow = flow
             listener = snapshot.settings.listeners[trunk.listener]
-            leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme, peer)
+            leg = desk.leg_to(trunk, flow, local_address(listener, trunk, flow), peer)
             request = options(leg, desk.transactions.new_branch(), desk.ids.tag(), desk.ids.call_id())
             desk.transactions.start(flow, request, at, out, probe)
 

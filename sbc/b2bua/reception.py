@@ -16,13 +16,15 @@ from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg, Side, local_address
 from sbc.b2bua.life import on_bye
 from sbc.b2bua.mirror import Mirror, screen
+from sbc.b2bua.page import METHODS as PAGED
+from sbc.b2bua.page import Page
 from sbc.b2bua.referral import Referral, refuse_refer
-from sbc.b2bua.screening import Refusal, looped, refuse
+from sbc.b2bua.screening import Refusal, allowed, looped, refuse, transfers
 from sbc.b2bua.session import objection, refreshed
 from sbc.b2bua.setup import Setup
 from sbc.b2bua.takeover import may_replace, replaced_by, told_to_replace
 from sbc.b2bua.transfers import parse_replaces, target_dialog
-from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, OF_TRANSFERS, reasons
+from sbc.b2bua.translate import ACCEPT, EXTENSIONS, OF_TRANSFERS, reasons
 from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
@@ -102,9 +104,11 @@ class Reception:
         elif request.method == "INVITE":
             self._on_invite(flow, server, request, urgency, at, out)
         elif request.method == "OPTIONS":
-            self._on_options(server, at, out)
+            self._on_options(server, trunk, at, out)
         elif request.method == "REFER":
             self._refer_outside(flow, server, request, at, out)
+        elif request.method in PAGED:
+            self._on_page(flow, server, request, at, out)
         else:
             self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
 
@@ -120,16 +124,43 @@ class Reception:
             response.headers.add(name, value)
         server.respond(response, at, out)
 
-    def _on_options(self, server: ServerTransaction, at: float, out: list[Command]) -> None:
+    def _on_options(
+        self, server: ServerTransaction, trunk: Trunk | None, at: float, out: list[Command]
+    ) -> None:
         """OPTIONS to us: what we can do (RFC 3261 11.2)."""
         response = self._desk.respond_to(server, 503 if self._desk.draining else 200, "")
-        allowed, known = ALLOW, list(EXTENSIONS)
-        trunk = self._desk.store.current.trunks.get(server.flow.trunk or "")
-        if trunk is not None and trunk.transfers != "refuse":
-            allowed, known = f"{ALLOW}, REFER, NOTIFY", [*EXTENSIONS, *OF_TRANSFERS]
-        for name, value in (("Allow", allowed), ACCEPT, ("Supported", ", ".join(known))):
+        known = [*EXTENSIONS, *OF_TRANSFERS] if transfers(trunk) else EXTENSIONS
+        for name, value in (("Allow", allowed(trunk)), ACCEPT, ("Supported", ", ".join(known))):
             response.headers.add(name, value)
         server.respond(response, at, out)
+
+    def _on_page(
+        self, flow: Flow, server: ServerTransaction, request: Request, at: float, out: list[Command]
+    ) -> None:
+        """A request outside of any call, of a trunk that may send it."""
+        snapshot = self._desk.store.current
+        trunk = snapshot.trunks[flow.trunk or ""]
+        refusal = "we shut down" if self._desk.draining else self._desk.limits.admit_message(trunk, at)
+        if refusal is not None:
+            fields = {"trunk": trunk.trunk, "remote": str(flow.remote), "reason": refusal}
+            out.append(Note("call-refused", "", fields))
+            self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), at, out)
+            return
+        server.user = page = Page(
+            self._desk, snapshot, self._leg(snapshot, trunk, flow, request), server, request
+        )
+        page.start(at, out)
+
+    def _leg(self, snapshot: Snapshot, trunk: Trunk, flow: Flow, request: Request) -> Leg:
+        """The leg of whoever begins something with ``request``."""
+        target = request.target
+        scheme = "sips" if target.scheme == "sips" else "sip"
+        leg = Leg(
+            "a", trunk, flow, local_address(snapshot.settings.listeners[trunk.listener], trunk, flow), scheme
+        )
+        leg.call_id = request.call_id
+        leg.set_contact(escape_user(target.party.user) if target.scheme != "urn" else "")
+        return leg
 
     def _on_invite(
         self, flow: Flow, server: ServerTransaction, request: Request, urgency: Urgency, at: float,
@@ -198,16 +229,10 @@ class Reception:
         out.append(Note("emergency", call.id, fields))
 
     def _new_call(self, snapshot: Snapshot, trunk: Trunk, flow: Flow, request: Request, at: float) -> Call:
-        listener = snapshot.settings.listeners[trunk.listener]
-        target = request.target
-        scheme = "sips" if target.scheme == "sips" else "sip"
-        leg = Leg("a", trunk, flow, local_address(listener, trunk, flow), scheme)
-        leg.call_id = request.call_id
-        called = target.party.user
-        leg.set_contact(escape_user(called) if target.scheme != "urn" else "")
+        leg = self._leg(snapshot, trunk, flow, request)
         leg.invited = True
         call = Call(self._desk, self._desk.ids.key(6).hex(), snapshot, leg, at)
-        call.caller, call.called = request.from_.uri.party.user, called
+        call.caller, call.called = request.from_.uri.party.user, request.target.party.user
         return call
 
     def _on_cancel(self, server: ServerTransaction, at: float, out: list[Command]) -> None:
@@ -261,7 +286,7 @@ class Reception:
             server.respond(self._desk.respond_to(server, 200, "OK"), at, out)
             on_bye(call, side, request, at, out)
         elif request.method == "OPTIONS":
-            self._on_options(server, at, out)
+            self._on_options(server, call.leg(side).trunk, at, out)
         else:
             self._mirror(call, fork, side, server, request, at, out)
 

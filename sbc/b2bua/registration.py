@@ -225,13 +225,13 @@ class Registration:
     def _start(self, flow: Flow, peer: Address, at: float, out: list[Command]) -> None:
         trunk, terms = self.trunk, self.terms
         listener = self._desk.store.current.settings.listeners[trunk.listener]
-        leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme, peer)
-        self._leg, self.peer, self.contact = leg, peer, contact(leg, terms)
+        leg = self._desk.leg_to(trunk, flow, local_address(listener, trunk, flow), peer)
+        self._leg, self.peer, self.contact = leg, leg.peer, contact(leg, terms)
         self.generation = self._desk.store.current.trust_generation(trunk.trunk)
         expires = max(int(terms.expires), self._minimum)
         fields = {
             "trunk": trunk.trunk, "transport": flow.transport.upper(), "scheme": trunk.scheme,
-            "user": terms.user, "registrar": peer, "expires": expires,
+            "user": terms.user, "registrar": self.peer, "expires": expires,
         }  # fmt: skip
         out.append(Note("register", "", fields))
         self._send(leg, expires, at, out)

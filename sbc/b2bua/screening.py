@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.bodies import SDP, acceptable, content_type, lost, read_body
 from sbc.b2bua.invitation import Invitation
+from sbc.b2bua.page import WAITING
 from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, METHODS, OF_TRANSFERS
 from sbc.config.model import Trunk
 from sbc.flow import Flow
@@ -17,7 +18,7 @@ from sbc.sip.transactions import SPENT, Transactions
 
 _KNOWN_ELSEWHERE: Final = frozenset(("REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "REFER"))
 _TAKES_SDP: Final = frozenset(("application/sdp", "application/*", "*/*"))
-_ANY_BODY: Final = frozenset(("INFO", "BYE", "CANCEL", "ACK", "OPTIONS", "REFER", "NOTIFY"))
+_ANY_BODY: Final = frozenset(("INFO", "BYE", "CANCEL", "ACK", "OPTIONS", "REFER", "NOTIFY", "MESSAGE"))
 # What each pass through a proxy or through us writes anew.
 _OF_ONE_PASS: Final = frozenset(
     """via max-forwards route record-route from to call-id cseq contact content-length date timestamp
@@ -41,24 +42,34 @@ def refuse(request: Request, merged: bool, looped: bool, trunk: Trunk | None = N
     ``trunk`` is the one that it comes from. What came of a transfer, a NOTIFY, is told by whom it was passed
     on to, on whatever trunk.
     """
-    method, transfers = request.method, trunk is not None and trunk.transfers != "refuse"
-    if method not in METHODS and not _of_a_transfer(request, transfers):
+    method = request.method
+    if method not in METHODS and not _taken_elsewhere(request, trunk):
         status, reason = (
             (405, "Method Not Allowed") if method in _KNOWN_ELSEWHERE else (501, "Not Implemented")
         )
-        return Refusal(status, reason, (("Allow", ALLOW),))
+        return Refusal(status, reason, (("Allow", allowed(trunk)),))
     if method in ("ACK", "CANCEL"):
         return None
-    unsupported = required_but_unknown(request, transfers)
+    unsupported = required_but_unknown(request, transfers(trunk))
     if unsupported:
         return Refusal(420, "Bad Extension", (("Unsupported", ", ".join(unsupported)),))
     if merged or looped:
         return Refusal(482, "Loop Detected" if looped else "Request Merged")
     if request.max_forwards == 0 and method != "OPTIONS":
         return Refusal(483, "Too Many Hops")
+    if method == "NOTIFY" and not request.to_tag and not _of_a_mailbox(request):
+        return Refusal(489, "Bad Event", (("Allow-Events", WAITING),))
     if method == "INVITE" and "accept" in request.headers.first and not _takes_sdp(request):
         return Refusal(406, "Not Acceptable", (ACCEPT,))
     return _refuse_body(request, trunk) if request.body else None
+
+
+def allowed(trunk: Trunk | None) -> str:
+    """The methods that may come from a trunk."""
+    if trunk is None:
+        return ALLOW
+    more = [*(("REFER", "NOTIFY") if transfers(trunk) else ()), *trunk.methods]
+    return ", ".join(dict.fromkeys([ALLOW, *more]))
 
 
 def looped(flow: Flow, request: Request, transactions: Transactions) -> bool:
@@ -103,8 +114,23 @@ def _deciding(flow: Flow, request: Request) -> tuple[object, ...]:
     return (flow.trunk, flow.listener, flow.remote.host, users, request.from_.display, told)
 
 
-def _of_a_transfer(request: Request, transfers: bool) -> bool:
-    return (request.method == "REFER" and transfers) or (request.method == "NOTIFY" and bool(request.to_tag))
+def _taken_elsewhere(request: Request, trunk: Trunk | None) -> bool:
+    """Whether a trunk takes what not all do: a transfer within a call, a text outside of it."""
+    if request.to_tag:
+        return request.method == "NOTIFY" or (request.method == "REFER" and transfers(trunk))
+    return trunk is not None and (
+        request.method in trunk.methods or (request.method == "REFER" and transfers(trunk))
+    )
+
+
+def _of_a_mailbox(request: Request) -> bool:
+    """Whether it tells of waiting messages, the one thing that is told unasked (RFC 3842)."""
+    return (request.headers.get("Event") or "").partition(";")[0].strip(" \t") == WAITING
+
+
+def transfers(trunk: Trunk | None) -> bool:
+    """Whether peers of the trunk may transfer calls."""
+    return trunk is not None and trunk.transfers != "refuse"
 
 
 def required_but_unknown(request: Request, transfers: bool = False) -> list[str]:
@@ -132,7 +158,7 @@ def _refuse_body(request: Request, trunk: Trunk | None) -> Refusal | None:
     kind, _ = content_type(request)
     if kind == SDP:
         return None
-    types = media_types(trunk.bodies) if trunk is not None else frozenset[str]()
+    types = media_types(trunk.bodies if trunk is not None else ())
     if kind == "multipart/mixed":
         if not any(part.required for part in lost(read_body(request).parts, types)):
             return None

@@ -68,6 +68,10 @@ def secrecy_report(snapshot: Snapshot) -> tuple[Leak, ...]:
         if secure:
             found.update(dict.fromkeys(_leaks(snapshot, rules, origin, facts, "SIPS")))
             found.update(dict.fromkeys(_as_another_call(snapshot, asked, origin, facts, "SIPS")))
+            outside = [rule for rule in rules if rule.names_method]
+            for method in origin.methods:
+                known = facts | {"method": method}
+                found.update(dict.fromkeys(_leaks(snapshot, outside, origin, known, "SIPS")))
         if secure or origin.sdes_in_clear:
             for offered in _offers(origin):
                 known = facts | {"sdp.srtp": offered}

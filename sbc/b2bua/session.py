@@ -95,12 +95,17 @@ def leave(call: Call, side: Side) -> None:
 
 
 def forget_descriptions(call: Call) -> None:
-    """A call in which no session has an end needs nothing to refresh it with, or to connect one side anew."""
-    if call.referred[0] or call.a.trunk.transfers == "perform":
+    """A call needs no description again in which no session has an end, no offer may be ours, and nobody is
+    connected anew.
+    """
+    if call.referred[0]:
         return
-    if call.b is not None and call.b.trunk.transfers == "perform":
-        return
-    if call.a.session is None and (call.b is None or call.b.session is None):
+    for leg in (call.a, call.b):
+        if leg is None:
+            continue
+        if leg.session is not None or leg.trunk.early_offer or leg.trunk.transfers == "perform":
+            return
+    if call.agreed:
         call.agreed.clear()
         call.offered = b"", b""
 

@@ -134,7 +134,7 @@ def extensions(message: Message, name: str, leg: Leg | None = None) -> str:
     ``leg`` is the one that they are written to: a peer that may transfer is told what of that we support.
     """
     own = OF_TRANSFERS if leg is not None and name == "Supported" and leg.trunk.transfers != "refuse" else ()
-    if name not in message.headers:
+    if name.lower() not in message.headers.first:
         return ", ".join(own)
     tags = [tag for tag in message.headers.values(name) if tag.lower() in CARRIED_EXTENSIONS]
     return ", ".join([*tags, *own])
@@ -225,12 +225,8 @@ def invite(
 
     PeerError 500 where the caller insists on privacy that we cannot give (RFC 3323 5).
     """
-    trusted_out = leg.flow.trusted
     near = near or leg.trunk
-    place = location(request, near, leg.trunk)
-    crossing = _carried(request, trusted_in, trusted_out, route.edits, place)
-    check_critical(crossing, trusted_out)
-    uri = address_invite(leg, request, route, target, hides_caller(crossing, trusted_out))
+    uri, crossing = _addressed(leg, request, route, target, trusted_in, near)
     hops = request.max_forwards
     fields = [
         ("Via", leg.via(branch)),
@@ -246,8 +242,29 @@ def invite(
         tags = extensions(request, name, leg)
         if tags:
             fields.append((name, tags))
-    fields += perform(crossing, trusted_out)
+    fields += crossing
     return with_bodies(Request("INVITE", uri, Headers(fields)), request, sdp, near, leg.trunk)
+
+
+def address(
+    leg: Leg, request: Request, route: Route, target: Address, a: Leg
+) -> tuple[str, list[tuple[str, str]]]:
+    """Fix the leg's URIs for a request outside of calls; its request URI, and the headers that cross.
+
+    PeerError 500 where its sender insists on privacy that we cannot give.
+    """
+    return _addressed(leg, request, route, target, a.flow.trusted, a.trunk)
+
+
+def _addressed(
+    leg: Leg, request: Request, route: Route, target: Address, trusted_in: bool, near: Trunk
+) -> tuple[str, list[tuple[str, str]]]:
+    trusted_out = leg.flow.trusted
+    place = location(request, near, leg.trunk)
+    crossing = _carried(request, trusted_in, trusted_out, route.edits, place)
+    check_critical(crossing, trusted_out)
+    uri = address_invite(leg, request, route, target, hides_caller(crossing, trusted_out))
+    return uri, perform(crossing, trusted_out)
 
 
 def allow(message: Message, transfers: Transfers = "refuse") -> str:

@@ -26,8 +26,8 @@ from sbc.b2bua.refresh import Refresh
 from sbc.b2bua.states import ENDED, Ending
 from sbc.b2bua.told import end_of, record_of, run
 from sbc.flow import Flow
+from sbc.sip.machine import Send
 from sbc.sip.message import Message, Request, Response, response_to
-from sbc.sip.outgoing import Send
 from sbc.sip.transaction import ACCEPTED, CALLING, PROCEEDING, TRYING
 from sbc.sip.transactions import ClientTransaction, ServerTransaction
 

@@ -64,7 +64,7 @@ def _status(status: Row) -> str:
         STATE=lambda each: each["state"],
         CALLS=lambda each: each["calls"],
     )
-    shown = [head, totals, "", listeners, "", trunks, *_networks(status), *_peers(status)]
+    shown = [head, totals, "", listeners, "", trunks, *_networks(status), *_peers(status), *_names(status)]
     return "\n".join([*shown, *_attention(status)])
 
 
@@ -92,7 +92,7 @@ def _peers(status: Row) -> list[str]:
         {"trunk": trunk["name"], **peer}
         for trunk in status["trunks"]
         for peer in trunk["peer_states"]
-        if len(trunk["peers"]) > 1 or peer["state"] == "down" or peer["rests_until"]
+        if len(trunk["peer_states"]) > 1 or peer["state"] == "down" or peer["rests_until"]
     ]
     if not rows:
         return []
@@ -107,6 +107,37 @@ def _peers(status: Row) -> list[str]:
             REASON=lambda each: printable(each["reason"]),
         ),
     ]
+
+
+def _names(status: Row) -> list[str]:
+    """What DNS gave for the domains among the peers, a line for each server."""
+    rows = [
+        {**name, **server}
+        for name in status["names"]
+        for server in name["servers"] or ({"host": "-", "address": "-", "priority": "-", "weight": "-"},)
+    ]
+    if not rows:
+        return []
+    return [
+        "",
+        _columns(
+            rows,
+            DOMAIN=lambda each: each["domain"],
+            OVER=lambda each: each["transport"],
+            SERVER=lambda each: printable(each["host"]),
+            ADDRESS=lambda each: each["address"],
+            PRIORITY=lambda each: each["priority"],
+            WEIGHT=lambda each: each["weight"],
+            GOOD=lambda each: _good(each["until"], status["now"]),
+        ),
+    ]
+
+
+def _good(until: float, now: float) -> str:
+    """How long what DNS said may still be used."""
+    if not until:
+        return "-"
+    return f"until {time_of_day(until)} UTC" if until > now else f"ended {time_of_day(until)} UTC"
 
 
 def _rest(peer: Row) -> str:
@@ -129,6 +160,10 @@ def _attention(status: Row) -> list[str]:
     for each in status["registrations"]:
         if each["state"] == "failed":
             parts += ["", f"not registered: {each['trunk']}: {printable(each['reason'])}"]
+    for each in status["names"]:
+        if each["problem"]:
+            kept = "; what was known is used" if each["failing"] and each["servers"] else ""
+            parts += ["", f"DNS: {each['domain']}: {printable(each['problem'])}{kept}"]
     records = status["records"]
     if records["problem"] or records["lost"]:
         why = f" ({records['problem']})" if records["problem"] else ""
@@ -229,7 +264,7 @@ def _calls(calls: Sequence[Row]) -> str:
         calls,
         CALL=lambda each: each["id"],
         FROM=lambda each: each["caller"],
-        TO=lambda each: each["callee"],
+        TO=lambda each: each["called"],
         TRUNKS=lambda each: f"{each['a_trunk']} > {each['b_trunk'] or '-'}",
         STATE=lambda each: each["state"] + (", emergency" if each["emergency"] else ""),
         TLS=lambda each: f"{each['a_tls'] or '-'} | {each['b_tls'] or '-'}",

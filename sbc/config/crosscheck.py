@@ -78,7 +78,7 @@ def check_trunks(settings: SettingsFile, trunks: list[TrunkFile]) -> Iterator[Di
 
 
 def check_routing(rules: RuleSet, trunks: list[TrunkFile]) -> Iterator[Diagnostic]:
-    """Rules that route to a trunk that cannot be called."""
+    """Rules that route to a trunk that cannot be called, and methods that no rule routes."""
     first: dict[str, str] = {}
     for rule in rules.rules:
         breathe()
@@ -86,9 +86,13 @@ def check_routing(rules: RuleSet, trunks: list[TrunkFile]) -> Iterator[Diagnosti
             first.setdefault(name, rule.place)
     for trunk in trunks:
         place = first.get(trunk.value.trunk)
-        if place is not None and not trunk.value.peers and trunk.right("peers"):
+        if place is not None and not trunk.value.peers and trunk.right("peers", "srv"):
             hint = "write peers: [host:port]; until then each call to it fails over or gets 503"
             yield trunk.warning((), f"no peers, but rule {place} routes to it", hint)
+        if trunk.value.methods and trunk.right("methods") and not rules.outside:
+            said = trunk.value.methods[0]
+            hint = f'write a rule such as `when: method == "{said}"`: all others are about calls alone'
+            yield trunk.warning(("methods",), f"no rule names `method`: each {said} gets 404", hint)
 
 
 def _duplicates(trunks: list[TrunkFile]) -> Iterator[Diagnostic]:
@@ -228,16 +232,19 @@ def _on_plaintext(trunk: TrunkFile, listener: Listener) -> Iterator[Diagnostic]:
 
 def _reach(trunk: TrunkFile, listener: Listener) -> Iterator[Diagnostic]:
     value = trunk.value
+    if "long_requests" in value.model_fields_set and listener.transport != "udp":
+        hint = "remove it; it is for trunks on a udp listener"
+        yield trunk.warning(("long_requests",), "long_requests has no effect here", hint)
     if not value.sources and value.registration is None and trunk.right("sources", "register"):
         hint = 'write sources: [NETWORK, ...] to take calls from it; [0.0.0.0/0, "::/0"] is everybody'
         yield trunk.warning((), "no sources: the trunk can be called but cannot call", hint)
-    if value.options is not None and not value.peers and trunk.right("peers"):
+    if value.options is not None and not value.peers and trunk.right("peers", "srv"):
         yield trunk.warning(("options",), "there is no peer to probe", "write peers: [host:port]")
     for index, peer in enumerate(value.peers):
         if is_ip(peer.host) and peer in (listener.bind, listener.advertise):
             hint = "a trunk's peer is the other side: a call to it would come back to us"
             yield trunk.warning(("peers", index), f"{peer} is our own listener {value.listener!r}", hint)
-        if peer.port == 0:
+        if peer.port == 0 and "port" in value.listed[index].model_fields_set:
             yield trunk.error(("peers", index), f"{peer} has port 0", "write the peer's port, such as 5061")
         if is_wildcard(peer.host):
             yield trunk.error(("peers", index), f"{peer} is nobody's address", "write the peer's own")
@@ -252,6 +259,10 @@ def _reach(trunk: TrunkFile, listener: Listener) -> Iterator[Diagnostic]:
 def _shares(trunk: TrunkFile) -> Iterator[Diagnostic]:
     """How a trunk's peers share its calls: each has a priority, or none has."""
     servers = trunk.value.servers
+    if servers and trunk.value.srv is not None:
+        hint = f"keep one of them; `peers: [{trunk.value.srv}]` says the same as `srv`"
+        yield trunk.error(("srv",), "srv beside peers", hint, key=True)
+        return
     ranked = any(each.priority is not None for each in servers)
     for index, server in enumerate(servers):
         if server.address in trunk.value.peers[:index]:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from dsl.errors import Diagnostic
 from sbc.base import Address, is_wildcard
 from sbc.config.crosscheck import SettingsFile
-from sbc.config.model import Listener, MediaPlace
+from sbc.config.media import MediaPlace
+from sbc.config.model import Listener
 from sbc.config.schema import Loc, suggest
 from sbc.config.values import parse_ports
 

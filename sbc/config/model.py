@@ -6,31 +6,31 @@ Durations are seconds (written ``60s``, ``5m``, ``1h`` or a number), sizes are b
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
+from pydantic import BeforeValidator, Field, StrictBool, model_validator
 
 from dsl.decision import Downgrade
 from sbc.base import Address
 from sbc.config.emergency import Emergency
+from sbc.config.media import Marks, MediaConfig
+from sbc.config.server import Dns, Server, Strict
 from sbc.config.values import (
     AccountName,
     BodyKind,
     Domain,
-    Dscp,
     Duration,
     Group,
     Host,
     HostPort,
     HttpsUrl,
-    IpAddress,
     Name,
     Network,
-    PeerHost,
+    OfferedCodec,
     Pins,
-    PortRange,
     Rate,
     Several,
+    SrvDomain,
     Suite,
     TextOr,
     parse_address,
@@ -43,10 +43,10 @@ from sbc.sip.session_timer import LEAST
 from sbc.tls.groups import DEFAULT_GROUPS
 
 __all__ = [
-    "Acme", "Admin", "Caps", "Downgrade", "Emergency", "HookSettings", "Identity", "Limits", "Listener",
-    "Marks", "MediaConfig", "MediaNetwork", "MediaPlace", "OptionsProbe", "Registration", "Revocation",
-    "Server", "SessionTimer", "Settings", "Tenant", "TlsMode", "Trunk", "TrunkRevocation", "TrunkTls",
-    "TrustAnchor",
+    "Acme", "Admin", "Caps", "Dns", "Downgrade", "Emergency", "HookSettings", "Identity", "Limits",
+    "Listener", "OptionsProbe", "Registration",
+    "Revocation", "Server", "SessionTimer", "Settings", "Tenant", "TlsMode", "Trunk", "TrunkRevocation",
+    "TrunkTls", "TrustAnchor",
     "parse_address", "parse_duration", "parse_ports",
 ]  # fmt: skip
 
@@ -56,11 +56,7 @@ RevocationMode = Literal["off", "soft", "hard"]
 RevocationMethod = Literal["staple", "crl", "ocsp"]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Listener(_Model):
+class Listener(Strict):
     """One bound address: its transport and the limits of its edge.
 
     ``network`` is where media of its trunks is received, one of ``media.networks``.
@@ -77,7 +73,7 @@ class Listener(_Model):
     network: Name | None = None
 
 
-class Identity(_Model):
+class Identity(Strict):
     """A certificate chain and its private key: one entry of the keystore.
 
     With ``acme`` both files are ours to write: the certificate is ordered for the domains of the
@@ -90,14 +86,14 @@ class Identity(_Model):
     acme: StrictBool = False
 
 
-class ExternalAccount(_Model):
+class ExternalAccount(Strict):
     """What a directory gave to bind our account to one of its customers (RFC 8555 7.3.4)."""
 
     id: str = Field(min_length=1)
     key_file: str = Field(min_length=1)
 
 
-class Acme(_Model):
+class Acme(Strict):
     """The ACME directory (RFC 8555) that issues certificates, and where its HTTP-01 questions arrive.
 
     ``ca_file`` are the CAs of the directory's own HTTPS, where it is not a public one.
@@ -110,7 +106,7 @@ class Acme(_Model):
     listen: HostPort = Address("0.0.0.0", 80)
 
 
-class TrustAnchor(_Model):
+class TrustAnchor(Strict):
     """One entry of the truststore: a file of CA certificates, pinned leaf certificates, or pinned keys.
 
     Exactly one of ``ca``, ``leaf`` and ``pin`` is given. ``public`` says that anybody can get a
@@ -141,107 +137,28 @@ class TrustAnchor(_Model):
         return (self.ca,) if self.ca is not None else self.leaf
 
 
-class Tenant(_Model):
+class Tenant(Strict):
     """A tenant: the SNI names that are its own and the identity they are answered with."""
 
     domains: tuple[Domain, ...] = Field(min_length=1)
     server_identity: str
 
 
-class MediaPlace(NamedTuple):
-    """One bound address of media and its ports: ``network`` has it under ``key``, '' is the short form."""
-
-    network: str
-    key: Literal["address", "address6"]
-    address: str
-    advertise: str | None
-    ports: str
-
-
-class MediaNetwork(_Model):
-    """A network of media: the bound address of each family, what SDP says instead, its ports.
-
-    Each address has all the ``ports`` for itself.
-    """
-
-    address: IpAddress | None = None
-    advertise: IpAddress | None = None
-    address6: IpAddress | None = None
-    advertise6: IpAddress | None = None
-    ports: PortRange = "20000-29999"
-
-    @model_validator(mode="after")
-    def _families(self) -> MediaNetwork:
-        if self.address is None and self.address6 is None:
-            raise ValueError(
-                "neither address nor address6: write where media of this network is received,"
-                " such as address: 10.0.0.9"
-            )
-        for key in ("address", "advertise", "address6", "advertise6"):
-            given, six = getattr(self, key), key.endswith("6")
-            if given is not None and (":" in given) is not six:
-                other = key.rstrip("6") if six else f"{key}6"
-                raise ValueError(f"{key} {given} is of the other family: write {other}: {given}")
-        for key, shown in (("address", self.advertise), ("address6", self.advertise6)):
-            if shown is not None and getattr(self, key) is None:
-                raise ValueError(f"{shown} is advertised and nothing bound: write {key}, where it arrives")
-        return self
-
-
-class MediaConfig(_Model):
-    """Where media is received: the bound address, what SDP says instead, the ports; or several networks."""
-
-    address: IpAddress = "127.0.0.1"
-    advertise: IpAddress | None = None
-    ports: PortRange = "20000-29999"
-    networks: dict[Name, MediaNetwork] = {}
-    timeout: Duration = 300.0
-
-    @model_validator(mode="after")
-    def _one_form(self) -> MediaConfig:
-        both = self.model_fields_set & {"address", "advertise", "ports"}
-        if self.networks and both:
-            raise ValueError(
-                f"{', '.join(sorted(both))} beside networks: write each address with its ports in its network"
-            )
-        return self
-
-    @property
-    def places(self) -> tuple[MediaPlace, ...]:
-        """Every bound address, in the order of the networks; the one of the short form has no network."""
-        if not self.networks:
-            return (MediaPlace("", "address", self.address, self.advertise, self.ports),)
-        found = []
-        for name, each in self.networks.items():
-            if each.address is not None:
-                found.append(MediaPlace(name, "address", each.address, each.advertise, each.ports))
-            if each.address6 is not None:
-                found.append(MediaPlace(name, "address6", each.address6, each.advertise6, each.ports))
-        return tuple(found)
-
-
-class Marks(_Model):
-    """The DSCP (RFC 2474) of what we send: ``sip`` of signalling, ``rtp`` of RTP and RTCP; 0 is no mark."""
-
-    sip: Dscp = 0
-    rtp: Dscp = 0
-
-
-class Admin(_Model):
+class Admin(Strict):
     """The Flask pages and the health endpoint; ``hosts`` are further names that they are asked under."""
 
     bind: HostPort = Address("127.0.0.1", 8080)
     hosts: tuple[Host, ...] = ()
 
 
-class TrunkRevocation(_Model):
+class TrunkRevocation(Strict):
     """What a trunk demands about revoked certificates, and where it may be learned."""
 
     mode: RevocationMode = "soft"
     methods: tuple[RevocationMethod, ...] = Field(default=("staple", "crl", "ocsp"), min_length=1)
 
 
-class TrunkTls(_Model):
+class TrunkTls(Strict):
     """The TLS policy of one trunk, both directions."""
 
     mode: TlsMode = "required"
@@ -257,8 +174,9 @@ class TrunkTls(_Model):
     revocation: TrunkRevocation = TrunkRevocation()
 
 
-class Limits(_Model):
-    """Upper bounds of one trunk; None is no bound. ``cps`` is new calls a second.
+class Limits(Strict):
+    """Upper bounds of one trunk; None is no bound. ``cps`` is new calls a second, ``messages`` what comes
+    outside of calls.
 
     ``ports`` are pairs of media ports that calls from it hold; a call takes two for each of its streams.
     """
@@ -266,9 +184,10 @@ class Limits(_Model):
     calls: int | None = Field(default=None, ge=0)
     cps: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     ports: int | None = Field(default=None, ge=2)
+    messages: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
-class SessionTimer(_Model):
+class SessionTimer(Strict):
     """The session timers of a trunk (RFC 4028); without ``expires`` only what its peers ask for is kept.
 
     ``min`` is the shortest session that its peers may ask for.
@@ -289,41 +208,14 @@ class SessionTimer(_Model):
         return self
 
 
-class OptionsProbe(_Model):
+class OptionsProbe(Strict):
     """How the trunk is probed with OPTIONS."""
 
     every: Duration = 60.0
     down_after: int = Field(default=3, ge=1)
 
 
-class Server(_Model):
-    """One of a trunk's peers; ``host:port`` is enough where nothing else is said of it.
-
-    The lowest ``priority`` is tried first, and peers of the same share the calls by ``weight`` (RFC 2782).
-    ``try_for`` is how long it has for its first response, from the first attempt to connect.
-    """
-
-    host: PeerHost
-    port: int = Field(ge=0, le=65535)
-    priority: int | None = Field(default=None, ge=0, le=65535)
-    weight: int | None = Field(default=None, ge=0, le=65535)
-    try_for: Duration | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _short(cls, given: Any) -> Any:
-        if isinstance(given, dict | Server):
-            return given
-        address = parse_address(given)
-        return {"host": address.host, "port": address.port}
-
-    @property
-    def address(self) -> Address:
-        """Where it is, by name or by IP address."""
-        return Address(self.host, self.port)
-
-
-class Registration(_Model):
+class Registration(Strict):
     """As whom we register with a trunk's registrar, and prove who we are to it (RFC 3261 10.2, 22).
 
     ``user`` at ``domain`` is the address of record; without a domain it is the host of the first peer.
@@ -357,10 +249,11 @@ Timed = Annotated[
 ]
 
 
-class Trunk(_Model):
+class Trunk(Strict):
     """One trunk: who it is, how it is reached, and what is demanded of it.
 
-    Without ``sources`` nobody may call in on it; without ``peers`` it cannot be called.
+    Without ``sources`` nobody may call in on it; without ``peers`` it cannot be called; ``srv`` stands for
+    one peer, a domain.
     ``network`` is where its media is received, that of its listener unless given;
     ``media`` says whether its peers receive RTP where they send from (RFC 4961).
     ``contact`` is who answers for the other side. ``redirects`` says what becomes of a 3xx of its peers,
@@ -373,6 +266,7 @@ class Trunk(_Model):
     servers: tuple[Annotated[Server, TextOr("sip.carrier.example:5061")], ...] = Field(
         default=(), alias="peers"
     )
+    srv: SrvDomain | None = None
     sources: tuple[Network, ...] = ()
     listener: str
     network: Name | None = None
@@ -392,20 +286,33 @@ class Trunk(_Model):
     ring_timeout: Duration = 180.0
     dial_timeout: Duration = 5.0
     response_timeout: Duration = 32.0
-    early_media: Literal["pass", "ringing"] = "pass"
+    long_requests: Literal["tcp", "udp"] = "tcp"
+    early_media: Literal["pass", "ringing", "authorized"] = "pass"
+    early_offer: tuple[OfferedCodec, ...] = ()
     bodies: tuple[BodyKind, ...] = ()
+    methods: tuple[Literal["MESSAGE", "NOTIFY"], ...] = ()
     session_timer: Timed = SessionTimer()
 
     @cached_property
+    def listed(self) -> tuple[Server, ...]:
+        """Its peers as the file has them, by ``peers`` or by ``srv``."""
+        return self.servers if self.srv is None else (*self.servers, Server(host=self.srv))
+
+    @cached_property
     def peers(self) -> tuple[Address, ...]:
-        """The addresses of its servers, in the order of the file."""
-        return tuple([each.address for each in self.servers])
+        """The addresses of its peers, in the order of the file; a domain has the port 0."""
+        return tuple([each.address for each in self.listed])
+
+    @cached_property
+    def domains(self) -> tuple[Address, ...]:
+        """Those of its peers whose servers DNS names."""
+        return tuple([each for each in self.peers if not each.port])
 
     @cached_property
     def ranks(self) -> tuple[tuple[Server, ...], ...]:
-        """Its servers by priority, the lowest first; () where the order of the file is that of the tries."""
+        """Its peers by priority, the lowest first; () where the order of the file is that of the tries."""
         found: dict[int, list[Server]] = {}
-        for each in self.servers:
+        for each in self.listed:
             if each.priority is not None:
                 found.setdefault(each.priority, []).append(each)
         return tuple([tuple(found[priority]) for priority in sorted(found)])
@@ -413,7 +320,7 @@ class Trunk(_Model):
     @cached_property
     def patience(self) -> dict[Address, float]:
         """How long those peers have for their first response that have a ``try_for``, in seconds."""
-        return {each.address: each.try_for for each in self.servers if each.try_for is not None}
+        return {each.address: each.try_for for each in self.listed if each.try_for is not None}
 
     def patience_with(self, peer: Address | None) -> float:
         """How long ``peer`` has for a first response to what it was sent, in seconds."""
@@ -421,7 +328,7 @@ class Trunk(_Model):
         return own if own is not None else self.response_timeout
 
 
-class Revocation(_Model):
+class Revocation(Strict):
     """How revocation lists and OCSP answers are fetched; ``max_bytes`` bounds a list.
 
     ``refresh`` is the longest time between two fetches, ``wait`` how long a connection is held
@@ -436,7 +343,7 @@ class Revocation(_Model):
     allow_private: tuple[Network, ...] = ()
 
 
-class Caps(_Model):
+class Caps(Strict):
     """What one address, one peer or one call may take of what all of them share.
 
     Connections and handshakes under way are those of one address at one listener, messages those that one
@@ -449,13 +356,13 @@ class Caps(_Model):
     messages_per_flow: Rate = Field(default=2000.0, ge=10)
 
 
-class HookSettings(_Model):
+class HookSettings(Strict):
     """How long a hook may take before its call is rejected."""
 
     timeout: Duration = 0.5
 
 
-class Settings(_Model):
+class Settings(Strict):
     """The whole of sbc.yaml."""
 
     listeners: dict[Name, Listener] = Field(min_length=1)
@@ -467,6 +374,7 @@ class Settings(_Model):
     dscp: Marks = Marks()
     admin: Admin | None = None
     caps: Caps = Caps()
+    dns: Dns = Dns()
     emergency: Emergency | None = None
     hooks: HookSettings = HookSettings()
     revocation: Revocation = Revocation()

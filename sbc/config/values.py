@@ -14,10 +14,12 @@ from pydantic import AfterValidator, BeforeValidator, GetJsonSchemaHandler, With
 from pydantic_core import CoreSchema
 
 from sbc.base import Address
+from sbc.media.early import OFFERABLE
 from sbc.media.policy import SUITES
 from sbc.policy.bodies import KINDS
 from sbc.tls.groups import GROUPS
 from sbc.tls.material.pins import parse_pin
+from sbc.tls.names import is_ip
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "": 1.0}
 _DURATION = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?(ms|s|m|h|d|)").fullmatch
@@ -78,6 +80,32 @@ def parse_address(value: object) -> Address:
     if int(found[3]) > 65535:
         raise ValueError(f"port {found[3]} does not exist: the highest is 65535")
     return Address(found[1] or found[2], int(found[3]))
+
+
+def is_domain(value: object) -> bool:
+    """Whether ``value`` is a host name without a port, whose servers DNS names (RFC 3263 4)."""
+    return isinstance(value, str) and bool(_HOST(value.strip())) and not is_ip(value.strip())
+
+
+def with_port(given: dict[str, Any]) -> dict[str, Any]:
+    """The words of a peer, which has a port if it is an address; ValueError."""
+    host = given.get("host")
+    if isinstance(host, str) and "port" not in given and is_ip(host.strip("[]")):
+        raise ValueError(f"{host!r} is an address and has no port: write port: 5061 beside it")
+    return given
+
+
+def parse_name_server(value: object) -> Address:
+    """Read a DNS server, an address with or without a port (53); ValueError otherwise."""
+    text = str(value).strip()
+    if is_ip(text.strip("[]")):
+        return Address(text.strip("[]"), 53)
+    found = _HOST_PORT(text)
+    if found is None or not is_ip(found[1] or found[2]):
+        raise ValueError(
+            f"{value!r} is not the address of a DNS server: write one such as 10.0.0.53; no names"
+        )
+    return parse_address(text)
 
 
 def parse_ports(text: str) -> tuple[int, int]:
@@ -146,6 +174,15 @@ def _peer_host(text: str) -> str:
     return _host(bare)
 
 
+def _srv(text: str) -> str:
+    if not is_domain(text):
+        raise ValueError(
+            f"{text!r} is not a domain: write the domain alone, such as carrier.example;"
+            " an address goes to `peers`, with its port"
+        )
+    return text
+
+
 def _domain(text: str) -> str:
     return "*." + _host(text[2:]) if text.startswith("*.") else _host(text)
 
@@ -188,6 +225,10 @@ def _group(text: str) -> str:
     return _one_of(text, GROUPS, "a key-exchange group")
 
 
+def _offered(text: str) -> str:
+    return _one_of(text.upper(), OFFERABLE, "a codec that we can offer")
+
+
 def _body(text: str) -> str:
     return _one_of(text, tuple(KINDS), "a body that can cross")
 
@@ -223,10 +264,17 @@ IpAddress = Annotated[str, AfterValidator(_ip)]
 PortRange = Annotated[str, AfterValidator(_ports)]
 Host = Annotated[str, AfterValidator(_host)]
 PeerHost = Annotated[str, AfterValidator(_peer_host)]
+NameServer = Annotated[
+    Address,
+    BeforeValidator(parse_name_server),
+    WithJsonSchema({"type": "string", "examples": ["10.0.0.53", "127.0.0.1:5353", "[::1]:53"]}),
+]
+SrvDomain = Annotated[str, AfterValidator(_srv)]
 HttpsUrl = Annotated[str, AfterValidator(_https)]
 Domain = Annotated[str, AfterValidator(_domain)]
 Name = Annotated[str, AfterValidator(_name)]
 AccountName = Annotated[str, AfterValidator(_account)]
+OfferedCodec = Annotated[str, AfterValidator(_offered)]
 BodyKind = Annotated[str, AfterValidator(_body)]
 Suite = Annotated[str, AfterValidator(_suite)]
 Group = Annotated[str, AfterValidator(_group)]

@@ -50,6 +50,21 @@ def chosen(sdp: bytes, codecs: Codecs) -> bytes:
     return b"\nm=".join(written)
 
 
+def first_codec(sdp: bytes) -> str:
+    """The codec that a description names first for audio (RFC 3264 6.1), in capitals; "" for none."""
+    for section in sdp.split(b"\nm=")[1:]:
+        audio = _AUDIO.match(section)
+        if audio is None or audio[1] == b"0":
+            continue
+        names = {
+            number.decode(): name.decode("ascii", "replace").upper()
+            for number, name in _RTPMAP.findall(section)
+        }
+        found = [names.get(each) or STATIC.get(each, "") for each in audio[3].decode().split()]
+        return next((name for name in found if name and name not in _COMPANIONS), "")
+    return ""
+
+
 def agreed(answer: Media) -> str:
     """The codec that an answer chose for audio: the first that it names (RFC 3264 6.1), or ""."""
     if answer.kind != "audio" or not answer.port:

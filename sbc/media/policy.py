@@ -30,8 +30,9 @@ class MediaPolicy:
     signalling comes, which symmetric RTP may also come from; ``network`` is where its media is
     received, '' the first (``sbc.media.places``); an ``asymmetric`` peer sends from another
     port than it receives on; ``codecs`` is what a rule says of them; of an offer from this leg as many
-    ``streams`` are relayed at most. Against the ``trunk`` of the caller's leg the call's pairs of ports
-    count, of which it may hold ``ports``; None: see ``sbc.media.ports``.
+    ``streams`` are relayed at most; an ``unheard`` leg has not described itself yet, so it gets nothing.
+    Against the ``trunk`` of the caller's leg the call's pairs of ports count, of which it may hold ``ports``;
+    None: see ``sbc.media.ports``.
     """
 
     srtp: Srtp = "accept"
@@ -42,5 +43,6 @@ class MediaPolicy:
     codecs: Codecs | None = None
     asymmetric: bool = False
     streams: int = STREAMS
+    unheard: bool = False
     trunk: str = ""
     ports: int | None = None

@@ -6,7 +6,8 @@ as possible before another call gets it and late packets of the former call find
 All pairs of a call count against the trunk that it came in on, whoever offers. Of the last tenth that is
 free no trunk gets a pair while it holds its share of all: as many as each has that holds any, and at most
 half. So whoever floods us leaves something to whoever comes later, while trunks that share evenly, or that
-the operator gave a number, may use up all of them.
+the operator gave a number, may use up all of them; but for those that are kept for emergency calls, which
+count against no trunk.
 """
 
 from __future__ import annotations
@@ -41,7 +42,18 @@ class PortPool:
     ``key`` is where sbc.yaml has the range.
     """
 
-    __slots__ = ("_everywhere", "_first", "_free", "_held", "_last", "_taken", "_total", "key", "text")
+    __slots__ = (
+        "_everywhere",
+        "_first",
+        "_free",
+        "_held",
+        "_last",
+        "_taken",
+        "_total",
+        "kept",
+        "key",
+        "text",
+    )
 
     def __init__(self, text: str, everywhere: dict[str, int] | None = None, key: str = "media.ports") -> None:
         first, dash, last = text.partition("-")
@@ -56,14 +68,15 @@ class PortPool:
         self._taken: dict[int, str] = {}
         self._held: dict[str, int] = {}
         self._everywhere = {} if everywhere is None else everywhere
+        self.kept = 0
         if not self._free:
             raise ValueError(f"{text!r} holds no pair of an even and the next odd port")
 
     def take(self, trunk: str = "", most: int | None = None) -> int:
         """Return the even port of the pair that has rested longest.
 
-        LocalError when all are in use, or ``trunk`` has ``most``; without that number, when it has its share
-        while few are free. '' is no trunk, and has what it asks for.
+        LocalError when all are in use but for those that are kept, or ``trunk`` has ``most``; without that
+        number, when it has its share while few are free. '' is an emergency call, and has what it asks for.
         """
         if not self._free:
             raise LocalError(f"all media ports of {self.text} are in use: widen {self.key} in sbc.yaml")
@@ -73,8 +86,17 @@ class PortPool:
         self._taken[port] = trunk
         return port
 
+    def keep(self, pairs: int) -> None:
+        """Let the last ``pairs`` be for emergency calls, but never more than a quarter of all."""
+        self.kept = min(pairs, self._total // 4)
+
     def _count(self, trunk: str, most: int | None) -> None:
         held, free = self.held(trunk), len(self._free)
+        if free <= self.kept:
+            raise LocalError(
+                f"the last {free} pairs of media ports of {self.text} are kept for emergency calls:"
+                f" widen {self.key} in sbc.yaml"
+            )
         every = self._everywhere.get(trunk, 0)
         if most is not None:
             if every >= most:

@@ -179,7 +179,7 @@ class MediaSession:
         for plan, media, terms in zip(offer.plans, description.media, settled, strict=True):
             plan.stream.answered = media
             plan.stream.ends[side].apply(terms)
-            plan.stream.ends[offer.side].apply(plan.terms if terms else None)
+            plan.stream.ends[offer.side].apply(plan.terms if terms and not offer.ours.unheard else None)
         self.held = held or not moving
         self._return_ports(offer.plans)
         self._seen_at = now

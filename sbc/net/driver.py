@@ -40,8 +40,8 @@ from sbc.net.hooks.run import HookFailure, HookRun
 from sbc.net.system.clock import Clock
 from sbc.net.transport.dial import DialFailed
 from sbc.net.transport.dialer import Dialer
+from sbc.sip.machine import Send
 from sbc.sip.message import Message
-from sbc.sip.outgoing import Send
 from sbc.sip.parse import ParseError
 from sbc.sip.serialize import serialize
 from sbc.tls.events import Admitted, Handshake, HandshakeFailed, Unreached
@@ -301,6 +301,9 @@ class Driver:
         return []
 
     def _connect(self, command: Connect) -> list[Command]:
+        if command.stream:
+            gevent.spawn(self._execute, self._dial, (command,), command)
+            return []
         flow = self._dialer.lookup(command.trunk, command.snapshot, command.peers, command.near)
         if flow is not None:
             return self.engine.connected(command.key, flow, self.clock.monotonic())
@@ -309,7 +312,10 @@ class Driver:
 
     def _dial(self, command: Connect) -> list[Command]:
         try:
-            flow = self._dialer.connect(command.trunk, command.snapshot, command.peers, command.near)
+            if command.stream:
+                flow = self._dialer.stream(command.trunk, command.snapshot, command.peers[0])
+            else:
+                flow = self._dialer.connect(command.trunk, command.snapshot, command.peers, command.near)
         except DialFailed as failed:
             return self.engine.connect_failed(command.key, failed.reason, self.clock.monotonic())
         return self.engine.connected(command.key, flow, self.clock.monotonic())

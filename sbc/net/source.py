@@ -11,7 +11,7 @@ class Ended(Exception):
     """The connection can be read no further; the text says why."""
 
 
-class Source(Protocol):
+class Plaintext(Protocol):
     """Implemented by ``PlainSource`` (TCP) and by ``TlsSession``; ``turn`` is that of whoever reads."""
 
     turn: Turn

@@ -16,6 +16,7 @@ from sbc.observe.views import (
     CountersView,
     LifeView,
     ListenerView,
+    NameView,
     RegistrationView,
     RevocationView,
     StatusView,
@@ -71,6 +72,7 @@ def exposition(status: StatusView) -> str:
             *_networks(status),
             *_trunks(status),
             *_registrations(status.registrations),
+            *_names(status.names),
             *_sources(status.revocation),
             "",
         ]
@@ -218,6 +220,14 @@ def _registrations(found: tuple[RegistrationView, ...]) -> Iterator[str]:
     yield from _family("sbc_registration_up", "gauge", "1 where the trunk is registered.", up)
     ends = [({"trunk": each.trunk}, each.until) for each in found if each.until]
     yield from _family("sbc_registration_expiry_seconds", "gauge", "When its binding ends.", ends)
+
+
+def _names(found: tuple[NameView, ...]) -> Iterator[str]:
+    labels = [{"name": each.domain, "transport": each.transport} for each in found]
+    servers = [(label, float(len(each.servers))) for label, each in zip(labels, found, strict=True)]
+    yield from _family("sbc_name_servers", "gauge", "Servers that DNS names for a domain.", servers)
+    up = [(label, float(not each.failing)) for label, each in zip(labels, found, strict=True)]
+    yield from _family("sbc_name_up", "gauge", "1 where DNS answered for the domain the last time.", up)
 
 
 def _lives(certificates: tuple[LifeView, ...]) -> Iterator[str]:

@@ -73,6 +73,33 @@ class PeerView:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerView:
+    """One server that DNS named: the host of the SRV record, its address, priority and weight (RFC 2782)."""
+
+    host: str
+    address: str
+    priority: int = 0
+    weight: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class NameView:
+    """What DNS gave for a domain among the peers of ``trunks``, and until when it is good (POSIX seconds).
+
+    ``problem`` is why nothing was learned the last time, or what is wrong with the records, "" for nothing;
+    ``failing`` says that it is the former, and ``until`` is 0 where nothing was ever learned.
+    """
+
+    domain: str
+    transport: str
+    servers: tuple[ServerView, ...] = ()
+    until: float = 0.0
+    problem: str = ""
+    failing: bool = False
+    trunks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RegistrationView:
     """How a trunk is registered: ``address`` is the address of record, ``registrar`` the peer asked last.
 
@@ -173,7 +200,7 @@ class CallView:
 
     id: str
     caller: str
-    callee: str
+    called: str
     a_trunk: str
     b_trunk: str
     state: str
@@ -278,3 +305,4 @@ class StatusView:
     certificates: tuple[LifeView, ...] = ()
     records: RecordsView = field(default_factory=RecordsView)
     registrations: tuple[RegistrationView, ...] = ()
+    names: tuple[NameView, ...] = ()

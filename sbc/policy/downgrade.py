@@ -12,7 +12,7 @@ from typing import NamedTuple
 from dsl.decision import Downgrade
 
 
-class Verdict(NamedTuple):
+class Judgement(NamedTuple):
     """What to do with the leg; ``downgraded`` tells a permitted downgrade from none at all."""
 
     outcome: Downgrade
@@ -21,11 +21,11 @@ class Verdict(NamedTuple):
     warning: str = ""
 
 
-_NONE = Verdict("allow", False)
-_VERDICTS: dict[Downgrade, Verdict] = {
-    "allow": Verdict("allow", True),
-    "warn": Verdict("warn", True),
-    "forbid": Verdict("forbid", True, 480, '380 {agent} "SIPS Not Allowed"'),
+_NONE = Judgement("allow", False)
+_VERDICTS: dict[Downgrade, Judgement] = {
+    "allow": Judgement("allow", True),
+    "warn": Judgement("warn", True),
+    "forbid": Judgement("forbid", True, 480, '380 {agent} "SIPS Not Allowed"'),
 }
 
 
@@ -34,7 +34,7 @@ def effective_downgrade(trunk: Downgrade, rule: Downgrade | None) -> Downgrade:
     return trunk if rule is None or trunk == "forbid" else rule
 
 
-def verdict(a_is_sips: bool, b_is_secure: bool, policy: Downgrade) -> Verdict:
+def verdict(a_is_sips: bool, b_is_secure: bool, policy: Downgrade) -> Judgement:
     """Judge a leg: ``a_is_sips`` is what the caller was promised, ``b_is_secure`` what the next leg is.
 
     ``warning`` is the value of the Warning header (RFC 3261 20.43) with ``{agent}`` for our name.

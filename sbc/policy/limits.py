@@ -23,6 +23,10 @@ class HasBounds(Protocol):
     def cps(self) -> float | None:
         """New calls a second."""
 
+    @property
+    def messages(self) -> float | None:
+        """Requests outside of calls a second."""
+
 
 class HasLimits(Protocol):
     """What this module needs of a trunk: its name and its limits."""
@@ -48,10 +52,11 @@ class _Usage:
 class CallLimits:
     """The calls of every trunk, counted; one for the life of the process."""
 
-    __slots__ = ("_usage",)
+    __slots__ = ("_messages", "_usage")
 
     def __init__(self) -> None:
         self._usage: dict[str, _Usage] = {}
+        self._messages: dict[str, _Usage] = {}
 
     def admit(self, trunk: HasLimits, now: float, always: bool = False) -> str | None:
         """Count one more call of ``trunk``, or say in words why it is refused; ``now`` is in seconds.
@@ -71,6 +76,18 @@ class CallLimits:
             return f"trunk {trunk.trunk} is over its limit of {limits.cps:g} calls a second"
         usage.calls += 1
         return None
+
+    def admit_message(self, trunk: HasLimits, now: float) -> str | None:
+        """Let one more request outside of calls pass, or say in words why ``trunk`` may send none now."""
+        most = trunk.limits.messages
+        if most is None:
+            return None
+        usage = self._messages.get(trunk.trunk)
+        if usage is None:
+            usage = self._messages[trunk.trunk] = _Usage(_depth(most), now)
+        if _take(usage, most, now):
+            return None
+        return f"trunk {trunk.trunk} is over its limit of {most:g} messages a second"
 
     def resume(self, trunk: HasLimits) -> None:
         """A call that was just released goes on as another: it counts again, and no limit is asked."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from sbc.sip.cseq import KNOWN_METHODS
 from sbc.sip.framing import folded_length
 from sbc.sip.grammar import (
     BLANKS,
@@ -25,7 +24,7 @@ from sbc.sip.grammar import (
     has_bare_control,
     is_token,
 )
-from sbc.sip.headers import CANONICAL, Headers, canonical
+from sbc.sip.headers import CANONICAL, KNOWN_METHODS, Headers, canonical
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.validate import unsupported_extensions, validate
 

@@ -23,10 +23,9 @@ from typing import Any, Final, Literal
 from sbc.base import LocalError
 from sbc.flow import Flow
 from sbc.ids import Ids
-from sbc.sip.machine import SPENT, ClientTransaction, ServerTransaction, Transaction, response_class
+from sbc.sip.machine import SPENT, ClientTransaction, Send, ServerTransaction, Transaction, response_class
 from sbc.sip.matching import Key, client_key, fix_via, request_key, same_peer, server_key
 from sbc.sip.message import Request, Response, response_to
-from sbc.sip.outgoing import Send
 from sbc.sip.timers import TimerQueue
 from sbc.sip.transaction import ACCEPTED, ACKNOWLEDGED, PROCEEDING, TRYING
 
@@ -187,6 +186,10 @@ class Transactions:
     def client_of(self, response: Response) -> ClientTransaction | None:
         """The transaction of the request that ``response`` answers, if it lives."""
         return self._clients.get(client_key(response))
+
+    def sent(self, invite: Request) -> ClientTransaction | None:
+        """The transaction of an INVITE of ours, if it lives."""
+        return self._clients.get((invite.via.branch, "INVITE"))
 
     def user_of(self, branch: str) -> Any:
         """Return the user of the INVITE that we sent with ``branch``, while its transaction lives; else None.

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from sbc.base import PeerError
 from sbc.tls.evidence import Evidence, NoIssuer
 from sbc.tls.failure import Failure
-from sbc.tls.match import Admission, Presented, Verdict, match, still_trusted
+from sbc.tls.match import Admission, Match, Presented, match, still_trusted
 from sbc.tls.material.certificate import MAX_CHAIN, MAX_DER, Certificate, CertificateCache, thumbprint_of
 from sbc.tls.material.missing import no_issuer
 from sbc.tls.revocation.cache import RevocationCache
@@ -175,7 +175,7 @@ class Judge:
         self.trunk, self.anchor = verdict.trunk, verdict.anchor
         return 0
 
-    def _match(self, ders: Sequence[bytes], agreed: Agreed) -> Verdict:
+    def _match(self, ders: Sequence[bytes], agreed: Agreed) -> Match:
         """``match``; where the chain ends at an intermediate that a trunk filed, by what is above too."""
         leaf = self.leaf = self.cache.read(ders[0])
         chain = (leaf.identity.thumbprint, *map(thumbprint_of, ders[1:]))
@@ -221,7 +221,7 @@ class Judge:
 
     # Revocation
 
-    def _hold_to(self, verdict: Verdict, admission: Admission) -> None:
+    def _hold_to(self, verdict: Match, admission: Admission) -> None:
         """What is demanded about revocation of a peer that was taken for the trunk of ``verdict``."""
         presented = self.presented
         assert presented is not None, "matched"

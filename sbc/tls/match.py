@@ -36,7 +36,7 @@ from sbc.tls.material.problems import day
 from sbc.tls.names import NameMatch, all_permitted, listed, matching_name
 
 __all__ = [
-    "Admission", "AnchorMaterial", "Presented", "TrunkTrust", "TrustTable", "Verdict",
+    "Admission", "AnchorMaterial", "Presented", "TrunkTrust", "TrustTable", "Match",
     "build_table", "load_anchor", "match", "match_anonymous", "still_trusted",
 ]  # fmt: skip
 
@@ -71,7 +71,7 @@ class Presented:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Match:
     """The trunk that a peer proved to be and the truststore entry that vouched, or the failure to report."""
 
     trunk: str | None
@@ -83,7 +83,7 @@ class Verdict:
 def match(
     presented: Presented, admission: Admission, now: float,
     longer: Mapping[str, Presented] = MappingProxyType({}),
-) -> Verdict:  # fmt: skip
+) -> Match:  # fmt: skip
     """The candidate that ``presented`` proves, at ``now``; fails closed with the best explanation.
 
     Trunks in ``longer`` are judged by the chain that stands there, which leads on to what they trust.
@@ -105,29 +105,29 @@ def match(
         elif best is None or outcome[0] < best[0]:
             best = (outcome[0], candidate, outcome[1], outcome[2])
     if best is not None:
-        return Verdict(best[1].trunk, None, best[2], best[3])
-    return Verdict(None, _furthest(failures or [_unknown_ca(each, presented) for each in strangers]))
+        return Match(best[1].trunk, None, best[2], best[3])
+    return Match(None, _furthest(failures or [_unknown_ca(each, presented) for each in strangers]))
 
 
-def still_trusted(trunk: str, presented: Presented | None, admission: Admission, now: float) -> Verdict:
+def still_trusted(trunk: str, presented: Presented | None, admission: Admission, now: float) -> Match:
     """Whether a peer taken for ``trunk`` before a reload is still good for it, and who vouches now."""
     candidate = next((each for each in admission.candidates if each.trunk == trunk), None)
     if candidate is None:
-        return Verdict(None)
+        return Match(None)
     if presented is None:
-        return Verdict(None if candidate.demands else trunk)
+        return Match(None if candidate.demands else trunk)
     if not candidate.asks:
-        return Verdict(None)
+        return Match(None)
     anchor = _anchor(candidate, presented)
     if anchor is None:
-        return Verdict(None, _unknown_ca(candidate, presented))
+        return Match(None, _unknown_ca(candidate, presented))
     outcome = _judge(candidate, admission, anchor, presented, now)
     if isinstance(outcome, Failure):
-        return Verdict(None, outcome)
-    return Verdict(trunk, None, outcome[1], outcome[2])
+        return Match(None, outcome)
+    return Match(trunk, None, outcome[1], outcome[2])
 
 
-def match_anonymous(admission: Admission, version: str, group: str) -> Verdict:
+def match_anonymous(admission: Admission, version: str, group: str) -> Match:
     """The candidate for a peer that showed no certificate (modes server and optional)."""
     failures: list[Failure] = []
     for candidate in admission.candidates:
@@ -135,11 +135,11 @@ def match_anonymous(admission: Admission, version: str, group: str) -> Verdict:
             continue
         failure = _agreed(candidate, version, group)
         if failure is None:
-            return Verdict(candidate.trunk)
+            return Match(candidate.trunk)
         failures.append(failure)
     if failures:
-        return Verdict(None, _furthest(failures))
-    return Verdict(None, no_certificate(", ".join(admission.names)))
+        return Match(None, _furthest(failures))
+    return Match(None, no_certificate(", ".join(admission.names)))
 
 
 def _judge(

@@ -25,7 +25,7 @@ _NAMED = 5
 
 
 @dataclass(slots=True)
-class Source:
+class Showings:
     """One address: handshakes with a good certificate, with none, with a bad one; times in POSIX seconds."""
 
     presented: int = 0
@@ -49,7 +49,7 @@ class Summary:
     presented: int
     absent: int
     bad: int
-    refused: tuple[tuple[str, Source], ...]
+    refused: tuple[tuple[str, Showings], ...]
 
     @property
     def safe(self) -> bool:
@@ -78,7 +78,7 @@ class Summary:
         return f"`required` would refuse {count} ({since}): {named}{more}"
 
 
-def _without(name: str, source: Source) -> str:
+def _without(name: str, source: Showings) -> str:
     bad = f", {source.bad} with a bad one" if source.bad else ""
     return (
         f"{name} ({source.absent} handshakes without a certificate{bad}, {source.presented} with,"
@@ -92,7 +92,7 @@ class OptionalPeers:
     def __init__(self) -> None:
         self.changed = False
         self._since: dict[str, float] = {}
-        self._sources: dict[str, OrderedDict[str, Source]] = {}
+        self._sources: dict[str, OrderedDict[str, Showings]] = {}
 
     def follow(self, trunks: Collection[str], now: float) -> None:
         """Count these trunks from now on and no others; what is known of one that stays is kept."""
@@ -109,7 +109,7 @@ class OptionalPeers:
             return
         known = sources.get(source)
         if known is None:
-            known = sources[source] = Source(first=now)
+            known = sources[source] = Showings(first=now)
             if len(sources) > SOURCES_KEPT:
                 sources.popitem(last=False)
         sources.move_to_end(source)
@@ -146,7 +146,7 @@ class OptionalPeers:
     def restore(self, saved: Any) -> None:
         """Take up what ``to_json`` gave; ValueError, with nothing changed, where it is something else."""
         since: dict[str, float] = {}
-        sources: dict[str, OrderedDict[str, Source]] = {}
+        sources: dict[str, OrderedDict[str, Showings]] = {}
         try:
             for name, known in saved.items():
                 since[name] = known["since"]
@@ -158,5 +158,5 @@ class OptionalPeers:
         self._since, self._sources = since, sources
 
 
-def _source(values: dict[str, Any]) -> Source:
-    return record(Source, {name: values[name] for name in Source.__slots__})
+def _source(values: dict[str, Any]) -> Showings:
+    return record(Showings, {name: values[name] for name in Showings.__slots__})

@@ -20,6 +20,7 @@ from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
 from sbc.observe.traffic import Tally
 from sbc.tls.revocation.policy import SoftPass
+from tests.edge.no_names import no_names
 from tests.edge.tls_lab import Lab, client_context, try_options
 from tests.edge.web import Web, response
 from tests.unit.tls.revoking import (
@@ -113,7 +114,7 @@ class RevocationLab(Lab):
         self.revocation = Revocation(self.clock, self.told, self.store, edges)
         contexts = Contexts(snapshot, self.revocation)
         self.listeners = Listeners(snapshot, contexts, self.recorder, self.clock, Tally())
-        self.dialer = Dialer(self.listeners, self.recorder, self.clock)
+        self.dialer = Dialer(self.listeners, self.recorder, self.clock, no_names(self.clock))
         edges += [self.listeners, self.dialer]
         self.revocation.start()
         self.listeners.start()

@@ -71,7 +71,7 @@ class Site:
             fresh = build_snapshot(self.directory, time.time(), self.snapshot)
         except ConfigError as error:
             return {"changed": False, "lines": str(error).splitlines()}
-        self.snapshots.swap(self.rotator.adopt(fresh))
+        self.snapshots.swap(self.rotator.progress.adopt(fresh))
         return {"changed": True, "lines": []}
 
     def issue(self, begins: float = -1.0, ends: float = 80.0) -> Issued:
@@ -95,7 +95,7 @@ class Site:
         facts = TlsFacts("TLSv1.3", "", "X25519", "acme.example", identity, None, self.shown(trunk))
         remote = Address(TRUNKS[trunk], 5061)
         event = Handshake("inbound", "tls", trunk, remote, facts, (), None, None, time.time())
-        self.rotator.handshake(event)
+        self.rotator.progress.handshake(event)
 
 
 def thumbprint(issued: Issued) -> str:

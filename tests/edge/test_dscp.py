@@ -11,7 +11,7 @@ import pytest
 from gevent import socket
 
 from sbc.base import Address
-from sbc.config.model import Marks, MediaConfig
+from sbc.config.media import Marks, MediaConfig
 from sbc.ids import Ids
 from sbc.media.sdp import parse_sdp
 from sbc.net.media.embedded import MediaIO

@@ -13,7 +13,7 @@ import gevent
 import pytest
 
 from sbc.base import Address, LocalError, PeerError
-from sbc.config.model import MediaConfig
+from sbc.config.media import MediaConfig
 from sbc.ids import Ids
 from sbc.media.sdp import parse_sdp
 from sbc.media.srtp import Protector, Unprotector

@@ -13,7 +13,7 @@ from dataclasses import replace
 import gevent
 import pytest
 
-from sbc.config.model import MediaConfig
+from sbc.config.media import MediaConfig
 from sbc.ids import Ids
 from sbc.media.srtp import Protector, Unprotector
 from sbc.net.media.embedded import MediaIO

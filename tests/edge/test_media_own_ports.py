@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sbc.config.model import Listener, MediaConfig
+from sbc.config.media import MediaConfig
+from sbc.config.model import Listener
 from sbc.ids import Ids
 from sbc.media.errors import MediaRefused
 from sbc.net.media.embedded import MediaIO

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sbc.base import LocalError
-from sbc.config.model import MediaConfig
+from sbc.config.media import MediaConfig
 from sbc.demo.lab import SBC_NAME
 from sbc.ids import Ids
 from sbc.media.policy import MediaPolicy

@@ -20,6 +20,7 @@ from sbc.net.transport.dial import DialFailed
 from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
 from sbc.observe.traffic import Tally
+from tests.edge.no_names import no_names
 from tests.edge.tls_lab import Lab, Recorder, client_context, server_context, serving, try_options
 from tests.peers.trunks import with_peers
 from tests.peers.waiting import until
@@ -107,9 +108,8 @@ def start(made: list[Edge], directory: Path) -> Edge:
     listeners = Listeners(snapshot, Contexts(snapshot), recorder, clock, Tally())
     listeners.start()
     (directory / "peer").mkdir()
-    edge = Edge(
-        directory, Lab(directory / "peer"), recorder, listeners, Dialer(listeners, recorder, clock), snapshot
-    )
+    dialer = Dialer(listeners, recorder, clock, no_names(clock))
+    edge = Edge(directory, Lab(directory / "peer"), recorder, listeners, dialer, snapshot)
     made.append(edge)
     return edge
 

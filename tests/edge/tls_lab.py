@@ -37,6 +37,7 @@ from sbc.tls.failure import ALERTS, Failure
 from sbc.tls.material.anchors import AnchorMaterial, load_anchor
 from sbc.tls.material.identity import IdentityMaterial, load_identity
 from sbc.tls.revocation.files import FileList, load_lists
+from tests.edge.no_names import no_names
 
 OPTIONS = (
     b"OPTIONS sip:sbc.example SIP/2.0\r\nVia: SIP/2.0/TLS peer.example;branch=z9hG4bK1\r\n"
@@ -187,7 +188,7 @@ class Lab:
         snapshot = self.snapshot()
         self.listeners = Listeners(snapshot, Contexts(snapshot), self.recorder, self.clock, Tally())
         self.listeners.start()
-        self.dialer = Dialer(self.listeners, self.recorder, self.clock)
+        self.dialer = Dialer(self.listeners, self.recorder, self.clock, no_names(self.clock))
         self.dialer.start()
 
     def reload(self) -> Snapshot:

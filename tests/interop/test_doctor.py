@@ -24,6 +24,7 @@ from sbc.config.load import build_snapshot
 from sbc.demo.pki import Issued, LabAuthority
 from sbc.net.system.clock import Clock
 from tests.edge.sbc_command import sbc
+from tests.peers.dnsmasq import Dnsmasq
 from tests.peers.kamailio import Kamailio, KamailioSettings
 from tests.peers.lab import Credentials
 from tests.peers.needs import needs
@@ -165,6 +166,31 @@ def test_a_healthy_peer_from_the_command_line(clinic: Clinic) -> None:
         "ok the peer answers OPTIONS with 200 OK", "carrier is healthy",
     ):  # fmt: skip
         assert phrase in flat, f"{phrase!r} is not in\n{answer.out}"
+
+
+def test_a_peer_that_is_a_domain(clinic: Clinic) -> None:
+    needs("dnsmasq")
+    with (
+        clinic.server(clinic.theirs.issue(dns=["carrier.example"])) as peer,
+        Dnsmasq("dns", clinic.directory / "dns", ["host-record=a.example,127.0.0.1"]) as dns,
+    ):
+        settings = clinic.directory / "sbc.yaml"
+        settings.write_text(settings.read_text() + f'dns: {{servers: ["{dns.address}"]}}\n')
+        trunk = clinic.directory / "trunks.d" / "carrier.yaml"
+        text = trunk.read_text().replace('peers: ["localhost:5061"]', "srv: carrier.example")
+        trunk.write_text(text.replace("  names: [carrier.example]\n", ""))
+        none = sbc(clinic.directory, "doctor", "carrier")
+        dns.knows(
+            "host-record=a.example,127.0.0.1", f"srv-host=_sips._tcp.carrier.example,a.example,{peer.port}"
+        )
+        one = sbc(clinic.directory, "doctor", "carrier")
+    assert none.status == 1
+    assert "carrier.example has no server in DNS: carrier.example: it has no address" in " ".join(
+        none.out.split()
+    )
+    assert one.status == 0, one
+    for phrase in ("PEER carrier.example", f"127.0.0.1:{peer.port}", "carrier is healthy"):
+        assert phrase in one.out, one.out
 
 
 def test_the_command_fails_where_the_trunk_does_and_speaks_json(clinic: Clinic) -> None:

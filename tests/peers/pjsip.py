@@ -118,6 +118,10 @@ class Pjsip(PeerProcess):
         """Send digits as RFC 4733 events."""
         self.do("dtmf", call=call, digits=digits)
 
+    def message(self, uri: str, text: str) -> None:
+        """Send a MESSAGE (RFC 3428); what becomes of it is the event "message status"."""
+        self.do("message", uri=uri, text=text)
+
     def refer(self, call: int, uri: str) -> None:
         """Transfer the peer of ``call`` to ``uri``: a REFER."""
         self.do("refer", call=call, uri=uri)

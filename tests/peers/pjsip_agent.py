@@ -133,6 +133,14 @@ class AgentAccount(pj.Account):  # type: ignore[misc]
         if self.agent.settings["answer"]:
             call.answer(_parameters(self.agent.settings["answer"]))
 
+    def onInstantMessage(self, prm: Any) -> None:
+        """Report a MESSAGE; PJSIP has answered it."""
+        say(event="message", kind=prm.contentType, body=prm.msgBody, whole=prm.rdata.wholeMsg)
+
+    def onInstantMessageStatus(self, prm: Any) -> None:
+        """Report what became of a MESSAGE of ours."""
+        say(event="message status", status=prm.code, reason=prm.reason)
+
     def onRegState(self, prm: Any) -> None:
         """Report the result of a registration."""
         say(event="registration", status=prm.code, reason=prm.reason)
@@ -154,6 +162,7 @@ class Agent:
         self.settings = settings
         self.calls: dict[int, AgentCall] = {}
         self.ended: list[int] = []
+        self.buddies: dict[str, Any] = {}  # whom a MESSAGE went to
         self.count = 0
         self.player: Any = None
         self.endpoint = AgentEndpoint()
@@ -299,6 +308,16 @@ class Agent:
         """Ask the peer to call ``uri``."""
         self.calls[order["call"]].xfer(order["uri"], _parameters(0))
 
+    def do_message(self, order: dict[str, Any]) -> None:
+        """Send ``text`` to ``uri`` as a MESSAGE."""
+        settings = pj.BuddyConfig()
+        settings.uri, settings.subscribe = order["uri"], False
+        buddy = self.buddies[order["uri"]] = pj.Buddy()
+        buddy.create(self.account, settings)
+        parameters = pj.SendInstantMessageParam()
+        parameters.contentType, parameters.content = "text/plain", order["text"]
+        buddy.sendInstantMessage(parameters)
+
     def do_refer_replaces(self, order: dict[str, Any]) -> None:
         """Ask the peer of ``call`` to take our place in ``other`` (an attended transfer)."""
         self.calls[order["call"]].xferReplaces(self.calls[order["other"]], _parameters(0))
@@ -315,6 +334,7 @@ class Agent:
         for call in self.calls.values():
             call.recorder = None
         self.calls.clear()
+        self.buddies.clear()
         self.player = None
         self.account.shutdown()
         self.endpoint.libDestroy()

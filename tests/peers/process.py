@@ -21,6 +21,7 @@ from tests.peers.waiting import until
 
 PACKAGES = {
     "baresip": "baresip-core",
+    "dnsmasq": "dnsmasq-base",
     "kamailio": "kamailio and kamailio-tls-modules",
     "openssl": "openssl",
     "pebble": "pebble",

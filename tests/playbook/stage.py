@@ -35,8 +35,8 @@ from sbc.flow import Flow, PeerIdentity, ReuseKey, TlsFacts
 from sbc.ids import Ids, counter_bytes
 from sbc.net.hooks.run import HookFailure, HookRun
 from sbc.sip.headers import Headers
+from sbc.sip.machine import Send
 from sbc.sip.message import Message, Request, Response, response_to
-from sbc.sip.outgoing import Send
 from sbc.sip.parse import parse_message
 from sbc.sip.serialize import serialize
 
@@ -179,6 +179,10 @@ class Stage:
         self.dead: set[str] = set()
         self.refusing: set[Address] = set()
         self.dialling: list[Connect] | None = None
+        # By UDP peer: the TCP connection that it has taken, or will take, beside its datagrams.
+        self.streams: dict[str, Flow] = {}
+        # By which transport each message went, by its top Via and its CSeq.
+        self.ways: dict[tuple[str | None, str | None], str] = {}
         self.notes: list[Note] = []
         self.media: list[Command] = []
         self.asked: list[RunHooks] = []
@@ -233,6 +237,8 @@ class Stage:
         if isinstance(command, Send) and not command.flow.alive:
             pass
         elif isinstance(command, Send):
+            headers = command.message.headers
+            self.ways[headers.get("Via"), headers.get("CSeq")] = command.flow.transport
             peer = self._beyond(command.flow)
             peer.heard.append(parse_message(serialize(command.message)))
         elif isinstance(command, Connect):
@@ -256,6 +262,12 @@ class Stage:
 
     def dialled(self, command: Connect) -> list[Command]:
         """What comes of a ``Connect``."""
+        if command.stream:
+            beside = self._at(command.trunk, command.peers[0])
+            found = self.streams.get(beside.name) if beside is not None else None
+            if found is not None and found.alive:
+                return self.engine.connected(command.key, found, self.now)
+            return self.engine.connect_failed(command.key, "connection refused", self.now)
         for address in command.peers:
             peer = self._at(command.trunk, address)
             if peer is not None and command.trunk.trunk not in self.dead and address not in self.refusing:
@@ -283,7 +295,7 @@ class Stage:
     def _beyond(self, flow: Flow) -> Peer:
         """Who is at the other end of ``flow``."""
         peers = self.peers.values()
-        found = [each for each in peers if each.flow is flow] or [
+        found = [each for each in peers if flow in (each.flow, self.streams.get(each.name))] or [
             each for each in peers if each.flow.trunk == flow.trunk
         ]
         return found[0]

@@ -14,7 +14,7 @@ from typing import Any, cast
 import gevent
 
 from sbc.b2bua.commands import Command
-from sbc.config.model import MediaConfig
+from sbc.config.media import MediaConfig
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
 from sbc.ids import Ids, counter_bytes

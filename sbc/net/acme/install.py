@@ -73,7 +73,7 @@ class Installer:
 
     def staged(self, name: str) -> tuple[str, ...]:
         """The thumbprint of what is staged for ``name`` and not in its place yet; () for nothing."""
-        entry = self._rotator.rotation.entries.get(("identities", name))
+        entry = self._rotator.progress.rotation.entries.get(("identities", name))
         return entry.material if entry is not None else ()
 
     def bind(self, name: str) -> None:

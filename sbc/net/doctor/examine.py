@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import gevent
 from gevent import socket
+from gevent.pool import Pool
 
 from sbc.b2bua.leg import Leg, local_address
 from sbc.b2bua.probe import options
@@ -21,6 +22,8 @@ from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow, ReuseKey
 from sbc.ids import Ids
+from sbc.net.dns.ask import Asker
+from sbc.net.dns.names import AT_ONCE, Name, search
 from sbc.net.doctor.look import Look, chain_facts, seen
 from sbc.net.revocation.inquiry import Revocation
 from sbc.net.source import Ended
@@ -41,6 +44,8 @@ from sbc.tls.names import is_ip, matching_name
 from sbc.tls.revocation.policy import SoftPass
 
 ANSWER_WITHIN = 5.0
+# How long DNS may take to name the servers of a domain: the SBC asks ahead, and its calls do not wait for it.
+LOCATED_WITHIN = 30.0
 _MOST_ADDRESSES = 8
 
 
@@ -86,15 +91,24 @@ class Examiner:
     def examine(self, peer: Address) -> PeerReport:
         """What every address of ``peer`` shows."""
         try:
-            with gevent.Timeout(self._trunk.dial_timeout):
-                addresses = resolve(peer)
+            with gevent.Timeout(self._trunk.dial_timeout if peer.port else LOCATED_WITHIN):
+                addresses = resolve(peer) if peer.port or is_ip(peer.host) else self._located(peer)
         except ResolveFailed as error:
             return PeerReport(str(peer), trouble=str(error))
         except gevent.Timeout:
-            trouble = f"{peer.host} did not resolve within {self._trunk.dial_timeout:g} s"
+            trouble = f"{peer.host} did not resolve in time"
             return PeerReport(str(peer), trouble=trouble)
         visits = tuple(self._visit(peer, each) for each in addresses[:_MOST_ADDRESSES])
         return PeerReport(str(peer), visits)
+
+    def _located(self, domain: Address) -> list[Address]:
+        """Where the servers of a domain are, by what DNS says now; ResolveFailed."""
+        asker = Asker(lambda: self._snapshot.settings.dns.servers)
+        found = search(Name(domain.host, self._listener.transport), asker, Pool(AT_ONCE))
+        if not found.targets:
+            why = found.failure or "; ".join(found.remarks)
+            raise ResolveFailed(f"{domain.host} has no server in DNS: {why}")
+        return [each.address for each in found.targets]
 
     def _visit(self, peer: Address, address: Address) -> Visit:
         admission = self._contexts.table.outbound(self._trunk.trunk, peer.host)
@@ -176,7 +190,7 @@ class Examiner:
             1, "tls", Address(normal_host(host), port), address, listener=trunk.listener, trunk=trunk.trunk,
             tls=facts, outbound=True, reuse=key,
         )  # fmt: skip
-        leg = Leg("b", trunk, flow, local_address(self._listener, trunk, flow), trunk.scheme)
+        leg = Leg("b", trunk, flow, local_address(self._listener, trunk, flow), trunk.scheme, peer)
         ids = self._ids
         return serialize(options(leg, ids.branch(), ids.tag(), ids.call_id()))
 

@@ -19,17 +19,10 @@ from sbc.tls.diagnosis import no_certificate
 from sbc.tls.failure import Direction, Failure
 from sbc.tls.ledger import Ledger, Shown
 from sbc.tls.marks import DAY
+from sbc.tls.match import Match
 
 # A certificate not seen for so long counts only where its peer has shown no other since.
 RECENT = 30 * DAY
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What would become of one peer: the trunk that it proves, or why it is refused."""
-
-    trunk: str | None
-    failure: Failure | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +98,7 @@ def _anonymous(trunk: str, ledger: Ledger, before: _Stage, after: _Stage) -> Ite
 
 def _outcome(
     trunk: str, direction: Direction, host: str, subject: str, last: float,
-    was: Verdict, will: Verdict, after: _Stage,
+    was: Match, will: Match, after: _Stage,
 ) -> Outcome:  # fmt: skip
     what: Literal["breaks", "new", "same"] = "same"
     if was.trunk is not None and will.trunk != was.trunk:
@@ -126,7 +119,7 @@ class _Stage:
         self._contexts = Contexts(snapshot)
         self._now = now
 
-    def judge(self, trunk: str, shown: Shown) -> Verdict:
+    def judge(self, trunk: str, shown: Shown) -> Match:
         """What would become of a chain that was presented for ``trunk``."""
         table = self._contexts.table
         if shown.direction == "outbound":
@@ -134,20 +127,20 @@ class _Stage:
         else:
             admission = table.admit(self._listener(trunk) or shown.listener, shown.host, shown.sni)
         if admission is None or (shown.direction == "inbound" and trunk not in admission.names):
-            return Verdict(None, self._not_admitted(trunk))
+            return Match(None, self._not_admitted(trunk))
         if not admission.asks:
-            return Verdict(trunk)
+            return Match(trunk)
         found = verify(admission, shown.chain, self._now, self._contexts.certificates)
-        return Verdict(found.trunk, found.failure)
+        return Match(found.trunk, found.failure)
 
-    def judge_anonymous(self, trunk: str, host: str) -> Verdict:
+    def judge_anonymous(self, trunk: str, host: str) -> Match:
         """What would become of a peer without a certificate."""
         listener = self._listener(trunk)
         admission = self._contexts.table.admit(listener, host, "") if listener else None
         if admission is None or trunk not in admission.names:
-            return Verdict(None, self._not_admitted(trunk))
+            return Match(None, self._not_admitted(trunk))
         demands = next(each.demands for each in admission.candidates if each.trunk == trunk)
-        return Verdict(None, no_certificate(trunk)) if demands else Verdict(trunk)
+        return Match(None, no_certificate(trunk)) if demands else Match(trunk)
 
     def _listener(self, trunk: str) -> str:
         found = self.snapshot.trunks.get(trunk)

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 
 from sbc.base import LocalError, PeerError
-from sbc.config.model import Listener, MediaConfig, MediaPlace
+from sbc.config.media import MediaConfig, MediaPlace
+from sbc.config.model import Listener
 from sbc.ids import Ids
 from sbc.media.places import Networks, Place
 from sbc.media.policy import MediaPolicy
@@ -118,6 +119,11 @@ class MediaIO:
         session = self._sessions.get(call)
         if session is not None:
             session.set_tap(tap)
+
+    def keep(self, calls: int) -> None:
+        """Keep ports at each address for so many emergency calls of one stream, which has two pairs."""
+        for each in self._bound.values():
+            each.keep(2 * calls)
 
     def mark(self, dscp: int) -> None:
         """Send RTP and RTCP with this DSCP from now on, that of running calls too; OSError."""

@@ -158,6 +158,10 @@ class BoundPorts:
         except OSError as error:
             raise LocalError(f"whose media port {port} is cannot be seen: {error}") from None
 
+    def keep(self, pairs: int) -> None:
+        """Let so many pairs be for emergency calls, see PortPool.keep."""
+        self._pool.keep(pairs)
+
     def retire(self, port: int) -> None:
         """Close ``port`` of a pair that stays taken: RTCP is multiplexed on the other."""
         self._close(port)

@@ -34,7 +34,7 @@ _STEPS = OneByOne()
 
 
 class TlsSession(TlsEnd):
-    """One TLS session over one socket: a channel's Cipher and a connection's Source.
+    """One TLS session over one socket: a channel's Cipher and a connection's Plaintext.
 
     ``hello`` has been read already. ``turn`` is that of whoever reads.
     """

@@ -17,7 +17,7 @@ from gevent import socket
 
 from sbc.flow import Flow
 from sbc.net.handler import Handler
-from sbc.net.source import Ended, Source
+from sbc.net.source import Ended, Plaintext
 from sbc.net.system.turn import Turn, discard
 from sbc.net.transport.channel import StreamChannel
 from sbc.observe.traffic import Stats
@@ -61,7 +61,7 @@ class PlainSource:
         return data
 
 
-def converse(flow: Flow, source: Source, handler: Handler, max_message: int, stats: Stats) -> str:
+def converse(flow: Flow, source: Plaintext, handler: Handler, max_message: int, stats: Stats) -> str:
     """Read until the connection ends, giving every message to ``handler``; returns why it ended."""
     channel: StreamChannel = flow.channel
     reader = _Reader(flow, channel, source.turn, handler, stats)

@@ -31,7 +31,7 @@ class DialFailed(Exception):
 
 
 class Dial:
-    """Within the trunk's dial timeout; what is left open after that has time limits of its own."""
+    """Within a time limit; what is left open after that has limits of its own."""
 
     __slots__ = (
         "_address",
@@ -59,10 +59,10 @@ class Dial:
         self._sock: socket.socket | None = None
         self._session: TlsSession | None = None
 
-    def run(self, config: Listener, dscp: int) -> tuple[socket.socket, TlsSession | None]:
-        """The connected socket and, for TLS, its verified session; DialFailed."""
+    def run(self, config: Listener, dscp: int, limit: float) -> tuple[socket.socket, TlsSession | None]:
+        """The connected socket and, for TLS, its verified session within ``limit`` seconds; DialFailed."""
         error: HandshakeError
-        trunk, limit, shakes = self._trunk, self._trunk.dial_timeout, self._key.transport == "tls"
+        trunk, shakes = self._trunk, self._key.transport == "tls"
         self._stats.in_flight += shakes
         try:
             with gevent.Timeout(limit):

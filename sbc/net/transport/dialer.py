@@ -19,6 +19,7 @@ from gevent.event import AsyncResult
 from sbc.base import Address
 from sbc.config.model import Listener, Trunk
 from sbc.flow import Flow, ReuseKey
+from sbc.net.dns.names import Names
 from sbc.net.handler import Handler
 from sbc.net.system.clock import Clock
 from sbc.net.system.resolver import ResolveFailed, resolve
@@ -37,24 +38,29 @@ from sbc.tls.judge import Judge
 from sbc.tls.names import is_ip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sbc.config.snapshot import Snapshot
 
 
 RESOLVE_AGAIN = 60.0
+# How long a peer over UDP has to take a TCP connection for what is too long for a datagram, in seconds.
+STREAM_WITHIN = 1.0
 
 
 class Dialer:
     """Opens and keeps the outbound connections of every trunk."""
 
-    def __init__(self, listeners: Listeners, handler: Handler, clock: Clock) -> None:
+    def __init__(self, listeners: Listeners, handler: Handler, clock: Clock, names: Names) -> None:
         self._listeners = listeners
+        self._names = names
         self._handler = handler
         self._clock = clock
         self._live: dict[ReuseKey, Flow] = {}
-        self._dialling: dict[tuple[ReuseKey, str], AsyncResult[Flow]] = {}
+        self._dialling: dict[tuple[ReuseKey, Address | None], AsyncResult[Flow]] = {}
         self._flows: dict[int, Flow] = {}
+        # The newest connection to an address, in whosever name it was dialled.
+        self._by_address: dict[ReuseKey, Flow] = {}
         self._leaving = listeners.recycler
         self._sweep: gevent.Greenlet | None = None
 
@@ -93,20 +99,12 @@ class Dialer:
             return next((flow for each in near for flow in usable if _is_at(flow.remote, each)), None)
         for peer in peers or trunk.peers:
             key = self._key(trunk, snapshot, peer)
-            live = self._live.get(key) if peer in trunk.peers else self._at(key)
+            live = (self._live if peer in trunk.peers else self._by_address).get(key)
             if live is not None and self._usable(live) and self._fresh(live):
                 return live
             if key.transport == "udp" and is_ip(peer.host):
                 with contextlib.suppress(DialFailed):  # ``connect`` will say why
                     return self._open_udp(trunk, key, peer)
-        return None
-
-    def _at(self, key: ReuseKey) -> Flow | None:
-        """The flow to the address that ``key`` has for a target, in whichever peer's name it was dialled."""
-        for flow in self._flows.values():
-            same = flow.reuse is not None and flow.reuse._replace(target=key.target) == key
-            if same and flow.remote == key.target:
-                return flow
         return None
 
     def _usable(self, flow: Flow) -> bool:
@@ -139,10 +137,10 @@ class Dialer:
         found: list[tuple[Address, Address]] = []
         for peer in trunk.peers:
             with contextlib.suppress(DialFailed):
-                found += [(address, peer) for address in _addresses(trunk, peer)]
+                found += [(address, peer) for address in self._addresses(trunk, snapshot, peer)]
         for address, peer in [pair for each in near for pair in found if _is_at(pair[0], each)]:
             with contextlib.suppress(DialFailed):
-                return self._dial_once(trunk, snapshot, peer, address.host)
+                return self._dial_once(trunk, snapshot, peer, address)
         return None
 
     def apply(self, snapshot: Snapshot) -> None:
@@ -176,16 +174,30 @@ class Dialer:
         identity = tls.client_identity if tls is not None else ""
         return ReuseKey(trunk.trunk, transport, peer, identity, current.trust_generation(trunk.trunk))
 
-    def _dial_once(self, trunk: Trunk, snapshot: Snapshot, peer: Address, host: str = "") -> Flow:
-        """A flow to ``peer``, at ``host`` where one is given; who asks for the same meanwhile shares it."""
+    def _dial_once(
+        self, trunk: Trunk, snapshot: Snapshot, peer: Address, place: Address | None = None
+    ) -> Flow:
+        """A flow to ``peer``, at ``place`` where one is given; who asks for the same meanwhile shares it."""
         key = self._key(trunk, snapshot, peer)
-        under_way = self._dialling.get((key, host))
+        return self._share(key, place, lambda: self._dial(trunk, snapshot, key, place))
+
+    def stream(self, trunk: Trunk, snapshot: Snapshot, place: Address) -> Flow:
+        """A TCP connection to where the datagrams of a trunk over UDP go; DialFailed, soon."""
+        key = self._key(trunk, snapshot, place)._replace(transport="tcp")
+        live = self._by_address.get(key)
+        if live is not None and self._usable(live):
+            return live
+        config = snapshot.settings.listeners[trunk.listener]
+        return self._share(key, place, lambda: self._connected(trunk, config, key, place, STREAM_WITHIN))
+
+    def _share(self, key: ReuseKey, place: Address | None, dial: Callable[[], Flow]) -> Flow:
+        under_way = self._dialling.get((key, place))
         if under_way is not None:
             flow: Flow = under_way.get()
             return flow
-        result = self._dialling[key, host] = AsyncResult()
+        result = self._dialling[key, place] = AsyncResult()
         try:
-            flow = self._dial(trunk, snapshot.settings.listeners[trunk.listener], key, host)
+            flow = dial()
         except DialFailed as error:
             result.set_exception(error)
             raise
@@ -196,25 +208,25 @@ class Dialer:
             result.set(flow)
             return flow
         finally:
-            del self._dialling[key, host]
+            del self._dialling[key, place]
 
-    def _dial(self, trunk: Trunk, config: Listener, key: ReuseKey, host: str) -> Flow:
+    def _dial(self, trunk: Trunk, snapshot: Snapshot, key: ReuseKey, place: Address | None) -> Flow:
         failed: DialFailed | None = None
+        config = snapshot.settings.listeners[trunk.listener]
         if key.target not in trunk.peers:
-            target, host = _in_whose_name(trunk, key.target)
+            target, place = self._in_whose_name(trunk, snapshot, key.target)
             key = key._replace(target=target)
-        for address in self._found(trunk, key):
-            if host in ("", address.host):
-                try:
-                    return self._open(trunk, config, key, address)
-                except DialFailed as error:
-                    failed = error
+        for address in (place,) if place is not None else self._found(trunk, snapshot, key):
+            try:
+                return self._open(trunk, config, key, address)
+            except DialFailed as error:
+                failed = error
         raise failed or DialFailed(f"{key.target} has no address")
 
-    def _found(self, trunk: Trunk, key: ReuseKey) -> list[Address]:
+    def _found(self, trunk: Trunk, snapshot: Snapshot, key: ReuseKey) -> list[Address]:
         """The addresses of the peer; where it has none, whoever keeps watch of its trust is told."""
         try:
-            return _addresses(trunk, key.target)
+            return self._addresses(trunk, snapshot, key.target)
         except DialFailed as error:
             if key.transport == "tls" and error.failure is not None:
                 target, now = key.target, self._clock.now()
@@ -223,12 +235,55 @@ class Dialer:
                 )
             raise
 
+    def _in_whose_name(
+        self, trunk: Trunk, snapshot: Snapshot, peer: Address
+    ) -> tuple[Address, Address | None]:
+        """Who is dialled at ``peer``, and the address that is meant where that is a name; DialFailed.
+
+        A server of a domain is dialled in the domain's name (RFC 5922 4), and a caller's own address as the
+        peer that lives there. One that is no peer's shows a certificate for the trunk's ``names``, or where
+        it is for its address no name may be what the trunk is known by.
+        """
+        transport = snapshot.settings.listeners[trunk.listener].transport
+        for each in trunk.domains:
+            if self._names.had(each, transport, peer):
+                return each, peer
+        for each in trunk.peers:
+            with contextlib.suppress(DialFailed):
+                if any(address.host == peer.host for address in self._addresses(trunk, snapshot, each)):
+                    return (Address(each.host, peer.port) if each.port else each), peer
+        if (
+            trunk.tls is not None
+            and not trunk.tls.names
+            and not all(is_ip(each.host) for each in trunk.peers)
+        ):
+            raise DialFailed(f"{peer}: no peer of trunk {trunk.trunk} is there, and it has no names")
+        return peer, None
+
+    def _addresses(self, trunk: Trunk, snapshot: Snapshot, peer: Address) -> list[Address]:
+        """The addresses of a peer within the trunk's dial timeout; DialFailed."""
+        try:
+            with gevent.Timeout(trunk.dial_timeout):
+                if peer.port or is_ip(peer.host):
+                    return resolve(peer)
+                return self._names.find(trunk, peer, snapshot.settings.listeners[trunk.listener].transport)
+        except ResolveFailed as error:
+            why = str(error)
+        except gevent.Timeout:
+            why = f"{peer.host} did not resolve within {trunk.dial_timeout:g} s"
+        raise DialFailed(why, unresolved(why))
+
     def _open(self, trunk: Trunk, config: Listener, key: ReuseKey, address: Address) -> Flow:
         if key.transport == "udp":
             return self._open_udp(trunk, key, address)
+        return self._connected(trunk, config, key, address, trunk.dial_timeout)
+
+    def _connected(
+        self, trunk: Trunk, config: Listener, key: ReuseKey, address: Address, limit: float
+    ) -> Flow:
         contexts, stats = self._listeners.contexts, self._listeners.tally.of(trunk.listener, "outbound")
         dial = Dial(trunk, key, address, contexts, self._handler, self._clock, stats)
-        sock, session = dial.run(config, self._listeners.dscp)
+        sock, session = dial.run(config, self._listeners.dscp, limit)
         return self._begin(trunk, config, key, address, sock, session)
 
     def _open_udp(self, trunk: Trunk, key: ReuseKey, address: Address) -> Flow:
@@ -265,7 +320,7 @@ class Dialer:
             raise DialFailed(f"{key.target}: its trust was withdrawn while it was dialled")
         if session is not None:
             session.write = channel.put
-        self._live[key] = self._flows[flow.id] = flow
+        self._live[key] = self._flows[flow.id] = self._by_address[key._replace(target=address)] = flow
         self._listeners.tally.of(flow.listener, "outbound").open += 1
         if session is not None:
             self._when_confirmed(session, flow)
@@ -307,8 +362,9 @@ class Dialer:
             flow.channel.finish(reason)
             del self._flows[flow.id]
             self._listeners.tally.of(flow.listener, "outbound").open -= 1
-            if self._live.get(key) is flow:
-                del self._live[key]
+            for index, at in ((self._live, key), (self._by_address, key._replace(target=flow.remote))):
+                if index.get(at) is flow:
+                    del index[at]
             self._handler.on_close(flow, reason)
 
     def _channels(self) -> Iterator[tuple[StreamChannel, float, bool]]:
@@ -318,34 +374,5 @@ class Dialer:
             yield flow.channel, idle, flow not in self._leaving
 
 
-def _in_whose_name(trunk: Trunk, peer: Address) -> tuple[Address, str]:
-    """Who is dialled at ``peer``, and the address that is meant where that is a name; DialFailed.
-
-    A caller's own address is dialled as the peer that lives there. One that is no peer's shows a certificate
-    for the trunk's ``names``, or where it is for its address no name may be what the trunk is known by.
-    """
-    if peer in trunk.peers:
-        return peer, ""
-    for each in trunk.peers:
-        with contextlib.suppress(DialFailed):
-            if any(address.host == peer.host for address in _addresses(trunk, each)):
-                return Address(each.host, peer.port), peer.host
-    if trunk.tls is not None and not trunk.tls.names and not all(is_ip(each.host) for each in trunk.peers):
-        raise DialFailed(f"{peer}: no peer of trunk {trunk.trunk} is there, and it has no names")
-    return peer, ""
-
-
 def _is_at(address: Address, wanted: Address) -> bool:
     return address.host == wanted.host and wanted.port in (0, address.port)
-
-
-def _addresses(trunk: Trunk, peer: Address) -> list[Address]:
-    """The addresses of a peer within the trunk's dial timeout; DialFailed."""
-    try:
-        with gevent.Timeout(trunk.dial_timeout):
-            return resolve(peer)
-    except ResolveFailed as error:
-        why = str(error)
-    except gevent.Timeout:
-        why = f"{peer.host} did not resolve within {trunk.dial_timeout:g} s"
-    raise DialFailed(why, unresolved(why))

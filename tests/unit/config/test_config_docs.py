@@ -11,13 +11,12 @@ from pydantic import BaseModel
 
 from sbc.config.emergency import Emergency, EmergencyReserve
 from sbc.config.load import build_snapshot
+from sbc.config.media import Marks, MediaConfig, MediaNetwork
 from sbc.config.model import (
     Caps,
+    Dns,
     Identity,
     Listener,
-    Marks,
-    MediaConfig,
-    MediaNetwork,
     Server,
     Settings,
     Tenant,
@@ -38,7 +37,7 @@ def test_the_examples_are_right(write: Write) -> None:
 
 
 def test_the_example_of_peers_with_a_priority_is_right(write: Write) -> None:
-    (peers,) = re.findall(r"^```yaml\n(peers:\n.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    peers, _ = re.findall(r"^```yaml\n(peers:\n.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     carrier = re.sub(r"^peers: .*\n", peers, EXAMPLES["trunks.d/carrier.yaml"], flags=re.MULTILINE)
     snapshot = build_snapshot(write({**EXAMPLES, "trunks.d/carrier.yaml": carrier}), time.time())
     assert [each.message for each in snapshot.warnings if "no intermediate" not in each.message] == []
@@ -47,10 +46,23 @@ def test_the_example_of_peers_with_a_priority_is_right(write: Write) -> None:
     assert set(snapshot.trunks["carrier"].patience.values()) == {4.0}
 
 
+def test_the_examples_of_domains_are_right(write: Write) -> None:
+    examples = re.findall(r"^```yaml\n((?:peers|srv):.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    found = []
+    for words in examples[1:]:
+        carrier = re.sub(r"^peers: .*\n", words, EXAMPLES["trunks.d/carrier.yaml"], flags=re.MULTILINE)
+        snapshot = build_snapshot(write({**EXAMPLES, "trunks.d/carrier.yaml": carrier}), time.time())
+        assert [each.message for each in snapshot.warnings if "no intermediate" not in each.message] == []
+        found.append(snapshot.trunks["carrier"])
+    one, two = found
+    assert one.peers == one.domains == two.domains and len(two.peers) == 2
+
+
 @pytest.mark.parametrize(
     "model",
     [
         Caps,
+        Dns,
         Emergency,
         EmergencyReserve,
         Identity,

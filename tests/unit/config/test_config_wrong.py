@@ -195,10 +195,17 @@ FORM: dict[str, Case] = {
         ["trunks.d/carrier.yaml:11:17: error: calls: -1 is too small | the least is 0"],
     ),
     "peer without a port": (
-        TRUNK, "peers: [127.0.0.1:16061]", "peers: [127.0.0.1:16061, sip.carrier.example]",
+        TRUNK, "peers: [127.0.0.1:16061]", "peers: [127.0.0.1:16061, 192.0.2.7]",
         [
-            "trunks.d/carrier.yaml:2:26: error: peers: 'sip.carrier.example' is not an address with a port"
-            " | write sip.carrier.example:5061"
+            "trunks.d/carrier.yaml:2:26: error: peers: '192.0.2.7' is not an address with a port"
+            " | write 192.0.2.7:5061"
+        ],
+    ),
+    "DNS server by name": (
+        SBC, "media:", "dns: {servers: [10.0.0.53, ns.example]}\nmedia:",
+        [
+            "sbc.yaml:11:28: error: servers: 'ns.example' is not the address of a DNS server"
+            " | write one such as 10.0.0.53; no names"
         ],
     ),
     "IPv6 without brackets": (

@@ -12,9 +12,40 @@ PEERS: dict[str, Case] = {
         TRUNK, "peers: [127.0.0.1:16061]", "peers: [{host: 127.0.0.1, port: 16061, wieght: 2}]",
         ["trunks.d/carrier.yaml:2:40: error: unknown key 'wieght' | did you mean 'weight'?"],
     ),
-    "a peer without a port among its words": (
-        TRUNK, "peers: [127.0.0.1:16061]", "peers: [{host: sip.carrier.example, priority: 1}]",
-        ["trunks.d/carrier.yaml:2:9: error: key 'port' is missing | write port: 5061"],
+    "an address without a port among its words": (
+        TRUNK, "peers: [127.0.0.1:16061]", "peers: [{host: 127.0.0.1, priority: 1}]",
+        [
+            "trunks.d/carrier.yaml:2:9: error: peers: '127.0.0.1' is an address and has no port"
+            " | write port: 5061 beside it"
+        ],
+    ),
+    "an address without a port": (
+        TRUNK, "peers: [127.0.0.1:16061]", "peers: [127.0.0.1]",
+        [
+            "trunks.d/carrier.yaml:2:9: error: peers: '127.0.0.1' is not an address with a port"
+            " | write 127.0.0.1:5061"
+        ],
+    ),
+    "a domain beside peers": (
+        TRUNK, "srtp: accept", "srtp: accept\nsrv: carrier.example",
+        [
+            "trunks.d/carrier.yaml:12:1: error: srv beside peers"
+            " | keep one of them; `peers: [carrier.example]` says the same as `srv`"
+        ],
+    ),
+    "an address where a domain belongs": (
+        TRUNK, "peers: [127.0.0.1:16061]", "srv: 127.0.0.1",
+        [
+            "trunks.d/carrier.yaml:2:6: error: srv: '127.0.0.1' is not a domain"
+            " | write the domain alone, such as carrier.example; an address goes to `peers`, with its port"
+        ],
+    ),
+    "a domain with a port": (
+        TRUNK, "peers: [127.0.0.1:16061]", "srv: carrier.example:5061",
+        [
+            "trunks.d/carrier.yaml:2:6: error: srv: 'carrier.example:5061' is not a domain"
+            " | write the domain alone, such as carrier.example; an address goes to `peers`, with its port"
+        ],
     ),
     "a port that does not exist": (
         TRUNK, "peers: [127.0.0.1:16061]", "peers: [{host: 127.0.0.1, port: 70000}]",
@@ -51,6 +82,13 @@ PEERS: dict[str, Case] = {
         [
             "trunks.d/carrier.yaml:2:44: error: a weight without a priority"
             " | write priority: 1 beside it, and beside every peer that shares the calls with it"
+        ],
+    ),
+    "long requests where there are no datagrams": (
+        TRUNK, "srtp: accept", "srtp: accept\nlong_requests: udp",
+        [
+            "trunks.d/carrier.yaml:12:16: warning: long_requests has no effect here"
+            " | remove it; it is for trunks on a udp listener"
         ],
     ),
     "a peer that stands twice": (

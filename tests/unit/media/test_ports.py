@@ -91,3 +91,25 @@ def test_a_pair_is_given_back_once() -> None:
 def test_a_bad_range_is_refused(text: str) -> None:
     with pytest.raises(ValueError):
         PortPool(text)
+
+
+def test_the_last_pairs_are_kept_for_emergency_calls() -> None:
+    pool = PortPool("20000-20039")
+    pool.keep(4)
+    assert taken(pool, "office") + taken(pool, "carrier", most=100) == 16
+    with pytest.raises(
+        LocalError, match=r"the last 4 pairs .* are kept for emergency calls: widen media\.ports"
+    ):
+        pool.take("other")
+    port, *_ = (pool.take() for _ in range(4))
+    with pytest.raises(LocalError, match="are in use"):
+        pool.take()
+    pool.give(port)
+    pool.keep(0)
+    assert pool.take("other", 2) == port
+
+
+def test_no_more_than_a_quarter_is_kept() -> None:
+    pool = PortPool("20000-20039")
+    pool.keep(1000)
+    assert pool.kept == 5

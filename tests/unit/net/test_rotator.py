@@ -55,8 +55,8 @@ def rotator(tmp_path: Path, door: Door) -> Rotator:
     snapshots = SnapshotStore(build_snapshot(tmp_path, time.time()))
     saved = Store(tmp_path, print)
     made = Rotator(snapshots, saved, Clock(), lambda *_: None, door, threading.Lock(), Ledger())
-    snapshots.swap(made.adopt(snapshots.current))
-    made.rotation.bind("sbc", ["carrier"], time.time())
+    snapshots.swap(made.progress.adopt(snapshots.current))
+    made.progress.rotation.bind("sbc", ["carrier"], time.time())
     return made
 
 
@@ -64,13 +64,15 @@ def tell(rotator: Rotator, name: str, own: str) -> str:
     """The state of the trunk after a handshake in which ``own`` was shown under ``name``."""
     facts = TlsFacts("TLSv1.3", "", "", "", name, None, own)
     remote = Address("10.0.0.1", 5061)
-    rotator.handshake(Handshake("outbound", "tls", "carrier", remote, facts, (), None, None, time.time()))
-    (row,) = rotator.rotation.readiness(("identities", "sbc"), ["carrier"])
+    rotator.progress.handshake(
+        Handshake("outbound", "tls", "carrier", remote, facts, (), None, None, time.time())
+    )
+    (row,) = rotator.progress.rotation.readiness(("identities", "sbc"), ["carrier"])
     return row.state
 
 
 def test_what_was_shown_counts_and_not_its_name_of_that_moment(rotator: Rotator) -> None:
-    (new,) = rotator.rotation.entries["identities", "sbc"].material
+    (new,) = rotator.progress.rotation.entries["identities", "sbc"].material
     assert tell(rotator, "sbc", "0" * 64) == "waiting"
     assert tell(rotator, "sbc", new) == "ready", "it was in use by that name until it was rolled back"
     assert tell(rotator, "sbc+next", "0" * 64) == "waiting", "another one was staged in its place since"
@@ -80,25 +82,25 @@ def test_what_was_shown_counts_and_not_its_name_of_that_moment(rotator: Rotator)
 def test_a_retirement_that_the_reload_refuses_leaves_the_trunks_bound(
     rotator: Rotator, door: Door, tmp_path: Path
 ) -> None:
-    before = rotator.rotation.to_json()["entries"][0][2]["bound"]
+    before = rotator.progress.rotation.to_json()["entries"][0][2]["bound"]
     assert before
     door.first, door.refuses = 1, 1
     with pytest.raises(LocalError, match="a mistake"):
         rotator.retire("sbc", force=True)
     assert (tmp_path / "tls" / "sbc.pem.next").exists()
-    assert rotator.rotation.entries["identities", "sbc"].bound == before
+    assert rotator.progress.rotation.entries["identities", "sbc"].bound == before
 
 
 @pytest.mark.parametrize("there", [True, False])
 def test_a_snapshot_that_does_not_come_into_force_changes_no_rotation(
     rotator: Rotator, tmp_path: Path, there: bool
 ) -> None:
-    before = rotator.rotation.to_json()
+    before = rotator.progress.rotation.to_json()
     if there:
         (tmp_path / "tls" / "carrier-ca.pem.next").write_bytes(LabAuthority("Other CA").cert_pem)
     else:
         (tmp_path / "tls" / "sbc.pem.next").unlink()
-    rotator.adopt(build_snapshot(tmp_path, time.time()))
-    assert rotator.rotation.to_json() != before
-    rotator.take_back()
-    assert rotator.rotation.to_json() == before
+    rotator.progress.adopt(build_snapshot(tmp_path, time.time()))
+    assert rotator.progress.rotation.to_json() != before
+    rotator.progress.take_back()
+    assert rotator.progress.rotation.to_json() == before

@@ -15,7 +15,9 @@ from sbc.observe.views import (
     FailureView,
     LifeView,
     ListenerView,
+    NameView,
     RegistrationView,
+    ServerView,
     StatusView,
     TrunkView,
 )
@@ -53,6 +55,13 @@ REGISTERED = RegistrationView(
     contact="<sip:4930123@sbc:5061;transport=tls>", since=NOW - 600, until=NOW + 3000, due=NOW + 2400,
     associated=("<sip:+4930123@office.lab.example>",), service_route=("<sip:edge.lab.example;lr>",),
 )  # fmt: skip
+NAME = NameView(
+    "carrier.example", "tls", (ServerView("<i>a</i>.example", "192.0.2.1:5061", 10, 60),), NOW + 90,
+    trunks=("office",),
+)  # fmt: skip
+LOST_NAME = NameView(
+    "lost.example", "udp", problem="10.0.0.53:53 does not answer", failing=True, trunks=("b",)
+)
 NOT_REGISTERED = RegistrationView(
     "legacy", "sip:<b>7</b>@192.0.2.7", "192.0.2.7:5060", "failed", "403 Forbidden \x1b[2J", due=NOW + 45
 )
@@ -90,6 +99,7 @@ def picture(**changes: Any) -> StatusView:
         failures=(FAILURE,),
         certificates=LIVES,
         registrations=(REGISTERED, NOT_REGISTERED),
+        names=(NAME, LOST_NAME),
     )
     return replace(status, **changes)
 

@@ -8,7 +8,7 @@ from typing import Any
 from sbc.admin.status import to_json
 from sbc.commands.status_text import certificates, readiness, render, table
 from sbc.observe.views import NetworkView
-from tests.unit.observe.pictures import BROKEN, LEGACY, OFFICE, picture
+from tests.unit.observe.pictures import BROKEN, LEGACY, NAME, NOW, OFFICE, picture
 
 
 def test_columns_are_as_wide_as_they_need_be() -> None:
@@ -99,3 +99,17 @@ def test_readiness_says_who_is_not_and_what_may_be_done_next() -> None:
     assert text.splitlines()[-1] == "not ready; the window ends on 1970-01-02, in 1 day"
     ready = readiness({**answer, "section": "trust", "ready": True, "trunks": [row]})
     assert "CA LIST" not in ready and ready.splitlines()[-1] == "all are ready: sbc certs retire sbc"
+
+
+def test_what_dns_gave_for_a_domain() -> None:
+    text = render("status", to_json(picture()))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "DOMAIN OVER SERVER ADDRESS PRIORITY WEIGHT GOOD" in lines
+    assert "carrier.example tls <i>a</i>.example 192.0.2.1:5061 10 60 until 10:08:10 UTC" in lines
+    assert "lost.example udp - - - - -" in lines
+    assert "DNS: lost.example: 10.0.0.53:53 does not answer" in lines
+    kept = replace(NAME, failing=True, problem="nothing within 3 s", until=NOW - 10)
+    text = render("status", to_json(picture(names=(kept,))))
+    assert "DNS: carrier.example: nothing within 3 s; what was known is used" in text
+    assert "ended 10:06:30 UTC" in text
+    assert "DOMAIN" not in render("status", to_json(picture(names=())))

@@ -80,6 +80,21 @@ def test_registrations_are_shown_where_there_are_any() -> None:
     assert "Registrations" not in text_of(page(picture(registrations=())))
 
 
+def test_domains_and_their_servers_are_shown_where_there_are_any() -> None:
+    text = text_of(page())
+    for phrase in ("Domains", "carrier.example over tls, for office", "192.0.2.1:5061", "1 min 30 s",
+                   "10.0.0.53:53 does not answer", "none known"):  # fmt: skip
+        assert phrase in text, phrase
+    assert "<i>a</i>" not in page()
+    assert "Domains" not in text_of(page(picture(names=())))
+
+
+def test_a_server_of_a_domain_that_rests_is_shown_with_it() -> None:
+    server = PeerView("192.0.2.1:5061", "resting", "503 Service Unavailable", 1_777_630_125.0)
+    trunk = replace(LEGACY, peers=("carrier.example",), peer_states=(server,))
+    assert "192.0.2.1:5061 resting until 10:08:45 UTC" in text_of(page(picture(trunks=(trunk,))))
+
+
 def test_records_that_wait_or_are_lost_are_shown() -> None:
     assert "call records" not in page()
     full = page(picture(records=RecordsView(5, 2, "No space left on device")))
