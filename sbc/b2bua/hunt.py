@@ -14,6 +14,7 @@ from typing import Final
 from dsl.decision import Failure, Route
 from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.bodies import crossing, lost
+from sbc.b2bua.call import admit, release
 from sbc.b2bua.causes import understand
 from sbc.b2bua.commands import Command, Note, OfferMedia
 from sbc.b2bua.invitation import Invitation
@@ -87,12 +88,11 @@ class Hunt:
         if not self._peers:
             self._nobody_to_try(trunk, at, out)
             return
-        refusal = desk.limits.admit(trunk, at, call.reserved)
+        refusal = admit(call, trunk, at, call.reserved)
         if refusal is not None:
             out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": refusal}))
             self._hop_failed(503, None, at, out)
             return
-        call.admitted.append(trunk)
         self._try_peer(trunk, at, out)
 
     def _refuse_parts(self, trunk: Trunk, at: float, out: list[Command]) -> bool:
@@ -321,9 +321,7 @@ class Hunt:
         if later is None and response is not None and response.status < 400 and call.setup is not None:
             call.setup.redirected(response, at, out)
             return
-        if len(call.admitted) > call.held:  # the hop no longer counts against its trunk's limits
-            call.desk.limits.release(call.admitted[-1])
-            call.admitted.pop()
+        release(call, call.held)  # the hop no longer counts against its trunk's limits
         if later is not None:
             out.append(Note("failover", call.id, {"to": self.route.hops[later].trunk, "on": failure}))
             self._try(later, at, out)

@@ -88,8 +88,8 @@ class Setup:
         if realms:
             name, realm, self.stale = desk.login.user(request, call.snapshot.logins, realms, at)
             login = (name, realm)
-        a = call.a
-        return facts_of(request, a.flow, a.trunk.tenant, desk.date(at), desk.count, login, a.believed)
+        a, now, count = call.a, desk.date(at), desk.count
+        return facts_of(request, a.flow, a.trunk.tenant, now, count, login, a.believed, a.trunk.trunk)
 
     def on_hooks(self, result: Invited | Decision, at: float, out: list[Command]) -> None:
         """The hooks before the rules have spoken, or those after them."""

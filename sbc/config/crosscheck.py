@@ -290,16 +290,18 @@ def _same_family(bound: str, peer: str) -> bool:
 
 
 def _shared_sources(settings: SettingsFile, trunks: Iterable[TrunkFile]) -> Iterator[Diagnostic]:
-    """Without certificates the address is all that tells two trunks apart."""
+    """Without certificates and `match` the address is all that tells two trunks apart."""
     first: dict[tuple[str, str], TrunkFile] = {}
     for trunk in trunks:
         listener = settings.value.listeners.get(trunk.value.listener)
-        if listener is None or listener.transport == "tls":
+        if listener is None or listener.transport == "tls" or trunk.value.told_by_request:
+            continue
+        if not trunk.right("sources", "match", "register"):
             continue
         for index, source in enumerate(trunk.value.sources):
             known = first.setdefault((trunk.value.listener, source), trunk)
             if known is not trunk and known.value.trunk != trunk.value.trunk:
-                hint = "without TLS only the address tells them apart: give each trunk its own"
+                hint = "without TLS only the address tells them apart: give each its own, or one `match`"
                 message = f"source {source} is also that of trunk {known.value.trunk!r}"
                 yield trunk.error(("sources", index), message, hint)
 
