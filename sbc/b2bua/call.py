@@ -125,7 +125,7 @@ class Call:
         "refers",
         "reminded_at",
         "replacing",
-        "reserved",
+        "reserve_of",
         "rival",
         "rule",
         "setup",
@@ -174,7 +174,7 @@ class Call:
         self.demands: tuple[bool, bool] = False, False
         self.rule = self.caller = self.called = self.privacy = ""
         self.downgraded = self.emergency = False
-        self.reserved = False  # it holds a place of its trunk's reserve: no limit refuses it
+        self.reserve_of = ""  # the trunk of whose reserve for emergency calls it holds a place
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
         self.offered_early: Fork | None = None
         # Who has an offer under way that nobody has answered yet (RFC 3264 4, RFC 3311 5.2).
@@ -189,8 +189,13 @@ class Call:
 
     def reserve(self, at: float) -> None:
         """Take a place of the reserve that the caller's trunk has for emergency calls."""
-        self.reserved = True
-        self.desk.reserves.hold(self.a.trunk.trunk, at)
+        self.reserve_of = self.a.trunk.trunk
+        self.desk.reserves.hold(self.reserve_of, at)
+
+    @property
+    def reserved(self) -> bool:
+        """Whether it is an emergency call within the reserve of its trunk: no limit of ours refuses it."""
+        return bool(self.reserve_of)
 
     def leg(self, side: Side) -> Leg:
         """The leg on ``side``; the callee's exists once a connection to it does."""
@@ -331,9 +336,9 @@ def forget(call: Call) -> None:
     while call.admitted:
         desk.limits.release(call.admitted[-1])
         call.admitted.pop()
-    if call.reserved:
-        call.reserved = False
-        desk.reserves.release(call.a.trunk.trunk)
+    if call.reserve_of:
+        desk.reserves.release(call.reserve_of)
+        call.reserve_of = ""
     if call.limits:
         desk.rule_limits.release(call.limits)
         call.limits = ()
