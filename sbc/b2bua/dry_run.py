@@ -15,6 +15,7 @@ from dsl.decision import (
     RemoveHeader,
     Route,
     SetHeader,
+    SetParam,
     SetPart,
 )
 from dsl.facts import Facts
@@ -94,6 +95,8 @@ def _edit(edit: Edit) -> str:
     match edit:
         case SetPart(part=part, value=value):
             return f'set {part} = "{value}"'
+        case SetParam(side=side, name=name, value=value):
+            return f'set {side}.param("{name}") = "{value}"'
         case SetHeader(name=name, value=value):
             return f'set header "{name}" = "{value}"'
         case RemoveHeader(glob=glob):

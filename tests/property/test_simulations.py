@@ -86,7 +86,7 @@ def calls(draw: st.DrawFn) -> dict[str, Any]:
         "profile": draw(st.sampled_from(("RTP/AVP", "RTP/SAVP"))),
         "headers": draw(
             st.dictionaries(
-                st.sampled_from(("X-Customer", "User-Agent", "Diversion")),
+                st.sampled_from(("X-Customer", "User-Agent", "Diversion", "P-Asserted-Identity")),
                 st.sampled_from(("gold", "<sip:+49-30@H.example>")),
             )
         ),
