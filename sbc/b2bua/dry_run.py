@@ -82,6 +82,8 @@ def _hop(
         parts.append(f"{what} ({policy})")
     if not trunk.peers:
         parts.append("has no peers")
+    if facts.method != "INVITE" and facts.method not in trunk.methods:
+        parts.append(f"takes no {facts.method}: its methods do not list it")
     if name in snapshot.quarantined:
         parts.append("is quarantined")
     upon = f", upon {', '.join(map(str, hop.on))}" if hop.on else ""

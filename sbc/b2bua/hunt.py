@@ -14,6 +14,7 @@ from typing import Final
 from dsl.decision import Failure, Route
 from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.bodies import crossing, lost
+from sbc.b2bua.call import admit, release
 from sbc.b2bua.causes import understand
 from sbc.b2bua.commands import Command, Note, OfferMedia
 from sbc.b2bua.invitation import Invitation
@@ -22,6 +23,7 @@ from sbc.b2bua.media_policy import callee_srtp, caller_srtp, leg_policy, undescr
 from sbc.b2bua.proofs import CREDENTIALS, repeat
 from sbc.b2bua.session import ask, lengthen
 from sbc.b2bua.states import ENDED
+from sbc.b2bua.transfers import refer_on, replace_on
 from sbc.b2bua.translate import Fields, invite, too_long
 from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
@@ -86,12 +88,11 @@ class Hunt:
         if not self._peers:
             self._nobody_to_try(trunk, at, out)
             return
-        refusal = desk.limits.admit(trunk, at, call.reserved)
+        refusal = admit(call, trunk, at, call.reserved)
         if refusal is not None:
             out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": refusal}))
             self._hop_failed(503, None, at, out)
             return
-        call.admitted.append(trunk)
         self._try_peer(trunk, at, out)
 
     def _refuse_parts(self, trunk: Trunk, at: float, out: list[Command]) -> bool:
@@ -120,10 +121,13 @@ class Hunt:
 
     def _nobody_to_try(self, trunk: Trunk, at: float, out: list[Command]) -> None:
         """The trunk has no peers, or each of them rests or is down: the next hop's turn, without a delay."""
-        if not trunk.peers:
-            self.on_hop_failure("unreachable", f"trunk {trunk.trunk} has no peers", at, out)
+        peers = self.call.desk.peers
+        if not peers.located.members(trunk):
+            reason = f"trunk {trunk.trunk} has no peers"
+            why = peers.why_none(trunk, at)
+            self.on_hop_failure("unreachable", f"{reason}: {why}" if why else reason, at, out)
             return
-        reason = f"no peer takes calls: {self.call.desk.peers.why_none(trunk, at)}"
+        reason = f"no peer takes calls: {peers.why_none(trunk, at)}"
         out.append(Note("hop-refused", self.call.id, {"trunk": trunk.trunk, "reason": reason}))
         self._hop_failed(503, None, at, out)
 
@@ -204,6 +208,11 @@ class Hunt:
             request = invite(leg, self.invitation.request, self.route, leg.target, branch, sdp, call.a)
         except PeerError as refused:
             self.invitation.refuse(refused.status, "Privacy Not Available", at, out, refused.reason)
+            return
+        if call.referred[0]:
+            refer_on(request, self.invitation.request, leg, leg.trunk.trunk == call.referred[1])
+        if call.replacing[0] and not replace_on(request, leg, *call.replacing):
+            self.invitation.refuse(403, "", at, out, "the rules lead elsewhere than to whom it is to join")
             return
         why = sign_on(self.invitation.request, request)
         if why:
@@ -312,9 +321,7 @@ class Hunt:
         if later is None and response is not None and response.status < 400 and call.setup is not None:
             call.setup.redirected(response, at, out)
             return
-        if len(call.admitted) > call.held:  # the hop no longer counts against its trunk's limits
-            call.desk.limits.release(call.admitted[-1])
-            call.admitted.pop()
+        release(call, call.held)  # the hop no longer counts against its trunk's limits
         if later is not None:
             out.append(Note("failover", call.id, {"to": self.route.hops[later].trunk, "on": failure}))
             self._try(later, at, out)

@@ -113,7 +113,9 @@ class Leg:
         self.least = self.raised = 0
         self.updates = self.refreshing = False
         self.via_head = (
-            _VIA_TRANSPORT[flow.transport] + sent_by + (";rport" if flow.transport == "udp" else "")
+            _VIA_TRANSPORT[flow.transport]
+            + sent_by
+            + (";rport" if flow.transport == "udp" else ";alias" if flow.secure and trunk.alias else "")
         )
 
     @property

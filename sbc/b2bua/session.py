@@ -88,12 +88,23 @@ def start(call: Call, side: Side, at: float) -> None:
         call.schedule(EXPIRE[side], at + terms.expires_after)
 
 
+def leave(call: Call, side: Side) -> None:
+    """The peer on ``side`` has hung up, and the call goes on without it."""
+    call.cancel_timer(REFRESH[side])
+    call.cancel_timer(EXPIRE[side])
+
+
 def forget_descriptions(call: Call) -> None:
-    """A call in which no session has an end, and no offer may be ours, needs no description again."""
-    if any(
-        [leg is not None and (leg.session is not None or leg.trunk.early_offer) for leg in (call.a, call.b)]
-    ):
+    """A call needs no description again in which no session has an end, no offer may be ours, and nobody is
+    connected anew.
+    """
+    if call.referred[0]:
         return
+    for leg in (call.a, call.b):
+        if leg is None:
+            continue
+        if leg.session is not None or leg.trunk.early_offer or leg.trunk.transfers == "perform":
+            return
     if call.agreed:
         call.agreed.clear()
         call.offered = b"", b""

@@ -50,8 +50,8 @@ _ALLOW_OF_THE_SILENT: Final = ALLOW.replace(" UPDATE,", "")
 # that is required is refused (420).
 CARRIED_EXTENSIONS: Final = frozenset(("100rel",))
 EXTENSIONS: Final = ("100rel", "timer")
-#: What trunks may require besides that take part in transfers (RFC 3891, RFC 4488).
-OF_TRANSFERS: Final = ("replaces", "norefersub")
+#: What trunks may require besides that take part in transfers (RFC 3891, RFC 4488, RFC 4538).
+OF_TRANSFERS: Final = ("replaces", "norefersub", "tdialog")
 
 # Octets of the headers that may be carried across beside our own; more would not fit every peer's limits.
 MAX_CARRIED: Final = 8192
@@ -313,7 +313,7 @@ def allow(message: Message, transfers: Transfers = "refuse") -> str:
     """
     if transfers != "refuse":
         told = ",".join(message.headers.get_all("Allow")).split(",")
-        if "REFER" in [each.strip(" \t") for each in told]:
+        if transfers == "perform" or "REFER" in [each.strip(" \t") for each in told]:
             return f"{allow(message)}, REFER, NOTIFY"
     lines = message.headers.get_all("Allow")
     if not lines:

@@ -35,6 +35,7 @@ from sbc.config.public_trust import check_public
 from sbc.config.quarantine import quarantine
 from sbc.config.routing_files import RoutingFiles, load_routing_files
 from sbc.config.schema import read
+from sbc.config.shared import check_shared
 from sbc.config.snapshot import Snapshot, feed
 from sbc.config.trunk_files import ReadTrunk, read_trunks
 from sbc.config.unreached import check_emergency
@@ -140,6 +141,7 @@ def _material(
     found += check_control(settings, directory)
     found += check_trunks(settings, trunks)
     found += check_profiles(trunks)
+    found += check_shared(settings, trunks)
     material = load_material(settings, directory, now, former)
     found += material.diagnostics
     found += check_public(settings, trunks, material.anchors)

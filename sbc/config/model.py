@@ -14,6 +14,7 @@ from dsl.decision import Downgrade
 from sbc.base import Address
 from sbc.config.emergency import Emergency
 from sbc.config.identity import CallerIdentity, Identified
+from sbc.config.match import Match
 from sbc.config.media import Marks, MediaConfig
 from sbc.config.profiles import ProfileName, with_profile
 from sbc.config.server import Dns, Server, Strict
@@ -47,14 +48,15 @@ from sbc.tls.groups import DEFAULT_GROUPS
 
 __all__ = [
     "Acme", "Admin", "Caps", "Dns", "Downgrade", "Emergency", "HookSettings", "Identity", "Limits",
-    "Listener", "OptionsProbe", "Registration",
-    "Revocation", "Server", "SessionTimer", "Settings", "Tenant", "TlsMode", "Trunk", "TrunkRevocation",
+    "Listener", "Match", "OptionsProbe", "Registration",
+    "Revocation", "Server", "SessionTimer", "Settings", "Tenant", "TenantLimits", "TlsMode", "Trunk",
+    "TrunkRevocation",
     "TrunkTls", "TrustAnchor",
     "parse_address", "parse_duration", "parse_ports",
 ]  # fmt: skip
 
 TlsMode = Literal["off", "server", "optional", "required"]
-Transfers = Literal["refuse", "pass"]
+Transfers = Literal["refuse", "pass", "perform"]
 RevocationMode = Literal["off", "soft", "hard"]
 RevocationMethod = Literal["staple", "crl", "ocsp"]
 
@@ -140,11 +142,19 @@ class TrustAnchor(Strict):
         return (self.ca,) if self.ca is not None else self.leaf
 
 
+class TenantLimits(Strict):
+    """Upper bounds of all trunks of a tenant together; None is no bound. ``cps`` is new calls a second."""
+
+    calls: int | None = Field(default=None, ge=0)
+    cps: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+
+
 class Tenant(Strict):
-    """A tenant: the SNI names that are its own and the identity they are answered with."""
+    """A tenant: the SNI names that are its own, the identity they are answered with, and its limits."""
 
     domains: tuple[Domain, ...] = Field(min_length=1)
     server_identity: str
+    limits: TenantLimits = TenantLimits()
 
 
 class Admin(Strict):
@@ -260,7 +270,7 @@ class Trunk(Strict):
     ``network`` is where its media is received, that of its listener unless given;
     ``media`` says whether its peers receive RTP where they send from (RFC 4961).
     ``contact`` is who answers for the other side. ``redirects`` says what becomes of a 3xx of its peers,
-    ``transfers`` of a REFER.
+    ``transfers`` of a REFER and of an INVITE with Replaces.
     """
 
     trunk: Name
@@ -272,6 +282,7 @@ class Trunk(Strict):
     )
     srv: SrvDomain | None = None
     sources: tuple[Network, ...] = ()
+    match: Match | None = None
     listener: str
     network: Name | None = None
     tls: TrunkTls | None = None
@@ -291,6 +302,7 @@ class Trunk(Strict):
     ring_timeout: Duration = 180.0
     dial_timeout: Duration = 5.0
     response_timeout: Duration = 32.0
+    alias: StrictBool = False
     long_requests: Literal["tcp", "udp"] = "tcp"
     early_media: Literal["pass", "ringing", "authorized"] = "pass"
     early_offer: tuple[OfferedCodec, ...] = ()
@@ -334,6 +346,11 @@ class Trunk(Strict):
     def patience(self) -> dict[Address, float]:
         """How long those peers have for their first response that have a ``try_for``, in seconds."""
         return {each.address: each.try_for for each in self.listed if each.try_for is not None}
+
+    @property
+    def told_by_request(self) -> bool:
+        """Whether its requests can be told from those of others at its address: by Contact or by `match`."""
+        return self.match is not None or self.registration is not None
 
     def patience_with(self, peer: Address | None) -> float:
         """How long ``peer`` has for a first response to what it was sent, in seconds."""

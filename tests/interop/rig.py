@@ -67,7 +67,8 @@ _RTP_RECEIVED = re.compile(r"RX pt=.*?total (\d+)(K?)pkt", re.DOTALL)
 class Far:
     """A peer beyond a trunk: where it is, what is demanded of its leg, and what else its trunk says.
 
-    ``source`` is where it calls from, if not from its ``address``.
+    ``source`` is where it calls from, if not from its ``address``; ``shows`` the name in its certificate, if
+    not its own.
     """
 
     name: str
@@ -77,11 +78,12 @@ class Far:
     srtp: str = "required"
     more: str = ""
     source: str = ""
+    shows: str = ""
 
     def trunk(self) -> str:
         """The trunk's file."""
         listener = "trunk-tls" if self.transport == "tls" else "trunk-udp"
-        tls = _TLS.format(name=self.name) if self.transport == "tls" else ""
+        tls = _TLS.format(name=self.shows or self.name) if self.transport == "tls" else ""
         host, network = self.address, ""
         if self.is_ipv6:
             host, listener, network = f"[{self.address}]", f"{listener}6", "network: six\n"
@@ -107,6 +109,7 @@ class Rig:
     warned: str = r"\[(sips-downgrade|check)\]"
     pairs: int = 20  # of media ports
     rules: str = ""  # asked before those by which the two reach each other
+    others: tuple[Far, ...] = ()  # further trunks, which only ``rules`` lead to
     lab: Lab = field(init=False)
     sbc: Portcullis = field(init=False)
     _records_seen: int = 0
@@ -153,7 +156,7 @@ class Rig:
             settings += _NETWORKS
         text = settings.format(tls=self.tls, udp=self.udp, sbc=self.lab.issue("sbc"), first=first, last=last)
         (directory / "sbc.yaml").write_text(text)
-        for each in (caller, callee):
+        for each in (caller, callee, *self.others):
             (directory / "trunks.d" / f"{each.name}.yaml").write_text(each.trunk())
         rules = [(caller.name, callee.name), (callee.name, caller.name)]
         text = "".join(_RULE.format(origin=origin, target=target) for origin, target in rules)
@@ -166,16 +169,20 @@ class Rig:
 
     def record(self) -> dict[str, Any]:
         """The record of the call that ended, waited for; there is exactly one more than at the last time."""
+        (one,) = self.records(1)
+        return one
+
+    def records(self, count: int) -> list[dict[str, Any]]:
+        """The records of ``count`` calls that ended, waited for; there are no more of them."""
         path = self.root / "sbc" / "run" / "calls.jsonl"
 
         def lines() -> list[str]:
             return path.read_text().splitlines() if path.exists() else []
 
-        self._records_seen += 1
+        self._records_seen += count
         self.sbc.wait_until(lambda: len(lines()) >= self._records_seen, 30, f"record {self._records_seen}")
         assert len(lines()) == self._records_seen
-        record: dict[str, Any] = json.loads(lines()[-1])
-        return record
+        return [json.loads(line) for line in lines()[-count:]]
 
     def log(self) -> list[str]:
         """What the SBC has logged until now."""

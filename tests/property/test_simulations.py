@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 
 ASKED = {
     "trunk": '"backup"', "listener": '"udp"', "source": '"203.0.113.77"', "peer.san": '"dns:z.example"',
-    "peer.pin": '"sha256/00"', "calls": "77", "sips": "true", "peer.verified": "true",
+    "peer.pin": '"sha256/00"', "calls": "77", "sips": "true", "peer.verified": "true", "emergency": "true",
 }  # fmt: skip
 LOOKED_UP = ("tgrp", "x")
 
