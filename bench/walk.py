@@ -37,7 +37,7 @@ from sbc.sip.message import Request
 ENTERED = "entered.json"
 SETTLED = 1.0  # seconds in which what belongs to a step is over
 # What works for a subject begins in one of these functions: accepting, serving a connection, ending a turn,
-# a look at the media sockets.
+# a look at the media sockets. It is over with what the last of them did.
 ROADS = {
     "ClientHello": ("_accept", "_serve"),
     "INVITE": ("_serve", "_flush"),
@@ -76,11 +76,16 @@ def measure() -> dict[str, list[tuple[str, str]]]:
             sbc.wait(30)
         noted = json.loads((directory / ENTERED).read_text())
     return {
-        subject: [
-            (file, function) for at, root, file, function in noted if begin <= at <= end and root in roots
-        ]
-        for (subject, roots), (begin, end) in zip(ROADS.items(), spans, strict=True)
+        subject: _of(noted, roots, *span) for (subject, roots), span in zip(ROADS.items(), spans, strict=True)
     }
+
+
+def _of(
+    noted: list[tuple[float, str, str, str]], roots: tuple[str, ...], begin: float, end: float
+) -> list[tuple[str, str]]:
+    mine = [each for each in noted if begin <= each[0] <= end and each[1] in roots]
+    last = max((at for at, each in enumerate(mine) if each[1] == roots[-1]), default=-1)
+    return [(file, function) for _, _, file, function in mine[: last + 1]]
 
 
 def _exercise(directory: Path, ports: LabPorts) -> list[tuple[float, float]]:

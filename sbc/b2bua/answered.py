@@ -86,6 +86,12 @@ class AnsweredInvite:
         else:
             fire(call, "ack", at, out)
 
+    def settled(self, at: float, out: list[Command]) -> None:
+        """Nobody has to send an ACK: the caller was there, and the other side has had its own."""
+        self.server = None
+        self.call.answered_invites.pop((self.side, self.cseq), None)
+        fire(self.call, "ack", at, out)
+
     def acknowledge(self, side: Side, at: float, out: list[Command]) -> None:
         """The call ends before the ACK came: ``side`` gets one without, for its 2xx (RFC 3261 15)."""
         if self.ack is None and side != self.side:

@@ -170,9 +170,10 @@ class Attempt:
     def _early_media(self, fork: Fork, response: Response, sdp: bytes) -> bytes:
         """The SDP of ``response`` that counts now: not every caller hears what a callee plays before its 2xx.
 
-        With ``authorized`` those of them do whose callee asks for it, by P-Early-Media (RFC 5009 8).
+        With ``authorized`` those of them do whose callee asks for it, by P-Early-Media (RFC 5009 8). One who
+        was referred is connected with the answer, and hears whoever referred it until then.
         """
-        policy = self.leg.trunk.early_media
+        policy = "ringing" if self.invitation.call.referred[0] else self.leg.trunk.early_media
         if self.leg.made or (policy == "ringing" and self.invitation.offer):
             return self._withhold(fork, response, sdp)
         if policy != "authorized" or not self.invitation.offer:
@@ -325,7 +326,7 @@ class Attempt:
         if self.acknowledged and not provisional and not sdp and invitation.offer:
             sdp = call.described("a")  # what the callee gave reliably was no answer to the caller yet
         base = call.desk.respond_to(invitation.server, response.status, response.reason, fork.a.local_tag)
-        final = answer(base, response, call.a, self.leg.flow.trusted, sdp, self.leg.trunk)
+        final = answer(base, response, call.a, self.leg, sdp)
         if provisional:
             invitation.server.respond(final, at, out)
             return

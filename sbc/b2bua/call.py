@@ -70,10 +70,16 @@ class Unacknowledged(Protocol):
 
 
 class Crossing(Protocol):
-    """A request within the dialogs that is not answered yet: a ``Mirror``, or a ``Refresh`` of our own."""
+    """A request within the dialogs that is not answered yet: a ``Mirror``, or a ``Refresh`` of our own.
+
+    A ``Referral`` too, until the one who was referred is connected.
+    """
 
     def abandon(self, at: float, out: list[Command]) -> None:
         """The call ends first: answer it, and take it out of the call's ``mirrors``."""
+
+    def outlives(self, side: Side) -> bool:
+        """Whether it goes on though ``side`` has hung up."""
 
 
 class Call:
@@ -89,10 +95,12 @@ class Call:
         "agreed",
         "answered_at",
         "answered_invites",
+        "asserted",
         "b",
         "called",
         "caller",
         "created",
+        "demands",
         "desk",
         "downgraded",
         "emergency",
@@ -104,6 +112,7 @@ class Call:
         "held",
         "id",
         "limits",
+        "linked",
         "media_waits",
         "mirrors",
         "named_hooks",
@@ -111,11 +120,15 @@ class Call:
         "offered_early",
         "offerer",
         "policies",
+        "privacy",
         "recorded",
         "redirected",
+        "referred",
         "refers",
         "reminded_at",
+        "replacing",
         "reserved",
+        "rival",
         "rule",
         "setup",
         "snapshot",
@@ -144,22 +157,26 @@ class Call:
         self.answered_invites: dict[tuple[Side, int], Unacknowledged] = {}
         self.mirrors: list[Crossing] = []  # requests within the dialogs that nobody has answered yet
         self.policies: dict[Side, MediaPolicy] = {}
-        self.has_media = False
         self.created = at
-        self.heard_at = 0.0  # when the caller was first told that it rings, or of the answer
-        self.answered_at = 0.0
+        self.heard_at = self.answered_at = 0.0  # first told that it rings, or of the answer; the answer
         self.tried: tuple[str, Address | None] = "", None  # the trunk and the peer that came last
         self.admitted: list[Trunk | TenantBounds] = []  # what it counts for, the caller's first
         self.held = 0  # so many of these count to the end, whatever becomes of a hop
         # Whom it was for before a callee redirected it, and the trunk of that callee.
         self.redirected: tuple[str, str] = "", ""
-        self.refers: Refers | None = None  # those that crossed, where there were any
-        self.rule = ""
-        self.caller = ""
-        self.called = ""
-        self.downgraded = False
-        self.emergency = False
-        self.reserved = False  # it holds a place of its trunk's reserve: no limit refuses it
+        self.refers: Refers = ()  # those that crossed it
+        # Who referred the caller, and on which trunk; while that is under way, the other of its two calls.
+        self.referred: tuple[str, str] = "", ""
+        self.linked: Call | None = None
+        self.rival: Call | None = None  # where one call takes a side of another over: the other of the two
+        # The dialog that whoever is called is to replace (RFC 3891), and on which trunk that one is.
+        self.replacing: tuple[str, str] = "", ""
+        # Whether its rules demanded SRTP, and that no leg is without TLS; the caller's own Privacy, and whom
+        # its network says that it is, where that is listened to.
+        self.demands: tuple[bool, bool] = False, False
+        self.rule = self.caller = self.called = self.privacy = self.asserted = ""
+        # Of an emergency call within the reserve of its trunk, where it holds a place, no limit counts.
+        self.downgraded = self.emergency = self.reserved = self.has_media = False
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
         self.offered_early: Fork | None = None
         # Who has an offer under way that nobody has answered yet (RFC 3264 4, RFC 3311 5.2).

@@ -13,7 +13,7 @@ from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.hookapi.arguments import Answer, End
 from sbc.media.policy import MediaPolicy
-from sbc.sip.outgoing import Send
+from sbc.sip.machine import Send
 
 Side = Literal["a", "b"]
 

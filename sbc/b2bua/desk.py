@@ -10,6 +10,7 @@ from collections.abc import Callable
 from heapq import heappush
 from typing import Any, Final, Protocol
 
+from sbc.b2bua.causes import explain
 from sbc.b2bua.commands import Command, Connect, Note
 from sbc.b2bua.dialogs import Dialogs
 from sbc.b2bua.leg import Leg
@@ -30,8 +31,9 @@ from sbc.policy.rule_limits import RuleLimits
 from sbc.sip.address import parse_name_addr
 from sbc.sip.cancel import build_cancel
 from sbc.sip.dialog import Dialog
+from sbc.sip.machine import Send
 from sbc.sip.message import Request, Response, response_to
-from sbc.sip.outgoing import Send
+from sbc.sip.q850 import NORMAL
 from sbc.sip.transactions import ClientTransaction, ServerTransaction, Transactions
 from sbc.sip.uri import Uri
 
@@ -129,6 +131,11 @@ class Desk:
     def remind(self, deadline: float, call_id: str) -> None:
         """Look at a call's timers at ``deadline``."""
         heappush(self._reminders, (deadline, call_id))
+
+    def find(self, call_id: str) -> Subject | None:
+        """The call of this name, if it has not ended."""
+        found: Subject | None = self._calls.get(call_id)
+        return found
 
     def adopt(self, call: Subject) -> None:
         """A call begins in the middle of another, and has its turn."""
@@ -279,6 +286,7 @@ class Desk:
         """CANCEL ``invite`` on ``leg``; ``why`` are the Reasons of whoever gave it up."""
         cancel = build_cancel(invite)
         cancel.headers.extend(why)
+        explain(cancel.headers, leg.trunk, NORMAL)
         self.transactions.cancelled(invite.via.branch, at, out)
         sent = self.transactions.sent(invite)
         if sent is not None and sent.flow.alive and sent.flow.reliable and not leg.flow.reliable:

@@ -30,11 +30,11 @@ from sbc.flow import Flow
 from sbc.hookapi.results import HangUp
 from sbc.ids import Ids
 from sbc.protocols import Spoken
+from sbc.sip.machine import Send
 from sbc.sip.message import Message, Request, Response, response_to
-from sbc.sip.outgoing import Send
-from sbc.sip.parse import ParseError, validate
+from sbc.sip.parse import ParseError
 from sbc.sip.transactions import Transaction
-from sbc.sip.validate import essentials
+from sbc.sip.validate import essentials, validate
 
 
 class Engine(Desk):

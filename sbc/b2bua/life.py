@@ -11,16 +11,19 @@ from typing import Final
 
 from sbc.b2bua.bodies import with_bodies
 from sbc.b2bua.call import Call, forget
+from sbc.b2bua.causes import explain
 from sbc.b2bua.commands import Command, DeleteMedia, Note
 from sbc.b2bua.desk import NOBODY
 from sbc.b2bua.leg import Side, other
-from sbc.b2bua.states import CALL, EARLY, Ending, Event, State
+from sbc.b2bua.session import leave
+from sbc.b2bua.states import CALL, EARLY, LEFT, UP, Ending, Event, State
 from sbc.b2bua.told import answer_of, end_of, record_of, run
 from sbc.b2bua.translate import carried, reasons
 from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.flow import EARNED
 from sbc.sip.message import Request
+from sbc.sip.q850 import NORMAL, UNSPECIFIED
 
 _Action = Callable[[Call, Ending, float, list[Command]], None]
 _GOING_ON: Final = Ending("")
@@ -41,12 +44,22 @@ def clear(call: Call, why: str, at: float, out: list[Command]) -> None:
 
 def on_bye(call: Call, side: Side, bye: Request, at: float, out: list[Command]) -> None:
     """The peer on ``side`` hung up; before the answer the INVITE is over with it (RFC 3261 15.1.2)."""
+    if call.linked is not None and _only_leaves(call, side, at, out):
+        return
     if call.state in EARLY:
         status, why = (487, reasons(bye)) if side == "a" else (480, ())
         ending = Ending("BYE in an early dialog", status=status, reasons=why)
     else:
         ending = Ending("normal", "caller" if side == "a" else "callee", side=side, bye=bye)
     fire(call, "bye", at, out, ending)
+
+
+def _only_leaves(call: Call, side: Side, at: float, out: list[Command]) -> bool:
+    """Whether ``side`` has referred the other, which the call therefore still holds."""
+    if call.state == UP and any([each.outlives(side) for each in call.mirrors]):
+        leave(call, side)
+        fire(call, "leave", at, out, Ending("", side=side))
+    return call.state == LEFT and call.fork is not None and call.fork.dialog(side).state == "ended"
 
 
 def _withdraw(call: Call, ending: Ending, at: float, out: list[Command]) -> None:
@@ -99,8 +112,9 @@ def _hang_up(call: Call, side: Side, at: float, out: list[Command], bye: Request
         request = call.request(fork, side, "BYE")
         if bye is not None:
             near, far = call.leg(other(side)), call.leg(side)
-            request.headers.extend(carried(bye, near.flow.trusted, far.flow.trusted))
+            request.headers.extend(carried(bye, near, far))
             _with_bodies(request, bye, near.trunk, far.trunk)
+        explain(request.headers, call.leg(side).trunk, UNSPECIFIED if bye is None else NORMAL)
         call.send(fork, side, request, NOBODY, at, out)
         fork.dialog(side).end()
 

@@ -20,8 +20,15 @@ from sbc.b2bua.life import clear
 from sbc.b2bua.media_policy import agreed_alone
 from sbc.b2bua.proofs import CHALLENGES, Given, proven
 from sbc.b2bua.session import accept, accepted, ask
-from sbc.b2bua.states import ANSWERED, EARLY
-from sbc.b2bua.transfers import TRANSFER_METHODS, Refers, notify_across, refer_across, refer_sub
+from sbc.b2bua.states import ANSWERED, EARLY, LEFT
+from sbc.b2bua.transfers import (
+    TRANSFER_METHODS,
+    event_across,
+    notify_across,
+    refer_across,
+    refer_crossed,
+    refer_sub,
+)
 from sbc.b2bua.translate import Fields, answer, carried, extensions
 from sbc.base import PeerError
 from sbc.media.early import both_ways
@@ -38,6 +45,9 @@ _RACK = re.compile(r"[0-9]+[ \t]+[0-9]+[ \t]+[A-Za-z]+").fullmatch
 def screen(call: Call, fork: Fork, side: Side, request: Request) -> tuple[int, str] | None:
     """Status and reason that refuse ``request`` now: glare and unfinished business, else None."""
     method, near = request.method, call.leg(side)
+    if call.state == LEFT:
+        ended = fork.dialog(side).state == "ended"
+        return (481, "Call/Transaction Does Not Exist") if ended else (491, "Request Pending")
     if method in _DIVIDED and near.trunk.bodies and _demands(request, near, call.leg(other(side))):
         return 415, "Unsupported Media Type"
     if method == "PRACK":
@@ -138,7 +148,7 @@ class Mirror:
     def _copy(self, outgoing: Request, sdp: bytes) -> None:
         request, headers = self.request, outgoing.headers
         near, far = self.call.leg(self.side), self.call.leg(other(self.side))
-        headers.extend(carried(request, near.flow.trusted, far.flow.trusted))
+        headers.extend(carried(request, near, far))
         for name in ("Supported", "Require"):
             tags = extensions(request, name)
             if tags:
@@ -167,17 +177,15 @@ class Mirror:
             outgoing.headers.extend(refer_across(request, call.desk.dialogs, self.leg))
             self._refer_crosses(outgoing.cseq.number)
             return
-        event = call.refers.event(self.side, request) if call.refers is not None else None
+        event = event_across(call.refers, self.side, request)
         if event is None:
             raise PeerError("Subscription Does Not Exist", 481)
         fields, outgoing.body = notify_across(request, event)
         outgoing.headers.extend(fields)
 
     def _refer_crosses(self, number: int) -> None:
-        refers = self.call.refers
-        if refers is None:
-            refers = self.call.refers = Refers()
-        refers.crossed(self.side, self.request.cseq.number, number)
+        call = self.call
+        call.refers = refer_crossed(call.refers, self.side, self.request.cseq.number, number)
 
     def _rack(self) -> str:
         """RSeq numbers are carried unchanged; the CSeq in RAck is that of our INVITE (RFC 3262 7.2)."""
@@ -275,7 +283,7 @@ class Mirror:
             self._unusable(response, error, at, out)
             return
         base = call.desk.respond_to(self.server, response.status, response.reason)
-        final = answer(base, response, near, far.flow.trusted, sdp, far.trunk)
+        final = answer(base, response, near, far, sdp)
         if self.request.method == "REFER" and response.status < 300:
             self._refer_crosses(response.cseq.number)
             final.headers.extend(refer_sub(response))
@@ -326,7 +334,7 @@ class Mirror:
         status = _PASSED_AS.get(response.status, response.status)
         base = self.call.desk.respond_to(self.server, status, response.reason)
         near, far = self.call.leg(self.side), self.call.leg(other(self.side))
-        self._finish(answer(base, response, near, far.flow.trusted, b"", far.trunk), at, out)
+        self._finish(answer(base, response, near, far, b""), at, out)
         # Nothing waits for this PRACK (RFC 3262 3), or wants the NOTIFY (RFC 5057 5.1); that says nothing
         # about the dialog.
         nothing_waits = self.request.method in ("PRACK", "NOTIFY") and response.status == 481
@@ -370,6 +378,10 @@ class Mirror:
         """The call ended first: the near side is answered, and beyond no INVITE stays pending (15.1.2)."""
         self._finish(self.call.desk.respond_to(self.server, 487, "Request Terminated"), at, out)
         self._withdraw(at, out)
+
+    def outlives(self, side: Side) -> bool:
+        """It ends with its dialogs."""
+        return False
 
     def _withdraw(self, at: float, out: list[Command]) -> None:
         if self.request.method == "INVITE" and self.client_request is not None:

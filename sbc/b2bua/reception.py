@@ -16,14 +16,17 @@ from sbc.b2bua.customers import Unfit, customer_of, speaks_for, told_of
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.invitation import Invitation
-from sbc.b2bua.leg import Leg, Side, local_address
+from sbc.b2bua.leg import DEFAULT_PORT, Leg, Side, local_address
 from sbc.b2bua.life import on_bye
 from sbc.b2bua.mirror import Mirror, screen
 from sbc.b2bua.page import METHODS as PAGED
 from sbc.b2bua.page import Page
+from sbc.b2bua.referral import Referral, refuse_refer
 from sbc.b2bua.screening import Refusal, allowed, looped, refuse, transfers
 from sbc.b2bua.session import objection, refreshed
 from sbc.b2bua.setup import Setup
+from sbc.b2bua.takeover import may_replace, replaced_by, told_to_replace
+from sbc.b2bua.transfers import parse_replaces, target_dialog
 from sbc.b2bua.translate import ACCEPT, EXTENSIONS, OF_TRANSFERS, reasons
 from sbc.base import PeerError
 from sbc.config.model import Trunk
@@ -31,6 +34,8 @@ from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
 from sbc.policy.bodies import media_types
 from sbc.policy.emergency import BEYOND, WITHIN, Urgency
+from sbc.sip.dialog import Dialog
+from sbc.sip.grammar import find_param
 from sbc.sip.matching import same_party
 from sbc.sip.message import Request
 from sbc.sip.transactions import ACK2XX, ServerTransaction
@@ -119,6 +124,8 @@ class Reception:
                 "remote": flow.remote, "local": flow.local,
             }  # fmt: skip
             out.append(Note("sips-arrival", request.call_id, fields))
+            if not flow.alias and not flow.outbound and find_param(request.via.params, "alias") is not None:
+                flow.alias = request.via.port or DEFAULT_PORT["tls"]
         trunk = whose.trunk
         refusal = refuse(request, server.merged, looped(flow, request, self._desk.transactions), trunk)
         if refusal is None and request.body and request.method in ("INVITE", "UPDATE", "PRACK"):
@@ -141,7 +148,7 @@ class Reception:
         elif request.method == "OPTIONS":
             self._on_options(server, trunk, at, out)
         elif request.method == "REFER":
-            self._refuse(server, Refusal(403, "Forbidden"), at, out)
+            self._refer_outside(whose, server, request, at, out)
         elif request.method in PAGED:
             self._on_page(flow, server, request, whose, at, out)
         else:
@@ -164,7 +171,7 @@ class Reception:
     ) -> None:
         """OPTIONS to us: what we can do (RFC 3261 11.2)."""
         response = self._desk.respond_to(server, 503 if self._desk.draining else 200, "")
-        known = EXTENSIONS + OF_TRANSFERS if transfers(trunk) else EXTENSIONS
+        known = [*EXTENSIONS, *OF_TRANSFERS] if transfers(trunk) else EXTENSIONS
         for name, value in (("Allow", allowed(trunk)), ACCEPT, ("Supported", ", ".join(known))):
             response.headers.add(name, value)
         server.respond(response, at, out)
@@ -220,9 +227,17 @@ class Reception:
         if unfit is not None:
             self._refuse(server, Refusal(*unfit), at, out)
             return
+        takes = None
+        if "replaces" in request.headers.first and trunk.transfers != "refuse":
+            takes = self._replaced(server, request, at, out)
+            if takes is None:
+                return
         # Whole before it counts anywhere: what fails half-made has then nothing to give back.
         call = self._new_call(snapshot, trunk, flow, request, at)
-        setup = Setup(call, server, request)
+        if takes is not None and trunk.transfers == "pass":
+            call.replacing = told_to_replace(*takes)
+            takes = None
+        setup = Setup(call, server, request, takes=takes)
         refusal = admit(call, trunk, at, urgency == WITHIN)
         if refusal is not None:
             out.append(Note("call-refused", "", {"trunk": trunk.trunk, "reason": refusal}))
@@ -235,6 +250,18 @@ class Reception:
         if urgency:
             self._mark(call, urgency, at, out)
         setup.decide(at, out)
+
+    def _replaced(
+        self, server: ServerTransaction, request: Request, at: float, out: list[Command]
+    ) -> tuple[Call, Side] | None:
+        """The call and its side that an INVITE is to replace; None where it is refused (RFC 3891 3)."""
+        named = parse_replaces(request.headers.get("Replaces") or "")
+        found = replaced_by(self._desk, named)
+        refusal = (481, "Call/Transaction Does Not Exist") if found is None else may_replace(*found, named)
+        if refusal[0]:
+            self._refuse(server, Refusal(*refusal), at, out)
+            return None
+        return found
 
     def _mark(self, call: Call, urgency: Urgency, at: float, out: list[Command]) -> None:
         """It is an emergency call: say so, and where it is within the reserve let it hold a place there."""
@@ -312,6 +339,9 @@ class Reception:
         self, call: Call, fork: Fork, side: Side, server: ServerTransaction, request: Request,
         at: float, out: list[Command],
     ) -> None:  # fmt: skip
+        if request.method == "REFER" and call.leg(side).trunk.transfers == "perform":
+            self._refer(call, fork, side, server, request, at, out)
+            return
         if request.method in ("INVITE", "UPDATE"):
             unfit = objection(call.leg(side).trunk, request)
             if unfit is not None:
@@ -327,3 +357,33 @@ class Reception:
         mirror = Mirror(call, fork, side, server, request)
         server.user = mirror
         mirror.start(at, out)
+
+    def _refer(
+        self, call: Call, fork: Fork, side: Side, server: ServerTransaction, request: Request,
+        at: float, out: list[Command], told_in: Dialog | None = None,
+    ) -> None:  # fmt: skip
+        refusal = refuse_refer(call, fork, side, request)
+        if refusal is not None:
+            self._refuse(server, refusal, at, out)
+        else:
+            Referral(call, fork, side, request, told_in).start(server, request, at, out)
+
+    def _refer_outside(
+        self, whose: Whose, server: ServerTransaction, request: Request, at: float, out: list[Command]
+    ) -> None:
+        """A REFER outside of a dialog is about the one that it names, of the same trunk (RFC 4538)."""
+        named = target_dialog(request)
+        found = self._desk.dialogs.of(*named) if named is not None else None
+        call = self._calls.get(found[0]) if found is not None else None
+        if found is None or call is None:
+            status = (403, "Forbidden") if named is None else (481, "Call/Transaction Does Not Exist")
+            self._refuse(server, Refusal(*status), at, out)
+            return
+        _, fork, side = found
+        trunk = call.leg(side).trunk
+        if whose.trunk is None or trunk.trunk != whose.trunk.trunk or trunk.transfers != "perform":
+            self._refuse(server, Refusal(403, "Forbidden"), at, out)
+            return
+        self._desk.working_on = call.id
+        told_in = Dialog.as_uas(request, self._desk.ids.tag())
+        self._refer(call, fork, side, server, request, at, out, told_in)

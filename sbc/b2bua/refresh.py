@@ -18,7 +18,7 @@ from sbc.b2bua.leg import Leg, Side, other
 from sbc.b2bua.life import clear
 from sbc.b2bua.proofs import CHALLENGES, Given, proven
 from sbc.b2bua.session import EXPIRE, REFRESH, accepted, ask, lengthen, start
-from sbc.b2bua.states import UP
+from sbc.b2bua.states import LEFT, UP
 from sbc.base import PeerError
 from sbc.sip.message import Request, Response
 
@@ -34,23 +34,29 @@ def on_timer(call: Call, name: str, at: float, out: list[Command]) -> None:
     if name == EXPIRE[side]:
         out.append(Note("session-expired", call.id, {"side": side, "trunk": call.leg(side).trunk.trunk}))
         clear(call, "the session was not refreshed", at, out)
-    elif call.fork is not None and call.state == UP:
+    elif call.fork is not None and call.state in (UP, LEFT):
         _refresh(call, call.fork, side, at, out)
 
 
 def _refresh(call: Call, fork: Fork, side: Side, at: float, out: list[Command]) -> None:
     description = b"" if call.leg(side).updates else call.described(side)
-    if description and _is_busy(call, side):
+    if description and is_busy(call, side):
         call.schedule(REFRESH[side], at + _BUSY)
     else:
         Refresh(call, fork, side).start(description, at, out)
 
 
-def _is_busy(call: Call, side: Side) -> bool:
+def is_busy(call: Call, side: Side) -> bool:
     """Whether a re-INVITE would meet an offer or an INVITE that is under way (RFC 3261 14.1)."""
     leg = call.leg(side)
     waits = call.offerer is not None or bool(call.media_waits) or bool(call.answered_invites)
     return waits or leg.inviting or leg.invited or call.leg(other(side)).refreshing
+
+
+def after_glare(call: Call, own: bool) -> float:
+    """Seconds until the next attempt after a 491: longer where the Call-ID is our ``own`` (RFC 3261 14.1)."""
+    chance = int.from_bytes(call.desk.ids.key(2), "big")
+    return 2.1 + (chance % 191) / 100 if own else (chance % 201) / 100
 
 
 class Refresh:
@@ -150,7 +156,7 @@ class Refresh:
         if status in (408, 481):
             clear(call, f"{status} to a session refresh", at, out)
         elif status == 491:
-            call.schedule(REFRESH[self.side], at + self._after_glare())
+            call.schedule(REFRESH[self.side], at + after_glare(call, self.side == "b"))
         elif status == 422 and lengthen(leg, request, response):
             _refresh(call, self.fork, self.side, at, out)
         elif request.method == "UPDATE" and status in _NO_UPDATE and call.described(self.side):
@@ -160,11 +166,6 @@ class Refresh:
             start(call, self.side, at)  # who can refuse is there
         else:
             self._later(f"{status} {response.reason}", at, out)
-
-    def _after_glare(self) -> float:
-        """Seconds until the next attempt: longer where the Call-ID is ours (RFC 3261 14.1)."""
-        chance = int.from_bytes(self.call.desk.ids.key(2), "big")
-        return 2.1 + (chance % 191) / 100 if self.side == "b" else (chance % 201) / 100
 
     def _later(self, reason: str, at: float, out: list[Command]) -> None:
         fields = {"side": self.side, "trunk": self.leg.trunk.trunk, "reason": reason}
@@ -188,6 +189,10 @@ class Refresh:
         self.cancelled = True
         if self.heard:
             self._send_cancel(at, out)
+
+    def outlives(self, side: Side) -> bool:
+        """It ends with its dialogs."""
+        return False
 
     def _send_cancel(self, at: float, out: list[Command]) -> None:
         if self.request is not None and self.request.method == "INVITE":

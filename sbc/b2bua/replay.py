@@ -27,6 +27,7 @@ RECORDED = frozenset(
     (
         "trunk", "tenant", "listener", "source", "transport", "method", "ruri_user", "from_user", "call_id",
         "tls_version", "tls_group", "tls_cipher", "peer_verified", "peer_sans", "now", "redirected_from",
+        "referred_by", "asserted_user",
         "emergency",
     )
 )  # fmt: skip
@@ -109,17 +110,19 @@ def facts_of_record(snapshot: Snapshot, record: dict[str, Any]) -> Facts:
         bool(tls.get("peer_verified")),
         tuple(tls.get("peer_names", ())),
     )
-    by = record.get("redirected_by", "")
+    by = record.get("redirected_by", "") or record.get("referred_trunk", "")
     if by:  # it was a call of that trunk, whose connection is not in this record
         trunk = snapshot.trunks.get(by)
         arrival = arrival_from(trunk, snapshot.settings) if trunk is not None else Arrival(by)
     return written(
         arrival,
         redirected_from=record.get("redirected_from", ""),
+        referred_by=record.get("referred_by", ""),
         emergency=bool(record.get("emergency")),
         unchallenged=bool(record.get("emergency")),
         ruri_user=record["called"],
         from_user=record["caller"],
+        asserted_user=record.get("asserted", ""),
         to_header_user="",
         call_id=leg.get("call_id", ""),
         now=datetime.fromisoformat(record["started"]).timestamp(),

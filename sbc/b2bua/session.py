@@ -88,12 +88,23 @@ def start(call: Call, side: Side, at: float) -> None:
         call.schedule(EXPIRE[side], at + terms.expires_after)
 
 
+def leave(call: Call, side: Side) -> None:
+    """The peer on ``side`` has hung up, and the call goes on without it."""
+    call.cancel_timer(REFRESH[side])
+    call.cancel_timer(EXPIRE[side])
+
+
 def forget_descriptions(call: Call) -> None:
-    """A call in which no session has an end, and no offer may be ours, needs no description again."""
-    if any(
-        [leg is not None and (leg.session is not None or leg.trunk.early_offer) for leg in (call.a, call.b)]
-    ):
+    """A call needs no description again in which no session has an end, no offer may be ours, and nobody is
+    connected anew.
+    """
+    if call.referred[0]:
         return
+    for leg in (call.a, call.b):
+        if leg is None:
+            continue
+        if leg.session is not None or leg.trunk.early_offer or leg.trunk.transfers == "perform":
+            return
     if call.agreed:
         call.agreed.clear()
         call.offered = b"", b""
@@ -125,7 +136,7 @@ def refreshed(
         return False
     if near.trunk.session_timer is None or call.fork is not fork:
         return False
-    if call.leg(far).updates and carried(request, near.flow.trusted, call.leg(far).flow.trusted):
+    if call.leg(far).updates and carried(request, near, call.leg(far)):
         return False
     fork.dialog(side).refresh(request)
     response = call.desk.respond_to(server, 200, "OK")

@@ -20,10 +20,13 @@ from sbc.b2bua.commands import Command, Invited, Note, RunHooks
 from sbc.b2bua.facts import facts_of
 from sbc.b2bua.hunt import Hunt
 from sbc.b2bua.invitation import Invitation
-from sbc.b2bua.leg import Leg
+from sbc.b2bua.joining import JOIN, Joining
+from sbc.b2bua.leg import Leg, Side
 from sbc.b2bua.life import fire
 from sbc.b2bua.redirects import MOST_FOLLOWED, Redirection, Target, exposed, masked, place_of, targets_of
 from sbc.b2bua.states import ENDED, Ending
+from sbc.b2bua.takeover import Takeover
+from sbc.b2bua.transfers import Referrer, still_demanding
 from sbc.b2bua.translate import answer, is_secure, redirect_contact
 from sbc.config.hook_set import called_by
 from sbc.policy.downgrade import effective_downgrade, verdict
@@ -35,13 +38,17 @@ from sbc.sip.uri import Uri
 class Setup:
     """What becomes of the caller's INVITE."""
 
-    __slots__ = ("call", "edits", "hunt", "invitation", "redirection", "stale")
+    __slots__ = ("call", "edits", "hunt", "invitation", "redirection", "referrer", "stale", "takes")
 
     def __init__(
-        self, call: Call, server: ServerTransaction, request: Request, redirection: Redirection | None = None
-    ) -> None:
+        self, call: Call, server: ServerTransaction, request: Request, redirection: Redirection | None = None,
+        referrer: Referrer | None = None, takes: tuple[Call, Side] | None = None,
+    ) -> None:  # fmt: skip
         self.call = call
         self.redirection = redirection
+        self.referrer = referrer
+        # Whom it replaces, and where: nobody is hunted for then.
+        self.takes = takes
         self.invitation = Invitation(call, server, request)
         self.hunt = Hunt(self.invitation)
         self.stale = False  # the caller's credentials were good once
@@ -53,6 +60,7 @@ class Setup:
         facts = self._facts(at)
         if call.emergency:
             facts = replace(facts, emergency=True, unchallenged=call.reserved)
+        call.asserted = facts.asserted_user
         if hooks.answer or hooks.end:
             call.facts = facts
         if hooks.invite:
@@ -63,21 +71,25 @@ class Setup:
     def _facts(self, at: float) -> Facts:
         """What the rules may ask; a password is judged only where one of them asks for it.
 
-        A call that a callee redirected is one of that trunk, and nobody has proved a password for it.
+        A call that a callee redirected is one of that trunk, and nobody has proved a password for it; alike
+        one for which somebody transfers the caller.
         """
         call, desk, request, from_ = self.call, self.call.desk, self.invitation.request, self.redirection
-        if from_ is not None:
-            leg = from_.by
-            facts = facts_of(request, leg.flow, leg.trunk.tenant, desk.date(at), desk.count)
-            trunk, listener = leg.trunk.trunk, leg.trunk.listener
-            return replace(facts, trunk=trunk, listener=listener, redirected_from=from_.called)
+        by = from_.by if from_ is not None else self.referrer.by if self.referrer is not None else None
+        if by is not None:
+            believed = call.a.believed  # who calls is still the word of the caller's side
+            facts = facts_of(request, by.flow, by.trunk.tenant, desk.date(at), desk.count, believed=believed)
+            called = from_.called if from_ is not None else ""
+            return replace(
+                facts, trunk=by.trunk.trunk, listener=by.trunk.listener, redirected_from=called,
+                referred_by=call.referred[0],
+            )  # fmt: skip
         login, realms = ("", ""), call.snapshot.rules.realms
         if realms:
             name, realm, self.stale = desk.login.user(request, call.snapshot.logins, realms, at)
             login = (name, realm)
-        return facts_of(
-            request, call.a.flow, call.a.trunk.tenant, desk.date(at), desk.count, login, call.a.trunk.trunk
-        )
+        a, now, count = call.a, desk.date(at), desk.count
+        return facts_of(request, a.flow, a.trunk.tenant, now, count, login, a.believed, a.trunk.trunk)
 
     def on_hooks(self, result: Invited | Decision, at: float, out: list[Command]) -> None:
         """The hooks before the rules have spoken, or those after them."""
@@ -129,6 +141,10 @@ class Setup:
         call, desk = self.call, self.call.desk
         if self.redirection is not None:
             route = _still_demanding(route, self.redirection)
+        elif self.referrer is not None:
+            route = still_demanding(route, self.referrer.srtp, self.referrer.tls)
+        call.demands = route.srtp == "required", route.downgrade == "forbid"
+        call.privacy = self.invitation.request.headers.get("Privacy") or ""
         if route.limits and call.reserved:
             route = replace(route, limits=())
         if route.limits:
@@ -142,7 +158,10 @@ class Setup:
             route = replace(route, edits=self.edits + route.edits)
         if any([hop.group is not None for hop in route.hops]):
             route = replace(route, hops=desk.balancer.expand(route.hops))
-        self.hunt.begin(route, at, out)
+        if self.takes is not None:
+            Takeover(self.invitation, *self.takes).begin(route, at, out)
+        else:
+            self.hunt.begin(route, at, out)
 
     def _redirect(self, decision: Redirect, at: float, out: list[Command]) -> None:
         """Name other places, if each of the targets, which may be made of what a peer sent, is one."""
@@ -169,8 +188,9 @@ class Setup:
 
     def _challenge(self, decision: Challenge, at: float, out: list[Command]) -> None:
         call, desk = self.call, self.call.desk
-        if self.redirection is not None:
-            self.invitation.refuse(403, "", at, out, "a redirected call cannot be asked for a password")
+        if self.redirection is not None or self.referrer is not None:
+            kind = "redirected" if self.redirection is not None else "referred"
+            self.invitation.refuse(403, "", at, out, f"a {kind} call cannot be asked for a password")
             return
         response = desk.respond_to(self.invitation.server, 407, "Proxy Authentication Required")
         desk.login.challenge(response, decision, call.snapshot.logins, self.stale, at)
@@ -207,7 +227,7 @@ class Setup:
         base = call.desk.respond_to(invitation.server, response.status, response.reason, tag)
         for contact in contacts:
             base.headers.add("Contact", contact)
-        final = answer(base, response, call.a, call.b.flow.trusted if call.b else False, b"")
+        final = answer(base, response, call.a, call.b, b"")
         invitation.finish(final, at, out, Ending(f"{response.status} {response.reason}", "callee"))
 
     def _fresh(self, targets: list[Target], at: float, out: list[Command]) -> list[Uri]:
@@ -265,6 +285,9 @@ class Setup:
         call = Call(desk, desk.ids.key(6).hex(), old.snapshot, old.a, at)
         call.caller, call.called = old.caller, target.party.user
         call.redirected = to.called, to.by.trunk.trunk
+        call.referred = old.referred
+        if old.linked is not None:
+            call.linked, old.linked.linked, old.linked = old.linked, call, None
         call.setup = setup = Setup(call, server, Request("INVITE", str(target), said.headers, said.body), to)
         call.emergency, reserved = old.emergency, old.reserved
         counting = old.admitted[:held]
@@ -284,8 +307,14 @@ class Setup:
         setup.decide(at, out)
 
     def on_timer(self, name: str, at: float, out: list[Command]) -> None:
-        """A timer of the hunt's is due."""
-        self.hunt.on_timer(name, at, out)
+        """A timer of the hunt's is due, or of a re-INVITE that shall connect one who was referred."""
+        if name != JOIN:
+            self.hunt.on_timer(name, at, out)
+            return
+        for each in self.call.mirrors:
+            if isinstance(each, Joining):
+                each.again(at, out)
+                break
 
     def withdraw(self, ending: Ending, at: float, out: list[Command]) -> None:
         """Nobody wants an answer any more: CANCEL what was sent, and tell the caller."""
@@ -302,6 +331,7 @@ def _still_demanding(route: Route, from_: Redirection) -> Route:
     """``route``, no laxer than the one that the redirected call took, and counting under no limit twice."""
     held = {limit.key for limit in from_.limits if not limit.seconds}
     limits = tuple([each for each in route.limits if each.seconds or each.key not in held])
-    srtp = "required" if from_.route.srtp == "required" else route.srtp
-    downgrade = "forbid" if from_.route.downgrade == "forbid" else route.downgrade
-    return replace(route, srtp=srtp, downgrade=downgrade, limits=limits)
+    former = from_.route
+    return still_demanding(
+        replace(route, limits=limits), former.srtp == "required", former.downgrade == "forbid"
+    )

@@ -4,7 +4,8 @@ A row reads: in this state, on this event, go to that state and do these things,
 for which a state has no row changes nothing, and ``complete`` writes that down, so that the table is total.
 
 States: ``routing``, rules and hooks are asked; ``trying``, a callee is sought; ``ringing``, one has been
-heard; ``answered``, its 2xx is with the caller; ``up``, the caller's ACK has come; ``ended``.
+heard; ``answered``, its 2xx is with the caller; ``up``, the caller's ACK has come; ``left``, whoever
+referred the other side to somebody has hung up, and that one is not connected yet; ``ended``.
 
 Events:
 
@@ -19,6 +20,8 @@ Events:
 - ``bye``: either side hung up. In an early dialog that ends the INVITE (15); afterwards it is passed on. One
   before the caller's ACK is too, and what we clear then gets its BYE at once, although 15 has a callee wait
   for the ACK: a call that is over holds nothing, and the 2xx is repeated until it comes.
+- ``leave``: the side that has referred the other one hung up, and the other waits (RFC 3515).
+- ``moved``: the side that was referred has another call now, and this one ends for the other.
 - ``idle``: no media is heard, which proves something only when the call is up.
 - ``clear``: the call ends from our side: an operator, a hook, no ACK, media that must not be used, a far side
   that no longer answers.
@@ -39,7 +42,7 @@ from sbc.b2bua.translate import Fields
 from sbc.sip.message import Request
 from sbc.sip.transaction import complete
 
-State = Literal["routing", "trying", "ringing", "answered", "up", "ended"]
+State = Literal["routing", "trying", "ringing", "answered", "up", "left", "ended"]
 Event = Literal[
     "decision",
     "provisional",
@@ -50,6 +53,8 @@ Event = Literal[
     "cancel",
     "lost",
     "bye",
+    "leave",
+    "moved",
     "idle",
     "clear",
 ]
@@ -60,6 +65,7 @@ TRYING: Final = "trying"
 RINGING: Final = "ringing"
 ANSWERED: Final = "answered"
 UP: Final = "up"
+LEFT: Final = "left"
 ENDED: Final = "ended"
 EARLY: Final[tuple[State, ...]] = (ROUTING, TRYING, RINGING)
 
@@ -96,8 +102,13 @@ CALL: Final[Mapping[tuple[State, Event], Row]] = complete(
         (ANSWERED, "bye"): _HUNG_UP,
         (ANSWERED, "clear"): _CLEARED,
         (UP, "bye"): _HUNG_UP,
+        (UP, "leave"): (LEFT, ("end near",)),
+        (UP, "moved"): (ENDED, ("bye far", "release")),
         (UP, "idle"): _CLEARED,
         (UP, "clear"): _CLEARED,
+        (LEFT, "bye"): _HUNG_UP,
+        (LEFT, "moved"): (ENDED, ("release",)),
+        (LEFT, "clear"): _CLEARED,
     }
 )
 

@@ -8,15 +8,18 @@ is read here.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
 from dsl.addresses import escape_user
+from dsl.decision import Route
 from sbc.b2bua.dialogs import Dialogs, Fork
 from sbc.b2bua.leg import Leg, Side, other
 from sbc.base import PeerError
 from sbc.sip.address import parse_name_addr
 from sbc.sip.dialog import Dialog
+from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request
 from sbc.sip.uri import Uri
 
@@ -26,6 +29,7 @@ _SCHEMES: Final = ("sip", "sips", "tel")
 # What a URI's header may hold unescaped (RFC 3261 25.1, hnv-unreserved).
 _UNESCAPED: Final = "[]/?:+$-_.!~*'()"
 _STATUS_LINE: Final = re.compile(rb"SIP/2\.0 [1-6][0-9]{2} [ -~]{0,100}").match
+_HELD: Final = re.compile(rb"^a=(?:sendonly|recvonly|inactive)(?=\r?$)", re.MULTILINE)
 # Of one dialog so many REFERs are remembered whose NOTIFYs may still come.
 MOST_REFERS: Final = 8
 LONGEST_PARAM: Final = 400
@@ -60,17 +64,37 @@ class Replaced(NamedTuple):
 
 def parse_replaces(text: str) -> Replaces:
     """Read the value of a Replaces header; PeerError 400."""
-    call_id, *parameters = (each.strip(" \t") for each in text.split(";"))
-    tags: dict[str, str] = {}
-    for each in parameters:
-        name, _, value = each.partition("=")
-        name = name.rstrip(" \t").lower()
-        if name in tags:
-            raise PeerError("malformed Replaces")
-        tags[name] = value.lstrip(" \t")
+    call_id, tags = _call_and_parameters(text)
     if not call_id or not tags.get("to-tag") or not tags.get("from-tag"):
         raise PeerError("malformed Replaces")
     return Replaces(call_id, tags["to-tag"], tags["from-tag"], "early-only" in tags)
+
+
+def _call_and_parameters(text: str) -> tuple[str, dict[str, str]]:
+    """A Call-ID and the parameters behind it; PeerError 400 where one comes twice."""
+    call_id, *parameters = text.split(";")
+    found: dict[str, str] = {}
+    for each in parameters:
+        name, _, value = each.partition("=")
+        name = name.strip(" \t").lower()
+        if name in found:
+            raise PeerError(f"more than one {name}")
+        found[name] = value.strip(" \t")
+    return call_id.strip(" \t"), found
+
+
+def target_dialog(request: Request) -> tuple[str, str, str] | None:
+    """Which dialog of ours a REFER outside of it is about: Call-ID, our tag, the peer's; PeerError 400.
+
+    None where it says nothing of one. Its local tag is that of whoever wrote it (RFC 4538 4).
+    """
+    value = request.headers.get("Target-Dialog")
+    if value is None:
+        return None
+    call_id, tags = _call_and_parameters(value)
+    if not call_id or not tags.get("local-tag") or not tags.get("remote-tag"):
+        raise PeerError("malformed Target-Dialog")
+    return call_id, tags["remote-tag"], tags["local-tag"]
 
 
 def refer_to(request: Request) -> ReferTo:
@@ -159,29 +183,26 @@ def wants_no_notify(request: Request) -> bool:
     return refer_sub(request) == [("Refer-Sub", "false")]
 
 
-class Refers:
-    """The REFERs that crossed a call, so that their NOTIFYs cross back: each leg counts its own requests."""
+#: The REFERs that crossed a call: the side of who referred, and their numbers there and on the far side.
+Refers = tuple[tuple[Side, int, int], ...]
 
-    __slots__ = ("_known",)
 
-    def __init__(self) -> None:
-        self._known: list[tuple[Side, int, int]] = []
+def refer_crossed(refers: Refers, side: Side, near: int, far: int) -> Refers:
+    """``refers`` with one more, or with one of them that went on again, with credentials."""
+    known = [each for each in refers if each[:2] != (side, near)]
+    return tuple([*known, (side, near, far)][-MOST_REFERS:])
 
-    def crossed(self, side: Side, near: int, far: int) -> None:
-        """The REFER numbered ``near`` on ``side`` went on as ``far``, perhaps again, with credentials."""
-        known = [each for each in self._known if each[:2] != (side, near)]
-        self._known = [*known, (side, near, far)][-MOST_REFERS:]
 
-    def event(self, side: Side, notify: Request) -> str | None:
-        """The Event of a NOTIFY from ``side`` for the one who referred (RFC 3515 2.4.6); None: nobody did."""
-        package, *parameters = (each.strip(" \t") for each in (notify.headers.get("Event") or "").split(";"))
-        if package.lower() != "refer":
-            return None
-        number = next((each[3:].strip() for each in parameters if each.lower().startswith("id=")), "")
-        for whose, near, far in self._known:
-            if whose == other(side) and number in ("", str(far)):
-                return f"refer;id={near}" if number else "refer"
+def event_across(refers: Refers, side: Side, notify: Request) -> str | None:
+    """The Event of a NOTIFY from ``side`` for the one who referred (RFC 3515 2.4.6); None: nobody did."""
+    package, *parameters = (each.strip(" \t") for each in (notify.headers.get("Event") or "").split(";"))
+    if package.lower() != "refer":
         return None
+    number = next((each[3:].strip() for each in parameters if each.lower().startswith("id=")), "")
+    for whose, near, far in refers:
+        if whose == other(side) and number in ("", str(far)):
+            return f"refer;id={near}" if number else "refer"
+    return None
 
 
 def fragment(body: bytes) -> bytes:
@@ -200,3 +221,85 @@ def notify_across(notify: Request, event: str) -> tuple[list[tuple[str, str]], b
     if body:
         fields.append(("Content-Type", "message/sipfrag;version=2.0"))
     return fields, body
+
+
+class Referrer(NamedTuple):
+    """Why a call is one that somebody was referred to: by ``who``, on the leg ``by`` of another call.
+
+    What that call demanded of its protection stays demanded: SRTP, and no leg without TLS.
+    """
+
+    by: Leg
+    who: str
+    srtp: bool
+    tls: bool
+
+
+def still_demanding(route: Route, srtp: bool, tls: bool) -> Route:
+    """``route``, no laxer than what came before it demanded."""
+    if not (srtp or tls):
+        return route
+    return replace(
+        route, srtp="required" if srtp else route.srtp, downgrade="forbid" if tls else route.downgrade
+    )
+
+
+def name_of(value: str) -> str:
+    """Who a From or To value names: the user, or where there is none the host."""
+    party = parse_name_addr(value).uri.party
+    return party.user or party.host
+
+
+def referred_invite(
+    refer: Request, to: Uri, party: Dialog, leg: Leg, tag: str, branch: str, offer: bytes, privacy: str
+) -> Request:
+    """The INVITE that the ``party`` of ``leg`` would send, had it been passed the REFER; it is never sent.
+
+    Its offer is what the party has said last, but that nothing is on hold.
+    """
+    hops = refer.max_forwards
+    fields = [
+        ("Via", leg.via(branch)),
+        ("Max-Forwards", str(69 if hops is None else max(hops - 1, 0))),
+        ("From", f"{party.remote_uri};tag={tag}"),
+        ("To", f"<{to}>"),
+        ("Call-ID", leg.call_id),
+        ("CSeq", "1 INVITE"),
+        ("Contact", f"<{party.remote_target}>"),
+    ]
+    by = referrer(refer)
+    if by is not None:
+        fields.append(("Referred-By", f"<{by}>"))
+    if privacy:
+        fields.append(("Privacy", privacy))
+    if offer:
+        fields.append(("Content-Type", "application/sdp"))
+    return Request("INVITE", str(to), Headers(fields), _HELD.sub(b"a=sendrecv", offer))
+
+
+def refer_on(invite: Request, said: Request, leg: Leg, own: bool) -> None:
+    """Tell the one who is called who referred, as the peer on ``leg`` may know it (RFC 3892).
+
+    ``own``: the trunk is that of the one who referred. What it wrote for itself into its URIs, it gets back.
+    """
+    by = referrer(said)
+    marks = _marks(said.target) if own else ""
+    invite.uri += marks
+    if by is not None and leg.trunk.transfers != "refuse":
+        invite.headers.add("Referred-By", f"<{by}>" if own else _address(leg, by))
+
+
+def replace_on(invite: Request, leg: Leg, replaces: str, trunk: str) -> bool:
+    """Demand that a dialog be replaced (RFC 3891 4); False where ``leg`` is not of the trunk that has it."""
+    if leg.trunk.trunk != trunk:
+        return False
+    headers = invite.headers
+    headers.add("Replaces", replaces)
+    required = headers.get("Require")
+    headers.set("Require", f"{required}, replaces" if required else "replaces")
+    return True
+
+
+def _marks(uri: Uri) -> str:
+    kept = [f";{name}={value}" for name, value in uri.params if name.lower().startswith("x-") and value]
+    return "".join([each for each in kept if len(each) <= LONGEST_PARAM + 8])

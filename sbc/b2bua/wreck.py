@@ -19,14 +19,15 @@ from sbc.b2bua.call import Call, forget
 from sbc.b2bua.commands import Command, DeleteMedia, Note
 from sbc.b2bua.desk import NOBODY, Desk
 from sbc.b2bua.dialogs import Fork
+from sbc.b2bua.joining import Joining
 from sbc.b2bua.leg import Leg, Side, other
 from sbc.b2bua.mirror import Mirror
 from sbc.b2bua.refresh import Refresh
 from sbc.b2bua.states import ENDED, Ending
 from sbc.b2bua.told import end_of, record_of, run
 from sbc.flow import Flow
+from sbc.sip.machine import Send
 from sbc.sip.message import Message, Request, Response, response_to
-from sbc.sip.outgoing import Send
 from sbc.sip.transaction import ACCEPTED, CALLING, PROCEEDING, TRYING
 from sbc.sip.transactions import ClientTransaction, ServerTransaction
 
@@ -88,6 +89,12 @@ class Wreck:
     # A call
 
     def _survey(self, call: Call, at: float, out: list[Command]) -> None:
+        for akin in (call.linked, call.rival):  # what one of them holds the other may have
+            if akin is not None:
+                self._steps.append((self._survey, akin))
+                akin.linked = None if akin.linked is call else akin.linked
+                akin.rival = None if akin.rival is call else akin.rival
+        call.linked = call.rival = None
         for each in self._desk.transactions.live():
             if each.user is None or each.user.call is not call:
                 continue
@@ -98,20 +105,20 @@ class Wreck:
         for answered in call.answered_invites.values():
             self._steps.append((self._acknowledge, answered))
         for fork in _forks(call):
-            self._steps.append((self._hang_up_a, fork))
-            self._steps.append((self._hang_up_b, fork))
+            self._steps.append((self._hang_up_a, (call, fork)))
+            self._steps.append((self._hang_up_b, (call, fork)))
             self._steps.append((self._unregister, fork))
         for step in (self._let_go, self._give_back_media, self._forget, self._forget, self._tell):
             self._steps.append((step, call))
 
     def _withdraw(self, client: ClientTransaction, at: float, out: list[Command]) -> None:
         user = client.user
-        if not isinstance(user, Attempt | Mirror | Refresh):
+        if not isinstance(user, Attempt | Mirror | Refresh | Joining):
             return
-        if not isinstance(user, Refresh) and user.answered is not None:
+        if not isinstance(user, Refresh | Joining) and user.answered is not None:
             self._acknowledge(user.answered, at, out)
             return
-        if isinstance(user, Attempt):
+        if isinstance(user, Attempt | Joining):
             leg: Leg | None = user.leg
         else:
             leg = _leg(user.call, other(user.side) if isinstance(user, Mirror) else user.side)
@@ -140,16 +147,15 @@ class Wreck:
         dialog = answered.fork.dialog(side)  # once more, it may be, which does no harm
         self._desk.send_ack(answered.call, leg, dialog, answered.ack, at, out)
 
-    def _hang_up_a(self, fork: Fork, at: float, out: list[Command]) -> None:
-        self._hang_up(fork, "a", at, out)
+    def _hang_up_a(self, about: tuple[Call, Fork], at: float, out: list[Command]) -> None:
+        self._hang_up(*about, "a", at, out)
 
-    def _hang_up_b(self, fork: Fork, at: float, out: list[Command]) -> None:
-        self._hang_up(fork, "b", at, out)
+    def _hang_up_b(self, about: tuple[Call, Fork], at: float, out: list[Command]) -> None:
+        self._hang_up(*about, "b", at, out)
 
-    def _hang_up(self, fork: Fork, side: Side, at: float, out: list[Command]) -> None:
-        call, dialog = self.call, fork.dialog(side)
-        leg = None if call is None else _leg(call, side)
-        if call is None or leg is None or dialog.state != "confirmed":
+    def _hang_up(self, call: Call, fork: Fork, side: Side, at: float, out: list[Command]) -> None:
+        dialog, leg = fork.dialog(side), _leg(call, side)
+        if leg is None or dialog.state != "confirmed":
             return
         via = leg.via(self._desk.transactions.new_branch())
         request = dialog.request("BYE", via=via, contact=leg.contact)

@@ -35,6 +35,7 @@ _SETTLED = (
     "user_agent",
     "sips",
     "redirected_from",
+    "referred_by",
     "emergency",
 )
 
@@ -102,12 +103,13 @@ def _facts(
     codecs = tuple(name.strip().upper() for name in options.codecs.split(",") if name.strip())
     caller = read_party(options.caller) if options.caller else NOBODY
     called, services = read_party(options.called), snapshot.settings.emergency
-    emergency = services is not None and services.means(called)
+    emergency = options.method == "INVITE" and services is not None and services.means(called)
     return written(
         comes, called, caller, headers, now=now, sdp_codecs=codecs,
         sdp_srtp=options.srtp or "none", auth_user=user, auth_realm=realm,
         redirected_from=read_party(options.redirected_from).user if options.redirected_from else "",
-        emergency=emergency, unchallenged=emergency,
+        referred_by=read_party(options.referred_by).user if options.referred_by else "",
+        emergency=emergency, unchallenged=emergency, method=options.method,
     )  # fmt: skip
 
 

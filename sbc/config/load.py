@@ -30,6 +30,7 @@ from sbc.config.listeners import check_settings
 from sbc.config.material import Material, load_material
 from sbc.config.model import HookSettings, Settings
 from sbc.config.places import all_places
+from sbc.config.profile_needs import check_profiles
 from sbc.config.public_trust import check_public
 from sbc.config.quarantine import quarantine
 from sbc.config.routing_files import RoutingFiles, load_routing_files
@@ -139,6 +140,7 @@ def _material(
     found += check_acme(settings, directory)
     found += check_control(settings, directory)
     found += check_trunks(settings, trunks)
+    found += check_profiles(trunks)
     found += check_shared(settings, trunks)
     material = load_material(settings, directory, now, former)
     found += material.diagnostics

@@ -6,15 +6,17 @@ Durations are seconds (written ``60s``, ``5m``, ``1h`` or a number), sizes are b
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StrictBool, model_validator
 
 from dsl.decision import Downgrade
 from sbc.base import Address
 from sbc.config.emergency import Emergency
+from sbc.config.identity import CallerIdentity, Identified
 from sbc.config.match import Match
 from sbc.config.media import Marks, MediaConfig
+from sbc.config.profiles import ProfileName, with_profile
 from sbc.config.server import Dns, Server, Strict
 from sbc.config.values import (
     AccountName,
@@ -40,6 +42,7 @@ from sbc.config.values import (
 )
 from sbc.media.policy import STREAMS, SUITES, Srtp
 from sbc.media.sdp import MAX_MEDIA
+from sbc.policy.diversions import Diverted
 from sbc.sip.session_timer import LEAST
 from sbc.tls.groups import DEFAULT_GROUPS
 
@@ -53,7 +56,7 @@ __all__ = [
 ]  # fmt: skip
 
 TlsMode = Literal["off", "server", "optional", "required"]
-Transfers = Literal["refuse", "pass"]
+Transfers = Literal["refuse", "pass", "perform"]
 RevocationMode = Literal["off", "soft", "hard"]
 RevocationMethod = Literal["staple", "crl", "ocsp"]
 
@@ -267,10 +270,11 @@ class Trunk(Strict):
     ``network`` is where its media is received, that of its listener unless given;
     ``media`` says whether its peers receive RTP where they send from (RFC 4961).
     ``contact`` is who answers for the other side. ``redirects`` says what becomes of a 3xx of its peers,
-    ``transfers`` of a REFER.
+    ``transfers`` of a REFER and of an INVITE with Replaces.
     """
 
     trunk: Name
+    profile: ProfileName | None = None
     contact: str | None = None
     tenant: str | None = None
     servers: tuple[Annotated[Server, TextOr("sip.carrier.example:5061")], ...] = Field(
@@ -287,6 +291,7 @@ class Trunk(Strict):
     suites: tuple[Suite, ...] = Field(default=SUITES, min_length=1)
     sdes_in_clear: StrictBool = False
     sips: Downgrade = "warn"
+    identity: Identified = CallerIdentity()
     scheme: Literal["sip", "sips"] = "sip"
     redirects: Literal["refuse", "pass", "expose", "follow"] = "refuse"
     transfers: Transfers = "refuse"
@@ -297,12 +302,21 @@ class Trunk(Strict):
     ring_timeout: Duration = 180.0
     dial_timeout: Duration = 5.0
     response_timeout: Duration = 32.0
+    alias: StrictBool = False
     long_requests: Literal["tcp", "udp"] = "tcp"
     early_media: Literal["pass", "ringing", "authorized"] = "pass"
     early_offer: tuple[OfferedCodec, ...] = ()
     bodies: tuple[BodyKind, ...] = ()
     methods: tuple[Literal["MESSAGE", "NOTIFY"], ...] = ()
+    delayed_offer: Literal["pass", "refuse"] = "pass"
+    diversion: Diverted = "pass"
+    q850: Literal["pass", "read", "write", "both"] = "pass"
     session_timer: Timed = SessionTimer()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _profiled(cls, given: Any) -> Any:
+        return with_profile(given)
 
     @cached_property
     def listed(self) -> tuple[Server, ...]:

@@ -40,8 +40,8 @@ from sbc.net.hooks.run import HookFailure, HookRun
 from sbc.net.system.clock import Clock
 from sbc.net.transport.dial import DialFailed
 from sbc.net.transport.dialer import Dialer
+from sbc.sip.machine import Send
 from sbc.sip.message import Message
-from sbc.sip.outgoing import Send
 from sbc.sip.parse import ParseError
 from sbc.sip.serialize import serialize
 from sbc.tls.events import Admitted, Handshake, HandshakeFailed, Unreached

@@ -22,6 +22,7 @@ def call_record(call: str, fields: Mapping[str, Any], media: MediaStats | None =
     media, get = media or MediaStats(), fields.get
     return (
         f'{{"call":{_text(call)},"caller":{_safe(get("caller"))},"called":{_safe(get("called"))}'
+        f',"asserted":{_safe(get("asserted", ""))}'
         f',"rule":{_text(get("rule", ""))},"started":{_time(get("created"))}'
         f',"answered":{_time(get("answered"))},"ended":{_time(get("ended"))}'
         f',"pdd":{_seconds(get("pdd"))},"seconds":{round(float(get("duration") or 0.0), 3)}'
@@ -29,6 +30,8 @@ def call_record(call: str, fields: Mapping[str, Any], media: MediaStats | None =
         f',"reason":{_safe(get("reason"))},"ended_by":{_text(get("by", ""))}'
         f',"redirected_from":{_safe(get("redirected_from", ""))}'
         f',"redirected_by":{_text(get("redirected_by", ""))}'
+        f',"referred_by":{_safe(get("referred_by", ""))}'
+        f',"referred_trunk":{_text(get("referred_trunk", ""))}'
         f',"downgraded":{_truth(get("downgraded"))},"emergency":{_truth(get("emergency"))}'
         f',"tags":[{",".join(map(_safe, get("tags", ())))}]'
         f',"a":{_leg(str(get("from", "")), "", get("call_id"), get("a"), media.a)}'

@@ -3,7 +3,7 @@
 Beside ``fields`` goes ``first``: the value of the first field of each canonical name, which is what
 nearly every look-up asks for; where it is as long as ``fields``, none is there twice. ``views`` holds
 what the typed accessors of ``Message`` have made of the fields; every change here drops it, so that
-no caller has to remember to.
+no caller has to remember to. CSeq, which is a number and a word, is read here.
 """
 
 from __future__ import annotations
@@ -12,11 +12,15 @@ from collections.abc import Iterable
 from typing import Final
 
 from sbc.sip.address import NameAddr
-from sbc.sip.cseq import CSeq
-from sbc.sip.grammar import is_token, split_commas
+from sbc.sip.grammar import ParseError, decimal, is_token, split_commas
 from sbc.sip.via import Via
 
 Field = tuple[str, str]
+
+# The methods of RFC 3261 and its extensions; a look-up here spares matching a token.
+KNOWN_METHODS: Final = frozenset(
+    "INVITE ACK BYE CANCEL OPTIONS PRACK UPDATE INFO REGISTER SUBSCRIBE NOTIFY PUBLISH MESSAGE REFER".split()
+)
 
 COMPACT: Final = {
     "a": "accept-contact", "b": "referred-by", "c": "content-type", "d": "request-disposition",
@@ -33,6 +37,7 @@ _LONG = """
     Subscription-State Target-Dialog Timestamp Unsupported User-Agent WWW-Authenticate Warning
     From To Via Contact Content-Type Content-Length Content-Encoding Supported Subject Event Allow-Events
     Refer-To Referred-By Session-Expires Identity Accept-Contact Reject-Contact Request-Disposition
+    Remote-Party-ID
 """.split()
 
 
@@ -51,6 +56,35 @@ def canonical(name: str) -> str:
         return key
     lower = name.lower()
     return COMPACT.get(lower, lower)
+
+
+class CSeq:
+    """A CSeq value, never changed: number below 2**31 and method (RFC 3261 8.1.1.5)."""
+
+    __slots__ = ("method", "number")
+
+    def __init__(self, number: int, method: str) -> None:
+        self.number: Final = number
+        self.method: Final = method
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, CSeq) and self.number == other.number and self.method == other.method
+
+    def __hash__(self) -> int:
+        return hash((self.number, self.method))
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.method}"
+
+
+def parse_cseq(text: str) -> CSeq:
+    """Read a CSeq value; raises ParseError if it is malformed or 2**31 and more."""
+    digits, _, method = text.replace("\t", " ").partition(" ")
+    method = method.lstrip(" ")
+    number = decimal(digits)
+    if number is None or number >= 1 << 31 or not (method in KNOWN_METHODS or is_token(method)):
+        raise ParseError("malformed CSeq")
+    return CSeq(number, method)
 
 
 class Views:

@@ -13,8 +13,7 @@ from typing import Any, Final, Protocol
 from sbc.flow import Flow
 from sbc.sip.cancel import build_ack
 from sbc.sip.headers import Headers
-from sbc.sip.message import Request, Response
-from sbc.sip.outgoing import Send
+from sbc.sip.message import Message, Request, Response
 from sbc.sip.timers import (
     CEILINGS,
     DURATIONS,
@@ -41,6 +40,19 @@ from sbc.sip.transaction import (
 
 SPENT: Final = Request("SPENT", "sip:spent.invalid", Headers())
 """Stands in ``transaction.request`` once that has been let go of (an INVITE that was acknowledged)."""
+
+
+class Send:
+    """A command: serialise ``message`` and write it to ``flow``; the one that the SIP layers leave behind."""
+
+    __slots__ = ("flow", "message")
+
+    def __init__(self, flow: Flow, message: Message) -> None:
+        self.flow = flow
+        self.message = message
+
+    def __repr__(self) -> str:
+        return f"Send(flow={self.flow!r}, message={self.message!r})"
 
 
 def response_class(status: int) -> str:

@@ -9,9 +9,8 @@ from __future__ import annotations
 from typing import ClassVar, Final
 
 from sbc.sip.address import NameAddr, parse_name_addr
-from sbc.sip.cseq import CSeq, parse_cseq
 from sbc.sip.grammar import ParseError, decimal, split_commas
-from sbc.sip.headers import Headers
+from sbc.sip.headers import CSeq, Headers, parse_cseq
 from sbc.sip.uri import Uri, parse_uri
 from sbc.sip.via import Via, parse_via
 

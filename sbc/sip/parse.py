@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from sbc.sip.cseq import KNOWN_METHODS
 from sbc.sip.framing import folded_length
 from sbc.sip.grammar import (
     BLANKS,
@@ -25,9 +24,9 @@ from sbc.sip.grammar import (
     has_bare_control,
     is_token,
 )
-from sbc.sip.headers import CANONICAL, Headers, canonical
+from sbc.sip.headers import CANONICAL, KNOWN_METHODS, Headers, canonical
 from sbc.sip.message import Message, Request, Response
-from sbc.sip.validate import unsupported_extensions, validate
+from sbc.sip.validate import validate
 
 __all__ = [
     "MAX_HEAD",
@@ -37,7 +36,6 @@ __all__ = [
     "parse_message",
     "read_fields",
     "read_start",
-    "unsupported_extensions",
     "validate",
 ]
 

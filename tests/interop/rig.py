@@ -109,7 +109,7 @@ class Rig:
     warned: str = r"\[(sips-downgrade|check)\]"
     pairs: int = 20  # of media ports
     rules: str = ""  # asked before those by which the two reach each other
-    beside: tuple[Far, ...] = ()  # further trunks, which only these rules reach
+    others: tuple[Far, ...] = ()  # further trunks, which only ``rules`` lead to
     lab: Lab = field(init=False)
     sbc: Portcullis = field(init=False)
     _records_seen: int = 0
@@ -156,7 +156,7 @@ class Rig:
             settings += _NETWORKS
         text = settings.format(tls=self.tls, udp=self.udp, sbc=self.lab.issue("sbc"), first=first, last=last)
         (directory / "sbc.yaml").write_text(text)
-        for each in (caller, callee, *self.beside):
+        for each in (caller, callee, *self.others):
             (directory / "trunks.d" / f"{each.name}.yaml").write_text(each.trunk())
         rules = [(caller.name, callee.name), (callee.name, caller.name)]
         text = "".join(_RULE.format(origin=origin, target=target) for origin, target in rules)
@@ -169,16 +169,20 @@ class Rig:
 
     def record(self) -> dict[str, Any]:
         """The record of the call that ended, waited for; there is exactly one more than at the last time."""
+        (one,) = self.records(1)
+        return one
+
+    def records(self, count: int) -> list[dict[str, Any]]:
+        """The records of ``count`` calls that ended, waited for; there are no more of them."""
         path = self.root / "sbc" / "run" / "calls.jsonl"
 
         def lines() -> list[str]:
             return path.read_text().splitlines() if path.exists() else []
 
-        self._records_seen += 1
+        self._records_seen += count
         self.sbc.wait_until(lambda: len(lines()) >= self._records_seen, 30, f"record {self._records_seen}")
         assert len(lines()) == self._records_seen
-        record: dict[str, Any] = json.loads(lines()[-1])
-        return record
+        return [json.loads(line) for line in lines()[-count:]]
 
     def log(self) -> list[str]:
         """What the SBC has logged until now."""

@@ -157,7 +157,7 @@ def carrier(phones: tuple[Rig, Phone, Phone], request: pytest.FixtureRequest) ->
         more = f"register: {json.dumps(terms)}\n"
         return Far(name, kamailio.port, srtp="accept", more=more, shows="carrier")
 
-    rig.beside = (customer("bolt", BOLT, getattr(request, "param", REALM)),)
+    rig.others = (customer("bolt", BOLT, getattr(request, "param", REALM)),)
     near = Far("desk", desk.port, transport="udp", srtp="accept")
     with kamailio, rig.running(near, customer("acme", ACME)):
         yield Site(rig, kamailio, desk, world)
@@ -175,7 +175,7 @@ def core(phones: tuple[Rig, Phone, Phone]) -> Iterator[Site]:
     def customer(name: str, match: str) -> Far:
         return Far(name, kamailio.port, srtp="accept", more=f"match: {{{match}}}\n", shows="core")
 
-    rig.beside = (customer("bolt", "to.host: bolt.example"),)
+    rig.others = (customer("bolt", "to.host: bolt.example"),)
     near = Far("desk", desk.port, transport="udp", srtp="accept")
     with rig.running(near, customer("acme", f'number: "+{ACME}..+{ACME[:-2]}99"')), kamailio:
         yield Site(rig, kamailio, desk, world)

@@ -122,6 +122,14 @@ class Pjsip(PeerProcess):
         """Send a MESSAGE (RFC 3428); what becomes of it is the event "message status"."""
         self.do("message", uri=uri, text=text)
 
+    def refer(self, call: int, uri: str) -> None:
+        """Transfer the peer of ``call`` to ``uri``: a REFER."""
+        self.do("refer", call=call, uri=uri)
+
+    def refer_replaces(self, call: int, other: int) -> None:
+        """Transfer the peer of ``call`` to that of ``other``: a REFER to it, with Replaces."""
+        self.do("refer_replaces", call=call, other=other)
+
     def dump(self, call: int) -> str:
         """PJSIP's own text about a call."""
         return str(self.do("dump", call=call)["text"])

@@ -98,8 +98,20 @@ class AgentCall(pj.Call):  # type: ignore[misc]
         self.tell("dtmf", digit=prm.digit)
 
     def onCallTransferRequest(self, prm: Any) -> None:
-        """Report a REFER and accept it without dialling."""
-        self.tell("refer", to=prm.dstUri)
+        """Report a REFER, and dial whom it names: PJSIP sends the INVITE, and the NOTIFYs."""
+        made = AgentCall(self.agent, self.agent.account)
+        self.tell("refer", to=prm.dstUri, made=made.number)
+        prm.newCall = made
+
+    def onCallTransferStatus(self, prm: Any) -> None:
+        """Report what a NOTIFY says of a transfer of ours."""
+        self.tell("transfer", status=prm.statusCode, final=bool(prm.finalNotify))
+
+    def onCallReplaced(self, prm: Any) -> None:
+        """Report that another call took the place of this one (RFC 3891)."""
+        made = AgentCall(self.agent, self.agent.account, prm.newCallId)
+        prm.newCall = made
+        self.tell("replaced", made=made.number)
 
     def tell(self, event: str, **facts: object) -> None:
         """Report an event of this call."""
@@ -305,6 +317,10 @@ class Agent:
         parameters = pj.SendInstantMessageParam()
         parameters.contentType, parameters.content = "text/plain", order["text"]
         buddy.sendInstantMessage(parameters)
+
+    def do_refer_replaces(self, order: dict[str, Any]) -> None:
+        """Ask the peer of ``call`` to take our place in ``other`` (an attended transfer)."""
+        self.calls[order["call"]].xferReplaces(self.calls[order["other"]], _parameters(0))
 
     def do_dump(self, order: dict[str, Any]) -> dict[str, Any]:
         """PJSIP's own description of a call: media, SRTP, packets and losses."""

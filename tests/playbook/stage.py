@@ -35,8 +35,8 @@ from sbc.flow import Flow, PeerIdentity, ReuseKey, TlsFacts
 from sbc.ids import Ids, counter_bytes
 from sbc.net.hooks.run import HookFailure, HookRun
 from sbc.sip.headers import Headers
+from sbc.sip.machine import Send
 from sbc.sip.message import Message, Request, Response, response_to
-from sbc.sip.outgoing import Send
 from sbc.sip.parse import parse_message
 from sbc.sip.serialize import serialize
 

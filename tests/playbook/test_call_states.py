@@ -14,7 +14,7 @@ from sbc.b2bua.commands import Command, RunHooks
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Leg
 from sbc.b2bua.life import clear, fire, on_bye
-from sbc.b2bua.states import ANSWERED, CALL, ENDED, RINGING, ROUTING, TRYING, UP, Ending, Event, State
+from sbc.b2bua.states import ANSWERED, CALL, ENDED, LEFT, RINGING, ROUTING, TRYING, UP, Ending, Event, State
 from sbc.base import Address
 from sbc.config.hooks import load_hooks
 from sbc.config.model import Trunk
@@ -83,8 +83,15 @@ EXPECTED: dict[tuple[State, str], Outcome] = {
     (UP, "bye of the callee"): Outcome(ENDED, ("BYE",)),
     (UP, "idle"): Outcome(ENDED, ("BYE",), ("BYE",)),
     (UP, "clear"): Outcome(ENDED, ("BYE",), ("BYE",)),
+    # The caller has referred the callee to somebody, and hangs up before they are connected (RFC 3515).
+    (UP, "leave"): Outcome(LEFT),
+    (UP, "moved"): Outcome(ENDED, (), ("BYE",)),
+    (LEFT, "moved"): Outcome(ENDED),
+    (LEFT, "bye of the caller"): Outcome(ENDED, (), ("BYE",)),
+    (LEFT, "bye of the callee"): Outcome(ENDED),
+    (LEFT, "clear"): Outcome(ENDED, (), ("BYE",)),
 }
-STATES: tuple[State, ...] = (ROUTING, TRYING, RINGING, ANSWERED, UP, ENDED)
+STATES: tuple[State, ...] = (ROUTING, TRYING, RINGING, ANSWERED, UP, LEFT, ENDED)
 PLAIN: dict[Event, Ending] = {
     "decision": Ending(""),
     "provisional": Ending(""),
@@ -94,6 +101,8 @@ PLAIN: dict[Event, Ending] = {
     "redirected": Ending("302 Moved", "callee", 302),
     "cancel": Ending("cancelled", "caller", 487),
     "lost": Ending("the connection closed", status=503),
+    "leave": Ending(""),
+    "moved": Ending("transferred", "callee"),
     "idle": Ending("silence"),
 }
 EVENTS = (*PLAIN, "bye of the caller", "bye of the callee", "clear")
@@ -113,12 +122,14 @@ def call_in(state: State) -> tuple[Stage, Call]:
         invite = stage.carrier.hears_request("INVITE")
         if state != TRYING:
             stage.carrier.respond(invite, 180)
-        if state in (ANSWERED, UP):
+        if state in (ANSWERED, UP, LEFT):
             stage.carrier.respond(invite, 200, body=b"v=0 answer")
-        if state == UP:
+        if state in (UP, LEFT):
             stage.office.hears(100)
             stage.office.hears(180)
             stage.within("office", stage.office.hears_response(200), "ACK")
+        if state == LEFT:
+            fire(call, "leave", stage.now, [], PLAIN["leave"])
         if state == ENDED:
             stage.carry_out(stage.engine.end_call(call.id, "over", stage.now))
     for peer in (stage.office, stage.carrier):

@@ -9,8 +9,8 @@ import pytest
 
 from sbc.flow import Flow, Transport
 from sbc.sip.cancel import build_cancel
+from sbc.sip.machine import Send
 from sbc.sip.message import Request, Response
-from sbc.sip.outgoing import Send
 from sbc.sip.transactions import ACK2XX, ClientTransaction, ServerTransaction, Transaction
 from tests.playbook.script import Event, Expectation, Script, after
 from tests.unit.sip_transaction import wire

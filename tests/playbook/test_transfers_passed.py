@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sbc.sip.message import Request, Response
@@ -14,12 +16,12 @@ US = "192.0.2.1:5061;transport=tls"
 FRAG = b"SIP/2.0 180 Ringing\r\nContact: <sip:bob@10.9.8.7>\r\n"
 
 
-def passing(**words: str) -> tuple[Stage, Request, Response]:
+def passing(**words: Any) -> tuple[Stage, Request, Response]:
     stage = Stage(transferring(**(words or {"office": "pass", "carrier": "pass"})))
     return stage, *called(stage)
 
 
-def referred(stage: Stage, answer: Response, to: str = TARGET, **headers: str) -> Request:
+def referred(stage: Stage, answer: Response, to: str = TARGET, **headers: Any) -> Request:
     """The caller refers the callee."""
     says(stage, answer, "REFER", Refer_To=to, **headers)
     return stage.carrier.hears_request("REFER")

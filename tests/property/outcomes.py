@@ -23,8 +23,8 @@ from sbc.base import PeerError
 from sbc.flow import Flow
 from sbc.media.policy import SUITES
 from sbc.release import is_compiled
+from sbc.sip.machine import Send
 from sbc.sip.message import Message
-from sbc.sip.outgoing import Send
 from sbc.sip.parse import ParseError, parse_message, validate
 from sbc.sip.serialize import serialize
 from sbc.sip.stream import MessageStream

@@ -31,10 +31,13 @@ from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.call import Call
 from sbc.b2bua.dialogs import Dialogs, Fork
 from sbc.b2bua.invitation import Invitation
+from sbc.b2bua.joining import Joining
 from sbc.b2bua.leg import Leg
 from sbc.b2bua.mirror import Mirror
 from sbc.b2bua.reception import Reception
+from sbc.b2bua.referral import Referral, Stand
 from sbc.b2bua.setup import Setup
+from sbc.b2bua.takeover import Takeover
 from sbc.config.hooks import load_hooks
 from sbc.config.snapshot import Snapshot
 from sbc.media.session import MediaSession
@@ -53,11 +56,12 @@ pytestmark = [pytest.mark.pure, pytest.mark.slow]
 CLASSES = (
     Setup, Invitation, Attempt, Mirror, AnsweredInvite, Call, Fork, Leg, Reception, Dialogs,
     CallLimits, RuleLimits, RuleSet, MediaIO, MediaSession, BoundPorts, HookRun, Dialog,
+    Referral, Stand, Joining, Takeover,
 )  # fmt: skip
 MODULES = (
     sbc.b2bua.translate, sbc.b2bua.redirects, sbc.b2bua.screening, sbc.b2bua.facts, sbc.b2bua.told,
     sbc.b2bua.life, sbc.b2bua.leg, sbc.b2bua.media_policy, sbc.b2bua.mirror, sbc.policy.downgrade,
-    sbc.policy.headers,
+    sbc.policy.headers, sbc.b2bua.transfers, sbc.b2bua.session,
 )  # fmt: skip
 # What gives something back, or writes the last word, has no substitute: these fail once only.
 LAST_WORDS = (
@@ -68,6 +72,16 @@ TESTS_OWN = ("MediaIO.query", "MediaIO.free_ports", "CallLimits.calls", "MediaIO
 
 RULES = """
 rules:
+  - name: transferred
+    when: referred_by != ""
+    then: |
+      limit 5 calls per from.user
+      route "backup"
+  - name: taking over
+    when: trunk == "backup"
+    then: |
+      limit 5 calls per from.user
+      route "office"
   - name: out
     when: trunk == "office" and to.user matches /^\\+1/
     then: |
@@ -171,7 +185,9 @@ def media() -> Iterator[MediaIO]:
 
 @cache
 def configuration(hooks: bool) -> Snapshot:
-    made = snapshot(RULES, srtp="off", limits={"calls": 5}, response_timeout=4, ring_timeout=20)
+    made = snapshot(
+        RULES, srtp="off", limits={"calls": 5}, response_timeout=4, ring_timeout=20, transfers="perform"
+    )
     if hooks:
         loaded, problems = load_hooks({"hooks/a.py": HOOKS})
         assert not problems
@@ -270,8 +286,26 @@ def cancelled() -> Step:
     return "the caller cancels", act
 
 
+def takes_over(stage: DrivenStage) -> None:
+    (call,) = stage.engine.calls.values()
+    assert call.fork is not None
+    named = call.fork.b
+    replaces = f"{named.call_id};to-tag={named.local_tag};from-tag={named.remote_tag}"
+    stage.backup.invite(OFFER, Replaces=replaces, Supported="100rel")
+
+
+def taken() -> Step:
+    def act(stage: DrivenStage) -> None:
+        answer = stage.agents["backup"].reply(200)
+        stage.within("backup", answer, "ACK", CSeq=f"{answer.cseq.number} ACK")
+
+    return "the backup acknowledges", act
+
+
 RELIABLE = {"Require": "100rel", "RSeq": "1"}
 UP = (invite(), says("carrier", 180), says("carrier", 200, OFFER), ack())
+TAKES = ("the backup takes the place of the carrier", takes_over)
+REFERS = caller("REFER", Refer_To="<sip:+12125550199@sbc.example>")
 SCENES: dict[str, tuple[bool, tuple[Step, ...]]] = {
     "a whole call": (False, (
         invite(), says("carrier", 183, OFFER, **RELIABLE), caller("PRACK", status=183, RAck="1 1 INVITE"),
@@ -342,6 +376,22 @@ SCENES: dict[str, tuple[bool, tuple[Step, ...]]] = {
     "a session that nobody refreshes": (False, (
         invite(), says("carrier", 200, OFFER, Session_Expires="90;refresher=uas"), ack(), waits(61),
     )),
+    "transferred": (True, (
+        *UP, REFERS, says("backup", 180), says("backup", 200, OFFER), says("carrier", 200, AGAIN),
+        answers("office", "NOTIFY"), answers("office", "BYE"), callee("BYE"),
+    )),
+    "transferred by one who hangs up": (False, (
+        *UP, REFERS, says("backup", 180), caller("BYE"), says("backup", 200, OFFER),
+        says("carrier", 491), waits(5), says("carrier", 200, AGAIN), callee("BYE"),
+    )),
+    "a transfer that is refused": (False, (*UP, REFERS, says("backup", 486), callee("BYE"))),
+    "a transfer that nobody waits for": (False, (*UP, REFERS, says("backup", 180), callee("BYE"))),
+    "transferred with Replaces": (True, (
+        *UP, TAKES, says("office", 491), waits(5), says("office", 200, AGAIN), taken(),
+        answers("carrier", "BYE"), caller("BYE"),
+    )),
+    "a transfer with Replaces that is refused": (False, (*UP, TAKES, says("office", 488), callee("BYE"))),
+    "a transfer with Replaces that is overtaken": (False, (*UP, TAKES, caller("BYE"))),
     "no such dialog": (False, (*UP, caller("INFO"), answers("carrier", "INFO", 481), waits(1))),
     "no route": (False, (("the callee calls amiss", lambda stage: stage.backup.invite(OFFER)),)),
     "draining": (False, (("drains", lambda stage: setattr(stage.engine, "draining", True)), invite())),
@@ -360,6 +410,10 @@ def perform(media: MediaIO, scene: str) -> DrivenStage:
             break
     if not INJECTOR.hits:
         INJECTOR.event = "in the end"
+    if "transfer" in scene:
+        # Of two calls the one that the fault did not meet goes on as it was.
+        for call in [each for each in stage.engine.calls.values() if each.state in ("answered", "up")]:
+            stage.run(stage.engine.end_call, call.id, "over")
     stage.wind_up()
     return stage
 
@@ -379,8 +433,8 @@ def test_after_a_fault_the_call_is_gone_and_everybody_knows(scene: str, always: 
     INJECTOR.arm(None)
     INJECTOR.seen.clear()
     records = len(perform(media, scene).records)
-    # Where a fault ends the first of them, a redirected call goes on as none.
-    wanted = 1 if scene.startswith("redirected") else records
+    # Where a fault ends the first of them, a redirected or transferred call goes on as none.
+    wanted = 1 if scene.startswith("redirected") or "transfer" in scene else records
     failed, tried = [], 0
     for armed in list(INJECTOR.seen):
         if not armed[0] or (always and armed[1].startswith(LAST_WORDS)):

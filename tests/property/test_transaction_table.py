@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from sbc.flow import Transport
 from sbc.sip import transaction as tables
+from sbc.sip.machine import Send
 from sbc.sip.message import Request, Response
-from sbc.sip.outgoing import Send
 from sbc.sip.timers import DURATIONS, UNRELIABLE_ONLY, ZERO_IF_RELIABLE
 from sbc.sip.transaction import ACCEPTED, TERMINATED, State, Table
 from sbc.sip.transactions import ACK2XX, ServerTransaction, Transaction, Transactions

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from sbc.b2bua.states import ANSWERED, CALL, EARLY, ENDED, RINGING, ROUTING, TRYING, UP, Event, State
+from sbc.b2bua.states import ANSWERED, CALL, EARLY, ENDED, LEFT, RINGING, ROUTING, TRYING, UP, Event, State
 
-STATES: tuple[State, ...] = (*EARLY, ANSWERED, UP, ENDED)
+STATES: tuple[State, ...] = (*EARLY, ANSWERED, UP, LEFT, ENDED)
 EVENTS: tuple[Event, ...] = (
-    "decision", "provisional", "answer", "ack", "refused", "redirected", "cancel", "lost", "bye", "idle",
-    "clear",
+    "decision", "provisional", "answer", "ack", "refused", "redirected", "cancel", "lost", "bye",
+    "leave", "moved", "idle", "clear",
 )  # fmt: skip
 
 
@@ -50,7 +50,7 @@ def test_before_the_answer_a_call_is_withdrawn_not_hung_up(state: State, event: 
     assert CALL[state, event] == (ENDED, ("withdraw", "release"))
 
 
-@pytest.mark.parametrize("state", [ANSWERED, UP, ENDED])
+@pytest.mark.parametrize("state", [ANSWERED, UP, LEFT, ENDED])
 @pytest.mark.parametrize("event", ["decision", "provisional", "answer", "refused", "cancel", "lost"])
 def test_what_belongs_before_the_answer_comes_too_late_after_it(state: State, event: Event) -> None:
     if (state, event) != (ANSWERED, "lost"):
@@ -61,11 +61,11 @@ def test_an_answer_that_reaches_nobody_is_hung_up() -> None:
     assert CALL[ANSWERED, "lost"] == CALL[ANSWERED, "clear"]
 
 
-@pytest.mark.parametrize("state", [ROUTING, TRYING, RINGING, UP, ENDED])
+@pytest.mark.parametrize("state", [ROUTING, TRYING, RINGING, UP, LEFT, ENDED])
 def test_an_ack_means_something_once_after_a_2xx(state: State) -> None:
     assert CALL[state, "ack"] == (state, ())
 
 
-@pytest.mark.parametrize("state", [ROUTING, TRYING, RINGING, ANSWERED, ENDED])
-def test_silence_proves_nothing_before_the_call_is_up(state: State) -> None:
+@pytest.mark.parametrize("state", [ROUTING, TRYING, RINGING, ANSWERED, LEFT, ENDED])
+def test_silence_proves_nothing_but_in_a_call_that_is_up(state: State) -> None:
     assert CALL[state, "idle"] == (state, ())

@@ -44,6 +44,8 @@ def tried(when: str, *words: str, trunk: str = "office", **options: Any) -> dict
         ('auth.user == ""', (), {"auth.user": "empty"}),
         ('redirected_from != ""', (), {}),
         ('redirected_from == "+12125550100"', ("--redirected-from", "+1-212-555-0100"), {}),
+        ('referred_by != ""', (), {}),
+        ('referred_by == "+12125550100"', ("--referred-by", "+1-212-555-0100"), {}),
         ('header("X-A") == "1" and time in 08:00..09:00 and sips', (), {}),
     ],
 )

@@ -3,8 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sbc.base import PeerError
-from sbc.sip.cseq import CSeq
-from sbc.sip.headers import Headers
+from sbc.sip.headers import CSeq, Headers
 from sbc.sip.message import Request, Response, response_to
 from sbc.sip.parse import parse_message
 from tests.unit.sip_message.sample import INVITE, bent

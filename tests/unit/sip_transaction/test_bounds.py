@@ -8,8 +8,8 @@ import pytest
 
 from sbc.base import Address
 from sbc.flow import Flow, Transport
+from sbc.sip.machine import Send
 from sbc.sip.message import Response
-from sbc.sip.outgoing import Send
 from sbc.sip.transactions import SLICE, UNACKNOWLEDGED, ServerTransaction, Transactions
 from tests.unit.sip_transaction import wire
 
