@@ -32,9 +32,9 @@ from sbc.ids import Ids
 from sbc.protocols import Spoken
 from sbc.sip.machine import Send
 from sbc.sip.message import Message, Request, Response, response_to
-from sbc.sip.parse import ParseError, validate
+from sbc.sip.parse import ParseError
 from sbc.sip.transactions import Transaction
-from sbc.sip.validate import essentials
+from sbc.sip.validate import essentials, validate
 
 
 class Engine(Desk):
@@ -223,7 +223,9 @@ class Engine(Desk):
         call_id = message.headers.get("Call-ID")
         for call in self.calls.values():
             for leg in (call.a, call.b):
-                if leg is not None and leg.call_id == call_id and leg.trunk.trunk == flow.trunk:
+                if leg is None or leg.call_id != call_id:
+                    continue
+                if flow.trunk in (leg.trunk.trunk, leg.flow.trunk):
                     return call
         return None
 

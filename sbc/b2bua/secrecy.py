@@ -7,6 +7,7 @@ have set is a set of possibilities, which the last word of the rule that routes 
 the trunks then say what becomes of the hop (``sbc.b2bua.media_policy``). The report can therefore name a
 route that no call will ever take, and never leaves out one that a call can take. Of a redirect it says which
 targets, as the rule writes them, may be without TLS; to where a hook redirects nobody knows before it does.
+A trunk that is trusted with who users are (``identity``) without a certificate is named too.
 Where a callee's redirects are followed, the rules are walked again as a call of its trunk, with the promise
 that the caller had; what the rules before demanded of it would still hold, and is not counted on here. So are
 they where a trunk's transfers are carried out, for whoever may be in a call with it.
@@ -29,7 +30,7 @@ from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.policy.downgrade import effective_downgrade, verdict
 
-Promise = Literal["SIPS", "SRTP"]
+Promise = Literal["SIPS", "SRTP", "IDENTITY"]
 Asked = list[tuple[Rule, tuple[str, ...] | None]]
 
 
@@ -47,14 +48,15 @@ class Leak:
     remedy: str
 
     def __str__(self) -> str:
+        how = "without a proof of who the peer is" if self.promise == "IDENTITY" else "in the clear"
         return (
-            f"{self.promise}: from {self.origin} to {self.target} in the clear, by {self.rule};"
+            f"{self.promise}: from {self.origin} to {self.target} {how}, by {self.rule};"
             f" forbidden by {self.remedy}"
         )
 
 
-_REMEDY = {"SIPS": "`forbid downgrade`", "SRTP": "`require srtp`"}
-_FLOOR = {"SIPS": "`sips: forbid`", "SRTP": "`srtp: required`"}
+_REMEDY: dict[Promise, str] = {"SIPS": "`forbid downgrade`", "SRTP": "`require srtp`"}
+_FLOOR: dict[Promise, str] = {"SIPS": "`sips: forbid`", "SRTP": "`srtp: required`"}
 
 
 def secrecy_report(snapshot: Snapshot) -> tuple[Leak, ...]:
@@ -77,7 +79,23 @@ def secrecy_report(snapshot: Snapshot) -> tuple[Leak, ...]:
                 known = facts | {"sdp.srtp": offered}
                 found.update(dict.fromkeys(_leaks(snapshot, rules, origin, known, "SRTP")))
                 found.update(dict.fromkeys(_as_another_call(snapshot, asked, origin, known, "SRTP")))
+    found.update(dict.fromkeys(_trusting(snapshot)))
     return tuple(found)
+
+
+def _trusting(snapshot: Snapshot) -> Iterator[Leak]:
+    """Trunks whose word about users counts, or who learn what they withhold, without a proof of theirs."""
+    for trunk in snapshot.trunks.values():
+        secure = snapshot.settings.listeners[trunk.listener].transport == "tls"
+        proves = secure and trunk.tls is not None and trunk.tls.mode == "required"
+        if trunk.identity.out == "trusted" and not secure:
+            remedy = "`identity: {out: screened}`, or a TLS listener"
+            place = f"trunk {trunk.trunk}, identity out: trusted"
+            yield Leak("IDENTITY", "every trunk", trunk.trunk, place, remedy)
+        if trunk.identity.into == "trusted" and not proves:
+            remedy = "`identity: {in: screened}`, or TLS with mode: required"
+            place = f"trunk {trunk.trunk}, identity in: trusted"
+            yield Leak("IDENTITY", trunk.trunk, "every trunk", place, remedy)
 
 
 def _rules_of(asked: Asked, trunk: str) -> list[Rule]:

@@ -26,7 +26,7 @@ from sbc.sip.grammar import (
 )
 from sbc.sip.headers import CANONICAL, KNOWN_METHODS, Headers, canonical
 from sbc.sip.message import Message, Request, Response
-from sbc.sip.validate import unsupported_extensions, validate
+from sbc.sip.validate import validate
 
 __all__ = [
     "MAX_HEAD",
@@ -36,7 +36,6 @@ __all__ = [
     "parse_message",
     "read_fields",
     "read_start",
-    "unsupported_extensions",
     "validate",
 ]
 

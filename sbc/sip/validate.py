@@ -5,7 +5,6 @@ After ``validate`` no typed view of the message raises.
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import Final
 
 from dsl.addresses import is_sos
@@ -88,9 +87,3 @@ def essentials(response: Response) -> Response | None:
             continue
         return reduced
     return None
-
-
-def unsupported_extensions(request: Message, supported: Collection[str]) -> list[str]:
-    """The option tags in Require that are not in ``supported`` (lower case), for 420 (RFC 3261 8.2.2.3)."""
-    required = request.headers.values("require")
-    return [tag for tag in required if tag.lower() not in supported]

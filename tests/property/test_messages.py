@@ -9,12 +9,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from sbc.b2bua.screening import required_but_unknown
 from sbc.base import PeerError
 from sbc.sip.address import parse_name_addr
 from sbc.sip.grammar import parse_params, split_commas
 from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request, Response, response_to
-from sbc.sip.parse import ParseError, parse_message, unsupported_extensions, validate
+from sbc.sip.parse import ParseError, parse_message, validate
 from sbc.sip.serialize import serialize
 from sbc.sip.stream import PING, Keepalive, MessageStream
 from sbc.sip.uri import parse_uri
@@ -68,7 +69,8 @@ def touch(message: Message) -> None:
         str((message.via.branch, message.via.received, message.via.rport, message.via.maddr))
     except PeerError:
         pass
-    unsupported_extensions(message, ())
+    if isinstance(message, Request):
+        required_but_unknown(message)
 
 
 @pytest.mark.slow

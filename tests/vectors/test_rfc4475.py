@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from sbc.b2bua.screening import required_but_unknown
 from sbc.sip.message import Request, response_to
-from sbc.sip.parse import ParseError, parse_message, unsupported_extensions, validate
+from sbc.sip.parse import ParseError, parse_message, validate
 from sbc.sip.serialize import serialize
 from sbc.sip.stream import MessageStream
 
@@ -122,8 +123,10 @@ def test_contact_parameters_with_and_without_brackets() -> None:
 def test_unsupported_extensions_are_listed() -> None:
     request = parse_message(octets("bext01"))
     assert isinstance(request, Request)
-    assert unsupported_extensions(request, {"100rel"}) == ["nothingSupportsThis", "nothingSupportsThisEither"]
-    assert request.headers.values("Proxy-Require") == ["noProxiesSupportThis", "norDoAnyProxiesSupportThis"]
+    assert required_but_unknown(request) == [
+        *("nothingSupportsThis", "nothingSupportsThisEither"),
+        *("noProxiesSupportThis", "norDoAnyProxiesSupportThis"),
+    ]
 
 
 def test_binary_bodies_and_utf8_reasons_are_untouched() -> None:
