@@ -22,7 +22,8 @@ from sbc.b2bua.leg import Leg
 from sbc.b2bua.life import fire
 from sbc.b2bua.media_policy import agreed_alone
 from sbc.b2bua.proofs import CHALLENGES, Given, proven
-from sbc.b2bua.session import accept, accepted, forget_descriptions
+from sbc.b2bua.session import accept, accepted, forget_descriptions, may_be_transferred
+from sbc.b2bua.transfers import introduction
 from sbc.b2bua.translate import Fields, answer, extensions
 from sbc.base import PeerError
 from sbc.flow import Flow
@@ -333,7 +334,8 @@ class Attempt:
         fork.a.confirm()
         accepted(call, "b", self.invite, response, at)
         accept(call, "a", invitation.request, final, at)
-        forget_descriptions(call)
+        if not forget_descriptions(call) and may_be_transferred(call):
+            call.introduced = introduction(invitation.request)
         call.answered_at = at
         call.a.invited = False
         # Without SDP in the 2xx all was agreed in reliable provisional responses (RFC 3262 5).

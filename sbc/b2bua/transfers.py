@@ -16,6 +16,7 @@ from dsl.addresses import escape_user
 from dsl.decision import Route
 from sbc.b2bua.dialogs import Dialogs, Fork
 from sbc.b2bua.leg import Leg, Side, other
+from sbc.b2bua.translate import Fields
 from sbc.base import PeerError
 from sbc.sip.address import parse_name_addr
 from sbc.sip.dialog import Dialog
@@ -26,6 +27,7 @@ from sbc.sip.uri import Uri
 #: The methods of a transfer, which only trunks that take one are promised.
 TRANSFER_METHODS: Final = frozenset(("REFER", "NOTIFY"))
 _SCHEMES: Final = ("sip", "sips", "tel")
+_OF_ITSELF: Final = ("Privacy", "P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID")
 # What a URI's header may hold unescaped (RFC 3261 25.1, hnv-unreserved).
 _UNESCAPED: Final = "[]/?:+$-_.!~*'()"
 _STATUS_LINE: Final = re.compile(rb"SIP/2\.0 [1-6][0-9]{2} [ -~]{0,100}").match
@@ -250,12 +252,18 @@ def name_of(value: str) -> str:
     return party.user or party.host
 
 
+def introduction(invite: Request) -> Fields:
+    """What a caller says of itself beside From, or that nothing be said, for whom it is connected with."""
+    headers = invite.headers
+    return tuple([(name, value) for name in _OF_ITSELF for value in headers.get_all(name)])
+
+
 def referred_invite(
-    refer: Request, to: Uri, party: Dialog, leg: Leg, tag: str, branch: str, offer: bytes, privacy: str
+    refer: Request, to: Uri, party: Dialog, leg: Leg, tag: str, branch: str, offer: bytes, of_itself: Fields
 ) -> Request:
     """The INVITE that the ``party`` of ``leg`` would send, had it been passed the REFER; it is never sent.
 
-    Its offer is what the party has said last, but that nothing is on hold.
+    Its offer is what the party has said last, but that nothing is on hold; ``of_itself`` is its introduction.
     """
     hops = refer.max_forwards
     fields = [
@@ -270,8 +278,7 @@ def referred_invite(
     by = referrer(refer)
     if by is not None:
         fields.append(("Referred-By", f"<{by}>"))
-    if privacy:
-        fields.append(("Privacy", privacy))
+    fields += of_itself
     if offer:
         fields.append(("Content-Type", "application/sdp"))
     return Request("INVITE", str(to), Headers(fields), _HELD.sub(b"a=sendrecv", offer))
