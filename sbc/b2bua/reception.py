@@ -28,7 +28,7 @@ from sbc.b2bua.setup import Setup
 from sbc.b2bua.states import Ending
 from sbc.b2bua.takeover import may_replace, replaced_by, told_to_replace
 from sbc.b2bua.told import emergency_failed
-from sbc.b2bua.transfers import parse_replaces
+from sbc.b2bua.transfers import parse_replaces, target_dialog
 from sbc.b2bua.translate import ACCEPT, EXTENSIONS, OF_TRANSFERS, reasons
 from sbc.base import PeerError
 from sbc.config.model import Trunk
@@ -36,6 +36,7 @@ from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
 from sbc.policy.bodies import media_types
 from sbc.policy.emergency import BEYOND, WITHIN, Urgency
+from sbc.sip.dialog import Dialog
 from sbc.sip.grammar import find_param
 from sbc.sip.matching import same_party
 from sbc.sip.message import Request
@@ -149,7 +150,7 @@ class Reception:
         elif request.method == "OPTIONS":
             self._on_options(server, trunk, at, out)
         elif request.method == "REFER":
-            self._refuse(server, Refusal(403, "Forbidden"), at, out)
+            self._refer_outside(whose, server, request, at, out)
         elif request.method in PAGED:
             self._on_page(flow, server, request, whose, at, out)
         else:
@@ -363,10 +364,30 @@ class Reception:
 
     def _refer(
         self, call: Call, fork: Fork, side: Side, server: ServerTransaction, request: Request,
-        at: float, out: list[Command],
+        at: float, out: list[Command], told_in: Dialog | None = None,
     ) -> None:  # fmt: skip
         refusal = refuse_refer(call, fork, side, request)
         if refusal is not None:
             self._refuse(server, refusal, at, out)
         else:
-            Referral(call, fork, side, request).start(server, request, at, out)
+            Referral(call, fork, side, request, told_in).start(server, request, at, out)
+
+    def _refer_outside(
+        self, whose: Whose, server: ServerTransaction, request: Request, at: float, out: list[Command]
+    ) -> None:
+        """A REFER outside of a dialog is about the one that it names, of the same trunk (RFC 4538)."""
+        named = target_dialog(request)
+        found = self._desk.dialogs.of(*named) if named is not None else None
+        call = self._calls.get(found[0]) if found is not None else None
+        if found is None or call is None:
+            status = (403, "Forbidden") if named is None else (481, "Call/Transaction Does Not Exist")
+            self._refuse(server, Refusal(*status), at, out)
+            return
+        _, fork, side = found
+        trunk = call.leg(side).trunk
+        if whose.trunk is None or trunk.trunk != whose.trunk.trunk or trunk.transfers != "perform":
+            self._refuse(server, Refusal(403, "Forbidden"), at, out)
+            return
+        self._desk.working_on = call.id
+        told_in = Dialog.as_uas(request, self._desk.ids.tag())
+        self._refer(call, fork, side, server, request, at, out, told_in)

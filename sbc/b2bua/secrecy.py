@@ -9,7 +9,8 @@ route that no call will ever take, and never leaves out one that a call can take
 targets, as the rule writes them, may be without TLS; to where a hook redirects nobody knows before it does.
 A trunk that is trusted with who users are (``identity``) without a certificate is named too.
 Where a callee's redirects are followed, the rules are walked again as a call of its trunk, with the promise
-that the caller had; what the rules before demanded of it would still hold, and is not counted on here.
+that the caller had; what the rules before demanded of it would still hold, and is not counted on here. So are
+they where a trunk's transfers are carried out, for whoever may be in a call with it.
 """
 
 from __future__ import annotations
@@ -68,7 +69,7 @@ def secrecy_report(snapshot: Snapshot) -> tuple[Leak, ...]:
         secure = facts["transport"] == "tls"
         if secure:
             found.update(dict.fromkeys(_leaks(snapshot, rules, origin, facts, "SIPS")))
-            found.update(dict.fromkeys(_after_redirects(snapshot, asked, origin, facts, "SIPS")))
+            found.update(dict.fromkeys(_as_another_call(snapshot, asked, origin, facts, "SIPS")))
             outside = [rule for rule in rules if rule.names_method]
             for method in origin.methods:
                 known = facts | {"method": method}
@@ -77,7 +78,7 @@ def secrecy_report(snapshot: Snapshot) -> tuple[Leak, ...]:
             for offered in _offers(origin):
                 known = facts | {"sdp.srtp": offered}
                 found.update(dict.fromkeys(_leaks(snapshot, rules, origin, known, "SRTP")))
-                found.update(dict.fromkeys(_after_redirects(snapshot, asked, origin, known, "SRTP")))
+                found.update(dict.fromkeys(_as_another_call(snapshot, asked, origin, known, "SRTP")))
     found.update(dict.fromkeys(_trusting(snapshot)))
     return tuple(found)
 
@@ -111,26 +112,46 @@ def _following(snapshot: Snapshot) -> frozenset[str]:
     return frozenset([each.trunk for each in snapshot.trunks.values() if each.redirects == "follow"])
 
 
-def _after_redirects(
+def _as_another_call(
     snapshot: Snapshot, asked: Asked, origin: Trunk, known: dict[str, str], promise: Promise
 ) -> Iterator[Leak]:
-    """The ways out of a call of ``origin`` that a callee, and it may be another one after it, redirected."""
-    following = _following(snapshot)
+    """The ways out of somebody of ``origin`` whom a callee redirected, or whom the other side transfers.
+
+    That may happen again and again, each time as a call of the trunk that does it.
+    """
+    transferring = [each.trunk for each in snapshot.trunks.values() if each.transfers == "perform"]
+    ways = (("a redirect from", _following(snapshot)), ("a transfer by", frozenset(transferring)))
     seen: set[str] = set()
-    waiting = [(origin.trunk, known)] if following else []
-    while waiting:
-        name, facts = waiting.pop(0)
-        reached = [each for rule, _ in _reachable(_rules_of(asked, name), facts, promise)
-                   for each in rule.outcome.trunks]  # fmt: skip
-        if snapshot.hooks.route:
-            reached += snapshot.trunks
-        for by in reached:
-            if by not in following or by in seen:
-                continue
-            seen.add(by)
-            then = {**known, **_settled(snapshot, snapshot.trunks[by])}
-            yield from _leaks(snapshot, _rules_of(asked, by), origin, then, promise, by)
-            waiting.append((by, then))
+    waiting: list[tuple[str, dict[str, str]]] = []
+    called_by = [
+        by for by in transferring
+        if origin.trunk in _reached(snapshot, asked, by, _settled(snapshot, snapshot.trunks[by]), promise)
+    ]  # fmt: skip
+    met = _reached(snapshot, asked, origin.trunk, known, promise) if ways[0][1] or transferring else []
+    while True:
+        for how, may in ways:
+            for by in (*met, *(called_by if how == "a transfer by" else ())):
+                after = f" after {how} {by}"
+                if by in may and after not in seen:
+                    seen.add(after)
+                    then = {**known, **_settled(snapshot, snapshot.trunks[by])}
+                    yield from _leaks(snapshot, _rules_of(asked, by), origin, then, promise, after)
+                    waiting.append((by, then))
+        if not waiting:
+            return
+        met = _reached(snapshot, asked, *waiting.pop(0), promise)
+
+
+def _reached(
+    snapshot: Snapshot, asked: Asked, trunk: str, known: dict[str, str], promise: Promise
+) -> list[str]:
+    """The trunks that a call of ``trunk`` may go to."""
+    reached = [
+        each
+        for rule, _ in _reachable(_rules_of(asked, trunk), known, promise)
+        for each in rule.outcome.trunks
+    ]
+    return [*reached, *snapshot.trunks] if snapshot.hooks.route else reached
 
 
 def _settled(snapshot: Snapshot, origin: Trunk) -> dict[str, str]:
@@ -154,10 +175,9 @@ def _leaks(
     origin: Trunk,
     known: dict[str, str],
     promise: Promise,
-    by: str = "",
+    after: str = "",
 ) -> Iterator[Leak]:
-    hooks = snapshot.hooks.route if not by else ()
-    after = f" after a redirect from {by}" if by else ""
+    hooks = snapshot.hooks.route if not after else ()
     for rule, settings in _reachable(rules, known, promise):
         for name in rule.outcome.trunks:
             if _leaves(snapshot, snapshot.trunks.get(name), promise, settings):

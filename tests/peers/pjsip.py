@@ -31,6 +31,7 @@ class PjsipSettings:
     transport: Literal["udp", "tcp", "tls"] = "tls"
     address: str = "127.0.0.1"
     port: int = 0
+    also_tcp: bool = False  # beside UDP, at the same port
     cert: str = ""
     key: str = ""
     ca: str = ""

@@ -190,6 +190,8 @@ class Agent:
         config.medConfig.noVad = True
         self.endpoint.libInit(config)
         self.endpoint.transportCreate(_TRANSPORTS[self.settings["transport"]], self.transport_settings())
+        if self.settings["also_tcp"]:
+            self.endpoint.transportCreate(_TRANSPORTS["tcp"], self.transport_settings())
         self.endpoint.libStart()
         self.endpoint.audDevManager().setNullDev()
         for codec in self.endpoint.codecEnum2():
