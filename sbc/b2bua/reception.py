@@ -25,7 +25,9 @@ from sbc.b2bua.referral import Referral, refuse_refer
 from sbc.b2bua.screening import Refusal, allowed, looped, refuse, transfers
 from sbc.b2bua.session import objection, refreshed
 from sbc.b2bua.setup import Setup
+from sbc.b2bua.states import Ending
 from sbc.b2bua.takeover import may_replace, replaced_by, told_to_replace
+from sbc.b2bua.told import emergency_failed
 from sbc.b2bua.transfers import parse_replaces, target_dialog
 from sbc.b2bua.translate import ACCEPT, EXTENSIONS, OF_TRANSFERS, reasons
 from sbc.base import PeerError
@@ -241,6 +243,8 @@ class Reception:
         refusal = admit(call, trunk, at, urgency == WITHIN)
         if refusal is not None:
             out.append(Note("call-refused", "", {"trunk": trunk.trunk, "reason": refusal}))
+            if urgency:
+                emergency_failed(call, Ending(refusal, status=503), out)
             self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), at, out)
             return
         call.held = len(call.admitted)
