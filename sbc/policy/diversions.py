@@ -73,6 +73,16 @@ def converted(fields: list[Field], wanted: Diverted, target: str) -> list[Field]
     return rest + ([(HISTORY, ", ".join(_as_history(found, target)))] if found else [])
 
 
+def with_redirect(fields: list[Field], wanted: Diverted, user: str, place: str) -> list[Field]:
+    """``fields`` with one more who diverted the call: whose redirect we follow. ``user`` is escaped already.
+
+    It is told at our host, to peers that read such headers alone.
+    """
+    if not user or wanted not in ("diversion", "history-info"):
+        return fields
+    return [(DIVERSION, f"<sip:{user}@{place}>;reason=unconditional;privacy=off;counter=1"), *fields]
+
+
 def read_diversion(values: Iterable[str]) -> list[Diverter]:
     """Who diverted, the first one first; what cannot be read is left out."""
     found: list[Diverter] = []
