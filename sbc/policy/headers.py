@@ -57,13 +57,14 @@ _ADDRESSES: Final = frozenset(_DIVERTED)
 
 # A bracket ends, closed or not, at whatever may begin a match: a value full of such beginnings is read once.
 _BRACKET: Final = r"\[[^\]@<>;?,\s\"]*+\]?"
+_withheld: Final = re.compile(r'privacy(?![ \t]*+=[ \t]*+"?(?:off|none)(?![A-Za-z%]))', re.IGNORECASE).search
 _URI_HOST: Final = re.compile(rf"@(?:{_BRACKET}|[^;>?,:\s\"]++)(?::\d+)?")
 _BARE_HOST: Final = re.compile(rf"((?:^|[<\s,])sips?:)(?:{_BRACKET}|[^;>?,:\s\"@]++)(?::\d+)?(?=[;>?,\s]|$)")
 
 
 def _unwithheld(value: str) -> str | None:
-    """None where the entries ask to be withheld (RFC 7044 10.1)."""
-    return None if "privacy" in value.lower() else value
+    """None where the entries ask to be withheld (RFC 7044 10.1); `off` and `none` ask for nothing."""
+    return None if _withheld(value) else value
 
 
 def _mask_hosts(value: str) -> str | None:

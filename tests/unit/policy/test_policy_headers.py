@@ -85,6 +85,19 @@ class TestDiversion:
         assert passed([field], True, True) == [field]
 
     @pytest.mark.parametrize(
+        ("says", "stays"),
+        [
+            (";privacy=off", False), (';Privacy = "off";counter=1', False), ("?Privacy=none", False),
+            (";privacy=full", True), ("?privacy=HISTORY", True), (";privacy", True),
+            (";privacy=offline", True),
+            ("?Privacy=none%3Bid", True), (";privacy=off;x=1;privacy=name", True),
+        ],
+    )  # fmt: skip
+    def test_what_asks_for_no_privacy_crosses(self, says: str, stays: bool) -> None:
+        found = passed([("Diversion", f"<sip:+1555@a.example>;reason=away{says}")], False, False)
+        assert (found == []) is stays
+
+    @pytest.mark.parametrize(
         ("value", "masked"),
         [
             (
