@@ -205,7 +205,9 @@ class Hunt:
             return
         branch = desk.transactions.new_branch()
         try:
-            request = invite(leg, self.invitation.request, self.route, leg.target, branch, sdp, call.a)
+            request = invite(
+                leg, self.invitation.request, self.route, leg.target, branch, sdp, call.a, call.redirected[0]
+            )
         except PeerError as refused:
             self.invitation.refuse(refused.status, "Privacy Not Available", at, out, refused.reason)
             return
