@@ -134,7 +134,7 @@ class Reception:
             parts = read_body(request).parts
             if parts:
                 self._tell_of_parts(
-                    flow, request, lost(parts, media_types(trunk.bodies if trunk else ())), out
+                    trunk, request, lost(parts, media_types(trunk.bodies if trunk else ())), out
                 )
         if refusal is not None:
             self._refuse(server, refusal, at, out)
@@ -156,10 +156,13 @@ class Reception:
         else:
             self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
 
-    def _tell_of_parts(self, flow: Flow, request: Request, left: list[Part], out: list[Command]) -> None:
+    def _tell_of_parts(
+        self, trunk: Trunk | None, request: Request, left: list[Part], out: list[Command]
+    ) -> None:
         if left:
             types = ",".join([part.type for part in left])
-            fields = {"trunk": flow.trunk, "call_id": request.call_id, "types": types}
+            named = trunk.trunk if trunk is not None else None
+            fields = {"trunk": named, "call_id": request.call_id, "types": types}
             out.append(Note("parts-dropped", "", fields))
 
     def _refuse(self, server: ServerTransaction, refusal: Refusal, at: float, out: list[Command]) -> None:
