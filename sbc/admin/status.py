@@ -133,8 +133,8 @@ def _trunk(sbc: Running, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
         name=trunk.trunk, listener=trunk.listener, peers=tuple(str(peer) for peer in trunk.peers),
         transport=snapshot.settings.listeners[trunk.listener].transport,
         mode=trunk.tls.mode if trunk.tls else "off", srtp=trunk.srtp, sips=trunk.sips,
-        state="quarantined" if trunk.trunk in snapshot.quarantined else _state(peers, flows),
-        reason=_trouble(snapshot, trunk.trunk) or _failing(peers),
+        state=_state_of(snapshot, trunk, peers, flows),
+        reason=_trouble(snapshot, trunk.trunk) or _failing(peers) or _nobody(trunk, peers),
         held=trunk.trunk in snapshot.held,
         optional=summary.advice if summary is not None else "",
         shown=summary.counts if summary is not None else (),
@@ -161,6 +161,17 @@ def _sources(sbc: Running, snapshot: Snapshot) -> Iterator[RevocationView]:
             yield RevocationView("file", path, each.issuer_name, each.next_update)
     for source, state in sbc.revocation.sources.states.items():
         yield RevocationView(source.method, source.url, source.subject, state.until, state.due, state.problem)
+
+
+def _state_of(snapshot: Snapshot, trunk: Trunk, peers: tuple[PeerView, ...], flows: list[Flow]) -> TrunkState:
+    if trunk.trunk in snapshot.quarantined:
+        return "quarantined"
+    return "down" if _nobody(trunk, peers) else _state(peers, flows)
+
+
+def _nobody(trunk: Trunk, peers: tuple[PeerView, ...]) -> str:
+    """Why a trunk that has peers has none: they are domains, and DNS names no server of them."""
+    return f"DNS names no server of {trunk.domains[0].host}" if trunk.domains and not peers else ""
 
 
 def _state(peers: tuple[PeerView, ...], flows: list[Flow]) -> TrunkState:

@@ -19,20 +19,20 @@ from sbc.sip.uri import Uri
 
 
 class Servers:
-    """The servers of one domain, and whose turn it is among them; others begin afresh."""
+    """The servers of one domain, and whose turn it is among them; others begin afresh.
 
-    __slots__ = ("_turns", "targets")
+    ``ranks`` has them by priority, the lowest first.
+    """
+
+    __slots__ = ("_turns", "ranks", "targets")
 
     def __init__(self, targets: tuple[Target, ...]) -> None:
-        self.targets = targets
-        self._turns = Balancer()
-
-    def ranks(self) -> list[list[Target]]:
-        """Them by priority, the lowest first."""
         found: dict[int, list[Target]] = {}
-        for each in self.targets:
+        for each in targets:
             found.setdefault(each.priority, []).append(each)
-        return [found[priority] for priority in sorted(found)]
+        self.targets = targets
+        self.ranks = [found[priority] for priority in sorted(found)]
+        self._turns = Balancer()
 
     def in_turn(self, ready: Sequence[Target]) -> list[Address]:
         """Those of one priority, first whose turn it is; last the hosts of the weight 0, if others have more.

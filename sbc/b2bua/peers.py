@@ -223,7 +223,7 @@ class Peers:
             return _sorted_out([peer], states, at)
         ready: list[Address] = []
         last: list[Address] = []
-        for rank in servers.ranks():
+        for rank in servers.ranks:
             now, later = _sorted_out([each.address for each in rank], states, at)
             if turns and len(now) > 1:
                 now = servers.in_turn([each for each in rank if each.address in now])

@@ -148,7 +148,7 @@ class Reception:
         elif request.method == "OPTIONS":
             self._on_options(server, trunk, at, out)
         elif request.method == "REFER":
-            self._refer_outside(server, request, trunk, at, out)
+            self._refer_outside(whose, server, request, at, out)
         elif request.method in PAGED:
             self._on_page(flow, server, request, whose, at, out)
         else:
@@ -369,9 +369,8 @@ class Reception:
             Referral(call, fork, side, request, told_in).start(server, request, at, out)
 
     def _refer_outside(
-        self, server: ServerTransaction, request: Request, whose: Trunk | None, at: float,
-        out: list[Command],
-    ) -> None:  # fmt: skip
+        self, whose: Whose, server: ServerTransaction, request: Request, at: float, out: list[Command]
+    ) -> None:
         """A REFER outside of a dialog is about the one that it names, of the same trunk (RFC 4538)."""
         named = target_dialog(request)
         found = self._desk.dialogs.of(*named) if named is not None else None
@@ -382,7 +381,7 @@ class Reception:
             return
         _, fork, side = found
         trunk = call.leg(side).trunk
-        if whose is None or trunk.trunk != whose.trunk or trunk.transfers != "perform":
+        if whose.trunk is None or trunk.trunk != whose.trunk.trunk or trunk.transfers != "perform":
             self._refuse(server, Refusal(403, "Forbidden"), at, out)
             return
         self._desk.working_on = call.id

@@ -215,3 +215,8 @@ def test_two_hundred_servers_and_a_domain_that_is_not_there(domain: Domain) -> N
     domain.dns.knows()
     domain.found(0)
     domain.refused()
+    status = ask(domain.running.directory / "run" / "sbc.sock", "status")
+    (trunk,) = (each for each in status["trunks"] if each["name"] == "carrier")
+    assert (trunk["state"], trunk["reason"]) == ("down", f"DNS names no server of {DOMAIN}")
+    (name,) = status["names"]
+    assert (name["domain"], name["transport"], name["servers"], name["failing"]) == (DOMAIN, "tls", [], False)

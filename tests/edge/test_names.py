@@ -146,3 +146,13 @@ def test_a_domain_without_servers(zone: Zone) -> None:
     until_equal(lambda: zone.taught, [("t", DOMAIN, [])])
     with pytest.raises(ResolveFailed, match=r"carrier\.example has no address"):
         zone.names.find(one.trunks["t"], DOMAIN, "udp")
+
+
+def test_a_trunk_that_moves_to_another_transport_forgets_what_was_of_the_former(zone: Zone) -> None:
+    one = configured("carrier.example")
+    zone.names.apply(one)
+    until(lambda: zone.taught)
+    tcp = Settings.model_validate({"listeners": {"udp": {"bind": "127.0.0.1:5060", "transport": "tcp"}}})
+    zone.names.apply(Snapshot("w", one.directory, tcp, one.trunks, one.rules))
+    assert zone.taught[-1] == ("t", DOMAIN, None)
+    until_equal(lambda: zone.taught[-1], ("t", DOMAIN, []), "nobody serves it by TCP")

@@ -28,7 +28,7 @@ from sbc.net.system.resolver import ResolveFailed
 from sbc.net.system.sockets import datagram_peer, own_address
 
 # How many questions are under way, and how long the loop rests at most.
-AT_ONCE: Final = 32
+AT_ONCE: Final = 128
 _PERIOD: Final = 0.25
 # How many addresses of each domain are remembered that it has no more: calls may still be there.
 _FORMER: Final = 64
@@ -100,8 +100,9 @@ class Names:
                 if listener.transport == "udp":
                     bound[trunk.trunk] = listener.bind
                 users |= {(trunk.trunk, peer): Name(peer.host, listener.transport) for peer in domains}
-        for trunk_name, peer in self._users.keys() - users.keys():
-            self._learner.learn(trunk_name, peer, None)
+        for user, name in self._users.items():
+            if users.get(user) != name:  # it is gone, or reached by another transport
+                self._learner.learn(*user, None)
         moved = {
             user for user, name in users.items()
             if self._users.get(user) != name or self._bound.get(user[0]) != bound.get(user[0])
