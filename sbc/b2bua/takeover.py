@@ -218,4 +218,5 @@ class Takeover:
         return False
 
     def _part(self) -> None:
-        self.call.rival = self.held.rival = None
+        """It is decided: the calls know nothing of each other any more, and we let go of what knows us."""
+        self.call.rival = self.held.rival = self._joining = None

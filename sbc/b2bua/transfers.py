@@ -66,23 +66,23 @@ class Replaced(NamedTuple):
 
 def parse_replaces(text: str) -> Replaces:
     """Read the value of a Replaces header; PeerError 400."""
-    call_id, tags = _call_and_parameters(text)
+    call_id, tags = _value_and_parameters(text)
     if not call_id or not tags.get("to-tag") or not tags.get("from-tag"):
         raise PeerError("malformed Replaces")
     return Replaces(call_id, tags["to-tag"], tags["from-tag"], "early-only" in tags)
 
 
-def _call_and_parameters(text: str) -> tuple[str, dict[str, str]]:
-    """A Call-ID and the parameters behind it; PeerError 400 where one comes twice."""
-    call_id, *parameters = text.split(";")
+def _value_and_parameters(text: str) -> tuple[str, dict[str, str]]:
+    """A Call-ID or an event, and the parameters behind it; PeerError 400 where one comes twice."""
+    value, *parameters = text.split(";")
     found: dict[str, str] = {}
     for each in parameters:
-        name, _, value = each.partition("=")
+        name, _, given = each.partition("=")
         name = name.strip(" \t").lower()
         if name in found:
             raise PeerError(f"more than one {name}")
-        found[name] = value.strip(" \t")
-    return call_id.strip(" \t"), found
+        found[name] = given.strip(" \t")
+    return value.strip(" \t"), found
 
 
 def target_dialog(request: Request) -> tuple[str, str, str] | None:
@@ -93,7 +93,7 @@ def target_dialog(request: Request) -> tuple[str, str, str] | None:
     value = request.headers.get("Target-Dialog")
     if value is None:
         return None
-    call_id, tags = _call_and_parameters(value)
+    call_id, tags = _value_and_parameters(value)
     if not call_id or not tags.get("local-tag") or not tags.get("remote-tag"):
         raise PeerError("malformed Target-Dialog")
     return call_id, tags["remote-tag"], tags["local-tag"]
@@ -197,10 +197,10 @@ def refer_crossed(refers: Refers, side: Side, near: int, far: int) -> Refers:
 
 def event_across(refers: Refers, side: Side, notify: Request) -> str | None:
     """The Event of a NOTIFY from ``side`` for the one who referred (RFC 3515 2.4.6); None: nobody did."""
-    package, *parameters = (each.strip(" \t") for each in (notify.headers.get("Event") or "").split(";"))
+    package, parameters = _value_and_parameters(notify.headers.get("Event") or "")
     if package.lower() != "refer":
         return None
-    number = next((each[3:].strip() for each in parameters if each.lower().startswith("id=")), "")
+    number = parameters.get("id", "")
     for whose, near, far in refers:
         if whose == other(side) and number in ("", str(far)):
             return f"refer;id={near}" if number else "refer"
