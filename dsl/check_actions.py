@@ -19,10 +19,13 @@ PARTS = {
     "to.user": "ruri_user",
     "to.host": "ruri_host",
     "to.type": "ruri_type",
+    "from.scheme": "from_scheme",
+    "to.scheme": "ruri_scheme",
     "asserted.user": "asserted_user",
     "asserted.display": "asserted_display",
 }
 USER_TYPES = ("phone", "")
+SCHEMES = ("tel", "sip")
 SIDES: dict[str, Literal["to", "from"]] = {"to.param": "to", "from.param": "from"}
 _PARAM = re.compile(r"[A-Za-z0-9-]{1,64}")
 # What says where and how a request goes, and to whom: the SBC writes that itself (RFC 3261 19.1.1).
@@ -119,6 +122,9 @@ class ActionChecker(Checker):
             self.report(part, f"{part.name} cannot be set", suggest(part.name, PARTS))
         elif part.name.endswith(".type") and isinstance(value, syntax.Text) and value.value not in USER_TYPES:
             self.report(value, f'no user is of the type "{value.value}"', 'write "phone", or "" for none')
+        elif part.name.endswith(".scheme") and isinstance(value, syntax.Text) and value.value not in SCHEMES:
+            hint = 'write "tel", or "sip" for what the trunk\'s `scheme` says'
+            self.report(value, f'no URI of a call is written with "{value.value}"', hint)
 
     def _param(self, action: syntax.SetParamAction) -> None:
         if action.whose not in SIDES:

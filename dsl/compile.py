@@ -44,6 +44,8 @@ DRAFTED = frozenset(
         "from_display",
         "asserted_user",
         "asserted_display",
+        "from_scheme",
+        "ruri_scheme",
     )
 )
 Network = IPv4Network | IPv6Network

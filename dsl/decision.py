@@ -11,7 +11,7 @@ Downgrade = Literal["allow", "warn", "forbid"]
 Redirects = Literal["refuse", "pass", "follow"]
 Part = Literal[
     "from.user", "from.host", "from.type", "from.display", "to.user", "to.host", "to.type",
-    "asserted.user", "asserted.display",
+    "from.scheme", "to.scheme", "asserted.user", "asserted.display",
 ]  # fmt: skip
 
 DEFAULT_FAILURES: tuple[Failure, ...] = (408, 500, 502, 503, 504, "timeout", "unreachable")
@@ -21,7 +21,7 @@ DEFAULT_FAILURES: tuple[Failure, ...] = (408, 500, 502, 503, 504, "timeout", "un
 class SetPart:
     """Write one part of the From header (``from.*``), of the request target (``to.*``) or of what we assert.
 
-    A type is ``phone``, which says ``user=phone`` in the URI, or empty.
+    A type is ``phone``, which says ``user=phone`` in the URI, or empty; the scheme ``tel`` is for numbers.
     """
 
     part: Part

@@ -86,8 +86,9 @@ class Draft:
 
     __slots__ = (
         "_headers", "allow", "asserted_display", "asserted_user", "deny", "downgrade", "edits", "facts",
-        "from_display", "from_host", "from_param", "from_type", "from_user", "header", "hooks", "limits",
-        "prefer", "redirects", "ring", "ruri_host", "ruri_param", "ruri_type", "ruri_user", "srtp", "tags",
+        "from_display", "from_host", "from_param", "from_scheme", "from_type", "from_user", "header",
+        "hooks", "limits", "prefer", "redirects", "ring", "ruri_host", "ruri_param", "ruri_scheme",
+        "ruri_type", "ruri_user", "srtp", "tags",
     )  # fmt: skip
 
     def __init__(self, facts: Facts) -> None:
@@ -99,6 +100,8 @@ class Draft:
         self.from_host: str = facts.from_host
         self.from_type: str = facts.from_type
         self.from_display: str = facts.from_display
+        self.ruri_scheme: str = facts.ruri_scheme
+        self.from_scheme: str = facts.from_scheme
         self.asserted_user: str = facts.asserted_user
         self.asserted_display: str = facts.asserted_display
         self.ruri_param: Lookup = facts.ruri_param

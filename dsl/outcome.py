@@ -53,6 +53,8 @@ _UNWANTED = {
     "from.type": re.compile(r"[^A-Za-z]+"),
     "to.type": re.compile(r"[^A-Za-z]+"),
     "from.display": re.compile(rf'[{CONTROLS}"\\]+'),
+    "from.scheme": re.compile(r"[^a-z]+"),
+    "to.scheme": re.compile(r"[^a-z]+"),
     "asserted.user": re.compile(rf'[{CONTROLS}\s<>"@]+'),
     "asserted.display": re.compile(rf'[{CONTROLS}"\\]+'),
 }

@@ -42,6 +42,8 @@ _ALLOWED = {
     "to.host": re.compile(r"[A-Za-z0-9._:\[\]-]*"),
     "from.type": re.compile(r"[A-Za-z]*"),
     "to.type": re.compile(r"[A-Za-z]*"),
+    "from.scheme": re.compile(r"(?:tel|sip)?"),
+    "to.scheme": re.compile(r"(?:tel|sip)?"),
 }
 _POLICIES = {
     "srtp": ("off", "accept", "offer", "required"),

@@ -127,7 +127,7 @@ class Call:
         "refers",
         "reminded_at",
         "replacing",
-        "reserved",
+        "reserve_of",
         "rival",
         "rule",
         "setup",
@@ -175,8 +175,8 @@ class Call:
         # its network says that it is, where that is listened to.
         self.demands: tuple[bool, bool] = False, False
         self.rule = self.caller = self.called = self.privacy = self.asserted = ""
-        # Of an emergency call within the reserve of its trunk, where it holds a place, no limit counts.
-        self.downgraded = self.emergency = self.reserved = self.has_media = False
+        self.reserve_of = ""  # the trunk of whose reserve for emergency calls it holds a place
+        self.downgraded = self.emergency = self.has_media = False
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
         self.offered_early: Fork | None = None
         # Who has an offer under way that nobody has answered yet (RFC 3264 4, RFC 3311 5.2).
@@ -191,8 +191,13 @@ class Call:
 
     def reserve(self, at: float) -> None:
         """Take a place of the reserve that the caller's trunk has for emergency calls."""
-        self.reserved = True
-        self.desk.reserves.hold(self.a.trunk.trunk, at)
+        self.reserve_of = self.a.trunk.trunk
+        self.desk.reserves.hold(self.reserve_of, at)
+
+    @property
+    def reserved(self) -> bool:
+        """Whether it is an emergency call within the reserve of its trunk: no limit of ours refuses it."""
+        return bool(self.reserve_of)
 
     def leg(self, side: Side) -> Leg:
         """The leg on ``side``; the callee's exists once a connection to it does."""
@@ -354,9 +359,9 @@ def forget(call: Call) -> None:
     """A call is over and holds nothing any more; harmless twice."""
     desk = call.desk
     release(call, 0)
-    if call.reserved:
-        call.reserved = False
-        desk.reserves.release(call.a.trunk.trunk)
+    if call.reserve_of:
+        desk.reserves.release(call.reserve_of)
+        call.reserve_of = ""
     if call.limits:
         desk.rule_limits.release(call.limits)
         call.limits = ()

@@ -59,7 +59,7 @@ def claimed(
     name = customers.choose(called, caller, own.trunk, among, kept)
     if name is not None:
         return name
-    other = customers.choose(called, None, own.trunk, among, kept)
+    other = customers.choose(called, None, own.trunk, among, kept) if customers.asks_callers else None
     return _nobodys(called, customers, among) if other is None else _not_from(caller, other, customers)
 
 

@@ -17,7 +17,7 @@ from dsl.decision import CopyHeader, Edit, RemoveHeader, Route, SetHeader, SetPa
 from dsl.ownership import copy_refusal, matches_glob
 from sbc.b2bua.bodies import SDP, location, with_bodies, with_sdp
 from sbc.b2bua.leg import Leg, between, format_target
-from sbc.b2bua.uri_params import params_after, placed
+from sbc.b2bua.uri_params import params_after, placed, telephone
 from sbc.base import Address, PeerError
 from sbc.config.model import Transfers
 from sbc.policy.diversions import converted
@@ -185,10 +185,12 @@ def address_invite(leg: Leg, request: Request, route: Route, target: Address, hi
         parts["from.host"] = ANONYMOUS_HOST
     given = {} if hidden else params_after(route.edits, "from")
     caller, params = placed(parts["from.user"], given)
+    number = "" if hidden else telephone(parts.get("from.scheme", ""), caller, params)
     caller_at = f"{caller}@" if caller else ""
     place = _host(parts["from.host"]) or leg.sent_by.rpartition(":")[0]
     phone = _user_type(parts["from.type"], caller)
-    leg.local_uri = f"{quote_display(parts['from.display'])}<{leg.scheme}:{caller_at}{place}{phone}{params}>"
+    written = number or f"{leg.scheme}:{caller_at}{place}{phone}{params}"
+    leg.local_uri = f"{quote_display(parts['from.display'])}<{written}>"
     leg.set_contact(caller)
     transport = leg.flow.transport
     if request.target.scheme == "urn" and parts["to.user"] == request.target.party.user:
@@ -197,6 +199,10 @@ def address_invite(leg: Leg, request: Request, route: Route, target: Address, hi
         )
         return parts["to.user"]
     called, params = placed(parts["to.user"], params_after(route.edits, "to"))
+    number = telephone(parts.get("to.scheme", ""), called, params)
+    if number:
+        leg.remote_uri = f"<{number}>"
+        return number
     called_at = f"{called}@" if called else ""
     place = _host(parts["to.host"]) or format_target(target, transport)
     phone = _user_type(parts["to.type"], called)

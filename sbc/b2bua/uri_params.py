@@ -46,6 +46,18 @@ def placed(user: str, params: dict[str, str]) -> tuple[str, str]:
     return escape_user(number + _joined([each for each in ordered if each[1]])), _joined(others)
 
 
+def telephone(scheme: str, user: str, params: str) -> str:
+    """The tel: URI (RFC 3966) of a number with all of its parameters; empty where none is wanted or can be.
+
+    A number that is not global needs the context in which it is one.
+    """
+    number, _, behind = user.partition(";")
+    if scheme != "tel" or not is_number(number):
+        return ""
+    local = not number.startswith("+") and ";phone-context=" not in f";{behind}".lower()
+    return "" if local else f"tel:{user}{params}"
+
+
 def _joined(params: list[tuple[str, str]]) -> str:
     return "".join(
         [f";{name}" if value == name else f";{name}={_forbidden(_escape, value)}" for name, value in params]

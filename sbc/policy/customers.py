@@ -60,11 +60,14 @@ class Customer(NamedTuple):
 
 
 class Customers:
-    """The trunks of one listener whose peers prove the same, by what tells their calls apart."""
+    """The trunks of one listener whose peers prove the same, by what tells their calls apart.
+
+    ``asks_callers``: some of them ask for the caller's host.
+    """
 
     __slots__ = (
-        "_block_lengths", "_blocks", "_callers", "_contacts", "_fellows", "_hosts", "_lengths", "_prefixes",
-        "members",
+        "_accounts", "_block_lengths", "_blocks", "_callers", "_contacts", "_fellows", "_hosts", "_lengths",
+        "_plain", "_prefixes", "asks_callers", "members",
     )  # fmt: skip
 
     def __init__(self, members: Iterable[Customer]) -> None:
@@ -75,6 +78,10 @@ class Customers:
         self._hosts: dict[str, list[Customer]] = {}
         self._callers: dict[str, list[Customer]] = {}
         self._fellows: dict[frozenset[str], list[str]] = {}
+        rest = [each for each in self.members.values() if not each.told]
+        self._plain = {each.trunk for each in rest if not each.registers}
+        self._accounts = {each.trunk for each in rest if each.registers}
+        self.asks_callers = any([each.from_hosts for each in self.members.values()])
         for each in self.members.values():
             self._file(each)
         self._lengths = sorted({len(prefix) for prefix in self._prefixes}, reverse=True)
@@ -151,17 +158,18 @@ class Customers:
         mine = members[own]
         if not mine.told and (kept or not mine.registers):
             return own
-        registered: str | None = None
-        several = False
-        for name in among:
-            each = members.get(name)
-            if each is None or each.told:
-                continue
-            if not each.registers:
-                return name
-            several = several or (registered is not None and registered != name)
-            registered = name
-        return None if several else registered
+        if self._plain:
+            for name in among:
+                if name in self._plain:
+                    return name
+        account = ""
+        if self._accounts:
+            for name in among:
+                if name in self._accounts and name != account:
+                    if account:
+                        return None
+                    account = name
+        return account or None
 
 
 def _fits(each: Customer, called: str, caller: str | None) -> bool:

@@ -39,7 +39,9 @@ Trust = Literal["trusted", "screened", "none"]
 Written = Literal["P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID"]
 Party = Literal["calling", "called"]
 
-_SAYING: Final = frozenset([name.lower() for name in SAYING])
+_ASSERTED: Final = ASSERTED.lower()
+_PREFERRED: Final = PREFERRED.lower()
+_REMOTE_PARTY: Final = REMOTE_PARTY.lower()
 #: Who asks for one of these does not want to be known by a number that its network vouches for.
 _WITHHOLDING: Final = frozenset(("id", "user", "header"))
 
@@ -57,15 +59,11 @@ class Boundary(NamedTuple):
     written: Written
     place: str
 
-    @property
-    def trusted(self) -> bool:
-        """Whether both sides are of one trust domain."""
-        return self.believed == "trusted" and self.told == "trusted"
-
 
 def taken(headers: Headers, believed: Trust, party: Party) -> list[Field]:
     """What a message says of who its sender is, where that is believed; and that it is to be withheld."""
-    if _SAYING.isdisjoint(headers.first):
+    first = headers.first
+    if not (_ASSERTED in first or _PREFERRED in first or _REMOTE_PARTY in first):
         return []
     fields: list[Field] = []
     if REMOTE_PARTY in headers and "Privacy" not in headers:
@@ -114,6 +112,8 @@ def ours(user: str, display: str, place: str, phone: bool) -> str:
 
 def told(fields: list[Field], boundary: Boundary, party: Party, request: bool) -> list[Field]:
     """``fields`` as the peer is told them: privacy performed, identities in the words that it reads."""
+    if not fields:
+        return fields
     wishes = asked(fields)
     fields = perform(fields, boundary.told == "trusted")
     if not any([name == ASSERTED for name, _ in fields]):

@@ -32,6 +32,17 @@ class Scripted(Agent):
     def _receive(self, link: Link, message: Message) -> None:
         self.__dict__.setdefault("said", []).append((link, message))
 
+    @property
+    def is_deaf(self) -> bool:
+        """Whether it listens no longer."""
+        return self._server is None
+
+    def deaf(self) -> None:
+        """Listen no longer; its connections stay."""
+        if self._server is not None:
+            self._server.stop()
+            self._server = None
+
     def hears(self, what: str | int, count: int = 1) -> tuple[Link, Message]:
         """The ``count``-th message of this method or status, and the connection that it came on."""
 

@@ -2,7 +2,7 @@
 
 Either end goes on over connections of its own, or is dialled. A connection is not the call that it carries
 (RFC 3261 18.1.1, 18.2.2): the call comes about and ends as if nothing had happened, but where the callee has
-said nothing yet, for nobody knows then that it has got the call.
+said nothing yet, for nobody knows then that it has got the call. Who is gone for good is not waited for.
 """
 
 from __future__ import annotations
@@ -92,6 +92,11 @@ class End:
         self.link.close()
         until(lambda: self._open(direction) < before, "the SBC has seen the end of the connection")
 
+    def is_gone(self, direction: str) -> None:
+        """The same, and nobody is where it was."""
+        self.agent.deaf()
+        self.closes(direction)
+
     def _open(self, direction: str) -> int:
         status = ask(self.sbc.directory / "run" / "sbc.sock", "status")
         (listener,) = (each for each in status["listeners"] if each["name"] == "tls")
@@ -148,6 +153,17 @@ class Play:
         if moment != "BYE":
             self._hung_up(hangs_up)
         self._bye_answered(hangs_up)
+
+    def says(self, status: int) -> Response:
+        """The callee's answer to the INVITE."""
+        return self._response(self.invite, status, sdp=False)
+
+    def cancelled(self) -> None:
+        """The callee is told that nobody waits, and ends its INVITE."""
+        cancel = self.callee.request("CANCEL")
+        self.callee.send(response_to(cancel, 200))
+        self.callee.send(self.says(487))
+        self.callee.hears("ACK")
 
     def ended(self) -> dict[str, object]:
         """The record, when nothing of the call is left."""
@@ -236,14 +252,15 @@ class Play:
         self.callee.hears("ACK", count=2)
 
     def _hung_up(self, who: str) -> None:
-        near, far, dialog = self._ends(who)
+        near, far, dialog = self.ends(who)
         near.send(dialog.request("BYE", via=near.via(), contact=""))
         self.bye = far.request("BYE")
 
     def _bye_answered(self, who: str) -> None:
-        self._ends(who)[1].send(response_to(self.bye, 200))
+        self.ends(who)[1].send(response_to(self.bye, 200))
 
-    def _ends(self, who: str) -> tuple[End, End, Dialog]:
+    def ends(self, who: str) -> tuple[End, End, Dialog]:
+        """Who hangs up, on whom, and by which dialog."""
         if who == "caller":
             return self.caller, self.callee, self.near
         return self.callee, self.caller, self.far
@@ -265,6 +282,8 @@ def play(sbc: Attacked) -> Iterator[Play]:
     office.listen(sbc.ports.office)
     yield Play(sbc, End(office, sbc, sbc.ports.office), End(sbc.carrier, sbc, sbc.ports.carrier))
     office.close()
+    if sbc.carrier.is_deaf:
+        sbc.carrier.listen(sbc.ports.carrier)
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
@@ -293,6 +312,43 @@ def test_who_is_hung_up_is_dialled(play: Play, loses: str) -> None:
     play.goes_on("ACK", "callee" if loses == "caller" else "caller")
     record = play.ended()
     assert (record["status"], record["ended_by"]) == (200, "callee" if loses == "caller" else "caller")
+
+
+@pytest.mark.parametrize("moment", ["INVITE", "100", "180", "183"])
+def test_nobody_is_rung_for_who_is_gone_for_good(play: Play, moment: str) -> None:
+    play.goes_to(moment)
+    play.caller.is_gone("inbound")
+    if moment != "INVITE":  # before it is heard of it must not be cancelled (RFC 3261 9.1)
+        play.cancelled()
+    else:
+        play.callee.send(play.says(487))
+    record = play.ended()
+    assert (record["status"], record["ended_by"]) == (503, "us")
+    assert record["reason"] == "the caller's connection closed"
+
+
+@pytest.mark.parametrize("gone", ["caller", "callee"])
+def test_who_is_left_may_hang_up_on_who_is_gone(play: Play, gone: str) -> None:
+    play.goes_to("ACK")
+    end, direction, left = (
+        (play.caller, "inbound", "callee") if gone == "caller" else (play.callee, "outbound", "caller")
+    )
+    end.is_gone(direction)
+    near, _, dialog = play.ends(left)
+    near.send(dialog.request("BYE", via=near.via(), contact=""))
+    near.response(200, "BYE")
+    record = play.ended()
+    assert (record["status"], record["ended_by"]) == (200, left)
+
+
+@pytest.mark.parametrize("moment", ["100", "180", "183"])
+def test_a_callee_that_is_gone_for_good_is_not_waited_for(play: Play, moment: str) -> None:
+    play.goes_to(moment)
+    play.callee.is_gone("outbound")
+    refused = play.caller.response(503, "INVITE")
+    play.caller.send(_ack(play.sent, refused))
+    record = play.ended()
+    assert (record["status"], record["ended_by"]) == (503, "us")
 
 
 def test_a_callee_that_had_said_nothing_is_not_waited_for(play: Play) -> None:

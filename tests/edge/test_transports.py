@@ -137,6 +137,23 @@ def test_udp_dialling_a_shared_address_takes_nothing_from_its_owner(lab: Lab) ->
     peer.close()
 
 
+def test_udp_whom_two_trunks_have_dialled_is_heard_when_the_first_of_them_is_gone(lab: Lab) -> None:
+    """Nobody's `sources` name it: it is heard because we called it, for whichever trunk."""
+    lab.listener("edge", "udp")
+    lab.start()
+    peer = udp_client()
+    there = f"127.0.0.1:{peer.getsockname()[1]}"
+    trunks = [lab.trunk(name, listener="edge", sources=(), peers=(there,)) for name in ("acme", "bolt")]
+    snapshot = lab.reload()
+    flows = [lab.dialer.connect(each, snapshot) for each in trunks]
+    del lab.trunks["acme"]
+    lab.reload()
+    peer.sendto(OPTIONS, lab.address("edge"))
+    until(lambda: lab.recorder.messages)
+    assert lab.recorder.messages[0][0] is flows[1] and not flows[0].alive
+    peer.close()
+
+
 def test_udp_withdrawn_source_closes_the_flow(lab: Lab) -> None:
     start(lab, "udp")
     peer = udp_client()

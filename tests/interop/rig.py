@@ -109,6 +109,7 @@ class Rig:
     warned: str = r"\[(sips-downgrade|check)\]"
     pairs: int = 20  # of media ports
     rules: str = ""  # asked before those by which the two reach each other
+    more: str = ""  # what else sbc.yaml says
     others: tuple[Far, ...] = ()  # further trunks, which only ``rules`` lead to
     lab: Lab = field(init=False)
     sbc: Portcullis = field(init=False)
@@ -155,7 +156,7 @@ class Rig:
             settings = settings.replace("identities:", f"{_LISTENER6}identities:").partition("media:")[0]
             settings += _NETWORKS
         text = settings.format(tls=self.tls, udp=self.udp, sbc=self.lab.issue("sbc"), first=first, last=last)
-        (directory / "sbc.yaml").write_text(text)
+        (directory / "sbc.yaml").write_text(text + self.more)
         for each in (caller, callee, *self.others):
             (directory / "trunks.d" / f"{each.name}.yaml").write_text(each.trunk())
         rules = [(caller.name, callee.name), (callee.name, caller.name)]

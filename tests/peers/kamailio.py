@@ -47,6 +47,7 @@ request_route {{
     if (is_method("OPTIONS") && !has_totag()) {{ sl_send_reply("200", "OK"); exit; }}
     if (is_method("CANCEL")) {{ if (t_check_trans()) {{ t_relay(); }} exit; }}
     if (is_method("ACK") && !t_check_trans() && !has_totag()) {{ exit; }}
+    {answer}
     {record_route}
     $du = "{forward}";
     if (!t_relay()) {{ sl_reply_error(); }}
@@ -128,6 +129,7 @@ class KamailioSettings:
 
     ``memory`` is the manager of its memory, shared and private; "" leaves it to Debian, which takes qm.
     With ``registrar`` it asks for a password, and keeps who has registered.
+    With ``answer``, a word and pseudo-variables, it answers each INVITE with 486 and what it has read.
     ``port`` 0 takes a free one; ``credentials`` and ``ca`` are needed as soon as one side is TLS.
     """
 
@@ -141,6 +143,7 @@ class KamailioSettings:
     children: int = 2
     memory: Literal["", "fm", "qm", "tlsf"] = ""
     registrar: RegistrarSettings | None = None
+    answer: str = ""
 
 
 class Kamailio(PeerProcess):
@@ -182,6 +185,7 @@ class Kamailio(PeerProcess):
             registrar=self._registrar(_REGISTRAR),
             record_route=self._record_route(),
             back="handle_ruri_alias();" if chosen.record_route else "",
+            answer=f'sl_send_reply("486", "{chosen.answer}"); exit;' if chosen.answer else "",
             forward=f"sip:127.0.0.1:{chosen.forward_port};transport={chosen.forward_transport}",
         )
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -91,9 +92,16 @@ class Pjsip(PeerProcess):
         udp = self.settings.transport == "udp"
         self.wait_until(lambda: listening(self.port, udp=udp), 30, f"listening port {self.port}")
 
-    def call(self, uri: str, headers: dict[str, str] | None = None, offer: bool = True) -> int:
-        """Dial ``uri`` and return the call's number; without ``offer`` the callee makes it."""
-        return int(self.do("call", uri=uri, headers=headers or {}, offer=offer)["call"])
+    def call(
+        self, uri: str, headers: dict[str, str] | None = None, offer: bool = True,
+        parts: Sequence[dict[str, str]] = (),
+    ) -> int:  # fmt: skip
+        """Dial ``uri`` and return the call's number; without ``offer`` the callee makes it.
+
+        ``parts`` of the body beside the SDP have an ``id``, a ``type`` and a ``body``.
+        """
+        order = self.do("call", uri=uri, headers=headers or {}, offer=offer, parts=list(parts))
+        return int(order["call"])
 
     def answer(self, call: int, status: int = 200) -> None:
         """Answer an incoming call."""

@@ -270,7 +270,8 @@ class Agent:
         """Dial ``uri``, with further ``headers``."""
         call = AgentCall(self, self.account)
         try:
-            call.makeCall(order["uri"], _offering(_parameters(0, order.get("headers")), order))
+            parameters = _offering(_parameters(0, order.get("headers")), order)
+            call.makeCall(order["uri"], _divided(parameters, order.get("parts") or []))
         except pj.Error:
             self.calls.pop(call.number, None)
             raise
@@ -355,6 +356,21 @@ def _parameters(status: int, headers: dict[str, str] | None = None) -> Any:
 def _offering(parameters: Any, order: dict[str, Any]) -> Any:
     if not order.get("offer", True):
         parameters.opt.flag |= pj.PJSUA_CALL_NO_SDP_OFFER
+    return parameters
+
+
+def _divided(parameters: Any, parts: list[dict[str, str]]) -> Any:
+    """Let the body have ``parts`` beside the SDP, each with its ``id``, ``type`` and ``body``."""
+    if parts:
+        option = parameters.txOption
+        option.multipartContentType.type, option.multipartContentType.subType = "multipart", "mixed"
+        for each in parts:
+            part, header = pj.SipMultipartPart(), pj.SipHeader()
+            part.contentType.type, _, part.contentType.subType = each["type"].partition("/")
+            header.hName, header.hValue = "Content-ID", f"<{each['id']}>"
+            part.headers.append(header)
+            part.body = each["body"]
+            option.multipartParts.append(part)
     return parameters
 
 

@@ -47,8 +47,9 @@ class SippSettings:
     port of its contact (its own when 0); ``hold`` is how long a call stands, in milliseconds. With
     ``echo`` RTP goes back to where it came from; with ``each`` every call has a connection of its own;
     ``trace`` keeps every message in `Sipp.messages`; ``login_uri`` is what digest credentials are
-    made for, without ``sip:``. ``linger`` is how long an ended call still answers what is repeated, in
-    milliseconds; ``patient`` repeats until the network has had many chances to lose.
+    made for, without ``sip:``. ``hears`` are the statuses that a caller is told, in this order,
+    ``speaks`` a callee's first and its final one. ``linger`` is how long an ended call still answers
+    what is repeated, in milliseconds; ``patient`` repeats until the network has had many chances to lose.
     """
 
     scenario: str
@@ -69,6 +70,8 @@ class SippSettings:
     each: bool = False
     trace: bool = False
     login_uri: str = ""
+    hears: tuple[int, ...] = ()
+    speaks: tuple[int, int] = (180, 486)
     linger: int = 0
     patient: bool = False
 
@@ -169,6 +172,9 @@ class Sipp(PeerProcess):
         says = chosen.says or chosen.transport
         contact = f"[local_ip]:{chosen.contact_port or self.port};transport={says}"
         text = (_SCENARIOS / f"{chosen.scenario}.xml").read_text()
+        hears = "\n\n".join(f'  <recv response="{each}"/>' for each in chosen.hears)
+        first, final = map(str, chosen.speaks)
+        text = text.replace("@HEARS@", hears).replace("@FIRST@", first).replace("@FINAL@", final)
         if chosen.linger:
             text = text.replace("</scenario>", f'  <timewait milliseconds="{chosen.linger}"/>\n</scenario>')
         text = text.replace("@SDP@", SDP[chosen.sdp].rstrip())

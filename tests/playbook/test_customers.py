@@ -12,7 +12,7 @@ from dsl.names import Known
 from sbc.base import Address
 from sbc.config.emergency import Emergency
 from sbc.config.match import Match
-from sbc.config.model import Settings, Trunk
+from sbc.config.model import Registration, Settings, Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
 from tests.playbook.stage import SDP, Peer, Stage, snapshot
@@ -286,3 +286,44 @@ def test_an_emergency_call_is_never_nobody_s() -> None:
     call(carrier, "112")
     stage.backup.hears("INVITE")
     assert (stage.engine.reserves.calls("acme"), stage.engine.reserves.calls("bolt")) == (0, 1)
+
+
+def registered(transport: str) -> Snapshot:
+    """The two customers as accounts at one registrar, which calls on what we have opened alone."""
+    terms = {"realm": "carrier.example", "password_file": "secret"}
+    accounts = {
+        name: {
+            "sources": (), "match": None, "registration": Registration.model_validate({"user": user, **terms})
+        }
+        for name, user in (("acme", "4930100"), ("bolt", "4940100"))
+    }  # fmt: skip
+    return with_words(shared(transport), **accounts)
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp", "tls"])
+def test_an_account_s_calls_are_told_by_its_contact_on_whatever_was_opened(transport: str) -> None:
+    stage, carrier = stage_of(registered(transport))
+    carrier.flow.outbound = True
+    call(carrier, "4930100")
+    stage.office.hears("INVITE")
+    call(carrier, "4940100", "2")
+    stage.backup.hears("INVITE")
+
+
+@pytest.mark.parametrize(("transport", "status"), [("udp", 404), ("tcp", 100), ("tls", 100)])
+def test_another_number_is_the_account_s_whose_connection_brings_it(transport: str, status: int) -> None:
+    """Over UDP all accounts have one path, and nothing tells."""
+    stage, carrier = stage_of(registered(transport))
+    carrier.flow.outbound = True
+    call(carrier, "+1212")
+    if status == 100:
+        stage.office.hears("INVITE")
+    else:
+        carrier.hears(status)
+
+
+def test_who_connects_to_us_is_no_account_without_sources() -> None:
+    stage, carrier = stage_of(registered("tls"))
+    call(carrier, "4940100")
+    carrier.hears(404)
+    assert not stage.engine.calls

@@ -246,3 +246,21 @@ def test_where_a_call_has_been_is_told_in_the_header_that_the_trunk_reads() -> N
     assert stage.plain.hears_request("INVITE").headers.values("History-Info") == [
         "<sip:+4911@anonymous.invalid>;index=1", "<sip:+12125550100@plain.example;cause=486>;index=1.1;mp=1",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("believed", "told"), PAIRS)
+def test_every_pair_outside_of_calls(believed: str, told: str) -> None:
+    """RFC 5876: MESSAGE bears an identity as an INVITE does."""
+    rules = 'rules: [{name: texts, when: method == "MESSAGE", then: route "carrier"}]'
+    found = snapshot(rules, methods=["MESSAGE"])
+    words = {"office": {"in": believed}, "carrier": {"out": told}}
+    trunks = {
+        name: trunk.model_copy(update={"identity": CallerIdentity.model_validate(words.get(name, {}))})
+        for name, trunk in found.trunks.items()
+    }
+    stage = Stage(replace(found, trunks=trunks))
+    stage.office.request(
+        "MESSAGE", "", b"hello", Contact="", Content_Type="text/plain", From=CALLER,
+        P_Asserted_Identity=ASSERTED,
+    )  # fmt: skip
+    assert said(stage.carrier.hears_request("MESSAGE")) == expected(believed, told)

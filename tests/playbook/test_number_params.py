@@ -65,6 +65,51 @@ def test_what_a_network_looked_up_is_read_and_goes_on(uri: str) -> None:
     assert invite.target.user == "+12125550100;npdi;rn=+12125550000"
 
 
+@pytest.mark.parametrize(
+    ("then", "uri"),
+    [
+        ('set to.scheme = "tel"', "tel:+12125550100"),
+        (
+            'set to.scheme = "tel"; set to.param("npdi") = "npdi"; set to.param("rn") = "+1999"; '
+            'set to.param("x") = "y"',
+            "tel:+12125550100;npdi;rn=+1999;x=y",
+        ),
+        (
+            'set to.scheme = "tel"; set to.user = "100"; set to.param("phone-context") = "+4930"',
+            "tel:100;phone-context=+4930",
+        ),
+        ('set to.scheme = "tel"; set to.user = "100"', "sip:100@carrier.example;transport=tls"),
+        ('set to.scheme = "tel"; set to.user = "desk"', "sip:desk@carrier.example;transport=tls"),
+        ('set to.scheme = "tel"; set to.scheme = "sip"', "sip:+12125550100@carrier.example;transport=tls"),
+    ],
+)
+def test_a_number_leaves_as_a_tel_uri_where_a_rule_says_so(then: str, uri: str) -> None:
+    """RFC 3966 5.1.5: a number that is not global needs its context."""
+    invite = sent(then)
+    assert invite.uri == uri and invite.to.uri.scheme == uri.partition(":")[0]
+    assert invite.target.scheme == invite.to.uri.scheme
+
+
+def test_the_caller_too_and_its_contact_stays_ours() -> None:
+    invite = sent('set from.scheme = "tel"', From='"A" <sip:+12125550111@office.example>;tag=1')
+    assert str(invite.headers.get("From")).startswith('"A" <tel:+12125550111>;tag=')
+    assert invite.contact is not None and invite.contact.uri.scheme == "sip"
+
+
+def test_a_call_by_tel_uris_is_answered_and_ended() -> None:
+    stage = Stage(snapshot('rules: [{name: out, when: true, then: set to.scheme = "tel"; route "carrier"}]'))
+    stage.office.invite(SDP)
+    stage.office.hears(100)
+    invite = stage.carrier.hears_request("INVITE")
+    stage.carrier.respond(invite, 200, body=b"v=0")
+    answer = stage.office.hears_response(200)
+    stage.within("office", answer, "ACK")
+    assert stage.carrier.hears_request("ACK").uri.startswith("sip:bob@carrier.example")
+    stage.within("office", answer, "BYE")
+    bye = stage.carrier.hears_request("BYE")
+    assert bye.to.uri.scheme == "tel" and bye.to_tag
+
+
 def test_what_is_not_there_reads_as_nothing_and_stays_away() -> None:
     invite = sent('set to.param("npdi") = to.param("npdi")', when="""'to.param("npdi") == ""'""")
     assert invite.target.user == "+12125550100"

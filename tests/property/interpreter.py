@@ -172,9 +172,9 @@ class Interpreter:
             return self._moment(name)
         return {
             "to.user": draft.ruri_user, "to.host": draft.ruri_host, "to.type": draft.ruri_type,
-            "to.scheme": facts.ruri_scheme, "to.port": facts.ruri_port, "from.user": draft.from_user,
+            "to.scheme": draft.ruri_scheme, "to.port": facts.ruri_port, "from.user": draft.from_user,
             "from.host": draft.from_host, "from.display": draft.from_display, "from.port": facts.from_port,
-            "from.type": draft.from_type, "from.scheme": facts.from_scheme,
+            "from.type": draft.from_type, "from.scheme": draft.from_scheme,
             "to_header.user": facts.to_header_user,
             "asserted.user": draft.asserted_user, "asserted.display": draft.asserted_display,
             "auth.user": facts.auth_user, "call.id": facts.call_id, "user_agent": facts.user_agent,

@@ -111,12 +111,16 @@ class UdpListener:
         former, self._flows = self._flows, OrderedDict()
         self._strangers.clear()
         self._refusals.forget()
-        self._dialled.clear()
+        dialled, self._dialled = self._dialled, {}
         for peer, flow in former.items():
             if self._still_admits(peer, flow):
                 self._flows[peer] = flow
             else:
                 self._end(flow)
+        # Who is heard only because a trunk dialled it is heard for the next one that did.
+        for (peer, _), flow in dialled.items():
+            if peer not in self._flows and self._still_admits(peer, flow):
+                self._flows[peer] = flow
 
     def _end(self, flow: Flow) -> None:
         flow.alive = False

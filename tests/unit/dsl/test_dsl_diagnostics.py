@@ -115,6 +115,7 @@ def test_conditions(condition: str, points: str, message: str, hint: str) -> Non
         ("route carrier-a", "carrier-a", "unexpected 'carrier'", 'put it in quotes: "carrier-a"'),
         ('set to.user == "x"', '= "x"', "unexpected '='", "a value is set with one ="),
         ('set to.usr = "x"', "to.usr", "to.usr cannot be set", 'did you mean "to.user"?'),
+        ('set to.scheme = "http"', '"http"', 'no URI of a call is written with "http"', 'write "tel"'),
         ('set to.param("user") = "phone"', '"user"', "user is what a type says", 'set to.type = "phone"'),
         ('set to.param("Maddr") = "a"', '"Maddr"', "Maddr is written by the SBC itself", "leave it out"),
         ('set to.param("a b") = "a"', '"a b"', "'a b' is not the name of a parameter", "letters, digits"),

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from sbc.b2bua.commands import Note
 from sbc.observe.metrics import Counters, exposition
-from sbc.observe.views import NetworkView, RecordsView
+from sbc.observe.views import NetworkView, RecordsView, TenantView
 from tests.unit.observe.pictures import LEGACY, NOW, OFFICE, picture
 
 SAMPLE = re.compile(r'^[a-z_]+(\{[a-z_]+="(?:[^"\\\n]|\\.)*"(,[a-z_]+="(?:[^"\\\n]|\\.)*")*\})? -?[0-9.e+]+$')
@@ -93,3 +93,10 @@ def test_the_pairs_of_media_ports_are_told_by_network_and_family() -> None:
     assert 'sbc_media_port_pairs{network="lan",family="IPv4",state="free"} 40' in text
     assert 'sbc_media_port_pairs{network="lan",family="IPv4",state="taken"} 10' in text
     assert 'sbc_media_port_pairs{network="lan",family="IPv6",state="taken"} 50' in text
+
+
+def test_what_a_tenant_s_trunks_hold_together_and_may() -> None:
+    text = exposition(picture(tenants=(TenantView("acme", 3, 40), TenantView("bolt", 1))))
+    assert 'sbc_tenant_calls{tenant="acme"} 3' in text and 'sbc_tenant_calls{tenant="bolt"} 1' in text
+    assert 'sbc_tenant_calls_limit{tenant="acme"} 40' in text
+    assert 'sbc_tenant_calls_limit{tenant="bolt"}' not in text

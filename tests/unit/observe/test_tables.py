@@ -7,7 +7,7 @@ from typing import Any
 
 from sbc.admin.status import to_json
 from sbc.commands.status_text import certificates, readiness, render, table
-from sbc.observe.views import NetworkView
+from sbc.observe.views import NetworkView, TenantView
 from tests.unit.observe.pictures import BROKEN, LEGACY, NAME, NOW, OFFICE, picture
 
 
@@ -44,6 +44,13 @@ def test_several_networks_of_media_are_a_table_and_one_is_not() -> None:
     text = render("status", to_json(picture(networks=networks)))
     assert "wan      10.0.0.9  203.0.113.9  20100-20199  50     49" in text
     assert "NETWORK" not in render("status", to_json(picture(networks=(NetworkView("", "10.0.0.9"),))))
+
+
+def test_tenants_are_a_table_with_what_they_may() -> None:
+    tenants = TenantView("acme", 3, 40, 2.5), TenantView("bolt", 1)
+    text = render("status", to_json(picture(tenants=tenants)))
+    assert "acme    3      40     2.5" in text and "bolt    1      -      -" in text
+    assert "TENANT" not in render("status", to_json(picture()))
 
 
 def test_the_status_is_json_with_addresses_as_text() -> None:
