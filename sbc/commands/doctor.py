@@ -85,6 +85,7 @@ def _trunk(snapshot: Snapshot, name: str) -> Trunk:
 
 
 def _peers(trunk: Trunk, wanted: str | None) -> tuple[Address, ...]:
+    from sbc.base import Address
     from sbc.config.values import is_domain, parse_address
 
     if wanted is not None:
