@@ -279,6 +279,8 @@ class Hunt:
     def on_timer(self, name: str, at: float, out: list[Command]) -> None:
         """``response``: the peer is silent. ``ring``: it rings, but nobody answers."""
         silent = self.attempt is None or not self.attempt.heard
+        if silent and self.attempt is not None:
+            self.call.desk.gave_up_tcp(self.attempt.leg, self.attempt.invite, at)
         self.give_up(at, out)
         if silent:
             self.on_peer_failure("timeout", "no response in time", None, at, out)
