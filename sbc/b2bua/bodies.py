@@ -22,6 +22,7 @@ from sbc.sip.message import Message
 M = TypeVar("M", bound=Message)
 
 SDP: Final = "application/sdp"
+SIPREC: Final = "siprec"
 # Whoever divides a body into more has nothing to say with them.
 MOST_PARTS: Final = 50
 _SDP_HEAD: Final = b"Content-Type: application/sdp\r\n\r\n"
@@ -154,6 +155,14 @@ def lost(parts: Collection[Part], types: Collection[str]) -> list[Part]:
     return [part for part in parts if part.type not in types]
 
 
+def required_parts(message: Message, parts: tuple[Part, ...]) -> tuple[Part, ...]:
+    """``parts``; those that say who is recorded are required where ``message`` requires a recorder."""
+    if not parts or SIPREC not in [each.lower() for each in message.headers.values("Require")]:
+        return parts
+    types = media_types((SIPREC,))
+    return tuple([part._replace(required=True) if part.type in types else part for part in parts])
+
+
 def acceptable(trunk: Trunk | None) -> tuple[str, str]:
     """The header that says which bodies may come from ``trunk``."""
     kinds = sorted(media_types(trunk.bodies)) if trunk is not None else []
@@ -165,6 +174,21 @@ def location(message: Message, near: Trunk, far: Trunk) -> list[tuple[str, str]]
     if "pidf-lo" not in near.bodies or "pidf-lo" not in far.bodies:
         return []
     return [(name, value) for name in LOCATION_HEADERS for value in message.headers.get_all(name)]
+
+
+def recording_tag(message: Message, name: str, near: Trunk, far: Trunk) -> str:
+    """``siprec``, where a header of ``name`` has it and both trunks let recorders pass (RFC 7866)."""
+    if "siprec" not in near.bodies or "siprec" not in far.bodies:
+        return ""
+    return SIPREC if SIPREC in [each.lower() for each in message.headers.values(name)] else ""
+
+
+def recording_feature(message: Message, near: Trunk, far: Trunk) -> str:
+    """What the Contact says of one who records or has recorded (RFC 7866 6.1.1), as ours says it too."""
+    if "siprec" not in near.bodies or "siprec" not in far.bodies or message.contact is None:
+        return ""
+    found = [each for each in ("+sip.src", "+sip.srs") if message.contact.param(each) is not None]
+    return "".join([f";{each}" for each in found])
 
 
 def with_sdp(message: M, sdp: bytes) -> M:

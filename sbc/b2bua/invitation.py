@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sbc.b2bua.bodies import Part, read_body
+from sbc.b2bua.bodies import Part, read_body, required_parts
 from sbc.b2bua.call import Call
 from sbc.b2bua.causes import explain_refusal
 from sbc.b2bua.commands import Command, Note
@@ -25,7 +25,7 @@ class Invitation:
         self.request = request
         body = read_body(request)
         self.offer = body.sdp
-        self.parts: tuple[Part, ...] = body.parts
+        self.parts: tuple[Part, ...] = required_parts(request, body.parts)
 
     @property
     def requires_100rel(self) -> bool:

@@ -38,6 +38,7 @@ def leg_policy(
         codecs=codecs,
         asymmetric=leg.trunk.media == "asymmetric",
         streams=streams,
+        labels="siprec" in leg.trunk.bodies,
         trunk="" if always else leg.trunk.trunk,
         ports=None if always else leg.trunk.limits.ports,
     )

@@ -11,7 +11,15 @@ import re
 from typing import Final
 
 from sbc.b2bua.answered import AnsweredInvite
-from sbc.b2bua.bodies import carried_body, crossing, location, lost, read_body, with_bodies
+from sbc.b2bua.bodies import (
+    carried_body,
+    crossing,
+    location,
+    lost,
+    read_body,
+    recording_tag,
+    with_bodies,
+)
 from sbc.b2bua.call import AfterMedia, Call
 from sbc.b2bua.commands import AnswerMedia, Command, OfferMedia, RollbackMedia
 from sbc.b2bua.dialogs import Fork
@@ -29,7 +37,7 @@ from sbc.b2bua.transfers import (
     refer_crossed,
     refer_sub,
 )
-from sbc.b2bua.translate import Fields, answer, carried, extensions
+from sbc.b2bua.translate import Fields, answer, carried, extensions, joined
 from sbc.base import PeerError
 from sbc.media.early import both_ways
 from sbc.sip.message import Request, Response
@@ -150,7 +158,7 @@ class Mirror:
         near, far = self.call.leg(self.side), self.call.leg(other(self.side))
         headers.extend(carried(request, near, far))
         for name in ("Supported", "Require"):
-            tags = extensions(request, name)
+            tags = joined(extensions(request, name), recording_tag(request, name, near.trunk, far.trunk))
             if tags:
                 headers.add(name, tags)
         if request.method in ("INVITE", "UPDATE") and self.call.fork is self.fork:

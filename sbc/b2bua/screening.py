@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from sbc.b2bua.attempt import Attempt
-from sbc.b2bua.bodies import SDP, acceptable, content_type, lost, read_body
+from sbc.b2bua.bodies import SDP, SIPREC, acceptable, content_type, lost, read_body
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.page import WAITING
 from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, METHODS, OF_TRANSFERS
@@ -51,6 +51,8 @@ def refuse(request: Request, merged: bool, looped: bool, trunk: Trunk | None = N
     if method in ("ACK", "CANCEL"):
         return None
     unsupported = required_but_unknown(request, transfers(trunk))
+    if unsupported and trunk is not None and SIPREC in trunk.bodies:
+        unsupported = [tag for tag in unsupported if tag.lower() != SIPREC]
     if unsupported:
         return Refusal(420, "Bad Extension", (("Unsupported", ", ".join(unsupported)),))
     if merged or looped:

@@ -15,7 +15,7 @@ from dsl.addresses import canonical_addresses, canonical_user, escape_user
 from dsl.asserted import ASSERTED, claimed, read_said
 from dsl.decision import CopyHeader, Edit, RemoveHeader, Route, SetHeader, SetParam, SetPart
 from dsl.ownership import copy_refusal, matches_glob
-from sbc.b2bua.bodies import SDP, location, with_bodies, with_sdp
+from sbc.b2bua.bodies import SDP, location, recording_feature, recording_tag, with_bodies, with_sdp
 from sbc.b2bua.leg import Leg, between, format_target
 from sbc.b2bua.uri_params import params_after, placed, telephone
 from sbc.base import Address, PeerError
@@ -173,6 +173,11 @@ def extensions(message: Message, name: str, leg: Leg | None = None) -> str:
     return ", ".join([*tags, *own])
 
 
+def joined(tags: str, more: str) -> str:
+    """Two lists of option tags as one."""
+    return f"{tags}, {more}" if tags and more else tags or more
+
+
 def address_invite(leg: Leg, request: Request, route: Route, target: Address, hidden: bool = False) -> str:
     """Fix the leg's local and remote URIs and Contact for this call; return the request URI.
 
@@ -267,6 +272,7 @@ def invite(
     PeerError 500 where the caller insists on privacy that we cannot give (RFC 3323 5).
     """
     uri, crossing = _addressed(leg, request, route, target, near)
+    leg.contact += recording_feature(request, near.trunk, leg.trunk)
     hops = request.max_forwards
     fields = [
         ("Via", leg.via(branch)),
@@ -279,7 +285,7 @@ def invite(
         ("Allow", allow(request, leg.trunk.transfers)),
     ]
     for name in ("Supported", "Require"):
-        tags = extensions(request, name, leg)
+        tags = joined(extensions(request, name, leg), recording_tag(request, name, near.trunk, leg.trunk))
         if tags:
             fields.append((name, tags))
     wanted = leg.trunk.diversion
@@ -339,11 +345,14 @@ def answer(base: Response, received: Response, leg: Leg, far: Leg | None, sdp: b
     headers = base.headers
     if base.status < 300:
         if "Contact" not in headers:
-            headers.add("Contact", leg.contact)
+            feature = recording_feature(received, far.trunk, leg.trunk) if far is not None else ""
+            headers.add("Contact", leg.contact + feature)
         if "allow" in received.headers.first or received.cseq.method == "INVITE":
             headers.add("Allow", allow(received, leg.trunk.transfers))
     for name in ("Supported", "Require", "Unsupported"):
         tags = extensions(received, name, leg)
+        if far is not None:
+            tags = joined(tags, recording_tag(received, name, far.trunk, leg.trunk))
         if tags:
             headers.add(name, tags)
     rseq = received.headers.get("RSeq")

@@ -31,6 +31,7 @@ class MediaPolicy:
     received, '' the first (``sbc.media.places``); an ``asymmetric`` peer sends from another
     port than it receives on; ``codecs`` is what a rule says of them; of an offer from this leg as many
     ``streams`` are relayed at most; an ``unheard`` leg has not described itself yet, so it gets nothing.
+    Between two legs with ``labels`` those of their streams cross (RFC 4574).
     Against the ``trunk`` of the caller's leg the call's pairs of ports count, of which it may hold ``ports``;
     None: see ``sbc.media.ports``.
     """
@@ -44,5 +45,6 @@ class MediaPolicy:
     asymmetric: bool = False
     streams: int = STREAMS
     unheard: bool = False
+    labels: bool = False
     trunk: str = ""
     ports: int | None = None

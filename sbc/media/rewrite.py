@@ -41,6 +41,11 @@ def section(
     )
 
 
+def labels(media: Media) -> str:
+    """The lines by which what else is said of the call names this stream (RFC 4574)."""
+    return "".join([f"a={each}\r\n" for each in media.lines.attributes if each.startswith("label:")])
+
+
 def _allowed(lines: Lines) -> str:
     """Write the lines that may leave: bandwidths, which stand before attributes (RFC 8866 5), and those."""
     text = []

@@ -26,7 +26,7 @@ from sbc.media.errors import MediaRefused, StreamRefused
 from sbc.media.places import Networks, Place
 from sbc.media.policy import MediaPolicy
 from sbc.media.relay import Tap, pair
-from sbc.media.rewrite import Origin, rejected, section
+from sbc.media.rewrite import Origin, labels, rejected, section
 from sbc.media.sdes import CryptoLine
 from sbc.media.sdp import Media, SessionDescription, parse_sdp
 from sbc.media.stats import MediaStats, StreamStats
@@ -142,6 +142,8 @@ class MediaSession:
         target = other(side)
         address = _session_address(plans, target) or far.address
         sections = [_offered(plan, plan.stream.ends[target], address) for plan in plans]
+        if ours.labels and theirs.labels:
+            sections = [_labelled(text, plan, plan.media) for text, plan in zip(sections, plans, strict=True)]
         offer.written = self._origin(target).write(address, sections)
         return offer.written
 
@@ -170,6 +172,8 @@ class MediaSession:
             settled.append(terms)
             near = plan.stream.ends[offer.side]
             text = _answered(plan, media, near, address) if terms else rejected(plan.media)
+            if terms and offer.ours.labels and offer.theirs.labels:
+                text = _labelled(text, plan, media)
             sections.append(text)
             offered, answered = (plan.terms is not None, plan.media), (media.port > 0, media)
             for used, each in (offered, answered):
@@ -430,6 +434,10 @@ def _offered(plan: _Plan, end: Endpoint, address: str) -> str:
         return rejected(plan.media)
     where = _elsewhere(end, address)
     return section(plan.media, end.local, plan.profile, plan.mux, plan.lines, where)
+
+
+def _labelled(text: str, plan: _Plan, media: Media) -> str:
+    return text + labels(media) if plan.terms is not None else text
 
 
 def _answered(plan: _Plan, media: Media, end: Endpoint, address: str) -> str:

@@ -255,3 +255,45 @@ def test_a_new_offer_whose_part_the_other_side_must_know_and_does_not_is_415() -
     there.office.hears(100)
     there.office.hears(415)
     there.carrier.hears_nothing()
+
+
+RECORDER = {"Require": "siprec", "Contact": "<sip:src@office.example>;+sip.src"}
+
+
+def test_a_session_with_a_recorder_passes_with_what_belongs_to_it() -> None:
+    """RFC 7866: the option, the feature in either Contact, the metadata and the labels that it names."""
+    there = stage(("siprec",))
+    there.office.invite(multipart(OURS, METADATA), Content_Type=KIND, **RECORDER)
+    invite = there.carrier.hears_request("INVITE")
+    assert invite.headers.get("Require") == "siprec" and parts_of(invite) == [THEIRS, METADATA]
+    assert (invite.headers.get("Contact") or "").endswith(">;+sip.src")
+    there.carrier.respond(invite, 200, body=SDP, Supported="siprec, 100rel")
+    there.office.hears(100)
+    answer = there.office.hears_response(200)
+    assert answer.headers.get("Supported") == "100rel, siprec, timer"
+    there.within("office", answer, "ACK")
+    there.carrier.hears("ACK")
+    there.within("office", answer, "INVITE", multipart(OURS, METADATA), Content_Type=KIND, Require="siprec")
+    there.office.hears(100)
+    again = there.carrier.hears_request("INVITE")
+    assert again.headers.get("Require") == "siprec" and parts_of(again) == [THEIRS, METADATA]
+    assert (again.headers.get("Contact") or "").endswith(">;+sip.src")
+
+
+def test_a_recorder_is_refused_where_one_of_the_trunks_knows_none() -> None:
+    there = stage(office=(), carrier=("siprec",))
+    there.office.invite(multipart(OURS, METADATA), Content_Type=KIND, **RECORDER)
+    there.office.hears(100)
+    assert there.office.hears_response(420).headers.get("Unsupported") == "siprec"
+    there = stage(office=("siprec",), carrier=())
+    there.office.invite(multipart(OURS, METADATA), Content_Type=KIND, **RECORDER)
+    there.office.hears(100)
+    there.office.hears(415)
+    there.carrier.hears_nothing()
+
+
+def test_support_of_recorders_is_not_told_where_it_does_not_belong() -> None:
+    there = stage(office=("siprec",), carrier=())
+    there.office.invite(Supported="siprec", Contact="<sip:src@office.example>;+sip.src")
+    invite = there.carrier.hears_request("INVITE")
+    assert "siprec" not in str(invite.headers.fields) and "+sip.src" not in str(invite.headers.fields)

@@ -470,3 +470,14 @@ def test_a_later_answer_changes_the_codec_and_a_refused_stream_has_none() -> Non
     call.offer("b", sdp("m=audio 0 RTP/AVP 8\r\n", host=BOB), OFF, ACCEPT, 3.0)
     call.answer("a", sdp("m=audio 0 RTP/AVP 8\r\n"), 3.0)
     assert call.stats().b.codec == ""
+
+
+@pytest.mark.parametrize(("near", "far"), [(True, True), (True, False), (False, True)])
+def test_the_label_of_a_stream_crosses_between_legs_that_name_their_streams(near: bool, far: bool) -> None:
+    """RFC 4574: what else is said of the call names its streams by them."""
+    media, _ = session()
+    ours, theirs = replace(ACCEPT, labels=near), replace(ACCEPT, labels=far)
+    made = media.offer("a", sdp(audio(40000, "RTP/AVP", "label:7", "x-secret:1")), ours, theirs, 0.0)
+    back = media.answer("b", sdp(audio(50000, "RTP/AVP", "label:8"), host=BOB), 0.0)
+    assert (b"a=label:7\r\n" in made, b"a=label:8\r\n" in back) == (near and far, near and far)
+    assert b"x-secret" not in made and b"label" not in made.replace(b"a=label:7", b"")
