@@ -252,7 +252,6 @@ class Referral:
         joining = self._joining
         assert joining is not None and joining.request is not None, "it was joined"
         new.mirrors.remove(joining)
-        joining.leg.refreshing = joining.leg.inviting = False
         new.a = joining.leg
         accepted(new, "a", joining.request, response, at)
         self._move(new, at, out, sdp)
