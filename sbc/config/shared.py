@@ -40,6 +40,7 @@ def check_shared(settings: SettingsFile, trunks: list[TrunkFile]) -> Iterator[Di
         place = (value.listener, demands(value, listener))
         for key, claim in _claims(trunk, listener):
             claims.setdefault((*place, *key), []).append(claim)
+    yield from _alike(settings, trunks)
     told: set[tuple[str, str]] = set()
     for some in claims.values():
         for one, other in _overlapping(some):
@@ -47,6 +48,30 @@ def check_shared(settings: SettingsFile, trunks: list[TrunkFile]) -> Iterator[Di
             if pair not in told and _share(one.trunk.value, other.trunk.value):
                 told.add(pair)
                 yield _mistake(one, other)
+
+
+def _alike(settings: SettingsFile, trunks: list[TrunkFile]) -> Iterator[Diagnostic]:
+    """Trunks on TLS that one peer may be at once, and of which it is always the first by name."""
+    first: dict[tuple[object, ...], TrunkFile] = {}
+    for trunk in sorted(trunks, key=lambda each: each.value.trunk):
+        value = trunk.value
+        listener = settings.value.listeners.get(value.listener)
+        if listener is None or listener.transport != "tls" or value.told_by_request:
+            continue
+        if not trunk.right("listener", "sources", "match", "register", "tls", "tenant"):
+            continue
+        breathe()
+        proof = demands(value, listener)
+        for index, source in enumerate(value.sources):
+            known = first.setdefault((value.listener, value.tenant, proof, source), trunk)
+            if known is not trunk and known.value.trunk != value.trunk:
+                name = known.value.trunk
+                hint = (
+                    f"all its calls are those of {name!r}: write `match` in both, or let certificates differ"
+                )
+                message = f"a peer from {source} may be trunk {name!r} as well, by the same certificate"
+                yield trunk.warning(("sources", index), message, hint)
+                break
 
 
 def _claims(trunk: TrunkFile, listener: Listener) -> Iterator[tuple[tuple[object, ...], _Claim]]:

@@ -101,6 +101,8 @@ def test_each_call_is_its_customer_s_and_the_papers_know(sbc: Attacked) -> None:
     trust = ask(sbc.directory / "run" / "sbc.sock", "trust")
     views = {each["trunk"]: each["shares"] for each in trust["trunks"]}
     assert views["bolt"] == [["bolt", "number +4940"], ["acme", "number +4930"]]
+    printed = sbc_command(sbc.directory, "trust", "bolt").out
+    assert "its calls         number +4940" in printed and "acme: number +4930" in printed
 
 
 def test_a_customer_without_room_leaves_the_other_s_alone(sbc: Attacked) -> None:

@@ -108,8 +108,11 @@ def test_an_answer_that_crosses_the_cancel_is_acknowledged_and_hung_up(tmp_path:
     assert (record["status"], record["ended_by"], record["answered"]) == (487, "caller", None)
 
 
-def test_the_callee_s_offer_that_crosses_the_caller_s_is_told_to_wait(tmp_path: Path) -> None:
-    record = between(tmp_path, "caller_reinvite", "callee_glare")
+@pytest.mark.parametrize(
+    ("caller", "callee"), [("caller_reinvite", "callee_glare"), ("caller_glare", "callee_reinvites")]
+)
+def test_an_offer_that_crosses_another_is_told_to_wait(tmp_path: Path, caller: str, callee: str) -> None:
+    record = between(tmp_path, caller, callee)
     assert (record["status"], record["ended_by"]) == (200, "caller")
 
 

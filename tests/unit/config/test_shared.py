@@ -126,6 +126,14 @@ def test_other_addresses_tell_them_apart(write: Write) -> None:
     assert [each for each in told(write, files) if "error" in each] == []
 
 
+def test_nothing_tells_them_apart_over_tls(write: Write) -> None:
+    said = [each for each in told(write, two("", "", OVER_TLS)) if "b.yaml:3" in each]
+    assert said == [
+        "trunks.d/b.yaml:3:11: warning: a peer from 192.0.2.7/32 may be trunk 'a' as well, by the same"
+        " certificate | all its calls are those of 'a': write `match` in both, or let certificates differ"
+    ]
+
+
 VALUES = {
     "a number without quotes": ("{number: 4930}", "number: 4930 is not a text | put numbers in quotes"),
     "a name": ("{number: office}", "number: 'office' is not a number | write its beginning, such as"),
