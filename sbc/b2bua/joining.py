@@ -23,8 +23,10 @@ from sbc.sip.message import Request, Response
 
 #: The timer of the next try, among those of the call that is joined.
 JOIN: Final = "join"
-# Seconds until the next look at a party that is busy, and how often one is tried.
+# Seconds until the next look at a party that is busy, and how long an answer is waited for: nobody has to
+# pick up a telephone for it. How often one is tried.
 _BUSY: Final = 0.5
+_PATIENCE: Final = 40.0
 MOST_TRIES: Final = 20
 
 
@@ -48,8 +50,8 @@ class Joining:
     """
 
     __slots__ = (
-        "_acks", "_holder", "_on", "_side", "_tries", "answered", "call", "cancelled", "dialog", "given",
-        "heard", "leg", "offer", "request", "took",
+        "_acks", "_holder", "_on", "_pending", "_side", "_tries", "answered", "call", "cancelled", "dialog",
+        "given", "heard", "leg", "offer", "request", "took",
     )  # fmt: skip
 
     def __init__(
@@ -69,6 +71,7 @@ class Joining:
         self._side: Side = side
         self._on = on
         self._tries = 0
+        self._pending = False
 
     def start(self, at: float, out: list[Command]) -> None:
         """Send the re-INVITE as soon as it can be."""
@@ -76,8 +79,15 @@ class Joining:
         self.again(at, out)
 
     def again(self, at: float, out: list[Command]) -> None:
-        """Try, and where the party is busy later."""
+        """Try, and where the party is busy later; one that has been asked has not answered."""
         call, leg = self.call, self.leg
+        if self._pending:
+            self._free()
+            self.cancelled = True
+            if self.heard:
+                self._send_cancel(at, out)
+            self._on.on_refused(408, at, out)
+            return
         self._tries += 1
         if self._tries > MOST_TRIES:
             self._on.on_refused(491, at, out)
@@ -90,12 +100,13 @@ class Joining:
         ask(leg, request)
         with_sdp(request, self.offer)
         leg.proof = ()
-        leg.refreshing = leg.inviting = True
+        leg.refreshing = leg.inviting = self._pending = True
         self.given, self.heard = None, False
         self._send(request, at, out)
 
     def _send(self, request: Request, at: float, out: list[Command]) -> None:
         self.request = request
+        self.call.schedule(JOIN, at + _PATIENCE)
         self.call.desk.send(self.call, self.leg, self.dialog, request, self, at, out)
 
     def on_response(self, response: Response, at: float, out: list[Command]) -> None:
@@ -161,7 +172,7 @@ class Joining:
     def abandon(self, at: float, out: list[Command]) -> None:
         """The call that it joins ended first: no INVITE stays pending (RFC 3261 15.1.2)."""
         self.call.mirrors.remove(self)
-        pending = self.leg.refreshing and not self.took
+        pending = self._pending
         self._free()
         self.cancelled = True
         if pending and self.heard:
@@ -179,5 +190,7 @@ class Joining:
             self.call.desk.send_cancel(self.call, self.leg, self.request, at, out)
 
     def _free(self) -> None:
-        if not self.took:
-            self.leg.refreshing = self.leg.inviting = False
+        """No re-INVITE of ours is under way any more."""
+        self.call.cancel_timer(JOIN)
+        if self._pending:
+            self._pending = self.leg.refreshing = self.leg.inviting = False

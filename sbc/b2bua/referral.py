@@ -82,17 +82,8 @@ class Referral:
     """One REFER from ``side`` of ``call``, until the other side is connected or nobody could be had."""
 
     __slots__ = (
-        "_answered",
-        "_cseq",
-        "_joining",
-        "_offers",
-        "_silent",
-        "_told",
-        "_told_in",
-        "call",
-        "fork",
-        "side",
-    )
+        "_answered", "_cseq", "_joining", "_offers", "_silent", "_told", "_told_in", "call", "fork", "side",
+    )  # fmt: skip
 
     def __init__(
         self, call: Call, fork: Fork, side: Side, request: Request, told_in: Dialog | None = None
@@ -125,6 +116,7 @@ class Referral:
         if refusal is not None:
             out.append(Note("call-refused", "", {"trunk": by.trunk, "reason": refusal}))
             self._notify(503, True, at, out)
+            setup.invitation.server.user = None  # the two would keep each other alive
             return
         new.admitted.append(by)
         new.setup = setup
@@ -252,7 +244,6 @@ class Referral:
         joining = self._joining
         assert joining is not None and joining.request is not None, "it was joined"
         new.mirrors.remove(joining)
-        joining.leg.refreshing = joining.leg.inviting = False
         new.a = joining.leg
         accepted(new, "a", joining.request, response, at)
         self._move(new, at, out, sdp)

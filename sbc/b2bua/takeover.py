@@ -172,7 +172,6 @@ class Takeover:
         assert held.fork is not None, "it is up"
         call.mirrors.clear()  # of it and of us
         held.mirrors.remove(self)
-        joining.leg.refreshing = joining.leg.inviting = False
         desk.dialogs.unregister(held.fork)
         held.forks.clear()
         fork = Fork(Dialog.as_uas(self.invitation.request, desk.ids.tag()), joining.dialog)

@@ -93,6 +93,21 @@ def test_a_party_that_is_gone_ends_everything() -> None:
     nothing_left(stage)
 
 
+def test_a_party_that_never_says_whether_it_takes_the_other_ends_everything() -> None:
+    stage = staged()
+    transfer = Transfer(stage).accepted()
+    _, again = transfer.answers()
+    stage.carrier.respond(again, 180)
+    stage.wait(45)
+    transfer.over(408)
+    stage.backup.hears("ACK")
+    stage.backup.hears("BYE")
+    assert stage.carrier.hears_request("CANCEL").via.branch == again.via.branch
+    stage.carrier.hears("BYE")
+    stage.office.hears("BYE")
+    nothing_left(stage)
+
+
 def test_whoever_was_called_may_hang_up_before_the_two_are_connected() -> None:
     stage = staged()
     transfer = Transfer(stage).accepted()

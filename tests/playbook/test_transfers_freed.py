@@ -46,6 +46,11 @@ def is_given_up(stage: Stage) -> None:
     stage.backup.respond(ringing, 487)
 
 
+def is_beyond_the_limit(stage: Stage) -> None:
+    transfer = Transfer(stage)
+    says(stage, transfer.answer, "BYE")
+
+
 def settled(stage: Stage) -> None:
     """Whoever waits for an answer gets one, everything has run out, and the tests keep nothing."""
     for peer in stage.peers.values():
@@ -61,10 +66,13 @@ def settled(stage: Stage) -> None:
         peer.last = None
 
 
+ENDS = [goes_well, is_refused, is_left, is_not_taken, is_given_up, is_beyond_the_limit]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("play", [goes_well, is_refused, is_left, is_not_taken, is_given_up])
+@pytest.mark.parametrize("play", ENDS)
 def test_a_transfer_is_freed_without_the_garbage_collector(play: Callable[[Stage], None]) -> None:
-    stage = staged()
+    stage = staged(limits={"calls": 1}) if play is is_beyond_the_limit else staged()
 
     def once() -> None:
         play(stage)
