@@ -21,8 +21,9 @@ from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg
 from sbc.b2bua.life import fire
 from sbc.b2bua.media_policy import agreed_alone
-from sbc.b2bua.proofs import CHALLENGES, Given, proven
-from sbc.b2bua.session import accept, accepted, forget_descriptions
+from sbc.b2bua.proofs import CHALLENGES, Given, proven, repeat
+from sbc.b2bua.session import accept, accepted, forget_descriptions, may_be_transferred
+from sbc.b2bua.transfers import introduction
 from sbc.b2bua.translate import Fields, answer, extensions
 from sbc.base import PeerError
 from sbc.flow import Flow
@@ -333,7 +334,8 @@ class Attempt:
         fork.a.confirm()
         accepted(call, "b", self.invite, response, at)
         accept(call, "a", invitation.request, final, at)
-        forget_descriptions(call)
+        if not forget_descriptions(call) and may_be_transferred(call):
+            call.introduced = introduction(invitation.request)
         call.answered_at = at
         call.a.invited = False
         # Without SDP in the 2xx all was agreed in reliable provisional responses (RFC 3262 5).
@@ -373,9 +375,17 @@ class Attempt:
         elif kind == "timeout" and self.heard:
             self.give_up(at, out)
             self.hunt.on_hop_failure("timeout", "no answer in time", at, out)
-        else:
+        elif self.heard or not self._by_datagram(kind, at, out):
             failure: Failure = "timeout" if kind == "timeout" else "unreachable"
             self.hunt.on_peer_failure(failure, kind, None, at, out)
+
+    def _by_datagram(self, kind: str, at: float, out: list[Command]) -> bool:
+        """Nothing came of a connection beside UDP: True where its INVITE is sent as a datagram instead."""
+        desk = self.call.desk
+        if not desk.gave_up_tcp(self.leg, self.invite, at) or kind != "transport":
+            return False
+        self.send(repeat(self.invite, self.leg.cseq, desk.transactions.new_branch()), at, out)
+        return True
 
     def _on_gone(self, at: float, out: list[Command]) -> None:
         """The connection has closed, and nobody is there any more."""

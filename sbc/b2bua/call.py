@@ -21,6 +21,7 @@ from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Leg, Side
 from sbc.b2bua.states import ROUTING, Ending, State
 from sbc.b2bua.transfers import Refers
+from sbc.b2bua.translate import Fields
 from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
@@ -111,6 +112,7 @@ class Call:
         "heard_at",
         "held",
         "id",
+        "introduced",
         "limits",
         "linked",
         "media_waits",
@@ -120,7 +122,6 @@ class Call:
         "offered_early",
         "offerer",
         "policies",
-        "privacy",
         "recorded",
         "redirected",
         "referred",
@@ -171,10 +172,10 @@ class Call:
         self.rival: Call | None = None  # where one call takes a side of another over: the other of the two
         # The dialog that whoever is called is to replace (RFC 3891), and on which trunk that one is.
         self.replacing: tuple[str, str] = "", ""
-        # Whether its rules demanded SRTP, and that no leg is without TLS; the caller's own Privacy, and whom
-        # its network says that it is, where that is listened to.
-        self.demands: tuple[bool, bool] = False, False
-        self.rule = self.caller = self.called = self.privacy = self.asserted = ""
+        self.demands: tuple[bool, bool] = False, False  # of its rules: SRTP, and no leg without TLS
+        self.introduced: Fields = ()  # what the caller said of itself beside From
+        # Whom the caller's network says that it is, where that is listened to, is ``asserted``.
+        self.rule = self.caller = self.called = self.asserted = ""
         self.reserve_of = ""  # the trunk of whose reserve for emergency calls it holds a place
         self.downgraded = self.emergency = self.has_media = False
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).

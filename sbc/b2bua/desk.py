@@ -15,7 +15,7 @@ from sbc.b2bua.commands import Command, Connect, Note
 from sbc.b2bua.dialogs import Dialogs
 from sbc.b2bua.leg import Leg
 from sbc.b2bua.login import Login
-from sbc.b2bua.long_requests import WithoutTcp, address_to, is_long
+from sbc.b2bua.long_requests import DEAF, WithoutTcp, address_to, is_long, went_by_tcp
 from sbc.b2bua.peers import Peers, Towards, way_back
 from sbc.b2bua.proofs import CHALLENGES, Given, Proofs
 from sbc.b2bua.translate import Fields
@@ -193,6 +193,13 @@ class Desk:
         self._connecting[self._connect_keys] = (call.id, connected)
         to = (flow.remote,)
         out.append(Connect(self._connect_keys, leg.trunk, call.snapshot, call.id, to, stream=True))
+
+    def gave_up_tcp(self, leg: Leg, request: Request, at: float) -> bool:
+        """Whether ``request``, of which nothing was heard, went by TCP: the next will not, for hours."""
+        if not went_by_tcp(leg.flow, request):
+            return False
+        self._without_tcp.add(leg.flow.remote, at, DEAF)
+        return True
 
     def reach(
         self, call: Subject, leg: Leg, to: Towards, then: Connected, at: float, out: list[Command]
@@ -437,6 +444,7 @@ class Again:
             self._user.on_failure(kind, at, out)
             return
         self._repeated = True
+        self._desk.gave_up_tcp(self.leg, self._request, at)
         self._desk.start(self._about, self.leg, self._hop, self._request, self, at, out)
 
 

@@ -205,7 +205,9 @@ class Hunt:
             return
         branch = desk.transactions.new_branch()
         try:
-            request = invite(leg, self.invitation.request, self.route, leg.target, branch, sdp, call.a)
+            request = invite(
+                leg, self.invitation.request, self.route, leg.target, branch, sdp, call.a, call.redirected[0]
+            )
         except PeerError as refused:
             self.invitation.refuse(refused.status, "Privacy Not Available", at, out, refused.reason)
             return
@@ -277,6 +279,8 @@ class Hunt:
     def on_timer(self, name: str, at: float, out: list[Command]) -> None:
         """``response``: the peer is silent. ``ring``: it rings, but nobody answers."""
         silent = self.attempt is None or not self.attempt.heard
+        if silent and self.attempt is not None:
+            self.call.desk.gave_up_tcp(self.attempt.leg, self.attempt.invite, at)
         self.give_up(at, out)
         if silent:
             self.on_peer_failure("timeout", "no response in time", None, at, out)

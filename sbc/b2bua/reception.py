@@ -25,7 +25,9 @@ from sbc.b2bua.referral import Referral, refuse_refer
 from sbc.b2bua.screening import Refusal, allowed, looped, refuse, transfers
 from sbc.b2bua.session import objection, refreshed
 from sbc.b2bua.setup import Setup
+from sbc.b2bua.states import Ending
 from sbc.b2bua.takeover import may_replace, replaced_by, told_to_replace
+from sbc.b2bua.told import emergency_failed
 from sbc.b2bua.transfers import parse_replaces, target_dialog
 from sbc.b2bua.translate import ACCEPT, EXTENSIONS, OF_TRANSFERS, reasons
 from sbc.base import PeerError
@@ -148,7 +150,7 @@ class Reception:
         elif request.method == "OPTIONS":
             self._on_options(server, trunk, at, out)
         elif request.method == "REFER":
-            self._refer_outside(whose, server, request, at, out)
+            self._refer_outside(server, request, trunk, at, out)
         elif request.method in PAGED:
             self._on_page(flow, server, request, whose, at, out)
         else:
@@ -244,6 +246,8 @@ class Reception:
         refusal = admit(call, trunk, at, urgency == WITHIN)
         if refusal is not None:
             out.append(Note("call-refused", "", {"trunk": trunk.trunk, "reason": refusal}))
+            if urgency:
+                emergency_failed(call, Ending(refusal, status=503), out)
             self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), at, out)
             return
         call.held = len(call.admitted)
@@ -376,8 +380,9 @@ class Reception:
             Referral(call, fork, side, request, told_in).start(server, request, at, out)
 
     def _refer_outside(
-        self, whose: Whose, server: ServerTransaction, request: Request, at: float, out: list[Command]
-    ) -> None:
+        self, server: ServerTransaction, request: Request, whose: Trunk | None, at: float,
+        out: list[Command],
+    ) -> None:  # fmt: skip
         """A REFER outside of a dialog is about the one that it names, of the same trunk (RFC 4538)."""
         named = target_dialog(request)
         found = self._desk.dialogs.of(*named) if named is not None else None
@@ -388,7 +393,7 @@ class Reception:
             return
         _, fork, side = found
         trunk = call.leg(side).trunk
-        if whose.trunk is None or trunk.trunk != whose.trunk.trunk or trunk.transfers != "perform":
+        if whose is None or trunk.trunk != whose.trunk or trunk.transfers != "perform":
             self._refuse(server, Refusal(403, "Forbidden"), at, out)
             return
         self._desk.working_on = call.id

@@ -162,7 +162,7 @@ class Referral:
         new.caller, new.called = name_of(party.remote_uri), to.uri.party.user
         invite = referred_invite(
             request, to.uri, party, leg, desk.ids.tag(), desk.ids.branch(), old.heard(near),
-            old.privacy if near == "a" else "",
+            old.introduced if near == "a" else (),
         )  # fmt: skip
         stand, takes = Stand(self, leg, invite), None
         if to.replaces is not None:
@@ -356,6 +356,6 @@ class Referral:
 
 def _likeness(leg: Leg) -> Leg:
     """A leg to the same peer, for a call that it has no dialog of yet."""
-    made = Leg("a", leg.trunk, leg.flow, leg.sent_by, leg.scheme, leg.peer)
+    made = Leg("a", leg.trunk, leg.flow, leg.sent_by, leg.scheme, leg.peer, leg.target)
     made.call_id, made.local_tag, made.contact = leg.call_id, leg.local_tag, leg.contact
     return made

@@ -94,20 +94,25 @@ def leave(call: Call, side: Side) -> None:
     call.cancel_timer(EXPIRE[side])
 
 
-def forget_descriptions(call: Call) -> None:
-    """A call needs no description again in which no session has an end, no offer may be ours, and nobody is
-    connected anew.
+def may_be_transferred(call: Call) -> bool:
+    """Whether one of its sides may be connected with somebody else, by us."""
+    return call.a.trunk.transfers == "perform" or (call.b is not None and call.b.trunk.transfers == "perform")
+
+
+def forget_descriptions(call: Call) -> bool:
+    """Let go of the descriptions of a call that needs none again: True where it does not.
+
+    In it no session has an end, no offer may be ours, and nobody is connected anew.
     """
-    if call.referred[0]:
-        return
+    if call.referred[0] or may_be_transferred(call):
+        return False
     for leg in (call.a, call.b):
-        if leg is None:
-            continue
-        if leg.session is not None or leg.trunk.early_offer or leg.trunk.transfers == "perform":
-            return
+        if leg is not None and (leg.session is not None or leg.trunk.early_offer):
+            return False
     if call.agreed:
         call.agreed.clear()
         call.offered = b"", b""
+    return True
 
 
 def lengthen(leg: Leg, request: Request, response: Response) -> bool:

@@ -144,7 +144,6 @@ class Setup:
         elif self.referrer is not None:
             route = still_demanding(route, self.referrer.srtp, self.referrer.tls)
         call.demands = route.srtp == "required", route.downgrade == "forbid"
-        call.privacy = self.invitation.request.headers.get("Privacy") or ""
         if route.limits and call.reserved:
             route = replace(route, limits=())
         if route.limits:

@@ -25,9 +25,9 @@ from sbc.b2bua.joining import Joining
 from sbc.b2bua.leg import Side, other
 from sbc.b2bua.life import clear, fire
 from sbc.b2bua.media_policy import callee_srtp, caller_srtp, leg_policy
-from sbc.b2bua.session import accept, accepted
+from sbc.b2bua.session import accept, accepted, may_be_transferred
 from sbc.b2bua.states import ENDED, LEFT, UP, Ending
-from sbc.b2bua.transfers import Replaces, as_seen_by, find_replaced
+from sbc.b2bua.transfers import Replaces, as_seen_by, find_replaced, introduction
 from sbc.b2bua.translate import answer
 from sbc.base import PeerError
 from sbc.policy.downgrade import effective_downgrade, verdict
@@ -160,6 +160,8 @@ class Takeover:
         accepted(call, "b", joining.request, response, at)
         accept(call, "a", invitation.request, final, at)
         call.a.invited = False
+        if may_be_transferred(call):
+            call.introduced = introduction(invitation.request)
         answered = AnsweredInvite(call, fork, "a", joining.request.cseq.number, self._offers)
         joining.answered = answered
         answered.start(invitation.server, final, at, out)
@@ -216,4 +218,5 @@ class Takeover:
         return False
 
     def _part(self) -> None:
-        self.call.rival = self.held.rival = None
+        """It is decided: the calls know nothing of each other any more, and we let go of what knows us."""
+        self.call.rival = self.held.rival = self._joining = None

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from sbc.b2bua.call import Call
-from sbc.b2bua.commands import Command, RunHooks
+from sbc.b2bua.commands import Command, Note, RunHooks
 from sbc.b2bua.states import Ending
 from sbc.config.hook_set import Hook, called_by
 from sbc.hookapi.arguments import Answer, End
+
+# The caller gave up, or is to prove a password first.
+_NO_FAILURE: Final = (407, 487)
 
 
 def run(call: Call, hooks: tuple[Hook, ...], about: Answer | End, out: list[Command]) -> None:
@@ -59,3 +64,14 @@ def record_of(call: Call, ending: Ending, at: float) -> dict[str, object]:
         "referred_by": call.referred[0], "referred_trunk": call.referred[1],
         "b": b.flow if b else None, "peer": peer or "",
     }  # fmt: skip
+
+
+def emergency_failed(call: Call, ending: Ending, out: list[Command]) -> None:
+    """Tell of an emergency call that nobody answered, unless its caller gave up or has to prove itself."""
+    if call.answered_at or ending.status < 400 or ending.status in _NO_FAILURE:
+        return
+    fields = {
+        "trunk": call.a.trunk.trunk, "from": call.caller, "to": call.called, "to_trunk": call.tried[0] or "-",
+        "status": ending.status, "reason": ending.why,
+    }  # fmt: skip
+    out.append(Note("emergency-failed", call.id, fields))

@@ -16,6 +16,7 @@ from dsl.addresses import escape_user
 from dsl.decision import Route
 from sbc.b2bua.dialogs import Dialogs, Fork
 from sbc.b2bua.leg import Leg, Side, other
+from sbc.b2bua.translate import Fields
 from sbc.base import PeerError
 from sbc.sip.address import parse_name_addr
 from sbc.sip.dialog import Dialog
@@ -26,6 +27,7 @@ from sbc.sip.uri import Uri
 #: The methods of a transfer, which only trunks that take one are promised.
 TRANSFER_METHODS: Final = frozenset(("REFER", "NOTIFY"))
 _SCHEMES: Final = ("sip", "sips", "tel")
+_OF_ITSELF: Final = ("Privacy", "P-Asserted-Identity", "P-Preferred-Identity", "Remote-Party-ID")
 # What a URI's header may hold unescaped (RFC 3261 25.1, hnv-unreserved).
 _UNESCAPED: Final = "[]/?:+$-_.!~*'()"
 _STATUS_LINE: Final = re.compile(rb"SIP/2\.0 [1-6][0-9]{2} [ -~]{0,100}").match
@@ -64,23 +66,23 @@ class Replaced(NamedTuple):
 
 def parse_replaces(text: str) -> Replaces:
     """Read the value of a Replaces header; PeerError 400."""
-    call_id, tags = _call_and_parameters(text)
+    call_id, tags = _value_and_parameters(text)
     if not call_id or not tags.get("to-tag") or not tags.get("from-tag"):
         raise PeerError("malformed Replaces")
     return Replaces(call_id, tags["to-tag"], tags["from-tag"], "early-only" in tags)
 
 
-def _call_and_parameters(text: str) -> tuple[str, dict[str, str]]:
-    """A Call-ID and the parameters behind it; PeerError 400 where one comes twice."""
-    call_id, *parameters = text.split(";")
+def _value_and_parameters(text: str) -> tuple[str, dict[str, str]]:
+    """A Call-ID or an event, and the parameters behind it; PeerError 400 where one comes twice."""
+    value, *parameters = text.split(";")
     found: dict[str, str] = {}
     for each in parameters:
-        name, _, value = each.partition("=")
+        name, _, given = each.partition("=")
         name = name.strip(" \t").lower()
         if name in found:
             raise PeerError(f"more than one {name}")
-        found[name] = value.strip(" \t")
-    return call_id.strip(" \t"), found
+        found[name] = given.strip(" \t")
+    return value.strip(" \t"), found
 
 
 def target_dialog(request: Request) -> tuple[str, str, str] | None:
@@ -91,7 +93,7 @@ def target_dialog(request: Request) -> tuple[str, str, str] | None:
     value = request.headers.get("Target-Dialog")
     if value is None:
         return None
-    call_id, tags = _call_and_parameters(value)
+    call_id, tags = _value_and_parameters(value)
     if not call_id or not tags.get("local-tag") or not tags.get("remote-tag"):
         raise PeerError("malformed Target-Dialog")
     return call_id, tags["remote-tag"], tags["local-tag"]
@@ -195,10 +197,10 @@ def refer_crossed(refers: Refers, side: Side, near: int, far: int) -> Refers:
 
 def event_across(refers: Refers, side: Side, notify: Request) -> str | None:
     """The Event of a NOTIFY from ``side`` for the one who referred (RFC 3515 2.4.6); None: nobody did."""
-    package, *parameters = (each.strip(" \t") for each in (notify.headers.get("Event") or "").split(";"))
+    package, parameters = _value_and_parameters(notify.headers.get("Event") or "")
     if package.lower() != "refer":
         return None
-    number = next((each[3:].strip() for each in parameters if each.lower().startswith("id=")), "")
+    number = parameters.get("id", "")
     for whose, near, far in refers:
         if whose == other(side) and number in ("", str(far)):
             return f"refer;id={near}" if number else "refer"
@@ -250,12 +252,18 @@ def name_of(value: str) -> str:
     return party.user or party.host
 
 
+def introduction(invite: Request) -> Fields:
+    """What a caller says of itself beside From, or that nothing be said, for whom it is connected with."""
+    headers = invite.headers
+    return tuple([(name, value) for name in _OF_ITSELF for value in headers.get_all(name)])
+
+
 def referred_invite(
-    refer: Request, to: Uri, party: Dialog, leg: Leg, tag: str, branch: str, offer: bytes, privacy: str
+    refer: Request, to: Uri, party: Dialog, leg: Leg, tag: str, branch: str, offer: bytes, of_itself: Fields
 ) -> Request:
     """The INVITE that the ``party`` of ``leg`` would send, had it been passed the REFER; it is never sent.
 
-    Its offer is what the party has said last, but that nothing is on hold.
+    Its offer is what the party has said last, but that nothing is on hold; ``of_itself`` is its introduction.
     """
     hops = refer.max_forwards
     fields = [
@@ -270,8 +278,7 @@ def referred_invite(
     by = referrer(refer)
     if by is not None:
         fields.append(("Referred-By", f"<{by}>"))
-    if privacy:
-        fields.append(("Privacy", privacy))
+    fields += of_itself
     if offer:
         fields.append(("Content-Type", "application/sdp"))
     return Request("INVITE", str(to), Headers(fields), _HELD.sub(b"a=sendrecv", offer))

@@ -20,7 +20,7 @@ from sbc.b2bua.leg import Leg, between, format_target
 from sbc.b2bua.uri_params import params_after, placed, telephone
 from sbc.base import Address, PeerError
 from sbc.config.model import Transfers
-from sbc.policy.diversions import converted
+from sbc.policy.diversions import converted, with_redirect
 from sbc.policy.headers import pass_headers
 from sbc.policy.identity import Boundary, Party, ours, taken, told
 from sbc.policy.privacy import (
@@ -256,11 +256,13 @@ def is_secure(target: str) -> bool:
 
 
 def invite(
-    leg: Leg, request: Request, route: Route, target: Address, branch: str, sdp: bytes, near: Leg
-) -> Request:
+    leg: Leg, request: Request, route: Route, target: Address, branch: str, sdp: bytes, near: Leg,
+    redirected: str = "",
+) -> Request:  # fmt: skip
     """The INVITE for the other leg (RFC 3261 8.1.1), from the caller's and the decision.
 
-    ``near`` is the leg that the caller's came by.
+    ``near`` is the leg that the caller's came by, ``redirected`` whom it was for, if that one's redirect is
+    followed.
 
     PeerError 500 where the caller insists on privacy that we cannot give (RFC 3323 5).
     """
@@ -280,7 +282,9 @@ def invite(
         tags = extensions(request, name, leg)
         if tags:
             fields.append((name, tags))
-    fields += converted(crossing, leg.trunk.diversion, leg.remote_uri[1:-1])
+    wanted = leg.trunk.diversion
+    crossing = with_redirect(crossing, wanted, escape_user(redirected), leg.host)
+    fields += converted(crossing, wanted, leg.remote_uri[1:-1])
     return with_bodies(Request("INVITE", uri, Headers(fields)), request, sdp, near.trunk, leg.trunk)
 
 

@@ -24,7 +24,7 @@ from sbc.b2bua.leg import Leg, Side, other
 from sbc.b2bua.mirror import Mirror
 from sbc.b2bua.refresh import Refresh
 from sbc.b2bua.states import ENDED, Ending
-from sbc.b2bua.told import end_of, record_of, run
+from sbc.b2bua.told import emergency_failed, end_of, record_of, run
 from sbc.flow import Flow
 from sbc.sip.machine import Send
 from sbc.sip.message import Message, Request, Response, response_to
@@ -189,6 +189,8 @@ class Wreck:
         call.recorded = True
         ending = Ending(REASON, status=503)
         out.append(Note("call-ended", call.id, record_of(call, ending, at)))
+        if call.emergency:
+            emergency_failed(call, ending, out)
         hooks = call.snapshot.hooks.end
         if hooks:
             run(call, hooks, end_of(call, ending, at), out)

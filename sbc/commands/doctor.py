@@ -21,7 +21,7 @@ def add(commands: Commands) -> None:
     text = "dial a trunk's peers with its identity and explain what is wrong"
     each = json_option(commands.add("doctor", _doctor, text))
     each.add_argument("trunk", metavar="TRUNK")
-    each.add_argument("--peer", metavar="HOST:PORT", help="this peer in place of the trunk's")
+    each.add_argument("--peer", metavar="HOST[:PORT]", help="this peer, or domain, in place of the trunk's")
 
 
 def _doctor(options: argparse.Namespace) -> int:
@@ -85,9 +85,12 @@ def _trunk(snapshot: Snapshot, name: str) -> Trunk:
 
 
 def _peers(trunk: Trunk, wanted: str | None) -> tuple[Address, ...]:
-    from sbc.config.values import parse_address
+    from sbc.base import Address
+    from sbc.config.values import is_domain, parse_address
 
     if wanted is not None:
+        if is_domain(wanted):
+            return (Address(wanted, 0),)
         try:
             return (parse_address(wanted),)
         except ValueError as error:

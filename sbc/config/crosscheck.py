@@ -74,6 +74,7 @@ def check_trunks(settings: SettingsFile, trunks: list[TrunkFile]) -> Iterator[Di
         else:
             yield from _on_plaintext(trunk, listener)
         yield from _reach(trunk, listener)
+        yield from _told(trunk)
         yield from _shares(trunk)
 
 
@@ -260,6 +261,13 @@ def _reach(trunk: TrunkFile, listener: Listener) -> Iterator[Diagnostic]:
     if value.domain is not None and is_wildcard(value.domain):
         hint = "write the host name that this trunk's peers know us by, or leave `domain` out"
         yield trunk.error(("domain",), f"no peer can reach {value.domain}", hint)
+
+
+def _told(trunk: TrunkFile) -> Iterator[Diagnostic]:
+    identity = trunk.value.identity
+    if identity.out == "none" and "header" in identity.model_fields_set and trunk.right("identity"):
+        hint = "write out: screened or out: trusted, or remove header"
+        yield trunk.warning(("identity", "header"), "header has no effect: its peers are told nothing", hint)
 
 
 def _shares(trunk: TrunkFile) -> Iterator[Diagnostic]:

@@ -20,6 +20,9 @@ def check_profiles(trunks: Iterable[TrunkFile]) -> Iterator[Diagnostic]:
             if trunk.right(steps[0]):
                 message = f"profile {name!r} needs {'.'.join(steps)}"
                 yield trunk.error(("profile",), message, hint)
+        if name == "teams" and trunk.value.scheme == "sips":
+            hint = "write scheme: sip, or leave it out; TLS is the listener's"
+            yield trunk.error(("scheme",), "Teams takes no sips:", hint)
         domain = trunk.value.domain
         if "domain" in PROFILES[name].needs and domain is not None and is_ip(domain):
             hint = "write the name that is paired with your tenant; an address there is answered with 403"

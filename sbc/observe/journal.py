@@ -29,6 +29,7 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "sips-arrival": ("INF", "[sips-arrival]"),
     "sips-downgrade": ("WRN", "[sips-downgrade]"),
     "emergency": ("WRN", "[emergency]"),
+    "emergency-failed": ("ERR", "[emergency]"),
     "message": ("INF", "[message]"),
     "media-refused": ("INF", "[srtp-refused]"),
     "ports-refused": ("WRN", "[ports-refused]"),

@@ -35,6 +35,7 @@ _REASONS: Final = {
     302: "unconditional", 486: "user-busy", 408: "no-answer", 480: "deflection", 487: "deflection",
     503: "unavailable", 404: "unknown",
 }  # fmt: skip
+_TOLD: Final = 512  # characters of a URI's headers in which a reason is looked for
 _UNKNOWN: Final = "unknown.invalid"  # the host of a place that nobody has told us
 _reason_cause: Final = re.compile(r"reason=SIP[^&]*?cause(?:%3D|=)([0-9]{3})", re.IGNORECASE).search
 
@@ -70,6 +71,16 @@ def converted(fields: list[Field], wanted: Diverted, target: str) -> list[Field]
         return rest + [(DIVERSION, each) for each in _as_diversion(read_history(values[-MOST:]))]
     found = read_diversion(values[:MOST])
     return rest + ([(HISTORY, ", ".join(_as_history(found, target)))] if found else [])
+
+
+def with_redirect(fields: list[Field], wanted: Diverted, user: str, place: str) -> list[Field]:
+    """``fields`` with one more who diverted the call: whose redirect we follow. ``user`` is escaped already.
+
+    It is told at our host, to peers that read such headers alone.
+    """
+    if not user or wanted not in ("diversion", "history-info"):
+        return fields
+    return [(DIVERSION, f"<sip:{user}@{place}>;reason=unconditional;privacy=off;counter=1"), *fields]
 
 
 def read_diversion(values: Iterable[str]) -> list[Diverter]:
@@ -129,7 +140,7 @@ def _before(parent: str, index: str, places: list[tuple[str, str, Uri]]) -> tupl
 def _cause(there: Uri, here: Uri) -> int | None:
     """Why the call went from ``here`` to ``there``; None where it was not diverted."""
     cause = decimal(there.param("cause") or "")
-    if cause is None and (match := _reason_cause(here.headers)) is not None:
+    if cause is None and (match := _reason_cause(here.headers[:_TOLD])) is not None:
         cause = int(match[1])
     return cause if cause in _REASONS else None
 

@@ -31,6 +31,7 @@ from collections.abc import Callable
 from typing import Final
 
 from dsl.addresses import canonical_addresses
+from sbc.sip.grammar import split_commas
 from sbc.sip.headers import canonical
 
 Field = tuple[str, str]
@@ -57,20 +58,27 @@ _ADDRESSES: Final = frozenset(_DIVERTED)
 
 # A bracket ends, closed or not, at whatever may begin a match: a value full of such beginnings is read once.
 _BRACKET: Final = r"\[[^\]@<>;?,\s\"]*+\]?"
+_withheld: Final = re.compile(r'privacy(?![ \t]*+=[ \t]*+"?(?:off|none)(?![A-Za-z%]))', re.IGNORECASE).search
 _URI_HOST: Final = re.compile(rf"@(?:{_BRACKET}|[^;>?,:\s\"]++)(?::\d+)?")
 _BARE_HOST: Final = re.compile(rf"((?:^|[<\s,])sips?:)(?:{_BRACKET}|[^;>?,:\s\"@]++)(?::\d+)?(?=[;>?,\s]|$)")
 
 
 def _unwithheld(value: str) -> str | None:
-    """None where the entries ask to be withheld (RFC 7044 10.1)."""
-    return None if "privacy" in value.lower() else value
+    """Without the entries that ask to be withheld (RFC 7044 10.1); None where all do.
+
+    ``off`` and ``none`` ask for nothing.
+    """
+    if not _withheld(value):
+        return value
+    return ", ".join([each for each in split_commas(value) if not _withheld(each)]) or None
 
 
 def _mask_hosts(value: str) -> str | None:
-    """The entries without hosts (RFC 3323 4.1.1.3); None where they ask to be withheld."""
-    if _unwithheld(value) is None:
+    """The entries without hosts (RFC 3323 4.1.1.3); None where all ask to be withheld."""
+    shown = _unwithheld(value)
+    if shown is None:
         return None
-    return _BARE_HOST.sub(r"\1anonymous.invalid", _URI_HOST.sub("@anonymous.invalid", value))
+    return _BARE_HOST.sub(r"\1anonymous.invalid", _URI_HOST.sub("@anonymous.invalid", shown))
 
 
 def _only_urns(value: str) -> str | None:

@@ -39,10 +39,14 @@ srtp: required
 suites: [AES_CM_128_HMAC_SHA1_80]
 sips: forbid
 options: {{every: 1s, down_after: 1}}
+transfers: perform
 response_timeout: 2s
 """
 _ROUTES = """\
 rules:
+  - name: Teams transfers to a user of its own
+    when: trunk == "teams" and referred_by != "" and to.user == ""
+    then: route "teams"
   - name: Teams calls out
     when: trunk == "teams" and to.user matches /^\\+1[2-9]\\d{9}$/
     then: route "carrier"
@@ -179,6 +183,22 @@ def test_teams_holds_and_resumes(running: Site) -> None:
         assert resumed.status == 200 and b"a=inactive" not in resumed.body
         hear_each_other(placed, taken)
         ended(placed, taken, (CARRIER_HERTZ, OFFICE_HERTZ))
+
+
+def test_teams_transfers_its_caller_to_another_of_its_users(running: Site) -> None:
+    with taken_by_teams(running):
+        placed, taken, name = running.to_teams()
+        hear_each_other(placed, taken)
+        taken.transfer()
+        second = running.teams[name].incoming.get(timeout=10)
+        assert second.wait_up(10)
+        hear_each_other(placed, second)
+        assert taken.wait_over(5) and taken.ended_by == "peer"
+        assert (taken.told[0], taken.told[-1]) == (b"SIP/2.0 100 Trying", b"SIP/2.0 200 OK")
+        placed.hang_up()
+        assert placed.wait_over(5) and second.wait_over(5)
+        assert second.report().voice.heard.hertz == CARRIER_HERTZ
+        assert not second.report().voice.refused and not placed.report().voice.refused
 
 
 def test_each_name_is_asked_and_its_questions_are_answered(running: Site) -> None:

@@ -179,7 +179,7 @@ def test_a_peer_that_is_a_domain(clinic: Clinic) -> None:
         trunk = clinic.directory / "trunks.d" / "carrier.yaml"
         text = trunk.read_text().replace('peers: ["localhost:5061"]', "srv: carrier.example")
         trunk.write_text(text.replace("  names: [carrier.example]\n", ""))
-        none = sbc(clinic.directory, "doctor", "carrier")
+        none = sbc(clinic.directory, "doctor", "carrier", "--peer", "carrier.example")
         dns.knows(
             "host-record=a.example,127.0.0.1", f"srv-host=_sips._tcp.carrier.example,a.example,{peer.port}"
         )

@@ -137,6 +137,10 @@ class AgentAccount(pj.Account):  # type: ignore[misc]
         """Report a MESSAGE; PJSIP has answered it."""
         say(event="message", kind=prm.contentType, body=prm.msgBody, whole=prm.rdata.wholeMsg)
 
+    def onMwiInfo(self, prm: Any) -> None:
+        """Report that messages wait, or not (RFC 3842)."""
+        say(event="waiting", whole=prm.rdata.wholeMsg)
+
     def onInstantMessageStatus(self, prm: Any) -> None:
         """Report what became of a MESSAGE of ours."""
         say(event="message status", status=prm.code, reason=prm.reason)

@@ -31,6 +31,10 @@ _SUITE: Final = "AES_CM_128_HMAC_SHA1_80"
 _TAG: Final = 10  # octets of its authentication tag
 #: Parameters of the Contact of a Teams server; what comes back must be the same to the letter.
 PARAMETERS: Final = "x-i=63aa4b4d-1c8f-4a0c-8b5d-0123456789ab;x-c=7a1b6f0e/d/8/" + "0f" * 16
+#: Parameters by which Teams knows a transfer again: of Refer-To and Referred-By, to come back as they are.
+MARKS: Final = (
+    "x-m=8:orgid:0123456789abcdef;x-t=fedcba9876543210;x-ti=63aa4b4d;x-tt=aHR0cHM6Ly9h" + "YXBp" * 90
+)
 _E164: Final = re.compile(r"\+[1-9][0-9]{3,14}")
 _crypto_end = re.compile(rb"(a=crypto:(\d+) [^\r]+)\r").sub
 
@@ -66,7 +70,14 @@ def _objections_to_contact(request: Request, sbc: str) -> list[str]:
 
 def _objections_to_call(invite: Request) -> list[str]:
     users = {"request URI": invite.target.user or "", "From": invite.from_.uri.user or ""}
+    transferred = invite.target.param("x-t") is not None
+    if transferred:  # it goes to whom Teams has named itself, which is no number
+        del users["request URI"]
     found = [f"{where} without +E.164: {user}" for where, user in users.items() if not _E164.fullmatch(user)]
+    if transferred and not all(mark in invite.uri for mark in MARKS.split(";")):
+        found.append(f"request URI without the parameters of Refer-To: {invite.uri}")
+    if transferred and MARKS not in (invite.headers.get("Referred-By") or ""):
+        found.append(f"Referred-By is not as it was written: {invite.headers.get('Referred-By')}")
     if invite.headers.get("Replaces"):
         found.append("Replaces")
     if not invite.body:
@@ -119,6 +130,7 @@ class TeamsCall(AgentCall):
     """A call of Teams, which can be held, and whose dialog is looked at for what an SBC may do wrong."""
 
     objections: list[str]
+    told: list[bytes]
     _changing: AsyncResult[Response] | None = None
     _change: Request | None = None
 
@@ -134,6 +146,14 @@ class TeamsCall(AgentCall):
         answered: Response = self._changing.get(timeout=10)
         return answered
 
+    def transfer(self) -> None:
+        """The user lets the other side be called by another user, as Teams writes that."""
+        refer = self.request("REFER")
+        refer.headers.add("Contact", self.party.contact)
+        refer.headers.add("Refer-To", f"<sip:sip.pstnhub.microsoft.com:5061;transport=tls;{MARKS}>")
+        refer.headers.add("Referred-By", f"<sip:sip.pstnhub.microsoft.com:5061;transport=tls;{MARKS}>")
+        self.link.send(refer)
+
     def on_response(self, response: Response) -> None:
         changing = self._changing
         if changing is None or self._change is None or response.cseq != self._change.cseq:
@@ -147,7 +167,11 @@ class TeamsCall(AgentCall):
 
     def on_request(self, request: Request) -> None:
         self._look_at(request)
-        super().on_request(request)
+        if request.method != "NOTIFY":
+            super().on_request(request)
+            return
+        self.told.append(request.body.strip())
+        self.link.send(response_to(request, 200))
 
     def _look_at(self, request: Request) -> None:
         """Within the dialog the SBC asks for our Contact, letter by letter, along our Record-Route."""
@@ -198,7 +222,7 @@ class Teams(Agent):
     def _made(self, link: Link, invite: Request, voice: Voice, *, caller: bool) -> TeamsCall:
         party = Party(self.name, self._contact(link), str(link.stream.local))
         call = TeamsCall(party, link, invite, voice, caller=caller)
-        call.objections = self.objections
+        call.objections, call.told = self.objections, []
         self.calls[call.call_id] = call
         return call
 

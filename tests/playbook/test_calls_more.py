@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -11,9 +9,8 @@ import pytest
 from sbc.b2bua.commands import AnswerMedia, OfferMedia, RollbackMedia
 from sbc.config.model import Caps
 from sbc.flow import EARNED, Allowance
-from sbc.sip.address import NameAddr
 from sbc.sip.message import Request, Response, response_to
-from sbc.sip.uri import Uri
+from tests.playbook.living import left_behind
 from tests.playbook.stage import RULES, SDP, Stage, snapshot
 
 
@@ -408,26 +405,12 @@ def _play(stage: Stage, how: str) -> None:
         peer.last = None
 
 
-def _ours() -> Counter[str]:
-    """How many objects of our classes live; addresses not, of which the parser keeps a few hundred."""
-    kinds = (type(each) for each in gc.get_objects())
-    ours = (kind for kind in kinds if str(kind.__module__).startswith("sbc."))
-    return Counter(kind.__name__ for kind in ours if kind not in (NameAddr, Uri))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("how", ENDS)
 def test_an_ended_call_is_freed_without_the_garbage_collector(how: str) -> None:
     stage = Stage()
     _play(stage, how)
-    gc.collect()
-    gc.disable()
-    try:
-        before = _ours()
-        _play(stage, how)
-        left = _ours() - before
-    finally:
-        gc.enable()
+    left = left_behind(lambda: _play(stage, how))
     assert not stage.engine.calls and not len(stage.engine.transactions)
     assert not left
 

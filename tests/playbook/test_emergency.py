@@ -280,3 +280,41 @@ def test_what_was_reserved_is_given_back_however_it_ends() -> None:
     assert calls(there) == 503
     assert there.engine.reserves.calls("office") == 0
     nothing_is_left(there)
+
+
+def failed(there: Stage) -> list[tuple[object, object]]:
+    """What was told of emergency calls that nobody has answered."""
+    return [(note.fields["status"], note.fields["to_trunk"]) for note in there.noted("emergency-failed")]
+
+
+def test_one_that_nobody_answers_is_told() -> None:
+    there = Stage(emergency(reserve={"calls": 2}))
+    assert calls(there) == 100
+    there.carrier.respond(there.carrier.hears_request("INVITE"), 486)
+    there.dead.update(("carrier", "backup"))
+    assert calls(there) == 503
+    there.dead.clear()
+    filled(there)
+    assert [calls(there), calls(there), calls(there)] == [100, 100, 503]
+    assert failed(there) == [(486, "carrier"), (503, "backup"), (503, "-")]
+
+
+def test_one_that_is_answered_or_given_up_is_no_failure() -> None:
+    there = Stage(emergency())
+    there.office.request("INVITE", "sip:112@sbc.example", b"v=0 offer", To="<sip:112@sbc.example>")
+    there.office.hears(100)
+    same = f"SIP/2.0/TLS office.example;branch=z9hG4bK-office-{there.cseq}"
+    to = {"To": "<sip:112@sbc.example>", "CSeq": f"{there.cseq} CANCEL", "Via": same}
+    there.office.request("CANCEL", "sip:112@sbc.example", b"", **to)
+    there.office.hears(200)
+    there.office.hears(487)
+    assert not failed(there)
+
+
+def test_one_that_our_own_fault_ends_is_told() -> None:
+    there = Stage(emergency())
+    assert calls(there) == 100
+    (call,) = there.engine.calls
+    there.carry_out(there.engine.clear_up(there.engine.wreck(call), there.now))
+    assert failed(there) == [(503, "carrier")]
+    assert there.engine.reserves.calls("office") == 0

@@ -139,3 +139,40 @@ def test_an_invite_that_is_repeated_goes_by_tcp_too() -> None:
     plain.hears("ACK")
     again = plain.hears_request("INVITE")
     assert by(stage, again) == "tcp" and again.via.branch != first.via.branch
+
+
+def close_tcp(stage: Stage) -> None:
+    """The peer closes the connection, and takes another where it is asked."""
+    old = stage.streams["plain"]
+    old.alive, old.ended = False, "it closed"
+    stage.streams["plain"] = Flow(
+        100, "tcp", old.local, old.remote, listener="udp", trunk="plain", outbound=True
+    )
+    stage.carry_out(stage.engine.flow_closed(old, stage.now))
+
+
+def test_who_closes_the_connection_without_a_word_gets_a_datagram() -> None:
+    stage, plain = staged()
+    stage.office.invite(LONG)
+    first = plain.hears_request("INVITE")
+    close_tcp(stage)
+    again = plain.hears_request("INVITE")
+    assert by(stage, again) == "udp" and via(again).startswith("SIP/2.0/UDP ") and ";rport;" in via(again)
+    assert again.cseq == first.cseq and again.via.branch != first.via.branch
+    respond(stage, again, 486)
+    plain.hears("ACK")
+    stage.office.heard.clear()
+    stage.office.invite(LONG, Call_ID="another")
+    assert by(stage, plain.hears_request("INVITE")) == "udp"
+
+
+def test_who_takes_the_connection_and_is_silent_costs_one_call_only() -> None:
+    stage, plain = staged()
+    stage.office.invite(LONG)
+    assert by(stage, plain.hears_request("INVITE")) == "tcp"
+    stage.wait(33)
+    stage.office.hears(100)
+    stage.office.hears(408)
+    plain.heard.clear()
+    stage.office.invite(LONG, Call_ID="another")
+    assert by(stage, plain.hears_request("INVITE")) == "udp"

@@ -388,3 +388,40 @@ def test_a_callee_that_always_names_another_place_is_followed_so_often_and_no_of
     stage.office.hears(480)
     assert len(records(stage)) == asked
     nothing_left(stage)
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("pass", []),
+        ("none", []),
+        (
+            "diversion",
+            [("Diversion", "<sip:+12125550100@192.0.2.1>;reason=unconditional;privacy=off;counter=1")],
+        ),
+        (
+            "history-info",
+            [
+                (
+                    "History-Info",
+                    "<sip:+12125550100@192.0.2.1>;index=1, "
+                    "<sip:+12125550199@backup.example;cause=302>;index=1.1;mp=1",
+                )
+            ],
+        ),
+    ],
+)
+def test_who_redirected_is_told_to_peers_that_read_it(word: str, told: list[tuple[str, str]]) -> None:
+    stage = staged(diversion=word)
+    moved(stage, "<sip:+12125550199@elsewhere.example>")
+    invite = stage.backup.hears_request("INVITE")
+    assert [each for each in invite.headers.fields if each[0] in ("Diversion", "History-Info")] == told
+
+
+def test_who_redirected_comes_before_whom_the_call_was_diverted_by_earlier() -> None:
+    stage = staged(diversion="diversion")
+    stage.office.invite(SDP, Diversion="<sip:+1555@pbx.example>;reason=user-busy")
+    stage.office.hears(100)
+    moved(stage, "<sip:+12125550199@elsewhere.example>", invite=stage.carrier.hears_request("INVITE"))
+    found = stage.backup.hears_request("INVITE").headers.get_all("Diversion")
+    assert [each.partition("@")[0] for each in found] == ["<sip:+12125550100", "<sip:+1555"]

@@ -29,10 +29,12 @@ OFFICE = 'route "office"'
 class Taken:
     """The office talks to the carrier, in whose place the backup asks to be put."""
 
-    def __init__(self, word: str = "perform", taken: str = OFFICE, **options: Any) -> None:
+    def __init__(
+        self, word: str = "perform", taken: str = OFFICE, stage: Stage | None = None, **options: Any
+    ) -> None:
         rules = RULES.format(taken=taken.replace("\n", "\n      "))
         words = {"backup": word, "carrier": "pass", "office": options.pop("office", "refuse")}
-        self.stage = Stage(transferring(rules, options, **words))
+        self.stage = stage or Stage(transferring(rules, options, **words))
         self.invite, self.answer = called(self.stage)
 
     def by_the_replaced(self) -> str:
@@ -264,7 +266,7 @@ def test_it_is_passed_on_to_nobody_else() -> None:
 class Attended:
     """The office talks to the carrier and to the backup, and connects the two."""
 
-    def __init__(self, **words: Any) -> None:
+    def __init__(self, stage: Stage | None = None, **words: Any) -> None:
         rules = """
 rules:
   - name: never premium
@@ -277,7 +279,7 @@ rules:
     when: trunk == "office"
     then: route "carrier"
 """
-        self.stage = stage = Stage(transferring(rules, **{"office": "perform", **words}))
+        self.stage = stage = stage or Stage(transferring(rules, **{"office": "perform", **words}))
         self.invite, self.answer = called(stage)
         fields: dict[str, Any] = {"Call_ID": "consults", "From": "<sip:alice@office.example>;tag=consults"}
         stage.office.request("INVITE", "sip:+12125550177@sbc.example", SDP, **fields)

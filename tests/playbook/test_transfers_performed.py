@@ -95,6 +95,19 @@ def test_the_caller_may_be_transferred_by_the_callee() -> None:
     nothing_left(stage)
 
 
+@pytest.mark.parametrize("withheld", [False, True])
+def test_what_the_caller_said_of_itself_is_said_again(withheld: bool) -> None:
+    stage = Stage(
+        transferring(TRANSFERS.format(transferred='route "plain"', out='route "carrier"'), carrier="perform")
+    )
+    asserted = {"P_Asserted_Identity": "<sip:+12125550142@office.example>"}
+    invite, _ = called(stage, Privacy="user" if withheld else "none", **asserted)
+    stage.from_callee(invite, "REFER", Refer_To=TARGET)
+    ringing = stage.plain.hears_request("INVITE")
+    assert ringing.from_.uri.user == ("anonymous" if withheld else "alice")
+    assert "P-Asserted-Identity" not in ringing.headers, "nobody there is trusted with it"
+
+
 @pytest.mark.parametrize("early", [True, False])
 def test_who_transfers_may_hang_up_before(early: bool) -> None:
     stage = staged()

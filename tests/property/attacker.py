@@ -81,7 +81,8 @@ class Attacker:
         self.dice = Random(seed)
         self.spoiling = spoiling
         self.soil = soil
-        self.offer, self.answers = SDP, (b"v=0 one", b"v=0 two", b"v=0 unusable")
+        self.offer = SDP
+        self.answers: tuple[bytes, ...] = b"v=0 one", b"v=0 two", b"v=0 unusable"
         self.statuses: tuple[int, ...] = STATUSES
         self.methods: tuple[str, ...] = WITHIN
         self.described = 0.6  # so many of its answers have SDP

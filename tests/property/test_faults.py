@@ -78,7 +78,7 @@ rules:
       limit 5 calls per from.user
       route "backup"
   - name: taking over
-    when: trunk == "backup"
+    when: trunk == "backup" and redirected_from == ""
     then: |
       limit 5 calls per from.user
       route "office"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -36,12 +37,12 @@ class Transferring(Attacker):
 
     def __init__(self, seed: int, spoiling: float) -> None:
         dice = Random(seed)
-        words = {name: dice.choice(WORDS) for name in ("office", "carrier", "backup")}
+        words: dict[str, Any] = {name: dice.choice(WORDS) for name in ("office", "carrier", "backup")}
         super().__init__(seed, spoiling, Stage(transferring(RULES, **words)))
         self.methods = (*("ACK",) * 6, *("REFER",) * 8, *WITHIN, "NOTIFY")
         self.peers = ("office", "carrier", "backup")
         self.statuses = (180, *(200,) * 8, 302, 486, 488, 491)
-        self.answers = (*(b"v=0 one",) * 8, b"v=0 unusable")
+        self.answers = (b"v=0 one",) * 8 + (b"v=0 unusable",)
         self.described = 0.9
         invite, answer = self.stage.established()
         self.heard["carrier"].append(invite)

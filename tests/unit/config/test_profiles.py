@@ -116,6 +116,7 @@ MISTAKES = [
     ("teams", r"domain: .*\n", "", "profile 'teams' needs domain", "Teams answers 403"),
     ("teams", "client_identity: sbc, ", "", "profile 'teams' needs tls.client_identity", "it shows"),
     ("teams", "sbc.customer.example", "192.0.2.7", "192.0.2.7 is no name", "write the name"),
+    ("teams", "domain:", "scheme: sips\ndomain:", "Teams takes no sips:", "write scheme: sip"),
     ("teams", "profile: teams", "profile: team", "profile: 'team' is not a choice", "did you mean 'teams'?"),
     ("teams", r", trust: \[.*?\]", "", "mode 'required' without trust", "write trust: [NAME]"),
     ("carrier", r"peers: .*\n", "", "profile 'carrier-mtls' needs peers", "write peers: [host:port]"),

@@ -89,3 +89,9 @@ def test_mistakes(tmp_path: Path, identity: str, message: str, hint: str) -> Non
     [found] = refused.value.diagnostics
     assert (found.path, found.line, found.message) == ("trunks.d/office.yaml", 5, message)
     assert found.hint.startswith(hint)
+
+
+def test_a_header_that_nobody_is_told_by_is_no_mistake_but_said(tmp_path: Path) -> None:
+    [found] = built(tmp_path, "identity: {out: none, header: Remote-Party-ID}\n").warnings
+    assert (found.line, found.message) == (5, "header has no effect: its peers are told nothing")
+    assert built(tmp_path, "identity: {out: screened, header: Remote-Party-ID}\n").warnings == ()

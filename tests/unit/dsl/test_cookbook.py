@@ -41,9 +41,9 @@ KNOWN = Known(
 )
 
 
-def test_there_are_fifteen_cases() -> None:
-    assert [title.partition(".")[0] for title, _ in CASES] == [str(number) for number in range(1, 16)]
-    assert len(re.findall(r"^```", TEXT, re.MULTILINE)) == 30
+def test_there_are_sixteen_cases() -> None:
+    assert [title.partition(".")[0] for title, _ in CASES] == [str(number) for number in range(1, 17)]
+    assert len(re.findall(r"^```", TEXT, re.MULTILINE)) == 32
 
 
 @pytest.mark.parametrize(("title", "text"), CASES, ids=[title for title, _ in CASES])

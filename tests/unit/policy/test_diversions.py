@@ -137,3 +137,21 @@ def test_there_and_back_again(diverters: list[tuple[int, str, bool, int]]) -> No
         for user, reason, full, count in diverters
     ]
     assert diversion(*history(*values)) == values
+
+
+GARBLED = st.text(
+    st.sampled_from(list('<>"\\;=,?&@:.%sipteldxPrivacycausereasonSIP0123456789 ')), max_size=60
+)
+
+
+@given(st.lists(GARBLED, max_size=4), st.sampled_from(["diversion", "history-info"]))
+def test_whatever_is_written_there_breaks_nothing(values: list[str], wanted: Diverted) -> None:
+    other = "History-Info" if wanted == "diversion" else "Diversion"
+    for name, value in converted([(other, each) for each in values], wanted, TARGET):
+        assert name != other and "\r" not in value and len(value) < 8192
+
+
+def test_a_long_one_is_read_once() -> None:
+    """What is looked for in a URI's headers is looked for in their beginning."""
+    value = "<sip:1@a?" + "Reason=SIP" * 200_000 + ">;index=1"
+    assert converted([("History-Info", f"{value},<sip:2@b>;index=1.1")], "diversion", TARGET) == []

@@ -85,6 +85,25 @@ class TestDiversion:
         assert passed([field], True, True) == [field]
 
     @pytest.mark.parametrize(
+        ("says", "stays"),
+        [
+            (";privacy=off", False), (';Privacy = "off";counter=1', False), ("?Privacy=none", False),
+            (";privacy=full", True), ("?privacy=HISTORY", True), (";privacy", True),
+            (";privacy=offline", True),
+            ("?Privacy=none%3Bid", True), (";privacy=off;x=1;privacy=name", True),
+        ],
+    )  # fmt: skip
+    def test_what_asks_for_no_privacy_crosses(self, says: str, stays: bool) -> None:
+        found = passed([("Diversion", f"<sip:+1555@a.example>;reason=away{says}")], False, False)
+        assert (found == []) is stays
+
+    def test_only_the_entries_that_ask_for_it_stay(self) -> None:
+        """RFC 7044 10.1: privacy is asked for each entry; the index tells that there was one."""
+        value = '<sip:1@a.example?Privacy=history>;index=1, "x,y" <sip:2@b.example;cause=302>;index=1.1'
+        found = passed([("History-Info", value)], True, False)
+        assert found == [("History-Info", '"x,y" <sip:2@anonymous.invalid;cause=302>;index=1.1')]
+
+    @pytest.mark.parametrize(
         ("value", "masked"),
         [
             (
