@@ -305,9 +305,13 @@ class Reception:
             return None
         _, fork, side = found
         leg = call.leg(side)
-        ours = leg.trunk.trunk == flow.trunk or same_party(leg.flow, flow)
+        name = leg.trunk.trunk
+        ours = name == flow.trunk
+        if not ours and same_party(leg.flow, flow):
+            # A connection filed under another trunk says no more of this one's calls than its address does.
+            ours = name == leg.flow.trunk or leg.flow.remote.host == flow.remote.host
         if not ours:
-            ours = speaks_for(self._desk.store.current, flow, leg.trunk.trunk)
+            ours = speaks_for(self._desk.store.current, flow, name)
         return (call, fork, side) if ours else None
 
     def _on_ack(self, flow: Flow, request: Request, at: float, out: list[Command]) -> None:

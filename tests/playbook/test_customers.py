@@ -327,3 +327,22 @@ def test_who_connects_to_us_is_no_account_without_sources() -> None:
     call(carrier, "4940100")
     carrier.hears(404)
     assert not stage.engine.calls
+
+
+def test_another_address_of_the_connection_s_trunk_has_no_say_in_a_customer_s_call() -> None:
+    """Both are behind one address; acme has one more, which is not bolt's."""
+    stage, carrier = stage_of(with_words(shared(), acme={"sources": ("203.0.113.5", "203.0.113.9")}))
+    call(carrier, BOLT)
+    invite = stage.backup.hears_request("INVITE")
+    stage.backup.respond(invite, 200, body=b"v=0 answer")
+    answer = carrier.hears_response(200)
+    within = {"To": answer.headers.get("To") or "", "Call_ID": "call-1"}
+    carrier.request("ACK", "sip:x@192.0.2.1", b"", **within)
+    old = carrier.flow
+    elsewhere = Address("203.0.113.9", 40002)
+    carrier.flow = Flow(98, old.transport, old.local, elsewhere, listener="main", trunk="acme", tls=old.tls)
+    carrier.request("BYE", "sip:x@192.0.2.1", b"", **within)
+    carrier.hears(481)
+    carrier.flow = old
+    carrier.request("BYE", "sip:x@192.0.2.1", b"", **within)
+    carrier.hears(200)

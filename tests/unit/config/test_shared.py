@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dsl.addresses import read_party
 from sbc.config.load import build_snapshot
 from tests.unit.config.configuration import CARRIER, SBC, Write
 from tests.unit.config.test_config_wrong import told
@@ -169,6 +170,11 @@ def test_the_examples_of_the_page_are_right(write: Write) -> None:
     assert [each.message for each in snapshot.warnings if "no intermediate" not in each.message] == []
     assert snapshot.customers["acme"] is snapshot.customers["bolt"]
     assert "carrier" in snapshot.customers  # its demands are the same; its address is another
+    teams = snapshot.customers["teams-acme"]
+    assert teams is snapshot.customers["teams-bolt"] and set(teams.members) == {"teams-acme", "teams-bolt"}
+    near = snapshot.sources["trunk-tls"].lookup("52.112.0.1")
+    called = read_party("sip:+12125550100@bolt.sbc.lab.example:5061;user=phone;transport=tls")
+    assert teams.choose(called, "sip.pstnhub.microsoft.com", "teams-acme", near, False) == "teams-bolt"
 
 
 def test_the_page_knows_every_key() -> None:
