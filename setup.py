@@ -30,6 +30,7 @@ from setuptools.errors import BaseError, CCompilerError
 COMPILED = (
     "dsl/addresses.py",
     "dsl/arrival.py",
+    "dsl/asserted.py",
     "dsl/clock.py",
     "dsl/compile.py",
     "dsl/draft.py",

@@ -99,7 +99,7 @@ def steps() -> list[tuple[str, Callable[[], object]]]:
     leg.call_id, leg.local_tag = "0123456789abcdef", "fedcba9876543210"
 
     def build() -> Request:
-        return invite(leg, request, decision, there, "z9hG4bK0", request.body, False)
+        return invite(leg, request, decision, there, "z9hG4bK0", request.body, leg)
 
     built = build()
 

@@ -12,13 +12,17 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from dsl.addresses import Lookup, Party, header_reader, no_param
+from dsl.asserted import claimed
 from dsl.facts import Facts, canonical, no_calls
 
 NOBODY: Final = Party("", "", "sip", 0, no_param, "")
 
 
 class Arrival(NamedTuple):
-    """What its trunk and its connection settle of a call, by the attributes of ``Facts``."""
+    """What its trunk and its connection settle of a call, by the attributes of ``Facts``.
+
+    ``believed`` is how far its trunk is when it says who its callers are; empty: if the peer is verified.
+    """
 
     trunk: str = ""
     tenant: str = ""
@@ -33,6 +37,7 @@ class Arrival(NamedTuple):
     peer_issuer: str = ""
     peer_subject: str = ""
     peer_pin: str = ""
+    believed: str = ""
 
 
 NOWHERE: Final = Arrival()
@@ -46,6 +51,8 @@ def call_facts(
     calls: Callable[[str], int] = no_calls,
 ) -> Facts:
     """The facts of a call; ``to`` is of the To header, ``header`` looks one up, ``login``: name and realm."""
+    believed = arrival.believed or ("trusted" if arrival.peer_verified else "none")
+    asserted = claimed(header, believed)
     return Facts(
         trunk=arrival.trunk, tenant=arrival.tenant, listener=arrival.listener,
         source=arrival.source, transport=arrival.transport, method=method,
@@ -64,7 +71,7 @@ def call_facts(
         peer_subject=arrival.peer_subject, peer_pin=arrival.peer_pin,
         sdp_codecs=codecs, sdp_srtp=srtp,
         auth_user=login[0], auth_realm=login[1],
-        now=now, calls=calls,
+        now=now, calls=calls, asserted_user=asserted[0], asserted_display=asserted[1],
     )
 # fmt: on
 

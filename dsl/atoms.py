@@ -156,7 +156,7 @@ def reads(node: syntax.Node) -> frozenset[str]:
     if isinstance(node, syntax.FactRef):
         fact = FACTS.get(node.name)
         return frozenset((fact.attribute,)) if fact else frozenset()
-    if isinstance(node, syntax.SetPartAction):
+    if isinstance(node, syntax.SetPartAction | syntax.SetParamAction):
         return reads(node.value)
     found = frozenset(name for each in syntax.below(node) for name in reads(each))
     if isinstance(node, (syntax.HasHeader, syntax.CopyHeaderAction)):

@@ -88,6 +88,7 @@ _BUILD: dict[str, _Build] = {
     "redirect": lambda s, e, c: syntax.RedirectAction(s, e, tuple(c)),
     "set_header": lambda s, e, c: syntax.SetHeaderAction(s, e, c[0], c[1]),
     "set_part": lambda s, e, c: syntax.SetPartAction(s, e, c[0], c[1]),
+    "set_param": lambda s, e, c: syntax.SetParamAction(s, e, str(c[0]), c[1], c[2]),
     "remove_header": lambda s, e, c: syntax.RemoveHeaderAction(s, e, c[0]),
     "copy_header": lambda s, e, c: syntax.CopyHeaderAction(s, e, c[0], c[1] if len(c) > 1 else None),
     "challenge": lambda s, e, c: syntax.ChallengeAction(s, e, c[0]),

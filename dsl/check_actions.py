@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from typing import Literal
+
 from dsl import syntax
 from dsl.check import Checker
 from dsl.names import suggest
@@ -16,8 +19,16 @@ PARTS = {
     "to.user": "ruri_user",
     "to.host": "ruri_host",
     "to.type": "ruri_type",
+    "asserted.user": "asserted_user",
+    "asserted.display": "asserted_display",
 }
 USER_TYPES = ("phone", "")
+SIDES: dict[str, Literal["to", "from"]] = {"to.param": "to", "from.param": "from"}
+_PARAM = re.compile(r"[A-Za-z0-9-]{1,64}")
+# What says where and how a request goes, and to whom: the SBC writes that itself (RFC 3261 19.1.1).
+_OWN_PARAMS = frozenset(
+    ("transport", "maddr", "ttl", "method", "lr", "received", "rport", "ob", "comp", "gr")
+)
 # As SDP spells them (IANA, RTP payload formats), those that telephony meets.
 CODECS = (
     "PCMU", "PCMA", "G722", "G7221", "G723", "G726-16", "G726-24", "G726-32", "G726-40", "G728", "G729",
@@ -71,6 +82,9 @@ class ActionChecker(Checker):
             case syntax.SetPartAction():
                 self._part(action)
                 self.text(action.value)
+            case syntax.SetParamAction():
+                self._param(action)
+                self.text(action.value)
             case syntax.TagAction():
                 self.text(action.text)
             case syntax.LimitAction():
@@ -105,6 +119,14 @@ class ActionChecker(Checker):
             self.report(part, f"{part.name} cannot be set", suggest(part.name, PARTS))
         elif part.name.endswith(".type") and isinstance(value, syntax.Text) and value.value not in USER_TYPES:
             self.report(value, f'no user is of the type "{value.value}"', 'write "phone", or "" for none')
+
+    def _param(self, action: syntax.SetParamAction) -> None:
+        if action.whose not in SIDES:
+            self.report(action, f"{action.whose}(...) cannot be set", 'such as set to.param("rn") = "+1..."')
+            return
+        refused = param_refusal(action.name.value)
+        if refused is not None:
+            self.report(action.name, *refused)
 
     def _reject(self, action: syntax.RejectAction) -> None:
         if not _whole(action.status, 400, 699):
@@ -185,6 +207,17 @@ class ActionChecker(Checker):
         if not isinstance(first, syntax.Text) or not first.value.startswith(_SCHEMES):
             hint = 'such as "sip:" + to.user + "@example.net"'
             self.report(target, "a redirect target is a SIP URI", hint)
+
+
+def param_refusal(name: str) -> tuple[str, str] | None:
+    """Why this parameter of a URI cannot be set, with a hint; None when it can."""
+    if not _PARAM.fullmatch(name):
+        return f"{name!r} is not the name of a parameter", "letters, digits and hyphens, such as tgrp"
+    if name.lower() == "user":
+        return "user is what a type says", 'write set to.type = "phone" instead'
+    if name.lower() in _OWN_PARAMS:
+        return f"{name} is written by the SBC itself", "leave it out"
+    return None
 
 
 def _whole(number: syntax.Number, low: int, high: int) -> bool:

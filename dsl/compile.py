@@ -34,7 +34,17 @@ _CONTROL = re.compile(rf"[{CONTROLS}]+")
 ASKED = ("header", "to.param", "from.param")
 # What rules can change is read from the draft, everything else from the facts themselves.
 DRAFTED = frozenset(
-    ("ruri_user", "ruri_host", "ruri_type", "from_user", "from_host", "from_type", "from_display")
+    (
+        "ruri_user",
+        "ruri_host",
+        "ruri_type",
+        "from_user",
+        "from_host",
+        "from_type",
+        "from_display",
+        "asserted_user",
+        "asserted_display",
+    )
 )
 Network = IPv4Network | IPv6Network
 Check = Callable[[Any], bool]
@@ -332,11 +342,17 @@ def asked(function: str, name: str) -> Value:
         case "header":
             return lambda draft: draft.header(name) or ""
         case "to.param":
-            return lambda draft: draft.facts.ruri_param(small) or ""
+            return lambda draft: said_param(draft.ruri_param, small)
         case "from.param":
-            return lambda draft: draft.facts.from_param(small) or ""
+            return lambda draft: said_param(draft.from_param, small)
         case _:
             return lambda draft: draft.facts.calls(name)
+
+
+def said_param(lookup: Callable[[str], str | None], name: str) -> str:
+    """A parameter as rules see it: empty where it is not there, its own name where it has no value."""
+    found = lookup(name)
+    return "" if found is None else found or name
 
 
 def _add_prefix(text: str, prefix: str) -> str:

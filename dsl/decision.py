@@ -9,19 +9,34 @@ Failure = int | Literal["timeout", "unreachable"]
 Srtp = Literal["off", "accept", "offer", "required"]
 Downgrade = Literal["allow", "warn", "forbid"]
 Redirects = Literal["refuse", "pass", "follow"]
-Part = Literal["from.user", "from.host", "from.type", "from.display", "to.user", "to.host", "to.type"]
+Part = Literal[
+    "from.user", "from.host", "from.type", "from.display", "to.user", "to.host", "to.type",
+    "asserted.user", "asserted.display",
+]  # fmt: skip
 
 DEFAULT_FAILURES: tuple[Failure, ...] = (408, 500, 502, 503, 504, "timeout", "unreachable")
 
 
 @dataclass(frozen=True, slots=True)
 class SetPart:
-    """Write one part of the From header (``from.*``) or of the request target (``to.*``).
+    """Write one part of the From header (``from.*``), of the request target (``to.*``) or of what we assert.
 
     A type is ``phone``, which says ``user=phone`` in the URI, or empty.
     """
 
     part: Part
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetParam:
+    """Give the called (``to``) or the calling (``from``) one's URI a parameter; empty takes it away.
+
+    One that is set to its own name has no value. Those of a number stand behind it (RFC 4904, RFC 4694).
+    """
+
+    side: Literal["to", "from"]
+    name: str
     value: str
 
 
@@ -48,7 +63,7 @@ class CopyHeader:
     name: str = ""
 
 
-Edit = SetPart | SetHeader | RemoveHeader | CopyHeader
+Edit = SetPart | SetParam | SetHeader | RemoveHeader | CopyHeader
 
 
 @dataclass(frozen=True, slots=True)

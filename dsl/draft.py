@@ -8,7 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from dsl.decision import Codecs, CopyHeader, Downgrade, Edit, Limit, Redirects, RemoveHeader, SetHeader, Srtp
+from dsl.decision import (
+    Codecs,
+    CopyHeader,
+    Downgrade,
+    Edit,
+    Limit,
+    Redirects,
+    RemoveHeader,
+    SetHeader,
+    SetParam,
+    Srtp,
+)
 from dsl.facts import Facts
 from dsl.ownership import is_name, long_name, matches_glob, spellings
 
@@ -63,13 +74,20 @@ class EditedHeaders:
         return self._callers(name)
 
 
+def with_param(lookup: Lookup, edit: SetParam) -> Lookup:
+    """``lookup`` with one parameter set, or taken away."""
+    name, value = edit.name.lower(), edit.value.lower()
+    given = None if not value else "" if value == name else value
+    return lambda asked: given if asked == name else lookup(asked)
+
+
 class Draft:
     """What the rules so far have made of a call that is not decided yet."""
 
     __slots__ = (
-        "_headers", "allow", "deny", "downgrade", "edits", "facts", "from_display", "from_host", "from_type",
-        "from_user", "header", "hooks", "limits", "prefer", "redirects", "ring", "ruri_host", "ruri_type",
-        "ruri_user", "srtp", "tags",
+        "_headers", "allow", "asserted_display", "asserted_user", "deny", "downgrade", "edits", "facts",
+        "from_display", "from_host", "from_param", "from_type", "from_user", "header", "hooks", "limits",
+        "prefer", "redirects", "ring", "ruri_host", "ruri_param", "ruri_type", "ruri_user", "srtp", "tags",
     )  # fmt: skip
 
     def __init__(self, facts: Facts) -> None:
@@ -81,6 +99,10 @@ class Draft:
         self.from_host: str = facts.from_host
         self.from_type: str = facts.from_type
         self.from_display: str = facts.from_display
+        self.asserted_user: str = facts.asserted_user
+        self.asserted_display: str = facts.asserted_display
+        self.ruri_param: Lookup = facts.ruri_param
+        self.from_param: Lookup = facts.from_param
         self.header: Lookup = facts.header
         self._headers: EditedHeaders | None = None
         self.edits: list[Edit] = []
@@ -94,6 +116,14 @@ class Draft:
         self.limits: tuple[Limit, ...] = ()
         self.tags: tuple[str, ...] = ()
         self.hooks: tuple[str, ...] = ()
+
+    def edit_param(self, edit: SetParam) -> None:
+        """Set a parameter of a URI, which the next rules see."""
+        self.edits.append(edit)
+        if edit.side == "to":
+            self.ruri_param = with_param(self.ruri_param, edit)
+        else:
+            self.from_param = with_param(self.from_param, edit)
 
     def edit_headers(self, edit: Edit) -> None:
         """Make an edit of a header, which the next rules see."""

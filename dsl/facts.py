@@ -41,6 +41,7 @@ class Facts:
     password for ``auth_realm``. ``redirected_from`` is whom the call was for before its callee redirected it,
     ``referred_by`` who transferred the caller to whom it is for.
     ``emergency``: it is for an emergency service. Of an ``unchallenged`` call no rule asks for a password.
+    ``asserted_*`` is whom the caller's network says that it is, where the trunk is listened to.
     """
 
     trunk: str = ""
@@ -88,6 +89,8 @@ class Facts:
     referred_by: str = ""
     emergency: bool = False
     unchallenged: bool = False
+    asserted_user: str = ""
+    asserted_display: str = ""
 
     def __copy__(self) -> Facts:
         """A copy; without this, one build could make it and the other not."""
@@ -140,6 +143,12 @@ FACTS: dict[str, Fact] = {
     "from.scheme": Fact("from_scheme", "text", "the scheme of the URI in the From header"),
     "from.type": Fact("from_type", "text", "the same of the URI in the From header"),
     "from.port": Fact("from_port", "number", "the port in the From header; 0 when there is none"),
+    "asserted.user": Fact(
+        "asserted_user",
+        "text",
+        "whom the caller's network says that it is (P-Asserted-Identity), if it is listened to",
+    ),
+    "asserted.display": Fact("asserted_display", "text", "the display name beside it"),
     "auth.user": Fact("auth_user", "text", "who has proved a password (`challenge`); empty for nobody"),
     "redirected_from": Fact(
         "redirected_from",
@@ -185,7 +194,9 @@ FACTS: dict[str, Fact] = {
     "time.minute": Fact("now", "number", "the minute, 0 to 59"),
     "time.weekday": Fact("now", "number", "the day of the week, 1 is Monday and 7 is Sunday"),
 }
-USERS = frozenset(("ruri_user", "from_user", "to_header_user", "redirected_from", "referred_by"))
+USERS = frozenset(
+    ("ruri_user", "from_user", "to_header_user", "redirected_from", "referred_by", "asserted_user")
+)
 _CANONICAL: dict[str, Callable[[Any], Any]] = {
     **dict.fromkeys(USERS, lambda user: read_user("sip", user)[0]),
     **dict.fromkeys(("ruri_host", "from_host", "to_header_host"), canonical_host),

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from dsl import syntax
 from dsl.addresses import canonical_user, read_user
-from dsl.check_actions import PARTS
+from dsl.check_actions import PARTS, SIDES
 from dsl.compile import CONTROLS, Value, clean, value
 from dsl.decision import (
     DEFAULT_FAILURES,
@@ -33,10 +33,11 @@ from dsl.decision import (
     RemoveHeader,
     Route,
     SetHeader,
+    SetParam,
     SetPart,
     Srtp,
 )
-from dsl.draft import Draft, EditedHeaders
+from dsl.draft import Draft, EditedHeaders, with_param
 from dsl.facts import USERS, Facts
 from dsl.scope import GROUP, TABLE, Scope
 
@@ -52,7 +53,10 @@ _UNWANTED = {
     "from.type": re.compile(r"[^A-Za-z]+"),
     "to.type": re.compile(r"[^A-Za-z]+"),
     "from.display": re.compile(rf'[{CONTROLS}"\\]+'),
+    "asserted.user": re.compile(rf'[{CONTROLS}\s<>"@]+'),
+    "asserted.display": re.compile(rf'[{CONTROLS}"\\]+'),
 }
+_UNWANTED_IN_PARAM = re.compile(rf'[{CONTROLS}\s<>"]+')
 _UNWANTED_IN_TARGET = re.compile(rf'[{CONTROLS}\s<>",]+')
 
 Step = Callable[[Draft], None]
@@ -110,6 +114,7 @@ def _is_constant(action: syntax.Node) -> bool:
         case (
             syntax.SetPartAction(value=text)
             | syntax.SetHeaderAction(value=text)
+            | syntax.SetParamAction(value=text)
             | syntax.TagAction(text=text)
         ):
             return isinstance(text, syntax.Text)
@@ -124,6 +129,8 @@ def _step(action: syntax.Node, place: str, scope: Scope) -> Step | None:
     match action:
         case syntax.SetPartAction() | syntax.SetHeaderAction():
             return _setting(action, scope)
+        case syntax.SetParamAction():
+            return _setting_param(action, scope)
         case syntax.RemoveHeaderAction():
             return _editing(RemoveHeader(action.glob.value))
         case syntax.CopyHeaderAction():
@@ -162,6 +169,11 @@ def _setting(action: syntax.SetPartAction | syntax.SetHeaderAction, scope: Scope
         draft.edit_headers(SetHeader(name, write(draft)))
 
     return set_header
+
+
+def _setting_param(action: syntax.SetParamAction, scope: Scope) -> Step:
+    side, name, make = SIDES[action.whose], action.name.value, clean(action.value, scope, _UNWANTED_IN_PARAM)
+    return lambda draft: draft.edit_param(SetParam(side, name, make(draft)))
 
 
 def _editing(edit: RemoveHeader | CopyHeader) -> Step:
@@ -289,6 +301,9 @@ def edited(facts: Facts, edits: Iterable[Edit]) -> Facts:
         if isinstance(edit, SetPart):
             attribute = PARTS[edit.part]
             changed[attribute] = read_user("sip", edit.value)[0] if attribute in USERS else edit.value
+        elif isinstance(edit, SetParam):
+            attribute = "ruri_param" if edit.side == "to" else "from_param"
+            changed[attribute] = with_param(changed.get(attribute, getattr(facts, attribute)), edit)
         else:
             headers = headers or EditedHeaders(facts.header)
             headers.apply(edit)

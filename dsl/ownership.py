@@ -23,7 +23,7 @@ _OWNED = frozenset(
     refer-to referred-by replaces join target-dialog timestamp date identity identity-info
     security-client security-server security-verify retry-after warning error-info""".split()
 )
-_ASSERTED = frozenset(("p-asserted-identity", "p-preferred-identity"))
+_ASSERTED = frozenset(("p-asserted-identity", "p-preferred-identity", "remote-party-id"))
 _SECRET = frozenset(("authorization", "proxy-authorization"))
 _TOKEN = re.compile(r"[A-Za-z0-9.!%*_+`'~-]+")
 _GLOB = re.compile(r"[A-Za-z0-9.!%*?_+`'~-]+")
@@ -64,7 +64,7 @@ def set_refusal(name: str) -> tuple[str, str] | None:
     if long in _ASSERTED:
         return (
             f"{name} cannot be set by a rule",
-            "asserted identities cross trusted TLS boundaries only; the trunk's policy decides",
+            "set asserted.user instead; `identity` of each trunk says who is told",
         )
     return _owned(name, (long,))
 
@@ -86,7 +86,7 @@ def copy_refusal(glob: str, renamed: bool) -> tuple[str, str] | None:
         return None
     refused = next((name for name in sorted(_ASSERTED) if matches_glob(name, glob)), None)
     if refused is not None:
-        hint = "asserted identities cross trusted TLS boundaries only; the trunk's policy decides"
+        hint = "set asserted.user instead; `identity` of each trunk says who is told"
         return f"{glob} would let {refused.title()} cross", hint
     return remove_refusal(glob)
 

@@ -77,8 +77,9 @@ they see is what is sent on, recorded and given to hooks.
   one. Separators are removed from it: `+1-900-555` and `(1)900.555` are `+1900555` and `1900555`; `john-smith` keeps
   its hyphen. Numbers in rules, lists, tables and tests may be written with separators.
 - Parameters behind a number (`sip:+1900;tgrp=x;trunk-context=y@host`, RFC 4904) are not part of it: `to.param("tgrp")`
-  looks for them after those of the URI. They stay on their leg, as the URI's own do; one is sent by
-  `set to.user = to.user + ";tgrp=x"`.
+  looks for them after those of the URI. They stay on their leg, as the URI's own do, unless a rule sets one:
+  `set to.param("tgrp") = "x"`. Those of numbers (tgrp, trunk-context, rn, npdi, cic, phone-context, ext, ...) are
+  written behind the number, others behind the host; one that is set to its own name has no value (`npdi`).
 - Hosts and parameters are in lower case, an IPv6 address in its shortest form; comparisons with them ignore case, and
   so does `matches`. A password in a URI is neither seen nor sent. Display names stay as they are.
 - `header("X")` has `sip:`, `sips:` and `tel:` URIs in this form up to their parameters, outside of quotes, and so do
@@ -96,6 +97,7 @@ _ACTIONS = """
 | written | does |
 |---|---|
 | `set PART = text` | changes a part of the request, see below |
+| `set to.param("X") = text` | gives the called URI this parameter, `from.param` the caller's; empty takes it away |
 | `set header "X" = text` | gives the outgoing request this header, in place of any it had |
 | `remove header "X-*"` | leaves out the headers of such names |
 | `copy header "X-*"` | lets the caller's headers of such names cross, which otherwise stay |

@@ -14,7 +14,7 @@ from itertools import combinations
 from dsl import syntax
 from dsl.atoms import Atom, contradicts, implies, keys_implied, keys_of
 from dsl.breath import breathe
-from dsl.check_actions import PARTS
+from dsl.check_actions import PARTS, SIDES
 from dsl.facts import FACTS
 from dsl.ruleset import Rule
 from dsl.source import Source
@@ -81,6 +81,8 @@ class _Shadows:
         for action in actions:
             if isinstance(action, syntax.SetPartAction):
                 self._written[PARTS[action.part.name]] = index
+            elif isinstance(action, syntax.SetParamAction):
+                self._written["ruri_param" if SIDES[action.whose] == "to" else "from_param"] = index
             elif isinstance(
                 action, syntax.SetHeaderAction | syntax.RemoveHeaderAction | syntax.CopyHeaderAction
             ):

@@ -224,6 +224,15 @@ class SetPartAction(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class SetParamAction(Node):
+    """``set to.param("rn") = ...``."""
+
+    whose: str
+    name: Text
+    value: Node
+
+
+@dataclass(frozen=True, slots=True)
 class SetHeaderAction(Node):
     """``set header "X" = ...``."""
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from dsl.check_actions import MOST_CALLS, MOST_RING, PARTS
+from dsl.check_actions import MOST_CALLS, MOST_RING, PARTS, param_refusal
 from dsl.compile import CONTROLS
 from dsl.decision import (
     Challenge,
@@ -25,6 +25,7 @@ from dsl.decision import (
     RemoveHeader,
     Route,
     SetHeader,
+    SetParam,
     SetPart,
 )
 from dsl.definitions import HEAVIEST
@@ -187,6 +188,8 @@ def _are_codecs(codecs: object) -> bool:
 def _edit_refusal(edit: object) -> str | None:
     if type(edit) is SetPart:
         return _part_refusal(edit)
+    if type(edit) is SetParam:
+        return _param_refusal(edit)
     if type(edit) is SetHeader and type(edit.name) is str:
         refused = set_refusal(edit.name)
         if refused is None and not is_clean(edit.value):
@@ -196,8 +199,17 @@ def _edit_refusal(edit: object) -> str | None:
     elif type(edit) is CopyHeader and type(edit.glob) is str and type(edit.name) is str:
         refused = copy_refusal(edit.glob, bool(edit.name)) or (set_refusal(edit.name) if edit.name else None)
     else:
-        return "an edit is not a SetPart, SetHeader, RemoveHeader or CopyHeader"
+        return "an edit is not a SetPart, SetParam, SetHeader, RemoveHeader or CopyHeader"
     return refused[0] if refused else None
+
+
+def _param_refusal(edit: SetParam) -> str | None:
+    if type(edit.side) is not str or edit.side not in ("to", "from") or type(edit.name) is not str:
+        return "a parameter that cannot be set"
+    if not is_clean(edit.value):
+        return "a parameter is set to what is not a text of one line"
+    refused = param_refusal(edit.name)
+    return refused[0] if refused is not None else None
 
 
 def _part_refusal(edit: SetPart) -> str | None:

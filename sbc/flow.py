@@ -122,10 +122,12 @@ class Flow:
     ``trusted`` that the peer's certificate was verified too, which makes its assertions
     about users worth something (RFC 3325 7). ``allowance`` is shared with the peer's other flows;
     ``opened_at`` is of the monotonic clock; ``record`` is how call records tell of it, once they have;
-    ``ended`` says why it is gone, "" while it is not.
+    ``ended`` says why it is gone, "" while it is not. ``alias`` is the port for which the peer that opened it
+    offers it for requests to itself too (RFC 5923), 0 where it does not.
     """
 
     __slots__ = (
+        "alias",
         "alive",
         "allowance",
         "channel",
@@ -172,6 +174,7 @@ class Flow:
         self.outbound = outbound
         self.reuse = reuse
         self.alive = True
+        self.alias = 0
         self.ended = ""
         self.record = ""
         self.channel = channel

@@ -25,6 +25,7 @@ from sbc.observe.views import (
     RevocationView,
     ServerView,
     StatusView,
+    TenantView,
     TrunkState,
     TrunkView,
 )
@@ -54,6 +55,10 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
         records=sbc.records.view(),
         registrations=registrations(sbc),
         names=tuple(_names(sbc)),
+        tenants=tuple(
+            TenantView(name, sbc.engine.limits.calls(each.trunk), each.limits.calls, each.limits.cps)
+            for name, each in snapshot.tenant_bounds.items()
+        ),
     )
 
 

@@ -43,7 +43,7 @@ class Verbs:
             "status": lambda: to_json(self.status()),
             "calls": lambda: to_json(self.status())["calls"],
             "registrations": self._registrations,
-            "reload": self._sbc.reload,
+            "reload": self._reload,
             "certs": self._certificates.table,
             "certs-renew": self._sbc.acme.renew,
             "trust": self._trust,
@@ -53,6 +53,12 @@ class Verbs:
             "certs-retire": rotator.retire,
             "certs-rollback": rotator.rollback,
         }
+
+    def _reload(self, force: bool = False) -> dict[str, Any]:
+        """Read the files again, and ask DNS again: whoever says so knows that something has changed."""
+        answer = self._sbc.reload(force)
+        self._sbc.names.refresh()
+        return answer
 
     def _registrations(self) -> dict[str, Any]:
         found = registrations(self._sbc)

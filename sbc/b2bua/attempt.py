@@ -326,7 +326,7 @@ class Attempt:
         if self.acknowledged and not provisional and not sdp and invitation.offer:
             sdp = call.described("a")  # what the callee gave reliably was no answer to the caller yet
         base = call.desk.respond_to(invitation.server, response.status, response.reason, fork.a.local_tag)
-        final = answer(base, response, call.a, self.leg.flow.trusted, sdp, self.leg.trunk)
+        final = answer(base, response, call.a, self.leg, sdp)
         if provisional:
             invitation.server.respond(final, at, out)
             return

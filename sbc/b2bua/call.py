@@ -25,6 +25,7 @@ from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.media.policy import MediaPolicy
+from sbc.policy.limits import TenantBounds
 from sbc.sip.message import Request, Response
 from sbc.sip.timers import NEVER
 
@@ -94,6 +95,7 @@ class Call:
         "agreed",
         "answered_at",
         "answered_invites",
+        "asserted",
         "b",
         "called",
         "caller",
@@ -155,12 +157,11 @@ class Call:
         self.answered_invites: dict[tuple[Side, int], Unacknowledged] = {}
         self.mirrors: list[Crossing] = []  # requests within the dialogs that nobody has answered yet
         self.policies: dict[Side, MediaPolicy] = {}
-        self.has_media = False
         self.created = at
         self.heard_at = self.answered_at = 0.0  # first told that it rings, or of the answer; the answer
         self.tried: tuple[str, Address | None] = "", None  # the trunk and the peer that came last
-        self.admitted: list[Trunk] = []
-        self.held = 1  # so many of these count to the end, whatever becomes of a hop
+        self.admitted: list[Trunk | TenantBounds] = []  # what it counts for, the caller's first
+        self.held = 0  # so many of these count to the end, whatever becomes of a hop
         # Whom it was for before a callee redirected it, and the trunk of that callee.
         self.redirected: tuple[str, str] = "", ""
         self.refers: Refers = ()  # those that crossed it
@@ -170,11 +171,12 @@ class Call:
         self.rival: Call | None = None  # where one call takes a side of another over: the other of the two
         # The dialog that whoever is called is to replace (RFC 3891), and on which trunk that one is.
         self.replacing: tuple[str, str] = "", ""
-        # Whether its rules demanded SRTP, and that no leg is without TLS; and the caller's own Privacy.
+        # Whether its rules demanded SRTP, and that no leg is without TLS; the caller's own Privacy, and whom
+        # its network says that it is, where that is listened to.
         self.demands: tuple[bool, bool] = False, False
-        self.rule = self.caller = self.called = self.privacy = ""
-        self.downgraded = self.emergency = False
-        self.reserved = False  # it holds a place of its trunk's reserve: no limit refuses it
+        self.rule = self.caller = self.called = self.privacy = self.asserted = ""
+        # Of an emergency call within the reserve of its trunk, where it holds a place, no limit counts.
+        self.downgraded = self.emergency = self.reserved = self.has_media = False
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
         self.offered_early: Fork | None = None
         # Who has an offer under way that nobody has answered yet (RFC 3264 4, RFC 3311 5.2).
@@ -325,12 +327,33 @@ class Call:
         return fork.dialog(side).request("ACK", via=via, contact=leg.contact, cseq=cseq)
 
 
+def admit(call: Call, trunk: Trunk, at: float, always: bool) -> str | None:
+    """Count ``call`` for ``trunk``, and for its tenant unless it does already; or say who refuses it.
+
+    ``always``: nobody does.
+    """
+    tenant = call.snapshot.tenant_bounds.get(trunk.tenant) if trunk.tenant is not None else None
+    if tenant is not None and any([each.trunk == tenant.trunk for each in call.admitted]):
+        tenant = None
+    refusal = call.desk.limits.admit(trunk, at, always, tenant)
+    if refusal is None:
+        call.admitted.append(trunk)
+        if tenant is not None:
+            call.admitted.append(tenant)
+    return refusal
+
+
+def release(call: Call, held: int) -> None:
+    """Let ``call`` count for the first ``held`` alone of what it counts for."""
+    while len(call.admitted) > held:
+        call.desk.limits.release(call.admitted[-1])
+        call.admitted.pop()
+
+
 def forget(call: Call) -> None:
     """A call is over and holds nothing any more; harmless twice."""
     desk = call.desk
-    while call.admitted:
-        desk.limits.release(call.admitted[-1])
-        call.admitted.pop()
+    release(call, 0)
     if call.reserved:
         call.reserved = False
         desk.reserves.release(call.a.trunk.trunk)

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from heapq import heappush
 from typing import Any, Final, Protocol
 
+from sbc.b2bua.causes import explain
 from sbc.b2bua.commands import Command, Connect, Note
 from sbc.b2bua.dialogs import Dialogs
 from sbc.b2bua.leg import Leg
@@ -32,6 +33,7 @@ from sbc.sip.cancel import build_cancel
 from sbc.sip.dialog import Dialog
 from sbc.sip.machine import Send
 from sbc.sip.message import Request, Response, response_to
+from sbc.sip.q850 import NORMAL
 from sbc.sip.transactions import ClientTransaction, ServerTransaction, Transactions
 from sbc.sip.uri import Uri
 
@@ -284,6 +286,7 @@ class Desk:
         """CANCEL ``invite`` on ``leg``; ``why`` are the Reasons of whoever gave it up."""
         cancel = build_cancel(invite)
         cancel.headers.extend(why)
+        explain(cancel.headers, leg.trunk, NORMAL)
         self.transactions.cancelled(invite.via.branch, at, out)
         sent = self.transactions.sent(invite)
         if sent is not None and sent.flow.alive and sent.flow.reliable and not leg.flow.reliable:

@@ -15,6 +15,7 @@ from dsl.decision import (
     RemoveHeader,
     Route,
     SetHeader,
+    SetParam,
     SetPart,
 )
 from dsl.facts import Facts
@@ -81,6 +82,8 @@ def _hop(
         parts.append(f"{what} ({policy})")
     if not trunk.peers:
         parts.append("has no peers")
+    if facts.method != "INVITE" and facts.method not in trunk.methods:
+        parts.append(f"takes no {facts.method}: its methods do not list it")
     if name in snapshot.quarantined:
         parts.append("is quarantined")
     upon = f", upon {', '.join(map(str, hop.on))}" if hop.on else ""
@@ -92,6 +95,8 @@ def _edit(edit: Edit) -> str:
     match edit:
         case SetPart(part=part, value=value):
             return f'set {part} = "{value}"'
+        case SetParam(side=side, name=name, value=value):
+            return f'set {side}.param("{name}") = "{value}"'
         case SetHeader(name=name, value=value):
             return f'set header "{name}" = "{value}"'
         case RemoveHeader(glob=glob):

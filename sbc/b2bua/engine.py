@@ -223,7 +223,9 @@ class Engine(Desk):
         call_id = message.headers.get("Call-ID")
         for call in self.calls.values():
             for leg in (call.a, call.b):
-                if leg is not None and leg.call_id == call_id and leg.trunk.trunk == flow.trunk:
+                if leg is None or leg.call_id != call_id:
+                    continue
+                if flow.trunk in (leg.trunk.trunk, leg.flow.trunk):
                     return call
         return None
 

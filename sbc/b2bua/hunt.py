@@ -14,6 +14,8 @@ from typing import Final
 from dsl.decision import Failure, Route
 from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.bodies import crossing, lost
+from sbc.b2bua.call import admit, release
+from sbc.b2bua.causes import understand
 from sbc.b2bua.commands import Command, Note, OfferMedia
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg, local_address
@@ -29,12 +31,14 @@ from sbc.flow import Flow
 from sbc.media.early import early_offer
 from sbc.policy.bodies import media_types
 from sbc.policy.downgrade import effective_downgrade, verdict
+from sbc.policy.passports import sign_on
 from sbc.sip.message import Request, Response
 
 _NOWHERE: Final = Route(())
 _REASONS: Final = {
     "timeout": (408, "Request Timeout"),
     "unreachable": (503, "Service Unavailable"),
+    "488": (488, "Not Acceptable Here"),
     "502": (502, "Bad Gateway"),
     "415": (415, "Unsupported Media Type"),
 }
@@ -71,6 +75,10 @@ class Hunt:
         call.tried = trunk.trunk, None
         if self._refuse_downgrade(trunk, at, out) or self._refuse_parts(trunk, at, out):
             return
+        if trunk.delayed_offer == "refuse" and not self.invitation.offer and not self._offers_itself(trunk):
+            reason = "the caller makes no offer, and the trunk takes no call without one (delayed_offer)"
+            self.on_hop_failure(488, reason, at, out)
+            return
         if desk.peers.is_down(trunk) and not call.emergency:
             reason = f"down: {desk.peers.why_down(trunk)}"
             out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": reason}))
@@ -80,12 +88,11 @@ class Hunt:
         if not self._peers:
             self._nobody_to_try(trunk, at, out)
             return
-        refusal = desk.limits.admit(trunk, at, call.reserved)
+        refusal = admit(call, trunk, at, call.reserved)
         if refusal is not None:
             out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": refusal}))
             self._hop_failed(503, None, at, out)
             return
-        call.admitted.append(trunk)
         self._try_peer(trunk, at, out)
 
     def _refuse_parts(self, trunk: Trunk, at: float, out: list[Command]) -> bool:
@@ -109,12 +116,18 @@ class Hunt:
             out.append(Note("parts-dropped", call.id, fields))
         return False
 
+    def _offers_itself(self, trunk: Trunk) -> bool:
+        return bool(trunk.early_offer) and not self.invitation.requires_100rel
+
     def _nobody_to_try(self, trunk: Trunk, at: float, out: list[Command]) -> None:
         """The trunk has no peers, or each of them rests or is down: the next hop's turn, without a delay."""
-        if not trunk.peers:
-            self.on_hop_failure("unreachable", f"trunk {trunk.trunk} has no peers", at, out)
+        peers = self.call.desk.peers
+        if not peers.located.members(trunk):
+            reason = f"trunk {trunk.trunk} has no peers"
+            why = peers.why_none(trunk, at)
+            self.on_hop_failure("unreachable", f"{reason}: {why}" if why else reason, at, out)
             return
-        reason = f"no peer takes calls: {self.call.desk.peers.why_none(trunk, at)}"
+        reason = f"no peer takes calls: {peers.why_none(trunk, at)}"
         out.append(Note("hop-refused", self.call.id, {"trunk": trunk.trunk, "reason": reason}))
         self._hop_failed(503, None, at, out)
 
@@ -174,7 +187,7 @@ class Hunt:
             if turn == self._turn:
                 self._invite(sdp, error, at, out)
 
-        if not offer and trunk.early_offer and not self.invitation.requires_100rel:
+        if not offer and self._offers_itself(trunk):
             leg.made = True
             offer, ours = early_offer(trunk.early_offer, call.a.flow.remote.host), undescribed(ours)
         if offer:
@@ -192,10 +205,7 @@ class Hunt:
             return
         branch = desk.transactions.new_branch()
         try:
-            request = invite(
-                leg, self.invitation.request, self.route, leg.target, branch, sdp, call.a.flow.trusted,
-                call.a.trunk,
-            )  # fmt: skip
+            request = invite(leg, self.invitation.request, self.route, leg.target, branch, sdp, call.a)
         except PeerError as refused:
             self.invitation.refuse(refused.status, "Privacy Not Available", at, out, refused.reason)
             return
@@ -204,6 +214,9 @@ class Hunt:
         if call.replacing[0] and not replace_on(request, leg, *call.replacing):
             self.invitation.refuse(403, "", at, out, "the rules lead elsewhere than to whom it is to join")
             return
+        why = sign_on(self.invitation.request, request)
+        if why:
+            out.append(Note("identity-dropped", call.id, {"trunk": leg.trunk.trunk, "reason": why}))
         home = desk.peers.homes.get(leg.trunk.trunk)
         if home is not None and home.peer == leg.peer:
             request.headers.extend([("Route", each) for each in home.routes])
@@ -231,6 +244,10 @@ class Hunt:
 
         After 422 it is asked again.
         """
+        was, cause = response.status, understand(response, self._trunk)
+        if cause is not None:
+            fields = {"trunk": self._trunk.trunk, "cause": cause, "was": was, "status": response.status}
+            out.append(Note("cause-read", self.call.id, fields))
         if response.status == 422 and self._ask_for_longer(response, at, out):
             return
         if response.status == 503:
@@ -304,9 +321,7 @@ class Hunt:
         if later is None and response is not None and response.status < 400 and call.setup is not None:
             call.setup.redirected(response, at, out)
             return
-        if len(call.admitted) > call.held:  # the hop no longer counts against its trunk's limits
-            call.desk.limits.release(call.admitted[-1])
-            call.admitted.pop()
+        release(call, call.held)  # the hop no longer counts against its trunk's limits
         if later is not None:
             out.append(Note("failover", call.id, {"to": self.route.hops[later].trunk, "on": failure}))
             self._try(later, at, out)

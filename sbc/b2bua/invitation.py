@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sbc.b2bua.bodies import Part, read_body
 from sbc.b2bua.call import Call
+from sbc.b2bua.causes import explain_refusal
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.life import fire
 from sbc.b2bua.states import Ending
@@ -52,7 +53,9 @@ class Invitation:
 
     def end(self, ending: Ending, at: float, out: list[Command]) -> None:
         """Give the caller the final response of ``ending``."""
-        self.server.respond(self.call.desk.respond_to(self.server, ending.status, ending.phrase), at, out)
+        response = self.call.desk.respond_to(self.server, ending.status, ending.phrase)
+        explain_refusal(response, self.call.a.trunk)
+        self.server.respond(response, at, out)
         self.server.user = None
 
     def refuse(self, status: int, phrase: str, at: float, out: list[Command], why: str) -> None:
@@ -65,6 +68,7 @@ class Invitation:
         setup = self.call.setup
         if setup is not None and setup.goes_on(ending, at, out):
             return
+        explain_refusal(response, self.call.a.trunk)
         self.server.respond(response, at, out)
         self.server.user = None
         fire(self.call, "refused", at, out, ending)
@@ -77,6 +81,9 @@ class Invitation:
                 "call_id": self.request.call_id, "trunk_in": call.a.trunk.trunk, "trunk_out": trunk,
                 "from": call.caller, "to": call.called,
             }  # fmt: skip
+            target = call.snapshot.trunks.get(trunk)
+            if target is not None and target.identity.out == "trusted":
+                fields["identity"] = "trusted"  # who calls crosses with it, withheld or not
             out.append(Note("sips-downgrade", call.id, fields))
         call.downgraded = True
 
@@ -98,9 +105,8 @@ class Invitation:
         elif status < 400 or status == 422:  # how long a session lasts is between the callee and us
             self.refuse(480, "Temporarily Unavailable", at, out, f"{status} from the callee's side")
         else:
-            base, b = call.desk.respond_to(self.server, status, response.reason, call.desk.ids.tag()), call.b
-            trusted, far = (b.flow.trusted, b.trunk) if b is not None else (False, None)
-            final = answer(base, response, call.a, trusted, b"", far)
+            base = call.desk.respond_to(self.server, status, response.reason, call.desk.ids.tag())
+            final = answer(base, response, call.a, call.b, b"")
             self.finish(final, at, out, Ending(f"{status} {response.reason}", "callee"))
 
     def let_go(self) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 from sbc.base import Address, is_wildcard
 from sbc.config.model import Listener, Trunk
 from sbc.flow import Flow
+from sbc.policy.identity import Boundary, Trust
 from sbc.sip.session_timer import Terms
 
 Side = Literal["a", "b"]
@@ -112,8 +113,27 @@ class Leg:
         self.least = self.raised = 0
         self.updates = self.refreshing = False
         self.via_head = (
-            _VIA_TRANSPORT[flow.transport] + sent_by + (";rport" if flow.transport == "udp" else "")
+            _VIA_TRANSPORT[flow.transport]
+            + sent_by
+            + (";rport" if flow.transport == "udp" else ";alias" if flow.secure and trunk.alias else "")
         )
+
+    @property
+    def believed(self) -> Trust:
+        """How far its peer is believed when it says who a user is (RFC 3325 5)."""
+        word = self.trunk.identity.into
+        return word if word is not None else "trusted" if self.flow.trusted else "none"
+
+    @property
+    def told(self) -> Trust:
+        """What its peer is told of who a user is (RFC 3325 5)."""
+        word = self.trunk.identity.out
+        return word if word is not None else "trusted" if self.flow.trusted else "none"
+
+    @property
+    def host(self) -> str:
+        """Our host in what we write there."""
+        return self.sent_by.rpartition(":")[0]
 
     def set_contact(self, user: str) -> None:
         """Write the Contact that the peer will send its requests to."""
@@ -128,3 +148,9 @@ class Leg:
     def via(self, branch: str) -> str:
         """A Via value of ours with ``branch`` (RFC 3261 8.1.1.7; rport by RFC 3581 on UDP)."""
         return f"{self.via_head};branch={branch}"
+
+
+def between(near: Leg | None, far: Leg) -> Boundary:
+    """What a message of the peer on ``near`` crosses on its way to the one on ``far``."""
+    believed: Trust = near.believed if near is not None else "none"
+    return Boundary(believed, far.told, not far.flow.trusted, far.trunk.identity.header, far.host)

@@ -11,6 +11,7 @@ from typing import Final
 
 from sbc.b2bua.bodies import with_bodies
 from sbc.b2bua.call import Call, forget
+from sbc.b2bua.causes import explain
 from sbc.b2bua.commands import Command, DeleteMedia, Note
 from sbc.b2bua.desk import NOBODY
 from sbc.b2bua.leg import Side, other
@@ -22,6 +23,7 @@ from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.flow import EARNED
 from sbc.sip.message import Request
+from sbc.sip.q850 import NORMAL, UNSPECIFIED
 
 _Action = Callable[[Call, Ending, float, list[Command]], None]
 _GOING_ON: Final = Ending("")
@@ -110,8 +112,9 @@ def _hang_up(call: Call, side: Side, at: float, out: list[Command], bye: Request
         request = call.request(fork, side, "BYE")
         if bye is not None:
             near, far = call.leg(other(side)), call.leg(side)
-            request.headers.extend(carried(bye, near.flow.trusted, far.flow.trusted))
+            request.headers.extend(carried(bye, near, far))
             _with_bodies(request, bye, near.trunk, far.trunk)
+        explain(request.headers, call.leg(side).trunk, UNSPECIFIED if bye is None else NORMAL)
         call.send(fork, side, request, NOBODY, at, out)
         fork.dialog(side).end()
 

@@ -148,7 +148,7 @@ class Mirror:
     def _copy(self, outgoing: Request, sdp: bytes) -> None:
         request, headers = self.request, outgoing.headers
         near, far = self.call.leg(self.side), self.call.leg(other(self.side))
-        headers.extend(carried(request, near.flow.trusted, far.flow.trusted))
+        headers.extend(carried(request, near, far))
         for name in ("Supported", "Require"):
             tags = extensions(request, name)
             if tags:
@@ -283,7 +283,7 @@ class Mirror:
             self._unusable(response, error, at, out)
             return
         base = call.desk.respond_to(self.server, response.status, response.reason)
-        final = answer(base, response, near, far.flow.trusted, sdp, far.trunk)
+        final = answer(base, response, near, far, sdp)
         if self.request.method == "REFER" and response.status < 300:
             self._refer_crosses(response.cseq.number)
             final.headers.extend(refer_sub(response))
@@ -334,7 +334,7 @@ class Mirror:
         status = _PASSED_AS.get(response.status, response.status)
         base = self.call.desk.respond_to(self.server, status, response.reason)
         near, far = self.call.leg(self.side), self.call.leg(other(self.side))
-        self._finish(answer(base, response, near, far.flow.trusted, b"", far.trunk), at, out)
+        self._finish(answer(base, response, near, far, b""), at, out)
         # Nothing waits for this PRACK (RFC 3262 3), or wants the NOTIFY (RFC 5057 5.1); that says nothing
         # about the dialog.
         nothing_waits = self.request.method in ("PRACK", "NOTIFY") and response.status == 481

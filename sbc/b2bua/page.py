@@ -79,7 +79,9 @@ class Page:
         if realms:
             name, realm, stale = desk.login.user(self.request, snapshot.logins, realms, at)
             login = (name, realm)
-        facts = facts_of(self.request, a.flow, a.trunk.tenant, desk.date(at), desk.count, login)
+        facts = facts_of(
+            self.request, a.flow, a.trunk.tenant, desk.date(at), desk.count, login, a.believed, a.trunk.trunk
+        )
         decision = snapshot.rules.decide(facts)
         if isinstance(decision, Route):
             self._take(decision, at, out)
@@ -172,7 +174,7 @@ class Page:
     def _send(self, flow: Flow, peer: Address, at: float, out: list[Command]) -> None:
         desk, trunk = self._desk, self._trunk
         listener = self.snapshot.settings.listeners[trunk.listener]
-        leg = Leg("b", trunk, flow, local_address(listener, trunk, flow), trunk.scheme, peer)
+        leg = desk.leg_to(trunk, flow, local_address(listener, trunk, flow), peer)
         leg.call_id, leg.local_tag = desk.ids.call_id(), desk.ids.tag()
         try:
             request = paged(leg, self.request, self._route, desk.transactions.new_branch(), self.a)
@@ -180,13 +182,22 @@ class Page:
             self._refuse(refused.status, "Privacy Not Available", at, out, refused.reason)
             return
         home = desk.peers.homes.get(trunk.trunk)
-        if home is not None and home.peer == peer:
+        if home is not None and home.peer == leg.peer:
             request.headers.extend([("Route", each) for each in home.routes])
         if too_long(request):
             self._refuse(513, "", at, out, "it is too long to be sent on")
             return
         self.leg, self._sent, self._given = leg, request, Given()
-        desk.transactions.start(flow, request, at, out, self)
+        self._start(leg, request, at, out)
+
+    def _start(self, leg: Leg, request: Request, at: float, out: list[Command]) -> None:
+        turn = self._tried
+
+        def fitting(flow: Flow, at: float, out: list[Command]) -> None:
+            if turn == self._tried:
+                self._desk.transactions.start(flow, request, at, out, self)
+
+        self._desk.with_room(self, leg, request, fitting, at, out)
 
     # What comes of it
 
@@ -202,7 +213,7 @@ class Page:
             )  # fmt: skip
             if again is not None:
                 self._sent = again
-                self._desk.transactions.start(leg.flow, again, at, out, self)
+                self._start(leg, again, at, out)
                 return
         if status == 503 and self._peer is not None:
             self._desk.peers.refused(leg.trunk, self._peer, response, at)
@@ -263,7 +274,7 @@ class Page:
         if self._server is None or self.leg is None:
             return
         base = self._desk.respond_to(self._server, status, phrase)
-        base.headers.extend(carried(response, self.leg.flow.trusted, self.a.flow.trusted))
+        base.headers.extend(carried(response, self.leg, self.a))
         self._finish(base, at, out, "")
 
     def _refuse(self, status: int, phrase: str, at: float, out: list[Command], why: str) -> None:

@@ -6,14 +6,17 @@ from the trunk that the dialog is with; the others are answered here.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from dsl.addresses import escape_user
 from sbc.b2bua.bodies import Part, lost, read_body
-from sbc.b2bua.call import Call
+from sbc.b2bua.call import Call, admit
 from sbc.b2bua.commands import Command, Note
+from sbc.b2bua.customers import Unfit, customer_of, speaks_for, told_of
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.invitation import Invitation
-from sbc.b2bua.leg import Leg, Side, local_address
+from sbc.b2bua.leg import DEFAULT_PORT, Leg, Side, local_address
 from sbc.b2bua.life import on_bye
 from sbc.b2bua.mirror import Mirror, screen
 from sbc.b2bua.page import METHODS as PAGED
@@ -23,7 +26,7 @@ from sbc.b2bua.screening import Refusal, allowed, looped, refuse, transfers
 from sbc.b2bua.session import objection, refreshed
 from sbc.b2bua.setup import Setup
 from sbc.b2bua.takeover import may_replace, replaced_by, told_to_replace
-from sbc.b2bua.transfers import parse_replaces
+from sbc.b2bua.transfers import parse_replaces, target_dialog
 from sbc.b2bua.translate import ACCEPT, EXTENSIONS, OF_TRANSFERS, reasons
 from sbc.base import PeerError
 from sbc.config.model import Trunk
@@ -31,9 +34,22 @@ from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
 from sbc.policy.bodies import media_types
 from sbc.policy.emergency import BEYOND, WITHIN, Urgency
+from sbc.sip.dialog import Dialog
+from sbc.sip.grammar import find_param
 from sbc.sip.matching import same_party
 from sbc.sip.message import Request
 from sbc.sip.transactions import ACK2XX, ServerTransaction
+
+
+class Whose(NamedTuple):
+    """Which trunk a request is of, if any, or why it is nobody's; and how urgent it is.
+
+    The trunk of what is nobody's, and of what is urgent and would be, is that of its connection.
+    """
+
+    trunk: Trunk | None
+    unfit: Unfit | None
+    urgency: Urgency
 
 
 class Reception:
@@ -47,8 +63,9 @@ class Reception:
 
     def request(self, flow: Flow, request: Request, at: float, out: list[Command]) -> None:
         """Take in one valid request."""
-        urgency = self._urgency(flow, request, at)
-        server = self._desk.transactions.receive_request(flow, request, at, out, urgency == WITHIN)
+        whose = self._whose(flow, request, at)
+        within = whose.urgency == WITHIN
+        server = self._desk.transactions.receive_request(flow, request, at, out, within)
         if server is None:
             return
         if server is ACK2XX:
@@ -59,25 +76,46 @@ class Reception:
             out.append(Note("call-refused", "", fields))
             return
         self._desk.serving = server
-        if urgency == WITHIN:
-            self._desk.reserves.take_turn(flow.trunk or "")
+        if within and whose.trunk is not None:
+            self._desk.reserves.take_turn(whose.trunk.trunk)
         try:
-            self._serve(flow, server, request, urgency, at, out)
+            self._serve(flow, server, request, whose, at, out)
         except PeerError as error:
             out.append(Note("malformed", "", {"remote": str(flow.remote), "reason": error.reason}))
             self._refuse(server, Refusal(error.status, "" if error.status == 400 else error.reason), at, out)
 
-    def _urgency(self, flow: Flow, request: Request, at: float) -> Urgency:
+    def _whose(self, flow: Flow, request: Request, at: float) -> Whose:
+        snapshot = self._desk.store.current
+        own = snapshot.trunks.get(flow.trunk or "")
+        if own is None:
+            return Whose(None, None, "")
+        trunk, unfit = own, None
+        if own.trunk in snapshot.customers:
+            trunk, unfit = self._customer(snapshot, flow, own, request)
+        urgency = self._urgency(snapshot, trunk, request, at)
+        return Whose(trunk, None if urgency else unfit, urgency)
+
+    def _customer(
+        self, snapshot: Snapshot, flow: Flow, own: Trunk, request: Request
+    ) -> tuple[Trunk, Unfit | None]:
+        """Whose a request is where others have the address of ``own`` too; in a dialog it is the dialog's."""
+        if request.to_tag:
+            found = self._find(flow, request)
+            return (found[0].leg(found[2]).trunk if found is not None else own), None
+        name = customer_of(snapshot, flow, own, request)
+        return (own, name) if isinstance(name, Unfit) else (snapshot.trunks[name], None)
+
+    def _urgency(self, snapshot: Snapshot, trunk: Trunk, request: Request, at: float) -> Urgency:
         """Whether an emergency call comes, and whether the reserve of its trunk has room for it."""
-        emergency = self._desk.store.current.settings.emergency
-        if emergency is None or request.method != "INVITE" or request.to_tag or flow.trunk is None:
+        emergency = snapshot.settings.emergency
+        if emergency is None or request.method != "INVITE" or request.to_tag:
             return ""
         if not emergency.means(request.target.party):
             return ""
-        return WITHIN if self._desk.reserves.has_room(flow.trunk, emergency.reserve, at) else BEYOND
+        return WITHIN if self._desk.reserves.has_room(trunk.trunk, emergency.reserve, at) else BEYOND
 
     def _serve(
-        self, flow: Flow, server: ServerTransaction, request: Request, urgency: Urgency, at: float,
+        self, flow: Flow, server: ServerTransaction, request: Request, whose: Whose, at: float,
         out: list[Command],
     ) -> None:  # fmt: skip
         if flow.secure and not request.to_tag:
@@ -86,7 +124,9 @@ class Reception:
                 "remote": flow.remote, "local": flow.local,
             }  # fmt: skip
             out.append(Note("sips-arrival", request.call_id, fields))
-        trunk = self._desk.store.current.trunks.get(flow.trunk or "")
+            if not flow.alias and not flow.outbound and find_param(request.via.params, "alias") is not None:
+                flow.alias = request.via.port or DEFAULT_PORT["tls"]
+        trunk = whose.trunk
         refusal = refuse(request, server.merged, looped(flow, request, self._desk.transactions), trunk)
         if refusal is None and request.body and request.method in ("INVITE", "UPDATE", "PRACK"):
             parts = read_body(request).parts
@@ -100,14 +140,17 @@ class Reception:
             self._on_cancel(server, at, out)
         elif request.to_tag:
             self._within_dialog(flow, server, request, at, out)
+        elif whose.unfit is not None and request.method != "OPTIONS":
+            out.append(told_of(whose.unfit, flow))
+            self._refuse(server, whose.unfit.refusal, at, out)
         elif request.method == "INVITE":
-            self._on_invite(flow, server, request, urgency, at, out)
+            self._on_invite(flow, server, request, whose, at, out)
         elif request.method == "OPTIONS":
             self._on_options(server, trunk, at, out)
         elif request.method == "REFER":
-            self._refuse(server, Refusal(403, "Forbidden"), at, out)
+            self._refer_outside(whose, server, request, at, out)
         elif request.method in PAGED:
-            self._on_page(flow, server, request, at, out)
+            self._on_page(flow, server, request, whose, at, out)
         else:
             self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
 
@@ -134,11 +177,12 @@ class Reception:
         server.respond(response, at, out)
 
     def _on_page(
-        self, flow: Flow, server: ServerTransaction, request: Request, at: float, out: list[Command]
-    ) -> None:
+        self, flow: Flow, server: ServerTransaction, request: Request, whose: Whose, at: float,
+        out: list[Command],
+    ) -> None:  # fmt: skip
         """A request outside of any call, of a trunk that may send it."""
-        snapshot = self._desk.store.current
-        trunk = snapshot.trunks[flow.trunk or ""]
+        snapshot, trunk = self._desk.store.current, whose.trunk
+        assert trunk is not None, "it lists the method"
         refusal = "we shut down" if self._desk.draining else self._desk.limits.admit_message(trunk, at)
         if refusal is not None:
             fields = {"trunk": trunk.trunk, "remote": str(flow.remote), "reason": refusal}
@@ -162,11 +206,11 @@ class Reception:
         return leg
 
     def _on_invite(
-        self, flow: Flow, server: ServerTransaction, request: Request, urgency: Urgency, at: float,
+        self, flow: Flow, server: ServerTransaction, request: Request, whose: Whose, at: float,
         out: list[Command],
     ) -> None:  # fmt: skip
         snapshot = self._desk.store.current
-        trunk = snapshot.trunks.get(flow.trunk or "")
+        trunk, _, urgency = whose
         if request.contact is None:
             self._refuse(server, Refusal(400, "Missing Contact"), at, out)
             return
@@ -194,12 +238,12 @@ class Reception:
             call.replacing = told_to_replace(*takes)
             takes = None
         setup = Setup(call, server, request, takes=takes)
-        refusal = self._desk.limits.admit(trunk, at, urgency == WITHIN)
+        refusal = admit(call, trunk, at, urgency == WITHIN)
         if refusal is not None:
             out.append(Note("call-refused", "", {"trunk": trunk.trunk, "reason": refusal}))
             self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), at, out)
             return
-        call.admitted.append(trunk)
+        call.held = len(call.admitted)
         call.setup, server.user = setup, setup.invitation
         self._calls[call.id] = call
         self._desk.working_on = call.id
@@ -255,6 +299,8 @@ class Reception:
         _, fork, side = found
         leg = call.leg(side)
         ours = leg.trunk.trunk == flow.trunk or same_party(leg.flow, flow)
+        if not ours:
+            ours = speaks_for(self._desk.store.current, flow, leg.trunk.trunk)
         return (call, fork, side) if ours else None
 
     def _on_ack(self, flow: Flow, request: Request, at: float, out: list[Command]) -> None:
@@ -314,10 +360,30 @@ class Reception:
 
     def _refer(
         self, call: Call, fork: Fork, side: Side, server: ServerTransaction, request: Request,
-        at: float, out: list[Command],
+        at: float, out: list[Command], told_in: Dialog | None = None,
     ) -> None:  # fmt: skip
         refusal = refuse_refer(call, fork, side, request)
         if refusal is not None:
             self._refuse(server, refusal, at, out)
         else:
-            Referral(call, fork, side, request).start(server, request, at, out)
+            Referral(call, fork, side, request, told_in).start(server, request, at, out)
+
+    def _refer_outside(
+        self, whose: Whose, server: ServerTransaction, request: Request, at: float, out: list[Command]
+    ) -> None:
+        """A REFER outside of a dialog is about the one that it names, of the same trunk (RFC 4538)."""
+        named = target_dialog(request)
+        found = self._desk.dialogs.of(*named) if named is not None else None
+        call = self._calls.get(found[0]) if found is not None else None
+        if found is None or call is None:
+            status = (403, "Forbidden") if named is None else (481, "Call/Transaction Does Not Exist")
+            self._refuse(server, Refusal(*status), at, out)
+            return
+        _, fork, side = found
+        trunk = call.leg(side).trunk
+        if whose.trunk is None or trunk.trunk != whose.trunk.trunk or trunk.transfers != "perform":
+            self._refuse(server, Refusal(403, "Forbidden"), at, out)
+            return
+        self._desk.working_on = call.id
+        told_in = Dialog.as_uas(request, self._desk.ids.tag())
+        self._refer(call, fork, side, server, request, at, out, told_in)

@@ -32,6 +32,7 @@ from sbc.b2bua.takeover import may_replace, replaced_by
 from sbc.b2bua.transfers import Referrer, ReferTo, name_of, refer_to, referred_invite, wants_no_notify
 from sbc.base import PeerError
 from sbc.policy.emergency import BEYOND, WITHIN, Urgency
+from sbc.sip.dialog import Dialog
 from sbc.sip.message import REASONS, Request, Response
 from sbc.sip.transactions import ServerTransaction
 
@@ -80,10 +81,25 @@ class Stand(ServerTransaction):
 class Referral:
     """One REFER from ``side`` of ``call``, until the other side is connected or nobody could be had."""
 
-    __slots__ = ("_answered", "_cseq", "_joining", "_offers", "_silent", "_told", "call", "fork", "side")
+    __slots__ = (
+        "_answered",
+        "_cseq",
+        "_joining",
+        "_offers",
+        "_silent",
+        "_told",
+        "_told_in",
+        "call",
+        "fork",
+        "side",
+    )
 
-    def __init__(self, call: Call, fork: Fork, side: Side, request: Request) -> None:
+    def __init__(
+        self, call: Call, fork: Fork, side: Side, request: Request, told_in: Dialog | None = None
+    ) -> None:
         self.call = call
+        # Where the REFER came outside of the call's dialog, the one that it has made (RFC 3515 2.4.4).
+        self._told_in = told_in
         self.fork = fork
         self.side: Side = side
         self._cseq = request.cseq.number
@@ -98,7 +114,8 @@ class Referral:
         old, desk = self.call, self.call.desk
         to = refer_to(request)
         new, setup = self._begin(request, to, at)
-        response = desk.respond_to(server, 202, "Accepted")
+        tag = self._told_in.local_tag if self._told_in is not None else ""
+        response = desk.respond_to(server, 202, "Accepted", tag)
         response.headers.add("Contact", old.leg(self.side).contact)
         if self._silent:
             response.headers.add("Refer-Sub", "false")
@@ -325,14 +342,16 @@ class Referral:
             return
         self._told = status
         call = self.call
-        request = call.request(self.fork, self.side, "NOTIFY")
+        leg, dialog = call.leg(self.side), self._told_in or self.fork.dialog(self.side)
+        via = leg.via(call.desk.transactions.new_branch())
+        request = dialog.request("NOTIFY", via=via, contact=leg.contact)
         state = "terminated;reason=noresource" if final else f"active;expires={_EXPIRES}"
         headers = request.headers
         headers.add("Event", f"refer;id={self._cseq}")
         headers.add("Subscription-State", state)
         headers.add("Content-Type", "message/sipfrag;version=2.0")
         request.body = f"SIP/2.0 {status} {REASONS.get(status, 'Unknown')}\r\n".encode("ascii", "replace")
-        call.send(self.fork, self.side, request, NOBODY, at, out)
+        call.desk.send(call, leg, dialog, request, NOBODY, at, out)
 
 
 def _likeness(leg: Leg) -> Leg:

@@ -83,8 +83,8 @@ class Registration:
 
     __slots__ = (
         "_asked_at", "_call_id", "_challenges", "_closings", "_connecting", "_cseq", "_desk", "_failures",
-        "_leg", "_minimum", "_peers", "_tag", "_turn", "associated", "contact", "due", "flow", "generation",
-        "peer", "reason", "routes", "secret", "since", "state", "terms", "trunk", "until",
+        "_leg", "_minimum", "_peers", "_servers", "_tag", "_turn", "associated", "contact", "due", "flow",
+        "generation", "peer", "reason", "routes", "secret", "since", "state", "terms", "trunk", "until",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, trunk: Trunk, terms: Terms) -> None:
@@ -111,6 +111,7 @@ class Registration:
         self._failures = 0
         self._closings = 0  # how often in a row its connection closed soon after it was registered
         self._minimum = 0
+        self._servers: tuple[Address, ...] = ()  # of a trunk with domains, when it was looked at last
 
     @property
     def address(self) -> str:
@@ -171,11 +172,28 @@ class Registration:
             self._on_lost(self.flow.ended or "the connection closed", at, out)
         elif self.state == "registered" and self.until <= at:
             self._on_over(self.reason or "the binding was not renewed in time", at, out)
+        if self.trunk.domains:
+            self._follow_servers(at)
         if self._turn is None and not self._peers:
             if self.due <= at:
                 self._begin(at, out)
         elif at - self._asked_at > STUCK + self.trunk.dial_timeout:
             self._fail("nothing came of it, by a fault of our own", at, out)
+
+    def _follow_servers(self, at: float) -> None:
+        """DNS names other servers: what failed for want of any is tried at once, and what is at none of them.
+
+        A name server that tells everybody something else each time hurries us no oftener than ``BASE_WAIT``.
+        """
+        servers = self._desk.peers.located.members(self.trunk)
+        if servers == self._servers:
+            return
+        former, self._servers = self._servers, servers
+        if self.state == "failed":
+            if not any(each.port for each in former):
+                self.hurry()
+        elif self.peer is not None and self.peer not in servers and at - self.since >= BASE_WAIT:
+            self.due = min(self.due, at)
 
     def _on_lost(self, reason: str, at: float, out: list[Command]) -> None:
         """The connection that registered is gone, and no call would find us: again, over another.

@@ -27,7 +27,7 @@ RECORDED = frozenset(
     (
         "trunk", "tenant", "listener", "source", "transport", "method", "ruri_user", "from_user", "call_id",
         "tls_version", "tls_group", "tls_cipher", "peer_verified", "peer_sans", "now", "redirected_from",
-        "referred_by",
+        "referred_by", "asserted_user",
         "emergency",
     )
 )  # fmt: skip
@@ -122,6 +122,7 @@ def facts_of_record(snapshot: Snapshot, record: dict[str, Any]) -> Facts:
         unchallenged=bool(record.get("emergency")),
         ruri_user=record["called"],
         from_user=record["caller"],
+        asserted_user=record.get("asserted", ""),
         to_header_user="",
         call_id=leg.get("call_id", ""),
         now=datetime.fromisoformat(record["started"]).timestamp(),

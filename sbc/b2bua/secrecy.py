@@ -7,8 +7,10 @@ have set is a set of possibilities, which the last word of the rule that routes 
 the trunks then say what becomes of the hop (``sbc.b2bua.media_policy``). The report can therefore name a
 route that no call will ever take, and never leaves out one that a call can take. Of a redirect it says which
 targets, as the rule writes them, may be without TLS; to where a hook redirects nobody knows before it does.
+A trunk that is trusted with who users are (``identity``) without a certificate is named too.
 Where a callee's redirects are followed, the rules are walked again as a call of its trunk, with the promise
-that the caller had; what the rules before demanded of it would still hold, and is not counted on here.
+that the caller had; what the rules before demanded of it would still hold, and is not counted on here. So are
+they where a trunk's transfers are carried out, for whoever may be in a call with it.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.policy.downgrade import effective_downgrade, verdict
 
-Promise = Literal["SIPS", "SRTP"]
+Promise = Literal["SIPS", "SRTP", "IDENTITY"]
 Asked = list[tuple[Rule, tuple[str, ...] | None]]
 
 
@@ -46,14 +48,15 @@ class Leak:
     remedy: str
 
     def __str__(self) -> str:
+        how = "without a proof of who the peer is" if self.promise == "IDENTITY" else "in the clear"
         return (
-            f"{self.promise}: from {self.origin} to {self.target} in the clear, by {self.rule};"
+            f"{self.promise}: from {self.origin} to {self.target} {how}, by {self.rule};"
             f" forbidden by {self.remedy}"
         )
 
 
-_REMEDY = {"SIPS": "`forbid downgrade`", "SRTP": "`require srtp`"}
-_FLOOR = {"SIPS": "`sips: forbid`", "SRTP": "`srtp: required`"}
+_REMEDY: dict[Promise, str] = {"SIPS": "`forbid downgrade`", "SRTP": "`require srtp`"}
+_FLOOR: dict[Promise, str] = {"SIPS": "`sips: forbid`", "SRTP": "`srtp: required`"}
 
 
 def secrecy_report(snapshot: Snapshot) -> tuple[Leak, ...]:
@@ -66,7 +69,7 @@ def secrecy_report(snapshot: Snapshot) -> tuple[Leak, ...]:
         secure = facts["transport"] == "tls"
         if secure:
             found.update(dict.fromkeys(_leaks(snapshot, rules, origin, facts, "SIPS")))
-            found.update(dict.fromkeys(_after_redirects(snapshot, asked, origin, facts, "SIPS")))
+            found.update(dict.fromkeys(_as_another_call(snapshot, asked, origin, facts, "SIPS")))
             outside = [rule for rule in rules if rule.names_method]
             for method in origin.methods:
                 known = facts | {"method": method}
@@ -75,8 +78,24 @@ def secrecy_report(snapshot: Snapshot) -> tuple[Leak, ...]:
             for offered in _offers(origin):
                 known = facts | {"sdp.srtp": offered}
                 found.update(dict.fromkeys(_leaks(snapshot, rules, origin, known, "SRTP")))
-                found.update(dict.fromkeys(_after_redirects(snapshot, asked, origin, known, "SRTP")))
+                found.update(dict.fromkeys(_as_another_call(snapshot, asked, origin, known, "SRTP")))
+    found.update(dict.fromkeys(_trusting(snapshot)))
     return tuple(found)
+
+
+def _trusting(snapshot: Snapshot) -> Iterator[Leak]:
+    """Trunks whose word about users counts, or who learn what they withhold, without a proof of theirs."""
+    for trunk in snapshot.trunks.values():
+        secure = snapshot.settings.listeners[trunk.listener].transport == "tls"
+        proves = secure and trunk.tls is not None and trunk.tls.mode == "required"
+        if trunk.identity.out == "trusted" and not secure:
+            remedy = "`identity: {out: screened}`, or a TLS listener"
+            place = f"trunk {trunk.trunk}, identity out: trusted"
+            yield Leak("IDENTITY", "every trunk", trunk.trunk, place, remedy)
+        if trunk.identity.into == "trusted" and not proves:
+            remedy = "`identity: {in: screened}`, or TLS with mode: required"
+            place = f"trunk {trunk.trunk}, identity in: trusted"
+            yield Leak("IDENTITY", trunk.trunk, "every trunk", place, remedy)
 
 
 def _rules_of(asked: Asked, trunk: str) -> list[Rule]:
@@ -93,26 +112,46 @@ def _following(snapshot: Snapshot) -> frozenset[str]:
     return frozenset([each.trunk for each in snapshot.trunks.values() if each.redirects == "follow"])
 
 
-def _after_redirects(
+def _as_another_call(
     snapshot: Snapshot, asked: Asked, origin: Trunk, known: dict[str, str], promise: Promise
 ) -> Iterator[Leak]:
-    """The ways out of a call of ``origin`` that a callee, and it may be another one after it, redirected."""
-    following = _following(snapshot)
+    """The ways out of somebody of ``origin`` whom a callee redirected, or whom the other side transfers.
+
+    That may happen again and again, each time as a call of the trunk that does it.
+    """
+    transferring = [each.trunk for each in snapshot.trunks.values() if each.transfers == "perform"]
+    ways = (("a redirect from", _following(snapshot)), ("a transfer by", frozenset(transferring)))
     seen: set[str] = set()
-    waiting = [(origin.trunk, known)] if following else []
-    while waiting:
-        name, facts = waiting.pop(0)
-        reached = [each for rule, _ in _reachable(_rules_of(asked, name), facts, promise)
-                   for each in rule.outcome.trunks]  # fmt: skip
-        if snapshot.hooks.route:
-            reached += snapshot.trunks
-        for by in reached:
-            if by not in following or by in seen:
-                continue
-            seen.add(by)
-            then = {**known, **_settled(snapshot, snapshot.trunks[by])}
-            yield from _leaks(snapshot, _rules_of(asked, by), origin, then, promise, by)
-            waiting.append((by, then))
+    waiting: list[tuple[str, dict[str, str]]] = []
+    called_by = [
+        by for by in transferring
+        if origin.trunk in _reached(snapshot, asked, by, _settled(snapshot, snapshot.trunks[by]), promise)
+    ]  # fmt: skip
+    met = _reached(snapshot, asked, origin.trunk, known, promise) if ways[0][1] or transferring else []
+    while True:
+        for how, may in ways:
+            for by in (*met, *(called_by if how == "a transfer by" else ())):
+                after = f" after {how} {by}"
+                if by in may and after not in seen:
+                    seen.add(after)
+                    then = {**known, **_settled(snapshot, snapshot.trunks[by])}
+                    yield from _leaks(snapshot, _rules_of(asked, by), origin, then, promise, after)
+                    waiting.append((by, then))
+        if not waiting:
+            return
+        met = _reached(snapshot, asked, *waiting.pop(0), promise)
+
+
+def _reached(
+    snapshot: Snapshot, asked: Asked, trunk: str, known: dict[str, str], promise: Promise
+) -> list[str]:
+    """The trunks that a call of ``trunk`` may go to."""
+    reached = [
+        each
+        for rule, _ in _reachable(_rules_of(asked, trunk), known, promise)
+        for each in rule.outcome.trunks
+    ]
+    return [*reached, *snapshot.trunks] if snapshot.hooks.route else reached
 
 
 def _settled(snapshot: Snapshot, origin: Trunk) -> dict[str, str]:
@@ -136,10 +175,9 @@ def _leaks(
     origin: Trunk,
     known: dict[str, str],
     promise: Promise,
-    by: str = "",
+    after: str = "",
 ) -> Iterator[Leak]:
-    hooks = snapshot.hooks.route if not by else ()
-    after = f" after a redirect from {by}" if by else ""
+    hooks = snapshot.hooks.route if not after else ()
     for rule, settings in _reachable(rules, known, promise):
         for name in rule.outcome.trunks:
             if _leaves(snapshot, snapshot.trunks.get(name), promise, settings):

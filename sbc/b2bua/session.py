@@ -136,7 +136,7 @@ def refreshed(
         return False
     if near.trunk.session_timer is None or call.fork is not fork:
         return False
-    if call.leg(far).updates and carried(request, near.flow.trusted, call.leg(far).flow.trusted):
+    if call.leg(far).updates and carried(request, near, call.leg(far)):
         return False
     fork.dialog(side).refresh(request)
     response = call.desk.respond_to(server, 200, "OK")

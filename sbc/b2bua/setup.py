@@ -60,6 +60,7 @@ class Setup:
         facts = self._facts(at)
         if call.emergency:
             facts = replace(facts, emergency=True, unchallenged=call.reserved)
+        call.asserted = facts.asserted_user
         if hooks.answer or hooks.end:
             call.facts = facts
         if hooks.invite:
@@ -76,7 +77,8 @@ class Setup:
         call, desk, request, from_ = self.call, self.call.desk, self.invitation.request, self.redirection
         by = from_.by if from_ is not None else self.referrer.by if self.referrer is not None else None
         if by is not None:
-            facts = facts_of(request, by.flow, by.trunk.tenant, desk.date(at), desk.count)
+            believed = call.a.believed  # who calls is still the word of the caller's side
+            facts = facts_of(request, by.flow, by.trunk.tenant, desk.date(at), desk.count, believed=believed)
             called = from_.called if from_ is not None else ""
             return replace(
                 facts, trunk=by.trunk.trunk, listener=by.trunk.listener, redirected_from=called,
@@ -86,7 +88,8 @@ class Setup:
         if realms:
             name, realm, self.stale = desk.login.user(request, call.snapshot.logins, realms, at)
             login = (name, realm)
-        return facts_of(request, call.a.flow, call.a.trunk.tenant, desk.date(at), desk.count, login)
+        a, now, count = call.a, desk.date(at), desk.count
+        return facts_of(request, a.flow, a.trunk.tenant, now, count, login, a.believed, a.trunk.trunk)
 
     def on_hooks(self, result: Invited | Decision, at: float, out: list[Command]) -> None:
         """The hooks before the rules have spoken, or those after them."""
@@ -224,7 +227,7 @@ class Setup:
         base = call.desk.respond_to(invitation.server, response.status, response.reason, tag)
         for contact in contacts:
             base.headers.add("Contact", contact)
-        final = answer(base, response, call.a, call.b.flow.trusted if call.b else False, b"")
+        final = answer(base, response, call.a, call.b, b"")
         invitation.finish(final, at, out, Ending(f"{response.status} {response.reason}", "callee"))
 
     def _fresh(self, targets: list[Target], at: float, out: list[Command]) -> list[Uri]:

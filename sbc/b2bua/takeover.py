@@ -155,7 +155,7 @@ class Takeover:
         call.heard_at = call.answered_at = at
         fork = self._move(joining, at, out)
         base = call.desk.respond_to(invitation.server, 200, "OK", fork.a.local_tag)
-        final = answer(base, response, call.a, joining.leg.flow.trusted, sdp)
+        final = answer(base, response, call.a, joining.leg, sdp)
         fork.a.confirm()
         accepted(call, "b", joining.request, response, at)
         accept(call, "a", invitation.request, final, at)

@@ -46,7 +46,7 @@ def record_of(call: Call, ending: Ending, at: float) -> dict[str, object]:
     if b is not None and (b.trunk.trunk != trunk or b.peer != peer):
         b = None  # it was given up, and what was tried after it has no leg
     return {
-        "caller": call.caller, "called": call.called, "rule": call.rule,
+        "caller": call.caller, "called": call.called, "asserted": call.asserted, "rule": call.rule,
         "from": call.a.trunk.trunk, "to": trunk,
         "status": 200 if answered else ending.status, "reason": ending.why, "by": ending.by,
         "created": date(call.created), "answered": date(answered) if answered else 0.0,

@@ -64,17 +64,37 @@ class Replaced(NamedTuple):
 
 def parse_replaces(text: str) -> Replaces:
     """Read the value of a Replaces header; PeerError 400."""
-    call_id, *parameters = (each.strip(" \t") for each in text.split(";"))
-    tags: dict[str, str] = {}
-    for each in parameters:
-        name, _, value = each.partition("=")
-        name = name.rstrip(" \t").lower()
-        if name in tags:
-            raise PeerError("malformed Replaces")
-        tags[name] = value.lstrip(" \t")
+    call_id, tags = _call_and_parameters(text)
     if not call_id or not tags.get("to-tag") or not tags.get("from-tag"):
         raise PeerError("malformed Replaces")
     return Replaces(call_id, tags["to-tag"], tags["from-tag"], "early-only" in tags)
+
+
+def _call_and_parameters(text: str) -> tuple[str, dict[str, str]]:
+    """A Call-ID and the parameters behind it; PeerError 400 where one comes twice."""
+    call_id, *parameters = text.split(";")
+    found: dict[str, str] = {}
+    for each in parameters:
+        name, _, value = each.partition("=")
+        name = name.strip(" \t").lower()
+        if name in found:
+            raise PeerError(f"more than one {name}")
+        found[name] = value.strip(" \t")
+    return call_id.strip(" \t"), found
+
+
+def target_dialog(request: Request) -> tuple[str, str, str] | None:
+    """Which dialog of ours a REFER outside of it is about: Call-ID, our tag, the peer's; PeerError 400.
+
+    None where it says nothing of one. Its local tag is that of whoever wrote it (RFC 4538 4).
+    """
+    value = request.headers.get("Target-Dialog")
+    if value is None:
+        return None
+    call_id, tags = _call_and_parameters(value)
+    if not call_id or not tags.get("local-tag") or not tags.get("remote-tag"):
+        raise PeerError("malformed Target-Dialog")
+    return call_id, tags["remote-tag"], tags["local-tag"]
 
 
 def refer_to(request: Request) -> ReferTo:

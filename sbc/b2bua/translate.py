@@ -12,20 +12,23 @@ from collections.abc import Iterable
 from typing import Final
 
 from dsl.addresses import canonical_addresses, canonical_user, escape_user
-from dsl.decision import CopyHeader, Edit, RemoveHeader, Route, SetHeader, SetPart
+from dsl.asserted import ASSERTED, claimed, read_said
+from dsl.decision import CopyHeader, Edit, RemoveHeader, Route, SetHeader, SetParam, SetPart
 from dsl.ownership import copy_refusal, matches_glob
 from sbc.b2bua.bodies import SDP, location, with_bodies, with_sdp
-from sbc.b2bua.leg import Leg, format_target
+from sbc.b2bua.leg import Leg, between, format_target
+from sbc.b2bua.uri_params import params_after, placed
 from sbc.base import Address, PeerError
-from sbc.config.model import Transfers, Trunk
+from sbc.config.model import Transfers
+from sbc.policy.diversions import converted
 from sbc.policy.headers import pass_headers
+from sbc.policy.identity import Boundary, Party, ours, taken, told
 from sbc.policy.privacy import (
     ANONYMOUS,
     ANONYMOUS_DISPLAY,
     ANONYMOUS_HOST,
     check_critical,
     hides_caller,
-    perform,
 )
 from sbc.sip.grammar import LONGEST_KEPT, recent
 from sbc.sip.headers import Headers
@@ -47,8 +50,8 @@ _ALLOW_OF_THE_SILENT: Final = ALLOW.replace(" UPDATE,", "")
 # that is required is refused (420).
 CARRIED_EXTENSIONS: Final = frozenset(("100rel",))
 EXTENSIONS: Final = ("100rel", "timer")
-#: What trunks may require besides that take part in transfers (RFC 3891, RFC 4488).
-OF_TRANSFERS: Final = ("replaces", "norefersub")
+#: What trunks may require besides that take part in transfers (RFC 3891, RFC 4488, RFC 4538).
+OF_TRANSFERS: Final = ("replaces", "norefersub", "tdialog")
 
 # Octets of the headers that may be carried across beside our own; more would not fit every peer's limits.
 MAX_CARRIED: Final = 8192
@@ -91,16 +94,29 @@ def parts_after(request: Request, edits: Iterable[Edit]) -> dict[str, str]:
     return parts
 
 
+def _crossing(message: Message, boundary: Boundary, party: Party) -> list[tuple[str, str]]:
+    """The headers of a message that may leave its leg, with who its sender is, where that is believed."""
+    headers, believed = message.headers, boundary.believed
+    within = boundary.told == "trusted"
+    fields = pass_headers(headers.fields, believed == "trusted", within, boundary.masked)
+    return fields + taken(headers, believed, party)
+
+
 def _carried(
-    request: Request, trusted_in: bool, trusted_out: bool, edits: Iterable[Edit],
-    place: list[tuple[str, str]],
-) -> list[tuple[str, str]]:  # fmt: skip
+    request: Request, boundary: Boundary, edits: Iterable[Edit], place: list[tuple[str, str]]
+) -> list[tuple[str, str]]:
     """The caller's headers that may leave, and those that say its ``place``, as the rules leave them."""
-    fields = pass_headers(request.headers.fields, trusted_in, trusted_out) + place
+    fields = _crossing(request, boundary, "calling") + place
+    display: str | None = None
     for edit in edits:
-        if isinstance(edit, SetPart):
+        if isinstance(edit, SetParam):
             continue
-        if isinstance(edit, RemoveHeader):
+        if isinstance(edit, SetPart):
+            if edit.part == "asserted.display":
+                display = edit.value
+            if edit.part in ("asserted.user", "asserted.display"):
+                fields = _asserting(fields, request, boundary, edit, display)
+        elif isinstance(edit, RemoveHeader):
             fields = [field for field in fields if not matches_glob(field[0], edit.glob)]
         elif isinstance(edit, SetHeader):
             name = edit.name.lower()
@@ -109,6 +125,23 @@ def _carried(
         elif isinstance(edit, CopyHeader):
             fields = _with_copies(fields, request, edit)
     return fields
+
+
+def _asserting(
+    fields: list[tuple[str, str]], request: Request, boundary: Boundary, edit: SetPart, display: str | None
+) -> list[tuple[str, str]]:
+    """``fields`` with one part of the identity set: what is asserted from here on is our own word.
+
+    A name (``display``, where a rule has set one) alone asserts nobody, and no number takes it back.
+    """
+    said = next((read_said(value) for name, value in fields if name == ASSERTED), None)
+    user = canonical_user(edit.value) if edit.part == "asserted.user" else said.party.user if said else ""
+    if display is None:
+        display = said.display if said else claimed(request.headers.get, boundary.believed)[1]
+    rest = [field for field in fields if field[0] != ASSERTED]
+    if not user:
+        return rest
+    return [*rest, (ASSERTED, ours(escape_user(user), display, boundary.place, user.startswith("+")))]
 
 
 def _with_copies(fields: list[tuple[str, str]], request: Request, edit: CopyHeader) -> list[tuple[str, str]]:
@@ -150,11 +183,12 @@ def address_invite(leg: Leg, request: Request, route: Route, target: Address, hi
         parts |= {"from.user": ANONYMOUS, "from.host": ANONYMOUS_HOST, "from.display": ANONYMOUS_DISPLAY}
     elif not parts["from.host"] and _is_anonymous(request, parts["from.user"]):
         parts["from.host"] = ANONYMOUS_HOST
-    caller = escape_user(parts["from.user"])
+    given = {} if hidden else params_after(route.edits, "from")
+    caller, params = placed(parts["from.user"], given)
     caller_at = f"{caller}@" if caller else ""
     place = _host(parts["from.host"]) or leg.sent_by.rpartition(":")[0]
     phone = _user_type(parts["from.type"], caller)
-    leg.local_uri = f"{quote_display(parts['from.display'])}<{leg.scheme}:{caller_at}{place}{phone}>"
+    leg.local_uri = f"{quote_display(parts['from.display'])}<{leg.scheme}:{caller_at}{place}{phone}{params}>"
     leg.set_contact(caller)
     transport = leg.flow.transport
     if request.target.scheme == "urn" and parts["to.user"] == request.target.party.user:
@@ -162,13 +196,13 @@ def address_invite(leg: Leg, request: Request, route: Route, target: Address, hi
             f"<{parts['to.user']}>"  # a service, wherever it is (RFC 5031): no rule made it a number
         )
         return parts["to.user"]
-    called = escape_user(parts["to.user"])
+    called, params = placed(parts["to.user"], params_after(route.edits, "to"))
     called_at = f"{called}@" if called else ""
     place = _host(parts["to.host"]) or format_target(target, transport)
     phone = _user_type(parts["to.type"], called)
-    leg.remote_uri = f"<{leg.scheme}:{called_at}{place}{phone}>"
+    leg.remote_uri = f"<{leg.scheme}:{called_at}{place}{phone}{params}>"
     suffix = "" if transport == "udp" else f";transport={transport}"
-    return f"{leg.scheme}:{called_at}{place}{phone}{suffix}"
+    return f"{leg.scheme}:{called_at}{place}{phone}{params}{suffix}"
 
 
 def _is_anonymous(request: Request, user: str) -> bool:
@@ -216,17 +250,15 @@ def is_secure(target: str) -> bool:
 
 
 def invite(
-    leg: Leg, request: Request, route: Route, target: Address, branch: str, sdp: bytes, trusted_in: bool,
-    near: Trunk | None = None,
-) -> Request:  # fmt: skip
+    leg: Leg, request: Request, route: Route, target: Address, branch: str, sdp: bytes, near: Leg
+) -> Request:
     """The INVITE for the other leg (RFC 3261 8.1.1), from the caller's and the decision.
 
-    ``near`` is the trunk that the caller's came from.
+    ``near`` is the leg that the caller's came by.
 
     PeerError 500 where the caller insists on privacy that we cannot give (RFC 3323 5).
     """
-    near = near or leg.trunk
-    uri, crossing = _addressed(leg, request, route, target, trusted_in, near)
+    uri, crossing = _addressed(leg, request, route, target, near)
     hops = request.max_forwards
     fields = [
         ("Via", leg.via(branch)),
@@ -242,8 +274,8 @@ def invite(
         tags = extensions(request, name, leg)
         if tags:
             fields.append((name, tags))
-    fields += crossing
-    return with_bodies(Request("INVITE", uri, Headers(fields)), request, sdp, near, leg.trunk)
+    fields += converted(crossing, leg.trunk.diversion, leg.remote_uri[1:-1])
+    return with_bodies(Request("INVITE", uri, Headers(fields)), request, sdp, near.trunk, leg.trunk)
 
 
 def address(
@@ -253,18 +285,19 @@ def address(
 
     PeerError 500 where its sender insists on privacy that we cannot give.
     """
-    return _addressed(leg, request, route, target, a.flow.trusted, a.trunk)
+    return _addressed(leg, request, route, target, a)
 
 
 def _addressed(
-    leg: Leg, request: Request, route: Route, target: Address, trusted_in: bool, near: Trunk
+    leg: Leg, request: Request, route: Route, target: Address, near: Leg
 ) -> tuple[str, list[tuple[str, str]]]:
-    trusted_out = leg.flow.trusted
-    place = location(request, near, leg.trunk)
-    crossing = _carried(request, trusted_in, trusted_out, route.edits, place)
+    boundary = between(near, leg)
+    trusted_out = boundary.told == "trusted"
+    place = location(request, near.trunk, leg.trunk)
+    crossing = _carried(request, boundary, route.edits, place)
     check_critical(crossing, trusted_out)
     uri = address_invite(leg, request, route, target, hides_caller(crossing, trusted_out))
-    return uri, perform(crossing, trusted_out)
+    return uri, told(crossing, boundary, "calling", True)
 
 
 def allow(message: Message, transfers: Transfers = "refuse") -> str:
@@ -291,9 +324,7 @@ def _allow(value: str) -> str:
 _recent_allow: Final = recent(_allow)
 
 
-def answer(
-    base: Response, received: Response, leg: Leg, trusted_in: bool, sdp: bytes, far: Trunk | None = None
-) -> Response:
+def answer(base: Response, received: Response, leg: Leg, far: Leg | None, sdp: bytes) -> Response:
     """Complete ``base``, made from our side's request, with what the response of ``far`` may tell."""
     headers = base.headers
     if base.status < 300:
@@ -308,21 +339,24 @@ def answer(
     rseq = received.headers.get("RSeq")
     if rseq is not None and base.status < 200:
         headers.add("RSeq", rseq)
-    headers.extend(carried(received, trusted_in, leg.flow.trusted))
+    headers.extend(carried(received, far, leg))
     if far is None:
         return with_sdp(base, sdp)
-    headers.extend(location(received, far, leg.trunk))
+    headers.extend(location(received, far.trunk, leg.trunk))
     try:
-        return with_bodies(base, received, sdp, far, leg.trunk)
+        return with_bodies(base, received, sdp, far.trunk, leg.trunk)
     except PeerError:
         if base.status < 300:
             raise
         return base  # a refusal says what it has to say without one
 
 
-def carried(message: Message, trusted_in: bool, trusted_out: bool) -> list[tuple[str, str]]:
+def carried(message: Message, near: Leg | None, far: Leg) -> list[tuple[str, str]]:
     """The headers of a response or of a request within a dialog that cross; none where they are too long."""
-    fields = perform(pass_headers(message.headers.fields, trusted_in, trusted_out), trusted_out)
+    boundary = between(near, far)
+    # Who answers is the called one; what a re-INVITE or UPDATE asserts is of who sends it (RFC 5876 4).
+    party: Party = "calling" if far.side == "b" else "called"
+    fields = told(_crossing(message, boundary, party), boundary, party, message.is_request)
     return fields if octets(fields) <= MAX_CARRIED else []
 
 

@@ -76,9 +76,13 @@ def _tell(
     print(f"{options.config}: {said}: {counts}; version {snapshot.version}")
     if snapshot.settings.emergency is not None:
         print(_reserved(snapshot.settings.emergency))
-    if leaks:
-        detail = "" if options.strict else "; `sbc check --strict` names them"
-        print(f"secrecy: {len(leaks)} ways to leave in the clear for calls that came in protected{detail}")
+    detail = "" if options.strict else "; `sbc check --strict` names them"
+    trusted = sum(each.promise == "IDENTITY" for each in leaks)
+    if len(leaks) > trusted:
+        ways = len(leaks) - trusted
+        print(f"secrecy: {ways} ways to leave in the clear for calls that came in protected{detail}")
+    if trusted:
+        print(f"identity: {trusted} ways to be trusted without a certificate{detail}")
 
 
 def _reserved(emergency: Emergency) -> str:

@@ -26,6 +26,12 @@ def add(commands: Commands) -> None:
     test.add_argument("--source", metavar="ADDRESS", help="the first address of the trunk")
     test.add_argument("--codecs", default="", metavar="A,B", help="offered, such as PCMA,OPUS")
     test.add_argument("--srtp", choices=("none", "offered", "required"), help="of the offer; none")
+    test.add_argument(
+        "--method",
+        choices=("INVITE", "MESSAGE", "NOTIFY"),
+        default="INVITE",
+        help="INVITE, or what is outside of calls",
+    )
     test.add_argument("--user", default="", metavar="NAME@REALM", help="who has proved a password")
     test.add_argument(
         "--redirected-from", default="", metavar="A", help="whom it was for, of a call that TRUNK redirected"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ from dsl.addresses import is_uri, read_party
 from dsl.arrival import NOBODY, Arrival, written
 from dsl.clock import CLOCK_FACTS
 from dsl.facts import FACTS, Facts
+from sbc.b2bua.customers import Unfit, written_customer
 from sbc.b2bua.dry_run import describe
 from sbc.b2bua.unsaid import left_out, told_of_hooks, unsaid
 from sbc.base import LocalError
@@ -45,6 +46,12 @@ def simulated(
     """What would become of the call, as JSON types: ``lines`` say it in words, ``trace`` rule by rule why."""
     comes, notes = _arrival(snapshot, options, now)
     facts = _facts(snapshot, options, comes, headers, now)
+    customer = _customer(snapshot, options, comes)
+    if isinstance(customer, Unfit):
+        return _refused(facts, customer, notes)
+    if customer != comes.trunk:
+        notes = [*notes, f"the call is trunk {customer}'s: {_why(snapshot, customer)}", ""]
+        facts = replace(facts, trunk=customer, tenant=snapshot.trunks[customer].tenant or "")
     decision, trace = snapshot.rules.explain(facts)
     hooks = left_out(snapshot.hooks, decision)
     assumed = {
@@ -65,6 +72,30 @@ def simulated(
     }
 
 
+def _customer(snapshot: Snapshot, options: argparse.Namespace, comes: Arrival) -> str | Unfit:
+    """Whose the call is of the trunks that share its address, or why it is nobody's."""
+    called = read_party(options.called)
+    caller = read_party(options.caller).host if options.caller else ""
+    if options.redirected_from:  # the call is that of the trunk that redirected it
+        return comes.trunk
+    return written_customer(snapshot, snapshot.trunks[comes.trunk], comes.source, called, caller)
+
+
+def _why(snapshot: Snapshot, trunk: str) -> str:
+    return snapshot.customers[trunk].members[trunk].says()
+
+
+def _refused(facts: Facts, unfit: Unfit, notes: list[str]) -> dict[str, Any]:
+    """The answer for a call that is refused before any rule is asked."""
+    status, reason, _ = unfit.refusal
+    lines = [f"refused with {status} {reason}: {unfit.reason}", f"remedy: {unfit.remedy}"]
+    decision = {"kind": "reject", "status": status, "reason": reason}
+    return {
+        "facts": _named(facts), "trace": [], "decision": decision, "lines": lines, "notes": notes,
+        "assumed": {}, "hooks_not_run": [],
+    }  # fmt: skip
+
+
 def _facts(
     snapshot: Snapshot, options: argparse.Namespace, comes: Arrival, headers: Mapping[str, str], now: float
 ) -> Facts:
@@ -72,13 +103,13 @@ def _facts(
     codecs = tuple(name.strip().upper() for name in options.codecs.split(",") if name.strip())
     caller = read_party(options.caller) if options.caller else NOBODY
     called, services = read_party(options.called), snapshot.settings.emergency
-    emergency = services is not None and services.means(called)
+    emergency = options.method == "INVITE" and services is not None and services.means(called)
     return written(
         comes, called, caller, headers, now=now, sdp_codecs=codecs,
         sdp_srtp=options.srtp or "none", auth_user=user, auth_realm=realm,
         redirected_from=read_party(options.redirected_from).user if options.redirected_from else "",
         referred_by=read_party(options.referred_by).user if options.referred_by else "",
-        emergency=emergency, unchallenged=emergency,
+        emergency=emergency, unchallenged=emergency, method=options.method,
     )  # fmt: skip
 
 

@@ -64,8 +64,25 @@ def _status(status: Row) -> str:
         STATE=lambda each: each["state"],
         CALLS=lambda each: each["calls"],
     )
-    shown = [head, totals, "", listeners, "", trunks, *_networks(status), *_peers(status), *_names(status)]
+    shown = [head, totals, "", listeners, "", trunks, *_tenants(status), *_networks(status), *_peers(status)]
+    shown += _names(status)
     return "\n".join([*shown, *_attention(status)])
+
+
+def _tenants(status: Row) -> list[str]:
+    """The tenants, if any, and what their trunks hold together."""
+    if not status["tenants"]:
+        return []
+    return [
+        "",
+        _columns(
+            status["tenants"],
+            TENANT=lambda each: each["name"],
+            CALLS=lambda each: each["calls"],
+            LIMIT=lambda each: "-" if each["call_limit"] is None else each["call_limit"],
+            CPS=lambda each: "-" if each["cps_limit"] is None else f"{each['cps_limit']:g}",
+        ),
+    ]
 
 
 def _networks(status: Row) -> list[str]:

@@ -16,6 +16,7 @@ _KNOWN = {
     "names none": "it asks for a certificate and names no CA",
 }
 _SHOWN_MOST = 5
+_SHARES_MOST = 6
 
 Row = Mapping[str, Any]
 
@@ -32,6 +33,8 @@ def _trunk(view: Row, now: float) -> Iterator[str]:
     yield from wrapped(f"TRUNK {view['trunk']} ", f"TLS {view['mode']}{contact}")
     for warning in view["warnings"]:
         yield from wrapped("  ! ", warning)
+    shares = [what if trunk == view["trunk"] else f"{trunk}: {what}" for trunk, what in view["shares"]]
+    yield from _rows("its calls", shares[:_SHARES_MOST])
     for each in view["directions"]:
         yield ""
         yield f"  {_TITLES[each['direction']]}"

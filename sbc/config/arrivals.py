@@ -14,7 +14,10 @@ def arrival(trunk: Trunk, settings: Settings) -> Arrival:
     """How a call from ``trunk`` comes; its peer is verified where nobody else is let in."""
     listener = settings.listeners.get(trunk.listener)
     transport = listener.transport if listener is not None else ""
-    plain = Arrival(trunk.trunk, trunk.tenant or "", trunk.listener, first_address(trunk), transport)
+    plain = Arrival(
+        trunk.trunk, trunk.tenant or "", trunk.listener, first_address(trunk), transport,
+        believed=trunk.identity.into or "",
+    )  # fmt: skip
     if transport != "tls" or trunk.tls is None:
         return plain
     return plain._replace(

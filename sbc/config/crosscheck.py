@@ -182,6 +182,9 @@ def _on_tls(settings: SettingsFile, trunk: TrunkFile) -> Iterator[Diagnostic]:
         yield trunk.error(("tls", "mode"), "mode 'off' on a TLS listener", hint)
     else:
         yield from _identity(settings, trunk, tls)
+        if trunk.value.alias and tls.mode == "server":
+            hint = "remove it: a peer that shows no certificate has not proved that it is one of `peers`"
+            yield trunk.warning(("alias",), "alias has no effect in mode server", hint)
         yield from _trust(trunk, tls)
         yield from _revocation(trunk, tls)
 
@@ -214,6 +217,9 @@ def _trust(trunk: TrunkFile, tls: TrunkTls) -> Iterator[Diagnostic]:
 
 def _on_plaintext(trunk: TrunkFile, listener: Listener) -> Iterator[Diagnostic]:
     value, how = trunk.value, listener.transport.upper()
+    if value.alias:
+        hint = f"listener {value.listener!r} is {how}: without certificates nobody has proved who he is"
+        yield trunk.warning(("alias",), f"alias has no effect over {how}", hint)
     if value.tls is not None and value.tls.mode != "off" and trunk.right("tls"):
         hint = f"listener {value.listener!r} is {how}: remove `tls:`, or use a TLS listener"
         yield trunk.error(("tls",), "tls on a listener without TLS", hint, key=True)
@@ -284,16 +290,18 @@ def _same_family(bound: str, peer: str) -> bool:
 
 
 def _shared_sources(settings: SettingsFile, trunks: Iterable[TrunkFile]) -> Iterator[Diagnostic]:
-    """Without certificates the address is all that tells two trunks apart."""
+    """Without certificates and `match` the address is all that tells two trunks apart."""
     first: dict[tuple[str, str], TrunkFile] = {}
     for trunk in trunks:
         listener = settings.value.listeners.get(trunk.value.listener)
-        if listener is None or listener.transport == "tls":
+        if listener is None or listener.transport == "tls" or trunk.value.told_by_request:
+            continue
+        if not trunk.right("sources", "match", "register"):
             continue
         for index, source in enumerate(trunk.value.sources):
             known = first.setdefault((trunk.value.listener, source), trunk)
             if known is not trunk and known.value.trunk != trunk.value.trunk:
-                hint = "without TLS only the address tells them apart: give each trunk its own"
+                hint = "without TLS only the address tells them apart: give each its own, or one `match`"
                 message = f"source {source} is also that of trunk {known.value.trunk!r}"
                 yield trunk.error(("sources", index), message, hint)
 

@@ -30,10 +30,12 @@ from sbc.config.listeners import check_settings
 from sbc.config.material import Material, load_material
 from sbc.config.model import HookSettings, Settings
 from sbc.config.places import all_places
+from sbc.config.profile_needs import check_profiles
 from sbc.config.public_trust import check_public
 from sbc.config.quarantine import quarantine
 from sbc.config.routing_files import RoutingFiles, load_routing_files
 from sbc.config.schema import read
+from sbc.config.shared import check_shared
 from sbc.config.snapshot import Snapshot, feed
 from sbc.config.trunk_files import ReadTrunk, read_trunks
 from sbc.config.unreached import check_emergency
@@ -138,6 +140,8 @@ def _material(
     found += check_acme(settings, directory)
     found += check_control(settings, directory)
     found += check_trunks(settings, trunks)
+    found += check_profiles(trunks)
+    found += check_shared(settings, trunks)
     material = load_material(settings, directory, now, former)
     found += material.diagnostics
     found += check_public(settings, trunks, material.anchors)

@@ -6,14 +6,17 @@ Durations are seconds (written ``60s``, ``5m``, ``1h`` or a number), sizes are b
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, StrictBool, model_validator
 
 from dsl.decision import Downgrade
 from sbc.base import Address
 from sbc.config.emergency import Emergency
+from sbc.config.identity import CallerIdentity, Identified
+from sbc.config.match import Match
 from sbc.config.media import Marks, MediaConfig
+from sbc.config.profiles import ProfileName, with_profile
 from sbc.config.server import Dns, Server, Strict
 from sbc.config.values import (
     AccountName,
@@ -39,13 +42,15 @@ from sbc.config.values import (
 )
 from sbc.media.policy import STREAMS, SUITES, Srtp
 from sbc.media.sdp import MAX_MEDIA
+from sbc.policy.diversions import Diverted
 from sbc.sip.session_timer import LEAST
 from sbc.tls.groups import DEFAULT_GROUPS
 
 __all__ = [
     "Acme", "Admin", "Caps", "Dns", "Downgrade", "Emergency", "HookSettings", "Identity", "Limits",
-    "Listener", "OptionsProbe", "Registration",
-    "Revocation", "Server", "SessionTimer", "Settings", "Tenant", "TlsMode", "Trunk", "TrunkRevocation",
+    "Listener", "Match", "OptionsProbe", "Registration",
+    "Revocation", "Server", "SessionTimer", "Settings", "Tenant", "TenantLimits", "TlsMode", "Trunk",
+    "TrunkRevocation",
     "TrunkTls", "TrustAnchor",
     "parse_address", "parse_duration", "parse_ports",
 ]  # fmt: skip
@@ -137,11 +142,19 @@ class TrustAnchor(Strict):
         return (self.ca,) if self.ca is not None else self.leaf
 
 
+class TenantLimits(Strict):
+    """Upper bounds of all trunks of a tenant together; None is no bound. ``cps`` is new calls a second."""
+
+    calls: int | None = Field(default=None, ge=0)
+    cps: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+
+
 class Tenant(Strict):
-    """A tenant: the SNI names that are its own and the identity they are answered with."""
+    """A tenant: the SNI names that are its own, the identity they are answered with, and its limits."""
 
     domains: tuple[Domain, ...] = Field(min_length=1)
     server_identity: str
+    limits: TenantLimits = TenantLimits()
 
 
 class Admin(Strict):
@@ -261,6 +274,7 @@ class Trunk(Strict):
     """
 
     trunk: Name
+    profile: ProfileName | None = None
     contact: str | None = None
     tenant: str | None = None
     servers: tuple[Annotated[Server, TextOr("sip.carrier.example:5061")], ...] = Field(
@@ -268,6 +282,7 @@ class Trunk(Strict):
     )
     srv: SrvDomain | None = None
     sources: tuple[Network, ...] = ()
+    match: Match | None = None
     listener: str
     network: Name | None = None
     tls: TrunkTls | None = None
@@ -276,6 +291,7 @@ class Trunk(Strict):
     suites: tuple[Suite, ...] = Field(default=SUITES, min_length=1)
     sdes_in_clear: StrictBool = False
     sips: Downgrade = "warn"
+    identity: Identified = CallerIdentity()
     scheme: Literal["sip", "sips"] = "sip"
     redirects: Literal["refuse", "pass", "expose", "follow"] = "refuse"
     transfers: Transfers = "refuse"
@@ -286,12 +302,21 @@ class Trunk(Strict):
     ring_timeout: Duration = 180.0
     dial_timeout: Duration = 5.0
     response_timeout: Duration = 32.0
+    alias: StrictBool = False
     long_requests: Literal["tcp", "udp"] = "tcp"
     early_media: Literal["pass", "ringing", "authorized"] = "pass"
     early_offer: tuple[OfferedCodec, ...] = ()
     bodies: tuple[BodyKind, ...] = ()
     methods: tuple[Literal["MESSAGE", "NOTIFY"], ...] = ()
+    delayed_offer: Literal["pass", "refuse"] = "pass"
+    diversion: Diverted = "pass"
+    q850: Literal["pass", "read", "write", "both"] = "pass"
     session_timer: Timed = SessionTimer()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _profiled(cls, given: Any) -> Any:
+        return with_profile(given)
 
     @cached_property
     def listed(self) -> tuple[Server, ...]:
@@ -321,6 +346,11 @@ class Trunk(Strict):
     def patience(self) -> dict[Address, float]:
         """How long those peers have for their first response that have a ``try_for``, in seconds."""
         return {each.address: each.try_for for each in self.listed if each.try_for is not None}
+
+    @property
+    def told_by_request(self) -> bool:
+        """Whether its requests can be told from those of others at its address: by Contact or by `match`."""
+        return self.match is not None or self.registration is not None
 
     def patience_with(self, peer: Address | None) -> float:
         """How long ``peer`` has for a first response to what it was sent, in seconds."""

@@ -16,11 +16,14 @@ from weakref import ref
 from dsl.breath import breathe
 from dsl.errors import Diagnostic
 from dsl.ruleset import RuleSet
+from sbc.config.customers import customers_of
 from sbc.config.hook_set import NO_HOOKS, HookSet
 from sbc.config.model import Settings, Trunk
 from sbc.config.places import Places
 from sbc.config.trunk_files import ReadTrunk
 from sbc.config.users import NOBODY_KNOWN, Users
+from sbc.policy.customers import Customers
+from sbc.policy.limits import TenantBounds
 from sbc.sip.digest_client import Account
 from sbc.tls.lifetime.staged import staged_name
 from sbc.tls.match import AnchorMaterial
@@ -43,6 +46,8 @@ class Snapshot:
     trunks whose material is broken, with why: they admit nobody and are not dialled; ``held`` has those
     that run on what was in force before their files broke. ``bound`` has
     for a trunk the identities of which it is shown what is staged.
+    ``customers`` has for each trunk whose address others may have too what tells their requests apart;
+    ``tenant_bounds`` for each tenant its limits.
     ``accounts`` has for each trunk that we register with the password that its challenges are answered by.
     ``places`` has for each trunk the lines of its keys. ``trunk_files`` is for the next reading.
     """
@@ -66,6 +71,8 @@ class Snapshot:
     bound: Mapping[str, frozenset[str]] = field(default_factory=dict)
     trunk_files: Mapping[str, ReadTrunk] = field(default_factory=dict, repr=False)
     sources: Mapping[str, SourceIndex] = field(init=False)
+    customers: Mapping[str, Customers] = field(init=False, repr=False)
+    tenant_bounds: Mapping[str, TenantBounds] = field(init=False, repr=False)
     _generations: Mapping[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -73,6 +80,9 @@ class Snapshot:
         for name in _FROZEN:
             put(self, name, MappingProxyType(dict(getattr(self, name))))
         put(self, "sources", MappingProxyType(_source_tables(self.trunks.values())))
+        put(self, "customers", customers_of(self.trunks.values(), self.settings.listeners))
+        bounds = {name: TenantBounds(name, each.limits) for name, each in self.settings.tenants.items()}
+        put(self, "tenant_bounds", MappingProxyType(bounds))
         generations = {name: self._generation(trunk) for name, trunk in self.trunks.items()}
         put(self, "_generations", MappingProxyType(generations))
 

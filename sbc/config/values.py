@@ -13,10 +13,12 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, GetJsonSchemaHandler, WithJsonSchema
 from pydantic_core import CoreSchema
 
+from dsl.addresses import canonical_host, canonical_user
 from sbc.base import Address
 from sbc.media.early import OFFERABLE
 from sbc.media.policy import SUITES
 from sbc.policy.bodies import KINDS
+from sbc.policy.customers import Numbers
 from sbc.tls.groups import GROUPS
 from sbc.tls.material.pins import parse_pin
 from sbc.tls.names import is_ip
@@ -36,6 +38,7 @@ _DSCP = {
     **{f"cs{each}": each << 3 for each in range(8)},
     **{f"af{each}{drop}": (each << 3) + (drop << 1) for each in range(1, 5) for drop in range(1, 4)},
 }  # fmt: skip
+_NUMBER = re.compile(r"\+?[0-9]{1,32}").fullmatch
 _PORTS = re.compile(r"([0-9]{1,5}) ?- ?([0-9]{1,5})").fullmatch
 
 
@@ -119,6 +122,22 @@ def parse_ports(text: str) -> tuple[int, int]:
             f"{text!r} holds no pair of ports: write first-last, from 1024 to 65535, such as 20000-29999"
         )
     return first, last
+
+
+def parse_numbers(value: object) -> Numbers:
+    """Read the beginning of numbers, or a block, ``+4930100..+4930199``; ValueError otherwise."""
+    if isinstance(value, Numbers):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f'{value!r} is not a text: put numbers in quotes, such as "+4930100"')
+    low, dots, high = (canonical_user(each.strip()) for each in value.partition(".."))
+    if not _NUMBER(low) or (dots and not _NUMBER(high)):
+        hint = 'write its beginning, such as "+4930100", or a block, "+4930100..+4930199"'
+        raise ValueError(f"{value!r} is not a number: {hint}")
+    if dots and (len(low) != len(high) or low[:1] + high[:1] in ("+0", "0+") or low > high):
+        hint = 'write the first and the last of one length, such as "+4930100..+4930199"'
+        raise ValueError(f"{value!r} is no block of numbers: {hint}")
+    return Numbers(low, high if dots else "")
 
 
 def _with_port(text: str) -> str:
@@ -284,6 +303,16 @@ _SEVERAL = WithJsonSchema(
 )
 Several = Annotated[tuple[Annotated[str, AfterValidator(_filled)], ...], BeforeValidator(_several), _SEVERAL]
 Pins = Annotated[tuple[Annotated[str, AfterValidator(parse_pin)], ...], BeforeValidator(_several), _SEVERAL]
+
+
+CalledHosts = Annotated[
+    tuple[Annotated[PeerHost, AfterValidator(canonical_host)], ...], BeforeValidator(_several), _SEVERAL
+]
+CalledNumbers = Annotated[
+    tuple[Annotated[Numbers, BeforeValidator(parse_numbers)], ...],
+    BeforeValidator(lambda given: (given,) if isinstance(given, str | int) else given),
+    _SEVERAL,
+]
 
 
 class TextOr:

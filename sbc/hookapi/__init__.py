@@ -29,6 +29,7 @@ from dsl.decision import (
     RemoveHeader,
     Route,
     SetHeader,
+    SetParam,
     SetPart,
 )
 from dsl.facts import Facts
@@ -69,6 +70,7 @@ __all__ = [
     "RemoveHeader",
     "Route",
     "SetHeader",
+    "SetParam",
     "SetPart",
     "Table",
     "amend",

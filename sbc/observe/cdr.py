@@ -22,6 +22,7 @@ def call_record(call: str, fields: Mapping[str, Any], media: MediaStats | None =
     media, get = media or MediaStats(), fields.get
     return (
         f'{{"call":{_text(call)},"caller":{_safe(get("caller"))},"called":{_safe(get("called"))}'
+        f',"asserted":{_safe(get("asserted", ""))}'
         f',"rule":{_text(get("rule", ""))},"started":{_time(get("created"))}'
         f',"answered":{_time(get("answered"))},"ended":{_time(get("ended"))}'
         f',"pdd":{_seconds(get("pdd"))},"seconds":{round(float(get("duration") or 0.0), 3)}'

@@ -71,6 +71,7 @@ def exposition(status: StatusView) -> str:
             *_listeners(status.listeners),
             *_networks(status),
             *_trunks(status),
+            *_tenants(status),
             *_registrations(status.registrations),
             *_names(status.names),
             *_sources(status.revocation),
@@ -213,6 +214,17 @@ def _trunks(status: StatusView) -> Iterator[str]:
     yield from _family("sbc_own_certificate_expiry_seconds", "gauge", "notAfter of ours.", own)
     yield from _family("sbc_peer_certificate_expiry_seconds", "gauge", "notAfter of the peer's.", peers)
     yield from _lives(status.certificates)
+
+
+def _tenants(status: StatusView) -> Iterator[str]:
+    calls = [({"tenant": view.name}, float(view.calls)) for view in status.tenants]
+    yield from _family("sbc_tenant_calls", "gauge", "Live calls of the tenant's trunks together.", calls)
+    limits = [
+        ({"tenant": view.name}, float(view.call_limit))
+        for view in status.tenants
+        if view.call_limit is not None
+    ]
+    yield from _family("sbc_tenant_calls_limit", "gauge", "How many it may have.", limits)
 
 
 def _registrations(found: tuple[RegistrationView, ...]) -> Iterator[str]:

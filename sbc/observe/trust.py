@@ -20,6 +20,7 @@ from sbc.tls.material.authorities import issuers_of, normal_subject, would_accep
 from sbc.tls.material.identity import IdentityMaterial
 from sbc.tls.material.problems import day
 from sbc.tls.names import listed
+from sbc.tls.sources import share_addresses
 
 # Failures that say something of the trust between the two, and not of a scanner or the network.
 _OF_TRUST = frozenset((
@@ -73,7 +74,11 @@ class DirectionView:
 
 @dataclass(frozen=True, slots=True)
 class TrustView:
-    """The trust of one TLS trunk; ``warnings`` are sentences."""
+    """The trust of one TLS trunk; ``warnings`` are sentences.
+
+    ``shares`` says what tells its requests from those of other trunks that one certificate is good for, each
+    as (trunk, what), itself first; () where there are none.
+    """
 
     trunk: str
     contact: str
@@ -83,6 +88,7 @@ class TrustView:
     revocation: str
     directions: tuple[DirectionView, ...]
     warnings: tuple[str, ...]
+    shares: tuple[tuple[str, str], ...] = ()
 
 
 def trust_views(
@@ -118,8 +124,25 @@ def _view(
         *_ending(views, now),
     ]
     return TrustView(
-        trunk.trunk, trunk.contact or "", tls.mode, tls.names, tls.name_match, checked, views, tuple(warnings)
-    )
+        trunk.trunk, trunk.contact or "", tls.mode, tls.names, tls.name_match, checked, views,
+        tuple(warnings), _shares(snapshot, trunk),
+    )  # fmt: skip
+
+
+def _shares(snapshot: Snapshot, trunk: Trunk) -> tuple[tuple[str, str], ...]:
+    """What tells the requests of ``trunk``, and of those that the same peer may speak for."""
+    customers = snapshot.customers.get(trunk.trunk)
+    if customers is None:
+        return ()
+    fellows = customers.fellows(trunk.trunk)
+    members = [
+        each
+        for name, each in customers.members.items()
+        if name != trunk.trunk
+        and (name in fellows or share_addresses(trunk.sources, snapshot.trunks[name].sources))
+    ]
+    own = customers.members[trunk.trunk]
+    return tuple((each.trunk, each.says()) for each in (own, *members)) if members or own.told else ()
 
 
 def _used(trunk: Trunk, direction: Direction) -> bool:

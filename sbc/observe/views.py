@@ -157,6 +157,16 @@ class TrunkView:
 
 
 @dataclass(frozen=True, slots=True)
+class TenantView:
+    """A tenant: the calls that its trunks hold together, and its limits; None is no limit."""
+
+    name: str
+    calls: int = 0
+    call_limit: int | None = None
+    cps_limit: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkView:
     """One bound address of media, and how many of its ``pairs`` of ports are ``free``.
 
@@ -306,3 +316,4 @@ class StatusView:
     records: RecordsView = field(default_factory=RecordsView)
     registrations: tuple[RegistrationView, ...] = ()
     names: tuple[NameView, ...] = ()
+    tenants: tuple[TenantView, ...] = ()

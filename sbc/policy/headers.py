@@ -5,9 +5,10 @@ not leave, however it is spelled. Kamailio's CVE-2020-28361 was a deny-list that
 the colon got around; here such a name is merely unknown.
 
 Three sets pass. Plain ones concern the two users. Trusted ones assert something to a party
-that must believe it, so they pass only where both legs are authenticated TLS (RFC 3325
-section 7 calls it the trust domain). Diverted ones carry numbers that the next leg needs and
-addresses that it need not know: beyond the trust domain the hosts are masked.
+that must believe it, so they pass only where both legs are of one trust domain (RFC 3325
+section 7). Diverted ones carry numbers that the next leg needs and addresses that it need not
+know: without authenticated TLS the hosts are masked. Who a user is passes by rules of its own
+(``sbc.policy.identity``).
 
 What never passes, and why:
     Via Record-Route Route Contact Call-ID CSeq From To Max-Forwards   written fresh for each leg
@@ -15,11 +16,11 @@ What never passes, and why:
     Session-Expires Min-SE RSeq RAck Event Refer-To Replaces Join     bound to one leg's dialog
     Authorization and its kin                            a credential is for the one that asked
     Content-*                                            goes with the body, which is rewritten
-    User-Agent Server Organization Date Warning Timestamp    tell what stands behind us
+    User-Agent Server Organization Warning Timestamp     tell what stands behind us
     Call-Info Error-Info Reply-To In-Reply-To            URIs and Call-IDs of the other side
     Retry-After                                          a busy trunk must not silence the caller's
-    Identity                                             signs From and To, which we may rewrite
-    P-Preferred-Identity Remote-Party-ID P-Charging-*    claims that nobody has checked
+    Identity Date    go on where all that is signed does (``sbc.policy.passports``)
+    P-Charging-*                                         claims that nobody has checked
     X-*                                                  whatever it means, it was meant for us
 """
 
@@ -47,13 +48,12 @@ _PLAIN: Final = (
     "Session-ID",  # RFC 7989: made to survive a B2BUA, and says nothing but itself
 )
 _TRUSTED: Final = (
-    "P-Asserted-Identity",  # RFC 3325
     "P-Early-Media",  # RFC 5009: gates the media of a network that is believed
     "Resource-Priority",  # RFC 4412: pre-empts other calls
 )
 _DIVERTED: Final = ("History-Info", "Diversion")  # RFC 7044, RFC 5806
 # Rules read the numbers in these in one form, and in this form they pass.
-_ADDRESSES: Final = frozenset(("P-Asserted-Identity", *_DIVERTED))
+_ADDRESSES: Final = frozenset(_DIVERTED)
 
 # A bracket ends, closed or not, at whatever may begin a match: a value full of such beginnings is read once.
 _BRACKET: Final = r"\[[^\]@<>;?,\s\"]*+\]?"
@@ -61,9 +61,14 @@ _URI_HOST: Final = re.compile(rf"@(?:{_BRACKET}|[^;>?,:\s\"]++)(?::\d+)?")
 _BARE_HOST: Final = re.compile(rf"((?:^|[<\s,])sips?:)(?:{_BRACKET}|[^;>?,:\s\"@]++)(?::\d+)?(?=[;>?,\s]|$)")
 
 
+def _unwithheld(value: str) -> str | None:
+    """None where the entries ask to be withheld (RFC 7044 10.1)."""
+    return None if "privacy" in value.lower() else value
+
+
 def _mask_hosts(value: str) -> str | None:
-    """The entries without hosts (RFC 3323 4.1.1.3); None where they ask to be withheld (RFC 7044 10.1)."""
-    if "privacy" in value.lower():
+    """The entries without hosts (RFC 3323 4.1.1.3); None where they ask to be withheld."""
+    if _unwithheld(value) is None:
         return None
     return _BARE_HOST.sub(r"\1anonymous.invalid", _URI_HOST.sub("@anonymous.invalid", value))
 
@@ -81,10 +86,11 @@ def _never(value: str) -> str | None:
     return None
 
 
-def _table(trusted: bool, masked: bool) -> dict[str, tuple[str, _Mask]]:
+def _table(trusted: bool, told: bool, masked: bool) -> dict[str, tuple[str, _Mask]]:
     """Canonical name to the name that is written and what becomes of the value."""
+    diverted = _mask_hosts if masked else _always if told else _unwithheld
     rules: dict[str, tuple[str, _Mask]] = {name.lower(): (name, _always) for name in _PLAIN}
-    rules |= {name.lower(): (name, _mask_hosts if masked else _always) for name in _DIVERTED}
+    rules |= {name.lower(): (name, diverted) for name in _DIVERTED}
     rules["alert-info"] = ("Alert-Info", _only_urns)
     if trusted:
         rules |= {name.lower(): (name, _always) for name in _TRUSTED}
@@ -92,19 +98,21 @@ def _table(trusted: bool, masked: bool) -> dict[str, tuple[str, _Mask]]:
 
 
 _TABLES: Final = {
-    (trusted_in, trusted_out): _table(trusted_in and trusted_out, not trusted_out)
-    for trusted_in in (False, True)
-    for trusted_out in (False, True)
+    (believed, told, masked): _table(believed and told, told, masked)
+    for believed in (False, True)
+    for told in (False, True)
+    for masked in (False, True)
 }
 
 
-def pass_headers(fields: list[Field], trusted_in: bool, trusted_out: bool) -> list[Field]:
+def pass_headers(fields: list[Field], believed: bool, told: bool, masked: bool) -> list[Field]:
     """The fields of a message of one leg that may be written on the other, in their order.
 
-    ``trusted_in`` and ``trusted_out`` say whether the leg it came from and the one it goes to
-    are authenticated TLS. Names are spelled anew, values are unchanged but for masked hosts.
+    ``believed`` and ``told`` say whether the leg it came from and the one it goes to are of the trust
+    domain, ``masked`` whether the hosts of the one are kept from the other. Names are spelled anew, values
+    are unchanged but for masked hosts. Who the user is, is not among them.
     """
-    table = _TABLES[trusted_in, trusted_out]
+    table = _TABLES[believed, told, masked]
     passed: list[Field] = []
     for name, value in fields:
         rule = table.get(canonical(name))

@@ -1,15 +1,16 @@
-"""How many calls a trunk may hold, and how fast it may start them.
+"""How many calls a trunk may hold, and how fast it may start them; and the trunks of a tenant together.
 
 Concurrent calls are a count; calls a second are a token bucket that holds one second's worth,
 so a burst up to the rate passes and the average never exceeds it. A refusal takes no token: a
 peer that keeps knocking at a full trunk is not punished twice. The limits are read from the
 trunk that is passed in, so those of a reloaded configuration hold from the next call on while
-the counts of running calls carry over.
+the counts of running calls carry over. A call counts once for its tenant, however many of its legs are on
+trunks of that tenant.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class HasBounds(Protocol):
@@ -22,6 +23,10 @@ class HasBounds(Protocol):
     @property
     def cps(self) -> float | None:
         """New calls a second."""
+
+
+class HasAllBounds(HasBounds, Protocol):
+    """Those of a trunk."""
 
     @property
     def messages(self) -> float | None:
@@ -40,6 +45,30 @@ class HasLimits(Protocol):
         """Its bounds."""
 
 
+class HasAllLimits(Protocol):
+    """The same, of a trunk alone."""
+
+    @property
+    def trunk(self) -> str:
+        """The trunk's name."""
+
+    @property
+    def limits(self) -> HasAllBounds:
+        """Its bounds."""
+
+
+class TenantBounds(NamedTuple):
+    """The limits of all trunks of one tenant together."""
+
+    tenant: str
+    limits: HasBounds
+
+    @property
+    def trunk(self) -> str:
+        """What its calls are counted under; no trunk has such a name."""
+        return f"tenant {self.tenant}"
+
+
 class _Usage:
     __slots__ = ("calls", "filled_at", "tokens")
 
@@ -50,7 +79,7 @@ class _Usage:
 
 
 class CallLimits:
-    """The calls of every trunk, counted; one for the life of the process."""
+    """The calls of every trunk and tenant, counted; one for the life of the process."""
 
     __slots__ = ("_messages", "_usage")
 
@@ -58,26 +87,37 @@ class CallLimits:
         self._usage: dict[str, _Usage] = {}
         self._messages: dict[str, _Usage] = {}
 
-    def admit(self, trunk: HasLimits, now: float, always: bool = False) -> str | None:
+    def admit(
+        self, trunk: HasLimits, now: float, always: bool = False, tenant: TenantBounds | None = None
+    ) -> str | None:
         """Count one more call of ``trunk``, or say in words why it is refused; ``now`` is in seconds.
 
+        It counts for ``tenant`` as well, where one is given; who refuses it, neither counts it.
         ``always``: no limit is asked, for it is an emergency call.
         """
-        limits = trunk.limits
-        usage = self._usage.get(trunk.trunk)
-        if usage is None:
-            usage = self._usage[trunk.trunk] = _Usage(_depth(limits.cps), now)
-        if always:
-            usage.calls += 1
-            return None
-        if limits.calls is not None and usage.calls >= limits.calls:
-            return f"trunk {trunk.trunk} has {usage.calls} calls and its limit is {limits.calls}"
-        if limits.cps is not None and not _take(usage, limits.cps, now):
-            return f"trunk {trunk.trunk} is over its limit of {limits.cps:g} calls a second"
+        usage = self._of(trunk, now)
+        shared = self._of(tenant, now) if tenant is not None else None
+        if not always:
+            refusal = _refusal(usage, trunk.limits, f"trunk {trunk.trunk}", now)
+            if refusal is None and tenant is not None and shared is not None:
+                refusal = _refusal(shared, tenant.limits, tenant.trunk, now)
+            if refusal is not None:
+                return refusal
+            _take(usage, trunk.limits)
+            if tenant is not None and shared is not None:
+                _take(shared, tenant.limits)
         usage.calls += 1
+        if shared is not None:
+            shared.calls += 1
         return None
 
-    def admit_message(self, trunk: HasLimits, now: float) -> str | None:
+    def _of(self, each: HasLimits, now: float) -> _Usage:
+        usage = self._usage.get(each.trunk)
+        if usage is None:
+            usage = self._usage[each.trunk] = _Usage(_depth(each.limits.cps), now)
+        return usage
+
+    def admit_message(self, trunk: HasAllLimits, now: float) -> str | None:
         """Let one more request outside of calls pass, or say in words why ``trunk`` may send none now."""
         most = trunk.limits.messages
         if most is None:
@@ -85,9 +125,10 @@ class CallLimits:
         usage = self._messages.get(trunk.trunk)
         if usage is None:
             usage = self._messages[trunk.trunk] = _Usage(_depth(most), now)
-        if _take(usage, most, now):
-            return None
-        return f"trunk {trunk.trunk} is over its limit of {most:g} messages a second"
+        if not _fill(usage, most, now):
+            return f"trunk {trunk.trunk} is over its limit of {most:g} messages a second"
+        usage.tokens -= 1.0
+        return None
 
     def resume(self, trunk: HasLimits) -> None:
         """A call that was just released goes on as another: it counts again, and no limit is asked."""
@@ -112,11 +153,23 @@ def _depth(cps: float | None) -> float:
     return max(1.0, cps) if cps else 0.0
 
 
-def _take(usage: _Usage, cps: float, now: float) -> bool:
+def _refusal(usage: _Usage, limits: HasBounds, who: str, now: float) -> str | None:
+    """Why one more call is too much at ``now``; nothing is counted yet."""
+    if limits.calls is not None and usage.calls >= limits.calls:
+        return f"{who} has {usage.calls} calls and its limit is {limits.calls}"
+    if limits.cps is None or _fill(usage, limits.cps, now):
+        return None
+    return f"{who} is over its limit of {limits.cps:g} calls a second"
+
+
+def _fill(usage: _Usage, rate: float, now: float) -> bool:
+    """Add the tokens of the time that has passed; whether there is one."""
     elapsed = max(0.0, now - usage.filled_at)
-    usage.tokens = min(_depth(cps), usage.tokens + elapsed * cps)
+    usage.tokens = min(_depth(rate), usage.tokens + elapsed * rate)
     usage.filled_at = now
-    if usage.tokens < 1.0:
-        return False
-    usage.tokens -= 1.0
-    return True
+    return usage.tokens >= 1.0
+
+
+def _take(usage: _Usage, limits: HasBounds) -> None:
+    if limits.cps is not None:
+        usage.tokens -= 1.0

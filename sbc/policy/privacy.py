@@ -1,13 +1,13 @@
 """What a user asks to be withheld, performed where the next peer is not of the trust domain (RFC 3323).
 
-Towards a peer with a verified certificate everything passes, Privacy with it: that peer sees to it further
-on. For any other peer we are the last that can, so we do it:
+Towards a peer that is trusted (``sbc.policy.identity``) everything passes, Privacy with it: that peer sees to
+it further on. For any other peer we are the last that can, so we do it:
 
     user            From is anonymous, and so is the user of our Contact; Subject stays here (RFC 3323 5.3)
     header          Via, Contact and Record-Route are ours anyway; History-Info stays here (RFC 7044 10.1)
     session         media is relayed, so nobody sees the other's address; History-Info stays here
-    history         History-Info stays here
-    id              P-Asserted-Identity never goes there (RFC 3325 7)
+    history         History-Info stays here, and Diversion in all three
+    id              P-Asserted-Identity does not go there (RFC 3325 7)
 
 What was performed leaves the header (RFC 3323 5). ``id`` stays in it: who comes next may assert an identity
 of its own, of the trunk say, and has to know that it is not to be shown (RFC 3325 9.3). So does what we
@@ -67,7 +67,7 @@ def perform(fields: list[Field], trusted_out: bool) -> list[Field]:
     if "user" in wishes:
         withheld.add("subject")
     if not _TELLING_HISTORY.isdisjoint(wishes):
-        withheld.add("history-info")
+        withheld |= {"history-info", "diversion"}
     kept = [field for field in fields if field[0].lower() not in withheld]
     left = [each for each in wishes if each not in _PERFORMED and each != "none"]
     if left and left != ["critical"]:

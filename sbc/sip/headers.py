@@ -37,6 +37,7 @@ _LONG = """
     Subscription-State Target-Dialog Timestamp Unsupported User-Agent WWW-Authenticate Warning
     From To Via Contact Content-Type Content-Length Content-Encoding Supported Subject Event Allow-Events
     Refer-To Referred-By Session-Expires Identity Accept-Contact Reject-Contact Request-Disposition
+    Remote-Party-ID
 """.split()
 
 

@@ -67,6 +67,8 @@ class TrunkEntry(Protocol):
     @property
     def listener(self) -> str: ...
     @property
+    def told_by_request(self) -> bool: ...
+    @property
     def tls(self) -> TrunkTlsPolicy | None: ...
 
 
@@ -83,6 +85,7 @@ class TenantEntry(Protocol):
 class TrunkTrust:
     """One trunk's TLS policy with its anchors loaded; ``bound`` are the identities shown as staged.
 
+    ``by_request``: its requests are told from those of others at its address.
     ``asks`` where a peer's certificate is looked at, ``demands`` where a peer without one is refused.
     ``peer_hosts`` are the host names that it dials, which name it under a public CA where ``names``
     do not; ``quarantined`` where something that it needs could not be loaded: it is known and admits nobody.
@@ -103,6 +106,7 @@ class TrunkTrust:
     quarantined: bool = False
     peer_hosts: tuple[str, ...] = ()
     revocation: RevocationPolicy = DEFAULT_POLICY
+    by_request: bool = False
     asks: bool = field(init=False)
     demands: bool = field(init=False)
 
@@ -300,7 +304,8 @@ def _by_tenant(
         return own + [each for each in common if _STRICTNESS[each.mode] >= least]
     if common or sni:
         return common
-    return by_source if len({each.tenant for each in by_source}) == 1 else []
+    one = len({each.tenant for each in by_source}) == 1
+    return by_source if one or all(each.by_request for each in by_source) else []
 
 
 def build_table(
@@ -336,5 +341,5 @@ def _trunk_trust(
         tuple(map(normal_group, tls.groups)),
         tls.server_identity, tls.client_identity, bound, quarantined,
         tuple(peer.host for peer in entry.peers if not is_ip(peer.host)),
-        RevocationPolicy(tls.revocation.mode, tls.revocation.methods),
+        RevocationPolicy(tls.revocation.mode, tls.revocation.methods), entry.told_by_request,
     )  # fmt: skip

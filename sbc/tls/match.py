@@ -12,7 +12,7 @@ that set:
   Under an unknown SNI only trunks without a tenant are candidates. A peer that sends no SNI
   reaches the trunks without a tenant; where the address admits none of those and one
   tenant's alone, it reaches these, for many SIP peers never send SNI and an address that
-  can only mean one tenant is not ambiguous.
+  can only mean one tenant is not ambiguous. Nor is one whose trunks are all told apart by their requests.
 - A certificate that is shown must satisfy some candidate in mode optional or required; a bad
   one is never treated as none. Where no certificate is shown only candidates in mode server
   or optional remain.

@@ -127,6 +127,7 @@ def test_weights_share_the_calls_and_records_that_change_move_them(domain: Domai
     domain.found(2)
     assert Counter(domain.call() for _ in range(8)) == {domain.at(0): 6, domain.at(1): 2}
     domain.dns.knows(*HOSTS, srv(two, "b.edge.example"))
+    assert not ask(domain.running.directory / "run" / "sbc.sock", "reload")["broken"]
     domain.found(1)
     assert {domain.call() for _ in range(3)} == {domain.at(1)}
     domain.dns.stop()
@@ -179,6 +180,20 @@ def test_the_certificate_is_held_to_the_domain_and_never_to_what_srv_says(domain
         assert not [each for each in evil.record if not each.outgoing], "not a byte of SIP"
     finally:
         evil.close()
+
+
+def test_naptr_leads_to_the_servers_of_the_transport(domain: Domain) -> None:
+    away = "_sips._tcp.away.example"
+    domain.dns.knows(
+        *HOSTS,
+        f"naptr-record={DOMAIN},10,10,S,SIP+D2U,,_sip._udp.{DOMAIN}",
+        f"naptr-record={DOMAIN},20,10,S,SIPS+D2T,,{away}",
+        f"srv-host={away},b.edge.example,{domain.ports[1]}",
+        srv(free_port()),
+    )
+    domain.configure()
+    domain.found(1)
+    assert domain.call() == domain.at(1)
 
 
 def test_a_peer_without_a_port_beside_one_with(domain: Domain) -> None:

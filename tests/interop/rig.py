@@ -67,7 +67,8 @@ _RTP_RECEIVED = re.compile(r"RX pt=.*?total (\d+)(K?)pkt", re.DOTALL)
 class Far:
     """A peer beyond a trunk: where it is, what is demanded of its leg, and what else its trunk says.
 
-    ``source`` is where it calls from, if not from its ``address``.
+    ``source`` is where it calls from, if not from its ``address``; ``shows`` the name in its certificate, if
+    not its own.
     """
 
     name: str
@@ -77,11 +78,12 @@ class Far:
     srtp: str = "required"
     more: str = ""
     source: str = ""
+    shows: str = ""
 
     def trunk(self) -> str:
         """The trunk's file."""
         listener = "trunk-tls" if self.transport == "tls" else "trunk-udp"
-        tls = _TLS.format(name=self.name) if self.transport == "tls" else ""
+        tls = _TLS.format(name=self.shows or self.name) if self.transport == "tls" else ""
         host, network = self.address, ""
         if self.is_ipv6:
             host, listener, network = f"[{self.address}]", f"{listener}6", "network: six\n"

@@ -14,9 +14,11 @@ from typing import Any
 import pytest
 
 from sbc.net.system.control import ask
+from tests.peers.dnsmasq import Dnsmasq
 from tests.peers.needs import needs
 from tests.peers.portcullis import Portcullis
 from tests.peers.ports import free_port
+from tests.peers.process import PeerProcess
 from tests.peers.sipp import Sipp, SippSettings
 from tests.peers.waiting import until, until_equal
 
@@ -30,14 +32,14 @@ _RULES = 'rules:\n  - name: out\n    when: trunk == "caller"\n    then: route "c
 class Served:
     """An SBC whose trunk ``carrier`` has these peers, in the words of its file."""
 
-    def __init__(self, root: Path, peers: str) -> None:
+    def __init__(self, root: Path, peers: str, more: str = "") -> None:
         self.root, self.directory, self.udp = root, root / "sbc", free_port()
         first = free_port(40)
         first += first % 2
         files = {
             "sbc.yaml": (
                 f"listeners: {{udp: {{bind: '127.0.0.1:{self.udp}', transport: udp}}}}\n"
-                f"media: {{address: 127.0.0.1, ports: {first}-{first + 37}}}\n"
+                f"media: {{address: 127.0.0.1, ports: {first}-{first + 37}}}\n{more}"
             ),
             "trunks.d/caller.yaml": _CALLER,
             "trunks.d/carrier.yaml": f"trunk: carrier\nlistener: udp\nsrtp: off\npeers: [{peers}]\n",
@@ -90,8 +92,8 @@ def invites(server: Sipp) -> int:
 
 
 @contextmanager
-def serving(tmp_path: Path, peers: str, *servers: Sipp) -> Iterator[Served]:
-    served = Served(tmp_path, peers)
+def serving(tmp_path: Path, peers: str, *servers: PeerProcess, more: str = "") -> Iterator[Served]:
+    served = Served(tmp_path, peers, more)
     with ExitStack() as stack:
         for each in servers:
             stack.enter_context(each)
@@ -139,3 +141,25 @@ def test_a_silent_server_is_passed_over_after_its_time(tmp_path: Path) -> None:
             assert len(re.findall("event=peer-failed", served.log())) == 1, (
                 "the second call is not kept waiting"
             )
+
+
+def test_the_servers_of_a_domain_share_its_calls_and_one_that_is_dead_is_passed_over(tmp_path: Path) -> None:
+    """What dnsmasq says of the domain is what the SIPps are called by."""
+    needs("sipp", "dnsmasq")
+    first, second = sipp(tmp_path, FIRST, "callee"), sipp(tmp_path, SECOND, "callee")
+    srv = "srv-host=_sip._udp.carrier.example"
+    dns = Dnsmasq("dns", tmp_path / "dns", [
+        f"host-record=first.example,{FIRST}", f"host-record=second.example,{SECOND}",
+        "host-record=dead.example,127.0.0.13",
+        f"{srv},dead.example,{free_port()},1,1",
+        f"{srv},first.example,{first.port},2,3", f"{srv},second.example,{second.port},2,1",
+    ])  # fmt: skip
+    more = f'dns: {{servers: ["{dns.address}"]}}\n'
+    peer = "{host: carrier.example, try_for: 1s}"
+    with serving(tmp_path, peer, dns, first, second, more=more) as served:
+        until(lambda: "event=found name=carrier.example transport=UDP servers=3" in served.log())
+        served.call(9)
+        assert served.taken_by(9) == {FIRST: 7, SECOND: 2}
+        invite = first.messages.read_text(errors="replace")
+        assert re.search(r"^INVITE sip:[^@\n]+@carrier.example SIP/2.0", invite, re.MULTILINE)
+        assert served.log().count("event=peer-failed") == 1, "the dead one rests"

@@ -55,11 +55,12 @@ request_route {{
 """
 
 # Who registers, and sends INVITE and BYE over TLS, proves who it is; who calls over UDP is put through to
-# where the called user has registered, on the connection that it registered on and on no other.
+# where the called user has registered: on the connection that it registered on and on no other, or on one
+# that Kamailio opens.
 _REGISTRAR = """\
 if (is_method("REGISTER")) {{
         if (!pv_www_authenticate("{realm}", "{password}", "0")) {{ www_challenge("{realm}", "1"); exit; }}
-        fix_nated_register();
+        {keep}
         save("location");
         exit;
     }}
@@ -69,7 +70,8 @@ if (is_method("REGISTER")) {{
     }}
     if ($proto == "udp" && is_method("INVITE")) {{
         if (!lookup("location")) {{ sl_send_reply("404", "Not Found"); exit; }}
-        set_forward_no_connect();
+        {connect}
+        {record_route}
         t_relay();
         exit;
     }}
@@ -105,12 +107,16 @@ ca_list = {ca}
 
 @dataclass(frozen=True, slots=True)
 class RegistrarSettings:
-    """The one password that is asked for, in which realm and by which algorithm (MD5 for an empty one)."""
+    """The one password that is asked for, in which realm and by which algorithm (MD5 for an empty one).
+
+    With ``dials`` it brings calls over a connection of its own, one for all that it has to the same address.
+    """
 
     realm: str
     password: str
     algorithm: Literal["", "MD5", "SHA-256"] = ""
     min_expires: int = 60
+    dials: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,10 +180,13 @@ class Kamailio(PeerProcess):
             load_tls=self._load_tls() if tls else "",
             load_registrar=self._registrar(_LOAD_REGISTRAR),
             registrar=self._registrar(_REGISTRAR),
-            record_route="record_route(); add_contact_alias();" if chosen.record_route else "",
+            record_route=self._record_route(),
             back="handle_ruri_alias();" if chosen.record_route else "",
             forward=f"sip:127.0.0.1:{chosen.forward_port};transport={chosen.forward_transport}",
         )
+
+    def _record_route(self) -> str:
+        return "record_route(); add_contact_alias();" if self.settings.record_route else ""
 
     def _registrar(self, text: str) -> str:
         chosen = self.settings.registrar
@@ -185,7 +194,8 @@ class Kamailio(PeerProcess):
             return ""
         return text.format(
             realm=chosen.realm, password=chosen.password, algorithm=chosen.algorithm,
-            min_expires=chosen.min_expires,
+            min_expires=chosen.min_expires, keep="" if chosen.dials else "fix_nated_register();",
+            connect="" if chosen.dials else "set_forward_no_connect();", record_route=self._record_route(),
         )  # fmt: skip
 
     def _second_socket(self) -> str:

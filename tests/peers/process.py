@@ -22,6 +22,8 @@ from tests.peers.waiting import until
 PACKAGES = {
     "baresip": "baresip-core",
     "dnsmasq": "dnsmasq-base",
+    "ip": "iproute2",
+    "iptables": "iptables",
     "kamailio": "kamailio and kamailio-tls-modules",
     "openssl": "openssl",
     "pebble": "pebble",
@@ -30,6 +32,7 @@ PACKAGES = {
     "sipp": "sip-tester",
     "stunnel4": "stunnel4",
     "taskset": "util-linux",
+    "unshare": "util-linux",
 }
 
 _running: set[PeerProcess] = set()

@@ -47,7 +47,8 @@ class SippSettings:
     port of its contact (its own when 0); ``hold`` is how long a call stands, in milliseconds. With
     ``echo`` RTP goes back to where it came from; with ``each`` every call has a connection of its own;
     ``trace`` keeps every message in `Sipp.messages`; ``login_uri`` is what digest credentials are
-    made for, without ``sip:``.
+    made for, without ``sip:``. ``linger`` is how long an ended call still answers what is repeated, in
+    milliseconds; ``patient`` repeats until the network has had many chances to lose.
     """
 
     scenario: str
@@ -68,6 +69,8 @@ class SippSettings:
     each: bool = False
     trace: bool = False
     login_uri: str = ""
+    linger: int = 0
+    patient: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +158,7 @@ class Sipp(PeerProcess):
         argv += ["-rtp_echo"] if chosen.echo else []
         argv += ["-trace_msg", "-message_file", self.messages.name] if chosen.trace else []
         argv += ["-auth_uri", chosen.login_uri] if chosen.login_uri else []
+        argv += ["-max_retrans", "20", "-max_invite_retrans", "20"] if chosen.patient else []
         if self.is_caller:
             argv += ["-m", str(chosen.calls), "-r", f"{chosen.rate:g}", "-l", str(chosen.limit)]
             argv += ["-timeout", f"{chosen.seconds}s", f"127.0.0.1:{chosen.remote_port}"]
@@ -165,5 +169,7 @@ class Sipp(PeerProcess):
         says = chosen.says or chosen.transport
         contact = f"[local_ip]:{chosen.contact_port or self.port};transport={says}"
         text = (_SCENARIOS / f"{chosen.scenario}.xml").read_text()
+        if chosen.linger:
+            text = text.replace("</scenario>", f'  <timewait milliseconds="{chosen.linger}"/>\n</scenario>')
         text = text.replace("@SDP@", SDP[chosen.sdp].rstrip())
         return text.replace("@CONTACT@", contact).replace("@TRANSPORT@", says.upper())

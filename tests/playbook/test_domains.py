@@ -139,12 +139,14 @@ def test_a_domain_that_is_not_known_yet_is_left_to_the_dialler() -> None:
 
 
 def test_a_domain_without_servers_is_a_hop_that_failed() -> None:
-    stage, _ = staged(rules='rules: [{name: out, when: true, then: route "carrier" then "backup" on 503}]')
+    stage, _ = staged(
+        rules='rules: [{name: out, when: true, then: route "carrier" then "backup" on unreachable}]'
+    )
     stage.engine.peers.located.learn("carrier", DOMAIN, ())
     stage.office.invite()
     stage.peers["backup"].hears("INVITE")
-    (refused,) = stage.noted("hop-refused")
-    assert "carrier.example: DNS names no server of it" in refused.fields["reason"]
+    (failed,) = stage.noted("hop-failed")
+    assert failed.fields["reason"] == "trunk carrier has no peers: carrier.example: DNS names no server of it"
 
 
 def test_requests_within_the_dialog_go_to_the_server_that_has_the_call() -> None:
@@ -164,8 +166,8 @@ def test_requests_within_the_dialog_go_to_the_server_that_has_the_call() -> None
     second.hears("BYE")
 
 
-@pytest.mark.parametrize("known", [True, False], ids=["known before", "not known yet"])
-def test_calls_go_to_the_server_of_the_domain_that_the_trunk_is_registered_with(known: bool) -> None:
+def registering() -> tuple[Stage, Peer]:
+    """A trunk that registers with a domain of which nothing is known; its first server, and a second."""
     terms = {"user": "4930123", "realm": "carrier.example", "password_file": "secrets/carrier"}
     configuration = snapshot(ONLY_CARRIER)
     given = {"trunk": "carrier", "listener": "main", "srv": "carrier.example", "register": terms}
@@ -173,16 +175,33 @@ def test_calls_go_to_the_server_of_the_domain_that_the_trunk_is_registered_with(
     account = Account("4930123", "carrier.example", "secret")
     stage = Stage(replace(configuration, trunks=trunks, accounts={"carrier": account}))
     second = stage.peers["second"] = Peer(stage, "second", stage.flow(trunks["carrier"]))
-    if known:
-        located(stage, stage.carrier, second)
-        stage.refusing.add(place(stage.carrier))
-    registrar = second if known else stage.carrier
+    return stage, second
+
+
+def look(stage: Stage, after: float = 0.0) -> None:
+    """What is done each second, so much later."""
+    stage.wait(after)
     stage.carry_out(stage.engine.probe(stage.now))
+
+
+def takes(registrar: Peer) -> None:
+    """A server takes our REGISTER."""
     register = registrar.hears_request("REGISTER")
     assert register.uri == "sip:carrier.example;transport=tls"
     answer = response_to(register, 200, "", "registrar")
     answer.headers.add("Contact", f"{register.headers.get('Contact')};expires=600")
     registrar.say(answer)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["known before", "not known yet"])
+def test_calls_go_to_the_server_of_the_domain_that_the_trunk_is_registered_with(known: bool) -> None:
+    stage, second = registering()
+    if known:
+        located(stage, stage.carrier, second)
+        stage.refusing.add(place(stage.carrier))
+    registrar = second if known else stage.carrier
+    look(stage)
+    takes(registrar)
     stage.refusing.clear()
     stage.wait(REST)
     if not known:  # what DNS says at last puts the other one first
@@ -191,3 +210,32 @@ def test_calls_go_to_the_server_of_the_domain_that_the_trunk_is_registered_with(
         stage.engine.peers.located.learn("carrier", DOMAIN, tuple(targets))
     stage.office.invite()
     registrar.hears("INVITE")
+
+
+def test_a_registration_waits_for_no_time_of_its_own_where_dns_has_come_up() -> None:
+    stage, second = registering()
+    stage.refusing.add(DOMAIN)
+    look(stage)
+    look(stage, 1)
+    (failed,) = stage.noted("register-failed")
+    assert failed.fields["again_in"] > 5
+    located(stage, second)
+    look(stage, 1)
+    takes(second)
+
+
+def test_a_registrar_that_dns_names_no_more_is_left_for_one_that_it_names() -> None:
+    stage, second = registering()
+    located(stage, stage.carrier)
+    look(stage)
+    takes(stage.carrier)
+    located(stage, second)
+    look(stage, 5)
+    second.hears_nothing()  # whoever says something else each time does not hurry us
+    located(stage, stage.carrier)
+    look(stage, 40)
+    located(stage, second)
+    look(stage, 1)
+    takes(second)
+    stage.office.invite()
+    second.hears("INVITE")

@@ -12,6 +12,8 @@ from sbc.b2bua.secrecy import secrecy_report
 from sbc.base import Address
 from sbc.config.snapshot import Snapshot
 from sbc.config.users import read_users
+from sbc.dns.search import Target
+from sbc.flow import Flow
 from sbc.sip.digest_client import Account, answer, choose
 from sbc.sip.message import Request, response_to
 from tests.peers.trunks import with_peers
@@ -355,3 +357,32 @@ def test_check_names_a_text_that_may_leave_tls() -> None:
     leaks = [(each.origin, each.target) for each in secrecy_report(made(rules)) if "texts" in each.rule]
     assert ("office", "plain") in leaks
     assert not [each for each in secrecy_report(made(rules, methods=[])) if "texts" in each.rule]
+
+
+def test_a_text_goes_to_a_server_of_a_domain_by_the_name_of_the_domain() -> None:
+    configuration = made()
+    domain = with_peers(configuration.trunks["carrier"], {"host": "carrier.example"})
+    there = Stage(replace(configuration, trunks={**configuration.trunks, "carrier": domain}))
+    at = Address(there.carrier.flow.remote.host, 5071)
+    found = (Target("a.example", at, 1, 1),)
+    there.engine.peers.located.learn("carrier", Address("carrier.example", 0), found)
+    says(there)
+    sent = there.carrier.hears_request("MESSAGE")
+    assert sent.uri == "sip:+12125550100@carrier.example;transport=tls"
+    assert there.connects[-1] == ((at,), ())
+
+
+def test_a_text_that_is_too_long_for_a_datagram_goes_by_tcp() -> None:
+    """RFC 3428 8: over what heeds congestion, or not at all."""
+    rules = 'rules: [{name: texts, when: method == "MESSAGE", then: route "plain"}]'
+    configuration = made(rules)
+    plain = configuration.trunks["plain"].model_copy(update={"methods": ("MESSAGE",)})
+    there = Stage(replace(configuration, trunks={**configuration.trunks, "plain": plain}))
+    remote = there.plain.flow.remote
+    there.streams["plain"] = Flow(
+        99, "tcp", Address("192.0.2.1", 40000), remote, listener="udp", trunk="plain"
+    )
+    there.office.request("MESSAGE", "sip:7@sbc.example", TEXT * 80, Contact="", Content_Type="text/plain")
+    sent = there.plain.hears_request("MESSAGE")
+    assert (sent.headers.get("Via") or "").startswith("SIP/2.0/TCP ")
+    assert there.ways[sent.headers.get("Via"), sent.headers.get("CSeq")] == "tcp"

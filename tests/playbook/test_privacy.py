@@ -79,8 +79,10 @@ def test_none_is_passed_and_nothing_withheld() -> None:
 def test_where_a_call_has_been_is_withheld(privacy: str) -> None:
     """RFC 7044 10.1: each of the three covers every entry."""
     stage = to_plain()
-    invite = invited(stage.office, stage.plain, privacy, History_Info="<sip:+1555@a.example>;index=1")
+    told = {"History_Info": "<sip:+1555@a.example>;index=1", "Diversion": "<sip:+1555@a.example>"}
+    invite = invited(stage.office, stage.plain, privacy, **told)
     assert "History-Info" not in invite.headers and "Privacy" not in invite.headers
+    assert "Diversion" not in invite.headers
 
 
 def test_what_cannot_be_done_and_is_critical_fails_the_call() -> None:

@@ -181,7 +181,8 @@ def test_numbers_in_headers_cross_in_the_form_in_which_they_were_judged(kept: st
     there = stage("false")
     value = '"a 1-2@b" <sip:+1%39-00@office.example>;x=1-2'
     assert becomes(there, **{kept.replace("-", "_"): value}) == 0
-    assert sent(there).headers.get(kept) == '"a 1-2@b" <sip:+1900@office.example>;x=1-2'
+    behind = "" if kept == "P-Asserted-Identity" else ";x=1-2"  # which has no parameters (RFC 3325 9.1)
+    assert sent(there).headers.get(kept) == f'"a 1-2@b" <sip:+1900@office.example>{behind}'
 
 
 def test_numbers_in_copied_headers_do_too() -> None:

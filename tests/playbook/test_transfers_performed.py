@@ -192,6 +192,53 @@ def test_every_refer_is_promised_where_it_is_carried_out() -> None:
     assert {"REFER", "NOTIFY"} <= set(answer.headers.values("Allow"))
 
 
+def test_a_refer_outside_of_the_call_may_name_it() -> None:
+    stage = staged()
+    invite, answer = called(stage)
+    named = f"call-of-office;local-tag=call-of-office;remote-tag={answer.to_tag}"
+    stage.office.request(
+        "REFER", Refer_To=TARGET, Call_ID="another", Target_Dialog=named, Require="tdialog",
+        From="<sip:alice@office.example>;tag=new",
+    )  # fmt: skip
+    accepted = stage.office.hears_response(202)
+    assert accepted.to_tag and accepted.contact is not None
+    for status in (100, 180):
+        notify = stage.office.hears_request("NOTIFY")
+        assert (notify.call_id, notify.from_tag, notify.to_tag) == ("another", accepted.to_tag, "new")
+        assert notify.body.startswith(b"SIP/2.0 %d " % status)
+        stage.office.respond(notify, 200)
+        if status == 100:
+            ringing = stage.backup.hears_request("INVITE")
+            stage.backup.respond(ringing, 180)
+    stage.backup.respond(ringing, 200, body=b"v=0 target")
+    stage.carrier.respond(stage.carrier.hears("INVITE"), 200, body=b"v=0 moved")
+    assert stage.office.hears_request("NOTIFY").call_id == "another"
+    assert stage.office.hears_request("BYE").call_id == "call-of-office"
+    stage.from_callee(invite, "BYE")
+    nothing_left(stage)
+
+
+@pytest.mark.parametrize(
+    ("named", "peer", "status"),
+    [
+        ("", "office", 403),
+        ("call-of-office;local-tag=call-of-office", "office", 400),
+        ("call-of-office;local-tag=call-of-office;remote-tag=x", "office", 481),
+        ("call-of-office;local-tag=call-of-office;remote-tag={}", "carrier", 403),
+    ],
+)
+def test_it_has_to_name_a_call_of_its_own_trunk(named: str, peer: str, status: int) -> None:
+    stage = Stage(transferring(TRANSFERS.format(transferred="reject 403", out='route "carrier"'),
+                               office="perform", carrier="perform"))  # fmt: skip
+    _, answer = called(stage)
+    stage.peers[peer].request(
+        "REFER", Refer_To=TARGET, Call_ID="another", Target_Dialog=named.format(answer.to_tag),
+        From="<sip:alice@office.example>;tag=new",
+    )  # fmt: skip
+    stage.peers[peer].hears(status)
+    assert len(stage.engine.calls) == 1
+
+
 # Rules, limits and protection
 
 

@@ -83,6 +83,9 @@ class Attacker:
         self.soil = soil
         self.offer, self.answers = SDP, (b"v=0 one", b"v=0 two", b"v=0 unusable")
         self.statuses: tuple[int, ...] = STATUSES
+        self.methods: tuple[str, ...] = WITHIN
+        self.described = 0.6  # so many of its answers have SDP
+        self.peers: tuple[str, ...] = PEERS
         self.stage = stage or Stage()
         self.said: list[tuple[Peer, bytes]] = []
         self.heard: dict[str, list[Request | Response]] = {name: [] for name in self.stage.peers}
@@ -94,7 +97,11 @@ class Attacker:
     def step(self) -> None:
         """One thing happens."""
         self._listen()
-        peer = self.stage.peers[self.dice.choice(PEERS)]
+        peer = self.stage.peers[self.dice.choice(self.peers)]
+        self.act(peer)
+
+    def act(self, peer: Peer) -> None:
+        """``peer`` does something, or something happens to it."""
         act = self.dice.choice((
             self._wait, self._call, self._respond, self._respond, self._respond, self._respond,
             self._within, self._within, self._within, self._within, self._repeat, self._disturb,
@@ -141,7 +148,7 @@ class Attacker:
         ]
         if found:
             own, other, known = self.dice.choice(found[-3:])
-            method = self.dice.choice(WITHIN)
+            method = self.dice.choice(self.methods)
             again = method in ("ACK", "CANCEL")
             self.stage.cseq += not again
             target = str(known.contact.uri) if known.contact else "sip:x@y"
@@ -166,11 +173,16 @@ class Attacker:
             fields.append(("RAck", f"1 {dice.randrange(1, 4)} INVITE"))
         if dice.random() < 0.3:
             fields.append(("Subject", "carried"))
+        fields += self.further(method, other)
         body = b""
         if dice.random() < (0.4 if call_id else 0.8) and method not in ("BYE", "CANCEL", "OPTIONS"):
             body = self.offer
             fields.append(("Content-Type", "application/sdp"))
         self._say(peer, serialize(Request(method, uri, Headers(fields), body)))
+
+    def further(self, method: str, other: str) -> list[tuple[str, str]]:
+        """More headers of a request; ``other`` is its To where it is within a dialog."""
+        return []
 
     def _respond(self, peer: Peer) -> None:
         dice = self.dice
@@ -192,7 +204,7 @@ class Attacker:
         ):  # fmt: skip
             if dice.random() < share:
                 response.headers.add(name, value)
-        if dice.random() < 0.6:
+        if dice.random() < self.described:
             response.headers.add("Content-Type", "application/sdp")
             response.body = dice.choice(self.answers)
         self._say(peer, serialize(response))

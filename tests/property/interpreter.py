@@ -18,7 +18,7 @@ from dsl.numbers import e164
 from dsl.scope import Scope
 
 HOSTS = ("to.host", "from.host", "to_header.host", "to.param", "from.param")
-USERS = ("to.user", "from.user", "to_header.user")
+USERS = ("to.user", "from.user", "to_header.user", "asserted.user")
 LISTS = ("peer.san", "sdp.codecs", "call.tags")
 
 
@@ -73,13 +73,17 @@ class Interpreter:
 
     def _compare(self, node: Any) -> bool:
         if node.op == "!=":
-            return not self._equal(node.left, self.value(node.right))
+            return not self._equal(node.left, self.value(node.right), node.right)
         if node.op == "==":
             return self._equal(node.left, self.value(node.right), node.right)
         left, right = self.value(node.left), self.value(node.right)
         return bool({"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}[node.op])
 
     def _equal(self, left: Any, wanted: Any, right: Any = None) -> bool:
+        if self._name(left) in USERS and isinstance(
+            right, syntax.Text
+        ):  # what a call says is not spelled anew
+            wanted = canonical_user(wanted)
         return self._any(left, lambda value: self._same(left, value, wanted))
 
     def _same(self, left: Any, value: Any, wanted: Any) -> bool:
@@ -88,8 +92,6 @@ class Interpreter:
             return bool(value) and ip_address(value) == ip_address(wanted)
         if name in HOSTS:
             return bool(value.lower() == wanted.lower())
-        if name in USERS:
-            return bool(value == canonical_user(wanted))
         return bool(value == (wanted.upper() if name == "sdp.codecs" else wanted))
 
     def _affix(self, node: Any) -> bool:
@@ -117,6 +119,8 @@ class Interpreter:
         return self._one_of(left, value, option.value)
 
     def _one_of(self, left: Any, value: Any, wanted: Any) -> bool:
+        if self._name(left) in USERS:
+            wanted = canonical_user(wanted)
         if self._name(left) != "source":
             return self._same(left, value, wanted)
         if not value:
@@ -172,6 +176,7 @@ class Interpreter:
             "from.host": draft.from_host, "from.display": draft.from_display, "from.port": facts.from_port,
             "from.type": draft.from_type, "from.scheme": facts.from_scheme,
             "to_header.user": facts.to_header_user,
+            "asserted.user": draft.asserted_user, "asserted.display": draft.asserted_display,
             "auth.user": facts.auth_user, "call.id": facts.call_id, "user_agent": facts.user_agent,
             "trunk": facts.trunk, "tenant": facts.tenant, "listener": facts.listener, "source": facts.source,
             "transport": facts.transport, "sips": facts.sips, "peer.verified": facts.peer_verified,
@@ -187,15 +192,19 @@ class Interpreter:
             "date": local.year * 10_000 + local.month * 100 + local.day,
         }[name]  # fmt: skip
 
+    @staticmethod
+    def _param(found: str | None, name: str) -> str:
+        return "" if found is None else found or name.lower()
+
     def _call(self, name: str, arguments: Any) -> Any:
         first = arguments[0]
         match name:
             case "header":
                 return self.draft.header(first.value) or ""
             case "to.param":
-                return self.draft.facts.ruri_param(first.value.lower()) or ""
+                return self._param(self.draft.ruri_param(first.value.lower()), first.value)
             case "from.param":
-                return self.draft.facts.from_param(first.value.lower()) or ""
+                return self._param(self.draft.from_param(first.value.lower()), first.value)
             case "calls":
                 return self.draft.facts.calls(first.value)
         text = self.value(first)

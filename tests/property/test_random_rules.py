@@ -79,7 +79,8 @@ class Author:
             "to.user", "to.user", "to.user", "from.user", "from.user", 'header("X-A")', 'to.param("x")',
             'from.param("y")', "user_agent", "from.display", "auth.user", "call.id", "lower(from.user)",
             'replace(to.user, /^00/, "+")', 'strip_prefix(to.user, "0")', 'e164(to.user, "49")',
-            'add_prefix(from.user, "+")', "table.rates[to.user].trunk", "table.ported[from.user].code",
+            'add_prefix(from.user, "+")', "asserted.user", "asserted.display",
+            "table.rates[to.user].trunk", "table.ported[from.user].code",
             'replace_prefix(to.user, "0", "+49")', 'header("x-b")', "to_header.user",
         )  # fmt: skip
 
@@ -152,10 +153,19 @@ class Author:
 
     def _action(self) -> str:
         part = self.pick(
-            "from.user", "to.user", "to.host", "from.host", "from.display", "to.type", "from.type"
+            "from.user",
+            "to.user",
+            "to.host",
+            "from.host",
+            "from.display",
+            "to.type",
+            "from.type",
+            "asserted.user",
+            "asserted.display",
         )
         value = self.pick('"phone"', 'lower(header("X-A"))') if part.endswith("type") else self.text()
         return self.pick(
+            f'set to.param("x") = {self.text()}',
             f"set {part} = {value}", f"set {part} = {value}", f'set header "X-A" = {self.text()}',
             f'set header "{self.pick("x-b", "X-C")}" = {self.text()}', 'remove header "X-*"',
             'remove header "x-a"', 'copy header "X-A" to "X-B"', 'copy header "X-C"', f"tag {self.text()}",
@@ -216,7 +226,7 @@ class Author:
             tags=(tag,) if dice.random() < 0.3 else (), header=headers.get,
             ruri_param={"x": dice.choice(WORDS)}.get, from_param={"y": dice.choice(WORDS)}.get,
             auth_user=dice.choice(("", "alice")), auth_realm=dice.choice(("", "r.example", "other")),
-            calls=lambda trunk: held,
+            calls=lambda trunk: held, asserted_user=dice.choice(NUMBERS), asserted_display=dice.choice(WORDS),
         )  # fmt: skip
         return Facts(**canonical(fields))
 

@@ -47,6 +47,7 @@ trunks = st.fixed_dictionaries(
         "sips": st.sampled_from(["allow", "warn", "forbid"]),
         "sdes_in_clear": st.booleans(),
         "redirects": st.sampled_from(["refuse", "pass", "follow"]),
+        "transfers": st.sampled_from(["refuse", "pass", "perform"]),
     }
 )
 atoms = st.one_of(
@@ -58,8 +59,8 @@ atoms = st.one_of(
     st.builds('sdp.srtp == "{}"'.format, st.sampled_from(["none", "required"])),
     st.sampled_from(
         [
-            "true", "sips", 'to.user starts with "0"', 'redirected_from == ""', "to.user in list.some",
-            "trunk in list.names",
+            "true", "sips", 'to.user starts with "0"', 'redirected_from == ""', 'referred_by == ""',
+            "to.user in list.some", "trunk in list.names",
         ]
     ),
 )  # fmt: skip
@@ -156,23 +157,23 @@ def test_what_leaves_in_the_clear_is_named(
         origin, waiting, seen = made.trunks[name], [(name, "")], {""}
         while waiting:
             trunk, after = waiting.pop()
-            for by in goes_as_it_was_named(made, named, origin, trunk, after, user, offered, sips):
-                if by not in seen:
-                    seen.add(by)
-                    waiting.append((by, f" after a redirect from {by}"))
+            for by, how in goes_as_it_was_named(made, named, origin, trunk, after, user, offered, sips):
+                if how not in seen:
+                    seen.add(how)
+                    waiting.append((by, how))
 
 
 def goes_as_it_was_named(
     made: Snapshot, named: set[tuple[str, str, str, str]], origin: Trunk, trunk: str, after: str, user: str,
     offered: str, sips: bool,
-) -> list[str]:  # fmt: skip
-    """A call of ``origin``, or one that ``trunk`` redirected; the trunks that may redirect it now."""
+) -> list[tuple[str, str]]:  # fmt: skip
+    """A call of ``origin``, or one that ``trunk`` redirected or transferred; who may do so now, and how."""
     from_, name, secure = made.trunks[trunk], origin.trunk, LISTENERS[origin.listener] == "tls"
     transport = LISTENERS[from_.listener]
     facts = Facts(
         trunk=trunk, tenant=from_.tenant or "", listener=from_.listener, transport=transport,
         ruri_user=user, sdp_srtp=offered, sips=sips and transport == "tls",
-        redirected_from="1" if after else "",
+        redirected_from="1" if "redirect" in after else "", referred_by="1" if "transfer" in after else "",
     )  # fmt: skip
     decision = made.rules.decide(facts)
     assert decision == made.rules.explain(facts)[0]
@@ -193,7 +194,12 @@ def goes_as_it_was_named(
     for target in targets:
         for promise in left_in_the_clear(made, origin, facts, decision, made.trunks[target]):
             assert (promise, name, target, f"rule {decision.rule}{after}") in named
-    return [each for each in targets if (decision.redirects or made.trunks[each].redirects) == "follow"]
+    follows = [each for each in targets if (decision.redirects or made.trunks[each].redirects) == "follow"]
+    transfers = [each for each in targets if made.trunks[each].transfers == "perform"]
+    return [
+        *((each, f" after a redirect from {each}") for each in follows),
+        *((each, f" after a transfer by {each}") for each in transfers),
+    ]
 
 
 def told_in_the_clear(secure: bool, decision: Redirect) -> list[str]:
@@ -297,3 +303,15 @@ def test_where_redirects_are_followed_the_ways_out_of_the_callees_trunk_are_name
         snapshot({**TLS_TO_UDP, "c": {"listener": "tls-2", "redirects": "follow"}}, [*rules])
     )
     assert leaks[0].rule.endswith(" after a redirect from c")
+
+
+def test_where_transfers_are_carried_out_the_ways_out_of_that_trunk_are_named_for_the_other_side() -> None:
+    rules = ('trunk == "a"', list[str](), 'route "c"'), ('trunk == "c"', list[str](), 'route "b"')
+    beyond, after = ["SIPS c b rule r1", "SRTP c b rule r1"], ["SIPS a b rule r1", "SRTP a b rule r1"]
+    assert report(*rules) == report(*rules, c={"transfers": "pass"}) == beyond
+    assert report(*rules, c={"transfers": "perform"}) == after + beyond
+    peers = {**TLS_TO_UDP, "c": {"listener": "tls-2", "transfers": "perform"}}
+    assert secrecy_report(snapshot(peers, [*rules]))[0].rule.endswith(" after a transfer by c")
+    # Who is called by it, as well as who calls it.
+    called = ('trunk == "c" and to.user == "1"', list[str](), 'route "a"'), ('trunk == "c"', [], 'route "b"')
+    assert set(after) <= set(report(*called, c={"transfers": "perform"})) - set(report(*called))

@@ -34,7 +34,7 @@ pytestmark = pytest.mark.slow
 
 ASKED = {
     "trunk": '"backup"', "listener": '"udp"', "source": '"203.0.113.77"', "peer.san": '"dns:z.example"',
-    "peer.pin": '"sha256/00"', "calls": "77", "sips": "true", "peer.verified": "true",
+    "peer.pin": '"sha256/00"', "calls": "77", "sips": "true", "peer.verified": "true", "emergency": "true",
 }  # fmt: skip
 LOOKED_UP = ("tgrp", "x")
 
@@ -86,7 +86,7 @@ def calls(draw: st.DrawFn) -> dict[str, Any]:
         "profile": draw(st.sampled_from(("RTP/AVP", "RTP/SAVP"))),
         "headers": draw(
             st.dictionaries(
-                st.sampled_from(("X-Customer", "User-Agent", "Diversion")),
+                st.sampled_from(("X-Customer", "User-Agent", "Diversion", "P-Asserted-Identity")),
                 st.sampled_from(("gold", "<sip:+49-30@H.example>")),
             )
         ),

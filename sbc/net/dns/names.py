@@ -114,6 +114,11 @@ class Names:
         if wanted and self._loop is None:
             self._loop = gevent.spawn(self._run)
 
+    def refresh(self) -> None:
+        """Ask for every domain again now, however long what is known would still hold."""
+        for entry in self._entries.values():
+            entry.known.due = 0.0
+
     def close(self) -> None:
         """Ask nobody any more."""
         if self._loop is not None:

@@ -27,6 +27,7 @@ from sbc.net.system.sockets import normal_host
 from sbc.net.tls.end import HandshakeError, failed_event, handshake_event
 from sbc.net.tls.session import TlsSession
 from sbc.net.transport import sweep
+from sbc.net.transport.aliases import Aliases
 from sbc.net.transport.channel import StreamChannel
 from sbc.net.transport.connection import PlainSource, converse
 from sbc.net.transport.dial import Dial, DialFailed
@@ -62,6 +63,7 @@ class Dialer:
         # The newest connection to an address, in whosever name it was dialled.
         self._by_address: dict[ReuseKey, Flow] = {}
         self._leaving = listeners.recycler
+        self._aliases = Aliases(listeners, clock)
         self._sweep: gevent.Greenlet | None = None
 
     def start(self) -> None:
@@ -102,10 +104,19 @@ class Dialer:
             live = (self._live if peer in trunk.peers else self._by_address).get(key)
             if live is not None and self._usable(live) and self._fresh(live):
                 return live
+            if trunk.alias and (shared := self._aliases.find(trunk, key, self._domain_of(trunk, key))):
+                return shared
             if key.transport == "udp" and is_ip(peer.host):
                 with contextlib.suppress(DialFailed):  # ``connect`` will say why
                     return self._open_udp(trunk, key, peer)
         return None
+
+    def _domain_of(self, trunk: Trunk, key: ReuseKey) -> Address:
+        """Whose name a certificate is held to at the target of ``key``: its own, or its domain's."""
+        for each in trunk.domains:
+            if self._names.had(each, key.transport, key.target):
+                return each
+        return key.target
 
     def _usable(self, flow: Flow) -> bool:
         return flow.alive and flow not in self._leaving
@@ -244,10 +255,9 @@ class Dialer:
         peer that lives there. One that is no peer's shows a certificate for the trunk's ``names``, or where
         it is for its address no name may be what the trunk is known by.
         """
-        transport = snapshot.settings.listeners[trunk.listener].transport
-        for each in trunk.domains:
-            if self._names.had(each, transport, peer):
-                return each, peer
+        domain = self._domain_of(trunk, self._key(trunk, snapshot, peer))
+        if domain != peer:
+            return domain, peer
         for each in trunk.peers:
             with contextlib.suppress(DialFailed):
                 if any(address.host == peer.host for address in self._addresses(trunk, snapshot, each)):

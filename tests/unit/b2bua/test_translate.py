@@ -53,7 +53,7 @@ def written(edits: tuple[Edit, ...] = (), target: Address | None = None, **heade
     """The INVITE for the other leg, read again from its bytes."""
     route = Route((), edits=edits)
     out = invite(
-        leg(), request(b"", **headers), route, target or Address("c.example", 5061), "z9hG4bKx", b"", True
+        leg(), request(b"", **headers), route, target or Address("c.example", 5061), "z9hG4bKx", b"", leg()
     )
     parsed = parse_message(serialize(out))
     validate(parsed)

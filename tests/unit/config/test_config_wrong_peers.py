@@ -91,6 +91,13 @@ PEERS: dict[str, Case] = {
             " | remove it; it is for trunks on a udp listener"
         ],
     ),
+    "connections of peers that prove nothing": (
+        TRUNK, "tls:\n  mode: required", "alias: true\ntls:\n  mode: server",
+        [
+            "trunks.d/carrier.yaml:5:8: warning: alias has no effect in mode server"
+            " | remove it: a peer that shows no certificate has not proved that it is one of `peers`"
+        ],
+    ),
     "a peer that stands twice": (
         TRUNK, "peers: [127.0.0.1:16061]", "peers: [127.0.0.1:16061, {host: 127.0.0.1, port: 16061}]",
         [

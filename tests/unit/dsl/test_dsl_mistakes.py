@@ -201,7 +201,7 @@ THEN = [
         'copy header "P-Asserted-*"\nroute "office"',
         "1:13",
         "P-Asserted-* would let P-Asserted-Identity cross",
-        "asserted identities cross trusted TLS boundaries only",
+        "set asserted.user instead",
     ),
     ('copy header "Via"\nroute "office"', "1:13", "Via is written by the SBC itself", "leave it out"),
     (

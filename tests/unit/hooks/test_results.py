@@ -53,7 +53,7 @@ def test_decisions_are_taken_around_the_rules_only(point: str, answer: object) -
         (amend(SetHeader("X-A", "a\r\nX-B: c")), "X-A is set to what is not a text of one line"),
         (amend(SetHeader("X-A", "a\ud800")), "X-A is set to what is not a text of one line"),
         (amend(SetPart("from.user", None)), "from.user is set to what is not a text of one line"),  # type: ignore[arg-type]
-        (amend("x"), "an edit is not a SetPart, SetHeader, RemoveHeader or CopyHeader"),  # type: ignore[arg-type]
+        (amend("x"), "an edit is not a SetPart, SetParam, SetHeader, RemoveHeader or CopyHeader"),  # type: ignore[arg-type]
         (amend(tags=["vip"]), "the tags are not a tuple of at most 32 texts of one line"),  # type: ignore[arg-type]
         (amend(tags="vip"), "the tags are not a tuple of at most 32 texts of one line"),  # type: ignore[arg-type]
         (amend(tags=("",)), "the tags are not a tuple"),

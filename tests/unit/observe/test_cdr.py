@@ -94,7 +94,7 @@ def test_peer_text_is_escaped_and_secrets_are_blotted_out() -> None:
 
 
 def test_keys_keep_their_order() -> None:
-    assert list(record())[:4] == ["call", "caller", "called", "rule"]
+    assert list(record())[:4] == ["call", "caller", "called", "asserted"]
     assert list(record())[-2:] == ["a", "b"]
 
 

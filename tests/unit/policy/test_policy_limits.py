@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sbc.config.model import Limits, Trunk
-from sbc.policy.limits import CallLimits
+from sbc.config.model import Limits, TenantLimits, Trunk
+from sbc.policy.limits import CallLimits, TenantBounds
 
 
 def trunk(name: str = "a", calls: int | None = None, cps: float | None = None) -> Trunk:
@@ -102,3 +102,27 @@ def test_never_more_than_the_burst_and_the_rate(gaps: list[float], cps: float) -
 def test_negative_limits_do_not_exist() -> None:
     with pytest.raises(ValueError, match="greater than or equal"):
         Limits(calls=-1)
+
+
+class TestTenants:
+    def bounds(self, calls: int | None = None, cps: float | None = None) -> TenantBounds:
+        return TenantBounds("acme", TenantLimits(calls=calls, cps=cps))
+
+    def test_its_trunks_share_the_limit(self) -> None:
+        limits, acme = CallLimits(), self.bounds(calls=2)
+        assert limits.admit(trunk("a"), 0.0, tenant=acme) is None
+        assert limits.admit(trunk("b"), 0.0, tenant=acme) is None
+        assert limits.admit(trunk("c"), 0.0, tenant=acme) == "tenant acme has 2 calls and its limit is 2"
+        assert (limits.calls("a"), limits.calls("c")) == (1, 0)
+        assert limits.admit(trunk("d"), 0.0) is None
+
+    def test_whoever_refuses_takes_no_token_of_the_other(self) -> None:
+        limits, acme, a = CallLimits(), self.bounds(cps=5), trunk("a", cps=1)
+        assert limits.admit(a, 0.0, tenant=acme) is None
+        assert [limits.admit(a, 0.0, tenant=acme) for _ in range(9)] == [
+            "trunk a is over its limit of 1 calls a second"
+        ] * 9
+        assert [limits.admit(trunk("b"), 0.0, tenant=acme) for _ in range(4)] == [None] * 4
+        full = "tenant acme is over its limit of 5 calls a second"
+        assert limits.admit(trunk("c", cps=1), 0.0, tenant=acme) == full
+        assert limits.admit(trunk("c", cps=1), 0.2, tenant=acme) is None

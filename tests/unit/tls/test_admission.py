@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
 
-from sbc.config.model import Tenant, Trunk
+from sbc.config.model import Match, Tenant, Trunk
 from sbc.tls.match import TrustTable, build_table
 from sbc.tls.sources import SourceIndex, parse_network, share_addresses
 from tests.unit.tls.certs import GOOD, admission, anchor, trunk
@@ -27,6 +27,7 @@ class Row:
     sources: tuple[str, ...] = ("10.0.0.0/8",)
     listener: str = "tls"
     identity: str | None = None
+    number: str = ""
 
 
 def table(*rows: Row) -> TrustTable:
@@ -34,7 +35,12 @@ def table(*rows: Row) -> TrustTable:
     for row in rows:
         tls: Any = {"mode": row.mode, "trust": ("good",), "server_identity": row.identity}
         trunks[row.trunk] = Trunk(
-            trunk=row.trunk, tenant=row.tenant, sources=row.sources, listener=row.listener, tls=tls
+            trunk=row.trunk,
+            tenant=row.tenant,
+            sources=row.sources,
+            listener=row.listener,
+            tls=tls,
+            match=Match.model_validate({"number": row.number}) if row.number else None,
         )
     return build_table(trunks, TENANTS, ANCHORS, ["tls", "other"])
 
@@ -49,6 +55,8 @@ def names(
 COMMON = Row("common")
 ACME = Row("acme-1", tenant="acme")
 LAX = Row("lax-1", "server", "lax")
+ACME_NUMBER = replace(ACME, number="1")
+LAX_NUMBER = replace(LAX, number="2")
 
 
 @pytest.mark.parametrize(
@@ -65,6 +73,10 @@ LAX = Row("lax-1", "server", "lax")
         ((ACME,), "", ("acme-1",)),
         ((ACME, LAX), "", ()),
         ((ACME, LAX), "sbc.acme.example", ("acme-1",)),
+        ((ACME_NUMBER, LAX_NUMBER), "", ("acme-1", "lax-1")),
+        ((ACME_NUMBER, LAX), "", ()),
+        ((ACME_NUMBER, LAX_NUMBER), "sbc.lax.example", ("lax-1",)),
+        ((ACME_NUMBER, LAX_NUMBER), "unknown.example", ()),
         ((ACME, LAX), "sbc.lax.example", ("lax-1",)),
         ((ACME, COMMON), "", ("common",)),
         ((ACME, COMMON), "unknown.example", ("common",)),
