@@ -38,7 +38,7 @@ def server_key(request: Request, flow: Flow, method: str) -> Key:
         return (branch, method, via.host.lower(), via.port, peer_of(flow))
     number = request.cseq.number
     top = (via.transport, via.host, via.port, branch)
-    return (request.uri, request.from_tag, request.call_id, number, method, top, peer_of(flow))
+    return (request.uri, request.from_.tag, request.call_id, number, method, top, peer_of(flow))
 
 
 def request_key(request: Request, flow: Flow, method: str) -> Key:
@@ -46,7 +46,7 @@ def request_key(request: Request, flow: Flow, method: str) -> Key:
 
     RFC 3261 8.2.2.2 (merged requests) and 13.2.2.4.
     """
-    return (request.call_id, request.from_tag, request.cseq.number, method, peer_of(flow))
+    return (request.call_id, request.from_.tag, request.cseq.number, method, peer_of(flow))
 
 
 def client_key(response: Response) -> Key:

@@ -252,7 +252,7 @@ class Transactions:
         a retransmission is answered anew.
         """
         method = transaction.method
-        if method != "INVITE" and transaction.request.to_tag and response.status < 300:
+        if method != "INVITE" and transaction.request.to.tag and response.status < 300:
             return
         key = _counter(transaction.flow, method)
         count = self._finished.get(key, 0)
@@ -279,7 +279,7 @@ class Transactions:
         transaction = ServerTransaction(self, self._next(), key, flow, request)
         self._servers[key] = transaction
         self._hold(transaction)
-        initial = not request.to_tag
+        initial = not request.to.tag
         if initial or request.method == "INVITE":
             same = request_key(request, flow, request.method)
             first = self._requests.get(same)
@@ -302,7 +302,7 @@ class Transactions:
             invite.fire("ack", None, at, out)
             self._uncount(invite)
             return None
-        if invite is not None and invite.last_response and invite.last_response.to_tag == ack.to_tag:
+        if invite is not None and invite.last_response and invite.last_response.to.tag == ack.to.tag:
             invite.acknowledged(at, out)
         return ACK2XX
 

@@ -44,7 +44,15 @@ def validate(message: Message) -> None:
         if "max-forwards" in first:
             message.max_forwards  # noqa: B018
         if isinstance(message, Request):
-            _check_request(message, method, scheme)
+            if method != message.method:
+                raise ParseError("the CSeq method is not the request's")
+            target = message.target
+            if target.scheme not in KNOWN_SCHEMES and not is_sos(target.party.user):
+                raise ParseError("unknown scheme of the Request-URI", 416)
+            if target.headers:
+                raise ParseError("the Request-URI holds headers")
+            if method == "REGISTER" and scheme not in KNOWN_SCHEMES:
+                raise ParseError("To is not an address-of-record")
     except ParseError as error:
         error.message = error.message or message
         raise
@@ -55,18 +63,6 @@ def _check_single(headers: Headers) -> None:
     for key in SINGLE:
         if keys.count(key) > 1:
             raise ParseError(f"more than one {key} header")
-
-
-def _check_request(request: Request, method: str, to_scheme: str) -> None:
-    if method != request.method:
-        raise ParseError("the CSeq method is not the request's")
-    target = request.target
-    if target.scheme not in KNOWN_SCHEMES and not is_sos(target.party.user):
-        raise ParseError("unknown scheme of the Request-URI", 416)
-    if target.headers:
-        raise ParseError("the Request-URI holds headers")
-    if method == "REGISTER" and to_scheme not in KNOWN_SCHEMES:
-        raise ParseError("To is not an address-of-record")
 
 
 def essentials(response: Response) -> Response | None:
