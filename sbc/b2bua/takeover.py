@@ -16,7 +16,7 @@ from typing import Literal
 from dsl.decision import Route
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.bodies import carried_body
-from sbc.b2bua.call import Call
+from sbc.b2bua.call import Call, count
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.dialogs import Fork
@@ -27,7 +27,7 @@ from sbc.b2bua.life import clear, fire
 from sbc.b2bua.media_policy import callee_srtp, caller_srtp, leg_policy
 from sbc.b2bua.session import accept, accepted, may_be_transferred
 from sbc.b2bua.states import ENDED, LEFT, UP, Ending
-from sbc.b2bua.transfers import Replaces, as_seen_by, find_replaced, introduction
+from sbc.b2bua.transfers import Replaces, as_seen_by, find_replaced, introduction, still_demanding
 from sbc.b2bua.translate import answer
 from sbc.base import PeerError
 from sbc.policy.downgrade import effective_downgrade, verdict
@@ -84,6 +84,14 @@ class Takeover:
             return
         if held.state != UP or held.rival is not None or held.linked is not None:
             self.invitation.refuse(481, "", at, out, "the call that it is to join has changed")
+            return
+        # Whoever stays was promised it: no lesser protection than that of the call which is taken over.
+        srtp, tls = held.demands
+        route = still_demanding(route, srtp, tls)
+        call.demands = route.srtp == "required", route.downgrade == "forbid"
+        judged = verdict(tls and held.a.flow.secure, call.a.flow.secure, "forbid")
+        if judged.outcome == "forbid":
+            self.invitation.forbid_downgrade(judged, call.a.trunk.trunk, at, out)
             return
         policy = effective_downgrade(leg.trunk.sips, route.downgrade)
         judged = verdict(call.a.flow.secure, leg.flow.secure, policy)
@@ -177,8 +185,7 @@ class Takeover:
         fork = Fork(Dialog.as_uas(self.invitation.request, desk.ids.tag()), joining.dialog)
         call.add_fork(joining.dialog.remote_tag, fork)
         call.keep_only(fork)
-        desk.limits.resume(joining.leg.trunk)
-        call.admitted.append(joining.leg.trunk)
+        count(call, joining.leg.trunk)
         out.append(Note("replaced", held.id, {"by": call.caller, "as": call.id}))
         by: Literal["caller", "callee"] = "caller" if self.stays == "b" else "callee"
         fire(held, "moved", at, out, Ending("replaced", by, side=self.stays))
