@@ -224,3 +224,67 @@ def test_nothing_is_left_of_a_transfer_in_which_somebody_spoke_too_early() -> No
     byes = [each for each in stage.carrier.heard if isinstance(each, Request)]
     assert not byes
     nothing_left(stage)
+
+
+# Connections that close
+
+
+@pytest.mark.parametrize("left", [False, True])
+def test_the_re_invite_goes_out_again_where_its_connection_closes(left: bool) -> None:
+    stage = staged()
+    transfer = Transfer(stage).accepted()
+    transfer.answers()
+    if left:
+        says(stage, transfer.answer, "BYE")
+    stage.closes(stage.carrier)
+    stage.wait(1)
+    again = stage.carrier.hears_request("INVITE")
+    stage.carrier.respond(again, 200, body=b"v=0 moved")
+    stage.carrier.hears("ACK")
+    assert len(stage.noted("transferred")) == 1
+    stage.from_callee(transfer.invite, "BYE")
+    nothing_left(stage)
+
+
+def test_it_goes_out_again_once() -> None:
+    stage = staged()
+    transfer = Transfer(stage).accepted()
+    transfer.answers()
+    stage.closes(stage.carrier)
+    stage.wait(1)
+    stage.carrier.hears("INVITE")
+    stage.closes(stage.carrier)
+    stage.wait(10)
+    stage.carrier.hears_nothing()
+    transfer.over(503)
+    says(stage, transfer.answer, "INFO")
+    stage.carrier.hears("INFO")
+
+
+@pytest.mark.parametrize(
+    ("who", "when"),
+    [
+        ("office", "accepted"), ("office", "rings"), ("office", "answered"), ("backup", "rings"),
+        ("backup", "answered"),
+    ],
+)  # fmt: skip
+def test_a_transfer_survives_the_connections_of_all_who_are_not_asked_just_then(who: str, when: str) -> None:
+    stage = staged()
+    transfer = Transfer(stage).accepted()
+    peer = stage.peers[who]
+    ringing = again = None
+    if when != "accepted":
+        ringing = transfer.rings()
+    if when == "answered" and ringing is not None:
+        stage.backup.respond(ringing, 200, body=b"v=0 target")
+        again = stage.carrier.hears_request("INVITE")
+    stage.closes(peer)
+    stage.wait(1)
+    ringing = ringing or stage.backup.hears_request("INVITE")
+    if again is None:
+        stage.backup.respond(ringing, 200, body=b"v=0 target")
+        again = stage.carrier.hears_request("INVITE")
+    stage.carrier.respond(again, 200, body=b"v=0 moved")
+    assert len(stage.noted("transferred")) == 1
+    stage.from_callee(transfer.invite, "BYE")
+    nothing_left(stage)

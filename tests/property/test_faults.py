@@ -47,7 +47,7 @@ from sbc.net.media.ports import BoundPorts
 from sbc.policy.limits import CallLimits
 from sbc.policy.rule_limits import RuleLimits
 from sbc.sip.dialog import Dialog
-from sbc.sip.message import response_to
+from sbc.sip.message import Response, response_to
 from tests.playbook.stage import snapshot
 from tests.property.driven import DrivenStage, media_plane
 
@@ -76,7 +76,11 @@ rules:
     when: referred_by != ""
     then: |
       limit 5 calls per from.user
+      follow redirects
       route "backup"
+  - name: consulted
+    when: to.user == "+12125550177"
+    then: route "backup"
   - name: taking over
     when: trunk == "backup" and redirected_from == ""
     then: |
@@ -210,9 +214,9 @@ def says(name: str, status: int, body: bytes = b"", **headers: str) -> Step:
     return f"{name} says {status}", act
 
 
-def moves(*users: str) -> Step:
+def moves(*users: str, name: str = "carrier") -> Step:
     def act(stage: DrivenStage) -> None:
-        agent = stage.agents["carrier"]
+        agent = stage.agents[name]
         invite = agent.invites()[-1]
         answer = response_to(invite, 302, "", "mover")
         for user in users:
@@ -220,7 +224,7 @@ def moves(*users: str) -> Step:
         agent.given[invite.via.branch] = 302
         agent.peer.say(answer)
 
-    return "carrier redirects", act
+    return f"{name} redirects", act
 
 
 def ack(body: bytes = b"") -> Step:
@@ -302,8 +306,39 @@ def taken() -> Step:
     return "the backup acknowledges", act
 
 
+def consults(stage: DrivenStage) -> None:
+    text, caller = "sip:+12125550177@sbc.example", "<sip:alice@office.example>;tag=consults"
+    stage.office.request("INVITE", text, OFFER, Call_ID="consults", From=caller)
+
+
+def hears(stage: DrivenStage) -> None:
+    answer = stage.agents["office"].reply(200)
+    fields = {"Call_ID": answer.call_id, "From": answer.headers.get("From") or ""}
+    stage.within("office", answer, "ACK", CSeq=f"{answer.cseq.number} ACK", **fields)
+
+
+def connects(stage: DrivenStage) -> None:
+    """The office refers whom it called first to whom it called last."""
+    said = [each for each in stage.agents["office"].heard if isinstance(each, Response)]
+    first, last = [each for each in said if each.status == 200 and each.cseq.method == "INVITE"]
+    named = f"consults%3Bto-tag%3D{last.to_tag}%3Bfrom-tag%3Dconsults"
+    stage.within("office", first, "REFER", Refer_To=f"<sip:+12125550199@sbc.example?Replaces={named}>")
+
+
+def from_outside(stage: DrivenStage) -> None:
+    """The office refers in a dialog of its own."""
+    answer = stage.agents["office"].reply(200)
+    dialog = f"{answer.call_id};local-tag={answer.from_.param('tag')};remote-tag={answer.to_tag}"
+    fields = {"Call_ID": "outside", "From": "<sip:alice@office.example>;tag=outside", "Target_Dialog": dialog}
+    stage.office.request("REFER", Refer_To="<sip:+12125550199@sbc.example>", **fields)
+
+
 RELIABLE = {"Require": "100rel", "RSeq": "1"}
 UP = (invite(), says("carrier", 180), says("carrier", 200, OFFER), ack())
+CONSULTED = (
+    *UP, ("the caller consults the backup", consults), says("backup", 200, OFFER),
+    ("the caller acknowledges that too", hears), ("the caller connects both", connects),
+)  # fmt: skip
 TAKES = ("the backup takes the place of the carrier", takes_over)
 REFERS = caller("REFER", Refer_To="<sip:+12125550199@sbc.example>")
 SCENES: dict[str, tuple[bool, tuple[Step, ...]]] = {
@@ -383,6 +418,44 @@ SCENES: dict[str, tuple[bool, tuple[Step, ...]]] = {
     "transferred by one who hangs up": (False, (
         *UP, REFERS, says("backup", 180), caller("BYE"), says("backup", 200, OFFER),
         says("carrier", 491), waits(5), says("carrier", 200, AGAIN), callee("BYE"),
+    )),
+    "an attended transfer": (False, (
+        *CONSULTED, says("backup", 200, AGAIN), says("carrier", 200, AGAIN), answers("office", "NOTIFY"),
+        callee("BYE"),
+    )),
+    "an attended transfer that the one refuses": (False, (
+        *CONSULTED, says("backup", 488), answers("office", "NOTIFY"), callee("BYE"),
+    )),
+    "an attended transfer that the other refuses": (False, (
+        *CONSULTED, says("backup", 200, AGAIN), says("carrier", 488), answers("office", "NOTIFY"),
+        callee("BYE"),
+    )),
+    "an attended transfer that is overtaken": (False, (*CONSULTED, says("backup", 180), callee("BYE"))),
+    "transferred by a REFER outside of the call": (False, (
+        *UP, ("the caller refers from outside", from_outside), says("backup", 200, OFFER),
+        says("carrier", 200, AGAIN), answers("office", "NOTIFY"), callee("BYE"),
+    )),
+    "a transfer to one who makes the offer": (False, (
+        invite(b""), says("carrier", 200), ack(), REFERS, says("backup", 200, OFFER),
+        says("carrier", 200, AGAIN), answers("office", "NOTIFY"), callee("BYE"),
+    )),
+    "a transfer that is redirected": (False, (
+        *UP, REFERS, moves("+12125550188", name="backup"), says("backup", 180), says("backup", 200, OFFER),
+        says("carrier", 200, AGAIN), callee("BYE"),
+    )),
+    "a transfer that the one who is transferred refuses": (False, (
+        *UP, REFERS, says("backup", 200, OFFER), says("carrier", 488), answers("office", "NOTIFY"),
+        callee("BYE"),
+    )),
+    "a transfer whose re-INVITE nobody answers": (False, (
+        *UP, REFERS, says("backup", 200, OFFER), says("carrier", 180), waits(41), says("carrier", 487),
+    )),
+    "a transfer of media that must not be used": (False, (
+        *UP, REFERS, says("backup", 200, OFFER), says("carrier", 200, b"v=0\r\n"), waits(1),
+    )),
+    "a transfer whose connection closes": (False, (
+        *UP, REFERS, says("backup", 200, OFFER), closes("carrier"), says("carrier", 200, AGAIN),
+        callee("BYE"),
     )),
     "a transfer that is refused": (False, (*UP, REFERS, says("backup", 486), callee("BYE"))),
     "a transfer that nobody waits for": (False, (*UP, REFERS, says("backup", 180), callee("BYE"))),
