@@ -53,7 +53,7 @@ def refuse_refer(call: Call, fork: Fork, side: Side, request: Request) -> Refusa
     held, whom = found
     if held is call or held.leg(whom).trunk.trunk != call.leg(side).trunk.trunk:
         return Refusal(403, "Forbidden")  # whoever refers gives its own place away, and no other's
-    status, reason = may_replace(held, whom, named)
+    status, reason = may_replace(held, whom, named, call.leg(other(side)).flow.secure)
     return Refusal(status, reason) if status else None
 
 

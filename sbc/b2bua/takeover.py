@@ -27,7 +27,7 @@ from sbc.b2bua.life import clear, fire
 from sbc.b2bua.media_policy import callee_srtp, caller_srtp, leg_policy
 from sbc.b2bua.session import accept, accepted, may_be_transferred
 from sbc.b2bua.states import ENDED, LEFT, UP, Ending
-from sbc.b2bua.transfers import Replaces, as_seen_by, find_replaced, introduction, still_demanding
+from sbc.b2bua.transfers import Replaces, as_seen_by, find_replaced, introduction
 from sbc.b2bua.translate import answer
 from sbc.base import PeerError
 from sbc.policy.downgrade import effective_downgrade, verdict
@@ -42,8 +42,11 @@ def replaced_by(desk: Desk, named: Replaces) -> tuple[Call, Side] | None:
     return (call, found.side) if found is not None and isinstance(call, Call) else None
 
 
-def may_replace(held: Call, side: Side, named: Replaces) -> tuple[int, str]:
-    """Status and reason by which a dialog may not be replaced; 0 where it may (RFC 3891 3)."""
+def may_replace(held: Call, side: Side, named: Replaces, secure: bool) -> tuple[int, str]:
+    """Status and reason by which a dialog may not be replaced; 0 where it may (RFC 3891 3).
+
+    ``secure``: who takes its place is on TLS, as the rules of the call may have promised the one who stays.
+    """
     if held.leg(side).trunk.transfers == "refuse":
         return 403, "Forbidden"
     if held.state != UP:
@@ -52,6 +55,8 @@ def may_replace(held: Call, side: Side, named: Replaces) -> tuple[int, str]:
         return 486, "Busy Here"
     if held.linked is not None or held.rival is not None:
         return 491, "Request Pending"
+    if held.demands[1] and held.a.flow.secure and not secure:
+        return 480, "Temporarily Unavailable"
     return 0, ""
 
 
@@ -84,14 +89,6 @@ class Takeover:
             return
         if held.state != UP or held.rival is not None or held.linked is not None:
             self.invitation.refuse(481, "", at, out, "the call that it is to join has changed")
-            return
-        # Whoever stays was promised it: no lesser protection than that of the call which is taken over.
-        srtp, tls = held.demands
-        route = still_demanding(route, srtp, tls)
-        call.demands = route.srtp == "required", route.downgrade == "forbid"
-        judged = verdict(tls and held.a.flow.secure, call.a.flow.secure, "forbid")
-        if judged.outcome == "forbid":
-            self.invitation.forbid_downgrade(judged, call.a.trunk.trunk, at, out)
             return
         policy = effective_downgrade(leg.trunk.sips, route.downgrade)
         judged = verdict(call.a.flow.secure, leg.flow.secure, policy)
