@@ -338,15 +338,30 @@ def admit(call: Call, trunk: Trunk, at: float, always: bool) -> str | None:
 
     ``always``: nobody does.
     """
-    tenant = call.snapshot.tenant_bounds.get(trunk.tenant) if trunk.tenant is not None else None
-    if tenant is not None and any([each.trunk == tenant.trunk for each in call.admitted]):
-        tenant = None
+    tenant = _uncounted(call, trunk)
     refusal = call.desk.limits.admit(trunk, at, always, tenant)
     if refusal is None:
         call.admitted.append(trunk)
         if tenant is not None:
             call.admitted.append(tenant)
     return refusal
+
+
+def count(call: Call, trunk: Trunk) -> None:
+    """Count ``call`` for ``trunk``, and for its tenant, whose former call it goes on: no limit is asked."""
+    tenant, limits = _uncounted(call, trunk), call.desk.limits
+    limits.resume(trunk)
+    call.admitted.append(trunk)
+    if tenant is not None:
+        limits.resume(tenant)
+        call.admitted.append(tenant)
+
+
+def _uncounted(call: Call, trunk: Trunk) -> TenantBounds | None:
+    """The tenant of ``trunk``, where ``call`` does not count for it yet."""
+    tenant = call.snapshot.tenant_bounds.get(trunk.tenant) if trunk.tenant is not None else None
+    counted = tenant is None or any([each.trunk == tenant.trunk for each in call.admitted])
+    return None if counted else tenant
 
 
 def release(call: Call, held: int) -> None:

@@ -21,7 +21,7 @@ from sbc.b2bua.probe import Prober
 from sbc.b2bua.reception import Reception
 from sbc.b2bua.refresh import on_timer
 from sbc.b2bua.registrations import Registrations
-from sbc.b2bua.states import Ending
+from sbc.b2bua.states import ENDED, Ending
 from sbc.b2bua.wreck import Wreck
 from sbc.base import PeerError
 from sbc.config.entrances import came_wrongly, dialled_wrongly, entrances
@@ -214,7 +214,9 @@ class Engine(Desk):
             call = self.call_of(flow, message)
             if call is not None:
                 del self.calls[call.id]
-        return Wreck(self, call, flow, message)
+        # One call may end another, and the fault have struck in that one: what is over is known no more.
+        halfway = [each for each in self.calls.values() if each.state == ENDED]
+        return Wreck(self, call, flow, message, halfway)
 
     def call_of(self, flow: Flow, message: Message) -> Call | None:
         """The call that a message on ``flow`` is about, found the long way; none for what begins one."""

@@ -50,8 +50,8 @@ class Joining:
     """
 
     __slots__ = (
-        "_acks", "_holder", "_on", "_pending", "_side", "_tries", "answered", "call", "cancelled", "dialog",
-        "given", "heard", "leg", "offer", "request", "took",
+        "_acks", "_holder", "_lost", "_on", "_pending", "_side", "_tries", "answered", "call", "cancelled",
+        "dialog", "given", "heard", "leg", "offer", "request", "took",
     )  # fmt: skip
 
     def __init__(
@@ -71,7 +71,7 @@ class Joining:
         self._side: Side = side
         self._on = on
         self._tries = 0
-        self._pending = False
+        self._pending = self._lost = False
 
     def start(self, at: float, out: list[Command]) -> None:
         """Send the re-INVITE as soon as it can be."""
@@ -167,6 +167,10 @@ class Joining:
         if self.took or self not in self.call.mirrors or kind == "adrift":
             return
         self._free()
+        if kind == "transport" and not self._lost:
+            self._lost = True  # who still waits for it must not be hung up for a connection: ask on a new one
+            self.call.schedule(JOIN, at + _BUSY)
+            return
         self._on.on_refused(408 if kind == "timeout" else 503, at, out)
 
     def abandon(self, at: float, out: list[Command]) -> None:

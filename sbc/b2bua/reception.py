@@ -244,6 +244,8 @@ class Reception:
                 return
         # Whole before it counts anywhere: what fails half-made has then nothing to give back.
         call = self._new_call(snapshot, trunk, flow, request, at)
+        if takes is not None:
+            call.demands = takes[0].demands
         if takes is not None and trunk.transfers == "pass":
             call.replacing = told_to_replace(*takes)
             takes = None
@@ -269,7 +271,11 @@ class Reception:
         """The call and its side that an INVITE is to replace; None where it is refused (RFC 3891 3)."""
         named = parse_replaces(request.headers.get("Replaces") or "")
         found = replaced_by(self._desk, named)
-        refusal = (481, "Call/Transaction Does Not Exist") if found is None else may_replace(*found, named)
+        refusal = (
+            (481, "Call/Transaction Does Not Exist")
+            if found is None
+            else may_replace(*found, named, server.flow.secure)
+        )
         if refusal[0]:
             self._refuse(server, Refusal(*refusal), at, out)
             return None

@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.bodies import carried_body, with_sdp
-from sbc.b2bua.call import Call
+from sbc.b2bua.call import Call, admit, count
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia
 from sbc.b2bua.desk import NOBODY
 from sbc.b2bua.dialogs import Fork
@@ -53,7 +53,7 @@ def refuse_refer(call: Call, fork: Fork, side: Side, request: Request) -> Refusa
     held, whom = found
     if held is call or held.leg(whom).trunk.trunk != call.leg(side).trunk.trunk:
         return Refusal(403, "Forbidden")  # whoever refers gives its own place away, and no other's
-    status, reason = may_replace(held, whom, named)
+    status, reason = may_replace(held, whom, named, call.leg(other(side)).flow.secure)
     return Refusal(status, reason) if status else None
 
 
@@ -95,7 +95,7 @@ class Referral:
         self.side: Side = side
         self._cseq = request.cseq.number
         self._silent = wants_no_notify(request)
-        self._told = 0
+        self._told: set[int] = set()
         self._answered: AnsweredInvite | None = None
         self._joining: Joining | None = None
         self._offers = False  # the callee makes the offer
@@ -112,13 +112,13 @@ class Referral:
             response.headers.add("Refer-Sub", "false")
         server.respond(response, at, out)
         by, urgency = old.leg(self.side).trunk, self._urgency(new, to, at)
-        refusal = desk.limits.admit(by, at, urgency == WITHIN)
+        refusal = admit(new, by, at, urgency == WITHIN)
         if refusal is not None:
             out.append(Note("call-refused", "", {"trunk": by.trunk, "reason": refusal}))
             self._notify(503, True, at, out)
             setup.invitation.server.user = None  # the two would keep each other alive
             return
-        new.admitted.append(by)
+        new.held = len(new.admitted)  # of whoever refers, at whichever hop it is tried
         new.setup = setup
         old.mirrors.append(self)
         old.linked, new.linked = new, old
@@ -264,8 +264,7 @@ class Referral:
         start(new, "a", at)
         desk.dialogs.register(new.id, fork)
         if leg.trunk.trunk != new.referred[1]:
-            desk.limits.resume(leg.trunk)
-            new.admitted.append(leg.trunk)
+            count(new, leg.trunk)
         out.append(Note("transferred", old.id, {"by": new.referred[0], "to": new.called, "as": new.id}))
         self._notify(200, True, at, out)
         by: Literal["caller", "callee"] = "caller" if self.side == "a" else "callee"
@@ -329,9 +328,9 @@ class Referral:
 
     def _notify(self, status: int, final: bool, at: float, out: list[Command]) -> None:
         """Tell whoever referred what has come of it so far, each thing once (RFC 3515 2.4.4)."""
-        if self._silent or (status == self._told and not final):
+        if self._silent or (status in self._told and not final):
             return
-        self._told = status
+        self._told.add(status)
         call = self.call
         leg, dialog = call.leg(self.side), self._told_in or self.fork.dialog(self.side)
         via = leg.via(call.desk.transactions.new_branch())

@@ -143,6 +143,8 @@ class Setup:
             route = _still_demanding(route, self.redirection)
         elif self.referrer is not None:
             route = still_demanding(route, self.referrer.srtp, self.referrer.tls)
+        held = call.demands if self.takes is None else self.takes[0].demands
+        route = still_demanding(route, *held)
         call.demands = route.srtp == "required", route.downgrade == "forbid"
         if route.limits and call.reserved:
             route = replace(route, limits=())
@@ -284,7 +286,7 @@ class Setup:
         call = Call(desk, desk.ids.key(6).hex(), old.snapshot, old.a, at)
         call.caller, call.called = old.caller, target.party.user
         call.redirected = to.called, to.by.trunk.trunk
-        call.referred = old.referred
+        call.referred, call.replacing = old.referred, old.replacing
         if old.linked is not None:
             call.linked, old.linked.linked, old.linked = old.linked, call, None
         call.setup = setup = Setup(call, server, Request("INVITE", str(target), said.headers, said.body), to)

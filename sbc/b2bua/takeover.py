@@ -16,7 +16,7 @@ from typing import Literal
 from dsl.decision import Route
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.bodies import carried_body
-from sbc.b2bua.call import Call
+from sbc.b2bua.call import Call, count
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.dialogs import Fork
@@ -42,8 +42,11 @@ def replaced_by(desk: Desk, named: Replaces) -> tuple[Call, Side] | None:
     return (call, found.side) if found is not None and isinstance(call, Call) else None
 
 
-def may_replace(held: Call, side: Side, named: Replaces) -> tuple[int, str]:
-    """Status and reason by which a dialog may not be replaced; 0 where it may (RFC 3891 3)."""
+def may_replace(held: Call, side: Side, named: Replaces, secure: bool) -> tuple[int, str]:
+    """Status and reason by which a dialog may not be replaced; 0 where it may (RFC 3891 3).
+
+    ``secure``: who takes its place is on TLS, as the rules of the call may have promised the one who stays.
+    """
     if held.leg(side).trunk.transfers == "refuse":
         return 403, "Forbidden"
     if held.state != UP:
@@ -52,6 +55,8 @@ def may_replace(held: Call, side: Side, named: Replaces) -> tuple[int, str]:
         return 486, "Busy Here"
     if held.linked is not None or held.rival is not None:
         return 491, "Request Pending"
+    if held.demands[1] and held.a.flow.secure and not secure:
+        return 480, "Temporarily Unavailable"
     return 0, ""
 
 
@@ -177,8 +182,7 @@ class Takeover:
         fork = Fork(Dialog.as_uas(self.invitation.request, desk.ids.tag()), joining.dialog)
         call.add_fork(joining.dialog.remote_tag, fork)
         call.keep_only(fork)
-        desk.limits.resume(joining.leg.trunk)
-        call.admitted.append(joining.leg.trunk)
+        count(call, joining.leg.trunk)
         out.append(Note("replaced", held.id, {"by": call.caller, "as": call.id}))
         by: Literal["caller", "callee"] = "caller" if self.stays == "b" else "callee"
         fire(held, "moved", at, out, Ending("replaced", by, side=self.stays))

@@ -31,6 +31,8 @@ _OF_ITSELF: Final = ("Privacy", "P-Asserted-Identity", "P-Preferred-Identity", "
 # What a URI's header may hold unescaped (RFC 3261 25.1, hnv-unreserved).
 _UNESCAPED: Final = "[]/?:+$-_.!~*'()"
 _STATUS_LINE: Final = re.compile(rb"SIP/2\.0 [1-6][0-9]{2} [ -~]{0,100}").match
+# What a Call-ID or tag may hold that was escaped in a URI: it goes on as part of a header.
+_PRINTABLE: Final = re.compile("[!-~]+").fullmatch
 _HELD: Final = re.compile(rb"^a=(?:sendonly|recvonly|inactive)(?=\r?$)", re.MULTILINE)
 # Of one dialog so many REFERs are remembered whose NOTIFYs may still come.
 MOST_REFERS: Final = 8
@@ -46,7 +48,8 @@ class Replaces(NamedTuple):
     early_only: bool = False
 
     def __str__(self) -> str:
-        return f"{self.call_id};to-tag={self.to_tag};from-tag={self.from_tag}"
+        early = ";early-only" if self.early_only else ""
+        return f"{self.call_id};to-tag={self.to_tag};from-tag={self.from_tag}{early}"
 
 
 class ReferTo(NamedTuple):
@@ -67,9 +70,10 @@ class Replaced(NamedTuple):
 def parse_replaces(text: str) -> Replaces:
     """Read the value of a Replaces header; PeerError 400."""
     call_id, tags = _value_and_parameters(text)
-    if not call_id or not tags.get("to-tag") or not tags.get("from-tag"):
+    to_tag, from_tag = tags.get("to-tag", ""), tags.get("from-tag", "")
+    if not (_PRINTABLE(call_id) and _PRINTABLE(to_tag) and _PRINTABLE(from_tag)):
         raise PeerError("malformed Replaces")
-    return Replaces(call_id, tags["to-tag"], tags["from-tag"], "early-only" in tags)
+    return Replaces(call_id, to_tag, from_tag, "early-only" in tags)
 
 
 def _value_and_parameters(text: str) -> tuple[str, dict[str, str]]:
@@ -268,7 +272,7 @@ def referred_invite(
     hops = refer.max_forwards
     fields = [
         ("Via", leg.via(branch)),
-        ("Max-Forwards", str(69 if hops is None else max(hops - 1, 0))),
+        ("Max-Forwards", str(70 if hops is None else hops)),
         ("From", f"{party.remote_uri};tag={tag}"),
         ("To", f"<{to}>"),
         ("Call-ID", leg.call_id),

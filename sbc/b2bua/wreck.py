@@ -36,11 +36,16 @@ _Step = Callable[[Any, float, list[Command]], None]
 
 
 class Wreck:
-    """One fault: ``call`` is the one that it happened in, ``message`` what had just come on ``flow``."""
+    """One fault: ``call`` is the one that it happened in, ``message`` what had just come on ``flow``.
+
+    ``halfway``: calls that were just being ended, which may have been on behalf of ``call``.
+    """
 
     __slots__ = ("_desk", "_steps", "call", "flow", "message", "serving")
 
-    def __init__(self, desk: Desk, call: Call | None, flow: Flow | None, message: Message | None) -> None:
+    def __init__(
+        self, desk: Desk, call: Call | None, flow: Flow | None, message: Message | None, halfway: list[Call]
+    ) -> None:
         self._desk = desk
         self.call = call
         self.flow = flow
@@ -53,6 +58,8 @@ class Wreck:
             self._steps.append((self._survey, call))
         elif isinstance(message, Response):
             self._steps.append((self._disown, message))
+        for each in halfway:
+            self._steps.append((self._survey, each))
 
     def go_on(self, at: float, out: list[Command]) -> None:
         """Take every step that has not been tried yet."""

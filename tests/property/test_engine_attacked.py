@@ -11,6 +11,7 @@ from random import Random
 import pytest
 
 from sbc.config.model import Trunk
+from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
 from sbc.net.media.embedded import MediaIO
 from sbc.sip.digest_client import Account
@@ -95,8 +96,8 @@ class PeerWire:
 class Attacked(DrivenStage):
     """The real driver with hooks, rules that look at everything, journal and records; flows end here."""
 
-    def __init__(self, media: MediaIO) -> None:
-        super().__init__(configuration(), media)
+    def __init__(self, media: MediaIO, made: Snapshot | None = None) -> None:
+        super().__init__(made or configuration(), media)
         for peer in self.peers.values():
             peer.flow.channel = PeerWire(peer.heard)
 

@@ -6,69 +6,23 @@ which event; then each of these fails there, once or from then on for good, as a
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cache, wraps
-from types import FunctionType, ModuleType
-from typing import Any
+from functools import cache
 
 import pytest
 
-import sbc.b2bua.facts
-import sbc.b2bua.leg
-import sbc.b2bua.life
-import sbc.b2bua.media_policy
-import sbc.b2bua.redirects
-import sbc.b2bua.screening
-import sbc.b2bua.told
-import sbc.b2bua.translate
-import sbc.policy.downgrade
-import sbc.policy.headers
-from dsl.ruleset import RuleSet
-from sbc.b2bua.answered import AnsweredInvite
-from sbc.b2bua.attempt import Attempt
-from sbc.b2bua.call import Call
-from sbc.b2bua.dialogs import Dialogs, Fork
-from sbc.b2bua.invitation import Invitation
-from sbc.b2bua.joining import Joining
-from sbc.b2bua.leg import Leg
-from sbc.b2bua.mirror import Mirror
-from sbc.b2bua.reception import Reception
-from sbc.b2bua.referral import Referral, Stand
-from sbc.b2bua.setup import Setup
-from sbc.b2bua.takeover import Takeover
 from sbc.config.hooks import load_hooks
 from sbc.config.snapshot import Snapshot
-from sbc.media.session import MediaSession
-from sbc.net.hooks.run import HookRun
 from sbc.net.media.embedded import MediaIO
-from sbc.net.media.ports import BoundPorts
-from sbc.policy.limits import CallLimits
-from sbc.policy.rule_limits import RuleLimits
-from sbc.sip.dialog import Dialog
-from sbc.sip.message import response_to
+from sbc.sip.message import Response, response_to
 from tests.playbook.stage import snapshot
 from tests.property.driven import DrivenStage, media_plane
+from tests.property.injector import INJECTOR, LAST_WORDS, injected
+
+__all__ = ["injected"]  # a fixture of this module
 
 pytestmark = [pytest.mark.pure, pytest.mark.slow]
-
-CLASSES = (
-    Setup, Invitation, Attempt, Mirror, AnsweredInvite, Call, Fork, Leg, Reception, Dialogs,
-    CallLimits, RuleLimits, RuleSet, MediaIO, MediaSession, BoundPorts, HookRun, Dialog,
-    Referral, Stand, Joining, Takeover,
-)  # fmt: skip
-MODULES = (
-    sbc.b2bua.translate, sbc.b2bua.redirects, sbc.b2bua.screening, sbc.b2bua.facts, sbc.b2bua.told,
-    sbc.b2bua.life, sbc.b2bua.leg, sbc.b2bua.media_policy, sbc.b2bua.mirror, sbc.policy.downgrade,
-    sbc.policy.headers, sbc.b2bua.transfers, sbc.b2bua.session,
-)  # fmt: skip
-# What gives something back, or writes the last word, has no substitute: these fail once only.
-LAST_WORDS = (
-    "CallLimits.release", "RuleLimits.release", "Dialogs.unregister", "MediaIO.delete",
-    "MediaSession.", "BoundPorts.", "Leg.", "leg.", "Fork.", "Dialog.",
-)  # fmt: skip
-TESTS_OWN = ("MediaIO.query", "MediaIO.free_ports", "CallLimits.calls", "MediaIO.close", "MediaIO.idle")
 
 RULES = """
 rules:
@@ -76,7 +30,11 @@ rules:
     when: referred_by != ""
     then: |
       limit 5 calls per from.user
+      follow redirects
       route "backup"
+  - name: consulted
+    when: to.user == "+12125550177"
+    then: route "backup"
   - name: taking over
     when: trunk == "backup" and redirected_from == ""
     then: |
@@ -114,68 +72,6 @@ AGAIN = OFFER.replace(b"o=- 1 1", b"o=- 1 2").replace(b"40000", b"40002")
 Step = tuple[str, Callable[[DrivenStage], object]]
 
 
-class Fault(Exception):
-    """A mistake of ours."""
-
-
-class Injector:
-    """Stands before every function; ``seen`` are those that ran, ``armed`` is the one that fails."""
-
-    def __init__(self) -> None:
-        self.event = ""
-        self.seen: dict[tuple[str, str], None] = {}
-        self.armed: tuple[str, str] | None = None
-        self.always = False
-        self.hits = 0
-
-    def arm(self, armed: tuple[str, str] | None, always: bool = False) -> None:
-        self.event, self.armed, self.always, self.hits = "", armed, always, 0
-
-    def passes(self, name: str) -> None:
-        self.seen[self.event, name] = None
-        if self.armed is None or self.armed[1] != name:
-            return
-        if (self.hits and self.always) or (not self.hits and self.armed[0] == self.event):
-            self.hits += 1
-            raise Fault(f"{name} at {self.event}")
-
-    def before(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        @wraps(function)
-        def guarded(*arguments: Any, **named: Any) -> Any:
-            self.passes(name)
-            return function(*arguments, **named)
-
-        return guarded
-
-
-INJECTOR = Injector()
-
-
-@pytest.fixture(scope="module", autouse=True)
-def injected() -> Iterator[None]:
-    """Every function of the classes and modules above is found by the injector first."""
-    with pytest.MonkeyPatch.context() as patch:
-        for owner in CLASSES:
-            for name, value in list(vars(owner).items()):
-                if isinstance(value, FunctionType) and (not name.startswith("__") or name == "__init__"):
-                    if (full := f"{owner.__name__}.{name}") not in TESTS_OWN:
-                        patch.setattr(owner, name, INJECTOR.before(full, value))
-        users = [each for name, each in sys.modules.items() if name.startswith("sbc.") and each]
-        for module in MODULES:
-            for name, value in list(vars(module).items()):
-                if isinstance(value, FunctionType) and value.__module__ == module.__name__:
-                    _replace(patch, users, value, f"{module.__name__.rpartition('.')[2]}.{name}")
-        yield
-
-
-def _replace(patch: pytest.MonkeyPatch, users: list[ModuleType], function: FunctionType, full: str) -> None:
-    guarded = INJECTOR.before(full, function)
-    for user in users:
-        for name, value in list(vars(user).items()):
-            if value is function:
-                patch.setattr(user, name, guarded)
-
-
 @pytest.fixture(scope="module")
 def media() -> Iterator[MediaIO]:
     plane = media_plane()
@@ -210,9 +106,9 @@ def says(name: str, status: int, body: bytes = b"", **headers: str) -> Step:
     return f"{name} says {status}", act
 
 
-def moves(*users: str) -> Step:
+def moves(*users: str, name: str = "carrier") -> Step:
     def act(stage: DrivenStage) -> None:
-        agent = stage.agents["carrier"]
+        agent = stage.agents[name]
         invite = agent.invites()[-1]
         answer = response_to(invite, 302, "", "mover")
         for user in users:
@@ -220,7 +116,7 @@ def moves(*users: str) -> Step:
         agent.given[invite.via.branch] = 302
         agent.peer.say(answer)
 
-    return "carrier redirects", act
+    return f"{name} redirects", act
 
 
 def ack(body: bytes = b"") -> Step:
@@ -302,8 +198,39 @@ def taken() -> Step:
     return "the backup acknowledges", act
 
 
+def consults(stage: DrivenStage) -> None:
+    text, caller = "sip:+12125550177@sbc.example", "<sip:alice@office.example>;tag=consults"
+    stage.office.request("INVITE", text, OFFER, Call_ID="consults", From=caller)
+
+
+def hears(stage: DrivenStage) -> None:
+    answer = stage.agents["office"].reply(200)
+    fields = {"Call_ID": answer.call_id, "From": answer.headers.get("From") or ""}
+    stage.within("office", answer, "ACK", CSeq=f"{answer.cseq.number} ACK", **fields)
+
+
+def connects(stage: DrivenStage) -> None:
+    """The office refers whom it called first to whom it called last."""
+    said = [each for each in stage.agents["office"].heard if isinstance(each, Response)]
+    first, last = [each for each in said if each.status == 200 and each.cseq.method == "INVITE"]
+    named = f"consults%3Bto-tag%3D{last.to_tag}%3Bfrom-tag%3Dconsults"
+    stage.within("office", first, "REFER", Refer_To=f"<sip:+12125550199@sbc.example?Replaces={named}>")
+
+
+def from_outside(stage: DrivenStage) -> None:
+    """The office refers in a dialog of its own."""
+    answer = stage.agents["office"].reply(200)
+    dialog = f"{answer.call_id};local-tag={answer.from_.param('tag')};remote-tag={answer.to_tag}"
+    fields = {"Call_ID": "outside", "From": "<sip:alice@office.example>;tag=outside", "Target_Dialog": dialog}
+    stage.office.request("REFER", Refer_To="<sip:+12125550199@sbc.example>", **fields)
+
+
 RELIABLE = {"Require": "100rel", "RSeq": "1"}
 UP = (invite(), says("carrier", 180), says("carrier", 200, OFFER), ack())
+CONSULTED = (
+    *UP, ("the caller consults the backup", consults), says("backup", 200, OFFER),
+    ("the caller acknowledges that too", hears), ("the caller connects both", connects),
+)  # fmt: skip
 TAKES = ("the backup takes the place of the carrier", takes_over)
 REFERS = caller("REFER", Refer_To="<sip:+12125550199@sbc.example>")
 SCENES: dict[str, tuple[bool, tuple[Step, ...]]] = {
@@ -383,6 +310,44 @@ SCENES: dict[str, tuple[bool, tuple[Step, ...]]] = {
     "transferred by one who hangs up": (False, (
         *UP, REFERS, says("backup", 180), caller("BYE"), says("backup", 200, OFFER),
         says("carrier", 491), waits(5), says("carrier", 200, AGAIN), callee("BYE"),
+    )),
+    "an attended transfer": (False, (
+        *CONSULTED, says("backup", 200, AGAIN), says("carrier", 200, AGAIN), answers("office", "NOTIFY"),
+        callee("BYE"),
+    )),
+    "an attended transfer that the one refuses": (False, (
+        *CONSULTED, says("backup", 488), answers("office", "NOTIFY"), callee("BYE"),
+    )),
+    "an attended transfer that the other refuses": (False, (
+        *CONSULTED, says("backup", 200, AGAIN), says("carrier", 488), answers("office", "NOTIFY"),
+        callee("BYE"),
+    )),
+    "an attended transfer that is overtaken": (False, (*CONSULTED, says("backup", 180), callee("BYE"))),
+    "transferred by a REFER outside of the call": (False, (
+        *UP, ("the caller refers from outside", from_outside), says("backup", 200, OFFER),
+        says("carrier", 200, AGAIN), answers("office", "NOTIFY"), callee("BYE"),
+    )),
+    "a transfer to one who makes the offer": (False, (
+        invite(b""), says("carrier", 200), ack(), REFERS, says("backup", 200, OFFER),
+        says("carrier", 200, AGAIN), answers("office", "NOTIFY"), callee("BYE"),
+    )),
+    "a transfer that is redirected": (False, (
+        *UP, REFERS, moves("+12125550188", name="backup"), says("backup", 180), says("backup", 200, OFFER),
+        says("carrier", 200, AGAIN), callee("BYE"),
+    )),
+    "a transfer that the one who is transferred refuses": (False, (
+        *UP, REFERS, says("backup", 200, OFFER), says("carrier", 488), answers("office", "NOTIFY"),
+        callee("BYE"),
+    )),
+    "a transfer whose re-INVITE nobody answers": (False, (
+        *UP, REFERS, says("backup", 200, OFFER), says("carrier", 180), waits(41), says("carrier", 487),
+    )),
+    "a transfer of media that must not be used": (False, (
+        *UP, REFERS, says("backup", 200, OFFER), says("carrier", 200, b"v=0\r\n"), waits(1),
+    )),
+    "a transfer whose connection closes": (False, (
+        *UP, REFERS, says("backup", 200, OFFER), closes("carrier"), says("carrier", 200, AGAIN),
+        callee("BYE"),
     )),
     "a transfer that is refused": (False, (*UP, REFERS, says("backup", 486), callee("BYE"))),
     "a transfer that nobody waits for": (False, (*UP, REFERS, says("backup", 180), callee("BYE"))),
