@@ -89,7 +89,7 @@ class Invitation:
 
     def forbid_downgrade(self, judged: Judgement, where: str, at: float, out: list[Command]) -> None:
         """The call may not go on without TLS (RFC 5630 5.3); ``where`` to is for its record."""
-        host = self.call.a.sent_by.rpartition(":")[0]
+        host = self.call.a.host
         response = self.call.desk.respond_to(self.server, judged.status, "Temporarily Unavailable")
         response.headers.add("Warning", judged.warning.format(agent=host))
         self.finish(response, at, out, Ending(f"downgrade to {where} is forbidden"))

@@ -48,7 +48,7 @@ class Leg:
     """The addresses and identifiers that we use towards one peer.
 
     ``peer`` is which, where we dialled it, and ``target`` how the configuration names that: a domain, where
-    it is one of its servers.
+    it is one of its servers. ``host`` is ours in what we write there.
     """
 
     __slots__ = (
@@ -56,6 +56,7 @@ class Leg:
         "contact",
         "cseq",
         "flow",
+        "host",
         "invited",
         "inviting",
         "late",
@@ -91,6 +92,7 @@ class Leg:
         self.flow = flow
         self.scheme = scheme
         self.sent_by = sent_by
+        self.host = sent_by.rpartition(":")[0]
         self.call_id = ""
         self.local_tag = ""
         self.local_uri = ""
@@ -129,11 +131,6 @@ class Leg:
         """What its peer is told of who a user is (RFC 3325 5)."""
         word = self.trunk.identity.out
         return word if word is not None else "trusted" if self.flow.trusted else "none"
-
-    @property
-    def host(self) -> str:
-        """Our host in what we write there."""
-        return self.sent_by.rpartition(":")[0]
 
     def set_contact(self, user: str) -> None:
         """Write the Contact that the peer will send its requests to."""

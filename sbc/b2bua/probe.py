@@ -123,7 +123,7 @@ def options(leg: Leg, branch: str, tag: str, call_id: str) -> Request:
     place = format_target(leg.target, flow.transport)
     leg.set_contact("")
     suffix = "" if flow.transport == "udp" else f";transport={flow.transport}"
-    own_host = leg.sent_by.rpartition(":")[0]
+    own_host = leg.host
     fields = [
         ("Via", leg.via(branch)),
         ("Max-Forwards", "70"),

@@ -6,8 +6,6 @@ from the trunk that the dialog is with; the others are answered here.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from dsl.addresses import escape_user
 from sbc.b2bua.bodies import Part, lost, read_body
 from sbc.b2bua.call import Call, admit
@@ -43,15 +41,18 @@ from sbc.sip.message import Request
 from sbc.sip.transactions import ACK2XX, ServerTransaction
 
 
-class Whose(NamedTuple):
+class Whose:
     """Which trunk a request is of, if any, or why it is nobody's; and how urgent it is.
 
     The trunk of what is nobody's, and of what is urgent and would be, is that of its connection.
     """
 
-    trunk: Trunk | None
-    unfit: Unfit | None
-    urgency: Urgency
+    __slots__ = ("trunk", "unfit", "urgency")
+
+    def __init__(self, trunk: Trunk | None, unfit: Unfit | None, urgency: Urgency) -> None:
+        self.trunk = trunk
+        self.unfit = unfit
+        self.urgency = urgency
 
 
 class Reception:
@@ -215,7 +216,7 @@ class Reception:
         out: list[Command],
     ) -> None:  # fmt: skip
         snapshot = self._desk.store.current
-        trunk, _, urgency = whose
+        trunk, urgency = whose.trunk, whose.urgency
         if request.contact is None:
             self._refuse(server, Refusal(400, "Missing Contact"), at, out)
             return

@@ -192,7 +192,7 @@ def address_invite(leg: Leg, request: Request, route: Route, target: Address, hi
     caller, params = placed(parts["from.user"], given)
     number = "" if hidden else telephone(parts.get("from.scheme", ""), caller, params)
     caller_at = f"{caller}@" if caller else ""
-    place = _host(parts["from.host"]) or leg.sent_by.rpartition(":")[0]
+    place = _host(parts["from.host"]) or leg.host
     phone = _user_type(parts["from.type"], caller)
     written = number or f"{leg.scheme}:{caller_at}{place}{phone}{params}"
     leg.local_uri = f"{quote_display(parts['from.display'])}<{written}>"

@@ -17,7 +17,7 @@ P-Preferred-Identity or Remote-Party-ID instead is understood, and one that read
 
 from __future__ import annotations
 
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 from dsl.asserted import (
     ASSERTED,
@@ -46,18 +46,21 @@ _REMOTE_PARTY: Final = REMOTE_PARTY.lower()
 _WITHHOLDING: Final = frozenset(("id", "user", "header"))
 
 
-class Boundary(NamedTuple):
+class Boundary:
     """What lies between the leg that a message came from and the one that it goes on to.
 
     ``masked``: hosts of the other side are not for the peer. ``written`` is the header by which the peer is
     told who a user is, ``place`` our host on that leg.
     """
 
-    believed: Trust
-    told: Trust
-    masked: bool
-    written: Written
-    place: str
+    __slots__ = ("believed", "masked", "place", "told", "written")
+
+    def __init__(self, believed: Trust, told: Trust, masked: bool, written: Written, place: str) -> None:
+        self.believed = believed
+        self.told = told
+        self.masked = masked
+        self.written = written
+        self.place = place
 
 
 def taken(headers: Headers, believed: Trust, party: Party) -> list[Field]:
