@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -205,7 +206,7 @@ def consults(stage: DrivenStage) -> None:
 
 def hears(stage: DrivenStage) -> None:
     answer = stage.agents["office"].reply(200)
-    fields = {"Call_ID": answer.call_id, "From": answer.headers.get("From") or ""}
+    fields: dict[str, Any] = {"Call_ID": answer.call_id, "From": answer.headers.get("From") or ""}
     stage.within("office", answer, "ACK", CSeq=f"{answer.cseq.number} ACK", **fields)
 
 
@@ -221,8 +222,10 @@ def from_outside(stage: DrivenStage) -> None:
     """The office refers in a dialog of its own."""
     answer = stage.agents["office"].reply(200)
     dialog = f"{answer.call_id};local-tag={answer.from_.param('tag')};remote-tag={answer.to_tag}"
-    fields = {"Call_ID": "outside", "From": "<sip:alice@office.example>;tag=outside", "Target_Dialog": dialog}
-    stage.office.request("REFER", Refer_To="<sip:+12125550199@sbc.example>", **fields)
+    stage.office.request(
+        "REFER", Refer_To="<sip:+12125550199@sbc.example>", Target_Dialog=dialog, Call_ID="outside",
+        From="<sip:alice@office.example>;tag=outside",
+    )  # fmt: skip
 
 
 RELIABLE = {"Require": "100rel", "RSeq": "1"}

@@ -162,8 +162,9 @@ def in_start_line(place: int, octets: bytes) -> Callable[[bytes], bytes]:
     def spoil(data: bytes) -> bytes:
         line, _, rest = data.partition(b"\r\n")
         words = line.split(b" ", 2)
-        middle = len(words[place]) // 2
-        words[place] = words[place][:middle] + octets + words[place][middle:]
+        at = min(place, len(words) - 1)
+        middle = len(words[at]) // 2
+        words[at] = words[at][:middle] + octets + words[at][middle:]
         return b" ".join(words) + b"\r\n" + rest
 
     return spoil
