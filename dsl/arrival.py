@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from dsl.addresses import Lookup, Party, header_reader, no_param
 from dsl.asserted import claimed
-from dsl.facts import Facts, canonical, no_calls
+from dsl.facts import Facts, canonical, in_order, no_calls
 
 NOBODY: Final = Party("", "", "sip", 0, no_param, "")
 
@@ -53,8 +53,7 @@ def call_facts(
     """The facts of a call; ``to`` is of the To header, ``header`` looks one up, ``login``: name and realm."""
     believed = arrival.believed or ("trusted" if arrival.peer_verified else "none")
     asserted = claimed(header, believed)
-    # By position, in the order of the class: forty names would cost more than all that they name.
-    return Facts(
+    return in_order(
         arrival.trunk, arrival.tenant, arrival.listener, arrival.source, arrival.transport, method,
         called.user, called.host, called.scheme, caller.user, caller.host, from_display,
         to.user, to.host, call_id, header("User-Agent") or "",
@@ -63,6 +62,7 @@ def call_facts(
         arrival.peer_sans, arrival.peer_issuer, arrival.peer_subject, arrival.peer_pin, codecs, srtp, now,
         (), header_reader(header), called.port, called.param, caller.scheme, caller.port, caller.param,
         to_display, login[0], login[1], called.type, caller.type, calls, asserted[0], asserted[1],
+        "", "", False, False,
     )
 # fmt: on
 

@@ -57,6 +57,7 @@ class Leg:
         "cseq",
         "flow",
         "host",
+        "into",
         "invited",
         "inviting",
         "late",
@@ -65,6 +66,7 @@ class Leg:
         "local_uri",
         "lost",
         "made",
+        "outward",
         "peer",
         "proof",
         "raised",
@@ -79,6 +81,7 @@ class Leg:
         "updates",
         "via_head",
         "waiting",
+        "written",
     )  # fmt: skip
 
     def __init__(
@@ -89,6 +92,11 @@ class Leg:
         self.peer = peer
         self.target = name or peer or flow.remote
         self.trunk = trunk
+        # What the trunk says of who is believed and told, asked for each message that crosses.
+        identity = trunk.identity
+        self.into: Trust | None = identity.into
+        self.outward: Trust | None = identity.out
+        self.written = identity.header
         self.flow = flow
         self.scheme = scheme
         self.sent_by = sent_by
@@ -123,14 +131,12 @@ class Leg:
     @property
     def believed(self) -> Trust:
         """How far its peer is believed when it says who a user is (RFC 3325 5)."""
-        word = self.trunk.identity.into
-        return word if word is not None else "trusted" if self.flow.trusted else "none"
+        return self.into or ("trusted" if self.flow.trusted else "none")
 
     @property
     def told(self) -> Trust:
         """What its peer is told of who a user is (RFC 3325 5)."""
-        word = self.trunk.identity.out
-        return word if word is not None else "trusted" if self.flow.trusted else "none"
+        return self.outward or ("trusted" if self.flow.trusted else "none")
 
     def set_contact(self, user: str) -> None:
         """Write the Contact that the peer will send its requests to."""
@@ -150,4 +156,4 @@ class Leg:
 def between(near: Leg | None, far: Leg) -> Boundary:
     """What a message of the peer on ``near`` crosses on its way to the one on ``far``."""
     believed: Trust = near.believed if near is not None else "none"
-    return Boundary(believed, far.told, not far.flow.trusted, far.trunk.identity.header, far.host)
+    return Boundary(believed, far.told, not far.flow.trusted, far.written, far.host)

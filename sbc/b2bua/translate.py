@@ -272,7 +272,9 @@ def invite(
     PeerError 500 where the caller insists on privacy that we cannot give (RFC 3323 5).
     """
     uri, crossing = _addressed(leg, request, route, target, near)
-    leg.contact += recording_feature(request, near.trunk, leg.trunk)
+    both = near.trunk.bodies and leg.trunk.bodies  # without them nothing beside SDP crosses
+    if both:
+        leg.contact += recording_feature(request, near.trunk, leg.trunk)
     hops = request.max_forwards
     fields = [
         ("Via", leg.via(branch)),
@@ -285,7 +287,9 @@ def invite(
         ("Allow", allow(request, leg.trunk.transfers)),
     ]
     for name in ("Supported", "Require"):
-        tags = joined(extensions(request, name, leg), recording_tag(request, name, near.trunk, leg.trunk))
+        tags = extensions(request, name, leg)
+        if both:
+            tags = joined(tags, recording_tag(request, name, near.trunk, leg.trunk))
         if tags:
             fields.append((name, tags))
     wanted = leg.trunk.diversion
@@ -343,27 +347,29 @@ _recent_allow: Final = recent(_allow)
 def answer(base: Response, received: Response, leg: Leg, far: Leg | None, sdp: bytes) -> Response:
     """Complete ``base``, made from our side's request, with what the response of ``far`` may tell."""
     headers = base.headers
+    # Whether anything beside SDP may cross at all.
+    both = far if far is not None and far.trunk.bodies and leg.trunk.bodies else None
     if base.status < 300:
-        if "Contact" not in headers:
-            feature = recording_feature(received, far.trunk, leg.trunk) if far is not None else ""
+        if "contact" not in headers.first:
+            feature = recording_feature(received, both.trunk, leg.trunk) if both is not None else ""
             headers.add("Contact", leg.contact + feature)
         if "allow" in received.headers.first or received.cseq.method == "INVITE":
             headers.add("Allow", allow(received, leg.trunk.transfers))
     for name in ("Supported", "Require", "Unsupported"):
         tags = extensions(received, name, leg)
-        if far is not None:
-            tags = joined(tags, recording_tag(received, name, far.trunk, leg.trunk))
+        if both is not None:
+            tags = joined(tags, recording_tag(received, name, both.trunk, leg.trunk))
         if tags:
             headers.add(name, tags)
     rseq = received.headers.get("RSeq")
     if rseq is not None and base.status < 200:
         headers.add("RSeq", rseq)
     headers.extend(carried(received, far, leg))
-    if far is None:
+    if both is None:
         return with_sdp(base, sdp)
-    headers.extend(location(received, far.trunk, leg.trunk))
+    headers.extend(location(received, both.trunk, leg.trunk))
     try:
-        return with_bodies(base, received, sdp, far.trunk, leg.trunk)
+        return with_bodies(base, received, sdp, both.trunk, leg.trunk)
     except PeerError:
         if base.status < 300:
             raise
