@@ -245,6 +245,8 @@ def main(words: list[str]) -> int:
     given = parser.parse_args(words)
     given.directory.mkdir(parents=True, exist_ok=True)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    # A shell's job in the background is begun with SIGINT ignored, and could not be interrupted.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     steps = plan(given.directory)
     if given.plan:
         steps = [Step(each["name"], tuple(each["command"])) for each in json.loads(given.plan.read_text())]
