@@ -53,25 +53,16 @@ def call_facts(
     """The facts of a call; ``to`` is of the To header, ``header`` looks one up, ``login``: name and realm."""
     believed = arrival.believed or ("trusted" if arrival.peer_verified else "none")
     asserted = claimed(header, believed)
+    # By position, in the order of the class: forty names would cost more than all that they name.
     return Facts(
-        trunk=arrival.trunk, tenant=arrival.tenant, listener=arrival.listener,
-        source=arrival.source, transport=arrival.transport, method=method,
-        ruri_user=called.user, ruri_host=called.host, ruri_scheme=called.scheme,
-        ruri_port=called.port, ruri_type=called.type, ruri_param=called.param,
-        from_user=caller.user, from_host=caller.host, from_scheme=caller.scheme,
-        from_port=caller.port, from_type=caller.type, from_param=caller.param,
-        from_display=from_display,
-        to_header_user=to.user, to_header_host=to.host, to_header_display=to_display,
-        call_id=call_id,
-        user_agent=header("User-Agent") or "",
-        header=header_reader(header),
-        sips=arrival.transport == "tls" and called.scheme == "sips",
-        tls_version=arrival.tls_version, tls_group=arrival.tls_group, tls_cipher=arrival.tls_cipher,
-        peer_verified=arrival.peer_verified, peer_sans=arrival.peer_sans, peer_issuer=arrival.peer_issuer,
-        peer_subject=arrival.peer_subject, peer_pin=arrival.peer_pin,
-        sdp_codecs=codecs, sdp_srtp=srtp,
-        auth_user=login[0], auth_realm=login[1],
-        now=now, calls=calls, asserted_user=asserted[0], asserted_display=asserted[1],
+        arrival.trunk, arrival.tenant, arrival.listener, arrival.source, arrival.transport, method,
+        called.user, called.host, called.scheme, caller.user, caller.host, from_display,
+        to.user, to.host, call_id, header("User-Agent") or "",
+        arrival.transport == "tls" and called.scheme == "sips",
+        arrival.tls_version, arrival.tls_group, arrival.tls_cipher, arrival.peer_verified,
+        arrival.peer_sans, arrival.peer_issuer, arrival.peer_subject, arrival.peer_pin, codecs, srtp, now,
+        (), header_reader(header), called.port, called.param, caller.scheme, caller.port, caller.param,
+        to_display, login[0], login[1], called.type, caller.type, calls, asserted[0], asserted[1],
     )
 # fmt: on
 

@@ -85,12 +85,12 @@ class Facts:
     ruri_type: str = ""
     from_type: str = ""
     calls: Callable[[str], int] = no_calls
+    asserted_user: str = ""
+    asserted_display: str = ""
     redirected_from: str = ""
     referred_by: str = ""
     emergency: bool = False
     unchallenged: bool = False
-    asserted_user: str = ""
-    asserted_display: str = ""
 
     def __copy__(self) -> Facts:
         """A copy; without this, one build could make it and the other not."""

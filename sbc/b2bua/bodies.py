@@ -64,6 +64,11 @@ class Body(NamedTuple):
 _NOTHING: Final = Body(b"", (), 0)
 
 
+def is_sdp(message: Message) -> bool:
+    """Whether all of its body is SDP, as nearly always: the quick question before the body is read."""
+    return message.headers.first.get("content-type") == SDP
+
+
 def read_body(message: Message) -> Body:
     """What ``message`` has in its body; PeerError 400 where that cannot be divided."""
     if not message.body:
@@ -82,7 +87,7 @@ def read_body(message: Message) -> Body:
 
 def carried_body(message: Message) -> bytes:
     """The SDP of a message: its body where it is application/sdp, or that part of a multipart; PeerError."""
-    return read_body(message).sdp if message.body else b""
+    return message.body if not message.body or is_sdp(message) else read_body(message).sdp
 
 
 def boundary_of(parameters: str) -> bytes:

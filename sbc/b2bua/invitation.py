@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sbc.b2bua.bodies import Part, read_body, required_parts
+from sbc.b2bua.bodies import Part, is_sdp, read_body, required_parts
 from sbc.b2bua.call import Call
 from sbc.b2bua.causes import explain_refusal
 from sbc.b2bua.commands import Command, Note
@@ -23,9 +23,11 @@ class Invitation:
         self.call = call
         self.server = server
         self.request = request
-        body = read_body(request)
-        self.offer = body.sdp
-        self.parts: tuple[Part, ...] = required_parts(request, body.parts)
+        self.offer = request.body
+        self.parts: tuple[Part, ...] = ()
+        if request.body and not is_sdp(request):
+            body = read_body(request)
+            self.offer, self.parts = body.sdp, required_parts(request, body.parts)
 
     @property
     def requires_100rel(self) -> bool:

@@ -53,7 +53,7 @@ _RACK = re.compile(r"[0-9]+[ \t]+[0-9]+[ \t]+[A-Za-z]+").fullmatch
 def screen(call: Call, fork: Fork, side: Side, request: Request) -> tuple[int, str] | None:
     """Status and reason that refuse ``request`` now: glare and unfinished business, else None."""
     method, near = request.method, call.leg(side)
-    if call.linked is not None and call.state in (*EARLY, ANSWERED):
+    if call.linked is not None and (call.state in EARLY or call.state == ANSWERED):
         # Who is transferred is not of this call yet, and knows nothing of its dialogs.
         return 491, "Request Pending"
     if call.state == LEFT:

@@ -6,8 +6,10 @@ from the trunk that the dialog is with; the others are answered here.
 
 from __future__ import annotations
 
+from typing import Final
+
 from dsl.addresses import escape_user
-from sbc.b2bua.bodies import Part, lost, read_body
+from sbc.b2bua.bodies import Part, is_sdp, lost, read_body
 from sbc.b2bua.call import Call, admit
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.customers import Unfit, customer_of, speaks_for, told_of
@@ -39,6 +41,8 @@ from sbc.sip.grammar import find_param
 from sbc.sip.matching import same_party
 from sbc.sip.message import Request
 from sbc.sip.transactions import ACK2XX, ServerTransaction
+
+_OFFERING: Final = ("INVITE", "UPDATE", "PRACK")
 
 
 class Whose:
@@ -131,7 +135,7 @@ class Reception:
                 flow.alias = request.via.port or DEFAULT_PORT["tls"]
         trunk = whose.trunk
         refusal = refuse(request, server.merged, looped(flow, request, self._desk.transactions), trunk)
-        if refusal is None and request.body and request.method in ("INVITE", "UPDATE", "PRACK"):
+        if refusal is None and request.body and not is_sdp(request) and request.method in _OFFERING:
             parts = read_body(request).parts
             if parts:
                 self._tell_of_parts(

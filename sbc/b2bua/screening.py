@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from sbc.b2bua.attempt import Attempt
-from sbc.b2bua.bodies import SDP, SIPREC, acceptable, content_type, lost, read_body
+from sbc.b2bua.bodies import SDP, SIPREC, acceptable, content_type, is_sdp, lost, read_body
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.page import WAITING
 from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, METHODS, OF_TRANSFERS
@@ -156,6 +156,8 @@ def _refuse_body(request: Request, trunk: Trunk | None) -> Refusal | None:
     if encoding is not None and encoding.strip().lower() != "identity":
         return Refusal(415, "Unsupported Media Type", (("Accept-Encoding", "identity"),))
     if request.method in _ANY_BODY:
+        return None
+    if is_sdp(request):
         return None
     kind, _ = content_type(request)
     if kind == SDP:

@@ -140,7 +140,10 @@ def test_a_hook_cannot_end_the_process(code: str) -> None:
             "X-A is set to what is not a text of one line",
         ),
         ("with_edits(decision, SetHeader('X-A', None))", "X-A is set to what is not a text of one line"),
-        ("with_edits(decision, 'x')", "an edit is not a SetPart, SetHeader, RemoveHeader or CopyHeader"),
+        (
+            "with_edits(decision, 'x')",
+            "an edit is not a SetPart, SetParam, SetHeader, RemoveHeader or CopyHeader",
+        ),
     ],
 )
 def test_a_wrong_result_is_a_failure_at_on_route(result: str, reason: str) -> None:

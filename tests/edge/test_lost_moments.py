@@ -1,4 +1,4 @@
-"""A connection that closes at every moment of a call, the caller's or the callee's, over mutual TLS.
+"""A connection that closes at every moment of a call, the caller's or the callee's: TLS, TCP, and TCP reset.
 
 Either end goes on over connections of its own, or is dialled. A connection is not the call that it carries
 (RFC 3261 18.1.1, 18.2.2): the call comes about and ends as if nothing had happened, but where the callee has
@@ -12,14 +12,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from sbc.demo.lab import HOST, SBC_NAME
+from sbc.demo.lab import SBC_NAME
 from sbc.demo.link import Link
 from sbc.demo.voice import VoiceSettings
 from sbc.net.system.control import ask
 from sbc.sip.dialog import Dialog
 from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request, Response, response_to
-from tests.edge.attacked import TO, Attacked
+from tests.edge.attacked import TO
+from tests.edge.lost_wire import WAYS, ClearStream, Wire
 from tests.edge.test_lost_connections import Scripted
 from tests.peers.waiting import until, until_equal
 
@@ -36,7 +37,7 @@ MOMENTS = ("INVITE", "100", "180", "183", "200", "ACK", "re-INVITE", "answered r
 class End:
     """One end of a call: an agent, and the connection that it uses now."""
 
-    def __init__(self, agent: Scripted, sbc: Attacked, port: int) -> None:
+    def __init__(self, agent: Scripted, sbc: Wire, port: int) -> None:
         self.agent = agent
         self.sbc = sbc
         self.port = port
@@ -79,18 +80,22 @@ class End:
 
     def via(self) -> str:
         """A Via of its own, with the port where it can be dialled."""
-        return f"SIP/2.0/TLS {HOST}:{self.port};branch=z9hG4bK{os.urandom(8).hex()}"
+        by = f"{self.sbc.transport.upper()} {self.agent.host}:{self.port}"
+        return f"SIP/2.0/{by};branch=z9hG4bK{os.urandom(8).hex()}"
 
     def contact(self) -> str:
         """Where it can be dialled."""
-        return f"<sip:somebody@{HOST}:{self.port};transport=tls>"
+        return f"<sip:somebody@{self.agent.host}:{self.port};transport={self.sbc.transport}>"
 
     def closes(self, direction: str) -> None:
-        """Its connection closes, and the SBC has seen it."""
-        before = self._open(direction)
+        """Its connection closes, and the SBC has seen it: there is one less, or it has dialled already."""
+        before, dialled = self._open(direction), len(self.agent.links)
         assert self.link is not None
+        if isinstance(self.link.stream, ClearStream):
+            self.link.stream.resets = self.sbc.way == "reset"
         self.link.close()
-        until(lambda: self._open(direction) < before, "the SBC has seen the end of the connection")
+        seen = "the SBC has seen the end of the connection"
+        until(lambda: self._open(direction) < before or len(self.agent.links) > dialled, seen)
 
     def is_gone(self, direction: str) -> None:
         """The same, and nobody is where it was."""
@@ -99,7 +104,7 @@ class End:
 
     def _open(self, direction: str) -> int:
         status = ask(self.sbc.directory / "run" / "sbc.sock", "status")
-        (listener,) = (each for each in status["listeners"] if each["name"] == "tls")
+        (listener,) = (each for each in status["listeners"] if each["name"] == self.sbc.transport)
         opened: int = listener[direction]["open"]
         return opened
 
@@ -107,7 +112,7 @@ class End:
 class Play:
     """One call, step by step."""
 
-    def __init__(self, sbc: Attacked, caller: End, callee: End) -> None:
+    def __init__(self, sbc: Wire, caller: End, callee: End) -> None:
         self.sbc = sbc
         self.caller = caller
         self.callee = callee
@@ -266,18 +271,18 @@ class Play:
         return self.callee, self.caller, self.far
 
 
-@pytest.fixture(scope="module")
-def sbc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
-    made = Attacked(tmp_path_factory.mktemp("moments"), srtp="accept", carrier=Scripted)
+@pytest.fixture(scope="module", params=WAYS)
+def sbc(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wire]:
+    made = Wire(tmp_path_factory.mktemp("moments"), request.param)
     yield made
     made.unharmed()
     assert made.close() == 0
 
 
 @pytest.fixture
-def play(sbc: Attacked) -> Iterator[Play]:
+def play(sbc: Wire) -> Iterator[Play]:
     """A caller and a callee that can both be dialled."""
-    office = sbc.agent(Scripted, "office", VoiceSettings(440))
+    office = sbc.agent(sbc.kind, "office", VoiceSettings(440))
     assert isinstance(office, Scripted) and isinstance(sbc.carrier, Scripted)
     office.listen(sbc.ports.office)
     yield Play(sbc, End(office, sbc, sbc.ports.office), End(sbc.carrier, sbc, sbc.ports.carrier))

@@ -60,7 +60,7 @@ _RULE = """\
     then: route "{target}"
 """
 _MESSAGE = re.compile(r"([RT]X) \d+ bytes [^\n]*:\n(.*?)\n--end msg--", re.DOTALL)
-_RTP_RECEIVED = re.compile(r"RX pt=.*?total (\d+)(K?)pkt", re.DOTALL)
+_RTP_RECEIVED = re.compile(r"RX pt=.*?total ([\d.]+)(K?)pkt", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +208,12 @@ def messages(agent: Pjsip, way: Literal["RX", "TX"], since: int = 0) -> str:
 
 
 def rtp_received(agent: Pjsip, call: int) -> int:
-    """How many RTP packets PJSIP has taken in on a call's audio since its last SDP negotiation."""
+    """How many RTP packets PJSIP has taken in on a call's audio since its last SDP negotiation.
+
+    From a thousand on PJSIP tells hundreds only.
+    """
     found = _RTP_RECEIVED.search(agent.dump(call))
-    return int(found[1]) * (1000 if found[2] else 1) if found else 0
+    return round(float(found[1]) * (1000 if found[2] else 1)) if found else 0
 
 
 def talk(*ends: tuple[Pjsip, int], packets: int = TALK, seconds: float = PATIENCE) -> None:

@@ -56,6 +56,12 @@ class Served:
             counts = caller.finish(30)
             assert (counts.successful, counts.failed) == (calls, 0), caller.failed("refused")
 
+    def refused(self) -> None:
+        """A SIPp makes a call that comes to nothing."""
+        settings = SippSettings("caller_hears", remote_port=self.udp, hears=(503,))
+        with Sipp("refused", self.root / "refused", settings) as caller:
+            assert caller.finish(30).successful == 1, caller.failed("not refused")
+
     def records(self, count: int) -> list[dict[str, Any]]:
         """The call records, once there are ``count``."""
         path = self.directory / "run" / "calls.jsonl"
@@ -68,6 +74,11 @@ class Served:
     def taken_by(self, count: int) -> dict[str, int]:
         """How many of ``count`` calls each peer has taken, by its address."""
         return dict(Counter(each["b"]["peer"].partition(":")[0] for each in self.records(count)))
+
+    def named(self) -> list[str]:
+        """The servers that the DNS names for the carrier, as ``sbc status`` knows them."""
+        (name,) = ask(self.directory / "run" / "sbc.sock", "status")["names"]
+        return [str(each["address"]) for each in name["servers"]]
 
     def log(self) -> str:
         """The journal so far."""
@@ -163,3 +174,24 @@ def test_the_servers_of_a_domain_share_its_calls_and_one_that_is_dead_is_passed_
         invite = first.messages.read_text(errors="replace")
         assert re.search(r"^INVITE sip:[^@\n]+@carrier.example SIP/2.0", invite, re.MULTILINE)
         assert served.log().count("event=peer-failed") == 1, "the dead one rests"
+
+
+def test_records_that_change_move_the_calls_there_and_back_and_dns_may_come_up_late(tmp_path: Path) -> None:
+    """No dnsmasq at the SBC's start, and nobody reloads: dnsmasq's records are good for no time at all."""
+    needs("sipp", "dnsmasq")
+    first, second = sipp(tmp_path, FIRST, "callee"), sipp(tmp_path, SECOND, "callee")
+    dns = Dnsmasq("dns", tmp_path / "dns", [])
+    more = f'dns: {{servers: ["{dns.address}"]}}\n'
+    with ExitStack() as stack:
+        served = stack.enter_context(serving(tmp_path, "{host: carrier.example}", first, second, more=more))
+        until(lambda: "event=failed name=carrier.example" in served.log(), "nobody answers for the domain")
+        served.refused()
+        stack.callback(dns.stop)
+        for at, server in ((FIRST, first), (SECOND, second), (FIRST, first)):
+            srv = f"srv-host=_sip._udp.carrier.example,server.example,{server.port}"
+            dns.knows(f"host-record=server.example,{at}", srv)
+            until_equal(served.named, [f"{at}:{server.port}"])
+            served.call(3)
+        taken = [each["b"]["peer"] for each in served.records(10)[1:]]
+        here, there = f"{FIRST}:{first.port}", f"{SECOND}:{second.port}"
+        assert taken == [*[here] * 3, *[there] * 3, *[here] * 3]

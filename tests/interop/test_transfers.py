@@ -15,12 +15,15 @@ from tests.interop.rig import Far, Rig, assert_secure, hears_lately, log_size, m
 from tests.peers.needs import needs
 from tests.peers.pjsip import Pjsip
 from tests.peers.tone import heard
+from tests.peers.waiting import PATIENCE
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
 ALICE, BOB, CAROL = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 #: What Carol says, in hertz, and her number.
 MIDDLE, HER = 700.0, "+12125550199"
+#: A number that nobody may call, and the rule that says so, as records name it.
+PREMIUM, BARRED = "+19005550100", "no premium numbers (routes.d/10-rig.yaml:2)"
 RULES = f"""\
   - name: no premium numbers
     when: to.user starts with "+1900"
@@ -130,16 +133,24 @@ def test_who_holds_the_other_transfers_it_too(three: Three) -> None:
     assert heard(three.third.recording(hers), LOW)
 
 
-def test_a_transfer_to_nobody_leaves_the_two_as_they_were(three: Three) -> None:
+@pytest.mark.parametrize("who", ["caller", "callee"])
+def test_a_transfer_is_refused_by_the_rule_that_refuses_the_call(three: Three, who: str) -> None:
+    """The two stay as they were, and who dials the number himself is told the same."""
     call, there = three.connected()
+    one, own = (three.alice, call) if who == "caller" else (three.bob, there)
     before = log_size(three.third)
-    once_idle(three.alice, lambda: three.alice.refer(call, three.rig.number("+19005550100")))
-    assert three.alice.expect("transfer", call=call, final=True)["status"] == 403
+    once_idle(one, lambda: one.refer(own, three.rig.number(PREMIUM)))
+    assert one.expect("transfer", PATIENCE, call=own, final=True)["status"] == 403
     talk((three.alice, call), (three.bob, there))
-    assert "INVITE sip:" not in messages(three.third, "RX", before)
-    three.rig.record()
-    three.alice.hangup(call)
+    transferred = three.rig.record()
+    one.hangup(own)
     three.over(call, there)
+    dialled = one.call(three.rig.number(PREMIUM))
+    assert one.expect_state(dialled, "DISCONNECTED", PATIENCE)["status"] == 403
+    for record in (transferred, three.rig.record()):
+        assert (record["rule"], record["status"], record["b"]) == (BARRED, 403, None)
+    assert transferred["referred_trunk"] == one.name
+    assert "INVITE sip:" not in messages(three.third, "RX", before)
 
 
 @pytest.mark.parametrize("who", ["caller", "callee"])
@@ -181,6 +192,19 @@ def test_a_refer_crosses_and_the_other_calls(passed: Three) -> None:
     passed.third.expect_state(hers, "DISCONNECTED")
     assert passed.rig.record()["referred_by"] == ""
     assert hears_lately(passed.bob.recording(made), MIDDLE)
+
+
+def test_whoever_is_told_by_a_refer_to_dial_what_is_barred_is_refused(passed: Three) -> None:
+    call, there = passed.connected()
+    once_idle(passed.alice, lambda: passed.alice.refer(call, passed.rig.number(PREMIUM)))
+    made = int(passed.bob.expect("refer", PATIENCE)["made"])
+    assert passed.bob.expect_state(made, "DISCONNECTED", PATIENCE)["status"] == 403
+    assert passed.alice.expect("transfer", PATIENCE, call=call, final=True)["status"] == 403
+    refused = passed.rig.record()
+    assert (refused["rule"], refused["status"], refused["b"]) == (BARRED, 403, None)
+    talk((passed.alice, call), (passed.bob, there))
+    passed.alice.hangup(call)
+    passed.over(call, there)
 
 
 def test_a_refer_with_replaces_crosses_and_names_what_the_third_knows(passed: Three) -> None:

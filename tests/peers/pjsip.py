@@ -51,6 +51,7 @@ class PjsipSettings:
     user_agent: str = "PJSIP"
     prack: Literal["off", "optional", "mandatory"] = "off"
     session_timer: Literal["off", "optional", "required"] = "off"
+    session_interval: int = 1800  # seconds
 
 
 class Pjsip(PeerProcess):

@@ -240,6 +240,7 @@ class Agent:
         settings.mediaConfig.transportConfig.boundAddress = self.settings["address"]
         settings.natConfig.sdpNatRewriteUse = settings.natConfig.contactRewriteUse = 0
         settings.callConfig.timerUse = _TIMER[self.settings["session_timer"]]
+        settings.callConfig.timerSessExpiresSec = self.settings["session_interval"]
         settings.callConfig.prackUse = _PRACK[self.settings["prack"]]
         return settings
 
