@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sbc.b2bua.commands import OfferMedia
+from sbc.config.emergency import Emergency
 from sbc.config.model import Tenant, Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.sip.message import Request, response_to
@@ -369,3 +370,17 @@ def test_the_trunk_that_transfers_is_told_by_whom_all_the_same() -> None:
     stage.office.hears(202)
     stage.office.hears("NOTIFY")
     assert stage.office.hears_request("INVITE").headers.get("Referred-By") == "<sip:boss@x>"
+
+
+@pytest.mark.parametrize(("to", "status"), [("112", 202), ("+12125550199", 503)])
+def test_while_we_shut_down_somebody_is_still_transferred_to_an_emergency_service(
+    to: str, status: int
+) -> None:
+    made = staged().engine.store.current
+    given = Emergency.model_validate({"numbers": [112]})
+    stage = Stage(replace(made, settings=made.settings.model_copy(update={"emergency": given})))
+    _, answer = called(stage)
+    stage.engine.draining = True
+    says(stage, answer, "REFER", Refer_To=f"<sip:{to}@sbc.example>")
+    stage.office.hears(status)
+    assert len(stage.engine.calls) == (2 if status == 202 else 1)
