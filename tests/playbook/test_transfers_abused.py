@@ -350,7 +350,7 @@ def test_whoever_transfers_may_ask_not_to_be_named(
 ) -> None:
     stage = telling(word, transfers, 'route "carrier"')
     _, answer = called(stage)
-    wish = {"Privacy": privacy} if privacy else {}
+    wish: dict[str, Any] = {"Privacy": privacy} if privacy else {}
     says(stage, answer, "REFER", Refer_To="<sip:+12125550199@x.example>", Referred_By="<sip:boss@x>", **wish)
     if transfers == "perform":
         told = stage.backup.hears_request("INVITE")
