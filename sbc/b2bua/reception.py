@@ -384,7 +384,7 @@ class Reception:
         self, call: Call, fork: Fork, side: Side, server: ServerTransaction, request: Request,
         at: float, out: list[Command], told_in: Dialog | None = None,
     ) -> None:  # fmt: skip
-        refusal = refuse_refer(call, fork, side, request)
+        refusal = refuse_refer(call, fork, side, request, at)
         if refusal is not None:
             self._refuse(server, refusal, at, out)
         else:

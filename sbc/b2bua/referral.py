@@ -19,7 +19,7 @@ from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.bodies import carried_body, with_sdp
 from sbc.b2bua.call import Call, admit, count
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia
-from sbc.b2bua.desk import NOBODY
+from sbc.b2bua.desk import NOBODY, Desk
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.joining import Joining
 from sbc.b2bua.leg import Leg, Side, other
@@ -31,6 +31,7 @@ from sbc.b2bua.states import LEFT, UP, Ending
 from sbc.b2bua.takeover import may_replace, replaced_by
 from sbc.b2bua.transfers import Referrer, ReferTo, name_of, refer_to, referred_invite, wants_no_notify
 from sbc.base import PeerError
+from sbc.config.model import Trunk
 from sbc.policy.emergency import BEYOND, WITHIN, Urgency
 from sbc.sip.dialog import Dialog
 from sbc.sip.message import REASONS, Request, Response
@@ -40,10 +41,11 @@ from sbc.sip.transactions import ServerTransaction
 _EXPIRES: Final = 600
 
 
-def refuse_refer(call: Call, fork: Fork, side: Side, request: Request) -> Refusal | None:
+def refuse_refer(call: Call, fork: Fork, side: Side, request: Request, at: float) -> Refusal | None:
     """Why ``request`` is not carried out now; PeerError where it names nobody."""
-    named = refer_to(request).replaces
-    if call.desk.draining:
+    to = refer_to(request)
+    named = to.replaces
+    if call.desk.draining and _urgency(call.desk, call.leg(other(side)).trunk, to, at) != WITHIN:
         return Refusal(503, "Service Unavailable")
     if call.state != UP or call.fork is not fork or call.linked is not None or call.rival is not None:
         return Refusal(491, "Request Pending")
@@ -111,7 +113,7 @@ class Referral:
         if self._silent:
             response.headers.add("Refer-Sub", "false")
         server.respond(response, at, out)
-        by, urgency = old.leg(self.side).trunk, self._urgency(new, to, at)
+        by, urgency = old.leg(self.side).trunk, _urgency(desk, new.a.trunk, to, at)
         refusal = admit(new, by, at, urgency == WITHIN)
         if refusal is not None:
             out.append(Note("call-refused", "", {"trunk": by.trunk, "reason": refusal}))
@@ -134,14 +136,6 @@ class Referral:
             out.append(Note("emergency", new.id, fields))
         desk.adopt(new)
         setup.decide(at, out)
-
-    def _urgency(self, new: Call, to: ReferTo, at: float) -> Urgency:
-        """Whether it is transferred to an emergency service, within the reserve of its trunk or beyond."""
-        desk = self.call.desk
-        services = desk.store.current.settings.emergency
-        if services is None or not services.means(to.uri.party):
-            return ""
-        return WITHIN if desk.reserves.has_room(new.a.trunk.trunk, services.reserve, at) else BEYOND
 
     def _begin(self, request: Request, to: ReferTo, at: float) -> tuple[Call, Setup]:
         """The call of the one who is referred, which counts nowhere yet."""
@@ -342,6 +336,14 @@ class Referral:
         headers.add("Content-Type", "message/sipfrag;version=2.0")
         request.body = f"SIP/2.0 {status} {REASONS.get(status, 'Unknown')}\r\n".encode("ascii", "replace")
         call.desk.send(call, leg, dialog, request, NOBODY, at, out)
+
+
+def _urgency(desk: Desk, party: Trunk, to: ReferTo, at: float) -> Urgency:
+    """Whether somebody of ``party`` is transferred to an emergency service, within its reserve or beyond."""
+    services = desk.store.current.settings.emergency
+    if services is None or not services.means(to.uri.party):
+        return ""
+    return WITHIN if desk.reserves.has_room(party.trunk, services.reserve, at) else BEYOND
 
 
 def _likeness(leg: Leg) -> Leg:

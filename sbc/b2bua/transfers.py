@@ -18,6 +18,7 @@ from sbc.b2bua.dialogs import Dialogs, Fork
 from sbc.b2bua.leg import Leg, Side, other
 from sbc.b2bua.translate import Fields
 from sbc.base import PeerError
+from sbc.policy.privacy import hides_caller
 from sbc.sip.address import parse_name_addr
 from sbc.sip.dialog import Dialog
 from sbc.sip.headers import Headers
@@ -34,6 +35,8 @@ _STATUS_LINE: Final = re.compile(rb"SIP/2\.0 [1-6][0-9]{2} [ -~]{0,100}").match
 # What a Call-ID or tag may hold that was escaped in a URI: it goes on as part of a header.
 _PRINTABLE: Final = re.compile("[!-~]+").fullmatch
 _HELD: Final = re.compile(rb"^a=(?:sendonly|recvonly|inactive)(?=\r?$)", re.MULTILINE)
+# A word of our own on an INVITE that is never sent: whoever referred would rather not be named (RFC 3323).
+_WITHHELD: Final = ";withheld"
 # Of one dialog so many REFERs are remembered whose NOTIFYs may still come.
 MOST_REFERS: Final = 8
 LONGEST_PARAM: Final = 400
@@ -161,7 +164,7 @@ def refer_across(request: Request, dialogs: Dialogs, leg: Leg) -> list[tuple[str
         address = f"{address[:-1]}?Replaces={quote(named, safe=_UNESCAPED)}>"
     fields = [("Refer-To", address)]
     by = referrer(request)
-    if by is not None:
+    if by is not None and not hides_caller(request.headers.fields, leg.told == "trusted"):
         fields.append(("Referred-By", _address(leg, by)))
     return fields + refer_sub(request)
 
@@ -281,7 +284,8 @@ def referred_invite(
     ]
     by = referrer(refer)
     if by is not None:
-        fields.append(("Referred-By", f"<{by}>"))
+        hidden = _WITHHELD if hides_caller(refer.headers.fields, False) else ""
+        fields.append(("Referred-By", f"<{by}>{hidden}"))
     fields += of_itself
     if offer:
         fields.append(("Content-Type", "application/sdp"))
@@ -296,7 +300,8 @@ def refer_on(invite: Request, said: Request, leg: Leg, own: bool) -> None:
     by = referrer(said)
     marks = _marks(said.target) if own else ""
     invite.uri += marks
-    if by is not None and leg.trunk.transfers != "refuse":
+    hidden = (said.headers.get("Referred-By") or "").endswith(_WITHHELD) and leg.told != "trusted"
+    if by is not None and leg.trunk.transfers != "refuse" and (own or not hidden):
         invite.headers.add("Referred-By", f"<{by}>" if own else _address(leg, by))
 
 

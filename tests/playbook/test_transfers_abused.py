@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from sbc.b2bua.commands import OfferMedia
-from sbc.config.model import Tenant
+from sbc.config.emergency import Emergency
+from sbc.config.model import Tenant, Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.sip.message import Request, response_to
 from tests.playbook.stage import SDP, Stage
@@ -321,3 +322,65 @@ def test_a_transfer_survives_the_connections_of_all_who_are_not_asked_just_then(
     assert len(stage.noted("transferred")) == 1
     stage.from_callee(transfer.invite, "BYE")
     nothing_left(stage)
+
+
+# Who would rather not be named
+
+
+def telling(word: str, transfers: str, out: str) -> Stage:
+    """The office transfers, by ``transfers``; ``word`` is whom the peers of the other trunks are told of."""
+    made = staged(out=out, office=transfers).engine.store.current
+    trunks = dict(made.trunks)
+    for name in ("carrier", "backup"):
+        written = trunks[name].model_dump(by_alias=True)
+        trunks[name] = Trunk.model_validate({**written, "transfers": "pass", "identity": {"out": word}})
+    return Stage(replace(made, trunks=trunks))
+
+
+@pytest.mark.parametrize(
+    ("word", "privacy", "named"),
+    [
+        ("screened", "user;id", False), ("none", "user", False), ("trusted", "user", True),
+        ("screened", "none", True), ("screened", "", True),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("transfers", ["perform", "pass"])
+def test_whoever_transfers_may_ask_not_to_be_named(
+    transfers: str, word: str, privacy: str, named: bool
+) -> None:
+    stage = telling(word, transfers, 'route "carrier"')
+    _, answer = called(stage)
+    wish: dict[str, Any] = {"Privacy": privacy} if privacy else {}
+    says(stage, answer, "REFER", Refer_To="<sip:+12125550199@x.example>", Referred_By="<sip:boss@x>", **wish)
+    if transfers == "perform":
+        told = stage.backup.hears_request("INVITE")
+    else:
+        told = stage.carrier.hears_request("REFER")
+    assert ("boss" in (told.headers.get("Referred-By") or "")) is named
+
+
+def test_the_trunk_that_transfers_is_told_by_whom_all_the_same() -> None:
+    stage = staged('route "office"')
+    made = stage.engine.store.current
+    written = made.trunks["office"].model_dump(by_alias=True)
+    office = Trunk.model_validate({**written, "identity": {"out": "screened"}})
+    stage = Stage(replace(made, trunks={**made.trunks, "office": office}))
+    _, answer = called(stage)
+    says(stage, answer, "REFER", Refer_To="<sip:x@y>", Referred_By="<sip:boss@x>", Privacy="user")
+    stage.office.hears(202)
+    stage.office.hears("NOTIFY")
+    assert stage.office.hears_request("INVITE").headers.get("Referred-By") == "<sip:boss@x>"
+
+
+@pytest.mark.parametrize(("to", "status"), [("112", 202), ("+12125550199", 503)])
+def test_while_we_shut_down_somebody_is_still_transferred_to_an_emergency_service(
+    to: str, status: int
+) -> None:
+    made = staged().engine.store.current
+    given = Emergency.model_validate({"numbers": [112]})
+    stage = Stage(replace(made, settings=made.settings.model_copy(update={"emergency": given})))
+    _, answer = called(stage)
+    stage.engine.draining = True
+    says(stage, answer, "REFER", Refer_To=f"<sip:{to}@sbc.example>")
+    stage.office.hears(status)
+    assert len(stage.engine.calls) == (2 if status == 202 else 1)
