@@ -37,7 +37,7 @@ _REASONS: Final = {
 }  # fmt: skip
 _TOLD: Final = 512  # characters of a URI's headers in which a reason is looked for
 _UNKNOWN: Final = "unknown.invalid"  # the host of a place that nobody has told us
-_reason_cause: Final = re.compile(r"reason=SIP[^&]*?cause(?:%3D|=)([0-9]{3})", re.IGNORECASE).search
+_code: Final = re.compile(r"cause(?:%3D|=)([0-9]{3})", re.IGNORECASE).search
 
 
 _withheld: Final = re.compile(r"privacy=(?!none)", re.IGNORECASE).search
@@ -140,8 +140,12 @@ def _before(parent: str, index: str, places: list[tuple[str, str, Uri]]) -> tupl
 def _cause(there: Uri, here: Uri) -> int | None:
     """Why the call went from ``here`` to ``there``; None where it was not diverted."""
     cause = decimal(there.param("cause") or "")
-    if cause is None and (match := _reason_cause(here.headers[:_TOLD])) is not None:
-        cause = int(match[1])
+    for each in here.headers[:_TOLD].split("&") if cause is None else ():
+        name, _, value = each.partition("=")
+        match = _code(value) if name.lower() == "reason" and value[:3].upper() == "SIP" else None
+        if match is not None:
+            cause = int(match[1])
+            break
     return cause if cause in _REASONS else None
 
 
