@@ -101,18 +101,15 @@ class Facts:
         return replace(self)
 
 
-_NAMES: Final = tuple([each.name for each in fields(Facts)])
-_set: Final = object.__setattr__
+# What a frozen class does to fill itself, name by name, takes five times as long.
+_FILL: Final = tuple([vars(Facts)[each.name].__set__ for each in fields(Facts)])
 
 
 def in_order(*values: Any) -> Facts:
-    """Facts of all their values, in the order of the class.
-
-    Every call is made into facts, and a frozen class that fills itself takes several times as long.
-    """
+    """Facts of all their values, in the order of the class: what every call is made into."""
     made = Facts.__new__(Facts)
-    for name, value in zip(_NAMES, values, strict=True):
-        _set(made, name, value)
+    for fill, value in zip(_FILL, values, strict=True):
+        fill(made, value)
     return made
 
 
