@@ -17,7 +17,7 @@ from sbc.b2bua.desk import Desk, Subject
 from sbc.b2bua.facts import facts_of
 from sbc.b2bua.leg import Leg, local_address
 from sbc.b2bua.proofs import CHALLENGES, Given
-from sbc.b2bua.translate import address, carried, is_secure, redirect_contact, too_long
+from sbc.b2bua.translate import address, carried, is_secure, opening, redirect_contact, too_long
 from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
@@ -310,15 +310,7 @@ def paged(leg: Leg, request: Request, route: Route, branch: str, a: Leg) -> Requ
     A NOTIFY has a Contact (RFC 6665 4.1.2.2), a MESSAGE has none (RFC 3428 4).
     """
     uri, crossing = address(leg, request, route, leg.target, a)
-    hops = request.max_forwards
-    fields = [
-        ("Via", leg.via(branch)),
-        ("Max-Forwards", str(69 if hops is None else hops - 1)),
-        ("From", f"{leg.local_uri};tag={leg.local_tag}"),
-        ("To", leg.remote_uri),
-        ("Call-ID", leg.call_id),
-        ("CSeq", f"{leg.cseq} {request.method}"),
-    ]
+    fields = opening(leg, request, branch)
     if request.method == "NOTIFY":
         fields.append(("Contact", leg.contact))
     own = [(name, request.headers.get(name)) for name in _ITS_OWN]

@@ -271,21 +271,12 @@ def invite(
 
     PeerError 500 where the caller insists on privacy that we cannot give (RFC 3323 5).
     """
-    uri, crossing = _addressed(leg, request, route, target, near)
+    uri, crossing = address(leg, request, route, target, near)
     both = near.trunk.bodies and leg.trunk.bodies  # without them nothing beside SDP crosses
     if both:
         leg.contact += recording_feature(request, near.trunk, leg.trunk)
-    hops = request.max_forwards
-    fields = [
-        ("Via", leg.via(branch)),
-        ("Max-Forwards", str(69 if hops is None else hops - 1)),
-        ("From", f"{leg.local_uri};tag={leg.local_tag}"),
-        ("To", leg.remote_uri),
-        ("Call-ID", leg.call_id),
-        ("CSeq", f"{leg.cseq} INVITE"),
-        ("Contact", leg.contact),
-        ("Allow", allow(request, leg.trunk.transfers)),
-    ]
+    fields = opening(leg, request, branch)
+    fields += [("Contact", leg.contact), ("Allow", allow(request, leg.trunk.transfers))]
     for name in ("Supported", "Require"):
         tags = extensions(request, name, leg)
         if both:
@@ -298,19 +289,26 @@ def invite(
     return with_bodies(Request("INVITE", uri, Headers(fields)), request, sdp, near.trunk, leg.trunk)
 
 
+def opening(leg: Leg, request: Request, branch: str) -> list[tuple[str, str]]:
+    """The headers that every request has which begins something on ``leg`` (RFC 3261 8.1.1)."""
+    hops = request.max_forwards
+    return [
+        ("Via", leg.via(branch)),
+        ("Max-Forwards", str(69 if hops is None else hops - 1)),
+        ("From", f"{leg.local_uri};tag={leg.local_tag}"),
+        ("To", leg.remote_uri),
+        ("Call-ID", leg.call_id),
+        ("CSeq", f"{leg.cseq} {request.method}"),
+    ]
+
+
 def address(
-    leg: Leg, request: Request, route: Route, target: Address, a: Leg
+    leg: Leg, request: Request, route: Route, target: Address, near: Leg
 ) -> tuple[str, list[tuple[str, str]]]:
-    """Fix the leg's URIs for a request outside of calls; its request URI, and the headers that cross.
+    """Fix the leg's URIs for what is begun there; its request URI, and the headers that cross from ``near``.
 
     PeerError 500 where its sender insists on privacy that we cannot give.
     """
-    return _addressed(leg, request, route, target, a)
-
-
-def _addressed(
-    leg: Leg, request: Request, route: Route, target: Address, near: Leg
-) -> tuple[str, list[tuple[str, str]]]:
     boundary = between(near, leg)
     trusted_out = boundary.told == "trusted"
     place = location(request, near.trunk, leg.trunk)

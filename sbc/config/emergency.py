@@ -6,9 +6,7 @@ import re
 from typing import Annotated
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     StrictBool,
     WithJsonSchema,
@@ -16,6 +14,7 @@ from pydantic import (
 )
 
 from dsl.addresses import Party, is_sos
+from sbc.config.values import Strict
 
 SOS = "urn:service:sos"
 _NUMBER = re.compile(r"\+?[0-9*#]{1,32}").fullmatch
@@ -36,19 +35,15 @@ Number = Annotated[
 ]
 
 
-class EmergencyReserve(BaseModel):
+class EmergencyReserve(Strict):
     """What each trunk has for emergency calls beside its limits: calls at once, and new ones a second."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     calls: int = Field(default=10, ge=1)
     cps: float = Field(default=5.0, ge=0.1, allow_inf_nan=False)
 
 
-class Emergency(BaseModel):
+class Emergency(Strict):
     """The numbers of emergency services, whether ``urn:service:sos`` is one (RFC 5031), and their reserve."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     numbers: tuple[Number, ...] = ()
     urns: StrictBool = True

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from typing import Annotated, Any, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-from sbc.config.values import TextOr
+from sbc.config.values import Strict, TextOr
 from sbc.policy.identity import Trust, Written
 
 
-class CallerIdentity(BaseModel):
+class CallerIdentity(Strict):
     """The trust between a trunk and us in who users are (RFC 3325); one word is for both directions.
 
     None is: as far as the peer's certificate was verified. ``header`` is by which its peers are told.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     into: Trust | None = Field(default=None, alias="in")
     out: Trust | None = None

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pydantic import Field, model_validator
 
-from sbc.config.server import Strict
-from sbc.config.values import CalledHosts, CalledNumbers
+from sbc.config.values import CalledHosts, CalledNumbers, Strict
 
 
 class Match(Strict):

@@ -6,8 +6,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import model_validator
 
-from sbc.config.server import Strict
-from sbc.config.values import Dscp, Duration, IpAddress, Name, PortRange
+from sbc.config.values import Dscp, Duration, IpAddress, Name, PortRange, Strict
 
 
 class MediaPlace(NamedTuple):

@@ -17,7 +17,7 @@ from sbc.config.identity import CallerIdentity, Identified
 from sbc.config.match import Match
 from sbc.config.media import Marks, MediaConfig
 from sbc.config.profiles import ProfileName, with_profile
-from sbc.config.server import Dns, Server, Strict
+from sbc.config.server import Dns, Server
 from sbc.config.values import (
     AccountName,
     BodyKind,
@@ -34,6 +34,7 @@ from sbc.config.values import (
     Rate,
     Several,
     SrvDomain,
+    Strict,
     Suite,
     TextOr,
     parse_address,

@@ -4,16 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from sbc.base import Address
-from sbc.config.values import Duration, NameServer, PeerHost, is_domain, parse_address, with_port
-
-
-class Strict(BaseModel):
-    """What the files say, frozen; a key that is not known is a mistake."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from sbc.config.values import Duration, NameServer, PeerHost, Strict, is_domain, parse_address, with_port
 
 
 class Server(Strict):

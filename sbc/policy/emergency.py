@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Final, Literal, Protocol
 
+from sbc.policy.limits import Usage, depth, fill
+
 #: What a request is: no emergency call, one beyond the reserve of its trunk, or one within it.
 Urgency = Literal["", "beyond", "within"]
 BEYOND: Final = "beyond"
@@ -26,32 +28,20 @@ class HasReserve(Protocol):
         """New calls a second."""
 
 
-class _Usage:
-    __slots__ = ("calls", "filled_at", "tokens")
-
-    def __init__(self, tokens: float, now: float) -> None:
-        self.calls = 0
-        self.tokens = tokens
-        self.filled_at = now
-
-
 class Reserves:
     """The emergency calls of every trunk that hold a place, counted; one for the life of the process."""
 
     __slots__ = ("_usage",)
 
     def __init__(self) -> None:
-        self._usage: dict[str, _Usage] = {}
+        self._usage: dict[str, Usage] = {}
 
     def has_room(self, trunk: str, most: HasReserve, now: float) -> bool:
         """Whether one more call of ``trunk`` is within the reserve; ``now`` is in seconds."""
         usage = self._usage.get(trunk)
         if usage is None:
-            usage = self._usage[trunk] = _Usage(_depth(most), now)
-        elapsed = max(0.0, now - usage.filled_at)
-        usage.tokens = min(_depth(most), usage.tokens + elapsed * most.cps)
-        usage.filled_at = now
-        return usage.calls < most.calls and usage.tokens >= 1.0
+            usage = self._usage[trunk] = Usage(depth(most.cps), now)
+        return fill(usage, most.cps, now) and usage.calls < most.calls
 
     def take_turn(self, trunk: str) -> None:
         """One came for which there was room: whatever becomes of it, it counts in its second."""
@@ -61,7 +51,7 @@ class Reserves:
         """It is a call, and holds a place until it is released."""
         usage = self._usage.get(trunk)
         if usage is None:
-            usage = self._usage[trunk] = _Usage(0.0, now)
+            usage = self._usage[trunk] = Usage(0.0, now)
         usage.calls += 1
 
     def release(self, trunk: str) -> None:
@@ -74,7 +64,3 @@ class Reserves:
         """How many places calls of ``trunk`` hold."""
         usage = self._usage.get(trunk)
         return usage.calls if usage is not None else 0
-
-
-def _depth(most: HasReserve) -> float:
-    return max(1.0, most.cps)

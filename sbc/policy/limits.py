@@ -69,7 +69,9 @@ class TenantBounds(NamedTuple):
         return f"tenant {self.tenant}"
 
 
-class _Usage:
+class Usage:
+    """Calls that are held, and a bucket of tokens for new ones."""
+
     __slots__ = ("calls", "filled_at", "tokens")
 
     def __init__(self, tokens: float, now: float) -> None:
@@ -84,8 +86,8 @@ class CallLimits:
     __slots__ = ("_messages", "_usage")
 
     def __init__(self) -> None:
-        self._usage: dict[str, _Usage] = {}
-        self._messages: dict[str, _Usage] = {}
+        self._usage: dict[str, Usage] = {}
+        self._messages: dict[str, Usage] = {}
 
     def admit(
         self, trunk: HasLimits, now: float, always: bool = False, tenant: TenantBounds | None = None
@@ -111,10 +113,10 @@ class CallLimits:
             shared.calls += 1
         return None
 
-    def _of(self, each: HasLimits, now: float) -> _Usage:
+    def _of(self, each: HasLimits, now: float) -> Usage:
         usage = self._usage.get(each.trunk)
         if usage is None:
-            usage = self._usage[each.trunk] = _Usage(_depth(each.limits.cps), now)
+            usage = self._usage[each.trunk] = Usage(depth(each.limits.cps), now)
         return usage
 
     def admit_message(self, trunk: HasAllLimits, now: float) -> str | None:
@@ -124,8 +126,8 @@ class CallLimits:
             return None
         usage = self._messages.get(trunk.trunk)
         if usage is None:
-            usage = self._messages[trunk.trunk] = _Usage(_depth(most), now)
-        if not _fill(usage, most, now):
+            usage = self._messages[trunk.trunk] = Usage(depth(most), now)
+        if not fill(usage, most, now):
             return f"trunk {trunk.trunk} is over its limit of {most:g} messages a second"
         usage.tokens -= 1.0
         return None
@@ -148,28 +150,28 @@ class CallLimits:
         return usage.calls if usage is not None else 0
 
 
-def _depth(cps: float | None) -> float:
+def depth(cps: float | None) -> float:
     """A bucket holds one second's worth, but a whole token where the rate is under one a second."""
     return max(1.0, cps) if cps else 0.0
 
 
-def _refusal(usage: _Usage, limits: HasBounds, who: str, now: float) -> str | None:
+def _refusal(usage: Usage, limits: HasBounds, who: str, now: float) -> str | None:
     """Why one more call is too much at ``now``; nothing is counted yet."""
     if limits.calls is not None and usage.calls >= limits.calls:
         return f"{who} has {usage.calls} calls and its limit is {limits.calls}"
-    if limits.cps is None or _fill(usage, limits.cps, now):
+    if limits.cps is None or fill(usage, limits.cps, now):
         return None
     return f"{who} is over its limit of {limits.cps:g} calls a second"
 
 
-def _fill(usage: _Usage, rate: float, now: float) -> bool:
+def fill(usage: Usage, rate: float, now: float) -> bool:
     """Add the tokens of the time that has passed; whether there is one."""
     elapsed = max(0.0, now - usage.filled_at)
-    usage.tokens = min(_depth(rate), usage.tokens + elapsed * rate)
+    usage.tokens = min(depth(rate), usage.tokens + elapsed * rate)
     usage.filled_at = now
     return usage.tokens >= 1.0
 
 
-def _take(usage: _Usage, limits: HasBounds) -> None:
+def _take(usage: Usage, limits: HasBounds) -> None:
     if limits.cps is not None:
         usage.tokens -= 1.0

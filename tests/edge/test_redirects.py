@@ -6,14 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from sbc.base import Address
 from sbc.demo.lab import HOST
 from sbc.sip.dialog import Dialog
 from sbc.sip.message import Request, Response, response_to
 from sbc.sip.serialize import serialize
 from tests.edge.attacked import attacked
-from tests.edge.raw_sip import Datagrams
-from tests.edge.test_udp_calls import GATEWAY, Gateway, final_of, request_of, via_of
+from tests.edge.beyond import Beyond
+from tests.edge.test_udp_calls import GATEWAY, final_of, request_of, via_of
 from tests.peers.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -32,21 +31,12 @@ rules:
 """
 
 
-class Moving(Gateway):
-    """The callee at the trunk ``gateway`` redirects; ``beyond`` is who else can be reached."""
-
-    beyond: Datagrams
-    trap: Datagrams
+class Moving(Beyond):
+    """The callee at the trunk ``gateway`` redirects."""
 
     def redirects(self, policy: str) -> None:
         """The trunk's word for redirects."""
-        self.beyond, self.trap = (Datagrams(Address(HOST, self.sbc.udp)) for _ in range(2))
-        trunks = self.sbc.directory / "trunks.d"
-        (trunks / "gateway.yaml").write_text(GATEWAY % (HOST, self.callee.port) + f"redirects: {policy}\n")
-        beyond = (GATEWAY % (HOST, self.beyond.port)).replace("gateway", "beyond")
-        (trunks / "beyond.yaml").write_text(beyond)
-        (self.sbc.directory / "routes.d" / "10-lab.yaml").write_text(ROUTES)
-        self.reload()
+        self.extend("gateway", GATEWAY % (HOST, self.callee.port) + f"redirects: {policy}\n", ROUTES)
 
     def moves(self, user: str) -> Request:
         """The caller calls, and is redirected to ``user`` where nobody may look for him."""
@@ -58,22 +48,11 @@ class Moving(Gateway):
         self.hears(self.callee, "ACK")
         return request
 
-    def takes(self) -> None:
-        """Whoever is beyond takes the call."""
-        answer = response_to(self.hears(self.beyond, "INVITE"), 200, "", "beyond")
-        answer.headers.add("Contact", f"<sip:beyond@{HOST}:{self.beyond.port}>")
-        self.beyond.send(serialize(answer))
-
     def answer(self) -> Response:
         """The final answer that the caller gets."""
         answer = until(lambda: final_of(self.caller))
         assert answer is not None
         return answer
-
-    def close(self) -> None:
-        super().close()
-        self.beyond.close()
-        self.trap.close()
 
 
 @pytest.fixture

@@ -6,14 +6,13 @@ from collections.abc import Iterator
 
 import pytest
 
-from sbc.base import Address
 from sbc.demo.lab import HOST
 from sbc.sip.dialog import Dialog
-from sbc.sip.message import Request, Response, response_to
+from sbc.sip.message import Request, Response
 from sbc.sip.serialize import serialize
 from tests.edge.attacked import attacked
-from tests.edge.raw_sip import Datagrams
-from tests.edge.test_udp_calls import GATEWAY, Gateway, via_of
+from tests.edge.beyond import Beyond
+from tests.edge.test_udp_calls import via_of
 from tests.peers.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -32,21 +31,13 @@ rules:
 """
 
 
-class Transferring(Gateway):
-    """The caller on trunk ``plain`` transfers; ``beyond`` is who else can be reached, ``trap`` nobody."""
-
-    beyond: Datagrams
-    trap: Datagrams
+class Transferring(Beyond):
+    """The caller on trunk ``plain`` transfers."""
 
     def transfers(self, word: str) -> None:
         """The trunk's word for transfers."""
-        self.beyond, self.trap = (Datagrams(Address(HOST, self.sbc.udp)) for _ in range(2))
-        trunks = self.sbc.directory / "trunks.d"
-        plain = trunks / "plain.yaml"
-        plain.write_text(plain.read_text() + f"transfers: {word}\n")
-        (trunks / "beyond.yaml").write_text((GATEWAY % (HOST, self.beyond.port)).replace("gateway", "beyond"))
-        (self.sbc.directory / "routes.d" / "10-lab.yaml").write_text(ROUTES)
-        self.reload()
+        plain = (self.sbc.directory / "trunks.d" / "plain.yaml").read_text()
+        self.extend("plain", plain + f"transfers: {word}\n", ROUTES)
 
     def refers(self, dialog: Dialog, user: str) -> Response:
         """The caller refers its callee to ``user``, where nobody may look for him; what it is answered."""
@@ -72,11 +63,6 @@ class Transferring(Gateway):
 
         assert until(notified, f"a NOTIFY of {status}")
 
-    def close(self) -> None:
-        super().close()
-        self.beyond.close()
-        self.trap.close()
-
 
 @pytest.fixture
 def transferring(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Transferring]:
@@ -91,11 +77,7 @@ def test_a_transfer_reaches_whom_a_rule_lets_it_reach(transferring: Transferring
     it.transfers("perform")
     near, far = it.invite()
     assert it.refers(near, "+12125550199").status == 202
-    invite = it.hears(it.beyond, "INVITE")
-    assert invite.uri == f"sip:+12125550199@{HOST}:{it.beyond.port}"
-    answer = response_to(invite, 200, "", "beyond")
-    answer.headers.add("Contact", f"<sip:beyond@{HOST}:{it.beyond.port}>")
-    it.beyond.send(serialize(answer))
+    assert it.takes() == f"sip:+12125550199@{HOST}:{it.beyond.port}"
     it.hears(it.beyond, "ACK")
     it.told(200)
     it.hears(it.caller, "BYE")
