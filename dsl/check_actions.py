@@ -68,6 +68,10 @@ class ActionChecker(Checker):
                 self.report(
                     action, "a hook is called for a call that is routed", "end it in route or continue"
                 )
+            if isinstance(action, syntax.RecordAction) and refused:
+                self.report(
+                    action, "nothing is said in a call that is refused", "end it in route or continue"
+                )
             if isinstance(action, syntax.ChallengeAction):
                 if challenged:
                     self.report(action, "this then asks for a password twice", "leave one out")
@@ -97,6 +101,10 @@ class ActionChecker(Checker):
             case syntax.RingAction():
                 if not _whole(action.seconds, 1, MOST_RING):
                     self.report(action.seconds, f"a phone rings for 1 to {MOST_RING} seconds", "such as 30")
+            case syntax.RecordAction():
+                if self._known.recordings is False:
+                    hint = "write recordings: {directory: recordings} in sbc.yaml"
+                    self.report(action, "sbc.yaml does not say where recordings are kept", hint)
             case syntax.HookAction():
                 self.hook(action.name)
             case syntax.ChallengeAction():

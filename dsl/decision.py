@@ -115,7 +115,7 @@ class Route:
 
     ``rule`` names who decided, as ``name (file:line)``; ``hooks`` are the named hooks that it called.
     ``tags`` go to the call's record; ``ring`` is how many seconds a hop may ring,
-    ``redirects`` what becomes of a callee's 3xx.
+    ``redirects`` what becomes of a callee's 3xx. With ``record`` what is said is kept in files.
     """
 
     hops: tuple[Hop, ...]
@@ -129,6 +129,7 @@ class Route:
     ring: int | None = None
     limits: tuple[Limit, ...] = ()
     redirects: Redirects | None = None
+    record: bool = False
 
     def next_hop(self, index: int, failure: Failure) -> int | None:
         """Index of the next hop to try after ``hops[index]`` failed so; None ends the call."""

@@ -87,7 +87,7 @@ class Draft:
     __slots__ = (
         "_headers", "allow", "asserted_display", "asserted_user", "deny", "downgrade", "edits", "facts",
         "from_display", "from_host", "from_param", "from_scheme", "from_type", "from_user", "header",
-        "hooks", "limits", "prefer", "redirects", "ring", "ruri_host", "ruri_param", "ruri_scheme",
+        "hooks", "limits", "prefer", "record", "redirects", "ring", "ruri_host", "ruri_param", "ruri_scheme",
         "ruri_type", "ruri_user", "srtp", "tags",
     )  # fmt: skip
 
@@ -119,6 +119,7 @@ class Draft:
         self.limits: tuple[Limit, ...] = ()
         self.tags: tuple[str, ...] = ()
         self.hooks: tuple[str, ...] = ()
+        self.record: bool = False
 
     def edit_param(self, edit: SetParam) -> None:
         """Set a parameter of a URI, which the next rules see."""

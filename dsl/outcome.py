@@ -207,6 +207,8 @@ def _policy(action: syntax.Node) -> Step | None:
             return _put(action.verb, tuple(name.value.upper() for name in action.names))
         case syntax.RingAction():
             return _put("ring", int(action.seconds.value))
+        case syntax.RecordAction():
+            return _put("record", True)
         case syntax.HookAction():
             name = action.name.value
 
@@ -250,7 +252,7 @@ def _routing(action: syntax.RouteAction, place: str, scope: Scope) -> Ending:
             return Reject(404, "No route", place, draft.tags)
         return Route(
             hops, tuple(draft.edits), draft.srtp, draft.downgrade, place, draft.hooks, draft.tags,
-            draft.codecs, draft.ring, draft.limits, draft.redirects,
+            draft.codecs, draft.ring, draft.limits, draft.redirects, draft.record,
         )  # fmt: skip
 
     return route

@@ -172,7 +172,7 @@ class Call:
         self.rival: Call | None = None  # where one call takes a side of another over: the other of the two
         # The dialog that whoever is called is to replace (RFC 3891), and on which trunk that one is.
         self.replacing: tuple[str, str] = "", ""
-        self.demands: tuple[bool, bool] = False, False  # of its rules: SRTP, and no leg without TLS
+        self.demands: tuple[bool, bool, bool] = False, False, False  # SRTP; no leg without TLS; recording
         self.introduced: Fields = ()  # what the caller said of itself beside From
         # Whom the caller's network says that it is, where that is listened to, is ``asserted``.
         self.rule = self.caller = self.called = self.asserted = ""

@@ -155,7 +155,7 @@ class Referral:
             takes = replaced_by(desk, to.replaces)
             if takes is None:  # a dialog of the trunk that names it, which is told of it
                 new.replacing = str(to.replaces), by.trunk.trunk
-        setup = Setup(new, stand, invite, None, Referrer(by, who, *old.demands), takes)
+        setup = Setup(new, stand, invite, None, Referrer(by, who, old.demands), takes)
         stand.user = setup.invitation
         return new, setup
 

@@ -142,10 +142,10 @@ class Setup:
         if self.redirection is not None:
             route = _still_demanding(route, self.redirection)
         elif self.referrer is not None:
-            route = still_demanding(route, self.referrer.srtp, self.referrer.tls)
+            route = still_demanding(route, *self.referrer.demands)
         held = call.demands if self.takes is None else self.takes[0].demands
         route = still_demanding(route, *held)
-        call.demands = route.srtp == "required", route.downgrade == "forbid"
+        call.demands = route.srtp == "required", route.downgrade == "forbid", route.record
         if route.limits and call.reserved:
             route = replace(route, limits=())
         if route.limits:
@@ -334,5 +334,5 @@ def _still_demanding(route: Route, from_: Redirection) -> Route:
     limits = tuple([each for each in route.limits if each.seconds or each.key not in held])
     former = from_.route
     return still_demanding(
-        replace(route, limits=limits), former.srtp == "required", former.downgrade == "forbid"
+        replace(route, limits=limits), former.srtp == "required", former.downgrade == "forbid", former.record
     )

@@ -170,7 +170,7 @@ class Author:
             f'set header "{self.pick("x-b", "X-C")}" = {self.text()}', 'remove header "X-*"',
             'remove header "x-a"', 'copy header "X-A" to "X-B"', 'copy header "X-C"', f"tag {self.text()}",
             'tag "x"', 'tag "y"', "limit 5 calls per from.user",
-            f"limit 2 calls a minute per {self.subject()}", "ring for 9 seconds",
+            f"limit 2 calls a minute per {self.subject()}", "ring for 9 seconds", "record",
             'prefer codecs "PCMA"', 'deny codecs "G722"', "require srtp", "no srtp",
             "forbid downgrade", "allow downgrade", 'call hook "h"', 'challenge "r.example"',
         )  # fmt: skip
