@@ -84,7 +84,9 @@ def _hop(
         parts.append("has no peers")
     if facts.method != "INVITE" and facts.method not in trunk.methods:
         parts.append(f"takes no {facts.method}: its methods do not list it")
-    if name in snapshot.quarantined:
+    if name in snapshot.disabled:
+        parts.append(f"is disabled: {snapshot.disabled[name]}")
+    elif name in snapshot.quarantined:
         parts.append("is quarantined")
     upon = f", upon {', '.join(map(str, hop.on))}" if hop.on else ""
     group = f" of group {hop.group.name}" if hop.group else ""

@@ -18,7 +18,7 @@ from sbc.b2bua.leg import Side, other
 from sbc.b2bua.session import leave
 from sbc.b2bua.states import CALL, EARLY, LEFT, UP, Ending, Event, State
 from sbc.b2bua.told import answer_of, emergency_failed, end_of, record_of, run
-from sbc.b2bua.translate import carried, reasons
+from sbc.b2bua.translate import Fields, carried, reasons
 from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.flow import EARNED
@@ -93,23 +93,26 @@ def _bye_far(call: Call, ending: Ending, at: float, out: list[Command]) -> None:
 
 
 def _bye_a(call: Call, ending: Ending, at: float, out: list[Command]) -> None:
-    _hang_up(call, "a", at, out)
+    _hang_up(call, "a", at, out, why=ending.reasons)
 
 
 def _bye_b(call: Call, ending: Ending, at: float, out: list[Command]) -> None:
-    _hang_up(call, "b", at, out)
+    _hang_up(call, "b", at, out, why=ending.reasons)
 
 
-def _hang_up(call: Call, side: Side, at: float, out: list[Command], bye: Request | None = None) -> None:
+def _hang_up(
+    call: Call, side: Side, at: float, out: list[Command], bye: Request | None = None, why: Fields = ()
+) -> None:
     """Send BYE on ``side`` where its dialog is confirmed; a 2xx that it gave is acknowledged before.
 
-    ``bye`` is the other side's: its Reason and User-to-User cross (RFC 3326, RFC 7433).
+    ``bye`` is the other side's: its Reason and User-to-User cross (RFC 3326, RFC 7433); ``why`` is ours.
     """
     for answered in call.answered_invites.values():
         answered.acknowledge(side, at, out)
     fork = call.fork
     if fork is not None and fork.dialog(side).state == "confirmed":
         request = call.request(fork, side, "BYE")
+        request.headers.extend(why)
         if bye is not None:
             near, far = call.leg(other(side)), call.leg(side)
             request.headers.extend(carried(bye, near, far))

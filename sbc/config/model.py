@@ -270,11 +270,13 @@ class Trunk(Strict):
     one peer, a domain.
     ``network`` is where its media is received, that of its listener unless given;
     ``media`` says whether its peers receive RTP where they send from (RFC 4961).
+    One that is not ``enabled`` has no calls: nobody is admitted to it, and it is neither dialled nor probed.
     ``contact`` is who answers for the other side. ``redirects`` says what becomes of a 3xx of its peers,
     ``transfers`` of a REFER and of an INVITE with Replaces.
     """
 
     trunk: Name
+    enabled: StrictBool = True
     profile: ProfileName | None = None
     contact: str | None = None
     tenant: str | None = None
