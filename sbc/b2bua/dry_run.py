@@ -120,6 +120,11 @@ def _extras(route: Route) -> Iterator[str]:
             yield f"{verb} codecs {', '.join(names)}"
     if route.ring is not None:
         yield f"ring for {route.ring} seconds"
+    if route.longest is not None:
+        yield f"at most {route.longest} seconds"
+    for answer in route.answers:
+        reason = f' "{answer.reason}"' if answer.reason else ""
+        yield f"answer {answer.of} as {answer.status}{reason}"
     for limit in route.limits:
         time = f" in {limit.seconds} s" if limit.seconds else " at once"
         yield f"limit {limit.calls} calls{time} for {limit.key}, else {limit.status}"

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from sbc.b2bua.bodies import with_bodies
-from sbc.b2bua.call import Call, forget
+from sbc.b2bua.call import LONGEST, Call, forget
 from sbc.b2bua.causes import explain
 from sbc.b2bua.commands import Command, DeleteMedia, Note
 from sbc.b2bua.desk import NOBODY
@@ -72,6 +72,8 @@ def _confirm(call: Call, ending: Ending, at: float, out: list[Command]) -> None:
     if call.setup is not None:
         call.setup.let_go()
         call.setup = None
+    if call.longest or call.until:
+        _bound(call)
     for leg in (call.a, call.b):
         if leg is not None:
             leg.flow.allowance.earned += EARNED
@@ -79,6 +81,14 @@ def _confirm(call: Call, ending: Ending, at: float, out: list[Command]) -> None:
     hooks = call.snapshot.hooks.answer
     if hooks:
         run(call, hooks, answer_of(call, at), out)
+
+
+def _bound(call: Call) -> None:
+    """It ends when its rule says, or the rule of the call that one of its parties came from; help never does."""
+    own = call.answered_at + call.longest if call.longest else call.until
+    call.until = min(own, call.until) if call.until else own
+    if not call.emergency:
+        call.schedule(LONGEST, call.until)
 
 
 def _end_near(call: Call, ending: Ending, at: float, out: list[Command]) -> None:

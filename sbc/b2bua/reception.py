@@ -256,7 +256,7 @@ class Reception:
         # Whole before it counts anywhere: what fails half-made has then nothing to give back.
         call = self._new_call(snapshot, trunk, flow, request, at)
         if takes is not None:
-            call.demands = takes[0].demands
+            call.demands, call.until = takes[0].demands, takes[0].until
         if takes is not None and trunk.transfers == "pass":
             call.replacing = told_to_replace(*takes)
             takes = None

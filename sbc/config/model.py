@@ -16,6 +16,7 @@ from sbc.config.emergency import Emergency
 from sbc.config.identity import CallerIdentity, Identified
 from sbc.config.match import Match
 from sbc.config.media import Marks, MediaConfig
+from sbc.config.answers import Answers
 from sbc.config.profiles import ProfileName, with_profile
 from sbc.config.server import Dns, Server
 from sbc.config.values import (
@@ -315,6 +316,7 @@ class Trunk(Strict):
     diversion: Diverted = "pass"
     q850: Literal["pass", "read", "write", "both"] = "pass"
     session_timer: Timed = SessionTimer()
+    answers: Answers = {}
 
     @model_validator(mode="before")
     @classmethod
