@@ -388,7 +388,7 @@ class Attempt:
         desk = self.call.desk
         if not desk.gave_up_tcp(self.leg, self.invite, at) or kind != "transport":
             return False
-        self.send(repeat(self.invite, self.leg.cseq, desk.transactions.new_branch()), at, out)
+        self.send(repeat(self.invite, self.leg.cseq, desk.ids.branch()), at, out)
         return True
 
     def _on_gone(self, at: float, out: list[Command]) -> None:

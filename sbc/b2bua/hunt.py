@@ -190,7 +190,7 @@ class Hunt:
             call.media_refused("a", error, out)
             self.invitation.refuse(error.status, "", at, out, error.reason)
             return
-        branch = desk.transactions.new_branch()
+        branch = desk.ids.branch()
         try:
             request = invite(
                 leg, self.invitation.request, self.route, leg.target, branch, sdp, call.a, call.redirected[0]
@@ -256,7 +256,7 @@ class Hunt:
         call.offerer = offerer
         leg.cseq += 1
         leg.proof = ()
-        request = repeat(former, leg.cseq, call.desk.transactions.new_branch())
+        request = repeat(former, leg.cseq, call.desk.ids.branch())
         for name in CREDENTIALS:
             request.headers.remove(name)
         request.headers.set("Session-Expires", str(leg.least))
