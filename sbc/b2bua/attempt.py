@@ -18,9 +18,8 @@ from sbc.b2bua.commands import AnswerMedia, Command, OfferMedia
 from sbc.b2bua.desk import NOBODY
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.invitation import Invitation
-from sbc.b2bua.leg import Leg
+from sbc.b2bua.leg import Leg, agreed_alone
 from sbc.b2bua.life import fire
-from sbc.b2bua.media_policy import agreed_alone
 from sbc.b2bua.proofs import CHALLENGES, Given, proven, repeat
 from sbc.b2bua.session import accept, accepted, forget_descriptions, may_be_transferred
 from sbc.b2bua.transfers import introduction

@@ -176,7 +176,7 @@ class Call:
         self.introduced: Fields = ()  # what the caller said of itself beside From
         # Whom the caller's network says that it is, where that is listened to, is ``asserted``.
         self.rule = self.caller = self.called = self.asserted = ""
-        self.reserve_of = ""  # the trunk of whose reserve for emergency calls it holds a place
+        self.reserve_of = ""  # the trunk whose reserve for emergency calls holds it: no limit refuses it then
         self.downgraded = self.emergency = self.has_media = False
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
         self.offered_early: Fork | None = None
@@ -194,11 +194,6 @@ class Call:
         """Take a place of the reserve that the caller's trunk has for emergency calls."""
         self.reserve_of = self.a.trunk.trunk
         self.desk.reserves.hold(self.reserve_of, at)
-
-    @property
-    def reserved(self) -> bool:
-        """Whether it is an emergency call within the reserve of its trunk: no limit of ours refuses it."""
-        return bool(self.reserve_of)
 
     def leg(self, side: Side) -> Leg:
         """The leg on ``side``; the callee's exists once a connection to it does."""
@@ -263,19 +258,15 @@ class Call:
         if not self.media_waits:
             return
         command, then = self.media_waits.popleft()
-        if command is not None and error is None:
-            self._describe(command, sdp)
-        then(sdp, error, at, out)
-
-    def _describe(self, command: OfferMedia | AnswerMedia, written: bytes) -> None:
-        """Remember what was offered, and with its answer what holds."""
-        if isinstance(command, OfferMedia):
-            self.offered = command.sdp, written
-        else:
-            side: Side = command.side
-            came, went = self.offered
+        if command is None or error is not None:
+            pass
+        elif isinstance(command, OfferMedia):
+            self.offered = command.sdp, sdp
+        else:  # with the answer it is known what holds
+            side, (came, went) = command.side, self.offered
             self.agreed[side] = command.sdp, went
-            self.agreed["b" if side == "a" else "a"] = came, written
+            self.agreed["b" if side == "a" else "a"] = came, sdp
+        then(sdp, error, at, out)
 
     def heard(self, side: Side) -> bytes:
         """The description that holds of ``side``, as it gave it; empty where none is known."""

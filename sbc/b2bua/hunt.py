@@ -19,10 +19,9 @@ from sbc.b2bua.call import admit, release
 from sbc.b2bua.causes import understand
 from sbc.b2bua.commands import Command, Note, OfferMedia
 from sbc.b2bua.invitation import Invitation
-from sbc.b2bua.leg import Leg, local_address
-from sbc.b2bua.media_policy import callee_srtp, caller_srtp, leg_policy, undescribed
+from sbc.b2bua.leg import Leg, callee_srtp, caller_srtp, leg_policy, local_address, network_of, undescribed
 from sbc.b2bua.proofs import CREDENTIALS, repeat
-from sbc.b2bua.session import ask, lengthen
+from sbc.b2bua.session import lengthen
 from sbc.b2bua.states import ENDED
 from sbc.b2bua.transfers import refer_on, replace_on
 from sbc.b2bua.translate import Fields, invite, too_long
@@ -85,7 +84,7 @@ class Hunt:
         if not self._peers:
             self._nobody_to_try(trunk, at, out)
             return
-        refusal = admit(call, trunk, at, call.reserved)
+        refusal = admit(call, trunk, at, bool(call.reserve_of))
         if refusal is not None:
             out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": refusal}))
             self._hop_failed(503, None, at, out)
@@ -166,8 +165,8 @@ class Hunt:
         if rule is not None:
             here, there = caller_srtp(here, rule), callee_srtp(there, rule)
         streams = call.snapshot.settings.caps.streams_per_call
-        near, far = call.snapshot.network_of(call.a.trunk), call.snapshot.network_of(trunk)
-        always = call.reserved
+        near, far = network_of(call.snapshot, call.a.trunk), network_of(call.snapshot, trunk)
+        always = bool(call.reserve_of)
         ours = leg_policy(call.a, here, codecs, streams, near, always)
         theirs = leg_policy(leg, there, codecs, streams, far, always)
         call.policies["a"], call.policies["b"] = ours, theirs
@@ -211,7 +210,7 @@ class Hunt:
         if home is not None and home.peer == leg.peer:
             request.headers.extend([("Route", each) for each in home.routes])
         if leg.trunk.session_timer is not None:
-            ask(leg, request)
+            leg.ask_for_session(request)
         if leg.trunk.early_media == "authorized" and "P-Early-Media" not in request.headers:
             request.headers.add("P-Early-Media", "supported")
         if too_long(request):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sbc.b2bua.bodies import Part, is_sdp, read_body, required_parts
+from sbc.b2bua.bodies import Part, read_body, required_parts
 from sbc.b2bua.call import Call
 from sbc.b2bua.causes import explain_refusal
 from sbc.b2bua.commands import Command, Note
@@ -25,7 +25,7 @@ class Invitation:
         self.request = request
         self.offer = request.body
         self.parts: tuple[Part, ...] = ()
-        if request.body and not is_sdp(request):
+        if request.body and not request.is_sdp:
             body = read_body(request)
             self.offer, self.parts = body.sdp, required_parts(request, body.parts)
 
