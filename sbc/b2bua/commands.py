@@ -72,6 +72,15 @@ class RecordMedia:
 
 
 @dataclass(slots=True)
+class HearMedia:
+    """From now on let ``hooks`` hear what both sides say."""
+
+    call: str
+    hooks: tuple[Hook, ...]
+    facts: Facts
+
+
+@dataclass(slots=True)
 class DeleteMedia:
     """Close the call's media, return its ports; its counters go to the call's record."""
 
@@ -112,5 +121,6 @@ class Note:
 
 
 Command = (
-    Send | Connect | OfferMedia | AnswerMedia | RollbackMedia | RecordMedia | DeleteMedia | RunHooks | Note
-)
+    Send | Connect | OfferMedia | AnswerMedia | RollbackMedia | RecordMedia | HearMedia | DeleteMedia
+    | RunHooks | Note
+)  # fmt: skip

@@ -97,6 +97,7 @@ _ANSWERS = {
     "on_route": "a decision",
     "on_answer": "hang_up(...) or None",
     "on_end": "None",
+    "on_media": "None",
 }
 
 

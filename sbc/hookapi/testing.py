@@ -24,7 +24,7 @@ from dsl.facts import Facts
 from sbc.base import ConfigError
 from sbc.config.hook_set import Hook, HookSet
 from sbc.config.hooks import load_hooks
-from sbc.hookapi.arguments import Answer, End, Handshake
+from sbc.hookapi.arguments import Answer, End, Frame, Handshake
 from sbc.hookapi.results import Amend, HangUp, Refuse
 from sbc.net.hooks.run import HookFailure, run_hook
 
@@ -75,6 +75,10 @@ class HookFile:
     def on_end(self, facts: Facts, end: End) -> None:
         """Tell it of a call that is over; HookFailure."""
         self._ask(self._hooks.end, facts, end)
+
+    def on_media(self, facts: Facts, frames: tuple[Frame, ...]) -> None:
+        """Let it hear these; HookFailure."""
+        self._ask(self._hooks.media, facts, frames)
 
     def _ask(self, hooks: tuple[Hook, ...], *arguments: object) -> Any:
         assert hooks, f"{self._path} does not define this hook"

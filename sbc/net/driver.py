@@ -22,6 +22,7 @@ from sbc.b2bua.commands import (
     Command,
     Connect,
     DeleteMedia,
+    HearMedia,
     Note,
     OfferMedia,
     RecordMedia,
@@ -32,11 +33,13 @@ from sbc.b2bua.engine import Engine
 from sbc.b2bua.wreck import REASON, Wreck
 from sbc.base import Address, LocalError, PeerError
 from sbc.flow import Flow
+from sbc.media.listening import Audience
 from sbc.media.policy import MediaPolicy
 from sbc.media.stats import MediaStats
 from sbc.net.handler import Handler
 from sbc.net.hooks.costs import Told
 from sbc.net.hooks.handshake import refusal
+from sbc.net.hooks.media import MediaHooks
 from sbc.net.hooks.run import HookFailure, HookRun
 from sbc.net.system.clock import Clock
 from sbc.net.transport.dial import DialFailed
@@ -71,6 +74,9 @@ class MediaPlane(Protocol):
 
     def record(self, call: str) -> None:
         """Keep what is said in the call from now on."""
+
+    def listen(self, call: str, listener: Audience) -> None:
+        """Let ``listener`` hear both sides of the call from now on."""
 
     def delete(self, call: str) -> MediaStats:
         """Close the call's media and return its counters."""
@@ -145,6 +151,7 @@ class Driver:
         self.clock = clock
         self._watchers = tuple(watchers)
         self._ended_media: dict[str, MediaStats] = {}
+        self._media_hooks = MediaHooks()
         self._timer = gevent.get_hub().loop.timer(0)
         self._timer_due = 0.0
         self._carry_out: dict[type[Any], Callable[[Any], list[Command]]] = {
@@ -154,6 +161,7 @@ class Driver:
             AnswerMedia: self._answer_media,
             RollbackMedia: self._rollback_media,
             RecordMedia: self._record_media,
+            HearMedia: self._hear_media,
             DeleteMedia: self._delete_media,
             RunHooks: self._run_hooks,
             Note: self._note,
@@ -355,7 +363,14 @@ class Driver:
         self.media.record(command.call)
         return []
 
+    def _hear_media(self, command: HearMedia) -> list[Command]:
+        told, at = self._teller(command.call), self.clock.monotonic()
+        for heard in self._media_hooks.hear(command.call, command.hooks, command.facts, told, at):
+            self.media.listen(command.call, heard)
+        return []
+
     def _delete_media(self, command: DeleteMedia) -> list[Command]:
+        self._media_hooks.end(command.call)
         self._ended_media[command.call] = self.media.delete(command.call)
         return []
 

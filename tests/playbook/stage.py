@@ -22,6 +22,7 @@ from sbc.b2bua.commands import (
     Command,
     Connect,
     DeleteMedia,
+    HearMedia,
     Note,
     OfferMedia,
     RecordMedia,
@@ -253,7 +254,7 @@ class Stage:
             if b"no ports" in command.sdp:
                 error = PeerError("all are in use", 503)
             return self.engine.media_ready(command.call, b"via-sbc " + command.sdp, error, self.now)
-        elif isinstance(command, DeleteMedia | RecordMedia | RollbackMedia):
+        elif isinstance(command, DeleteMedia | HearMedia | RecordMedia | RollbackMedia):
             self.media.append(command)
         elif isinstance(command, Note):
             self.notes.append(command)
