@@ -32,9 +32,8 @@ from sbc.ids import Ids
 from sbc.protocols import Spoken
 from sbc.sip.machine import Send
 from sbc.sip.message import Message, Request, Response, response_to
-from sbc.sip.parse import ParseError
+from sbc.sip.parse import ParseError, essentials, validate
 from sbc.sip.transactions import Transaction
-from sbc.sip.validate import essentials, validate
 
 
 class Engine(Desk):
