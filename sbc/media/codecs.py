@@ -23,9 +23,12 @@ STATIC = {
     "15": "G728",
     "18": "G729",
 }
+#: The static types of video, of which only the clock is asked (RFC 3551 6).
+_VIDEO = {26: "JPEG", 28: "NV", 31: "H261", 32: "MPV", 33: "MP2T", 34: "H263"}
 _COMPANIONS = frozenset(("TELEPHONE-EVENT", "CN", "RED"))
 _AUDIO = re.compile(rb"audio (\S+) (\S+) ([0-9 ]+)(\r?\n|$)")
 _RTPMAP = re.compile(rb"^a=rtpmap:(\d+) +([^/\s]+)/", re.MULTILINE)
+_CLOCKED = re.compile(r"(\d{1,3}) +([^/\s]+)/(\d{1,7})")
 _OF_PAYLOAD = re.compile(rb"a=(?:rtpmap|fmtp|rtcp-fb):(\d+)\b")
 
 
@@ -75,6 +78,27 @@ def agreed(answer: Media) -> str:
         names[number] = name.strip().partition("/")[0].upper()
     found = [names.get(each, "") for each in answer.formats]
     return next((name for name in found if name and name not in _COMPANIONS), "")
+
+
+class Coding:
+    """What a payload type is: the name of a codec in capitals, and the ticks a second of its timestamps."""
+
+    __slots__ = ("name", "rate")
+
+    def __init__(self, name: str, rate: int) -> None:
+        self.name = name
+        self.rate = rate
+
+
+def codings(media: Media) -> dict[int, Coding]:
+    """What the payload types of a section are (RFC 8866 6.6); without those that only accompany a codec."""
+    found = {int(number): Coding(name, 8000) for number, name in STATIC.items()}
+    found.update({number: Coding(name, 90000) for number, name in _VIDEO.items()})
+    for value in media.values("rtpmap"):
+        mapped = _CLOCKED.match(value)
+        if mapped is not None and int(mapped[3]):
+            found[int(mapped[1])] = Coding(mapped[2].upper(), int(mapped[3]))
+    return {number: each for number, each in found.items() if each.name not in _COMPANIONS}
 
 
 def _section(section: bytes, audio: re.Match[bytes], codecs: Codecs) -> bytes:

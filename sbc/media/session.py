@@ -25,6 +25,7 @@ from sbc.media.codecs import agreed, chosen
 from sbc.media.errors import MediaRefused, StreamRefused
 from sbc.media.places import Networks, Place
 from sbc.media.policy import MediaPolicy
+from sbc.media.quality import quality
 from sbc.media.relay import Tap, pair
 from sbc.media.rewrite import Origin, labels, rejected, section
 from sbc.media.sdes import CryptoLine
@@ -182,6 +183,8 @@ class MediaSession:
             held = held or not media.host
         for plan, media, terms in zip(offer.plans, description.media, settled, strict=True):
             plan.stream.answered = media
+            plan.stream.ends[side].leg.arrivals.describe(plan.media)  # each sends what the other named
+            plan.stream.ends[offer.side].leg.arrivals.describe(media)
             plan.stream.ends[side].apply(terms)
             plan.stream.ends[offer.side].apply(plan.terms if terms and not offer.ours.unheard else None)
         self.held = held or not moving
@@ -222,7 +225,9 @@ class MediaSession:
         streams = []
         for stream in self.streams:
             a, b = stream.ends["a"].stats(), stream.ends["b"].stats()
-            a.codec = b.codec = agreed(stream.answered) if stream.answered is not None else ""
+            a.codec = b.codec = codec = agreed(stream.answered) if stream.answered is not None else ""
+            a.quality = quality(stream.ends["a"].leg, codec)
+            b.quality = quality(stream.ends["b"].leg, codec)
             streams.append(StreamStats(stream.kind, a, b))
         return MediaStats(tuple(streams))
 
