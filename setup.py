@@ -44,6 +44,7 @@ COMPILED = (
     "dsl/ruleset.py",
     "sbc/base.py",
     "sbc/flow.py",
+    "sbc/histogram.py",
     "sbc/ids.py",
     "sbc/observe/recorder.py",
     "sbc/b2bua/*.py",

@@ -8,18 +8,22 @@ from typing import Any
 
 from sbc.admin.running import Running
 from sbc.b2bua.call import Call
+from sbc.b2bua.outcomes import Direction, Outcome
 from sbc.b2bua.registration import Registration
 from sbc.base import Address
 from sbc.config.model import Trunk
 from sbc.config.quarantine import with_remedies
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
+from sbc.histogram import Histogram
 from sbc.observe.views import (
     CallView,
     CertificateView,
+    HistogramView,
     LifeView,
     ListenerView,
     NameView,
+    OutcomeView,
     PeerView,
     RegistrationView,
     RevocationView,
@@ -144,7 +148,22 @@ def _trunk(sbc: Running, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
         peer=_presented(flows) or _remembered(sbc, trunk.trunk), failures=failures, alerts=alerts,
         revocation=trunk.tls.revocation.mode if trunk.tls else "off",
         soft_passes=sbc.recorder.soft_passes.of(trunk.trunk), peer_states=peers,
+        outcomes=tuple(_outcome(*each) for each in sbc.engine.outcomes.known(trunk.trunk)),
     )  # fmt: skip
+
+
+def _outcome(direction: Direction, found: Outcome) -> OutcomeView:
+    calls = sum(found.codes.values())
+    answered = sum(count for code, count in found.codes.items() if code.startswith("2"))
+    return OutcomeView(
+        direction, tuple(sorted(found.codes.items())), calls, answered, answered / calls if calls else None,
+        found.ended, found.seconds, found.seconds / found.ended if found.ended else None,
+        found.delays.mean, _histogram(found.delays),
+    )  # fmt: skip
+
+
+def _histogram(found: Histogram) -> HistogramView:
+    return HistogramView(found.bounds, tuple(found.counts), found.sum)
 
 
 def _trouble(snapshot: Snapshot, trunk: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sbc.observe.text import printable
-from sbc.observe.times import left, time_of_day
+from sbc.observe.times import left, span, time_of_day
 from sbc.tls.material.problems import day
 
 Row = Mapping[str, Any]
@@ -64,9 +64,46 @@ def _status(status: Row) -> str:
         STATE=lambda each: each["state"],
         CALLS=lambda each: each["calls"],
     )
-    shown = [head, totals, "", listeners, "", trunks, *_tenants(status), *_networks(status), *_peers(status)]
+    shown = [
+        head,
+        totals,
+        "",
+        listeners,
+        "",
+        trunks,
+        *_outcomes(status),
+        *_tenants(status),
+        *_networks(status),
+        *_peers(status),
+    ]
     shown += _names(status)
     return "\n".join([*shown, *_attention(status)])
+
+
+def _outcomes(status: Row) -> list[str]:
+    """What became of each trunk's calls since the start, if there were any."""
+    rows = [{"trunk": trunk["name"], **each} for trunk in status["trunks"] for each in trunk["outcomes"]]
+    if not rows:
+        return []
+    return [
+        "",
+        _columns(
+            rows,
+            TRUNK=lambda each: each["trunk"],
+            WAY=lambda each: "from it" if each["direction"] == "inbound" else "to it",
+            CALLS=lambda each: each["calls"],
+            ANSWERED=lambda each: "-" if each["asr"] is None else f"{each['asr']:.0%}",
+            LASTED=lambda each: "-" if each["acd"] is None else span(each["acd"]),
+            RANG=lambda each: "-" if each["pdd"] is None else f"{each['pdd']:.1f} s",
+            REFUSED=lambda each: _refusals(each["codes"]),
+        ),
+    ]
+
+
+def _refusals(codes: Sequence[Sequence[Any]]) -> str:
+    """What calls without an answer came to, the most frequent first."""
+    failed = sorted((each for each in codes if not each[0].startswith("2")), key=lambda each: -each[1])
+    return ", ".join(f"{code}: {count}" for code, count in failed[:5]) or "-"
 
 
 def _tenants(status: Row) -> list[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from sbc.b2bua.outcomes import Direction
 from sbc.base import Address, is_wildcard
 from sbc.observe.traffic import Stats
 
@@ -122,6 +123,39 @@ class RegistrationView:
 
 
 @dataclass(frozen=True, slots=True)
+class HistogramView:
+    """How many values are up to each of ``bounds``, not counting those of the bound before; and their sum.
+
+    ``counts`` has one more, for what is above the last bound.
+    """
+
+    bounds: tuple[float, ...] = ()
+    counts: tuple[int, ...] = (0,)
+    sum: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeView:
+    """What became of the ``calls`` from a trunk (inbound), or of the tries to reach it, since the start.
+
+    ``codes`` counts final statuses, ``asr`` is the share that was ``answered``; ``ended`` answered calls took
+    ``seconds``, ``acd`` on average. ``pdd`` is the mean of the ``delays`` from an INVITE to the first 18x or
+    2xx. None is not known yet.
+    """
+
+    direction: Direction
+    codes: Counts = ()
+    calls: int = 0
+    answered: int = 0
+    asr: float | None = None
+    ended: int = 0
+    seconds: float = 0.0
+    acd: float | None = None
+    pdd: float | None = None
+    delays: HistogramView = field(default_factory=HistogramView)
+
+
+@dataclass(frozen=True, slots=True)
 class TrunkView:
     """One trunk: its policy, whether it and which peers are reachable, and the certificates on both sides.
 
@@ -129,7 +163,8 @@ class TrunkView:
     ``alerts`` by the alert that ended them, such as ``sent 48 unknown_ca``;
     ``media_ports`` are the pairs that calls from it hold;
     ``held`` where a file of it is broken and what was in force before still serves; in mode optional,
-    ``optional`` says whom ``required`` would refuse, and ``shown`` counts who presents what.
+    ``optional`` says whom ``required`` would refuse, and ``shown`` counts who presents what. ``outcomes``
+    are of its calls, for each direction that there were any in.
     """
 
     name: str
@@ -154,6 +189,7 @@ class TrunkView:
     optional: str = ""
     shown: Counts = ()
     peer_states: tuple[PeerView, ...] = ()
+    outcomes: tuple[OutcomeView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,10 @@ def families() -> dict[str, set[str]]:
             found.setdefault(line.split()[2], set())
         elif line and not line.startswith("#"):
             name, _, rest = line.partition("{")
-            found.setdefault(name.split(" ")[0], set()).update(re.findall(r'(\w+)="', rest))
+            name = name.split(" ")[0]
+            if name not in found:
+                name = re.sub(r"_(bucket|sum|count)$", "", name)
+            found.setdefault(name, set()).update(set(re.findall(r'(\w+)="', rest)) - {"le"})
     return found
 
 

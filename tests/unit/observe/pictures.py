@@ -13,9 +13,11 @@ from sbc.observe.views import (
     CertificateView,
     CountersView,
     FailureView,
+    HistogramView,
     LifeView,
     ListenerView,
     NameView,
+    OutcomeView,
     RegistrationView,
     ServerView,
     StatusView,
@@ -37,6 +39,12 @@ UDP_PORT = ListenerView("trunk-udp", "udp", Address("::", 5060))
 OFFICE = TrunkView(
     "office", "trunk-tls", ("office.lab.example:5061",), mode="required", srtp="required", sips="forbid",
     state="up", calls=1, call_limit=200, media_ports=2, own=OWN, peer=PEER, failures=(("expired", 2),),
+    outcomes=(
+        OutcomeView(
+            "inbound", (("200", 3), ("486", 1)), 4, 3, 0.75, 2, 190.0, 95.0, 0.4,
+            HistogramView((0.25, 0.5), (1, 1, 1), 1.2),
+        ),
+    ),
 )  # fmt: skip
 LEGACY = TrunkView("legacy", "trunk-udp", ("192.0.2.7:5060",), transport="udp", srtp="off")
 BROKEN = TrunkView(
