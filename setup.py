@@ -60,6 +60,7 @@ COMPILED = (
     "sbc/observe/cdr.py",
     "sbc/observe/journal.py",
     "sbc/observe/metrics.py",
+    "sbc/observe/qualities.py",
     "sbc/observe/text.py",
     "sbc/policy/*.py",
     "sbc/sip/*.py",

@@ -72,6 +72,7 @@ def _status(status: Row) -> str:
         "",
         trunks,
         *_outcomes(status),
+        *_qualities(status),
         *_tenants(status),
         *_networks(status),
         *_peers(status),
@@ -98,6 +99,42 @@ def _outcomes(status: Row) -> list[str]:
             REFUSED=lambda each: _refusals(each["codes"]),
         ),
     ]
+
+
+def _qualities(status: Row) -> list[str]:
+    """How good the media of each trunk was since the start, where anything was heard."""
+    rows = [{"trunk": trunk["name"], **each} for trunk in status["trunks"] for each in trunk["quality"]]
+    if not rows:
+        return []
+    return [
+        "",
+        _columns(
+            rows,
+            TRUNK=lambda each: each["trunk"],
+            MEDIA=lambda each: each["way"],
+            LEGS=lambda each: sum(each["losses"]["counts"]),
+            MOS=_score,
+            LOST=_lost,
+            JITTER=lambda each: _milliseconds(each["jitter"]),
+            TRIP=lambda each: _milliseconds(each["round_trip"]),
+        ),
+    ]
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{1000 * seconds:.0f} ms"
+
+
+def _score(quality: Row | None) -> str:
+    """The score of what was received, where there is one."""
+    found = quality["mos"] if quality else None
+    return "-" if found is None else f"{found:.1f}"
+
+
+def _lost(quality: Row | None) -> str:
+    """The share of what should have been received."""
+    found = quality["loss"] if quality else None
+    return "-" if found is None else f"{found:.1%}"
 
 
 def _refusals(codes: Sequence[Sequence[Any]]) -> str:
@@ -323,4 +360,6 @@ def _calls(calls: Sequence[Row]) -> str:
         STATE=lambda each: each["state"] + (", emergency" if each["emergency"] else ""),
         TLS=lambda each: f"{each['a_tls'] or '-'} | {each['b_tls'] or '-'}",
         SRTP=lambda each: f"{each['a_srtp'] or '-'} | {each['b_srtp'] or '-'}",
+        MOS=lambda each: f"{_score(each['a_quality'])} | {_score(each['b_quality'])}",
+        LOST=lambda each: f"{_lost(each['a_quality'])} | {_lost(each['b_quality'])}",
     )

@@ -179,6 +179,13 @@ class Leg:
             self.refused = {}
         self.refused[reason] = self.refused.get(reason, 0) + 1
 
+    def begin(self) -> None:
+        """Know nothing of the quality any more: the peer will be another one."""
+        self.ssrc = b""
+        self.start = self.highest = self.received = self.lost_before = self.received_before = 0
+        self.late = self.duplicates = self.holes = self.holes_at = 0
+        self.arrivals, self.reports = Arrivals(), None
+
     def silence(self) -> None:
         """Forget what was agreed: nothing is sent to this leg or accepted from it any more."""
         self.agreed = self.mux = False

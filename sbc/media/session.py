@@ -393,6 +393,7 @@ class MediaSession:
         for stream in self.streams:
             end = stream.ends[side]
             end.forget()
+            end.leg.begin()
             if end.place is not place:
                 self._return(end)
 

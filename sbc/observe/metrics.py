@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sbc.b2bua.commands import Note
-from sbc.observe.call_metrics import outcomes
+from sbc.observe.call_metrics import outcomes, qualities
 from sbc.observe.families import Sample
 from sbc.observe.families import family as _family
 from sbc.observe.families import one as _one
@@ -75,6 +75,7 @@ def exposition(status: StatusView) -> str:
             *_networks(status),
             *_trunks(status),
             *outcomes(status.trunks),
+            *qualities(status.trunks),
             *_tenants(status),
             *_registrations(status.registrations),
             *_names(status.names),

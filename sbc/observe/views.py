@@ -10,6 +10,7 @@ from typing import Literal
 
 from sbc.b2bua.outcomes import Direction
 from sbc.base import Address, is_wildcard
+from sbc.media.quality import Quality
 from sbc.observe.traffic import Stats
 
 ListenerState = Literal["listening", "failed", "stopped"]
@@ -156,6 +157,24 @@ class OutcomeView:
 
 
 @dataclass(frozen=True, slots=True)
+class QualityView:
+    """The quality of a trunk's legs that are over: of what was ``received`` from it, or ``sent`` to it.
+
+    ``mos``, ``loss`` (0 to 1), ``jitter`` and ``round_trip`` (seconds) are means over legs, None for unknown.
+    """
+
+    way: Literal["received", "sent"]
+    mos: float | None = None
+    loss: float | None = None
+    jitter: float | None = None
+    round_trip: float | None = None
+    scores: HistogramView = field(default_factory=HistogramView)
+    losses: HistogramView = field(default_factory=HistogramView)
+    jitters: HistogramView = field(default_factory=HistogramView)
+    round_trips: HistogramView = field(default_factory=HistogramView)
+
+
+@dataclass(frozen=True, slots=True)
 class TrunkView:
     """One trunk: its policy, whether it and which peers are reachable, and the certificates on both sides.
 
@@ -164,7 +183,7 @@ class TrunkView:
     ``media_ports`` are the pairs that calls from it hold;
     ``held`` where a file of it is broken and what was in force before still serves; in mode optional,
     ``optional`` says whom ``required`` would refuse, and ``shown`` counts who presents what. ``outcomes``
-    are of its calls, for each direction that there were any in.
+    are of its calls, for each direction that there were any in, ``quality`` each way that media went.
     """
 
     name: str
@@ -190,6 +209,7 @@ class TrunkView:
     shown: Counts = ()
     peer_states: tuple[PeerView, ...] = ()
     outcomes: tuple[OutcomeView, ...] = ()
+    quality: tuple[QualityView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +262,10 @@ class LifeView:
 
 @dataclass(frozen=True, slots=True)
 class CallView:
-    """One live call; ``*_tls`` is a version such as ``TLSv1.3``, ``*_srtp`` a suite, empty for none."""
+    """One live call; ``*_tls`` is a version such as ``TLSv1.3``, ``*_srtp`` a suite, empty for none.
+
+    ``*_quality`` is that of the leg so far, None while nothing is known.
+    """
 
     id: str
     caller: str
@@ -258,6 +281,8 @@ class CallView:
     b_srtp: str = ""
     downgraded: bool = False
     emergency: bool = False
+    a_quality: Quality | None = None
+    b_quality: Quality | None = None
 
 
 @dataclass(frozen=True, slots=True)

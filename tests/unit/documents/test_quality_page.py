@@ -9,6 +9,7 @@ import pytest
 
 from sbc.media.mos import mos, rating
 from sbc.observe.metrics import exposition
+from sbc.observe.qualities import SCORES
 from tests.unit.observe.pictures import picture
 
 PAGE = (Path(__file__).resolve().parents[3] / "docs" / "quality.md").read_text("utf-8")
@@ -17,7 +18,8 @@ ROW = re.compile(r"^\| ([A-Z0-9, -]+) \| (\d+) \| ([\d.]+) \| ", re.MULTILINE)
 
 def test_every_metric_in_its_examples_is_exposed() -> None:
     named = set(re.findall(r"\bsbc_\w+", PAGE))
-    shown = {re.split(r"[{ ]", line)[0] for line in exposition(picture()).splitlines() if line[:1] != "#"}
+    lines = exposition(picture()).splitlines()
+    shown = {line.split()[2] if line[:1] == "#" else re.split(r"[{ ]", line)[0] for line in lines if line}
     assert named and named <= shown
 
 
@@ -30,6 +32,11 @@ def test_its_codecs_have_the_values_of_the_sources() -> None:
         # With as much loss in per cent as Bpl, half of what is left up to 95 is taken away.
         assert rating(codec, 0.0, 0.0) == pytest.approx(93.2 - ie)
         assert rating(codec, bpl / 100, 0.0) == pytest.approx(93.2 - ie - (95 - ie) / 2)
+
+
+def test_the_scores_in_its_examples_are_bounds_of_buckets() -> None:
+    named = [float(each) for each in re.findall(r'sbc_call_mos_bucket\{[^}]*le="([\d.]+)"', PAGE)]
+    assert named and set(named) <= set(SCORES)
 
 
 def test_the_bounds_that_it_names() -> None:

@@ -13,7 +13,7 @@ from sbc.media.mos import mos
 from sbc.media.quality import Quality, quality
 from sbc.media.relay import Leg, packet, pair
 from sbc.media.sdp import Media
-from tests.unit.media.kit import audio, first, sdp
+from tests.unit.media.kit import ACCEPT, ALICE, BOB, audio, first, sdp, session
 
 A, B = ("192.0.2.10", 40000), ("198.51.100.20", 50000)
 LSR = 0x0102_0304
@@ -224,6 +224,33 @@ def test_a_peer_s_own_score_is_taken() -> None:
     assert of(b).sent_mos == 3.7
     report(b, receiver_report(block()) + voip_metrics(36, 127), 200.0)  # 127: the second is not known
     assert of(b).sent_mos == 3.6
+
+
+def test_who_is_called_next_is_not_judged_by_who_was_before() -> None:
+    call, _ = session()
+    call.offer("a", sdp(audio()), ACCEPT, ACCEPT, 0.0)
+    call.answer("b", sdp(audio(50000), host=BOB), 0.0)
+    leg = call.streams[0].ends["b"].leg
+    for each in range(0, 200, 2):
+        packet(leg.port_rtp, voice(each), (BOB, 50000))
+    before = call.stats().b
+    assert before.lost == 99 and before.quality is not None
+    call.offer("a", sdp(audio()), ACCEPT, ACCEPT, 0.0, restart=True)
+    assert call.stats().b.lost == 0 and call.stats().b.quality is None
+
+
+def test_a_session_tells_the_quality_of_what_was_agreed() -> None:
+    call, _ = session()
+    call.offer("a", sdp(audio()), ACCEPT, ACCEPT, 0.0)
+    call.answer("b", sdp(audio(50000), host=BOB), 0.0)
+    near, far = call.streams[0].ends["a"].leg, call.streams[0].ends["b"].leg
+    for turn in range(400):
+        packet(near.port_rtp, voice(turn), (ALICE, 40000), 0.02 * turn)
+        packet(far.port_rtp, voice(turn), (BOB, 50000), 0.02 * turn)
+    stats = call.close()
+    for found in (stats.a.quality, stats.b.quality):
+        assert found is not None and found.mos is not None and found.mos > 4.3
+        assert found.jitter == pytest.approx(0.0, abs=1e-9)
 
 
 LIES = {

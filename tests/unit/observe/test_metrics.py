@@ -119,3 +119,14 @@ def test_what_became_of_a_trunk_s_calls() -> None:
         f"sbc_trunk_post_dial_delay_seconds_sum{{{of}}} 1.2",
         f"sbc_trunk_post_dial_delay_seconds_count{{{of}}} 3",
     ]
+
+
+def test_the_quality_of_a_trunk_s_legs() -> None:
+    text = exposition(picture())
+    of = 'trunk="office",way="received"'
+    assert f'sbc_call_mos_bucket{{{of},le="4.3"}} 3' in text and f"sbc_call_mos_count{{{of}}} 4" in text
+    assert f'sbc_call_loss_ratio_bucket{{{of},le="0"}} 2' in text
+    assert 'sbc_call_loss_ratio_sum{trunk="office",way="sent"} 0.25' in text
+    assert f"sbc_call_jitter_seconds_sum{{{of}}} 0.0124" in text
+    assert 'sbc_call_round_trip_seconds_count{trunk="office"} 1' in text
+    assert 'sbc_call_mos_count{trunk="office",way="sent"}' not in text, "nobody knew it"
