@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from sbc.media.codecs import Coding, codings
+from sbc.media.codecs import COMPANIONS
+from sbc.media.formats import Formats, formats_of
 from sbc.media.sdp import Media
 
 #: Packets in a row of which the first two are looked at; a power of two.
@@ -26,42 +27,41 @@ _ANEW: Final = 1.0
 class Arrivals:
     """The jitter of one leg, in seconds: the sum over ``pairs``, the running estimate, and its highest.
 
-    ``described`` is what the peer was told that it may send. ``coding`` is what it was last heard to send.
+    ``rate`` are the ticks a second of what the peer was last heard to send, 0 before it was.
     """
 
     __slots__ = (
-        "_at",
-        "_codings",
-        "_kind",
-        "_stamp",
-        "coding",
-        "described",
-        "estimate",
-        "most",
-        "pairs",
-        "sum",
-    )
+        "_at", "_formats", "_heard", "_kind", "_named", "_own", "_rates", "_stamp", "estimate", "most",
+        "pairs", "rate", "sum",
+    )  # fmt: skip
 
     def __init__(self) -> None:
-        self.described: Media | None = None
-        self.coding: Coding | None = None
-        self.pairs = 0
+        self.pairs = self.rate = 0
         self.sum = self.estimate = self.most = 0.0
-        self._codings: dict[int, Coding] | None = None
-        self._kind = -1
+        self._named: Media | None = None
+        self._own: Media | None = None
+        self._formats: Formats = {}
+        self._rates: dict[int, int] | None = None
+        self._heard = self._kind = -1
         self._stamp = 0
         self._at = 0.0
+
+    @property
+    def codec(self) -> str:
+        """What the peer was last heard to send, in capitals; "" before it was."""
+        found = self._formats.get(self._heard)
+        return found.codec if found is not None else ""
 
     @property
     def jitter(self) -> float | None:
         """The mean of all that was seen, in seconds; None before there was anything."""
         return self.sum / self.pairs if self.pairs else None
 
-    def describe(self, described: Media) -> None:
-        """From now on the peer sends what ``described`` names."""
-        if described is not self.described:
-            self.described, self._codings = described, None
-            self._kind = -1
+    def describe(self, named: Media, own: Media) -> None:
+        """From now on the peer sends by what the other side has ``named``, and by its ``own`` description."""
+        self._named, self._own = named, own
+        self._rates = None
+        self._kind = -1
 
     def interrupt(self) -> None:
         """What comes next has no connection with what came last."""
@@ -69,31 +69,35 @@ class Arrivals:
 
     def first(self, data: bytes, at: float) -> None:
         """The first RTP packet of a pair arrived at ``at``."""
-        known = self._codings
-        if known is None:
-            if self.described is None:
-                return
-            known = self._codings = codings(self.described)
+        rates = self._rates
+        if rates is None:
+            rates = self._rates = self._learn()
         kind = data[1] & 0x7F
-        coding = known.get(kind)
-        if coding is None:
+        rate = rates.get(kind)
+        if rate is None:
             self._kind = -1
             return
-        self.coding, self._kind = coding, kind
+        self.rate = rate
+        self._heard = self._kind = kind
         self._stamp = int.from_bytes(data[4:8], "big")
         self._at = at
 
     def second(self, data: bytes, at: float) -> None:
         """The one behind it arrived at ``at``."""
-        coding = self.coding
-        if coding is None or data[1] & 0x7F != self._kind:
+        if data[1] & 0x7F != self._kind:
             return
         self._kind = -1
         step = ((int.from_bytes(data[4:8], "big") - self._stamp + 0x80000000) & 0xFFFFFFFF) - 0x80000000
-        away = abs(at - self._at - step / coding.rate)
+        away = abs(at - self._at - step / self.rate)
         if away >= _ANEW:
             return
         self.pairs += 1
         self.sum += away
         self.estimate += (away - self.estimate) / 16.0
         self.most = max(self.most, self.estimate)
+
+    def _learn(self) -> dict[int, int]:
+        """The clock of each payload type that is a codec's."""
+        self._formats = formats_of(self._named, self._own)
+        found = self._formats.items()
+        return {kind: each.clock for kind, each in found if each.clock and each.codec not in COMPANIONS}

@@ -66,5 +66,4 @@ def quality(leg: Leg, agreed: str) -> Quality | None:
 def _score(speaker: Leg, agreed: str, loss: float | None, jitter: float | None, way: float) -> float | None:
     if loss is None:
         return None
-    coding = speaker.arrivals.coding
-    return mos(coding.name if coding is not None else agreed, loss, way + _DEPTH * (jitter or 0.0))
+    return mos(speaker.arrivals.codec or agreed, loss, way + _DEPTH * (jitter or 0.0))

@@ -43,7 +43,8 @@ from sbc.media.rtcp import conceal
 from sbc.media.srtp import MAX_PACKET, Protector, SrtpError, Unprotector
 
 Source = tuple[Any, ...]
-Tap = Callable[[str, bytes], None]
+#: Is shown an RTP packet, decoded, and when it came.
+Tap = Callable[[bytes, float], None]
 _MAX_DROPOUT = 3000
 _MAX_MISORDER = 100
 _SAMPLED: Final = EVERY - 1
@@ -327,8 +328,8 @@ def packet(port: Port, data: bytes, source: Source, now: float = 0.0) -> tuple[P
     leg.bytes_in += size
     if not rtcp:
         leg.follow(plain, now)
-    if leg.tap is not None:
-        leg.tap(leg.side, plain)
+        if leg.tap is not None:
+            leg.tap(plain, now)
     return _forward_rtcp(leg, plain, now) if rtcp else _forward(leg, plain, False)
 
 
@@ -405,8 +406,7 @@ def _read(leg: Leg, passed: bytes, now: float) -> None:
         leg.reports = Reports()
     if other.reports is None:
         other.reports = Reports()
-    coding = other.arrivals.coding
-    rate = coding.rate if coding is not None else _RATE
+    rate = other.arrivals.rate or _RATE
     leg.reports.hear(passed, other.ssrc, other.received, other.missed, rate, now)
     other.reports.passed(passed, now)
 
