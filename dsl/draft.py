@@ -6,7 +6,7 @@ that the next rule sees it without a copy of everything else.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from dsl.decision import (
     Codecs,
@@ -22,6 +22,7 @@ from dsl.decision import (
 )
 from dsl.facts import Facts
 from dsl.ownership import is_name, long_name, matches_glob, spellings
+from dsl.services import NO_ANSWERS, Said
 
 Lookup = Callable[[str], str | None]
 
@@ -85,9 +86,9 @@ class Draft:
     """What the rules so far have made of a call that is not decided yet."""
 
     __slots__ = (
-        "_headers", "allow", "asserted_display", "asserted_user", "deny", "downgrade", "edits", "facts",
-        "from_display", "from_host", "from_param", "from_scheme", "from_type", "from_user", "header",
-        "hooks", "limits", "prefer", "redirects", "ring", "ruri_host", "ruri_param", "ruri_scheme",
+        "_headers", "allow", "answers", "asserted_display", "asserted_user", "deny", "downgrade", "edits",
+        "facts", "from_display", "from_host", "from_param", "from_scheme", "from_type", "from_user",
+        "header", "hooks", "limits", "prefer", "redirects", "ring", "ruri_host", "ruri_param", "ruri_scheme",
         "ruri_type", "ruri_user", "srtp", "tags",
     )  # fmt: skip
 
@@ -119,6 +120,7 @@ class Draft:
         self.limits: tuple[Limit, ...] = ()
         self.tags: tuple[str, ...] = ()
         self.hooks: tuple[str, ...] = ()
+        self.answers: Mapping[str, Said] = NO_ANSWERS  # by their whole names, lookup.NAME.VARIABLE
 
     def edit_param(self, edit: SetParam) -> None:
         """Set a parameter of a URI, which the next rules see."""
