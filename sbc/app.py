@@ -33,6 +33,7 @@ from sbc.net.dns.ask import Asker
 from sbc.net.dns.names import Names
 from sbc.net.driver import Driver
 from sbc.net.handler import Edge, Handler
+from sbc.net.lookups.asked import Lookups
 from sbc.net.media.embedded import MediaIO
 from sbc.net.revocation.inquiry import Revocation
 from sbc.net.rotation.rotator import Rotator
@@ -105,8 +106,9 @@ class Portcullis:
         self.reload.adopters.append(self.rotator.progress)
         self.reload.gates.append(self.listeners.apply)
         self.reload.followers += [
-            self._follow_registrations, self.names.apply, self.dialer.apply, self._follow_optional,
-            self.acme.apply, self.certificates.follow, self._outlived, self._follow_media,
+            self._follow_registrations, self.names.apply, self.lookups.apply, self.dialer.apply,
+            self._follow_optional, self.acme.apply, self.certificates.follow, self._outlived,
+            self._follow_media,
         ]  # fmt: skip
         self.verbs = Verbs(self, self.certificates)
         self.watch = Watch(lambda: watched(directory), self.reload)
@@ -128,6 +130,7 @@ class Portcullis:
         self.revocation = Revocation(self.clock, self.recorder, self.saved, self._edges)
         asker = Asker(lambda: self.store.current.settings.dns.servers)
         self.names = Names(asker, self.clock, self.engine.peers.located, self._say)
+        self.lookups = Lookups(self.clock, lambda note: self.recorder.note(note, None, self.clock.now()))
         contexts, tally = Contexts(snapshot, self.revocation), self.recorder.counters.tally
 
         def transports(handler: Handler) -> Dialer:
@@ -143,6 +146,7 @@ class Portcullis:
             self.clock,
             transports,
             [self.recorder, self.rotator.progress],
+            self.lookups,
         )
 
     def _follow_media(self, snapshot: Snapshot) -> None:
@@ -188,6 +192,7 @@ class Portcullis:
         self.listeners.start()
         self.dialer.start()
         self.names.apply(self.store.current)
+        self.lookups.apply(self.store.current)
         self._start_web()
         self.acme.start()
         # What ends a greenlet that a hook began ends that greenlet: we are told to stop by signals alone.
@@ -269,6 +274,7 @@ class Portcullis:
             self.store.let_go(LET_GO)
             self._save_observed(at)
             self.certificates.tick(now, at)
+            self.lookups.tick(at)
             for call in self.media.idle(at):
                 self.driver.run(self.engine.media_idle, call)
 

@@ -55,6 +55,7 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
         records=sbc.records.view(),
         registrations=registrations(sbc),
         names=tuple(_names(sbc)),
+        lookups=tuple(sbc.lookups.views()),
         tenants=tuple(
             TenantView(name, sbc.engine.limits.calls(each.trunk), each.limits.calls, each.limits.cps)
             for name, each in snapshot.tenant_bounds.items()

@@ -10,11 +10,12 @@ of them.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
 
 from dsl.decision import Decision, Limit
 from dsl.facts import Facts
+from dsl.services import Answer
 from sbc.b2bua.commands import AnswerMedia, Command, Invited, Note, OfferMedia
 from sbc.b2bua.desk import Awaiting, Desk
 from sbc.b2bua.dialogs import Fork
@@ -40,6 +41,9 @@ class SettingUp(Protocol):
 
     def on_hooks(self, result: Invited | Decision, at: float, out: list[Command]) -> None:
         """Hooks before or after the rules have spoken."""
+
+    def on_answer(self, answer: Answer | None, at: float, out: list[Command]) -> None:
+        """A service that a rule asked has answered; None: it never will."""
 
     def on_timer(self, name: str, at: float, out: list[Command]) -> None:
         """A timer of the call is due."""
@@ -96,6 +100,7 @@ class Call:
         "agreed",
         "answered_at",
         "answered_invites",
+        "answers",
         "asserted",
         "b",
         "called",
@@ -174,9 +179,8 @@ class Call:
         self.replacing: tuple[str, str] = "", ""
         self.demands: tuple[bool, bool] = False, False  # of its rules: SRTP, and no leg without TLS
         self.introduced: Fields = ()  # what the caller said of itself beside From
-        # Whom the caller's network says that it is, where that is listened to, is ``asserted``.
-        self.rule = self.caller = self.called = self.asserted = ""
-        self.reserve_of = ""  # the trunk of whose reserve for emergency calls it holds a place
+        # ``asserted`` is whom the caller's network says that it is, ``reserve_of`` whose reserve it is in.
+        self.rule = self.caller = self.called = self.asserted = self.reserve_of = ""
         self.downgraded = self.emergency = self.has_media = False
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
         self.offered_early: Fork | None = None
@@ -187,6 +191,7 @@ class Call:
         self.facts: Facts | None = None
         self.named_hooks: tuple[str, ...] = ()
         self.tags: tuple[str, ...] = ()
+        self.answers: dict[str, Mapping[str, Any]] | None = None  # what services have said of it
         self.limits: tuple[Limit, ...] = ()
         self.recorded = False  # its end has been told
 

@@ -14,6 +14,7 @@ from dsl.decision import Downgrade
 from sbc.base import Address
 from sbc.config.emergency import Emergency
 from sbc.config.identity import CallerIdentity, Identified
+from sbc.config.lookup import LookupConfig, LookupName
 from sbc.config.match import Match
 from sbc.config.media import Marks, MediaConfig
 from sbc.config.profiles import ProfileName, with_profile
@@ -414,3 +415,4 @@ class Settings(Strict):
     user_agent: str | None = None
     users: str | None = Field(default=None, min_length=1)
     tables: dict[Name, str] = {}
+    lookups: dict[LookupName, LookupConfig] = {}
