@@ -305,7 +305,7 @@ def fact(name: str, scope: Scope) -> Value:
 def _variable(node: syntax.VariableRef, scope: Scope) -> Value:
     name, kind = node.name, scope.services[node.service].type_of(node.variable)
     nothing: Any = "" if kind == "text" else False if kind == "truth" else NOT_A_NUMBER
-    return lambda draft: draft.answers.get(name, nothing)
+    return lambda draft: draft.said.get(name, nothing)
 
 
 def _lookup(node: syntax.Lookup, scope: Scope) -> Value:

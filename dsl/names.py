@@ -27,7 +27,7 @@ class Known:
 
     ``services`` are those that rules may ask, but for ``broken_services``.
     ``arrivals`` says of each trunk how calls come from it, and ``emergency`` which calls are emergency calls,
-    for the tests beside the rules.
+    for the tests beside the rules; ``recordings`` whether there is a place for them.
     """
 
     trunks: frozenset[str] | None = None
@@ -41,6 +41,7 @@ class Known:
     realms: frozenset[str] | None = None
     arrivals: Mapping[str, Arrival] = field(default_factory=dict)
     emergency: Callable[[Party], bool] = no_emergency
+    recordings: bool | None = None
 
 
 def suggest(name: str, names: Iterable[str]) -> str:

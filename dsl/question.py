@@ -53,7 +53,7 @@ class Question:
             return _decided(answer.decision, draft, f"{self.place}, then lookup {self.service.name}")
         own = f"{LOOKUP}{self.service.name}."
         said = {own + name: each for name, each in answer.variables.items()}
-        draft.answers = {**draft.answers, **said, own + ANSWERED: True}
+        draft.said = {**draft.said, **said, own + ANSWERED: True}
         return self._go_on(draft)
 
 
@@ -73,6 +73,7 @@ def _decided(decision: Route | Reject | Redirect, draft: Draft, place: str) -> D
         "required" if draft.srtp == "required" else decision.srtp or draft.srtp,
         downgrade, place, draft.hooks, tags, draft.codecs,
         draft.ring if decision.ring is None else decision.ring, draft.limits, draft.redirects,
+        draft.longest, draft.answers, draft.record,
     )  # fmt: skip
 
 

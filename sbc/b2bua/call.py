@@ -33,7 +33,9 @@ from sbc.sip.timers import NEVER
 
 AfterMedia = Callable[[bytes, "PeerError | None", float, list[Command]], None]
 Keep = Callable[["Call", str, float, list[Command]], None]
-_OF_THE_SESSION: Final = ("refresh ", "expire ")
+#: The timer of a call that may not last longer than its rule lets it.
+LONGEST: Final = "longest"
+_OF_THE_SESSION: Final = ("refresh ", "expire ", LONGEST)
 
 
 class SettingUp(Protocol):
@@ -120,6 +122,7 @@ class Call:
         "introduced",
         "limits",
         "linked",
+        "longest",
         "media_waits",
         "mirrors",
         "named_hooks",
@@ -142,6 +145,7 @@ class Call:
         "tags",
         "timers",
         "tried",
+        "until",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, id: str, snapshot: Snapshot, a: Leg, at: float) -> None:
@@ -177,7 +181,8 @@ class Call:
         self.rival: Call | None = None  # where one call takes a side of another over: the other of the two
         # The dialog that whoever is called is to replace (RFC 3891), and on which trunk that one is.
         self.replacing: tuple[str, str] = "", ""
-        self.demands: tuple[bool, bool] = False, False  # of its rules: SRTP, and no leg without TLS
+        self.demands: tuple[bool, bool, bool] = False, False, False  # SRTP; no leg without TLS; recording
+        self.longest, self.until = 0, 0.0  # seconds from the answer on, and when they end; 0: no bound
         self.introduced: Fields = ()  # what the caller said of itself beside From
         # ``asserted`` is whom the caller's network says that it is, ``reserve_of`` whose reserve it is in.
         self.rule = self.caller = self.called = self.asserted = self.reserve_of = ""
@@ -231,7 +236,7 @@ class Call:
     def on_reminder(self, at: float, keep: Keep, out: list[Command]) -> None:
         """The reminder came: fire what is due, the earliest first, and be reminded of the rest.
 
-        ``keep`` is told of the timers of the sessions, the setup of all others.
+        ``keep`` is told of the timers of what is up, the setup of all others.
         """
         self.reminded_at = NEVER
         while self.timers:

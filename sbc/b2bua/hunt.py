@@ -73,6 +73,12 @@ class Hunt:
         self.hop, self._peer = index, None
         trunk = self._trunk
         call.tried = trunk.trunk, None
+        off = desk.store.current.disabled.get(trunk.trunk)
+        if off is not None:
+            fields = {"trunk": trunk.trunk, "reason": f"it is disabled: {off}"}
+            out.append(Note("hop-refused", call.id, fields))
+            self._hop_failed("unreachable", None, at, out)
+            return
         if self._refuse_downgrade(trunk, at, out) or self._refuse_parts(trunk, at, out):
             return
         if trunk.delayed_offer == "refuse" and not self.invitation.offer and not self._offers_itself(trunk):

@@ -150,6 +150,8 @@ class Reception:
         elif whose.unfit is not None and request.method != "OPTIONS":
             out.append(told_of(whose.unfit, flow))
             self._refuse(server, whose.unfit.refusal, at, out)
+        elif trunk is not None and trunk.trunk in self._desk.store.current.disabled:
+            self._refuse_disabled(flow, server, trunk.trunk, at, out)
         elif request.method == "INVITE":
             self._on_invite(flow, server, request, whose, at, out)
         elif request.method == "OPTIONS":
@@ -175,6 +177,15 @@ class Reception:
         for name, value in refusal.headers:
             response.headers.add(name, value)
         server.respond(response, at, out)
+
+    def _refuse_disabled(
+        self, flow: Flow, server: ServerTransaction, trunk: str, at: float, out: list[Command]
+    ) -> None:
+        """Nothing begins on a trunk that is disabled; what has begun goes on to its end."""
+        if server.request.method != "OPTIONS":
+            why = f"it is disabled: {self._desk.store.current.disabled[trunk]}"
+            out.append(Note("call-refused", "", {"trunk": trunk, "remote": str(flow.remote), "reason": why}))
+        self._refuse(server, Refusal(503, "Service Unavailable"), at, out)
 
     def _on_options(
         self, server: ServerTransaction, trunk: Trunk | None, at: float, out: list[Command]
@@ -245,7 +256,7 @@ class Reception:
         # Whole before it counts anywhere: what fails half-made has then nothing to give back.
         call = self._new_call(snapshot, trunk, flow, request, at)
         if takes is not None:
-            call.demands = takes[0].demands
+            call.demands, call.until = takes[0].demands, takes[0].until
         if takes is not None and trunk.transfers == "pass":
             call.replacing = told_to_replace(*takes)
             takes = None

@@ -170,6 +170,7 @@ def _known(
     names = [frozenset(settings.names(section)) for section in ("listeners", "tenants")]
     arrivals = {each.value.trunk: arrival(each.value, settings.value) for each in trunks}
     known = replace(known, listeners=names[0], tenants=names[1], realms=files.users.realms, arrivals=arrivals)
+    known = replace(known, recordings=bool(settings.names("recordings")))
     emergency = settings.value.emergency
     return known if emergency is None else replace(known, emergency=emergency.means)
 
