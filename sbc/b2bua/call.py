@@ -186,7 +186,7 @@ class Call:
         self.introduced: Fields = ()  # what the caller said of itself beside From
         # ``asserted`` is whom the caller's network says that it is, ``reserve_of`` whose reserve it is in.
         self.rule = self.caller = self.called = self.asserted = self.reserve_of = ""
-        self.downgraded = self.emergency = self.has_media = False
+        self.downgraded = self.emergency = self.has_media = self.recorded = False  # the last: its end is told
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
         self.offered_early: Fork | None = None
         # Who has an offer under way that nobody has answered yet (RFC 3264 4, RFC 3311 5.2).
@@ -198,7 +198,6 @@ class Call:
         self.tags: tuple[str, ...] = ()
         self.answers: dict[str, Mapping[str, Any]] | None = None  # what services have said of it
         self.limits: tuple[Limit, ...] = ()
-        self.recorded = False  # its end has been told
 
     def reserve(self, at: float) -> None:
         """Take a place of the reserve that the caller's trunk has for emergency calls."""

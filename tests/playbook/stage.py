@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 from dsl.answers import read_answer
 from dsl.load import load
@@ -59,7 +60,7 @@ rules:
 def snapshot(
     rules: str = RULES,
     transport: str = "tls",
-    lookups: dict[str, dict[str, object]] | None = None,
+    lookups: Any = None,
     **trunk_options: object,
 ) -> Snapshot:
     """A snapshot with the trunks office, carrier, backup on one listener and ``plain`` on UDP."""

@@ -146,13 +146,14 @@ def test_hooks_before_and_after_the_rules_run_once() -> None:
 
 
 def test_the_record_has_what_was_answered_and_replay_decides_alike() -> None:
-    for first, second in (
+    ways: tuple[tuple[dict[str, object] | None, dict[str, object] | None], ...] = (
         ({"number": "+1", "blocked": True}, None),
         (None, None),
         ({"number": "+1", "blocked": False}, {"route": "backup"}),
         ({"number": "", "blocked": False}, {"reject": 404}),
         ({"number": "", "blocked": False}, None),
-    ):
+    )
+    for first, second in ways:
         s = stage()
         s.office.invite()
         for said in (first, second):

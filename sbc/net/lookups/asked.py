@@ -24,7 +24,7 @@ from sbc.b2bua.commands import Note
 from sbc.config.lookup import Lookup
 from sbc.config.snapshot import Snapshot
 from sbc.net.lookups.exchange import Connection, NotAnswered, request_of
-from sbc.net.lookups.trust import Made, context_of
+from sbc.net.lookups.trust import context_of
 from sbc.net.system.clock import Clock
 from sbc.net.system.resolver import ResolveFailed
 from sbc.observe.views import LookupView
@@ -91,7 +91,7 @@ class _Desk:
         self._asked: dict[bytes, Asked] = {}
         self._idle: list[_Idle] = []
         self._closed = False
-        self._context: AsyncResult[Made] | None = context_of(lookup) if config.secure else None
+        self._context: AsyncResult[Any] | None = context_of(lookup) if config.secure else None
 
     def ask(self, sent: tuple[tuple[str, Any], ...], call: str) -> Asked:
         """Ask, or take what is known, or wait with whoever has asked the same."""
@@ -164,7 +164,8 @@ class _Desk:
                 connection.close()
         return parse_answer(body, self.lookup.service, self.lookup.trunks)
 
-    def _trusting(self) -> ssl.SSLContext | None:
+    def _trusting(self) -> Any:
+        """The TLS context, None without TLS."""
         made = self._context.get() if self._context is not None else None
         if isinstance(made, str):
             raise NotAnswered(UNREACHABLE, made)

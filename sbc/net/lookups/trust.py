@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import ssl as _ssl
+from typing import Any
 
 import gevent
 from certifi import where
@@ -16,17 +17,15 @@ from gevent.event import AsyncResult
 
 from sbc.config.lookup import Lookup
 
-Made = ssl.SSLContext | str
 
-
-def context_of(lookup: Lookup) -> AsyncResult[Made]:
-    """The context for ``lookup`` as soon as it is made, or why there is none; begun at once."""
-    made: AsyncResult[Made] = AsyncResult()
+def context_of(lookup: Lookup) -> AsyncResult[Any]:
+    """The context for ``lookup`` as soon as it is made, or the text why there is none; begun at once."""
+    made: AsyncResult[Any] = AsyncResult()
     gevent.spawn(lambda: made.set(gevent.get_hub().threadpool.apply(_make, (lookup,))))
     return made
 
 
-def _make(lookup: Lookup) -> Made:
+def _make(lookup: Lookup) -> Any:
     """The context; an error is returned, for what is raised in the thread pool is printed there."""
     try:
         context = ssl.SSLContext(_ssl.PROTOCOL_TLS_CLIENT)
