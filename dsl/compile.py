@@ -277,6 +277,8 @@ def value(node: syntax.Node, scope: Scope) -> Value:
             return lambda draft: constant
         case syntax.FactRef():
             return fact(node.name, scope)
+        case syntax.VariableRef():
+            return _variable(node, scope)
         case syntax.Call():
             return _call(node, scope)
         case syntax.Lookup():
@@ -298,6 +300,12 @@ def fact(name: str, scope: Scope) -> Value:
         return lambda draft: draft.facts.tags + draft.tags
     attribute = FACTS[name].attribute
     return attrgetter(attribute if attribute in DRAFTED else f"facts.{attribute}")
+
+
+def _variable(node: syntax.VariableRef, scope: Scope) -> Value:
+    name, kind = node.name, scope.services[node.service].type_of(node.variable)
+    nothing: Any = "" if kind == "text" else False if kind == "truth" else NOT_A_NUMBER
+    return lambda draft: draft.said.get(name, nothing)
 
 
 def _lookup(node: syntax.Lookup, scope: Scope) -> Value:

@@ -62,6 +62,7 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
         recordings=sbc.recordings.view(),
         registrations=registrations(sbc),
         names=tuple(_names(sbc)),
+        lookups=tuple(sbc.lookups.views()),
         tenants=tuple(
             TenantView(name, sbc.engine.limits.calls(each.trunk), each.limits.calls, each.limits.cps)
             for name, each in snapshot.tenant_bounds.items()

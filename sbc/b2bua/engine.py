@@ -11,6 +11,7 @@ from collections import deque
 from heapq import heappop
 
 from dsl.decision import Decision
+from dsl.services import Answer
 from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.call import Call
 from sbc.b2bua.causes import because
@@ -178,6 +179,14 @@ class Engine(Desk):
             clear(call, result.reason, at, out)
         elif call.setup is not None and result is not None:
             call.setup.on_hooks(result, at, out)
+        return self._take()
+
+    def looked_up(self, call_id: str, answer: Answer | None, at: float) -> list[Command]:
+        """A service has answered about a call, or, None, it has not and never will."""
+        out, self.working_on = self._out, call_id
+        call = self.calls.get(call_id)
+        if call is not None and call.setup is not None:
+            call.setup.on_answer(answer, at, out)
         return self._take()
 
     def media_idle(self, call_id: str, at: float) -> list[Command]:

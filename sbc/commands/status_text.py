@@ -77,7 +77,7 @@ def _status(status: Row) -> str:
         *_networks(status),
         *_peers(status),
     ]
-    shown += _names(status)
+    shown += [*_names(status), *_lookups(status)]
     return "\n".join([*shown, *_attention(status)])
 
 
@@ -224,6 +224,25 @@ def _names(status: Row) -> list[str]:
     ]
 
 
+def _lookups(status: Row) -> list[str]:
+    """The services that rules ask, if any."""
+    if not status["lookups"]:
+        return []
+    return [
+        "",
+        _columns(
+            status["lookups"],
+            LOOKUP=lambda each: each["name"],
+            HOST=lambda each: each["host"],
+            STATE=lambda each: each["state"],
+            ANSWERED=lambda each: each["answered"],
+            UNANSWERED=lambda each: each["unanswered"],
+            KEPT=lambda each: each["kept"],
+            WAITING=lambda each: each["under_way"],
+        ),
+    ]
+
+
 def _good(until: float, now: float) -> str:
     """How long what DNS said may still be used."""
     if not until:
@@ -258,6 +277,9 @@ def _attention(status: Row) -> list[str]:
         if each["problem"]:
             kept = "; what was known is used" if each["failing"] and each["servers"] else ""
             parts += ["", f"DNS: {each['domain']}: {printable(each['problem'])}{kept}"]
+    for each in status["lookups"]:
+        if each["state"] != "closed":
+            parts += ["", f"lookup: {each['name']}: {printable(each['reason'])}; each `else` counts at once"]
     records = status["records"]
     if records["problem"] or records["lost"]:
         why = f" ({records['problem']})" if records["problem"] else ""

@@ -15,6 +15,7 @@ from sbc.base import Address
 from sbc.config.answers import Answers
 from sbc.config.emergency import Emergency
 from sbc.config.identity import CallerIdentity, Identified
+from sbc.config.lookup import LookupConfig, LookupName
 from sbc.config.match import Match
 from sbc.config.media import Marks, MediaConfig
 from sbc.config.profiles import ProfileName, with_profile
@@ -420,3 +421,4 @@ class Settings(Strict):
     user_agent: str | None = None
     users: str | None = Field(default=None, min_length=1)
     tables: dict[Name, str] = {}
+    lookups: dict[LookupName, LookupConfig] = {}

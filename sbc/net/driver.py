@@ -19,6 +19,7 @@ import gevent
 
 from sbc.b2bua.commands import (
     AnswerMedia,
+    Ask,
     Command,
     Connect,
     DeleteMedia,
@@ -38,6 +39,7 @@ from sbc.net.handler import Handler
 from sbc.net.hooks.costs import Told
 from sbc.net.hooks.handshake import refusal
 from sbc.net.hooks.run import HookFailure, HookRun
+from sbc.net.lookups.asked import Asked, Lookups
 from sbc.net.system.clock import Clock
 from sbc.net.transport.dial import DialFailed
 from sbc.net.transport.dialer import Dialer
@@ -138,12 +140,14 @@ class Driver:
     def __init__(
         self, engine: Engine, media: MediaPlane, observer: Observer, clock: Clock,
         transports: Callable[[Handler], Dialer], watchers: Sequence[Watcher] = (),
+        lookups: Lookups | None = None,
     ) -> None:  # fmt: skip
         self.engine = engine
         self.media = media
         self.observer = observer
         self.clock = clock
         self._watchers = tuple(watchers)
+        self._lookups = lookups if lookups is not None else Lookups(clock)
         self._ended_media: dict[str, MediaStats] = {}
         self._timer = gevent.get_hub().loop.timer(0)
         self._timer_due = 0.0
@@ -156,6 +160,7 @@ class Driver:
             RecordMedia: self._record_media,
             DeleteMedia: self._delete_media,
             RunHooks: self._run_hooks,
+            Ask: self._ask,
             Note: self._note,
             _Fault: self._tell_fault,
             _NotConnected: self._not_connected,
@@ -371,6 +376,16 @@ class Driver:
         except HookFailure as failure:
             failed = f"{failure.file}:{failure.line}"
         return self.engine.hooks_done(command.call, result, failed, self.clock.monotonic())
+
+    def _ask(self, command: Ask) -> list[Command]:
+        asked = self._lookups.ask(command.lookup, command.sent, command.call)
+        if asked.over:
+            return self.engine.looked_up(command.call, asked.answer, self.clock.monotonic())
+        gevent.spawn(self._execute, self._await, (command, asked), command)
+        return []
+
+    def _await(self, command: Ask, asked: Asked) -> list[Command]:
+        return self.engine.looked_up(command.call, asked.wait(), self.clock.monotonic())
 
     def _teller(self, call: str) -> Told:
         """Who notes what hooks did, with the call that they did it for."""

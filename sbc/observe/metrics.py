@@ -20,6 +20,7 @@ from sbc.observe.views import (
     CountersView,
     LifeView,
     ListenerView,
+    LookupView,
     NameView,
     RegistrationView,
     RevocationView,
@@ -80,6 +81,7 @@ def exposition(status: StatusView) -> str:
             *_tenants(status),
             *_registrations(status.registrations),
             *_names(status.names),
+            *_lookups(status.lookups),
             *_sources(status.revocation),
             "",
         ]
@@ -258,6 +260,20 @@ def _names(found: tuple[NameView, ...]) -> Iterator[str]:
     yield from _family("sbc_name_servers", "gauge", "Servers that DNS names for a domain.", servers)
     up = [(label, float(not each.failing)) for label, each in zip(labels, found, strict=True)]
     yield from _family("sbc_name_up", "gauge", "1 where DNS answered for the domain the last time.", up)
+
+
+def _lookups(found: tuple[LookupView, ...]) -> Iterator[str]:
+    labels = [{"lookup": each.name} for each in found]
+    up = [(label, float(each.state == "closed")) for label, each in zip(labels, found, strict=True)]
+    yield from _family("sbc_lookup_up", "gauge", "1 where the service is asked, 0 while left alone.", up)
+    ended = [
+        ({"lookup": each.name, "ending": kind}, float(count)) for each in found for kind, count in each.counts
+    ]
+    yield from _family("sbc_lookup_questions_total", "counter", "What rules asked, by how it ended.", ended)
+    taken = [(label, each.seconds) for label, each in zip(labels, found, strict=True)]
+    yield from _family("sbc_lookup_seconds_total", "counter", "The time that questions took.", taken)
+    waiting = [(label, float(each.under_way)) for label, each in zip(labels, found, strict=True)]
+    yield from _family("sbc_lookup_under_way", "gauge", "Questions that wait for their answer.", waiting)
 
 
 def _lives(certificates: tuple[LifeView, ...]) -> Iterator[str]:

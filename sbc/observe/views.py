@@ -329,6 +329,29 @@ class RecordsView:
 
 
 @dataclass(frozen=True, slots=True)
+class LookupView:
+    """A service that rules ask, at ``host``: whether it is asked, and how questions have ended, by kind.
+
+    ``state`` is closed while it is asked, open while it is left alone for ``retry_in`` seconds, and probing
+    when one question goes first; ``reason`` is why. ``under_way`` questions wait, ``kept`` answers are used
+    again; ``seconds`` is the time that all questions have taken together. ``answered`` are those with an
+    answer, a fresh one, a kept one or that of another call; of all others the `else` counted.
+    """
+
+    name: str
+    host: str
+    state: Literal["closed", "open", "probing"] = "closed"
+    under_way: int = 0
+    kept: int = 0
+    counts: Counts = ()
+    seconds: float = 0.0
+    reason: str = ""
+    retry_in: float = 0.0
+    answered: int = 0
+    unanswered: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RecordingsView:
     """Calls that are being recorded, bytes of all recordings on disk, packets that are in no file, recordings
     that failed, and why the last one did, or ""."""
@@ -391,3 +414,4 @@ class StatusView:
     registrations: tuple[RegistrationView, ...] = ()
     names: tuple[NameView, ...] = ()
     tenants: tuple[TenantView, ...] = ()
+    lookups: tuple[LookupView, ...] = ()
