@@ -199,6 +199,8 @@ class ActionChecker(Checker):
                     seen[name] = _written(hop.target)
             for failure in hop.on:
                 self._failure(failure)
+            for edit in hop.edits:
+                self._action(edit)
 
     def _targets(self, target: syntax.Node) -> tuple[str, ...]:
         """The trunks of a target, where they are the same for every call."""

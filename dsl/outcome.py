@@ -125,7 +125,9 @@ def _is_constant(action: syntax.Node) -> bool:
         case syntax.LimitAction() | syntax.RedirectAction():
             return False
         case syntax.RouteAction(hops=hops):
-            return not any(isinstance(hop.target, syntax.Lookup) for hop in hops)
+            return not any(isinstance(hop.target, syntax.Lookup) for hop in hops) and all(
+                _is_constant(edit) for hop in hops for edit in hop.edits
+            )
     return True
 
 
@@ -262,18 +264,55 @@ def _routing(action: syntax.RouteAction, place: str, scope: Scope) -> Ending:
         for hop, known in zip(action.hops, fixed, strict=True)
     ]
     asks = any(find is not None for find, _ in finders)
+    edits = tuple(tuple(_steps(hop.edits, scope)) for hop in action.hops)
+    if any(edits):
+        return _routing_with(finders, edits, place)
 
     def route(draft: Draft) -> Decision:
         hops = _found(finders, draft) if asks else fixed
-        if not hops:
-            return Reject(404, "No route", place, draft.tags)
-        return Route(
-            hops, tuple(draft.edits), draft.srtp, draft.downgrade, place, draft.hooks, draft.tags,
-            draft.codecs, draft.ring, draft.limits, draft.redirects, draft.longest,
-            draft.answers,
-        )  # fmt: skip
+        return _route(hops, place, draft)
 
     return route
+
+
+def _route(hops: tuple[Hop, ...], place: str, draft: Draft) -> Decision:
+    if not hops:
+        return Reject(404, "No route", place, draft.tags)
+    return Route(
+        hops, tuple(draft.edits), draft.srtp, draft.downgrade, place, draft.hooks, draft.tags, draft.codecs,
+        draft.ring, draft.limits, draft.redirects, draft.longest, draft.answers,
+    )  # fmt: skip
+
+
+def _routing_with(
+    finders: list[tuple[Value | None, Hop]], edits: tuple[tuple[Step, ...], ...], place: str
+) -> Ending:
+    """A route of which some hops have edits of their own: each begins with what the rules have made."""
+
+    def route(draft: Draft) -> Decision:
+        own = [
+            (find, replace(hop, edits=_aside(steps, draft)) if steps else hop)
+            for (find, hop), steps in zip(finders, edits, strict=True)
+        ]
+        return _route(_found(own, draft), place, draft)
+
+    return route
+
+
+def _aside(steps: tuple[Step, ...], draft: Draft) -> tuple[Edit, ...]:
+    """The edits that ``steps`` make, of which the draft of the call sees nothing."""
+    other = Draft(edited(draft.facts, draft.edits))
+    other.tags = draft.tags
+    for step in steps:
+        step(other)
+    return tuple(other.edits)
+
+
+def _steps(edits: tuple[syntax.Node, ...], scope: Scope) -> Iterator[Step]:
+    for edit in edits:
+        step = _step(edit, "", scope)
+        if step is not None:
+            yield step
 
 
 def _found(finders: list[tuple[Value | None, Hop]], draft: Draft) -> tuple[Hop, ...]:
@@ -284,7 +323,7 @@ def _found(finders: list[tuple[Value | None, Hop]], draft: Draft) -> tuple[Hop, 
         if hop.group is not None:
             hops.setdefault(GROUP + hop.group.name, hop)
         elif name:
-            hops.setdefault(name, Hop(name, hop.on))
+            hops.setdefault(name, Hop(name, hop.on, None, hop.edits))
     return tuple(hops.values())
 
 

@@ -123,6 +123,7 @@ and then exactly one ending:
 | written | does |
 |---|---|
 | `route T then T on F, F then T` | sends the call to a target, upon a failure to the next that lists it |
+| `route T with {{ set PART = text }} then T` | `set`, `remove header` and `copy header` for this hop alone |
 | `reject N "reason"` | answers with 400 to 699 |
 | `redirect text, text` | answers 302 with these SIP URIs; 500 where what was made of facts is none |
 | `continue` | keeps what was set and goes on to the next rule |

@@ -186,11 +186,13 @@ class FailureWord(Node):
 class HopClause(Node):
     """A target of a route and the failures that lead to it; no failures written is an empty tuple.
 
-    The target is a trunk in quotes, a group, or a table's column that names a trunk.
+    The target is a trunk in quotes, a group, or a table's column that names a trunk; ``edits`` are for this
+    hop alone.
     """
 
     target: Text | FactRef | Lookup
     on: tuple[FailureWord, ...]
+    edits: tuple[Node, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

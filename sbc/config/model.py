@@ -12,11 +12,11 @@ from pydantic import BeforeValidator, Field, StrictBool, model_validator
 
 from dsl.decision import Downgrade
 from sbc.base import Address
+from sbc.config.answers import Answers
 from sbc.config.emergency import Emergency
 from sbc.config.identity import CallerIdentity, Identified
 from sbc.config.match import Match
 from sbc.config.media import Marks, MediaConfig
-from sbc.config.answers import Answers
 from sbc.config.profiles import ProfileName, with_profile
 from sbc.config.server import Dns, Server
 from sbc.config.values import (

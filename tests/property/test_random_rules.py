@@ -180,7 +180,10 @@ class Author:
     def _ending(self) -> str:
         return self.pick(
             "continue", "continue", "continue", 'route "a"', 'route "b" then "c" on 503, timeout',
-            "route group.pair then group.all", 'route "a" then "b" on 5xx, 486', 'route "d" then group.pair',
+            "route group.pair then group.all", 'route "a" then "b" on 5xx, 486',
+            f'route "a" with {{ set to.user = {self.text()}; set header "X-B" = header("X-A") + to.user }}',
+            f'route "a" then group.pair with {{ remove header "X-*"; set from.user = {self.text()} }} on 5xx',
+            'route "a" with { set from.user = "1" } then "b"', 'route "d" then group.pair',
             "route table.rates[to.user].trunk", 'route table.rates[from.user].trunk then "d"', "reject 403",
             f'reject {self.dice.randrange(400, 700)} "No"',
             'redirect "sip:" + to.user + "@b.example", "sips:c"',
