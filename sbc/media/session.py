@@ -23,9 +23,11 @@ from sbc.ids import Ids
 from sbc.media import keying
 from sbc.media.codecs import agreed, chosen
 from sbc.media.errors import MediaRefused, StreamRefused
+from sbc.media.formats import Formats, formats_of
+from sbc.media.listening import Audience, tap_of
 from sbc.media.places import Networks, Place
 from sbc.media.policy import MediaPolicy
-from sbc.media.relay import Tap, pair
+from sbc.media.relay import pair
 from sbc.media.rewrite import Origin, labels, rejected, section
 from sbc.media.sdes import CryptoLine
 from sbc.media.sdp import Media, SessionDescription, parse_sdp
@@ -90,8 +92,8 @@ def other(side: str) -> str:
 class MediaSession:
     """The media of one call, whose legs may be in different ``networks``."""
 
-    __slots__ = ("_alias_key", "_ids", "_networks", "_offer", "_origins", "_seen", "_seen_at",
-                 "_staged", "_tap", "call_id", "held", "streams")  # fmt: skip
+    __slots__ = ("_alias_key", "_audience", "_ids", "_networks", "_offer", "_origins", "_seen", "_seen_at",
+                 "_staged", "call_id", "held", "streams")  # fmt: skip
 
     def __init__(self, call_id: str, ids: Ids, networks: Networks) -> None:
         self.call_id = call_id
@@ -103,7 +105,7 @@ class MediaSession:
         self._staged = False  # the last offer was good, so there is something to roll back
         self._origins: dict[str, Origin] = {}
         self._alias_key = ids.key(16)
-        self._tap: Tap | None = None
+        self._audience: tuple[Audience, ...] = ()
         self._seen = 0
         self._seen_at: float | None = None
 
@@ -189,6 +191,8 @@ class MediaSession:
         self._seen_at = now
         offer.answer = self._origin(offer.side).write(address, sections)
         offer.answered = sdp
+        if self._audience:
+            self._describe(self._audience)
         return offer.answer
 
     def rollback(self) -> None:
@@ -241,12 +245,28 @@ class MediaSession:
             self._seen, self._seen_at = count, now
         return now - self._seen_at
 
-    def set_tap(self, tap: Tap | None) -> None:
-        """Show every accepted packet, decoded, to ``tap(side, packet)``: the seam for a recorder."""
-        self._tap = tap
+    def listen(self, listener: Audience) -> None:
+        """Let ``listener`` hear both sides from now on, decoded, beside those that hear them already."""
+        self._audience = (*self._audience, listener)
         for stream in self.streams:
-            for end in stream.ends.values():
-                end.leg.tap = tap
+            _lend_ears(stream, (listener,))
+        self._describe((listener,))
+
+    def _describe(self, listeners: tuple[Audience, ...]) -> None:
+        """Tell what the payload types mean that the sides send by, as the last answer has them."""
+        offer = self._offer
+        if offer is None or not offer.answered:
+            return
+        offered: Formats = {}
+        answered: Formats = {}
+        for plan in offer.plans:
+            media, answer = plan.media, plan.stream.answered
+            if media.kind == "audio" and answer is not None and answer.port:
+                offered = {**formats_of(media, answer), **offered}
+                answered = {**formats_of(answer, media), **answered}
+        a, b = (answered, offered) if offer.side == "a" else (offered, answered)
+        for each in listeners:
+            each.describe(a, b)
 
     def _answered(self) -> bool:
         return self._offer is None or bool(self._offer.answered)
@@ -294,7 +314,9 @@ class MediaSession:
     def _new_stream(self, kind: str) -> Stream:
         stream = Stream(kind)
         for end in stream.ends.values():
-            end.leg.tap, end.leg.alias_key = self._tap, self._alias_key
+            end.leg.alias_key = self._alias_key
+        if self._audience:
+            _lend_ears(stream, self._audience)
         return stream
 
     def _settle(self, plan: _Plan, media: Media, policy: MediaPolicy, end: Endpoint) -> Terms | None:
@@ -396,6 +418,13 @@ class MediaSession:
         if origin is None:
             origin = self._origins[side] = Origin(int.from_bytes(self._ids.key(7), "big"))
         return origin
+
+
+def _lend_ears(stream: Stream, listeners: tuple[Audience, ...]) -> None:
+    """Let these hear the stream, if it is sound."""
+    for side, end in stream.ends.items() if stream.kind == "audio" else ():
+        for each in listeners:
+            end.leg.tap = tap_of(end.leg.tap, each.ear(side).hear)
 
 
 def _prefer_secured(plans: list[_Plan]) -> None:
