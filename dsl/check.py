@@ -194,7 +194,7 @@ class Checker(Names):
             self._country(code)
         if node.name == "header" and isinstance(node.args[0], syntax.Text):
             self.refuse(node.args[0], read_refusal(node.args[0].value))
-        if pattern is not None and isinstance(node.args[2], syntax.Text):
+        if pattern is not None and node.name == "replace" and isinstance(node.args[2], syntax.Text):
             try:
                 pattern.replacer(node.args[2].value)
             except PatternError as error:

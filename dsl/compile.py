@@ -321,6 +321,9 @@ def _call(node: syntax.Call, scope: Scope) -> Value:
         case "replace", (syntax.Regex(source=source), syntax.Text(value=replacement)):
             replace = compiled(source).replacer(replacement)
             return lambda draft: replace(first(draft))
+        case "capture", (syntax.Regex(source=source),):
+            capture = compiled(source).capture
+            return lambda draft: capture(first(draft))
         case "replace_prefix", (syntax.Text(value=old), syntax.Text(value=new)):
             return lambda draft: _replace_prefix(first(draft), old, new)
         case "strip_prefix", (syntax.Text(value=prefix),):

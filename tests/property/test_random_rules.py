@@ -81,7 +81,8 @@ class Author:
             'replace(to.user, /^00/, "+")', 'strip_prefix(to.user, "0")', 'e164(to.user, "49")',
             'add_prefix(from.user, "+")', "asserted.user", "asserted.display",
             "table.rates[to.user].trunk", "table.ported[from.user].code",
-            'replace_prefix(to.user, "0", "+49")', 'header("x-b")', "to_header.user",
+            'replace_prefix(to.user, "0", "+49")', 'capture(from.user, /([0-9]+)/)', 'header("x-b")',
+            'capture(header("X-A"), /[a-z]+/)', "to_header.user",
         )  # fmt: skip
 
     def text(self) -> str:
