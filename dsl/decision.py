@@ -137,7 +137,7 @@ class Route:
     ``tags`` go to the call's record; ``ring`` is how many seconds a hop may ring,
     ``redirects`` what becomes of a callee's 3xx. ``longest`` is how many seconds the call may last from its
     answer on, ``answers`` are how its refusal is told to the caller: a status before its class, the last
-    first.
+    first. With ``record`` what is said is kept in files.
     """
 
     hops: tuple[Hop, ...]
@@ -153,6 +153,7 @@ class Route:
     redirects: Redirects | None = None
     longest: int | None = None
     answers: tuple[AnswerAs, ...] = ()
+    record: bool = False
 
     def at(self, index: int) -> Route:
         """The route with the edits of ``hops[index]`` among its own: what leaves there."""

@@ -33,7 +33,7 @@ FUNCTIONS: dict[str, Function] = {
         ("text", "pattern"),
         "text",
         'capture(header("X-Id"), /id=(\\d+)/)',
-        "the first group of the first match, without groups all of it; or empty",
+        "the first group of the first match, else the match, or empty",
     ),
     "strip_prefix": Function(
         ("text", "literal"), "text", 'strip_prefix(to.user, "0")', "without that beginning, if it has it"

@@ -215,6 +215,8 @@ def _policy(action: syntax.Node) -> Step | None:
             return _put("longest", int(action.amount.value) * UNITS[action.unit])
         case syntax.AnswerAction():
             return _answering(action)
+        case syntax.RecordAction():
+            return _put("record", True)
         case syntax.HookAction():
             name = action.name.value
 
@@ -280,7 +282,7 @@ def _route(hops: tuple[Hop, ...], place: str, draft: Draft) -> Decision:
         return Reject(404, "No route", place, draft.tags)
     return Route(
         hops, tuple(draft.edits), draft.srtp, draft.downgrade, place, draft.hooks, draft.tags, draft.codecs,
-        draft.ring, draft.limits, draft.redirects, draft.longest, draft.answers,
+        draft.ring, draft.limits, draft.redirects, draft.longest, draft.answers, draft.record,
     )  # fmt: skip
 
 

@@ -74,7 +74,7 @@ def _observe_route(route: Route, facts: Facts, key: str) -> tuple[str, ...]:
         return _observe_route(route.at(found), facts, what) if found is not None else ()
     if key == "route":
         return tuple(map(_target, route.hops))
-    if key in ("codecs", "ring", "longest", "answers", "limits", "hooks"):
+    if key in ("codecs", "ring", "longest", "answers", "limits", "hooks", "record"):
         return _observe_more(route, key)
     if key in ("srtp", "downgrade", "redirects"):
         policies = {"srtp": route.srtp, "downgrade": route.downgrade, "redirects": route.redirects}
@@ -97,6 +97,8 @@ def _target(hop: Hop) -> str:
 def _observe_more(route: Route, key: str) -> tuple[str, ...]:
     if key == "hooks":
         return route.hooks
+    if key == "record":
+        return ("true" if route.record else "false",)
     if key == "ring":
         return (str(route.ring),) if route.ring is not None else ()
     if key == "longest":

@@ -23,6 +23,7 @@ from sbc.b2bua.life import fire
 from sbc.b2bua.media_policy import agreed_alone
 from sbc.b2bua.proofs import CHALLENGES, Given, proven, repeat
 from sbc.b2bua.session import accept, accepted, forget_descriptions, may_be_transferred
+from sbc.b2bua.told import let_hear
 from sbc.b2bua.transfers import introduction
 from sbc.b2bua.translate import Fields, answer, extensions
 from sbc.base import PeerError
@@ -343,6 +344,7 @@ class Attempt:
         call.offerer = "b" if offered_by_far else None
         self.answered = AnsweredInvite(call, fork, "a", self.leg.cseq, offered_by_far, self.leg.made)
         self.answered.start(invitation.server, final, at, out)
+        let_hear(call, out)
 
     def _unusable(self, response: Response, error: PeerError, at: float, out: list[Command]) -> None:
         """The callee's media must not be used: nothing falls back to the clear, the call ends (row M3)."""

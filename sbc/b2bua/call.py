@@ -176,7 +176,7 @@ class Call:
         self.rival: Call | None = None  # where one call takes a side of another over: the other of the two
         # The dialog that whoever is called is to replace (RFC 3891), and on which trunk that one is.
         self.replacing: tuple[str, str] = "", ""
-        self.demands: tuple[bool, bool] = False, False  # of its rules: SRTP, and no leg without TLS
+        self.demands: tuple[bool, bool, bool] = False, False, False  # SRTP; no leg without TLS; recording
         self.longest, self.until = 0, 0.0  # seconds from the answer on, and when they end; 0: no bound
         self.introduced: Fields = ()  # what the caller said of itself beside From
         self.rule = self.caller = self.called = self.asserted = ""  # the last by a network listened to

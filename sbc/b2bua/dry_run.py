@@ -129,5 +129,7 @@ def _extras(route: Route) -> Iterator[str]:
     for limit in route.limits:
         time = f" in {limit.seconds} s" if limit.seconds else " at once"
         yield f"limit {limit.calls} calls{time} for {limit.key}, else {limit.status}"
+    if route.record:
+        yield "record"
     for hook in route.hooks:
         yield f"call hook {hook}"

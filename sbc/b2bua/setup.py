@@ -142,10 +142,10 @@ class Setup:
         if self.redirection is not None:
             route = _still_demanding(route, self.redirection)
         elif self.referrer is not None:
-            route = still_demanding(route, self.referrer.srtp, self.referrer.tls)
+            route = still_demanding(route, *self.referrer.demands)
         held = call.demands if self.takes is None else self.takes[0].demands
         route = still_demanding(route, *held)
-        call.demands = route.srtp == "required", route.downgrade == "forbid"
+        call.demands = route.srtp == "required", route.downgrade == "forbid", route.record
         if route.limits and call.reserved:
             route = replace(route, limits=())
         if route.limits:
@@ -339,4 +339,5 @@ def _still_demanding(route: Route, from_: Redirection) -> Route:
         replace(route, limits=limits, longest=min(bounds, default=None)),
         former.srtp == "required",
         former.downgrade == "forbid",
+        former.record,
     )

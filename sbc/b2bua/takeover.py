@@ -27,6 +27,7 @@ from sbc.b2bua.life import clear, fire
 from sbc.b2bua.media_policy import callee_srtp, caller_srtp, leg_policy
 from sbc.b2bua.session import accept, accepted, may_be_transferred
 from sbc.b2bua.states import ENDED, LEFT, UP, Ending
+from sbc.b2bua.told import let_hear
 from sbc.b2bua.transfers import Replaces, as_seen_by, find_replaced, introduction
 from sbc.b2bua.translate import answer
 from sbc.base import PeerError
@@ -170,6 +171,7 @@ class Takeover:
         answered = AnsweredInvite(call, fork, "a", joining.request.cseq.number, self._offers)
         joining.answered = answered
         answered.start(invitation.server, final, at, out)
+        let_hear(call, out)
 
     def _move(self, joining: Joining, at: float, out: list[Command]) -> Fork:
         """Whoever stays is of the new call from now on, and the other one ends for whom it replaces."""
