@@ -187,10 +187,20 @@ def _editing(edit: RemoveHeader | CopyHeader) -> Step:
 
 
 def _limiting(action: syntax.LimitAction, place: str, scope: Scope) -> Step:
-    key, calls, seconds = value(action.key, scope), int(action.calls.value), _PERIODS[action.period]
+    key, seconds = value(action.key, scope), _PERIODS[action.period]
     refusal, status, reason = action.refusal, 503, ""
     if refusal is not None:
         status, reason = int(refusal.status.value), refusal.reason.value if refusal.reason else ""
+
+    if isinstance(action.calls, syntax.Lookup):
+        find = value(action.calls, scope)
+
+        def limit_found(draft: Draft) -> None:
+            most = int(find(draft) or 0)  # whom the table does not know has none
+            draft.limits += (Limit(f"{place} {key(draft)}", most, seconds, status, reason),)
+
+        return limit_found
+    calls = int(action.calls.value)
 
     def limit(draft: Draft) -> None:
         draft.limits += (Limit(f"{place} {key(draft)}", calls, seconds, status, reason),)

@@ -299,9 +299,12 @@ class AnswerAction(Node):
 
 @dataclass(frozen=True, slots=True)
 class LimitAction(Node):
-    """``limit 10 calls per from.user`` or ``limit 2 calls a second per trunk``; ``period`` may be empty."""
+    """``limit 10 calls per from.user`` or ``limit 2 calls a second per trunk``; ``period`` may be empty.
 
-    calls: Number
+    ``calls`` may stand in a table.
+    """
+
+    calls: Number | Lookup
     period: str
     key: Node
     refusal: RejectAction | None

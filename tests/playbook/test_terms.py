@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sbc.sip.message import Response
@@ -22,14 +24,14 @@ rules:
 """
 
 
-def stage_of(actions: str, **trunk: object) -> Stage:
+def stage_of(actions: str, **trunk: Any) -> Stage:
     return Stage(snapshot(RULES % actions, **trunk))
 
 
-def told(stage: Stage, status: int, **headers: str) -> Response:
+def told(stage: Stage, status: int) -> Response:
     """What the office hears where the carrier refuses with ``status``."""
     stage.office.invite()
-    stage.carrier.respond(stage.carrier.hears("INVITE"), status, **headers)
+    stage.carrier.respond(stage.carrier.hears("INVITE"), status)
     stage.carrier.hears("ACK")
     stage.office.hears(100)
     (response,) = stage.office.heard
