@@ -129,6 +129,7 @@ class RuleSet:
         return self._walk(items[at:], question.draft, True)
 
     def _walk(self, items: tuple[Item, ...], draft: Draft, touched: bool) -> Decision | Question:
+        decision: Decision | Question | None
         for test, outcome, filed in items:
             if filed is not None:
                 for _, (test, outcome) in filed.candidates(draft):

@@ -73,7 +73,7 @@ def test_rows_by_name_and_by_date(kind: str) -> None:
 def test_whom_a_table_without_a_rest_does_not_know() -> None:
     clip = table("clip", CLIP.replace("*,,1\n", ""))
     assert clip.find("carrier") is None and clip.find("") is None and clip.find("office2") is None
-    rules, found = load(
+    rules, _ = load(
         {"a.yaml": RULES.replace("trunk in table.clip", "true")},
         known(clip=clip, holidays=ALL.tables["holidays"]),
     )
