@@ -84,8 +84,8 @@ class Setup:
                 facts, trunk=by.trunk.trunk, listener=by.trunk.listener, redirected_from=called,
                 referred_by=call.referred[0],
             )  # fmt: skip
-        login, realms = ("", ""), call.snapshot.rules.realms
-        if realms:
+        login, realms = call.a.login, call.snapshot.rules.realms
+        if realms and not login[0]:
             name, realm, self.stale = desk.login.user(request, call.snapshot.logins, realms, at)
             login = (name, realm)
         a, now, count = call.a, desk.date(at), desk.count
@@ -194,7 +194,7 @@ class Setup:
             self.invitation.refuse(403, "", at, out, f"a {kind} call cannot be asked for a password")
             return
         response = desk.respond_to(self.invitation.server, 407, "Proxy Authentication Required")
-        desk.login.challenge(response, decision, call.snapshot.logins, self.stale, at)
+        desk.login.challenge(response, decision.realm, call.snapshot.logins, self.stale, at)
         self.invitation.finish(response, at, out, Ending("asked for a password"))
 
     # A callee's redirects
