@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
+from sbc.admin.phones import by_trunk
 from sbc.admin.running import Running
 from sbc.b2bua.call import Call
 from sbc.b2bua.registration import Registration
@@ -54,6 +55,8 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
         certificates=certificates,
         records=sbc.records.view(),
         registrations=registrations(sbc),
+        phones=by_trunk(sbc),
+        registers=tuple(sbc.engine.reception.phones.counts.items()),
         names=tuple(_names(sbc)),
         tenants=tuple(
             TenantView(name, sbc.engine.limits.calls(each.trunk), each.limits.calls, each.limits.cps)

@@ -78,7 +78,10 @@ class Setup:
         by = from_.by if from_ is not None else self.referrer.by if self.referrer is not None else None
         if by is not None:
             believed = call.a.believed  # who calls is still the word of the caller's side
-            facts = facts_of(request, by.flow, by.trunk.tenant, desk.date(at), desk.count, believed=believed)
+            facts = facts_of(
+                request, by.flow, by.trunk.tenant, desk.date(at), desk.count, believed=believed,
+                registered=desk.registrar.registered,
+            )  # fmt: skip
             called = from_.called if from_ is not None else ""
             return replace(
                 facts, trunk=by.trunk.trunk, listener=by.trunk.listener, redirected_from=called,
@@ -89,7 +92,8 @@ class Setup:
             name, realm, self.stale = desk.login.user(request, call.snapshot.logins, realms, at)
             login = (name, realm)
         a, now, count = call.a, desk.date(at), desk.count
-        return facts_of(request, a.flow, a.trunk.tenant, now, count, login, a.believed, a.trunk.trunk)
+        name, registered = a.trunk.trunk, desk.registrar.registered
+        return facts_of(request, a.flow, a.trunk.tenant, now, count, login, a.believed, name, registered)
 
     def on_hooks(self, result: Invited | Decision, at: float, out: list[Command]) -> None:
         """The hooks before the rules have spoken, or those after them."""

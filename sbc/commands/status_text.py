@@ -65,8 +65,24 @@ def _status(status: Row) -> str:
         CALLS=lambda each: each["calls"],
     )
     shown = [head, totals, "", listeners, "", trunks, *_tenants(status), *_networks(status), *_peers(status)]
-    shown += _names(status)
+    shown += [*_phones(status), *_names(status)]
     return "\n".join([*shown, *_attention(status)])
+
+
+def _phones(status: Row) -> list[str]:
+    """The trunks that phones come to, if any, and how many are registered there."""
+    if not status["phones"]:
+        return []
+    return [
+        "",
+        _columns(
+            status["phones"],
+            PHONES=lambda each: each["trunk"],
+            USERS=lambda each: each["users"],
+            CONTACTS=lambda each: each["contacts"],
+            REACHABLE=lambda each: each["reachable"],
+        ),
+    ]
 
 
 def _tenants(status: Row) -> list[str]:

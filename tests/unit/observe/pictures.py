@@ -16,6 +16,7 @@ from sbc.observe.views import (
     LifeView,
     ListenerView,
     NameView,
+    PhonesView,
     RegistrationView,
     ServerView,
     StatusView,
@@ -99,6 +100,8 @@ def picture(**changes: Any) -> StatusView:
         failures=(FAILURE,),
         certificates=LIVES,
         registrations=(REGISTERED, NOT_REGISTERED),
+        phones=(PhonesView("desk", 12, 14, 13),),
+        registers=(("registered", 14), ("refused", 2)),
         names=(NAME, LOST_NAME),
     )
     return replace(status, **changes)
