@@ -66,6 +66,13 @@ class RollbackMedia:
 
 
 @dataclass(slots=True)
+class RecordMedia:
+    """From now on keep what both sides say."""
+
+    call: str
+
+
+@dataclass(slots=True)
 class DeleteMedia:
     """Close the call's media, return its ports; its counters go to the call's record."""
 
@@ -134,6 +141,7 @@ Command = (
     | OfferMedia
     | AnswerMedia
     | RollbackMedia
+    | RecordMedia
     | DeleteMedia
     | RunHooks
     | AskRegister
