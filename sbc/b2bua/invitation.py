@@ -82,13 +82,12 @@ class Invitation:
         fire(self.call, "refused", at, out, ending)
 
     def _tell_instead(self, response: Response, route: Route) -> None:
-<<<<<<< HEAD
-        """Let the caller hear what the rule, or its trunk, has for this status; Reason keeps what it was."""
-=======
         """Let the caller hear what the rule, or its trunk, has for this status; why stays in Reason."""
->>>>>>> 946e64342cf1793b6466db450c38d38d502d642b
         told = told_instead(response.status, route.answers, self.call.a.trunk.answers)
-        if told is None or told[0] == response.status:
+        if told is None:
+            return
+        if told[0] == response.status:
+            response.reason = told[1] or response.reason
             return
         text = response.reason.replace("\\", "").replace('"', "")
         response.headers.extend(because(response.status, text))

@@ -84,11 +84,7 @@ def _confirm(call: Call, ending: Ending, at: float, out: list[Command]) -> None:
 
 
 def _bound(call: Call) -> None:
-<<<<<<< HEAD
-    """It ends when its rule says, or that of the call that a party of it came from; a call for help never."""
-=======
     """It ends when its rule says, or that of the call that a party came from; an emergency call never."""
->>>>>>> 946e64342cf1793b6466db450c38d38d502d642b
     own = call.answered_at + call.longest if call.longest else call.until
     call.until = min(own, call.until) if call.until else own
     if not call.emergency:

@@ -181,13 +181,7 @@ class Page:
         leg = desk.leg_to(trunk, flow, local_address(listener, trunk, flow), peer)
         leg.call_id, leg.local_tag = desk.ids.call_id(), desk.ids.tag()
         try:
-<<<<<<< HEAD
-            request = paged(
-                leg, self.request, self._route.at(self._hop), desk.transactions.new_branch(), self.a
-            )
-=======
-            request = paged(leg, self.request, self._route, desk.ids.branch(), self.a)
->>>>>>> 946e64342cf1793b6466db450c38d38d502d642b
+            request = paged(leg, self.request, self._route.at(self._hop), desk.ids.branch(), self.a)
         except PeerError as refused:
             self._refuse(refused.status, "Privacy Not Available", at, out, refused.reason)
             return
