@@ -17,6 +17,7 @@ from lark import Token
 
 from dsl import syntax
 from dsl.facts import DAYS
+from dsl.services import LOOKUP
 
 _ESCAPE = re.compile(r'\\(["\\])')
 
@@ -44,6 +45,8 @@ def _calendar(text: str) -> int:
 def _name(start: int, end: int, name: str) -> syntax.Node:
     if name in DAYS:
         return syntax.Day(start, end, DAYS.index(name) + 1)
+    if name.startswith(LOOKUP):
+        return syntax.VariableRef(start, end, name)
     return syntax.FactRef(start, end, name)
 
 
@@ -124,6 +127,7 @@ _BUILD: dict[str, _Build] = {
     "tag": lambda s, e, c: syntax.TagAction(s, e, c[0]),
     "record": lambda s, e, c: syntax.RecordAction(s, e),
     "hook": lambda s, e, c: syntax.HookAction(s, e, c[0]),
+    "ask": lambda s, e, c: syntax.AskAction(s, e, c[0], c[1] if len(c) > 1 else None),
     "srtp": lambda s, e, c: syntax.SrtpAction(s, e, str(c[0])),
     "downgrade": lambda s, e, c: syntax.DowngradeAction(s, e, str(c[0])),
     "redirects": lambda s, e, c: syntax.RedirectsAction(s, e, str(c[0])),

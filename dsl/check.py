@@ -26,6 +26,7 @@ _NAMED = {
     TABLE: "write table.NAME[to.user].COLUMN, or to.user in table.NAME",
     GROUP: "a group stands after route or then",
 }
+_ONE_BY_ONE = "what a service answers is compared with ==, or searched itself"
 TEXTUAL = ("text", "host", "address")
 _KINDS = {
     "text": "text",
@@ -75,6 +76,8 @@ class Checker(Names):
                 return self.lookup(node)
             case syntax.FactRef():
                 return self._fact(node)
+            case syntax.VariableRef():
+                return self.variable(node)
             case syntax.Call():
                 return self._call(node)
             case syntax.Concat():
@@ -104,6 +107,8 @@ class Checker(Names):
                 for option in node.options:
                     if isinstance(option, syntax.FactRef):
                         self.named_list(option)
+                    elif isinstance(option, syntax.VariableRef):
+                        self.report(option, f"{option.name} cannot stand here", _ONE_BY_ONE)
             case syntax.Member():
                 self._member(node)
 
@@ -299,6 +304,8 @@ class Checker(Names):
                     self.report(option, f"a table holds numbers as text; this asks about {_KINDS[kind]}")
             case syntax.FactRef():
                 self._list_option(kind, option)
+            case syntax.VariableRef():
+                self.report(option, f"{option.name} cannot stand here", _ONE_BY_ONE)
             case syntax.Span():
                 self._span(kind, option)
             case syntax.Network() if kind != "address":

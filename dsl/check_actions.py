@@ -53,7 +53,9 @@ class ActionChecker(Checker):
         for action in actions:
             self._action(action)
         endings = [action for action in actions if isinstance(action, syntax.TERMINALS)]
-        if not endings:
+        if isinstance(actions[-1], syntax.AskAction) and not endings:
+            pass  # with an answer the next rules are asked
+        elif not endings:
             hint = "end it in route, reject or redirect, or in continue to try the next rules"
             self.report(actions[-1], "this then does not say what becomes of the call", hint)
         elif actions[-1] is not endings[0]:
@@ -107,10 +109,20 @@ class ActionChecker(Checker):
                     self.report(action, "sbc.yaml does not say where recordings are kept", hint)
             case syntax.HookAction():
                 self.hook(action.name)
+            case syntax.AskAction():
+                self._ask(action)
             case syntax.ChallengeAction():
                 self.realm(action.realm)
             case _:
                 self._header(action)
+
+    def _ask(self, action: syntax.AskAction) -> None:
+        self.service(action.name, action.name.value)
+        if action.otherwise is None:
+            hint = f'such as ask "{action.name.value}" else reject 503, or else continue'
+            self.report(action, "this does not say what becomes of a call without an answer", hint)
+        elif not isinstance(action.otherwise, syntax.ContinueAction):
+            self._action(action.otherwise)
 
     def _header(self, action: syntax.Node) -> None:
         match action:

@@ -281,6 +281,8 @@ def value(node: syntax.Node, scope: Scope) -> Value:
             return lambda draft: constant
         case syntax.FactRef():
             return fact(node.name, scope)
+        case syntax.VariableRef():
+            return _variable(node, scope)
         case syntax.Call():
             return _call(node, scope)
         case syntax.Lookup():
@@ -302,6 +304,12 @@ def fact(name: str, scope: Scope) -> Value:
         return lambda draft: draft.facts.tags + draft.tags
     attribute = FACTS[name].attribute
     return attrgetter(attribute if attribute in DRAFTED else f"facts.{attribute}")
+
+
+def _variable(node: syntax.VariableRef, scope: Scope) -> Value:
+    name, kind = node.name, scope.services[node.service].type_of(node.variable)
+    nothing: Any = "" if kind == "text" else False if kind == "truth" else NOT_A_NUMBER
+    return lambda draft: draft.said.get(name, nothing)
 
 
 def _lookup(node: syntax.Lookup, scope: Scope) -> Value:
@@ -348,6 +356,8 @@ def _call(node: syntax.Call, scope: Scope) -> Value:
             return lambda draft: e164(first(draft), country)
         case "lower", _:
             return lambda draft: first(draft).lower()
+        case "registered", _:
+            return lambda draft: draft.facts.registered(canonical_user(first(draft)))
         case "length", _:
             return lambda draft: len(first(draft))
         case _:

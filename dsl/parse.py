@@ -45,7 +45,7 @@ _PARSER = Lark(
 
 _ACTION_LINE = re.compile(
     r"^[ \t]*(?:route|reject|redirect|challenge|set|remove|copy|require|offer|accept|no|forbid|warn|allow"
-    r"|deny|prefer|refuse|pass|follow|ring|at|answer|limit|tag|call|continue)\b",
+    r"|deny|prefer|refuse|pass|follow|ring|at|answer|limit|tag|call|ask|continue)\b",
     re.MULTILINE,
 )
 _blanks = re.compile(r"[^\n]").sub

@@ -94,6 +94,12 @@ they see is what is sent on, recorded and given to hooks.
 |---|---|---|
 """
 _ACTIONS = """
+## Answers of services
+
+`lookup.NAME.VARIABLE` is what a service has answered to an `ask`, in the rules and actions behind it: a text, a number
+or a boolean, as `answers` in `sbc.yaml` says. Before that, and without an answer, it is empty, no number, or false;
+`lookup.NAME.answered` is true once there was an answer. How services are named and asked is in [lookups.md](lookups.md).
+
 ## Actions
 
 | written | does |
@@ -120,6 +126,7 @@ _ACTIONS = """
 | `tag text` | the call's record bears this text; later rules see it in `call.tags` |
 | `record` | what is said is kept in files; see [recording.md](recording.md) |
 | `call hook "NAME"` | runs the hook hooks/NAME.py for this call; see [hooks.md](hooks.md) |
+| `ask "NAME" else ENDING` | asks a service, and ends so without an answer; see [lookups.md](lookups.md) |
 | `challenge "realm"` | goes on only for who has proved a password of the realm; 407 for all others |
 
 and then exactly one ending:
@@ -131,6 +138,8 @@ and then exactly one ending:
 | `reject N "reason"` | answers with 400 to 699 |
 | `redirect text, text` | answers 302 with these SIP URIs; 500 where what was made of facts is none |
 | `continue` | keeps what was set and goes on to the next rule |
+
+A then may also end with an `ask`: with an answer the next rules are asked. Its ENDING is one of these four.
 
 PART is one of {parts}.
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dsl.check_actions import PARTS
 from dsl.decision import Challenge, Decision, Hop, Redirect, Reject, Route, SetHeader, SetPart
 from dsl.errors import Diagnostic
 from dsl.facts import Facts
 from dsl.scope import GROUP
+from dsl.services import Answers
 
 #: How what leaves at one target of a route is asked: ``at carrier from.user``.
 AT = "at "
-Explain = Callable[[Facts], tuple[Decision, list[str]]]
+Explain = Callable[[Facts, Answers], tuple[Decision, list[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,16 +30,17 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class RouteTest:
-    """One entry of ``tests:``: a call and what is expected to become of it."""
+    """One entry of ``tests:``: a call, what services answer, and what is expected to become of it."""
 
     path: str
     facts: Facts
     expected: tuple[Expectation, ...]
+    answers: Answers = field(default_factory=dict)
 
 
 def run_test(test: RouteTest, explain: Explain) -> list[Diagnostic]:
     """A diagnostic for each expectation that fails, the reason being the rule that decided."""
-    decision, trace = explain(test.facts)
+    decision, trace = explain(test.facts, test.answers)
     failures = []
     for each in test.expected:
         found = observe(decision, test.facts, each.key)

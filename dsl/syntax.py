@@ -81,6 +81,23 @@ class FactRef(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class VariableRef(Node):
+    """What a service has answered: ``name`` is ``lookup.NAME.VARIABLE``, whole."""
+
+    name: str
+
+    @property
+    def service(self) -> str:
+        """The name of the service."""
+        return self.name.split(".")[1]
+
+    @property
+    def variable(self) -> str:
+        """The name of the variable; empty where only a service is named."""
+        return self.name.partition(".")[2].partition(".")[2]
+
+
+@dataclass(frozen=True, slots=True)
 class Call(Node):
     """A function and its arguments."""
 
@@ -135,7 +152,7 @@ class Affix(Node):
 
     left: Node
     starts: bool
-    options: tuple[Text | FactRef, ...]
+    options: tuple[Text | FactRef | VariableRef, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +339,14 @@ class HookAction(Node):
     """``call hook "name"``."""
 
     name: Text
+
+
+@dataclass(frozen=True, slots=True)
+class AskAction(Node):
+    """``ask "name" else ...``; ``otherwise`` is what becomes of the call without an answer."""
+
+    name: Text
+    otherwise: Node | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from dsl.draft import Draft
 from dsl.facts import Facts, canonical
 from dsl.load import load
 from dsl.names import Known
+from dsl.question import Question
 from dsl.ruleset import RuleSet
 from dsl.table import read_table
 from dsl.validate import refusal
@@ -251,6 +252,8 @@ def interpreted(rules: RuleSet, call: Facts) -> Decision | None:
     for rule in rules.rules:
         if Interpreter(draft, rule.scope).holds(rule.when):
             decision = rule.outcome.run(draft)
+            while isinstance(decision, Question):
+                decision = decision.answered(None)
             if decision is not None:
                 return decision
     return None

@@ -62,7 +62,7 @@ tests:
 def test_rows_by_name_and_by_date(kind: str) -> None:
     clip = table("clip", CLIP if kind == "csv" else YAML, kind)
     given = replace(ALL, tables={**ALL.tables, "clip": clip})
-    rules, found = load({"a.yaml": RULES}, given)
+    rules, _ = load({"a.yaml": RULES}, given)
     assert rules is not None and not found, found
     assert rules.run_tests() == []
     decision = rules.decide(Facts(trunk="office", now=1782900000.0))
@@ -73,7 +73,7 @@ def test_rows_by_name_and_by_date(kind: str) -> None:
 def test_whom_a_table_without_a_rest_does_not_know() -> None:
     clip = table("clip", CLIP.replace("*,,1\n", ""))
     assert clip.find("carrier") is None and clip.find("") is None and clip.find("office2") is None
-    rules, found = load(
+    rules, _ = load(
         {"a.yaml": RULES.replace("trunk in table.clip", "true")},
         known(clip=clip, holidays=ALL.tables["holidays"]),
     )
