@@ -129,15 +129,20 @@ class RuleSet:
         return self._walk(items[at:], question.draft, True)
 
     def _walk(self, items: tuple[Item, ...], draft: Draft, touched: bool) -> Decision | Question:
+        decision: Decision | Question | None
         for test, outcome, filed in items:
             if filed is not None:
                 for _, (test, outcome) in filed.candidates(draft):
                     if test(draft):
-                        decision = _ended(outcome, draft, touched)
+                        decision = outcome.fixed if not touched else None
+                        if decision is None:
+                            decision = outcome.run(draft)
                         if decision is not None:
                             return decision
             elif test is not None and outcome is not None and test(draft):
-                decision = _ended(outcome, draft, touched)
+                decision = outcome.fixed if not touched else None
+                if decision is None:
+                    decision = outcome.run(draft)
                 if decision is not None:
                     return decision
                 touched = True
@@ -191,13 +196,6 @@ class RuleSet:
             breathe()
             failures += run_test(test, self.explain)
         return failures
-
-
-def _ended(outcome: Outcome, draft: Draft, touched: bool) -> Decision | Question | None:
-    """What a rule that holds decides; None for one that continues."""
-    if outcome.fixed is not None and not touched:
-        return outcome.fixed
-    return outcome.run(draft)
 
 
 def _no_route(draft: Draft) -> Decision:

@@ -204,11 +204,6 @@ class Call:
         self.reserve_of = self.a.trunk.trunk
         self.desk.reserves.hold(self.reserve_of, at)
 
-    @property
-    def reserved(self) -> bool:
-        """Whether it is an emergency call within the reserve of its trunk: no limit of ours refuses it."""
-        return bool(self.reserve_of)
-
     def leg(self, side: Side) -> Leg:
         """The leg on ``side``; the callee's exists once a connection to it does."""
         found = self.a if side == "a" else self.b
@@ -221,9 +216,6 @@ class Call:
     def schedule(self, name: str, deadline: float) -> None:
         """Let a timer be due at ``deadline``, unless cancelled or moved."""
         self.timers[name] = deadline
-        self._remind(deadline)
-
-    def _remind(self, deadline: float) -> None:
         if deadline < self.reminded_at:
             self.reminded_at = deadline
             self.desk.remind(deadline, self.id)
@@ -241,7 +233,7 @@ class Call:
         while self.timers:
             name = min(self.timers, key=self.timers.__getitem__)
             if self.timers[name] > at:
-                self._remind(self.timers[name])
+                self.schedule(name, self.timers[name])
                 break
             del self.timers[name]
             if name.startswith(_OF_THE_SESSION):
@@ -275,19 +267,15 @@ class Call:
         if not self.media_waits:
             return
         command, then = self.media_waits.popleft()
-        if command is not None and error is None:
-            self._describe(command, sdp)
-        then(sdp, error, at, out)
-
-    def _describe(self, command: OfferMedia | AnswerMedia, written: bytes) -> None:
-        """Remember what was offered, and with its answer what holds."""
-        if isinstance(command, OfferMedia):
-            self.offered = command.sdp, written
-        else:
-            side: Side = command.side
-            came, went = self.offered
+        if command is None or error is not None:
+            pass
+        elif isinstance(command, OfferMedia):
+            self.offered = command.sdp, sdp
+        else:  # with the answer it is known what holds
+            side, (came, went) = command.side, self.offered
             self.agreed[side] = command.sdp, went
-            self.agreed["b" if side == "a" else "a"] = came, written
+            self.agreed["b" if side == "a" else "a"] = came, sdp
+        then(sdp, error, at, out)
 
     def heard(self, side: Side) -> bytes:
         """The description that holds of ``side``, as it gave it; empty where none is known."""
@@ -332,13 +320,13 @@ class Call:
     def request(self, fork: Fork, side: Side, method: str) -> Request:
         """A request of ours within the dialog on ``side``."""
         leg = self.leg(side)
-        via = leg.via(self.desk.transactions.new_branch())
+        via = leg.via(self.desk.ids.branch())
         return fork.dialog(side).request(method, via=via, contact=leg.contact)
 
     def ack(self, fork: Fork, side: Side, cseq: int) -> Request:
         """The ACK for a 2xx to our INVITE numbered ``cseq`` (RFC 3261 13.2.2.4)."""
         leg = self.leg(side)
-        via = leg.via(self.desk.transactions.new_branch())
+        via = leg.via(self.desk.ids.branch())
         return fork.dialog(side).request("ACK", via=via, contact=leg.contact, cseq=cseq)
 
 
@@ -347,7 +335,7 @@ def admit(call: Call, trunk: Trunk, at: float, always: bool) -> str | None:
 
     ``always``: nobody does.
     """
-    tenant = _uncounted(call, trunk)
+    tenant = _uncounted(call, trunk.tenant) if trunk.tenant is not None else None
     refusal = call.desk.limits.admit(trunk, at, always, tenant)
     if refusal is None:
         call.admitted.append(trunk)
@@ -358,7 +346,9 @@ def admit(call: Call, trunk: Trunk, at: float, always: bool) -> str | None:
 
 def count(call: Call, trunk: Trunk) -> None:
     """Count ``call`` for ``trunk``, and for its tenant, whose former call it goes on: no limit is asked."""
-    tenant, limits = _uncounted(call, trunk), call.desk.limits
+    tenant, limits = None, call.desk.limits
+    if trunk.tenant is not None:
+        tenant = _uncounted(call, trunk.tenant)
     limits.resume(trunk)
     call.admitted.append(trunk)
     if tenant is not None:
@@ -366,9 +356,9 @@ def count(call: Call, trunk: Trunk) -> None:
         call.admitted.append(tenant)
 
 
-def _uncounted(call: Call, trunk: Trunk) -> TenantBounds | None:
-    """The tenant of ``trunk``, where ``call`` does not count for it yet."""
-    tenant = call.snapshot.tenant_bounds.get(trunk.tenant) if trunk.tenant is not None else None
+def _uncounted(call: Call, name: str) -> TenantBounds | None:
+    """The tenant of this name, where ``call`` does not count for it yet."""
+    tenant = call.snapshot.tenant_bounds.get(name)
     counted = tenant is None or any([each.trunk == tenant.trunk for each in call.admitted])
     return None if counted else tenant
 

@@ -19,7 +19,7 @@ from dsl.decision import (
     SetPart,
 )
 from dsl.facts import Facts
-from sbc.b2bua.media_policy import callee_srtp, caller_srtp
+from sbc.b2bua.leg import callee_srtp, caller_srtp
 from sbc.b2bua.translate import is_secure
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot

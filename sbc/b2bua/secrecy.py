@@ -4,7 +4,7 @@ For each trunk that calls can come from the rules are walked as the call would w
 which the trunk settles: its name, tenant, listener and transport. Whatever else a condition asks, it may hold
 or not; so a rule counts unless it cannot hold, and ends the walk only where it must. What rules that continue
 have set is a set of possibilities, which the last word of the rule that routes decides. The policies of
-the trunks then say what becomes of the hop (``sbc.b2bua.media_policy``). The report can therefore name a
+the trunks then say what becomes of the hop (``sbc.b2bua.leg``). The report can therefore name a
 route that no call will ever take, and never leaves out one that a call can take. Of a redirect it says which
 targets, as the rule writes them, may be without TLS; to where a hook redirects nobody knows before it does.
 A service that rules ask, and that may decide, is taken like a hook where a rule that asks it can be reached.
@@ -25,7 +25,7 @@ from dsl import syntax
 from dsl.outcome import SRTP
 from dsl.partial import holds
 from dsl.ruleset import Rule, trunks_asked
-from sbc.b2bua.media_policy import callee_srtp
+from sbc.b2bua.leg import callee_srtp
 from sbc.b2bua.translate import is_secure
 from sbc.config.arrivals import arrival
 from sbc.config.model import Trunk

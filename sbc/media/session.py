@@ -40,10 +40,12 @@ class Stream:
 
     __slots__ = ("answered", "ends", "kind")
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, alias_key: bytes) -> None:
         self.kind = kind
         self.answered: Media | None = None  # the section of the last answer
         a, b = pair()
+        for leg in (a, b):
+            leg.alias_key = alias_key
         self.ends = {"a": Endpoint(a), "b": Endpoint(b)}
 
 
@@ -277,7 +279,12 @@ class MediaSession:
         plans: list[_Plan] = []
         why, asked = "the offer has no stream that can be relayed", False
         for index, media in enumerate(description.media):
-            stream = self.streams[index] if index < len(self.streams) else self._new_stream(media.kind)
+            if index < len(self.streams):
+                stream = self.streams[index]
+            else:
+                stream = Stream(media.kind, self._alias_key)
+                if self._audience:
+                    _lend_ears(stream, self._audience)
             terms, place = None, None
             try:
                 if media.port and media.proto in keying.PROFILES:  # asked for, and of a kind that is relayed
@@ -286,15 +293,18 @@ class MediaSession:
                 why = error.reason
             plans.append(_Plan(media, stream, terms, place))
             asked = asked or media.port > 0
-        _prefer_secured(plans)
-        _drop_over(ours.streams, plans)
+        if len(plans) > 1:
+            _prefer_secured(plans)
+        if len(plans) > ours.streams:
+            _drop_over(ours.streams, plans)
         if asked and all(plan.terms is None for plan in plans):
             raise MediaRefused(why)
         for plan in plans:
             if plan.terms is not None:
                 former = plan.stream.ends[other(side)].terms
                 secure, plan.lines = keying.lines_to_offer(self._ids, theirs, former)
-                plan.profile = keying.profile_like(plan.media.proto, secure)
+                feedback = "F" if plan.media.proto.endswith("F") else ""  # it is kept (RFC 4585)
+                plan.profile = ("RTP/SAVP" if secure else "RTP/AVP") + feedback
         return plans
 
     def _terms(self, media: Media, ours: MediaPolicy, end: Endpoint) -> tuple[Terms, Place]:
@@ -310,14 +320,6 @@ class MediaSession:
             place = self._networks.reaching(ours.network, media.host)
         terms = keying.terms_from_offer(self._ids, media, ours, end.terms, end.told)
         return self._sendable(terms, media, place), place
-
-    def _new_stream(self, kind: str) -> Stream:
-        stream = Stream(kind)
-        for end in stream.ends.values():
-            end.leg.alias_key = self._alias_key
-        if self._audience:
-            _lend_ears(stream, self._audience)
-        return stream
 
     def _settle(self, plan: _Plan, media: Media, policy: MediaPolicy, end: Endpoint) -> Terms | None:
         if plan.terms is None or not media.port:
@@ -351,7 +353,7 @@ class MediaSession:
         """
         if remote is None:
             return
-        if self._owns(remote):
+        if self.streams and self._owns(remote):
             raise MediaRefused("the description names our own media port of this call")
         owner = self._networks.owner(remote.host, remote.port)
         if owner == "nobody":
@@ -453,15 +455,11 @@ def _session_address(plans: list[_Plan], side: str) -> str:
     return ""
 
 
-def _elsewhere(end: Endpoint, address: str) -> str:
-    """The address of a stream that is not received at the session's, else ''."""
-    return end.place.address if end.place is not None and end.place.address != address else ""
-
-
 def _offered(plan: _Plan, end: Endpoint, address: str) -> str:
-    if plan.terms is None:
+    """Write an offered section to the other leg; it says where it is received unless that is ``address``."""
+    if plan.terms is None or end.place is None:
         return rejected(plan.media)
-    where = _elsewhere(end, address)
+    where = end.place.address if end.place.address != address else ""
     return section(plan.media, end.local, plan.profile, plan.mux, plan.lines, where)
 
 
@@ -471,7 +469,7 @@ def _labelled(text: str, plan: _Plan, media: Media) -> str:
 
 def _answered(plan: _Plan, media: Media, end: Endpoint, address: str) -> str:
     """Write the answer's section to the leg that offered, in its profile."""
-    assert plan.terms is not None
+    assert plan.terms is not None and end.place is not None, "its port was taken with the offer"
     lines = () if plan.terms.ours is None else (plan.terms.ours,)
-    where = _elsewhere(end, address)
+    where = end.place.address if end.place.address != address else ""
     return section(media, end.local, plan.media.proto, plan.terms.mux, lines, where)

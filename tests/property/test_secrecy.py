@@ -16,7 +16,7 @@ from dsl.facts import Facts
 from dsl.load import load
 from dsl.names import Known
 from dsl.services import Answers, Service
-from sbc.b2bua.media_policy import callee_srtp, caller_srtp
+from sbc.b2bua.leg import callee_srtp, caller_srtp
 from sbc.b2bua.secrecy import Leak, secrecy_report
 from sbc.b2bua.translate import is_secure, redirect_contact
 from sbc.base import PeerError
