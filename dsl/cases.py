@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, tzinfo
 from typing import Any
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from dsl.addresses import Party, read_party
+from dsl.addresses import Party, canonical_user, read_party
 from dsl.answers import NoAnswer, read_answer
 from dsl.arrival import NOBODY, NOWHERE, written
 from dsl.check_actions import PARTS
@@ -18,16 +18,16 @@ from dsl.facts import FACTS, Facts
 from dsl.names import Known, suggest
 from dsl.scope import GROUP
 from dsl.services import Answer, Answers
-from dsl.simulate import Expectation, RouteTest
+from dsl.simulate import AT, Expectation, RouteTest
 from dsl.source import Source, text_of
 
 LOOKUPS = "lookups"
-SHORT = ("to", "from", "time", "headers", "calls", "login")
+SHORT = ("to", "from", "time", "headers", "calls", "login", "registered")
 # Those that describe the INVITE, by what ``dsl.arrival.written`` calls them.
 _CALL = {"to": "called", "from": "caller", "headers": "headers"}
 EXPECT = (
     "route", "reject", "reason", "redirect", "challenge", "srtp", "downgrade", "redirects", "codecs", "ring",
-    "longest", "answers", "limits", "tags", "record", "hooks", "rule", "headers", *PARTS,
+    "longest", "answers", "limits", "tags", "record", "hooks", "rule", "headers", "hops", *PARTS,
 )  # fmt: skip
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,17})?", re.ASCII)
 CHOICES = {
@@ -132,6 +132,9 @@ def _party(source: Source, node: Node) -> Party:
 def _read_short(source: Source, name: str, value: Node, zone: tzinfo | None) -> dict[str, Any]:
     if name == "calls":
         return {"calls": _counts(source, value)}
+    if name == "registered":
+        users = frozenset([canonical_user(each) for each in _scalars(source, value)])
+        return {"registered": users.__contains__}
     text = _scalar(source, value)
     if name == "time":
         return {"now": _moment(source, value, text, zone)}
@@ -169,6 +172,8 @@ def _read_expect(source: Source, node: Node, known: Known) -> list[Expectation]:
         elif name == "headers":
             for header, text in _mapping(source, value).items():
                 expected.append(_expectation(source, key, f"header {header}", (text,)))
+        elif name == "hops":
+            expected += _read_hops(source, value, known)
         else:
             wanted = tuple(_scalars(source, value))
             _check_expected(source, value, name, wanted, known)
@@ -176,6 +181,28 @@ def _read_expect(source: Source, node: Node, known: Known) -> list[Expectation]:
     if not node.value:
         source.report(node, "this test expects nothing", "such as expect: {route: [carrier]}")
     return expected
+
+
+def _read_hops(source: Source, node: Node, known: Known) -> Iterator[Expectation]:
+    """``hops: {carrier: {from.user: ...}}``: what leaves at one target."""
+    if not isinstance(node, MappingNode):
+        source.report(node, "a mapping is needed here, such as {carrier: {from.user: ...}}")
+        return
+    for target, value in source.items(node):
+        _check_expected(source, target, "route", (target.value,), known)
+        if not isinstance(value, MappingNode):
+            source.report(value, "a mapping is needed here, such as {from.user: ...}")
+            continue
+        for key, wanted in source.items(value):
+            if key.value == "headers":
+                for header, text in _mapping(source, wanted).items():
+                    yield _expectation(source, key, f"{AT}{target.value} header {header}", (text,))
+            elif key.value in PARTS:
+                yield _expectation(source, key, f"{AT}{target.value} {key.value}", (_scalar(source, wanted),))
+            else:
+                source.report(
+                    key, f"nothing leaves as {key.value!r}", suggest(key.value, ("headers", *PARTS))
+                )
 
 
 def _check_expected(source: Source, value: Node, name: str, wanted: tuple[str, ...], known: Known) -> None:

@@ -156,7 +156,9 @@ def _is_constant(action: syntax.Node) -> bool:
         case syntax.LimitAction() | syntax.RedirectAction():
             return False
         case syntax.RouteAction(hops=hops):
-            return not any(isinstance(hop.target, syntax.Lookup) for hop in hops)
+            return not any(isinstance(hop.target, syntax.Lookup) for hop in hops) and all(
+                _is_constant(edit) for hop in hops for edit in hop.edits
+            )
     return True
 
 
@@ -216,10 +218,20 @@ def _editing(edit: RemoveHeader | CopyHeader) -> Step:
 
 
 def _limiting(action: syntax.LimitAction, place: str, scope: Scope) -> Step:
-    key, calls, seconds = value(action.key, scope), int(action.calls.value), _PERIODS[action.period]
+    key, seconds = value(action.key, scope), _PERIODS[action.period]
     refusal, status, reason = action.refusal, 503, ""
     if refusal is not None:
         status, reason = int(refusal.status.value), refusal.reason.value if refusal.reason else ""
+
+    if isinstance(action.calls, syntax.Lookup):
+        find = value(action.calls, scope)
+
+        def limit_found(draft: Draft) -> None:
+            most = int(find(draft) or 0)  # whom the table does not know has none
+            draft.limits += (Limit(f"{place} {key(draft)}", most, seconds, status, reason),)
+
+        return limit_found
+    calls = int(action.calls.value)
 
     def limit(draft: Draft) -> None:
         draft.limits += (Limit(f"{place} {key(draft)}", calls, seconds, status, reason),)
@@ -295,18 +307,55 @@ def _routing(action: syntax.RouteAction, place: str, scope: Scope) -> Ending:
         for hop, known in zip(action.hops, fixed, strict=True)
     ]
     asks = any(find is not None for find, _ in finders)
+    edits = tuple(tuple(_steps(hop.edits, scope)) for hop in action.hops)
+    if any(edits):
+        return _routing_with(finders, edits, place)
 
     def route(draft: Draft) -> Decision:
         hops = _found(finders, draft) if asks else fixed
-        if not hops:
-            return Reject(404, "No route", place, draft.tags)
-        return Route(
-            hops, tuple(draft.edits), draft.srtp, draft.downgrade, place, draft.hooks, draft.tags,
-            draft.codecs, draft.ring, draft.limits, draft.redirects, draft.longest,
-            draft.answers, draft.record,
-        )  # fmt: skip
+        return _route(hops, place, draft)
 
     return route
+
+
+def _route(hops: tuple[Hop, ...], place: str, draft: Draft) -> Decision:
+    if not hops:
+        return Reject(404, "No route", place, draft.tags)
+    return Route(
+        hops, tuple(draft.edits), draft.srtp, draft.downgrade, place, draft.hooks, draft.tags, draft.codecs,
+        draft.ring, draft.limits, draft.redirects, draft.longest, draft.answers, draft.record,
+    )  # fmt: skip
+
+
+def _routing_with(
+    finders: list[tuple[Value | None, Hop]], edits: tuple[tuple[Step, ...], ...], place: str
+) -> Ending:
+    """A route of which some hops have edits of their own: each begins with what the rules have made."""
+
+    def route(draft: Draft) -> Decision:
+        own = [
+            (find, replace(hop, edits=_aside(steps, draft)) if steps else hop)
+            for (find, hop), steps in zip(finders, edits, strict=True)
+        ]
+        return _route(_found(own, draft), place, draft)
+
+    return route
+
+
+def _aside(steps: tuple[Step, ...], draft: Draft) -> tuple[Edit, ...]:
+    """The edits that ``steps`` make, of which the draft of the call sees nothing."""
+    other = Draft(edited(draft.facts, draft.edits))
+    other.tags = draft.tags
+    for step in steps:
+        step(other)
+    return tuple(other.edits)
+
+
+def _steps(edits: tuple[syntax.Node, ...], scope: Scope) -> Iterator[Step]:
+    for edit in edits:
+        step = _step(edit, "", scope)
+        if step is not None:
+            yield step
 
 
 def _found(finders: list[tuple[Value | None, Hop]], draft: Draft) -> tuple[Hop, ...]:
@@ -317,7 +366,7 @@ def _found(finders: list[tuple[Value | None, Hop]], draft: Draft) -> tuple[Hop, 
         if hop.group is not None:
             hops.setdefault(GROUP + hop.group.name, hop)
         elif name:
-            hops.setdefault(name, Hop(name, hop.on))
+            hops.setdefault(name, Hop(name, hop.on, None, hop.edits))
     return tuple(hops.values())
 
 

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dsl.check_actions import PARTS
-from dsl.decision import Challenge, Decision, Redirect, Reject, Route, SetHeader, SetPart
+from dsl.decision import Challenge, Decision, Hop, Redirect, Reject, Route, SetHeader, SetPart
 from dsl.errors import Diagnostic
 from dsl.facts import Facts
 from dsl.scope import GROUP
 from dsl.services import Answers
 
+#: How what leaves at one target of a route is asked: ``at carrier from.user``.
+AT = "at "
 Explain = Callable[[Facts, Answers], tuple[Decision, list[str]]]
 
 
@@ -68,8 +70,12 @@ def observe(decision: Decision, facts: Facts, key: str) -> tuple[str, ...]:
 
 
 def _observe_route(route: Route, facts: Facts, key: str) -> tuple[str, ...]:
+    if key.startswith(AT):
+        target, _, what = key.removeprefix(AT).partition(" ")
+        found = next((at for at, hop in enumerate(route.hops) if _target(hop) == target), None)
+        return _observe_route(route.at(found), facts, what) if found is not None else ()
     if key == "route":
-        return tuple(GROUP + hop.group.name if hop.group else hop.trunk for hop in route.hops)
+        return tuple(map(_target, route.hops))
     if key in ("codecs", "ring", "longest", "answers", "limits", "hooks", "record"):
         return _observe_more(route, key)
     if key in ("srtp", "downgrade", "redirects"):
@@ -84,6 +90,10 @@ def _observe_route(route: Route, facts: Facts, key: str) -> tuple[str, ...]:
         edit.value for edit in route.edits if isinstance(edit, SetHeader) and edit.name.lower() == name
     ]
     return (headers[-1],) if headers else ()
+
+
+def _target(hop: Hop) -> str:
+    return GROUP + hop.group.name if hop.group else hop.trunk
 
 
 def _observe_more(route: Route, key: str) -> tuple[str, ...]:

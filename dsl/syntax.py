@@ -203,11 +203,13 @@ class FailureWord(Node):
 class HopClause(Node):
     """A target of a route and the failures that lead to it; no failures written is an empty tuple.
 
-    The target is a trunk in quotes, a group, or a table's column that names a trunk.
+    The target is a trunk in quotes, a group, or a table's column that names a trunk; ``edits`` are for this
+    hop alone.
     """
 
     target: Text | FactRef | Lookup
     on: tuple[FailureWord, ...]
+    edits: tuple[Node, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,9 +316,12 @@ class AnswerAction(Node):
 
 @dataclass(frozen=True, slots=True)
 class LimitAction(Node):
-    """``limit 10 calls per from.user`` or ``limit 2 calls a second per trunk``; ``period`` may be empty."""
+    """``limit 10 calls per from.user`` or ``limit 2 calls a second per trunk``; ``period`` may be empty.
 
-    calls: Number
+    ``calls`` may stand in a table.
+    """
+
+    calls: Number | Lookup
     period: str
     key: Node
     refusal: RejectAction | None

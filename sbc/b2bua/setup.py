@@ -60,18 +60,18 @@ class Setup:
     def decide(self, at: float, out: list[Command]) -> None:
         """Ask the rules, and the hooks before and after them where there are any."""
         call, desk, hooks = self.call, self.call.desk, self.call.snapshot.hooks
-        a, realms, login = call.a, call.snapshot.rules.realms, ("", "")
+        a, realms, login = call.a, call.snapshot.rules.realms, call.a.login
         if self.redirection is not None or self.referrer is not None:
             facts = self._facts_of_another(at)
         else:
-            if realms:  # a password is judged only where a rule asks for one
+            if realms and not login[0]:  # a password is judged only where a rule asks for one
                 name, realm, self.stale = desk.login.user(
                     self.invitation.request, call.snapshot.logins, realms, at
                 )
                 login = (name, realm)
             facts = facts_of(
                 self.invitation.request, a.flow, a.trunk.tenant, desk.date(at), desk.count, login, a.believed,
-                a.trunk.trunk,
+                a.trunk.trunk, desk.registrar.registered,
             )  # fmt: skip
         if call.emergency:
             facts = replace(facts, emergency=True, unchallenged=bool(call.reserve_of))
@@ -91,7 +91,10 @@ class Setup:
         call, desk, request, from_ = self.call, self.call.desk, self.invitation.request, self.redirection
         by = from_.by if from_ is not None else self.referrer.by if self.referrer is not None else call.a
         believed = call.a.believed  # who calls is still the word of the caller's side
-        facts = facts_of(request, by.flow, by.trunk.tenant, desk.date(at), desk.count, believed=believed)
+        facts = facts_of(
+            request, by.flow, by.trunk.tenant, desk.date(at), desk.count, believed=believed,
+            registered=desk.registrar.registered,
+        )  # fmt: skip
         called = from_.called if from_ is not None else ""
         return replace(
             facts, trunk=by.trunk.trunk, listener=by.trunk.listener, redirected_from=called,
@@ -221,7 +224,7 @@ class Setup:
             self.invitation.refuse(403, "", at, out, f"a {kind} call cannot be asked for a password")
             return
         response = desk.respond_to(self.invitation.server, 407, "Proxy Authentication Required")
-        desk.login.challenge(response, decision, call.snapshot.logins, self.stale, at)
+        desk.login.challenge(response, decision.realm, call.snapshot.logins, self.stale, at)
         self.invitation.finish(response, at, out, Ending("asked for a password"))
 
     # A callee's redirects

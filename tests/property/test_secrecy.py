@@ -24,8 +24,8 @@ from sbc.config.hooks import load_hooks
 from sbc.config.model import Settings, Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.ids import Ids, counter_bytes
-from sbc.media.keying import lines_to_offer
 from sbc.media.policy import MediaPolicy
+from sbc.media.terms import lines_to_offer
 from sbc.policy.downgrade import effective_downgrade, verdict
 
 LISTENERS = {"tls-1": "tls", "tls-2": "tls", "udp-1": "udp"}
