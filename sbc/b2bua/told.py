@@ -72,6 +72,16 @@ def record_of(call: Call, ending: Ending, at: float) -> dict[str, object]:
     }  # fmt: skip
 
 
+def hung_up(call: Call, at: float) -> None:
+    """Count how long an answered call was, for both of its trunks; one who was referred has not called."""
+    if call.answered_at:
+        outcomes, seconds = call.desk.outcomes, at - call.answered_at
+        if not call.referred[0]:
+            outcomes.of(call.a.trunk.trunk, "inbound").talked(seconds)
+        if call.b is not None:
+            outcomes.of(call.b.trunk.trunk, "outbound").talked(seconds)
+
+
 def emergency_failed(call: Call, ending: Ending, out: list[Command]) -> None:
     """Tell of an emergency call that nobody answered, unless its caller gave up or has to prove itself."""
     if call.answered_at or ending.status < 400 or ending.status in _NO_FAILURE:

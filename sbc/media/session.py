@@ -26,6 +26,7 @@ from sbc.media.formats import Formats, formats_of
 from sbc.media.listening import Audience, tap_of
 from sbc.media.places import Networks, Place
 from sbc.media.policy import MediaPolicy
+from sbc.media.quality import quality
 from sbc.media.relay import pair
 from sbc.media.rewrite import Origin, labels, rejected, section
 from sbc.media.sdes import CryptoLine
@@ -193,6 +194,8 @@ class MediaSession:
             held = held or not media.host
         for plan, media, terms in zip(offer.plans, description.media, settled, strict=True):
             plan.stream.answered = media
+            plan.stream.ends[side].leg.arrivals.describe(plan.media, media)
+            plan.stream.ends[offer.side].leg.arrivals.describe(media, plan.media)
             plan.stream.ends[side].apply(terms)
             plan.stream.ends[offer.side].apply(plan.terms if terms and not offer.ours.unheard else None)
         self.held = held or not moving
@@ -235,7 +238,9 @@ class MediaSession:
         streams = []
         for stream in self.streams:
             a, b = stream.ends["a"].stats(), stream.ends["b"].stats()
-            a.codec = b.codec = agreed(stream.answered) if stream.answered is not None else ""
+            a.codec = b.codec = codec = agreed(stream.answered) if stream.answered is not None else ""
+            a.quality = quality(stream.ends["a"].leg, codec)
+            b.quality = quality(stream.ends["b"].leg, codec)
             streams.append(StreamStats(stream.kind, a, b))
         return MediaStats(tuple(streams))
 
@@ -419,6 +424,7 @@ class MediaSession:
         for stream in self.streams:
             end = stream.ends[side]
             end.forget()
+            end.leg.begin()
             if end.place is not place:
                 self._return(end)
 

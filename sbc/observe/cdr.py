@@ -14,6 +14,7 @@ from typing import Any
 
 from sbc.flow import Flow, TlsFacts
 from sbc.media.kept import Kept
+from sbc.media.quality import Quality
 from sbc.media.stats import LegStats, MediaStats
 from sbc.observe.text import iso_time, redact
 
@@ -94,8 +95,26 @@ def _media(stats: LegStats) -> str:
         f'{{"codec":{_text(stats.codec)},"srtp":{_text(stats.suite)}'
         f',"remote":{_text(str(stats.remote) if stats.remote else "")}'
         f',"packets_in":{stats.packets_in},"packets_out":{stats.packets_out},"lost":{stats.lost}'
-        f',"refused":{{{refused}}}}}'
+        f',"refused":{{{refused}}},"quality":{_quality(stats.quality) if stats.quality else "null"}}}'
     )
+
+
+def _quality(heard: Quality) -> str:
+    """How well it went: what the peer's packets were when they came, and what it reports of ours."""
+    return (
+        f'{{"mos":{_score(heard.mos)},"loss":{_share(heard.loss)},"jitter":{_share(heard.jitter)}'
+        f',"jitter_max":{_share(heard.jitter_max)},"round_trip":{_share(heard.round_trip)}'
+        f',"late":{heard.late},"duplicates":{heard.duplicates},"sent":{{"mos":{_score(heard.sent_mos)}'
+        f',"loss":{_share(heard.sent_loss)},"jitter":{_share(heard.sent_jitter)}}}}}'
+    )
+
+
+def _score(found: float | None) -> str:
+    return "null" if found is None else str(round(found, 2))
+
+
+def _share(found: float | None) -> str:
+    return "null" if found is None else str(round(found, 5))
 
 
 def _truth(value: object) -> str:

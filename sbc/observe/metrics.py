@@ -7,9 +7,13 @@ StatusView when somebody asks, so that nothing has to be kept in step.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from sbc.b2bua.commands import Note
+from sbc.observe.call_metrics import outcomes, qualities
+from sbc.observe.families import Sample
+from sbc.observe.families import family as _family
+from sbc.observe.families import one as _one
 from sbc.observe.traffic import Stats, Tally
 from sbc.observe.views import (
     CertificateView,
@@ -25,7 +29,6 @@ from sbc.observe.views import (
 from sbc.tls.lifetime.expiry import RANK
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-Sample = tuple[dict[str, str], float]
 
 
 class Counters:
@@ -72,6 +75,8 @@ def exposition(status: StatusView) -> str:
             *_networks(status),
             *_trunks(status),
             *_enabled(status),
+            *outcomes(status.trunks),
+            *qualities(status.trunks),
             *_tenants(status),
             *_registrations(status.registrations),
             *_names(status.names),
@@ -284,23 +289,3 @@ def _expiries(trunks: tuple[TrunkView, ...], side: str) -> Iterator[Sample]:
         certificate: CertificateView | None = getattr(view, side)
         if certificate is not None:
             yield {"trunk": view.name, "name": certificate.name}, certificate.not_after
-
-
-def _one(name: str, kind: str, text: str, value: float) -> Iterator[str]:
-    return _family(name, kind, text, [({}, float(value))])
-
-
-def _family(name: str, kind: str, text: str, samples: Iterable[Sample]) -> Iterator[str]:
-    yield f"# HELP {name} {text}"
-    yield f"# TYPE {name} {kind}"
-    for labels, value in samples:
-        inner = ",".join([f'{label}="{_escape(each)}"' for label, each in labels.items()])
-        yield f"{name}{{{inner}}} {_number(value)}" if inner else f"{name} {_number(value)}"
-
-
-def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(value)

@@ -14,6 +14,7 @@ from sbc.media.stats import MediaStats
 from sbc.observe.cdr import call_record
 from sbc.observe.journal import Journal, Level
 from sbc.observe.metrics import Counters
+from sbc.observe.qualities import Qualities
 from sbc.observe.throttle import Throttle
 from sbc.observe.views import FailureView
 from sbc.policy.shares import source_of
@@ -49,6 +50,7 @@ class Recorder:
     ) -> None:
         self.journal = journal
         self.counters = Counters()
+        self.qualities = Qualities()
         self.failures: deque[FailureView] = deque(maxlen=FAILURES_KEPT)
         self.failures_by_trunk: dict[tuple[str, str], int] = {}
         self.alerts_by_trunk: dict[tuple[str, str], int] = {}
@@ -70,6 +72,10 @@ class Recorder:
                 self._write_record(call_record(note.call, note.fields, media))
             else:
                 kept.then(partial(self._record, note.call, note.fields, media))
+            if media is not None:
+                fields = note.fields
+                callee = str(fields["to"]) if fields.get("b") is not None else ""
+                self.qualities.note(str(fields.get("from", "")), callee, media)
             fields = {name: value for name, value in note.fields.items() if name in _ENDED_FIELDS}
             note = Note(note.event, note.call, fields)
         elif note.event in _OF_SOURCES and "remote" in note.fields:
