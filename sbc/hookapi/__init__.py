@@ -10,8 +10,8 @@ is no opinion::
     def on_route(facts, decision):          # after the rules: the decision that replaces theirs
     def on_answer(facts, answer):           # the call is up: None, or hang_up("why")
     def on_end(facts, end):                 # the call is over: None
-    def on_media(facts, frames):            # what both sides say, in a thread of its own: None
     def on_register(facts, registration):   # a phone registers: None, or refuse("why")
+    def on_media(facts, frames):            # what both sides say, in a thread of its own: None
 """
 
 from __future__ import annotations

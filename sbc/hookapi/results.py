@@ -98,8 +98,8 @@ _ANSWERS = {
     "on_route": "a decision",
     "on_answer": "hang_up(...) or None",
     "on_end": "None",
-    "on_media": "None",
     "on_register": "refuse(...) or None",
+    "on_media": "None",
 }
 
 

@@ -76,14 +76,14 @@ class HookFile:
         """Tell it of a call that is over; HookFailure."""
         self._ask(self._hooks.end, facts, end)
 
-    def on_media(self, facts: Facts, frames: tuple[Frame, ...]) -> None:
-        """Let it hear these; HookFailure."""
-        self._ask(self._hooks.media, facts, frames)
-
     def on_register(self, facts: Facts, registration: Registration) -> Refuse | None:
         """What it says of a phone that registers; HookFailure."""
         said: Refuse | None = self._ask(self._hooks.register, facts, registration)
         return said
+
+    def on_media(self, facts: Facts, frames: tuple[Frame, ...]) -> None:
+        """Let it hear these; HookFailure."""
+        self._ask(self._hooks.media, facts, frames)
 
     def _ask(self, hooks: tuple[Hook, ...], *arguments: object) -> Any:
         assert hooks, f"{self._path} does not define this hook"

@@ -174,8 +174,8 @@ class Driver:
         self._carry_out: dict[type[Any], Callable[[Any], list[Command]]] = {
             Send: self._send,
             Connect: self._connect,
-            OfferMedia: self._offer_media,
-            AnswerMedia: self._answer_media,
+            OfferMedia: self._ask_media,
+            AnswerMedia: self._ask_media,
             RollbackMedia: self._rollback_media,
             RecordMedia: self._record_media,
             HearMedia: self._hear_media,
@@ -357,19 +357,14 @@ class Driver:
     def _not_connected(self, command: _NotConnected) -> list[Command]:
         return self.engine.connect_failed(command.key, REASON, self.clock.monotonic())
 
-    def _offer_media(self, command: OfferMedia) -> list[Command]:
-        policies = command.ours, command.theirs
-        return self._media(
-            self.media.offer, command.call, command.side, command.sdp, *policies, command.restart
-        )
-
-    def _answer_media(self, command: AnswerMedia) -> list[Command]:
-        return self._media(self.media.answer, command.call, command.side, command.sdp)
-
-    def _media(self, verb: Callable[..., bytes], call: str, *arguments: Any) -> list[Command]:
-        sdp, error = b"", None
+    def _ask_media(self, command: OfferMedia | AnswerMedia) -> list[Command]:
+        call, side, sdp, error = command.call, command.side, b"", None
         try:
-            sdp = verb(call, *arguments)
+            if isinstance(command, OfferMedia):
+                ours, theirs = command.ours, command.theirs
+                sdp = self.media.offer(call, side, command.sdp, ours, theirs, command.restart)
+            else:
+                sdp = self.media.answer(call, side, command.sdp)
         except PeerError as refused:
             error = refused
         except LocalError as failed:
