@@ -47,8 +47,8 @@ class Overhearing:
         return _Ear(self, side)
 
     def describe(self, a: Formats, b: Formats) -> None:
-        """From now on the sides send by these payload types."""
-        self._formats = {"a": a, "b": b}
+        """From now on these payload types, too: a number keeps its meaning (RFC 3264 8.3.2)."""
+        self._formats = {"a": {**self._formats["a"], **a}, "b": {**self._formats["b"], **b}}
 
     def stop(self) -> None:
         """Nobody listens any more."""

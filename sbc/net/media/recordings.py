@@ -28,7 +28,7 @@ from sbc.observe.journal import Level
 from sbc.observe.views import RecordingsView
 
 #: Seconds between two looks, and within which each recording is looked at once.
-_TICK, _ROUND = 0.02, 0.5
+_TICK, _ROUND = 0.05, 1.0
 _SWEEP_EVERY: Final = 60.0
 #: How long what is left may take when we stop.
 _LAST_WITHIN: Final = 5.0
