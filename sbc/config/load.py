@@ -69,8 +69,7 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     hooks = _hooks(tree, settings, rules, found)
     ordered = tuple(sorted(set(found), key=_reading_order))
     # A file of certificates or keys stops no more than the trunks that need it.
-    refused = any(map(_fatal, set(ordered).difference(material.diagnostics)))
-    if settings is None or rules is None or refused:
+    if settings is None or rules is None or any(map(_fatal, set(ordered).difference(material.diagnostics))):
         raise ConfigError(ordered)
     by_name = {each.value.trunk: each.value for each in trunks}
     stopped = quarantine(settings.value, by_name, material.broken, material.held, former)
