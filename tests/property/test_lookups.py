@@ -33,7 +33,8 @@ TRUNKS = ("office", "carrier", "backup", "plain")
 conditions = st.sampled_from(
     [
         "true", 'trunk == "office"', 'to.user starts with "+1"', "lookup.crm.blocked",
-        'lookup.crm.number != ""', "lookup.crm.answered", "not lookup.router.answered", "lookup.crm.price > 1", "lookup.crm.price <= 1",
+        'lookup.crm.number != ""', "lookup.crm.answered", "not lookup.router.answered",
+        "lookup.crm.price > 1", "lookup.crm.price <= 1",
         'to.user == lookup.crm.number', 'call.tags == "seen"', 'lookup.crm.number starts with "+4"',
     ]
 )  # fmt: skip
