@@ -74,6 +74,15 @@ class RecordMedia:
 
 
 @dataclass(slots=True)
+class HearMedia:
+    """From now on let ``hooks`` hear what both sides say."""
+
+    call: str
+    hooks: tuple[Hook, ...]
+    facts: Facts
+
+
+@dataclass(slots=True)
 class DeleteMedia:
     """Close the call's media, return its ports; its counters go to the call's record."""
 
@@ -155,6 +164,7 @@ Command = (
     | AnswerMedia
     | RollbackMedia
     | RecordMedia
+    | HearMedia
     | DeleteMedia
     | RunHooks
     | Ask

@@ -26,6 +26,7 @@ from sbc.b2bua.commands import (
     Command,
     Connect,
     DeleteMedia,
+    HearMedia,
     KeepBindings,
     Note,
     OfferMedia,
@@ -281,7 +282,7 @@ class Stage:
             if b"no ports" in command.sdp:
                 error = PeerError("all are in use", 503)
             return self.engine.media_ready(command.call, b"via-sbc " + command.sdp, error, self.now)
-        elif isinstance(command, DeleteMedia | RecordMedia | RollbackMedia):
+        elif isinstance(command, DeleteMedia | HearMedia | RecordMedia | RollbackMedia):
             self.media.append(command)
         elif isinstance(command, Note):
             self.notes.append(command)
