@@ -63,6 +63,7 @@ COMPILED = (
     "sbc/observe/qualities.py",
     "sbc/observe/text.py",
     "sbc/policy/*.py",
+    "sbc/registrar/*.py",
     "sbc/sip/*.py",
 )
 HERE = Path(__file__).resolve().parent

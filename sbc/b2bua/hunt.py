@@ -198,7 +198,14 @@ class Hunt:
         branch = desk.ids.branch()
         try:
             request = invite(
-                leg, self.invitation.request, self.route, leg.target, branch, sdp, call.a, call.redirected[0]
+                leg,
+                self.invitation.request,
+                self.route.at(self.hop),
+                leg.target,
+                branch,
+                sdp,
+                call.a,
+                call.redirected[0],
             )
         except PeerError as refused:
             self.invitation.refuse(refused.status, "Privacy Not Available", at, out, refused.reason)

@@ -104,7 +104,7 @@ class Invitation:
         fire(self.call, "refused", at, out, ending)
 
     def _tell_instead(self, response: Response, route: Route) -> None:
-        """Let the caller hear what the rule, or its trunk, has for this status; why stays in Reason."""
+        """Let the caller hear what the rule, or its trunk, has for this status; Reason keeps what it was."""
         told = told_instead(response.status, route.answers, self.call.a.trunk.answers)
         if told is None or told[0] == response.status:
             return

@@ -68,7 +68,7 @@ def record_of(call: Call, ending: Ending, at: float) -> dict[str, object]:
         "downgraded": call.downgraded, "emergency": call.emergency, "tags": call.tags, "a": call.a.flow,
         "redirected_from": call.redirected[0], "redirected_by": call.redirected[1],
         "referred_by": call.referred[0], "referred_trunk": call.referred[1],
-        "b": b.flow if b else None, "peer": peer or "",
+        "b": b.flow if b else None, "peer": peer or "", "lookups": call.answers,
     }  # fmt: skip
 
 

@@ -77,7 +77,7 @@ def _status(status: Row) -> str:
         *_networks(status),
         *_peers(status),
     ]
-    shown += _names(status)
+    shown += [*_phones(status), *_names(status), *_lookups(status)]
     return "\n".join([*shown, *_attention(status)])
 
 
@@ -141,6 +141,22 @@ def _refusals(codes: Sequence[Sequence[Any]]) -> str:
     """What calls without an answer came to, the most frequent first."""
     failed = sorted((each for each in codes if not each[0].startswith("2")), key=lambda each: -each[1])
     return ", ".join(f"{code}: {count}" for code, count in failed[:5]) or "-"
+
+
+def _phones(status: Row) -> list[str]:
+    """The trunks that phones come to, if any, and how many are registered there."""
+    if not status["phones"]:
+        return []
+    return [
+        "",
+        _columns(
+            status["phones"],
+            PHONES=lambda each: each["trunk"],
+            USERS=lambda each: each["users"],
+            CONTACTS=lambda each: each["contacts"],
+            REACHABLE=lambda each: each["reachable"],
+        ),
+    ]
 
 
 def _tenants(status: Row) -> list[str]:
@@ -224,6 +240,25 @@ def _names(status: Row) -> list[str]:
     ]
 
 
+def _lookups(status: Row) -> list[str]:
+    """The services that rules ask, if any."""
+    if not status["lookups"]:
+        return []
+    return [
+        "",
+        _columns(
+            status["lookups"],
+            LOOKUP=lambda each: each["name"],
+            HOST=lambda each: each["host"],
+            STATE=lambda each: each["state"],
+            ANSWERED=lambda each: each["answered"],
+            UNANSWERED=lambda each: each["unanswered"],
+            KEPT=lambda each: each["kept"],
+            WAITING=lambda each: each["under_way"],
+        ),
+    ]
+
+
 def _good(until: float, now: float) -> str:
     """How long what DNS said may still be used."""
     if not until:
@@ -258,6 +293,9 @@ def _attention(status: Row) -> list[str]:
         if each["problem"]:
             kept = "; what was known is used" if each["failing"] and each["servers"] else ""
             parts += ["", f"DNS: {each['domain']}: {printable(each['problem'])}{kept}"]
+    for each in status["lookups"]:
+        if each["state"] != "closed":
+            parts += ["", f"lookup: {each['name']}: {printable(each['reason'])}; each `else` counts at once"]
     records = status["records"]
     if records["problem"] or records["lost"]:
         why = f" ({records['problem']})" if records["problem"] else ""

@@ -8,6 +8,7 @@ The line is a template: a dictionary of fifty values, made to be encoded once, w
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii as _text
 from typing import Any
@@ -36,6 +37,7 @@ def call_record(call: str, fields: Mapping[str, Any], media: MediaStats | None =
         f',"referred_trunk":{_text(get("referred_trunk", ""))}'
         f',"downgraded":{_truth(get("downgraded"))},"emergency":{_truth(get("emergency"))}'
         f',"tags":[{",".join(map(_safe, get("tags", ())))}]'
+        f',"lookups":{_lookups(get("lookups"))}'
         f',"recording":{_recording(media.recording)}'
         f',"a":{_leg(str(get("from", "")), "", get("call_id"), get("a"), media.a)}'
         f',"b":{_leg(str(get("to", "")), str(get("peer", "")), get("call_id_b"), get("b"), media.b)}}}'
@@ -115,6 +117,13 @@ def _score(found: float | None) -> str:
 
 def _share(found: float | None) -> str:
     return "null" if found is None else str(round(found, 5))
+
+
+def _lookups(answers: Mapping[str, Any] | None) -> str:
+    """What services have said of the call: variables and decisions, each of which was looked at."""
+    if not answers:
+        return "{}"
+    return json.dumps({name: dict(said) for name, said in answers.items()}, separators=(",", ":"))
 
 
 def _truth(value: object) -> str:

@@ -20,6 +20,7 @@ from sbc.observe.views import (
     CountersView,
     LifeView,
     ListenerView,
+    LookupView,
     NameView,
     RegistrationView,
     RevocationView,
@@ -79,7 +80,9 @@ def exposition(status: StatusView) -> str:
             *qualities(status.trunks),
             *_tenants(status),
             *_registrations(status.registrations),
+            *_phones(status),
             *_names(status.names),
+            *_lookups(status.lookups),
             *_sources(status.revocation),
             "",
         ]
@@ -252,12 +255,37 @@ def _registrations(found: tuple[RegistrationView, ...]) -> Iterator[str]:
     yield from _family("sbc_registration_expiry_seconds", "gauge", "When its binding ends.", ends)
 
 
+def _phones(status: StatusView) -> Iterator[str]:
+    users = [({"trunk": each.trunk}, float(each.users)) for each in status.phones]
+    yield from _family("sbc_phone_users", "gauge", "Users who are registered.", users)
+    places = [({"trunk": each.trunk}, float(each.contacts)) for each in status.phones]
+    yield from _family("sbc_phone_contacts", "gauge", "Places at which they are.", places)
+    reached = [({"trunk": each.trunk}, float(each.reachable)) for each in status.phones]
+    yield from _family("sbc_phone_contacts_reachable", "gauge", "Those of them with a connection.", reached)
+    came = [({"result": name}, float(count)) for name, count in status.registers]
+    yield from _family("sbc_phone_registers_total", "counter", "What came of REGISTER.", came)
+
+
 def _names(found: tuple[NameView, ...]) -> Iterator[str]:
     labels = [{"name": each.domain, "transport": each.transport} for each in found]
     servers = [(label, float(len(each.servers))) for label, each in zip(labels, found, strict=True)]
     yield from _family("sbc_name_servers", "gauge", "Servers that DNS names for a domain.", servers)
     up = [(label, float(not each.failing)) for label, each in zip(labels, found, strict=True)]
     yield from _family("sbc_name_up", "gauge", "1 where DNS answered for the domain the last time.", up)
+
+
+def _lookups(found: tuple[LookupView, ...]) -> Iterator[str]:
+    labels = [{"lookup": each.name} for each in found]
+    up = [(label, float(each.state == "closed")) for label, each in zip(labels, found, strict=True)]
+    yield from _family("sbc_lookup_up", "gauge", "1 where the service is asked, 0 while left alone.", up)
+    ended = [
+        ({"lookup": each.name, "ending": kind}, float(count)) for each in found for kind, count in each.counts
+    ]
+    yield from _family("sbc_lookup_questions_total", "counter", "What rules asked, by how it ended.", ended)
+    taken = [(label, each.seconds) for label, each in zip(labels, found, strict=True)]
+    yield from _family("sbc_lookup_seconds_total", "counter", "The time that questions took.", taken)
+    waiting = [(label, float(each.under_way)) for label, each in zip(labels, found, strict=True)]
+    yield from _family("sbc_lookup_under_way", "gauge", "Questions that wait for their answer.", waiting)
 
 
 def _lives(certificates: tuple[LifeView, ...]) -> Iterator[str]:
