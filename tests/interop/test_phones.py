@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -15,10 +15,12 @@ from sbc.demo.lab import HOST
 from sbc.demo.pki import write_lab
 from sbc.sip.digest import user_hash
 from tests.edge.sbc_command import sbc
+from tests.peers.baresip import Baresip, BaresipSettings
 from tests.peers.needs import needs
 from tests.peers.pjsip import Pjsip, PjsipSettings
 from tests.peers.portcullis import Portcullis
 from tests.peers.ports import free_port, free_ports
+from tests.peers.tone import write_tone
 from tests.peers.waiting import until, until_said
 
 pytestmark = pytest.mark.interop
@@ -116,6 +118,30 @@ def phones(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Phones]:
 
 
 BOTH = ("SHA-256", "MD5")
+
+
+@pytest.mark.parametrize("transport", ["udp", "tls"])
+@pytest.mark.parametrize("phones", [(("MD5",), "")], indirect=True)
+def test_baresip_registers_and_calls(phones: Phones, transport: Literal["udp", "tls"]) -> None:
+    needs("baresip")
+    port = phones.tls if transport == "tls" else phones.udp
+    account = (
+        f'<sip:alice@{REALM};transport={transport}>;regint=60;auth_user=alice;auth_pass="{PASSWORD}";'
+        f'outbound="sip:{HOST}:{port};transport={transport}"'
+    )
+    tone = phones.root / "tone.wav"
+    write_tone(tone, 440.0)
+    settings = BaresipSettings(tone, transport, srtp="off", account=account)
+    phone = Baresip("alice", phones.root / "baresip", settings)
+    phone.start()
+    try:
+        phone.ready()
+        (known,) = until(phones.registered, "it is registered")
+        assert (known["user"], known["transport"]) == ("alice", transport)
+        phone.command("dial", f"sip:+4930100@{REALM}")
+        assert "Proved" in str(phone.expect("CALL_CLOSED", 30))
+    finally:
+        phone.stop()
 
 
 @pytest.mark.parametrize("phones", [(("SHA-256",), ""), (("MD5",), ""), (BOTH, "")], indirect=True)

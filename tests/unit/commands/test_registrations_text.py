@@ -10,8 +10,8 @@ from tests.unit.observe.pictures import NOT_REGISTERED, NOW, REGISTERED
 
 
 def shown(*views: RegistrationView, phones: tuple[PhoneView, ...] = ()) -> str:
-    told = {"registrations": views, "phones": phones}
-    return render({"now": NOW, **{name: [asdict(each) for each in some] for name, some in told.items()}})
+    told = {"registrations": [asdict(each) for each in views], "phones": [asdict(each) for each in phones]}
+    return render({"now": NOW, **told})
 
 
 def test_it_reads_as_a_table_with_reasons() -> None:
