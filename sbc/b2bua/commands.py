@@ -157,8 +157,8 @@ Command = (
     | RecordMedia
     | DeleteMedia
     | RunHooks
+    | Ask
     | AskRegister
     | KeepBindings
-    | Ask
     | Note
 )

@@ -123,7 +123,8 @@ class Setup:
         call = self.call
         if self.asked is None or call.state != ROUTING:
             return
-        (question, facts), self.asked = self.asked, None
+        question, facts = self.asked
+        self.asked = None
         if answer is not None:
             call.answers = {**(call.answers or {}), question.service.name: answer.said}
         self._go_on(call.snapshot.rules.go_on(question, answer), facts, at, out)

@@ -84,12 +84,10 @@ class Recorder:
             fields = {name: value for name, value in note.fields.items() if name in _ENDED_FIELDS}
             note = Note(note.event, note.call, fields)
         elif note.event in _OF_SOURCES and "remote" in note.fields:
-            host = str(note.fields["remote"]).rpartition(":")[0].strip("[]")
-            self._tell_sometimes(self._messages, source_of(host), note, now)
+            self._tell_sometimes(self._messages, _source(note), note, now)
             return
         elif note.event in _OF_PHONES:
-            host = str(note.fields["remote"]).rpartition(":")[0].strip("[]")
-            self._tell_sometimes(self._phones, source_of(host), note, now)
+            self._tell_sometimes(self._phones, _source(note), note, now)
             return
         elif note.event == "lookup-failed":
             of = f"{note.fields['lookup']} {note.fields['kind']}"
@@ -261,6 +259,10 @@ def _nowhere(trunk: str, failure: Failure, direction: Direction) -> str:
 def _host(direction: Direction, sni: str, remote: Address) -> str:
     """What the peer is judged by beside its certificate: its address, or the name that we dialled."""
     return sni if direction == "outbound" and sni else remote.host
+
+
+def _source(note: Note) -> str:
+    return source_of(str(note.fields["remote"]).rpartition(":")[0].strip("[]"))
 
 
 def _alert(event: HandshakeFailed) -> str:

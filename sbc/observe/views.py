@@ -124,35 +124,6 @@ class RegistrationView:
 
 
 @dataclass(frozen=True, slots=True)
-class PhoneView:
-    """One place at which a user of ours is registered; ``reachable``: its connection is there."""
-
-    user: str
-    trunk: str
-    contact: str
-    remote: str
-    transport: str
-    reachable: bool
-    since: float
-    until: float
-    q: float = 1.0
-    instance: str = ""
-    reg_id: int = 0
-    user_agent: str = ""
-    path: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PhonesView:
-    """The phones of one trunk: its users, the places they are registered at, and those with a connection."""
-
-    trunk: str
-    users: int = 0
-    contacts: int = 0
-    reachable: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class HistogramView:
     """How many values are up to each of ``bounds``, not counting those of the bound before; and their sum.
 
@@ -201,6 +172,35 @@ class QualityView:
     losses: HistogramView = field(default_factory=HistogramView)
     jitters: HistogramView = field(default_factory=HistogramView)
     round_trips: HistogramView = field(default_factory=HistogramView)
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneView:
+    """One place at which a user of ours is registered; ``reachable``: its connection is there."""
+
+    user: str
+    trunk: str
+    contact: str
+    remote: str
+    transport: str
+    reachable: bool
+    since: float
+    until: float
+    q: float = 1.0
+    instance: str = ""
+    reg_id: int = 0
+    user_agent: str = ""
+    path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PhonesView:
+    """The phones of one trunk: its users, the places they are registered at, and those with a connection."""
+
+    trunk: str
+    users: int = 0
+    contacts: int = 0
+    reachable: int = 0
 
 
 @dataclass(frozen=True, slots=True)
