@@ -159,6 +159,7 @@ def _files(
     if settings is None:
         return RoutingFiles()
     files = load_routing_files(settings, directory)
+    found += files.diagnostics
     found += check_registrar(settings, trunks, files)
     return files
 
