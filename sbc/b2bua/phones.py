@@ -24,7 +24,7 @@ from sbc.b2bua.facts import facts_of
 from sbc.config.model import Trunk
 from sbc.config.registrar import RegistrarSettings
 from sbc.config.snapshot import Snapshot
-from sbc.config.users import UserTerms
+from sbc.config.users import Users, UserTerms
 from sbc.flow import Flow
 from sbc.hookapi.arguments import Registration
 from sbc.policy.privacy import ANONYMOUS_HOST
@@ -59,13 +59,14 @@ class Asked:
 class Phones:
     """One for the engine; ``counts`` says how often what came of a REGISTER."""
 
-    __slots__ = ("_asked", "_clock", "_desk", "_key", "counts")
+    __slots__ = ("_asked", "_clock", "_desk", "_key", "_users", "counts")
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._asked: dict[int, Asked] = {}
         self._key = 0
         self._clock: float | None = None
+        self._users: Users = desk.store.current.phones
         self.counts = {
             "registered": 0, "refreshed": 0, "unregistered": 0, "expired": 0, "challenged": 0, "refused": 0,
         }  # fmt: skip
@@ -281,6 +282,7 @@ class Phones:
     def follow(self, at: float, out: list[Command]) -> None:
         """Do what the configuration in force says: who may not register any more is not registered."""
         gone = self._desk.registrar.drop(self._is_unwanted)
+        self._users = self._desk.store.current.phones
         self._tell_gone("phone-dropped", gone, out)
 
     def _is_unwanted(self, binding: Binding) -> bool:
@@ -290,11 +292,21 @@ class Phones:
             return True
         if snapshot.phones.name_of(settings.realm, binding.user) is None:
             return True
+        if self._has_another_password(binding.user, snapshot, settings):
+            return True
         terms = terms_of(snapshot, settings, binding.user)
         if terms.tls_only and binding.transport != "tls":
             return True
         flow = binding.flow
         return flow is not None and bool(way_refused(flow, terms))
+
+    def _has_another_password(self, user: str, snapshot: Snapshot, settings: RegistrarSettings) -> bool:
+        """Whether whoever registered as ``user`` proved a password that is none any more."""
+        if self._users is snapshot.phones:
+            return False
+        name = snapshot.phones.name_of(settings.realm, user) or user
+        was, now = self._users.secrets(settings.realm, name), snapshot.phones.secrets(settings.realm, name)
+        return bool(was) and not any([was.get(each) == digest for each, digest in now.items()])
 
     def _tell_gone(self, event: str, gone: list[Binding], out: list[Command]) -> None:
         for each in gone:

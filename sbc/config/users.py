@@ -70,6 +70,11 @@ class Users:
         """Everybody of ``realm``."""
         return sorted({name for each, name, _ in self._hashes if each == realm})
 
+    def secrets(self, realm: str, name: str) -> dict[str, str]:
+        """The hashes of ``name`` by algorithm: as good as its password."""
+        found = {each: self._hashes.get((realm, name, each)) for each in ("SHA-256", "MD5")}
+        return {algorithm: digest for algorithm, digest in found.items() if digest is not None}
+
     def algorithms(self, realm: str) -> tuple[str, ...]:
         """What can be asked of the users of ``realm``, the strongest first (RFC 8760 2.3)."""
         return self._algorithms.get(realm, ("SHA-256", "MD5"))

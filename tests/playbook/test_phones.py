@@ -383,6 +383,23 @@ def test_rules_ask_who_is_registered() -> None:
     made.office.hears(480)
 
 
+def test_a_new_password_ends_what_the_old_one_opened() -> None:
+    made = stage()
+    Phone(made).registers()
+    bob = Phone(made, "bob")
+    bob.registers()
+    made.engine.store.swap(configured(USERS.replace(lines("alice"), lines("alice", "contacts=2"))))
+    made.carry_out(made.engine.follow(made.now))
+    assert registered(made) and registered(made, "bob")
+    stolen, PASSWORDS["alice"] = PASSWORDS["alice"], "another"
+    try:
+        made.engine.store.swap(configured("".join([lines(name) for name in PASSWORDS])))
+    finally:
+        PASSWORDS["alice"] = stolen
+    made.carry_out(made.engine.follow(made.now))
+    assert registered(made) == [] and registered(made, "bob")
+
+
 # Hooks
 
 
