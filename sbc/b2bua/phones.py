@@ -80,7 +80,7 @@ class Phones:
         snapshot = self._desk.store.current
         settings = snapshot.settings.registrar
         if settings is None:
-            self._refuse(server, trunk, 403, "Forbidden", "there is no registrar", at, out)
+            self._refuse(server, 403, "Forbidden", "there is no registrar", at, out)
             return None
         if server.method == "REGISTER":
             self._on_register(flow, server, snapshot, settings, trunk, at, out)
@@ -96,7 +96,7 @@ class Phones:
         if not why and user != caller.user and not anonymous:
             why = f"{user} calls as {caller.user or 'nobody'}: From has to name who proves a password"
         if why:
-            self._refuse(server, trunk, 403, "Forbidden", why, at, out)
+            self._refuse(server, 403, "Forbidden", why, at, out)
             return None
         return user, settings.realm
 
@@ -119,8 +119,13 @@ class Phones:
         if name:
             return canonical_user(name)
         self.counts["challenged"] += 1
+        request = server.request
+        first = request.headers.first
+        if not stale and ("authorization" in first or "proxy-authorization" in first):
+            self._tell_refused(server, status, "no password of ours proves it", out)
         response = desk.respond_to(server, status, _REASONS[status])
-        desk.login.challenge(response, realm, users, stale, at)
+        claimed = request.to if server.method == "REGISTER" else request.from_
+        desk.login.ask(response, realm, users, claimed.uri.party.user, stale, at)
         server.respond(response, at, out)
         desk.transactions.forget(server)
         return ""
@@ -143,7 +148,7 @@ class Phones:
         ours = self._hosts(flow, snapshot, settings, trunk)
         if asked.host not in ours:
             why = f"{asked.host or 'it'} is not registered with us: add it to `registrar` domains if it is"
-            self._refuse(server, trunk, 404, "Not Found", why, at, out)
+            self._refuse(server, 404, "Not Found", why, at, out)
             self._desk.transactions.forget(server)
             return
         user = self._proves(server, snapshot, settings, 401, at, out)
@@ -153,7 +158,7 @@ class Phones:
         if not why and (to.user != user or to.host not in ours):
             why = f"{user} registers {to.user or 'nobody'}@{to.host}, which is not its own"
         if why:
-            self._refuse(server, trunk, 403, "Forbidden", why, at, out)
+            self._refuse(server, 403, "Forbidden", why, at, out)
             return
         known = Asked(flow, server, snapshot, trunk, user)
         if snapshot.hooks.register and request.headers.get("Contact") is not None:
@@ -197,9 +202,9 @@ class Phones:
         if asked is None:
             return
         if failed:
-            self._refuse(asked.server, asked.trunk, 500, "", f"hook failed: {failed}", at, out)
+            self._refuse(asked.server, 500, "", f"hook failed: {failed}", at, out)
         elif refused:
-            self._refuse(asked.server, asked.trunk, 403, "Forbidden", refused, at, out)
+            self._refuse(asked.server, 403, "Forbidden", refused, at, out)
         else:
             self._change(asked, at, out)
 
@@ -213,16 +218,8 @@ class Phones:
         try:
             change = register(asked.server.request, user, known, asked.flow, terms, now)
         except Refused as refusal:
-            self._refuse(
-                asked.server,
-                asked.trunk,
-                refusal.status,
-                refusal.reason,
-                refusal.why,
-                at,
-                out,
-                refusal.headers,
-            )
+            status, reason, headers = refusal.status, refusal.reason, refusal.headers
+            self._refuse(asked.server, status, reason, refusal.why, at, out, headers)
             return
         asked.change = change
         if not change.changed:
@@ -317,16 +314,21 @@ class Phones:
     # Answers
 
     def _refuse(
-        self, server: ServerTransaction, trunk: Trunk, status: int, reason: str, why: str, at: float,
+        self, server: ServerTransaction, status: int, reason: str, why: str, at: float,
         out: list[Command], headers: tuple[tuple[str, str], ...] = (),
     ) -> None:  # fmt: skip
         self.counts["refused"] += 1
+        self._tell_refused(server, status, why, out)
+        self._answer(server, status, reason, at, out, headers)
+
+    def _tell_refused(self, server: ServerTransaction, status: int, why: str, out: list[Command]) -> None:
+        request = server.request
+        said = request.to if server.method == "REGISTER" else request.from_
         fields = {
-            "trunk": trunk.trunk, "method": server.method, "remote": str(server.flow.remote),
-            "status": status, "reason": why,
+            "trunk": server.flow.trunk, "user": said.uri.party.user, "method": server.method,
+            "remote": str(server.flow.remote), "status": status, "reason": why,
         }  # fmt: skip
         out.append(Note("phone-refused", "", fields))
-        self._answer(server, status, reason, at, out, headers)
 
     def _answer(
         self, server: ServerTransaction, status: int, reason: str, at: float, out: list[Command],
