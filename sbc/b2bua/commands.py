@@ -38,7 +38,10 @@ class Connect:
 
 @dataclass(slots=True)
 class OfferMedia:
-    """Turn an offer from ``side`` into ours to the other; answered by ``engine.media_ready``."""
+    """Turn an offer from ``side`` into ours to the other; answered by ``engine.media_ready``.
+
+    ``branch`` is which callee of several that are tried at once, 0 where there is one.
+    """
 
     call: str
     side: Side
@@ -46,15 +49,36 @@ class OfferMedia:
     ours: MediaPolicy
     theirs: MediaPolicy
     restart: bool = False
+    branch: int = 0
 
 
 @dataclass(slots=True)
 class AnswerMedia:
-    """Turn an answer from ``side`` into ours to the other; answered by ``engine.media_ready``."""
+    """Turn an answer from ``side`` into ours to the other; answered by ``engine.media_ready``.
+
+    ``branch`` is which callee of several that are tried at once, 0 where there is one.
+    """
 
     call: str
     side: Side
     sdp: bytes
+    branch: int = 0
+
+
+@dataclass(slots=True)
+class TakeMedia:
+    """The callee of ``branch`` has the call: it is the only one from now on, all others are dropped."""
+
+    call: str
+    branch: int
+
+
+@dataclass(slots=True)
+class DropMedia:
+    """Nothing comes of the callee of ``branch``: close its side, return its ports."""
+
+    call: str
+    branch: int
 
 
 @dataclass(slots=True)
@@ -104,4 +128,15 @@ class Note:
     fields: dict[str, Any]
 
 
-Command = Send | Connect | OfferMedia | AnswerMedia | RollbackMedia | DeleteMedia | RunHooks | Note
+Command = (
+    Send
+    | Connect
+    | OfferMedia
+    | AnswerMedia
+    | TakeMedia
+    | DropMedia
+    | RollbackMedia
+    | DeleteMedia
+    | RunHooks
+    | Note
+)

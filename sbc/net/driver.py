@@ -22,10 +22,12 @@ from sbc.b2bua.commands import (
     Command,
     Connect,
     DeleteMedia,
+    DropMedia,
     Note,
     OfferMedia,
     RollbackMedia,
     RunHooks,
+    TakeMedia,
 )
 from sbc.b2bua.engine import Engine
 from sbc.b2bua.wreck import REASON, Wreck
@@ -58,12 +60,19 @@ class MediaPlane(Protocol):
     """Who carries the media: ``sbc.net.media.embedded.MediaIO``, or a relay elsewhere."""
 
     def offer(
-        self, call: str, side: str, sdp: bytes, ours: MediaPolicy, theirs: MediaPolicy, restart: bool
-    ) -> bytes:
+        self, call: str, side: str, sdp: bytes, ours: MediaPolicy, theirs: MediaPolicy, restart: bool,
+        branch: int,
+    ) -> bytes:  # fmt: skip
         """Turn an offer into ours to the other side; PeerError or LocalError where it cannot be had."""
 
-    def answer(self, call: str, side: str, sdp: bytes) -> bytes:
+    def answer(self, call: str, side: str, sdp: bytes, branch: int) -> bytes:
         """Turn an answer into ours to the side that offered; PeerError or LocalError likewise."""
+
+    def take(self, call: str, branch: int) -> None:
+        """Keep the callee of ``branch`` as the only one."""
+
+    def drop(self, call: str, branch: int) -> None:
+        """Close the side of one of several callees."""
 
     def rollback(self, call: str) -> None:
         """Return to the media from before the last offer."""
@@ -148,6 +157,8 @@ class Driver:
             Connect: self._connect,
             OfferMedia: self._offer_media,
             AnswerMedia: self._answer_media,
+            TakeMedia: self._take_media,
+            DropMedia: self._drop_media,
             RollbackMedia: self._rollback_media,
             DeleteMedia: self._delete_media,
             RunHooks: self._run_hooks,
@@ -324,13 +335,11 @@ class Driver:
         return self.engine.connect_failed(command.key, REASON, self.clock.monotonic())
 
     def _offer_media(self, command: OfferMedia) -> list[Command]:
-        policies = command.ours, command.theirs
-        return self._media(
-            self.media.offer, command.call, command.side, command.sdp, *policies, command.restart
-        )
+        policies, which = (command.ours, command.theirs), (command.restart, command.branch)
+        return self._media(self.media.offer, command.call, command.side, command.sdp, *policies, *which)
 
     def _answer_media(self, command: AnswerMedia) -> list[Command]:
-        return self._media(self.media.answer, command.call, command.side, command.sdp)
+        return self._media(self.media.answer, command.call, command.side, command.sdp, command.branch)
 
     def _media(self, verb: Callable[..., bytes], call: str, *arguments: Any) -> list[Command]:
         sdp, error = b"", None
@@ -341,6 +350,14 @@ class Driver:
         except LocalError as failed:
             error = PeerError(str(failed), 503)
         return self.engine.media_ready(call, sdp, error, self.clock.monotonic())
+
+    def _take_media(self, command: TakeMedia) -> list[Command]:
+        self.media.take(command.call, command.branch)
+        return []
+
+    def _drop_media(self, command: DropMedia) -> list[Command]:
+        self.media.drop(command.call, command.branch)
+        return []
 
     def _rollback_media(self, command: RollbackMedia) -> list[Command]:
         self.media.rollback(command.call)

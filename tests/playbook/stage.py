@@ -22,10 +22,12 @@ from sbc.b2bua.commands import (
     Command,
     Connect,
     DeleteMedia,
+    DropMedia,
     Note,
     OfferMedia,
     RollbackMedia,
     RunHooks,
+    TakeMedia,
 )
 from sbc.b2bua.engine import Engine
 from sbc.base import Address, PeerError
@@ -252,7 +254,7 @@ class Stage:
             if b"no ports" in command.sdp:
                 error = PeerError("all are in use", 503)
             return self.engine.media_ready(command.call, b"via-sbc " + command.sdp, error, self.now)
-        elif isinstance(command, DeleteMedia | RollbackMedia):
+        elif isinstance(command, DeleteMedia | RollbackMedia | TakeMedia | DropMedia):
             self.media.append(command)
         elif isinstance(command, Note):
             self.notes.append(command)
