@@ -61,6 +61,7 @@ COMPILED = (
     "sbc/observe/metrics.py",
     "sbc/observe/text.py",
     "sbc/policy/*.py",
+    "sbc/registrar/*.py",
     "sbc/sip/*.py",
 )
 HERE = Path(__file__).resolve().parent

@@ -28,6 +28,7 @@ from sbc.policy.balance import Balancer
 from sbc.policy.emergency import Reserves
 from sbc.policy.limits import CallLimits
 from sbc.policy.rule_limits import RuleLimits
+from sbc.registrar.registrar import Registrar
 from sbc.sip.address import parse_name_addr
 from sbc.sip.cancel import build_cancel
 from sbc.sip.dialog import Dialog
@@ -93,8 +94,8 @@ class Desk:
 
     __slots__ = (
         "_calls", "_connect_keys", "_connecting", "_reminders", "_without_tcp", "balancer", "dialogs",
-        "draining", "epoch", "ids", "limits", "login", "peers", "proofs", "reserves", "rule_limits",
-        "serving", "store", "transactions", "working_on",
+        "draining", "epoch", "ids", "limits", "login", "peers", "proofs", "registrar", "reserves",
+        "rule_limits", "serving", "store", "transactions", "working_on",
     )  # fmt: skip
 
     def __init__(self, store: SnapshotStore, ids: Ids, calls: dict[str, Any]) -> None:
@@ -111,6 +112,7 @@ class Desk:
         self.balancer = Balancer()
         self.rule_limits = RuleLimits()
         self.login = Login(ids)
+        self.registrar = Registrar()
         self.draining = False
         self.working_on = ""
         self.epoch = 0.0

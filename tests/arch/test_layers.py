@@ -17,7 +17,7 @@ from tests.arch.sources import PRODUCT, Source, sources
 ROWS: tuple[tuple[str, ...], ...] = (
     ("dsl", "sbc", "sbc.base", "sbc.flow", "sbc.ids", "sbc.protocols", "sbc.typed"),
     ("sbc.sip", "sbc.media", "sbc.tls", "sbc.dns", "sbc.hookapi"),
-    ("sbc.policy", "sbc.config"),
+    ("sbc.policy", "sbc.config", "sbc.registrar"),
     ("sbc.b2bua",),
     ("sbc.observe",),
     ("sbc.net",),
