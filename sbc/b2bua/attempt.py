@@ -76,6 +76,10 @@ class Attempt:
     def send(self, invite: Request, at: float, out: list[Command]) -> None:
         """Send our INVITE, the first or another one of this attempt."""
         self.invite, self.heard = invite, False
+        flow = self.leg.flow
+        if flow.secure:
+            self.client = self.call.desk.transactions.start(flow, invite, at, out, self)
+            return
 
         def fitting(flow: Flow, at: float, out: list[Command]) -> None:
             if not self.given_up:

@@ -212,9 +212,6 @@ class Call:
     def schedule(self, name: str, deadline: float) -> None:
         """Let a timer be due at ``deadline``, unless cancelled or moved."""
         self.timers[name] = deadline
-        self._remind(deadline)
-
-    def _remind(self, deadline: float) -> None:
         if deadline < self.reminded_at:
             self.reminded_at = deadline
             self.desk.remind(deadline, self.id)
@@ -232,7 +229,7 @@ class Call:
         while self.timers:
             name = min(self.timers, key=self.timers.__getitem__)
             if self.timers[name] > at:
-                self._remind(self.timers[name])
+                self.schedule(name, self.timers[name])
                 break
             del self.timers[name]
             if name.startswith(_OF_THE_SESSION):
@@ -338,7 +335,7 @@ def admit(call: Call, trunk: Trunk, at: float, always: bool) -> str | None:
 
     ``always``: nobody does.
     """
-    tenant = _uncounted(call, trunk)
+    tenant = _uncounted(call, trunk.tenant) if trunk.tenant is not None else None
     refusal = call.desk.limits.admit(trunk, at, always, tenant)
     if refusal is None:
         call.admitted.append(trunk)
@@ -349,7 +346,9 @@ def admit(call: Call, trunk: Trunk, at: float, always: bool) -> str | None:
 
 def count(call: Call, trunk: Trunk) -> None:
     """Count ``call`` for ``trunk``, and for its tenant, whose former call it goes on: no limit is asked."""
-    tenant, limits = _uncounted(call, trunk), call.desk.limits
+    tenant, limits = None, call.desk.limits
+    if trunk.tenant is not None:
+        tenant = _uncounted(call, trunk.tenant)
     limits.resume(trunk)
     call.admitted.append(trunk)
     if tenant is not None:
@@ -357,9 +356,9 @@ def count(call: Call, trunk: Trunk) -> None:
         call.admitted.append(tenant)
 
 
-def _uncounted(call: Call, trunk: Trunk) -> TenantBounds | None:
-    """The tenant of ``trunk``, where ``call`` does not count for it yet."""
-    tenant = call.snapshot.tenant_bounds.get(trunk.tenant) if trunk.tenant is not None else None
+def _uncounted(call: Call, name: str) -> TenantBounds | None:
+    """The tenant of this name, where ``call`` does not count for it yet."""
+    tenant = call.snapshot.tenant_bounds.get(name)
     counted = tenant is None or any([each.trunk == tenant.trunk for each in call.admitted])
     return None if counted else tenant
 

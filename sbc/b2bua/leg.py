@@ -138,10 +138,6 @@ class Leg:
         """What its peer is told of who a user is (RFC 3325 5)."""
         return self.outward or ("trusted" if self.flow.trusted else "none")
 
-    def set_contact(self, user: str) -> None:
-        """Write the Contact that the peer will send its requests to."""
-        self.contact = self.address_of(user)
-
     def address_of(self, user: str, parameters: str = "") -> str:
         """How the peer writes to ``user`` through us: an address of ours, as a Contact has it."""
         at = f"{user}@" if user else ""

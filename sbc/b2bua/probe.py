@@ -121,7 +121,7 @@ def options(leg: Leg, branch: str, tag: str, call_id: str) -> Request:
     """The OPTIONS that asks the peer whether it is there (RFC 3261 11.1)."""
     flow = leg.flow
     place = format_target(leg.target, flow.transport)
-    leg.set_contact("")
+    leg.contact = leg.address_of("")
     suffix = "" if flow.transport == "udp" else f";transport={flow.transport}"
     own_host = leg.host
     fields = [

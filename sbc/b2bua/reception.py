@@ -70,7 +70,12 @@ class Reception:
 
     def request(self, flow: Flow, request: Request, at: float, out: list[Command]) -> None:
         """Take in one valid request."""
-        whose = self._whose(flow, request, at)
+        snapshot = self._desk.store.current
+        own = snapshot.trunks.get(flow.trunk or "")
+        if own is None or (snapshot.settings.emergency is None and own.trunk not in snapshot.customers):
+            whose = Whose(own, None, "")
+        else:
+            whose = self._whose(snapshot, own, flow, request, at)
         within = whose.urgency == WITHIN
         server = self._desk.transactions.receive_request(flow, request, at, out, within)
         if server is None:
@@ -91,11 +96,8 @@ class Reception:
             out.append(Note("malformed", "", {"remote": str(flow.remote), "reason": error.reason}))
             self._refuse(server, Refusal(error.status, "" if error.status == 400 else error.reason), at, out)
 
-    def _whose(self, flow: Flow, request: Request, at: float) -> Whose:
-        snapshot = self._desk.store.current
-        own = snapshot.trunks.get(flow.trunk or "")
-        if own is None:
-            return Whose(None, None, "")
+    def _whose(self, snapshot: Snapshot, own: Trunk, flow: Flow, request: Request, at: float) -> Whose:
+        """Where ``own``, the connection's trunk, shares its address, or there are emergency numbers."""
         trunk, unfit = own, None
         if own.trunk in snapshot.customers:
             trunk, unfit = self._customer(snapshot, flow, own, request)
@@ -135,7 +137,7 @@ class Reception:
                 flow.alias = request.via.port or DEFAULT_PORT["tls"]
         trunk = whose.trunk
         refusal = refuse(request, server.merged, looped(flow, request, self._desk.transactions), trunk)
-        if refusal is None and request.body and not is_sdp(request) and request.method in _OFFERING:
+        if refusal is None and request.method in _OFFERING and request.body and not is_sdp(request):
             parts = read_body(request).parts
             if parts:
                 self._tell_of_parts(
@@ -212,20 +214,17 @@ class Reception:
             "a", trunk, flow, local_address(snapshot.settings.listeners[trunk.listener], trunk, flow), scheme
         )
         leg.call_id = request.call_id
-        leg.set_contact(escape_user(target.party.user) if target.scheme != "urn" else "")
+        leg.contact = leg.address_of(escape_user(target.party.user) if target.scheme != "urn" else "")
         return leg
 
     def _on_invite(
         self, flow: Flow, server: ServerTransaction, request: Request, whose: Whose, at: float,
         out: list[Command],
     ) -> None:  # fmt: skip
-        snapshot = self._desk.store.current
-        trunk, urgency = whose.trunk, whose.urgency
-        if request.contact is None:
-            self._refuse(server, Refusal(400, "Missing Contact"), at, out)
-            return
-        if trunk is None:
-            self._refuse(server, Refusal(403, "Forbidden"), at, out)
+        snapshot, trunk, urgency = self._desk.store.current, whose.trunk, whose.urgency
+        if trunk is None or request.contact is None:
+            status = (400, "Missing Contact") if request.contact is None else (403, "Forbidden")
+            self._refuse(server, Refusal(*status), at, out)
             return
         if request.target.scheme == "urn" and not urgency:
             self._refuse(server, Refusal(416, "Unsupported URI Scheme"), at, out)
@@ -233,22 +232,26 @@ class Reception:
         if self._desk.draining and urgency != WITHIN:
             self._refuse(server, Refusal(503, "Service Unavailable"), at, out)
             return
-        unfit = objection(trunk, request)
+        first, unfit = request.headers.first, None
+        if "session-expires" in first or "min-se" in first or "require" in first:
+            unfit = objection(trunk, request)
         if unfit is not None:
             self._refuse(server, Refusal(*unfit), at, out)
             return
         takes = None
-        if "replaces" in request.headers.first and trunk.transfers != "refuse":
+        if "replaces" in first and trunk.transfers != "refuse":
             takes = self._replaced(server, request, at, out)
             if takes is None:
                 return
         # Whole before it counts anywhere: what fails half-made has then nothing to give back.
-        call = self._new_call(snapshot, trunk, flow, request, at)
+        leg = self._leg(snapshot, trunk, flow, request)
+        leg.invited = True
+        call = Call(self._desk, self._desk.ids.key(6).hex(), snapshot, leg, at)
+        call.caller, call.called = request.from_.uri.party.user, request.target.party.user
         if takes is not None:
             call.demands = takes[0].demands
-        if takes is not None and trunk.transfers == "pass":
-            call.replacing = told_to_replace(*takes)
-            takes = None
+            if trunk.transfers == "pass":
+                call.replacing, takes = told_to_replace(*takes), None
         setup = Setup(call, server, request, takes=takes)
         refusal = admit(call, trunk, at, urgency == WITHIN)
         if refusal is not None:
@@ -288,13 +291,6 @@ class Reception:
             call.reserve(at)
         fields = {"trunk": call.a.trunk.trunk, "from": call.caller, "to": call.called, "reserve": urgency}
         out.append(Note("emergency", call.id, fields))
-
-    def _new_call(self, snapshot: Snapshot, trunk: Trunk, flow: Flow, request: Request, at: float) -> Call:
-        leg = self._leg(snapshot, trunk, flow, request)
-        leg.invited = True
-        call = Call(self._desk, self._desk.ids.key(6).hex(), snapshot, leg, at)
-        call.caller, call.called = request.from_.uri.party.user, request.target.party.user
-        return call
 
     def _on_cancel(self, server: ServerTransaction, at: float, out: list[Command]) -> None:
         cancelled = server.cancels

@@ -50,20 +50,24 @@ def refuse(request: Request, merged: bool, looped: bool, trunk: Trunk | None = N
         return Refusal(status, reason, (("Allow", allowed(trunk)),))
     if method in ("ACK", "CANCEL"):
         return None
-    unsupported = required_but_unknown(request, transfers(trunk))
-    if unsupported and trunk is not None and SIPREC in trunk.bodies:
-        unsupported = [tag for tag in unsupported if tag.lower() != SIPREC]
-    if unsupported:
-        return Refusal(420, "Bad Extension", (("Unsupported", ", ".join(unsupported)),))
+    first = request.headers.first
+    if "require" in first or "proxy-require" in first:
+        unsupported = required_but_unknown(request, transfers(trunk))
+        if unsupported and trunk is not None and SIPREC in trunk.bodies:
+            unsupported = [tag for tag in unsupported if tag.lower() != SIPREC]
+        if unsupported:
+            return Refusal(420, "Bad Extension", (("Unsupported", ", ".join(unsupported)),))
     if merged or looped:
         return Refusal(482, "Loop Detected" if looped else "Request Merged")
     if request.max_forwards == 0 and method != "OPTIONS":
         return Refusal(483, "Too Many Hops")
     if method == "NOTIFY" and not request.to_tag and not _of_a_mailbox(request):
         return Refusal(489, "Bad Event", (("Allow-Events", WAITING),))
-    if method == "INVITE" and "accept" in request.headers.first and not _takes_sdp(request):
+    if method == "INVITE" and "accept" in first and not _takes_sdp(request):
         return Refusal(406, "Not Acceptable", (ACCEPT,))
-    return _refuse_body(request, trunk) if request.body else None
+    if not request.body or (is_sdp(request) and "content-encoding" not in first):
+        return None
+    return _refuse_body(request, trunk)
 
 
 def allowed(trunk: Trunk | None) -> str:
@@ -156,8 +160,6 @@ def _refuse_body(request: Request, trunk: Trunk | None) -> Refusal | None:
     if encoding is not None and encoding.strip().lower() != "identity":
         return Refusal(415, "Unsupported Media Type", (("Accept-Encoding", "identity"),))
     if request.method in _ANY_BODY:
-        return None
-    if is_sdp(request):
         return None
     kind, _ = content_type(request)
     if kind == SDP:

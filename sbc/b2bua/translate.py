@@ -196,7 +196,7 @@ def address_invite(leg: Leg, request: Request, route: Route, target: Address, hi
     phone = _user_type(parts["from.type"], caller)
     written = number or f"{leg.scheme}:{caller_at}{place}{phone}{params}"
     leg.local_uri = f"{quote_display(parts['from.display'])}<{written}>"
-    leg.set_contact(caller)
+    leg.contact = leg.address_of(caller)
     transport = leg.flow.transport
     if request.target.scheme == "urn" and parts["to.user"] == request.target.party.user:
         leg.remote_uri = (

@@ -80,11 +80,11 @@ def test_hosts_and_targets() -> None:
 
 def test_a_legs_contact_and_via() -> None:
     tls = Leg("b", trunk(), flow(), "[2001:db8::1]:5061", "sips")
-    tls.set_contact("+1212")
+    tls.contact = tls.address_of("+1212")
     assert tls.contact == "<sips:+1212@[2001:db8::1]:5061;transport=tls>"
     assert tls.via("z9hG4bKx") == "SIP/2.0/TLS [2001:db8::1]:5061;branch=z9hG4bKx"
     udp = Leg("a", trunk(), flow("udp", tls=None), "192.0.2.1:5060", "sip")
-    udp.set_contact("")
+    udp.contact = udp.address_of("")
     assert udp.contact == "<sip:192.0.2.1:5060>"
     assert udp.via("z9hG4bKx") == "SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bKx"
 
