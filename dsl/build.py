@@ -80,6 +80,7 @@ _BUILD: dict[str, _Build] = {
     "regex": lambda s, e, c: syntax.Regex(s, e, str(c[0])[1:-1]),
     "call": lambda s, e, c: syntax.Call(s, e, str(c[0]), tuple(c[1:])),
     "failure": lambda s, e, c: syntax.FailureWord(s, e, str(c[0])),
+    "registered": lambda s, e, c: syntax.Registered(s, e, bool(c)),
     "hop": lambda s, e, c: syntax.HopClause(s, e, c[0], tuple(c[1:])),
     "route": lambda s, e, c: syntax.RouteAction(
         s, e, (syntax.HopClause(c[0].start, c[0].end, c[0], ()), *c[1:])
@@ -108,8 +109,8 @@ _BUILD: dict[str, _Build] = {
 # The tokens that say something; all others are words and signs of the grammar alone.
 _TELLING = frozenset((
     "ACCEPT", "ALLOW", "CLOCK", "COLUMN", "COMPARE", "DATE", "DENY", "FALSE", "FOLLOW", "FORBID", "GROUPED",
-    "NAME", "NETWORK", "NO", "NUMBER", "OFFER", "PASS", "PERIOD", "PREFER", "REFUSE", "REGEX", "REQUIRE",
-    "STRING", "TABLED", "TRUE", "WARN",
+    "NAME", "NETWORK", "NO", "NUMBER", "OFFER", "ONE_BY_ONE", "PASS", "PERIOD", "PREFER", "REFUSE", "REGEX",
+    "REQUIRE", "STRING", "TABLED", "TRUE", "WARN",
 ))  # fmt: skip
 
 

@@ -39,6 +39,8 @@ CODECS = (
     "SIREN14", "CN", "RED", "TELEPHONE-EVENT",
 )  # fmt: skip
 _SCHEMES = ("sip:", "sips:", "tel:")
+# Where a user is registered is one target, however it is tried; no trunk has such a name.
+_REGISTERED = "registered "
 MOST_RING = 3600
 MOST_CALLS = 1_000_000
 
@@ -167,7 +169,11 @@ class ActionChecker(Checker):
         seen: dict[str, str] = {}
         for hop in action.hops:
             for name in self._targets(hop.target):
-                if name in seen:
+                if name in seen and name == _REGISTERED:
+                    self.report(
+                        hop.target, "the route goes to where the user is registered twice", "leave one out"
+                    )
+                elif name in seen:
                     through = f" ({seen[name]})" if seen[name] != name else ""
                     self.report(hop.target, f'the route goes to "{name}" twice{through}', "leave one out")
                 else:
@@ -183,6 +189,8 @@ class ActionChecker(Checker):
                 return (name,)
             case syntax.Lookup():
                 self._column_of_trunks(target)
+            case syntax.Registered():
+                return (_REGISTERED,)
             case syntax.FactRef(name=name):
                 group = self.group(target, name)
                 if group is not None:

@@ -17,6 +17,7 @@ from dsl.addresses import canonical_user, read_user
 from dsl.check_actions import PARTS, SIDES
 from dsl.compile import CONTROLS, Value, clean, value
 from dsl.decision import (
+    ABSENT_FAILURES,
     DEFAULT_FAILURES,
     Challenge,
     CopyHeader,
@@ -39,7 +40,7 @@ from dsl.decision import (
 )
 from dsl.draft import Draft, EditedHeaders, with_param
 from dsl.facts import USERS, Facts
-from dsl.scope import GROUP, TABLE, Scope
+from dsl.scope import GROUP, TABLE, Scope, written
 
 SRTP: dict[str, Srtp] = {"require": "required", "offer": "offer", "accept": "accept", "no": "off"}
 _PERIODS = {"": 0, "second": 1, "minute": 60, "hour": 3600}
@@ -70,7 +71,8 @@ class Outcome:
     """One then, compiled; ``ending`` is None for ``continue``.
 
     ``fixed`` is the decision where no fact and no earlier rule enters into it; ``trunks`` are
-    those that it can route to, ``realm`` is whose password it asks for, empty for none.
+    those that it can route to, beside where a user is ``registered``; ``realm`` is whose password it asks
+    for, empty for none.
     """
 
     steps: tuple[Step, ...]
@@ -79,6 +81,7 @@ class Outcome:
     trunks: tuple[str, ...]
     realm: str
     place: str
+    registered: bool = False
 
     def run(self, draft: Draft) -> Decision | None:
         """Do the actions; None where the next rule is to be asked."""
@@ -101,13 +104,16 @@ def compile_outcome(actions: tuple[syntax.Node, ...], place: str, scope: Scope) 
     trunks: tuple[str, ...] = ()
     if isinstance(last, syntax.RouteAction):
         trunks = tuple(dict.fromkeys(name for hop in last.hops for name in _targets(hop.target, scope)))
+    registered = isinstance(last, syntax.RouteAction) and any(
+        isinstance(hop.target, syntax.Registered) for hop in last.hops
+    )
     fixed = None
     if ending is not None and not realm and all(_is_constant(action) for action in actions):
         draft = Draft(Facts())
         for step in steps:
             step(draft)
         fixed = ending(draft)
-    return Outcome(steps, ending, fixed, trunks, realm, place)
+    return Outcome(steps, ending, fixed, trunks, realm, place, registered)
 
 
 def _is_constant(action: syntax.Node) -> bool:
@@ -237,7 +243,7 @@ def _ending(last: syntax.Node, place: str, scope: Scope) -> Ending | None:
 
 
 def _routing(action: syntax.RouteAction, place: str, scope: Scope) -> Ending:
-    fixed = tuple(_hop(hop, at, scope) for at, hop in enumerate(action.hops))
+    fixed = tuple(_hop(hop, action.hops[:at], scope) for at, hop in enumerate(action.hops))
     finders: list[tuple[Value | None, Hop]] = [
         (value(hop.target, scope) if isinstance(hop.target, syntax.Lookup) else None, known)
         for hop, known in zip(action.hops, fixed, strict=True)
@@ -261,16 +267,18 @@ def _found(finders: list[tuple[Value | None, Hop]], draft: Draft) -> tuple[Hop, 
     hops: dict[str, Hop] = {}
     for find, hop in finders:
         name = find(draft) if find is not None else hop.trunk
-        if hop.group is not None:
-            hops.setdefault(GROUP + hop.group.name, hop)
+        if hop.group is not None or hop.registered:
+            hops.setdefault(written(hop), hop)
         elif name:
             hops.setdefault(name, Hop(name, hop.on))
     return tuple(hops.values())
 
 
-def _hop(hop: syntax.HopClause, at: int, scope: Scope) -> Hop:
-    on = _failures(hop) if at else ()
+def _hop(hop: syntax.HopClause, before: tuple[syntax.HopClause, ...], scope: Scope) -> Hop:
+    on = _failures(hop, before) if before else ()
     match hop.target:
+        case syntax.Registered(one_by_one=one_by_one):
+            return Hop("", on, registered="one by one" if one_by_one else "together")
         case syntax.Text(value=name):
             return Hop(name, on)
         case syntax.FactRef(name=name):
@@ -289,9 +297,10 @@ def _targets(target: syntax.Node, scope: Scope) -> Iterator[str]:
             yield from (name for name, _ in scope.tables[table.removeprefix(TABLE)].values(column) if name)
 
 
-def _failures(hop: syntax.HopClause) -> tuple[Failure, ...]:
+def _failures(hop: syntax.HopClause, before: tuple[syntax.HopClause, ...]) -> tuple[Failure, ...]:
     if not hop.on:
-        return DEFAULT_FAILURES
+        absent = any(isinstance(each.target, syntax.Registered) for each in before)
+        return (*DEFAULT_FAILURES, *ABSENT_FAILURES) if absent else DEFAULT_FAILURES
     return tuple(int(word.value) if word.value.isdigit() else cast(Failure, word.value) for word in hop.on)
 
 

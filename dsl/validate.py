@@ -113,6 +113,10 @@ def _hop_refusal(hop: object, known_trunks: Collection[str]) -> str | None:
         return "a hop of the route is not a Hop"
     if type(hop.on) is not tuple or not all(_is_failure(each) for each in hop.on):
         return "a hop's failures are a tuple of 300 to 599, timeout or unreachable"
+    if type(hop.registered) is not str or hop.registered not in ("", "together", "one by one"):
+        return "registered of a hop is empty, together or one by one"
+    if hop.registered:
+        return None if not hop.trunk and hop.group is None else "a hop to a user's phones names no trunk"
     if hop.group is None:
         return _trunk_refusal(hop.trunk, known_trunks)
     group = hop.group

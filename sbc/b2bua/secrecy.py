@@ -15,7 +15,7 @@ they where a trunk's transfers are carried out, for whoever may be in a call wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -149,9 +149,21 @@ def _reached(
     reached = [
         each
         for rule, _ in _reachable(_rules_of(asked, trunk), known, promise)
-        for each in rule.outcome.trunks
+        for each in _trunks_of(snapshot, rule)
     ]
     return [*reached, *snapshot.trunks] if snapshot.hooks.route else reached
+
+
+def _trunks_of(snapshot: Snapshot, rule: Rule) -> tuple[str, ...]:
+    """The trunks that a rule can route to; where users are registered those where any may be."""
+    if not rule.outcome.registered:
+        return rule.outcome.trunks
+    return tuple(dict.fromkeys((*rule.outcome.trunks, *phones(snapshot.trunks))))
+
+
+def phones(trunks: Mapping[str, Trunk]) -> tuple[str, ...]:
+    """The names of the trunks on which users may register."""
+    return tuple(trunks)
 
 
 def _settled(snapshot: Snapshot, origin: Trunk) -> dict[str, str]:
@@ -179,7 +191,7 @@ def _leaks(
 ) -> Iterator[Leak]:
     hooks = snapshot.hooks.route if not after else ()
     for rule, settings in _reachable(rules, known, promise):
-        for name in rule.outcome.trunks:
+        for name in _trunks_of(snapshot, rule):
             if _leaves(snapshot, snapshot.trunks.get(name), promise, settings):
                 remedy = f"{_REMEDY[promise]} in the rule or {_FLOOR[promise]} in the trunk {name}"
                 yield Leak(promise, origin.trunk, name, f"rule {rule.place}{after}", remedy)
