@@ -36,6 +36,7 @@ from sbc.net.handler import Edge, Handler
 from sbc.net.media.embedded import MediaIO
 from sbc.net.revocation.inquiry import Revocation
 from sbc.net.rotation.rotator import Rotator
+from sbc.net.system.bindings import BindingStore
 from sbc.net.system.clock import Clock
 from sbc.net.system.control import ControlServer
 from sbc.net.system.file_limit import raise_file_limit
@@ -68,6 +69,7 @@ DRAIN = 5.0
 # How long registrars may take to answer when we leave.
 UNREGISTER = 2.0
 # What every handshake changes is written at most so often.
+BINDINGS = "registrations.db"
 LEDGER, OPTIONAL, LEDGER_EVERY = "ledger", "optional", 10.0
 _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
 
@@ -89,6 +91,7 @@ class Portcullis:
         self.recorder = Recorder(Journal(self._log), self.records, self._place)
         self.saved = Store(self.state, lambda text: self._say("ERR", "[state]", {"text": text}))
         self._restore_observed()
+        self.bindings = BindingStore(self.state / BINDINGS, self._say_of_bindings)
         self.reload = Reload(directory, self.store, self.clock, self.recorder)
         door = self.reload, self.reload.lock
         self._edges: list[Edge] = []
@@ -143,6 +146,7 @@ class Portcullis:
             self.clock,
             transports,
             [self.recorder, self.rotator.progress],
+            self.bindings,
         )
 
     def _follow_media(self, snapshot: Snapshot) -> None:
@@ -185,6 +189,7 @@ class Portcullis:
         self.watch.start()
         self.control.start()
         self.revocation.start()
+        self._restore_bindings()
         self.listeners.start()
         self.dialer.start()
         self.names.apply(self.store.current)
@@ -226,6 +231,7 @@ class Portcullis:
         self._save_observed(self.clock.monotonic())
         self.revocation.close()
         self.saved.flush()
+        self.bindings.close()
         self.records.flush()
         self._say("INF", "[stop]", {})
         self._log.flush()
@@ -310,6 +316,14 @@ class Portcullis:
                 text = f"the {name} in {self.state} is begun anew: {error}"
                 self._say("WRN", "[state]", {"text": text})
         self._follow_optional(self.store.current)
+
+    def _restore_bindings(self) -> None:
+        """Phones that were registered are so still; whom the configuration allows no more is not."""
+        self.engine.registrar.restore(self.bindings.load(self.clock.now()))
+        self.driver.run(self.engine.follow)
+
+    def _say_of_bindings(self, text: str) -> None:
+        self._say("ERR", "[registrar]", {"text": text})
 
     def _save_observed(self, at: float) -> None:
         if at < self._ledger_due:

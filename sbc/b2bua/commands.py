@@ -11,8 +11,9 @@ from sbc.base import Address
 from sbc.config.hook_set import Hook
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
-from sbc.hookapi.arguments import Answer, End
+from sbc.hookapi.arguments import Answer, End, Registration
 from sbc.media.policy import MediaPolicy
+from sbc.registrar.binding import Binding
 from sbc.sip.machine import Send
 
 Side = Literal["a", "b"]
@@ -120,6 +121,29 @@ class Invited:
 
 
 @dataclass(slots=True)
+class AskRegister:
+    """Run ``hooks`` for a phone that registers; answered by ``engine.register_asked``."""
+
+    key: int
+    snapshot: Snapshot
+    hooks: tuple[Hook, ...]
+    facts: Facts
+    registration: Registration
+
+
+@dataclass(slots=True)
+class KeepBindings:
+    """Write down what a user of ours has, in place of what was there; answered by ``engine.bindings_kept``.
+
+    With the key 0 nobody waits for it.
+    """
+
+    key: int
+    user: str
+    bindings: tuple[Binding, ...]
+
+
+@dataclass(slots=True)
 class Note:
     """Something happened that the journal, the metrics or the call record want to know."""
 
@@ -138,5 +162,7 @@ Command = (
     | RollbackMedia
     | DeleteMedia
     | RunHooks
+    | AskRegister
+    | KeepBindings
     | Note
 )

@@ -183,6 +183,16 @@ class Engine(Desk):
             call.setup.on_hooks(result, at, out)
         return self._take()
 
+    def register_asked(self, key: int, refused: str, failed: str, at: float) -> list[Command]:
+        """Hooks were asked about a REGISTER: why they refuse it, ``file:line`` of one that failed."""
+        self.reception.phones.on_asked(key, refused, failed, at, self._out)
+        return self._take()
+
+    def bindings_kept(self, key: int, at: float) -> list[Command]:
+        """What ``KeepBindings(key)`` has said is written down, or it was said why not."""
+        self.reception.phones.on_kept(key, at, self._out)
+        return self._take()
+
     def media_idle(self, call_id: str, at: float) -> list[Command]:
         """Nothing was heard on a call's media for the configured time."""
         out, self.working_on = self._out, call_id
@@ -195,6 +205,7 @@ class Engine(Desk):
         """A connection is gone, and what cannot go on over another is over."""
         out = self._out
         flow.alive, self.working_on = False, ""
+        self.registrar.flow_closed(flow)
         self._untold += self.transactions.flow_closed(flow, at, out)
         self._tell(at, out)
         return self._take()
@@ -242,11 +253,13 @@ class Engine(Desk):
         """Probe the trunks that are due, and register; to be called about every second."""
         self.prober.tick(self.store.current, at, self._out)
         self.registrations.tick(at, self._out)
+        self.reception.phones.tick(at, self._out)
         return self._take()
 
     def follow(self, at: float) -> list[Command]:
-        """Another snapshot is in force: the trunks that it lacks are registered no longer."""
+        """Another snapshot is in force: the trunks and the phones that it lacks are registered no longer."""
         self.registrations.follow(at, self._out)
+        self.reception.phones.follow(at, self._out)
         return self._take()
 
     def unregister(self, at: float) -> list[Command]:

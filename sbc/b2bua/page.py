@@ -76,8 +76,8 @@ class Page:
     def start(self, at: float, out: list[Command]) -> None:
         """Ask the rules, and do what they say."""
         desk, snapshot, a, stale = self._desk, self.snapshot, self.a, False
-        login, realms = ("", ""), snapshot.rules.realms
-        if realms:
+        login, realms = a.login, snapshot.rules.realms
+        if realms and not login[0]:
             name, realm, stale = desk.login.user(self.request, snapshot.logins, realms, at)
             login = (name, realm)
         facts = facts_of(
@@ -110,7 +110,7 @@ class Page:
     def _challenge(self, decision: Challenge, stale: bool, at: float, out: list[Command]) -> None:
         if self._server is not None:
             response = self._desk.respond_to(self._server, 407, "Proxy Authentication Required")
-            self._desk.login.challenge(response, decision, self.snapshot.logins, stale, at)
+            self._desk.login.challenge(response, decision.realm, self.snapshot.logins, stale, at)
             self._finish(response, at, out, decision.rule)
 
     def _redirect(self, decision: Redirect, at: float, out: list[Command]) -> None:

@@ -57,11 +57,11 @@ class Setup:
     def decide(self, at: float, out: list[Command]) -> None:
         """Ask the rules, and the hooks before and after them where there are any."""
         call, desk, hooks = self.call, self.call.desk, self.call.snapshot.hooks
-        a, realms, login = call.a, call.snapshot.rules.realms, ("", "")
+        a, realms, login = call.a, call.snapshot.rules.realms, call.a.login
         if self.redirection is not None or self.referrer is not None:
             facts = self._facts_of_another(at)
         else:
-            if realms:  # a password is judged only where a rule asks for one
+            if realms and not login[0]:  # a password is judged only where a rule asks for one
                 name, realm, self.stale = desk.login.user(
                     self.invitation.request, call.snapshot.logins, realms, at
                 )
@@ -200,7 +200,7 @@ class Setup:
             self.invitation.refuse(403, "", at, out, f"a {kind} call cannot be asked for a password")
             return
         response = desk.respond_to(self.invitation.server, 407, "Proxy Authentication Required")
-        desk.login.challenge(response, decision, call.snapshot.logins, self.stale, at)
+        desk.login.challenge(response, decision.realm, call.snapshot.logins, self.stale, at)
         self.invitation.finish(response, at, out, Ending("asked for a password"))
 
     # A callee's redirects

@@ -60,6 +60,8 @@ def _secrets(snapshot: Snapshot) -> Iterator[Path]:
                 yield directory / f"{name}.old"
     if settings.users:
         yield directory / settings.users
+    if settings.registrar is not None and settings.registrar.users:
+        yield directory / settings.registrar.users
     if settings.acme is not None and settings.acme.external_account is not None:
         yield directory / settings.acme.external_account.key_file
     for trunk in snapshot.trunks.values():

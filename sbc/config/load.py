@@ -29,6 +29,7 @@ from sbc.config.hooks import check_calls, load_hooks
 from sbc.config.listeners import check_settings
 from sbc.config.material import Material, load_material
 from sbc.config.model import HookSettings, Settings
+from sbc.config.phones import check_registrar
 from sbc.config.places import all_places
 from sbc.config.profile_needs import check_profiles
 from sbc.config.public_trust import check_public
@@ -59,8 +60,7 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     trunk_files = read_trunks(tree.trunks, former.trunk_files if former is not None else {})
     trunks, named = _trunks(trunk_files, found)
     material = _material(settings, trunks, directory, now, former, found)
-    files = load_routing_files(settings, directory) if settings is not None else RoutingFiles()
-    found += files.diagnostics
+    files = _files(settings, trunks, directory, found)
     accounts = load_accounts(trunks, directory)
     found += accounts.diagnostics
     rules = _rules(tree, settings, trunks, named, files, found)
@@ -90,6 +90,7 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
         quarantined_tenants=stopped.tenants,
         held=stopped.held,
         logins=files.users,
+        phones=files.phones,
         accounts=accounts.accounts,
         trunk_files=trunk_files,
     )
@@ -147,6 +148,18 @@ def _material(
     found += check_public(settings, trunks, material.anchors)
     found += check_curves(settings, trunks, material.identities)
     return material
+
+
+def _files(
+    settings: SettingsFile | None, trunks: list[TrunkFile], directory: Path, found: list[Diagnostic]
+) -> RoutingFiles:
+    """Tables and users."""
+    if settings is None:
+        return RoutingFiles()
+    files = load_routing_files(settings, directory)
+    found += files.diagnostics
+    found += check_registrar(settings, trunks, files)
+    return files
 
 
 def _rules(

@@ -17,6 +17,7 @@ from sbc.config.identity import CallerIdentity, Identified
 from sbc.config.match import Match
 from sbc.config.media import Marks, MediaConfig
 from sbc.config.profiles import ProfileName, with_profile
+from sbc.config.registrar import RegistrarSettings
 from sbc.config.server import Dns, Server
 from sbc.config.values import (
     AccountName,
@@ -268,6 +269,7 @@ class Trunk(Strict):
 
     Without ``sources`` nobody may call in on it; without ``peers`` it cannot be called; ``srv`` stands for
     one peer, a domain.
+    ``phones``: those who call on it are users of the ``registrar``, and prove a password.
     ``network`` is where its media is received, that of its listener unless given;
     ``media`` says whether its peers receive RTP where they send from (RFC 4961).
     ``contact`` is who answers for the other side. ``redirects`` says what becomes of a 3xx of its peers,
@@ -283,6 +285,7 @@ class Trunk(Strict):
     )
     srv: SrvDomain | None = None
     sources: tuple[Network, ...] = ()
+    phones: StrictBool = False
     match: Match | None = None
     listener: str
     network: Name | None = None
@@ -413,4 +416,5 @@ class Settings(Strict):
     state: str = Field(default="run", min_length=1)
     user_agent: str | None = None
     users: str | None = Field(default=None, min_length=1)
+    registrar: RegistrarSettings | None = None
     tables: dict[Name, str] = {}

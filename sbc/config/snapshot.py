@@ -48,6 +48,7 @@ class Snapshot:
     for a trunk the identities of which it is shown what is staged.
     ``customers`` has for each trunk whose address others may have too what tells their requests apart;
     ``tenant_bounds`` for each tenant its limits.
+    ``logins`` are the users that rules challenge, ``phones`` those of the registrar.
     ``accounts`` has for each trunk that we register with the password that its challenges are answered by.
     ``places`` has for each trunk the lines of its keys. ``trunk_files`` is for the next reading.
     """
@@ -64,6 +65,7 @@ class Snapshot:
     warnings: tuple[Diagnostic, ...] = ()
     places: Mapping[str, Places] = field(default_factory=dict)
     logins: Users = NOBODY_KNOWN
+    phones: Users = NOBODY_KNOWN
     accounts: Mapping[str, Account] = field(default_factory=dict)
     quarantined: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     quarantined_tenants: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)

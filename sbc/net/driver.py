@@ -19,10 +19,12 @@ import gevent
 
 from sbc.b2bua.commands import (
     AnswerMedia,
+    AskRegister,
     Command,
     Connect,
     DeleteMedia,
     DropMedia,
+    KeepBindings,
     Note,
     OfferMedia,
     RollbackMedia,
@@ -38,10 +40,12 @@ from sbc.media.stats import MediaStats
 from sbc.net.handler import Handler
 from sbc.net.hooks.costs import Told
 from sbc.net.hooks.handshake import refusal
+from sbc.net.hooks.register import asked
 from sbc.net.hooks.run import HookFailure, HookRun
 from sbc.net.system.clock import Clock
 from sbc.net.transport.dial import DialFailed
 from sbc.net.transport.dialer import Dialer
+from sbc.registrar.binding import Binding
 from sbc.sip.machine import Send
 from sbc.sip.message import Message
 from sbc.sip.parse import ParseError
@@ -79,6 +83,13 @@ class MediaPlane(Protocol):
 
     def delete(self, call: str) -> MediaStats:
         """Close the call's media and return its counters."""
+
+
+class Keeper(Protocol):
+    """Who writes down who is registered: ``sbc.net.system.bindings.BindingStore``."""
+
+    def keep(self, user: str, bindings: tuple[Binding, ...], then: Callable[[], object]) -> None:
+        """Write what ``user`` has, and call ``then`` when it is on the disk, or was said not to be."""
 
 
 class Watcher(Protocol):
@@ -143,12 +154,14 @@ class Driver:
     def __init__(
         self, engine: Engine, media: MediaPlane, observer: Observer, clock: Clock,
         transports: Callable[[Handler], Dialer], watchers: Sequence[Watcher] = (),
+        kept: Keeper | None = None,
     ) -> None:  # fmt: skip
         self.engine = engine
         self.media = media
         self.observer = observer
         self.clock = clock
         self._watchers = tuple(watchers)
+        self._kept = kept
         self._ended_media: dict[str, MediaStats] = {}
         self._timer = gevent.get_hub().loop.timer(0)
         self._timer_due = 0.0
@@ -162,6 +175,8 @@ class Driver:
             RollbackMedia: self._rollback_media,
             DeleteMedia: self._delete_media,
             RunHooks: self._run_hooks,
+            AskRegister: self._ask_register,
+            KeepBindings: self._keep_bindings,
             Note: self._note,
             _Fault: self._tell_fault,
             _NotConnected: self._not_connected,
@@ -220,10 +235,11 @@ class Driver:
         )
 
     def in_use(self) -> list[Flow]:
-        """The flows that a call is on, or a transaction that has not ended."""
+        """The flows that a call is on, or a transaction that has not ended, or that phones are at."""
         engine = self.engine
         legs = [leg for call in engine.calls.values() for leg in (call.a, call.b) if leg is not None]
-        return [*(leg.flow for leg in legs), *engine.transactions.unfinished_flows()]
+        used = [*(leg.flow for leg in legs), *engine.transactions.unfinished_flows()]
+        return [*used, *engine.registrar.flows]
 
     def on_refused(self, listener: str, address: Address, reason: str) -> None:
         """A connection was refused at accept."""
@@ -379,6 +395,22 @@ class Driver:
         except HookFailure as failure:
             failed = f"{failure.file}:{failure.line}"
         return self.engine.hooks_done(command.call, result, failed, self.clock.monotonic())
+
+    def _ask_register(self, command: AskRegister) -> list[Command]:
+        gevent.spawn(self._execute, self._register_asked, (command,), command)
+        return []
+
+    def _register_asked(self, command: AskRegister) -> list[Command]:
+        refused, failed = asked(command, self._teller(""))
+        return self.engine.register_asked(command.key, refused, failed, self.clock.monotonic())
+
+    def _keep_bindings(self, command: KeepBindings) -> list[Command]:
+        if self._kept is None:
+            return self.engine.bindings_kept(command.key, self.clock.monotonic())
+        self._kept.keep(
+            command.user, command.bindings, lambda: self.run(self.engine.bindings_kept, command.key)
+        )
+        return []
 
     def _teller(self, call: str) -> Told:
         """Who notes what hooks did, with the call that they did it for."""

@@ -23,9 +23,10 @@ from sbc.tls.optional import OptionalPeers, Showed
 from sbc.tls.revocation.policy import SoftPass
 
 FAILURES_KEPT = 50
-# Lines a minute about one address, and about all: messages that are refused for what they are, handshakes
-# that fail in one way, floods.
+# Lines a minute about one address, and about all: messages that are refused for what they are, phones
+# that come and go, handshakes that fail in one way, floods.
 _MESSAGES: Final = (5, 60)
+_PHONES: Final = (60, 600)
 _HANDSHAKES: Final = (30, 300)
 _FLOODS: Final = (1, 20)
 # Seconds between two lines about one source, or one reason, for which peers were let pass.
@@ -57,6 +58,7 @@ class Recorder:
         self.place: Place = place or _nowhere
         self._write_record = write_record
         self._messages = Throttle(*_MESSAGES)
+        self._phones = Throttle(*_PHONES)
         self._handshakes = Throttle(*_HANDSHAKES)
         self._floods = Throttle(*_FLOODS)
 
@@ -68,16 +70,20 @@ class Recorder:
             fields = {name: value for name, value in note.fields.items() if name in _ENDED_FIELDS}
             note = Note(note.event, note.call, fields)
         elif note.event in _OF_SOURCES and "remote" in note.fields:
-            self._tell_of_source(note, now)
+            self._tell_of_source(note, now, self._messages)
+            return
+        elif note.event in _OF_PHONES:
+            self._tell_of_source(note, now, self._phones)
             return
         self.journal.note(note, now)
 
-    def _tell_of_source(self, note: Note, now: float) -> None:
+    def _tell_of_source(self, note: Note, now: float, throttle: Throttle) -> None:
         """Say it, unless much of that source was said just now."""
         host = str(note.fields["remote"]).rpartition(":")[0].strip("[]")
-        more = self._messages.note(f"{note.event} {source_of(host)}", now)
+        more = throttle.note(f"{note.event} {source_of(host)}", now)
         if more is not None:
-            fields = {**note.fields, "reason": f"{note.fields.get('reason', '')}{more}"}
+            reason = f"{note.fields.get('reason', '')}{more}"
+            fields = {**note.fields, "reason": reason} if reason else note.fields
             self.journal.note(Note(note.event, note.call, fields), now)
 
     def handshake(self, event: Handshake) -> None:
@@ -218,7 +224,8 @@ class SoftPasses:
 
 
 # What a peer's messages alone bring about: as many as it likes.
-_OF_SOURCES: Final = frozenset(("malformed", "call-refused"))
+_OF_SOURCES: Final = frozenset(("malformed", "call-refused", "phone-refused"))
+_OF_PHONES: Final = frozenset(("phone-registered", "phone-unregistered", "phone-expired", "phone-dropped"))
 _ENDED_FIELDS: Final = frozenset(
     ("caller", "called", "from", "to", "status", "reason", "by", "duration", "downgraded", "rule")
 )

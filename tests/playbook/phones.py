@@ -1,111 +1,148 @@
-"""A stage with phones: users of the trunk ``phones``, each on a connection of its own.
-
-``rings`` sets up the contacts of bob; a phone is a peer of the stage, which says and hears what peers do.
-"""
+"""Phones around the stage: users of ours who register, with the digest that RFC 3261 22 wants of them."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
 
-from sbc.base import Address
-from sbc.config.model import Trunk
+from dsl.load import load
+from dsl.names import Known
+from dsl.ruleset import RuleSet
+from sbc.config.hook_set import HookSet
+from sbc.config.model import Settings, Trunk
 from sbc.config.snapshot import Snapshot
+from sbc.config.users import read_users
 from sbc.flow import Flow
-from sbc.registrar.binding import Binding
-from sbc.sip.message import Request
-from sbc.sip.uri import parse_uri
-from tests.playbook.stage import SDP, Peer, Stage, snapshot
+from sbc.sip.digest import Challenge, Credentials, parse_challenge, response_hash, user_hash
+from sbc.sip.message import Response
+from tests.playbook.stage import Peer, Stage, snapshot
 
-#: Why those are cancelled who have not answered first.
-ELSEWHERE = 'SIP ;cause=200 ;text="Call completed elsewhere"'
+REALM = "example.com"
+PASSWORDS = {"alice": "wonderland", "bob": "builder", "carol": "christmas", "+4930100": "number"}
+RULES = """
+rules:
+  - name: phones to carrier
+    when: trunk in ["phones", "soft"] and auth.user != ""
+    then: route "carrier"
+  - name: office
+    when: trunk == "office"
+    then: route "carrier"
+"""
 
 
-def with_phones(then: str = "route registered", more: str = "", **options: object) -> Snapshot:
-    """Calls from the office go where ``then`` says; ``options`` are of the trunk of the phones."""
-    lines = "\n".join(f"      {line}" for line in then.splitlines())
-    rules = f'rules:\n  - name: to phones\n    when: trunk == "office"\n    then: |\n{lines}\n{more}'
-    made = snapshot(rules)
-    given = {"trunk": "phones", "listener": "main", "sources": ["0.0.0.0/0"], **options}
-    return replace(made, trunks={**made.trunks, "phones": Trunk.model_validate(given)})
+def lines(name: str, fields: str = "", algorithms: tuple[str, ...] = ("SHA-256", "MD5")) -> str:
+    """The lines of a user in the users file."""
+    hashes = [user_hash(each, name, REALM, PASSWORDS[name]) for each in algorithms]
+    return "".join(f"{name}:{REALM}:{each}{' ' + fields if fields else ''}\n" for each in hashes)
 
 
-class Phones(Stage):
-    """The stage, and phones that have registered as bob."""
+USERS = "".join(lines(name) for name in PASSWORDS)
 
-    def __init__(self, configuration: Snapshot | None = None) -> None:
-        configuration = configuration or with_phones()
-        self.trunk = configuration.trunks["phones"]
-        others = {name: trunk for name, trunk in configuration.trunks.items() if name != "phones"}
-        super().__init__(replace(configuration, trunks=others))
-        self.engine.store.current = configuration  # nobody has connected from there yet
-        self.bindings: list[Binding] = []
 
-    def phone(self, name: str, q: float = 1.0, **known: object) -> Peer:
-        """One more phone of bob."""
-        self.flows += 1
-        listener = self.engine.store.current.settings.listeners[self.trunk.listener]
-        remote = Address(f"203.0.113.{self.flows}", 40000 + self.flows)
-        peer = self.peers.get(name)
-        transport = listener.transport
-        flow = Flow(
-            self.flows, transport, listener.bind, remote, listener=self.trunk.listener, trunk="phones"
+def configured(
+    users: str = USERS, rules: str = RULES, hooks: HookSet | None = None, **registrar: object
+) -> Snapshot:
+    """The stage's snapshot with phones on TLS (trunk phones) and on UDP (trunk soft)."""
+    known, problems = read_users("users", users)
+    assert problems == []
+    base = snapshot(OFFICE)
+    settings = Settings.model_validate(
+        {
+            "listeners": {
+                "main": {"bind": "192.0.2.1:5061", "transport": "tls"},
+                "udp": {"bind": "192.0.2.1:5060", "transport": "udp"},
+            },
+            "registrar": {"realm": REALM, "users": "users", "contacts": 3, **registrar},
+            "users": "users",
+        }
+    )
+    trunks = dict(base.trunks)
+    for name, listener in (("phones", "main"), ("soft", "udp")):
+        trunks[name] = Trunk.model_validate(
+            {"trunk": name, "listener": listener, "phones": True, "sources": ["0.0.0.0/0"]}
         )
-        if peer is None:
-            peer = self.peers[name] = Peer(self, name, flow)
-        else:
-            peer.flow = flow
-        contact = parse_uri(f"sip:bob@192.168.1.{self.flows}:5060;transport={transport}")
-        at: dict[str, Any] = {"expires_at": 9e9, "registered_at": float(self.flows), "q": q, **known}
-        self.bindings.append(Binding("bob", contact, flow, remote, transport, "phones", **at))
-        self.engine.registrar.put("bob", self.bindings)
-        return peer
-
-    def calls(self, body: bytes = SDP, **headers: str) -> None:
-        """The office calls bob."""
-        self.office.request("INVITE", "sip:bob@sbc.example", body, **headers)
-        self.office.hears(100)
-
-    def rung(self, *names: str, body: bytes = SDP) -> list[Request]:
-        """The office calls bob, and the phones of these names ring."""
-        self.calls(body)
-        invites = [self.peers[name].hears_request("INVITE") for name in names]
-        for name, invite in zip(names, invites, strict=True):
-            self.peers[name].respond(invite, 180, tag=name)
-            self.office.hears(180)
-        return invites
-
-    def talks(self, name: str, invite: Request) -> None:
-        """The phone answers, the office hears it and acknowledges."""
-        self.peers[name].respond(invite, 200, tag=name, body=b"v=0 answer of " + name.encode())
-        answer = self.office.hears_response(200)
-        assert answer.body == b"via-sbc v=0 answer of " + name.encode()
-        self.within("office", answer, "ACK", CSeq=f"{answer.cseq.number} ACK")
-        self.peers[name].hears("ACK")
-
-    def cancelled(self, name: str, invite: Request, reason: str = "") -> None:
-        """The phone is told to stop ringing, and does."""
-        peer = self.peers[name]
-        cancel = peer.hears_request("CANCEL")
-        assert cancel.via.branch == invite.via.branch
-        assert (cancel.headers.get("Reason") or "") == reason
-        peer.respond(cancel, 200)
-        peer.respond(invite, 487, tag=name)
-        peer.hears("ACK")
-
-    def ends(self) -> None:
-        """Whoever is left falls silent; nothing of any call is held in the end."""
-        for call in list(self.engine.calls):
-            self.carry_out(self.engine.end_call(call, "over", self.now))
-        self.wait(1000)
-        engine = self.engine
-        assert not engine.calls and not len(engine.dialogs) and not len(engine.transactions)
-        assert {engine.limits.calls(name) for name in self.peers} == {0}
+    ruleset = loaded(rules, frozenset(trunks))
+    made = Snapshot("phones", Path("."), settings, trunks, ruleset, phones=known, logins=known)
+    return made if hooks is None else replace(made, hooks=hooks)
 
 
-def stage_of(*names: str, **options: Any) -> Phones:
-    """A stage on which bob has these phones."""
-    stage = Phones(with_phones(**options))
-    for name in names:
-        stage.phone(name)
-    return stage
+OFFICE = 'rules: [{name: x, when: trunk == "office", then: route "carrier"}]'
+
+
+def loaded(rules: str, trunks: frozenset[str]) -> RuleSet:
+    """The rules, which may name these trunks."""
+    known = Known(trunks=trunks, listeners=frozenset(("main", "udp")), tenants=frozenset())
+    ruleset, problems = load({"test.yaml": rules}, known)
+    assert ruleset is not None, problems
+    return ruleset
+
+
+class Phone:
+    """One user's phone; ``peer`` is its connection."""
+
+    def __init__(self, stage: Stage, user: str = "alice", trunk: str = "phones", name: str = "") -> None:
+        self.stage = stage
+        self.user = user
+        self.peer = Peer(stage, name or user, stage.flow(stage.engine.store.current.trunks[trunk]))
+        stage.peers[self.peer.name] = self.peer
+        self.realm, self.password = REALM, PASSWORDS.get(user, "guessed")
+        self.call_id = f"registers-{self.peer.name}"
+        self.challenge: Challenge | None = None
+        self.count = 0
+
+    @property
+    def flow(self) -> Flow:
+        """Its connection."""
+        return self.peer.flow
+
+    def headers(self, **more: str) -> dict[str, str]:
+        """Those of a REGISTER."""
+        transport = self.flow.transport
+        branch = f"z9hG4bK{self.stage.cseq}{self.peer.name}"
+        return {
+            "Via": f"SIP/2.0/{transport.upper()} {self.peer.name}.invalid;rport;branch={branch}",
+            "From": f"<sip:{self.user}@{REALM}>;tag=reg",
+            "To": f"<sip:{self.user}@{REALM}>",
+            "Call-ID": self.call_id,
+            "Contact": f"<sip:{self.user}@10.0.0.7:5060;transport={transport}>",
+            **{name.replace("_", "-"): value for name, value in more.items()},
+        }
+
+    def asks(self, method: str = "REGISTER", uri: str = f"sip:{REALM}", **headers: str) -> None:
+        """Send a request without credentials."""
+        self.peer.request(method, uri, **self.headers(**headers))
+
+    def hears(self, status: int) -> Response:
+        """The next thing that it hears; a challenge is kept for ``proves``."""
+        response = self.peer.hears_response(status)
+        name = {401: "WWW-Authenticate", 407: "Proxy-Authenticate"}.get(status)
+        if name is not None:
+            offered = [parse_challenge(each) for each in response.headers.get_all(name)]
+            self.challenge, self.count = offered[0], 0
+        return response
+
+    def credentials(self, method: str, uri: str, body: bytes = b"", user: str = "") -> Credentials:
+        """What its password makes of the last challenge."""
+        assert self.challenge is not None
+        self.count += 1
+        name, algorithm = user or self.user, self.challenge.algorithm
+        empty = Credentials(
+            name, self.realm, self.challenge.nonce, uri, "", algorithm, "auth", "cnonce", self.count
+        )
+        secret = user_hash(algorithm, name, self.realm, self.password)
+        return replace(empty, response=response_hash(secret, empty, method, body))
+
+    def proves(
+        self, method: str = "REGISTER", uri: str = f"sip:{REALM}", body: bytes = b"", **headers: str
+    ) -> None:
+        """Send a request with credentials."""
+        given = str(self.credentials(method, uri, body))
+        name = "Authorization" if method == "REGISTER" else "Proxy_Authorization"
+        self.peer.request(method, uri, body, **self.headers(**{name: given, **headers}))
+
+    def registers(self, **headers: str) -> Response:
+        """The whole of it: asked, challenged, proved, confirmed."""
+        self.asks(**headers)
+        self.hears(401)
+        self.proves(**headers)
+        return self.hears(200)

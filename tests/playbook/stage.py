@@ -19,10 +19,12 @@ from dsl.load import load
 from dsl.names import Known
 from sbc.b2bua.commands import (
     AnswerMedia,
+    AskRegister,
     Command,
     Connect,
     DeleteMedia,
     DropMedia,
+    KeepBindings,
     Note,
     OfferMedia,
     RollbackMedia,
@@ -35,7 +37,9 @@ from sbc.config.model import Settings, Trunk
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.flow import Flow, PeerIdentity, ReuseKey, TlsFacts
 from sbc.ids import Ids, counter_bytes
+from sbc.net.hooks.register import asked
 from sbc.net.hooks.run import HookFailure, HookRun
+from sbc.registrar.binding import Binding
 from sbc.sip.headers import Headers
 from sbc.sip.machine import Send
 from sbc.sip.message import Message, Request, Response, response_to
@@ -175,6 +179,7 @@ class Stage:
     def __init__(self, configuration: Snapshot | None = None, strangers: tuple[str, ...] = ()) -> None:
         configuration = configuration or snapshot()
         self.strangers = strangers
+        self.sans: dict[str, tuple[str, ...]] = {}  # of the certificates of a trunk's peers
         self.engine = Engine(SnapshotStore(configuration), Ids(counter_bytes()))
         self.now = 1000.0
         self.cseq = 0
@@ -185,6 +190,9 @@ class Stage:
         self.streams: dict[str, Flow] = {}
         # By which transport each message went, by its top Via and its CSeq.
         self.ways: dict[tuple[str | None, str | None], str] = {}
+        # What is on the disk of the registrar; what waits for it, where that is a list.
+        self.kept: dict[str, tuple[Binding, ...]] = {}
+        self.keeping: list[KeepBindings] | None = None
         self.notes: list[Note] = []
         self.media: list[Command] = []
         self.asked: list[RunHooks] = []
@@ -205,7 +213,7 @@ class Stage:
         """A live flow to one of ``trunk``'s peers, by default the first."""
         self.flows += 1
         transport = self.engine.store.current.settings.listeners[trunk.listener].transport
-        target = trunk.peers[index]
+        target = trunk.peers[index] if trunk.peers else Address("phone.example", 5060)
         remote = Address(f"198.51.100.{self.flows}", target.port)
         return Flow(
             self.flows, transport, Address("192.0.2.1", 40000), remote,
@@ -214,7 +222,7 @@ class Stage:
         )  # fmt: skip
 
     def _tls(self, trunk: Trunk) -> TlsFacts:
-        peer = PeerIdentity(trunk.trunk, "CA", (), "", "", 0.0, 0.0, True)
+        peer = PeerIdentity(trunk.trunk, "CA", self.sans.get(trunk.trunk, ()), "", "", 0.0, 0.0, True)
         return TlsFacts("TLSv1.3", "", "", "", "", None if trunk.trunk in self.strangers else peer)
 
     def play(self, flow: Flow, message: Message) -> None:
@@ -260,6 +268,14 @@ class Stage:
             self.notes.append(command)
         elif isinstance(command, RunHooks):
             return self.hooks(command)
+        elif isinstance(command, AskRegister):
+            refused, failed = asked(command, self.hears_of_hooks)
+            return self.engine.register_asked(command.key, refused, failed, self.now)
+        elif isinstance(command, KeepBindings):
+            self.kept[command.user] = command.bindings
+            if self.keeping is None:
+                return self.engine.bindings_kept(command.key, self.now)
+            self.keeping.append(command)
         return []
 
     def dialled(self, command: Connect) -> list[Command]:

@@ -1,307 +1,416 @@
-"""Several contacts of one user: who rings, who gets the call, and what the others and the caller hear."""
+"""Phones register with us: who may, what is kept, and what they may begin (RFC 3261 10.3, 22; RFC 5626)."""
 
 from __future__ import annotations
 
 import pytest
 
-from sbc.b2bua.commands import AnswerMedia, OfferMedia, TakeMedia
-from sbc.sip.message import Request, Response
-from tests.playbook.phones import ELSEWHERE, Phones, stage_of
+from sbc.config.hook_set import Hook, HookSet, hook_set
+from sbc.hookapi import Refuse, Registration, refuse
+from sbc.sip.digest import parse_challenge
+from tests.playbook.phones import PASSWORDS, REALM, USERS, Phone, configured, lines
+from tests.playbook.stage import SDP, Stage
 
 
-def test_both_phones_ring_the_first_answer_wins_and_the_other_is_cancelled() -> None:
-    stage = stage_of("desk", "soft")
-    desk, soft = stage.rung("desk", "soft")
-    stage.talks("desk", desk)
-    stage.cancelled("soft", soft, ELSEWHERE)
-    stage.office.hears_nothing()
-    assert [type(each) for each in stage.media[:2]] == [OfferMedia, OfferMedia]
-    assert len({each.branch for each in stage.media if isinstance(each, OfferMedia)}) == 2
-    assert [type(each) for each in stage.media[-2:]] == [TakeMedia, AnswerMedia]
-    stage.ends()
+def stage(**options: object) -> Stage:
+    made = Stage(configured(**options))  # type: ignore[arg-type]
+    made.engine.epoch = 1_795_000_000.0
+    return made
 
 
-def test_an_invite_to_a_phone_has_its_contact_its_flow_and_its_path() -> None:
-    stage = Phones()
-    stage.phone("desk", path=("<sip:edge.example;lr;ob>",))
-    stage.calls()
-    invite = stage.peers["desk"].hears_request("INVITE")
-    assert str(invite.target) == "sip:bob@192.168.1.5:5060;transport=tls"
-    assert invite.headers.values("Route") == ["<sip:edge.example;lr;ob>"]
-    assert invite.to.uri.user == "bob" and "192.168.1.5" not in (invite.headers.get("To") or "")
-    assert not stage.connects, "nobody is dialled because a Contact says so"
+def registered(made: Stage, user: str = "alice") -> list[str]:
+    found = made.engine.registrar.contacts(user, made.engine.date(made.now))
+    return [str(each.contact) for each in found]
 
 
-def test_a_phone_alone_may_have_reliable_provisional_responses_one_of_several_may_not() -> None:
-    alone, both = stage_of("desk"), stage_of("desk", "soft")
-    for stage, expected in ((alone, "100rel"), (both, "")):
-        stage.calls(Supported="100rel")
-        invite = stage.peers["desk"].hears_request("INVITE")
-        tags = [tag for tag in invite.headers.values("Supported") if tag == "100rel"]
-        assert "".join(tags) == expected
-        stage.ends()
+@pytest.mark.parametrize("trunk", ["phones", "soft"])
+def test_a_phone_proves_its_password_and_is_registered(trunk: str) -> None:
+    made = stage()
+    phone = Phone(made, trunk=trunk)
+    answer = phone.registers(Expires="600")
+    assert (answer.headers.get("Contact") or "").endswith(";expires=600")
+    (binding,) = made.engine.registrar.contacts("alice", made.engine.date(made.now))
+    assert binding.flow is phone.flow and binding.remote == phone.flow.remote
+    assert (binding.trunk, binding.transport) == (trunk, phone.flow.transport)
+    assert made.engine.registrar.registered("alice")
+    (note,) = made.noted("phone-registered")
+    assert (note.fields["user"], note.fields["expires"]) == ("alice", 600)
 
 
-def test_the_caller_has_a_dialog_with_each_that_rings() -> None:
-    stage = stage_of("desk", "soft")
-    stage.calls()
-    tags = set()
-    for name in ("desk", "soft"):
-        stage.peers[name].respond(stage.peers[name].hears_request("INVITE"), 180, tag="same")
-        tags.add(stage.office.hears_response(180).to_tag)
-    assert len(tags) == 2, "though the phones have chosen one tag"
-    stage.ends()
+def test_both_algorithms_are_offered_the_stronger_first() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.asks()
+    response = phone.hears(401)
+    offered = [parse_challenge(each) for each in response.headers.get_all("WWW-Authenticate")]
+    assert [each.algorithm for each in offered] == ["SHA-256", "MD5"]
+    assert {each.realm for each in offered} == {REALM} and all("auth" in each.qop for each in offered)
 
 
-def test_the_caller_hears_the_first_that_plays_something_and_no_other() -> None:
-    stage = stage_of("desk", "soft", "cell")
-    desk, soft, cell = stage.rung("desk", "soft", "cell")
-    stage.peers["soft"].respond(soft, 183, tag="soft", body=b"v=0 music")
-    assert stage.office.hears_response(183).body == b"via-sbc v=0 music"
-    stage.peers["desk"].respond(desk, 183, tag="desk", body=b"v=0 other music")
-    assert not stage.office.hears_response(180).body
-    stage.peers["soft"].respond(soft, 486, tag="soft")
-    stage.peers["soft"].hears("ACK")
-    stage.peers["cell"].respond(cell, 183, tag="cell", body=b"v=0 bells")
-    assert stage.office.hears_response(183).body == b"via-sbc v=0 bells", "the first is gone"
-    stage.talks("desk", desk)
-    stage.cancelled("cell", cell, ELSEWHERE)
-    stage.ends()
+def test_a_challenge_leaves_nothing_behind() -> None:
+    made = stage()
+    phone = Phone(made, trunk="soft")
+    for _ in range(3):
+        phone.asks()
+        phone.hears(401)
+        phone.peer.request("INVITE", body=SDP, From="<sip:alice@example.com>;tag=x")
+        phone.peer.hears(100)
+        phone.peer.hears(407)
+    assert len(made.engine.transactions) == 0 and not made.engine.calls
 
 
-def test_a_phone_that_said_its_media_early_need_not_repeat_it() -> None:
-    stage = stage_of("desk", "soft")
-    desk, soft = stage.rung("desk", "soft")
-    stage.peers["soft"].respond(soft, 183, tag="soft", body=b"v=0 music")
-    stage.office.hears(183)
-    stage.peers["desk"].respond(desk, 183, tag="desk", body=b"v=0 desk")
-    stage.office.hears(180)
-    stage.peers["desk"].respond(desk, 200, tag="desk")
-    assert stage.office.hears_response(200).body == b"via-sbc v=0 desk"
-    stage.ends()
+def test_the_200_waits_for_the_disk() -> None:
+    made = stage()
+    made.keeping = []
+    phone = Phone(made)
+    phone.asks()
+    phone.hears(401)
+    phone.proves()
+    phone.peer.hears_nothing()
+    (kept,) = made.keeping
+    assert kept.user == "alice" and len(kept.bindings) == 1
+    made.carry_out(made.engine.bindings_kept(kept.key, made.now))
+    phone.hears(200)
 
 
-@pytest.mark.parametrize("rang", [True, False])
-def test_a_late_answer_gets_an_ack_and_a_bye(rang: bool) -> None:
-    stage = stage_of("desk", "soft")
-    stage.calls()
-    desk, soft = (stage.peers[name].hears_request("INVITE") for name in ("desk", "soft"))
-    if rang:
-        stage.peers["soft"].respond(soft, 180, tag="soft")
-        stage.office.hears(180)
-    stage.talks("desk", desk)
-    if rang:
-        stage.peers["soft"].respond(stage.peers["soft"].hears_request("CANCEL"), 200)
-    stage.peers["soft"].respond(soft, 200, tag="soft", body=b"v=0 too late")
-    stage.peers["soft"].hears("ACK")
-    bye = stage.peers["soft"].hears_request("BYE")
-    stage.peers["soft"].respond(bye, 200)
-    stage.office.hears_nothing()
-    stage.peers["soft"].respond(soft, 200, tag="soft", body=b"v=0 too late")
-    stage.peers["soft"].hears("ACK")
-    stage.peers["soft"].hears_nothing()
-    stage.ends()
+def test_a_binding_is_taken_back() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.registers()
+    phone.proves(Contact="*", Expires="0")
+    assert phone.hears(200).headers.get("Contact") is None
+    assert registered(made) == [] and made.kept["alice"] == ()
+    assert [each.fields["user"] for each in made.noted("phone-unregistered")] == ["alice"]
 
 
-def test_one_that_was_never_heard_is_cancelled_as_soon_as_it_is() -> None:
-    stage = stage_of("desk", "soft")
-    stage.calls()
-    desk, soft = (stage.peers[name].hears_request("INVITE") for name in ("desk", "soft"))
-    stage.talks("desk", desk)
-    stage.peers["soft"].hears_nothing()  # RFC 3261 9.1: no CANCEL before something was heard
-    stage.peers["soft"].respond(soft, 180, tag="soft")
-    stage.cancelled("soft", soft, ELSEWHERE)
-    stage.office.hears_nothing()
-    stage.ends()
+def test_a_binding_expires() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.registers(Expires="60")
+    for _ in range(61):
+        made.now += 1
+        made.carry_out(made.engine.probe(made.now))
+    assert len(made.engine.registrar) == 0 and made.kept["alice"] == ()
+    assert [each.fields["user"] for each in made.noted("phone-expired")] == ["alice"]
 
 
-def test_the_caller_hangs_up_and_all_phones_are_cancelled_with_its_reason() -> None:
-    stage = stage_of("desk", "soft")
-    desk, soft = stage.rung("desk", "soft")
-    via = f"SIP/2.0/TLS office.example;branch=z9hG4bK-office-{stage.cseq}"
-    cseq, why = f"{stage.cseq} CANCEL", "SIP ;cause=487"
-    stage.office.request("CANCEL", "sip:bob@sbc.example", Reason=why, Via=via, CSeq=cseq)
-    stage.office.hears(200)
-    stage.office.hears(487)
-    stage.cancelled("desk", desk, "SIP ;cause=487")
-    stage.cancelled("soft", soft, "SIP ;cause=487")
-    stage.ends()
+def test_a_wall_clock_that_is_set_ends_no_binding() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.registers(Expires="600")
+    made.carry_out(made.engine.probe(made.now))
+    made.engine.epoch += 86400
+    made.carry_out(made.engine.probe(made.now))
+    (binding,) = made.engine.registrar.contacts("alice", made.engine.date(made.now))
+    assert round(binding.expires_at - made.engine.date(made.now)) == 600
+    assert made.kept["alice"][0].expires_at == binding.expires_at
+    made.engine.epoch -= 2 * 86400
+    phone.proves(Expires="600", Contact="")
+    assert (phone.hears(200).headers.get("Contact") or "").endswith("expires=600")
 
 
-def test_a_bye_in_one_early_dialog_ends_them_all() -> None:
-    stage = stage_of("desk", "soft")
-    stage.calls()
-    desk, soft = (stage.peers[name].hears_request("INVITE") for name in ("desk", "soft"))
-    stage.peers["desk"].respond(desk, 180, tag="desk")
-    ringing = stage.office.hears_response(180)
-    stage.peers["soft"].respond(soft, 180, tag="soft")
-    stage.office.hears(180)
-    stage.within("office", ringing, "BYE")
-    stage.office.hears(200)
-    stage.office.hears(487)
-    stage.cancelled("desk", desk)
-    stage.cancelled("soft", soft)
-    stage.ends()
+def test_a_connection_that_closes_leaves_its_binding_without_one() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.registers()
+    made.closes(phone.peer)
+    (binding,) = made.engine.registrar.contacts("alice", made.engine.date(made.now))
+    assert binding.flow is None
+    phone.registers(Supported="outbound")
+    (binding,) = made.engine.registrar.contacts("alice", made.engine.date(made.now))
+    assert binding.flow is phone.flow
 
 
-@pytest.mark.parametrize("method", ["UPDATE", "INFO", "BYE"])
-def test_what_a_phone_says_within_its_early_dialog_waits_until_somebody_is_the_callee(method: str) -> None:
-    stage = stage_of("desk", "soft")
-    desk, soft = stage.rung("desk", "soft")
-    contact = desk.contact
-    assert contact is not None
-    stage.peers["desk"].request(
-        method, str(contact.uri), From=f"{desk.headers.get('To')};tag=desk",
-        To=desk.headers.get("From") or "", Call_ID=desk.call_id,
-    )  # fmt: skip
-    stage.peers["desk"].hears(491)
-    stage.talks("soft", soft)
-    stage.cancelled("desk", desk, ELSEWHERE)
-    stage.ends()
+def test_one_that_closes_while_the_disk_is_waited_for() -> None:
+    made = stage()
+    made.keeping = []
+    phone = Phone(made)
+    phone.asks()
+    phone.hears(401)
+    phone.proves()
+    made.closes(phone.peer)
+    made.carry_out(made.engine.bindings_kept(made.keeping[0].key, made.now))
+    (binding,) = made.engine.registrar.contacts("alice", made.engine.date(made.now))
+    assert binding.flow is None
 
 
-def test_what_the_caller_says_within_an_early_dialog_waits_too() -> None:
-    stage = stage_of("desk", "soft")
-    stage.calls()
-    desk, soft = (stage.peers[name].hears_request("INVITE") for name in ("desk", "soft"))
-    stage.peers["desk"].respond(desk, 180, tag="desk")
-    ringing = stage.office.hears_response(180)
-    stage.within("office", ringing, "INFO")
-    stage.office.hears(491)
-    stage.talks("soft", soft)
-    stage.ends()
+# What is refused
 
 
-# Media
+@pytest.mark.parametrize("user", ["alice", "nobody"])
+def test_a_wrong_password_and_an_unknown_user_hear_the_same(user: str) -> None:
+    made = stage()
+    phone = Phone(made, user)
+    phone.password = "guessed"
+    phone.asks()
+    first = phone.hears(401)
+    phone.proves()
+    again = phone.hears(401)
+    assert [name for name, _ in again.headers.fields] == [name for name, _ in first.headers.fields]
+    assert not parse_challenge(again.headers.get("WWW-Authenticate") or "").stale
+    assert registered(made, user) == [] and len(made.engine.transactions) == 0
 
 
-def test_a_phone_whose_media_may_not_be_used_fails_alone_while_it_rings() -> None:
-    stage = stage_of("desk", "soft")
-    desk, soft = stage.rung("desk", "soft")
-    stage.peers["soft"].respond(soft, 183, tag="soft", body=b"v=0 unusable")
-    stage.cancelled("soft", soft)
-    stage.talks("desk", desk)
-    stage.ends()
+def test_a_nonce_count_is_good_once() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.registers()
+    assert phone.challenge is not None
+    phone.count = 0  # as whoever has overheard it would
+    phone.proves(Contact="<sip:thief@192.0.2.66>")
+    assert "stale=true" in (phone.hears(401).headers.get("WWW-Authenticate") or "")
+    assert registered(made) == ["sip:alice@10.0.0.7:5060;transport=tls"]
 
 
-def test_an_answer_whose_media_may_not_be_used_ends_the_call() -> None:
-    stage = stage_of("desk", "soft")
-    desk, soft = stage.rung("desk", "soft")
-    stage.peers["soft"].respond(soft, 200, tag="soft", body=b"v=0 unusable")
-    stage.peers["soft"].hears("ACK")
-    stage.peers["soft"].hears("BYE")
-    stage.cancelled("desk", desk, ELSEWHERE)
-    stage.office.hears(488)
-    stage.ends()
+def test_a_nonce_ends_and_is_told_to_be_stale() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.asks()
+    phone.hears(401)
+    made.wait(301)
+    phone.proves()
+    assert "stale=true" in (phone.hears(401).headers.get("WWW-Authenticate") or "")
+    phone.proves()
+    phone.hears(200)
 
 
-def test_a_caller_without_an_offer_gets_the_offer_of_whoever_answers() -> None:
-    stage = stage_of("desk", "soft")
-    desk, soft = stage.rung("desk", "soft", body=b"")
-    assert not desk.body and not stage.media
-    stage.peers["soft"].respond(soft, 183, tag="soft", body=b"v=0 early")
-    assert not stage.office.hears_response(180).body
-    stage.peers["desk"].respond(desk, 200, tag="desk", body=b"v=0 offer of desk")
-    answer = stage.office.hears_response(200)
-    assert answer.body == b"via-sbc v=0 offer of desk"
-    stage.within("office", answer, "ACK", body=b"v=0 answer")
-    assert stage.peers["desk"].hears_request("ACK").body == b"via-sbc v=0 answer"
-    stage.cancelled("soft", soft, ELSEWHERE)
-    stage.ends()
+def test_credentials_of_another_realm_prove_nothing() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.realm = "elsewhere.example"
+    phone.asks()
+    phone.hears(401)
+    phone.proves()
+    phone.hears(401)
 
 
-def test_a_phone_that_insists_on_prack_gets_it_from_us() -> None:
-    stage = stage_of("desk", "soft")
-    desk, soft = stage.rung("desk", "soft")
-    stage.peers["soft"].respond(soft, 183, tag="soft", body=b"v=0 early", Require="100rel", RSeq="1")
-    prack = stage.peers["soft"].hears_request("PRACK")
-    assert prack.headers.get("RAck") == "1 1 INVITE"
-    stage.peers["soft"].respond(prack, 200)
-    assert "RSeq" not in stage.office.hears_response(183).headers
-    stage.talks("soft", soft)
-    stage.cancelled("desk", desk, ELSEWHERE)
-    stage.ends()
+def test_nobody_registers_somebody_else() -> None:
+    made = stage()
+    phone = Phone(made, "bob")
+    phone.asks()
+    phone.hears(401)
+    phone.proves(To=f"<sip:alice@{REALM}>")
+    phone.hears(403)
+    assert registered(made) == []
 
 
-def test_after_the_answer_the_call_is_like_any_other() -> None:
-    stage = stage_of("desk", "soft")
-    desk, _ = stage.rung("desk", "soft")
-    stage.peers["desk"].respond(desk, 200, tag="desk", body=b"v=0 answer")
-    answer = stage.office.hears_response(200)
-    stage.within("office", answer, "ACK")
-    stage.peers["desk"].hears("ACK")
-    stage.within("office", answer, "INVITE", body=b"v=0 hold")
-    again = stage.peers["desk"].hears_request("INVITE")
-    offer = stage.media[-1]
-    assert isinstance(offer, OfferMedia) and not offer.branch and not offer.restart
-    stage.peers["desk"].respond(again, 200, body=b"v=0 held")
-    stage.office.hears(100)
-    stage.within("office", stage.office.hears_response(200), "ACK")
-    stage.peers["desk"].hears("ACK")
-    stage.within("office", answer, "BYE")
-    stage.office.hears(200)
-    stage.peers["desk"].hears("BYE")
-    stage.ends()
+@pytest.mark.parametrize(
+    ("uri", "to", "status"),
+    [
+        ("sip:192.0.2.1", "sip:alice@192.0.2.1", 200),
+        ("sip:EXAMPLE.com", "sip:alice@example.com", 200),
+        ("sip:example.com", "sip:%61lice@Example.COM", 200),
+        ("sip:example.com", "sip:alice@elsewhere.example", 403),
+        ("sip:elsewhere.example", "sip:alice@elsewhere.example", 404),
+    ],
+)
+def test_which_domains_are_ours(uri: str, to: str, status: int) -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.asks(uri=f"sip:{REALM}")
+    phone.hears(401)
+    phone.proves(uri=uri, To=f"<{to}>")
+    phone.hears(status)
 
 
-# Policies, limits
+def test_a_number_is_one_user_however_it_is_spelled() -> None:
+    made = stage()
+    phone = Phone(made, "+4930100", name="desk")
+    phone.registers(To=f"<sip:+49-30-100@{REALM}>")
+    assert made.engine.registrar.registered("+4930100")
 
 
-@pytest.mark.parametrize("calls, expected", [(1, [100, 180]), (0, [503])])
-def test_a_user_counts_once_for_the_phones_however_many_ring(calls: int, expected: list[int]) -> None:
-    stage = stage_of("desk", "soft", limits={"calls": calls})
-    stage.office.request("INVITE", "sip:bob@sbc.example", b"v=0 offer")
-    if calls:
-        stage.peers["desk"].respond(stage.peers["desk"].hears_request("INVITE"), 180)
-        stage.peers["soft"].hears("INVITE")
+@pytest.mark.parametrize(("trunk", "status"), [("phones", 200), ("soft", 403)])
+def test_tls_only(trunk: str, status: int) -> None:
+    made = stage(users=lines("alice", "tls_only"))
+    phone = Phone(made, trunk=trunk)
+    phone.asks()
+    phone.hears(401)
+    phone.proves()
+    phone.hears(status)
+
+
+@pytest.mark.parametrize(
+    ("name", "stranger", "status"),
+    [
+        ("phone-7.example.com", False, 200),
+        ("phone-8.example.com", False, 403),
+        ("phone-7.example.com", True, 403),
+    ],
+)
+def test_a_user_bound_to_a_certificate(name: str, stranger: bool, status: int) -> None:
+    made = Stage(configured(lines("alice", f"certificate={name}")), ("phones",) if stranger else ())
+    made.sans["phones"] = ("dns:phone-7.example.com",)
+    phone = Phone(made)
+    phone.asks()
+    phone.hears(401)
+    phone.proves()
+    phone.hears(status)
+    phone.peer.request("INVITE", body=SDP, From=f"<sip:alice@{REALM}>;tag=x")
+    phone.peer.hears(100)
+    if status == 200:
+        made.carrier.hears("INVITE")
     else:
-        stage.office.hears(100)
-    for status in expected:
-        stage.office.hears(status)
-    assert stage.engine.limits.calls("phones") == calls
-    stage.ends()
+        phone.hears(407)
+        made.carrier.hears_nothing()
 
 
-def test_a_caller_over_tls_does_not_reach_a_phone_without_where_that_is_forbidden() -> None:
-    stage = stage_of("old", then="forbid downgrade\nroute registered", listener="udp")
-    stage.calls()
-    stage.peers["old"].hears_nothing()
-    stage.office.hears(480)
-    stage.ends()
+def test_how_many_contacts_a_user_has() -> None:
+    made = stage(users=lines("alice", "contacts=1") + lines("bob"))
+    phone = Phone(made, trunk="soft")
+    phone.registers()
+    phone.call_id = "another"
+    phone.proves(Contact="<sip:alice@10.0.0.8>")
+    phone.hears(403)
+    assert registered(made) == ["sip:alice@10.0.0.7:5060;transport=udp"]
 
 
-def test_a_phone_on_udp_is_reached_at_the_address_that_its_datagrams_came_from() -> None:
-    stage = stage_of("old", listener="udp")
-    binding = stage.bindings[0]
-    binding.flow = None  # it was restored after a restart
-    asked: list[object] = []
-
-    def dialled(command: object) -> list[object]:
-        asked.append(command)
-        return list(stage.engine.connected(command.key, stage.peers["old"].flow, stage.now))  # type: ignore[attr-defined]
-
-    stage.dialled = dialled  # type: ignore[method-assign, assignment]
-    stage.calls()
-    stage.peers["old"].hears("INVITE")
-    assert [each.peers for each in asked] == [(binding.remote,)]  # type: ignore[attr-defined]
-    stage.ends()
+def test_what_is_required_and_unknown() -> None:
+    made = stage()
+    phone = Phone(made, trunk="soft")
+    phone.asks(Require="path")
+    phone.hears(401)
+    phone.asks(Require="outbound")
+    assert phone.hears(420).headers.get("Unsupported") == "outbound"
+    phone.asks(Require="gruu")
+    assert phone.hears(420).headers.get("Unsupported") == "gruu"
+    secure = Phone(made, "bob")
+    secure.asks(Require="outbound, path")
+    secure.hears(401)
 
 
-def test_the_record_names_whoever_answered() -> None:
-    stage = stage_of("desk", "soft")
-    desk, soft = stage.rung("desk", "soft")
-    stage.talks("soft", soft)
-    stage.ends()
-    (record,) = stage.noted("call-ended")
-    assert record.fields["to"] == "phones" and record.fields["call_id_b"] == soft.call_id
-    assert isinstance(desk, Request) and record.fields["status"] == 200
+def test_a_trunk_without_phones_takes_no_register() -> None:
+    made = stage()
+    made.office.request("REGISTER", "sip:example.com")
+    made.office.hears(405)
+    phone = Phone(made)
+    phone.peer.request("SUBSCRIBE", f"sip:alice@{REALM}")
+    assert "REGISTER" in (phone.peer.hears(405).headers.get("Allow") or "")
 
 
-def test_a_redirect_of_one_counts_when_all_have_refused() -> None:
-    stage = stage_of("desk", "soft", redirects="pass")
-    desk, soft = stage.rung("desk", "soft")
-    stage.peers["desk"].respond(desk, 486, tag="desk")
-    stage.peers["soft"].respond(soft, 302, tag="soft")
-    heard = stage.office.heard[-1]
-    assert isinstance(heard, Response) and heard.status in (302, 480)
-    stage.ends()
+# What they begin
+
+
+def invite(phone: Phone, caller: str = f"sip:alice@{REALM}", **more: str) -> None:
+    """Call somebody, without credentials."""
+    phone.peer.request("INVITE", body=SDP, From=f"<{caller}>;tag=x", **more)
+    phone.peer.hears(100)
+
+
+def test_a_call_over_udp_proves_itself_each_time() -> None:
+    made = stage()
+    phone = Phone(made, trunk="soft")
+    phone.registers()
+    invite(phone)
+    phone.hears(407)
+    made.carrier.hears_nothing()
+    uri = "sip:+12125550100@sbc.example"
+    given = phone.credentials("INVITE", uri, SDP)
+    phone.peer.request("INVITE", uri, SDP, From=f"<sip:alice@{REALM}>;tag=x", Proxy_Authorization=str(given))
+    phone.peer.hears(100)
+    made.carrier.hears("INVITE")
+
+
+def test_a_connection_speaks_for_who_registered_on_it() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.registers(Expires="60")
+    invite(phone)
+    made.carrier.hears("INVITE")
+    invite(phone, "sip:bob@example.com", Call_ID="as-bob")
+    phone.hears(407)
+    made.now += 61
+    invite(phone, Call_ID="late")
+    phone.hears(407)
+
+
+def test_nobody_calls_in_another_name() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.asks()
+    phone.hears(401)
+    uri = "sip:+12125550100@sbc.example"
+    given = phone.credentials("INVITE", uri, SDP)
+    phone.peer.request("INVITE", uri, SDP, From=f"<sip:bob@{REALM}>;tag=x", Proxy_Authorization=str(given))
+    phone.peer.hears(100)
+    phone.peer.hears(403)
+    made.carrier.hears_nothing()
+
+
+def test_who_withholds_its_name_is_known_to_us() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.registers()
+    invite(phone, "sip:anonymous@anonymous.invalid", Privacy="id")
+    made.carrier.hears("INVITE")
+
+
+def test_nobody_is_registered_any_more_whom_a_reload_removes() -> None:
+    made = stage()
+    alice, bob = Phone(made), Phone(made, "bob", "soft")
+    alice.registers()
+    bob.registers()
+    made.engine.store.swap(configured(lines("bob", "tls_only") + lines("alice")))
+    made.carry_out(made.engine.follow(made.now))
+    assert registered(made) and not registered(made, "bob")
+    made.engine.store.swap(configured(lines("bob")))
+    made.carry_out(made.engine.follow(made.now))
+    assert registered(made) == [] and made.kept["alice"] == ()
+
+
+# Hooks
+
+
+def hooks(function: object) -> HookSet:
+    return hook_set([Hook("hooks/phones.py", "phones", "on_register", 3, function)])  # type: ignore[arg-type]
+
+
+def test_a_hook_sees_who_registers_and_may_refuse() -> None:
+    seen: list[Registration] = []
+
+    def on_register(facts: object, registration: Registration) -> Refuse | None:
+        seen.append(registration)
+        return refuse("no softphones here") if "soft" in registration.user_agent else None
+
+    made = stage(hooks=hooks(on_register))
+    phone = Phone(made)
+    phone.registers(Expires="300", User_Agent="Desk 1.0")
+    assert seen[-1].user == "alice" and seen[-1].expires == 300 and not seen[-1].registered
+    assert seen[-1].contacts == ("sip:alice@10.0.0.7:5060;transport=tls",)
+    phone.proves(User_Agent="softphone")
+    phone.hears(403)
+    assert seen[-1].registered
+    (note,) = made.noted("phone-refused")
+    assert "no softphones here" in str(note.fields["reason"])
+
+
+def test_a_hook_that_fails_lets_nobody_register() -> None:
+    def on_register(facts: object, registration: Registration) -> Refuse | None:
+        raise ValueError
+
+    made = stage(hooks=hooks(on_register))
+    phone = Phone(made)
+    phone.asks()
+    phone.hears(401)
+    phone.proves()
+    phone.hears(500)
+    assert registered(made) == []
+
+
+# Floods
+
+
+def test_a_hundred_thousand_names_leave_nothing() -> None:
+    made = stage()
+    phone = Phone(made, trunk="soft")
+    phone.asks()
+    phone.hears(401)
+    for number in range(1000):
+        phone.user = f"guess{number}"
+        phone.proves()
+        phone.hears(401)
+    assert len(made.engine.transactions) == 0 and len(made.engine.registrar) == 0
+    assert not made.notes and made.engine.reception.phones.counts["challenged"] == 1001
+
+
+def test_the_passwords_are_those_of_the_file() -> None:
+    assert set(PASSWORDS) == {each.partition(":")[0] for each in USERS.splitlines()}

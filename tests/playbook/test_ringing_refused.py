@@ -8,7 +8,7 @@ import pytest
 
 from sbc.b2bua.commands import DropMedia
 from sbc.b2bua.volley import rank
-from tests.playbook.phones import ELSEWHERE, stage_of
+from tests.playbook.ringing import ELSEWHERE, stage_of
 
 # What the caller hears where nobody takes the call (RFC 3261 16.7 6)
 
