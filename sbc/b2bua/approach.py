@@ -138,7 +138,7 @@ class Approach:
             return
         if self.branch:
             self.offered = call.offered
-        branch, contact = desk.transactions.new_branch(), self.contact
+        branch, contact = desk.ids.branch(), self.contact
         named = leg.target if contact is None else Address(leg.host.strip("[]"), 0)
         try:
             request = invite(
@@ -189,7 +189,7 @@ class Approach:
         call.offerer = offerer
         leg.cseq += 1
         leg.proof = ()
-        request = repeat(former, leg.cseq, call.desk.transactions.new_branch())
+        request = repeat(former, leg.cseq, call.desk.ids.branch())
         for name in CREDENTIALS:
             request.headers.remove(name)
         request.headers.set("Session-Expires", str(leg.least))

@@ -241,7 +241,7 @@ class Attempt:
                 return False
             fork.rseq, self.acknowledged = rseq, True
             desk, leg = self.call.desk, self.leg
-            via = leg.via(desk.transactions.new_branch())
+            via = leg.via(desk.ids.branch())
             prack = fork.b.request("PRACK", via=via, contact=leg.contact)
             prack.headers.add("RAck", f"{rseq} {leg.cseq} INVITE")
             desk.send(self.call, leg, fork.b, prack, NOBODY, at, out)
@@ -421,7 +421,7 @@ class Attempt:
         desk = self.call.desk
         if not desk.gave_up_tcp(self.leg, self.invite, at) or kind != "transport":
             return False
-        self.send(repeat(self.invite, self.leg.cseq, desk.transactions.new_branch()), at, out)
+        self.send(repeat(self.invite, self.leg.cseq, desk.ids.branch()), at, out)
         return True
 
     def _on_gone(self, at: float, out: list[Command]) -> None:

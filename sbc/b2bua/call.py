@@ -332,13 +332,13 @@ class Call:
     def request(self, fork: Fork, side: Side, method: str) -> Request:
         """A request of ours within the dialog on ``side``."""
         leg = self.leg(side)
-        via = leg.via(self.desk.transactions.new_branch())
+        via = leg.via(self.desk.ids.branch())
         return fork.dialog(side).request(method, via=via, contact=leg.contact)
 
     def ack(self, fork: Fork, side: Side, cseq: int) -> Request:
         """The ACK for a 2xx to our INVITE numbered ``cseq`` (RFC 3261 13.2.2.4)."""
         leg = self.leg(side)
-        via = leg.via(self.desk.transactions.new_branch())
+        via = leg.via(self.desk.ids.branch())
         return fork.dialog(side).request("ACK", via=via, contact=leg.contact, cseq=cseq)
 
 

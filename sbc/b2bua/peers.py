@@ -172,12 +172,14 @@ class Peers:
 
         The first is the one that the trunk is registered with, since it alone may know us.
         """
+        states = self._states.get(trunk.trunk, {})
+        if not (states or trunk.domains or trunk.ranks or trunk.trunk in self.homes):
+            return trunk.peers
         domains = self.located.of(trunk)
         if domains:
             return self._home_first(trunk, *self._spread(trunk, domains, at, turns=True))
         if not trunk.ranks:
             return self.fit(trunk, at)
-        states = self._states.get(trunk.trunk, {})
         ready: list[Address] = []
         last: list[Address] = []
         for rank in trunk.ranks:

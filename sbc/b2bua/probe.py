@@ -60,7 +60,7 @@ class Prober:
             probe.flow = flow
             listener = snapshot.settings.listeners[trunk.listener]
             leg = desk.leg_to(trunk, flow, local_address(listener, trunk, flow), peer)
-            request = options(leg, desk.transactions.new_branch(), desk.ids.tag(), desk.ids.call_id())
+            request = options(leg, desk.ids.branch(), desk.ids.tag(), desk.ids.call_id())
             desk.transactions.start(flow, request, at, out, probe)
 
         desk.connect("", trunk, ((peer,), ()), snapshot, then, out)

@@ -130,7 +130,8 @@ class Reception:
         self, flow: Flow, server: ServerTransaction, request: Request, whose: Whose, at: float,
         out: list[Command],
     ) -> None:  # fmt: skip
-        if flow.secure and not request.to_tag:
+        within = bool(request.to.tag)
+        if flow.secure and not within:
             fields: dict[str, object] = {  # one line in the log for each SIPS request (row S6)
                 "method": request.method, "from": request.from_.uri, "to": request.uri,
                 "remote": flow.remote, "local": flow.local,
@@ -151,7 +152,7 @@ class Reception:
             self._refuse(server, refusal, at, out)
         elif request.method == "CANCEL":
             self._on_cancel(server, at, out)
-        elif request.to_tag:
+        elif within:
             self._within_dialog(flow, server, request, at, out)
         elif whose.unfit is not None and request.method != "OPTIONS":
             out.append(told_of(whose.unfit, flow))

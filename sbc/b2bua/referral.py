@@ -327,7 +327,7 @@ class Referral:
         self._told.add(status)
         call = self.call
         leg, dialog = call.leg(self.side), self._told_in or self.fork.dialog(self.side)
-        via = leg.via(call.desk.transactions.new_branch())
+        via = leg.via(call.desk.ids.branch())
         request = dialog.request("NOTIFY", via=via, contact=leg.contact)
         state = "terminated;reason=noresource" if final else f"active;expires={_EXPIRES}"
         headers = request.headers

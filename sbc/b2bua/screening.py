@@ -94,7 +94,7 @@ def looped(flow: Flow, request: Request, transactions: Transactions) -> bool:
     One that comes back otherwise, through a proxy behind us for instance, is a spiral and goes on. Each of
     our branches leads to the request that we sent it for, and that may have been through us before.
     """
-    if request.method != "INVITE" or request.to_tag:
+    if request.method != "INVITE" or request.to.tag:
         return False
     earlier = _before(request, transactions)
     if earlier is None:

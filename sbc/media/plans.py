@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sbc.media.places import Place
 from sbc.media.policy import MediaPolicy
-from sbc.media.relay import pair
+from sbc.media.relay import Tap, pair
 from sbc.media.rewrite import Origin
 from sbc.media.sdes import CryptoLine
 from sbc.media.sdp import Media
@@ -16,10 +16,12 @@ class Stream:
 
     __slots__ = ("answered", "ends", "kind")
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, tap: Tap | None, alias_key: bytes) -> None:
         self.kind = kind
         self.answered: Media | None = None  # the section of the last answer
         a, b = pair()
+        for leg in (a, b):
+            leg.tap, leg.alias_key = tap, alias_key
         self.ends = {"a": Endpoint(a), "b": Endpoint(b)}
 
 

@@ -278,7 +278,10 @@ class MediaSession:
         plans: list[Plan] = []
         why, asked = "the offer has no stream that can be relayed", False
         for index, media in enumerate(description.media):
-            stream = self.streams[index] if index < len(self.streams) else self._new_stream(media.kind)
+            if index < len(self.streams):
+                stream = self.streams[index]
+            else:
+                stream = Stream(media.kind, self._tap, self._alias_key)
             terms, place = None, None
             try:
                 if media.port and media.proto in keying.PROFILES:  # asked for, and of a kind that is relayed
@@ -287,8 +290,10 @@ class MediaSession:
                 why = error.reason
             plans.append(Plan(media, stream, terms, place))
             asked = asked or media.port > 0
-        _prefer_secured(plans)
-        _drop_over(ours.streams, plans)
+        if len(plans) > 1:
+            _prefer_secured(plans)
+        if len(plans) > ours.streams:
+            _drop_over(ours.streams, plans)
         if asked and all(plan.terms is None for plan in plans):
             raise MediaRefused(why)
         for plan in plans:
@@ -311,12 +316,6 @@ class MediaSession:
             place = self._networks.reaching(ours.network, media.host)
         terms = keying.terms_from_offer(self._ids, media, ours, end.terms, end.told)
         return self._sendable(terms, media, place), place
-
-    def _new_stream(self, kind: str) -> Stream:
-        stream = Stream(kind)
-        for end in stream.ends.values():
-            end.leg.tap, end.leg.alias_key = self._tap, self._alias_key
-        return stream
 
     def _settle(self, plan: Plan, media: Media, policy: MediaPolicy, end: Endpoint) -> Terms | None:
         if plan.terms is None or not media.port:
@@ -350,7 +349,7 @@ class MediaSession:
         """
         if remote is None:
             return
-        if self._owns(remote):
+        if self.streams and self._owns(remote):
             raise MediaRefused("the description names our own media port of this call")
         owner = self._networks.owner(remote.host, remote.port)
         if owner == "nobody":
@@ -447,15 +446,11 @@ def _session_address(plans: list[Plan], side: str) -> str:
     return ""
 
 
-def _elsewhere(end: Endpoint, address: str) -> str:
-    """The address of a stream that is not received at the session's, else ''."""
-    return end.place.address if end.place is not None and end.place.address != address else ""
-
-
 def _offered(plan: Plan, end: Endpoint, address: str) -> str:
-    if plan.terms is None:
+    """Write an offered section to the other leg; it says where it is received unless that is ``address``."""
+    if plan.terms is None or end.place is None:
         return rejected(plan.media)
-    where = _elsewhere(end, address)
+    where = end.place.address if end.place.address != address else ""
     return section(plan.media, end.local, plan.profile, plan.mux, plan.lines, where)
 
 
@@ -465,7 +460,7 @@ def _labelled(text: str, plan: Plan, media: Media) -> str:
 
 def _answered(plan: Plan, media: Media, end: Endpoint, address: str) -> str:
     """Write the answer's section to the leg that offered, in its profile."""
-    assert plan.terms is not None
+    assert plan.terms is not None and end.place is not None, "its port was taken with the offer"
     lines = () if plan.terms.ours is None else (plan.terms.ours,)
-    where = _elsewhere(end, address)
+    where = end.place.address if end.place.address != address else ""
     return section(media, end.local, plan.media.proto, plan.terms.mux, lines, where)
