@@ -190,6 +190,9 @@ class ActionChecker(Checker):
             case syntax.Lookup():
                 self._column_of_trunks(target)
             case syntax.Registered():
+                if not self._known.phones:
+                    hint = "write `registrar:` in sbc.yaml, and `phones: true` in the file of a trunk"
+                    self.report(target, "nobody can register", hint)
                 return (_REGISTERED,)
             case syntax.FactRef(name=name):
                 group = self.group(target, name)

@@ -24,8 +24,8 @@ def no_emergency(called: Party) -> bool:
 class Known:
     """The names that rules may use; None leaves a kind of name unchecked. ``tables`` could be read.
 
-    ``arrivals`` says of each trunk how calls come from it, and ``emergency`` which calls are emergency calls,
-    for the tests beside the rules.
+    ``phones`` says whether users can register. ``arrivals`` says of each trunk how calls come from it, and
+    ``emergency`` which calls are emergency calls, for the tests beside the rules.
     """
 
     trunks: frozenset[str] | None = None
@@ -35,6 +35,7 @@ class Known:
     tables: Mapping[str, Table] = field(default_factory=dict)
     broken_tables: frozenset[str] = frozenset()
     realms: frozenset[str] | None = None
+    phones: bool = True
     arrivals: Mapping[str, Arrival] = field(default_factory=dict)
     emergency: Callable[[Party], bool] = no_emergency
 

@@ -40,7 +40,7 @@ from dsl.decision import (
 )
 from dsl.draft import Draft, EditedHeaders, with_param
 from dsl.facts import USERS, Facts
-from dsl.scope import GROUP, TABLE, Scope, written
+from dsl.scope import GROUP, TABLE, Scope, target_of
 
 SRTP: dict[str, Srtp] = {"require": "required", "offer": "offer", "accept": "accept", "no": "off"}
 _PERIODS = {"": 0, "second": 1, "minute": 60, "hour": 3600}
@@ -268,7 +268,7 @@ def _found(finders: list[tuple[Value | None, Hop]], draft: Draft) -> tuple[Hop, 
     for find, hop in finders:
         name = find(draft) if find is not None else hop.trunk
         if hop.group is not None or hop.registered:
-            hops.setdefault(written(hop), hop)
+            hops.setdefault(target_of(hop), hop)
         elif name:
             hops.setdefault(name, Hop(name, hop.on))
     return tuple(hops.values())

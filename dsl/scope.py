@@ -14,7 +14,7 @@ LIST, TABLE, GROUP = "list.", "table.", "group."
 TO_REGISTERED = {"together": "registered", "one by one": "registered one by one"}
 
 
-def written(hop: Hop) -> str:
+def target_of(hop: Hop) -> str:
     """A hop's target as a test of a route names it: a trunk without its quotes."""
     if hop.registered:
         return TO_REGISTERED[hop.registered]

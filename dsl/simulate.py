@@ -9,7 +9,7 @@ from dsl.check_actions import PARTS
 from dsl.decision import Challenge, Decision, Redirect, Reject, Route, SetHeader, SetPart
 from dsl.errors import Diagnostic
 from dsl.facts import Facts
-from dsl.scope import written
+from dsl.scope import target_of
 
 Explain = Callable[[Facts], tuple[Decision, list[str]]]
 
@@ -67,7 +67,7 @@ def observe(decision: Decision, facts: Facts, key: str) -> tuple[str, ...]:
 
 def _observe_route(route: Route, facts: Facts, key: str) -> tuple[str, ...]:
     if key == "route":
-        return tuple(written(hop) for hop in route.hops)
+        return tuple(target_of(hop) for hop in route.hops)
     if key in ("codecs", "ring", "limits", "hooks"):
         return _observe_more(route, key)
     if key in ("srtp", "downgrade", "redirects"):

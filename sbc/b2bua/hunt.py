@@ -35,6 +35,7 @@ _REASONS: Final = {
     "488": (488, "Not Acceptable Here"),
     "502": (502, "Bad Gateway"),
     "415": (415, "Unsupported Media Type"),
+    "404": (404, "Not Found"),
     "480": (480, "Temporarily Unavailable"),
 }
 
@@ -236,14 +237,17 @@ class Hunt(Approach):
 
     def _try_contacts(self, how: Registered, at: float, out: list[Command]) -> None:
         """The hop is where a user is registered, if it is."""
-        call, desk = self.call, self.call.desk
+        call, desk, settings = self.call, self.call.desk, self.call.snapshot.settings.registrar
         user = parts_after(self.invitation.request, self.route.edits)["to.user"]
         call.tried, call.b = ("", None), None
         contacts = desk.registrar.contacts(user, desk.date(at))
+        if call.a.login[0] == user:  # who calls its own number means its other phones
+            contacts = [each for each in contacts if each.flow is not call.a.flow]
         if not contacts:
-            fields = {"trunk": "registered", "reason": "the user is not registered"}
-            out.append(Note("hop-refused", call.id, fields))
-            self._hop_failed(480, None, at, out)
+            known = settings is not None and call.snapshot.phones.name_of(settings.realm, user) is not None
+            reason = "the user is not registered" if known else "there is no such user"
+            out.append(Note("hop-refused", call.id, {"trunk": "registered", "reason": reason}))
+            self._hop_failed(480 if known else 404, None, at, out)
             return
         self._volley = volley = Volley(self, contacts, how == "one by one", at, out)
         volley.begin(at, out)

@@ -17,7 +17,7 @@ from typing import Any
 from dsl.arrival import Arrival, written
 from dsl.decision import Challenge, Decision, Redirect, Reject, Route
 from dsl.facts import Facts
-from dsl.scope import written as hop_written
+from dsl.scope import target_of
 from sbc.b2bua.unsaid import left_out, told_of_hooks, unsaid
 from sbc.config.arrivals import arrival as arrival_from
 from sbc.config.snapshot import Snapshot
@@ -148,7 +148,7 @@ def _target(decision: Decision) -> str:
         case Challenge():
             return "407"
         case Route(hops=hops):
-            return ", ".join(hop_written(hop) for hop in hops)
+            return ", ".join(target_of(hop) for hop in hops)
 
 
 def _same(was: str, record: dict[str, Any], decision: Decision) -> bool:

@@ -15,7 +15,7 @@ they where a trunk's transfers are carried out, for whoever may be in a call wit
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -158,12 +158,8 @@ def _trunks_of(snapshot: Snapshot, rule: Rule) -> tuple[str, ...]:
     """The trunks that a rule can route to; where users are registered those where any may be."""
     if not rule.outcome.registered:
         return rule.outcome.trunks
-    return tuple(dict.fromkeys((*rule.outcome.trunks, *phones(snapshot.trunks))))
-
-
-def phones(trunks: Mapping[str, Trunk]) -> tuple[str, ...]:
-    """The names of the trunks on which users may register."""
-    return tuple(trunks)
+    phones = [name for name, trunk in snapshot.trunks.items() if trunk.phones]
+    return tuple(dict.fromkeys((*rule.outcome.trunks, *phones)))
 
 
 def _settled(snapshot: Snapshot, origin: Trunk) -> dict[str, str]:

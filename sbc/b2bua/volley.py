@@ -97,7 +97,7 @@ class Volley:
         usable: list[Binding] = []
         for each in contacts:
             trunk = self.call.snapshot.trunks.get(each.trunk)
-            if trunk is None or not _is_reachable(each):
+            if trunk is None or not trunk.phones or not _is_reachable(each):
                 continue
             if each.trunk not in objections:
                 objections[each.trunk] = why = self._objection(trunk, at, out)

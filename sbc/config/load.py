@@ -176,8 +176,9 @@ def _rules(
         names = [frozenset(settings.names(section)) for section in ("listeners", "tenants")]
         arrivals = {each.value.trunk: arrival(each.value, settings.value) for each in trunks}
         known = replace(
-            known, listeners=names[0], tenants=names[1], realms=files.users.realms, arrivals=arrivals
-        )
+            known, listeners=names[0], tenants=names[1], realms=files.users.realms, arrivals=arrivals,
+            phones=named is None or any(each.value.phones for each in trunks),
+        )  # fmt: skip
         if settings.value.emergency is not None:
             known = replace(known, emergency=settings.value.emergency.means)
     rules, problems = load_rules(tree.routes, known)

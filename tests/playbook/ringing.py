@@ -15,19 +15,21 @@ from sbc.flow import Flow
 from sbc.registrar.binding import Binding
 from sbc.sip.message import Request
 from sbc.sip.uri import parse_uri
-from tests.playbook.stage import SDP, Peer, Stage, snapshot
+from tests.playbook.phones import configured
+from tests.playbook.stage import SDP, Peer, Stage
 
 #: Why those are cancelled who have not answered first.
 ELSEWHERE = 'SIP ;cause=200 ;text="Call completed elsewhere"'
 
 
-def with_phones(then: str = "route registered", more: str = "", **options: object) -> Snapshot:
+def with_phones(then: str = "route registered", **options: object) -> Snapshot:
     """Calls from the office go where ``then`` says; ``options`` are of the trunk of the phones."""
     lines = "\n".join(f"      {line}" for line in then.splitlines())
-    rules = f'rules:\n  - name: to phones\n    when: trunk == "office"\n    then: |\n{lines}\n{more}'
-    made = snapshot(rules)
-    given = {"trunk": "phones", "listener": "main", "sources": ["0.0.0.0/0"], **options}
-    return replace(made, trunks={**made.trunks, "phones": Trunk.model_validate(given)})
+    rules = f'rules:\n  - name: to phones\n    when: trunk in ["office", "phones"]\n    then: |\n{lines}\n'
+    made = configured(rules=rules)
+    given = {"trunk": "phones", "listener": "main", "phones": True, "sources": ["0.0.0.0/0"], **options}
+    trunks = {name: trunk for name, trunk in made.trunks.items() if name != "soft"}
+    return replace(made, trunks={**trunks, "phones": Trunk.model_validate(given)})
 
 
 class Phones(Stage):

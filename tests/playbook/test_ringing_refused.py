@@ -163,10 +163,22 @@ def test_nobody_registered_goes_to_voicemail(then: str) -> None:
     stage.ends()
 
 
-def test_nobody_registered_is_480() -> None:
+@pytest.mark.parametrize("user, status", [("bob", 480), ("dave", 404)])
+def test_a_user_who_is_not_registered_is_480_and_one_whom_nobody_knows_404(user: str, status: int) -> None:
     stage = stage_of()
-    stage.calls()
-    stage.office.hears(480)
+    stage.office.request("INVITE", f"sip:{user}@sbc.example", b"v=0 offer")
+    stage.office.hears(100)
+    stage.office.hears(status)
+    stage.ends()
+
+
+def test_who_calls_its_own_number_rings_its_other_phones() -> None:
+    stage = stage_of("desk", "soft")
+    desk = stage.peers["desk"]
+    desk.request("INVITE", "sip:bob@sbc.example", b"v=0 offer", From="<sip:bob@example.com>;tag=mine")
+    desk.hears(100)
+    stage.peers["soft"].hears("INVITE")
+    desk.hears_nothing()
     stage.ends()
 
 
