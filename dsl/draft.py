@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dsl.decision import (
+    AnswerAs,
     Codecs,
     CopyHeader,
     Downgrade,
@@ -85,9 +86,9 @@ class Draft:
     """What the rules so far have made of a call that is not decided yet."""
 
     __slots__ = (
-        "_headers", "allow", "asserted_display", "asserted_user", "deny", "downgrade", "edits", "facts",
-        "from_display", "from_host", "from_param", "from_scheme", "from_type", "from_user", "header",
-        "hooks", "limits", "prefer", "redirects", "ring", "ruri_host", "ruri_param", "ruri_scheme",
+        "_headers", "allow", "answers", "asserted_display", "asserted_user", "deny", "downgrade", "edits",
+        "facts", "from_display", "from_host", "from_param", "from_scheme", "from_type", "from_user", "header",
+        "hooks", "limits", "longest", "prefer", "redirects", "ring", "ruri_host", "ruri_param", "ruri_scheme",
         "ruri_type", "ruri_user", "srtp", "tags",
     )  # fmt: skip
 
@@ -115,6 +116,8 @@ class Draft:
         self.deny: tuple[str, ...] = ()
         self.prefer: tuple[str, ...] = ()
         self.ring: int | None = None
+        self.longest: int | None = None
+        self.answers: tuple[AnswerAs, ...] = ()
         self.redirects: Redirects | None = None
         self.limits: tuple[Limit, ...] = ()
         self.tags: tuple[str, ...] = ()

@@ -19,6 +19,7 @@ import gevent
 from gevent.event import Event
 
 from sbc.admin.certificates import Certificates
+from sbc.admin.switches import Switches
 from sbc.admin.verbs import Verbs
 from sbc.b2bua.engine import Engine
 from sbc.base import LocalError
@@ -98,14 +99,15 @@ class Portcullis:
         self.rotator = Rotator(
             self.store, self.saved, self.clock, self._say, *door, self.recorder.ledger, self._edges
         )
-        self.store.swap(self.rotator.progress.adopt(self.store.current))
+        self.switches = Switches(self.store, self.saved, self.clock, self._say, self.reload.amend)
+        self.store.swap(self.switches.adopt(self.rotator.progress.adopt(self.store.current)))
         self._assemble()
         self.acme = AcmeKeeper(
             self.store, self.saved, self.clock, self._say,
             Installer(self.store, self.clock, self.rotator, *door),
         )  # fmt: skip
         self.certificates = Certificates(self)
-        self.reload.adopters.append(self.rotator.progress)
+        self.reload.adopters += [self.rotator.progress, self.switches]
         self.reload.gates.append(self.listeners.apply)
         self.reload.followers += [
             self._follow_registrations, self.names.apply, self.dialer.apply, self._follow_optional,
@@ -235,6 +237,11 @@ class Portcullis:
         self.records.flush()
         self._say("INF", "[stop]", {})
         self._log.flush()
+
+    def end_call(self, call: str, by: str) -> None:
+        """End a live call because ``by``, an operator, says so."""
+        self._say("INF", "[operator]", {"act": "calls end", "call": call, "by": by or None})
+        self.driver.run(self.engine.end_by_operator, call, by)
 
     def _hang_up(self) -> None:
         for call in list(self.engine.calls):

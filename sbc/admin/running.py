@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from sbc.admin.switches import Switches
 from sbc.b2bua.engine import Engine
 from sbc.config.snapshot import SnapshotStore
 from sbc.net.acme.keeper import AcmeKeeper
@@ -36,6 +37,10 @@ class Running(Protocol):
     revocation: Revocation
     rotator: Rotator
     acme: AcmeKeeper
+    switches: Switches
+
+    def end_call(self, call: str, by: str) -> None:
+        """End a live call because ``by`` says so."""
 
     def reload(self, force: bool = False) -> dict[str, Any]:
         """Read the configuration again: what came of it, with the lines to show."""

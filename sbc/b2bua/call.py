@@ -32,7 +32,9 @@ from sbc.sip.timers import NEVER
 
 AfterMedia = Callable[[bytes, "PeerError | None", float, list[Command]], None]
 Keep = Callable[["Call", str, float, list[Command]], None]
-_OF_THE_SESSION: Final = ("refresh ", "expire ")
+#: The timer of a call that may not last longer than its rule lets it.
+LONGEST: Final = "longest"
+_OF_THE_SESSION: Final = ("refresh ", "expire ", LONGEST)
 
 
 class SettingUp(Protocol):
@@ -115,6 +117,7 @@ class Call:
         "introduced",
         "limits",
         "linked",
+        "longest",
         "media_waits",
         "mirrors",
         "named_hooks",
@@ -138,6 +141,7 @@ class Call:
         "timers",
         "tried",
         "trying",
+        "until",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, id: str, snapshot: Snapshot, a: Leg, at: float) -> None:
@@ -174,9 +178,9 @@ class Call:
         # The dialog that whoever is called is to replace (RFC 3891), and on which trunk that one is.
         self.replacing: tuple[str, str] = "", ""
         self.demands: tuple[bool, bool] = False, False  # of its rules: SRTP, and no leg without TLS
+        self.longest, self.until = 0, 0.0  # seconds from the answer on, and when they end; 0: no bound
         self.introduced: Fields = ()  # what the caller said of itself beside From
-        # Whom the caller's network says that it is, where that is listened to, is ``asserted``.
-        self.rule = self.caller = self.called = self.asserted = ""
+        self.rule = self.caller = self.called = self.asserted = ""  # the last by a network listened to
         self.reserve_of = ""  # the trunk of whose reserve for emergency calls it holds a place
         self.downgraded = self.emergency = self.has_media = False
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
@@ -228,7 +232,7 @@ class Call:
     def on_reminder(self, at: float, keep: Keep, out: list[Command]) -> None:
         """The reminder came: fire what is due, the earliest first, and be reminded of the rest.
 
-        ``keep`` is told of the timers of the sessions, the setup of all others.
+        ``keep`` is told of the timers of what is up, the setup of all others.
         """
         self.reminded_at = NEVER
         while self.timers:

@@ -96,7 +96,9 @@ def _hop(
         parts.append("has no peers")
     if facts.method != "INVITE" and facts.method not in trunk.methods:
         parts.append(f"takes no {facts.method}: its methods do not list it")
-    if name in snapshot.quarantined:
+    if name in snapshot.disabled:
+        parts.append(f"is disabled: {snapshot.disabled[name]}")
+    elif name in snapshot.quarantined:
         parts.append("is quarantined")
     group = f" of group {hop.group.name}" if hop.group else ""
     return f"  {at}. {name}{group} over {transport}{_upon(hop)}: {'; '.join(parts)}"
@@ -129,6 +131,11 @@ def _extras(route: Route) -> Iterator[str]:
             yield f"{verb} codecs {', '.join(names)}"
     if route.ring is not None:
         yield f"ring for {route.ring} seconds"
+    if route.longest is not None:
+        yield f"at most {route.longest} seconds"
+    for answer in route.answers:
+        reason = f' "{answer.reason}"' if answer.reason else ""
+        yield f"answer {answer.of} as {answer.status}{reason}"
     for limit in route.limits:
         time = f" in {limit.seconds} s" if limit.seconds else " at once"
         yield f"limit {limit.calls} calls{time} for {limit.key}, else {limit.status}"

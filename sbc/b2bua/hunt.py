@@ -60,6 +60,13 @@ class Hunt(Approach):
             return
         self._trunk = trunk = call.snapshot.trunks[self.route.hops[index].trunk]
         call.tried = trunk.trunk, None
+        if desk.store.current.disabled:
+            off = desk.store.current.disabled.get(trunk.trunk)
+            if off is not None:
+                fields = {"trunk": trunk.trunk, "reason": f"it is disabled: {off}"}
+                out.append(Note("hop-refused", call.id, fields))
+                self._hop_failed("unreachable", None, at, out)
+                return
         if call.a.flow.secure and call.snapshot.settings.listeners[trunk.listener].transport != "tls":
             if self._refuse_downgrade(trunk, at, out):
                 return

@@ -152,6 +152,10 @@ class Page:
         if judged.outcome == "forbid":
             self._hop_failed("unreachable", None, f"downgrade to {trunk.trunk} is forbidden", at, out)
             return
+        off = self._desk.store.current.disabled.get(trunk.trunk)
+        if off is not None:
+            self._hop_failed("unreachable", None, f"{trunk.trunk} is disabled: {off}", at, out)
+            return
         self._peers = peers.fit(trunk, at)
         if not self._peers:
             reason = peers.why_none(trunk, at) or "it has no peers"

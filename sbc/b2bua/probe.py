@@ -35,9 +35,9 @@ class Prober:
     def tick(self, snapshot: Snapshot, at: float, out: list[Command]) -> None:
         """Probe every peer that is due; forget those that are there no longer."""
         peers = self._desk.peers
-        peers.keep(snapshot.trunks)
+        peers.keep(snapshot.trunks, snapshot.disabled)
         for trunk in snapshot.trunks.values():
-            if trunk.options is None:
+            if trunk.options is None or trunk.trunk in snapshot.disabled:
                 continue
             for peer in peers.located.members(trunk):
                 state = peers.state(trunk, peer)

@@ -157,6 +157,8 @@ class Reception:
         elif whose.unfit is not None and request.method != "OPTIONS":
             out.append(told_of(whose.unfit, flow))
             self._refuse(server, whose.unfit.refusal, at, out)
+        elif trunk is not None and trunk.trunk in self._desk.store.current.disabled:
+            self._refuse_disabled(flow, server, trunk.trunk, at, out)
         elif trunk is not None and trunk.phones and not self._proved(flow, server, trunk, whose, at, out):
             pass  # it was asked for a password, or it was REGISTER
         elif request.method == "INVITE":
@@ -196,6 +198,15 @@ class Reception:
         for name, value in refusal.headers:
             response.headers.add(name, value)
         server.respond(response, at, out)
+
+    def _refuse_disabled(
+        self, flow: Flow, server: ServerTransaction, trunk: str, at: float, out: list[Command]
+    ) -> None:
+        """Nothing begins on a trunk that is disabled; what has begun goes on to its end."""
+        if server.request.method != "OPTIONS":
+            why = f"it is disabled: {self._desk.store.current.disabled[trunk]}"
+            out.append(Note("call-refused", "", {"trunk": trunk, "remote": str(flow.remote), "reason": why}))
+        self._refuse(server, Refusal(503, "Service Unavailable"), at, out)
 
     def _on_options(
         self, server: ServerTransaction, trunk: Trunk | None, at: float, out: list[Command]
@@ -268,7 +279,7 @@ class Reception:
         call = Call(self._desk, self._desk.ids.key(6).hex(), snapshot, leg, at)
         call.caller, call.called = request.from_.uri.party.user, request.target.party.user
         if takes is not None:
-            call.demands = takes[0].demands
+            call.demands, call.until = takes[0].demands, takes[0].until
             if trunk.transfers == "pass":
                 call.replacing, takes = told_to_replace(*takes), None
         setup = Setup(call, server, request, takes=takes)

@@ -144,7 +144,7 @@ class Referral:
         leg = _likeness(old.leg(near))
         new = Call(desk, desk.ids.key(6).hex(), old.snapshot, leg, at)
         who = name_of(self.fork.dialog(self.side).remote_uri)
-        new.referred = who, by.trunk.trunk
+        new.referred, new.until = (who, by.trunk.trunk), old.until
         new.caller, new.called = name_of(party.remote_uri), to.uri.party.user
         invite = referred_invite(
             request, to.uri, party, leg, desk.ids.tag(), desk.ids.branch(), old.heard(near),
@@ -155,6 +155,8 @@ class Referral:
             takes = replaced_by(desk, to.replaces)
             if takes is None:  # a dialog of the trunk that names it, which is told of it
                 new.replacing = str(to.replaces), by.trunk.trunk
+            elif takes[0].until:
+                new.until = min(takes[0].until, new.until or takes[0].until)
         setup = Setup(new, stand, invite, None, Referrer(by, who, *old.demands), takes)
         stand.user = setup.invitation
         return new, setup

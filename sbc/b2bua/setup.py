@@ -164,6 +164,7 @@ class Setup:
             route = replace(route, edits=self.edits + route.edits)
         if any([hop.group is not None for hop in route.hops]):
             route = replace(route, hops=desk.balancer.expand(route.hops))
+        self.invitation.route, call.longest = route, route.longest or 0
         if self.takes is not None:
             Takeover(self.invitation, *self.takes).begin(route, at, out)
         else:
@@ -292,7 +293,7 @@ class Setup:
         call = Call(desk, desk.ids.key(6).hex(), old.snapshot, old.a, at)
         call.caller, call.called = old.caller, target.party.user
         call.redirected = to.called, to.by.trunk.trunk
-        call.referred, call.replacing = old.referred, old.replacing
+        call.referred, call.replacing, call.until = old.referred, old.replacing, old.until
         if old.linked is not None:
             call.linked, old.linked.linked, old.linked = old.linked, call, None
         call.setup = setup = Setup(call, server, Request("INVITE", str(target), said.headers, said.body), to)
@@ -339,6 +340,9 @@ def _still_demanding(route: Route, from_: Redirection) -> Route:
     held = {limit.key for limit in from_.limits if not limit.seconds}
     limits = tuple([each for each in route.limits if each.seconds or each.key not in held])
     former = from_.route
+    bounds = [each.longest for each in (route, former) if each.longest is not None]
     return still_demanding(
-        replace(route, limits=limits), former.srtp == "required", former.downgrade == "forbid"
+        replace(route, limits=limits, longest=min(bounds, default=None)),
+        former.srtp == "required",
+        former.downgrade == "forbid",
     )

@@ -111,10 +111,12 @@ class Volley:
         """As what the contacts of a trunk fail that cannot be tried at all, 0 where they can."""
         call, invitation = self.call, self.hunt.invitation
         failure, reason = 0, ""
-        judged = None
+        judged, off = None, call.desk.store.current.disabled.get(trunk.trunk)
         if call.a.flow.secure and call.snapshot.settings.listeners[trunk.listener].transport != "tls":
             judged = verdict(True, False, effective_downgrade(trunk.sips, self.hunt.route.downgrade))
-        if judged is not None and judged.outcome == "forbid":
+        if off is not None:
+            failure, reason = 480, f"it is disabled: {off}"
+        elif judged is not None and judged.outcome == "forbid":
             failure, reason = 480, "the caller came over TLS, and it may not go on without"
         elif any([each.required for each in lost(invitation.parts, crossing(call.a.trunk, trunk))]):
             failure, reason = 415, f"it takes no part that {call.a.trunk.trunk} requires: see bodies of both"

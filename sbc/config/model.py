@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, StrictBool, model_validator
 
 from dsl.decision import Downgrade
 from sbc.base import Address
+from sbc.config.answers import Answers
 from sbc.config.emergency import Emergency
 from sbc.config.identity import CallerIdentity, Identified
 from sbc.config.match import Match
@@ -272,11 +273,13 @@ class Trunk(Strict):
     ``phones``: those who call on it are users of the ``registrar``, and prove a password.
     ``network`` is where its media is received, that of its listener unless given;
     ``media`` says whether its peers receive RTP where they send from (RFC 4961).
+    One that is not ``enabled`` has no calls: nobody is admitted to it, and it is neither dialled nor probed.
     ``contact`` is who answers for the other side. ``redirects`` says what becomes of a 3xx of its peers,
     ``transfers`` of a REFER and of an INVITE with Replaces.
     """
 
     trunk: Name
+    enabled: StrictBool = True
     profile: ProfileName | None = None
     contact: str | None = None
     tenant: str | None = None
@@ -316,6 +319,7 @@ class Trunk(Strict):
     diversion: Diverted = "pass"
     q850: Literal["pass", "read", "write", "both"] = "pass"
     session_timer: Timed = SessionTimer()
+    answers: Answers = {}
 
     @model_validator(mode="before")
     @classmethod

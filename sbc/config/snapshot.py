@@ -33,7 +33,7 @@ from sbc.tls.sources import SourceIndex
 
 _FROZEN = (
     "trunks", "identities", "anchors", "lists", "quarantined", "quarantined_tenants", "held", "bound",
-    "accounts",
+    "accounts", "switched_off",
 )  # fmt: skip
 
 
@@ -44,7 +44,8 @@ class Snapshot:
     ``version`` is 12 hex digits over every byte that was read; ``sources`` has a table for each
     listener that has trunks; ``warnings`` are what ``sbc check`` says beside. ``quarantined`` has the
     trunks whose material is broken, with why: they admit nobody and are not dialled; ``held`` has those
-    that run on what was in force before their files broke. ``bound`` has
+    that run on what was in force before their files broke. ``disabled`` has the trunks that have no calls,
+    with why: by their file, or ``switched_off`` by an operator. ``bound`` has
     for a trunk the identities of which it is shown what is staged.
     ``customers`` has for each trunk whose address others may have too what tells their requests apart;
     ``tenant_bounds`` for each tenant its limits.
@@ -72,6 +73,9 @@ class Snapshot:
     held: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     bound: Mapping[str, frozenset[str]] = field(default_factory=dict)
     trunk_files: Mapping[str, ReadTrunk] = field(default_factory=dict, repr=False)
+    switched_off: Mapping[str, str] = field(default_factory=dict)
+    version_on: str = ""
+    disabled: Mapping[str, str] = field(init=False)
     sources: Mapping[str, SourceIndex] = field(init=False)
     customers: Mapping[str, Customers] = field(init=False, repr=False)
     tenant_bounds: Mapping[str, TenantBounds] = field(init=False, repr=False)
@@ -81,6 +85,8 @@ class Snapshot:
         put = object.__setattr__
         for name in _FROZEN:
             put(self, name, MappingProxyType(dict(getattr(self, name))))
+        by_file = {name: self._by_file(name) for name, each in self.trunks.items() if not each.enabled}
+        put(self, "disabled", MappingProxyType({**self.switched_off, **by_file}))
         put(self, "sources", MappingProxyType(_source_tables(self.trunks.values())))
         put(self, "customers", customers_of(self.trunks.values(), self.settings.listeners))
         bounds = {name: TenantBounds(name, each.limits) for name, each in self.settings.tenants.items()}
@@ -103,6 +109,15 @@ class Snapshot:
         shown = repr(sorted((trunk, sorted(names)) for trunk, names in bound.items()))
         version = hashlib.sha256(f"{self.version} {shown}".encode()).hexdigest()[:12]
         return replace(self, version=version, bound=bound)
+
+    def switching_off(self, trunks: Mapping[str, str]) -> Snapshot:
+        """This snapshot with those of ``trunks`` disabled that it has, each for why, beside those by file."""
+        off = {name: why for name, why in trunks.items() if name in self.trunks}
+        if off == self.switched_off:
+            return self
+        plain = self.version_on or self.version
+        version = hashlib.sha256(f"{plain} off {sorted(off)}".encode()).hexdigest()[:12] if off else plain
+        return replace(self, version=version, version_on=plain, switched_off=off)
 
     def users(self, identity: str) -> tuple[str, ...]:
         """The trunks that ``identity`` is shown to: those that it answers, and those dialled with it."""
@@ -127,6 +142,18 @@ class Snapshot:
     def why_quarantined(self, trunk: str) -> str:
         """What is broken that ``trunk`` needs, in a line; "" where it is not quarantined."""
         return "; ".join(each.message for each in self.quarantined.get(trunk, ()))
+
+    def why_stopped(self, trunk: str) -> str:
+        """Why ``trunk`` admits nobody and is not dialled: disabled or quarantined; "" where it serves."""
+        off = self.disabled.get(trunk)
+        if off is not None:
+            return f"disabled: {off}"
+        why = self.why_quarantined(trunk)
+        return f"quarantined: {why}" if why else ""
+
+    def _by_file(self, trunk: str) -> str:
+        place = self.places.get(trunk, {}).get("enabled", "its file")
+        return f"{place} says `enabled: false`"
 
     def trunk_for(self, listener: str, source_ip: str) -> str | None:
         """The trunk that ``source_ip`` speaks for on a UDP or TCP listener; None for a stranger."""

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from dsl.decision import (
     DEFAULT_FAILURES,
+    AnswerAs,
     Codecs,
     CopyHeader,
     Decision,
@@ -53,6 +54,7 @@ __all__ = [
     "DEFAULT_FAILURES",
     "Amend",
     "Answer",
+    "AnswerAs",
     "Codecs",
     "CopyHeader",
     "Decision",

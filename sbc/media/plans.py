@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from sbc.media.listening import Audience, tap_of
 from sbc.media.places import Place
 from sbc.media.policy import MediaPolicy
-from sbc.media.relay import Tap, pair
+from sbc.media.relay import Leg, pair
 from sbc.media.rewrite import Origin
 from sbc.media.sdes import CryptoLine
 from sbc.media.sdp import Media
@@ -16,13 +17,29 @@ class Stream:
 
     __slots__ = ("answered", "ends", "kind")
 
-    def __init__(self, kind: str, tap: Tap | None, alias_key: bytes) -> None:
+    def __init__(self, kind: str, alias_key: bytes, audience: tuple[Audience, ...] = ()) -> None:
         self.kind = kind
         self.answered: Media | None = None  # the section of the last answer
         a, b = pair()
         for leg in (a, b):
-            leg.tap, leg.alias_key = tap, alias_key
+            leg.alias_key = alias_key
+            if audience:
+                lend_ears(kind, leg.side, leg, audience)
         self.ends = {"a": Endpoint(a), "b": Endpoint(b)}
+
+    def beside(self, alias_key: bytes, audience: tuple[Audience, ...]) -> Endpoint:
+        """An endpoint of one more callee, across from the caller's."""
+        leg = Leg("b")
+        leg.other, leg.alias_key = self.ends["a"].leg, alias_key
+        if audience:
+            lend_ears(self.kind, "b", leg, audience)
+        return Endpoint(leg)
+
+
+def lend_ears(kind: str, side: str, leg: Leg, listeners: tuple[Audience, ...]) -> None:
+    """Let these hear one side of a stream, if it is sound."""
+    for each in listeners if kind == "audio" else ():
+        leg.tap = tap_of(leg.tap, each.ear(side).hear)
 
 
 class Plan:

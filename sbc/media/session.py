@@ -27,10 +27,11 @@ from sbc.ids import Ids
 from sbc.media import keying
 from sbc.media.codecs import agreed, chosen
 from sbc.media.errors import MediaRefused, StreamRefused
+from sbc.media.formats import Formats, formats_of
+from sbc.media.listening import Audience
 from sbc.media.places import Networks, Place
-from sbc.media.plans import Branch, Offer, Plan, Stream
+from sbc.media.plans import Branch, Offer, Plan, Stream, lend_ears
 from sbc.media.policy import MediaPolicy
-from sbc.media.relay import Leg, Tap
 from sbc.media.rewrite import Origin, labels, rejected, section
 from sbc.media.sdp import Media, SessionDescription, parse_sdp
 from sbc.media.stats import MediaStats, StreamStats
@@ -45,8 +46,8 @@ def other(side: str) -> str:
 class MediaSession:
     """The media of one call, whose legs may be in different ``networks``."""
 
-    __slots__ = ("_alias_key", "_branch", "_branches", "_ids", "_networks", "_offer", "_origins", "_seen",
-                 "_seen_at", "_staged", "_tap", "call_id", "held", "streams")  # fmt: skip
+    __slots__ = ("_alias_key", "_audience", "_branch", "_branches", "_ids", "_networks", "_offer", "_origins",
+                 "_seen", "_seen_at", "_staged", "call_id", "held", "streams")  # fmt: skip
 
     def __init__(self, call_id: str, ids: Ids, networks: Networks) -> None:
         self.call_id = call_id
@@ -60,7 +61,7 @@ class MediaSession:
         self._alias_key = ids.key(16)
         self._branch = 0  # which of several is in the callee's place; 0: there is one, or one was taken
         self._branches: dict[int, Branch] | None = None  # the others
-        self._tap: Tap | None = None
+        self._audience: tuple[Audience, ...] = ()
         self._seen = 0
         self._seen_at: float | None = None
 
@@ -146,6 +147,8 @@ class MediaSession:
         self._seen_at = now
         offer.answer = self._origin(offer.side).write(address, sections)
         offer.answered = sdp
+        if self._audience:
+            self._describe(self._audience)
         return offer.answer
 
     def rollback(self) -> None:
@@ -184,7 +187,8 @@ class MediaSession:
             self._origins["b"] = came.origin
         for index, stream in enumerate(self.streams):
             near = stream.ends["a"].leg
-            end = came.ends[index] if index < len(came.ends) else self._beside(near)
+            known = index < len(came.ends)
+            end = came.ends[index] if known else stream.beside(self._alias_key, self._audience)
             stream.ends["b"], near.other = end, end.leg
         return former
 
@@ -213,12 +217,6 @@ class MediaSession:
         for stream in self.streams:
             stream.ends["b"].forget()
             self._return(stream.ends["b"])
-
-    def _beside(self, near: Leg) -> Endpoint:
-        """An endpoint of another callee, across from the leg of the caller."""
-        leg = Leg("b")
-        leg.other, leg.tap, leg.alias_key = near, self._tap, self._alias_key
-        return Endpoint(leg)
 
     def _close(self, ends: list[Endpoint]) -> None:
         for end in ends:
@@ -262,12 +260,32 @@ class MediaSession:
             self._seen, self._seen_at = count, now
         return now - self._seen_at
 
-    def set_tap(self, tap: Tap | None) -> None:
-        """Show every accepted packet, decoded, to ``tap(side, packet)``: the seam for a recorder."""
-        self._tap = tap
-        for stream in self.streams:
-            for end in stream.ends.values():
-                end.leg.tap = tap
+    def listen(self, listener: Audience) -> None:
+        """Let ``listener`` hear both sides from now on, decoded, beside those that hear them already."""
+        self._audience = (*self._audience, listener)
+        for index, stream in enumerate(self.streams):
+            for side, end in stream.ends.items():
+                lend_ears(stream.kind, side, end.leg, (listener,))
+            for each in (self._branches or {}).values():
+                for end in each.ends[index : index + 1]:
+                    lend_ears(stream.kind, "b", end.leg, (listener,))
+        self._describe((listener,))
+
+    def _describe(self, listeners: tuple[Audience, ...]) -> None:
+        """Tell what the payload types mean that the sides send by, as the last answer has them."""
+        offer = self._offer
+        if offer is None or not offer.answered:
+            return
+        offered: Formats = {}
+        answered: Formats = {}
+        for plan in offer.plans:
+            media, answer = plan.media, plan.stream.answered
+            if media.kind == "audio" and answer is not None and answer.port:
+                offered = {**formats_of(media, answer), **offered}
+                answered = {**formats_of(answer, media), **answered}
+        a, b = (answered, offered) if offer.side == "a" else (offered, answered)
+        for each in listeners:
+            each.describe(a, b)
 
     def _answered(self) -> bool:
         return self._offer is None or bool(self._offer.answered)
@@ -281,7 +299,7 @@ class MediaSession:
             if index < len(self.streams):
                 stream = self.streams[index]
             else:
-                stream = Stream(media.kind, self._tap, self._alias_key)
+                stream = Stream(media.kind, self._alias_key, self._audience)
             terms, place = None, None
             try:
                 if media.port and media.proto in keying.PROFILES:  # asked for, and of a kind that is relayed

@@ -227,9 +227,9 @@ class Driver:
         if engine.transactions.unfinished(flow):
             return True
         trunk = engine.store.current.trunks.get(flow.trunk or "")
-        if trunk is not None and trunk.peers:
+        if trunk is not None and trunk.peers and trunk.trunk not in engine.store.current.disabled:
             return False
-        # Whoever cannot be dialled has this connection and no other.
+        # Whoever cannot be dialled, or is let in no more, has this connection and no other.
         return any(
             leg is not None and leg.flow is flow for call in engine.calls.values() for leg in (call.a, call.b)
         )

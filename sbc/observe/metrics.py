@@ -71,6 +71,7 @@ def exposition(status: StatusView) -> str:
             *_listeners(status.listeners),
             *_networks(status),
             *_trunks(status),
+            *_enabled(status),
             *_tenants(status),
             *_registrations(status.registrations),
             *_names(status.names),
@@ -162,6 +163,11 @@ def _networks(status: StatusView) -> Iterator[str]:
         for state, count in (("free", each.free), ("taken", each.pairs - each.free))
     ]
     yield from _family("sbc_media_port_pairs", "gauge", "Pairs of media ports of each network.", pairs)
+
+
+def _enabled(status: StatusView) -> Iterator[str]:
+    on = [({"trunk": view.name}, float(view.state != "disabled")) for view in status.trunks]
+    yield from _family("sbc_trunk_enabled", "gauge", "0 where the trunk is out of service.", on)
 
 
 def _trunks(status: StatusView) -> Iterator[str]:

@@ -12,7 +12,7 @@ from sbc.base import Address, is_wildcard
 from sbc.observe.traffic import Stats
 
 ListenerState = Literal["listening", "failed", "stopped"]
-TrunkState = Literal["up", "down", "resting", "unknown", "quarantined"]
+TrunkState = Literal["up", "down", "resting", "unknown", "quarantined", "disabled"]
 RegistrationState = Literal["trying", "registered", "failed"]
 
 Counts = tuple[tuple[str, int], ...]

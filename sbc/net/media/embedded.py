@@ -15,10 +15,11 @@ from sbc.base import LocalError, PeerError
 from sbc.config.media import MediaConfig, MediaPlace
 from sbc.config.model import Listener
 from sbc.ids import Ids
+from sbc.media.listening import Audience
 from sbc.media.places import Networks, Place
 from sbc.media.policy import MediaPolicy
 from sbc.media.ports import PortPool
-from sbc.media.relay import Port, Source, Tap
+from sbc.media.relay import Port, Source
 from sbc.media.session import MediaSession
 from sbc.media.stats import MediaStats
 from sbc.net.media.ports import BoundPorts
@@ -137,11 +138,11 @@ class MediaIO:
             each.trim(now)
         return [call for call, session in self._sessions.items() if session.silent_for(now) >= self._timeout]
 
-    def tap(self, call: str, tap: Tap | None) -> None:
-        """Show the call's decoded packets to ``tap(side, packet)``, which must not block or raise."""
+    def listen(self, call: str, listener: Audience) -> None:
+        """Let ``listener`` hear both sides of the call, decoded, until its end."""
         session = self._sessions.get(call)
         if session is not None:
-            session.set_tap(tap)
+            session.listen(listener)
 
     def keep(self, calls: int) -> None:
         """Keep ports at each address for so many emergency calls of one stream, which has two pairs."""
