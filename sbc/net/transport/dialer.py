@@ -165,7 +165,7 @@ class Dialer:
             if key.trunk not in snapshot.trunks or not self._still_trusted(flow, key):
                 flow.channel.close("its trust was withdrawn")
             elif key.trunk in snapshot.disabled:
-                self._leaving.add(flow, f"trunk {key.trunk} is disabled")
+                self._recycler.add(flow, f"trunk {key.trunk} is disabled")
             elif snapshot.trust_generation(key.trunk) != key.trust_generation:
                 self._recycler.add(flow, "its trunk's trust or certificate has changed since")
             else:
