@@ -105,6 +105,7 @@ _BUILD: dict[str, _Build] = {
     "answer": _answer,
     "limit": _limit,
     "tag": lambda s, e, c: syntax.TagAction(s, e, c[0]),
+    "record": lambda s, e, c: syntax.RecordAction(s, e),
     "hook": lambda s, e, c: syntax.HookAction(s, e, c[0]),
     "srtp": lambda s, e, c: syntax.SrtpAction(s, e, str(c[0])),
     "downgrade": lambda s, e, c: syntax.DowngradeAction(s, e, str(c[0])),

@@ -103,6 +103,10 @@ class ActionChecker(Checker):
                 self._longest(action)
             case syntax.AnswerAction():
                 self._answer(action)
+            case syntax.RecordAction():
+                if self._known.recordings is False:
+                    hint = "write recordings: {directory: recordings} in sbc.yaml"
+                    self.report(action, "sbc.yaml does not say where recordings are kept", hint)
             case syntax.HookAction():
                 self.hook(action.name)
             case syntax.ChallengeAction():
@@ -273,6 +277,8 @@ def _of_routed(action: syntax.Node) -> str:
             return "a longest duration is"
         case syntax.AnswerAction():
             return "an answer is written anew"
+        case syntax.RecordAction():
+            return "a recording is"
     return ""
 
 

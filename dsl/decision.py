@@ -140,7 +140,7 @@ class Route:
     ``tags`` go to the call's record; ``ring`` is how many seconds a hop may ring,
     ``redirects`` what becomes of a callee's 3xx. ``longest`` is how many seconds the call may last from its
     answer on, ``answers`` are how its refusal is told to the caller: a status before its class, the last
-    first.
+    first. With ``record`` what is said is kept in files.
     """
 
     hops: tuple[Hop, ...]
@@ -156,6 +156,7 @@ class Route:
     redirects: Redirects | None = None
     longest: int | None = None
     answers: tuple[AnswerAs, ...] = ()
+    record: bool = False
 
     def next_hop(self, index: int, failure: Failure) -> int | None:
         """Index of the next hop to try after ``hops[index]`` failed so; None ends the call."""

@@ -87,9 +87,9 @@ class Draft:
 
     __slots__ = (
         "_headers", "allow", "answers", "asserted_display", "asserted_user", "deny", "downgrade", "edits",
-        "facts", "from_display", "from_host", "from_param", "from_scheme", "from_type", "from_user", "header",
-        "hooks", "limits", "longest", "prefer", "redirects", "ring", "ruri_host", "ruri_param", "ruri_scheme",
-        "ruri_type", "ruri_user", "srtp", "tags",
+        "facts", "from_display", "from_host", "from_param", "from_scheme", "from_type", "from_user",
+        "header", "hooks", "limits", "longest", "prefer", "record", "redirects", "ring", "ruri_host",
+        "ruri_param", "ruri_scheme", "ruri_type", "ruri_user", "srtp", "tags",
     )  # fmt: skip
 
     def __init__(self, facts: Facts) -> None:
@@ -122,6 +122,7 @@ class Draft:
         self.limits: tuple[Limit, ...] = ()
         self.tags: tuple[str, ...] = ()
         self.hooks: tuple[str, ...] = ()
+        self.record: bool = False
 
     def edit_param(self, edit: SetParam) -> None:
         """Set a parameter of a URI, which the next rules see."""

@@ -25,7 +25,8 @@ class Known:
     """The names that rules may use; None leaves a kind of name unchecked. ``tables`` could be read.
 
     ``phones`` says whether users can register. ``arrivals`` says of each trunk how calls come from it, and
-    ``emergency`` which calls are emergency calls, for the tests beside the rules.
+    ``emergency`` which calls are emergency calls, for the tests beside the rules; ``recordings`` whether
+    there is a place for them.
     """
 
     trunks: frozenset[str] | None = None
@@ -38,6 +39,7 @@ class Known:
     phones: bool = True
     arrivals: Mapping[str, Arrival] = field(default_factory=dict)
     emergency: Callable[[Party], bool] = no_emergency
+    recordings: bool | None = None
 
 
 def suggest(name: str, names: Iterable[str]) -> str:

@@ -219,6 +219,8 @@ def _policy(action: syntax.Node) -> Step | None:
             return _put("longest", int(action.amount.value) * UNITS[action.unit])
         case syntax.AnswerAction():
             return _answering(action)
+        case syntax.RecordAction():
+            return _put("record", True)
         case syntax.HookAction():
             name = action.name.value
 
@@ -276,7 +278,7 @@ def _routing(action: syntax.RouteAction, place: str, scope: Scope) -> Ending:
         return Route(
             hops, tuple(draft.edits), draft.srtp, draft.downgrade, place, draft.hooks, draft.tags,
             draft.codecs, draft.ring, draft.limits, draft.redirects, draft.longest,
-            draft.answers,
+            draft.answers, draft.record,
         )  # fmt: skip
 
     return route

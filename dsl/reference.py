@@ -115,6 +115,7 @@ _ACTIONS = """
 | `limit N calls a second per text` | at most N new calls a second (or `a minute`, `a hour`) |
 | `... else reject 486 "Busy"` | behind a limit: the answer instead of 503 |
 | `tag text` | the call's record bears this text; later rules see it in `call.tags` |
+| `record` | what is said is kept in files; see [recording.md](recording.md) |
 | `call hook "NAME"` | runs the hook hooks/NAME.py for this call; see [hooks.md](hooks.md) |
 | `challenge "realm"` | goes on only for who has proved a password of the realm; 407 for all others |
 

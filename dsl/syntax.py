@@ -348,6 +348,11 @@ class RedirectsAction(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class RecordAction(Node):
+    """``record``: what is said in the call is kept."""
+
+
+@dataclass(frozen=True, slots=True)
 class ContinueAction(Node):
     """``continue``: keep the edits, go on to the next rule."""
 

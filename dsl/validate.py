@@ -166,6 +166,8 @@ def _extras_refusal(route: Route) -> str | None:
             return why
     if route.codecs is not None and not _are_codecs(route.codecs):
         return "the codecs are not a Codecs of tuples of names in capitals"
+    if type(route.record) is not bool:
+        return "record is True or False"
     if route.ring is not None and not _is_number(route.ring, 1, MOST_RING):
         return f"ring is a number of seconds, 1 to {MOST_RING}"
     if route.longest is not None and not _is_number(route.longest, 1, MOST_LONGEST):

@@ -10,6 +10,7 @@ from sbc.config.snapshot import SnapshotStore
 from sbc.net.acme.keeper import AcmeKeeper
 from sbc.net.dns.names import Names
 from sbc.net.media.embedded import MediaIO
+from sbc.net.media.recordings import Recordings
 from sbc.net.revocation.inquiry import Revocation
 from sbc.net.rotation.rotator import Rotator
 from sbc.net.system.clock import Clock
@@ -29,6 +30,7 @@ class Running(Protocol):
     saved: Store
     recorder: Recorder
     records: RecordWriter
+    recordings: Recordings
     engine: Engine
     media: MediaIO
     listeners: Listeners

@@ -53,6 +53,7 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
         revocation=tuple(_sources(sbc, snapshot)),
         certificates=certificates,
         records=sbc.records.view(),
+        recordings=sbc.recordings.view(),
         registrations=registrations(sbc),
         names=tuple(_names(sbc)),
         tenants=tuple(

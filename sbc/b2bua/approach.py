@@ -14,10 +14,9 @@ from dsl.decision import Failure, Route
 from sbc.b2bua.attempt import Attempt, timer_of
 from sbc.b2bua.commands import Command, Note, OfferMedia
 from sbc.b2bua.invitation import Invitation
-from sbc.b2bua.leg import Leg, local_address
-from sbc.b2bua.media_policy import callee_srtp, caller_srtp, leg_policy, undescribed
+from sbc.b2bua.leg import Leg, callee_srtp, caller_srtp, leg_policy, local_address, network_of, undescribed
 from sbc.b2bua.proofs import CREDENTIALS, repeat
-from sbc.b2bua.session import ask, lengthen
+from sbc.b2bua.session import lengthen
 from sbc.b2bua.transfers import refer_on, replace_on
 from sbc.b2bua.translate import Fields, invite, too_long
 from sbc.base import Address, PeerError
@@ -103,8 +102,8 @@ class Approach:
         if rule is not None:
             here, there = caller_srtp(here, rule), callee_srtp(there, rule)
         streams = call.snapshot.settings.caps.streams_per_call
-        near, far = call.snapshot.network_of(call.a.trunk), call.snapshot.network_of(trunk)
-        always = call.reserved
+        near, far = network_of(call.snapshot, call.a.trunk), network_of(call.snapshot, trunk)
+        always = bool(call.reserve_of)
         ours = leg_policy(call.a, here, codecs, streams, near, always)
         self.policy = theirs = leg_policy(leg, there, codecs, streams, far, always)
         call.policies["a"] = ours
@@ -162,7 +161,7 @@ class Approach:
         if contact is not None:
             _address_to(request, contact, self.branch)
         if leg.trunk.session_timer is not None:
-            ask(leg, request)
+            leg.ask_for_session(request)
         if leg.trunk.early_media == "authorized" and "P-Early-Media" not in request.headers:
             request.headers.add("P-Early-Media", "supported")
         if too_long(request):

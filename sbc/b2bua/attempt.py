@@ -18,11 +18,11 @@ from sbc.b2bua.commands import AnswerMedia, Command, OfferMedia
 from sbc.b2bua.desk import NOBODY
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.invitation import Invitation
-from sbc.b2bua.leg import Leg
+from sbc.b2bua.leg import Leg, agreed_alone
 from sbc.b2bua.life import fire
-from sbc.b2bua.media_policy import agreed_alone
 from sbc.b2bua.proofs import CHALLENGES, Given, proven, repeat
 from sbc.b2bua.session import accept, accepted, forget_descriptions, may_be_transferred
+from sbc.b2bua.told import let_hear
 from sbc.b2bua.transfers import introduction
 from sbc.b2bua.translate import Fields, answer, extensions
 from sbc.base import PeerError
@@ -371,6 +371,7 @@ class Attempt:
         call.offerer = "b" if offered_by_far else None
         self.answered = AnsweredInvite(call, fork, "a", self.leg.cseq, offered_by_far, self.leg.made)
         self.answered.start(invitation.server, final, at, out)
+        let_hear(call, out)
 
     def _unusable(self, response: Response, error: PeerError, at: float, out: list[Command]) -> None:
         """The callee's media must not be used: nothing falls back to the clear, the call ends (row M3).

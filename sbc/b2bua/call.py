@@ -177,11 +177,11 @@ class Call:
         self.rival: Call | None = None  # where one call takes a side of another over: the other of the two
         # The dialog that whoever is called is to replace (RFC 3891), and on which trunk that one is.
         self.replacing: tuple[str, str] = "", ""
-        self.demands: tuple[bool, bool] = False, False  # of its rules: SRTP, and no leg without TLS
+        self.demands: tuple[bool, bool, bool] = False, False, False  # SRTP; no leg without TLS; recording
         self.longest, self.until = 0, 0.0  # seconds from the answer on, and when they end; 0: no bound
         self.introduced: Fields = ()  # what the caller said of itself beside From
         self.rule = self.caller = self.called = self.asserted = ""  # the last by a network listened to
-        self.reserve_of = ""  # the trunk of whose reserve for emergency calls it holds a place
+        self.reserve_of = ""  # the trunk whose reserve for emergency calls holds it: no limit refuses it then
         self.downgraded = self.emergency = self.has_media = False
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
         self.offered_early: Fork | None = None
@@ -199,11 +199,6 @@ class Call:
         """Take a place of the reserve that the caller's trunk has for emergency calls."""
         self.reserve_of = self.a.trunk.trunk
         self.desk.reserves.hold(self.reserve_of, at)
-
-    @property
-    def reserved(self) -> bool:
-        """Whether it is an emergency call within the reserve of its trunk: no limit of ours refuses it."""
-        return bool(self.reserve_of)
 
     def leg(self, side: Side) -> Leg:
         """The leg on ``side``; the callee's exists once a connection to it does."""
@@ -272,19 +267,15 @@ class Call:
         if not self.media_waits:
             return
         command, then = self.media_waits.popleft()
-        if command is not None and error is None:
-            self._describe(command, sdp)
-        then(sdp, error, at, out)
-
-    def _describe(self, command: OfferMedia | AnswerMedia, written: bytes) -> None:
-        """Remember what was offered, and with its answer what holds."""
-        if isinstance(command, OfferMedia):
-            self.offered = command.sdp, written
-        else:
-            side: Side = command.side
-            came, went = self.offered
+        if command is None or error is not None:
+            pass
+        elif isinstance(command, OfferMedia):
+            self.offered = command.sdp, sdp
+        else:  # with the answer it is known what holds
+            side, (came, went) = command.side, self.offered
             self.agreed[side] = command.sdp, went
-            self.agreed["b" if side == "a" else "a"] = came, written
+            self.agreed["b" if side == "a" else "a"] = came, sdp
+        then(sdp, error, at, out)
 
     def heard(self, side: Side) -> bytes:
         """The description that holds of ``side``, as it gave it; empty where none is known."""

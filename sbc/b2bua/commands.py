@@ -90,6 +90,13 @@ class RollbackMedia:
 
 
 @dataclass(slots=True)
+class RecordMedia:
+    """From now on keep what both sides say."""
+
+    call: str
+
+
+@dataclass(slots=True)
 class DeleteMedia:
     """Close the call's media, return its ports; its counters go to the call's record."""
 
@@ -160,6 +167,7 @@ Command = (
     | TakeMedia
     | DropMedia
     | RollbackMedia
+    | RecordMedia
     | DeleteMedia
     | RunHooks
     | AskRegister

@@ -19,7 +19,7 @@ from dsl.decision import (
     SetPart,
 )
 from dsl.facts import Facts
-from sbc.b2bua.media_policy import callee_srtp, caller_srtp
+from sbc.b2bua.leg import callee_srtp, caller_srtp
 from sbc.b2bua.translate import is_secure
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
@@ -139,5 +139,7 @@ def _extras(route: Route) -> Iterator[str]:
     for limit in route.limits:
         time = f" in {limit.seconds} s" if limit.seconds else " at once"
         yield f"limit {limit.calls} calls{time} for {limit.key}, else {limit.status}"
+    if route.record:
+        yield "record"
     for hook in route.hooks:
         yield f"call hook {hook}"

@@ -145,15 +145,12 @@ class Engine(Desk):
 
     # Outcomes of commands
 
-    def connected(self, key: int, flow: Flow, at: float) -> list[Command]:
-        """The flow that ``Connect(key)`` asked for is there."""
-        return self._go_on(key, flow, "", at)
-
     def connect_failed(self, key: int, reason: str, at: float) -> list[Command]:
         """No peer of the trunk that ``Connect(key)`` named could be reached."""
-        return self._go_on(key, None, reason, at)
+        return self.connected(key, None, at, reason)
 
-    def _go_on(self, key: int, flow: Flow | None, reason: str, at: float) -> list[Command]:
+    def connected(self, key: int, flow: Flow | None, at: float, reason: str = "") -> list[Command]:
+        """The flow that ``Connect(key)`` asked for is there, or cannot be had for ``reason``."""
         out = self._out
         self.working_on, then = self._connecting.pop(key, ("", None))
         if then is not None:

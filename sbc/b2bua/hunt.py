@@ -60,13 +60,12 @@ class Hunt(Approach):
             return
         self._trunk = trunk = call.snapshot.trunks[self.route.hops[index].trunk]
         call.tried = trunk.trunk, None
-        if desk.store.current.disabled:
-            off = desk.store.current.disabled.get(trunk.trunk)
-            if off is not None:
-                fields = {"trunk": trunk.trunk, "reason": f"it is disabled: {off}"}
-                out.append(Note("hop-refused", call.id, fields))
-                self._hop_failed("unreachable", None, at, out)
-                return
+        off = desk.store.current.disabled.get(trunk.trunk)
+        if off is not None:
+            fields = {"trunk": trunk.trunk, "reason": f"it is disabled: {off}"}
+            out.append(Note("hop-refused", call.id, fields))
+            self._hop_failed("unreachable", None, at, out)
+            return
         if call.a.flow.secure and call.snapshot.settings.listeners[trunk.listener].transport != "tls":
             if self._refuse_downgrade(trunk, at, out):
                 return
@@ -85,7 +84,7 @@ class Hunt(Approach):
         if not self._peers:
             self._nobody_to_try(trunk, at, out)
             return
-        refusal = admit(call, trunk, at, call.reserved)
+        refusal = admit(call, trunk, at, bool(call.reserve_of))
         if refusal is not None:
             out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": refusal}))
             self._hop_failed(503, None, at, out)

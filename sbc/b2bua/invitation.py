@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dsl.decision import Route
-from sbc.b2bua.bodies import Part, is_sdp, read_body, required_parts
+from sbc.b2bua.bodies import Part, read_body, required_parts
 from sbc.b2bua.call import Call
 from sbc.b2bua.causes import because, explain_refusal
 from sbc.b2bua.commands import Command, Note
@@ -28,7 +28,7 @@ class Invitation:
         self.route: Route | None = None  # that a rule has taken
         self.offer = request.body
         self.parts: tuple[Part, ...] = ()
-        if request.body and not is_sdp(request):
+        if request.body and not request.is_sdp:
             body = read_body(request)
             self.offer, self.parts = body.sdp, required_parts(request, body.parts)
 
@@ -82,7 +82,7 @@ class Invitation:
         fire(self.call, "refused", at, out, ending)
 
     def _tell_instead(self, response: Response, route: Route) -> None:
-        """Let the caller hear what the rule, or its trunk, has for this status; why it was stays in Reason."""
+        """Let the caller hear what the rule, or its trunk, has for this status; why stays in Reason."""
         told = told_instead(response.status, route.answers, self.call.a.trunk.answers)
         if told is None or told[0] == response.status:
             return

@@ -17,7 +17,6 @@ from sbc.b2bua.leg import Leg, Side
 from sbc.b2bua.life import clear
 from sbc.b2bua.proofs import CHALLENGES, Given, proven
 from sbc.b2bua.refresh import after_glare, is_busy
-from sbc.b2bua.session import ask
 from sbc.sip.dialog import Dialog
 from sbc.sip.message import Request, Response
 
@@ -97,7 +96,7 @@ class Joining:
             return
         via = leg.via(call.desk.ids.branch())
         request = self.dialog.request("INVITE", via=via, contact=leg.contact)
-        ask(leg, request)
+        leg.ask_for_session(request)
         with_sdp(request, self.offer)
         leg.proof = ()
         leg.refreshing = leg.inviting = self._pending = True

@@ -84,7 +84,7 @@ def _confirm(call: Call, ending: Ending, at: float, out: list[Command]) -> None:
 
 
 def _bound(call: Call) -> None:
-    """It ends when its rule says, or the rule of the call that one of its parties came from; help never does."""
+    """It ends when its rule says, or that of the call that a party came from; an emergency call never."""
     own = call.answered_at + call.longest if call.longest else call.until
     call.until = min(own, call.until) if call.until else own
     if not call.emergency:

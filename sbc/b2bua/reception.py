@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from dsl.addresses import escape_user
-from sbc.b2bua.bodies import Part, is_sdp, lost, read_body
+from sbc.b2bua.bodies import Part, lost, read_body
 from sbc.b2bua.call import Call, admit
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.customers import Unfit, customer_of, speaks_for, told_of
@@ -140,9 +140,11 @@ class Reception:
             if not flow.alias and not flow.outbound and find_param(request.via.params, "alias") is not None:
                 flow.alias = request.via.port or DEFAULT_PORT["tls"]
         trunk = whose.trunk
-        looping = looped(flow, request, self._desk.transactions)
-        refusal = refuse(request, server.merged, looping, trunk, flow.reliable)
-        if refusal is None and request.method in _OFFERING and request.body and not is_sdp(request):
+        ours, back = self._desk.ids.branch_head, False
+        if request.method == "INVITE" and any([ours in each for each in request.headers.get_all("via")]):
+            back = looped(flow, request, self._desk.transactions)
+        refusal = refuse(request, server.merged, back, trunk, flow.reliable)
+        if refusal is None and request.method in _OFFERING and request.body and not request.is_sdp:
             parts = read_body(request).parts
             if parts:
                 self._tell_of_parts(

@@ -157,7 +157,7 @@ class Referral:
                 new.replacing = str(to.replaces), by.trunk.trunk
             elif takes[0].until:
                 new.until = min(takes[0].until, new.until or takes[0].until)
-        setup = Setup(new, stand, invite, None, Referrer(by, who, *old.demands), takes)
+        setup = Setup(new, stand, invite, None, Referrer(by, who, old.demands), takes)
         stand.user = setup.invitation
         return new, setup
 

@@ -18,7 +18,7 @@ from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Leg, Side, other
 from sbc.b2bua.life import clear, fire
 from sbc.b2bua.proofs import CHALLENGES, Given, proven
-from sbc.b2bua.session import EXPIRE, REFRESH, accepted, ask, lengthen, start
+from sbc.b2bua.session import EXPIRE, REFRESH, accepted, lengthen, start
 from sbc.b2bua.states import LEFT, UP, Ending
 from sbc.base import PeerError
 from sbc.sip.message import Request, Response
@@ -87,7 +87,7 @@ class Refresh:
         """Send the refresh: a re-INVITE where there is a ``description`` of ours to repeat."""
         call, leg = self.call, self.leg
         self.request = call.request(self.fork, self.side, "INVITE" if description else "UPDATE")
-        ask(leg, self.request)
+        leg.ask_for_session(self.request)
         with_sdp(self.request, description)
         call.mirrors.append(self)
         leg.refreshing = leg.inviting = bool(description)

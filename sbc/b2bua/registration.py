@@ -245,7 +245,7 @@ class Registration:
         listener = self._desk.store.current.settings.listeners[trunk.listener]
         leg = self._desk.leg_to(trunk, flow, local_address(listener, trunk, flow), peer)
         self._leg, self.peer, self.contact = leg, leg.peer, contact(leg, terms)
-        self.generation = self._desk.store.current.trust_generation(trunk.trunk)
+        self.generation = self._desk.store.current.trust_generations[trunk.trunk]
         expires = max(int(terms.expires), self._minimum)
         fields = {
             "trunk": trunk.trunk, "transport": flow.transport.upper(), "scheme": trunk.scheme,

@@ -76,4 +76,4 @@ class Registrations:
 
 def _is_of_before(each: Registration, snapshot: Snapshot) -> bool:
     """Whether what has changed may mend it, or closes its connection as soon as no call is on that."""
-    return each.state == "failed" or each.generation != snapshot.trust_generation(each.trunk.trunk)
+    return each.state == "failed" or each.generation != snapshot.trust_generations[each.trunk.trunk]

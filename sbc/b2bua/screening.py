@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from sbc.b2bua.attempt import Attempt
-from sbc.b2bua.bodies import SDP, SIPREC, acceptable, content_type, is_sdp, lost, read_body
+from sbc.b2bua.bodies import SIPREC, acceptable, content_type, lost, read_body
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.page import WAITING
 from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, METHODS, OF_TRANSFERS
@@ -14,7 +14,7 @@ from sbc.flow import Flow
 from sbc.policy.bodies import media_types
 from sbc.registrar.register import OUTBOUND, PATH
 from sbc.sip.headers import canonical
-from sbc.sip.message import Request
+from sbc.sip.message import SDP, Request
 from sbc.sip.transactions import SPENT, Transactions
 
 _KNOWN_ELSEWHERE: Final = frozenset(("REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "REFER"))
@@ -73,7 +73,7 @@ def refuse(
         return Refusal(489, "Bad Event", (("Allow-Events", WAITING),))
     if method == "INVITE" and "accept" in first and not _takes_sdp(request):
         return Refusal(406, "Not Acceptable", (ACCEPT,))
-    if not request.body or (is_sdp(request) and "content-encoding" not in first):
+    if not request.body or (request.is_sdp and "content-encoding" not in first):
         return None
     return _refuse_body(request, trunk)
 

@@ -71,7 +71,7 @@ class Setup:
                 a.trunk.trunk,
             )  # fmt: skip
         if call.emergency:
-            facts = replace(facts, emergency=True, unchallenged=call.reserved)
+            facts = replace(facts, emergency=True, unchallenged=bool(call.reserve_of))
         call.asserted = facts.asserted_user
         if hooks.answer or hooks.end:
             call.facts = facts
@@ -146,12 +146,12 @@ class Setup:
         if self.redirection is not None:
             route = _still_demanding(route, self.redirection)
         elif self.referrer is not None:
-            route = still_demanding(route, self.referrer.srtp, self.referrer.tls)
+            route = still_demanding(route, *self.referrer.demands)
         held = call.demands if self.takes is None else self.takes[0].demands
-        if held != (False, False):
+        if any(held):
             route = still_demanding(route, *held)
-        call.demands = route.srtp == "required", route.downgrade == "forbid"
-        if route.limits and call.reserved:
+        call.demands = route.srtp == "required", route.downgrade == "forbid", route.record
+        if route.limits and call.reserve_of:
             route = replace(route, limits=())
         if route.limits:
             refused = desk.rule_limits.admit(route.limits, at)
@@ -297,7 +297,7 @@ class Setup:
         if old.linked is not None:
             call.linked, old.linked.linked, old.linked = old.linked, call, None
         call.setup = setup = Setup(call, server, Request("INVITE", str(target), said.headers, said.body), to)
-        call.emergency, reserved = old.emergency, old.reserved
+        call.emergency, reserved = old.emergency, bool(old.reserve_of)
         counting = old.admitted[:held]
         fields = {"trunk": to.by.trunk.trunk, "from": to.called, "to": call.called, "as": call.id}
         out.append(Note("redirect-followed", old.id, fields))
@@ -345,4 +345,5 @@ def _still_demanding(route: Route, from_: Redirection) -> Route:
         replace(route, limits=limits, longest=min(bounds, default=None)),
         former.srtp == "required",
         former.downgrade == "forbid",
+        former.record,
     )

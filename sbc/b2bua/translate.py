@@ -15,7 +15,7 @@ from dsl.addresses import canonical_addresses, canonical_user, escape_user
 from dsl.asserted import ASSERTED, claimed, read_said
 from dsl.decision import CopyHeader, Edit, RemoveHeader, Route, SetHeader, SetParam, SetPart
 from dsl.ownership import copy_refusal, matches_glob
-from sbc.b2bua.bodies import SDP, location, recording_feature, recording_tag, with_bodies, with_sdp
+from sbc.b2bua.bodies import location, recording_feature, recording_tag, with_bodies, with_sdp
 from sbc.b2bua.leg import Leg, between, format_target
 from sbc.b2bua.uri_params import Side, params_after, placed, telephone
 from sbc.base import Address, PeerError
@@ -32,7 +32,7 @@ from sbc.policy.privacy import (
 )
 from sbc.sip.grammar import LONGEST_KEPT, recent
 from sbc.sip.headers import Headers
-from sbc.sip.message import Message, Request, Response
+from sbc.sip.message import SDP, Message, Request, Response
 from sbc.sip.parse import MAX_HEAD
 from sbc.sip.serialize import serialize
 from sbc.sip.uri import parse_uri

@@ -126,7 +126,7 @@ class Volley:
                 "the caller makes no offer, and it takes no call without one (delayed_offer)",
             )
         else:
-            failure, reason = 503, admit(call, trunk, at, call.reserved) or ""
+            failure, reason = 503, admit(call, trunk, at, bool(call.reserve_of)) or ""
         if reason:
             out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": reason}))
             return failure

@@ -18,6 +18,7 @@ from sbc.config.identity import CallerIdentity, Identified
 from sbc.config.match import Match
 from sbc.config.media import Marks, MediaConfig
 from sbc.config.profiles import ProfileName, with_profile
+from sbc.config.recordings import Recordings
 from sbc.config.registrar import RegistrarSettings
 from sbc.config.server import Dns, Server
 from sbc.config.values import (
@@ -415,6 +416,7 @@ class Settings(Strict):
     dns: Dns = Dns()
     emergency: Emergency | None = None
     hooks: HookSettings = HookSettings()
+    recordings: Recordings | None = None
     revocation: Revocation = Revocation()
     control: str = Field(default="run/sbc.sock", min_length=1)
     state: str = Field(default="run", min_length=1)

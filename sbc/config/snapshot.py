@@ -48,7 +48,8 @@ class Snapshot:
     with why: by their file, or ``switched_off`` by an operator. ``bound`` has
     for a trunk the identities of which it is shown what is staged.
     ``customers`` has for each trunk whose address others may have too what tells their requests apart;
-    ``tenant_bounds`` for each tenant its limits.
+    ``tenant_bounds`` for each tenant its limits. ``trust_generations`` has for each trunk a hash over whom
+    it trusts and as whom we appear to it: a connection made under another one is not used for it again.
     ``logins`` are the users that rules challenge, ``phones`` those of the registrar.
     ``accounts`` has for each trunk that we register with the password that its challenges are answered by.
     ``places`` has for each trunk the lines of its keys. ``trunk_files`` is for the next reading.
@@ -79,7 +80,7 @@ class Snapshot:
     sources: Mapping[str, SourceIndex] = field(init=False)
     customers: Mapping[str, Customers] = field(init=False, repr=False)
     tenant_bounds: Mapping[str, TenantBounds] = field(init=False, repr=False)
-    _generations: Mapping[str, str] = field(init=False, repr=False)
+    trust_generations: Mapping[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         put = object.__setattr__
@@ -92,7 +93,7 @@ class Snapshot:
         bounds = {name: TenantBounds(name, each.limits) for name, each in self.settings.tenants.items()}
         put(self, "tenant_bounds", MappingProxyType(bounds))
         generations = {name: self._generation(trunk) for name, trunk in self.trunks.items()}
-        put(self, "_generations", MappingProxyType(generations))
+        put(self, "trust_generations", MappingProxyType(generations))
 
     def binding(self, bindings: Mapping[str, Iterable[str]]) -> Snapshot:
         """This snapshot, freshly built, with the trunks of ``bindings`` (by identity) shown what is staged.
@@ -159,17 +160,6 @@ class Snapshot:
         """The trunk that ``source_ip`` speaks for on a UDP or TCP listener; None for a stranger."""
         table = self.sources.get(listener)
         return table.first(source_ip) if table is not None else None
-
-    def trust_generation(self, trunk: str) -> str:
-        """A hash over whom ``trunk`` trusts and as whom we appear to it; KeyError for an unknown trunk.
-
-        A connection made under another generation is not used for it again.
-        """
-        return self._generations[trunk]
-
-    def network_of(self, trunk: Trunk) -> str:
-        """The network that the trunk's media is received in: its own or its listener's; '' is the first."""
-        return trunk.network or self.settings.listeners[trunk.listener].network or ""
 
     def identity_of(self, trunk: Trunk) -> str | None:
         """The name of the identity that answers the trunk's connections: its own, or its tenant's."""

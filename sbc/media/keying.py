@@ -42,11 +42,6 @@ def is_secure(profile: str) -> bool:
     return profile.startswith("RTP/SAVP")
 
 
-def profile_like(profile: str, secure: bool) -> str:
-    """Return the profile with or without SRTP that keeps the feedback (RFC 4585) of ``profile``."""
-    return ("RTP/SAVP" if secure else "RTP/AVP") + ("F" if profile.endswith("F") else "")
-
-
 def fresh_line(ids: Ids, tag: int, suite: str) -> CryptoLine:
     """Make a line of ours with a new random key and salt."""
     return CryptoLine(tag, suite, ids.key(KEY_LENGTHS[suite]))

@@ -59,7 +59,7 @@ class Ear:
 
     def hear(self, data: bytes, at: float) -> None:
         """Keep an RTP packet that came at ``at``: the tap of a leg."""
-        if len(self._packets) >= MOST_WAITING:
+        if len(self._packets) >= MOST_WAITING or self._recording.over:
             self._recording.dropped += 1
             return
         self._packets.append(data)
@@ -97,11 +97,11 @@ class Recording:
     """The recording of one call, which began at ``at``; times are those of the packets.
 
     ``dropped`` are packets that are in no file, because nobody took them in time or because they came too
-    late. ``frames`` is how long the WAV is by now, 0 where there is none.
+    late, or after the recording was ``over``. ``frames`` is how long the WAV is by now, 0 without one.
     """
 
     __slots__ = ("_began", "_channels", "_dumped", "_ears", "_formats", "_pending", "_written",
-                 "dropped", "frames")  # fmt: skip
+                 "dropped", "frames", "over")  # fmt: skip
 
     def __init__(self, at: float) -> None:
         self._began = at
@@ -113,6 +113,7 @@ class Recording:
         self._written = 0
         self.dropped = 0
         self.frames = 0
+        self.over = False
 
     def ear(self, side: str) -> Ear:
         """Listen to one more stream of a side."""
@@ -135,6 +136,12 @@ class Recording:
                 self._read(ear, packets, times, pieces)
         self._release(self._position(at), last, pieces)
         return pieces
+
+    def stop(self) -> None:
+        """Nothing can be written any more: what is heard from now on is dropped."""
+        self.over = True
+        for ear in self._ears:
+            ear.taken()
 
     def _position(self, at: float) -> int:
         return max(0, int((at - self._began) * RATE))

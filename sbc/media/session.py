@@ -318,7 +318,8 @@ class MediaSession:
             if plan.terms is not None:
                 former = plan.stream.ends[other(side)].terms
                 secure, plan.lines = keying.lines_to_offer(self._ids, theirs, former)
-                plan.profile = keying.profile_like(plan.media.proto, secure)
+                feedback = "F" if plan.media.proto.endswith("F") else ""  # it is kept (RFC 4585)
+                plan.profile = ("RTP/SAVP" if secure else "RTP/AVP") + feedback
         return plans
 
     def _terms(self, media: Media, ours: MediaPolicy, end: Endpoint) -> tuple[Terms, Place]:

@@ -27,6 +27,7 @@ from sbc.b2bua.commands import (
     KeepBindings,
     Note,
     OfferMedia,
+    RecordMedia,
     RollbackMedia,
     RunHooks,
     TakeMedia,
@@ -80,6 +81,9 @@ class MediaPlane(Protocol):
 
     def rollback(self, call: str) -> None:
         """Return to the media from before the last offer."""
+
+    def record(self, call: str) -> None:
+        """Keep what is said in the call from now on."""
 
     def delete(self, call: str) -> MediaStats:
         """Close the call's media and return its counters."""
@@ -173,6 +177,7 @@ class Driver:
             TakeMedia: self._take_media,
             DropMedia: self._drop_media,
             RollbackMedia: self._rollback_media,
+            RecordMedia: self._record_media,
             DeleteMedia: self._delete_media,
             RunHooks: self._run_hooks,
             AskRegister: self._ask_register,
@@ -377,6 +382,10 @@ class Driver:
 
     def _rollback_media(self, command: RollbackMedia) -> list[Command]:
         self.media.rollback(command.call)
+        return []
+
+    def _record_media(self, command: RecordMedia) -> list[Command]:
+        self.media.record(command.call)
         return []
 
     def _delete_media(self, command: DeleteMedia) -> list[Command]:

@@ -98,6 +98,13 @@ def _totals(status: StatusView) -> Iterator[str]:
     records = status.records
     yield from _one("sbc_call_records_waiting", "gauge", "Records not written yet.", records.waiting)
     yield from _one("sbc_call_records_lost_total", "counter", "Records that never will be.", records.lost)
+    kept = status.recordings
+    yield from _one("sbc_recordings", "gauge", "Calls that are being recorded.", kept.running)
+    yield from _one("sbc_recordings_bytes", "gauge", "What all recordings take of their disk.", kept.used)
+    yield from _one("sbc_recordings_failed_total", "counter", "Recordings that are not whole.", kept.failed)
+    yield from _one(
+        "sbc_recording_packets_dropped_total", "counter", "Of recorded calls, in no file.", kept.dropped
+    )
     yield from _one("sbc_sips_arrivals_total", "counter", "SIPS requests.", counters.sips_arrivals)
     yield from _one(
         "sbc_sips_downgrades_total", "counter", "SIPS calls with a plain leg.", counters.downgrades

@@ -268,6 +268,18 @@ class RecordsView:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingsView:
+    """Calls that are being recorded, bytes of all recordings on disk, packets that are in no file, recordings
+    that failed, and why the last one did, or ""."""
+
+    running: int = 0
+    used: int = 0
+    dropped: int = 0
+    failed: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CountersView:
     """What happened since the start; ``inbound`` and ``outbound`` of all listeners, ``events`` by name."""
 
@@ -314,6 +326,7 @@ class StatusView:
     revocation: tuple[RevocationView, ...] = ()
     certificates: tuple[LifeView, ...] = ()
     records: RecordsView = field(default_factory=RecordsView)
+    recordings: RecordingsView = field(default_factory=RecordingsView)
     registrations: tuple[RegistrationView, ...] = ()
     names: tuple[NameView, ...] = ()
     tenants: tuple[TenantView, ...] = ()

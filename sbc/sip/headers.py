@@ -115,7 +115,11 @@ class Headers:
     def __init__(self, fields: Iterable[Field] = (), first: dict[str, str] | None = None) -> None:
         """Take ``fields``; who has found the ``first`` of each name already hands them over."""
         self.fields = list(fields)
-        self.first = _first(self.fields) if first is None else first
+        if first is None:
+            first = {}
+            for name, value in self.fields:
+                first.setdefault(canonical(name), value)
+        self.first = first
         self.views = Views()
 
     @property
@@ -209,10 +213,3 @@ class Headers:
 
     def __repr__(self) -> str:
         return f"<Headers {' '.join(name for name, _ in self.fields)}>"
-
-
-def _first(fields: list[Field]) -> dict[str, str]:
-    first: dict[str, str] = {}
-    for name, value in fields:
-        first.setdefault(canonical(name), value)
-    return first

@@ -22,10 +22,17 @@ from typing import Any, Final, Literal
 
 from sbc.base import LocalError
 from sbc.flow import Flow
-from sbc.sip.machine import SPENT, ClientTransaction, Send, ServerTransaction, Transaction, response_class
+from sbc.sip.machine import (
+    SPENT,
+    ClientTransaction,
+    Send,
+    ServerTransaction,
+    TimerQueue,
+    Transaction,
+    response_class,
+)
 from sbc.sip.matching import Key, client_key, fix_via, request_key, same_peer, server_key
 from sbc.sip.message import Request, Response, response_to
-from sbc.sip.timers import TimerQueue
 from sbc.sip.transaction import ACCEPTED, ACKNOWLEDGED, PROCEEDING, TRYING
 
 __all__ = [

@@ -27,6 +27,7 @@ from sbc.b2bua.commands import (
     KeepBindings,
     Note,
     OfferMedia,
+    RecordMedia,
     RollbackMedia,
     RunHooks,
     TakeMedia,
@@ -262,7 +263,7 @@ class Stage:
             if b"no ports" in command.sdp:
                 error = PeerError("all are in use", 503)
             return self.engine.media_ready(command.call, b"via-sbc " + command.sdp, error, self.now)
-        elif isinstance(command, DeleteMedia | RollbackMedia | TakeMedia | DropMedia):
+        elif isinstance(command, DeleteMedia | RecordMedia | RollbackMedia | TakeMedia | DropMedia):
             self.media.append(command)
         elif isinstance(command, Note):
             self.notes.append(command)

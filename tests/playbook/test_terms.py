@@ -1,6 +1,8 @@
-"""How long a call may last, what a caller is told in place of a refusal, and hops that take a class of them."""
+"""How long a call may last, what a caller is told in place of a refusal, hops for a class of them."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
@@ -22,11 +24,11 @@ rules:
 """
 
 
-def stage_of(actions: str, **trunk: object) -> Stage:
+def stage_of(actions: str, **trunk: Any) -> Stage:
     return Stage(snapshot(RULES % actions, **trunk))
 
 
-def told(stage: Stage, status: int, **headers: str) -> Response:
+def told(stage: Stage, status: int, **headers: Any) -> Response:
     """What the office hears where the carrier refuses with ``status``."""
     stage.office.invite()
     stage.carrier.respond(stage.carrier.hears("INVITE"), status, **headers)

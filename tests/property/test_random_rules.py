@@ -170,7 +170,7 @@ class Author:
             f'set header "{self.pick("x-b", "X-C")}" = {self.text()}', 'remove header "X-*"',
             'remove header "x-a"', 'copy header "X-A" to "X-B"', 'copy header "X-C"', f"tag {self.text()}",
             'tag "x"', 'tag "y"', "limit 5 calls per from.user",
-            f"limit 2 calls a minute per {self.subject()}", "ring for 9 seconds",
+            f"limit 2 calls a minute per {self.subject()}", "ring for 9 seconds", "record",
             "ring for 1 minute", "at most 2 hours", "at most 90 seconds", "answer 603 as 486",
             'answer 5xx, 404 as 480 "No"', "answer 404 as 410",
             'prefer codecs "PCMA"', 'deny codecs "G722"', "require srtp", "no srtp",

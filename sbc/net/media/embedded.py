@@ -23,6 +23,7 @@ from sbc.media.relay import Port, Source
 from sbc.media.session import MediaSession
 from sbc.media.stats import MediaStats
 from sbc.net.media.ports import BoundPorts
+from sbc.net.media.recordings import Recordings
 from sbc.net.media.sockets import Poller
 from sbc.net.system.sockets import normal_host
 from sbc.observe.views import NetworkView
@@ -31,13 +32,14 @@ from sbc.observe.views import NetworkView
 class MediaIO:
     """All media of this process. ``clock`` returns seconds; it is read for each verb, not for each packet.
 
-    ``listeners`` returns where signalling arrives, to which no media is sent.
+    ``listeners`` returns where signalling arrives, to which no media is sent; ``recordings`` keeps calls.
     """
 
     def __init__(
         self, config: MediaConfig, ids: Ids, clock: Callable[[], float],
-        listeners: Callable[[], Iterable[Listener]] = tuple,
+        listeners: Callable[[], Iterable[Listener]] = tuple, recordings: Recordings | None = None,
     ) -> None:  # fmt: skip
+        self._recordings = recordings
         self._timeout = config.timeout
         self._ids = ids
         self._clock = clock
@@ -121,6 +123,8 @@ class MediaIO:
             return MediaStats()
         stats = session.close()
         del self._sessions[call]
+        if self._recordings is not None:
+            stats.recording = self._recordings.end(call)
         return stats
 
     def query(self, call: str) -> MediaStats:
@@ -137,6 +141,13 @@ class MediaIO:
         for each in self._bound.values():
             each.trim(now)
         return [call for call, session in self._sessions.items() if session.silent_for(now) >= self._timeout]
+
+    def record(self, call: str) -> None:
+        """Keep what is said in the call from now on; the files are told of when it is deleted."""
+        if self._recordings is not None and call in self._sessions:
+            recording = self._recordings.begin(call)
+            if recording is not None:
+                self._sessions[call].listen(recording)
 
     def listen(self, call: str, listener: Audience) -> None:
         """Let ``listener`` hear both sides of the call, decoded, until its end."""

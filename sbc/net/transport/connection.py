@@ -112,7 +112,8 @@ class _Reader:
                 self._handler.on_message(self._flow, item)
             else:
                 self._take(item)
-            self._turn.share()
+            if monotonic() > self._turn.end:
+                self._turn.share()
             if not self._channel.is_open():
                 break
 

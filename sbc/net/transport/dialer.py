@@ -166,7 +166,7 @@ class Dialer:
                 flow.channel.close("its trust was withdrawn")
             elif key.trunk in snapshot.disabled:
                 self._recycler.add(flow, f"trunk {key.trunk} is disabled")
-            elif snapshot.trust_generation(key.trunk) != key.trust_generation:
+            elif snapshot.trust_generations[key.trunk] != key.trust_generation:
                 self._recycler.add(flow, "its trunk's trust or certificate has changed since")
             else:
                 self._recycler.spare(flow)
@@ -187,7 +187,7 @@ class Dialer:
         current = current if trunk.trunk in current.trunks else snapshot
         tls = current.trunks[trunk.trunk].tls
         identity = tls.client_identity if tls is not None else ""
-        return ReuseKey(trunk.trunk, transport, peer, identity, current.trust_generation(trunk.trunk))
+        return ReuseKey(trunk.trunk, transport, peer, identity, current.trust_generations[trunk.trunk])
 
     def _dial_once(
         self, trunk: Trunk, snapshot: Snapshot, peer: Address, place: Address | None = None

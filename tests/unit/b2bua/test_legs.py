@@ -9,8 +9,16 @@ import pytest
 from dsl.decision import Downgrade, Srtp
 from sbc.b2bua import facts
 from sbc.b2bua.facts import describe_offer, facts_of
-from sbc.b2bua.leg import Leg, format_host, format_target, local_address, other
-from sbc.b2bua.media_policy import callee_srtp, caller_srtp, leg_policy
+from sbc.b2bua.leg import (
+    Leg,
+    callee_srtp,
+    caller_srtp,
+    format_host,
+    format_target,
+    leg_policy,
+    local_address,
+    other,
+)
 from sbc.b2bua.screening import refuse
 from sbc.base import Address
 from sbc.config.model import Listener, Trunk

@@ -147,6 +147,7 @@ THEN = [
     ),
     ('prefer codecs "PCMA", "pcma"\nroute "office"', "1:23", '"pcma" stands here twice', "leave one out"),
     ('allow codec "PCMA"\nroute "office"', "1:7", "unexpected 'codec'", "expected codecs or downgrade"),
+    ("record\nreject 403", "1:1", "a recording is for a call that is routed", "end it in route or continue"),
     ('ring for 0 seconds\nroute "office"', "1:10", "a phone rings for 1 to 3600 seconds", "such as 30"),
     ('ring for 1.5 seconds\nroute "office"', "1:10", "a phone rings for 1 to 3600 seconds", "such as 30"),
     ('ring 30\nroute "office"', "1:6", "unexpected '30'", "expected for"),
