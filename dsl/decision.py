@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Class = Literal["3xx", "4xx", "5xx", "6xx"]
@@ -89,11 +89,13 @@ class Hop:
 
     A hop to a ``group`` names no trunk: whose turn it is is found out when the call is sent. Neither does one
     to where the called user is ``registered``: with phones that it prefers alike ``together``, or one by one.
+    ``edits`` are made for this hop alone, after those of the route.
     """
 
     trunk: str
     on: tuple[Failure, ...] = ()
     group: Group | None = None
+    edits: tuple[Edit, ...] = ()
     registered: Registered = ""
 
 
@@ -157,6 +159,11 @@ class Route:
     longest: int | None = None
     answers: tuple[AnswerAs, ...] = ()
     record: bool = False
+
+    def at(self, index: int) -> Route:
+        """The route with the edits of ``hops[index]`` among its own: what leaves there."""
+        own = self.hops[index].edits
+        return replace(self, edits=self.edits + own) if own else self
 
     def next_hop(self, index: int, failure: Failure) -> int | None:
         """Index of the next hop to try after ``hops[index]`` failed so; None ends the call."""

@@ -29,6 +29,12 @@ FUNCTIONS: dict[str, Function] = {
         'replace(to.user, /^00/, "+")',
         r"every match of the pattern replaced; \1 to \9 are its groups",
     ),
+    "capture": Function(
+        ("text", "pattern"),
+        "text",
+        'capture(header("X-Id"), /id=(\\d+)/)',
+        "the first group of the first match, else the match, or empty",
+    ),
     "strip_prefix": Function(
         ("text", "literal"), "text", 'strip_prefix(to.user, "0")', "without that beginning, if it has it"
     ),

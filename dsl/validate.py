@@ -114,6 +114,8 @@ def _hop_refusal(hop: object, known_trunks: Collection[str]) -> str | None:
         return "a hop of the route is not a Hop"
     if type(hop.on) is not tuple or not all(_is_failure(each) for each in hop.on):
         return "a hop's failures are a tuple of 300 to 599, 3xx to 5xx, timeout or unreachable"
+    if hop.edits != () and (why := edits_refusal(hop.edits)):
+        return why
     if type(hop.registered) is not str or hop.registered not in ("", "together", "one by one"):
         return "registered of a hop is empty, together or one by one"
     if hop.registered:

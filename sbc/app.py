@@ -34,6 +34,7 @@ from sbc.net.dns.ask import Asker
 from sbc.net.dns.names import Names
 from sbc.net.driver import Driver
 from sbc.net.handler import Edge, Handler
+from sbc.net.lookups.asked import Lookups
 from sbc.net.media.embedded import MediaIO
 from sbc.net.media.recordings import Recordings
 from sbc.net.revocation.inquiry import Revocation
@@ -113,8 +114,9 @@ class Portcullis:
         self.reload.adopters += [self.rotator.progress, self.switches]
         self.reload.gates.append(self.listeners.apply)
         self.reload.followers += [
-            self._follow_registrations, self.names.apply, self.dialer.apply, self._follow_optional,
-            self.acme.apply, self.certificates.follow, self._outlived, self._follow_media,
+            self._follow_registrations, self.names.apply, self.lookups.apply, self.dialer.apply,
+            self._follow_optional, self.acme.apply, self.certificates.follow, self._outlived,
+            self._follow_media,
             self._follow_recordings,
         ]  # fmt: skip
         self.verbs = Verbs(self, self.certificates)
@@ -137,6 +139,7 @@ class Portcullis:
         self.revocation = Revocation(self.clock, self.recorder, self.saved, self._edges)
         asker = Asker(lambda: self.store.current.settings.dns.servers)
         self.names = Names(asker, self.clock, self.engine.peers.located, self._say)
+        self.lookups = Lookups(self.clock, lambda note: self.recorder.note(note, None, self.clock.now()))
         contexts, tally = Contexts(snapshot, self.revocation), self.recorder.counters.tally
 
         def transports(handler: Handler) -> Dialer:
@@ -153,6 +156,7 @@ class Portcullis:
             transports,
             [self.recorder, self.rotator.progress],
             self.bindings,
+            self.lookups,
         )
 
     def _follow_media(self, snapshot: Snapshot) -> None:
@@ -206,6 +210,7 @@ class Portcullis:
         self.listeners.start()
         self.dialer.start()
         self.names.apply(self.store.current)
+        self.lookups.apply(self.store.current)
         self._start_web()
         self.acme.start()
         # What ends a greenlet that a hook began ends that greenlet: we are told to stop by signals alone.
@@ -295,6 +300,7 @@ class Portcullis:
             self.store.let_go(LET_GO)
             self._save_observed(at)
             self.certificates.tick(now, at)
+            self.lookups.tick(at)
             for call in self.media.idle(at):
                 self.driver.run(self.engine.media_idle, call)
 

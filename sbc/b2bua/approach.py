@@ -76,6 +76,10 @@ class Approach:
     def leave(self, at: float, out: list[Command]) -> None:
         """What the attempt made is over, and what was asked in it; its transaction ends by itself."""
 
+    def here(self) -> Route:
+        """The route with what is edited for this place alone."""
+        return self.route
+
     # Several at once
 
     def may_speak(self) -> bool:
@@ -141,7 +145,7 @@ class Approach:
         named = leg.target if contact is None else Address(leg.host.strip("[]"), 0)
         try:
             request = invite(
-                leg, self.invitation.request, self.route, named, branch, sdp, call.a, call.redirected[0]
+                leg, self.invitation.request, self.here(), named, branch, sdp, call.a, call.redirected[0]
             )
         except PeerError as refused:
             self.refuse(refused.status, "Privacy Not Available", at, out, refused.reason)
@@ -200,8 +204,10 @@ class Approach:
     def on_timer(self, name: str, at: float, out: list[Command]) -> None:
         """``response``: the peer is silent. ``ring``: it rings, but nobody answers."""
         silent = self.attempt is None or not self.attempt.heard
-        if silent and self.attempt is not None:
-            self.call.desk.gave_up_tcp(self.attempt.leg, self.attempt.invite, at)
+        if self.attempt is not None:
+            self.attempt.settle("timeout")
+            if silent:
+                self.call.desk.gave_up_tcp(self.attempt.leg, self.attempt.invite, at)
         self.give_up(at, out)
         if silent:
             self.on_peer_failure("timeout", "no response in time", None, at, out)

@@ -9,6 +9,7 @@ from dsl.decision import Decision, Edit, Redirect, Reject
 from dsl.facts import Facts
 from sbc.base import Address
 from sbc.config.hook_set import Hook
+from sbc.config.lookup import Lookup
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.hookapi.arguments import Answer, End, Registration
@@ -118,6 +119,18 @@ class RunHooks:
 
 
 @dataclass(slots=True)
+class Ask:
+    """Ask a service about a call: ``sent`` has what it is told, by the names of the language.
+
+    Answered by ``engine.looked_up``.
+    """
+
+    call: str
+    lookup: Lookup
+    sent: tuple[tuple[str, Any], ...]
+
+
+@dataclass(slots=True)
 class Invited:
     """What hooks made of a new call before the rules, as ``engine.hooks_done`` is told: its facts as they now
     are, the edits that go out with it, and the decision where one of them took it."""
@@ -172,5 +185,6 @@ Command = (
     | RunHooks
     | AskRegister
     | KeepBindings
+    | Ask
     | Note
 )

@@ -16,6 +16,7 @@ from sbc.b2bua.dialogs import Dialogs
 from sbc.b2bua.leg import Leg
 from sbc.b2bua.login import Login
 from sbc.b2bua.long_requests import DEAF, WithoutTcp, address_to, is_long, went_by_tcp
+from sbc.b2bua.outcomes import Outcomes
 from sbc.b2bua.peers import Peers, Towards, way_back
 from sbc.b2bua.proofs import CHALLENGES, Given, Proofs
 from sbc.b2bua.translate import Fields
@@ -94,7 +95,7 @@ class Desk:
 
     __slots__ = (
         "_calls", "_connect_keys", "_connecting", "_reminders", "_without_tcp", "balancer", "dialogs",
-        "draining", "epoch", "ids", "limits", "login", "peers", "proofs", "registrar", "reserves",
+        "draining", "epoch", "ids", "limits", "login", "outcomes", "peers", "proofs", "registrar", "reserves",
         "rule_limits", "serving", "store", "transactions", "working_on",
     )  # fmt: skip
 
@@ -105,6 +106,7 @@ class Desk:
         self.limits = CallLimits()
         self.reserves = Reserves()
         self.peers = Peers()
+        self.outcomes = Outcomes()
         self.proofs = Proofs(store, ids)
         self._without_tcp = WithoutTcp()
         self.dialogs = Dialogs()

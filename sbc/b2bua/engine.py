@@ -11,6 +11,7 @@ from collections import deque
 from heapq import heappop
 
 from dsl.decision import Decision
+from dsl.services import Answer
 from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.call import Call
 from sbc.b2bua.causes import because
@@ -33,9 +34,8 @@ from sbc.ids import Ids
 from sbc.protocols import Spoken
 from sbc.sip.machine import Send
 from sbc.sip.message import Message, Request, Response, response_to
-from sbc.sip.parse import ParseError
+from sbc.sip.parse import ParseError, essentials, validate
 from sbc.sip.transactions import Transaction
-from sbc.sip.validate import essentials, validate
 
 
 class Engine(Desk):
@@ -189,6 +189,14 @@ class Engine(Desk):
     def bindings_kept(self, key: int, at: float) -> list[Command]:
         """What ``KeepBindings(key)`` has said is written down, or it was said why not."""
         self.reception.phones.on_kept(key, at, self._out)
+        return self._take()
+
+    def looked_up(self, call_id: str, answer: Answer | None, at: float) -> list[Command]:
+        """A service has answered about a call, or, None, it has not and never will."""
+        out, self.working_on = self._out, call_id
+        call = self.calls.get(call_id)
+        if call is not None and call.setup is not None:
+            call.setup.on_answer(answer, at, out)
         return self._take()
 
     def media_idle(self, call_id: str, at: float) -> list[Command]:

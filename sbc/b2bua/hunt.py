@@ -12,7 +12,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from dsl.decision import Failure, Registered
+from dsl.decision import Failure, Registered, Route
 from sbc.b2bua.approach import Approach
 from sbc.b2bua.bodies import crossing, lost
 from sbc.b2bua.call import admit, release
@@ -156,6 +156,10 @@ class Hunt(Approach):
 
     # Failure
 
+    def here(self) -> Route:
+        """The route with the edits of the hop."""
+        return self.route.at(self.hop)
+
     def refuse(self, status: int, phrase: str, at: float, out: list[Command], why: str) -> None:
         """The caller's INVITE cannot be sent there, nor anywhere else."""
         self.invitation.refuse(status, phrase, at, out, why)
@@ -171,6 +175,8 @@ class Hunt(Approach):
             out.append(Note("cause-read", self.call.id, fields))
         if response.status == 422 and self.ask_for_longer(response, at, out):
             return
+        if self.attempt is not None:
+            self.attempt.settle(str(was))
         if response.status == 503:
             self.on_peer_failure(503, f"503 {response.reason}", response, at, out)
         else:
@@ -182,6 +188,7 @@ class Hunt(Approach):
         """The peer does not serve us now; the trunk's next one may, and without one the hop has failed."""
         call, trunk, peer = self.call, self._trunk, self._peer
         assert peer is not None, "a peer fails only when it was tried"
+        self._settle(str(failure))
         if response is None:
             call.desk.peers.unreached(trunk, peer, reason, at)
         elif seconds := call.desk.peers.refused(trunk, peer, response, at):
@@ -198,6 +205,13 @@ class Hunt(Approach):
             self._hop_failed(failure, response, at, out)
         else:
             self.on_hop_failure(failure, reason, at, out)
+
+    def _settle(self, failure: str) -> None:
+        """Count how the try has ended; a peer that nothing could be sent to has been tried, too."""
+        if self.attempt is not None:
+            self.attempt.settle(failure)
+        else:
+            self.call.desk.outcomes.of(self._trunk.trunk, "outbound").count(failure)
 
     def on_hop_failure(self, kind: Failure, reason: str, at: float, out: list[Command]) -> None:
         """The hop could not be reached, did not answer in time, or not as it should."""
@@ -244,7 +258,7 @@ class Hunt(Approach):
     def _try_contacts(self, how: Registered, at: float, out: list[Command]) -> None:
         """The hop is where a user is registered, if it is."""
         call, desk, settings = self.call, self.call.desk, self.call.snapshot.settings.registrar
-        user = parts_after(self.invitation.request, self.route.edits)["to.user"]
+        user = parts_after(self.invitation.request, self.here().edits)["to.user"]
         call.tried, call.b = ("", None), None
         contacts = desk.registrar.contacts(user, desk.date(at))
         if call.a.login[0] == user:  # who calls its own number means its other phones

@@ -185,7 +185,7 @@ class Page:
         leg = desk.leg_to(trunk, flow, local_address(listener, trunk, flow), peer)
         leg.call_id, leg.local_tag = desk.ids.call_id(), desk.ids.tag()
         try:
-            request = paged(leg, self.request, self._route, desk.ids.branch(), self.a)
+            request = paged(leg, self.request, self._route.at(self._hop), desk.ids.branch(), self.a)
         except PeerError as refused:
             self._refuse(refused.status, "Privacy Not Available", at, out, refused.reason)
             return

@@ -241,12 +241,11 @@ class Reception:
     def _leg(self, snapshot: Snapshot, trunk: Trunk, flow: Flow, request: Request) -> Leg:
         """The leg of whoever begins something with ``request``."""
         target = request.target
-        scheme = "sips" if target.scheme == "sips" else "sip"
-        leg = Leg(
-            "a", trunk, flow, local_address(snapshot.settings.listeners[trunk.listener], trunk, flow), scheme
-        )
+        user = escape_user(target.party.user) if target.scheme != "urn" else ""
+        sent_by = local_address(snapshot.settings.listeners[trunk.listener], trunk, flow)
+        leg = Leg("a", trunk, flow, sent_by, "sips" if target.scheme == "sips" else "sip")
         leg.call_id = request.call_id
-        leg.contact = leg.address_of(escape_user(target.party.user) if target.scheme != "urn" else "")
+        leg.contact = leg.address_of(user)
         return leg
 
     def _on_invite(

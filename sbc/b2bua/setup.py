@@ -15,8 +15,10 @@ from dataclasses import replace
 
 from dsl.decision import Challenge, Decision, Edit, Redirect, Reject, Route
 from dsl.facts import Facts
+from dsl.question import Question
+from dsl.services import Answer
 from sbc.b2bua.call import Call
-from sbc.b2bua.commands import Command, Invited, Note, RunHooks
+from sbc.b2bua.commands import Ask, Command, Invited, Note, RunHooks
 from sbc.b2bua.facts import facts_of
 from sbc.b2bua.hunt import Hunt
 from sbc.b2bua.invitation import Invitation
@@ -24,7 +26,7 @@ from sbc.b2bua.joining import JOIN, Joining
 from sbc.b2bua.leg import Leg, Side
 from sbc.b2bua.life import fire
 from sbc.b2bua.redirects import MOST_FOLLOWED, Redirection, Target, exposed, masked, place_of, targets_of
-from sbc.b2bua.states import ENDED, Ending
+from sbc.b2bua.states import ENDED, ROUTING, Ending
 from sbc.b2bua.takeover import Takeover
 from sbc.b2bua.transfers import Referrer, still_demanding
 from sbc.b2bua.translate import answer, is_secure, redirect_contact
@@ -38,7 +40,7 @@ from sbc.sip.uri import Uri
 class Setup:
     """What becomes of the caller's INVITE."""
 
-    __slots__ = ("call", "edits", "hunt", "invitation", "redirection", "referrer", "stale", "takes")
+    __slots__ = ("asked", "call", "edits", "hunt", "invitation", "redirection", "referrer", "stale", "takes")
 
     def __init__(
         self, call: Call, server: ServerTransaction, request: Request, redirection: Redirection | None = None,
@@ -53,6 +55,7 @@ class Setup:
         self.hunt = Hunt(self.invitation)
         self.stale = False  # the caller's credentials were good once
         self.edits: tuple[Edit, ...] = ()  # what hooks changed before the rules
+        self.asked: tuple[Question, Facts] | None = None  # the rules wait for a service
 
     def decide(self, at: float, out: list[Command]) -> None:
         """Ask the rules, and the hooks before and after them where there are any."""
@@ -110,8 +113,25 @@ class Setup:
             self._ask_rules(result.facts, at, out)
 
     def _ask_rules(self, facts: Facts, at: float, out: list[Command]) -> None:
+        self._go_on(self.call.snapshot.rules.begin(facts), facts, at, out)
+
+    def on_answer(self, answer: Answer | None, at: float, out: list[Command]) -> None:
+        """A service that a rule asked has answered, or never will: the rules go on from there."""
         call = self.call
-        decision = call.snapshot.rules.decide(facts)
+        if self.asked is None or call.state != ROUTING:
+            return
+        (question, facts), self.asked = self.asked, None
+        if answer is not None:
+            call.answers = {**(call.answers or {}), question.service.name: answer.said}
+        self._go_on(call.snapshot.rules.go_on(question, answer), facts, at, out)
+
+    def _go_on(self, decision: Decision | Question, facts: Facts, at: float, out: list[Command]) -> None:
+        """The rules have spoken, or a service is to be asked first."""
+        call = self.call
+        if isinstance(decision, Question):
+            self.asked = decision, facts
+            out.append(Ask(call.id, call.snapshot.lookups[decision.service.name], decision.sent))
+            return
         call.tags = facts.tags + decision.tags
         if isinstance(decision, Route):
             call.named_hooks = decision.hooks

@@ -103,7 +103,7 @@ class Takeover:
         if not hop.registered:
             return hop.trunk == leg.trunk.trunk
         desk = self.call.desk
-        user = parts_after(self.invitation.request, route.edits)["to.user"]
+        user = parts_after(self.invitation.request, (*route.edits, *hop.edits))["to.user"]
         return any([each.remote == leg.flow.remote for each in desk.registrar.contacts(user, desk.date(at))])
 
     def _offer(self, route: Route, at: float, out: list[Command]) -> None:
@@ -165,7 +165,9 @@ class Takeover:
             return
         if not fire(call, "answer", at, out):
             return
-        call.heard_at = call.answered_at = at
+        invitation.heard(at)
+        invitation.accepted(200)
+        call.answered_at = at
         fork = self._move(joining, at, out)
         base = call.desk.respond_to(invitation.server, 200, "OK", fork.a.local_tag)
         final = answer(base, response, call.a, joining.leg, sdp)

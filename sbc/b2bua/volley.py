@@ -55,6 +55,9 @@ class Trying(Protocol):
     def route(self) -> Route:
         """Where the rules have sent it."""
 
+    def here(self) -> Route:
+        """That with the edits of the hop."""
+
     def offers_itself(self, trunk: Trunk) -> bool:
         """Whether we make an offer of our own to ``trunk`` where the caller makes none."""
 
@@ -236,7 +239,7 @@ class Branch(Approach):
 
     def __init__(self, volley: Volley, number: int, targets: list[Binding]) -> None:
         super().__init__(volley.hunt.invitation, number)
-        self.route = volley.hunt.route
+        self.route = volley.hunt.here()
         self._volley = volley
         self._targets = targets
 
@@ -291,6 +294,8 @@ class Branch(Approach):
             out.append(Note("cause-read", self.call.id, fields))
         if response.status == 422 and self.ask_for_longer(response, at, out):
             return
+        if self.attempt is not None:
+            self.attempt.settle(str(was))
         if response.status == 430:
             self.on_peer_failure(480, "its flow has failed", response, at, out)
             return
@@ -301,6 +306,8 @@ class Branch(Approach):
         self, failure: Failure, reason: str, response: Response | None, at: float, out: list[Command]
     ) -> None:
         """It cannot be reached by this flow, but perhaps by another of the same phone."""
+        if self.attempt is not None:
+            self.attempt.settle(str(failure))
         self._targets = [each for each in self._targets if _is_reachable(each)]
         if self._targets:
             self.quit(at, out)

@@ -15,6 +15,7 @@ from sbc.base import Address
 from sbc.config.answers import Answers
 from sbc.config.emergency import Emergency
 from sbc.config.identity import CallerIdentity, Identified
+from sbc.config.lookup import LookupConfig, LookupName
 from sbc.config.match import Match
 from sbc.config.media import Marks, MediaConfig
 from sbc.config.profiles import ProfileName, with_profile
@@ -424,3 +425,4 @@ class Settings(Strict):
     users: str | None = Field(default=None, min_length=1)
     registrar: RegistrarSettings | None = None
     tables: dict[Name, str] = {}
+    lookups: dict[LookupName, LookupConfig] = {}

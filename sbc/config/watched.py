@@ -17,7 +17,10 @@ from sbc.tls.lifetime.staged import NEXT
 
 # Read as text: YAML is slow, and a trunk that has a mistake is watched too.
 _PASSWORD = re.compile(r"""\bpassword_file[ \t]*:[ \t]*["']?([^"'\s,}#]+)""")
-_FILE_KEYS = {"identities": ("chain", "key", "passphrase_file"), "trust": ("ca", "leaf", "crl")}
+_FILE_KEYS = {
+    "identities": ("chain", "key", "passphrase_file"), "trust": ("ca", "leaf", "crl"),
+    "lookups": ("ca", "token_file"),
+}  # fmt: skip
 
 
 class Watched(NamedTuple):

@@ -23,7 +23,8 @@ STATIC = {
     "15": "G728",
     "18": "G729",
 }
-_COMPANIONS = frozenset(("TELEPHONE-EVENT", "CN", "RED"))
+#: What accompanies a codec and is none.
+COMPANIONS = frozenset(("TELEPHONE-EVENT", "CN", "RED"))
 _AUDIO = re.compile(rb"audio (\S+) (\S+) ([0-9 ]+)(\r?\n|$)")
 _RTPMAP = re.compile(rb"^a=rtpmap:(\d+) +([^/\s]+)/", re.MULTILINE)
 _OF_PAYLOAD = re.compile(rb"a=(?:rtpmap|fmtp|rtcp-fb):(\d+)\b")
@@ -61,7 +62,7 @@ def first_codec(sdp: bytes) -> str:
             for number, name in _RTPMAP.findall(section)
         }
         found = [names.get(each) or STATIC.get(each, "") for each in audio[3].decode().split()]
-        return next((name for name in found if name and name not in _COMPANIONS), "")
+        return next((name for name in found if name and name not in COMPANIONS), "")
     return ""
 
 
@@ -74,7 +75,7 @@ def agreed(answer: Media) -> str:
         number, _, name = value.partition(" ")
         names[number] = name.strip().partition("/")[0].upper()
     found = [names.get(each, "") for each in answer.formats]
-    return next((name for name in found if name and name not in _COMPANIONS), "")
+    return next((name for name in found if name and name not in COMPANIONS), "")
 
 
 def _section(section: bytes, audio: re.Match[bytes], codecs: Codecs) -> bytes:
@@ -85,7 +86,7 @@ def _section(section: bytes, audio: re.Match[bytes], codecs: Codecs) -> bytes:
     offered = audio[3].decode().split()
     named = {each: names.get(each) or STATIC.get(each, "") for each in offered}
     kept = [each for each in offered if _may_be_offered(named[each], codecs)]
-    if all(named[each] in _COMPANIONS for each in kept):
+    if all(named[each] in COMPANIONS for each in kept):
         return b""
     kept.sort(key=lambda each: _rank(named[each], codecs))
     first = b"audio %s %s %s" % (audio[1], audio[2], " ".join(kept).encode("ascii", "replace"))
@@ -97,14 +98,14 @@ def _section(section: bytes, audio: re.Match[bytes], codecs: Codecs) -> bytes:
 def _may_be_offered(name: str, codecs: Codecs) -> bool:
     if name in codecs.deny:
         return False
-    return not codecs.allow or name in codecs.allow or name in _COMPANIONS
+    return not codecs.allow or name in codecs.allow or name in COMPANIONS
 
 
 def _rank(name: str, codecs: Codecs) -> int:
     """Preferred codecs first, then the others as they were; what accompanies them stays behind."""
     if name in codecs.prefer:
         return codecs.prefer.index(name)
-    return len(codecs.prefer) + (name in _COMPANIONS)
+    return len(codecs.prefer) + (name in COMPANIONS)
 
 
 def _without(rest: bytes, dropped: set[bytes]) -> list[bytes]:

@@ -24,7 +24,6 @@ from __future__ import annotations
 
 from sbc.base import Address, PeerError
 from sbc.ids import Ids
-from sbc.media import keying
 from sbc.media.codecs import agreed, chosen
 from sbc.media.errors import MediaRefused, StreamRefused
 from sbc.media.formats import Formats, formats_of
@@ -32,10 +31,19 @@ from sbc.media.listening import Audience
 from sbc.media.places import Networks, Place
 from sbc.media.plans import Branch, Offer, Plan, Stream, lend_ears
 from sbc.media.policy import MediaPolicy
+from sbc.media.quality import quality
 from sbc.media.rewrite import Origin, labels, rejected, section
 from sbc.media.sdp import Media, SessionDescription, parse_sdp
 from sbc.media.stats import MediaStats, StreamStats
-from sbc.media.terms import Endpoint, Terms
+from sbc.media.terms import (
+    PROFILES,
+    Endpoint,
+    Terms,
+    is_secure,
+    lines_to_offer,
+    terms_from_answer,
+    terms_from_offer,
+)
 
 
 def other(side: str) -> str:
@@ -140,6 +148,8 @@ class MediaSession:
             held = held or not media.host
         for plan, media, terms in zip(offer.plans, description.media, settled, strict=True):
             plan.stream.answered = media
+            plan.stream.ends[side].leg.arrivals.describe(plan.media, media)
+            plan.stream.ends[offer.side].leg.arrivals.describe(media, plan.media)
             plan.stream.ends[side].apply(terms)
             plan.stream.ends[offer.side].apply(plan.terms if terms and not offer.ours.unheard else None)
         self.held = held or not moving
@@ -241,7 +251,9 @@ class MediaSession:
         streams = []
         for stream in self.streams:
             a, b = stream.ends["a"].stats(), stream.ends["b"].stats()
-            a.codec = b.codec = agreed(stream.answered) if stream.answered is not None else ""
+            a.codec = b.codec = codec = agreed(stream.answered) if stream.answered is not None else ""
+            a.quality = quality(stream.ends["a"].leg, codec)
+            b.quality = quality(stream.ends["b"].leg, codec)
             streams.append(StreamStats(stream.kind, a, b))
         return MediaStats(tuple(streams))
 
@@ -302,7 +314,7 @@ class MediaSession:
                 stream = Stream(media.kind, self._alias_key, self._audience)
             terms, place = None, None
             try:
-                if media.port and media.proto in keying.PROFILES:  # asked for, and of a kind that is relayed
+                if media.port and media.proto in PROFILES:  # asked for, and of a kind that is relayed
                     terms, place = self._terms(media, ours, stream.ends[side])
             except StreamRefused as error:
                 why = error.reason
@@ -317,7 +329,7 @@ class MediaSession:
         for plan in plans:
             if plan.terms is not None:
                 former = plan.stream.ends[other(side)].terms
-                secure, plan.lines = keying.lines_to_offer(self._ids, theirs, former)
+                secure, plan.lines = lines_to_offer(self._ids, theirs, former)
                 feedback = "F" if plan.media.proto.endswith("F") else ""  # it is kept (RFC 4585)
                 plan.profile = ("RTP/SAVP" if secure else "RTP/AVP") + feedback
         return plans
@@ -333,14 +345,14 @@ class MediaSession:
             place = self._networks.towards(ours.network, ours.signalling_host)
         else:
             place = self._networks.reaching(ours.network, media.host)
-        terms = keying.terms_from_offer(self._ids, media, ours, end.terms, end.told)
+        terms = terms_from_offer(self._ids, media, ours, end.terms, end.told)
         return self._sendable(terms, media, place), place
 
     def _settle(self, plan: Plan, media: Media, policy: MediaPolicy, end: Endpoint) -> Terms | None:
         if plan.terms is None or not media.port:
             return None
         assert end.place is not None, "its port was taken with the offer"
-        terms = keying.terms_from_answer(media, policy, plan.profile, plan.lines, plan.mux)
+        terms = terms_from_answer(media, policy, plan.profile, plan.lines, plan.mux)
         return self._sendable(terms, media, end.place)
 
     def _sendable(self, terms: Terms, media: Media, place: Place) -> Terms:
@@ -429,6 +441,7 @@ class MediaSession:
         for stream in self.streams:
             end = stream.ends[side]
             end.forget()
+            end.leg.begin()
             if end.place is not place:
                 self._return(end)
 
@@ -441,7 +454,7 @@ class MediaSession:
 
 def _prefer_secured(plans: list[Plan]) -> None:
     """Reject what is plain beside a secured stream of its kind: a peer that offers both means one of them."""
-    secured = {plan.media.kind for plan in plans if plan.terms and keying.is_secure(plan.terms.profile)}
+    secured = {plan.media.kind for plan in plans if plan.terms and is_secure(plan.terms.profile)}
     for plan in plans if secured else ():
         if plan.terms and not plan.terms.theirs and plan.media.kind in secured:
             plan.drop()

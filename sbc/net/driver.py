@@ -19,6 +19,7 @@ import gevent
 
 from sbc.b2bua.commands import (
     AnswerMedia,
+    Ask,
     AskRegister,
     Command,
     Connect,
@@ -43,6 +44,7 @@ from sbc.net.hooks.costs import Told
 from sbc.net.hooks.handshake import refusal
 from sbc.net.hooks.register import asked
 from sbc.net.hooks.run import HookFailure, HookRun
+from sbc.net.lookups.asked import Asked, Lookups
 from sbc.net.system.clock import Clock
 from sbc.net.transport.dial import DialFailed
 from sbc.net.transport.dialer import Dialer
@@ -159,6 +161,7 @@ class Driver:
         self, engine: Engine, media: MediaPlane, observer: Observer, clock: Clock,
         transports: Callable[[Handler], Dialer], watchers: Sequence[Watcher] = (),
         kept: Keeper | None = None,
+        lookups: Lookups | None = None,
     ) -> None:  # fmt: skip
         self.engine = engine
         self.media = media
@@ -166,6 +169,7 @@ class Driver:
         self.clock = clock
         self._watchers = tuple(watchers)
         self._kept = kept
+        self._lookups = lookups if lookups is not None else Lookups(clock)
         self._ended_media: dict[str, MediaStats] = {}
         self._timer = gevent.get_hub().loop.timer(0)
         self._timer_due = 0.0
@@ -182,6 +186,7 @@ class Driver:
             RunHooks: self._run_hooks,
             AskRegister: self._ask_register,
             KeepBindings: self._keep_bindings,
+            Ask: self._ask,
             Note: self._note,
             _Fault: self._tell_fault,
             _NotConnected: self._not_connected,
@@ -420,6 +425,16 @@ class Driver:
             command.user, command.bindings, lambda: self.run(self.engine.bindings_kept, command.key)
         )
         return []
+
+    def _ask(self, command: Ask) -> list[Command]:
+        asked = self._lookups.ask(command.lookup, command.sent, command.call)
+        if asked.over:
+            return self.engine.looked_up(command.call, asked.answer, self.clock.monotonic())
+        gevent.spawn(self._execute, self._await, (command, asked), command)
+        return []
+
+    def _await(self, command: Ask, asked: Asked) -> list[Command]:
+        return self.engine.looked_up(command.call, asked.wait(), self.clock.monotonic())
 
     def _teller(self, call: str) -> Told:
         """Who notes what hooks did, with the call that they did it for."""

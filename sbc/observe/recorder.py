@@ -14,6 +14,7 @@ from sbc.media.stats import MediaStats
 from sbc.observe.cdr import call_record
 from sbc.observe.journal import Journal, Level
 from sbc.observe.metrics import Counters
+from sbc.observe.qualities import Qualities
 from sbc.observe.throttle import Throttle
 from sbc.observe.views import FailureView
 from sbc.policy.shares import source_of
@@ -25,11 +26,13 @@ from sbc.tls.revocation.policy import SoftPass
 
 FAILURES_KEPT = 50
 # Lines a minute about one address, and about all: messages that are refused for what they are, phones
-# that come and go, handshakes that fail in one way, floods.
+# that come and go, handshakes that fail in one way, floods; of services that do not answer, about one that
+# fails in one way.
 _MESSAGES: Final = (5, 60)
 _PHONES: Final = (60, 600)
 _HANDSHAKES: Final = (30, 300)
 _FLOODS: Final = (1, 20)
+_LOOKUPS: Final = (5, 60)
 # Seconds between two lines about one source, or one reason, for which peers were let pass.
 LOG_EVERY: Final = 3600.0
 _MOST_SAID: Final = 4096
@@ -50,6 +53,7 @@ class Recorder:
     ) -> None:
         self.journal = journal
         self.counters = Counters()
+        self.qualities = Qualities()
         self.failures: deque[FailureView] = deque(maxlen=FAILURES_KEPT)
         self.failures_by_trunk: dict[tuple[str, str], int] = {}
         self.alerts_by_trunk: dict[tuple[str, str], int] = {}
@@ -62,6 +66,7 @@ class Recorder:
         self._phones = Throttle(*_PHONES)
         self._handshakes = Throttle(*_HANDSHAKES)
         self._floods = Throttle(*_FLOODS)
+        self._lookups = Throttle(*_LOOKUPS)
 
     def note(self, note: Note, media: MediaStats | None, now: float) -> None:
         """The core noted something; ``media`` are the counters of a call that ended."""
@@ -72,6 +77,10 @@ class Recorder:
                 self._write_record(call_record(note.call, note.fields, media))
             else:
                 kept.then(partial(self._record, note.call, note.fields, media))
+            if media is not None:
+                fields = note.fields
+                callee = str(fields["to"]) if fields.get("b") is not None else ""
+                self.qualities.note(str(fields.get("from", "")), callee, media)
             fields = {name: value for name, value in note.fields.items() if name in _ENDED_FIELDS}
             note = Note(note.event, note.call, fields)
         elif note.event in _OF_SOURCES and "remote" in note.fields:
@@ -80,6 +89,10 @@ class Recorder:
         elif note.event in _OF_PHONES:
             self._tell_of_source(note, now, self._phones)
             return
+        elif note.event == "lookup-failed":
+            of = f"{note.fields['lookup']} {note.fields['kind']}"
+            self._tell_sometimes(self._lookups, of, note, now)
+            return
         self.journal.note(note, now)
 
     def _record(self, call: str, fields: dict[str, Any], media: MediaStats | None) -> None:
@@ -87,9 +100,12 @@ class Recorder:
         self._write_record(call_record(call, fields, media))
 
     def _tell_of_source(self, note: Note, now: float, throttle: Throttle) -> None:
-        """Say it, unless much of that source was said just now."""
         host = str(note.fields["remote"]).rpartition(":")[0].strip("[]")
-        more = throttle.note(f"{note.event} {source_of(host)}", now)
+        self._tell_sometimes(throttle, source_of(host), note, now)
+
+    def _tell_sometimes(self, throttle: Throttle, of: str, note: Note, now: float) -> None:
+        """Say it, unless much of the same source or service was said just now."""
+        more = throttle.note(f"{note.event} {of}", now)
         if more is not None:
             reason = f"{note.fields.get('reason', '')}{more}"
             fields = {**note.fields, "reason": reason} if reason else note.fields

@@ -14,11 +14,14 @@ from __future__ import annotations
 
 from collections import deque
 from pathlib import Path
+from typing import Any
 
+from dsl.answers import read_answer
 from dsl.load import load
 from dsl.names import Known
 from sbc.b2bua.commands import (
     AnswerMedia,
+    Ask,
     AskRegister,
     Command,
     Connect,
@@ -34,6 +37,7 @@ from sbc.b2bua.commands import (
 )
 from sbc.b2bua.engine import Engine
 from sbc.base import Address, PeerError
+from sbc.config.lookup import Lookup, LookupConfig
 from sbc.config.model import Settings, Trunk
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.flow import Flow, PeerIdentity, ReuseKey, TlsFacts
@@ -59,7 +63,12 @@ rules:
 """
 
 
-def snapshot(rules: str = RULES, transport: str = "tls", **trunk_options: object) -> Snapshot:
+def snapshot(
+    rules: str = RULES,
+    transport: str = "tls",
+    lookups: Any = None,
+    **trunk_options: object,
+) -> Snapshot:
     """A snapshot with the trunks office, carrier, backup on one listener and ``plain`` on UDP."""
     settings = Settings.model_validate(
         {
@@ -84,10 +93,20 @@ def snapshot(rules: str = RULES, transport: str = "tls", **trunk_options: object
     trunks["plain"] = Trunk.model_validate(
         {"trunk": "plain", "listener": "udp", "peers": ["plain.example:5060"]}
     )
-    known = Known(trunks=frozenset(trunks), listeners=frozenset(("main", "udp")), tenants=frozenset())
+    services = {name: service(name, words, frozenset(trunks)) for name, words in (lookups or {}).items()}
+    known = Known(
+        trunks=frozenset(trunks), listeners=frozenset(("main", "udp")), tenants=frozenset(),
+        services={name: each.service for name, each in services.items()},
+    )  # fmt: skip
     ruleset, problems = load({"test.yaml": rules}, known)
     assert ruleset is not None, problems
-    return Snapshot("test", Path("."), settings, trunks, ruleset)
+    return Snapshot("test", Path("."), settings, trunks, ruleset, lookups=services)
+
+
+def service(name: str, words: dict[str, object], trunks: frozenset[str]) -> Lookup:
+    """A service that rules may ask, as `lookups` of sbc.yaml would have it."""
+    config = LookupConfig.model_validate({"url": "https://crm.example/", "facts": ["to.user"], **words})
+    return Lookup(name, config, config.service(name), trunks)
 
 
 class Peer:
@@ -197,6 +216,7 @@ class Stage:
         self.notes: list[Note] = []
         self.media: list[Command] = []
         self.asked: list[RunHooks] = []
+        self.asks: list[Ask] = []  # questions that wait for ``answers``
         self.told: list[tuple[str, dict[str, object]]] = []
         self.flows = 0
         self.peers: dict[str, Peer] = {
@@ -277,6 +297,8 @@ class Stage:
             if self.keeping is None:
                 return self.engine.bindings_kept(command.key, self.now)
             self.keeping.append(command)
+        elif isinstance(command, Ask):
+            self.asks.append(command)
         return []
 
     def dialled(self, command: Connect) -> list[Command]:
@@ -332,6 +354,13 @@ class Stage:
         except HookFailure as failure:
             return self.engine.hooks_done(command.call, None, str(failure), self.now)
         return self.engine.hooks_done(command.call, result, "", self.now)
+
+    def answers(self, said: dict[str, object] | None) -> None:
+        """The service that was asked first says this; None: nothing, in its time."""
+        asked = self.asks.pop(0)
+        lookup = asked.lookup
+        answer = None if said is None else read_answer(said, lookup.service, lookup.trunks)
+        self.carry_out(self.engine.looked_up(asked.call, answer, self.now))
 
     def noted(self, event: str) -> list[Note]:
         """Every note of this name so far."""

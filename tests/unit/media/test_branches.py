@@ -8,8 +8,8 @@ import pytest
 
 from sbc.base import LocalError
 from sbc.media.errors import MediaRefused
+from sbc.media.places import PortPool
 from sbc.media.policy import MediaPolicy
-from sbc.media.ports import PortPool
 from sbc.media.relay import packet
 from sbc.media.session import MediaSession
 from sbc.media.srtp import Protector, SrtpError, Unprotector
