@@ -172,4 +172,7 @@ def reads(node: syntax.Node) -> frozenset[str]:
     return found
 
 
-_LOOKED_UP = {"header": "header", "to.param": "ruri_param", "from.param": "from_param", "calls": "calls"}
+_LOOKED_UP = {
+    "header": "header", "to.param": "ruri_param", "from.param": "from_param", "calls": "calls",
+    "registered": "registered",
+}  # fmt: skip

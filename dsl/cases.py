@@ -9,7 +9,7 @@ from typing import Any
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from dsl.addresses import Party, read_party
+from dsl.addresses import Party, canonical_user, read_party
 from dsl.answers import NoAnswer, read_answer
 from dsl.arrival import NOBODY, NOWHERE, written
 from dsl.check_actions import PARTS
@@ -22,7 +22,7 @@ from dsl.simulate import AT, Expectation, RouteTest
 from dsl.source import Source, text_of
 
 LOOKUPS = "lookups"
-SHORT = ("to", "from", "time", "headers", "calls", "login")
+SHORT = ("to", "from", "time", "headers", "calls", "login", "registered")
 # Those that describe the INVITE, by what ``dsl.arrival.written`` calls them.
 _CALL = {"to": "called", "from": "caller", "headers": "headers"}
 EXPECT = (
@@ -132,6 +132,9 @@ def _party(source: Source, node: Node) -> Party:
 def _read_short(source: Source, name: str, value: Node, zone: tzinfo | None) -> dict[str, Any]:
     if name == "calls":
         return {"calls": _counts(source, value)}
+    if name == "registered":
+        users = frozenset([canonical_user(each) for each in _scalars(source, value)])
+        return {"registered": users.__contains__}
     text = _scalar(source, value)
     if name == "time":
         return {"now": _moment(source, value, text, zone)}

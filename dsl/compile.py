@@ -356,6 +356,8 @@ def _call(node: syntax.Call, scope: Scope) -> Value:
             return lambda draft: e164(first(draft), country)
         case "lower", _:
             return lambda draft: first(draft).lower()
+        case "registered", _:
+            return lambda draft: draft.facts.registered(canonical_user(first(draft)))
         case "length", _:
             return lambda draft: len(first(draft))
         case _:

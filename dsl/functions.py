@@ -63,6 +63,9 @@ FUNCTIONS: dict[str, Function] = {
         ("literal",), "host", 'from.param("tgrp")', "the same of the URI in the From header"
     ),
     "calls": Function(("trunk",), "number", 'calls("carrier")', "how many calls that trunk has now"),
+    "registered": Function(
+        ("text",), "truth", "registered(to.user)", "whether a phone of that user is registered with us"
+    ),
     "lower": Function(("text",), "text", "lower(to.user)", "in lower case"),
     "length": Function(("text",), "number", "length(to.user)", "the number of characters"),
     "number": Function(

@@ -155,8 +155,8 @@ class Portcullis:
             self.clock,
             transports,
             [self.recorder, self.rotator.progress],
-            self.bindings,
             self.lookups,
+            self.bindings,
         )
 
     def _follow_media(self, snapshot: Snapshot) -> None:

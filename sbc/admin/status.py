@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
+from sbc.admin.phones import by_trunk
 from sbc.admin.running import Running
 from sbc.b2bua.call import Call
 from sbc.b2bua.outcomes import Direction, Outcome
@@ -61,6 +62,8 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
         records=sbc.records.view(),
         recordings=sbc.recordings.view(),
         registrations=registrations(sbc),
+        phones=by_trunk(sbc),
+        registers=tuple(sbc.engine.reception.phones.counts.items()),
         names=tuple(_names(sbc)),
         lookups=tuple(sbc.lookups.views()),
         tenants=tuple(

@@ -183,8 +183,8 @@ Command = (
     | RecordMedia
     | DeleteMedia
     | RunHooks
+    | Ask
     | AskRegister
     | KeepBindings
-    | Ask
     | Note
 )

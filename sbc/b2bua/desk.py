@@ -95,8 +95,8 @@ class Desk:
 
     __slots__ = (
         "_calls", "_connect_keys", "_connecting", "_reminders", "_without_tcp", "balancer", "dialogs",
-        "draining", "epoch", "ids", "limits", "login", "outcomes", "peers", "proofs", "registrar", "reserves",
-        "rule_limits", "serving", "store", "transactions", "working_on",
+        "draining", "epoch", "ids", "limits", "login", "outcomes", "peers", "proofs", "registrar",
+        "reserves", "rule_limits", "serving", "store", "transactions", "working_on",
     )  # fmt: skip
 
     def __init__(self, store: SnapshotStore, ids: Ids, calls: dict[str, Any]) -> None:

@@ -181,6 +181,14 @@ class Engine(Desk):
             call.setup.on_hooks(result, at, out)
         return self._take()
 
+    def looked_up(self, call_id: str, answer: Answer | None, at: float) -> list[Command]:
+        """A service has answered about a call, or, None, it has not and never will."""
+        out, self.working_on = self._out, call_id
+        call = self.calls.get(call_id)
+        if call is not None and call.setup is not None:
+            call.setup.on_answer(answer, at, out)
+        return self._take()
+
     def register_asked(self, key: int, refused: str, failed: str, at: float) -> list[Command]:
         """Hooks were asked about a REGISTER: why they refuse it, ``file:line`` of one that failed."""
         self.reception.phones.on_asked(key, refused, failed, at, self._out)
@@ -189,14 +197,6 @@ class Engine(Desk):
     def bindings_kept(self, key: int, at: float) -> list[Command]:
         """What ``KeepBindings(key)`` has said is written down, or it was said why not."""
         self.reception.phones.on_kept(key, at, self._out)
-        return self._take()
-
-    def looked_up(self, call_id: str, answer: Answer | None, at: float) -> list[Command]:
-        """A service has answered about a call, or, None, it has not and never will."""
-        out, self.working_on = self._out, call_id
-        call = self.calls.get(call_id)
-        if call is not None and call.setup is not None:
-            call.setup.on_answer(answer, at, out)
         return self._take()
 
     def media_idle(self, call_id: str, at: float) -> list[Command]:

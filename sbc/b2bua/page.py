@@ -81,8 +81,9 @@ class Page:
             name, realm, stale = desk.login.user(self.request, snapshot.logins, realms, at)
             login = (name, realm)
         facts = facts_of(
-            self.request, a.flow, a.trunk.tenant, desk.date(at), desk.count, login, a.believed, a.trunk.trunk
-        )
+            self.request, a.flow, a.trunk.tenant, desk.date(at), desk.count, login, a.believed, a.trunk.trunk,
+            desk.registrar.registered,
+        )  # fmt: skip
         decision = snapshot.rules.decide(facts)
         if isinstance(decision, Route):
             self._take(decision, at, out)

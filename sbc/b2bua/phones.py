@@ -179,7 +179,7 @@ class Phones:
         desk, request, trunk = self._desk, asked.server.request, asked.trunk
         facts = facts_of(
             request, asked.flow, trunk.tenant, desk.date(at), desk.count, (asked.user, settings.realm),
-            trunk=trunk.trunk,
+            trunk=trunk.trunk, registered=desk.registrar.registered,
         )  # fmt: skip
         values = tuple(request.headers.values("contact"))
         expires = _longest(request.headers.get("Expires"), values)

@@ -71,7 +71,7 @@ class Setup:
                 login = (name, realm)
             facts = facts_of(
                 self.invitation.request, a.flow, a.trunk.tenant, desk.date(at), desk.count, login, a.believed,
-                a.trunk.trunk,
+                a.trunk.trunk, desk.registrar.registered,
             )  # fmt: skip
         if call.emergency:
             facts = replace(facts, emergency=True, unchallenged=bool(call.reserve_of))
@@ -91,7 +91,10 @@ class Setup:
         call, desk, request, from_ = self.call, self.call.desk, self.invitation.request, self.redirection
         by = from_.by if from_ is not None else self.referrer.by if self.referrer is not None else call.a
         believed = call.a.believed  # who calls is still the word of the caller's side
-        facts = facts_of(request, by.flow, by.trunk.tenant, desk.date(at), desk.count, believed=believed)
+        facts = facts_of(
+            request, by.flow, by.trunk.tenant, desk.date(at), desk.count, believed=believed,
+            registered=desk.registrar.registered,
+        )  # fmt: skip
         called = from_.called if from_ is not None else ""
         return replace(
             facts, trunk=by.trunk.trunk, listener=by.trunk.listener, redirected_from=called,
@@ -120,7 +123,8 @@ class Setup:
         call = self.call
         if self.asked is None or call.state != ROUTING:
             return
-        (question, facts), self.asked = self.asked, None
+        question, facts = self.asked
+        self.asked = None
         if answer is not None:
             call.answers = {**(call.answers or {}), question.service.name: answer.said}
         self._go_on(call.snapshot.rules.go_on(question, answer), facts, at, out)

@@ -77,7 +77,7 @@ def _status(status: Row) -> str:
         *_networks(status),
         *_peers(status),
     ]
-    shown += [*_names(status), *_lookups(status)]
+    shown += [*_phones(status), *_names(status), *_lookups(status)]
     return "\n".join([*shown, *_attention(status)])
 
 
@@ -141,6 +141,22 @@ def _refusals(codes: Sequence[Sequence[Any]]) -> str:
     """What calls without an answer came to, the most frequent first."""
     failed = sorted((each for each in codes if not each[0].startswith("2")), key=lambda each: -each[1])
     return ", ".join(f"{code}: {count}" for code, count in failed[:5]) or "-"
+
+
+def _phones(status: Row) -> list[str]:
+    """The trunks that phones come to, if any, and how many are registered there."""
+    if not status["phones"]:
+        return []
+    return [
+        "",
+        _columns(
+            status["phones"],
+            PHONES=lambda each: each["trunk"],
+            USERS=lambda each: each["users"],
+            CONTACTS=lambda each: each["contacts"],
+            REACHABLE=lambda each: each["reachable"],
+        ),
+    ]
 
 
 def _tenants(status: Row) -> list[str]:

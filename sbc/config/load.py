@@ -54,8 +54,7 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     files alone are no reason to refuse, unless no trunk is left: they quarantine the trunks that
     need them, or leave in force what ``former``, the snapshot that runs, has.
     """
-    directory = Path(directory)
-    tree = read_tree(directory)
+    tree = read_tree(directory := Path(directory))
     found = list(tree.diagnostics)
     settings = _settings(tree, found)
     trunk_files = read_trunks(tree.trunks, former.trunk_files if former is not None else {})
@@ -70,8 +69,8 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     hooks = _hooks(tree, settings, rules, found)
     ordered = tuple(sorted(set(found), key=_reading_order))
     # A file of certificates or keys stops no more than the trunks that need it.
-    refused = any(map(_fatal, set(ordered).difference(material.diagnostics)))
-    if settings is None or rules is None or refused:
+    others = set(ordered).difference(material.diagnostics)
+    if settings is None or rules is None or any(map(_fatal, others)):
         raise ConfigError(ordered)
     by_name = {each.value.trunk: each.value for each in trunks}
     stopped = quarantine(settings.value, by_name, material.broken, material.held, former)

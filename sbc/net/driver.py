@@ -160,16 +160,16 @@ class Driver:
     def __init__(
         self, engine: Engine, media: MediaPlane, observer: Observer, clock: Clock,
         transports: Callable[[Handler], Dialer], watchers: Sequence[Watcher] = (),
-        kept: Keeper | None = None,
         lookups: Lookups | None = None,
+        kept: Keeper | None = None,
     ) -> None:  # fmt: skip
         self.engine = engine
         self.media = media
         self.observer = observer
         self.clock = clock
         self._watchers = tuple(watchers)
-        self._kept = kept
         self._lookups = lookups if lookups is not None else Lookups(clock)
+        self._kept = kept
         self._ended_media: dict[str, MediaStats] = {}
         self._timer = gevent.get_hub().loop.timer(0)
         self._timer_due = 0.0
@@ -184,9 +184,9 @@ class Driver:
             RecordMedia: self._record_media,
             DeleteMedia: self._delete_media,
             RunHooks: self._run_hooks,
+            Ask: self._ask,
             AskRegister: self._ask_register,
             KeepBindings: self._keep_bindings,
-            Ask: self._ask,
             Note: self._note,
             _Fault: self._tell_fault,
             _NotConnected: self._not_connected,
@@ -410,6 +410,16 @@ class Driver:
             failed = f"{failure.file}:{failure.line}"
         return self.engine.hooks_done(command.call, result, failed, self.clock.monotonic())
 
+    def _ask(self, command: Ask) -> list[Command]:
+        asked = self._lookups.ask(command.lookup, command.sent, command.call)
+        if asked.over:
+            return self.engine.looked_up(command.call, asked.answer, self.clock.monotonic())
+        gevent.spawn(self._execute, self._await, (command, asked), command)
+        return []
+
+    def _await(self, command: Ask, asked: Asked) -> list[Command]:
+        return self.engine.looked_up(command.call, asked.wait(), self.clock.monotonic())
+
     def _ask_register(self, command: AskRegister) -> list[Command]:
         gevent.spawn(self._execute, self._register_asked, (command,), command)
         return []
@@ -425,16 +435,6 @@ class Driver:
             command.user, command.bindings, lambda: self.run(self.engine.bindings_kept, command.key)
         )
         return []
-
-    def _ask(self, command: Ask) -> list[Command]:
-        asked = self._lookups.ask(command.lookup, command.sent, command.call)
-        if asked.over:
-            return self.engine.looked_up(command.call, asked.answer, self.clock.monotonic())
-        gevent.spawn(self._execute, self._await, (command, asked), command)
-        return []
-
-    def _await(self, command: Ask, asked: Asked) -> list[Command]:
-        return self.engine.looked_up(command.call, asked.wait(), self.clock.monotonic())
 
     def _teller(self, call: str) -> Told:
         """Who notes what hooks did, with the call that they did it for."""

@@ -80,6 +80,7 @@ def exposition(status: StatusView) -> str:
             *qualities(status.trunks),
             *_tenants(status),
             *_registrations(status.registrations),
+            *_phones(status),
             *_names(status.names),
             *_lookups(status.lookups),
             *_sources(status.revocation),
@@ -252,6 +253,17 @@ def _registrations(found: tuple[RegistrationView, ...]) -> Iterator[str]:
     yield from _family("sbc_registration_up", "gauge", "1 where the trunk is registered.", up)
     ends = [({"trunk": each.trunk}, each.until) for each in found if each.until]
     yield from _family("sbc_registration_expiry_seconds", "gauge", "When its binding ends.", ends)
+
+
+def _phones(status: StatusView) -> Iterator[str]:
+    users = [({"trunk": each.trunk}, float(each.users)) for each in status.phones]
+    yield from _family("sbc_phone_users", "gauge", "Users who are registered.", users)
+    places = [({"trunk": each.trunk}, float(each.contacts)) for each in status.phones]
+    yield from _family("sbc_phone_contacts", "gauge", "Places at which they are.", places)
+    reached = [({"trunk": each.trunk}, float(each.reachable)) for each in status.phones]
+    yield from _family("sbc_phone_contacts_reachable", "gauge", "Those of them with a connection.", reached)
+    came = [({"result": name}, float(count)) for name, count in status.registers]
+    yield from _family("sbc_phone_registers_total", "counter", "What came of REGISTER.", came)
 
 
 def _names(found: tuple[NameView, ...]) -> Iterator[str]:

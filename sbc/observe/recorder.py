@@ -84,10 +84,10 @@ class Recorder:
             fields = {name: value for name, value in note.fields.items() if name in _ENDED_FIELDS}
             note = Note(note.event, note.call, fields)
         elif note.event in _OF_SOURCES and "remote" in note.fields:
-            self._tell_of_source(note, now, self._messages)
+            self._tell_sometimes(self._messages, _source(note), note, now)
             return
         elif note.event in _OF_PHONES:
-            self._tell_of_source(note, now, self._phones)
+            self._tell_sometimes(self._phones, _source(note), note, now)
             return
         elif note.event == "lookup-failed":
             of = f"{note.fields['lookup']} {note.fields['kind']}"
@@ -98,10 +98,6 @@ class Recorder:
     def _record(self, call: str, fields: dict[str, Any], media: MediaStats | None) -> None:
         """Of a call whose recording is whole by now."""
         self._write_record(call_record(call, fields, media))
-
-    def _tell_of_source(self, note: Note, now: float, throttle: Throttle) -> None:
-        host = str(note.fields["remote"]).rpartition(":")[0].strip("[]")
-        self._tell_sometimes(throttle, source_of(host), note, now)
 
     def _tell_sometimes(self, throttle: Throttle, of: str, note: Note, now: float) -> None:
         """Say it, unless much of the same source or service was said just now."""
@@ -263,6 +259,10 @@ def _nowhere(trunk: str, failure: Failure, direction: Direction) -> str:
 def _host(direction: Direction, sni: str, remote: Address) -> str:
     """What the peer is judged by beside its certificate: its address, or the name that we dialled."""
     return sni if direction == "outbound" and sni else remote.host
+
+
+def _source(note: Note) -> str:
+    return source_of(str(note.fields["remote"]).rpartition(":")[0].strip("[]"))
 
 
 def _alert(event: HandshakeFailed) -> str:

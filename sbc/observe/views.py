@@ -175,6 +175,35 @@ class QualityView:
 
 
 @dataclass(frozen=True, slots=True)
+class PhoneView:
+    """One place at which a user of ours is registered; ``reachable``: its connection is there."""
+
+    user: str
+    trunk: str
+    contact: str
+    remote: str
+    transport: str
+    reachable: bool
+    since: float
+    until: float
+    q: float = 1.0
+    instance: str = ""
+    reg_id: int = 0
+    user_agent: str = ""
+    path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PhonesView:
+    """The phones of one trunk: its users, the places they are registered at, and those with a connection."""
+
+    trunk: str
+    users: int = 0
+    contacts: int = 0
+    reachable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class TrunkView:
     """One trunk: its policy, whether it and which peers are reachable, and the certificates on both sides.
 
@@ -390,6 +419,7 @@ class StatusView:
     """The whole picture at ``now``; ``version`` is the snapshot in force, ``release`` the software's.
 
     ``replaced`` are earlier snapshots that calls still hold or that wait to be collected;
+    ``registers`` says how often what came of a phone's REGISTER.
     ``transactions`` are SIP transactions that live, ``free_media_ports`` pairs of ports not in use,
     of all ``networks``.
     """
@@ -412,6 +442,8 @@ class StatusView:
     records: RecordsView = field(default_factory=RecordsView)
     recordings: RecordingsView = field(default_factory=RecordingsView)
     registrations: tuple[RegistrationView, ...] = ()
+    phones: tuple[PhonesView, ...] = ()
+    registers: tuple[tuple[str, int], ...] = ()
     names: tuple[NameView, ...] = ()
     tenants: tuple[TenantView, ...] = ()
     lookups: tuple[LookupView, ...] = ()

@@ -110,7 +110,7 @@ class Phone:
 
     def asks(self, method: str = "REGISTER", uri: str = f"sip:{REALM}", **headers: str) -> None:
         """Send a request without credentials."""
-        self.peer.request(method, uri, **self.headers(**headers))
+        self.peer.request(method, uri, b"", **self.headers(**headers))
 
     def hears(self, status: int) -> Response:
         """The next thing that it hears; a challenge is kept for ``proves``."""
@@ -144,5 +144,5 @@ class Phone:
         """The whole of it: asked, challenged, proved, confirmed."""
         self.asks(**headers)
         self.hears(401)
-        self.proves(**headers)
+        self.proves("REGISTER", f"sip:{REALM}", b"", **headers)
         return self.hears(200)

@@ -289,6 +289,8 @@ class Stage:
             self.notes.append(command)
         elif isinstance(command, RunHooks):
             return self.hooks(command)
+        elif isinstance(command, Ask):
+            self.asks.append(command)
         elif isinstance(command, AskRegister):
             refused, failed = asked(command, self.hears_of_hooks)
             return self.engine.register_asked(command.key, refused, failed, self.now)
@@ -297,8 +299,6 @@ class Stage:
             if self.keeping is None:
                 return self.engine.bindings_kept(command.key, self.now)
             self.keeping.append(command)
-        elif isinstance(command, Ask):
-            self.asks.append(command)
         return []
 
     def dialled(self, command: Connect) -> list[Command]:

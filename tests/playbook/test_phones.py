@@ -357,6 +357,32 @@ def test_nobody_is_registered_any_more_whom_a_reload_removes() -> None:
     assert registered(made) == [] and made.kept["alice"] == ()
 
 
+RINGS = """
+rules:
+  - name: at home
+    when: registered(to.user)
+    then: reject 486 "at home"
+  - name: away
+    when: true
+    then: reject 480 "away"
+"""
+
+
+def test_rules_ask_who_is_registered() -> None:
+    made = stage(rules=RINGS)
+    Phone(made, "+4930100", name="desk").registers(Expires="60")
+    for number, status in (("+4930100", 486), ("+49-30-100", 486), ("+4930101", 480)):
+        made.office.request("INVITE", f"sip:{number}@{REALM}", SDP, Call_ID=f"to{number}")
+        made.office.hears(100)
+        made.office.hears(status)
+    for _ in range(61):
+        made.now += 1
+        made.carry_out(made.engine.probe(made.now))
+    made.office.request("INVITE", f"sip:+4930100@{REALM}", SDP, Call_ID="later")
+    made.office.hears(100)
+    made.office.hears(480)
+
+
 # Hooks
 
 

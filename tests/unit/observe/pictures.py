@@ -19,6 +19,7 @@ from sbc.observe.views import (
     ListenerView,
     NameView,
     OutcomeView,
+    PhonesView,
     QualityView,
     RegistrationView,
     ServerView,
@@ -118,6 +119,8 @@ def picture(**changes: Any) -> StatusView:
         failures=(FAILURE,),
         certificates=LIVES,
         registrations=(REGISTERED, NOT_REGISTERED),
+        phones=(PhonesView("desk", 12, 14, 13),),
+        registers=(("registered", 14), ("refused", 2)),
         names=(NAME, LOST_NAME),
     )
     return replace(status, **changes)

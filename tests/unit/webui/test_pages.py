@@ -90,6 +90,11 @@ def test_registrations_are_shown_where_there_are_any() -> None:
     assert "Registrations" not in text_of(page(picture(registrations=())))
 
 
+def test_phones_are_counted_where_there_are_any() -> None:
+    assert "desk 12 14 13" in " ".join(text_of(page()).split())
+    assert "Phones" not in text_of(page(picture(phones=())))
+
+
 def test_domains_and_their_servers_are_shown_where_there_are_any() -> None:
     text = text_of(page())
     for phrase in ("Domains", "carrier.example over tls, for office", "192.0.2.1:5061", "1 min 30 s",
