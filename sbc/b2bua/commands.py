@@ -98,6 +98,15 @@ class RecordMedia:
 
 
 @dataclass(slots=True)
+class HearMedia:
+    """From now on let ``hooks`` hear what both sides say."""
+
+    call: str
+    hooks: tuple[Hook, ...]
+    facts: Facts
+
+
+@dataclass(slots=True)
 class DeleteMedia:
     """Close the call's media, return its ports; its counters go to the call's record."""
 
@@ -181,6 +190,7 @@ Command = (
     | DropMedia
     | RollbackMedia
     | RecordMedia
+    | HearMedia
     | DeleteMedia
     | RunHooks
     | Ask

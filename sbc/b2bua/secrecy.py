@@ -91,9 +91,9 @@ def secrecy_report(snapshot: Snapshot) -> tuple[Leak, ...]:
 
 
 def _recorded(snapshot: Snapshot, asked: Asked) -> Iterator[Leak]:
-    """What a call was protected for, and is kept in files that are not: on either of its legs."""
-    settings = snapshot.settings.recordings
-    if settings is None:
+    """Calls that are protected on either leg, and are kept in files that are not, or heard by a hook."""
+    settings, listening = snapshot.settings.recordings, snapshot.hooks.media
+    if settings is None and not listening:
         return
     remedy = "leaving out `record`, or by an encrypted file system there"
     # Who redirects or transfers a call makes it one of his trunk.
@@ -105,6 +105,10 @@ def _recorded(snapshot: Snapshot, asked: Asked) -> Iterator[Leak]:
         reached = _reached(snapshot, asked, origin.trunk, known, "SRTP")
         called = [snapshot.trunks[each] for each in reached if each in snapshot.trunks]
         if not any(_is_protected(snapshot, each) for each in (origin, *called)):
+            continue
+        for hook in listening if called else ():
+            yield Leak("RECORDING", origin.trunk, hook.path, "its on_media", "taking that out")
+        if settings is None:
             continue
         others = [(each, _settled(snapshot, snapshot.trunks[each])) for each in sorted(moving)]
         met = [

@@ -27,6 +27,7 @@ from sbc.b2bua.commands import (
     Connect,
     DeleteMedia,
     DropMedia,
+    HearMedia,
     KeepBindings,
     Note,
     OfferMedia,
@@ -283,7 +284,9 @@ class Stage:
             if b"no ports" in command.sdp:
                 error = PeerError("all are in use", 503)
             return self.engine.media_ready(command.call, b"via-sbc " + command.sdp, error, self.now)
-        elif isinstance(command, DeleteMedia | RecordMedia | RollbackMedia | TakeMedia | DropMedia):
+        elif isinstance(
+            command, DeleteMedia | DropMedia | HearMedia | RecordMedia | RollbackMedia | TakeMedia
+        ):
             self.media.append(command)
         elif isinstance(command, Note):
             self.notes.append(command)

@@ -1,4 +1,4 @@
-"""A service that rules ask is told of in `sbc status`, the metrics and the page; its failures in few lines."""
+"""A service that rules ask is told of in `sbc status`, metrics and page; its failures in few lines."""
 
 from __future__ import annotations
 
