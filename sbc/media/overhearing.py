@@ -25,7 +25,8 @@ class _Ear:
         """Keep an RTP packet that came at ``at``: the tap of a leg."""
         heard = self._heard
         if len(heard.waiting) >= MOST_WAITING or heard.over:
-            heard.missed += not heard.over
+            if not heard.over:
+                heard.missed += 1
             return
         heard.waiting.append((self._side, data, at))
 

@@ -65,6 +65,10 @@ class Ear:
         self._packets.append(data)
         self._times.append(at)
 
+    def since(self, now: float) -> float:
+        """When the first came that waits; ``now`` where none does."""
+        return self._times[0] if self._times else now
+
     def taken(self) -> tuple[list[bytes], list[float]]:
         """What has come since, with when; it is forgotten here."""
         packets, times = self._packets, self._times
@@ -128,10 +132,10 @@ class Recording:
     def take(self, at: float, last: bool = False) -> list[Piece]:
         """What is to be written now; with ``last`` all that is left."""
         pieces: list[Piece] = []
-        taken = [(ear, *ear.taken()) for ear in self._ears]
-        earliest = min([times[0] for _, _, times in taken if times], default=at)
+        earliest = min([ear.since(at) for ear in self._ears], default=at)
         self._release(self._position(earliest), False, pieces)  # however long ago the last look was
-        for ear, packets, times in taken:
+        for ear in self._ears:
+            packets, times = ear.taken()
             if packets:
                 self._read(ear, packets, times, pieces)
         self._release(self._position(at), last, pieces)
@@ -180,6 +184,8 @@ class Recording:
                 continue
             payload = payload_of(data)
             length = len(payload) // octets
+            if length * octets != len(payload):
+                payload = payload[: length * octets]
             place = line.place(data, length, max(0, int((at - began) * RATE)))
             if place == NOWHERE or place < self._written:
                 self.dropped += 1
@@ -190,7 +196,7 @@ class Recording:
                 parts, codec, start = [], form.codec, place
             parts.append(payload)
             end = place + length
-            if data[0] == 0x80 and data[1] < 0x80:
+            if data[0] == 0x80 and data[1] < 0x80 and len(data) == 12 + length * octets:
                 head, source, step, size = data[:2], data[8:12], 1 << 32 | length, len(data)
                 follows = int.from_bytes(data[2:8], "big") + step
         if passed:
@@ -225,7 +231,7 @@ class Recording:
             # What accompanies a codec (events, comfort noise) is found in its dump, so it is described, too.
             said = {**{each: its for each, its in self._formats[side].items() if not width(its)}, **known}
             pieces.append(Piece(DESCRIBED[side], written(said), 0))
-        offset = int((at - self._began) * 1000) & 0xFFFFFFFF
+        offset = max(0, int((at - self._began) * 1000)) & 0xFFFFFFFF
         data = data[:_MOST_DUMPED]
         dump.append(_DUMPED.pack(len(data) + _DUMPED.size, len(data), offset))
         dump.append(data)
