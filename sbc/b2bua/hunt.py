@@ -195,17 +195,12 @@ class Hunt:
             call.media_refused("a", error, out)
             self.invitation.refuse(error.status, "", at, out, error.reason)
             return
-        branch = desk.ids.branch()
+        route, branch = self.route, desk.ids.branch()
+        if route.hops[self.hop].edits:
+            route = route.at(self.hop)
         try:
             request = invite(
-                leg,
-                self.invitation.request,
-                self.route.at(self.hop),
-                leg.target,
-                branch,
-                sdp,
-                call.a,
-                call.redirected[0],
+                leg, self.invitation.request, route, leg.target, branch, sdp, call.a, call.redirected[0]
             )
         except PeerError as refused:
             self.invitation.refuse(refused.status, "Privacy Not Available", at, out, refused.reason)
