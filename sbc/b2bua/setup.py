@@ -76,7 +76,7 @@ class Setup:
         if call.emergency:
             facts = replace(facts, emergency=True, unchallenged=bool(call.reserve_of))
         call.asserted = facts.asserted_user
-        if hooks.answer or hooks.end:
+        if hooks.answer or hooks.end or hooks.media:
             call.facts = facts
         if hooks.invite:
             out.append(RunHooks(call.id, call.snapshot, hooks.invite, facts))

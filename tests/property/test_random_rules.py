@@ -150,9 +150,8 @@ class Author:
         done = [self._action() for _ in range(self.dice.choice((0, 0, 0, 1, 1, 2, 4)))]
         ending = self._ending()
         if ending.startswith(("reject", "redirect")):
-            done = [
-                each for each in done if not each.startswith(("call hook", "at most", "answer", "record"))
-            ]
+            of_routes = ("call hook", "at most", "answer", "record")
+            done = [each for each in done if not each.startswith(of_routes)]
         return "; ".join(dict.fromkeys((*done, ending)))
 
     def _action(self) -> str:

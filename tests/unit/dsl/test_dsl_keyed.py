@@ -62,7 +62,7 @@ tests:
 def test_rows_by_name_and_by_date(kind: str) -> None:
     clip = table("clip", CLIP if kind == "csv" else YAML, kind)
     given = replace(ALL, tables={**ALL.tables, "clip": clip})
-    rules, _ = load({"a.yaml": RULES}, given)
+    rules, found = load({"a.yaml": RULES}, given)
     assert rules is not None and not found, found
     assert rules.run_tests() == []
     decision = rules.decide(Facts(trunk="office", now=1782900000.0))
