@@ -145,15 +145,16 @@ class Call:
         "tags",
         "timers",
         "tried",
+        "trying",
         "until",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, id: str, snapshot: Snapshot, a: Leg, at: float) -> None:
-        self.desk = desk
-        self.id = id
+        self.desk, self.id = desk, id
         self.snapshot = snapshot
         self.a = a
         self.b: Leg | None = None
+        self.trying: tuple[Leg, ...] = ()  # those of several callees that are tried at once
         self.state: State = ROUTING
         self.forks: dict[str, Fork] = {}
         self.fork: Fork | None = None
@@ -209,6 +210,10 @@ class Call:
         found = self.a if side == "a" else self.b
         assert found is not None, "a dialog on a side implies its leg"
         return found
+
+    def leg_in(self, fork: Fork, side: Side) -> Leg:
+        """The leg of the dialog on ``side`` of ``fork``, which may be that of one of several callees."""
+        return fork.leg if side == "b" and fork.leg is not None else self.leg(side)
 
     # Timers: the deadline here is the truth, an entry in the engine's heap is only a reminder, of
     # which a call has one: what an ended call left in the heap would pin memory for minutes.
@@ -308,6 +313,13 @@ class Call:
         for fork in self.forks.values():
             self.desk.dialogs.unregister(fork)
         self.forks.clear()
+
+    def drop_forks_of(self, leg: Leg) -> None:
+        """The early dialogs of one of several callees are over."""
+        for tag, each in list(self.forks.items()):
+            if each.leg is leg:
+                self.desk.dialogs.unregister(each)
+                del self.forks[tag]
 
     # Requests of our own within a dialog
 

@@ -203,10 +203,18 @@ def _reached(
     reached = [
         each
         for rule, _ in _reachable(_rules_of(asked, trunk), known, promise)
-        for each in rule.outcome.trunks
+        for each in _trunks_of(snapshot, rule)
     ]
     anywhere = snapshot.hooks.route or _deciding(_rules_of(asked, trunk), known, promise)
     return [*reached, *snapshot.trunks] if anywhere else reached
+
+
+def _trunks_of(snapshot: Snapshot, rule: Rule) -> tuple[str, ...]:
+    """The trunks that a rule can route to; where users are registered those where any may be."""
+    if not rule.outcome.registered:
+        return rule.outcome.trunks
+    phones = [name for name, trunk in snapshot.trunks.items() if trunk.phones]
+    return tuple(dict.fromkeys((*rule.outcome.trunks, *phones)))
 
 
 def _settled(snapshot: Snapshot, origin: Trunk) -> dict[str, str]:
@@ -234,7 +242,7 @@ def _leaks(
 ) -> Iterator[Leak]:
     hooks = snapshot.hooks.route if not after else ()
     for rule, settings in _reachable(rules, known, promise):
-        for name in rule.outcome.trunks:
+        for name in _trunks_of(snapshot, rule):
             if _leaves(snapshot, snapshot.trunks.get(name), promise, settings):
                 remedy = f"{_REMEDY[promise]} in the rule or {_FLOOR[promise]} in the trunk {name}"
                 yield Leak(promise, origin.trunk, name, f"rule {rule.place}{after}", remedy)

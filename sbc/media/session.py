@@ -11,6 +11,10 @@ INVITE, or first in a 183 and again in the 200. The last answer wins; the same b
 answered with the same bytes, an offer until it has its answer. ``rollback`` applies the terms from
 before the offer.
 
+Where the caller's offer goes to several callees at once, each is a *branch*: it has endpoints, keys and a
+session identifier of its own across from the one leg of the caller. One branch is in the callee's place at
+a time (``turn``), the others wait with what they have, until one is taken and all others are dropped.
+
 Our port, our key and our session identifier belong to the leg and stay with it. Only
 ``restart`` takes them from the other leg: it means that another peer, the next trunk of a
 failover, gets the same offer, and no key is ever shown to two peers.
@@ -23,13 +27,12 @@ from sbc.ids import Ids
 from sbc.media.codecs import agreed, chosen
 from sbc.media.errors import MediaRefused, StreamRefused
 from sbc.media.formats import Formats, formats_of
-from sbc.media.listening import Audience, tap_of
+from sbc.media.listening import Audience
 from sbc.media.places import Networks, Place
+from sbc.media.plans import Branch, Offer, Plan, Stream, lend_ears
 from sbc.media.policy import MediaPolicy
 from sbc.media.quality import quality
-from sbc.media.relay import pair
 from sbc.media.rewrite import Origin, labels, rejected, section
-from sbc.media.sdes import CryptoLine
 from sbc.media.sdp import Media, SessionDescription, parse_sdp
 from sbc.media.stats import MediaStats, StreamStats
 from sbc.media.terms import (
@@ -43,57 +46,6 @@ from sbc.media.terms import (
 )
 
 
-class Stream:
-    """One ``m=`` line of the call: its endpoints by side. A rejected stream has no ports."""
-
-    __slots__ = ("answered", "ends", "kind")
-
-    def __init__(self, kind: str, alias_key: bytes) -> None:
-        self.kind = kind
-        self.answered: Media | None = None  # the section of the last answer
-        a, b = pair()
-        for leg in (a, b):
-            leg.alias_key = alias_key
-        self.ends = {"a": Endpoint(a), "b": Endpoint(b)}
-
-
-class _Plan:
-    """What an offered stream becomes if it is answered; ``terms`` None: we reject it ourselves."""
-
-    __slots__ = ("before", "lines", "media", "mux", "place", "profile", "stream", "terms")
-
-    def __init__(self, media: Media, stream: Stream, terms: Terms | None, place: Place | None) -> None:
-        self.place = place
-        self.media = media
-        self.stream = stream
-        self.terms = terms
-        self.mux = terms is not None and terms.mux
-        self.profile = media.proto
-        self.lines: tuple[CryptoLine, ...] = ()
-        self.before = stream.ends["a"].terms, stream.ends["b"].terms
-
-    def drop(self) -> None:
-        """Reject the stream: it gets port 0 on both sides (RFC 3264 5.1, 6)."""
-        self.terms, self.mux = None, False
-
-
-class _Offer:
-    """The offer that is open or was answered last."""
-
-    __slots__ = ("answer", "answered", "known", "ours", "plans", "sdp", "side", "theirs", "written")
-
-    def __init__(
-        self, side: str, sdp: bytes, plans: list[_Plan], ours: MediaPolicy, theirs: MediaPolicy, known: int
-    ) -> None:
-        self.side = side
-        self.sdp = sdp
-        self.plans = plans
-        self.ours = ours
-        self.theirs = theirs
-        self.known = known
-        self.written = self.answered = self.answer = b""
-
-
 def other(side: str) -> str:
     """Return the side across."""
     return "b" if side == "a" else "a"
@@ -102,8 +54,8 @@ def other(side: str) -> str:
 class MediaSession:
     """The media of one call, whose legs may be in different ``networks``."""
 
-    __slots__ = ("_alias_key", "_audience", "_ids", "_networks", "_offer", "_origins", "_seen", "_seen_at",
-                 "_staged", "call_id", "held", "streams")  # fmt: skip
+    __slots__ = ("_alias_key", "_audience", "_branch", "_branches", "_ids", "_networks", "_offer", "_origins",
+                 "_seen", "_seen_at", "_staged", "call_id", "held", "streams")  # fmt: skip
 
     def __init__(self, call_id: str, ids: Ids, networks: Networks) -> None:
         self.call_id = call_id
@@ -111,10 +63,12 @@ class MediaSession:
         self.held = False
         self._ids = ids
         self._networks = networks
-        self._offer: _Offer | None = None
+        self._offer: Offer | None = None
         self._staged = False  # the last offer was good, so there is something to roll back
         self._origins: dict[str, Origin] = {}
         self._alias_key = ids.key(16)
+        self._branch = 0  # which of several is in the callee's place; 0: there is one, or one was taken
+        self._branches: dict[int, Branch] | None = None  # the others
         self._audience: tuple[Audience, ...] = ()
         self._seen = 0
         self._seen_at: float | None = None
@@ -149,7 +103,7 @@ class MediaSession:
                 end.prune()
         for plan in plans[known:]:
             self.streams.append(plan.stream)
-        self._offer = offer = _Offer(side, sdp, plans, ours, theirs, known)
+        self._offer = offer = Offer(side, sdp, plans, ours, theirs, known)
         self._staged = True
         target = other(side)
         address = _session_address(plans, target) or far.address
@@ -221,14 +175,73 @@ class MediaSession:
         self._return_ports(offer.plans, unused=True)
         del self.streams[offer.known :]
 
+    def turn(self, branch: int) -> int:
+        """Put the callee of ``branch`` in its place: the next offer or answer is from or to that one.
+
+        Returns which one was there and has answered, and so is talked to already, 0 for none.
+        """
+        if branch == self._branch:
+            return 0
+        former = self._branch if self._offer is not None and self._offer.answered else 0
+        waiting = self._branches = self._branches or {}
+        if self._branch:
+            ends = [stream.ends["b"] for stream in self.streams]
+            waiting[self._branch] = Branch(ends, self._offer, self._staged, self._origins.pop("b", None))
+        else:
+            self._vacate()  # whoever was offered it before, alone, is offered nothing any more
+            for stream in self.streams:
+                stream.ends["b"].leg.release()
+        came = waiting.pop(branch, None) or Branch([], None, False, None)
+        self._branch, self._offer, self._staged = branch, came.offer, came.staged
+        if came.origin is not None:
+            self._origins["b"] = came.origin
+        for index, stream in enumerate(self.streams):
+            near = stream.ends["a"].leg
+            known = index < len(came.ends)
+            end = came.ends[index] if known else stream.beside(self._alias_key, self._audience)
+            stream.ends["b"], near.other = end, end.leg
+        return former
+
+    def take(self, branch: int) -> None:
+        """``branch`` is the callee from now on, and all others are dropped."""
+        self.turn(branch)
+        self._branch = 0
+        for each in (self._branches or {}).values():
+            self._close(each.ends)
+        self._branches = None
+
+    def drop(self, branch: int) -> None:
+        """Nothing comes of ``branch``: silence it and give its ports back."""
+        if branch == self._branch:
+            self._vacate()
+            self._branch = 0
+            return
+        waiting = self._branches
+        if waiting is not None and branch in waiting:
+            self._close(waiting.pop(branch).ends)
+
+    def _vacate(self) -> None:
+        """Nobody is in the callee's place any more."""
+        self._offer, self._staged = None, False
+        self._origins.pop("b", None)
+        for stream in self.streams:
+            stream.ends["b"].forget()
+            self._return(stream.ends["b"])
+
+    def _close(self, ends: list[Endpoint]) -> None:
+        for end in ends:
+            end.forget()
+            end.leg.release()
+            self._return(end)
+
     def close(self) -> MediaStats:
         """Silence every leg, give the ports back and return the final counters."""
         stats = self.stats()
+        for each in (self._branches or {}).values():
+            self._close(each.ends)
+        self._branches = None
         for stream in self.streams:
-            for end in stream.ends.values():
-                end.forget()
-                end.leg.release()
-                self._return(end)
+            self._close(list(stream.ends.values()))
         self.streams = []
         self._offer = None
         return stats
@@ -262,8 +275,12 @@ class MediaSession:
     def listen(self, listener: Audience) -> None:
         """Let ``listener`` hear both sides from now on, decoded, beside those that hear them already."""
         self._audience = (*self._audience, listener)
-        for stream in self.streams:
-            _lend_ears(stream, (listener,))
+        for index, stream in enumerate(self.streams):
+            for side, end in stream.ends.items():
+                lend_ears(stream.kind, side, end.leg, (listener,))
+            for each in (self._branches or {}).values():
+                for end in each.ends[index : index + 1]:
+                    lend_ears(stream.kind, "b", end.leg, (listener,))
         self._describe((listener,))
 
     def _describe(self, listeners: tuple[Audience, ...]) -> None:
@@ -287,23 +304,21 @@ class MediaSession:
 
     def _plans(
         self, side: str, description: SessionDescription, ours: MediaPolicy, theirs: MediaPolicy
-    ) -> list[_Plan]:
-        plans: list[_Plan] = []
+    ) -> list[Plan]:
+        plans: list[Plan] = []
         why, asked = "the offer has no stream that can be relayed", False
         for index, media in enumerate(description.media):
             if index < len(self.streams):
                 stream = self.streams[index]
             else:
-                stream = Stream(media.kind, self._alias_key)
-                if self._audience:
-                    _lend_ears(stream, self._audience)
+                stream = Stream(media.kind, self._alias_key, self._audience)
             terms, place = None, None
             try:
                 if media.port and media.proto in PROFILES:  # asked for, and of a kind that is relayed
                     terms, place = self._terms(media, ours, stream.ends[side])
             except StreamRefused as error:
                 why = error.reason
-            plans.append(_Plan(media, stream, terms, place))
+            plans.append(Plan(media, stream, terms, place))
             asked = asked or media.port > 0
         if len(plans) > 1:
             _prefer_secured(plans)
@@ -333,7 +348,7 @@ class MediaSession:
         terms = terms_from_offer(self._ids, media, ours, end.terms, end.told)
         return self._sendable(terms, media, place), place
 
-    def _settle(self, plan: _Plan, media: Media, policy: MediaPolicy, end: Endpoint) -> Terms | None:
+    def _settle(self, plan: Plan, media: Media, policy: MediaPolicy, end: Endpoint) -> Terms | None:
         if plan.terms is None or not media.port:
             return None
         assert end.place is not None, "its port was taken with the offer"
@@ -374,16 +389,18 @@ class MediaSession:
             raise MediaRefused("the description names a port of ours where signalling arrives")
 
     def _owns(self, remote: Address) -> bool:
-        for stream in self.streams:
-            for end in stream.ends.values():
-                place = end.place
-                if place is None or end.local != remote.port & ~1:
-                    continue
-                if remote.host == place.address or place.ports.owner(remote.host, remote.port) == "call":
-                    return True
+        ends = [end for stream in self.streams for end in stream.ends.values()]
+        if self._branches:
+            ends += [end for each in self._branches.values() for end in each.ends]
+        for end in ends:
+            place = end.place
+            if place is None or end.local != remote.port & ~1:
+                continue
+            if remote.host == place.address or place.ports.owner(remote.host, remote.port) == "call":
+                return True
         return False
 
-    def _take_ports(self, plans: list[_Plan], side: str, far: Place, caller: MediaPolicy) -> None:
+    def _take_ports(self, plans: list[Plan], side: str, far: Place, caller: MediaPolicy) -> None:
         """Take what the legs have not yet; ``far`` is the place of the leg that is offered to."""
         taken: list[Endpoint] = []
         whole = False
@@ -403,7 +420,7 @@ class MediaSession:
             for end in () if whole else taken:
                 self._return(end)
 
-    def _return_ports(self, plans: list[_Plan], unused: bool = False) -> None:
+    def _return_ports(self, plans: list[Plan], unused: bool = False) -> None:
         """Give back the ports of streams that the offer rejected, or (``unused``) that hold no terms."""
         for plan in plans:
             ends = plan.stream.ends
@@ -435,14 +452,7 @@ class MediaSession:
         return origin
 
 
-def _lend_ears(stream: Stream, listeners: tuple[Audience, ...]) -> None:
-    """Let these hear the stream, if it is sound."""
-    for side, end in stream.ends.items() if stream.kind == "audio" else ():
-        for each in listeners:
-            end.leg.tap = tap_of(end.leg.tap, each.ear(side).hear)
-
-
-def _prefer_secured(plans: list[_Plan]) -> None:
+def _prefer_secured(plans: list[Plan]) -> None:
     """Reject what is plain beside a secured stream of its kind: a peer that offers both means one of them."""
     secured = {plan.media.kind for plan in plans if plan.terms and is_secure(plan.terms.profile)}
     for plan in plans if secured else ():
@@ -450,7 +460,7 @@ def _prefer_secured(plans: list[_Plan]) -> None:
             plan.drop()
 
 
-def _drop_over(most: int, plans: list[_Plan]) -> None:
+def _drop_over(most: int, plans: list[Plan]) -> None:
     """Reject the streams that are too many: each takes two pairs of ports. Running ones come first."""
     wanted = [plan for plan in plans if plan.terms is not None]
     if len(wanted) > most:
@@ -459,7 +469,7 @@ def _drop_over(most: int, plans: list[_Plan]) -> None:
             plan.drop()
 
 
-def _session_address(plans: list[_Plan], side: str) -> str:
+def _session_address(plans: list[Plan], side: str) -> str:
     """What the session's ``c=`` says: where the first stream is received, '' without one."""
     for plan in plans:
         place = plan.stream.ends[side].place
@@ -468,7 +478,7 @@ def _session_address(plans: list[_Plan], side: str) -> str:
     return ""
 
 
-def _offered(plan: _Plan, end: Endpoint, address: str) -> str:
+def _offered(plan: Plan, end: Endpoint, address: str) -> str:
     """Write an offered section to the other leg; it says where it is received unless that is ``address``."""
     if plan.terms is None or end.place is None:
         return rejected(plan.media)
@@ -476,11 +486,11 @@ def _offered(plan: _Plan, end: Endpoint, address: str) -> str:
     return section(plan.media, end.local, plan.profile, plan.mux, plan.lines, where)
 
 
-def _labelled(text: str, plan: _Plan, media: Media) -> str:
+def _labelled(text: str, plan: Plan, media: Media) -> str:
     return text + labels(media) if plan.terms is not None else text
 
 
-def _answered(plan: _Plan, media: Media, end: Endpoint, address: str) -> str:
+def _answered(plan: Plan, media: Media, end: Endpoint, address: str) -> str:
     """Write the answer's section to the leg that offered, in its profile."""
     assert plan.terms is not None and end.place is not None, "its port was taken with the offer"
     lines = () if plan.terms.ours is None else (plan.terms.ours,)

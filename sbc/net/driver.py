@@ -24,6 +24,7 @@ from sbc.b2bua.commands import (
     Command,
     Connect,
     DeleteMedia,
+    DropMedia,
     HearMedia,
     KeepBindings,
     Note,
@@ -31,6 +32,7 @@ from sbc.b2bua.commands import (
     RecordMedia,
     RollbackMedia,
     RunHooks,
+    TakeMedia,
 )
 from sbc.b2bua.engine import Engine
 from sbc.b2bua.wreck import REASON, Wreck
@@ -68,12 +70,19 @@ class MediaPlane(Protocol):
     """Who carries the media: ``sbc.net.media.embedded.MediaIO``, or a relay elsewhere."""
 
     def offer(
-        self, call: str, side: str, sdp: bytes, ours: MediaPolicy, theirs: MediaPolicy, restart: bool
-    ) -> bytes:
+        self, call: str, side: str, sdp: bytes, ours: MediaPolicy, theirs: MediaPolicy, restart: bool,
+        branch: int,
+    ) -> bytes:  # fmt: skip
         """Turn an offer into ours to the other side; PeerError or LocalError where it cannot be had."""
 
-    def answer(self, call: str, side: str, sdp: bytes) -> bytes:
+    def answer(self, call: str, side: str, sdp: bytes, branch: int) -> bytes:
         """Turn an answer into ours to the side that offered; PeerError or LocalError likewise."""
+
+    def take(self, call: str, branch: int) -> None:
+        """Keep the callee of ``branch`` as the only one."""
+
+    def drop(self, call: str, branch: int) -> None:
+        """Close the side of one of several callees."""
 
     def rollback(self, call: str) -> None:
         """Return to the media from before the last offer."""
@@ -176,6 +185,8 @@ class Driver:
             Connect: self._connect,
             OfferMedia: self._ask_media,
             AnswerMedia: self._ask_media,
+            TakeMedia: self._take_media,
+            DropMedia: self._drop_media,
             RollbackMedia: self._rollback_media,
             RecordMedia: self._record_media,
             HearMedia: self._hear_media,
@@ -362,14 +373,22 @@ class Driver:
         try:
             if isinstance(command, OfferMedia):
                 ours, theirs = command.ours, command.theirs
-                sdp = self.media.offer(call, side, command.sdp, ours, theirs, command.restart)
+                sdp = self.media.offer(call, side, command.sdp, ours, theirs, command.restart, command.branch)
             else:
-                sdp = self.media.answer(call, side, command.sdp)
+                sdp = self.media.answer(call, side, command.sdp, command.branch)
         except PeerError as refused:
             error = refused
         except LocalError as failed:
             error = PeerError(str(failed), 503)
         return self.engine.media_ready(call, sdp, error, self.clock.monotonic())
+
+    def _take_media(self, command: TakeMedia) -> list[Command]:
+        self.media.take(command.call, command.branch)
+        return []
+
+    def _drop_media(self, command: DropMedia) -> list[Command]:
+        self.media.drop(command.call, command.branch)
+        return []
 
     def _rollback_media(self, command: RollbackMedia) -> list[Command]:
         self.media.rollback(command.call)

@@ -26,6 +26,7 @@ from sbc.b2bua.commands import (
     Command,
     Connect,
     DeleteMedia,
+    DropMedia,
     HearMedia,
     KeepBindings,
     Note,
@@ -33,6 +34,7 @@ from sbc.b2bua.commands import (
     RecordMedia,
     RollbackMedia,
     RunHooks,
+    TakeMedia,
 )
 from sbc.b2bua.engine import Engine
 from sbc.base import Address, PeerError
@@ -282,7 +284,9 @@ class Stage:
             if b"no ports" in command.sdp:
                 error = PeerError("all are in use", 503)
             return self.engine.media_ready(command.call, b"via-sbc " + command.sdp, error, self.now)
-        elif isinstance(command, DeleteMedia | HearMedia | RecordMedia | RollbackMedia):
+        elif isinstance(
+            command, DeleteMedia | DropMedia | HearMedia | RecordMedia | RollbackMedia | TakeMedia
+        ):
             self.media.append(command)
         elif isinstance(command, Note):
             self.notes.append(command)
