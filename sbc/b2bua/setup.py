@@ -131,7 +131,7 @@ class Setup:
         call = self.call
         if isinstance(decision, Question):
             self.asked = decision, facts
-            out.append(Ask(call.id, call.snapshot.lookups[decision.service.name], decision.sent))
+            out.append(Ask(call.id, call.snapshot.lookups[decision.service.name], decision.sent, facts.trunk))
             return
         call.tags = facts.tags + decision.tags
         if isinstance(decision, Route):
