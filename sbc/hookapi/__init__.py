@@ -1,6 +1,6 @@
 """All that a hook needs to import: what hooks are told, what they may answer, and short ways to say it.
 
-A hook is a file in hooks/ that defines one or more of six functions. Each may answer None, which
+A hook is a file in hooks/ that defines one or more of seven functions. Each may answer None, which
 is no opinion::
 
     from sbc.hookapi import Route, SetHeader, amend, hang_up, refuse, reject, with_edits
