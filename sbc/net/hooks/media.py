@@ -69,10 +69,10 @@ class MediaHooks:
 class _File:
     """The thread of one hook file, and the calls that it hears."""
 
-    __slots__ = ("_greenlet", "_hearings", "_thread")
+    __slots__ = ("_greenlet", "_hearings", "_pool")
 
     def __init__(self) -> None:
-        self._thread = ThreadPool(1)
+        self._pool = ThreadPool(1)
         self._hearings: list[_Hearing] = []
         self._greenlet: gevent.Greenlet | None = None
 
@@ -92,7 +92,7 @@ class _File:
         ended, heard = hearing.ended, hearing.heard
         frames = heard.take()
         if frames:
-            failure = self._thread.apply(_hear, (hearing.hook, hearing.facts, frames))
+            failure = self._pool.apply(_hear, (hearing.hook, hearing.facts, frames))
             if failure is not None:
                 failure.tell(hearing.told)
                 heard.stop()
