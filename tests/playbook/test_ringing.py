@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sbc.b2bua.attempt import MOST_FORKS
 from sbc.b2bua.commands import AnswerMedia, OfferMedia, TakeMedia
 from sbc.sip.message import Request, Response
 from sbc.sip.uri import parse_uri
@@ -325,4 +326,17 @@ def test_a_phone_that_comes_back_on_another_connection_has_its_call_there(instan
     stage.within("office", answer, "BYE")
     desk.hears("BYE")
     assert not stage.connects
+    stage.ends()
+
+
+@pytest.mark.parametrize("names", [("desk",), ("desk", "soft")])
+def test_of_a_phone_that_rings_under_ever_new_tags_a_hundred_are_shown(names: tuple[str, ...]) -> None:
+    stage = stage_of(*names)
+    stage.calls()
+    desk = stage.peers["desk"].hears_request("INVITE")
+    for at in range(300):
+        stage.peers["desk"].respond(desk, 180, tag=f"tag{at}")
+    assert len(stage.office.heard) == MOST_FORKS
+    stage.office.heard.clear()
+    stage.talks("desk", desk)  # under a tag of its own
     stage.ends()

@@ -6,6 +6,7 @@ from random import Random
 
 import pytest
 
+from sbc.b2bua.commands import DeleteMedia, OfferMedia
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.uri import parse_uri
 from tests.playbook.ringing import Phones, with_phones
@@ -173,8 +174,8 @@ class Play:
         engine = self.stage.engine
         assert not engine.calls and not len(engine.dialogs) and not len(engine.transactions)
         assert {engine.limits.calls(name) for name in self.stage.peers} == {0}
-        asked = {each.call for each in self.stage.media if hasattr(each, "branch")}
-        given = {each.call for each in self.stage.media if type(each).__name__ == "DeleteMedia"}
+        asked = {each.call for each in self.stage.media if isinstance(each, OfferMedia)}
+        given = {each.call for each in self.stage.media if isinstance(each, DeleteMedia)}
         assert asked <= given, "media that nobody has given back"
 
 
