@@ -19,6 +19,7 @@ from sbc.config.snapshot import Snapshot
 from sbc.demo.pki import LabAuthority
 from sbc.net.lookups.asked import Asked, Lookups
 from sbc.net.system.clock import Clock
+from sbc.policy.inquiries import BUSY, UNASKED
 from sbc.tls.material.identity import load_identity
 from tests.edge.answering import (
     Service,
@@ -47,7 +48,7 @@ class Desk:
         self.lookups = Lookups(Clock(), self.notes.append)
 
     def ask(self, lookup: Lookup, number: str = "+49") -> Asked:
-        return self.lookups.ask(lookup, (("from.user", "alice"), ("to.user", number)), "call-1")
+        return self.lookups.ask(lookup, (("from.user", "alice"), ("to.user", number)), "a", "call-1")
 
     def failed(self) -> list[tuple[str, str]]:
         return [
@@ -211,7 +212,7 @@ def test_equal_questions_share_one_and_answers_are_kept(desk: Desk) -> None:
         first, second, other = desk.ask(asked), desk.ask(asked), desk.ask(asked, "2")
         refused = desk.ask(asked, "3")
         assert refused.over and refused.answer is None
-        assert desk.failed() == [("busy", "as many questions as may be are under way")]
+        assert desk.failed() == [("busy", UNASKED[BUSY])]
         until(lambda: len(there.questions) == 2)
         go.set()
         assert first.wait() is second.wait() is not None and other.wait() is not None

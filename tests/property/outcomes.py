@@ -67,6 +67,9 @@ ACTIONS = (
     'route "x" then "teams" on 503', 'route "teams"', 'reject 404 "No"', "continue",
     'set to.user = e164(to.user, "49") + replace_prefix(from.user, "0", "1")',
     'set to.user = replace(to.user, /^00/, "+") + header("X-B")', "tag lower(from.user)",
+    'route "x" with { set from.user = to.user; set header "X-D" = header("X-A") } then "teams" on 5xx, 486',
+    "at most 2 hours", 'answer 603, 5xx as 486 "No"', "limit 3 calls per from.user",
+    'set header "X-E" = capture(header("X-A"), /(.)x?/)',
     'set header "X-C" = replace(header("X-A"), /(.)(.)?/, "\\2\\1")',
     'redirect "sip:" + strip_prefix(to.user, "+") + lower(from.user) + "@" + add_prefix(to.host, "a")',
 )  # fmt: skip
@@ -227,7 +230,8 @@ def book(number: int) -> RuleSet:
             "    then: |",
         ]
         action = dice.choice(ACTIONS)
-        lines += [f"      {action}", *["      continue"] * action.startswith(("set", "tag"))]
+        goes_on = action.startswith(("set", "tag", "at", "answer", "limit"))
+        lines += [f"      {action}", *["      continue"] * goes_on]
     rules, problems = load({"book.yaml": "\n".join(lines)}, Known(trunks=frozenset(("teams", "x"))))
     assert rules is not None, problems
     return rules

@@ -93,29 +93,29 @@ class _Desk:
         self._closed = False
         self._context: AsyncResult[Any] | None = context_of(lookup) if config.secure else None
 
-    def ask(self, sent: tuple[tuple[str, Any], ...], call: str) -> Asked:
+    def ask(self, sent: tuple[tuple[str, Any], ...], who: str, call: str) -> Asked:
         """Ask, or take what is known, or wait with whoever has asked the same."""
         question = json.dumps(dict(sent), separators=(",", ":")).encode("ascii")
-        inquiry = self.inquiries.ask(question, self._clock.monotonic())
+        inquiry = self.inquiries.ask(question, who, self._clock.monotonic())
         if inquiry.over:
             if inquiry.answer is None:
                 self._say_failed(inquiry.ending, UNASKED.get(inquiry.ending, ""), call)
             return Asked(inquiry)
         if inquiry.begun:
-            return self._asked[question]
+            return self._asked[inquiry.key]
         inquiry.begun = True
-        asked = self._asked[question] = Asked(inquiry)
-        gevent.spawn(self._carry_out, asked, call)
+        asked = self._asked[inquiry.key] = Asked(inquiry)
+        gevent.spawn(self._carry_out, asked, question, call)
         return asked
 
-    def _carry_out(self, asked: Asked, call: str) -> None:
+    def _carry_out(self, asked: Asked, question: bytes, call: str) -> None:
         """The body of a question's greenlet: nobody waits for ever, whatever goes wrong here."""
         inquiry, began = asked.inquiry, self._clock.monotonic()
         answer: Answer | None = None
         ending, reason = UNREACHABLE, "an error of our own"
         try:
             with gevent.Timeout(self.lookup.config.timeout):
-                answer = self._exchange(inquiry.question)
+                answer = self._exchange(question)
             ending, reason = ANSWERED, ""
         except gevent.Timeout:
             ending, reason = TIMEOUT, f"no answer within {self.lookup.config.timeout:g} s"
@@ -130,7 +130,7 @@ class _Desk:
         finally:
             at = self._clock.monotonic()
             self.seconds += at - began
-            del self._asked[inquiry.question]
+            del self._asked[inquiry.key]
             changed = self.inquiries.end(inquiry, answer, ending, at)
             asked.end()
             if answer is None:
@@ -235,9 +235,9 @@ class Lookups:
             desk = self._desks[lookup.version] = _Desk(lookup, self._clock, self._tell)
         return desk
 
-    def ask(self, lookup: Lookup, sent: tuple[tuple[str, Any], ...], call: str) -> Asked:
-        """Ask a service about ``call``; nothing here waits."""
-        return self._desk(lookup).ask(sent, call)
+    def ask(self, lookup: Lookup, sent: tuple[tuple[str, Any], ...], trunk: str, call: str) -> Asked:
+        """Ask a service about ``call``, which is one of ``trunk``; nothing here waits."""
+        return self._desk(lookup).ask(sent, trunk, call)
 
     def tick(self, at: float) -> None:
         """Close connections that nobody needs; to be called about every second."""
