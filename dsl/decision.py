@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final, Literal
 
 Class = Literal["3xx", "4xx", "5xx", "6xx"]
 Failure = int | Class | Literal["timeout", "unreachable"]
@@ -172,6 +172,18 @@ class Route:
             if failure in self.hops[later].on or kind in self.hops[later].on:
                 return later
         return None
+
+
+# What a frozen class does to fill itself, name by name, takes half as long again.
+_FILL: Final = tuple([vars(Route)[each.name].__set__ for each in fields(Route)])
+
+
+def route_of(*values: Any) -> Route:
+    """A route of all its values, in the order of the class: what a rule makes for every call."""
+    made = Route.__new__(Route)
+    for fill, value in zip(_FILL, values, strict=True):
+        fill(made, value)
+    return made
 
 
 @dataclass(frozen=True, slots=True)

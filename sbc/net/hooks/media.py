@@ -61,18 +61,22 @@ class MediaHooks:
             yield hearing.heard
 
     def end(self, call: str) -> None:
-        """The call is over; what came of it is still heard."""
+        """The call is over; what came of it is still heard, and what was missed is told."""
         for hearing in self._hearings.pop(call, ()):
             hearing.ended = True
+            missed = hearing.heard.missed
+            if missed:
+                place: dict[str, object] = {"file": hearing.hook.path, "line": hearing.hook.line}
+                hearing.told("hook-missed", {**place, "frames": missed})
 
 
 class _File:
     """The thread of one hook file, and the calls that it hears."""
 
-    __slots__ = ("_greenlet", "_hearings", "_thread")
+    __slots__ = ("_greenlet", "_hearings", "_pool")
 
     def __init__(self) -> None:
-        self._thread = ThreadPool(1)
+        self._pool = ThreadPool(1)
         self._hearings: list[_Hearing] = []
         self._greenlet: gevent.Greenlet | None = None
 
@@ -92,17 +96,12 @@ class _File:
         ended, heard = hearing.ended, hearing.heard
         frames = heard.take()
         if frames:
-            failure = self._thread.apply(_hear, (hearing.hook, hearing.facts, frames))
+            failure = self._pool.apply(_hear, (hearing.hook, hearing.facts, frames))
             if failure is not None:
                 failure.tell(hearing.told)
                 heard.stop()
         if ended or heard.over:
             self._hearings.remove(hearing)
-            if heard.missed:
-                fields: dict[str, object] = {
-                    "file": hearing.hook.path, "line": hearing.hook.line, "frames": heard.missed
-                }  # fmt: skip
-                hearing.told("hook-missed", fields)
 
 
 def _hear(hook: Hook, facts: Facts, frames: tuple[Frame, ...]) -> HookFailure | None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from math import ceil
 from pathlib import Path
 from time import gmtime, strftime
@@ -28,12 +29,14 @@ from sbc.observe.journal import Level
 from sbc.observe.views import RecordingsView
 
 #: Seconds between two looks, and within which each recording is looked at once.
-_TICK, _ROUND = 0.02, 0.5
+_TICK, _ROUND = 0.05, 1.0
 _SWEEP_EVERY: Final = 60.0
 #: How long what is left may take when we stop.
 _LAST_WITHIN: Final = 5.0
 #: Ended recordings that wait for their disk; what ends while so many wait is lost.
-_MOST_ENDED: Final = 500
+_MOST_ENDED: Final = 2000
+#: How many of them are finished at a time.
+_AT_ONCE: Final = 32
 
 Say = Callable[[Level, str, str, dict[str, object]], object]
 
@@ -75,7 +78,7 @@ class Recordings:
         self._turns: deque[_Running] = deque()
         self._ended: deque[_Running] = deque()
         self._greenlet: gevent.Greenlet | None = None
-        self._thread: ThreadPool | None = None
+        self._pool: ThreadPool | None = None
         self._sweep_due = 0.0
         self._dropped = 0
         self._failed = 0
@@ -179,7 +182,7 @@ class Recordings:
             pieces = running.recording.take(at)
             if pieces:
                 work.append(_Work(running, pieces))
-        for running in list(self._ended)[:8]:
+        for running in list(islice(self._ended, _AT_ONCE)):
             work.append(_Work(running, running.recording.take(running.ended_at or at, last=True)))
         return work
 
@@ -237,9 +240,9 @@ class Recordings:
             self._say("INF", "recordings-removed", "", fields)
 
     def _call(self, step: Callable[..., Any], *arguments: object) -> Any:
-        if self._thread is None:
-            self._thread = ThreadPool(1)
-        return self._thread.apply(step, arguments)
+        if self._pool is None:
+            self._pool = ThreadPool(1)
+        return self._pool.apply(step, arguments)
 
 
 def _carry_out(work: list[_Work], now: float) -> None:
