@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -188,6 +189,22 @@ def test_who_is_slow_is_not_waited_for_and_holds_nobody_up(desk: Desk, reply: An
         assert late.wait() is None
         assert desk.failed() == [("timeout", "no answer within 0.1 s")]
         until_equal(lambda: slow.closed, slow.connections) if reply is drips else None
+
+
+@pytest.mark.slow
+def test_what_held_everything_up_is_not_laid_at_the_services_door(desk: Desk) -> None:
+    go = Event()
+
+    def waits(_sock: Any, _body: bytes) -> bytes:
+        go.wait()
+        return said(GOOD)
+
+    with service(waits) as there:
+        asked = desk.ask(lookup(there.url(), timeout="1s"))
+        until(lambda: there.questions)
+        time.sleep(3)  # nothing runs meanwhile: no timer, no socket
+        go.set()
+        assert asked.wait() is not None, desk.notes
 
 
 def test_nobody_there_and_no_such_name(desk: Desk) -> None:
