@@ -356,7 +356,7 @@ def _routing_with(
 def _aside(steps: tuple[Step, ...], draft: Draft) -> tuple[Edit, ...]:
     """The edits that ``steps`` make, of which the draft of the call sees nothing."""
     other = Draft(edited(draft.facts, draft.edits))
-    other.tags = draft.tags
+    other.tags, other.said = draft.tags, draft.said
     for step in steps:
         step(other)
     return tuple(other.edits)

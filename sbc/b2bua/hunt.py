@@ -263,6 +263,9 @@ class Hunt(Approach):
         contacts = desk.registrar.contacts(user, desk.date(at))
         if call.a.login[0] == user:  # who calls its own number means its other phones
             contacts = [each for each in contacts if each.flow is not call.a.flow]
+        off = desk.store.current.disabled
+        if off:
+            contacts = [each for each in contacts if each.trunk not in off]
         if not contacts:
             known = settings is not None and call.snapshot.phones.name_of(settings.realm, user) is not None
             reason = "the user is not registered" if known else "there is no such user"

@@ -210,7 +210,7 @@ class Reception:
         self, flow: Flow, server: ServerTransaction, trunk: str, at: float, out: list[Command]
     ) -> None:
         """Nothing begins on a trunk that is disabled; what has begun goes on to its end."""
-        if server.request.method != "OPTIONS":
+        if server.request.method not in ("OPTIONS", "REGISTER"):  # which come again and again
             why = f"it is disabled: {self._desk.store.current.disabled[trunk]}"
             out.append(Note("call-refused", "", {"trunk": trunk, "remote": str(flow.remote), "reason": why}))
         self._refuse(server, Refusal(503, "Service Unavailable"), at, out)

@@ -416,3 +416,18 @@ def test_only_what_was_asked_for_is_kept() -> None:
 
 def test_no_word_of_a_decision_is_a_part() -> None:
     assert not WORDS & set(PARTS)
+
+
+def test_what_was_said_is_known_in_the_braces_of_a_hop() -> None:
+    text = """
+rules:
+  - name: out
+    when: true
+    then: |
+      ask "crm" else reject 503
+      route "carrier" with { set from.user = lookup.crm.number } then "backup"
+"""
+    decision = ruleset(text).decide(CALL, {"crm": crm("+4930100")})
+    assert isinstance(decision, Route)
+    assert decision.hops[0].edits == (SetPart("from.user", "+4930100"),)
+    assert decision.hops[1].edits == ()
