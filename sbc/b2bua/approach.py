@@ -102,6 +102,8 @@ class Approach:
         leg = call.desk.leg_to(trunk, flow, local_address(listener, trunk, flow), self._peer)
         leg.call_id, leg.local_tag = call.desk.ids.call_id(), call.desk.ids.tag()
         self.leg = leg
+        if self.contact is not None:
+            leg.phone = self.contact.user, self.contact.instance
         rule, codecs = self.route.srtp, self.route.codecs
         here, there = call.a.trunk.srtp, trunk.srtp
         if rule is not None:
