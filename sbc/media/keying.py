@@ -47,9 +47,9 @@ def profile_like(profile: str, secure: bool) -> str:
     return ("RTP/SAVP" if secure else "RTP/AVP") + ("F" if profile.endswith("F") else "")
 
 
-def fresh_line(ids: Ids, tag: int, suite: str) -> CryptoLine:
-    """Make a line of ours with a new random key and salt."""
-    return CryptoLine(tag, suite, ids.key(KEY_LENGTHS[suite]))
+def fresh_line(ids: Ids, tag: int, suite: str, written: str = "") -> CryptoLine:
+    """Make a line of ours with a new random key and salt; ``written`` is the peer's spelling of the suite."""
+    return CryptoLine(tag, suite, ids.key(KEY_LENGTHS[suite]), written=written)
 
 
 def lines_to_offer(
@@ -109,15 +109,15 @@ def _answering_line(
     """
     known = told.get(theirs.key)
     if known is not None and known.suite == theirs.suite:
-        return replace(known, tag=theirs.tag)
+        return replace(known, tag=theirs.tag, written=theirs.written)
     if former is None or former.ours is None or former.theirs is None or former.ours.suite != theirs.suite:
-        return fresh_line(ids, theirs.tag, theirs.suite)
+        return fresh_line(ids, theirs.tag, theirs.suite, theirs.written)
     moved = former.remote is not None and (media.host, media.port) != former.remote
     if moved and theirs.key != former.theirs.key:
-        return fresh_line(ids, theirs.tag, theirs.suite)
+        return fresh_line(ids, theirs.tag, theirs.suite, theirs.written)
     if theirs.key == former.ours.key:
         raise MediaRefused("the offer's crypto line repeats our own key")
-    return replace(former.ours, tag=theirs.tag)
+    return replace(former.ours, tag=theirs.tag, written=theirs.written)
 
 
 def terms_from_answer(
