@@ -18,7 +18,7 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -82,11 +82,12 @@ class Side:
     asked_at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Shown:
     """One chain that a peer presented, DER, leaf first; ``anchor`` vouched for it, "" where it was refused.
 
-    ``host`` is the address (inbound) or the configured peer (outbound); times are POSIX seconds.
+    ``host`` is the address (inbound) or the configured peer (outbound); times are POSIX seconds. Where the
+    chain is seen again, it says so itself: that happens with every handshake.
     """
 
     direction: Direction
@@ -119,7 +120,7 @@ class Ledger:
     def __init__(self) -> None:
         self.changed = False
         self._sides: dict[tuple[str, Direction], Side] = {}
-        self._shown: dict[str, OrderedDict[tuple[str, str], Shown]] = {}
+        self._shown: dict[str, OrderedDict[tuple[Direction, bytes], Shown]] = {}
         self._certificates = CertificateCache()
 
     def side(self, trunk: str, direction: Direction) -> Side:
@@ -178,11 +179,12 @@ class Ledger:
         if not chain or sum(map(len, chain)) > MAX_CHAIN_KEPT:
             return
         kept = self._shown.setdefault(trunk, OrderedDict())
-        key = (direction, thumbprint_of(chain[0]))
+        key = (direction, chain[0])
         known = kept.pop(key, None)
         if known is not None and known.chain == chain:
-            anchor = anchor or known.anchor
-            kept[key] = replace(known, last=at, host=host, listener=listener, sni=sni, anchor=anchor)
+            known.last, known.host, known.listener, known.sni = at, host, listener, sni
+            known.anchor = anchor or known.anchor
+            kept[key] = known
             return
         try:
             who = self._certificates.read(chain[0]).identity
@@ -214,7 +216,7 @@ class Ledger:
     def restore(self, saved: Any) -> None:
         """Take up what ``to_json`` gave; ValueError, with nothing changed, where it is something else."""
         sides: dict[tuple[str, Direction], Side] = {}
-        shown: dict[str, OrderedDict[tuple[str, str], Shown]] = {}
+        shown: dict[str, OrderedDict[tuple[Direction, bytes], Shown]] = {}
         try:
             for trunk, known in saved.items():
                 for direction, side in known["sides"].items():
@@ -222,7 +224,7 @@ class Ledger:
                         raise ValueError("no direction")
                     sides[trunk, direction] = _side_from_json(side)
                 read = map(_shown_from_json, known["shown"])
-                shown[trunk] = OrderedDict(((each.direction, each.thumbprint), each) for each in read)
+                shown[trunk] = OrderedDict(((each.direction, each.chain[0]), each) for each in read)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"it is no ledger of ours ({type(error).__name__})") from None
         self._sides, self._shown = sides, shown
@@ -231,7 +233,7 @@ class Ledger:
 _DIRECTIONS: tuple[Direction, ...] = ("inbound", "outbound")
 
 
-def _bound(kept: OrderedDict[tuple[str, str], Shown], accepted: bool) -> None:
+def _bound(kept: OrderedDict[tuple[Direction, bytes], Shown], accepted: bool) -> None:
     alike = [key for key, each in kept.items() if each.accepted == accepted]
     if len(alike) > (SHOWN_KEPT if accepted else REFUSED_KEPT):
         del kept[alike[0]]

@@ -117,6 +117,36 @@ def test_records_split_anywhere_are_counted_once(lab: Lab, piece: int) -> None:
         assert not lab.recorder.closed
 
 
+@pytest.mark.parametrize("compatible", [True, False])
+@pytest.mark.parametrize("messages", [1, 2, 10])
+def test_what_comes_together_with_the_end_of_the_handshake_is_read(
+    lab: Lab, messages: int, compatible: bool
+) -> None:
+    """RFC 8446 2: a client may send as soon as its Finished is written, in the same segment (D.4: or not)."""
+    context = client_context(lab, lab.ca.issue(dns=["peer.example"]), "1.3")
+    if not compatible:  # without a ChangeCipherSpec
+        context.options &= ~ssl.OP_ENABLE_MIDDLEBOX_COMPAT
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    peer = context.wrap_bio(incoming, outgoing, server_hostname="localhost")
+    with socket.create_connection(lab.address()) as sock:
+        sock.settimeout(30)
+        with pytest.raises(ssl.SSLWantReadError):
+            peer.do_handshake()
+        while True:
+            sock.sendall(outgoing.read())
+            incoming.write(sock.recv(65536))
+            try:
+                peer.do_handshake()
+            except ssl.SSLWantReadError:
+                continue
+            break
+        for _ in range(messages):
+            peer.write(OPTIONS)
+        sock.sendall(outgoing.read())  # Certificate, CertificateVerify, Finished and those
+        until(lambda: len(lab.recorder.messages) == messages, "they are read")
+        assert not lab.recorder.closed
+
+
 @pytest.mark.parametrize("kind", ["key updates", "tickets"])
 def test_a_dialled_peer_is_held_to_it_too(lab: Lab, tmp_path: Path, kind: str) -> None:
     context = server_context(lab, lab.ca.issue(dns=["localhost"]), "1.3")

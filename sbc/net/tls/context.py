@@ -13,7 +13,7 @@ No callback here may switch greenlets; OpenSSL's error queue is one per thread.
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from weakref import ref
 
 from cryptography import x509
@@ -40,8 +40,10 @@ _MODE_PARTIAL_WRITE, _MODE_NO_AUTO_CHAIN, _MODE_RELEASE_BUFFERS = 0x1, 0x8, 0x10
 _CB_ALERT, _CB_WRITE = 0x4000, 0x08
 _SSL_OF_STORE = _lib.SSL_get_ex_data_X509_STORE_CTX_idx()
 
-# Where OpenSSL writes the address of a memory buffer; used up before anything can switch.
-_start = _ffi.new("char **")
+# What OpenSSL writes for us: one buffer of its own, and where we read it; used up before anything can switch.
+_bio = _lib.BIO_new(_lib.BIO_s_mem())
+_SCRATCH: Final = 65536
+_scratch = _ffi.new("char[]", _SCRATCH)
 
 
 def _on_verify(ok: int, store: Any) -> int:
@@ -90,13 +92,11 @@ def _ders(stack: Any) -> list[bytes]:
 
 
 def _der(certificate: Any) -> bytes:
-    bio = _lib.BIO_new(_lib.BIO_s_mem())
-    try:
-        _lib.i2d_X509_bio(bio, certificate)
-        length = _lib.BIO_get_mem_data(bio, _start)
-        return bytes(_ffi.buffer(_start[0], length))
-    finally:
-        _lib.BIO_free(bio)
+    _lib.i2d_X509_bio(_bio, certificate)
+    der = b""
+    while (length := _lib.BIO_read(_bio, _scratch, _SCRATCH)) > 0:
+        der += _ffi.buffer(_scratch, length)[:]
+    return der
 
 
 def version_of(connection: SSL.Connection) -> str:

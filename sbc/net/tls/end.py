@@ -144,6 +144,10 @@ class TlsEnd:
             raise HandshakeError(decided=verdict.failure)
         return verdict.trunk
 
+    def has_unread(self) -> bool:
+        """Whether OpenSSL has octets of the peer that it has not looked at yet."""
+        return bool(_pending(self._connection._into_ssl, _start) > 0)
+
     def drain(self) -> bytes:
         """What is to be sent to the peer; b"" for nothing."""
         return drain(self._connection)

@@ -6,7 +6,8 @@ never has to. The plaintext of a peer leaves this module only after ``establish`
 a trunk for it.
 
 OpenSSL reads on by itself while records decrypt to nothing: 64 KiB of key updates are two thousand of
-them in one call. Fed one record at a time (``Records``), it comes back after each.
+them in one call. Fed one record at a time (``Records``), it comes back after each. A handshake is over with
+the record that ends it, and takes the few records of a peer's turn in one step.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from sbc.tls.judge import Judge
 
 # Key updates, session tickets and warnings are records without data; no peer sends many in a row.
 BARREN = 32
+# ChangeCipherSpec, Certificate, CertificateVerify and Finished come together (RFC 8446 4.4, D.4).
+_FLIGHT: Final = 4
 _READ: Final = 65536
 _HEADER: Final = 5
 _STEPS = OneByOne()
@@ -36,16 +39,18 @@ _STEPS = OneByOne()
 class TlsSession(TlsEnd):
     """One TLS session over one socket: a channel's Cipher and a connection's Plaintext.
 
-    ``hello`` has been read already. ``turn`` is that of whoever reads.
+    ``hello`` has been read already. ``turn`` is that of whoever reads. ``_behind``: OpenSSL still has what came
+    together with the end of the handshake.
     """
 
-    __slots__ = ("_records", "_sock", "turn", "write")
+    __slots__ = ("_behind", "_records", "_sock", "turn", "write")
 
     def __init__(
         self, sock: socket.socket, connection: SSL.Connection, judge: Judge, sni: str, hello: bytes = b""
     ) -> None:
         super().__init__(connection, judge, sni)
         self._sock = sock
+        self._behind = False
         self._records = Records(sock, hello)
         self.turn = self._records.turn
         self.write: Callable[[bytes], object] = sock.sendall
@@ -61,12 +66,17 @@ class TlsSession(TlsEnd):
                 data = records.take()
                 if not data:
                     raise HandshakeError("eof")
+                more = _FLIGHT - 1
+                while more and records.held:
+                    data += records.take()
+                    more -= 1
                 over = _STEPS.run(self.advance, data)
         except HandshakeError:
             self._flush()
             raise
         except OSError:
             raise HandshakeError("reset") from None
+        self._behind = self.has_unread()
         trunk = self.admitted()
         if not self._flush():
             acknowledge(self._sock)
@@ -100,26 +110,32 @@ class TlsSession(TlsEnd):
         """The next plaintext, never empty; raises Ended, and HandshakeError for a late rejection."""
         barren = 0
         while True:
-            try:
-                data = self._records.take()
-            except OSError as error:
-                if not self.confirmed:
-                    raise HandshakeError("reset") from None
-                raise Ended(f"connection lost: {error.strerror or error}") from None
-            if not data:
-                raise Ended("closed by the peer without close_notify" if self.confirmed else WITHOUT_A_WORD)
+            data = b"" if self._behind else self._take()
             try:
                 plain = self.decrypt(data)
             except (Ended, HandshakeError):
                 self._answer()
                 raise
+            if self._behind:
+                self._behind = self.has_unread()
             if plain:
                 return plain
-            if self._records.whole:
+            if self._behind or self._records.whole:
                 self._answer()
                 barren += 1
                 if barren > BARREN:
                     raise Ended(f"over {BARREN} TLS records in a row without data")
+
+    def _take(self) -> bytes:
+        try:
+            data = self._records.take()
+        except OSError as error:
+            if not self.confirmed:
+                raise HandshakeError("reset") from None
+            raise Ended(f"connection lost: {error.strerror or error}") from None
+        if not data:
+            raise Ended("closed by the peer without close_notify" if self.confirmed else WITHOUT_A_WORD)
+        return data
 
     def _answer(self) -> None:
         # A key update or an alert of ours, not part of any message.

@@ -147,7 +147,7 @@ def _sans(certificate: x509.Certificate) -> tuple[str, ...]:
 
 
 class CertificateCache:
-    """The last few thousand certificates seen, by thumbprint, least recently used dropped first.
+    """The last few thousand certificates seen, by their DER, least recently used dropped first.
 
     Their size is bounded beside their number: those of strangers are among them.
     """
@@ -156,23 +156,21 @@ class CertificateCache:
 
     def __init__(self) -> None:
         self.issuers = Issuers()
-        self._known: OrderedDict[str, tuple[Certificate, int]] = OrderedDict()
+        self._known: OrderedDict[bytes, Certificate] = OrderedDict()
         self._bytes = 0
         self._chains: OrderedDict[tuple[str, ...], tuple[bytes, ...]] = OrderedDict()
 
     def read(self, der: bytes) -> Certificate:
         """The facts of ``der``, read once; PeerError as ``read_certificate``."""
-        thumbprint = thumbprint_of(der)
-        known = self._known.get(thumbprint)
+        known = self._known.get(der)
         if known is not None:
-            self._known.move_to_end(thumbprint)
-            return known[0]
-        certificate = read_certificate(der)
-        self._known[thumbprint] = certificate, len(der)
+            self._known.move_to_end(der)
+            return known
+        certificate = self._known[der] = read_certificate(der)
         self._bytes += len(der)
         while len(self._known) > _CACHE or self._bytes > _CACHE_BYTES:
-            _, (_, size) = self._known.popitem(last=False)
-            self._bytes -= size
+            dropped, _ = self._known.popitem(last=False)
+            self._bytes -= len(dropped)
         return certificate
 
     def __len__(self) -> int:
