@@ -21,7 +21,7 @@ from __future__ import annotations
 from sbc.base import Address, PeerError
 from sbc.ids import Ids
 from sbc.media import keying
-from sbc.media.codecs import agreed, chosen
+from sbc.media.codecs import agreed, chosen, permitted
 from sbc.media.errors import MediaRefused, StreamRefused
 from sbc.media.places import Networks, Place
 from sbc.media.policy import MediaPolicy
@@ -157,7 +157,8 @@ class MediaSession:
             raise PeerError("an answer came without an offer", 488)
         if sdp == offer.answered:
             return offer.answer
-        description = parse_sdp(sdp)
+        codecs = offer.theirs.codecs
+        description = parse_sdp(sdp if codecs is None else permitted(sdp, codecs))
         if len(description.media) != len(offer.plans):
             raise MediaRefused("the answer has another number of m= lines than the offer")
         settled: list[Terms | None] = []

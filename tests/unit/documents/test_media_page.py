@@ -20,7 +20,9 @@ def rows(heading: str) -> list[str]:
 
 
 def test_every_example_is_a_trunk() -> None:
-    assert EXAMPLES and [Trunk.model_validate(YAML(typ="safe", pure=True).load(each)).trunk for each in EXAMPLES]
+    assert EXAMPLES and [
+        Trunk.model_validate(YAML(typ="safe", pure=True).load(each)).trunk for each in EXAMPLES
+    ]
 
 
 def test_the_suites_are_named_in_the_order_in_which_they_are_offered() -> None:
