@@ -271,6 +271,8 @@ class Portcullis:
             self.certificates.tick(now, at)
             for call in self.media.idle(at):
                 self.driver.run(self.engine.media_idle, call)
+            for quiet in self.media.quiet(at):
+                self.driver.run(self.engine.media_quiet, quiet)
 
     def _tidy(self, at: float) -> None:
         """Give back memory: the busy hour's after its last call, a replaced configuration's after a while.

@@ -121,6 +121,7 @@ class Call:
         "offered",
         "offered_early",
         "offerer",
+        "one_way",
         "policies",
         "recorded",
         "redirected",
@@ -174,8 +175,8 @@ class Call:
         self.replacing: tuple[str, str] = "", ""
         self.demands: tuple[bool, bool] = False, False  # of its rules: SRTP, and no leg without TLS
         self.introduced: Fields = ()  # what the caller said of itself beside From
-        # Whom the caller's network says that it is, where that is listened to, is ``asserted``.
-        self.rule = self.caller = self.called = self.asserted = ""
+        # Whom the caller's network says that it is, where that is listened to; and who was not heard.
+        self.rule = self.caller = self.called = self.asserted = self.one_way = ""
         self.reserve_of = ""  # the trunk of whose reserve for emergency calls it holds a place
         self.downgraded = self.emergency = self.has_media = False
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).

@@ -18,6 +18,7 @@ from sbc.b2bua.desk import Awaiting, Desk
 from sbc.b2bua.life import clear, fire
 from sbc.b2bua.mirror import Mirror
 from sbc.b2bua.probe import Prober
+from sbc.b2bua.quiet import on_quiet
 from sbc.b2bua.reception import Reception
 from sbc.b2bua.refresh import on_timer
 from sbc.b2bua.registrations import Registrations
@@ -29,6 +30,7 @@ from sbc.config.snapshot import SnapshotStore
 from sbc.flow import Flow
 from sbc.hookapi.results import HangUp
 from sbc.ids import Ids
+from sbc.media.silence import Quiet
 from sbc.protocols import Spoken
 from sbc.sip.machine import Send
 from sbc.sip.message import Message, Request, Response, response_to
@@ -189,6 +191,14 @@ class Engine(Desk):
         call = self.calls.get(call_id)
         if call is not None:
             fire(call, "idle", at, out, Ending("no media from either side"))
+        return self._take()
+
+    def media_quiet(self, quiet: Quiet, at: float) -> list[Command]:
+        """A side of a call is not heard."""
+        out, self.working_on = self._out, quiet.call
+        call = self.calls.get(quiet.call)
+        if call is not None:
+            on_quiet(call, quiet, at, out)
         return self._take()
 
     def flow_closed(self, flow: Flow, at: float) -> list[Command]:

@@ -242,6 +242,22 @@ class MediaSession:
             self._seen, self._seen_at = count, now
         return now - self._seen_at
 
+    def heard(self) -> tuple[int, int] | None:
+        """Two numbers that another one takes the place of whenever RTP of side a, and of b, has come.
+
+        None where there is no audio both ways that anybody should hear.
+        """
+        if self.held or self._seen_at is None:
+            return None
+        a, b, audio = 0, 0, False
+        for stream in self.streams:
+            near, far = stream.ends["a"].leg, stream.ends["b"].leg
+            if stream.kind == "audio" and near.agreed and far.agreed:
+                a += near.highest + near.received
+                b += far.highest + far.received
+                audio = True
+        return (a, b) if audio else None
+
     def set_tap(self, tap: Tap | None) -> None:
         """Show every accepted packet, decoded, to ``tap(side, packet)``: the seam for a recorder."""
         self._tap = tap

@@ -32,6 +32,7 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "emergency-failed": ("ERR", "[emergency]"),
     "message": ("INF", "[message]"),
     "media-refused": ("INF", "[srtp-refused]"),
+    "one-way-audio": ("WRN", "[one-way-audio]"),
     "ports-refused": ("WRN", "[ports-refused]"),
     "hook-failed": ("ERR", "[hook]"),
     "redirect-refused": ("ERR", "call"),

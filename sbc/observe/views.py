@@ -206,7 +206,10 @@ class LifeView:
 
 @dataclass(frozen=True, slots=True)
 class CallView:
-    """One live call; ``*_tls`` is a version such as ``TLSv1.3``, ``*_srtp`` a suite, empty for none."""
+    """One live call; ``*_tls`` is a version such as ``TLSv1.3``, ``*_srtp`` a suite, empty for none.
+
+    ``one_way`` is who was not heard: ``caller``, ``callee`` or ``both``.
+    """
 
     id: str
     caller: str
@@ -222,6 +225,7 @@ class CallView:
     b_srtp: str = ""
     downgraded: bool = False
     emergency: bool = False
+    one_way: str = ""
 
 
 @dataclass(frozen=True, slots=True)

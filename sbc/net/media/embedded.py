@@ -18,6 +18,7 @@ from sbc.media.policy import MediaPolicy
 from sbc.media.ports import PortPool
 from sbc.media.relay import Port, Source, Tap
 from sbc.media.session import MediaSession
+from sbc.media.silence import Quiet, Silence
 from sbc.media.stats import MediaStats
 from sbc.net.media.ports import BoundPorts
 from sbc.net.media.sockets import Poller
@@ -47,6 +48,7 @@ class MediaIO:
             networks[each.network] = (*networks.get(each.network, ()), place)
         self._networks = Networks(networks)
         self._sessions: dict[str, MediaSession] = {}
+        self._silence = Silence()
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -113,6 +115,10 @@ class MediaIO:
         for each in self._bound.values():
             each.trim(now)
         return [call for call, session in self._sessions.items() if session.silent_for(now) >= self._timeout]
+
+    def quiet(self, now: float) -> list[Quiet]:
+        """Return the calls of which a side is silent that should be heard; see ``sbc.media.silence``."""
+        return self._silence.look(self._sessions, now)
 
     def tap(self, call: str, tap: Tap | None) -> None:
         """Show the call's decoded packets to ``tap(side, packet)``, which must not block or raise."""
