@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from time import monotonic, time
+import time
+from typing import Final
+
+# Compiled, a name of another module is looked up each time, and this one is asked with every message.
+_time: Final = time.time
+_monotonic: Final = time.monotonic
 
 
 class Clock:
@@ -12,12 +17,12 @@ class Clock:
 
     def now(self) -> float:
         """POSIX seconds: what certificates, logs and timers are held against."""
-        return time()
+        return _time()
 
     def monotonic(self) -> float:
         """Seconds that never step back: for measuring how long something took."""
-        return monotonic()
+        return _monotonic()
 
     def __call__(self) -> float:
         """The same as ``now``."""
-        return time()
+        return _time()

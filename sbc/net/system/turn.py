@@ -9,8 +9,8 @@ after ``LENGTH``.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from time import monotonic
 from typing import Final, TypeVar
 
 import gevent
@@ -26,6 +26,8 @@ _PAUSE: Final = 1e-6
 # How much work of many is done in one go, beside the step that reaches it.
 _TOGETHER: Final = 0.001
 
+_monotonic: Final = time.monotonic
+
 T = TypeVar("T")
 
 
@@ -35,23 +37,23 @@ class Turn:
     __slots__ = ("_end",)
 
     def __init__(self) -> None:
-        self._end = monotonic() + LENGTH
+        self._end = _monotonic() + LENGTH
 
     def wait(self, sock: socket.socket) -> None:
         """Wait until ``sock`` can be read; everybody else whose turn has come goes first."""
         readable(sock)
-        self._end = monotonic() + LENGTH
+        self._end = _monotonic() + LENGTH
 
     def share(self) -> None:
         """Let the others run where this turn has been long enough."""
-        if monotonic() > self._end:
+        if _monotonic() > self._end:
             gevent.sleep(_PAUSE)
-            self._end = monotonic() + LENGTH
+            self._end = _monotonic() + LENGTH
 
     def rest(self, seconds: float) -> None:
         """Let the others run for so long."""
         gevent.sleep(seconds)
-        self._end = monotonic() + LENGTH
+        self._end = _monotonic() + LENGTH
 
 
 class OneByOne:
@@ -69,11 +71,11 @@ class OneByOne:
     def run(self, step: Callable[..., T], *arguments: object) -> T:
         """What ``step`` returns or raises, after those who were here before."""
         with self._lock:
-            began = monotonic()
+            began = _monotonic()
             try:
                 return step(*arguments)
             finally:
-                self._spent += monotonic() - began
+                self._spent += _monotonic() - began
                 if self._spent > _TOGETHER:
                     self._spent = 0.0
                     gevent.sleep(_PAUSE)

@@ -40,13 +40,17 @@ from sbc.tls.material.authorities import spelled
 _lib: Any = SSL._lib
 _ffi: Any = SSL._ffi
 # What runs for each read and write has names of its own: _lib looks them up anew each time.
-_ssl_read, _ssl_write, _buffer = _lib.SSL_read, _lib.SSL_write, _ffi.buffer
-_bio_read, _bio_write, _pending = _lib.BIO_read, _lib.BIO_write, _lib.BIO_get_mem_data
+_ssl_read: Final = _lib.SSL_read
+_ssl_write: Final = _lib.SSL_write
+_buffer: Final = _ffi.buffer
+_bio_read: Final = _lib.BIO_read
+_bio_write: Final = _lib.BIO_write
+_pending: Final = _lib.BIO_get_mem_data
 # Where OpenSSL writes what came and what is to be sent, and where it tells the address of that; used up
 # before anything can switch.
 _SCRATCH: Final = 65536
-_scratch: Any = _ffi.new("char[]", _SCRATCH)
-_start: Any = _ffi.new("char **")
+_scratch: Final = _ffi.new("char[]", _SCRATCH)
+_start: Final = _ffi.new("char **")
 
 # OpenSSL takes 100 KiB of certificates and a ClientHello of 128 KiB; nobody needs both.
 HANDSHAKE_LIMIT = 262144
