@@ -106,6 +106,7 @@ class Call:
         "downgraded",
         "emergency",
         "facts",
+        "fax",
         "fork",
         "forks",
         "has_media",
@@ -178,7 +179,7 @@ class Call:
         # Whom the caller's network says that it is, where that is listened to; and who was not heard.
         self.rule = self.caller = self.called = self.asserted = self.one_way = ""
         self.reserve_of = ""  # the trunk of whose reserve for emergency calls it holds a place
-        self.downgraded = self.emergency = self.has_media = False
+        self.downgraded = self.emergency = self.has_media = self.fax = False
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
         self.offered_early: Fork | None = None
         # Who has an offer under way that nobody has answered yet (RFC 3264 4, RFC 3311 5.2).

@@ -201,6 +201,16 @@ class Engine(Desk):
             on_quiet(call, quiet, at, out)
         return self._take()
 
+    def media_fax(self, call_id: str, begun: bool, at: float) -> list[Command]:
+        """The media of a call is a fax now, or is none any more."""
+        out, self.working_on = self._out, call_id
+        call = self.calls.get(call_id)
+        if call is not None:
+            call.fax = True
+            fields = {"from": call.a.trunk.trunk, "to": call.b.trunk.trunk if call.b is not None else "-"}
+            out.append(Note("fax-begun" if begun else "fax-over", call_id, fields))
+        return self._take()
+
     def flow_closed(self, flow: Flow, at: float) -> list[Command]:
         """A connection is gone, and what cannot go on over another is over."""
         out = self._out

@@ -276,7 +276,8 @@ _LISTED = {True: "has the new issuer", False: "LACKS the new issuer", None: "not
 
 def _state(call: Row) -> str:
     emergency = ", emergency" if call["emergency"] else ""
-    return call["state"] + emergency + (f", {call['one_way']} not heard" if call["one_way"] else "")
+    silent = f", {call['one_way']} not heard" if call["one_way"] else ""
+    return f"{call['state']}{emergency}{silent}"
 
 
 def _calls(calls: Sequence[Row]) -> str:

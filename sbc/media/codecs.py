@@ -35,6 +35,15 @@ _FMTP = re.compile(rb"^a=fmtp:(\d+) +([^\r\n]*)", re.MULTILINE)
 _OF_PAYLOAD = re.compile(rb"a=(?:rtpmap|fmtp|rtcp-fb):(\d+)\b")
 
 
+#: What a fax is called where codecs are spoken of.
+FAX = "T38"
+
+
+def is_fax(media: Media) -> bool:
+    """Tell whether a stream is T.38 over UDPTL; some gateways write the transport in capitals."""
+    return media.kind == "image" and media.proto.lower() == "udptl" and not media.lines.rtp
+
+
 def chosen(sdp: bytes, codecs: Codecs) -> bytes:
     """The offer with the codecs that may be offered; MediaRefused where that leaves no audio stream.
 
@@ -92,9 +101,9 @@ def first_codec(sdp: bytes) -> str:
 
 
 def agreed(answer: Media) -> str:
-    """The codec that an answer chose for audio: the first that it names (RFC 3264 6.1), or ""."""
+    """The codec that an answer chose for audio: the first that it names (RFC 3264 6.1), T38, or ""."""
     if answer.kind != "audio" or not answer.port:
-        return ""
+        return FAX if answer.port and is_fax(answer) else ""
     names = dict(STATIC)
     for value in answer.values("rtpmap"):
         number, _, name = value.partition(" ")

@@ -20,8 +20,8 @@ from __future__ import annotations
 
 from sbc.base import Address, PeerError
 from sbc.ids import Ids
-from sbc.media import keying
-from sbc.media.codecs import agreed, chosen, permitted
+from sbc.media import fax, keying
+from sbc.media.codecs import agreed, chosen, is_fax, permitted
 from sbc.media.errors import MediaRefused, StreamRefused
 from sbc.media.places import Networks, Place
 from sbc.media.policy import MediaPolicy
@@ -182,7 +182,7 @@ class MediaSession:
                 held = held or (used and each.direction != "sendrecv")
             held = held or not media.host
         for plan, media, terms in zip(offer.plans, description.media, settled, strict=True):
-            plan.stream.answered = media
+            plan.stream.kind, plan.stream.answered = plan.media.kind, media
             plan.stream.ends[side].apply(terms)
             plan.stream.ends[offer.side].apply(plan.terms if terms and not offer.ours.unheard else None)
         self.held = held or not moving
@@ -258,6 +258,14 @@ class MediaSession:
                 audio = True
         return (a, b) if audio else None
 
+    @property
+    def faxes(self) -> bool:
+        """Whether a fax is passing, or may."""
+        for stream in self.streams:
+            if stream.ends["a"].leg.fax:
+                return True
+        return False
+
     def set_tap(self, tap: Tap | None) -> None:
         """Show every accepted packet, decoded, to ``tap(side, packet)``: the seam for a recorder."""
         self._tap = tap
@@ -279,6 +287,9 @@ class MediaSession:
             try:
                 if media.port and media.proto in keying.PROFILES:  # asked for, and of a kind that is relayed
                     terms, place = self._terms(media, ours, stream.ends[side])
+                elif media.port and is_fax(media):
+                    place = self._place(media, ours, stream.ends[side])
+                    terms = self._sendable(fax.offered_terms(media, ours, theirs), media, place)
             except StreamRefused as error:
                 why = error.reason
             plans.append(_Plan(media, stream, terms, place))
@@ -288,25 +299,25 @@ class MediaSession:
         if asked and all(plan.terms is None for plan in plans):
             raise MediaRefused(why)
         for plan in plans:
-            if plan.terms is not None:
-                former = plan.stream.ends[other(side)].terms
+            if plan.terms is not None and plan.media.lines.rtp:
+                former = plan.stream.ends[other(side)].former
                 secure, plan.lines = keying.lines_to_offer(self._ids, theirs, former)
                 plan.profile = keying.profile_like(plan.media.proto, secure)
         return plans
 
     def _terms(self, media: Media, ours: MediaPolicy, end: Endpoint) -> tuple[Terms, Place]:
-        """The terms of an offered stream, and where the offering leg receives it.
-
-        That is where it is received already, else in the family of what it names.
-        """
-        if end.place is not None:
-            place = end.place
-        elif media.host is None:
-            place = self._networks.towards(ours.network, ours.signalling_host)
-        else:
-            place = self._networks.reaching(ours.network, media.host)
-        terms = keying.terms_from_offer(self._ids, media, ours, end.terms, end.told)
+        """The terms of an offered stream, and where the offering leg receives it."""
+        place = self._place(media, ours, end)
+        terms = keying.terms_from_offer(self._ids, media, ours, end.former, end.told)
         return self._sendable(terms, media, place), place
+
+    def _place(self, media: Media, ours: MediaPolicy, end: Endpoint) -> Place:
+        """Where a stream is received: where it is already, else in the family of what its offer names."""
+        if end.place is not None:
+            return end.place
+        if media.host is None:
+            return self._networks.towards(ours.network, ours.signalling_host)
+        return self._networks.reaching(ours.network, media.host)
 
     def _new_stream(self, kind: str) -> Stream:
         stream = Stream(kind)
@@ -318,6 +329,10 @@ class MediaSession:
         if plan.terms is None or not media.port:
             return None
         assert end.place is not None, "its port was taken with the offer"
+        if not plan.media.lines.rtp:
+            if not is_fax(media):
+                raise MediaRefused("the answer has another transport than the offer")
+            return self._sendable(fax.terms(media, policy), media, end.place)
         terms = keying.terms_from_answer(media, policy, plan.profile, plan.lines, plan.mux)
         return self._sendable(terms, media, end.place)
 
@@ -450,6 +465,8 @@ def _offered(plan: _Plan, end: Endpoint, address: str) -> str:
     if plan.terms is None:
         return rejected(plan.media)
     where = _elsewhere(end, address)
+    if not plan.media.lines.rtp:
+        return fax.section(plan.media, end.local, plan.profile, where)
     return section(plan.media, end.local, plan.profile, plan.mux, plan.lines, where)
 
 
@@ -462,4 +479,6 @@ def _answered(plan: _Plan, media: Media, end: Endpoint, address: str) -> str:
     assert plan.terms is not None
     lines = () if plan.terms.ours is None else (plan.terms.ours,)
     where = _elsewhere(end, address)
+    if not plan.media.lines.rtp:
+        return fax.section(media, end.local, plan.media.proto, where)
     return section(media, end.local, plan.media.proto, plan.terms.mux, lines, where)

@@ -40,13 +40,15 @@ class Terms(NamedTuple):
 class Endpoint:
     """One leg of one stream: its relay leg, our port (0 while none) and its place, its terms and contexts."""
 
-    __slots__ = ("_receivers", "_senders", "leg", "local", "place", "terms", "told")
+    __slots__ = ("_receivers", "_senders", "leg", "local", "place", "terms", "told", "voice")
 
     def __init__(self, leg: Leg) -> None:
         self.leg = leg
         self.local = 0
         self.place: Place | None = None  # where ``local`` is
         self.terms: Terms | None = None
+        #: Those of the secured speech that a fax has interrupted: what comes after it is secured, too.
+        self.voice: Terms | None = None
         #: Which key of ours the peer that has a key was told: a fork may be gone back to.
         self.told: dict[bytes, CryptoLine] = {}
         self._senders: dict[bytes, Protector] | None = None
@@ -55,7 +57,10 @@ class Endpoint:
     def apply(self, terms: Terms | None) -> None:
         """Make ``terms`` hold from the next packet on; None silences the leg."""
         leg = self.leg
-        self.terms = terms
+        former, self.terms = self.terms, terms
+        speech = terms is not None and terms.profile.startswith("RTP/")
+        if not speech and leg.unprotect is not None:
+            self.voice = former
         if terms is None:
             leg.silence()
             return
@@ -79,11 +84,18 @@ class Endpoint:
         leg.asymmetric = terms.asymmetric
         leg.port_rtp.aim(terms.remote, reopen)
         leg.port_rtcp.aim(terms.rtcp, reopen)
-        leg.agreed = True
+        leg.agreed, leg.fax = speech, not speech
+
+    @property
+    def former(self) -> Terms | None:
+        """The terms of the speech that a description of the stream follows upon, a fax between or not."""
+        terms = self.terms
+        return terms if terms is not None and terms.profile.startswith("RTP/") else self.voice
 
     def forget(self) -> None:
         """Silence the leg and drop its keys for good: another peer will take its place."""
         self.apply(None)
+        self.voice = None
         self._senders = self._receivers = None
         self.told = {}
 

@@ -32,6 +32,8 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "emergency-failed": ("ERR", "[emergency]"),
     "message": ("INF", "[message]"),
     "media-refused": ("INF", "[srtp-refused]"),
+    "fax-begun": ("INF", "[fax]"),
+    "fax-over": ("INF", "[fax]"),
     "one-way-audio": ("WRN", "[one-way-audio]"),
     "ports-refused": ("WRN", "[ports-refused]"),
     "hook-failed": ("ERR", "[hook]"),

@@ -48,7 +48,7 @@ def test_a_silent_side_is_named_once_with_its_trunk_and_what_was_refused() -> No
     quiet(stage, 21.0, 0.0)
     assert named(stage) == [("callee", "carrier", 15), ("caller", "office", 20)]
     (call,) = stage.engine.calls.values()
-    assert call.one_way == "both"  # type: ignore[attr-defined]
+    assert call.one_way == "both"
 
 
 def test_the_record_says_who_was_not_heard() -> None:

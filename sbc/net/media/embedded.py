@@ -49,6 +49,7 @@ class MediaIO:
         self._networks = Networks(networks)
         self._sessions: dict[str, MediaSession] = {}
         self._silence = Silence()
+        self._faxes: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -119,6 +120,12 @@ class MediaIO:
     def quiet(self, now: float) -> list[Quiet]:
         """Return the calls of which a side is silent that should be heard; see ``sbc.media.silence``."""
         return self._silence.look(self._sessions, now)
+
+    def faxes(self) -> tuple[list[str], list[str]]:
+        """Return the calls in which a fax began since this was called last, and those where one is over."""
+        present = {call for call, session in self._sessions.items() if session.faxes}
+        former, self._faxes = self._faxes, present
+        return list(present - former), [each for each in former - present if each in self._sessions]
 
     def tap(self, call: str, tap: Tap | None) -> None:
         """Show the call's decoded packets to ``tap(side, packet)``, which must not block or raise."""
@@ -191,7 +198,7 @@ class MediaIO:
                     continue
                 ports = self._bound[end.place]
                 ports.serve(end.local, leg.port_rtp)
-                if leg.agreed and leg.mux:
+                if leg.mux and (leg.agreed or leg.fax):
                     ports.retire(end.local + 1)
                 else:
                     ports.serve(end.local + 1, leg.port_rtcp)
