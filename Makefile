@@ -78,14 +78,14 @@ debian: $(VENV)/.made
 
 # What was installed, compiled or not: the fast tests in the order of SEED, and of the edge the slow ones too.
 # `pure` ones replace methods inside the product. A file stays whole, for its tests share a running SBC.
-INSTALLED = $(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -o pythonpath='$(SITE) .' \
+INSTALLED = $(PY) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -o pythonpath='$(SITE) .' \
   -p tests.shuffled --shuffle $(SEED)
 installed: $(VENV)/.dev $(VENV)/.run
 	$(INSTALLED) -m '$(FAST) and not pure' \
 	  tests/unit tests/playbook tests/property tests/vectors tests/arch/test_compiled.py
 	$(INSTALLED) -m 'not interop and not pure and not long' tests/edge tests/arch/test_compiled.py
 
-# The longest are among the first. Most of them wait for peers, so that there may be more than processors.
+# Most of them wait for peers, so that there may be more than processors; those that wait longest come first.
 rest: $(VENV)/.dev $(VENV)/.run
 	$(PY) -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder -m '(slow or interop) and not long' \
 	  tests/interop $(filter-out tests/interop/ tests/edge/,$(sort $(wildcard tests/[a-z]*/)))

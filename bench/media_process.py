@@ -26,9 +26,9 @@ _KEYED = MediaPolicy(srtp="required", signalling_host="127.0.0.1")
 class NgServer(DatagramServer):  # type: ignore[misc]
     """ping, offer, answer and delete; an offer asks for SRTP by RTP/SAVP. The tags are our sides."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, ports: str) -> None:
         super().__init__(f"127.0.0.1:{port}")
-        config = MediaConfig(address="127.0.0.1", ports="40000-59999")
+        config = MediaConfig(address="127.0.0.1", ports=ports)
         self.media = MediaIO(config, Ids(os.urandom), time.monotonic)
 
     def handle(self, data: bytes, address: tuple[str, int]) -> None:
@@ -59,4 +59,4 @@ class NgServer(DatagramServer):  # type: ignore[misc]
 
 
 if __name__ == "__main__":
-    NgServer(int(sys.argv[1])).serve_forever()
+    NgServer(int(sys.argv[1]), sys.argv[2]).serve_forever()

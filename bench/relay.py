@@ -23,7 +23,7 @@ import pylibsrtp
 from bench.measure import LOAD_CORE, SERVER_CORE, cpu_seconds, on_core
 from bench.ng import NgClient
 from bench.report import Row
-from tests.peers.ports import free_port
+from tests.peers.ports import free_port, wide_range
 from tests.peers.process import PeerProcess, find, listening
 from tests.peers.product import environment
 
@@ -63,16 +63,17 @@ def rtpengine(directory: Path) -> MediaProxy:
     argv = [find("rtpengine"), "--config-file=none", "--table=-1", "--foreground", "--log-stderr"]
     argv += ["--log-level=3", "--interface=127.0.0.1", f"--listen-ng=127.0.0.1:{port}", "--num-threads=2"]
     argv += ["--delete-delay=0"]  # or ports rest so long that a few hundred calls a second use all of them
-    return MediaProxy("rtpengine", directory, [*argv, "--port-min=40000", "--port-max=59999"], port)
+    argv += [f"--port-min={wide_range().start}", f"--port-max={wide_range().stop - 1}"]
+    return MediaProxy("rtpengine", directory, argv, port)
 
 
 def media_io(directory: Path, python: Sequence[str] = ()) -> MediaProxy:
     """MediaIO in a process of its own; ``python`` starts another tree's."""
     port = free_port()
     own = ["env", f"PYTHONPATH={environment()['PYTHONPATH']}", sys.executable, "-P"]
-    return MediaProxy(
-        "portcullis", directory, [*(python or own), "-m", "bench.media_process", str(port)], port
-    )
+    ports = f"{wide_range().start}-{wide_range().stop - 1}"
+    argv = [*(python or own), "-m", "bench.media_process", str(port), ports]
+    return MediaProxy("portcullis", directory, argv, port)
 
 
 PROXIES: dict[str, Callable[[Path], MediaProxy]] = {"rtpengine": rtpengine, "portcullis": media_io}

@@ -12,6 +12,7 @@ from bench.same_job import KamailioSbc
 from tests.peers.kamailio import Kamailio, KamailioSettings
 from tests.peers.lab import Credentials, Lab
 from tests.peers.portcullis import Portcullis
+from tests.peers.ports import wide_range
 from tests.peers.process import PeerProcess
 
 NAME = "server"
@@ -28,7 +29,7 @@ identities:
   bench: {{chain: tls/server.pem, key: tls/server.key}}
 trust:
   lab: {{ca: tls/lab-ca.pem}}
-media: {{address: 127.0.0.1, ports: 40000-44199}}
+media: {{address: 127.0.0.1, ports: {first}-{last}}}
 control: run/sbc.sock
 """
 
@@ -107,7 +108,9 @@ def write_configuration(directory: Path, own: Credentials, port: int, onward: in
         (directory / name).mkdir(parents=True, exist_ok=True)
     for source in (own.cert, own.key, own.ca):
         shutil.copy(source, directory / "tls" / source.name)
-    (directory / "sbc.yaml").write_text(_SETTINGS.format(port=port))
+    media = wide_range()
+    text = _SETTINGS.format(port=port, first=media.start, last=media.stop - 1)
+    (directory / "sbc.yaml").write_text(text)
     write_trunk(directory, "caller")
     write_trunk(directory, "callee", f'"127.0.0.1:{onward}"')
     (directory / "routes.d" / "10-all.yaml").write_text(_ROUTES)

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from dsl.addresses import Lookup, Party, header_reader, no_param
 from dsl.asserted import claimed
-from dsl.facts import Facts, canonical, in_order, no_calls
+from dsl.facts import FILL, Facts, canonical, no_calls
 
 NOBODY: Final = Party("", "", "sip", 0, no_param, "")
 
@@ -53,7 +53,7 @@ def call_facts(
     """The facts of a call; ``to`` is of the To header, ``header`` looks one up, ``login``: name and realm."""
     believed = arrival.believed or ("trusted" if arrival.peer_verified else "none")
     asserted = claimed(header, believed)
-    return in_order(
+    values = (
         arrival.trunk, arrival.tenant, arrival.listener, arrival.source, arrival.transport, method,
         called.user, called.host, called.scheme, caller.user, caller.host, from_display,
         to.user, to.host, call_id, header("User-Agent") or "",
@@ -64,6 +64,10 @@ def call_facts(
         to_display, login[0], login[1], called.type, caller.type, calls, asserted[0], asserted[1],
         "", "", False, False,
     )
+    facts = Facts.__new__(Facts)
+    for fill, value in zip(FILL, values, strict=True):
+        fill(facts, value)
+    return facts
 # fmt: on
 
 

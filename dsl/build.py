@@ -53,6 +53,12 @@ def _limit(start: int, end: int, children: list[Any]) -> syntax.LimitAction:
     return syntax.LimitAction(start, end, calls, period, rest[0], rest[1] if len(rest) > 1 else None)
 
 
+def _answer(start: int, end: int, children: list[Any]) -> syntax.AnswerAction:
+    of = tuple([each for each in children if isinstance(each, syntax.FailureWord)])
+    status, *reason = children[len(of) :]
+    return syntax.AnswerAction(start, end, of, status, reason[0] if reason else None)
+
+
 _Build = Callable[[int, int, list[Any]], Any]
 _BUILD: dict[str, _Build] = {
     "any_of": lambda s, e, c: syntax.AnyOf(s, e, tuple(c)),
@@ -93,9 +99,12 @@ _BUILD: dict[str, _Build] = {
     "copy_header": lambda s, e, c: syntax.CopyHeaderAction(s, e, c[0], c[1] if len(c) > 1 else None),
     "challenge": lambda s, e, c: syntax.ChallengeAction(s, e, c[0]),
     "codecs": lambda s, e, c: syntax.CodecsAction(s, e, str(c[0]), tuple(c[1:])),
-    "ring": lambda s, e, c: syntax.RingAction(s, e, c[0]),
+    "ring": lambda s, e, c: syntax.RingAction(s, e, c[0], str(c[1])),
+    "longest": lambda s, e, c: syntax.LongestAction(s, e, c[0], str(c[1])),
+    "answer": _answer,
     "limit": _limit,
     "tag": lambda s, e, c: syntax.TagAction(s, e, c[0]),
+    "record": lambda s, e, c: syntax.RecordAction(s, e),
     "hook": lambda s, e, c: syntax.HookAction(s, e, c[0]),
     "srtp": lambda s, e, c: syntax.SrtpAction(s, e, str(c[0])),
     "downgrade": lambda s, e, c: syntax.DowngradeAction(s, e, str(c[0])),
@@ -107,9 +116,9 @@ _BUILD: dict[str, _Build] = {
 }
 # The tokens that say something; all others are words and signs of the grammar alone.
 _TELLING = frozenset((
-    "ACCEPT", "ALLOW", "CLOCK", "COLUMN", "COMPARE", "DATE", "DENY", "FALSE", "FOLLOW", "FORBID", "GROUPED",
-    "NAME", "NETWORK", "NO", "NUMBER", "OFFER", "PASS", "PERIOD", "PREFER", "REFUSE", "REGEX", "REQUIRE",
-    "STRING", "TABLED", "TRUE", "WARN",
+    "ACCEPT", "ALLOW", "CLASS", "CLOCK", "COLUMN", "COMPARE", "DATE", "DENY", "FALSE", "FOLLOW", "FORBID",
+    "GROUPED", "NAME", "NETWORK", "NO", "NUMBER", "OFFER", "PASS", "PERIOD", "PREFER", "REFUSE", "REGEX",
+    "REQUIRE", "STRING", "TABLED", "TRUE", "UNIT", "WARN",
 ))  # fmt: skip
 
 

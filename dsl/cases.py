@@ -23,12 +23,13 @@ SHORT = ("to", "from", "time", "headers", "calls", "login")
 _CALL = {"to": "called", "from": "caller", "headers": "headers"}
 EXPECT = (
     "route", "reject", "reason", "redirect", "challenge", "srtp", "downgrade", "redirects", "codecs", "ring",
-    "limits", "tags", "hooks", "rule", "headers", *PARTS,
+    "longest", "answers", "limits", "tags", "record", "hooks", "rule", "headers", *PARTS,
 )  # fmt: skip
 CHOICES = {
     "srtp": ("off", "accept", "offer", "required"),
     "downgrade": ("allow", "warn", "forbid"),
     "redirects": ("refuse", "pass", "follow"),
+    "record": ("true", "false"),
 }
 
 

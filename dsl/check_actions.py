@@ -40,6 +40,8 @@ CODECS = (
 )  # fmt: skip
 _SCHEMES = ("sip:", "sips:", "tel:")
 MOST_RING = 3600
+MOST_LONGEST = 31 * 86_400
+UNITS = {"second": 1, "seconds": 1, "minute": 60, "minutes": 60, "hour": 3600, "hours": 3600}
 MOST_CALLS = 1_000_000
 
 
@@ -64,10 +66,8 @@ class ActionChecker(Checker):
         refused = isinstance(actions[-1], syntax.RejectAction | syntax.RedirectAction)
         challenged = False
         for action in actions:
-            if isinstance(action, syntax.HookAction) and refused:
-                self.report(
-                    action, "a hook is called for a call that is routed", "end it in route or continue"
-                )
+            if refused and (what := _of_routed(action)):
+                self.report(action, f"{what} for a call that is routed", "end it in route or continue")
             if isinstance(action, syntax.ChallengeAction):
                 if challenged:
                     self.report(action, "this then asks for a password twice", "leave one out")
@@ -95,8 +95,16 @@ class ActionChecker(Checker):
             case syntax.CodecsAction():
                 self._codecs(action)
             case syntax.RingAction():
-                if not _whole(action.seconds, 1, MOST_RING):
-                    self.report(action.seconds, f"a phone rings for 1 to {MOST_RING} seconds", "such as 30")
+                if not _whole(action.amount, 1, MOST_RING // UNITS[action.unit]):
+                    self.report(action.amount, f"a phone rings for 1 to {MOST_RING} seconds", "such as 30")
+            case syntax.LongestAction():
+                self._longest(action)
+            case syntax.AnswerAction():
+                self._answer(action)
+            case syntax.RecordAction():
+                if self._known.recordings is False:
+                    hint = "write recordings: {directory: recordings} in sbc.yaml"
+                    self.report(action, "sbc.yaml does not say where recordings are kept", hint)
             case syntax.HookAction():
                 self.hook(action.name)
             case syntax.ChallengeAction():
@@ -139,6 +147,27 @@ class ActionChecker(Checker):
             redirects = 300 <= action.status.value < 400
             hint = "3xx is what redirect is for" if redirects else "such as 403"
             self.report(action.status, "a call is rejected with 400 to 699", hint)
+
+    def _longest(self, action: syntax.LongestAction) -> None:
+        amount = action.amount
+        if not _whole(amount, 1, MOST_LONGEST // UNITS[action.unit]):
+            hint = "whole seconds, minutes or hours, 31 days at most: such as at most 2 hours"
+            self.report(amount, "no call lasts so long", hint)
+
+    def _answer(self, action: syntax.AnswerAction) -> None:
+        for each in action.of:
+            word = each.value
+            if not (word in ("4xx", "5xx", "6xx") or (word.isdigit() and 400 <= int(word[:9]) < 700)):
+                hint = "a status of 400 to 699, or 4xx, 5xx, 6xx; timeout is 408, unreachable is 503"
+                self.report(each, f"{word} is no refusal of a call", hint)
+        if not _whole(action.status, 400, 699):
+            self.report(action.status, "a call is refused with 400 to 699", "such as 486")
+        elif action.status.value in (401, 407):
+            self.report(
+                action.status,
+                f"{action.status.value} asks the caller for a password",
+                'challenge "realm" does that',
+            )
 
     def _limit(self, action: syntax.LimitAction) -> None:
         if not _whole(action.calls, 0, MOST_CALLS):
@@ -201,10 +230,12 @@ class ActionChecker(Checker):
 
     def _failure(self, failure: syntax.FailureWord) -> None:
         word = failure.value
+        if word in ("3xx", "4xx", "5xx"):
+            return
         if word.startswith("6") and len(word) == 3:
             self.report(failure, f"{word} ends the whole call", "a 6xx is final everywhere (RFC 3261 21.6)")
         elif word not in ("timeout", "unreachable") and not (word.isdigit() and 300 <= int(word[:9]) < 600):
-            hint = "a status of 300 to 599, timeout or unreachable"
+            hint = "a status of 300 to 599, 3xx, 4xx, 5xx, timeout or unreachable"
             self.report(failure, f"{word} is not a failure", hint)
 
     def _target(self, target: syntax.Node) -> None:
@@ -224,6 +255,20 @@ def param_refusal(name: str) -> tuple[str, str] | None:
     if name.lower() in _OWN_PARAMS:
         return f"{name} is written by the SBC itself", "leave it out"
     return None
+
+
+def _of_routed(action: syntax.Node) -> str:
+    """What an action is that makes no sense of a call that is refused; "" for any other."""
+    match action:
+        case syntax.HookAction():
+            return "a hook is called"
+        case syntax.LongestAction():
+            return "a longest duration is"
+        case syntax.AnswerAction():
+            return "an answer is written anew"
+        case syntax.RecordAction():
+            return "a recording is"
+    return ""
 
 
 def _whole(number: syntax.Number, low: int, high: int) -> bool:

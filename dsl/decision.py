@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Failure = int | Literal["timeout", "unreachable"]
+Class = Literal["3xx", "4xx", "5xx", "6xx"]
+Failure = int | Class | Literal["timeout", "unreachable"]
 Srtp = Literal["off", "accept", "offer", "required"]
 Downgrade = Literal["allow", "warn", "forbid"]
 Redirects = Literal["refuse", "pass", "follow"]
@@ -15,6 +16,11 @@ Part = Literal[
 ]  # fmt: skip
 
 DEFAULT_FAILURES: tuple[Failure, ...] = (408, 500, 502, 503, 504, "timeout", "unreachable")
+
+
+def class_of(status: int) -> str:
+    """The class of a status, such as ``5xx`` (RFC 3261 21)."""
+    return f"{status // 100}xx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +116,26 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerAs:
+    """A caller hears ``status`` where the last failure was ``of``, a status or a class of them.
+
+    An empty ``reason`` is that of the status.
+    """
+
+    of: int | Class
+    status: int
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """Send the call to ``hops`` in turn; None leaves a policy to the trunk.
 
     ``rule`` names who decided, as ``name (file:line)``; ``hooks`` are the named hooks that it called.
     ``tags`` go to the call's record; ``ring`` is how many seconds a hop may ring,
-    ``redirects`` what becomes of a callee's 3xx.
+    ``redirects`` what becomes of a callee's 3xx. ``longest`` is how many seconds the call may last from its
+    answer on, ``answers`` are how its refusal is told to the caller: a status before its class, the last
+    first. With ``record`` what is said is kept in files.
     """
 
     hops: tuple[Hop, ...]
@@ -129,18 +149,22 @@ class Route:
     ring: int | None = None
     limits: tuple[Limit, ...] = ()
     redirects: Redirects | None = None
+    longest: int | None = None
+    answers: tuple[AnswerAs, ...] = ()
+    record: bool = False
 
     def next_hop(self, index: int, failure: Failure) -> int | None:
         """Index of the next hop to try after ``hops[index]`` failed so; None ends the call."""
+        kind = class_of(failure) if isinstance(failure, int) else failure
         for later in range(index + 1, len(self.hops)):
-            if failure in self.hops[later].on:
+            if failure in self.hops[later].on or kind in self.hops[later].on:
                 return later
         return None
 
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """Answer the call with this final SIP status (400 to 699)."""
+    """AnswerAs the call with this final SIP status (400 to 699)."""
 
     status: int
     reason: str = ""
@@ -159,7 +183,7 @@ class Challenge:
 
 @dataclass(frozen=True, slots=True)
 class Redirect:
-    """Answer 302 with these SIP URIs as contacts, the first being the first choice.
+    """AnswerAs 302 with these SIP URIs as contacts, the first being the first choice.
 
     ``downgrade`` says which of them a caller may be told who came over TLS; None warns of those without.
     """

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from dsl.decision import (
+    AnswerAs,
     Codecs,
     CopyHeader,
     Downgrade,
@@ -85,10 +86,10 @@ class Draft:
     """What the rules so far have made of a call that is not decided yet."""
 
     __slots__ = (
-        "_headers", "allow", "asserted_display", "asserted_user", "deny", "downgrade", "edits", "facts",
-        "from_display", "from_host", "from_param", "from_scheme", "from_type", "from_user", "header",
-        "hooks", "limits", "prefer", "redirects", "ring", "ruri_host", "ruri_param", "ruri_scheme",
-        "ruri_type", "ruri_user", "srtp", "tags",
+        "_headers", "allow", "answers", "asserted_display", "asserted_user", "deny", "downgrade", "edits",
+        "facts", "from_display", "from_host", "from_param", "from_scheme", "from_type", "from_user",
+        "header", "hooks", "limits", "longest", "prefer", "record", "redirects", "ring", "ruri_host",
+        "ruri_param", "ruri_scheme", "ruri_type", "ruri_user", "srtp", "tags",
     )  # fmt: skip
 
     def __init__(self, facts: Facts) -> None:
@@ -115,10 +116,13 @@ class Draft:
         self.deny: tuple[str, ...] = ()
         self.prefer: tuple[str, ...] = ()
         self.ring: int | None = None
+        self.longest: int | None = None
+        self.answers: tuple[AnswerAs, ...] = ()
         self.redirects: Redirects | None = None
         self.limits: tuple[Limit, ...] = ()
         self.tags: tuple[str, ...] = ()
         self.hooks: tuple[str, ...] = ()
+        self.record: bool = False
 
     def edit_param(self, edit: SetParam) -> None:
         """Set a parameter of a URI, which the next rules see."""

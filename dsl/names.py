@@ -25,7 +25,7 @@ class Known:
     """The names that rules may use; None leaves a kind of name unchecked. ``tables`` could be read.
 
     ``arrivals`` says of each trunk how calls come from it, and ``emergency`` which calls are emergency calls,
-    for the tests beside the rules.
+    for the tests beside the rules; ``recordings`` whether there is a place for them.
     """
 
     trunks: frozenset[str] | None = None
@@ -37,6 +37,7 @@ class Known:
     realms: frozenset[str] | None = None
     arrivals: Mapping[str, Arrival] = field(default_factory=dict)
     emergency: Callable[[Party], bool] = no_emergency
+    recordings: bool | None = None
 
 
 def suggest(name: str, names: Iterable[str]) -> str:

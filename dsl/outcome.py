@@ -14,11 +14,13 @@ from typing import Any, cast
 
 from dsl import syntax
 from dsl.addresses import canonical_user, read_user
-from dsl.check_actions import PARTS, SIDES
+from dsl.check_actions import PARTS, SIDES, UNITS
 from dsl.compile import CONTROLS, Value, clean, value
 from dsl.decision import (
     DEFAULT_FAILURES,
+    AnswerAs,
     Challenge,
+    Class,
     CopyHeader,
     Decision,
     Downgrade,
@@ -206,7 +208,13 @@ def _policy(action: syntax.Node) -> Step | None:
         case syntax.CodecsAction():
             return _put(action.verb, tuple(name.value.upper() for name in action.names))
         case syntax.RingAction():
-            return _put("ring", int(action.seconds.value))
+            return _put("ring", int(action.amount.value) * UNITS[action.unit])
+        case syntax.LongestAction():
+            return _put("longest", int(action.amount.value) * UNITS[action.unit])
+        case syntax.AnswerAction():
+            return _answering(action)
+        case syntax.RecordAction():
+            return _put("record", True)
         case syntax.HookAction():
             name = action.name.value
 
@@ -215,6 +223,19 @@ def _policy(action: syntax.Node) -> Step | None:
 
             return call_hook
     return None
+
+
+def _answering(action: syntax.AnswerAction) -> Step:
+    status, reason = int(action.status.value), action.reason.value if action.reason else ""
+    more = tuple(
+        AnswerAs(int(each.value) if each.value.isdigit() else cast(Class, each.value), status, reason)
+        for each in action.of
+    )
+
+    def answer(draft: Draft) -> None:
+        draft.answers += more
+
+    return answer
 
 
 def _put(attribute: str, setting: object) -> Step:
@@ -250,7 +271,8 @@ def _routing(action: syntax.RouteAction, place: str, scope: Scope) -> Ending:
             return Reject(404, "No route", place, draft.tags)
         return Route(
             hops, tuple(draft.edits), draft.srtp, draft.downgrade, place, draft.hooks, draft.tags,
-            draft.codecs, draft.ring, draft.limits, draft.redirects,
+            draft.codecs, draft.ring, draft.limits, draft.redirects, draft.longest,
+            draft.answers, draft.record,
         )  # fmt: skip
 
     return route

@@ -45,7 +45,7 @@ _PARSER = Lark(
 
 _ACTION_LINE = re.compile(
     r"^[ \t]*(?:route|reject|redirect|challenge|set|remove|copy|require|offer|accept|no|forbid|warn|allow"
-    r"|deny|prefer|refuse|pass|follow|ring|limit|tag|call|continue)\b",
+    r"|deny|prefer|refuse|pass|follow|ring|at|answer|limit|tag|call|continue)\b",
     re.MULTILINE,
 )
 _blanks = re.compile(r"[^\n]").sub
@@ -122,7 +122,8 @@ _WORDS = {
     "GROUPED": "a group, such as group.carriers",
     "TABLED": "a column, such as table.rates[to.user].trunk",
     "COLUMN": "a column, such as .trunk",
-    "SECONDS": "seconds",
+    "UNIT": "hours, minutes or seconds",
+    "CLASS": "a class, such as 5xx",
     "PERIOD": "second, minute or hour",
     "$END": "the end",
     "LPAR": "(",

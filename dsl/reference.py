@@ -108,11 +108,14 @@ _ACTIONS = """
 | `allow codecs "A", "B"` | the offer names these only; tones and comfort noise stay |
 | `deny codecs "A"` | the offer does not name these; an audio stream that has none left gets port 0 |
 | `prefer codecs "A", "B"` | these come first in the offer, in this order |
-| `ring for N seconds` | a hop that rings longer has failed with `timeout`; 1 to 3600 |
+| `ring for N seconds` | a hop that rings longer (or `minutes`, up to an hour) has failed with `timeout` |
+| `at most N hours` | then both sides get BYE, counted from the answer (or `minutes`, `seconds`; 31 days at most) |
+| `answer F, F as N "reason"` | the caller hears N in place of these statuses of 400 to 699, or `4xx`, `5xx`, `6xx` |
 | `limit N calls per text` | at most N calls at once for each value of the text; one more is refused with 503 |
 | `limit N calls a second per text` | at most N new calls a second (or `a minute`, `a hour`) |
 | `... else reject 486 "Busy"` | behind a limit: the answer instead of 503 |
 | `tag text` | the call's record bears this text; later rules see it in `call.tags` |
+| `record` | what is said is kept in files; see [recording.md](recording.md) |
 | `call hook "NAME"` | runs the hook hooks/NAME.py for this call; see [hooks.md](hooks.md) |
 | `challenge "realm"` | goes on only for who has proved a password of the realm; 407 for all others |
 
@@ -128,7 +131,7 @@ and then exactly one ending:
 PART is one of {parts}.
 
 A target is `"trunk"`, `group.NAME` or `table.NAME[key].COLUMN`; an empty cell is no target, and a route without any
-is 404. Failures are statuses of 300 to 599, `timeout` and `unreachable`; without `on` they are {failures}.
+is 404. Failures are statuses of 300 to 599, their classes `3xx`, `4xx` and `5xx`, `timeout` and `unreachable`; without `on` they are {failures}.
 
 Codecs: {codecs}.
 

@@ -106,11 +106,15 @@ class RuleSet:
             if filed is not None:
                 for _, (test, outcome) in filed.candidates(draft):
                     if test(draft):
-                        decision = _ended(outcome, draft, touched)
+                        decision = outcome.fixed if not touched else None
+                        if decision is None:
+                            decision = outcome.run(draft)
                         if decision is not None:
                             return decision
             elif test is not None and outcome is not None and test(draft):
-                decision = _ended(outcome, draft, touched)
+                decision = outcome.fixed if not touched else None
+                if decision is None:
+                    decision = outcome.run(draft)
                 if decision is not None:
                     return decision
                 touched = True
@@ -155,13 +159,6 @@ class RuleSet:
             breathe()
             failures += run_test(test, self.explain)
         return failures
-
-
-def _ended(outcome: Outcome, draft: Draft, touched: bool) -> Decision | None:
-    """What a rule that holds decides; None for one that continues."""
-    if outcome.fixed is not None and not touched:
-        return outcome.fixed
-    return outcome.run(draft)
 
 
 def _no_route(draft: Draft) -> Decision:

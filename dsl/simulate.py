@@ -68,7 +68,7 @@ def observe(decision: Decision, facts: Facts, key: str) -> tuple[str, ...]:
 def _observe_route(route: Route, facts: Facts, key: str) -> tuple[str, ...]:
     if key == "route":
         return tuple(GROUP + hop.group.name if hop.group else hop.trunk for hop in route.hops)
-    if key in ("codecs", "ring", "limits", "hooks"):
+    if key in ("codecs", "ring", "longest", "answers", "limits", "hooks", "record"):
         return _observe_more(route, key)
     if key in ("srtp", "downgrade", "redirects"):
         policies = {"srtp": route.srtp, "downgrade": route.downgrade, "redirects": route.redirects}
@@ -87,8 +87,14 @@ def _observe_route(route: Route, facts: Facts, key: str) -> tuple[str, ...]:
 def _observe_more(route: Route, key: str) -> tuple[str, ...]:
     if key == "hooks":
         return route.hooks
+    if key == "record":
+        return ("true" if route.record else "false",)
     if key == "ring":
         return (str(route.ring),) if route.ring is not None else ()
+    if key == "longest":
+        return (str(route.longest),) if route.longest is not None else ()
+    if key == "answers":
+        return tuple(f"{each.of} as {each.status}" for each in route.answers)
     if key == "limits":
         return tuple(str(limit.calls) for limit in route.limits)
     codecs = route.codecs

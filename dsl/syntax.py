@@ -177,7 +177,7 @@ class AnyOf(Node):
 
 @dataclass(frozen=True, slots=True)
 class FailureWord(Node):
-    """One failure after ``on``: a status in digits, or a word."""
+    """One failure after ``on`` or ``answer``: a status in digits, a class such as ``5xx``, or a word."""
 
     value: str
 
@@ -272,9 +272,27 @@ class CodecsAction(Node):
 
 @dataclass(frozen=True, slots=True)
 class RingAction(Node):
-    """``ring for 30 seconds``."""
+    """``ring for 30 seconds``; ``unit`` is the word as written."""
 
-    seconds: Number
+    amount: Number
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class LongestAction(Node):
+    """``at most 2 hours``; ``unit`` is the word as written."""
+
+    amount: Number
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerAction(Node):
+    """``answer 603, 5xx as 486 "Busy"``."""
+
+    of: tuple[FailureWord, ...]
+    status: Number
+    reason: Text | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +338,11 @@ class RedirectsAction(Node):
     """``refuse redirects``, ``pass redirects`` or ``follow redirects``: those of a callee."""
 
     verb: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecordAction(Node):
+    """``record``: what is said in the call is kept."""
 
 
 @dataclass(frozen=True, slots=True)

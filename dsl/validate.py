@@ -11,9 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 
-from dsl.check_actions import MOST_CALLS, MOST_RING, PARTS, param_refusal
+from dsl.check_actions import MOST_CALLS, MOST_LONGEST, MOST_RING, PARTS, param_refusal
 from dsl.compile import CONTROLS
 from dsl.decision import (
+    AnswerAs,
     Challenge,
     Codecs,
     CopyHeader,
@@ -112,7 +113,7 @@ def _hop_refusal(hop: object, known_trunks: Collection[str]) -> str | None:
     if type(hop) is not Hop or type(hop.trunk) is not str:
         return "a hop of the route is not a Hop"
     if type(hop.on) is not tuple or not all(_is_failure(each) for each in hop.on):
-        return "a hop's failures are a tuple of 300 to 599, timeout or unreachable"
+        return "a hop's failures are a tuple of 300 to 599, 3xx to 5xx, timeout or unreachable"
     if hop.group is None:
         return _trunk_refusal(hop.trunk, known_trunks)
     group = hop.group
@@ -130,7 +131,7 @@ def _trunk_refusal(name: str, known_trunks: Collection[str]) -> str | None:
 
 def _is_failure(failure: object) -> bool:
     if type(failure) is str:
-        return failure in ("timeout", "unreachable")
+        return failure in ("timeout", "unreachable", "3xx", "4xx", "5xx")
     return _is_number(failure, 300, 599)
 
 
@@ -161,9 +162,26 @@ def _extras_refusal(route: Route) -> str | None:
             return why
     if route.codecs is not None and not _are_codecs(route.codecs):
         return "the codecs are not a Codecs of tuples of names in capitals"
+    if type(route.record) is not bool:
+        return "record is True or False"
     if route.ring is not None and not _is_number(route.ring, 1, MOST_RING):
         return f"ring is a number of seconds, 1 to {MOST_RING}"
+    if route.longest is not None and not _is_number(route.longest, 1, MOST_LONGEST):
+        return f"longest is a number of seconds, 1 to {MOST_LONGEST}"
+    if type(route.answers) is not tuple or not all(_is_answer(each) for each in route.answers):
+        return (
+            "the answers are a tuple of AnswerAs, of 400 to 699 or 4xx to 6xx, as 400 to 699 but 401 and 407"
+        )
     return None
+
+
+def _is_answer(answer: object) -> bool:
+    if type(answer) is not AnswerAs:
+        return False
+    of = answer.of
+    known = of in ("4xx", "5xx", "6xx") if type(of) is str else _is_number(of, 400, 699)
+    told = _is_number(answer.status, 400, 699) and answer.status not in (401, 407)
+    return known and told and is_clean(answer.reason, MAX_TEXT)
 
 
 def _limit_refusal(limit: object) -> str | None:

@@ -19,6 +19,7 @@ import gevent
 from gevent.event import Event
 
 from sbc.admin.certificates import Certificates
+from sbc.admin.switches import Switches
 from sbc.admin.verbs import Verbs
 from sbc.b2bua.engine import Engine
 from sbc.base import LocalError
@@ -34,6 +35,7 @@ from sbc.net.dns.names import Names
 from sbc.net.driver import Driver
 from sbc.net.handler import Edge, Handler
 from sbc.net.media.embedded import MediaIO
+from sbc.net.media.recordings import Recordings
 from sbc.net.revocation.inquiry import Revocation
 from sbc.net.rotation.rotator import Rotator
 from sbc.net.system.clock import Clock
@@ -95,18 +97,22 @@ class Portcullis:
         self.rotator = Rotator(
             self.store, self.saved, self.clock, self._say, *door, self.recorder.ledger, self._edges
         )
-        self.store.swap(self.rotator.progress.adopt(self.store.current))
+        self.switches = Switches(self.store, self.saved, self.clock, self._say, self.reload.amend)
+        self.store.swap(self.switches.adopt(self.rotator.progress.adopt(self.store.current)))
+        self.recordings = Recordings(self.clock, self._say_of_recordings)
+        self._follow_recordings(self.store.current)
         self._assemble()
         self.acme = AcmeKeeper(
             self.store, self.saved, self.clock, self._say,
             Installer(self.store, self.clock, self.rotator, *door),
         )  # fmt: skip
         self.certificates = Certificates(self)
-        self.reload.adopters.append(self.rotator.progress)
+        self.reload.adopters += [self.rotator.progress, self.switches]
         self.reload.gates.append(self.listeners.apply)
         self.reload.followers += [
             self._follow_registrations, self.names.apply, self.dialer.apply, self._follow_optional,
             self.acme.apply, self.certificates.follow, self._outlived, self._follow_media,
+            self._follow_recordings,
         ]  # fmt: skip
         self.verbs = Verbs(self, self.certificates)
         self.watch = Watch(lambda: watched(directory), self.reload)
@@ -121,7 +127,7 @@ class Portcullis:
         snapshot = self.store.current
         self.media = MediaIO(
             snapshot.settings.media, Ids(os.urandom), self.clock.monotonic,
-            lambda: self.store.current.settings.listeners.values(),
+            lambda: self.store.current.settings.listeners.values(), self.recordings,
         )  # fmt: skip
         self._follow_media(snapshot)
         self.engine = Engine(self.store, Ids(Blocks(os.urandom)))
@@ -165,6 +171,12 @@ class Portcullis:
         except OSError as error:
             raise LocalError(f"cannot write the call records {path}: {error.strerror}") from None
 
+    def _follow_recordings(self, snapshot: Snapshot) -> None:
+        self.recordings.follow(snapshot.settings.recordings, self.directory)
+
+    def _say_of_recordings(self, level: Level, event: str, call: str, fields: dict[str, object]) -> None:
+        self._say(level, "[recording]", {**({"call": call} if call else {}), "event": event, **fields})
+
     def _say_of_records(self, level: Level, event: str, text: str) -> None:
         self._say(level, "[records]", {"event": event, "text": text})
 
@@ -182,6 +194,7 @@ class Portcullis:
     def start(self) -> None:
         """Bind everything; LocalError, one line, where something cannot be."""
         self.records.start()
+        self.recordings.start()
         self.watch.start()
         self.control.start()
         self.revocation.start()
@@ -222,6 +235,7 @@ class Portcullis:
         while (self.listeners.flows or self.dialer.flows) and self.clock.monotonic() < deadline:
             gevent.sleep(0.05)
         self.media.close()
+        self.recordings.close()
         self._ledger_due = 0.0
         self._save_observed(self.clock.monotonic())
         self.revocation.close()
@@ -229,6 +243,11 @@ class Portcullis:
         self.records.flush()
         self._say("INF", "[stop]", {})
         self._log.flush()
+
+    def end_call(self, call: str, by: str) -> None:
+        """End a live call because ``by``, an operator, says so."""
+        self._say("INF", "[operator]", {"act": "calls end", "call": call, "by": by or None})
+        self.driver.run(self.engine.end_by_operator, call, by)
 
     def _hang_up(self) -> None:
         for call in list(self.engine.calls):
@@ -266,6 +285,7 @@ class Portcullis:
             self.recorder.journal.stats(self.verbs.status, now, at)
             self.driver.run(self.engine.probe)
             self._tidy(at)
+            self.recordings.tick(at)
             self.store.let_go(LET_GO)
             self._save_observed(at)
             self.certificates.tick(now, at)

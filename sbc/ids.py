@@ -22,7 +22,7 @@ class Ids:
     more than that number (no host name, no time).
     """
 
-    __slots__ = ("_branch", "_random", "_worker", "worker")
+    __slots__ = ("_random", "_worker", "branch_head", "worker")
 
     def __init__(self, random_bytes: Callable[[int], bytes], worker: int = 0) -> None:
         if not 0 <= worker <= 255:
@@ -30,11 +30,12 @@ class Ids:
         self.worker = worker
         self._random = random_bytes
         self._worker = f"{worker:02x}"
-        self._branch = MAGIC_COOKIE + self._worker
+        #: How every branch begins that is made here, and few others do.
+        self.branch_head = MAGIC_COOKIE + self._worker
 
     def branch(self) -> str:
         """Return a new Via branch: the magic cookie, the worker, 80 random bits (RFC 3261 8.1.1.7)."""
-        return self._branch + self._random(_RANDOM).hex()
+        return self.branch_head + self._random(_RANDOM).hex()
 
     def tag(self) -> str:
         """Return a new From or To tag: the worker and 80 random bits (RFC 3261 19.3)."""

@@ -27,6 +27,7 @@ from sbc.config.emptied import emptied
 from sbc.config.load import build_snapshot
 from sbc.config.quarantine import changes, told
 from sbc.config.snapshot import Snapshot, SnapshotStore
+from sbc.config.switched import switched
 from sbc.net.system.clock import Clock
 from sbc.observe.recorder import Recorder
 
@@ -90,6 +91,15 @@ class Reload:
                 return self._refuse([error], [str(error)])
         return self._report(former, fresh)
 
+    def amend(self, change: Callable[[Snapshot], Snapshot]) -> None:
+        """Put in force what ``change`` makes of the snapshot that is; LocalError where that cannot be."""
+        with self.lock:
+            former = self._snapshots.current
+            fresh = change(former)
+            if fresh.version != former.version:
+                self._put_in_force(fresh)
+        self.tell(former, fresh)
+
     def _put_in_force(self, fresh: Snapshot) -> None:
         try:
             for gate in self.gates:
@@ -111,7 +121,7 @@ class Reload:
                 level = "WRN" if each.severity == "warning" else "ERR"
                 self._say(level, {"text": str(each).splitlines()[0], "hint": each.hint or None}, "[check]")
         self._warned = fresh.warnings
-        for event, trunk, why in changes(former, fresh):
+        for event, trunk, why in (*changes(former, fresh), *switched(former, fresh)):
             fields = {"trunk": trunk} | ({"reason": why} if why else {})
             self._recorder.note(Note(event, "", fields), None, self._clock.now())
 

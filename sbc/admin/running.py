@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from sbc.admin.switches import Switches
 from sbc.b2bua.engine import Engine
 from sbc.config.snapshot import SnapshotStore
 from sbc.net.acme.keeper import AcmeKeeper
 from sbc.net.dns.names import Names
 from sbc.net.media.embedded import MediaIO
+from sbc.net.media.recordings import Recordings
 from sbc.net.revocation.inquiry import Revocation
 from sbc.net.rotation.rotator import Rotator
 from sbc.net.system.clock import Clock
@@ -28,6 +30,7 @@ class Running(Protocol):
     saved: Store
     recorder: Recorder
     records: RecordWriter
+    recordings: Recordings
     engine: Engine
     media: MediaIO
     listeners: Listeners
@@ -36,6 +39,10 @@ class Running(Protocol):
     revocation: Revocation
     rotator: Rotator
     acme: AcmeKeeper
+    switches: Switches
+
+    def end_call(self, call: str, by: str) -> None:
+        """End a live call because ``by`` says so."""
 
     def reload(self, force: bool = False) -> dict[str, Any]:
         """Read the configuration again: what came of it, with the lines to show."""

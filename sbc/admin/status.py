@@ -53,6 +53,7 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
         revocation=tuple(_sources(sbc, snapshot)),
         certificates=certificates,
         records=sbc.records.view(),
+        recordings=sbc.recordings.view(),
         registrations=registrations(sbc),
         names=tuple(_names(sbc)),
         tenants=tuple(
@@ -135,7 +136,7 @@ def _trunk(sbc: Running, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
         mode=trunk.tls.mode if trunk.tls else "off", srtp=trunk.srtp, sips=trunk.sips,
         state=_state_of(snapshot, trunk, peers, flows),
         reason=_trouble(snapshot, trunk.trunk) or _failing(peers) or _nobody(trunk, peers),
-        held=trunk.trunk in snapshot.held,
+        held=trunk.trunk in snapshot.held and trunk.trunk not in snapshot.disabled,
         optional=summary.advice if summary is not None else "",
         shown=summary.counts if summary is not None else (),
         calls=sbc.engine.limits.calls(trunk.trunk),
@@ -148,7 +149,9 @@ def _trunk(sbc: Running, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
 
 
 def _trouble(snapshot: Snapshot, trunk: str) -> str:
-    """What is wrong with the trunk's files, "" for nothing."""
+    """What is wrong with the trunk's files, or why it is disabled; "" for nothing."""
+    if trunk in snapshot.disabled:
+        return snapshot.disabled[trunk]
     if trunk in snapshot.held:
         return f"runs on what was in force before: {with_remedies(snapshot.held[trunk])}"
     return with_remedies(snapshot.quarantined.get(trunk, ()))
@@ -164,6 +167,8 @@ def _sources(sbc: Running, snapshot: Snapshot) -> Iterator[RevocationView]:
 
 
 def _state_of(snapshot: Snapshot, trunk: Trunk, peers: tuple[PeerView, ...], flows: list[Flow]) -> TrunkState:
+    if trunk.trunk in snapshot.disabled:
+        return "disabled"
     if trunk.trunk in snapshot.quarantined:
         return "quarantined"
     return "down" if _nobody(trunk, peers) else _state(peers, flows)

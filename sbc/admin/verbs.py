@@ -42,6 +42,9 @@ class Verbs:
         return {
             "status": lambda: to_json(self.status()),
             "calls": lambda: to_json(self.status())["calls"],
+            "calls-end": self._end_call,
+            "trunks-disable": self._sbc.switches.disable,
+            "trunks-enable": self._sbc.switches.enable,
             "registrations": self._registrations,
             "reload": self._reload,
             "certs": self._certificates.table,
@@ -59,6 +62,15 @@ class Verbs:
         answer = self._sbc.reload(force)
         self._sbc.names.refresh()
         return answer
+
+    def _end_call(self, call: str, by: str = "") -> dict[str, Any]:
+        """Hang up on both sides of a call, or withdraw it where nobody has answered yet."""
+        found = self._sbc.engine.calls.get(call)
+        if found is None:
+            raise LocalError(f"there is no call {call!r} now; `sbc calls` shows those that there are")
+        caller, called = found.caller, found.called
+        self._sbc.end_call(call, by)
+        return {"call": call, "caller": caller, "called": called}
 
     def _registrations(self) -> dict[str, Any]:
         found = registrations(self._sbc)

@@ -18,11 +18,11 @@ from sbc.b2bua.commands import AnswerMedia, Command, OfferMedia
 from sbc.b2bua.desk import NOBODY
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.invitation import Invitation
-from sbc.b2bua.leg import Leg
+from sbc.b2bua.leg import Leg, agreed_alone
 from sbc.b2bua.life import fire
-from sbc.b2bua.media_policy import agreed_alone
 from sbc.b2bua.proofs import CHALLENGES, Given, proven, repeat
 from sbc.b2bua.session import accept, accepted, forget_descriptions, may_be_transferred
+from sbc.b2bua.told import let_hear
 from sbc.b2bua.transfers import introduction
 from sbc.b2bua.translate import Fields, answer, extensions
 from sbc.base import PeerError
@@ -76,6 +76,10 @@ class Attempt:
     def send(self, invite: Request, at: float, out: list[Command]) -> None:
         """Send our INVITE, the first or another one of this attempt."""
         self.invite, self.heard = invite, False
+        flow = self.leg.flow
+        if flow.secure:
+            self.client = self.call.desk.transactions.start(flow, invite, at, out, self)
+            return
 
         def fitting(flow: Flow, at: float, out: list[Command]) -> None:
             if not self.given_up:
@@ -343,6 +347,7 @@ class Attempt:
         call.offerer = "b" if offered_by_far else None
         self.answered = AnsweredInvite(call, fork, "a", self.leg.cseq, offered_by_far, self.leg.made)
         self.answered.start(invitation.server, final, at, out)
+        let_hear(call, out)
 
     def _unusable(self, response: Response, error: PeerError, at: float, out: list[Command]) -> None:
         """The callee's media must not be used: nothing falls back to the clear, the call ends (row M3)."""
@@ -384,7 +389,7 @@ class Attempt:
         desk = self.call.desk
         if not desk.gave_up_tcp(self.leg, self.invite, at) or kind != "transport":
             return False
-        self.send(repeat(self.invite, self.leg.cseq, desk.transactions.new_branch()), at, out)
+        self.send(repeat(self.invite, self.leg.cseq, desk.ids.branch()), at, out)
         return True
 
     def _on_gone(self, at: float, out: list[Command]) -> None:

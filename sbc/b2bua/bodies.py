@@ -17,11 +17,10 @@ from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.policy.bodies import LOCATION_HEADERS, media_types
 from sbc.sip.grammar import find_param, parse_params, unquote
-from sbc.sip.message import Message
+from sbc.sip.message import SDP, Message
 
 M = TypeVar("M", bound=Message)
 
-SDP: Final = "application/sdp"
 SIPREC: Final = "siprec"
 # Whoever divides a body into more has nothing to say with them.
 MOST_PARTS: Final = 50
@@ -64,11 +63,6 @@ class Body(NamedTuple):
 _NOTHING: Final = Body(b"", (), 0)
 
 
-def is_sdp(message: Message) -> bool:
-    """Whether all of its body is SDP, as nearly always: the quick question before the body is read."""
-    return message.headers.first.get("content-type") == SDP
-
-
 def read_body(message: Message) -> Body:
     """What ``message`` has in its body; PeerError 400 where that cannot be divided."""
     if not message.body:
@@ -87,7 +81,7 @@ def read_body(message: Message) -> Body:
 
 def carried_body(message: Message) -> bytes:
     """The SDP of a message: its body where it is application/sdp, or that part of a multipart; PeerError."""
-    return message.body if not message.body or is_sdp(message) else read_body(message).sdp
+    return message.body if not message.body or message.is_sdp else read_body(message).sdp
 
 
 def boundary_of(parameters: str) -> bytes:

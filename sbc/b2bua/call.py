@@ -32,7 +32,9 @@ from sbc.sip.timers import NEVER
 
 AfterMedia = Callable[[bytes, "PeerError | None", float, list[Command]], None]
 Keep = Callable[["Call", str, float, list[Command]], None]
-_OF_THE_SESSION: Final = ("refresh ", "expire ")
+#: The timer of a call that may not last longer than its rule lets it.
+LONGEST: Final = "longest"
+_OF_THE_SESSION: Final = ("refresh ", "expire ", LONGEST)
 
 
 class SettingUp(Protocol):
@@ -116,6 +118,7 @@ class Call:
         "introduced",
         "limits",
         "linked",
+        "longest",
         "media_waits",
         "mirrors",
         "named_hooks",
@@ -139,6 +142,7 @@ class Call:
         "tags",
         "timers",
         "tried",
+        "until",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, id: str, snapshot: Snapshot, a: Leg, at: float) -> None:
@@ -174,11 +178,11 @@ class Call:
         self.rival: Call | None = None  # where one call takes a side of another over: the other of the two
         # The dialog that whoever is called is to replace (RFC 3891), and on which trunk that one is.
         self.replacing: tuple[str, str] = "", ""
-        self.demands: tuple[bool, bool] = False, False  # of its rules: SRTP, and no leg without TLS
+        self.demands: tuple[bool, bool, bool] = False, False, False  # SRTP; no leg without TLS; recording
+        self.longest, self.until = 0, 0.0  # seconds from the answer on, and when they end; 0: no bound
         self.introduced: Fields = ()  # what the caller said of itself beside From
-        # Whom the caller's network says that it is, where that is listened to; and who was not heard.
-        self.rule = self.caller = self.called = self.asserted = self.one_way = ""
-        self.reserve_of = ""  # the trunk of whose reserve for emergency calls it holds a place
+        self.rule = self.caller = self.called = self.asserted = self.one_way = ""  # the last: who was not heard
+        self.reserve_of = ""  # the trunk whose reserve for emergency calls holds it: no limit refuses it then
         self.downgraded = self.emergency = self.has_media = self.fax = False
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
         self.offered_early: Fork | None = None
@@ -197,11 +201,6 @@ class Call:
         self.reserve_of = self.a.trunk.trunk
         self.desk.reserves.hold(self.reserve_of, at)
 
-    @property
-    def reserved(self) -> bool:
-        """Whether it is an emergency call within the reserve of its trunk: no limit of ours refuses it."""
-        return bool(self.reserve_of)
-
     def leg(self, side: Side) -> Leg:
         """The leg on ``side``; the callee's exists once a connection to it does."""
         found = self.a if side == "a" else self.b
@@ -214,9 +213,6 @@ class Call:
     def schedule(self, name: str, deadline: float) -> None:
         """Let a timer be due at ``deadline``, unless cancelled or moved."""
         self.timers[name] = deadline
-        self._remind(deadline)
-
-    def _remind(self, deadline: float) -> None:
         if deadline < self.reminded_at:
             self.reminded_at = deadline
             self.desk.remind(deadline, self.id)
@@ -228,13 +224,13 @@ class Call:
     def on_reminder(self, at: float, keep: Keep, out: list[Command]) -> None:
         """The reminder came: fire what is due, the earliest first, and be reminded of the rest.
 
-        ``keep`` is told of the timers of the sessions, the setup of all others.
+        ``keep`` is told of the timers of what is up, the setup of all others.
         """
         self.reminded_at = NEVER
         while self.timers:
             name = min(self.timers, key=self.timers.__getitem__)
             if self.timers[name] > at:
-                self._remind(self.timers[name])
+                self.schedule(name, self.timers[name])
                 break
             del self.timers[name]
             if name.startswith(_OF_THE_SESSION):
@@ -268,19 +264,15 @@ class Call:
         if not self.media_waits:
             return
         command, then = self.media_waits.popleft()
-        if command is not None and error is None:
-            self._describe(command, sdp)
-        then(sdp, error, at, out)
-
-    def _describe(self, command: OfferMedia | AnswerMedia, written: bytes) -> None:
-        """Remember what was offered, and with its answer what holds."""
-        if isinstance(command, OfferMedia):
-            self.offered = command.sdp, written
-        else:
-            side: Side = command.side
-            came, went = self.offered
+        if command is None or error is not None:
+            pass
+        elif isinstance(command, OfferMedia):
+            self.offered = command.sdp, sdp
+        else:  # with the answer it is known what holds
+            side, (came, went) = command.side, self.offered
             self.agreed[side] = command.sdp, went
-            self.agreed["b" if side == "a" else "a"] = came, written
+            self.agreed["b" if side == "a" else "a"] = came, sdp
+        then(sdp, error, at, out)
 
     def heard(self, side: Side) -> bytes:
         """The description that holds of ``side``, as it gave it; empty where none is known."""
@@ -325,13 +317,13 @@ class Call:
     def request(self, fork: Fork, side: Side, method: str) -> Request:
         """A request of ours within the dialog on ``side``."""
         leg = self.leg(side)
-        via = leg.via(self.desk.transactions.new_branch())
+        via = leg.via(self.desk.ids.branch())
         return fork.dialog(side).request(method, via=via, contact=leg.contact)
 
     def ack(self, fork: Fork, side: Side, cseq: int) -> Request:
         """The ACK for a 2xx to our INVITE numbered ``cseq`` (RFC 3261 13.2.2.4)."""
         leg = self.leg(side)
-        via = leg.via(self.desk.transactions.new_branch())
+        via = leg.via(self.desk.ids.branch())
         return fork.dialog(side).request("ACK", via=via, contact=leg.contact, cseq=cseq)
 
 
@@ -340,7 +332,7 @@ def admit(call: Call, trunk: Trunk, at: float, always: bool) -> str | None:
 
     ``always``: nobody does.
     """
-    tenant = _uncounted(call, trunk)
+    tenant = _uncounted(call, trunk.tenant) if trunk.tenant is not None else None
     refusal = call.desk.limits.admit(trunk, at, always, tenant)
     if refusal is None:
         call.admitted.append(trunk)
@@ -351,7 +343,9 @@ def admit(call: Call, trunk: Trunk, at: float, always: bool) -> str | None:
 
 def count(call: Call, trunk: Trunk) -> None:
     """Count ``call`` for ``trunk``, and for its tenant, whose former call it goes on: no limit is asked."""
-    tenant, limits = _uncounted(call, trunk), call.desk.limits
+    tenant, limits = None, call.desk.limits
+    if trunk.tenant is not None:
+        tenant = _uncounted(call, trunk.tenant)
     limits.resume(trunk)
     call.admitted.append(trunk)
     if tenant is not None:
@@ -359,9 +353,9 @@ def count(call: Call, trunk: Trunk) -> None:
         call.admitted.append(tenant)
 
 
-def _uncounted(call: Call, trunk: Trunk) -> TenantBounds | None:
-    """The tenant of ``trunk``, where ``call`` does not count for it yet."""
-    tenant = call.snapshot.tenant_bounds.get(trunk.tenant) if trunk.tenant is not None else None
+def _uncounted(call: Call, name: str) -> TenantBounds | None:
+    """The tenant of this name, where ``call`` does not count for it yet."""
+    tenant = call.snapshot.tenant_bounds.get(name)
     counted = tenant is None or any([each.trunk == tenant.trunk for each in call.admitted])
     return None if counted else tenant
 

@@ -10,6 +10,11 @@ from sbc.sip.q850 import cause_for, cause_of, reason, status_of
 _OURS = frozenset((401, 407, 422))  # what is between a peer and us
 
 
+def because(status: int, text: str) -> tuple[tuple[str, str], ...]:
+    """Why we end a call, in terms of SIP (RFC 3326 2); ``text`` is ours."""
+    return (("Reason", f'SIP;cause={status};text="{text}"'),)
+
+
 def explain(headers: Headers, trunk: Trunk, cause: int) -> None:
     """Give a message to ``trunk`` a cause, where its peers read one and there is none."""
     if trunk.q850 in ("write", "both") and cause_of(headers) is None:

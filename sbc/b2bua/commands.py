@@ -65,6 +65,13 @@ class RollbackMedia:
 
 
 @dataclass(slots=True)
+class RecordMedia:
+    """From now on keep what both sides say."""
+
+    call: str
+
+
+@dataclass(slots=True)
 class DeleteMedia:
     """Close the call's media, return its ports; its counters go to the call's record."""
 
@@ -104,4 +111,6 @@ class Note:
     fields: dict[str, Any]
 
 
-Command = Send | Connect | OfferMedia | AnswerMedia | RollbackMedia | DeleteMedia | RunHooks | Note
+Command = (
+    Send | Connect | OfferMedia | AnswerMedia | RollbackMedia | RecordMedia | DeleteMedia | RunHooks | Note
+)

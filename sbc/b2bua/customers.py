@@ -37,7 +37,7 @@ def customer_of(snapshot: Snapshot, flow: Flow, own: Trunk, request: Request) ->
     among = _meant_by(snapshot, flow, customers, own)
     called, caller = request.target.party, request.from_.uri.party.host
     found = claimed(customers, own, among, flow.outbound and flow.reliable, called, caller)
-    if isinstance(found, str) and found in snapshot.quarantined:
+    if isinstance(found, str) and found in snapshot.quarantined and found not in snapshot.disabled:
         why = f"trunk {found} is quarantined: {snapshot.why_quarantined(found)}"
         return Unfit(Refusal(503, "Service Unavailable"), why, "sbc check names the file and what to do")
     return found

@@ -100,7 +100,7 @@ class Desk:
     def __init__(self, store: SnapshotStore, ids: Ids, calls: dict[str, Any]) -> None:
         self.store = store
         self.ids = ids
-        self.transactions = Transactions(ids)
+        self.transactions = Transactions()
         self.limits = CallLimits()
         self.reserves = Reserves()
         self.peers = Peers()
@@ -150,7 +150,7 @@ class Desk:
         """Our side towards ``peer`` of ``trunk``, by the name that the configuration has for that."""
         if peer is not None and not peer.port:  # a domain that was not known yet: it was found by the way
             return Leg("b", trunk, flow, sent_by, trunk.scheme, flow.remote, peer)
-        name = self.peers.located.name_of(trunk, peer) if peer is not None else None
+        name = self.peers.located.name_of(trunk, peer) if peer is not None and trunk.domains else None
         return Leg("b", trunk, flow, sent_by, trunk.scheme, peer, name)
 
     # Messages
@@ -383,12 +383,12 @@ class Desk:
             response.headers.set("Contact", f"<{invite.uri}>")
         dialog = Dialog.as_uac(invite, response)
         dialog.local_cseq += EARLY_REQUESTS
-        via, cseq = leg.via(self.transactions.new_branch()), invite.cseq.number
+        via, cseq = leg.via(self.ids.branch()), invite.cseq.number
         ack = dialog.request("ACK", via=via, contact=leg.contact, cseq=cseq)
         self.send_ack(call, leg, dialog, ack, at, out)
         if first:
             leg.late += (tag,)
-            via = leg.via(self.transactions.new_branch())
+            via = leg.via(self.ids.branch())
             bye = dialog.request("BYE", via=via, contact=leg.contact)
             self.send(call, leg, dialog, bye, NOBODY, at, out)
 

@@ -19,7 +19,7 @@ from dsl.decision import (
     SetPart,
 )
 from dsl.facts import Facts
-from sbc.b2bua.media_policy import callee_srtp, caller_srtp
+from sbc.b2bua.leg import callee_srtp, caller_srtp
 from sbc.b2bua.translate import is_secure
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
@@ -84,7 +84,9 @@ def _hop(
         parts.append("has no peers")
     if facts.method != "INVITE" and facts.method not in trunk.methods:
         parts.append(f"takes no {facts.method}: its methods do not list it")
-    if name in snapshot.quarantined:
+    if name in snapshot.disabled:
+        parts.append(f"is disabled: {snapshot.disabled[name]}")
+    elif name in snapshot.quarantined:
         parts.append("is quarantined")
     upon = f", upon {', '.join(map(str, hop.on))}" if hop.on else ""
     group = f" of group {hop.group.name}" if hop.group else ""
@@ -118,8 +120,15 @@ def _extras(route: Route) -> Iterator[str]:
             yield f"{verb} codecs {', '.join(names)}"
     if route.ring is not None:
         yield f"ring for {route.ring} seconds"
+    if route.longest is not None:
+        yield f"at most {route.longest} seconds"
+    for answer in route.answers:
+        reason = f' "{answer.reason}"' if answer.reason else ""
+        yield f"answer {answer.of} as {answer.status}{reason}"
     for limit in route.limits:
         time = f" in {limit.seconds} s" if limit.seconds else " at once"
         yield f"limit {limit.calls} calls{time} for {limit.key}, else {limit.status}"
+    if route.record:
+        yield "record"
     for hook in route.hooks:
         yield f"call hook {hook}"

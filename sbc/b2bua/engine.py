@@ -13,6 +13,7 @@ from heapq import heappop
 from dsl.decision import Decision
 from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.call import Call
+from sbc.b2bua.causes import because
 from sbc.b2bua.commands import Command, Invited, Note
 from sbc.b2bua.desk import Awaiting, Desk
 from sbc.b2bua.life import clear, fire
@@ -146,15 +147,12 @@ class Engine(Desk):
 
     # Outcomes of commands
 
-    def connected(self, key: int, flow: Flow, at: float) -> list[Command]:
-        """The flow that ``Connect(key)`` asked for is there."""
-        return self._go_on(key, flow, "", at)
-
     def connect_failed(self, key: int, reason: str, at: float) -> list[Command]:
         """No peer of the trunk that ``Connect(key)`` named could be reached."""
-        return self._go_on(key, None, reason, at)
+        return self.connected(key, None, at, reason)
 
-    def _go_on(self, key: int, flow: Flow | None, reason: str, at: float) -> list[Command]:
+    def connected(self, key: int, flow: Flow | None, at: float, reason: str = "") -> list[Command]:
+        """The flow that ``Connect(key)`` asked for is there, or cannot be had for ``reason``."""
         out = self._out
         self.working_on, then = self._connecting.pop(key, ("", None))
         if then is not None:
@@ -225,6 +223,15 @@ class Engine(Desk):
         call = self.calls.get(call_id)
         if call is not None:
             fire(call, "clear", at, out, Ending(reason, status=503))
+        return self._take()
+
+    def end_by_operator(self, call_id: str, by: str, at: float) -> list[Command]:
+        """End a call because an operator, ``by``, says so; both sides are told that much (RFC 3326)."""
+        out, self.working_on = self._out, call_id
+        call = self.calls.get(call_id)
+        if call is not None:
+            why = f"ended by {by or 'an operator'} (sbc calls end)"
+            fire(call, "clear", at, out, Ending(why, reasons=because(480, "Ended by the operator")))
         return self._take()
 
     def wreck(self, call_id: str, flow: Flow | None = None, message: Message | None = None) -> Wreck:

@@ -52,22 +52,6 @@ def _describe(body: bytes) -> Offered:
 _NOBODY: Final = PeerIdentity("", "", (), "", "", 0.0, 0.0, False)
 
 
-def arrival_of(flow: Flow, tenant: str, believed: str = "", trunk: str | None = None) -> Arrival:
-    """How whatever comes over ``flow`` comes; ``believed`` is how far its trunk is.
-
-    ``trunk`` is whose it is, where that is not the flow's own.
-    """
-    tls = flow.tls
-    peer = (tls.peer if tls else None) or _NOBODY
-    # fmt: off
-    return Arrival(
-        trunk or flow.trunk or "", tenant, flow.listener, flow.remote.host, flow.transport,
-        tls.version if tls else "", tls.group if tls else "", tls.cipher if tls else "",
-        peer.verified, peer.sans, peer.issuer, peer.subject, peer.pin, believed,
-    )
-    # fmt: on
-
-
 def facts_of(
     request: Request,
     flow: Flow,
@@ -80,13 +64,19 @@ def facts_of(
 ) -> Facts:
     """Everything that a rule may ask of ``request``; look-ups stay lazy. ``login``: a name, its realm.
 
-    ``trunk`` is whose it is, where that is not the flow's own.
+    ``trunk`` is whose it is, where that is not the flow's own, and ``believed`` how far that is.
     """
-    from_, to = request.from_, request.to
+    from_, to, tls = request.from_, request.to, flow.tls
+    peer = (tls.peer if tls else None) or _NOBODY
     codecs, srtp = describe_offer(request.body)
     # fmt: off
+    arrival = Arrival(
+        trunk or flow.trunk or "", tenant or "", flow.listener, flow.remote.host, flow.transport,
+        tls.version if tls else "", tls.group if tls else "", tls.cipher if tls else "",
+        peer.verified, peer.sans, peer.issuer, peer.subject, peer.pin, believed,
+    )
     return call_facts(
-        arrival_of(flow, tenant or "", believed, trunk), request.target.party, from_.uri.party, to.uri.party,
+        arrival, request.target.party, from_.uri.party, to.uri.party,
         request.headers.get, from_.display, to.display, request.method, request.call_id, codecs, srtp, login,
         now, calls,
     )

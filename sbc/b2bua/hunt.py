@@ -9,6 +9,7 @@ counted against its trunk's limits once. Each attempt has a leg, a branch and a 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from dsl.decision import Failure, Route
@@ -18,10 +19,9 @@ from sbc.b2bua.call import admit, release
 from sbc.b2bua.causes import understand
 from sbc.b2bua.commands import Command, Note, OfferMedia
 from sbc.b2bua.invitation import Invitation
-from sbc.b2bua.leg import Leg, local_address
-from sbc.b2bua.media_policy import callee_srtp, caller_srtp, leg_policy, undescribed
+from sbc.b2bua.leg import Leg, callee_srtp, caller_srtp, leg_policy, local_address, network_of, undescribed
 from sbc.b2bua.proofs import CREDENTIALS, repeat
-from sbc.b2bua.session import ask, lengthen
+from sbc.b2bua.session import lengthen
 from sbc.b2bua.states import ENDED
 from sbc.b2bua.transfers import refer_on, replace_on
 from sbc.b2bua.translate import Fields, invite, too_long
@@ -47,7 +47,7 @@ _REASONS: Final = {
 class Hunt:
     """Where a call is tried now, ``attempt`` at a peer of ``hop``, and where it may still go."""
 
-    __slots__ = ("_peer", "_peers", "_turn", "attempt", "call", "hop", "invitation", "route")
+    __slots__ = ("_peer", "_peers", "_trunk", "_turn", "attempt", "call", "hop", "invitation", "route")
 
     def __init__(self, invitation: Invitation) -> None:
         self.invitation = invitation
@@ -55,25 +55,27 @@ class Hunt:
         self.route = _NOWHERE
         self.hop = -1
         self.attempt: Attempt | None = None
+        self._trunk = invitation.call.a.trunk  # of the hop, as soon as there is one
         self._peer: Address | None = None
         self._peers: tuple[Address, ...] = ()  # those not tried yet
         self._turn = 0  # counts the tries: what comes late of an earlier one is none of this one's
 
-    @property
-    def _trunk(self) -> Trunk:
-        return self.call.snapshot.trunks[self.route.hops[self.hop].trunk]
-
-    def begin(self, route: Route, at: float, out: list[Command]) -> None:
-        """Try the first hop of ``route``."""
-        self.route = route
-        self._try(0, at, out)
-
-    def _try(self, index: int, at: float, out: list[Command]) -> None:
+    def try_hop(self, index: int, at: float, out: list[Command]) -> None:
+        """Try a hop of ``route``, and where it fails those that are for such a failure."""
         call, desk = self.call, self.call.desk
+        self._trunk = trunk = call.snapshot.trunks[self.route.hops[index].trunk]
         self.hop, self._peer = index, None
-        trunk = self._trunk
         call.tried = trunk.trunk, None
-        if self._refuse_downgrade(trunk, at, out) or self._refuse_parts(trunk, at, out):
+        off = desk.store.current.disabled.get(trunk.trunk)
+        if off is not None:
+            fields = {"trunk": trunk.trunk, "reason": f"it is disabled: {off}"}
+            out.append(Note("hop-refused", call.id, fields))
+            self._hop_failed("unreachable", None, at, out)
+            return
+        if call.a.flow.secure and call.snapshot.settings.listeners[trunk.listener].transport != "tls":
+            if self._refuse_downgrade(trunk, at, out):
+                return
+        if self.invitation.parts and self._refuse_parts(trunk, at, out):
             return
         if trunk.delayed_offer == "refuse" and not self.invitation.offer and not self._offers_itself(trunk):
             reason = "the caller makes no offer, and the trunk takes no call without one (delayed_offer)"
@@ -88,7 +90,7 @@ class Hunt:
         if not self._peers:
             self._nobody_to_try(trunk, at, out)
             return
-        refusal = admit(call, trunk, at, call.reserved)
+        refusal = admit(call, trunk, at, bool(call.reserve_of))
         if refusal is not None:
             out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": refusal}))
             self._hop_failed(503, None, at, out)
@@ -97,10 +99,7 @@ class Hunt:
 
     def _refuse_parts(self, trunk: Trunk, at: float, out: list[Command]) -> bool:
         """Tell which parts of the body stay behind at this hop; True where the caller requires one."""
-        call, parts = self.call, self.invitation.parts
-        if not parts:
-            return False
-        near = call.a.trunk
+        call, parts, near = self.call, self.invitation.parts, self.call.a.trunk
         left = lost(parts, crossing(near, trunk))
         needed = [part.type for part in left if part.required]
         if needed:
@@ -135,38 +134,31 @@ class Hunt:
         call, peer = self.call, self._peers[0]
         self._peer, self._peers = peer, self._peers[1:]
         self._turn += 1
-        turn = self._turn
         call.tried = trunk.trunk, peer
-        patience = call.desk.peers.patience(trunk, peer)
+        patience = call.desk.peers.patience(trunk, peer) if trunk.patience else None
         if patience is not None:
             call.schedule("response", at + patience)
-
-        def connected(flow: Flow | None, reason: str, at: float, out: list[Command]) -> None:
-            if turn == self._turn and call.state != ENDED:
-                self._connected(flow, reason, at, out)
-
-        call.desk.connect(call.id, trunk, ((peer,), ()), call.snapshot, connected, out)
+        then = partial(self._connected, self._turn)
+        call.desk.connect(call.id, trunk, ((peer,), ()), call.snapshot, then, out)
 
     def _refuse_downgrade(self, trunk: Trunk, at: float, out: list[Command]) -> bool:
-        """Apply the SIPS downgrade policy to a hop (row S8, RFC 5630): True where it may not be taken."""
-        call = self.call
-        secure_out = call.snapshot.settings.listeners[trunk.listener].transport == "tls"
-        policy = effective_downgrade(trunk.sips, self.route.downgrade)
-        judged = verdict(call.a.flow.secure, secure_out, policy)
+        """Whether a secure caller may not go on to a hop without TLS (row S8, RFC 5630)."""
+        judged = verdict(True, False, effective_downgrade(trunk.sips, self.route.downgrade))
         if judged.outcome != "forbid":
-            if judged.downgraded:
-                self.invitation.note_downgrade(judged, trunk.trunk, out)
+            self.invitation.note_downgrade(judged, trunk.trunk, out)
             return False
         later = self.route.next_hop(self.hop, "unreachable")
         if later is not None:
-            self._try(later, at, out)
+            self.try_hop(later, at, out)
             return True
         self.invitation.forbid_downgrade(judged, trunk.trunk, at, out)
         return True
 
-    def _connected(self, flow: Flow | None, reason: str, at: float, out: list[Command]) -> None:
+    def _connected(self, turn: int, flow: Flow | None, reason: str, at: float, out: list[Command]) -> None:
         """There is a flow to the peer, or none for ``reason``: a leg and its media come next."""
         call, trunk = self.call, self._trunk
+        if turn != self._turn or call.state == ENDED:
+            return
         if flow is None:
             self.on_peer_failure("unreachable", reason, None, at, out)
             return
@@ -175,35 +167,35 @@ class Hunt:
         leg.call_id, leg.local_tag = call.desk.ids.call_id(), call.desk.ids.tag()
         call.b = leg
         rule, codecs = self.route.srtp, self.route.codecs
+        here, there = call.a.trunk.srtp, trunk.srtp
+        if rule is not None:
+            here, there = caller_srtp(here, rule), callee_srtp(there, rule)
         streams = call.snapshot.settings.caps.streams_per_call
-        near, far = call.snapshot.network_of(call.a.trunk), call.snapshot.network_of(trunk)
-        always = call.reserved
-        ours = leg_policy(call.a, caller_srtp(call.a.trunk.srtp, rule), codecs, streams, near, always)
-        theirs = leg_policy(leg, callee_srtp(trunk.srtp, rule), codecs, streams, far, always)
+        near, far = network_of(call.snapshot, call.a.trunk), network_of(call.snapshot, trunk)
+        always = bool(call.reserve_of)
+        ours = leg_policy(call.a, here, codecs, streams, near, always)
+        theirs = leg_policy(leg, there, codecs, streams, far, always)
         call.policies["a"], call.policies["b"] = ours, theirs
-        offer, turn = self.invitation.offer, self._turn
-
-        def offered(sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
-            if turn == self._turn:
-                self._invite(sdp, error, at, out)
-
+        offer = self.invitation.offer
         if not offer and self._offers_itself(trunk):
             leg.made = True
             offer, ours = early_offer(trunk.early_offer, call.a.flow.remote.host), undescribed(ours)
         if offer:
             command = OfferMedia(call.id, "a", offer, ours, theirs, restart=call.has_media)
-            call.ask_media(command, offered, out)
+            call.ask_media(command, partial(self._invite, turn), out)
         else:
-            self._invite(b"", None, at, out)
+            self._invite(turn, b"", None, at, out)
 
-    def _invite(self, sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
+    def _invite(self, turn: int, sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
+        if turn != self._turn:
+            return
         call, leg, desk = self.call, self.call.b, self.call.desk
         assert leg is not None, "it was connected"
         if error is not None:
             call.media_refused("a", error, out)
             self.invitation.refuse(error.status, "", at, out, error.reason)
             return
-        branch = desk.transactions.new_branch()
+        branch = desk.ids.branch()
         try:
             request = invite(
                 leg, self.invitation.request, self.route, leg.target, branch, sdp, call.a, call.redirected[0]
@@ -216,13 +208,15 @@ class Hunt:
         if call.replacing[0] and not replace_on(request, leg, *call.replacing):
             self.invitation.refuse(403, "", at, out, "the rules lead elsewhere than to whom it is to join")
             return
-        why = sign_on(self.invitation.request, request)
+        signed = "identity" in self.invitation.request.headers.first
+        why = sign_on(self.invitation.request, request) if signed else ""
         if why:
             out.append(Note("identity-dropped", call.id, {"trunk": leg.trunk.trunk, "reason": why}))
         home = desk.peers.homes.get(leg.trunk.trunk)
         if home is not None and home.peer == leg.peer:
             request.headers.extend([("Route", each) for each in home.routes])
-        ask(leg, request)
+        if leg.trunk.session_timer is not None:
+            leg.ask_for_session(request)
         if leg.trunk.early_media == "authorized" and "P-Early-Media" not in request.headers:
             request.headers.add("P-Early-Media", "supported")
         if too_long(request):
@@ -235,7 +229,7 @@ class Hunt:
         self.attempt = attempt = Attempt(self, self.invitation, leg)
         leg.inviting = True
         attempt.send(request, at, out)
-        if desk.peers.patience(leg.trunk, self._peer) is None:
+        if not leg.trunk.patience or desk.peers.patience(leg.trunk, self._peer) is None:
             call.schedule("response", at + leg.trunk.response_timeout)
         call.schedule("ring", at + (self.route.ring or leg.trunk.ring_timeout))
 
@@ -267,7 +261,7 @@ class Hunt:
         call.offerer = offerer
         leg.cseq += 1
         leg.proof = ()
-        request = repeat(former, leg.cseq, call.desk.transactions.new_branch())
+        request = repeat(former, leg.cseq, call.desk.ids.branch())
         for name in CREDENTIALS:
             request.headers.remove(name)
         request.headers.set("Session-Expires", str(leg.least))
@@ -328,7 +322,7 @@ class Hunt:
         release(call, call.held)  # the hop no longer counts against its trunk's limits
         if later is not None:
             out.append(Note("failover", call.id, {"to": self.route.hops[later].trunk, "on": failure}))
-            self._try(later, at, out)
+            self.try_hop(later, at, out)
         elif response is None:
             status, reason = _REASONS.get(str(failure), (503, "Service Unavailable"))
             self.invitation.refuse(status, reason, at, out, f"last hop failed: {failure}")

@@ -2,30 +2,33 @@
 
 from __future__ import annotations
 
-from sbc.b2bua.bodies import Part, is_sdp, read_body, required_parts
+from dsl.decision import Route
+from sbc.b2bua.bodies import Part, read_body, required_parts
 from sbc.b2bua.call import Call
-from sbc.b2bua.causes import explain_refusal
+from sbc.b2bua.causes import because, explain_refusal
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.life import fire
 from sbc.b2bua.states import Ending
 from sbc.b2bua.translate import Fields, answer, extensions
+from sbc.policy.answers import told_instead
 from sbc.policy.downgrade import Judgement
-from sbc.sip.message import Request, Response
+from sbc.sip.message import REASONS, Request, Response
 from sbc.sip.transactions import SPENT, ServerTransaction
 
 
 class Invitation:
     """The INVITE that began a call; its transaction's user until it is answered."""
 
-    __slots__ = ("call", "offer", "parts", "request", "server")
+    __slots__ = ("call", "offer", "parts", "request", "route", "server")
 
     def __init__(self, call: Call, server: ServerTransaction, request: Request) -> None:
         self.call = call
         self.server = server
         self.request = request
+        self.route: Route | None = None  # that a rule has taken
         self.offer = request.body
         self.parts: tuple[Part, ...] = ()
-        if request.body and not is_sdp(request):
+        if request.body and not request.is_sdp:
             body = read_body(request)
             self.offer, self.parts = body.sdp, required_parts(request, body.parts)
 
@@ -71,9 +74,21 @@ class Invitation:
         if setup is not None and setup.goes_on(ending, at, out):
             return
         explain_refusal(response, self.call.a.trunk)
+        if self.route is not None and response.status >= 400:
+            self._tell_instead(response, self.route)
+            ending.status = response.status
         self.server.respond(response, at, out)
         self.server.user = None
         fire(self.call, "refused", at, out, ending)
+
+    def _tell_instead(self, response: Response, route: Route) -> None:
+        """Let the caller hear what the rule, or its trunk, has for this status; why stays in Reason."""
+        told = told_instead(response.status, route.answers, self.call.a.trunk.answers)
+        if told is None or told[0] == response.status:
+            return
+        text = response.reason.replace("\\", "").replace('"', "")
+        response.headers.extend(because(response.status, text))
+        response.status, response.reason = told[0], told[1] or REASONS.get(told[0], "")
 
     def note_downgrade(self, judged: Judgement, trunk: str, out: list[Command]) -> None:
         """The call goes on without TLS to ``trunk``, or, for none, to where it is redirected."""

@@ -17,7 +17,6 @@ from sbc.b2bua.leg import Leg, Side
 from sbc.b2bua.life import clear
 from sbc.b2bua.proofs import CHALLENGES, Given, proven
 from sbc.b2bua.refresh import after_glare, is_busy
-from sbc.b2bua.session import ask
 from sbc.sip.dialog import Dialog
 from sbc.sip.message import Request, Response
 
@@ -95,9 +94,9 @@ class Joining:
         if is_busy(self._holder, self._side):
             call.schedule(JOIN, at + _BUSY)
             return
-        via = leg.via(call.desk.transactions.new_branch())
+        via = leg.via(call.desk.ids.branch())
         request = self.dialog.request("INVITE", via=via, contact=leg.contact)
-        ask(leg, request)
+        leg.ask_for_session(request)
         with_sdp(request, self.offer)
         leg.proof = ()
         leg.refreshing = leg.inviting = self._pending = True
@@ -146,7 +145,7 @@ class Joining:
         """Acknowledge the party's 2xx, with an answer where that has its offer."""
         assert self.request is not None, "a 2xx implies the request"
         leg, desk = self.leg, self.call.desk
-        via, cseq = leg.via(desk.transactions.new_branch()), self.request.cseq.number
+        via, cseq = leg.via(desk.ids.branch()), self.request.cseq.number
         ack = self.dialog.request("ACK", via=via, contact=leg.contact, cseq=cseq)
         desk.send_ack(self.call, leg, self.dialog, with_sdp(ack, sdp), at, out)
 

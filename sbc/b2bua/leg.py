@@ -1,13 +1,23 @@
-"""One side of a call: the flow it uses, the addresses it shows, its dialogs' common part."""
+"""One side of a call: the flow it uses, the addresses it shows, its dialogs' common part.
+
+What it demands of its media is the trunk's setting, made stricter by the rule.
+"""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final, Literal
 
+from dsl.decision import Codecs, Srtp
 from sbc.base import Address, is_wildcard
 from sbc.config.model import Listener, Trunk
+from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
+from sbc.media.codecs import first_codec
+from sbc.media.policy import STREAMS, MediaPolicy
 from sbc.policy.identity import Boundary, Trust
+from sbc.sip import session_timer
+from sbc.sip.message import Request
 from sbc.sip.session_timer import Terms
 
 Side = Literal["a", "b"]
@@ -138,15 +148,19 @@ class Leg:
         """What its peer is told of who a user is (RFC 3325 5)."""
         return self.outward or ("trusted" if self.flow.trusted else "none")
 
-    def set_contact(self, user: str) -> None:
-        """Write the Contact that the peer will send its requests to."""
-        self.contact = self.address_of(user)
-
     def address_of(self, user: str, parameters: str = "") -> str:
         """How the peer writes to ``user`` through us: an address of ours, as a Contact has it."""
         at = f"{user}@" if user else ""
         transport = "" if self.flow.transport == "udp" else f";transport={self.flow.transport}"
         return f"<{self.scheme}:{at}{self.sent_by}{parameters}{transport}>"
+
+    def ask_for_session(self, request: Request) -> None:
+        """Say in an INVITE or UPDATE of ours what we want of the session here (RFC 4028 7.1)."""
+        policy, former = self.trunk.session_timer, self.session
+        if policy is None:
+            return
+        interval = former.interval if former is not None else int(policy.expires or 0)
+        session_timer.ask(request.headers, interval, max(int(policy.min), self.least), former)
 
     def via(self, branch: str) -> str:
         """A Via value of ours with ``branch`` (RFC 3261 8.1.1.7; rport by RFC 3581 on UDP)."""
@@ -157,3 +171,56 @@ def between(near: Leg | None, far: Leg) -> Boundary:
     """What a message of the peer on ``near`` crosses on its way to the one on ``far``."""
     believed: Trust = near.believed if near is not None else "none"
     return Boundary(believed, far.told, not far.flow.trusted, far.written, far.host)
+
+
+# Media
+
+
+def network_of(snapshot: Snapshot, trunk: Trunk) -> str:
+    """The network that the trunk's media is received in: its own or its listener's; '' is the first."""
+    return trunk.network or snapshot.settings.listeners[trunk.listener].network or ""
+
+
+def caller_srtp(trunk: Srtp, rule: Srtp | None) -> Srtp:
+    """``require srtp`` binds both legs; any other wish of a rule is about the callee's alone."""
+    return "required" if rule == "required" else trunk
+
+
+def callee_srtp(trunk: Srtp, rule: Srtp | None) -> Srtp:
+    """A rule chooses, but never below a trunk that requires SRTP: that is a floor."""
+    return trunk if rule is None or trunk == "required" else rule
+
+
+def leg_policy(
+    leg: Leg, srtp: Srtp, codecs: Codecs | None = None, streams: int = STREAMS, network: str = "",
+    always: bool = False,
+) -> MediaPolicy:  # fmt: skip
+    """The media policy of ``leg``, which is in ``network``.
+
+    Keys cross only TLS unless the trunk says otherwise (row M8). ``always``: an emergency call, whose ports
+    count against no trunk.
+    """
+    return MediaPolicy(
+        srtp=srtp,
+        sdes=leg.flow.secure or leg.trunk.sdes_in_clear,
+        suites=leg.trunk.suites,
+        signalling_host=leg.flow.remote.host,
+        network=network,
+        codecs=codecs,
+        asymmetric=leg.trunk.media == "asymmetric",
+        streams=streams,
+        labels="siprec" in leg.trunk.bodies,
+        trunk="" if always else leg.trunk.trunk,
+        ports=None if always else leg.trunk.limits.ports,
+    )
+
+
+def undescribed(policy: MediaPolicy) -> MediaPolicy:
+    """That of a caller for whom we make the offer: how its own leg is keyed is settled when it says so."""
+    return replace(policy, srtp="accept", unheard=True)
+
+
+def agreed_alone(policy: MediaPolicy, answer: bytes) -> MediaPolicy:
+    """That of a leg which is offered the codec that an ``answer`` of the other one chose, and no other."""
+    codec = first_codec(answer)
+    return replace(policy, codecs=Codecs(allow=(codec,))) if codec else policy

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Final
 
 from sbc.b2bua.bodies import with_bodies
-from sbc.b2bua.call import Call, forget
+from sbc.b2bua.call import LONGEST, Call, forget
 from sbc.b2bua.causes import explain
 from sbc.b2bua.commands import Command, DeleteMedia, Note
 from sbc.b2bua.desk import NOBODY
@@ -18,7 +18,7 @@ from sbc.b2bua.leg import Side, other
 from sbc.b2bua.session import leave
 from sbc.b2bua.states import CALL, EARLY, LEFT, UP, Ending, Event, State
 from sbc.b2bua.told import answer_of, emergency_failed, end_of, record_of, run
-from sbc.b2bua.translate import carried, reasons
+from sbc.b2bua.translate import Fields, carried, reasons
 from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.flow import EARNED
@@ -72,6 +72,8 @@ def _confirm(call: Call, ending: Ending, at: float, out: list[Command]) -> None:
     if call.setup is not None:
         call.setup.let_go()
         call.setup = None
+    if call.longest or call.until:
+        _bound(call)
     for leg in (call.a, call.b):
         if leg is not None:
             leg.flow.allowance.earned += EARNED
@@ -79,6 +81,14 @@ def _confirm(call: Call, ending: Ending, at: float, out: list[Command]) -> None:
     hooks = call.snapshot.hooks.answer
     if hooks:
         run(call, hooks, answer_of(call, at), out)
+
+
+def _bound(call: Call) -> None:
+    """It ends when its rule says, or that of the call that a party came from; an emergency call never."""
+    own = call.answered_at + call.longest if call.longest else call.until
+    call.until = min(own, call.until) if call.until else own
+    if not call.emergency:
+        call.schedule(LONGEST, call.until)
 
 
 def _end_near(call: Call, ending: Ending, at: float, out: list[Command]) -> None:
@@ -93,23 +103,26 @@ def _bye_far(call: Call, ending: Ending, at: float, out: list[Command]) -> None:
 
 
 def _bye_a(call: Call, ending: Ending, at: float, out: list[Command]) -> None:
-    _hang_up(call, "a", at, out)
+    _hang_up(call, "a", at, out, why=ending.reasons)
 
 
 def _bye_b(call: Call, ending: Ending, at: float, out: list[Command]) -> None:
-    _hang_up(call, "b", at, out)
+    _hang_up(call, "b", at, out, why=ending.reasons)
 
 
-def _hang_up(call: Call, side: Side, at: float, out: list[Command], bye: Request | None = None) -> None:
+def _hang_up(
+    call: Call, side: Side, at: float, out: list[Command], bye: Request | None = None, why: Fields = ()
+) -> None:
     """Send BYE on ``side`` where its dialog is confirmed; a 2xx that it gave is acknowledged before.
 
-    ``bye`` is the other side's: its Reason and User-to-User cross (RFC 3326, RFC 7433).
+    ``bye`` is the other side's: its Reason and User-to-User cross (RFC 3326, RFC 7433); ``why`` is ours.
     """
     for answered in call.answered_invites.values():
         answered.acknowledge(side, at, out)
     fork = call.fork
     if fork is not None and fork.dialog(side).state == "confirmed":
         request = call.request(fork, side, "BYE")
+        request.headers.extend(why)
         if bye is not None:
             near, far = call.leg(other(side)), call.leg(side)
             request.headers.extend(carried(bye, near, far))

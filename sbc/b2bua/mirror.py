@@ -23,11 +23,10 @@ from sbc.b2bua.bodies import (
 from sbc.b2bua.call import AfterMedia, Call
 from sbc.b2bua.commands import AnswerMedia, Command, OfferMedia, RollbackMedia
 from sbc.b2bua.dialogs import Fork
-from sbc.b2bua.leg import Leg, Side, other
+from sbc.b2bua.leg import Leg, Side, agreed_alone, other
 from sbc.b2bua.life import clear
-from sbc.b2bua.media_policy import agreed_alone
 from sbc.b2bua.proofs import CHALLENGES, Given, proven
-from sbc.b2bua.session import accept, accepted, ask
+from sbc.b2bua.session import accept, accepted
 from sbc.b2bua.states import ANSWERED, EARLY, LEFT
 from sbc.b2bua.transfers import (
     TRANSFER_METHODS,
@@ -165,7 +164,7 @@ class Mirror:
             if tags:
                 headers.add(name, tags)
         if request.method in ("INVITE", "UPDATE") and self.call.fork is self.fork:
-            ask(far, outgoing)
+            far.ask_for_session(outgoing)
         if request.method == "PRACK":
             headers.add("RAck", self._rack())
         if request.method == "INFO" and request.body:

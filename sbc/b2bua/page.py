@@ -148,6 +148,10 @@ class Page:
         if judged.outcome == "forbid":
             self._hop_failed("unreachable", None, f"downgrade to {trunk.trunk} is forbidden", at, out)
             return
+        off = self._desk.store.current.disabled.get(trunk.trunk)
+        if off is not None:
+            self._hop_failed("unreachable", None, f"{trunk.trunk} is disabled: {off}", at, out)
+            return
         self._peers = peers.fit(trunk, at)
         if not self._peers:
             reason = peers.why_none(trunk, at) or "it has no peers"
@@ -177,7 +181,7 @@ class Page:
         leg = desk.leg_to(trunk, flow, local_address(listener, trunk, flow), peer)
         leg.call_id, leg.local_tag = desk.ids.call_id(), desk.ids.tag()
         try:
-            request = paged(leg, self.request, self._route, desk.transactions.new_branch(), self.a)
+            request = paged(leg, self.request, self._route, desk.ids.branch(), self.a)
         except PeerError as refused:
             self._refuse(refused.status, "Privacy Not Available", at, out, refused.reason)
             return

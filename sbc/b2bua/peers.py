@@ -11,7 +11,7 @@ are. Of a peer that is a domain each server is a peer of its own (``sbc.b2bua.lo
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, Literal, NamedTuple
 
 from dsl.decision import Group
@@ -126,7 +126,7 @@ class Peers:
         states = self._states.get(trunk.trunk, {})
         return {peer: states[peer] for peer in self.located.members(trunk) if peer in states}
 
-    def keep(self, trunks: Mapping[str, Trunk]) -> None:
+    def keep(self, trunks: Mapping[str, Trunk], disabled: Collection[str] = ()) -> None:
         """Forget the peers that are in none of ``trunks``, and the probes of those not probed any more."""
         if self._fallen:
             self._fallen &= {name for name, trunk in trunks.items() if trunk.options is not None}
@@ -138,7 +138,7 @@ class Peers:
             states = self._states[name]
             for peer in states.keys() - set(self.located.members(trunk)):
                 del states[peer]
-            if trunk.options is None:
+            if trunk.options is None or name in disabled:
                 for state in states.values():
                     state.forget_probes()
 
@@ -172,12 +172,14 @@ class Peers:
 
         The first is the one that the trunk is registered with, since it alone may know us.
         """
+        states = self._states.get(trunk.trunk, {})
+        if not (states or trunk.domains or trunk.ranks or trunk.trunk in self.homes):
+            return trunk.peers
         domains = self.located.of(trunk)
         if domains:
             return self._home_first(trunk, *self._spread(trunk, domains, at, turns=True))
         if not trunk.ranks:
             return self.fit(trunk, at)
-        states = self._states.get(trunk.trunk, {})
         ready: list[Address] = []
         last: list[Address] = []
         for rank in trunk.ranks:

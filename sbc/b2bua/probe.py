@@ -35,9 +35,9 @@ class Prober:
     def tick(self, snapshot: Snapshot, at: float, out: list[Command]) -> None:
         """Probe every peer that is due; forget those that are there no longer."""
         peers = self._desk.peers
-        peers.keep(snapshot.trunks)
+        peers.keep(snapshot.trunks, snapshot.disabled)
         for trunk in snapshot.trunks.values():
-            if trunk.options is None:
+            if trunk.options is None or trunk.trunk in snapshot.disabled:
                 continue
             for peer in peers.located.members(trunk):
                 state = peers.state(trunk, peer)
@@ -60,7 +60,7 @@ class Prober:
             probe.flow = flow
             listener = snapshot.settings.listeners[trunk.listener]
             leg = desk.leg_to(trunk, flow, local_address(listener, trunk, flow), peer)
-            request = options(leg, desk.transactions.new_branch(), desk.ids.tag(), desk.ids.call_id())
+            request = options(leg, desk.ids.branch(), desk.ids.tag(), desk.ids.call_id())
             desk.transactions.start(flow, request, at, out, probe)
 
         desk.connect("", trunk, ((peer,), ()), snapshot, then, out)
@@ -121,7 +121,7 @@ def options(leg: Leg, branch: str, tag: str, call_id: str) -> Request:
     """The OPTIONS that asks the peer whether it is there (RFC 3261 11.1)."""
     flow = leg.flow
     place = format_target(leg.target, flow.transport)
-    leg.set_contact("")
+    leg.contact = leg.address_of("")
     suffix = "" if flow.transport == "udp" else f";transport={flow.transport}"
     own_host = leg.host
     fields = [

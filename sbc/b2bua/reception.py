@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from dsl.addresses import escape_user
-from sbc.b2bua.bodies import Part, is_sdp, lost, read_body
+from sbc.b2bua.bodies import Part, lost, read_body
 from sbc.b2bua.call import Call, admit
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.customers import Unfit, customer_of, speaks_for, told_of
@@ -70,7 +70,12 @@ class Reception:
 
     def request(self, flow: Flow, request: Request, at: float, out: list[Command]) -> None:
         """Take in one valid request."""
-        whose = self._whose(flow, request, at)
+        snapshot = self._desk.store.current
+        own = snapshot.trunks.get(flow.trunk or "")
+        if own is None or (snapshot.settings.emergency is None and own.trunk not in snapshot.customers):
+            whose = Whose(own, None, "")
+        else:
+            whose = self._whose(snapshot, own, flow, request, at)
         within = whose.urgency == WITHIN
         server = self._desk.transactions.receive_request(flow, request, at, out, within)
         if server is None:
@@ -91,11 +96,8 @@ class Reception:
             out.append(Note("malformed", "", {"remote": str(flow.remote), "reason": error.reason}))
             self._refuse(server, Refusal(error.status, "" if error.status == 400 else error.reason), at, out)
 
-    def _whose(self, flow: Flow, request: Request, at: float) -> Whose:
-        snapshot = self._desk.store.current
-        own = snapshot.trunks.get(flow.trunk or "")
-        if own is None:
-            return Whose(None, None, "")
+    def _whose(self, snapshot: Snapshot, own: Trunk, flow: Flow, request: Request, at: float) -> Whose:
+        """Where ``own``, the connection's trunk, shares its address, or there are emergency numbers."""
         trunk, unfit = own, None
         if own.trunk in snapshot.customers:
             trunk, unfit = self._customer(snapshot, flow, own, request)
@@ -125,7 +127,8 @@ class Reception:
         self, flow: Flow, server: ServerTransaction, request: Request, whose: Whose, at: float,
         out: list[Command],
     ) -> None:  # fmt: skip
-        if flow.secure and not request.to_tag:
+        within = bool(request.to.tag)
+        if flow.secure and not within:
             fields: dict[str, object] = {  # one line in the log for each SIPS request (row S6)
                 "method": request.method, "from": request.from_.uri, "to": request.uri,
                 "remote": flow.remote, "local": flow.local,
@@ -134,8 +137,11 @@ class Reception:
             if not flow.alias and not flow.outbound and find_param(request.via.params, "alias") is not None:
                 flow.alias = request.via.port or DEFAULT_PORT["tls"]
         trunk = whose.trunk
-        refusal = refuse(request, server.merged, looped(flow, request, self._desk.transactions), trunk)
-        if refusal is None and request.body and not is_sdp(request) and request.method in _OFFERING:
+        ours, back = self._desk.ids.branch_head, False
+        if request.method == "INVITE" and any([ours in each for each in request.headers.get_all("via")]):
+            back = looped(flow, request, self._desk.transactions)
+        refusal = refuse(request, server.merged, back, trunk)
+        if refusal is None and request.method in _OFFERING and request.body and not request.is_sdp:
             parts = read_body(request).parts
             if parts:
                 self._tell_of_parts(
@@ -145,11 +151,13 @@ class Reception:
             self._refuse(server, refusal, at, out)
         elif request.method == "CANCEL":
             self._on_cancel(server, at, out)
-        elif request.to_tag:
+        elif within:
             self._within_dialog(flow, server, request, at, out)
         elif whose.unfit is not None and request.method != "OPTIONS":
             out.append(told_of(whose.unfit, flow))
             self._refuse(server, whose.unfit.refusal, at, out)
+        elif trunk is not None and trunk.trunk in self._desk.store.current.disabled:
+            self._refuse_disabled(flow, server, trunk.trunk, at, out)
         elif request.method == "INVITE":
             self._on_invite(flow, server, request, whose, at, out)
         elif request.method == "OPTIONS":
@@ -175,6 +183,15 @@ class Reception:
         for name, value in refusal.headers:
             response.headers.add(name, value)
         server.respond(response, at, out)
+
+    def _refuse_disabled(
+        self, flow: Flow, server: ServerTransaction, trunk: str, at: float, out: list[Command]
+    ) -> None:
+        """Nothing begins on a trunk that is disabled; what has begun goes on to its end."""
+        if server.request.method != "OPTIONS":
+            why = f"it is disabled: {self._desk.store.current.disabled[trunk]}"
+            out.append(Note("call-refused", "", {"trunk": trunk, "remote": str(flow.remote), "reason": why}))
+        self._refuse(server, Refusal(503, "Service Unavailable"), at, out)
 
     def _on_options(
         self, server: ServerTransaction, trunk: Trunk | None, at: float, out: list[Command]
@@ -212,20 +229,17 @@ class Reception:
             "a", trunk, flow, local_address(snapshot.settings.listeners[trunk.listener], trunk, flow), scheme
         )
         leg.call_id = request.call_id
-        leg.set_contact(escape_user(target.party.user) if target.scheme != "urn" else "")
+        leg.contact = leg.address_of(escape_user(target.party.user) if target.scheme != "urn" else "")
         return leg
 
     def _on_invite(
         self, flow: Flow, server: ServerTransaction, request: Request, whose: Whose, at: float,
         out: list[Command],
     ) -> None:  # fmt: skip
-        snapshot = self._desk.store.current
-        trunk, urgency = whose.trunk, whose.urgency
-        if request.contact is None:
-            self._refuse(server, Refusal(400, "Missing Contact"), at, out)
-            return
-        if trunk is None:
-            self._refuse(server, Refusal(403, "Forbidden"), at, out)
+        snapshot, trunk, urgency = self._desk.store.current, whose.trunk, whose.urgency
+        if trunk is None or request.contact is None:
+            status = (400, "Missing Contact") if request.contact is None else (403, "Forbidden")
+            self._refuse(server, Refusal(*status), at, out)
             return
         if request.target.scheme == "urn" and not urgency:
             self._refuse(server, Refusal(416, "Unsupported URI Scheme"), at, out)
@@ -233,22 +247,26 @@ class Reception:
         if self._desk.draining and urgency != WITHIN:
             self._refuse(server, Refusal(503, "Service Unavailable"), at, out)
             return
-        unfit = objection(trunk, request)
+        first, unfit = request.headers.first, None
+        if "session-expires" in first or "min-se" in first or "require" in first:
+            unfit = objection(trunk, request)
         if unfit is not None:
             self._refuse(server, Refusal(*unfit), at, out)
             return
         takes = None
-        if "replaces" in request.headers.first and trunk.transfers != "refuse":
+        if "replaces" in first and trunk.transfers != "refuse":
             takes = self._replaced(server, request, at, out)
             if takes is None:
                 return
         # Whole before it counts anywhere: what fails half-made has then nothing to give back.
-        call = self._new_call(snapshot, trunk, flow, request, at)
+        leg = self._leg(snapshot, trunk, flow, request)
+        leg.invited = True
+        call = Call(self._desk, self._desk.ids.key(6).hex(), snapshot, leg, at)
+        call.caller, call.called = request.from_.uri.party.user, request.target.party.user
         if takes is not None:
-            call.demands = takes[0].demands
-        if takes is not None and trunk.transfers == "pass":
-            call.replacing = told_to_replace(*takes)
-            takes = None
+            call.demands, call.until = takes[0].demands, takes[0].until
+            if trunk.transfers == "pass":
+                call.replacing, takes = told_to_replace(*takes), None
         setup = Setup(call, server, request, takes=takes)
         refusal = admit(call, trunk, at, urgency == WITHIN)
         if refusal is not None:
@@ -288,13 +306,6 @@ class Reception:
             call.reserve(at)
         fields = {"trunk": call.a.trunk.trunk, "from": call.caller, "to": call.called, "reserve": urgency}
         out.append(Note("emergency", call.id, fields))
-
-    def _new_call(self, snapshot: Snapshot, trunk: Trunk, flow: Flow, request: Request, at: float) -> Call:
-        leg = self._leg(snapshot, trunk, flow, request)
-        leg.invited = True
-        call = Call(self._desk, self._desk.ids.key(6).hex(), snapshot, leg, at)
-        call.caller, call.called = request.from_.uri.party.user, request.target.party.user
-        return call
 
     def _on_cancel(self, server: ServerTransaction, at: float, out: list[Command]) -> None:
         cancelled = server.cancels

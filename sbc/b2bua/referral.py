@@ -144,7 +144,7 @@ class Referral:
         leg = _likeness(old.leg(near))
         new = Call(desk, desk.ids.key(6).hex(), old.snapshot, leg, at)
         who = name_of(self.fork.dialog(self.side).remote_uri)
-        new.referred = who, by.trunk.trunk
+        new.referred, new.until = (who, by.trunk.trunk), old.until
         new.caller, new.called = name_of(party.remote_uri), to.uri.party.user
         invite = referred_invite(
             request, to.uri, party, leg, desk.ids.tag(), desk.ids.branch(), old.heard(near),
@@ -155,7 +155,9 @@ class Referral:
             takes = replaced_by(desk, to.replaces)
             if takes is None:  # a dialog of the trunk that names it, which is told of it
                 new.replacing = str(to.replaces), by.trunk.trunk
-        setup = Setup(new, stand, invite, None, Referrer(by, who, *old.demands), takes)
+            elif takes[0].until:
+                new.until = min(takes[0].until, new.until or takes[0].until)
+        setup = Setup(new, stand, invite, None, Referrer(by, who, old.demands), takes)
         stand.user = setup.invitation
         return new, setup
 
@@ -327,7 +329,7 @@ class Referral:
         self._told.add(status)
         call = self.call
         leg, dialog = call.leg(self.side), self._told_in or self.fork.dialog(self.side)
-        via = leg.via(call.desk.transactions.new_branch())
+        via = leg.via(call.desk.ids.branch())
         request = dialog.request("NOTIFY", via=via, contact=leg.contact)
         state = "terminated;reason=noresource" if final else f"active;expires={_EXPIRES}"
         headers = request.headers

@@ -11,14 +11,15 @@ from __future__ import annotations
 from typing import Final
 
 from sbc.b2bua.bodies import carried_body, with_sdp
-from sbc.b2bua.call import Call
+from sbc.b2bua.call import LONGEST, Call
+from sbc.b2bua.causes import because
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.leg import Leg, Side, other
-from sbc.b2bua.life import clear
+from sbc.b2bua.life import clear, fire
 from sbc.b2bua.proofs import CHALLENGES, Given, proven
-from sbc.b2bua.session import EXPIRE, REFRESH, accepted, ask, lengthen, start
-from sbc.b2bua.states import LEFT, UP
+from sbc.b2bua.session import EXPIRE, REFRESH, accepted, lengthen, start
+from sbc.b2bua.states import LEFT, UP, Ending
 from sbc.base import PeerError
 from sbc.sip.message import Request, Response
 
@@ -29,7 +30,12 @@ _NO_UPDATE: Final = (405, 420, 488, 501)
 
 
 def on_timer(call: Call, name: str, at: float, out: list[Command]) -> None:
-    """A session timer of the call is due."""
+    """A session timer of the call is due, or its longest duration over."""
+    if name == LONGEST:
+        seconds = f"{at - call.answered_at:.0f} s"
+        ending = Ending(f"longest duration reached: {seconds}", reasons=because(480, "Longest duration"))
+        fire(call, "clear", at, out, ending)
+        return
     side: Side = "a" if name.endswith("a") else "b"
     if name == EXPIRE[side]:
         out.append(Note("session-expired", call.id, {"side": side, "trunk": call.leg(side).trunk.trunk}))
@@ -81,7 +87,7 @@ class Refresh:
         """Send the refresh: a re-INVITE where there is a ``description`` of ours to repeat."""
         call, leg = self.call, self.leg
         self.request = call.request(self.fork, self.side, "INVITE" if description else "UPDATE")
-        ask(leg, self.request)
+        leg.ask_for_session(self.request)
         with_sdp(self.request, description)
         call.mirrors.append(self)
         leg.refreshing = leg.inviting = bool(description)

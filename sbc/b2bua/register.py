@@ -34,7 +34,7 @@ def contact(leg: Leg, terms: Registration) -> str:
     connection, and that calls are wanted on this one (RFC 5626 4.2). The instance is the same after a
     restart, since it is made of what does not change.
     """
-    leg.set_contact("" if terms.bulk else escape_user(terms.user))
+    leg.contact = leg.address_of("" if terms.bulk else escape_user(terms.user))
     bare = leg.contact
     found = f"{bare[:-1]};bnc>" if terms.bulk else bare
     if not leg.flow.reliable:

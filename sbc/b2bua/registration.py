@@ -245,7 +245,7 @@ class Registration:
         listener = self._desk.store.current.settings.listeners[trunk.listener]
         leg = self._desk.leg_to(trunk, flow, local_address(listener, trunk, flow), peer)
         self._leg, self.peer, self.contact = leg, leg.peer, contact(leg, terms)
-        self.generation = self._desk.store.current.trust_generation(trunk.trunk)
+        self.generation = self._desk.store.current.trust_generations[trunk.trunk]
         expires = max(int(terms.expires), self._minimum)
         fields = {
             "trunk": trunk.trunk, "transport": flow.transport.upper(), "scheme": trunk.scheme,
@@ -259,7 +259,7 @@ class Registration:
         desk, self._asked_at = self._desk, at
         self._cseq += 1
         fields = [
-            ("Via", leg.via(desk.transactions.new_branch())),
+            ("Via", leg.via(desk.ids.branch())),
             ("Max-Forwards", "70"),
             ("From", f"<{self.address}>;tag={self._tag}"),
             ("To", f"<{self.address}>"),
@@ -333,7 +333,7 @@ class Registration:
             self._on_refused(f"423 {response.reason}: it names no time that can be asked for", at, out)
             return
         turn.lengthened, self._minimum = True, least
-        request = repeat(turn.request, self._cseq + 1, self._desk.transactions.new_branch())
+        request = repeat(turn.request, self._cseq + 1, self._desk.ids.branch())
         request.headers.set("Expires", str(least))
         self._desk.proofs.add(self.trunk.trunk, request, self._challenges, self.secret)
         self._repeat(turn, request, at, out)

@@ -45,14 +45,17 @@ class Registrations:
             self._compare(name, each, snapshot, at, out)
         self._seen = snapshot
         for name, trunk in snapshot.trunks.items():
-            if trunk.registration is not None and trunk.peers and name not in self._of:
+            if name in self._of or name in snapshot.disabled:
+                continue
+            if trunk.registration is not None and trunk.peers:
                 self._of[name] = Registration(self._desk, trunk, trunk.registration)
 
     def _compare(
         self, name: str, each: Registration, snapshot: Snapshot, at: float, out: list[Command]
     ) -> None:
         trunk = snapshot.trunks.get(name)
-        terms = trunk.registration if trunk is not None and trunk.peers else None
+        serves = trunk is not None and bool(trunk.peers) and name not in snapshot.disabled
+        terms = trunk.registration if trunk is not None and serves else None
         if trunk is None or terms is None or not each.same_binding(trunk, terms):
             self._leave(name, at, out)
         elif trunk is not each.trunk or snapshot.accounts.get(name) != each.secret:
@@ -73,4 +76,4 @@ class Registrations:
 
 def _is_of_before(each: Registration, snapshot: Snapshot) -> bool:
     """Whether what has changed may mend it, or closes its connection as soon as no call is on that."""
-    return each.state == "failed" or each.generation != snapshot.trust_generation(each.trunk.trunk)
+    return each.state == "failed" or each.generation != snapshot.trust_generations[each.trunk.trunk]

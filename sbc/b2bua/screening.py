@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, NamedTuple
 
 from sbc.b2bua.attempt import Attempt
-from sbc.b2bua.bodies import SDP, SIPREC, acceptable, content_type, is_sdp, lost, read_body
+from sbc.b2bua.bodies import SIPREC, acceptable, content_type, lost, read_body
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.page import WAITING
 from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, METHODS, OF_TRANSFERS
@@ -13,7 +13,7 @@ from sbc.config.model import Trunk
 from sbc.flow import Flow
 from sbc.policy.bodies import media_types
 from sbc.sip.headers import canonical
-from sbc.sip.message import Request
+from sbc.sip.message import SDP, Request
 from sbc.sip.transactions import SPENT, Transactions
 
 _KNOWN_ELSEWHERE: Final = frozenset(("REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "REFER"))
@@ -50,20 +50,24 @@ def refuse(request: Request, merged: bool, looped: bool, trunk: Trunk | None = N
         return Refusal(status, reason, (("Allow", allowed(trunk)),))
     if method in ("ACK", "CANCEL"):
         return None
-    unsupported = required_but_unknown(request, transfers(trunk))
-    if unsupported and trunk is not None and SIPREC in trunk.bodies:
-        unsupported = [tag for tag in unsupported if tag.lower() != SIPREC]
-    if unsupported:
-        return Refusal(420, "Bad Extension", (("Unsupported", ", ".join(unsupported)),))
+    first = request.headers.first
+    if "require" in first or "proxy-require" in first:
+        unsupported = required_but_unknown(request, transfers(trunk))
+        if unsupported and trunk is not None and SIPREC in trunk.bodies:
+            unsupported = [tag for tag in unsupported if tag.lower() != SIPREC]
+        if unsupported:
+            return Refusal(420, "Bad Extension", (("Unsupported", ", ".join(unsupported)),))
     if merged or looped:
         return Refusal(482, "Loop Detected" if looped else "Request Merged")
     if request.max_forwards == 0 and method != "OPTIONS":
         return Refusal(483, "Too Many Hops")
     if method == "NOTIFY" and not request.to_tag and not _of_a_mailbox(request):
         return Refusal(489, "Bad Event", (("Allow-Events", WAITING),))
-    if method == "INVITE" and "accept" in request.headers.first and not _takes_sdp(request):
+    if method == "INVITE" and "accept" in first and not _takes_sdp(request):
         return Refusal(406, "Not Acceptable", (ACCEPT,))
-    return _refuse_body(request, trunk) if request.body else None
+    if not request.body or (request.is_sdp and "content-encoding" not in first):
+        return None
+    return _refuse_body(request, trunk)
 
 
 def allowed(trunk: Trunk | None) -> str:
@@ -80,7 +84,7 @@ def looped(flow: Flow, request: Request, transactions: Transactions) -> bool:
     One that comes back otherwise, through a proxy behind us for instance, is a spiral and goes on. Each of
     our branches leads to the request that we sent it for, and that may have been through us before.
     """
-    if request.method != "INVITE" or request.to_tag:
+    if request.method != "INVITE" or request.to.tag:
         return False
     earlier = _before(request, transactions)
     if earlier is None:
@@ -156,8 +160,6 @@ def _refuse_body(request: Request, trunk: Trunk | None) -> Refusal | None:
     if encoding is not None and encoding.strip().lower() != "identity":
         return Refusal(415, "Unsupported Media Type", (("Accept-Encoding", "identity"),))
     if request.method in _ANY_BODY:
-        return None
-    if is_sdp(request):
         return None
     kind, _ = content_type(request)
     if kind == SDP:

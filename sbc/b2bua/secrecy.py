@@ -4,10 +4,11 @@ For each trunk that calls can come from the rules are walked as the call would w
 which the trunk settles: its name, tenant, listener and transport. Whatever else a condition asks, it may hold
 or not; so a rule counts unless it cannot hold, and ends the walk only where it must. What rules that continue
 have set is a set of possibilities, which the last word of the rule that routes decides. The policies of
-the trunks then say what becomes of the hop (``sbc.b2bua.media_policy``). The report can therefore name a
+the trunks then say what becomes of the hop (``sbc.b2bua.leg``). The report can therefore name a
 route that no call will ever take, and never leaves out one that a call can take. Of a redirect it says which
 targets, as the rule writes them, may be without TLS; to where a hook redirects nobody knows before it does.
 A trunk that is trusted with who users are (``identity``) without a certificate is named too.
+A call that a rule records lies in the clear on a disk, however its legs are protected, so that is named too.
 Where a callee's redirects are followed, the rules are walked again as a call of its trunk, with the promise
 that the caller had; what the rules before demanded of it would still hold, and is not counted on here. So are
 they where a trunk's transfers are carried out, for whoever may be in a call with it.
@@ -23,14 +24,14 @@ from dsl import syntax
 from dsl.outcome import SRTP
 from dsl.partial import holds
 from dsl.ruleset import Rule, trunks_asked
-from sbc.b2bua.media_policy import callee_srtp
+from sbc.b2bua.leg import callee_srtp
 from sbc.b2bua.translate import is_secure
 from sbc.config.arrivals import arrival
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.policy.downgrade import effective_downgrade, verdict
 
-Promise = Literal["SIPS", "SRTP", "IDENTITY"]
+Promise = Literal["SIPS", "SRTP", "IDENTITY", "RECORDING"]
 Asked = list[tuple[Rule, tuple[str, ...] | None]]
 
 
@@ -48,13 +49,16 @@ class Leak:
     remedy: str
 
     def __str__(self) -> str:
-        how = "without a proof of who the peer is" if self.promise == "IDENTITY" else "in the clear"
         return (
-            f"{self.promise}: from {self.origin} to {self.target} {how}, by {self.rule};"
+            f"{self.promise}: from {self.origin} to {self.target} {_HOW[self.promise]}, by {self.rule};"
             f" forbidden by {self.remedy}"
         )
 
 
+_HOW: dict[Promise, str] = {
+    "SIPS": "in the clear", "SRTP": "in the clear", "IDENTITY": "without a proof of who the peer is",
+    "RECORDING": "unencrypted",
+}  # fmt: skip
 _REMEDY: dict[Promise, str] = {"SIPS": "`forbid downgrade`", "SRTP": "`require srtp`"}
 _FLOOR: dict[Promise, str] = {"SIPS": "`sips: forbid`", "SRTP": "`srtp: required`"}
 
@@ -80,7 +84,51 @@ def secrecy_report(snapshot: Snapshot) -> tuple[Leak, ...]:
                 found.update(dict.fromkeys(_leaks(snapshot, rules, origin, known, "SRTP")))
                 found.update(dict.fromkeys(_as_another_call(snapshot, asked, origin, known, "SRTP")))
     found.update(dict.fromkeys(_trusting(snapshot)))
+    found.update(dict.fromkeys(_recorded(snapshot, asked)))
     return tuple(found)
+
+
+def _recorded(snapshot: Snapshot, asked: Asked) -> Iterator[Leak]:
+    """What a call was protected for, and is kept in files that are not: on either of its legs."""
+    settings = snapshot.settings.recordings
+    if settings is None:
+        return
+    remedy = "leaving out `record`, or by an encrypted file system there"
+    # Who redirects or transfers a call makes it one of his trunk.
+    moving = {each.trunk for each in snapshot.trunks.values() if each.transfers == "perform"}
+    moving |= _following(snapshot)
+    for origin in snapshot.trunks.values():
+        known = _settled(snapshot, origin)
+        rules = _rules_of(asked, origin.trunk)
+        reached = _reached(snapshot, asked, origin.trunk, known, "SRTP")
+        called = [snapshot.trunks[each] for each in reached if each in snapshot.trunks]
+        if not any(_is_protected(snapshot, each) for each in (origin, *called)):
+            continue
+        others = [(each, _settled(snapshot, snapshot.trunks[each])) for each in sorted(moving)]
+        met = [
+            *_held(rules, known),
+            *(rule for by, its in others for rule in _held(_rules_of(asked, by), its)),
+        ]
+        for rule in met:
+            if any(isinstance(action, syntax.RecordAction) for action in rule.then):
+                yield Leak("RECORDING", origin.trunk, settings.directory, f"rule {rule.place}", remedy)
+        for hook in snapshot.hooks.route:
+            place = f"hook {hook.path}, which may have any call recorded"
+            yield Leak("RECORDING", origin.trunk, settings.directory, place, remedy)
+
+
+def _is_protected(snapshot: Snapshot, trunk: Trunk) -> bool:
+    return trunk.srtp == "required" or snapshot.settings.listeners[trunk.listener].transport == "tls"
+
+
+def _held(rules: Iterable[Rule], known: dict[str, str]) -> Iterator[Rule]:
+    """The rules that such a call may meet."""
+    for rule in rules:
+        held = holds(rule.when, known, rule.scope)
+        if held is not False:
+            yield rule
+        if held is True and rule.outcome.ending is not None:
+            return
 
 
 def _trusting(snapshot: Snapshot) -> Iterator[Leak]:

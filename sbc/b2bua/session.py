@@ -43,15 +43,6 @@ def objection(trunk: Trunk, request: Request) -> tuple[int, str, Fields] | None:
     return None
 
 
-def ask(leg: Leg, request: Request) -> None:
-    """Say in an INVITE or UPDATE of ours what we want of the session on ``leg``."""
-    policy, former = leg.trunk.session_timer, leg.session
-    if policy is None:
-        return
-    interval = former.interval if former is not None else int(policy.expires or 0)
-    session_timer.ask(request.headers, interval, max(int(policy.min), leg.least), former)
-
-
 def accept(call: Call, side: Side, request: Request, response: Response, at: float) -> None:
     """Write into ``response``, a 2xx to the peer's INVITE or UPDATE, what holds from now on."""
     leg = call.leg(side)

@@ -56,10 +56,22 @@ class Setup:
 
     def decide(self, at: float, out: list[Command]) -> None:
         """Ask the rules, and the hooks before and after them where there are any."""
-        call, hooks = self.call, self.call.snapshot.hooks
-        facts = self._facts(at)
+        call, desk, hooks = self.call, self.call.desk, self.call.snapshot.hooks
+        a, realms, login = call.a, call.snapshot.rules.realms, ("", "")
+        if self.redirection is not None or self.referrer is not None:
+            facts = self._facts_of_another(at)
+        else:
+            if realms:  # a password is judged only where a rule asks for one
+                name, realm, self.stale = desk.login.user(
+                    self.invitation.request, call.snapshot.logins, realms, at
+                )
+                login = (name, realm)
+            facts = facts_of(
+                self.invitation.request, a.flow, a.trunk.tenant, desk.date(at), desk.count, login, a.believed,
+                a.trunk.trunk,
+            )  # fmt: skip
         if call.emergency:
-            facts = replace(facts, emergency=True, unchallenged=call.reserved)
+            facts = replace(facts, emergency=True, unchallenged=bool(call.reserve_of))
         call.asserted = facts.asserted_user
         if hooks.answer or hooks.end:
             call.facts = facts
@@ -68,28 +80,20 @@ class Setup:
         else:
             self._ask_rules(facts, at, out)
 
-    def _facts(self, at: float) -> Facts:
-        """What the rules may ask; a password is judged only where one of them asks for it.
+    def _facts_of_another(self, at: float) -> Facts:
+        """What rules may ask of a call that somebody redirected, or for which somebody transfers the caller.
 
-        A call that a callee redirected is one of that trunk, and nobody has proved a password for it; alike
-        one for which somebody transfers the caller.
+        It is one of that trunk, and nobody has proved a password for it.
         """
         call, desk, request, from_ = self.call, self.call.desk, self.invitation.request, self.redirection
-        by = from_.by if from_ is not None else self.referrer.by if self.referrer is not None else None
-        if by is not None:
-            believed = call.a.believed  # who calls is still the word of the caller's side
-            facts = facts_of(request, by.flow, by.trunk.tenant, desk.date(at), desk.count, believed=believed)
-            called = from_.called if from_ is not None else ""
-            return replace(
-                facts, trunk=by.trunk.trunk, listener=by.trunk.listener, redirected_from=called,
-                referred_by=call.referred[0],
-            )  # fmt: skip
-        login, realms = ("", ""), call.snapshot.rules.realms
-        if realms:
-            name, realm, self.stale = desk.login.user(request, call.snapshot.logins, realms, at)
-            login = (name, realm)
-        a, now, count = call.a, desk.date(at), desk.count
-        return facts_of(request, a.flow, a.trunk.tenant, now, count, login, a.believed, a.trunk.trunk)
+        by = from_.by if from_ is not None else self.referrer.by if self.referrer is not None else call.a
+        believed = call.a.believed  # who calls is still the word of the caller's side
+        facts = facts_of(request, by.flow, by.trunk.tenant, desk.date(at), desk.count, believed=believed)
+        called = from_.called if from_ is not None else ""
+        return replace(
+            facts, trunk=by.trunk.trunk, listener=by.trunk.listener, redirected_from=called,
+            referred_by=call.referred[0],
+        )  # fmt: skip
 
     def on_hooks(self, result: Invited | Decision, at: float, out: list[Command]) -> None:
         """The hooks before the rules have spoken, or those after them."""
@@ -142,11 +146,12 @@ class Setup:
         if self.redirection is not None:
             route = _still_demanding(route, self.redirection)
         elif self.referrer is not None:
-            route = still_demanding(route, self.referrer.srtp, self.referrer.tls)
+            route = still_demanding(route, *self.referrer.demands)
         held = call.demands if self.takes is None else self.takes[0].demands
-        route = still_demanding(route, *held)
-        call.demands = route.srtp == "required", route.downgrade == "forbid"
-        if route.limits and call.reserved:
+        if any(held):
+            route = still_demanding(route, *held)
+        call.demands = route.srtp == "required", route.downgrade == "forbid", route.record
+        if route.limits and call.reserve_of:
             route = replace(route, limits=())
         if route.limits:
             refused = desk.rule_limits.admit(route.limits, at)
@@ -159,10 +164,12 @@ class Setup:
             route = replace(route, edits=self.edits + route.edits)
         if any([hop.group is not None for hop in route.hops]):
             route = replace(route, hops=desk.balancer.expand(route.hops))
+        self.invitation.route, call.longest = route, route.longest or 0
         if self.takes is not None:
             Takeover(self.invitation, *self.takes).begin(route, at, out)
         else:
-            self.hunt.begin(route, at, out)
+            self.hunt.route = route
+            self.hunt.try_hop(0, at, out)
 
     def _redirect(self, decision: Redirect, at: float, out: list[Command]) -> None:
         """Name other places, if each of the targets, which may be made of what a peer sent, is one."""
@@ -286,11 +293,11 @@ class Setup:
         call = Call(desk, desk.ids.key(6).hex(), old.snapshot, old.a, at)
         call.caller, call.called = old.caller, target.party.user
         call.redirected = to.called, to.by.trunk.trunk
-        call.referred, call.replacing = old.referred, old.replacing
+        call.referred, call.replacing, call.until = old.referred, old.replacing, old.until
         if old.linked is not None:
             call.linked, old.linked.linked, old.linked = old.linked, call, None
         call.setup = setup = Setup(call, server, Request("INVITE", str(target), said.headers, said.body), to)
-        call.emergency, reserved = old.emergency, old.reserved
+        call.emergency, reserved = old.emergency, bool(old.reserve_of)
         counting = old.admitted[:held]
         fields = {"trunk": to.by.trunk.trunk, "from": to.called, "to": call.called, "as": call.id}
         out.append(Note("redirect-followed", old.id, fields))
@@ -333,6 +340,10 @@ def _still_demanding(route: Route, from_: Redirection) -> Route:
     held = {limit.key for limit in from_.limits if not limit.seconds}
     limits = tuple([each for each in route.limits if each.seconds or each.key not in held])
     former = from_.route
+    bounds = [each.longest for each in (route, former) if each.longest is not None]
     return still_demanding(
-        replace(route, limits=limits), former.srtp == "required", former.downgrade == "forbid"
+        replace(route, limits=limits, longest=min(bounds, default=None)),
+        former.srtp == "required",
+        former.downgrade == "forbid",
+        former.record,
     )

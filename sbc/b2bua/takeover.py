@@ -22,11 +22,11 @@ from sbc.b2bua.desk import Desk
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.joining import Joining
-from sbc.b2bua.leg import Side, other
+from sbc.b2bua.leg import Side, callee_srtp, caller_srtp, leg_policy, network_of, other
 from sbc.b2bua.life import clear, fire
-from sbc.b2bua.media_policy import callee_srtp, caller_srtp, leg_policy
 from sbc.b2bua.session import accept, accepted, may_be_transferred
 from sbc.b2bua.states import ENDED, LEFT, UP, Ending
+from sbc.b2bua.told import let_hear
 from sbc.b2bua.transfers import Replaces, as_seen_by, find_replaced, introduction
 from sbc.b2bua.translate import answer
 from sbc.base import PeerError
@@ -105,7 +105,7 @@ class Takeover:
         held.rival, call.rival = call, held
         call.b = leg
         streams, rule, codecs = call.snapshot.settings.caps.streams_per_call, route.srtp, route.codecs
-        near, far = call.snapshot.network_of(call.a.trunk), call.snapshot.network_of(leg.trunk)
+        near, far = network_of(call.snapshot, call.a.trunk), network_of(call.snapshot, leg.trunk)
         ours = leg_policy(call.a, caller_srtp(call.a.trunk.srtp, rule), codecs, streams, near)
         theirs = leg_policy(leg, callee_srtp(leg.trunk.srtp, rule), codecs, streams, far)
         call.policies["a"], call.policies["b"] = ours, theirs
@@ -170,6 +170,7 @@ class Takeover:
         answered = AnsweredInvite(call, fork, "a", joining.request.cseq.number, self._offers)
         joining.answered = answered
         answered.start(invitation.server, final, at, out)
+        let_hear(call, out)
 
     def _move(self, joining: Joining, at: float, out: list[Command]) -> Fork:
         """Whoever stays is of the new call from now on, and the other one ends for whom it replaces."""

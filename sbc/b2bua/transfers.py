@@ -235,22 +235,22 @@ def notify_across(notify: Request, event: str) -> tuple[list[tuple[str, str]], b
 class Referrer(NamedTuple):
     """Why a call is one that somebody was referred to: by ``who``, on the leg ``by`` of another call.
 
-    What that call demanded of its protection stays demanded: SRTP, and no leg without TLS.
+    What that call demanded stays demanded: SRTP, no leg without TLS, and that it is recorded.
     """
 
     by: Leg
     who: str
-    srtp: bool
-    tls: bool
+    demands: tuple[bool, bool, bool]
 
 
-def still_demanding(route: Route, srtp: bool, tls: bool) -> Route:
+def still_demanding(route: Route, srtp: bool, tls: bool, record: bool) -> Route:
     """``route``, no laxer than what came before it demanded."""
-    if not (srtp or tls):
+    if not (srtp or tls or record):
         return route
     return replace(
-        route, srtp="required" if srtp else route.srtp, downgrade="forbid" if tls else route.downgrade
-    )
+        route, srtp="required" if srtp else route.srtp, downgrade="forbid" if tls else route.downgrade,
+        record=record or route.record,
+    )  # fmt: skip
 
 
 def name_of(value: str) -> str:

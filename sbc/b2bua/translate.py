@@ -15,9 +15,9 @@ from dsl.addresses import canonical_addresses, canonical_user, escape_user
 from dsl.asserted import ASSERTED, claimed, read_said
 from dsl.decision import CopyHeader, Edit, RemoveHeader, Route, SetHeader, SetParam, SetPart
 from dsl.ownership import copy_refusal, matches_glob
-from sbc.b2bua.bodies import SDP, location, recording_feature, recording_tag, with_bodies, with_sdp
+from sbc.b2bua.bodies import location, recording_feature, recording_tag, with_bodies, with_sdp
 from sbc.b2bua.leg import Leg, between, format_target
-from sbc.b2bua.uri_params import params_after, placed, telephone
+from sbc.b2bua.uri_params import Side, params_after, placed, telephone
 from sbc.base import Address, PeerError
 from sbc.config.model import Transfers
 from sbc.policy.diversions import converted, with_redirect
@@ -32,7 +32,7 @@ from sbc.policy.privacy import (
 )
 from sbc.sip.grammar import LONGEST_KEPT, recent
 from sbc.sip.headers import Headers
-from sbc.sip.message import Message, Request, Response
+from sbc.sip.message import SDP, Message, Request, Response
 from sbc.sip.parse import MAX_HEAD
 from sbc.sip.serialize import serialize
 from sbc.sip.uri import parse_uri
@@ -56,6 +56,9 @@ OF_TRANSFERS: Final = ("replaces", "norefersub", "tdialog")
 # Octets of the headers that may be carried across beside our own; more would not fit every peer's limits.
 MAX_CARRIED: Final = 8192
 
+_ANONYMOUS: Final = {
+    "from.user": ANONYMOUS, "from.host": ANONYMOUS_HOST, "from.display": ANONYMOUS_DISPLAY, "from.scheme": "",
+}  # fmt: skip
 _PLAIN_DISPLAY: Final = re.compile(r"[A-Za-z0-9\-.!%*_+`'~ ]*").fullmatch
 # How a number begins, also one of a service (*21#), as a URI writes it.
 _DIALLED: Final = (*"+0123456789*", "%23")
@@ -102,11 +105,10 @@ def _crossing(message: Message, boundary: Boundary, party: Party) -> list[tuple[
     return fields + taken(headers, believed, party)
 
 
-def _carried(
-    request: Request, boundary: Boundary, edits: Iterable[Edit], place: list[tuple[str, str]]
+def _edited(
+    fields: list[tuple[str, str]], request: Request, boundary: Boundary, edits: Iterable[Edit]
 ) -> list[tuple[str, str]]:
-    """The caller's headers that may leave, and those that say its ``place``, as the rules leave them."""
-    fields = _crossing(request, boundary, "calling") + place
+    """The caller's headers that may leave, as the rules leave them."""
     display: str | None = None
     for edit in edits:
         if isinstance(edit, SetParam):
@@ -183,59 +185,50 @@ def address_invite(leg: Leg, request: Request, route: Route, target: Address, hi
 
     ``hidden``: the caller is not to be told, whatever the rules made of its number (RFC 3323 4.1.1.3).
     """
-    parts = parts_after(request, route.edits)
+    edits, caller, parts = route.edits, request.from_.uri.party, parts_after(request, route.edits)
     if hidden:
-        parts |= {"from.user": ANONYMOUS, "from.host": ANONYMOUS_HOST, "from.display": ANONYMOUS_DISPLAY}
-    elif not parts["from.host"] and _is_anonymous(request, parts["from.user"]):
-        parts["from.host"] = ANONYMOUS_HOST
-    given = {} if hidden else params_after(route.edits, "from")
-    caller, params = placed(parts["from.user"], given)
-    number = "" if hidden else telephone(parts.get("from.scheme", ""), caller, params)
-    caller_at = f"{caller}@" if caller else ""
-    place = _host(parts["from.host"]) or leg.host
-    phone = _user_type(parts["from.type"], caller)
-    written = number or f"{leg.scheme}:{caller_at}{place}{phone}{params}"
-    leg.local_uri = f"{quote_display(parts['from.display'])}<{written}>"
-    leg.set_contact(caller)
+        parts |= _ANONYMOUS
+    elif not parts["from.host"] and caller.host == ANONYMOUS_HOST and caller.user == parts["from.user"]:
+        parts["from.host"] = ANONYMOUS_HOST  # it withholds itself, and no rule has given it another number
+    user, uri = _side(leg.scheme, parts, "from", () if hidden else edits, leg.host)
+    leg.local_uri = f"{quote_display(parts['from.display'])}<{uri}>"
+    leg.contact = leg.address_of(user)
     transport = leg.flow.transport
     if request.target.scheme == "urn" and parts["to.user"] == request.target.party.user:
-        leg.remote_uri = (
-            f"<{parts['to.user']}>"  # a service, wherever it is (RFC 5031): no rule made it a number
-        )
-        return parts["to.user"]
-    called, params = placed(parts["to.user"], params_after(route.edits, "to"))
-    number = telephone(parts.get("to.scheme", ""), called, params)
-    if number:
-        leg.remote_uri = f"<{number}>"
-        return number
-    called_at = f"{called}@" if called else ""
-    place = _host(parts["to.host"]) or format_target(target, transport)
-    phone = _user_type(parts["to.type"], called)
-    leg.remote_uri = f"<{leg.scheme}:{called_at}{place}{phone}{params}>"
-    suffix = "" if transport == "udp" else f";transport={transport}"
-    return f"{leg.scheme}:{called_at}{place}{phone}{params}{suffix}"
+        uri = parts["to.user"]  # a service, wherever it is (RFC 5031): no rule made it a number
+        leg.remote_uri = f"<{uri}>"
+        return uri
+    _, uri = _side(leg.scheme, parts, "to", edits, format_target(target, transport))
+    leg.remote_uri = f"<{uri}>"
+    return uri if transport == "udp" or uri.startswith("tel:") else f"{uri};transport={transport}"
 
 
-def _is_anonymous(request: Request, user: str) -> bool:
-    """Whether the caller withholds itself, and the rules have given it no other number."""
-    caller = request.from_.uri.party
-    return caller.host == ANONYMOUS_HOST and caller.user == user
+def _side(
+    scheme: str, parts: dict[str, str], side: Side, edits: tuple[Edit, ...], place: str
+) -> tuple[str, str]:
+    """User and URI of one side as the rules leave them; it is at ``place`` unless they have set a host."""
+    user, host, params = escape_user(parts[f"{side}.user"]), parts[f"{side}.host"], ""
+    if edits:
+        user, params = placed(parts[f"{side}.user"], params_after(edits, side))
+        number = telephone(parts.get(f"{side}.scheme", ""), user, params)
+        if number:
+            return user, number
+    if host:
+        place = _host(host) or place
+    # The user is a telephone number, where it can be one (RFC 3261 19.1.6).
+    phone = ";user=phone" if parts[f"{side}.type"] == "phone" and user.startswith(_DIALLED) else ""
+    return user, f"{scheme}:{user}{'@' if user else ''}{place}{phone}{params}"
 
 
 def _host(text: str) -> str:
     """A host, with a port or without, that a rule has set; empty where a URI cannot have it."""
-    if not text or not _PLAIN_HOST(text):
+    if not _PLAIN_HOST(text):
         return ""
     try:
         parse_uri(f"sip:{text}")
     except PeerError:
         return ""
     return text
-
-
-def _user_type(kind: str, user: str) -> str:
-    """The parameter that says that the user is a telephone number, where it can be one (RFC 3261 19.1.6)."""
-    return ";user=phone" if kind == "phone" and user.startswith(_DIALLED) else ""
 
 
 def redirect_contact(target: str) -> str | None:
@@ -284,9 +277,15 @@ def invite(
         if tags:
             fields.append((name, tags))
     wanted = leg.trunk.diversion
-    crossing = with_redirect(crossing, wanted, escape_user(redirected), leg.host)
-    fields += converted(crossing, wanted, leg.remote_uri[1:-1])
-    return with_bodies(Request("INVITE", uri, Headers(fields)), request, sdp, near.trunk, leg.trunk)
+    if wanted != "pass":
+        crossing = with_redirect(crossing, wanted, escape_user(redirected), leg.host)
+        crossing = converted(crossing, wanted, leg.remote_uri[1:-1])
+    fields += crossing
+    if both:
+        return with_bodies(Request("INVITE", uri, Headers(fields)), request, sdp, near.trunk, leg.trunk)
+    if sdp:
+        fields.append(("Content-Type", SDP))
+    return Request("INVITE", uri, Headers(fields), sdp)
 
 
 def opening(leg: Leg, request: Request, branch: str) -> list[tuple[str, str]]:
@@ -310,12 +309,17 @@ def address(
     PeerError 500 where its sender insists on privacy that we cannot give.
     """
     boundary = between(near, leg)
-    trusted_out = boundary.told == "trusted"
-    place = location(request, near.trunk, leg.trunk)
-    crossing = _carried(request, boundary, route.edits, place)
-    check_critical(crossing, trusted_out)
-    uri = address_invite(leg, request, route, target, hides_caller(crossing, trusted_out))
-    return uri, told(crossing, boundary, "calling", True)
+    crossing = _crossing(request, boundary, "calling")
+    if near.trunk.bodies and leg.trunk.bodies:
+        crossing += location(request, near.trunk, leg.trunk)
+    if route.edits:
+        crossing = _edited(crossing, request, boundary, route.edits)
+    hidden = False
+    if crossing and boundary.told != "trusted":
+        check_critical(crossing)
+        hidden = hides_caller(crossing, False)
+    uri = address_invite(leg, request, route, target, hidden)
+    return uri, told(crossing, boundary, "calling", True) if crossing else crossing
 
 
 def allow(message: Message, transfers: Transfers = "refuse") -> str:

@@ -148,7 +148,7 @@ class Wreck:
         if leg is None:
             return
         if answered.ack is None:
-            via = leg.via(self._desk.transactions.new_branch())
+            via = leg.via(self._desk.ids.branch())
             dialog = answered.fork.dialog(side)
             answered.ack = dialog.request("ACK", via=via, contact=leg.contact, cseq=answered.far_cseq)
         dialog = answered.fork.dialog(side)  # once more, it may be, which does no harm
@@ -164,7 +164,7 @@ class Wreck:
         dialog, leg = fork.dialog(side), _leg(call, side)
         if leg is None or dialog.state != "confirmed":
             return
-        via = leg.via(self._desk.transactions.new_branch())
+        via = leg.via(self._desk.ids.branch())
         request = dialog.request("BYE", via=via, contact=leg.contact)
         dialog.end()
         self._desk.send(call, leg, dialog, request, NOBODY, at, out)

@@ -78,11 +78,14 @@ def _tell(
         print(_reserved(snapshot.settings.emergency))
     detail = "" if options.strict else "; `sbc check --strict` names them"
     trusted = sum(each.promise == "IDENTITY" for each in leaks)
-    if len(leaks) > trusted:
-        ways = len(leaks) - trusted
+    recorded = sum(each.promise == "RECORDING" for each in leaks)
+    ways = len(leaks) - trusted - recorded
+    if ways:
         print(f"secrecy: {ways} ways to leave in the clear for calls that came in protected{detail}")
     if trusted:
         print(f"identity: {trusted} ways to be trusted without a certificate{detail}")
+    if recorded:
+        print(f"recording: {recorded} ways for calls that were protected into files that are not{detail}")
 
 
 def _reserved(emergency: Emergency) -> str:

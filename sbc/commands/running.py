@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from sbc.commands.parser import GOOD, PARTLY, REFUSED, Commands, json_option
+from sbc.commands.parser import GOOD, PARTLY, REFUSED, Commands, configured, json_option
 
 
 def add(commands: Commands) -> None:
@@ -16,9 +16,14 @@ def add(commands: Commands) -> None:
     reload = json_option(commands.add("reload", _reload, "let the running SBC read its configuration again"))
     text = "also where no rule, no trunk, no hook or no row of a table is left"
     reload.add_argument("--force", action="store_true", help=text)
-    for name, text in (("status", "listeners, trunks and counters"), ("calls", "the live calls")):
-        each = json_option(commands.add(name, _show, f"show {text} of the running SBC"))
-        each.set_defaults(verb=name)
+    status = json_option(
+        commands.add("status", _show, "show listeners, trunks and counters of the running SBC")
+    )
+    status.set_defaults(verb="status")
+    calls = commands.group("calls", "show the live calls of the running SBC, or end one", _show)
+    text = "end a call: BYE to both sides, or CANCEL where nobody has answered yet"
+    end = json_option(configured(calls.add_parser("end", help=text, description=text), _end_call))
+    end.add_argument("call", metavar="ID", help="as `sbc calls` shows it")
 
 
 def ask_running(options: argparse.Namespace, verb: str, **arguments: object) -> Any:
@@ -58,6 +63,16 @@ def _reload(options: argparse.Namespace) -> int:
 def _show(options: argparse.Namespace) -> int:
     from sbc.commands.status_text import render
 
-    answer = ask_running(options, options.verb)
-    print(json.dumps(answer, indent=2) if options.json else render(options.verb, answer))
+    verb = getattr(options, "verb", "calls")
+    answer = ask_running(options, verb)
+    print(json.dumps(answer, indent=2) if options.json else render(verb, answer))
+    return 0
+
+
+def _end_call(options: argparse.Namespace) -> int:
+    answer = ask_running(options, "calls-end", call=options.call)
+    if options.json:
+        print(json.dumps(answer, indent=2))
+    else:
+        print(f"call {answer['call']} from {answer['caller']} to {answer['called']} is ended")
     return 0

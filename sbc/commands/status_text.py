@@ -172,6 +172,9 @@ def _attention(status: Row) -> list[str]:
         if each["held"] or each["state"] == "quarantined":
             parts += ["", f"{'held' if each['held'] else 'quarantined'}: {each['name']}: {each['reason']}"]
     for each in status["trunks"]:
+        if each["state"] == "disabled":
+            parts += ["", f"disabled: {each['name']}: {each['reason']}"]
+    for each in status["trunks"]:
         if each["optional"]:
             parts += ["", f"optional: {each['name']}: {each['optional']}"]
     for each in status["registrations"]:

@@ -1,4 +1,7 @@
-"""``sbc trunks``: what each setting of a trunk is and where it comes from, and what profiles there are."""
+"""``sbc trunks``: what each setting of a trunk is and where it comes from, what profiles there are.
+
+And trunks are taken out of service and put back by it.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,13 @@ def add(commands: Commands) -> None:
     show = json_option(configured(group.add_parser("show", help=text, description=text), _show))
     show.add_argument("trunk", metavar="NAME")
     show.add_argument("--all", action="store_true", help="what nobody has set too, with its default")
+    for act, text in (
+        ("disable", "let a trunk have no new calls, in or out, until it is enabled again; calls go on"),
+        ("enable", "let a trunk that was disabled so have calls again"),
+    ):
+        each = json_option(configured(group.add_parser(act, help=text, description=text), _switch))
+        each.add_argument("trunk", metavar="NAME")
+        each.set_defaults(act=act)
     text = "the profiles that a trunk may have, or what one of them sets and asks for"
     profiles = json_option(configured(group.add_parser("profiles", help=text, description=text), _profiles))
     profiles.add_argument("profile", nargs="?", metavar="NAME")
@@ -38,6 +48,18 @@ def _show(options: argparse.Namespace) -> int:
     profile = f", profile {answer['profile']}: {answer['about']}" if answer["profile"] else ""
     print(f"trunk {answer['trunk']}{profile}")
     print(_table(answer["settings"]))
+    return 0
+
+
+def _switch(options: argparse.Namespace) -> int:
+    from sbc.commands.running import ask_running
+
+    answer = ask_running(options, f"trunks-{options.act}", trunk=options.trunk)
+    if options.json:
+        print(json.dumps(answer, indent=2))
+        return 0
+    state = "enabled" if answer["enabled"] else f"disabled {answer['why']}"
+    print(f"trunk {answer['trunk']} is {state}" + ("" if answer["changed"] else "; it was so already"))
     return 0
 
 

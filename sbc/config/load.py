@@ -165,6 +165,7 @@ def _rules(
         known = replace(
             known, listeners=names[0], tenants=names[1], realms=files.users.realms, arrivals=arrivals
         )
+        known = replace(known, recordings=bool(settings.names("recordings")))
         if settings.value.emergency is not None:
             known = replace(known, emergency=settings.value.emergency.means)
     rules, problems = load_rules(tree.routes, known)

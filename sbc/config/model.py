@@ -12,11 +12,13 @@ from pydantic import BeforeValidator, Field, StrictBool, model_validator
 
 from dsl.decision import Downgrade
 from sbc.base import Address
+from sbc.config.answers import Answers
 from sbc.config.emergency import Emergency
 from sbc.config.identity import CallerIdentity, Identified
 from sbc.config.match import Match
 from sbc.config.media import Marks, MediaConfig
 from sbc.config.profiles import ProfileName, with_profile
+from sbc.config.recordings import Recordings
 from sbc.config.server import Dns, Server
 from sbc.config.values import (
     AccountName,
@@ -270,11 +272,13 @@ class Trunk(Strict):
     one peer, a domain.
     ``network`` is where its media is received, that of its listener unless given;
     ``media`` says whether its peers receive RTP where they send from (RFC 4961).
+    One that is not ``enabled`` has no calls: nobody is admitted to it, and it is neither dialled nor probed.
     ``contact`` is who answers for the other side. ``redirects`` says what becomes of a 3xx of its peers,
     ``transfers`` of a REFER and of an INVITE with Replaces.
     """
 
     trunk: Name
+    enabled: StrictBool = True
     profile: ProfileName | None = None
     contact: str | None = None
     tenant: str | None = None
@@ -314,6 +318,7 @@ class Trunk(Strict):
     diversion: Diverted = "pass"
     q850: Literal["pass", "read", "write", "both"] = "pass"
     session_timer: Timed = SessionTimer()
+    answers: Answers = {}
 
     @model_validator(mode="before")
     @classmethod
@@ -409,6 +414,7 @@ class Settings(Strict):
     dns: Dns = Dns()
     emergency: Emergency | None = None
     hooks: HookSettings = HookSettings()
+    recordings: Recordings | None = None
     revocation: Revocation = Revocation()
     control: str = Field(default="run/sbc.sock", min_length=1)
     state: str = Field(default="run", min_length=1)

@@ -17,7 +17,7 @@ from sbc.tls.failure import Direction, Failure, Kind
 Places = Mapping[str, str]
 
 _KEYS = (
-    "peers", "sources", "tenant", "listener", "contact", "dial_timeout", "tls", "tls.mode",
+    "enabled", "peers", "sources", "tenant", "listener", "contact", "dial_timeout", "tls", "tls.mode",
     "tls.server_identity", "tls.client_identity", "tls.trust", "tls.names", "tls.name_match",
     "tls.client_eku", "tls.min_version", "tls.groups", "tls.peer_trusts", "tls.revocation",
 )  # fmt: skip

@@ -33,7 +33,7 @@ from sbc.tls.sources import SourceIndex
 
 _FROZEN = (
     "trunks", "identities", "anchors", "lists", "quarantined", "quarantined_tenants", "held", "bound",
-    "accounts",
+    "accounts", "switched_off",
 )  # fmt: skip
 
 
@@ -44,10 +44,12 @@ class Snapshot:
     ``version`` is 12 hex digits over every byte that was read; ``sources`` has a table for each
     listener that has trunks; ``warnings`` are what ``sbc check`` says beside. ``quarantined`` has the
     trunks whose material is broken, with why: they admit nobody and are not dialled; ``held`` has those
-    that run on what was in force before their files broke. ``bound`` has
+    that run on what was in force before their files broke. ``disabled`` has the trunks that have no calls,
+    with why: by their file, or ``switched_off`` by an operator. ``bound`` has
     for a trunk the identities of which it is shown what is staged.
     ``customers`` has for each trunk whose address others may have too what tells their requests apart;
-    ``tenant_bounds`` for each tenant its limits.
+    ``tenant_bounds`` for each tenant its limits. ``trust_generations`` has for each trunk a hash over whom
+    it trusts and as whom we appear to it: a connection made under another one is not used for it again.
     ``accounts`` has for each trunk that we register with the password that its challenges are answered by.
     ``places`` has for each trunk the lines of its keys. ``trunk_files`` is for the next reading.
     """
@@ -70,21 +72,26 @@ class Snapshot:
     held: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     bound: Mapping[str, frozenset[str]] = field(default_factory=dict)
     trunk_files: Mapping[str, ReadTrunk] = field(default_factory=dict, repr=False)
+    switched_off: Mapping[str, str] = field(default_factory=dict)
+    version_on: str = ""
+    disabled: Mapping[str, str] = field(init=False)
     sources: Mapping[str, SourceIndex] = field(init=False)
     customers: Mapping[str, Customers] = field(init=False, repr=False)
     tenant_bounds: Mapping[str, TenantBounds] = field(init=False, repr=False)
-    _generations: Mapping[str, str] = field(init=False, repr=False)
+    trust_generations: Mapping[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         put = object.__setattr__
         for name in _FROZEN:
             put(self, name, MappingProxyType(dict(getattr(self, name))))
+        by_file = {name: self._by_file(name) for name, each in self.trunks.items() if not each.enabled}
+        put(self, "disabled", MappingProxyType({**self.switched_off, **by_file}))
         put(self, "sources", MappingProxyType(_source_tables(self.trunks.values())))
         put(self, "customers", customers_of(self.trunks.values(), self.settings.listeners))
         bounds = {name: TenantBounds(name, each.limits) for name, each in self.settings.tenants.items()}
         put(self, "tenant_bounds", MappingProxyType(bounds))
         generations = {name: self._generation(trunk) for name, trunk in self.trunks.items()}
-        put(self, "_generations", MappingProxyType(generations))
+        put(self, "trust_generations", MappingProxyType(generations))
 
     def binding(self, bindings: Mapping[str, Iterable[str]]) -> Snapshot:
         """This snapshot, freshly built, with the trunks of ``bindings`` (by identity) shown what is staged.
@@ -101,6 +108,15 @@ class Snapshot:
         shown = repr(sorted((trunk, sorted(names)) for trunk, names in bound.items()))
         version = hashlib.sha256(f"{self.version} {shown}".encode()).hexdigest()[:12]
         return replace(self, version=version, bound=bound)
+
+    def switching_off(self, trunks: Mapping[str, str]) -> Snapshot:
+        """This snapshot with those of ``trunks`` disabled that it has, each for why, beside those by file."""
+        off = {name: why for name, why in trunks.items() if name in self.trunks}
+        if off == self.switched_off:
+            return self
+        plain = self.version_on or self.version
+        version = hashlib.sha256(f"{plain} off {sorted(off)}".encode()).hexdigest()[:12] if off else plain
+        return replace(self, version=version, version_on=plain, switched_off=off)
 
     def users(self, identity: str) -> tuple[str, ...]:
         """The trunks that ``identity`` is shown to: those that it answers, and those dialled with it."""
@@ -126,21 +142,22 @@ class Snapshot:
         """What is broken that ``trunk`` needs, in a line; "" where it is not quarantined."""
         return "; ".join(each.message for each in self.quarantined.get(trunk, ()))
 
+    def why_stopped(self, trunk: str) -> str:
+        """Why ``trunk`` admits nobody and is not dialled: disabled or quarantined; "" where it serves."""
+        off = self.disabled.get(trunk)
+        if off is not None:
+            return f"disabled: {off}"
+        why = self.why_quarantined(trunk)
+        return f"quarantined: {why}" if why else ""
+
+    def _by_file(self, trunk: str) -> str:
+        place = self.places.get(trunk, {}).get("enabled", "its file")
+        return f"{place} says `enabled: false`"
+
     def trunk_for(self, listener: str, source_ip: str) -> str | None:
         """The trunk that ``source_ip`` speaks for on a UDP or TCP listener; None for a stranger."""
         table = self.sources.get(listener)
         return table.first(source_ip) if table is not None else None
-
-    def trust_generation(self, trunk: str) -> str:
-        """A hash over whom ``trunk`` trusts and as whom we appear to it; KeyError for an unknown trunk.
-
-        A connection made under another generation is not used for it again.
-        """
-        return self._generations[trunk]
-
-    def network_of(self, trunk: Trunk) -> str:
-        """The network that the trunk's media is received in: its own or its listener's; '' is the first."""
-        return trunk.network or self.settings.listeners[trunk.listener].network or ""
 
     def identity_of(self, trunk: Trunk) -> str | None:
         """The name of the identity that answers the trunk's connections: its own, or its tenant's."""

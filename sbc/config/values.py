@@ -45,6 +45,8 @@ _HOST = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9._-]{0,252})").fullmatch
 _ACCOUNT = re.compile(r"[A-Za-z0-9\-_.!~*'()&=+$,;?/%]+").fullmatch
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}").fullmatch
 _HTTPS = re.compile(r"https://[A-Za-z0-9._\[\]:-]+(/\S*)?").fullmatch
+_SIZE = re.compile(r"([0-9]{1,15}) ?([KMGTkmgt]?)(?:i?B)?").fullmatch
+_SHIFTS = {"": 0, "K": 10, "M": 20, "G": 30, "T": 40}
 _CODE_POINT = re.compile(r"[0-9]{1,2}").fullmatch
 #: RFC 2474 (CS), 2597 (AF), 3246 (EF), 5865 (VA) and 8622 (LE); `default` is best effort.
 _DSCP = {
@@ -73,6 +75,15 @@ def parse_rate(value: object) -> float:
     if found is None:
         raise ValueError(f"{value!r} is not a rate: write a number a second, such as 2000/s")
     return float(found[1])
+
+
+def parse_size(value: object) -> int:
+    """Read ``500M``, ``20G``, ``1T`` (of 1024 each) or a number of bytes; ValueError otherwise."""
+    found = None if isinstance(value, bool) else _SIZE(str(value).strip())
+    size = int(found[1]) << _SHIFTS[found[2].upper()] if found is not None else 0
+    if size <= 0:
+        raise ValueError(f"{value!r} is not a size: write a number of bytes, or one and K, M, G or T: 20G")
+    return size
 
 
 def parse_dscp(value: object) -> int:
@@ -276,6 +287,11 @@ Duration = Annotated[
     float,
     BeforeValidator(parse_duration),
     WithJsonSchema({"type": ["string", "number"], "examples": ["60s"]}),
+]
+Size = Annotated[
+    int,
+    BeforeValidator(parse_size),
+    WithJsonSchema({"type": ["string", "integer"], "examples": ["20G"]}),
 ]
 Rate = Annotated[
     float,

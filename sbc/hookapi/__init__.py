@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from dsl.decision import (
     DEFAULT_FAILURES,
+    AnswerAs,
     Codecs,
     CopyHeader,
     Decision,
@@ -52,6 +53,7 @@ __all__ = [
     "DEFAULT_FAILURES",
     "Amend",
     "Answer",
+    "AnswerAs",
     "Codecs",
     "CopyHeader",
     "Decision",

@@ -42,11 +42,6 @@ def is_secure(profile: str) -> bool:
     return profile.startswith("RTP/SAVP")
 
 
-def profile_like(profile: str, secure: bool) -> str:
-    """Return the profile with or without SRTP that keeps the feedback (RFC 4585) of ``profile``."""
-    return ("RTP/SAVP" if secure else "RTP/AVP") + ("F" if profile.endswith("F") else "")
-
-
 def fresh_line(ids: Ids, tag: int, suite: str, written: str = "") -> CryptoLine:
     """Make a line of ours with a new random key and salt; ``written`` is the peer's spelling of the suite."""
     return CryptoLine(tag, suite, ids.key(KEY_LENGTHS[suite]), written=written)
@@ -165,14 +160,15 @@ def _terms(
     if signalling and signalling != host:
         hosts = (*hosts, signalling)
     mux = mux and media.lines.mux
-    return Terms(remote, _rtcp_address(media), mux, media.proto, theirs, ours, hosts, policy.asymmetric)
+    # The peer receives RTCP where a=rtcp says (RFC 3605), else on the port above RTP.
+    if media.lines.rtcp is not None:
+        rtcp = _rtcp_address(media.lines.rtcp, host)
+    else:
+        rtcp = None if host is None else Address(host, min(media.port + 1, 65535))
+    return Terms(remote, rtcp, mux, media.proto, theirs, ours, hosts, policy.asymmetric)
 
 
-def _rtcp_address(media: Media) -> Address | None:
-    """Return where the peer receives RTCP: ``a=rtcp`` (RFC 3605), else the port above RTP."""
-    host, value = media.host, media.lines.rtcp
-    if value is None:
-        return None if host is None else Address(host, min(media.port + 1, 65535))
+def _rtcp_address(value: str, host: str | None) -> Address | None:
     fields = value.split()
     if len(fields) not in (1, 4):
         raise MediaRefused("a=rtcp is malformed")

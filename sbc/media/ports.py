@@ -91,7 +91,7 @@ class PortPool:
         self.kept = min(pairs, self._total // 4)
 
     def _count(self, trunk: str, most: int | None) -> None:
-        held, free = self.held(trunk), len(self._free)
+        held, free = self._held.get(trunk, 0), len(self._free)
         if free <= self.kept:
             raise LocalError(
                 f"the last {free} pairs of media ports of {self.text} are kept for emergency calls:"

@@ -41,7 +41,8 @@ from sbc.media.rtcp import conceal
 from sbc.media.srtp import MAX_PACKET, Protector, SrtpError, Unprotector
 
 Source = tuple[Any, ...]
-Tap = Callable[[str, bytes], None]
+#: Is shown an RTP packet, decoded, and when it came.
+Tap = Callable[[bytes, float], None]
 _MAX_DROPOUT = 3000
 _MAX_MISORDER = 100
 #: Seconds without a packet after which a source is silent, so that another may be latched in its place.
@@ -263,8 +264,8 @@ def packet(port: Port, data: bytes, source: Source, now: float = 0.0) -> tuple[P
     leg.bytes_in += size
     if not rtcp:
         leg.follow(plain)
-    if leg.tap is not None:
-        leg.tap(leg.side, plain)
+        if leg.tap is not None:
+            leg.tap(plain, now)
     return _forward_rtcp(leg, plain) if rtcp else _forward(leg, plain, False)
 
 

@@ -66,12 +66,13 @@ def parse_crypto(value: str) -> CryptoLine:
     length = KEY_LENGTHS.get(suite)
     if length is None:
         raise _unusable("suite is unknown")
-    _check_parameters(fields[3:])
+    if len(fields) > 3:
+        _check_parameters(fields[3:])
     method, _, inline = keys.partition(":")
     if method.lower() != "inline" or ";" in inline:
         raise _unusable("not exactly one inline key")
     key, *rest = inline.split("|")
-    lifetime, mki = _lifetime_and_mki(rest)
+    lifetime, mki = _lifetime_and_mki(rest) if rest else (None, b"")
     return CryptoLine(int(tag), suite, _key(key, length), lifetime, mki, written)
 
 

@@ -119,26 +119,21 @@ def parse_sdp(data: bytes) -> SessionDescription:
     if head.startswith(b"o="):
         origin, _, head = head.partition(b"\n")
     lines = _heads.get(head) or _read_head(head)
-    media = []
+    named = len(origin) > 2 if lines.origin is None else lines.origin != ""
+    connected, used = lines.connected, False
+    media: list[Media] = []
     for section in sections[1:]:
-        media.append(_media(section, lines))
-    _check(len(origin) > 2, lines, media)
-    return SessionDescription(lines, media)
-
-
-def _check(origin: bool, session: Lines, media: list[Media]) -> None:
-    if session.origin is not None:
-        origin = session.origin != ""
-    connected, used = session.connected, False
-    for each in media:
+        each = _media(section, lines)
+        media.append(each)
         if each.lines.origin is not None:  # out of order, but there
-            origin = each.lines.origin != ""
+            named = each.lines.origin != ""
         connected = connected or each.lines.connected
         used = used or each.port > 0
-    if not origin:
+    if not named:
         raise PeerError("SDP has no o= line")
     if used and not connected:
         raise PeerError("SDP has no c= line")
+    return SessionDescription(lines, media)
 
 
 def _media(section: bytes, session: Lines) -> Media:

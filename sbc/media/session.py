@@ -23,9 +23,11 @@ from sbc.ids import Ids
 from sbc.media import fax, keying
 from sbc.media.codecs import agreed, chosen, is_fax, permitted
 from sbc.media.errors import MediaRefused, StreamRefused
+from sbc.media.formats import Formats, formats_of
+from sbc.media.listening import Audience, tap_of
 from sbc.media.places import Networks, Place
 from sbc.media.policy import MediaPolicy
-from sbc.media.relay import Tap, pair
+from sbc.media.relay import pair
 from sbc.media.rewrite import Origin, labels, rejected, section
 from sbc.media.sdes import CryptoLine
 from sbc.media.sdp import Media, SessionDescription, parse_sdp
@@ -38,10 +40,12 @@ class Stream:
 
     __slots__ = ("answered", "ends", "kind")
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, alias_key: bytes) -> None:
         self.kind = kind
         self.answered: Media | None = None  # the section of the last answer
         a, b = pair()
+        for leg in (a, b):
+            leg.alias_key = alias_key
         self.ends = {"a": Endpoint(a), "b": Endpoint(b)}
 
 
@@ -90,8 +94,8 @@ def other(side: str) -> str:
 class MediaSession:
     """The media of one call, whose legs may be in different ``networks``."""
 
-    __slots__ = ("_alias_key", "_ids", "_networks", "_offer", "_origins", "_seen", "_seen_at",
-                 "_staged", "_tap", "call_id", "held", "streams")  # fmt: skip
+    __slots__ = ("_alias_key", "_audience", "_ids", "_networks", "_offer", "_origins", "_seen", "_seen_at",
+                 "_staged", "call_id", "held", "streams")  # fmt: skip
 
     def __init__(self, call_id: str, ids: Ids, networks: Networks) -> None:
         self.call_id = call_id
@@ -103,7 +107,7 @@ class MediaSession:
         self._staged = False  # the last offer was good, so there is something to roll back
         self._origins: dict[str, Origin] = {}
         self._alias_key = ids.key(16)
-        self._tap: Tap | None = None
+        self._audience: tuple[Audience, ...] = ()
         self._seen = 0
         self._seen_at: float | None = None
 
@@ -190,6 +194,8 @@ class MediaSession:
         self._seen_at = now
         offer.answer = self._origin(offer.side).write(address, sections)
         offer.answered = sdp
+        if self._audience:
+            self._describe(self._audience)
         return offer.answer
 
     def rollback(self) -> None:
@@ -242,36 +248,28 @@ class MediaSession:
             self._seen, self._seen_at = count, now
         return now - self._seen_at
 
-    def heard(self) -> tuple[int, int] | None:
-        """Two numbers that another one takes the place of whenever RTP of side a, and of b, has come.
-
-        None where there is no audio both ways that anybody should hear.
-        """
-        if self.held or self._seen_at is None:
-            return None
-        a, b, audio = 0, 0, False
+    def listen(self, listener: Audience) -> None:
+        """Let ``listener`` hear both sides from now on, decoded, beside those that hear them already."""
+        self._audience = (*self._audience, listener)
         for stream in self.streams:
-            near, far = stream.ends["a"].leg, stream.ends["b"].leg
-            if stream.kind == "audio" and near.agreed and far.agreed:
-                a += near.highest + near.received
-                b += far.highest + far.received
-                audio = True
-        return (a, b) if audio else None
+            _lend_ears(stream, (listener,))
+        self._describe((listener,))
 
-    @property
-    def faxes(self) -> bool:
-        """Whether a fax is passing, or may."""
-        for stream in self.streams:
-            if stream.ends["a"].leg.fax:
-                return True
-        return False
-
-    def set_tap(self, tap: Tap | None) -> None:
-        """Show every accepted packet, decoded, to ``tap(side, packet)``: the seam for a recorder."""
-        self._tap = tap
-        for stream in self.streams:
-            for end in stream.ends.values():
-                end.leg.tap = tap
+    def _describe(self, listeners: tuple[Audience, ...]) -> None:
+        """Tell what the payload types mean that the sides send by, as the last answer has them."""
+        offer = self._offer
+        if offer is None or not offer.answered:
+            return
+        offered: Formats = {}
+        answered: Formats = {}
+        for plan in offer.plans:
+            media, answer = plan.media, plan.stream.answered
+            if media.kind == "audio" and answer is not None and answer.port:
+                offered = {**formats_of(media, answer), **offered}
+                answered = {**formats_of(answer, media), **answered}
+        a, b = (answered, offered) if offer.side == "a" else (offered, answered)
+        for each in listeners:
+            each.describe(a, b)
 
     def _answered(self) -> bool:
         return self._offer is None or bool(self._offer.answered)
@@ -282,7 +280,12 @@ class MediaSession:
         plans: list[_Plan] = []
         why, asked = "the offer has no stream that can be relayed", False
         for index, media in enumerate(description.media):
-            stream = self.streams[index] if index < len(self.streams) else self._new_stream(media.kind)
+            if index < len(self.streams):
+                stream = self.streams[index]
+            else:
+                stream = Stream(media.kind, self._alias_key)
+                if self._audience:
+                    _lend_ears(stream, self._audience)
             terms, place = None, None
             try:
                 if media.port and media.proto in keying.PROFILES:  # asked for, and of a kind that is relayed
@@ -294,15 +297,18 @@ class MediaSession:
                 why = error.reason
             plans.append(_Plan(media, stream, terms, place))
             asked = asked or media.port > 0
-        _prefer_secured(plans)
-        _drop_over(ours.streams, plans)
+        if len(plans) > 1:
+            _prefer_secured(plans)
+        if len(plans) > ours.streams:
+            _drop_over(ours.streams, plans)
         if asked and all(plan.terms is None for plan in plans):
             raise MediaRefused(why)
         for plan in plans:
             if plan.terms is not None and plan.media.lines.rtp:
                 former = plan.stream.ends[other(side)].former
                 secure, plan.lines = keying.lines_to_offer(self._ids, theirs, former)
-                plan.profile = keying.profile_like(plan.media.proto, secure)
+                feedback = "F" if plan.media.proto.endswith("F") else ""  # it is kept (RFC 4585)
+                plan.profile = ("RTP/SAVP" if secure else "RTP/AVP") + feedback
         return plans
 
     def _terms(self, media: Media, ours: MediaPolicy, end: Endpoint) -> tuple[Terms, Place]:
@@ -318,12 +324,6 @@ class MediaSession:
         if media.host is None:
             return self._networks.towards(ours.network, ours.signalling_host)
         return self._networks.reaching(ours.network, media.host)
-
-    def _new_stream(self, kind: str) -> Stream:
-        stream = Stream(kind)
-        for end in stream.ends.values():
-            end.leg.tap, end.leg.alias_key = self._tap, self._alias_key
-        return stream
 
     def _settle(self, plan: _Plan, media: Media, policy: MediaPolicy, end: Endpoint) -> Terms | None:
         if plan.terms is None or not media.port:
@@ -361,7 +361,7 @@ class MediaSession:
         """
         if remote is None:
             return
-        if self._owns(remote):
+        if self.streams and self._owns(remote):
             raise MediaRefused("the description names our own media port of this call")
         owner = self._networks.owner(remote.host, remote.port)
         if owner == "nobody":
@@ -430,6 +430,13 @@ class MediaSession:
         return origin
 
 
+def _lend_ears(stream: Stream, listeners: tuple[Audience, ...]) -> None:
+    """Let these hear the stream, if it is sound."""
+    for side, end in stream.ends.items() if stream.kind == "audio" else ():
+        for each in listeners:
+            end.leg.tap = tap_of(end.leg.tap, each.ear(side).hear)
+
+
 def _prefer_secured(plans: list[_Plan]) -> None:
     """Reject what is plain beside a secured stream of its kind: a peer that offers both means one of them."""
     secured = {plan.media.kind for plan in plans if plan.terms and keying.is_secure(plan.terms.profile)}
@@ -456,15 +463,11 @@ def _session_address(plans: list[_Plan], side: str) -> str:
     return ""
 
 
-def _elsewhere(end: Endpoint, address: str) -> str:
-    """The address of a stream that is not received at the session's, else ''."""
-    return end.place.address if end.place is not None and end.place.address != address else ""
-
-
 def _offered(plan: _Plan, end: Endpoint, address: str) -> str:
-    if plan.terms is None:
+    """Write an offered section to the other leg; it says where it is received unless that is ``address``."""
+    if plan.terms is None or end.place is None:
         return rejected(plan.media)
-    where = _elsewhere(end, address)
+    where = end.place.address if end.place.address != address else ""
     if not plan.media.lines.rtp:
         return fax.section(plan.media, end.local, plan.profile, where)
     return section(plan.media, end.local, plan.profile, plan.mux, plan.lines, where)
@@ -476,9 +479,9 @@ def _labelled(text: str, plan: _Plan, media: Media) -> str:
 
 def _answered(plan: _Plan, media: Media, end: Endpoint, address: str) -> str:
     """Write the answer's section to the leg that offered, in its profile."""
-    assert plan.terms is not None
+    assert plan.terms is not None and end.place is not None, "its port was taken with the offer"
     lines = () if plan.terms.ours is None else (plan.terms.ours,)
-    where = _elsewhere(end, address)
+    where = end.place.address if end.place.address != address else ""
     if not plan.media.lines.rtp:
         return fax.section(media, end.local, plan.media.proto, where)
     return section(media, end.local, plan.media.proto, plan.terms.mux, lines, where)

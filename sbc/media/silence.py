@@ -1,4 +1,4 @@
-"""Who of a call is silent and for how long: how one-way audio is found.
+"""Who of a call is silent and for how long: how one-way audio is found, and whether its media is a fax.
 
 Nothing is counted for it. A look now and then compares what each leg has counted anyway, of RTP alone: RTCP
 comes from who sends nothing, too. So a silence is known to within the time between two looks. What nobody
@@ -53,7 +53,7 @@ class Silence:
         found: list[Quiet] = []
         seen: dict[str, _Heard] = {}
         for call, session in sessions.items():
-            counts = session.heard()
+            counts = heard_of(session)
             if counts is None:
                 continue
             a, b = counts
@@ -71,3 +71,28 @@ class Silence:
                 found.append(Quiet(call, *silent, session.stats()))
         self._heard = seen
         return found
+
+
+def heard_of(session: MediaSession) -> tuple[int, int] | None:
+    """Two numbers that another one takes the place of whenever RTP of side a, and of b, has come.
+
+    None where there is no audio both ways that anybody should hear.
+    """
+    if session.held:
+        return None
+    a, b, audio = 0, 0, False
+    for stream in session.streams:
+        near, far = stream.ends["a"].leg, stream.ends["b"].leg
+        if stream.kind == "audio" and near.agreed and far.agreed:
+            a += near.highest + near.received
+            b += far.highest + far.received
+            audio = True
+    return (a, b) if audio else None
+
+
+def is_faxing(session: MediaSession) -> bool:
+    """Tell whether a fax is passing, or may."""
+    for stream in session.streams:
+        if stream.ends["a"].leg.fax:
+            return True
+    return False

@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from sbc.base import Address
+from sbc.media.kept import Kept
 
 
 @dataclass(slots=True)
@@ -41,9 +42,10 @@ class StreamStats:
 
 @dataclass(slots=True)
 class MediaStats:
-    """All streams of a call; empty for a call that never had media."""
+    """All streams of a call, and its recording if it has one; empty for a call that never had media."""
 
     streams: tuple[StreamStats, ...] = ()
+    recording: Kept | None = None
 
     @property
     def a(self) -> LegStats:

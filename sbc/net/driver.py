@@ -24,6 +24,7 @@ from sbc.b2bua.commands import (
     DeleteMedia,
     Note,
     OfferMedia,
+    RecordMedia,
     RollbackMedia,
     RunHooks,
 )
@@ -67,6 +68,9 @@ class MediaPlane(Protocol):
 
     def rollback(self, call: str) -> None:
         """Return to the media from before the last offer."""
+
+    def record(self, call: str) -> None:
+        """Keep what is said in the call from now on."""
 
     def delete(self, call: str) -> MediaStats:
         """Close the call's media and return its counters."""
@@ -149,6 +153,7 @@ class Driver:
             OfferMedia: self._offer_media,
             AnswerMedia: self._answer_media,
             RollbackMedia: self._rollback_media,
+            RecordMedia: self._record_media,
             DeleteMedia: self._delete_media,
             RunHooks: self._run_hooks,
             Note: self._note,
@@ -201,9 +206,9 @@ class Driver:
         if engine.transactions.unfinished(flow):
             return True
         trunk = engine.store.current.trunks.get(flow.trunk or "")
-        if trunk is not None and trunk.peers:
+        if trunk is not None and trunk.peers and trunk.trunk not in engine.store.current.disabled:
             return False
-        # Whoever cannot be dialled has this connection and no other.
+        # Whoever cannot be dialled, or is let in no more, has this connection and no other.
         return any(
             leg is not None and leg.flow is flow for call in engine.calls.values() for leg in (call.a, call.b)
         )
@@ -344,6 +349,10 @@ class Driver:
 
     def _rollback_media(self, command: RollbackMedia) -> list[Command]:
         self.media.rollback(command.call)
+        return []
+
+    def _record_media(self, command: RecordMedia) -> list[Command]:
+        self.media.record(command.call)
         return []
 
     def _delete_media(self, command: DeleteMedia) -> list[Command]:

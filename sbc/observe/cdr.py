@@ -13,6 +13,7 @@ from json.encoder import encode_basestring_ascii as _text
 from typing import Any
 
 from sbc.flow import Flow, TlsFacts
+from sbc.media.kept import Kept
 from sbc.media.stats import LegStats, MediaStats
 from sbc.observe.text import iso_time, redact
 
@@ -35,6 +36,7 @@ def call_record(call: str, fields: Mapping[str, Any], media: MediaStats | None =
         f',"referred_trunk":{_text(get("referred_trunk", ""))}'
         f',"downgraded":{_truth(get("downgraded"))},"emergency":{_truth(get("emergency"))}'
         f',"tags":[{",".join(map(_safe, get("tags", ())))}]'
+        f',"recording":{_recording(media.recording)}'
         f',"a":{_leg(str(get("from", "")), "", get("call_id"), get("a"), media.a)}'
         f',"b":{_leg(str(get("to", "")), str(get("peer", "")), get("call_id_b"), get("b"), media.b)}}}'
     )
@@ -46,6 +48,22 @@ def _leg(trunk: str, peer: str, call_id: object, flow: Flow | None, stats: LegSt
         return "null"
     head = f'"trunk":{_text(trunk)},"peer":{_text(peer)},"call_id":{_safe(call_id)}'
     return f'{{{head},{_path(flow)},"media":{_media(stats)}}}'
+
+
+def _recording(kept: Kept | None) -> str:
+    """The files of a recorded call, with what proves later that nobody has changed them."""
+    if kept is None:
+        return "null"
+    files = ",".join(
+        [
+            f'{{"path":{_text(each.path)},"sha256":{_text(each.sha256)},"bytes":{each.size}}}'
+            for each in kept.files
+        ]
+    )
+    return (
+        f'{{"files":[{files}],"seconds":{round(kept.seconds, 3)},"dropped":{kept.dropped}'
+        f',"problem":{_text(kept.problem)}}}'
+    )
 
 
 def _path(flow: Flow | None) -> str:

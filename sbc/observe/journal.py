@@ -45,6 +45,8 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "trunk-quarantined": ("ERR", "[trunk]"),
     "trunk-held": ("ERR", "[trunk]"),
     "trunk-mended": ("INF", "[trunk]"),
+    "trunk-disabled": ("WRN", "[trunk]"),
+    "trunk-enabled": ("INF", "[trunk]"),
     "trunk-down": ("WRN", "[trunk]"),
     "trunk-up": ("INF", "[trunk]"),
     "peer-down": ("WRN", "[trunk]"),

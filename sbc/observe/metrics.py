@@ -71,6 +71,7 @@ def exposition(status: StatusView) -> str:
             *_listeners(status.listeners),
             *_networks(status),
             *_trunks(status),
+            *_enabled(status),
             *_tenants(status),
             *_registrations(status.registrations),
             *_names(status.names),
@@ -97,6 +98,13 @@ def _totals(status: StatusView) -> Iterator[str]:
     records = status.records
     yield from _one("sbc_call_records_waiting", "gauge", "Records not written yet.", records.waiting)
     yield from _one("sbc_call_records_lost_total", "counter", "Records that never will be.", records.lost)
+    kept = status.recordings
+    yield from _one("sbc_recordings", "gauge", "Calls that are being recorded.", kept.running)
+    yield from _one("sbc_recordings_bytes", "gauge", "What all recordings take of their disk.", kept.used)
+    yield from _one("sbc_recordings_failed_total", "counter", "Recordings that are not whole.", kept.failed)
+    yield from _one(
+        "sbc_recording_packets_dropped_total", "counter", "Of recorded calls, in no file.", kept.dropped
+    )
     yield from _one("sbc_sips_arrivals_total", "counter", "SIPS requests.", counters.sips_arrivals)
     yield from _one(
         "sbc_sips_downgrades_total", "counter", "SIPS calls with a plain leg.", counters.downgrades
@@ -162,6 +170,11 @@ def _networks(status: StatusView) -> Iterator[str]:
         for state, count in (("free", each.free), ("taken", each.pairs - each.free))
     ]
     yield from _family("sbc_media_port_pairs", "gauge", "Pairs of media ports of each network.", pairs)
+
+
+def _enabled(status: StatusView) -> Iterator[str]:
+    on = [({"trunk": view.name}, float(view.state != "disabled")) for view in status.trunks]
+    yield from _family("sbc_trunk_enabled", "gauge", "0 where the trunk is out of service.", on)
 
 
 def _trunks(status: StatusView) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from sbc.b2bua.commands import Note
@@ -64,13 +65,21 @@ class Recorder:
         """The core noted something; ``media`` are the counters of a call that ended."""
         self.counters.note(note)
         if note.event == "call-ended":
-            self._write_record(call_record(note.call, note.fields, media))
+            kept = media.recording if media is not None else None
+            if kept is None:
+                self._write_record(call_record(note.call, note.fields, media))
+            else:
+                kept.then(partial(self._record, note.call, note.fields, media))
             fields = {name: value for name, value in note.fields.items() if name in _ENDED_FIELDS}
             note = Note(note.event, note.call, fields)
         elif note.event in _OF_SOURCES and "remote" in note.fields:
             self._tell_of_source(note, now)
             return
         self.journal.note(note, now)
+
+    def _record(self, call: str, fields: dict[str, Any], media: MediaStats | None) -> None:
+        """Of a call whose recording is whole by now."""
+        self._write_record(call_record(call, fields, media))
 
     def _tell_of_source(self, note: Note, now: float) -> None:
         """Say it, unless much of that source was said just now."""

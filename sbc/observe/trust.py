@@ -115,8 +115,8 @@ def _view(
     checked = "off" if revocation.mode == "off" else f"{revocation.mode}: {', '.join(revocation.methods)}"
     if passed:
         checked += f"; let pass as {', '.join(f'{reason} {count}' for reason, count in passed)}"
-    why = snapshot.why_quarantined(trunk.trunk)
-    stopped = [f"quarantined: {why}"] if why else []
+    why = snapshot.why_stopped(trunk.trunk)
+    stopped = [why] if why else []
     warnings = [
         *stopped,
         *_one_way(trunk, views),

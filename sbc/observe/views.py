@@ -12,7 +12,7 @@ from sbc.base import Address, is_wildcard
 from sbc.observe.traffic import Stats
 
 ListenerState = Literal["listening", "failed", "stopped"]
-TrunkState = Literal["up", "down", "resting", "unknown", "quarantined"]
+TrunkState = Literal["up", "down", "resting", "unknown", "quarantined", "disabled"]
 RegistrationState = Literal["trying", "registered", "failed"]
 
 Counts = tuple[tuple[str, int], ...]
@@ -272,6 +272,18 @@ class RecordsView:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordingsView:
+    """Calls that are being recorded, bytes of all recordings on disk, packets that are in no file, recordings
+    that failed, and why the last one did, or ""."""
+
+    running: int = 0
+    used: int = 0
+    dropped: int = 0
+    failed: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class CountersView:
     """What happened since the start; ``inbound`` and ``outbound`` of all listeners, ``events`` by name."""
 
@@ -318,6 +330,7 @@ class StatusView:
     revocation: tuple[RevocationView, ...] = ()
     certificates: tuple[LifeView, ...] = ()
     records: RecordsView = field(default_factory=RecordsView)
+    recordings: RecordingsView = field(default_factory=RecordingsView)
     registrations: tuple[RegistrationView, ...] = ()
     names: tuple[NameView, ...] = ()
     tenants: tuple[TenantView, ...] = ()

@@ -97,26 +97,29 @@ class CallLimits:
         It counts for ``tenant`` as well, where one is given; who refuses it, neither counts it.
         ``always``: no limit is asked, for it is an emergency call.
         """
-        usage = self._of(trunk, now)
-        shared = self._of(tenant, now) if tenant is not None else None
+        usage, limits = self._usage.get(trunk.trunk) or self._begun(trunk, now), trunk.limits
+        shared = None
+        if tenant is not None:
+            shared = self._usage.get(tenant.trunk) or self._begun(tenant, now)
         if not always:
-            refusal = _refusal(usage, trunk.limits, f"trunk {trunk.trunk}", now)
+            refusal = None
+            if limits.calls is not None or limits.cps is not None:
+                refusal = _refusal(usage, limits, f"trunk {trunk.trunk}", now)
             if refusal is None and tenant is not None and shared is not None:
                 refusal = _refusal(shared, tenant.limits, tenant.trunk, now)
             if refusal is not None:
                 return refusal
-            _take(usage, trunk.limits)
-            if tenant is not None and shared is not None:
-                _take(shared, tenant.limits)
+            if limits.cps is not None:
+                usage.tokens -= 1.0
+            if tenant is not None and shared is not None and tenant.limits.cps is not None:
+                shared.tokens -= 1.0
         usage.calls += 1
         if shared is not None:
             shared.calls += 1
         return None
 
-    def _of(self, each: HasLimits, now: float) -> Usage:
-        usage = self._usage.get(each.trunk)
-        if usage is None:
-            usage = self._usage[each.trunk] = Usage(depth(each.limits.cps), now)
+    def _begun(self, each: HasLimits, now: float) -> Usage:
+        usage = self._usage[each.trunk] = Usage(depth(each.limits.cps), now)
         return usage
 
     def admit_message(self, trunk: HasAllLimits, now: float) -> str | None:
@@ -170,8 +173,3 @@ def fill(usage: Usage, rate: float, now: float) -> bool:
     usage.tokens = min(depth(rate), usage.tokens + elapsed * rate)
     usage.filled_at = now
     return usage.tokens >= 1.0
-
-
-def _take(usage: Usage, limits: HasBounds) -> None:
-    if limits.cps is not None:
-        usage.tokens -= 1.0

@@ -46,10 +46,11 @@ def hides_caller(fields: list[Field], trusted_out: bool) -> bool:
     return not trusted_out and "user" in asked(fields)
 
 
-def check_critical(fields: list[Field], trusted_out: bool) -> None:
-    """PeerError 500 where the user would rather have no call than one without what we cannot do."""
-    if trusted_out:
-        return
+def check_critical(fields: list[Field]) -> None:
+    """PeerError 500 where the user would rather have no call than one without what we cannot do.
+
+    ``fields`` go to a peer that is not trusted.
+    """
     wishes = asked(fields)
     unknown = [each for each in wishes if each not in _KNOWN]
     if unknown and "critical" in wishes:

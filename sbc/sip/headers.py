@@ -41,6 +41,7 @@ _LONG = """
 """.split()
 
 
+_NO_TOKEN: Final = "a header name must be a token (RFC 3261 25.1)"
 # Every known spelling to its canonical name; ``canonical`` lower-cases the others, which are not kept.
 CANONICAL: Final[dict[str, str]] = {}
 for _name in _LONG:
@@ -114,7 +115,11 @@ class Headers:
     def __init__(self, fields: Iterable[Field] = (), first: dict[str, str] | None = None) -> None:
         """Take ``fields``; who has found the ``first`` of each name already hands them over."""
         self.fields = list(fields)
-        self.first = _first(self.fields) if first is None else first
+        if first is None:
+            first = {}
+            for name, value in self.fields:
+                first.setdefault(canonical(name), value)
+        self.first = first
         self.views = Views()
 
     @property
@@ -147,7 +152,8 @@ class Headers:
         key = canonical(name)
         if key not in self.first:
             return self.add(name, value)
-        _check(name, key)
+        if key not in CANONICAL and not is_token(name):
+            raise ValueError(_NO_TOKEN)
         at = self.index(key)
         self.fields[at] = (name, value)
         if not self.unique:
@@ -168,7 +174,8 @@ class Headers:
     def add(self, name: str, value: str) -> None:
         """Append a field; raises ValueError for a name that is not a token."""
         key = canonical(name)
-        _check(name, key)
+        if key not in CANONICAL and not is_token(name):
+            raise ValueError(_NO_TOKEN)
         self.fields.append((name, value))
         self.first.setdefault(key, value)
         self.views = Views()
@@ -206,15 +213,3 @@ class Headers:
 
     def __repr__(self) -> str:
         return f"<Headers {' '.join(name for name, _ in self.fields)}>"
-
-
-def _first(fields: list[Field]) -> dict[str, str]:
-    first: dict[str, str] = {}
-    for name, value in fields:
-        first.setdefault(canonical(name), value)
-    return first
-
-
-def _check(name: str, key: str) -> None:
-    if key not in CANONICAL and not is_token(name):
-        raise ValueError("a header name must be a token (RFC 3261 25.1)")

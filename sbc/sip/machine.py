@@ -3,12 +3,18 @@
 ``fire`` is the whole interpreter: look up the row, take its state, do its actions, and either end
 or enter the earliest timer in the queue. The action names of the tables become functions once,
 when this file is imported. Nothing here knows how messages find their transaction.
+
+Every live transaction has at most one valid entry in the queue of deadlines: the earliest of its
+timers. An entry is a deadline and a number, never the transaction, so a transaction that has ended
+is free at once although its entry stays in the heap until its time. Stopping a timer does not touch
+the heap: when the entry comes up, the transaction is asked what its earliest timer is now.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Mapping
+from heapq import heappop, heappush
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from sbc.flow import Flow
 from sbc.sip.cancel import build_ack
@@ -22,7 +28,6 @@ from sbc.sip.timers import (
     T2,
     UNRELIABLE_ONLY,
     ZERO_IF_RELIABLE,
-    TimerQueue,
 )
 from sbc.sip.transaction import (
     CALLING,
@@ -58,6 +63,70 @@ class Send:
 def response_class(status: int) -> str:
     """Return the input that a response of ``status`` is to a machine."""
     return "1xx" if status < 200 else "2xx" if status < 300 else "final"
+
+
+class Timed(Protocol):
+    """What the queue needs of a transaction: its number, its timers, its place in the queue."""
+
+    number: int
+    timers: dict[str, float]
+    queued: float
+
+
+Item = TypeVar("Item", bound=Timed)
+
+
+def _earliest(timers: dict[str, float]) -> float:
+    earliest = NEVER
+    for deadline in timers.values():
+        if deadline < earliest:
+            earliest = deadline
+    return earliest
+
+
+class TimerQueue(Generic[Item]):
+    """The earliest deadline of each item of ``live`` (by number), in a heap with lazy deletion."""
+
+    __slots__ = ("_heap", "_live")
+
+    def __init__(self, live: Mapping[int, Item]) -> None:
+        self._live = live
+        self._heap: list[tuple[float, int]] = []
+
+    def schedule(self, item: Item) -> None:
+        """Enter ``item`` when its earliest timer is before the entry that it already has."""
+        due = _earliest(item.timers)
+        if due < item.queued:
+            item.queued = due
+            heappush(self._heap, (due, item.number))
+
+    def next_deadline(self) -> float | None:
+        """Return the earliest deadline (monotonic seconds), or None where nothing is waiting."""
+        heap = self._heap
+        while heap:
+            due, number = heap[0]
+            item = self._live.get(number)
+            if item is not None and item.queued == due:
+                if _earliest(item.timers) <= due:
+                    return due
+                item.queued = NEVER
+                heappop(heap)
+                self.schedule(item)
+            else:
+                heappop(heap)
+        return None
+
+    def pop_due(self, at: float) -> Item | None:
+        """Take out the next item that has a timer due at ``at``; None when there is none."""
+        due = self.next_deadline()
+        if due is None or due > at:
+            return None
+        item = self._live[heappop(self._heap)[1]]
+        item.queued = NEVER
+        return item
+
+    def __len__(self) -> int:
+        return len(self._heap)
 
 
 class Owner(Protocol):

@@ -14,6 +14,7 @@ from sbc.sip.headers import CSeq, Headers, parse_cseq
 from sbc.sip.uri import Uri, parse_uri
 from sbc.sip.via import Via, parse_via
 
+SDP: Final = "application/sdp"
 REASONS: Final = {
     100: "Trying", 180: "Ringing", 181: "Call Is Being Forwarded", 182: "Queued", 183: "Session Progress",
     199: "Early Dialog Terminated", 200: "OK", 202: "Accepted", 204: "No Notification",
@@ -132,6 +133,11 @@ class Message:
                 return None
             contact = views.contact = parse_name_addr(value)
         return contact
+
+    @property
+    def is_sdp(self) -> bool:
+        """Whether all of its body is SDP, as nearly always: the quick question before the body is read."""
+        return self.headers.first.get("content-type") == SDP
 
     @property
     def routes(self) -> list[NameAddr]:

@@ -22,11 +22,17 @@ from typing import Any, Final, Literal
 
 from sbc.base import LocalError
 from sbc.flow import Flow
-from sbc.ids import Ids
-from sbc.sip.machine import SPENT, ClientTransaction, Send, ServerTransaction, Transaction, response_class
+from sbc.sip.machine import (
+    SPENT,
+    ClientTransaction,
+    Send,
+    ServerTransaction,
+    TimerQueue,
+    Transaction,
+    response_class,
+)
 from sbc.sip.matching import Key, client_key, fix_via, request_key, same_peer, server_key
 from sbc.sip.message import Request, Response, response_to
-from sbc.sip.timers import TimerQueue
 from sbc.sip.transaction import ACCEPTED, ACKNOWLEDGED, PROCEEDING, TRYING
 
 __all__ = [
@@ -66,12 +72,11 @@ class Transactions:
     """All transactions of one engine, on all flows."""
 
     __slots__ = (
-        "_clients", "_closing", "_finished", "_flows", "_ids", "_live", "_number", "_requests", "_servers",
+        "_clients", "_closing", "_finished", "_flows", "_live", "_number", "_requests", "_servers",
         "_told", "queue",
     )  # fmt: skip
 
-    def __init__(self, ids: Ids) -> None:
-        self._ids = ids
+    def __init__(self) -> None:
         self._number = 0
         self._live: dict[int, Transaction] = {}
         self._servers: dict[Key, ServerTransaction] = {}
@@ -85,10 +90,6 @@ class Transactions:
 
     def __len__(self) -> int:
         return len(self._live)
-
-    def new_branch(self) -> str:
-        """Return a branch for the top Via of a request that is to be started."""
-        return self._ids.branch()
 
     def receive_request(
         self, flow: Flow, request: Request, at: float, out: list[Any], always: bool = False
@@ -110,7 +111,8 @@ class Transactions:
                 known.fire("request", None, at, out)
             return None
         if (
-            method == "INVITE"
+            self._finished
+            and method == "INVITE"
             and not always
             and self._finished.get(_counter(flow, method), 0) >= UNACKNOWLEDGED
         ):
@@ -146,7 +148,7 @@ class Transactions:
     def start(
         self, flow: Flow, request: Request, at: float, out: list[Any], user: Any = None
     ) -> ClientTransaction:
-        """Send ``request``, whose top Via has a branch from ``new_branch``, and return its transaction.
+        """Send ``request``, whose top Via has a new branch, and return its transaction.
 
         A CANCEL has the branch of its INVITE, which then ends after 64*T1 without a final response.
         """
@@ -156,7 +158,8 @@ class Transactions:
             raise LocalError(
                 f"branch {branch} was used for two {request.method} requests: take a new one for each"
             )
-        transaction = ClientTransaction(self, self._next(), key, flow, request, user)
+        self._number += 1
+        transaction = ClientTransaction(self, self._number, key, flow, request, user)
         self._clients[key] = transaction
         self._hold(transaction)
         transaction.fire("start", None, at, out)
@@ -276,7 +279,8 @@ class Transactions:
             del self._requests[transaction.request_key]
 
     def _serve(self, flow: Flow, key: Key, request: Request) -> ServerTransaction:
-        transaction = ServerTransaction(self, self._next(), key, flow, request)
+        self._number += 1
+        transaction = ServerTransaction(self, self._number, key, flow, request)
         self._servers[key] = transaction
         self._hold(transaction)
         initial = not request.to.tag
@@ -347,10 +351,6 @@ class Transactions:
     def _take_told(self) -> list[tuple[Transaction, str]]:
         told, self._told = self._told, []
         return told
-
-    def _next(self) -> int:
-        self._number += 1
-        return self._number
 
 
 def _counter(flow: Flow, method: str) -> Key:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import pwd
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,11 +27,15 @@ def _greet(name: str, loud: bool = False, at: float | None = None) -> list[objec
     return [name, loud]
 
 
+def _name(by: str) -> str:
+    return by
+
+
 @pytest.fixture
 def control(tmp_path: Path) -> Iterator[ControlServer]:
     server = ControlServer(
         tmp_path / "run" / "sbc.sock",
-        {"echo": lambda: {"a": [1, "b"]}, "refuse": _refuse, "greet": _greet},
+        {"echo": lambda: {"a": [1, "b"]}, "refuse": _refuse, "greet": _greet, "name": _name},
     )
     server.start()
     yield server
@@ -49,6 +55,12 @@ def _raw(control: ControlServer, data: bytes) -> Any:
 
 def test_a_question_is_answered(control: ControlServer) -> None:
     assert ask(control.path, "echo") == {"a": [1, "b"]}
+
+
+def test_who_asks_is_known_by_the_kernel_and_not_by_what_they_say(control: ControlServer) -> None:
+    own = pwd.getpwuid(os.getuid()).pw_name
+    assert ask(control.path, "name") == own
+    assert ask(control.path, "name", by="somebody else") == own
 
 
 def test_a_question_has_arguments_and_wrong_ones_are_named(control: ControlServer) -> None:
@@ -81,7 +93,7 @@ def test_a_refusal_is_told_in_its_own_words(control: ControlServer) -> None:
 
 
 def test_an_unknown_verb_names_those_that_there_are(control: ControlServer) -> None:
-    with pytest.raises(LocalError, match="unknown verb 'nonsense'; there are echo, greet, refuse"):
+    with pytest.raises(LocalError, match="unknown verb 'nonsense'; there are echo, greet, name, refuse"):
         ask(control.path, "nonsense")
 
 

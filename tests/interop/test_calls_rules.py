@@ -229,6 +229,26 @@ def test_redirect_and_reject(tmp_path: Path) -> None:
         assert "SIP/2.0 480 Closed" in call(made, "caller_ends")
 
 
+def test_a_class_of_failures_and_what_the_caller_hears(tmp_path: Path) -> None:
+    then = 'answer 486 as 480 "Try later"\nroute "silent" then "two" on 5xx then "one" on 4xx, timeout'
+    with wire(tmp_path, then) as made:
+        heard = call(made, "caller_ends")
+        assert made.invites("two") == 0
+        made.carriers["one"].wait_until(lambda: bool(made.records()), 30, "record")
+    assert "SIP/2.0 480 Try later" in heard and "Reason: SIP;cause=486" in heard
+    (record,) = made.records()
+    assert (record["status"], record["reason"], record["b"]["trunk"]) == (480, "486 Busy Here", "one")
+
+
+def test_a_call_that_lasts_too_long(tmp_path: Path) -> None:
+    with wire(tmp_path, 'at most 1 second\nroute "two"') as made:
+        call(made, "caller_waits")
+        made.carriers["two"].wait_until(lambda: bool(made.records()), 30, "record")
+        until(lambda: 'Reason: SIP;cause=480;text="Longest duration"' in made.trace("two"))
+    (record,) = made.records()
+    assert record["reason"].startswith("longest duration reached") and record["ended_by"] == "us"
+
+
 def test_a_challenged_caller_logs_in(tmp_path: Path) -> None:
     with wire(tmp_path, 'challenge "lab.example"\ntag auth.user\nroute "two"') as made:
         refused = call(made, "caller_ends")

@@ -13,7 +13,7 @@ import pytest
 from tests.peers.needs import needs
 from tests.peers.process import find
 
-pytestmark = [pytest.mark.interop, pytest.mark.slow]
+pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.waits]
 
 ROOT = Path(__file__).resolve().parents[2]
 CALLS = 500

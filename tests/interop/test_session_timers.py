@@ -17,7 +17,7 @@ from tests.peers.needs import needs
 from tests.peers.pjsip import Pjsip
 from tests.peers.waiting import until
 
-pytestmark = [pytest.mark.interop, pytest.mark.slow]
+pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.waits]
 
 ALICE, BOB, CAROL, DAVE = "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5"
 TIMER = "session_timer: {expires: 90s}"

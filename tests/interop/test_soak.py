@@ -25,7 +25,7 @@ from tests.peers.needs import needs
 from tests.peers.portcullis import ROOT
 from tests.peers.waiting import until, until_equal
 
-pytestmark = [pytest.mark.interop, pytest.mark.slow]
+pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.waits]
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from bench.servers import portcullis
 from sbc.net.system.control import ask
 from tests.peers.needs import needs
 
-pytestmark = [pytest.mark.interop, pytest.mark.slow]
+pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.waits]
 
 EVERY, RATE = 0.25, 20
 HOOK = """\

@@ -24,6 +24,7 @@ from sbc.b2bua.commands import (
     DeleteMedia,
     Note,
     OfferMedia,
+    RecordMedia,
     RollbackMedia,
     RunHooks,
 )
@@ -252,7 +253,7 @@ class Stage:
             if b"no ports" in command.sdp:
                 error = PeerError("all are in use", 503)
             return self.engine.media_ready(command.call, b"via-sbc " + command.sdp, error, self.now)
-        elif isinstance(command, DeleteMedia | RollbackMedia):
+        elif isinstance(command, DeleteMedia | RecordMedia | RollbackMedia):
             self.media.append(command)
         elif isinstance(command, Note):
             self.notes.append(command)

@@ -13,7 +13,6 @@ import pytest
 import sbc.b2bua.facts
 import sbc.b2bua.leg
 import sbc.b2bua.life
-import sbc.b2bua.media_policy
 import sbc.b2bua.redirects
 import sbc.b2bua.screening
 import sbc.b2bua.told
@@ -48,7 +47,7 @@ CLASSES = (
 )  # fmt: skip
 MODULES = (
     sbc.b2bua.translate, sbc.b2bua.redirects, sbc.b2bua.screening, sbc.b2bua.facts, sbc.b2bua.told,
-    sbc.b2bua.life, sbc.b2bua.leg, sbc.b2bua.media_policy, sbc.b2bua.mirror, sbc.policy.downgrade,
+    sbc.b2bua.life, sbc.b2bua.leg, sbc.b2bua.mirror, sbc.policy.downgrade,
     sbc.policy.headers, sbc.b2bua.transfers, sbc.b2bua.session,
 )  # fmt: skip
 # What gives something back, or writes the last word, has no substitute: these fail once only.

@@ -148,7 +148,7 @@ class Author:
         done = [self._action() for _ in range(self.dice.choice((0, 0, 0, 1, 1, 2, 4)))]
         ending = self._ending()
         if ending.startswith(("reject", "redirect")):
-            done = [each for each in done if not each.startswith("call hook")]
+            done = [each for each in done if not each.startswith(("call hook", "at most", "answer"))]
         return "; ".join(dict.fromkeys((*done, ending)))
 
     def _action(self) -> str:
@@ -170,7 +170,9 @@ class Author:
             f'set header "{self.pick("x-b", "X-C")}" = {self.text()}', 'remove header "X-*"',
             'remove header "x-a"', 'copy header "X-A" to "X-B"', 'copy header "X-C"', f"tag {self.text()}",
             'tag "x"', 'tag "y"', "limit 5 calls per from.user",
-            f"limit 2 calls a minute per {self.subject()}", "ring for 9 seconds",
+            f"limit 2 calls a minute per {self.subject()}", "ring for 9 seconds", "record",
+            "ring for 1 minute", "at most 2 hours", "at most 90 seconds", "answer 603 as 486",
+            'answer 5xx, 404 as 480 "No"', "answer 404 as 410",
             'prefer codecs "PCMA"', 'deny codecs "G722"', "require srtp", "no srtp",
             "forbid downgrade", "allow downgrade", 'call hook "h"', 'challenge "r.example"',
         )  # fmt: skip
@@ -178,7 +180,7 @@ class Author:
     def _ending(self) -> str:
         return self.pick(
             "continue", "continue", "continue", 'route "a"', 'route "b" then "c" on 503, timeout',
-            "route group.pair then group.all", 'route "d" then group.pair',
+            "route group.pair then group.all", 'route "a" then "b" on 5xx, 486', 'route "d" then group.pair',
             "route table.rates[to.user].trunk", 'route table.rates[from.user].trunk then "d"', "reject 403",
             f'reject {self.dice.randrange(400, 700)} "No"',
             'redirect "sip:" + to.user + "@b.example", "sips:c"',

@@ -30,7 +30,7 @@ WORDS = [
     "08:00", "25:99", "2026-12-24", "1.5", "list.names", "list.x", "group.both", "table.rates",
     "table.rates[to.user].trunk",
     "table.rates[", "]", ".cost", "allow", "deny", "prefer", "codecs", '"PCMA"',
-    "ring for",
+    "ring for", "record",
     "seconds", "limit", "calls", "a", "minute", "per", "else", "tag", "call hook", "challenge", "copy", "to",
     "e164",
     "matches", "/a^/",

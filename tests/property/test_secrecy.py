@@ -14,7 +14,7 @@ from dsl.decision import Redirect, Route
 from dsl.facts import Facts
 from dsl.load import load
 from dsl.names import Known
-from sbc.b2bua.media_policy import callee_srtp, caller_srtp
+from sbc.b2bua.leg import callee_srtp, caller_srtp
 from sbc.b2bua.secrecy import Leak, secrecy_report
 from sbc.b2bua.translate import is_secure, redirect_contact
 from sbc.base import PeerError

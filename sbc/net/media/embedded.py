@@ -13,14 +13,16 @@ from sbc.base import LocalError, PeerError
 from sbc.config.media import MediaConfig, MediaPlace
 from sbc.config.model import Listener
 from sbc.ids import Ids
+from sbc.media.listening import Audience
 from sbc.media.places import Networks, Place
 from sbc.media.policy import MediaPolicy
 from sbc.media.ports import PortPool
-from sbc.media.relay import Port, Source, Tap
+from sbc.media.relay import Port, Source
 from sbc.media.session import MediaSession
-from sbc.media.silence import Quiet, Silence
+from sbc.media.silence import Quiet, Silence, is_faxing
 from sbc.media.stats import MediaStats
 from sbc.net.media.ports import BoundPorts
+from sbc.net.media.recordings import Recordings
 from sbc.net.media.sockets import Poller
 from sbc.net.system.sockets import normal_host
 from sbc.observe.views import NetworkView
@@ -29,13 +31,14 @@ from sbc.observe.views import NetworkView
 class MediaIO:
     """All media of this process. ``clock`` returns seconds; it is read for each verb, not for each packet.
 
-    ``listeners`` returns where signalling arrives, to which no media is sent.
+    ``listeners`` returns where signalling arrives, to which no media is sent; ``recordings`` keeps calls.
     """
 
     def __init__(
         self, config: MediaConfig, ids: Ids, clock: Callable[[], float],
-        listeners: Callable[[], Iterable[Listener]] = tuple,
+        listeners: Callable[[], Iterable[Listener]] = tuple, recordings: Recordings | None = None,
     ) -> None:  # fmt: skip
+        self._recordings = recordings
         self._timeout = config.timeout
         self._ids = ids
         self._clock = clock
@@ -100,6 +103,8 @@ class MediaIO:
             return MediaStats()
         stats = session.close()
         del self._sessions[call]
+        if self._recordings is not None:
+            stats.recording = self._recordings.end(call)
         return stats
 
     def query(self, call: str) -> MediaStats:
@@ -123,15 +128,22 @@ class MediaIO:
 
     def faxes(self) -> tuple[list[str], list[str]]:
         """Return the calls in which a fax began since this was called last, and those where one is over."""
-        present = {call for call, session in self._sessions.items() if session.faxes}
+        present = {call for call, session in self._sessions.items() if is_faxing(session)}
         former, self._faxes = self._faxes, present
         return list(present - former), [each for each in former - present if each in self._sessions]
 
-    def tap(self, call: str, tap: Tap | None) -> None:
-        """Show the call's decoded packets to ``tap(side, packet)``, which must not block or raise."""
+    def record(self, call: str) -> None:
+        """Keep what is said in the call from now on; the files are told of when it is deleted."""
+        if self._recordings is not None and call in self._sessions:
+            recording = self._recordings.begin(call)
+            if recording is not None:
+                self._sessions[call].listen(recording)
+
+    def listen(self, call: str, listener: Audience) -> None:
+        """Let ``listener`` hear both sides of the call, decoded, until its end."""
         session = self._sessions.get(call)
         if session is not None:
-            session.set_tap(tap)
+            session.listen(listener)
 
     def keep(self, calls: int) -> None:
         """Keep ports at each address for so many emergency calls of one stream, which has two pairs."""

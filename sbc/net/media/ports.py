@@ -142,9 +142,13 @@ class BoundPorts:
     def owner(self, host: str, port: int) -> Owner:
         """Tell who receives what is sent to ``port`` of a literal address; LocalError if we cannot see."""
         try:
-            for each in self._listeners():
-                if _arrives(each, host, port):
+            for each in self._listeners():  # what comes to it, or to what stands before it
+                bind, shown = each.bind, each.advertise
+                if shown is not None and (host, port) == (normal_host(shown.host), shown.port):
                     return "signalling"
+                if port == bind.port:
+                    if can_bind(host) if is_wildcard(bind.host) else host == normal_host(bind.host):
+                        return "signalling"
             taken = self._pool.is_taken(port)
             if taken is None or not self._is_own(host):
                 return "other"
@@ -235,13 +239,3 @@ class BoundPorts:
         if found is not None:
             self._poller.remove(found)
             found.socket.close()
-
-
-def _arrives(listener: Listener, host: str, port: int) -> bool:
-    """Whether what is sent to this address comes to ``listener``, or to what stands before it."""
-    bind, shown = listener.bind, listener.advertise
-    if shown is not None and (host, port) == (normal_host(shown.host), shown.port):
-        return True
-    if port != bind.port:
-        return False
-    return can_bind(host) if is_wildcard(bind.host) else host == normal_host(bind.host)

@@ -1,7 +1,7 @@
 """The control socket: ``sbc status`` and its kin ask the running SBC over a Unix socket.
 
 One JSON object a line in, one JSON object a line out; ``with`` holds the verb's arguments. The
-file's permission (0600) is the guard.
+file's permission (0600) is the guard. A verb with an argument ``by`` is told which user asks.
 """
 
 from __future__ import annotations
@@ -10,11 +10,14 @@ import contextlib
 import inspect
 import json
 import os
+import pwd
 import stat
+import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import gevent
 from gevent import socket
 from gevent.server import StreamServer
 
@@ -65,9 +68,9 @@ class ControlServer:
         with connection, contextlib.suppress(OSError):
             connection.settimeout(ASK_TIMEOUT)
             line = connection.makefile("rb").readline(LINE_LIMIT)
-            connection.sendall(json.dumps(self._answer(line)).encode() + b"\n")
+            connection.sendall(json.dumps(self._answer(line, connection)).encode() + b"\n")
 
-    def _answer(self, line: bytes) -> dict[str, Any]:
+    def _answer(self, line: bytes, connection: socket.socket) -> dict[str, Any]:
         try:
             request = json.loads(line)
             verb, arguments = str(request["verb"]), dict(request.get("with", {}))
@@ -80,6 +83,8 @@ class ControlServer:
             }
         try:
             signature = inspect.signature(self._verbs[verb], eval_str=True)
+            if "by" in signature.parameters:
+                arguments["by"] = _who(connection)
             bound = signature.bind(**arguments)
         except TypeError as error:
             return {"ok": False, "error": f"{verb}: {error}"}
@@ -90,6 +95,21 @@ class ControlServer:
             return {"ok": True, "result": self._verbs[verb](*bound.args, **bound.kwargs)}
         except LocalError as error:
             return {"ok": False, "error": str(error)}
+
+
+def _who(connection: socket.socket) -> str:
+    """The user at the other end, as the kernel knows it: whatever it may say of itself."""
+    size = struct.calcsize("3i")
+    _, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    name: str = gevent.get_hub().threadpool.apply(_name_of, (user,))  # a directory may take its time
+    return name
+
+
+def _name_of(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"user {user}"
 
 
 def _make_room(path: Path) -> None:

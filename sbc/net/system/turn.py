@@ -32,28 +32,28 @@ T = TypeVar("T")
 
 
 class Turn:
-    """The time since a greenlet last let the loop look at every socket and timer."""
+    """The time since a greenlet last let the loop look at every socket and timer; it is up at ``end``."""
 
-    __slots__ = ("_end",)
+    __slots__ = ("end",)
 
     def __init__(self) -> None:
-        self._end = _monotonic() + LENGTH
+        self.end = _monotonic() + LENGTH
 
     def wait(self, sock: socket.socket) -> None:
         """Wait until ``sock`` can be read; everybody else whose turn has come goes first."""
         readable(sock)
-        self._end = _monotonic() + LENGTH
+        self.end = _monotonic() + LENGTH
 
     def share(self) -> None:
         """Let the others run where this turn has been long enough."""
-        if _monotonic() > self._end:
+        if _monotonic() > self.end:
             gevent.sleep(_PAUSE)
-            self._end = _monotonic() + LENGTH
+            self.end = _monotonic() + LENGTH
 
     def rest(self, seconds: float) -> None:
         """Let the others run for so long."""
         gevent.sleep(seconds)
-        self._end = _monotonic() + LENGTH
+        self.end = _monotonic() + LENGTH
 
 
 class OneByOne:

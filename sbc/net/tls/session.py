@@ -39,8 +39,8 @@ _STEPS = OneByOne()
 class TlsSession(TlsEnd):
     """One TLS session over one socket: a channel's Cipher and a connection's Plaintext.
 
-    ``hello`` has been read already. ``turn`` is that of whoever reads. ``_behind``: OpenSSL still has what came
-    together with the end of the handshake.
+    ``hello`` has been read already. ``turn`` is that of whoever reads. ``_behind``: OpenSSL still has what
+    came together with the end of the handshake.
     """
 
     __slots__ = ("_behind", "_records", "_sock", "turn", "write")

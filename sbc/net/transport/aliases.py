@@ -46,7 +46,7 @@ class Aliases:
         return (
             flow.alive
             and flow.trusted
-            and flow not in self._listeners.recycler
+            and flow.id not in self._listeners.recycler.leaving
             and flow.tls is not None
             and flow.tls.identity == key.identity
             and target.port in (0, flow.alias)

@@ -108,8 +108,12 @@ class _Reader:
     def deliver(self, items: list[Item]) -> None:
         """Hand all of it over, unless the channel is closed in the middle."""
         for item in items:
-            self._take(item)
-            self._turn.share()
+            if isinstance(item, Message):
+                self._handler.on_message(self._flow, item)
+            else:
+                self._take(item)
+            if monotonic() > self._turn.end:
+                self._turn.share()
             if not self._channel.is_open():
                 break
 
@@ -141,9 +145,7 @@ class _Reader:
             allowance.waiting -= 1
 
     def _take(self, item: Item) -> None:
-        if isinstance(item, Message):
-            self._handler.on_message(self._flow, item)
-        elif item is PING:
+        if item is PING:
             self._pong()
         elif item is PONG:
             self._channel.ponged = True

@@ -62,7 +62,7 @@ class Dialer:
         self._flows: dict[int, Flow] = {}
         # The newest connection to an address, in whosever name it was dialled.
         self._by_address: dict[ReuseKey, Flow] = {}
-        self._leaving = listeners.recycler
+        self._recycler = listeners.recycler
         self._aliases = Aliases(listeners, clock)
         self._sweep: gevent.Greenlet | None = None
 
@@ -84,7 +84,7 @@ class Dialer:
 
     def recycle(self, flow: Flow, reason: str) -> None:
         """Close ``flow`` as soon as nothing is lost with it; nothing new goes over it."""
-        self._leaving.add(flow, reason)
+        self._recycler.add(flow, reason)
 
     def lookup(
         self, trunk: Trunk, snapshot: Snapshot, peers: Sequence[Address] = (), near: Sequence[Address] = ()
@@ -102,8 +102,10 @@ class Dialer:
         for peer in peers or trunk.peers:
             key = self._key(trunk, snapshot, peer)
             live = (self._live if peer in trunk.peers else self._by_address).get(key)
-            if live is not None and self._usable(live) and self._fresh(live):
-                return live
+            if live is not None and self._usable(live):
+                # A name behind a UDP flow is looked up again now and then; a connection stays where it is.
+                if live.reliable or self._clock.monotonic() - live.opened_at < RESOLVE_AGAIN:
+                    return live
             if trunk.alias and (shared := self._aliases.find(trunk, key, self._domain_of(trunk, key))):
                 return shared
             if key.transport == "udp" and is_ip(peer.host):
@@ -119,7 +121,7 @@ class Dialer:
         return key.target
 
     def _usable(self, flow: Flow) -> bool:
-        return flow.alive and flow not in self._leaving
+        return flow.alive and flow.id not in self._recycler.leaving
 
     def connect(
         self, trunk: Trunk, snapshot: Snapshot, peers: Sequence[Address] = (), near: Sequence[Address] = ()
@@ -162,10 +164,12 @@ class Dialer:
             assert key is not None
             if key.trunk not in snapshot.trunks or not self._still_trusted(flow, key):
                 flow.channel.close("its trust was withdrawn")
-            elif snapshot.trust_generation(key.trunk) != key.trust_generation:
-                self._leaving.add(flow, "its trunk's trust or certificate has changed since")
+            elif key.trunk in snapshot.disabled:
+                self._recycler.add(flow, f"trunk {key.trunk} is disabled")
+            elif snapshot.trust_generations[key.trunk] != key.trust_generation:
+                self._recycler.add(flow, "its trunk's trust or certificate has changed since")
             else:
-                self._leaving.spare(flow)
+                self._recycler.spare(flow)
 
     def _still_trusted(self, flow: Flow, key: ReuseKey) -> bool:
         if flow.tls is None:
@@ -183,7 +187,7 @@ class Dialer:
         current = current if trunk.trunk in current.trunks else snapshot
         tls = current.trunks[trunk.trunk].tls
         identity = tls.client_identity if tls is not None else ""
-        return ReuseKey(trunk.trunk, transport, peer, identity, current.trust_generation(trunk.trunk))
+        return ReuseKey(trunk.trunk, transport, peer, identity, current.trust_generations[trunk.trunk])
 
     def _dial_once(
         self, trunk: Trunk, snapshot: Snapshot, peer: Address, place: Address | None = None
@@ -306,10 +310,6 @@ class Dialer:
             raise DialFailed(f"{key.target}: {error.strerror or error}") from None
         return flow
 
-    def _fresh(self, flow: Flow) -> bool:
-        # A name behind a UDP flow is looked up again now and then; a connection stays where it is.
-        return flow.reliable or self._clock.monotonic() - flow.opened_at < RESOLVE_AGAIN
-
     def _begin(
         self, trunk: Trunk, config: Listener, key: ReuseKey, address: Address,
         sock: socket.socket, session: TlsSession | None,
@@ -381,7 +381,7 @@ class Dialer:
         for flow in self._flows.values():
             bound = self._listeners.endpoint(flow.listener)
             idle = bound.config.idle_timeout if bound is not None else 0.0
-            yield flow.channel, idle, flow not in self._leaving
+            yield flow.channel, idle, flow.id not in self._recycler.leaving
 
 
 def _is_at(address: Address, wanted: Address) -> bool:

@@ -32,40 +32,37 @@ class _Leaving:
 
 
 class Recycler:
-    """The flows that are to go; one greenlet, which lives as long as there are any."""
+    """The flows that are to go, ``leaving`` by their numbers; one greenlet, which lives as long as any."""
 
     def __init__(self, handler: Handler, clock: Clock) -> None:
         self._handler = handler
         self._clock = clock
-        self._leaving: dict[int, _Leaving] = {}
+        self.leaving: dict[int, _Leaving] = {}
         self._greenlet: gevent.Greenlet | None = None
 
-    def __contains__(self, flow: Flow) -> bool:
-        return flow.id in self._leaving
-
     def __len__(self) -> int:
-        return len(self._leaving)
+        return len(self.leaving)
 
     def add(self, flow: Flow, reason: str) -> None:
         """Close ``flow`` as soon as nothing is lost with it; ``reason`` is what its end is told as."""
-        self._leaving.setdefault(flow.id, _Leaving(flow, reason, self._clock.monotonic()))
+        self.leaving.setdefault(flow.id, _Leaving(flow, reason, self._clock.monotonic()))
         if self._greenlet is None:
             self._greenlet = gevent.spawn(self._run)
 
     def spare(self, flow: Flow) -> None:
         """``flow`` may stay after all."""
-        self._leaving.pop(flow.id, None)
+        self.leaving.pop(flow.id, None)
 
     def close(self) -> None:
         """Forget all of them."""
-        self._leaving.clear()
+        self.leaving.clear()
 
     def _run(self) -> None:
         try:
-            while self._leaving:
+            while self.leaving:
                 gevent.sleep(POLL)
                 now = self._clock.monotonic()
-                for each in list(self._leaving.values()):
+                for each in list(self.leaving.values()):
                     self._look(each, now)
         finally:
             self._greenlet = None
@@ -78,4 +75,4 @@ class Recycler:
             if not silent or self._handler.busy(flow):
                 return
             flow.channel.close(each.reason)
-        self._leaving.pop(flow.id, None)
+        self.leaving.pop(flow.id, None)

@@ -108,9 +108,12 @@ class StreamListener:
         for flow in list(self.flows.values()):
             if not self._readmitted(flow):
                 flow.channel.close("its trust was withdrawn")
+            elif flow.trunk in snapshot.disabled:
+                self._recycler.add(flow, f"trunk {flow.trunk} is disabled")
 
     def _readmitted(self, flow: Flow) -> bool:
         if flow.tls is None or flow.trunk is None:
+            self._recycler.spare(flow)
             return self._snapshot.trunk_for(self.name, flow.remote.host) == flow.trunk
         admission = self.contexts.table.admit(self.name, flow.remote.host, flow.tls.sni)
         session: TlsSession = flow.channel.cipher
@@ -162,6 +165,10 @@ class StreamListener:
             trunks = (trunk,) if trunk is not None else ()
         if not trunks:
             self._refuse(descriptor, remote, STRANGER)
+            return
+        off = self._snapshot.disabled
+        if off and all([each in off for each in trunks]):
+            self._refuse(descriptor, remote, f"trunk {trunks[0]} is disabled: {off[trunks[0]]}")
             return
         party = Party(source_of(remote.host), trunks)
         objection = self._connections.objection(
@@ -250,6 +257,12 @@ class StreamListener:
         channel.flow = flow
         if session is not None:
             session.write = channel.put
+        off = self._snapshot.disabled.get(trunk)
+        if off is not None:  # its address alone did not say whose it is
+            self._stats.refused += 1
+            self._refusals.note(remote, f"trunk {trunk} is disabled: {off}")
+            channel.finish("its trunk is disabled")
+            return
         reason = "an internal error"
         withdrawn = former is not self._snapshot and not self._readmitted(flow)
         if withdrawn or (session is not None and session.judge.revoked(self.clock.now())):

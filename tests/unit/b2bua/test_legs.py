@@ -9,8 +9,16 @@ import pytest
 from dsl.decision import Downgrade, Srtp
 from sbc.b2bua import facts
 from sbc.b2bua.facts import describe_offer, facts_of
-from sbc.b2bua.leg import Leg, format_host, format_target, local_address, other
-from sbc.b2bua.media_policy import callee_srtp, caller_srtp, leg_policy
+from sbc.b2bua.leg import (
+    Leg,
+    callee_srtp,
+    caller_srtp,
+    format_host,
+    format_target,
+    leg_policy,
+    local_address,
+    other,
+)
 from sbc.b2bua.screening import refuse
 from sbc.base import Address
 from sbc.config.model import Listener, Trunk
@@ -80,11 +88,11 @@ def test_hosts_and_targets() -> None:
 
 def test_a_legs_contact_and_via() -> None:
     tls = Leg("b", trunk(), flow(), "[2001:db8::1]:5061", "sips")
-    tls.set_contact("+1212")
+    tls.contact = tls.address_of("+1212")
     assert tls.contact == "<sips:+1212@[2001:db8::1]:5061;transport=tls>"
     assert tls.via("z9hG4bKx") == "SIP/2.0/TLS [2001:db8::1]:5061;branch=z9hG4bKx"
     udp = Leg("a", trunk(), flow("udp", tls=None), "192.0.2.1:5060", "sip")
-    udp.set_contact("")
+    udp.contact = udp.address_of("")
     assert udp.contact == "<sip:192.0.2.1:5060>"
     assert udp.via("z9hG4bKx") == "SIP/2.0/UDP 192.0.2.1:5060;rport;branch=z9hG4bKx"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import BaseModel
 
+from sbc.b2bua.leg import network_of
 from sbc.config.emergency import Emergency, EmergencyReserve
 from sbc.config.load import build_snapshot
 from sbc.config.media import Marks, MediaConfig, MediaNetwork
@@ -90,7 +91,7 @@ def test_the_example_of_networks_is_right_and_a_trunk_may_be_in_one(write: Write
     trunk = EXAMPLES["trunks.d/carrier.yaml"] + "network: wan\n"
     files = {**EXAMPLES, "sbc.yaml": settings, "trunks.d/carrier.yaml": trunk}
     snapshot = build_snapshot(write(files), time.time())
-    assert snapshot.network_of(snapshot.trunks["carrier"]) == "wan"
+    assert network_of(snapshot, snapshot.trunks["carrier"]) == "wan"
     bound = [each.address for each in snapshot.settings.media.places]
     assert bound == ["10.0.0.9", "10.0.0.9", "2001:db8::9"]
     assert (snapshot.settings.dscp.sip, snapshot.settings.dscp.rtp) == (24, 46)

@@ -58,7 +58,7 @@ class TestSources:
 class TestTrustGeneration:
     @pytest.fixture
     def generation(self, write: Write) -> Callable[[dict[str, str]], str]:
-        return lambda files: build(write(files)).trust_generation("carrier")
+        return lambda files: build(write(files)).trust_generations["carrier"]
 
     @pytest.mark.parametrize(
         ("path", "right", "other"),
@@ -98,12 +98,12 @@ class TestTrustGeneration:
                 write({"sbc.yaml": other + tenants.format(name), "trunks.d/carrier.yaml": trunk})
             )
             assert snapshot.identity_of(snapshot.trunks["carrier"]) == name
-            seen.add(snapshot.trust_generation("carrier"))
+            seen.add(snapshot.trust_generations["carrier"])
         assert len(seen) == 2
 
     def test_an_unknown_trunk_has_none(self, write: Write) -> None:
         with pytest.raises(KeyError):
-            build(write({})).trust_generation("nobody")
+            build(write({})).trust_generations["nobody"]
 
 
 class TestImmutable:
@@ -123,7 +123,7 @@ class TestImmutable:
         trunk = Trunk(trunk="a", listener="u")
         snapshot = Snapshot("0" * 12, Path("."), settings, {"a": trunk}, rules=None)  # type: ignore[arg-type]
         assert snapshot.identity_of(trunk) is None
-        assert len(snapshot.trust_generation("a")) == 16
+        assert len(snapshot.trust_generations["a"]) == 16
 
 
 def test_the_store_swaps_and_returns_the_former(write: Write) -> None:

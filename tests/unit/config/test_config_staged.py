@@ -37,7 +37,7 @@ def test_staged_alone_changes_the_version_and_nobody_s_trust(write: Write, direc
     plain = build(directory)
     assert set(staged.identities) == {"sbc", "sbc+next"} and set(plain.identities) == {"sbc"}
     assert staged.version != plain.version
-    assert staged.trust_generation("carrier") == plain.trust_generation("carrier")
+    assert staged.trust_generations["carrier"] == plain.trust_generations["carrier"]
 
 
 def test_a_binding_changes_its_own_trunk_alone(directory: Path) -> None:
@@ -45,15 +45,15 @@ def test_a_binding_changes_its_own_trunk_alone(directory: Path) -> None:
     bound = plain.binding({"sbc": {"carrier"}})
     assert (bound.shown_to("carrier", "sbc"), bound.shown_to("second", "sbc")) == ("sbc+next", "sbc")
     assert bound.version != plain.version
-    assert bound.trust_generation("carrier") != plain.trust_generation("carrier")
-    assert bound.trust_generation("second") == plain.trust_generation("second")
+    assert bound.trust_generations["carrier"] != plain.trust_generations["carrier"]
+    assert bound.trust_generations["second"] == plain.trust_generations["second"]
 
 
 def test_what_retires_the_old_one_disturbs_no_connection_made_with_the_new(directory: Path) -> None:
-    before = build(directory).binding({"sbc": {"carrier"}}).trust_generation("carrier")
+    before = build(directory).binding({"sbc": {"carrier"}}).trust_generations["carrier"]
     for name in ("sbc.pem", "sbc.key"):
         (directory / "tls" / f"{name}.next").rename(directory / "tls" / name)
-    assert build(directory).trust_generation("carrier") == before
+    assert build(directory).trust_generations["carrier"] == before
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_staged_authority_is_another_trust_generation(directory: Path) -> None
     after = build(directory)
     assert after.anchors["carrier-ca"].subjects == ("CN=Carrier CA", "CN=Next CA")
     assert after.version != before.version
-    assert after.trust_generation("carrier") != before.trust_generation("carrier")
+    assert after.trust_generations["carrier"] != before.trust_generations["carrier"]
 
 
 def test_what_is_staged_wrong_is_a_warning_at_the_entry(directory: Path) -> None:

@@ -118,7 +118,7 @@ class TestReload:
         second = build(directory, first)
         assert not second.quarantined and list(second.held) == ["office"]
         assert second.identities == first.identities and second.anchors == first.anchors
-        assert second.trust_generation("office") == first.trust_generation("office")
+        assert second.trust_generations["office"] == first.trust_generations["office"]
         assert second.trunks["carrier"].limits.calls == 7
         assert second.version != first.version
         assert told(second)[0].startswith("held: trunk office runs on what was in force before, because")

@@ -29,7 +29,7 @@ def test_examples_load_and_their_tests_pass(number: int) -> None:
 
 def test_every_example_is_run() -> None:
     kinds = re.findall(r"^```(\S+.*)$", TEXT, re.MULTILINE)
-    assert sorted(kinds) == ["text", "yaml", "yaml", "yaml", "yaml", "yaml", "yaml broken"]
+    assert sorted(kinds) == ["text", "yaml", "yaml", "yaml", "yaml", "yaml", "yaml", "yaml broken"]
 
 
 def test_the_broken_example_is_answered_as_printed() -> None:

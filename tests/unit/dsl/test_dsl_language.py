@@ -186,6 +186,13 @@ def test_codecs_ring_tags_hooks_and_copies_go_with_the_route() -> None:
     assert decision.edits == (CopyHeader("X-Trace-*"), CopyHeader("X-Customer", "X-Account"))
 
 
+def test_who_is_recorded_once_stays_so_in_the_rules_that_follow() -> None:
+    rules = ruleset(('from.user == "1"', "record\ncontinue"), ("true", 'route "c"'))
+    recorded, other = (rules.decide(replace(CALL, from_user=user)) for user in ("1", "2"))
+    assert isinstance(recorded, Route) and isinstance(other, Route)
+    assert (recorded.record, other.record) == (True, False)
+
+
 def test_later_rules_see_copied_headers_and_tags() -> None:
     rules = ruleset(
         ("true", 'copy header "X-Customer" to "X-Account"\ntag "vip"\ncontinue'),

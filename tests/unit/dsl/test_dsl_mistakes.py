@@ -147,6 +147,7 @@ THEN = [
     ),
     ('prefer codecs "PCMA", "pcma"\nroute "office"', "1:23", '"pcma" stands here twice', "leave one out"),
     ('allow codec "PCMA"\nroute "office"', "1:7", "unexpected 'codec'", "expected codecs or downgrade"),
+    ("record\nreject 403", "1:1", "a recording is for a call that is routed", "end it in route or continue"),
     ('ring for 0 seconds\nroute "office"', "1:10", "a phone rings for 1 to 3600 seconds", "such as 30"),
     ('ring for 1.5 seconds\nroute "office"', "1:10", "a phone rings for 1 to 3600 seconds", "such as 30"),
     ('ring 30\nroute "office"', "1:6", "unexpected '30'", "expected for"),
@@ -224,7 +225,42 @@ THEN = [
     ),
     ('tag calls\nroute "office"', "1:5", "this is a number; text is needed here", ""),
     ('set to.port = "5060"\nroute "office"', "1:5", "to.port cannot be set", 'did you mean "to.host"?'),
-    ('route "office" then "carrier-a" on 5xx', "1:37", "unexpected 'xx'", ""),
+    ('route "office" then "carrier-a" on 6xx', "1:36", "6xx ends the whole call", "a 6xx is final"),
+    ('route "office" then "carrier-a" on 2xx', "1:36", "2xx is not a failure", "a status of 300 to 599"),
+    ('at most 0 hours\nroute "office"', "1:9", "no call lasts so long", "whole seconds, minutes or hours"),
+    ('at most 800 hours\nroute "office"', "1:9", "no call lasts so long", "whole seconds, minutes or hours"),
+    ('at most 2 days\nroute "office"', "1:11", "unexpected 'days'", "expected hours, minutes or seconds"),
+    (
+        "at most 1 hour\nreject 403",
+        "1:1",
+        "a longest duration is for a call that is routed",
+        "end it in route or continue",
+    ),
+    (
+        'answer 3xx as 486\nroute "office"',
+        "1:8",
+        "3xx is no refusal of a call",
+        "a status of 400 to 699, or 4xx",
+    ),
+    (
+        'answer timeout as 486\nroute "office"',
+        "1:8",
+        "timeout is no refusal of a call",
+        "a status of 400 to 699, or 4xx",
+    ),
+    (
+        'answer 603 as 302\nroute "office"',
+        "1:15",
+        "a call is refused with 400 to 699",
+        "such as 486",
+    ),
+    (
+        'answer 603 as 407\nroute "office"',
+        "1:15",
+        "407 asks the caller for a password",
+        'challenge "realm" does that',
+    ),
+    ('answer 603 as 5xx\nroute "office"', "1:16", "unexpected 'xx'", ""),
 ]
 
 HEAD = """\

@@ -12,6 +12,7 @@ from sbc.media.errors import MediaRefused
 from sbc.media.policy import MediaPolicy
 from sbc.media.relay import packet
 from sbc.media.session import MediaSession
+from sbc.media.silence import heard_of, is_faxing
 from sbc.media.srtp import MAX_PACKET, Protector, Unprotector
 from tests.unit.media.kit import (
     ACCEPT,
@@ -194,13 +195,13 @@ def test_a_re_invite_makes_a_fax_of_speech_and_speech_of_a_fax_with_its_keys() -
     late = sender.rtp(rtp(3))
     assert sent(call, "a", late) is None and refused(call, "a") == {"speech": 1}
     assert sent(call, "a", udptl(0)) == (udptl(0), B) and sent(call, "b", udptl(0)) == (udptl(0), A)
-    assert call.stats().a.suite == "" and call.stats().streams[0].kind == "image" and call.faxes
-    assert call.heard() is None, "who listens to a fax is no silent side"
+    assert call.stats().a.suite == "" and call.stats().streams[0].kind == "image" and is_faxing(call)
+    assert heard_of(call) is None, "who listens to a fax is no silent side"
 
     back = call.offer("b", sdp(audio(50020), host=BOB), OFF, ACCEPT, 2.0)
     assert first(back).proto == "RTP/SAVP" and len(lines(back)) == 1, "the leg was secured, and is again"
     call.answer("a", sdp(SPEECH(40020)), 2.0)
-    assert not call.faxes and call.stats().a.suite == "AES_CM_128_HMAC_SHA1_80"
+    assert not is_faxing(call) and call.stats().a.suite == "AES_CM_128_HMAC_SHA1_80"
     assert sent(call, "a", sender.rtp(rtp(4))) == (rtp(4), B)
     assert sent(call, "a", udptl(9)) is None and sent(call, "a", rtp(5)) is None, "nothing in the clear"
     out = packet(call.streams[0].ends["b"].leg.port_rtp, rtp(6, ssrc=9), B, 3.0)
@@ -231,7 +232,7 @@ def test_a_fax_on_a_line_of_its_own_leaves_the_speech_its_keys_too() -> None:
     back = call.offer("b", sdp(audio(50020), fax(0), host=BOB), OFF, ACCEPT, 2.0)
     assert first(back).proto == "RTP/SAVP" and len(lines(back)) == 1
     call.answer("a", sdp(SPEECH(40020), fax(0)), 2.0)
-    assert sent(call, "a", sender.rtp(rtp(4))) == (rtp(4), B) and not call.faxes
+    assert sent(call, "a", sender.rtp(rtp(4))) == (rtp(4), B) and not is_faxing(call)
 
 
 @pytest.mark.parametrize("refusal", ["here", "there"])
@@ -254,7 +255,7 @@ def test_a_fax_that_was_given_up_after_its_answer_is_speech_again() -> None:
     call.offer("b", sdp(fax(50020), host=BOB), OFF, ACCEPT, 1.0)
     call.answer("a", sdp(fax(40020)), 1.0)
     call.rollback()
-    assert not call.faxes and sent(call, "a", sender.rtp(rtp(2))) == (rtp(2), B)
+    assert not is_faxing(call) and sent(call, "a", sender.rtp(rtp(2))) == (rtp(2), B)
     assert sent(call, "a", udptl(1)) is None
 
 

@@ -337,12 +337,14 @@ def test_what_is_not_rtp_is_malformed(data: bytes) -> None:
 
 def test_the_tap_sees_the_decoded_side_of_both_legs() -> None:
     a, b, peer = secured()
-    heard: list[tuple[str, bytes]] = []
-    a.tap = b.tap = lambda side, data: heard.append((side, data))
-    packet(a.port_rtp, rtp(1), A)
-    packet(b.port_rtp, peer.rtp(rtp(2)), B)
+    heard: list[tuple[str, bytes, float]] = []
+    a.tap = lambda data, at: heard.append(("a", data, at))
+    b.tap = lambda data, at: heard.append(("b", data, at))
+    packet(a.port_rtp, rtp(1), A, 4.0)
+    packet(b.port_rtp, peer.rtp(rtp(2)), B, 5.0)
     packet(b.port_rtp, rtp(3), B)
-    assert heard == [("a", rtp(1)), ("b", rtp(2))]
+    packet(b.port_rtcp, peer.rtcp(rtcp()), B)
+    assert heard == [("a", rtp(1), 4.0), ("b", rtp(2), 5.0)], "RTP alone, and what was accepted alone"
 
 
 @pytest.mark.parametrize(

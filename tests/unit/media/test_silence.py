@@ -6,7 +6,7 @@ import pytest
 
 from sbc.media.relay import packet
 from sbc.media.session import MediaSession
-from sbc.media.silence import LEAST, Silence
+from sbc.media.silence import LEAST, Silence, heard_of
 from tests.unit.media.kit import ACCEPT, ALICE, BOB, OFF, audio, rtcp, rtp, sdp, session
 
 A, B = (ALICE, 40000), (BOB, 50000)
@@ -82,7 +82,7 @@ def test_only_audio_is_expected_to_be_heard() -> None:
     video = "m=video {} RTP/AVP 96\r\na=rtpmap:96 H264/90000\r\n"
     call.offer("a", sdp(audio(), video.format(40010)), ACCEPT, OFF, 0.0)
     call.answer("b", sdp(audio(0), video.format(50010), host=BOB), 0.0)
-    assert call.heard() is None
+    assert heard_of(call) is None
 
 
 def test_a_call_without_an_answer_and_one_that_is_over_have_no_silent_side() -> None:

@@ -58,6 +58,7 @@ def test_the_four_signals_of_a_trunk_are_there() -> None:
     assert 'sbc_trunk_up{trunk="office"} 1' in text
     assert 'sbc_trunk_up{trunk="broken"} 0' in text
     assert 'sbc_trunk_media_port_pairs{trunk="office"} 2' in text
+    assert 'sbc_trunk_enabled{trunk="broken"} 1' in text
     assert 'sbc_trunk_broken{trunk="broken"} 1' in text and 'sbc_trunk_broken{trunk="office"} 0' in text
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sbc.sip.timers import NEVER, TimerQueue
+from sbc.sip.machine import TimerQueue
+from sbc.sip.timers import NEVER
 
 
 class Item:

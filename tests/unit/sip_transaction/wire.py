@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from sbc.base import Address
 from sbc.flow import Flow, Transport
-from sbc.ids import Ids, counter_bytes
 from sbc.sip.message import Request, Response, response_to
 from sbc.sip.parse import parse_message
 from sbc.sip.transactions import Transactions
@@ -19,8 +18,8 @@ def flow(transport: Transport = "udp", trunk: str | None = "carrier", remote: Ad
 
 
 def layer() -> Transactions:
-    """Return a transaction layer whose ids count from 1."""
-    return Transactions(Ids(counter_bytes()))
+    """Return a transaction layer."""
+    return Transactions()
 
 
 def request(

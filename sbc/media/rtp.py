@@ -1,0 +1,19 @@
+"""What an RTP packet holds beside its header (RFC 3550 5.1)."""
+
+from __future__ import annotations
+
+
+def payload_of(data: bytes) -> bytes:
+    """The payload of a packet of at least 12 octets, without contributing sources, extension and padding.
+
+    Empty where the packet says that there is more of these than it has room for.
+    """
+    head = data[0]
+    if head == 0x80:
+        return data[12:]
+    start, end = 12 + 4 * (head & 0x0F), len(data)
+    if head & 0x10:
+        start += 4 + 4 * int.from_bytes(data[start + 2 : start + 4], "big")
+    if head & 0x20:
+        end -= data[-1]
+    return data[start:end]

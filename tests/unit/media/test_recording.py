@@ -1,0 +1,175 @@
+"""A recording as files: what packets become, read back with the standard library's own WAV reader."""
+
+from __future__ import annotations
+
+import io
+import math
+import struct
+import wave
+from collections.abc import Iterable
+
+from sbc.media import rtpdump
+from sbc.media.formats import Format
+from sbc.media.recording import MOST_WAITING, Piece, Recording
+from sbc.media.wav import HEADER, header
+from tests.peers.tone import goertzel
+
+FORMATS = {
+    0: Format("PCMU", 8000),
+    8: Format("PCMA", 8000),
+    96: Format("OPUS", 48000, 2),
+    97: Format("L16", 8000),
+    101: Format("TELEPHONE-EVENT", 8000),
+}
+LOW, HIGH = 440, 1000
+
+
+def rtp(sequence: int, payload: bytes, kind: int = 0, ssrc: int = 7, length: int = 160) -> bytes:
+    return struct.pack("!BBHII", 0x80, kind, sequence & 0xFFFF, sequence * length, ssrc) + payload
+
+
+def tone(hz: float, sequence: int) -> bytes:
+    """A packet's worth of L16."""
+    step = 2 * math.pi * hz / 8000
+    return struct.pack(
+        "!160h", *[int(9000 * math.sin(step * (sequence * 160 + each))) for each in range(160)]
+    )
+
+
+def recording() -> Recording:
+    made = Recording(100.0)
+    made.describe(FORMATS, FORMATS)
+    return made
+
+
+def files(pieces: Iterable[Piece], frames: int = 0) -> dict[str, bytes]:
+    """What is in each file after the pieces have been written."""
+    found: dict[str, bytearray] = {}
+    for each in pieces:
+        data = found.setdefault(each.part, bytearray())
+        at = len(data) if each.offset < 0 else each.offset
+        data.extend(bytes(max(0, at + len(each.data) - len(data))))
+        data[at : at + len(each.data)] = each.data
+    if "wav" in found:
+        sound = found["wav"]
+        sound[:HEADER] = header(frames)
+        sound.extend(bytes(max(0, HEADER + 4 * frames - len(sound))))
+    return {name: bytes(data) for name, data in found.items()}
+
+
+def channels(data: bytes) -> tuple[list[int], list[int]]:
+    with wave.open(io.BytesIO(data)) as sound:
+        assert (sound.getnchannels(), sound.getsampwidth(), sound.getframerate()) == (2, 2, 8000)
+        frames = sound.readframes(sound.getnframes())
+    mixed = struct.unpack(f"<{len(frames) // 2}h", frames)
+    return list(mixed[0::2]), list(mixed[1::2])
+
+
+def share(samples: list[int], hz: float) -> float:
+    energy = math.fsum(each * each for each in samples)
+    return 2 * goertzel(samples, hz, 8000) / (len(samples) * energy) if energy else 0.0
+
+
+def test_each_side_has_its_channel_and_who_comes_late_is_padded() -> None:
+    made, pieces = recording(), []
+    a, b = made.ear("a"), made.ear("b")
+    for each in range(100):
+        at = 100.0 + each * 0.02
+        a.hear(rtp(each, tone(LOW, each), 97), at)
+        if each >= 50:
+            b.hear(rtp(each, tone(HIGH, each), 97), at)
+        if each % 25 == 0:
+            pieces += made.take(at)
+    pieces += made.take(102.0, last=True)
+    left, right = channels(files(pieces, made.frames)["wav"])
+    assert (len(left), len(right)) == (16000, 16000)
+    assert share(left, LOW) > 0.99 and share(right[8000:], HIGH) > 0.99
+    assert not any(right[:8000])
+
+
+def test_both_laws_change_within_a_call_and_events_are_silence() -> None:
+    made = recording()
+    ear = made.ear("a")
+    ear.hear(rtp(0, b"\x80" * 160), 100.0)
+    ear.hear(rtp(1, b"\xaa" * 160, 8), 100.02)
+    ear.hear(rtp(2, b"\x01\x80\x00\xa0", 101), 100.04)
+    ear.hear(rtp(3, b"\x80" * 160), 100.06)
+    left, right = channels(files(made.take(100.08, last=True), made.frames)["wav"])
+    assert left == [32124] * 160 + [32256] * 160 + [0] * 160 + [32124] * 160 and not any(right)
+
+
+def test_what_cannot_be_decoded_is_kept_as_packets_with_their_description() -> None:
+    made = recording()
+    a, b = made.ear("a"), made.ear("b")
+    sent = [rtp(each, b"opus %d" % each, 96) for each in range(3)]
+    for each, data in enumerate(sent):
+        a.hear(data, 100.5 + each * 0.02)
+    b.hear(rtp(0, b"\x80" * 160), 100.5)
+    event = rtp(3, b"\x01\x80\x00\xa0", 101)
+    a.hear(event, 100.56)
+    found = files(made.take(101.0, last=True), made.frames)
+    assert set(found) == {"wav", "a.rtpdump", "a.sdp"}
+    assert b"a=rtpmap:96 OPUS/48000/2\r\n" in found["a.sdp"]
+    assert b"a=rtpmap:101 TELEPHONE-EVENT/8000\r\n" in found["a.sdp"]
+    dump, at, packets = found["a.rtpdump"], 0, []
+    assert rtpdump.whole(dump) == len(dump) and rtpdump.whole(dump[:-1]) < len(dump)
+    while at < len(dump):
+        length, size, offset = struct.unpack_from("!HHI", dump, at)
+        packets.append((offset, dump[at + 8 : at + length]))
+        assert size == length - 8
+        at += length
+    assert [data for _, data in packets] == [*sent, event]
+    assert packets[0][0] == 500 and 535 <= packets[2][0] <= 540
+
+
+def test_a_pair_of_silent_hours_takes_no_room_and_the_length_tells_of_them() -> None:
+    made = recording()
+    ear = made.ear("a")
+    ear.hear(rtp(0, b"\x80" * 160), 100.0)
+    pieces = made.take(101.0)
+    for hour in range(1, 8):
+        pieces += made.take(100.0 + hour * 3600)
+    ear.hear(rtp(1, b"\x80" * 160), 100.0 + 8 * 3600)
+    pieces += made.take(100.0 + 8 * 3600 + 0.02, last=True)
+    assert sum(len(each.data) for each in pieces) < 40_000
+    assert made.frames == 8 * 3600 * 8000 + 160
+    assert pieces[-1].offset + len(pieces[-1].data) == HEADER + 4 * made.frames
+
+
+def test_what_nobody_takes_is_dropped_and_counted() -> None:
+    made = recording()
+    ear = made.ear("a")
+    for each in range(MOST_WAITING + 5):
+        ear.hear(rtp(each, b"\x80" * 160), 100.0 + each * 0.02)
+    assert made.dropped == 5
+
+
+def test_a_call_in_which_nobody_is_heard_makes_no_file() -> None:
+    made = recording()
+    made.ear("a")
+    assert made.take(200.0) == [] and made.take(300.0, last=True) == [] and made.frames == 0
+
+
+def test_a_second_stream_of_a_side_does_not_talk_into_the_first() -> None:
+    made = recording()
+    first, second = made.ear("a"), made.ear("a")
+    first.hear(rtp(0, b"\x80" * 160), 100.0)
+    second.hear(rtp(0, b"\x00" * 160, ssrc=9), 100.0)
+    pieces = made.take(100.02)
+    second.hear(rtp(100, b"\x00" * 160, ssrc=9), 102.0)
+    pieces += made.take(102.02, last=True)
+    left, _ = channels(files(pieces, made.frames)["wav"])
+    assert left[:160] == [32124] * 160 and left[16000:16160] == [-32124] * 160 and not any(left[160:16000])
+    assert made.dropped == 1
+
+
+def test_headers_with_sources_extension_and_padding_are_not_sound() -> None:
+    made = recording()
+    ear = made.ear("a")
+    head = struct.pack("!BBHII", 0x80 | 0x20 | 0x10 | 1, 0, 0, 0, 7)
+    ear.hear(
+        head + bytes(4) + struct.pack("!HH", 0xBEDE, 1) + bytes(4) + b"\x80" * 8 + b"\x00\x00\x03", 100.0
+    )
+    ear.hear(struct.pack("!BBHII", 0x80 | 0x10, 0, 1, 8, 7) + b"\x00", 100.001)
+    left, _ = channels(files(made.take(100.001, last=True), made.frames)["wav"])
+    assert left == [32124] * 8
