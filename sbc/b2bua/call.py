@@ -181,7 +181,7 @@ class Call:
         self.demands: tuple[bool, bool, bool] = False, False, False  # SRTP; no leg without TLS; recording
         self.longest, self.until = 0, 0.0  # seconds from the answer on, and when they end; 0: no bound
         self.introduced: Fields = ()  # what the caller said of itself beside From
-        self.rule = self.caller = self.called = self.asserted = self.one_way = ""  # the last: who was not heard
+        self.rule = self.caller = self.called = self.asserted = self.one_way = ""
         self.reserve_of = ""  # the trunk whose reserve for emergency calls holds it: no limit refuses it then
         self.downgraded = self.emergency = self.has_media = self.fax = False
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
