@@ -26,64 +26,13 @@ from sbc.media.errors import MediaRefused, StreamRefused
 from sbc.media.formats import Formats, formats_of
 from sbc.media.listening import Audience, tap_of
 from sbc.media.places import Networks, Place
+from sbc.media.plans import Offer, Plan, Stream, drop_over, prefer_secured, told_before
 from sbc.media.policy import MediaPolicy
-from sbc.media.relay import pair
+from sbc.media.renumbered import numbers
 from sbc.media.rewrite import Origin, labels, rejected, section
-from sbc.media.sdes import CryptoLine
 from sbc.media.sdp import Media, SessionDescription, parse_sdp
 from sbc.media.stats import MediaStats, StreamStats
 from sbc.media.terms import Endpoint, Terms
-
-
-class Stream:
-    """One ``m=`` line of the call: its endpoints by side. A rejected stream has no ports."""
-
-    __slots__ = ("answered", "ends", "kind")
-
-    def __init__(self, kind: str, alias_key: bytes) -> None:
-        self.kind = kind
-        self.answered: Media | None = None  # the section of the last answer
-        a, b = pair()
-        for leg in (a, b):
-            leg.alias_key = alias_key
-        self.ends = {"a": Endpoint(a), "b": Endpoint(b)}
-
-
-class _Plan:
-    """What an offered stream becomes if it is answered; ``terms`` None: we reject it ourselves."""
-
-    __slots__ = ("before", "lines", "media", "mux", "place", "profile", "stream", "terms")
-
-    def __init__(self, media: Media, stream: Stream, terms: Terms | None, place: Place | None) -> None:
-        self.place = place
-        self.media = media
-        self.stream = stream
-        self.terms = terms
-        self.mux = terms is not None and terms.mux
-        self.profile = media.proto
-        self.lines: tuple[CryptoLine, ...] = ()
-        self.before = stream.ends["a"].terms, stream.ends["b"].terms
-
-    def drop(self) -> None:
-        """Reject the stream: it gets port 0 on both sides (RFC 3264 5.1, 6)."""
-        self.terms, self.mux = None, False
-
-
-class _Offer:
-    """The offer that is open or was answered last."""
-
-    __slots__ = ("answer", "answered", "known", "ours", "plans", "sdp", "side", "theirs", "written")
-
-    def __init__(
-        self, side: str, sdp: bytes, plans: list[_Plan], ours: MediaPolicy, theirs: MediaPolicy, known: int
-    ) -> None:
-        self.side = side
-        self.sdp = sdp
-        self.plans = plans
-        self.ours = ours
-        self.theirs = theirs
-        self.known = known
-        self.written = self.answered = self.answer = b""
 
 
 def other(side: str) -> str:
@@ -103,7 +52,7 @@ class MediaSession:
         self.held = False
         self._ids = ids
         self._networks = networks
-        self._offer: _Offer | None = None
+        self._offer: Offer | None = None
         self._staged = False  # the last offer was good, so there is something to roll back
         self._origins: dict[str, Origin] = {}
         self._alias_key = ids.key(16)
@@ -141,7 +90,9 @@ class MediaSession:
                 end.prune()
         for plan in plans[known:]:
             self.streams.append(plan.stream)
-        self._offer = offer = _Offer(side, sdp, plans, ours, theirs, known)
+        self._offer = offer = Offer(side, sdp, plans, ours, theirs, known)
+        if pending is not None and pending.answered and not restart:
+            offer.told = told_before(pending, side, sdp)
         self._staged = True
         target = other(side)
         address = _session_address(plans, target) or far.address
@@ -185,10 +136,7 @@ class MediaSession:
                 moving = moving or used
                 held = held or (used and each.direction != "sendrecv")
             held = held or not media.host
-        for plan, media, terms in zip(offer.plans, description.media, settled, strict=True):
-            plan.stream.kind, plan.stream.answered = plan.media.kind, media
-            plan.stream.ends[side].apply(terms)
-            plan.stream.ends[offer.side].apply(plan.terms if terms and not offer.ours.unheard else None)
+        _settled(offer, side, description.media, settled)
         self.held = held or not moving
         self._return_ports(offer.plans)
         self._seen_at = now
@@ -276,8 +224,8 @@ class MediaSession:
 
     def _plans(
         self, side: str, description: SessionDescription, ours: MediaPolicy, theirs: MediaPolicy
-    ) -> list[_Plan]:
-        plans: list[_Plan] = []
+    ) -> list[Plan]:
+        plans: list[Plan] = []
         why, asked = "the offer has no stream that can be relayed", False
         for index, media in enumerate(description.media):
             if index < len(self.streams):
@@ -295,12 +243,12 @@ class MediaSession:
                     terms = self._sendable(fax.offered_terms(media, ours, theirs), media, place)
             except StreamRefused as error:
                 why = error.reason
-            plans.append(_Plan(media, stream, terms, place))
+            plans.append(Plan(media, stream, terms, place))
             asked = asked or media.port > 0
         if len(plans) > 1:
-            _prefer_secured(plans)
+            prefer_secured(plans)
         if len(plans) > ours.streams:
-            _drop_over(ours.streams, plans)
+            drop_over(ours.streams, plans)
         if asked and all(plan.terms is None for plan in plans):
             raise MediaRefused(why)
         for plan in plans:
@@ -325,7 +273,7 @@ class MediaSession:
             return self._networks.towards(ours.network, ours.signalling_host)
         return self._networks.reaching(ours.network, media.host)
 
-    def _settle(self, plan: _Plan, media: Media, policy: MediaPolicy, end: Endpoint) -> Terms | None:
+    def _settle(self, plan: Plan, media: Media, policy: MediaPolicy, end: Endpoint) -> Terms | None:
         if plan.terms is None or not media.port:
             return None
         assert end.place is not None, "its port was taken with the offer"
@@ -379,7 +327,7 @@ class MediaSession:
                     return True
         return False
 
-    def _take_ports(self, plans: list[_Plan], side: str, far: Place, caller: MediaPolicy) -> None:
+    def _take_ports(self, plans: list[Plan], side: str, far: Place, caller: MediaPolicy) -> None:
         """Take what the legs have not yet; ``far`` is the place of the leg that is offered to."""
         taken: list[Endpoint] = []
         whole = False
@@ -399,7 +347,7 @@ class MediaSession:
             for end in () if whole else taken:
                 self._return(end)
 
-    def _return_ports(self, plans: list[_Plan], unused: bool = False) -> None:
+    def _return_ports(self, plans: list[Plan], unused: bool = False) -> None:
         """Give back the ports of streams that the offer rejected, or (``unused``) that hold no terms."""
         for plan in plans:
             ends = plan.stream.ends
@@ -437,24 +385,22 @@ def _lend_ears(stream: Stream, listeners: tuple[Audience, ...]) -> None:
             end.leg.tap = tap_of(end.leg.tap, each.ear(side).hear)
 
 
-def _prefer_secured(plans: list[_Plan]) -> None:
-    """Reject what is plain beside a secured stream of its kind: a peer that offers both means one of them."""
-    secured = {plan.media.kind for plan in plans if plan.terms and keying.is_secure(plan.terms.profile)}
-    for plan in plans if secured else ():
-        if plan.terms and not plan.terms.theirs and plan.media.kind in secured:
-            plan.drop()
+def _settled(offer: Offer, side: str, answer: list[Media], settled: list[Terms | None]) -> None:
+    """Let both legs of each stream have what an answer from ``side`` has settled."""
+    told = offer.told
+    for plan, media, terms in zip(offer.plans, answer, settled, strict=True):
+        stream = plan.stream
+        stream.kind, stream.answered = plan.media.kind, media
+        far, near = stream.ends[side], stream.ends[offer.side]
+        near.numbers = far.numbers = None
+        if told:
+            before, told = told[0], told[1:]
+            far.numbers = None if before is None else numbers(before, media)
+        far.apply(terms)
+        near.apply(plan.terms if terms and not offer.ours.unheard else None)
 
 
-def _drop_over(most: int, plans: list[_Plan]) -> None:
-    """Reject the streams that are too many: each takes two pairs of ports. Running ones come first."""
-    wanted = [plan for plan in plans if plan.terms is not None]
-    if len(wanted) > most:
-        wanted.sort(key=lambda plan: plan.before[0] is None)
-        for plan in wanted[most:]:
-            plan.drop()
-
-
-def _session_address(plans: list[_Plan], side: str) -> str:
+def _session_address(plans: list[Plan], side: str) -> str:
     """What the session's ``c=`` says: where the first stream is received, '' without one."""
     for plan in plans:
         place = plan.stream.ends[side].place
@@ -463,7 +409,7 @@ def _session_address(plans: list[_Plan], side: str) -> str:
     return ""
 
 
-def _offered(plan: _Plan, end: Endpoint, address: str) -> str:
+def _offered(plan: Plan, end: Endpoint, address: str) -> str:
     """Write an offered section to the other leg; it says where it is received unless that is ``address``."""
     if plan.terms is None or end.place is None:
         return rejected(plan.media)
@@ -473,11 +419,11 @@ def _offered(plan: _Plan, end: Endpoint, address: str) -> str:
     return section(plan.media, end.local, plan.profile, plan.mux, plan.lines, where)
 
 
-def _labelled(text: str, plan: _Plan, media: Media) -> str:
+def _labelled(text: str, plan: Plan, media: Media) -> str:
     return text + labels(media) if plan.terms is not None else text
 
 
-def _answered(plan: _Plan, media: Media, end: Endpoint, address: str) -> str:
+def _answered(plan: Plan, media: Media, end: Endpoint, address: str) -> str:
     """Write the answer's section to the leg that offered, in its profile."""
     assert plan.terms is not None and end.place is not None, "its port was taken with the offer"
     lines = () if plan.terms.ours is None else (plan.terms.ours,)

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from sbc.base import Address
 from sbc.media.places import Place
 from sbc.media.relay import Leg
+from sbc.media.renumbered import Numbers, Renumbered
 from sbc.media.sdes import CryptoLine
 from sbc.media.srtp import Protector, Unprotector
 from sbc.media.stats import LegStats
@@ -40,7 +41,7 @@ class Terms(NamedTuple):
 class Endpoint:
     """One leg of one stream: its relay leg, our port (0 while none) and its place, its terms and contexts."""
 
-    __slots__ = ("_receivers", "_senders", "leg", "local", "place", "terms", "told", "voice")
+    __slots__ = ("_receivers", "_senders", "leg", "local", "numbers", "place", "terms", "told", "voice")
 
     def __init__(self, leg: Leg) -> None:
         self.leg = leg
@@ -49,6 +50,7 @@ class Endpoint:
         self.terms: Terms | None = None
         #: Those of the secured speech that a fax has interrupted: what comes after it is secured, too.
         self.voice: Terms | None = None
+        self.numbers: Numbers | None = None  # how what is sent here is to be renumbered
         #: Which key of ours the peer that has a key was told: a fork may be gone back to.
         self.told: dict[bytes, CryptoLine] = {}
         self._senders: dict[bytes, Protector] | None = None
@@ -79,6 +81,8 @@ class Endpoint:
             self.told[terms.theirs.key] = terms.ours
             if len(self.told) > _FORMER_KEYS:
                 del self.told[next(iter(self.told))]
+        if self.numbers is not None and speech:
+            leg.protect = Renumbered(leg.protect, self.numbers)
         leg.mux = terms.mux
         leg.hosts = terms.hosts
         leg.asymmetric = terms.asymmetric
@@ -95,7 +99,7 @@ class Endpoint:
     def forget(self) -> None:
         """Silence the leg and drop its keys for good: another peer will take its place."""
         self.apply(None)
-        self.voice = None
+        self.voice = self.numbers = None
         self._senders = self._receivers = None
         self.told = {}
 
