@@ -44,6 +44,7 @@ COMPILED = (
     "dsl/ruleset.py",
     "sbc/base.py",
     "sbc/flow.py",
+    "sbc/histogram.py",
     "sbc/ids.py",
     "sbc/observe/recorder.py",
     "sbc/b2bua/*.py",
@@ -59,8 +60,10 @@ COMPILED = (
     "sbc/observe/cdr.py",
     "sbc/observe/journal.py",
     "sbc/observe/metrics.py",
+    "sbc/observe/qualities.py",
     "sbc/observe/text.py",
     "sbc/policy/*.py",
+    "sbc/registrar/*.py",
     "sbc/sip/*.py",
 )
 HERE = Path(__file__).resolve().parent

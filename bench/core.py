@@ -20,10 +20,9 @@ from sbc.base import Address
 from sbc.config.model import Trunk
 from sbc.flow import Flow
 from sbc.sip.message import Request
-from sbc.sip.parse import parse_message
+from sbc.sip.parse import parse_message, validate
 from sbc.sip.serialize import serialize
 from sbc.sip.stream import MessageStream
-from sbc.sip.validate import validate
 from tests.playbook.stage import Stage
 
 _SDP = """\

@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from dsl.addresses import Lookup, Party, header_reader, no_param
 from dsl.asserted import claimed
-from dsl.facts import FILL, Facts, canonical, no_calls
+from dsl.facts import FILL, Facts, canonical, no_calls, nobody_registered
 
 NOBODY: Final = Party("", "", "sip", 0, no_param, "")
 
@@ -48,7 +48,7 @@ def call_facts(
     arrival: Arrival, called: Party, caller: Party, to: Party, header: Lookup, from_display: str = "",
     to_display: str = "", method: str = "INVITE", call_id: str = "", codecs: tuple[str, ...] = (),
     srtp: str = "none", login: tuple[str, str] = ("", ""), now: float = 0.0,
-    calls: Callable[[str], int] = no_calls,
+    calls: Callable[[str], int] = no_calls, registered: Callable[[str], bool] = nobody_registered,
 ) -> Facts:
     """The facts of a call; ``to`` is of the To header, ``header`` looks one up, ``login``: name and realm."""
     believed = arrival.believed or ("trusted" if arrival.peer_verified else "none")
@@ -62,7 +62,7 @@ def call_facts(
         arrival.peer_sans, arrival.peer_issuer, arrival.peer_subject, arrival.peer_pin, codecs, srtp, now,
         (), header_reader(header), called.port, called.param, caller.scheme, caller.port, caller.param,
         to_display, login[0], login[1], called.type, caller.type, calls, asserted[0], asserted[1],
-        "", "", False, False,
+        "", "", False, False, registered,
     )
     facts = Facts.__new__(Facts)
     for fill, value in zip(FILL, values, strict=True):

@@ -17,6 +17,7 @@ from dsl.clock import CLOCK_FACTS
 from dsl.compile import fact_type, spelled, texts_of
 from dsl.facts import FACTS
 from dsl.scope import LIST, Scope
+from dsl.services import LOOKUP
 
 _POINTS = (syntax.Number, syntax.Clock, syntax.Day, syntax.Date, syntax.Truth)
 
@@ -152,10 +153,15 @@ def key(node: object, scope: Scope) -> Hashable:
 
 
 def reads(node: syntax.Node) -> frozenset[str]:
-    """The attributes of the facts that an expression or an action looks at; ``header`` for any header."""
+    """The attributes of the facts that an expression or an action looks at; ``header`` for any header.
+
+    What a service has answered is ``lookup.NAME``.
+    """
     if isinstance(node, syntax.FactRef):
         fact = FACTS.get(node.name)
         return frozenset((fact.attribute,)) if fact else frozenset()
+    if isinstance(node, syntax.VariableRef):
+        return frozenset((LOOKUP + node.service,))
     if isinstance(node, syntax.SetPartAction | syntax.SetParamAction):
         return reads(node.value)
     found = frozenset(name for each in syntax.below(node) for name in reads(each))
@@ -166,4 +172,7 @@ def reads(node: syntax.Node) -> frozenset[str]:
     return found
 
 
-_LOOKED_UP = {"header": "header", "to.param": "ruri_param", "from.param": "from_param", "calls": "calls"}
+_LOOKED_UP = {
+    "header": "header", "to.param": "ruri_param", "from.param": "from_param", "calls": "calls",
+    "registered": "registered",
+}  # fmt: skip

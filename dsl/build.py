@@ -17,6 +17,7 @@ from lark import Token
 
 from dsl import syntax
 from dsl.facts import DAYS
+from dsl.services import LOOKUP
 
 _ESCAPE = re.compile(r'\\(["\\])')
 
@@ -44,6 +45,8 @@ def _calendar(text: str) -> int:
 def _name(start: int, end: int, name: str) -> syntax.Node:
     if name in DAYS:
         return syntax.Day(start, end, DAYS.index(name) + 1)
+    if name.startswith(LOOKUP):
+        return syntax.VariableRef(start, end, name)
     return syntax.FactRef(start, end, name)
 
 
@@ -57,6 +60,25 @@ def _answer(start: int, end: int, children: list[Any]) -> syntax.AnswerAction:
     of = tuple([each for each in children if isinstance(each, syntax.FailureWord)])
     status, *reason = children[len(of) :]
     return syntax.AnswerAction(start, end, of, status, reason[0] if reason else None)
+
+
+def _edits_first(children: list[Any]) -> tuple[tuple[syntax.Node, ...], list[Any]]:
+    """The edits of a hop that stand first among ``children``, none where there are none, and the others."""
+    if children and isinstance(children[0], _Edited):
+        return children[0].edits, children[1:]
+    return (), children
+
+
+def _hop(start: int, end: int, children: list[Any]) -> syntax.HopClause:
+    edits, on = _edits_first(children[1:])
+    return syntax.HopClause(start, end, children[0], tuple(on), edits)
+
+
+def _route(start: int, end: int, children: list[Any]) -> syntax.RouteAction:
+    target = children[0]
+    edits, hops = _edits_first(children[1:])
+    first = syntax.HopClause(target.start, target.end, target, (), edits)
+    return syntax.RouteAction(start, end, (first, *hops))
 
 
 _Build = Callable[[int, int, list[Any]], Any]
@@ -86,10 +108,9 @@ _BUILD: dict[str, _Build] = {
     "regex": lambda s, e, c: syntax.Regex(s, e, str(c[0])[1:-1]),
     "call": lambda s, e, c: syntax.Call(s, e, str(c[0]), tuple(c[1:])),
     "failure": lambda s, e, c: syntax.FailureWord(s, e, str(c[0])),
-    "hop": lambda s, e, c: syntax.HopClause(s, e, c[0], tuple(c[1:])),
-    "route": lambda s, e, c: syntax.RouteAction(
-        s, e, (syntax.HopClause(c[0].start, c[0].end, c[0], ()), *c[1:])
-    ),
+    "hop": _hop,
+    "route": _route,
+    "edited": lambda s, e, c: _Edited(s, e, tuple(c)),
     "reject": lambda s, e, c: syntax.RejectAction(s, e, c[0], c[1] if len(c) > 1 else None),
     "redirect": lambda s, e, c: syntax.RedirectAction(s, e, tuple(c)),
     "set_header": lambda s, e, c: syntax.SetHeaderAction(s, e, c[0], c[1]),
@@ -106,6 +127,7 @@ _BUILD: dict[str, _Build] = {
     "tag": lambda s, e, c: syntax.TagAction(s, e, c[0]),
     "record": lambda s, e, c: syntax.RecordAction(s, e),
     "hook": lambda s, e, c: syntax.HookAction(s, e, c[0]),
+    "ask": lambda s, e, c: syntax.AskAction(s, e, c[0], c[1] if len(c) > 1 else None),
     "srtp": lambda s, e, c: syntax.SrtpAction(s, e, str(c[0])),
     "downgrade": lambda s, e, c: syntax.DowngradeAction(s, e, str(c[0])),
     "redirects": lambda s, e, c: syntax.RedirectsAction(s, e, str(c[0])),
@@ -128,6 +150,14 @@ class _Enclosed(NamedTuple):
     start: int
     end: int
     node: syntax.Node
+
+
+class _Edited(NamedTuple):
+    """What stands in braces behind a target."""
+
+    start: int
+    end: int
+    edits: tuple[syntax.Node, ...]
 
 
 def _placed(make: _Build) -> Callable[[list[Any]], Any]:

@@ -2,29 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterator
 from datetime import datetime, tzinfo
 from typing import Any
 
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from dsl.addresses import Party, read_party
+from dsl.addresses import Party, canonical_user, read_party
+from dsl.answers import NoAnswer, read_answer
 from dsl.arrival import NOBODY, NOWHERE, written
 from dsl.check_actions import PARTS
 from dsl.clock import CLOCK_FACTS
 from dsl.facts import FACTS, Facts
 from dsl.names import Known, suggest
 from dsl.scope import GROUP
-from dsl.simulate import Expectation, RouteTest
+from dsl.services import Answer, Answers
+from dsl.simulate import AT, Expectation, RouteTest
 from dsl.source import Source, text_of
 
-SHORT = ("to", "from", "time", "headers", "calls", "login")
+LOOKUPS = "lookups"
+SHORT = ("to", "from", "time", "headers", "calls", "login", "registered")
 # Those that describe the INVITE, by what ``dsl.arrival.written`` calls them.
 _CALL = {"to": "called", "from": "caller", "headers": "headers"}
 EXPECT = (
     "route", "reject", "reason", "redirect", "challenge", "srtp", "downgrade", "redirects", "codecs", "ring",
-    "longest", "answers", "limits", "tags", "record", "hooks", "rule", "headers", *PARTS,
+    "longest", "answers", "limits", "tags", "record", "hooks", "rule", "headers", "hops", *PARTS,
 )  # fmt: skip
+_NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,17})?", re.ASCII)
 CHOICES = {
     "srtp": ("off", "accept", "offer", "required"),
     "downgrade": ("allow", "warn", "forbid"),
@@ -50,9 +55,10 @@ def read_test(source: Source, node: Node, known: Known, zone: tzinfo | None = No
             source.report(halves.get(name, node), f"a test needs a mapping `{name}`")
     if len(source.diagnostics) > before:
         return None
+    answers = _read_answers(source, halves["given"], known)
     facts = _read_given(source, halves["given"], known, zone)
     expected = tuple(_read_expect(source, halves["expect"], known))
-    return RouteTest(source.path, facts, expected) if len(source.diagnostics) == before else None
+    return RouteTest(source.path, facts, expected, answers) if len(source.diagnostics) == before else None
 
 
 def _read_given(source: Source, node: Node, known: Known, zone: tzinfo | None) -> Facts:
@@ -66,13 +72,56 @@ def _read_given(source: Source, node: Node, known: Known, zone: tzinfo | None) -
             fields.update(_read_short(source, name, value, zone))
         elif name in FACTS and name not in CLOCK_FACTS:
             fields[FACTS[name].attribute] = _read_fact(source, name, value, known)
-        else:
-            source.report(key, f"a call has no {name!r}", suggest(name, (*FACTS, *SHORT)))
+        elif name != LOOKUPS:
+            source.report(key, f"a call has no {name!r}", suggest(name, (*FACTS, *SHORT, LOOKUPS)))
     arrival = known.arrivals.get(fields.get("trunk", ""), NOWHERE)
     called = short.get("called", NOBODY)
     urgent = known.emergency(called._replace(user=fields.get("ruri_user", called.user)))
     fields["unchallenged"] = fields.setdefault("emergency", urgent)
     return written(arrival, **short, **fields)
+
+
+def _read_answers(source: Source, node: Node, known: Known) -> Answers:
+    """What services answer in a test: those that are not named do not answer."""
+    answers: dict[str, Answer] = {}
+    for key, value in source.items(node) if isinstance(node, MappingNode) else ():
+        if key.value != LOOKUPS:
+            continue
+        if not isinstance(value, MappingNode):
+            source.report(value, "lookups are a mapping of answers", 'such as {crm: {number: "+1..."}}')
+            continue
+        for name, said in source.items(value):
+            service = known.services.get(name.value)
+            if name.value in known.broken_services:
+                continue
+            if service is None:
+                hint = suggest(name.value, known.services)
+                source.report(name, f'there is no lookup "{name.value}"', hint)
+                continue
+            try:
+                answers[name.value] = read_answer(_json(source, said), service, known.trunks or ())
+            except NoAnswer as why:
+                hint = "a service that does not answer is left out here"
+                source.report(said, f"this is no answer of {name.value}: {why}", hint)
+    return answers
+
+
+def _json(source: Source, node: Node) -> Any:
+    """What a value of YAML is in JSON."""
+    if isinstance(node, MappingNode):
+        return {str(key.value): _json(source, value) for key, value in source.items(node)}
+    if isinstance(node, SequenceNode):
+        return [_json(source, each) for each in node.value]
+    text = _scalar(source, node)
+    if isinstance(node, ScalarNode) and node.style:
+        return text
+    if text in ("true", "false"):
+        return text == "true"
+    if text in ("null", "~", ""):
+        return None
+    if _NUMBER.fullmatch(text):
+        return float(text) if "." in text else int(text)
+    return text
 
 
 def _party(source: Source, node: Node) -> Party:
@@ -83,6 +132,9 @@ def _party(source: Source, node: Node) -> Party:
 def _read_short(source: Source, name: str, value: Node, zone: tzinfo | None) -> dict[str, Any]:
     if name == "calls":
         return {"calls": _counts(source, value)}
+    if name == "registered":
+        users = frozenset([canonical_user(each) for each in _scalars(source, value)])
+        return {"registered": users.__contains__}
     text = _scalar(source, value)
     if name == "time":
         return {"now": _moment(source, value, text, zone)}
@@ -120,6 +172,8 @@ def _read_expect(source: Source, node: Node, known: Known) -> list[Expectation]:
         elif name == "headers":
             for header, text in _mapping(source, value).items():
                 expected.append(_expectation(source, key, f"header {header}", (text,)))
+        elif name == "hops":
+            expected += _read_hops(source, value, known)
         else:
             wanted = tuple(_scalars(source, value))
             _check_expected(source, value, name, wanted, known)
@@ -127,6 +181,28 @@ def _read_expect(source: Source, node: Node, known: Known) -> list[Expectation]:
     if not node.value:
         source.report(node, "this test expects nothing", "such as expect: {route: [carrier]}")
     return expected
+
+
+def _read_hops(source: Source, node: Node, known: Known) -> Iterator[Expectation]:
+    """``hops: {carrier: {from.user: ...}}``: what leaves at one target."""
+    if not isinstance(node, MappingNode):
+        source.report(node, "a mapping is needed here, such as {carrier: {from.user: ...}}")
+        return
+    for target, value in source.items(node):
+        _check_expected(source, target, "route", (target.value,), known)
+        if not isinstance(value, MappingNode):
+            source.report(value, "a mapping is needed here, such as {from.user: ...}")
+            continue
+        for key, wanted in source.items(value):
+            if key.value == "headers":
+                for header, text in _mapping(source, wanted).items():
+                    yield _expectation(source, key, f"{AT}{target.value} header {header}", (text,))
+            elif key.value in PARTS:
+                yield _expectation(source, key, f"{AT}{target.value} {key.value}", (_scalar(source, wanted),))
+            else:
+                source.report(
+                    key, f"nothing leaves as {key.value!r}", suggest(key.value, ("headers", *PARTS))
+                )
 
 
 def _check_expected(source: Source, value: Node, name: str, wanted: tuple[str, ...], known: Known) -> None:

@@ -19,13 +19,14 @@ from dsl.ownership import read_refusal
 from dsl.parse import Problem
 from dsl.patterns import Pattern, PatternError, compiled
 from dsl.scope import GROUP, LIST, TABLE
-from dsl.table import PREFIX
+from dsl.table import DATE, KEY, PREFIX, Table
 
 _NAMED = {
     LIST: "a list stands after in, starts with or ends with",
     TABLE: "write table.NAME[to.user].COLUMN, or to.user in table.NAME",
     GROUP: "a group stands after route or then",
 }
+_ONE_BY_ONE = "what a service answers is compared with ==, or searched itself"
 TEXTUAL = ("text", "host", "address")
 _KINDS = {
     "text": "text",
@@ -75,6 +76,8 @@ class Checker(Names):
                 return self.lookup(node)
             case syntax.FactRef():
                 return self._fact(node)
+            case syntax.VariableRef():
+                return self.variable(node)
             case syntax.Call():
                 return self._call(node)
             case syntax.Concat():
@@ -104,6 +107,8 @@ class Checker(Names):
                 for option in node.options:
                     if isinstance(option, syntax.FactRef):
                         self.named_list(option)
+                    elif isinstance(option, syntax.VariableRef):
+                        self.report(option, f"{option.name} cannot stand here", _ONE_BY_ONE)
             case syntax.Member():
                 self._member(node)
 
@@ -141,11 +146,31 @@ class Checker(Names):
         """Check a look-up in a table; its value is text."""
         before = len(self.problems)
         table = self.table(node, node.table)
-        self.text(node.key)
+        if table is not None and table.kind == DATE:
+            kind = self.type_of(node.key)
+            if kind not in (None, "date"):
+                hint = f"such as {TABLE}{table.name}[date]"
+                self.report(node.key, f"the table {table.name} is one of dates", hint)
+        else:
+            self.text(node.key)
         if table is not None and node.column not in (columns := table.columns):
-            hint = suggest(node.column, [name for name in columns if name != PREFIX])
+            hint = suggest(node.column, [name for name in columns if name != table.kind])
             self.report(node, f"the table {table.name} has no column {node.column!r}", hint)
+        elif table is not None and table.kind != PREFIX and node.column == table.kind:
+            self.report(node, f"{node.column} is what a row is found by", "ask for another column")
+        elif table is not None and table.kind == KEY:
+            self._keys(node, table)
         return "text" if len(self.problems) == before and table is not None else None
+
+    def _keys(self, node: syntax.Lookup, table: Table) -> None:
+        """A key that names nothing is never found: perhaps it is misspelled."""
+        what = node.key.name if isinstance(node.key, syntax.FactRef) else ""
+        known = {
+            "trunk": self._known.trunks, "listener": self._known.listeners, "tenant": self._known.tenants,
+        }.get(what)  # fmt: skip
+        for each in [key for key in table.keys() if known is not None and key not in known][:3]:
+            message = f'{table.path} has the key "{each}", and there is no {what} of that name'
+            self.problems.append(Problem(node.start, message, suggest(each, known or ()), "warning"))
 
     def _fits(self, node: syntax.Node, regex: syntax.Regex, pattern: Pattern | None) -> None:
         """A pattern that is put to a fact of few values must match one of them."""
@@ -194,7 +219,7 @@ class Checker(Names):
             self._country(code)
         if node.name == "header" and isinstance(node.args[0], syntax.Text):
             self.refuse(node.args[0], read_refusal(node.args[0].value))
-        if pattern is not None and isinstance(node.args[2], syntax.Text):
+        if pattern is not None and node.name == "replace" and isinstance(node.args[2], syntax.Text):
             try:
                 pattern.replacer(node.args[2].value)
             except PatternError as error:
@@ -269,11 +294,18 @@ class Checker(Names):
     def _option(self, kind: str, option: syntax.Node) -> None:
         match option:
             case syntax.FactRef(name=name) if name.startswith(TABLE):
-                self.table(option, name)
-                if kind not in TEXTUAL:
+                table = self.table(option, name)
+                dates = table is not None and table.kind == DATE
+                if dates and kind != "date":
+                    self.report(
+                        option, f"a table of dates; this asks about {_KINDS[kind]}", f"date in {name}"
+                    )
+                elif not dates and kind not in TEXTUAL:
                     self.report(option, f"a table holds numbers as text; this asks about {_KINDS[kind]}")
             case syntax.FactRef():
                 self._list_option(kind, option)
+            case syntax.VariableRef():
+                self.report(option, f"{option.name} cannot stand here", _ONE_BY_ONE)
             case syntax.Span():
                 self._span(kind, option)
             case syntax.Network() if kind != "address":

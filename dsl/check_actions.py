@@ -53,7 +53,9 @@ class ActionChecker(Checker):
         for action in actions:
             self._action(action)
         endings = [action for action in actions if isinstance(action, syntax.TERMINALS)]
-        if not endings:
+        if isinstance(actions[-1], syntax.AskAction) and not endings:
+            pass  # with an answer the next rules are asked
+        elif not endings:
             hint = "end it in route, reject or redirect, or in continue to try the next rules"
             self.report(actions[-1], "this then does not say what becomes of the call", hint)
         elif actions[-1] is not endings[0]:
@@ -107,10 +109,20 @@ class ActionChecker(Checker):
                     self.report(action, "sbc.yaml does not say where recordings are kept", hint)
             case syntax.HookAction():
                 self.hook(action.name)
+            case syntax.AskAction():
+                self._ask(action)
             case syntax.ChallengeAction():
                 self.realm(action.realm)
             case _:
                 self._header(action)
+
+    def _ask(self, action: syntax.AskAction) -> None:
+        self.service(action.name, action.name.value)
+        if action.otherwise is None:
+            hint = f'such as ask "{action.name.value}" else reject 503, or else continue'
+            self.report(action, "this does not say what becomes of a call without an answer", hint)
+        elif not isinstance(action.otherwise, syntax.ContinueAction):
+            self._action(action.otherwise)
 
     def _header(self, action: syntax.Node) -> None:
         match action:
@@ -170,7 +182,9 @@ class ActionChecker(Checker):
             )
 
     def _limit(self, action: syntax.LimitAction) -> None:
-        if not _whole(action.calls, 0, MOST_CALLS):
+        if isinstance(action.calls, syntax.Lookup):
+            self._counts(action.calls)
+        elif not _whole(action.calls, 0, MOST_CALLS):
             self.report(action.calls, f"a limit is a whole number up to {MOST_CALLS}", "such as 10")
         elif action.period and action.calls.value == 0:
             self.report(action.calls, "no call could ever be made", "reject says so more plainly")
@@ -181,6 +195,22 @@ class ActionChecker(Checker):
             )
         if action.refusal is not None:
             self._reject(action.refusal)
+
+    def _counts(self, node: syntax.Lookup) -> None:
+        """Each cell of the column is a number of calls: what is none would let nobody call."""
+        if self.lookup(node) is None:
+            return
+        table = self._known.tables[node.table.partition(".")[2]]
+        wrong = [
+            (value, line)
+            for value, line in table.values(node.column)
+            if not (value.isascii() and value.isdigit() and int(value[:9]) <= MOST_CALLS)
+        ]
+        for value, line in wrong[:3]:
+            place = f"{table.path}:{line}" if line else table.path
+            shown = f'"{value[:40]}"' if value else "an empty cell"
+            hint = f"a limit is a whole number up to {MOST_CALLS}"
+            self.report(node, f"{place} has {shown}, which is no number of calls", hint)
 
     def _codecs(self, action: syntax.CodecsAction) -> None:
         for name in action.names:
@@ -203,6 +233,8 @@ class ActionChecker(Checker):
                     seen[name] = _written(hop.target)
             for failure in hop.on:
                 self._failure(failure)
+            for edit in hop.edits:
+                self._action(edit)
 
     def _targets(self, target: syntax.Node) -> tuple[str, ...]:
         """The trunks of a target, where they are the same for every call."""

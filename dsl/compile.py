@@ -23,6 +23,7 @@ from dsl.functions import FUNCTIONS
 from dsl.numbers import e164, in_block, number
 from dsl.patterns import MAX_TEXT, compiled
 from dsl.scope import LIST, TABLE, Scope
+from dsl.table import DATE, Row
 
 Test = Callable[[Draft], bool]
 Value = Callable[[Draft], Any]
@@ -217,8 +218,11 @@ _POINTS = (syntax.Number, syntax.Clock, syntax.Day, syntax.Date)
 
 
 def _in_table(name: str, scope: Scope) -> Check:
-    row = scope.tables[name].row
-    return lambda text: row(text) is not None
+    table = scope.tables[name]
+    find = table.find
+    if table.kind == DATE:
+        return lambda day: find(str(day)) is not None
+    return lambda text: find(text) is not None
 
 
 def _span(low_node: syntax.Node, high_node: syntax.Node) -> Check:
@@ -277,6 +281,8 @@ def value(node: syntax.Node, scope: Scope) -> Value:
             return lambda draft: constant
         case syntax.FactRef():
             return fact(node.name, scope)
+        case syntax.VariableRef():
+            return _variable(node, scope)
         case syntax.Call():
             return _call(node, scope)
         case syntax.Lookup():
@@ -300,12 +306,28 @@ def fact(name: str, scope: Scope) -> Value:
     return attrgetter(attribute if attribute in DRAFTED else f"facts.{attribute}")
 
 
+def _variable(node: syntax.VariableRef, scope: Scope) -> Value:
+    name, kind = node.name, scope.services[node.service].type_of(node.variable)
+    nothing: Any = "" if kind == "text" else False if kind == "truth" else NOT_A_NUMBER
+    return lambda draft: draft.said.get(name, nothing)
+
+
 def _lookup(node: syntax.Lookup, scope: Scope) -> Value:
     table = scope.tables[node.table.removeprefix(TABLE)]
-    key, column, row = value(node.key, scope), table.columns.index(node.column), table.row
+    key, column, row = value(node.key, scope), table.columns.index(node.column), table.find
+    if table.kind == DATE:
+        return _of_day(key, column, row)
 
     def find(draft: Draft) -> str:
         found = row(key(draft))
+        return "" if found is None else found[column]
+
+    return find
+
+
+def _of_day(day: Value, column: int, row: Callable[[str], Row | None]) -> Value:
+    def find(draft: Draft) -> str:
+        found = row(str(day(draft)))
         return "" if found is None else found[column]
 
     return find
@@ -321,6 +343,9 @@ def _call(node: syntax.Call, scope: Scope) -> Value:
         case "replace", (syntax.Regex(source=source), syntax.Text(value=replacement)):
             replace = compiled(source).replacer(replacement)
             return lambda draft: replace(first(draft))
+        case "capture", (syntax.Regex(source=source),):
+            capture = compiled(source).capture
+            return lambda draft: capture(first(draft))
         case "replace_prefix", (syntax.Text(value=old), syntax.Text(value=new)):
             return lambda draft: _replace_prefix(first(draft), old, new)
         case "strip_prefix", (syntax.Text(value=prefix),):
@@ -331,6 +356,8 @@ def _call(node: syntax.Call, scope: Scope) -> Value:
             return lambda draft: e164(first(draft), country)
         case "lower", _:
             return lambda draft: first(draft).lower()
+        case "registered", _:
+            return lambda draft: draft.facts.registered(canonical_user(first(draft)))
         case "length", _:
             return lambda draft: len(first(draft))
         case _:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 Class = Literal["3xx", "4xx", "5xx", "6xx"]
@@ -84,12 +84,14 @@ class Group:
 class Hop:
     """One trunk to try; ``on`` are the failures of an earlier hop that lead here (first hop: none).
 
-    A hop to a ``group`` names no trunk: whose turn it is is found out when the call is sent.
+    A hop to a ``group`` names no trunk: whose turn it is is found out when the call is sent. ``edits`` are
+    made for this hop alone, after those of the route.
     """
 
     trunk: str
     on: tuple[Failure, ...] = ()
     group: Group | None = None
+    edits: tuple[Edit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,11 @@ class Route:
     longest: int | None = None
     answers: tuple[AnswerAs, ...] = ()
     record: bool = False
+
+    def at(self, index: int) -> Route:
+        """The route with the edits of ``hops[index]`` among its own: what leaves there."""
+        own = self.hops[index].edits
+        return replace(self, edits=self.edits + own) if own else self
 
     def next_hop(self, index: int, failure: Failure) -> int | None:
         """Index of the next hop to try after ``hops[index]`` failed so; None ends the call."""

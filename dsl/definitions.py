@@ -29,7 +29,7 @@ class Definitions:
 
     def scope(self, zone: ZoneInfo | None) -> Scope:
         """What the rules of a file in ``zone`` see."""
-        return Scope(self.lists, self.groups, self.known.tables, zone)
+        return Scope(self.lists, self.groups, self.known.tables, self.known.services, zone)
 
     def read_lists(self, source: Source, node: Node) -> None:
         """Read ``lists:``, names of texts."""

@@ -6,7 +6,7 @@ that the next rule sees it without a copy of everything else.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from dsl.decision import (
     AnswerAs,
@@ -23,6 +23,7 @@ from dsl.decision import (
 )
 from dsl.facts import Facts
 from dsl.ownership import is_name, long_name, matches_glob, spellings
+from dsl.services import NO_ANSWERS, Said
 
 Lookup = Callable[[str], str | None]
 
@@ -89,7 +90,7 @@ class Draft:
         "_headers", "allow", "answers", "asserted_display", "asserted_user", "deny", "downgrade", "edits",
         "facts", "from_display", "from_host", "from_param", "from_scheme", "from_type", "from_user",
         "header", "hooks", "limits", "longest", "prefer", "record", "redirects", "ring", "ruri_host",
-        "ruri_param", "ruri_scheme", "ruri_type", "ruri_user", "srtp", "tags",
+        "ruri_param", "ruri_scheme", "ruri_type", "ruri_user", "said", "srtp", "tags",
     )  # fmt: skip
 
     def __init__(self, facts: Facts) -> None:
@@ -122,6 +123,7 @@ class Draft:
         self.limits: tuple[Limit, ...] = ()
         self.tags: tuple[str, ...] = ()
         self.hooks: tuple[str, ...] = ()
+        self.said: Mapping[str, Said] = NO_ANSWERS  # by services, by whole names: lookup.NAME.VARIABLE
         self.record: bool = False
 
     def edit_param(self, edit: SetParam) -> None:

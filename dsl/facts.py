@@ -21,6 +21,11 @@ def no_header(name: str) -> str | None:
     return None
 
 
+def nobody_registered(user: str) -> bool:
+    """Answer for a system that no phone is registered with."""
+    return False
+
+
 def no_calls(trunk: str) -> int:
     """Answer for a quiet system: no trunk has a call."""
     return 0
@@ -37,9 +42,10 @@ class Facts:
     ``ip:ADDRESS``, the pin ``sha256/HEX``. ``now`` is in POSIX seconds. ``header`` gives
     the first field of a name in any case, or None; ``ruri_param`` and ``from_param`` do so for the
     parameters of the URIs, in small letters. ``calls`` gives the calls that a trunk holds now, and for
-    an empty name all calls; ``tags`` are what hooks have said of the call. ``auth_user`` has proved its
-    password for ``auth_realm``. ``redirected_from`` is whom the call was for before its callee redirected it,
-    ``referred_by`` who transferred the caller to whom it is for.
+    an empty name all calls, ``registered`` says whether a user's phone is; ``tags`` are what hooks have
+    said of the call. ``auth_user`` has proved its password for ``auth_realm``. ``redirected_from`` is whom
+    the call was for before its callee redirected it, ``referred_by`` who transferred the caller to whom it
+    is for.
     ``emergency``: it is for an emergency service. Of an ``unchallenged`` call no rule asks for a password.
     ``asserted_*`` is whom the caller's network says that it is, where the trunk is listened to.
     """
@@ -91,6 +97,7 @@ class Facts:
     referred_by: str = ""
     emergency: bool = False
     unchallenged: bool = False
+    registered: Callable[[str], bool] = nobody_registered
 
     def __copy__(self) -> Facts:
         """A copy; without this, one build could make it and the other not."""

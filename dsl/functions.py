@@ -29,6 +29,12 @@ FUNCTIONS: dict[str, Function] = {
         'replace(to.user, /^00/, "+")',
         r"every match of the pattern replaced; \1 to \9 are its groups",
     ),
+    "capture": Function(
+        ("text", "pattern"),
+        "text",
+        'capture(header("X-Id"), /id=(\\d+)/)',
+        "the first group of the first match, else the match, or empty",
+    ),
     "strip_prefix": Function(
         ("text", "literal"), "text", 'strip_prefix(to.user, "0")', "without that beginning, if it has it"
     ),
@@ -57,6 +63,9 @@ FUNCTIONS: dict[str, Function] = {
         ("literal",), "host", 'from.param("tgrp")', "the same of the URI in the From header"
     ),
     "calls": Function(("trunk",), "number", 'calls("carrier")', "how many calls that trunk has now"),
+    "registered": Function(
+        ("text",), "truth", "registered(to.user)", "whether a phone of that user is registered with us"
+    ),
     "lower": Function(("text",), "text", "lower(to.user)", "in lower case"),
     "length": Function(("text",), "number", "length(to.user)", "the number of characters"),
     "number": Function(

@@ -129,13 +129,18 @@ def arrange(rules: Sequence[tuple[Entry, Demands]]) -> tuple[Item, ...]:
     return tuple(items)
 
 
+def _ends(outcome: Outcome) -> bool:
+    """Whether nothing is asked after it, and it waits for nobody."""
+    return outcome.ending is not None and not outcome.asks
+
+
 def _longest_run(rules: Sequence[tuple[Entry, Demands]], at: int) -> tuple[Hashable, int]:
     """The text that tells most rules from ``at`` on apart, and how many rules can be filed by it."""
     best: Hashable = None
     most, length = 1, 0
     for subject in rules[at][1]:
         end = at
-        while end < len(rules) and subject in rules[end][1] and rules[end][0][1].ending is not None:
+        while end < len(rules) and subject in rules[end][1] and _ends(rules[end][0][1]):
             end += 1
         apart = len({option for _, demands in rules[at:end] for option in demands[subject].options})
         if apart > most:

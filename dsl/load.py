@@ -28,6 +28,7 @@ from dsl.scope import NOTHING_NAMED
 from dsl.shadow import report_shadowed
 from dsl.simulate import RouteTest
 from dsl.source import Source, text_of
+from dsl.unasked import report_unasked
 
 _RULE_KEYS = ("name", "when", "then")
 _FILE_KEYS = ("rules", "tests", "lists", "groups", "zone")
@@ -100,7 +101,9 @@ class _Loader:
                 test = read_test(source, node, self._known, zone)
                 if test is not None:
                     self.tests.append(test)
-        report_shadowed(self.rules, {source.path: source for source in self._sources})
+        sources = {source.path: source for source in self._sources}
+        report_shadowed(self.rules, sources)
+        report_unasked(self.rules, sources)
 
     def _rule(self, source: Source, node: Node) -> None:
         breathe()

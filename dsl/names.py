@@ -12,6 +12,7 @@ from dsl.arrival import Arrival
 from dsl.decision import Group
 from dsl.parse import Problem
 from dsl.scope import GROUP, LIST, TABLE, Scope
+from dsl.services import ANSWERED, LOOKUP, Service, VariableType
 from dsl.table import Table
 
 
@@ -24,6 +25,7 @@ def no_emergency(called: Party) -> bool:
 class Known:
     """The names that rules may use; None leaves a kind of name unchecked. ``tables`` could be read.
 
+    ``services`` are those that rules may ask, but for ``broken_services``.
     ``arrivals`` says of each trunk how calls come from it, and ``emergency`` which calls are emergency calls,
     for the tests beside the rules; ``recordings`` whether there is a place for them.
     """
@@ -34,6 +36,8 @@ class Known:
     hooks: frozenset[str] | None = None
     tables: Mapping[str, Table] = field(default_factory=dict)
     broken_tables: frozenset[str] = frozenset()
+    services: Mapping[str, Service] = field(default_factory=dict)
+    broken_services: frozenset[str] = frozenset()
     realms: frozenset[str] | None = None
     arrivals: Mapping[str, Arrival] = field(default_factory=dict)
     emergency: Callable[[Party], bool] = no_emergency
@@ -113,6 +117,30 @@ class Names:
         if hooks is not None and name.value not in hooks:
             hint = suggest(name.value, hooks) or f"it would be hooks/{name.value}.py"
             self.report(name, f'there is no hook "{name.value}"', hint)
+
+    def service(self, node: syntax.Node, name: str) -> Service | None:
+        """The service of this name; None where it was reported, or could not be read."""
+        found = self._known.services.get(name)
+        if name in self._known.broken_services:
+            self.broken = True
+        elif found is None:
+            hint = suggest(name, self._known.services) or "give its URL under `lookups:` in sbc.yaml"
+            self.report(node, f'there is no lookup "{name}"', hint)
+        return found
+
+    def variable(self, node: syntax.VariableRef) -> VariableType | None:
+        """The type of a variable; None where it was reported, or its service could not be read."""
+        service = self.service(node, node.service)
+        if service is None:
+            return None
+        kind = service.type_of(node.variable)
+        if kind is None:
+            known = (*service.answers, ANSWERED)
+            named = node.variable or "VARIABLE"
+            hint = suggest(named, known) if len(known) > 1 and node.variable else ""
+            hint = hint or f"write answers: {{{named}: text}} under `{LOOKUP}{service.name}` in sbc.yaml"
+            self.report(node, f"the lookup {service.name} answers no {node.variable!r}", hint)
+        return kind
 
     def realm(self, realm: syntax.Text) -> None:
         """Check the realm of a challenge."""

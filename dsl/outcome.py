@@ -41,6 +41,7 @@ from dsl.decision import (
 )
 from dsl.draft import Draft, EditedHeaders, with_param
 from dsl.facts import USERS, Facts
+from dsl.question import Ending, Question, asking
 from dsl.scope import GROUP, TABLE, Scope
 
 SRTP: dict[str, Srtp] = {"require": "required", "offer": "offer", "accept": "accept", "no": "off"}
@@ -64,7 +65,6 @@ _UNWANTED_IN_PARAM = re.compile(rf'[{CONTROLS}\s<>"]+')
 _UNWANTED_IN_TARGET = re.compile(rf'[{CONTROLS}\s<>",]+')
 
 Step = Callable[[Draft], None]
-Ending = Callable[[Draft], Decision]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,8 @@ class Outcome:
     """One then, compiled; ``ending`` is None for ``continue``.
 
     ``fixed`` is the decision where no fact and no earlier rule enters into it; ``trunks`` are
-    those that it can route to, ``realm`` is whose password it asks for, empty for none.
+    those that it can route to, ``realm`` is whose password it asks for, empty for none. ``asks`` are the
+    services that it asks; ``ends``: no rule after it is asked about a call that it takes.
     """
 
     steps: tuple[Step, ...]
@@ -81,9 +82,11 @@ class Outcome:
     trunks: tuple[str, ...]
     realm: str
     place: str
+    asks: tuple[str, ...] = ()
+    ends: bool = True
 
-    def run(self, draft: Draft) -> Decision | None:
-        """Do the actions; None where the next rule is to be asked."""
+    def run(self, draft: Draft) -> Decision | Question | None:
+        """Do the actions; None where the next rule is to be asked, a question where a service is first."""
         facts = draft.facts
         if self.realm and not facts.unchallenged and not (facts.auth_user and facts.auth_realm == self.realm):
             return Challenge(self.realm, self.place, draft.tags)
@@ -92,24 +95,52 @@ class Outcome:
         return None if self.ending is None else self.ending(draft)
 
 
-def compile_outcome(actions: tuple[syntax.Node, ...], place: str, scope: Scope) -> Outcome:
-    """Compile a checked then; ``place`` is what its decisions say in ``rule``."""
+def compile_outcome(actions: tuple[syntax.Node, ...], place: str, scope: Scope, before: int = 0) -> Outcome:
+    """Compile a checked then; ``place`` is what its decisions say in ``rule``.
+
+    ``before`` are the actions of the same then that stand before these.
+    """
     name = place.rpartition(" (")[0]  # counts go on when a reload has moved the rule
-    made = [_step(action, f"{name} #{at}", scope) for at, action in enumerate(actions)]
+    asked = [at for at, action in enumerate(actions) if isinstance(action, syntax.AskAction)]
+    first = actions[: asked[0]] if asked else actions
+    made = [_step(action, f"{name} #{at}", scope) for at, action in enumerate(first, before)]
     steps = tuple(step for step in made if step is not None)
     last = actions[-1]
     realm = next((each.realm.value for each in actions if isinstance(each, syntax.ChallengeAction)), "")
+    if asked:
+        rest = actions[asked[0] + 1 :] or (syntax.ContinueAction(last.end, last.end),)
+        behind = compile_outcome(rest, place, scope, before + len(first) + 1)
+        return _asking(actions[asked[0]], steps, behind, realm, scope)
     ending = _ending(last, place, scope)
-    trunks: tuple[str, ...] = ()
-    if isinstance(last, syntax.RouteAction):
-        trunks = tuple(dict.fromkeys(name for hop in last.hops for name in _targets(hop.target, scope)))
+    trunks = _trunks(last, scope)
     fixed = None
     if ending is not None and not realm and all(_is_constant(action) for action in actions):
         draft = Draft(Facts())
         for step in steps:
             step(draft)
-        fixed = ending(draft)
-    return Outcome(steps, ending, fixed, trunks, realm, place)
+        ended = ending(draft)
+        fixed = ended if not isinstance(ended, Question) else None
+    return Outcome(steps, ending, fixed, trunks, realm, place, (), ending is not None)
+
+
+def _asking(
+    action: syntax.Node, steps: tuple[Step, ...], behind: Outcome, realm: str, scope: Scope
+) -> Outcome:
+    """A then that asks a service after ``steps``, and goes on as ``behind`` when that has answered."""
+    assert isinstance(action, syntax.AskAction) and action.otherwise is not None, "the checker saw to it"
+    service = scope.services[action.name.value]
+    otherwise = _ending(action.otherwise, behind.place, scope)
+    ask = asking(service, behind.place, behind.run, otherwise)
+    trunks = tuple(dict.fromkeys((*_trunks(action.otherwise, scope), *behind.trunks)))
+    ends = behind.ends and otherwise is not None
+    return Outcome(steps, ask, None, trunks, realm, behind.place, (service.name, *behind.asks), ends)
+
+
+def _trunks(last: syntax.Node, scope: Scope) -> tuple[str, ...]:
+    """Every trunk that an ending can route to."""
+    if not isinstance(last, syntax.RouteAction):
+        return ()
+    return tuple(dict.fromkeys(name for hop in last.hops for name in _targets(hop.target, scope)))
 
 
 def _is_constant(action: syntax.Node) -> bool:
@@ -125,7 +156,9 @@ def _is_constant(action: syntax.Node) -> bool:
         case syntax.LimitAction() | syntax.RedirectAction():
             return False
         case syntax.RouteAction(hops=hops):
-            return not any(isinstance(hop.target, syntax.Lookup) for hop in hops)
+            return not any(isinstance(hop.target, syntax.Lookup) for hop in hops) and all(
+                _is_constant(edit) for hop in hops for edit in hop.edits
+            )
     return True
 
 
@@ -185,10 +218,20 @@ def _editing(edit: RemoveHeader | CopyHeader) -> Step:
 
 
 def _limiting(action: syntax.LimitAction, place: str, scope: Scope) -> Step:
-    key, calls, seconds = value(action.key, scope), int(action.calls.value), _PERIODS[action.period]
+    key, seconds = value(action.key, scope), _PERIODS[action.period]
     refusal, status, reason = action.refusal, 503, ""
     if refusal is not None:
         status, reason = int(refusal.status.value), refusal.reason.value if refusal.reason else ""
+
+    if isinstance(action.calls, syntax.Lookup):
+        find = value(action.calls, scope)
+
+        def limit_found(draft: Draft) -> None:
+            most = int(find(draft) or 0)  # whom the table does not know has none
+            draft.limits += (Limit(f"{place} {key(draft)}", most, seconds, status, reason),)
+
+        return limit_found
+    calls = int(action.calls.value)
 
     def limit(draft: Draft) -> None:
         draft.limits += (Limit(f"{place} {key(draft)}", calls, seconds, status, reason),)
@@ -264,18 +307,55 @@ def _routing(action: syntax.RouteAction, place: str, scope: Scope) -> Ending:
         for hop, known in zip(action.hops, fixed, strict=True)
     ]
     asks = any(find is not None for find, _ in finders)
+    edits = tuple(tuple(_steps(hop.edits, scope)) for hop in action.hops)
+    if any(edits):
+        return _routing_with(finders, edits, place)
 
     def route(draft: Draft) -> Decision:
         hops = _found(finders, draft) if asks else fixed
-        if not hops:
-            return Reject(404, "No route", place, draft.tags)
-        return Route(
-            hops, tuple(draft.edits), draft.srtp, draft.downgrade, place, draft.hooks, draft.tags,
-            draft.codecs, draft.ring, draft.limits, draft.redirects, draft.longest,
-            draft.answers, draft.record,
-        )  # fmt: skip
+        return _route(hops, place, draft)
 
     return route
+
+
+def _route(hops: tuple[Hop, ...], place: str, draft: Draft) -> Decision:
+    if not hops:
+        return Reject(404, "No route", place, draft.tags)
+    return Route(
+        hops, tuple(draft.edits), draft.srtp, draft.downgrade, place, draft.hooks, draft.tags, draft.codecs,
+        draft.ring, draft.limits, draft.redirects, draft.longest, draft.answers, draft.record,
+    )  # fmt: skip
+
+
+def _routing_with(
+    finders: list[tuple[Value | None, Hop]], edits: tuple[tuple[Step, ...], ...], place: str
+) -> Ending:
+    """A route of which some hops have edits of their own: each begins with what the rules have made."""
+
+    def route(draft: Draft) -> Decision:
+        own = [
+            (find, replace(hop, edits=_aside(steps, draft)) if steps else hop)
+            for (find, hop), steps in zip(finders, edits, strict=True)
+        ]
+        return _route(_found(own, draft), place, draft)
+
+    return route
+
+
+def _aside(steps: tuple[Step, ...], draft: Draft) -> tuple[Edit, ...]:
+    """The edits that ``steps`` make, of which the draft of the call sees nothing."""
+    other = Draft(edited(draft.facts, draft.edits))
+    other.tags = draft.tags
+    for step in steps:
+        step(other)
+    return tuple(other.edits)
+
+
+def _steps(edits: tuple[syntax.Node, ...], scope: Scope) -> Iterator[Step]:
+    for edit in edits:
+        step = _step(edit, "", scope)
+        if step is not None:
+            yield step
 
 
 def _found(finders: list[tuple[Value | None, Hop]], draft: Draft) -> tuple[Hop, ...]:
@@ -286,7 +366,7 @@ def _found(finders: list[tuple[Value | None, Hop]], draft: Draft) -> tuple[Hop, 
         if hop.group is not None:
             hops.setdefault(GROUP + hop.group.name, hop)
         elif name:
-            hops.setdefault(name, Hop(name, hop.on))
+            hops.setdefault(name, Hop(name, hop.on, None, hop.edits))
     return tuple(hops.values())
 
 

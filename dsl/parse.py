@@ -45,7 +45,7 @@ _PARSER = Lark(
 
 _ACTION_LINE = re.compile(
     r"^[ \t]*(?:route|reject|redirect|challenge|set|remove|copy|require|offer|accept|no|forbid|warn|allow"
-    r"|deny|prefer|refuse|pass|follow|ring|at|answer|limit|tag|call|continue)\b",
+    r"|deny|prefer|refuse|pass|follow|ring|at|answer|limit|tag|call|ask|continue)\b",
     re.MULTILINE,
 )
 _blanks = re.compile(r"[^\n]").sub
@@ -68,11 +68,18 @@ def parse_actions(text: str) -> tuple[tuple[syntax.Node, ...] | None, tuple[Prob
         if problem is None:
             break
         problems.append(problem)
-        following = _ACTION_LINE.search(text, _line_end(text, problem.offset))
+        following = _ACTION_LINE.search(text, _line_end(text, _out_of_braces(text, problem.offset)))
         if following is None:
             return None, tuple(problems)
         rest = _blanks(" ", text[: following.start()]) + text[following.start() :]
     return None if problems else actions, tuple(problems)
+
+
+def _out_of_braces(text: str, offset: int) -> int:
+    """``offset``, or where the braces around it are closed: behind a mistake in them no action begins."""
+    before = text[:offset]
+    inside = before.count("{") > before.count("}")
+    return max(text.find("}", offset), offset) if inside else offset
 
 
 def _line_end(text: str, offset: int) -> int:
@@ -134,6 +141,8 @@ _WORDS = {
     "PLUS": "+",
     "EQUAL": "=",
     "SEMICOLON": ";",
+    "LBRACE": "{",
+    "RBRACE": "}",
 }
 _SLIPS = {
     "&": "write and",

@@ -60,6 +60,14 @@ class Pattern:
     def _search(self, text: str) -> object:
         return self._exact.search(text.encode("utf-8", "surrogatepass"))
 
+    def capture(self, text: str) -> str:
+        """The first group of the first match, without groups all of that; empty where there is none.
+
+        Only the first 4096 characters count.
+        """
+        found = self._exact.search(_whole_characters(text[:MAX_TEXT]))
+        return (found.group(1 if self.groups else 0) or "") if found is not None else ""
+
     def replacer(self, replacement: str) -> Callable[[str], str]:
         r"""Make a function that replaces every match; ``\1`` to ``\9`` stand for groups.
 
@@ -111,9 +119,13 @@ def _ungrouped(found: re.Match[str]) -> str:
     return "" if found[1] else found[0]
 
 
+def _whole_characters(text: str) -> str:
+    """``text`` without lone surrogates, which RE2 refuses."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
 def _replace(exact: re2._Regexp, pieces: list[str | int], text: str) -> str:
-    if not text.isascii():
-        text = text.encode("utf-8", "replace").decode("utf-8")  # RE2 refuses lone surrogates
+    text = _whole_characters(text)
     out: list[str] = []
     at = 0
     for found in exact.finditer(text):

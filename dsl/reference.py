@@ -45,8 +45,10 @@ Written by `python -m dsl.reference` from the tables that the checker works with
 | `zone` | the time zone of the file's rules and tests, such as `Europe/Berlin`; the server's own without it |
 
 Lists and groups are known in all files. Tables are CSV files that `tables:` in `sbc.yaml` names; their first line
-names the columns, `prefix` among them, and the prefix `*` fits every number. `table.NAME[to.user].COLUMN` is a cell
-of the row with the longest prefix that fits, empty where none does.
+names the columns. With `prefix` among them `table.NAME[to.user].COLUMN` is a cell of the row with the longest prefix
+that fits; with `key` of the row of that very text, such as `table.NAME[trunk].COLUMN` (such a table may be a YAML
+file, `KEY: {COLUMN: text}`); with `date` of that day, `table.NAME[date].COLUMN`, a row being a day or a range of
+them. The prefix or key `*` fits everything else, and a cell is empty where no row fits.
 """
 _CONDITIONS = """
 ## Conditions
@@ -92,6 +94,12 @@ they see is what is sent on, recorded and given to hooks.
 |---|---|---|
 """
 _ACTIONS = """
+## Answers of services
+
+`lookup.NAME.VARIABLE` is what a service has answered to an `ask`, in the rules and actions behind it: a text, a number
+or a boolean, as `answers` in `sbc.yaml` says. Before that, and without an answer, it is empty, no number, or false;
+`lookup.NAME.answered` is true once there was an answer. How services are named and asked is in [lookups.md](lookups.md).
+
 ## Actions
 
 | written | does |
@@ -112,11 +120,13 @@ _ACTIONS = """
 | `at most N hours` | then both sides get BYE, counted from the answer (or `minutes`, `seconds`; 31 days at most) |
 | `answer F, F as N "reason"` | the caller hears N in place of these statuses of 400 to 699, or `4xx`, `5xx`, `6xx` |
 | `limit N calls per text` | at most N calls at once for each value of the text; one more is refused with 503 |
+| `limit table.NAME[text].COLUMN calls per text` | the number stands in a table; 0 where no row fits |
 | `limit N calls a second per text` | at most N new calls a second (or `a minute`, `a hour`) |
 | `... else reject 486 "Busy"` | behind a limit: the answer instead of 503 |
 | `tag text` | the call's record bears this text; later rules see it in `call.tags` |
 | `record` | what is said is kept in files; see [recording.md](recording.md) |
 | `call hook "NAME"` | runs the hook hooks/NAME.py for this call; see [hooks.md](hooks.md) |
+| `ask "NAME" else ENDING` | asks a service, and ends so without an answer; see [lookups.md](lookups.md) |
 | `challenge "realm"` | goes on only for who has proved a password of the realm; 407 for all others |
 
 and then exactly one ending:
@@ -124,9 +134,12 @@ and then exactly one ending:
 | written | does |
 |---|---|
 | `route T then T on F, F then T` | sends the call to a target, upon a failure to the next that lists it |
+| `route T with {{ set PART = text }} then T` | `set`, `remove header` and `copy header` for this hop alone |
 | `reject N "reason"` | answers with 400 to 699 |
 | `redirect text, text` | answers 302 with these SIP URIs; 500 where what was made of facts is none |
 | `continue` | keeps what was set and goes on to the next rule |
+
+A then may also end with an `ask`: with an answer the next rules are asked. Its ENDING is one of these four.
 
 PART is one of {parts}.
 

@@ -19,7 +19,9 @@ from dsl.errors import Diagnostic
 from dsl.facts import Facts
 from dsl.index import Demands, Entry, Item, arrange, demands_of
 from dsl.outcome import Outcome
+from dsl.question import Question
 from dsl.scope import Scope
+from dsl.services import UNANSWERED, Answer, Answers
 from dsl.simulate import RouteTest, run_test
 from dsl.trace import deciding, describe
 
@@ -96,13 +98,39 @@ class RuleSet:
     def __len__(self) -> int:
         return len(self.rules)
 
-    def decide(self, facts: Facts) -> Decision:
-        """The decision of the first rule that holds; 404 when none does."""
+    def decide(self, facts: Facts, answers: Answers = UNANSWERED) -> Decision:
+        """The decision of the first rule that holds; 404 when none does.
+
+        ``answers`` are those of the services that rules ask, of which no other is asked.
+        """
+        decision = self.begin(facts)
+        while isinstance(decision, Question):
+            decision = self.go_on(decision, answers.get(decision.service.name))
+        return decision
+
+    def begin(self, facts: Facts) -> Decision | Question:
+        """The same, or the first question that is asked on the way to it."""
         draft = Draft(facts)
         if facts.method != "INVITE":
             return self._decide_outside(draft)
-        touched = False
-        for test, outcome, filed in self._by_trunk.get(facts.trunk, self._general):
+        return self._walk(self._by_trunk.get(facts.trunk, self._general), draft, False)
+
+    def go_on(self, question: Question, answer: Answer | None) -> Decision | Question:
+        """Go on from where a question was asked, with its answer; None where there is none."""
+        decision = question.answered(answer)
+        if decision is not None:
+            return decision
+        items = self._by_trunk.get(question.draft.facts.trunk, self._general)
+        at = 0
+        for _, outcome, _ in items:
+            at += 1
+            if outcome is not None and outcome.place == question.place:
+                break
+        return self._walk(items[at:], question.draft, True)
+
+    def _walk(self, items: tuple[Item, ...], draft: Draft, touched: bool) -> Decision | Question:
+        decision: Decision | Question | None
+        for test, outcome, filed in items:
             if filed is not None:
                 for _, (test, outcome) in filed.candidates(draft):
                     if test(draft):
@@ -125,12 +153,16 @@ class RuleSet:
         for test, outcome in self.outside:
             if test(draft):
                 decision = outcome.run(draft)
+                while isinstance(decision, Question):  # nobody waits with it
+                    decision = decision.answered(None)
                 if decision is not None:
                     return decision
         return NO_ROUTE if not draft.tags else _no_route(draft)
 
-    def explain(self, facts: Facts) -> tuple[Decision, list[str]]:
+    def explain(self, facts: Facts, answers: Answers = UNANSWERED) -> tuple[Decision, list[str]]:
         """The same decision, and a line for each rule: whether it held and what decided that."""
+        if facts.method != "INVITE":
+            answers = UNANSWERED
         draft = Draft(facts)
         trace: list[str] = []
         for rule in self.rules:
@@ -144,6 +176,11 @@ class RuleSet:
                 trace.append(f"{rule.place}: no, because {cause}")
                 continue
             decision = rule.outcome.run(draft)
+            while isinstance(decision, Question):
+                asked = decision.service.name
+                answer = answers.get(asked)
+                cause += f"; {asked} is asked, and {'answers' if answer is not None else 'does not answer'}"
+                decision = decision.answered(answer)
             if decision is None:
                 trace.append(f"{rule.place}: yes, because {cause}; it continues")
                 continue
@@ -171,3 +208,13 @@ def trunks_asked(atoms: Iterable[Atom]) -> tuple[str, ...] | None:
         if atom.subject == ("fact", "trunk") and atom.kind == "is":
             return tuple(dict.fromkeys(str(each) for each in atom.options))
     return None
+
+
+def is_of_calls(atoms: Iterable[Atom]) -> bool:
+    """Whether a rule demands an INVITE: then those count before it that take every call."""
+    return any(
+        [
+            atom.subject == ("fact", "method") and atom.kind == "is" and atom.options == ("INVITE",)
+            for atom in atoms
+        ]
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import tzinfo
 
 from dsl.decision import Group
+from dsl.services import Service
 from dsl.table import Table
 
 LIST, TABLE, GROUP = "list.", "table.", "group."
@@ -19,6 +20,7 @@ class Scope:
     lists: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     groups: Mapping[str, Group] = field(default_factory=dict)
     tables: Mapping[str, Table] = field(default_factory=dict)
+    services: Mapping[str, Service] = field(default_factory=dict)
     zone: tzinfo | None = None
 
 

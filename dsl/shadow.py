@@ -16,7 +16,8 @@ from dsl.atoms import Atom, contradicts, implies, keys_implied, keys_of
 from dsl.breath import breathe
 from dsl.check_actions import PARTS, SIDES
 from dsl.facts import FACTS
-from dsl.ruleset import Rule
+from dsl.ruleset import Rule, is_of_calls
+from dsl.services import LOOKUP
 from dsl.source import Source
 
 _ALWAYS = "always"
@@ -35,27 +36,19 @@ def report_shadowed(rules: Iterable[Rule], sources: Mapping[str, Source]) -> Non
         if any(contradicts(one, other) for one, other in combinations(atoms, 2)):
             hint = "two of its conditions can never be true together"
             source.report_at(rule.line, rule.col, "this rule never holds", hint, "warning")
-        shadows = outside if rule.names_method and not _of_calls(atoms) else of_calls
+        shadows = outside if rule.names_method and not is_of_calls(atoms) else of_calls
         taken = shadows.over(atoms)
         if taken is not None:
             what = "every call" if not taken.atoms else "all its calls"
             message = f"this rule is never reached: {taken.place} takes {what}"
             hint = "move it up, or narrow the rule that takes its calls"
             source.report_at(rule.line, rule.col, message, hint, "warning")
-        elif rule.outcome.ending is not None:
+        elif rule.outcome.ends:
             of_calls.add(index, rule, atoms)
             if rule.names_method:
                 outside.add(index, rule, atoms)
         for each in (of_calls, outside):
-            each.note_writes(index, rule.then if rule.outcome.ending is None else ())
-
-
-def _of_calls(atoms: tuple[Atom, ...]) -> bool:
-    """Whether a rule demands an INVITE: then those count before it that take every call."""
-    return any(
-        atom.subject == ("fact", "method") and atom.kind == "is" and atom.options == ("INVITE",)
-        for atom in atoms
-    )
+            each.note_writes(index, rule.then if not rule.outcome.ends else ())
 
 
 class _Shadows:
@@ -87,6 +80,8 @@ class _Shadows:
                 action, syntax.SetHeaderAction | syntax.RemoveHeaderAction | syntax.CopyHeaderAction
             ):
                 self._written["header"] = index
+            elif isinstance(action, syntax.AskAction):
+                self._written[LOOKUP + action.name.value] = index
             elif isinstance(action, syntax.TagAction):
                 self._written[FACTS["call.tags"].attribute] = index
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dsl.check_actions import PARTS
-from dsl.decision import Challenge, Decision, Redirect, Reject, Route, SetHeader, SetPart
+from dsl.decision import Challenge, Decision, Hop, Redirect, Reject, Route, SetHeader, SetPart
 from dsl.errors import Diagnostic
 from dsl.facts import Facts
 from dsl.scope import GROUP
+from dsl.services import Answers
 
-Explain = Callable[[Facts], tuple[Decision, list[str]]]
+#: How what leaves at one target of a route is asked: ``at carrier from.user``.
+AT = "at "
+Explain = Callable[[Facts, Answers], tuple[Decision, list[str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +30,17 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class RouteTest:
-    """One entry of ``tests:``: a call and what is expected to become of it."""
+    """One entry of ``tests:``: a call, what services answer, and what is expected to become of it."""
 
     path: str
     facts: Facts
     expected: tuple[Expectation, ...]
+    answers: Answers = field(default_factory=dict)
 
 
 def run_test(test: RouteTest, explain: Explain) -> list[Diagnostic]:
     """A diagnostic for each expectation that fails, the reason being the rule that decided."""
-    decision, trace = explain(test.facts)
+    decision, trace = explain(test.facts, test.answers)
     failures = []
     for each in test.expected:
         found = observe(decision, test.facts, each.key)
@@ -66,8 +70,12 @@ def observe(decision: Decision, facts: Facts, key: str) -> tuple[str, ...]:
 
 
 def _observe_route(route: Route, facts: Facts, key: str) -> tuple[str, ...]:
+    if key.startswith(AT):
+        target, _, what = key.removeprefix(AT).partition(" ")
+        found = next((at for at, hop in enumerate(route.hops) if _target(hop) == target), None)
+        return _observe_route(route.at(found), facts, what) if found is not None else ()
     if key == "route":
-        return tuple(GROUP + hop.group.name if hop.group else hop.trunk for hop in route.hops)
+        return tuple(map(_target, route.hops))
     if key in ("codecs", "ring", "longest", "answers", "limits", "hooks", "record"):
         return _observe_more(route, key)
     if key in ("srtp", "downgrade", "redirects"):
@@ -82,6 +90,10 @@ def _observe_route(route: Route, facts: Facts, key: str) -> tuple[str, ...]:
         edit.value for edit in route.edits if isinstance(edit, SetHeader) and edit.name.lower() == name
     ]
     return (headers[-1],) if headers else ()
+
+
+def _target(hop: Hop) -> str:
+    return GROUP + hop.group.name if hop.group else hop.trunk
 
 
 def _observe_more(route: Route, key: str) -> tuple[str, ...]:

@@ -81,6 +81,23 @@ class FactRef(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class VariableRef(Node):
+    """What a service has answered: ``name`` is ``lookup.NAME.VARIABLE``, whole."""
+
+    name: str
+
+    @property
+    def service(self) -> str:
+        """The name of the service."""
+        return self.name.split(".")[1]
+
+    @property
+    def variable(self) -> str:
+        """The name of the variable; empty where only a service is named."""
+        return self.name.partition(".")[2].partition(".")[2]
+
+
+@dataclass(frozen=True, slots=True)
 class Call(Node):
     """A function and its arguments."""
 
@@ -135,7 +152,7 @@ class Affix(Node):
 
     left: Node
     starts: bool
-    options: tuple[Text | FactRef, ...]
+    options: tuple[Text | FactRef | VariableRef, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,11 +203,13 @@ class FailureWord(Node):
 class HopClause(Node):
     """A target of a route and the failures that lead to it; no failures written is an empty tuple.
 
-    The target is a trunk in quotes, a group, or a table's column that names a trunk.
+    The target is a trunk in quotes, a group, or a table's column that names a trunk; ``edits`` are for this
+    hop alone.
     """
 
     target: Text | FactRef | Lookup
     on: tuple[FailureWord, ...]
+    edits: tuple[Node, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -297,9 +316,12 @@ class AnswerAction(Node):
 
 @dataclass(frozen=True, slots=True)
 class LimitAction(Node):
-    """``limit 10 calls per from.user`` or ``limit 2 calls a second per trunk``; ``period`` may be empty."""
+    """``limit 10 calls per from.user`` or ``limit 2 calls a second per trunk``; ``period`` may be empty.
 
-    calls: Number
+    ``calls`` may stand in a table.
+    """
+
+    calls: Number | Lookup
     period: str
     key: Node
     refusal: RejectAction | None
@@ -317,6 +339,14 @@ class HookAction(Node):
     """``call hook "name"``."""
 
     name: Text
+
+
+@dataclass(frozen=True, slots=True)
+class AskAction(Node):
+    """``ask "name" else ...``; ``otherwise`` is what becomes of the call without an answer."""
+
+    name: Text
+    otherwise: Node | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,24 +1,31 @@
-"""Tables of number prefixes: a CSV file whose longest fitting prefix gives a row of columns.
+"""Tables: a CSV file, of which a number, a name or a date gives a row of columns.
 
-The first line names the columns, one of which is ``prefix``. A million rows fit in less than 200 MB because
-equal texts and equal rows are kept once; a look-up is one slice and one dictionary probe for each length
-that any prefix has.
+The first line names the columns. One of them says how a row is found: ``prefix``, by the longest number that
+what is asked begins with; ``key``, by what is asked itself, as a trunk's name; ``date``, by a day or a range
+of days. A million rows of prefixes fit in less than 200 MB because equal texts and equal rows are kept once;
+a look-up is one slice and one dictionary probe for each length that any prefix has.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import date, timedelta
 from io import StringIO
+
+from ruamel.yaml.nodes import MappingNode, ScalarNode
 
 from dsl.addresses import canonical_user
 from dsl.breath import breathe
 from dsl.errors import Diagnostic
 from dsl.numbers import number
+from dsl.source import Source, text_of
 
 Row = tuple[str, ...]
 
-PREFIX = "prefix"
+PREFIX, KEY, DATE = "prefix", "key", "date"
+KINDS = (PREFIX, KEY, DATE)
+_LONGEST_RANGE = 3700
 ANY = "*"
 _MOST_TOLD = 20
 _REMEMBERED = 10_000
@@ -30,15 +37,19 @@ Cell = tuple[int, int, str]
 class Table:
     """One table, immutable once it is filled."""
 
-    __slots__ = ("__weakref__", "_lengths", "_lines", "_rows", "_words", "columns", "name", "path")
+    __slots__ = (
+        "__weakref__", "_any", "_lengths", "_lines", "_rows", "_words", "columns", "kind", "name", "path"
+    )  # fmt: skip
 
     def __init__(self, name: str, path: str, columns: Row, reading: _Reading):
         self.name = name
         self.path = path
         self.columns = columns
+        self.kind = next(each for each in KINDS if each in columns)
         self._rows = rows = reading.rows
         self._lines = reading.lines
         self._words = tuple(map(tuple, reading.words))
+        self._any = rows.get("") if self.kind == KEY else None
         self._lengths = tuple(sorted({len(prefix) for prefix in rows}, reverse=True))
 
     def __len__(self) -> int:
@@ -53,6 +64,18 @@ class Table:
                 if found is not None:
                     return found
         return None
+
+    @property
+    def find(self) -> Callable[[str], Row | None]:
+        """What gives the row of a text, or of a date as ``20261224``; None where none fits."""
+        return self.row if self.kind == PREFIX else self._exactly
+
+    def _exactly(self, text: str) -> Row | None:
+        return self._rows.get(text) or self._any
+
+    def keys(self) -> Iterator[str]:
+        """What its rows are found by, but for the one that fits everything."""
+        return filter(None, self._rows)
 
     def values(self, column: str) -> Iterator[tuple[str, int]]:
         """Each distinct value of a column and the line where it stands first, 0 where that is not known."""
@@ -73,6 +96,11 @@ def read_table(name: str, path: str, text: str) -> tuple[Table | None, list[Diag
     if text and not text.endswith(("\n", "\r")):
         line, hint = text.count("\n") + 1, "end every line with a line break, the last one too"
         reading.tell(line, "the last line does not end: is the file cut short?", hint)
+    if path.endswith((".yaml", ".yml")):
+        found = _from_yaml(Source(path, text), reading)
+        if reading.diagnostics:
+            return None, reading.diagnostics
+        return Table(name, path, found, reading), []
     lines = csv.reader(_raw(text, reading), skipinitialspace=True)
     columns = reading.header(next(_records(lines, reading), (0, [])))
     if columns is None:
@@ -94,6 +122,39 @@ def _records(lines: Iterable[list[str]], reading: _Reading) -> Iterator[tuple[in
         reading.tell(lines.line_num, f"this is not CSV: {error}", "")  # type: ignore[attr-defined]
 
 
+def _from_yaml(source: Source, reading: _Reading) -> Row:
+    """Enter what a mapping says; the columns are those of all its entries, empty where one has none."""
+    rows = list(_written_in_yaml(source, reading))
+    columns = (KEY, *dict.fromkeys(name for _, _, row in rows for name in row))
+    if not reading.diagnostics and reading.header((1, list(columns))) is not None:
+        records = ((line, [key, *[row.get(each, "") for each in columns[1:]]]) for line, key, row in rows)
+        reading.rows_of(columns, records)
+    return columns
+
+
+def _written_in_yaml(source: Source, reading: _Reading) -> Iterator[tuple[int, str, dict[str, str]]]:
+    """The line, the key and the columns of each entry of ``office: {number: "+4930100"}``."""
+    root = source.compose()
+    reading.diagnostics += source.diagnostics
+    if not isinstance(root, MappingNode):
+        if not reading.diagnostics:
+            reading.tell(0, "no table", 'a mapping of keys to columns, such as office: {number: "+4930100"}')
+        return
+    for key, value in source.items(root):
+        line = source.place(key.start_mark.index)[0]
+        if not isinstance(value, MappingNode):
+            reading.tell(line, f"{key.value!r} has no columns", 'write such as office: {number: "+4930100"}')
+            continue
+        row: dict[str, str] = {}
+        for name, cell in source.items(value):
+            if isinstance(cell, ScalarNode):
+                row[name.value] = text_of(cell)
+            else:
+                reading.tell(line, f"{name.value} of {key.value!r} is no single value", "write one text")
+        yield line, key.value, row
+    reading.diagnostics += [each for each in source.diagnostics if each not in reading.diagnostics]
+
+
 def _raw(text: str, reading: _Reading) -> Iterator[str]:
     """The lines of a file; ``reading`` has the last one."""
     for line in StringIO(text):
@@ -111,6 +172,7 @@ class _Reading:
         self.lines: list[dict[str, int]] = []
         self.words: list[list[Cell]] = []
         self.raw = ""
+        self._kind = PREFIX
 
     def tell(self, line: int, message: str, hint: str) -> None:
         """Add a mistake; one wrong habit of a big file is not told a million times."""
@@ -121,10 +183,13 @@ class _Reading:
         """The names of the columns; None where they cannot be used."""
         line, names = first
         columns = tuple(name.strip() for name in names)
-        if PREFIX not in columns:
-            hint = "such as prefix,trunk,cost"
-            self.tell(line, f"the first line names no column {PREFIX!r}", hint)
+        found_by = [each for each in KINDS if each in columns]
+        if len(found_by) != 1:
+            hint = "one of prefix, key and date says how a row is found, such as prefix,trunk,cost"
+            named = " and ".join(map(repr, found_by)) or "no column 'prefix'"
+            self.tell(line, f"the first line names {named}", hint)
             return None
+        self._kind = found_by[0]
         for name in columns:
             if not (name.isidentifier() and name.isascii()):
                 self.tell(line, f"{name!r} cannot be the name of a column", "letters, digits and _")
@@ -134,7 +199,7 @@ class _Reading:
 
     def rows_of(self, columns: Row, records: Iterator[tuple[int, list[str]]]) -> None:
         """Enter every row; equal values and equal rows are kept once."""
-        at, width = columns.index(PREFIX), len(columns)
+        at, width = columns.index(self._kind), len(columns)
         texts: dict[str, str] = {}
         known: dict[Row, Row] = {}
         numbers: set[str] = set()
@@ -160,7 +225,37 @@ class _Reading:
                     else:
                         numbers.add(value)
             row = tuple(record)
-            self._enter(rows, line, prefix, known.setdefault(row, row))
+            if self._kind == PREFIX:
+                self._enter(rows, line, prefix, known.setdefault(row, row))
+            else:
+                for each in self._days(line, prefix) if self._kind == DATE else self._key(line, prefix):
+                    if each in rows:
+                        self.tell(line, f"{prefix or ANY!r} is there already", "keep one of the two lines")
+                        break
+                    rows[each] = known.setdefault(row, row)
+
+    def _key(self, line: int, text: str) -> tuple[str, ...]:
+        """What a row is found by; a number in the form that rules see, "" for what fits everything."""
+        if not text:
+            self.tell(line, "this row has no key", f"a name or a number; {ANY} fits every other")
+            return ()
+        return ("" if text == ANY else canonical_user(text),)
+
+    def _days(self, line: int, text: str) -> Iterator[str]:
+        """Each day of ``2026-12-24`` or ``2026-12-24..2026-12-26``, as rules count them."""
+        first, dots, last = text.partition("..")
+        try:
+            day = date.fromisoformat(first.strip())
+            end = date.fromisoformat(last.strip()) if dots else day
+        except ValueError:
+            self.tell(line, f"{text!r} is no date", "such as 2026-12-24, or 2026-12-24..2026-12-26")
+            return
+        if not 0 <= (end - day).days <= _LONGEST_RANGE:
+            self.tell(line, f"{text!r} is no range of dates", "the first day, two points, the last one")
+            return
+        while day <= end:
+            yield day.strftime("%Y%m%d")
+            day += timedelta(1)
 
     def _enter(self, rows: dict[str, Row], line: int, prefix: str, row: Row) -> None:
         if not prefix or " " in prefix:

@@ -43,7 +43,7 @@ def describe(node: syntax.Node, text: str, draft: Draft, scope: Scope) -> str:
 def _leaves(node: syntax.Node, text: str) -> dict[str, syntax.Node]:
     """The facts and headers that a condition reads, by how they are written."""
     match node:
-        case syntax.FactRef():
+        case syntax.FactRef() | syntax.VariableRef():
             return {node.name: node}
         case syntax.Call(name="header" | "calls" | "to.param" | "from.param"):
             return {text[node.start : node.end]: node}

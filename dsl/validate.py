@@ -114,6 +114,8 @@ def _hop_refusal(hop: object, known_trunks: Collection[str]) -> str | None:
         return "a hop of the route is not a Hop"
     if type(hop.on) is not tuple or not all(_is_failure(each) for each in hop.on):
         return "a hop's failures are a tuple of 300 to 599, 3xx to 5xx, timeout or unreachable"
+    if hop.edits != () and (why := edits_refusal(hop.edits)):
+        return why
     if hop.group is None:
         return _trunk_refusal(hop.trunk, known_trunks)
     group = hop.group

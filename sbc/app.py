@@ -34,10 +34,12 @@ from sbc.net.dns.ask import Asker
 from sbc.net.dns.names import Names
 from sbc.net.driver import Driver
 from sbc.net.handler import Edge, Handler
+from sbc.net.lookups.asked import Lookups
 from sbc.net.media.embedded import MediaIO
 from sbc.net.media.recordings import Recordings
 from sbc.net.revocation.inquiry import Revocation
 from sbc.net.rotation.rotator import Rotator
+from sbc.net.system.bindings import BindingStore
 from sbc.net.system.clock import Clock
 from sbc.net.system.control import ControlServer
 from sbc.net.system.file_limit import raise_file_limit
@@ -70,6 +72,7 @@ DRAIN = 5.0
 # How long registrars may take to answer when we leave.
 UNREGISTER = 2.0
 # What every handshake changes is written at most so often.
+BINDINGS = "registrations.db"
 LEDGER, OPTIONAL, LEDGER_EVERY = "ledger", "optional", 10.0
 _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
 
@@ -91,6 +94,7 @@ class Portcullis:
         self.recorder = Recorder(Journal(self._log), self.records, self._place)
         self.saved = Store(self.state, lambda text: self._say("ERR", "[state]", {"text": text}))
         self._restore_observed()
+        self.bindings = BindingStore(self.state / BINDINGS, self._say_of_bindings)
         self.reload = Reload(directory, self.store, self.clock, self.recorder)
         door = self.reload, self.reload.lock
         self._edges: list[Edge] = []
@@ -110,8 +114,9 @@ class Portcullis:
         self.reload.adopters += [self.rotator.progress, self.switches]
         self.reload.gates.append(self.listeners.apply)
         self.reload.followers += [
-            self._follow_registrations, self.names.apply, self.dialer.apply, self._follow_optional,
-            self.acme.apply, self.certificates.follow, self._outlived, self._follow_media,
+            self._follow_registrations, self.names.apply, self.lookups.apply, self.dialer.apply,
+            self._follow_optional, self.acme.apply, self.certificates.follow, self._outlived,
+            self._follow_media,
             self._follow_recordings,
         ]  # fmt: skip
         self.verbs = Verbs(self, self.certificates)
@@ -134,6 +139,7 @@ class Portcullis:
         self.revocation = Revocation(self.clock, self.recorder, self.saved, self._edges)
         asker = Asker(lambda: self.store.current.settings.dns.servers)
         self.names = Names(asker, self.clock, self.engine.peers.located, self._say)
+        self.lookups = Lookups(self.clock, lambda note: self.recorder.note(note, None, self.clock.now()))
         contexts, tally = Contexts(snapshot, self.revocation), self.recorder.counters.tally
 
         def transports(handler: Handler) -> Dialer:
@@ -149,6 +155,8 @@ class Portcullis:
             self.clock,
             transports,
             [self.recorder, self.rotator.progress],
+            self.lookups,
+            self.bindings,
         )
 
     def _follow_media(self, snapshot: Snapshot) -> None:
@@ -198,9 +206,11 @@ class Portcullis:
         self.watch.start()
         self.control.start()
         self.revocation.start()
+        self._restore_bindings()
         self.listeners.start()
         self.dialer.start()
         self.names.apply(self.store.current)
+        self.lookups.apply(self.store.current)
         self._start_web()
         self.acme.start()
         # What ends a greenlet that a hook began ends that greenlet: we are told to stop by signals alone.
@@ -240,6 +250,7 @@ class Portcullis:
         self._save_observed(self.clock.monotonic())
         self.revocation.close()
         self.saved.flush()
+        self.bindings.close()
         self.records.flush()
         self._say("INF", "[stop]", {})
         self._log.flush()
@@ -289,6 +300,7 @@ class Portcullis:
             self.store.let_go(LET_GO)
             self._save_observed(at)
             self.certificates.tick(now, at)
+            self.lookups.tick(at)
             for call in self.media.idle(at):
                 self.driver.run(self.engine.media_idle, call)
             for quiet in self.media.quiet(at):
@@ -335,6 +347,14 @@ class Portcullis:
                 text = f"the {name} in {self.state} is begun anew: {error}"
                 self._say("WRN", "[state]", {"text": text})
         self._follow_optional(self.store.current)
+
+    def _restore_bindings(self) -> None:
+        """Phones that were registered are so still; whom the configuration allows no more is not."""
+        self.engine.registrar.restore(self.bindings.load(self.clock.now()))
+        self.driver.run(self.engine.follow)
+
+    def _say_of_bindings(self, text: str) -> None:
+        self._say("ERR", "[registrar]", {"text": text})
 
     def _save_observed(self, at: float) -> None:
         if at < self._ledger_due:

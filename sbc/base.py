@@ -7,6 +7,7 @@ diagnostic at once.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from dsl.errors import Diagnostic
@@ -28,6 +29,7 @@ class Address(NamedTuple):
         return f"{host}:{self.port}"
 
 
+@lru_cache(maxsize=256)
 def is_wildcard(host: str) -> bool:
     """Whether ``host``, however it is written, means every address of the machine and so none to reach."""
     return not host.lower().removeprefix("::ffff:").strip("0.:x")

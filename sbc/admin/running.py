@@ -9,6 +9,7 @@ from sbc.b2bua.engine import Engine
 from sbc.config.snapshot import SnapshotStore
 from sbc.net.acme.keeper import AcmeKeeper
 from sbc.net.dns.names import Names
+from sbc.net.lookups.asked import Lookups
 from sbc.net.media.embedded import MediaIO
 from sbc.net.media.recordings import Recordings
 from sbc.net.revocation.inquiry import Revocation
@@ -36,6 +37,7 @@ class Running(Protocol):
     listeners: Listeners
     dialer: Dialer
     names: Names
+    lookups: Lookups
     revocation: Revocation
     rotator: Rotator
     acme: AcmeKeeper

@@ -6,21 +6,28 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
+from sbc.admin.phones import by_trunk
 from sbc.admin.running import Running
 from sbc.b2bua.call import Call
+from sbc.b2bua.outcomes import Direction, Outcome
 from sbc.b2bua.registration import Registration
 from sbc.base import Address
 from sbc.config.model import Trunk
 from sbc.config.quarantine import with_remedies
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
+from sbc.histogram import Histogram
+from sbc.observe.qualities import Heard, Way
 from sbc.observe.views import (
     CallView,
     CertificateView,
+    HistogramView,
     LifeView,
     ListenerView,
     NameView,
+    OutcomeView,
     PeerView,
+    QualityView,
     RegistrationView,
     RevocationView,
     ServerView,
@@ -55,7 +62,10 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
         records=sbc.records.view(),
         recordings=sbc.recordings.view(),
         registrations=registrations(sbc),
+        phones=by_trunk(sbc),
+        registers=tuple(sbc.engine.reception.phones.counts.items()),
         names=tuple(_names(sbc)),
+        lookups=tuple(sbc.lookups.views()),
         tenants=tuple(
             TenantView(name, sbc.engine.limits.calls(each.trunk), each.limits.calls, each.limits.cps)
             for name, each in snapshot.tenant_bounds.items()
@@ -145,7 +155,31 @@ def _trunk(sbc: Running, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
         peer=_presented(flows) or _remembered(sbc, trunk.trunk), failures=failures, alerts=alerts,
         revocation=trunk.tls.revocation.mode if trunk.tls else "off",
         soft_passes=sbc.recorder.soft_passes.of(trunk.trunk), peer_states=peers,
+        outcomes=tuple(_outcome(*each) for each in sbc.engine.outcomes.known(trunk.trunk)),
+        quality=tuple(_quality(*each) for each in sbc.recorder.qualities.known(trunk.trunk)),
     )  # fmt: skip
+
+
+def _outcome(direction: Direction, found: Outcome) -> OutcomeView:
+    calls = sum(found.codes.values())
+    answered = sum(count for code, count in found.codes.items() if code.startswith("2"))
+    return OutcomeView(
+        direction, tuple(sorted(found.codes.items())), calls, answered, answered / calls if calls else None,
+        found.ended, found.seconds, found.seconds / found.ended if found.ended else None,
+        found.delays.mean, _histogram(found.delays),
+    )  # fmt: skip
+
+
+def _quality(way: Way, heard: Heard) -> QualityView:
+    scores, losses, jitters, trips = heard.scores, heard.losses, heard.jitters, heard.round_trips
+    return QualityView(
+        way, scores.mean, losses.mean, jitters.mean, trips.mean,
+        _histogram(scores), _histogram(losses), _histogram(jitters), _histogram(trips),
+    )  # fmt: skip
+
+
+def _histogram(found: Histogram) -> HistogramView:
+    return HistogramView(found.bounds, tuple(found.counts), found.sum)
 
 
 def _trouble(snapshot: Snapshot, trunk: str) -> str:
@@ -240,6 +274,7 @@ def _call(sbc: Running, call: Call) -> CallView:
         a_tls=_tls(call.a.flow), b_tls=_tls(call.b.flow) if call.b else "",
         a_srtp=media.a.suite, b_srtp=media.b.suite, downgraded=call.downgraded,
         emergency=call.emergency, one_way=call.one_way,
+        a_quality=media.a.quality, b_quality=media.b.quality,
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from sbc.admin.certificates import Certificates
+from sbc.admin.phones import phones
 from sbc.admin.running import Running
 from sbc.admin.status import picture, registrations, to_json
 from sbc.base import LocalError
@@ -74,7 +75,9 @@ class Verbs:
 
     def _registrations(self) -> dict[str, Any]:
         found = registrations(self._sbc)
-        return {"now": self._sbc.clock.now(), "registrations": [asdict(each) for each in found]}
+        at_us = [asdict(each) for each in phones(self._sbc)]
+        told = [asdict(each) for each in found]
+        return {"now": self._sbc.clock.now(), "registrations": told, "phones": at_us}
 
     def _trust(self, trunk: str = "") -> dict[str, Any]:
         views = [each for each in self.trust() if trunk in ("", each.trunk)]

@@ -55,8 +55,8 @@ class Attempt:
     """
 
     __slots__ = (
-        "acknowledged", "answered", "call", "client", "given", "given_up", "heard", "hunt", "invitation",
-        "invite", "leg", "why",
+        "acknowledged", "answered", "begun", "call", "client", "given", "given_up", "heard", "hunt",
+        "invitation", "invite", "leg", "rang", "settled", "why",
     )  # fmt: skip
 
     def __init__(self, hunt: Hunting, invitation: Invitation, leg: Leg) -> None:
@@ -72,10 +72,19 @@ class Attempt:
         self.why: Fields = ()
         self.given: Given | None = None
         self.answered: AnsweredInvite | None = None
+        self.begun = 0.0  # when the first INVITE was sent
+        self.rang = self.settled = False  # counted among the outcomes of the trunk: the delay, the end
+
+    def settle(self, code: str) -> None:
+        """The try has come to ``code``, which is counted once, whatever follows."""
+        if not self.settled:
+            self.settled = True
+            self.call.desk.outcomes.of(self.leg.trunk.trunk, "outbound").count(code)
 
     def send(self, invite: Request, at: float, out: list[Command]) -> None:
         """Send our INVITE, the first or another one of this attempt."""
         self.invite, self.heard = invite, False
+        self.begun = self.begun or at
         flow = self.leg.flow
         if flow.secure:
             self.client = self.call.desk.transactions.start(flow, invite, at, out, self)
@@ -111,6 +120,7 @@ class Attempt:
             elif response.status > 100:
                 self._take(response, at, out)
         except PeerError as error:
+            self.settle("unusable")
             if response.status >= 200:
                 self._refuse(response, at, out)
             else:
@@ -145,6 +155,9 @@ class Attempt:
     def _take(self, response: Response, at: float, out: list[Command]) -> None:
         """A callee is heard, or the first of them answers."""
         call = self.call
+        if not self.rang:
+            self.rang = True
+            call.desk.outcomes.of(self.leg.trunk.trunk, "outbound").delays.observe(at - self.begun)
         fork = self._fork_of(response)
         sdp = b"" if fork.renewed else carried_body(response)
         again = accepted = b""
@@ -327,7 +340,7 @@ class Attempt:
         if not fire(call, "provisional" if provisional else "answer", at, out):
             return
         if not call.heard_at:
-            call.heard_at = at
+            invitation.heard(at)
         if self.acknowledged and not provisional and not sdp and invitation.offer:
             sdp = call.described("a")  # what the callee gave reliably was no answer to the caller yet
         base = call.desk.respond_to(invitation.server, response.status, response.reason, fork.a.local_tag)
@@ -336,6 +349,8 @@ class Attempt:
             invitation.server.respond(final, at, out)
             return
         fork.a.confirm()
+        self.settle(str(response.status))
+        invitation.accepted(response.status)
         accepted(call, "b", self.invite, response, at)
         accept(call, "a", invitation.request, final, at)
         if not forget_descriptions(call) and may_be_transferred(call):
@@ -352,6 +367,7 @@ class Attempt:
     def _unusable(self, response: Response, error: PeerError, at: float, out: list[Command]) -> None:
         """The callee's media must not be used: nothing falls back to the clear, the call ends (row M3)."""
         self.call.media_refused("b", error, out)
+        self.settle("unusable")
         if response.status >= 200:
             self.given_up = True
             self._refuse(response, at, out)
@@ -364,6 +380,7 @@ class Attempt:
         if self.given_up or self.answered is not None:
             self.on_response(response, at, out)
         else:
+            self.settle("unusable")
             self._refuse(response, at, out)
             self.hunt.on_hop_failure(502, error.reason, at, out)
 
@@ -378,6 +395,7 @@ class Attempt:
             if self.client is not None:
                 self.call.desk.seek(self.call, self.leg, self.client, self._on_gone, at, out)
         elif kind == "timeout" and self.heard:
+            self.settle(kind)
             self.give_up(at, out)
             self.hunt.on_hop_failure("timeout", "no answer in time", at, out)
         elif self.heard or not self._by_datagram(kind, at, out):
@@ -401,6 +419,7 @@ class Attempt:
         """Send CANCEL, at once or as soon as the callee has been heard (RFC 3261 9.1)."""
         if self.given_up:
             return
+        self.settle("cancelled")
         self.given_up, self.client, self.why = True, None, why
         if self.heard:
             self._send_cancel(at, out)

@@ -10,11 +10,12 @@ of them.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
-from typing import Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Protocol
 
 from dsl.decision import Decision, Limit
 from dsl.facts import Facts
+from dsl.services import Answer
 from sbc.b2bua.commands import AnswerMedia, Command, Invited, Note, OfferMedia
 from sbc.b2bua.desk import Awaiting, Desk
 from sbc.b2bua.dialogs import Fork
@@ -42,6 +43,9 @@ class SettingUp(Protocol):
 
     def on_hooks(self, result: Invited | Decision, at: float, out: list[Command]) -> None:
         """Hooks before or after the rules have spoken."""
+
+    def on_answer(self, answer: Answer | None, at: float, out: list[Command]) -> None:
+        """A service that a rule asked has answered; None: it never will."""
 
     def on_timer(self, name: str, at: float, out: list[Command]) -> None:
         """A timer of the call is due."""
@@ -98,6 +102,7 @@ class Call:
         "agreed",
         "answered_at",
         "answered_invites",
+        "answers",
         "asserted",
         "b",
         "called",
@@ -181,9 +186,9 @@ class Call:
         self.demands: tuple[bool, bool, bool] = False, False, False  # SRTP; no leg without TLS; recording
         self.longest, self.until = 0, 0.0  # seconds from the answer on, and when they end; 0: no bound
         self.introduced: Fields = ()  # what the caller said of itself beside From
-        self.rule = self.caller = self.called = self.asserted = self.one_way = ""
-        self.reserve_of = ""  # the trunk whose reserve for emergency calls holds it: no limit refuses it then
-        self.downgraded = self.emergency = self.has_media = self.fax = False
+        # ``asserted``: by the caller's network; ``reserve_of``: whose reserve it is in; ``recorded``: its end.
+        self.rule = self.caller = self.called = self.asserted = self.reserve_of = self.one_way = ""
+        self.downgraded = self.emergency = self.has_media = self.fax = self.recorded = False
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
         self.offered_early: Fork | None = None
         # Who has an offer under way that nobody has answered yet (RFC 3264 4, RFC 3311 5.2).
@@ -193,8 +198,8 @@ class Call:
         self.facts: Facts | None = None
         self.named_hooks: tuple[str, ...] = ()
         self.tags: tuple[str, ...] = ()
+        self.answers: dict[str, Mapping[str, Any]] | None = None  # what services have said of it
         self.limits: tuple[Limit, ...] = ()
-        self.recorded = False  # its end has been told
 
     def reserve(self, at: float) -> None:
         """Take a place of the reserve that the caller's trunk has for emergency calls."""

@@ -9,10 +9,12 @@ from dsl.decision import Decision, Edit, Redirect, Reject
 from dsl.facts import Facts
 from sbc.base import Address
 from sbc.config.hook_set import Hook
+from sbc.config.lookup import Lookup
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
-from sbc.hookapi.arguments import Answer, End
+from sbc.hookapi.arguments import Answer, End, Registration
 from sbc.media.policy import MediaPolicy
+from sbc.registrar.binding import Binding
 from sbc.sip.machine import Send
 
 Side = Literal["a", "b"]
@@ -93,6 +95,18 @@ class RunHooks:
 
 
 @dataclass(slots=True)
+class Ask:
+    """Ask a service about a call: ``sent`` has what it is told, by the names of the language.
+
+    Answered by ``engine.looked_up``.
+    """
+
+    call: str
+    lookup: Lookup
+    sent: tuple[tuple[str, Any], ...]
+
+
+@dataclass(slots=True)
 class Invited:
     """What hooks made of a new call before the rules, as ``engine.hooks_done`` is told: its facts as they now
     are, the edits that go out with it, and the decision where one of them took it."""
@@ -100,6 +114,29 @@ class Invited:
     facts: Facts
     edits: tuple[Edit, ...] = ()
     decision: Reject | Redirect | None = None
+
+
+@dataclass(slots=True)
+class AskRegister:
+    """Run ``hooks`` for a phone that registers; answered by ``engine.register_asked``."""
+
+    key: int
+    snapshot: Snapshot
+    hooks: tuple[Hook, ...]
+    facts: Facts
+    registration: Registration
+
+
+@dataclass(slots=True)
+class KeepBindings:
+    """Write down what a user of ours has, in place of what was there; answered by ``engine.bindings_kept``.
+
+    With the key 0 nobody waits for it.
+    """
+
+    key: int
+    user: str
+    bindings: tuple[Binding, ...]
 
 
 @dataclass(slots=True)
@@ -112,5 +149,16 @@ class Note:
 
 
 Command = (
-    Send | Connect | OfferMedia | AnswerMedia | RollbackMedia | RecordMedia | DeleteMedia | RunHooks | Note
+    Send
+    | Connect
+    | OfferMedia
+    | AnswerMedia
+    | RollbackMedia
+    | RecordMedia
+    | DeleteMedia
+    | RunHooks
+    | Ask
+    | AskRegister
+    | KeepBindings
+    | Note
 )

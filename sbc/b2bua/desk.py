@@ -16,6 +16,7 @@ from sbc.b2bua.dialogs import Dialogs
 from sbc.b2bua.leg import Leg
 from sbc.b2bua.login import Login
 from sbc.b2bua.long_requests import DEAF, WithoutTcp, address_to, is_long, went_by_tcp
+from sbc.b2bua.outcomes import Outcomes
 from sbc.b2bua.peers import Peers, Towards, way_back
 from sbc.b2bua.proofs import CHALLENGES, Given, Proofs
 from sbc.b2bua.translate import Fields
@@ -28,6 +29,7 @@ from sbc.policy.balance import Balancer
 from sbc.policy.emergency import Reserves
 from sbc.policy.limits import CallLimits
 from sbc.policy.rule_limits import RuleLimits
+from sbc.registrar.registrar import Registrar
 from sbc.sip.address import parse_name_addr
 from sbc.sip.cancel import build_cancel
 from sbc.sip.dialog import Dialog
@@ -93,8 +95,8 @@ class Desk:
 
     __slots__ = (
         "_calls", "_connect_keys", "_connecting", "_reminders", "_without_tcp", "balancer", "dialogs",
-        "draining", "epoch", "ids", "limits", "login", "peers", "proofs", "reserves", "rule_limits",
-        "serving", "store", "transactions", "working_on",
+        "draining", "epoch", "ids", "limits", "login", "outcomes", "peers", "proofs", "registrar",
+        "reserves", "rule_limits", "serving", "store", "transactions", "working_on",
     )  # fmt: skip
 
     def __init__(self, store: SnapshotStore, ids: Ids, calls: dict[str, Any]) -> None:
@@ -104,6 +106,7 @@ class Desk:
         self.limits = CallLimits()
         self.reserves = Reserves()
         self.peers = Peers()
+        self.outcomes = Outcomes()
         self.proofs = Proofs(store, ids)
         self._without_tcp = WithoutTcp()
         self.dialogs = Dialogs()
@@ -111,6 +114,7 @@ class Desk:
         self.balancer = Balancer()
         self.rule_limits = RuleLimits()
         self.login = Login(ids)
+        self.registrar = Registrar()
         self.draining = False
         self.working_on = ""
         self.epoch = 0.0

@@ -35,6 +35,7 @@ def describe(snapshot: Snapshot, facts: Facts, decision: Decision) -> list[str]:
             names = [name for name, _ in hop.group.members] if hop.group else [hop.trunk]
             for name in names:
                 lines.append(_hop(snapshot, facts, origin, decision, at, hop, name))
+            lines += [f"     there: {_edit(edit)}" for edit in hop.edits]
         lines += [f"  {_edit(edit)}" for edit in decision.edits]
         lines += [f"  {text}" for text in _extras(decision)]
     elif isinstance(decision, Redirect):

@@ -11,6 +11,7 @@ from collections import deque
 from heapq import heappop
 
 from dsl.decision import Decision
+from dsl.services import Answer
 from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.call import Call
 from sbc.b2bua.causes import because
@@ -35,9 +36,8 @@ from sbc.media.silence import Quiet
 from sbc.protocols import Spoken
 from sbc.sip.machine import Send
 from sbc.sip.message import Message, Request, Response, response_to
-from sbc.sip.parse import ParseError
+from sbc.sip.parse import ParseError, essentials, validate
 from sbc.sip.transactions import Transaction
-from sbc.sip.validate import essentials, validate
 
 
 class Engine(Desk):
@@ -183,6 +183,24 @@ class Engine(Desk):
             call.setup.on_hooks(result, at, out)
         return self._take()
 
+    def looked_up(self, call_id: str, answer: Answer | None, at: float) -> list[Command]:
+        """A service has answered about a call, or, None, it has not and never will."""
+        out, self.working_on = self._out, call_id
+        call = self.calls.get(call_id)
+        if call is not None and call.setup is not None:
+            call.setup.on_answer(answer, at, out)
+        return self._take()
+
+    def register_asked(self, key: int, refused: str, failed: str, at: float) -> list[Command]:
+        """Hooks were asked about a REGISTER: why they refuse it, ``file:line`` of one that failed."""
+        self.reception.phones.on_asked(key, refused, failed, at, self._out)
+        return self._take()
+
+    def bindings_kept(self, key: int, at: float) -> list[Command]:
+        """What ``KeepBindings(key)`` has said is written down, or it was said why not."""
+        self.reception.phones.on_kept(key, at, self._out)
+        return self._take()
+
     def media_idle(self, call_id: str, at: float) -> list[Command]:
         """Nothing was heard on a call's media for the configured time."""
         out, self.working_on = self._out, call_id
@@ -213,6 +231,7 @@ class Engine(Desk):
         """A connection is gone, and what cannot go on over another is over."""
         out = self._out
         flow.alive, self.working_on = False, ""
+        self.registrar.flow_closed(flow)
         self._untold += self.transactions.flow_closed(flow, at, out)
         self._tell(at, out)
         return self._take()
@@ -269,11 +288,13 @@ class Engine(Desk):
         """Probe the trunks that are due, and register; to be called about every second."""
         self.prober.tick(self.store.current, at, self._out)
         self.registrations.tick(at, self._out)
+        self.reception.phones.tick(at, self._out)
         return self._take()
 
     def follow(self, at: float) -> list[Command]:
-        """Another snapshot is in force: the trunks that it lacks are registered no longer."""
+        """Another snapshot is in force: the trunks and the phones that it lacks are registered no longer."""
         self.registrations.follow(at, self._out)
+        self.reception.phones.follow(at, self._out)
         return self._take()
 
     def unregister(self, at: float) -> list[Command]:

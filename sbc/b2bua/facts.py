@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final, Literal
 
 from dsl.arrival import Arrival, call_facts
-from dsl.facts import Facts, no_calls
+from dsl.facts import Facts, no_calls, nobody_registered
 from sbc.flow import Flow, PeerIdentity
 from sbc.media.codecs import STATIC
 from sbc.media.sdp import holds_any, may_keep
@@ -61,10 +61,12 @@ def facts_of(
     login: tuple[str, str] = ("", ""),
     believed: str = "",
     trunk: str | None = None,
+    registered: Callable[[str], bool] = nobody_registered,
 ) -> Facts:
     """Everything that a rule may ask of ``request``; look-ups stay lazy. ``login``: a name, its realm.
 
-    ``trunk`` is whose it is, where that is not the flow's own, and ``believed`` how far that is.
+    ``trunk`` is whose it is, where that is not the flow's own, and ``believed`` how far that is;
+    ``registered`` knows our phones.
     """
     from_, to, tls = request.from_, request.to, flow.tls
     peer = (tls.peer if tls else None) or _NOBODY
@@ -78,6 +80,6 @@ def facts_of(
     return call_facts(
         arrival, request.target.party, from_.uri.party, to.uri.party,
         request.headers.get, from_.display, to.display, request.method, request.call_id, codecs, srtp, login,
-        now, calls,
+        now, calls, registered,
     )
     # fmt: on

@@ -198,7 +198,14 @@ class Hunt:
         branch = desk.ids.branch()
         try:
             request = invite(
-                leg, self.invitation.request, self.route, leg.target, branch, sdp, call.a, call.redirected[0]
+                leg,
+                self.invitation.request,
+                self.route.at(self.hop),
+                leg.target,
+                branch,
+                sdp,
+                call.a,
+                call.redirected[0],
             )
         except PeerError as refused:
             self.invitation.refuse(refused.status, "Privacy Not Available", at, out, refused.reason)
@@ -246,6 +253,8 @@ class Hunt:
             out.append(Note("cause-read", self.call.id, fields))
         if response.status == 422 and self._ask_for_longer(response, at, out):
             return
+        if self.attempt is not None:
+            self.attempt.settle(str(was))
         if response.status == 503:
             self.on_peer_failure(503, f"503 {response.reason}", response, at, out)
         else:
@@ -273,8 +282,10 @@ class Hunt:
     def on_timer(self, name: str, at: float, out: list[Command]) -> None:
         """``response``: the peer is silent. ``ring``: it rings, but nobody answers."""
         silent = self.attempt is None or not self.attempt.heard
-        if silent and self.attempt is not None:
-            self.call.desk.gave_up_tcp(self.attempt.leg, self.attempt.invite, at)
+        if self.attempt is not None:
+            self.attempt.settle("timeout")
+            if silent:
+                self.call.desk.gave_up_tcp(self.attempt.leg, self.attempt.invite, at)
         self.give_up(at, out)
         if silent:
             self.on_peer_failure("timeout", "no response in time", None, at, out)
@@ -287,6 +298,7 @@ class Hunt:
         """The peer does not serve us now; the trunk's next one may, and without one the hop has failed."""
         call, trunk, peer = self.call, self._trunk, self._peer
         assert peer is not None, "a peer fails only when it was tried"
+        self._settle(str(failure))
         if response is None:
             call.desk.peers.unreached(trunk, peer, reason, at)
         elif seconds := call.desk.peers.refused(trunk, peer, response, at):
@@ -303,6 +315,13 @@ class Hunt:
             self._hop_failed(failure, response, at, out)
         else:
             self.on_hop_failure(failure, reason, at, out)
+
+    def _settle(self, failure: str) -> None:
+        """Count how the try has ended; a peer that nothing could be sent to has been tried, too."""
+        if self.attempt is not None:
+            self.attempt.settle(failure)
+        else:
+            self.call.desk.outcomes.of(self._trunk.trunk, "outbound").count(failure)
 
     def on_hop_failure(self, kind: Failure, reason: str, at: float, out: list[Command]) -> None:
         """The hop could not be reached, did not answer in time, or not as it should."""

@@ -56,8 +56,29 @@ class Invitation:
         """The caller gave up; ``why`` are its Reasons, such as that another phone has answered."""
         fire(self.call, "cancel", at, out, Ending("cancelled", "caller", 487, reasons=why))
 
+    # One who was referred (RFC 3515) has not called: what it gets is no outcome of its trunk.
+
+    def heard(self, at: float) -> None:
+        """The caller is told for the first time that it rings, or of the answer."""
+        call = self.call
+        call.heard_at = at
+        if not call.referred[0]:
+            call.desk.outcomes.of(call.a.trunk.trunk, "inbound").delays.observe(at - call.created)
+
+    def accepted(self, status: int) -> None:
+        """The caller gets a 2xx."""
+        call = self.call
+        if not call.referred[0]:
+            call.desk.outcomes.of(call.a.trunk.trunk, "inbound").count(str(status))
+
+    def _refused(self, status: int) -> None:
+        call = self.call
+        if not call.referred[0]:
+            call.desk.outcomes.refused(call.a.trunk.trunk, status)
+
     def end(self, ending: Ending, at: float, out: list[Command]) -> None:
         """Give the caller the final response of ``ending``."""
+        self._refused(ending.status)
         response = self.call.desk.respond_to(self.server, ending.status, ending.phrase)
         explain_refusal(response, self.call.a.trunk)
         self.server.respond(response, at, out)
@@ -73,6 +94,7 @@ class Invitation:
         setup = self.call.setup
         if setup is not None and setup.goes_on(ending, at, out):
             return
+        self._refused(response.status)
         explain_refusal(response, self.call.a.trunk)
         if self.route is not None and response.status >= 400:
             self._tell_instead(response, self.route)
@@ -82,7 +104,7 @@ class Invitation:
         fire(self.call, "refused", at, out, ending)
 
     def _tell_instead(self, response: Response, route: Route) -> None:
-        """Let the caller hear what the rule, or its trunk, has for this status; why stays in Reason."""
+        """Let the caller hear what the rule, or its trunk, has for this status; Reason keeps what it was."""
         told = told_instead(response.status, route.answers, self.call.a.trunk.answers)
         if told is None or told[0] == response.status:
             return

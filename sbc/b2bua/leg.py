@@ -21,6 +21,7 @@ from sbc.sip.message import Request
 from sbc.sip.session_timer import Terms
 
 Side = Literal["a", "b"]
+NO_LOGIN: Final = ("", "")
 DEFAULT_PORT: Final = {"udp": 5060, "tcp": 5060, "tls": 5061}
 _VIA_TRANSPORT: Final = {"udp": "SIP/2.0/UDP ", "tcp": "SIP/2.0/TCP ", "tls": "SIP/2.0/TLS "}
 
@@ -74,6 +75,7 @@ class Leg:
         "least",
         "local_tag",
         "local_uri",
+        "login",
         "lost",
         "made",
         "outward",
@@ -117,6 +119,7 @@ class Leg:
         self.remote_uri = ""
         self.contact = ""
         self.cseq = 1
+        self.login = NO_LOGIN  # who has proved a password before the rules were asked, and its realm
         self.made = False  # the offer of our INVITE is our own, for the caller made none
         self.proof: tuple[
             tuple[str, str], ...

@@ -17,7 +17,7 @@ from sbc.b2bua.desk import NOBODY
 from sbc.b2bua.leg import Side, other
 from sbc.b2bua.session import leave
 from sbc.b2bua.states import CALL, EARLY, LEFT, UP, Ending, Event, State
-from sbc.b2bua.told import answer_of, emergency_failed, end_of, record_of, run
+from sbc.b2bua.told import answer_of, emergency_failed, end_of, hung_up, record_of, run
 from sbc.b2bua.translate import Fields, carried, reasons
 from sbc.base import PeerError
 from sbc.config.model import Trunk
@@ -84,7 +84,7 @@ def _confirm(call: Call, ending: Ending, at: float, out: list[Command]) -> None:
 
 
 def _bound(call: Call) -> None:
-    """It ends when its rule says, or that of the call that a party came from; an emergency call never."""
+    """It ends when its rule says, or that of the call that a party of it came from; a call for help never."""
     own = call.answered_at + call.longest if call.longest else call.until
     call.until = min(own, call.until) if call.until else own
     if not call.emergency:
@@ -156,6 +156,7 @@ def _release(call: Call, ending: Ending, at: float, out: list[Command]) -> None:
         out.append(DeleteMedia(call.id))
     out.append(Note("call-ended", call.id, record_of(call, ending, at)))
     call.recorded = True
+    hung_up(call, at)
     if call.emergency:
         emergency_failed(call, ending, out)
     hooks = call.snapshot.hooks.end

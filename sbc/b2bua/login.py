@@ -7,7 +7,6 @@ a rule has ever challenged for their realm, and once a request: a nonce count is
 
 from __future__ import annotations
 
-from dsl.decision import Challenge
 from sbc.base import PeerError
 from sbc.config.users import Users
 from sbc.ids import Ids
@@ -16,6 +15,8 @@ from sbc.sip.digest_server import DigestServer, Verdict
 from sbc.sip.message import Request, Response
 
 _HEADERS = ("Proxy-Authorization", "Authorization")
+# How many credentials of a request are judged in either header: there is one for each realm, not hundreds.
+MOST_CREDENTIALS = 8
 
 
 class Login:
@@ -34,7 +35,7 @@ class Login:
         """The name that ``request`` has proved and its realm, empty for none; whether a nonce was stale."""
         stale = False
         for header in _HEADERS:
-            for value in request.headers.get_all(header):
+            for value in request.headers.get_all(header)[:MOST_CREDENTIALS]:
                 credentials = _read(value)
                 if credentials is None or credentials.realm not in realms:
                     continue
@@ -44,13 +45,12 @@ class Login:
                 stale = stale or verdict is Verdict.STALE
         return "", "", stale
 
-    def challenge(
-        self, response: Response, decision: Challenge, users: Users, stale: bool, at: float
-    ) -> Response:
-        """Complete ``response``, a 407, with a challenge for each algorithm that the users file serves."""
-        server = self._server(decision.realm, users)
+    def challenge(self, response: Response, realm: str, users: Users, stale: bool, at: float) -> Response:
+        """Complete ``response``, a 401 or 407, with a challenge for each algorithm that the file serves."""
+        server = self._server(realm, users)
+        name = "WWW-Authenticate" if response.status == 401 else "Proxy-Authenticate"
         for challenge in server.challenge(at, stale):
-            response.headers.add("Proxy-Authenticate", str(challenge))
+            response.headers.add(name, str(challenge))
         return response
 
     def _judge(self, credentials: Credentials, request: Request, users: Users, at: float) -> Verdict:

@@ -75,13 +75,14 @@ class Page:
     def start(self, at: float, out: list[Command]) -> None:
         """Ask the rules, and do what they say."""
         desk, snapshot, a, stale = self._desk, self.snapshot, self.a, False
-        login, realms = ("", ""), snapshot.rules.realms
-        if realms:
+        login, realms = a.login, snapshot.rules.realms
+        if realms and not login[0]:
             name, realm, stale = desk.login.user(self.request, snapshot.logins, realms, at)
             login = (name, realm)
         facts = facts_of(
-            self.request, a.flow, a.trunk.tenant, desk.date(at), desk.count, login, a.believed, a.trunk.trunk
-        )
+            self.request, a.flow, a.trunk.tenant, desk.date(at), desk.count, login, a.believed, a.trunk.trunk,
+            desk.registrar.registered,
+        )  # fmt: skip
         decision = snapshot.rules.decide(facts)
         if isinstance(decision, Route):
             self._take(decision, at, out)
@@ -109,7 +110,7 @@ class Page:
     def _challenge(self, decision: Challenge, stale: bool, at: float, out: list[Command]) -> None:
         if self._server is not None:
             response = self._desk.respond_to(self._server, 407, "Proxy Authentication Required")
-            self._desk.login.challenge(response, decision, self.snapshot.logins, stale, at)
+            self._desk.login.challenge(response, decision.realm, self.snapshot.logins, stale, at)
             self._finish(response, at, out, decision.rule)
 
     def _redirect(self, decision: Redirect, at: float, out: list[Command]) -> None:
@@ -181,7 +182,7 @@ class Page:
         leg = desk.leg_to(trunk, flow, local_address(listener, trunk, flow), peer)
         leg.call_id, leg.local_tag = desk.ids.call_id(), desk.ids.tag()
         try:
-            request = paged(leg, self.request, self._route, desk.ids.branch(), self.a)
+            request = paged(leg, self.request, self._route.at(self._hop), desk.ids.branch(), self.a)
         except PeerError as refused:
             self._refuse(refused.status, "Privacy Not Available", at, out, refused.reason)
             return

@@ -21,9 +21,9 @@ from sbc.base import Address
 from sbc.config.model import Server, Trunk
 from sbc.flow import Flow
 from sbc.policy.balance import Balancer
+from sbc.sip.headers import Via
 from sbc.sip.message import Response
 from sbc.sip.uri import Uri
-from sbc.sip.via import Via
 from sbc.tls.names import is_ip
 from sbc.tls.sources import share_addresses
 

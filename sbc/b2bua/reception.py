@@ -16,11 +16,12 @@ from sbc.b2bua.customers import Unfit, customer_of, speaks_for, told_of
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.invitation import Invitation
-from sbc.b2bua.leg import DEFAULT_PORT, Leg, Side, local_address
+from sbc.b2bua.leg import DEFAULT_PORT, NO_LOGIN, Leg, Side, local_address
 from sbc.b2bua.life import on_bye
 from sbc.b2bua.mirror import Mirror, screen
 from sbc.b2bua.page import METHODS as PAGED
 from sbc.b2bua.page import Page
+from sbc.b2bua.phones import Phones
 from sbc.b2bua.referral import Referral, refuse_refer
 from sbc.b2bua.screening import Refusal, allowed, looped, refuse, transfers
 from sbc.b2bua.session import objection, refreshed
@@ -51,9 +52,10 @@ class Whose:
     The trunk of what is nobody's, and of what is urgent and would be, is that of its connection.
     """
 
-    __slots__ = ("trunk", "unfit", "urgency")
+    __slots__ = ("login", "trunk", "unfit", "urgency")
 
     def __init__(self, trunk: Trunk | None, unfit: Unfit | None, urgency: Urgency) -> None:
+        self.login = NO_LOGIN
         self.trunk = trunk
         self.unfit = unfit
         self.urgency = urgency
@@ -62,9 +64,10 @@ class Whose:
 class Reception:
     """One for the engine."""
 
-    __slots__ = ("_calls", "_desk")
+    __slots__ = ("_calls", "_desk", "phones")
 
     def __init__(self, desk: Desk, calls: dict[str, Call]) -> None:
+        self.phones = Phones(desk)
         self._desk = desk
         self._calls = calls
 
@@ -140,7 +143,7 @@ class Reception:
         ours, back = self._desk.ids.branch_head, False
         if request.method == "INVITE" and any([ours in each for each in request.headers.get_all("via")]):
             back = looped(flow, request, self._desk.transactions)
-        refusal = refuse(request, server.merged, back, trunk)
+        refusal = refuse(request, server.merged, back, trunk, flow.reliable)
         if refusal is None and request.method in _OFFERING and request.body and not request.is_sdp:
             parts = read_body(request).parts
             if parts:
@@ -158,6 +161,8 @@ class Reception:
             self._refuse(server, whose.unfit.refusal, at, out)
         elif trunk is not None and trunk.trunk in self._desk.store.current.disabled:
             self._refuse_disabled(flow, server, trunk.trunk, at, out)
+        elif trunk is not None and trunk.phones and not self._proved(flow, server, trunk, whose, at, out):
+            pass  # it was asked for a password, or it was REGISTER
         elif request.method == "INVITE":
             self._on_invite(flow, server, request, whose, at, out)
         elif request.method == "OPTIONS":
@@ -168,6 +173,18 @@ class Reception:
             self._on_page(flow, server, request, whose, at, out)
         else:
             self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
+
+    def _proved(
+        self, flow: Flow, server: ServerTransaction, trunk: Trunk, whose: Whose, at: float, out: list[Command]
+    ) -> bool:
+        """Whether a phone has proved who it is; an emergency call need not, nor who asks what we can do."""
+        if whose.urgency or server.method == "OPTIONS":
+            return True
+        login = self.phones.login(flow, server, trunk, at, out)
+        if login is None:
+            return False
+        whose.login = login
+        return True
 
     def _tell_of_parts(
         self, trunk: Trunk | None, request: Request, left: list[Part], out: list[Command]
@@ -216,20 +233,19 @@ class Reception:
             out.append(Note("call-refused", "", fields))
             self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), at, out)
             return
-        server.user = page = Page(
-            self._desk, snapshot, self._leg(snapshot, trunk, flow, request), server, request
-        )
+        leg = self._leg(snapshot, trunk, flow, request)
+        leg.login = whose.login
+        server.user = page = Page(self._desk, snapshot, leg, server, request)
         page.start(at, out)
 
     def _leg(self, snapshot: Snapshot, trunk: Trunk, flow: Flow, request: Request) -> Leg:
         """The leg of whoever begins something with ``request``."""
         target = request.target
-        scheme = "sips" if target.scheme == "sips" else "sip"
-        leg = Leg(
-            "a", trunk, flow, local_address(snapshot.settings.listeners[trunk.listener], trunk, flow), scheme
-        )
+        user = escape_user(target.party.user) if target.scheme != "urn" else ""
+        sent_by = local_address(snapshot.settings.listeners[trunk.listener], trunk, flow)
+        leg = Leg("a", trunk, flow, sent_by, "sips" if target.scheme == "sips" else "sip")
         leg.call_id = request.call_id
-        leg.contact = leg.address_of(escape_user(target.party.user) if target.scheme != "urn" else "")
+        leg.contact = leg.address_of(user)
         return leg
 
     def _on_invite(
@@ -260,7 +276,7 @@ class Reception:
                 return
         # Whole before it counts anywhere: what fails half-made has then nothing to give back.
         leg = self._leg(snapshot, trunk, flow, request)
-        leg.invited = True
+        leg.invited, leg.login = True, whose.login
         call = Call(self._desk, self._desk.ids.key(6).hex(), snapshot, leg, at)
         call.caller, call.called = request.from_.uri.party.user, request.target.party.user
         if takes is not None:

@@ -2,7 +2,7 @@
 
 A record holds who called whom, over which trunk and with which certificate. It does not hold headers, hosts
 or what was offered; a rule that asks about those sees them empty, so a change is told together with what
-the rules would have wanted to know, and with the hooks, which are not run.
+the rules would have wanted to know, and with the hooks, which are not run. What services answered is in it.
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from dsl.answers import NoAnswer, read_answer
 from dsl.arrival import Arrival, written
 from dsl.decision import Challenge, Decision, Redirect, Reject, Route
 from dsl.facts import Facts
 from dsl.scope import GROUP
+from dsl.services import Answer, Answers
 from sbc.b2bua.unsaid import left_out, told_of_hooks, unsaid
 from sbc.config.arrivals import arrival as arrival_from
 from sbc.config.snapshot import Snapshot
@@ -78,12 +81,13 @@ def replay(snapshot: Snapshot, records: Iterable[str]) -> Replay:
         try:
             record = json.loads(line)
             facts = facts_of_record(snapshot, record)
+            answers = answers_of_record(snapshot, record)
             was = _was(record)
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             result.unreadable.append(number)
             continue
         result.calls += 1
-        decision = snapshot.rules.decide(facts)
+        decision = snapshot.rules.decide(facts, answers)
         would = _would(decision)
         if not _same(was, record, decision):
             change = (was, would)
@@ -127,6 +131,17 @@ def facts_of_record(snapshot: Snapshot, record: dict[str, Any]) -> Facts:
         call_id=leg.get("call_id", ""),
         now=datetime.fromisoformat(record["started"]).timestamp(),
     )
+
+
+def answers_of_record(snapshot: Snapshot, record: dict[str, Any]) -> Answers:
+    """What services said of a recorded call, as far as that is an answer today."""
+    answers: dict[str, Answer] = {}
+    for name, said in record.get("lookups", {}).items():
+        lookup = snapshot.lookups.get(name)
+        if lookup is not None:
+            with suppress(NoAnswer):
+                answers[name] = read_answer(said, lookup.service, snapshot.trunks)
+    return answers
 
 
 def _was(record: dict[str, Any]) -> str:

@@ -12,6 +12,7 @@ from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, METHODS, OF_TRANSFERS
 from sbc.config.model import Trunk
 from sbc.flow import Flow
 from sbc.policy.bodies import media_types
+from sbc.registrar.register import OUTBOUND, PATH
 from sbc.sip.headers import canonical
 from sbc.sip.message import SDP, Request
 from sbc.sip.transactions import SPENT, Transactions
@@ -19,6 +20,7 @@ from sbc.sip.transactions import SPENT, Transactions
 _KNOWN_ELSEWHERE: Final = frozenset(("REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "REFER"))
 _TAKES_SDP: Final = frozenset(("application/sdp", "application/*", "*/*"))
 _ANY_BODY: Final = frozenset(("INFO", "BYE", "CANCEL", "ACK", "OPTIONS", "REFER", "NOTIFY", "MESSAGE"))
+_OF_REGISTER: Final = (PATH, OUTBOUND)
 # What each pass through a proxy or through us writes anew.
 _OF_ONE_PASS: Final = frozenset(
     """via max-forwards route record-route from to call-id cseq contact content-length date timestamp
@@ -36,9 +38,12 @@ class Refusal(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
-def refuse(request: Request, merged: bool, looped: bool, trunk: Trunk | None = None) -> Refusal | None:
+def refuse(
+    request: Request, merged: bool, looped: bool, trunk: Trunk | None = None, reliable: bool = True
+) -> Refusal | None:
     """The answer that ``request`` gets whatever the rules say, or None; PeerError where it is malformed.
 
+    ``reliable``: it came over a connection, which a phone may mean to be the way to it.
     ``trunk`` is the one that it comes from. What came of a transfer, a NOTIFY, is told by whom it was passed
     on to, on whatever trunk.
     """
@@ -53,6 +58,9 @@ def refuse(request: Request, merged: bool, looped: bool, trunk: Trunk | None = N
     first = request.headers.first
     if "require" in first or "proxy-require" in first:
         unsupported = required_but_unknown(request, transfers(trunk))
+        if unsupported and method == "REGISTER":
+            known = _OF_REGISTER if reliable else (PATH,)
+            unsupported = [tag for tag in unsupported if tag.lower() not in known]
         if unsupported and trunk is not None and SIPREC in trunk.bodies:
             unsupported = [tag for tag in unsupported if tag.lower() != SIPREC]
         if unsupported:
@@ -75,6 +83,8 @@ def allowed(trunk: Trunk | None) -> str:
     if trunk is None:
         return ALLOW
     more = [*(("REFER", "NOTIFY") if transfers(trunk) else ()), *trunk.methods]
+    if trunk.phones:
+        more.append("REGISTER")
     return ", ".join(dict.fromkeys([ALLOW, *more]))
 
 
@@ -124,9 +134,11 @@ def _taken_elsewhere(request: Request, trunk: Trunk | None) -> bool:
     """Whether a trunk takes what not all do: a transfer within a call, a text outside of it."""
     if request.to_tag:
         return request.method == "NOTIFY" or (request.method == "REFER" and transfers(trunk))
-    return trunk is not None and (
-        request.method in trunk.methods or (request.method == "REFER" and transfers(trunk))
-    )
+    if trunk is None:
+        return False
+    if request.method == "REGISTER":
+        return trunk.phones
+    return request.method in trunk.methods or (request.method == "REFER" and transfers(trunk))
 
 
 def _of_a_mailbox(request: Request) -> bool:

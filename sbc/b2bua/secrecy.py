@@ -7,6 +7,7 @@ have set is a set of possibilities, which the last word of the rule that routes 
 the trunks then say what becomes of the hop (``sbc.b2bua.leg``). The report can therefore name a
 route that no call will ever take, and never leaves out one that a call can take. Of a redirect it says which
 targets, as the rule writes them, may be without TLS; to where a hook redirects nobody knows before it does.
+A service that rules ask, and that may decide, is taken like a hook where a rule that asks it can be reached.
 A trunk that is trusted with who users are (``identity``) without a certificate is named too.
 A call that a rule records lies in the clear on a disk, however its legs are protected, so that is named too.
 Where a callee's redirects are followed, the rules are walked again as a call of its trunk, with the promise
@@ -60,6 +61,7 @@ _HOW: dict[Promise, str] = {
     "RECORDING": "unencrypted",
 }  # fmt: skip
 _REMEDY: dict[Promise, str] = {"SIPS": "`forbid downgrade`", "SRTP": "`require srtp`"}
+_DEMANDS = ("forbid", "required")
 _FLOOR: dict[Promise, str] = {"SIPS": "`sips: forbid`", "SRTP": "`srtp: required`"}
 
 
@@ -127,7 +129,7 @@ def _held(rules: Iterable[Rule], known: dict[str, str]) -> Iterator[Rule]:
         held = holds(rule.when, known, rule.scope)
         if held is not False:
             yield rule
-        if held is True and rule.outcome.ending is not None:
+        if held is True and rule.outcome.ends:
             return
 
 
@@ -199,7 +201,8 @@ def _reached(
         for rule, _ in _reachable(_rules_of(asked, trunk), known, promise)
         for each in rule.outcome.trunks
     ]
-    return [*reached, *snapshot.trunks] if snapshot.hooks.route else reached
+    anywhere = snapshot.hooks.route or _deciding(_rules_of(asked, trunk), known, promise)
+    return [*reached, *snapshot.trunks] if anywhere else reached
 
 
 def _settled(snapshot: Snapshot, origin: Trunk) -> dict[str, str]:
@@ -235,18 +238,38 @@ def _leaks(
             for place in _redirects_in_the_clear(rule):
                 remedy = f"{_REMEDY[promise]} in the rule, or by a sips: URI as its target"
                 yield Leak(promise, origin.trunk, place, f"rule {rule.place}{after}", remedy)
-    for hook in hooks:
+    laxest = "allow" if promise == "SIPS" else "off"
+    anywhere: dict[str, tuple[Any, ...]] = {
+        f"hook {hook.path}, which may route anywhere": (None, laxest) for hook in hooks
+    }
+    for name, settings in _deciding(rules, known, promise).items():
+        # What the rules demand before they ask holds for what is answered.
+        freely = tuple([laxest if each not in _DEMANDS else each for each in settings])
+        anywhere[f"lookup {name}, which may route anywhere{after}"] = freely
+    for place, settings in anywhere.items():
         for target in snapshot.trunks.values():
-            if _leaves(snapshot, target, promise, (None, "allow" if promise == "SIPS" else "off")):
-                place = f"hook {hook.path}, which may route anywhere"
+            if _leaves(snapshot, target, promise, settings):
                 remedy = f"{_FLOOR[promise]} in the trunk {target.trunk}"
                 yield Leak(promise, origin.trunk, target.trunk, place, remedy)
 
 
+def _deciding(rules: Iterable[Rule], known: dict[str, str], promise: Promise) -> dict[str, tuple[Any, ...]]:
+    """The services that may decide about such a call, each with what may be set when it is asked."""
+    found: dict[str, tuple[Any, ...]] = {}
+    for rule, settings in _reachable(rules, known, promise):
+        for at, action in enumerate(rule.then):
+            if isinstance(action, syntax.AskAction) and rule.scope.services[action.name.value].decides:
+                own, name = _setting(rule.then[:at], promise), action.name.value
+                before = settings if own is None else (own,)
+                found[name] = tuple(dict.fromkeys((*found.get(name, ()), *before)))
+    return found
+
+
 def _redirects_in_the_clear(rule: Rule) -> Iterator[str]:
     """The targets of a redirect that may be without TLS, as far as they are written in the rule."""
-    last = rule.then[-1]
-    for target in last.targets if isinstance(last, syntax.RedirectAction) else ():
+    endings = [each.otherwise for each in rule.then if isinstance(each, syntax.AskAction)] + [rule.then[-1]]
+    redirects = [each for each in endings if isinstance(each, syntax.RedirectAction)]
+    for target in [target for each in redirects for target in each.targets]:
         parts = target.parts if isinstance(target, syntax.Concat) else (target,)
         texts = [part.value if isinstance(part, syntax.Text) else "..." for part in parts]
         if texts[0].startswith("sips:") or (len(texts) == 1 and is_secure(texts[0])):
@@ -264,7 +287,17 @@ def _reachable(
         if held is False:
             continue
         own = _setting(rule.then, promise)
-        if rule.outcome.ending is not None:
+        if rule.outcome.asks:
+            # It may end, or go on, where it asks: with what was said until there.
+            asked = [at for at, each in enumerate(rule.then) if isinstance(each, syntax.AskAction)]
+            said = [_setting(rule.then[:at], promise) for at in asked] + [own]
+            each_way = [settings if each is None else (each,) for each in said]
+            both = tuple(dict.fromkeys([each for way in each_way for each in way]))
+            yield rule, both
+            if held is True and rule.outcome.ends:
+                return
+            settings = both if held is True else tuple(dict.fromkeys((*settings, *both)))
+        elif rule.outcome.ending is not None:
             yield rule, settings if own is None else (own,)
             if held is True:
                 return

@@ -15,8 +15,10 @@ from dataclasses import replace
 
 from dsl.decision import Challenge, Decision, Edit, Redirect, Reject, Route
 from dsl.facts import Facts
+from dsl.question import Question
+from dsl.services import Answer
 from sbc.b2bua.call import Call
-from sbc.b2bua.commands import Command, Invited, Note, RunHooks
+from sbc.b2bua.commands import Ask, Command, Invited, Note, RunHooks
 from sbc.b2bua.facts import facts_of
 from sbc.b2bua.hunt import Hunt
 from sbc.b2bua.invitation import Invitation
@@ -24,7 +26,7 @@ from sbc.b2bua.joining import JOIN, Joining
 from sbc.b2bua.leg import Leg, Side
 from sbc.b2bua.life import fire
 from sbc.b2bua.redirects import MOST_FOLLOWED, Redirection, Target, exposed, masked, place_of, targets_of
-from sbc.b2bua.states import ENDED, Ending
+from sbc.b2bua.states import ENDED, ROUTING, Ending
 from sbc.b2bua.takeover import Takeover
 from sbc.b2bua.transfers import Referrer, still_demanding
 from sbc.b2bua.translate import answer, is_secure, redirect_contact
@@ -38,7 +40,7 @@ from sbc.sip.uri import Uri
 class Setup:
     """What becomes of the caller's INVITE."""
 
-    __slots__ = ("call", "edits", "hunt", "invitation", "redirection", "referrer", "stale", "takes")
+    __slots__ = ("asked", "call", "edits", "hunt", "invitation", "redirection", "referrer", "stale", "takes")
 
     def __init__(
         self, call: Call, server: ServerTransaction, request: Request, redirection: Redirection | None = None,
@@ -53,22 +55,23 @@ class Setup:
         self.hunt = Hunt(self.invitation)
         self.stale = False  # the caller's credentials were good once
         self.edits: tuple[Edit, ...] = ()  # what hooks changed before the rules
+        self.asked: tuple[Question, Facts] | None = None  # the rules wait for a service
 
     def decide(self, at: float, out: list[Command]) -> None:
         """Ask the rules, and the hooks before and after them where there are any."""
         call, desk, hooks = self.call, self.call.desk, self.call.snapshot.hooks
-        a, realms, login = call.a, call.snapshot.rules.realms, ("", "")
+        a, realms, login = call.a, call.snapshot.rules.realms, call.a.login
         if self.redirection is not None or self.referrer is not None:
             facts = self._facts_of_another(at)
         else:
-            if realms:  # a password is judged only where a rule asks for one
+            if realms and not login[0]:  # a password is judged only where a rule asks for one
                 name, realm, self.stale = desk.login.user(
                     self.invitation.request, call.snapshot.logins, realms, at
                 )
                 login = (name, realm)
             facts = facts_of(
                 self.invitation.request, a.flow, a.trunk.tenant, desk.date(at), desk.count, login, a.believed,
-                a.trunk.trunk,
+                a.trunk.trunk, desk.registrar.registered,
             )  # fmt: skip
         if call.emergency:
             facts = replace(facts, emergency=True, unchallenged=bool(call.reserve_of))
@@ -88,7 +91,10 @@ class Setup:
         call, desk, request, from_ = self.call, self.call.desk, self.invitation.request, self.redirection
         by = from_.by if from_ is not None else self.referrer.by if self.referrer is not None else call.a
         believed = call.a.believed  # who calls is still the word of the caller's side
-        facts = facts_of(request, by.flow, by.trunk.tenant, desk.date(at), desk.count, believed=believed)
+        facts = facts_of(
+            request, by.flow, by.trunk.tenant, desk.date(at), desk.count, believed=believed,
+            registered=desk.registrar.registered,
+        )  # fmt: skip
         called = from_.called if from_ is not None else ""
         return replace(
             facts, trunk=by.trunk.trunk, listener=by.trunk.listener, redirected_from=called,
@@ -110,8 +116,25 @@ class Setup:
             self._ask_rules(result.facts, at, out)
 
     def _ask_rules(self, facts: Facts, at: float, out: list[Command]) -> None:
+        self._go_on(self.call.snapshot.rules.begin(facts), facts, at, out)
+
+    def on_answer(self, answer: Answer | None, at: float, out: list[Command]) -> None:
+        """A service that a rule asked has answered, or never will: the rules go on from there."""
         call = self.call
-        decision = call.snapshot.rules.decide(facts)
+        if self.asked is None or call.state != ROUTING:
+            return
+        (question, facts), self.asked = self.asked, None
+        if answer is not None:
+            call.answers = {**(call.answers or {}), question.service.name: answer.said}
+        self._go_on(call.snapshot.rules.go_on(question, answer), facts, at, out)
+
+    def _go_on(self, decision: Decision | Question, facts: Facts, at: float, out: list[Command]) -> None:
+        """The rules have spoken, or a service is to be asked first."""
+        call = self.call
+        if isinstance(decision, Question):
+            self.asked = decision, facts
+            out.append(Ask(call.id, call.snapshot.lookups[decision.service.name], decision.sent))
+            return
         call.tags = facts.tags + decision.tags
         if isinstance(decision, Route):
             call.named_hooks = decision.hooks
@@ -201,7 +224,7 @@ class Setup:
             self.invitation.refuse(403, "", at, out, f"a {kind} call cannot be asked for a password")
             return
         response = desk.respond_to(self.invitation.server, 407, "Proxy Authentication Required")
-        desk.login.challenge(response, decision, call.snapshot.logins, self.stale, at)
+        desk.login.challenge(response, decision.realm, call.snapshot.logins, self.stale, at)
         self.invitation.finish(response, at, out, Ending("asked for a password"))
 
     # A callee's redirects

@@ -157,7 +157,9 @@ class Takeover:
             return
         if not fire(call, "answer", at, out):
             return
-        call.heard_at = call.answered_at = at
+        invitation.heard(at)
+        invitation.accepted(200)
+        call.answered_at = at
         fork = self._move(joining, at, out)
         base = call.desk.respond_to(invitation.server, 200, "OK", fork.a.local_tag)
         final = answer(base, response, call.a, joining.leg, sdp)

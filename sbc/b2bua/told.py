@@ -69,8 +69,18 @@ def record_of(call: Call, ending: Ending, at: float) -> dict[str, object]:
         "downgraded": call.downgraded, "emergency": call.emergency, "tags": call.tags, "a": call.a.flow,
         "redirected_from": call.redirected[0], "redirected_by": call.redirected[1],
         "referred_by": call.referred[0], "referred_trunk": call.referred[1],
-        "b": b.flow if b else None, "peer": peer or "",
+        "b": b.flow if b else None, "peer": peer or "", "lookups": call.answers,
     }  # fmt: skip
+
+
+def hung_up(call: Call, at: float) -> None:
+    """Count how long an answered call was, for both of its trunks; one who was referred has not called."""
+    if call.answered_at:
+        outcomes, seconds = call.desk.outcomes, at - call.answered_at
+        if not call.referred[0]:
+            outcomes.of(call.a.trunk.trunk, "inbound").talked(seconds)
+        if call.b is not None:
+            outcomes.of(call.b.trunk.trunk, "outbound").talked(seconds)
 
 
 def emergency_failed(call: Call, ending: Ending, out: list[Command]) -> None:

@@ -24,7 +24,7 @@ from sbc.b2bua.leg import Leg, Side, other
 from sbc.b2bua.mirror import Mirror
 from sbc.b2bua.refresh import Refresh
 from sbc.b2bua.states import ENDED, Ending
-from sbc.b2bua.told import emergency_failed, end_of, record_of, run
+from sbc.b2bua.told import emergency_failed, end_of, hung_up, record_of, run
 from sbc.flow import Flow
 from sbc.sip.machine import Send
 from sbc.sip.message import Message, Request, Response, response_to
@@ -194,6 +194,7 @@ class Wreck:
         if call.recorded:
             return
         call.recorded = True
+        hung_up(call, at)
         ending = Ending(REASON, status=503)
         out.append(Note("call-ended", call.id, record_of(call, ending, at)))
         if call.emergency:

@@ -1,4 +1,4 @@
-"""``sbc registrations``: with whom we are registered, until when, and why where we are not."""
+"""``sbc registrations``: with whom we are registered, until when, and why not; and who is with us."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sbc.commands.running import ask_running
 
 def add(commands: Commands) -> None:
     """Add this command."""
-    text = "show for each trunk with `register:` whether it is registered, until when, and why not"
+    text = "show whether each trunk with `register:` is registered, until when, and why not; and the phones"
     json_option(commands.add("registrations", _registrations, text))
 
 
@@ -25,12 +25,36 @@ def _registrations(options: argparse.Namespace) -> int:
 
 def render(answer: Mapping[str, Any]) -> str:
     """The answer of the control socket as text."""
+
+    phones = _phones(answer)
+    if not answer["registrations"]:
+        return phones or "no trunk has `register:`, and no phone is registered"
+    return "\n\n".join([_trunks(answer), *([phones] if phones else [])])
+
+
+def _phones(answer: Mapping[str, Any]) -> str:
+    """Who is registered with us, and where."""
+    from sbc.commands.status_text import table
+    from sbc.observe.text import printable
+
+    now, rows = answer["now"], answer["phones"]
+    heads = ("USER", "TRUNK", "FROM", "CONTACT", "REACHABLE", "ENDS", "PHONE")
+    shown = [
+        (
+            printable(each["user"]), each["trunk"], f"{each['transport']}:{each['remote']}",
+            printable(each["contact"]), "yes" if each["reachable"] else "no", _ahead(each["until"], now),
+            printable(each["user_agent"]) or "-",
+        )
+        for each in rows
+    ]  # fmt: skip
+    return table(heads, shown) if rows else ""
+
+
+def _trunks(answer: Mapping[str, Any]) -> str:
     from sbc.commands.status_text import table
     from sbc.observe.text import printable
 
     rows, now = answer["registrations"], answer["now"]
-    if not rows:
-        return "no trunk has `register:`"
     heads = ("TRUNK", "ADDRESS", "REGISTRAR", "STATE", "ENDS", "NEXT")
     parts = [
         table(

@@ -39,6 +39,13 @@ def add(commands: Commands) -> None:
     test.add_argument(
         "--referred-by", default="", metavar="A", help="who transfers the caller, on TRUNK, to whom it is for"
     )
+    test.add_argument(
+        "--lookup",
+        action="append",
+        default=[],
+        metavar="NAME=JSON",
+        help="what a service answers, or nothing",
+    )
     text = "put the calls of a file of call records to the rules; say what would change"
     replay = json_option(configured(group.add_parser("replay", help=text, description=text), _replay))
     replay.add_argument("records", type=Path, metavar="FILE", help="such as run/calls.jsonl")

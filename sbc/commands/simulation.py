@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, replace
 from ipaddress import ip_network
 from typing import TYPE_CHECKING, Any
 
 from dsl.addresses import is_uri, read_party
+from dsl.answers import NoAnswer, parse_answer
 from dsl.arrival import NOBODY, Arrival, written
 from dsl.clock import CLOCK_FACTS
 from dsl.facts import FACTS, Facts
+from dsl.services import Answer, Answers
 from sbc.b2bua.customers import Unfit, written_customer
 from sbc.b2bua.dry_run import describe
 from sbc.b2bua.unsaid import left_out, told_of_hooks, unsaid
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
 
 _PEER = ("peer_sans", "peer_issuer", "peer_subject", "peer_pin")
 _TLS = ("tls_version", "tls_group", "tls_cipher")
+_ASKED = re.compile(r"; (\w+) is asked, and does not answer")
 _SETTLED = (
     "trunk",
     "tenant",
@@ -52,13 +56,15 @@ def simulated(
     if customer != comes.trunk:
         notes = [*notes, f"the call is trunk {customer}'s: {_why(snapshot, customer)}", ""]
         facts = replace(facts, trunk=customer, tenant=snapshot.trunks[customer].tenant or "")
-    decision, trace = snapshot.rules.explain(facts)
+    answers = _answers(snapshot, options.lookup)
+    decision, trace = snapshot.rules.explain(facts, answers)
     hooks = left_out(snapshot.hooks, decision)
     assumed = {
         name: _shown(getattr(facts, attribute))
         for attribute, name in unsaid(snapshot.rules, set(_said(snapshot, options, headers))).items()
     }
-    lines = [*describe(snapshot, facts, decision), *_told(assumed), *told_of_hooks(hooks)]
+    unasked = _unasked(trace, answers)
+    lines = [*describe(snapshot, facts, decision), *_told(assumed), *unasked, *told_of_hooks(hooks)]
     if facts.emergency:
         lines.insert(0, "an emergency call: within its trunk's reserve no limit and no password stops it")
     return {
@@ -156,6 +162,31 @@ def _with_certificate(
         peer_subject=peer.subject, peer_pin=peer.pin,
     )  # fmt: skip
     return proved, notes
+
+
+def _answers(snapshot: Snapshot, written: list[str]) -> Answers:
+    """What services answer, as it was said; LocalError for what they could not."""
+    answers: dict[str, Answer] = {}
+    for each in written:
+        name, _, said = each.partition("=")
+        lookup = snapshot.lookups.get(name)
+        if lookup is None:
+            known = ", ".join(snapshot.lookups) or "none"
+            raise LocalError(f"--lookup {name!r}: there is no such lookup; there are: {known}")
+        try:
+            answers[name] = parse_answer(said.encode("utf-8", "replace"), lookup.service, snapshot.trunks)
+        except NoAnswer as why:
+            raise LocalError(f"--lookup {name}: this is no answer of it: {why}") from None
+    return answers
+
+
+def _unasked(trace: list[str], answers: Answers) -> list[str]:
+    """The line about services that would have been asked, and nobody has said what they answer."""
+    asked = [name for line in trace for name in _ASKED.findall(line) if name not in answers]
+    if not asked:
+        return []
+    names = ", ".join(dict.fromkeys(asked))
+    return [f"services are not asked here, each `else` counts; --lookup NAME=JSON says what {names} answers"]
 
 
 # What is taken for granted

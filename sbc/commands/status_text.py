@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from sbc.observe.text import printable
-from sbc.observe.times import left, time_of_day
+from sbc.observe.times import left, span, time_of_day
 from sbc.tls.material.problems import day
 
 Row = Mapping[str, Any]
@@ -64,9 +64,99 @@ def _status(status: Row) -> str:
         STATE=lambda each: each["state"],
         CALLS=lambda each: each["calls"],
     )
-    shown = [head, totals, "", listeners, "", trunks, *_tenants(status), *_networks(status), *_peers(status)]
-    shown += _names(status)
+    shown = [
+        head,
+        totals,
+        "",
+        listeners,
+        "",
+        trunks,
+        *_outcomes(status),
+        *_qualities(status),
+        *_tenants(status),
+        *_networks(status),
+        *_peers(status),
+    ]
+    shown += [*_phones(status), *_names(status), *_lookups(status)]
     return "\n".join([*shown, *_attention(status)])
+
+
+def _outcomes(status: Row) -> list[str]:
+    """What became of each trunk's calls since the start, if there were any."""
+    rows = [{"trunk": trunk["name"], **each} for trunk in status["trunks"] for each in trunk["outcomes"]]
+    if not rows:
+        return []
+    return [
+        "",
+        _columns(
+            rows,
+            TRUNK=lambda each: each["trunk"],
+            WAY=lambda each: "from it" if each["direction"] == "inbound" else "to it",
+            CALLS=lambda each: each["calls"],
+            ANSWERED=lambda each: "-" if each["asr"] is None else f"{each['asr']:.0%}",
+            LASTED=lambda each: "-" if each["acd"] is None else span(each["acd"]),
+            RANG=lambda each: "-" if each["pdd"] is None else f"{each['pdd']:.1f} s",
+            REFUSED=lambda each: _refusals(each["codes"]),
+        ),
+    ]
+
+
+def _qualities(status: Row) -> list[str]:
+    """How good the media of each trunk was since the start, where anything was heard."""
+    rows = [{"trunk": trunk["name"], **each} for trunk in status["trunks"] for each in trunk["quality"]]
+    if not rows:
+        return []
+    return [
+        "",
+        _columns(
+            rows,
+            TRUNK=lambda each: each["trunk"],
+            MEDIA=lambda each: each["way"],
+            LEGS=lambda each: sum(each["losses"]["counts"]),
+            MOS=_score,
+            LOST=_lost,
+            JITTER=lambda each: _milliseconds(each["jitter"]),
+            TRIP=lambda each: _milliseconds(each["round_trip"]),
+        ),
+    ]
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "-" if seconds is None else f"{1000 * seconds:.0f} ms"
+
+
+def _score(quality: Row | None) -> str:
+    """The score of what was received, where there is one."""
+    found = quality["mos"] if quality else None
+    return "-" if found is None else f"{found:.1f}"
+
+
+def _lost(quality: Row | None) -> str:
+    """The share of what should have been received."""
+    found = quality["loss"] if quality else None
+    return "-" if found is None else f"{found:.1%}"
+
+
+def _refusals(codes: Sequence[Sequence[Any]]) -> str:
+    """What calls without an answer came to, the most frequent first."""
+    failed = sorted((each for each in codes if not each[0].startswith("2")), key=lambda each: -each[1])
+    return ", ".join(f"{code}: {count}" for code, count in failed[:5]) or "-"
+
+
+def _phones(status: Row) -> list[str]:
+    """The trunks that phones come to, if any, and how many are registered there."""
+    if not status["phones"]:
+        return []
+    return [
+        "",
+        _columns(
+            status["phones"],
+            PHONES=lambda each: each["trunk"],
+            USERS=lambda each: each["users"],
+            CONTACTS=lambda each: each["contacts"],
+            REACHABLE=lambda each: each["reachable"],
+        ),
+    ]
 
 
 def _tenants(status: Row) -> list[str]:
@@ -150,6 +240,25 @@ def _names(status: Row) -> list[str]:
     ]
 
 
+def _lookups(status: Row) -> list[str]:
+    """The services that rules ask, if any."""
+    if not status["lookups"]:
+        return []
+    return [
+        "",
+        _columns(
+            status["lookups"],
+            LOOKUP=lambda each: each["name"],
+            HOST=lambda each: each["host"],
+            STATE=lambda each: each["state"],
+            ANSWERED=lambda each: each["answered"],
+            UNANSWERED=lambda each: each["unanswered"],
+            KEPT=lambda each: each["kept"],
+            WAITING=lambda each: each["under_way"],
+        ),
+    ]
+
+
 def _good(until: float, now: float) -> str:
     """How long what DNS said may still be used."""
     if not until:
@@ -184,6 +293,9 @@ def _attention(status: Row) -> list[str]:
         if each["problem"]:
             kept = "; what was known is used" if each["failing"] and each["servers"] else ""
             parts += ["", f"DNS: {each['domain']}: {printable(each['problem'])}{kept}"]
+    for each in status["lookups"]:
+        if each["state"] != "closed":
+            parts += ["", f"lookup: {each['name']}: {printable(each['reason'])}; each `else` counts at once"]
     records = status["records"]
     if records["problem"] or records["lost"]:
         why = f" ({records['problem']})" if records["problem"] else ""
@@ -295,4 +407,6 @@ def _calls(calls: Sequence[Row]) -> str:
         STATE=_state,
         TLS=lambda each: f"{each['a_tls'] or '-'} | {each['b_tls'] or '-'}",
         SRTP=lambda each: f"{each['a_srtp'] or '-'} | {each['b_srtp'] or '-'}",
+        MOS=lambda each: f"{_score(each['a_quality'])} | {_score(each['b_quality'])}",
+        LOST=lambda each: f"{_lost(each['a_quality'])} | {_lost(each['b_quality'])}",
     )

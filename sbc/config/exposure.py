@@ -60,8 +60,13 @@ def _secrets(snapshot: Snapshot) -> Iterator[Path]:
                 yield directory / f"{name}.old"
     if settings.users:
         yield directory / settings.users
+    if settings.registrar is not None and settings.registrar.users:
+        yield directory / settings.registrar.users
     if settings.acme is not None and settings.acme.external_account is not None:
         yield directory / settings.acme.external_account.key_file
+    for lookup in settings.lookups.values():
+        if lookup.token_file:
+            yield directory / lookup.token_file
     for trunk in snapshot.trunks.values():
         if trunk.registration is not None:
             yield directory / trunk.registration.password_file
@@ -79,6 +84,7 @@ def _others(snapshot: Snapshot) -> Iterator[Path]:
     for anchor in settings.trust.values():
         yield from (directory / name for name in anchor.files)
     yield from (directory / name for name in settings.tables.values())
+    yield from (directory / each.ca for each in settings.lookups.values() if each.ca)
 
 
 def _pages(snapshot: Snapshot) -> Iterator[Diagnostic]:

@@ -21,13 +21,14 @@ POINTS = {
     "on_route": ("facts", "decision"),
     "on_answer": ("facts", "answer"),
     "on_end": ("facts", "end"),
+    "on_register": ("facts", "registration"),
 }
 # What a hook file may say of itself, and what it says by saying nothing.
 WHENS = ("every call", "named")
 ON_FAILURES = ("reject", "skip")
 LONGEST_LIMIT = 60.0
 _WORDS = ("WHEN", "ON_FAILURE", "TIME_LIMIT")
-_BEFORE_THE_RULES = ("on_handshake", "on_invite")
+_BEFORE_THE_RULES = ("on_handshake", "on_invite", "on_register")
 _NUMBERS = {1: "one argument", 2: "two arguments"}
 
 Place = tuple[int, int]
@@ -87,10 +88,7 @@ class HookFile:
         if name in POINTS and name in self._places:
             self._report(place, f"{name} is defined twice", f"the first is in line {self._places[name][0]}")
         self._places.setdefault(name, place)
-        if name == "on_register":
-            hint = "take it out; the other hooks are: " + ", ".join(POINTS)
-            self._report(place, "there is no registrar, so on_register would never be called", hint)
-        elif name not in POINTS and (name.startswith("on_") or _plain(name) in map(_plain, POINTS)):
+        if name not in POINTS and (name.startswith("on_") or _plain(name) in map(_plain, POINTS)):
             near = get_close_matches(name.lower(), POINTS, 1)
             hint = f"did you mean {near[0]}?" if near else f"hooks are: {', '.join(POINTS)}"
             self._report(place, f"there is no hook {name!r}", hint)
@@ -165,10 +163,11 @@ class HookFile:
                 f"{early[0]} comes before the rules: none can name it",
                 hint,
             )
-        if on_failure == "skip" and "on_handshake" in found:
-            hint = "move on_handshake into a file of its own, without ON_FAILURE"
-            message = "on_handshake decides who is let in, so its failure cannot be skipped"
-            self._report(self._places.get("on_handshake", (1, 1)), message, hint)
+        for name in ("on_handshake", "on_register"):
+            if on_failure == "skip" and name in found:
+                hint = f"move {name} into a file of its own, without ON_FAILURE"
+                message = f"{name} decides who is let in, so its failure cannot be skipped"
+                self._report(self._places.get(name, (1, 1)), message, hint)
 
 
 def _top_level(tree: ast.Module) -> Iterator[tuple[str, ast.AST]]:

@@ -45,6 +45,7 @@ class HookSet:
     route: tuple[Hook, ...] = ()
     answer: tuple[Hook, ...] = ()
     end: tuple[Hook, ...] = ()
+    register: tuple[Hook, ...] = ()
     files: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -56,7 +57,7 @@ def hook_set(hooks: Iterable[Hook]) -> HookSet:
     hooks = tuple(hooks)
     by_point = {
         point: tuple(hook for hook in hooks if hook.point == f"on_{point}")
-        for point in ("handshake", "invite", "route", "answer", "end")
+        for point in ("handshake", "invite", "route", "answer", "end", "register")
     }
     return HookSet(**by_point, files=frozenset(hook.name for hook in hooks))
 

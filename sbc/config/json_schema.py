@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dsl.cases import CHOICES, EXPECT, SHORT
+from dsl.check_actions import PARTS
 from dsl.clock import CLOCK_FACTS
 from dsl.facts import FACTS
 from sbc.config.model import Settings, Trunk
@@ -97,8 +98,12 @@ def _test() -> dict[str, Any]:
     given = {name: fact for name, fact in facts.items() if name not in CLOCK_FACTS}
     short: dict[str, Any] = {name: _SCALAR for name in SHORT}
     short |= {"headers": {"type": "object", "additionalProperties": _SCALAR}, "calls": _TEXT_OR_COUNTS}
+    short["registered"] = _SEVERAL
     expect: dict[str, Any] = {name: _SEVERAL for name in EXPECT}
     expect["headers"] = {"type": "object", "additionalProperties": _SCALAR}
+    leaves: dict[str, Any] = {name: _SCALAR for name in PARTS} | {"headers": expect["headers"]}
+    at = {"type": "object", "additionalProperties": False, "properties": leaves}
+    expect["hops"] = {"type": "object", "additionalProperties": at}
     expect |= {name: {"enum": list(choices)} for name, choices in CHOICES.items()}
     return {
         "type": "object",

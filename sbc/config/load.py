@@ -27,8 +27,10 @@ from sbc.config.files import ROUTES, SETTINGS_FILE, Tree, read_tree
 from sbc.config.hook_set import HookSet
 from sbc.config.hooks import check_calls, load_hooks
 from sbc.config.listeners import check_settings
+from sbc.config.lookups import Lookups, check_asked, load_lookups
 from sbc.config.material import Material, load_material
 from sbc.config.model import HookSettings, Settings
+from sbc.config.phones import check_registrar
 from sbc.config.places import all_places
 from sbc.config.profile_needs import check_profiles
 from sbc.config.public_trust import check_public
@@ -41,7 +43,7 @@ from sbc.config.trunk_files import ReadTrunk, read_trunks
 from sbc.config.unreached import check_emergency
 from sbc.config.yaml_reader import Document
 
-_ENTRY_SECTIONS = {"listeners": 2, "identities": 2, "trust": 2, "tenants": 2}
+_ENTRY_SECTIONS = {"listeners": 2, "identities": 2, "trust": 2, "tenants": 2, "lookups": 2}
 
 
 def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = None) -> Snapshot:
@@ -59,11 +61,11 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     trunk_files = read_trunks(tree.trunks, former.trunk_files if former is not None else {})
     trunks, named = _trunks(trunk_files, found)
     material = _material(settings, trunks, directory, now, former, found)
-    files = load_routing_files(settings, directory) if settings is not None else RoutingFiles()
-    found += files.diagnostics
+    files = _files(settings, trunks, directory, found)
     accounts = load_accounts(trunks, directory)
-    found += accounts.diagnostics
-    rules = _rules(tree, settings, trunks, named, files, found)
+    lookups = load_lookups(settings, directory, material.identities, trunks)
+    found += [*accounts.diagnostics, *lookups.diagnostics]
+    rules = _rules(tree, settings, trunks, _known(tree, settings, trunks, named, files, lookups), found)
     hooks = _hooks(tree, settings, rules, found)
     ordered = tuple(sorted(set(found), key=_reading_order))
     # A file of certificates or keys stops no more than the trunks that need it.
@@ -75,7 +77,7 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     if by_name and len(stopped.trunks) == len(by_name) and any(map(_fatal, ordered)):
         raise ConfigError(ordered)
     return Snapshot(
-        version=_version(tree, material, (*files.digests, *accounts.digests)),
+        version=_version(tree, material, (*files.digests, *accounts.digests, *lookups.digests)),
         directory=directory,
         settings=settings.value,
         trunks=by_name,
@@ -90,7 +92,9 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
         quarantined_tenants=stopped.tenants,
         held=stopped.held,
         logins=files.users,
+        phones=files.phones,
         accounts=accounts.accounts,
+        lookups=lookups.lookups,
         trunk_files=trunk_files,
     )
 
@@ -149,25 +153,45 @@ def _material(
     return material
 
 
-def _rules(
+def _files(
+    settings: SettingsFile | None, trunks: list[TrunkFile], directory: Path, found: list[Diagnostic]
+) -> RoutingFiles:
+    """Tables and users."""
+    if settings is None:
+        return RoutingFiles()
+    files = load_routing_files(settings, directory)
+    found += files.diagnostics
+    found += check_registrar(settings, trunks, files)
+    return files
+
+
+def _known(
     tree: Tree,
     settings: SettingsFile | None,
     trunks: list[TrunkFile],
     named: frozenset[str] | None,
     files: RoutingFiles,
-    found: list[Diagnostic],
-) -> RuleSet | None:
+    lookups: Lookups,
+) -> Known:
+    """The names that rules may use."""
     hooks = frozenset(PurePath(path).stem for path in tree.hooks)
-    known = Known(trunks=named, hooks=hooks, tables=files.tables, broken_tables=frozenset(files.broken))
-    if settings is not None:
-        names = [frozenset(settings.names(section)) for section in ("listeners", "tenants")]
-        arrivals = {each.value.trunk: arrival(each.value, settings.value) for each in trunks}
-        known = replace(
-            known, listeners=names[0], tenants=names[1], realms=files.users.realms, arrivals=arrivals
-        )
-        known = replace(known, recordings=bool(settings.names("recordings")))
-        if settings.value.emergency is not None:
-            known = replace(known, emergency=settings.value.emergency.means)
+    known = Known(
+        trunks=named, hooks=hooks, tables=files.tables, broken_tables=frozenset(files.broken),
+        services=lookups.services, broken_services=lookups.broken,
+    )  # fmt: skip
+    if settings is None:
+        return known
+    names = [frozenset(settings.names(section)) for section in ("listeners", "tenants")]
+    arrivals = {each.value.trunk: arrival(each.value, settings.value) for each in trunks}
+    known = replace(known, listeners=names[0], tenants=names[1], realms=files.users.realms, arrivals=arrivals)
+    known = replace(known, recordings=bool(settings.names("recordings")))
+    emergency = settings.value.emergency
+    return known if emergency is None else replace(known, emergency=emergency.means)
+
+
+def _rules(
+    tree: Tree, settings: SettingsFile | None, trunks: list[TrunkFile], known: Known, found: list[Diagnostic]
+) -> RuleSet | None:
     rules, problems = load_rules(tree.routes, known)
     found += problems
     if rules is not None:
@@ -178,6 +202,7 @@ def _rules(
         found += check_routing(rules, trunks)
         if settings is not None:
             found += check_emergency(settings, rules, known.arrivals)
+            found += check_asked(settings, rules)
     return rules
 
 

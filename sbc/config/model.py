@@ -15,10 +15,12 @@ from sbc.base import Address
 from sbc.config.answers import Answers
 from sbc.config.emergency import Emergency
 from sbc.config.identity import CallerIdentity, Identified
+from sbc.config.lookup import LookupConfig, LookupName
 from sbc.config.match import Match
 from sbc.config.media import Marks, MediaConfig
 from sbc.config.profiles import ProfileName, with_profile
 from sbc.config.recordings import Recordings
+from sbc.config.registrar import RegistrarSettings
 from sbc.config.server import Dns, Server
 from sbc.config.values import (
     AccountName,
@@ -270,6 +272,7 @@ class Trunk(Strict):
 
     Without ``sources`` nobody may call in on it; without ``peers`` it cannot be called; ``srv`` stands for
     one peer, a domain.
+    ``phones``: those who call on it are users of the ``registrar``, and prove a password.
     ``network`` is where its media is received, that of its listener unless given;
     ``media`` says whether its peers receive RTP where they send from (RFC 4961).
     One that is not ``enabled`` has no calls: nobody is admitted to it, and it is neither dialled nor probed.
@@ -287,6 +290,7 @@ class Trunk(Strict):
     )
     srv: SrvDomain | None = None
     sources: tuple[Network, ...] = ()
+    phones: StrictBool = False
     match: Match | None = None
     listener: str
     network: Name | None = None
@@ -420,4 +424,6 @@ class Settings(Strict):
     state: str = Field(default="run", min_length=1)
     user_agent: str | None = None
     users: str | None = Field(default=None, min_length=1)
+    registrar: RegistrarSettings | None = None
     tables: dict[Name, str] = {}
+    lookups: dict[LookupName, LookupConfig] = {}

@@ -27,10 +27,12 @@ _IN_USE: WeakValueDictionary[tuple[str, str, bytes], Table] = WeakValueDictionar
 class RoutingFiles:
     """What could be read, and what was wrong; ``digests`` has the hash of every file's bytes.
 
+    ``phones`` are the users of the registrar, who may have a file of their own.
     ``states`` are the files' as they were before they were read.
     """
 
     users: Users = NOBODY_KNOWN
+    phones: Users = NOBODY_KNOWN
     tables: dict[str, Table] = field(default_factory=dict)
     broken: set[str] = field(default_factory=set)
     digests: list[tuple[str, bytes]] = field(default_factory=list)
@@ -48,17 +50,28 @@ def load_routing_files(settings: SettingsFile, directory: Path) -> RoutingFiles:
             files.broken.add(name)
         else:
             files.tables[name] = table
-    path = settings.value.users or ""
-    data = _bytes(settings, directory, ("users",), path, files) if path else None
-    text = _text(path, data, files) if data is not None else None
-    if text is not None:
-        files.users, problems = read_users(path, text)
-        files.diagnostics += problems
+    files.users = _users(settings, directory, ("users",), settings.value.users or "", files)
+    registrar = settings.value.registrar
+    if registrar is not None:
+        own = registrar.users or ""
+        shared = not own or own == settings.value.users
+        loc = ("registrar", "users")
+        files.phones = files.users if shared else _users(settings, directory, loc, own, files)
     for path, _ in files.digests:
         if _state(directory / path) != files.states[path]:
             hint = "write it beside and rename it; what is whole is read at the next change"
             files.diagnostics.append(Diagnostic(path, 0, 0, "it was written while it was read", hint))
     return files
+
+
+def _users(settings: SettingsFile, directory: Path, loc: Loc, path: str, files: RoutingFiles) -> Users:
+    data = _bytes(settings, directory, loc, path, files) if path else None
+    text = _text(path, data, files) if data is not None else None
+    if text is None:
+        return NOBODY_KNOWN
+    users, problems = read_users(path, text)
+    files.diagnostics += problems
+    return users
 
 
 def _table(name: str, path: str, data: bytes, files: RoutingFiles) -> Table | None:

@@ -18,6 +18,7 @@ from dsl.errors import Diagnostic
 from dsl.ruleset import RuleSet
 from sbc.config.customers import customers_of
 from sbc.config.hook_set import NO_HOOKS, HookSet
+from sbc.config.lookup import Lookup
 from sbc.config.model import Settings, Trunk
 from sbc.config.places import Places
 from sbc.config.trunk_files import ReadTrunk
@@ -33,7 +34,7 @@ from sbc.tls.sources import SourceIndex
 
 _FROZEN = (
     "trunks", "identities", "anchors", "lists", "quarantined", "quarantined_tenants", "held", "bound",
-    "accounts", "switched_off",
+    "accounts", "lookups", "switched_off",
 )  # fmt: skip
 
 
@@ -50,7 +51,9 @@ class Snapshot:
     ``customers`` has for each trunk whose address others may have too what tells their requests apart;
     ``tenant_bounds`` for each tenant its limits. ``trust_generations`` has for each trunk a hash over whom
     it trusts and as whom we appear to it: a connection made under another one is not used for it again.
+    ``logins`` are the users that rules challenge, ``phones`` those of the registrar.
     ``accounts`` has for each trunk that we register with the password that its challenges are answered by.
+    ``lookups`` has the services that rules ask.
     ``places`` has for each trunk the lines of its keys. ``trunk_files`` is for the next reading.
     """
 
@@ -66,7 +69,9 @@ class Snapshot:
     warnings: tuple[Diagnostic, ...] = ()
     places: Mapping[str, Places] = field(default_factory=dict)
     logins: Users = NOBODY_KNOWN
+    phones: Users = NOBODY_KNOWN
     accounts: Mapping[str, Account] = field(default_factory=dict)
+    lookups: Mapping[str, Lookup] = field(default_factory=dict)
     quarantined: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     quarantined_tenants: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     held: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)

@@ -17,7 +17,10 @@ from sbc.tls.lifetime.staged import NEXT
 
 # Read as text: YAML is slow, and a trunk that has a mistake is watched too.
 _PASSWORD = re.compile(r"""\bpassword_file[ \t]*:[ \t]*["']?([^"'\s,}#]+)""")
-_FILE_KEYS = {"identities": ("chain", "key", "passphrase_file"), "trust": ("ca", "leaf", "crl")}
+_FILE_KEYS = {
+    "identities": ("chain", "key", "passphrase_file"), "trust": ("ca", "leaf", "crl"),
+    "lookups": ("ca", "token_file"),
+}  # fmt: skip
 
 
 class Watched(NamedTuple):
@@ -56,7 +59,9 @@ def _named_files(directory: Path) -> list[str]:
         return []
     tables = data.get("tables") if isinstance(data, dict) else None
     users = data.get("users") if isinstance(data, dict) else None
-    routing = [users, *(tables.values() if isinstance(tables, dict) else ())]
+    registrar = data.get("registrar") if isinstance(data, dict) else None
+    phones = registrar.get("users") if isinstance(registrar, dict) else None
+    routing = [users, phones, *(tables.values() if isinstance(tables, dict) else ())]
     return [name for value in routing for name in _names(value)] + [
         name
         for section, keys in _FILE_KEYS.items()

@@ -1,6 +1,6 @@
 """All that a hook needs to import: what hooks are told, what they may answer, and short ways to say it.
 
-A hook is a file in hooks/ that defines one or more of five functions. Each may answer None, which
+A hook is a file in hooks/ that defines one or more of six functions. Each may answer None, which
 is no opinion::
 
     from sbc.hookapi import Route, SetHeader, amend, hang_up, refuse, reject, with_edits
@@ -10,6 +10,7 @@ is no opinion::
     def on_route(facts, decision):          # after the rules: the decision that replaces theirs
     def on_answer(facts, answer):           # the call is up: None, or hang_up("why")
     def on_end(facts, end):                 # the call is over: None
+    def on_register(facts, registration):   # a phone registers: None, or refuse("why")
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ from dsl.decision import (
     SetPart,
 )
 from dsl.facts import Facts
-from sbc.hookapi.arguments import Answer, End, Handshake
+from sbc.hookapi.arguments import Answer, End, Handshake, Registration
 from sbc.hookapi.results import (
     Amend,
     HangUp,
@@ -68,6 +69,7 @@ __all__ = [
     "Limit",
     "Redirect",
     "Refuse",
+    "Registration",
     "Reject",
     "RemoveHeader",
     "Route",

@@ -42,6 +42,23 @@ class Handshake:
 
 
 @dataclass(frozen=True, slots=True)
+class Registration:
+    """A phone that registers, after it has proved its password and before anything is changed.
+
+    ``user`` is whose it is, ``contacts`` the URIs that it wants to be reached at, ``*`` for all that it has;
+    ``expires`` the seconds that it asks for, 0 where it takes them back and -1 where it asks for nothing.
+    ``registered`` says whether the user had a binding before.
+    """
+
+    user: str = ""
+    contacts: tuple[str, ...] = ()
+    expires: int = -1
+    user_agent: str = ""
+    registered: bool = False
+    now: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A call that was answered and whose answer the caller has acknowledged.
 

@@ -32,7 +32,7 @@ class HangUp:
 
 @dataclass(frozen=True, slots=True)
 class Refuse:
-    """Close a connection whose handshake has just ended, before SIP is read from it."""
+    """Close a connection whose handshake has just ended, before SIP is read; or let a phone not register."""
 
     reason: str = ""
 
@@ -68,7 +68,7 @@ def hang_up(reason: str) -> HangUp:
 
 
 def refuse(reason: str) -> Refuse:
-    """Refuse the connection; ``reason`` is for the journal."""
+    """Refuse the connection or the registration; ``reason`` is for the journal."""
     return Refuse(reason)
 
 
@@ -81,7 +81,7 @@ def result_refusal(point: str, result: object, known_trunks: Collection[str]) ->
         return _amend_refusal(cast(Amend, result))
     if kind in _DECISIONS.get(point, ()):
         return refusal(result, known_trunks)
-    if (point == "on_answer" and kind is HangUp) or (point == "on_handshake" and kind is Refuse):
+    if (point == "on_answer" and kind is HangUp) or (point in _REFUSING and kind is Refuse):
         good = is_clean(cast(HangUp | Refuse, result).reason, LONGEST_TEXT)
         return None if good else "the reason is not a text of one line"
     return f"{name_of(result)} is not {_ANSWERS[point]}"
@@ -91,12 +91,14 @@ _DECISIONS: dict[str, tuple[type, ...]] = {
     "on_invite": (Reject, Redirect, Challenge),  # the last only to be told why not
     "on_route": (Route, Reject, Redirect, Challenge),
 }
+_REFUSING = ("on_handshake", "on_register")
 _ANSWERS = {
     "on_handshake": "refuse(...) or None",
     "on_invite": "amend(...), reject(...), redirect(...) or None",
     "on_route": "a decision",
     "on_answer": "hang_up(...) or None",
     "on_end": "None",
+    "on_register": "refuse(...) or None",
 }
 
 

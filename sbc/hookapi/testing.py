@@ -24,7 +24,7 @@ from dsl.facts import Facts
 from sbc.base import ConfigError
 from sbc.config.hook_set import Hook, HookSet
 from sbc.config.hooks import load_hooks
-from sbc.hookapi.arguments import Answer, End, Handshake
+from sbc.hookapi.arguments import Answer, End, Handshake, Registration
 from sbc.hookapi.results import Amend, HangUp, Refuse
 from sbc.net.hooks.run import HookFailure, run_hook
 
@@ -75,6 +75,11 @@ class HookFile:
     def on_end(self, facts: Facts, end: End) -> None:
         """Tell it of a call that is over; HookFailure."""
         self._ask(self._hooks.end, facts, end)
+
+    def on_register(self, facts: Facts, registration: Registration) -> Refuse | None:
+        """What it says of a phone that registers; HookFailure."""
+        said: Refuse | None = self._ask(self._hooks.register, facts, registration)
+        return said
 
     def _ask(self, hooks: tuple[Hook, ...], *arguments: object) -> Any:
         assert hooks, f"{self._path} does not define this hook"

@@ -26,7 +26,8 @@ STATIC = {
     "15": "G728",
     "18": "G729",
 }
-_COMPANIONS = frozenset(("TELEPHONE-EVENT", "CN", "RED", "RTX", "ULPFEC", "FLEXFEC", "PARITYFEC"))
+#: What accompanies a codec and is none.
+COMPANIONS = frozenset(("TELEPHONE-EVENT", "CN", "RED", "RTX", "ULPFEC", "FLEXFEC", "PARITYFEC"))
 #: What carries other payload types, and how its parameters name them (RFC 2198 5, RFC 4588 8.1).
 _CARRIERS = {"RED": re.compile(r"\d+(?=/|$)"), "RTX": re.compile(r"(?<=apt=)\d+")}
 _AUDIO = re.compile(rb"audio (\S+) (\S+) ([0-9 ]+)(\r?\n|$)")
@@ -83,7 +84,7 @@ def permitted(answer: bytes, codecs: Codecs) -> bytes:
         kept = _kept(
             section, named, [each for each in named if not named[each] or _may_be(named[each], codecs)]
         )
-        if all(named[each] in _COMPANIONS for each in kept):
+        if all(named[each] in COMPANIONS for each in kept):
             raise MediaRefused("the answer names no codec that the rules allow")
         written.append(_with(section, audio, kept))
     return b"\nm=".join(written)
@@ -96,7 +97,7 @@ def first_codec(sdp: bytes) -> str:
         if audio is None or audio[1] == b"0":
             continue
         found = _named(section, audio).values()
-        return next((name for name in found if name and name not in _COMPANIONS), "")
+        return next((name for name in found if name and name not in COMPANIONS), "")
     return ""
 
 
@@ -109,14 +110,14 @@ def agreed(answer: Media) -> str:
         number, _, name = value.partition(" ")
         names[number] = name.strip().partition("/")[0].upper()
     found = [names.get(each, "") for each in answer.formats]
-    return next((name for name in found if name and name not in _COMPANIONS), "")
+    return next((name for name in found if name and name not in COMPANIONS), "")
 
 
 def _section(section: bytes, audio: re.Match[bytes], codecs: Codecs) -> bytes:
     """One audio stream with what may be offered of it; empty where that is no codec."""
     named = _named(section, audio)
     kept = _kept(section, named, [each for each in named if _may_be(named[each], codecs)])
-    if all(named[each] in _COMPANIONS for each in kept):
+    if all(named[each] in COMPANIONS for each in kept):
         return b""
     if codecs.prefer:
         kept.sort(key=lambda each: _rank(named[each], codecs))
@@ -159,14 +160,14 @@ def _with(section: bytes, audio: re.Match[bytes], kept: list[str]) -> bytes:
 def _may_be(name: str, codecs: Codecs) -> bool:
     if name in codecs.deny:
         return False
-    return not codecs.allow or name in codecs.allow or name in _COMPANIONS
+    return not codecs.allow or name in codecs.allow or name in COMPANIONS
 
 
 def _rank(name: str, codecs: Codecs) -> int:
     """Preferred codecs first, then the others as they were; what accompanies them stays behind."""
     if name in codecs.prefer:
         return codecs.prefer.index(name)
-    return len(codecs.prefer) + (name in _COMPANIONS)
+    return len(codecs.prefer) + (name in COMPANIONS)
 
 
 def _without(rest: bytes, dropped: set[bytes]) -> list[bytes]:

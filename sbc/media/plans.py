@@ -5,13 +5,12 @@ Plans outlive their answer, for an offer can be answered several times: see ``sb
 
 from __future__ import annotations
 
-from sbc.media import keying
 from sbc.media.places import Place
 from sbc.media.policy import MediaPolicy
 from sbc.media.relay import pair
 from sbc.media.sdes import CryptoLine
 from sbc.media.sdp import Media
-from sbc.media.terms import Endpoint, Terms
+from sbc.media.terms import Endpoint, Terms, is_secure
 
 
 class Stream:
@@ -68,7 +67,7 @@ class Offer:
 
 def prefer_secured(plans: list[Plan]) -> None:
     """Reject what is plain beside a secured stream of its kind: a peer that offers both means one of them."""
-    secured = {plan.media.kind for plan in plans if plan.terms and keying.is_secure(plan.terms.profile)}
+    secured = {plan.media.kind for plan in plans if plan.terms and is_secure(plan.terms.profile)}
     for plan in plans if secured else ():
         if plan.terms and not plan.terms.theirs and plan.media.kind in secured:
             plan.drop()

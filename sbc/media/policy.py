@@ -36,7 +36,7 @@ class MediaPolicy:
     ``streams`` are relayed at most; an ``unheard`` leg has not described itself yet, so it gets nothing.
     Between two legs with ``labels`` those of their streams cross (RFC 4574).
     Against the ``trunk`` of the caller's leg the call's pairs of ports count, of which it may hold ``ports``;
-    None: see ``sbc.media.ports``.
+    None: see ``sbc.media.places``.
     """
 
     srtp: Srtp = "accept"

@@ -26,17 +26,22 @@ has crossed since the last that came from outside, and a leg at which that are t
 
 A refused packet is counted by reason and has no other effect; no number of them ends a call.
 
-RTP passes as it is, RTCP without what names the peer (``sbc.media.rtcp``). A fax (``sbc.media.fax``) has the
-same rules of source and latch as plain RTP, and nothing is read in it. So as not to ask each packet, a leg of
-a fax is one that has not agreed to RTP.
+RTP passes as it is, RTCP without what names the peer (``sbc.media.rtcp``). On their way packets are counted
+by their sequence numbers: one that is late is no longer lost, and one that comes twice makes up for no other.
+Timing is sampled (``sbc.media.arrivals``), and reports are read (``sbc.media.reports``).
+
+A fax (``sbc.media.fax``) has the same rules of source and latch as plain RTP, and nothing is read in it. So
+as not to ask each packet, a leg of a fax is one that has not agreed to RTP.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from math import inf
-from typing import Any
+from typing import Any, Final
 
+from sbc.media.arrivals import EVERY, Arrivals
+from sbc.media.reports import Reports
 from sbc.media.rtcp import conceal
 from sbc.media.srtp import MAX_PACKET, Protector, SrtpError, Unprotector
 
@@ -45,6 +50,11 @@ Source = tuple[Any, ...]
 Tap = Callable[[bytes, float], None]
 _MAX_DROPOUT = 3000
 _MAX_MISORDER = 100
+_SAMPLED: Final = EVERY - 1
+#: The packets behind the newest of which it is known whether they came, one bit each.
+_KNOWN: Final = (1 << _MAX_MISORDER + 1) - 1
+#: Ticks a second of timestamps of which nothing is known.
+_RATE: Final = 8000
 #: Seconds without a packet after which a source is silent, so that another may be latched in its place.
 _SILENT = 2.0
 #: Former sources that a port remembers, and calls of ours that a packet may cross in a row.
@@ -135,13 +145,16 @@ class Leg:
     the present one, until one arrives under the present one. ``agreed`` is about RTP, ``fax`` about UDPTL.
     ``hosts`` are the addresses from
     which a plain leg may be latched. ``alias_key`` is for the names in its RTCP. ``crossed`` is how
-    many calls of ours its last packet had crossed before.
+    many calls of ours its last packet had crossed before. ``late`` packets came behind newer ones, and
+    ``duplicates`` a second time; ``holes`` has a bit for each packet that was missing when ``holes_at``
+    came, the one before it being bit 1. ``reports`` are the peer's, once there are any.
     """
 
     __slots__ = (
-        "agreed", "alias_key", "asymmetric", "bytes_in", "bytes_out", "crossed", "fax", "former", "highest",
-        "hosts", "lost_before", "mux", "other", "packets_in", "packets_out", "port_rtcp", "port_rtp",
-        "protect", "received", "refused", "side", "ssrc", "start", "tap", "unprotect",
+        "agreed", "alias_key", "arrivals", "asymmetric", "bytes_in", "bytes_out", "crossed", "duplicates",
+        "fax", "former", "highest", "holes", "holes_at", "hosts", "late", "lost_before", "mux", "other",
+        "packets_in", "packets_out", "port_rtcp", "port_rtp", "protect", "received", "received_before",
+        "refused", "reports", "side", "ssrc", "start", "tap", "unprotect",
     )  # fmt: skip
 
     def __init__(self, side: str) -> None:
@@ -160,13 +173,23 @@ class Leg:
         self.refused: dict[str, int] | None = None
         self.crossed = 0
         self.ssrc = b""
-        self.start = self.highest = self.received = self.lost_before = 0
+        self.start = self.highest = self.received = self.lost_before = self.received_before = 0
+        self.late = self.duplicates = self.holes = self.holes_at = 0
+        self.arrivals = Arrivals()
+        self.reports: Reports | None = None
 
     def refuse(self, reason: str) -> None:
         """Count a packet that was dropped for ``reason``."""
         if self.refused is None:
             self.refused = {}
         self.refused[reason] = self.refused.get(reason, 0) + 1
+
+    def begin(self) -> None:
+        """Know nothing of the quality any more: the peer will be another one."""
+        self.ssrc = b""
+        self.start = self.highest = self.received = self.lost_before = self.received_before = 0
+        self.late = self.duplicates = self.holes = self.holes_at = 0
+        self.arrivals, self.reports = Arrivals(), None
 
     def silence(self) -> None:
         """Forget what was agreed: nothing is sent to this leg or accepted from it any more."""
@@ -183,26 +206,73 @@ class Leg:
     @property
     def lost(self) -> int:
         """RTP packets that the sequence numbers say were lost before us (RFC 3550 A.3), not negative."""
-        if not self.ssrc:
-            return 0
-        return self.lost_before + max(0, self.highest - self.start + 1 - self.received)
+        return self.lost_before + self.missed
 
-    def follow(self, data: bytes) -> None:
-        """Count an RTP packet by its sequence number, over wraps, restarts and changes of SSRC."""
+    @property
+    def missed(self) -> int:
+        """Those of the present source alone."""
+        return max(0, self.highest - self.start + 1 - self.received) if self.ssrc else 0
+
+    @property
+    def loss(self) -> float | None:
+        """The share of all RTP packets that was lost before us; None before there were any."""
+        lost = self.lost
+        sent = lost + self.received_before + self.received
+        return lost / sent if sent else None
+
+    def follow(self, data: bytes, now: float) -> None:
+        """Count an RTP packet that arrived at ``now``: over wraps, restarts and changes of SSRC."""
+        if data[8:12] == self.ssrc and (data[2] << 8 | data[3]) - self.highest & 0xFFFF == 1:
+            self.highest += 1
+            received = self.received = self.received + 1
+            if received & _SAMPLED == 0:
+                self.arrivals.first(data, now)
+            elif received & _SAMPLED == 1:
+                self.arrivals.second(data, now)
+            return
+        self._stray(data)
+
+    def _stray(self, data: bytes) -> None:
+        """Count a packet that is not the next one of its source."""
         sequence = data[2] << 8 | data[3]
         if data[8:12] == self.ssrc:
             step = (sequence - self.highest) & 0xFFFF
-            if step < _MAX_DROPOUT:
-                self.highest += step
-                self.received += 1
+            if 0 < step < _MAX_DROPOUT:
+                self._leap(step)
                 return
-            if step > 0xFFFF - _MAX_MISORDER:
-                self.received += 1
+            back = -step & 0xFFFF
+            if back < _MAX_MISORDER:
+                self._came_behind(back)
                 return
         self.lost_before = self.lost
+        self.received_before += self.received
         self.ssrc = data[8:12]
-        self.start = self.highest = sequence
+        self.start = self.highest = self.holes_at = sequence
         self.received = 1
+        self.holes = 0
+        self.arrivals.interrupt()
+
+    def _leap(self, step: int) -> None:
+        """A packet came ``step`` after the newest: those between are missing."""
+        self.highest += step
+        self.received += 1
+        moved = self.highest - self.holes_at
+        former = self.holes << moved if moved <= _MAX_MISORDER else 0
+        between = (1 << min(step, _MAX_MISORDER + 1)) - 2
+        self.holes, self.holes_at = (former | between) & _KNOWN, self.highest
+        self.arrivals.interrupt()
+
+    def _came_behind(self, back: int) -> None:
+        """A packet came that is ``back`` before the newest: it was missed, or is here again."""
+        bit = 1 << max(0, back - (self.highest - self.holes_at))
+        if self.holes & bit:
+            self.holes &= ~bit
+            self.received += 1
+            self.late += 1
+        elif self.highest - back < self.start:
+            self.late += 1  # it was sent before what came first, of which nothing is missed
+        else:
+            self.duplicates += 1
 
     def ahead(self, data: bytes) -> bool:
         """Tell whether an RTP packet is newer than all before, or of another SSRC."""
@@ -263,10 +333,10 @@ def packet(port: Port, data: bytes, source: Source, now: float = 0.0) -> tuple[P
     leg.packets_in += 1
     leg.bytes_in += size
     if not rtcp:
-        leg.follow(plain)
+        leg.follow(plain, now)
         if leg.tap is not None:
             leg.tap(plain, now)
-    return _forward_rtcp(leg, plain) if rtcp else _forward(leg, plain, False)
+    return _forward_rtcp(leg, plain, now) if rtcp else _forward(leg, plain, False)
 
 
 def _pass_fax(port: Port, data: bytes, source: Source, now: float) -> tuple[Port, bytes, Source] | None:
@@ -362,13 +432,26 @@ def _decode(leg: Leg, unprotect: Unprotector, data: bytes, rtcp: bool) -> bytes:
     return plain
 
 
-def _forward_rtcp(leg: Leg, plain: bytes) -> tuple[Port, bytes, Source] | None:
+def _forward_rtcp(leg: Leg, plain: bytes, now: float) -> tuple[Port, bytes, Source] | None:
     passed = conceal(plain, leg.alias_key)
     if passed:
+        _read(leg, passed, now)
         return _forward(leg, passed, True)
     if passed is None:
         leg.refuse("malformed")
     return None
+
+
+def _read(leg: Leg, passed: bytes, now: float) -> None:
+    """Learn what RTCP from ``leg`` says of what it was sent; the other side may refer to it later."""
+    other = leg.other
+    if leg.reports is None:
+        leg.reports = Reports()
+    if other.reports is None:
+        other.reports = Reports()
+    rate = other.arrivals.rate or _RATE
+    leg.reports.hear(passed, other.ssrc, other.received, other.missed, rate, now)
+    other.reports.passed(passed, now)
 
 
 def _forward(leg: Leg, plain: bytes, rtcp: bool) -> tuple[Port, bytes, Source] | None:

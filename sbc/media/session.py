@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from sbc.base import Address, PeerError
 from sbc.ids import Ids
-from sbc.media import fax, keying
+from sbc.media import fax
 from sbc.media.codecs import agreed, chosen, is_fax, permitted
 from sbc.media.errors import MediaRefused, StreamRefused
 from sbc.media.formats import Formats, formats_of
@@ -28,11 +28,19 @@ from sbc.media.listening import Audience, tap_of
 from sbc.media.places import Networks, Place
 from sbc.media.plans import Offer, Plan, Stream, drop_over, prefer_secured, told_before
 from sbc.media.policy import MediaPolicy
+from sbc.media.quality import quality
 from sbc.media.renumbered import numbers
 from sbc.media.rewrite import Origin, labels, rejected, section
 from sbc.media.sdp import Media, SessionDescription, parse_sdp
 from sbc.media.stats import MediaStats, StreamStats
-from sbc.media.terms import Endpoint, Terms
+from sbc.media.terms import (
+    PROFILES,
+    Endpoint,
+    Terms,
+    lines_to_offer,
+    terms_from_answer,
+    terms_from_offer,
+)
 
 
 def other(side: str) -> str:
@@ -177,7 +185,9 @@ class MediaSession:
         streams = []
         for stream in self.streams:
             a, b = stream.ends["a"].stats(), stream.ends["b"].stats()
-            a.codec = b.codec = agreed(stream.answered) if stream.answered is not None else ""
+            a.codec = b.codec = codec = agreed(stream.answered) if stream.answered is not None else ""
+            a.quality = quality(stream.ends["a"].leg, codec)
+            b.quality = quality(stream.ends["b"].leg, codec)
             streams.append(StreamStats(stream.kind, a, b))
         return MediaStats(tuple(streams))
 
@@ -210,11 +220,12 @@ class MediaSession:
             return
         offered: Formats = {}
         answered: Formats = {}
-        for plan in offer.plans:
+        for index, plan in enumerate(offer.plans):
             media, answer = plan.media, plan.stream.answered
+            told = offer.told[index] if index < len(offer.told) else None
             if media.kind == "audio" and answer is not None and answer.port:
                 offered = {**formats_of(media, answer), **offered}
-                answered = {**formats_of(answer, media), **answered}
+                answered = {**formats_of(told or answer, media), **answered}
         a, b = (answered, offered) if offer.side == "a" else (offered, answered)
         for each in listeners:
             each.describe(a, b)
@@ -236,7 +247,7 @@ class MediaSession:
                     _lend_ears(stream, self._audience)
             terms, place = None, None
             try:
-                if media.port and media.proto in keying.PROFILES:  # asked for, and of a kind that is relayed
+                if media.port and media.proto in PROFILES:  # asked for, and of a kind that is relayed
                     terms, place = self._terms(media, ours, stream.ends[side])
                 elif media.port and is_fax(media):
                     place = self._place(media, ours, stream.ends[side])
@@ -254,7 +265,7 @@ class MediaSession:
         for plan in plans:
             if plan.terms is not None and plan.media.lines.rtp:
                 former = plan.stream.ends[other(side)].former
-                secure, plan.lines = keying.lines_to_offer(self._ids, theirs, former)
+                secure, plan.lines = lines_to_offer(self._ids, theirs, former)
                 feedback = "F" if plan.media.proto.endswith("F") else ""  # it is kept (RFC 4585)
                 plan.profile = ("RTP/SAVP" if secure else "RTP/AVP") + feedback
         return plans
@@ -262,7 +273,7 @@ class MediaSession:
     def _terms(self, media: Media, ours: MediaPolicy, end: Endpoint) -> tuple[Terms, Place]:
         """The terms of an offered stream, and where the offering leg receives it."""
         place = self._place(media, ours, end)
-        terms = keying.terms_from_offer(self._ids, media, ours, end.former, end.told)
+        terms = terms_from_offer(self._ids, media, ours, end.former, end.told)
         return self._sendable(terms, media, place), place
 
     def _place(self, media: Media, ours: MediaPolicy, end: Endpoint) -> Place:
@@ -281,7 +292,7 @@ class MediaSession:
             if not is_fax(media):
                 raise MediaRefused("the answer has another transport than the offer")
             return self._sendable(fax.terms(media, policy), media, end.place)
-        terms = keying.terms_from_answer(media, policy, plan.profile, plan.lines, plan.mux)
+        terms = terms_from_answer(media, policy, plan.profile, plan.lines, plan.mux)
         return self._sendable(terms, media, end.place)
 
     def _sendable(self, terms: Terms, media: Media, place: Place) -> Terms:
@@ -368,6 +379,7 @@ class MediaSession:
         for stream in self.streams:
             end = stream.ends[side]
             end.forget()
+            end.leg.begin()
             if end.place is not place:
                 self._return(end)
 
@@ -392,10 +404,11 @@ def _settled(offer: Offer, side: str, answer: list[Media], settled: list[Terms |
         stream = plan.stream
         stream.kind, stream.answered = plan.media.kind, media
         far, near = stream.ends[side], stream.ends[offer.side]
-        near.numbers = far.numbers = None
-        if told:
-            before, told = told[0], told[1:]
-            far.numbers = None if before is None else numbers(before, media)
+        before = told[0] if told else None  # what the one who has offered goes on sending by
+        told = told[1:]
+        near.numbers, far.numbers = None, None if before is None else numbers(before, media)
+        far.leg.arrivals.describe(plan.media, media)
+        near.leg.arrivals.describe(before or media, plan.media)
         far.apply(terms)
         near.apply(plan.terms if terms and not offer.ours.unheard else None)
 

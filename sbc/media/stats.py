@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from sbc.base import Address
 from sbc.media.kept import Kept
+from sbc.media.quality import Quality
 
 
 @dataclass(slots=True)
@@ -17,7 +18,8 @@ class LegStats:
     """Counters of one leg: packets and payload bytes (RTP and RTCP), losses by RTP sequence number.
 
     ``refused`` counts dropped packets by reason, ``suite`` is '' on a plain leg, and ``remote``
-    is the latched source, else the address of the SDP. ``codec`` is what the last answer chose to talk with.
+    is the latched source, else the address of the SDP. ``codec`` is what the last answer chose to talk with,
+    ``quality`` how well that went, None where nothing is known.
     """
 
     packets_in: int = 0
@@ -29,6 +31,7 @@ class LegStats:
     suite: str = ""
     remote: Address | None = None
     codec: str = ""
+    quality: Quality | None = None
 
 
 @dataclass(slots=True)
@@ -74,4 +77,5 @@ def _sum(legs: list[LegStats]) -> LegStats:
         next((each.suite for each in legs if each.suite), ""),
         next((each.remote for each in legs if each.remote), None),
         next((each.codec for each in legs if each.codec), ""),
+        next((each.quality for each in legs if each.codec), None),
     )

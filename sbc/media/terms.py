@@ -4,20 +4,48 @@ Terms are values: an offer prepares them, an answer applies them, a rollback app
 ones again. The SRTP contexts are looked up by key and not made anew, so that whoever goes back
 to a key (a fork that answers again, a refused re-INVITE) finds its rollover counter and its
 replay window as they were (RFC 3711 section 3.2.3).
+
+Which SRTP keys cross which leg: the policy of a trunk against what its peer wrote (RFC 4568).
+
+| we offer  | profile  | crypto lines                  | a plain answer        |
+|-----------|----------|-------------------------------|-----------------------|
+| off       | RTP/AVP  | none                          | is the only one       |
+| accept    | RTP/AVP  | none                          | is the only one       |
+| offer     | RTP/AVP  | one a suite (OSRTP, RFC 8643) | is fine               |
+| required  | RTP/SAVP | one a suite                   | refuses the call      |
+
+An inbound offer with a usable line is answered with SDES whatever the toggle. Among the lines
+that we can use the offerer's order decides: it is the offerer's preference (RFC 4568 5.1.2).
+Where ``sdes`` is False keys may not cross the signalling in either direction.
+
+An offered stream that the policy does not allow gets port 0, and the others stand; where none is
+left the call is refused. Of a secured and a plain stream of one kind, which is how a peer without
+OSRTP leaves the choice to us, the secured one is taken.
+
+In an answer nothing is lenient: a line that we did not offer, or cannot use, refuses the call,
+also where a plain answer would have been fine. A peer that answers so believes the call is
+encrypted, and it is not ours to disappoint it in the clear.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Final, NamedTuple
 
-from sbc.base import Address
+from sbc.base import Address, PeerError
+from sbc.ids import Ids
+from sbc.media.errors import MediaRefused, StreamRefused
 from sbc.media.places import Place
+from sbc.media.policy import MediaPolicy
 from sbc.media.relay import Leg
 from sbc.media.renumbered import Numbers, Renumbered
-from sbc.media.sdes import CryptoLine
+from sbc.media.sdes import KEY_LENGTHS, CryptoLine, parse_crypto
+from sbc.media.sdp import Media, decimal, unicast
 from sbc.media.srtp import Protector, Unprotector
 from sbc.media.stats import LegStats
 
+#: The profiles that can be relayed; the secure ones need SDES (RFC 4568) on their leg.
+PROFILES: Final = ("RTP/AVP", "RTP/AVPF", "RTP/SAVP", "RTP/SAVPF")
 _FORMER_KEYS = 8
 
 
@@ -146,3 +174,147 @@ class Endpoint:
             terms.theirs.suite if terms and terms.theirs else "",
             Address(remote[0], remote[1]) if remote else None,
         )
+
+
+# Whose terms, and which keys
+
+
+def is_secure(profile: str) -> bool:
+    """Tell whether ``profile`` is RTP/SAVP or RTP/SAVPF."""
+    return profile.startswith("RTP/SAVP")
+
+
+def fresh_line(ids: Ids, tag: int, suite: str, written: str = "") -> CryptoLine:
+    """Make a line of ours with a new random key and salt; ``written`` is the peer's spelling of the suite."""
+    return CryptoLine(tag, suite, ids.key(KEY_LENGTHS[suite]), written=written)
+
+
+def lines_to_offer(
+    ids: Ids, policy: MediaPolicy, former: Terms | None
+) -> tuple[bool, tuple[CryptoLine, ...]]:
+    """Return (secure profile?, our crypto lines) for an offer to a leg of ``policy``.
+
+    A leg that has agreed terms keeps them: the one line in use, or plain.
+    """
+    required = policy.srtp == "required"
+    if former is not None and former.ours is not None:
+        return is_secure(former.profile) or required, (former.ours,)
+    if required and not policy.sdes:
+        raise MediaRefused("SRTP is required but keys may not cross this signalling: it is not TLS")
+    if not required and (policy.srtp != "offer" or not policy.sdes or former is not None):
+        return False, ()
+    return required, tuple(fresh_line(ids, tag, suite) for tag, suite in enumerate(policy.suites, 1))
+
+
+def terms_from_offer(
+    ids: Ids, media: Media, policy: MediaPolicy, former: Terms | None, told: dict[bytes, CryptoLine]
+) -> Terms:
+    """Return the terms on which an offered stream is accepted; ``told`` are our lines by the peer's keys.
+
+    Raises StreamRefused when it can only be had in the clear and must not, or cannot be had at all.
+    """
+    theirs = _first_usable(media, policy) if media.crypto else None
+    if theirs is None and policy.srtp == "required":
+        if not policy.sdes:
+            raise StreamRefused("SRTP is required but keys may not cross this signalling: it is not TLS")
+        raise StreamRefused("SRTP is required and the offer has no usable crypto line")
+    if theirs is None and is_secure(media.proto):
+        raise StreamRefused("the offer is RTP/SAVP without a usable crypto line")
+    ours = None if theirs is None else _answering_line(ids, media, theirs, former, told)
+    return _terms(media, policy, theirs, ours)
+
+
+def _first_usable(media: Media, policy: MediaPolicy) -> CryptoLine | None:
+    if not policy.sdes:
+        return None
+    for value in media.crypto:
+        try:
+            line = parse_crypto(value)
+        except PeerError:
+            continue
+        if line.suite in policy.suites:
+            return line
+    return None
+
+
+def _answering_line(
+    ids: Ids, media: Media, theirs: CryptoLine, former: Terms | None, told: dict[bytes, CryptoLine]
+) -> CryptoLine:
+    """Keep our key unless the suite changed, or key and address both did: another device.
+
+    A device that was here before is known by its key, and was told one of ours.
+    """
+    known = told.get(theirs.key)
+    if known is not None and known.suite == theirs.suite:
+        return replace(known, tag=theirs.tag, written=theirs.written)
+    if former is None or former.ours is None or former.theirs is None or former.ours.suite != theirs.suite:
+        return fresh_line(ids, theirs.tag, theirs.suite, theirs.written)
+    moved = former.remote is not None and (media.host, media.port) != former.remote
+    if moved and theirs.key != former.theirs.key:
+        return fresh_line(ids, theirs.tag, theirs.suite, theirs.written)
+    if theirs.key == former.ours.key:
+        raise MediaRefused("the offer's crypto line repeats our own key")
+    return replace(former.ours, tag=theirs.tag, written=theirs.written)
+
+
+def terms_from_answer(
+    media: Media, policy: MediaPolicy, profile: str, offered: tuple[CryptoLine, ...], mux: bool
+) -> Terms:
+    """Return the terms that an answer to our offer settles; raises MediaRefused when it breaks them."""
+    lines = media.crypto
+    if media.proto not in PROFILES:
+        raise MediaRefused("the answer has another transport than the offer")
+    if not lines:
+        if is_secure(profile) or policy.srtp == "required":
+            raise MediaRefused("SRTP is required and the answer has no crypto line")
+        if is_secure(media.proto):
+            raise MediaRefused("the answer is RTP/SAVP without a crypto line")
+        return _terms(media, policy, None, None, mux)
+    if is_secure(profile) and not is_secure(media.proto):
+        raise MediaRefused("SRTP is required and the answer is not RTP/SAVP")
+    if len(lines) != 1:
+        raise MediaRefused("the answer has more than one crypto line")
+    theirs, ours = _matched(lines[0], offered)
+    return _terms(media, policy, theirs, ours, mux)
+
+
+def _matched(value: str, offered: tuple[CryptoLine, ...]) -> tuple[CryptoLine, CryptoLine]:
+    try:
+        theirs = parse_crypto(value)
+    except PeerError as error:
+        raise MediaRefused(f"in the answer: {error.reason}") from None
+    ours = next((each for each in offered if (each.tag, each.suite) == (theirs.tag, theirs.suite)), None)
+    if ours is None:
+        raise MediaRefused(f"the answer's {theirs} was not offered")
+    if any(theirs.key == each.key for each in offered):
+        raise MediaRefused("the answer's crypto line repeats our own key")
+    return theirs, ours
+
+
+def _terms(
+    media: Media, policy: MediaPolicy, theirs: CryptoLine | None, ours: CryptoLine | None, mux: bool = True
+) -> Terms:
+    if not media.lines.rtp:  # RFC 3550 5.1
+        raise PeerError("SDP has an RTP payload type that is not a number below 128")
+    host, signalling = media.host, policy.signalling_host
+    remote = None if host is None else Address(host, media.port)
+    hosts: tuple[str, ...] = () if host is None else (host,)
+    if signalling and signalling != host:
+        hosts = (*hosts, signalling)
+    mux = mux and media.lines.mux
+    # The peer receives RTCP where a=rtcp says (RFC 3605), else on the port above RTP.
+    if media.lines.rtcp is not None:
+        rtcp = _rtcp_address(media.lines.rtcp, host)
+    else:
+        rtcp = None if host is None else Address(host, min(media.port + 1, 65535))
+    return Terms(remote, rtcp, mux, media.proto, theirs, ours, hosts, policy.asymmetric)
+
+
+def _rtcp_address(value: str, host: str | None) -> Address | None:
+    fields = value.split()
+    if len(fields) not in (1, 4):
+        raise MediaRefused("a=rtcp is malformed")
+    if len(fields) == 4:
+        host = unicast(fields[3])
+    port = decimal(fields[0], 65535, "a=rtcp port")
+    return None if host is None or not port else Address(host, port)

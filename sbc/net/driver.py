@@ -19,9 +19,12 @@ import gevent
 
 from sbc.b2bua.commands import (
     AnswerMedia,
+    Ask,
+    AskRegister,
     Command,
     Connect,
     DeleteMedia,
+    KeepBindings,
     Note,
     OfferMedia,
     RecordMedia,
@@ -37,10 +40,13 @@ from sbc.media.stats import MediaStats
 from sbc.net.handler import Handler
 from sbc.net.hooks.costs import Told
 from sbc.net.hooks.handshake import refusal
+from sbc.net.hooks.register import asked
 from sbc.net.hooks.run import HookFailure, HookRun
+from sbc.net.lookups.asked import Asked, Lookups
 from sbc.net.system.clock import Clock
 from sbc.net.transport.dial import DialFailed
 from sbc.net.transport.dialer import Dialer
+from sbc.registrar.binding import Binding
 from sbc.sip.machine import Send
 from sbc.sip.message import Message
 from sbc.sip.parse import ParseError
@@ -74,6 +80,13 @@ class MediaPlane(Protocol):
 
     def delete(self, call: str) -> MediaStats:
         """Close the call's media and return its counters."""
+
+
+class Keeper(Protocol):
+    """Who writes down who is registered: ``sbc.net.system.bindings.BindingStore``."""
+
+    def keep(self, user: str, bindings: tuple[Binding, ...], then: Callable[[], object]) -> None:
+        """Write what ``user`` has, and call ``then`` when it is on the disk, or was said not to be."""
 
 
 class Watcher(Protocol):
@@ -138,12 +151,16 @@ class Driver:
     def __init__(
         self, engine: Engine, media: MediaPlane, observer: Observer, clock: Clock,
         transports: Callable[[Handler], Dialer], watchers: Sequence[Watcher] = (),
+        lookups: Lookups | None = None,
+        kept: Keeper | None = None,
     ) -> None:  # fmt: skip
         self.engine = engine
         self.media = media
         self.observer = observer
         self.clock = clock
         self._watchers = tuple(watchers)
+        self._lookups = lookups if lookups is not None else Lookups(clock)
+        self._kept = kept
         self._ended_media: dict[str, MediaStats] = {}
         self._timer = gevent.get_hub().loop.timer(0)
         self._timer_due = 0.0
@@ -156,6 +173,9 @@ class Driver:
             RecordMedia: self._record_media,
             DeleteMedia: self._delete_media,
             RunHooks: self._run_hooks,
+            Ask: self._ask,
+            AskRegister: self._ask_register,
+            KeepBindings: self._keep_bindings,
             Note: self._note,
             _Fault: self._tell_fault,
             _NotConnected: self._not_connected,
@@ -214,10 +234,11 @@ class Driver:
         )
 
     def in_use(self) -> list[Flow]:
-        """The flows that a call is on, or a transaction that has not ended."""
+        """The flows that a call is on, or a transaction that has not ended, or that phones are at."""
         engine = self.engine
         legs = [leg for call in engine.calls.values() for leg in (call.a, call.b) if leg is not None]
-        return [*(leg.flow for leg in legs), *engine.transactions.unfinished_flows()]
+        used = [*(leg.flow for leg in legs), *engine.transactions.unfinished_flows()]
+        return [*used, *engine.registrar.flows]
 
     def on_refused(self, listener: str, address: Address, reason: str) -> None:
         """A connection was refused at accept."""
@@ -371,6 +392,32 @@ class Driver:
         except HookFailure as failure:
             failed = f"{failure.file}:{failure.line}"
         return self.engine.hooks_done(command.call, result, failed, self.clock.monotonic())
+
+    def _ask(self, command: Ask) -> list[Command]:
+        asked = self._lookups.ask(command.lookup, command.sent, command.call)
+        if asked.over:
+            return self.engine.looked_up(command.call, asked.answer, self.clock.monotonic())
+        gevent.spawn(self._execute, self._await, (command, asked), command)
+        return []
+
+    def _await(self, command: Ask, asked: Asked) -> list[Command]:
+        return self.engine.looked_up(command.call, asked.wait(), self.clock.monotonic())
+
+    def _ask_register(self, command: AskRegister) -> list[Command]:
+        gevent.spawn(self._execute, self._register_asked, (command,), command)
+        return []
+
+    def _register_asked(self, command: AskRegister) -> list[Command]:
+        refused, failed = asked(command, self._teller(""))
+        return self.engine.register_asked(command.key, refused, failed, self.clock.monotonic())
+
+    def _keep_bindings(self, command: KeepBindings) -> list[Command]:
+        if self._kept is None:
+            return self.engine.bindings_kept(command.key, self.clock.monotonic())
+        self._kept.keep(
+            command.user, command.bindings, lambda: self.run(self.engine.bindings_kept, command.key)
+        )
+        return []
 
     def _teller(self, call: str) -> Told:
         """Who notes what hooks did, with the call that they did it for."""

@@ -8,12 +8,14 @@ The line is a template: a dictionary of fifty values, made to be encoded once, w
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii as _text
 from typing import Any
 
 from sbc.flow import Flow, TlsFacts
 from sbc.media.kept import Kept
+from sbc.media.quality import Quality
 from sbc.media.stats import LegStats, MediaStats
 from sbc.observe.text import iso_time, redact
 
@@ -36,6 +38,7 @@ def call_record(call: str, fields: Mapping[str, Any], media: MediaStats | None =
         f',"referred_trunk":{_text(get("referred_trunk", ""))}'
         f',"downgraded":{_truth(get("downgraded"))},"emergency":{_truth(get("emergency"))}'
         f',"tags":[{",".join(map(_safe, get("tags", ())))}]'
+        f',"lookups":{_lookups(get("lookups"))}'
         f',"recording":{_recording(media.recording)}'
         f',"a":{_leg(str(get("from", "")), "", get("call_id"), get("a"), media.a)}'
         f',"b":{_leg(str(get("to", "")), str(get("peer", "")), get("call_id_b"), get("b"), media.b)}}}'
@@ -95,8 +98,33 @@ def _media(stats: LegStats) -> str:
         f'{{"codec":{_text(stats.codec)},"srtp":{_text(stats.suite)}'
         f',"remote":{_text(str(stats.remote) if stats.remote else "")}'
         f',"packets_in":{stats.packets_in},"packets_out":{stats.packets_out},"lost":{stats.lost}'
-        f',"refused":{{{refused}}}}}'
+        f',"refused":{{{refused}}},"quality":{_quality(stats.quality) if stats.quality else "null"}}}'
     )
+
+
+def _quality(heard: Quality) -> str:
+    """How well it went: what the peer's packets were when they came, and what it reports of ours."""
+    return (
+        f'{{"mos":{_score(heard.mos)},"loss":{_share(heard.loss)},"jitter":{_share(heard.jitter)}'
+        f',"jitter_max":{_share(heard.jitter_max)},"round_trip":{_share(heard.round_trip)}'
+        f',"late":{heard.late},"duplicates":{heard.duplicates},"sent":{{"mos":{_score(heard.sent_mos)}'
+        f',"loss":{_share(heard.sent_loss)},"jitter":{_share(heard.sent_jitter)}}}}}'
+    )
+
+
+def _score(found: float | None) -> str:
+    return "null" if found is None else str(round(found, 2))
+
+
+def _share(found: float | None) -> str:
+    return "null" if found is None else str(round(found, 5))
+
+
+def _lookups(answers: Mapping[str, Any] | None) -> str:
+    """What services have said of the call: variables and decisions, each of which was looked at."""
+    if not answers:
+        return "{}"
+    return json.dumps({name: dict(said) for name, said in answers.items()}, separators=(",", ":"))
 
 
 def _truth(value: object) -> str:

@@ -7,15 +7,20 @@ StatusView when somebody asks, so that nothing has to be kept in step.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from sbc.b2bua.commands import Note
+from sbc.observe.call_metrics import outcomes, qualities
+from sbc.observe.families import Sample
+from sbc.observe.families import family as _family
+from sbc.observe.families import one as _one
 from sbc.observe.traffic import Stats, Tally
 from sbc.observe.views import (
     CertificateView,
     CountersView,
     LifeView,
     ListenerView,
+    LookupView,
     NameView,
     RegistrationView,
     RevocationView,
@@ -25,7 +30,6 @@ from sbc.observe.views import (
 from sbc.tls.lifetime.expiry import RANK
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-Sample = tuple[dict[str, str], float]
 
 
 class Counters:
@@ -72,9 +76,13 @@ def exposition(status: StatusView) -> str:
             *_networks(status),
             *_trunks(status),
             *_enabled(status),
+            *outcomes(status.trunks),
+            *qualities(status.trunks),
             *_tenants(status),
             *_registrations(status.registrations),
+            *_phones(status),
             *_names(status.names),
+            *_lookups(status.lookups),
             *_sources(status.revocation),
             "",
         ]
@@ -247,12 +255,37 @@ def _registrations(found: tuple[RegistrationView, ...]) -> Iterator[str]:
     yield from _family("sbc_registration_expiry_seconds", "gauge", "When its binding ends.", ends)
 
 
+def _phones(status: StatusView) -> Iterator[str]:
+    users = [({"trunk": each.trunk}, float(each.users)) for each in status.phones]
+    yield from _family("sbc_phone_users", "gauge", "Users who are registered.", users)
+    places = [({"trunk": each.trunk}, float(each.contacts)) for each in status.phones]
+    yield from _family("sbc_phone_contacts", "gauge", "Places at which they are.", places)
+    reached = [({"trunk": each.trunk}, float(each.reachable)) for each in status.phones]
+    yield from _family("sbc_phone_contacts_reachable", "gauge", "Those of them with a connection.", reached)
+    came = [({"result": name}, float(count)) for name, count in status.registers]
+    yield from _family("sbc_phone_registers_total", "counter", "What came of REGISTER.", came)
+
+
 def _names(found: tuple[NameView, ...]) -> Iterator[str]:
     labels = [{"name": each.domain, "transport": each.transport} for each in found]
     servers = [(label, float(len(each.servers))) for label, each in zip(labels, found, strict=True)]
     yield from _family("sbc_name_servers", "gauge", "Servers that DNS names for a domain.", servers)
     up = [(label, float(not each.failing)) for label, each in zip(labels, found, strict=True)]
     yield from _family("sbc_name_up", "gauge", "1 where DNS answered for the domain the last time.", up)
+
+
+def _lookups(found: tuple[LookupView, ...]) -> Iterator[str]:
+    labels = [{"lookup": each.name} for each in found]
+    up = [(label, float(each.state == "closed")) for label, each in zip(labels, found, strict=True)]
+    yield from _family("sbc_lookup_up", "gauge", "1 where the service is asked, 0 while left alone.", up)
+    ended = [
+        ({"lookup": each.name, "ending": kind}, float(count)) for each in found for kind, count in each.counts
+    ]
+    yield from _family("sbc_lookup_questions_total", "counter", "What rules asked, by how it ended.", ended)
+    taken = [(label, each.seconds) for label, each in zip(labels, found, strict=True)]
+    yield from _family("sbc_lookup_seconds_total", "counter", "The time that questions took.", taken)
+    waiting = [(label, float(each.under_way)) for label, each in zip(labels, found, strict=True)]
+    yield from _family("sbc_lookup_under_way", "gauge", "Questions that wait for their answer.", waiting)
 
 
 def _lives(certificates: tuple[LifeView, ...]) -> Iterator[str]:
@@ -284,23 +317,3 @@ def _expiries(trunks: tuple[TrunkView, ...], side: str) -> Iterator[Sample]:
         certificate: CertificateView | None = getattr(view, side)
         if certificate is not None:
             yield {"trunk": view.name, "name": certificate.name}, certificate.not_after
-
-
-def _one(name: str, kind: str, text: str, value: float) -> Iterator[str]:
-    return _family(name, kind, text, [({}, float(value))])
-
-
-def _family(name: str, kind: str, text: str, samples: Iterable[Sample]) -> Iterator[str]:
-    yield f"# HELP {name} {text}"
-    yield f"# TYPE {name} {kind}"
-    for labels, value in samples:
-        inner = ",".join([f'{label}="{_escape(each)}"' for label, each in labels.items()])
-        yield f"{name}{{{inner}}} {_number(value)}" if inner else f"{name} {_number(value)}"
-
-
-def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("\n", "\\n").replace('"', '\\"')
-
-
-def _number(value: float) -> str:
-    return str(int(value)) if value == int(value) else repr(value)

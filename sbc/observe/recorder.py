@@ -14,6 +14,7 @@ from sbc.media.stats import MediaStats
 from sbc.observe.cdr import call_record
 from sbc.observe.journal import Journal, Level
 from sbc.observe.metrics import Counters
+from sbc.observe.qualities import Qualities
 from sbc.observe.throttle import Throttle
 from sbc.observe.views import FailureView
 from sbc.policy.shares import source_of
@@ -24,11 +25,14 @@ from sbc.tls.optional import OptionalPeers, Showed
 from sbc.tls.revocation.policy import SoftPass
 
 FAILURES_KEPT = 50
-# Lines a minute about one address, and about all: messages that are refused for what they are, handshakes
-# that fail in one way, floods.
+# Lines a minute about one address, and about all: messages that are refused for what they are, phones
+# that come and go, handshakes that fail in one way, floods; of services that do not answer, about one that
+# fails in one way.
 _MESSAGES: Final = (5, 60)
+_PHONES: Final = (60, 600)
 _HANDSHAKES: Final = (30, 300)
 _FLOODS: Final = (1, 20)
+_LOOKUPS: Final = (5, 60)
 # Seconds between two lines about one source, or one reason, for which peers were let pass.
 LOG_EVERY: Final = 3600.0
 _MOST_SAID: Final = 4096
@@ -49,6 +53,7 @@ class Recorder:
     ) -> None:
         self.journal = journal
         self.counters = Counters()
+        self.qualities = Qualities()
         self.failures: deque[FailureView] = deque(maxlen=FAILURES_KEPT)
         self.failures_by_trunk: dict[tuple[str, str], int] = {}
         self.alerts_by_trunk: dict[tuple[str, str], int] = {}
@@ -58,8 +63,10 @@ class Recorder:
         self.place: Place = place or _nowhere
         self._write_record = write_record
         self._messages = Throttle(*_MESSAGES)
+        self._phones = Throttle(*_PHONES)
         self._handshakes = Throttle(*_HANDSHAKES)
         self._floods = Throttle(*_FLOODS)
+        self._lookups = Throttle(*_LOOKUPS)
 
     def note(self, note: Note, media: MediaStats | None, now: float) -> None:
         """The core noted something; ``media`` are the counters of a call that ended."""
@@ -70,10 +77,21 @@ class Recorder:
                 self._write_record(call_record(note.call, note.fields, media))
             else:
                 kept.then(partial(self._record, note.call, note.fields, media))
+            if media is not None:
+                fields = note.fields
+                callee = str(fields["to"]) if fields.get("b") is not None else ""
+                self.qualities.note(str(fields.get("from", "")), callee, media)
             fields = {name: value for name, value in note.fields.items() if name in _ENDED_FIELDS}
             note = Note(note.event, note.call, fields)
         elif note.event in _OF_SOURCES and "remote" in note.fields:
-            self._tell_of_source(note, now)
+            self._tell_sometimes(self._messages, _source(note), note, now)
+            return
+        elif note.event in _OF_PHONES:
+            self._tell_sometimes(self._phones, _source(note), note, now)
+            return
+        elif note.event == "lookup-failed":
+            of = f"{note.fields['lookup']} {note.fields['kind']}"
+            self._tell_sometimes(self._lookups, of, note, now)
             return
         self.journal.note(note, now)
 
@@ -81,12 +99,12 @@ class Recorder:
         """Of a call whose recording is whole by now."""
         self._write_record(call_record(call, fields, media))
 
-    def _tell_of_source(self, note: Note, now: float) -> None:
-        """Say it, unless much of that source was said just now."""
-        host = str(note.fields["remote"]).rpartition(":")[0].strip("[]")
-        more = self._messages.note(f"{note.event} {source_of(host)}", now)
+    def _tell_sometimes(self, throttle: Throttle, of: str, note: Note, now: float) -> None:
+        """Say it, unless much of the same source or service was said just now."""
+        more = throttle.note(f"{note.event} {of}", now)
         if more is not None:
-            fields = {**note.fields, "reason": f"{note.fields.get('reason', '')}{more}"}
+            reason = f"{note.fields.get('reason', '')}{more}"
+            fields = {**note.fields, "reason": reason} if reason else note.fields
             self.journal.note(Note(note.event, note.call, fields), now)
 
     def handshake(self, event: Handshake) -> None:
@@ -227,7 +245,8 @@ class SoftPasses:
 
 
 # What a peer's messages alone bring about: as many as it likes.
-_OF_SOURCES: Final = frozenset(("malformed", "call-refused"))
+_OF_SOURCES: Final = frozenset(("malformed", "call-refused", "phone-refused"))
+_OF_PHONES: Final = frozenset(("phone-registered", "phone-unregistered", "phone-expired", "phone-dropped"))
 _ENDED_FIELDS: Final = frozenset(
     ("caller", "called", "from", "to", "status", "reason", "by", "duration", "downgraded", "rule")
 )
@@ -240,6 +259,10 @@ def _nowhere(trunk: str, failure: Failure, direction: Direction) -> str:
 def _host(direction: Direction, sni: str, remote: Address) -> str:
     """What the peer is judged by beside its certificate: its address, or the name that we dialled."""
     return sni if direction == "outbound" and sni else remote.host
+
+
+def _source(note: Note) -> str:
+    return source_of(str(note.fields["remote"]).rpartition(":")[0].strip("[]"))
 
 
 def _alert(event: HandshakeFailed) -> str:

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from sbc.b2bua.outcomes import Direction
 from sbc.base import Address, is_wildcard
+from sbc.media.quality import Quality
 from sbc.observe.traffic import Stats
 
 ListenerState = Literal["listening", "failed", "stopped"]
@@ -122,6 +124,86 @@ class RegistrationView:
 
 
 @dataclass(frozen=True, slots=True)
+class HistogramView:
+    """How many values are up to each of ``bounds``, not counting those of the bound before; and their sum.
+
+    ``counts`` has one more, for what is above the last bound.
+    """
+
+    bounds: tuple[float, ...] = ()
+    counts: tuple[int, ...] = (0,)
+    sum: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class OutcomeView:
+    """What became of the ``calls`` from a trunk (inbound), or of the tries to reach it, since the start.
+
+    ``codes`` counts final statuses, ``asr`` is the share that was ``answered``; ``ended`` answered calls took
+    ``seconds``, ``acd`` on average. ``pdd`` is the mean of the ``delays`` from an INVITE to the first 18x or
+    2xx. None is not known yet.
+    """
+
+    direction: Direction
+    codes: Counts = ()
+    calls: int = 0
+    answered: int = 0
+    asr: float | None = None
+    ended: int = 0
+    seconds: float = 0.0
+    acd: float | None = None
+    pdd: float | None = None
+    delays: HistogramView = field(default_factory=HistogramView)
+
+
+@dataclass(frozen=True, slots=True)
+class QualityView:
+    """The quality of a trunk's legs that are over: of what was ``received`` from it, or ``sent`` to it.
+
+    ``mos``, ``loss`` (0 to 1), ``jitter`` and ``round_trip`` (seconds) are means over legs, None for unknown.
+    """
+
+    way: Literal["received", "sent"]
+    mos: float | None = None
+    loss: float | None = None
+    jitter: float | None = None
+    round_trip: float | None = None
+    scores: HistogramView = field(default_factory=HistogramView)
+    losses: HistogramView = field(default_factory=HistogramView)
+    jitters: HistogramView = field(default_factory=HistogramView)
+    round_trips: HistogramView = field(default_factory=HistogramView)
+
+
+@dataclass(frozen=True, slots=True)
+class PhoneView:
+    """One place at which a user of ours is registered; ``reachable``: its connection is there."""
+
+    user: str
+    trunk: str
+    contact: str
+    remote: str
+    transport: str
+    reachable: bool
+    since: float
+    until: float
+    q: float = 1.0
+    instance: str = ""
+    reg_id: int = 0
+    user_agent: str = ""
+    path: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PhonesView:
+    """The phones of one trunk: its users, the places they are registered at, and those with a connection."""
+
+    trunk: str
+    users: int = 0
+    contacts: int = 0
+    reachable: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class TrunkView:
     """One trunk: its policy, whether it and which peers are reachable, and the certificates on both sides.
 
@@ -129,7 +211,8 @@ class TrunkView:
     ``alerts`` by the alert that ended them, such as ``sent 48 unknown_ca``;
     ``media_ports`` are the pairs that calls from it hold;
     ``held`` where a file of it is broken and what was in force before still serves; in mode optional,
-    ``optional`` says whom ``required`` would refuse, and ``shown`` counts who presents what.
+    ``optional`` says whom ``required`` would refuse, and ``shown`` counts who presents what. ``outcomes``
+    are of its calls, for each direction that there were any in, ``quality`` each way that media went.
     """
 
     name: str
@@ -154,6 +237,8 @@ class TrunkView:
     optional: str = ""
     shown: Counts = ()
     peer_states: tuple[PeerView, ...] = ()
+    outcomes: tuple[OutcomeView, ...] = ()
+    quality: tuple[QualityView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +294,7 @@ class CallView:
     """One live call; ``*_tls`` is a version such as ``TLSv1.3``, ``*_srtp`` a suite, empty for none.
 
     ``one_way`` is who was not heard: ``caller``, ``callee`` or ``both``.
+    ``*_quality`` is that of the leg so far, None while nothing is known.
     """
 
     id: str
@@ -226,6 +312,8 @@ class CallView:
     downgraded: bool = False
     emergency: bool = False
     one_way: str = ""
+    a_quality: Quality | None = None
+    b_quality: Quality | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +360,29 @@ class RecordsView:
 
 
 @dataclass(frozen=True, slots=True)
+class LookupView:
+    """A service that rules ask, at ``host``: whether it is asked, and how questions have ended, by kind.
+
+    ``state`` is closed while it is asked, open while it is left alone for ``retry_in`` seconds, and probing
+    when one question goes first; ``reason`` is why. ``under_way`` questions wait, ``kept`` answers are used
+    again; ``seconds`` is the time that all questions have taken together. ``answered`` are those with an
+    answer, a fresh one, a kept one or that of another call; of all others the `else` counted.
+    """
+
+    name: str
+    host: str
+    state: Literal["closed", "open", "probing"] = "closed"
+    under_way: int = 0
+    kept: int = 0
+    counts: Counts = ()
+    seconds: float = 0.0
+    reason: str = ""
+    retry_in: float = 0.0
+    answered: int = 0
+    unanswered: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class RecordingsView:
     """Calls that are being recorded, bytes of all recordings on disk, packets that are in no file, recordings
     that failed, and why the last one did, or ""."""
@@ -310,6 +421,7 @@ class StatusView:
     """The whole picture at ``now``; ``version`` is the snapshot in force, ``release`` the software's.
 
     ``replaced`` are earlier snapshots that calls still hold or that wait to be collected;
+    ``registers`` says how often what came of a phone's REGISTER.
     ``transactions`` are SIP transactions that live, ``free_media_ports`` pairs of ports not in use,
     of all ``networks``.
     """
@@ -332,5 +444,8 @@ class StatusView:
     records: RecordsView = field(default_factory=RecordsView)
     recordings: RecordingsView = field(default_factory=RecordingsView)
     registrations: tuple[RegistrationView, ...] = ()
+    phones: tuple[PhonesView, ...] = ()
+    registers: tuple[tuple[str, int], ...] = ()
     names: tuple[NameView, ...] = ()
     tenants: tuple[TenantView, ...] = ()
+    lookups: tuple[LookupView, ...] = ()

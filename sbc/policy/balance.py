@@ -39,5 +39,5 @@ class Balancer:
             on = hop.on or DEFAULT_FAILURES
             names = self.order(hop.group)
             found.append(replace(hop, trunk=names[0], group=None))
-            found += [Hop(name, on) for name in names[1:]]
+            found += [Hop(name, on, None, hop.edits) for name in names[1:]]
         return tuple(found)

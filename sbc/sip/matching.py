@@ -13,8 +13,8 @@ from sbc.base import Address
 from sbc.flow import Flow
 from sbc.ids import MAGIC_COOKIE
 from sbc.sip.grammar import Params, find_param, split_commas
+from sbc.sip.headers import Via
 from sbc.sip.message import Request, Response
-from sbc.sip.via import Via
 
 Key = tuple[Any, ...]
 

@@ -10,9 +10,8 @@ from typing import ClassVar, Final
 
 from sbc.sip.address import NameAddr, parse_name_addr
 from sbc.sip.grammar import ParseError, decimal, split_commas
-from sbc.sip.headers import CSeq, Headers, parse_cseq
+from sbc.sip.headers import CSeq, Headers, Via, parse_cseq, parse_via
 from sbc.sip.uri import Uri, parse_uri
-from sbc.sip.via import Via, parse_via
 
 SDP: Final = "application/sdp"
 REASONS: Final = {

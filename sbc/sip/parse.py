@@ -6,6 +6,9 @@ head is broken reads what it can, so that the sender can be told: ParseError car
 message. A bare CR or LF, a control character outside a quoted-pair or a line that is no header field
 is refused, because two readers could then disagree about what the message says. Text is UTF-8, and
 other bytes survive as surrogates, so a value leaves as it came.
+
+What a message must satisfy before anything decides about it (RFC 3261 8.1.1, 16.3; RFC 4475) is ``validate``:
+after it no typed view of the message raises.
 """
 
 from __future__ import annotations
@@ -13,6 +16,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from dsl.addresses import is_sos
 from sbc.sip.framing import folded_length
 from sbc.sip.grammar import (
     BLANKS,
@@ -26,12 +30,12 @@ from sbc.sip.grammar import (
 )
 from sbc.sip.headers import CANONICAL, KNOWN_METHODS, Headers, canonical
 from sbc.sip.message import Message, Request, Response
-from sbc.sip.validate import validate
 
 __all__ = [
     "MAX_HEAD",
     "ParseError",
     "content_length",
+    "essentials",
     "parse_head",
     "parse_message",
     "read_fields",
@@ -49,6 +53,13 @@ _lines: Final = re.compile(r"\r\n|\r|\n").split
 _status_line: Final = re.compile(r"[sS][iI][pP]/([0-9]++\.[0-9]++) ([0-9]++) (.*+)", re.S).fullmatch
 _request_line: Final = re.compile(rf"([{TOKEN}]++) ([^ \t]++) [sS][iI][pP]/([0-9]++\.[0-9]++)").fullmatch
 _loose_request: Final = re.compile(rf"[ \t]*+([{TOKEN}]++)[ \t]++([^ \t]++)(?:[ \t].*+)?", re.S).fullmatch
+KNOWN_SCHEMES: Final = frozenset(("sip", "sips", "tel"))
+SINGLE: Final = (
+    "from", "to", "call-id", "cseq", "max-forwards", "content-length", "content-type", "expires",
+    "min-expires", "event", "rseq", "rack", "session-expires", "min-se", "refer-to", "referred-by",
+    "replaces", "retry-after", "subscription-state", "date", "content-disposition", "timestamp",
+)  # fmt: skip
+_NEEDED: Final = ("Via", "From", "To", "Call-ID", "CSeq")
 _STATUSES: Final = {str(status): status for status in range(100, 700)}
 
 
@@ -194,3 +205,70 @@ def _salvage(head: bytes | str) -> Message | None:
     if status is not None and status[2] in _STATUSES:
         return Response(_STATUSES[status[2]], status[3], Headers(fields))
     return _loose_start(first, Headers(fields))
+
+
+# Validity
+
+
+def validate(message: Message) -> None:
+    """Check everything that RFC 3261 wants of any message; raises ParseError with the status due."""
+    try:
+        headers = message.headers
+        if not headers.unique:
+            _check_single(headers)
+        via = message.via
+        if via.branch == "z9hG4bK":
+            raise ParseError("the Via branch is only the magic cookie")
+        method = message.cseq.method
+        message.call_id  # noqa: B018
+        scheme = message.to.uri.scheme
+        message.from_  # noqa: B018
+        first = headers.first
+        if "contact" in first:
+            message.contact  # noqa: B018
+        if "route" in first:
+            message.routes  # noqa: B018
+        if "record-route" in first:
+            message.record_routes  # noqa: B018
+        if "max-forwards" in first:
+            message.max_forwards  # noqa: B018
+        if isinstance(message, Request):
+            if method != message.method:
+                raise ParseError("the CSeq method is not the request's")
+            target = message.target
+            if target.scheme not in KNOWN_SCHEMES and not is_sos(target.party.user):
+                raise ParseError("unknown scheme of the Request-URI", 416)
+            if target.headers:
+                raise ParseError("the Request-URI holds headers")
+            if method == "REGISTER" and scheme not in KNOWN_SCHEMES:
+                raise ParseError("To is not an address-of-record")
+    except ParseError as error:
+        error.message = error.message or message
+        raise
+
+
+def _check_single(headers: Headers) -> None:
+    keys = [canonical(name) for name, _ in headers.fields]
+    for key in SINGLE:
+        if keys.count(key) > 1:
+            raise ParseError(f"more than one {key} header")
+
+
+def essentials(response: Response) -> Response | None:
+    """What remains of a ``response`` that is invalid: enough to acknowledge it and hang up, or None.
+
+    Each header that the transaction and the dialog need, once, and no body. Contact and Record-Route are
+    left out where they are what is wrong.
+    """
+    headers = response.headers
+    needed = [(name, headers.first[name.lower()]) for name in _NEEDED if name in headers]
+    further = [("Record-Route", value) for value in headers.get_all("Record-Route")]
+    further += [("Contact", value) for value in headers.get_all("Contact")[:1]]
+    for fields in (needed + further, needed):
+        reduced = Response(response.status, response.reason, Headers(fields))
+        try:
+            validate(reduced)
+        except ParseError:
+            continue
+        return reduced
+    return None

@@ -182,6 +182,10 @@ class Transactions:
             if isinstance(transaction, ServerTransaction):
                 transaction.fire("moved", None, at, out)
 
+    def forget(self, transaction: ServerTransaction) -> None:
+        """Keep no answer to who has proved nothing: a retransmission is answered anew (RFC 3261 8.2.7)."""
+        self.ended(transaction)
+
     def live(self) -> list[Transaction]:
         """Every transaction that has not ended."""
         return list(self._live.values())

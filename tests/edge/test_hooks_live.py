@@ -229,7 +229,7 @@ BROKEN = {
     "def on_invite(facts)\n": "hooks/20-broken.py:1:21: error: this is not Python: expected ':'",
     "import no_such_module\n": "hooks/20-broken.py:1:1: error: this hook does not load: ModuleNotFoundError",
     "def on_rute(facts, decision): pass\n": "hooks/20-broken.py:1:1: error: there is no hook 'on_rute'",
-    "def on_register(facts): pass\n": "hooks/20-broken.py:1:1: error: there is no registrar",
+    "def on_register(facts): pass\n": "hooks/20-broken.py:1:1: error: on_register takes two arguments",
     "while True: pass\n": "hooks/20-broken.py:1:1: error: this hook does not load: its top level has",
     "1 / 0\n": "hooks/20-broken.py:1:1: error: this hook does not load: ZeroDivisionError",
 }

@@ -9,7 +9,7 @@ import gevent
 import pytest
 
 from sbc.base import LocalError
-from sbc.media.ports import PortPool
+from sbc.media.places import PortPool
 from sbc.media.relay import Leg, pair
 from sbc.net.media.ports import BoundPorts
 from sbc.net.media.sockets import Poller

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import math
 import os
+import shutil
 import stat
 import struct
 import time
@@ -155,6 +156,21 @@ def test_a_call_without_the_rule_is_in_no_file(lab: Lab, phones: tuple[Phone, Ph
     b.receive(1)
     assert lab.media.delete("one").recording is None
     assert not (lab.directory / "recordings").exists()
+
+
+def test_the_directory_is_made_when_it_is_needed_whoever_has_looked_for_it_before(
+    lab: Lab, phones: tuple[Phone, Phone]
+) -> None:
+    a, b = phones
+    lab.recordings.tick(0.0)
+    gevent.sleep(0)
+    for call in ("one", "two"):
+        plain_call(lab.media, a, b, call)
+        lab.media.record(call)
+        a.send(spoken(LOW, 1))
+        b.receive(1)
+        assert lab.end(call).problem == "" and lab.files() == [f"{call}.wav"]
+        shutil.rmtree(lab.directory / "recordings")
 
 
 def test_what_is_not_decoded_is_kept_as_packets(lab: Lab, phones: tuple[Phone, Phone]) -> None:

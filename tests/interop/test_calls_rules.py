@@ -37,7 +37,7 @@ identities: {{sbc: {{chain: {sbc.cert}, key: {sbc.key}}}}}
 trust: {{lab: {{ca: {sbc.ca}}}}}
 media: {{address: 127.0.0.1, ports: {first}-{last}}}
 users: users
-tables: {{rates: rates.csv}}
+tables: {{rates: rates.csv, clip: clip.yaml}}
 """
 CARRIERS = {"one": "127.0.0.11", "two": "127.0.0.12"}
 
@@ -71,6 +71,7 @@ class Wire:
             ),
             "users": f"alice:lab.example:{hashlib.md5(b'alice:lab.example:secret').hexdigest()}\n",
             "rates.csv": "prefix,trunk,backup\n*,two,one\n+1,one,\n+1212,dead,two\n",
+            "clip.yaml": 'caller: {number: "+4930100", calls: 1}\n',
             "routes.d/10.yaml": rules,
         }  # fmt: skip
         caller = "listener: udp\nsources: [127.0.0.1]\nsrtp: off\n"
@@ -238,6 +239,30 @@ def test_a_class_of_failures_and_what_the_caller_hears(tmp_path: Path) -> None:
     assert "SIP/2.0 480 Try later" in heard and "Reason: SIP;cause=486" in heard
     (record,) = made.records()
     assert (record["status"], record["reason"], record["b"]["trunk"]) == (480, "486 Busy Here", "one")
+
+
+def test_each_carrier_sees_edits_of_its_own(tmp_path: Path) -> None:
+    then = (
+        'route "one" with { set from.user = "1"; set header "X-A" = capture(to.user, /^.1(\\d+)/) } '
+        'then "two" with { set from.user = "2" } on 486'
+    )
+    with wire(tmp_path, then) as made:
+        call(made)
+        one, two = made.heard("one"), made.heard("two")
+    assert re.search(r"^From: .*<sip:1@", one, re.MULTILINE) and "\nX-A: 2125550100\n" in one
+    assert re.search(r"^From: .*<sip:2@", two, re.MULTILINE) and "X-A" not in two
+
+
+def test_the_callers_number_and_limit_stand_in_a_table(tmp_path: Path) -> None:
+    then = (
+        "limit table.clip[trunk].calls calls a hour per trunk else reject 486\n"
+        'set from.user = table.clip[trunk].number\nroute "two"'
+    )
+    with wire(tmp_path, then) as made:
+        call(made)
+        assert "SIP/2.0 486 " in call(made, "caller_ends")
+        two = made.heard("two")
+    assert re.search(r"^From: .*<sip:\+4930100@", two, re.MULTILINE)
 
 
 def test_a_call_that_lasts_too_long(tmp_path: Path) -> None:

@@ -14,14 +14,19 @@ from __future__ import annotations
 
 from collections import deque
 from pathlib import Path
+from typing import Any
 
+from dsl.answers import read_answer
 from dsl.load import load
 from dsl.names import Known
 from sbc.b2bua.commands import (
     AnswerMedia,
+    Ask,
+    AskRegister,
     Command,
     Connect,
     DeleteMedia,
+    KeepBindings,
     Note,
     OfferMedia,
     RecordMedia,
@@ -30,11 +35,14 @@ from sbc.b2bua.commands import (
 )
 from sbc.b2bua.engine import Engine
 from sbc.base import Address, PeerError
+from sbc.config.lookup import Lookup, LookupConfig
 from sbc.config.model import Settings, Trunk
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.flow import Flow, PeerIdentity, ReuseKey, TlsFacts
 from sbc.ids import Ids, counter_bytes
+from sbc.net.hooks.register import asked
 from sbc.net.hooks.run import HookFailure, HookRun
+from sbc.registrar.binding import Binding
 from sbc.sip.headers import Headers
 from sbc.sip.machine import Send
 from sbc.sip.message import Message, Request, Response, response_to
@@ -53,7 +61,12 @@ rules:
 """
 
 
-def snapshot(rules: str = RULES, transport: str = "tls", **trunk_options: object) -> Snapshot:
+def snapshot(
+    rules: str = RULES,
+    transport: str = "tls",
+    lookups: Any = None,
+    **trunk_options: object,
+) -> Snapshot:
     """A snapshot with the trunks office, carrier, backup on one listener and ``plain`` on UDP."""
     settings = Settings.model_validate(
         {
@@ -78,10 +91,20 @@ def snapshot(rules: str = RULES, transport: str = "tls", **trunk_options: object
     trunks["plain"] = Trunk.model_validate(
         {"trunk": "plain", "listener": "udp", "peers": ["plain.example:5060"]}
     )
-    known = Known(trunks=frozenset(trunks), listeners=frozenset(("main", "udp")), tenants=frozenset())
+    services = {name: service(name, words, frozenset(trunks)) for name, words in (lookups or {}).items()}
+    known = Known(
+        trunks=frozenset(trunks), listeners=frozenset(("main", "udp")), tenants=frozenset(),
+        services={name: each.service for name, each in services.items()},
+    )  # fmt: skip
     ruleset, problems = load({"test.yaml": rules}, known)
     assert ruleset is not None, problems
-    return Snapshot("test", Path("."), settings, trunks, ruleset)
+    return Snapshot("test", Path("."), settings, trunks, ruleset, lookups=services)
+
+
+def service(name: str, words: dict[str, object], trunks: frozenset[str]) -> Lookup:
+    """A service that rules may ask, as `lookups` of sbc.yaml would have it."""
+    config = LookupConfig.model_validate({"url": "https://crm.example/", "facts": ["to.user"], **words})
+    return Lookup(name, config, config.service(name), trunks)
 
 
 class Peer:
@@ -174,6 +197,7 @@ class Stage:
     def __init__(self, configuration: Snapshot | None = None, strangers: tuple[str, ...] = ()) -> None:
         configuration = configuration or snapshot()
         self.strangers = strangers
+        self.sans: dict[str, tuple[str, ...]] = {}  # of the certificates of a trunk's peers
         self.engine = Engine(SnapshotStore(configuration), Ids(counter_bytes()))
         self.now = 1000.0
         self.cseq = 0
@@ -184,9 +208,13 @@ class Stage:
         self.streams: dict[str, Flow] = {}
         # By which transport each message went, by its top Via and its CSeq.
         self.ways: dict[tuple[str | None, str | None], str] = {}
+        # What is on the disk of the registrar; what waits for it, where that is a list.
+        self.kept: dict[str, tuple[Binding, ...]] = {}
+        self.keeping: list[KeepBindings] | None = None
         self.notes: list[Note] = []
         self.media: list[Command] = []
         self.asked: list[RunHooks] = []
+        self.asks: list[Ask] = []  # questions that wait for ``answers``
         self.told: list[tuple[str, dict[str, object]]] = []
         self.flows = 0
         self.peers: dict[str, Peer] = {
@@ -204,7 +232,7 @@ class Stage:
         """A live flow to one of ``trunk``'s peers, by default the first."""
         self.flows += 1
         transport = self.engine.store.current.settings.listeners[trunk.listener].transport
-        target = trunk.peers[index]
+        target = trunk.peers[index] if trunk.peers else Address("phone.example", 5060)
         remote = Address(f"198.51.100.{self.flows}", target.port)
         return Flow(
             self.flows, transport, Address("192.0.2.1", 40000), remote,
@@ -213,7 +241,7 @@ class Stage:
         )  # fmt: skip
 
     def _tls(self, trunk: Trunk) -> TlsFacts:
-        peer = PeerIdentity(trunk.trunk, "CA", (), "", "", 0.0, 0.0, True)
+        peer = PeerIdentity(trunk.trunk, "CA", self.sans.get(trunk.trunk, ()), "", "", 0.0, 0.0, True)
         return TlsFacts("TLSv1.3", "", "", "", "", None if trunk.trunk in self.strangers else peer)
 
     def play(self, flow: Flow, message: Message) -> None:
@@ -259,6 +287,16 @@ class Stage:
             self.notes.append(command)
         elif isinstance(command, RunHooks):
             return self.hooks(command)
+        elif isinstance(command, Ask):
+            self.asks.append(command)
+        elif isinstance(command, AskRegister):
+            refused, failed = asked(command, self.hears_of_hooks)
+            return self.engine.register_asked(command.key, refused, failed, self.now)
+        elif isinstance(command, KeepBindings):
+            self.kept[command.user] = command.bindings
+            if self.keeping is None:
+                return self.engine.bindings_kept(command.key, self.now)
+            self.keeping.append(command)
         return []
 
     def dialled(self, command: Connect) -> list[Command]:
@@ -314,6 +352,13 @@ class Stage:
         except HookFailure as failure:
             return self.engine.hooks_done(command.call, None, str(failure), self.now)
         return self.engine.hooks_done(command.call, result, "", self.now)
+
+    def answers(self, said: dict[str, object] | None) -> None:
+        """The service that was asked first says this; None: nothing, in its time."""
+        asked = self.asks.pop(0)
+        lookup = asked.lookup
+        answer = None if said is None else read_answer(said, lookup.service, lookup.trunks)
+        self.carry_out(self.engine.looked_up(asked.call, answer, self.now))
 
     def noted(self, event: str) -> list[Note]:
         """Every note of this name so far."""

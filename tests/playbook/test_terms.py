@@ -1,4 +1,4 @@
-"""How long a call may last, what a caller is told in place of a refusal, hops for a class of them."""
+"""How long a call may last, what a caller hears in place of a refusal, and hops after a class of failures."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ def stage_of(actions: str, **trunk: Any) -> Stage:
     return Stage(snapshot(RULES % actions, **trunk))
 
 
-def told(stage: Stage, status: int, **headers: Any) -> Response:
+def told(stage: Stage, status: int) -> Response:
     """What the office hears where the carrier refuses with ``status``."""
     stage.office.invite()
-    stage.carrier.respond(stage.carrier.hears("INVITE"), status, **headers)
+    stage.carrier.respond(stage.carrier.hears("INVITE"), status)
     stage.carrier.hears("ACK")
     stage.office.hears(100)
     (response,) = stage.office.heard
@@ -168,3 +168,23 @@ def test_an_emergency_call_has_no_end_but_its_own() -> None:
     stage.carrier.hears("ACK")
     stage.wait(3600)
     stage.carrier.hears_nothing()
+
+
+def test_each_hop_has_edits_of_its_own() -> None:
+    rules = """
+rules:
+  - name: out
+    when: true
+    then: |
+      set header "X-All" = "1"
+      route "carrier" with { set from.user = "+491" ; set header "X-C" = to.user }
+      then "backup" with { set to.user = "0049" ; set from.user = "+492" } on 5xx
+"""
+    stage = Stage(snapshot(rules))
+    stage.office.invite()
+    first = stage.carrier.hears_request("INVITE")
+    assert (first.from_.uri.user, first.headers.get("X-C")) == ("+491", "+12125550100")
+    stage.carrier.respond(first, 500)
+    second = stage.backup.hears_request("INVITE")
+    assert (second.from_.uri.user, second.target.user) == ("+492", "0049")
+    assert (second.headers.get("X-C"), second.headers.get("X-All")) == (None, "1")

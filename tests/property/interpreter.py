@@ -222,6 +222,9 @@ class Interpreter:
                 return text[len(prefix) :] if text.startswith(prefix) else text
             case "add_prefix", [prefix]:
                 return text if text.startswith(prefix) else prefix + text
+            case "capture", [pattern]:
+                found = re.search(pattern.source, text)
+                return "" if found is None else found[1 if found.re.groups else 0] or ""
             case "replace_prefix", [old, new]:
                 return new + text[len(old) :] if text.startswith(old) else text
             case "e164", [country]:

@@ -19,6 +19,7 @@ from dsl.draft import Draft
 from dsl.facts import Facts, canonical
 from dsl.load import load
 from dsl.names import Known
+from dsl.question import Question
 from dsl.ruleset import RuleSet
 from dsl.table import read_table
 from dsl.validate import refusal
@@ -81,7 +82,8 @@ class Author:
             'replace(to.user, /^00/, "+")', 'strip_prefix(to.user, "0")', 'e164(to.user, "49")',
             'add_prefix(from.user, "+")', "asserted.user", "asserted.display",
             "table.rates[to.user].trunk", "table.ported[from.user].code",
-            'replace_prefix(to.user, "0", "+49")', 'header("x-b")', "to_header.user",
+            'replace_prefix(to.user, "0", "+49")', 'capture(from.user, /([0-9]+)/)', 'header("x-b")',
+            'capture(header("X-A"), /[a-z]+/)', "to_header.user",
         )  # fmt: skip
 
     def text(self) -> str:
@@ -180,7 +182,10 @@ class Author:
     def _ending(self) -> str:
         return self.pick(
             "continue", "continue", "continue", 'route "a"', 'route "b" then "c" on 503, timeout',
-            "route group.pair then group.all", 'route "a" then "b" on 5xx, 486', 'route "d" then group.pair',
+            "route group.pair then group.all", 'route "a" then "b" on 5xx, 486',
+            f'route "a" with {{ set to.user = {self.text()}; set header "X-B" = header("X-A") + to.user }}',
+            f'route "a" then group.pair with {{ remove header "X-*"; set from.user = {self.text()} }} on 5xx',
+            'route "a" with { set from.user = "1" } then "b"', 'route "d" then group.pair',
             "route table.rates[to.user].trunk", 'route table.rates[from.user].trunk then "d"', "reject 403",
             f'reject {self.dice.randrange(400, 700)} "No"',
             'redirect "sip:" + to.user + "@b.example", "sips:c"',
@@ -247,6 +252,8 @@ def interpreted(rules: RuleSet, call: Facts) -> Decision | None:
     for rule in rules.rules:
         if Interpreter(draft, rule.scope).holds(rule.when):
             decision = rule.outcome.run(draft)
+            while isinstance(decision, Question):
+                decision = decision.answered(None)
             if decision is not None:
                 return decision
     return None

@@ -16,6 +16,7 @@ from dsl.load import load
 from dsl.names import Known
 from dsl.patterns import Pattern, PatternError
 from dsl.ruleset import RuleSet
+from dsl.services import Service
 from dsl.table import read_table
 
 pytestmark = pytest.mark.slow
@@ -33,11 +34,12 @@ WORDS = [
     "ring for", "record",
     "seconds", "limit", "calls", "a", "minute", "per", "else", "tag", "call hook", "challenge", "copy", "to",
     "e164",
-    "matches", "/a^/",
+    "matches", "/a^/", "ask", '"crm"', "lookup.crm.number", "lookup.crm.blocked", "lookup.x",
 ]  # fmt: skip
 RATES, _ = read_table("rates", "rates.csv", "prefix,trunk,cost\n0,teams,0.1\n*,x,2\n")
 assert RATES is not None
-KNOWN = Known(trunks=frozenset(("teams", "x")), tables={"rates": RATES})
+CRM = Service("crm", ("to.user",), {"number": "text", "blocked": "truth"})
+KNOWN = Known(trunks=frozenset(("teams", "x")), tables={"rates": RATES}, services={"crm": CRM})
 DEFINED = 'zone: Asia/Tokyo\nlists: {names: [teams, "00"]}\ngroups: {both: {teams: 2, x: 1}}\n'
 
 phrases = st.lists(st.sampled_from(WORDS), max_size=14).map(" ".join)

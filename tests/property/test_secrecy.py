@@ -10,10 +10,12 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given, settings
 
+from dsl.answers import read_answer
 from dsl.decision import Redirect, Route
 from dsl.facts import Facts
 from dsl.load import load
 from dsl.names import Known
+from dsl.services import Answers, Service
 from sbc.b2bua.leg import callee_srtp, caller_srtp
 from sbc.b2bua.secrecy import Leak, secrecy_report
 from sbc.b2bua.translate import is_secure, redirect_contact
@@ -22,8 +24,8 @@ from sbc.config.hooks import load_hooks
 from sbc.config.model import Settings, Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.ids import Ids, counter_bytes
-from sbc.media.keying import lines_to_offer
 from sbc.media.policy import MediaPolicy
+from sbc.media.terms import lines_to_offer
 from sbc.policy.downgrade import effective_downgrade, verdict
 
 LISTENERS = {"tls-1": "tls", "tls-2": "tls", "udp-1": "udp"}
@@ -60,9 +62,27 @@ atoms = st.one_of(
     st.sampled_from(
         [
             "true", "sips", 'to.user starts with "0"', 'redirected_from == ""', 'referred_by == ""',
-            "to.user in list.some", "trunk in list.names",
+            "to.user in list.some", "trunk in list.names", "lookup.flags.vip",
         ]
     ),
+)  # fmt: skip
+ASKS = (
+    'ask "router" else continue', 'ask "router" else route "b"', 'ask "router" else redirect "sip:x@y"',
+    'ask "flags" else reject 403', 'ask "flags" else continue', 'ask "router" else route "a" then "c"',
+)  # fmt: skip
+SERVICES = {
+    "router": Service("router"),
+    "flags": Service("flags", (), {"vip": "truth"}, decides=False),
+}
+answers: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {},
+    optional={
+        "router": st.builds(
+            dict, route=st.sampled_from([*TRUNKS, ["a", "b"]]),
+            srtp=st.sampled_from([None, "off", "required"]), downgrade=st.sampled_from([None, "allow"]),
+        ),
+        "flags": st.builds(dict, vip=st.booleans()),
+    },
 )  # fmt: skip
 conditions = st.recursive(
     atoms,
@@ -76,7 +96,7 @@ conditions = st.recursive(
 actions = st.lists(
     st.sampled_from(
         ["require srtp", "offer srtp", "accept srtp", "no srtp", "forbid downgrade", "warn downgrade",
-         "allow downgrade", 'set to.user = "0"', "follow redirects", "refuse redirects"]
+         "allow downgrade", 'set to.user = "0"', "follow redirects", "refuse redirects", *ASKS]
     ),
     max_size=3,
 )  # fmt: skip
@@ -108,6 +128,7 @@ calls = st.lists(
         st.sampled_from(["0123", "1", ""]),
         st.sampled_from(["none", "offered", "required"]),
         st.booleans(),
+        answers,
     ),
     min_size=1, max_size=12,
 )  # fmt: skip
@@ -118,7 +139,7 @@ def snapshot(peers: Mapping[str, Mapping[str, Any]], written: list[tuple[str, li
     for number, (when, edits, ending) in enumerate(written):
         then = "".join(f"      {line}\n" for line in (*edits, ending))
         text += f"  - name: r{number}\n    when: |\n      {when}\n    then: |\n{then}"
-    known = Known(frozenset(TRUNKS), frozenset(LISTENERS), frozenset(TENANTS))
+    known = Known(frozenset(TRUNKS), frozenset(LISTENERS), frozenset(TENANTS), services=SERVICES)
     ruleset, problems = load({"r.yaml": text}, known)
     assert ruleset is not None, problems
     made = {name: Trunk.model_validate({"trunk": name, **options}) for name, options in peers.items()}
@@ -149,15 +170,16 @@ def left_in_the_clear(made: Snapshot, origin: Trunk, facts: Facts, route: Route,
 def test_what_leaves_in_the_clear_is_named(
     peers: dict[str, dict[str, Any]],
     written: list[tuple[str, list[str], str]],
-    made_calls: list[tuple[str, str, str, bool]],
+    made_calls: list[tuple[str, str, str, bool, dict[str, Any]]],
 ) -> None:
     made = snapshot(peers, written)
     named = {(str(leak.promise), leak.origin, leak.target, leak.rule) for leak in secrecy_report(made)}
-    for name, user, offered, sips in made_calls:
+    for name, user, offered, sips, told in made_calls:
+        said = {each: read_answer(answer, SERVICES[each], TRUNKS) for each, answer in told.items()}
         origin, waiting, seen = made.trunks[name], [(name, "")], {""}
         while waiting:
             trunk, after = waiting.pop()
-            for by, how in goes_as_it_was_named(made, named, origin, trunk, after, user, offered, sips):
+            for by, how in goes_as_it_was_named(made, named, origin, trunk, after, user, offered, sips, said):
                 if how not in seen:
                     seen.add(how)
                     waiting.append((by, how))
@@ -165,7 +187,7 @@ def test_what_leaves_in_the_clear_is_named(
 
 def goes_as_it_was_named(
     made: Snapshot, named: set[tuple[str, str, str, str]], origin: Trunk, trunk: str, after: str, user: str,
-    offered: str, sips: bool,
+    offered: str, sips: bool, said: Answers,
 ) -> list[tuple[str, str]]:  # fmt: skip
     """A call of ``origin``, or one that ``trunk`` redirected or transferred; who may do so now, and how."""
     from_, name, secure = made.trunks[trunk], origin.trunk, LISTENERS[origin.listener] == "tls"
@@ -175,8 +197,11 @@ def goes_as_it_was_named(
         ruri_user=user, sdp_srtp=offered, sips=sips and transport == "tls",
         redirected_from="1" if "redirect" in after else "", referred_by="1" if "transfer" in after else "",
     )  # fmt: skip
-    decision = made.rules.decide(facts)
-    assert decision == made.rules.explain(facts)[0]
+    decision = made.rules.decide(facts, said)
+    assert decision == made.rules.explain(facts, said)[0]
+    place = f"rule {decision.rule}{after}"
+    if decision.rule.endswith(", then lookup router"):
+        place = f"lookup router, which may route anywhere{after}"
     if isinstance(decision, Redirect):
         for told in told_in_the_clear(secure, decision):
             assert any(
@@ -193,7 +218,7 @@ def goes_as_it_was_named(
     ]
     for target in targets:
         for promise in left_in_the_clear(made, origin, facts, decision, made.trunks[target]):
-            assert (promise, name, target, f"rule {decision.rule}{after}") in named
+            assert (promise, name, target, place) in named
     follows = [each for each in targets if (decision.redirects or made.trunks[each].redirects) == "follow"]
     transfers = [each for each in targets if made.trunks[each].transfers == "perform"]
     return [
@@ -289,6 +314,19 @@ def test_a_hook_may_route_anywhere_that_the_trunks_allow() -> None:
     assert leaks[0] == Leak(
         "SIPS", "a", "b", "hook hooks/x.py, which may route anywhere", "`sips: forbid` in the trunk b"
     )
+
+
+def test_a_service_may_route_anywhere_that_the_trunks_and_the_rule_before_allow() -> None:
+    ask = ('trunk == "a"', list[str](), 'ask "router" else reject 503')
+    assert report(ask) == ["SIPS a b lookup router, which may route anywhere"] + [
+        f"SRTP a {target} lookup router, which may route anywhere" for target in ("a", "b")
+    ]
+    assert report(('trunk == "a"', ["forbid downgrade", "require srtp"], ask[2])) == []
+    assert report(("false", [], ask[2])) == report(("true", [], 'ask "flags" else reject 503')) == []
+    otherwise = ('trunk == "a"', ["forbid downgrade"], 'ask "flags" else route "b"')
+    assert report(otherwise) == ["SRTP a b rule r0"]
+    told = ('trunk == "a"', list[str](), 'ask "flags" else redirect "sip:x@y"')
+    assert report(told) == ["SIPS a sip:x@y rule r0"]
 
 
 def test_where_redirects_are_followed_the_ways_out_of_the_callees_trunk_are_named_for_the_caller() -> None:

@@ -24,8 +24,7 @@ from sbc.b2bua.replay import facts_of_record
 from sbc.base import Address
 from sbc.flow import Flow
 from sbc.sip.message import Request
-from sbc.sip.parse import parse_message
-from sbc.sip.validate import validate
+from sbc.sip.parse import parse_message, validate
 from tests.playbook.stage import Stage, snapshot
 
 pytestmark = pytest.mark.slow

@@ -26,7 +26,7 @@ from sbc.b2bua.commands import Invited
 from sbc.base import LocalError
 from sbc.config.hook_import import failing_line, name_of
 from sbc.config.hook_set import Hook
-from sbc.hookapi.arguments import Answer, End, Handshake, apart
+from sbc.hookapi.arguments import Answer, End, Handshake, Registration, apart
 from sbc.hookapi.results import Amend, HangUp, Refuse, decided_by, result_refusal
 from sbc.net.hooks.costs import HookCosts, Told
 from sbc.net.hooks.watchdog import OutOfTime, Watchdog
@@ -122,6 +122,11 @@ class HookRun:
     def handshake(self, handshake: Handshake) -> Refuse | None:
         """A TLS handshake has ended: the first that says so refuses the connection; HookFailure."""
         found: Refuse | None = self._first(handshake)
+        return found
+
+    def register(self, facts: Facts, registration: Registration) -> Refuse | None:
+        """A phone registers: the first that says so refuses it; HookFailure."""
+        found: Refuse | None = self._first(facts, registration)
         return found
 
     def _first(self, *arguments: object) -> Any:

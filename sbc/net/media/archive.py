@@ -96,7 +96,6 @@ class Archive:
     def reserve(self, size: int, now: float) -> str:
         """Count ``size`` more bytes; why there is no room for them, or ""."""
         if not self._looked:
-            self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.sweep(now)
         if self.used + size > self.most:
             return f"the recordings have reached their max_size of {self.most} bytes"
@@ -140,6 +139,7 @@ class Tape:
         return self._archive.directory / f"{self._name}.{part}"
 
     def _begin(self, part: Part) -> int:
+        self._archive.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = os.open(f"{self._path(part)}{_PART}", _NEW, 0o600)
         self._files[part] = file
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

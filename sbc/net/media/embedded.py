@@ -14,9 +14,8 @@ from sbc.config.media import MediaConfig, MediaPlace
 from sbc.config.model import Listener
 from sbc.ids import Ids
 from sbc.media.listening import Audience
-from sbc.media.places import Networks, Place
+from sbc.media.places import Networks, Place, PortPool
 from sbc.media.policy import MediaPolicy
-from sbc.media.ports import PortPool
 from sbc.media.relay import Port, Source
 from sbc.media.session import MediaSession
 from sbc.media.silence import Quiet, Silence, is_faxing

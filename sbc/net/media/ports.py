@@ -20,7 +20,7 @@ from errno import EACCES, EADDRINUSE
 
 from sbc.base import LocalError, is_wildcard
 from sbc.config.model import Listener
-from sbc.media.ports import Owner, PortPool
+from sbc.media.places import Owner, PortPool
 from sbc.media.relay import Port, Source
 from sbc.net.media.sockets import MediaSocket, Poller
 from sbc.net.system.sockets import can_bind, family_of, mark, normal_host

@@ -10,7 +10,7 @@ buffers and has to wait itself.
 
 from __future__ import annotations
 
-from time import monotonic
+import time
 from typing import Final
 
 from gevent import socket
@@ -25,6 +25,7 @@ from sbc.sip.message import Message
 from sbc.sip.parse import ParseError
 from sbc.sip.stream import PING, PONG, Item, MessageStream
 
+_monotonic: Final = time.monotonic
 # No more than a TLS record holds: what one read brings is parsed in one go.
 READ_SIZE: Final = 16384
 # Between two sweeps (2.5 s). Who keeps a connection alive sends one or two keepalives (RFC 5626 4.4.1); of
@@ -112,7 +113,7 @@ class _Reader:
                 self._handler.on_message(self._flow, item)
             else:
                 self._take(item)
-            if monotonic() > self._turn.end:
+            if _monotonic() > self._turn.end:
                 self._turn.share()
             if not self._channel.is_open():
                 break
@@ -123,7 +124,7 @@ class _Reader:
         for start in range(0, len(items) or 1, _PIECE):
             piece = items[start : start + _PIECE]
             count = len(piece) or 1
-            at = monotonic()
+            at = _monotonic()
             if not allowance.take(count, at):
                 self._stats.held += count
                 if allowance.tell(at):
@@ -138,7 +139,7 @@ class _Reader:
         allowance = self._flow.allowance
         allowance.waiting += 1
         try:
-            while self._channel.is_open() and not allowance.take(count, monotonic()):
+            while self._channel.is_open() and not allowance.take(count, _monotonic()):
                 # However many wait, they look no more often than one would.
                 self._turn.rest(max(_REST, 1.0 / allowance.rate) * allowance.waiting)
         finally:

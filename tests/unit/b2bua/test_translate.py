@@ -22,9 +22,8 @@ from sbc.config.model import Trunk
 from sbc.flow import Flow
 from sbc.sip.headers import Headers
 from sbc.sip.message import Request
-from sbc.sip.parse import parse_message
+from sbc.sip.parse import parse_message, validate
 from sbc.sip.serialize import serialize
-from sbc.sip.validate import validate
 
 TRUNK = Trunk.model_validate({"trunk": "carrier", "listener": "main"})
 

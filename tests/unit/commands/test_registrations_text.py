@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import asdict
 
 from sbc.commands.registrations import render
-from sbc.observe.views import RegistrationView
+from sbc.observe.views import PhoneView, RegistrationView
 from tests.unit.observe.pictures import NOT_REGISTERED, NOW, REGISTERED
 
 
-def shown(*views: RegistrationView) -> str:
-    return render({"now": NOW, "registrations": [asdict(each) for each in views]})
+def shown(*views: RegistrationView, phones: tuple[PhoneView, ...] = ()) -> str:
+    told = {"registrations": [asdict(each) for each in views], "phones": [asdict(each) for each in phones]}
+    return render({"now": NOW, **told})
 
 
 def test_it_reads_as_a_table_with_reasons() -> None:
@@ -26,4 +27,17 @@ def test_it_reads_as_a_table_with_reasons() -> None:
 
 
 def test_without_any_it_says_so() -> None:
-    assert shown() == "no trunk has `register:`"
+    assert shown() == "no trunk has `register:`, and no phone is registered"
+
+
+def test_phones_are_listed_with_where_they_are() -> None:
+    phone = PhoneView(
+        "alice", "desk", "sip:alice@10.0.0.7", "192.0.2.7:40000", "tls", False, NOW, NOW + 60,
+        user_agent="Desk \x1b[2J",
+    )  # fmt: skip
+    wanted = [
+        "USER TRUNK FROM CONTACT REACHABLE ENDS PHONE",
+        "alice desk tls:192.0.2.7:40000 sip:alice@10.0.0.7 no in 1 min 0 s Desk \\x1b[2J",
+    ]
+    assert [" ".join(line.split()) for line in shown(phones=(phone,)).splitlines()] == wanted
+    assert [" ".join(line.split()) for line in shown(REGISTERED, phones=(phone,)).splitlines()][-2:] == wanted

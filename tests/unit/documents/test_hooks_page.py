@@ -19,6 +19,7 @@ from sbc.hookapi import (
     Facts,
     Handshake,
     Redirect,
+    Registration,
     Reject,
     Route,
     SetHeader,
@@ -113,7 +114,7 @@ def test_what_a_decision_holds_is_listed() -> None:
         assert [each.name for each in fields(kind) if f"`{each.name}`" not in listed] == []
 
 
-@pytest.mark.parametrize("kind", [Facts, Handshake, Answer, End])
+@pytest.mark.parametrize("kind", [Facts, Handshake, Answer, End, Registration])
 def test_every_attribute_is_listed(kind: type) -> None:
     listed = item(kind.__name__.lower())
     names = {each.name for each in fields(kind)}

@@ -10,6 +10,8 @@ from pathlib import Path
 
 from sbc.base import Address
 from sbc.flow import Flow, PeerIdentity, TlsFacts
+from sbc.media.quality import Quality
+from sbc.media.stats import LegStats, MediaStats, StreamStats
 from sbc.observe.cdr import call_record
 from sbc.observe.journal import EVENTS
 from sbc.observe.metrics import exposition
@@ -19,6 +21,7 @@ from tests.unit.observe.pictures import picture
 ROOT = Path(__file__).resolve().parents[3]
 PAGE = (ROOT / "docs" / "monitoring.md").read_text("utf-8")
 SECTIONS = dict(part.split("\n", 1) for part in PAGE.split("\n## ")[1:])
+HEARD = MediaStats((StreamStats("audio", LegStats(quality=Quality()), LegStats()),))
 METRICS, JOURNAL, RECORD = SECTIONS["The metrics"], SECTIONS["The journal"], SECTIONS["The call record"]
 
 
@@ -36,7 +39,10 @@ def families() -> dict[str, set[str]]:
             found.setdefault(line.split()[2], set())
         elif line and not line.startswith("#"):
             name, _, rest = line.partition("{")
-            found.setdefault(name.split(" ")[0], set()).update(re.findall(r'(\w+)="', rest))
+            name = name.split(" ")[0]
+            if name not in found:
+                name = re.sub(r"_(bucket|sum|count)$", "", name)
+            found.setdefault(name, set()).update(set(re.findall(r'(\w+)="', rest)) - {"le"})
     return found
 
 
@@ -85,7 +91,7 @@ def test_every_field_of_the_record_is_there_and_no_other() -> None:
         1, "tls", Address("127.0.0.1", 1), Address("127.0.0.1", 2), listener="tls", trunk="a",
         tls=TlsFacts("TLSv1.3", "c", "g", "", "sbc", peer, ""),
     )  # fmt: skip
-    record = json.loads(call_record("c1", {"from": "a", "a": flow}))
+    record = json.loads(call_record("c1", {"from": "a", "a": flow}, HEARD))
     leg = record["a"]
     tls, media = leg.pop("tls"), leg.pop("media")
     peers = {f"tls.{name}" for name in tls if name.startswith("peer_")}
@@ -94,5 +100,7 @@ def test_every_field_of_the_record_is_there_and_no_other() -> None:
         for name in tls
         if name not in peers and f"`{name}`" not in RECORD and f"tls.{name}" not in RECORD
     } == set()
-    fields = {*record, *leg, "tls", *peers, *(f"media.{name}" for name in media)}
+    quality = media["quality"]
+    sent = [f"sent.{name}" for name in quality.pop("sent")]
+    fields = {*record, *leg, "tls", *peers, *(f"media.{name}" for name in media), *quality, *sent}
     assert cells(RECORD, 0) == fields

@@ -9,14 +9,21 @@ import pytest
 
 from dsl.load import load
 from dsl.names import Known
+from dsl.table import read_table
 
 DOC = Path(__file__).parents[3] / "docs" / "routing.md"
 TEXT = DOC.read_text("utf-8")
-KNOWN = Known(trunks=frozenset(("teams", "carrier-a", "carrier-b")))
 
 
 def blocks(kind: str) -> list[str]:
     return re.findall(rf"^```{kind}\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+
+
+TABLES = {name: read_table(name, f"{name}.csv", blocks(f"csv {name}")[0])[0] for name in ("clip", "holidays")}
+KNOWN = Known(
+    trunks=frozenset(("teams", "carrier-a", "carrier-b")),
+    tables={name: each for name, each in TABLES.items() if each is not None},
+)
 
 
 @pytest.mark.parametrize("number", range(len(blocks("yaml"))))
@@ -29,7 +36,7 @@ def test_examples_load_and_their_tests_pass(number: int) -> None:
 
 def test_every_example_is_run() -> None:
     kinds = re.findall(r"^```(\S+.*)$", TEXT, re.MULTILINE)
-    assert sorted(kinds) == ["text", "yaml", "yaml", "yaml", "yaml", "yaml", "yaml", "yaml broken"]
+    assert sorted(kinds) == ["csv clip", "csv holidays", "text", *["yaml"] * 8, "yaml broken"]
 
 
 def test_the_broken_example_is_answered_as_printed() -> None:

@@ -122,8 +122,8 @@ HANDSHAKE = "def on_handshake(handshake): return None\n"
         (
             GOOD + "def on_register(facts): pass\n",
             (2, 1),
-            "there is no registrar, so on_register would never be called",
-            "take it out",
+            "on_register takes two arguments, facts and registration",
+            "def on_register(facts, registration)",
         ),
         (GOOD + 'WHEN = "name"\n', (2, 1), 'WHEN is "every call" or "named"', 'did you mean "named"?'),
         (GOOD + "WHEN = None\n", (2, 1), 'WHEN is "every call" or "named"', ""),

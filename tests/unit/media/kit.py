@@ -6,9 +6,8 @@ import struct
 from base64 import b64encode
 
 from sbc.ids import Ids
-from sbc.media.places import Networks, Place
+from sbc.media.places import Networks, Place, PortPool
 from sbc.media.policy import SUITES, MediaPolicy
-from sbc.media.ports import PortPool
 from sbc.media.sdes import KEY_LENGTHS, CryptoLine, format_crypto, parse_crypto
 from sbc.media.sdp import Media, parse_sdp
 from sbc.media.session import MediaSession

@@ -8,9 +8,8 @@ from dsl.decision import Codecs
 from sbc.ids import Ids, counter_bytes
 from sbc.media.codecs import chosen, first_codec, permitted
 from sbc.media.errors import MediaRefused
-from sbc.media.places import Networks, Place
+from sbc.media.places import Networks, Place, PortPool
 from sbc.media.policy import MediaPolicy
-from sbc.media.ports import PortPool
 from sbc.media.session import MediaSession
 
 OFFER = """\

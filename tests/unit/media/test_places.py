@@ -7,9 +7,8 @@ import pytest
 from sbc.base import LocalError
 from sbc.ids import Ids
 from sbc.media.errors import MediaRefused
-from sbc.media.places import Networks, Place
+from sbc.media.places import Networks, Owner, Place, PortPool
 from sbc.media.policy import MediaPolicy
-from sbc.media.ports import Owner, PortPool
 from sbc.media.relay import packet
 from sbc.media.sdp import parse_sdp
 from sbc.media.session import MediaSession

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sbc.base import LocalError
-from sbc.media.ports import PortPool
+from sbc.media.places import PortPool
 
 
 def test_pairs_are_even_and_rest_as_long_as_possible() -> None:

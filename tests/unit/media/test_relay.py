@@ -364,14 +364,14 @@ def test_the_tap_sees_the_decoded_side_of_both_legs() -> None:
 def test_losses_by_sequence_number(sequences: list[int], lost: int) -> None:
     leg = pair()[0]
     for each in sequences:
-        leg.follow(rtp(each))
+        leg.follow(rtp(each), 0.0)
     assert leg.lost == lost
 
 
 def test_losses_of_several_sources_add_up() -> None:
     leg = pair()[0]
     for sequence, ssrc in ((1, 7), (3, 7), (500, 8), (504, 8)):
-        leg.follow(rtp(sequence, ssrc=ssrc))
+        leg.follow(rtp(sequence, ssrc=ssrc), 0.0)
     assert leg.lost == 4
 
 

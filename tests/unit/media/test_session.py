@@ -9,9 +9,8 @@ import pytest
 from sbc.base import Address, LocalError, PeerError
 from sbc.ids import Ids
 from sbc.media.errors import MediaRefused
-from sbc.media.places import Networks, Place
+from sbc.media.places import Networks, Place, PortPool
 from sbc.media.policy import SUITES, MediaPolicy
-from sbc.media.ports import PortPool
 from sbc.media.relay import packet
 from sbc.media.sdes import CryptoLine
 from sbc.media.sdp import parse_sdp

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from sbc.base import Address
+from sbc.media.quality import Quality
 from sbc.observe.traffic import Stats
 from sbc.observe.trust import DirectionView, Roll, TrustView
 from sbc.observe.views import (
@@ -13,9 +14,13 @@ from sbc.observe.views import (
     CertificateView,
     CountersView,
     FailureView,
+    HistogramView,
     LifeView,
     ListenerView,
     NameView,
+    OutcomeView,
+    PhonesView,
+    QualityView,
     RegistrationView,
     ServerView,
     StatusView,
@@ -37,6 +42,20 @@ UDP_PORT = ListenerView("trunk-udp", "udp", Address("::", 5060))
 OFFICE = TrunkView(
     "office", "trunk-tls", ("office.lab.example:5061",), mode="required", srtp="required", sips="forbid",
     state="up", calls=1, call_limit=200, media_ports=2, own=OWN, peer=PEER, failures=(("expired", 2),),
+    outcomes=(
+        OutcomeView(
+            "inbound", (("200", 3), ("486", 1)), 4, 3, 0.75, 2, 190.0, 95.0, 0.4,
+            HistogramView((0.25, 0.5), (1, 1, 1), 1.2),
+        ),
+    ),
+    quality=(
+        QualityView(
+            "received", 4.2, 0.004, 0.0031, 0.048, HistogramView((4.0, 4.3), (1, 2, 1), 16.8),
+            HistogramView((0.0, 0.01), (2, 1, 1), 0.016), HistogramView((0.005,), (4, 0), 0.0124),
+            HistogramView((0.05, 0.1), (1, 0, 0), 0.048),
+        ),
+        QualityView("sent", loss=0.25, losses=HistogramView((0.5,), (1, 0), 0.25)),
+    ),
 )  # fmt: skip
 LEGACY = TrunkView("legacy", "trunk-udp", ("192.0.2.7:5060",), transport="udp", srtp="off")
 BROKEN = TrunkView(
@@ -45,6 +64,7 @@ BROKEN = TrunkView(
 CALL = CallView(
     "c1", "sip:alice@office.lab.example", "sip:+12125550100@sbc", "office", "legacy", "up", NOW - 65,
     NOW - 60, a_tls="TLSv1.3", a_srtp="AEAD_AES_128_GCM", downgraded=True,
+    a_quality=Quality(0.0123, 0.0042, 0.0091, 4.16, 0.048),
 )  # fmt: skip
 FAILURE = FailureView(
     NOW - 30, "198.51.100.4:40000", "office", "inbound", "no-certificate", "no certificate was presented",
@@ -99,6 +119,8 @@ def picture(**changes: Any) -> StatusView:
         failures=(FAILURE,),
         certificates=LIVES,
         registrations=(REGISTERED, NOT_REGISTERED),
+        phones=(PhonesView("desk", 12, 14, 13),),
+        registers=(("registered", 14), ("refused", 2)),
         names=(NAME, LOST_NAME),
     )
     return replace(status, **changes)

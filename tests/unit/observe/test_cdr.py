@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from sbc.base import Address
 from sbc.flow import Flow, PeerIdentity, TlsFacts
+from sbc.media.quality import Quality
 from sbc.media.stats import LegStats, MediaStats, StreamStats
 from sbc.observe.cdr import call_record
 from tests.unit.observe.pictures import NOW
@@ -77,6 +78,24 @@ def test_the_whole_record() -> None:
     assert answer["a"]["media"]["codec"] == "PCMA" and answer["b"]["media"]["codec"] == ""
 
 
+def test_the_quality_of_a_leg() -> None:
+    heard = Quality(0.0123456, 0.00412345, 0.0091, 4.3219, 0.0456789, 3, 1, 0.02, 0.006, 4.1)
+    media = MediaStats((StreamStats("audio", LegStats(quality=heard), LegStats(quality=Quality())),))
+    answer = record(media)
+    assert answer["a"]["media"]["quality"] == {
+        "mos": 4.32, "loss": 0.01235, "jitter": 0.00412, "jitter_max": 0.0091, "round_trip": 0.04568,
+        "late": 3, "duplicates": 1, "sent": {"mos": 4.1, "loss": 0.02, "jitter": 0.006},
+    }  # fmt: skip
+    assert answer["b"]["media"]["quality"]["mos"] is None
+    assert record()["a"]["media"]["quality"] is None
+
+
+def test_the_quality_of_a_call_with_video_is_that_of_its_speech() -> None:
+    silent, speech = LegStats(quality=Quality(loss=0.5)), LegStats(codec="PCMA", quality=Quality(mos=4.0))
+    answer = record(MediaStats((StreamStats("video", silent, silent), StreamStats("audio", speech, speech))))
+    assert answer["b"]["media"]["quality"]["mos"] == 4.0
+
+
 def test_a_call_that_never_reached_a_second_leg() -> None:
     answer = record(None, to="", b=None, answered=0.0, status=404, reason="No route", duration=0.0)
     assert answer["b"] is None and answer["answered"] is None and answer["seconds"] == 0.0
@@ -98,13 +117,21 @@ def test_keys_keep_their_order() -> None:
     assert list(record())[-2:] == ["a", "b"]
 
 
-@given(st.text(), st.text(), st.floats(0, 4e9), st.dictionaries(st.text(), st.integers(0)))
+@given(st.text(), st.text(), st.floats(0, 4e9), st.dictionaries(st.text(), st.integers(0)), st.floats(0, 1))
 def test_whatever_the_texts_hold_it_is_one_line_of_canonical_json(
-    text: str, name: str, seconds: float, refused: dict[str, int]
+    text: str, name: str, seconds: float, refused: dict[str, int], share: float
 ) -> None:
     peer = PeerIdentity("", "", (f"dns:{text}", name), "", text, 0.0, 1.0, True)
     flow = Flow(3, "tls", Address(name, 1), Address(text, 2), tls=TlsFacts(text, name, "", "", "", peer))
-    media = MediaStats((StreamStats("audio", LegStats(refused=refused, suite=text, codec=text), LegStats()),))
+    media = MediaStats(
+        (
+            StreamStats(
+                "audio",
+                LegStats(refused=refused, suite=text, codec=text, quality=Quality(share, share)),
+                LegStats(),
+            ),
+        )
+    )
     fields = {
         "call_id": text,
         "pdd": seconds,

@@ -41,7 +41,9 @@ def test_exposition_is_well_formed_and_each_family_is_announced_once() -> None:
     assert samples and all(SAMPLE.match(line) for line in samples)
     types = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
     assert len(types) == len(set(types))
-    assert {re.split(r"[{ ]", line)[0] for line in samples} <= set(types)
+    of_several = re.compile(r"_(bucket|sum|count)$")
+    names = {re.split(r"[{ ]", line)[0] for line in samples}
+    assert {name if name in types else of_several.sub("", name) for name in names} <= set(types)
 
 
 def test_the_four_signals_of_a_trunk_are_there() -> None:
@@ -101,3 +103,31 @@ def test_what_a_tenant_s_trunks_hold_together_and_may() -> None:
     assert 'sbc_tenant_calls{tenant="acme"} 3' in text and 'sbc_tenant_calls{tenant="bolt"} 1' in text
     assert 'sbc_tenant_calls_limit{tenant="acme"} 40' in text
     assert 'sbc_tenant_calls_limit{tenant="bolt"}' not in text
+
+
+def test_what_became_of_a_trunk_s_calls() -> None:
+    text = exposition(picture())
+    of = 'trunk="office",direction="inbound"'
+    assert f'sbc_trunk_outcomes_total{{{of},code="200"}} 3' in text
+    assert f'sbc_trunk_outcomes_total{{{of},code="486"}} 1' in text
+    assert f"sbc_trunk_call_duration_seconds_sum{{{of}}} 190" in text
+    assert f"sbc_trunk_call_duration_seconds_count{{{of}}} 2" in text
+    lines = [line for line in text.splitlines() if line.startswith("sbc_trunk_post_dial_delay_seconds")]
+    assert lines == [
+        f'sbc_trunk_post_dial_delay_seconds_bucket{{{of},le="0.25"}} 1',
+        f'sbc_trunk_post_dial_delay_seconds_bucket{{{of},le="0.5"}} 2',
+        f'sbc_trunk_post_dial_delay_seconds_bucket{{{of},le="+Inf"}} 3',
+        f"sbc_trunk_post_dial_delay_seconds_sum{{{of}}} 1.2",
+        f"sbc_trunk_post_dial_delay_seconds_count{{{of}}} 3",
+    ]
+
+
+def test_the_quality_of_a_trunk_s_legs() -> None:
+    text = exposition(picture())
+    of = 'trunk="office",way="received"'
+    assert f'sbc_call_mos_bucket{{{of},le="4.3"}} 3' in text and f"sbc_call_mos_count{{{of}}} 4" in text
+    assert f'sbc_call_loss_ratio_bucket{{{of},le="0"}} 2' in text
+    assert 'sbc_call_loss_ratio_sum{trunk="office",way="sent"} 0.25' in text
+    assert f"sbc_call_jitter_seconds_sum{{{of}}} 0.0124" in text
+    assert 'sbc_call_round_trip_seconds_count{trunk="office"} 1' in text
+    assert 'sbc_call_mos_count{trunk="office",way="sent"}' not in text, "nobody knew it"

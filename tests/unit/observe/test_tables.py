@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
 from sbc.admin.status import to_json
 from sbc.commands.status_text import certificates, readiness, render, table
-from sbc.observe.views import NetworkView, TenantView
+from sbc.observe.views import NetworkView, StatusView, TenantView
 from tests.unit.observe.pictures import BROKEN, LEGACY, NAME, NOW, OFFICE, picture
 
 
@@ -120,3 +121,31 @@ def test_what_dns_gave_for_a_domain() -> None:
     assert "DNS: carrier.example: nothing within 3 s; what was known is used" in text
     assert "ended 10:06:30 UTC" in text
     assert "DOMAIN" not in render("status", to_json(picture(names=())))
+
+
+def lines_of(status: StatusView, head: str) -> list[list[str]]:
+    """The words of the table that begins with ``head``."""
+    text = render("status", to_json(status))
+    table = text[text.index(head) :].partition("\n\n")[0]
+    return [re.split(r"  +", line) for line in table.splitlines()]
+
+
+def test_the_status_says_what_became_of_each_trunk_s_calls() -> None:
+    assert lines_of(picture(), "TRUNK   WAY") == [
+        ["TRUNK", "WAY", "CALLS", "ANSWERED", "LASTED", "RANG", "REFUSED"],
+        ["office", "from it", "4", "75%", "1 min 35 s", "0.4 s", "486: 1"],
+    ]
+    assert "ANSWERED" not in render("status", to_json(picture(trunks=(LEGACY,))))
+
+
+def test_the_status_says_how_good_the_media_of_each_trunk_was() -> None:
+    assert lines_of(picture(), "TRUNK   MEDIA") == [
+        ["TRUNK", "MEDIA", "LEGS", "MOS", "LOST", "JITTER", "TRIP"],
+        ["office", "received", "4", "4.2", "0.4%", "3 ms", "48 ms"],
+        ["office", "sent", "1", "-", "25.0%", "-", "-"],
+    ]
+
+
+def test_the_calls_table_shows_the_quality_of_both_legs() -> None:
+    text = render("calls", to_json(picture())["calls"])
+    assert "4.2 | -" in text and "1.2% | -" in text

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sbc.base import PeerError
-from sbc.sip.via import Via, parse_via
+from sbc.sip.headers import Via, parse_via
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,16 @@ def test_a_peer_that_rests_is_shown_with_the_end_of_its_rest() -> None:
     assert "192.0.2.8:5060 tried last until 10:08:45 UTC" in text
 
 
+def test_how_good_a_call_is_and_what_became_of_those_of_each_trunk() -> None:
+    text = text_of(page())
+    assert "MOS 4.2, 1.2 % lost, jitter 4 ms, round trip 48 ms" in text
+    assert "office calls from it 4 75 % 1 min 35 s 0.4 s 200: 3, 486: 1" in text
+    assert "office received from it 4 4.2 0.4 % 3 ms 48 ms" in text
+    assert "office sent to it, as it reports 1 – 25.0 % – –" in text
+    quiet = text_of(page(picture(trunks=(LEGACY,))))
+    assert "Calls of each trunk" not in quiet and "Quality of each trunk" not in quiet
+
+
 def test_an_sbc_with_nothing_to_show() -> None:
     text = text_of(page(picture(trunks=(), calls=(), failures=())))
     assert "No trunk is configured" in text and "No call at the moment." in text
@@ -78,6 +88,11 @@ def test_registrations_are_shown_where_there_are_any() -> None:
         assert phrase in text, phrase
     assert "<b>7</b>" not in page()
     assert "Registrations" not in text_of(page(picture(registrations=())))
+
+
+def test_phones_are_counted_where_there_are_any() -> None:
+    assert "desk 12 14 13" in " ".join(text_of(page()).split())
+    assert "Phones" not in text_of(page(picture(phones=())))
 
 
 def test_domains_and_their_servers_are_shown_where_there_are_any() -> None:

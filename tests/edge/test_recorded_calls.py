@@ -1,0 +1,115 @@
+"""A running SBC that records calls between SRTP telephones: tones in their channels, records, a crash."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.request import urlopen
+
+import pytest
+
+from sbc.base import Address
+from sbc.demo.call import AgentCall
+from sbc.demo.lab import HOST, SBC_NAME
+from sbc.net.system.control import ask
+from tests.edge.attacked import CARRIER_HERTZ, OFFICE_HERTZ, TO, Attacked, attacked
+from tests.edge.sbc_command import sbc
+from tests.edge.test_recordings import channels, share
+from tests.peers.faults import Sbc
+from tests.peers.waiting import until
+
+pytestmark = pytest.mark.slow
+
+RECORDED = """\
+rules:
+  - name: recorded
+    when: trunk == "office"
+    then: |
+      record
+      route "carrier"
+"""
+
+
+@pytest.fixture
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Attacked]:
+    with attacked(tmp_path_factory.mktemp("rec")) as made:
+        settings = made.directory / "sbc.yaml"
+        (made.directory / "routes.d" / "00-recorded.yaml").write_text(RECORDED)
+        refused = sbc(made.directory, "check")
+        assert refused.status and "write recordings: {directory: recordings} in sbc.yaml" in refused.err
+        settings.write_text(settings.read_text() + "recordings: {directory: kept, max_size: 1G}\n")
+        assert "refused" not in ask(made.directory / "run" / "sbc.sock", "reload")
+        yield made
+
+
+def talk(running: Attacked) -> AgentCall:
+    """A call in which both sides have been heard for a second."""
+    call = running.office.call(running.office.dial(running.address, SBC_NAME), TO)
+    assert call.wait_up(30), call.reason
+    until(lambda: min(call.voice.packets()) >= 50)
+    return call
+
+
+def hears_both(path: Path) -> None:
+    left, right = channels(path)
+    middle = slice(len(left) // 3, 2 * len(left) // 3)
+    assert share(left[middle], OFFICE_HERTZ) > 0.9 and share(right[middle], CARRIER_HERTZ) > 0.9
+
+
+def test_both_tones_are_in_their_channels_and_the_record_names_the_file(running: Attacked) -> None:
+    call = talk(running)
+    metrics = f"http://{HOST}:{running.ports.admin}/metrics"
+    assert b"\nsbc_recordings 1\n" in urlopen(metrics, timeout=30).read()
+    call.hang_up()
+    assert call.wait_over(30)
+    (record,) = running.records(1)
+    kept = record["recording"]
+    (file,) = kept["files"]
+    path = Path(file["path"])
+    assert path.parent == running.directory / "kept" and path.stem.endswith(record["call"])
+    assert hashlib.sha256(path.read_bytes()).hexdigest() == file["sha256"]
+    assert (kept["problem"], kept["dropped"]) == ("", 0) and kept["seconds"] >= 1
+    hears_both(path)
+    (line,) = running.lines("[recording]", event="recorded")
+    assert line["files"] == str(path) and line["call"] == record["call"]
+    told = sbc(running.directory, "check", "--strict")
+    assert "RECORDING: from office to kept unencrypted, by rule recorded (" in told.err
+    shown = sbc(
+        running.directory, "route", "test", "--trunk", "office", "--from", "1", "--to", "+12125550100"
+    )
+    assert "record" in [each.strip() for each in shown.out.splitlines()]
+
+
+def test_sox_reads_it(running: Attacked) -> None:
+    if shutil.which("soxi") is None:
+        pytest.skip("NO SOX: what others read of a recording is not tested; Debian: apt-get install sox")
+    call = talk(running)
+    call.hang_up()
+    assert call.wait_over(30)
+    path = running.records(1)[0]["recording"]["files"][0]["path"]
+    said = [
+        subprocess.run(["soxi", option, path], capture_output=True, text=True, check=True).stdout.strip()
+        for option in ("-t", "-r", "-c", "-b")
+    ]
+    assert said == ["wav", "8000", "2", "16"]
+    told = subprocess.run(["sox", path, "-n", "stat"], capture_output=True, text=True, check=True)
+    assert "WARN" not in told.stderr
+
+
+def test_what_a_killed_process_has_recorded_is_put_right_when_it_starts_again(running: Attacked) -> None:
+    talk(running)
+    kept = running.directory / "kept"
+    until(lambda: [each for each in kept.glob("*.wav.part") if each.stat().st_size > 40_000])
+    running.sbc._process.kill()
+    running.sbc._process.wait()
+    assert not list(kept.glob("*.wav"))
+    running.sbc = Sbc(running.directory, Address(HOST, running.ports.admin))
+    running.sbc.wait_ready()
+    (line,) = running.lines("[recording]", event="recording-mended")
+    (path,) = kept.iterdir()
+    assert line["file"] == str(path) and path.suffix == ".wav"
+    assert line["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
+    hears_both(path)

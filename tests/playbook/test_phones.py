@@ -1,0 +1,442 @@
+"""Phones register with us: who may, what is kept, and what they may begin (RFC 3261 10.3, 22; RFC 5626)."""
+
+from __future__ import annotations
+
+import pytest
+
+from sbc.config.hook_set import Hook, HookSet, hook_set
+from sbc.hookapi import Refuse, Registration, refuse
+from sbc.sip.digest import parse_challenge
+from tests.playbook.phones import PASSWORDS, REALM, USERS, Phone, configured, lines
+from tests.playbook.stage import SDP, Stage
+
+
+def stage(**options: object) -> Stage:
+    made = Stage(configured(**options))  # type: ignore[arg-type]
+    made.engine.epoch = 1_795_000_000.0
+    return made
+
+
+def registered(made: Stage, user: str = "alice") -> list[str]:
+    found = made.engine.registrar.contacts(user, made.engine.date(made.now))
+    return [str(each.contact) for each in found]
+
+
+@pytest.mark.parametrize("trunk", ["phones", "soft"])
+def test_a_phone_proves_its_password_and_is_registered(trunk: str) -> None:
+    made = stage()
+    phone = Phone(made, trunk=trunk)
+    answer = phone.registers(Expires="600")
+    assert (answer.headers.get("Contact") or "").endswith(";expires=600")
+    (binding,) = made.engine.registrar.contacts("alice", made.engine.date(made.now))
+    assert binding.flow is phone.flow and binding.remote == phone.flow.remote
+    assert (binding.trunk, binding.transport) == (trunk, phone.flow.transport)
+    assert made.engine.registrar.registered("alice")
+    (note,) = made.noted("phone-registered")
+    assert (note.fields["user"], note.fields["expires"]) == ("alice", 600)
+
+
+def test_both_algorithms_are_offered_the_stronger_first() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.asks()
+    response = phone.hears(401)
+    offered = [parse_challenge(each) for each in response.headers.get_all("WWW-Authenticate")]
+    assert [each.algorithm for each in offered] == ["SHA-256", "MD5"]
+    assert {each.realm for each in offered} == {REALM} and all("auth" in each.qop for each in offered)
+
+
+def test_a_challenge_leaves_nothing_behind() -> None:
+    made = stage()
+    phone = Phone(made, trunk="soft")
+    for _ in range(3):
+        phone.asks()
+        phone.hears(401)
+        phone.peer.request("INVITE", body=SDP, From="<sip:alice@example.com>;tag=x")
+        phone.peer.hears(100)
+        phone.peer.hears(407)
+    assert len(made.engine.transactions) == 0 and not made.engine.calls
+
+
+def test_the_200_waits_for_the_disk() -> None:
+    made = stage()
+    made.keeping = []
+    phone = Phone(made)
+    phone.asks()
+    phone.hears(401)
+    phone.proves()
+    phone.peer.hears_nothing()
+    (kept,) = made.keeping
+    assert kept.user == "alice" and len(kept.bindings) == 1
+    made.carry_out(made.engine.bindings_kept(kept.key, made.now))
+    phone.hears(200)
+
+
+def test_a_binding_is_taken_back() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.registers()
+    phone.proves(Contact="*", Expires="0")
+    assert phone.hears(200).headers.get("Contact") is None
+    assert registered(made) == [] and made.kept["alice"] == ()
+    assert [each.fields["user"] for each in made.noted("phone-unregistered")] == ["alice"]
+
+
+def test_a_binding_expires() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.registers(Expires="60")
+    for _ in range(61):
+        made.now += 1
+        made.carry_out(made.engine.probe(made.now))
+    assert len(made.engine.registrar) == 0 and made.kept["alice"] == ()
+    assert [each.fields["user"] for each in made.noted("phone-expired")] == ["alice"]
+
+
+def test_a_wall_clock_that_is_set_ends_no_binding() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.registers(Expires="600")
+    made.carry_out(made.engine.probe(made.now))
+    made.engine.epoch += 86400
+    made.carry_out(made.engine.probe(made.now))
+    (binding,) = made.engine.registrar.contacts("alice", made.engine.date(made.now))
+    assert round(binding.expires_at - made.engine.date(made.now)) == 600
+    assert made.kept["alice"][0].expires_at == binding.expires_at
+    made.engine.epoch -= 2 * 86400
+    phone.proves(Expires="600", Contact="")
+    assert (phone.hears(200).headers.get("Contact") or "").endswith("expires=600")
+
+
+def test_a_connection_that_closes_leaves_its_binding_without_one() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.registers()
+    made.closes(phone.peer)
+    (binding,) = made.engine.registrar.contacts("alice", made.engine.date(made.now))
+    assert binding.flow is None
+    phone.registers(Supported="outbound")
+    (binding,) = made.engine.registrar.contacts("alice", made.engine.date(made.now))
+    assert binding.flow is phone.flow
+
+
+def test_one_that_closes_while_the_disk_is_waited_for() -> None:
+    made = stage()
+    made.keeping = []
+    phone = Phone(made)
+    phone.asks()
+    phone.hears(401)
+    phone.proves()
+    made.closes(phone.peer)
+    made.carry_out(made.engine.bindings_kept(made.keeping[0].key, made.now))
+    (binding,) = made.engine.registrar.contacts("alice", made.engine.date(made.now))
+    assert binding.flow is None
+
+
+# What is refused
+
+
+@pytest.mark.parametrize("user", ["alice", "nobody"])
+def test_a_wrong_password_and_an_unknown_user_hear_the_same(user: str) -> None:
+    made = stage()
+    phone = Phone(made, user)
+    phone.password = "guessed"
+    phone.asks()
+    first = phone.hears(401)
+    phone.proves()
+    again = phone.hears(401)
+    assert [name for name, _ in again.headers.fields] == [name for name, _ in first.headers.fields]
+    assert not parse_challenge(again.headers.get("WWW-Authenticate") or "").stale
+    assert registered(made, user) == [] and len(made.engine.transactions) == 0
+
+
+def test_a_nonce_count_is_good_once() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.registers()
+    assert phone.challenge is not None
+    phone.count = 0  # as whoever has overheard it would
+    phone.proves(Contact="<sip:thief@192.0.2.66>")
+    assert "stale=true" in (phone.hears(401).headers.get("WWW-Authenticate") or "")
+    assert registered(made) == ["sip:alice@10.0.0.7:5060;transport=tls"]
+
+
+def test_a_nonce_ends_and_is_told_to_be_stale() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.asks()
+    phone.hears(401)
+    made.wait(301)
+    phone.proves()
+    assert "stale=true" in (phone.hears(401).headers.get("WWW-Authenticate") or "")
+    phone.proves()
+    phone.hears(200)
+
+
+def test_credentials_of_another_realm_prove_nothing() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.realm = "elsewhere.example"
+    phone.asks()
+    phone.hears(401)
+    phone.proves()
+    phone.hears(401)
+
+
+def test_nobody_registers_somebody_else() -> None:
+    made = stage()
+    phone = Phone(made, "bob")
+    phone.asks()
+    phone.hears(401)
+    phone.proves(To=f"<sip:alice@{REALM}>")
+    phone.hears(403)
+    assert registered(made) == []
+
+
+@pytest.mark.parametrize(
+    ("uri", "to", "status"),
+    [
+        ("sip:192.0.2.1", "sip:alice@192.0.2.1", 200),
+        ("sip:EXAMPLE.com", "sip:alice@example.com", 200),
+        ("sip:example.com", "sip:%61lice@Example.COM", 200),
+        ("sip:example.com", "sip:alice@elsewhere.example", 403),
+        ("sip:elsewhere.example", "sip:alice@elsewhere.example", 404),
+    ],
+)
+def test_which_domains_are_ours(uri: str, to: str, status: int) -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.asks(uri=f"sip:{REALM}")
+    phone.hears(401)
+    phone.proves(uri=uri, To=f"<{to}>")
+    phone.hears(status)
+
+
+def test_a_number_is_one_user_however_it_is_spelled() -> None:
+    made = stage()
+    phone = Phone(made, "+4930100", name="desk")
+    phone.registers(To=f"<sip:+49-30-100@{REALM}>")
+    assert made.engine.registrar.registered("+4930100")
+
+
+@pytest.mark.parametrize(("trunk", "status"), [("phones", 200), ("soft", 403)])
+def test_tls_only(trunk: str, status: int) -> None:
+    made = stage(users=lines("alice", "tls_only"))
+    phone = Phone(made, trunk=trunk)
+    phone.asks()
+    phone.hears(401)
+    phone.proves()
+    phone.hears(status)
+
+
+@pytest.mark.parametrize(
+    ("name", "stranger", "status"),
+    [
+        ("phone-7.example.com", False, 200),
+        ("phone-8.example.com", False, 403),
+        ("phone-7.example.com", True, 403),
+    ],
+)
+def test_a_user_bound_to_a_certificate(name: str, stranger: bool, status: int) -> None:
+    made = Stage(configured(lines("alice", f"certificate={name}")), ("phones",) if stranger else ())
+    made.sans["phones"] = ("dns:phone-7.example.com",)
+    phone = Phone(made)
+    phone.asks()
+    phone.hears(401)
+    phone.proves()
+    phone.hears(status)
+    phone.peer.request("INVITE", body=SDP, From=f"<sip:alice@{REALM}>;tag=x")
+    phone.peer.hears(100)
+    if status == 200:
+        made.carrier.hears("INVITE")
+    else:
+        phone.hears(407)
+        made.carrier.hears_nothing()
+
+
+def test_how_many_contacts_a_user_has() -> None:
+    made = stage(users=lines("alice", "contacts=1") + lines("bob"))
+    phone = Phone(made, trunk="soft")
+    phone.registers()
+    phone.call_id = "another"
+    phone.proves(Contact="<sip:alice@10.0.0.8>")
+    phone.hears(403)
+    assert registered(made) == ["sip:alice@10.0.0.7:5060;transport=udp"]
+
+
+def test_what_is_required_and_unknown() -> None:
+    made = stage()
+    phone = Phone(made, trunk="soft")
+    phone.asks(Require="path")
+    phone.hears(401)
+    phone.asks(Require="outbound")
+    assert phone.hears(420).headers.get("Unsupported") == "outbound"
+    phone.asks(Require="gruu")
+    assert phone.hears(420).headers.get("Unsupported") == "gruu"
+    secure = Phone(made, "bob")
+    secure.asks(Require="outbound, path")
+    secure.hears(401)
+
+
+def test_a_trunk_without_phones_takes_no_register() -> None:
+    made = stage()
+    made.office.request("REGISTER", "sip:example.com")
+    made.office.hears(405)
+    phone = Phone(made)
+    phone.peer.request("SUBSCRIBE", f"sip:alice@{REALM}")
+    assert "REGISTER" in (phone.peer.hears(405).headers.get("Allow") or "")
+
+
+# What they begin
+
+
+def invite(phone: Phone, caller: str = f"sip:alice@{REALM}", **more: str) -> None:
+    """Call somebody, without credentials."""
+    phone.peer.request("INVITE", body=SDP, From=f"<{caller}>;tag=x", **more)
+    phone.peer.hears(100)
+
+
+def test_a_call_over_udp_proves_itself_each_time() -> None:
+    made = stage()
+    phone = Phone(made, trunk="soft")
+    phone.registers()
+    invite(phone)
+    phone.hears(407)
+    made.carrier.hears_nothing()
+    uri = "sip:+12125550100@sbc.example"
+    given = phone.credentials("INVITE", uri, SDP)
+    phone.peer.request("INVITE", uri, SDP, From=f"<sip:alice@{REALM}>;tag=x", Proxy_Authorization=str(given))
+    phone.peer.hears(100)
+    made.carrier.hears("INVITE")
+
+
+def test_a_connection_speaks_for_who_registered_on_it() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.registers(Expires="60")
+    invite(phone)
+    made.carrier.hears("INVITE")
+    invite(phone, "sip:bob@example.com", Call_ID="as-bob")
+    phone.hears(407)
+    made.now += 61
+    invite(phone, Call_ID="late")
+    phone.hears(407)
+
+
+def test_nobody_calls_in_another_name() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.asks()
+    phone.hears(401)
+    uri = "sip:+12125550100@sbc.example"
+    given = phone.credentials("INVITE", uri, SDP)
+    phone.peer.request("INVITE", uri, SDP, From=f"<sip:bob@{REALM}>;tag=x", Proxy_Authorization=str(given))
+    phone.peer.hears(100)
+    phone.peer.hears(403)
+    made.carrier.hears_nothing()
+
+
+def test_who_withholds_its_name_is_known_to_us() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.registers()
+    invite(phone, "sip:anonymous@anonymous.invalid", Privacy="id")
+    made.carrier.hears("INVITE")
+
+
+def test_nobody_is_registered_any_more_whom_a_reload_removes() -> None:
+    made = stage()
+    alice, bob = Phone(made), Phone(made, "bob", "soft")
+    alice.registers()
+    bob.registers()
+    made.engine.store.swap(configured(lines("bob", "tls_only") + lines("alice")))
+    made.carry_out(made.engine.follow(made.now))
+    assert registered(made) and not registered(made, "bob")
+    made.engine.store.swap(configured(lines("bob")))
+    made.carry_out(made.engine.follow(made.now))
+    assert registered(made) == [] and made.kept["alice"] == ()
+
+
+RINGS = """
+rules:
+  - name: at home
+    when: registered(to.user)
+    then: reject 486 "at home"
+  - name: away
+    when: true
+    then: reject 480 "away"
+"""
+
+
+def test_rules_ask_who_is_registered() -> None:
+    made = stage(rules=RINGS)
+    Phone(made, "+4930100", name="desk").registers(Expires="60")
+    for number, status in (("+4930100", 486), ("+49-30-100", 486), ("+4930101", 480)):
+        made.office.request("INVITE", f"sip:{number}@{REALM}", SDP, Call_ID=f"to{number}")
+        made.office.hears(100)
+        made.office.hears(status)
+    for _ in range(61):
+        made.now += 1
+        made.carry_out(made.engine.probe(made.now))
+    made.office.request("INVITE", f"sip:+4930100@{REALM}", SDP, Call_ID="later")
+    made.office.hears(100)
+    made.office.hears(480)
+
+
+# Hooks
+
+
+def hooks(function: object) -> HookSet:
+    return hook_set([Hook("hooks/phones.py", "phones", "on_register", 3, function)])  # type: ignore[arg-type]
+
+
+def test_a_hook_sees_who_registers_and_may_refuse() -> None:
+    seen: list[Registration] = []
+
+    def on_register(facts: object, registration: Registration) -> Refuse | None:
+        seen.append(registration)
+        return refuse("no softphones here") if "soft" in registration.user_agent else None
+
+    made = stage(hooks=hooks(on_register))
+    phone = Phone(made)
+    phone.registers(Expires="300", User_Agent="Desk 1.0")
+    assert seen[-1].user == "alice" and seen[-1].expires == 300 and not seen[-1].registered
+    assert seen[-1].contacts == ("sip:alice@10.0.0.7:5060;transport=tls",)
+    phone.proves(User_Agent="softphone")
+    phone.hears(403)
+    assert seen[-1].registered
+    (note,) = made.noted("phone-refused")
+    assert "no softphones here" in str(note.fields["reason"])
+
+
+def test_a_hook_that_fails_lets_nobody_register() -> None:
+    def on_register(facts: object, registration: Registration) -> Refuse | None:
+        raise ValueError
+
+    made = stage(hooks=hooks(on_register))
+    phone = Phone(made)
+    phone.asks()
+    phone.hears(401)
+    phone.proves()
+    phone.hears(500)
+    assert registered(made) == []
+
+
+# Floods
+
+
+def test_a_hundred_thousand_names_leave_nothing() -> None:
+    made = stage()
+    phone = Phone(made, trunk="soft")
+    phone.asks()
+    phone.hears(401)
+    for number in range(1000):
+        phone.user = f"guess{number}"
+        phone.proves()
+        phone.hears(401)
+    assert len(made.engine.transactions) == 0 and len(made.engine.registrar) == 0
+    assert not made.notes and made.engine.reception.phones.counts["challenged"] == 1001
+
+
+def test_the_passwords_are_those_of_the_file() -> None:
+    assert set(PASSWORDS) == {each.partition(":")[0] for each in USERS.splitlines()}
