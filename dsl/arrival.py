@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from dsl.addresses import Lookup, Party, header_reader, no_param
-from dsl.asserted import claimed
+from dsl.asserted import REMOTE_PARTY, SAYING, Said, is_screened, party_of, read_said
 from dsl.facts import FILL, Facts, canonical, no_calls, nobody_registered
 
 NOBODY: Final = Party("", "", "sip", 0, no_param, "")
@@ -69,6 +69,28 @@ def call_facts(
         fill(facts, value)
     return facts
 # fmt: on
+
+
+def claimed(header: Lookup, believed: str) -> tuple[str, str]:
+    """User and display name that an INVITE says of its caller, where anybody listens (``believed``: how far).
+
+    Of whom is ``trusted``, what it does not vouch for itself is left out; of ``none`` everything is.
+    """
+    if believed == "none":
+        return "", ""
+    for name in SAYING:
+        value = header(name)
+        if value is None:
+            continue
+        said = read_said(value)
+        if said is None or (name == REMOTE_PARTY and not _counts(said, believed)):
+            continue
+        return said.party.user, said.display
+    return "", ""
+
+
+def _counts(said: Said, believed: str) -> bool:
+    return party_of(said, "calling") == "calling" and (believed != "trusted" or is_screened(said))
 
 
 def written(

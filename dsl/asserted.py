@@ -66,25 +66,3 @@ def party_of(said: Said, otherwise: str) -> str:
     """Whether a Remote-Party-ID is of the ``calling`` or the ``called`` one."""
     match = _party(said.params)
     return match[1].lower() if match is not None else otherwise
-
-
-def claimed(header: Lookup, believed: str) -> tuple[str, str]:
-    """User and display name that an INVITE says of its caller, where anybody listens (``believed``: how far).
-
-    Of whom is ``trusted``, what it does not vouch for itself is left out; of ``none`` everything is.
-    """
-    if believed == "none":
-        return "", ""
-    for name in SAYING:
-        value = header(name)
-        if value is None:
-            continue
-        said = read_said(value)
-        if said is None or (name == REMOTE_PARTY and not _counts(said, believed)):
-            continue
-        return said.party.user, said.display
-    return "", ""
-
-
-def _counts(said: Said, believed: str) -> bool:
-    return party_of(said, "calling") == "calling" and (believed != "trusted" or is_screened(said))

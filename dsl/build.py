@@ -108,6 +108,7 @@ _BUILD: dict[str, _Build] = {
     "regex": lambda s, e, c: syntax.Regex(s, e, str(c[0])[1:-1]),
     "call": lambda s, e, c: syntax.Call(s, e, str(c[0]), tuple(c[1:])),
     "failure": lambda s, e, c: syntax.FailureWord(s, e, str(c[0])),
+    "registered": lambda s, e, c: syntax.Registered(s, e, bool(c)),
     "hop": _hop,
     "route": _route,
     "edited": lambda s, e, c: _Edited(s, e, tuple(c)),
@@ -139,8 +140,8 @@ _BUILD: dict[str, _Build] = {
 # The tokens that say something; all others are words and signs of the grammar alone.
 _TELLING = frozenset((
     "ACCEPT", "ALLOW", "CLASS", "CLOCK", "COLUMN", "COMPARE", "DATE", "DENY", "FALSE", "FOLLOW", "FORBID",
-    "GROUPED", "NAME", "NETWORK", "NO", "NUMBER", "OFFER", "PASS", "PERIOD", "PREFER", "REFUSE", "REGEX",
-    "REQUIRE", "STRING", "TABLED", "TRUE", "UNIT", "WARN",
+    "GROUPED", "NAME", "NETWORK", "NO", "NUMBER", "OFFER", "ONE_BY_ONE", "PASS", "PERIOD", "PREFER", "REFUSE",
+    "REGEX", "REQUIRE", "STRING", "TABLED", "TRUE", "UNIT", "WARN",
 ))  # fmt: skip
 
 

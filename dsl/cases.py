@@ -16,7 +16,7 @@ from dsl.check_actions import PARTS
 from dsl.clock import CLOCK_FACTS
 from dsl.facts import FACTS, Facts
 from dsl.names import Known, suggest
-from dsl.scope import GROUP
+from dsl.scope import GROUP, TO_REGISTERED
 from dsl.services import Answer, Answers
 from dsl.simulate import AT, Expectation, RouteTest
 from dsl.source import Source, text_of
@@ -207,7 +207,9 @@ def _read_hops(source: Source, node: Node, known: Known) -> Iterator[Expectation
 
 def _check_expected(source: Source, value: Node, name: str, wanted: tuple[str, ...], known: Known) -> None:
     choices = known.trunks if name == "route" else CHOICES.get(name)
-    wanted = tuple(each for each in wanted if name != "route" or not each.startswith(GROUP))
+    if name == "route":
+        wanted = tuple(each for each in wanted if not each.startswith(GROUP))
+        wanted = tuple(each for each in wanted if each not in TO_REGISTERED.values())
     for each in wanted if choices is not None else ():
         if each not in (choices or ()):
             what = "there is no trunk" if name == "route" else f"{name} is never"

@@ -39,6 +39,8 @@ CODECS = (
     "SIREN14", "CN", "RED", "TELEPHONE-EVENT",
 )  # fmt: skip
 _SCHEMES = ("sip:", "sips:", "tel:")
+# Where a user is registered is one target, however it is tried; no trunk has such a name.
+_REGISTERED = "registered "
 MOST_RING = 3600
 MOST_LONGEST = 31 * 86_400
 UNITS = {"second": 1, "seconds": 1, "minute": 60, "minutes": 60, "hour": 3600, "hours": 3600}
@@ -226,7 +228,11 @@ class ActionChecker(Checker):
         seen: dict[str, str] = {}
         for hop in action.hops:
             for name in self._targets(hop.target):
-                if name in seen:
+                if name in seen and name == _REGISTERED:
+                    self.report(
+                        hop.target, "the route goes to where the user is registered twice", "leave one out"
+                    )
+                elif name in seen:
                     through = f" ({seen[name]})" if seen[name] != name else ""
                     self.report(hop.target, f'the route goes to "{name}" twice{through}', "leave one out")
                 else:
@@ -244,6 +250,11 @@ class ActionChecker(Checker):
                 return (name,)
             case syntax.Lookup():
                 self._column_of_trunks(target)
+            case syntax.Registered():
+                if not self._known.phones:
+                    hint = "write `registrar:` in sbc.yaml, and `phones: true` in the file of a trunk"
+                    self.report(target, "nobody can register", hint)
+                return (_REGISTERED,)
             case syntax.FactRef(name=name):
                 group = self.group(target, name)
                 if group is not None:

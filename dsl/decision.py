@@ -10,12 +10,15 @@ Failure = int | Class | Literal["timeout", "unreachable"]
 Srtp = Literal["off", "accept", "offer", "required"]
 Downgrade = Literal["allow", "warn", "forbid"]
 Redirects = Literal["refuse", "pass", "follow"]
+Registered = Literal["", "together", "one by one"]
 Part = Literal[
     "from.user", "from.host", "from.type", "from.display", "to.user", "to.host", "to.type",
     "from.scheme", "to.scheme", "asserted.user", "asserted.display",
 ]  # fmt: skip
 
 DEFAULT_FAILURES: tuple[Failure, ...] = (408, 500, 502, 503, 504, "timeout", "unreachable")
+#: What leads on besides where a hop before it is a user's phones: there is no such user, or it has none.
+ABSENT_FAILURES: tuple[Failure, ...] = (404, 480)
 
 
 def class_of(status: int) -> str:
@@ -84,14 +87,16 @@ class Group:
 class Hop:
     """One trunk to try; ``on`` are the failures of an earlier hop that lead here (first hop: none).
 
-    A hop to a ``group`` names no trunk: whose turn it is is found out when the call is sent. ``edits`` are
-    made for this hop alone, after those of the route.
+    A hop to a ``group`` names no trunk: whose turn it is is found out when the call is sent. Neither does one
+    to where the called user is ``registered``: with phones that it prefers alike ``together``, or one by one.
+    ``edits`` are made for this hop alone, after those of the route.
     """
 
     trunk: str
     on: tuple[Failure, ...] = ()
     group: Group | None = None
     edits: tuple[Edit, ...] = ()
+    registered: Registered = ""
 
 
 @dataclass(frozen=True, slots=True)

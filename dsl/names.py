@@ -25,7 +25,7 @@ def no_emergency(called: Party) -> bool:
 class Known:
     """The names that rules may use; None leaves a kind of name unchecked. ``tables`` could be read.
 
-    ``services`` are those that rules may ask, but for ``broken_services``.
+    ``services`` are those that rules may ask, but for ``broken_services``; ``phones``: users can register.
     ``arrivals`` says of each trunk how calls come from it, and ``emergency`` which calls are emergency calls,
     for the tests beside the rules; ``recordings`` whether there is a place for them.
     """
@@ -39,6 +39,7 @@ class Known:
     services: Mapping[str, Service] = field(default_factory=dict)
     broken_services: frozenset[str] = frozenset()
     realms: frozenset[str] | None = None
+    phones: bool = True
     arrivals: Mapping[str, Arrival] = field(default_factory=dict)
     emergency: Callable[[Party], bool] = no_emergency
     recordings: bool | None = None

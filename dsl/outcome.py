@@ -17,6 +17,7 @@ from dsl.addresses import canonical_user, read_user
 from dsl.check_actions import PARTS, SIDES, UNITS
 from dsl.compile import CONTROLS, Value, clean, value
 from dsl.decision import (
+    ABSENT_FAILURES,
     DEFAULT_FAILURES,
     AnswerAs,
     Challenge,
@@ -42,7 +43,7 @@ from dsl.decision import (
 from dsl.draft import Draft, EditedHeaders, with_param
 from dsl.facts import USERS, Facts
 from dsl.question import Ending, Question, asking
-from dsl.scope import GROUP, TABLE, Scope
+from dsl.scope import GROUP, TABLE, Scope, target_of
 
 SRTP: dict[str, Srtp] = {"require": "required", "offer": "offer", "accept": "accept", "no": "off"}
 _PERIODS = {"": 0, "second": 1, "minute": 60, "hour": 3600}
@@ -72,8 +73,9 @@ class Outcome:
     """One then, compiled; ``ending`` is None for ``continue``.
 
     ``fixed`` is the decision where no fact and no earlier rule enters into it; ``trunks`` are
-    those that it can route to, ``realm`` is whose password it asks for, empty for none. ``asks`` are the
-    services that it asks; ``ends``: no rule after it is asked about a call that it takes.
+    those that it can route to, beside where a user is ``registered``; ``realm`` is whose password it asks
+    for, empty for none. ``asks`` are the services that it asks; ``ends``: no rule after it is asked about a
+    call that it takes.
     """
 
     steps: tuple[Step, ...]
@@ -84,6 +86,7 @@ class Outcome:
     place: str
     asks: tuple[str, ...] = ()
     ends: bool = True
+    registered: bool = False
 
     def run(self, draft: Draft) -> Decision | Question | None:
         """Do the actions; None where the next rule is to be asked, a question where a service is first."""
@@ -120,7 +123,7 @@ def compile_outcome(actions: tuple[syntax.Node, ...], place: str, scope: Scope, 
             step(draft)
         ended = ending(draft)
         fixed = ended if not isinstance(ended, Question) else None
-    return Outcome(steps, ending, fixed, trunks, realm, place, (), ending is not None)
+    return Outcome(steps, ending, fixed, trunks, realm, place, (), ending is not None, _rings(last))
 
 
 def _asking(
@@ -133,7 +136,8 @@ def _asking(
     ask = asking(service, behind.place, behind.run, otherwise)
     trunks = tuple(dict.fromkeys((*_trunks(action.otherwise, scope), *behind.trunks)))
     ends = behind.ends and otherwise is not None
-    return Outcome(steps, ask, None, trunks, realm, behind.place, (service.name, *behind.asks), ends)
+    asks, rings = (service.name, *behind.asks), behind.registered or _rings(action.otherwise)
+    return Outcome(steps, ask, None, trunks, realm, behind.place, asks, ends, rings)
 
 
 def _trunks(last: syntax.Node, scope: Scope) -> tuple[str, ...]:
@@ -141,6 +145,13 @@ def _trunks(last: syntax.Node, scope: Scope) -> tuple[str, ...]:
     if not isinstance(last, syntax.RouteAction):
         return ()
     return tuple(dict.fromkeys(name for hop in last.hops for name in _targets(hop.target, scope)))
+
+
+def _rings(last: syntax.Node) -> bool:
+    """Whether an ending can route to where a user is registered."""
+    return isinstance(last, syntax.RouteAction) and any(
+        isinstance(hop.target, syntax.Registered) for hop in last.hops
+    )
 
 
 def _is_constant(action: syntax.Node) -> bool:
@@ -301,7 +312,7 @@ def _ending(last: syntax.Node, place: str, scope: Scope) -> Ending | None:
 
 
 def _routing(action: syntax.RouteAction, place: str, scope: Scope) -> Ending:
-    fixed = tuple(_hop(hop, at, scope) for at, hop in enumerate(action.hops))
+    fixed = tuple(_hop(hop, action.hops[:at], scope) for at, hop in enumerate(action.hops))
     finders: list[tuple[Value | None, Hop]] = [
         (value(hop.target, scope) if isinstance(hop.target, syntax.Lookup) else None, known)
         for hop, known in zip(action.hops, fixed, strict=True)
@@ -363,16 +374,18 @@ def _found(finders: list[tuple[Value | None, Hop]], draft: Draft) -> tuple[Hop, 
     hops: dict[str, Hop] = {}
     for find, hop in finders:
         name = find(draft) if find is not None else hop.trunk
-        if hop.group is not None:
-            hops.setdefault(GROUP + hop.group.name, hop)
+        if hop.group is not None or hop.registered:
+            hops.setdefault(target_of(hop), hop)
         elif name:
             hops.setdefault(name, Hop(name, hop.on, None, hop.edits))
     return tuple(hops.values())
 
 
-def _hop(hop: syntax.HopClause, at: int, scope: Scope) -> Hop:
-    on = _failures(hop) if at else ()
+def _hop(hop: syntax.HopClause, before: tuple[syntax.HopClause, ...], scope: Scope) -> Hop:
+    on = _failures(hop, before) if before else ()
     match hop.target:
+        case syntax.Registered(one_by_one=one_by_one):
+            return Hop("", on, registered="one by one" if one_by_one else "together")
         case syntax.Text(value=name):
             return Hop(name, on)
         case syntax.FactRef(name=name):
@@ -391,9 +404,10 @@ def _targets(target: syntax.Node, scope: Scope) -> Iterator[str]:
             yield from (name for name, _ in scope.tables[table.removeprefix(TABLE)].values(column) if name)
 
 
-def _failures(hop: syntax.HopClause) -> tuple[Failure, ...]:
+def _failures(hop: syntax.HopClause, before: tuple[syntax.HopClause, ...]) -> tuple[Failure, ...]:
     if not hop.on:
-        return DEFAULT_FAILURES
+        absent = any(isinstance(each.target, syntax.Registered) for each in before)
+        return (*DEFAULT_FAILURES, *ABSENT_FAILURES) if absent else DEFAULT_FAILURES
     return tuple(int(word.value) if word.value.isdigit() else cast(Failure, word.value) for word in hop.on)
 
 

@@ -143,8 +143,13 @@ A then may also end with an `ask`: with an answer the next rules are asked. Its 
 
 PART is one of {parts}.
 
-A target is `"trunk"`, `group.NAME` or `table.NAME[key].COLUMN`; an empty cell is no target, and a route without any
-is 404. Failures are statuses of 300 to 599, their classes `3xx`, `4xx` and `5xx`, `timeout` and `unreachable`; without `on` they are {failures}.
+A target is `"trunk"`, `group.NAME`, `registered` or `table.NAME[key].COLUMN`; an empty cell is no target, and a route
+without any is 404. Failures are statuses of 300 to 599, their classes `3xx`, `4xx` and `5xx`, `timeout` and
+`unreachable`; without `on` they are {failures}.
+
+The target `registered` is the phones of the called user, as the rules have left it: those of one q together, those of
+a lower q when these have refused. `registered one by one` rings one after the other. Where nobody is registered the
+target has failed with 480, and a hop behind it without `on` is for 404 and 480 too.
 
 Codecs: {codecs}.
 

@@ -122,8 +122,8 @@ class RuleSet:
             return decision
         items = self._by_trunk.get(question.draft.facts.trunk, self._general)
         at = 0
-        for _, outcome, _ in items:
-            at += 1
+        for item in items:
+            at, outcome = at + 1, item[1]
             if outcome is not None and outcome.place == question.place:
                 break
         return self._walk(items[at:], question.draft, True)

@@ -6,11 +6,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import tzinfo
 
-from dsl.decision import Group
+from dsl.decision import Group, Hop
 from dsl.services import Service
 from dsl.table import Table
 
 LIST, TABLE, GROUP = "list.", "table.", "group."
+#: How a hop to where the called user is registered is written.
+TO_REGISTERED = {"together": "registered", "one by one": "registered one by one"}
+
+
+def target_of(hop: Hop) -> str:
+    """A hop's target as a test of a route names it: a trunk without its quotes."""
+    if hop.registered:
+        return TO_REGISTERED[hop.registered]
+    return GROUP + hop.group.name if hop.group is not None else hop.trunk
 
 
 @dataclass(frozen=True, slots=True)

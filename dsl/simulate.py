@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dsl.check_actions import PARTS
-from dsl.decision import Challenge, Decision, Hop, Redirect, Reject, Route, SetHeader, SetPart
+from dsl.decision import Challenge, Decision, Redirect, Reject, Route, SetHeader, SetPart
 from dsl.errors import Diagnostic
 from dsl.facts import Facts
-from dsl.scope import GROUP
+from dsl.scope import target_of
 from dsl.services import Answers
 
 #: How what leaves at one target of a route is asked: ``at carrier from.user``.
@@ -72,10 +72,10 @@ def observe(decision: Decision, facts: Facts, key: str) -> tuple[str, ...]:
 def _observe_route(route: Route, facts: Facts, key: str) -> tuple[str, ...]:
     if key.startswith(AT):
         target, _, what = key.removeprefix(AT).partition(" ")
-        found = next((at for at, hop in enumerate(route.hops) if _target(hop) == target), None)
+        found = next((at for at, hop in enumerate(route.hops) if target_of(hop) == target), None)
         return _observe_route(route.at(found), facts, what) if found is not None else ()
     if key == "route":
-        return tuple(map(_target, route.hops))
+        return tuple(map(target_of, route.hops))
     if key in ("codecs", "ring", "longest", "answers", "limits", "hooks", "record"):
         return _observe_more(route, key)
     if key in ("srtp", "downgrade", "redirects"):
@@ -90,10 +90,6 @@ def _observe_route(route: Route, facts: Facts, key: str) -> tuple[str, ...]:
         edit.value for edit in route.edits if isinstance(edit, SetHeader) and edit.name.lower() == name
     ]
     return (headers[-1],) if headers else ()
-
-
-def _target(hop: Hop) -> str:
-    return GROUP + hop.group.name if hop.group else hop.trunk
 
 
 def _observe_more(route: Route, key: str) -> tuple[str, ...]:

@@ -200,14 +200,21 @@ class FailureWord(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class Registered(Node):
+    """``registered``: where the called user is registered; ``one by one`` where that is written behind it."""
+
+    one_by_one: bool
+
+
+@dataclass(frozen=True, slots=True)
 class HopClause(Node):
     """A target of a route and the failures that lead to it; no failures written is an empty tuple.
 
-    The target is a trunk in quotes, a group, or a table's column that names a trunk; ``edits`` are for this
-    hop alone.
+    The target is a trunk in quotes, a group, a table's column that names a trunk, or ``registered``;
+    ``edits`` are for this hop alone.
     """
 
-    target: Text | FactRef | Lookup
+    target: Text | FactRef | Lookup | Registered
     on: tuple[FailureWord, ...]
     edits: tuple[Node, ...] = ()
 

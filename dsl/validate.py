@@ -116,6 +116,10 @@ def _hop_refusal(hop: object, known_trunks: Collection[str]) -> str | None:
         return "a hop's failures are a tuple of 300 to 599, 3xx to 5xx, timeout or unreachable"
     if hop.edits != () and (why := edits_refusal(hop.edits)):
         return why
+    if type(hop.registered) is not str or hop.registered not in ("", "together", "one by one"):
+        return "registered of a hop is empty, together or one by one"
+    if hop.registered:
+        return None if not hop.trunk and hop.group is None else "a hop to a user's phones names no trunk"
     if hop.group is None:
         return _trunk_refusal(hop.trunk, known_trunks)
     group = hop.group

@@ -12,6 +12,7 @@ import math
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +132,7 @@ class Portcullis:
         """From the engine outwards: what decides, who carries it out, and the transports that it reaches."""
         snapshot = self.store.current
         self.media = MediaIO(
-            snapshot.settings.media, Ids(os.urandom), self.clock.monotonic,
+            snapshot.settings.media, Ids(os.urandom), time.monotonic,
             lambda: self.store.current.settings.listeners.values(), self.recordings,
         )  # fmt: skip
         self._follow_media(snapshot)

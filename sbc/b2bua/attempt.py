@@ -47,20 +47,31 @@ class Hunting(Protocol):
     def on_hop_failure(self, kind: Failure, reason: str, at: float, out: list[Command]) -> None:
         """The peer did not answer as it should."""
 
+    def may_speak(self) -> bool:
+        """Whether the caller may hear what this callee, one of several, plays before its answer."""
+
+    def on_answer(self, at: float, out: list[Command]) -> None:
+        """It is the first of several to answer."""
+
+    def on_adrift(self, at: float, out: list[Command]) -> None:
+        """Its connection is gone, and only it can open another."""
+
 
 class Attempt:
     """One INVITE of ours to one peer; it is its transaction's user.
 
-    It holds its transaction only until it is decided: the two would keep each other alive.
+    It holds its transaction only until it is decided: the two would keep each other alive. ``branch`` is
+    which of several it is that are tried at once, 0 for one that is tried alone or has answered.
     """
 
     __slots__ = (
-        "acknowledged", "answered", "begun", "call", "client", "given", "given_up", "heard", "hunt",
+        "acknowledged", "answered", "begun", "branch", "call", "client", "given", "given_up", "heard", "hunt",
         "invitation", "invite", "leg", "rang", "settled", "why",
     )  # fmt: skip
 
-    def __init__(self, hunt: Hunting, invitation: Invitation, leg: Leg) -> None:
+    def __init__(self, hunt: Hunting, invitation: Invitation, leg: Leg, branch: int = 0) -> None:
         self.hunt = hunt
+        self.branch = branch
         self.invitation = invitation
         self.call: Call = invitation.call
         self.leg = leg
@@ -104,7 +115,7 @@ class Attempt:
             if self.given_up:
                 self._send_cancel(at, out)
             else:
-                call.cancel_timer("response")
+                call.cancel_timer(timer_of("response", self.branch))
                 if leg.peer is not None:
                     call.desk.peers.reached(leg.trunk, leg.peer)
         if self.given_up:
@@ -136,7 +147,7 @@ class Attempt:
             return False
         leg.cseq += 1
         leg.proof = proven(again)
-        self.call.schedule("response", at + leg.trunk.patience_with(leg.target))
+        self.call.schedule(timer_of("response", self.branch), at + leg.trunk.patience_with(leg.target))
         self.send(again, at, out)
         return True
 
@@ -169,6 +180,8 @@ class Attempt:
         if not fork.renewed:
             sdp = self._early_media(fork, response, sdp)
         if response.status >= 200:
+            if self.branch:
+                self.hunt.on_answer(at, out)
             again, accepted = b"" if sdp else self._early(fork), fork.accepted
             call.keep_only(fork)
             call.cancel_timer("ring")
@@ -192,6 +205,10 @@ class Attempt:
         was referred is connected with the answer, and hears whoever referred it until then.
         """
         policy = "ringing" if self.invitation.call.referred[0] else self.leg.trunk.early_media
+        if self.branch and (
+            not self.invitation.offer or fork.withheld or (sdp and not self.hunt.may_speak())
+        ):
+            return self._withhold(fork, response, sdp)
         if self.leg.made or (policy == "ringing" and self.invitation.offer):
             return self._withhold(fork, response, sdp)
         if policy != "authorized" or not self.invitation.offer:
@@ -218,6 +235,8 @@ class Attempt:
 
     def _caller_knows_100rel(self) -> bool:
         request = self.invitation.request
+        if self.branch:
+            return False  # it was not asked for either
         return not self.leg.made and any(extensions(request, name) for name in ("Supported", "Require"))
 
     def _acknowledge(
@@ -228,15 +247,17 @@ class Attempt:
         False where it is repeated, or another has to come first. An offer in it is the caller's to answer.
         """
         if has_sdp and not self.invitation.offer and not self.leg.made:
-            return True
+            return not self.branch
         rseq = decimal(response.headers.get("RSeq") or "")
         if rseq is not None and extensions(response, "Require"):
             if fork.rseq and rseq != fork.rseq + 1:
                 return False
             fork.rseq, self.acknowledged = rseq, True
-            prack = self.call.request(fork, "b", "PRACK")
-            prack.headers.add("RAck", f"{rseq} {self.leg.cseq} INVITE")
-            self.call.send(fork, "b", prack, NOBODY, at, out)
+            desk, leg = self.call.desk, self.leg
+            via = leg.via(desk.ids.branch())
+            prack = fork.b.request("PRACK", via=via, contact=leg.contact)
+            prack.headers.add("RAck", f"{rseq} {leg.cseq} INVITE")
+            desk.send(self.call, leg, fork.b, prack, NOBODY, at, out)
         response.headers.remove("RSeq")
         response.headers.remove("Require")
         return True
@@ -252,10 +273,12 @@ class Attempt:
     def _fork_of(self, response: Response) -> Fork:
         """The pair of dialogs that ``response`` belongs to, made where it is the first of its tag."""
         call, tag = self.call, response.to_tag or ""
+        if self.branch:
+            tag = f"{self.branch} {tag}"  # two callees may choose one tag
         fork = call.forks.get(tag)
         if fork is None:
             own = Dialog.as_uas(self.invitation.request, call.desk.ids.tag())
-            fork = Fork(own, Dialog.as_uac(self.invite, response))
+            fork = Fork(own, Dialog.as_uac(self.invite, response), self.leg if self.branch else None)
             call.add_fork(tag, fork)
         elif response.status >= 200:
             fork.b.confirm(response)
@@ -301,7 +324,7 @@ class Attempt:
         if not sdp:
             call.after_media(then, at, out)
         elif self.invitation.offer:
-            call.ask_media(AnswerMedia(call.id, "b", sdp), then, out)
+            call.ask_media(AnswerMedia(call.id, "b", sdp, self.branch), then, out)
             call.offerer = "a" if preview else None
         else:
             call.offered_early = None if preview or response.status >= 200 else fork
@@ -346,7 +369,8 @@ class Attempt:
         base = call.desk.respond_to(invitation.server, response.status, response.reason, fork.a.local_tag)
         final = answer(base, response, call.a, self.leg, sdp)
         if provisional:
-            invitation.server.respond(final, at, out)
+            if not self.branch or not invitation.requires_100rel:
+                invitation.server.respond(final, at, out)
             return
         fork.a.confirm()
         self.settle(str(response.status))
@@ -365,9 +389,16 @@ class Attempt:
         let_hear(call, out)
 
     def _unusable(self, response: Response, error: PeerError, at: float, out: list[Command]) -> None:
-        """The callee's media must not be used: nothing falls back to the clear, the call ends (row M3)."""
+        """The callee's media must not be used: nothing falls back to the clear, the call ends (row M3).
+
+        One of several that has not answered yet fails alone.
+        """
         self.call.media_refused("b", error, out)
         self.settle("unusable")
+        if self.branch:
+            self.give_up(at, out)
+            self.hunt.on_hop_failure(488, error.reason, at, out)
+            return
         if response.status >= 200:
             self.given_up = True
             self._refuse(response, at, out)
@@ -392,7 +423,9 @@ class Attempt:
         if self.given_up:
             return
         if kind == "adrift":
-            if self.client is not None:
+            if self.leg.peer is None:
+                self.hunt.on_adrift(at, out)
+            elif self.client is not None:
                 self.call.desk.seek(self.call, self.leg, self.client, self._on_gone, at, out)
         elif kind == "timeout" and self.heard:
             self.settle(kind)
@@ -433,3 +466,8 @@ class Attempt:
             self.client.last_response = None
             self.client = None
         self.invite.body = b""
+
+
+def timer_of(name: str, branch: int) -> str:
+    """The call's timer ``name`` for one of several callees that are tried at once, 0 where there is one."""
+    return f"{name} {branch}" if branch else name

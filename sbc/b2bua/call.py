@@ -147,15 +147,16 @@ class Call:
         "tags",
         "timers",
         "tried",
+        "trying",
         "until",
     )  # fmt: skip
 
     def __init__(self, desk: Desk, id: str, snapshot: Snapshot, a: Leg, at: float) -> None:
-        self.desk = desk
-        self.id = id
+        self.desk, self.id = desk, id
         self.snapshot = snapshot
         self.a = a
         self.b: Leg | None = None
+        self.trying: tuple[Leg, ...] = ()  # those of several callees that are tried at once
         self.state: State = ROUTING
         self.forks: dict[str, Fork] = {}
         self.fork: Fork | None = None
@@ -186,7 +187,7 @@ class Call:
         self.demands: tuple[bool, bool, bool] = False, False, False  # SRTP; no leg without TLS; recording
         self.longest, self.until = 0, 0.0  # seconds from the answer on, and when they end; 0: no bound
         self.introduced: Fields = ()  # what the caller said of itself beside From
-        # ``asserted``: by the caller's network; ``reserve_of``: whose reserve it is in; ``recorded``: its end.
+        # ``asserted``: by the caller's network; ``reserve_of``: whose reserve has it; ``recorded``: its end.
         self.rule = self.caller = self.called = self.asserted = self.reserve_of = self.one_way = ""
         self.downgraded = self.emergency = self.has_media = self.fax = self.recorded = False
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
@@ -211,6 +212,10 @@ class Call:
         found = self.a if side == "a" else self.b
         assert found is not None, "a dialog on a side implies its leg"
         return found
+
+    def leg_in(self, fork: Fork, side: Side) -> Leg:
+        """The leg of the dialog on ``side`` of ``fork``, which may be that of one of several callees."""
+        return fork.leg if side == "b" and fork.leg is not None else self.leg(side)
 
     # Timers: the deadline here is the truth, an entry in the engine's heap is only a reminder, of
     # which a call has one: what an ended call left in the heap would pin memory for minutes.
@@ -310,6 +315,13 @@ class Call:
         for fork in self.forks.values():
             self.desk.dialogs.unregister(fork)
         self.forks.clear()
+
+    def drop_forks_of(self, leg: Leg) -> None:
+        """The early dialogs of one of several callees are over."""
+        for tag, each in list(self.forks.items()):
+            if each.leg is leg:
+                self.desk.dialogs.unregister(each)
+                del self.forks[tag]
 
     # Requests of our own within a dialog
 

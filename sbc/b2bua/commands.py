@@ -40,7 +40,10 @@ class Connect:
 
 @dataclass(slots=True)
 class OfferMedia:
-    """Turn an offer from ``side`` into ours to the other; answered by ``engine.media_ready``."""
+    """Turn an offer from ``side`` into ours to the other; answered by ``engine.media_ready``.
+
+    ``branch`` is which callee of several that are tried at once, 0 where there is one.
+    """
 
     call: str
     side: Side
@@ -48,15 +51,36 @@ class OfferMedia:
     ours: MediaPolicy
     theirs: MediaPolicy
     restart: bool = False
+    branch: int = 0
 
 
 @dataclass(slots=True)
 class AnswerMedia:
-    """Turn an answer from ``side`` into ours to the other; answered by ``engine.media_ready``."""
+    """Turn an answer from ``side`` into ours to the other; answered by ``engine.media_ready``.
+
+    ``branch`` is which callee of several that are tried at once, 0 where there is one.
+    """
 
     call: str
     side: Side
     sdp: bytes
+    branch: int = 0
+
+
+@dataclass(slots=True)
+class TakeMedia:
+    """The callee of ``branch`` has the call: it is the only one from now on, all others are dropped."""
+
+    call: str
+    branch: int
+
+
+@dataclass(slots=True)
+class DropMedia:
+    """Nothing comes of the callee of ``branch``: close its side, return its ports."""
+
+    call: str
+    branch: int
 
 
 @dataclass(slots=True)
@@ -71,6 +95,15 @@ class RecordMedia:
     """From now on keep what both sides say."""
 
     call: str
+
+
+@dataclass(slots=True)
+class HearMedia:
+    """From now on let ``hooks`` hear what both sides say."""
+
+    call: str
+    hooks: tuple[Hook, ...]
+    facts: Facts
 
 
 @dataclass(slots=True)
@@ -153,8 +186,11 @@ Command = (
     | Connect
     | OfferMedia
     | AnswerMedia
+    | TakeMedia
+    | DropMedia
     | RollbackMedia
     | RecordMedia
+    | HearMedia
     | DeleteMedia
     | RunHooks
     | Ask

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sbc.b2bua.leg import Side
+from sbc.b2bua.leg import Leg, Side
 from sbc.sip.dialog import Dialog
 from sbc.sip.message import Request
 
@@ -14,14 +14,16 @@ class Fork:
     ``early`` is the last SDP with which it answered the INVITE before its 2xx, or, where that had no
     offer, its own, which the caller ``accepted``. ``withheld`` is SDP that the caller is not to be told
     before the 2xx, or before its callee is ``authorized`` to play early media. ``rseq`` is the number of the
-    provisional response that we acknowledged last in the place of a caller without 100rel.
+    provisional response that we acknowledged last in the place of a caller without 100rel. ``leg`` is that of
+    its callee, while several are tried at once and none is the call's.
     """
 
-    __slots__ = ("a", "accepted", "authorized", "b", "early", "renewed", "rseq", "withheld")
+    __slots__ = ("a", "accepted", "authorized", "b", "early", "leg", "renewed", "rseq", "withheld")
 
-    def __init__(self, a: Dialog, b: Dialog) -> None:
+    def __init__(self, a: Dialog, b: Dialog, leg: Leg | None = None) -> None:
         self.a = a
         self.b = b
+        self.leg = leg
         self.renewed = self.authorized = False
         self.rseq = 0
         self.early = self.accepted = self.withheld = b""

@@ -32,6 +32,9 @@ def describe(snapshot: Snapshot, facts: Facts, decision: Decision) -> list[str]:
     if isinstance(decision, Route):
         origin = snapshot.trunks.get(facts.trunk)
         for at, hop in enumerate(decision.hops, 1):
+            if hop.registered:
+                lines.append(_phones(at, hop))
+                continue
             names = [name for name, _ in hop.group.members] if hop.group else [hop.trunk]
             for name in names:
                 lines.append(_hop(snapshot, facts, origin, decision, at, hop, name))
@@ -68,6 +71,15 @@ def _ending(decision: Decision) -> str:
             return "route"
 
 
+def _phones(at: int, hop: Hop) -> str:
+    how = "one by one" if hop.registered == "one by one" else "together, those of a higher q first"
+    return f"  {at}. the phones of the called user{_upon(hop)}: {how}"
+
+
+def _upon(hop: Hop) -> str:
+    return f", upon {', '.join(map(str, hop.on))}" if hop.on else ""
+
+
 def _hop(
     snapshot: Snapshot, facts: Facts, origin: Trunk | None, route: Route, at: int, hop: Hop, name: str
 ) -> str:
@@ -89,9 +101,8 @@ def _hop(
         parts.append(f"is disabled: {snapshot.disabled[name]}")
     elif name in snapshot.quarantined:
         parts.append("is quarantined")
-    upon = f", upon {', '.join(map(str, hop.on))}" if hop.on else ""
     group = f" of group {hop.group.name}" if hop.group else ""
-    return f"  {at}. {name}{group} over {transport}{upon}: {'; '.join(parts)}"
+    return f"  {at}. {name}{group} over {transport}{_upon(hop)}: {'; '.join(parts)}"
 
 
 def _edit(edit: Edit) -> str:

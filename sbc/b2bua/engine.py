@@ -270,7 +270,7 @@ class Engine(Desk):
             return None
         call_id = message.headers.get("Call-ID")
         for call in self.calls.values():
-            for leg in (call.a, call.b):
+            for leg in (call.a, call.b, *call.trying):
                 if leg is None or leg.call_id != call_id:
                     continue
                 if flow.trunk in (leg.trunk.trunk, leg.flow.trunk):

@@ -12,59 +12,53 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from dsl.decision import Failure, Route
-from sbc.b2bua.attempt import Attempt
+from dsl.decision import Failure, Registered, Route
+from sbc.b2bua.approach import Approach
 from sbc.b2bua.bodies import crossing, lost
 from sbc.b2bua.call import admit, release
 from sbc.b2bua.causes import understand
-from sbc.b2bua.commands import Command, Note, OfferMedia
+from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.invitation import Invitation
-from sbc.b2bua.leg import Leg, callee_srtp, caller_srtp, leg_policy, local_address, network_of, undescribed
-from sbc.b2bua.proofs import CREDENTIALS, repeat
-from sbc.b2bua.session import lengthen
 from sbc.b2bua.states import ENDED
-from sbc.b2bua.transfers import refer_on, replace_on
-from sbc.b2bua.translate import Fields, invite, too_long
-from sbc.base import Address, PeerError
+from sbc.b2bua.translate import Fields, parts_after
+from sbc.b2bua.volley import Volley
+from sbc.base import Address
 from sbc.config.model import Trunk
 from sbc.flow import Flow
-from sbc.media.early import early_offer
 from sbc.policy.bodies import media_types
 from sbc.policy.downgrade import effective_downgrade, verdict
-from sbc.policy.passports import sign_on
-from sbc.sip.message import Request, Response
+from sbc.sip.message import Response
 
-_NOWHERE: Final = Route(())
 _REASONS: Final = {
     "timeout": (408, "Request Timeout"),
     "unreachable": (503, "Service Unavailable"),
     "488": (488, "Not Acceptable Here"),
     "502": (502, "Bad Gateway"),
     "415": (415, "Unsupported Media Type"),
+    "404": (404, "Not Found"),
+    "480": (480, "Temporarily Unavailable"),
 }
 
 
-class Hunt:
+class Hunt(Approach):
     """Where a call is tried now, ``attempt`` at a peer of ``hop``, and where it may still go."""
 
-    __slots__ = ("_peer", "_peers", "_trunk", "_turn", "attempt", "call", "hop", "invitation", "route")
+    __slots__ = ("_peers", "_volley", "hop")
 
     def __init__(self, invitation: Invitation) -> None:
-        self.invitation = invitation
-        self.call = invitation.call
-        self.route = _NOWHERE
+        super().__init__(invitation)
         self.hop = -1
-        self.attempt: Attempt | None = None
-        self._trunk = invitation.call.a.trunk  # of the hop, as soon as there is one
-        self._peer: Address | None = None
         self._peers: tuple[Address, ...] = ()  # those not tried yet
-        self._turn = 0  # counts the tries: what comes late of an earlier one is none of this one's
+        self._volley: Volley | None = None  # the contacts of a user, where the hop is one
 
     def try_hop(self, index: int, at: float, out: list[Command]) -> None:
         """Try a hop of ``route``, and where it fails those that are for such a failure."""
         call, desk = self.call, self.call.desk
-        self._trunk = trunk = call.snapshot.trunks[self.route.hops[index].trunk]
         self.hop, self._peer = index, None
+        if self.route.hops[index].registered:
+            self._try_contacts(self.route.hops[index].registered, at, out)
+            return
+        self._trunk = trunk = call.snapshot.trunks[self.route.hops[index].trunk]
         call.tried = trunk.trunk, None
         off = desk.store.current.disabled.get(trunk.trunk)
         if off is not None:
@@ -77,7 +71,7 @@ class Hunt:
                 return
         if self.invitation.parts and self._refuse_parts(trunk, at, out):
             return
-        if trunk.delayed_offer == "refuse" and not self.invitation.offer and not self._offers_itself(trunk):
+        if trunk.delayed_offer == "refuse" and not self.invitation.offer and not self.offers_itself(trunk):
             reason = "the caller makes no offer, and the trunk takes no call without one (delayed_offer)"
             self.on_hop_failure(488, reason, at, out)
             return
@@ -114,9 +108,6 @@ class Hunt:
             fields = {"trunk": trunk.trunk, "call_id": call.a.call_id, "types": ",".join(told)}
             out.append(Note("parts-dropped", call.id, fields))
         return False
-
-    def _offers_itself(self, trunk: Trunk) -> bool:
-        return bool(trunk.early_offer) and not self.invitation.requires_100rel
 
     def _nobody_to_try(self, trunk: Trunk, at: float, out: list[Command]) -> None:
         """The trunk has no peers, or each of them rests or is down: the next hop's turn, without a delay."""
@@ -156,91 +147,22 @@ class Hunt:
 
     def _connected(self, turn: int, flow: Flow | None, reason: str, at: float, out: list[Command]) -> None:
         """There is a flow to the peer, or none for ``reason``: a leg and its media come next."""
-        call, trunk = self.call, self._trunk
-        if turn != self._turn or call.state == ENDED:
+        if turn != self._turn or self.call.state == ENDED:
             return
         if flow is None:
             self.on_peer_failure("unreachable", reason, None, at, out)
-            return
-        listener = call.snapshot.settings.listeners[trunk.listener]
-        leg = call.desk.leg_to(trunk, flow, local_address(listener, trunk, flow), self._peer)
-        leg.call_id, leg.local_tag = call.desk.ids.call_id(), call.desk.ids.tag()
-        call.b = leg
-        rule, codecs = self.route.srtp, self.route.codecs
-        here, there = call.a.trunk.srtp, trunk.srtp
-        if rule is not None:
-            here, there = caller_srtp(here, rule), callee_srtp(there, rule)
-        streams = call.snapshot.settings.caps.streams_per_call
-        near, far = network_of(call.snapshot, call.a.trunk), network_of(call.snapshot, trunk)
-        always = bool(call.reserve_of)
-        ours = leg_policy(call.a, here, codecs, streams, near, always)
-        theirs = leg_policy(leg, there, codecs, streams, far, always)
-        call.policies["a"], call.policies["b"] = ours, theirs
-        offer = self.invitation.offer
-        if not offer and self._offers_itself(trunk):
-            leg.made = True
-            offer, ours = early_offer(trunk.early_offer, call.a.flow.remote.host), undescribed(ours)
-        if offer:
-            command = OfferMedia(call.id, "a", offer, ours, theirs, restart=call.has_media)
-            call.ask_media(command, partial(self._invite, turn), out)
         else:
-            self._invite(turn, b"", None, at, out)
-
-    def _invite(self, turn: int, sdp: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
-        if turn != self._turn:
-            return
-        call, leg, desk = self.call, self.call.b, self.call.desk
-        assert leg is not None, "it was connected"
-        if error is not None:
-            call.media_refused("a", error, out)
-            self.invitation.refuse(error.status, "", at, out, error.reason)
-            return
-        branch = desk.ids.branch()
-        try:
-            request = invite(
-                leg,
-                self.invitation.request,
-                self.route.at(self.hop),
-                leg.target,
-                branch,
-                sdp,
-                call.a,
-                call.redirected[0],
-            )
-        except PeerError as refused:
-            self.invitation.refuse(refused.status, "Privacy Not Available", at, out, refused.reason)
-            return
-        if call.referred[0]:
-            refer_on(request, self.invitation.request, leg, leg.trunk.trunk == call.referred[1])
-        if call.replacing[0] and not replace_on(request, leg, *call.replacing):
-            self.invitation.refuse(403, "", at, out, "the rules lead elsewhere than to whom it is to join")
-            return
-        signed = "identity" in self.invitation.request.headers.first
-        why = sign_on(self.invitation.request, request) if signed else ""
-        if why:
-            out.append(Note("identity-dropped", call.id, {"trunk": leg.trunk.trunk, "reason": why}))
-        home = desk.peers.homes.get(leg.trunk.trunk)
-        if home is not None and home.peer == leg.peer:
-            request.headers.extend([("Route", each) for each in home.routes])
-        if leg.trunk.session_timer is not None:
-            leg.ask_for_session(request)
-        if leg.trunk.early_media == "authorized" and "P-Early-Media" not in request.headers:
-            request.headers.add("P-Early-Media", "supported")
-        if too_long(request):
-            self.invitation.refuse(513, "", at, out, "the INVITE is too long to be sent on")
-            return
-        self._send(leg, request, at, out)
-
-    def _send(self, leg: Leg, request: Request, at: float, out: list[Command]) -> None:
-        call, desk = self.call, self.call.desk
-        self.attempt = attempt = Attempt(self, self.invitation, leg)
-        leg.inviting = True
-        attempt.send(request, at, out)
-        if not leg.trunk.patience or desk.peers.patience(leg.trunk, self._peer) is None:
-            call.schedule("response", at + leg.trunk.response_timeout)
-        call.schedule("ring", at + (self.route.ring or leg.trunk.ring_timeout))
+            self.approach(flow, at, out)
 
     # Failure
+
+    def here(self) -> Route:
+        """The route with the edits of the hop."""
+        return self.route.at(self.hop)
+
+    def refuse(self, status: int, phrase: str, at: float, out: list[Command], why: str) -> None:
+        """The caller's INVITE cannot be sent there, nor anywhere else."""
+        self.invitation.refuse(status, phrase, at, out, why)
 
     def on_refusal(self, response: Response, at: float, out: list[Command]) -> None:
         """The peer refused: with 503 for itself alone, with any other status for the hop.
@@ -251,7 +173,7 @@ class Hunt:
         if cause is not None:
             fields = {"trunk": self._trunk.trunk, "cause": cause, "was": was, "status": response.status}
             out.append(Note("cause-read", self.call.id, fields))
-        if response.status == 422 and self._ask_for_longer(response, at, out):
+        if response.status == 422 and self.ask_for_longer(response, at, out):
             return
         if self.attempt is not None:
             self.attempt.settle(str(was))
@@ -259,38 +181,6 @@ class Hunt:
             self.on_peer_failure(503, f"503 {response.reason}", response, at, out)
         else:
             self._hop_failed(response.status, response, at, out)
-
-    def _ask_for_longer(self, response: Response, at: float, out: list[Command]) -> bool:
-        """Send the INVITE again, for a session as long as the peer demands, if it says so (RFC 4028 7.3)."""
-        call, attempt, leg = self.call, self.attempt, self.call.b
-        if attempt is None or leg is None or not lengthen(leg, attempt.invite, response):
-            return False
-        former, offerer = attempt.invite, call.offerer
-        self._leave(at, out)
-        call.offerer = offerer
-        leg.cseq += 1
-        leg.proof = ()
-        request = repeat(former, leg.cseq, call.desk.ids.branch())
-        for name in CREDENTIALS:
-            request.headers.remove(name)
-        request.headers.set("Session-Expires", str(leg.least))
-        request.headers.set("Min-SE", str(leg.least))
-        self._send(leg, request, at, out)
-        call.schedule("response", at + leg.trunk.patience_with(leg.target))
-        return True
-
-    def on_timer(self, name: str, at: float, out: list[Command]) -> None:
-        """``response``: the peer is silent. ``ring``: it rings, but nobody answers."""
-        silent = self.attempt is None or not self.attempt.heard
-        if self.attempt is not None:
-            self.attempt.settle("timeout")
-            if silent:
-                self.call.desk.gave_up_tcp(self.attempt.leg, self.attempt.invite, at)
-        self.give_up(at, out)
-        if silent:
-            self.on_peer_failure("timeout", "no response in time", None, at, out)
-        else:
-            self.on_hop_failure("timeout", "no answer in time", at, out)
 
     def on_peer_failure(
         self, failure: Failure, reason: str, response: Response | None, at: float, out: list[Command]
@@ -307,7 +197,7 @@ class Hunt:
         if self._peers:
             fields = {"trunk": trunk.trunk, "peer": str(peer), "kind": failure, "reason": reason}
             out.append(Note("peer-failed", call.id, fields))
-            self._leave(at, out)
+            self.leave(at, out)
             fields = {"to": trunk.trunk, "peer": str(self._peers[0]), "on": failure}
             out.append(Note("failover", call.id, fields))
             self._try_peer(trunk, at, out)
@@ -333,14 +223,16 @@ class Hunt:
 
     def _hop_failed(self, failure: Failure, response: Response | None, at: float, out: list[Command]) -> None:
         call = self.call
-        self._leave(at, out)
+        self.leave(at, out)
         later = self.route.next_hop(self.hop, failure)
         if later is None and response is not None and response.status < 400 and call.setup is not None:
             call.setup.redirected(response, at, out)
             return
         release(call, call.held)  # the hop no longer counts against its trunk's limits
         if later is not None:
-            out.append(Note("failover", call.id, {"to": self.route.hops[later].trunk, "on": failure}))
+            to = self.route.hops[later]
+            fields = {"to": "registered" if to.registered else to.trunk, "on": failure}
+            out.append(Note("failover", call.id, fields))
             self.try_hop(later, at, out)
         elif response is None:
             status, reason = _REASONS.get(str(failure), (503, "Service Unavailable"))
@@ -348,7 +240,7 @@ class Hunt:
         else:
             self.invitation.pass_failure(response, at, out)
 
-    def _leave(self, at: float, out: list[Command]) -> None:
+    def leave(self, at: float, out: list[Command]) -> None:
         """What the attempt made is over, and what was asked in it; its transaction ends by itself."""
         call = self.call
         while call.mirrors:
@@ -361,13 +253,50 @@ class Hunt:
             self.attempt.given_up, self.attempt.client = True, None
             self.attempt = None
 
+    # The contacts of a user
+
+    def _try_contacts(self, how: Registered, at: float, out: list[Command]) -> None:
+        """The hop is where a user is registered, if it is."""
+        call, desk, settings = self.call, self.call.desk, self.call.snapshot.settings.registrar
+        user = parts_after(self.invitation.request, self.here().edits)["to.user"]
+        call.tried, call.b = ("", None), None
+        contacts = desk.registrar.contacts(user, desk.date(at))
+        if call.a.login[0] == user:  # who calls its own number means its other phones
+            contacts = [each for each in contacts if each.flow is not call.a.flow]
+        if not contacts:
+            known = settings is not None and call.snapshot.phones.name_of(settings.realm, user) is not None
+            reason = "the user is not registered" if known else "there is no such user"
+            out.append(Note("hop-refused", call.id, {"trunk": "registered", "reason": reason}))
+            self._hop_failed(480 if known else 404, None, at, out)
+            return
+        self._volley = volley = Volley(self, contacts, how == "one by one", at, out)
+        volley.begin(at, out)
+
+    def on_contacts_failed(
+        self, failure: Failure, response: Response | None, at: float, out: list[Command]
+    ) -> None:
+        """None of the contacts takes the call; this is the best of what they said."""
+        self._volley = None
+        self._hop_failed(failure, response, at, out)
+
+    def on_timer(self, name: str, at: float, out: list[Command]) -> None:
+        """The time of a peer is over, or of one of the contacts."""
+        if self._volley is not None:
+            self._volley.on_timer(name, at, out)
+        else:
+            super().on_timer(name, at, out)
+
     def give_up(self, at: float, out: list[Command], why: Fields = ()) -> None:
         """Nobody waits for an answer any more: CANCEL what was sent, with its Reasons ``why``."""
-        if self.attempt is not None:
-            self.attempt.give_up(at, out, why)
+        if self._volley is not None:
+            self._volley.give_up(at, out, why)
+            self._volley = None
+        else:
+            super().give_up(at, out, why)
 
     def let_go(self) -> None:
         """The call is up or over: no message of its setup is needed while the transactions live on."""
-        if self.attempt is not None:
-            self.attempt.let_go()
-            self.attempt = None
+        if self._volley is not None:
+            self._volley.let_go()
+            self._volley = None
+        super().let_go()

@@ -106,7 +106,10 @@ class Invitation:
     def _tell_instead(self, response: Response, route: Route) -> None:
         """Let the caller hear what the rule, or its trunk, has for this status; Reason keeps what it was."""
         told = told_instead(response.status, route.answers, self.call.a.trunk.answers)
-        if told is None or told[0] == response.status:
+        if told is None:
+            return
+        if told[0] == response.status:
+            response.reason = told[1] or response.reason
             return
         text = response.reason.replace("\\", "").replace('"', "")
         response.headers.extend(because(response.status, text))

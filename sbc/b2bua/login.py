@@ -7,6 +7,9 @@ a rule has ever challenged for their realm, and once a request: a nonce count is
 
 from __future__ import annotations
 
+import hmac
+from hashlib import sha256
+
 from sbc.base import PeerError
 from sbc.config.users import Users
 from sbc.ids import Ids
@@ -52,6 +55,33 @@ class Login:
         for challenge in server.challenge(at, stale):
             response.headers.add(name, str(challenge))
         return response
+
+    def ask(
+        self, response: Response, realm: str, users: Users, claimed: str, stale: bool, at: float
+    ) -> Response:
+        """The same for whoever says that it is ``claimed``, by the algorithms that this user has hashes by.
+
+        A phone answers by the strongest that it knows, so one that the user has no hash by must not be
+        offered. Somebody who does not exist is offered what some have, always the same: nothing tells.
+        """
+        server = self._server(realm, users)
+        server.algorithms = self._algorithms(realm, users, claimed)
+        name = "WWW-Authenticate" if response.status == 401 else "Proxy-Authenticate"
+        for challenge in server.challenge(at, stale):
+            response.headers.add(name, str(challenge))
+        return response
+
+    def _algorithms(self, realm: str, users: Users, claimed: str) -> tuple[str, ...]:
+        choices = users.choices(realm)
+        if len(choices) < 2:
+            return users.algorithms(realm)
+        name = users.name_of(realm, claimed)
+        if name is not None:
+            return tuple(users.secrets(realm, name))
+        drawn = hmac.new(
+            self._secret, f"algorithms of {claimed}".encode("utf-8", "surrogateescape"), sha256
+        ).digest()
+        return choices[drawn[0] % len(choices)]
 
     def _judge(self, credentials: Credentials, request: Request, users: Users, at: float) -> Verdict:
         server = self._server(credentials.realm, users)

@@ -35,6 +35,7 @@ _NOWHERE: Final = Route(())
 _REASONS: Final = {
     "unreachable": (503, "Service Unavailable"),
     "405": (405, "Method Not Allowed"),
+    "480": (480, "Temporarily Unavailable"),
 }
 # What goes with the body, and says how long it is worth anything (RFC 3428 5, 7; RFC 3842 3.4).
 _ITS_OWN: Final = (
@@ -138,6 +139,9 @@ class Page:
 
     def _try(self, index: int, at: float, out: list[Command]) -> None:
         self._hop, self._peer = index, None
+        if self._route.hops[index].registered:
+            self._hop_failed(480, None, "what is no call goes to trunks, and to no phone", at, out)
+            return
         trunk, peers = self._trunk, self._desk.peers
         secure = self.snapshot.settings.listeners[trunk.listener].transport == "tls"
         policy = effective_downgrade(trunk.sips, self._route.downgrade)

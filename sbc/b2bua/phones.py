@@ -24,7 +24,7 @@ from sbc.b2bua.facts import facts_of
 from sbc.config.model import Trunk
 from sbc.config.registrar import RegistrarSettings
 from sbc.config.snapshot import Snapshot
-from sbc.config.users import UserTerms
+from sbc.config.users import Users, UserTerms
 from sbc.flow import Flow
 from sbc.hookapi.arguments import Registration
 from sbc.policy.privacy import ANONYMOUS_HOST
@@ -59,13 +59,14 @@ class Asked:
 class Phones:
     """One for the engine; ``counts`` says how often what came of a REGISTER."""
 
-    __slots__ = ("_asked", "_clock", "_desk", "_key", "counts")
+    __slots__ = ("_asked", "_clock", "_desk", "_key", "_users", "counts")
 
     def __init__(self, desk: Desk) -> None:
         self._desk = desk
         self._asked: dict[int, Asked] = {}
         self._key = 0
         self._clock: float | None = None
+        self._users: Users = desk.store.current.phones
         self.counts = {
             "registered": 0, "refreshed": 0, "unregistered": 0, "expired": 0, "challenged": 0, "refused": 0,
         }  # fmt: skip
@@ -79,7 +80,7 @@ class Phones:
         snapshot = self._desk.store.current
         settings = snapshot.settings.registrar
         if settings is None:
-            self._refuse(server, trunk, 403, "Forbidden", "there is no registrar", at, out)
+            self._refuse(server, 403, "Forbidden", "there is no registrar", at, out)
             return None
         if server.method == "REGISTER":
             self._on_register(flow, server, snapshot, settings, trunk, at, out)
@@ -95,7 +96,7 @@ class Phones:
         if not why and user != caller.user and not anonymous:
             why = f"{user} calls as {caller.user or 'nobody'}: From has to name who proves a password"
         if why:
-            self._refuse(server, trunk, 403, "Forbidden", why, at, out)
+            self._refuse(server, 403, "Forbidden", why, at, out)
             return None
         return user, settings.realm
 
@@ -118,8 +119,13 @@ class Phones:
         if name:
             return canonical_user(name)
         self.counts["challenged"] += 1
+        request = server.request
+        first = request.headers.first
+        if not stale and ("authorization" in first or "proxy-authorization" in first):
+            self._tell_refused(server, status, "no password of ours proves it", out)
         response = desk.respond_to(server, status, _REASONS[status])
-        desk.login.challenge(response, realm, users, stale, at)
+        claimed = request.to if server.method == "REGISTER" else request.from_
+        desk.login.ask(response, realm, users, claimed.uri.party.user, stale, at)
         server.respond(response, at, out)
         desk.transactions.forget(server)
         return ""
@@ -142,7 +148,7 @@ class Phones:
         ours = self._hosts(flow, snapshot, settings, trunk)
         if asked.host not in ours:
             why = f"{asked.host or 'it'} is not registered with us: add it to `registrar` domains if it is"
-            self._refuse(server, trunk, 404, "Not Found", why, at, out)
+            self._refuse(server, 404, "Not Found", why, at, out)
             self._desk.transactions.forget(server)
             return
         user = self._proves(server, snapshot, settings, 401, at, out)
@@ -152,7 +158,7 @@ class Phones:
         if not why and (to.user != user or to.host not in ours):
             why = f"{user} registers {to.user or 'nobody'}@{to.host}, which is not its own"
         if why:
-            self._refuse(server, trunk, 403, "Forbidden", why, at, out)
+            self._refuse(server, 403, "Forbidden", why, at, out)
             return
         known = Asked(flow, server, snapshot, trunk, user)
         if snapshot.hooks.register and request.headers.get("Contact") is not None:
@@ -196,9 +202,9 @@ class Phones:
         if asked is None:
             return
         if failed:
-            self._refuse(asked.server, asked.trunk, 500, "", f"hook failed: {failed}", at, out)
+            self._refuse(asked.server, 500, "", f"hook failed: {failed}", at, out)
         elif refused:
-            self._refuse(asked.server, asked.trunk, 403, "Forbidden", refused, at, out)
+            self._refuse(asked.server, 403, "Forbidden", refused, at, out)
         else:
             self._change(asked, at, out)
 
@@ -212,16 +218,8 @@ class Phones:
         try:
             change = register(asked.server.request, user, known, asked.flow, terms, now)
         except Refused as refusal:
-            self._refuse(
-                asked.server,
-                asked.trunk,
-                refusal.status,
-                refusal.reason,
-                refusal.why,
-                at,
-                out,
-                refusal.headers,
-            )
+            status, reason, headers = refusal.status, refusal.reason, refusal.headers
+            self._refuse(asked.server, status, reason, refusal.why, at, out, headers)
             return
         asked.change = change
         if not change.changed:
@@ -281,6 +279,7 @@ class Phones:
     def follow(self, at: float, out: list[Command]) -> None:
         """Do what the configuration in force says: who may not register any more is not registered."""
         gone = self._desk.registrar.drop(self._is_unwanted)
+        self._users = self._desk.store.current.phones
         self._tell_gone("phone-dropped", gone, out)
 
     def _is_unwanted(self, binding: Binding) -> bool:
@@ -290,11 +289,21 @@ class Phones:
             return True
         if snapshot.phones.name_of(settings.realm, binding.user) is None:
             return True
+        if self._has_another_password(binding.user, snapshot, settings):
+            return True
         terms = terms_of(snapshot, settings, binding.user)
         if terms.tls_only and binding.transport != "tls":
             return True
         flow = binding.flow
         return flow is not None and bool(way_refused(flow, terms))
+
+    def _has_another_password(self, user: str, snapshot: Snapshot, settings: RegistrarSettings) -> bool:
+        """Whether whoever registered as ``user`` proved a password that is none any more."""
+        if self._users is snapshot.phones:
+            return False
+        name = snapshot.phones.name_of(settings.realm, user) or user
+        was, now = self._users.secrets(settings.realm, name), snapshot.phones.secrets(settings.realm, name)
+        return bool(was) and not any([was.get(each) == digest for each, digest in now.items()])
 
     def _tell_gone(self, event: str, gone: list[Binding], out: list[Command]) -> None:
         for each in gone:
@@ -305,16 +314,21 @@ class Phones:
     # Answers
 
     def _refuse(
-        self, server: ServerTransaction, trunk: Trunk, status: int, reason: str, why: str, at: float,
+        self, server: ServerTransaction, status: int, reason: str, why: str, at: float,
         out: list[Command], headers: tuple[tuple[str, str], ...] = (),
     ) -> None:  # fmt: skip
         self.counts["refused"] += 1
+        self._tell_refused(server, status, why, out)
+        self._answer(server, status, reason, at, out, headers)
+
+    def _tell_refused(self, server: ServerTransaction, status: int, why: str, out: list[Command]) -> None:
+        request = server.request
+        said = request.to if server.method == "REGISTER" else request.from_
         fields = {
-            "trunk": trunk.trunk, "method": server.method, "remote": str(server.flow.remote),
-            "status": status, "reason": why,
+            "trunk": server.flow.trunk, "user": said.uri.party.user, "method": server.method,
+            "remote": str(server.flow.remote), "status": status, "reason": why,
         }  # fmt: skip
         out.append(Note("phone-refused", "", fields))
-        self._answer(server, status, reason, at, out, headers)
 
     def _answer(
         self, server: ServerTransaction, status: int, reason: str, at: float, out: list[Command],

@@ -113,7 +113,7 @@ class Reception:
         """Whose a request is where others have the address of ``own`` too; in a dialog it is the dialog's."""
         if request.to_tag:
             found = self._find(flow, request)
-            return (found[0].leg(found[2]).trunk if found is not None else own), None
+            return (found[0].leg_in(found[1], found[2]).trunk if found is not None else own), None
         name = customer_of(snapshot, flow, own, request)
         return (own, name) if isinstance(name, Unfit) else (snapshot.trunks[name], None)
 
@@ -342,7 +342,7 @@ class Reception:
         if found is None or call is None:
             return None
         _, fork, side = found
-        leg = call.leg(side)
+        leg = call.leg_in(fork, side)
         name = leg.trunk.trunk
         ours = name == flow.trunk
         if not ours and same_party(leg.flow, flow):
@@ -374,6 +374,10 @@ class Reception:
             fork.dialog(side).check_cseq(request)
         except PeerError as error:
             self._refuse(server, Refusal(error.status, error.reason), at, out)
+            return
+        if call.trying and (side == "b" or request.method not in ("BYE", "OPTIONS")):
+            # Nobody is the callee yet: what concerns a session or a dialog waits until somebody is.
+            self._refuse(server, Refusal(491, "Request Pending"), at, out)
             return
         call.leg(side).flow = flow
         if request.method == "BYE":

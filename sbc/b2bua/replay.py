@@ -19,7 +19,7 @@ from dsl.answers import NoAnswer, read_answer
 from dsl.arrival import Arrival, written
 from dsl.decision import Challenge, Decision, Redirect, Reject, Route
 from dsl.facts import Facts
-from dsl.scope import GROUP
+from dsl.scope import target_of
 from dsl.services import Answer, Answers
 from sbc.b2bua.unsaid import left_out, told_of_hooks, unsaid
 from sbc.config.arrivals import arrival as arrival_from
@@ -163,7 +163,7 @@ def _target(decision: Decision) -> str:
         case Challenge():
             return "407"
         case Route(hops=hops):
-            return ", ".join(GROUP + hop.group.name if hop.group else hop.trunk for hop in hops)
+            return ", ".join(target_of(hop) for hop in hops)
 
 
 def _same(was: str, record: dict[str, Any], decision: Decision) -> bool:
@@ -174,7 +174,7 @@ def _same(was: str, record: dict[str, Any], decision: Decision) -> bool:
     if isinstance(decision, Route):
         names = {hop.trunk for hop in decision.hops}
         names |= {name for hop in decision.hops if hop.group for name, _ in hop.group.members}
-        return not went or went in names
+        return not went or went in names or any(hop.registered for hop in decision.hops)
     return not went and was.endswith(_target(decision))
 
 

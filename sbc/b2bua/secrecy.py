@@ -91,9 +91,9 @@ def secrecy_report(snapshot: Snapshot) -> tuple[Leak, ...]:
 
 
 def _recorded(snapshot: Snapshot, asked: Asked) -> Iterator[Leak]:
-    """What a call was protected for, and is kept in files that are not: on either of its legs."""
-    settings = snapshot.settings.recordings
-    if settings is None:
+    """Calls that are protected on either leg, and are kept in files that are not, or heard by a hook."""
+    settings, listening = snapshot.settings.recordings, snapshot.hooks.media
+    if settings is None and not listening:
         return
     remedy = "leaving out `record`, or by an encrypted file system there"
     # Who redirects or transfers a call makes it one of his trunk.
@@ -105,6 +105,10 @@ def _recorded(snapshot: Snapshot, asked: Asked) -> Iterator[Leak]:
         reached = _reached(snapshot, asked, origin.trunk, known, "SRTP")
         called = [snapshot.trunks[each] for each in reached if each in snapshot.trunks]
         if not any(_is_protected(snapshot, each) for each in (origin, *called)):
+            continue
+        for hook in listening if called else ():
+            yield Leak("RECORDING", origin.trunk, hook.path, "its on_media", "taking that out")
+        if settings is None:
             continue
         others = [(each, _settled(snapshot, snapshot.trunks[each])) for each in sorted(moving)]
         met = [
@@ -199,10 +203,18 @@ def _reached(
     reached = [
         each
         for rule, _ in _reachable(_rules_of(asked, trunk), known, promise)
-        for each in rule.outcome.trunks
+        for each in _trunks_of(snapshot, rule)
     ]
     anywhere = snapshot.hooks.route or _deciding(_rules_of(asked, trunk), known, promise)
     return [*reached, *snapshot.trunks] if anywhere else reached
+
+
+def _trunks_of(snapshot: Snapshot, rule: Rule) -> tuple[str, ...]:
+    """The trunks that a rule can route to; where users are registered those where any may be."""
+    if not rule.outcome.registered:
+        return rule.outcome.trunks
+    phones = [name for name, trunk in snapshot.trunks.items() if trunk.phones]
+    return tuple(dict.fromkeys((*rule.outcome.trunks, *phones)))
 
 
 def _settled(snapshot: Snapshot, origin: Trunk) -> dict[str, str]:
@@ -230,7 +242,7 @@ def _leaks(
 ) -> Iterator[Leak]:
     hooks = snapshot.hooks.route if not after else ()
     for rule, settings in _reachable(rules, known, promise):
-        for name in rule.outcome.trunks:
+        for name in _trunks_of(snapshot, rule):
             if _leaves(snapshot, snapshot.trunks.get(name), promise, settings):
                 remedy = f"{_REMEDY[promise]} in the rule or {_FLOOR[promise]} in the trunk {name}"
                 yield Leak(promise, origin.trunk, name, f"rule {rule.place}{after}", remedy)

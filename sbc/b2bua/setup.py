@@ -76,7 +76,7 @@ class Setup:
         if call.emergency:
             facts = replace(facts, emergency=True, unchallenged=bool(call.reserve_of))
         call.asserted = facts.asserted_user
-        if hooks.answer or hooks.end:
+        if hooks.answer or hooks.end or hooks.media:
             call.facts = facts
         if hooks.invite:
             out.append(RunHooks(call.id, call.snapshot, hooks.invite, facts))
@@ -123,7 +123,8 @@ class Setup:
         call = self.call
         if self.asked is None or call.state != ROUTING:
             return
-        (question, facts), self.asked = self.asked, None
+        question, facts = self.asked
+        self.asked = None
         if answer is not None:
             call.answers = {**(call.answers or {}), question.service.name: answer.said}
         self._go_on(call.snapshot.rules.go_on(question, answer), facts, at, out)

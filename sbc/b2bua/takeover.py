@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from dsl.decision import Route
+from dsl.decision import Hop, Route
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.bodies import carried_body
 from sbc.b2bua.call import Call, count
@@ -22,13 +22,13 @@ from sbc.b2bua.desk import Desk
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.joining import Joining
-from sbc.b2bua.leg import Side, callee_srtp, caller_srtp, leg_policy, network_of, other
+from sbc.b2bua.leg import Leg, Side, callee_srtp, caller_srtp, leg_policy, network_of, other
 from sbc.b2bua.life import clear, fire
 from sbc.b2bua.session import accept, accepted, may_be_transferred
 from sbc.b2bua.states import ENDED, LEFT, UP, Ending
 from sbc.b2bua.told import let_hear
 from sbc.b2bua.transfers import Replaces, as_seen_by, find_replaced, introduction
-from sbc.b2bua.translate import answer
+from sbc.b2bua.translate import answer, parts_after
 from sbc.base import PeerError
 from sbc.policy.downgrade import effective_downgrade, verdict
 from sbc.sip.dialog import Dialog
@@ -84,7 +84,7 @@ class Takeover:
         """The rules let the call go its way, which has to be that of whoever stays."""
         call, held, leg = self.call, self.held, self.held.leg(self.stays)
         call.tried = leg.trunk.trunk, leg.peer
-        if leg.trunk.trunk not in [hop.trunk for hop in route.hops]:
+        if not any([self._leads_to(hop, route, leg, at) for hop in route.hops]):
             self.invitation.refuse(403, "", at, out, "the rules lead elsewhere than to whom it is to join")
             return
         if held.state != UP or held.rival is not None or held.linked is not None:
@@ -97,6 +97,14 @@ class Takeover:
             return
         self.invitation.note_downgrade(judged, leg.trunk.trunk, out)
         self._offer(route, at, out)
+
+    def _leads_to(self, hop: Hop, route: Route, leg: Leg, at: float) -> bool:
+        """Whether a hop of the rules goes to whoever stays."""
+        if not hop.registered:
+            return hop.trunk == leg.trunk.trunk
+        desk = self.call.desk
+        user = parts_after(self.invitation.request, (*route.edits, *hop.edits))["to.user"]
+        return any([each.remote == leg.flow.remote for each in desk.registrar.contacts(user, desk.date(at))])
 
     def _offer(self, route: Route, at: float, out: list[Command]) -> None:
         call, held, leg = self.call, self.held, self.held.leg(self.stays)

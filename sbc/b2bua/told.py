@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sbc.b2bua.call import Call
-from sbc.b2bua.commands import Command, Note, RecordMedia, RunHooks
+from sbc.b2bua.commands import Command, HearMedia, Note, RecordMedia, RunHooks
 from sbc.b2bua.states import Ending
 from sbc.config.hook_set import Hook, called_by
 from sbc.hookapi.arguments import Answer, End
@@ -25,6 +25,10 @@ def let_hear(call: Call, out: list[Command]) -> None:
     """The call has been answered: whoever is to hear it does so from now on."""
     if call.demands[2]:
         out.append(RecordMedia(call.id))
+    hooks = call.snapshot.hooks.media
+    chosen = called_by(hooks, call.named_hooks) if hooks else ()
+    if chosen and call.facts is not None:
+        out.append(HearMedia(call.id, chosen, call.facts))
 
 
 def answer_of(call: Call, at: float) -> Answer:

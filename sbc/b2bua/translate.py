@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from typing import Final
 
 from dsl.addresses import canonical_addresses, canonical_user, escape_user
-from dsl.asserted import ASSERTED, claimed, read_said
+from dsl.arrival import claimed
+from dsl.asserted import ASSERTED, read_said
 from dsl.decision import CopyHeader, Edit, RemoveHeader, Route, SetHeader, SetParam, SetPart
 from dsl.ownership import copy_refusal, matches_glob
 from sbc.b2bua.bodies import location, recording_feature, recording_tag, with_bodies, with_sdp

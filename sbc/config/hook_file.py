@@ -22,6 +22,7 @@ POINTS = {
     "on_answer": ("facts", "answer"),
     "on_end": ("facts", "end"),
     "on_register": ("facts", "registration"),
+    "on_media": ("facts", "frames"),
 }
 # What a hook file may say of itself, and what it says by saying nothing.
 WHENS = ("every call", "named")

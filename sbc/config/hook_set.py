@@ -46,6 +46,7 @@ class HookSet:
     answer: tuple[Hook, ...] = ()
     end: tuple[Hook, ...] = ()
     register: tuple[Hook, ...] = ()
+    media: tuple[Hook, ...] = ()
     files: frozenset[str] = field(default_factory=frozenset)
 
 
@@ -57,7 +58,7 @@ def hook_set(hooks: Iterable[Hook]) -> HookSet:
     hooks = tuple(hooks)
     by_point = {
         point: tuple(hook for hook in hooks if hook.point == f"on_{point}")
-        for point in ("handshake", "invite", "route", "answer", "end", "register")
+        for point in ("handshake", "invite", "route", "answer", "end", "register", "media")
     }
     return HookSet(**by_point, files=frozenset(hook.name for hook in hooks))
 

@@ -28,7 +28,7 @@ def load_hooks(texts: Mapping[str, str], limit: float = 0.5) -> tuple[HookSet, l
 
 def check_calls(hooks: HookSet, rules: RuleSet) -> Iterator[Diagnostic]:
     """Warnings of what would surprise: a named hook that no rule calls, a call that changes nothing."""
-    files = {hook.name: hook for hook in reversed((*hooks.route, *hooks.answer, *hooks.end))}
+    files = {hook.name: hook for hook in reversed((*hooks.route, *hooks.answer, *hooks.end, *hooks.media))}
     called = set()
     for rule in rules.rules:
         breathe()

@@ -54,8 +54,7 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     files alone are no reason to refuse, unless no trunk is left: they quarantine the trunks that
     need them, or leave in force what ``former``, the snapshot that runs, has.
     """
-    directory = Path(directory)
-    tree = read_tree(directory)
+    tree = read_tree(directory := Path(directory))
     found = list(tree.diagnostics)
     settings = _settings(tree, found)
     trunk_files = read_trunks(tree.trunks, former.trunk_files if former is not None else {})
@@ -64,13 +63,14 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     files = _files(settings, trunks, directory, found)
     accounts = load_accounts(trunks, directory)
     lookups = load_lookups(settings, directory, material.identities, trunks)
+    known = _known(tree, settings, trunks, named, files, lookups)
     found += [*accounts.diagnostics, *lookups.diagnostics]
-    rules = _rules(tree, settings, trunks, _known(tree, settings, trunks, named, files, lookups), found)
+    rules = _rules(tree, settings, trunks, known, found)
     hooks = _hooks(tree, settings, rules, found)
     ordered = tuple(sorted(set(found), key=_reading_order))
     # A file of certificates or keys stops no more than the trunks that need it.
-    refused = any(map(_fatal, set(ordered).difference(material.diagnostics)))
-    if settings is None or rules is None or refused:
+    others = set(ordered).difference(material.diagnostics)
+    if settings is None or rules is None or any(map(_fatal, others)):
         raise ConfigError(ordered)
     by_name = {each.value.trunk: each.value for each in trunks}
     stopped = quarantine(settings.value, by_name, material.broken, material.held, former)
@@ -78,11 +78,7 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
         raise ConfigError(ordered)
     return Snapshot(
         version=_version(tree, material, (*files.digests, *accounts.digests, *lookups.digests)),
-        directory=directory,
-        settings=settings.value,
-        trunks=by_name,
-        rules=rules,
-        hooks=hooks,
+        directory=directory, settings=settings.value, trunks=by_name, rules=rules, hooks=hooks,
         identities=material.identities,
         anchors=material.anchors,
         lists=material.lists,
@@ -96,7 +92,7 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
         accounts=accounts.accounts,
         lookups=lookups.lookups,
         trunk_files=trunk_files,
-    )
+    )  # fmt: skip
 
 
 def _fatal(diagnostic: Diagnostic) -> bool:
@@ -185,6 +181,7 @@ def _known(
     arrivals = {each.value.trunk: arrival(each.value, settings.value) for each in trunks}
     known = replace(known, listeners=names[0], tenants=names[1], realms=files.users.realms, arrivals=arrivals)
     known = replace(known, recordings=bool(settings.names("recordings")))
+    known = replace(known, phones=named is None or any(each.value.phones for each in trunks))
     emergency = settings.value.emergency
     return known if emergency is None else replace(known, emergency=emergency.means)
 

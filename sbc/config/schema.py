@@ -40,6 +40,8 @@ _EXAMPLES = {
     "user": 'user: "4930123456"',
     "realm": "realm: sip.carrier.example",
     "password_file": "password_file: secrets/carrier",
+    "url": "url: https://crm.example/route",
+    "facts": "facts: [from.user, to.user]",
 }
 # What YAML 1.1 and people call them.
 _TRUTHS = {

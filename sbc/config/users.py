@@ -45,6 +45,7 @@ class Users:
     _algorithms: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     _terms: Mapping[tuple[str, str], UserTerms] = field(default_factory=dict)
     _canonical: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    _choices: Mapping[str, tuple[tuple[str, ...], ...]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len({(realm, name) for realm, name, _ in self._hashes})
@@ -69,6 +70,15 @@ class Users:
     def names(self, realm: str) -> list[str]:
         """Everybody of ``realm``."""
         return sorted({name for each, name, _ in self._hashes if each == realm})
+
+    def secrets(self, realm: str, name: str) -> dict[str, str]:
+        """The hashes of ``name`` by algorithm: as good as its password."""
+        found = {each: self._hashes.get((realm, name, each)) for each in ("SHA-256", "MD5")}
+        return {algorithm: digest for algorithm, digest in found.items() if digest is not None}
+
+    def choices(self, realm: str) -> tuple[tuple[str, ...], ...]:
+        """The sets of algorithms that users of ``realm`` have their hashes by."""
+        return self._choices.get(realm, ())
 
     def algorithms(self, realm: str) -> tuple[str, ...]:
         """What can be asked of the users of ``realm``, the strongest first (RFC 8760 2.3)."""
@@ -105,10 +115,19 @@ def read_users(path: str, text: str) -> tuple[Users, list[Diagnostic]]:
         for problem, hint in _read_terms(rest.split(), (realm, name), terms):
             found.append(Diagnostic(path, number, 1, problem, hint))
     algorithms: dict[str, tuple[str, ...]] = {}
-    for realm in {realm for realm, _, _ in hashes}:
-        there = {algorithm for each, _, algorithm in hashes if each == realm}
-        algorithms[realm] = tuple(each for each in ("SHA-256", "MD5") if each in there)
-    return Users(hashes, algorithms, terms, canonical), found
+    choices: dict[str, tuple[tuple[str, ...], ...]] = {}
+    by_user: dict[tuple[str, str], set[str]] = {}
+    for realm, name, algorithm in hashes:
+        by_user.setdefault((realm, name), set()).add(algorithm)
+    for realm in {realm for realm, _ in by_user}:
+        sets = {_in_order(each) for (of, _), each in by_user.items() if of == realm}
+        choices[realm] = tuple(sorted(sets))
+        algorithms[realm] = _in_order({each for some in sets for each in some})
+    return Users(hashes, algorithms, terms, canonical, choices), found
+
+
+def _in_order(algorithms: set[str]) -> tuple[str, ...]:
+    return tuple(each for each in ("SHA-256", "MD5") if each in algorithms)
 
 
 def _read_terms(

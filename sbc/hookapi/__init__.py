@@ -1,6 +1,6 @@
 """All that a hook needs to import: what hooks are told, what they may answer, and short ways to say it.
 
-A hook is a file in hooks/ that defines one or more of six functions. Each may answer None, which
+A hook is a file in hooks/ that defines one or more of seven functions. Each may answer None, which
 is no opinion::
 
     from sbc.hookapi import Route, SetHeader, amend, hang_up, refuse, reject, with_edits
@@ -11,6 +11,7 @@ is no opinion::
     def on_answer(facts, answer):           # the call is up: None, or hang_up("why")
     def on_end(facts, end):                 # the call is over: None
     def on_register(facts, registration):   # a phone registers: None, or refuse("why")
+    def on_media(facts, frames):            # what both sides say, in a thread of its own: None
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from dsl.decision import (
     SetPart,
 )
 from dsl.facts import Facts
-from sbc.hookapi.arguments import Answer, End, Handshake, Registration
+from sbc.hookapi.arguments import Answer, End, Frame, Handshake, Registration
 from sbc.hookapi.results import (
     Amend,
     HangUp,
@@ -62,6 +63,7 @@ __all__ = [
     "End",
     "Facts",
     "Failure",
+    "Frame",
     "Group",
     "Handshake",
     "HangUp",

@@ -97,7 +97,26 @@ class End:
         return 200 <= self.status < 300
 
 
-_NEVER_CHANGE = frozenset((str, int, float, bool, type(None)))
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One RTP packet of a call, as a leg of it sent it: ``a`` is the caller, ``b`` the callee.
+
+    ``samples`` are 16 bit, little-endian, 8000 a second, where the codec is G.711 or L16 of that rate, and
+    empty for any other; ``payload`` is what came, decrypted. ``codec`` is in capitals, ``clock`` what
+    ``timestamp`` counts in a second. ``seconds`` is when it came, since the hook began to hear.
+    """
+
+    leg: Literal["a", "b"] = "a"
+    codec: str = ""
+    clock: int = 8000
+    sequence: int = 0
+    timestamp: int = 0
+    seconds: float = 0.0
+    samples: bytes = b""
+    payload: bytes = b""
+
+
+_NEVER_CHANGE = frozenset((str, int, float, bool, bytes, type(None)))
 
 
 def apart(value: T) -> T:

@@ -99,6 +99,7 @@ _ANSWERS = {
     "on_answer": "hang_up(...) or None",
     "on_end": "None",
     "on_register": "refuse(...) or None",
+    "on_media": "None",
 }
 
 

@@ -24,7 +24,7 @@ from dsl.facts import Facts
 from sbc.base import ConfigError
 from sbc.config.hook_set import Hook, HookSet
 from sbc.config.hooks import load_hooks
-from sbc.hookapi.arguments import Answer, End, Handshake, Registration
+from sbc.hookapi.arguments import Answer, End, Frame, Handshake, Registration
 from sbc.hookapi.results import Amend, HangUp, Refuse
 from sbc.net.hooks.run import HookFailure, run_hook
 
@@ -80,6 +80,10 @@ class HookFile:
         """What it says of a phone that registers; HookFailure."""
         said: Refuse | None = self._ask(self._hooks.register, facts, registration)
         return said
+
+    def on_media(self, facts: Facts, frames: tuple[Frame, ...]) -> None:
+        """Let it hear these; HookFailure."""
+        self._ask(self._hooks.media, facts, frames)
 
     def _ask(self, hooks: tuple[Hook, ...], *arguments: object) -> Any:
         assert hooks, f"{self._path} does not define this hook"

@@ -1,13 +1,13 @@
-"""An offer as it is kept until its answer and after it: a plan for each stream, and what it would become.
-
-Plans outlive their answer, for an offer can be answered several times: see ``sbc.media.session``.
-"""
+"""What an offer becomes while it is open: a plan for each of its streams (``sbc.media.session``)."""
 
 from __future__ import annotations
 
+from sbc.media.listening import Audience, tap_of
 from sbc.media.places import Place
 from sbc.media.policy import MediaPolicy
-from sbc.media.relay import pair
+from sbc.media.relay import Leg, pair
+from sbc.media.renumbered import numbers
+from sbc.media.rewrite import Origin
 from sbc.media.sdes import CryptoLine
 from sbc.media.sdp import Media
 from sbc.media.terms import Endpoint, Terms, is_secure
@@ -18,13 +18,29 @@ class Stream:
 
     __slots__ = ("answered", "ends", "kind")
 
-    def __init__(self, kind: str, alias_key: bytes) -> None:
+    def __init__(self, kind: str, alias_key: bytes, audience: tuple[Audience, ...] = ()) -> None:
         self.kind = kind
         self.answered: Media | None = None  # the section of the last answer
         a, b = pair()
         for leg in (a, b):
             leg.alias_key = alias_key
+            if audience:
+                lend_ears(kind, leg.side, leg, audience)
         self.ends = {"a": Endpoint(a), "b": Endpoint(b)}
+
+    def beside(self, alias_key: bytes, audience: tuple[Audience, ...]) -> Endpoint:
+        """An endpoint of one more callee, across from the caller's."""
+        leg = Leg("b")
+        leg.other, leg.alias_key = self.ends["a"].leg, alias_key
+        if audience:
+            lend_ears(self.kind, "b", leg, audience)
+        return Endpoint(leg)
+
+
+def lend_ears(kind: str, side: str, leg: Leg, listeners: tuple[Audience, ...]) -> None:
+    """Let these hear one side of a stream, if it is sound."""
+    for each in listeners if kind == "audio" else ():
+        leg.tap = tap_of(leg.tap, each.ear(side).hear)
 
 
 class Plan:
@@ -64,6 +80,24 @@ class Offer:
         self.told: list[Media | None] = []  # by stream: what who offers may go on sending by
         self.written = self.answered = self.answer = b""
 
+    def spoken(self, index: int) -> Media | None:
+        """What whoever offers may go on sending a stream by; None for what the answer says."""
+        return self.told[index] if index < len(self.told) else None
+
+
+class Branch:
+    """A callee's side, while that of another branch is in its place."""
+
+    __slots__ = ("ends", "offer", "origin", "staged")
+
+    def __init__(
+        self, ends: list[Endpoint], offer: Offer | None, staged: bool, origin: Origin | None
+    ) -> None:
+        self.ends = ends
+        self.offer = offer
+        self.staged = staged
+        self.origin = origin
+
 
 def prefer_secured(plans: list[Plan]) -> None:
     """Reject what is plain beside a secured stream of its kind: a peer that offers both means one of them."""
@@ -91,3 +125,16 @@ def told_before(former: Offer, side: str, sdp: bytes) -> list[Media | None]:
         told = former.told or [plan.stream.answered for plan in former.plans]
         return told if sdp == former.sdp else []
     return [plan.media for plan in former.plans] if sdp == former.answered else []
+
+
+def put_in_force(offer: Offer, side: str, answer: list[Media], settled: list[Terms | None]) -> None:
+    """Let both legs of each stream have what an answer from ``side`` has settled."""
+    for index, (plan, media, terms) in enumerate(zip(offer.plans, answer, settled, strict=True)):
+        stream, before = plan.stream, offer.spoken(index)
+        stream.kind, stream.answered = plan.media.kind, media
+        far, near = stream.ends[side], stream.ends[offer.side]
+        near.numbers, far.numbers = None, None if before is None else numbers(before, media)
+        far.leg.arrivals.describe(plan.media, media)
+        near.leg.arrivals.describe(before or media, plan.media)
+        far.apply(terms)
+        near.apply(plan.terms if terms and not offer.ours.unheard else None)

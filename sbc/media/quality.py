@@ -54,9 +54,9 @@ def quality(leg: Leg, agreed: str) -> Quality | None:
             found.sent_loss = reports.loss
     way = (found.round_trip or 0.0) / 2 + _FRAME
     if received:
-        found.loss, arrivals = leg.loss, leg.arrivals
-        if arrivals.jitter is not None:
-            found.jitter, found.jitter_max = arrivals.jitter, arrivals.most
+        found.loss, jitter = leg.loss, leg.arrivals.jitter
+        if jitter is not None:
+            found.jitter, found.jitter_max = jitter, max(jitter, leg.arrivals.most)  # which begins at 0
         found.mos = _score(leg, agreed, found.loss, found.jitter, way)
     if reports is not None:
         found.sent_mos = reports.mos or _score(leg.other, agreed, found.sent_loss, found.sent_jitter, way)

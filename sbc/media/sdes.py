@@ -61,7 +61,7 @@ def parse_crypto(value: str) -> CryptoLine:
     tag, suite, keys = fields[:3]
     if not (tag.isascii() and tag.isdigit() and len(tag) <= 9):
         raise _unusable("tag is not a number of up to nine digits")
-    written = suite if suite in _FORMER_NAMES else ""
+    spelled = suite if suite in _FORMER_NAMES else ""
     suite = _FORMER_NAMES.get(suite, suite)
     length = KEY_LENGTHS.get(suite)
     if length is None:
@@ -71,9 +71,17 @@ def parse_crypto(value: str) -> CryptoLine:
     method, _, inline = keys.partition(":")
     if method.lower() != "inline" or ";" in inline:
         raise _unusable("not exactly one inline key")
-    key, *rest = inline.split("|")
+    written, *rest = inline.split("|")
     lifetime, mki = _lifetime_and_mki(rest) if rest else (None, b"")
-    return CryptoLine(int(tag), suite, _key(key, length), lifetime, mki, written)
+    # Some peers leave the padding of the GCM keys off; it carries nothing.
+    written = written.rstrip("=")
+    try:
+        key = b64decode(written + "=" * (-len(written) % 4), validate=True)
+    except (Base64Error, ValueError):
+        raise _unusable("key is not base64") from None
+    if len(key) != length:
+        raise _unusable(f"key is not {length} bytes long")
+    return CryptoLine(int(tag), suite, key, lifetime, mki, spelled)
 
 
 def format_crypto(line: CryptoLine) -> str:
@@ -117,14 +125,3 @@ def _lifetime(text: str) -> int:
     if not 0 < lifetime <= MAX_LIFETIME:
         raise _unusable("lifetime is not between 1 and 2^48")
     return lifetime
-
-
-def _key(text: str, length: int) -> bytes:
-    # Some peers leave the padding of the GCM keys off; it carries nothing.
-    try:
-        key = b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4), validate=True)
-    except (Base64Error, ValueError):
-        raise _unusable("key is not base64") from None
-    if len(key) != length:
-        raise _unusable(f"key is not {length} bytes long")
-    return key

@@ -11,6 +11,10 @@ INVITE, or first in a 183 and again in the 200. The last answer wins; the same b
 answered with the same bytes, an offer until it has its answer. ``rollback`` applies the terms from
 before the offer.
 
+Where the caller's offer goes to several callees at once, each is a *branch*: it has endpoints, keys and a
+session identifier of its own across from the one leg of the caller. One branch is in the callee's place at
+a time (``turn``), the others wait with what they have, until one is taken and all others are dropped.
+
 Our port, our key and our session identifier belong to the leg and stay with it. Only
 ``restart`` takes them from the other leg: it means that another peer, the next trunk of a
 failover, gets the same offer, and no key is ever shown to two peers.
@@ -24,12 +28,21 @@ from sbc.media import fax
 from sbc.media.codecs import agreed, chosen, is_fax, permitted
 from sbc.media.errors import MediaRefused, StreamRefused
 from sbc.media.formats import Formats, formats_of
-from sbc.media.listening import Audience, tap_of
+from sbc.media.listening import Audience
 from sbc.media.places import Networks, Place
-from sbc.media.plans import Offer, Plan, Stream, drop_over, prefer_secured, told_before
+from sbc.media.plans import (
+    Branch,
+    Offer,
+    Plan,
+    Stream,
+    drop_over,
+    lend_ears,
+    prefer_secured,
+    put_in_force,
+    told_before,
+)
 from sbc.media.policy import MediaPolicy
 from sbc.media.quality import quality
-from sbc.media.renumbered import numbers
 from sbc.media.rewrite import Origin, labels, rejected, section
 from sbc.media.sdp import Media, SessionDescription, parse_sdp
 from sbc.media.stats import MediaStats, StreamStats
@@ -51,8 +64,8 @@ def other(side: str) -> str:
 class MediaSession:
     """The media of one call, whose legs may be in different ``networks``."""
 
-    __slots__ = ("_alias_key", "_audience", "_ids", "_networks", "_offer", "_origins", "_seen", "_seen_at",
-                 "_staged", "call_id", "held", "streams")  # fmt: skip
+    __slots__ = ("_alias_key", "_audience", "_branch", "_branches", "_ids", "_networks", "_offer", "_origins",
+                 "_seen", "_seen_at", "_staged", "call_id", "held", "streams")  # fmt: skip
 
     def __init__(self, call_id: str, ids: Ids, networks: Networks) -> None:
         self.call_id = call_id
@@ -64,6 +77,8 @@ class MediaSession:
         self._staged = False  # the last offer was good, so there is something to roll back
         self._origins: dict[str, Origin] = {}
         self._alias_key = ids.key(16)
+        self._branch = 0  # which of several is in the callee's place; 0: there is one, or one was taken
+        self._branches: dict[int, Branch] | None = None  # the others
         self._audience: tuple[Audience, ...] = ()
         self._seen = 0
         self._seen_at: float | None = None
@@ -144,7 +159,7 @@ class MediaSession:
                 moving = moving or used
                 held = held or (used and each.direction != "sendrecv")
             held = held or not media.host
-        _settled(offer, side, description.media, settled)
+        put_in_force(offer, side, description.media, settled)
         self.held = held or not moving
         self._return_ports(offer.plans)
         self._seen_at = now
@@ -168,14 +183,73 @@ class MediaSession:
         self._return_ports(offer.plans, unused=True)
         del self.streams[offer.known :]
 
+    def turn(self, branch: int) -> int:
+        """Put the callee of ``branch`` in its place: the next offer or answer is from or to that one.
+
+        Returns which one was there and has answered, and so is talked to already, 0 for none.
+        """
+        if branch == self._branch:
+            return 0
+        former = self._branch if self._offer is not None and self._offer.answered else 0
+        waiting = self._branches = self._branches or {}
+        if self._branch:
+            ends = [stream.ends["b"] for stream in self.streams]
+            waiting[self._branch] = Branch(ends, self._offer, self._staged, self._origins.pop("b", None))
+        else:
+            self._vacate()  # whoever was offered it before, alone, is offered nothing any more
+            for stream in self.streams:
+                stream.ends["b"].leg.release()
+        came = waiting.pop(branch, None) or Branch([], None, False, None)
+        self._branch, self._offer, self._staged = branch, came.offer, came.staged
+        if came.origin is not None:
+            self._origins["b"] = came.origin
+        for index, stream in enumerate(self.streams):
+            near = stream.ends["a"].leg
+            known = index < len(came.ends)
+            end = came.ends[index] if known else stream.beside(self._alias_key, self._audience)
+            stream.ends["b"], near.other = end, end.leg
+        return former
+
+    def take(self, branch: int) -> None:
+        """``branch`` is the callee from now on, and all others are dropped."""
+        self.turn(branch)
+        self._branch = 0
+        for each in (self._branches or {}).values():
+            self._close(each.ends)
+        self._branches = None
+
+    def drop(self, branch: int) -> None:
+        """Nothing comes of ``branch``: silence it and give its ports back."""
+        if branch == self._branch:
+            self._vacate()
+            self._branch = 0
+            return
+        waiting = self._branches
+        if waiting is not None and branch in waiting:
+            self._close(waiting.pop(branch).ends)
+
+    def _vacate(self) -> None:
+        """Nobody is in the callee's place any more."""
+        self._offer, self._staged = None, False
+        self._origins.pop("b", None)
+        for stream in self.streams:
+            stream.ends["b"].forget()
+            self._return(stream.ends["b"])
+
+    def _close(self, ends: list[Endpoint]) -> None:
+        for end in ends:
+            end.forget()
+            end.leg.release()
+            self._return(end)
+
     def close(self) -> MediaStats:
         """Silence every leg, give the ports back and return the final counters."""
         stats = self.stats()
+        for each in (self._branches or {}).values():
+            self._close(each.ends)
+        self._branches = None
         for stream in self.streams:
-            for end in stream.ends.values():
-                end.forget()
-                end.leg.release()
-                self._return(end)
+            self._close(list(stream.ends.values()))
         self.streams = []
         self._offer = None
         return stats
@@ -209,8 +283,12 @@ class MediaSession:
     def listen(self, listener: Audience) -> None:
         """Let ``listener`` hear both sides from now on, decoded, beside those that hear them already."""
         self._audience = (*self._audience, listener)
-        for stream in self.streams:
-            _lend_ears(stream, (listener,))
+        for index, stream in enumerate(self.streams):
+            for side, end in stream.ends.items():
+                lend_ears(stream.kind, side, end.leg, (listener,))
+            for each in (self._branches or {}).values():
+                for end in each.ends[index : index + 1]:
+                    lend_ears(stream.kind, "b", end.leg, (listener,))
         self._describe((listener,))
 
     def _describe(self, listeners: tuple[Audience, ...]) -> None:
@@ -222,10 +300,9 @@ class MediaSession:
         answered: Formats = {}
         for index, plan in enumerate(offer.plans):
             media, answer = plan.media, plan.stream.answered
-            told = offer.told[index] if index < len(offer.told) else None
             if media.kind == "audio" and answer is not None and answer.port:
                 offered = {**formats_of(media, answer), **offered}
-                answered = {**formats_of(told or answer, media), **answered}
+                answered = {**formats_of(offer.spoken(index) or answer, media), **answered}
         a, b = (answered, offered) if offer.side == "a" else (offered, answered)
         for each in listeners:
             each.describe(a, b)
@@ -242,9 +319,7 @@ class MediaSession:
             if index < len(self.streams):
                 stream = self.streams[index]
             else:
-                stream = Stream(media.kind, self._alias_key)
-                if self._audience:
-                    _lend_ears(stream, self._audience)
+                stream = Stream(media.kind, self._alias_key, self._audience)
             terms, place = None, None
             try:
                 if media.port and media.proto in PROFILES:  # asked for, and of a kind that is relayed
@@ -329,13 +404,15 @@ class MediaSession:
             raise MediaRefused("the description names a port of ours where signalling arrives")
 
     def _owns(self, remote: Address) -> bool:
-        for stream in self.streams:
-            for end in stream.ends.values():
-                place = end.place
-                if place is None or end.local != remote.port & ~1:
-                    continue
-                if remote.host == place.address or place.ports.owner(remote.host, remote.port) == "call":
-                    return True
+        ends = [end for stream in self.streams for end in stream.ends.values()]
+        if self._branches:
+            ends += [end for each in self._branches.values() for end in each.ends]
+        for end in ends:
+            place = end.place
+            if place is None or end.local != remote.port & ~1:
+                continue
+            if remote.host == place.address or place.ports.owner(remote.host, remote.port) == "call":
+                return True
         return False
 
     def _take_ports(self, plans: list[Plan], side: str, far: Place, caller: MediaPolicy) -> None:
@@ -388,29 +465,6 @@ class MediaSession:
         if origin is None:
             origin = self._origins[side] = Origin(int.from_bytes(self._ids.key(7), "big"))
         return origin
-
-
-def _lend_ears(stream: Stream, listeners: tuple[Audience, ...]) -> None:
-    """Let these hear the stream, if it is sound."""
-    for side, end in stream.ends.items() if stream.kind == "audio" else ():
-        for each in listeners:
-            end.leg.tap = tap_of(end.leg.tap, each.ear(side).hear)
-
-
-def _settled(offer: Offer, side: str, answer: list[Media], settled: list[Terms | None]) -> None:
-    """Let both legs of each stream have what an answer from ``side`` has settled."""
-    told = offer.told
-    for plan, media, terms in zip(offer.plans, answer, settled, strict=True):
-        stream = plan.stream
-        stream.kind, stream.answered = plan.media.kind, media
-        far, near = stream.ends[side], stream.ends[offer.side]
-        before = told[0] if told else None  # what the one who has offered goes on sending by
-        told = told[1:]
-        near.numbers, far.numbers = None, None if before is None else numbers(before, media)
-        far.leg.arrivals.describe(plan.media, media)
-        near.leg.arrivals.describe(before or media, plan.media)
-        far.apply(terms)
-        near.apply(plan.terms if terms and not offer.ours.unheard else None)
 
 
 def _session_address(plans: list[Plan], side: str) -> str:

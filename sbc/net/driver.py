@@ -24,22 +24,27 @@ from sbc.b2bua.commands import (
     Command,
     Connect,
     DeleteMedia,
+    DropMedia,
+    HearMedia,
     KeepBindings,
     Note,
     OfferMedia,
     RecordMedia,
     RollbackMedia,
     RunHooks,
+    TakeMedia,
 )
 from sbc.b2bua.engine import Engine
 from sbc.b2bua.wreck import REASON, Wreck
 from sbc.base import Address, LocalError, PeerError
 from sbc.flow import Flow
+from sbc.media.listening import Audience
 from sbc.media.policy import MediaPolicy
 from sbc.media.stats import MediaStats
 from sbc.net.handler import Handler
 from sbc.net.hooks.costs import Told
 from sbc.net.hooks.handshake import refusal
+from sbc.net.hooks.media import MediaHooks
 from sbc.net.hooks.register import asked
 from sbc.net.hooks.run import HookFailure, HookRun
 from sbc.net.lookups.asked import Asked, Lookups
@@ -65,18 +70,28 @@ class MediaPlane(Protocol):
     """Who carries the media: ``sbc.net.media.embedded.MediaIO``, or a relay elsewhere."""
 
     def offer(
-        self, call: str, side: str, sdp: bytes, ours: MediaPolicy, theirs: MediaPolicy, restart: bool
-    ) -> bytes:
+        self, call: str, side: str, sdp: bytes, ours: MediaPolicy, theirs: MediaPolicy, restart: bool,
+        branch: int,
+    ) -> bytes:  # fmt: skip
         """Turn an offer into ours to the other side; PeerError or LocalError where it cannot be had."""
 
-    def answer(self, call: str, side: str, sdp: bytes) -> bytes:
+    def answer(self, call: str, side: str, sdp: bytes, branch: int) -> bytes:
         """Turn an answer into ours to the side that offered; PeerError or LocalError likewise."""
+
+    def take(self, call: str, branch: int) -> None:
+        """Keep the callee of ``branch`` as the only one."""
+
+    def drop(self, call: str, branch: int) -> None:
+        """Close the side of one of several callees."""
 
     def rollback(self, call: str) -> None:
         """Return to the media from before the last offer."""
 
     def record(self, call: str) -> None:
         """Keep what is said in the call from now on."""
+
+    def listen(self, call: str, listener: Audience) -> None:
+        """Let ``listener`` hear both sides of the call from now on."""
 
     def delete(self, call: str) -> MediaStats:
         """Close the call's media and return its counters."""
@@ -162,15 +177,19 @@ class Driver:
         self._lookups = lookups if lookups is not None else Lookups(clock)
         self._kept = kept
         self._ended_media: dict[str, MediaStats] = {}
+        self._media_hooks = MediaHooks()
         self._timer = gevent.get_hub().loop.timer(0)
         self._timer_due = 0.0
         self._carry_out: dict[type[Any], Callable[[Any], list[Command]]] = {
             Send: self._send,
             Connect: self._connect,
-            OfferMedia: self._offer_media,
-            AnswerMedia: self._answer_media,
+            OfferMedia: self._ask_media,
+            AnswerMedia: self._ask_media,
+            TakeMedia: self._take_media,
+            DropMedia: self._drop_media,
             RollbackMedia: self._rollback_media,
             RecordMedia: self._record_media,
+            HearMedia: self._hear_media,
             DeleteMedia: self._delete_media,
             RunHooks: self._run_hooks,
             Ask: self._ask,
@@ -349,24 +368,27 @@ class Driver:
     def _not_connected(self, command: _NotConnected) -> list[Command]:
         return self.engine.connect_failed(command.key, REASON, self.clock.monotonic())
 
-    def _offer_media(self, command: OfferMedia) -> list[Command]:
-        policies = command.ours, command.theirs
-        return self._media(
-            self.media.offer, command.call, command.side, command.sdp, *policies, command.restart
-        )
-
-    def _answer_media(self, command: AnswerMedia) -> list[Command]:
-        return self._media(self.media.answer, command.call, command.side, command.sdp)
-
-    def _media(self, verb: Callable[..., bytes], call: str, *arguments: Any) -> list[Command]:
-        sdp, error = b"", None
+    def _ask_media(self, command: OfferMedia | AnswerMedia) -> list[Command]:
+        call, side, sdp, error = command.call, command.side, b"", None
         try:
-            sdp = verb(call, *arguments)
+            if isinstance(command, OfferMedia):
+                ours, theirs = command.ours, command.theirs
+                sdp = self.media.offer(call, side, command.sdp, ours, theirs, command.restart, command.branch)
+            else:
+                sdp = self.media.answer(call, side, command.sdp, command.branch)
         except PeerError as refused:
             error = refused
         except LocalError as failed:
             error = PeerError(str(failed), 503)
         return self.engine.media_ready(call, sdp, error, self.clock.monotonic())
+
+    def _take_media(self, command: TakeMedia) -> list[Command]:
+        self.media.take(command.call, command.branch)
+        return []
+
+    def _drop_media(self, command: DropMedia) -> list[Command]:
+        self.media.drop(command.call, command.branch)
+        return []
 
     def _rollback_media(self, command: RollbackMedia) -> list[Command]:
         self.media.rollback(command.call)
@@ -376,7 +398,14 @@ class Driver:
         self.media.record(command.call)
         return []
 
+    def _hear_media(self, command: HearMedia) -> list[Command]:
+        told, at = self._teller(command.call), self.clock.monotonic()
+        for heard in self._media_hooks.hear(command.call, command.hooks, command.facts, told, at):
+            self.media.listen(command.call, heard)
+        return []
+
     def _delete_media(self, command: DeleteMedia) -> list[Command]:
+        self._media_hooks.end(command.call)
         self._ended_media[command.call] = self.media.delete(command.call)
         return []
 

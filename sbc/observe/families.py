@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import accumulate
+from functools import lru_cache
 
 from sbc.observe.views import HistogramView
 
@@ -24,14 +24,16 @@ def family(name: str, kind: str, text: str, samples: Iterable[Sample]) -> Iterat
 
 
 def histogram(name: str, text: str, samples: Iterable[tuple[Labels, HistogramView]]) -> Iterator[str]:
-    """A family of histograms: how many values are at most each bound, their sum, and how many there are."""
+    """A family of histograms, which have labels: the values up to each bound, their sum, their number."""
     yield from _head(name, "histogram", text)
     for labels, found in samples:
-        bounds = [*map(number, found.bounds), "+Inf"]
-        for bound, count in zip(bounds, accumulate(found.counts), strict=True):
-            yield _sample(f"{name}_bucket", {**labels, "le": bound}, float(count))
-        yield _sample(f"{name}_sum", labels, found.sum)
-        yield _sample(f"{name}_count", labels, float(sum(found.counts)))
+        inner, total = _inner(labels), 0
+        # A trunk has some hundred of these lines, so what they share is written once.
+        for bound, count in zip(_bounds(found.bounds), found.counts, strict=True):
+            total += count
+            yield f'{name}_bucket{{{inner},le="{bound}"}} {total}'
+        yield f"{name}_sum{{{inner}}} {number(found.sum)}"
+        yield f"{name}_count{{{inner}}} {total}"
 
 
 def summary(name: str, text: str, samples: Iterable[tuple[Labels, float, int]]) -> Iterator[str]:
@@ -51,8 +53,17 @@ def _head(name: str, kind: str, text: str) -> tuple[str, str]:
     return f"# HELP {name} {text}", f"# TYPE {name} {kind}"
 
 
+@lru_cache(64)
+def _bounds(bounds: tuple[float, ...]) -> list[str]:
+    return [*map(number, bounds), "+Inf"]
+
+
+def _inner(labels: Labels) -> str:
+    return ",".join([f'{label}="{_escape(each)}"' for label, each in labels.items()])
+
+
 def _sample(name: str, labels: Labels, value: float) -> str:
-    inner = ",".join([f'{label}="{_escape(each)}"' for label, each in labels.items()])
+    inner = _inner(labels)
     return f"{name}{{{inner}}} {number(value)}" if inner else f"{name} {number(value)}"
 
 

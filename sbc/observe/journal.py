@@ -44,6 +44,7 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "hook-skipped": ("WRN", "[hook]"),
     "hook-slow": ("WRN", "[hook]"),
     "hook-grows": ("WRN", "[hook]"),
+    "hook-missed": ("WRN", "[hook]"),
     "internal-error": ("ERR", "call"),
     "trunk-quarantined": ("ERR", "[trunk]"),
     "trunk-held": ("ERR", "[trunk]"),

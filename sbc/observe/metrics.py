@@ -35,11 +35,11 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 class Counters:
     """What happened since the start; ``tally`` has what is of a listener."""
 
-    __slots__ = ("calls", "downgrades", "events", "sips_arrivals", "tally")
+    __slots__ = ("calls", "downgrades", "events", "frames_missed", "sips_arrivals", "tally")
 
     def __init__(self) -> None:
         self.tally = Tally()
-        self.calls = 0
+        self.calls = self.frames_missed = 0
         self.sips_arrivals = 0
         self.downgrades = 0
         self.events: dict[str, int] = {}
@@ -54,6 +54,8 @@ class Counters:
             self.downgrades += 1
         elif event == "call-ended":
             self.calls += 1
+        elif event == "hook-missed":
+            self.frames_missed += int(note.fields["frames"])
 
     def view(self) -> CountersView:
         """The counters as they are now."""
@@ -61,6 +63,7 @@ class Counters:
             inbound=self.tally.total("inbound"),
             outbound=self.tally.total("outbound"),
             calls=self.calls,
+            frames_missed=self.frames_missed,
             sips_arrivals=self.sips_arrivals,
             downgrades=self.downgrades,
             events=tuple(sorted(self.events.items())),
@@ -113,6 +116,8 @@ def _totals(status: StatusView) -> Iterator[str]:
     yield from _one(
         "sbc_recording_packets_dropped_total", "counter", "Of recorded calls, in no file.", kept.dropped
     )
+    missed = counters.frames_missed
+    yield from _one("sbc_hook_frames_missed_total", "counter", "What was too much for on_media.", missed)
     yield from _one("sbc_sips_arrivals_total", "counter", "SIPS requests.", counters.sips_arrivals)
     yield from _one(
         "sbc_sips_downgrades_total", "counter", "SIPS calls with a plain leg.", counters.downgrades

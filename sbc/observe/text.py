@@ -39,20 +39,12 @@ def has_secret(text: str) -> bool:
     if ":" not in text and "=" not in text:
         return False
     small = text.lower()
-    return (
-        "inline:" in small
-        or (
-            "=" in small and ("response" in small or "nonce" in small or "assword" in small or "ha1" in small)
-        )
-        or ("@" in small and _may_have_password(small))
-    )
-
-
-def _may_have_password(text: str) -> bool:
-    pieces = text.split("@")
-    del pieces[-1]
+    if "inline:" in small:
+        return True
+    if "=" in small and ("response" in small or "nonce" in small or "assword" in small or "ha1" in small):
+        return True
     # A URI without a password has but the colon of its scheme before its @.
-    for piece in pieces:
+    for piece in small.split("@")[:-1]:
         start = piece.find("sip")
         if start >= 0 and piece.find(":", piece.find(":", start) + 1) > start:
             return True

@@ -404,6 +404,7 @@ class CountersView:
     sips_arrivals: int = 0
     downgrades: int = 0
     events: Counts = ()
+    frames_missed: int = 0
 
     @property
     def handshakes(self) -> int:

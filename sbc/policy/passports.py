@@ -12,7 +12,7 @@ from base64 import urlsafe_b64decode
 from typing import Final
 
 from dsl.addresses import is_number
-from dsl.asserted import claimed
+from dsl.arrival import claimed
 from sbc.sip.message import Request
 
 _LONGEST: Final = 8192  # octets of all that is passed on

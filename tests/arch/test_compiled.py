@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import re
 import subprocess
 from pathlib import Path
 
@@ -14,6 +16,11 @@ from tests.peers import product
 
 ROOT = product.ROOT
 OWN = Path(sbc.__path__[0]).parent
+COMPILED: tuple[str, ...] = next(
+    ast.literal_eval(each.value)
+    for each in ast.parse((ROOT / "setup.py").read_text()).body
+    if isinstance(each, ast.Assign) and ast.unparse(each.targets[0]) == "COMPILED"
+)
 
 
 def test_nothing_compiled_lies_in_the_checkout() -> None:
@@ -41,6 +48,15 @@ def test_compiled_is_all_or_nothing() -> None:
 def test_a_process_runs_the_same_sources_as_the_checkout() -> None:
     run = subprocess.run(product.command("--version"), cwd=ROOT, capture_output=True, text=True, check=True)
     assert ("pure Python" in run.stdout) == (not product.is_compiled())
+
+
+def test_no_attribute_is_a_word_of_c() -> None:
+    """mypyc puts a _ before the name of an attribute: ``_thread`` becomes ``__thread``, and nothing compiles."""
+    words = r"\bself\._(thread|asm|const|inline|volatile|signed|typeof|alignof|attribute|extension|label|real|imag"
+    words += r"|restrict|complex|int128|auto_type|func)\b"
+    paths = [path for part in COMPILED for path in ROOT.glob(part)]
+    found = [f"{path.name}: {match[0]}" for path in paths for match in re.finditer(words, path.read_text())]
+    assert len(paths) > 100 and found == []
 
 
 def test_the_installed_tree_is_compiled_where_the_tests_say_so() -> None:

@@ -398,3 +398,29 @@ def test_on_the_ipv6_wildcard_an_ipv4_peer_talks_with_an_ipv6_peer() -> None:
     plane.close()
     four.close()
     six.close()
+
+
+def test_of_two_callees_at_once_the_one_that_is_taken_talks(
+    media: MediaIO, phones: tuple[Phone, Phone, Phone]
+) -> None:
+    caller, one, two = phones
+    near = ACCEPT
+    offers = [
+        media.offer("one", "a", sdp(audio(caller.port), host=HOST), near, OFF, branch=each) for each in (1, 2)
+    ]
+    one.to, two.to = (first(each).port for each in offers)
+    early = media.answer("one", "b", sdp(audio(one.port), host=HOST), 1)
+    caller.to = first(early).port
+    third = media.offer("one", "a", sdp(audio(caller.port), host=HOST), near, OFF, branch=3)
+    assert first(third).port not in (one.to, two.to)
+    caller.send(rtp(1))
+    assert one.receive(1) == [rtp(1)], "early media goes on though somebody else is tried beside it"
+    media.take("one", 2)
+    media.answer("one", "b", sdp(audio(two.port), host=HOST))
+    caller.send(rtp(2))
+    assert two.receive(1) == [rtp(2)]
+    one.send(rtp(3))
+    two.send(rtp(4))
+    assert caller.receive(1) == [rtp(4)]
+    media.delete("one")
+    assert media.free_ports() == 20

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
+from array import array
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.request import urlopen
@@ -81,6 +83,43 @@ def test_both_tones_are_in_their_channels_and_the_record_names_the_file(running:
         running.directory, "route", "test", "--trunk", "office", "--from", "1", "--to", "+12125550100"
     )
     assert "record" in [each.strip() for each in shown.out.splitlines()]
+
+
+HEARD = """\
+import json
+WHEN = "named"
+def on_media(facts, frames):
+    with open("{path}", "a") as file:
+        for each in frames:
+            file.write(json.dumps([facts.from_user, each.leg, each.codec, each.samples.hex()]) + chr(10))
+"""
+
+
+def test_a_hook_that_a_rule_calls_hears_both_sides_and_another_call_it_does_not(running: Attacked) -> None:
+    heard = running.directory / "heard"
+    (running.directory / "hooks" / "50-hear.py").write_text(HEARD.format(path=heard))
+    rules = running.directory / "routes.d" / "00-recorded.yaml"
+    rules.write_text(RECORDED.replace("record\n", 'call hook "50-hear"\n'))
+    ask(running.directory / "run" / "sbc.sock", "reload")
+    call = talk(running)
+    call.hang_up()
+    assert call.wait_over(30)
+    assert running.records(1)[0]["recording"] is None
+    said = until(
+        lambda: [json.loads(line) for line in heard.read_text().splitlines()],
+        holds=lambda found: len(found) > 90,
+    )
+    for leg, hertz in (("a", OFFICE_HERTZ), ("b", CARRIER_HERTZ)):
+        samples = b"".join(bytes.fromhex(each[3]) for each in said if each[1] == leg)
+        assert share(list(array("h", samples)), hertz) > 0.9
+    assert {each[2] for each in said} == {"PCMA"}
+    rules.write_text(RECORDED.replace("record\n", ""))
+    ask(running.directory / "run" / "sbc.sock", "reload")
+    before = heard.read_text()
+    call = talk(running)
+    call.hang_up()
+    assert call.wait_over(30) and running.records(2)
+    assert heard.read_text() == before
 
 
 def test_sox_reads_it(running: Attacked) -> None:

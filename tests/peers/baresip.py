@@ -43,7 +43,8 @@ Event = dict[str, Any]
 class BaresipSettings:
     """A baresip: its account, certificate and tone; ``answer`` is auto or manual.
 
-    ``address`` is where it is; with one of IPv6 it knows IPv6 alone.
+    ``address`` is where it is; with one of IPv6 it knows IPv6 alone. ``account`` is in place of its own, that
+    registers nowhere.
     """
 
     tone: Path
@@ -53,6 +54,7 @@ class BaresipSettings:
     srtp: Literal["off", "optional", "mandatory"] = "mandatory"
     answer: Literal["auto", "manual"] = "auto"
     address: str = "127.0.0.1"
+    account: str = ""
 
 
 class Baresip(PeerProcess):
@@ -199,7 +201,8 @@ class Baresip(PeerProcess):
 
     def _account(self) -> str:
         keyed = {"off": "", "optional": ";mediaenc=srtp", "mandatory": ";mediaenc=srtp-mand"}
-        account = f"<sip:{self.name}@{self.host}:{self.port};transport={self.settings.transport}>;regint=0"
+        own = f"<sip:{self.name}@{self.host}:{self.port};transport={self.settings.transport}>;regint=0"
+        account = self.settings.account or own
         codecs = ";audio_codecs=PCMU/8000/1,PCMA/8000/1"
         return f"{account}{keyed[self.settings.srtp]};answermode={self.settings.answer}{codecs}\n"
 

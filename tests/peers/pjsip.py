@@ -44,11 +44,13 @@ class PjsipSettings:
     tone: str = ""
     answer: int = 200
     registrar: str = ""
+    register_again: int = 300  # how many seconds after a REGISTER that failed
     proxy: str = ""
     user: str = ""
     password: str = ""
     media_port: int = 0
     user_agent: str = "PJSIP"
+    instance: str = ""  # a urn:uuid: (RFC 5626 4.1); PJSIP's own is the same for all agents of a machine
     prack: Literal["off", "optional", "mandatory"] = "off"
     session_timer: Literal["off", "optional", "required"] = "off"
     session_interval: int = 1800  # seconds

@@ -225,6 +225,8 @@ class Agent:
         settings.idUri = self.settings["uri"]
         settings.regConfig.registrarUri = self.settings["registrar"]
         settings.regConfig.registerOnAdd = bool(self.settings["registrar"])
+        again = settings.regConfig.retryIntervalSec = self.settings["register_again"]
+        settings.regConfig.firstRetryIntervalSec = min(again, settings.regConfig.firstRetryIntervalSec)
         if self.settings["proxy"]:
             settings.sipConfig.proxies.append(self.settings["proxy"])
         if self.settings["user"]:
@@ -238,6 +240,8 @@ class Agent:
             settings.mediaConfig.srtpOpt.cryptos.append(crypto)
         settings.mediaConfig.transportConfig.port = self.settings["media_port"]
         settings.mediaConfig.transportConfig.boundAddress = self.settings["address"]
+        if self.settings["instance"]:
+            settings.natConfig.sipOutboundInstanceId = f"<{self.settings['instance']}>"
         settings.natConfig.sdpNatRewriteUse = settings.natConfig.contactRewriteUse = 0
         settings.callConfig.timerUse = _TIMER[self.settings["session_timer"]]
         settings.callConfig.timerSessExpiresSec = self.settings["session_interval"]

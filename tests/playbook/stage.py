@@ -26,12 +26,15 @@ from sbc.b2bua.commands import (
     Command,
     Connect,
     DeleteMedia,
+    DropMedia,
+    HearMedia,
     KeepBindings,
     Note,
     OfferMedia,
     RecordMedia,
     RollbackMedia,
     RunHooks,
+    TakeMedia,
 )
 from sbc.b2bua.engine import Engine
 from sbc.base import Address, PeerError
@@ -281,7 +284,9 @@ class Stage:
             if b"no ports" in command.sdp:
                 error = PeerError("all are in use", 503)
             return self.engine.media_ready(command.call, b"via-sbc " + command.sdp, error, self.now)
-        elif isinstance(command, DeleteMedia | RecordMedia | RollbackMedia):
+        elif isinstance(
+            command, DeleteMedia | DropMedia | HearMedia | RecordMedia | RollbackMedia | TakeMedia
+        ):
             self.media.append(command)
         elif isinstance(command, Note):
             self.notes.append(command)

@@ -46,6 +46,29 @@ def test_both_algorithms_are_offered_the_stronger_first() -> None:
     assert {each.realm for each in offered} == {REALM} and all("auth" in each.qop for each in offered)
 
 
+def test_each_is_offered_what_its_lines_are_by_and_strangers_learn_nothing() -> None:
+    users = lines("alice", algorithms=("MD5",)) + lines("bob", algorithms=("SHA-256",)) + lines("carol")
+    made = stage(users=users)
+    offered: dict[str, set[tuple[str, ...]]] = {}
+    for user in ("alice", "bob", "carol", *[f"guess{number}" for number in range(40)]):
+        for _ in range(3):
+            phone = Phone(made, user)
+            phone.asks()
+            values = phone.hears(401).headers.get_all("WWW-Authenticate")
+            found = tuple([parse_challenge(each).algorithm for each in values])
+            offered.setdefault(user, set()).add(found)
+    assert all(len(each) == 1 for each in offered.values())
+    known = {user: offered.pop(user) for user in ("alice", "bob", "carol")}
+    assert known == {"alice": {("MD5",)}, "bob": {("SHA-256",)}, "carol": {("SHA-256", "MD5")}}
+    assert {each for some in offered.values() for each in some} == {
+        ("MD5",),
+        ("SHA-256",),
+        ("SHA-256", "MD5"),
+    }
+    for user in known:
+        Phone(made, user).registers()
+
+
 def test_a_challenge_leaves_nothing_behind() -> None:
     made = stage()
     phone = Phone(made, trunk="soft")
@@ -147,6 +170,8 @@ def test_a_wrong_password_and_an_unknown_user_hear_the_same(user: str) -> None:
     again = phone.hears(401)
     assert [name for name, _ in again.headers.fields] == [name for name, _ in first.headers.fields]
     assert not parse_challenge(again.headers.get("WWW-Authenticate") or "").stale
+    (note,) = made.noted("phone-refused")
+    assert (note.fields["user"], note.fields["status"]) == (user, 401)
     assert registered(made, user) == [] and len(made.engine.transactions) == 0
 
 
@@ -383,6 +408,23 @@ def test_rules_ask_who_is_registered() -> None:
     made.office.hears(480)
 
 
+def test_a_new_password_ends_what_the_old_one_opened() -> None:
+    made = stage()
+    Phone(made).registers()
+    bob = Phone(made, "bob")
+    bob.registers()
+    made.engine.store.swap(configured(USERS.replace(lines("alice"), lines("alice", "contacts=2"))))
+    made.carry_out(made.engine.follow(made.now))
+    assert registered(made) and registered(made, "bob")
+    stolen, PASSWORDS["alice"] = PASSWORDS["alice"], "another"
+    try:
+        made.engine.store.swap(configured("".join([lines(name) for name in PASSWORDS])))
+    finally:
+        PASSWORDS["alice"] = stolen
+    made.carry_out(made.engine.follow(made.now))
+    assert registered(made) == [] and registered(made, "bob")
+
+
 # Hooks
 
 
@@ -435,7 +477,9 @@ def test_a_hundred_thousand_names_leave_nothing() -> None:
         phone.proves()
         phone.hears(401)
     assert len(made.engine.transactions) == 0 and len(made.engine.registrar) == 0
-    assert not made.notes and made.engine.reception.phones.counts["challenged"] == 1001
+    assert {each.event for each in made.notes} == {"phone-refused"} and made.engine.reception.phones.counts[
+        "challenged"
+    ] == 1001
 
 
 def test_the_passwords_are_those_of_the_file() -> None:

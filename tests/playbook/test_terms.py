@@ -45,6 +45,7 @@ def told(stage: Stage, status: int) -> Response:
         ("answer 603 as 486", 603, "486 Busy Here"),
         ('answer 603 as 486 "On the phone"', 603, "486 On the phone"),
         ("answer 603 as 486", 600, "600 Busy Everywhere"),
+        ('answer 404 as 404 "Not in use"', 404, "404 Not in use"),
         ("answer 6xx, 5xx as 480", 503, "480 Temporarily Unavailable"),
         ("answer 500 as 404; answer 5xx as 480", 500, "404 Not Found"),
         ("answer 500 as 404; answer 500 as 410", 500, "410 Gone"),

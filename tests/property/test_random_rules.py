@@ -150,7 +150,8 @@ class Author:
         done = [self._action() for _ in range(self.dice.choice((0, 0, 0, 1, 1, 2, 4)))]
         ending = self._ending()
         if ending.startswith(("reject", "redirect")):
-            done = [each for each in done if not each.startswith(("call hook", "at most", "answer"))]
+            of_routes = ("call hook", "at most", "answer", "record")
+            done = [each for each in done if not each.startswith(of_routes)]
         return "; ".join(dict.fromkeys((*done, ending)))
 
     def _action(self) -> str:
@@ -184,7 +185,7 @@ class Author:
             "continue", "continue", "continue", 'route "a"', 'route "b" then "c" on 503, timeout',
             "route group.pair then group.all", 'route "a" then "b" on 5xx, 486',
             f'route "a" with {{ set to.user = {self.text()}; set header "X-B" = header("X-A") + to.user }}',
-            f'route "a" then group.pair with {{ remove header "X-*"; set from.user = {self.text()} }} on 5xx',
+            f'route "c" then group.pair with {{ remove header "X-*"; set from.user = {self.text()} }} on 5xx',
             'route "a" with { set from.user = "1" } then "b"', 'route "d" then group.pair',
             "route table.rates[to.user].trunk", 'route table.rates[from.user].trunk then "d"', "reject 403",
             f'reject {self.dice.randrange(400, 700)} "No"',

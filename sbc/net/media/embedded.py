@@ -1,5 +1,7 @@
 """The media plane behind four verbs: offer, answer, delete, query (and rollback of an offer).
 
+Where several callees are offered one caller's media, each is a branch: one is taken, the others are dropped.
+
 They are the verbs of rtpengine's ng protocol, so that media can move to another process, or to
 rtpengine itself, without a change in the call control. Here each verb is a plain call into the
 pure session, followed by opening or closing what sockets the session then needs.
@@ -57,17 +59,20 @@ class MediaIO:
         return len(self._sessions)
 
     def offer(
-        self, call: str, side: str, sdp: bytes, ours: MediaPolicy, theirs: MediaPolicy, restart: bool = False
-    ) -> bytes:
+        self, call: str, side: str, sdp: bytes, ours: MediaPolicy, theirs: MediaPolicy, restart: bool = False,
+        branch: int = 0,
+    ) -> bytes:  # fmt: skip
         """Turn an offer from ``side`` into ours to the other side; see MediaSession.offer.
 
         ``restart``: the offer goes to another peer than before (failover), which gets new keys.
+        ``branch`` is which of several callees it is to or from that are tried at once.
         """
         session = self._sessions.get(call)
         new = session is None
         if session is None:
             session = MediaSession(call, self._ids, self._networks)
             self._sessions[call] = session
+        heard = session.turn(branch) if branch else 0
         try:
             ours_to_them = session.offer(side, sdp, ours, theirs, self._clock(), restart)
         except (PeerError, LocalError):
@@ -76,17 +81,35 @@ class MediaIO:
             else:
                 self._attach(session)
             raise
-        self._attach(session)
+        else:
+            self._attach(session)
+        finally:
+            if heard:
+                session.turn(heard)
         return ours_to_them
 
-    def answer(self, call: str, side: str, sdp: bytes) -> bytes:
+    def answer(self, call: str, side: str, sdp: bytes, branch: int = 0) -> bytes:
         """Turn an answer from ``side`` into ours to the side that offered; see MediaSession.answer."""
         session = self._sessions.get(call)
         if session is None:
             raise PeerError("an answer came without an offer", 488)
+        if branch:
+            session.turn(branch)
         answer = session.answer(side, sdp, self._clock())
         self._attach(session)
         return answer
+
+    def take(self, call: str, branch: int) -> None:
+        """Keep the callee of ``branch`` as the only one."""
+        session = self._sessions.get(call)
+        if session is not None:
+            session.take(branch)
+
+    def drop(self, call: str, branch: int) -> None:
+        """Close the side of one of several callees."""
+        session = self._sessions.get(call)
+        if session is not None:
+            session.drop(branch)
 
     def rollback(self, call: str) -> None:
         """Return to the media from before the call's last offer, which was refused."""

@@ -75,7 +75,7 @@ class Recordings:
         self._turns: deque[_Running] = deque()
         self._ended: deque[_Running] = deque()
         self._greenlet: gevent.Greenlet | None = None
-        self._thread: ThreadPool | None = None
+        self._pool: ThreadPool | None = None
         self._sweep_due = 0.0
         self._dropped = 0
         self._failed = 0
@@ -237,9 +237,9 @@ class Recordings:
             self._say("INF", "recordings-removed", "", fields)
 
     def _call(self, step: Callable[..., Any], *arguments: object) -> Any:
-        if self._thread is None:
-            self._thread = ThreadPool(1)
-        return self._thread.apply(step, arguments)
+        if self._pool is None:
+            self._pool = ThreadPool(1)
+        return self._pool.apply(step, arguments)
 
 
 def _carry_out(work: list[_Work], now: float) -> None:

@@ -148,18 +148,15 @@ class Poller:
                 if port is None:
                     continue
                 sent = packet(port, data, source, now)
-                if sent is not None:
-                    _send(port, sent)
+                if sent is None:
+                    continue
+                try:
+                    sent[0].channel(sent[1], sent[2])
+                except OSError:
+                    port.leg.refuse("not sent")
+                except TypeError:
+                    if sent[0].channel is not None:
+                        raise
+                    port.leg.refuse("no socket")
             done += len(events)
         return done
-
-
-def _send(port: Port, sent: tuple[Port, bytes, Any]) -> None:
-    try:
-        sent[0].channel(sent[1], sent[2])
-    except OSError:
-        port.leg.refuse("not sent")
-    except TypeError:
-        if sent[0].channel is not None:
-            raise
-        port.leg.refuse("no socket")

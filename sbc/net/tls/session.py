@@ -12,6 +12,7 @@ the record that ends it, and takes the few records of a peer's turn in one step.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -34,6 +35,7 @@ _FLIGHT: Final = 4
 _READ: Final = 65536
 _HEADER: Final = 5
 _STEPS = OneByOne()
+_monotonic: Final = time.monotonic
 
 
 class TlsSession(TlsEnd):
@@ -145,39 +147,36 @@ class TlsSession(TlsEnd):
 
 
 class Records:
-    """Reads one socket, after ``data`` that was read already; ``whole``: what was taken last ends a record.
+    """Reads one socket, after ``held``: what was read already, and can be taken without waiting.
 
-    (RFC 8446 5.1.) ``turn`` is the reader's, and it is shared wherever nothing has to be waited for.
+    ``whole``: what was taken last ends a record (RFC 8446 5.1). ``turn`` is the reader's, and it is shared
+    wherever nothing has to be waited for.
     """
 
-    __slots__ = ("_at", "_data", "_header", "_left", "_recv", "_sock", "turn", "whole")
+    __slots__ = ("_at", "_header", "_left", "_recv", "_sock", "held", "turn", "whole")
 
     def __init__(self, sock: socket.socket, data: bytes) -> None:
         self.turn = Turn()
         self.whole = False
         self._sock = sock
         self._recv = sock.recv
-        self._data, self._at = data, 0
+        self.held, self._at = data, 0
         self._header, self._left = b"", 0
-
-    @property
-    def held(self) -> bool:
-        """Whether more can be taken without waiting."""
-        return bool(self._data)
 
     def take(self) -> bytes:
         """The next octets, of one record, as many as are there; b"" at the end of the stream; OSError."""
-        if self._data:
-            self.turn.share()
+        if self.held:
+            if _monotonic() > self.turn.end:
+                self.turn.share()
         else:
             self.turn.wait(self._sock)
-            self._data = self._recv(_READ)
-            if not self._data:
+            self.held = self._recv(_READ)
+            if not self.held:
                 return b""
-        data, at = self._data, self._at
+        data, at = self.held, self._at
         end = self._end(data, at)
         if end == len(data):
-            self._data, self._at = b"", 0
+            self.held, self._at = b"", 0
         else:
             self._at = end
         return data[at:end] if at or end != len(data) else data

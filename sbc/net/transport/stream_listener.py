@@ -9,6 +9,7 @@ for so long and no longer. No address and no trunk has all the slots (shares.py)
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _LINGER = 0.5
+_monotonic = time.monotonic
 BLOCKED = "the address is blocked"
 UNRECOGNIZED_NAME, INTERNAL_ERROR = 112, 80
 
@@ -149,7 +151,8 @@ class StreamListener:
             else:  # otherwise the peer gave up while it was in the queue
                 self._admit(descriptor, Address(normal_host(peer[0]), peer[1]))
             idle = False
-            turn.share()
+            if _monotonic() > turn.end:
+                turn.share()
 
     def _admit(self, descriptor: int, remote: Address) -> None:
         self._stats.accepted += 1

@@ -7,7 +7,7 @@ import io
 import pytest
 
 from sbc.cli import main
-from sbc.config.users import read_users
+from sbc.config.users import UserTerms, read_users
 from sbc.sip.digest import user_hash
 
 
@@ -32,14 +32,29 @@ def test_the_lines_are_those_of_the_users_file(
         assert users.hash_of("example.net", "alice", algorithm) == wanted
 
 
+def test_the_words_of_a_phone_are_those_of_the_users_file(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ("--contacts", "2", "--tls-only", "--certificate", "phone-7.example.net")
+    _, out, _ = ask(monkeypatch, capsys, "alice@example.net", "--md5", *words)
+    users, problems = read_users("users", out)
+    assert problems == []
+    assert users.terms("example.net", "alice") == UserTerms(2, True, "phone-7.example.net")
+
+
 @pytest.mark.parametrize(
     ("words", "typed", "said"),
-    [(("alice",), "secret\n", "is not NAME@REALM"), (("a@b",), "\n", "a password is needed")],
+    [
+        (("alice",), "secret\n", "is not NAME@REALM"),
+        (("a@b",), "\n", "a password is needed"),
+        (("a@b", "--certificate", "a b"), "secret\n", "has no blanks"),
+        (("a@b", "--contacts", "0"), "secret\n", "from 1 to 100"),
+    ],
 )
 def test_what_is_no_user(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-    words: tuple[str],
+    words: tuple[str, ...],
     typed: str,
     said: str,
 ) -> None:

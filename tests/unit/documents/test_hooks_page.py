@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import runpy
+from array import array
 from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
@@ -17,14 +18,17 @@ from sbc.hookapi import (
     Answer,
     End,
     Facts,
+    Frame,
     Handshake,
     Redirect,
     Registration,
     Reject,
     Route,
     SetHeader,
+    Table,
     reject,
     route,
+    table,
     with_edits,
 )
 from sbc.hookapi.testing import HookFile, facts, load
@@ -48,11 +52,12 @@ def hook(tmp_path: Path) -> Callable[[str], HookFile]:
 
 def test_every_example_is_run() -> None:
     assert list(EXAMPLES) == [
-        "hooks/20-desk.py", "hooks/30-surcharge.py", "hooks/40-concurrent.py", "test_desk.py",
+        "hooks/20-desk.py", "hooks/30-surcharge.py", "hooks/60-silence.py", "hooks/40-concurrent.py",
+        "test_desk.py",
     ]  # fmt: skip
     assert PAGE.count("```") == 2 * (len(EXAMPLES) + 1), "these and one of text"
     hooks, diagnostics = load_hooks({name: text for name, text in EXAMPLES.items() if "/" in name})
-    assert diagnostics == [] and hooks.files == {"20-desk", "30-surcharge", "40-concurrent"}
+    assert diagnostics == [] and hooks.files == {"20-desk", "30-surcharge", "40-concurrent", "60-silence"}
 
 
 def test_the_desk(hook: Callable[[str], HookFile]) -> None:
@@ -80,6 +85,18 @@ def test_the_fourth_call_at_once_is_rejected(hook: Callable[[str], HookFile]) ->
     for call in calls[1:]:
         concurrent.on_end(call, End())
     assert concurrent.on_invite(calls[1]) is None
+
+
+def test_the_loudest_sample_of_the_callee_is_kept(hook: Callable[[str], HookFile]) -> None:
+    loud, quiet = (array("h", [each, -each]).tobytes() for each in (900, 3))
+    silence = hook("hooks/60-silence.py")
+    call = facts(call_id="heard")
+    silence.on_media(
+        call, (Frame("b", samples=quiet), Frame("b", samples=loud), Frame("a", samples=loud * 2))
+    )
+    silence.on_media(call, (Frame("b", samples=quiet), Frame("b")))
+    kept: Table[str, int] = table("loudest sample of a call", most=10_000)
+    assert kept["heard"] == 900
 
 
 def test_the_tests_of_the_page_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,12 +131,13 @@ def test_what_a_decision_holds_is_listed() -> None:
         assert [each.name for each in fields(kind) if f"`{each.name}`" not in listed] == []
 
 
-@pytest.mark.parametrize("kind", [Facts, Handshake, Answer, End, Registration])
+@pytest.mark.parametrize("kind", [Facts, Handshake, Answer, End, Frame, Registration])
 def test_every_attribute_is_listed(kind: type) -> None:
     listed = item(kind.__name__.lower())
     names = {each.name for each in fields(kind)}
     assert [name for name in names if f"`{name}`" not in listed and f'`{name}("' not in listed] == []
-    extra = {"answered", "inbound", "outbound", "caller", "callee", "us", kind.__name__.lower()}
+    extra = {"answered", "inbound", "outbound", "caller", "callee", "us", "a", "b", "frames"}
+    extra.add(kind.__name__.lower())
     assert set(re.findall(r"`(\w+)", listed)) - names <= extra
 
 

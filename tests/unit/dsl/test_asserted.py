@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dsl.asserted import claimed, is_screened, is_withheld, party_of, read_said
+from dsl.arrival import claimed
+from dsl.asserted import is_screened, is_withheld, party_of, read_said
 from sbc.policy.identity import taken
 from sbc.sip.headers import Headers
 

@@ -158,6 +158,14 @@ def test_jitter_is_the_mean_difference_of_two_transits() -> None:
     assert found.mos == pytest.approx(mos("PCMU", 0.0, 0.02 + 0.016))
 
 
+def test_the_highest_jitter_is_not_below_the_mean_of_a_short_call() -> None:
+    a, _ = legs()
+    speak(a, range(1, 81), late=0.008)
+    found = of(a)
+    assert found.jitter is not None and found.jitter_max is not None
+    assert found.jitter_max >= found.jitter == pytest.approx(0.008)
+
+
 def test_jitter_counts_in_the_ticks_of_the_codec_that_is_heard() -> None:
     opus = first(sdp("m=audio 40000 RTP/AVP 111 0\r\na=rtpmap:111 opus/48000/2\r\n"))
     a, _ = legs(opus)

@@ -62,7 +62,9 @@ class Media:
     def __init__(self) -> None:
         self.deleted: list[str] = []
 
-    def offer(self, call: str, side: str, sdp: bytes, ours: object, theirs: object, restart: bool) -> bytes:
+    def offer(
+        self, call: str, side: str, sdp: bytes, ours: object, theirs: object, restart: bool, branch: int
+    ) -> bytes:
         if b"broken" in sdp:
             raise RuntimeError("a fault of the media plane")
         if b"refused" in sdp:
@@ -71,8 +73,14 @@ class Media:
             raise LocalError("no port is left")
         return sdp
 
-    def answer(self, call: str, side: str, sdp: bytes) -> bytes:
-        return self.offer(call, side, sdp, None, None, False)
+    def answer(self, call: str, side: str, sdp: bytes, branch: int) -> bytes:
+        return self.offer(call, side, sdp, None, None, False, branch)
+
+    def take(self, call: str, branch: int) -> None:
+        raise AssertionError("not asked for here")
+
+    def drop(self, call: str, branch: int) -> None:
+        raise AssertionError("not asked for here")
 
     def rollback(self, call: str) -> None:
         raise AssertionError("not asked for here")
