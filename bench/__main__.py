@@ -15,6 +15,7 @@ from bench.flooder import KINDS
 from bench.floods import FLOODS, floods
 from bench.handshake import handshakes
 from bench.memory import memory
+from bench.registrar import registrars
 from bench.relay import relay
 from bench.reload import reloads
 from bench.report import Row, table
@@ -65,6 +66,10 @@ def _floods(options: Options) -> list[Row]:
     return floods(kinds, options.seconds or 30, options.caps)
 
 
+def _registrar(options: Options) -> list[Row]:
+    return registrars(options.seconds or 20, options.runs)
+
+
 def _reload(options: Options) -> list[Row]:
     return reloads()
 
@@ -80,6 +85,7 @@ BENCHMARKS: dict[str, Callable[[Options], list[Row]]] = {
     "memory": _memory,
     "reload": _reload,
     "floods": _floods,
+    "registrar": _registrar,
 }
 
 

@@ -1,4 +1,6 @@
-"""MediaIO in a process of its own, spoken to in the ng protocol: ``python -m bench.media_process PORT``.
+"""MediaIO in a process of its own, spoken to in the ng protocol.
+
+``python -m bench.media_process PORT PORTS [DIRECTORY]``: with a directory every call is recorded there.
 
 Only so that the same client and the same packets can drive it and rtpengine.
 """
@@ -8,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 from gevent.server import DatagramServer
@@ -15,9 +18,12 @@ from gevent.server import DatagramServer
 from bench.ng import decode, encode
 from sbc.base import LocalError, PeerError
 from sbc.config.media import MediaConfig
+from sbc.config.recordings import Recordings as Settings
 from sbc.ids import Ids
 from sbc.media.policy import MediaPolicy
 from sbc.net.media.embedded import MediaIO
+from sbc.net.media.recordings import Recordings
+from sbc.net.system.clock import Clock
 
 _CLEAR = MediaPolicy(srtp="off", signalling_host="127.0.0.1")
 _KEYED = MediaPolicy(srtp="required", signalling_host="127.0.0.1")
@@ -26,10 +32,13 @@ _KEYED = MediaPolicy(srtp="required", signalling_host="127.0.0.1")
 class NgServer(DatagramServer):  # type: ignore[misc]
     """ping, offer, answer and delete; an offer asks for SRTP by RTP/SAVP. The tags are our sides."""
 
-    def __init__(self, port: int, ports: str) -> None:
+    def __init__(self, port: int, ports: str, kept: str = "") -> None:
         super().__init__(f"127.0.0.1:{port}")
         config = MediaConfig(address="127.0.0.1", ports=ports)
-        self.media = MediaIO(config, Ids(os.urandom), time.monotonic)
+        self.recordings = Recordings(Clock(), lambda *said: None) if kept else None
+        if self.recordings is not None:
+            self.recordings.follow(Settings(directory="."), Path(kept))
+        self.media = MediaIO(config, Ids(os.urandom), time.monotonic, recordings=self.recordings)
 
     def handle(self, data: bytes, address: tuple[str, int]) -> None:
         """Answer one datagram."""
@@ -51,7 +60,10 @@ class NgServer(DatagramServer):  # type: ignore[misc]
                 theirs = _KEYED
             return {"result": "ok", "sdp": self.media.offer(call, side, order["sdp"], _CLEAR, theirs)}
         if command == "answer":
-            return {"result": "ok", "sdp": self.media.answer(call, order["to-tag"].decode(), order["sdp"])}
+            sdp = self.media.answer(call, order["to-tag"].decode(), order["sdp"])
+            if self.recordings is not None:
+                self.media.record(call)
+            return {"result": "ok", "sdp": sdp}
         if command == "delete":
             self.media.delete(call)
             return {"result": "ok"}
@@ -59,4 +71,4 @@ class NgServer(DatagramServer):  # type: ignore[misc]
 
 
 if __name__ == "__main__":
-    NgServer(int(sys.argv[1]), sys.argv[2]).serve_forever()
+    NgServer(int(sys.argv[1]), *sys.argv[2:]).serve_forever()

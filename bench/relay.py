@@ -67,16 +67,23 @@ def rtpengine(directory: Path) -> MediaProxy:
     return MediaProxy("rtpengine", directory, argv, port)
 
 
-def media_io(directory: Path, python: Sequence[str] = ()) -> MediaProxy:
-    """MediaIO in a process of its own; ``python`` starts another tree's."""
+def media_io(directory: Path, python: Sequence[str] = (), more: Sequence[str] = ()) -> MediaProxy:
+    """MediaIO in a process of its own; ``python`` starts another tree's, ``more`` are further arguments."""
     port = free_port()
     own = ["env", f"PYTHONPATH={environment()['PYTHONPATH']}", sys.executable, "-P"]
     ports = f"{wide_range().start}-{wide_range().stop - 1}"
-    argv = [*(python or own), "-m", "bench.media_process", str(port), ports]
+    argv = [*(python or own), "-m", "bench.media_process", str(port), ports, *more]
     return MediaProxy("portcullis", directory, argv, port)
 
 
-PROXIES: dict[str, Callable[[Path], MediaProxy]] = {"rtpengine": rtpengine, "portcullis": media_io}
+def recorded(directory: Path) -> MediaProxy:
+    """The same, and every call is recorded."""
+    return media_io(directory, more=[str(directory)])
+
+
+PROXIES: dict[str, Callable[[Path], MediaProxy]] = {
+    "rtpengine": rtpengine, "portcullis": media_io, "portcullis, recording": recorded,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

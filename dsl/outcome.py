@@ -34,11 +34,11 @@ from dsl.decision import (
     Redirects,
     Reject,
     RemoveHeader,
-    Route,
     SetHeader,
     SetParam,
     SetPart,
     Srtp,
+    route_of,
 )
 from dsl.draft import Draft, EditedHeaders, with_param
 from dsl.facts import USERS, Facts
@@ -332,7 +332,7 @@ def _routing(action: syntax.RouteAction, place: str, scope: Scope) -> Ending:
 def _route(hops: tuple[Hop, ...], place: str, draft: Draft) -> Decision:
     if not hops:
         return Reject(404, "No route", place, draft.tags)
-    return Route(
+    return route_of(
         hops, tuple(draft.edits), draft.srtp, draft.downgrade, place, draft.hooks, draft.tags, draft.codecs,
         draft.ring, draft.limits, draft.redirects, draft.longest, draft.answers, draft.record,
     )  # fmt: skip

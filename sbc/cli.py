@@ -8,7 +8,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from sbc.base import ConfigError, LocalError
 from sbc.commands import certs, checking, doctor, lab, registrations, routing, running, trunks, trust, users
@@ -83,9 +83,17 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+class _Parser(argparse.ArgumentParser):
+    """Fails where its help cannot be written; some versions of argparse say nothing of that."""
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        if message:
+            (file or sys.stderr).write(message)
+
+
 def command_line() -> argparse.ArgumentParser:
     """The parser with every command."""
-    parser = argparse.ArgumentParser(prog=PROGRAM, description="Portcullis, a SIP Session Border Controller")
+    parser = _Parser(prog=PROGRAM, description="Portcullis, a SIP Session Border Controller")
     parser.add_argument("--version", action=_Version, nargs=0, help="show the version, compiled or not")
     parser.set_defaults(config=Path("."), json=False)
     commands = Commands(parser)

@@ -97,7 +97,9 @@ class Reload:
             former = self._snapshots.current
             fresh = change(former)
             if fresh.version != former.version:
-                self._put_in_force(fresh)
+                for gate in self.gates:
+                    gate(fresh)
+                self._follow(fresh)
         self.tell(former, fresh)
 
     def _put_in_force(self, fresh: Snapshot) -> None:
@@ -108,6 +110,9 @@ class Reload:
             for adopter in self.adopters:
                 adopter.take_back()
             raise
+        self._follow(fresh)
+
+    def _follow(self, fresh: Snapshot) -> None:
         self._snapshots.swap(fresh)
         for follower in self.followers:
             follower(fresh)

@@ -39,8 +39,8 @@ class Approach:
     """
 
     __slots__ = (
-        "_peer", "_trunk", "_turn", "attempt", "branch", "call", "contact", "invitation", "leg", "offered",
-        "policy", "route",
+        "_peer", "_trunk", "_turn", "attempt", "branch", "call", "contact", "edited", "invitation", "leg",
+        "offered", "policy", "route",
     )  # fmt: skip
 
     def __init__(self, invitation: Invitation, branch: int = 0) -> None:
@@ -48,6 +48,7 @@ class Approach:
         self.call = invitation.call
         self.branch = branch
         self.route = _NOWHERE
+        self.edited = False  # whether ``here`` is another route
         self.contact: Binding | None = None
         self.leg: Leg | None = None
         self.attempt: Attempt | None = None
@@ -101,6 +102,8 @@ class Approach:
         leg = call.desk.leg_to(trunk, flow, local_address(listener, trunk, flow), self._peer)
         leg.call_id, leg.local_tag = call.desk.ids.call_id(), call.desk.ids.tag()
         self.leg = leg
+        if self.contact is not None:
+            leg.phone = self.contact.user, self.contact.instance
         rule, codecs = self.route.srtp, self.route.codecs
         here, there = call.a.trunk.srtp, trunk.srtp
         if rule is not None:
@@ -141,11 +144,13 @@ class Approach:
             return
         if self.branch:
             self.offered = call.offered
-        branch, contact = desk.ids.branch(), self.contact
+        route, branch, contact = self.route, desk.ids.branch(), self.contact
+        if self.edited:
+            route = self.here()
         named = leg.target if contact is None else Address(leg.host.strip("[]"), 0)
         try:
             request = invite(
-                leg, self.invitation.request, self.here(), named, branch, sdp, call.a, call.redirected[0]
+                leg, self.invitation.request, route, named, branch, sdp, call.a, call.redirected[0]
             )
         except PeerError as refused:
             self.refuse(refused.status, "Privacy Not Available", at, out, refused.reason)
@@ -178,9 +183,12 @@ class Approach:
         self.attempt = attempt = Attempt(self, self.invitation, leg, self.branch)
         leg.inviting = True
         attempt.send(request, at, out)
+        response, ring = "response", "ring"
+        if self.branch:
+            response, ring = timer_of(response, self.branch), timer_of(ring, self.branch)
         if not leg.trunk.patience or desk.peers.patience(leg.trunk, self._peer) is None:
-            call.schedule(timer_of("response", self.branch), at + leg.trunk.response_timeout)
-        call.schedule(timer_of("ring", self.branch), at + (self.route.ring or leg.trunk.ring_timeout))
+            call.schedule(response, at + leg.trunk.response_timeout)
+        call.schedule(ring, at + (self.route.ring or leg.trunk.ring_timeout))
 
     def ask_for_longer(self, response: Response, at: float, out: list[Command]) -> bool:
         """Send the INVITE again, for a session as long as the peer demands, if it says so (RFC 4028 7.3)."""

@@ -8,7 +8,7 @@ way (RFC 3261 9.1, 13.2.2.4): such an answer is acknowledged and hung up.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from dsl.decision import Failure
 from sbc.b2bua.answered import AnsweredInvite
@@ -31,6 +31,9 @@ from sbc.sip.dialog import Dialog
 from sbc.sip.grammar import decimal
 from sbc.sip.message import Request, Response
 from sbc.sip.transactions import SPENT, ClientTransaction
+
+#: Early dialogs that a call may have: of a callee that rings under ever new tags no more are shown.
+MOST_FORKS: Final = 100
 
 
 class Hunting(Protocol):
@@ -166,6 +169,8 @@ class Attempt:
     def _take(self, response: Response, at: float, out: list[Command]) -> None:
         """A callee is heard, or the first of them answers."""
         call = self.call
+        if len(call.forks) >= MOST_FORKS and response.status < 200 and self._key(response) not in call.forks:
+            return
         if not self.rang:
             self.rang = True
             call.desk.outcomes.of(self.leg.trunk.trunk, "outbound").delays.observe(at - self.begun)
@@ -270,11 +275,14 @@ class Attempt:
         pending = self.call.offered_early
         return (bool(fork.accepted) and offer == fork.early) or (pending is not None and pending is not fork)
 
+    def _key(self, response: Response) -> str:
+        """By what the call knows the fork of ``response``: two of several callees may choose one tag."""
+        tag = response.to_tag or ""
+        return f"{self.branch} {tag}" if self.branch else tag
+
     def _fork_of(self, response: Response) -> Fork:
         """The pair of dialogs that ``response`` belongs to, made where it is the first of its tag."""
-        call, tag = self.call, response.to_tag or ""
-        if self.branch:
-            tag = f"{self.branch} {tag}"  # two callees may choose one tag
+        call, tag = self.call, self._key(response)
         fork = call.forks.get(tag)
         if fork is None:
             own = Dialog.as_uas(self.invitation.request, call.desk.ids.tag())

@@ -129,7 +129,7 @@ class RunHooks:
 
 @dataclass(slots=True)
 class Ask:
-    """Ask a service about a call: ``sent`` has what it is told, by the names of the language.
+    """Ask a service about a call of ``trunk``: ``sent`` has what it is told, by the names of the language.
 
     Answered by ``engine.looked_up``.
     """
@@ -137,6 +137,7 @@ class Ask:
     call: str
     lookup: Lookup
     sent: tuple[tuple[str, Any], ...]
+    trunk: str
 
 
 @dataclass(slots=True)

@@ -270,10 +270,31 @@ class Desk:
 
     def _towards(self, leg: Leg, hop: Uri | None, at: float) -> Towards:
         former = leg.flow.remote
+        if leg.trunk.phones:
+            leg.flow = self._flow_of_phone(leg, hop, at) or leg.flow
+            if hop is None:
+                return (), ()
         if hop is not None:
             return self.peers.within(leg.trunk, leg.peer, hop, former, at)
         assert leg.peer is not None, "without a hop the leg's peer is meant"
         return (leg.peer,), (Address(former.host, leg.peer.port),)
+
+    def _flow_of_phone(self, leg: Leg, hop: Uri | None, at: float) -> Flow | None:
+        """The connection on which a phone has registered again, where that of its call is gone.
+
+        It is known by its instance, or by its Contact.
+        """
+        user, instance = leg.phone if leg.phone[0] else (leg.login[0], "")
+        for each in self.registrar.contacts(user, self.date(at)):
+            if each.flow is None or not each.flow.alive or each.trunk != leg.trunk.trunk:
+                continue
+            there = each.contact
+            if instance:
+                if each.instance == instance:
+                    return each.flow
+            elif hop is not None and (there.user, there.host, there.port) == (hop.user, hop.host, hop.port):
+                return each.flow
+        return None
 
     def send_ack(
         self, call: Subject, leg: Leg, dialog: Dialog, ack: Request, at: float, out: list[Command]

@@ -193,12 +193,12 @@ class Engine(Desk):
 
     def register_asked(self, key: int, refused: str, failed: str, at: float) -> list[Command]:
         """Hooks were asked about a REGISTER: why they refuse it, ``file:line`` of one that failed."""
-        self.reception.phones.on_asked(key, refused, failed, at, self._out)
+        self.reception.registering.on_asked(key, refused, failed, at, self._out)
         return self._take()
 
     def bindings_kept(self, key: int, at: float) -> list[Command]:
         """What ``KeepBindings(key)`` has said is written down, or it was said why not."""
-        self.reception.phones.on_kept(key, at, self._out)
+        self.reception.registering.on_kept(key, at, self._out)
         return self._take()
 
     def media_idle(self, call_id: str, at: float) -> list[Command]:
@@ -288,13 +288,13 @@ class Engine(Desk):
         """Probe the trunks that are due, and register; to be called about every second."""
         self.prober.tick(self.store.current, at, self._out)
         self.registrations.tick(at, self._out)
-        self.reception.phones.tick(at, self._out)
+        self.reception.registering.tick(at, self._out)
         return self._take()
 
     def follow(self, at: float) -> list[Command]:
         """Another snapshot is in force: the trunks and the phones that it lacks are registered no longer."""
         self.registrations.follow(at, self._out)
-        self.reception.phones.follow(at, self._out)
+        self.reception.registering.follow(at, self._out)
         return self._take()
 
     def unregister(self, at: float) -> list[Command]:

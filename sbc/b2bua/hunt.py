@@ -54,7 +54,7 @@ class Hunt(Approach):
     def try_hop(self, index: int, at: float, out: list[Command]) -> None:
         """Try a hop of ``route``, and where it fails those that are for such a failure."""
         call, desk = self.call, self.call.desk
-        self.hop, self._peer = index, None
+        self.hop, self._peer, self.edited = index, None, bool(self.route.hops[index].edits)
         if self.route.hops[index].registered:
             self._try_contacts(self.route.hops[index].registered, at, out)
             return

@@ -21,6 +21,7 @@ from sbc.sip.message import Request
 from sbc.sip.session_timer import Terms
 
 Side = Literal["a", "b"]
+NO_PHONE: Final = ("", "")
 NO_LOGIN: Final = ("", "")
 DEFAULT_PORT: Final = {"udp": 5060, "tcp": 5060, "tls": 5061}
 _VIA_TRANSPORT: Final = {"udp": "SIP/2.0/UDP ", "tcp": "SIP/2.0/TCP ", "tls": "SIP/2.0/TLS "}
@@ -80,6 +81,7 @@ class Leg:
         "made",
         "outward",
         "peer",
+        "phone",
         "proof",
         "raised",
         "refreshing",
@@ -119,6 +121,7 @@ class Leg:
         self.remote_uri = ""
         self.contact = ""
         self.cseq = 1
+        self.phone = NO_PHONE  # whose phone it is that was rung here, and its instance (RFC 5626)
         self.login = NO_LOGIN  # who has proved a password before the rules were asked, and its realm
         self.made = False  # the offer of our INVITE is our own, for the caller made none
         self.proof: tuple[

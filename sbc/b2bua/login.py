@@ -75,13 +75,10 @@ class Login:
         choices = users.choices(realm)
         if len(choices) < 2:
             return users.algorithms(realm)
+        said = f"algorithms of {claimed}".encode("utf-8", "surrogateescape")
+        drawn = hmac.new(self._secret, said, sha256).digest()  # for everybody, or the time would tell
         name = users.name_of(realm, claimed)
-        if name is not None:
-            return tuple(users.secrets(realm, name))
-        drawn = hmac.new(
-            self._secret, f"algorithms of {claimed}".encode("utf-8", "surrogateescape"), sha256
-        ).digest()
-        return choices[drawn[0] % len(choices)]
+        return tuple(users.secrets(realm, name)) if name is not None else choices[drawn[0] % len(choices)]
 
     def _judge(self, credentials: Credentials, request: Request, users: Users, at: float) -> Verdict:
         server = self._server(credentials.realm, users)

@@ -23,6 +23,7 @@ from sbc.b2bua.page import METHODS as PAGED
 from sbc.b2bua.page import Page
 from sbc.b2bua.phones import Phones
 from sbc.b2bua.referral import Referral, refuse_refer
+from sbc.b2bua.registering import Registering
 from sbc.b2bua.screening import Refusal, allowed, looped, refuse, transfers
 from sbc.b2bua.session import objection, refreshed
 from sbc.b2bua.setup import Setup
@@ -64,10 +65,11 @@ class Whose:
 class Reception:
     """One for the engine."""
 
-    __slots__ = ("_calls", "_desk", "phones")
+    __slots__ = ("_calls", "_desk", "phones", "registering")
 
     def __init__(self, desk: Desk, calls: dict[str, Call]) -> None:
         self.phones = Phones(desk)
+        self.registering = Registering(desk, self.phones)
         self._desk = desk
         self._calls = calls
 
@@ -180,7 +182,10 @@ class Reception:
         """Whether a phone has proved who it is; an emergency call need not, nor who asks what we can do."""
         if whose.urgency or server.method == "OPTIONS":
             return True
-        login = self.phones.login(flow, server, trunk, at, out)
+        if server.method == "REGISTER":
+            self.registering.receive(flow, server, trunk, at, out)
+            return False
+        login = self.phones.login(flow, server, at, out)
         if login is None:
             return False
         whose.login = login

@@ -81,7 +81,7 @@ class Setup:
         if hooks.invite:
             out.append(RunHooks(call.id, call.snapshot, hooks.invite, facts))
         else:
-            self._ask_rules(facts, at, out)
+            self._go_on(call.snapshot.rules.begin(facts), facts, at, out)
 
     def _facts_of_another(self, at: float) -> Facts:
         """What rules may ask of a call that somebody redirected, or for which somebody transfers the caller.
@@ -113,10 +113,7 @@ class Setup:
         if result.decision is not None:
             self.on_decision(result.decision, at, out)
         else:
-            self._ask_rules(result.facts, at, out)
-
-    def _ask_rules(self, facts: Facts, at: float, out: list[Command]) -> None:
-        self._go_on(self.call.snapshot.rules.begin(facts), facts, at, out)
+            self._go_on(self.call.snapshot.rules.begin(result.facts), result.facts, at, out)
 
     def on_answer(self, answer: Answer | None, at: float, out: list[Command]) -> None:
         """A service that a rule asked has answered, or never will: the rules go on from there."""
@@ -134,7 +131,7 @@ class Setup:
         call = self.call
         if isinstance(decision, Question):
             self.asked = decision, facts
-            out.append(Ask(call.id, call.snapshot.lookups[decision.service.name], decision.sent))
+            out.append(Ask(call.id, call.snapshot.lookups[decision.service.name], decision.sent, facts.trunk))
             return
         call.tags = facts.tags + decision.tags
         if isinstance(decision, Route):

@@ -303,6 +303,8 @@ def _attention(status: Row) -> list[str]:
             "",
             f"call records: {records['waiting']} wait to be written{why}, {records['lost']} are lost",
         ]
+    if problem := status["recordings"]["problem"]:
+        parts += ["", f"recordings end before their calls: {printable(problem)}"]
     for each in status["listeners"]:
         if crowded := each["inbound"]["crowded"]:
             parts += ["", f"crowded: {each['name']}: {crowded} connections refused, over its limits or caps"]

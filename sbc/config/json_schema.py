@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dsl.cases import CHOICES, EXPECT, SHORT
+from dsl.cases import CHOICES, EXPECT, LOOKUPS, SHORT
 from dsl.check_actions import PARTS
 from dsl.clock import CLOCK_FACTS
 from dsl.facts import FACTS
@@ -99,6 +99,7 @@ def _test() -> dict[str, Any]:
     short: dict[str, Any] = {name: _SCALAR for name in SHORT}
     short |= {"headers": {"type": "object", "additionalProperties": _SCALAR}, "calls": _TEXT_OR_COUNTS}
     short["registered"] = _SEVERAL
+    short[LOOKUPS] = {"type": "object", "description": "what services answer, by their names"}
     expect: dict[str, Any] = {name: _SEVERAL for name in EXPECT}
     expect["headers"] = {"type": "object", "additionalProperties": _SCALAR}
     leaves: dict[str, Any] = {name: _SCALAR for name in PARTS} | {"headers": expect["headers"]}

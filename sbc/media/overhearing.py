@@ -25,7 +25,8 @@ class _Ear:
         """Keep an RTP packet that came at ``at``: the tap of a leg."""
         heard = self._heard
         if len(heard.waiting) >= MOST_WAITING or heard.over:
-            heard.missed += not heard.over
+            if not heard.over:
+                heard.missed += 1
             return
         heard.waiting.append((self._side, data, at))
 
@@ -47,8 +48,8 @@ class Overhearing:
         return _Ear(self, side)
 
     def describe(self, a: Formats, b: Formats) -> None:
-        """From now on the sides send by these payload types."""
-        self._formats = {"a": a, "b": b}
+        """From now on these payload types, too: a number keeps its meaning (RFC 3264 8.3.2)."""
+        self._formats = {"a": {**self._formats["a"], **a}, "b": {**self._formats["b"], **b}}
 
     def stop(self) -> None:
         """Nobody listens any more."""

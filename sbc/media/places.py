@@ -44,17 +44,17 @@ class PortPool:
     """The pairs within ``FIRST-LAST``, such as ``20000-29999``; ValueError when it holds none.
 
     ``everywhere`` counts what each trunk has of this pool and all others: its ``most`` is for them together.
-    ``key`` is where sbc.yaml has the range.
+    ``key`` is where sbc.yaml has the range, ``free`` are the pairs that no call has.
     """
 
     __slots__ = (
         "_everywhere",
         "_first",
-        "_free",
         "_held",
         "_last",
         "_taken",
         "_total",
+        "free",
         "kept",
         "key",
         "text",
@@ -66,15 +66,15 @@ class PortPool:
             raise ValueError(f"{text!r} is not a port range: write FIRST-LAST, such as 20000-29999")
         self.text = text
         self.key = key
-        self._free = deque(range(int(first) + int(first) % 2, int(last), 2))
-        self._total = len(self._free)
-        self._first, self._last = self._free[0] if self._free else 0, int(last)
+        self.free = deque(range(int(first) + int(first) % 2, int(last), 2))
+        self._total = len(self.free)
+        self._first, self._last = self.free[0] if self.free else 0, int(last)
         #: The trunk of each pair that is taken, and how many each trunk has.
         self._taken: dict[int, str] = {}
         self._held: dict[str, int] = {}
         self._everywhere = {} if everywhere is None else everywhere
         self.kept = 0
-        if not self._free:
+        if not self.free:
             raise ValueError(f"{text!r} holds no pair of an even and the next odd port")
 
     def take(self, trunk: str = "", most: int | None = None) -> int:
@@ -83,11 +83,11 @@ class PortPool:
         LocalError when all are in use but for those that are kept, or ``trunk`` has ``most``; without that
         number, when it has its share while few are free. '' is an emergency call, and has what it asks for.
         """
-        if not self._free:
+        if not self.free:
             raise LocalError(f"all media ports of {self.text} are in use: widen {self.key} in sbc.yaml")
         if trunk:
             self._count(trunk, most)
-        port = self._free.popleft()
+        port = self.free.popleft()
         self._taken[port] = trunk
         return port
 
@@ -96,7 +96,7 @@ class PortPool:
         self.kept = min(pairs, self._total // 4)
 
     def _count(self, trunk: str, most: int | None) -> None:
-        held, free = self._held.get(trunk, 0), len(self._free)
+        held, free = self._held.get(trunk, 0), len(self.free)
         if free <= self.kept:
             raise LocalError(
                 f"the last {free} pairs of media ports of {self.text} are kept for emergency calls:"
@@ -131,7 +131,7 @@ class PortPool:
             every = self._everywhere.pop(trunk) - 1
             if every:
                 self._everywhere[trunk] = every
-        self._free.append(port)
+        self.free.append(port)
 
     def is_taken(self, port: int) -> bool | None:
         """Tell whether a call has the pair of ``port``; None for a port that is not of the range."""
@@ -152,7 +152,7 @@ class PortPool:
         return self._total
 
     def __len__(self) -> int:
-        return len(self._free)
+        return len(self.free)
 
 
 class Place:

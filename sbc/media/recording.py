@@ -17,7 +17,7 @@ from typing import Final, Literal
 from sbc.media.formats import Format, Formats, written
 from sbc.media.pcm import RATE, halves, width
 from sbc.media.rtp import payload_of
-from sbc.media.timeline import NOWHERE, Timeline
+from sbc.media.timeline import EARLIEST, LATEST, NOWHERE, Timeline
 from sbc.media.wav import FRAME, HEADER, MOST_FRAMES
 
 #: What belongs to a recording: the sound, and of each side the packets that are not decoded, described.
@@ -64,6 +64,10 @@ class Ear:
             return
         self._packets.append(data)
         self._times.append(at)
+
+    def since(self, now: float) -> float:
+        """When the first came that waits; ``now`` where none does."""
+        return self._times[0] if self._times else now
 
     def taken(self) -> tuple[list[bytes], list[float]]:
         """What has come since, with when; it is forgotten here."""
@@ -122,16 +126,16 @@ class Recording:
         return ear
 
     def describe(self, a: Formats, b: Formats) -> None:
-        """From now on the sides send by these payload types."""
-        self._formats = {"a": a, "b": b}
+        """From now on these payload types, too: a number keeps its meaning (RFC 3264 8.3.2)."""
+        self._formats = {"a": {**self._formats["a"], **a}, "b": {**self._formats["b"], **b}}
 
     def take(self, at: float, last: bool = False) -> list[Piece]:
         """What is to be written now; with ``last`` all that is left."""
         pieces: list[Piece] = []
-        taken = [(ear, *ear.taken()) for ear in self._ears]
-        earliest = min([times[0] for _, _, times in taken if times], default=at)
+        earliest = min([ear.since(at) for ear in self._ears], default=at)
         self._release(self._position(earliest), False, pieces)  # however long ago the last look was
-        for ear, packets, times in taken:
+        for ear in self._ears:
+            packets, times = ear.taken()
             if packets:
                 self._read(ear, packets, times, pieces)
         self._release(self._position(at), last, pieces)
@@ -155,11 +159,23 @@ class Recording:
         dump: list[bytes] = []
         parts: list[bytes] = []
         codec, start, end = "", 0, 0
+        # What a packet begins with that goes on where the last one ended, as nearly all do.
+        head, source, passed, follows, step, size = b"", b"", b"", -1, 0, 0
         for data, at in zip(packets, times, strict=True):
+            if data[:2] == head and int.from_bytes(data[2:8], "big") == follows and data[8:12] == source:
+                if len(data) == size and -LATEST <= end - (at - began) * RATE <= EARLIEST:
+                    parts.append(data[12:])
+                    end += step & 0xFFFF
+                    follows += step
+                    passed = data
+                    continue
+            if passed:
+                line.passed(passed, end - (step & 0xFFFF), end)
+                passed = b""
             number = data[1] & 0x7F
             form = formats.get(number)
-            size = width(form) if form is not None else 0
-            if form is None or not size:
+            octets = width(form) if form is not None else 0
+            if form is None or not octets:
                 if form is None or form.codec not in _COMFORT or self._dumped[ear.side]:
                     self._dump(ear.side, number, form, data, at, dump, pieces)
                 continue
@@ -167,9 +183,11 @@ class Recording:
                 self.dropped += 1
                 continue
             payload = payload_of(data)
-            length = len(payload) // size
+            length = len(payload) // octets
+            if length * octets != len(payload):
+                payload = payload[: length * octets]
             place = line.place(data, length, max(0, int((at - began) * RATE)))
-            if place == NOWHERE or place < self._written or place + length > MOST_FRAMES:
+            if place == NOWHERE or place < self._written:
                 self.dropped += 1
                 continue
             if place != end or codec != form.codec or not parts:
@@ -178,7 +196,13 @@ class Recording:
                 parts, codec, start = [], form.codec, place
             parts.append(payload)
             end = place + length
+            if data[0] == 0x80 and data[1] < 0x80 and len(data) == 12 + length * octets:
+                head, source, step, size = data[:2], data[8:12], 1 << 32 | length, len(data)
+                follows = int.from_bytes(data[2:8], "big") + step
+        if passed:
+            line.passed(passed, end - (step & 0xFFFF), end)
         if parts:
+            channel.heard_at = times[-1]
             self._put(channel, codec, start, b"".join(parts))
         if dump:
             pieces.append(Piece(DUMPS[ear.side], b"".join(dump)))
@@ -186,6 +210,8 @@ class Recording:
     def _put(self, channel: _Channel, codec: str, place: int, payload: bytes) -> None:
         low, high = halves(codec, payload)
         count, pending = len(low), self._pending
+        if place + count > MOST_FRAMES:
+            return
         first = (place - self._written) * FRAME
         last = first + count * FRAME
         if last > len(pending):
@@ -205,7 +231,7 @@ class Recording:
             # What accompanies a codec (events, comfort noise) is found in its dump, so it is described, too.
             said = {**{each: its for each, its in self._formats[side].items() if not width(its)}, **known}
             pieces.append(Piece(DESCRIBED[side], written(said), 0))
-        offset = int((at - self._began) * 1000) & 0xFFFFFFFF
+        offset = max(0, int((at - self._began) * 1000)) & 0xFFFFFFFF
         data = data[:_MOST_DUMPED]
         dump.append(_DUMPED.pack(len(data) + _DUMPED.size, len(data), offset))
         dump.append(data)
@@ -222,7 +248,8 @@ class Recording:
         else:
             until = max(start, position - _HOLD)
         ripe = min(len(pending), (until - start) * FRAME)
-        if ripe and pending.count(0, 0, ripe) != ripe:
-            pieces.append(Piece("wav", bytes(pending[:ripe]), HEADER + start * FRAME))
+        data = bytes(pending[:ripe])
+        if data.lstrip(b"\0"):
+            pieces.append(Piece("wav", data, HEADER + start * FRAME))
         del pending[:ripe]
         self._written = until

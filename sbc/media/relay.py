@@ -147,14 +147,15 @@ class Leg:
     which a plain leg may be latched. ``alias_key`` is for the names in its RTCP. ``crossed`` is how
     many calls of ours its last packet had crossed before. ``late`` packets came behind newer ones, and
     ``duplicates`` a second time; ``holes`` has a bit for each packet that was missing when ``holes_at``
-    came, the one before it being bit 1. ``reports`` are the peer's, once there are any.
+    came, the one before it being bit 1. ``odd`` would follow on a packet that fits nowhere. ``reports`` are
+    the peer's, once there are any.
     """
 
     __slots__ = (
         "agreed", "alias_key", "arrivals", "asymmetric", "bytes_in", "bytes_out", "crossed", "duplicates",
-        "fax", "former", "highest", "holes", "holes_at", "hosts", "late", "lost_before", "mux", "other",
-        "packets_in", "packets_out", "port_rtcp", "port_rtp", "protect", "received", "received_before",
-        "refused", "reports", "side", "ssrc", "start", "tap", "unprotect",
+        "fax", "former", "highest", "holes", "holes_at", "hosts", "late", "lost_before", "mux", "odd",
+        "other", "packets_in", "packets_out", "port_rtcp", "port_rtp", "protect", "received",
+        "received_before", "refused", "reports", "side", "ssrc", "start", "tap", "unprotect",
     )  # fmt: skip
 
     def __init__(self, side: str) -> None:
@@ -175,6 +176,7 @@ class Leg:
         self.ssrc = b""
         self.start = self.highest = self.received = self.lost_before = self.received_before = 0
         self.late = self.duplicates = self.holes = self.holes_at = 0
+        self.odd = -1
         self.arrivals = Arrivals()
         self.reports: Reports | None = None
 
@@ -189,6 +191,7 @@ class Leg:
         self.ssrc = b""
         self.start = self.highest = self.received = self.lost_before = self.received_before = 0
         self.late = self.duplicates = self.holes = self.holes_at = 0
+        self.odd = -1
         self.arrivals, self.reports = Arrivals(), None
 
     def silence(self) -> None:
@@ -244,12 +247,15 @@ class Leg:
             if back < _MAX_MISORDER:
                 self._came_behind(back)
                 return
+            if sequence != self.odd:  # one alone is a straggler; two in a row have begun anew (RFC 3550 A.1)
+                self.odd = (sequence + 1) & 0xFFFF
+                return
         self.lost_before = self.lost
         self.received_before += self.received
         self.ssrc = data[8:12]
         self.start = self.highest = self.holes_at = sequence
         self.received = 1
-        self.holes = 0
+        self.holes, self.odd = 0, -1
         self.arrivals.interrupt()
 
     def _leap(self, step: int) -> None:

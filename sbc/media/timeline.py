@@ -54,6 +54,12 @@ class Timeline:
             return at
         return self._anew(sequence, timestamp, length, arrival)
 
+    def passed(self, data: bytes, at: int, end: int) -> None:
+        """Packets went on where the last one ended; the last of them, ``data``, is from ``at`` to ``end``."""
+        self._sequence = data[2] << 8 | data[3]
+        self._timestamp = int.from_bytes(data[4:8], "big")
+        self._at, self.end = at, max(self.end, end)
+
     def _anew(self, sequence: int, timestamp: int, length: int, arrival: int) -> int:
         at = arrival if arrival > self.end else self.end
         if at > arrival + EARLIEST:

@@ -423,7 +423,7 @@ class Driver:
         return self.engine.hooks_done(command.call, result, failed, self.clock.monotonic())
 
     def _ask(self, command: Ask) -> list[Command]:
-        asked = self._lookups.ask(command.lookup, command.sent, command.call)
+        asked = self._lookups.ask(command.lookup, command.sent, command.trunk, command.call)
         if asked.over:
             return self.engine.looked_up(command.call, asked.answer, self.clock.monotonic())
         gevent.spawn(self._execute, self._await, (command, asked), command)

@@ -239,7 +239,8 @@ def _wish(address: NameAddr, asked: int | None, outbound: bool, flow: Flow, term
         raise Refused(403, "Contact Too Long", f"a Contact of over {LONGEST_CONTACT} octets")
     expires = _seconds(address, asked, terms)
     instance = unquote(address.param("+sip.instance") or "")
-    if len(instance) > LONGEST_INSTANCE or '"' in instance or "\\" in instance:
+    plain = instance.isascii() and instance.isprintable() and '"' not in instance and "\\" not in instance
+    if len(instance) > LONGEST_INSTANCE or not plain:
         raise Refused(400, "Bad Request", "an instance that is no URN of usual length")
     reg_id = decimal(address.param("reg-id") or "") or 0
     if not (outbound and instance):

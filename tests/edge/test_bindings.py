@@ -66,6 +66,20 @@ def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
     again.store.close()
 
 
+def test_what_is_no_text_of_a_phone_stops_nobody(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    kept.store.load(NOW)
+    odd = binding("alice")
+    odd.user_agent, odd.path = "Desk \udcff\udc00\x00", ("<sip:p;lr>;x=\udcff",)
+    kept.keep("alice", odd)
+    kept.keep("bob", binding("bob"))
+    kept.hears("alice", "bob")
+    kept.store.close()
+    found = Kept(tmp_path).store.load(NOW)
+    assert [each.user for each in found] == ["alice", "bob"] and found[0].path == odd.path
+    assert kept.said == []
+
+
 def test_closing_writes_what_waits(tmp_path: Path) -> None:
     kept = Kept(tmp_path)
     kept.store.load(NOW)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from sbc.config.snapshot import Snapshot
 from sbc.demo.pki import LabAuthority
 from sbc.net.lookups.asked import Asked, Lookups
 from sbc.net.system.clock import Clock
+from sbc.policy.inquiries import BUSY, UNASKED
 from sbc.tls.material.identity import load_identity
 from tests.edge.answering import (
     Service,
@@ -47,7 +49,7 @@ class Desk:
         self.lookups = Lookups(Clock(), self.notes.append)
 
     def ask(self, lookup: Lookup, number: str = "+49") -> Asked:
-        return self.lookups.ask(lookup, (("from.user", "alice"), ("to.user", number)), "call-1")
+        return self.lookups.ask(lookup, (("from.user", "alice"), ("to.user", number)), "a", "call-1")
 
     def failed(self) -> list[tuple[str, str]]:
         return [
@@ -189,6 +191,22 @@ def test_who_is_slow_is_not_waited_for_and_holds_nobody_up(desk: Desk, reply: An
         until_equal(lambda: slow.closed, slow.connections) if reply is drips else None
 
 
+@pytest.mark.slow
+def test_what_held_everything_up_is_not_laid_at_the_services_door(desk: Desk) -> None:
+    go = Event()
+
+    def waits(_sock: Any, _body: bytes) -> bytes:
+        go.wait()
+        return said(GOOD)
+
+    with service(waits) as there:
+        asked = desk.ask(lookup(there.url(), timeout="1s"))
+        until(lambda: there.questions)
+        time.sleep(3)  # nothing runs meanwhile: no timer, no socket
+        go.set()
+        assert asked.wait() is not None, desk.notes
+
+
 def test_nobody_there_and_no_such_name(desk: Desk) -> None:
     with service(always(GOOD)) as there:
         gone = there.url()
@@ -211,7 +229,7 @@ def test_equal_questions_share_one_and_answers_are_kept(desk: Desk) -> None:
         first, second, other = desk.ask(asked), desk.ask(asked), desk.ask(asked, "2")
         refused = desk.ask(asked, "3")
         assert refused.over and refused.answer is None
-        assert desk.failed() == [("busy", "as many questions as may be are under way")]
+        assert desk.failed() == [("busy", UNASKED[BUSY])]
         until(lambda: len(there.questions) == 2)
         go.set()
         assert first.wait() is second.wait() is not None and other.wait() is not None

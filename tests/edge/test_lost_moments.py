@@ -119,7 +119,6 @@ class Play:
         for each in (caller, callee):
             each.begin = len(each.agent.__dict__.get("said", []))
             each.link = None
-        self.before = len(sbc.records())
 
     def goes_to(self, moment: str) -> None:
         """The call comes as far as ``moment``."""
@@ -173,8 +172,12 @@ class Play:
     def ended(self) -> dict[str, object]:
         """The record, when nothing of the call is left."""
         until_equal(self.sbc.held, {"calls": 0, "ports": 0})
-        found: dict[str, object] = self.sbc.records(self.before + 1)[-1]
-        return found
+        own = self.sent.call_id
+        (found,) = until(
+            lambda: [each for each in self.sbc.records() if each["a"]["call_id"] == own], "the call's record"
+        )
+        record: dict[str, object] = found
+        return record
 
     def _whole_call(self) -> None:
         self._invite()

@@ -29,7 +29,7 @@ REALM, PASSWORD = "phones.example", "correct horse"
 SETTINGS = """\
 listeners:
   soft: {{bind: 127.0.0.1:{udp}, transport: udp}}
-  desk: {{bind: 127.0.0.1:{tls}, transport: tls}}
+  desk: {{bind: 127.0.0.1:{tls}, transport: tls, idle_timeout: 3s}}
 identities:
   sbc: {{chain: tls/sbc.pem, key: tls/sbc.key}}
 trust:
@@ -210,12 +210,21 @@ def test_who_may_come_which_way(lab: Lab) -> None:
 
 
 def test_a_reload_takes_back_whom_it_no_longer_knows(lab: Lab) -> None:
-    safe = lab.desk("safe")
-    assert safe.registers().status == 200 and lab.soft("alice").registers().status == 200
+    assert lab.desk("safe").registers().status == 200 and lab.soft("alice").registers().status == 200
     (lab.directory / "phones").write_text(user_lines(safe=False))
     until_said(lab.log, "event=phone-dropped user=safe")
     assert sorted(lab.phones()) == ["alice"]
-    assert safe.says().status == 401
+    assert lab.desk("safe").says().status == 401
+
+
+def test_a_phone_that_says_nothing_keeps_its_connection(lab: Lab) -> None:
+    """It has no other way to be reached; whoever has not registered is closed for the same silence."""
+    safe, stranger = lab.desk("safe"), lab.desk("nobody")
+    assert safe.registers("Expires: 60").status == 200
+    assert stranger.says().status == 401
+    until(lambda: stranger.wire.closed, "the stranger's connection is closed")
+    assert not safe.wire.closed and lab.phones()["safe"]["reachable"]
+    assert safe.says("Expires: 60").status == 401
 
 
 def test_a_flood_of_names_leaves_the_phones_alone(lab: Lab) -> None:

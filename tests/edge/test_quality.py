@@ -18,7 +18,7 @@ from tests.edge.sbc_command import sbc
 from tests.edge.test_media_io import RANGE, Clock, Phone, plain_call, secured_call
 from tests.peers.waiting import until, until_equal
 from tests.unit.media.kit import Counter, rtp
-from tests.unit.media.test_quality import LSR, block, receiver_report, sender_report
+from tests.unit.media.reports import LSR, block, receiver_report, sender_report
 
 
 @pytest.fixture

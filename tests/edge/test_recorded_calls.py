@@ -152,3 +152,20 @@ def test_what_a_killed_process_has_recorded_is_put_right_when_it_starts_again(ru
     assert line["file"] == str(path) and path.suffix == ".wav"
     assert line["sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     hears_both(path)
+
+
+def test_a_disk_that_is_full_is_told_to_whoever_looks_and_the_call_goes_on(running: Attacked) -> None:
+    settings = running.directory / "sbc.yaml"
+    settings.write_text(settings.read_text().replace("max_size: 1G", "max_size: 20K"))
+    ask(running.directory / "run" / "sbc.sock", "reload")
+    call = talk(running)
+    (line,) = running.lines("[recording]", event="recording-ended")
+    assert "raise recordings.max_size in sbc.yaml" in line["remedy"]
+    before = min(call.voice.packets())
+    until(lambda: min(call.voice.packets()) > before + 10, "both sides are heard still")
+    shown = sbc(running.directory, "status").out
+    assert "recordings end before their calls: the recordings have reached their max_size" in shown
+    call.hang_up()
+    assert call.wait_over(30)
+    kept = running.records(1)[0]["recording"]
+    assert "max_size" in kept["problem"] and kept["dropped"] > 10

@@ -23,6 +23,7 @@ from sbc.config.media import MediaConfig
 from sbc.config.recordings import Recordings as Settings
 from sbc.ids import Ids
 from sbc.media import rtpdump, wav
+from sbc.media.formats import Format
 from sbc.media.kept import Kept
 from sbc.net.media.embedded import MediaIO
 from sbc.net.media.recordings import Recordings
@@ -324,3 +325,18 @@ def test_what_is_under_way_when_the_process_ends_is_whole(
     b.receive(1)
     lab.close()
     assert lab.files() == ["one.wav"] and any(channels(next((tmp_path / "recordings").iterdir()))[0])
+
+
+@pytest.mark.slow
+def test_many_that_end_at_once_are_all_whole_before_we_have_stopped(tmp_path: Path) -> None:
+    lab = Lab(tmp_path)
+    kept = []
+    for number in range(120):
+        recording = lab.recordings.begin(f"call-{number}")
+        assert recording is not None
+        recording.describe({0: Format("PCMU", 8000)}, {})
+        recording.ear("a").hear(spoken(LOW, 1), time.monotonic())
+        kept.append(lab.recordings.end(f"call-{number}"))
+    lab.close()
+    assert len(lab.files()) == 120 and not [each for each in lab.files() if each.endswith(".part")]
+    assert all(each is not None and each.known and len(each.files) == 1 for each in kept)

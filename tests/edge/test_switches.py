@@ -81,6 +81,9 @@ def test_what_the_file_says_is_stronger(lab: Attacked) -> None:
     line = path.read_text().count("\n")
     said = sbc(lab.directory, "trunks", "enable", "office").refused_in_one_line()
     assert f"trunks.d/office.yaml:{line} says `enabled: false`; change it there" in said
+    (lab.directory / "routes.d" / "20-broken.yaml").write_text("rules: [")  # while somebody writes there
+    assert sbc(lab.directory, "trunks", "disable", "carrier").status == 0
+    assert state(lab, "carrier") == "disabled"
     assert "there is no trunk" in sbc(lab.directory, "trunks", "disable", "nobody").refused_in_one_line()
 
 

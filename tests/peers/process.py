@@ -32,6 +32,7 @@ PACKAGES = {
     "sipp": "sip-tester",
     "stunnel4": "stunnel4",
     "taskset": "util-linux",
+    "nsenter": "util-linux",
     "unshare": "util-linux",
 }
 

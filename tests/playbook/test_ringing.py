@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pytest
 
+from sbc.b2bua.attempt import MOST_FORKS
 from sbc.b2bua.commands import AnswerMedia, OfferMedia, TakeMedia
 from sbc.sip.message import Request, Response
+from sbc.sip.uri import parse_uri
 from tests.playbook.ringing import ELSEWHERE, Phones, stage_of
 
 
@@ -304,4 +306,37 @@ def test_a_redirect_of_one_counts_when_all_have_refused() -> None:
     stage.peers["soft"].respond(soft, 302, tag="soft")
     heard = stage.office.heard[-1]
     assert isinstance(heard, Response) and heard.status in (302, 480)
+    stage.ends()
+
+
+@pytest.mark.parametrize("instance", ["", "<urn:uuid:1>"])
+def test_a_phone_that_comes_back_on_another_connection_has_its_call_there(instance: str) -> None:
+    stage = stage_of()
+    stage.phone("soft")
+    desk = stage.phone("desk", instance=instance, reg_id=1 if instance else 0)
+    (invite, _) = stage.rung("desk", "soft")
+    if not instance:
+        stage.bindings[1].contact = parse_uri("sip:bob@desk.example;transport=tls")  # as in its 200
+    stage.peers["desk"].respond(invite, 200, tag="desk", body=b"v=0 answer")
+    answer = stage.office.hears_response(200)
+    stage.within("office", answer, "ACK", CSeq=f"{answer.cseq.number} ACK")
+    desk.hears("ACK")
+    stage.closes(desk)
+    stage.bindings[1].flow = desk.flow  # it has registered again
+    stage.within("office", answer, "BYE")
+    desk.hears("BYE")
+    assert not stage.connects
+    stage.ends()
+
+
+@pytest.mark.parametrize("names", [("desk",), ("desk", "soft")])
+def test_of_a_phone_that_rings_under_ever_new_tags_a_hundred_are_shown(names: tuple[str, ...]) -> None:
+    stage = stage_of(*names)
+    stage.calls()
+    desk = stage.peers["desk"].hears_request("INVITE")
+    for at in range(300):
+        stage.peers["desk"].respond(desk, 180, tag=f"tag{at}")
+    assert len(stage.office.heard) == MOST_FORKS
+    stage.office.heard.clear()
+    stage.talks("desk", desk)  # under a tag of its own
     stage.ends()

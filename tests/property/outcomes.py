@@ -22,6 +22,8 @@ from sbc.b2bua.commands import Note
 from sbc.base import PeerError
 from sbc.flow import Flow
 from sbc.media.policy import SUITES
+from sbc.media.quality import quality
+from sbc.media.relay import packet
 from sbc.release import is_compiled
 from sbc.sip.machine import Send
 from sbc.sip.message import Message
@@ -30,6 +32,7 @@ from sbc.sip.serialize import serialize
 from sbc.sip.stream import MessageStream
 from tests.property.attacker import Attacker, spoil
 from tests.unit.media.kit import ACCEPT, ALICE, BOB, OFF, OSRTP, REQUIRED, audio, crypto, sdp, session
+from tests.unit.media.reports import A, B, block, legs, receiver_report, sender_report, voice, voip_metrics
 from tests.unit.sip_message.sample import INVITE, RINGING
 
 BREAKS = (b"\r\n", b"\r", b"\n", b"\r\n\r\n", b"\r\n ", b"\0")
@@ -64,6 +67,9 @@ ACTIONS = (
     'route "x" then "teams" on 503', 'route "teams"', 'reject 404 "No"', "continue",
     'set to.user = e164(to.user, "49") + replace_prefix(from.user, "0", "1")',
     'set to.user = replace(to.user, /^00/, "+") + header("X-B")', "tag lower(from.user)",
+    'route "x" with { set from.user = to.user; set header "X-D" = header("X-A") } then "teams" on 5xx, 486',
+    "at most 2 hours", 'answer 603, 5xx as 486 "No"', "limit 3 calls per from.user",
+    'set header "X-E" = capture(header("X-A"), /(.)x?/)',
     'set header "X-C" = replace(header("X-A"), /(.)(.)?/, "\\2\\1")',
     'redirect "sip:" + strip_prefix(to.user, "+") + lower(from.user) + "@" + add_prefix(to.host, "a")',
 )  # fmt: skip
@@ -142,6 +148,25 @@ def description(seed: int) -> str:
     return f"{offered}\n{answered}\n{call.stats()}"
 
 
+def heard(seed: int) -> str:
+    """What is known of two legs after packets that are late, twice or lost, and reports that may lie."""
+    dice, (a, b) = Random(seed), legs()
+    first, at = dice.randrange(0x10000), 0.0
+    for turn in range(dice.randrange(40, 400)):
+        at += dice.random() / 25
+        number = first + turn - (dice.randrange(150) if dice.random() < 0.1 else 0)
+        kind, ssrc = dice.choice((0, 0, 0, 101)), 9 if seed % 3 == 0 and turn > 90 else 7
+        if dice.random() < 0.9:
+            packet(a.port_rtp, voice(number, None if dice.random() < 0.9 else turn, ssrc, kind), A, at)
+        if dice.random() < 0.1:
+            stamp = dice.randrange(3)
+            packet(a.port_rtcp, sender_report(stamp), (A[0], A[1] + 1), at)
+            said = block(dice.randrange(-9, 99), dice.getrandbits(9), stamp, dice.getrandbits(14), ssrc)
+            extended = voip_metrics(dice.randrange(256), dice.randrange(256), ssrc)
+            packet(b.port_rtcp, receiver_report(said) + extended, (B[0], B[1] + 1), at + dice.random() / 9)
+    return "\n".join([f"{leg.lost} {leg.loss} {quality(leg, 'PCMU')}" for leg in (a, b)])
+
+
 def conversation(seed: int) -> str:
     """All that the engine says and notes while two peers say what they like."""
     attacker, said = Attacker(seed, (0.0, 0.1, 0.5)[seed % 3]), []
@@ -165,7 +190,12 @@ def conversation(seed: int) -> str:
         attacker.stage.wait(1000)
 
     raised = attempt(play)
-    return "\n".join([*said, raised])
+    counted = [
+        f"{trunk} {way} {found.codes} {found.ended} {found.seconds} {found.delays.counts}"
+        for trunk in ("office", "carrier", "backup", "plain")
+        for way, found in attacker.stage.engine.outcomes.known(trunk)
+    ]
+    return "\n".join([*said, *counted, raised])
 
 
 def decision(seed: int) -> str:
@@ -200,13 +230,14 @@ def book(number: int) -> RuleSet:
             "    then: |",
         ]
         action = dice.choice(ACTIONS)
-        lines += [f"      {action}", *["      continue"] * action.startswith(("set", "tag"))]
+        goes_on = action.startswith(("set", "tag", "at", "answer", "limit"))
+        lines += [f"      {action}", *["      continue"] * goes_on]
     rules, problems = load({"book.yaml": "\n".join(lines)}, Known(trunks=frozenset(("teams", "x"))))
     assert rules is not None, problems
     return rules
 
 
-KINDS = {each.__name__: each for each in (message, description, conversation, decision)}
+KINDS = {each.__name__: each for each in (message, description, heard, conversation, decision)}
 
 
 def lines(words: list[str]) -> Iterator[str]:

@@ -17,7 +17,7 @@ import pytest
 from tests.peers import product
 from tests.property.outcomes import KINDS
 
-SEEDS = {"message": 1500, "description": 1000, "conversation": 60, "decision": 1500}
+SEEDS = {"message": 1500, "description": 1000, "heard": 300, "conversation": 60, "decision": 1500}
 
 
 def start(tree: Path, *words: str) -> subprocess.Popen[str]:

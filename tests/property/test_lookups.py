@@ -167,6 +167,38 @@ def _test_beside(text: str, told: dict[str, Any], services: dict[str, Service], 
     assert ruleset.run_tests() == []
 
 
+numbers = st.sampled_from([f"+49{each}" for each in range(12)])
+decided = st.sampled_from(["reject 480", 'route "carrier"', 'route "backup" then "carrier"'])
+asking = st.builds(
+    lambda name, ending: [f'ask "{name}" else {ending}'], st.sampled_from(list(LOOKUPS)), endings
+)
+# Long runs of rules that ask for one number each, as a dial plan has them: those are looked up.
+runs = st.lists(
+    st.tuples(
+        st.builds('to.user == "{}"'.format, numbers), st.one_of(st.just([]), st.just([]), asking), decided
+    ),
+    min_size=12,
+    max_size=24,
+)
+many = st.builds(lambda first, between, then: [*first, *between, *then], runs, rules, runs)
+
+
+@pytest.mark.slow
+@settings(max_examples=120, deadline=None)
+@given(many, answered, st.lists(st.tuples(st.sampled_from(TRUNKS), numbers), min_size=1, max_size=8))
+def test_rules_that_are_looked_up_go_on_like_rules_that_are_all_tried(
+    made: list[tuple[str, list[str], str]], told: dict[str, Any], calls: list[tuple[str, str]]
+) -> None:
+    services = {name: each.service for name, each in snapshot(lookups=LOOKUPS).lookups.items()}
+    ruleset, problems = load({"r.yaml": written(made)}, Known(trunks=frozenset(TRUNKS), services=services))
+    assert ruleset is not None, problems
+    said = said_by(services, told)
+    for trunk, number in calls:
+        facts = Facts(trunk=trunk, ruri_user=number)
+        assert ruleset.decide(facts, said) == ruleset.explain(facts, said)[0]
+        assert ruleset.decide(facts) == ruleset.explain(facts)[0]
+
+
 keys = st.text(max_size=8) | st.sampled_from(["to.user", "X-A", "Via", "from.host"])
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20)

@@ -34,12 +34,20 @@ WORDS = [
     "ring for", "record",
     "seconds", "limit", "calls", "a", "minute", "per", "else", "tag", "call hook", "challenge", "copy", "to",
     "e164",
+    "at most", "hours", "minutes", "answer", "as", "5xx", "6xx", "603", "{", "}", "capture", "date",
+    "table.names[trunk].number", "table.days", "table.days[date].name", "table.names",
     "matches", "/a^/", "ask", '"crm"', "lookup.crm.number", "lookup.crm.blocked", "lookup.x",
 ]  # fmt: skip
 RATES, _ = read_table("rates", "rates.csv", "prefix,trunk,cost\n0,teams,0.1\n*,x,2\n")
-assert RATES is not None
+NAMES, _ = read_table("names", "names.csv", "key,number,calls\nteams,+49,5\n*,,x\n")
+DAYS, _ = read_table("days", "days.csv", "date,name\n2026-12-24..2026-12-26,Christmas\n")
+assert RATES is not None and NAMES is not None and DAYS is not None
 CRM = Service("crm", ("to.user",), {"number": "text", "blocked": "truth"})
-KNOWN = Known(trunks=frozenset(("teams", "x")), tables={"rates": RATES}, services={"crm": CRM})
+KNOWN = Known(
+    trunks=frozenset(("teams", "x")),
+    tables={"rates": RATES, "names": NAMES, "days": DAYS},
+    services={"crm": CRM},
+)
 DEFINED = 'zone: Asia/Tokyo\nlists: {names: [teams, "00"]}\ngroups: {both: {teams: 2, x: 1}}\n'
 
 phrases = st.lists(st.sampled_from(WORDS), max_size=14).map(" ".join)

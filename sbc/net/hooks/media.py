@@ -61,9 +61,13 @@ class MediaHooks:
             yield hearing.heard
 
     def end(self, call: str) -> None:
-        """The call is over; what came of it is still heard."""
+        """The call is over; what came of it is still heard, and what was missed is told."""
         for hearing in self._hearings.pop(call, ()):
             hearing.ended = True
+            missed = hearing.heard.missed
+            if missed:
+                place: dict[str, object] = {"file": hearing.hook.path, "line": hearing.hook.line}
+                hearing.told("hook-missed", {**place, "frames": missed})
 
 
 class _File:
@@ -98,11 +102,6 @@ class _File:
                 heard.stop()
         if ended or heard.over:
             self._hearings.remove(hearing)
-            if heard.missed:
-                fields: dict[str, object] = {
-                    "file": hearing.hook.path, "line": hearing.hook.line, "frames": heard.missed
-                }  # fmt: skip
-                hearing.told("hook-missed", fields)
 
 
 def _hear(hook: Hook, facts: Facts, frames: tuple[Frame, ...]) -> HookFailure | None:

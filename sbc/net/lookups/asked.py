@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 import gevent
-from gevent import ssl
+from gevent import Greenlet, ssl
 from gevent.event import AsyncResult, Event
 
 from dsl.answers import NoAnswer, parse_answer
@@ -32,6 +32,8 @@ from sbc.policy.inquiries import ANSWERED, GOOD, NO_ANSWER, TIMEOUT, UNASKED, UN
 
 #: Seconds after which a connection that carried nothing is closed; many a server closes it then too.
 IDLE: Final = 15.0
+#: A time limit that was noticed so many seconds late was not the service's to keep alone.
+HELD_UP: Final = 0.05
 #: Connections of one service that are kept for what is asked next.
 MOST_IDLE: Final = 32
 
@@ -93,50 +95,60 @@ class _Desk:
         self._closed = False
         self._context: AsyncResult[Any] | None = context_of(lookup) if config.secure else None
 
-    def ask(self, sent: tuple[tuple[str, Any], ...], call: str) -> Asked:
+    def ask(self, sent: tuple[tuple[str, Any], ...], who: str, call: str) -> Asked:
         """Ask, or take what is known, or wait with whoever has asked the same."""
         question = json.dumps(dict(sent), separators=(",", ":")).encode("ascii")
-        inquiry = self.inquiries.ask(question, self._clock.monotonic())
+        inquiry = self.inquiries.ask(question, who, self._clock.monotonic())
         if inquiry.over:
             if inquiry.answer is None:
                 self._say_failed(inquiry.ending, UNASKED.get(inquiry.ending, ""), call)
             return Asked(inquiry)
         if inquiry.begun:
-            return self._asked[question]
+            return self._asked[inquiry.key]
         inquiry.begun = True
-        asked = self._asked[question] = Asked(inquiry)
-        gevent.spawn(self._carry_out, asked, call)
+        asked = self._asked[inquiry.key] = Asked(inquiry)
+        gevent.spawn(self._carry_out, asked, question, call)
         return asked
 
-    def _carry_out(self, asked: Asked, call: str) -> None:
+    def _carry_out(self, asked: Asked, question: bytes, call: str) -> None:
         """The body of a question's greenlet: nobody waits for ever, whatever goes wrong here."""
-        inquiry, began = asked.inquiry, self._clock.monotonic()
+        inquiry, limit, began = asked.inquiry, self.lookup.config.timeout, self._clock.monotonic()
         answer: Answer | None = None
         ending, reason = UNREACHABLE, "an error of our own"
+        runner = Greenlet.spawn(self._attempt, question)
         try:
-            with gevent.Timeout(self.lookup.config.timeout):
-                answer = self._exchange(inquiry.question)
-            ending, reason = ANSWERED, ""
-        except gevent.Timeout:
-            ending, reason = TIMEOUT, f"no answer within {self.lookup.config.timeout:g} s"
-        except NotAnswered as failure:
-            ending, reason = failure.ending, str(failure)
-        except NoAnswer as why:
-            ending, reason = NO_ANSWER, f"what it says is no answer: {why}"
-        except ResolveFailed as failure:
-            reason = str(failure)
-        except OSError as error:
-            reason = _why(error)
+            runner.join(limit)
+            late = self._clock.monotonic() - began - limit
+            if not runner.ready() and late > HELD_UP:
+                runner.join(late)  # another one held everything up: the time was not the service's
+            if not runner.ready():
+                ending, reason = TIMEOUT, f"no answer within {limit:g} s"
+            elif runner.value is not None:
+                answer, ending, reason = runner.value
         finally:
+            runner.kill(block=False)
             at = self._clock.monotonic()
             self.seconds += at - began
-            del self._asked[inquiry.question]
+            del self._asked[inquiry.key]
             changed = self.inquiries.end(inquiry, answer, ending, at)
             asked.end()
             if answer is None:
                 self._say_failed(ending, reason, call)
             if changed is not None:
                 self._say_changed(changed == "closed")
+
+    def _attempt(self, question: bytes) -> tuple[Answer | None, str, str]:
+        """The answer, or how the question ended without one, and why."""
+        try:
+            return self._exchange(question), ANSWERED, ""
+        except NotAnswered as failure:
+            return None, failure.ending, str(failure)
+        except NoAnswer as why:
+            return None, NO_ANSWER, f"what it says is no answer: {why}"
+        except ResolveFailed as failure:
+            return None, UNREACHABLE, str(failure)
+        except OSError as error:
+            return None, UNREACHABLE, _why(error)
 
     def _exchange(self, question: bytes) -> Answer:
         """Ask on a connection that there is, or on a new one; where an old one was closed, once more."""
@@ -235,9 +247,9 @@ class Lookups:
             desk = self._desks[lookup.version] = _Desk(lookup, self._clock, self._tell)
         return desk
 
-    def ask(self, lookup: Lookup, sent: tuple[tuple[str, Any], ...], call: str) -> Asked:
-        """Ask a service about ``call``; nothing here waits."""
-        return self._desk(lookup).ask(sent, call)
+    def ask(self, lookup: Lookup, sent: tuple[tuple[str, Any], ...], trunk: str, call: str) -> Asked:
+        """Ask a service about ``call``, which is one of ``trunk``; nothing here waits."""
+        return self._desk(lookup).ask(sent, trunk, call)
 
     def tick(self, at: float) -> None:
         """Close connections that nobody needs; to be called about every second."""

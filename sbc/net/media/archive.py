@@ -184,7 +184,6 @@ def _named(file: int, path: Path, size: int) -> KeptFile | None:
         os.unlink(part)
         return None
     os.ftruncate(file, size)
-    os.fsync(file)
     digest = hashlib.sha256()
     at = 0
     while chunk := os.pread(file, _CHUNK, at):

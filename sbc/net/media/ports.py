@@ -84,7 +84,7 @@ class BoundPorts:
         ``trunk`` and ``most`` are the pool's, see PortPool.take.
         """
         failed: OSError | None = None
-        for _ in range(max(1, len(self._pool))):
+        for _ in range(max(1, len(self._pool.free))):
             port, taken = self._pool.take(trunk, most), False
             try:
                 # Where nothing can be opened any more, a pair that is open still serves.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from itertools import islice
 from math import ceil
 from pathlib import Path
 from time import gmtime, strftime
@@ -28,12 +29,14 @@ from sbc.observe.journal import Level
 from sbc.observe.views import RecordingsView
 
 #: Seconds between two looks, and within which each recording is looked at once.
-_TICK, _ROUND = 0.02, 0.5
+_TICK, _ROUND = 0.05, 1.0
 _SWEEP_EVERY: Final = 60.0
 #: How long what is left may take when we stop.
 _LAST_WITHIN: Final = 5.0
 #: Ended recordings that wait for their disk; what ends while so many wait is lost.
-_MOST_ENDED: Final = 500
+_MOST_ENDED: Final = 2000
+#: How many of them are finished at a time.
+_AT_ONCE: Final = 32
 
 Say = Callable[[Level, str, str, dict[str, object]], object]
 
@@ -179,7 +182,7 @@ class Recordings:
             pieces = running.recording.take(at)
             if pieces:
                 work.append(_Work(running, pieces))
-        for running in list(self._ended)[:8]:
+        for running in list(islice(self._ended, _AT_ONCE)):
             work.append(_Work(running, running.recording.take(running.ended_at or at, last=True)))
         return work
 

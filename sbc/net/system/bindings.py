@@ -112,10 +112,10 @@ class BindingFile:
             db.executemany("delete from bindings where user = ?", [(user,) for user in changes])
             db.executemany(_INSERT, [row for rows in changes.values() for row in rows])
             db.execute("commit")
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError) as error:
             with contextlib.suppress(sqlite3.Error):
                 db.execute("rollback")
-            if not isinstance(error, sqlite3.OperationalError):
+            if isinstance(error, sqlite3.Error) and not isinstance(error, sqlite3.OperationalError):
                 self._set_aside()
             return str(error)
         return ""
@@ -210,8 +210,13 @@ def _row(each: Binding) -> Row:
     return (
         each.user, str(each.contact), each.remote.host, each.remote.port, each.transport, each.trunk,
         each.expires_at, each.registered_at, each.call_id, each.cseq, json.dumps(each.path), each.q,
-        each.instance, each.reg_id, each.user_agent,
+        each.instance, each.reg_id, _text(each.user_agent),
     )  # fmt: skip
+
+
+def _text(said: str) -> str:
+    """What a peer has said, as UTF-8 can hold it."""
+    return said.encode("utf-8", "backslashreplace").decode()
 
 
 def _binding(row: Row) -> Binding | None:

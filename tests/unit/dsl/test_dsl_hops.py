@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 import pytest
 
-from dsl.decision import Group, Hop, Route, SetHeader, SetParam, SetPart
+from dsl.decision import Group, Hop, Route, SetHeader, SetParam, SetPart, route_of
 from dsl.facts import Facts
 from dsl.load import load
 from dsl.names import Known
@@ -105,3 +106,10 @@ def test_a_hook_may_make_such_hops_and_is_held_to_what_can_be_edited() -> None:
     for edits in ((SetHeader("Via", "x"),), [SetPart("from.user", "1")], None):
         wrong: Any = Route((Hop("a", edits=edits),))  # type: ignore[arg-type]
         assert refusal(wrong, ("a",)) is not None
+
+
+def test_a_route_that_a_rule_makes_has_each_value_in_its_place() -> None:
+    values = [object() for _ in fields(Route)]
+    made: Any = route_of(*values)  # type: ignore[arg-type]
+    assert [getattr(made, each.name) for each in fields(Route)] == values
+    assert type(made) is Route and made == Route(*values)  # type: ignore[arg-type]

@@ -98,6 +98,45 @@ def test_both_laws_change_within_a_call_and_events_are_silence() -> None:
     assert left == [32124] * 160 + [32256] * 160 + [0] * 160 + [32124] * 160 and not any(right)
 
 
+def test_what_is_on_its_way_when_the_codec_changes_is_decoded_still() -> None:
+    made = Recording(100.0)
+    made.describe({0: FORMATS[0]}, {})
+    ear = made.ear("a")
+    ear.hear(rtp(0, b"\x80" * 160), 100.0)
+    made.describe({8: FORMATS[8]}, {})
+    ear.hear(rtp(1, b"\xaa" * 160, 8), 100.02)
+    left, _ = channels(files(made.take(100.04, last=True), made.frames)["wav"])
+    assert left == [32124] * 160 + [32256] * 160
+
+
+def test_a_long_stretch_is_as_long_however_often_it_is_looked_at() -> None:
+    """The quick way of what goes on and the careful one lay every packet at the same place."""
+    sent = [
+        (rtp(each, tone(LOW, each), 97), 100 + each * 0.02) for each in range(60) if each not in (20, 21, 40)
+    ]
+    found = []
+    for often in (1, 7, 60):
+        made, pieces = recording(), []
+        ear = made.ear("a")
+        for number, (data, at) in enumerate(sent):
+            ear.hear(data, at)
+            if number % often == 0:
+                pieces += made.take(at)
+        pieces += made.take(101.2, last=True)
+        found.append(channels(files(pieces, made.frames)["wav"]))
+    assert found[0] == found[1] == found[2] and len(found[0][0]) == 9600
+    assert not any(found[0][0][3200:3520]) and any(found[0][0][3520:3680])
+
+
+def test_a_flood_that_goes_on_and_on_is_not_longer_than_the_time_that_it_takes() -> None:
+    made = recording()
+    ear = made.ear("a")
+    for each in range(MOST_WAITING):
+        ear.hear(rtp(each, b"\x80" * 160), 100.0 + each * 0.0001)
+    made.take(100.1, last=True)
+    assert made.frames <= 2.2 * 8000 and made.dropped > 800
+
+
 def test_what_cannot_be_decoded_is_kept_as_packets_with_their_description() -> None:
     made = recording()
     a, b = made.ear("a"), made.ear("b")

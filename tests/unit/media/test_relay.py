@@ -357,7 +357,9 @@ def test_the_tap_sees_the_decoded_side_of_both_legs() -> None:
         ([65534, 65535, 0, 1], 0),
         ([65534, 2], 3),
         ([65535, 65533, 0], 0),
-        ([1, 3, 30000, 30002], 2),  # a restart is not 30,000 losses
+        ([1, 3, 30000, 30001, 30003], 2),  # a restart is not 30,000 losses
+        ([500, 501, 100, 502, 503], 0),  # and one packet that is very late is no restart
+        ([500, 501, 40000, 502, 504], 1),
         ([5, 5, 5], 0),
     ],
 )

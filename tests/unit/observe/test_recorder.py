@@ -227,3 +227,16 @@ def test_handshakes_of_one_address_that_fail_alike_are_thirty_lines_a_minute() -
     assert "the certificate ended yesterday (470 more since the last line)" in papers.log[33]
     assert papers.recorder.counters.tally.total("inbound").failures == 503
     assert papers.recorder.failures_by_trunk["office", "expired"] == 503
+
+
+def test_phones_behind_one_address_that_come_and_go_are_so_many_lines_and_no_more() -> None:
+    papers = Papers()
+    for number in range(1000):
+        fields = {"user": f"user{number}", "trunk": "phones", "remote": "198.51.100.7:5060"}
+        papers.recorder.note(Note("phone-registered", "", fields), None, 100.0)
+    other = {"user": "alice", "trunk": "phones", "remote": "203.0.113.1:5060"}
+    papers.recorder.note(Note("phone-registered", "", other), None, 100.0)
+    assert 50 < len(papers.log) < 100 and "user=alice" in papers.log[-1]
+    again = {"user": "bob", "trunk": "phones", "remote": "198.51.100.7:5060"}
+    papers.recorder.note(Note("phone-registered", "", again), None, 161.0)
+    assert "940 more since the last line" in papers.log[-1]

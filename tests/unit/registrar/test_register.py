@@ -183,6 +183,12 @@ def test_over_udp_and_without_the_option_tag_a_reg_id_says_nothing() -> None:
         assert "Require" not in dict(found.headers)
 
 
+@pytest.mark.parametrize("instance", ["<urn:\xff>", "a" * 201, "x\\\\y"])
+def test_an_instance_that_is_no_urn(instance: str) -> None:
+    line = f'Contact: <sip:alice@192.0.2.7>;+sip.instance="{instance}";reg-id=1'
+    assert refused(asked("Supported: outbound", line)).status == 400
+
+
 def test_only_one_contact_beside_a_reg_id() -> None:
     assert refused(asked("Supported: outbound", f"{PHONE}1", f"Contact: {OURS}")).status == 400
 

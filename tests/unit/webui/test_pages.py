@@ -10,7 +10,7 @@ from flask.testing import FlaskClient
 
 from sbc.observe.metrics import exposition
 from sbc.observe.trust import TrustView
-from sbc.observe.views import PeerView, RecordsView, StatusView
+from sbc.observe.views import PeerView, RecordingsView, RecordsView, StatusView
 from tests.unit.observe.pictures import CALL, FAILURE, LEGACY, NOW, TLS_PORT, picture, trust
 from webui import create_app
 
@@ -115,6 +115,12 @@ def test_records_that_wait_or_are_lost_are_shown() -> None:
     full = page(picture(records=RecordsView(5, 2, "No space left on device")))
     assert "<strong>5</strong> call records wait: No space left on device" in full
     assert "<strong>2</strong> call records lost" in full
+
+
+def test_recordings_that_end_before_their_calls_are_an_alarm() -> None:
+    assert "recordings end" not in page()
+    full = page(picture(recordings=RecordingsView(1, 2, 3, 4, "No space left on device")))
+    assert "recordings end before their calls: No space left on device" in full
 
 
 def test_what_peers_sent_is_escaped() -> None:
