@@ -304,6 +304,11 @@ class Portcullis:
             self.lookups.tick(at)
             for call in self.media.idle(at):
                 self.driver.run(self.engine.media_idle, call)
+            for quiet in self.media.quiet(at):
+                self.driver.run(self.engine.media_quiet, quiet)
+            for begun, calls in zip((True, False), self.media.faxes(), strict=True):
+                for call in calls:
+                    self.driver.run(self.engine.media_fax, call, begun)
 
     def _tidy(self, at: float) -> None:
         """Give back memory: the busy hour's after its last call, a replaced configuration's after a while.

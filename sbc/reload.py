@@ -33,6 +33,8 @@ from sbc.observe.recorder import Recorder
 
 # Seconds: how soon a thread that waits gets the interpreter, and how long the builder works at a stretch.
 _CHANGE_OVER, _WORK = 0.0005, 0.001
+#: Of the settings that cannot change while we run, what does nevertheless, for new calls.
+_FOLLOWED = ("media.one_way",)
 Follower = Callable[[Snapshot], None]
 
 
@@ -157,6 +159,7 @@ class Reload:
             if isinstance(then, BaseModel) and isinstance(now, BaseModel):
                 names = type(then).model_fields
                 keys += [f"{key}.{name}" for name in names if getattr(then, name) != getattr(now, name)]
+                keys = [each for each in keys if each not in _FOLLOWED]
             elif then != now:
                 keys.append(key)
         return keys

@@ -113,6 +113,7 @@ class Call:
         "downgraded",
         "emergency",
         "facts",
+        "fax",
         "fork",
         "forks",
         "has_media",
@@ -129,6 +130,7 @@ class Call:
         "offered",
         "offered_early",
         "offerer",
+        "one_way",
         "policies",
         "recorded",
         "redirected",
@@ -185,9 +187,9 @@ class Call:
         self.demands: tuple[bool, bool, bool] = False, False, False  # SRTP; no leg without TLS; recording
         self.longest, self.until = 0, 0.0  # seconds from the answer on, and when they end; 0: no bound
         self.introduced: Fields = ()  # what the caller said of itself beside From
-        # ``asserted`` is whom the caller's network says that it is, ``reserve_of`` whose reserve it is in.
-        self.rule = self.caller = self.called = self.asserted = self.reserve_of = ""
-        self.downgraded = self.emergency = self.has_media = self.recorded = False  # the last: its end is told
+        # ``asserted``: by the caller's network; ``reserve_of``: whose reserve has it; ``recorded``: its end.
+        self.rule = self.caller = self.called = self.asserted = self.reserve_of = self.one_way = ""
+        self.downgraded = self.emergency = self.has_media = self.fax = self.recorded = False
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
         self.offered_early: Fork | None = None
         # Who has an offer under way that nobody has answered yet (RFC 3264 4, RFC 3311 5.2).

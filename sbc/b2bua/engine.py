@@ -20,6 +20,7 @@ from sbc.b2bua.desk import Awaiting, Desk
 from sbc.b2bua.life import clear, fire
 from sbc.b2bua.mirror import Mirror
 from sbc.b2bua.probe import Prober
+from sbc.b2bua.quiet import on_quiet
 from sbc.b2bua.reception import Reception
 from sbc.b2bua.refresh import on_timer
 from sbc.b2bua.registrations import Registrations
@@ -31,6 +32,7 @@ from sbc.config.snapshot import SnapshotStore
 from sbc.flow import Flow
 from sbc.hookapi.results import HangUp
 from sbc.ids import Ids
+from sbc.media.silence import Quiet
 from sbc.protocols import Spoken
 from sbc.sip.machine import Send
 from sbc.sip.message import Message, Request, Response, response_to
@@ -205,6 +207,24 @@ class Engine(Desk):
         call = self.calls.get(call_id)
         if call is not None:
             fire(call, "idle", at, out, Ending("no media from either side"))
+        return self._take()
+
+    def media_quiet(self, quiet: Quiet, at: float) -> list[Command]:
+        """A side of a call is not heard."""
+        out, self.working_on = self._out, quiet.call
+        call = self.calls.get(quiet.call)
+        if call is not None:
+            on_quiet(call, quiet, at, out)
+        return self._take()
+
+    def media_fax(self, call_id: str, begun: bool, at: float) -> list[Command]:
+        """The media of a call is a fax now, or is none any more."""
+        out, self.working_on = self._out, call_id
+        call = self.calls.get(call_id)
+        if call is not None:
+            call.fax = True
+            fields = {"from": call.a.trunk.trunk, "to": call.b.trunk.trunk if call.b is not None else "-"}
+            out.append(Note("fax-begun" if begun else "fax-over", call_id, fields))
         return self._take()
 
     def flow_closed(self, flow: Flow, at: float) -> list[Command]:

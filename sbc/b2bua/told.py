@@ -69,6 +69,7 @@ def record_of(call: Call, ending: Ending, at: float) -> dict[str, object]:
         "duration": at - answered if answered else 0.0,
         "pdd": call.heard_at - call.created if call.heard_at else None,
         "call_id": call.a.call_id, "call_id_b": b.call_id if b else "",
+        "one_way": call.one_way, "fax": call.fax,
         "downgraded": call.downgraded, "emergency": call.emergency, "tags": call.tags, "a": call.a.flow,
         "redirected_from": call.redirected[0], "redirected_by": call.redirected[1],
         "referred_by": call.referred[0], "referred_trunk": call.referred[1],

@@ -391,6 +391,12 @@ def readiness(answer: Row) -> str:
 _LISTED = {True: "has the new issuer", False: "LACKS the new issuer", None: "not known"}
 
 
+def _state(call: Row) -> str:
+    emergency = ", emergency" if call["emergency"] else ""
+    silent = f", {call['one_way']} not heard" if call["one_way"] else ""
+    return f"{call['state']}{emergency}{silent}"
+
+
 def _calls(calls: Sequence[Row]) -> str:
     if not calls:
         return "no calls"
@@ -400,7 +406,7 @@ def _calls(calls: Sequence[Row]) -> str:
         FROM=lambda each: each["caller"],
         TO=lambda each: each["called"],
         TRUNKS=lambda each: f"{each['a_trunk']} > {each['b_trunk'] or '-'}",
-        STATE=lambda each: each["state"] + (", emergency" if each["emergency"] else ""),
+        STATE=_state,
         TLS=lambda each: f"{each['a_tls'] or '-'} | {each['b_tls'] or '-'}",
         SRTP=lambda each: f"{each['a_srtp'] or '-'} | {each['b_srtp'] or '-'}",
         MOS=lambda each: f"{_score(each['a_quality'])} | {_score(each['b_quality'])}",

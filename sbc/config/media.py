@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
-from pydantic import model_validator
+from pydantic import BeforeValidator, model_validator
 
 from sbc.config.values import Dscp, Duration, IpAddress, Name, PortRange, Strict
+
+
+def _or_off(value: object) -> object:
+    return None if value is False or (isinstance(value, str) and value.strip().lower() == "off") else value
+
+
+OrOff = Annotated[Duration | None, BeforeValidator(_or_off, json_schema_input_type=Duration | Literal["off"])]
 
 
 class MediaPlace(NamedTuple):
@@ -57,6 +64,7 @@ class MediaConfig(Strict):
     ports: PortRange = "20000-29999"
     networks: dict[Name, MediaNetwork] = {}
     timeout: Duration = 300.0
+    one_way: OrOff = 15.0
 
     @model_validator(mode="after")
     def _one_form(self) -> MediaConfig:

@@ -311,6 +311,7 @@ class Trunk(Strict):
     ring_timeout: Duration = 180.0
     dial_timeout: Duration = 5.0
     response_timeout: Duration = 32.0
+    media_timeout: Duration | None = None
     alias: StrictBool = False
     long_requests: Literal["tcp", "udp"] = "tcp"
     early_media: Literal["pass", "ringing", "authorized"] = "pass"

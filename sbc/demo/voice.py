@@ -113,7 +113,7 @@ class Voice:
         theirs = next((each for each in remote.crypto if each.suite in self.settings.suites), None)
         if theirs is None and self.settings.suites:
             raise PeerError("the offer has no SRTP key that we can use", 488)
-        ours = [CryptoLine(theirs.tag, theirs.suite, os.urandom(len(theirs.key)))] if theirs else []
+        ours = [replace(theirs, key=os.urandom(len(theirs.key)), mki=b"")] if theirs else []
         if theirs is not None:
             self._secure(ours[0], theirs)
         self._answer = self._faulty_answer(remote.profile, ours, theirs)

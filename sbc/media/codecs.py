@@ -1,7 +1,10 @@
 """Which codecs an offer may name, and in what order: a rule's ``allow``, ``deny`` and ``prefer codecs``.
 
 Only what describes audio is looked at. Tones (RFC 4733) and comfort noise (RFC 3389) are no codecs that a
-caller would talk with: they stay unless they are denied by name, and without a codec they are no offer.
+caller would talk with: they stay unless they are denied by name, and without a codec they are no offer. So do
+redundancy and repair (RFC 2198, RFC 4588), which go when what they carry goes.
+
+An answer may list what was not offered (RFC 3264 6.1), and then it may be sent: the rule is its rule, too.
 """
 
 from __future__ import annotations
@@ -24,10 +27,22 @@ STATIC = {
     "18": "G729",
 }
 #: What accompanies a codec and is none.
-COMPANIONS = frozenset(("TELEPHONE-EVENT", "CN", "RED"))
+COMPANIONS = frozenset(("TELEPHONE-EVENT", "CN", "RED", "RTX", "ULPFEC", "FLEXFEC", "PARITYFEC"))
+#: What carries other payload types, and how its parameters name them (RFC 2198 5, RFC 4588 8.1).
+_CARRIERS = {"RED": re.compile(r"\d+(?=/|$)"), "RTX": re.compile(r"(?<=apt=)\d+")}
 _AUDIO = re.compile(rb"audio (\S+) (\S+) ([0-9 ]+)(\r?\n|$)")
 _RTPMAP = re.compile(rb"^a=rtpmap:(\d+) +([^/\s]+)/", re.MULTILINE)
+_FMTP = re.compile(rb"^a=fmtp:(\d+) +([^\r\n]*)", re.MULTILINE)
 _OF_PAYLOAD = re.compile(rb"a=(?:rtpmap|fmtp|rtcp-fb):(\d+)\b")
+
+
+#: What a fax is called where codecs are spoken of.
+FAX = "T38"
+
+
+def is_fax(media: Media) -> bool:
+    """Tell whether a stream is T.38 over UDPTL; some gateways write the transport in capitals."""
+    return media.kind == "image" and media.proto.lower() == "udptl" and not media.lines.rtp
 
 
 def chosen(sdp: bytes, codecs: Codecs) -> bytes:
@@ -51,25 +66,45 @@ def chosen(sdp: bytes, codecs: Codecs) -> bytes:
     return b"\nm=".join(written)
 
 
+def permitted(answer: bytes, codecs: Codecs) -> bytes:
+    """An answer without the codecs that were not to be offered; MediaRefused where a stream has no other.
+
+    A payload type without a name stays: many answers leave out what the offer said of it.
+    """
+    if not codecs.allow and not codecs.deny:
+        return answer
+    head, *sections = answer.split(b"\nm=")
+    written = [head]
+    for section in sections:
+        audio = _AUDIO.match(section)
+        if audio is None or audio[1] == b"0":
+            written.append(section)
+            continue
+        named = _named(section, audio)
+        kept = _kept(
+            section, named, [each for each in named if not named[each] or _may_be(named[each], codecs)]
+        )
+        if all(named[each] in COMPANIONS for each in kept):
+            raise MediaRefused("the answer names no codec that the rules allow")
+        written.append(_with(section, audio, kept))
+    return b"\nm=".join(written)
+
+
 def first_codec(sdp: bytes) -> str:
     """The codec that a description names first for audio (RFC 3264 6.1), in capitals; "" for none."""
     for section in sdp.split(b"\nm=")[1:]:
         audio = _AUDIO.match(section)
         if audio is None or audio[1] == b"0":
             continue
-        names = {
-            number.decode(): name.decode("ascii", "replace").upper()
-            for number, name in _RTPMAP.findall(section)
-        }
-        found = [names.get(each) or STATIC.get(each, "") for each in audio[3].decode().split()]
+        found = _named(section, audio).values()
         return next((name for name in found if name and name not in COMPANIONS), "")
     return ""
 
 
 def agreed(answer: Media) -> str:
-    """The codec that an answer chose for audio: the first that it names (RFC 3264 6.1), or ""."""
+    """The codec that an answer chose for audio: the first that it names (RFC 3264 6.1), T38, or ""."""
     if answer.kind != "audio" or not answer.port:
-        return ""
+        return FAX if answer.port and is_fax(answer) else ""
     names = dict(STATIC)
     for value in answer.values("rtpmap"):
         number, _, name = value.partition(" ")
@@ -80,22 +115,49 @@ def agreed(answer: Media) -> str:
 
 def _section(section: bytes, audio: re.Match[bytes], codecs: Codecs) -> bytes:
     """One audio stream with what may be offered of it; empty where that is no codec."""
+    named = _named(section, audio)
+    kept = _kept(section, named, [each for each in named if _may_be(named[each], codecs)])
+    if all(named[each] in COMPANIONS for each in kept):
+        return b""
+    if codecs.prefer:
+        kept.sort(key=lambda each: _rank(named[each], codecs))
+    return _with(section, audio, kept)
+
+
+def _named(section: bytes, audio: re.Match[bytes]) -> dict[str, str]:
+    """The codecs of an audio stream by payload type, in capitals, in its order; '' for one without a name."""
     names = {
         number.decode(): name.decode("ascii", "replace").upper() for number, name in _RTPMAP.findall(section)
     }
-    offered = audio[3].decode().split()
-    named = {each: names.get(each) or STATIC.get(each, "") for each in offered}
-    kept = [each for each in offered if _may_be_offered(named[each], codecs)]
-    if all(named[each] in COMPANIONS for each in kept):
-        return b""
-    kept.sort(key=lambda each: _rank(named[each], codecs))
+    return {each: names.get(each) or STATIC.get(each, "") for each in audio[3].decode().split()}
+
+
+def _kept(section: bytes, named: dict[str, str], kept: list[str]) -> list[str]:
+    """``kept`` without what carries a payload type of ``named`` that is not kept, and so on."""
+    carried: dict[str, set[str]] = {}
+    if any(each in _CARRIERS for each in named.values()):
+        for number, parameters in _FMTP.findall(section):
+            carrier = _CARRIERS.get(named.get(number.decode(), ""))
+            if carrier is not None:
+                carried[number.decode()] = set(carrier.findall(parameters.decode("ascii", "replace")))
+    while carried:
+        gone = set(named).difference(kept)
+        left = [each for each in kept if not carried.get(each, set()) & gone]
+        if len(left) == len(kept):
+            break
+        kept = left
+    return kept
+
+
+def _with(section: bytes, audio: re.Match[bytes], kept: list[str]) -> bytes:
+    """An audio stream with the payload types ``kept`` alone, and what describes them."""
     first = b"audio %s %s %s" % (audio[1], audio[2], " ".join(kept).encode("ascii", "replace"))
     rest = section[audio.end(3) :]
-    dropped = {each.encode("ascii", "replace") for each in offered if each not in kept}
+    dropped = {each for each in audio[3].split() if each.decode() not in kept}
     return first + (b"".join(_without(rest, dropped)) if dropped else rest)
 
 
-def _may_be_offered(name: str, codecs: Codecs) -> bool:
+def _may_be(name: str, codecs: Codecs) -> bool:
     if name in codecs.deny:
         return False
     return not codecs.allow or name in codecs.allow or name in COMPANIONS

@@ -6,10 +6,11 @@ from sbc.media.listening import Audience, tap_of
 from sbc.media.places import Place
 from sbc.media.policy import MediaPolicy
 from sbc.media.relay import Leg, pair
+from sbc.media.renumbered import numbers
 from sbc.media.rewrite import Origin
 from sbc.media.sdes import CryptoLine
 from sbc.media.sdp import Media
-from sbc.media.terms import Endpoint, Terms
+from sbc.media.terms import Endpoint, Terms, is_secure
 
 
 class Stream:
@@ -65,7 +66,7 @@ class Plan:
 class Offer:
     """The offer that is open or was answered last."""
 
-    __slots__ = ("answer", "answered", "known", "ours", "plans", "sdp", "side", "theirs", "written")
+    __slots__ = ("answer", "answered", "known", "ours", "plans", "sdp", "side", "theirs", "told", "written")
 
     def __init__(
         self, side: str, sdp: bytes, plans: list[Plan], ours: MediaPolicy, theirs: MediaPolicy, known: int
@@ -76,7 +77,12 @@ class Offer:
         self.ours = ours
         self.theirs = theirs
         self.known = known
+        self.told: list[Media | None] = []  # by stream: what who offers may go on sending by
         self.written = self.answered = self.answer = b""
+
+    def spoken(self, index: int) -> Media | None:
+        """What whoever offers may go on sending a stream by; None for what the answer says."""
+        return self.told[index] if index < len(self.told) else None
 
 
 class Branch:
@@ -91,3 +97,44 @@ class Branch:
         self.offer = offer
         self.staged = staged
         self.origin = origin
+
+
+def prefer_secured(plans: list[Plan]) -> None:
+    """Reject what is plain beside a secured stream of its kind: a peer that offers both means one of them."""
+    secured = {plan.media.kind for plan in plans if plan.terms and is_secure(plan.terms.profile)}
+    for plan in plans if secured else ():
+        if plan.terms and not plan.terms.theirs and plan.media.kind in secured:
+            plan.drop()
+
+
+def drop_over(most: int, plans: list[Plan]) -> None:
+    """Reject the streams that are too many: each takes two pairs of ports. Running ones come first."""
+    wanted = [plan for plan in plans if plan.terms is not None]
+    if len(wanted) > most:
+        wanted.sort(key=lambda plan: plan.before[0] is None)
+        for plan in wanted[most:]:
+            plan.drop()
+
+
+def told_before(former: Offer, side: str, sdp: bytes) -> list[Media | None]:
+    """What ``side`` was told by the exchange before, where it says nothing new now.
+
+    Then the answer may be for us alone, and the side may go on as before: see ``sbc.media.renumbered``.
+    """
+    if side == former.side:
+        told = former.told or [plan.stream.answered for plan in former.plans]
+        return told if sdp == former.sdp else []
+    return [plan.media for plan in former.plans] if sdp == former.answered else []
+
+
+def put_in_force(offer: Offer, side: str, answer: list[Media], settled: list[Terms | None]) -> None:
+    """Let both legs of each stream have what an answer from ``side`` has settled."""
+    for index, (plan, media, terms) in enumerate(zip(offer.plans, answer, settled, strict=True)):
+        stream, before = plan.stream, offer.spoken(index)
+        stream.kind, stream.answered = plan.media.kind, media
+        far, near = stream.ends[side], stream.ends[offer.side]
+        near.numbers, far.numbers = None, None if before is None else numbers(before, media)
+        far.leg.arrivals.describe(plan.media, media)
+        near.leg.arrivals.describe(before or media, plan.media)
+        far.apply(terms)
+        near.apply(plan.terms if terms and not offer.ours.unheard else None)

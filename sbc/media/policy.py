@@ -9,11 +9,14 @@ from dsl.decision import Codecs
 
 Srtp = Literal["off", "accept", "offer", "required"]
 
+#: First what every peer has, for most take the first that they know; tags of 32 bits last (RFC 3711 9.5.1).
 SUITES = (
     "AES_CM_128_HMAC_SHA1_80",
-    "AES_CM_128_HMAC_SHA1_32",
+    "AES_256_CM_HMAC_SHA1_80",
     "AEAD_AES_128_GCM",
     "AEAD_AES_256_GCM",
+    "AES_CM_128_HMAC_SHA1_32",
+    "AES_256_CM_HMAC_SHA1_32",
 )
 
 #: The streams of a call that are relayed, where the operator has not said another number.

@@ -29,6 +29,9 @@ A refused packet is counted by reason and has no other effect; no number of them
 RTP passes as it is, RTCP without what names the peer (``sbc.media.rtcp``). On their way packets are counted
 by their sequence numbers: one that is late is no longer lost, and one that comes twice makes up for no other.
 Timing is sampled (``sbc.media.arrivals``), and reports are read (``sbc.media.reports``).
+
+A fax (``sbc.media.fax``) has the same rules of source and latch as plain RTP, and nothing is read in it. So
+as not to ask each packet, a leg of a fax is one that has not agreed to RTP.
 """
 
 from __future__ import annotations
@@ -139,7 +142,8 @@ class Leg:
     """One side of one stream: its contexts, its ports, and its counters.
 
     ``unprotect`` is None on a plain leg. ``former`` still accepts packets under the key before
-    the present one, until one arrives under the present one. ``hosts`` are the addresses from
+    the present one, until one arrives under the present one. ``agreed`` is about RTP, ``fax`` about UDPTL.
+    ``hosts`` are the addresses from
     which a plain leg may be latched. ``alias_key`` is for the names in its RTCP. ``crossed`` is how
     many calls of ours its last packet had crossed before. ``late`` packets came behind newer ones, and
     ``duplicates`` a second time; ``holes`` has a bit for each packet that was missing when ``holes_at``
@@ -149,9 +153,9 @@ class Leg:
 
     __slots__ = (
         "agreed", "alias_key", "arrivals", "asymmetric", "bytes_in", "bytes_out", "crossed", "duplicates",
-        "former", "highest", "holes", "holes_at", "hosts", "late", "lost_before", "mux", "odd", "other",
-        "packets_in", "packets_out", "port_rtcp", "port_rtp", "protect", "received", "received_before",
-        "refused", "reports", "side", "ssrc", "start", "tap", "unprotect",
+        "fax", "former", "highest", "holes", "holes_at", "hosts", "late", "lost_before", "mux", "odd",
+        "other", "packets_in", "packets_out", "port_rtcp", "port_rtp", "protect", "received",
+        "received_before", "refused", "reports", "side", "ssrc", "start", "tap", "unprotect",
     )  # fmt: skip
 
     def __init__(self, side: str) -> None:
@@ -159,7 +163,7 @@ class Leg:
         self.other: Leg = self
         self.port_rtp = Port(self, False)
         self.port_rtcp = Port(self, True)
-        self.agreed = self.mux = self.asymmetric = False
+        self.agreed = self.mux = self.asymmetric = self.fax = False
         self.protect: Protector | None = None
         self.unprotect: Unprotector | None = None
         self.former: Unprotector | None = None
@@ -192,7 +196,7 @@ class Leg:
 
     def silence(self) -> None:
         """Forget what was agreed: nothing is sent to this leg or accepted from it any more."""
-        self.agreed = self.mux = False
+        self.agreed = self.mux = self.fax = False
         self.protect = self.unprotect = self.former = None
         self.hosts = ()
         self.port_rtp.drop()
@@ -300,6 +304,8 @@ def packet(port: Port, data: bytes, source: Source, now: float = 0.0) -> tuple[P
     """
     leg = port.leg
     if not leg.agreed:
+        if leg.fax and not port.rtcp:
+            return _pass_fax(port, data, source[:2], now)
         leg.refuse("not agreed")
         return None
     unprotect = leg.unprotect
@@ -337,6 +343,43 @@ def packet(port: Port, data: bytes, source: Source, now: float = 0.0) -> tuple[P
         if leg.tap is not None:
             leg.tap(plain, now)
     return _forward_rtcp(leg, plain, now) if rtcp else _forward(leg, plain, False)
+
+
+def _pass_fax(port: Port, data: bytes, source: Source, now: float) -> tuple[Port, bytes, Source] | None:
+    """Take a datagram of UDPTL: its sequence number, a length, and what only the machines understand.
+
+    RTP of the speech before the fax may still be in flight. To a machine it would be another sequence.
+    """
+    leg = port.leg
+    if source != port.source:
+        if not _may_latch(port, source, now):
+            leg.refuse("source")
+            return None
+    size = len(data)
+    if size < 3 or size >= MAX_PACKET:
+        leg.refuse("malformed")
+        return None
+    if size >= 12 and data[0] & 0xC0 == 0x80 and data[8:12] == leg.ssrc:
+        leg.refuse("speech")
+        return None
+    if source == port.source:
+        port.heard = now
+    else:
+        port.latch(source, now)
+    if not port.inside:
+        leg.crossed = 0
+    elif not _cross(port, source):
+        return None
+    leg.packets_in += 1
+    leg.bytes_in += size
+    other = leg.other
+    target = other.port_rtp.target
+    if target is None or not other.fax:
+        leg.refuse("no destination")
+        return None
+    other.packets_out += 1
+    other.bytes_out += size
+    return other.port_rtp, data, target
 
 
 def _may_latch(port: Port, source: Source, now: float) -> bool:

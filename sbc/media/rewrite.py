@@ -15,7 +15,7 @@ _ALLOWED = frozenset(
 )
 _BANDWIDTHS = ("AS", "TIAS", "CT", "RS", "RR")
 #: What a direction becomes when the same peer also says "send me nothing" by a null address.
-_MUTED = {"sendrecv": "sendonly", "recvonly": "inactive"}
+MUTED = {"sendrecv": "sendonly", "recvonly": "inactive"}
 
 
 def section(
@@ -27,17 +27,15 @@ def section(
     """
     direction = media.direction
     if media.host is None:  # RFC 2543's hold; we have an address, so it must be said in words
-        direction = _MUTED.get(direction, direction)
-    copied = media.lines.copied
-    if copied is None:
-        copied = media.lines.copied = _allowed(media.lines)
+        direction = MUTED.get(direction, direction)
+    attributes = media.lines.copied or copied(media.lines)
     crypto = "".join([f"a=crypto:{format_crypto(line)}\r\n" for line in lines]) if lines else ""
     # Without a=rtcp the peer that declines multiplexing falls back to the port above (RFC 5761 5.1.1).
     rtcp = "rtcp-mux" if mux else f"rtcp:{port + 1}"
-    where = f"c={_network(address)}\r\n" if address else ""
+    where = f"c={network(address)}\r\n" if address else ""
     return (
         f"m={media.kind} {port} {profile} {media.lines.payload}\r\n"
-        f"{where}{copied}{crypto}a={direction}\r\na={rtcp}\r\n"
+        f"{where}{attributes}{crypto}a={direction}\r\na={rtcp}\r\n"
     )
 
 
@@ -46,20 +44,24 @@ def labels(media: Media) -> str:
     return "".join([f"a={each}\r\n" for each in media.lines.attributes if each.startswith("label:")])
 
 
-def _allowed(lines: Lines) -> str:
-    """Write the lines that may leave: bandwidths, which stand before attributes (RFC 8866 5), and those."""
+def copied(lines: Lines) -> str:
+    """The lines that may leave: bandwidths, which stand before attributes (RFC 8866 5), and those."""
+    if lines.copied is not None:
+        return lines.copied
     text = []
     for value in lines.bandwidth:
         kind, _, number = value.partition(":")
         if kind in _BANDWIDTHS and number.isascii() and number.isdigit():
             text.append(f"b={value}\r\n")
     for each in lines.attributes:
-        if each.partition(":")[0] in _ALLOWED:
+        if each.partition(":")[0] in _ALLOWED or each[:3].upper() == "T38":
             text.append(f"a={each}\r\n")
-    return "".join(text)
+    lines.copied = "".join(text)
+    return lines.copied
 
 
-def _network(address: str) -> str:
+def network(address: str) -> str:
+    """The words of a ``c=`` or ``o=`` line that say where something is."""
     return f"IN {'IP6' if ':' in address else 'IP4'} {address}"
 
 
@@ -80,10 +82,10 @@ class Origin:
 
     def write(self, address: str, sections: list[str]) -> bytes:
         """Return the whole description, its media at ``address``."""
-        network = _network(address)
-        body = f"s=-\r\nc={network}\r\nt=0 0\r\n{''.join(sections)}"
+        where = network(address)
+        body = f"s=-\r\nc={where}\r\nt=0 0\r\n{''.join(sections)}"
         if body != self._body:
             self._body = body
             self._version += 1
-        head = f"v=0\r\no=- {self._id} {self._version} {network}\r\n"
+        head = f"v=0\r\no=- {self._id} {self._version} {where}\r\n"
         return (head + body).encode("utf-8", "surrogateescape")

@@ -1,9 +1,12 @@
-"""SDES: the ``a=crypto`` attribute that carries SRTP keys in SDP (RFC 4568, RFC 7714 section 14).
+"""SDES: the ``a=crypto`` attribute that carries SRTP keys in SDP (RFC 4568, RFC 6188, RFC 7714 section 14).
 
 A line is either usable or not; there is no half. A line is unusable when anything in it would
 change how packets are protected and we do not do that: no encryption, no authentication, a key
 derivation rate, FEC order, several keys, or an MKI other than the one-byte value 1 which
 Microsoft Teams writes. An unusable line is skipped, and what that means is the caller's policy.
+
+AES-256 in counter mode had another name in the drafts of RFC 6188, which many peers still write. It is
+read as the suite that it is, and answered as it was written (RFC 4568 5.1.3).
 """
 
 from __future__ import annotations
@@ -14,12 +17,19 @@ from dataclasses import dataclass, field
 
 from sbc.base import PeerError
 
-#: Bytes of master key and of master salt, by suite (RFC 4568 6.2, RFC 7714 14.2).
+#: Bytes of master key and of master salt, by suite (RFC 4568 6.2, RFC 6188 6, RFC 7714 14.2).
 KEY_LENGTHS = {
     "AES_CM_128_HMAC_SHA1_80": 30,
     "AES_CM_128_HMAC_SHA1_32": 30,
+    "AES_256_CM_HMAC_SHA1_80": 46,
+    "AES_256_CM_HMAC_SHA1_32": 46,
     "AEAD_AES_128_GCM": 28,
     "AEAD_AES_256_GCM": 44,
+}
+#: Suites by what they were called before their RFC.
+_FORMER_NAMES = {
+    "AES_CM_256_HMAC_SHA1_80": "AES_256_CM_HMAC_SHA1_80",
+    "AES_CM_256_HMAC_SHA1_32": "AES_256_CM_HMAC_SHA1_32",
 }
 MAX_LIFETIME = 2**48
 _MKI = "1:1"
@@ -29,7 +39,7 @@ _MKI = "1:1"
 class CryptoLine:
     """One ``a=crypto`` line; ``key`` is master key and salt, ``mki`` the bytes that packets carry.
 
-    The key is never shown in a repr.
+    ``written`` is how the peer spells the suite, '' as we do. The key is never shown in a repr.
     """
 
     tag: int
@@ -37,6 +47,7 @@ class CryptoLine:
     key: bytes = field(repr=False)
     lifetime: int | None = None
     mki: bytes = b""
+    written: str = ""
 
     def __str__(self) -> str:
         return f"crypto:{self.tag} {self.suite}"
@@ -50,6 +61,8 @@ def parse_crypto(value: str) -> CryptoLine:
     tag, suite, keys = fields[:3]
     if not (tag.isascii() and tag.isdigit() and len(tag) <= 9):
         raise _unusable("tag is not a number of up to nine digits")
+    spelled = suite if suite in _FORMER_NAMES else ""
+    suite = _FORMER_NAMES.get(suite, suite)
     length = KEY_LENGTHS.get(suite)
     if length is None:
         raise _unusable("suite is unknown")
@@ -68,12 +81,12 @@ def parse_crypto(value: str) -> CryptoLine:
         raise _unusable("key is not base64") from None
     if len(key) != length:
         raise _unusable(f"key is not {length} bytes long")
-    return CryptoLine(int(tag), suite, key, lifetime, mki)
+    return CryptoLine(int(tag), suite, key, lifetime, mki, spelled)
 
 
 def format_crypto(line: CryptoLine) -> str:
     """Format the value of the ``crypto`` attribute, with its key: for SDP alone, never for a log."""
-    return f"{line.tag} {line.suite} inline:{b64encode(line.key).decode()}"
+    return f"{line.tag} {line.written or line.suite} inline:{b64encode(line.key).decode()}"
 
 
 def _unusable(reason: str) -> PeerError:

@@ -24,12 +24,23 @@ from __future__ import annotations
 
 from sbc.base import Address, PeerError
 from sbc.ids import Ids
-from sbc.media.codecs import agreed, chosen
+from sbc.media import fax
+from sbc.media.codecs import agreed, chosen, is_fax, permitted
 from sbc.media.errors import MediaRefused, StreamRefused
 from sbc.media.formats import Formats, formats_of
 from sbc.media.listening import Audience
 from sbc.media.places import Networks, Place
-from sbc.media.plans import Branch, Offer, Plan, Stream, lend_ears
+from sbc.media.plans import (
+    Branch,
+    Offer,
+    Plan,
+    Stream,
+    drop_over,
+    lend_ears,
+    prefer_secured,
+    put_in_force,
+    told_before,
+)
 from sbc.media.policy import MediaPolicy
 from sbc.media.quality import quality
 from sbc.media.rewrite import Origin, labels, rejected, section
@@ -39,7 +50,6 @@ from sbc.media.terms import (
     PROFILES,
     Endpoint,
     Terms,
-    is_secure,
     lines_to_offer,
     terms_from_answer,
     terms_from_offer,
@@ -104,6 +114,8 @@ class MediaSession:
         for plan in plans[known:]:
             self.streams.append(plan.stream)
         self._offer = offer = Offer(side, sdp, plans, ours, theirs, known)
+        if pending is not None and pending.answered and not restart:
+            offer.told = told_before(pending, side, sdp)
         self._staged = True
         target = other(side)
         address = _session_address(plans, target) or far.address
@@ -123,7 +135,8 @@ class MediaSession:
             raise PeerError("an answer came without an offer", 488)
         if sdp == offer.answered:
             return offer.answer
-        description = parse_sdp(sdp)
+        codecs = offer.theirs.codecs
+        description = parse_sdp(sdp if codecs is None else permitted(sdp, codecs))
         if len(description.media) != len(offer.plans):
             raise MediaRefused("the answer has another number of m= lines than the offer")
         settled: list[Terms | None] = []
@@ -146,12 +159,7 @@ class MediaSession:
                 moving = moving or used
                 held = held or (used and each.direction != "sendrecv")
             held = held or not media.host
-        for plan, media, terms in zip(offer.plans, description.media, settled, strict=True):
-            plan.stream.answered = media
-            plan.stream.ends[side].leg.arrivals.describe(plan.media, media)
-            plan.stream.ends[offer.side].leg.arrivals.describe(media, plan.media)
-            plan.stream.ends[side].apply(terms)
-            plan.stream.ends[offer.side].apply(plan.terms if terms and not offer.ours.unheard else None)
+        put_in_force(offer, side, description.media, settled)
         self.held = held or not moving
         self._return_ports(offer.plans)
         self._seen_at = now
@@ -290,11 +298,11 @@ class MediaSession:
             return
         offered: Formats = {}
         answered: Formats = {}
-        for plan in offer.plans:
+        for index, plan in enumerate(offer.plans):
             media, answer = plan.media, plan.stream.answered
             if media.kind == "audio" and answer is not None and answer.port:
                 offered = {**formats_of(media, answer), **offered}
-                answered = {**formats_of(answer, media), **answered}
+                answered = {**formats_of(offer.spoken(index) or answer, media), **answered}
         a, b = (answered, offered) if offer.side == "a" else (offered, answered)
         for each in listeners:
             each.describe(a, b)
@@ -316,42 +324,49 @@ class MediaSession:
             try:
                 if media.port and media.proto in PROFILES:  # asked for, and of a kind that is relayed
                     terms, place = self._terms(media, ours, stream.ends[side])
+                elif media.port and is_fax(media):
+                    place = self._place(media, ours, stream.ends[side])
+                    terms = self._sendable(fax.offered_terms(media, ours, theirs), media, place)
             except StreamRefused as error:
                 why = error.reason
             plans.append(Plan(media, stream, terms, place))
             asked = asked or media.port > 0
         if len(plans) > 1:
-            _prefer_secured(plans)
+            prefer_secured(plans)
         if len(plans) > ours.streams:
-            _drop_over(ours.streams, plans)
+            drop_over(ours.streams, plans)
         if asked and all(plan.terms is None for plan in plans):
             raise MediaRefused(why)
         for plan in plans:
-            if plan.terms is not None:
-                former = plan.stream.ends[other(side)].terms
+            if plan.terms is not None and plan.media.lines.rtp:
+                former = plan.stream.ends[other(side)].former
                 secure, plan.lines = lines_to_offer(self._ids, theirs, former)
                 feedback = "F" if plan.media.proto.endswith("F") else ""  # it is kept (RFC 4585)
                 plan.profile = ("RTP/SAVP" if secure else "RTP/AVP") + feedback
         return plans
 
     def _terms(self, media: Media, ours: MediaPolicy, end: Endpoint) -> tuple[Terms, Place]:
-        """The terms of an offered stream, and where the offering leg receives it.
-
-        That is where it is received already, else in the family of what it names.
-        """
-        if end.place is not None:
-            place = end.place
-        elif media.host is None:
-            place = self._networks.towards(ours.network, ours.signalling_host)
-        else:
-            place = self._networks.reaching(ours.network, media.host)
-        terms = terms_from_offer(self._ids, media, ours, end.terms, end.told)
+        """The terms of an offered stream, and where the offering leg receives it."""
+        place = self._place(media, ours, end)
+        terms = terms_from_offer(self._ids, media, ours, end.former, end.told)
         return self._sendable(terms, media, place), place
+
+    def _place(self, media: Media, ours: MediaPolicy, end: Endpoint) -> Place:
+        """Where a stream is received: where it is already, else in the family of what its offer names."""
+        if end.place is not None:
+            return end.place
+        if media.host is None:
+            return self._networks.towards(ours.network, ours.signalling_host)
+        return self._networks.reaching(ours.network, media.host)
 
     def _settle(self, plan: Plan, media: Media, policy: MediaPolicy, end: Endpoint) -> Terms | None:
         if plan.terms is None or not media.port:
             return None
         assert end.place is not None, "its port was taken with the offer"
+        if not plan.media.lines.rtp:
+            if not is_fax(media):
+                raise MediaRefused("the answer has another transport than the offer")
+            return self._sendable(fax.terms(media, policy), media, end.place)
         terms = terms_from_answer(media, policy, plan.profile, plan.lines, plan.mux)
         return self._sendable(terms, media, end.place)
 
@@ -452,23 +467,6 @@ class MediaSession:
         return origin
 
 
-def _prefer_secured(plans: list[Plan]) -> None:
-    """Reject what is plain beside a secured stream of its kind: a peer that offers both means one of them."""
-    secured = {plan.media.kind for plan in plans if plan.terms and is_secure(plan.terms.profile)}
-    for plan in plans if secured else ():
-        if plan.terms and not plan.terms.theirs and plan.media.kind in secured:
-            plan.drop()
-
-
-def _drop_over(most: int, plans: list[Plan]) -> None:
-    """Reject the streams that are too many: each takes two pairs of ports. Running ones come first."""
-    wanted = [plan for plan in plans if plan.terms is not None]
-    if len(wanted) > most:
-        wanted.sort(key=lambda plan: plan.before[0] is None)
-        for plan in wanted[most:]:
-            plan.drop()
-
-
 def _session_address(plans: list[Plan], side: str) -> str:
     """What the session's ``c=`` says: where the first stream is received, '' without one."""
     for plan in plans:
@@ -483,6 +481,8 @@ def _offered(plan: Plan, end: Endpoint, address: str) -> str:
     if plan.terms is None or end.place is None:
         return rejected(plan.media)
     where = end.place.address if end.place.address != address else ""
+    if not plan.media.lines.rtp:
+        return fax.section(plan.media, end.local, plan.profile, where)
     return section(plan.media, end.local, plan.profile, plan.mux, plan.lines, where)
 
 
@@ -495,4 +495,6 @@ def _answered(plan: Plan, media: Media, end: Endpoint, address: str) -> str:
     assert plan.terms is not None and end.place is not None, "its port was taken with the offer"
     lines = () if plan.terms.ours is None else (plan.terms.ours,)
     where = end.place.address if end.place.address != address else ""
+    if not plan.media.lines.rtp:
+        return fax.section(media, end.local, plan.media.proto, where)
     return section(media, end.local, plan.media.proto, plan.terms.mux, lines, where)

@@ -1,4 +1,4 @@
-"""One-way SRTP contexts (RFC 3711, RFC 7714) over libsrtp: a Protector sends, an Unprotector receives.
+"""One-way SRTP contexts (RFC 3711, 6188, 7714) over libsrtp: a Protector sends, an Unprotector receives.
 
 libsrtp is reached through pylibsrtp's binding and not through its Session class: that copies
 every packet once more, holds a buffer in every session, refuses packets above 1,356 bytes and
@@ -44,6 +44,8 @@ _TRAILER = 148
 _PROFILES = {
     "AES_CM_128_HMAC_SHA1_80": Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
     "AES_CM_128_HMAC_SHA1_32": Policy.SRTP_PROFILE_AES128_CM_SHA1_32,
+    "AES_256_CM_HMAC_SHA1_80": Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
+    "AES_256_CM_HMAC_SHA1_32": Policy.SRTP_PROFILE_AES128_CM_SHA1_32,
     "AEAD_AES_128_GCM": Policy.SRTP_PROFILE_AEAD_AES_128_GCM,
     "AEAD_AES_256_GCM": Policy.SRTP_PROFILE_AEAD_AES_256_GCM,
 }
@@ -51,9 +53,13 @@ _PROFILES = {
 _TAGS = {
     "AES_CM_128_HMAC_SHA1_80": (10, 10),
     "AES_CM_128_HMAC_SHA1_32": (4, 10),
+    "AES_256_CM_HMAC_SHA1_80": (10, 10),
+    "AES_256_CM_HMAC_SHA1_32": (4, 10),
     "AEAD_AES_128_GCM": (0, 0),
     "AEAD_AES_256_GCM": (0, 0),
 }
+#: How libsrtp's srtp_crypto_policy_t begins: AES in counter mode, and the bytes of its key and salt.
+_ICM_128, _ICM_256 = (1, 30), (5, 46)
 #: What libsrtp's status means; every other status is ``malformed``.
 _REFUSALS = {7: "authentication", 9: "replay", 10: "replay", 15: "key expired", 26: "replay"}
 
@@ -77,7 +83,19 @@ class SrtpError(Exception):
 
 
 def _policy(line: CryptoLine, kind: int, ssrc: int = 0) -> Policy:
-    return Policy(key=line.key, ssrc_type=kind, ssrc_value=ssrc, srtp_profile=_PROFILES[line.suite])
+    policy = Policy(key=line.key, ssrc_type=kind, ssrc_value=ssrc, srtp_profile=_PROFILES[line.suite])
+    if line.suite.startswith("AES_256_CM"):
+        _lengthen(policy, line.suite)
+    return policy
+
+
+def _lengthen(policy: Policy, suite: str) -> None:
+    """Make a policy for AES-128 one for AES-256, for which pylibsrtp has no name (RFC 6188)."""
+    for each in (policy._policy.rtp, policy._policy.rtcp):
+        fields = ffi.cast("int *", ffi.addressof(each))
+        if (fields[0], fields[1]) != _ICM_128:
+            raise LocalError(f"libsrtp cannot use {suite}: its policies are not laid out as they were")
+        fields[0], fields[1] = _ICM_256
 
 
 def _run(function: Any, session: Any, data: bytes) -> bytes:

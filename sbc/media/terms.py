@@ -38,6 +38,7 @@ from sbc.media.errors import MediaRefused, StreamRefused
 from sbc.media.places import Place
 from sbc.media.policy import MediaPolicy
 from sbc.media.relay import Leg
+from sbc.media.renumbered import Numbers, Renumbered
 from sbc.media.sdes import KEY_LENGTHS, CryptoLine, parse_crypto
 from sbc.media.sdp import Media, decimal, unicast
 from sbc.media.srtp import Protector, Unprotector
@@ -68,13 +69,16 @@ class Terms(NamedTuple):
 class Endpoint:
     """One leg of one stream: its relay leg, our port (0 while none) and its place, its terms and contexts."""
 
-    __slots__ = ("_receivers", "_senders", "leg", "local", "place", "terms", "told")
+    __slots__ = ("_receivers", "_senders", "leg", "local", "numbers", "place", "terms", "told", "voice")
 
     def __init__(self, leg: Leg) -> None:
         self.leg = leg
         self.local = 0
         self.place: Place | None = None  # where ``local`` is
         self.terms: Terms | None = None
+        #: Those of the secured speech that a fax has interrupted: what comes after it is secured, too.
+        self.voice: Terms | None = None
+        self.numbers: Numbers | None = None  # how what is sent here is to be renumbered
         #: Which key of ours the peer that has a key was told: a fork may be gone back to.
         self.told: dict[bytes, CryptoLine] = {}
         self._senders: dict[bytes, Protector] | None = None
@@ -83,7 +87,10 @@ class Endpoint:
     def apply(self, terms: Terms | None) -> None:
         """Make ``terms`` hold from the next packet on; None silences the leg."""
         leg = self.leg
-        self.terms = terms
+        former, self.terms = self.terms, terms
+        speech = terms is not None and terms.profile.startswith("RTP/")
+        if not speech and leg.unprotect is not None:
+            self.voice = former
         if terms is None:
             leg.silence()
             return
@@ -102,16 +109,25 @@ class Endpoint:
             self.told[terms.theirs.key] = terms.ours
             if len(self.told) > _FORMER_KEYS:
                 del self.told[next(iter(self.told))]
+        if self.numbers is not None and speech:
+            leg.protect = Renumbered(leg.protect, self.numbers)
         leg.mux = terms.mux
         leg.hosts = terms.hosts
         leg.asymmetric = terms.asymmetric
         leg.port_rtp.aim(terms.remote, reopen)
         leg.port_rtcp.aim(terms.rtcp, reopen)
-        leg.agreed = True
+        leg.agreed, leg.fax = speech, not speech
+
+    @property
+    def former(self) -> Terms | None:
+        """The terms of the speech that a description of the stream follows upon, a fax between or not."""
+        terms = self.terms
+        return terms if terms is not None and terms.profile.startswith("RTP/") else self.voice
 
     def forget(self) -> None:
         """Silence the leg and drop its keys for good: another peer will take its place."""
         self.apply(None)
+        self.voice = self.numbers = None
         self._senders = self._receivers = None
         self.told = {}
 
@@ -168,9 +184,9 @@ def is_secure(profile: str) -> bool:
     return profile.startswith("RTP/SAVP")
 
 
-def fresh_line(ids: Ids, tag: int, suite: str) -> CryptoLine:
-    """Make a line of ours with a new random key and salt."""
-    return CryptoLine(tag, suite, ids.key(KEY_LENGTHS[suite]))
+def fresh_line(ids: Ids, tag: int, suite: str, written: str = "") -> CryptoLine:
+    """Make a line of ours with a new random key and salt; ``written`` is the peer's spelling of the suite."""
+    return CryptoLine(tag, suite, ids.key(KEY_LENGTHS[suite]), written=written)
 
 
 def lines_to_offer(
@@ -230,15 +246,15 @@ def _answering_line(
     """
     known = told.get(theirs.key)
     if known is not None and known.suite == theirs.suite:
-        return replace(known, tag=theirs.tag)
+        return replace(known, tag=theirs.tag, written=theirs.written)
     if former is None or former.ours is None or former.theirs is None or former.ours.suite != theirs.suite:
-        return fresh_line(ids, theirs.tag, theirs.suite)
+        return fresh_line(ids, theirs.tag, theirs.suite, theirs.written)
     moved = former.remote is not None and (media.host, media.port) != former.remote
     if moved and theirs.key != former.theirs.key:
-        return fresh_line(ids, theirs.tag, theirs.suite)
+        return fresh_line(ids, theirs.tag, theirs.suite, theirs.written)
     if theirs.key == former.ours.key:
         raise MediaRefused("the offer's crypto line repeats our own key")
-    return replace(former.ours, tag=theirs.tag)
+    return replace(former.ours, tag=theirs.tag, written=theirs.written)
 
 
 def terms_from_answer(

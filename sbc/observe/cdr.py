@@ -31,6 +31,7 @@ def call_record(call: str, fields: Mapping[str, Any], media: MediaStats | None =
         f',"pdd":{_seconds(get("pdd"))},"seconds":{round(float(get("duration") or 0.0), 3)}'
         f',"status":{get("status", 0)}'
         f',"reason":{_safe(get("reason"))},"ended_by":{_text(get("by", ""))}'
+        f',"one_way":{_text(get("one_way", ""))},"fax":{_truth(get("fax"))}'
         f',"redirected_from":{_safe(get("redirected_from", ""))}'
         f',"redirected_by":{_text(get("redirected_by", ""))}'
         f',"referred_by":{_safe(get("referred_by", ""))}'

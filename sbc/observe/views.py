@@ -293,6 +293,7 @@ class LifeView:
 class CallView:
     """One live call; ``*_tls`` is a version such as ``TLSv1.3``, ``*_srtp`` a suite, empty for none.
 
+    ``one_way`` is who was not heard: ``caller``, ``callee`` or ``both``.
     ``*_quality`` is that of the leg so far, None while nothing is known.
     """
 
@@ -310,6 +311,7 @@ class CallView:
     b_srtp: str = ""
     downgraded: bool = False
     emergency: bool = False
+    one_way: str = ""
     a_quality: Quality | None = None
     b_quality: Quality | None = None
 

@@ -19,10 +19,20 @@ pytestmark = [pytest.mark.interop, pytest.mark.slow]
 LOW, HIGH = 440.0, 1000.0
 ALICE, BOB = "127.0.0.2", "127.0.0.3"
 EIGHTY, THIRTY_TWO = "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"
+LONG_EIGHTY, LONG_THIRTY_TWO = "AES_256_CM_HMAC_SHA1_80", "AES_256_CM_HMAC_SHA1_32"
 GCM_128, GCM_256 = "AEAD_AES_128_GCM", "AEAD_AES_256_GCM"
 
 
-@pytest.mark.parametrize(("near", "far"), [(EIGHTY, THIRTY_TWO), (THIRTY_TWO, EIGHTY)])
+@pytest.mark.parametrize(
+    ("near", "far"),
+    [
+        (EIGHTY, THIRTY_TWO),
+        (THIRTY_TWO, EIGHTY),
+        (LONG_EIGHTY, LONG_THIRTY_TWO),
+        (LONG_THIRTY_TWO, LONG_EIGHTY),
+        (EIGHTY, LONG_EIGHTY),
+    ],
+)
 def test_a_call_from_one_suite_to_another(tmp_path: Path, near: str, far: str) -> None:
     needs("pjsua2")
     rig = Rig(tmp_path)
@@ -48,7 +58,7 @@ def test_a_call_from_one_suite_to_another(tmp_path: Path, near: str, far: str) -
 def test_a_call_to_aead(tmp_path: Path, suite: str) -> None:
     needs("pjsua2", "baresip")
     rig = Rig(tmp_path)
-    alice = rig.pjsip("alice", ALICE, HIGH)
+    alice = rig.pjsip("alice", ALICE, HIGH, suites=(EIGHTY,))
     settings = BaresipSettings(
         write_tone(tmp_path / "low.wav", LOW, 10), credentials=rig.lab.issue("carol"), ca=rig.lab.ca()
     )

@@ -10,7 +10,10 @@ from sbc.base import PeerError
 from sbc.media.sdes import KEY_LENGTHS, CryptoLine, format_crypto, parse_crypto
 
 K30 = "d0RmdmcmVCspeEc3QGZiNWpVLFJhQX1cfHAwJSoj"  # RFC 4568 section 4
+K46 = b64encode(bytes(range(46))).decode()
 K28 = b64encode(bytes(range(28))).decode()
+LONG80, LONG32 = "AES_256_CM_HMAC_SHA1_80", "AES_256_CM_HMAC_SHA1_32"
+DRAFT80, DRAFT32 = "AES_CM_256_HMAC_SHA1_80", "AES_CM_256_HMAC_SHA1_32"
 SHA80, SHA32 = "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"
 
 
@@ -26,6 +29,10 @@ SHA80, SHA32 = "AES_CM_128_HMAC_SHA1_80", "AES_CM_128_HMAC_SHA1_32"
         (f"1 {SHA80} inline:{K30}|1066400", 1, SHA80, 1066400, b""),
         (f"1 {SHA80} inline:{K30}|2^48", 1, SHA80, 2**48, b""),
         (f"1 {SHA80} inline:{K30} WSH=64", 1, SHA80, None, b""),
+        (f"1 {LONG80} inline:{K46}|2^48", 1, LONG80, 2**48, b""),
+        (f"7 {LONG32} inline:{K46}", 7, LONG32, None, b""),
+        (f"1 {DRAFT80} inline:{K46}|2^31|1:1", 1, LONG80, 2**31, b"\x01"),
+        (f"1 {DRAFT32} inline:{K46.rstrip('=')}", 1, LONG32, None, b""),
         (f"3 AEAD_AES_128_GCM inline:{K28}|2^48", 3, "AEAD_AES_128_GCM", 2**48, b""),
         (f"3 AEAD_AES_128_GCM inline:{K28.rstrip('=')}", 3, "AEAD_AES_128_GCM", None, b""),
     ],
@@ -53,6 +60,9 @@ def test_usable_lines(value: str, tag: int, suite: str, lifetime: int | None, mk
         f"1 {SHA80} inline:{K30}AAAA",
         f"1 {SHA80} inline:{K30[:-1]}!",
         f"1 {SHA80} inline:{K28}",
+        f"1 {LONG80} inline:{K30}",
+        f"1 {DRAFT80} inline:{K30}",
+        f"1 {SHA80} inline:{K46}",
         f"1 {SHA80} inline:{K30};inline:{K30}",
         f"1 {SHA80} inline:{K30}|2^20|1:4",
         f"1 {SHA80} inline:{K30}|2^20|2:1",

@@ -1,4 +1,4 @@
-"""SRTP against RFC 3711 appendix B and RFC 7714 section 16.
+"""SRTP against RFC 3711 appendix B, RFC 6188 section 7 and RFC 7714 section 16.
 
 The vectors of the RFCs start from session keys or stop at them, so they check a small second
 implementation of SRTP in this file, and that one checks ours packet by packet.
@@ -19,7 +19,12 @@ from sbc.media.sdes import KEY_LENGTHS, CryptoLine
 from sbc.media.srtp import MAX_PACKET, MAX_SSRCS, Protector, SrtpError, Unprotector
 
 MASTER = bytes.fromhex("E1F97A0D3E018BE0D64FA32C06DE41390EC675AD498AFEEBB6960B3AABE6")
-TAGS = {"AES_CM_128_HMAC_SHA1_80": 10, "AES_CM_128_HMAC_SHA1_32": 4}
+TAGS = {
+    "AES_CM_128_HMAC_SHA1_80": 10,
+    "AES_CM_128_HMAC_SHA1_32": 4,
+    "AES_256_CM_HMAC_SHA1_80": 10,
+    "AES_256_CM_HMAC_SHA1_32": 4,
+}
 
 
 def aes_cm(key: bytes, counter: bytes, data: bytes) -> bytes:
@@ -34,8 +39,9 @@ def derive(master: bytes, salt: bytes, label: int, size: int) -> bytes:
 
 def cm_packet(line: CryptoLine, packet: bytes, roc: int) -> bytes:
     """RFC 3711 4.1.1 and 4.2 for one RTP packet with a 12-byte header."""
-    master, salt = line.key[:16], line.key[16:]
-    key, auth = derive(master, salt, 0, 16), derive(master, salt, 1, 20)
+    size = len(line.key) - 14
+    master, salt = line.key[:size], line.key[size:]
+    key, auth = derive(master, salt, 0, size), derive(master, salt, 1, 20)
     session_salt = int.from_bytes(derive(master, salt, 2, 14), "big")
     ssrc, index = int.from_bytes(packet[8:12], "big"), roc << 16 | int.from_bytes(packet[2:4], "big")
     counter = (session_salt << 16) ^ (ssrc << 64) ^ (index << 16)
@@ -91,6 +97,24 @@ def test_rfc3711_b3_key_derivation() -> None:
     assert derive(master, salt, 0, 16).hex().upper() == "C61E7A93744F39EE10734AFE3FF7A087"
     assert derive(master, salt, 2, 14).hex().upper() == "30CBBC08863D8C85D49DB34A9AE1"
     assert derive(master, salt, 1, 20).hex().upper() == "CEBE321F6FF7716B6FD4AB49AF256A156D38BAA4"
+
+
+def test_rfc6188_7_1_keystream() -> None:
+    key = bytes.fromhex("57F82FE3613FD170A85EC93C40B1F0922EC4CB0DC025B58272147CC438944A98")
+    stream = aes_cm(key, bytes.fromhex("F0F1F2F3F4F5F6F7F8F9FAFBFCFD0000"), bytes(48))
+    assert stream.hex().upper() == (
+        "92BDD28A93C3F52511C677D08B5515A49DA71B2378A854F67050756DED165BAC63C4868B7096D88421B563B8C94C9A31"
+    )
+
+
+def test_rfc6188_7_2_key_derivation() -> None:
+    master = bytes.fromhex("F0F04914B513F2763A1B1FA130F10E2998F6F6E43E4309D1E622A0E332B9F1B6")
+    salt = bytes.fromhex("3B04803DE51EE7C96423AB5B78D2")
+    assert derive(master, salt, 0, 32).hex().upper() == (
+        "5BA1064E30EC51613CAD926C5A28EF731EC7FB397F70A960653CAF06554CD8C4"
+    )
+    assert derive(master, salt, 2, 14).hex().upper() == "FA31791685CA444A9E07C6C64E93"
+    assert derive(master, salt, 1, 20).hex().upper() == "FD9C32D39ED5FBB5A9DC96B30818454D1313DC05"
 
 
 def test_rfc7714_16_1_1_gcm_packet() -> None:

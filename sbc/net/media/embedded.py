@@ -20,6 +20,7 @@ from sbc.media.places import Networks, Place, PortPool
 from sbc.media.policy import MediaPolicy
 from sbc.media.relay import Port, Source
 from sbc.media.session import MediaSession
+from sbc.media.silence import Quiet, Silence, is_faxing
 from sbc.media.stats import MediaStats
 from sbc.net.media.ports import BoundPorts
 from sbc.net.media.recordings import Recordings
@@ -51,6 +52,8 @@ class MediaIO:
             networks[each.network] = (*networks.get(each.network, ()), place)
         self._networks = Networks(networks)
         self._sessions: dict[str, MediaSession] = {}
+        self._silence = Silence()
+        self._faxes: set[str] = set()
 
     def __len__(self) -> int:
         return len(self._sessions)
@@ -141,6 +144,16 @@ class MediaIO:
             each.trim(now)
         return [call for call, session in self._sessions.items() if session.silent_for(now) >= self._timeout]
 
+    def quiet(self, now: float) -> list[Quiet]:
+        """Return the calls of which a side is silent that should be heard; see ``sbc.media.silence``."""
+        return self._silence.look(self._sessions, now)
+
+    def faxes(self) -> tuple[list[str], list[str]]:
+        """Return the calls in which a fax began since this was called last, and those where one is over."""
+        present = {call for call, session in self._sessions.items() if is_faxing(session)}
+        former, self._faxes = self._faxes, present
+        return list(present - former), [each for each in former - present if each in self._sessions]
+
     def record(self, call: str) -> None:
         """Keep what is said in the call from now on; the files are told of when it is deleted."""
         if self._recordings is not None and call in self._sessions:
@@ -219,7 +232,7 @@ class MediaIO:
                     continue
                 ports = self._bound[end.place]
                 ports.serve(end.local, leg.port_rtp)
-                if leg.agreed and leg.mux:
+                if leg.mux and (leg.agreed or leg.fax):
                     ports.retire(end.local + 1)
                 else:
                     ports.serve(end.local + 1, leg.port_rtcp)

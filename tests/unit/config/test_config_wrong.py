@@ -230,8 +230,8 @@ FORM: dict[str, Case] = {
         TRUNK, "srtp: accept", "suites: [AES_CM_128_HMAC_SHA1_96]",
         [
             "trunks.d/carrier.yaml:11:10: error: suites: 'AES_CM_128_HMAC_SHA1_96' is not an SRTP suite"
-            " | write one of AES_CM_128_HMAC_SHA1_80, AES_CM_128_HMAC_SHA1_32, AEAD_AES_128_GCM,"
-            " AEAD_AES_256_GCM"
+            " | write one of AES_CM_128_HMAC_SHA1_80, AES_256_CM_HMAC_SHA1_80, AEAD_AES_128_GCM,"
+            " AEAD_AES_256_GCM, AES_CM_128_HMAC_SHA1_32, AES_256_CM_HMAC_SHA1_32"
         ],
     ),
     "port range backwards": (

@@ -8,7 +8,7 @@ from base64 import b64encode
 from sbc.ids import Ids
 from sbc.media.places import Networks, Place, PortPool
 from sbc.media.policy import SUITES, MediaPolicy
-from sbc.media.sdes import CryptoLine, format_crypto, parse_crypto
+from sbc.media.sdes import KEY_LENGTHS, CryptoLine, format_crypto, parse_crypto
 from sbc.media.sdp import Media, parse_sdp
 from sbc.media.session import MediaSession
 
@@ -48,8 +48,7 @@ def sdp(*sections: str, host: str = ALICE) -> bytes:
 
 
 def key(number: int, suite: str = SUITES[0], tag: int = 1) -> CryptoLine:
-    size = {"AEAD_AES_128_GCM": 28, "AEAD_AES_256_GCM": 44}.get(suite, 30)
-    return CryptoLine(tag, suite, bytes([number]) * size)
+    return CryptoLine(tag, suite, bytes([number]) * KEY_LENGTHS[suite])
 
 
 def crypto(number: int, suite: str = SUITES[0], tag: int = 1) -> str:

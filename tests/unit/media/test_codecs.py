@@ -6,7 +6,7 @@ import pytest
 
 from dsl.decision import Codecs
 from sbc.ids import Ids, counter_bytes
-from sbc.media.codecs import chosen
+from sbc.media.codecs import chosen, first_codec, permitted
 from sbc.media.errors import MediaRefused
 from sbc.media.places import Networks, Place, PortPool
 from sbc.media.policy import MediaPolicy
@@ -55,6 +55,58 @@ def audio(codecs: Codecs, offer: str = OFFER) -> tuple[str, list[str]]:
 )
 def test_what_is_left_of_an_offer(codecs: Codecs, payloads: str, described: list[str]) -> None:
     assert audio(codecs) == (payloads, described)
+
+
+REDUNDANT = """\
+v=0\r
+m=audio 4000 RTP/AVP 121 97 111 122 0 101\r
+a=rtpmap:121 red/48000/2\r
+a=fmtp:121 111/111\r
+a=rtpmap:97 rtx/48000\r
+a=fmtp:97 apt=121;rtx-time=200\r
+a=rtpmap:111 opus/48000/2\r
+a=fmtp:111 useinbandfec=1\r
+a=rtpmap:122 red/8000\r
+a=fmtp:122 0/0\r
+a=rtpmap:101 telephone-event/8000\r
+"""
+
+
+@pytest.mark.parametrize(
+    ("codecs", "payloads"),
+    [
+        (Codecs(deny=("OPUS",)), b"122 0 101"),
+        (Codecs(allow=("OPUS",)), b"121 97 111 101"),
+        (Codecs(prefer=("PCMU", "OPUS")), b"0 111 121 97 122 101"),
+        (Codecs(deny=("RED",)), b"111 0 101"),
+    ],
+)
+def test_what_carries_a_codec_goes_with_it(codecs: Codecs, payloads: bytes) -> None:
+    """Redundancy of a payload type that nobody described, or its repair, could not be read (RFC 2198 5)."""
+    left = chosen(REDUNDANT.encode(), codecs)
+    assert b"RTP/AVP " + payloads + b"\r\n" in left
+    for each in b"121 97 111 122".split():
+        assert (b":%s " % each in left) == (each in payloads.split())
+
+
+def test_redundancy_and_repair_are_nothing_to_talk_with() -> None:
+    assert first_codec(REDUNDANT.encode()) == "OPUS"
+    with pytest.raises(MediaRefused):
+        chosen(REDUNDANT.encode(), Codecs(deny=("OPUS", "PCMU")))
+
+
+def test_an_answer_may_not_add_what_was_not_to_be_offered() -> None:
+    answer = b"v=0\nm=audio 1 RTP/AVP 8 18 97\na=rtpmap:97 AMR/8000\n"
+    assert permitted(answer, Codecs(allow=("PCMA",))) == b"v=0\nm=audio 1 RTP/AVP 8\n"
+    assert permitted(answer, Codecs(deny=("AMR", "G729"))) == b"v=0\nm=audio 1 RTP/AVP 8\n"
+    assert permitted(answer, Codecs(prefer=("G729",))) == answer
+    assert permitted(b"v=0\nm=audio 0 RTP/AVP 18\n", Codecs(allow=("PCMA",))).endswith(
+        b"audio 0 RTP/AVP 18\n"
+    )
+    unnamed = b"v=0\nm=audio 1 RTP/AVP 8 101\n"
+    assert permitted(unnamed, Codecs(allow=("PCMA",))) == unnamed
+    with pytest.raises(MediaRefused, match="the answer names no codec that the rules allow"):
+        permitted(answer, Codecs(deny=("AMR", "G729", "PCMA")))
 
 
 def test_line_ends_stay_as_they_are() -> None:

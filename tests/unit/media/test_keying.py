@@ -52,8 +52,8 @@ def secured() -> tuple[MediaSession, CryptoLine]:
     [
         (OFF, "RTP/AVP", 0),
         (ACCEPT, "RTP/AVP", 0),
-        (OSRTP, "RTP/AVP", 4),
-        (REQUIRED, "RTP/SAVP", 4),
+        (OSRTP, "RTP/AVP", 6),
+        (REQUIRED, "RTP/SAVP", 6),
         (replace(OSRTP, sdes=False), "RTP/AVP", 0),
     ],
 )
@@ -98,6 +98,35 @@ def test_an_inbound_offer_with_crypto_is_answered_with_sdes(policy: MediaPolicy,
     assert sent is not None and Unprotector(ours).rtp(sent[1]) == rtp(5)
 
 
+def test_a_suite_is_answered_as_the_offer_spells_it() -> None:
+    """AES-256 in counter mode had another name before RFC 6188; the accepted line has the offered suite."""
+    former, suite = "AES_CM_256_HMAC_SHA1_80", "AES_256_CM_HMAC_SHA1_80"
+    call, _ = session()
+    line = crypto(9, suite, 3).replace(suite, former)
+    call.offer("a", sdp(audio(40000, "RTP/SAVP", line)), ACCEPT, OFF, 0.0)
+    answer = call.answer("b", sdp(audio(50000), host=BOB), 0.0)
+    (ours,) = lines(answer)
+    assert f"a=crypto:3 {former} inline:".encode() in answer
+    assert packet(call.streams[0].ends["a"].leg.port_rtp, Protector(key(9, suite)).rtp(rtp(1)), A) is not None
+    call.offer("b", sdp(audio(50000), host=BOB), OFF, ACCEPT, 0.0)
+    again = call.offer("b", sdp(audio(50002), host=BOB), OFF, ACCEPT, 0.0)
+    assert f"a=crypto:3 {former} inline:".encode() in again and lines(again)[0].key == ours.key
+    call.rollback()
+    moved = line.replace("crypto:3", "crypto:4").replace(former, suite)
+    call.offer("a", sdp(audio(40000, "RTP/SAVP", moved)), ACCEPT, OFF, 0.0)
+    assert f"a=crypto:4 {suite} inline:".encode() in call.answer("b", sdp(audio(50000), host=BOB), 0.0)
+
+
+def test_an_answer_may_spell_the_suite_that_we_offered_as_it_was_called_before() -> None:
+    suite = "AES_256_CM_HMAC_SHA1_32"
+    call, offer = offered(MediaPolicy("required", suites=(suite,)))
+    assert f"a=crypto:1 {suite} inline:".encode() in offer
+    theirs = crypto(1, suite).replace(suite, "AES_CM_256_HMAC_SHA1_32")
+    call.answer("b", sdp(audio(50000, "RTP/SAVP", theirs), host=BOB), 0.0)
+    assert packet(call.streams[0].ends["b"].leg.port_rtp, Protector(key(1, suite)).rtp(rtp(1)), B) is not None
+    assert call.stats().b.suite == suite
+
+
 def test_crypto_without_sdes_in_an_avp_offer_is_answered_plain() -> None:
     call, _ = session()
     call.offer("a", sdp(audio(40000, "RTP/AVP", crypto(1))), MediaPolicy(sdes=False), OFF, 0.0)
@@ -116,7 +145,7 @@ def test_required_and_no_usable_line_in_the_offer_is_refused(profile: str, line:
     assert len(pool) == 50
 
 
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("number", range(6))
 def test_a_required_answer_in_each_suite_carries_media(number: int) -> None:
     call, offer = offered(REQUIRED)
     ours = lines(offer)[number]
@@ -327,7 +356,7 @@ def test_both_legs_may_be_secured_and_the_streams_have_their_own_keys() -> None:
     call, _ = session()
     video = "m=video 40010 RTP/SAVPF 96\r\na=" + crypto(4) + "\r\n"
     offer = call.offer("a", sdp(audio(40000, "RTP/SAVP", crypto(3)), video), REQUIRED, REQUIRED, 0.0)
-    assert b"m=video 20006 RTP/SAVPF 96" in offer and offer.count(b"a=crypto:") == 8
+    assert b"m=video 20006 RTP/SAVPF 96" in offer and offer.count(b"a=crypto:") == 2 * len(SUITES)
     answer = sdp(audio(50000, "RTP/SAVP", crypto(1)), video.replace("40010", "50010"), host=BOB)
     call.answer("b", answer, 0.0)
     legs = call.streams[0].ends

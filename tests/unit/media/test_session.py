@@ -36,7 +36,7 @@ from tests.unit.media.kit import (
 )
 
 VIDEO = "m=video 40010 RTP/AVPF 96\r\na=rtpmap:96 H264/90000\r\na=rtcp-fb:* nack\r\n"
-FAX = "m=image 40020 udptl t38\r\na=T38FaxVersion:0\r\n"
+FAX = "m=image 40020 UDP/TLS/UDPTL t38\r\na=T38FaxVersion:0\r\n"
 DTLS = "m=audio 40000 UDP/TLS/RTP/SAVPF 0\r\na=fingerprint:sha-256 AA\r\na=setup:actpass\r\n"
 
 
@@ -118,13 +118,13 @@ def test_rejected_lines_keep_order_and_number() -> None:
     offer = call.offer("a", sdp(FAX, audio(), VIDEO, "m=audio 0 RTP/AVP 0\r\n"), ACCEPT, OFF, 0.0)
     heads = [line for line in offer.decode().split("\r\n") if line.startswith("m=")]
     assert heads == [
-        "m=image 0 udptl t38",
+        "m=image 0 UDP/TLS/UDPTL t38",
         "m=audio 20002 RTP/AVP 0 101",
         "m=video 20006 RTP/AVPF 96",
         "m=audio 0 RTP/AVP 0",
     ]
     answered = sdp(
-        "m=image 0 udptl t38\r\n",
+        "m=image 0 UDP/TLS/UDPTL t38\r\n",
         audio(50000),
         "m=video 0 RTP/AVPF 96\r\n",
         "m=audio 0 RTP/AVP 0\r\n",
@@ -132,7 +132,7 @@ def test_rejected_lines_keep_order_and_number() -> None:
     )
     heads = [line for line in call.answer("b", answered, 0.0).decode().split("\r\n") if line.startswith("m=")]
     assert heads == [
-        "m=image 0 udptl t38",
+        "m=image 0 UDP/TLS/UDPTL t38",
         "m=audio 20000 RTP/AVP 0 101",
         "m=video 0 RTP/AVPF 96",
         "m=audio 0 RTP/AVP 0",
