@@ -21,7 +21,7 @@ from sbc.histogram import Histogram
 
 Direction = Literal["inbound", "outbound"]
 #: Bounds of the post-dial delay in seconds.
-DELAYS: Final = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 15.0, 20.0, 30.0)
+DELAYS: Final[tuple[float, ...]] = (0.1, 0.25, 0.5, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 11.0, 15.0, 20.0, 30.0)
 _CHALLENGES: Final = (401, 407)
 
 

@@ -172,12 +172,11 @@ class Recording:
             if passed:
                 line.passed(passed, end - (step & 0xFFFF), end)
                 passed = b""
-            number = data[1] & 0x7F
-            form = formats.get(number)
+            form = formats.get(data[1] & 0x7F)
             octets = width(form) if form is not None else 0
             if form is None or not octets:
                 if form is None or form.codec not in _COMFORT or self._dumped[ear.side]:
-                    self._dump(ear.side, number, form, data, at, dump, pieces)
+                    self._dump(ear.side, form, data, at, dump, pieces)
                 continue
             payload = payload_of(data)
             length = len(payload) // octets
@@ -226,10 +225,9 @@ class Recording:
         self.frames = max(self.frames, place + count)
 
     def _dump(
-        self, side: str, number: int, form: Format | None, data: bytes, at: float, dump: list[bytes],
-        pieces: list[Piece],
-    ) -> None:  # fmt: skip
-        known = self._dumped[side]
+        self, side: str, form: Format | None, data: bytes, at: float, dump: list[bytes], pieces: list[Piece]
+    ) -> None:
+        known, number = self._dumped[side], data[1] & 0x7F
         if number not in known:
             known[number] = form if form is not None else Format("UNKNOWN", RATE)
             # What accompanies a codec (events, comfort noise) is found in its dump, so it is described, too.
@@ -257,3 +255,9 @@ class Recording:
             pieces.append(Piece("wav", data, HEADER + start * FRAME))
         del pending[:ripe]
         self._written = until
+
+
+def _samples(data: bytes, octets: int) -> bytes:
+    """The whole samples of a packet, of so many octets each."""
+    payload = payload_of(data)
+    return payload[: len(payload) // octets * octets]

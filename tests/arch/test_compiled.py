@@ -59,6 +59,13 @@ def test_no_attribute_is_a_word_of_c() -> None:
     assert len(paths) > 100 and found == []
 
 
+def test_no_constant_is_a_plain_tuple_of_floats() -> None:
+    """mypyc takes such a one, where it is ``Final``, for one that was never set."""
+    paths = [path for part in COMPILED for path in ROOT.glob(part)]
+    plain = r"^\w+: Final = \(\s*-?\d[\d_]*(?:\.|e)[\d.e-]*,.*"
+    assert [found[0] for path in paths for found in re.finditer(plain, path.read_text(), re.M)] == []
+
+
 def test_the_installed_tree_is_compiled_where_the_tests_say_so() -> None:
     if not is_compiled():
         pytest.skip("NOT COMPILED: this tree is pure Python, which `make installed` may test compiled")

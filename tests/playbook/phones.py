@@ -146,3 +146,16 @@ class Phone:
         self.hears(401)
         self.proves("REGISTER", f"sip:{REALM}", b"", **headers)
         return self.hears(200)
+
+
+def stage(**options: object) -> Stage:
+    """Trunks with phones, at a date."""
+    made = Stage(configured(**options))  # type: ignore[arg-type]
+    made.engine.epoch = 1_795_000_000.0
+    return made
+
+
+def registered(made: Stage, user: str = "alice") -> list[str]:
+    """The contacts at which the user is registered."""
+    found = made.engine.registrar.contacts(user, made.engine.date(made.now))
+    return [str(each.contact) for each in found]

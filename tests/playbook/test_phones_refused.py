@@ -1,0 +1,162 @@
+"""What is refused to phones: passwords, nonces, realms, domains, transports, certificates, too many."""
+
+from __future__ import annotations
+
+import pytest
+
+from sbc.sip.digest import parse_challenge
+from tests.playbook.phones import REALM, Phone, configured, lines, registered, stage
+from tests.playbook.stage import SDP, Stage
+
+
+@pytest.mark.parametrize("user", ["alice", "nobody"])
+def test_a_wrong_password_and_an_unknown_user_hear_the_same(user: str) -> None:
+    made = stage()
+    phone = Phone(made, user)
+    phone.password = "guessed"
+    phone.asks()
+    first = phone.hears(401)
+    phone.proves()
+    again = phone.hears(401)
+    assert [name for name, _ in again.headers.fields] == [name for name, _ in first.headers.fields]
+    assert not parse_challenge(again.headers.get("WWW-Authenticate") or "").stale
+    (note,) = made.noted("phone-refused")
+    assert (note.fields["user"], note.fields["status"]) == (user, 401)
+    assert registered(made, user) == [] and len(made.engine.transactions) == 0
+
+
+def test_a_nonce_count_is_good_once() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.registers()
+    assert phone.challenge is not None
+    phone.count = 0  # as whoever has overheard it would
+    phone.proves(Contact="<sip:thief@192.0.2.66>")
+    assert "stale=true" in (phone.hears(401).headers.get("WWW-Authenticate") or "")
+    assert registered(made) == ["sip:alice@10.0.0.7:5060;transport=tls"]
+
+
+def test_a_nonce_ends_and_is_told_to_be_stale() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.asks()
+    phone.hears(401)
+    made.wait(301)
+    phone.proves()
+    assert "stale=true" in (phone.hears(401).headers.get("WWW-Authenticate") or "")
+    phone.proves()
+    phone.hears(200)
+
+
+def test_credentials_of_another_realm_prove_nothing() -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.realm = "elsewhere.example"
+    phone.asks()
+    phone.hears(401)
+    phone.proves()
+    phone.hears(401)
+
+
+def test_nobody_registers_somebody_else() -> None:
+    made = stage()
+    phone = Phone(made, "bob")
+    phone.asks()
+    phone.hears(401)
+    phone.proves(To=f"<sip:alice@{REALM}>")
+    phone.hears(403)
+    assert registered(made) == []
+
+
+@pytest.mark.parametrize(
+    ("uri", "to", "status"),
+    [
+        ("sip:192.0.2.1", "sip:alice@192.0.2.1", 200),
+        ("sip:EXAMPLE.com", "sip:alice@example.com", 200),
+        ("sip:example.com", "sip:%61lice@Example.COM", 200),
+        ("sip:example.com", "sip:alice@elsewhere.example", 403),
+        ("sip:elsewhere.example", "sip:alice@elsewhere.example", 404),
+    ],
+)
+def test_which_domains_are_ours(uri: str, to: str, status: int) -> None:
+    made = stage()
+    phone = Phone(made)
+    phone.asks(uri=f"sip:{REALM}")
+    phone.hears(401)
+    phone.proves(uri=uri, To=f"<{to}>")
+    phone.hears(status)
+
+
+def test_a_number_is_one_user_however_it_is_spelled() -> None:
+    made = stage()
+    phone = Phone(made, "+4930100", name="desk")
+    phone.registers(To=f"<sip:+49-30-100@{REALM}>")
+    assert made.engine.registrar.registered("+4930100")
+
+
+@pytest.mark.parametrize(("trunk", "status"), [("phones", 200), ("soft", 403)])
+def test_tls_only(trunk: str, status: int) -> None:
+    made = stage(users=lines("alice", "tls_only"))
+    phone = Phone(made, trunk=trunk)
+    phone.asks()
+    phone.hears(401)
+    phone.proves()
+    phone.hears(status)
+
+
+@pytest.mark.parametrize(
+    ("name", "stranger", "status"),
+    [
+        ("phone-7.example.com", False, 200),
+        ("phone-8.example.com", False, 403),
+        ("phone-7.example.com", True, 403),
+    ],
+)
+def test_a_user_bound_to_a_certificate(name: str, stranger: bool, status: int) -> None:
+    made = Stage(configured(lines("alice", f"certificate={name}")), ("phones",) if stranger else ())
+    made.sans["phones"] = ("dns:phone-7.example.com",)
+    phone = Phone(made)
+    phone.asks()
+    phone.hears(401)
+    phone.proves()
+    phone.hears(status)
+    phone.peer.request("INVITE", body=SDP, From=f"<sip:alice@{REALM}>;tag=x")
+    phone.peer.hears(100)
+    if status == 200:
+        made.carrier.hears("INVITE")
+    else:
+        phone.hears(407)
+        made.carrier.hears_nothing()
+
+
+def test_how_many_contacts_a_user_has() -> None:
+    made = stage(users=lines("alice", "contacts=1") + lines("bob"))
+    phone = Phone(made, trunk="soft")
+    phone.registers()
+    phone.call_id = "another"
+    phone.proves(Contact="<sip:alice@10.0.0.8>")
+    phone.hears(403)
+    assert registered(made) == ["sip:alice@10.0.0.7:5060;transport=udp"]
+
+
+def test_what_is_required_and_unknown() -> None:
+    made = stage()
+    phone = Phone(made, trunk="soft")
+    phone.asks(Require="path")
+    phone.hears(401)
+    phone.asks(Require="outbound")
+    assert phone.hears(420).headers.get("Unsupported") == "outbound"
+    phone.asks(Require="gruu")
+    assert phone.hears(420).headers.get("Unsupported") == "gruu"
+    secure = Phone(made, "bob")
+    secure.asks(Require="outbound, path")
+    secure.hears(401)
+
+
+def test_a_trunk_without_phones_takes_no_register() -> None:
+    made = stage()
+    made.office.request("REGISTER", "sip:example.com")
+    made.office.hears(405)
+    phone = Phone(made)
+    phone.peer.request("SUBSCRIBE", f"sip:alice@{REALM}")
+    assert "REGISTER" in (phone.peer.hears(405).headers.get("Allow") or "")
