@@ -235,7 +235,8 @@ class Hunt(Approach):
             out.append(Note("failover", call.id, fields))
             self.try_hop(later, at, out)
         elif response is None:
-            status, reason = _REASONS.get(str(failure), (503, "Service Unavailable"))
+            other = (failure, "") if isinstance(failure, int) else (503, "Service Unavailable")
+            status, reason = _REASONS.get(str(failure), other)
             self.invitation.refuse(status, reason, at, out, f"last hop failed: {failure}")
         else:
             self.invitation.pass_failure(response, at, out)

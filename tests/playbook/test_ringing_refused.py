@@ -238,3 +238,14 @@ def test_a_phone_that_rang_and_is_gone_for_good_is_given_up() -> None:
     stage.peers["desk"].respond(desk, 486, tag="desk")
     stage.office.hears(480)
     stage.ends()
+
+
+@pytest.mark.parametrize("names", [("desk",), ("desk", "soft")])
+def test_a_caller_that_insists_on_what_no_phone_can_have_hears_what_it_is(names: tuple[str, ...]) -> None:
+    stage = stage_of(*names)
+    stage.calls(Privacy="user;private-ext;critical")
+    refused = stage.office.hears_response(500)  # RFC 3323 5, and not 503: nobody is busy
+    assert refused.status == 500
+    for name in names:
+        stage.peers[name].hears_nothing()
+    stage.ends()
