@@ -179,22 +179,16 @@ class Recording:
                 if form is None or form.codec not in _COMFORT or self._dumped[ear.side]:
                     self._dump(ear.side, number, form, data, at, dump, pieces)
                 continue
-            if not channel.is_of(ear, at):
-                self.dropped += 1
-                continue
             payload = payload_of(data)
             length = len(payload) // octets
-            if length * octets != len(payload):
-                payload = payload[: length * octets]
-            place = line.place(data, length, max(0, int((at - began) * RATE)))
-            if place == NOWHERE or place < self._written:
-                self.dropped += 1
+            place = self._place(ear, data, length, at)
+            if place == NOWHERE:
                 continue
             if place != end or codec != form.codec or not parts:
                 if parts:
                     self._put(channel, codec, start, b"".join(parts))
                 parts, codec, start = [], form.codec, place
-            parts.append(payload)
+            parts.append(payload[: length * octets])
             end = place + length
             if data[0] == 0x80 and data[1] < 0x80 and len(data) == 12 + length * octets:
                 head, source, step, size = data[:2], data[8:12], 1 << 32 | length, len(data)
@@ -206,6 +200,16 @@ class Recording:
             self._put(channel, codec, start, b"".join(parts))
         if dump:
             pieces.append(Piece(DUMPS[ear.side], b"".join(dump)))
+
+    def _place(self, ear: Ear, data: bytes, length: int, at: float) -> int:
+        """Where the sound of a packet belongs; NOWHERE is counted."""
+        channel = self._channels[ear.side]
+        if channel.is_of(ear, at):
+            place = channel.line.place(data, length, self._position(at))
+            if place >= self._written:
+                return place
+        self.dropped += 1
+        return NOWHERE
 
     def _put(self, channel: _Channel, codec: str, place: int, payload: bytes) -> None:
         low, high = halves(codec, payload)

@@ -464,6 +464,21 @@ def test_a_hook_that_fails_lets_nobody_register() -> None:
     assert registered(made) == []
 
 
+def test_whom_a_reload_removes_while_hooks_run_is_not_registered() -> None:
+    made: list[Stage] = []
+
+    def on_register(facts: object, registration: Registration) -> None:
+        made[0].engine.store.swap(configured(lines("bob")))
+
+    made.append(stage(hooks=hooks(on_register)))
+    phone = Phone(made[0])
+    phone.asks()
+    phone.hears(401)
+    phone.proves()
+    phone.hears(403)
+    assert registered(made[0]) == []
+
+
 # Floods
 
 

@@ -23,9 +23,10 @@ THENS = (
 class Ringer:
     """A phone that does what chance has it do, and what RFC 3261 wants of it."""
 
-    def __init__(self, peer: Peer, chance: Random) -> None:
+    def __init__(self, peer: Peer, chance: Random, description: bytes) -> None:
         self.peer = peer
         self.chance = chance
+        self.description = description
         self.invites: list[Request] = []
         self.final: dict[str, int] = {}  # by branch
         self.rang: set[str] = set()
@@ -65,7 +66,7 @@ class Ringer:
         if status >= 200:
             self.final[branch] = status
         self.rang.add(branch)
-        body = b"v=0 of " + self.peer.name.encode() if status in (183, 200) else b""
+        body = self.description if status in (183, 200) else b""
         self.peer.respond(invite, status, tag=self.peer.name, body=body)
 
     def acts(self) -> None:
@@ -77,7 +78,7 @@ class Ringer:
         elif self.invites and self.chance.random() < 0.5:
             last = self.invites[-1]
             if self.final[last.via.branch] == 200:
-                self.peer.respond(last, 200, tag=self.peer.name, body=b"v=0 of " + self.peer.name.encode())
+                self.peer.respond(last, 200, tag=self.peer.name, body=self.description)
 
 
 class Play:
@@ -85,18 +86,27 @@ class Play:
 
     def __init__(self, seed: int) -> None:
         self.chance = chance = Random(seed)
-        self.stage = Phones(with_phones(f"ring for 20 seconds\n{chance.choice(THENS)}"))
+        self.stage = self.stage_for(f"ring for 20 seconds\n{chance.choice(THENS)}")
         self.finals: list[Response] = []
         count = chance.randint(1, 4)
         peers = [self.stage.phone(f"phone{at}", q=chance.choice((1.0, 1.0, 0.5))) for at in range(count)]
         for binding, peer in zip(self.stage.bindings, peers, strict=True):
             binding.contact = parse_uri(f"sip:bob@{peer.name}.example;transport=tls")  # as in its answers
-        self.ringers = [Ringer(each, chance) for each in (*peers, self.stage.carrier)]
+        everybody = (*peers, self.stage.carrier)
+        self.ringers = [Ringer(each, chance, self.description(each.name)) for each in everybody]
         self.over = False
-        offer = b"v=0 offer" if chance.random() < 0.8 else b""
+        offer = self.description("office") if chance.random() < 0.8 else b""
         self.stage.office.request("INVITE", "sip:bob@sbc.example", offer)
         self.cseq = self.stage.cseq
         self.branch = f"z9hG4bK-office-{self.cseq}"
+
+    def stage_for(self, then: str) -> Phones:
+        """Where it is played."""
+        return Phones(with_phones(then))
+
+    def description(self, name: str) -> bytes:
+        """What somebody says of its media."""
+        return b"v=0 of " + name.encode()
 
     def listens(self) -> None:
         """Everybody takes in what has come, until nothing more comes."""
