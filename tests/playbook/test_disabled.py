@@ -6,7 +6,8 @@ import pytest
 
 from sbc.b2bua.causes import because
 from sbc.sip.message import Request, Response
-from tests.playbook.stage import Stage, snapshot
+from tests.playbook.phones import REALM, Phone, configured
+from tests.playbook.stage import SDP, Stage, snapshot
 
 
 def switched(stage: Stage, *trunks: str) -> None:
@@ -112,3 +113,20 @@ def test_an_operator_ends_a_call_that_nobody_has_answered() -> None:
     stage.office.hears(100)
     stage.office.hears(180)
     stage.office.hears(480)
+
+
+def test_phones_of_a_trunk_out_of_service_are_neither_registered_nor_called() -> None:
+    made = Stage(configured(rules="rules: [{name: in, when: true, then: route registered}]"))
+    alice = Phone(made)
+    alice.registers()
+    store = made.engine.store
+    store.swap(store.current.switching_off({"phones": "by root"}))
+    alice.asks()
+    alice.hears(503)
+    made.office.request("INVITE", f"sip:alice@{REALM}", SDP)
+    assert [note.fields["trunk"] for note in made.noted("hop-refused")] == ["registered"]
+    made.office.hears(100)
+    made.office.hears(480)
+    store.swap(store.current.switching_off({}))
+    made.office.request("INVITE", f"sip:alice@{REALM}", SDP, Call_ID="again")
+    assert alice.peer.hears_request("INVITE")

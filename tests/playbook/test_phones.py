@@ -332,20 +332,3 @@ def test_a_hundred_thousand_names_leave_nothing() -> None:
 
 def test_the_passwords_are_those_of_the_file() -> None:
     assert set(PASSWORDS) == {each.partition(":")[0] for each in USERS.splitlines()}
-
-
-def test_phones_of_a_trunk_out_of_service_are_neither_registered_nor_called() -> None:
-    made = stage(rules="rules: [{name: in, when: true, then: route registered}]")
-    alice = Phone(made)
-    alice.registers()
-    store = made.engine.store
-    store.swap(store.current.switching_off({"phones": "by root"}))
-    alice.asks()
-    alice.hears(503)
-    made.office.request("INVITE", f"sip:alice@{REALM}", SDP)
-    assert [note.fields["trunk"] for note in made.noted("hop-refused")] == ["registered"]
-    made.office.hears(100)
-    made.office.hears(480)
-    store.swap(store.current.switching_off({}))
-    made.office.request("INVITE", f"sip:alice@{REALM}", SDP, Call_ID="again")
-    assert alice.peer.hears_request("INVITE")
