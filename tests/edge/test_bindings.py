@@ -16,6 +16,7 @@ from sbc.net.system.bindings import BindingStore
 from sbc.registrar.binding import Binding
 from sbc.sip.uri import parse_uri
 from tests.peers.waiting import until
+from tests.unit.registrar.plain import plain
 
 NOW = 1_795_000_000.0
 
@@ -41,10 +42,6 @@ class Kept:
 
     def hears(self, *users: str) -> None:
         until(lambda: sorted(self.told) == sorted(users), f"{users} written")
-
-
-def plain(each: Binding) -> dict[str, object]:
-    return {name: getattr(each, name) for name in Binding.__slots__}
 
 
 def test_what_was_written_is_there_after_a_restart(tmp_path: Path) -> None:
