@@ -134,7 +134,7 @@ def put_in_force(offer: Offer, side: str, answer: list[Media], settled: list[Ter
         stream.kind, stream.answered = plan.media.kind, media
         far, near = stream.ends[side], stream.ends[offer.side]
         near.numbers, far.numbers = None, None if before is None else numbers(before, media)
-        far.leg.arrivals.describe(plan.media, media)
-        near.leg.arrivals.describe(before or media, plan.media)
+        far.leg.timing().describe(plan.media, media)
+        near.leg.timing().describe(before or media, plan.media)
         far.apply(terms)
         near.apply(plan.terms if terms and not offer.ours.unheard else None)

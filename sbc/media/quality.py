@@ -54,9 +54,10 @@ def quality(leg: Leg, agreed: str) -> Quality | None:
             found.sent_loss = reports.loss
     way = (found.round_trip or 0.0) / 2 + _FRAME
     if received:
-        found.loss, jitter = leg.loss, leg.arrivals.jitter
+        found.loss, timing = leg.loss, leg.timing()
+        jitter = timing.jitter
         if jitter is not None:
-            found.jitter, found.jitter_max = jitter, max(jitter, leg.arrivals.most)  # which begins at 0
+            found.jitter, found.jitter_max = jitter, max(jitter, timing.most)  # which begins at 0
         found.mos = _score(leg, agreed, found.loss, found.jitter, way)
     if reports is not None:
         found.sent_mos = reports.mos or _score(leg.other, agreed, found.sent_loss, found.sent_jitter, way)
@@ -66,4 +67,4 @@ def quality(leg: Leg, agreed: str) -> Quality | None:
 def _score(speaker: Leg, agreed: str, loss: float | None, jitter: float | None, way: float) -> float | None:
     if loss is None:
         return None
-    return mos(speaker.arrivals.codec or agreed, loss, way + _DEPTH * (jitter or 0.0))
+    return mos(speaker.timing().codec or agreed, loss, way + _DEPTH * (jitter or 0.0))

@@ -177,7 +177,7 @@ class Leg:
         self.start = self.highest = self.received = self.lost_before = self.received_before = 0
         self.late = self.duplicates = self.holes = self.holes_at = 0
         self.odd = -1
-        self.arrivals = Arrivals()
+        self.arrivals: Arrivals | None = None
         self.reports: Reports | None = None
 
     def refuse(self, reason: str) -> None:
@@ -192,7 +192,7 @@ class Leg:
         self.start = self.highest = self.received = self.lost_before = self.received_before = 0
         self.late = self.duplicates = self.holes = self.holes_at = 0
         self.odd = -1
-        self.arrivals, self.reports = Arrivals(), None
+        self.arrivals = self.reports = None
 
     def silence(self) -> None:
         """Forget what was agreed: nothing is sent to this leg or accepted from it any more."""
@@ -228,12 +228,24 @@ class Leg:
         if data[8:12] == self.ssrc and (data[2] << 8 | data[3]) - self.highest & 0xFFFF == 1:
             self.highest += 1
             received = self.received = self.received + 1
-            if received & _SAMPLED == 0:
-                self.arrivals.first(data, now)
-            elif received & _SAMPLED == 1:
-                self.arrivals.second(data, now)
+            if received & _SAMPLED < 2 and self.arrivals is not None:
+                if received & _SAMPLED == 0:
+                    self.arrivals.first(data, now)
+                else:
+                    self.arrivals.second(data, now)
             return
         self._stray(data)
+
+    def timing(self) -> Arrivals:
+        """How evenly its packets arrive, which is followed from the first call of this on."""
+        found = self.arrivals
+        if found is None:
+            found = self.arrivals = Arrivals()
+        return found
+
+    def _interrupt(self) -> None:
+        if self.arrivals is not None:
+            self.arrivals.interrupt()
 
     def _stray(self, data: bytes) -> None:
         """Count a packet that is not the next one of its source."""
@@ -256,7 +268,7 @@ class Leg:
         self.start = self.highest = self.holes_at = sequence
         self.received = 1
         self.holes, self.odd = 0, -1
-        self.arrivals.interrupt()
+        self._interrupt()
 
     def _leap(self, step: int) -> None:
         """A packet came ``step`` after the newest: those between are missing."""
@@ -266,7 +278,7 @@ class Leg:
         former = self.holes << moved if moved <= _MAX_MISORDER else 0
         between = (1 << min(step, _MAX_MISORDER + 1)) - 2
         self.holes, self.holes_at = (former | between) & _KNOWN, self.highest
-        self.arrivals.interrupt()
+        self._interrupt()
 
     def _came_behind(self, back: int) -> None:
         """A packet came that is ``back`` before the newest: it was missed, or is here again."""
@@ -455,7 +467,7 @@ def _read(leg: Leg, passed: bytes, now: float) -> None:
         leg.reports = Reports()
     if other.reports is None:
         other.reports = Reports()
-    rate = other.arrivals.rate or _RATE
+    rate = other.timing().rate or _RATE
     leg.reports.hear(passed, other.ssrc, other.received, other.missed, rate, now)
     other.reports.passed(passed, now)
 

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import time
-from typing import Final
-
-# Compiled, a name of another module is looked up each time, and this one is asked with every message.
-_time: Final = time.time
-_monotonic: Final = time.monotonic
+from collections.abc import Callable
 
 
 class Clock:
-    """The system's clocks; tests put another with the same two methods in its place."""
+    """The system's clocks; tests put another with the same two functions in its place.
 
-    __slots__ = ()
+    ``now()`` are POSIX seconds: what certificates, logs and records are held against. ``monotonic()`` are
+    seconds that never step back: for timers, and for measuring how long something took.
+    """
 
-    def now(self) -> float:
-        """POSIX seconds: what certificates, logs and timers are held against."""
-        return _time()
+    __slots__ = ("monotonic", "now")
 
-    def monotonic(self) -> float:
-        """Seconds that never step back: for measuring how long something took."""
-        return _monotonic()
+    def __init__(self) -> None:
+        self.now: Callable[[], float] = time.time
+        self.monotonic: Callable[[], float] = time.monotonic
 
     def __call__(self) -> float:
         """The same as ``now``."""
-        return _time()
+        return self.now()

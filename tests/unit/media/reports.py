@@ -19,7 +19,7 @@ def legs(described: Media = PCMU) -> tuple[Leg, Leg]:
         leg.agreed, leg.hosts = True, (host,)
         leg.port_rtp.aim((host, port), False)
         leg.port_rtcp.aim((host, port + 1), False)
-        leg.arrivals.describe(described, described)
+        leg.timing().describe(described, described)
     return a, b
 
 
