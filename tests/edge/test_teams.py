@@ -223,9 +223,14 @@ def test_a_name_that_is_out_of_order_is_passed_over_and_heals(running: Site, moo
     finally:
         first.mood = ""
     until_equal(running.states, ["up", "up", "up"])
+    until(lambda: used(running) == 0, "it is used again")  # it may have been mute to a question meanwhile
+
+
+def used(running: Site) -> int:
+    """Which name takes a call now."""
     placed, taken, name = running.to_teams()
-    assert name == 0, "it is used again"
     ended_quickly(placed, taken)
+    return name
 
 
 def test_a_name_that_refuses_connections_is_passed_over_and_heals(running: Site) -> None:
@@ -242,9 +247,7 @@ def test_a_name_that_refuses_connections_is_passed_over_and_heals(running: Site)
         running.teams[1].mood = ""
         running.teams[0] = running._teams(running.names[0])
     until_equal(running.states, ["up", "up", "up"])
-    placed, taken, name = running.to_teams()
-    assert name == 0
-    ended_quickly(placed, taken)
+    until(lambda: used(running) == 0, "it is used again")
 
 
 def ended_quickly(placed: AgentCall, taken: AgentCall) -> None:
