@@ -39,12 +39,10 @@ Prepare = Callable[["Published", Pair], None]
 class Later(Clock):
     """A clock that may be put forward."""
 
-    ahead = 0.0
-
-    def now(self) -> float:
-        return time.time() + self.ahead
-
-    __call__ = now
+    def __init__(self) -> None:
+        super().__init__()
+        self.ahead = 0.0
+        self.now = lambda: time.time() + self.ahead
 
 
 class Published(RevocationLab):
