@@ -29,10 +29,10 @@ STATIC = {
 #: What accompanies a codec and is none.
 COMPANIONS = frozenset(("TELEPHONE-EVENT", "CN", "RED", "RTX", "ULPFEC", "FLEXFEC", "PARITYFEC"))
 #: What carries other payload types, and how its parameters name them (RFC 2198 5, RFC 4588 8.1).
-_CARRIERS = {"RED": re.compile(r"\d+(?=/|$)"), "RTX": re.compile(r"(?<=apt=)\d+")}
+_CARRIERS = {"RED": re.compile(r"(?<!\d)\d+(?=/|$)"), "RTX": re.compile(r"(?<=apt=)\d+")}
 _AUDIO = re.compile(rb"audio (\S+) (\S+) ([0-9 ]+)(\r?\n|$)")
 _RTPMAP = re.compile(rb"^a=rtpmap:(\d+) +([^/\s]+)/", re.MULTILINE)
-_FMTP = re.compile(rb"^a=fmtp:(\d+) +([^\r\n]*)", re.MULTILINE)
+_FMTP = re.compile(rb"^a=fmtp:(\d+) ++([^\r\n]*)", re.MULTILINE)
 _OF_PAYLOAD = re.compile(rb"a=(?:rtpmap|fmtp|rtcp-fb):(\d+)\b")
 
 

@@ -41,6 +41,10 @@ RULES = "".join(
 )
 
 
+#: Seconds in which a registration that failed was tried again (RFC 5626 4.5).
+AGAIN = 150.0
+
+
 class Phone(Datagrams):
     """A telephone on UDP."""
 
@@ -142,7 +146,8 @@ def phones(tmp_path: Path) -> Iterator[tuple[Rig, Phone, Phone]]:
 def carrier(phones: tuple[Rig, Phone, Phone], request: pytest.FixtureRequest) -> Iterator[Site]:
     """A registrar at which each customer has an account; for bolt's the realm may be another."""
     rig, desk, world = phones
-    rig.warned += r"|\[digest\]"
+    # A Kamailio that is busy with its start may reset one of two connections; we come again after a while.
+    rig.warned += r"|\[digest\]|\[tls-refused\] kind=reset-by-peer direction=outbound .*"
     asks = RegistrarSettings(REALM, "correct horse", min_expires=90, dials=True)
     settings = KamailioSettings(
         world.port, "udp", credentials=rig.lab.issue("carrier"), ca=rig.lab.ca(), registrar=asks,
@@ -182,7 +187,7 @@ def core(phones: tuple[Rig, Phone, Phone]) -> Iterator[Site]:
 
 
 def test_two_accounts_at_one_registrar_are_told_apart_by_their_contacts(carrier: Site) -> None:
-    until_equal(carrier.registrations, {"acme": "registered", "bolt": "registered"})
+    until_equal(carrier.registrations, {"acme": "registered", "bolt": "registered"}, seconds=AGAIN)
     assert carrier.opened() == 0
     assert carrier.whole_call(f"sip:{BOLT}@{SBC}", 1) == "bolt"
     assert carrier.whole_call(f"sip:{ACME}@{SBC}", 2) == "acme"
@@ -192,7 +197,7 @@ def test_two_accounts_at_one_registrar_are_told_apart_by_their_contacts(carrier:
 @pytest.mark.parametrize("carrier", ["another.example"], indirect=True)
 def test_a_realm_that_is_not_the_account_s_gets_no_answer(carrier: Site) -> None:
     """The registrar asks both customers by one realm; who has an account for another one says nothing."""
-    until_equal(carrier.registrations, {"acme": "registered", "bolt": "failed"})
+    until_equal(carrier.registrations, {"acme": "registered", "bolt": "failed"}, seconds=AGAIN)
     said = until_said(lambda: "\n".join(carrier.rig.log()), "event=challenge-refused trunk=bolt")
     assert "event=challenge-refused trunk=acme" not in said
 
@@ -200,7 +205,7 @@ def test_a_realm_that_is_not_the_account_s_gets_no_answer(carrier: Site) -> None
 @pytest.mark.parametrize(("number", "name"), [(ACME, "acme"), (BOLT, "bolt")])
 def test_each_customer_calls_out_with_its_own_account(carrier: Site, number: str, name: str) -> None:
     """The registrar challenges INVITE and BYE, and lets nobody through without the password."""
-    until_equal(carrier.registrations, {"acme": "registered", "bolt": "registered"})
+    until_equal(carrier.registrations, {"acme": "registered", "bolt": "registered"}, seconds=AGAIN)
     sent = carrier.desk.invites(f"sip:{number}99@{SBC}:{carrier.rig.udp}", Address(SBC, carrier.rig.udp))
     arrived = carrier.hears(carrier.world, "INVITE")
     assert isinstance(arrived, Request)
