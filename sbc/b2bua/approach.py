@@ -12,6 +12,7 @@ from typing import Final
 
 from dsl.decision import Failure, Route
 from sbc.b2bua.attempt import Attempt, timer_of
+from sbc.b2bua.causes import understand
 from sbc.b2bua.commands import Command, Note, OfferMedia
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg, callee_srtp, caller_srtp, leg_policy, local_address, network_of, undescribed
@@ -63,8 +64,8 @@ class Approach:
     def refuse(self, status: int, phrase: str, at: float, out: list[Command], why: str) -> None:
         """The caller's INVITE cannot be sent there."""
 
-    def on_refusal(self, response: Response, at: float, out: list[Command]) -> None:
-        """The peer gave a final response of 300 or above."""
+    def refused(self, response: Response, at: float, out: list[Command]) -> None:
+        """The peer gave a final response of 300 or above, and is not asked again."""
 
     def on_peer_failure(
         self, failure: Failure, reason: str, response: Response | None, at: float, out: list[Command]
@@ -189,6 +190,18 @@ class Approach:
         if not leg.trunk.patience or desk.peers.patience(leg.trunk, self._peer) is None:
             call.schedule(response, at + leg.trunk.response_timeout)
         call.schedule(ring, at + (self.route.ring or leg.trunk.ring_timeout))
+
+    def on_refusal(self, response: Response, at: float, out: list[Command]) -> None:
+        """The peer gave a final response of 300 or above; after 422 it is asked again."""
+        was, cause = response.status, understand(response, self._trunk)
+        if cause is not None:
+            fields = {"trunk": self._trunk.trunk, "cause": cause, "was": was, "status": response.status}
+            out.append(Note("cause-read", self.call.id, fields))
+        if response.status == 422 and self.ask_for_longer(response, at, out):
+            return
+        if self.attempt is not None:
+            self.attempt.settle(str(was))
+        self.refused(response, at, out)
 
     def ask_for_longer(self, response: Response, at: float, out: list[Command]) -> bool:
         """Send the INVITE again, for a session as long as the peer demands, if it says so (RFC 4028 7.3)."""

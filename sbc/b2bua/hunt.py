@@ -16,7 +16,6 @@ from dsl.decision import Failure, Registered, Route
 from sbc.b2bua.approach import Approach
 from sbc.b2bua.bodies import crossing, lost
 from sbc.b2bua.call import admit, release
-from sbc.b2bua.causes import understand
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.states import ENDED
@@ -164,19 +163,8 @@ class Hunt(Approach):
         """The caller's INVITE cannot be sent there, nor anywhere else."""
         self.invitation.refuse(status, phrase, at, out, why)
 
-    def on_refusal(self, response: Response, at: float, out: list[Command]) -> None:
-        """The peer refused: with 503 for itself alone, with any other status for the hop.
-
-        After 422 it is asked again.
-        """
-        was, cause = response.status, understand(response, self._trunk)
-        if cause is not None:
-            fields = {"trunk": self._trunk.trunk, "cause": cause, "was": was, "status": response.status}
-            out.append(Note("cause-read", self.call.id, fields))
-        if response.status == 422 and self.ask_for_longer(response, at, out):
-            return
-        if self.attempt is not None:
-            self.attempt.settle(str(was))
+    def refused(self, response: Response, at: float, out: list[Command]) -> None:
+        """The peer refused: with 503 for itself alone, with any other status for the hop."""
         if response.status == 503:
             self.on_peer_failure(503, f"503 {response.reason}", response, at, out)
         else:

@@ -70,7 +70,7 @@ class Setup:
                 )
                 login = (name, realm)
             facts = facts_of(
-                self.invitation.request, a.flow, a.trunk.tenant, desk.epoch + at, desk.count, login,
+                self.invitation.request, a.flow, a.trunk.tenant, desk.date(at), desk.count, login,
                 a.believed, a.trunk.trunk, desk.registrar.registered,
             )  # fmt: skip
         if call.emergency:

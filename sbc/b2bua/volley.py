@@ -24,7 +24,6 @@ from sbc.b2bua.approach import Approach
 from sbc.b2bua.attempt import timer_of
 from sbc.b2bua.bodies import crossing, lost
 from sbc.b2bua.call import Call, admit
-from sbc.b2bua.causes import understand
 from sbc.b2bua.commands import Command, DropMedia, Note, TakeMedia
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg
@@ -286,16 +285,8 @@ class Branch(Approach):
         """The caller's INVITE cannot be sent there: SRTP is demanded, and it has no TLS, say."""
         self._volley.failed(self, Failed(status, None, self.leg), why, at, out)
 
-    def on_refusal(self, response: Response, at: float, out: list[Command]) -> None:
-        """It refused; after 422 it is asked again, after 430 by another of its flows (RFC 5626 5.3)."""
-        was, cause = response.status, understand(response, self._trunk)
-        if cause is not None:
-            fields = {"trunk": self._trunk.trunk, "cause": cause, "was": was, "status": response.status}
-            out.append(Note("cause-read", self.call.id, fields))
-        if response.status == 422 and self.ask_for_longer(response, at, out):
-            return
-        if self.attempt is not None:
-            self.attempt.settle(str(was))
+    def refused(self, response: Response, at: float, out: list[Command]) -> None:
+        """It refused; after 430 it is asked by another of its flows (RFC 5626 5.3)."""
         if response.status == 430:
             self.on_peer_failure(480, "its flow has failed", response, at, out)
             return

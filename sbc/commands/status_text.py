@@ -29,6 +29,11 @@ def _columns(rows: Sequence[Row], **columns: Callable[[Row], object]) -> str:
     return table(tuple(columns), [[cell(row) for cell in columns.values()] for row in rows])
 
 
+def _section(rows: Sequence[Row], **columns: Callable[[Row], object]) -> list[str]:
+    """A table below others; nothing where it would be empty."""
+    return ["", _columns(rows, **columns)] if rows else []
+
+
 def _status(status: Row) -> str:
     counters = status["counters"]
     earlier = f" ({status['replaced']} earlier in memory)" if status["replaced"] else ""
@@ -84,41 +89,31 @@ def _status(status: Row) -> str:
 def _outcomes(status: Row) -> list[str]:
     """What became of each trunk's calls since the start, if there were any."""
     rows = [{"trunk": trunk["name"], **each} for trunk in status["trunks"] for each in trunk["outcomes"]]
-    if not rows:
-        return []
-    return [
-        "",
-        _columns(
-            rows,
-            TRUNK=lambda each: each["trunk"],
-            WAY=lambda each: "from it" if each["direction"] == "inbound" else "to it",
-            CALLS=lambda each: each["calls"],
-            ANSWERED=lambda each: "-" if each["asr"] is None else f"{each['asr']:.0%}",
-            LASTED=lambda each: "-" if each["acd"] is None else span(each["acd"]),
-            RANG=lambda each: "-" if each["pdd"] is None else f"{each['pdd']:.1f} s",
-            REFUSED=lambda each: _refusals(each["codes"]),
-        ),
-    ]
+    return _section(
+        rows,
+        TRUNK=lambda each: each["trunk"],
+        WAY=lambda each: "from it" if each["direction"] == "inbound" else "to it",
+        CALLS=lambda each: each["calls"],
+        ANSWERED=lambda each: "-" if each["asr"] is None else f"{each['asr']:.0%}",
+        LASTED=lambda each: "-" if each["acd"] is None else span(each["acd"]),
+        RANG=lambda each: "-" if each["pdd"] is None else f"{each['pdd']:.1f} s",
+        REFUSED=lambda each: _refusals(each["codes"]),
+    )
 
 
 def _qualities(status: Row) -> list[str]:
     """How good the media of each trunk was since the start, where anything was heard."""
     rows = [{"trunk": trunk["name"], **each} for trunk in status["trunks"] for each in trunk["quality"]]
-    if not rows:
-        return []
-    return [
-        "",
-        _columns(
-            rows,
-            TRUNK=lambda each: each["trunk"],
-            MEDIA=lambda each: each["way"],
-            LEGS=lambda each: sum(each["losses"]["counts"]),
-            MOS=_score,
-            LOST=_lost,
-            JITTER=lambda each: _milliseconds(each["jitter"]),
-            TRIP=lambda each: _milliseconds(each["round_trip"]),
-        ),
-    ]
+    return _section(
+        rows,
+        TRUNK=lambda each: each["trunk"],
+        MEDIA=lambda each: each["way"],
+        LEGS=lambda each: sum(each["losses"]["counts"]),
+        MOS=_score,
+        LOST=_lost,
+        JITTER=lambda each: _milliseconds(each["jitter"]),
+        TRIP=lambda each: _milliseconds(each["round_trip"]),
+    )
 
 
 def _milliseconds(seconds: float | None) -> str:
@@ -145,52 +140,38 @@ def _refusals(codes: Sequence[Sequence[Any]]) -> str:
 
 def _phones(status: Row) -> list[str]:
     """The trunks that phones come to, if any, and how many are registered there."""
-    if not status["phones"]:
-        return []
-    return [
-        "",
-        _columns(
-            status["phones"],
-            PHONES=lambda each: each["trunk"],
-            USERS=lambda each: each["users"],
-            CONTACTS=lambda each: each["contacts"],
-            REACHABLE=lambda each: each["reachable"],
-        ),
-    ]
+    return _section(
+        status["phones"],
+        PHONES=lambda each: each["trunk"],
+        USERS=lambda each: each["users"],
+        CONTACTS=lambda each: each["contacts"],
+        REACHABLE=lambda each: each["reachable"],
+    )
 
 
 def _tenants(status: Row) -> list[str]:
     """The tenants, if any, and what their trunks hold together."""
-    if not status["tenants"]:
-        return []
-    return [
-        "",
-        _columns(
-            status["tenants"],
-            TENANT=lambda each: each["name"],
-            CALLS=lambda each: each["calls"],
-            LIMIT=lambda each: "-" if each["call_limit"] is None else each["call_limit"],
-            CPS=lambda each: "-" if each["cps_limit"] is None else f"{each['cps_limit']:g}",
-        ),
-    ]
+    return _section(
+        status["tenants"],
+        TENANT=lambda each: each["name"],
+        CALLS=lambda each: each["calls"],
+        LIMIT=lambda each: "-" if each["call_limit"] is None else each["call_limit"],
+        CPS=lambda each: "-" if each["cps_limit"] is None else f"{each['cps_limit']:g}",
+    )
 
 
 def _networks(status: Row) -> list[str]:
     """Where media is received, if that is in several networks."""
-    if not any(each["name"] for each in status["networks"]):
-        return []
-    return [
-        "",
-        _columns(
-            status["networks"],
-            NETWORK=lambda each: each["name"],
-            MEDIA=lambda each: each["address"],
-            ADVERTISED=lambda each: each["advertise"] or "-",
-            PORTS=lambda each: each["ports"],
-            PAIRS=lambda each: each["pairs"],
-            FREE=lambda each: each["free"],
-        ),
-    ]
+    several = any(each["name"] for each in status["networks"])
+    return _section(
+        status["networks"] if several else (),
+        NETWORK=lambda each: each["name"],
+        MEDIA=lambda each: each["address"],
+        ADVERTISED=lambda each: each["advertise"] or "-",
+        PORTS=lambda each: each["ports"],
+        PAIRS=lambda each: each["pairs"],
+        FREE=lambda each: each["free"],
+    )
 
 
 def _peers(status: Row) -> list[str]:
@@ -201,19 +182,14 @@ def _peers(status: Row) -> list[str]:
         for peer in trunk["peer_states"]
         if len(trunk["peer_states"]) > 1 or peer["state"] == "down" or peer["rests_until"]
     ]
-    if not rows:
-        return []
-    return [
-        "",
-        _columns(
-            rows,
-            PEER=lambda each: each["address"],
-            TRUNK=lambda each: each["trunk"],
-            STATE=lambda each: each["state"],
-            RESTS=_rest,
-            REASON=lambda each: printable(each["reason"]),
-        ),
-    ]
+    return _section(
+        rows,
+        PEER=lambda each: each["address"],
+        TRUNK=lambda each: each["trunk"],
+        STATE=lambda each: each["state"],
+        RESTS=_rest,
+        REASON=lambda each: printable(each["reason"]),
+    )
 
 
 def _names(status: Row) -> list[str]:
@@ -223,40 +199,30 @@ def _names(status: Row) -> list[str]:
         for name in status["names"]
         for server in name["servers"] or ({"host": "-", "address": "-", "priority": "-", "weight": "-"},)
     ]
-    if not rows:
-        return []
-    return [
-        "",
-        _columns(
-            rows,
-            DOMAIN=lambda each: each["domain"],
-            OVER=lambda each: each["transport"],
-            SERVER=lambda each: printable(each["host"]),
-            ADDRESS=lambda each: each["address"],
-            PRIORITY=lambda each: each["priority"],
-            WEIGHT=lambda each: each["weight"],
-            GOOD=lambda each: _good(each["until"], status["now"]),
-        ),
-    ]
+    return _section(
+        rows,
+        DOMAIN=lambda each: each["domain"],
+        OVER=lambda each: each["transport"],
+        SERVER=lambda each: printable(each["host"]),
+        ADDRESS=lambda each: each["address"],
+        PRIORITY=lambda each: each["priority"],
+        WEIGHT=lambda each: each["weight"],
+        GOOD=lambda each: _good(each["until"], status["now"]),
+    )
 
 
 def _lookups(status: Row) -> list[str]:
     """The services that rules ask, if any."""
-    if not status["lookups"]:
-        return []
-    return [
-        "",
-        _columns(
-            status["lookups"],
-            LOOKUP=lambda each: each["name"],
-            HOST=lambda each: each["host"],
-            STATE=lambda each: each["state"],
-            ANSWERED=lambda each: each["answered"],
-            UNANSWERED=lambda each: each["unanswered"],
-            KEPT=lambda each: each["kept"],
-            WAITING=lambda each: each["under_way"],
-        ),
-    ]
+    return _section(
+        status["lookups"],
+        LOOKUP=lambda each: each["name"],
+        HOST=lambda each: each["host"],
+        STATE=lambda each: each["state"],
+        ANSWERED=lambda each: each["answered"],
+        UNANSWERED=lambda each: each["unanswered"],
+        KEPT=lambda each: each["kept"],
+        WAITING=lambda each: each["under_way"],
+    )
 
 
 def _good(until: float, now: float) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from math import cos, pi, sin
 from typing import NamedTuple
 
+from sbc.media.pcm import decode_alaw, decode_ulaw
+
 RATE = 8000
 FRAME = 160  # samples in 20 ms
 WINDOW = 1600  # samples that are listened to: bins are 5 Hz apart
@@ -36,14 +38,6 @@ def encode_alaw(sample: int) -> int:
     return (sign | segment << 4 | mantissa) ^ 0x55
 
 
-def decode_alaw(code: int) -> int:
-    """One A-law byte as a 16-bit linear sample."""
-    code ^= 0x55
-    exponent, mantissa = (code >> 4) & 7, code & 0x0F
-    value = (mantissa << 4) + 8 if exponent == 0 else ((mantissa << 4) + 0x108) << (exponent - 1)
-    return value if code & 0x80 else -value
-
-
 def encode_ulaw(sample: int) -> int:
     """One 16-bit linear sample as mu-law (ITU-T G.711)."""
     sample >>= 2  # mu-law knows 14 bits
@@ -51,13 +45,6 @@ def encode_ulaw(sample: int) -> int:
     magnitude = min(magnitude, 8158) + 33
     segment = magnitude.bit_length() - 6
     return ~(sign | segment << 4 | magnitude >> (segment + 1) & 0x0F) & 0xFF
-
-
-def decode_ulaw(code: int) -> int:
-    """One mu-law byte as a 16-bit linear sample."""
-    code = ~code & 0xFF
-    value = (((code & 0x0F) << 3) + 132 << ((code >> 4) & 7)) - 132
-    return -value if code & 0x80 else value
 
 
 _ENCODE: dict[int, Callable[[int], int]] = {0: encode_ulaw, 8: encode_alaw}

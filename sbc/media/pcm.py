@@ -14,13 +14,15 @@ from sbc.media.formats import Format
 RATE: Final = 8000
 
 
-def _of_mu_law(code: int) -> int:
+def decode_ulaw(code: int) -> int:
+    """One mu-law octet as a 16-bit sample."""
     code = ~code & 0xFF
     size = ((((code & 0x0F) << 3) + 0x84) << ((code & 0x70) >> 4)) - 0x84
     return -size if code & 0x80 else size
 
 
-def _of_a_law(code: int) -> int:
+def decode_alaw(code: int) -> int:
+    """One A-law octet as a 16-bit sample."""
     code ^= 0x55
     size, segment = (code & 0x0F) << 4, (code & 0x70) >> 4
     size += 0x108 if segment else 8
@@ -33,8 +35,8 @@ def _halves(samples: list[int]) -> tuple[bytes, bytes]:
     return bytes([each & 0xFF for each in samples]), bytes([each >> 8 & 0xFF for each in samples])
 
 
-_MU_LOW, _MU_HIGH = _halves([_of_mu_law(code) for code in range(256)])
-_A_LOW, _A_HIGH = _halves([_of_a_law(code) for code in range(256)])
+_MU_LOW, _MU_HIGH = _halves([decode_ulaw(code) for code in range(256)])
+_A_LOW, _A_HIGH = _halves([decode_alaw(code) for code in range(256)])
 
 
 def width(form: Format) -> int:

@@ -17,7 +17,7 @@ from gevent import socket, ssl
 
 from sbc.base import Address
 from sbc.net.system.resolver import resolve
-from sbc.net.system.sockets import family_of
+from sbc.net.system.sockets import reach
 from sbc.net.system.turn import readable
 from sbc.policy.inquiries import BROKEN_OFF, NO_ANSWER, SERVER_ERROR
 
@@ -67,15 +67,16 @@ class _Bounded(io.RawIOBase):
 
 
 class Connection:
-    """A connection to a service; ``used`` once it has carried a question."""
+    """A connection to a service; ``used`` once it has carried a question. OSError, ResolveFailed for none."""
 
     def __init__(self, url: str, context: ssl.SSLContext | None) -> None:
         parts = urlsplit(url)
         secure = parts.scheme == "https"
         host, port = parts.hostname or "", parts.port or (443 if secure else 80)
-        self._sock: Any = _reach(host, port)
+        self._sock: Any = reach(resolve(Address(host, port)))
         self.used = False
         try:
+            self._sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if secure:
                 assert context is not None, "whoever speaks TLS has a context"
                 self._sock = context.wrap_socket(self._sock, server_hostname=host)
@@ -113,24 +114,6 @@ class Connection:
     def close(self) -> None:
         """Close it, at once."""
         self._sock.close()
-
-
-def _reach(host: str, port: int) -> Any:
-    """A socket to the first address of ``host`` that can be had; OSError, ResolveFailed."""
-    last: OSError = OSError("no address")
-    for address in resolve(Address(host, port)):
-        sock = socket.socket(family_of(address.host), socket.SOCK_STREAM)
-        try:
-            sock.connect(tuple(address))
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            return sock
-        except OSError as error:
-            last = error
-            sock.close()
-        except BaseException:
-            sock.close()
-            raise
-    raise last
 
 
 def request_of(url: str, body: bytes, token: str) -> bytes:

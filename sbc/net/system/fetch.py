@@ -22,7 +22,7 @@ from gevent import socket
 
 from sbc.base import Address
 from sbc.net.system.resolver import ResolveFailed, resolve
-from sbc.net.system.sockets import family_of
+from sbc.net.system.sockets import reach
 from sbc.net.system.turn import readable
 
 _CHUNK = 65536
@@ -148,7 +148,7 @@ def _connect(url: str, limits: Limits) -> http.client.HTTPConnection:
         hint = f"if that is meant, write revocation: {{allow_private: [{refused[0]}]}} in sbc.yaml"
         raise FetchFailed(f"{host} is at {refused[0]}, which is no public address; {hint}")
     connection = http.client.HTTPConnection(f"[{host}]" if ":" in host else host, port)
-    connection.sock = _reach(addresses)
+    connection.sock = reach(addresses, _Fair)
     return connection
 
 
@@ -165,19 +165,6 @@ def _checked(url: str) -> SplitResult:
 
 def _plain(url: str) -> bool:
     return url.isascii() and url.isprintable() and " " not in url
-
-
-def _reach(addresses: Iterable[Address]) -> Any:
-    last: OSError = OSError("no address")
-    for address in addresses:
-        sock = _Fair(family_of(address.host), socket.SOCK_STREAM)
-        try:
-            sock.connect(tuple(address))
-            return sock
-        except OSError as error:
-            last = error
-            sock.close()
-    raise last
 
 
 def may_ask(host: str, allowed: Iterable[str]) -> bool:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import socket as _socket
 import struct
+from collections.abc import Iterable
 from typing import Any
 
 from gevent import socket
@@ -159,6 +160,23 @@ def connect(target: Address, local_host: str, dscp: int = 0) -> socket.socket:
         sock.close()
         raise
     return sock
+
+
+def reach(addresses: Iterable[Address], kind: type[socket.socket] = socket.socket) -> Any:
+    """A TCP connection to the first of literal addresses that can be had, as such a socket; OSError."""
+    last: OSError = OSError("no address")
+    for address in addresses:
+        sock = kind(family_of(address.host), socket.SOCK_STREAM)
+        try:
+            sock.connect(tuple(address))
+            return sock
+        except OSError as error:
+            last = error
+            sock.close()
+        except BaseException:  # the time of whoever waits is over
+            sock.close()
+            raise
+    raise last
 
 
 def acknowledge(sock: socket.socket) -> None:

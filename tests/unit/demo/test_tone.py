@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sbc.demo.tone import SILENCE, decode_alaw, decode_ulaw, encode_alaw, encode_ulaw, hear, tone
+from sbc.demo.tone import SILENCE, encode_alaw, encode_ulaw, hear, tone
+from sbc.media.pcm import decode_alaw, decode_ulaw
 
 SAMPLES = st.integers(-32768, 32767)
 
