@@ -195,7 +195,7 @@ def run(root: Path) -> dict[str, Any]:
             talk((alice, call), (phone, number))
             alice.hangup(call)
             phone.expect_state(number, "DISCONNECTED", 15)
-            told[user] = heard(alice.recording(call), LOW), heard(phone.recording(number), HIGH)
+            told[user] = bool(heard(alice.recording(call), LOW)), bool(heard(phone.recording(number), HIGH))
         records = directory / "run" / "calls.jsonl"
         lines = until(
             lambda: records.read_text().splitlines(), "both records", holds=lambda found: len(found) == 2

@@ -17,6 +17,7 @@ from tests.interop.rig import (
 )
 from tests.peers.kamailio import Kamailio
 from tests.peers.pjsip import Pjsip
+from tests.peers.tone import Heard
 
 #: What Bob and Alice say, in hertz.
 LOW, HIGH = 440.0, 1000.0
@@ -89,7 +90,7 @@ class Pair:
         assert holder.expect("media", call=own)["direction"] == 3
         talk(*ends)
 
-    def heard_lately(self, call: int, there: int) -> bool:
+    def heard_lately(self, call: int, there: int) -> Heard:
         """Whether each heard the other to the end of the call."""
         at_alice, at_bob = self.alice.recording(call), self.bob.recording(there)
         return hears_lately(at_alice, LOW) and hears_lately(at_bob, HIGH)

@@ -21,7 +21,7 @@ from tests.peers.pjsip import Pjsip, PjsipSettings
 from tests.peers.portcullis import Portcullis
 from tests.peers.ports import free_port
 from tests.peers.process import PeerFailed, PeerProcess
-from tests.peers.tone import RATE, heard, listen, write_tone
+from tests.peers.tone import RATE, Heard, heard, listen, write_tone
 from tests.peers.waiting import PATIENCE, until
 
 NUMBER = "+12125550100"
@@ -239,7 +239,7 @@ def once_idle(agent: Pjsip, action: Callable[[], None]) -> None:
     until(done, "the call may be changed", fail=agent.failed)
 
 
-def hears_lately(path: Path, hz: float, seconds: float = 0.8) -> bool:
+def hears_lately(path: Path, hz: float, seconds: float = 0.8) -> Heard:
     """True when the last ``seconds`` of a recording are the tone: what was heard before does not count."""
     with wave.open(str(path), "rb") as source:
         frames = int(seconds * RATE)

@@ -1,8 +1,9 @@
 """Tones: written to WAV files and found again in what a peer recorded.
 
-A recording is cut into windows of 100 ms. In each, Goertzel's algorithm tells how much of the
-energy is at the wanted frequency; a pure tone has a share of 1. Loudness does not matter, so
-that codecs, gains and late starts do not; silence counts as nothing heard.
+A recording is cut into windows of a frame, 20 ms, so that a packet that came too late to be played spoils
+a window and no more. In each, Goertzel's algorithm tells how much of the energy is at the wanted frequency;
+a pure tone has a share of 1. Loudness does not matter, so that codecs, gains and late starts do not; silence
+counts as nothing heard.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 RATE = 8000
-_WINDOW = 0.1
+_WINDOW = 0.02
 _QUIET = 300.0
 _SHARE = 0.7
 
@@ -31,6 +32,17 @@ class Hearing:
     def share(self) -> float:
         """The part of the sound that is the wanted tone, 0 to 1."""
         return self.tone / self.sound if self.sound else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What a recording holds, beside what was wanted: true when that is there."""
+
+    hearing: Hearing
+    seconds: float
+
+    def __bool__(self) -> bool:
+        return self.hearing.tone >= self.seconds - _WINDOW / 2 and self.hearing.share >= 0.8
 
 
 def write_tone(path: Path, hz: float, seconds: float = 2.0, level: float = 0.4) -> Path:
@@ -61,10 +73,9 @@ def listen(path: Path, hz: float) -> Hearing:
     return Hearing(windows * _WINDOW, sound * _WINDOW, tone * _WINDOW)
 
 
-def heard(path: Path, hz: float, seconds: float = 0.8) -> bool:
-    """True when the tone is heard for at least ``seconds`` and is four fifths of all sound."""
-    hearing = listen(path, hz)
-    return hearing.tone >= seconds - _WINDOW / 2 and hearing.share >= 0.8
+def heard(path: Path, hz: float, seconds: float = 0.6) -> Heard:
+    """Whether the tone is heard for ``seconds`` and is four fifths of all sound; says what was heard."""
+    return Heard(listen(path, hz), seconds)
 
 
 def goertzel(samples: list[int], hz: float, rate: int) -> float:
