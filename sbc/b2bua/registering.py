@@ -65,7 +65,9 @@ class Registering:
             return
         request = server.request
         asked, to = request.target.party, request.to.uri.party
-        ours = self._hosts(flow, snapshot, settings, trunk)
+        ours = settings.hosts
+        if asked.host not in ours or to.host not in ours:
+            ours = self._hosts(flow, snapshot, settings, trunk)
         if asked.host not in ours:
             why = f"{asked.host or 'it'} is not registered with us: add it to `registrar` domains if it is"
             self._phones.refuse(server, 404, "Not Found", why, at, out)

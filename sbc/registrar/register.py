@@ -11,6 +11,7 @@ be answered by STUN, so there a reg-id says nothing, and ``outbound`` is not pro
 from __future__ import annotations
 
 from email.utils import formatdate
+from functools import lru_cache
 from typing import Final
 
 from sbc.flow import Flow
@@ -104,7 +105,13 @@ def register(
 def told(bindings: list[Binding], now: float) -> list[Field]:
     """What the 200 says of a user's bindings: all of them, with what is left of each (step 8)."""
     fields = [("Contact", _contact(each, now)) for each in bindings if each.expires_at > now]
-    return [*fields, ("Date", formatdate(now, usegmt=True))]
+    return [*fields, ("Date", _date(int(now)))]
+
+
+@lru_cache(maxsize=8)
+def _date(second: int) -> str:
+    # Many answers are of the same second, and the calendar is the dear part.
+    return formatdate(second, usegmt=True)
 
 
 def _contact(binding: Binding, now: float) -> str:

@@ -49,20 +49,38 @@ class Challenge:
         return "Digest " + ", ".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, init=False)
 class Credentials:
-    """One Authorization or Proxy-Authorization value; ``nc`` is the nonce count, 0 where absent."""
+    """One Authorization or Proxy-Authorization value; ``nc`` is the nonce count, 0 where absent.
+
+    A value, made for each request that proves a password: hence compiled, as ``dataclass`` would not make it.
+    """
 
     username: str
     realm: str
     nonce: str
     uri: str
     response: str = field(repr=False)
-    algorithm: str = "MD5"
-    qop: str | None = None
-    cnonce: str = ""
-    nc: int = 0
-    opaque: str | None = None
+    algorithm: str
+    qop: str | None
+    cnonce: str
+    nc: int
+    opaque: str | None
+
+    def __init__(
+        self, username: str, realm: str, nonce: str, uri: str, response: str, algorithm: str = "MD5",
+        qop: str | None = None, cnonce: str = "", nc: int = 0, opaque: str | None = None,
+    ) -> None:  # fmt: skip
+        self.username = username
+        self.realm = realm
+        self.nonce = nonce
+        self.uri = uri
+        self.response = response
+        self.algorithm = algorithm
+        self.qop = qop
+        self.cnonce = cnonce
+        self.nc = nc
+        self.opaque = opaque
 
     def __str__(self) -> str:
         parts = [
@@ -154,15 +172,47 @@ def _parameters(value: str) -> dict[str, str]:
     rest = rest.strip(BLANKS)
     at = 0
     while at < len(rest):
-        match = _PARAMETER(rest, at)
-        if match is None:
-            raise ParseError("malformed digest parameters")
-        name, quoted, token = match.groups()
-        if name.lower() in found:
+        name, said, at = _plain_parameter(rest, at) or _parameter(rest, at)
+        if name in found:
             raise ParseError("a digest parameter stands twice")
-        found[name.lower()] = token if quoted is None else unescape(quoted)
-        at = match.end()
+        found[name] = said
     return found
+
+
+def _parameter(text: str, at: int) -> tuple[str, str, int]:
+    """The parameter at ``at``: its name in lower case, its value, and where the next one begins."""
+    match = _PARAMETER(text, at)
+    if match is None:
+        raise ParseError("malformed digest parameters")
+    name, quoted, token = match.groups()
+    return name.lower(), token if quoted is None else unescape(quoted), match.end()
+
+
+def _plain_parameter(text: str, at: int) -> tuple[str, str, int] | None:
+    """The same of one that is written as nearly all are, for a seventh of what a pattern takes; None else."""
+    equals = text.find("=", at)
+    name = text[at:equals]
+    if equals < 0 or not (name.isalnum() and name.isascii()):
+        return None
+    if text.startswith('"', equals + 1):
+        close = text.find('"', equals + 2)
+        said, end = text[equals + 2 : close], close + 1
+        if close < 0 or "\\" in said:
+            return None
+    else:
+        end = text.find(",", equals)
+        end = end if end >= 0 else len(text)
+        said = text[equals + 1 : end]
+        if not (said.isalnum() and said.isascii()):
+            return None
+    if end == len(text):
+        return name.lower(), said, end
+    if not text.startswith(",", end):
+        return None
+    end += 1
+    while text.startswith((" ", ",", "\t"), end):
+        end += 1
+    return name.lower(), said, end
 
 
 def _required(found: dict[str, str], name: str) -> str:

@@ -15,7 +15,6 @@ import hmac
 from collections import OrderedDict
 from collections.abc import Callable
 from enum import Enum
-from hashlib import sha256
 
 from sbc.sip.digest import Challenge, Credentials, response_hash, user_hash
 
@@ -109,7 +108,7 @@ class DigestServer:
         return head + self._signature(head)
 
     def _signature(self, head: str) -> str:
-        return hmac.new(self._secret, _octets(f"{head}:{self.realm}"), sha256).hexdigest()[:32]
+        return hmac.digest(self._secret, _octets(f"{head}:{self.realm}"), "sha256").hex()[:32]
 
     def _made_at(self, nonce: str) -> float | None:
         head, signature = nonce[:-32], nonce[-32:]

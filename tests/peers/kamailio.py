@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from tests.peers.lab import Credentials
 from tests.peers.ports import free_port
-from tests.peers.process import PeerProcess, find, listening
+from tests.peers.process import MissingProgram, PeerProcess, find, listening
 
 _CONFIG = """\
 #!KAMAILIO
@@ -82,9 +84,18 @@ loadmodule "auth.so"
 loadmodule "usrloc.so"
 loadmodule "registrar.so"
 modparam("auth", "algorithm", "{algorithm}")
-modparam("usrloc", "db_mode", 0)
+modparam("usrloc", "db_mode", {db_mode})
+{load_database}
 modparam("registrar", "min_expires", {min_expires})
 modparam("nathelper|registrar", "received_avp", "$avp(received)")
+"""
+
+# Debian's tables, and the journal that costs SQLite least.
+_TABLES = Path("/usr/share/kamailio/db_sqlite")
+_LOAD_DATABASE = """\
+loadmodule "db_sqlite.so"
+modparam("db_sqlite", "db_set_journal_mode", "{path}=WAL;")
+modparam("usrloc", "db_url", "sqlite:///{path}")
 """
 
 _TLS = """\
@@ -111,6 +122,7 @@ class RegistrarSettings:
     """The one password that is asked for, in which realm and by which algorithm (MD5 for an empty one).
 
     With ``dials`` it brings calls over a connection of its own, one for all that it has to the same address.
+    With ``writes`` it writes each binding into a database before it confirms it (``db_mode`` 1).
     """
 
     realm: str
@@ -118,6 +130,7 @@ class RegistrarSettings:
     algorithm: Literal["", "MD5", "SHA-256"] = ""
     min_expires: int = 60
     dials: bool = False
+    writes: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +177,8 @@ class Kamailio(PeerProcess):
         """Write the configuration and start Kamailio in the foreground."""
         self.directory.mkdir(parents=True, exist_ok=True)
         self.config.write_text(self._config_text())
+        if self.settings.registrar is not None and self.settings.registrar.writes:
+            self._make_tables()
         super().start()
 
     def ready(self) -> None:
@@ -198,9 +213,23 @@ class Kamailio(PeerProcess):
             return ""
         return text.format(
             realm=chosen.realm, password=chosen.password, algorithm=chosen.algorithm,
-            min_expires=chosen.min_expires, keep="" if chosen.dials else "fix_nated_register();",
+            min_expires=chosen.min_expires, db_mode=1 if chosen.writes else 0,
+            load_database=_LOAD_DATABASE.format(path=self.database) if chosen.writes else "",
+            keep="" if chosen.dials else "fix_nated_register();",
             connect="" if chosen.dials else "set_forward_no_connect();", record_route=self._record_route(),
         )  # fmt: skip
+
+    @property
+    def database(self) -> Path:
+        """Where a registrar that ``writes`` has its bindings."""
+        return self.directory / f"{self.name}.db"
+
+    def _make_tables(self) -> None:
+        if not _TABLES.exists():
+            raise MissingProgram("kamailio's SQLite is missing: apt-get install kamailio-sqlite-modules")
+        with contextlib.closing(sqlite3.connect(self.database)) as db:
+            for name in ("standard", "usrloc"):
+                db.executescript((_TABLES / f"{name}-create.sql").read_text())
 
     def _second_socket(self) -> str:
         """A socket of the other transport: Kamailio sends only from a transport that it has."""
