@@ -41,6 +41,7 @@ COMPILED = (
     "dsl/numbers.py",
     "dsl/outcome.py",
     "dsl/patterns.py",
+    "dsl/question.py",
     "dsl/ruleset.py",
     "sbc/base.py",
     "sbc/flow.py",

@@ -106,7 +106,7 @@ class Approach:
         if self.contact is not None:
             leg.phone = self.contact.user, self.contact.instance
         rule, codecs = self.route.srtp, self.route.codecs
-        here, there = call.a.trunk.srtp, trunk.srtp
+        here, there = call.a.standing.srtp, leg.standing.srtp
         if rule is not None:
             here, there = caller_srtp(here, rule), callee_srtp(there, rule)
         streams = call.snapshot.settings.caps.streams_per_call
@@ -157,22 +157,21 @@ class Approach:
             self.refuse(refused.status, "Privacy Not Available", at, out, refused.reason)
             return
         if call.referred[0]:
-            refer_on(request, self.invitation.request, leg, leg.trunk.trunk == call.referred[1])
+            refer_on(request, self.invitation.request, leg, leg.name == call.referred[1])
         if call.replacing[0] and not replace_on(request, leg, *call.replacing):
             self.refuse(403, "", at, out, "the rules lead elsewhere than to whom it is to join")
             return
         signed = "identity" in self.invitation.request.headers.first
         why = sign_on(self.invitation.request, request) if signed else ""
         if why:
-            out.append(Note("identity-dropped", call.id, {"trunk": leg.trunk.trunk, "reason": why}))
-        home = desk.peers.homes.get(leg.trunk.trunk)
+            out.append(Note("identity-dropped", call.id, {"trunk": leg.name, "reason": why}))
+        home = desk.peers.homes.get(leg.name)
         if home is not None and home.peer == leg.peer:
             request.headers.extend([("Route", each) for each in home.routes])
         if contact is not None:
             _address_to(request, contact, self.branch)
-        if leg.trunk.session_timer is not None:
-            leg.ask_for_session(request)
-        if leg.trunk.early_media == "authorized" and "P-Early-Media" not in request.headers:
+        leg.ask_for_session(request)
+        if leg.standing.early_media == "authorized" and "P-Early-Media" not in request.headers:
             request.headers.add("P-Early-Media", "supported")
         if too_long(request):
             self.refuse(513, "", at, out, "the INVITE is too long to be sent on")
@@ -187,9 +186,10 @@ class Approach:
         response, ring = "response", "ring"
         if self.branch:
             response, ring = timer_of(response, self.branch), timer_of(ring, self.branch)
-        if not leg.trunk.patience or desk.peers.patience(leg.trunk, self._peer) is None:
-            call.schedule(response, at + leg.trunk.response_timeout)
-        call.schedule(ring, at + (self.route.ring or leg.trunk.ring_timeout))
+        standing = leg.standing
+        if not standing.patient or desk.peers.patience(leg.trunk, self._peer) is None:
+            call.schedule(response, at + standing.response_timeout)
+        call.schedule(ring, at + (self.route.ring or standing.ring_timeout))
 
     def on_refusal(self, response: Response, at: float, out: list[Command]) -> None:
         """The peer gave a final response of 300 or above; after 422 it is asked again."""

@@ -93,7 +93,7 @@ class Attempt:
         """The try has come to ``code``, which is counted once, whatever follows."""
         if not self.settled:
             self.settled = True
-            self.call.desk.outcomes.of(self.leg.trunk.trunk, "outbound").count(code)
+            self.call.desk.outcomes.of(self.leg.name, "outbound").count(code)
 
     def send(self, invite: Request, at: float, out: list[Command]) -> None:
         """Send our INVITE, the first or another one of this attempt."""
@@ -145,7 +145,7 @@ class Attempt:
         """Answer a challenge of the trunk's realm: the INVITE again, with credentials (RFC 3261 22.2)."""
         desk, leg = self.call.desk, self.leg
         given = self.given = self.given or Given()
-        again = desk.proofs.again(leg.trunk.trunk, self.invite, response, given, leg.cseq + 1, out)
+        again = desk.proofs.again(leg.name, self.invite, response, given, leg.cseq + 1, out)
         if again is None:
             return False
         leg.cseq += 1
@@ -173,7 +173,7 @@ class Attempt:
             return
         if not self.rang:
             self.rang = True
-            call.desk.outcomes.of(self.leg.trunk.trunk, "outbound").delays.observe(at - self.begun)
+            call.desk.outcomes.of(self.leg.name, "outbound").delays.observe(at - self.begun)
         fork = self._fork_of(response)
         sdp = b"" if fork.renewed else carried_body(response)
         again = accepted = b""
@@ -209,7 +209,7 @@ class Attempt:
         With ``authorized`` those of them do whose callee asks for it, by P-Early-Media (RFC 5009 8). One who
         was referred is connected with the answer, and hears whoever referred it until then.
         """
-        policy = "ringing" if self.invitation.call.referred[0] else self.leg.trunk.early_media
+        policy = "ringing" if self.invitation.call.referred[0] else self.leg.standing.early_media
         if self.branch and (
             not self.invitation.offer or fork.withheld or (sdp and not self.hunt.may_speak())
         ):

@@ -204,7 +204,7 @@ class Call:
 
     def reserve(self, at: float) -> None:
         """Take a place of the reserve that the caller's trunk has for emergency calls."""
-        self.reserve_of = self.a.trunk.trunk
+        self.reserve_of = self.a.name
         self.desk.reserves.hold(self.reserve_of, at)
 
     def leg(self, side: Side) -> Leg:

@@ -1,4 +1,7 @@
-"""The commands that the core leaves in a plain list and ``sbc/net/driver`` carries out in order."""
+"""The commands that the core leaves in a plain list and ``sbc/net/driver`` carries out in order.
+
+Those of every call write their ``__init__`` out: it is compiled, and what ``dataclass`` would make is not.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from sbc.sip.machine import Send
 Side = Literal["a", "b"]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Connect:
     """Find or open a flow to one of ``peers`` of ``trunk``, the first that can be had.
 
@@ -34,11 +37,23 @@ class Connect:
     snapshot: Snapshot
     call: str
     peers: tuple[Address, ...]
-    near: tuple[Address, ...] = ()
-    stream: bool = False
+    near: tuple[Address, ...]
+    stream: bool
+
+    def __init__(
+        self, key: int, trunk: Trunk, snapshot: Snapshot, call: str, peers: tuple[Address, ...],
+        near: tuple[Address, ...] = (), stream: bool = False,
+    ) -> None:  # fmt: skip
+        self.key = key
+        self.trunk = trunk
+        self.snapshot = snapshot
+        self.call = call
+        self.peers = peers
+        self.near = near
+        self.stream = stream
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class OfferMedia:
     """Turn an offer from ``side`` into ours to the other; answered by ``engine.media_ready``.
 
@@ -50,11 +65,23 @@ class OfferMedia:
     sdp: bytes
     ours: MediaPolicy
     theirs: MediaPolicy
-    restart: bool = False
-    branch: int = 0
+    restart: bool
+    branch: int
+
+    def __init__(
+        self, call: str, side: Side, sdp: bytes, ours: MediaPolicy, theirs: MediaPolicy,
+        restart: bool = False, branch: int = 0,
+    ) -> None:  # fmt: skip
+        self.call = call
+        self.side = side
+        self.sdp = sdp
+        self.ours = ours
+        self.theirs = theirs
+        self.restart = restart
+        self.branch = branch
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class AnswerMedia:
     """Turn an answer from ``side`` into ours to the other; answered by ``engine.media_ready``.
 
@@ -64,7 +91,13 @@ class AnswerMedia:
     call: str
     side: Side
     sdp: bytes
-    branch: int = 0
+    branch: int
+
+    def __init__(self, call: str, side: Side, sdp: bytes, branch: int = 0) -> None:
+        self.call = call
+        self.side = side
+        self.sdp = sdp
+        self.branch = branch
 
 
 @dataclass(slots=True)
@@ -106,11 +139,14 @@ class HearMedia:
     facts: Facts
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class DeleteMedia:
     """Close the call's media, return its ports; its counters go to the call's record."""
 
     call: str
+
+    def __init__(self, call: str) -> None:
+        self.call = call
 
 
 @dataclass(slots=True)
@@ -173,13 +209,18 @@ class KeepBindings:
     bindings: tuple[Binding, ...]
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Note:
     """Something happened that the journal, the metrics or the call record want to know."""
 
     event: str
     call: str
     fields: dict[str, Any]
+
+    def __init__(self, event: str, call: str, fields: dict[str, Any]) -> None:
+        self.event = event
+        self.call = call
+        self.fields = fields
 
 
 Command = (

@@ -188,7 +188,7 @@ class Desk:
         def connected(stream: Flow | None, reason: str, at: float, out: list[Command]) -> None:
             if stream is None:
                 self._without_tcp.add(flow.remote, at)
-                fields = {"trunk": leg.trunk.trunk, "peer": str(leg.target), "reason": reason}
+                fields = {"trunk": leg.name, "peer": str(leg.target), "reason": reason}
                 out.append(Note("no-tcp", call.id, fields))
             address_to(stream or flow, request)
             then(stream or flow, at, out)
@@ -286,7 +286,7 @@ class Desk:
         """
         user, instance = leg.phone if leg.phone[0] else (leg.login[0], "")
         for each in self.registrar.contacts(user, self.date(at)):
-            if each.flow is None or not each.flow.alive or each.trunk != leg.trunk.trunk:
+            if each.flow is None or not each.flow.alive or each.trunk != leg.name:
                 continue
             there = each.contact
             if instance:
@@ -371,7 +371,7 @@ class Desk:
             else:
                 self.transactions.move(server, flow, at, out)
 
-        trunk = self.store.current.trunks.get(leg.trunk.trunk)
+        trunk = self.store.current.trunks.get(leg.name)
         to = way_back(trunk, server.request.via, server.flow) if trunk is not None else None
         if leg.flow.alive:
             then(leg.flow, "", at, out)
@@ -456,7 +456,7 @@ class Again:
         if dialog is None or leg is None:
             return False
         given = self._given = self._given or Given()
-        again = self._desk.proofs.within(leg.trunk.trunk, dialog, self._request, response, given, out)
+        again = self._desk.proofs.within(leg.name, dialog, self._request, response, given, out)
         if again is None:
             return False
         self._request = again

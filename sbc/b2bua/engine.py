@@ -223,7 +223,7 @@ class Engine(Desk):
         call = self.calls.get(call_id)
         if call is not None:
             call.fax = True
-            fields = {"from": call.a.trunk.trunk, "to": call.b.trunk.trunk if call.b is not None else "-"}
+            fields = {"from": call.a.name, "to": call.b.name if call.b is not None else "-"}
             out.append(Note("fax-begun" if begun else "fax-over", call_id, fields))
         return self._take()
 
@@ -273,7 +273,7 @@ class Engine(Desk):
             for leg in (call.a, call.b, *call.trying):
                 if leg is None or leg.call_id != call_id:
                     continue
-                if flow.trunk in (leg.trunk.trunk, leg.flow.trunk):
+                if flow.trunk in (leg.name, leg.flow.trunk):
                     return call
         return None
 

@@ -57,11 +57,12 @@ class Hunt(Approach):
         if self.route.hops[index].registered:
             self._try_contacts(self.route.hops[index].registered, at, out)
             return
-        self._trunk = trunk = call.snapshot.trunks[self.route.hops[index].trunk]
-        call.tried = trunk.trunk, None
-        off = desk.store.current.disabled.get(trunk.trunk)
+        name = self.route.hops[index].trunk
+        self._trunk = trunk = call.snapshot.trunks[name]
+        call.tried = name, None
+        off = desk.store.current.disabled.get(name)
         if off is not None:
-            fields = {"trunk": trunk.trunk, "reason": f"it is disabled: {off}"}
+            fields = {"trunk": name, "reason": f"it is disabled: {off}"}
             out.append(Note("hop-refused", call.id, fields))
             self._hop_failed("unreachable", None, at, out)
             return
@@ -70,7 +71,7 @@ class Hunt(Approach):
                 return
         if self.invitation.parts and self._refuse_parts(trunk, at, out):
             return
-        if trunk.delayed_offer == "refuse" and not self.invitation.offer and not self.offers_itself(trunk):
+        if not self.invitation.offer and trunk.delayed_offer == "refuse" and not self.offers_itself(trunk):
             reason = "the caller makes no offer, and the trunk takes no call without one (delayed_offer)"
             self.on_hop_failure(488, reason, at, out)
             return
@@ -124,7 +125,7 @@ class Hunt(Approach):
         call, peer = self.call, self._peers[0]
         self._peer, self._peers = peer, self._peers[1:]
         self._turn += 1
-        call.tried = trunk.trunk, peer
+        call.tried = call.tried[0], peer
         patience = call.desk.peers.patience(trunk, peer) if trunk.patience else None
         if patience is not None:
             call.schedule("response", at + patience)

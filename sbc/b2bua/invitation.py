@@ -63,18 +63,18 @@ class Invitation:
         call = self.call
         call.heard_at = at
         if not call.referred[0]:
-            call.desk.outcomes.of(call.a.trunk.trunk, "inbound").delays.observe(at - call.created)
+            call.desk.outcomes.of(call.a.name, "inbound").delays.observe(at - call.created)
 
     def accepted(self, status: int) -> None:
         """The caller gets a 2xx."""
         call = self.call
         if not call.referred[0]:
-            call.desk.outcomes.of(call.a.trunk.trunk, "inbound").count(str(status))
+            call.desk.outcomes.of(call.a.name, "inbound").count(str(status))
 
     def _refused(self, status: int) -> None:
         call = self.call
         if not call.referred[0]:
-            call.desk.outcomes.refused(call.a.trunk.trunk, status)
+            call.desk.outcomes.refused(call.a.name, status)
 
     def end(self, ending: Ending, at: float, out: list[Command]) -> None:
         """Give the caller the final response of ``ending``."""
@@ -120,7 +120,7 @@ class Invitation:
         call = self.call
         if judged.outcome == "warn" and not call.downgraded:
             fields: dict[str, object] = {
-                "call_id": self.request.call_id, "trunk_in": call.a.trunk.trunk, "trunk_out": trunk,
+                "call_id": self.request.call_id, "trunk_in": call.a.name, "trunk_out": trunk,
                 "from": call.caller, "to": call.called,
             }  # fmt: skip
             target = call.snapshot.trunks.get(trunk)

@@ -153,7 +153,7 @@ class Joining:
         leg, desk = self.leg, self.call.desk
         given = self.given = self.given or Given()
         assert self.request is not None, "a response implies the request"
-        again = desk.proofs.within(leg.trunk.trunk, self.dialog, self.request, response, given, out)
+        again = desk.proofs.within(leg.name, self.dialog, self.request, response, given, out)
         if again is None:
             return False
         leg.proof = proven(again)

@@ -60,7 +60,8 @@ class Leg:
     """The addresses and identifiers that we use towards one peer.
 
     ``peer`` is which, where we dialled it, and ``target`` how the configuration names that: a domain, where
-    it is one of its servers. ``host`` is ours in what we write there.
+    it is one of its servers. ``host`` is ours in what we write there. ``name`` is the trunk's, ``standing``
+    what is asked of it for each message.
     """
 
     __slots__ = (
@@ -69,7 +70,6 @@ class Leg:
         "cseq",
         "flow",
         "host",
-        "into",
         "invited",
         "inviting",
         "late",
@@ -79,7 +79,7 @@ class Leg:
         "login",
         "lost",
         "made",
-        "outward",
+        "name",
         "peer",
         "phone",
         "proof",
@@ -90,12 +90,12 @@ class Leg:
         "sent_by",
         "session",
         "side",
+        "standing",
         "target",
         "trunk",
         "updates",
         "via_head",
         "waiting",
-        "written",
     )  # fmt: skip
 
     def __init__(
@@ -106,11 +106,8 @@ class Leg:
         self.peer = peer
         self.target = name or peer or flow.remote
         self.trunk = trunk
-        # What the trunk says of who is believed and told, asked for each message that crosses.
-        identity = trunk.identity
-        self.into: Trust | None = identity.into
-        self.outward: Trust | None = identity.out
-        self.written = identity.header
+        self.standing = standing = trunk.standing
+        self.name = standing.name
         self.flow = flow
         self.scheme = scheme
         self.sent_by = sent_by
@@ -141,18 +138,18 @@ class Leg:
         self.via_head = (
             _VIA_TRANSPORT[flow.transport]
             + sent_by
-            + (";rport" if flow.transport == "udp" else ";alias" if flow.secure and trunk.alias else "")
+            + (";rport" if flow.transport == "udp" else ";alias" if flow.secure and standing.alias else "")
         )
 
     @property
     def believed(self) -> Trust:
         """How far its peer is believed when it says who a user is (RFC 3325 5)."""
-        return self.into or ("trusted" if self.flow.trusted else "none")
+        return self.standing.into or ("trusted" if self.flow.trusted else "none")
 
     @property
     def told(self) -> Trust:
         """What its peer is told of who a user is (RFC 3325 5)."""
-        return self.outward or ("trusted" if self.flow.trusted else "none")
+        return self.standing.outward or ("trusted" if self.flow.trusted else "none")
 
     def address_of(self, user: str, parameters: str = "") -> str:
         """How the peer writes to ``user`` through us: an address of ours, as a Contact has it."""
@@ -162,11 +159,11 @@ class Leg:
 
     def ask_for_session(self, request: Request) -> None:
         """Say in an INVITE or UPDATE of ours what we want of the session here (RFC 4028 7.1)."""
-        policy, former = self.trunk.session_timer, self.session
-        if policy is None:
+        standing, former = self.standing, self.session
+        if not standing.timed:
             return
-        interval = former.interval if former is not None else int(policy.expires or 0)
-        session_timer.ask(request.headers, interval, max(int(policy.min), self.least), former)
+        interval = former.interval if former is not None else standing.expires
+        session_timer.ask(request.headers, interval, max(standing.least, self.least), former)
 
     def via(self, branch: str) -> str:
         """A Via value of ours with ``branch`` (RFC 3261 8.1.1.7; rport by RFC 3581 on UDP)."""
@@ -176,7 +173,7 @@ class Leg:
 def between(near: Leg | None, far: Leg) -> Boundary:
     """What a message of the peer on ``near`` crosses on its way to the one on ``far``."""
     believed: Trust = near.believed if near is not None else "none"
-    return Boundary(believed, far.told, not far.flow.trusted, far.written, far.host)
+    return Boundary(believed, far.told, not far.flow.trusted, far.standing.written, far.host)
 
 
 # Media
@@ -206,18 +203,19 @@ def leg_policy(
     Keys cross only TLS unless the trunk says otherwise (row M8). ``always``: an emergency call, whose ports
     count against no trunk.
     """
+    standing = leg.standing
     return MediaPolicy(
         srtp=srtp,
         sdes=leg.flow.secure or leg.trunk.sdes_in_clear,
-        suites=leg.trunk.suites,
+        suites=standing.suites,
         signalling_host=leg.flow.remote.host,
         network=network,
         codecs=codecs,
-        asymmetric=leg.trunk.media == "asymmetric",
+        asymmetric=standing.asymmetric,
         streams=streams,
-        labels="siprec" in leg.trunk.bodies,
-        trunk="" if always else leg.trunk.trunk,
-        ports=None if always else leg.trunk.limits.ports,
+        labels="siprec" in standing.bodies,
+        trunk="" if always else leg.name,
+        ports=None if always else standing.ports,
     )
 
 

@@ -58,12 +58,12 @@ def screen(call: Call, fork: Fork, side: Side, request: Request) -> tuple[int, s
     if call.state == LEFT:
         ended = fork.dialog(side).state == "ended"
         return (481, "Call/Transaction Does Not Exist") if ended else (491, "Request Pending")
-    if method in _DIVIDED and near.trunk.bodies and _demands(request, near, call.leg(other(side))):
+    if method in _DIVIDED and near.standing.bodies and _demands(request, near, call.leg(other(side))):
         return 415, "Unsupported Media Type"
     if method == "PRACK":
         return None if _RACK(request.headers.get("RAck") or "") else (400, "Bad RAck")
     if method == "REFER":
-        return (405, "Method Not Allowed") if near.trunk.transfers == "refuse" else None
+        return (405, "Method Not Allowed") if near.standing.transfers == "refuse" else None
     if method != "INVITE" and not (method == "UPDATE" and request.body):
         return None
     if (method == "INVITE" and near.invited) or call.offerer == side:
@@ -233,7 +233,7 @@ class Mirror:
             return False
         leg, dialog = call.leg(far), self.fork.dialog(far)
         given = self.given = self.given or Given()
-        again = call.desk.proofs.within(leg.trunk.trunk, dialog, request, response, given, out)
+        again = call.desk.proofs.within(leg.name, dialog, request, response, given, out)
         if again is None:
             return False
         leg.cseq = dialog.local_cseq

@@ -218,7 +218,7 @@ class Page:
         if status in CHALLENGES:
             number = self._sent.cseq.number + 1
             again = self._desk.proofs.again(
-                leg.trunk.trunk, self._sent, response, self._given, number, out
+                leg.name, self._sent, response, self._given, number, out
             )  # fmt: skip
             if again is not None:
                 self._sent = again
@@ -303,7 +303,7 @@ class Page:
         request = self.request
         to = self._route.hops[self._hop].trunk if self._hop >= 0 else "-"
         fields = {
-            "method": request.method, "trunk": self.a.trunk.trunk, "to_trunk": to,
+            "method": request.method, "trunk": self.a.name, "to_trunk": to,
             "from": request.from_.uri.party.user, "to": request.target.party.user, "status": response.status,
             "rule": self._route.rule or None, "reason": why or None,
             "downgraded": "yes" if self._downgraded and response.status < 300 else None,

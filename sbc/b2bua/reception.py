@@ -77,7 +77,7 @@ class Reception:
         """Take in one valid request."""
         snapshot = self._desk.store.current
         own = snapshot.trunks.get(flow.trunk or "")
-        if own is None or (snapshot.settings.emergency is None and own.trunk not in snapshot.customers):
+        if own is None or not snapshot.discerning:
             whose = Whose(own, None, "")
         else:
             whose = self._whose(snapshot, own, flow, request, at)
@@ -325,7 +325,7 @@ class Reception:
         call.emergency = True
         if urgency == WITHIN:
             call.reserve(at)
-        fields = {"trunk": call.a.trunk.trunk, "from": call.caller, "to": call.called, "reserve": urgency}
+        fields = {"trunk": call.a.name, "from": call.caller, "to": call.called, "reserve": urgency}
         out.append(Note("emergency", call.id, fields))
 
     def _on_cancel(self, server: ServerTransaction, at: float, out: list[Command]) -> None:
@@ -348,7 +348,7 @@ class Reception:
             return None
         _, fork, side = found
         leg = call.leg_in(fork, side)
-        name = leg.trunk.trunk
+        name = leg.name
         ours = name == flow.trunk
         if not ours and same_party(leg.flow, flow):
             # A connection filed under another trunk says no more of this one's calls than its address does.
@@ -397,7 +397,7 @@ class Reception:
         self, call: Call, fork: Fork, side: Side, server: ServerTransaction, request: Request,
         at: float, out: list[Command],
     ) -> None:  # fmt: skip
-        if request.method == "REFER" and call.leg(side).trunk.transfers == "perform":
+        if request.method == "REFER" and call.leg(side).standing.transfers == "perform":
             self._refer(call, fork, side, server, request, at, out)
             return
         if request.method in ("INVITE", "UPDATE"):

@@ -144,7 +144,7 @@ class Referral:
         leg = _likeness(old.leg(near))
         new = Call(desk, desk.ids.key(6).hex(), old.snapshot, leg, at)
         who = name_of(self.fork.dialog(self.side).remote_uri)
-        new.referred, new.until = (who, by.trunk.trunk), old.until
+        new.referred, new.until = (who, by.name), old.until
         new.caller, new.called = name_of(party.remote_uri), to.uri.party.user
         invite = referred_invite(
             request, to.uri, party, leg, desk.ids.tag(), desk.ids.branch(), old.heard(near),
@@ -154,7 +154,7 @@ class Referral:
         if to.replaces is not None:
             takes = replaced_by(desk, to.replaces)
             if takes is None:  # a dialog of the trunk that names it, which is told of it
-                new.replacing = str(to.replaces), by.trunk.trunk
+                new.replacing = str(to.replaces), by.name
             elif takes[0].until:
                 new.until = min(takes[0].until, new.until or takes[0].until)
         setup = Setup(new, stand, invite, None, Referrer(by, who, old.demands), takes)
@@ -259,7 +259,7 @@ class Referral:
         fork.a, new.a = self.fork.dialog(near), leg
         start(new, "a", at)
         desk.dialogs.register(new.id, fork)
-        if leg.trunk.trunk != new.referred[1]:
+        if leg.name != new.referred[1]:
             count(new, leg.trunk)
         out.append(Note("transferred", old.id, {"by": new.referred[0], "to": new.called, "as": new.id}))
         self._notify(200, True, at, out)

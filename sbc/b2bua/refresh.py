@@ -124,7 +124,7 @@ class Refresh:
             return False
         leg, dialog, desk = self.leg, self.fork.dialog(self.side), self.call.desk
         given = self.given = self.given or Given()
-        again = desk.proofs.within(leg.trunk.trunk, dialog, request, response, given, out)
+        again = desk.proofs.within(leg.name, dialog, request, response, given, out)
         if again is None:
             return False
         leg.proof = proven(again)
@@ -174,7 +174,7 @@ class Refresh:
             self._later(f"{status} {response.reason}", at, out)
 
     def _later(self, reason: str, at: float, out: list[Command]) -> None:
-        fields = {"side": self.side, "trunk": self.leg.trunk.trunk, "reason": reason}
+        fields = {"side": self.side, "trunk": self.leg.name, "reason": reason}
         out.append(Note("refresh-failed", self.call.id, fields))
         interval = self.leg.session.interval if self.leg.session is not None else 0
         self.call.schedule(REFRESH[self.side], at + max(_AGAIN, interval / 20))

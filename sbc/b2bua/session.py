@@ -46,11 +46,11 @@ def objection(trunk: Trunk, request: Request) -> tuple[int, str, Fields] | None:
 def accept(call: Call, side: Side, request: Request, response: Response, at: float) -> None:
     """Write into ``response``, a 2xx to the peer's INVITE or UPDATE, what holds from now on."""
     leg = call.leg(side)
-    policy = leg.trunk.session_timer
-    if policy is None:
+    standing = leg.standing
+    if not standing.timed:
         return
     _note_allow(leg, request)
-    wanted = max(int(policy.expires), leg.least) if policy.expires else 0
+    wanted = max(standing.expires, leg.least) if standing.expires else 0
     leg.session = session_timer.as_uas(request, wanted, leg.session)
     session_timer.grant(response.headers, leg.session)
     start(call, side, at)
@@ -59,7 +59,7 @@ def accept(call: Call, side: Side, request: Request, response: Response, at: flo
 def accepted(call: Call, side: Side, request: Request, response: Response, at: float) -> None:
     """The peer's ``response``, a 2xx to our INVITE or UPDATE, settled what holds from now on."""
     leg = call.leg(side)
-    if leg.trunk.session_timer is None:
+    if not leg.standing.timed:
         return
     _note_allow(leg, response)
     leg.session = session_timer.as_uac(request, response)
@@ -87,7 +87,8 @@ def leave(call: Call, side: Side) -> None:
 
 def may_be_transferred(call: Call) -> bool:
     """Whether one of its sides may be connected with somebody else, by us."""
-    return call.a.trunk.transfers == "perform" or (call.b is not None and call.b.trunk.transfers == "perform")
+    b = call.b
+    return call.a.standing.transfers == "perform" or (b is not None and b.standing.transfers == "perform")
 
 
 def forget_descriptions(call: Call) -> bool:
@@ -98,7 +99,7 @@ def forget_descriptions(call: Call) -> bool:
     if call.referred[0] or may_be_transferred(call):
         return False
     for leg in (call.a, call.b):
-        if leg is not None and (leg.session is not None or leg.trunk.early_offer):
+        if leg is not None and (leg.session is not None or leg.standing.early_offer):
             return False
     if call.agreed:
         call.agreed.clear()
@@ -130,7 +131,7 @@ def refreshed(
     near, far = call.leg(side), other(side)
     if request.method != "UPDATE" or request.body or "session-expires" not in request.headers.first:
         return False
-    if near.trunk.session_timer is None or call.fork is not fork:
+    if not near.standing.timed or call.fork is not fork:
         return False
     if call.leg(far).updates and carried(request, near, call.leg(far)):
         return False

@@ -70,8 +70,8 @@ class Setup:
                 )
                 login = (name, realm)
             facts = facts_of(
-                self.invitation.request, a.flow, a.trunk.tenant, desk.date(at), desk.count, login,
-                a.believed, a.trunk.trunk, desk.registrar.registered,
+                self.invitation.request, a.flow, a.standing.tenant, desk.date(at), desk.count, login,
+                a.believed, a.name, desk.registrar.registered,
             )  # fmt: skip
         if call.emergency:
             facts = replace(facts, emergency=True, unchallenged=bool(call.reserve_of))
@@ -97,7 +97,7 @@ class Setup:
         )  # fmt: skip
         called = from_.called if from_ is not None else ""
         return replace(
-            facts, trunk=by.trunk.trunk, listener=by.trunk.listener, redirected_from=called,
+            facts, trunk=by.name, listener=by.trunk.listener, redirected_from=called,
             referred_by=call.referred[0],
         )  # fmt: skip
 
@@ -313,14 +313,14 @@ class Setup:
         target, said = to.targets[0], self.invitation.request
         call = Call(desk, desk.ids.key(6).hex(), old.snapshot, old.a, at)
         call.caller, call.called = old.caller, target.party.user
-        call.redirected = to.called, to.by.trunk.trunk
+        call.redirected = to.called, to.by.name
         call.referred, call.replacing, call.until = old.referred, old.replacing, old.until
         if old.linked is not None:
             call.linked, old.linked.linked, old.linked = old.linked, call, None
         call.setup = setup = Setup(call, server, Request("INVITE", str(target), said.headers, said.body), to)
         call.emergency, reserved = old.emergency, bool(old.reserve_of)
         counting = old.admitted[:held]
-        fields = {"trunk": to.by.trunk.trunk, "from": to.called, "to": call.called, "as": call.id}
+        fields = {"trunk": to.by.name, "from": to.called, "to": call.called, "as": call.id}
         out.append(Note("redirect-followed", old.id, fields))
         fire(old, "redirected", at, out, ending)
         server.user = setup.invitation

@@ -42,6 +42,7 @@ from sbc.b2bua.translate import Fields
 from sbc.sip.message import Request
 from sbc.sip.transaction import complete
 
+Party = Literal["caller", "callee", "us"]
 State = Literal["routing", "trying", "ringing", "answered", "up", "left", "ended"]
 Event = Literal[
     "decision",
@@ -113,7 +114,7 @@ CALL: Final[Mapping[tuple[State, Event], Row]] = complete(
 )
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class Ending:
     """How a call comes to its end: ``why`` and ``by`` whom, for its record.
 
@@ -122,9 +123,21 @@ class Ending:
     """
 
     why: str
-    by: Literal["caller", "callee", "us"] = "us"
-    status: int = 480
-    phrase: str = ""
-    reasons: Fields = ()
-    side: Side = "a"
-    bye: Request | None = None
+    by: Party
+    status: int
+    phrase: str
+    reasons: Fields
+    side: Side
+    bye: Request | None
+
+    def __init__(
+        self, why: str, by: Party = "us", status: int = 480, phrase: str = "", reasons: Fields = (),
+        side: Side = "a", bye: Request | None = None,
+    ) -> None:  # fmt: skip
+        self.why = why
+        self.by = by
+        self.status = status
+        self.phrase = phrase
+        self.reasons = reasons
+        self.side = side
+        self.bye = bye

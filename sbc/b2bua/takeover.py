@@ -83,7 +83,7 @@ class Takeover:
     def begin(self, route: Route, at: float, out: list[Command]) -> None:
         """The rules let the call go its way, which has to be that of whoever stays."""
         call, held, leg = self.call, self.held, self.held.leg(self.stays)
-        call.tried = leg.trunk.trunk, leg.peer
+        call.tried = leg.name, leg.peer
         if not any([self._leads_to(hop, route, leg, at) for hop in route.hops]):
             self.invitation.refuse(403, "", at, out, "the rules lead elsewhere than to whom it is to join")
             return
@@ -93,15 +93,15 @@ class Takeover:
         policy = effective_downgrade(leg.trunk.sips, route.downgrade)
         judged = verdict(call.a.flow.secure, leg.flow.secure, policy)
         if judged.outcome == "forbid":
-            self.invitation.forbid_downgrade(judged, leg.trunk.trunk, at, out)
+            self.invitation.forbid_downgrade(judged, leg.name, at, out)
             return
-        self.invitation.note_downgrade(judged, leg.trunk.trunk, out)
+        self.invitation.note_downgrade(judged, leg.name, out)
         self._offer(route, at, out)
 
     def _leads_to(self, hop: Hop, route: Route, leg: Leg, at: float) -> bool:
         """Whether a hop of the rules goes to whoever stays."""
         if not hop.registered:
-            return hop.trunk == leg.trunk.trunk
+            return hop.trunk == leg.name
         desk = self.call.desk
         user = parts_after(self.invitation.request, (*route.edits, *hop.edits))["to.user"]
         return any([each.remote == leg.flow.remote for each in desk.registrar.contacts(user, desk.date(at))])

@@ -37,7 +37,7 @@ def answer_of(call: Call, at: float) -> Answer:
     tls = call.b.flow.tls
     peer = tls.peer if tls is not None else None
     return Answer(
-        trunk=call.b.trunk.trunk, rule=call.rule, setup_time=at - call.created, now=call.desk.date(at),
+        trunk=call.b.name, rule=call.rule, setup_time=at - call.created, now=call.desk.date(at),
         tls_version=tls.version if tls is not None else "",
         peer_verified=peer is not None and peer.verified,
         peer_sans=peer.sans if peer is not None else (),
@@ -48,7 +48,7 @@ def end_of(call: Call, ending: Ending, at: float) -> End:
     """A call that has just ended."""
     answered = call.answered_at
     return End(
-        trunk=call.b.trunk.trunk if call.b is not None else "", rule=call.rule,
+        trunk=call.b.name if call.b is not None else "", rule=call.rule,
         status=200 if answered else ending.status, reason=ending.why, by=ending.by,
         seconds=at - answered if answered else 0.0, now=call.desk.date(at),
     )  # fmt: skip
@@ -58,11 +58,11 @@ def record_of(call: Call, ending: Ending, at: float) -> dict[str, object]:
     """What the call's record tells of it."""
     answered, date, b = call.answered_at, call.desk.date, call.b
     trunk, peer = call.tried
-    if b is not None and (b.trunk.trunk != trunk or b.peer != peer):
+    if b is not None and (b.name != trunk or b.peer != peer):
         b = None  # it was given up, and what was tried after it has no leg
     return {
         "caller": call.caller, "called": call.called, "asserted": call.asserted, "rule": call.rule,
-        "from": call.a.trunk.trunk, "to": trunk,
+        "from": call.a.name, "to": trunk,
         "status": 200 if answered else ending.status, "reason": ending.why, "by": ending.by,
         "created": date(call.created), "answered": date(answered) if answered else 0.0,
         "ended": date(at),
@@ -82,9 +82,9 @@ def hung_up(call: Call, at: float) -> None:
     if call.answered_at:
         outcomes, seconds = call.desk.outcomes, at - call.answered_at
         if not call.referred[0]:
-            outcomes.of(call.a.trunk.trunk, "inbound").talked(seconds)
+            outcomes.of(call.a.name, "inbound").talked(seconds)
         if call.b is not None:
-            outcomes.of(call.b.trunk.trunk, "outbound").talked(seconds)
+            outcomes.of(call.b.name, "outbound").talked(seconds)
 
 
 def emergency_failed(call: Call, ending: Ending, out: list[Command]) -> None:
@@ -92,7 +92,7 @@ def emergency_failed(call: Call, ending: Ending, out: list[Command]) -> None:
     if call.answered_at or ending.status < 400 or ending.status in _NO_FAILURE:
         return
     fields = {
-        "trunk": call.a.trunk.trunk, "from": call.caller, "to": call.called, "to_trunk": call.tried[0] or "-",
+        "trunk": call.a.name, "from": call.caller, "to": call.called, "to_trunk": call.tried[0] or "-",
         "status": ending.status, "reason": ending.why,
     }  # fmt: skip
     out.append(Note("emergency-failed", call.id, fields))

@@ -301,13 +301,13 @@ def refer_on(invite: Request, said: Request, leg: Leg, own: bool) -> None:
     marks = _marks(said.target) if own else ""
     invite.uri += marks
     hidden = (said.headers.get("Referred-By") or "").endswith(_WITHHELD) and leg.told != "trusted"
-    if by is not None and leg.trunk.transfers != "refuse" and (own or not hidden):
+    if by is not None and leg.standing.transfers != "refuse" and (own or not hidden):
         invite.headers.add("Referred-By", f"<{by}>" if own else _address(leg, by))
 
 
 def replace_on(invite: Request, leg: Leg, replaces: str, trunk: str) -> bool:
     """Demand that a dialog be replaced (RFC 3891 4); False where ``leg`` is not of the trunk that has it."""
-    if leg.trunk.trunk != trunk:
+    if leg.name != trunk:
         return False
     headers = invite.headers
     headers.add("Replaces", replaces)

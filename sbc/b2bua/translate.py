@@ -20,7 +20,6 @@ from sbc.b2bua.bodies import location, recording_feature, recording_tag, with_bo
 from sbc.b2bua.leg import Leg, between, format_target
 from sbc.b2bua.uri_params import Side, params_after, placed, telephone
 from sbc.base import Address, PeerError
-from sbc.config.model import Transfers
 from sbc.policy.diversions import converted, with_redirect
 from sbc.policy.headers import pass_headers
 from sbc.policy.identity import Boundary, Party, ours, taken, told
@@ -31,6 +30,7 @@ from sbc.policy.privacy import (
     check_critical,
     hides_caller,
 )
+from sbc.policy.standing import Transfers
 from sbc.sip.grammar import LONGEST_KEPT, recent
 from sbc.sip.headers import Headers
 from sbc.sip.message import SDP, Message, Request, Response
@@ -169,7 +169,8 @@ def extensions(message: Message, name: str, leg: Leg | None = None) -> str:
 
     ``leg`` is the one that they are written to: a peer that may transfer is told what of that we support.
     """
-    own = OF_TRANSFERS if leg is not None and name == "Supported" and leg.trunk.transfers != "refuse" else ()
+    transfers = leg is not None and name == "Supported" and leg.standing.transfers != "refuse"
+    own = OF_TRANSFERS if transfers else ()
     if name.lower() not in message.headers.first:
         return ", ".join(own)
     tags = [tag for tag in message.headers.values(name) if tag.lower() in CARRIED_EXTENSIONS]
@@ -266,18 +267,18 @@ def invite(
     PeerError 500 where the caller insists on privacy that we cannot give (RFC 3323 5).
     """
     uri, crossing = address(leg, request, route, target, near)
-    both = near.trunk.bodies and leg.trunk.bodies  # without them nothing beside SDP crosses
+    both = near.standing.bodies and leg.standing.bodies  # without them nothing beside SDP crosses
     if both:
         leg.contact += recording_feature(request, near.trunk, leg.trunk)
     fields = opening(leg, request, branch)
-    fields += [("Contact", leg.contact), ("Allow", allow(request, leg.trunk.transfers))]
+    fields += [("Contact", leg.contact), ("Allow", allow(request, leg.standing.transfers))]
     for name in ("Supported", "Require"):
         tags = extensions(request, name, leg)
         if both:
             tags = joined(tags, recording_tag(request, name, near.trunk, leg.trunk))
         if tags:
             fields.append((name, tags))
-    wanted = leg.trunk.diversion
+    wanted = leg.standing.diversion
     if wanted != "pass":
         crossing = with_redirect(crossing, wanted, escape_user(redirected), leg.host)
         crossing = converted(crossing, wanted, leg.remote_uri[1:-1])
@@ -311,7 +312,7 @@ def address(
     """
     boundary = between(near, leg)
     crossing = _crossing(request, boundary, "calling")
-    if near.trunk.bodies and leg.trunk.bodies:
+    if near.standing.bodies and leg.standing.bodies:
         crossing += location(request, near.trunk, leg.trunk)
     if route.edits:
         crossing = _edited(crossing, request, boundary, route.edits)
@@ -351,13 +352,13 @@ def answer(base: Response, received: Response, leg: Leg, far: Leg | None, sdp: b
     """Complete ``base``, made from our side's request, with what the response of ``far`` may tell."""
     headers = base.headers
     # Whether anything beside SDP may cross at all.
-    both = far if far is not None and far.trunk.bodies and leg.trunk.bodies else None
+    both = far if far is not None and far.standing.bodies and leg.standing.bodies else None
     if base.status < 300:
         if "contact" not in headers.first:
             feature = recording_feature(received, both.trunk, leg.trunk) if both is not None else ""
             headers.add("Contact", leg.contact + feature)
         if "allow" in received.headers.first or received.cseq.method == "INVITE":
-            headers.add("Allow", allow(received, leg.trunk.transfers))
+            headers.add("Allow", allow(received, leg.standing.transfers))
     for name in ("Supported", "Require", "Unsupported"):
         tags = extensions(received, name, leg)
         if both is not None:

@@ -121,7 +121,7 @@ class Volley:
         elif judged is not None and judged.outcome == "forbid":
             failure, reason = 480, "the caller came over TLS, and it may not go on without"
         elif any([each.required for each in lost(invitation.parts, crossing(call.a.trunk, trunk))]):
-            failure, reason = 415, f"it takes no part that {call.a.trunk.trunk} requires: see bodies of both"
+            failure, reason = 415, f"it takes no part that {call.a.name} requires: see bodies of both"
         elif trunk.delayed_offer == "refuse" and not invitation.offer and not self.hunt.offers_itself(trunk):
             failure, reason = (
                 488,
@@ -187,7 +187,7 @@ class Volley:
         self.branches.remove(winner)
         self._stop(ELSEWHERE, at, out)
         self.branches.append(winner)
-        call.b, call.tried, call.offered = leg, (leg.trunk.trunk, None), winner.offered
+        call.b, call.tried, call.offered = leg, (leg.name, None), winner.offered
         call.trying = ()
         if winner.policy is not None:
             call.policies["b"] = winner.policy
@@ -195,7 +195,7 @@ class Volley:
             out.append(TakeMedia(call.id, number))
         winner.alone()
         bounds = call.snapshot.tenant_bounds.get(leg.trunk.tenant or "")
-        kept = (leg.trunk.trunk, bounds.trunk if bounds is not None else "")
+        kept = (leg.name, bounds.trunk if bounds is not None else "")
         for each in call.admitted[call.held :]:
             if each.trunk not in kept:
                 call.desk.limits.release(each)

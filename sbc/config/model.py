@@ -48,6 +48,7 @@ from sbc.config.values import (
 from sbc.media.policy import STREAMS, SUITES, Srtp
 from sbc.media.sdp import MAX_MEDIA
 from sbc.policy.diversions import Diverted
+from sbc.policy.standing import Standing, Transfers
 from sbc.sip.session_timer import LEAST
 from sbc.tls.groups import DEFAULT_GROUPS
 
@@ -61,7 +62,6 @@ __all__ = [
 ]  # fmt: skip
 
 TlsMode = Literal["off", "server", "optional", "required"]
-Transfers = Literal["refuse", "pass", "perform"]
 RevocationMode = Literal["off", "soft", "hard"]
 RevocationMethod = Literal["staple", "crl", "ocsp"]
 
@@ -357,6 +357,22 @@ class Trunk(Strict):
     def patience(self) -> dict[Address, float]:
         """How long those peers have for their first response that have a ``try_for``, in seconds."""
         return {each.address: each.try_for for each in self.listed if each.try_for is not None}
+
+    @cached_property
+    def standing(self) -> Standing:
+        """What is asked of it for each call and message."""
+        identity, timer = self.identity, self.session_timer
+        return Standing(
+            name=self.trunk, tenant=self.tenant, bodies=self.bodies, transfers=self.transfers,
+            into=identity.into, outward=identity.out, written=identity.header, alias=self.alias,
+            diversion=self.diversion, srtp=self.srtp, suites=self.suites,
+            asymmetric=self.media == "asymmetric", ports=self.limits.ports, early_media=self.early_media,
+            early_offer=bool(self.early_offer), timed=timer is not None,
+            expires=int(timer.expires or 0) if timer is not None else 0,
+            least=int(timer.min) if timer is not None else 0,
+            response_timeout=self.response_timeout, ring_timeout=self.ring_timeout,
+            patient=bool(self.patience),
+        )  # fmt: skip
 
     @property
     def told_by_request(self) -> bool:

@@ -48,9 +48,10 @@ class Snapshot:
     that run on what was in force before their files broke. ``disabled`` has the trunks that have no calls,
     with why: by their file, or ``switched_off`` by an operator. ``bound`` has
     for a trunk the identities of which it is shown what is staged.
-    ``customers`` has for each trunk whose address others may have too what tells their requests apart;
-    ``tenant_bounds`` for each tenant its limits. ``trust_generations`` has for each trunk a hash over whom
-    it trusts and as whom we appear to it: a connection made under another one is not used for it again.
+    ``customers`` has for each trunk whose address others may have too what tells their requests apart; with
+    those or emergency numbers it is ``discerning``, and asks whose and how urgent a request is.
+    ``tenant_bounds`` has for each tenant its limits. ``trust_generations`` has for each trunk a hash over
+    whom it trusts and as whom we appear to it: a connection made under another one is not used for it again.
     ``logins`` are the users that rules challenge, ``phones`` those of the registrar.
     ``accounts`` has for each trunk that we register with the password that its challenges are answered by.
     ``lookups`` has the services that rules ask.
@@ -82,6 +83,7 @@ class Snapshot:
     disabled: Mapping[str, str] = field(init=False)
     sources: Mapping[str, SourceIndex] = field(init=False)
     customers: Mapping[str, Customers] = field(init=False, repr=False)
+    discerning: bool = field(init=False, repr=False)
     tenant_bounds: Mapping[str, TenantBounds] = field(init=False, repr=False)
     trust_generations: Mapping[str, str] = field(init=False, repr=False)
 
@@ -93,6 +95,7 @@ class Snapshot:
         put(self, "disabled", MappingProxyType({**self.switched_off, **by_file}))
         put(self, "sources", MappingProxyType(_source_tables(self.trunks.values())))
         put(self, "customers", customers_of(self.trunks.values(), self.settings.listeners))
+        put(self, "discerning", bool(self.customers) or self.settings.emergency is not None)
         bounds = {name: TenantBounds(name, each.limits) for name, each in self.settings.tenants.items()}
         put(self, "tenant_bounds", MappingProxyType(bounds))
         generations = {name: self._generation(trunk) for name, trunk in self.trunks.items()}

@@ -23,9 +23,9 @@ SUITES = (
 STREAMS = 4
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class MediaPolicy:
-    """How one leg's media is keyed: a value, not frozen for the reason that ``sbc.media.stats`` gives.
+    """How one leg's media is keyed: a value, made as ``sbc.media.stats`` says.
 
     ``srtp`` is the trunk's toggle; ``sdes`` is False where the signalling leg is not TLS
     and the operator has not said that keys may cross it in the clear; ``suites`` are ours
@@ -39,15 +39,34 @@ class MediaPolicy:
     None: see ``sbc.media.places``.
     """
 
-    srtp: Srtp = "accept"
-    sdes: bool = True
-    suites: tuple[str, ...] = SUITES
-    signalling_host: str = ""
-    network: str = ""
-    codecs: Codecs | None = None
-    asymmetric: bool = False
-    streams: int = STREAMS
-    unheard: bool = False
-    labels: bool = False
-    trunk: str = ""
-    ports: int | None = None
+    srtp: Srtp
+    sdes: bool
+    suites: tuple[str, ...]
+    signalling_host: str
+    network: str
+    codecs: Codecs | None
+    asymmetric: bool
+    streams: int
+    unheard: bool
+    labels: bool
+    trunk: str
+    ports: int | None
+
+    def __init__(
+        self, srtp: Srtp = "accept", sdes: bool = True, suites: tuple[str, ...] = SUITES,
+        signalling_host: str = "", network: str = "", codecs: Codecs | None = None,
+        asymmetric: bool = False, streams: int = STREAMS, unheard: bool = False, labels: bool = False,
+        trunk: str = "", ports: int | None = None,
+    ) -> None:  # fmt: skip
+        self.srtp: Srtp = srtp
+        self.sdes = sdes
+        self.suites = suites
+        self.signalling_host = signalling_host
+        self.network = network
+        self.codecs = codecs
+        self.asymmetric = asymmetric
+        self.streams = streams
+        self.unheard = unheard
+        self.labels = labels
+        self.trunk = trunk
+        self.ports = ports

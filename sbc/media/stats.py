@@ -1,19 +1,20 @@
 """What a call's media did, for queries and the call record.
 
-These are values, though not frozen: that would make them four times as dear, at the end of each call.
+These are values, though not frozen, and their ``__init__`` is written out: what ``dataclass`` would make is
+not compiled, and many times as dear, at the end of each call.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from sbc.base import Address
 from sbc.media.kept import Kept
 from sbc.media.quality import Quality
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class LegStats:
     """Counters of one leg: packets and payload bytes (RTP and RTCP), losses by RTP sequence number.
 
@@ -22,19 +23,35 @@ class LegStats:
     ``quality`` how well that went, None where nothing is known.
     """
 
-    packets_in: int = 0
-    bytes_in: int = 0
-    packets_out: int = 0
-    bytes_out: int = 0
-    lost: int = 0
-    refused: dict[str, int] = field(default_factory=dict)
-    suite: str = ""
-    remote: Address | None = None
-    codec: str = ""
-    quality: Quality | None = None
+    packets_in: int
+    bytes_in: int
+    packets_out: int
+    bytes_out: int
+    lost: int
+    refused: dict[str, int]
+    suite: str
+    remote: Address | None
+    codec: str
+    quality: Quality | None
+
+    def __init__(
+        self, packets_in: int = 0, bytes_in: int = 0, packets_out: int = 0, bytes_out: int = 0, lost: int = 0,
+        refused: dict[str, int] | None = None, suite: str = "", remote: Address | None = None,
+        codec: str = "", quality: Quality | None = None,
+    ) -> None:  # fmt: skip
+        self.packets_in = packets_in
+        self.bytes_in = bytes_in
+        self.packets_out = packets_out
+        self.bytes_out = bytes_out
+        self.lost = lost
+        self.refused = refused if refused is not None else {}
+        self.suite = suite
+        self.remote = remote
+        self.codec = codec
+        self.quality = quality
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, init=False)
 class StreamStats:
     """One stream: the kind of its ``m=`` line and its two legs."""
 
@@ -42,13 +59,22 @@ class StreamStats:
     a: LegStats
     b: LegStats
 
+    def __init__(self, kind: str, a: LegStats, b: LegStats) -> None:
+        self.kind = kind
+        self.a = a
+        self.b = b
 
-@dataclass(slots=True)
+
+@dataclass(slots=True, init=False)
 class MediaStats:
     """All streams of a call, and its recording if it has one; empty for a call that never had media."""
 
-    streams: tuple[StreamStats, ...] = ()
-    recording: Kept | None = None
+    streams: tuple[StreamStats, ...]
+    recording: Kept | None
+
+    def __init__(self, streams: tuple[StreamStats, ...] = (), recording: Kept | None = None) -> None:
+        self.streams = streams
+        self.recording = recording
 
     @property
     def a(self) -> LegStats:

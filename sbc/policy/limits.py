@@ -97,19 +97,19 @@ class CallLimits:
         It counts for ``tenant`` as well, where one is given; who refuses it, neither counts it.
         ``always``: no limit is asked, for it is an emergency call.
         """
-        usage, limits = self._usage.get(trunk.trunk) or self._begun(trunk, now), trunk.limits
-        shared = None
+        name, limits = trunk.trunk, trunk.limits
+        usage, cps, shared = self._usage.get(name) or self._begun(trunk, now), limits.cps, None
         if tenant is not None:
             shared = self._usage.get(tenant.trunk) or self._begun(tenant, now)
         if not always:
             refusal = None
-            if limits.calls is not None or limits.cps is not None:
-                refusal = _refusal(usage, limits, f"trunk {trunk.trunk}", now)
+            if cps is not None or limits.calls is not None:
+                refusal = _refusal(usage, limits, f"trunk {name}", now)
             if refusal is None and tenant is not None and shared is not None:
                 refusal = _refusal(shared, tenant.limits, tenant.trunk, now)
             if refusal is not None:
                 return refusal
-            if limits.cps is not None:
+            if cps is not None:
                 usage.tokens -= 1.0
             if tenant is not None and shared is not None and tenant.limits.cps is not None:
                 shared.tokens -= 1.0

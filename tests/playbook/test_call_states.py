@@ -20,6 +20,7 @@ from sbc.config.hooks import load_hooks
 from sbc.config.model import Trunk
 from sbc.flow import Flow
 from sbc.media.policy import MediaPolicy
+from sbc.policy.standing import Standing
 from sbc.sip.dialog import Dialog
 from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request, Response
@@ -179,7 +180,9 @@ def test_no_pair_is_left_out() -> None:
 
 def plain(value: object) -> Iterator[object]:
     """Whatever is no data in what ``value`` holds; a flow, a trunk and a policy have names to be found by."""
-    if value is None or isinstance(value, str | bytes | int | float | Flow | Trunk | MediaPolicy | Address):
+    if value is None or isinstance(value, str | bytes | int | float | Address):
+        return
+    if isinstance(value, Flow | Trunk | Standing | MediaPolicy):
         return
     if isinstance(value, Mapping):
         yield from plain([*value, *value.values()])
