@@ -126,7 +126,7 @@ _BUILD: dict[str, _Build] = {
     "answer": _answer,
     "limit": _limit,
     "tag": lambda s, e, c: syntax.TagAction(s, e, c[0]),
-    "record": lambda s, e, c: syntax.RecordAction(s, e),
+    "record": lambda s, e, c: syntax.RecordAction(s, e, bool(c)),
     "hook": lambda s, e, c: syntax.HookAction(s, e, c[0]),
     "ask": lambda s, e, c: syntax.AskAction(s, e, c[0], c[1] if len(c) > 1 else None),
     "srtp": lambda s, e, c: syntax.SrtpAction(s, e, str(c[0])),
@@ -142,6 +142,7 @@ _TELLING = frozenset((
     "ACCEPT", "ALLOW", "CLASS", "CLOCK", "COLUMN", "COMPARE", "DATE", "DENY", "FALSE", "FOLLOW", "FORBID",
     "GROUPED", "NAME", "NETWORK", "NO", "NUMBER", "OFFER", "ONE_BY_ONE", "PASS", "PERIOD", "PREFER", "REFUSE",
     "REGEX", "REQUIRE", "STRING", "TABLED", "TRUE", "UNIT", "WARN",
+    "WITH_TONE",
 ))  # fmt: skip
 
 

@@ -125,6 +125,7 @@ or a boolean, as `answers` in `sbc.yaml` says. Before that, and without an answe
 | `... else reject 486 "Busy"` | behind a limit: the answer instead of 503 |
 | `tag text` | the call's record bears this text; later rules see it in `call.tags` |
 | `record` | what is said is kept in files; see [recording.md](recording.md) |
+| `record with tone` | and both sides hear a tone now and then; beside it stands `allow codecs "PCMA", "PCMU"` |
 | `call hook "NAME"` | runs the hook hooks/NAME.py for this call; see [hooks.md](hooks.md) |
 | `ask "NAME" else ENDING` | asks a service, and ends so without an answer; see [lookups.md](lookups.md) |
 | `challenge "realm"` | goes on only for who has proved a password of the realm; 407 for all others |

@@ -170,6 +170,8 @@ def _extras_refusal(route: Route) -> str | None:
         return "the codecs are not a Codecs of tuples of names in capitals"
     if type(route.record) is not bool:
         return "record is True or False"
+    if type(route.tone) is not bool or (route.tone and not route.record):
+        return "tone is True or False, and True only with record"
     if route.ring is not None and not _is_number(route.ring, 1, MOST_RING):
         return f"ring is a number of seconds, 1 to {MOST_RING}"
     if route.longest is not None and not _is_number(route.longest, 1, MOST_LONGEST):

@@ -141,6 +141,6 @@ def _extras(route: Route) -> Iterator[str]:
         time = f" in {limit.seconds} s" if limit.seconds else " at once"
         yield f"limit {limit.calls} calls{time} for {limit.key}, else {limit.status}"
     if route.record:
-        yield "record"
+        yield "record with tone" if route.tone else "record"
     for hook in route.hooks:
         yield f"call hook {hook}"

@@ -171,7 +171,7 @@ class Setup:
         held = call.demands if self.takes is None else self.takes[0].demands
         if any(held):
             route = still_demanding(route, *held)
-        call.demands = route.srtp == "required", route.downgrade == "forbid", route.record
+        call.demands = route.srtp == "required", route.downgrade == "forbid", route.record, route.tone
         if route.limits and call.reserve_of:
             route = replace(route, limits=())
         if route.limits:
@@ -367,4 +367,5 @@ def _still_demanding(route: Route, from_: Redirection) -> Route:
         former.srtp == "required",
         former.downgrade == "forbid",
         former.record,
+        former.tone,
     )

@@ -166,8 +166,8 @@ def test_each_call_goes_its_way_whatever_the_service_does(loaded: Loaded) -> Non
     loaded.go_on(20, answered)
     loaded.sbc.lines("[lookup]", event="lookup-up")
 
-    for each in loaded.callers:  # none was refused, forgotten or answered twice
-        counts = each.finish(120)
+    for caller in loaded.callers:  # none was refused, forgotten or answered twice
+        counts = caller.finish(120)
         assert (counts.successful, counts.failed, counts.unexpected) == (CALLS, 0, 0), counts
     loaded.sbc.records(2 * CALLS)
     asked, beside = loaded.records(ASKED), loaded.records(BESIDE)
