@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
+from sbc.admin import acl
 from sbc.admin.phones import by_trunk
 from sbc.admin.running import Running
 from sbc.b2bua.call import Call
@@ -66,6 +67,7 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
         registers=tuple(sbc.engine.reception.phones.counts.items()),
         names=tuple(_names(sbc)),
         lookups=tuple(sbc.lookups.views()),
+        acl=acl.view(snapshot.acl),
         tenants=tuple(
             TenantView(name, sbc.engine.limits.calls(each.trunk), each.limits.calls, each.limits.cps)
             for name, each in snapshot.tenant_bounds.items()
