@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 from sbc.base import ConfigError, LocalError
 from sbc.commands import (
+    acl,
     certs,
     checking,
     doctor,
@@ -27,7 +28,7 @@ from sbc.commands import (
 from sbc.commands.parser import REFUSED, UNREAD, Commands
 
 PROGRAM = "sbc"
-SUBJECTS = (running, registrations, limits, trunks, checking, routing, users, certs, trust, doctor, lab)
+SUBJECTS = (running, registrations, limits, trunks, acl, checking, routing, users, certs, trust, doctor, lab)
 
 
 def main(arguments: list[str] | None = None) -> int:

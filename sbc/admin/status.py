@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
+from sbc.admin import acl
 from sbc.admin.limits import near
 from sbc.admin.phones import by_trunk
 from sbc.admin.running import Running
@@ -70,6 +71,7 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
         limits=near(sbc.engine, sbc.clock),
         limit_refusals=tuple(sorted(sbc.engine.rule_limits.refusals.items())),
         limit_keys=len(sbc.engine.rule_limits.allowances),
+        acl=acl.view(snapshot.acl),
         tenants=tuple(
             TenantView(name, sbc.engine.limits.calls(each.trunk), each.limits.calls, each.limits.cps)
             for name, each in snapshot.tenant_bounds.items()

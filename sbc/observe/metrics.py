@@ -87,10 +87,18 @@ def exposition(status: StatusView) -> str:
             *_phones(status),
             *_names(status.names),
             *_lookups(status.lookups),
+            *_acl(status),
             *_sources(status.revocation),
             "",
         ]
     )
+
+
+def _acl(status: StatusView) -> Iterator[str]:
+    acl = status.acl
+    yield from _one("sbc_acl_rules", "gauge", "Rules of the access list.", acl.rules)
+    denied = [({"kind": kind}, float(count)) for kind, count in acl.denied]
+    yield from _family("sbc_acl_denied_total", "counter", "Whom the access list kept out.", denied)
 
 
 def _totals(status: StatusView) -> Iterator[str]:

@@ -439,6 +439,26 @@ class CountersView:
 
 
 @dataclass(frozen=True, slots=True)
+class AclRuleView:
+    """A rule of the access list: where it stands, what it says, how often it has decided and when last."""
+
+    place: str
+    text: str
+    note: str
+    hits: int
+    last: float
+
+
+@dataclass(frozen=True, slots=True)
+class AclView:
+    """The access list: its rules, how often they barred somebody, by kind, and those that did most."""
+
+    rules: int = 0
+    denied: tuple[tuple[str, int], ...] = ()
+    busiest: tuple[AclRuleView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class StatusView:
     """The whole picture at ``now``; ``version`` is the snapshot in force, ``release`` the software's.
 
@@ -475,3 +495,4 @@ class StatusView:
     limits: tuple[LimitView, ...] = ()
     limit_refusals: tuple[tuple[str, int], ...] = ()
     limit_keys: int = 0
+    acl: AclView = field(default_factory=AclView)
