@@ -81,6 +81,9 @@ class Reception:
             whose = Whose(own, None, "")
         else:
             whose = self._whose(snapshot, own, flow, request, at)
+        if own is not None and own.phones and not whose.urgency:
+            if self.phones.turns_away(flow, request, at, out):
+                return
         within = whose.urgency == WITHIN
         server = self._desk.transactions.receive_request(flow, request, at, out, within)
         if server is None:

@@ -124,6 +124,20 @@ class RegistrationView:
 
 
 @dataclass(frozen=True, slots=True)
+class BlocklistView:
+    """How many addresses are blocked ``now`` and ever were, and how often they were turned away.
+
+    ``counts`` has what they were blocked for, ``policy`` when one is, in a sentence, or ``off``.
+    """
+
+    now: int = 0
+    lifetime: int = 0
+    refused: int = 0
+    counts: Counts = ()
+    policy: str = "off"
+
+
+@dataclass(frozen=True, slots=True)
 class HistogramView:
     """How many values are up to each of ``bounds``, not counting those of the bound before; and their sum.
 
@@ -450,3 +464,4 @@ class StatusView:
     names: tuple[NameView, ...] = ()
     tenants: tuple[TenantView, ...] = ()
     lookups: tuple[LookupView, ...] = ()
+    blocklist: BlocklistView = field(default_factory=BlocklistView)
