@@ -391,9 +391,17 @@ def talk(call: Call, at: float) -> None:
         call.desk.rule_limits.begin(call.limits, call.id, at, call.desk.date(at))
 
 
-def counted_on(limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
-    """Those of ``limits`` that count time: they go on where their callee goes on in another call."""
-    return tuple([each for each in limits if each.window is not None and each.window.of != "calls"])
+def counted_on(call: Call, leaving: Side) -> tuple[Limit, ...]:
+    """The limits of time of ``call``, which go on where its callee goes on when ``leaving`` has left."""
+    if leaving == "b":
+        return ()
+    return tuple([each for each in call.limits if each.window is not None and each.window.of != "calls"])
+
+
+def inherit(call: Call, held: Call, leaving: Side) -> None:
+    """``call`` takes the place of ``leaving`` in ``held``: what binds that one binds it too."""
+    call.demands, call.until = held.demands, held.until
+    call.limits = counted_on(held, leaving)
 
 
 def forget(call: Call, at: float) -> None:

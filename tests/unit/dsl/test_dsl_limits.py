@@ -48,8 +48,8 @@ def rules(limit: str) -> RuleSet:
     return found
 
 
-def limits(written: str, to: str = "+882123", **facts: str) -> tuple[Limit, ...]:
-    decision = rules(written).decide(Facts(ruri_user=to, from_user="alice", tenant="acme", **facts))
+def limits(written: str, to: str = "+882123") -> tuple[Limit, ...]:
+    decision = rules(written).decide(Facts(ruri_user=to, from_user="alice", tenant="acme"))
     assert isinstance(decision, Route)
     return decision.limits
 
