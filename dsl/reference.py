@@ -127,6 +127,7 @@ or a boolean, as `answers` in `sbc.yaml` says. Before that, and without an answe
 | `... to ["+882", list.NAME, table.NAME]` | for such called numbers alone: by their beginnings, or by a table |
 | `... hard` | behind a limit of time: calls that run are hung up when it is used up |
 | `... else reject 486 "Busy"` | behind a limit: the answer instead of 503, or 403 |
+| `remember text for N days` | once the call is answered, `remembered(text)` is true for so long |
 | `tag text` | the call's record bears this text; later rules see it in `call.tags` |
 | `record` | what is said is kept in files; see [recording.md](recording.md) |
 | `call hook "NAME"` | runs the hook hooks/NAME.py for this call; see [hooks.md](hooks.md) |

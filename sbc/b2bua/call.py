@@ -136,6 +136,7 @@ class Call:
         "redirected",
         "referred",
         "refers",
+        "remember",
         "reminded_at",
         "replacing",
         "reserve_of",
@@ -201,6 +202,7 @@ class Call:
         self.tags: tuple[str, ...] = ()
         self.answers: dict[str, Mapping[str, Any]] | None = None  # what services have said of it
         self.limits: tuple[Limit, ...] = ()
+        self.remember: tuple[tuple[str, int], ...] = ()  # when it is answered, for so many days
 
     def reserve(self, at: float) -> None:
         """Take a place of the reserve that the caller's trunk has for emergency calls."""
@@ -387,6 +389,8 @@ def release(call: Call, held: int) -> None:
 def talk(call: Call, at: float) -> None:
     """``call`` is answered, and counts from now on where its time is counted."""
     call.answered_at = at
+    if call.remember:
+        call.desk.memory.keep(call.remember, call.desk.date(at))
     if call.limits:
         call.desk.rule_limits.begin(call.limits, call.id, at, call.desk.date(at))
 

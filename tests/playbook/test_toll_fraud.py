@@ -353,3 +353,21 @@ def test_a_stranger_who_changes_his_name_with_each_call_fills_no_memory() -> Non
         if not talk.refused:
             there.carrier.respond(talk.invite, 486)
     assert len(there.engine.rule_limits.allowances) <= 20
+
+
+REMEMBERING = GUARD.replace(
+    "      {limit}\n",
+    '      remember from.user + " " + to.user for 30 days\n',
+).replace('trunk == "office"', 'trunk == "office" and not remembered(from.user + " " + to.user)')
+
+
+def test_a_destination_is_known_once_a_call_there_was_answered() -> None:
+    known = '  - name: known\n    when: trunk == "office"\n    then: reject 404\n'
+    there = Stage(snapshot(REMEMBERING + known))
+    ringing = Talk(there)
+    there.carrier.respond(ringing.invite, 486)
+    assert Talk(there).answered().refused == 0, "nobody had answered yet"
+    assert Talk(there).refused == 404
+    assert Talk(there, PLAIN).refused == 0 and Talk(there, caller="bob").refused == 0
+    there.now += 31 * 86_400
+    assert Talk(there).refused == 0

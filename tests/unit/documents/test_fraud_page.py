@@ -46,10 +46,10 @@ def built(path: Path, **changed: str) -> Snapshot:
 
 
 def test_the_examples_are_right(tmp_path: Path) -> None:
-    assert set(EXAMPLES) == {"routes.d/10-guard.yaml", "trunks.d/phones.yaml"}
+    assert set(EXAMPLES) == {"routes.d/05-new.yaml", "routes.d/10-guard.yaml", "trunks.d/phones.yaml"}
     snapshot = built(tmp_path)
     assert [each for each in snapshot.warnings if each.path in EXAMPLES] == []
-    assert len(snapshot.rules.tests) == 3 and set(snapshot.premium) == {"phones"}
+    assert len(snapshot.rules.tests) == 6 and set(snapshot.premium) == {"phones"}
 
 
 def test_every_key_is_explained() -> None:
