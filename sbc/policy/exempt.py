@@ -15,6 +15,11 @@ EXEMPT: Final = (
     "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16",
     "::1/128", "fc00::/7", "fe80::/10",
 )  # fmt: skip
+#: The same as patterns of addresses in their shortest form: ``*`` any characters, ``?`` one.
+EXEMPT_TEXTS: Final = (
+    "127.*", "10.*", "192.168.*", "169.254.*", *[f"172.{each}.*" for each in range(16, 32)],
+    "::1", "fc??:*", "fd??:*", "fe8?:*", "fe9?:*", "fea?:*", "feb?:*",
+)  # fmt: skip
 _INDEX: Final = SourceIndex([(each, each) for each in EXEMPT])
 
 
