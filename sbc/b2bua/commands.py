@@ -94,9 +94,10 @@ class RollbackMedia:
 
 @dataclass(slots=True)
 class RecordMedia:
-    """From now on keep what both sides say."""
+    """From now on keep what both sides say; with ``tone`` they hear it."""
 
     call: str
+    tone: bool = False
 
 
 @dataclass(slots=True)

@@ -82,8 +82,17 @@ def _status(status: Row) -> str:
         *_networks(status),
         *_peers(status),
     ]
-    shown += [*_phones(status), *_names(status), *_lookups(status)]
+    shown += [*_acl(status), *_phones(status), *_names(status), *_lookups(status)]
     return "\n".join([*shown, *_attention(status)])
+
+
+def _acl(status: Row) -> list[str]:
+    """What the access list has kept out since the start, where there is one."""
+    acl = status["acl"]
+    if not acl["rules"]:
+        return []
+    denied = ", ".join(f"{kind}: {count}" for kind, count in acl["denied"] if count) or "nobody"
+    return ["", f"access list of {acl['rules']} rules, kept out so far: {denied}"]
 
 
 def _outcomes(status: Row) -> list[str]:

@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 from sbc.b2bua.commands import Note
 from sbc.observe.call_metrics import outcomes, qualities
+from sbc.observe.edge_views import BlocklistView
 from sbc.observe.families import Sample
 from sbc.observe.families import family as _family
 from sbc.observe.families import one as _one
 from sbc.observe.traffic import Stats, Tally
 from sbc.observe.views import (
-    BlocklistView,
     CertificateView,
     CountersView,
     LifeView,
@@ -83,15 +83,24 @@ def exposition(status: StatusView) -> str:
             *outcomes(status.trunks),
             *qualities(status.trunks),
             *_tenants(status),
+            *_limits(status),
             *_registrations(status.registrations),
             *_phones(status),
             *_names(status.names),
             *_lookups(status.lookups),
+            *_acl(status),
             *_sources(status.revocation),
             *_blocklist(status.blocklist),
             "",
         ]
     )
+
+
+def _acl(status: StatusView) -> Iterator[str]:
+    acl = status.acl
+    yield from _one("sbc_acl_rules", "gauge", "Rules of the access list.", acl.rules)
+    denied = [({"kind": kind}, float(count)) for kind, count in acl.denied]
+    yield from _family("sbc_acl_denied_total", "counter", "Whom the access list kept out.", denied)
 
 
 def _totals(status: StatusView) -> Iterator[str]:
@@ -253,6 +262,12 @@ def _tenants(status: StatusView) -> Iterator[str]:
         if view.call_limit is not None
     ]
     yield from _family("sbc_tenant_calls_limit", "gauge", "How many it may have.", limits)
+
+
+def _limits(status: StatusView) -> Iterator[str]:
+    refused = [({"limit": name or "-"}, float(count)) for name, count in status.limit_refusals]
+    yield from _family("sbc_limit_refusals_total", "counter", "Calls that a limit refused.", refused)
+    yield from _one("sbc_limit_keys", "gauge", "Allowances of which something is spent.", status.limit_keys)
 
 
 def _registrations(found: tuple[RegistrationView, ...]) -> Iterator[str]:
