@@ -357,8 +357,8 @@ def datagrams(seen: Seen) -> dict[str, object]:
         statuses: list[int] = []
         cracker.settimeout(2)
         try:
-            for each in range(40):
-                statuses.append(cracker.proves(cracker.asked(), f"guess{each}"))
+            for number in range(40):
+                statuses.append(cracker.proves(cracker.asked(), f"guess{number}"))
         except TimeoutError:
             pass
     return {"answered": answered, "innocent": innocent, "statuses": statuses, "blocked": seen.blocked()}
