@@ -122,7 +122,8 @@ def picture(**changes: Any) -> StatusView:
         certificates=LIVES,
         registrations=(REGISTERED, NOT_REGISTERED),
         acl=AclView(
-            3, (("address", 0), ("cidr", 7)),
+            3,
+            (("address", 0), ("cidr", 7)),
             (AclRuleView("acl.d/10.yaml:2", "deny cidr 198.51.100.0/24", "<scanners>", 7, NOW - 60),),
         ),
         phones=(PhonesView("desk", 12, 14, 13),),
