@@ -17,6 +17,7 @@ from sbc.commands import (
     checking,
     doctor,
     lab,
+    limits,
     registrations,
     routing,
     running,
@@ -27,7 +28,9 @@ from sbc.commands import (
 from sbc.commands.parser import REFUSED, UNREAD, Commands
 
 PROGRAM = "sbc"
-SUBJECTS = (running, registrations, trunks, acl, checking, routing, users, certs, trust, doctor, lab)
+SUBJECTS = (
+    running, registrations, limits, trunks, acl, checking, routing, users, certs, trust, doctor, lab
+)  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:

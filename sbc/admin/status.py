@@ -7,6 +7,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from sbc.admin import acl
+from sbc.admin.limits import near
 from sbc.admin.phones import by_trunk
 from sbc.admin.running import Running
 from sbc.b2bua.call import Call
@@ -68,6 +69,9 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
         names=tuple(_names(sbc)),
         lookups=tuple(sbc.lookups.views()),
         acl=acl.view(snapshot.acl),
+        limits=near(sbc.engine, sbc.clock),
+        limit_refusals=tuple(sorted(sbc.engine.rule_limits.refusals.items())),
+        limit_keys=len(sbc.engine.rule_limits.allowances),
         tenants=tuple(
             TenantView(name, sbc.engine.limits.calls(each.trunk), each.limits.calls, each.limits.cps)
             for name, each in snapshot.tenant_bounds.items()

@@ -7,13 +7,11 @@ configuration is good to start with; it takes the place of one that runs only wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from dsl.errors import Diagnostic
-from dsl.ruleset import RuleSet
-from dsl.table import Table
 from sbc.config.files import HOOKS, ROUTES, SETTINGS_FILE, TRUNKS
-from sbc.config.snapshot import Snapshot
+from sbc.config.snapshot import Snapshot, tables_of
 
 INSIST = "put it back, or insist: sbc reload --force"
 
@@ -32,11 +30,6 @@ def emptied(former: Snapshot, fresh: Snapshot) -> Iterator[Diagnostic]:
     for name, table in after.items():
         if not len(table) and name in before and len(before[name]):
             yield _lost(table.path, f"no row is left: the table {name} would answer nothing")
-
-
-def tables_of(rules: RuleSet) -> Mapping[str, Table]:
-    """The tables that a set of rules looks up, by their names."""
-    return rules.rules[0].scope.tables if rules.rules else {}
 
 
 def _lost(path: str, message: str) -> Diagnostic:

@@ -33,6 +33,7 @@ from sbc.config.material import Material, load_material
 from sbc.config.model import HookSettings, Settings, Trunk
 from sbc.config.phones import check_registrar
 from sbc.config.places import all_places
+from sbc.config.premium_tables import check_premium
 from sbc.config.profile_needs import check_profiles
 from sbc.config.public_trust import check_public
 from sbc.config.quarantine import quarantine
@@ -162,6 +163,7 @@ def _files(
     files = load_routing_files(settings, directory)
     found += files.diagnostics
     found += check_registrar(settings, trunks, files)
+    found += check_premium(settings, trunks, files.tables)
     return files
 
 

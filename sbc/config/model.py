@@ -18,6 +18,7 @@ from sbc.config.identity import CallerIdentity, Identified
 from sbc.config.lookup import LookupConfig, LookupName
 from sbc.config.match import Match
 from sbc.config.media import Marks, MediaConfig
+from sbc.config.premium import PremiumLimits
 from sbc.config.profiles import ProfileName, with_profile
 from sbc.config.recordings import Recordings
 from sbc.config.registrar import RegistrarSettings
@@ -213,11 +214,13 @@ class Limits(Strict):
     outside of calls.
 
     ``ports`` are pairs of media ports that calls from it hold; a call takes two for each of its streams.
+    ``premium`` bounds calls to numbers that cost.
     """
 
     calls: int | None = Field(default=None, ge=0)
     cps: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     ports: int | None = Field(default=None, ge=2)
+    premium: PremiumLimits | None = None
     messages: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 

@@ -82,6 +82,7 @@ def exposition(status: StatusView) -> str:
             *outcomes(status.trunks),
             *qualities(status.trunks),
             *_tenants(status),
+            *_limits(status),
             *_registrations(status.registrations),
             *_phones(status),
             *_names(status.names),
@@ -259,6 +260,12 @@ def _tenants(status: StatusView) -> Iterator[str]:
         if view.call_limit is not None
     ]
     yield from _family("sbc_tenant_calls_limit", "gauge", "How many it may have.", limits)
+
+
+def _limits(status: StatusView) -> Iterator[str]:
+    refused = [({"limit": name or "-"}, float(count)) for name, count in status.limit_refusals]
+    yield from _family("sbc_limit_refusals_total", "counter", "Calls that a limit refused.", refused)
+    yield from _one("sbc_limit_keys", "gauge", "Allowances of which something is spent.", status.limit_keys)
 
 
 def _registrations(found: tuple[RegistrationView, ...]) -> Iterator[str]:

@@ -252,6 +252,27 @@ class TenantView:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitView:
+    """What is ``used`` of one allowance of ``most`` calls, or of so much time as ``limit`` says.
+
+    ``running`` calls spend it now; it is given anew when it ``ends`` (POSIX seconds).
+    """
+
+    key: str
+    limit: str
+    used: float
+    most: int
+    running: int
+    ends: float
+    hard: bool
+
+    @property
+    def share(self) -> float:
+        """How much of it is spent: 1.0 is all."""
+        return self.used / self.most if self.most else 1.0
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkView:
     """One bound address of media, and how many of its ``pairs`` of ports are ``free``.
 
@@ -444,7 +465,8 @@ class StatusView:
     ``replaced`` are earlier snapshots that calls still hold or that wait to be collected;
     ``registers`` says how often what came of a phone's REGISTER.
     ``transactions`` are SIP transactions that live, ``free_media_ports`` pairs of ports not in use,
-    of all ``networks``.
+    of all ``networks``. ``limits`` are the allowances that are nearly spent, of all ``limit_keys``, and
+    ``limit_refusals`` how often each limit has refused.
     """
 
     version: str
@@ -471,3 +493,6 @@ class StatusView:
     tenants: tuple[TenantView, ...] = ()
     lookups: tuple[LookupView, ...] = ()
     acl: AclView = field(default_factory=AclView)
+    limits: tuple[LimitView, ...] = ()
+    limit_refusals: tuple[tuple[str, int], ...] = ()
+    limit_keys: int = 0
