@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from sbc.base import ConfigError, LocalError
 from sbc.commands import (
     acl,
+    blocklist,
     certs,
     checking,
     doctor,
@@ -29,7 +30,8 @@ from sbc.commands.parser import REFUSED, UNREAD, Commands
 
 PROGRAM = "sbc"
 SUBJECTS = (
-    running, registrations, limits, trunks, acl, checking, routing, users, certs, trust, doctor, lab
+    running, registrations, limits, trunks, acl, blocklist, checking, routing, users, certs, trust, doctor,
+    lab,
 )  # fmt: skip
 
 

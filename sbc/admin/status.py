@@ -68,10 +68,11 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
         registers=tuple(sbc.engine.reception.phones.counts.items()),
         names=tuple(_names(sbc)),
         lookups=tuple(sbc.lookups.views()),
-        acl=acl.view(snapshot.acl),
         limits=near(sbc.engine, sbc.clock),
         limit_refusals=tuple(sorted(sbc.engine.rule_limits.refusals.items())),
         limit_keys=len(sbc.engine.rule_limits.allowances),
+        acl=acl.view(snapshot.acl),
+        blocklist=sbc.blocking.view(),
         tenants=tuple(
             TenantView(name, sbc.engine.limits.calls(each.trunk), each.limits.calls, each.limits.cps)
             for name, each in snapshot.tenant_bounds.items()

@@ -124,6 +124,20 @@ class RegistrationView:
 
 
 @dataclass(frozen=True, slots=True)
+class BlocklistView:
+    """How many addresses are blocked ``now`` and ever were, and how often they were turned away.
+
+    ``counts`` has what they were blocked for, ``policy`` when one is, in a sentence, or ``off``.
+    """
+
+    now: int = 0
+    lifetime: int = 0
+    refused: int = 0
+    counts: Counts = ()
+    policy: str = "off"
+
+
+@dataclass(frozen=True, slots=True)
 class HistogramView:
     """How many values are up to each of ``bounds``, not counting those of the bound before; and their sum.
 
@@ -492,7 +506,8 @@ class StatusView:
     names: tuple[NameView, ...] = ()
     tenants: tuple[TenantView, ...] = ()
     lookups: tuple[LookupView, ...] = ()
-    acl: AclView = field(default_factory=AclView)
     limits: tuple[LimitView, ...] = ()
     limit_refusals: tuple[tuple[str, int], ...] = ()
     limit_keys: int = 0
+    acl: AclView = field(default_factory=AclView)
+    blocklist: BlocklistView = field(default_factory=BlocklistView)

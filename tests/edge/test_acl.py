@@ -274,7 +274,7 @@ def test_whom_nothing_denies_the_rules_of_routes_d_hear_of(lab: Lab) -> None:
 
 def test_what_was_kept_out_is_told_of_everywhere(lab: Lab) -> None:
     lab.wire("tcp", "127.0.0.11").send()
-    lab.wire("tls").asks("INVITE", "sip:+4990@x.example")
+    lab.wire("tls", "127.0.0.77").asks("INVITE", "sip:+4990@x.example")
     log = until_said(lab.log, "[call-refused] trunk=office")
     assert 'denies it: deny address 127.0.0.11 (one machine)"' in log
     assert 'reason="acl.d/10.yaml:7 denies it: deny sip-did +4990*"' in log

@@ -12,6 +12,7 @@ from sbc.observe.trust import DirectionView, Roll, TrustView
 from sbc.observe.views import (
     AclRuleView,
     AclView,
+    BlocklistView,
     CallView,
     CertificateView,
     CountersView,
@@ -129,6 +130,7 @@ def picture(**changes: Any) -> StatusView:
         phones=(PhonesView("desk", 12, 14, 13),),
         registers=(("registered", 14), ("refused", 2)),
         names=(NAME, LOST_NAME),
+        blocklist=BlocklistView(2, 9, 40, (("handshake", 8), ("operator", 1)), "more than 15"),
     )
     return replace(status, **changes)
 
