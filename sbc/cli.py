@@ -30,8 +30,8 @@ from sbc.commands.parser import REFUSED, UNREAD, Commands
 
 PROGRAM = "sbc"
 SUBJECTS = (
-    running, registrations, limits, trunks, acl, blocklist, checking, routing, users, certs, trust, doctor,
-    lab,
+    running, registrations, limits, trunks, acl, blocklist,
+    checking, routing, users, certs, trust, doctor, lab,
 )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from sbc.config.quarantine import with_remedies
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
 from sbc.histogram import Histogram
+from sbc.observe.edge_views import TenantView
 from sbc.observe.qualities import Heard, Way
 from sbc.observe.views import (
     CallView,
@@ -34,7 +35,6 @@ from sbc.observe.views import (
     RevocationView,
     ServerView,
     StatusView,
-    TenantView,
     TrunkState,
     TrunkView,
 )

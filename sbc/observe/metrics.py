@@ -11,12 +11,12 @@ from collections.abc import Iterator
 
 from sbc.b2bua.commands import Note
 from sbc.observe.call_metrics import outcomes, qualities
+from sbc.observe.edge_views import BlocklistView
 from sbc.observe.families import Sample
 from sbc.observe.families import family as _family
 from sbc.observe.families import one as _one
 from sbc.observe.traffic import Stats, Tally
 from sbc.observe.views import (
-    BlocklistView,
     CertificateView,
     CountersView,
     LifeView,

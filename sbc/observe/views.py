@@ -11,13 +11,12 @@ from typing import Literal
 from sbc.b2bua.outcomes import Direction
 from sbc.base import Address, is_wildcard
 from sbc.media.quality import Quality
+from sbc.observe.edge_views import AclView, BlocklistView, Counts, LimitView, TenantView
 from sbc.observe.traffic import Stats
 
 ListenerState = Literal["listening", "failed", "stopped"]
 TrunkState = Literal["up", "down", "resting", "unknown", "quarantined", "disabled"]
 RegistrationState = Literal["trying", "registered", "failed"]
-
-Counts = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,20 +120,6 @@ class RegistrationView:
     due: float = 0.0
     associated: tuple[str, ...] = ()
     service_route: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class BlocklistView:
-    """How many addresses are blocked ``now`` and ever were, and how often they were turned away.
-
-    ``counts`` has what they were blocked for, ``policy`` when one is, in a sentence, or ``off``.
-    """
-
-    now: int = 0
-    lifetime: int = 0
-    refused: int = 0
-    counts: Counts = ()
-    policy: str = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,37 +238,6 @@ class TrunkView:
     peer_states: tuple[PeerView, ...] = ()
     outcomes: tuple[OutcomeView, ...] = ()
     quality: tuple[QualityView, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class TenantView:
-    """A tenant: the calls that its trunks hold together, and its limits; None is no limit."""
-
-    name: str
-    calls: int = 0
-    call_limit: int | None = None
-    cps_limit: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LimitView:
-    """What is ``used`` of one allowance of ``most`` calls, or of so much time as ``limit`` says.
-
-    ``running`` calls spend it now; it is given anew when it ``ends`` (POSIX seconds).
-    """
-
-    key: str
-    limit: str
-    used: float
-    most: int
-    running: int
-    ends: float
-    hard: bool
-
-    @property
-    def share(self) -> float:
-        """How much of it is spent: 1.0 is all."""
-        return self.used / self.most if self.most else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -450,26 +404,6 @@ class CountersView:
     def handshake_failures(self) -> int:
         """Those that failed, both ways."""
         return self.inbound.failures + self.outbound.failures
-
-
-@dataclass(frozen=True, slots=True)
-class AclRuleView:
-    """A rule of the access list: where it stands, what it says, how often it has decided and when last."""
-
-    place: str
-    text: str
-    note: str
-    hits: int
-    last: float
-
-
-@dataclass(frozen=True, slots=True)
-class AclView:
-    """The access list: its rules, how often they barred somebody, by kind, and those that did most."""
-
-    rules: int = 0
-    denied: tuple[tuple[str, int], ...] = ()
-    busiest: tuple[AclRuleView, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,9 @@ from sbc.config.blocklist import BlocklistSettings
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.net.system.clock import Clock
 from sbc.net.system.store import Store
+from sbc.observe.edge_views import BlocklistView
 from sbc.observe.text import iso_time
 from sbc.observe.throttle import Throttle
-from sbc.observe.views import BlocklistView
 from sbc.policy.blocklist import Blocklist
 from sbc.policy.blocks import Block
 from sbc.policy.exempt import exempt

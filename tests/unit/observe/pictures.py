@@ -7,12 +7,10 @@ from typing import Any
 
 from sbc.base import Address
 from sbc.media.quality import Quality
+from sbc.observe.edge_views import AclRuleView, AclView, BlocklistView
 from sbc.observe.traffic import Stats
 from sbc.observe.trust import DirectionView, Roll, TrustView
 from sbc.observe.views import (
-    AclRuleView,
-    AclView,
-    BlocklistView,
     CallView,
     CertificateView,
     CountersView,

@@ -6,8 +6,9 @@ import re
 from dataclasses import replace
 
 from sbc.b2bua.commands import Note
+from sbc.observe.edge_views import TenantView
 from sbc.observe.metrics import Counters, exposition
-from sbc.observe.views import NetworkView, RecordsView, TenantView
+from sbc.observe.views import NetworkView, RecordsView
 from tests.unit.observe.pictures import LEGACY, NOW, OFFICE, picture
 
 SAMPLE = re.compile(r'^[a-z_]+(\{[a-z_]+="(?:[^"\\\n]|\\.)*"(,[a-z_]+="(?:[^"\\\n]|\\.)*")*\})? -?[0-9.e+]+$')
