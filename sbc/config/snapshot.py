@@ -251,7 +251,7 @@ def feed(digest: hashlib._Hash, data: bytes) -> None:
 
 def tables_of(rules: RuleSet) -> Mapping[str, Table]:
     """The tables that a set of rules looks up, by their names."""
-    return rules.rules[0].scope.tables if rules.rules else {}
+    return rules.rules[0].scope.tables if rules and rules.rules else {}
 
 
 def _source_tables(trunks: Iterable[Trunk]) -> dict[str, SourceIndex]:

@@ -22,6 +22,7 @@ from tests.peers.waiting import until
 PACKAGES = {
     "baresip": "baresip-core",
     "dnsmasq": "dnsmasq-base",
+    "haproxy": "haproxy",
     "ip": "iproute2",
     "iptables": "iptables",
     "kamailio": "kamailio and kamailio-tls-modules",

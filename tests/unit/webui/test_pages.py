@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from flask.testing import FlaskClient
 
+from sbc.observe.edge_views import AclView
 from sbc.observe.metrics import exposition
 from sbc.observe.trust import TrustView
 from sbc.observe.views import LimitView, PeerView, RecordingsView, RecordsView, StatusView
@@ -88,6 +89,13 @@ def test_registrations_are_shown_where_there_are_any() -> None:
         assert phrase in text, phrase
     assert "<b>7</b>" not in page()
     assert "Registrations" not in text_of(page(picture(registrations=())))
+
+
+def test_the_access_list_shows_what_it_kept_out_and_which_rules_did() -> None:
+    text = text_of(page())
+    assert "Access list 3 rules; kept out since the start: cidr 7." in text
+    assert "acl.d/10.yaml:2 deny cidr 198.51.100.0/24 &lt;scanners&gt; 7 1 min ago" in text
+    assert "Access list" not in text_of(page(picture(acl=AclView())))
 
 
 def test_phones_are_counted_where_there_are_any() -> None:
