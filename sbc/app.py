@@ -62,6 +62,8 @@ from sbc.tls.optional import OptionalPeers
 from webui import create_app
 
 HOUSEKEEPING = 1.0
+# While we drain: whether the last call has ended.
+LOOK_EVERY = 0.1
 # Calls free their objects by reference count; the collector only has to find the odd cycle. With
 # its default threshold it would look through every live call a hundred times a second.
 COLLECT_AFTER = 50_000
@@ -69,7 +71,8 @@ COLLECT_AFTER = 50_000
 OUTLIVED = 40.0
 # Rules of a replaced configuration that are freed in a second: a few milliseconds' worth.
 LET_GO = 200
-DRAIN = 5.0
+# How long connections may take to say what they have to when we leave.
+FAREWELL = 5.0
 # How long registrars may take to answer when we leave.
 UNREGISTER = 2.0
 # What every handshake changes is written at most so often.
@@ -192,13 +195,30 @@ class Portcullis:
     # Life
 
     def run(self) -> int:
-        """Serve until SIGTERM or SIGINT; returns the exit status."""
+        """Serve until SIGTERM, drained, or SIGINT; returns the exit status."""
         try:
             self.start()
             self.stopping.wait()
         finally:
             self.stop()
         return 0
+
+    def leave(self) -> None:
+        """Begin to stop: no call begins, those that run may end by themselves; asked again, stop at once."""
+        if self.engine.draining:
+            self.stopping.set()
+            return
+        self.engine.draining = True
+        gevent.spawn(self._drain, self.store.current.settings.drain)
+
+    def _drain(self, seconds: float) -> None:
+        calls = self.engine.calls
+        self._say("INF", "[drain]", {"calls": len(calls), "seconds": f"{seconds:g}"})
+        end = self.clock.monotonic() + seconds
+        while calls and self.clock.monotonic() < end:
+            gevent.sleep(LOOK_EVERY)
+        self._say("WRN" if calls else "INF", "[drain]", {"event": "over", "calls": len(calls)})
+        self.stopping.set()
 
     def start(self) -> None:
         """Bind everything; LocalError, one line, where something cannot be."""
@@ -216,8 +236,8 @@ class Portcullis:
         self.acme.start()
         # What ends a greenlet that a hook began ends that greenlet: we are told to stop by signals alone.
         gevent.get_hub().SYSTEM_ERROR = ()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            gevent.signal_handler(number, self.stopping.set)
+        gevent.signal_handler(signal.SIGINT, self.stopping.set)
+        gevent.signal_handler(signal.SIGTERM, self.leave)
         gevent.signal_handler(signal.SIGHUP, gevent.spawn, self.reload)
         gevent.spawn(self._housekeeping)
         gc.freeze()
@@ -233,7 +253,7 @@ class Portcullis:
         self.watch.close()
         self.acme.stop()
         self.names.close()
-        self.engine.draining = True
+        self.engine.draining = self.engine.leaving = True
         self._hang_up()
         self._unregister()
         self._hang_up()  # emergency calls that came meanwhile
@@ -242,7 +262,7 @@ class Portcullis:
             self._web.stop()
         self.listeners.close()
         self.dialer.close()
-        deadline = self.clock.monotonic() + DRAIN
+        deadline = self.clock.monotonic() + FAREWELL
         while (self.listeners.flows or self.dialer.flows) and self.clock.monotonic() < deadline:
             gevent.sleep(0.05)
         self.media.close()

@@ -66,6 +66,7 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
         registers=tuple(sbc.engine.reception.phones.counts.items()),
         names=tuple(_names(sbc)),
         lookups=tuple(sbc.lookups.views()),
+        draining=sbc.engine.draining,
         tenants=tuple(
             TenantView(name, sbc.engine.limits.calls(each.trunk), each.limits.calls, each.limits.cps)
             for name, each in snapshot.tenant_bounds.items()

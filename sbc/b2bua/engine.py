@@ -237,11 +237,11 @@ class Engine(Desk):
         return self._take()
 
     def end_call(self, call_id: str, reason: str, at: float) -> list[Command]:
-        """End a call from our side, in whatever state it is."""
+        """End a call from our side, in whatever state it is; both sides are told why (RFC 3326)."""
         out, self.working_on = self._out, call_id
         call = self.calls.get(call_id)
         if call is not None:
-            fire(call, "clear", at, out, Ending(reason, status=503))
+            fire(call, "clear", at, out, Ending(reason, status=503, reasons=because(503, reason)))
         return self._take()
 
     def end_by_operator(self, call_id: str, by: str, at: float) -> list[Command]:

@@ -38,6 +38,10 @@ class Refusal(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+#: The answer to what would begin while we drain: a peer that knows another SBC goes there meanwhile.
+GOING: Final = Refusal(503, "Service Unavailable", (("Retry-After", "30"),))
+
+
 def refuse(
     request: Request, merged: bool, looped: bool, trunk: Trunk | None = None, reliable: bool = True
 ) -> Refusal | None:

@@ -424,7 +424,7 @@ class StatusView:
     ``replaced`` are earlier snapshots that calls still hold or that wait to be collected;
     ``registers`` says how often what came of a phone's REGISTER.
     ``transactions`` are SIP transactions that live, ``free_media_ports`` pairs of ports not in use,
-    of all ``networks``.
+    of all ``networks``. ``draining``: it is about to stop, and no call begins.
     """
 
     version: str
@@ -449,4 +449,5 @@ class StatusView:
     registers: tuple[tuple[str, int], ...] = ()
     names: tuple[NameView, ...] = ()
     tenants: tuple[TenantView, ...] = ()
+    draining: bool = False
     lookups: tuple[LookupView, ...] = ()
