@@ -24,7 +24,7 @@ from sbc.b2bua.page import Page
 from sbc.b2bua.phones import Phones
 from sbc.b2bua.referral import Referral, refuse_refer
 from sbc.b2bua.registering import Registering
-from sbc.b2bua.screening import Refusal, allowed, looped, refuse, ruling, transfers
+from sbc.b2bua.screening import GOING, Refusal, allowed, looped, malformed_note, refuse, ruling, transfers
 from sbc.b2bua.session import objection, refreshed
 from sbc.b2bua.setup import Setup
 from sbc.b2bua.states import Ending
@@ -109,7 +109,7 @@ class Reception:
         try:
             self._serve(flow, server, request, whose, at, out)
         except PeerError as error:
-            out.append(Note("malformed", "", {"remote": str(flow.remote), "reason": error.reason}))
+            out.append(malformed_note(flow, error.reason))
             self._refuse(server, Refusal(error.status, "" if error.status == 400 else error.reason), at, out)
 
     def _whose(self, snapshot: Snapshot, own: Trunk, flow: Flow, request: Request, at: float) -> Whose:
@@ -247,7 +247,9 @@ class Reception:
         self, server: ServerTransaction, trunk: Trunk | None, at: float, out: list[Command]
     ) -> None:
         """OPTIONS to us: what we can do (RFC 3261 11.2)."""
-        response = self._desk.respond_to(server, 503 if self._desk.draining else 200, "")
+        response = self._desk.respond_to(server, GOING.status if self._desk.draining else 200, "")
+        if self._desk.draining:
+            response.headers.extend(GOING.headers)
         known = [*EXTENSIONS, *OF_TRANSFERS] if transfers(trunk) else EXTENSIONS
         for name, value in (("Allow", allowed(trunk)), ACCEPT, ("Supported", ", ".join(known))):
             response.headers.add(name, value)
@@ -260,7 +262,8 @@ class Reception:
         """A request outside of any call, of a trunk that may send it."""
         snapshot, trunk = self._desk.store.current, whose.trunk
         assert trunk is not None, "it lists the method"
-        refusal = "we shut down" if self._desk.draining else self._desk.limits.admit_message(trunk, at)
+        stops = self._desk.draining
+        refusal = "the SBC is about to stop" if stops else self._desk.limits.admit_message(trunk, at)
         if refusal is not None:
             fields = {"trunk": trunk.trunk, "remote": str(flow.remote), "reason": refusal}
             out.append(Note("call-refused", "", fields))
@@ -294,7 +297,7 @@ class Reception:
             self._refuse(server, Refusal(416, "Unsupported URI Scheme"), at, out)
             return
         if self._desk.draining and urgency != WITHIN:
-            self._refuse(server, Refusal(503, "Service Unavailable"), at, out)
+            self._refuse(server, GOING, at, out)
             return
         first, unfit = request.headers.first, None
         if "session-expires" in first or "min-se" in first or "require" in first:
