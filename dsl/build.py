@@ -147,7 +147,7 @@ _BUILD: dict[str, _Build] = {
     "towards": _towards,
     "remember": lambda s, e, c: syntax.RememberAction(s, e, c[0], c[1]),
     "tag": lambda s, e, c: syntax.TagAction(s, e, c[0]),
-    "record": lambda s, e, c: syntax.RecordAction(s, e),
+    "record": lambda s, e, c: syntax.RecordAction(s, e, bool(c)),
     "hook": lambda s, e, c: syntax.HookAction(s, e, c[0]),
     "ask": lambda s, e, c: syntax.AskAction(s, e, c[0], c[1] if len(c) > 1 else None),
     "srtp": lambda s, e, c: syntax.SrtpAction(s, e, str(c[0])),
@@ -162,7 +162,7 @@ _BUILD: dict[str, _Build] = {
 _TELLING = frozenset((
     "ACCEPT", "ALLOW", "CLASS", "CLOCK", "COLUMN", "COMPARE", "DATE", "DENY", "FALSE", "FOLLOW", "FORBID",
     "GROUPED", "HARD", "NAME", "NETWORK", "NO", "NUMBER", "OFFER", "ONE_BY_ONE", "PASS", "PERIOD",
-    "PREFER", "REFUSE", "REGEX", "REQUIRE", "STRING", "TABLED", "TRUE", "UNIT", "WARN",
+    "PREFER", "REFUSE", "REGEX", "REQUIRE", "STRING", "TABLED", "TRUE", "UNIT", "WARN", "WITH_TONE",
 ))  # fmt: skip
 
 

@@ -27,7 +27,8 @@ SHORT = ("to", "from", "time", "headers", "calls", "login", "registered", "remem
 _CALL = {"to": "called", "from": "caller", "headers": "headers"}
 EXPECT = (
     "route", "reject", "reason", "redirect", "challenge", "srtp", "downgrade", "redirects", "codecs", "ring",
-    "longest", "answers", "limits", "remember", "tags", "record", "hooks", "rule", "headers", "hops", *PARTS,
+    "longest", "answers", "limits", "remember", "tags", "record", "tone", "hooks", "rule", "headers", "hops",
+    *PARTS,
 )  # fmt: skip
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,17})?", re.ASCII)
 CHOICES = {
@@ -35,6 +36,7 @@ CHOICES = {
     "downgrade": ("allow", "warn", "forbid"),
     "redirects": ("refuse", "pass", "follow"),
     "record": ("true", "false"),
+    "tone": ("true", "false"),
 }
 
 

@@ -32,6 +32,8 @@ _PARAM = re.compile(r"[A-Za-z0-9-]{1,64}")
 _OWN_PARAMS = frozenset(
     ("transport", "maddr", "ttl", "method", "lr", "received", "rport", "ob", "comp", "gr")
 )
+# Those that a tone can be mixed into.
+G711 = ("PCMU", "PCMA")
 # As SDP spells them (IANA, RTP payload formats), those that telephony meets.
 CODECS = (
     "PCMU", "PCMA", "G722", "G7221", "G723", "G726-16", "G726-24", "G726-32", "G726-40", "G728", "G729",
@@ -73,6 +75,9 @@ class ActionChecker(Checker):
         refused = isinstance(actions[-1], syntax.RejectAction | syntax.RedirectAction)
         challenged = False
         for action in actions:
+            if isinstance(action, syntax.RecordAction) and action.tone and not _only_g711(actions):
+                hint = 'write allow codecs "PCMA", "PCMU" beside it'
+                self.report(action, "a tone is heard in G.711 alone, and this allows other codecs", hint)
             if refused and (what := _of_routed(action)):
                 self.report(action, f"{what} for a call that is routed", "end it in route or continue")
             if isinstance(action, syntax.ChallengeAction):
@@ -341,6 +346,12 @@ def _of_routed(action: syntax.Node) -> str:
         case syntax.RecordAction():
             return "a recording is"
     return ""
+
+
+def _only_g711(actions: tuple[syntax.Node, ...]) -> bool:
+    """Whether a then lets nothing through but codecs that a tone can be mixed into."""
+    allowed = [each for each in actions if isinstance(each, syntax.CodecsAction) and each.verb == "allow"]
+    return bool(allowed) and all(name.value.upper() in G711 for name in allowed[-1].names)
 
 
 def _whole(number: syntax.Number, low: int, high: int) -> bool:

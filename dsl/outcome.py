@@ -302,7 +302,7 @@ def _policy(action: syntax.Node) -> Step | None:
         case syntax.AnswerAction():
             return _answering(action)
         case syntax.RecordAction():
-            return _put("record", True)
+            return _record_with_tone if action.tone else _put("record", True)
         case syntax.HookAction():
             name = action.name.value
 
@@ -324,6 +324,10 @@ def _answering(action: syntax.AnswerAction) -> Step:
         draft.answers += more
 
     return answer
+
+
+def _record_with_tone(draft: Draft) -> None:
+    draft.record = draft.tone = True
 
 
 def _put(attribute: str, setting: object) -> Step:
@@ -369,7 +373,7 @@ def _route(hops: tuple[Hop, ...], place: str, draft: Draft) -> Decision:
     return route_of(
         hops, tuple(draft.edits), draft.srtp, draft.downgrade, place, draft.hooks, draft.tags, draft.codecs,
         draft.ring, draft.limits, draft.redirects, draft.longest, draft.answers, draft.record,
-        draft.remember,
+        draft.tone, draft.remember,
     )  # fmt: skip
 
 

@@ -391,7 +391,9 @@ class RedirectsAction(Node):
 
 @dataclass(frozen=True, slots=True)
 class RecordAction(Node):
-    """``record``: what is said in the call is kept."""
+    """``record``: what is said in the call is kept; ``with tone``, both sides hear that it is."""
+
+    tone: bool
 
 
 @dataclass(frozen=True, slots=True)

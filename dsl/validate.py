@@ -175,6 +175,8 @@ def _extras_refusal(route: Route) -> str | None:
         return "the codecs are not a Codecs of tuples of names in capitals"
     if type(route.record) is not bool:
         return "record is True or False"
+    if type(route.tone) is not bool or (route.tone and not route.record):
+        return "tone is True or False, and True only with record"
     if type(route.remember) is not tuple or not all(_is_remembered(each) for each in route.remember):
         return f"remember is a tuple of pairs: a text of one line, and days, 1 to {MOST_DAYS}"
     if route.ring is not None and not _is_number(route.ring, 1, MOST_RING):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from sbc.admin import limits
+from sbc.admin import acl, limits
 from sbc.admin.certificates import Certificates
 from sbc.admin.phones import phones
 from sbc.admin.running import Running
@@ -40,7 +40,7 @@ class Verbs:
 
     def by_name(self) -> dict[str, Callable[..., dict[str, Any]]]:
         """The verbs of the control socket; each answers with JSON types."""
-        rotator = self._sbc.rotator
+        rotator, blocking = self._sbc.rotator, self._sbc.blocking
         return {
             "status": lambda: to_json(self.status()),
             "calls": lambda: to_json(self.status())["calls"],
@@ -50,6 +50,7 @@ class Verbs:
             "trunks-disable": self._sbc.switches.disable,
             "trunks-enable": self._sbc.switches.enable,
             "registrations": self._registrations,
+            "acl": self._acl,
             "reload": self._reload,
             "certs": self._certificates.table,
             "certs-renew": self._sbc.acme.renew,
@@ -59,6 +60,9 @@ class Verbs:
             "certs-ready": rotator.ready,
             "certs-retire": rotator.retire,
             "certs-rollback": rotator.rollback,
+            "blocklist": blocking.table,
+            "blocklist-add": blocking.add,
+            "blocklist-remove": blocking.remove,
         }
 
     def _reload(self, force: bool = False) -> dict[str, Any]:
@@ -75,6 +79,11 @@ class Verbs:
         caller, called = found.caller, found.called
         self._sbc.end_call(call, by)
         return {"call": call, "caller": caller, "called": called}
+
+    def _acl(self) -> dict[str, Any]:
+        snapshot, now = self._sbc.store.current, self._sbc.clock.now()
+        rules = acl.table(snapshot.acl, now)
+        return {"now": now, "running": True, "version": snapshot.version, "rules": rules}
 
     def _registrations(self) -> dict[str, Any]:
         found = registrations(self._sbc)

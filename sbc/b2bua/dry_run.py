@@ -148,6 +148,6 @@ def _extras(route: Route, limits: tuple[Limit, ...]) -> Iterator[str]:
     for text, days in route.remember:
         yield f"remember {text} for {days} days"
     if route.record:
-        yield "record"
+        yield "record with tone" if route.tone else "record"
     for hook in route.hooks:
         yield f"call hook {hook}"

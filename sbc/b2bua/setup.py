@@ -192,7 +192,7 @@ class Setup:
         held = call.demands if self.takes is None else self.takes[0].demands
         if any(held):
             route = still_demanding(route, *held)
-        call.demands = route.srtp == "required", route.downgrade == "forbid", route.record
+        call.demands = route.srtp == "required", route.downgrade == "forbid", route.record, route.tone
         if route.limits and call.emergency:  # it spends nobody's allowance, and has its place of a reserve
             kept = () if call.reserve_of else tuple([each for each in route.limits if each.window is None])
             route = replace(route, limits=kept)
@@ -389,4 +389,5 @@ def _still_demanding(route: Route, from_: Redirection) -> Route:
         former.srtp == "required",
         former.downgrade == "forbid",
         former.record,
+        former.tone,
     )

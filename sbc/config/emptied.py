@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dsl.errors import Diagnostic
-from sbc.config.files import HOOKS, ROUTES, TRUNKS
+from sbc.config.files import HOOKS, ROUTES, SETTINGS_FILE, TRUNKS
 from sbc.config.snapshot import Snapshot, tables_of
 
 INSIST = "put it back, or insist: sbc reload --force"
@@ -24,6 +24,8 @@ def emptied(former: Snapshot, fresh: Snapshot) -> Iterator[Diagnostic]:
         yield _lost(ROUTES, "no rule is left: every call would get 404")
     if former.hooks.files and not fresh.hooks.files and not (fresh.directory / HOOKS).is_dir():
         yield _lost(HOOKS, "the directory is gone: no hook would judge a call")
+    if former.acl.rules and not fresh.acl.rules:
+        yield _lost(former.settings.acl or SETTINGS_FILE, "no rule is left: nobody would be barred any more")
     before, after = tables_of(former.rules), tables_of(fresh.rules)
     for name, table in after.items():
         if not len(table) and name in before and len(before[name]):

@@ -11,13 +11,12 @@ from typing import Literal
 from sbc.b2bua.outcomes import Direction
 from sbc.base import Address, is_wildcard
 from sbc.media.quality import Quality
+from sbc.observe.edge_views import AclView, BlocklistView, Counts, LimitView, TenantView
 from sbc.observe.traffic import Stats
 
 ListenerState = Literal["listening", "failed", "stopped"]
 TrunkState = Literal["up", "down", "resting", "unknown", "quarantined", "disabled"]
 RegistrationState = Literal["trying", "registered", "failed"]
-
-Counts = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,37 +241,6 @@ class TrunkView:
 
 
 @dataclass(frozen=True, slots=True)
-class TenantView:
-    """A tenant: the calls that its trunks hold together, and its limits; None is no limit."""
-
-    name: str
-    calls: int = 0
-    call_limit: int | None = None
-    cps_limit: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LimitView:
-    """What is ``used`` of one allowance of ``most`` calls, or of so much time as ``limit`` says.
-
-    ``running`` calls spend it now; it is given anew when it ``ends`` (POSIX seconds).
-    """
-
-    key: str
-    limit: str
-    used: float
-    most: int
-    running: int
-    ends: float
-    hard: bool
-
-    @property
-    def share(self) -> float:
-        """How much of it is spent: 1.0 is all."""
-        return self.used / self.most if self.most else 1.0
-
-
-@dataclass(frozen=True, slots=True)
 class NetworkView:
     """One bound address of media, and how many of its ``pairs`` of ports are ``free``.
 
@@ -475,3 +443,5 @@ class StatusView:
     limits: tuple[LimitView, ...] = ()
     limit_refusals: tuple[tuple[str, int], ...] = ()
     limit_keys: int = 0
+    acl: AclView = field(default_factory=AclView)
+    blocklist: BlocklistView = field(default_factory=BlocklistView)

@@ -1,4 +1,4 @@
-"""Limits of time against the plain sum over intervals, and what all who decide about a call say of its limits."""
+"""Limits of time against a plain sum; and who decides about a call says the same of its limits."""
 
 from __future__ import annotations
 
@@ -39,8 +39,9 @@ def began(now: float, zone: ZoneInfo, per: Turn) -> float:
 @pytest.mark.parametrize("seed", range(24))
 def test_what_is_spent_is_the_sum_of_what_was_talked_in_the_window(seed: int) -> None:
     chance = Random(seed)
-    zone, per = ZONES[seed % 4], chance.choice(("hour", "day"))
-    limit = Limit("k", 100_000, 0, 403, "", Window("minutes", per, zone))  # type: ignore[arg-type]
+    zone = ZONES[seed % 4]
+    per: Turn = "hour" if chance.random() < 0.5 else "day"
+    limit = Limit("k", 100_000, 0, 403, "", Window("minutes", per, zone))
     limits, at = RuleLimits(), 50.0
     start = (chance.choice(BEGINS) + timedelta(minutes=chance.randrange(1440))).replace(tzinfo=zone)
     epoch = start.timestamp() - at
