@@ -47,6 +47,8 @@ MOST_RING = 3600
 MOST_LONGEST = 31 * 86_400
 UNITS = {"second": 1, "seconds": 1, "minute": 60, "minutes": 60, "hour": 3600, "hours": 3600}
 MOST_CALLS = 1_000_000
+#: Of what a limit can be the allowance of each.
+WINDOWS = ("hour", "day")
 
 
 class ActionChecker(Checker):
@@ -190,12 +192,20 @@ class ActionChecker(Checker):
 
     def _limit(self, action: syntax.LimitAction) -> None:
         if isinstance(action.calls, syntax.Lookup):
-            self._counts(action.calls)
+            self._counts(action.calls, action.unit or "calls")
         elif not _whole(action.calls, 0, MOST_CALLS):
             self.report(action.calls, f"a limit is a whole number up to {MOST_CALLS}", "such as 10")
         elif action.period and action.calls.value == 0:
             self.report(action.calls, "no call could ever be made", "reject says so more plainly")
+        if action.unit and action.period not in WINDOWS:
+            hint = "write a day, or an hour"
+            self.report(action, f"{action.unit} are not counted by the {action.period}", hint)
+        if action.hard and not action.unit:
+            hint = "leave hard out, or write minutes: limit 60 minutes a day per from.user hard"
+            self.report(action, "hard ends calls whose minutes are used up; this counts calls", hint)
         self.text(action.key)
+        if action.to is not None:
+            self._towards(action.to)
         if isinstance(action.key, syntax.Text):
             self.problems.append(
                 Problem(action.key.start, "all calls share this limit", "such as per from.user", "warning")
@@ -203,8 +213,20 @@ class ActionChecker(Checker):
         if action.refusal is not None:
             self._reject(action.refusal)
 
-    def _counts(self, node: syntax.Lookup) -> None:
-        """Each cell of the column is a number of calls: what is none would let nobody call."""
+    def _towards(self, node: syntax.Node) -> None:
+        """What a limit is for: prefixes in quotes, a list of them, or a table of numbers."""
+        for each in node.parts if isinstance(node, syntax.AnyOf) else (node,):
+            for option in each.options if isinstance(each, syntax.Affix | syntax.Member) else ():
+                if isinstance(option, syntax.Text) and not option.value:
+                    hint = "leave out `to`: the limit is for every number then"
+                    self.report(option, "every number begins with this", hint)
+                if isinstance(option, syntax.FactRef) and option.name in self._known.tables:
+                    self.report(option, f"{option.name} is a table", f"write table.{option.name}")
+                    return
+        self.condition(node)
+
+    def _counts(self, node: syntax.Lookup, what: str) -> None:
+        """Each cell of the column is a number of calls or minutes: what is none would let nobody call."""
         if self.lookup(node) is None:
             return
         table = self._known.tables[node.table.partition(".")[2]]
@@ -217,7 +239,7 @@ class ActionChecker(Checker):
             place = f"{table.path}:{line}" if line else table.path
             shown = f'"{value[:40]}"' if value else "an empty cell"
             hint = f"a limit is a whole number up to {MOST_CALLS}"
-            self.report(node, f"{place} has {shown}, which is no number of calls", hint)
+            self.report(node, f"{place} has {shown}, which is no number of {what}", hint)
 
     def _codecs(self, action: syntax.CodecsAction) -> None:
         for name in action.names:

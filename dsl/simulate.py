@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dsl.check_actions import PARTS
-from dsl.decision import Challenge, Decision, Redirect, Reject, Route, SetHeader, SetPart
+from dsl.decision import Challenge, Decision, Limit, Redirect, Reject, Route, SetHeader, SetPart
 from dsl.errors import Diagnostic
 from dsl.facts import Facts
 from dsl.scope import target_of
@@ -106,11 +106,17 @@ def _observe_more(route: Route, key: str) -> tuple[str, ...]:
     if key == "answers":
         return tuple(f"{each.of} as {each.status}" for each in route.answers)
     if key == "limits":
-        return tuple(str(limit.calls) for limit in route.limits)
+        return tuple(_allowed(limit) for limit in route.limits)
     codecs = route.codecs
     if codecs is None:
         return ()
     return (*(f"+{name}" for name in codecs.allow), *(f"-{name}" for name in codecs.deny), *codecs.prefer)
+
+
+def _allowed(limit: Limit) -> str:
+    """The number of calls alone, or time as it is written."""
+    timed = limit.window is not None and limit.window.of != "calls"
+    return limit.text if timed else str(limit.calls)
 
 
 def _show(values: tuple[str, ...]) -> str:

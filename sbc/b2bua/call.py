@@ -384,7 +384,19 @@ def release(call: Call, held: int) -> None:
         call.admitted.pop()
 
 
-def forget(call: Call) -> None:
+def talk(call: Call, at: float) -> None:
+    """``call`` is answered, and counts from now on where its time is counted."""
+    call.answered_at = at
+    if call.limits:
+        call.desk.rule_limits.begin(call.limits, call.id, at, call.desk.date(at))
+
+
+def counted_on(limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
+    """Those of ``limits`` that count time: they go on where their callee goes on in another call."""
+    return tuple([each for each in limits if each.window is not None and each.window.of != "calls"])
+
+
+def forget(call: Call, at: float) -> None:
     """A call is over and holds nothing any more; harmless twice."""
     desk = call.desk
     release(call, 0)
@@ -392,6 +404,6 @@ def forget(call: Call) -> None:
         desk.reserves.release(call.reserve_of)
         call.reserve_of = ""
     if call.limits:
-        desk.rule_limits.release(call.limits)
+        desk.rule_limits.release(call.limits, call.id, at, desk.date(at))
         call.limits = ()
     desk.forget(call.id)

@@ -10,7 +10,7 @@ from typing import Final
 
 from dsl.addresses import escape_user
 from sbc.b2bua.bodies import Part, lost, read_body
-from sbc.b2bua.call import Call, admit
+from sbc.b2bua.call import Call, admit, counted_on
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.customers import Unfit, customer_of, speaks_for, told_of
 from sbc.b2bua.desk import Desk
@@ -24,7 +24,7 @@ from sbc.b2bua.page import Page
 from sbc.b2bua.phones import Phones
 from sbc.b2bua.referral import Referral, refuse_refer
 from sbc.b2bua.registering import Registering
-from sbc.b2bua.screening import Refusal, allowed, looped, refuse, transfers
+from sbc.b2bua.screening import Refusal, allowed, looped, refuse, ruling, transfers
 from sbc.b2bua.session import objection, refreshed
 from sbc.b2bua.setup import Setup
 from sbc.b2bua.states import Ending
@@ -36,6 +36,7 @@ from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
+from sbc.policy.acl import Rule, why
 from sbc.policy.bodies import media_types
 from sbc.policy.emergency import BEYOND, WITHIN, Urgency
 from sbc.sip.dialog import Dialog
@@ -50,13 +51,15 @@ _OFFERING: Final = ("INVITE", "UPDATE", "PRACK")
 class Whose:
     """Which trunk a request is of, if any, or why it is nobody's; and how urgent it is.
 
-    The trunk of what is nobody's, and of what is urgent and would be, is that of its connection.
+    The trunk of what is nobody's, and of what is urgent and would be, is that of its connection. ``rule`` is
+    the one of the access list that decides on it, if any.
     """
 
-    __slots__ = ("login", "trunk", "unfit", "urgency")
+    __slots__ = ("login", "rule", "trunk", "unfit", "urgency")
 
     def __init__(self, trunk: Trunk | None, unfit: Unfit | None, urgency: Urgency) -> None:
         self.login = NO_LOGIN
+        self.rule: Rule | None = None
         self.trunk = trunk
         self.unfit = unfit
         self.urgency = urgency
@@ -81,6 +84,14 @@ class Reception:
             whose = Whose(own, None, "")
         else:
             whose = self._whose(snapshot, own, flow, request, at)
+        if snapshot.acl.rules and not whose.urgency:
+            whose.rule = ruling(snapshot, flow, whose.trunk, request, self._desk.date(at))
+            if whose.rule is not None and whose.rule.silent:
+                self._bar(flow, request, whose, whose.rule, at, out)
+                return
+        if own is not None and own.phones and not whose.urgency:
+            if self.phones.turns_away(flow, request, at, out):
+                return
         within = whose.urgency == WITHIN
         server = self._desk.transactions.receive_request(flow, request, at, out, within)
         if server is None:
@@ -141,6 +152,9 @@ class Reception:
             out.append(Note("sips-arrival", request.call_id, fields))
             if not flow.alias and not flow.outbound and find_param(request.via.params, "alias") is not None:
                 flow.alias = request.via.port or DEFAULT_PORT["tls"]
+        if whose.rule is not None and self._bar(flow, request, whose, whose.rule, at, out):
+            self._refuse(server, Refusal(403, "Forbidden"), at, out)
+            return
         trunk = whose.trunk
         ours, back = self._desk.ids.branch_head, False
         if request.method == "INVITE" and any([ours in each for each in request.headers.get_all("via")]):
@@ -175,6 +189,20 @@ class Reception:
             self._on_page(flow, server, request, whose, at, out)
         else:
             self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
+
+    def _bar(
+        self, flow: Flow, request: Request, whose: Whose, rule: Rule, at: float, out: list[Command]
+    ) -> bool:
+        """Whether the rule that decides on a request denies it; it is counted, and told of."""
+        self._desk.store.current.acl.decided(rule, self._desk.date(at))
+        if rule.allow:
+            return False
+        fields = {
+            "trunk": whose.trunk.trunk if whose.trunk is not None else flow.trunk, "remote": str(flow.remote),
+            "method": request.method, "reason": why(rule),
+        }  # fmt: skip
+        out.append(Note("call-refused", "", fields))
+        return True
 
     def _proved(
         self, flow: Flow, server: ServerTransaction, trunk: Trunk, whose: Whose, at: float, out: list[Command]
@@ -286,6 +314,8 @@ class Reception:
         call.caller, call.called = request.from_.uri.party.user, request.target.party.user
         if takes is not None:
             call.demands, call.until = takes[0].demands, takes[0].until
+            if takes[1] == "a":
+                call.limits = counted_on(takes[0].limits)
             if trunk.transfers == "pass":
                 call.replacing, takes = told_to_replace(*takes), None
         setup = Setup(call, server, request, takes=takes)

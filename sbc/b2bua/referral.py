@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.bodies import carried_body, with_sdp
-from sbc.b2bua.call import Call, admit, count
+from sbc.b2bua.call import Call, admit, count, counted_on
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia
 from sbc.b2bua.desk import NOBODY, Desk
 from sbc.b2bua.dialogs import Fork
@@ -145,6 +145,8 @@ class Referral:
         new = Call(desk, desk.ids.key(6).hex(), old.snapshot, leg, at)
         who = name_of(self.fork.dialog(self.side).remote_uri)
         new.referred, new.until = (who, by.trunk.trunk), old.until
+        if near == "b":  # whom the minutes are counted for goes on in the new call
+            new.limits = counted_on(old.limits)
         new.caller, new.called = name_of(party.remote_uri), to.uri.party.user
         invite = referred_invite(
             request, to.uri, party, leg, desk.ids.tag(), desk.ids.branch(), old.heard(near),

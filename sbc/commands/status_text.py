@@ -82,8 +82,17 @@ def _status(status: Row) -> str:
         *_networks(status),
         *_peers(status),
     ]
-    shown += [*phones(status), *names(status), *_lookups(status)]
+    shown += [*_acl(status), *phones(status), *names(status), *_lookups(status)]
     return "\n".join([*shown, *_attention(status)])
+
+
+def _acl(status: Row) -> list[str]:
+    """What the access list has kept out since the start, where there is one."""
+    acl = status["acl"]
+    if not acl["rules"]:
+        return []
+    denied = ", ".join(f"{kind}: {count}" for kind, count in acl["denied"] if count) or "nobody"
+    return ["", f"access list of {acl['rules']} rules, kept out so far: {denied}"]
 
 
 def outcomes(status: Row) -> list[str]:
@@ -271,12 +280,7 @@ def _attention(status: Row) -> list[str]:
         ]
     if problem := status["recordings"]["problem"]:
         parts += ["", f"recordings end before their calls: {printable(problem)}"]
-    for each in status["listeners"]:
-        if crowded := each["inbound"]["crowded"]:
-            parts += ["", f"crowded: {each['name']}: {crowded} connections refused, over its limits or caps"]
-        if held := each["inbound"]["held"] + each["outbound"]["held"]:
-            what = "were dropped" if each["transport"] == "udp" else "had to wait"
-            parts += ["", f"flood: {each['name']}: {held} messages over caps.messages_per_flow {what}"]
+    parts += _too_much(status)
     for each in status["certificates"]:
         if each["state"] != "ok":
             parts += ["", f"{each['state']}: {_ending(each, status['now'])}"]
@@ -289,6 +293,21 @@ def _attention(status: Row) -> list[str]:
         ]
         if each["where"]:
             parts.append(f"  line: {each['where']}")
+    return parts
+
+
+def _too_much(status: Row) -> list[str]:
+    """The lines about what is refused for being too much."""
+    parts: list[str] = []
+    for each in status["listeners"]:
+        if crowded := each["inbound"]["crowded"]:
+            parts += ["", f"crowded: {each['name']}: {crowded} connections refused, over its limits or caps"]
+        if held := each["inbound"]["held"] + each["outbound"]["held"]:
+            what = "were dropped" if each["transport"] == "udp" else "had to wait"
+            parts += ["", f"flood: {each['name']}: {held} messages over caps.messages_per_flow {what}"]
+    if status["blocklist"]["now"]:
+        now, ever = status["blocklist"]["now"], status["blocklist"]["lifetime"]
+        parts += ["", f"blocked: {now} addresses, {ever} ever; `sbc blocklist` says which and why"]
     return parts
 
 

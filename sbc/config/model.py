@@ -13,11 +13,13 @@ from pydantic import BeforeValidator, Field, StrictBool, model_validator
 from dsl.decision import Downgrade
 from sbc.base import Address
 from sbc.config.answers import Answers
+from sbc.config.blocklist import BlocklistSettings, MaybeBlocklist
 from sbc.config.emergency import Emergency
 from sbc.config.identity import CallerIdentity, Identified
 from sbc.config.lookup import LookupConfig, LookupName
 from sbc.config.match import Match
 from sbc.config.media import Marks, MediaConfig
+from sbc.config.premium import PremiumLimits
 from sbc.config.profiles import ProfileName, with_profile
 from sbc.config.recordings import Recordings
 from sbc.config.registrar import RegistrarSettings
@@ -197,11 +199,13 @@ class Limits(Strict):
     outside of calls.
 
     ``ports`` are pairs of media ports that calls from it hold; a call takes two for each of its streams.
+    ``premium`` bounds calls to numbers that cost.
     """
 
     calls: int | None = Field(default=None, ge=0)
     cps: float | None = Field(default=None, ge=0, allow_inf_nan=False)
     ports: int | None = Field(default=None, ge=2)
+    premium: PremiumLimits | None = None
     messages: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
@@ -415,6 +419,7 @@ class Settings(Strict):
     dscp: Marks = Marks()
     admin: Admin | None = None
     caps: Caps = Caps()
+    blocklist: MaybeBlocklist = BlocklistSettings()
     dns: Dns = Dns()
     emergency: Emergency | None = None
     hooks: HookSettings = HookSettings()
@@ -427,3 +432,4 @@ class Settings(Strict):
     registrar: RegistrarSettings | None = None
     tables: dict[Name, str] = {}
     lookups: dict[LookupName, LookupConfig] = {}
+    acl: str | None = Field(default=None, min_length=1)

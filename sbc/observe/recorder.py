@@ -27,12 +27,13 @@ from sbc.tls.revocation.policy import SoftPass
 FAILURES_KEPT = 50
 # Lines a minute about one address, and about all: messages that are refused for what they are, phones
 # that come and go, handshakes that fail in one way, floods; of services that do not answer, about one that
-# fails in one way.
+# fails in one way; of allowances that are spent, about those of one limit.
 _MESSAGES: Final = (5, 60)
 _PHONES: Final = (60, 600)
 _HANDSHAKES: Final = (30, 300)
 _FLOODS: Final = (1, 20)
 _LOOKUPS: Final = (5, 60)
+_LIMITS: Final = (20, 200)
 # Seconds between two lines about one source, or one reason, for which peers were let pass.
 LOG_EVERY: Final = 3600.0
 _MOST_SAID: Final = 4096
@@ -67,6 +68,7 @@ class Recorder:
         self._handshakes = Throttle(*_HANDSHAKES)
         self._floods = Throttle(*_FLOODS)
         self._lookups = Throttle(*_LOOKUPS)
+        self._limits = Throttle(*_LIMITS)
 
     def note(self, note: Note, media: MediaStats | None, now: float) -> None:
         """The core noted something; ``media`` are the counters of a call that ended."""
@@ -86,8 +88,14 @@ class Recorder:
         elif note.event in _OF_SOURCES and "remote" in note.fields:
             self._tell_sometimes(self._messages, _source(note), note, now)
             return
+        elif note.event == "scanner-dropped":
+            self._tell_sometimes(self._floods, _source(note), note, now)
+            return
         elif note.event in _OF_PHONES:
             self._tell_sometimes(self._phones, _source(note), note, now)
+            return
+        elif note.event in _OF_LIMITS:
+            self._tell_sometimes(self._limits, str(note.fields["limit"]), note, now)
             return
         elif note.event == "lookup-failed":
             of = f"{note.fields['lookup']} {note.fields['kind']}"
@@ -247,6 +255,7 @@ class SoftPasses:
 # What a peer's messages alone bring about: as many as it likes.
 _OF_SOURCES: Final = frozenset(("malformed", "call-refused", "phone-refused"))
 _OF_PHONES: Final = frozenset(("phone-registered", "phone-unregistered", "phone-expired", "phone-dropped"))
+_OF_LIMITS: Final = frozenset(("fraud-warning", "fraud-refused", "fraud-full"))
 _ENDED_FIELDS: Final = frozenset(
     ("caller", "called", "from", "to", "status", "reason", "by", "duration", "downgraded", "rule")
 )

@@ -11,13 +11,12 @@ from typing import Literal
 from sbc.b2bua.outcomes import Direction
 from sbc.base import Address, is_wildcard
 from sbc.media.quality import Quality
+from sbc.observe.edge_views import AclView, BlocklistView, Counts, LimitView, TenantView
 from sbc.observe.traffic import Stats
 
 ListenerState = Literal["listening", "failed", "stopped"]
 TrunkState = Literal["up", "down", "resting", "unknown", "quarantined", "disabled"]
 RegistrationState = Literal["trying", "registered", "failed"]
-
-Counts = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,16 +241,6 @@ class TrunkView:
 
 
 @dataclass(frozen=True, slots=True)
-class TenantView:
-    """A tenant: the calls that its trunks hold together, and its limits; None is no limit."""
-
-    name: str
-    calls: int = 0
-    call_limit: int | None = None
-    cps_limit: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class NetworkView:
     """One bound address of media, and how many of its ``pairs`` of ports are ``free``.
 
@@ -424,7 +413,8 @@ class StatusView:
     ``replaced`` are earlier snapshots that calls still hold or that wait to be collected;
     ``registers`` says how often what came of a phone's REGISTER.
     ``transactions`` are SIP transactions that live, ``free_media_ports`` pairs of ports not in use,
-    of all ``networks``.
+    of all ``networks``. ``limits`` are the allowances that are nearly spent, of all ``limit_keys``, and
+    ``limit_refusals`` how often each limit has refused.
     """
 
     version: str
@@ -450,3 +440,8 @@ class StatusView:
     names: tuple[NameView, ...] = ()
     tenants: tuple[TenantView, ...] = ()
     lookups: tuple[LookupView, ...] = ()
+    limits: tuple[LimitView, ...] = ()
+    limit_refusals: tuple[tuple[str, int], ...] = ()
+    limit_keys: int = 0
+    acl: AclView = field(default_factory=AclView)
+    blocklist: BlocklistView = field(default_factory=BlocklistView)
