@@ -77,7 +77,7 @@ UNREGISTER = 2.0
 BINDINGS = "registrations.db"
 LEDGER, OPTIONAL, LEDGER_EVERY = "ledger", "optional", 10.0
 # What is spent of limits: a crash forgets at most so much of it, and what is written then.
-LIMITS, LIMITS_EVERY = "limits", 5.0
+LIMITS, REMEMBERED, LIMITS_EVERY = "limits", "remembered", 5.0
 _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
 
 
@@ -387,17 +387,23 @@ class Portcullis:
         spent = self.engine.rule_limits.allowances.to_json()
         if spent is not None:
             self.saved.save(LIMITS, spent)
+        remembered = self.engine.memory.to_json(self.clock.now())
+        if remembered is not None:
+            self.saved.save(REMEMBERED, remembered)
 
     def _restore_limits(self) -> None:
-        """What was spent before a restart is spent still."""
-        saved = self.saved.load(LIMITS)
-        if saved is None:
-            return
-        try:
-            self.engine.rule_limits.allowances.restore(saved, self.clock.monotonic(), self.clock.now())
-        except ValueError as error:
-            text = f"what is spent of limits in {self.state} is begun anew in part: {error}"
-            self._say("ERR", "[state]", {"text": text})
+        """What was spent before a restart is spent still, and what was remembered is not forgotten."""
+        now, at = self.clock.now(), self.clock.monotonic()
+        for name in (LIMITS, REMEMBERED):
+            saved = self.saved.load(name)
+            try:
+                if saved is not None and name == LIMITS:
+                    self.engine.rule_limits.allowances.restore(saved, at, now)
+                elif saved is not None:
+                    self.engine.memory.restore(saved, now)
+            except ValueError as error:
+                text = f"{name}.json in {self.state} is begun anew in part: {error}"
+                self._say("ERR", "[state]", {"text": text})
 
     def _observed(self) -> tuple[tuple[str, Ledger | OptionalPeers], ...]:
         return (LEDGER, self.recorder.ledger), (OPTIONAL, self.recorder.optional)

@@ -28,6 +28,7 @@ from sbc.ids import Ids
 from sbc.policy.balance import Balancer
 from sbc.policy.emergency import Reserves
 from sbc.policy.limits import CallLimits
+from sbc.policy.memory import Memory
 from sbc.policy.rule_limits import RuleLimits
 from sbc.registrar.registrar import Registrar
 from sbc.sip.address import parse_name_addr
@@ -95,7 +96,7 @@ class Desk:
 
     __slots__ = (
         "_calls", "_connect_keys", "_connecting", "_reminders", "_without_tcp", "balancer", "dialogs",
-        "draining", "epoch", "ids", "limits", "login", "outcomes", "peers", "proofs", "registrar",
+        "draining", "epoch", "ids", "limits", "login", "memory", "outcomes", "peers", "proofs", "registrar",
         "reserves", "rule_limits", "serving", "store", "transactions", "working_on",
     )  # fmt: skip
 
@@ -113,6 +114,7 @@ class Desk:
         # What the actions of rules keep between calls: turns in groups, counts under limits, nonces.
         self.balancer = Balancer()
         self.rule_limits = RuleLimits()
+        self.memory = Memory()
         self.login = Login(ids)
         self.registrar = Registrar()
         self.draining = False

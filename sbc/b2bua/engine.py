@@ -312,7 +312,7 @@ class Engine(Desk):
                     fire(call, "clear", at, out, ending)
         for told in allowances.take_told():
             fields = {
-                "limit": told.name or "-", "key": told.key, "allowed": told.text,
+                "limit": told.name or "-", "allowance": told.key, "allowed": told.text,
                 "spent": f"{told.share * 100:.0f}%",
             }  # fmt: skip
             out.append(Note(f"fraud-{told.what}", "", fields))

@@ -10,7 +10,7 @@ from typing import Final
 
 from dsl.addresses import escape_user
 from sbc.b2bua.bodies import Part, lost, read_body
-from sbc.b2bua.call import Call, admit, counted_on
+from sbc.b2bua.call import Call, admit, inherit
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.customers import Unfit, customer_of, speaks_for, told_of
 from sbc.b2bua.desk import Desk
@@ -313,9 +313,7 @@ class Reception:
         call = Call(self._desk, self._desk.ids.key(6).hex(), snapshot, leg, at)
         call.caller, call.called = request.from_.uri.party.user, request.target.party.user
         if takes is not None:
-            call.demands, call.until = takes[0].demands, takes[0].until
-            if takes[1] == "a":
-                call.limits = counted_on(takes[0].limits)
+            inherit(call, *takes)
             if trunk.transfers == "pass":
                 call.replacing, takes = told_to_replace(*takes), None
         setup = Setup(call, server, request, takes=takes)

@@ -145,8 +145,7 @@ class Referral:
         new = Call(desk, desk.ids.key(6).hex(), old.snapshot, leg, at)
         who = name_of(self.fork.dialog(self.side).remote_uri)
         new.referred, new.until = (who, by.trunk.trunk), old.until
-        if near == "b":  # whom the minutes are counted for goes on in the new call
-            new.limits = counted_on(old.limits)
+        new.limits = counted_on(old, self.side)
         new.caller, new.called = name_of(party.remote_uri), to.uri.party.user
         invite = referred_invite(
             request, to.uri, party, leg, desk.ids.tag(), desk.ids.branch(), old.heard(near),

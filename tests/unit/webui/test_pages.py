@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from sbc.observe.edge_views import AclView
 from sbc.observe.metrics import exposition
 from sbc.observe.trust import TrustView
-from sbc.observe.views import PeerView, RecordingsView, RecordsView, StatusView
+from sbc.observe.views import LimitView, PeerView, RecordingsView, RecordsView, StatusView
 from tests.unit.observe.pictures import CALL, FAILURE, LEGACY, NOW, TLS_PORT, picture, trust
 from webui import create_app
 
@@ -101,6 +101,14 @@ def test_the_access_list_shows_what_it_kept_out_and_which_rules_did() -> None:
 def test_phones_are_counted_where_there_are_any() -> None:
     assert "desk 12 14 13" in " ".join(text_of(page()).split())
     assert "Phones" not in text_of(page(picture(phones=())))
+
+
+def test_limits_that_are_nearly_spent_are_shown_and_escaped() -> None:
+    assert "nearly spent" not in page(picture())
+    near = LimitView("guard #0 <b>alice</b>", "60 minutes a day", 54.0, 60, 2, NOW + 3600, True)
+    text = page(picture(limits=(near,)))
+    assert "guard #0 &lt;b&gt;alice&lt;/b&gt;" in text and "90 %" in text and "60 minutes a day, hard" in text
+    assert "1 h" in text
 
 
 def test_domains_and_their_servers_are_shown_where_there_are_any() -> None:
