@@ -24,6 +24,7 @@ from sbc.observe.views import (
     HistogramView,
     LifeView,
     ListenerView,
+    LoadView,
     NameView,
     OutcomeView,
     PeerView,
@@ -66,11 +67,18 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
         registers=tuple(sbc.engine.reception.phones.counts.items()),
         names=tuple(_names(sbc)),
         lookups=tuple(sbc.lookups.views()),
+        limits=sbc.recorder.limited.views(sbc.clock.now()),
+        load=_load(sbc),
         tenants=tuple(
             TenantView(name, sbc.engine.limits.calls(each.trunk), each.limits.calls, each.limits.cps)
             for name, each in snapshot.tenant_bounds.items()
         ),
     )
+
+
+def _load(sbc: Running) -> LoadView:
+    load = sbc.engine.load
+    return LoadView(load.lag, sbc.engine.date(load.since) if load.since is not None else None)
 
 
 def registrations(sbc: Running) -> tuple[RegistrationView, ...]:

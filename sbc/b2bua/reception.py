@@ -10,11 +10,12 @@ from typing import Final
 
 from dsl.addresses import escape_user
 from sbc.b2bua.bodies import Part, lost, read_body
-from sbc.b2bua.call import Call, admit
+from sbc.b2bua.call import Call, admit_caller
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.customers import Unfit, customer_of, speaks_for, told_of
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.dialogs import Fork
+from sbc.b2bua.gate import Gate
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import DEFAULT_PORT, NO_LOGIN, Leg, Side, local_address
 from sbc.b2bua.life import on_bye
@@ -38,6 +39,7 @@ from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
 from sbc.policy.bodies import media_types
 from sbc.policy.emergency import BEYOND, WITHIN, Urgency
+from sbc.policy.limits import PER_CALLER, Refused
 from sbc.sip.dialog import Dialog
 from sbc.sip.grammar import find_param
 from sbc.sip.matching import same_party
@@ -65,9 +67,10 @@ class Whose:
 class Reception:
     """One for the engine."""
 
-    __slots__ = ("_calls", "_desk", "phones", "registering")
+    __slots__ = ("_calls", "_desk", "gate", "phones", "registering")
 
     def __init__(self, desk: Desk, calls: dict[str, Call]) -> None:
+        self.gate = Gate(desk)
         self.phones = Phones(desk)
         self.registering = Registering(desk, self.phones)
         self._desk = desk
@@ -81,8 +84,12 @@ class Reception:
             whose = Whose(own, None, "")
         else:
             whose = self._whose(snapshot, own, flow, request, at)
-        within = whose.urgency == WITHIN
-        server = self._desk.transactions.receive_request(flow, request, at, out, within)
+        within, trunk = whose.urgency == WITHIN, whose.trunk
+        if not within and self.gate.refuses(flow, request, trunk, at, out):
+            return
+        # Who has proved nothing is not told 100 over UDP: it repeats its INVITE until it hears a challenge.
+        trying = within or flow.reliable or trunk is None or not trunk.phones or bool(request.to_tag)
+        server = self._desk.transactions.receive_request(flow, request, at, out, within, trying)
         if server is None:
             return
         if server is ACK2XX:
@@ -99,7 +106,8 @@ class Reception:
             self._serve(flow, server, request, whose, at, out)
         except PeerError as error:
             out.append(Note("malformed", "", {"remote": str(flow.remote), "reason": error.reason}))
-            self._refuse(server, Refusal(error.status, "" if error.status == 400 else error.reason), at, out)
+            reason = "" if error.status == 400 else error.reason
+            self._turn_away(server, Refusal(error.status, reason), at, out)
 
     def _whose(self, snapshot: Snapshot, own: Trunk, flow: Flow, request: Request, at: float) -> Whose:
         """Where ``own``, the connection's trunk, shares its address, or there are emergency numbers."""
@@ -153,7 +161,7 @@ class Reception:
                     trunk, request, lost(parts, media_types(trunk.bodies if trunk else ())), out
                 )
         if refusal is not None:
-            self._refuse(server, refusal, at, out)
+            self._turn_away(server, refusal, at, out)
         elif request.method == "CANCEL":
             self._on_cancel(server, at, out)
         elif within:
@@ -169,6 +177,7 @@ class Reception:
             self._on_invite(flow, server, request, whose, at, out)
         elif request.method == "OPTIONS":
             self._on_options(server, trunk, at, out)
+            self.phones.forget_stranger(server, at)
         elif request.method == "REFER":
             self._refer_outside(server, request, trunk, at, out)
         elif request.method in PAGED:
@@ -185,7 +194,7 @@ class Reception:
         if server.method == "REGISTER":
             self.registering.receive(flow, server, trunk, at, out)
             return False
-        login = self.phones.login(flow, server, at, out)
+        login = self.phones.login(flow, server, trunk, at, out)
         if login is None:
             return False
         whose.login = login
@@ -206,6 +215,12 @@ class Reception:
             response.headers.add(name, value)
         server.respond(response, at, out)
 
+    def _turn_away(self, server: ServerTransaction, refusal: Refusal, at: float, out: list[Command]) -> None:
+        """Refuse what anybody may have sent, on a trunk with phones without keeping anything."""
+        self._refuse(server, refusal, at, out)
+        if not server.request.to_tag or self._desk.dialogs.find(server.request) is None:
+            self.phones.forget_stranger(server, at)
+
     def _refuse_disabled(
         self, flow: Flow, server: ServerTransaction, trunk: str, at: float, out: list[Command]
     ) -> None:
@@ -213,7 +228,7 @@ class Reception:
         if server.request.method not in ("OPTIONS", "REGISTER"):  # which come again and again
             why = f"it is disabled: {self._desk.store.current.disabled[trunk]}"
             out.append(Note("call-refused", "", {"trunk": trunk, "remote": str(flow.remote), "reason": why}))
-        self._refuse(server, Refusal(503, "Service Unavailable"), at, out)
+        self._turn_away(server, Refusal(503, "Service Unavailable"), at, out)
 
     def _on_options(
         self, server: ServerTransaction, trunk: Trunk | None, at: float, out: list[Command]
@@ -232,9 +247,8 @@ class Reception:
         """A request outside of any call, of a trunk that may send it."""
         snapshot, trunk = self._desk.store.current, whose.trunk
         assert trunk is not None, "it lists the method"
-        refusal = "we shut down" if self._desk.draining else self._desk.limits.admit_message(trunk, at)
-        if refusal is not None:
-            fields = {"trunk": trunk.trunk, "remote": str(flow.remote), "reason": refusal}
+        if self._desk.draining:
+            fields = {"trunk": trunk.trunk, "remote": str(flow.remote), "reason": "we shut down"}
             out.append(Note("call-refused", "", fields))
             self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), at, out)
             return
@@ -258,6 +272,8 @@ class Reception:
         out: list[Command],
     ) -> None:  # fmt: skip
         snapshot, trunk, urgency = self._desk.store.current, whose.trunk, whose.urgency
+        if server.last_response is None:
+            server.respond(self._desk.respond_to(server, 100, ""), at, out)
         if trunk is None or request.contact is None:
             status = (400, "Missing Contact") if request.contact is None else (403, "Forbidden")
             self._refuse(server, Refusal(*status), at, out)
@@ -289,12 +305,9 @@ class Reception:
             if trunk.transfers == "pass":
                 call.replacing, takes = told_to_replace(*takes), None
         setup = Setup(call, server, request, takes=takes)
-        refusal = admit(call, trunk, at, urgency == WITHIN)
+        refusal = admit_caller(call, trunk, at, urgency == WITHIN)
         if refusal is not None:
-            out.append(Note("call-refused", "", {"trunk": trunk.trunk, "reason": refusal}))
-            if urgency:
-                emergency_failed(call, Ending(refusal, status=503), out)
-            self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), at, out)
+            self._refuse_call(server, call, refusal, urgency, at, out)
             return
         call.held = len(call.admitted)
         call.setup, server.user = setup, setup.invitation
@@ -303,6 +316,21 @@ class Reception:
         if urgency:
             self._mark(call, urgency, at, out)
         setup.decide(at, out)
+
+    def _refuse_call(
+        self, server: ServerTransaction, call: Call, refusal: Refused, urgency: Urgency, at: float,
+        out: list[Command],
+    ) -> None:  # fmt: skip
+        """One more call is too much for its trunk, its tenant or its caller."""
+        code = 480 if refusal.limit.endswith(PER_CALLER) else 503  # which would be about all of us
+        fields = {
+            "trunk": call.a.trunk.trunk, "remote": str(server.flow.remote), "limit": refusal.limit,
+            "reason": refusal.why,
+        }  # fmt: skip
+        out.append(Note("call-refused", "", fields))
+        if urgency:
+            emergency_failed(call, Ending(refusal.why, status=code), out)
+        self._refuse(server, Refusal(code, "", (("Retry-After", "5"),)), at, out)
 
     def _replaced(
         self, server: ServerTransaction, request: Request, at: float, out: list[Command]
@@ -331,7 +359,7 @@ class Reception:
     def _on_cancel(self, server: ServerTransaction, at: float, out: list[Command]) -> None:
         cancelled = server.cancels
         if cancelled is None:
-            self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
+            self._turn_away(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
             return
         user = cancelled.user
         if isinstance(user, Invitation | Mirror):
@@ -371,7 +399,7 @@ class Reception:
     ) -> None:
         found = self._find(flow, request)
         if found is None:
-            self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
+            self._turn_away(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
             return
         call, fork, side = found
         self._desk.working_on = call.id

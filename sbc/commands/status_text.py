@@ -82,7 +82,7 @@ def _status(status: Row) -> str:
         *_networks(status),
         *_peers(status),
     ]
-    shown += [*_phones(status), *_names(status), *_lookups(status)]
+    shown += [*_phones(status), *_names(status), *_lookups(status), *_limits(status)]
     return "\n".join([*shown, *_attention(status)])
 
 
@@ -157,6 +157,17 @@ def _tenants(status: Row) -> list[str]:
         CALLS=lambda each: each["calls"],
         LIMIT=lambda each: "-" if each["call_limit"] is None else each["call_limit"],
         CPS=lambda each: "-" if each["cps_limit"] is None else f"{each['cps_limit']:g}",
+    )
+
+
+def _limits(status: Row) -> list[str]:
+    """The limits that have refused anything since the start."""
+    return _section(
+        status["limits"],
+        LIMIT=lambda each: each["limit"],
+        TRUNK=lambda each: each["trunk"],
+        REFUSED=lambda each: each["refused"],
+        LAST=lambda each: "now" if each["reached"] else f"{time_of_day(each['last'])} UTC",
     )
 
 
@@ -240,9 +251,18 @@ def _rest(peer: Row) -> str:
     return until if peer["state"] in ("resting", "down") else f"last {until}"
 
 
+def _overload(status: Row) -> list[str]:
+    load = status["load"]
+    if load["overloaded_since"] is None:
+        return []
+    since, lag = time_of_day(load["overloaded_since"]), f"{1000 * load['lag']:.0f} ms late"
+    held = f"{status['transactions']} transactions"
+    return ["", f"OVERLOADED since {since} UTC ({lag}, {held}): nothing new is taken but emergency calls"]
+
+
 def _attention(status: Row) -> list[str]:
     """The lines about what is not as it should be."""
-    parts: list[str] = []
+    parts = _overload(status)
     for each in status["trunks"]:
         if each["held"] or each["state"] == "quarantined":
             parts += ["", f"{'held' if each['held'] else 'quarantined'}: {each['name']}: {each['reason']}"]

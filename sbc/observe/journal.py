@@ -74,6 +74,9 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "session-expired": ("WRN", "[session]"),
     "refresh-failed": ("WRN", "[session]"),
     "flood": ("WRN", "[flood]"),
+    "over-limit": ("WRN", "[limit]"),
+    "overload-begun": ("ERR", "[overload]"),
+    "overload-over": ("WRN", "[overload]"),
 }
 _REGISTER: Final = frozenset(("register", "registered"))
 CALL_ENDED: Final = "call-ended"

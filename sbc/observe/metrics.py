@@ -82,6 +82,7 @@ def exposition(status: StatusView) -> str:
             *outcomes(status.trunks),
             *qualities(status.trunks),
             *_tenants(status),
+            *_limits(status),
             *_registrations(status.registrations),
             *_phones(status),
             *_names(status.names),
@@ -251,6 +252,17 @@ def _tenants(status: StatusView) -> Iterator[str]:
         if view.call_limit is not None
     ]
     yield from _family("sbc_tenant_calls_limit", "gauge", "How many it may have.", limits)
+
+
+def _limits(status: StatusView) -> Iterator[str]:
+    refused = [({"trunk": each.trunk, "limit": each.limit}, float(each.refused)) for each in status.limits]
+    yield from _family("sbc_limit_refusals_total", "counter", "What limits have refused.", refused)
+    reached = [({"trunk": each.trunk, "limit": each.limit}, float(each.reached)) for each in status.limits]
+    yield from _family("sbc_limit_reached", "gauge", "1 where it refused something within a minute.", reached)
+    overloaded = float(status.load.overloaded_since is not None)
+    yield from _one("sbc_overloaded", "gauge", "1 while it cannot keep up.", overloaded)
+    yield from _one("sbc_loop_lag_seconds", "gauge", "How late the loop comes round.", status.load.lag)
+    yield from _one("sbc_transactions", "gauge", "SIP transactions that live.", status.transactions)
 
 
 def _registrations(found: tuple[RegistrationView, ...]) -> Iterator[str]:

@@ -13,6 +13,7 @@ from sbc.flow import Flow
 from sbc.media.stats import MediaStats
 from sbc.observe.cdr import call_record
 from sbc.observe.journal import Journal, Level
+from sbc.observe.limited import Limited
 from sbc.observe.metrics import Counters
 from sbc.observe.qualities import Qualities
 from sbc.observe.throttle import Throttle
@@ -26,12 +27,13 @@ from sbc.tls.revocation.policy import SoftPass
 
 FAILURES_KEPT = 50
 # Lines a minute about one address, and about all: messages that are refused for what they are, phones
-# that come and go, handshakes that fail in one way, floods; of services that do not answer, about one that
-# fails in one way.
+# that come and go, handshakes that fail in one way, floods, what is over a limit; of services that do not
+# answer, about one that fails in one way.
 _MESSAGES: Final = (5, 60)
 _PHONES: Final = (60, 600)
 _HANDSHAKES: Final = (30, 300)
 _FLOODS: Final = (1, 20)
+_LIMITS: Final = (1, 20)
 _LOOKUPS: Final = (5, 60)
 # Seconds between two lines about one source, or one reason, for which peers were let pass.
 LOG_EVERY: Final = 3600.0
@@ -60,12 +62,14 @@ class Recorder:
         self.soft_passes = SoftPasses()
         self.ledger = Ledger()
         self.optional = OptionalPeers()
+        self.limited = Limited()
         self.place: Place = place or _nowhere
         self._write_record = write_record
         self._messages = Throttle(*_MESSAGES)
         self._phones = Throttle(*_PHONES)
         self._handshakes = Throttle(*_HANDSHAKES)
         self._floods = Throttle(*_FLOODS)
+        self._limits = Throttle(*_LIMITS)
         self._lookups = Throttle(*_LOOKUPS)
 
     def note(self, note: Note, media: MediaStats | None, now: float) -> None:
@@ -83,6 +87,9 @@ class Recorder:
                 self.qualities.note(str(fields.get("from", "")), callee, media)
             fields = {name: value for name, value in note.fields.items() if name in _ENDED_FIELDS}
             note = Note(note.event, note.call, fields)
+        elif "limit" in note.fields:
+            self._over_limit(note, now)
+            return
         elif note.event in _OF_SOURCES and "remote" in note.fields:
             self._tell_sometimes(self._messages, _source(note), note, now)
             return
@@ -101,11 +108,28 @@ class Recorder:
 
     def _tell_sometimes(self, throttle: Throttle, of: str, note: Note, now: float) -> None:
         """Say it, unless much of the same source or service was said just now."""
-        more = throttle.note(f"{note.event} {of}", now)
+        more = throttle.note(f"{note.event} {of}", now, of)
         if more is not None:
             reason = f"{note.fields.get('reason', '')}{more}"
             fields = {**note.fields, "reason": reason} if reason else note.fields
             self.journal.note(Note(note.event, note.call, fields), now)
+
+    def _over_limit(self, note: Note, now: float) -> None:
+        """A limit has refused something: one line a minute for each address and limit."""
+        trunk, limit = str(note.fields["trunk"]), str(note.fields["limit"])
+        self.limited.note(trunk, limit, now)
+        source = _source(note) if "remote" in note.fields else f"trunk {trunk}"
+        more = self._limits.note(f"{source} over {limit}", now, source)
+        if more is not None:
+            fields = {**note.fields, "reason": f"{note.fields['reason']}{more}"}
+            self.journal.note(Note(note.event, note.call, fields), now)
+
+    def tick(self, now: float) -> None:
+        """Say what no line has said of a flood that is over; to be called about every second."""
+        for tag, throttle in (("[limit]", self._limits), ("[malformed]", self._messages)):
+            rest = throttle.rest(now)
+            if rest:
+                self.journal.event("WRN", tag, {"event": "kept-back", "reason": rest}, now)
 
     def handshake(self, event: Handshake) -> None:
         """A good handshake is counted and goes into the ledger (row T9)."""

@@ -252,6 +252,28 @@ class TenantView:
 
 
 @dataclass(frozen=True, slots=True)
+class LimitView:
+    """A limit, named by its key, that has ``refused`` so much of a trunk, ``last`` at (POSIX seconds).
+
+    ``reached``: within the last minute.
+    """
+
+    trunk: str
+    limit: str
+    refused: int
+    last: float
+    reached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LoadView:
+    """How late the loop comes round (seconds), and since when it cannot keep up (POSIX), None if it does."""
+
+    lag: float = 0.0
+    overloaded_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class NetworkView:
     """One bound address of media, and how many of its ``pairs`` of ports are ``free``.
 
@@ -450,3 +472,5 @@ class StatusView:
     names: tuple[NameView, ...] = ()
     tenants: tuple[TenantView, ...] = ()
     lookups: tuple[LookupView, ...] = ()
+    limits: tuple[LimitView, ...] = ()
+    load: LoadView = field(default_factory=LoadView)
