@@ -83,11 +83,11 @@ INSTALLED = $(PY) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -o py
 installed: $(VENV)/.dev $(VENV)/.run
 	$(INSTALLED) -m '$(FAST) and not pure' \
 	  tests/unit tests/playbook tests/property tests/vectors tests/arch/test_compiled.py
-	$(INSTALLED) -m 'not interop and not pure and not long' tests/edge tests/arch/test_compiled.py
+	$(INSTALLED) -n 4 -m 'not interop and not pure and not long' tests/edge tests/arch/test_compiled.py
 
 # Most of them wait for peers, so that there may be more than processors; those that wait longest come first.
 rest: $(VENV)/.dev $(VENV)/.run
-	$(PY) -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder -m '(slow or interop) and not long' \
+	$(PY) -m pytest -q -n 6 --dist loadfile --no-loadscope-reorder -m '(slow or interop) and not long' \
 	  tests/interop $(filter-out tests/interop/ tests/edge/,$(sort $(wildcard tests/[a-z]*/)))
 
 # What takes hours, step by step: tests/long.py. ONLY='STEP ...' runs some steps.

@@ -27,7 +27,7 @@ SHORT = ("to", "from", "time", "headers", "calls", "login", "registered")
 _CALL = {"to": "called", "from": "caller", "headers": "headers"}
 EXPECT = (
     "route", "reject", "reason", "redirect", "challenge", "srtp", "downgrade", "redirects", "codecs", "ring",
-    "longest", "answers", "limits", "tags", "record", "hooks", "rule", "headers", "hops", *PARTS,
+    "longest", "answers", "limits", "tags", "record", "tone", "hooks", "rule", "headers", "hops", *PARTS,
 )  # fmt: skip
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,17})?", re.ASCII)
 CHOICES = {
@@ -35,6 +35,7 @@ CHOICES = {
     "downgrade": ("allow", "warn", "forbid"),
     "redirects": ("refuse", "pass", "follow"),
     "record": ("true", "false"),
+    "tone": ("true", "false"),
 }
 
 

@@ -76,6 +76,8 @@ UNREGISTER = 2.0
 # What every handshake changes is written at most so often.
 BINDINGS = "registrations.db"
 LEDGER, OPTIONAL, LEDGER_EVERY = "ledger", "optional", 10.0
+# What is spent of limits: a crash forgets at most so much of it, and what is written then.
+LIMITS, LIMITS_EVERY = "limits", 5.0
 _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
 
 
@@ -127,7 +129,7 @@ class Portcullis:
         self._web: HttpServer | None = None
         self._tidied = True
         self._tidy_at = math.inf
-        self._ledger_due = 0.0
+        self._ledger_due = self._limits_due = 0.0
 
     def _assemble(self) -> None:
         """From the engine outwards: what decides, who carries it out, and the transports that it reaches."""
@@ -209,6 +211,7 @@ class Portcullis:
         self.control.start()
         self.revocation.start()
         self._restore_bindings()
+        self._restore_limits()
         self.listeners.start()
         self.dialer.start()
         self.names.apply(self.store.current)
@@ -249,8 +252,9 @@ class Portcullis:
             gevent.sleep(0.05)
         self.media.close()
         self.recordings.close()
-        self._ledger_due = 0.0
+        self._ledger_due = self._limits_due = 0.0
         self._save_observed(self.clock.monotonic())
+        self._save_limits(self.clock.monotonic())
         self.revocation.close()
         self.saved.flush()
         self.bindings.close()
@@ -303,6 +307,7 @@ class Portcullis:
             self.recordings.tick(at)
             self.store.let_go(LET_GO)
             self._save_observed(at)
+            self._save_limits(at)
             self.certificates.tick(now, at)
             self.lookups.tick(at)
             for call in self.media.idle(at):
@@ -368,6 +373,25 @@ class Portcullis:
             if kept.changed:
                 kept.changed = False
                 self.saved.save(name, kept.to_json(self.store.current.trunks))
+
+    def _save_limits(self, at: float) -> None:
+        if at < self._limits_due:
+            return
+        self._limits_due = at + LIMITS_EVERY
+        spent = self.engine.rule_limits.allowances.to_json()
+        if spent is not None:
+            self.saved.save(LIMITS, spent)
+
+    def _restore_limits(self) -> None:
+        """What was spent before a restart is spent still."""
+        saved = self.saved.load(LIMITS)
+        if saved is None:
+            return
+        try:
+            self.engine.rule_limits.allowances.restore(saved, self.clock.monotonic(), self.clock.now())
+        except ValueError as error:
+            text = f"what is spent of limits in {self.state} is begun anew in part: {error}"
+            self._say("ERR", "[state]", {"text": text})
 
     def _observed(self) -> tuple[tuple[str, Ledger | OptionalPeers], ...]:
         return (LEDGER, self.recorder.ledger), (OPTIONAL, self.recorder.optional)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from sbc.admin import acl, limits
 from sbc.admin.certificates import Certificates
 from sbc.admin.phones import phones
 from sbc.admin.running import Running
@@ -44,9 +45,12 @@ class Verbs:
             "status": lambda: to_json(self.status()),
             "calls": lambda: to_json(self.status())["calls"],
             "calls-end": self._end_call,
+            "limits": self._limits,
+            "limits-reset": self._reset_limit,
             "trunks-disable": self._sbc.switches.disable,
             "trunks-enable": self._sbc.switches.enable,
             "registrations": self._registrations,
+            "acl": self._acl,
             "reload": self._reload,
             "certs": self._certificates.table,
             "certs-renew": self._sbc.acme.renew,
@@ -73,11 +77,29 @@ class Verbs:
         self._sbc.end_call(call, by)
         return {"call": call, "caller": caller, "called": called}
 
+    def _acl(self) -> dict[str, Any]:
+        snapshot, now = self._sbc.store.current, self._sbc.clock.now()
+        rules = acl.table(snapshot.acl, now)
+        return {"now": now, "running": True, "version": snapshot.version, "rules": rules}
+
     def _registrations(self) -> dict[str, Any]:
         found = registrations(self._sbc)
         at_us = [asdict(each) for each in phones(self._sbc)]
         told = [asdict(each) for each in found]
         return {"now": self._sbc.clock.now(), "registrations": told, "phones": at_us}
+
+    def _limits(self) -> dict[str, Any]:
+        found = limits.spent(self._sbc.engine, self._sbc.clock)
+        return {
+            "now": self._sbc.clock.now(), "limits": [{**asdict(each), "share": each.share} for each in found],
+        }  # fmt: skip
+
+    def _reset_limit(self, key: str, by: str = "") -> dict[str, Any]:
+        """Give a caller, trunk or other key the whole of its allowance again."""
+        answer = limits.reset(self._sbc.engine, self._sbc.clock, key)
+        fields = {"act": "limits reset", "key": key, "by": by or None}
+        self._sbc.recorder.journal.event("INF", "[operator]", fields, self._sbc.clock.now())
+        return answer
 
     def _trust(self, trunk: str = "") -> dict[str, Any]:
         views = [each for each in self.trust() if trunk in ("", each.trunk)]

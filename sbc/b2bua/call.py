@@ -185,7 +185,7 @@ class Call:
         self.rival: Call | None = None  # where one call takes a side of another over: the other of the two
         # The dialog that whoever is called is to replace (RFC 3891), and on which trunk that one is.
         self.replacing: tuple[str, str] = "", ""
-        self.demands: tuple[bool, bool, bool] = False, False, False  # SRTP; no leg without TLS; recording
+        self.demands = False, False, False, False  # SRTP; no leg without TLS; recording; with a tone
         self.longest, self.until = 0, 0.0  # seconds from the answer on, and when they end; 0: no bound
         self.introduced: Fields = ()  # what the caller said of itself beside From
         # ``asserted``: by the caller's network; ``reserve_of``: whose reserve has it; ``recorded``: its end.
@@ -412,7 +412,19 @@ def release(call: Call, held: int) -> None:
         call.admitted.pop()
 
 
-def forget(call: Call) -> None:
+def talk(call: Call, at: float) -> None:
+    """``call`` is answered, and counts from now on where its time is counted."""
+    call.answered_at = at
+    if call.limits:
+        call.desk.rule_limits.begin(call.limits, call.id, at, call.desk.date(at))
+
+
+def counted_on(limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
+    """Those of ``limits`` that count time: they go on where their callee goes on in another call."""
+    return tuple([each for each in limits if each.window is not None and each.window.of != "calls"])
+
+
+def forget(call: Call, at: float) -> None:
     """A call is over and holds nothing any more; harmless twice."""
     desk = call.desk
     release(call, 0)
@@ -420,6 +432,6 @@ def forget(call: Call) -> None:
         desk.reserves.release(call.reserve_of)
         call.reserve_of = ""
     if call.limits:
-        desk.rule_limits.release(call.limits)
+        desk.rule_limits.release(call.limits, call.id, at, desk.date(at))
         call.limits = ()
     desk.forget(call.id)

@@ -92,9 +92,10 @@ class RollbackMedia:
 
 @dataclass(slots=True)
 class RecordMedia:
-    """From now on keep what both sides say."""
+    """From now on keep what both sides say; with ``tone`` they hear it."""
 
     call: str
+    tone: bool = False
 
 
 @dataclass(slots=True)

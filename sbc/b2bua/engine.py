@@ -300,7 +300,26 @@ class Engine(Desk):
         self.prober.tick(self.store.current, at, self._out)
         self.registrations.tick(at, self._out)
         self.reception.registering.tick(at, self._out)
+        self._count_minutes(at)
         return self._take()
+
+    def _count_minutes(self, at: float) -> None:
+        """Tell of allowances that are nearly spent, and end the calls whose hard limit is reached."""
+        allowances, out = self.rule_limits.allowances, self._out
+        for spent, calls in allowances.tick(at, self.date(at)):
+            ending = Ending(f"limit of {spent.text()}: {spent.key}", reasons=because(480, "Limit reached"))
+            for each in calls:
+                self.working_on = each
+                call = self.calls.get(each)
+                if call is not None:
+                    fire(call, "clear", at, out, ending)
+        for told in allowances.take_told():
+            fields = {
+                "limit": told.name or "-", "key": told.key, "allowed": told.text,
+                "spent": f"{told.share * 100:.0f}%",
+            }  # fmt: skip
+            out.append(Note(f"fraud-{told.what}", "", fields))
+        self.working_on = ""
 
     def follow(self, at: float) -> list[Command]:
         """Another snapshot is in force: the trunks and the phones that it lacks are registered no longer."""

@@ -14,17 +14,22 @@ from __future__ import annotations
 
 from typing import Final
 
+from sbc.b2bua.call import Call
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.desk import Desk
+from sbc.b2bua.screening import Refusal
+from sbc.b2bua.states import Ending
+from sbc.b2bua.told import emergency_failed
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
+from sbc.policy.limits import PER_CALLER, Refused
 from sbc.policy.rates import Bucket, Over
 from sbc.policy.shares import source_of
 from sbc.sip.message import Request
-from sbc.sip.transactions import refuse_stateless
+from sbc.sip.transactions import RETRY_AFTER, refuse_stateless
 
-#: The limit that an overload is, as refusals name it.
+#: The cap that an overload is, as refusals name it.
 OVERLOAD: Final = "overload"
 # Seconds; whoever obeys brings nothing at all for so long.
 _AFTER_OVERLOAD: Final = 5
@@ -69,7 +74,7 @@ class Gate:
             over = desk.rates.admit(rated, source, method, at)
         if over is None:
             return False
-        out.append(over_limit(flow, trunk, method, over))
+        out.append(over_cap(flow, trunk, method, over))
         if over.answered or flow.reliable:
             out.append(refuse_stateless(flow, request, over.wait))
         return True
@@ -87,11 +92,26 @@ class Gate:
         return None if desk.registrar.users_on(flow, desk.date(at)) else over
 
 
-def over_limit(flow: Flow, trunk: Trunk | None, method: str, over: Over) -> Note:
-    """What is told of a request that is over a limit."""
-    why = "it cannot keep up, and takes nothing new" if over.limit == OVERLOAD else over.why
+def over_cap(flow: Flow, trunk: Trunk | None, method: str, over: Over) -> Note:
+    """What is told of a request that is over a cap."""
+    why = "it cannot keep up, and takes nothing new" if over.cap == OVERLOAD else over.why
     fields: dict[str, object] = {
         "trunk": trunk.trunk if trunk is not None else flow.trunk or "-", "remote": str(flow.remote),
-        "method": method, "limit": over.limit, "reason": why,
+        "method": method, "cap": over.cap, "reason": why,
     }  # fmt: skip
-    return Note("over-limit", "", fields)
+    return Note("over-cap", "", fields)
+
+
+def call_over_cap(call: Call, refused: Refused, urgent: bool, flow: Flow, out: list[Command]) -> Refusal:
+    """Tell of a call that is too much for its trunk, its tenant or its caller; the answer.
+
+    What is about one caller alone is not 503, which a proxy takes to be about all of us.
+    """
+    code = 480 if refused.cap.endswith(PER_CALLER) else 503
+    fields = {
+        "trunk": call.a.trunk.trunk, "remote": str(flow.remote), "cap": refused.cap, "reason": refused.why
+    }  # fmt: skip
+    out.append(Note("call-refused", "", fields))
+    if urgent:
+        emergency_failed(call, Ending(refused.why, status=code), out)
+    return Refusal(code, "", (("Retry-After", str(RETRY_AFTER)),))

@@ -99,9 +99,9 @@ class Page:
         if route.hooks:  # it may be what keeps fraud out, and it knows calls alone
             self._refuse(500, "", at, out, f"hook {route.hooks[0]} is for calls: {route.rule}")
             return
-        refused = desk.rule_limits.admit(route.limits, at) if route.limits else None
+        refused = desk.rule_limits.admit(route.limits, at, desk.date(at)) if route.limits else None
         if refused is not None:
-            self._refuse(refused.status, refused.reason, at, out, f"limit of {refused.calls}: {route.rule}")
+            self._refuse(refused.status, refused.reason, at, out, f"limit of {refused.text}: {route.rule}")
             return
         self._limits = route.limits
         if any([hop.group is not None for hop in route.hops]):
@@ -298,7 +298,7 @@ class Page:
         self._server = server.user = None
         self._tried += 1
         if self._limits:
-            self._desk.rule_limits.release(self._limits)
+            self._desk.rule_limits.release(self._limits, "", at, self._desk.date(at))
             self._limits = ()
         request = self.request
         to = self._route.hops[self._hop].trunk if self._hop >= 0 else "-"

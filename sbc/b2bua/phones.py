@@ -16,7 +16,7 @@ from typing import Final
 from dsl.addresses import canonical_user
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.desk import Desk
-from sbc.b2bua.gate import over_limit
+from sbc.b2bua.gate import over_cap
 from sbc.config.model import Trunk
 from sbc.config.registrar import RegistrarSettings
 from sbc.config.snapshot import Snapshot
@@ -80,7 +80,7 @@ class Phones:
         over = self._desk.rates.admit_user(rates, trunk.trunk, user, server.method, at) if rates else None
         if over is None:
             return True
-        out.append(over_limit(server.flow, trunk, server.method, over))
+        out.append(over_cap(server.flow, trunk, server.method, over))
         headers = (("Retry-After", str(over.wait)),)
         self.answer(server, 480, "Temporarily Unavailable", at, out, headers)
         self._desk.transactions.forget(server)

@@ -10,12 +10,12 @@ from typing import Final
 
 from dsl.addresses import escape_user
 from sbc.b2bua.bodies import Part, lost, read_body
-from sbc.b2bua.call import Call, admit_caller
+from sbc.b2bua.call import Call, admit_caller, counted_on
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.customers import Unfit, customer_of, speaks_for, told_of
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.dialogs import Fork
-from sbc.b2bua.gate import Gate
+from sbc.b2bua.gate import Gate, call_over_cap
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import DEFAULT_PORT, NO_LOGIN, Leg, Side, local_address
 from sbc.b2bua.life import on_bye
@@ -25,21 +25,19 @@ from sbc.b2bua.page import Page
 from sbc.b2bua.phones import Phones
 from sbc.b2bua.referral import Referral, refuse_refer
 from sbc.b2bua.registering import Registering
-from sbc.b2bua.screening import Refusal, allowed, looped, refuse, transfers
+from sbc.b2bua.screening import Refusal, allowed, looped, refuse, ruling, transfers
 from sbc.b2bua.session import objection, refreshed
 from sbc.b2bua.setup import Setup
-from sbc.b2bua.states import Ending
 from sbc.b2bua.takeover import may_replace, replaced_by, told_to_replace
-from sbc.b2bua.told import emergency_failed
 from sbc.b2bua.transfers import parse_replaces, target_dialog
 from sbc.b2bua.translate import ACCEPT, EXTENSIONS, OF_TRANSFERS, reasons
 from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
+from sbc.policy.acl import Rule, why
 from sbc.policy.bodies import media_types
 from sbc.policy.emergency import BEYOND, WITHIN, Urgency
-from sbc.policy.limits import PER_CALLER, Refused
 from sbc.sip.dialog import Dialog
 from sbc.sip.grammar import find_param
 from sbc.sip.matching import same_party
@@ -52,13 +50,15 @@ _OFFERING: Final = ("INVITE", "UPDATE", "PRACK")
 class Whose:
     """Which trunk a request is of, if any, or why it is nobody's; and how urgent it is.
 
-    The trunk of what is nobody's, and of what is urgent and would be, is that of its connection.
+    The trunk of what is nobody's, and of what is urgent and would be, is that of its connection. ``rule`` is
+    the one of the access list that decides on it, if any.
     """
 
-    __slots__ = ("login", "trunk", "unfit", "urgency")
+    __slots__ = ("login", "rule", "trunk", "unfit", "urgency")
 
     def __init__(self, trunk: Trunk | None, unfit: Unfit | None, urgency: Urgency) -> None:
         self.login = NO_LOGIN
+        self.rule: Rule | None = None
         self.trunk = trunk
         self.unfit = unfit
         self.urgency = urgency
@@ -84,6 +84,11 @@ class Reception:
             whose = Whose(own, None, "")
         else:
             whose = self._whose(snapshot, own, flow, request, at)
+        if snapshot.acl.rules and not whose.urgency:
+            whose.rule = ruling(snapshot, flow, whose.trunk, request, self._desk.date(at))
+            if whose.rule is not None and whose.rule.silent:
+                self._bar(flow, request, whose, whose.rule, at, out)
+                return
         within, trunk = whose.urgency == WITHIN, whose.trunk
         if not within and self.gate.refuses(flow, request, trunk, at, out):
             return
@@ -149,6 +154,9 @@ class Reception:
             out.append(Note("sips-arrival", request.call_id, fields))
             if not flow.alias and not flow.outbound and find_param(request.via.params, "alias") is not None:
                 flow.alias = request.via.port or DEFAULT_PORT["tls"]
+        if whose.rule is not None and self._bar(flow, request, whose, whose.rule, at, out):
+            self._turn_away(server, Refusal(403, "Forbidden"), at, out)
+            return
         trunk = whose.trunk
         ours, back = self._desk.ids.branch_head, False
         if request.method == "INVITE" and any([ours in each for each in request.headers.get_all("via")]):
@@ -177,7 +185,6 @@ class Reception:
             self._on_invite(flow, server, request, whose, at, out)
         elif request.method == "OPTIONS":
             self._on_options(server, trunk, at, out)
-            self.phones.forget_stranger(server, at)
         elif request.method == "REFER":
             self._refer_outside(server, request, trunk, at, out)
         elif request.method in PAGED:
@@ -185,19 +192,34 @@ class Reception:
         else:
             self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
 
+    def _bar(
+        self, flow: Flow, request: Request, whose: Whose, rule: Rule, at: float, out: list[Command]
+    ) -> bool:
+        """Whether the rule that decides on a request denies it; it is counted, and told of."""
+        self._desk.store.current.acl.decided(rule, self._desk.date(at))
+        if rule.allow:
+            return False
+        fields = {
+            "trunk": whose.trunk.trunk if whose.trunk is not None else flow.trunk, "remote": str(flow.remote),
+            "method": request.method, "reason": why(rule),
+        }  # fmt: skip
+        out.append(Note("call-refused", "", fields))
+        return True
+
     def _proved(
         self, flow: Flow, server: ServerTransaction, trunk: Trunk, whose: Whose, at: float, out: list[Command]
     ) -> bool:
         """Whether a phone has proved who it is; an emergency call need not, nor who asks what we can do."""
-        if whose.urgency or server.method == "OPTIONS":
-            return True
         if server.method == "REGISTER":
             self.registering.receive(flow, server, trunk, at, out)
             return False
-        login = self.phones.login(flow, server, trunk, at, out)
-        if login is None:
-            return False
-        whose.login = login
+        if not whose.urgency and server.method != "OPTIONS":
+            login = self.phones.login(flow, server, trunk, at, out)
+            if login is None:
+                return False
+            whose.login = login
+        if server.method == "INVITE" and server.last_response is None:
+            server.respond(self._desk.respond_to(server, 100, ""), at, out)
         return True
 
     def _tell_of_parts(
@@ -239,6 +261,8 @@ class Reception:
         for name, value in (("Allow", allowed(trunk)), ACCEPT, ("Supported", ", ".join(known))):
             response.headers.add(name, value)
         server.respond(response, at, out)
+        if not server.request.to_tag:
+            self.phones.forget_stranger(server, at)
 
     def _on_page(
         self, flow: Flow, server: ServerTransaction, request: Request, whose: Whose, at: float,
@@ -272,8 +296,6 @@ class Reception:
         out: list[Command],
     ) -> None:  # fmt: skip
         snapshot, trunk, urgency = self._desk.store.current, whose.trunk, whose.urgency
-        if server.last_response is None:
-            server.respond(self._desk.respond_to(server, 100, ""), at, out)
         if trunk is None or request.contact is None:
             status = (400, "Missing Contact") if request.contact is None else (403, "Forbidden")
             self._refuse(server, Refusal(*status), at, out)
@@ -302,12 +324,14 @@ class Reception:
         call.caller, call.called = request.from_.uri.party.user, request.target.party.user
         if takes is not None:
             call.demands, call.until = takes[0].demands, takes[0].until
+            if takes[1] == "a":
+                call.limits = counted_on(takes[0].limits)
             if trunk.transfers == "pass":
                 call.replacing, takes = told_to_replace(*takes), None
         setup = Setup(call, server, request, takes=takes)
         refusal = admit_caller(call, trunk, at, urgency == WITHIN)
         if refusal is not None:
-            self._refuse_call(server, call, refusal, urgency, at, out)
+            self._refuse(server, call_over_cap(call, refusal, bool(urgency), flow, out), at, out)
             return
         call.held = len(call.admitted)
         call.setup, server.user = setup, setup.invitation
@@ -316,21 +340,6 @@ class Reception:
         if urgency:
             self._mark(call, urgency, at, out)
         setup.decide(at, out)
-
-    def _refuse_call(
-        self, server: ServerTransaction, call: Call, refusal: Refused, urgency: Urgency, at: float,
-        out: list[Command],
-    ) -> None:  # fmt: skip
-        """One more call is too much for its trunk, its tenant or its caller."""
-        code = 480 if refusal.limit.endswith(PER_CALLER) else 503  # which would be about all of us
-        fields = {
-            "trunk": call.a.trunk.trunk, "remote": str(server.flow.remote), "limit": refusal.limit,
-            "reason": refusal.why,
-        }  # fmt: skip
-        out.append(Note("call-refused", "", fields))
-        if urgency:
-            emergency_failed(call, Ending(refusal.why, status=code), out)
-        self._refuse(server, Refusal(code, "", (("Retry-After", "5"),)), at, out)
 
     def _replaced(
         self, server: ServerTransaction, request: Request, at: float, out: list[Command]

@@ -10,7 +10,9 @@ from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.page import WAITING
 from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, METHODS, OF_TRANSFERS
 from sbc.config.model import Trunk
+from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
+from sbc.policy.acl import Rule
 from sbc.policy.bodies import media_types
 from sbc.registrar.register import OUTBOUND, PATH
 from sbc.sip.headers import canonical
@@ -76,6 +78,18 @@ def refuse(
     if not request.body or (request.is_sdp and "content-encoding" not in first):
         return None
     return _refuse_body(request, trunk)
+
+
+def ruling(snapshot: Snapshot, flow: Flow, trunk: Trunk | None, request: Request, now: float) -> Rule | None:
+    """What the access list says of a request that begins something; None where it says nothing.
+
+    ``now`` is in POSIX seconds. PeerError where its addresses cannot be read.
+    """
+    if request.to_tag or request.method in ("ACK", "CANCEL"):
+        return None
+    tenant = (trunk.tenant or "") if trunk is not None else ""
+    called, caller = request.target.party, request.from_.uri.party
+    return snapshot.acl.judge(flow.listener, flow.remote.host, tenant, called, caller, now)
 
 
 def allowed(trunk: Trunk | None) -> str:

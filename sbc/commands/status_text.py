@@ -82,8 +82,17 @@ def _status(status: Row) -> str:
         *_networks(status),
         *_peers(status),
     ]
-    shown += [*_phones(status), *_names(status), *_lookups(status), *_limits(status)]
+    shown += [*_acl(status), *_phones(status), *_names(status), *_lookups(status), *_caps(status)]
     return "\n".join([*shown, *_attention(status)])
+
+
+def _acl(status: Row) -> list[str]:
+    """What the access list has kept out since the start, where there is one."""
+    acl = status["acl"]
+    if not acl["rules"]:
+        return []
+    denied = ", ".join(f"{kind}: {count}" for kind, count in acl["denied"] if count) or "nobody"
+    return ["", f"access list of {acl['rules']} rules, kept out so far: {denied}"]
 
 
 def _outcomes(status: Row) -> list[str]:
@@ -160,11 +169,11 @@ def _tenants(status: Row) -> list[str]:
     )
 
 
-def _limits(status: Row) -> list[str]:
-    """The limits that have refused anything since the start."""
+def _caps(status: Row) -> list[str]:
+    """The caps that have refused anything since the start."""
     return _section(
-        status["limits"],
-        LIMIT=lambda each: each["limit"],
+        status["caps"],
+        CAP=lambda each: each["cap"],
         TRUNK=lambda each: each["trunk"],
         REFUSED=lambda each: each["refused"],
         LAST=lambda each: "now" if each["reached"] else f"{time_of_day(each['last'])} UTC",

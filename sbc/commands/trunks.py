@@ -15,8 +15,8 @@ from sbc.base import LocalError
 from sbc.commands.parser import Commands, configured, json_option
 
 if TYPE_CHECKING:
+    from sbc.config.read_files import ReadTrunk
     from sbc.config.snapshot import Snapshot
-    from sbc.config.trunk_files import ReadTrunk
 
 
 def add(commands: Commands) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
+from sbc.config.premium import PremiumLimits
 from sbc.config.values import Duration, Rate, Strict
 from sbc.policy.rates import OTHER
 
@@ -57,13 +58,14 @@ class TenantLimits(Strict):
 class Limits(TenantLimits):
     """The same of one trunk; ``ports`` are pairs of media ports that calls from it hold.
 
-    A call takes two for each of its streams.
+    A call takes two for each of its streams. ``premium`` bounds calls to numbers that cost.
 
     ``rates_per_source`` hold for each address of the trunk, ``rates_per_user`` for each user of a trunk with
     phones.
     """
 
     ports: int | None = Field(default=None, ge=2)
+    premium: PremiumLimits | None = None
     rates_per_source: RequestRates = {}
     rates_per_user: RequestRates = {}
 

@@ -411,3 +411,4 @@ class Settings(Strict):
     registrar: RegistrarSettings | None = None
     tables: dict[Name, str] = {}
     lookups: dict[LookupName, LookupConfig] = {}
+    acl: str | None = Field(default=None, min_length=1)

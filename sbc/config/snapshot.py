@@ -16,15 +16,20 @@ from weakref import ref
 from dsl.breath import breathe
 from dsl.errors import Diagnostic
 from dsl.ruleset import RuleSet
+from dsl.table import Table
+from sbc.config.acl import AclFiles
 from sbc.config.customers import customers_of
 from sbc.config.hook_set import NO_HOOKS, HookSet
 from sbc.config.lookup import Lookup
 from sbc.config.model import Settings, Trunk
 from sbc.config.places import Places
-from sbc.config.trunk_files import ReadTrunk
+from sbc.config.premium_tables import premium_of
+from sbc.config.read_files import ReadTrunk
 from sbc.config.users import NOBODY_KNOWN, Users
+from sbc.policy.acl import Acl, Rule
 from sbc.policy.customers import Customers
 from sbc.policy.limits import TenantBounds
+from sbc.policy.premium import Premium
 from sbc.policy.rates import Rated
 from sbc.sip.digest_client import Account
 from sbc.tls.lifetime.staged import staged_name
@@ -50,13 +55,15 @@ class Snapshot:
     with why: by their file, or ``switched_off`` by an operator. ``bound`` has
     for a trunk the identities of which it is shown what is staged.
     ``customers`` has for each trunk whose address others may have too what tells their requests apart;
-    ``tenant_bounds`` for each tenant its limits, ``rated`` for each trunk that has any the rates of what it
-    begins. ``trust_generations`` has for each trunk a hash over whom
+    ``tenant_bounds`` for each tenant its limits, ``premium`` for each trunk that has some those for numbers
+    that cost, ``rated`` the rates of what it begins. ``trust_generations`` has for each a hash over whom
     it trusts and as whom we appear to it: a connection made under another one is not used for it again.
     ``logins`` are the users that rules challenge, ``phones`` those of the registrar.
     ``accounts`` has for each trunk that we register with the password that its challenges are answered by.
     ``lookups`` has the services that rules ask.
-    ``places`` has for each trunk the lines of its keys. ``trunk_files`` is for the next reading.
+    ``acl`` has the rules of the access list.
+    ``places`` has for each trunk the lines of its keys. ``trunk_files`` and ``acl_files`` are for the next
+    reading.
     """
 
     version: str
@@ -79,6 +86,8 @@ class Snapshot:
     held: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     bound: Mapping[str, frozenset[str]] = field(default_factory=dict)
     trunk_files: Mapping[str, ReadTrunk] = field(default_factory=dict, repr=False)
+    acl: Acl = field(default_factory=Acl, repr=False)
+    acl_files: AclFiles = field(default_factory=dict, repr=False)
     switched_off: Mapping[str, str] = field(default_factory=dict)
     version_on: str = ""
     disabled: Mapping[str, str] = field(init=False)
@@ -86,6 +95,7 @@ class Snapshot:
     customers: Mapping[str, Customers] = field(init=False, repr=False)
     tenant_bounds: Mapping[str, TenantBounds] = field(init=False, repr=False)
     rated: Mapping[str, Rated] = field(init=False, repr=False)
+    premium: Mapping[str, Premium] = field(init=False, repr=False)
     trust_generations: Mapping[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -102,6 +112,7 @@ class Snapshot:
             name: each for name, trunk in self.trunks.items() if (each := self._rated(trunk)) is not None
         }
         put(self, "rated", MappingProxyType(rated))
+        put(self, "premium", premium_of(self.trunks.values(), tables_of(self.rules)))
         generations = {name: self._generation(trunk) for name, trunk in self.trunks.items()}
         put(self, "trust_generations", MappingProxyType(generations))
 
@@ -179,6 +190,18 @@ class Snapshot:
         table = self.sources.get(listener)
         return table.first(source_ip) if table is not None else None
 
+    def barred(self, listener: str, host: str, trunks: Iterable[str], now: float) -> Rule | None:
+        """The rule of the access list that keeps an address out which may mean ``trunks``; it is counted."""
+        if not self.acl.rules:
+            return None
+        tenants = tuple(dict.fromkeys([self.tenant_of(each) for each in trunks]))
+        return self.acl.at_door(listener, host, tenants, now)
+
+    def tenant_of(self, trunk: str | None) -> str:
+        """The tenant of a trunk; "" where it has none."""
+        found = self.trunks.get(trunk or "")
+        return (found.tenant or "") if found is not None else ""
+
     def identity_of(self, trunk: Trunk) -> str | None:
         """The name of the identity that answers the trunk's connections: its own, or its tenant's."""
         if trunk.tls is not None and trunk.tls.server_identity is not None:
@@ -238,6 +261,11 @@ def feed(digest: hashlib._Hash, data: bytes) -> None:
     """Add ``data`` with its length, so that two neighbours cannot be taken for two others."""
     digest.update(len(data).to_bytes(8, "big"))
     digest.update(data)
+
+
+def tables_of(rules: RuleSet) -> Mapping[str, Table]:
+    """The tables that a set of rules looks up, by their names."""
+    return rules.rules[0].scope.tables if rules.rules else {}
 
 
 def _source_tables(trunks: Iterable[Trunk]) -> dict[str, SourceIndex]:

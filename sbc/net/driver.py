@@ -87,8 +87,8 @@ class MediaPlane(Protocol):
     def rollback(self, call: str) -> None:
         """Return to the media from before the last offer."""
 
-    def record(self, call: str) -> None:
-        """Keep what is said in the call from now on."""
+    def record(self, call: str, tone: bool = False) -> None:
+        """Keep what is said in the call from now on; with ``tone`` both sides hear that."""
 
     def listen(self, call: str, listener: Audience) -> None:
         """Let ``listener`` hear both sides of the call from now on."""
@@ -395,7 +395,7 @@ class Driver:
         return []
 
     def _record_media(self, command: RecordMedia) -> list[Command]:
-        self.media.record(command.call)
+        self.media.record(command.call, command.tone)
         return []
 
     def _hear_media(self, command: HearMedia) -> list[Command]:

@@ -30,6 +30,9 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "sips-downgrade": ("WRN", "[sips-downgrade]"),
     "emergency": ("WRN", "[emergency]"),
     "emergency-failed": ("ERR", "[emergency]"),
+    "fraud-warning": ("WRN", "[fraud]"),
+    "fraud-refused": ("ERR", "[fraud]"),
+    "fraud-full": ("ERR", "[fraud]"),
     "message": ("INF", "[message]"),
     "media-refused": ("INF", "[srtp-refused]"),
     "fax-begun": ("INF", "[fax]"),
@@ -74,7 +77,7 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "session-expired": ("WRN", "[session]"),
     "refresh-failed": ("WRN", "[session]"),
     "flood": ("WRN", "[flood]"),
-    "over-limit": ("WRN", "[limit]"),
+    "over-cap": ("WRN", "[cap]"),
     "overload-begun": ("ERR", "[overload]"),
     "overload-over": ("WRN", "[overload]"),
 }

@@ -83,14 +83,23 @@ def exposition(status: StatusView) -> str:
             *qualities(status.trunks),
             *_tenants(status),
             *_limits(status),
+            *_caps(status),
             *_registrations(status.registrations),
             *_phones(status),
             *_names(status.names),
             *_lookups(status.lookups),
+            *_acl(status),
             *_sources(status.revocation),
             "",
         ]
     )
+
+
+def _acl(status: StatusView) -> Iterator[str]:
+    acl = status.acl
+    yield from _one("sbc_acl_rules", "gauge", "Rules of the access list.", acl.rules)
+    denied = [({"kind": kind}, float(count)) for kind, count in acl.denied]
+    yield from _family("sbc_acl_denied_total", "counter", "Whom the access list kept out.", denied)
 
 
 def _totals(status: StatusView) -> Iterator[str]:
@@ -255,10 +264,16 @@ def _tenants(status: StatusView) -> Iterator[str]:
 
 
 def _limits(status: StatusView) -> Iterator[str]:
-    refused = [({"trunk": each.trunk, "limit": each.limit}, float(each.refused)) for each in status.limits]
-    yield from _family("sbc_limit_refusals_total", "counter", "What limits have refused.", refused)
-    reached = [({"trunk": each.trunk, "limit": each.limit}, float(each.reached)) for each in status.limits]
-    yield from _family("sbc_limit_reached", "gauge", "1 where it refused something within a minute.", reached)
+    refused = [({"limit": name or "-"}, float(count)) for name, count in status.limit_refusals]
+    yield from _family("sbc_limit_refusals_total", "counter", "Calls that a limit refused.", refused)
+    yield from _one("sbc_limit_keys", "gauge", "Allowances of which something is spent.", status.limit_keys)
+
+
+def _caps(status: StatusView) -> Iterator[str]:
+    refused = [({"trunk": each.trunk, "cap": each.cap}, float(each.refused)) for each in status.caps]
+    yield from _family("sbc_cap_refusals_total", "counter", "What caps have refused.", refused)
+    reached = [({"trunk": each.trunk, "cap": each.cap}, float(each.reached)) for each in status.caps]
+    yield from _family("sbc_cap_reached", "gauge", "1 where it refused something within a minute.", reached)
     overloaded = float(status.load.overloaded_since is not None)
     yield from _one("sbc_overloaded", "gauge", "1 while it cannot keep up.", overloaded)
     yield from _one("sbc_loop_lag_seconds", "gauge", "How late the loop comes round.", status.load.lag)

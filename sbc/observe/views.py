@@ -11,6 +11,7 @@ from typing import Literal
 from sbc.b2bua.outcomes import Direction
 from sbc.base import Address, is_wildcard
 from sbc.media.quality import Quality
+from sbc.observe.caps import CapView, LoadView
 from sbc.observe.traffic import Stats
 
 ListenerState = Literal["listening", "failed", "stopped"]
@@ -253,24 +254,23 @@ class TenantView:
 
 @dataclass(frozen=True, slots=True)
 class LimitView:
-    """A limit, named by its key, that has ``refused`` so much of a trunk, ``last`` at (POSIX seconds).
+    """What is ``used`` of one allowance of ``most`` calls, or of so much time as ``limit`` says.
 
-    ``reached``: within the last minute.
+    ``running`` calls spend it now; it is given anew when it ``ends`` (POSIX seconds).
     """
 
-    trunk: str
+    key: str
     limit: str
-    refused: int
-    last: float
-    reached: bool
+    used: float
+    most: int
+    running: int
+    ends: float
+    hard: bool
 
-
-@dataclass(frozen=True, slots=True)
-class LoadView:
-    """How late the loop comes round (seconds), and since when it cannot keep up (POSIX), None if it does."""
-
-    lag: float = 0.0
-    overloaded_since: float | None = None
+    @property
+    def share(self) -> float:
+        """How much of it is spent: 1.0 is all."""
+        return self.used / self.most if self.most else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,8 +406,7 @@ class LookupView:
 
 @dataclass(frozen=True, slots=True)
 class RecordingsView:
-    """Calls that are being recorded, bytes of all recordings on disk, packets that are in no file, recordings
-    that failed, and why the last one did, or ""."""
+    """Calls being recorded, bytes on disk, packets in no file, recordings that failed, why the last did."""
 
     running: int = 0
     used: int = 0
@@ -440,13 +439,34 @@ class CountersView:
 
 
 @dataclass(frozen=True, slots=True)
+class AclRuleView:
+    """A rule of the access list: where it stands, what it says, how often it has decided and when last."""
+
+    place: str
+    text: str
+    note: str
+    hits: int
+    last: float
+
+
+@dataclass(frozen=True, slots=True)
+class AclView:
+    """The access list: its rules, how often they barred somebody, by kind, and those that did most."""
+
+    rules: int = 0
+    denied: tuple[tuple[str, int], ...] = ()
+    busiest: tuple[AclRuleView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class StatusView:
     """The whole picture at ``now``; ``version`` is the snapshot in force, ``release`` the software's.
 
     ``replaced`` are earlier snapshots that calls still hold or that wait to be collected;
     ``registers`` says how often what came of a phone's REGISTER.
     ``transactions`` are SIP transactions that live, ``free_media_ports`` pairs of ports not in use,
-    of all ``networks``.
+    of all ``networks``. ``limits`` are the allowances that are nearly spent, of all ``limit_keys``, and
+    ``limit_refusals`` how often each limit has refused.
     """
 
     version: str
@@ -473,4 +493,8 @@ class StatusView:
     tenants: tuple[TenantView, ...] = ()
     lookups: tuple[LookupView, ...] = ()
     limits: tuple[LimitView, ...] = ()
+    caps: tuple[CapView, ...] = ()
     load: LoadView = field(default_factory=LoadView)
+    limit_refusals: tuple[tuple[str, int], ...] = ()
+    limit_keys: int = 0
+    acl: AclView = field(default_factory=AclView)

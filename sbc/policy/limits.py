@@ -98,7 +98,7 @@ class Usage(Bucket):
 class Refused(NamedTuple):
     """A call is one too many: the key of the configuration that says so, and why in words."""
 
-    limit: str
+    cap: str
     why: str
 
 

@@ -20,7 +20,7 @@ from typing import Final, NamedTuple
 MOST: Final = 8192
 #: What all methods share that a mapping of rates does not name.
 OTHER: Final = "other"
-#: The limit of what an address has answered without a password, as a refusal names it.
+#: The cap on what an address has answered without a password, as a refusal names it.
 CHALLENGES: Final = "caps.challenges_per_source"
 #: Seconds; the longest that somebody is told to wait.
 LONGEST: Final = 60
@@ -90,7 +90,7 @@ class Over(NamedTuple):
     ``wait`` is in how many seconds it may come again; ``answered``: it is told so, also over UDP.
     """
 
-    limit: str
+    cap: str
     whose: str
     rate: float
     wait: int
@@ -99,7 +99,7 @@ class Over(NamedTuple):
     @property
     def why(self) -> str:
         """The same as a sentence."""
-        return f"{self.whose} is over {self.limit}, {self.rate:g} a second"
+        return f"{self.whose} is over {self.cap}, {self.rate:g} a second"
 
 
 class RateLimits:
@@ -202,5 +202,5 @@ def _look(
         taken.append(bucket)
         return None
     whose = f"{who} of {kind} {name}" if who else f"{kind} {name}"
-    limit = f"tenant.limits.{key}.{word}" if kind == "tenant" else f"limits.{key}.{word}"
-    return Over(limit, whose, rate, bucket.wait(rate), bucket.answers(rate, at))
+    cap = f"tenant.limits.{key}.{word}" if kind == "tenant" else f"limits.{key}.{word}"
+    return Over(cap, whose, rate, bucket.wait(rate), bucket.answers(rate, at))

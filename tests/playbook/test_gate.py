@@ -56,10 +56,10 @@ class TestRates:
             says(there, method, number)
         assert refusals(there) == [(503, "1")] * 48
         assert (len(there.engine.transactions), len(there.engine.calls)) == (held, known)
-        notes = there.noted("over-limit")
+        notes = there.noted("over-cap")
         assert len(notes) == 48 and {str(note.fields["trunk"]) for note in notes} == {"office"}
         word = method.lower() if method in ("INVITE", "OPTIONS") else "other"
-        assert {str(note.fields["limit"]) for note in notes} == {f"limits.rates.{word}"}
+        assert {str(note.fields["cap"]) for note in notes} == {f"limits.rates.{word}"}
 
     def test_a_trunk_without_rates_is_asked_nothing(self) -> None:
         there = Stage(snapshot(limits={"rates": {"invite": 1}}))
@@ -104,7 +104,7 @@ class TestRates:
         for number in range(50):
             says(there, "OPTIONS", number, "plain", Via=f"SIP/2.0/UDP plain.example;branch=z9hG4bK{number}")
         assert refusals(there, "plain") == [(200, "")] * 3 + [(503, "1")] * 3
-        assert len(there.noted("over-limit")) == 47
+        assert len(there.noted("over-cap")) == 47
 
     def test_cancel_and_ack_are_never_cut(self) -> None:
         there = Stage(snapshot(limits={"rates": {"other": 1, "invite": 1}}))
@@ -124,8 +124,8 @@ class TestRates:
             says(there, "OPTIONS", number, "other")
         for peer in ("office", "other"):
             assert refusals(there, peer) == [(200, "")] * 2 + [(503, "1")] * 2
-        (first, *_) = there.noted("over-limit")
-        assert first.fields["limit"] == "limits.rates_per_source.options"
+        (first, *_) = there.noted("over-cap")
+        assert first.fields["cap"] == "limits.rates_per_source.options"
 
     def test_the_trunks_of_a_tenant_share(self) -> None:
         made = snapshot(tenant="acme")
@@ -138,7 +138,7 @@ class TestRates:
         assert refusals(there) + refusals(there, "carrier") == [
             (200, ""), (200, ""), (503, "1"), (200, ""), (503, "1"), (503, "1")
         ]  # fmt: skip
-        assert {str(note.fields["limit"]) for note in there.noted("over-limit")} == {
+        assert {str(note.fields["cap"]) for note in there.noted("over-cap")} == {
             "tenant.limits.rates.options"
         }
 
@@ -164,7 +164,7 @@ class TestCallers:
             self.says(there, number, each)
         assert refusals(there) == [(480, "5")]
         (note,) = there.noted("call-refused")
-        assert note.fields["limit"] == "limits.calls_per_caller" and "+1212555" in str(note.fields["reason"])
+        assert note.fields["cap"] == "limits.calls_per_caller" and "+1212555" in str(note.fields["reason"])
         assert there.engine.limits.calls("office") == 3
 
     def test_those_who_are_anonymous_are_not_told_apart(self) -> None:
@@ -213,7 +213,7 @@ class TestOverload:
         for number, method in enumerate(("INVITE", "REGISTER", "MESSAGE", "SUBSCRIBE")):
             says(there, method, number)
         assert refusals(there) == [(503, "5")] * 4 and len(there.engine.transactions) == held
-        assert {str(note.fields["limit"]) for note in there.noted("over-limit")} == {OVERLOAD}
+        assert {str(note.fields["cap"]) for note in there.noted("over-cap")} == {OVERLOAD}
         says(there, "OPTIONS", 9)
         assert refusals(there) == [(200, "")], "who asks whether we live is told so"
         to = f"<sip:+12125550100@sbc.example>;tag={_tag_of_ours(there)}"
@@ -273,8 +273,8 @@ class TestStrangers:
             for number in range(40):
                 phone.asks(Call_ID=f"c{number}")
             assert [status for status, _ in refusals(there, "nobody")] == answers
-            (first, *_) = there.noted("over-limit")
-            assert first.fields["limit"] == "caps.challenges_per_source"
+            (first, *_) = there.noted("over-cap")
+            assert first.fields["cap"] == "caps.challenges_per_source"
 
     def test_no_flood_is_sent_more_than_it_sends(self) -> None:
         """Sources of datagrams can be forged: beyond the rate fewer octets come back than came."""
@@ -338,8 +338,8 @@ class TestStrangers:
                 phone.asks("INVITE", "sip:100@example.com", Call_ID=f"{phone.user}{number}", From=caller)
                 there.carrier.heard.clear()
             assert refusals(there, "alice") == ([] if number < 2 else [(480, "1")])
-        (first, *_) = there.noted("over-limit")
-        assert first.fields["limit"] == "limits.rates_per_user.invite"
+        (first, *_) = there.noted("over-cap")
+        assert first.fields["cap"] == "limits.rates_per_user.invite"
 
 
 def limited(made: Snapshot, trunk: str, rates: dict[str, float]) -> Snapshot:

@@ -33,6 +33,7 @@ from sbc.net.transport.connection import PlainSource, converse
 from sbc.net.transport.recycle import Recycler
 from sbc.net.transport.refusals import STRANGER, Refusals
 from sbc.observe.traffic import Stats
+from sbc.policy.acl import why
 from sbc.policy.shares import Allowances, Party, Shares, source_of
 from sbc.tls.diagnosis import quarantined, unknown_sni
 from sbc.tls.events import Admitted, HandshakeFailed
@@ -116,9 +117,12 @@ class StreamListener:
     def _readmitted(self, flow: Flow) -> bool:
         if flow.tls is None or flow.trunk is None:
             self._recycler.spare(flow)
-            return self._snapshot.trunk_for(self.name, flow.remote.host) == flow.trunk
+            trunk = self._snapshot.trunk_for(self.name, flow.remote.host)
+            return trunk == flow.trunk and not self._bars(flow)
         admission = self.contexts.table.admit(self.name, flow.remote.host, flow.tls.sni)
         session: TlsSession = flow.channel.cipher
+        if self._bars(flow):
+            return False
         if admission is session.judge.admission:
             return True  # of the same table: nothing has changed since it was judged
         if admission is None or not session.judge.readmit(flow.trunk, admission, self.clock.now()):
@@ -130,6 +134,11 @@ class StreamListener:
         else:
             self._recycler.spare(flow)
         return True
+
+    def _bars(self, flow: Flow) -> bool:
+        """Whether the access list would not let in the peer of ``flow`` any more."""
+        snapshot, now = self._snapshot, self.clock.now()
+        return snapshot.acl.bars(self.name, flow.remote.host, snapshot.tenant_of(flow.trunk), now)
 
     def _accept(self) -> None:
         turn, idle = Turn(), False
@@ -166,8 +175,9 @@ class StreamListener:
         else:
             trunk = self._snapshot.trunk_for(self.name, remote.host)
             trunks = (trunk,) if trunk is not None else ()
-        if not trunks:
-            self._refuse(descriptor, remote, STRANGER)
+        rule = self._snapshot.barred(self.name, remote.host, trunks, self.clock.now())
+        if rule is not None or not trunks:
+            self._refuse(descriptor, remote, why(rule) if rule is not None else STRANGER)
             return
         off = self._snapshot.disabled
         if off and all([each in off for each in trunks]):
@@ -260,11 +270,11 @@ class StreamListener:
         channel.flow = flow
         if session is not None:
             session.write = channel.put
-        off = self._snapshot.disabled.get(trunk)
-        if off is not None:  # its address alone did not say whose it is
+        unwelcome = self._unwelcome(flow, trunk)
+        if unwelcome:  # its address alone did not say whose it is
             self._stats.refused += 1
-            self._refusals.note(remote, f"trunk {trunk} is disabled: {off}")
-            channel.finish("its trunk is disabled")
+            self._refusals.note(remote, unwelcome)
+            channel.finish(unwelcome)
             return
         reason = "an internal error"
         withdrawn = former is not self._snapshot and not self._readmitted(flow)
@@ -286,6 +296,16 @@ class StreamListener:
             del self.flows[flow.id]
             self._stats.open -= 1
             self._handler.on_close(flow, reason)
+
+    def _unwelcome(self, flow: Flow, trunk: str) -> str:
+        """Why whoever turns out to be of ``trunk`` is not served after all; "" where it is."""
+        off = self._snapshot.disabled.get(trunk)
+        if off is not None:
+            return f"trunk {trunk} is disabled: {off}"
+        if flow.tls is None or not self._snapshot.acl.tenants or not self._bars(flow):
+            return ""
+        rule = self._snapshot.barred(self.name, flow.remote.host, (trunk,), self.clock.now())
+        return why(rule) if rule is not None else ""
 
     def local_of(self, sock: socket.socket) -> Address:
         """The address that a peer of an accepted connection reached."""

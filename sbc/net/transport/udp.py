@@ -25,6 +25,7 @@ from sbc.net.system.sockets import bind, datagram_peer, normal_host, own_address
 from sbc.net.system.turn import Turn
 from sbc.net.transport.refusals import Refusals
 from sbc.observe.traffic import Stats
+from sbc.policy.acl import why
 from sbc.policy.shares import Allowances
 from sbc.sip.grammar import find_param
 from sbc.sip.message import Message, Request
@@ -131,7 +132,12 @@ class UdpListener:
         trunk = self._snapshot.trunks.get(flow.trunk or "")
         if trunk is None:
             return False
-        owner = self._snapshot.trunk_for(trunk.listener if self._retired else self.name, normal_host(peer[0]))
+        host, listener = normal_host(peer[0]), trunk.listener if self._retired else self.name
+        # Whom we dialled has to be heard; what it begins is judged by the access list all the same.
+        bars = self._snapshot.acl.bars
+        if not flow.outbound and bars(listener, host, trunk.tenant or "", self._clock.now()):
+            return False
+        owner = self._snapshot.trunk_for(listener, host)
         return owner == flow.trunk or (flow.outbound and owner is None)
 
     # The end of a listener that a reload moved or removed
@@ -282,6 +288,11 @@ class UdpListener:
             self.stats.refused += 1
             return None
         trunk = self._snapshot.trunk_for(self.name, host)
+        rule = self._snapshot.barred(self.name, host, (trunk or "",), self._clock.now())
+        if rule is not None:
+            self.stats.refused += 1
+            self._refusals.note(Address(host, peer[1]), why(rule))
+            return None
         if trunk is None:
             # Kept apart from the flows, so that a flood from forged addresses evicts nobody.
             if len(self._strangers) >= STRANGERS:

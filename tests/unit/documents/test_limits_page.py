@@ -31,7 +31,7 @@ def test_the_examples_are_right_and_hold(tmp_path: Path) -> None:
         passed += sum(limits.admit(made.rated["carrier"], address, "INVITE", 0.0) is None for _ in range(30))
     assert passed == 40
     over = limits.admit(made.rated["carrier"], "203.0.113.4", "INVITE", 0.0)
-    assert over is not None and over.limit == "limits.rates.invite"
+    assert over is not None and over.cap == "limits.rates.invite"
     assert over.why in re.sub(r"\s+", " ", PAGE)
 
 

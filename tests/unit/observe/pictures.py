@@ -10,6 +10,8 @@ from sbc.media.quality import Quality
 from sbc.observe.traffic import Stats
 from sbc.observe.trust import DirectionView, Roll, TrustView
 from sbc.observe.views import (
+    AclRuleView,
+    AclView,
     CallView,
     CertificateView,
     CountersView,
@@ -119,6 +121,11 @@ def picture(**changes: Any) -> StatusView:
         failures=(FAILURE,),
         certificates=LIVES,
         registrations=(REGISTERED, NOT_REGISTERED),
+        acl=AclView(
+            3,
+            (("address", 0), ("cidr", 7)),
+            (AclRuleView("acl.d/10.yaml:2", "deny cidr 198.51.100.0/24", "<scanners>", 7, NOW - 60),),
+        ),
         phones=(PhonesView("desk", 12, 14, 13),),
         registers=(("registered", 14), ("refused", 2)),
         names=(NAME, LOST_NAME),

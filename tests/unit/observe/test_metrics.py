@@ -6,8 +6,9 @@ import re
 from dataclasses import replace
 
 from sbc.b2bua.commands import Note
+from sbc.observe.caps import CapView, LoadView
 from sbc.observe.metrics import Counters, exposition
-from sbc.observe.views import LimitView, LoadView, NetworkView, RecordsView, TenantView
+from sbc.observe.views import NetworkView, RecordsView, TenantView
 from tests.unit.observe.pictures import LEGACY, NOW, OFFICE, picture
 
 SAMPLE = re.compile(r'^[a-z_]+(\{[a-z_]+="(?:[^"\\\n]|\\.)*"(,[a-z_]+="(?:[^"\\\n]|\\.)*")*\})? -?[0-9.e+]+$')
@@ -134,10 +135,10 @@ def test_the_quality_of_a_trunk_s_legs() -> None:
 
 
 def test_what_limits_have_refused_and_whether_it_keeps_up() -> None:
-    limits = (LimitView("office", "limits.rates.invite", 4812, 5.0, True),)
-    text = exposition(picture(limits=limits, load=LoadView(0.75, 100.0), transactions=812))
-    of = '{trunk="office",limit="limits.rates.invite"}'
-    assert f"sbc_limit_refusals_total{of} 4812" in text and f"sbc_limit_reached{of} 1" in text
+    caps = (CapView("office", "limits.rates.invite", 4812, 5.0, True),)
+    text = exposition(picture(caps=caps, load=LoadView(0.75, 100.0), transactions=812))
+    of = '{trunk="office",cap="limits.rates.invite"}'
+    assert f"sbc_cap_refusals_total{of} 4812" in text and f"sbc_cap_reached{of} 1" in text
     assert (
         "sbc_overloaded 1" in text and "sbc_loop_lag_seconds 0.75" in text and "sbc_transactions 812" in text
     )

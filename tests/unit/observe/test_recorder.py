@@ -242,16 +242,16 @@ def test_phones_behind_one_address_that_come_and_go_are_so_many_lines_and_no_mor
     assert "940 more since the last line" in papers.log[-1]
 
 
-def _over(source: str, limit: str = "limits.rates.invite", trunk: str = "office") -> Note:
-    reason = f"trunk {trunk} is over {limit}, 20 a second"
+def _over(source: str, cap: str = "limits.rates.invite", trunk: str = "office") -> Note:
+    reason = f"trunk {trunk} is over {cap}, 20 a second"
     fields = {
         "trunk": trunk,
         "remote": f"{source}:5061",
         "method": "INVITE",
-        "limit": limit,
+        "cap": cap,
         "reason": reason,
     }
-    return Note("over-limit", "", fields)
+    return Note("over-cap", "", fields)
 
 
 def test_what_is_over_a_limit_is_one_line_a_minute_for_each_address_and_limit() -> None:
@@ -260,8 +260,8 @@ def test_what_is_over_a_limit_is_one_line_a_minute_for_each_address_and_limit() 
         papers.recorder.note(_over("198.51.100.1"), None, 100.0 + number / 100)
     papers.recorder.note(_over("198.51.100.2"), None, 150.0)
     papers.recorder.note(_over("198.51.100.1", "limits.rates.options"), None, 150.0)
-    assert len(papers.log) == 3 and all(" WRN [limit] event=over-limit " in line for line in papers.log)
-    assert "limit=limits.rates.invite" in papers.log[0] and "trunk=office" in papers.log[0]
+    assert len(papers.log) == 3 and all(" WRN [cap] event=over-cap " in line for line in papers.log)
+    assert "cap=limits.rates.invite" in papers.log[0] and "trunk=office" in papers.log[0]
     papers.recorder.tick(159.0)
     assert len(papers.log) == 3
     papers.recorder.tick(160.0)
@@ -283,9 +283,9 @@ def test_what_limits_have_refused_is_counted_by_trunk_and_limit() -> None:
     papers = Papers()
     for at in (100.0, 101.0):
         papers.recorder.note(_over("198.51.100.1"), None, at)
-    fields = {"trunk": "carrier", "remote": "198.51.100.9:5061", "limit": "limits.calls", "reason": "full"}
+    fields = {"trunk": "carrier", "remote": "198.51.100.9:5061", "cap": "limits.calls", "reason": "full"}
     papers.recorder.note(Note("call-refused", "", fields), None, 150.0)
     found = [
-        (each.trunk, each.limit, each.refused, each.reached) for each in papers.recorder.limited.views(161.0)
+        (each.trunk, each.cap, each.refused, each.reached) for each in papers.recorder.reached.views(161.0)
     ]
     assert found == [("carrier", "limits.calls", 1, True), ("office", "limits.rates.invite", 2, False)]

@@ -8,7 +8,8 @@ from typing import Any
 
 from sbc.admin.status import to_json
 from sbc.commands.status_text import certificates, readiness, render, table
-from sbc.observe.views import LimitView, LoadView, NetworkView, StatusView, TenantView
+from sbc.observe.caps import CapView, LoadView
+from sbc.observe.views import NetworkView, StatusView, TenantView
 from tests.unit.observe.pictures import BROKEN, LEGACY, NAME, NOW, OFFICE, picture
 
 
@@ -152,13 +153,13 @@ def test_the_calls_table_shows_the_quality_of_both_legs() -> None:
 
 
 def test_limits_that_have_refused_something_are_a_table_and_an_overload_is_a_line() -> None:
-    limits = (
-        LimitView("office", "limits.rates.invite", 4812, NOW - 5, True),
-        LimitView("legacy", "limits.calls", 3, NOW - 3600, False),
+    caps = (
+        CapView("office", "limits.rates.invite", 4812, NOW - 5, True),
+        CapView("legacy", "limits.calls", 3, NOW - 3600, False),
     )
-    text = render("status", to_json(picture(limits=limits, load=LoadView(0.731, NOW - 90), transactions=812)))
+    text = render("status", to_json(picture(caps=caps, load=LoadView(0.731, NOW - 90), transactions=812)))
     assert "limits.rates.invite  office  4812     now" in text
     assert "limits.calls         legacy  3        09:06:40 UTC" in text
     assert "OVERLOADED since 10:05:10 UTC (731 ms late, 812 transactions): nothing new is taken but" in text
     quiet = render("status", to_json(picture()))
-    assert "LIMIT" not in quiet.replace("CALL_LIMIT", "") and "OVERLOADED" not in quiet
+    assert "REFUSED  LAST" not in quiet and "OVERLOADED" not in quiet

@@ -160,4 +160,4 @@ class TestCallers:
         limits, alice = CallLimits(), CallerBounds("alice", "tenant acme", 1)
         assert limits.admit_caller(alice, 0.0) is None
         refused = limits.admit_caller(alice, 0.0)
-        assert refused is not None and refused.limit == "tenant.limits.calls_per_caller"
+        assert refused is not None and refused.cap == "tenant.limits.calls_per_caller"

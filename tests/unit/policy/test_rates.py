@@ -58,7 +58,7 @@ class TestOfATrunk:
         limits, of = RateLimits(), rated({"register": 0.2})
         assert limits.admit(of, "10.0.0.1", "REGISTER", 0.0) is None
         over = limits.admit(of, "10.0.0.1", "REGISTER", 1.0)
-        assert over is not None and (over.limit, over.wait) == ("limits.rates.register", 5)
+        assert over is not None and (over.cap, over.wait) == ("limits.rates.register", 5)
         assert over.why == "trunk a is over limits.rates.register, 0.2 a second"
 
     def test_a_reload_changes_the_rate_at_once(self) -> None:
@@ -88,14 +88,14 @@ class TestOfSeveral:
         assert passed(limits, rated(tenant=tenant, trunk="a"), 7, 0.0) == 7
         over = [limits.admit(rated(tenant=tenant, trunk="b"), "", "INVITE", 0.0) for _ in range(9)]
         assert sum(each is None for each in over) == 3
-        assert over[-1] is not None and over[-1].limit == "tenant.limits.rates.invite"
+        assert over[-1] is not None and over[-1].cap == "tenant.limits.rates.invite"
         assert over[-1].whose == "tenant acme"
 
     def test_a_user_has_its_own(self) -> None:
         limits, rates = RateLimits(), {"invite": 2.0}
         found = [limits.admit_user(rates, "phones", "alice", "INVITE", 0.0) for _ in range(3)]
         assert found[:2] == [None, None] and found[2] is not None
-        assert (found[2].limit, found[2].whose) == (
+        assert (found[2].cap, found[2].whose) == (
             "limits.rates_per_user.invite", "alice of trunk phones"
         )  # fmt: skip
         assert limits.admit_user(rates, "phones", "bob", "INVITE", 0.0) is None
@@ -110,7 +110,7 @@ class TestStrangers:
             if over is None:
                 limits.challenged("10.0.0.1", 20.0, tick / 1000)
             else:
-                assert over.limit == CHALLENGES
+                assert over.cap == CHALLENGES
                 answered += over.answered
         assert 9 <= answered <= 11
 

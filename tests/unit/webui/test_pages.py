@@ -8,9 +8,10 @@ from dataclasses import replace
 import pytest
 from flask.testing import FlaskClient
 
+from sbc.observe.caps import CapView, LoadView
 from sbc.observe.metrics import exposition
 from sbc.observe.trust import TrustView
-from sbc.observe.views import LimitView, LoadView, PeerView, RecordingsView, RecordsView, StatusView
+from sbc.observe.views import PeerView, RecordingsView, RecordsView, StatusView
 from tests.unit.observe.pictures import CALL, FAILURE, LEGACY, NOW, TLS_PORT, picture, trust
 from webui import create_app
 
@@ -219,8 +220,8 @@ def test_every_certificate_is_listed_with_its_days_and_what_they_mean() -> None:
 
 
 def test_the_page_shows_what_is_at_its_limit_and_that_it_cannot_keep_up() -> None:
-    limits = (LimitView("office", "limits.rates.invite", 4812, NOW, True),)
-    text = text_of(page(picture(limits=limits, load=LoadView(0.7, NOW))))
+    caps = (CapView("office", "limits.rates.invite", 4812, NOW, True),)
+    text = text_of(page(picture(caps=caps, load=LoadView(0.7, NOW))))
     assert "limits.rates.invite office 4812 now" in text and "overloaded since 10:06:40 UTC" in text
     quiet = text_of(page())
-    assert "Limits that refused something" not in quiet and "overloaded" not in quiet
+    assert "Caps that refused something" not in quiet and "overloaded" not in quiet
