@@ -51,6 +51,7 @@ from sbc.net.system.record_writer import RecordFile, RecordWriter
 from sbc.net.system.store import Store
 from sbc.net.system.watch import Watch
 from sbc.net.tls.contexts import Contexts
+from sbc.net.transport.blocking import Blocking
 from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
 from sbc.observe.journal import Journal, Level
@@ -122,6 +123,7 @@ class Portcullis:
             self._follow_optional, self.acme.apply, self.certificates.follow, self._outlived,
             self._follow_media,
             self._follow_recordings,
+            self.blocking.apply,
         ]  # fmt: skip
         self.verbs = Verbs(self, self.certificates)
         self.watch = Watch(lambda: watched(directory), self.reload)
@@ -145,9 +147,13 @@ class Portcullis:
         self.names = Names(asker, self.clock, self.engine.peers.located, self._say)
         self.lookups = Lookups(self.clock, lambda note: self.recorder.note(note, None, self.clock.now()))
         contexts, tally = Contexts(snapshot, self.revocation), self.recorder.counters.tally
+        self.blocking = Blocking(
+            self.store, self.saved, self.clock, self._say, self.engine.peers.located,
+            lambda source: self.listeners.cut(source, self.driver.proven()),
+        )  # fmt: skip
 
         def transports(handler: Handler) -> Dialer:
-            self.listeners = Listeners(snapshot, contexts, handler, self.clock, tally)
+            self.listeners = Listeners(snapshot, contexts, handler, self.clock, tally, self.blocking)
             self.dialer = Dialer(self.listeners, handler, self.clock, self.names)
             self._edges += [self.listeners, self.dialer]
             return self.dialer
@@ -158,9 +164,10 @@ class Portcullis:
             self.recorder,
             self.clock,
             transports,
-            [self.recorder, self.rotator.progress],
+            [self.recorder, self.rotator.progress, self.blocking],
             self.lookups,
             self.bindings,
+            self.blocking,
         )
 
     def _follow_media(self, snapshot: Snapshot) -> None:
@@ -255,6 +262,7 @@ class Portcullis:
         self._ledger_due = self._limits_due = 0.0
         self._save_observed(self.clock.monotonic())
         self._save_limits(self.clock.monotonic())
+        self.blocking.stop()
         self.revocation.close()
         self.saved.flush()
         self.bindings.close()
@@ -308,6 +316,7 @@ class Portcullis:
             self.store.let_go(LET_GO)
             self._save_observed(at)
             self._save_limits(at)
+            self.blocking.tick(at)
             self.certificates.tick(now, at)
             self.lookups.tick(at)
             for call in self.media.idle(at):

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from sbc.base import ConfigError, LocalError
 from sbc.commands import (
     acl,
+    blocklist,
     certs,
     checking,
     doctor,
@@ -28,7 +29,10 @@ from sbc.commands import (
 from sbc.commands.parser import REFUSED, UNREAD, Commands
 
 PROGRAM = "sbc"
-SUBJECTS = (running, registrations, limits, trunks, acl, checking, routing, users, certs, trust, doctor, lab)
+SUBJECTS = (
+    running, registrations, limits, trunks, acl, blocklist,
+    checking, routing, users, certs, trust, doctor, lab,
+)  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:

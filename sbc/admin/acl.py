@@ -6,7 +6,7 @@ from heapq import nlargest
 from math import isfinite
 from typing import Any, Final
 
-from sbc.observe.views import AclRuleView, AclView
+from sbc.observe.edge_views import AclRuleView, AclView
 from sbc.policy.acl import Acl, Rule
 
 _BUSIEST: Final = 10

@@ -7,7 +7,7 @@ from typing import Any
 from sbc.b2bua.engine import Engine
 from sbc.base import LocalError
 from sbc.net.system.clock import Clock
-from sbc.observe.views import LimitView
+from sbc.observe.edge_views import LimitView
 from sbc.policy.allowances import SpentView
 
 #: So many are told, those that are nearest to their end; and so many on the page.

@@ -19,7 +19,7 @@ from sbc.config.quarantine import with_remedies
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
 from sbc.histogram import Histogram
-from sbc.observe.caps import LoadView
+from sbc.observe.edge_views import LoadView, TenantView
 from sbc.observe.qualities import Heard, Way
 from sbc.observe.views import (
     CallView,
@@ -35,7 +35,6 @@ from sbc.observe.views import (
     RevocationView,
     ServerView,
     StatusView,
-    TenantView,
     TrunkState,
     TrunkView,
 )
@@ -75,6 +74,7 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
         limit_refusals=tuple(sorted(sbc.engine.rule_limits.refusals.items())),
         limit_keys=len(sbc.engine.rule_limits.allowances),
         acl=acl.view(snapshot.acl),
+        blocklist=sbc.blocking.view(),
         tenants=tuple(
             TenantView(name, sbc.engine.limits.calls(each.trunk), each.limits.calls, each.limits.cps)
             for name, each in snapshot.tenant_bounds.items()

@@ -40,7 +40,7 @@ class Verbs:
 
     def by_name(self) -> dict[str, Callable[..., dict[str, Any]]]:
         """The verbs of the control socket; each answers with JSON types."""
-        rotator = self._sbc.rotator
+        rotator, blocking = self._sbc.rotator, self._sbc.blocking
         return {
             "status": lambda: to_json(self.status()),
             "calls": lambda: to_json(self.status())["calls"],
@@ -60,6 +60,9 @@ class Verbs:
             "certs-ready": rotator.ready,
             "certs-retire": rotator.retire,
             "certs-rollback": rotator.rollback,
+            "blocklist": blocking.table,
+            "blocklist-add": blocking.add,
+            "blocklist-remove": blocking.remove,
         }
 
     def _reload(self, force: bool = False) -> dict[str, Any]:

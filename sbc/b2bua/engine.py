@@ -15,7 +15,7 @@ from dsl.services import Answer
 from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.call import Call
 from sbc.b2bua.causes import because
-from sbc.b2bua.commands import Command, Invited, Note
+from sbc.b2bua.commands import Command, Invited, Note, Suspect
 from sbc.b2bua.desk import Awaiting, Desk
 from sbc.b2bua.life import clear, fire
 from sbc.b2bua.mirror import Mirror
@@ -98,7 +98,14 @@ class Engine(Desk):
             if error.protocol:
                 fields.update(self._wrong_port(flow, error.protocol))
             out.append(Note("malformed", "", fields))
+            self._suspect(flow, out)
         return self._take()
+
+    def _suspect(self, flow: Flow, out: list[Command]) -> None:
+        """Where anybody may come, who is no phone is a scanner; a datagram says nothing of its sender."""
+        trunk = self.store.current.trunks.get(flow.trunk or "")
+        if trunk is not None and trunk.phones and flow.reliable:
+            out.append(Suspect(flow, "malformed"))
 
     def _wrong_port(self, flow: Flow, spoken: Spoken) -> dict[str, str]:
         """Whose connection speaks another protocol than SIP, and what is to be done about it."""
@@ -108,6 +115,7 @@ class Engine(Desk):
 
     def _on_bad_message(self, flow: Flow, message: Message, error: PeerError, out: list[Command]) -> None:
         out.append(Note("malformed", "", {"remote": str(flow.remote), "reason": error.reason}))
+        self._suspect(flow, out)
         answerable = getattr(error, "answerable", True)
         if not answerable or not isinstance(message, Request) or message.method == "ACK":
             return

@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import Final
 
 from dsl.addresses import canonical_user
-from sbc.b2bua.commands import Command, Note
+from sbc.b2bua.commands import Command, Note, Suspect
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.gate import over_cap
 from sbc.config.model import Trunk
@@ -24,11 +24,12 @@ from sbc.config.users import UserTerms
 from sbc.flow import Flow
 from sbc.policy.privacy import ANONYMOUS_HOST
 from sbc.policy.shares import source_of
-from sbc.sip.message import Response
+from sbc.sip.message import Request, Response
 from sbc.sip.transactions import ServerTransaction
 
 Login = tuple[str, str]
 
+_MOST_SHOWN: Final = 64  # characters of a User-Agent
 _REASONS: Final = {401: "Unauthorized", 407: "Proxy Authentication Required"}
 
 
@@ -107,11 +108,14 @@ class Phones:
         self.counts["challenged"] += 1
         request = server.request
         first = request.headers.first
+        flow = server.flow
         if not stale and ("authorization" in first or "proxy-authorization" in first):
             self._tell_refused(server, status, "no password of ours proves it", out)
+            if self._is_there(flow, request, snapshot, at):
+                out.append(Suspect(flow, "password", desk.login.tried(request)))
         response = desk.respond_to(server, status, _REASONS[status])
         claimed = request.to if server.method == "REGISTER" else request.from_
-        desk.login.ask(response, realm, users, claimed.uri.party.user, stale, at)
+        desk.login.ask(response, realm, users, claimed.uri.party.user, stale, at, flow.remote.host)
         server.respond(response, at, out)
         self.forget_stranger(server, at)
         return ""
@@ -129,6 +133,31 @@ class Phones:
     def unfit(self, flow: Flow, snapshot: Snapshot, settings: RegistrarSettings, user: str) -> str:
         """Why ``user``, whoever has proved to be it, may not come this way; "" where it may."""
         return way_refused(flow, terms_of(snapshot, settings, user))
+
+    # Who is a scanner
+
+    def turns_away(self, flow: Flow, request: Request, at: float, out: list[Command]) -> bool:
+        """Whether ``request`` calls itself a scanner: it gets no answer, and its address is suspect."""
+        snapshot = self._desk.store.current
+        settings = snapshot.settings.blocklist
+        agent = request.headers.get("User-Agent")
+        if settings is None or not agent or not settings.names(agent):
+            return False
+        if self._is_there(flow, request, snapshot, at):
+            out.append(Suspect(flow, "scanner", "", f"it calls itself {agent[:_MOST_SHOWN]}"))
+        else:
+            fields = {"trunk": flow.trunk, "remote": str(flow.remote), "method": request.method}
+            out.append(Note("scanner-dropped", "", {**fields, "agent": agent[:_MOST_SHOWN]}))
+        return True
+
+    def _is_there(self, flow: Flow, request: Request, snapshot: Snapshot, at: float) -> bool:
+        """Whether ``request`` comes from where it says; of a datagram that takes a nonce that went there."""
+        if flow.reliable:
+            return True
+        settings = snapshot.settings.registrar
+        return settings is not None and self._desk.login.came_back(
+            request, settings.realm, snapshot.phones, flow.remote.host, at
+        )
 
     # Answers
 

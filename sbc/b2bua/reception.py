@@ -89,6 +89,9 @@ class Reception:
             if whose.rule is not None and whose.rule.silent:
                 self._bar(flow, request, whose, whose.rule, at, out)
                 return
+        if own is not None and own.phones and not whose.urgency:
+            if self.phones.turns_away(flow, request, at, out):
+                return
         within, trunk = whose.urgency == WITHIN, whose.trunk
         if not within and self.gate.refuses(flow, request, trunk, at, out):
             return

@@ -300,12 +300,7 @@ def _attention(status: Row) -> list[str]:
         ]
     if problem := status["recordings"]["problem"]:
         parts += ["", f"recordings end before their calls: {printable(problem)}"]
-    for each in status["listeners"]:
-        if crowded := each["inbound"]["crowded"]:
-            parts += ["", f"crowded: {each['name']}: {crowded} connections refused, over its limits or caps"]
-        if held := each["inbound"]["held"] + each["outbound"]["held"]:
-            what = "were dropped" if each["transport"] == "udp" else "had to wait"
-            parts += ["", f"flood: {each['name']}: {held} messages over caps.messages_per_flow {what}"]
+    parts += _too_much(status)
     for each in status["certificates"]:
         if each["state"] != "ok":
             parts += ["", f"{each['state']}: {_ending(each, status['now'])}"]
@@ -318,6 +313,21 @@ def _attention(status: Row) -> list[str]:
         ]
         if each["where"]:
             parts.append(f"  line: {each['where']}")
+    return parts
+
+
+def _too_much(status: Row) -> list[str]:
+    """The lines about what is refused for being too much."""
+    parts: list[str] = []
+    for each in status["listeners"]:
+        if crowded := each["inbound"]["crowded"]:
+            parts += ["", f"crowded: {each['name']}: {crowded} connections refused, over its limits or caps"]
+        if held := each["inbound"]["held"] + each["outbound"]["held"]:
+            what = "were dropped" if each["transport"] == "udp" else "had to wait"
+            parts += ["", f"flood: {each['name']}: {held} messages over caps.messages_per_flow {what}"]
+    if status["blocklist"]["now"]:
+        now, ever = status["blocklist"]["now"], status["blocklist"]["lifetime"]
+        parts += ["", f"blocked: {now} addresses, {ever} ever; `sbc blocklist` says which and why"]
     return parts
 
 

@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, StrictBool, model_validator
 from dsl.decision import Downgrade
 from sbc.base import Address
 from sbc.config.answers import Answers
+from sbc.config.blocklist import BlocklistSettings, MaybeBlocklist
 from sbc.config.emergency import Emergency
 from sbc.config.identity import CallerIdentity, Identified
 from sbc.config.limits import Limits, Overload, TenantLimits
@@ -398,6 +399,7 @@ class Settings(Strict):
     dscp: Marks = Marks()
     admin: Admin | None = None
     caps: Caps = Caps()
+    blocklist: MaybeBlocklist = BlocklistSettings()
     dns: Dns = Dns()
     emergency: Emergency | None = None
     overload: Overload = Overload()

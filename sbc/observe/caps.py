@@ -1,33 +1,11 @@
-"""Which caps have refused something, how often, for which trunk and when; and whether the whole keeps up."""
+"""Which caps have refused something, how often, for which trunk and when."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from sbc.observe.edge_views import CapView
 
 #: For so many seconds after it refused something a cap counts as reached.
 REACHED: float = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class CapView:
-    """A cap, named by its key, that has ``refused`` so much of a trunk, ``last`` at (POSIX seconds).
-
-    ``reached``: within the last minute.
-    """
-
-    trunk: str
-    cap: str
-    refused: int
-    last: float
-    reached: bool
-
-
-@dataclass(frozen=True, slots=True)
-class LoadView:
-    """How late the loop comes round (seconds), and since when it cannot keep up (POSIX), None if it does."""
-
-    lag: float = 0.0
-    overloaded_since: float | None = None
 
 
 class Reached:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from sbc.b2bua.commands import Note
 from sbc.observe.call_metrics import outcomes, qualities
+from sbc.observe.edge_views import BlocklistView
 from sbc.observe.families import Sample
 from sbc.observe.families import family as _family
 from sbc.observe.families import one as _one
@@ -90,6 +91,7 @@ def exposition(status: StatusView) -> str:
             *_lookups(status.lookups),
             *_acl(status),
             *_sources(status.revocation),
+            *_blocklist(status.blocklist),
             "",
         ]
     )
@@ -342,6 +344,13 @@ def _sources(sources: tuple[RevocationView, ...]) -> Iterator[str]:
     ends = [(label, each.until) for label, each in zip(labels, sources, strict=True) if each.until]
     yield from _family("sbc_revocation_source_up", "gauge", "1 where the source answers.", up)
     yield from _family("sbc_revocation_expiry_seconds", "gauge", "When what it gave runs out.", ends)
+
+
+def _blocklist(view: BlocklistView) -> Iterator[str]:
+    yield from _one("sbc_blocklist_size", "gauge", "Addresses that are blocked.", view.now)
+    ever = [({"kind": kind}, float(count)) for kind, count in view.counts]
+    yield from _family("sbc_blocklist_blocked_total", "counter", "Addresses that ever were, by why.", ever)
+    yield from _one("sbc_blocklist_refused_total", "counter", "What they brought, unread.", view.refused)
 
 
 def _expiries(trunks: tuple[TrunkView, ...], side: str) -> Iterator[Sample]:

@@ -95,6 +95,9 @@ class Recorder:
         elif note.event in _OF_SOURCES and "remote" in note.fields:
             self._tell_sometimes(self._messages, _source(note), note, now)
             return
+        elif note.event == "scanner-dropped":
+            self._tell_sometimes(self._floods, _source(note), note, now)
+            return
         elif note.event in _OF_PHONES:
             self._tell_sometimes(self._phones, _source(note), note, now)
             return

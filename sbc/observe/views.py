@@ -11,14 +11,12 @@ from typing import Literal
 from sbc.b2bua.outcomes import Direction
 from sbc.base import Address, is_wildcard
 from sbc.media.quality import Quality
-from sbc.observe.caps import CapView, LoadView
+from sbc.observe.edge_views import AclView, BlocklistView, CapView, Counts, LimitView, LoadView, TenantView
 from sbc.observe.traffic import Stats
 
 ListenerState = Literal["listening", "failed", "stopped"]
 TrunkState = Literal["up", "down", "resting", "unknown", "quarantined", "disabled"]
 RegistrationState = Literal["trying", "registered", "failed"]
-
-Counts = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,37 +241,6 @@ class TrunkView:
 
 
 @dataclass(frozen=True, slots=True)
-class TenantView:
-    """A tenant: the calls that its trunks hold together, and its limits; None is no limit."""
-
-    name: str
-    calls: int = 0
-    call_limit: int | None = None
-    cps_limit: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class LimitView:
-    """What is ``used`` of one allowance of ``most`` calls, or of so much time as ``limit`` says.
-
-    ``running`` calls spend it now; it is given anew when it ``ends`` (POSIX seconds).
-    """
-
-    key: str
-    limit: str
-    used: float
-    most: int
-    running: int
-    ends: float
-    hard: bool
-
-    @property
-    def share(self) -> float:
-        """How much of it is spent: 1.0 is all."""
-        return self.used / self.most if self.most else 1.0
-
-
-@dataclass(frozen=True, slots=True)
 class NetworkView:
     """One bound address of media, and how many of its ``pairs`` of ports are ``free``.
 
@@ -439,26 +406,6 @@ class CountersView:
 
 
 @dataclass(frozen=True, slots=True)
-class AclRuleView:
-    """A rule of the access list: where it stands, what it says, how often it has decided and when last."""
-
-    place: str
-    text: str
-    note: str
-    hits: int
-    last: float
-
-
-@dataclass(frozen=True, slots=True)
-class AclView:
-    """The access list: its rules, how often they barred somebody, by kind, and those that did most."""
-
-    rules: int = 0
-    denied: tuple[tuple[str, int], ...] = ()
-    busiest: tuple[AclRuleView, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
 class StatusView:
     """The whole picture at ``now``; ``version`` is the snapshot in force, ``release`` the software's.
 
@@ -498,3 +445,4 @@ class StatusView:
     limit_refusals: tuple[tuple[str, int], ...] = ()
     limit_keys: int = 0
     acl: AclView = field(default_factory=AclView)
+    blocklist: BlocklistView = field(default_factory=BlocklistView)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Container
+from typing import TYPE_CHECKING
 
 import gevent
 from gevent import socket
@@ -31,7 +31,7 @@ from sbc.net.tls.session import TlsSession, let_in
 from sbc.net.transport.channel import StreamChannel
 from sbc.net.transport.connection import PlainSource, converse
 from sbc.net.transport.recycle import Recycler
-from sbc.net.transport.refusals import STRANGER, Refusals
+from sbc.net.transport.refusals import STRANGER, Gate, Refusals
 from sbc.observe.traffic import Stats
 from sbc.policy.acl import why
 from sbc.policy.shares import Allowances, Party, Shares, source_of
@@ -45,15 +45,7 @@ if TYPE_CHECKING:
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _LINGER = 0.5
 _monotonic = time.monotonic
-BLOCKED = "the address is blocked"
 UNRECOGNIZED_NAME, INTERNAL_ERROR = 112, 80
-
-
-class Gate(Protocol):
-    """Whom to refuse at accept before anything else: the blocklist (row S4)."""
-
-    def blocked(self, host: str, now: float) -> bool:
-        """True while ``host`` is blocked; ``now`` in POSIX seconds."""
 
 
 class StreamListener:
@@ -114,6 +106,12 @@ class StreamListener:
             elif flow.trunk in snapshot.disabled:
                 self._recycler.add(flow, f"trunk {flow.trunk} is disabled")
 
+    def cut(self, source: str, proven: Container[Flow]) -> None:
+        """Close the connections of ``source``, an address as it counts, but those that are ``proven``."""
+        for flow in [each for each in self.flows.values() if source_of(each.remote.host) == source]:
+            if not flow.trusted and flow not in proven:
+                flow.channel.close("its address is blocked")
+
     def _readmitted(self, flow: Flow) -> bool:
         if flow.tls is None or flow.trunk is None:
             self._recycler.spare(flow)
@@ -165,8 +163,9 @@ class StreamListener:
 
     def _admit(self, descriptor: int, remote: Address) -> None:
         self._stats.accepted += 1
-        if self._gate is not None and self._gate.blocked(remote.host, self.clock.now()):
-            self._refuse(descriptor, remote, BLOCKED)
+        if self._gate is not None and self._gate.blocked(remote.host):
+            self._stats.refused += 1  # and no line: there was one when it was blocked
+            reset(descriptor)
             return
         config, caps = self.config, self._snapshot.settings.caps
         secure = config.transport == "tls"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -23,10 +23,10 @@ from sbc.net.handler import Handler
 from sbc.net.system.clock import Clock
 from sbc.net.system.sockets import bind, datagram_peer, normal_host, own_address, turn_away
 from sbc.net.system.turn import Turn
-from sbc.net.transport.refusals import Refusals
+from sbc.net.transport.refusals import Gate, Refusals
 from sbc.observe.traffic import Stats
 from sbc.policy.acl import why
-from sbc.policy.shares import Allowances
+from sbc.policy.shares import Allowances, source_of
 from sbc.sip.grammar import find_param
 from sbc.sip.message import Message, Request
 from sbc.sip.parse import ParseError, parse_message
@@ -73,7 +73,8 @@ class UdpListener:
 
     def __init__(
         self, name: str, config: Listener, snapshot: Snapshot, handler: Handler, clock: Clock,
-        ids: Callable[[], int], stats: Stats, allowances: Allowances, succeeds: bool = False,
+        ids: Callable[[], int], stats: Stats, allowances: Allowances, gate: Gate | None = None,
+        succeeds: bool = False,
     ) -> None:  # fmt: skip
         self.name = name
         self.config = config
@@ -83,6 +84,7 @@ class UdpListener:
         self._clock = clock
         self._ids = ids
         self._allowances = allowances
+        self._gate = gate
         self._refusals = Refusals(name, handler, clock)
         self._flows: OrderedDict[tuple[Any, ...], Flow] = OrderedDict()
         self._dialled: dict[tuple[tuple[Any, ...], str], Flow] = {}
@@ -122,6 +124,12 @@ class UdpListener:
         for (peer, _), flow in dialled.items():
             if peer not in self._flows and self._still_admits(peer, flow):
                 self._flows[peer] = flow
+
+    def cut(self, source: str, proven: Container[Flow]) -> None:
+        """Know the flows of ``source``, an address as it counts, no longer, but those that are ``proven``."""
+        for peer, flow in list(self._flows.items()):
+            if source_of(flow.remote.host) == source and flow not in proven:
+                del self._flows[peer]
 
     def _end(self, flow: Flow) -> None:
         flow.alive = False
@@ -284,7 +292,7 @@ class UdpListener:
 
     def _admit(self, peer: tuple[Any, ...]) -> Flow | None:
         host = normal_host(peer[0])
-        if host in self._strangers:
+        if host in self._strangers or (self._gate is not None and self._gate.blocked(host)):
             self.stats.refused += 1
             return None
         trunk = self._snapshot.trunk_for(self.name, host)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -48,7 +49,7 @@ def rules(limit: str) -> RuleSet:
     return found
 
 
-def limits(written: str, to: str = "+882123", **facts: str) -> tuple[Limit, ...]:
+def limits(written: str, to: str = "+882123", **facts: Any) -> tuple[Limit, ...]:
     decision = rules(written).decide(Facts(ruri_user=to, from_user="alice", tenant="acme", **facts))
     assert isinstance(decision, Route)
     return decision.limits

@@ -6,9 +6,9 @@ import re
 from dataclasses import replace
 
 from sbc.b2bua.commands import Note
-from sbc.observe.caps import CapView, LoadView
+from sbc.observe.edge_views import CapView, LoadView, TenantView
 from sbc.observe.metrics import Counters, exposition
-from sbc.observe.views import NetworkView, RecordsView, TenantView
+from sbc.observe.views import NetworkView, RecordsView
 from tests.unit.observe.pictures import LEGACY, NOW, OFFICE, picture
 
 SAMPLE = re.compile(r'^[a-z_]+(\{[a-z_]+="(?:[^"\\\n]|\\.)*"(,[a-z_]+="(?:[^"\\\n]|\\.)*")*\})? -?[0-9.e+]+$')
@@ -59,6 +59,8 @@ def test_the_four_signals_of_a_trunk_are_there() -> None:
         f'sbc_peer_certificate_expiry_seconds{{trunk="office",name="dns:office.lab.example"}} {peer}' in text
     )
     assert 'sbc_trunk_up{trunk="office"} 1' in text
+    assert "sbc_blocklist_size 2" in text and "sbc_blocklist_refused_total 40" in text
+    assert 'sbc_blocklist_blocked_total{kind="handshake"} 8' in text
     assert 'sbc_trunk_up{trunk="broken"} 0' in text
     assert 'sbc_trunk_media_port_pairs{trunk="office"} 2' in text
     assert 'sbc_trunk_enabled{trunk="broken"} 1' in text

@@ -8,8 +8,8 @@ from typing import Any
 
 from sbc.admin.status import to_json
 from sbc.commands.status_text import certificates, readiness, render, table
-from sbc.observe.caps import CapView, LoadView
-from sbc.observe.views import NetworkView, StatusView, TenantView
+from sbc.observe.edge_views import CapView, LoadView, TenantView
+from sbc.observe.views import NetworkView, StatusView
 from tests.unit.observe.pictures import BROKEN, LEGACY, NAME, NOW, OFFICE, picture
 
 

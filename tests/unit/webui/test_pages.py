@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from flask.testing import FlaskClient
 
-from sbc.observe.caps import CapView, LoadView
+from sbc.observe.edge_views import CapView, LoadView
 from sbc.observe.metrics import exposition
 from sbc.observe.trust import TrustView
 from sbc.observe.views import PeerView, RecordingsView, RecordsView, StatusView
