@@ -45,7 +45,7 @@ _PARSER = Lark(
 
 _ACTION_LINE = re.compile(
     r"^[ \t]*(?:route|reject|redirect|challenge|set|remove|copy|require|offer|accept|no|forbid|warn|allow"
-    r"|deny|prefer|refuse|pass|follow|ring|at|answer|limit|tag|call|ask|continue)\b",
+    r"|deny|prefer|refuse|pass|follow|ring|at|answer|limit|remember|tag|call|ask|continue)\b",
     re.MULTILINE,
 )
 _blanks = re.compile(r"[^\n]").sub
@@ -130,6 +130,7 @@ _WORDS = {
     "TABLED": "a column, such as table.rates[to.user].trunk",
     "COLUMN": "a column, such as .trunk",
     "UNIT": "hours, minutes or seconds",
+    "DAYS": "days",
     "CLASS": "a class, such as 5xx",
     "PERIOD": "second, minute, hour or day",
     "_A": "a day, or an hour",

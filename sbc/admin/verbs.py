@@ -100,7 +100,7 @@ class Verbs:
     def _reset_limit(self, key: str, by: str = "") -> dict[str, Any]:
         """Give a caller, trunk or other key the whole of its allowance again."""
         answer = limits.reset(self._sbc.engine, self._sbc.clock, key)
-        fields = {"act": "limits reset", "key": key, "by": by or None}
+        fields = {"act": "limits reset", "allowance": key, "by": by or None}
         self._sbc.recorder.journal.event("INF", "[operator]", fields, self._sbc.clock.now())
         return answer
 

@@ -137,6 +137,7 @@ class Call:
         "redirected",
         "referred",
         "refers",
+        "remember",
         "reminded_at",
         "replacing",
         "reserve_of",
@@ -202,6 +203,7 @@ class Call:
         self.tags: tuple[str, ...] = ()
         self.answers: dict[str, Mapping[str, Any]] | None = None  # what services have said of it
         self.limits: tuple[Limit, ...] = ()
+        self.remember: tuple[tuple[str, int], ...] = ()  # when it is answered, for so many days
 
     def reserve(self, at: float) -> None:
         """Take a place of the reserve that the caller's trunk has for emergency calls."""
@@ -415,13 +417,23 @@ def release(call: Call, held: int) -> None:
 def talk(call: Call, at: float) -> None:
     """``call`` is answered, and counts from now on where its time is counted."""
     call.answered_at = at
+    if call.remember:
+        call.desk.memory.keep(call.remember, call.desk.date(at))
     if call.limits:
         call.desk.rule_limits.begin(call.limits, call.id, at, call.desk.date(at))
 
 
-def counted_on(limits: tuple[Limit, ...]) -> tuple[Limit, ...]:
-    """Those of ``limits`` that count time: they go on where their callee goes on in another call."""
-    return tuple([each for each in limits if each.window is not None and each.window.of != "calls"])
+def counted_on(call: Call, leaving: Side) -> tuple[Limit, ...]:
+    """The limits of time of ``call``, which go on where its callee goes on when ``leaving`` has left."""
+    if leaving == "b":
+        return ()
+    return tuple([each for each in call.limits if each.window is not None and each.window.of != "calls"])
+
+
+def inherit(call: Call, held: Call, leaving: Side) -> None:
+    """``call`` takes the place of ``leaving`` in ``held``: what binds that one binds it too."""
+    call.demands, call.until = held.demands, held.until
+    call.limits = counted_on(held, leaving)
 
 
 def forget(call: Call, at: float) -> None:

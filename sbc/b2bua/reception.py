@@ -10,7 +10,7 @@ from typing import Final
 
 from dsl.addresses import escape_user
 from sbc.b2bua.bodies import Part, lost, read_body
-from sbc.b2bua.call import Call, admit_caller, counted_on
+from sbc.b2bua.call import Call, admit_caller, inherit
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.customers import Unfit, customer_of, speaks_for, told_of
 from sbc.b2bua.desk import Desk
@@ -25,7 +25,7 @@ from sbc.b2bua.page import Page
 from sbc.b2bua.phones import Phones
 from sbc.b2bua.referral import Referral, refuse_refer
 from sbc.b2bua.registering import Registering
-from sbc.b2bua.screening import Refusal, allowed, looped, refuse, ruling, transfers
+from sbc.b2bua.screening import GOING, Refusal, allowed, looped, malformed_note, refuse, ruling, transfers
 from sbc.b2bua.session import objection, refreshed
 from sbc.b2bua.setup import Setup
 from sbc.b2bua.takeover import may_replace, replaced_by, told_to_replace
@@ -113,7 +113,7 @@ class Reception:
         try:
             self._serve(flow, server, request, whose, at, out)
         except PeerError as error:
-            out.append(Note("malformed", "", {"remote": str(flow.remote), "reason": error.reason}))
+            out.append(malformed_note(flow, error.reason))
             reason = "" if error.status == 400 else error.reason
             self._turn_away(server, Refusal(error.status, reason), at, out)
 
@@ -259,7 +259,9 @@ class Reception:
         self, server: ServerTransaction, trunk: Trunk | None, at: float, out: list[Command]
     ) -> None:
         """OPTIONS to us: what we can do (RFC 3261 11.2)."""
-        response = self._desk.respond_to(server, 503 if self._desk.draining else 200, "")
+        response = self._desk.respond_to(server, GOING.status if self._desk.draining else 200, "")
+        if self._desk.draining:
+            response.headers.extend(GOING.headers)
         known = [*EXTENSIONS, *OF_TRANSFERS] if transfers(trunk) else EXTENSIONS
         for name, value in (("Allow", allowed(trunk)), ACCEPT, ("Supported", ", ".join(known))):
             response.headers.add(name, value)
@@ -275,7 +277,7 @@ class Reception:
         snapshot, trunk = self._desk.store.current, whose.trunk
         assert trunk is not None, "it lists the method"
         if self._desk.draining:
-            fields = {"trunk": trunk.trunk, "remote": str(flow.remote), "reason": "we shut down"}
+            fields = {"trunk": trunk.trunk, "remote": str(flow.remote), "reason": "the SBC is about to stop"}
             out.append(Note("call-refused", "", fields))
             self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), at, out)
             return
@@ -307,7 +309,7 @@ class Reception:
             self._refuse(server, Refusal(416, "Unsupported URI Scheme"), at, out)
             return
         if self._desk.draining and urgency != WITHIN:
-            self._refuse(server, Refusal(503, "Service Unavailable"), at, out)
+            self._refuse(server, GOING, at, out)
             return
         first, unfit = request.headers.first, None
         if "session-expires" in first or "min-se" in first or "require" in first:
@@ -326,9 +328,7 @@ class Reception:
         call = Call(self._desk, self._desk.ids.key(6).hex(), snapshot, leg, at)
         call.caller, call.called = request.from_.uri.party.user, request.target.party.user
         if takes is not None:
-            call.demands, call.until = takes[0].demands, takes[0].until
-            if takes[1] == "a":
-                call.limits = counted_on(takes[0].limits)
+            inherit(call, *takes)
             if trunk.transfers == "pass":
                 call.replacing, takes = told_to_replace(*takes), None
         setup = Setup(call, server, request, takes=takes)

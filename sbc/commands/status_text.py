@@ -39,7 +39,7 @@ def _status(status: Row) -> str:
     earlier = f" ({status['replaced']} earlier in memory)" if status["replaced"] else ""
     head = (
         f"Portcullis {status['release']}, configuration {status['version']}{earlier},"
-        f" up {status['now'] - status['started']:.0f} s"
+        f" up {status['now'] - status['started']:.0f} s{', draining' if status['draining'] else ''}"
     )
     totals = (
         f"{len(status['calls'])} calls now, {counters['calls']} ended; {counters['handshakes']} handshakes,"

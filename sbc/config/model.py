@@ -71,7 +71,8 @@ RevocationMethod = Literal["staple", "crl", "ocsp"]
 class Listener(Strict):
     """One bound address: its transport and the limits of its edge.
 
-    ``network`` is where media of its trunks is received, one of ``media.networks``.
+    ``network`` is where media of its trunks is received, one of ``media.networks``. ``proxy_protocol`` are
+    load balancers, which say before the first octet of each connection where it comes from.
     """
 
     bind: HostPort
@@ -83,6 +84,21 @@ class Listener(Strict):
     idle_timeout: Duration = 600.0
     max_message: int = Field(default=65536, ge=4096)
     network: Name | None = None
+    proxy_protocol: tuple[Network, ...] = ()
+
+    @model_validator(mode="after")
+    def _balanced(self) -> Listener:
+        if self.proxy_protocol and self.transport == "udp":
+            raise ValueError(
+                "proxy_protocol is for connections: take it out of this UDP listener, or use tcp or tls"
+            )
+        everybody = next((each for each in self.proxy_protocol if each in ("0.0.0.0/0", "::/0")), None)
+        if everybody is not None:
+            raise ValueError(
+                f"proxy_protocol {everybody} lets anybody say where it comes from: write the addresses of the"
+                " load balancers, such as [10.0.0.5]"
+            )
+        return self
 
 
 class Identity(Strict):
@@ -404,6 +420,7 @@ class Settings(Strict):
     emergency: Emergency | None = None
     overload: Overload = Overload()
     hooks: HookSettings = HookSettings()
+    drain: Duration = 60.0
     recordings: Recordings | None = None
     revocation: Revocation = Revocation()
     control: str = Field(default="run/sbc.sock", min_length=1)

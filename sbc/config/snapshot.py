@@ -112,7 +112,7 @@ class Snapshot:
             name: each for name, trunk in self.trunks.items() if (each := self._rated(trunk)) is not None
         }
         put(self, "rated", MappingProxyType(rated))
-        put(self, "premium", premium_of(self.trunks.values(), tables_of(self.rules)))
+        put(self, "premium", premium_of(self.trunks.values(), self.rules))
         generations = {name: self._generation(trunk) for name, trunk in self.trunks.items()}
         put(self, "trust_generations", MappingProxyType(generations))
 
@@ -265,7 +265,7 @@ def feed(digest: hashlib._Hash, data: bytes) -> None:
 
 def tables_of(rules: RuleSet) -> Mapping[str, Table]:
     """The tables that a set of rules looks up, by their names."""
-    return rules.rules[0].scope.tables if rules.rules else {}
+    return rules.rules[0].scope.tables if rules and rules.rules else {}
 
 
 def _source_tables(trunks: Iterable[Trunk]) -> dict[str, SourceIndex]:

@@ -101,6 +101,12 @@ def test_the_pairs_of_media_ports_are_told_by_network_and_family() -> None:
     assert 'sbc_media_port_pairs{network="lan",family="IPv6",state="taken"} 50' in text
 
 
+def test_what_limits_refuse_is_counted_by_limit() -> None:
+    text = exposition(picture(limit_refusals=(("", 1), ("guard #0", 7)), limit_keys=3))
+    assert 'sbc_limit_refusals_total{limit="guard #0"} 7' in text
+    assert 'sbc_limit_refusals_total{limit="-"} 1' in text and "sbc_limit_keys 3" in text
+
+
 def test_what_a_tenant_s_trunks_hold_together_and_may() -> None:
     text = exposition(picture(tenants=(TenantView("acme", 3, 40), TenantView("bolt", 1))))
     assert 'sbc_tenant_calls{tenant="acme"} 3' in text and 'sbc_tenant_calls{tenant="bolt"} 1' in text
