@@ -171,7 +171,7 @@ def _tenants(status: Row) -> list[str]:
 
 def _caps(status: Row) -> list[str]:
     """The caps that have refused anything since the start."""
-    return _section(
+    return section(
         status["caps"],
         CAP=lambda each: each["cap"],
         TRUNK=lambda each: each["trunk"],
