@@ -19,7 +19,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run check lint types fast fast-edge fast-unit fast-others test installed debian rest \
-  long debs bench clean
+  long debs bench install clean
 
 help:
 	@echo 'make demo    set up, then a real mutual-TLS call with SRTP through a lab SBC'
@@ -28,6 +28,7 @@ help:
 	@echo 'make check   lint, types and the fast tests: under a minute'
 	@echo 'make long    repeats, soaks, other Pythons: hours; goes on where it ended (FRESH=1 begins anew)'
 	@echo 'make bench   the benchmarks'
+	@echo 'make install  the service, where root: user, init script, unit; DESTDIR=... into a directory'
 	@echo 'make clean   remove .venv and every cache'
 
 demo: $(VENV)/.run
@@ -83,11 +84,11 @@ INSTALLED = $(PY) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -o py
 installed: $(VENV)/.dev $(VENV)/.run
 	$(INSTALLED) -m '$(FAST) and not pure' \
 	  tests/unit tests/playbook tests/property tests/vectors tests/arch/test_compiled.py
-	$(INSTALLED) -m 'not interop and not pure and not long' tests/edge tests/arch/test_compiled.py
+	$(INSTALLED) -n 4 -m 'not interop and not pure and not long' tests/edge tests/arch/test_compiled.py
 
 # Most of them wait for peers, so that there may be more than processors; those that wait longest come first.
 rest: $(VENV)/.dev $(VENV)/.run
-	$(PY) -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder -m '(slow or interop) and not long' \
+	$(PY) -m pytest -q -n 6 --dist loadfile --no-loadscope-reorder -m '(slow or interop) and not long' \
 	  tests/interop $(filter-out tests/interop/ tests/edge/,$(sort $(wildcard tests/[a-z]*/)))
 
 # What takes hours, step by step: tests/long.py. ONLY='STEP ...' runs some steps.
@@ -104,6 +105,10 @@ endif
 # One of them, or two checkouts beside each other: make bench BENCH='compare ../before' (docs/bench.md).
 bench: $(VENV)/.dev $(VENV)/.run debs
 	PYTHONPATH='$(SITE):.' $(PY) -P -m bench $(BENCH)
+
+# The service: packages in a directory of their own, `sbc`, the init script and the unit (docs/install.md).
+install: $(VENV)/.run
+	DESTDIR='$(DESTDIR)' sh packaging/install.sh $(PY) $(BUILD)/*.whl
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -6,11 +6,14 @@ from typing import Final, NamedTuple
 
 from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.bodies import SIPREC, acceptable, content_type, lost, read_body
+from sbc.b2bua.commands import Note
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.page import WAITING
 from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, METHODS, OF_TRANSFERS
 from sbc.config.model import Trunk
+from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
+from sbc.policy.acl import Rule
 from sbc.policy.bodies import media_types
 from sbc.registrar.register import OUTBOUND, PATH
 from sbc.sip.headers import canonical
@@ -36,6 +39,17 @@ class Refusal(NamedTuple):
     status: int
     reason: str
     headers: tuple[tuple[str, str], ...] = ()
+
+
+FORBIDDEN: Final = Refusal(403, "Forbidden")
+#: The answer to what would begin while we drain: a peer that knows another SBC goes there meanwhile.
+GOING: Final = Refusal(503, "Service Unavailable", (("Retry-After", "30"),))
+
+
+def malformed_note(flow: Flow, reason: str, **more: str) -> Note:
+    """What the journal has of a message that is none."""
+    fields = {"remote": str(flow.remote), "transport": flow.transport, "reason": reason, **more}
+    return Note("malformed", "", fields)
 
 
 def refuse(
@@ -76,6 +90,18 @@ def refuse(
     if not request.body or (request.is_sdp and "content-encoding" not in first):
         return None
     return _refuse_body(request, trunk)
+
+
+def ruling(snapshot: Snapshot, flow: Flow, trunk: Trunk | None, request: Request, now: float) -> Rule | None:
+    """What the access list says of a request that begins something; None where it says nothing.
+
+    ``now`` is in POSIX seconds. PeerError where its addresses cannot be read.
+    """
+    if request.to_tag or request.method in ("ACK", "CANCEL"):
+        return None
+    tenant = (trunk.tenant or "") if trunk is not None else ""
+    called, caller = request.target.party, request.from_.uri.party
+    return snapshot.acl.judge(flow.listener, flow.remote.host, tenant, called, caller, now)
 
 
 def allowed(trunk: Trunk | None) -> str:

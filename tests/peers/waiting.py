@@ -7,6 +7,7 @@ something holds others up is shown by the order of what happens, not by how long
 
 from __future__ import annotations
 
+import gc
 import time
 from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
@@ -60,6 +61,17 @@ def until_said(read: Callable[[], str], words: str, seconds: float = PATIENCE) -
     """The same, for a text in which ``words`` must come to stand; the whole text."""
     __tracebackhide__ = True
     return until(read, repr(words), seconds, holds=lambda text: words in text)
+
+
+def until_freed(look: Callable[[], Seen], what: str) -> Seen:
+    """The same, of what the collector frees: where another thread collects just then, ours does nothing."""
+    __tracebackhide__ = True
+
+    def collected() -> Seen:
+        gc.collect()
+        return look()
+
+    return until(collected, what)
 
 
 def _shown(seen: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import time
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError
@@ -13,6 +12,7 @@ import pytest
 from sbc.config.load import build_snapshot
 from sbc.config.model import Settings, Trunk
 from sbc.config.snapshot import Snapshot, SnapshotStore
+from tests.peers.waiting import until_freed
 from tests.unit.config.configuration import CARRIER, SBC, Write
 
 PLAIN = "trunk: {}\npeers: [192.0.2.1:5060]\nsources: [{}]\nlistener: {}\n"
@@ -138,8 +138,6 @@ def test_the_store_counts_the_former_ones_that_are_still_held(write: Write) -> N
     held, store = build(write({})), SnapshotStore(build(write({})))
     store.swap(held)
     store.swap(build(write({})))
-    gc.collect()
-    assert store.replaced == 1
+    until_freed(lambda: store.replaced == 1, "only one is held")
     del held
-    gc.collect()
-    assert store.replaced == 0
+    until_freed(lambda: store.replaced == 0, "none is held")
