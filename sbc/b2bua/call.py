@@ -154,9 +154,7 @@ class Call:
     )  # fmt: skip
 
     def __init__(self, desk: Desk, id: str, snapshot: Snapshot, a: Leg, at: float) -> None:
-        self.desk, self.id = desk, id
-        self.snapshot = snapshot
-        self.a = a
+        self.desk, self.id, self.snapshot, self.a = desk, id, snapshot, a
         self.b: Leg | None = None
         self.trying: tuple[Leg, ...] = ()  # those of several callees that are tried at once
         self.state: State = ROUTING
@@ -177,8 +175,7 @@ class Call:
         self.tried: tuple[str, Address | None] = "", None  # the trunk and the peer that came last
         self.admitted: list[Trunk | TenantBounds | CallerBounds] = []  # whom it counts for, in order
         self.held = 0  # so many of these count to the end, whatever becomes of a hop
-        # Whom it was for before a callee redirected it, and the trunk of that callee.
-        self.redirected: tuple[str, str] = "", ""
+        self.redirected: tuple[str, str] = "", ""  # for whom it was before a redirect, and whose that was
         self.refers: Refers = ()  # those that crossed it
         # Who referred the caller, and on which trunk; while that is under way, the other of its two calls.
         self.referred: tuple[str, str] = "", ""
