@@ -41,6 +41,7 @@ class Refusal(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+FORBIDDEN: Final = Refusal(403, "Forbidden")
 #: The answer to what would begin while we drain: a peer that knows another SBC goes there meanwhile.
 GOING: Final = Refusal(503, "Service Unavailable", (("Retry-After", "30"),))
 

@@ -16,7 +16,6 @@ from weakref import ref
 from dsl.breath import breathe
 from dsl.errors import Diagnostic
 from dsl.ruleset import RuleSet
-from dsl.table import Table
 from sbc.config.acl import AclFiles
 from sbc.config.customers import customers_of
 from sbc.config.hook_set import NO_HOOKS, HookSet
@@ -261,11 +260,6 @@ def feed(digest: hashlib._Hash, data: bytes) -> None:
     """Add ``data`` with its length, so that two neighbours cannot be taken for two others."""
     digest.update(len(data).to_bytes(8, "big"))
     digest.update(data)
-
-
-def tables_of(rules: RuleSet) -> Mapping[str, Table]:
-    """The tables that a set of rules looks up, by their names."""
-    return rules.rules[0].scope.tables if rules and rules.rules else {}
 
 
 def _source_tables(trunks: Iterable[Trunk]) -> dict[str, SourceIndex]:

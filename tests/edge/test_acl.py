@@ -288,6 +288,22 @@ def test_what_was_kept_out_is_told_of_everywhere(lab: Lab) -> None:
     assert "access list of 6 rules, kept out so far: " in sbc(lab.directory, "status").out
 
 
+def test_a_flood_from_whom_a_rule_denies_is_counted_and_is_one_line(lab: Lab) -> None:
+    before = lab.hits()[1]
+    wire = lab.wire("udp", "127.0.1.99")
+    for _ in range(20):
+        for _ in range(25):
+            wire.send()
+        gevent.sleep(0.01)
+    until(lambda: lab.hits()[1] - before == 500, "every datagram counted")
+    for _ in range(50):
+        lab.wire("tls", "127.0.1.98").close()
+    until(lambda: lab.hits()[1] - before == 550, "every connection counted")
+    lines = [each for each in lab.log().splitlines() if "[refused]" in each]
+    assert sum("127.0.1.99" in each for each in lines) == sum("127.0.1.98" in each for each in lines) == 1
+    assert lab.wire("udp").asks() == 200
+
+
 def test_files_are_tried_without_a_running_sbc(lab: Lab) -> None:
     tried = sbc(lab.directory, "acl", "test", "127.0.0.11", "--listener", "udp")
     assert tried.status == 1 and "barred" in tried.out and "acl.d/10.yaml:2" in tried.out
