@@ -124,7 +124,7 @@ or a boolean, as `answers` in `sbc.yaml` says. Before that, and without an answe
 | `limit N calls a second per text` | at most N new calls a second (or `a minute`, `an hour`) |
 | `limit N calls a day per text` | so many new calls from midnight to midnight, by the zone of the file |
 | `limit N minutes a day per text` | so much time talked in the day (or `an hour`; `seconds`, `hours`); then 403 |
-| `... to ["+882", list.NAME, table.NAME]` | for such called numbers alone: beginnings, or those in a table |
+| `... to ["+882", list.NAME, table.NAME]` | for such called numbers alone: by their beginnings, or by a table |
 | `... hard` | behind a limit of time: calls that run are hung up when it is used up |
 | `... else reject 486 "Busy"` | behind a limit: the answer instead of 503, or 403 |
 | `remember text for N days` | once the call is answered, `remembered(text)` is true for so long |

@@ -266,13 +266,16 @@ class Driver:
 
     def in_use(self) -> list[Flow]:
         """The flows that a call is on, or a transaction that has not ended, or that phones are at."""
-        return [*self.proven(), *self.engine.transactions.unfinished_flows()]
-
-    def proven(self) -> list[Flow]:
-        """The flows that a call is on, or that phones are at."""
         engine = self.engine
-        legs = [leg for call in engine.calls.values() for leg in (call.a, call.b) if leg is not None]
-        return [*(leg.flow for leg in legs), *engine.registrar.flows]
+        return [*self._of_calls(), *engine.transactions.unfinished_flows(), *engine.registrar.flows]
+
+    def proven(self) -> set[Flow]:
+        """The flows that a call is on, or at which a phone is registered."""
+        return {*self._of_calls(), *self.engine.registrar.proven}
+
+    def _of_calls(self) -> list[Flow]:
+        calls = self.engine.calls.values()
+        return [leg.flow for call in calls for leg in (call.a, call.b) if leg is not None]
 
     def on_refused(self, listener: str, address: Address, reason: str) -> None:
         """A connection was refused at accept."""
