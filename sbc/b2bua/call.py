@@ -412,10 +412,10 @@ def release(call: Call, held: int) -> None:
         call.admitted.pop()
 
 
-def talk(call: Call, route: Route, at: float) -> None:
+def talk(call: Call, route: Route | None, at: float) -> None:
     """``call`` is answered, by way of ``route``: it counts from now on where its time is counted."""
     call.answered_at = at
-    if route.remember:
+    if route is not None and route.remember:
         call.desk.memory.keep(route.remember, call.desk.date(at))
     if call.limits:
         call.desk.rule_limits.begin(call.limits, call.id, at, call.desk.date(at))
