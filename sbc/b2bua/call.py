@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
-from dsl.decision import Decision, Limit
+from dsl.decision import Decision, Limit, Route
 from dsl.facts import Facts
 from dsl.services import Answer
 from sbc.b2bua.commands import AnswerMedia, Command, Invited, Note, OfferMedia
@@ -137,7 +137,6 @@ class Call:
         "redirected",
         "referred",
         "refers",
-        "remember",
         "reminded_at",
         "replacing",
         "reserve_of",
@@ -200,7 +199,6 @@ class Call:
         self.tags: tuple[str, ...] = ()
         self.answers: dict[str, Mapping[str, Any]] | None = None  # what services have said of it
         self.limits: tuple[Limit, ...] = ()
-        self.remember: tuple[tuple[str, int], ...] = ()  # when it is answered, for so many days
 
     def reserve(self, at: float) -> None:
         """Take a place of the reserve that the caller's trunk has for emergency calls."""
@@ -411,11 +409,11 @@ def release(call: Call, held: int) -> None:
         call.admitted.pop()
 
 
-def talk(call: Call, at: float) -> None:
-    """``call`` is answered, and counts from now on where its time is counted."""
+def talk(call: Call, route: Route | None, at: float) -> None:
+    """``call`` is answered, by way of ``route``: it counts from now on where its time is counted."""
     call.answered_at = at
-    if call.remember:
-        call.desk.memory.keep(call.remember, call.desk.date(at))
+    if route is not None and route.remember:
+        call.desk.memory.keep(route.remember, call.desk.date(at))
     if call.limits:
         call.desk.rule_limits.begin(call.limits, call.id, at, call.desk.date(at))
 
