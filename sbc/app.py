@@ -46,6 +46,7 @@ from sbc.net.system.control import ControlServer
 from sbc.net.system.file_limit import raise_file_limit
 from sbc.net.system.http_server import HttpServer
 from sbc.net.system.log_writer import LogWriter
+from sbc.net.system.notify import notify
 from sbc.net.system.record_writer import RecordFile, RecordWriter
 from sbc.net.system.store import Store
 from sbc.net.system.watch import Watch
@@ -73,6 +74,8 @@ OUTLIVED = 40.0
 LET_GO = 200
 # How long connections may take to say what they have to when we leave.
 FAREWELL = 5.0
+# Seconds beyond the drain after which a service manager may take us for hung.
+GRACE = 30.0
 # How long registrars may take to answer when we leave.
 UNREGISTER = 2.0
 # What every handshake changes is written at most so often.
@@ -81,16 +84,24 @@ LEDGER, OPTIONAL, LEDGER_EVERY = "ledger", "optional", 10.0
 _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
 
 
+def _journal_to(path: Path | None) -> LogWriter:
+    try:
+        return LogWriter(path if path is not None else sys.stdout.fileno())
+    except OSError as error:
+        raise LocalError(f"cannot write the journal {path}: {error.strerror}; correct --log") from None
+
+
 class Portcullis:
     """One SBC process."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, log: Path | None = None) -> None:
+        """``log``: the file of the journal, in the place of standard output; LocalError where it is none."""
         raise_file_limit()
         self.directory = directory
         self.clock = Clock()
         self.started = self.clock.now()
         self.stopping = Event()
-        self._log = LogWriter(sys.stdout.fileno())
+        self._log = _journal_to(log)
         self.store = SnapshotStore(build_snapshot(directory, self.started))
         settings = self.store.current.settings
         self.state = self._directory(settings.state)
@@ -211,8 +222,14 @@ class Portcullis:
         self.engine.draining = True
         gevent.spawn(self._drain, self.store.current.settings.drain)
 
+    def reopen(self) -> None:
+        """Journal and records were rotated: let go of the former files."""
+        self._log.reopen()
+        self.records.reopen()
+
     def _drain(self, seconds: float) -> None:
         calls = self.engine.calls
+        notify("STOPPING=1", f"EXTEND_TIMEOUT_USEC={(seconds + GRACE) * 1e6:.0f}")
         self._say("INF", "[drain]", {"calls": len(calls), "seconds": f"{seconds:g}"})
         end = self.clock.monotonic() + seconds
         while calls and self.clock.monotonic() < end:
@@ -239,6 +256,7 @@ class Portcullis:
         gevent.signal_handler(signal.SIGINT, self.stopping.set)
         gevent.signal_handler(signal.SIGTERM, self.leave)
         gevent.signal_handler(signal.SIGHUP, gevent.spawn, self.reload)
+        gevent.signal_handler(signal.SIGUSR1, self.reopen)
         gevent.spawn(self._housekeeping)
         gc.freeze()
         gc.set_threshold(COLLECT_AFTER, 20, 20)
@@ -247,6 +265,7 @@ class Portcullis:
         self.reload.tell(None, snapshot)
         # What changed on disk between the first reading and the watch would otherwise go unnoticed.
         gevent.spawn(self.reload)
+        notify("READY=1")
 
     def stop(self) -> None:
         """Hang up what still runs, close everything, write what waits."""

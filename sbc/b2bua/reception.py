@@ -24,7 +24,7 @@ from sbc.b2bua.page import Page
 from sbc.b2bua.phones import Phones
 from sbc.b2bua.referral import Referral, refuse_refer
 from sbc.b2bua.registering import Registering
-from sbc.b2bua.screening import GOING, Refusal, allowed, looped, refuse, transfers
+from sbc.b2bua.screening import GOING, Refusal, allowed, looped, malformed_note, refuse, transfers
 from sbc.b2bua.session import objection, refreshed
 from sbc.b2bua.setup import Setup
 from sbc.b2bua.states import Ending
@@ -98,7 +98,7 @@ class Reception:
         try:
             self._serve(flow, server, request, whose, at, out)
         except PeerError as error:
-            out.append(Note("malformed", "", {"remote": str(flow.remote), "reason": error.reason}))
+            out.append(malformed_note(flow, error.reason))
             self._refuse(server, Refusal(error.status, "" if error.status == 400 else error.reason), at, out)
 
     def _whose(self, snapshot: Snapshot, own: Trunk, flow: Flow, request: Request, at: float) -> Whose:
