@@ -17,6 +17,7 @@ from lark import Token
 
 from dsl import syntax
 from dsl.facts import DAYS
+from dsl.scope import TABLE
 from dsl.services import LOOKUP
 
 _ESCAPE = re.compile(r'\\(["\\])')
@@ -51,9 +52,27 @@ def _name(start: int, end: int, name: str) -> syntax.Node:
 
 
 def _limit(start: int, end: int, children: list[Any]) -> syntax.LimitAction:
-    calls, *rest = children
-    period = str(rest.pop(0)) if isinstance(rest[0], Token) else ""
-    return syntax.LimitAction(start, end, calls, period, rest[0], rest[1] if len(rest) > 1 else None)
+    words = {each.type: str(each) for each in children if isinstance(each, Token)}
+    calls, key, *rest = [each for each in children if not isinstance(each, Token)]
+    to = rest.pop(0).node if rest and isinstance(rest[0], _Towards) else None
+    refusal, period = rest[0] if rest else None, words.get("PERIOD", "")
+    return syntax.LimitAction(
+        start, end, calls, period, key, refusal, words.get("UNIT", ""), to, "HARD" in words
+    )
+
+
+def _towards(start: int, end: int, options: list[Any]) -> _Towards:
+    """The condition that ``to.user`` begins with one of these texts, or is in one of these tables."""
+    user = syntax.FactRef(start, end, "to.user")
+    tables = tuple([each for each in options if _is_table(each)])
+    texts = tuple([each for each in options if not _is_table(each)])
+    found: list[syntax.Node] = [syntax.Affix(start, end, user, True, texts)] if texts else []
+    found += [syntax.Member(start, end, user, tables, False)] if tables else []
+    return _Towards(start, end, found[0] if len(found) == 1 else syntax.AnyOf(start, end, tuple(found)))
+
+
+def _is_table(node: syntax.Node) -> bool:
+    return isinstance(node, syntax.FactRef) and node.name.startswith(TABLE)
 
 
 def _answer(start: int, end: int, children: list[Any]) -> syntax.AnswerAction:
@@ -125,8 +144,10 @@ _BUILD: dict[str, _Build] = {
     "longest": lambda s, e, c: syntax.LongestAction(s, e, c[0], str(c[1])),
     "answer": _answer,
     "limit": _limit,
+    "towards": _towards,
+    "remember": lambda s, e, c: syntax.RememberAction(s, e, c[0], c[1]),
     "tag": lambda s, e, c: syntax.TagAction(s, e, c[0]),
-    "record": lambda s, e, c: syntax.RecordAction(s, e),
+    "record": lambda s, e, c: syntax.RecordAction(s, e, bool(c)),
     "hook": lambda s, e, c: syntax.HookAction(s, e, c[0]),
     "ask": lambda s, e, c: syntax.AskAction(s, e, c[0], c[1] if len(c) > 1 else None),
     "srtp": lambda s, e, c: syntax.SrtpAction(s, e, str(c[0])),
@@ -140,13 +161,21 @@ _BUILD: dict[str, _Build] = {
 # The tokens that say something; all others are words and signs of the grammar alone.
 _TELLING = frozenset((
     "ACCEPT", "ALLOW", "CLASS", "CLOCK", "COLUMN", "COMPARE", "DATE", "DENY", "FALSE", "FOLLOW", "FORBID",
-    "GROUPED", "NAME", "NETWORK", "NO", "NUMBER", "OFFER", "ONE_BY_ONE", "PASS", "PERIOD", "PREFER", "REFUSE",
-    "REGEX", "REQUIRE", "STRING", "TABLED", "TRUE", "UNIT", "WARN",
+    "GROUPED", "HARD", "NAME", "NETWORK", "NO", "NUMBER", "OFFER", "ONE_BY_ONE", "PASS", "PERIOD",
+    "PREFER", "REFUSE", "REGEX", "REQUIRE", "STRING", "TABLED", "TRUE", "UNIT", "WARN", "WITH_TONE",
 ))  # fmt: skip
 
 
 class _Enclosed(NamedTuple):
     """A node in parentheses: it begins after them, what it is a part of does not."""
+
+    start: int
+    end: int
+    node: syntax.Node
+
+
+class _Towards(NamedTuple):
+    """The condition that stands behind the ``to`` of a limit."""
 
     start: int
     end: int

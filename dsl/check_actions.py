@@ -32,6 +32,8 @@ _PARAM = re.compile(r"[A-Za-z0-9-]{1,64}")
 _OWN_PARAMS = frozenset(
     ("transport", "maddr", "ttl", "method", "lr", "received", "rport", "ob", "comp", "gr")
 )
+# Those that a tone can be mixed into.
+G711 = ("PCMU", "PCMA")
 # As SDP spells them (IANA, RTP payload formats), those that telephony meets.
 CODECS = (
     "PCMU", "PCMA", "G722", "G7221", "G723", "G726-16", "G726-24", "G726-32", "G726-40", "G728", "G729",
@@ -45,6 +47,9 @@ MOST_RING = 3600
 MOST_LONGEST = 31 * 86_400
 UNITS = {"second": 1, "seconds": 1, "minute": 60, "minutes": 60, "hour": 3600, "hours": 3600}
 MOST_CALLS = 1_000_000
+MOST_DAYS = 366
+#: Of what a limit can be the allowance of each.
+WINDOWS = ("hour", "day")
 
 
 class ActionChecker(Checker):
@@ -70,6 +75,9 @@ class ActionChecker(Checker):
         refused = isinstance(actions[-1], syntax.RejectAction | syntax.RedirectAction)
         challenged = False
         for action in actions:
+            if isinstance(action, syntax.RecordAction) and action.tone and not _only_g711(actions):
+                hint = 'write allow codecs "PCMA", "PCMU" beside it'
+                self.report(action, "a tone is heard in G.711 alone, and this allows other codecs", hint)
             if refused and (what := _of_routed(action)):
                 self.report(action, f"{what} for a call that is routed", "end it in route or continue")
             if isinstance(action, syntax.ChallengeAction):
@@ -94,6 +102,10 @@ class ActionChecker(Checker):
                 self.text(action.value)
             case syntax.TagAction():
                 self.text(action.text)
+            case syntax.RememberAction():
+                self.text(action.text)
+                if not _whole(action.days, 1, MOST_DAYS):
+                    self.report(action.days, "nothing is remembered so long", f"1 to {MOST_DAYS} days")
             case syntax.LimitAction():
                 self._limit(action)
             case syntax.CodecsAction():
@@ -185,12 +197,20 @@ class ActionChecker(Checker):
 
     def _limit(self, action: syntax.LimitAction) -> None:
         if isinstance(action.calls, syntax.Lookup):
-            self._counts(action.calls)
+            self._counts(action.calls, action.unit or "calls")
         elif not _whole(action.calls, 0, MOST_CALLS):
             self.report(action.calls, f"a limit is a whole number up to {MOST_CALLS}", "such as 10")
         elif action.period and action.calls.value == 0:
             self.report(action.calls, "no call could ever be made", "reject says so more plainly")
+        if action.unit and action.period not in WINDOWS:
+            hint = "write a day, or an hour"
+            self.report(action, f"{action.unit} are not counted by the {action.period}", hint)
+        if action.hard and not action.unit:
+            hint = "leave hard out, or write minutes: limit 60 minutes a day per from.user hard"
+            self.report(action, "hard ends calls whose minutes are used up; this counts calls", hint)
         self.text(action.key)
+        if action.to is not None:
+            self._towards(action.to)
         if isinstance(action.key, syntax.Text):
             self.problems.append(
                 Problem(action.key.start, "all calls share this limit", "such as per from.user", "warning")
@@ -198,8 +218,20 @@ class ActionChecker(Checker):
         if action.refusal is not None:
             self._reject(action.refusal)
 
-    def _counts(self, node: syntax.Lookup) -> None:
-        """Each cell of the column is a number of calls: what is none would let nobody call."""
+    def _towards(self, node: syntax.Node) -> None:
+        """What a limit is for: prefixes in quotes, a list of them, or a table of numbers."""
+        for each in node.parts if isinstance(node, syntax.AnyOf) else (node,):
+            for option in each.options if isinstance(each, syntax.Affix | syntax.Member) else ():
+                if isinstance(option, syntax.Text) and not option.value:
+                    hint = "leave out `to`: the limit is for every number then"
+                    self.report(option, "every number begins with this", hint)
+                if isinstance(option, syntax.FactRef) and option.name in self._known.tables:
+                    self.report(option, f"{option.name} is a table", f"write table.{option.name}")
+                    return
+        self.condition(node)
+
+    def _counts(self, node: syntax.Lookup, what: str) -> None:
+        """Each cell of the column is a number of calls or minutes: what is none would let nobody call."""
         if self.lookup(node) is None:
             return
         table = self._known.tables[node.table.partition(".")[2]]
@@ -212,7 +244,7 @@ class ActionChecker(Checker):
             place = f"{table.path}:{line}" if line else table.path
             shown = f'"{value[:40]}"' if value else "an empty cell"
             hint = f"a limit is a whole number up to {MOST_CALLS}"
-            self.report(node, f"{place} has {shown}, which is no number of calls", hint)
+            self.report(node, f"{place} has {shown}, which is no number of {what}", hint)
 
     def _codecs(self, action: syntax.CodecsAction) -> None:
         for name in action.names:
@@ -305,6 +337,8 @@ def _of_routed(action: syntax.Node) -> str:
     match action:
         case syntax.HookAction():
             return "a hook is called"
+        case syntax.RememberAction():
+            return "something is remembered"
         case syntax.LongestAction():
             return "a longest duration is"
         case syntax.AnswerAction():
@@ -312,6 +346,12 @@ def _of_routed(action: syntax.Node) -> str:
         case syntax.RecordAction():
             return "a recording is"
     return ""
+
+
+def _only_g711(actions: tuple[syntax.Node, ...]) -> bool:
+    """Whether a then lets nothing through but codecs that a tone can be mixed into."""
+    allowed = [each for each in actions if isinstance(each, syntax.CodecsAction) and each.verb == "allow"]
+    return bool(allowed) and all(name.value.upper() in G711 for name in allowed[-1].names)
 
 
 def _whole(number: syntax.Number, low: int, high: int) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from datetime import tzinfo
 from typing import Final, Literal
 
 Class = Literal["3xx", "4xx", "5xx", "6xx"]
@@ -16,7 +17,12 @@ Part = Literal[
     "from.scheme", "to.scheme", "asserted.user", "asserted.display",
 ]  # fmt: skip
 
+Counted = Literal["calls", "seconds", "minutes", "hours"]
+Turn = Literal["hour", "day"]
+
 DEFAULT_FAILURES: tuple[Failure, ...] = (408, 500, 502, 503, 504, "timeout", "unreachable")
+#: The times in which a limit lets so many calls begin, by their seconds.
+PERIODS: Final = {1: "second", 60: "minute", 3600: "hour"}
 #: What leads on besides where a hop before it is a user's phones: there is no such user, or it has none.
 ABSENT_FAILURES: tuple[Failure, ...] = (404, 480)
 
@@ -109,10 +115,26 @@ class Codecs:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """The hours or days of a zone (None: the server's own), each with an allowance of its own.
+
+    ``of`` is what is counted in it: calls that begin, or the time that is talked, and in which unit. A
+    ``hard`` one ends the calls that run when its time is used up.
+    """
+
+    of: Counted
+    per: Turn
+    zone: tzinfo | None = None
+    hard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Limit:
     """At most ``calls`` at once, or begun in ``seconds`` where that is not 0, for all calls of one ``key``.
 
-    One call more is refused with ``status`` and ``reason``.
+    With a ``window`` so many calls, or so much time, are the allowance of each hour or day. One call more is
+    refused with ``status`` and ``reason``. ``name`` is the key without what it is counted for, such as a
+    caller.
     """
 
     key: str
@@ -120,6 +142,18 @@ class Limit:
     seconds: int = 0
     status: int = 503
     reason: str = ""
+    window: Window | None = None
+    name: str = field(default="", compare=False)
+
+    @property
+    def text(self) -> str:
+        """How it is written, such as ``60 minutes a day``."""
+        if self.window is not None:
+            return f"{self.calls} {self.window.of} a {self.window.per}"
+        if not self.seconds:
+            return f"{self.calls} calls"
+        period = PERIODS.get(self.seconds)
+        return f"{self.calls} calls {'a ' + period if period else f'in {self.seconds} seconds'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +176,8 @@ class Route:
     ``tags`` go to the call's record; ``ring`` is how many seconds a hop may ring,
     ``redirects`` what becomes of a callee's 3xx. ``longest`` is how many seconds the call may last from its
     answer on, ``answers`` are how its refusal is told to the caller: a status before its class, the last
-    first. With ``record`` what is said is kept in files.
+    first. With ``record`` what is said is kept in files, and with ``tone`` both sides hear that it is.
+    Once it is answered, each text of ``remember`` is remembered for so many days.
     """
 
     hops: tuple[Hop, ...]
@@ -159,6 +194,8 @@ class Route:
     longest: int | None = None
     answers: tuple[AnswerAs, ...] = ()
     record: bool = False
+    tone: bool = False
+    remember: tuple[tuple[str, int], ...] = ()
 
     def at(self, index: int) -> Route:
         """The route with the edits of ``hops[index]`` among its own: what leaves there."""
@@ -178,7 +215,7 @@ _new: Final = Route.__new__
 # What a frozen class does to fill itself, name by name, takes twice as long.
 (
     _hops, _edits, _srtp, _downgrade, _rule, _hooks, _tags, _codecs, _ring, _limits, _redirects, _longest,
-    _answers, _record,
+    _answers, _record, _tone, _remember,
 ) = [vars(Route)[each.name].__set__ for each in fields(Route)]  # fmt: skip
 
 
@@ -186,7 +223,7 @@ def route_of(
     hops: tuple[Hop, ...], edits: tuple[Edit, ...], srtp: Srtp | None, downgrade: Downgrade | None, rule: str,
     hooks: tuple[str, ...], tags: tuple[str, ...], codecs: Codecs | None, ring: int | None,
     limits: tuple[Limit, ...], redirects: Redirects | None, longest: int | None,
-    answers: tuple[AnswerAs, ...], record: bool,
+    answers: tuple[AnswerAs, ...], record: bool, tone: bool, remember: tuple[tuple[str, int], ...],
 ) -> Route:  # fmt: skip
     """A route of all its values: what a rule makes for every call."""
     made = _new(Route)
@@ -204,6 +241,8 @@ def route_of(
     _longest(made, longest)
     _answers(made, answers)
     _record(made, record)
+    _tone(made, tone)
+    _remember(made, remember)
     return made
 
 

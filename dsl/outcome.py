@@ -15,14 +15,16 @@ from typing import Any, cast
 from dsl import syntax
 from dsl.addresses import canonical_user, read_user
 from dsl.check_actions import PARTS, SIDES, UNITS
-from dsl.compile import CONTROLS, Value, clean, value
+from dsl.compile import CONTROLS, Value, clean, condition, value
 from dsl.decision import (
     ABSENT_FAILURES,
     DEFAULT_FAILURES,
+    PERIODS,
     AnswerAs,
     Challenge,
     Class,
     CopyHeader,
+    Counted,
     Decision,
     Downgrade,
     Edit,
@@ -38,6 +40,8 @@ from dsl.decision import (
     SetParam,
     SetPart,
     Srtp,
+    Turn,
+    Window,
     route_of,
 )
 from dsl.draft import Draft, EditedHeaders, with_param
@@ -46,7 +50,7 @@ from dsl.question import Ending, Question, asking
 from dsl.scope import GROUP, TABLE, Scope, target_of
 
 SRTP: dict[str, Srtp] = {"require": "required", "offer": "offer", "accept": "accept", "no": "off"}
-_PERIODS = {"": 0, "second": 1, "minute": 60, "hour": 3600}
+_PERIODS = {"": 0, **{period: seconds for seconds, period in PERIODS.items()}}
 
 # What may not stand in a part of a URI (RFC 3261 25.1) or in a quoted display name.
 _UNWANTED = {
@@ -164,7 +168,7 @@ def _is_constant(action: syntax.Node) -> bool:
             | syntax.TagAction(text=text)
         ):
             return isinstance(text, syntax.Text)
-        case syntax.LimitAction() | syntax.RedirectAction():
+        case syntax.LimitAction() | syntax.RememberAction() | syntax.RedirectAction():
             return False
         case syntax.RouteAction(hops=hops):
             return not any(isinstance(hop.target, syntax.Lookup) for hop in hops) and all(
@@ -185,6 +189,8 @@ def _step(action: syntax.Node, place: str, scope: Scope) -> Step | None:
             return _editing(CopyHeader(action.glob.value, action.name.value if action.name else ""))
         case syntax.LimitAction():
             return _limiting(action, place, scope)
+        case syntax.RememberAction():
+            return _remembering(action, scope)
         case syntax.TagAction():
             make = clean(action.text, scope)
 
@@ -228,9 +234,19 @@ def _editing(edit: RemoveHeader | CopyHeader) -> Step:
     return lambda draft: draft.edit_headers(edit)
 
 
+def _remembering(action: syntax.RememberAction, scope: Scope) -> Step:
+    make, days = value(action.text, scope), int(action.days.value)
+
+    def remember(draft: Draft) -> None:
+        draft.remember += ((make(draft), days),)
+
+    return remember
+
+
 def _limiting(action: syntax.LimitAction, place: str, scope: Scope) -> Step:
-    key, seconds = value(action.key, scope), _PERIODS[action.period]
-    refusal, status, reason = action.refusal, 503, ""
+    key, window = value(action.key, scope), _window(action, scope)
+    seconds = _PERIODS[action.period] if window is None else 0
+    refusal, status, reason = action.refusal, 503 if window is None else 403, ""
     if refusal is not None:
         status, reason = int(refusal.status.value), refusal.reason.value if refusal.reason else ""
 
@@ -239,15 +255,33 @@ def _limiting(action: syntax.LimitAction, place: str, scope: Scope) -> Step:
 
         def limit_found(draft: Draft) -> None:
             most = int(find(draft) or 0)  # whom the table does not know has none
-            draft.limits += (Limit(f"{place} {key(draft)}", most, seconds, status, reason),)
+            draft.limits += (Limit(f"{place} {key(draft)}", most, seconds, status, reason, window, place),)
 
-        return limit_found
-    calls = int(action.calls.value)
+        limit: Step = limit_found
+    else:
+        calls = int(action.calls.value)
 
-    def limit(draft: Draft) -> None:
-        draft.limits += (Limit(f"{place} {key(draft)}", calls, seconds, status, reason),)
+        def limit_all(draft: Draft) -> None:
+            draft.limits += (Limit(f"{place} {key(draft)}", calls, seconds, status, reason, window, place),)
 
-    return limit
+        limit = limit_all
+    if action.to is None:
+        return limit
+    meant = condition(action.to, scope)
+
+    def limit_some(draft: Draft) -> None:
+        if meant(draft):
+            limit(draft)
+
+    return limit_some
+
+
+def _window(action: syntax.LimitAction, scope: Scope) -> Window | None:
+    """Hours and days by the clock: of time always, of calls the days alone."""
+    if not action.unit and action.period != "day":
+        return None
+    of = action.unit.rstrip("s") + "s" if action.unit else "calls"
+    return Window(cast(Counted, of), cast(Turn, action.period), scope.zone, action.hard)
 
 
 def _policy(action: syntax.Node) -> Step | None:
@@ -268,7 +302,7 @@ def _policy(action: syntax.Node) -> Step | None:
         case syntax.AnswerAction():
             return _answering(action)
         case syntax.RecordAction():
-            return _put("record", True)
+            return _record_with_tone if action.tone else _put("record", True)
         case syntax.HookAction():
             name = action.name.value
 
@@ -290,6 +324,10 @@ def _answering(action: syntax.AnswerAction) -> Step:
         draft.answers += more
 
     return answer
+
+
+def _record_with_tone(draft: Draft) -> None:
+    draft.record = draft.tone = True
 
 
 def _put(attribute: str, setting: object) -> Step:
@@ -335,6 +373,7 @@ def _route(hops: tuple[Hop, ...], place: str, draft: Draft) -> Decision:
     return route_of(
         hops, tuple(draft.edits), draft.srtp, draft.downgrade, place, draft.hooks, draft.tags, draft.codecs,
         draft.ring, draft.limits, draft.redirects, draft.longest, draft.answers, draft.record,
+        draft.tone, draft.remember,
     )  # fmt: skip
 
 

@@ -121,10 +121,16 @@ or a boolean, as `answers` in `sbc.yaml` says. Before that, and without an answe
 | `answer F, F as N "reason"` | the caller hears N in place of these statuses of 400 to 699, or `4xx`, `5xx`, `6xx` |
 | `limit N calls per text` | at most N calls at once for each value of the text; one more is refused with 503 |
 | `limit table.NAME[text].COLUMN calls per text` | the number stands in a table; 0 where no row fits |
-| `limit N calls a second per text` | at most N new calls a second (or `a minute`, `a hour`) |
-| `... else reject 486 "Busy"` | behind a limit: the answer instead of 503 |
+| `limit N calls a second per text` | at most N new calls a second (or `a minute`, `an hour`) |
+| `limit N calls a day per text` | so many new calls from midnight to midnight, by the zone of the file |
+| `limit N minutes a day per text` | so much time talked in the day (or `an hour`; `seconds`, `hours`); then 403 |
+| `... to ["+882", list.NAME, table.NAME]` | for such called numbers alone: by their beginnings, or by a table |
+| `... hard` | behind a limit of time: calls that run are hung up when it is used up |
+| `... else reject 486 "Busy"` | behind a limit: the answer instead of 503, or 403 |
+| `remember text for N days` | once the call is answered, `remembered(text)` is true for so long |
 | `tag text` | the call's record bears this text; later rules see it in `call.tags` |
 | `record` | what is said is kept in files; see [recording.md](recording.md) |
+| `record with tone` | and both sides hear a tone now and then; beside it stands `allow codecs "PCMA", "PCMU"` |
 | `call hook "NAME"` | runs the hook hooks/NAME.py for this call; see [hooks.md](hooks.md) |
 | `ask "NAME" else ENDING` | asks a service, and ends so without an answer; see [lookups.md](lookups.md) |
 | `challenge "realm"` | goes on only for who has proved a password of the realm; 407 for all others |

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dsl.check_actions import PARTS
-from dsl.decision import Challenge, Decision, Redirect, Reject, Route, SetHeader, SetPart
+from dsl.decision import Challenge, Decision, Limit, Redirect, Reject, Route, SetHeader, SetPart
 from dsl.errors import Diagnostic
 from dsl.facts import Facts
 from dsl.scope import target_of
@@ -76,7 +76,7 @@ def _observe_route(route: Route, facts: Facts, key: str) -> tuple[str, ...]:
         return _observe_route(route.at(found), facts, what) if found is not None else ()
     if key == "route":
         return tuple(map(target_of, route.hops))
-    if key in ("codecs", "ring", "longest", "answers", "limits", "hooks", "record"):
+    if key in ("codecs", "ring", "longest", "answers", "limits", "hooks", "record", "tone", "remember"):
         return _observe_more(route, key)
     if key in ("srtp", "downgrade", "redirects"):
         policies = {"srtp": route.srtp, "downgrade": route.downgrade, "redirects": route.redirects}
@@ -95,8 +95,12 @@ def _observe_route(route: Route, facts: Facts, key: str) -> tuple[str, ...]:
 def _observe_more(route: Route, key: str) -> tuple[str, ...]:
     if key == "hooks":
         return route.hooks
+    if key == "remember":
+        return tuple([text for text, _ in route.remember])
     if key == "record":
         return ("true" if route.record else "false",)
+    if key == "tone":
+        return ("true" if route.tone else "false",)
     if key == "ring":
         return (str(route.ring),) if route.ring is not None else ()
     if key == "longest":
@@ -104,11 +108,17 @@ def _observe_more(route: Route, key: str) -> tuple[str, ...]:
     if key == "answers":
         return tuple(f"{each.of} as {each.status}" for each in route.answers)
     if key == "limits":
-        return tuple(str(limit.calls) for limit in route.limits)
+        return tuple(_allowed(limit) for limit in route.limits)
     codecs = route.codecs
     if codecs is None:
         return ()
     return (*(f"+{name}" for name in codecs.allow), *(f"-{name}" for name in codecs.deny), *codecs.prefer)
+
+
+def _allowed(limit: Limit) -> str:
+    """The number of calls alone, or time as it is written."""
+    timed = limit.window is not None and limit.window.of != "calls"
+    return limit.text if timed else str(limit.calls)
 
 
 def _show(values: tuple[str, ...]) -> str:

@@ -325,13 +325,25 @@ class AnswerAction(Node):
 class LimitAction(Node):
     """``limit 10 calls per from.user`` or ``limit 2 calls a second per trunk``; ``period`` may be empty.
 
-    ``calls`` may stand in a table.
+    ``calls`` may stand in a table. With a ``unit`` it is time: ``limit 60 minutes a day per from.user``.
+    ``to`` is the condition that the called number fits what is written behind ``to``.
     """
 
     calls: Number | Lookup
     period: str
     key: Node
     refusal: RejectAction | None
+    unit: str = ""
+    to: Node | None = None
+    hard: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RememberAction(Node):
+    """``remember auth.user + to.user for 30 days``."""
+
+    text: Node
+    days: Number
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,7 +391,9 @@ class RedirectsAction(Node):
 
 @dataclass(frozen=True, slots=True)
 class RecordAction(Node):
-    """``record``: what is said in the call is kept."""
+    """``record``: what is said in the call is kept; ``with tone``, both sides hear that it is."""
+
+    tone: bool
 
 
 @dataclass(frozen=True, slots=True)

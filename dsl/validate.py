@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from datetime import tzinfo
+from typing import get_args
 
-from dsl.check_actions import MOST_CALLS, MOST_LONGEST, MOST_RING, PARTS, param_refusal
+from dsl.check_actions import MOST_CALLS, MOST_DAYS, MOST_LONGEST, MOST_RING, PARTS, param_refusal
 from dsl.compile import CONTROLS
 from dsl.decision import (
     AnswerAs,
     Challenge,
     Codecs,
     CopyHeader,
+    Counted,
     Group,
     Hop,
     Limit,
@@ -28,6 +31,8 @@ from dsl.decision import (
     SetHeader,
     SetParam,
     SetPart,
+    Turn,
+    Window,
 )
 from dsl.definitions import HEAVIEST
 from dsl.ownership import copy_refusal, remove_refusal, set_refusal
@@ -170,6 +175,10 @@ def _extras_refusal(route: Route) -> str | None:
         return "the codecs are not a Codecs of tuples of names in capitals"
     if type(route.record) is not bool:
         return "record is True or False"
+    if type(route.tone) is not bool or (route.tone and not route.record):
+        return "tone is True or False, and True only with record"
+    if type(route.remember) is not tuple or not all(_is_remembered(each) for each in route.remember):
+        return f"remember is a tuple of pairs: a text of one line, and days, 1 to {MOST_DAYS}"
     if route.ring is not None and not _is_number(route.ring, 1, MOST_RING):
         return f"ring is a number of seconds, 1 to {MOST_RING}"
     if route.longest is not None and not _is_number(route.longest, 1, MOST_LONGEST):
@@ -179,6 +188,15 @@ def _extras_refusal(route: Route) -> str | None:
             "the answers are a tuple of AnswerAs, of 400 to 699 or 4xx to 6xx, as 400 to 699 but 401 and 407"
         )
     return None
+
+
+def _is_remembered(pair: object) -> bool:
+    return (
+        type(pair) is tuple
+        and len(pair) == 2
+        and is_clean(pair[0], MAX_TEXT)
+        and _is_number(pair[1], 1, MOST_DAYS)
+    )
 
 
 def _is_answer(answer: object) -> bool:
@@ -199,7 +217,25 @@ def _limit_refusal(limit: object) -> str | None:
         return f"a limit is a whole number of calls, up to {MOST_CALLS}, and of seconds, up to {MOST_SECONDS}"
     if not _is_number(limit.status, 400, 699):
         return "a limit refuses with 400 to 699"
+    if limit.window is not None and not _is_window(limit.window):
+        return "the window of a limit is a Window of calls or of time, by the hour or the day, in a time zone"
+    if type(limit.name) is not str:
+        return "the name of a limit is a text"
     return None if is_clean(limit.reason, MAX_TEXT) else "the reason is not a text of one line"
+
+
+def _is_window(window: object) -> bool:
+    return (
+        type(window) is Window
+        and _is_one_of(window.of, get_args(Counted))
+        and _is_one_of(window.per, get_args(Turn))
+        and isinstance(window.zone, tzinfo | None)
+        and type(window.hard) is bool
+    )
+
+
+def _is_one_of(word: object, words: tuple[str, ...]) -> bool:
+    return type(word) is str and word in words
 
 
 def _are_codecs(codecs: object) -> bool:

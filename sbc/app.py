@@ -45,12 +45,14 @@ from sbc.net.system.clock import Clock
 from sbc.net.system.control import ControlServer
 from sbc.net.system.file_limit import raise_file_limit
 from sbc.net.system.http_server import HttpServer
+from sbc.net.system.lag import watch_lag
 from sbc.net.system.log_writer import LogWriter
 from sbc.net.system.notify import notify
 from sbc.net.system.record_writer import RecordFile, RecordWriter
 from sbc.net.system.store import Store
 from sbc.net.system.watch import Watch
 from sbc.net.tls.contexts import Contexts
+from sbc.net.transport.blocking import Blocking
 from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
 from sbc.observe.journal import Journal, Level
@@ -81,6 +83,8 @@ UNREGISTER = 2.0
 # What every handshake changes is written at most so often.
 BINDINGS = "registrations.db"
 LEDGER, OPTIONAL, LEDGER_EVERY = "ledger", "optional", 10.0
+# What is spent of limits: a crash forgets at most so much of it, and what is written then.
+LIMITS, REMEMBERED, LIMITS_EVERY = "limits", "remembered", 5.0
 _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
 
 
@@ -133,6 +137,7 @@ class Portcullis:
             self._follow_optional, self.acme.apply, self.certificates.follow, self._outlived,
             self._follow_media,
             self._follow_recordings,
+            self.blocking.apply,
         ]  # fmt: skip
         self.verbs = Verbs(self, self.certificates)
         self.watch = Watch(lambda: watched(directory), self.reload)
@@ -140,7 +145,7 @@ class Portcullis:
         self._web: HttpServer | None = None
         self._tidied = True
         self._tidy_at = math.inf
-        self._ledger_due = 0.0
+        self._ledger_due = self._limits_due = 0.0
 
     def _assemble(self) -> None:
         """From the engine outwards: what decides, who carries it out, and the transports that it reaches."""
@@ -156,9 +161,13 @@ class Portcullis:
         self.names = Names(asker, self.clock, self.engine.peers.located, self._say)
         self.lookups = Lookups(self.clock, lambda note: self.recorder.note(note, None, self.clock.now()))
         contexts, tally = Contexts(snapshot, self.revocation), self.recorder.counters.tally
+        self.blocking = Blocking(
+            self.store, self.saved, self.clock, self._say, self.engine.peers.located,
+            lambda source: self.listeners.cut(source, self.driver.proven()),
+        )  # fmt: skip
 
         def transports(handler: Handler) -> Dialer:
-            self.listeners = Listeners(snapshot, contexts, handler, self.clock, tally)
+            self.listeners = Listeners(snapshot, contexts, handler, self.clock, tally, self.blocking)
             self.dialer = Dialer(self.listeners, handler, self.clock, self.names)
             self._edges += [self.listeners, self.dialer]
             return self.dialer
@@ -169,9 +178,10 @@ class Portcullis:
             self.recorder,
             self.clock,
             transports,
-            [self.recorder, self.rotator.progress],
+            [self.recorder, self.rotator.progress, self.blocking],
             self.lookups,
             self.bindings,
+            self.blocking,
         )
 
     def _follow_media(self, snapshot: Snapshot) -> None:
@@ -245,6 +255,7 @@ class Portcullis:
         self.control.start()
         self.revocation.start()
         self._restore_bindings()
+        self._restore_limits()
         self.listeners.start()
         self.dialer.start()
         self.names.apply(self.store.current)
@@ -258,6 +269,7 @@ class Portcullis:
         gevent.signal_handler(signal.SIGHUP, gevent.spawn, self.reload)
         gevent.signal_handler(signal.SIGUSR1, self.reopen)
         gevent.spawn(self._housekeeping)
+        gevent.spawn(watch_lag, lambda lag: self.driver.run(self.engine.look, lag))
         gc.freeze()
         gc.set_threshold(COLLECT_AFTER, 20, 20)
         snapshot = self.store.current
@@ -286,8 +298,10 @@ class Portcullis:
             gevent.sleep(0.05)
         self.media.close()
         self.recordings.close()
-        self._ledger_due = 0.0
+        self._ledger_due = self._limits_due = 0.0
         self._save_observed(self.clock.monotonic())
+        self._save_limits(self.clock.monotonic())
+        self.blocking.stop()
         self.revocation.close()
         self.saved.flush()
         self.bindings.close()
@@ -335,10 +349,13 @@ class Portcullis:
             now, at = self.clock.now(), self.clock.monotonic()
             self.recorder.journal.stats(self.verbs.status, now, at)
             self.driver.run(self.engine.probe)
+            self.recorder.tick(now)
             self._tidy(at)
             self.recordings.tick(at)
             self.store.let_go(LET_GO)
             self._save_observed(at)
+            self._save_limits(at)
+            self.blocking.tick(at)
             self.certificates.tick(now, at)
             self.lookups.tick(at)
             for call in self.media.idle(at):
@@ -404,6 +421,31 @@ class Portcullis:
             if kept.changed:
                 kept.changed = False
                 self.saved.save(name, kept.to_json(self.store.current.trunks))
+
+    def _save_limits(self, at: float) -> None:
+        if at < self._limits_due:
+            return
+        self._limits_due = at + LIMITS_EVERY
+        spent = self.engine.rule_limits.allowances.to_json()
+        if spent is not None:
+            self.saved.save(LIMITS, spent)
+        remembered = self.engine.memory.to_json(self.clock.now())
+        if remembered is not None:
+            self.saved.save(REMEMBERED, remembered)
+
+    def _restore_limits(self) -> None:
+        """What was spent before a restart is spent still, and what was remembered is not forgotten."""
+        now, at = self.clock.now(), self.clock.monotonic()
+        for name in (LIMITS, REMEMBERED):
+            saved = self.saved.load(name)
+            try:
+                if saved is not None and name == LIMITS:
+                    self.engine.rule_limits.allowances.restore(saved, at, now)
+                elif saved is not None:
+                    self.engine.memory.restore(saved, now)
+            except ValueError as error:
+                text = f"{name}.json in {self.state} is begun anew in part: {error}"
+                self._say("ERR", "[state]", {"text": text})
 
     def _observed(self) -> tuple[tuple[str, Ledger | OptionalPeers], ...]:
         return (LEDGER, self.recorder.ledger), (OPTIONAL, self.recorder.optional)

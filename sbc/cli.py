@@ -11,11 +11,28 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from sbc.base import ConfigError, LocalError
-from sbc.commands import certs, checking, doctor, lab, registrations, routing, running, trunks, trust, users
+from sbc.commands import (
+    acl,
+    blocklist,
+    certs,
+    checking,
+    doctor,
+    lab,
+    limits,
+    registrations,
+    routing,
+    running,
+    trunks,
+    trust,
+    users,
+)
 from sbc.commands.parser import REFUSED, UNREAD, Commands
 
 PROGRAM = "sbc"
-SUBJECTS = (running, registrations, trunks, checking, routing, users, certs, trust, doctor, lab)
+SUBJECTS = (
+    running, registrations, limits, trunks, acl, blocklist,
+    checking, routing, users, certs, trust, doctor, lab,
+)  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -17,6 +17,7 @@ from sbc.net.rotation.rotator import Rotator
 from sbc.net.system.clock import Clock
 from sbc.net.system.record_writer import RecordWriter
 from sbc.net.system.store import Store
+from sbc.net.transport.blocking import Blocking
 from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
 from sbc.observe.recorder import Recorder
@@ -41,6 +42,7 @@ class Running(Protocol):
     revocation: Revocation
     rotator: Rotator
     acme: AcmeKeeper
+    blocking: Blocking
     switches: Switches
 
     def end_call(self, call: str, by: str) -> None:

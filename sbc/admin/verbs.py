@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
+from sbc.admin import acl, limits
 from sbc.admin.certificates import Certificates
 from sbc.admin.phones import phones
 from sbc.admin.running import Running
@@ -39,14 +40,18 @@ class Verbs:
 
     def by_name(self) -> dict[str, Callable[..., dict[str, Any]]]:
         """The verbs of the control socket; each answers with JSON types."""
-        rotator = self._sbc.rotator
+        rotator, blocking = self._sbc.rotator, self._sbc.blocking
         return {
             "status": lambda: to_json(self.status()),
             "calls": lambda: to_json(self.status())["calls"],
             "calls-end": self._end_call,
+            "trunks-show": self._trunk_now,
+            "limits": self._limits,
+            "limits-reset": self._reset_limit,
             "trunks-disable": self._sbc.switches.disable,
             "trunks-enable": self._sbc.switches.enable,
             "registrations": self._registrations,
+            "acl": self._acl,
             "reload": self._reload,
             "certs": self._certificates.table,
             "certs-renew": self._sbc.acme.renew,
@@ -56,6 +61,9 @@ class Verbs:
             "certs-ready": rotator.ready,
             "certs-retire": rotator.retire,
             "certs-rollback": rotator.rollback,
+            "blocklist": blocking.table,
+            "blocklist-add": blocking.add,
+            "blocklist-remove": blocking.remove,
         }
 
     def _reload(self, force: bool = False) -> dict[str, Any]:
@@ -73,11 +81,50 @@ class Verbs:
         self._sbc.end_call(call, by)
         return {"call": call, "caller": caller, "called": called}
 
+    def _acl(self) -> dict[str, Any]:
+        snapshot, now = self._sbc.store.current, self._sbc.clock.now()
+        rules = acl.table(snapshot.acl, now)
+        return {"now": now, "running": True, "version": snapshot.version, "rules": rules}
+
     def _registrations(self) -> dict[str, Any]:
         found = registrations(self._sbc)
         at_us = [asdict(each) for each in phones(self._sbc)]
         told = [asdict(each) for each in found]
         return {"now": self._sbc.clock.now(), "registrations": told, "phones": at_us}
+
+    def _trunk_now(self, trunk: str) -> dict[str, Any]:
+        """One trunk as it is: its row of the status, and what the other tables of the status say of it."""
+        whole = to_json(self.status())
+        found = [each for each in whole["trunks"] if each["name"] == trunk]
+        if not found:
+            raise LocalError(
+                f"the configuration in force has no trunk {trunk!r}; `sbc reload` reads it again"
+            )
+        of_it = {
+            table: [each for each in whole[table] if each["trunk"] == trunk]
+            for table in ("registrations", "phones")
+        }
+        domains = [each for each in whole["names"] if trunk in each["trunks"]]
+        return {
+            "now": whole["now"],
+            "version": whole["version"],
+            "trunk": found[0],
+            "names": domains,
+            **of_it,
+        }
+
+    def _limits(self) -> dict[str, Any]:
+        found = limits.spent(self._sbc.engine, self._sbc.clock)
+        return {
+            "now": self._sbc.clock.now(), "limits": [{**asdict(each), "share": each.share} for each in found],
+        }  # fmt: skip
+
+    def _reset_limit(self, key: str, by: str = "") -> dict[str, Any]:
+        """Give a caller, trunk or other key the whole of its allowance again."""
+        answer = limits.reset(self._sbc.engine, self._sbc.clock, key)
+        fields = {"act": "limits reset", "allowance": key, "by": by or None}
+        self._sbc.recorder.journal.event("INF", "[operator]", fields, self._sbc.clock.now())
+        return answer
 
     def _trust(self, trunk: str = "") -> dict[str, Any]:
         views = [each for each in self.trust() if trunk in ("", each.trunk)]

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from dsl.decision import Failure
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.bodies import carried_body
-from sbc.b2bua.call import AfterMedia, Call
+from sbc.b2bua.call import AfterMedia, Call, talk
 from sbc.b2bua.commands import AnswerMedia, Command, OfferMedia
 from sbc.b2bua.desk import NOBODY
 from sbc.b2bua.dialogs import Fork
@@ -387,7 +387,7 @@ class Attempt:
         accept(call, "a", invitation.request, final, at)
         if not forget_descriptions(call) and may_be_transferred(call):
             call.introduced = introduction(invitation.request)
-        call.answered_at = at
+        talk(call, at)
         call.a.invited = False
         # Without SDP in the 2xx all was agreed in reliable provisional responses (RFC 3262 5).
         offered_by_far = bool(sdp) and not invitation.offer

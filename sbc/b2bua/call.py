@@ -27,7 +27,8 @@ from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.media.policy import MediaPolicy
-from sbc.policy.limits import TenantBounds
+from sbc.policy.limits import CallerBounds, Refused, TenantBounds
+from sbc.policy.privacy import ANONYMOUS
 from sbc.sip.message import Request, Response
 from sbc.sip.timers import NEVER
 
@@ -136,6 +137,7 @@ class Call:
         "redirected",
         "referred",
         "refers",
+        "remember",
         "reminded_at",
         "replacing",
         "reserve_of",
@@ -152,9 +154,7 @@ class Call:
     )  # fmt: skip
 
     def __init__(self, desk: Desk, id: str, snapshot: Snapshot, a: Leg, at: float) -> None:
-        self.desk, self.id = desk, id
-        self.snapshot = snapshot
-        self.a = a
+        self.desk, self.id, self.snapshot, self.a = desk, id, snapshot, a
         self.b: Leg | None = None
         self.trying: tuple[Leg, ...] = ()  # those of several callees that are tried at once
         self.state: State = ROUTING
@@ -173,10 +173,9 @@ class Call:
         self.created = at
         self.heard_at = self.answered_at = 0.0  # first told that it rings, or of the answer; the answer
         self.tried: tuple[str, Address | None] = "", None  # the trunk and the peer that came last
-        self.admitted: list[Trunk | TenantBounds] = []  # what it counts for, the caller's first
+        self.admitted: list[Trunk | TenantBounds | CallerBounds] = []  # whom it counts for, in order
         self.held = 0  # so many of these count to the end, whatever becomes of a hop
-        # Whom it was for before a callee redirected it, and the trunk of that callee.
-        self.redirected: tuple[str, str] = "", ""
+        self.redirected: tuple[str, str] = "", ""  # for whom it was before a redirect, and whose that was
         self.refers: Refers = ()  # those that crossed it
         # Who referred the caller, and on which trunk; while that is under way, the other of its two calls.
         self.referred: tuple[str, str] = "", ""
@@ -184,7 +183,7 @@ class Call:
         self.rival: Call | None = None  # where one call takes a side of another over: the other of the two
         # The dialog that whoever is called is to replace (RFC 3891), and on which trunk that one is.
         self.replacing: tuple[str, str] = "", ""
-        self.demands: tuple[bool, bool, bool] = False, False, False  # SRTP; no leg without TLS; recording
+        self.demands = False, False, False, False  # SRTP; no leg without TLS; recording; with a tone
         self.longest, self.until = 0, 0.0  # seconds from the answer on, and when they end; 0: no bound
         self.introduced: Fields = ()  # what the caller said of itself beside From
         # ``asserted``: by the caller's network; ``reserve_of``: whose reserve has it; ``recorded``: its end.
@@ -201,6 +200,7 @@ class Call:
         self.tags: tuple[str, ...] = ()
         self.answers: dict[str, Mapping[str, Any]] | None = None  # what services have said of it
         self.limits: tuple[Limit, ...] = ()
+        self.remember: tuple[tuple[str, int], ...] = ()  # when it is answered, for so many days
 
     def reserve(self, at: float) -> None:
         """Take a place of the reserve that the caller's trunk has for emergency calls."""
@@ -344,7 +344,34 @@ class Call:
         return fork.dialog(side).request("ACK", via=via, contact=leg.contact, cseq=cseq)
 
 
-def admit(call: Call, trunk: Trunk, at: float, always: bool) -> str | None:
+def admit_caller(call: Call, trunk: Trunk, at: float, always: bool) -> Refused | None:
+    """Count ``call``, which begins, for whom it is from, for its trunk and for its tenant.
+
+    The caller is who has proved to call, else the user in From; those who are anonymous are not told apart,
+    and not counted. ``always``: no limit is asked.
+    """
+    caller, limits = call.a.login[0] or call.caller, call.desk.limits
+    if not always and caller and caller != ANONYMOUS:
+        tenant = call.snapshot.tenant_bounds.get(trunk.tenant or "")
+        bounds = [(f"trunk {trunk.trunk}", trunk.limits.calls_per_caller)]
+        if tenant is not None:
+            bounds.append((tenant.trunk, tenant.limits.calls_per_caller))
+        for whose, most in bounds:
+            if most is None:
+                continue
+            bound = CallerBounds(caller, whose, most)
+            refusal = limits.admit_caller(bound, at)
+            if refusal is not None:
+                release(call, 0)
+                return refusal
+            call.admitted.append(bound)
+    refusal = admit(call, trunk, at, always)
+    if refusal is not None:
+        release(call, 0)
+    return refusal
+
+
+def admit(call: Call, trunk: Trunk, at: float, always: bool) -> Refused | None:
     """Count ``call`` for ``trunk``, and for its tenant unless it does already; or say who refuses it.
 
     ``always``: nobody does.
@@ -384,7 +411,29 @@ def release(call: Call, held: int) -> None:
         call.admitted.pop()
 
 
-def forget(call: Call) -> None:
+def talk(call: Call, at: float) -> None:
+    """``call`` is answered, and counts from now on where its time is counted."""
+    call.answered_at = at
+    if call.remember:
+        call.desk.memory.keep(call.remember, call.desk.date(at))
+    if call.limits:
+        call.desk.rule_limits.begin(call.limits, call.id, at, call.desk.date(at))
+
+
+def counted_on(call: Call, leaving: Side) -> tuple[Limit, ...]:
+    """The limits of time of ``call``, which go on where its callee goes on when ``leaving`` has left."""
+    if leaving == "b":
+        return ()
+    return tuple([each for each in call.limits if each.window is not None and each.window.of != "calls"])
+
+
+def inherit(call: Call, held: Call, leaving: Side) -> None:
+    """``call`` takes the place of ``leaving`` in ``held``: what binds that one binds it too."""
+    call.demands, call.until = held.demands, held.until
+    call.limits = counted_on(held, leaving)
+
+
+def forget(call: Call, at: float) -> None:
     """A call is over and holds nothing any more; harmless twice."""
     desk = call.desk
     release(call, 0)
@@ -392,6 +441,6 @@ def forget(call: Call) -> None:
         desk.reserves.release(call.reserve_of)
         call.reserve_of = ""
     if call.limits:
-        desk.rule_limits.release(call.limits)
+        desk.rule_limits.release(call.limits, call.id, at, desk.date(at))
         call.limits = ()
     desk.forget(call.id)

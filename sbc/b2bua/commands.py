@@ -12,8 +12,10 @@ from sbc.config.hook_set import Hook
 from sbc.config.lookup import Lookup
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
+from sbc.flow import Flow
 from sbc.hookapi.arguments import Answer, End, Registration
 from sbc.media.policy import MediaPolicy
+from sbc.policy.suspicion import Kind
 from sbc.registrar.binding import Binding
 from sbc.sip.machine import Send
 
@@ -92,9 +94,10 @@ class RollbackMedia:
 
 @dataclass(slots=True)
 class RecordMedia:
-    """From now on keep what both sides say."""
+    """From now on keep what both sides say; with ``tone`` they hear it."""
 
     call: str
+    tone: bool = False
 
 
 @dataclass(slots=True)
@@ -104,6 +107,19 @@ class HearMedia:
     call: str
     hooks: tuple[Hook, ...]
     facts: Facts
+
+
+@dataclass(slots=True)
+class Suspect:
+    """Something speaks against whoever is at the other end of ``flow``, and its address is not forged.
+
+    ``user`` is whose password was tried; ``why`` is what makes a ``scanner`` one.
+    """
+
+    flow: Flow
+    kind: Kind
+    user: str = ""
+    why: str = ""
 
 
 @dataclass(slots=True)
@@ -193,6 +209,7 @@ Command = (
     | RecordMedia
     | HearMedia
     | DeleteMedia
+    | Suspect
     | RunHooks
     | Ask
     | AskRegister

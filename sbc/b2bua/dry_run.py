@@ -10,6 +10,7 @@ from dsl.decision import (
     Decision,
     Edit,
     Hop,
+    Limit,
     Redirect,
     Reject,
     RemoveHeader,
@@ -40,7 +41,10 @@ def describe(snapshot: Snapshot, facts: Facts, decision: Decision) -> list[str]:
                 lines.append(_hop(snapshot, facts, origin, decision, at, hop, name))
             lines += [f"     there: {_edit(edit)}" for edit in hop.edits]
         lines += [f"  {_edit(edit)}" for edit in decision.edits]
-        lines += [f"  {text}" for text in _extras(decision)]
+        premium = snapshot.premium.get(facts.trunk)
+        caller = facts.auth_user or facts.from_user
+        of_trunk = premium.of(decision, facts.ruri_user, caller) if premium is not None else ()
+        lines += [f"  {text}" for text in _extras(decision, decision.limits + of_trunk)]
     elif isinstance(decision, Redirect):
         lines += [f"  {text}" for text in _redirected(facts, decision)]
     lines += [f"  tag {tag}" for tag in decision.tags]
@@ -119,7 +123,7 @@ def _edit(edit: Edit) -> str:
             return f'copy header "{glob}"' + (f' to "{name}"' if name else "")
 
 
-def _extras(route: Route) -> Iterator[str]:
+def _extras(route: Route, limits: tuple[Limit, ...]) -> Iterator[str]:
     if route.downgrade is not None:
         yield f"{route.downgrade} downgrade"
     if route.redirects is not None:
@@ -137,10 +141,13 @@ def _extras(route: Route) -> Iterator[str]:
     for answer in route.answers:
         reason = f' "{answer.reason}"' if answer.reason else ""
         yield f"answer {answer.of} as {answer.status}{reason}"
-    for limit in route.limits:
-        time = f" in {limit.seconds} s" if limit.seconds else " at once"
-        yield f"limit {limit.calls} calls{time} for {limit.key}, else {limit.status}"
+    for limit in limits:
+        once = " at once" if limit.window is None and not limit.seconds else ""
+        hard = ", hard" if limit.window is not None and limit.window.hard else ""
+        yield f"limit {limit.text}{once} for {limit.key}{hard}, else {limit.status}"
+    for text, days in route.remember:
+        yield f"remember {text} for {days} days"
     if route.record:
-        yield "record"
+        yield "record with tone" if route.tone else "record"
     for hook in route.hooks:
         yield f"call hook {hook}"

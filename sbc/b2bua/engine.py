@@ -15,7 +15,7 @@ from dsl.services import Answer
 from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.call import Call
 from sbc.b2bua.causes import because
-from sbc.b2bua.commands import Command, Invited, Note
+from sbc.b2bua.commands import Command, Invited, Note, Suspect
 from sbc.b2bua.desk import Awaiting, Desk
 from sbc.b2bua.life import clear, fire
 from sbc.b2bua.mirror import Mirror
@@ -97,7 +97,14 @@ class Engine(Desk):
         else:
             more = self._wrong_port(flow, error.protocol) if error.protocol else {}
             out.append(malformed_note(flow, error.reason, **more))
+            self._suspect(flow, out)
         return self._take()
+
+    def _suspect(self, flow: Flow, out: list[Command]) -> None:
+        """Where anybody may come, who is no phone is a scanner; a datagram says nothing of its sender."""
+        trunk = self.store.current.trunks.get(flow.trunk or "")
+        if trunk is not None and trunk.phones and flow.reliable:
+            out.append(Suspect(flow, "malformed"))
 
     def _wrong_port(self, flow: Flow, spoken: Spoken) -> dict[str, str]:
         """Whose connection speaks another protocol than SIP, and what is to be done about it."""
@@ -107,6 +114,7 @@ class Engine(Desk):
 
     def _on_bad_message(self, flow: Flow, message: Message, error: PeerError, out: list[Command]) -> None:
         out.append(malformed_note(flow, error.reason))
+        self._suspect(flow, out)
         answerable = getattr(error, "answerable", True)
         if not answerable or not isinstance(message, Request) or message.method == "ACK":
             return
@@ -283,12 +291,42 @@ class Engine(Desk):
 
     # Time
 
+    def look(self, lag: float, at: float) -> list[Command]:
+        """The loop came round ``lag`` seconds late: whether we keep up; every ``LOOK_EVERY`` seconds."""
+        load, held, bounds = self.load, len(self.transactions), self.store.current.settings.overload
+        since = load.since
+        if load.look(lag, bounds.lag, held >= bounds.transactions, at):
+            fields: dict[str, object] = {"lag": f"{load.worst:.3f}", "transactions": held}
+            if since is not None:
+                fields["seconds"] = round(at - since, 1)
+            self._out.append(Note("overload-begun" if since is None else "overload-over", "", fields))
+        return self._take()
+
     def probe(self, at: float) -> list[Command]:
         """Probe the trunks that are due, and register; to be called about every second."""
         self.prober.tick(self.store.current, at, self._out)
         self.registrations.tick(at, self._out)
         self.reception.registering.tick(at, self._out)
+        self._count_minutes(at)
         return self._take()
+
+    def _count_minutes(self, at: float) -> None:
+        """Tell of allowances that are nearly spent, and end the calls whose hard limit is reached."""
+        allowances, out = self.rule_limits.allowances, self._out
+        for spent, calls in allowances.tick(at, self.date(at)):
+            ending = Ending(f"limit of {spent.text()}: {spent.key}", reasons=because(480, "Limit reached"))
+            for each in calls:
+                self.working_on = each
+                call = self.calls.get(each)
+                if call is not None:
+                    fire(call, "clear", at, out, ending)
+        for told in allowances.take_told():
+            fields = {
+                "limit": told.name or "-", "allowance": told.key, "allowed": told.text,
+                "spent": f"{told.share * 100:.0f}%",
+            }  # fmt: skip
+            out.append(Note(f"fraud-{told.what}", "", fields))
+        self.working_on = ""
 
     def follow(self, at: float) -> list[Command]:
         """Another snapshot is in force: the trunks and the phones that it lacks are registered no longer."""

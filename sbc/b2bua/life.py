@@ -162,7 +162,7 @@ def _release(call: Call, ending: Ending, at: float, out: list[Command]) -> None:
     hooks = call.snapshot.hooks.end
     if hooks:
         run(call, hooks, end_of(call, ending, at), out)
-    forget(call)  # last: what failed before this is found again, and cleared up
+    forget(call, at)  # last: what failed before this is found again, and cleared up
 
 
 _ACTIONS: Final[dict[str, _Action]] = {

@@ -37,15 +37,13 @@ class Login:
     ) -> tuple[str, str, bool]:
         """The name that ``request`` has proved and its realm, empty for none; whether a nonce was stale."""
         stale = False
-        for header in _HEADERS:
-            for value in request.headers.get_all(header)[:MOST_CREDENTIALS]:
-                credentials = _read(value)
-                if credentials is None or credentials.realm not in realms:
-                    continue
-                verdict = self._judge(credentials, request, users, at)
-                if verdict is Verdict.GOOD:
-                    return credentials.username, credentials.realm, False
-                stale = stale or verdict is Verdict.STALE
+        for credentials in _given(request):
+            if credentials.realm not in realms:
+                continue
+            verdict = self._judge(credentials, request, users, at)
+            if verdict is Verdict.GOOD:
+                return credentials.username, credentials.realm, False
+            stale = stale or verdict is Verdict.STALE
         return "", "", stale
 
     def challenge(self, response: Response, realm: str, users: Users, stale: bool, at: float) -> Response:
@@ -57,19 +55,31 @@ class Login:
         return response
 
     def ask(
-        self, response: Response, realm: str, users: Users, claimed: str, stale: bool, at: float
+        self, response: Response, realm: str, users: Users, claimed: str, stale: bool, at: float, to: str = ""
     ) -> Response:
         """The same for whoever says that it is ``claimed``, by the algorithms that this user has hashes by.
 
         A phone answers by the strongest that it knows, so one that the user has no hash by must not be
         offered. Somebody who does not exist is offered what some have, always the same: nothing tells.
+        ``to`` is the address that is asked, for ``came_back``.
         """
         server = self._server(realm, users)
         server.algorithms = self._algorithms(realm, users, claimed)
         name = "WWW-Authenticate" if response.status == 401 else "Proxy-Authenticate"
-        for challenge in server.challenge(at, stale):
+        for challenge in server.challenge(at, stale, to):
             response.headers.add(name, str(challenge))
         return response
+
+    def tried(self, request: Request) -> str:
+        """The user whose password ``request`` tries, whether there is one or not; "" for none."""
+        for credentials in _given(request):
+            return credentials.username
+        return ""
+
+    def came_back(self, request: Request, realm: str, users: Users, to: str, at: float) -> bool:
+        """Whether ``request`` brings a nonce of ours that was sent to ``to``: its source is not forged."""
+        server = self._server(realm, users)
+        return any([server.was_given(each.nonce, to, at) for each in _given(request)])
 
     def _algorithms(self, realm: str, users: Users, claimed: str) -> tuple[str, ...]:
         choices = users.choices(realm)
@@ -92,6 +102,12 @@ class Login:
             server = self._servers[realm] = DigestServer(realm, self._secret, self._ids.tag)
         server.algorithms = users.algorithms(realm)
         return server
+
+
+def _given(request: Request) -> list[Credentials]:
+    """Every credentials of either header that can be read."""
+    values = [each for name in _HEADERS for each in request.headers.get_all(name)[:MOST_CREDENTIALS]]
+    return [credentials for each in values if (credentials := _read(each)) is not None]
 
 
 def _read(value: str) -> Credentials | None:

@@ -14,18 +14,22 @@ from __future__ import annotations
 from typing import Final
 
 from dsl.addresses import canonical_user
-from sbc.b2bua.commands import Command, Note
+from sbc.b2bua.commands import Command, Note, Suspect
 from sbc.b2bua.desk import Desk
+from sbc.b2bua.gate import over_cap
+from sbc.config.model import Trunk
 from sbc.config.registrar import RegistrarSettings
 from sbc.config.snapshot import Snapshot
 from sbc.config.users import UserTerms
 from sbc.flow import Flow
 from sbc.policy.privacy import ANONYMOUS_HOST
-from sbc.sip.message import Response
+from sbc.policy.shares import source_of
+from sbc.sip.message import Request, Response
 from sbc.sip.transactions import ServerTransaction
 
 Login = tuple[str, str]
 
+_MOST_SHOWN: Final = 64  # characters of a User-Agent
 _REASONS: Final = {401: "Unauthorized", 407: "Proxy Authentication Required"}
 
 
@@ -42,7 +46,9 @@ class Phones:
 
     # Who it is
 
-    def login(self, flow: Flow, server: ServerTransaction, at: float, out: list[Command]) -> Login | None:
+    def login(
+        self, flow: Flow, server: ServerTransaction, trunk: Trunk, at: float, out: list[Command]
+    ) -> Login | None:
         """Who has proved to have sent a request that begins something, and the realm; None: answered."""
         snapshot = self._desk.store.current
         settings = snapshot.settings.registrar
@@ -62,7 +68,24 @@ class Phones:
         if why:
             self.refuse(server, 403, "Forbidden", why, at, out)
             return None
-        return user, settings.realm
+        return (user, settings.realm) if self.is_within_rate(server, trunk, user, at, out) else None
+
+    def is_within_rate(
+        self, server: ServerTransaction, trunk: Trunk, user: str, at: float, out: list[Command]
+    ) -> bool:
+        """Whether ``user``, who has proved to be it, may send one more now; else it was refused.
+
+        The answer is 480 and not 503: a proxy between us would take that to be about all users (21.5.4).
+        """
+        rates = trunk.limits.rates_per_user
+        over = self._desk.rates.admit_user(rates, trunk.trunk, user, server.method, at) if rates else None
+        if over is None:
+            return True
+        out.append(over_cap(server.flow, trunk, server.method, over))
+        headers = (("Retry-After", str(over.wait)),)
+        self.answer(server, 480, "Temporarily Unavailable", at, out, headers)
+        self._desk.transactions.forget(server)
+        return False
 
     def _proved_before(self, flow: Flow, user: str, at: float) -> str:
         """``user``, or whoever it is where that is not said, if it has registered on this connection."""
@@ -85,18 +108,56 @@ class Phones:
         self.counts["challenged"] += 1
         request = server.request
         first = request.headers.first
+        flow = server.flow
         if not stale and ("authorization" in first or "proxy-authorization" in first):
             self._tell_refused(server, status, "no password of ours proves it", out)
+            if self._is_there(flow, request, snapshot, at):
+                out.append(Suspect(flow, "password", desk.login.tried(request)))
         response = desk.respond_to(server, status, _REASONS[status])
         claimed = request.to if server.method == "REGISTER" else request.from_
-        desk.login.ask(response, realm, users, claimed.uri.party.user, stale, at)
+        desk.login.ask(response, realm, users, claimed.uri.party.user, stale, at, flow.remote.host)
         server.respond(response, at, out)
-        desk.transactions.forget(server)
+        self.forget_stranger(server, at)
         return ""
+
+    def forget_stranger(self, server: ServerTransaction, at: float) -> None:
+        """A request of a trunk with phones was answered without a password: count it, and keep nothing."""
+        desk, flow = self._desk, server.flow
+        snapshot = desk.store.current
+        trunk = snapshot.trunks.get(flow.trunk or "")
+        if trunk is not None and trunk.phones:
+            rate = snapshot.settings.caps.challenges_per_source
+            desk.rates.challenged(source_of(flow.remote.host), rate, at)
+            desk.transactions.forget(server)
 
     def unfit(self, flow: Flow, snapshot: Snapshot, settings: RegistrarSettings, user: str) -> str:
         """Why ``user``, whoever has proved to be it, may not come this way; "" where it may."""
         return way_refused(flow, terms_of(snapshot, settings, user))
+
+    # Who is a scanner
+
+    def turns_away(self, flow: Flow, request: Request, at: float, out: list[Command]) -> bool:
+        """Whether ``request`` calls itself a scanner: it gets no answer, and its address is suspect."""
+        snapshot = self._desk.store.current
+        settings = snapshot.settings.blocklist
+        agent = request.headers.get("User-Agent")
+        if settings is None or not agent or not settings.names(agent):
+            return False
+        if self._is_there(flow, request, snapshot, at):
+            out.append(Suspect(flow, "scanner", "", f"it calls itself {agent[:_MOST_SHOWN]}"))
+        else:
+            fields = {"trunk": flow.trunk, "remote": str(flow.remote), "method": request.method}
+            out.append(Note("scanner-dropped", "", {**fields, "agent": agent[:_MOST_SHOWN]}))
+        return True
+
+    def _is_there(self, flow: Flow, request: Request, snapshot: Snapshot, at: float) -> bool:
+        """Whether ``request`` comes from where it says; of a datagram that takes a nonce that went there."""
+        if flow.reliable:
+            return True
+        settings = snapshot.settings.registrar
+        return settings is not None and self._desk.login.came_back(
+            request, settings.realm, snapshot.phones, flow.remote.host, at
+        )
 
     # Answers
 

@@ -10,11 +10,12 @@ from typing import Final
 
 from dsl.addresses import escape_user
 from sbc.b2bua.bodies import Part, lost, read_body
-from sbc.b2bua.call import Call, admit
+from sbc.b2bua.call import Call, admit_caller, inherit
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.customers import Unfit, customer_of, speaks_for, told_of
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.dialogs import Fork
+from sbc.b2bua.gate import Gate, call_over_cap
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import DEFAULT_PORT, NO_LOGIN, Leg, Side, local_address
 from sbc.b2bua.life import on_bye
@@ -24,18 +25,28 @@ from sbc.b2bua.page import Page
 from sbc.b2bua.phones import Phones
 from sbc.b2bua.referral import Referral, refuse_refer
 from sbc.b2bua.registering import Registering
-from sbc.b2bua.screening import GOING, Refusal, allowed, looped, malformed_note, refuse, transfers
+from sbc.b2bua.screening import (
+    FORBIDDEN,
+    GOING,
+    Refusal,
+    allowed,
+    looped,
+    malformed_note,
+    refuse,
+    refuse_invite,
+    ruling,
+    transfers,
+)
 from sbc.b2bua.session import objection, refreshed
 from sbc.b2bua.setup import Setup
-from sbc.b2bua.states import Ending
 from sbc.b2bua.takeover import may_replace, replaced_by, told_to_replace
-from sbc.b2bua.told import emergency_failed
 from sbc.b2bua.transfers import parse_replaces, target_dialog
 from sbc.b2bua.translate import ACCEPT, EXTENSIONS, OF_TRANSFERS, reasons
 from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
+from sbc.policy.acl import Rule, why
 from sbc.policy.bodies import media_types
 from sbc.policy.emergency import BEYOND, WITHIN, Urgency
 from sbc.sip.dialog import Dialog
@@ -50,13 +61,15 @@ _OFFERING: Final = ("INVITE", "UPDATE", "PRACK")
 class Whose:
     """Which trunk a request is of, if any, or why it is nobody's; and how urgent it is.
 
-    The trunk of what is nobody's, and of what is urgent and would be, is that of its connection.
+    The trunk of what is nobody's, and of what is urgent and would be, is that of its connection. ``rule`` is
+    the one of the access list that decides on it, if any.
     """
 
-    __slots__ = ("login", "trunk", "unfit", "urgency")
+    __slots__ = ("login", "rule", "trunk", "unfit", "urgency")
 
     def __init__(self, trunk: Trunk | None, unfit: Unfit | None, urgency: Urgency) -> None:
         self.login = NO_LOGIN
+        self.rule: Rule | None = None
         self.trunk = trunk
         self.unfit = unfit
         self.urgency = urgency
@@ -65,9 +78,10 @@ class Whose:
 class Reception:
     """One for the engine."""
 
-    __slots__ = ("_calls", "_desk", "phones", "registering")
+    __slots__ = ("_calls", "_desk", "gate", "phones", "registering")
 
     def __init__(self, desk: Desk, calls: dict[str, Call]) -> None:
+        self.gate = Gate(desk)
         self.phones = Phones(desk)
         self.registering = Registering(desk, self.phones)
         self._desk = desk
@@ -81,8 +95,20 @@ class Reception:
             whose = Whose(own, None, "")
         else:
             whose = self._whose(snapshot, own, flow, request, at)
-        within = whose.urgency == WITHIN
-        server = self._desk.transactions.receive_request(flow, request, at, out, within)
+        if snapshot.acl.rules and not whose.urgency:
+            whose.rule = ruling(snapshot, flow, whose.trunk, request, self._desk.date(at))
+            if whose.rule is not None and whose.rule.silent:
+                self._bar(flow, request, whose, whose.rule, at, out)
+                return
+        if own is not None and own.phones and not whose.urgency:
+            if self.phones.turns_away(flow, request, at, out):
+                return
+        within, trunk = whose.urgency == WITHIN, whose.trunk
+        if not within and self.gate.refuses(flow, request, trunk, at, out):
+            return
+        # Who has proved nothing is not told 100 over UDP: it repeats its INVITE until it hears a challenge.
+        trying = within or flow.reliable or trunk is None or not trunk.phones or bool(request.to_tag)
+        server = self._desk.transactions.receive_request(flow, request, at, out, within, trying)
         if server is None:
             return
         if server is ACK2XX:
@@ -99,7 +125,8 @@ class Reception:
             self._serve(flow, server, request, whose, at, out)
         except PeerError as error:
             out.append(malformed_note(flow, error.reason))
-            self._refuse(server, Refusal(error.status, "" if error.status == 400 else error.reason), at, out)
+            reason = "" if error.status == 400 else error.reason
+            self._turn_away(server, Refusal(error.status, reason), at, out)
 
     def _whose(self, snapshot: Snapshot, own: Trunk, flow: Flow, request: Request, at: float) -> Whose:
         """Where ``own``, the connection's trunk, shares its address, or there are emergency numbers."""
@@ -141,6 +168,9 @@ class Reception:
             out.append(Note("sips-arrival", request.call_id, fields))
             if not flow.alias and not flow.outbound and find_param(request.via.params, "alias") is not None:
                 flow.alias = request.via.port or DEFAULT_PORT["tls"]
+        if whose.rule is not None and self._bar(flow, request, whose, whose.rule, at, out):
+            self._turn_away(server, FORBIDDEN, at, out)
+            return
         trunk = whose.trunk
         ours, back = self._desk.ids.branch_head, False
         if request.method == "INVITE" and any([ours in each for each in request.headers.get_all("via")]):
@@ -153,7 +183,7 @@ class Reception:
                     trunk, request, lost(parts, media_types(trunk.bodies if trunk else ())), out
                 )
         if refusal is not None:
-            self._refuse(server, refusal, at, out)
+            self._turn_away(server, refusal, at, out)
         elif request.method == "CANCEL":
             self._on_cancel(server, at, out)
         elif within:
@@ -176,19 +206,34 @@ class Reception:
         else:
             self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
 
+    def _bar(
+        self, flow: Flow, request: Request, whose: Whose, rule: Rule, at: float, out: list[Command]
+    ) -> bool:
+        """Whether the rule that decides on a request denies it; it is counted, and told of."""
+        self._desk.store.current.acl.decided(rule, self._desk.date(at))
+        if rule.allow:
+            return False
+        fields = {
+            "trunk": whose.trunk.trunk if whose.trunk is not None else flow.trunk, "remote": str(flow.remote),
+            "method": request.method, "reason": why(rule),
+        }  # fmt: skip
+        out.append(Note("call-refused", "", fields))
+        return True
+
     def _proved(
         self, flow: Flow, server: ServerTransaction, trunk: Trunk, whose: Whose, at: float, out: list[Command]
     ) -> bool:
         """Whether a phone has proved who it is; an emergency call need not, nor who asks what we can do."""
-        if whose.urgency or server.method == "OPTIONS":
-            return True
         if server.method == "REGISTER":
             self.registering.receive(flow, server, trunk, at, out)
             return False
-        login = self.phones.login(flow, server, at, out)
-        if login is None:
-            return False
-        whose.login = login
+        if not whose.urgency and server.method != "OPTIONS":
+            login = self.phones.login(flow, server, trunk, at, out)
+            if login is None:
+                return False
+            whose.login = login
+        if server.method == "INVITE" and server.last_response is None:
+            server.respond(self._desk.respond_to(server, 100, ""), at, out)
         return True
 
     def _tell_of_parts(
@@ -206,6 +251,12 @@ class Reception:
             response.headers.add(name, value)
         server.respond(response, at, out)
 
+    def _turn_away(self, server: ServerTransaction, refusal: Refusal, at: float, out: list[Command]) -> None:
+        """Refuse what anybody may have sent, on a trunk with phones without keeping anything."""
+        self._refuse(server, refusal, at, out)
+        if not server.request.to_tag or self._desk.dialogs.find(server.request) is None:
+            self.phones.forget_stranger(server, at)
+
     def _refuse_disabled(
         self, flow: Flow, server: ServerTransaction, trunk: str, at: float, out: list[Command]
     ) -> None:
@@ -213,7 +264,7 @@ class Reception:
         if server.request.method not in ("OPTIONS", "REGISTER"):  # which come again and again
             why = f"it is disabled: {self._desk.store.current.disabled[trunk]}"
             out.append(Note("call-refused", "", {"trunk": trunk, "remote": str(flow.remote), "reason": why}))
-        self._refuse(server, Refusal(503, "Service Unavailable"), at, out)
+        self._turn_away(server, Refusal(503, "Service Unavailable"), at, out)
 
     def _on_options(
         self, server: ServerTransaction, trunk: Trunk | None, at: float, out: list[Command]
@@ -226,6 +277,8 @@ class Reception:
         for name, value in (("Allow", allowed(trunk)), ACCEPT, ("Supported", ", ".join(known))):
             response.headers.add(name, value)
         server.respond(response, at, out)
+        if not server.request.to_tag:
+            self.phones.forget_stranger(server, at)
 
     def _on_page(
         self, flow: Flow, server: ServerTransaction, request: Request, whose: Whose, at: float,
@@ -234,10 +287,8 @@ class Reception:
         """A request outside of any call, of a trunk that may send it."""
         snapshot, trunk = self._desk.store.current, whose.trunk
         assert trunk is not None, "it lists the method"
-        stops = self._desk.draining
-        refusal = "the SBC is about to stop" if stops else self._desk.limits.admit_message(trunk, at)
-        if refusal is not None:
-            fields = {"trunk": trunk.trunk, "remote": str(flow.remote), "reason": refusal}
+        if self._desk.draining:
+            fields = {"trunk": trunk.trunk, "remote": str(flow.remote), "reason": "the SBC is about to stop"}
             out.append(Note("call-refused", "", fields))
             self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), at, out)
             return
@@ -261,24 +312,12 @@ class Reception:
         out: list[Command],
     ) -> None:  # fmt: skip
         snapshot, trunk, urgency = self._desk.store.current, whose.trunk, whose.urgency
-        if trunk is None or request.contact is None:
-            status = (400, "Missing Contact") if request.contact is None else (403, "Forbidden")
-            self._refuse(server, Refusal(*status), at, out)
-            return
-        if request.target.scheme == "urn" and not urgency:
-            self._refuse(server, Refusal(416, "Unsupported URI Scheme"), at, out)
-            return
-        if self._desk.draining and urgency != WITHIN:
-            self._refuse(server, GOING, at, out)
-            return
-        first, unfit = request.headers.first, None
-        if "session-expires" in first or "min-se" in first or "require" in first:
-            unfit = objection(trunk, request)
-        if unfit is not None:
-            self._refuse(server, Refusal(*unfit), at, out)
+        unfit = refuse_invite(request, trunk, urgency, self._desk.draining)
+        if unfit is not None or trunk is None:
+            self._refuse(server, unfit or FORBIDDEN, at, out)
             return
         takes = None
-        if "replaces" in first and trunk.transfers != "refuse":
+        if "replaces" in request.headers.first and trunk.transfers != "refuse":
             takes = self._replaced(server, request, at, out)
             if takes is None:
                 return
@@ -288,16 +327,13 @@ class Reception:
         call = Call(self._desk, self._desk.ids.key(6).hex(), snapshot, leg, at)
         call.caller, call.called = request.from_.uri.party.user, request.target.party.user
         if takes is not None:
-            call.demands, call.until = takes[0].demands, takes[0].until
+            inherit(call, *takes)
             if trunk.transfers == "pass":
                 call.replacing, takes = told_to_replace(*takes), None
         setup = Setup(call, server, request, takes=takes)
-        refusal = admit(call, trunk, at, urgency == WITHIN)
+        refusal = admit_caller(call, trunk, at, urgency == WITHIN)
         if refusal is not None:
-            out.append(Note("call-refused", "", {"trunk": trunk.trunk, "reason": refusal}))
-            if urgency:
-                emergency_failed(call, Ending(refusal, status=503), out)
-            self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), at, out)
+            self._refuse(server, call_over_cap(call, refusal, bool(urgency), flow, out), at, out)
             return
         call.held = len(call.admitted)
         call.setup, server.user = setup, setup.invitation
@@ -334,7 +370,7 @@ class Reception:
     def _on_cancel(self, server: ServerTransaction, at: float, out: list[Command]) -> None:
         cancelled = server.cancels
         if cancelled is None:
-            self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
+            self._turn_away(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
             return
         user = cancelled.user
         if isinstance(user, Invitation | Mirror):
@@ -374,7 +410,7 @@ class Reception:
     ) -> None:
         found = self._find(flow, request)
         if found is None:
-            self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
+            self._turn_away(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
             return
         call, fork, side = found
         self._desk.working_on = call.id
@@ -444,7 +480,7 @@ class Reception:
         _, fork, side = found
         trunk = call.leg(side).trunk
         if whose is None or trunk.trunk != whose.trunk or trunk.transfers != "perform":
-            self._refuse(server, Refusal(403, "Forbidden"), at, out)
+            self._refuse(server, FORBIDDEN, at, out)
             return
         self._desk.working_on = call.id
         told_in = Dialog.as_uas(request, self._desk.ids.tag())

@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.bodies import carried_body, with_sdp
-from sbc.b2bua.call import Call, admit, count
+from sbc.b2bua.call import Call, admit, count, counted_on
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia
 from sbc.b2bua.desk import NOBODY, Desk
 from sbc.b2bua.dialogs import Fork
@@ -116,7 +116,9 @@ class Referral:
         by, urgency = old.leg(self.side).trunk, _urgency(desk, new.a.trunk, to, at)
         refusal = admit(new, by, at, urgency == WITHIN)
         if refusal is not None:
-            out.append(Note("call-refused", "", {"trunk": by.trunk, "reason": refusal}))
+            out.append(
+                Note("call-refused", "", {"trunk": by.trunk, "cap": refusal.cap, "reason": refusal.why})
+            )
             self._notify(503, True, at, out)
             setup.invitation.server.user = None  # the two would keep each other alive
             return
@@ -145,6 +147,7 @@ class Referral:
         new = Call(desk, desk.ids.key(6).hex(), old.snapshot, leg, at)
         who = name_of(self.fork.dialog(self.side).remote_uri)
         new.referred, new.until = (who, by.trunk.trunk), old.until
+        new.limits = counted_on(old, self.side)
         new.caller, new.called = name_of(party.remote_uri), to.uri.party.user
         invite = referred_invite(
             request, to.uri, party, leg, desk.ids.tag(), desk.ids.branch(), old.heard(near),

@@ -9,10 +9,14 @@ from sbc.b2bua.bodies import SIPREC, acceptable, content_type, lost, read_body
 from sbc.b2bua.commands import Note
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.page import WAITING
+from sbc.b2bua.session import objection
 from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, METHODS, OF_TRANSFERS
 from sbc.config.model import Trunk
+from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
+from sbc.policy.acl import Rule
 from sbc.policy.bodies import media_types
+from sbc.policy.emergency import WITHIN, Urgency
 from sbc.registrar.register import OUTBOUND, PATH
 from sbc.sip.headers import canonical
 from sbc.sip.message import SDP, Request
@@ -39,6 +43,7 @@ class Refusal(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
 
 
+FORBIDDEN: Final = Refusal(403, "Forbidden")
 #: The answer to what would begin while we drain: a peer that knows another SBC goes there meanwhile.
 GOING: Final = Refusal(503, "Service Unavailable", (("Retry-After", "30"),))
 
@@ -87,6 +92,35 @@ def refuse(
     if not request.body or (request.is_sdp and "content-encoding" not in first):
         return None
     return _refuse_body(request, trunk)
+
+
+def refuse_invite(request: Request, trunk: Trunk | None, urgency: Urgency, draining: bool) -> Refusal | None:
+    """Why an INVITE begins no call, whatever the rules say; None where it may."""
+    if request.contact is None:
+        return Refusal(400, "Missing Contact")
+    if trunk is None:
+        return FORBIDDEN
+    if request.target.scheme == "urn" and not urgency:
+        return Refusal(416, "Unsupported URI Scheme")
+    if draining and urgency != WITHIN:
+        return GOING
+    first = request.headers.first
+    if "session-expires" in first or "min-se" in first or "require" in first:
+        unfit = objection(trunk, request)
+        return Refusal(*unfit) if unfit is not None else None
+    return None
+
+
+def ruling(snapshot: Snapshot, flow: Flow, trunk: Trunk | None, request: Request, now: float) -> Rule | None:
+    """What the access list says of a request that begins something; None where it says nothing.
+
+    ``now`` is in POSIX seconds. PeerError where its addresses cannot be read.
+    """
+    if request.to_tag or request.method in ("ACK", "CANCEL"):
+        return None
+    tenant = (trunk.tenant or "") if trunk is not None else ""
+    called, caller = request.target.party, request.from_.uri.party
+    return snapshot.acl.judge(flow.listener, flow.remote.host, tenant, called, caller, now)
 
 
 def allowed(trunk: Trunk | None) -> str:

@@ -40,7 +40,18 @@ from sbc.sip.uri import Uri
 class Setup:
     """What becomes of the caller's INVITE."""
 
-    __slots__ = ("asked", "call", "edits", "hunt", "invitation", "redirection", "referrer", "stale", "takes")
+    __slots__ = (
+        "asked",
+        "call",
+        "edits",
+        "hunt",
+        "invitation",
+        "payer",
+        "redirection",
+        "referrer",
+        "stale",
+        "takes",
+    )
 
     def __init__(
         self, call: Call, server: ServerTransaction, request: Request, redirection: Redirection | None = None,
@@ -53,6 +64,7 @@ class Setup:
         self.takes = takes
         self.invitation = Invitation(call, server, request)
         self.hunt = Hunt(self.invitation)
+        self.payer = "", ""  # trunk and caller of what may cost, where anybody asks
         self.stale = False  # the caller's credentials were good once
         self.edits: tuple[Edit, ...] = ()  # what hooks changed before the rules
         self.asked: tuple[Question, Facts] | None = None  # the rules wait for a service
@@ -75,7 +87,12 @@ class Setup:
             )  # fmt: skip
         if call.emergency:
             facts = replace(facts, emergency=True, unchallenged=bool(call.reserve_of))
+        if call.snapshot.rules.remembers:
+            memory, now = desk.memory, facts.now
+            facts = replace(facts, remembered=lambda text: memory.knows(text, now))
         call.asserted = facts.asserted_user
+        if call.snapshot.premium:
+            self.payer = facts.trunk, facts.auth_user or facts.from_user
         if hooks.answer or hooks.end or hooks.media:
             call.facts = facts
         if hooks.invite:
@@ -164,6 +181,10 @@ class Setup:
     def _send_on(self, route: Route, at: float, out: list[Command]) -> None:
         """Begin the hunt, if the limits of the rules let it, with groups spread out to trunks."""
         call, desk = self.call, self.call.desk
+        premium = call.snapshot.premium.get(self.payer[0])
+        if premium is not None:
+            dialled = self.invitation.request.target.party.user
+            route = replace(route, limits=route.limits + premium.of(route, dialled, self.payer[1]))
         if self.redirection is not None:
             route = _still_demanding(route, self.redirection)
         elif self.referrer is not None:
@@ -171,13 +192,14 @@ class Setup:
         held = call.demands if self.takes is None else self.takes[0].demands
         if any(held):
             route = still_demanding(route, *held)
-        call.demands = route.srtp == "required", route.downgrade == "forbid", route.record
-        if route.limits and call.reserve_of:
-            route = replace(route, limits=())
+        call.demands = route.srtp == "required", route.downgrade == "forbid", route.record, route.tone
+        if route.limits and call.emergency:  # it spends nobody's allowance, and has its place of a reserve
+            kept = () if call.reserve_of else tuple([each for each in route.limits if each.window is None])
+            route = replace(route, limits=kept)
         if route.limits:
-            refused = desk.rule_limits.admit(route.limits, at)
+            refused = desk.rule_limits.admit(route.limits, at, desk.date(at))
             if refused is not None:
-                why = f"limit of {refused.calls} calls"
+                why = f"limit of {refused.text}: {refused.key}"
                 self.invitation.refuse(refused.status, refused.reason, at, out, why)
                 return
             call.limits += route.limits
@@ -185,7 +207,7 @@ class Setup:
             route = replace(route, edits=self.edits + route.edits)
         if any([hop.group is not None for hop in route.hops]):
             route = replace(route, hops=desk.balancer.expand(route.hops))
-        self.invitation.route, call.longest = route, route.longest or 0
+        self.invitation.route, call.longest, call.remember = route, route.longest or 0, route.remember
         if self.takes is not None:
             Takeover(self.invitation, *self.takes).begin(route, at, out)
         else:
@@ -367,4 +389,5 @@ def _still_demanding(route: Route, from_: Redirection) -> Route:
         former.srtp == "required",
         former.downgrade == "forbid",
         former.record,
+        former.tone,
     )

@@ -16,7 +16,7 @@ from typing import Literal
 from dsl.decision import Hop, Route
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.bodies import carried_body
-from sbc.b2bua.call import Call, count
+from sbc.b2bua.call import Call, count, talk
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.dialogs import Fork
@@ -167,7 +167,7 @@ class Takeover:
             return
         invitation.heard(at)
         invitation.accepted(200)
-        call.answered_at = at
+        talk(call, at)
         fork = self._move(joining, at, out)
         base = call.desk.respond_to(invitation.server, 200, "OK", fork.a.local_tag)
         final = answer(base, response, call.a, joining.leg, sdp)

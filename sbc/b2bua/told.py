@@ -24,7 +24,7 @@ def run(call: Call, hooks: tuple[Hook, ...], about: Answer | End, out: list[Comm
 def let_hear(call: Call, out: list[Command]) -> None:
     """The call has been answered: whoever is to hear it does so from now on."""
     if call.demands[2]:
-        out.append(RecordMedia(call.id))
+        out.append(RecordMedia(call.id, call.demands[3]))
     hooks = call.snapshot.hooks.media
     chosen = called_by(hooks, call.named_hooks) if hooks else ()
     if chosen and call.facts is not None:

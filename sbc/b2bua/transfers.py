@@ -235,21 +235,21 @@ def notify_across(notify: Request, event: str) -> tuple[list[tuple[str, str]], b
 class Referrer(NamedTuple):
     """Why a call is one that somebody was referred to: by ``who``, on the leg ``by`` of another call.
 
-    What that call demanded stays demanded: SRTP, no leg without TLS, and that it is recorded.
+    What that call demanded stays demanded: SRTP, no leg without TLS, that it is recorded, and with a tone.
     """
 
     by: Leg
     who: str
-    demands: tuple[bool, bool, bool]
+    demands: tuple[bool, bool, bool, bool]
 
 
-def still_demanding(route: Route, srtp: bool, tls: bool, record: bool) -> Route:
+def still_demanding(route: Route, srtp: bool, tls: bool, record: bool, tone: bool) -> Route:
     """``route``, no laxer than what came before it demanded."""
     if not (srtp or tls or record):
         return route
     return replace(
         route, srtp="required" if srtp else route.srtp, downgrade="forbid" if tls else route.downgrade,
-        record=record or route.record,
+        record=record or route.record, tone=tone or route.tone,
     )  # fmt: skip
 
 

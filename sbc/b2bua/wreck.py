@@ -188,7 +188,7 @@ class Wreck:
             out.append(DeleteMedia(call.id))
 
     def _forget(self, call: Call, at: float, out: list[Command]) -> None:
-        forget(call)
+        forget(call, at)
 
     def _tell(self, call: Call, at: float, out: list[Command]) -> None:
         if call.recorded:

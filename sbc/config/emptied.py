@@ -7,12 +7,11 @@ configuration is good to start with; it takes the place of one that runs only wh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
 from dsl.errors import Diagnostic
-from dsl.ruleset import RuleSet
-from dsl.table import Table
-from sbc.config.files import HOOKS, ROUTES, TRUNKS
+from sbc.config.files import HOOKS, ROUTES, SETTINGS_FILE, TRUNKS
+from sbc.config.premium_tables import tables_of
 from sbc.config.snapshot import Snapshot
 
 INSIST = "put it back, or insist: sbc reload --force"
@@ -26,15 +25,12 @@ def emptied(former: Snapshot, fresh: Snapshot) -> Iterator[Diagnostic]:
         yield _lost(ROUTES, "no rule is left: every call would get 404")
     if former.hooks.files and not fresh.hooks.files and not (fresh.directory / HOOKS).is_dir():
         yield _lost(HOOKS, "the directory is gone: no hook would judge a call")
+    if former.acl.rules and not fresh.acl.rules:
+        yield _lost(former.settings.acl or SETTINGS_FILE, "no rule is left: nobody would be barred any more")
     before, after = tables_of(former.rules), tables_of(fresh.rules)
     for name, table in after.items():
         if not len(table) and name in before and len(before[name]):
             yield _lost(table.path, f"no row is left: the table {name} would answer nothing")
-
-
-def tables_of(rules: RuleSet) -> Mapping[str, Table]:
-    """The tables that a set of rules looks up, by their names."""
-    return rules.rules[0].scope.tables if rules.rules else {}
 
 
 def _lost(path: str, message: str) -> Diagnostic:

@@ -22,6 +22,7 @@ class Tree:
     trunks: dict[str, str] = field(default_factory=dict)
     routes: dict[str, str] = field(default_factory=dict)
     hooks: dict[str, str] = field(default_factory=dict)
+    acl: dict[str, str] = field(default_factory=dict)
     diagnostics: list[Diagnostic] = field(default_factory=list)
 
 
@@ -39,13 +40,29 @@ def read_tree(directory: Path) -> Tree:
         (ROUTES, ".yaml", tree.routes),
         (HOOKS, ".py", tree.hooks),
     ):
-        for path in _members(directory, name, ending, tree):
-            breathe()
-            text = _text(directory, path, tree)
-            if text is not None:
-                texts[shown(directory, path)] = text
+        _read_members(directory, name, ending, tree, texts)
     _note_empty(tree)
     return tree
+
+
+def read_acl(directory: Path, name: str, tree: Tree) -> None:
+    """Read the files of the access list, which sbc.yaml says is in ``name``."""
+    if not (directory / name).is_dir():
+        hint = "make it, and a NAME.yaml there with `rules:`; its path is relative to sbc.yaml's"
+        tree.diagnostics.append(Diagnostic(name, 0, 0, "there is no such directory", hint))
+        return
+    _read_members(directory, name, ".yaml", tree, tree.acl)
+    if not tree.acl:
+        hint = "without a rule nobody is barred: write NAME.yaml there, or leave `acl` out of sbc.yaml"
+        tree.diagnostics.append(Diagnostic(name, 0, 0, "no *.yaml is here", hint, "", "warning"))
+
+
+def _read_members(directory: Path, name: str, ending: str, tree: Tree, texts: dict[str, str]) -> None:
+    for path in _members(directory, name, ending, tree):
+        breathe()
+        text = _text(directory, path, tree)
+        if text is not None:
+            texts[shown(directory, path)] = text
 
 
 def _note_empty(tree: Tree) -> None:

@@ -1,7 +1,7 @@
 """JSON Schemas of the configuration's files, for editors: completion and marks while one types.
 
 An editor's mark is a first help only; ``sbc check`` knows more. ``python -m sbc.config.json_schema DIR``
-writes the three files; those in ``schemas/`` are held fresh by a test.
+writes the four files; those in ``schemas/`` are held fresh by a test.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dsl.cases import CHOICES, EXPECT, LOOKUPS, SHORT
 from dsl.check_actions import PARTS
 from dsl.clock import CLOCK_FACTS
 from dsl.facts import FACTS
+from sbc.config.acl import AclFile
 from sbc.config.model import Settings, Trunk
 
 _DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -31,6 +32,7 @@ def schemas() -> dict[str, dict[str, Any]]:
     return {
         "sbc.schema.json": {"$schema": _DIALECT, **_plain(Settings.model_json_schema())},
         "trunks.schema.json": {"$schema": _DIALECT, **_plain(Trunk.model_json_schema())},
+        "acl.schema.json": {"$schema": _DIALECT, **_plain(AclFile.model_json_schema())},
         "routes.schema.json": {"$schema": _DIALECT, **_routes()},
     }
 
@@ -98,7 +100,7 @@ def _test() -> dict[str, Any]:
     given = {name: fact for name, fact in facts.items() if name not in CLOCK_FACTS}
     short: dict[str, Any] = {name: _SCALAR for name in SHORT}
     short |= {"headers": {"type": "object", "additionalProperties": _SCALAR}, "calls": _TEXT_OR_COUNTS}
-    short["registered"] = _SEVERAL
+    short["registered"] = short["remembered"] = _SEVERAL
     short[LOOKUPS] = {"type": "object", "description": "what services answer, by their names"}
     expect: dict[str, Any] = {name: _SEVERAL for name in EXPECT}
     expect["headers"] = {"type": "object", "additionalProperties": _SCALAR}

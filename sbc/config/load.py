@@ -18,6 +18,7 @@ from dsl.names import Known
 from dsl.ruleset import RuleSet
 from sbc.base import ConfigError
 from sbc.config.accounts import load_accounts
+from sbc.config.acl import AccessList, load_acl
 from sbc.config.acme import check_acme
 from sbc.config.arrivals import arrival
 from sbc.config.control import check_control
@@ -29,17 +30,18 @@ from sbc.config.hooks import check_calls, load_hooks
 from sbc.config.listeners import check_settings
 from sbc.config.lookups import Lookups, check_asked, load_lookups
 from sbc.config.material import Material, load_material
-from sbc.config.model import HookSettings, Settings
+from sbc.config.model import HookSettings, Settings, Trunk
 from sbc.config.phones import check_registrar
 from sbc.config.places import all_places
+from sbc.config.premium_tables import check_premium
 from sbc.config.profile_needs import check_profiles
 from sbc.config.public_trust import check_public
 from sbc.config.quarantine import quarantine
+from sbc.config.read_files import ReadTrunk, read_files
 from sbc.config.routing_files import RoutingFiles, load_routing_files
 from sbc.config.schema import read
 from sbc.config.shared import check_shared
 from sbc.config.snapshot import Snapshot, feed
-from sbc.config.trunk_files import ReadTrunk, read_trunks
 from sbc.config.unreached import check_emergency
 from sbc.config.yaml_reader import Document
 
@@ -57,12 +59,13 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     tree = read_tree(directory := Path(directory))
     found = list(tree.diagnostics)
     settings = _settings(tree, found)
-    trunk_files = read_trunks(tree.trunks, former.trunk_files if former is not None else {})
+    trunk_files = read_files(tree.trunks, former.trunk_files if former is not None else {}, Trunk)
     trunks, named = _trunks(trunk_files, found)
     material = _material(settings, trunks, directory, now, former, found)
     files = _files(settings, trunks, directory, found)
     accounts = load_accounts(trunks, directory)
     lookups = load_lookups(settings, directory, material.identities, trunks)
+    acl = _acl(settings, tree, directory, now, former, found)
     known = _known(tree, settings, trunks, named, files, lookups)
     found += [*accounts.diagnostics, *lookups.diagnostics]
     rules = _rules(tree, settings, trunks, known, found)
@@ -92,6 +95,8 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
         accounts=accounts.accounts,
         lookups=lookups.lookups,
         trunk_files=trunk_files,
+        acl=acl.acl,
+        acl_files=acl.files,
     )  # fmt: skip
 
 
@@ -158,7 +163,19 @@ def _files(
     files = load_routing_files(settings, directory)
     found += files.diagnostics
     found += check_registrar(settings, trunks, files)
+    found += check_premium(settings, trunks, files.tables)
     return files
+
+
+def _acl(
+    settings: SettingsFile | None, tree: Tree, directory: Path, now: float, former: Snapshot | None,
+    found: list[Diagnostic],
+) -> AccessList:  # fmt: skip
+    """The access list; what it has counted under ``former`` is counted on."""
+    known, files = (former.acl, former.acl_files) if former is not None else (None, {})
+    acl = load_acl(settings, directory, tree, now, known, files)
+    found += acl.diagnostics
+    return acl
 
 
 def _known(
@@ -223,7 +240,7 @@ def _version(tree: Tree, material: Material, digests: Iterable[tuple[str, bytes]
     """12 hex digits over every byte that was read, file names included."""
     digest = hashlib.sha256()
     feed(digest, (tree.settings or "").encode())
-    for texts in (tree.trunks, tree.routes, tree.hooks):
+    for texts in (tree.trunks, tree.routes, tree.hooks, tree.acl):
         _feed_files(digest, ((path, text.encode()) for path, text in texts.items()))
     _feed_files(digest, ((f"{k}/chain", each.chain_pem) for k, each in material.identities.items()))
     _feed_files(digest, ((f"{k}/key", each.key_pem) for k, each in material.identities.items()))

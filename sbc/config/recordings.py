@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Annotated, Final
+
 from pydantic import Field
 
 from sbc.config.values import Duration, Size, Strict
+
+#: Seconds between two tones: a call is not to be one long tone, and a tone is to be heard in most calls.
+MIN_TONE: Final = 2.0
+MAX_TONE: Final = 300.0
 
 
 class Recordings(Strict):
     """The directory of recordings, what they may take of its disk together, and for how long they are kept.
 
-    Without ``keep`` nothing is ever removed; where ``max_size`` is reached, recordings end.
+    Without ``keep`` nothing is ever removed; where ``max_size`` is reached, recordings end. ``tone_every`` is
+    how often both sides hear a tone where a rule says `record with tone`.
     """
 
     directory: str = Field(min_length=1)
     max_size: Size = 10 << 30
     keep: Duration | None = None
+    tone_every: Annotated[Duration, Field(ge=MIN_TONE, le=MAX_TONE)] = 15.0

@@ -16,15 +16,20 @@ from weakref import ref
 from dsl.breath import breathe
 from dsl.errors import Diagnostic
 from dsl.ruleset import RuleSet
+from sbc.config.acl import AclFiles
 from sbc.config.customers import customers_of
 from sbc.config.hook_set import NO_HOOKS, HookSet
 from sbc.config.lookup import Lookup
 from sbc.config.model import Settings, Trunk
 from sbc.config.places import Places
-from sbc.config.trunk_files import ReadTrunk
+from sbc.config.premium_tables import premium_of
+from sbc.config.read_files import ReadTrunk
 from sbc.config.users import NOBODY_KNOWN, Users
+from sbc.policy.acl import Acl, Rule
 from sbc.policy.customers import Customers
 from sbc.policy.limits import TenantBounds
+from sbc.policy.premium import Premium
+from sbc.policy.rates import Rated
 from sbc.sip.digest_client import Account
 from sbc.tls.lifetime.staged import staged_name
 from sbc.tls.match import AnchorMaterial
@@ -49,12 +54,15 @@ class Snapshot:
     with why: by their file, or ``switched_off`` by an operator. ``bound`` has
     for a trunk the identities of which it is shown what is staged.
     ``customers`` has for each trunk whose address others may have too what tells their requests apart;
-    ``tenant_bounds`` for each tenant its limits. ``trust_generations`` has for each trunk a hash over whom
+    ``tenant_bounds`` for each tenant its limits, ``premium`` for each trunk that has some those for numbers
+    that cost, ``rated`` the rates of what it begins. ``trust_generations`` has for each a hash over whom
     it trusts and as whom we appear to it: a connection made under another one is not used for it again.
     ``logins`` are the users that rules challenge, ``phones`` those of the registrar.
     ``accounts`` has for each trunk that we register with the password that its challenges are answered by.
     ``lookups`` has the services that rules ask.
-    ``places`` has for each trunk the lines of its keys. ``trunk_files`` is for the next reading.
+    ``acl`` has the rules of the access list.
+    ``places`` has for each trunk the lines of its keys. ``trunk_files`` and ``acl_files`` are for the next
+    reading.
     """
 
     version: str
@@ -77,12 +85,16 @@ class Snapshot:
     held: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     bound: Mapping[str, frozenset[str]] = field(default_factory=dict)
     trunk_files: Mapping[str, ReadTrunk] = field(default_factory=dict, repr=False)
+    acl: Acl = field(default_factory=Acl, repr=False)
+    acl_files: AclFiles = field(default_factory=dict, repr=False)
     switched_off: Mapping[str, str] = field(default_factory=dict)
     version_on: str = ""
     disabled: Mapping[str, str] = field(init=False)
     sources: Mapping[str, SourceIndex] = field(init=False)
     customers: Mapping[str, Customers] = field(init=False, repr=False)
     tenant_bounds: Mapping[str, TenantBounds] = field(init=False, repr=False)
+    rated: Mapping[str, Rated] = field(init=False, repr=False)
+    premium: Mapping[str, Premium] = field(init=False, repr=False)
     trust_generations: Mapping[str, str] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -95,8 +107,21 @@ class Snapshot:
         put(self, "customers", customers_of(self.trunks.values(), self.settings.listeners))
         bounds = {name: TenantBounds(name, each.limits) for name, each in self.settings.tenants.items()}
         put(self, "tenant_bounds", MappingProxyType(bounds))
+        rated = {
+            name: each for name, trunk in self.trunks.items() if (each := self._rated(trunk)) is not None
+        }
+        put(self, "rated", MappingProxyType(rated))
+        put(self, "premium", premium_of(self.trunks.values(), self.rules))
         generations = {name: self._generation(trunk) for name, trunk in self.trunks.items()}
         put(self, "trust_generations", MappingProxyType(generations))
+
+    def _rated(self, trunk: Trunk) -> Rated | None:
+        """The rates that hold for ``trunk``, None where none does."""
+        tenant, limits = self.settings.tenants.get(trunk.tenant or ""), trunk.limits
+        shared = tenant.limits.rates if tenant is not None else {}
+        if not limits.rates and not limits.rates_per_source and not shared:
+            return None
+        return Rated(trunk.trunk, limits.rates, limits.rates_per_source, trunk.tenant or "", shared)
 
     def binding(self, bindings: Mapping[str, Iterable[str]]) -> Snapshot:
         """This snapshot, freshly built, with the trunks of ``bindings`` (by identity) shown what is staged.
@@ -163,6 +188,18 @@ class Snapshot:
         """The trunk that ``source_ip`` speaks for on a UDP or TCP listener; None for a stranger."""
         table = self.sources.get(listener)
         return table.first(source_ip) if table is not None else None
+
+    def barred(self, listener: str, host: str, trunks: Iterable[str], now: float) -> Rule | None:
+        """The rule of the access list that keeps an address out which may mean ``trunks``; it is counted."""
+        if not self.acl.rules:
+            return None
+        tenants = tuple(dict.fromkeys([self.tenant_of(each) for each in trunks]))
+        return self.acl.at_door(listener, host, tenants, now)
+
+    def tenant_of(self, trunk: str | None) -> str:
+        """The tenant of a trunk; "" where it has none."""
+        found = self.trunks.get(trunk or "")
+        return (found.tenant or "") if found is not None else ""
 
     def identity_of(self, trunk: Trunk) -> str | None:
         """The name of the identity that answers the trunk's connections: its own, or its tenant's."""

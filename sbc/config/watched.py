@@ -33,15 +33,26 @@ class Watched(NamedTuple):
 def watched(directory: Path | str) -> tuple[Watched, ...]:
     """What to watch for the configuration in ``directory``, as its sbc.yaml stands now."""
     directory = Path(directory)
-    fixed = (
+    fixed: tuple[Watched, ...] = (
         Watched(directory, SETTINGS_FILE),
         Watched(directory / TRUNKS, "*.yaml"),
         Watched(directory / ROUTES, "*.yaml"),
         Watched(directory / HOOKS, "*.py"),
     )
-    files = [directory / (name + end) for name in _named_files(directory) for end in ("", NEXT)]
+    data = _settings(directory)
+    acl = _names(data.get("acl")) if isinstance(data, dict) else []
+    fixed = (*fixed, *(Watched(directory / name, "*.yaml") for name in acl))
+    files = [directory / (name + end) for name in _named_files(data) for end in ("", NEXT)]
     files += [directory / name for name in _passwords(directory)]
     return tuple(dict.fromkeys((*fixed, *(Watched(path.parent, _literal(path.name)) for path in files))))
+
+
+def _settings(directory: Path) -> Any:
+    """The data of sbc.yaml, whatever is wrong with it; None where it cannot be read."""
+    try:
+        return Document(SETTINGS_FILE, (directory / SETTINGS_FILE).read_text("utf-8-sig")).data
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def _passwords(directory: Path) -> list[str]:
@@ -52,11 +63,7 @@ def _passwords(directory: Path) -> list[str]:
     return found
 
 
-def _named_files(directory: Path) -> list[str]:
-    try:
-        data = Document(SETTINGS_FILE, (directory / SETTINGS_FILE).read_text("utf-8-sig")).data
-    except (OSError, UnicodeDecodeError):
-        return []
+def _named_files(data: Any) -> list[str]:
     tables = data.get("tables") if isinstance(data, dict) else None
     users = data.get("users") if isinstance(data, dict) else None
     registrar = data.get("registrar") if isinstance(data, dict) else None

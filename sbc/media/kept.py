@@ -19,16 +19,18 @@ class Kept:
     """The files of one call's recording, none of them before ``settle``.
 
     ``seconds`` is how long the sound is, ``dropped`` how many packets are in no file, ``problem`` why the
-    recording ended before the call did, or "".
+    recording ended before the call did, or "". ``tones`` is how often each side heard that it was
+    recorded, None where it was to hear none.
     """
 
-    __slots__ = ("_then", "dropped", "files", "known", "problem", "seconds")
+    __slots__ = ("_then", "dropped", "files", "known", "problem", "seconds", "tones")
 
     def __init__(self) -> None:
         self.files: tuple[KeptFile, ...] = ()
         self.seconds = 0.0
         self.dropped = 0
         self.problem = ""
+        self.tones: dict[str, int] | None = None
         self.known = False
         self._then: Callable[[], object] | None = None
 

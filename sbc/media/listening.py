@@ -6,6 +6,7 @@ from typing import Protocol
 
 from sbc.media.formats import Formats
 from sbc.media.relay import Tap
+from sbc.media.tone import Tone
 
 
 class Hearing(Protocol):
@@ -17,6 +18,10 @@ class Hearing(Protocol):
 
 class Audience(Protocol):
     """Hears both sides of a call."""
+
+    @property
+    def tone(self) -> Tone | None:
+        """By which they hear that they are heard, if they do."""
 
     def ear(self, side: str) -> Hearing:
         """One more audio stream of ``side`` is to be heard."""

@@ -34,10 +34,11 @@ class _Ear:
 class Overhearing:
     """One call, heard from ``began`` on; ``missed`` are packets that nobody took in time."""
 
-    __slots__ = ("_began", "_formats", "missed", "over", "waiting")
+    __slots__ = ("_began", "_formats", "missed", "over", "tone", "waiting")
 
     def __init__(self, began: float) -> None:
         self._began = began
+        self.tone = None  # nothing is kept
         self._formats: dict[str, Formats] = {"a": {}, "b": {}}
         self.waiting: list[tuple[str, bytes, float]] = []
         self.missed = 0

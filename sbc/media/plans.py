@@ -41,6 +41,8 @@ def lend_ears(kind: str, side: str, leg: Leg, listeners: tuple[Audience, ...]) -
     """Let these hear one side of a stream, if it is sound."""
     for each in listeners if kind == "audio" else ():
         leg.tap = tap_of(leg.tap, each.ear(side).hear)
+        if each.tone is not None:
+            leg.tone = each.tone.beside(side).mix
 
 
 class Plan:

@@ -18,6 +18,7 @@ from sbc.media.formats import Format, Formats, written
 from sbc.media.pcm import RATE, halves, width
 from sbc.media.rtp import payload_of
 from sbc.media.timeline import EARLIEST, LATEST, NOWHERE, Timeline
+from sbc.media.tone import Tone
 from sbc.media.wav import FRAME, HEADER, MOST_FRAMES
 
 #: What belongs to a recording: the sound, and of each side the packets that are not decoded, described.
@@ -101,13 +102,14 @@ class Recording:
     """The recording of one call, which began at ``at``; times are those of the packets.
 
     ``dropped`` are packets that are in no file, because nobody took them in time or because they came too
-    late, or after the recording was ``over``. ``frames`` is how long the WAV is by now, 0 without one.
+    late, or after the recording was ``over``. ``frames`` is how long the WAV is by now, 0 without one. With a
+    ``tone`` both sides hear that they are recorded, and so does who hears the recording.
     """
 
     __slots__ = ("_began", "_channels", "_dumped", "_ears", "_formats", "_pending", "_written",
-                 "dropped", "frames", "over")  # fmt: skip
+                 "dropped", "frames", "over", "tone")  # fmt: skip
 
-    def __init__(self, at: float) -> None:
+    def __init__(self, at: float, tone: Tone | None = None) -> None:
         self._began = at
         self._ears: list[Ear] = []
         self._channels = {"a": _Channel(0), "b": _Channel(2)}
@@ -118,6 +120,7 @@ class Recording:
         self.dropped = 0
         self.frames = 0
         self.over = False
+        self.tone = tone
 
     def ear(self, side: str) -> Ear:
         """Listen to one more stream of a side."""
@@ -128,6 +131,8 @@ class Recording:
     def describe(self, a: Formats, b: Formats) -> None:
         """From now on these payload types, too: a number keeps its meaning (RFC 3264 8.3.2)."""
         self._formats = {"a": {**self._formats["a"], **a}, "b": {**self._formats["b"], **b}}
+        if self.tone is not None:
+            self.tone.describe(a, b)
 
     def take(self, at: float, last: bool = False) -> list[Piece]:
         """What is to be written now; with ``last`` all that is left."""
@@ -144,6 +149,8 @@ class Recording:
     def stop(self) -> None:
         """Nothing can be written any more: what is heard from now on is dropped."""
         self.over = True
+        if self.tone is not None:
+            self.tone.over = True
         for ear in self._ears:
             ear.taken()
 
@@ -255,9 +262,3 @@ class Recording:
             pieces.append(Piece("wav", data, HEADER + start * FRAME))
         del pending[:ripe]
         self._written = until
-
-
-def _samples(data: bytes, octets: int) -> bytes:
-    """The whole samples of a packet, of so many octets each."""
-    payload = payload_of(data)
-    return payload[: len(payload) // octets * octets]

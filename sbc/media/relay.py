@@ -48,6 +48,8 @@ from sbc.media.srtp import MAX_PACKET, Protector, SrtpError, Unprotector
 Source = tuple[Any, ...]
 #: Is shown an RTP packet, decoded, and when it came.
 Tap = Callable[[bytes, float], None]
+#: Is given an RTP packet, decoded, and when it came, and returns what is sent on in its place.
+Mix = Callable[[bytes, float], bytes]
 _MAX_DROPOUT = 3000
 _MAX_MISORDER = 100
 _SAMPLED: Final = EVERY - 1
@@ -155,7 +157,8 @@ class Leg:
         "agreed", "alias_key", "arrivals", "asymmetric", "bytes_in", "bytes_out", "crossed", "duplicates",
         "fax", "former", "highest", "holes", "holes_at", "hosts", "late", "lost_before", "mux", "odd",
         "other", "packets_in", "packets_out", "port_rtcp", "port_rtp", "protect", "received",
-        "received_before", "refused", "reports", "side", "ssrc", "start", "tap", "unprotect",
+        "received_before", "refused", "reports", "side", "ssrc", "start", "tap", "tone",
+        "unprotect",
     )  # fmt: skip
 
     def __init__(self, side: str) -> None:
@@ -170,6 +173,7 @@ class Leg:
         self.hosts: tuple[str, ...] = ()
         self.alias_key = b""
         self.tap: Tap | None = None
+        self.tone: Mix | None = None  # where there is a tap
         self.packets_in = self.bytes_in = self.packets_out = self.bytes_out = 0
         self.refused: dict[str, int] | None = None
         self.crossed = 0
@@ -353,6 +357,8 @@ def packet(port: Port, data: bytes, source: Source, now: float = 0.0) -> tuple[P
     if not rtcp:
         leg.follow(plain, now)
         if leg.tap is not None:
+            if leg.tone is not None:
+                plain = leg.tone(plain, now)
             leg.tap(plain, now)
     return _forward_rtcp(leg, plain, now) if rtcp else _forward(leg, plain, False)
 

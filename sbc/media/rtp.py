@@ -8,12 +8,18 @@ def payload_of(data: bytes) -> bytes:
 
     Empty where the packet says that there is more of these than it has room for.
     """
-    head = data[0]
-    if head == 0x80:
+    if data[0] == 0x80:
         return data[12:]
+    start, end = bounds(data)
+    return data[start:end]
+
+
+def bounds(data: bytes) -> tuple[int, int]:
+    """Where its payload begins and ends, which may be before it begins."""
+    head = data[0]
     start, end = 12 + 4 * (head & 0x0F), len(data)
     if head & 0x10:
         start += 4 + 4 * int.from_bytes(data[start + 2 : start + 4], "big")
     if head & 0x20:
         end -= data[-1]
-    return data[start:end]
+    return start, end

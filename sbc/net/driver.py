@@ -32,6 +32,7 @@ from sbc.b2bua.commands import (
     RecordMedia,
     RollbackMedia,
     RunHooks,
+    Suspect,
     TakeMedia,
 )
 from sbc.b2bua.engine import Engine
@@ -51,6 +52,7 @@ from sbc.net.lookups.asked import Asked, Lookups
 from sbc.net.system.clock import Clock
 from sbc.net.transport.dial import DialFailed
 from sbc.net.transport.dialer import Dialer
+from sbc.policy.suspicion import Kind
 from sbc.registrar.binding import Binding
 from sbc.sip.machine import Send
 from sbc.sip.message import Message
@@ -87,8 +89,8 @@ class MediaPlane(Protocol):
     def rollback(self, call: str) -> None:
         """Return to the media from before the last offer."""
 
-    def record(self, call: str) -> None:
-        """Keep what is said in the call from now on."""
+    def record(self, call: str, tone: bool = False) -> None:
+        """Keep what is said in the call from now on; with ``tone`` both sides hear that."""
 
     def listen(self, call: str, listener: Audience) -> None:
         """Let ``listener`` hear both sides of the call from now on."""
@@ -102,6 +104,13 @@ class Keeper(Protocol):
 
     def keep(self, user: str, bindings: tuple[Binding, ...], then: Callable[[], object]) -> None:
         """Write what ``user`` has, and call ``then`` when it is on the disk, or was said not to be."""
+
+
+class Doubter(Protocol):
+    """Who hears what speaks against an address: ``sbc.net.transport.blocking.Blocking``."""
+
+    def suspect(self, host: str, kind: Kind, user: str = "", why: str = "") -> None:
+        """Count it."""
 
 
 class Watcher(Protocol):
@@ -168,6 +177,7 @@ class Driver:
         transports: Callable[[Handler], Dialer], watchers: Sequence[Watcher] = (),
         lookups: Lookups | None = None,
         kept: Keeper | None = None,
+        doubter: Doubter | None = None,
     ) -> None:  # fmt: skip
         self.engine = engine
         self.media = media
@@ -176,6 +186,7 @@ class Driver:
         self._watchers = tuple(watchers)
         self._lookups = lookups if lookups is not None else Lookups(clock)
         self._kept = kept
+        self._doubter = doubter
         self._ended_media: dict[str, MediaStats] = {}
         self._media_hooks = MediaHooks()
         self._timer = gevent.get_hub().loop.timer(0)
@@ -195,6 +206,7 @@ class Driver:
             Ask: self._ask,
             AskRegister: self._ask_register,
             KeepBindings: self._keep_bindings,
+            Suspect: self._suspect,
             Note: self._note,
             _Fault: self._tell_fault,
             _NotConnected: self._not_connected,
@@ -255,9 +267,15 @@ class Driver:
     def in_use(self) -> list[Flow]:
         """The flows that a call is on, or a transaction that has not ended, or that phones are at."""
         engine = self.engine
-        legs = [leg for call in engine.calls.values() for leg in (call.a, call.b) if leg is not None]
-        used = [*(leg.flow for leg in legs), *engine.transactions.unfinished_flows()]
-        return [*used, *engine.registrar.flows]
+        return [*self._of_calls(), *engine.transactions.unfinished_flows(), *engine.registrar.flows]
+
+    def proven(self) -> set[Flow]:
+        """The flows that a call is on, or at which a phone is registered."""
+        return {*self._of_calls(), *self.engine.registrar.proven}
+
+    def _of_calls(self) -> list[Flow]:
+        calls = self.engine.calls.values()
+        return [leg.flow for call in calls for leg in (call.a, call.b) if leg is not None]
 
     def on_refused(self, listener: str, address: Address, reason: str) -> None:
         """A connection was refused at accept."""
@@ -395,7 +413,7 @@ class Driver:
         return []
 
     def _record_media(self, command: RecordMedia) -> list[Command]:
-        self.media.record(command.call)
+        self.media.record(command.call, command.tone)
         return []
 
     def _hear_media(self, command: HearMedia) -> list[Command]:
@@ -446,6 +464,11 @@ class Driver:
         self._kept.keep(
             command.user, command.bindings, lambda: self.run(self.engine.bindings_kept, command.key)
         )
+        return []
+
+    def _suspect(self, command: Suspect) -> list[Command]:
+        if self._doubter is not None:
+            self._doubter.suspect(command.flow.remote.host, command.kind, command.user, command.why)
         return []
 
     def _teller(self, call: str) -> Told:

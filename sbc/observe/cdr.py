@@ -63,9 +63,10 @@ def _recording(kept: Kept | None) -> str:
             for each in kept.files
         ]
     )
+    tones = "null" if kept.tones is None else f'{{"a":{kept.tones["a"]},"b":{kept.tones["b"]}}}'
     return (
         f'{{"files":[{files}],"seconds":{round(kept.seconds, 3)},"dropped":{kept.dropped}'
-        f',"problem":{_text(kept.problem)}}}'
+        f',"tones":{tones},"problem":{_text(kept.problem)}}}'
     )
 
 

@@ -30,6 +30,11 @@ def health(status: StatusView) -> dict[str, Any]:
             "failures": status.counters.handshake_failures,
             "in_flight": sum(each.inbound.in_flight + each.outbound.in_flight for each in secure),
         },
+        "blocklist": {
+            "now": status.blocklist.now,
+            "lifetime": status.blocklist.lifetime,
+            "policy": status.blocklist.policy,
+        },
         "trunks": {"configured": len(status.trunks), "broken": _broken(status)},
         "records": {
             "written": not status.records.problem,

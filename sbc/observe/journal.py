@@ -30,6 +30,9 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "sips-downgrade": ("WRN", "[sips-downgrade]"),
     "emergency": ("WRN", "[emergency]"),
     "emergency-failed": ("ERR", "[emergency]"),
+    "fraud-warning": ("WRN", "[fraud]"),
+    "fraud-refused": ("ERR", "[fraud]"),
+    "fraud-full": ("ERR", "[fraud]"),
     "message": ("INF", "[message]"),
     "media-refused": ("INF", "[srtp-refused]"),
     "fax-begun": ("INF", "[fax]"),
@@ -74,6 +77,10 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "session-expired": ("WRN", "[session]"),
     "refresh-failed": ("WRN", "[session]"),
     "flood": ("WRN", "[flood]"),
+    "over-cap": ("WRN", "[cap]"),
+    "overload-begun": ("ERR", "[overload]"),
+    "overload-over": ("WRN", "[overload]"),
+    "scanner-dropped": ("WRN", "[blocklist]"),
 }
 _REGISTER: Final = frozenset(("register", "registered"))
 CALL_ENDED: Final = "call-ended"
@@ -142,7 +149,7 @@ class Journal:
 
 
 def stats_fields(status: StatusView) -> dict[str, Any]:
-    """The fields of ``[SIPS-stats]``: handshakes, failures and connections over TLS both ways, calls."""
+    """The fields of ``[SIPS-stats]``: of TLS both ways, of calls, and how many addresses are blocked."""
     secure = [each for each in status.listeners if each.transport == "tls"]
     tls = [stats for each in secure for stats in (each.inbound, each.outbound)]
     return {
@@ -153,4 +160,5 @@ def stats_fields(status: StatusView) -> dict[str, Any]:
         "arrivals": status.counters.sips_arrivals,
         "downgrades": status.counters.downgrades,
         "calls": len(status.calls),
+        "blocklist": status.blocklist.now,
     }

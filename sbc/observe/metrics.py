@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from sbc.b2bua.commands import Note
 from sbc.observe.call_metrics import outcomes, qualities
+from sbc.observe.edge_views import BlocklistView
 from sbc.observe.families import Sample
 from sbc.observe.families import family as _family
 from sbc.observe.families import one as _one
@@ -82,14 +83,25 @@ def exposition(status: StatusView) -> str:
             *outcomes(status.trunks),
             *qualities(status.trunks),
             *_tenants(status),
+            *_limits(status),
+            *_caps(status),
             *_registrations(status.registrations),
             *_phones(status),
             *_names(status.names),
             *_lookups(status.lookups),
+            *_acl(status),
             *_sources(status.revocation),
+            *_blocklist(status.blocklist),
             "",
         ]
     )
+
+
+def _acl(status: StatusView) -> Iterator[str]:
+    acl = status.acl
+    yield from _one("sbc_acl_rules", "gauge", "Rules of the access list.", acl.rules)
+    denied = [({"kind": kind}, float(count)) for kind, count in acl.denied]
+    yield from _family("sbc_acl_denied_total", "counter", "Whom the access list kept out.", denied)
 
 
 def _totals(status: StatusView) -> Iterator[str]:
@@ -253,6 +265,23 @@ def _tenants(status: StatusView) -> Iterator[str]:
     yield from _family("sbc_tenant_calls_limit", "gauge", "How many it may have.", limits)
 
 
+def _limits(status: StatusView) -> Iterator[str]:
+    refused = [({"limit": name or "-"}, float(count)) for name, count in status.limit_refusals]
+    yield from _family("sbc_limit_refusals_total", "counter", "Calls that a limit refused.", refused)
+    yield from _one("sbc_limit_keys", "gauge", "Allowances of which something is spent.", status.limit_keys)
+
+
+def _caps(status: StatusView) -> Iterator[str]:
+    refused = [({"trunk": each.trunk, "cap": each.cap}, float(each.refused)) for each in status.caps]
+    yield from _family("sbc_cap_refusals_total", "counter", "What caps have refused.", refused)
+    reached = [({"trunk": each.trunk, "cap": each.cap}, float(each.reached)) for each in status.caps]
+    yield from _family("sbc_cap_reached", "gauge", "1 where it refused something within a minute.", reached)
+    overloaded = float(status.load.overloaded_since is not None)
+    yield from _one("sbc_overloaded", "gauge", "1 while it cannot keep up.", overloaded)
+    yield from _one("sbc_loop_lag_seconds", "gauge", "How late the loop comes round.", status.load.lag)
+    yield from _one("sbc_transactions", "gauge", "SIP transactions that live.", status.transactions)
+
+
 def _registrations(found: tuple[RegistrationView, ...]) -> Iterator[str]:
     up = [({"trunk": each.trunk}, float(each.state == "registered")) for each in found]
     yield from _family("sbc_registration_up", "gauge", "1 where the trunk is registered.", up)
@@ -315,6 +344,13 @@ def _sources(sources: tuple[RevocationView, ...]) -> Iterator[str]:
     ends = [(label, each.until) for label, each in zip(labels, sources, strict=True) if each.until]
     yield from _family("sbc_revocation_source_up", "gauge", "1 where the source answers.", up)
     yield from _family("sbc_revocation_expiry_seconds", "gauge", "When what it gave runs out.", ends)
+
+
+def _blocklist(view: BlocklistView) -> Iterator[str]:
+    yield from _one("sbc_blocklist_size", "gauge", "Addresses that are blocked.", view.now)
+    ever = [({"kind": kind}, float(count)) for kind, count in view.counts]
+    yield from _family("sbc_blocklist_blocked_total", "counter", "Addresses that ever were, by why.", ever)
+    yield from _one("sbc_blocklist_refused_total", "counter", "What they brought, unread.", view.refused)
 
 
 def _expiries(trunks: tuple[TrunkView, ...], side: str) -> Iterator[Sample]:

@@ -11,6 +11,7 @@ from sbc.b2bua.commands import Note
 from sbc.base import Address
 from sbc.flow import Flow
 from sbc.media.stats import MediaStats
+from sbc.observe.caps import Reached
 from sbc.observe.cdr import call_record
 from sbc.observe.journal import Journal, Level
 from sbc.observe.metrics import Counters
@@ -26,13 +27,15 @@ from sbc.tls.revocation.policy import SoftPass
 
 FAILURES_KEPT = 50
 # Lines a minute about one address, and about all: messages that are refused for what they are, phones
-# that come and go, handshakes that fail in one way, floods; of services that do not answer, about one that
-# fails in one way.
+# that come and go, handshakes that fail in one way, floods, what is over a cap; of services that do not
+# answer, about one that fails in one way; of allowances that are spent, about those of one limit.
 _MESSAGES: Final = (5, 60)
 _PHONES: Final = (60, 600)
 _HANDSHAKES: Final = (30, 300)
 _FLOODS: Final = (1, 20)
+_CAPS: Final = (1, 20)
 _LOOKUPS: Final = (5, 60)
+_LIMITS: Final = (20, 200)
 # Seconds between two lines about one source, or one reason, for which peers were let pass.
 LOG_EVERY: Final = 3600.0
 _MOST_SAID: Final = 4096
@@ -60,13 +63,16 @@ class Recorder:
         self.soft_passes = SoftPasses()
         self.ledger = Ledger()
         self.optional = OptionalPeers()
+        self.reached = Reached()
         self.place: Place = place or _nowhere
         self._write_record = write_record
         self._messages = Throttle(*_MESSAGES)
         self._phones = Throttle(*_PHONES)
         self._handshakes = Throttle(*_HANDSHAKES)
         self._floods = Throttle(*_FLOODS)
+        self._caps = Throttle(*_CAPS)
         self._lookups = Throttle(*_LOOKUPS)
+        self._limits = Throttle(*_LIMITS)
 
     def note(self, note: Note, media: MediaStats | None, now: float) -> None:
         """The core noted something; ``media`` are the counters of a call that ended."""
@@ -83,11 +89,20 @@ class Recorder:
                 self.qualities.note(str(fields.get("from", "")), callee, media)
             fields = {name: value for name, value in note.fields.items() if name in _ENDED_FIELDS}
             note = Note(note.event, note.call, fields)
+        elif "cap" in note.fields:
+            self._over_cap(note, now)
+            return
         elif note.event in _OF_SOURCES and "remote" in note.fields:
             self._tell_sometimes(self._messages, _source(note), note, now)
             return
+        elif note.event == "scanner-dropped":
+            self._tell_sometimes(self._floods, _source(note), note, now)
+            return
         elif note.event in _OF_PHONES:
             self._tell_sometimes(self._phones, _source(note), note, now)
+            return
+        elif note.event in _OF_LIMITS:
+            self._tell_sometimes(self._limits, str(note.fields["limit"]), note, now)
             return
         elif note.event == "lookup-failed":
             of = f"{note.fields['lookup']} {note.fields['kind']}"
@@ -101,11 +116,28 @@ class Recorder:
 
     def _tell_sometimes(self, throttle: Throttle, of: str, note: Note, now: float) -> None:
         """Say it, unless much of the same source or service was said just now."""
-        more = throttle.note(f"{note.event} {of}", now)
+        more = throttle.note(f"{note.event} {of}", now, of)
         if more is not None:
             reason = f"{note.fields.get('reason', '')}{more}"
             fields = {**note.fields, "reason": reason} if reason else note.fields
             self.journal.note(Note(note.event, note.call, fields), now)
+
+    def _over_cap(self, note: Note, now: float) -> None:
+        """A cap has refused something: one line a minute for each address and cap."""
+        trunk, cap = str(note.fields["trunk"]), str(note.fields["cap"])
+        self.reached.note(trunk, cap, now)
+        source = _source(note) if "remote" in note.fields else f"trunk {trunk}"
+        more = self._caps.note(f"{source} over {cap}", now, source)
+        if more is not None:
+            fields = {**note.fields, "reason": f"{note.fields['reason']}{more}"}
+            self.journal.note(Note(note.event, note.call, fields), now)
+
+    def tick(self, now: float) -> None:
+        """Say what no line has said of a flood that is over; to be called about every second."""
+        for tag, throttle in (("[cap]", self._caps), ("[malformed]", self._messages)):
+            rest = throttle.rest(now)
+            if rest:
+                self.journal.event("WRN", tag, {"event": "kept-back", "reason": rest}, now)
 
     def handshake(self, event: Handshake) -> None:
         """A good handshake is counted and goes into the ledger (row T9)."""
@@ -247,6 +279,7 @@ class SoftPasses:
 # What a peer's messages alone bring about: as many as it likes.
 _OF_SOURCES: Final = frozenset(("malformed", "call-refused", "phone-refused"))
 _OF_PHONES: Final = frozenset(("phone-registered", "phone-unregistered", "phone-expired", "phone-dropped"))
+_OF_LIMITS: Final = frozenset(("fraud-warning", "fraud-refused", "fraud-full"))
 _ENDED_FIELDS: Final = frozenset(
     ("caller", "called", "from", "to", "status", "reason", "by", "duration", "downgraded", "rule")
 )

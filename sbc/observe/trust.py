@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from sbc.config.model import Trunk, TrunkTls
 from sbc.config.snapshot import Snapshot
-from sbc.observe.views import Counts
+from sbc.observe.edge_views import Counts
 from sbc.tls.failure import Direction
 from sbc.tls.ledger import Bad, Good, Ledger, Side
 from sbc.tls.lifetime.expiry import State, state_of

@@ -11,13 +11,12 @@ from typing import Literal
 from sbc.b2bua.outcomes import Direction
 from sbc.base import Address, is_wildcard
 from sbc.media.quality import Quality
+from sbc.observe.edge_views import AclView, BlocklistView, CapView, Counts, LimitView, LoadView, TenantView
 from sbc.observe.traffic import Stats
 
 ListenerState = Literal["listening", "failed", "stopped"]
 TrunkState = Literal["up", "down", "resting", "unknown", "quarantined", "disabled"]
 RegistrationState = Literal["trying", "registered", "failed"]
-
-Counts = tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,16 +241,6 @@ class TrunkView:
 
 
 @dataclass(frozen=True, slots=True)
-class TenantView:
-    """A tenant: the calls that its trunks hold together, and its limits; None is no limit."""
-
-    name: str
-    calls: int = 0
-    call_limit: int | None = None
-    cps_limit: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class NetworkView:
     """One bound address of media, and how many of its ``pairs`` of ports are ``free``.
 
@@ -384,8 +373,7 @@ class LookupView:
 
 @dataclass(frozen=True, slots=True)
 class RecordingsView:
-    """Calls that are being recorded, bytes of all recordings on disk, packets that are in no file, recordings
-    that failed, and why the last one did, or ""."""
+    """Calls being recorded, bytes on disk, packets in no file, recordings that failed, why the last did."""
 
     running: int = 0
     used: int = 0
@@ -424,7 +412,8 @@ class StatusView:
     ``replaced`` are earlier snapshots that calls still hold or that wait to be collected;
     ``registers`` says how often what came of a phone's REGISTER.
     ``transactions`` are SIP transactions that live, ``free_media_ports`` pairs of ports not in use,
-    of all ``networks``. ``draining``: it is about to stop, and no call begins.
+    of all ``networks``. ``limits`` are the allowances that are nearly spent, of all ``limit_keys``, and
+    ``limit_refusals`` how often each limit has refused. ``draining``: it is about to stop, no call begins.
     """
 
     version: str
@@ -451,3 +440,10 @@ class StatusView:
     tenants: tuple[TenantView, ...] = ()
     draining: bool = False
     lookups: tuple[LookupView, ...] = ()
+    limits: tuple[LimitView, ...] = ()
+    caps: tuple[CapView, ...] = ()
+    load: LoadView = field(default_factory=LoadView)
+    limit_refusals: tuple[tuple[str, int], ...] = ()
+    limit_keys: int = 0
+    acl: AclView = field(default_factory=AclView)
+    blocklist: BlocklistView = field(default_factory=BlocklistView)

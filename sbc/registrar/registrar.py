@@ -70,6 +70,11 @@ class Registrar:
         """The connections that somebody is registered on."""
         return [each for each in self._flows if each.reliable]
 
+    @property
+    def proven(self) -> list[Flow]:
+        """The same, and the senders of datagrams at which somebody is registered."""
+        return list(self._flows)
+
     def put(self, user: str, bindings: list[Binding]) -> None:
         """Let ``user`` have these bindings and no others."""
         for each in self._users.pop(user, ()):

@@ -1,10 +1,10 @@
 """Challenging and verifying: the UAS and registrar side of digest (RFC 3261 22, RFC 8760).
 
-A nonce needs no memory to be recognised: it is the time it was made, a salt and an HMAC over both
-with a secret of this process. Memory is only needed against replay: the highest nonce count seen
-of each nonce in use. That table is bounded, and only credentials that were right enter it, so a
-flood of bad requests cannot push anything out. When a nonce is pushed out, every nonce that is
-older and not in the table counts as stale from then on: what we do not remember, we refuse.
+A nonce needs no memory to be recognised: it is the time it was made, a salt, to whom it was given and an
+HMAC over all of it with a secret of this process. Memory is only needed against replay: the highest nonce
+count seen of each nonce in use. That table is bounded, and only credentials that were right enter it, so a
+flood of bad requests cannot push anything out. When a nonce is pushed out, every nonce that is older and not
+in the table counts as stale from then on: what we do not remember, we refuse.
 
 A request without qop carries no count and could be replayed; it is refused.
 """
@@ -21,6 +21,7 @@ from sbc.sip.digest import Challenge, Credentials, response_hash, user_hash
 
 _NO_USER = "0" * 64
 _TIME = 12  # hexadecimal digits of milliseconds
+_RECIPIENT, _SIGNATURE = 8, 32  # hexadecimal digits
 
 
 class Verdict(Enum):
@@ -61,9 +62,12 @@ class DigestServer:
         self._used: OrderedDict[str, int] = OrderedDict()
         self._forgotten = float("-inf")
 
-    def challenge(self, at: float, stale: bool = False) -> list[Challenge]:
-        """Return one challenge for each algorithm, the preferred first (RFC 8760 2.3)."""
-        nonce = self._nonce(at)
+    def challenge(self, at: float, stale: bool = False, to: str = "") -> list[Challenge]:
+        """Return one challenge for each algorithm, the preferred first (RFC 8760 2.3).
+
+        ``to`` is where it goes, for ``was_given``.
+        """
+        nonce = self._nonce(at, to)
         return [
             Challenge(self.realm, nonce, algorithm, ("auth", "auth-int"), stale=stale)
             for algorithm in self.algorithms
@@ -96,6 +100,14 @@ class DigestServer:
         fresh = made is not None and at - self.lifetime <= made <= at and self._count(credentials, made)
         return Verdict.GOOD if fresh else Verdict.STALE
 
+    def was_given(self, nonce: str, to: str, at: float) -> bool:
+        """Whether ``nonce`` is one of ours that went to ``to`` not long ago: who sends it is really there."""
+        made = self._made_at(nonce)
+        if made is None or not at - self.lifetime <= made <= at:
+            return False
+        told = nonce[-_SIGNATURE - _RECIPIENT : -_SIGNATURE]
+        return hmac.compare_digest(_octets(told), _octets(self._recipient(to)))
+
     def _is_for_us(self, credentials: Credentials, uri: str) -> bool:
         return (
             credentials.realm == self.realm
@@ -104,15 +116,18 @@ class DigestServer:
             and credentials.uri == uri
         )
 
-    def _nonce(self, at: float) -> str:
-        head = f"{int(at * 1000):0{_TIME}x}{self._salt()}"
+    def _nonce(self, at: float, to: str) -> str:
+        head = f"{int(at * 1000):0{_TIME}x}{self._salt()}{self._recipient(to)}"
         return head + self._signature(head)
 
     def _signature(self, head: str) -> str:
-        return hmac.new(self._secret, _octets(f"{head}:{self.realm}"), sha256).hexdigest()[:32]
+        return hmac.new(self._secret, _octets(f"{head}:{self.realm}"), sha256).hexdigest()[:_SIGNATURE]
+
+    def _recipient(self, to: str) -> str:
+        return hmac.new(self._secret, _octets(f"to {to}"), sha256).hexdigest()[:_RECIPIENT]
 
     def _made_at(self, nonce: str) -> float | None:
-        head, signature = nonce[:-32], nonce[-32:]
+        head, signature = nonce[:-_SIGNATURE], nonce[-_SIGNATURE:]
         if not hmac.compare_digest(_octets(self._signature(head)), _octets(signature)):
             return None
         return int(head[:_TIME], 16) / 1000

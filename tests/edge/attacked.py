@@ -78,7 +78,7 @@ rules:
 
 
 class Attacked:
-    """A running SBC between ``office`` and ``carrier``; close it when done."""
+    """A running SBC between ``office`` and ``carrier``, with so many ``media`` ports; close it when done."""
 
     def __init__(
         self,
@@ -88,11 +88,13 @@ class Attacked:
         office_srtp: str = "",
         carrier: Callable[..., Agent] = Agent,
         voice: VoiceSettings | None = None,
+        media: int = 100,
     ) -> None:
         self.directory = directory
+        self._media = media
         # Below the ephemeral ports, of which an outgoing connection may take one before the SBC is up.
         sips, admin, office, callee, self.udp = free_ports(5)
-        self.ports = LabPorts(sips, admin, office, callee, (free_port(101) + 1) & ~1)
+        self.ports = LabPorts(sips, admin, office, callee, (free_port(media + 1) + 1) & ~1)
         self._configure(srtp, office_srtp or srtp)
         self.sbc = Sbc(directory, Address(HOST, self.ports.admin))
         self.office = self.agent(Agent, "office", voice or VoiceSettings(OFFICE_HERTZ))
@@ -112,7 +114,7 @@ class Attacked:
     @property
     def media(self) -> range:
         """The SBC's media ports."""
-        return range(self.ports.media, self.ports.media + 100)
+        return range(self.ports.media, self.ports.media + self._media)
 
     def agent(self, kind: Callable[..., Agent], name: str, voice: VoiceSettings) -> Agent:
         """An agent with the lab's certificate for ``name``."""
@@ -185,7 +187,7 @@ class Attacked:
         write_lab(directory, time.time())
         for name in ("trunks.d", "routes.d", "hooks"):
             (directory / name).mkdir(exist_ok=True)
-        (directory / "sbc.yaml").write_text(_settings(ports, self.udp))
+        (directory / "sbc.yaml").write_text(_settings(ports, self.udp, self._media))
         trunks = (
             ("office", ports.office, "lab-ca", office_srtp),
             ("carrier", ports.carrier, "carrier-ca", srtp),
@@ -209,7 +211,8 @@ def attacked(directory: Path, **settings: Any) -> Iterator[Attacked]:
     assert status == 0, made.log()[-3000:]
 
 
-def _settings(ports: LabPorts, udp: int) -> str:
+def _settings(ports: LabPorts, udp: int, media: int) -> str:
     return _SETTINGS.format(
-        host=HOST, sips=ports.sips, udp=udp, admin=ports.admin, first=ports.media, last=ports.media + 99
-    )
+        host=HOST, sips=ports.sips, udp=udp, admin=ports.admin, first=ports.media,
+        last=ports.media + media - 1,
+    )  # fmt: skip

@@ -56,6 +56,7 @@ class Listening:
     def __init__(self) -> None:
         self.heard: list[tuple[str, bytes]] = []
         self.formats: tuple[dict[int, str], dict[int, str]] = {}, {}
+        self.tone = None
 
     def ear(self, side: str) -> Hearing:
         heard = self.heard

@@ -19,11 +19,12 @@ class Credentials:
 
 
 class Lab:
-    """A directory of certificates; every leaf also bears 127.0.0.1, where its peer is found."""
+    """A directory of certificates; every leaf also bears 127.0.0.1, where its peer is found, and ``also``."""
 
     def __init__(self, directory: Path, key: KeyKind = "ec") -> None:
         self.directory = directory
         self.key = key
+        self.also: tuple[str, ...] = ()
         directory.mkdir(parents=True, exist_ok=True)
         self._authorities: dict[str, LabAuthority] = {}
 
@@ -39,7 +40,7 @@ class Lab:
         """Issue ``NAME.lab.example`` under ``authority``."""
         ca, domain = self.ca(authority), f"{name}.lab.example"
         issued = self._authorities[authority].issue(
-            dns=[domain], uris=[f"sip:{domain}"], ips=["127.0.0.1"], key=self.key
+            dns=[domain, *self.also], uris=[f"sip:{domain}"], ips=["127.0.0.1"], key=self.key
         )
         cert, key = self.directory / f"{name}.pem", self.directory / f"{name}.key"
         cert.write_bytes(issued.chain_pem)

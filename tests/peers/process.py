@@ -22,9 +22,11 @@ from tests.peers.waiting import until
 PACKAGES = {
     "baresip": "baresip-core",
     "dnsmasq": "dnsmasq-base",
+    "haproxy": "haproxy",
     "ip": "iproute2",
     "iptables": "iptables",
     "kamailio": "kamailio and kamailio-tls-modules",
+    "linphonec": "linphone-cli",
     "openssl": "openssl",
     "pebble": "pebble",
     "pebble-challtestsrv": "pebble",
@@ -57,17 +59,23 @@ def find(program: str) -> str:
 
 
 class PeerProcess:
-    """A process in ``directory`` with its output in ``NAME.log``; ``cpu`` pins it to one core."""
+    """A process in ``directory`` with its output in ``NAME.log``; ``cpu`` pins it to one core.
+
+    One that is ``told`` has a pipe for its standard input, one with ``pipes`` for its output too.
+    """
 
     def __init__(
-        self, name: str, directory: Path, argv: Sequence[str], *, cpu: int | None = None, pipes: bool = False
-    ) -> None:
+        self, name: str, directory: Path, argv: Sequence[str], *, cpu: int | None = None, pipes: bool = False,
+        told: bool = False,
+    ) -> None:  # fmt: skip
         self.name = name
         self.directory = directory
         self.argv = list(argv)
         if cpu is not None:
             self.argv = [find("taskset"), "-c", str(cpu), *self.argv]
         self.pipes = pipes
+        self.told = told or pipes
+        self.environment: dict[str, str] = {}
         self.log = directory / f"{name}.log"
         self._popen: subprocess.Popen[bytes] | None = None
 
@@ -95,9 +103,10 @@ class PeerProcess:
             self._popen = subprocess.Popen(
                 self.argv,
                 cwd=self.directory,
-                stdin=subprocess.PIPE if self.pipes else subprocess.DEVNULL,
+                stdin=subprocess.PIPE if self.told else subprocess.DEVNULL,
                 stdout=subprocess.PIPE if self.pipes else log,
                 stderr=log,
+                env=os.environ | self.environment,
                 start_new_session=True,
             )
         _running.add(self)

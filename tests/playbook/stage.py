@@ -34,6 +34,7 @@ from sbc.b2bua.commands import (
     RecordMedia,
     RollbackMedia,
     RunHooks,
+    Suspect,
     TakeMedia,
 )
 from sbc.b2bua.engine import Engine
@@ -215,6 +216,7 @@ class Stage:
         self.kept: dict[str, tuple[Binding, ...]] = {}
         self.keeping: list[KeepBindings] | None = None
         self.notes: list[Note] = []
+        self.suspects: list[Suspect] = []
         self.media: list[Command] = []
         self.asked: list[RunHooks] = []
         self.asks: list[Ask] = []  # questions that wait for ``answers``
@@ -290,6 +292,8 @@ class Stage:
             self.media.append(command)
         elif isinstance(command, Note):
             self.notes.append(command)
+        elif isinstance(command, Suspect):
+            self.suspects.append(command)
         elif isinstance(command, RunHooks):
             return self.hooks(command)
         elif isinstance(command, Ask):

@@ -50,7 +50,7 @@ def test_calls_at_once_are_limited_for_each_caller() -> None:
     there.carrier.respond(first, 603)
     assert calls(there, 2) == [100, 486]
     reasons = [note.fields["reason"] for note in there.noted("call-ended") if note.fields["status"] == 486]
-    assert reasons == ["limit of 2 calls"] * 2
+    assert reasons == ["limit of 2 calls: out #0 alice"] * 2
 
 
 def test_calls_a_second_are_limited_and_a_refused_call_costs_nothing_of_another_limit() -> None:

@@ -53,6 +53,20 @@ def test_nothing_is_recorded_of_who_only_rings_and_of_a_call_whose_rule_does_not
     assert recorded(other) == []
 
 
+def test_with_a_tone_in_the_words_of_the_rule_and_where_a_redirect_leads() -> None:
+    toned = 'record with tone\nallow codecs "PCMA"\nroute "carrier"'
+    stage = redirects.staged(out=toned)
+    redirects.moved(stage, "<sip:+12125550199@10.9.8.7>")
+    invite = stage.backup.hears_request("INVITE")
+    stage.backup.respond(invite, 200, body=b"v=0 answer")
+    (one,) = [each for each in stage.media if isinstance(each, RecordMedia)]
+    assert one.tone
+    plain = Stage(snapshot(RULES))
+    plain.established()
+    (other,) = [each for each in plain.media if isinstance(each, RecordMedia)]
+    assert not other.tone
+
+
 def test_who_is_redirected_is_recorded_where_he_goes() -> None:
     stage = redirects.staged(out='record\nroute "carrier"')
     redirects.moved(stage, "<sip:+12125550199@10.9.8.7>")

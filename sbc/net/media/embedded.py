@@ -154,10 +154,13 @@ class MediaIO:
         former, self._faxes = self._faxes, present
         return list(present - former), [each for each in former - present if each in self._sessions]
 
-    def record(self, call: str) -> None:
-        """Keep what is said in the call from now on; the files are told of when it is deleted."""
+    def record(self, call: str, tone: bool = False) -> None:
+        """Keep what is said in the call from now on; the files are told of when it is deleted.
+
+        With ``tone`` both sides hear that they are recorded.
+        """
         if self._recordings is not None and call in self._sessions:
-            recording = self._recordings.begin(call)
+            recording = self._recordings.begin(call, tone)
             if recording is not None:
                 self._sessions[call].listen(recording)
 

@@ -23,6 +23,7 @@ from sbc.config.recordings import Recordings as Settings
 from sbc.media.kept import Kept, KeptFile
 from sbc.media.pcm import RATE
 from sbc.media.recording import Piece, Recording
+from sbc.media.tone import Tone
 from sbc.net.media.archive import Archive, Mended, Swept, Tape
 from sbc.net.system.clock import Clock
 from sbc.observe.journal import Level
@@ -44,7 +45,7 @@ Say = Callable[[Level, str, str, dict[str, object]], object]
 class _Running:
     """One recording and its files; ``kept`` is what its call's record is told."""
 
-    __slots__ = ("call", "ended_at", "kept", "recording", "tape")
+    __slots__ = ("call", "ended_at", "kept", "recording", "tape", "told")
 
     def __init__(self, call: str, recording: Recording, tape: Tape) -> None:
         self.call = call
@@ -52,6 +53,7 @@ class _Running:
         self.tape = tape
         self.kept = Kept()
         self.ended_at: float | None = None
+        self.told = False  # that it has sound without a tone
 
 
 class _Work:
@@ -74,6 +76,7 @@ class Recordings:
         self._clock = clock
         self._say = say
         self._archive: Archive | None = None
+        self._tone_every = 0.0
         self._running: dict[str, _Running] = {}
         self._turns: deque[_Running] = deque()
         self._ended: deque[_Running] = deque()
@@ -87,6 +90,8 @@ class Recordings:
     def follow(self, settings: Settings | None, directory: Path) -> None:
         """The configuration says this now; ``directory`` is what its paths are relative to."""
         archive = self._archive
+        if settings is not None:
+            self._tone_every = settings.tone_every
         if settings is None:
             self._archive = None
         elif archive is not None and archive.directory == directory / settings.directory:
@@ -100,8 +105,11 @@ class Recordings:
         if self._archive is not None:
             gevent.spawn(self._mend, self._archive)
 
-    def begin(self, call: str) -> Recording | None:
-        """Record ``call`` from now on; None where there is no place for recordings, which is told."""
+    def begin(self, call: str, tone: bool = False) -> Recording | None:
+        """Record ``call`` from now on; None where there is no place for recordings, which is told.
+
+        With ``tone`` both sides hear that they are recorded.
+        """
         if self._archive is None:
             self._failed += 1
             self._say("ERR", "recording-failed", call, {
@@ -111,11 +119,12 @@ class Recordings:
             return None
         now = self._clock.now()
         name = f"{strftime('%Y%m%dT%H%M%SZ', gmtime(now))}-{call}"
-        running = _Running(call, Recording(self._clock.monotonic()), Tape(self._archive, name, now))
+        recording = Recording(self._clock.monotonic(), Tone(self._tone_every) if tone else None)
+        running = _Running(call, recording, Tape(self._archive, name, now))
         self._running[call] = running
         self._turns.append(running)
         self._go()
-        return running.recording
+        return recording
 
     def end(self, call: str) -> Kept | None:
         """The call is over; what becomes of its recording, or None where it has none."""
@@ -188,6 +197,7 @@ class Recordings:
 
     def _done(self, work: _Work) -> None:
         running, problem = work.running, work.running.tape.problem
+        self._tell_of_tone(running)
         if problem and not running.recording.over:
             running.recording.stop()
             self._problem = problem
@@ -198,8 +208,18 @@ class Recordings:
             running.kept.files = work.files
             self._settle(running, problem)
 
+    def _tell_of_tone(self, running: _Running) -> None:
+        tone = running.recording.tone
+        if tone is not None and tone.without and not running.told:
+            running.told = True
+            self._say("WRN", "tone-unheard", running.call, {
+                "codec": tone.without, "reason": "a tone is mixed into PCMU and PCMA alone",
+                "remedy": 'let the rule say: allow codecs "PCMA", "PCMU"',
+            })  # fmt: skip
+
     def _settle(self, running: _Running, problem: str) -> None:
         kept, recording = running.kept, running.recording
+        kept.tones = recording.tone.heard if recording.tone is not None else None
         kept.problem, kept.dropped = problem, recording.dropped
         kept.seconds = recording.frames / RATE
         self._dropped += kept.dropped

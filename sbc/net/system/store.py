@@ -49,13 +49,16 @@ class Store:
         except FileNotFoundError:
             return None
         except (OSError, ValueError, RecursionError) as error:
-            aside = path.with_suffix(".unreadable")
-            with contextlib.suppress(OSError):
-                path.replace(aside)
-            self._warn(
-                f"{path} cannot be read ({type(error).__name__}): begun anew, put aside as {aside.name}"
-            )
+            self.set_aside(name, type(error).__name__)
             return None
+
+    def set_aside(self, name: str, why: str) -> None:
+        """What was saved under ``name`` is of no use, for ``why``: say so, and keep the file beside."""
+        path = self.path(f"{name}.json")
+        aside = path.with_suffix(".unreadable")
+        with contextlib.suppress(OSError):
+            path.replace(aside)
+        self._warn(f"{path} cannot be read ({why}): begun anew, put aside as {aside.name}")
 
     def save(self, name: str, value: Any) -> None:
         """Keep a JSON ``value`` under ``name``: within two seconds on disk, at once for ``load``.

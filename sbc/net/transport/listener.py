@@ -11,7 +11,7 @@ their peers were told its address.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeGuard
 
 import gevent
@@ -26,7 +26,8 @@ from sbc.net.tls.contexts import Contexts
 from sbc.net.transport import sweep
 from sbc.net.transport.channel import StreamChannel
 from sbc.net.transport.recycle import Recycler
-from sbc.net.transport.stream_listener import Gate, StreamListener
+from sbc.net.transport.refusals import Gate
+from sbc.net.transport.stream_listener import StreamListener
 from sbc.net.transport.udp import UdpListener
 from sbc.observe.traffic import Tally
 from sbc.policy.shares import Allowances
@@ -142,6 +143,11 @@ class Listeners:
         """Close ``flow`` as soon as nothing is lost with it."""
         self.recycler.add(flow, reason)
 
+    def cut(self, source: str, proven: Container[Flow]) -> None:
+        """Let go of what there is of ``source``, an address as it counts, but not of ``proven`` flows."""
+        for each in (*self._bound.values(), *self._retired):
+            each.cut(source, proven)
+
     def _kept(self, name: str, config: Listener) -> bool:
         bound = self._bound.get(name)
         return (
@@ -183,7 +189,7 @@ class Listeners:
         if config.transport == "udp":
             return UdpListener(
                 name, config, snapshot, self._handler, self._clock, self.next_id, stats, self.allowances,
-                succeeds,
+                self._gate, succeeds,
             )  # fmt: skip
         return StreamListener(
             name, config, snapshot, self.contexts, self._handler, self._clock, self.next_id, stats,

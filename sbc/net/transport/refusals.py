@@ -8,7 +8,7 @@ looked at, and no more.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from sbc.base import Address
 from sbc.net.handler import Handler
@@ -21,6 +21,13 @@ if TYPE_CHECKING:
 
 STRANGER: Final = "no trunk admits this address"
 _EACH, _STRANGERS, _OTHERS, _LOOKS = 1, 20, 40, 1000
+
+
+class Gate(Protocol):
+    """Whom to refuse at accept before anything else: the blocklist (row S4)."""
+
+    def blocked(self, host: str) -> bool:
+        """True while ``host`` is blocked."""
 
 
 class Refusals:

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import errno
 import time
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Container
+from typing import TYPE_CHECKING
 
 import gevent
 from gevent import socket
@@ -28,11 +28,13 @@ from sbc.net.tls.contexts import Contexts
 from sbc.net.tls.end import HandshakeError, failed_event, handshake_event, plain_alert
 from sbc.net.tls.hello import read_hello
 from sbc.net.tls.session import TlsSession, let_in
+from sbc.net.transport.balancers import Balancers
 from sbc.net.transport.channel import StreamChannel
 from sbc.net.transport.connection import PlainSource, converse
 from sbc.net.transport.recycle import Recycler
-from sbc.net.transport.refusals import STRANGER, Refusals
+from sbc.net.transport.refusals import STRANGER, Gate, Refusals
 from sbc.observe.traffic import Stats
+from sbc.policy.acl import why
 from sbc.policy.shares import Allowances, Party, Shares, source_of
 from sbc.tls.diagnosis import quarantined, unknown_sni
 from sbc.tls.events import Admitted, HandshakeFailed
@@ -44,15 +46,7 @@ if TYPE_CHECKING:
 _OUT_OF_DESCRIPTORS = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _LINGER = 0.5
 _monotonic = time.monotonic
-BLOCKED = "the address is blocked"
 UNRECOGNIZED_NAME, INTERNAL_ERROR = 112, 80
-
-
-class Gate(Protocol):
-    """Whom to refuse at accept before anything else: the blocklist (row S4)."""
-
-    def blocked(self, host: str, now: float) -> bool:
-        """True while ``host`` is blocked; ``now`` in POSIX seconds."""
 
 
 class StreamListener:
@@ -84,6 +78,7 @@ class StreamListener:
         host = normal_host(self.local.host)
         self._reached = Address(host, self.local.port) if not is_wildcard(host) else None
         self._family = family_of(config.bind.host)
+        self._balancers = Balancers(config.proxy_protocol, self._unwrapped)
         self._greenlet: gevent.Greenlet | None = None
 
     def start(self) -> None:
@@ -105,6 +100,7 @@ class StreamListener:
         Those that were shown another certificate than they would be shown now are recycled.
         """
         self._snapshot, self.config = snapshot, config
+        self._balancers.apply(config.proxy_protocol)
         self._alone = _is_alone(self.name, snapshot)
         self._refusals.forget()
         for flow in list(self.flows.values()):
@@ -113,12 +109,21 @@ class StreamListener:
             elif flow.trunk in snapshot.disabled:
                 self._recycler.add(flow, f"trunk {flow.trunk} is disabled")
 
+    def cut(self, source: str, proven: Container[Flow]) -> None:
+        """Close the connections of ``source``, an address as it counts, but those that are ``proven``."""
+        for flow in [each for each in self.flows.values() if source_of(each.remote.host) == source]:
+            if not flow.trusted and flow not in proven:
+                flow.channel.close("its address is blocked")
+
     def _readmitted(self, flow: Flow) -> bool:
         if flow.tls is None or flow.trunk is None:
             self._recycler.spare(flow)
-            return self._snapshot.trunk_for(self.name, flow.remote.host) == flow.trunk
+            trunk = self._snapshot.trunk_for(self.name, flow.remote.host)
+            return trunk == flow.trunk and not self._bars(flow)
         admission = self.contexts.table.admit(self.name, flow.remote.host, flow.tls.sni)
         session: TlsSession = flow.channel.cipher
+        if self._bars(flow):
+            return False
         if admission is session.judge.admission:
             return True  # of the same table: nothing has changed since it was judged
         if admission is None or not session.judge.readmit(flow.trunk, admission, self.clock.now()):
@@ -130,6 +135,11 @@ class StreamListener:
         else:
             self._recycler.spare(flow)
         return True
+
+    def _bars(self, flow: Flow) -> bool:
+        """Whether the access list would not let in the peer of ``flow`` any more."""
+        snapshot, now = self._snapshot, self.clock.now()
+        return snapshot.acl.bars(self.name, flow.remote.host, snapshot.tenant_of(flow.trunk), now)
 
     def _accept(self) -> None:
         turn, idle = Turn(), False
@@ -149,15 +159,35 @@ class StreamListener:
                 elif self.sock.closed:
                     return
             else:  # otherwise the peer gave up while it was in the queue
-                self._admit(descriptor, Address(normal_host(peer[0]), peer[1]))
+                self._arrived(descriptor, Address(normal_host(peer[0]), peer[1]))
             idle = False
             if _monotonic() > turn.end:
                 turn.share()
 
+    def _arrived(self, descriptor: int, remote: Address) -> None:
+        """Admit it as itself, or as whom a balancer says it passes on."""
+        if not self._balancers.names(remote.host):
+            self._admit(descriptor, remote)
+        elif not self._balancers.unwrap(descriptor, remote, self.config):
+            self._stats.accepted += 1
+            self._stats.crowded += 1
+            self._refuse(descriptor, remote, "too many connections wait for their PROXY header")
+
+    def _unwrapped(self, descriptor: int, remote: Address, wrong: str) -> None:
+        """``remote`` is whom a balancer has passed on, or the balancer itself; or what is ``wrong``."""
+        if self.sock.closed:
+            reset(descriptor)
+        elif wrong:
+            self._stats.accepted += 1
+            self._refuse(descriptor, remote, wrong)
+        else:
+            self._admit(descriptor, remote)
+
     def _admit(self, descriptor: int, remote: Address) -> None:
         self._stats.accepted += 1
-        if self._gate is not None and self._gate.blocked(remote.host, self.clock.now()):
-            self._refuse(descriptor, remote, BLOCKED)
+        if self._gate is not None and self._gate.blocked(remote.host):
+            self._stats.refused += 1  # and no line: there was one when it was blocked
+            reset(descriptor)
             return
         config, caps = self.config, self._snapshot.settings.caps
         secure = config.transport == "tls"
@@ -166,8 +196,9 @@ class StreamListener:
         else:
             trunk = self._snapshot.trunk_for(self.name, remote.host)
             trunks = (trunk,) if trunk is not None else ()
-        if not trunks:
-            self._refuse(descriptor, remote, STRANGER)
+        rule = self._snapshot.barred(self.name, remote.host, trunks, self.clock.now())
+        if rule is not None or not trunks:
+            self._refuse(descriptor, remote, why(rule) if rule is not None else STRANGER)
             return
         off = self._snapshot.disabled
         if off and all([each in off for each in trunks]):
@@ -260,11 +291,11 @@ class StreamListener:
         channel.flow = flow
         if session is not None:
             session.write = channel.put
-        off = self._snapshot.disabled.get(trunk)
-        if off is not None:  # its address alone did not say whose it is
+        unwelcome = self._unwelcome(flow, trunk)
+        if unwelcome:  # its address alone did not say whose it is
             self._stats.refused += 1
-            self._refusals.note(remote, f"trunk {trunk} is disabled: {off}")
-            channel.finish("its trunk is disabled")
+            self._refusals.note(remote, unwelcome)
+            channel.finish(unwelcome)
             return
         reason = "an internal error"
         withdrawn = former is not self._snapshot and not self._readmitted(flow)
@@ -286,6 +317,16 @@ class StreamListener:
             del self.flows[flow.id]
             self._stats.open -= 1
             self._handler.on_close(flow, reason)
+
+    def _unwelcome(self, flow: Flow, trunk: str) -> str:
+        """Why whoever turns out to be of ``trunk`` is not served after all; "" where it is."""
+        off = self._snapshot.disabled.get(trunk)
+        if off is not None:
+            return f"trunk {trunk} is disabled: {off}"
+        if flow.tls is None or not self._snapshot.acl.tenants or not self._bars(flow):
+            return ""
+        rule = self._snapshot.barred(self.name, flow.remote.host, (trunk,), self.clock.now())
+        return why(rule) if rule is not None else ""
 
     def local_of(self, sock: socket.socket) -> Address:
         """The address that a peer of an accepted connection reached."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -23,9 +23,10 @@ from sbc.net.handler import Handler
 from sbc.net.system.clock import Clock
 from sbc.net.system.sockets import bind, datagram_peer, normal_host, own_address, turn_away
 from sbc.net.system.turn import Turn
-from sbc.net.transport.refusals import Refusals
+from sbc.net.transport.refusals import Gate, Refusals
 from sbc.observe.traffic import Stats
-from sbc.policy.shares import Allowances
+from sbc.policy.acl import why
+from sbc.policy.shares import Allowances, source_of
 from sbc.sip.grammar import find_param
 from sbc.sip.message import Message, Request
 from sbc.sip.parse import ParseError, parse_message
@@ -72,7 +73,8 @@ class UdpListener:
 
     def __init__(
         self, name: str, config: Listener, snapshot: Snapshot, handler: Handler, clock: Clock,
-        ids: Callable[[], int], stats: Stats, allowances: Allowances, succeeds: bool = False,
+        ids: Callable[[], int], stats: Stats, allowances: Allowances, gate: Gate | None = None,
+        succeeds: bool = False,
     ) -> None:  # fmt: skip
         self.name = name
         self.config = config
@@ -82,6 +84,7 @@ class UdpListener:
         self._clock = clock
         self._ids = ids
         self._allowances = allowances
+        self._gate = gate
         self._refusals = Refusals(name, handler, clock)
         self._flows: OrderedDict[tuple[Any, ...], Flow] = OrderedDict()
         self._dialled: dict[tuple[tuple[Any, ...], str], Flow] = {}
@@ -122,6 +125,12 @@ class UdpListener:
             if peer not in self._flows and self._still_admits(peer, flow):
                 self._flows[peer] = flow
 
+    def cut(self, source: str, proven: Container[Flow]) -> None:
+        """Know the flows of ``source``, an address as it counts, no longer, but those that are ``proven``."""
+        for peer, flow in list(self._flows.items()):
+            if source_of(flow.remote.host) == source and flow not in proven:
+                del self._flows[peer]
+
     def _end(self, flow: Flow) -> None:
         flow.alive = False
         flow.channel.close("no longer admitted by its address")
@@ -131,7 +140,12 @@ class UdpListener:
         trunk = self._snapshot.trunks.get(flow.trunk or "")
         if trunk is None:
             return False
-        owner = self._snapshot.trunk_for(trunk.listener if self._retired else self.name, normal_host(peer[0]))
+        host, listener = normal_host(peer[0]), trunk.listener if self._retired else self.name
+        # Whom we dialled has to be heard; what it begins is judged by the access list all the same.
+        bars = self._snapshot.acl.bars
+        if not flow.outbound and bars(listener, host, trunk.tenant or "", self._clock.now()):
+            return False
+        owner = self._snapshot.trunk_for(listener, host)
         return owner == flow.trunk or (flow.outbound and owner is None)
 
     # The end of a listener that a reload moved or removed
@@ -278,10 +292,15 @@ class UdpListener:
 
     def _admit(self, peer: tuple[Any, ...]) -> Flow | None:
         host = normal_host(peer[0])
-        if host in self._strangers:
+        if host in self._strangers or (self._gate is not None and self._gate.blocked(host)):
             self.stats.refused += 1
             return None
         trunk = self._snapshot.trunk_for(self.name, host)
+        rule = self._snapshot.barred(self.name, host, (trunk or "",), self._clock.now())
+        if rule is not None:
+            self.stats.refused += 1
+            self._refusals.note(Address(host, peer[1]), why(rule))
+            return None
         if trunk is None:
             # Kept apart from the flows, so that a flood from forged addresses evicts nobody.
             if len(self._strangers) >= STRANGERS:

@@ -18,11 +18,12 @@ PAGE = (ROOT / "docs" / "recording.md").read_text("utf-8")
 
 
 def test_the_rules_load_and_their_tests_pass_where_there_is_a_place_for_recordings() -> None:
-    (rules,) = re.findall(r"^```yaml\n# routes.d/.*?\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    pages = re.findall(r"^```yaml\n# routes.d/.*?\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     trunks = frozenset(("pbx", "carrier"))
-    found, diagnostics = load({"example.yaml": rules}, Known(trunks=trunks, recordings=True))
-    assert found is not None and diagnostics == [] and found.tests and found.run_tests() == []
-    refused, mistakes = load({"example.yaml": rules}, Known(trunks=trunks, recordings=False))
+    for each in pages:
+        found, diagnostics = load({"example.yaml": each}, Known(trunks=trunks, recordings=True))
+        assert found is not None and diagnostics == [] and found.tests and found.run_tests() == []
+    refused, mistakes = load({"example.yaml": pages[0]}, Known(trunks=trunks, recordings=False))
     assert refused is None
     assert [(each.line, each.message, each.hint) for each in mistakes] == [
         (5, "sbc.yaml does not say where recordings are kept",
@@ -48,7 +49,7 @@ def test_the_record_is_as_it_is_shown() -> None:
     kept = Kept()
     (file,) = json.loads(shown)["files"]
     kept.files = (KeptFile(file["path"], file["sha256"], file["bytes"]),)
-    kept.seconds = 60.0
+    kept.seconds, kept.tones = 60.0, {"a": 4, "b": 4}
     assert json.loads(call_record("6f1d", {}, MediaStats(recording=kept)))["recording"] == json.loads(shown)
     assert json.loads(call_record("6f1d", {}))["recording"] is None
 

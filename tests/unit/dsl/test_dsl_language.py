@@ -193,6 +193,14 @@ def test_who_is_recorded_once_stays_so_in_the_rules_that_follow() -> None:
     assert (recorded.record, other.record) == (True, False)
 
 
+def test_a_tone_that_one_rule_wants_none_that_follows_takes_back() -> None:
+    first = 'record with  tone\nallow codecs "pcma"\ncontinue'
+    rules = ruleset(('from.user == "1"', first), ("true", 'record\nroute "c"'))
+    toned, other = (rules.decide(replace(CALL, from_user=user)) for user in ("1", "2"))
+    assert isinstance(toned, Route) and isinstance(other, Route)
+    assert (toned.record, toned.tone, other.record, other.tone) == (True, True, True, False)
+
+
 def test_later_rules_see_copied_headers_and_tags() -> None:
     rules = ruleset(
         ("true", 'copy header "X-Customer" to "X-Account"\ntag "vip"\ncontinue'),

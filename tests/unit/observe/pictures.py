@@ -7,6 +7,7 @@ from typing import Any
 
 from sbc.base import Address
 from sbc.media.quality import Quality
+from sbc.observe.edge_views import AclRuleView, AclView, BlocklistView
 from sbc.observe.traffic import Stats
 from sbc.observe.trust import DirectionView, Roll, TrustView
 from sbc.observe.views import (
@@ -119,9 +120,15 @@ def picture(**changes: Any) -> StatusView:
         failures=(FAILURE,),
         certificates=LIVES,
         registrations=(REGISTERED, NOT_REGISTERED),
+        acl=AclView(
+            3,
+            (("address", 0), ("cidr", 7)),
+            (AclRuleView("acl.d/10.yaml:2", "deny cidr 198.51.100.0/24", "<scanners>", 7, NOW - 60),),
+        ),
         phones=(PhonesView("desk", 12, 14, 13),),
         registers=(("registered", 14), ("refused", 2)),
         names=(NAME, LOST_NAME),
+        blocklist=BlocklistView(2, 9, 40, (("handshake", 8), ("operator", 1)), "more than 15"),
     )
     return replace(status, **changes)
 

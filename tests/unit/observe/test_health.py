@@ -28,6 +28,7 @@ def test_health_has_every_field_of_its_contract() -> None:
     marks = {"notice": 0, "reminder": 1, "warning": 0, "overdue": 0, "incident": 1, "expired": 1}
     assert answer["expiry"] == marks
     assert answer["records"] == {"written": True, "waiting": 0, "lost": 0}
+    assert answer["blocklist"] == {"now": 2, "lifetime": 9, "policy": "more than 15"}
     [certificate] = answer["certificates"]
     assert certificate["thumbprint"] == "ab" * 32 and certificate["days_left"] == 40
 

@@ -187,5 +187,6 @@ def test_stats_every_thirty_seconds() -> None:
     assert len(lines) == len(asked) == 3
     assert lines[0].split(" ", 1)[1] == (
         "INF [SIPS-stats] handshakes=17 failures=5 in_flight=3 open=4 arrivals=9 downgrades=1 calls=1"
+        " blocklist=2"
     )
     assert lines[1].startswith("2026-05-01T10:07:10")

@@ -45,28 +45,28 @@ def test_a_group_in_a_route_becomes_its_hops() -> None:
 
 def test_calls_at_once() -> None:
     limits, two = RuleLimits(), (Limit("k", 2),)
-    assert [limits.admit(two, 0.0) for _ in range(3)] == [None, None, two[0]]
-    limits.release(two)
-    assert limits.admit(two, 0.0) is None
-    limits.release(two)
-    limits.release(two)
+    assert [limits.admit(two, 0.0, 0.0) for _ in range(3)] == [None, None, two[0]]
+    limits.release(two, "call", 0.0, 0.0)
+    assert limits.admit(two, 0.0, 0.0) is None
+    limits.release(two, "call", 0.0, 0.0)
+    limits.release(two, "call", 0.0, 0.0)
     assert len(limits) == 0
 
 
 def test_calls_in_a_time_refill_evenly() -> None:
     limits, per_minute = RuleLimits(), (Limit("k", 6, 60),)
-    assert [limits.admit(per_minute, 0.0) is None for _ in range(7)] == [True] * 6 + [False]
-    assert limits.admit(per_minute, 9.9) is not None
-    assert limits.admit(per_minute, 10.1) is None
-    limits.release(per_minute)
-    assert limits.admit(per_minute, 10.2) is not None
+    assert [limits.admit(per_minute, 0.0, 0.0) is None for _ in range(7)] == [True] * 6 + [False]
+    assert limits.admit(per_minute, 9.9, 0.0) is not None
+    assert limits.admit(per_minute, 10.1, 0.0) is None
+    limits.release(per_minute, "call", 0.0, 0.0)
+    assert limits.admit(per_minute, 10.2, 0.0) is not None
 
 
 def test_a_refused_call_is_counted_nowhere() -> None:
     limits = RuleLimits()
     many, rate, none = Limit("many", 1), Limit("rate", 1, 3600), Limit("none", 0)
-    assert limits.admit((many, rate, none), 0.0) is none
-    assert limits.admit((many, rate), 0.0) is None
+    assert limits.admit((many, rate, none), 0.0, 0.0) is none
+    assert limits.admit((many, rate), 0.0, 0.0) is None
 
 
 def test_keys_are_forgotten_when_they_say_nothing_and_bounded_when_they_do(
@@ -74,10 +74,10 @@ def test_keys_are_forgotten_when_they_say_nothing_and_bounded_when_they_do(
 ) -> None:
     limits = RuleLimits()
     for number in range(12_000):
-        assert limits.admit((Limit(f"caller {number}", 1, 1),), float(number)) is None
+        assert limits.admit((Limit(f"caller {number}", 1, 1),), float(number), 0.0) is None
     assert len(limits) < 5_000
     held = RuleLimits()
     refused = [
-        held.admit((Limit(f"caller {number}", 1),), 0.0) for number in range(rule_limits.MOST_KEYS + 5)
+        held.admit((Limit(f"caller {number}", 1),), 0.0, 0.0) for number in range(rule_limits.MOST_KEYS + 5)
     ]
     assert [each is not None for each in refused[-6:]] == [False] + [True] * 5

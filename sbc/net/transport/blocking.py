@@ -1,0 +1,283 @@
+"""The blocklist of a running SBC: what it is told, what it tells, and what it keeps over a restart.
+
+It is the gate of every listener. TCP and TLS connections of a blocked address are reset at accept, and those
+that it has are closed, but for what has proved itself: a connection with a verified certificate, one that a
+call is on, one at which a phone is registered. Over UDP it is the same: nothing new is heard of a blocked
+address, and a phone that is registered there, or a call, goes on. So an address that many share loses nobody
+who was there before.
+
+A failed handshake counts where the peer has caused it. What may be ours does not: a certificate of ours that
+the peer refuses, a file or a revocation source of ours that is broken, a hook.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from sbc.b2bua.located import Located
+from sbc.base import LocalError
+from sbc.config.blocklist import BlocklistSettings
+from sbc.config.snapshot import Snapshot, SnapshotStore
+from sbc.net.system.clock import Clock
+from sbc.net.system.store import Store
+from sbc.observe.edge_views import BlocklistView
+from sbc.observe.text import iso_time
+from sbc.observe.throttle import Throttle
+from sbc.policy.blocklist import Blocklist
+from sbc.policy.blocks import Block
+from sbc.policy.exempt import exempt
+from sbc.policy.shares import source_of
+from sbc.policy.suspicion import Kind
+from sbc.tls.events import Handshake, HandshakeFailed
+from sbc.tls.sources import parse_network
+
+STATE: Final = "blocklist"
+#: Failures that a peer has not caused, or not for certain.
+OURS: Final = frozenset(
+    ("no-identity", "quarantined", "stale-revocation", "refused-by-hook", "rejected-by-peer", "unresolved",
+     "unreachable")
+)  # fmt: skip
+LONGEST: Final = 366 * 86400.0
+_SAVE_EVERY: Final = 10.0
+_LOOK_EVERY: Final = 5.0  # at what DNS gave
+_LINES: Final = (1, 60)  # a minute, of one address and of all
+_MOST_NOTE: Final = 200
+
+Say = Callable[[str, str, dict[str, Any]], object]
+
+
+class Blocking:
+    """One for the process; ``close`` ends what the listeners have of an address, as it counts."""
+
+    def __init__(
+        self, store: SnapshotStore, saved: Store, clock: Clock, say: Say, located: Located,
+        close: Callable[[str], object],
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._saved = saved
+        self._clock = clock
+        self._say = say
+        self._located = located
+        self._close = close
+        self._singly: dict[str, str] = {}
+        self._by_domain: dict[str, str] = {}
+        self._look_at = 0.0
+        self._throttle = Throttle(*_LINES)
+        self._list = Blocklist(None, self._named)
+        self._changed = False
+        self._save_due = 0.0
+        self._follow(store.current)
+        self._restore()
+
+    # What it is asked and told
+
+    def blocked(self, host: str) -> bool:
+        """Whether ``host`` is refused now; counts that."""
+        return self._list.blocked(host, self._clock.monotonic())
+
+    def handshake(self, event: Handshake) -> None:
+        """A TLS handshake succeeded: that says nothing about those that failed."""
+
+    def handshake_failed(self, event: HandshakeFailed) -> None:
+        """A TLS handshake failed: it counts where it is inbound and the peer's doing."""
+        if event.direction == "inbound" and event.failure.kind not in OURS:
+            self.suspect(event.remote.host, "handshake")
+
+    def suspect(self, host: str, kind: Kind, user: str = "", why: str = "") -> None:
+        """Something speaks against ``host``, whose address is known not to be forged."""
+        at, source = self._clock.monotonic(), source_of(host)
+        known = self._list.blocks.of(source)
+        if known is not None and known.ends > at:
+            self._close(source)  # what was on its way when it was blocked
+            return
+        found = self._list.note(host, kind, at, user, why)
+        if found is None:
+            return
+        if isinstance(found, Block):
+            self._begun(found)
+            self._close(source)
+            return
+        fields = {
+            "trunk": found.trunk, "why": found.why,
+            "remedy": "it is never blocked, for the trunk names it: see why it fails (sbc trust)",
+        }  # fmt: skip
+        self._tell("WRN", "spared", found.source, fields)
+
+    def _begun(self, block: Block) -> None:
+        self._changed = True
+        now, at = self._clock.now(), self._clock.monotonic()
+        fields = {"why": block.why, "until": iso_time(now + block.ends - at), "note": block.note or None}
+        self._tell("WRN", "blocked", block.source, fields)
+
+    def _over(self, block: Block, why: str) -> None:
+        self._changed = True
+        self._tell("INF", "unblocked", block.source, {"why": why, "refused": block.refused})
+
+    def _tell(self, level: str, event: str, source: str, fields: dict[str, Any]) -> None:
+        more = self._throttle.note(f"{event} {source}", self._clock.monotonic())
+        if more is not None:
+            why = {"why": f"{fields['why']}{more}"}
+            self._say(level, "[blocklist]", {"event": event, "address": source, **fields, **why})
+
+    # Who is named
+
+    def _named(self, source: str) -> str:
+        """The trunk that names ``source`` singly: among its sources, its peers, or by a domain."""
+        at = self._clock.monotonic()
+        if at >= self._look_at:
+            self._look_at = at + _LOOK_EVERY
+            self._by_domain = self._servers()
+        return self._singly.get(source) or self._by_domain.get(source, "")
+
+    def _servers(self) -> dict[str, str]:
+        """The trunks by what DNS gave for their domains."""
+        return {
+            source_of(address.host): trunk.trunk
+            for trunk in self._store.current.trunks.values()
+            if trunk.domains
+            for address in self._located.members(trunk)
+        }
+
+    def apply(self, snapshot: Snapshot) -> None:
+        """Another configuration is in force."""
+        self._follow(snapshot)
+
+    def _follow(self, snapshot: Snapshot) -> None:
+        self._singly, self._look_at = singly_named(snapshot), 0.0
+        settings = snapshot.settings.blocklist
+        terms = settings.terms if settings is not None else None
+        for block in self._list.apply(terms, self._clock.monotonic()):
+            trunk = self._named(block.source)
+            self._over(block, f"trunk {trunk} names it" if terms else "there is no blocklist any more")
+
+    # Time
+
+    def tick(self, at: float) -> None:
+        """Let come back whose time is over, and write down what has changed; about every second."""
+        for block in self._list.blocks.ended(at):
+            self._over(block, "its time is over")
+        if len(self._list.blocks) and at >= self._look_at:
+            self._lift_named()
+        if self._changed and at >= self._save_due:
+            self._save_due = at + _SAVE_EVERY
+            self.save()
+
+    def stop(self) -> None:
+        """We stop: write down the counts too."""
+        if self._list.terms is not None:
+            self.save()
+
+    def save(self) -> None:
+        """Write it down."""
+        self._changed = False
+        self._saved.save(STATE, self._list.blocks.to_json(self._clock.now(), self._clock.monotonic()))
+
+    def _restore(self) -> None:
+        saved, terms = self._saved.load(STATE), self._list.terms
+        if saved is None or terms is None:
+            return
+        try:
+            self._list.blocks.restore(saved, terms.lasts, self._clock.now(), self._clock.monotonic())
+        except ValueError as error:
+            self._saved.set_aside(STATE, str(error))
+        self._lift_named()
+
+    def _lift_named(self) -> None:
+        for block in self._list.lift_named():
+            self._over(block, f"trunk {self._named(block.source)} names it")
+
+    # What an operator asks of it
+
+    def view(self) -> BlocklistView:
+        """How many there are and were, and the policy in words."""
+        blocks = self._list.blocks
+        return BlocklistView(
+            len(blocks), blocks.lifetime, blocks.refused, tuple(sorted(blocks.counts.items())),
+            policy(self._store.current.settings.blocklist),
+        )  # fmt: skip
+
+    def table(self) -> dict[str, Any]:
+        """Who is blocked, since when, until when and why."""
+        now, view = self._clock.now(), self.view()
+        rows = self._list.blocks.rows(now, self._clock.monotonic())
+        return {
+            "now": now, "lifetime": view.lifetime, "refused": view.refused, "policy": view.policy,
+            "blocked": sorted(rows, key=lambda row: str(row["address"])),
+        }  # fmt: skip
+
+    def add(self, address: str, seconds: float = 0.0, note: str = "", by: str = "") -> dict[str, Any]:
+        """Block ``address`` for ``seconds``, or as long as what is found; LocalError."""
+        terms, source = self._list.terms, read_source(address)
+        if terms is None:
+            raise LocalError("nobody is blocked: sbc.yaml says `blocklist: false`; take that out and reload")
+        if exempt(source.partition("/")[0]):
+            raise LocalError(f"{source} is private, loopback or link-local: such an address is never blocked")
+        trunk = self._named(source)
+        if trunk:
+            remedy = f"take it out there, or `sbc trunks disable {trunk}`"
+            raise LocalError(f"trunk {trunk} names {source}: {remedy}")
+        lasts = min(seconds or terms.lasts, LONGEST)
+        at = self._clock.monotonic()
+        block = self._list.add(source, lasts, at, by or "an operator", note[:_MOST_NOTE])
+        if block is None:
+            raise LocalError("operators have blocked as many addresses as there may be: remove some of them")
+        self._begun(block)
+        self._close(source)
+        self.save()
+        return {"address": source, "until": self._clock.now() + block.ends - at}
+
+    def remove(self, address: str, by: str = "") -> dict[str, Any]:
+        """Let ``address`` come back; LocalError where it is not blocked."""
+        source = read_source(address)
+        block = self._list.blocks.lift(source)
+        if block is None:
+            raise LocalError(f"{source} is not blocked; `sbc blocklist` shows who is")
+        self._list.suspicions.forget(source)
+        self._over(block, f"removed by {by or 'an operator'}")
+        self.save()
+        return {"address": source, "refused": block.refused}
+
+
+def singly_named(snapshot: Snapshot) -> dict[str, str]:
+    """The trunks by the hosts that they name singly, each as it counts: its literal peers and sources."""
+    found: dict[str, str] = {}
+    for trunk in snapshot.trunks.values():
+        for text in (*trunk.sources, *(peer.host for peer in trunk.peers)):
+            try:
+                network = parse_network(text)
+            except ValueError:
+                continue  # a host name
+            if network.prefixlen == network.max_prefixlen:
+                found.setdefault(source_of(str(network.network_address)), trunk.trunk)
+    return found
+
+
+def read_source(text: str) -> str:
+    """An address, or a /64 as it is shown, as it counts; LocalError."""
+    try:
+        network = parse_network(text)
+    except ValueError:
+        raise LocalError(f"{text!r} is no address: write one such as 198.51.100.7 or 2001:db8::7") from None
+    if network.prefixlen != network.max_prefixlen and (network.version, network.prefixlen) != (6, 64):
+        raise LocalError(f"{text} is a network: what is blocked are single addresses, and a /64 of IPv6")
+    return source_of(str(network.network_address))
+
+
+def policy(settings: BlocklistSettings | None) -> str:
+    """The policy in one sentence."""
+    if settings is None:
+        return "off"
+    within, lasts = _short(settings.within), _short(settings.lasts)
+    return (
+        f"more than {settings.failures} failed TLS handshakes of one address within {within}: refused at"
+        f" accept for {lasts}; private, loopback and link-local addresses never"
+    )
+
+
+def _short(seconds: float) -> str:
+    """A duration as the configuration has it, in its largest unit that is whole."""
+    for size, unit in ((3600, "h"), (60, "m"), (1, "s")):
+        if seconds % size == 0:
+            return f"{seconds / size:g}{unit}"
+    return f"{seconds:g}s"

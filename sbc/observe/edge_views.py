@@ -1,0 +1,97 @@
+"""Frozen pictures of what is barred and bounded: the access list, the blocklist, tenants and limits.
+
+Times are POSIX seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Counts = tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AclRuleView:
+    """A rule of the access list: where it stands, what it says, how often it has decided and when last."""
+
+    place: str
+    text: str
+    note: str
+    hits: int
+    last: float
+
+
+@dataclass(frozen=True, slots=True)
+class AclView:
+    """The access list: its rules, how often they barred somebody, by kind, and those that did most."""
+
+    rules: int = 0
+    denied: tuple[tuple[str, int], ...] = ()
+    busiest: tuple[AclRuleView, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BlocklistView:
+    """How many addresses are blocked ``now`` and ever were, and how often they were turned away.
+
+    ``counts`` has what they were blocked for, ``policy`` when one is, in a sentence, or ``off``.
+    """
+
+    now: int = 0
+    lifetime: int = 0
+    refused: int = 0
+    counts: Counts = ()
+    policy: str = "off"
+
+
+@dataclass(frozen=True, slots=True)
+class TenantView:
+    """A tenant: the calls that its trunks hold together, and its limits; None is no limit."""
+
+    name: str
+    calls: int = 0
+    call_limit: int | None = None
+    cps_limit: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LimitView:
+    """What is ``used`` of one allowance of ``most`` calls, or of so much time as ``limit`` says.
+
+    ``running`` calls spend it now; it is given anew when it ``ends`` (POSIX seconds).
+    """
+
+    key: str
+    limit: str
+    used: float
+    most: int
+    running: int
+    ends: float
+    hard: bool
+
+    @property
+    def share(self) -> float:
+        """How much of it is spent: 1.0 is all."""
+        return self.used / self.most if self.most else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class CapView:
+    """A cap, named by its key, that has ``refused`` so much of a trunk, ``last`` at (POSIX seconds).
+
+    ``reached``: within the last minute.
+    """
+
+    trunk: str
+    cap: str
+    refused: int
+    last: float
+    reached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LoadView:
+    """How late the loop comes round (seconds), and since when it cannot keep up (POSIX), None if it does."""
+
+    lag: float = 0.0
+    overloaded_since: float | None = None
