@@ -13,7 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from dsl.addresses import Lookup, Party, header_reader, no_param
 from dsl.asserted import REMOTE_PARTY, SAYING, Said, is_screened, party_of, read_said
-from dsl.facts import FILL, Facts, canonical, no_calls, nobody_registered
+from dsl.facts import FILL, Facts, canonical, no_calls, nobody_registered, nothing_remembered
 
 NOBODY: Final = Party("", "", "sip", 0, no_param, "")
 
@@ -62,7 +62,7 @@ def call_facts(
         arrival.peer_sans, arrival.peer_issuer, arrival.peer_subject, arrival.peer_pin, codecs, srtp, now,
         (), header_reader(header), called.port, called.param, caller.scheme, caller.port, caller.param,
         to_display, login[0], login[1], called.type, caller.type, calls, asserted[0], asserted[1],
-        "", "", False, False, registered,
+        "", "", False, False, registered, nothing_remembered,
     )
     facts = Facts.__new__(Facts)
     for fill, value in zip(FILL, values, strict=True):

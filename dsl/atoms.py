@@ -174,5 +174,5 @@ def reads(node: syntax.Node) -> frozenset[str]:
 
 _LOOKED_UP = {
     "header": "header", "to.param": "ruri_param", "from.param": "from_param", "calls": "calls",
-    "registered": "registered",
+    "registered": "registered", "remembered": "remembered",
 }  # fmt: skip

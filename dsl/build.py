@@ -145,6 +145,7 @@ _BUILD: dict[str, _Build] = {
     "answer": _answer,
     "limit": _limit,
     "towards": _towards,
+    "remember": lambda s, e, c: syntax.RememberAction(s, e, c[0], c[1]),
     "tag": lambda s, e, c: syntax.TagAction(s, e, c[0]),
     "record": lambda s, e, c: syntax.RecordAction(s, e, bool(c)),
     "hook": lambda s, e, c: syntax.HookAction(s, e, c[0]),

@@ -22,12 +22,13 @@ from dsl.simulate import AT, Expectation, RouteTest
 from dsl.source import Source, text_of
 
 LOOKUPS = "lookups"
-SHORT = ("to", "from", "time", "headers", "calls", "login", "registered")
+SHORT = ("to", "from", "time", "headers", "calls", "login", "registered", "remembered")
 # Those that describe the INVITE, by what ``dsl.arrival.written`` calls them.
 _CALL = {"to": "called", "from": "caller", "headers": "headers"}
 EXPECT = (
     "route", "reject", "reason", "redirect", "challenge", "srtp", "downgrade", "redirects", "codecs", "ring",
-    "longest", "answers", "limits", "tags", "record", "tone", "hooks", "rule", "headers", "hops", *PARTS,
+    "longest", "answers", "limits", "remember", "tags", "record", "tone", "hooks", "rule", "headers", "hops",
+    *PARTS,
 )  # fmt: skip
 _NUMBER = re.compile(r"-?(?:0|[1-9]\d{0,17})(?:\.\d{1,17})?", re.ASCII)
 CHOICES = {
@@ -136,6 +137,8 @@ def _read_short(source: Source, name: str, value: Node, zone: tzinfo | None) -> 
     if name == "registered":
         users = frozenset([canonical_user(each) for each in _scalars(source, value)])
         return {"registered": users.__contains__}
+    if name == "remembered":
+        return {"remembered": frozenset(_scalars(source, value)).__contains__}
     text = _scalar(source, value)
     if name == "time":
         return {"now": _moment(source, value, text, zone)}

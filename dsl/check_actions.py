@@ -47,6 +47,7 @@ MOST_RING = 3600
 MOST_LONGEST = 31 * 86_400
 UNITS = {"second": 1, "seconds": 1, "minute": 60, "minutes": 60, "hour": 3600, "hours": 3600}
 MOST_CALLS = 1_000_000
+MOST_DAYS = 366
 #: Of what a limit can be the allowance of each.
 WINDOWS = ("hour", "day")
 
@@ -101,6 +102,10 @@ class ActionChecker(Checker):
                 self.text(action.value)
             case syntax.TagAction():
                 self.text(action.text)
+            case syntax.RememberAction():
+                self.text(action.text)
+                if not _whole(action.days, 1, MOST_DAYS):
+                    self.report(action.days, "nothing is remembered so long", f"1 to {MOST_DAYS} days")
             case syntax.LimitAction():
                 self._limit(action)
             case syntax.CodecsAction():
@@ -332,6 +337,8 @@ def _of_routed(action: syntax.Node) -> str:
     match action:
         case syntax.HookAction():
             return "a hook is called"
+        case syntax.RememberAction():
+            return "something is remembered"
         case syntax.LongestAction():
             return "a longest duration is"
         case syntax.AnswerAction():

@@ -354,6 +354,8 @@ def _call(node: syntax.Call, scope: Scope) -> Value:
             return lambda draft: _add_prefix(first(draft), prefix)
         case "e164", (syntax.Text(value=country),):
             return lambda draft: e164(first(draft), country)
+        case "remembered", _:
+            return lambda draft: draft.facts.remembered(first(draft))
         case "lower", _:
             return lambda draft: first(draft).lower()
         case "registered", _:

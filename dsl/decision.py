@@ -177,6 +177,7 @@ class Route:
     ``redirects`` what becomes of a callee's 3xx. ``longest`` is how many seconds the call may last from its
     answer on, ``answers`` are how its refusal is told to the caller: a status before its class, the last
     first. With ``record`` what is said is kept in files, and with ``tone`` both sides hear that it is.
+    Once it is answered, each text of ``remember`` is remembered for so many days.
     """
 
     hops: tuple[Hop, ...]
@@ -194,6 +195,7 @@ class Route:
     answers: tuple[AnswerAs, ...] = ()
     record: bool = False
     tone: bool = False
+    remember: tuple[tuple[str, int], ...] = ()
 
     def at(self, index: int) -> Route:
         """The route with the edits of ``hops[index]`` among its own: what leaves there."""
@@ -213,7 +215,7 @@ _new: Final = Route.__new__
 # What a frozen class does to fill itself, name by name, takes twice as long.
 (
     _hops, _edits, _srtp, _downgrade, _rule, _hooks, _tags, _codecs, _ring, _limits, _redirects, _longest,
-    _answers, _record, _tone,
+    _answers, _record, _tone, _remember,
 ) = [vars(Route)[each.name].__set__ for each in fields(Route)]  # fmt: skip
 
 
@@ -221,7 +223,7 @@ def route_of(
     hops: tuple[Hop, ...], edits: tuple[Edit, ...], srtp: Srtp | None, downgrade: Downgrade | None, rule: str,
     hooks: tuple[str, ...], tags: tuple[str, ...], codecs: Codecs | None, ring: int | None,
     limits: tuple[Limit, ...], redirects: Redirects | None, longest: int | None,
-    answers: tuple[AnswerAs, ...], record: bool, tone: bool,
+    answers: tuple[AnswerAs, ...], record: bool, tone: bool, remember: tuple[tuple[str, int], ...],
 ) -> Route:  # fmt: skip
     """A route of all its values: what a rule makes for every call."""
     made = _new(Route)
@@ -240,6 +242,7 @@ def route_of(
     _answers(made, answers)
     _record(made, record)
     _tone(made, tone)
+    _remember(made, remember)
     return made
 
 

@@ -89,8 +89,8 @@ class Draft:
     __slots__ = (
         "_headers", "allow", "answers", "asserted_display", "asserted_user", "deny", "downgrade", "edits",
         "facts", "from_display", "from_host", "from_param", "from_scheme", "from_type", "from_user",
-        "header", "hooks", "limits", "longest", "prefer", "record", "redirects", "ring", "ruri_host",
-        "ruri_param", "ruri_scheme", "ruri_type", "ruri_user", "said", "srtp", "tags", "tone",
+        "header", "hooks", "limits", "longest", "prefer", "record", "redirects", "remember", "ring",
+        "ruri_host", "ruri_param", "ruri_scheme", "ruri_type", "ruri_user", "said", "srtp", "tags", "tone",
     )  # fmt: skip
 
     def __init__(self, facts: Facts) -> None:
@@ -126,6 +126,7 @@ class Draft:
         self.said: Mapping[str, Said] = NO_ANSWERS  # by services, by whole names: lookup.NAME.VARIABLE
         self.record: bool = False
         self.tone: bool = False
+        self.remember: tuple[tuple[str, int], ...] = ()
 
     def edit_param(self, edit: SetParam) -> None:
         """Set a parameter of a URI, which the next rules see."""

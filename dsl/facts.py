@@ -26,6 +26,11 @@ def nobody_registered(user: str) -> bool:
     return False
 
 
+def nothing_remembered(text: str) -> bool:
+    """Answer for a system that nothing was ever remembered by."""
+    return False
+
+
 def no_calls(trunk: str) -> int:
     """Answer for a quiet system: no trunk has a call."""
     return 0
@@ -42,10 +47,10 @@ class Facts:
     ``ip:ADDRESS``, the pin ``sha256/HEX``. ``now`` is in POSIX seconds. ``header`` gives
     the first field of a name in any case, or None; ``ruri_param`` and ``from_param`` do so for the
     parameters of the URIs, in small letters. ``calls`` gives the calls that a trunk holds now, and for
-    an empty name all calls, ``registered`` says whether a user's phone is; ``tags`` are what hooks have
-    said of the call. ``auth_user`` has proved its password for ``auth_realm``. ``redirected_from`` is whom
-    the call was for before its callee redirected it, ``referred_by`` who transferred the caller to whom it
-    is for.
+    an empty name all calls, ``registered`` says whether a user's phone is, ``remembered`` whether a rule has
+    remembered a text of a former call; ``tags`` are what hooks have said of the call. ``auth_user`` has
+    proved its password for ``auth_realm``. ``redirected_from`` is whom the call was for before its callee
+    redirected it, ``referred_by`` who transferred the caller to whom it is for.
     ``emergency``: it is for an emergency service. Of an ``unchallenged`` call no rule asks for a password.
     ``asserted_*`` is whom the caller's network says that it is, where the trunk is listened to.
     """
@@ -98,6 +103,7 @@ class Facts:
     emergency: bool = False
     unchallenged: bool = False
     registered: Callable[[str], bool] = nobody_registered
+    remembered: Callable[[str], bool] = nothing_remembered
 
     def __copy__(self) -> Facts:
         """A copy; without this, one build could make it and the other not."""

@@ -66,6 +66,12 @@ FUNCTIONS: dict[str, Function] = {
     "registered": Function(
         ("text",), "truth", "registered(to.user)", "whether a phone of that user is registered with us"
     ),
+    "remembered": Function(
+        ("text",),
+        "truth",
+        "remembered(auth.user + to.user)",
+        "whether an answered call has had this remembered (`remember`)",
+    ),
     "lower": Function(("text",), "text", "lower(to.user)", "in lower case"),
     "length": Function(("text",), "number", "length(to.user)", "the number of characters"),
     "number": Function(

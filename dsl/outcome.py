@@ -168,7 +168,7 @@ def _is_constant(action: syntax.Node) -> bool:
             | syntax.TagAction(text=text)
         ):
             return isinstance(text, syntax.Text)
-        case syntax.LimitAction() | syntax.RedirectAction():
+        case syntax.LimitAction() | syntax.RememberAction() | syntax.RedirectAction():
             return False
         case syntax.RouteAction(hops=hops):
             return not any(isinstance(hop.target, syntax.Lookup) for hop in hops) and all(
@@ -189,6 +189,8 @@ def _step(action: syntax.Node, place: str, scope: Scope) -> Step | None:
             return _editing(CopyHeader(action.glob.value, action.name.value if action.name else ""))
         case syntax.LimitAction():
             return _limiting(action, place, scope)
+        case syntax.RememberAction():
+            return _remembering(action, scope)
         case syntax.TagAction():
             make = clean(action.text, scope)
 
@@ -230,6 +232,15 @@ def _setting_param(action: syntax.SetParamAction, scope: Scope) -> Step:
 
 def _editing(edit: RemoveHeader | CopyHeader) -> Step:
     return lambda draft: draft.edit_headers(edit)
+
+
+def _remembering(action: syntax.RememberAction, scope: Scope) -> Step:
+    make, days = value(action.text, scope), int(action.days.value)
+
+    def remember(draft: Draft) -> None:
+        draft.remember += ((make(draft), days),)
+
+    return remember
 
 
 def _limiting(action: syntax.LimitAction, place: str, scope: Scope) -> Step:
@@ -362,7 +373,7 @@ def _route(hops: tuple[Hop, ...], place: str, draft: Draft) -> Decision:
     return route_of(
         hops, tuple(draft.edits), draft.srtp, draft.downgrade, place, draft.hooks, draft.tags, draft.codecs,
         draft.ring, draft.limits, draft.redirects, draft.longest, draft.answers, draft.record,
-        draft.tone,
+        draft.tone, draft.remember,
     )  # fmt: skip
 
 

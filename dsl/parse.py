@@ -45,7 +45,7 @@ _PARSER = Lark(
 
 _ACTION_LINE = re.compile(
     r"^[ \t]*(?:route|reject|redirect|challenge|set|remove|copy|require|offer|accept|no|forbid|warn|allow"
-    r"|deny|prefer|refuse|pass|follow|ring|at|answer|limit|tag|call|ask|continue)\b",
+    r"|deny|prefer|refuse|pass|follow|ring|at|answer|limit|remember|tag|call|ask|continue)\b",
     re.MULTILINE,
 )
 _blanks = re.compile(r"[^\n]").sub
@@ -130,9 +130,10 @@ _WORDS = {
     "TABLED": "a column, such as table.rates[to.user].trunk",
     "COLUMN": "a column, such as .trunk",
     "UNIT": "hours, minutes or seconds",
+    "DAYS": "days",
     "CLASS": "a class, such as 5xx",
     "PERIOD": "second, minute, hour or day",
-    "_A": "a day, or an hour",
+    "_A": "a",
     "$END": "the end",
     "LPAR": "(",
     "RPAR": ")",
@@ -190,6 +191,8 @@ def _hint(text: str, offset: int, found: str, expected: set[str], start: str) ->
 def _expected(names: set[str]) -> str:
     if {"NAME", "LPAR"} <= names:
         return "expected a fact or a value" + (", or a /pattern/" if "REGEX" in names else "")
+    if names == {"_A"}:
+        return "expected a day, or an hour"
     words = sorted(_WORDS.get(name, name.lower()) for name in names)
     if not 0 < len(words) <= 12:
         return ""

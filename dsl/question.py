@@ -73,7 +73,7 @@ def _decided(decision: Route | Reject | Redirect, draft: Draft, place: str) -> D
         "required" if draft.srtp == "required" else decision.srtp or draft.srtp,
         downgrade, place, draft.hooks, tags, draft.codecs,
         draft.ring if decision.ring is None else decision.ring, draft.limits, draft.redirects,
-        draft.longest, draft.answers, draft.record, draft.tone,
+        draft.longest, draft.answers, draft.record, draft.tone, draft.remember,
     )  # fmt: skip
 
 

@@ -124,9 +124,10 @@ or a boolean, as `answers` in `sbc.yaml` says. Before that, and without an answe
 | `limit N calls a second per text` | at most N new calls a second (or `a minute`, `an hour`) |
 | `limit N calls a day per text` | so many new calls from midnight to midnight, by the zone of the file |
 | `limit N minutes a day per text` | so much time talked in the day (or `an hour`; `seconds`, `hours`); then 403 |
-| `... to ["+882", list.NAME, table.NAME]` | for such called numbers alone: beginnings, or those in a table |
+| `... to ["+882", list.NAME, table.NAME]` | for such called numbers alone: by their beginnings, or by a table |
 | `... hard` | behind a limit of time: calls that run are hung up when it is used up |
 | `... else reject 486 "Busy"` | behind a limit: the answer instead of 503, or 403 |
+| `remember text for N days` | once the call is answered, `remembered(text)` is true for so long |
 | `tag text` | the call's record bears this text; later rules see it in `call.tags` |
 | `record` | what is said is kept in files; see [recording.md](recording.md) |
 | `record with tone` | and both sides hear a tone now and then; beside it stands `allow codecs "PCMA", "PCMU"` |

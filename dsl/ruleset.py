@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from dsl import syntax
-from dsl.atoms import Atom
+from dsl.atoms import Atom, reads
 from dsl.breath import breathe
 from dsl.compile import Test
 from dsl.decision import NO_ROUTE, Decision, Reject
@@ -55,18 +55,21 @@ class Rule:
 class RuleSet:
     """All rules, immutable; deciding neither changes anything nor raises.
 
-    ``outside`` are those that are asked about what begins no call.
+    ``outside`` are those that are asked about what begins no call; ``remembers``: one asks what former calls
+    had remembered.
     """
 
-    __slots__ = ("_by_trunk", "_general", "outside", "realms", "rules", "tests")
+    __slots__ = ("_by_trunk", "_general", "outside", "realms", "remembers", "rules", "tests")
 
     def __init__(self, rules: Iterable[Rule], tests: Iterable[RouteTest] = ()) -> None:
         self.rules = tuple(rules)
         self.tests = tuple(tests)
         self.realms = frozenset(rule.outcome.realm for rule in self.rules if rule.outcome.realm)
+        self.remembers = False
         filed: list[tuple[Entry, Demands]] = []
         for rule in self.rules:
             breathe()
+            self.remembers = self.remembers or _remembers(rule)
             filed.append(((rule.test, rule.outcome), demands_of(rule.when, rule.atoms)))
         asked = []
         for rule in self.rules:
@@ -196,6 +199,10 @@ class RuleSet:
             breathe()
             failures += run_test(test, self.explain)
         return failures
+
+
+def _remembers(rule: Rule) -> bool:
+    return any(["remembered" in reads(node) for node in (rule.when, *rule.then)])
 
 
 def _no_route(draft: Draft) -> Decision:

@@ -76,7 +76,7 @@ def _observe_route(route: Route, facts: Facts, key: str) -> tuple[str, ...]:
         return _observe_route(route.at(found), facts, what) if found is not None else ()
     if key == "route":
         return tuple(map(target_of, route.hops))
-    if key in ("codecs", "ring", "longest", "answers", "limits", "hooks", "record", "tone"):
+    if key in ("codecs", "ring", "longest", "answers", "limits", "hooks", "record", "tone", "remember"):
         return _observe_more(route, key)
     if key in ("srtp", "downgrade", "redirects"):
         policies = {"srtp": route.srtp, "downgrade": route.downgrade, "redirects": route.redirects}
@@ -95,6 +95,8 @@ def _observe_route(route: Route, facts: Facts, key: str) -> tuple[str, ...]:
 def _observe_more(route: Route, key: str) -> tuple[str, ...]:
     if key == "hooks":
         return route.hooks
+    if key == "remember":
+        return tuple([text for text, _ in route.remember])
     if key == "record":
         return ("true" if route.record else "false",)
     if key == "tone":

@@ -339,6 +339,14 @@ class LimitAction(Node):
 
 
 @dataclass(frozen=True, slots=True)
+class RememberAction(Node):
+    """``remember auth.user + to.user for 30 days``."""
+
+    text: Node
+    days: Number
+
+
+@dataclass(frozen=True, slots=True)
 class TagAction(Node):
     """``tag "text"``."""
 

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from datetime import tzinfo
 from typing import get_args
 
-from dsl.check_actions import MOST_CALLS, MOST_LONGEST, MOST_RING, PARTS, param_refusal
+from dsl.check_actions import MOST_CALLS, MOST_DAYS, MOST_LONGEST, MOST_RING, PARTS, param_refusal
 from dsl.compile import CONTROLS
 from dsl.decision import (
     AnswerAs,
@@ -177,6 +177,8 @@ def _extras_refusal(route: Route) -> str | None:
         return "record is True or False"
     if type(route.tone) is not bool or (route.tone and not route.record):
         return "tone is True or False, and True only with record"
+    if type(route.remember) is not tuple or not all(_is_remembered(each) for each in route.remember):
+        return f"remember is a tuple of pairs: a text of one line, and days, 1 to {MOST_DAYS}"
     if route.ring is not None and not _is_number(route.ring, 1, MOST_RING):
         return f"ring is a number of seconds, 1 to {MOST_RING}"
     if route.longest is not None and not _is_number(route.longest, 1, MOST_LONGEST):
@@ -186,6 +188,15 @@ def _extras_refusal(route: Route) -> str | None:
             "the answers are a tuple of AnswerAs, of 400 to 699 or 4xx to 6xx, as 400 to 699 but 401 and 407"
         )
     return None
+
+
+def _is_remembered(pair: object) -> bool:
+    return (
+        type(pair) is tuple
+        and len(pair) == 2
+        and is_clean(pair[0], MAX_TEXT)
+        and _is_number(pair[1], 1, MOST_DAYS)
+    )
 
 
 def _is_answer(answer: object) -> bool:

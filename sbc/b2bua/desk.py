@@ -28,6 +28,9 @@ from sbc.ids import Ids
 from sbc.policy.balance import Balancer
 from sbc.policy.emergency import Reserves
 from sbc.policy.limits import CallLimits
+from sbc.policy.memory import Memory
+from sbc.policy.overload import Load
+from sbc.policy.rates import RateLimits
 from sbc.policy.rule_limits import RuleLimits
 from sbc.registrar.registrar import Registrar
 from sbc.sip.address import parse_name_addr
@@ -85,8 +88,8 @@ class Awaiting(Protocol):
 class Desk:
     """What all calls of one process share; the engine is one.
 
-    ``draining``: we shut down, no call begins but an emergency call, and nobody is dialled for what a closing
-    connection leaves.
+    ``draining``: we are about to stop, and no call begins but an emergency call; what runs goes on as ever.
+    ``leaving``: we stop now, and nobody is dialled for what a closing connection leaves.
     ``working_on`` names the call that has its turn, ``serving`` is what became of the request that came last.
 
     Times are of the monotonic clock, whose jumps nobody has to fear. ``epoch`` is what the wall clock shows
@@ -95,8 +98,9 @@ class Desk:
 
     __slots__ = (
         "_calls", "_connect_keys", "_connecting", "_reminders", "_without_tcp", "balancer", "dialogs",
-        "draining", "epoch", "ids", "limits", "login", "outcomes", "peers", "proofs", "registrar",
-        "reserves", "rule_limits", "serving", "store", "transactions", "working_on",
+        "draining", "epoch", "ids", "leaving", "limits", "load", "login", "memory", "outcomes", "peers",
+        "proofs", "rates", "registrar", "reserves", "rule_limits", "serving", "store", "transactions",
+        "working_on",
     )  # fmt: skip
 
     def __init__(self, store: SnapshotStore, ids: Ids, calls: dict[str, Any]) -> None:
@@ -104,6 +108,8 @@ class Desk:
         self.ids = ids
         self.transactions = Transactions()
         self.limits = CallLimits()
+        self.rates = RateLimits()
+        self.load = Load()
         self.reserves = Reserves()
         self.peers = Peers()
         self.outcomes = Outcomes()
@@ -113,9 +119,11 @@ class Desk:
         # What the actions of rules keep between calls: turns in groups, counts under limits, nonces.
         self.balancer = Balancer()
         self.rule_limits = RuleLimits()
+        self.memory = Memory()
         self.login = Login(ids)
         self.registrar = Registrar()
         self.draining = False
+        self.leaving = False
         self.working_on = ""
         self.epoch = 0.0
         self.serving: ServerTransaction | None = None
@@ -349,7 +357,7 @@ class Desk:
             else:
                 self.transactions.move(client, flow, at, out)
 
-        if leg.peer is not None and not self.draining:
+        if leg.peer is not None and not self.leaving:
             self._redial(call, leg, self._towards(leg, None, at), then, failed, at, out)
 
     def answer_elsewhere(
@@ -375,7 +383,7 @@ class Desk:
         to = way_back(trunk, server.request.via, server.flow) if trunk is not None else None
         if leg.flow.alive:
             then(leg.flow, "", at, out)
-        elif self.draining or to is None:
+        elif self.leaving or to is None:
             failed(at, out)
         else:
             self._redial(call, leg, to, then, failed, at, out)
@@ -465,7 +473,7 @@ class Again:
 
     def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
         """The user's, but for the first connection that closes."""
-        if kind != "transport" or self._repeated or self._desk.draining or self.leg is None:
+        if kind != "transport" or self._repeated or self._desk.leaving or self.leg is None:
             self._user.on_failure(kind, at, out)
             return
         self._repeated = True

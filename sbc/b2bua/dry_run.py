@@ -145,6 +145,8 @@ def _extras(route: Route, limits: tuple[Limit, ...]) -> Iterator[str]:
         once = " at once" if limit.window is None and not limit.seconds else ""
         hard = ", hard" if limit.window is not None and limit.window.hard else ""
         yield f"limit {limit.text}{once} for {limit.key}{hard}, else {limit.status}"
+    for text, days in route.remember:
+        yield f"remember {text} for {days} days"
     if route.record:
         yield "record with tone" if route.tone else "record"
     for hook in route.hooks:

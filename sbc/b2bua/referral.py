@@ -24,7 +24,7 @@ from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.joining import Joining
 from sbc.b2bua.leg import Leg, Side, other
 from sbc.b2bua.life import clear, fire
-from sbc.b2bua.screening import Refusal
+from sbc.b2bua.screening import GOING, Refusal
 from sbc.b2bua.session import accepted, start
 from sbc.b2bua.setup import Setup
 from sbc.b2bua.states import LEFT, UP, Ending
@@ -46,7 +46,7 @@ def refuse_refer(call: Call, fork: Fork, side: Side, request: Request, at: float
     to = refer_to(request)
     named = to.replaces
     if call.desk.draining and _urgency(call.desk, call.leg(other(side)).trunk, to, at) != WITHIN:
-        return Refusal(503, "Service Unavailable")
+        return GOING
     if call.state != UP or call.fork is not fork or call.linked is not None or call.rival is not None:
         return Refusal(491, "Request Pending")
     found = replaced_by(call.desk, named) if named is not None else None
@@ -116,7 +116,9 @@ class Referral:
         by, urgency = old.leg(self.side).trunk, _urgency(desk, new.a.trunk, to, at)
         refusal = admit(new, by, at, urgency == WITHIN)
         if refusal is not None:
-            out.append(Note("call-refused", "", {"trunk": by.trunk, "reason": refusal}))
+            out.append(
+                Note("call-refused", "", {"trunk": by.trunk, "cap": refusal.cap, "reason": refusal.why})
+            )
             self._notify(503, True, at, out)
             setup.invitation.server.user = None  # the two would keep each other alive
             return
@@ -145,8 +147,7 @@ class Referral:
         new = Call(desk, desk.ids.key(6).hex(), old.snapshot, leg, at)
         who = name_of(self.fork.dialog(self.side).remote_uri)
         new.referred, new.until = (who, by.trunk.trunk), old.until
-        if near == "b":  # whom the minutes are counted for goes on in the new call
-            new.limits = counted_on(old.limits)
+        new.limits = counted_on(old, self.side)
         new.caller, new.called = name_of(party.remote_uri), to.uri.party.user
         invite = referred_invite(
             request, to.uri, party, leg, desk.ids.tag(), desk.ids.branch(), old.heard(near),

@@ -12,6 +12,7 @@ from sbc.b2bua.commands import AskRegister, Command, KeepBindings, Note, Suspect
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.facts import facts_of
 from sbc.b2bua.phones import Phones, terms_of, way_refused
+from sbc.b2bua.screening import GOING
 from sbc.config.model import Trunk
 from sbc.config.registrar import RegistrarSettings
 from sbc.config.snapshot import Snapshot
@@ -61,7 +62,8 @@ class Registering:
         snapshot = self._desk.store.current
         settings = snapshot.settings.registrar
         if self._desk.draining or settings is None:
-            self._phones.answer(server, 503, "Service Unavailable", at, out)
+            self._phones.answer(server, GOING.status, GOING.reason, at, out, GOING.headers)
+            self._phones.forget_stranger(server, at)
             return
         request = server.request
         asked, to = request.target.party, request.to.uri.party
@@ -69,12 +71,12 @@ class Registering:
         if asked.host not in ours:
             why = f"{asked.host or 'it'} is not registered with us: add it to `registrar` domains if it is"
             self._phones.refuse(server, 404, "Not Found", why, at, out)
-            self._desk.transactions.forget(server)
+            self._phones.forget_stranger(server, at)
             if flow.reliable:
                 out.append(Suspect(flow, "domain"))
             return
         user = self._phones.proves(server, snapshot, settings, 401, at, out)
-        if not user:
+        if not user or not self._phones.is_within_rate(server, trunk, user, at, out):
             return
         why = self._phones.unfit(flow, snapshot, settings, user)
         if not why and (to.user != user or to.host not in ours):

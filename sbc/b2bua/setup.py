@@ -87,6 +87,9 @@ class Setup:
             )  # fmt: skip
         if call.emergency:
             facts = replace(facts, emergency=True, unchallenged=bool(call.reserve_of))
+        if call.snapshot.rules.remembers:
+            memory, now = desk.memory, facts.now
+            facts = replace(facts, remembered=lambda text: memory.knows(text, now))
         call.asserted = facts.asserted_user
         if call.snapshot.premium:
             self.payer = facts.trunk, facts.auth_user or facts.from_user
@@ -204,7 +207,7 @@ class Setup:
             route = replace(route, edits=self.edits + route.edits)
         if any([hop.group is not None for hop in route.hops]):
             route = replace(route, hops=desk.balancer.expand(route.hops))
-        self.invitation.route, call.longest = route, route.longest or 0
+        self.invitation.route, call.longest, call.remember = route, route.longest or 0, route.remember
         if self.takes is not None:
             Takeover(self.invitation, *self.takes).begin(route, at, out)
         else:

@@ -207,7 +207,15 @@ class AclFile(Strict):
     rules: tuple[AclRule, ...]
 
 
-AclFiles = Mapping[str, ReadFile[AclFile]]
+@dataclass(frozen=True, slots=True)
+class ReadAcl:
+    """One file as read, and the line of each of its rules: nobody keeps the nodes of ten thousand."""
+
+    file: ReadFile[AclFile]
+    lines: tuple[int, ...]
+
+
+AclFiles = Mapping[str, ReadAcl]
 
 
 @dataclass(slots=True)
@@ -232,28 +240,39 @@ def load_acl(
         return AccessList(Acl((), former))
     before = len(tree.diagnostics)
     read_acl(directory, name, tree)
-    found = AccessList(files=read_files(tree.acl, former_files, AclFile))
+    found = AccessList(files={path: _read(path, text, former_files) for path, text in tree.acl.items()})
     found.diagnostics += tree.diagnostics[before:]
     rules: list[Rule] = []
-    for file in found.files.values():
+    for each in found.files.values():
+        file = each.file
         found.diagnostics += [*file.document.diagnostics, *file.reading.diagnostics]
         if file.reading.value is not None:
             found.diagnostics += _mistakes(settings, file, file.reading.value, now)
-            rules += _rules(file, file.reading.value)
+            rules += _rules(each, file.reading.value)
     found.diagnostics += _between(found.files, rules)
     found.acl = Acl(rules, former)
+    for each in found.files.values():
+        each.file.document.fold()
     return found
 
 
-def _rules(file: ReadFile[AclFile], value: AclFile) -> Iterator[Rule]:
-    scope = Scope(value.tenant or "", value.listeners)
-    for index, rule in enumerate(value.rules):
+def _read(path: str, text: str, former: AclFiles) -> ReadAcl:
+    known = {path: former[path].file} if path in former else {}
+    file = read_files({path: text}, known, AclFile)[path]
+    if path in former and file is former[path].file:
+        return former[path]
+    rules = file.reading.value.rules if file.reading.value is not None else ()
+    return ReadAcl(file, tuple([file.document.place(("rules", index))[0] for index in range(len(rules))]))
+
+
+def _rules(read: ReadAcl, value: AclFile) -> Iterator[Rule]:
+    scope, path = Scope(value.tenant or "", value.listeners), read.file.document.path
+    for line, rule in zip(read.lines, value.rules, strict=True):
         breathe()
-        line = file.document.place(("rules", index))[0]
         compared = rule.compared
         yield Rule(
             rule.allow is not None, compared.kind, compared.values(compared.kind), scope,
-            f"{file.document.path}:{line}", rule.note or "",
+            f"{path}:{line}", rule.note or "",
             rule.until if rule.until is not None else float("inf"), rule.silent,
         )  # fmt: skip
 
@@ -324,4 +343,4 @@ def _between(files: AclFiles, rules: list[Rule]) -> Iterator[Diagnostic]:
 
 
 def _at(files: AclFiles, path: str, line: int, message: str, hint: str, severity: Any) -> Diagnostic:
-    return files[path].document.problem_at((line, 1), message, hint, severity)
+    return files[path].file.document.problem_at((line, 1), message, hint, severity)

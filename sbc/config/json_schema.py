@@ -100,7 +100,7 @@ def _test() -> dict[str, Any]:
     given = {name: fact for name, fact in facts.items() if name not in CLOCK_FACTS}
     short: dict[str, Any] = {name: _SCALAR for name in SHORT}
     short |= {"headers": {"type": "object", "additionalProperties": _SCALAR}, "calls": _TEXT_OR_COUNTS}
-    short["registered"] = _SEVERAL
+    short["registered"] = short["remembered"] = _SEVERAL
     short[LOOKUPS] = {"type": "object", "description": "what services answer, by their names"}
     expect: dict[str, Any] = {name: _SEVERAL for name in EXPECT}
     expect["headers"] = {"type": "object", "additionalProperties": _SCALAR}

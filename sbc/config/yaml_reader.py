@@ -46,12 +46,13 @@ class Document:
     the file cannot be read as YAML at all, ``data`` is None.
     """
 
-    __slots__ = ("_root", "data", "diagnostics", "lines", "path")
+    __slots__ = ("_folded", "_root", "_text", "data", "diagnostics", "lines", "path")
 
     def __init__(self, path: str, text: str) -> None:
         self.path = path
         self.lines = text.splitlines()
         self.diagnostics: list[Diagnostic] = []
+        self._text, self._folded = text, False
         self._root = self._compose(text)
         self.data: Any = _Plain(self).value(self._root) if self._root is not None else None
 
@@ -60,6 +61,8 @@ class Document:
 
         The value of a block is found at its key: an arrow at its first child would mislead.
         """
+        if self._folded:
+            self._root, self._folded = self._compose(self._text), False
         node, key_node = self._root, None
         for step in loc:
             child = _child(node, step)
@@ -68,6 +71,10 @@ class Document:
             key_node, node = child
         at_key = key or not (isinstance(node, ScalarNode) and node.value)
         return _mark(key_node if at_key and key_node is not None else node)
+
+    def fold(self) -> None:
+        """Let go of the nodes, some kilobytes a line; they are made again when a place is asked for."""
+        self._root, self._folded = None, True
 
     def problem(
         self, loc: Loc, message: str, hint: str = "", *, key: bool = False, severity: str = "error"

@@ -75,7 +75,8 @@ class Lab:
         self.ports = dict(zip(TRANSPORTS, free_ports(3), strict=True))
         write_lab(directory, time.time())
         files = {
-            "sbc.yaml": SETTINGS.format(*self.ports.values()), "routes.d/10.yaml": ROUTES,
+            "sbc.yaml": SETTINGS.format(*self.ports.values()) + acl.pop("more.yaml", ""),
+            "routes.d/10.yaml": ROUTES,
             "trunks.d/udp.yaml": PLAIN.format("udp"), "trunks.d/tcp.yaml": PLAIN.format("tcp"),
             "trunks.d/office.yaml": SECURE.format("office", "tenant: acme", "lab-ca"),
             "trunks.d/carrier.yaml": SECURE.format("carrier", "# of no tenant", "carrier-ca"), **acl,
@@ -274,7 +275,7 @@ def test_whom_nothing_denies_the_rules_of_routes_d_hear_of(lab: Lab) -> None:
 
 def test_what_was_kept_out_is_told_of_everywhere(lab: Lab) -> None:
     lab.wire("tcp", "127.0.0.11").send()
-    lab.wire("tls").asks("INVITE", "sip:+4990@x.example")
+    lab.wire("tls", "127.0.0.77").asks("INVITE", "sip:+4990@x.example")
     log = until_said(lab.log, "[call-refused] trunk=office")
     assert 'denies it: deny address 127.0.0.11 (one machine)"' in log
     assert 'reason="acl.d/10.yaml:7 denies it: deny sip-did +4990*"' in log
@@ -285,6 +286,22 @@ def test_what_was_kept_out_is_told_of_everywhere(lab: Lab) -> None:
     told = json.loads(sbc(lab.directory, "acl", "list", "--json").out)
     assert told["running"] and told["rules"][5]["hits"] >= 1 and told["rules"][5]["last"] > 0
     assert "access list of 6 rules, kept out so far: " in sbc(lab.directory, "status").out
+
+
+def test_a_flood_from_whom_a_rule_denies_is_counted_and_is_one_line(lab: Lab) -> None:
+    before = lab.hits()[1]
+    wire = lab.wire("udp", "127.0.1.99")
+    for _ in range(20):
+        for _ in range(25):
+            wire.send()
+        gevent.sleep(0.01)
+    until(lambda: lab.hits()[1] - before == 500, "every datagram counted")
+    for _ in range(50):
+        lab.wire("tls", "127.0.1.98").close()
+    until(lambda: lab.hits()[1] - before == 550, "every connection counted")
+    lines = [each for each in lab.log().splitlines() if "[refused]" in each]
+    assert sum("127.0.1.99" in each for each in lines) == sum("127.0.1.98" in each for each in lines) == 1
+    assert lab.wire("udp").asks() == 200
 
 
 def test_files_are_tried_without_a_running_sbc(lab: Lab) -> None:
@@ -394,6 +411,26 @@ def test_an_emergency_call_is_barred_by_its_address_alone(own: Callable[..., Lab
             until(lambda barred=barred: barred.refused, "a reset")  # type: ignore[misc]
         assert barred.said(call_id) == []
     until(lambda: lab.hits()[0] == 3, "three hits")
+
+
+def test_a_listener_for_phones_is_open_to_some_and_closed_to_the_rest(tmp_path: Path) -> None:
+    rules = (
+        "listeners: udp\nrules:\n  - allow: {cidr: 127.0.6.0/24}\n  - deny: {sip-from: mallory}\n"
+        "  - {deny: {cidr: 0.0.0.0/0}, force: true}\n"
+    )
+    files = {
+        "acl.d/10.yaml": rules, "trunks.d/udp.yaml": PLAIN.format("udp") + "phones: true\n",
+        "more.yaml": "registrar: {realm: x.example, users: users, domains: [x.example]}\n", "users": "",
+    }  # fmt: skip
+    with Lab(tmp_path, files) as lab:
+        office = lab.wire("udp", "127.0.6.1")
+        assert office.asks("REGISTER", "sip:x.example", "sip:bob@x.example") == 401
+        assert office.asks("REGISTER", "sip:x.example", "sip:mallory@x.example") == 401, "it is the office"
+        stranger = lab.wire("udp", "127.0.7.1")
+        call_id = stranger.send("REGISTER", "sip:x.example", "sip:bob@x.example")
+        until(lambda: lab.hits()[2] == 1, "a datagram to be dropped")
+        assert stranger.said(call_id) == []
+        assert lab.wire("tcp", "127.0.7.1").asks() == 200, "the rules are for the phones' listener alone"
 
 
 def test_a_rule_that_is_over_bars_nobody_and_is_named(own: Callable[..., Lab]) -> None:

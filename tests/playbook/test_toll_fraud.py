@@ -87,7 +87,7 @@ def test_who_has_talked_as_long_as_the_day_allows_is_refused_until_the_next() ->
     talk = Talk(there).answered()
     passes(there, 540)
     assert [note.fields for note in there.noted("fraud-warning")] == [
-        {"limit": "guard #0", "key": "guard #0 alice", "allowed": "10 minutes a day", "spent": "80%"}
+        {"limit": "guard #0", "allowance": "guard #0 alice", "allowed": "10 minutes a day", "spent": "80%"}
     ]
     talk.over()
     Talk(there).answered().over()
@@ -101,7 +101,7 @@ def test_who_has_talked_as_long_as_the_day_allows_is_refused_until_the_next() ->
     assert (ended["reason"], ended["status"]) == ("limit of 10 minutes a day: guard #0 alice", 403)
     assert str(ended["rule"]).startswith("guard (")
     passes(there, 1)
-    assert [note.fields["key"] for note in there.noted("fraud-refused")] == ["guard #0 alice"]
+    assert [note.fields["allowance"] for note in there.noted("fraud-refused")] == ["guard #0 alice"]
     assert Talk(there, PLAIN).refused == 0, "other numbers are not meant"
     assert Talk(there, caller="bob").refused == 0, "and nobody else"
     passes(there, 86_400 - there.now)
@@ -353,3 +353,21 @@ def test_a_stranger_who_changes_his_name_with_each_call_fills_no_memory() -> Non
         if not talk.refused:
             there.carrier.respond(talk.invite, 486)
     assert len(there.engine.rule_limits.allowances) <= 20
+
+
+REMEMBERING = GUARD.replace(
+    "      {limit}\n",
+    '      remember from.user + " " + to.user for 30 days\n',
+).replace('trunk == "office"', 'trunk == "office" and not remembered(from.user + " " + to.user)')
+
+
+def test_a_destination_is_known_once_a_call_there_was_answered() -> None:
+    known = '  - name: known\n    when: trunk == "office"\n    then: reject 404\n'
+    there = Stage(snapshot(REMEMBERING + known))
+    ringing = Talk(there)
+    there.carrier.respond(ringing.invite, 486)
+    assert Talk(there).answered().refused == 0, "nobody had answered yet"
+    assert Talk(there).refused == 404
+    assert Talk(there, PLAIN).refused == 0 and Talk(there, caller="bob").refused == 0
+    there.now += 31 * 86_400
+    assert Talk(there).refused == 0

@@ -28,6 +28,7 @@ from sbc.net.tls.contexts import Contexts
 from sbc.net.tls.end import HandshakeError, failed_event, handshake_event, plain_alert
 from sbc.net.tls.hello import read_hello
 from sbc.net.tls.session import TlsSession, let_in
+from sbc.net.transport.balancers import Balancers
 from sbc.net.transport.channel import StreamChannel
 from sbc.net.transport.connection import PlainSource, converse
 from sbc.net.transport.recycle import Recycler
@@ -77,6 +78,7 @@ class StreamListener:
         host = normal_host(self.local.host)
         self._reached = Address(host, self.local.port) if not is_wildcard(host) else None
         self._family = family_of(config.bind.host)
+        self._balancers = Balancers(config.proxy_protocol, self._unwrapped)
         self._greenlet: gevent.Greenlet | None = None
 
     def start(self) -> None:
@@ -98,6 +100,7 @@ class StreamListener:
         Those that were shown another certificate than they would be shown now are recycled.
         """
         self._snapshot, self.config = snapshot, config
+        self._balancers.apply(config.proxy_protocol)
         self._alone = _is_alone(self.name, snapshot)
         self._refusals.forget()
         for flow in list(self.flows.values()):
@@ -156,10 +159,29 @@ class StreamListener:
                 elif self.sock.closed:
                     return
             else:  # otherwise the peer gave up while it was in the queue
-                self._admit(descriptor, Address(normal_host(peer[0]), peer[1]))
+                self._arrived(descriptor, Address(normal_host(peer[0]), peer[1]))
             idle = False
             if _monotonic() > turn.end:
                 turn.share()
+
+    def _arrived(self, descriptor: int, remote: Address) -> None:
+        """Admit it as itself, or as whom a balancer says it passes on."""
+        if not self._balancers.names(remote.host):
+            self._admit(descriptor, remote)
+        elif not self._balancers.unwrap(descriptor, remote, self.config):
+            self._stats.accepted += 1
+            self._stats.crowded += 1
+            self._refuse(descriptor, remote, "too many connections wait for their PROXY header")
+
+    def _unwrapped(self, descriptor: int, remote: Address, wrong: str) -> None:
+        """``remote`` is whom a balancer has passed on, or the balancer itself; or what is ``wrong``."""
+        if self.sock.closed:
+            reset(descriptor)
+        elif wrong:
+            self._stats.accepted += 1
+            self._refuse(descriptor, remote, wrong)
+        else:
+            self._admit(descriptor, remote)
 
     def _admit(self, descriptor: int, remote: Address) -> None:
         self._stats.accepted += 1

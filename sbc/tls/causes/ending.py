@@ -10,7 +10,9 @@ from sbc.tls.failure import Failure, Kind
 NOTHING_HERE = {
     "HTTP": "nothing here speaks HTTP to peers",
     "WebSocket": "no listener takes SIP over WebSocket: let the peer use SIP over TLS",
-    "the PROXY protocol": "switch it off at the load balancer: what stands before TLS is not read",
+    "the PROXY protocol": (
+        "switch it off at the load balancer, or list its address under `proxy_protocol` of the listener"
+    ),
 }
 
 

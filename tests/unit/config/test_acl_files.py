@@ -227,6 +227,21 @@ def test_a_change_makes_a_new_version_and_keeps_the_counts(directory: Path) -> N
     assert fresh.version != former.version and fresh.acl.rules[0].count.hits == 1
 
 
+def test_a_file_that_was_read_before_still_knows_its_places(directory: Path) -> None:
+    former = load(directory, "deny: {sip-user: a}", "deny: {sip-user: b}", head="listeners: [phones]\n")
+    (directory / "sbc.yaml").write_text(SBC.replace("phones:", "desk:"))
+    for _ in range(2):
+        with pytest.raises(ConfigError) as wrong_:
+            build_snapshot(directory, NOW, former)
+        (found,) = wrong_.value.diagnostics
+        assert (found.path, found.line, found.col) == ("acl.d/10.yaml", 1, 13)
+        assert found.source == "listeners: [phones]"
+    (directory / "sbc.yaml").write_text(SBC + "user_agent: other\n")
+    again = build_snapshot(directory, NOW, former)
+    assert [rule.place for rule in again.acl.rules] == ["acl.d/10.yaml:3", "acl.d/10.yaml:4"]
+    assert again.acl_files["acl.d/10.yaml"] is former.acl_files["acl.d/10.yaml"]
+
+
 def test_its_files_are_watched(directory: Path) -> None:
     assert Watched(directory / "acl.d", "*.yaml") in watched(directory)
     (directory / "sbc.yaml").write_text(SBC.replace("acl.d", "lists/acl") + "nonsense: [")

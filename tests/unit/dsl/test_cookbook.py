@@ -47,9 +47,9 @@ KNOWN = Known(
 
 
 def test_the_cases_are_as_many_as_it_says() -> None:
-    assert "Thirty-seven cases" in TEXT
-    assert [title.partition(".")[0] for title, _ in CASES] == [str(number) for number in range(1, 38)]
-    assert len(re.findall(r"^```", TEXT, re.MULTILINE)) == 2 * 37
+    assert "Thirty-eight cases" in TEXT
+    assert [title.partition(".")[0] for title, _ in CASES] == [str(number) for number in range(1, 39)]
+    assert len(re.findall(r"^```", TEXT, re.MULTILINE)) == 2 * 38
 
 
 @pytest.mark.parametrize(("title", "text"), CASES, ids=[title for title, _ in CASES])

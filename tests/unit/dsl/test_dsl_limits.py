@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -49,8 +48,8 @@ def rules(limit: str) -> RuleSet:
     return found
 
 
-def limits(written: str, to: str = "+882123", **facts: Any) -> tuple[Limit, ...]:
-    decision = rules(written).decide(Facts(ruri_user=to, from_user="alice", tenant="acme", **facts))
+def limits(written: str, to: str = "+882123") -> tuple[Limit, ...]:
+    decision = rules(written).decide(Facts(ruri_user=to, from_user="alice", tenant="acme"))
     assert isinstance(decision, Route)
     return decision.limits
 
@@ -167,3 +166,38 @@ def test_tests_beside_the_rules_expect_limits() -> None:
     (failure,) = found.run_tests()
     assert (failure.path, failure.line) == ("r.yaml", 16)
     assert failure.message == 'expected limits "60 minutes a day", but it is "5"'
+
+
+REMEMBERING = """
+rules:
+  - name: known
+    when: remembered(from.user + " " + table.irsf[to.user].zone)
+    then: route "carrier"
+  - name: new
+    when: to.user in table.irsf
+    then: |
+      tag "new"
+      remember from.user + " " + table.irsf[to.user].zone for {days} days
+      route "carrier"
+tests:
+  - given: {{to: "+882123", from: alice}}
+    expect: {{rule: new, remember: alice networks}}
+  - given: {{to: "+882123", from: alice, remembered: [alice networks]}}
+    expect: {{rule: known, remember: []}}
+  - given: {{to: "+8816", from: alice, remembered: [alice networks]}}
+    expect: {{rule: new}}
+"""
+
+
+def test_what_is_remembered_makes_a_destination_known() -> None:
+    found, problems = load({"r.yaml": REMEMBERING.format(days=30)}, KNOWN)
+    assert found is not None and found.run_tests() == [], problems
+    assert found.remembers and not rules("limit 1 calls per trunk").remembers
+    decision = found.decide(Facts(ruri_user="+882123", from_user="bob"))
+    assert isinstance(decision, Route) and decision.remember == (("bob networks", 30),)
+
+
+@pytest.mark.parametrize("days", ["0", "367", "1.5"])
+def test_nothing_is_remembered_for_ever(days: str) -> None:
+    found, problems = load({"r.yaml": REMEMBERING.format(days=days)}, KNOWN)
+    assert found is None and "1 to 366 days" in problems[0].hint

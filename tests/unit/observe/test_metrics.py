@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from sbc.b2bua.commands import Note
-from sbc.observe.edge_views import TenantView
+from sbc.observe.edge_views import CapView, LoadView, TenantView
 from sbc.observe.metrics import Counters, exposition
 from sbc.observe.views import NetworkView, RecordsView
 from tests.unit.observe.pictures import LEGACY, NOW, OFFICE, picture
@@ -101,6 +101,12 @@ def test_the_pairs_of_media_ports_are_told_by_network_and_family() -> None:
     assert 'sbc_media_port_pairs{network="lan",family="IPv6",state="taken"} 50' in text
 
 
+def test_what_limits_refuse_is_counted_by_limit() -> None:
+    text = exposition(picture(limit_refusals=(("", 1), ("guard #0", 7)), limit_keys=3))
+    assert 'sbc_limit_refusals_total{limit="guard #0"} 7' in text
+    assert 'sbc_limit_refusals_total{limit="-"} 1' in text and "sbc_limit_keys 3" in text
+
+
 def test_what_a_tenant_s_trunks_hold_together_and_may() -> None:
     text = exposition(picture(tenants=(TenantView("acme", 3, 40), TenantView("bolt", 1))))
     assert 'sbc_tenant_calls{tenant="acme"} 3' in text and 'sbc_tenant_calls{tenant="bolt"} 1' in text
@@ -134,3 +140,14 @@ def test_the_quality_of_a_trunk_s_legs() -> None:
     assert f"sbc_call_jitter_seconds_sum{{{of}}} 0.0124" in text
     assert 'sbc_call_round_trip_seconds_count{trunk="office"} 1' in text
     assert 'sbc_call_mos_count{trunk="office",way="sent"}' not in text, "nobody knew it"
+
+
+def test_what_limits_have_refused_and_whether_it_keeps_up() -> None:
+    caps = (CapView("office", "limits.rates.invite", 4812, 5.0, True),)
+    text = exposition(picture(caps=caps, load=LoadView(0.75, 100.0), transactions=812))
+    of = '{trunk="office",cap="limits.rates.invite"}'
+    assert f"sbc_cap_refusals_total{of} 4812" in text and f"sbc_cap_reached{of} 1" in text
+    assert (
+        "sbc_overloaded 1" in text and "sbc_loop_lag_seconds 0.75" in text and "sbc_transactions 812" in text
+    )
+    assert "sbc_overloaded 0" in exposition(picture())

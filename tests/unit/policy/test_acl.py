@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from functools import partial
+from ipaddress import ip_address, ip_network
 
 import pytest
 from hypothesis import given
@@ -292,3 +293,53 @@ def test_a_pattern_of_stars_does_not_take_forever() -> None:
     assert acl.judge("tls", "192.0.2.1", "", party("a" * 60_000), NOBODY, NOW) is None
     acl = Acl([deny("sip-user", f"*{number}?b*") for number in range(100)])
     assert acl.judge("tls", "192.0.2.1", "", party("1a" * 30_000), NOBODY, NOW) is None
+
+
+HOSTS = ["192.0.2.1", "192.0.2.2", "10.0.0.1", "2001:db8::1", "fd00::1"]
+RULE = st.tuples(
+    st.booleans(),
+    st.one_of(
+        st.tuples(st.just("address"), st.sampled_from([*HOSTS, "public"])),
+        st.tuples(st.just("cidr"), st.sampled_from(["192.0.2.0/24", "192.0.2.2/32", "0.0.0.0/0", "::/0"])),
+        st.tuples(st.just("glob"), st.sampled_from(["192.*", "*1", "*", "fd??:*", "10.0.0.?"])),
+        st.tuples(st.just("sip-user"), st.sampled_from(["a", "a*", "*b", "*@x", "?", "*"])),
+        st.tuples(st.just("sip-from"), st.sampled_from(["a", "a*", "*b", "*@x", "?b", "*"])),
+        st.tuples(st.just("sip-did"), st.sampled_from(["+1*", "1", "*", "*2"])),
+    ),
+    st.sampled_from([Scope(), Scope("acme"), Scope("", ("tls",)), Scope("bolt", ("udp", "tls")), ELSEWHERE]),
+    st.sampled_from([float("inf"), NOW, NOW + 1]),
+)
+
+
+def matches(rule: Rule, host: str, called: Party, caller: Party) -> bool:
+    (value,) = rule.values
+    if rule.kind == "address":
+        return not exempt(host) if value == "public" else host == value
+    if rule.kind == "cidr":
+        return ip_address(host) in ip_network(value)
+    if rule.kind == "glob":
+        return fnmatchcase(host, value)
+    said = caller if rule.kind == "sip-from" else called
+    if rule.kind == "sip-did" and not said.user.lstrip("+").isdigit():
+        return False
+    return fnmatchcase(f"{said.user}@{said.host}" if "@" in value else said.user, value)
+
+
+@given(
+    st.lists(RULE, max_size=10), st.sampled_from(HOSTS), st.sampled_from(["", "acme", "bolt"]),
+    st.sampled_from(["a@x", "ab@y", "b@x", "+12@x", "1@y", "2@x"]), st.sampled_from(["a@x", "b@y", "ab@x"]),
+)  # fmt: skip
+def test_the_list_decides_as_if_each_rule_were_tried_in_its_order(
+    given_: list[tuple[bool, tuple[str, str], Scope, float]], host: str, tenant: str, to: str, from_: str
+) -> None:
+    rules = [
+        Rule(allows, kind, (value,), scope, "", "", until) for allows, (kind, value), scope, until in given_
+    ]
+    acl, called, caller = Acl(rules), read_party(f"sip:{to}"), read_party(f"sip:{from_}")
+    applying = [rule for rule in rules if rule.applies("tls", tenant, NOW)]
+    hit = [rule for rule in applying if matches(rule, host, called, caller)]
+    assert acl.judge("tls", host, tenant, called, caller, NOW) is next(iter(hit), None)
+    known = next((rule for rule in hit if rule.is_of_address), None)
+    assert acl.of_address("tls", host, tenant, NOW) is known
+    expected = known if known is not None and not known.allow else None
+    assert acl.at_door("tls", host, (tenant,), NOW) is expected

@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 from flask.testing import FlaskClient
 
+from sbc.observe.edge_views import AclView, CapView, LimitView, LoadView
 from sbc.observe.metrics import exposition
 from sbc.observe.trust import TrustView
 from sbc.observe.views import PeerView, RecordingsView, RecordsView, StatusView
@@ -90,9 +91,24 @@ def test_registrations_are_shown_where_there_are_any() -> None:
     assert "Registrations" not in text_of(page(picture(registrations=())))
 
 
+def test_the_access_list_shows_what_it_kept_out_and_which_rules_did() -> None:
+    text = text_of(page())
+    assert "Access list 3 rules; kept out since the start: cidr 7." in text
+    assert "acl.d/10.yaml:2 deny cidr 198.51.100.0/24 &lt;scanners&gt; 7 1 min ago" in text
+    assert "Access list" not in text_of(page(picture(acl=AclView())))
+
+
 def test_phones_are_counted_where_there_are_any() -> None:
     assert "desk 12 14 13" in " ".join(text_of(page()).split())
     assert "Phones" not in text_of(page(picture(phones=())))
+
+
+def test_limits_that_are_nearly_spent_are_shown_and_escaped() -> None:
+    assert "nearly spent" not in page(picture())
+    near = LimitView("guard #0 <b>alice</b>", "60 minutes a day", 54.0, 60, 2, NOW + 3600, True)
+    text = page(picture(limits=(near,)))
+    assert "guard #0 &lt;b&gt;alice&lt;/b&gt;" in text and "90 %" in text and "60 minutes a day, hard" in text
+    assert "1 h" in text
 
 
 def test_domains_and_their_servers_are_shown_where_there_are_any() -> None:
@@ -216,3 +232,11 @@ def test_every_certificate_is_listed_with_its_days_and_what_they_mean() -> None:
     text = text_of(page())
     for phrase in ("Certificates", "CN=office", "9 incident office", "trust/lab-ca rotation", "-1 expired"):
         assert phrase in text, (phrase, text)
+
+
+def test_the_page_shows_what_is_at_its_limit_and_that_it_cannot_keep_up() -> None:
+    caps = (CapView("office", "limits.rates.invite", 4812, NOW, True),)
+    text = text_of(page(picture(caps=caps, load=LoadView(0.7, NOW))))
+    assert "limits.rates.invite office 4812 now" in text and "overloaded since 10:06:40 UTC" in text
+    quiet = text_of(page())
+    assert "Caps that refused something" not in quiet and "overloaded" not in quiet

@@ -1,0 +1,49 @@
+"""What calls had remembered: for how long, over a restart, and how much of it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from sbc.policy.memory import MOST_CHARACTERS, Memory
+
+DAY = 86_400.0
+NOW = 1_800_000_000.0
+
+
+def test_a_text_is_known_for_so_many_days_and_each_call_begins_them_anew() -> None:
+    memory = Memory()
+    assert not memory.knows("alice", NOW)
+    memory.keep((("alice", 30),), NOW)
+    assert memory.knows("alice", NOW + 30 * DAY - 1) and not memory.knows("alice", NOW + 30 * DAY)
+    memory.keep((("alice", 30),), NOW + 20 * DAY)
+    assert memory.knows("alice", NOW + 49 * DAY) and not memory.knows("bob", NOW)
+
+
+def test_it_survives_a_restart_and_is_written_only_when_it_changes() -> None:
+    memory, anew = Memory(), Memory()
+    assert memory.to_json(NOW) is None
+    memory.keep((("alice", 30), ("old", 1)), NOW)
+    saved = memory.to_json(NOW + 2 * DAY)
+    assert memory.to_json(NOW + 2 * DAY) is None
+    anew.restore(json.loads(json.dumps(saved)), NOW + 2 * DAY)
+    assert anew.knows("alice", NOW + 29 * DAY) and len(anew) == 1
+
+
+@pytest.mark.parametrize("saved", [[], 7, {"alice": 9e9, "x": "soon"}, {"x": True}, {"x": None}])
+def test_what_we_have_not_written_is_refused(saved: object) -> None:
+    memory = Memory()
+    with pytest.raises(ValueError):
+        memory.restore(saved, NOW)
+    assert len(memory) == 0, "what lasts longer than anything may is not believed either"
+
+
+def test_there_is_room_for_so_many_and_of_so_much() -> None:
+    memory = Memory()
+    memory.most_texts = 100
+    for number in range(1000):
+        memory.keep(((f"stranger{number}", 30),), NOW)
+    assert len(memory) == 100 and memory.knows("stranger999", NOW) and not memory.knows("stranger0", NOW)
+    memory.keep((("x" * 5000, 1),), NOW)
+    assert memory.knows("x" * 5000, NOW) and max(map(len, memory.to_json(NOW) or ())) == MOST_CHARACTERS
