@@ -19,7 +19,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run check lint types fast fast-edge fast-unit fast-others test installed debian rest \
-  long debs bench clean
+  long debs bench install clean
 
 help:
 	@echo 'make demo    set up, then a real mutual-TLS call with SRTP through a lab SBC'
@@ -28,6 +28,7 @@ help:
 	@echo 'make check   lint, types and the fast tests: under a minute'
 	@echo 'make long    repeats, soaks, other Pythons: hours; goes on where it ended (FRESH=1 begins anew)'
 	@echo 'make bench   the benchmarks'
+	@echo 'make install  the service, where root: user, init script, unit; DESTDIR=... into a directory'
 	@echo 'make clean   remove .venv and every cache'
 
 demo: $(VENV)/.run
@@ -104,6 +105,10 @@ endif
 # One of them, or two checkouts beside each other: make bench BENCH='compare ../before' (docs/bench.md).
 bench: $(VENV)/.dev $(VENV)/.run debs
 	PYTHONPATH='$(SITE):.' $(PY) -P -m bench $(BENCH)
+
+# The service: packages in a directory of their own, `sbc`, the init script and the unit (docs/install.md).
+install: $(VENV)/.run
+	DESTDIR='$(DESTDIR)' sh packaging/install.sh $(PY) $(BUILD)/*.whl
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

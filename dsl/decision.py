@@ -176,8 +176,8 @@ class Route:
     ``tags`` go to the call's record; ``ring`` is how many seconds a hop may ring,
     ``redirects`` what becomes of a callee's 3xx. ``longest`` is how many seconds the call may last from its
     answer on, ``answers`` are how its refusal is told to the caller: a status before its class, the last
-    first. With ``record`` what is said is kept in files, and with ``tone`` both sides hear that it is. Once
-    it is answered, each text of ``remember`` is remembered for so many days.
+    first. With ``record`` what is said is kept in files, and with ``tone`` both sides hear that it is.
+    Once it is answered, each text of ``remember`` is remembered for so many days.
     """
 
     hops: tuple[Hop, ...]

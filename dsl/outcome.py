@@ -373,8 +373,7 @@ def _route(hops: tuple[Hop, ...], place: str, draft: Draft) -> Decision:
     return route_of(
         hops, tuple(draft.edits), draft.srtp, draft.downgrade, place, draft.hooks, draft.tags, draft.codecs,
         draft.ring, draft.limits, draft.redirects, draft.longest, draft.answers, draft.record,
-        draft.tone,
-        draft.remember,
+        draft.tone, draft.remember,
     )  # fmt: skip
 
 

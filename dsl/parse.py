@@ -133,7 +133,7 @@ _WORDS = {
     "DAYS": "days",
     "CLASS": "a class, such as 5xx",
     "PERIOD": "second, minute, hour or day",
-    "_A": "a day, or an hour",
+    "_A": "a",
     "$END": "the end",
     "LPAR": "(",
     "RPAR": ")",
@@ -191,6 +191,8 @@ def _hint(text: str, offset: int, found: str, expected: set[str], start: str) ->
 def _expected(names: set[str]) -> str:
     if {"NAME", "LPAR"} <= names:
         return "expected a fact or a value" + (", or a /pattern/" if "REGEX" in names else "")
+    if names == {"_A"}:
+        return "expected a day, or an hour"
     words = sorted(_WORDS.get(name, name.lower()) for name in names)
     if not 0 < len(words) <= 12:
         return ""

@@ -46,6 +46,7 @@ from sbc.net.system.control import ControlServer
 from sbc.net.system.file_limit import raise_file_limit
 from sbc.net.system.http_server import HttpServer
 from sbc.net.system.log_writer import LogWriter
+from sbc.net.system.notify import notify
 from sbc.net.system.record_writer import RecordFile, RecordWriter
 from sbc.net.system.store import Store
 from sbc.net.system.watch import Watch
@@ -63,6 +64,8 @@ from sbc.tls.optional import OptionalPeers
 from webui import create_app
 
 HOUSEKEEPING = 1.0
+# While we drain: whether the last call has ended.
+LOOK_EVERY = 0.1
 # Calls free their objects by reference count; the collector only has to find the odd cycle. With
 # its default threshold it would look through every live call a hundred times a second.
 COLLECT_AFTER = 50_000
@@ -70,7 +73,10 @@ COLLECT_AFTER = 50_000
 OUTLIVED = 40.0
 # Rules of a replaced configuration that are freed in a second: a few milliseconds' worth.
 LET_GO = 200
-DRAIN = 5.0
+# How long connections may take to say what they have to when we leave.
+FAREWELL = 5.0
+# Seconds beyond the drain after which a service manager may take us for hung.
+GRACE = 30.0
 # How long registrars may take to answer when we leave.
 UNREGISTER = 2.0
 # What every handshake changes is written at most so often.
@@ -81,16 +87,24 @@ LIMITS, REMEMBERED, LIMITS_EVERY = "limits", "remembered", 5.0
 _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
 
 
+def _journal_to(path: Path | None) -> LogWriter:
+    try:
+        return LogWriter(path if path is not None else sys.stdout.fileno())
+    except OSError as error:
+        raise LocalError(f"cannot write the journal {path}: {error.strerror}; correct --log") from None
+
+
 class Portcullis:
     """One SBC process."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, log: Path | None = None) -> None:
+        """``log``: the file of the journal, in the place of standard output; LocalError where it is none."""
         raise_file_limit()
         self.directory = directory
         self.clock = Clock()
         self.started = self.clock.now()
         self.stopping = Event()
-        self._log = LogWriter(sys.stdout.fileno())
+        self._log = _journal_to(log)
         self.store = SnapshotStore(build_snapshot(directory, self.started))
         settings = self.store.current.settings
         self.state = self._directory(settings.state)
@@ -201,13 +215,36 @@ class Portcullis:
     # Life
 
     def run(self) -> int:
-        """Serve until SIGTERM or SIGINT; returns the exit status."""
+        """Serve until SIGTERM, drained, or SIGINT; returns the exit status."""
         try:
             self.start()
             self.stopping.wait()
         finally:
             self.stop()
         return 0
+
+    def leave(self) -> None:
+        """Begin to stop: no call begins, those that run may end by themselves; asked again, stop at once."""
+        if self.engine.draining:
+            self.stopping.set()
+            return
+        self.engine.draining = True
+        gevent.spawn(self._drain, self.store.current.settings.drain)
+
+    def reopen(self) -> None:
+        """Journal and records were rotated: let go of the former files."""
+        self._log.reopen()
+        self.records.reopen()
+
+    def _drain(self, seconds: float) -> None:
+        calls = self.engine.calls
+        notify("STOPPING=1", f"EXTEND_TIMEOUT_USEC={(seconds + GRACE) * 1e6:.0f}")
+        self._say("INF", "[drain]", {"calls": len(calls), "seconds": f"{seconds:g}"})
+        end = self.clock.monotonic() + seconds
+        while calls and self.clock.monotonic() < end:
+            gevent.sleep(LOOK_EVERY)
+        self._say("WRN" if calls else "INF", "[drain]", {"event": "over", "calls": len(calls)})
+        self.stopping.set()
 
     def start(self) -> None:
         """Bind everything; LocalError, one line, where something cannot be."""
@@ -226,9 +263,10 @@ class Portcullis:
         self.acme.start()
         # What ends a greenlet that a hook began ends that greenlet: we are told to stop by signals alone.
         gevent.get_hub().SYSTEM_ERROR = ()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            gevent.signal_handler(number, self.stopping.set)
+        gevent.signal_handler(signal.SIGINT, self.stopping.set)
+        gevent.signal_handler(signal.SIGTERM, self.leave)
         gevent.signal_handler(signal.SIGHUP, gevent.spawn, self.reload)
+        gevent.signal_handler(signal.SIGUSR1, self.reopen)
         gevent.spawn(self._housekeeping)
         gc.freeze()
         gc.set_threshold(COLLECT_AFTER, 20, 20)
@@ -237,13 +275,14 @@ class Portcullis:
         self.reload.tell(None, snapshot)
         # What changed on disk between the first reading and the watch would otherwise go unnoticed.
         gevent.spawn(self.reload)
+        notify("READY=1")
 
     def stop(self) -> None:
         """Hang up what still runs, close everything, write what waits."""
         self.watch.close()
         self.acme.stop()
         self.names.close()
-        self.engine.draining = True
+        self.engine.draining = self.engine.leaving = True
         self._hang_up()
         self._unregister()
         self._hang_up()  # emergency calls that came meanwhile
@@ -252,7 +291,7 @@ class Portcullis:
             self._web.stop()
         self.listeners.close()
         self.dialer.close()
-        deadline = self.clock.monotonic() + DRAIN
+        deadline = self.clock.monotonic() + FAREWELL
         while (self.listeners.flows or self.dialer.flows) and self.clock.monotonic() < deadline:
             gevent.sleep(0.05)
         self.media.close()

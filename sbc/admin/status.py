@@ -73,6 +73,7 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
         limit_keys=len(sbc.engine.rule_limits.allowances),
         acl=acl.view(snapshot.acl),
         blocklist=sbc.blocking.view(),
+        draining=sbc.engine.draining,
         tenants=tuple(
             TenantView(name, sbc.engine.limits.calls(each.trunk), each.limits.calls, each.limits.cps)
             for name, each in snapshot.tenant_bounds.items()

@@ -11,11 +11,11 @@ from typing import Any
 
 from sbc.base import LocalError
 from sbc.config.snapshot import Snapshot, SnapshotStore
+from sbc.config.switched import STATE, switched_off
 from sbc.net.system.clock import Clock
 from sbc.net.system.store import Store
 from sbc.observe.times import day
 
-STATE = "disabled-trunks"
 Amend = Callable[[Callable[[Snapshot], Snapshot]], None]
 Say = Callable[[str, str, dict[str, Any]], object]
 
@@ -29,7 +29,7 @@ class Switches:
         self._clock = clock
         self._say = say
         self._amend = amend
-        self._off = _read(saved.load(STATE))
+        self._off = switched_off(saved.load(STATE))
 
     def adopt(self, fresh: Snapshot) -> Snapshot:
         """A snapshot just built, without the trunks that are off."""
@@ -73,10 +73,3 @@ class Switches:
             self._say("INF", "[operator]", {"act": f"trunks {act}", "trunk": trunk, "by": by or None})
         why = self._snapshots.current.disabled.get(trunk, "")
         return {"trunk": trunk, "enabled": not why, "changed": changed, "why": why}
-
-
-def _read(saved: Any) -> dict[str, str]:
-    """What was saved, as far as it is what we save."""
-    if not isinstance(saved, dict):
-        return {}
-    return {name: why for name, why in saved.items() if isinstance(name, str) and isinstance(why, str)}

@@ -45,6 +45,7 @@ class Verbs:
             "status": lambda: to_json(self.status()),
             "calls": lambda: to_json(self.status())["calls"],
             "calls-end": self._end_call,
+            "trunks-show": self._trunk_now,
             "limits": self._limits,
             "limits-reset": self._reset_limit,
             "trunks-disable": self._sbc.switches.disable,
@@ -90,6 +91,27 @@ class Verbs:
         at_us = [asdict(each) for each in phones(self._sbc)]
         told = [asdict(each) for each in found]
         return {"now": self._sbc.clock.now(), "registrations": told, "phones": at_us}
+
+    def _trunk_now(self, trunk: str) -> dict[str, Any]:
+        """One trunk as it is: its row of the status, and what the other tables of the status say of it."""
+        whole = to_json(self.status())
+        found = [each for each in whole["trunks"] if each["name"] == trunk]
+        if not found:
+            raise LocalError(
+                f"the configuration in force has no trunk {trunk!r}; `sbc reload` reads it again"
+            )
+        of_it = {
+            table: [each for each in whole[table] if each["trunk"] == trunk]
+            for table in ("registrations", "phones")
+        }
+        domains = [each for each in whole["names"] if trunk in each["trunks"]]
+        return {
+            "now": whole["now"],
+            "version": whole["version"],
+            "trunk": found[0],
+            "names": domains,
+            **of_it,
+        }
 
     def _limits(self) -> dict[str, Any]:
         found = limits.spent(self._sbc.engine, self._sbc.clock)

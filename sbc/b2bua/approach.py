@@ -14,6 +14,7 @@ from dsl.decision import Failure, Route
 from sbc.b2bua.attempt import Attempt, timer_of
 from sbc.b2bua.causes import understand
 from sbc.b2bua.commands import Command, Note, OfferMedia
+from sbc.b2bua.contacts import send_to
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg, callee_srtp, caller_srtp, leg_policy, local_address, network_of, undescribed
 from sbc.b2bua.proofs import CREDENTIALS, repeat
@@ -248,14 +249,12 @@ class Approach:
 
 
 def _address_to(request: Request, contact: Binding, branch: int) -> None:
-    """Send an INVITE to a contact of a user: by the path that it was registered on (RFC 3327, RFC 3261 16.6).
+    """Send an INVITE to a contact of a user.
 
     Of several at once none is asked for reliable provisional responses: the caller has one PRACK for each of
     its own, and would have to keep the offers of all of them apart.
     """
-    uri = contact.contact
-    request.uri = str(uri.with_(headers="")) if uri.headers else str(uri)
-    request.headers.extend([("Route", each) for each in contact.path])
+    send_to(request, contact)
     if branch:
         for name in ("Supported", "Require"):
             if name in request.headers:

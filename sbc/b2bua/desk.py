@@ -86,8 +86,8 @@ class Awaiting(Protocol):
 class Desk:
     """What all calls of one process share; the engine is one.
 
-    ``draining``: we shut down, no call begins but an emergency call, and nobody is dialled for what a closing
-    connection leaves.
+    ``draining``: we are about to stop, and no call begins but an emergency call; what runs goes on as ever.
+    ``leaving``: we stop now, and nobody is dialled for what a closing connection leaves.
     ``working_on`` names the call that has its turn, ``serving`` is what became of the request that came last.
 
     Times are of the monotonic clock, whose jumps nobody has to fear. ``epoch`` is what the wall clock shows
@@ -96,7 +96,8 @@ class Desk:
 
     __slots__ = (
         "_calls", "_connect_keys", "_connecting", "_reminders", "_without_tcp", "balancer", "dialogs",
-        "draining", "epoch", "ids", "limits", "login", "memory", "outcomes", "peers", "proofs", "registrar",
+        "draining", "epoch", "ids", "leaving", "limits", "login", "memory", "outcomes", "peers", "proofs",
+        "registrar",
         "reserves", "rule_limits", "serving", "store", "transactions", "working_on",
     )  # fmt: skip
 
@@ -118,6 +119,7 @@ class Desk:
         self.login = Login(ids)
         self.registrar = Registrar()
         self.draining = False
+        self.leaving = False
         self.working_on = ""
         self.epoch = 0.0
         self.serving: ServerTransaction | None = None
@@ -351,7 +353,7 @@ class Desk:
             else:
                 self.transactions.move(client, flow, at, out)
 
-        if leg.peer is not None and not self.draining:
+        if leg.peer is not None and not self.leaving:
             self._redial(call, leg, self._towards(leg, None, at), then, failed, at, out)
 
     def answer_elsewhere(
@@ -377,7 +379,7 @@ class Desk:
         to = way_back(trunk, server.request.via, server.flow) if trunk is not None else None
         if leg.flow.alive:
             then(leg.flow, "", at, out)
-        elif self.draining or to is None:
+        elif self.leaving or to is None:
             failed(at, out)
         else:
             self._redial(call, leg, to, then, failed, at, out)
@@ -467,7 +469,7 @@ class Again:
 
     def on_failure(self, kind: str, at: float, out: list[Command]) -> None:
         """The user's, but for the first connection that closes."""
-        if kind != "transport" or self._repeated or self._desk.draining or self.leg is None:
+        if kind != "transport" or self._repeated or self._desk.leaving or self.leg is None:
             self._user.on_failure(kind, at, out)
             return
         self._repeated = True

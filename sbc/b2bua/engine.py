@@ -24,6 +24,7 @@ from sbc.b2bua.quiet import on_quiet
 from sbc.b2bua.reception import Reception
 from sbc.b2bua.refresh import on_timer
 from sbc.b2bua.registrations import Registrations
+from sbc.b2bua.screening import malformed_note
 from sbc.b2bua.states import ENDED, Ending
 from sbc.b2bua.wreck import Wreck
 from sbc.base import PeerError
@@ -94,10 +95,8 @@ class Engine(Desk):
             if isinstance(message, Response) and not error.fatal:
                 self._on_invalid(flow, message, error, at, out)
         else:
-            fields = {"remote": str(flow.remote), "reason": error.reason}
-            if error.protocol:
-                fields.update(self._wrong_port(flow, error.protocol))
-            out.append(Note("malformed", "", fields))
+            more = self._wrong_port(flow, error.protocol) if error.protocol else {}
+            out.append(malformed_note(flow, error.reason, **more))
             self._suspect(flow, out)
         return self._take()
 
@@ -114,7 +113,7 @@ class Engine(Desk):
         return {"trunk": flow.trunk or "-", "listener": flow.listener, "remedy": remedy}
 
     def _on_bad_message(self, flow: Flow, message: Message, error: PeerError, out: list[Command]) -> None:
-        out.append(Note("malformed", "", {"remote": str(flow.remote), "reason": error.reason}))
+        out.append(malformed_note(flow, error.reason))
         self._suspect(flow, out)
         answerable = getattr(error, "answerable", True)
         if not answerable or not isinstance(message, Request) or message.method == "ACK":
@@ -245,11 +244,11 @@ class Engine(Desk):
         return self._take()
 
     def end_call(self, call_id: str, reason: str, at: float) -> list[Command]:
-        """End a call from our side, in whatever state it is."""
+        """End a call from our side, in whatever state it is; both sides are told why (RFC 3326)."""
         out, self.working_on = self._out, call_id
         call = self.calls.get(call_id)
         if call is not None:
-            fire(call, "clear", at, out, Ending(reason, status=503))
+            fire(call, "clear", at, out, Ending(reason, status=503, reasons=because(503, reason)))
         return self._take()
 
     def end_by_operator(self, call_id: str, by: str, at: float) -> list[Command]:

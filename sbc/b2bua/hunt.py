@@ -17,6 +17,7 @@ from sbc.b2bua.approach import Approach
 from sbc.b2bua.bodies import crossing, lost
 from sbc.b2bua.call import admit, release
 from sbc.b2bua.commands import Command, Note
+from sbc.b2bua.contacts import absence, contacts_of
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.states import ENDED
 from sbc.b2bua.translate import Fields, parts_after
@@ -246,20 +247,14 @@ class Hunt(Approach):
 
     def _try_contacts(self, how: Registered, at: float, out: list[Command]) -> None:
         """The hop is where a user is registered, if it is."""
-        call, desk, settings = self.call, self.call.desk, self.call.snapshot.settings.registrar
+        call = self.call
         user = parts_after(self.invitation.request, self.here().edits)["to.user"]
         call.tried, call.b = ("", None), None
-        contacts = desk.registrar.contacts(user, desk.date(at))
-        if call.a.login[0] == user:  # who calls its own number means its other phones
-            contacts = [each for each in contacts if each.flow is not call.a.flow]
-        off = desk.store.current.disabled
-        if off:
-            contacts = [each for each in contacts if each.trunk not in off]
+        contacts = contacts_of(call.desk, user, call.a, at)
         if not contacts:
-            known = settings is not None and call.snapshot.phones.name_of(settings.realm, user) is not None
-            reason = "the user is not registered" if known else "there is no such user"
+            failure, reason = absence(call.snapshot, user)
             out.append(Note("hop-refused", call.id, {"trunk": "registered", "reason": reason}))
-            self._hop_failed(480 if known else 404, None, at, out)
+            self._hop_failed(failure, None, at, out)
             return
         self._volley = volley = Volley(self, contacts, how == "one by one", at, out)
         volley.begin(at, out)

@@ -143,7 +143,8 @@ class Phones:
         said = request.to if server.method == "REGISTER" else request.from_
         fields = {
             "trunk": server.flow.trunk, "user": said.uri.party.user, "method": server.method,
-            "remote": str(server.flow.remote), "status": status, "reason": why,
+            "remote": str(server.flow.remote), "transport": server.flow.transport, "status": status,
+            "reason": why,
         }  # fmt: skip
         out.append(Note("phone-refused", "", fields))
 

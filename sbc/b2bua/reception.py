@@ -24,7 +24,17 @@ from sbc.b2bua.page import Page
 from sbc.b2bua.phones import Phones
 from sbc.b2bua.referral import Referral, refuse_refer
 from sbc.b2bua.registering import Registering
-from sbc.b2bua.screening import Refusal, allowed, looped, refuse, ruling, transfers
+from sbc.b2bua.screening import (
+    FORBIDDEN,
+    GOING,
+    Refusal,
+    allowed,
+    looped,
+    malformed_note,
+    refuse,
+    ruling,
+    transfers,
+)
 from sbc.b2bua.session import objection, refreshed
 from sbc.b2bua.setup import Setup
 from sbc.b2bua.states import Ending
@@ -109,7 +119,7 @@ class Reception:
         try:
             self._serve(flow, server, request, whose, at, out)
         except PeerError as error:
-            out.append(Note("malformed", "", {"remote": str(flow.remote), "reason": error.reason}))
+            out.append(malformed_note(flow, error.reason))
             self._refuse(server, Refusal(error.status, "" if error.status == 400 else error.reason), at, out)
 
     def _whose(self, snapshot: Snapshot, own: Trunk, flow: Flow, request: Request, at: float) -> Whose:
@@ -153,7 +163,7 @@ class Reception:
             if not flow.alias and not flow.outbound and find_param(request.via.params, "alias") is not None:
                 flow.alias = request.via.port or DEFAULT_PORT["tls"]
         if whose.rule is not None and self._bar(flow, request, whose, whose.rule, at, out):
-            self._refuse(server, Refusal(403, "Forbidden"), at, out)
+            self._refuse(server, FORBIDDEN, at, out)
             return
         trunk = whose.trunk
         ours, back = self._desk.ids.branch_head, False
@@ -247,7 +257,9 @@ class Reception:
         self, server: ServerTransaction, trunk: Trunk | None, at: float, out: list[Command]
     ) -> None:
         """OPTIONS to us: what we can do (RFC 3261 11.2)."""
-        response = self._desk.respond_to(server, 503 if self._desk.draining else 200, "")
+        response = self._desk.respond_to(server, GOING.status if self._desk.draining else 200, "")
+        if self._desk.draining:
+            response.headers.extend(GOING.headers)
         known = [*EXTENSIONS, *OF_TRANSFERS] if transfers(trunk) else EXTENSIONS
         for name, value in (("Allow", allowed(trunk)), ACCEPT, ("Supported", ", ".join(known))):
             response.headers.add(name, value)
@@ -260,7 +272,8 @@ class Reception:
         """A request outside of any call, of a trunk that may send it."""
         snapshot, trunk = self._desk.store.current, whose.trunk
         assert trunk is not None, "it lists the method"
-        refusal = "we shut down" if self._desk.draining else self._desk.limits.admit_message(trunk, at)
+        stops = self._desk.draining
+        refusal = "the SBC is about to stop" if stops else self._desk.limits.admit_message(trunk, at)
         if refusal is not None:
             fields = {"trunk": trunk.trunk, "remote": str(flow.remote), "reason": refusal}
             out.append(Note("call-refused", "", fields))
@@ -286,24 +299,12 @@ class Reception:
         out: list[Command],
     ) -> None:  # fmt: skip
         snapshot, trunk, urgency = self._desk.store.current, whose.trunk, whose.urgency
-        if trunk is None or request.contact is None:
-            status = (400, "Missing Contact") if request.contact is None else (403, "Forbidden")
-            self._refuse(server, Refusal(*status), at, out)
-            return
-        if request.target.scheme == "urn" and not urgency:
-            self._refuse(server, Refusal(416, "Unsupported URI Scheme"), at, out)
-            return
-        if self._desk.draining and urgency != WITHIN:
-            self._refuse(server, Refusal(503, "Service Unavailable"), at, out)
-            return
-        first, unfit = request.headers.first, None
-        if "session-expires" in first or "min-se" in first or "require" in first:
-            unfit = objection(trunk, request)
-        if unfit is not None:
-            self._refuse(server, Refusal(*unfit), at, out)
+        unfit = self._unfit(request, trunk, urgency)
+        if unfit is not None or trunk is None:
+            self._refuse(server, unfit or FORBIDDEN, at, out)
             return
         takes = None
-        if "replaces" in first and trunk.transfers != "refuse":
+        if "replaces" in request.headers.first and trunk.transfers != "refuse":
             takes = self._replaced(server, request, at, out)
             if takes is None:
                 return
@@ -331,6 +332,22 @@ class Reception:
         if urgency:
             self._mark(call, urgency, at, out)
         setup.decide(at, out)
+
+    def _unfit(self, request: Request, trunk: Trunk | None, urgency: Urgency) -> Refusal | None:
+        """Why an INVITE begins no call, whatever the rules say; None where it may."""
+        if request.contact is None:
+            return Refusal(400, "Missing Contact")
+        if trunk is None:
+            return FORBIDDEN
+        if request.target.scheme == "urn" and not urgency:
+            return Refusal(416, "Unsupported URI Scheme")
+        if self._desk.draining and urgency != WITHIN:
+            return GOING
+        first = request.headers.first
+        if "session-expires" in first or "min-se" in first or "require" in first:
+            unfit = objection(trunk, request)
+            return Refusal(*unfit) if unfit is not None else None
+        return None
 
     def _replaced(
         self, server: ServerTransaction, request: Request, at: float, out: list[Command]
@@ -469,7 +486,7 @@ class Reception:
         _, fork, side = found
         trunk = call.leg(side).trunk
         if whose is None or trunk.trunk != whose.trunk or trunk.transfers != "perform":
-            self._refuse(server, Refusal(403, "Forbidden"), at, out)
+            self._refuse(server, FORBIDDEN, at, out)
             return
         self._desk.working_on = call.id
         told_in = Dialog.as_uas(request, self._desk.ids.tag())

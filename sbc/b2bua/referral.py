@@ -24,7 +24,7 @@ from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.joining import Joining
 from sbc.b2bua.leg import Leg, Side, other
 from sbc.b2bua.life import clear, fire
-from sbc.b2bua.screening import Refusal
+from sbc.b2bua.screening import GOING, Refusal
 from sbc.b2bua.session import accepted, start
 from sbc.b2bua.setup import Setup
 from sbc.b2bua.states import LEFT, UP, Ending
@@ -46,7 +46,7 @@ def refuse_refer(call: Call, fork: Fork, side: Side, request: Request, at: float
     to = refer_to(request)
     named = to.replaces
     if call.desk.draining and _urgency(call.desk, call.leg(other(side)).trunk, to, at) != WITHIN:
-        return Refusal(503, "Service Unavailable")
+        return GOING
     if call.state != UP or call.fork is not fork or call.linked is not None or call.rival is not None:
         return Refusal(491, "Request Pending")
     found = replaced_by(call.desk, named) if named is not None else None

@@ -12,6 +12,7 @@ from sbc.b2bua.commands import AskRegister, Command, KeepBindings, Note, Suspect
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.facts import facts_of
 from sbc.b2bua.phones import Phones, terms_of, way_refused
+from sbc.b2bua.screening import GOING
 from sbc.config.model import Trunk
 from sbc.config.registrar import RegistrarSettings
 from sbc.config.snapshot import Snapshot
@@ -61,7 +62,7 @@ class Registering:
         snapshot = self._desk.store.current
         settings = snapshot.settings.registrar
         if self._desk.draining or settings is None:
-            self._phones.answer(server, 503, "Service Unavailable", at, out)
+            self._phones.answer(server, GOING.status, GOING.reason, at, out, GOING.headers)
             return
         request = server.request
         asked, to = request.target.party, request.to.uri.party

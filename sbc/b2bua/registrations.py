@@ -31,7 +31,7 @@ class Registrations:
     def tick(self, at: float, out: list[Command]) -> None:
         """Look after each, about every second."""
         self.follow(at, out)
-        if not self._desk.draining:
+        if not self._desk.leaving:
             for each in self._of.values():
                 each.tick(at, out)
 
@@ -39,7 +39,7 @@ class Registrations:
         """Do what the snapshot in force says: leave where a trunk is gone, register again what was saved."""
         self.leaving = [each for each in self.leaving if each.busy]
         snapshot = self._desk.store.current
-        if self._desk.draining:
+        if self._desk.leaving:
             return
         for name, each in list(self._of.items()):
             self._compare(name, each, snapshot, at, out)

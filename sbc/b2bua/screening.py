@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.bodies import SIPREC, acceptable, content_type, lost, read_body
+from sbc.b2bua.commands import Note
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.page import WAITING
 from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, METHODS, OF_TRANSFERS
@@ -38,6 +39,17 @@ class Refusal(NamedTuple):
     status: int
     reason: str
     headers: tuple[tuple[str, str], ...] = ()
+
+
+FORBIDDEN: Final = Refusal(403, "Forbidden")
+#: The answer to what would begin while we drain: a peer that knows another SBC goes there meanwhile.
+GOING: Final = Refusal(503, "Service Unavailable", (("Retry-After", "30"),))
+
+
+def malformed_note(flow: Flow, reason: str, **more: str) -> Note:
+    """What the journal has of a message that is none."""
+    fields = {"remote": str(flow.remote), "transport": flow.transport, "reason": reason, **more}
+    return Note("malformed", "", fields)
 
 
 def refuse(

@@ -16,6 +16,7 @@ from sbc.config.hook_set import HookSet, called_by
 _NAMES: Final = {
     **{fact.attribute: name for name, fact in FACTS.items() if name not in CLOCK_FACTS},
     "header": "headers", "ruri_param": "to.param", "from_param": "from.param",
+    "remembered": "remembered",
 }  # fmt: skip
 
 

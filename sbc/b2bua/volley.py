@@ -25,6 +25,7 @@ from sbc.b2bua.attempt import timer_of
 from sbc.b2bua.bodies import crossing, lost
 from sbc.b2bua.call import Call, admit
 from sbc.b2bua.commands import Command, DropMedia, Note, TakeMedia
+from sbc.b2bua.contacts import Failed, better, groups_of, is_reachable
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import Leg
 from sbc.b2bua.states import ENDED
@@ -37,8 +38,6 @@ from sbc.sip.message import Response
 
 #: Why those are cancelled who have not answered first (RFC 3326 2).
 ELSEWHERE: Final[Fields] = (("Reason", 'SIP ;cause=200 ;text="Call completed elsewhere"'),)
-#: What tells the caller how to try again stands before other refusals of its class (RFC 3261 16.7 6).
-_TELLING: Final = (401, 407, 415, 420, 484)
 #: How long whoever has rung may take to come back over another connection, in seconds.
 ADRIFT: Final = 32.0
 
@@ -66,19 +65,6 @@ class Trying(Protocol):
         """None of the contacts takes the call; this is the best of what they said."""
 
 
-class Failed:
-    """What became of one contact: its refusal, or why there is none."""
-
-    __slots__ = ("failure", "leg", "response", "status")
-
-    def __init__(self, failure: Failure, response: Response | None, leg: Leg | None) -> None:
-        self.failure = failure
-        self.response = response
-        self.leg = leg
-        #: As which response it counts (RFC 3261 16.8, 16.9; RFC 5626 5.3 of a flow that has failed).
-        self.status = _status_of(failure) if response is None else response.status
-
-
 class Volley:
     """Those contacts of a user that are under way, and those that are still to be tried."""
 
@@ -99,12 +85,12 @@ class Volley:
         usable: list[Binding] = []
         for each in contacts:
             trunk = self.call.snapshot.trunks.get(each.trunk)
-            if trunk is None or not trunk.phones or not _is_reachable(each):
+            if trunk is None or not trunk.phones or not is_reachable(each):
                 continue
             if each.trunk not in objections:
                 objections[each.trunk] = why = self._objection(trunk, at, out)
                 if why:
-                    self._best = _better(self._best, Failed(why, None, None))
+                    self._best = better(self._best, Failed(why, None, None))
             if not objections[each.trunk]:
                 usable.append(each)
         self._groups = groups_of(usable, one_by_one)
@@ -175,7 +161,7 @@ class Volley:
                 "trunk": contact.trunk, "peer": str(contact.remote), "kind": failed.failure, "reason": reason
             }  # fmt: skip
             out.append(Note("peer-failed", self.call.id, fields))
-        self._best = _better(self._best, failed)
+        self._best = better(self._best, failed)
         if failed.status >= 600:
             self._stop((("Reason", f"SIP ;cause={failed.status}"),), at, out)
         if not self.branches and not self._starting:
@@ -299,7 +285,7 @@ class Branch(Approach):
         """It cannot be reached by this flow, but perhaps by another of the same phone."""
         if self.attempt is not None:
             self.attempt.settle(str(failure))
-        self._targets = [each for each in self._targets if _is_reachable(each)]
+        self._targets = [each for each in self._targets if is_reachable(each)]
         if self._targets:
             self.quit(at, out)
             self.start(at, out)
@@ -362,52 +348,3 @@ class Branch(Approach):
     def _cancel_timers(self) -> None:
         for name in ("ring", "response", "adrift"):
             self.call.cancel_timer(timer_of(name, self.branch))
-
-
-def groups_of(contacts: list[Binding], one_by_one: bool) -> list[list[list[Binding]]]:
-    """Who is tried together, group after group: phones, each with those of its flows that can be had.
-
-    ``contacts`` are in their order, by q. Never two flows of one phone at once (RFC 5626 5.3).
-    """
-    phones: list[list[Binding]] = []
-    known: dict[str, list[Binding]] = {}
-    for each in contacts:
-        flows = known.get(each.instance) if each.instance and each.reg_id else None
-        if flows is not None:
-            flows.append(each)
-            continue
-        phones.append([each])
-        if each.instance and each.reg_id:
-            known[each.instance] = phones[-1]
-    groups: list[list[list[Binding]]] = []
-    for phone in phones:
-        if groups and not one_by_one and groups[-1][0][0].q == phone[0].q:
-            groups[-1].append(phone)
-        else:
-            groups.append([phone])
-    return groups
-
-
-def rank(status: int) -> tuple[int, int, int]:
-    """Which of several refusals counts: that of the least rank (RFC 3261 16.7 6).
-
-    6xx before all; then those of the lowest class, first what tells the caller how to try again, last 503.
-    """
-    if status >= 600:
-        return 0, 0, status
-    return status // 100, 0 if status in _TELLING else 2 if status == 503 else 1, status
-
-
-def _better(best: Failed | None, failed: Failed) -> Failed:
-    return failed if best is None or rank(failed.status) < rank(best.status) else best
-
-
-def _status_of(failure: Failure) -> int:
-    if isinstance(failure, int):
-        return failure
-    return 408 if failure == "timeout" else 480
-
-
-def _is_reachable(contact: Binding) -> bool:
-    """Whether there is a way to it: its flow, or the address that its datagrams came from."""
-    return (contact.flow is not None and contact.flow.alive) or contact.transport == "udp"

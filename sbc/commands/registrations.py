@@ -29,7 +29,7 @@ def render(answer: Mapping[str, Any]) -> str:
     phones = _phones(answer)
     if not answer["registrations"]:
         return phones or "no trunk has `register:`, and no phone is registered"
-    return "\n\n".join([_trunks(answer), *([phones] if phones else [])])
+    return "\n\n".join([registered(answer), *([phones] if phones else [])])
 
 
 def _phones(answer: Mapping[str, Any]) -> str:
@@ -50,7 +50,8 @@ def _phones(answer: Mapping[str, Any]) -> str:
     return table(heads, shown) if rows else ""
 
 
-def _trunks(answer: Mapping[str, Any]) -> str:
+def registered(answer: Mapping[str, Any]) -> str:
+    """With whom we are registered, and what they said."""
     from sbc.commands.status_text import table
     from sbc.observe.text import printable
 

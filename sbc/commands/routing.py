@@ -7,9 +7,13 @@ import json
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from sbc.base import LocalError
 from sbc.commands.parser import Commands, configured, json_option
+
+if TYPE_CHECKING:
+    from sbc.config.snapshot import Snapshot
 
 
 def add(commands: Commands) -> None:
@@ -59,13 +63,26 @@ def _test(options: argparse.Namespace) -> int:
     snapshot = build_snapshot(options.config, time.time())
     if options.trunk not in snapshot.trunks:
         raise LocalError(f"there is no trunk {options.trunk!r}; there are {', '.join(snapshot.trunks)}")
+    snapshot, unknown = _as_switched(snapshot)
     answer = simulated(snapshot, options, _headers(options.header), now)
+    answer["notes"] = [*unknown, *answer["notes"]]
     if options.json:
         print(json.dumps(answer, indent=2))
         return 0
     for line in [*answer["notes"], *answer["trace"], "", *answer["lines"]]:
         print(line)
     return 0
+
+
+def _as_switched(snapshot: Snapshot) -> tuple[Snapshot, list[str]]:
+    """The configuration without the trunks that an operator has disabled; or a note that says why not."""
+    from sbc.commands.state import saved
+    from sbc.config.switched import STATE, switched_off
+
+    try:
+        return snapshot.switching_off(switched_off(saved(snapshot, STATE))), []
+    except LocalError as error:
+        return snapshot, [f"which trunks are disabled by hand is not known: {error}", ""]
 
 
 def _replay(options: argparse.Namespace) -> int:

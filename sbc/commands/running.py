@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from pathlib import Path
 from typing import Any
 
 from sbc.commands.parser import GOOD, PARTLY, REFUSED, Commands, configured, json_option
@@ -12,7 +13,9 @@ from sbc.commands.parser import GOOD, PARTLY, REFUSED, Commands, configured, jso
 
 def add(commands: Commands) -> None:
     """Add these commands."""
-    commands.add("run", _run, "start the SBC and stay")
+    run = commands.add("run", _run, "start the SBC and stay")
+    text = "the file of the journal, in the place of standard output; SIGUSR1 opens it anew"
+    run.add_argument("--log", type=Path, metavar="FILE", help=text)
     reload = json_option(commands.add("reload", _reload, "let the running SBC read its configuration again"))
     text = "also where no rule, no trunk, no hook or no row of a table is left"
     reload.add_argument("--force", action="store_true", help=text)
@@ -44,7 +47,7 @@ def _run(options: argparse.Namespace) -> int:
     settle_openssl()
     from sbc.app import Portcullis
 
-    return Portcullis(options.config).run()
+    return Portcullis(options.config, options.log).run()
 
 
 def _reload(options: argparse.Namespace) -> int:

@@ -29,7 +29,7 @@ def _columns(rows: Sequence[Row], **columns: Callable[[Row], object]) -> str:
     return table(tuple(columns), [[cell(row) for cell in columns.values()] for row in rows])
 
 
-def _section(rows: Sequence[Row], **columns: Callable[[Row], object]) -> list[str]:
+def section(rows: Sequence[Row], **columns: Callable[[Row], object]) -> list[str]:
     """A table below others; nothing where it would be empty."""
     return ["", _columns(rows, **columns)] if rows else []
 
@@ -39,7 +39,7 @@ def _status(status: Row) -> str:
     earlier = f" ({status['replaced']} earlier in memory)" if status["replaced"] else ""
     head = (
         f"Portcullis {status['release']}, configuration {status['version']}{earlier},"
-        f" up {status['now'] - status['started']:.0f} s"
+        f" up {status['now'] - status['started']:.0f} s{', draining' if status['draining'] else ''}"
     )
     totals = (
         f"{len(status['calls'])} calls now, {counters['calls']} ended; {counters['handshakes']} handshakes,"
@@ -76,13 +76,13 @@ def _status(status: Row) -> str:
         listeners,
         "",
         trunks,
-        *_outcomes(status),
-        *_qualities(status),
+        *outcomes(status),
+        *qualities(status),
         *_tenants(status),
         *_networks(status),
         *_peers(status),
     ]
-    shown += [*_acl(status), *_phones(status), *_names(status), *_lookups(status)]
+    shown += [*_acl(status), *phones(status), *names(status), *_lookups(status)]
     return "\n".join([*shown, *_attention(status)])
 
 
@@ -95,10 +95,10 @@ def _acl(status: Row) -> list[str]:
     return ["", f"access list of {acl['rules']} rules, kept out so far: {denied}"]
 
 
-def _outcomes(status: Row) -> list[str]:
+def outcomes(status: Row) -> list[str]:
     """What became of each trunk's calls since the start, if there were any."""
     rows = [{"trunk": trunk["name"], **each} for trunk in status["trunks"] for each in trunk["outcomes"]]
-    return _section(
+    return section(
         rows,
         TRUNK=lambda each: each["trunk"],
         WAY=lambda each: "from it" if each["direction"] == "inbound" else "to it",
@@ -110,10 +110,10 @@ def _outcomes(status: Row) -> list[str]:
     )
 
 
-def _qualities(status: Row) -> list[str]:
+def qualities(status: Row) -> list[str]:
     """How good the media of each trunk was since the start, where anything was heard."""
     rows = [{"trunk": trunk["name"], **each} for trunk in status["trunks"] for each in trunk["quality"]]
-    return _section(
+    return section(
         rows,
         TRUNK=lambda each: each["trunk"],
         MEDIA=lambda each: each["way"],
@@ -147,9 +147,9 @@ def _refusals(codes: Sequence[Sequence[Any]]) -> str:
     return ", ".join(f"{code}: {count}" for code, count in failed[:5]) or "-"
 
 
-def _phones(status: Row) -> list[str]:
+def phones(status: Row) -> list[str]:
     """The trunks that phones come to, if any, and how many are registered there."""
-    return _section(
+    return section(
         status["phones"],
         PHONES=lambda each: each["trunk"],
         USERS=lambda each: each["users"],
@@ -160,7 +160,7 @@ def _phones(status: Row) -> list[str]:
 
 def _tenants(status: Row) -> list[str]:
     """The tenants, if any, and what their trunks hold together."""
-    return _section(
+    return section(
         status["tenants"],
         TENANT=lambda each: each["name"],
         CALLS=lambda each: each["calls"],
@@ -172,7 +172,7 @@ def _tenants(status: Row) -> list[str]:
 def _networks(status: Row) -> list[str]:
     """Where media is received, if that is in several networks."""
     several = any(each["name"] for each in status["networks"])
-    return _section(
+    return section(
         status["networks"] if several else (),
         NETWORK=lambda each: each["name"],
         MEDIA=lambda each: each["address"],
@@ -191,24 +191,24 @@ def _peers(status: Row) -> list[str]:
         for peer in trunk["peer_states"]
         if len(trunk["peer_states"]) > 1 or peer["state"] == "down" or peer["rests_until"]
     ]
-    return _section(
+    return section(
         rows,
         PEER=lambda each: each["address"],
         TRUNK=lambda each: each["trunk"],
         STATE=lambda each: each["state"],
-        RESTS=_rest,
+        RESTS=rest,
         REASON=lambda each: printable(each["reason"]),
     )
 
 
-def _names(status: Row) -> list[str]:
+def names(status: Row) -> list[str]:
     """What DNS gave for the domains among the peers, a line for each server."""
     rows = [
         {**name, **server}
         for name in status["names"]
         for server in name["servers"] or ({"host": "-", "address": "-", "priority": "-", "weight": "-"},)
     ]
-    return _section(
+    return section(
         rows,
         DOMAIN=lambda each: each["domain"],
         OVER=lambda each: each["transport"],
@@ -222,7 +222,7 @@ def _names(status: Row) -> list[str]:
 
 def _lookups(status: Row) -> list[str]:
     """The services that rules ask, if any."""
-    return _section(
+    return section(
         status["lookups"],
         LOOKUP=lambda each: each["name"],
         HOST=lambda each: each["host"],
@@ -241,7 +241,7 @@ def _good(until: float, now: float) -> str:
     return f"until {time_of_day(until)} UTC" if until > now else f"ended {time_of_day(until)} UTC"
 
 
-def _rest(peer: Row) -> str:
+def rest(peer: Row) -> str:
     """Until when a peer gets no call, or is tried after the others."""
     if not peer["rests_until"]:
         return ""

@@ -1,6 +1,6 @@
-"""``sbc trunks``: what each setting of a trunk is and where it comes from, what profiles there are.
+"""``sbc trunks``: what each setting of a trunk is and where it comes from, and how the trunk is now.
 
-And trunks are taken out of service and put back by it.
+It tells what profiles there are, and takes trunks out of service and puts them back.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def add(commands: Commands) -> None:
     """Add these commands."""
     group = commands.group("trunks", "what a trunk's settings are, and where they come from")
-    text = "what a trunk's profile sets, what its file says, and which overrides which"
+    text = "what a trunk's profile sets and its file says, and how it is now, where an SBC runs"
     show = json_option(configured(group.add_parser("show", help=text, description=text), _show))
     show.add_argument("trunk", metavar="NAME")
     show.add_argument("--all", action="store_true", help="what nobody has set too, with its default")
@@ -42,13 +42,27 @@ def _show(options: argparse.Namespace) -> int:
     from sbc.config.load import build_snapshot
 
     answer = shown(build_snapshot(options.config, time.time()), options.trunk, options.all)
+    live, why = _ask(options)
     if options.json:
-        print(json.dumps(answer, indent=2))
+        print(json.dumps({**answer, "now": live, "why": why}, indent=2))
         return 0
+    from sbc.commands.trunk_now import now
+
     profile = f", profile {answer['profile']}: {answer['about']}" if answer["profile"] else ""
     print(f"trunk {answer['trunk']}{profile}")
     print(_table(answer["settings"]))
+    print(f"\n{now(live)}" if live is not None else f"\nnow: not known: {why}")
     return 0
+
+
+def _ask(options: argparse.Namespace) -> tuple[dict[str, Any] | None, str]:
+    """How the trunk is in the SBC that runs; or None, and why nothing is known."""
+    from sbc.commands.running import ask_running
+
+    try:
+        return ask_running(options, "trunks-show", trunk=options.trunk), ""
+    except LocalError as error:
+        return None, str(error)
 
 
 def _switch(options: argparse.Namespace) -> int:

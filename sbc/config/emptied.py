@@ -11,7 +11,8 @@ from collections.abc import Iterator
 
 from dsl.errors import Diagnostic
 from sbc.config.files import HOOKS, ROUTES, SETTINGS_FILE, TRUNKS
-from sbc.config.snapshot import Snapshot, tables_of
+from sbc.config.premium_tables import tables_of
+from sbc.config.snapshot import Snapshot
 
 INSIST = "put it back, or insist: sbc reload --force"
 

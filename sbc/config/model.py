@@ -439,6 +439,7 @@ class Settings(Strict):
     dns: Dns = Dns()
     emergency: Emergency | None = None
     hooks: HookSettings = HookSettings()
+    drain: Duration = 60.0
     recordings: Recordings | None = None
     revocation: Revocation = Revocation()
     control: str = Field(default="run/sbc.sock", min_length=1)

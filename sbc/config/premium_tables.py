@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from dsl.breath import breathe
 from dsl.decision import Limit, Window
 from dsl.errors import Diagnostic
+from dsl.ruleset import RuleSet
 from dsl.scope import TABLE
 from dsl.table import DATE, Table
 from sbc.config.crosscheck import SettingsFile, TrunkFile
@@ -39,15 +40,20 @@ def check_premium(
             yield trunk.error(loc, f"{found.to} is a table of dates", hint)
 
 
-def premium_of(trunks: Iterable[Trunk], tables: Mapping[str, Table]) -> Mapping[str, Premium]:
+def premium_of(trunks: Iterable[Trunk], rules: RuleSet) -> Mapping[str, Premium]:
     """For each trunk whose file says so, what its calls to numbers that cost come under."""
     found: dict[str, Premium] = {}
     for trunk in trunks:
         said = trunk.limits.premium
-        table = tables.get(said.to.removeprefix(TABLE)) if said is not None else None
+        table = tables_of(rules).get(said.to.removeprefix(TABLE)) if said is not None else None
         if said is not None and table is not None:
             found[trunk.trunk] = Premium(tuple(_limits(trunk.trunk, said)), table.find, said.per == "caller")
     return MappingProxyType(found)
+
+
+def tables_of(rules: RuleSet) -> Mapping[str, Table]:
+    """The tables that a set of rules looks up, by their names."""
+    return rules.rules[0].scope.tables if rules.rules else {}
 
 
 def _limits(trunk: str, said: PremiumLimits) -> Iterator[Limit]:

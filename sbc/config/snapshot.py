@@ -106,7 +106,7 @@ class Snapshot:
         put(self, "customers", customers_of(self.trunks.values(), self.settings.listeners))
         bounds = {name: TenantBounds(name, each.limits) for name, each in self.settings.tenants.items()}
         put(self, "tenant_bounds", MappingProxyType(bounds))
-        put(self, "premium", premium_of(self.trunks.values(), tables_of(self.rules)))
+        put(self, "premium", premium_of(self.trunks.values(), self.rules))
         generations = {name: self._generation(trunk) for name, trunk in self.trunks.items()}
         put(self, "trust_generations", MappingProxyType(generations))
 

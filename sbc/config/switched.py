@@ -1,10 +1,21 @@
-"""Which trunks were disabled or enabled from one snapshot to the next, by their files or by an operator."""
+"""Which trunks an operator has disabled, and which were disabled or enabled from one snapshot to the next."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any, Final
 
 from sbc.config.snapshot import Snapshot
+
+#: Under which name the trunks that are switched off are saved, each with why.
+STATE: Final = "disabled-trunks"
+
+
+def switched_off(saved: Any) -> dict[str, str]:
+    """Of what was saved what a running SBC saves: the trunks that are off, each with why."""
+    if not isinstance(saved, dict):
+        return {}
+    return {name: why for name, why in saved.items() if isinstance(name, str) and isinstance(why, str)}
 
 
 def switched(former: Snapshot | None, fresh: Snapshot) -> Iterator[tuple[str, str, str]]:

@@ -19,7 +19,7 @@ from sbc.base import Address, LocalError
 # The SBC runs from the tree that this runs from, installed or not, wherever it is started.
 OWN_TREE = Path(__file__).resolve().parents[2]
 START_LIMIT = 20.0  # seconds
-STOP_LIMIT = 8.0
+STOP_LIMIT, ASK_AGAIN = 8.0, 0.5
 _WORD = re.compile(r'(?<![\w-])([\w-]++)=(?:"((?:[^"\\]|\\.)*)"|(\S+))')
 _unescape = re.compile(r"\\(.)").sub
 
@@ -44,6 +44,10 @@ class SbcProcess:
     def pid(self) -> int:
         """Its process id."""
         return self._process.pid
+
+    def ended(self) -> int | None:
+        """Its exit status; None while it runs."""
+        return self._process.poll()
 
     def wait_ready(self, seconds: float = START_LIMIT) -> dict[str, Any]:
         """Its health, once every port listens; raises LocalError with its log where it never does."""
@@ -77,11 +81,12 @@ class SbcProcess:
         return {}
 
     def stop(self) -> int:
-        """Ask it to stop, insist if need be; its exit status."""
-        if self._process.poll() is None:
-            self._process.terminate()
-        deadline = time.monotonic() + STOP_LIMIT
+        """Ask it to stop, again where it waits for its calls to end, insist if need be; its exit status."""
+        deadline, ask_again = time.monotonic() + STOP_LIMIT, 0.0
         while self._process.poll() is None and time.monotonic() < deadline:
+            if time.monotonic() >= ask_again:
+                self._process.terminate()
+                ask_again = time.monotonic() + ASK_AGAIN
             gevent.sleep(0.05)
         if self._process.poll() is None:
             self._process.kill()

@@ -14,7 +14,7 @@ from sbc.tls.lifetime import expiry
 
 
 def health(status: StatusView) -> dict[str, Any]:
-    """The health as JSON types; ``status`` is listening, degraded or down."""
+    """The health as JSON types; ``status`` is listening, degraded, draining or down."""
     secure = [each for each in status.listeners if each.transport == "tls"]
     return {
         "status": overall(status),
@@ -45,7 +45,12 @@ def health(status: StatusView) -> dict[str, Any]:
 
 
 def overall(status: StatusView) -> str:
-    """``down`` if no port listens, ``degraded`` if one does not, a trunk is broken or no call recorded."""
+    """``down`` if no port listens, ``degraded`` if one does not, a trunk is broken or no call recorded.
+
+    ``draining`` if it is about to stop: whoever can shall send calls to another.
+    """
+    if status.draining:
+        return "draining"
     up = sum(each.state == "listening" for each in status.listeners)
     if not up:
         return "down"

@@ -414,7 +414,7 @@ class StatusView:
     ``registers`` says how often what came of a phone's REGISTER.
     ``transactions`` are SIP transactions that live, ``free_media_ports`` pairs of ports not in use,
     of all ``networks``. ``limits`` are the allowances that are nearly spent, of all ``limit_keys``, and
-    ``limit_refusals`` how often each limit has refused.
+    ``limit_refusals`` how often each limit has refused. ``draining``: it is about to stop, no call begins.
     """
 
     version: str
@@ -439,6 +439,7 @@ class StatusView:
     registers: tuple[tuple[str, int], ...] = ()
     names: tuple[NameView, ...] = ()
     tenants: tuple[TenantView, ...] = ()
+    draining: bool = False
     lookups: tuple[LookupView, ...] = ()
     limits: tuple[LimitView, ...] = ()
     limit_refusals: tuple[tuple[str, int], ...] = ()

@@ -62,6 +62,38 @@ def test_a_trunk_that_is_disabled_keeps_its_calls_and_gets_no_others(lab: Attack
     assert link.wait_closed(30)  # the last of its calls is over
 
 
+def test_a_trunk_is_shown_as_it_is_now_beside_its_settings(lab: Attacked) -> None:
+    call = lab.office.call(lab.office.dial(lab.address, SBC_NAME), TO)
+    assert call.wait_up(30)
+    said = sbc(lab.directory, "trunks", "show", "office").out
+    assert "tls.mode" in said and "\nnow: up, 1 calls, 2 pairs of media ports\n" in said
+    assert "our certificate: " in said and "its certificate: CN=office" in said
+    shown = json.loads(sbc(lab.directory, "trunks", "show", "carrier", "--json").out)
+    assert {row["key"] for row in shown["settings"]} > {"peers", "tls.mode"} and shown["why"] == ""
+    trunk = shown["now"]["trunk"]
+    (peer,), (out,) = trunk["peer_states"], trunk["outcomes"]
+    assert (trunk["state"], trunk["calls"], peer["address"]) == ("up", 1, f"{HOST}:{lab.ports.carrier}")
+    assert (out["direction"], out["answered"], out["asr"]) == ("outbound", 1, 1.0) and out["pdd"] is not None
+    sbc(lab.directory, "trunks", "disable", "carrier")
+    assert "\nnow: disabled (by " in sbc(lab.directory, "trunks", "show", "carrier").out
+    call.hang_up()
+    lab.records(1)
+    said = sbc(lab.directory, "trunks", "show", "carrier").out
+    columns = [line.split() for line in said.splitlines()]
+    assert ["TRUNK", "WAY", "CALLS", "ANSWERED", "LASTED", "RANG", "REFUSED"] in columns
+    assert [line for line in columns if line[:5] == ["carrier", "to", "it", "1", "100%"]]
+
+
+def test_where_none_runs_its_settings_are_shown_and_that(lab: Attacked) -> None:
+    assert lab.sbc.stop() == 0
+    said = sbc(lab.directory, "trunks", "show", "office")
+    assert said.status == 0 and "tls.mode" in said.out and "is it running?" in said.out
+    shown = json.loads(sbc(lab.directory, "trunks", "show", "office", "--json").out)
+    assert shown["now"] is None and "is it running?" in shown["why"] and shown["settings"]
+    lab.sbc = Sbc(lab.directory, Address(HOST, lab.ports.admin))
+    lab.sbc.wait_ready()
+
+
 def test_it_stays_so_over_a_restart_until_it_is_enabled(lab: Attacked) -> None:
     sbc(lab.directory, "trunks", "disable", "office")
     assert lab.sbc.stop() == 0

@@ -30,6 +30,9 @@ RULES = """\
   - name: to the phones of whoever is called
     when: trunk in ["alice", "phones"] and to.user == "bob"
     then: route registered
+  - name: texts
+    when: method == "MESSAGE" and to.user in ["bob", "carol"]
+    then: route registered
   - name: phones call alice
     when: trunk == "phones" and auth.user == "bob"
     then: route "alice"
@@ -45,7 +48,7 @@ class Phones(Far):
         """The trunk's file."""
         return (
             f"trunk: {self.name}\nphones: true\nsources: [{SBC}]\nlistener: trunk-tls\n"
-            "srtp: required\ntls: {mode: server, server_identity: sbc}\n"
+            "methods: [MESSAGE]\nsrtp: required\ntls: {mode: server, server_identity: sbc}\n"
         )
 
 
@@ -87,7 +90,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
             name, REALM, PASSWORD, rig.tls, rig.lab.ca(), write_tone(root / f"{name}.wav", tone, 20), digest
         )) for (name, digest), tone in zip(digests.items(), (LOW, OTHER), strict=True)
     )  # fmt: skip
-    with rig.running(Far("alice", alice.port, ALICE), Far("spare", spare.port, SPARE), alice, bob, carol):
+    near = Far("alice", alice.port, ALICE, more="methods: [MESSAGE]")
+    with rig.running(near, Far("spare", spare.port, SPARE), alice, bob, carol):
         bob.registered()
         carol.registered()
         yield House(rig, alice, bob, carol)
@@ -188,3 +192,11 @@ def test_it_declines(house: House) -> None:
     house.bob.do(f"terminate {number}")
     assert house.alice.expect_state(call, "DISCONNECTED", 30)["status"] == 603
     house.rig.record()
+
+
+def test_texts_reach_it_and_go_from_one_to_the_other(house: House) -> None:
+    house.alice.message(house.rig.number("bob"), "Is it raining?")
+    house.bob.expect(r"Message received from \S*alice\S*: .*Is it raining\?")
+    assert house.alice.expect("message status", 30)["status"] == 200
+    house.bob.do(f'chat sip:carol@{REALM} "Not over here"')
+    house.carol.expect(r"Message received from \S*bob\S*: .*Not over here")

@@ -144,14 +144,19 @@ class PeerProcess:
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
     def stop(self) -> None:
-        """End the process and all it started: SIGTERM, then SIGKILL after two seconds."""
+        """End the process and all it started: SIGTERM, a second after half a second, SIGKILL after two more.
+
+        Portcullis waits for its calls until it is asked again.
+        """
         popen, self._popen = self._popen, None
         _running.discard(self)
         if popen is None:
             return
-        _signal(popen.pid, signal.SIGTERM)
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            popen.wait(2)
+        for patience in (0.5, 2):
+            _signal(popen.pid, signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                popen.wait(patience)
+                break
         _signal(popen.pid, signal.SIGKILL)
         popen.wait(2)
         for pipe in (popen.stdin, popen.stdout):

@@ -261,10 +261,20 @@ def test_nobody_is_dialled_for_what_the_end_of_all_connections_leaves(transport:
     stage = staged(transport)
     _, answer = stage.established()
     stage.within("office", answer, "INFO")
-    stage.engine.draining = True
+    stage.engine.leaving = True
     before = len(stage.connects)
     stage.closes(stage.office if owed == "an answer" else stage.carrier)
     assert len(stage.connects) == before
+
+
+def test_what_runs_while_we_drain_is_dialled_for_as_ever(transport: str) -> None:
+    stage = staged(transport)
+    _, answer = stage.established()
+    stage.within("office", answer, "INFO")
+    stage.engine.draining = True
+    before = len(stage.connects)
+    stage.closes(stage.carrier)
+    assert len(stage.connects) == before + 1
 
 
 # After the answer

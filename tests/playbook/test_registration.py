@@ -417,7 +417,7 @@ def test_another_user_takes_the_first_one_s_binding_back() -> None:
 
 def test_all_are_taken_back_when_we_stop_and_nothing_begins() -> None:
     made = registered()
-    made.engine.draining = True
+    made.engine.draining = made.engine.leaving = True
     made.carry_out(made.engine.unregister(made.now))
     request = registers(made.carrier)
     assert request.headers.get("Expires") == "0"
@@ -425,6 +425,13 @@ def test_all_are_taken_back_when_we_stop_and_nothing_begins() -> None:
     look(made, 60)
     made.carrier.hears_nothing()
     assert not made.engine.registrations.leaving
+
+
+def test_while_we_drain_a_registration_is_kept_for_the_calls_that_come_over_it() -> None:
+    made = registered()
+    made.engine.draining = True
+    look(made, 3600)
+    assert int(registers(made.carrier).headers.get("Expires") or 0) > 0
 
 
 def test_a_trunk_without_register_is_not_registered() -> None:

@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from sbc.b2bua.commands import DropMedia
-from sbc.b2bua.volley import rank
+from sbc.b2bua.contacts import rank
 from tests.playbook.ringing import ELSEWHERE, stage_of
 
 # What the caller hears where nobody takes the call (RFC 3261 16.7 6)

@@ -4,8 +4,8 @@ A disk that is full takes a part of what is written. Then the file is cut back t
 what is not in it waits in memory, up to ``MAX_WAITING`` records, and is tried again. Only what comes while so
 many wait is lost, and counted. Nothing but records is written there: what is to be said goes to ``say``.
 
-A file that was moved away or removed is begun anew under its name, so it may be rotated without a signal. The
-disk is waited for in a thread of its own, so that nothing else waits behind one that hangs.
+A file that was moved away or removed is begun anew under its name with the next record, or when ``reopen`` is
+asked for. The disk is waited for in a thread of its own, so that nothing else waits behind one that hangs.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 import gevent
 from gevent.threadpool import ThreadPool
 
+from sbc.net.system.followed import appending, followed
 from sbc.observe.journal import Level
 from sbc.observe.views import RecordsView
 
@@ -68,15 +69,9 @@ class RecordFile:
 
     def _follow(self) -> None:
         """Open the file anew where its name no longer leads to it."""
-        try:
-            if os.path.samestat(os.stat(self.path), os.fstat(self._fd)):
-                return
-        except FileNotFoundError:
-            pass
-        former = self._fd
-        self._fd, _ = _open(self.path)
-        self._torn = 0
-        os.close(former)
+        fd = followed(self._fd, self.path, lambda path: _open(path)[0])
+        if fd != self._fd:
+            self._fd, self._torn = fd, 0
 
     def _take_back(self) -> None:
         """Remove what is torn."""
@@ -89,7 +84,7 @@ class RecordFile:
 
 def _open(path: Path) -> tuple[int, int]:
     """Open ``path`` for appending, cut back to its last whole line; by how many octets."""
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o640)
+    fd = appending(path)
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         return fd, 0
@@ -145,6 +140,11 @@ class RecordWriter:
                 f"{self._file.path} ended in a torn record, from a crash: {self._file.cut} octets are cut off"
             )
             self._say("WRN", "records-torn", text)
+
+    def reopen(self) -> None:
+        """Let go of a file that was moved away now, not with the next record."""
+        if self._writer is None:
+            self._writer = gevent.spawn(self._write)
 
     def view(self) -> RecordsView:
         """What waits and what is lost, as it is now."""

@@ -30,11 +30,12 @@ tables: {irsf: irsf.csv, days: days.csv}
 CARRIER = "trunk: carrier\nlistener: far\npeers: [192.0.2.7:5060]\n"
 
 
-def built(path: Path, **changed: str) -> Snapshot:
-    """The page's examples with what they need beside them; ``changed`` are what stands under ``premium``."""
+def built(path: Path, routes: str = "routes.d/10-guard.yaml", **changed: str) -> Snapshot:
+    """The page's examples with what they need beside them; ``changed`` is what stands under ``premium``."""
+    examples = {name: text for name, text in EXAMPLES.items() if name in (routes, "trunks.d/phones.yaml")}
     files = {
         "sbc.yaml": SETTINGS, "trunks.d/carrier.yaml": CARRIER, "users": "",
-        "irsf.csv": "prefix,zone\n+882,n\n", "days.csv": "date,what\n2026-12-24,eve\n", **EXAMPLES,
+        "irsf.csv": "prefix,zone\n+882,n\n", "days.csv": "date,what\n2026-12-24,eve\n", **examples,
     }  # fmt: skip
     if changed:
         trunk = EXAMPLES["trunks.d/phones.yaml"]
@@ -46,10 +47,12 @@ def built(path: Path, **changed: str) -> Snapshot:
 
 
 def test_the_examples_are_right(tmp_path: Path) -> None:
-    assert set(EXAMPLES) == {"routes.d/05-new.yaml", "routes.d/10-guard.yaml", "trunks.d/phones.yaml"}
-    snapshot = built(tmp_path)
-    assert [each for each in snapshot.warnings if each.path in EXAMPLES] == []
-    assert len(snapshot.rules.tests) == 6 and set(snapshot.premium) == {"phones"}
+    assert set(EXAMPLES) == {"routes.d/10-new.yaml", "routes.d/10-guard.yaml", "trunks.d/phones.yaml"}
+    for index, routes in enumerate(each for each in EXAMPLES if each.startswith("routes.d")):
+        (tmp_path / str(index)).mkdir()
+        snapshot = built(tmp_path / str(index), routes)
+        assert [each for each in snapshot.warnings if each.path in EXAMPLES] == []
+        assert len(snapshot.rules.tests) == 3 and set(snapshot.premium) == {"phones"}
 
 
 def test_every_key_is_explained() -> None:

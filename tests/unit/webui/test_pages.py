@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from flask.testing import FlaskClient
 
-from sbc.observe.edge_views import AclView
+from sbc.observe.edge_views import AclView, LimitView
 from sbc.observe.metrics import exposition
 from sbc.observe.trust import TrustView
-from sbc.observe.views import LimitView, PeerView, RecordingsView, RecordsView, StatusView
+from sbc.observe.views import PeerView, RecordingsView, RecordsView, StatusView
 from tests.unit.observe.pictures import CALL, FAILURE, LEGACY, NOW, TLS_PORT, picture, trust
 from webui import create_app
 

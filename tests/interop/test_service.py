@@ -1,0 +1,195 @@
+"""The service as a Debian machine runs it: its init script through all verbs, logrotate, the unit for systemd.
+
+The exit statuses are those of the Linux Standard Base, 22.2 (Init Script Actions).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sbc.base import Address
+from sbc.demo.lab import HOST, SBC_NAME, LabPorts, free_ports, write_configuration
+from sbc.demo.tls import Credentials, connect
+from tests.edge.sbc_command import ROOT
+from tests.interop.machine import Machine, machine
+from tests.peers.needs import needs
+from tests.peers.waiting import until
+
+pytestmark = [pytest.mark.interop, pytest.mark.slow]
+
+CONFIG, LOG = "/etc/portcullis", "/var/log/portcullis/portcullis.log"
+BROKEN = "rules:\n  - name: x\n    when: trunk ==\n    then: reject 403\n"
+
+
+class Installed:
+    """A machine with the lab's configuration."""
+
+    def __init__(self, where: Machine) -> None:
+        self.machine = where
+        self.ports: LabPorts = free_ports()
+
+    def configure(self) -> None:
+        directory = self.machine.path(CONFIG)
+        write_configuration(directory, self.ports, time.time())
+        settings = directory / "sbc.yaml"
+        more = "control: /run/portcullis/sbc.sock\nstate: /var/lib/portcullis\n"
+        settings.write_text(settings.read_text() + more)
+        assert self.machine.run("chown", "-R", "portcullis:portcullis", f"{CONFIG}/tls").status == 0
+
+    @property
+    def broken(self) -> Path:
+        return self.machine.path(f"{CONFIG}/routes.d/90-broken.yaml")
+
+    def answers(self) -> bool:
+        """Whether a peer's handshake succeeds: the SBC is there, with its own user's rights."""
+        tls = self.machine.path(f"{CONFIG}/tls")
+        shown = Credentials(tls / "office.pem", tls / "office.key")
+        stream = connect(Address(HOST, self.ports.sips), SBC_NAME, tls / "lab-ca.pem", shown)
+        stream.close()
+        return True
+
+    def state(self) -> int:
+        return self.machine.service("status").status
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Iterator[Installed]:
+    with machine(tmp_path / "machine") as where:
+        yield Installed(where)
+
+
+def test_without_a_configuration_or_a_program_nothing_starts(installed: Installed) -> None:
+    where = installed.machine
+    assert installed.state() == 3
+    missing = where.service("start")
+    assert missing.status == 6 and f"there is no {CONFIG}/sbc.yaml" in missing.said
+    installed.configure()
+    installed.broken.write_text(BROKEN)
+    wrong = where.service("start")
+    assert wrong.status == 6 and "routes.d/90-broken.yaml:3:" in wrong.said
+    where.path("/usr/sbin/sbc").unlink()
+    assert where.service("start").status == 5
+    assert installed.state() == 3
+
+
+def test_the_verbs_and_their_exit_statuses(installed: Installed) -> None:
+    installed.configure()
+    where = installed.machine
+    for verb in ("start", "stop", "restart", "reload"):
+        assert where.service(verb, user="nobody").status == 4, verb
+    assert where.service("dance").status == 2
+    assert where.service("reload").status == 7
+    assert where.service("stop").status == 0, "what is not running is stopped"
+    assert where.service("try-restart").status == 0 and installed.state() == 3
+    began = where.service("start")
+    assert began.status == 0, began.said
+    first = where.pid
+    assert installed.state() == 0 and installed.answers(), "it is started when every port is bound"
+    owner = Path(f"/proc/{first}/status").read_text()
+    user = int(re.findall(r"^portcullis:x:(\d+):", where.path("/etc/passwd").read_text(), re.M)[0])
+    assert f"Uid:\t{user}\t{user}\t{user}\t{user}\n" in owner and "CapEff:\t0000000000000000\n" in owner
+    assert where.service("start").status == 0 and where.pid == first, "twice is once"
+    second = where.run("/usr/sbin/sbc", "run", "-c", CONFIG, user="portcullis")
+    assert second.status == 1 and len(second.said.splitlines()) == 1
+    assert "another Portcullis is running" in second.said
+    assert where.service("reload").status == 0 and where.pid == first
+    assert where.service("restart").status == 0 and where.pid != first and installed.answers()
+    before = where.pid
+    assert where.service("try-restart").status == 0 and where.pid != before
+    assert where.service("stop").status == 0 and installed.state() == 3
+    assert until(lambda: "[stop]" in where.path(LOG).read_text())
+
+
+def test_mistakes_are_shown_and_stop_nothing(installed: Installed) -> None:
+    installed.configure()
+    where = installed.machine
+    assert where.service("start").status == 0
+    pid = where.pid
+    installed.broken.write_text(BROKEN)
+    for verb, status in (("reload", 1), ("force-reload", 1), ("restart", 6)):
+        told = where.service(verb)
+        assert (told.status, where.pid) == (status, pid), (verb, told.said)
+        assert "routes.d/90-broken.yaml:3:" in told.said
+    assert installed.state() == 0 and installed.answers()
+
+
+def test_after_a_crash_it_is_known_to_be_dead_and_starts_again(installed: Installed) -> None:
+    installed.configure()
+    where = installed.machine
+    assert where.service("start").status == 0
+    os.kill(where.pid, signal.SIGKILL)
+    until(lambda: installed.state() == 1, "it is dead")
+    assert where.service("start").status == 0 and installed.state() == 0 and installed.answers()
+
+
+def test_logrotate_leaves_no_line_behind(installed: Installed) -> None:
+    needs("logrotate")
+    installed.configure()
+    where = installed.machine
+    assert where.service("start").status == 0
+    until(lambda: "[start]" in where.path(LOG).read_text())
+    assert where.path(LOG).stat().st_mode & 0o777 == 0o640
+    rotated = where.run("logrotate", "--force", "--verbose", "/etc/logrotate.d/portcullis")
+    assert rotated.status == 0, rotated.said
+    until(
+        lambda: f"{LOG}.1" not in _open_files(where.pid),
+        "the former file is let go of, though nothing is said",
+    )
+    assert where.service("reload").status == 0
+    until(lambda: "[reload]" in where.path(LOG).read_text(), "the new file has what is said now")
+    assert "[start]" in where.path(f"{LOG}.1").read_text()
+
+
+def _open_files(pid: int) -> list[str]:
+    found = []
+    for each in Path(f"/proc/{pid}/fd").iterdir():
+        try:
+            found.append(os.readlink(each))
+        except OSError:
+            continue
+    return found
+
+
+def test_the_unit_is_right_and_exposes_little(installed: Installed) -> None:
+    needs("systemd-analyze")
+    unit = "/lib/systemd/system/portcullis.service"
+    verified = installed.machine.run("systemd-analyze", "verify", "--man=no", unit)
+    ours = [line for line in verified.said.splitlines() if "portcullis" in line]
+    assert verified.status == 0 and not ours, verified.said
+    judged = installed.machine.run("systemd-analyze", "security", "--offline=true", "--threshold=20", unit)
+    assert judged.status == 0, judged.said
+
+
+def test_a_service_manager_hears_when_it_is_ready_and_when_it_stops(tmp_path: Path) -> None:
+    """sd_notify(3), by a socket of this test's."""
+    ports = free_ports()
+    write_configuration(tmp_path, ports, time.time())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(60)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sbc.cli", "run", "-c", str(tmp_path), "--log", str(tmp_path / "log")],
+            cwd=ROOT, env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")},
+        )  # fmt: skip
+        try:
+            assert manager.recv(1000) == b"READY=1"
+            socket.create_connection((HOST, ports.sips)).close()
+            process.terminate()
+            stopping, extended = manager.recv(1000).decode().split("\n")
+            assert stopping == "STOPPING=1"
+            assert int(extended.removeprefix("EXTEND_TIMEOUT_USEC=")) > 60_000_000, "`drain` and more"
+            assert process.wait(60) == 0
+        finally:
+            process.kill()
+            process.wait()
+    assert "[drain]" in (tmp_path / "log").read_text()
