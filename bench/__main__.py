@@ -22,6 +22,7 @@ from bench.report import Row, table
 from bench.revocation import policies, reading
 from bench.rules import rules
 from bench.signalling import signalling
+from bench.strangers import ATTACKS
 from tests.peers.process import MissingProgram, PeerFailed
 from tests.peers.product import is_compiled
 
@@ -100,7 +101,7 @@ def main() -> int:
     parser.add_argument(
         "--rate", type=float, nargs="+", default=[400, 1000], help="calls a second of the load benchmark"
     )
-    parser.add_argument("--kind", nargs="+", choices=[*KINDS], help="floods that are measured; else all")
+    parser.add_argument("--kind", nargs="+", choices=[*KINDS, *ATTACKS], help="floods to measure; else all")
     parser.add_argument(
         "--caps", default="", help="what sbc.yaml says, such as '{messages_per_flow: 1000000/s}'"
     )

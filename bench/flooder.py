@@ -2,8 +2,8 @@
 
 It has one connection, sends messages of one kind as fast as they are taken, or at ``rate`` a second, and
 reads and forgets all that comes back; whoever is thrown out for keepalives comes again. Each half second it
-prints how many it has sent so far. A kind of its own is the sink: it takes connections and forgets what
-they bring.
+prints how many it has sent so far. Other kinds are the attacks by connections (``bench.strangers``), and the
+sinks of both, which forget what they are brought.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import sys
 import time
 from dataclasses import asdict, dataclass
 from typing import Final
+
+from bench.strangers import ATTACKS, attack
 
 PIECE: Final = 40  # messages in one write
 KEEPALIVES: Final = "keepalives"
@@ -37,6 +39,9 @@ KINDS: Final[dict[str, bytes]] = {
     "REGISTER": _request("REGISTER"),
     "CANCEL": _request("CANCEL"),
     "INFO": _request("INFO", ";tag=nobody"),
+    "SUBSCRIBE": _request("SUBSCRIBE"),
+    "MESSAGE": _request("MESSAGE"),
+    "BYE": _request("BYE", ";tag=nobody"),
     "bad Via": _request("OPTIONS", via="SIP/2.0"),
     "stray ACK": _request("ACK", ";tag=nobody"),
     "stray response": ("SIP/2.0 200 OK\r\n" + _HEAD.format(method="INVITE", to=";tag=nobody")).encode(),
@@ -45,7 +50,7 @@ KINDS: Final[dict[str, bytes]] = {
 }
 
 
-SINK: Final = "sink"
+SINK, LISTENS = "sink", "listens"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +143,28 @@ class Flooder:
             return
 
 
+def listens(order: Order) -> None:
+    """A sink for connections: take all that come, and what they bring."""
+    with socket.create_server(("127.0.0.1", order.port), backlog=1024) as acceptor:
+        poll, socks = select.epoll(), {acceptor.fileno(): acceptor}
+        poll.register(acceptor, select.EPOLLIN)
+        while True:
+            for number, _ in poll.poll():
+                if number == acceptor.fileno():
+                    sock, _ = acceptor.accept()
+                    sock.setblocking(False)
+                    socks[sock.fileno()] = sock
+                    poll.register(sock, select.EPOLLIN)
+                    continue
+                try:
+                    over = not socks[number].recv(1 << 16)
+                except OSError:
+                    over = True
+                if over:
+                    poll.unregister(number)
+                    socks.pop(number).close()
+
+
 def sink(order: Order) -> None:
     """Take one connection after the other, and all that it brings."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=order.ca or None)
@@ -156,4 +183,9 @@ if __name__ == "__main__":
     given = Order(**json.loads(sys.argv[1]))
     if given.kind == SINK:
         sink(given)
-    Flooder(given).run()
+    elif given.kind == LISTENS:
+        listens(given)
+    elif given.kind in ATTACKS:
+        attack(given)
+    else:
+        Flooder(given).run()

@@ -17,25 +17,29 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.bystander import Bystander
-from bench.flooder import KINDS, SINK, Order
+from bench.flooder import KINDS, LISTENS, SINK, Order
 from bench.measure import LOAD_CORE, SERVER_CORE, cpu_seconds, on_core, resident_bytes
 from bench.report import Row
 from bench.servers import NAME, write_configuration, write_trunk
+from bench.strangers import ATTACKS
 from tests.peers.lab import Lab
 from tests.peers.portcullis import ROOT, Portcullis
 from tests.peers.ports import free_port, free_ports
 from tests.peers.process import PeerProcess
 
 CALLS = 40.0  # a second
-FLOODS = tuple(kind for kind in KINDS if kind != "keepalives")
-_PLAIN = "trunk: plain\nsources: [127.0.0.2]\nlistener: trunk-tcp\n"
+SOURCE = "127.1.0.2"
+FLOODS = (*(kind for kind in KINDS if kind != "keepalives"), *ATTACKS)
+SETTLES = 30.0  # seconds after which memory is looked at once more
+_PLAIN = "trunk: plain\nsources: [127.1.0.2]\nlistener: trunk-tcp\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """Milliseconds; but ``rate`` is messages a second, ``core`` the part of it that the server used.
 
-    ``grown`` is by what part its memory grew; of ``setups`` calls ``failed`` are not counted.
+    ``grown`` is by what part its memory grew, ``left`` what of that is there half a minute later; of
+    ``setups`` calls ``failed`` are not counted.
     """
 
     rate: float
@@ -44,6 +48,7 @@ class Run:
     p99: float
     rtp: float
     grown: float
+    left: float
     failed: int
     setups: int
 
@@ -87,7 +92,10 @@ def measure(kind: str, seconds: float, caps: str = "", sink_rate: float = 0.0) -
                 order = replace(order, port=ports["sink"], rate=sink_rate)
                 own = lab.issue(NAME)
                 sink = replace(order, kind=SINK)
-                if order.cert:
+                if kind in ATTACKS:  # in the clear
+                    order = replace(order, cert="")
+                    sink = replace(order, kind=LISTENS)
+                elif order.cert:
                     sink = replace(sink, cert=str(own.cert), key=str(own.key))
                 stack.enter_context(Flooding("sink", Path(root, "sink"), sink))
                 time.sleep(1)
@@ -102,10 +110,14 @@ def measure(kind: str, seconds: float, caps: str = "", sink_rate: float = 0.0) -
             rate = flooder.sent() / took if flooder is not None else 0.0
             core = (cpu_seconds(*server.leaders) - cpu) / took
             grown = resident_bytes(*server.leaders) / before - 1
+            if flooder is not None:
+                flooder.stop()
+            time.sleep(SETTLES if kind and not sink_rate else 0)
+            left = resident_bytes(*server.leaders) / before - 1
     setups = sorted(bystander.setups)
     return Run(
         rate, core, _part(setups, 0.5), _part(setups, 0.99), _part(sorted(bystander.packets), 1.0), grown,
-        bystander.failed, len(setups),
+        left, bystander.failed, len(setups),
     )  # fmt: skip
 
 
@@ -119,7 +131,7 @@ def _server(root: Path, caps: str) -> Iterator[tuple[PeerProcess, Lab, dict[str,
     tcp = f'  trunk-tcp: {{bind: "127.0.0.1:{ports["tcp"]}", transport: tcp}}\nidentities:'
     settings = settings.replace("identities:", tcp, 1) + (f"caps: {caps}\n" if caps else "")
     (where / "sbc.yaml").write_text(settings)
-    write_trunk(where, "flooder", source="127.0.0.2")
+    write_trunk(where, "flooder", source="127.1.0.0/16")
     (where / "trunks.d" / "plain.yaml").write_text(_PLAIN)
     server = Portcullis("portcullis", where, tcp=[ports["tls"]], cpu=SERVER_CORE)
     with server, on_core(LOAD_CORE):
@@ -133,9 +145,9 @@ def _server(root: Path, caps: str) -> Iterator[tuple[PeerProcess, Lab, dict[str,
 
 def _order(lab: Lab, kind: str, port: int) -> Order:
     if kind == "keepalives":
-        return Order(kind, port)
+        return Order(kind, port, SOURCE)
     own = lab.issue("flooder")
-    return Order(kind, port, cert=str(own.cert), key=str(own.key), ca=str(own.ca))
+    return Order(kind, port, SOURCE, cert=str(own.cert), key=str(own.key), ca=str(own.ca))
 
 
 def _part(values: Sequence[float], part: float) -> float:
@@ -146,7 +158,7 @@ def _part(values: Sequence[float], part: float) -> float:
 def _rows(kind: str, who: str, run: Run) -> list[Row]:
     note = (
         f"{run.rate:,.0f}/s; {run.core:.0%} of a core; {run.setups} set-ups, {run.failed} failed;"
-        f" memory {run.grown:+.1%}"
+        f" memory {run.grown:+.1%}, later {run.left:+.1%}"
     )
     return [
         Row(f"{kind}: set-up p50", who, (run.p50,), "ms", note),

@@ -26,7 +26,7 @@ PHONES, RATE = 1000, 1000.0
 _SETTINGS = """\
 listeners: {{phones: {{bind: "127.0.0.1:{port}", transport: udp}}}}
 media: {{address: 127.0.0.1}}
-caps: {{messages_per_flow: 100000/s}}
+caps: {{messages_per_flow: 100000/s, challenges_per_source: 100000/s}}
 registrar: {{realm: phones.example, users: users}}
 """
 _TRUNK = "trunk: phones\nphones: true\nsources: [127.0.0.0/8]\nlistener: phones\n"

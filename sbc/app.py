@@ -45,6 +45,7 @@ from sbc.net.system.clock import Clock
 from sbc.net.system.control import ControlServer
 from sbc.net.system.file_limit import raise_file_limit
 from sbc.net.system.http_server import HttpServer
+from sbc.net.system.lag import watch_lag
 from sbc.net.system.log_writer import LogWriter
 from sbc.net.system.notify import notify
 from sbc.net.system.record_writer import RecordFile, RecordWriter
@@ -268,6 +269,7 @@ class Portcullis:
         gevent.signal_handler(signal.SIGHUP, gevent.spawn, self.reload)
         gevent.signal_handler(signal.SIGUSR1, self.reopen)
         gevent.spawn(self._housekeeping)
+        gevent.spawn(watch_lag, lambda lag: self.driver.run(self.engine.look, lag))
         gc.freeze()
         gc.set_threshold(COLLECT_AFTER, 20, 20)
         snapshot = self.store.current
@@ -347,6 +349,7 @@ class Portcullis:
             now, at = self.clock.now(), self.clock.monotonic()
             self.recorder.journal.stats(self.verbs.status, now, at)
             self.driver.run(self.engine.probe)
+            self.recorder.tick(now)
             self._tidy(at)
             self.recordings.tick(at)
             self.store.let_go(LET_GO)

@@ -19,7 +19,7 @@ from sbc.config.quarantine import with_remedies
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
 from sbc.histogram import Histogram
-from sbc.observe.edge_views import TenantView
+from sbc.observe.edge_views import LoadView, TenantView
 from sbc.observe.qualities import Heard, Way
 from sbc.observe.views import (
     CallView,
@@ -68,6 +68,8 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
         registers=tuple(sbc.engine.reception.phones.counts.items()),
         names=tuple(_names(sbc)),
         lookups=tuple(sbc.lookups.views()),
+        caps=sbc.recorder.reached.views(sbc.clock.now()),
+        load=_load(sbc),
         limits=near(sbc.engine, sbc.clock),
         limit_refusals=tuple(sorted(sbc.engine.rule_limits.refusals.items())),
         limit_keys=len(sbc.engine.rule_limits.allowances),
@@ -79,6 +81,11 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
             for name, each in snapshot.tenant_bounds.items()
         ),
     )
+
+
+def _load(sbc: Running) -> LoadView:
+    load = sbc.engine.load
+    return LoadView(load.lag, sbc.engine.date(load.since) if load.since is not None else None)
 
 
 def registrations(sbc: Running) -> tuple[RegistrationView, ...]:

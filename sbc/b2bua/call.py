@@ -27,7 +27,8 @@ from sbc.base import Address, PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.media.policy import MediaPolicy
-from sbc.policy.limits import TenantBounds
+from sbc.policy.limits import CallerBounds, Refused, TenantBounds
+from sbc.policy.privacy import ANONYMOUS
 from sbc.sip.message import Request, Response
 from sbc.sip.timers import NEVER
 
@@ -174,7 +175,7 @@ class Call:
         self.created = at
         self.heard_at = self.answered_at = 0.0  # first told that it rings, or of the answer; the answer
         self.tried: tuple[str, Address | None] = "", None  # the trunk and the peer that came last
-        self.admitted: list[Trunk | TenantBounds] = []  # what it counts for, the caller's first
+        self.admitted: list[Trunk | TenantBounds | CallerBounds] = []  # whom it counts for, in order
         self.held = 0  # so many of these count to the end, whatever becomes of a hop
         # Whom it was for before a callee redirected it, and the trunk of that callee.
         self.redirected: tuple[str, str] = "", ""
@@ -346,7 +347,34 @@ class Call:
         return fork.dialog(side).request("ACK", via=via, contact=leg.contact, cseq=cseq)
 
 
-def admit(call: Call, trunk: Trunk, at: float, always: bool) -> str | None:
+def admit_caller(call: Call, trunk: Trunk, at: float, always: bool) -> Refused | None:
+    """Count ``call``, which begins, for whom it is from, for its trunk and for its tenant.
+
+    The caller is who has proved to call, else the user in From; those who are anonymous are not told apart,
+    and not counted. ``always``: no limit is asked.
+    """
+    caller, limits = call.a.login[0] or call.caller, call.desk.limits
+    if not always and caller and caller != ANONYMOUS:
+        tenant = call.snapshot.tenant_bounds.get(trunk.tenant or "")
+        bounds = [(f"trunk {trunk.trunk}", trunk.limits.calls_per_caller)]
+        if tenant is not None:
+            bounds.append((tenant.trunk, tenant.limits.calls_per_caller))
+        for whose, most in bounds:
+            if most is None:
+                continue
+            bound = CallerBounds(caller, whose, most)
+            refusal = limits.admit_caller(bound, at)
+            if refusal is not None:
+                release(call, 0)
+                return refusal
+            call.admitted.append(bound)
+    refusal = admit(call, trunk, at, always)
+    if refusal is not None:
+        release(call, 0)
+    return refusal
+
+
+def admit(call: Call, trunk: Trunk, at: float, always: bool) -> Refused | None:
     """Count ``call`` for ``trunk``, and for its tenant unless it does already; or say who refuses it.
 
     ``always``: nobody does.

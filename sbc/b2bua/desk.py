@@ -29,6 +29,8 @@ from sbc.policy.balance import Balancer
 from sbc.policy.emergency import Reserves
 from sbc.policy.limits import CallLimits
 from sbc.policy.memory import Memory
+from sbc.policy.overload import Load
+from sbc.policy.rates import RateLimits
 from sbc.policy.rule_limits import RuleLimits
 from sbc.registrar.registrar import Registrar
 from sbc.sip.address import parse_name_addr
@@ -96,9 +98,9 @@ class Desk:
 
     __slots__ = (
         "_calls", "_connect_keys", "_connecting", "_reminders", "_without_tcp", "balancer", "dialogs",
-        "draining", "epoch", "ids", "leaving", "limits", "login", "memory", "outcomes", "peers", "proofs",
-        "registrar",
-        "reserves", "rule_limits", "serving", "store", "transactions", "working_on",
+        "draining", "epoch", "ids", "leaving", "limits", "load", "login", "memory", "outcomes", "peers",
+        "proofs", "rates", "registrar", "reserves", "rule_limits", "serving", "store", "transactions",
+        "working_on",
     )  # fmt: skip
 
     def __init__(self, store: SnapshotStore, ids: Ids, calls: dict[str, Any]) -> None:
@@ -106,6 +108,8 @@ class Desk:
         self.ids = ids
         self.transactions = Transactions()
         self.limits = CallLimits()
+        self.rates = RateLimits()
+        self.load = Load()
         self.reserves = Reserves()
         self.peers = Peers()
         self.outcomes = Outcomes()

@@ -291,6 +291,17 @@ class Engine(Desk):
 
     # Time
 
+    def look(self, lag: float, at: float) -> list[Command]:
+        """The loop came round ``lag`` seconds late: whether we keep up; every ``LOOK_EVERY`` seconds."""
+        load, held, bounds = self.load, len(self.transactions), self.store.current.settings.overload
+        since = load.since
+        if load.look(lag, bounds.lag, held >= bounds.transactions, at):
+            fields: dict[str, object] = {"lag": f"{load.worst:.3f}", "transactions": held}
+            if since is not None:
+                fields["seconds"] = round(at - since, 1)
+            self._out.append(Note("overload-begun" if since is None else "overload-over", "", fields))
+        return self._take()
+
     def probe(self, at: float) -> list[Command]:
         """Probe the trunks that are due, and register; to be called about every second."""
         self.prober.tick(self.store.current, at, self._out)

@@ -86,7 +86,7 @@ class Hunt(Approach):
             return
         refusal = admit(call, trunk, at, bool(call.reserve_of))
         if refusal is not None:
-            out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": refusal}))
+            out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": refusal.why}))
             self._hop_failed(503, None, at, out)
             return
         self._try_peer(trunk, at, out)

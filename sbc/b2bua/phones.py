@@ -16,11 +16,14 @@ from typing import Final
 from dsl.addresses import canonical_user
 from sbc.b2bua.commands import Command, Note, Suspect
 from sbc.b2bua.desk import Desk
+from sbc.b2bua.gate import over_cap
+from sbc.config.model import Trunk
 from sbc.config.registrar import RegistrarSettings
 from sbc.config.snapshot import Snapshot
 from sbc.config.users import UserTerms
 from sbc.flow import Flow
 from sbc.policy.privacy import ANONYMOUS_HOST
+from sbc.policy.shares import source_of
 from sbc.sip.message import Request, Response
 from sbc.sip.transactions import ServerTransaction
 
@@ -43,7 +46,9 @@ class Phones:
 
     # Who it is
 
-    def login(self, flow: Flow, server: ServerTransaction, at: float, out: list[Command]) -> Login | None:
+    def login(
+        self, flow: Flow, server: ServerTransaction, trunk: Trunk, at: float, out: list[Command]
+    ) -> Login | None:
         """Who has proved to have sent a request that begins something, and the realm; None: answered."""
         snapshot = self._desk.store.current
         settings = snapshot.settings.registrar
@@ -63,7 +68,24 @@ class Phones:
         if why:
             self.refuse(server, 403, "Forbidden", why, at, out)
             return None
-        return user, settings.realm
+        return (user, settings.realm) if self.is_within_rate(server, trunk, user, at, out) else None
+
+    def is_within_rate(
+        self, server: ServerTransaction, trunk: Trunk, user: str, at: float, out: list[Command]
+    ) -> bool:
+        """Whether ``user``, who has proved to be it, may send one more now; else it was refused.
+
+        The answer is 480 and not 503: a proxy between us would take that to be about all users (21.5.4).
+        """
+        rates = trunk.limits.rates_per_user
+        over = self._desk.rates.admit_user(rates, trunk.trunk, user, server.method, at) if rates else None
+        if over is None:
+            return True
+        out.append(over_cap(server.flow, trunk, server.method, over))
+        headers = (("Retry-After", str(over.wait)),)
+        self.answer(server, 480, "Temporarily Unavailable", at, out, headers)
+        self._desk.transactions.forget(server)
+        return False
 
     def _proved_before(self, flow: Flow, user: str, at: float) -> str:
         """``user``, or whoever it is where that is not said, if it has registered on this connection."""
@@ -95,8 +117,18 @@ class Phones:
         claimed = request.to if server.method == "REGISTER" else request.from_
         desk.login.ask(response, realm, users, claimed.uri.party.user, stale, at, flow.remote.host)
         server.respond(response, at, out)
-        desk.transactions.forget(server)
+        self.forget_stranger(server, at)
         return ""
+
+    def forget_stranger(self, server: ServerTransaction, at: float) -> None:
+        """A request of a trunk with phones was answered without a password: count it, and keep nothing."""
+        desk, flow = self._desk, server.flow
+        snapshot = desk.store.current
+        trunk = snapshot.trunks.get(flow.trunk or "")
+        if trunk is not None and trunk.phones:
+            rate = snapshot.settings.caps.challenges_per_source
+            desk.rates.challenged(source_of(flow.remote.host), rate, at)
+            desk.transactions.forget(server)
 
     def unfit(self, flow: Flow, snapshot: Snapshot, settings: RegistrarSettings, user: str) -> str:
         """Why ``user``, whoever has proved to be it, may not come this way; "" where it may."""

@@ -10,11 +10,12 @@ from typing import Final
 
 from dsl.addresses import escape_user
 from sbc.b2bua.bodies import Part, lost, read_body
-from sbc.b2bua.call import Call, admit, inherit
+from sbc.b2bua.call import Call, admit_caller, inherit
 from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.customers import Unfit, customer_of, speaks_for, told_of
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.dialogs import Fork
+from sbc.b2bua.gate import Gate, call_over_cap
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import DEFAULT_PORT, NO_LOGIN, Leg, Side, local_address
 from sbc.b2bua.life import on_bye
@@ -37,9 +38,7 @@ from sbc.b2bua.screening import (
 )
 from sbc.b2bua.session import objection, refreshed
 from sbc.b2bua.setup import Setup
-from sbc.b2bua.states import Ending
 from sbc.b2bua.takeover import may_replace, replaced_by, told_to_replace
-from sbc.b2bua.told import emergency_failed
 from sbc.b2bua.transfers import parse_replaces, target_dialog
 from sbc.b2bua.translate import ACCEPT, EXTENSIONS, OF_TRANSFERS, reasons
 from sbc.base import PeerError
@@ -78,9 +77,10 @@ class Whose:
 class Reception:
     """One for the engine."""
 
-    __slots__ = ("_calls", "_desk", "phones", "registering")
+    __slots__ = ("_calls", "_desk", "gate", "phones", "registering")
 
     def __init__(self, desk: Desk, calls: dict[str, Call]) -> None:
+        self.gate = Gate(desk)
         self.phones = Phones(desk)
         self.registering = Registering(desk, self.phones)
         self._desk = desk
@@ -102,8 +102,12 @@ class Reception:
         if own is not None and own.phones and not whose.urgency:
             if self.phones.turns_away(flow, request, at, out):
                 return
-        within = whose.urgency == WITHIN
-        server = self._desk.transactions.receive_request(flow, request, at, out, within)
+        within, trunk = whose.urgency == WITHIN, whose.trunk
+        if not within and self.gate.refuses(flow, request, trunk, at, out):
+            return
+        # Who has proved nothing is not told 100 over UDP: it repeats its INVITE until it hears a challenge.
+        trying = within or flow.reliable or trunk is None or not trunk.phones or bool(request.to_tag)
+        server = self._desk.transactions.receive_request(flow, request, at, out, within, trying)
         if server is None:
             return
         if server is ACK2XX:
@@ -120,7 +124,8 @@ class Reception:
             self._serve(flow, server, request, whose, at, out)
         except PeerError as error:
             out.append(malformed_note(flow, error.reason))
-            self._refuse(server, Refusal(error.status, "" if error.status == 400 else error.reason), at, out)
+            reason = "" if error.status == 400 else error.reason
+            self._turn_away(server, Refusal(error.status, reason), at, out)
 
     def _whose(self, snapshot: Snapshot, own: Trunk, flow: Flow, request: Request, at: float) -> Whose:
         """Where ``own``, the connection's trunk, shares its address, or there are emergency numbers."""
@@ -163,7 +168,7 @@ class Reception:
             if not flow.alias and not flow.outbound and find_param(request.via.params, "alias") is not None:
                 flow.alias = request.via.port or DEFAULT_PORT["tls"]
         if whose.rule is not None and self._bar(flow, request, whose, whose.rule, at, out):
-            self._refuse(server, FORBIDDEN, at, out)
+            self._turn_away(server, FORBIDDEN, at, out)
             return
         trunk = whose.trunk
         ours, back = self._desk.ids.branch_head, False
@@ -177,7 +182,7 @@ class Reception:
                     trunk, request, lost(parts, media_types(trunk.bodies if trunk else ())), out
                 )
         if refusal is not None:
-            self._refuse(server, refusal, at, out)
+            self._turn_away(server, refusal, at, out)
         elif request.method == "CANCEL":
             self._on_cancel(server, at, out)
         elif within:
@@ -218,15 +223,16 @@ class Reception:
         self, flow: Flow, server: ServerTransaction, trunk: Trunk, whose: Whose, at: float, out: list[Command]
     ) -> bool:
         """Whether a phone has proved who it is; an emergency call need not, nor who asks what we can do."""
-        if whose.urgency or server.method == "OPTIONS":
-            return True
         if server.method == "REGISTER":
             self.registering.receive(flow, server, trunk, at, out)
             return False
-        login = self.phones.login(flow, server, at, out)
-        if login is None:
-            return False
-        whose.login = login
+        if not whose.urgency and server.method != "OPTIONS":
+            login = self.phones.login(flow, server, trunk, at, out)
+            if login is None:
+                return False
+            whose.login = login
+        if server.method == "INVITE" and server.last_response is None:
+            server.respond(self._desk.respond_to(server, 100, ""), at, out)
         return True
 
     def _tell_of_parts(
@@ -244,6 +250,12 @@ class Reception:
             response.headers.add(name, value)
         server.respond(response, at, out)
 
+    def _turn_away(self, server: ServerTransaction, refusal: Refusal, at: float, out: list[Command]) -> None:
+        """Refuse what anybody may have sent, on a trunk with phones without keeping anything."""
+        self._refuse(server, refusal, at, out)
+        if not server.request.to_tag or self._desk.dialogs.find(server.request) is None:
+            self.phones.forget_stranger(server, at)
+
     def _refuse_disabled(
         self, flow: Flow, server: ServerTransaction, trunk: str, at: float, out: list[Command]
     ) -> None:
@@ -251,7 +263,7 @@ class Reception:
         if server.request.method not in ("OPTIONS", "REGISTER"):  # which come again and again
             why = f"it is disabled: {self._desk.store.current.disabled[trunk]}"
             out.append(Note("call-refused", "", {"trunk": trunk, "remote": str(flow.remote), "reason": why}))
-        self._refuse(server, Refusal(503, "Service Unavailable"), at, out)
+        self._turn_away(server, Refusal(503, "Service Unavailable"), at, out)
 
     def _on_options(
         self, server: ServerTransaction, trunk: Trunk | None, at: float, out: list[Command]
@@ -264,6 +276,8 @@ class Reception:
         for name, value in (("Allow", allowed(trunk)), ACCEPT, ("Supported", ", ".join(known))):
             response.headers.add(name, value)
         server.respond(response, at, out)
+        if not server.request.to_tag:
+            self.phones.forget_stranger(server, at)
 
     def _on_page(
         self, flow: Flow, server: ServerTransaction, request: Request, whose: Whose, at: float,
@@ -272,10 +286,8 @@ class Reception:
         """A request outside of any call, of a trunk that may send it."""
         snapshot, trunk = self._desk.store.current, whose.trunk
         assert trunk is not None, "it lists the method"
-        stops = self._desk.draining
-        refusal = "the SBC is about to stop" if stops else self._desk.limits.admit_message(trunk, at)
-        if refusal is not None:
-            fields = {"trunk": trunk.trunk, "remote": str(flow.remote), "reason": refusal}
+        if self._desk.draining:
+            fields = {"trunk": trunk.trunk, "remote": str(flow.remote), "reason": "the SBC is about to stop"}
             out.append(Note("call-refused", "", fields))
             self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), at, out)
             return
@@ -318,12 +330,9 @@ class Reception:
             if trunk.transfers == "pass":
                 call.replacing, takes = told_to_replace(*takes), None
         setup = Setup(call, server, request, takes=takes)
-        refusal = admit(call, trunk, at, urgency == WITHIN)
+        refusal = admit_caller(call, trunk, at, urgency == WITHIN)
         if refusal is not None:
-            out.append(Note("call-refused", "", {"trunk": trunk.trunk, "reason": refusal}))
-            if urgency:
-                emergency_failed(call, Ending(refusal, status=503), out)
-            self._refuse(server, Refusal(503, "Service Unavailable", (("Retry-After", "5"),)), at, out)
+            self._refuse(server, call_over_cap(call, refusal, bool(urgency), flow, out), at, out)
             return
         call.held = len(call.admitted)
         call.setup, server.user = setup, setup.invitation
@@ -376,7 +385,7 @@ class Reception:
     def _on_cancel(self, server: ServerTransaction, at: float, out: list[Command]) -> None:
         cancelled = server.cancels
         if cancelled is None:
-            self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
+            self._turn_away(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
             return
         user = cancelled.user
         if isinstance(user, Invitation | Mirror):
@@ -416,7 +425,7 @@ class Reception:
     ) -> None:
         found = self._find(flow, request)
         if found is None:
-            self._refuse(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
+            self._turn_away(server, Refusal(481, "Call/Transaction Does Not Exist"), at, out)
             return
         call, fork, side = found
         self._desk.working_on = call.id

@@ -116,7 +116,9 @@ class Referral:
         by, urgency = old.leg(self.side).trunk, _urgency(desk, new.a.trunk, to, at)
         refusal = admit(new, by, at, urgency == WITHIN)
         if refusal is not None:
-            out.append(Note("call-refused", "", {"trunk": by.trunk, "reason": refusal}))
+            out.append(
+                Note("call-refused", "", {"trunk": by.trunk, "cap": refusal.cap, "reason": refusal.why})
+            )
             self._notify(503, True, at, out)
             setup.invitation.server.user = None  # the two would keep each other alive
             return

@@ -63,6 +63,7 @@ class Registering:
         settings = snapshot.settings.registrar
         if self._desk.draining or settings is None:
             self._phones.answer(server, GOING.status, GOING.reason, at, out, GOING.headers)
+            self._phones.forget_stranger(server, at)
             return
         request = server.request
         asked, to = request.target.party, request.to.uri.party
@@ -70,12 +71,12 @@ class Registering:
         if asked.host not in ours:
             why = f"{asked.host or 'it'} is not registered with us: add it to `registrar` domains if it is"
             self._phones.refuse(server, 404, "Not Found", why, at, out)
-            self._desk.transactions.forget(server)
+            self._phones.forget_stranger(server, at)
             if flow.reliable:
                 out.append(Suspect(flow, "domain"))
             return
         user = self._phones.proves(server, snapshot, settings, 401, at, out)
-        if not user:
+        if not user or not self._phones.is_within_rate(server, trunk, user, at, out):
             return
         why = self._phones.unfit(flow, snapshot, settings, user)
         if not why and (to.user != user or to.host not in ours):

@@ -114,7 +114,8 @@ class Volley:
                 "the caller makes no offer, and it takes no call without one (delayed_offer)",
             )
         else:
-            failure, reason = 503, admit(call, trunk, at, bool(call.reserve_of)) or ""
+            refused = admit(call, trunk, at, bool(call.reserve_of))
+            failure, reason = 503, refused.why if refused is not None else ""
         if reason:
             out.append(Note("hop-refused", call.id, {"trunk": trunk.trunk, "reason": reason}))
             return failure

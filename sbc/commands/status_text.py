@@ -82,7 +82,7 @@ def _status(status: Row) -> str:
         *_networks(status),
         *_peers(status),
     ]
-    shown += [*_acl(status), *phones(status), *names(status), *_lookups(status)]
+    shown += [*_acl(status), *phones(status), *names(status), *_lookups(status), *_caps(status)]
     return "\n".join([*shown, *_attention(status)])
 
 
@@ -169,6 +169,17 @@ def _tenants(status: Row) -> list[str]:
     )
 
 
+def _caps(status: Row) -> list[str]:
+    """The caps that have refused anything since the start."""
+    return section(
+        status["caps"],
+        CAP=lambda each: each["cap"],
+        TRUNK=lambda each: each["trunk"],
+        REFUSED=lambda each: each["refused"],
+        LAST=lambda each: "now" if each["reached"] else f"{time_of_day(each['last'])} UTC",
+    )
+
+
 def _networks(status: Row) -> list[str]:
     """Where media is received, if that is in several networks."""
     several = any(each["name"] for each in status["networks"])
@@ -249,9 +260,18 @@ def rest(peer: Row) -> str:
     return until if peer["state"] in ("resting", "down") else f"last {until}"
 
 
+def _overload(status: Row) -> list[str]:
+    load = status["load"]
+    if load["overloaded_since"] is None:
+        return []
+    since, lag = time_of_day(load["overloaded_since"]), f"{1000 * load['lag']:.0f} ms late"
+    held = f"{status['transactions']} transactions"
+    return ["", f"OVERLOADED since {since} UTC ({lag}, {held}): nothing new is taken but emergency calls"]
+
+
 def _attention(status: Row) -> list[str]:
     """The lines about what is not as it should be."""
-    parts: list[str] = []
+    parts = _overload(status)
     for each in status["trunks"]:
         if each["held"] or each["state"] == "quarantined":
             parts += ["", f"{'held' if each['held'] else 'quarantined'}: {each['name']}: {each['reason']}"]

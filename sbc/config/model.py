@@ -16,10 +16,10 @@ from sbc.config.answers import Answers
 from sbc.config.blocklist import BlocklistSettings, MaybeBlocklist
 from sbc.config.emergency import Emergency
 from sbc.config.identity import CallerIdentity, Identified
+from sbc.config.limits import Limits, Overload, TenantLimits
 from sbc.config.lookup import LookupConfig, LookupName
 from sbc.config.match import Match
 from sbc.config.media import Marks, MediaConfig
-from sbc.config.premium import PremiumLimits
 from sbc.config.profiles import ProfileName, with_profile
 from sbc.config.recordings import Recordings
 from sbc.config.registrar import RegistrarSettings
@@ -165,13 +165,6 @@ class TrustAnchor(Strict):
         return (self.ca,) if self.ca is not None else self.leaf
 
 
-class TenantLimits(Strict):
-    """Upper bounds of all trunks of a tenant together; None is no bound. ``cps`` is new calls a second."""
-
-    calls: int | None = Field(default=None, ge=0)
-    cps: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-
-
 class Tenant(Strict):
     """A tenant: the SNI names that are its own, the identity they are answered with, and its limits."""
 
@@ -208,21 +201,6 @@ class TrunkTls(Strict):
     groups: tuple[Group, ...] = Field(default=DEFAULT_GROUPS, min_length=1)
     peer_trusts: tuple[str, ...] = ()
     revocation: TrunkRevocation = TrunkRevocation()
-
-
-class Limits(Strict):
-    """Upper bounds of one trunk; None is no bound. ``cps`` is new calls a second, ``messages`` what comes
-    outside of calls.
-
-    ``ports`` are pairs of media ports that calls from it hold; a call takes two for each of its streams.
-    ``premium`` bounds calls to numbers that cost.
-    """
-
-    calls: int | None = Field(default=None, ge=0)
-    cps: float | None = Field(default=None, ge=0, allow_inf_nan=False)
-    ports: int | None = Field(default=None, ge=2)
-    premium: PremiumLimits | None = None
-    messages: float | None = Field(default=None, ge=0, allow_inf_nan=False)
 
 
 class SessionTimer(Strict):
@@ -408,13 +386,15 @@ class Caps(Strict):
     """What one address, one peer or one call may take of what all of them share.
 
     Connections and handshakes under way are those of one address at one listener, messages those that one
-    peer brings a second; further streams of an offer get port 0.
+    peer brings a second, challenges those that one address is sent a second; further streams of an offer get
+    port 0.
     """
 
     connections_per_source: int = Field(default=50, ge=1)
     handshakes_per_source: int = Field(default=20, ge=1)
     streams_per_call: int = Field(default=STREAMS, ge=1, le=MAX_MEDIA)
     messages_per_flow: Rate = Field(default=2000.0, ge=10)
+    challenges_per_source: Rate = Field(default=20.0, ge=1)
 
 
 class HookSettings(Strict):
@@ -438,6 +418,7 @@ class Settings(Strict):
     blocklist: MaybeBlocklist = BlocklistSettings()
     dns: Dns = Dns()
     emergency: Emergency | None = None
+    overload: Overload = Overload()
     hooks: HookSettings = HookSettings()
     drain: Duration = 60.0
     recordings: Recordings | None = None

@@ -16,7 +16,6 @@ from weakref import ref
 from dsl.breath import breathe
 from dsl.errors import Diagnostic
 from dsl.ruleset import RuleSet
-from dsl.table import Table
 from sbc.config.acl import AclFiles
 from sbc.config.customers import customers_of
 from sbc.config.hook_set import NO_HOOKS, HookSet
@@ -30,6 +29,7 @@ from sbc.policy.acl import Acl, Rule
 from sbc.policy.customers import Customers
 from sbc.policy.limits import TenantBounds
 from sbc.policy.premium import Premium
+from sbc.policy.rates import Rated
 from sbc.sip.digest_client import Account
 from sbc.tls.lifetime.staged import staged_name
 from sbc.tls.match import AnchorMaterial
@@ -54,8 +54,8 @@ class Snapshot:
     with why: by their file, or ``switched_off`` by an operator. ``bound`` has
     for a trunk the identities of which it is shown what is staged.
     ``customers`` has for each trunk whose address others may have too what tells their requests apart;
-    ``tenant_bounds`` for each tenant its limits, and ``premium`` for each trunk that has some those for
-    numbers that cost. ``trust_generations`` has for each trunk a hash over whom
+    ``tenant_bounds`` for each tenant its limits, ``premium`` for each trunk that has some those for numbers
+    that cost, ``rated`` the rates of what it begins. ``trust_generations`` has for each a hash over whom
     it trusts and as whom we appear to it: a connection made under another one is not used for it again.
     ``logins`` are the users that rules challenge, ``phones`` those of the registrar.
     ``accounts`` has for each trunk that we register with the password that its challenges are answered by.
@@ -93,6 +93,7 @@ class Snapshot:
     sources: Mapping[str, SourceIndex] = field(init=False)
     customers: Mapping[str, Customers] = field(init=False, repr=False)
     tenant_bounds: Mapping[str, TenantBounds] = field(init=False, repr=False)
+    rated: Mapping[str, Rated] = field(init=False, repr=False)
     premium: Mapping[str, Premium] = field(init=False, repr=False)
     trust_generations: Mapping[str, str] = field(init=False, repr=False)
 
@@ -106,9 +107,21 @@ class Snapshot:
         put(self, "customers", customers_of(self.trunks.values(), self.settings.listeners))
         bounds = {name: TenantBounds(name, each.limits) for name, each in self.settings.tenants.items()}
         put(self, "tenant_bounds", MappingProxyType(bounds))
+        rated = {
+            name: each for name, trunk in self.trunks.items() if (each := self._rated(trunk)) is not None
+        }
+        put(self, "rated", MappingProxyType(rated))
         put(self, "premium", premium_of(self.trunks.values(), self.rules))
         generations = {name: self._generation(trunk) for name, trunk in self.trunks.items()}
         put(self, "trust_generations", MappingProxyType(generations))
+
+    def _rated(self, trunk: Trunk) -> Rated | None:
+        """The rates that hold for ``trunk``, None where none does."""
+        tenant, limits = self.settings.tenants.get(trunk.tenant or ""), trunk.limits
+        shared = tenant.limits.rates if tenant is not None else {}
+        if not limits.rates and not limits.rates_per_source and not shared:
+            return None
+        return Rated(trunk.trunk, limits.rates, limits.rates_per_source, trunk.tenant or "", shared)
 
     def binding(self, bindings: Mapping[str, Iterable[str]]) -> Snapshot:
         """This snapshot, freshly built, with the trunks of ``bindings`` (by identity) shown what is staged.
@@ -247,11 +260,6 @@ def feed(digest: hashlib._Hash, data: bytes) -> None:
     """Add ``data`` with its length, so that two neighbours cannot be taken for two others."""
     digest.update(len(data).to_bytes(8, "big"))
     digest.update(data)
-
-
-def tables_of(rules: RuleSet) -> Mapping[str, Table]:
-    """The tables that a set of rules looks up, by their names."""
-    return rules.rules[0].scope.tables if rules and rules.rules else {}
 
 
 def _source_tables(trunks: Iterable[Trunk]) -> dict[str, SourceIndex]:

@@ -73,3 +73,25 @@ class LimitView:
     def share(self) -> float:
         """How much of it is spent: 1.0 is all."""
         return self.used / self.most if self.most else 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class CapView:
+    """A cap, named by its key, that has ``refused`` so much of a trunk, ``last`` at (POSIX seconds).
+
+    ``reached``: within the last minute.
+    """
+
+    trunk: str
+    cap: str
+    refused: int
+    last: float
+    reached: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LoadView:
+    """How late the loop comes round (seconds), and since when it cannot keep up (POSIX), None if it does."""
+
+    lag: float = 0.0
+    overloaded_since: float | None = None

@@ -77,6 +77,9 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "session-expired": ("WRN", "[session]"),
     "refresh-failed": ("WRN", "[session]"),
     "flood": ("WRN", "[flood]"),
+    "over-cap": ("WRN", "[cap]"),
+    "overload-begun": ("ERR", "[overload]"),
+    "overload-over": ("WRN", "[overload]"),
     "scanner-dropped": ("WRN", "[blocklist]"),
 }
 _REGISTER: Final = frozenset(("register", "registered"))

@@ -84,6 +84,7 @@ def exposition(status: StatusView) -> str:
             *qualities(status.trunks),
             *_tenants(status),
             *_limits(status),
+            *_caps(status),
             *_registrations(status.registrations),
             *_phones(status),
             *_names(status.names),
@@ -268,6 +269,17 @@ def _limits(status: StatusView) -> Iterator[str]:
     refused = [({"limit": name or "-"}, float(count)) for name, count in status.limit_refusals]
     yield from _family("sbc_limit_refusals_total", "counter", "Calls that a limit refused.", refused)
     yield from _one("sbc_limit_keys", "gauge", "Allowances of which something is spent.", status.limit_keys)
+
+
+def _caps(status: StatusView) -> Iterator[str]:
+    refused = [({"trunk": each.trunk, "cap": each.cap}, float(each.refused)) for each in status.caps]
+    yield from _family("sbc_cap_refusals_total", "counter", "What caps have refused.", refused)
+    reached = [({"trunk": each.trunk, "cap": each.cap}, float(each.reached)) for each in status.caps]
+    yield from _family("sbc_cap_reached", "gauge", "1 where it refused something within a minute.", reached)
+    overloaded = float(status.load.overloaded_since is not None)
+    yield from _one("sbc_overloaded", "gauge", "1 while it cannot keep up.", overloaded)
+    yield from _one("sbc_loop_lag_seconds", "gauge", "How late the loop comes round.", status.load.lag)
+    yield from _one("sbc_transactions", "gauge", "SIP transactions that live.", status.transactions)
 
 
 def _registrations(found: tuple[RegistrationView, ...]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from sbc.b2bua.commands import Note
 from sbc.base import Address
 from sbc.flow import Flow
 from sbc.media.stats import MediaStats
+from sbc.observe.caps import Reached
 from sbc.observe.cdr import call_record
 from sbc.observe.journal import Journal, Level
 from sbc.observe.metrics import Counters
@@ -26,12 +27,13 @@ from sbc.tls.revocation.policy import SoftPass
 
 FAILURES_KEPT = 50
 # Lines a minute about one address, and about all: messages that are refused for what they are, phones
-# that come and go, handshakes that fail in one way, floods; of services that do not answer, about one that
-# fails in one way; of allowances that are spent, about those of one limit.
+# that come and go, handshakes that fail in one way, floods, what is over a cap; of services that do not
+# answer, about one that fails in one way; of allowances that are spent, about those of one limit.
 _MESSAGES: Final = (5, 60)
 _PHONES: Final = (60, 600)
 _HANDSHAKES: Final = (30, 300)
 _FLOODS: Final = (1, 20)
+_CAPS: Final = (1, 20)
 _LOOKUPS: Final = (5, 60)
 _LIMITS: Final = (20, 200)
 # Seconds between two lines about one source, or one reason, for which peers were let pass.
@@ -61,12 +63,14 @@ class Recorder:
         self.soft_passes = SoftPasses()
         self.ledger = Ledger()
         self.optional = OptionalPeers()
+        self.reached = Reached()
         self.place: Place = place or _nowhere
         self._write_record = write_record
         self._messages = Throttle(*_MESSAGES)
         self._phones = Throttle(*_PHONES)
         self._handshakes = Throttle(*_HANDSHAKES)
         self._floods = Throttle(*_FLOODS)
+        self._caps = Throttle(*_CAPS)
         self._lookups = Throttle(*_LOOKUPS)
         self._limits = Throttle(*_LIMITS)
 
@@ -85,6 +89,9 @@ class Recorder:
                 self.qualities.note(str(fields.get("from", "")), callee, media)
             fields = {name: value for name, value in note.fields.items() if name in _ENDED_FIELDS}
             note = Note(note.event, note.call, fields)
+        elif "cap" in note.fields:
+            self._over_cap(note, now)
+            return
         elif note.event in _OF_SOURCES and "remote" in note.fields:
             self._tell_sometimes(self._messages, _source(note), note, now)
             return
@@ -109,11 +116,28 @@ class Recorder:
 
     def _tell_sometimes(self, throttle: Throttle, of: str, note: Note, now: float) -> None:
         """Say it, unless much of the same source or service was said just now."""
-        more = throttle.note(f"{note.event} {of}", now)
+        more = throttle.note(f"{note.event} {of}", now, of)
         if more is not None:
             reason = f"{note.fields.get('reason', '')}{more}"
             fields = {**note.fields, "reason": reason} if reason else note.fields
             self.journal.note(Note(note.event, note.call, fields), now)
+
+    def _over_cap(self, note: Note, now: float) -> None:
+        """A cap has refused something: one line a minute for each address and cap."""
+        trunk, cap = str(note.fields["trunk"]), str(note.fields["cap"])
+        self.reached.note(trunk, cap, now)
+        source = _source(note) if "remote" in note.fields else f"trunk {trunk}"
+        more = self._caps.note(f"{source} over {cap}", now, source)
+        if more is not None:
+            fields = {**note.fields, "reason": f"{note.fields['reason']}{more}"}
+            self.journal.note(Note(note.event, note.call, fields), now)
+
+    def tick(self, now: float) -> None:
+        """Say what no line has said of a flood that is over; to be called about every second."""
+        for tag, throttle in (("[cap]", self._caps), ("[malformed]", self._messages)):
+            rest = throttle.rest(now)
+            if rest:
+                self.journal.event("WRN", tag, {"event": "kept-back", "reason": rest}, now)
 
     def handshake(self, event: Handshake) -> None:
         """A good handshake is counted and goes into the ledger (row T9)."""

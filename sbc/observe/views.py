@@ -11,7 +11,7 @@ from typing import Literal
 from sbc.b2bua.outcomes import Direction
 from sbc.base import Address, is_wildcard
 from sbc.media.quality import Quality
-from sbc.observe.edge_views import AclView, BlocklistView, Counts, LimitView, TenantView
+from sbc.observe.edge_views import AclView, BlocklistView, CapView, Counts, LimitView, LoadView, TenantView
 from sbc.observe.traffic import Stats
 
 ListenerState = Literal["listening", "failed", "stopped"]
@@ -373,8 +373,7 @@ class LookupView:
 
 @dataclass(frozen=True, slots=True)
 class RecordingsView:
-    """Calls that are being recorded, bytes of all recordings on disk, packets that are in no file, recordings
-    that failed, and why the last one did, or ""."""
+    """Calls being recorded, bytes on disk, packets in no file, recordings that failed, why the last did."""
 
     running: int = 0
     used: int = 0
@@ -442,6 +441,8 @@ class StatusView:
     draining: bool = False
     lookups: tuple[LookupView, ...] = ()
     limits: tuple[LimitView, ...] = ()
+    caps: tuple[CapView, ...] = ()
+    load: LoadView = field(default_factory=LoadView)
     limit_refusals: tuple[tuple[str, int], ...] = ()
     limit_keys: int = 0
     acl: AclView = field(default_factory=AclView)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Final, Literal, Protocol
 
-from sbc.policy.limits import Usage, depth, fill
+from sbc.policy.limits import Usage
+from sbc.policy.rates import depth
 
 #: What a request is: no emergency call, one beyond the reserve of its trunk, or one within it.
 Urgency = Literal["", "beyond", "within"]
@@ -41,7 +42,7 @@ class Reserves:
         usage = self._usage.get(trunk)
         if usage is None:
             usage = self._usage[trunk] = Usage(depth(most.cps), now)
-        return fill(usage, most.cps, now) and usage.calls < most.calls
+        return usage.fill(most.cps, now) and usage.calls < most.calls
 
     def take_turn(self, trunk: str) -> None:
         """One came for which there was room: whatever becomes of it, it counts in its second."""

@@ -10,7 +10,12 @@ trunks of that tenant.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
+
+from sbc.policy.rates import Bucket, depth
+
+#: The limit of one caller, as a refusal names it.
+PER_CALLER: Final = "limits.calls_per_caller"
 
 
 class HasBounds(Protocol):
@@ -25,14 +30,6 @@ class HasBounds(Protocol):
         """New calls a second."""
 
 
-class HasAllBounds(HasBounds, Protocol):
-    """Those of a trunk."""
-
-    @property
-    def messages(self) -> float | None:
-        """Requests outside of calls a second."""
-
-
 class HasLimits(Protocol):
     """What this module needs of a trunk: its name and its limits."""
 
@@ -45,23 +42,19 @@ class HasLimits(Protocol):
         """Its bounds."""
 
 
-class HasAllLimits(Protocol):
-    """The same, of a trunk alone."""
+class HasSharedBounds(HasBounds, Protocol):
+    """Those of a tenant."""
 
     @property
-    def trunk(self) -> str:
-        """The trunk's name."""
-
-    @property
-    def limits(self) -> HasAllBounds:
-        """Its bounds."""
+    def calls_per_caller(self) -> int | None:
+        """Concurrent calls of one caller."""
 
 
 class TenantBounds(NamedTuple):
     """The limits of all trunks of one tenant together."""
 
     tenant: str
-    limits: HasBounds
+    limits: HasSharedBounds
 
     @property
     def trunk(self) -> str:
@@ -69,30 +62,58 @@ class TenantBounds(NamedTuple):
         return f"tenant {self.tenant}"
 
 
-class Usage:
+class CallerBounds(NamedTuple):
+    """How many calls one caller of a trunk or tenant, ``whose``, may have at once."""
+
+    caller: str
+    whose: str
+    calls: int
+
+    @property
+    def trunk(self) -> str:
+        """What its calls are counted under; no trunk has such a name."""
+        return f"caller {self.caller} of {self.whose}"
+
+    @property
+    def limits(self) -> HasBounds:
+        """Its bounds."""
+        return self
+
+    @property
+    def cps(self) -> float | None:
+        """It has none of these."""
+        return None
+
+
+class Usage(Bucket):
     """Calls that are held, and a bucket of tokens for new ones."""
 
-    __slots__ = ("calls", "filled_at", "tokens")
+    __slots__ = ("calls",)
 
     def __init__(self, tokens: float, now: float) -> None:
+        super().__init__(tokens, now)
         self.calls = 0
-        self.tokens = tokens
-        self.filled_at = now
+
+
+class Refused(NamedTuple):
+    """A call is one too many: the key of the configuration that says so, and why in words."""
+
+    cap: str
+    why: str
 
 
 class CallLimits:
     """The calls of every trunk and tenant, counted; one for the life of the process."""
 
-    __slots__ = ("_messages", "_usage")
+    __slots__ = ("_usage",)
 
     def __init__(self) -> None:
         self._usage: dict[str, Usage] = {}
-        self._messages: dict[str, Usage] = {}
 
     def admit(
         self, trunk: HasLimits, now: float, always: bool = False, tenant: TenantBounds | None = None
-    ) -> str | None:
-        """Count one more call of ``trunk``, or say in words why it is refused; ``now`` is in seconds.
+    ) -> Refused | None:
+        """Count one more call of ``trunk``, or say why it is refused; ``now`` is in seconds.
 
         It counts for ``tenant`` as well, where one is given; who refuses it, neither counts it.
         ``always``: no limit is asked, for it is an emergency call.
@@ -104,9 +125,9 @@ class CallLimits:
         if not always:
             refusal = None
             if limits.calls is not None or limits.cps is not None:
-                refusal = _refusal(usage, limits, f"trunk {trunk.trunk}", now)
+                refusal = _refusal(usage, limits, "", f"trunk {trunk.trunk}", now)
             if refusal is None and tenant is not None and shared is not None:
-                refusal = _refusal(shared, tenant.limits, tenant.trunk, now)
+                refusal = _refusal(shared, tenant.limits, "tenant.", tenant.trunk, now)
             if refusal is not None:
                 return refusal
             if limits.cps is not None:
@@ -122,30 +143,36 @@ class CallLimits:
         usage = self._usage[each.trunk] = Usage(depth(each.limits.cps), now)
         return usage
 
-    def admit_message(self, trunk: HasAllLimits, now: float) -> str | None:
-        """Let one more request outside of calls pass, or say in words why ``trunk`` may send none now."""
-        most = trunk.limits.messages
-        if most is None:
-            return None
-        usage = self._messages.get(trunk.trunk)
+    def admit_caller(self, caller: CallerBounds, now: float) -> Refused | None:
+        """Count one more call of ``caller``, or say why it is refused: it has as many as it may have."""
+        usage = self._usage.get(caller.trunk)
         if usage is None:
-            usage = self._messages[trunk.trunk] = Usage(depth(most), now)
-        if not fill(usage, most, now):
-            return f"trunk {trunk.trunk} is over its limit of {most:g} messages a second"
-        usage.tokens -= 1.0
+            usage = self._begun(caller, now)
+        elif usage.calls >= caller.calls:
+            kind = "tenant." if caller.whose.startswith("tenant ") else ""
+            why = f"{caller.trunk} has {usage.calls} calls and its limit is {caller.calls}"
+            return Refused(f"{kind}{PER_CALLER}", why)
+        usage.calls += 1
         return None
 
     def resume(self, trunk: HasLimits) -> None:
         """A call that was just released goes on as another: it counts again, and no limit is asked."""
         usage = self._usage.get(trunk.trunk)
-        if usage is not None:
-            usage.calls += 1
+        if usage is None:
+            usage = self._begun(trunk, 0.0)
+        usage.calls += 1
 
     def release(self, trunk: HasLimits) -> None:
         """One call of ``trunk`` has ended; every admitted call is released exactly once."""
         usage = self._usage.get(trunk.trunk)
-        if usage is not None and usage.calls > 0:
-            usage.calls -= 1
+        if usage is None or usage.calls <= 0:
+            return
+        usage.calls -= 1
+        if not usage.calls and isinstance(trunk, CallerBounds):
+            del self._usage[trunk.trunk]  # there is no end of callers
+
+    def __len__(self) -> int:
+        return len(self._usage)
 
     def calls(self, trunk: str) -> int:
         """The calls that the trunk of this name holds now."""
@@ -153,23 +180,12 @@ class CallLimits:
         return usage.calls if usage is not None else 0
 
 
-def depth(cps: float | None) -> float:
-    """A bucket holds one second's worth, but a whole token where the rate is under one a second."""
-    return max(1.0, cps) if cps else 0.0
-
-
-def _refusal(usage: Usage, limits: HasBounds, who: str, now: float) -> str | None:
+def _refusal(usage: Usage, limits: HasBounds, kind: str, who: str, now: float) -> Refused | None:
     """Why one more call is too much at ``now``; nothing is counted yet."""
     if limits.calls is not None and usage.calls >= limits.calls:
-        return f"{who} has {usage.calls} calls and its limit is {limits.calls}"
-    if limits.cps is None or fill(usage, limits.cps, now):
+        return Refused(
+            f"{kind}limits.calls", f"{who} has {usage.calls} calls and its limit is {limits.calls}"
+        )
+    if limits.cps is None or usage.fill(limits.cps, now):
         return None
-    return f"{who} is over its limit of {limits.cps:g} calls a second"
-
-
-def fill(usage: Usage, rate: float, now: float) -> bool:
-    """Add the tokens of the time that has passed; whether there is one."""
-    elapsed = max(0.0, now - usage.filled_at)
-    usage.tokens = min(depth(rate), usage.tokens + elapsed * rate)
-    usage.filled_at = now
-    return usage.tokens >= 1.0
+    return Refused(f"{kind}limits.cps", f"{who} is over its limit of {limits.cps:g} calls a second")

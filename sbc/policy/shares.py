@@ -15,6 +15,7 @@ Of IPv6 a /64 counts as one address: whoever has one of it has them all (RFC 429
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 from typing import Final, NamedTuple, TypeVar
 
 from sbc.flow import Allowance
@@ -34,8 +35,11 @@ class Party(NamedTuple):
 
 def source_of(host: str) -> str:
     """What counts as one address: an IPv4 address itself, of an IPv6 address its /64."""
-    if ":" not in host:
-        return host
+    return _prefix(host) if ":" in host else host
+
+
+@lru_cache(MOST)
+def _prefix(host: str) -> str:
     try:
         return str(ipaddress.ip_network((host.partition("%")[0], _PREFIX), strict=False))
     except ValueError:

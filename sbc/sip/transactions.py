@@ -63,7 +63,7 @@ REFUSED: Final = Received.REFUSED
 UNACKNOWLEDGED: Final = 500
 # How many transactions one step ends or wakes: some two milliseconds of work.
 SLICE: Final = 100
-RETRY_AFTER: Final = "5"  # seconds
+RETRY_AFTER: Final = 5  # seconds
 # Until the final answer, and for a 2xx until its ACK (RFC 3261 8.2.2.2, 13.3.1.4).
 _IN_PROGRESS: Final = frozenset((TRYING, PROCEEDING, ACCEPTED))
 
@@ -91,12 +91,18 @@ class Transactions:
     def __len__(self) -> int:
         return len(self._live)
 
+    def knows(self, flow: Flow, request: Request) -> bool:
+        """Whether a request is the repetition of one whose transaction lives."""
+        return server_key(request, flow, request.method) in self._servers
+
     def receive_request(
-        self, flow: Flow, request: Request, at: float, out: list[Any], always: bool = False
-    ) -> ServerTransaction | Received | None:
+        self, flow: Flow, request: Request, at: float, out: list[Any], always: bool = False,
+        trying: bool = True,
+    ) -> ServerTransaction | Received | None:  # fmt: skip
         """Take in a validated request; return its new transaction, or None where it was absorbed.
 
-        ``always``: however many refusals its peer has left without an ACK.
+        ``always``: however many refusals its peer has left without an ACK. ``trying``: an INVITE is answered
+        100 at once; else it is for the caller to do, and until then the INVITE is repeated (17.1.1.2).
 
         ``ACK2XX`` means that ``request`` is an ACK for which there is no transaction: that of a
         2xx, or a stray one; it is for the dialog that it names. ``REFUSED`` is answered already.
@@ -116,7 +122,7 @@ class Transactions:
             and not always
             and self._finished.get(_counter(flow, method), 0) >= UNACKNOWLEDGED
         ):
-            out.append(Send(flow, _stateless_refusal(flow, request)))
+            out.append(refuse_stateless(flow, request, RETRY_AFTER))
             return REFUSED
         transaction = self._serve(flow, key, request)
         if method == "CANCEL":
@@ -124,7 +130,7 @@ class Transactions:
             if cancelled is not None:
                 self._follow(cancelled, flow, at, out)
         fix_via(request, flow.remote)
-        if method == "INVITE":
+        if trying and method == "INVITE":
             transaction.respond(response_to(request, 100), at, out)
         return transaction
 
@@ -362,13 +368,14 @@ def _counter(flow: Flow, method: str) -> Key:
     return (method == "INVITE", flow if flow.reliable else flow.remote.host)
 
 
-def _stateless_refusal(flow: Flow, request: Request) -> Response:
-    """The answer that is given without a transaction, with the same To tag each time (RFC 3261 8.2.7)."""
-    tag = blake2b(repr(server_key(request, flow, "INVITE")).encode("utf-8", "replace"), digest_size=6)
+def refuse_stateless(flow: Flow, request: Request, wait: int) -> Send:
+    """503 and ``wait`` seconds to come again, without a transaction: the same To tag each time (8.2.7)."""
+    key = repr(server_key(request, flow, request.method))
+    tag = blake2b(key.encode("utf-8", "replace"), digest_size=6)
     fix_via(request, flow.remote)
     refusal = response_to(request, 503, "", tag.hexdigest())
-    refusal.headers.add("Retry-After", RETRY_AFTER)
-    return refusal
+    refusal.headers.add("Retry-After", str(wait))
+    return Send(flow, refusal)
 
 
 def _remembers(transaction: Transaction) -> bool:

@@ -26,7 +26,7 @@ rules:
     when: method in ["MESSAGE", "NOTIFY"]
     then: route "gateway"
 """
-METHODS = "methods: [MESSAGE, NOTIFY]\nlimits: {messages: 3}\n"
+METHODS = "methods: [MESSAGE, NOTIFY]\nlimits: {rates: {message: 3}}\n"
 TEXT = "Schönes Wetter\r\n".encode()
 
 

@@ -51,8 +51,9 @@ RULES = "rules: [{name: nobody, when: true, then: reject 404}]\n"
 class Caller:
     """One user's phone over ``wire``."""
 
-    def __init__(self, user: str, wire: Datagrams | Stream, transport: str) -> None:
+    def __init__(self, user: str, wire: Datagrams | Stream, transport: str, call_id: str = "") -> None:
         self.user, self.wire, self.transport = user, wire, transport
+        self._call_id = call_id
         self.cseq = 0
 
     @property
@@ -69,7 +70,7 @@ class Caller:
             f"REGISTER {uri} SIP/2.0",
             f"Via: SIP/2.0/{self.transport} 10.9.9.9;rport;branch=z9hG4bK{self.user}{self.cseq}",
             f"From: <sip:{self.user}@{REALM}>;tag=1", f"To: <sip:{self.user}@{REALM}>", "Max-Forwards: 70",
-            f"Call-ID: {self.user}", f"CSeq: {self.cseq} REGISTER",
+            f"Call-ID: {self._call_id or self.user}", f"CSeq: {self.cseq} REGISTER",
             f"Contact: <sip:{self.user}@10.9.9.9:5060>", *lines, "Content-Length: 0",
         ]  # fmt: skip
         if credentials:

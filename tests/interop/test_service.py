@@ -1,4 +1,4 @@
-"""The service as a Debian machine runs it: its init script through all verbs, logrotate, the unit for systemd.
+"""The service as a Debian machine runs it: its init script through all verbs, logrotate, the systemd unit.
 
 The exit statuses are those of the Linux Standard Base, 22.2 (Init Script Actions).
 """

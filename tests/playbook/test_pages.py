@@ -267,12 +267,12 @@ rules:
 
 
 def test_limits_of_the_trunk_and_of_rules() -> None:
-    there = Stage(made(limits={"messages": 2}))
+    there = Stage(made(limits={"rates": {"message": 2}}))
     for number in range(3):
         says(there, Call_ID=f"m{number}")
     for _ in range(2):
         there.carrier.respond(there.carrier.hears_request("MESSAGE"), 200)
-    assert there.office.hears_response(503).headers.get("Retry-After") == "5"
+    assert there.office.hears_response(503).headers.get("Retry-After") == "1"
     there.office.hears(200)
     there.office.hears(200)
     there.wait(1)

@@ -67,7 +67,6 @@ def test_a_challenge_leaves_nothing_behind() -> None:
         phone.asks()
         phone.hears(401)
         phone.peer.request("INVITE", body=SDP, From="<sip:alice@example.com>;tag=x")
-        phone.peer.hears(100)
         phone.peer.hears(407)
     assert len(made.engine.transactions) == 0 and not made.engine.calls
 
@@ -153,7 +152,8 @@ def test_one_that_closes_while_the_disk_is_waited_for() -> None:
 def invite(phone: Phone, caller: str = f"sip:alice@{REALM}", **more: str) -> None:
     """Call somebody, without credentials."""
     phone.peer.request("INVITE", body=SDP, From=f"<{caller}>;tag=x", **more)
-    phone.peer.hears(100)
+    if phone.flow.reliable:  # else it is told 100 once it has proved who it is
+        phone.peer.hears(100)
 
 
 def test_a_call_over_udp_proves_itself_each_time() -> None:
@@ -327,6 +327,7 @@ def test_a_flood_of_names_leaves_nothing(count: int) -> None:
     before = tracemalloc.get_traced_memory()[0]
     for number in range(count):
         phone.user = f"guess{number}"
+        made.now += 0.05  # as fast as one address is answered
         phone.proves()
         phone.hears(401)
         del made.notes[:-1]

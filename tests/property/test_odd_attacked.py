@@ -53,7 +53,7 @@ CALLED = ("sip:112@sbc.example", "urn:service:sos", "urn:service:sos.fire", "sip
 
 def configuration() -> Snapshot:
     """Each trunk knows all of it, but for the backup, which knows nothing."""
-    made = snapshot(RULES, "tls", limits={"calls": 4, "cps": 50, "messages": 20})
+    made = snapshot(RULES, "tls", limits={"calls": 4, "cps": 50, "rates": {"message": 20}})
     words = {
         "bodies": ["pidf-lo", "isup"], "methods": ["MESSAGE", "NOTIFY"], "early_offer": ["PCMA"],
         "early_media": "authorized",

@@ -39,7 +39,10 @@ def test_a_method_that_no_rule_names_is_warned_of(write: Write) -> None:
     [
         ("methods: [MESAGE]", "'MESAGE' is not a choice | write one of MESSAGE, NOTIFY"),
         ("bodies: [pidf]", "'pidf' is not a body that can cross | write one of pidf-lo, isup, qsig, siprec"),
-        ("limits: {messages: -1}", "-1 is too small | the least is 0"),
+        (
+            "limits: {rates: {message: 0}}",
+            "0 a second lets nothing pass | write a number over 0, such as 20/s",
+        ),
     ],
 )
 def test_a_word_that_is_none_is_told_with_those_that_are(write: Write, words: str, told: str) -> None:

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from sbc.b2bua.commands import Note
-from sbc.observe.edge_views import TenantView
+from sbc.observe.edge_views import CapView, LoadView, TenantView
 from sbc.observe.metrics import Counters, exposition
 from sbc.observe.views import NetworkView, RecordsView
 from tests.unit.observe.pictures import LEGACY, NOW, OFFICE, picture
@@ -140,3 +140,14 @@ def test_the_quality_of_a_trunk_s_legs() -> None:
     assert f"sbc_call_jitter_seconds_sum{{{of}}} 0.0124" in text
     assert 'sbc_call_round_trip_seconds_count{trunk="office"} 1' in text
     assert 'sbc_call_mos_count{trunk="office",way="sent"}' not in text, "nobody knew it"
+
+
+def test_what_limits_have_refused_and_whether_it_keeps_up() -> None:
+    caps = (CapView("office", "limits.rates.invite", 4812, 5.0, True),)
+    text = exposition(picture(caps=caps, load=LoadView(0.75, 100.0), transactions=812))
+    of = '{trunk="office",cap="limits.rates.invite"}'
+    assert f"sbc_cap_refusals_total{of} 4812" in text and f"sbc_cap_reached{of} 1" in text
+    assert (
+        "sbc_overloaded 1" in text and "sbc_loop_lag_seconds 0.75" in text and "sbc_transactions 812" in text
+    )
+    assert "sbc_overloaded 0" in exposition(picture())

@@ -240,3 +240,52 @@ def test_phones_behind_one_address_that_come_and_go_are_so_many_lines_and_no_mor
     again = {"user": "bob", "trunk": "phones", "remote": "198.51.100.7:5060"}
     papers.recorder.note(Note("phone-registered", "", again), None, 161.0)
     assert "940 more since the last line" in papers.log[-1]
+
+
+def _over(source: str, cap: str = "limits.rates.invite", trunk: str = "office") -> Note:
+    reason = f"trunk {trunk} is over {cap}, 20 a second"
+    fields = {
+        "trunk": trunk,
+        "remote": f"{source}:5061",
+        "method": "INVITE",
+        "cap": cap,
+        "reason": reason,
+    }
+    return Note("over-cap", "", fields)
+
+
+def test_what_is_over_a_limit_is_one_line_a_minute_for_each_address_and_limit() -> None:
+    papers = Papers()
+    for number in range(5000):
+        papers.recorder.note(_over("198.51.100.1"), None, 100.0 + number / 100)
+    papers.recorder.note(_over("198.51.100.2"), None, 150.0)
+    papers.recorder.note(_over("198.51.100.1", "limits.rates.options"), None, 150.0)
+    assert len(papers.log) == 3 and all(" WRN [cap] event=over-cap " in line for line in papers.log)
+    assert "cap=limits.rates.invite" in papers.log[0] and "trunk=office" in papers.log[0]
+    papers.recorder.tick(159.0)
+    assert len(papers.log) == 3
+    papers.recorder.tick(160.0)
+    papers.recorder.tick(161.0)
+    (rest,) = papers.log[3:]
+    assert "event=kept-back" in rest and "4999 more: 198.51.100.1 over limits.rates.invite" in rest
+
+
+def test_a_flood_of_forged_addresses_is_twenty_lines_and_the_worst_is_named() -> None:
+    papers = Papers()
+    for number in range(10_000):
+        papers.recorder.note(_over(f"10.1.{number >> 8}.{number & 255}"), None, 100.0)
+        papers.recorder.note(_over("10.9.9.9" if number > 100 else "10.1.0.0"), None, 100.0)
+    papers.recorder.tick(160.0)
+    assert len(papers.log) == 21 and "9899 of them from 10.9.9.9" in papers.log[20]
+
+
+def test_what_limits_have_refused_is_counted_by_trunk_and_limit() -> None:
+    papers = Papers()
+    for at in (100.0, 101.0):
+        papers.recorder.note(_over("198.51.100.1"), None, at)
+    fields = {"trunk": "carrier", "remote": "198.51.100.9:5061", "cap": "limits.calls", "reason": "full"}
+    papers.recorder.note(Note("call-refused", "", fields), None, 150.0)
+    found = [
+        (each.trunk, each.cap, each.refused, each.reached) for each in papers.recorder.reached.views(161.0)
+    ]
+    assert found == [("carrier", "limits.calls", 1, True), ("office", "limits.rates.invite", 2, False)]

@@ -8,7 +8,7 @@ from typing import Any
 
 from sbc.admin.status import to_json
 from sbc.commands.status_text import certificates, readiness, render, table
-from sbc.observe.edge_views import TenantView
+from sbc.observe.edge_views import CapView, LoadView, TenantView
 from sbc.observe.views import NetworkView, StatusView
 from tests.unit.observe.pictures import BROKEN, LEGACY, NAME, NOW, OFFICE, picture
 
@@ -150,3 +150,16 @@ def test_the_status_says_how_good_the_media_of_each_trunk_was() -> None:
 def test_the_calls_table_shows_the_quality_of_both_legs() -> None:
     text = render("calls", to_json(picture())["calls"])
     assert "4.2 | -" in text and "1.2% | -" in text
+
+
+def test_limits_that_have_refused_something_are_a_table_and_an_overload_is_a_line() -> None:
+    caps = (
+        CapView("office", "limits.rates.invite", 4812, NOW - 5, True),
+        CapView("legacy", "limits.calls", 3, NOW - 3600, False),
+    )
+    text = render("status", to_json(picture(caps=caps, load=LoadView(0.731, NOW - 90), transactions=812)))
+    assert "limits.rates.invite  office  4812     now" in text
+    assert "limits.calls         legacy  3        09:06:40 UTC" in text
+    assert "OVERLOADED since 10:05:10 UTC (731 ms late, 812 transactions): nothing new is taken but" in text
+    quiet = render("status", to_json(picture()))
+    assert "REFUSED  LAST" not in quiet and "OVERLOADED" not in quiet

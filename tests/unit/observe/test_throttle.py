@@ -41,3 +41,37 @@ def test_a_clock_set_back_begins_a_new_minute() -> None:
     throttle = Throttle(1, 20)
     said(throttle, "a", 3, 1000.0)
     assert said(throttle, "a", 1, 10.0) == [" (2 more since the last line)"]
+
+
+def test_of_those_that_no_line_is_about_the_worst_is_named() -> None:
+    throttle = Throttle(1, 2)
+    for who, times in (("10.0.0.1", 1), ("10.0.0.2", 1), ("10.0.0.3", 5), ("10.0.0.4", 90), ("10.0.0.5", 5)):
+        for _ in range(times):
+            throttle.note(f"{who} over limits.rates.invite", 1.0, who)
+    assert throttle.note("next", 61.0) == " (100 of others that no line is about, 90 of them from 10.0.0.4)"
+
+
+def test_what_no_line_follows_is_told_when_the_minute_is_over() -> None:
+    throttle = Throttle(1, 2)
+    said(throttle, "a", 1000, 0.0)
+    said(throttle, "b", 1, 0.0)
+    said(throttle, "c", 7, 0.0)
+    assert throttle.rest(59.0) == ""
+    assert throttle.rest(60.0) == "999 more: a; 7 of others that no line is about"
+    assert throttle.rest(61.0) == ""
+    assert said(throttle, "a", 1, 62.0) == [""]
+
+
+def test_the_line_that_says_the_rest_is_short_however_many_there_are() -> None:
+    throttle = Throttle(1, 100_000)
+    for number in range(500):
+        said(throttle, f"{number}", 2, 0.0)
+    rest = throttle.rest(60.0)
+    assert rest.startswith("1 more: ") and rest.endswith("497 others likewise") and len(rest) < 100
+
+
+def test_a_flood_of_names_is_counted_in_bounded_memory() -> None:
+    throttle = Throttle(1, 1)
+    for number in range(100_000):
+        throttle.note(f"k{number}", 0.0, f"k{number}")
+    assert throttle.rest(60.0).startswith("99999 of others that no line is about, 1 of them from k")

@@ -7,11 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sbc.config.model import Limits, TenantLimits, Trunk
-from sbc.policy.limits import CallLimits, TenantBounds
+from sbc.policy.limits import CallerBounds, CallLimits, Refused, TenantBounds
 
 
 def trunk(name: str = "a", calls: int | None = None, cps: float | None = None) -> Trunk:
     return Trunk(trunk=name, listener="l", limits=Limits(calls=calls, cps=cps))
+
+
+def said(refused: Refused | None) -> str:
+    return refused.why if refused is not None else ""
 
 
 def admitted(limits: CallLimits, to: Trunk, times: int, now: float) -> int:
@@ -26,7 +30,7 @@ class TestConcurrentCalls:
 
     def test_the_refusal_says_why(self) -> None:
         limits, a = CallLimits(), trunk("carrier", calls=0)
-        assert limits.admit(a, 0.0) == "trunk carrier has 0 calls and its limit is 0"
+        assert said(limits.admit(a, 0.0)) == "trunk carrier has 0 calls and its limit is 0"
 
     def test_a_released_call_makes_room(self) -> None:
         limits, a = CallLimits(), trunk(calls=1)
@@ -73,7 +77,7 @@ class TestCallsASecond:
 
     def test_none_at_all(self) -> None:
         limits = CallLimits()
-        assert limits.admit(trunk("a", cps=0), 0.0) == "trunk a is over its limit of 0 calls a second"
+        assert said(limits.admit(trunk("a", cps=0), 0.0)) == "trunk a is over its limit of 0 calls a second"
         assert admitted(limits, trunk(cps=0), 5, 1e6) == 0
 
     def test_a_call_refused_for_its_number_takes_no_token(self) -> None:
@@ -112,17 +116,48 @@ class TestTenants:
         limits, acme = CallLimits(), self.bounds(calls=2)
         assert limits.admit(trunk("a"), 0.0, tenant=acme) is None
         assert limits.admit(trunk("b"), 0.0, tenant=acme) is None
-        assert limits.admit(trunk("c"), 0.0, tenant=acme) == "tenant acme has 2 calls and its limit is 2"
+        assert (
+            said(limits.admit(trunk("c"), 0.0, tenant=acme)) == "tenant acme has 2 calls and its limit is 2"
+        )
         assert (limits.calls("a"), limits.calls("c")) == (1, 0)
         assert limits.admit(trunk("d"), 0.0) is None
 
     def test_whoever_refuses_takes_no_token_of_the_other(self) -> None:
         limits, acme, a = CallLimits(), self.bounds(cps=5), trunk("a", cps=1)
         assert limits.admit(a, 0.0, tenant=acme) is None
-        assert [limits.admit(a, 0.0, tenant=acme) for _ in range(9)] == [
+        assert [said(limits.admit(a, 0.0, tenant=acme)) for _ in range(9)] == [
             "trunk a is over its limit of 1 calls a second"
         ] * 9
         assert [limits.admit(trunk("b"), 0.0, tenant=acme) for _ in range(4)] == [None] * 4
         full = "tenant acme is over its limit of 5 calls a second"
-        assert limits.admit(trunk("c", cps=1), 0.0, tenant=acme) == full
+        assert said(limits.admit(trunk("c", cps=1), 0.0, tenant=acme)) == full
         assert limits.admit(trunk("c", cps=1), 0.2, tenant=acme) is None
+
+
+class TestCallers:
+    def bounds(self, caller: str, calls: int = 2) -> CallerBounds:
+        return CallerBounds(caller, "trunk a", calls)
+
+    def test_each_caller_has_so_many_calls_and_no_more(self) -> None:
+        limits, alice = CallLimits(), self.bounds("alice")
+        assert [limits.admit_caller(alice, 0.0) for _ in range(2)] == [None, None]
+        assert limits.admit_caller(alice, 0.0) == (
+            "limits.calls_per_caller", "caller alice of trunk a has 2 calls and its limit is 2"
+        )  # fmt: skip
+        assert limits.admit_caller(self.bounds("bob"), 0.0) is None
+        limits.release(alice)
+        assert limits.admit_caller(alice, 0.0) is None
+
+    def test_a_caller_without_calls_is_forgotten(self) -> None:
+        limits = CallLimits()
+        for number in range(1000):
+            each = self.bounds(f"+1{number}")
+            assert limits.admit_caller(each, 0.0) is None
+            limits.release(each)
+        assert len(limits) == 0
+
+    def test_one_of_a_tenant_is_named_so(self) -> None:
+        limits, alice = CallLimits(), CallerBounds("alice", "tenant acme", 1)
+        assert limits.admit_caller(alice, 0.0) is None
+        refused = limits.admit_caller(alice, 0.0)
+        assert refused is not None and refused.cap == "tenant.limits.calls_per_caller"

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from flask.testing import FlaskClient
 
-from sbc.observe.edge_views import AclView, LimitView
+from sbc.observe.edge_views import AclView, CapView, LimitView, LoadView
 from sbc.observe.metrics import exposition
 from sbc.observe.trust import TrustView
 from sbc.observe.views import PeerView, RecordingsView, RecordsView, StatusView
@@ -232,3 +232,11 @@ def test_every_certificate_is_listed_with_its_days_and_what_they_mean() -> None:
     text = text_of(page())
     for phrase in ("Certificates", "CN=office", "9 incident office", "trust/lab-ca rotation", "-1 expired"):
         assert phrase in text, (phrase, text)
+
+
+def test_the_page_shows_what_is_at_its_limit_and_that_it_cannot_keep_up() -> None:
+    caps = (CapView("office", "limits.rates.invite", 4812, NOW, True),)
+    text = text_of(page(picture(caps=caps, load=LoadView(0.7, NOW))))
+    assert "limits.rates.invite office 4812 now" in text and "overloaded since 10:06:40 UTC" in text
+    quiet = text_of(page())
+    assert "Caps that refused something" not in quiet and "overloaded" not in quiet
