@@ -459,7 +459,10 @@ CROSS: dict[str, Case] = {
     ),
     "a limit that has another name": (
         TRUNK, "srtp: accept", "limits: {messages: 10}",
-        ["trunks.d/carrier.yaml:11:10: error: unknown key 'messages' | write rates: {message: 10/s, notify: 10/s}"],
+        [
+            "trunks.d/carrier.yaml:11:10: error: unknown key 'messages'"
+            " | write rates: {message: 10/s, notify: 10/s}"
+        ],
     ),
     "our own address as a peer": (
         TRUNK, "peers: [127.0.0.1:16061]", "peers: [127.0.0.1:5061]",
