@@ -106,8 +106,13 @@ class Login:
 
 def _given(request: Request) -> list[Credentials]:
     """Every credentials of either header that can be read."""
-    values = [each for name in _HEADERS for each in request.headers.get_all(name)[:MOST_CREDENTIALS]]
-    return [credentials for each in values if (credentials := _read(each)) is not None]
+    found: list[Credentials] = []
+    for header in _HEADERS:
+        for value in request.headers.get_all(header)[:MOST_CREDENTIALS]:
+            credentials = _read(value)
+            if credentials is not None:
+                found.append(credentials)
+    return found
 
 
 def _read(value: str) -> Credentials | None:

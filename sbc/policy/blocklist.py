@@ -87,15 +87,16 @@ class Blocklist:
         """Other terms hold: the entries that are none any more."""
         self.terms = terms
         if terms is None:
-            self.suspicions = Suspicions()
-            return [block for each in list(self.blocks) if (block := self.blocks.lift(each.source))]
+            self.suspicions, over = Suspicions(), self.blocks
+            self.blocks = Blocks()
+            self.blocks.counts, self.blocks.refused = over.counts, over.refused
+            return [*over]
         self.blocks.cut(terms.lasts, at)
         return self.lift_named()
 
     def lift_named(self) -> list[Block]:
         """Take out the entries of sources that a trunk names by now."""
-        return [
-            block
-            for each in list(self.blocks)
-            if self._named(each.source) and (block := self.blocks.lift(each.source))
-        ]
+        named = [each for each in self.blocks if self._named(each.source)]
+        for each in named:
+            self.blocks.lift(each.source)
+        return named

@@ -384,7 +384,7 @@ def restarts(seen: Seen, lab: Lab, sbc: Portcullis) -> dict[str, object]:
     ends = [{each["address"]: each["until"] for each in found["blocked"]} for found in (before, after)]
     return {
         **told, "ends": ends, "lifetime": [before["lifetime"], after["lifetime"]],
-        "damaged": seen.blocked(), "said": len(seen.lines("[state]", "blocklist.json")),
+        "damaged": seen.blocked(), "said": len(until(lambda: seen.lines("[state]", "blocklist.json"))),
         "aside": (seen.directory / "run" / "blocklist.unreadable").exists(),
     }  # fmt: skip
 

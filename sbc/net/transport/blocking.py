@@ -41,7 +41,7 @@ OURS: Final = frozenset(
 LONGEST: Final = 366 * 86400.0
 _SAVE_EVERY: Final = 10.0
 _LOOK_EVERY: Final = 5.0  # at what DNS gave
-_LINES: Final = (1, 60)  # a minute, of one address and of all
+_LINES: Final = (5, 60)  # a minute, of what becomes of one address in one way, and of all
 _MOST_NOTE: Final = 200
 
 Say = Callable[[str, str, dict[str, Any]], object]
