@@ -387,7 +387,7 @@ class Attempt:
         accept(call, "a", invitation.request, final, at)
         if not forget_descriptions(call) and may_be_transferred(call):
             call.introduced = introduction(invitation.request)
-        talk(call, at)
+        talk(call, invitation.route, at)
         call.a.invited = False
         # Without SDP in the 2xx all was agreed in reliable provisional responses (RFC 3262 5).
         offered_by_far = bool(sdp) and not invitation.offer

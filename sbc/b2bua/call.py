@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Protocol
 
-from dsl.decision import Decision, Limit
+from dsl.decision import Decision, Limit, Route
 from dsl.facts import Facts
 from dsl.services import Answer
 from sbc.b2bua.commands import AnswerMedia, Command, Invited, Note, OfferMedia
@@ -137,7 +137,6 @@ class Call:
         "redirected",
         "referred",
         "refers",
-        "remember",
         "reminded_at",
         "replacing",
         "reserve_of",
@@ -154,9 +153,7 @@ class Call:
     )  # fmt: skip
 
     def __init__(self, desk: Desk, id: str, snapshot: Snapshot, a: Leg, at: float) -> None:
-        self.desk, self.id = desk, id
-        self.snapshot = snapshot
-        self.a = a
+        self.desk, self.id, self.snapshot, self.a = desk, id, snapshot, a
         self.b: Leg | None = None
         self.trying: tuple[Leg, ...] = ()  # those of several callees that are tried at once
         self.state: State = ROUTING
@@ -177,8 +174,7 @@ class Call:
         self.tried: tuple[str, Address | None] = "", None  # the trunk and the peer that came last
         self.admitted: list[Trunk | TenantBounds | CallerBounds] = []  # whom it counts for, in order
         self.held = 0  # so many of these count to the end, whatever becomes of a hop
-        # Whom it was for before a callee redirected it, and the trunk of that callee.
-        self.redirected: tuple[str, str] = "", ""
+        self.redirected: tuple[str, str] = "", ""  # for whom it was before a redirect, and whose that was
         self.refers: Refers = ()  # those that crossed it
         # Who referred the caller, and on which trunk; while that is under way, the other of its two calls.
         self.referred: tuple[str, str] = "", ""
@@ -203,7 +199,6 @@ class Call:
         self.tags: tuple[str, ...] = ()
         self.answers: dict[str, Mapping[str, Any]] | None = None  # what services have said of it
         self.limits: tuple[Limit, ...] = ()
-        self.remember: tuple[tuple[str, int], ...] = ()  # when it is answered, for so many days
 
     def reserve(self, at: float) -> None:
         """Take a place of the reserve that the caller's trunk has for emergency calls."""
@@ -414,11 +409,11 @@ def release(call: Call, held: int) -> None:
         call.admitted.pop()
 
 
-def talk(call: Call, at: float) -> None:
-    """``call`` is answered, and counts from now on where its time is counted."""
+def talk(call: Call, route: Route | None, at: float) -> None:
+    """``call`` is answered, by way of ``route``: it counts from now on where its time is counted."""
     call.answered_at = at
-    if call.remember:
-        call.desk.memory.keep(call.remember, call.desk.date(at))
+    if route is not None and route.remember:
+        call.desk.memory.keep(route.remember, call.desk.date(at))
     if call.limits:
         call.desk.rule_limits.begin(call.limits, call.id, at, call.desk.date(at))
 

@@ -68,7 +68,8 @@ class Gate:
             over = self._challenged(snapshot, flow, method, source, at)
         if over is None and overloaded and method != "OPTIONS" and not request.to_tag:
             answered = self._answers.fill(_ANSWERS, at)
-            self._answers.tokens -= answered
+            if answered:
+                self._answers.tokens -= 1.0
             over = Over(OVERLOAD, "the SBC", 0.0, _AFTER_OVERLOAD, answered)
         if over is None and rated is not None:
             over = desk.rates.admit(rated, source, method, at)

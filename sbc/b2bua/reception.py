@@ -33,6 +33,7 @@ from sbc.b2bua.screening import (
     looped,
     malformed_note,
     refuse,
+    refuse_invite,
     ruling,
     transfers,
 )
@@ -311,7 +312,7 @@ class Reception:
         out: list[Command],
     ) -> None:  # fmt: skip
         snapshot, trunk, urgency = self._desk.store.current, whose.trunk, whose.urgency
-        unfit = self._unfit(request, trunk, urgency)
+        unfit = refuse_invite(request, trunk, urgency, self._desk.draining)
         if unfit is not None or trunk is None:
             self._refuse(server, unfit or FORBIDDEN, at, out)
             return
@@ -341,22 +342,6 @@ class Reception:
         if urgency:
             self._mark(call, urgency, at, out)
         setup.decide(at, out)
-
-    def _unfit(self, request: Request, trunk: Trunk | None, urgency: Urgency) -> Refusal | None:
-        """Why an INVITE begins no call, whatever the rules say; None where it may."""
-        if request.contact is None:
-            return Refusal(400, "Missing Contact")
-        if trunk is None:
-            return FORBIDDEN
-        if request.target.scheme == "urn" and not urgency:
-            return Refusal(416, "Unsupported URI Scheme")
-        if self._desk.draining and urgency != WITHIN:
-            return GOING
-        first = request.headers.first
-        if "session-expires" in first or "min-se" in first or "require" in first:
-            unfit = objection(trunk, request)
-            return Refusal(*unfit) if unfit is not None else None
-        return None
 
     def _replaced(
         self, server: ServerTransaction, request: Request, at: float, out: list[Command]

@@ -207,7 +207,7 @@ class Setup:
             route = replace(route, edits=self.edits + route.edits)
         if any([hop.group is not None for hop in route.hops]):
             route = replace(route, hops=desk.balancer.expand(route.hops))
-        self.invitation.route, call.longest, call.remember = route, route.longest or 0, route.remember
+        self.invitation.route, call.longest = route, route.longest or 0
         if self.takes is not None:
             Takeover(self.invitation, *self.takes).begin(route, at, out)
         else:

@@ -167,7 +167,7 @@ class Takeover:
             return
         invitation.heard(at)
         invitation.accepted(200)
-        talk(call, at)
+        talk(call, invitation.route, at)
         fork = self._move(joining, at, out)
         base = call.desk.respond_to(invitation.server, 200, "OK", fork.a.local_tag)
         final = answer(base, response, call.a, joining.leg, sdp)

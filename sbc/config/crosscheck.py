@@ -65,6 +65,7 @@ def check_trunks(settings: SettingsFile, trunks: list[TrunkFile]) -> Iterator[Di
     for trunk in trunks:
         yield from _references(settings, trunk)
         yield from _ports(settings, trunk)
+        yield from _users(trunk)
         listener = settings.value.listeners.get(trunk.value.listener)
         if listener is None or not trunk.right("listener"):
             continue
@@ -151,6 +152,12 @@ def _ports(settings: SettingsFile, trunk: TrunkFile) -> Iterator[Diagnostic]:
         yield trunk.warning(
             ("limits", "ports"), f"{limit} pairs of media ports are more than there are", hint
         )
+
+
+def _users(trunk: TrunkFile) -> Iterator[Diagnostic]:
+    if trunk.value.limits.rates_per_user and not trunk.value.phones and trunk.right("limits"):
+        hint = "write rates_per_source, or `phones: true` if they are users of the registrar"
+        yield trunk.error(("limits", "rates_per_user"), "nobody proves here to be a user of ours", hint)
 
 
 def _declared(settings: SettingsFile, trunk: TrunkFile, loc: Loc, name: str) -> Iterator[Diagnostic]:

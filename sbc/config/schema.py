@@ -43,6 +43,8 @@ _EXAMPLES = {
     "url": "url: https://crm.example/route",
     "facts": "facts: [from.user, to.user]",
 }
+# What has another name now.
+_FORMER: dict[Loc, str] = {("limits", "messages"): "rates: {message: 10/s, notify: 10/s}"}
 # What YAML 1.1 and people call them.
 _TRUTHS = {
     **dict.fromkeys(("yes", "y", "on", "1", "true"), "true"),
@@ -217,6 +219,8 @@ def _shown(value: object) -> str:
 
 def _key_hint(model: type[BaseModel], loc: Loc) -> str:
     name, here = str(loc[-1]), _model_at(model, loc[:-1])
+    if loc[-2:] in _FORMER:
+        return f"write {_FORMER[loc[-2:]]}"
     for field, info in _keys(here).items():
         below = _model_in(info.annotation)
         if below is not None and name in _keys(below) and get_origin(info.annotation) is not dict:

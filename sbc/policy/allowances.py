@@ -224,7 +224,8 @@ class Allowances:
         assert window is not None, "it is an allowance"
         former = self._spent.pop(key, None)
         if former is None and len(self._spent) >= self.most_keys and not self._make_room(now) and not runs:
-            self.told.append(Told("full", key, limit.name, limit.text, 0.0))
+            if not any([each.what == "full" and each.name == limit.name for each in self.told[-1:]]):
+                self.told.append(Told("full", key, limit.name, limit.text, 0.0))
             return None
         if former is not None and former.window.of == window.of and former.window.per == window.per:
             spent = former

@@ -36,6 +36,7 @@ trust:
   lab-ca: {{ca: tls/lab-ca.pem}}
 media: {{address: 127.0.0.1, ports: {media}-{last}}}
 registrar: {{realm: phones.example, users: phones}}
+caps: {{challenges_per_source: 10000/s}}
 """
 SOFT = "trunk: soft\nphones: true\nsources: [127.0.0.0/8]\nlistener: soft\n"
 DESK = """\

@@ -110,6 +110,20 @@ def test_the_verbs_and_their_exit_statuses(installed: Installed) -> None:
     assert until(lambda: "[stop]" in where.path(LOG).read_text())
 
 
+def test_a_port_under_1024_takes_one_capability_and_no_other(installed: Installed) -> None:
+    installed.configure()
+    where = installed.machine
+    settings = where.path(f"{CONFIG}/sbc.yaml")
+    settings.write_text(settings.read_text().replace(f":{installed.ports.admin}", ":879"))
+    assert where.service("start").status == 1, "it may not"
+    with where.path("/etc/default/portcullis").open("a") as file:
+        file.write("LOW_PORTS=yes\n")
+    assert where.service("start").status == 0
+    capable = Path(f"/proc/{where.pid}/status").read_text()
+    for each in ("CapPrm", "CapEff", "CapAmb"):
+        assert f"{each}:\t0000000000000400\n" in capable, capable
+
+
 def test_mistakes_are_shown_and_stop_nothing(installed: Installed) -> None:
     installed.configure()
     where = installed.machine

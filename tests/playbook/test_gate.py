@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from dataclasses import replace
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -309,6 +312,21 @@ class TestStrangers:
         there.now += 1
         guesser.registers()
 
+    @pytest.mark.pure
+    @pytest.mark.parametrize("proves", [False, True])
+    def test_nobody_learns_from_the_time_it_takes_who_exists(self, proves: bool) -> None:
+        """For a user who exists and for one who does not the same functions run, in the same order."""
+        there = self.stage(challenges_per_source=1000)
+        steps = []
+        for user in ("nobody", "alice", "nobody", "alice"):
+            phone = Phone(there, user)
+            phone.password = "wrong"
+            phone.asks()
+            phone.hears(401)
+            steps.append(_steps(phone.proves if proves else phone.asks))
+            phone.hears(401)
+        assert len(steps[2]) > 50 and steps[2] == steps[3]
+
     def test_who_has_registered_on_its_connection_calls_on_beside_a_flood(self) -> None:
         there = self.stage()
         alice = Phone(there)
@@ -340,6 +358,22 @@ class TestStrangers:
             assert refusals(there, "alice") == ([] if number < 2 else [(480, "1")])
         (first, *_) = there.noted("over-cap")
         assert first.fields["cap"] == "limits.rates_per_user.invite"
+
+
+def _steps(act: Callable[[], None]) -> list[str]:
+    """The functions of ours that run while ``act`` does."""
+    found: list[str] = []
+
+    def note(frame: FrameType, event: str, _: object) -> None:
+        if event == "call" and "/sbc/" in frame.f_code.co_filename:
+            found.append(f"{frame.f_code.co_filename}:{frame.f_code.co_name}")
+
+    sys.setprofile(note)
+    try:
+        act()
+    finally:
+        sys.setprofile(None)
+    return found
 
 
 def limited(made: Snapshot, trunk: str, rates: dict[str, float]) -> Snapshot:
