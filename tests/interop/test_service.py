@@ -86,7 +86,7 @@ def test_the_verbs_and_their_exit_statuses(installed: Installed) -> None:
     installed.configure()
     where = installed.machine
     for verb in ("start", "stop", "restart", "reload"):
-        assert where.service(verb, user="nobody").status == 4, verb
+        assert where.service(verb, user="portcullis").status == 4, verb
     assert where.service("dance").status == 2
     assert where.service("reload").status == 7
     assert where.service("stop").status == 0, "what is not running is stopped"
