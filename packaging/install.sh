@@ -46,4 +46,10 @@ install -D -m 644 "$here/fail2ban/portcullis.jail" "$destdir/usr/share/doc/portc
 
 [ -n "$destdir" ] && exit 0
 sh "$here/prepare.sh"
+if ! setpriv --reuid portcullis --regid portcullis --init-groups --bounding-set=-all -- \
+    /usr/sbin/sbc --version >/dev/null 2>&1; then
+    echo >&2 "The user portcullis cannot run $real."
+    echo >&2 'Build with one for all users: make clean, then make install PYTHON=/usr/bin/python3'
+    exit 1
+fi
 echo 'Installed. Write /etc/portcullis/sbc.yaml (docs/install.md), then: service portcullis start'

@@ -42,7 +42,7 @@ from sbc.net.revocation.inquiry import Revocation
 from sbc.net.rotation.rotator import Rotator
 from sbc.net.system.bindings import BindingStore
 from sbc.net.system.clock import Clock
-from sbc.net.system.control import ControlServer
+from sbc.net.system.control import ControlServer, refuse_second
 from sbc.net.system.file_limit import raise_file_limit
 from sbc.net.system.http_server import HttpServer
 from sbc.net.system.lag import watch_lag
@@ -105,9 +105,10 @@ class Portcullis:
         self.clock = Clock()
         self.started = self.clock.now()
         self.stopping = Event()
-        self._log = _journal_to(log)
         self.store = SnapshotStore(build_snapshot(directory, self.started))
         settings = self.store.current.settings
+        refuse_second(directory / settings.control)
+        self._log = _journal_to(log)
         self.state = self._directory(settings.state)
         self.records = RecordWriter(self._open_records(), self._say_of_records)
         self.recorder = Recorder(Journal(self._log), self.records, self._place)
@@ -252,7 +253,6 @@ class Portcullis:
         self.records.start()
         self.recordings.start()
         self.watch.start()
-        self.control.start()
         self.revocation.start()
         self._restore_bindings()
         self._restore_limits()
@@ -277,6 +277,7 @@ class Portcullis:
         self.reload.tell(None, snapshot)
         # What changed on disk between the first reading and the watch would otherwise go unnoticed.
         gevent.spawn(self.reload)
+        self.control.start()  # who is answered there knows that every port is bound
         notify("READY=1")
 
     def stop(self) -> None:

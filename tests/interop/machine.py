@@ -70,6 +70,14 @@ def _mount(*words: str) -> None:
     subprocess.run(["mount", *words], check=True, capture_output=True)
 
 
+def _open_to_all(machine: Machine, path: Path) -> None:
+    """Let every user of the machine come to ``path``, which may be in root's home."""
+    for each in reversed(path.parents):
+        there = machine.path(str(each))
+        if not there.stat().st_mode & 0o001:
+            there.chmod(there.stat().st_mode | 0o001)
+
+
 def _install(machine: Machine) -> None:
     """What packaging/install.sh does, but for building: the program is the tree."""
     program = machine.path("/usr/sbin/sbc")
@@ -93,21 +101,30 @@ def _install(machine: Machine) -> None:
 
 
 @contextmanager
-def machine(directory: Path) -> Iterator[Machine]:
-    """A machine with Portcullis installed and no configuration; whatever runs in it is killed in the end."""
+def bare_machine(directory: Path) -> Iterator[Machine]:
+    """A machine without Portcullis; whatever runs in it is killed in the end."""
     if os.getuid() != 0:
         pytest.skip("NOT ROOT: a service is installed and started by root")
     root = directory / "root"
     _mount_all(directory, root)
     made = Machine(root)
     try:
-        _install(made)
+        _open_to_all(made, Path(sys.executable).resolve())
+        _open_to_all(made, ROOT / "sbc")
         yield made
     finally:
         _kill_within(root)
         for name in (*_BOUND, ""):
             subprocess.run(["umount", "-l", str(root / name)], check=False, capture_output=True)
         subprocess.run(["umount", "-l", str(directory)], check=False, capture_output=True)
+
+
+@contextmanager
+def machine(directory: Path) -> Iterator[Machine]:
+    """A machine with Portcullis installed, and no configuration."""
+    with bare_machine(directory) as made:
+        _install(made)
+        yield made
 
 
 def _mount_all(directory: Path, root: Path) -> None:

@@ -124,10 +124,15 @@ def _make_room(path: Path) -> None:
         raise LocalError(f"there is no room for the control socket {path}: {reason}; {_CORRECT}") from None
     if not stat.S_ISSOCK(mode):
         raise LocalError(f"{path} is no socket, and is left as it is; {_CORRECT}")
-    if _answers(path):
-        raise LocalError(f"another Portcullis is running: {path} answers; stop it first")
+    refuse_second(path)
     with contextlib.suppress(FileNotFoundError):
         path.unlink()
+
+
+def refuse_second(path: Path) -> None:
+    """LocalError where another process answers there: what belongs to it is not to be touched."""
+    if _answers(path):
+        raise LocalError(f"another Portcullis is running: {path} answers; stop it first")
 
 
 def _answers(path: Path) -> bool:
