@@ -180,8 +180,7 @@ class Call:
         self.referred: tuple[str, str] = "", ""
         self.linked: Call | None = None
         self.rival: Call | None = None  # where one call takes a side of another over: the other of the two
-        # The dialog that whoever is called is to replace (RFC 3891), and on which trunk that one is.
-        self.replacing: tuple[str, str] = "", ""
+        self.replacing: tuple[str, str] = "", ""  # the dialog that the callee is to replace (RFC 3891), whose
         self.demands = False, False, False, False  # SRTP; no leg without TLS; recording; with a tone
         self.longest, self.until = 0, 0.0  # seconds from the answer on, and when they end; 0: no bound
         self.introduced: Fields = ()  # what the caller said of itself beside From

@@ -62,6 +62,9 @@ def _or_false(given: Any) -> Any:
         raise ValueError(
             "nothing is given: write false to block nobody, or leave the key out for the defaults"
         )
+    if isinstance(given, str | int) and not isinstance(given, bool):
+        words = "{failures: 15, within: 5m, for: 1h}"
+        raise ValueError(f"{given!r} is no blocklist: write false to block nobody, or {words}")
     return None if given is False else {} if given is True else given
 
 

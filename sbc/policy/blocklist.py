@@ -3,7 +3,8 @@
 Nobody is blocked by mistake who matters: not the machine itself, private networks and the local link
 (``exempt``), and not a host that a trunk names singly, among its ``sources`` or ``peers``: its certificate
 may just have expired, and an hour without it would make that worse. Such a one is told of, with its trunk,
-once in the time that it would have been blocked for. Whoever is of a network of a trunk counts.
+once in the time that it would have been blocked for. Whoever is of a network of a trunk counts. A load
+balancer is never blocked either, for it stands for all that it passes on.
 """
 
 from __future__ import annotations
@@ -19,15 +20,15 @@ from sbc.policy.suspicion import Kind, Suspicions, Terms
 
 _MOST_SPARED: Final = 1024
 
-# The trunk that names a source, an address as it counts, singly; "" for none.
+# Who names a source, an address as it counts, singly, such as ``trunk carrier``; "" for nobody.
 Named = Callable[[str], str]
 
 
 class Spared(NamedTuple):
-    """A source that would be blocked for ``why`` if ``trunk`` did not name it."""
+    """A source that would be blocked for ``why`` if ``by``, a trunk say, did not name it."""
 
     source: str
-    trunk: str
+    by: str
     why: str
 
 
@@ -64,10 +65,10 @@ class Blocklist:
         if not why:
             return None
         self.suspicions.forget(source)
-        trunk = self._named(source)
-        if trunk:
+        by = self._named(source)
+        if by:
             self._spare(source, at + terms.lasts)
-            return Spared(source, trunk, why)
+            return Spared(source, by, why)
         block = Block(source, kind, why, terms.lasts, at)
         self.blocks.put(block)
         return block
@@ -95,7 +96,7 @@ class Blocklist:
         return self.lift_named()
 
     def lift_named(self) -> list[Block]:
-        """Take out the entries of sources that a trunk names by now."""
+        """Take out the entries of sources that somebody names by now."""
         named = [each for each in self.blocks if self._named(each.source)]
         for each in named:
             self.blocks.lift(each.source)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from sbc.sip.digest import user_hash
-from tests.interop.blocked import FILES, PHONES, REALM, SBC, TLS, UDP, Seen, configure, tcp
+from tests.interop.blocked import PHONES, REALM, SBC, SHORT, TLS, UDP, Seen, configure, tcp
 from tests.interop.natted import do
 from tests.peers.portcullis import Portcullis
 from tests.peers.process import find
@@ -213,12 +213,8 @@ def run(root: Path) -> dict[str, Any]:
     do(ip, "addr", "add", "2001:db8::1/128", "dev", "lo")
     directory, _ = configure(root)
     path = directory / "sbc.yaml"
-    short = FILES["sbc.yaml"].partition("blocklist: ")[2].strip()
-    path.write_text(
-        path.read_text()
-        .replace(short, DEFAULT)
-        .replace("users: phones}", "users: phones, domains: [127.0.0.1]}")
-    )
+    text = path.read_text().replace(SHORT, DEFAULT)
+    path.write_text(text.replace("users: phones}", "users: phones, domains: [127.0.0.1]}"))
     hashed = user_hash("MD5", "alice", REALM, PASSWORD)
     (directory / "phones").write_text(f"alice:{REALM}:{hashed}\n")
     seen, sbc = Seen(directory), Portcullis("sbc", directory, tcp=[TLS, PHONES, ADMIN], udp=[UDP])

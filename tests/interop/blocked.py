@@ -52,6 +52,7 @@ media: {{address: {SBC}, ports: 20000-20039}}
 registrar: {{realm: {REALM}, users: phones}}
 admin: {{bind: 127.0.0.1:{ADMIN}}}
 blocklist: {SHORT}
+caps: {{challenges_per_source: 10000/s}}
 """,
     "trunks.d/carrier.yaml": f"""\
 trunk: carrier

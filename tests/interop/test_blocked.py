@@ -58,7 +58,7 @@ def test_it_is_told_once_each_way_and_in_every_figure(told: Any) -> None:
 def test_private_addresses_and_a_host_that_a_trunk_names_never_are(told: Any) -> None:
     assert told["exempted"] == {"blocked": [], "private": [False] * len(PRIVATE)}
     (spared,) = told["lines"]["spared"]
-    assert f"address={CARRIER} trunk=carrier" in spared and "remedy=" in spared
+    assert f'address={CARRIER} by="trunk carrier"' in spared and "remedy=" in spared
 
 
 def test_of_ipv6_a_64_is(told: Any) -> None:

@@ -30,7 +30,7 @@ from sbc.policy.exempt import exempt
 from sbc.policy.shares import source_of
 from sbc.policy.suspicion import Kind
 from sbc.tls.events import Handshake, HandshakeFailed
-from sbc.tls.sources import parse_network
+from sbc.tls.sources import SourceIndex, parse_network
 
 STATE: Final = "blocklist"
 #: Failures that a peer has not caused, or not for certain.
@@ -61,6 +61,7 @@ class Blocking:
         self._located = located
         self._close = close
         self._singly: dict[str, str] = {}
+        self._balancers = SourceIndex(())
         self._by_domain: dict[str, str] = {}
         self._look_at = 0.0
         self._throttle = Throttle(*_LINES)
@@ -99,8 +100,8 @@ class Blocking:
             self._close(source)
             return
         fields = {
-            "trunk": found.trunk, "why": found.why,
-            "remedy": "it is never blocked, for the trunk names it: see why it fails (sbc trust)",
+            "by": found.by, "why": found.why,
+            "remedy": f"it is never blocked, for {found.by} names it: see why it fails (sbc trust)",
         }  # fmt: skip
         self._tell("WRN", "spared", found.source, fields)
 
@@ -123,17 +124,18 @@ class Blocking:
     # Who is named
 
     def _named(self, source: str) -> str:
-        """The trunk that names ``source`` singly: among its sources, its peers, or by a domain."""
+        """Who names ``source``: a trunk, singly or by a domain, or a listener as its load balancer."""
         at = self._clock.monotonic()
         if at >= self._look_at:
             self._look_at = at + _LOOK_EVERY
             self._by_domain = self._servers()
-        return self._singly.get(source) or self._by_domain.get(source, "")
+        named = self._singly.get(source) or self._by_domain.get(source)
+        return named or self._balancers.first(source.partition("/")[0]) or ""
 
     def _servers(self) -> dict[str, str]:
-        """The trunks by what DNS gave for their domains."""
+        """Who is named by what DNS gave for the domains of trunks."""
         return {
-            source_of(address.host): trunk.trunk
+            source_of(address.host): f"trunk {trunk.trunk}"
             for trunk in self._store.current.trunks.values()
             if trunk.domains
             for address in self._located.members(trunk)
@@ -145,11 +147,11 @@ class Blocking:
 
     def _follow(self, snapshot: Snapshot) -> None:
         self._singly, self._look_at = singly_named(snapshot), 0.0
+        self._balancers = SourceIndex(_balancers(snapshot))
         settings = snapshot.settings.blocklist
         terms = settings.terms if settings is not None else None
         for block in self._list.apply(terms, self._clock.monotonic()):
-            trunk = self._named(block.source)
-            self._over(block, f"trunk {trunk} names it" if terms else "there is no blocklist any more")
+            self._over(block, f"{self._named(block.source)} names it" if terms else "there is no blocklist")
 
     # Time
 
@@ -185,7 +187,7 @@ class Blocking:
 
     def _lift_named(self) -> None:
         for block in self._list.lift_named():
-            self._over(block, f"trunk {self._named(block.source)} names it")
+            self._over(block, f"{self._named(block.source)} names it")
 
     # What an operator asks of it
 
@@ -213,10 +215,10 @@ class Blocking:
             raise LocalError("nobody is blocked: sbc.yaml says `blocklist: false`; take that out and reload")
         if exempt(source.partition("/")[0]):
             raise LocalError(f"{source} is private, loopback or link-local: such an address is never blocked")
-        trunk = self._named(source)
-        if trunk:
-            remedy = f"take it out there, or `sbc trunks disable {trunk}`"
-            raise LocalError(f"trunk {trunk} names {source}: {remedy}")
+        by = self._named(source)
+        if by:
+            remedy = f", or `sbc trunks disable {by[6:]}`" if by.startswith("trunk ") else ""
+            raise LocalError(f"{by} names {source}: take it out there{remedy}")
         lasts = min(seconds or terms.lasts, LONGEST)
         at = self._clock.monotonic()
         block = self._list.add(source, lasts, at, by or "an operator", note[:_MOST_NOTE])
@@ -240,17 +242,27 @@ class Blocking:
 
 
 def singly_named(snapshot: Snapshot) -> dict[str, str]:
-    """The trunks by the hosts that they name singly, each as it counts: its literal peers and sources."""
+    """Who names which hosts singly, each as it counts: trunks sources and peers, listeners balancers."""
     found: dict[str, str] = {}
-    for trunk in snapshot.trunks.values():
-        for text in (*trunk.sources, *(peer.host for peer in trunk.peers)):
-            try:
-                network = parse_network(text)
-            except ValueError:
-                continue  # a host name
-            if network.prefixlen == network.max_prefixlen:
-                found.setdefault(source_of(str(network.network_address)), trunk.trunk)
+    texts = [
+        (text, f"trunk {trunk.trunk}")
+        for trunk in snapshot.trunks.values()
+        for text in (*trunk.sources, *(peer.host for peer in trunk.peers))
+    ]
+    for text, by in (*texts, *_balancers(snapshot)):
+        try:
+            network = parse_network(text)
+        except ValueError:
+            continue  # a host name
+        if network.prefixlen == network.max_prefixlen:
+            found.setdefault(source_of(str(network.network_address)), by)
     return found
+
+
+def _balancers(snapshot: Snapshot) -> list[tuple[str, str]]:
+    """The networks of load balancers, and whose they are."""
+    listeners = snapshot.settings.listeners.items()
+    return [(text, f"listener {name}") for name, each in listeners for text in each.proxy_protocol]
 
 
 def read_source(text: str) -> str:

@@ -443,27 +443,6 @@ CROSS: dict[str, Case] = {
             " | media.ports 20000-29999 holds 5000: write fewer, or widen media.ports in sbc.yaml"
         ],
     ),
-    "rates of users where there are none": (
-        TRUNK, "srtp: accept", "limits: {rates_per_user: {invite: 1/s}}",
-        [
-            "trunks.d/carrier.yaml:11:10: error: nobody proves here to be a user of ours"
-            " | write rates_per_source, or `phones: true` if they are users of the registrar"
-        ],
-    ),
-    "a rate of what has none": (
-        TRUNK, "srtp: accept", "limits: {rates: {bye: 1/s}}",
-        [
-            "trunks.d/carrier.yaml:11:18: error: 'bye' has no rate"
-            " | write invite, register, options, message, notify, subscribe, publish, refer, info or other"
-        ],
-    ),
-    "a limit that has another name": (
-        TRUNK, "srtp: accept", "limits: {messages: 10}",
-        [
-            "trunks.d/carrier.yaml:11:10: error: unknown key 'messages'"
-            " | write rates: {message: 10/s, notify: 10/s}"
-        ],
-    ),
     "our own address as a peer": (
         TRUNK, "peers: [127.0.0.1:16061]", "peers: [127.0.0.1:5061]",
         [

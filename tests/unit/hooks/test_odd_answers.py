@@ -136,6 +136,9 @@ replace(decision, codecs=Codecs(("PCMA",), None))
 replace(decision, codecs=Codecs((), (), (5,)))
 replace(decision, codecs=Codecs(("pcma",)))
 replace(decision, codecs=Codecs(("PCMA\n",)))
+replace(decision, tone=True)
+replace(decision, record=True, tone=1)
+replace(decision, record=True, tone=None)
 replace(decision, record=1)
 replace(decision, record=None)
 replace(decision, record="yes")
@@ -329,6 +332,7 @@ GOOD: tuple[Decision, ...] = (
     Route((Hop("carrier"),), (SetPart("to.host", "[::1]:5060"), SetPart("to.type", ""))),
     Route((Hop("carrier"),), codecs=Codecs(("PCMA", "TELEPHONE-EVENT"), ("G726-16",)), ring=3600),
     Route((Hop("carrier"),), record=True),
+    Route((Hop("carrier"),), record=True, tone=True),
     Route((Hop("carrier"),), limits=(Limit("r #1 \x00", 0), Limit("k", 1_000_000, 3600, 480, "No"))),
 )  # fmt: skip
 
