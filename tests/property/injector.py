@@ -52,7 +52,7 @@ MODULES = (
 )  # fmt: skip
 # What gives something back, or writes the last word, has no substitute: these fail once only.
 LAST_WORDS = (
-    "CallLimits.release", "RuleLimits.release", "Dialogs.unregister", "MediaIO.delete",
+    "CallLimits.release", "RuleLimits.release", "RuleLimits._release", "Dialogs.unregister", "MediaIO.delete",
     "MediaSession.", "BoundPorts.", "Leg.", "leg.", "Fork.", "Dialog.",
 )  # fmt: skip
 TESTS_OWN = ("MediaIO.query", "MediaIO.free_ports", "CallLimits.calls", "MediaIO.close", "MediaIO.idle")
