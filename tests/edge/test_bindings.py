@@ -144,6 +144,7 @@ def test_rows_that_make_no_sense_are_left_out(tmp_path: Path) -> None:
     assert [each.user for each in Kept(tmp_path).store.load(NOW)] == ["alice"]
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_written_keeps_nobody_waiting(tmp_path: Path) -> None:
     """Another process holds it: phones go on, a line says so, and it is written as soon as it can be."""
     kept = Kept(tmp_path)

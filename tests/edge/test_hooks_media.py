@@ -93,6 +93,7 @@ def test_both_sides_are_heard_decoded_and_decrypted_in_another_thread(
     assert not lab.told
 
 
+@pytest.mark.slow
 def test_a_slow_hook_delays_no_packet_and_what_it_misses_is_counted(
     lab: Lab, phones: tuple[Phone, Phone]
 ) -> None:

@@ -122,6 +122,7 @@ def share(samples: list[int], hz: float) -> float:
     return 2 * goertzel(samples, hz, 8000) / (len(samples) * energy) if energy else 0.0
 
 
+@pytest.mark.slow
 def test_what_each_side_says_is_in_its_channel_though_one_of_them_is_encrypted(
     lab: Lab, phones: tuple[Phone, Phone]
 ) -> None:
@@ -216,6 +217,7 @@ def test_a_call_goes_on_in_its_recording_after_a_hold_with_another_codec(
     assert any(left) and 32256 in right
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_recording_and_not_the_call(tmp_path: Path, phones: tuple[Phone, Phone]) -> None:
     a, b = phones
     with small_disk(tmp_path / "disk"):

@@ -171,6 +171,7 @@ def test_names_that_are_silent_give_their_turn_to_others(gates: dict[str, thread
     assert all(each.get() for each in waiting)
 
 
+@pytest.mark.slow
 def test_names_that_were_silent_wait_behind_one_another(gates: dict[str, threading.Event]) -> None:
     names, silent = Names(quick=1, slow=1), ["n0", "n1"]
     for host in silent:

@@ -109,6 +109,7 @@ def test_what_is_under_way_is_waited_for(lab: Staged) -> None:
     assert closed(secured)
 
 
+@pytest.mark.slow
 def test_who_goes_on_talking_is_waited_for_a_while(lab: Staged) -> None:
     two_peers(lab)
     secured = connect(lab, "127.0.0.2")

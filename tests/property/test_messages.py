@@ -182,6 +182,7 @@ def refused(draw: st.DrawFn) -> bytes:
     return message.replace(at, draw(BROKEN) + b"\r\n" + at, 1)
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.one_of(st.sampled_from([INVITE, RINGING, b"\r\n\r\n"]), refused()), max_size=8),
     st.lists(st.integers(1, 700), min_size=1, max_size=8),

@@ -51,6 +51,7 @@ def requests(draw: st.DrawFn) -> tuple[Request, Flow]:
     return Request("REGISTER", "sip:example.com", Headers(fields)), draw(st.sampled_from(FLOWS))
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.lists(requests(), max_size=12), st.lists(st.integers(0, 120), min_size=12, max_size=12))
 def test_all_of_it_or_nothing(said: list[tuple[Request, Flow]], waits: list[int]) -> None:

@@ -119,6 +119,7 @@ def test_json_is_read_as_it_is(data: dict[str, object]) -> None:
     assert document.data == data
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("deep", [150, 450, 700])
 def test_a_file_nested_without_end_is_a_mistake_not_a_crash(deep: int) -> None:
     for text in ("a: " + "[" * deep, "a: " + "[" * deep + "]" * deep):

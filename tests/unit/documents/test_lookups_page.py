@@ -60,6 +60,7 @@ def test_the_question_is_the_one_that_is_shown(snapshot: Snapshot) -> None:
     assert list(json.loads(shown)) == list(snapshot.lookups["crm"].service.sends)
 
 
+@pytest.mark.slow
 def test_the_command_runs(directory: Path) -> None:
     (command,) = re.findall(r"^sbc (route test .*)$", PAGE, re.M)
     asked = re.findall(r"'[^']*'|[^\s']+(?:'[^']*')?", command)

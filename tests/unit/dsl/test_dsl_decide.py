@@ -294,6 +294,7 @@ def test_rules_of_other_trunks_are_not_asked_and_order_is_kept() -> None:
         assert rules.explain(facts)[0] == decision
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("text", "when"),
     [

@@ -261,6 +261,7 @@ def test_the_reports_of_a_flood_are_not_kept() -> None:
     assert of(b).round_trip == pytest.approx(0.1)
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(

@@ -216,6 +216,7 @@ def calls(step: Callable[[], object]) -> int:
     return len(seen)
 
 
+@pytest.mark.slow
 def test_ten_thousand_rules_are_looked_up_and_not_tried() -> None:
     few, all_ = many(10), many(10_000)
     for host in ("198.18.39.15", "10.39.15.1", "172.039.015.1"):

@@ -297,6 +297,7 @@ def test_a_million_addresses_leave_a_bounded_table_and_push_out_nobody_of_whom_m
     assert seen.note(known, "handshake", "", DEFAULTS, 2.0)
 
 
+@pytest.mark.slow
 def test_forty_thousand_64s_that_are_blocked_leave_a_bounded_list_and_the_operators() -> None:
     made = blocklist()
     made.add(PHONE, 7200.0, 0.0, "root", "")

@@ -103,6 +103,7 @@ def test_in_words() -> None:
     assert many.says() == "to.host a, b, c and 2 more"
 
 
+@pytest.mark.slow
 @given(st.integers(0, 9999), st.integers(0, 9999))
 def test_a_block_is_covered_exactly(one: int, other: int) -> None:
     low, high = sorted((one, other))

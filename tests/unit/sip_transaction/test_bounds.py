@@ -72,6 +72,7 @@ def test_time_makes_room() -> None:
     assert len(layer) == 0 and refused(layer, flow, MANY).status == 404
 
 
+@pytest.mark.slow
 def test_another_port_of_a_udp_peer_is_the_same_peer_and_another_connection_is_not() -> None:
     for transport, status in (("udp", 503), ("tcp", 404)):
         layer, one = wire.layer(), wire.flow(transport)  # type: ignore[arg-type]
