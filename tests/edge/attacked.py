@@ -158,6 +158,15 @@ class Attacked:
 
         return until(found, f"{count} records", holds=lambda each: len(each) >= count, fail=self._failed)
 
+    def record_of(self, call_id: str) -> dict[str, Any]:
+        """The record of the call whose caller has this Call-ID; that of another may be written late."""
+
+        def found() -> list[dict[str, Any]]:
+            return [each for each in self.records() if each["a"]["call_id"] == call_id]
+
+        (record,) = until(found, f"the record of {call_id}", fail=self._failed)
+        return record
+
     def _failed(self, reason: str) -> AssertionError:
         return AssertionError(f"{reason}\n{self.log()[-3000:]}")
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -82,14 +81,12 @@ class Domain:
 
     def call(self) -> str:
         """A call that is answered and ended: the server that took it, as its record has it."""
-        before = len(self.running.records())
         link = self.running.office.dial(self.running.address, SBC_NAME)
         placed = self.running.office.call(link, TO)
         assert placed.wait_up(8), (placed.status, placed.reason, self.running.log()[-3000:])
         placed.hang_up()
         assert placed.wait_over(5)
-        record: dict[str, Any] = self.running.records(before + 1)[before]
-        return str(record["b"]["peer"])
+        return str(self.running.record_of(placed.call_id)["b"]["peer"])
 
     def found(self, servers: int) -> None:
         """Wait until the SBC has told that the domain has so many servers."""

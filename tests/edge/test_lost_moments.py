@@ -172,11 +172,7 @@ class Play:
     def ended(self) -> dict[str, object]:
         """The record, when nothing of the call is left."""
         until_equal(self.sbc.held, {"calls": 0, "ports": 0})
-        own = self.sent.call_id
-        (found,) = until(
-            lambda: [each for each in self.sbc.records() if each["a"]["call_id"] == own], "the call's record"
-        )
-        record: dict[str, object] = found
+        record: dict[str, object] = self.sbc.record_of(self.sent.call_id)
         return record
 
     def _whole_call(self) -> None:

@@ -118,11 +118,10 @@ def call(running: Attacked) -> tuple[AgentCall, AgentCall]:
 
 def ended(running: Attacked, placed: AgentCall, taken: AgentCall) -> dict[str, Any]:
     """Hang up; the record of the call."""
-    before = len((running.directory / "run" / "calls.jsonl").read_text().splitlines())
     placed.hang_up()
     assert placed.wait_over(3) and taken.wait_over(3)
     assert taken.ended_by == "peer"
-    return running.records(before + 1)[before]
+    return running.record_of(placed.call_id)
 
 
 def heard(agent: Agent, method: str) -> list[Any]:
