@@ -13,6 +13,7 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -437,13 +438,15 @@ class Portcullis:
     def _restore_limits(self) -> None:
         """What was spent before a restart is spent still, and what was remembered is not forgotten."""
         now, at = self.clock.now(), self.clock.monotonic()
-        for name in (LIMITS, REMEMBERED):
+        restores: tuple[tuple[str, Callable[[Any], None]], ...] = (
+            (LIMITS, lambda saved: self.engine.rule_limits.allowances.restore(saved, at, now)),
+            (REMEMBERED, lambda saved: self.engine.memory.restore(saved, now)),
+        )
+        for name, restore in restores:
             saved = self.saved.load(name)
             try:
-                if saved is not None and name == LIMITS:
-                    self.engine.rule_limits.allowances.restore(saved, at, now)
-                elif saved is not None:
-                    self.engine.memory.restore(saved, now)
+                if saved is not None:
+                    restore(saved)
             except ValueError as error:
                 text = f"{name}.json in {self.state} is begun anew in part: {error}"
                 self._say("ERR", "[state]", {"text": text})

@@ -22,8 +22,8 @@ from sbc.net.system.control import ask
 from sbc.sip.message import Response
 from sbc.sip.stream import MessageStream
 from tests.edge.attacked import attacked
+from tests.edge.own_files import OwnFiles
 from tests.edge.sbc_command import sbc
-from tests.peers.portcullis import Portcullis
 from tests.peers.ports import free_ports
 from tests.peers.waiting import until, until_said
 
@@ -67,11 +67,10 @@ rules:
 NEW = "sip:alice@x.example"
 
 
-class Lab:
+class Lab(OwnFiles):
     """An SBC with a listener of each transport, and who speaks to it from any address of the loopback."""
 
     def __init__(self, directory: Path, acl: dict[str, str]) -> None:
-        self.directory = directory
         self.ports = dict(zip(TRANSPORTS, free_ports(3), strict=True))
         write_lab(directory, time.time())
         files = {
@@ -81,22 +80,8 @@ class Lab:
             "trunks.d/office.yaml": SECURE.format("office", "tenant: acme", "lab-ca"),
             "trunks.d/carrier.yaml": SECURE.format("carrier", "# of no tenant", "carrier-ca"), **acl,
         }  # fmt: skip
-        for name, text in files.items():
-            (directory / name).parent.mkdir(exist_ok=True)
-            (directory / name).write_text(text)
         ports = self.ports
-        self.sbc = Portcullis("sbc", directory, tcp=[ports["tcp"], ports["tls"]], udp=[ports["udp"]])
-        self.wires: list[Wire] = []
-
-    def __enter__(self) -> Lab:
-        self.sbc.start()
-        self.sbc.ready()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for each in self.wires:
-            each.close()
-        self.sbc.stop()
+        super().__init__(directory, files, tcp=[ports["tcp"], ports["tls"]], udp=[ports["udp"]])
 
     def wire(self, transport: str, source: str = HOST, shows: str = "office") -> Wire:
         """A way to it from ``source``; over TLS with the lab's certificate of that name."""
@@ -117,10 +102,6 @@ class Lab:
         (self.directory / "acl.d" / name).write_text(text)
         answer: dict[str, Any] = self.ask("reload")
         return answer
-
-    def log(self) -> str:
-        """The journal so far."""
-        return self.sbc.log.read_text(errors="replace")
 
 
 class Wire:

@@ -17,9 +17,9 @@ from sbc.demo.tls import Credentials as Shown
 from sbc.demo.tls import connect
 from sbc.sip.digest import Credentials, parse_challenge, response_hash, user_hash
 from sbc.sip.message import Response
+from tests.edge.own_files import OwnFiles
 from tests.edge.raw_sip import Datagrams, Stream
 from tests.edge.sbc_command import sbc
-from tests.peers.portcullis import Portcullis
 from tests.peers.ports import free_port, free_ports
 from tests.peers.waiting import until, until_said
 
@@ -117,11 +117,10 @@ def user_lines(*, safe: bool = True) -> str:
     )
 
 
-class Lab:
+class Lab(OwnFiles):
     """An SBC with phones over UDP and TLS."""
 
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
         self.udp, self.tls = free_ports(2)
         media = (free_port(101) + 1) & ~1
         write_lab(directory, time.time())
@@ -130,28 +129,7 @@ class Lab:
             "sbc.yaml": settings, "trunks.d/soft.yaml": SOFT, "trunks.d/desk.yaml": DESK,
             "routes.d/10.yaml": RULES, "phones": user_lines(),
         }  # fmt: skip
-        for name, text in files.items():
-            (directory / name).parent.mkdir(exist_ok=True)
-            (directory / name).write_text(text)
-        self.sbc = Portcullis("sbc", directory, tcp=[self.tls], udp=[self.udp])
-        self.wires: list[Datagrams | Stream] = []
-
-    def __enter__(self) -> Lab:
-        self.sbc.start()
-        self.sbc.ready()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for each in self.wires:
-            each.close()
-        self.sbc.stop()
-
-    def crash(self) -> None:
-        """Kill it, and start it again."""
-        self.sbc.process.kill()
-        self.sbc.process.wait()
-        self.sbc.start()
-        self.sbc.ready()
+        super().__init__(directory, files, tcp=[self.tls], udp=[self.udp])
 
     def soft(self, user: str) -> Caller:
         """A phone over UDP."""
@@ -166,10 +144,6 @@ class Lab:
         wire = Stream(connect(Address(HOST, self.tls), SBC_NAME, tls / "lab-ca.pem", shown))
         self.wires.append(wire)
         return Caller(user, wire, "TLS")
-
-    def log(self) -> str:
-        """The journal so far."""
-        return self.sbc.log.read_text(errors="replace")
 
     def phones(self) -> dict[str, dict[str, Any]]:
         """Who is registered, as the command line says."""

@@ -16,9 +16,9 @@ from sbc.demo.lab import HOST
 from sbc.sip.digest import Credentials, parse_challenge, response_hash, user_hash
 from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.serialize import serialize
+from tests.edge.own_files import OwnFiles
 from tests.edge.raw_sip import Datagrams
 from tests.edge.sbc_command import sbc
-from tests.peers.portcullis import Portcullis
 from tests.peers.ports import free_port, free_ports
 from tests.peers.waiting import until, until_said
 
@@ -151,9 +151,8 @@ class Phone:
         return list(found)
 
 
-class Lab:
+class Lab(OwnFiles):
     def __init__(self, directory: Path) -> None:
-        self.directory = directory
         self.near, self.far = free_ports(2)
         media = (free_port(101) + 1) & ~1
         self.carrier = Carrier()
@@ -163,23 +162,9 @@ class Lab:
             "trunks.d/soft.yaml": SOFT, "trunks.d/carrier.yaml": CARRIER.format(port=self.carrier.wire.port),
             "routes.d/10.yaml": RULES, "phones": f"alice:{REALM}:{secret}\n", "irsf.csv": TABLE,
         }  # fmt: skip
-        for name, text in files.items():
-            (directory / name).parent.mkdir(exist_ok=True)
-            (directory / name).write_text(text)
-        self.sbc = Portcullis("sbc", directory, udp=[self.near, self.far])
-        self.sbc.start()
-        self.sbc.ready()
+        super().__init__(directory, files, udp=[self.near, self.far])
         self.phone = Phone(self.near)
-
-    def crash(self) -> None:
-        """Kill it, and start it again."""
-        self.sbc.process.kill()
-        self.sbc.process.wait()
-        self.sbc.start()
-        self.sbc.ready()
-
-    def log(self) -> str:
-        return self.sbc.log.read_text(errors="replace")
+        self.wires += [self.carrier, self.phone.wire]
 
     def spent(self) -> dict[str, Any]:
         """What is on the disk."""
@@ -194,11 +179,8 @@ class Lab:
 
 @pytest.fixture
 def lab(tmp_path: Path) -> Iterator[Lab]:
-    made = Lab(tmp_path)
-    yield made
-    made.sbc.stop()
-    made.carrier.close()
-    made.phone.wire.close()
+    with Lab(tmp_path) as made:
+        yield made
 
 
 def test_a_phone_is_stopped_at_its_limit_and_still_after_a_crash(lab: Lab) -> None:
