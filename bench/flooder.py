@@ -14,9 +14,9 @@ import socket
 import ssl
 import sys
 import time
-from dataclasses import asdict, dataclass
 from typing import Final
 
+from bench.order import Order
 from bench.strangers import ATTACKS, attack
 
 PIECE: Final = 40  # messages in one write
@@ -51,24 +51,6 @@ KINDS: Final[dict[str, bytes]] = {
 
 
 SINK, LISTENS = "sink", "listens"
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """What to send where; ``rate`` 0 is as fast as possible. Without ``cert`` it speaks plain TCP."""
-
-    kind: str
-    port: int
-    source: str = "127.0.0.2"
-    rate: float = 0.0
-    cert: str = ""
-    key: str = ""
-    ca: str = ""
-    name: str = "server.lab.example"
-
-    def words(self) -> str:
-        """The order as one argument."""
-        return json.dumps(asdict(self))
 
 
 def connect(order: Order) -> socket.socket:

@@ -17,8 +17,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from bench.bystander import Bystander
-from bench.flooder import KINDS, LISTENS, SINK, Order
+from bench.flooder import KINDS, LISTENS, SINK
 from bench.measure import LOAD_CORE, SERVER_CORE, cpu_seconds, on_core, resident_bytes
+from bench.order import Order
 from bench.report import Row
 from bench.servers import NAME, write_configuration, write_trunk
 from bench.strangers import ATTACKS

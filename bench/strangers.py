@@ -15,10 +15,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-if TYPE_CHECKING:
-    from bench.flooder import Order
+from bench.order import Order
 
 HALF_OPEN: Final = 2000
 SLOW: Final = 200

@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from bench.flooder import KINDS, Order
+from bench.flooder import KINDS
+from bench.order import Order
 from sbc.demo.lab import SBC_NAME
 from sbc.flow import BURST
 from sbc.net.system.control import ask
