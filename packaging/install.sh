@@ -46,8 +46,9 @@ install -D -m 644 "$here/fail2ban/portcullis.jail" "$destdir/usr/share/doc/portc
 
 [ -n "$destdir" ] && exit 0
 sh "$here/prepare.sh"
+# By a shell, for setpriv still has root's rights where it executes the program itself.
 if ! setpriv --reuid portcullis --regid portcullis --init-groups --bounding-set=-all -- \
-    /usr/sbin/sbc --version >/dev/null 2>&1; then
+    /bin/sh -c '/usr/sbin/sbc --version' >/dev/null 2>&1; then
     echo >&2 "The user portcullis cannot run $real."
     echo >&2 'Build with one for all users: make clean, then make install PYTHON=/usr/bin/python3'
     exit 1

@@ -21,9 +21,8 @@ def bare(tmp_path: Path) -> Iterator[Machine]:
 
 
 def wheel() -> str:
-    found = sorted((ROOT / ".venv" / "build").glob("portcullis-*.whl"))
-    if not found:
-        pytest.skip("NO WHEEL: `make .venv/.run` builds one")
+    found = sorted((ROOT / ".venv" / "build").glob("portcullis_sbc-*.whl"))
+    assert len(found) == 1, "make .venv/.run builds a wheel, and one only"
     return str(found[0])
 
 

@@ -53,14 +53,17 @@ class Rig:
 
     def until_done(self, verb: str, **arguments: object) -> Any:
         """The same, again and again while it is refused."""
-        return until(lambda: self._tried(verb, **arguments), verb, seconds=60)
+        return until(
+            lambda: self._tried(verb, **arguments), verb, seconds=60, holds=lambda told: "refused" not in told
+        )
 
-    def _tried(self, verb: str, **arguments: object) -> Any:
+    def _tried(self, verb: str, **arguments: object) -> dict[str, Any]:
         try:
-            return self.certs(verb, **arguments)
+            answer: dict[str, Any] = self.certs(verb, **arguments)
+            return answer
         except LocalError as refused:
             assert "not ready" in str(refused) or "still stand" in str(refused), refused
-            return None
+            return {"refused": str(refused)}
 
     def dialled(self) -> int:
         """How many connections the callee's stunnel has taken over to SIPp."""
