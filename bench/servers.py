@@ -30,7 +30,7 @@ identities:
 trust:
   lab: {{ca: tls/lab-ca.pem}}
 media: {{address: 127.0.0.1, ports: {first}-{last}}}
-caps: {{handshakes_per_source: 500}}  # all peers have one address
+caps: {{connections_per_source: 500, handshakes_per_source: 500}}  # all peers have one address
 control: run/sbc.sock
 """
 

@@ -1,6 +1,6 @@
 """Rotation under load: ours and the peers' certificates go through the whole window, and no call fails.
 
-SIPp calls through stunnel, Portcullis and stunnel to SIPp, 20 calls a second, mutual TLS on both sides.
+SIPp calls through stunnel, Portcullis and stunnel to SIPp, 10 calls a second, mutual TLS on both sides.
 Each call of the caller has a connection of its own, because this SIPp survives no connection that is
 closed under it; to the callee there is one, which is renewed under way. The caller goes over to its new
 certificate by going over to another stunnel, because one that reads its files again resets who waits.
@@ -32,8 +32,8 @@ from tests.peers.waiting import until, until_equal
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
-RATE, HOLD = 20.0, 700
-BEFORE, AFTER = 500, 700
+RATE, HOLD = 10.0, 700
+BEFORE, AFTER = 250, 350
 
 
 @dataclass(frozen=True)
