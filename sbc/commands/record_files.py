@@ -31,6 +31,8 @@ _NAMED: Final = 20
 # A file was written to after the last record in it was made, but for a clock that was set back meanwhile.
 _SLACK: Final = 86400.0
 _TRIES: Final = 5
+# What a rotation puts into a name: a number, or a date.
+_TURN: Final = re.compile(r"[.-][0-9][0-9T_.:+-]*")
 
 _OPENERS: Final[dict[str, Callable[[IO[bytes]], Any]]] = {
     ".gz": lambda raw: gzip.GzipFile(fileobj=raw, mode="rb"),
@@ -48,15 +50,23 @@ def record_files(path: Path) -> list[Path]:
     Of a file that is being compressed only the whole one counts. LocalError where the directory cannot be
     read.
     """
-    number, packed = r"[.-]\d[\dT_.:+-]*?", "|".join(map(re.escape, _OPENERS))
-    stem, extension = re.escape(path.stem), re.escape(path.suffix)
-    named = re.compile(rf"{stem}(?:{number})?{extension}(?:{number})?({packed})?", re.ASCII)
     try:
         names = {each.name for each in os.scandir(path.parent)}
     except OSError as error:
         raise LocalError(f"{path.parent} cannot be read: {_why(error)}") from None
-    found = sorted(name for name in names if named.fullmatch(name))
-    return [path.parent / name for name in found if not _is_copy(name, names)]
+    found = sorted(name for name in names if _is_of(path, name) and not _is_copy(name, names))
+    return [path.parent / name for name in found]
+
+
+def _is_of(path: Path, name: str) -> bool:
+    whole, packed = os.path.splitext(name)
+    stem, extension = path.stem, path.suffix
+    rest = (whole if packed in _OPENERS else name).removeprefix(stem)
+    if not name.startswith(stem) or extension not in rest:
+        return False
+    before, _, behind = rest.partition(extension)
+    turn = before or behind  # logrotate's `extension` puts it before
+    return not turn or (not (before and behind) and _TURN.fullmatch(turn) is not None)
 
 
 def _is_copy(name: str, names: set[str]) -> bool:
@@ -76,6 +86,7 @@ class RecordFiles:
         self.problems: list[str] = []
         self.unread = 0
         self._live = path
+        self._found = False
         self._stack = ExitStack()
         self._files: list[tuple[Path, IO[bytes]]] = []
         try:
@@ -98,6 +109,11 @@ class RecordFiles:
         self._stack.close()
 
     @property
+    def found(self) -> bool:
+        """Whether there are any files at all, those that were left out too."""
+        return self._found
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The names of the files that are read."""
         return tuple(each.name for each, _ in self._files)
@@ -109,7 +125,7 @@ class RecordFiles:
 
     def _open_all(self, paths: list[Path], since: float) -> bool:
         """Open what is to be read; False where the names mean other files by now."""
-        self._files = []
+        self._files, self._found = [], bool(paths)
         opened: dict[Path, os.stat_result] = {}
         for path in paths:
             try:

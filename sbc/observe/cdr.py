@@ -90,6 +90,7 @@ def _tls(facts: TlsFacts) -> str:
     names = ",".join(map(_text, peer.sans)) if peer else ""
     return (
         f'{{"version":{_text(facts.version)},"cipher":{_text(facts.cipher)},"group":{_text(facts.group)}'
+        f',"revocation":{_text(facts.revocation)}'
         f',"peer_verified":{_truth(peer is not None and peer.verified)},"peer_names":[{names}]'
         f',"peer_thumbprint":{_text(peer.thumbprint if peer else "")}}}'
     )
