@@ -56,6 +56,7 @@ from sbc.net.tls.contexts import Contexts
 from sbc.net.transport.blocking import Blocking
 from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
+from sbc.observe.cdr import RECORDS
 from sbc.observe.journal import Journal, Level
 from sbc.observe.recorder import Recorder
 from sbc.reload import Reload
@@ -200,7 +201,7 @@ class Portcullis:
         return path
 
     def _open_records(self) -> RecordFile:
-        path = self.state / "calls.jsonl"
+        path = self.state / RECORDS
         try:
             return RecordFile(path)
         except OSError as error:

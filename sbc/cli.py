@@ -20,6 +20,7 @@ from sbc.commands import (
     lab,
     limits,
     registrations,
+    report,
     routing,
     running,
     trunks,
@@ -31,7 +32,7 @@ from sbc.commands.parser import REFUSED, UNREAD, Commands
 PROGRAM = "sbc"
 SUBJECTS = (
     running, registrations, limits, trunks, acl, blocklist,
-    checking, routing, users, certs, trust, doctor, lab,
+    checking, routing, users, certs, trust, doctor, report, lab,
 )  # fmt: skip
 
 

@@ -11,13 +11,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii as _text
-from typing import Any
+from typing import Any, Final
 
 from sbc.flow import Flow, TlsFacts
 from sbc.media.kept import Kept
 from sbc.media.quality import Quality
 from sbc.media.stats import LegStats, MediaStats
 from sbc.observe.text import iso_time, redact
+
+# The file of the records, in the state directory.
+RECORDS: Final = "calls.jsonl"
 
 
 def call_record(call: str, fields: Mapping[str, Any], media: MediaStats | None = None) -> str:
@@ -109,6 +112,7 @@ def _tls(facts: TlsFacts) -> str:
     names = ",".join(map(_text, peer.sans)) if peer else ""
     return (
         f'{{"version":{_text(facts.version)},"cipher":{_text(facts.cipher)},"group":{_text(facts.group)}'
+        f',"revocation":{_text(facts.revocation)}'
         f',"peer_verified":{_truth(peer is not None and peer.verified)},"peer_names":[{names}]'
         f',"peer_thumbprint":{_text(peer.thumbprint if peer else "")}'
         f',"peer_pin":{_text(peer.pin if peer else "")}}}'

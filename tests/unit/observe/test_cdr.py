@@ -18,7 +18,9 @@ from tests.unit.observe.pictures import NOW
 PEER = PeerIdentity(
     "CN=office", "CN=Lab CA", ("dns:office.lab.example",), "sha256/00", "cd" * 32, 0.0, 1.0, True
 )
-TLS = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", "X25519MLKEM768", "", "sbc-2026", PEER)
+TLS = TlsFacts(
+    "TLSv1.3", "TLS_AES_256_GCM_SHA384", "X25519MLKEM768", "", "sbc-2026", PEER, revocation="unanswered"
+)
 LEG_A = Flow(1, "tls", Address("203.0.113.9", 5061), Address("192.0.2.1", 40000), trunk="office", tls=TLS)
 LEG_B = Flow(2, "udp", Address("203.0.113.9", 5060), Address("192.0.2.7", 5060), trunk="legacy")
 MEDIA = MediaStats(
@@ -65,6 +67,7 @@ def test_the_whole_record() -> None:
         "version": "TLSv1.3",
         "cipher": "TLS_AES_256_GCM_SHA384",
         "group": "X25519MLKEM768",
+        "revocation": "unanswered",
         "peer_verified": True,
         "peer_names": ["dns:office.lab.example"],
         "peer_thumbprint": "cd" * 32,
