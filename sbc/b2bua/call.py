@@ -154,6 +154,7 @@ class Call:
 
     def __init__(self, desk: Desk, id: str, snapshot: Snapshot, a: Leg, at: float) -> None:
         self.desk, self.id, self.snapshot, self.a = desk, id, snapshot, a
+        desk.dialogs.call_ids.add(a.call_id, id, a.name, "a")
         self.b: Leg | None = None
         self.trying: tuple[Leg, ...] = ()  # those of several callees that are tried at once
         self.state: State = ROUTING
