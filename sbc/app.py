@@ -308,6 +308,7 @@ class Portcullis:
         self.revocation.close()
         self.saved.flush()
         self.bindings.close()
+        self.recorder.turned_away.close()
         self.records.flush()
         self._say("INF", "[stop]", {})
         self._log.flush()
