@@ -47,7 +47,7 @@ from sbc.net.system.control import ControlServer, refuse_second
 from sbc.net.system.file_limit import raise_file_limit
 from sbc.net.system.http_server import HttpServer
 from sbc.net.system.lag import watch_lag
-from sbc.net.system.log_writer import LogWriter
+from sbc.net.system.log_writer import DROPPED, LogWriter
 from sbc.net.system.notify import notify
 from sbc.net.system.record_writer import RecordFile, RecordWriter
 from sbc.net.system.store import Store
@@ -114,6 +114,7 @@ class Portcullis:
         self.state = self._directory(settings.state)
         self.records = RecordWriter(self._open_records(), self._say_of_records)
         self.recorder = Recorder(Journal(self._log), self.records, self._place)
+        self._log.told = self._lines_dropped
         self.saved = Store(self.state, lambda text: self._say("ERR", "[state]", {"text": text}))
         self._restore_observed()
         self.bindings = BindingStore(self.state / BINDINGS, self._say_of_bindings)
@@ -127,6 +128,7 @@ class Portcullis:
         self.store.swap(self.switches.adopt(self.rotator.progress.adopt(self.store.current)))
         self.recordings = Recordings(self.clock, self._say_of_recordings)
         self._follow_recordings(self.store.current)
+        self._follow_log(self.store.current)
         self._assemble()
         self.acme = AcmeKeeper(
             self.store, self.saved, self.clock, self._say,
@@ -140,6 +142,7 @@ class Portcullis:
             self._follow_optional, self.acme.apply, self.certificates.follow, self._outlived,
             self._follow_media,
             self._follow_recordings,
+            self._follow_log,
             self.blocking.apply,
         ]  # fmt: skip
         self.verbs = Verbs(self, self.certificates)
@@ -209,6 +212,13 @@ class Portcullis:
 
     def _follow_recordings(self, snapshot: Snapshot) -> None:
         self.recordings.follow(snapshot.settings.recordings, self.directory)
+
+    def _follow_log(self, snapshot: Snapshot) -> None:
+        self.recorder.journal.form = snapshot.settings.log.format
+
+    def _lines_dropped(self, count: int) -> str:
+        fields = {"event": "lines-dropped", "count": count, "reason": DROPPED}
+        return self.recorder.journal.line("WRN", "[log]", fields, self.clock.now())
 
     def _say_of_recordings(self, level: Level, event: str, call: str, fields: dict[str, object]) -> None:
         self._say(level, "[recording]", {**({"call": call} if call else {}), "event": event, **fields})
