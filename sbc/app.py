@@ -64,7 +64,6 @@ from sbc.sip.grammar import forget_recent
 from sbc.tls.failure import Direction, Failure
 from sbc.tls.ledger import Ledger
 from sbc.tls.optional import OptionalPeers
-from webui import create_app
 
 HOUSEKEEPING = 1.0
 # While we drain: whether the last call has ended.
@@ -347,6 +346,8 @@ class Portcullis:
         admin = self.store.current.settings.admin
         if admin is None:
             return
+        from webui import create_app  # Flask, which who has no page does not need
+
         try:
             names = ("localhost", admin.bind.host, *admin.hosts)
             self._web = HttpServer(admin.bind, create_app(self.verbs), names)
