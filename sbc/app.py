@@ -47,7 +47,7 @@ from sbc.net.system.control import ControlServer, refuse_second
 from sbc.net.system.file_limit import raise_file_limit
 from sbc.net.system.http_server import HttpServer
 from sbc.net.system.lag import watch_lag
-from sbc.net.system.log_writer import LogWriter
+from sbc.net.system.log_writer import DROPPED, LogWriter
 from sbc.net.system.notify import notify
 from sbc.net.system.record_writer import RecordFile, RecordWriter
 from sbc.net.system.store import Store
@@ -56,6 +56,7 @@ from sbc.net.tls.contexts import Contexts
 from sbc.net.transport.blocking import Blocking
 from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
+from sbc.observe.cdr import RECORDS
 from sbc.observe.journal import Journal, Level
 from sbc.observe.recorder import Recorder
 from sbc.reload import Reload
@@ -63,7 +64,6 @@ from sbc.sip.grammar import forget_recent
 from sbc.tls.failure import Direction, Failure
 from sbc.tls.ledger import Ledger
 from sbc.tls.optional import OptionalPeers
-from webui import create_app
 
 HOUSEKEEPING = 1.0
 # While we drain: whether the last call has ended.
@@ -113,6 +113,7 @@ class Portcullis:
         self.state = self._directory(settings.state)
         self.records = RecordWriter(self._open_records(), self._say_of_records)
         self.recorder = Recorder(Journal(self._log), self.records, self._place)
+        self._log.told = self._lines_dropped
         self.saved = Store(self.state, lambda text: self._say("ERR", "[state]", {"text": text}))
         self._restore_observed()
         self.bindings = BindingStore(self.state / BINDINGS, self._say_of_bindings)
@@ -126,6 +127,7 @@ class Portcullis:
         self.store.swap(self.switches.adopt(self.rotator.progress.adopt(self.store.current)))
         self.recordings = Recordings(self.clock, self._say_of_recordings)
         self._follow_recordings(self.store.current)
+        self._follow_log(self.store.current)
         self._assemble()
         self.acme = AcmeKeeper(
             self.store, self.saved, self.clock, self._say,
@@ -139,6 +141,7 @@ class Portcullis:
             self._follow_optional, self.acme.apply, self.certificates.follow, self._outlived,
             self._follow_media,
             self._follow_recordings,
+            self._follow_log,
             self.blocking.apply,
         ]  # fmt: skip
         self.verbs = Verbs(self, self.certificates)
@@ -200,7 +203,7 @@ class Portcullis:
         return path
 
     def _open_records(self) -> RecordFile:
-        path = self.state / "calls.jsonl"
+        path = self.state / RECORDS
         try:
             return RecordFile(path)
         except OSError as error:
@@ -208,6 +211,13 @@ class Portcullis:
 
     def _follow_recordings(self, snapshot: Snapshot) -> None:
         self.recordings.follow(snapshot.settings.recordings, self.directory)
+
+    def _follow_log(self, snapshot: Snapshot) -> None:
+        self.recorder.journal.form = snapshot.settings.log.format
+
+    def _lines_dropped(self, count: int) -> str:
+        fields = {"event": "lines-dropped", "count": count, "reason": DROPPED}
+        return self.recorder.journal.line("WRN", "[log]", fields, self.clock.now())
 
     def _say_of_recordings(self, level: Level, event: str, call: str, fields: dict[str, object]) -> None:
         self._say(level, "[recording]", {**({"call": call} if call else {}), "event": event, **fields})
@@ -307,6 +317,7 @@ class Portcullis:
         self.revocation.close()
         self.saved.flush()
         self.bindings.close()
+        self.recorder.turned_away.close()
         self.records.flush()
         self._say("INF", "[stop]", {})
         self._log.flush()
@@ -335,6 +346,8 @@ class Portcullis:
         admin = self.store.current.settings.admin
         if admin is None:
             return
+        from webui import create_app  # Flask, which who has no page does not need
+
         try:
             names = ("localhost", admin.bind.host, *admin.hosts)
             self._web = HttpServer(admin.bind, create_app(self.verbs), names)

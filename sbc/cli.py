@@ -20,6 +20,7 @@ from sbc.commands import (
     lab,
     limits,
     registrations,
+    report,
     routing,
     running,
     support,
@@ -32,7 +33,7 @@ from sbc.commands.parser import REFUSED, UNREAD, Commands
 PROGRAM = "sbc"
 SUBJECTS = (
     running, registrations, limits, trunks, acl, blocklist,
-    checking, routing, users, certs, trust, doctor, support, lab,
+    checking, routing, users, certs, trust, doctor, report, support, lab,
 )  # fmt: skip
 
 

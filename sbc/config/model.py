@@ -17,6 +17,7 @@ from sbc.config.blocklist import BlocklistSettings, MaybeBlocklist
 from sbc.config.emergency import Emergency
 from sbc.config.identity import CallerIdentity, Identified
 from sbc.config.limits import Limits, Overload, TenantLimits
+from sbc.config.log import Log
 from sbc.config.lookup import LookupConfig, LookupName
 from sbc.config.match import Match
 from sbc.config.media import Marks, MediaConfig
@@ -437,6 +438,7 @@ class Settings(Strict):
     overload: Overload = Overload()
     hooks: HookSettings = HookSettings()
     drain: Duration = 60.0
+    log: Log = Log()
     recordings: Recordings | None = None
     revocation: Revocation = Revocation()
     control: str = Field(default="run/sbc.sock", min_length=1)
