@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 from sbc.b2bua.commands import Note
+from sbc.observe.masking import Mask
 from sbc.observe.text import iso_time, words
 from sbc.observe.views import StatusView
 
@@ -82,6 +83,9 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "overload-over": ("WRN", "[overload]"),
     "scanner-dropped": ("WRN", "[blocklist]"),
 }
+# Gets level, tag, fields and date of each event.
+Follower = Callable[[Level, str, Mapping[str, Any], float], object]
+
 _REGISTER: Final = frozenset(("register", "registered"))
 CALL_ENDED: Final = "call-ended"
 STATS_PERIOD = 30.0
@@ -90,10 +94,12 @@ STATS_PERIOD = 30.0
 class Journal:
     """Turns events into lines for ``write``; lines under ``level`` are not made at all."""
 
-    __slots__ = ("_downgraded", "_least", "_next_stats", "_write")
+    __slots__ = ("_downgraded", "_least", "_next_stats", "_write", "follower", "mask")
 
     def __init__(self, write: Callable[[str], object], level: Level = "INF") -> None:
         self._write = write
+        self.follower: Follower | None = None  # who gets each event beside the line
+        self.mask: Mask | None = None  # what shortens numbers
         self._least = _RANK[level]
         self._downgraded: set[str] = set()
         self._next_stats = 0.0
@@ -134,8 +140,13 @@ class Journal:
 
     def event(self, level: Level, tag: str, fields: Mapping[str, Any], now: float) -> None:
         """Log what is not of a call, such as ``[start]``."""
-        if _RANK[level] >= self._least:
-            self._write(f"{iso_time(now)} {level} {tag}{words(fields)}")
+        if _RANK[level] < self._least:
+            return
+        if self.mask is not None:
+            fields = self.mask.fields(fields)
+        self._write(f"{iso_time(now)} {level} {tag}{words(fields)}")
+        if self.follower is not None:
+            self.follower(level, tag, fields, now)
 
     def stats(self, status: Callable[[], StatusView], now: float, at: float) -> None:
         """Log ``[SIPS-stats]`` if 30 s have passed since the last; ``status`` is asked only then.
