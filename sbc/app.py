@@ -48,7 +48,7 @@ from sbc.net.system.control import ControlServer, refuse_second
 from sbc.net.system.file_limit import raise_file_limit
 from sbc.net.system.http_server import HttpServer
 from sbc.net.system.lag import watch_lag
-from sbc.net.system.log_writer import LogWriter
+from sbc.net.system.log_writer import DROPPED, LogWriter
 from sbc.net.system.notify import notify
 from sbc.net.system.record_writer import RecordFile, RecordWriter
 from sbc.net.system.store import Store
@@ -66,7 +66,6 @@ from sbc.sip.grammar import forget_recent
 from sbc.tls.failure import Direction, Failure
 from sbc.tls.ledger import Ledger
 from sbc.tls.optional import OptionalPeers
-from webui import create_app
 
 HOUSEKEEPING = 1.0
 # While we drain: whether the last call has ended.
@@ -116,9 +115,9 @@ class Portcullis:
         self.state = self._directory(settings.state)
         self.records = RecordWriter(self._open_records(), self._say_of_records)
         self.recorder = Recorder(Journal(self._log), self.records, self._place)
+        self._log.told = self._lines_dropped
         self.exports = Exports(self._say)
         self.recorder.journal.follower = self.exports.line
-        self._follow_log(self.store.current)
         self.saved = Store(self.state, lambda text: self._say("ERR", "[state]", {"text": text}))
         self._restore_observed()
         self.bindings = BindingStore(self.state / BINDINGS, self._say_of_bindings)
@@ -132,6 +131,7 @@ class Portcullis:
         self.store.swap(self.switches.adopt(self.rotator.progress.adopt(self.store.current)))
         self.recordings = Recordings(self.clock, self._say_of_recordings)
         self._follow_recordings(self.store.current)
+        self._follow_log(self.store.current)
         self._assemble()
         self.acme = AcmeKeeper(
             self.store, self.saved, self.clock, self._say,
@@ -212,14 +212,19 @@ class Portcullis:
         except OSError as error:
             raise LocalError(f"cannot write the call records {path}: {error.strerror}") from None
 
-    def _follow_log(self, snapshot: Snapshot) -> None:
-        digits = snapshot.settings.log.mask_numbers
-        mask = Mask(digits) if digits is not None else None
-        self.recorder.mask = self.recorder.journal.mask = mask
-        self.exports.apply(snapshot)
-
     def _follow_recordings(self, snapshot: Snapshot) -> None:
         self.recordings.follow(snapshot.settings.recordings, self.directory)
+
+    def _follow_log(self, snapshot: Snapshot) -> None:
+        log, journal = snapshot.settings.log, self.recorder.journal
+        journal.form = log.format
+        mask = Mask(log.mask_numbers) if log.mask_numbers is not None else None
+        self.recorder.mask = journal.mask = mask
+        self.exports.apply(snapshot)
+
+    def _lines_dropped(self, count: int) -> str:
+        fields = {"event": "lines-dropped", "count": count, "reason": DROPPED}
+        return self.recorder.journal.line("WRN", "[log]", fields, self.clock.now())
 
     def _say_of_recordings(self, level: Level, event: str, call: str, fields: dict[str, object]) -> None:
         self._say(level, "[recording]", {**({"call": call} if call else {}), "event": event, **fields})
@@ -349,6 +354,8 @@ class Portcullis:
         admin = self.store.current.settings.admin
         if admin is None:
             return
+        from webui import create_app  # Flask, which who has no page does not need
+
         try:
             names = ("localhost", admin.bind.host, *admin.hosts)
             self._web = HttpServer(admin.bind, create_app(self.verbs), names)

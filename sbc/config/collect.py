@@ -1,4 +1,4 @@
-"""A machine that is told what happens: ``hep`` and ``log`` of sbc.yaml, and what has been made of them."""
+"""Machines that are told what happens: ``hep`` and ``log.syslog`` of sbc.yaml, and what is made of them."""
 
 from __future__ import annotations
 
@@ -88,13 +88,7 @@ def _only_to(value: object) -> object:
     return {"to": value} if isinstance(value, str) else value
 
 
-class LogSettings(Strict):
-    """The journal: how many digits of each number it leaves out, and who gets it beside its file."""
-
-    mask_numbers: int | None = Field(default=None, ge=1, le=15)
-    syslog: Annotated[Syslog | None, BeforeValidator(_only_to), TextOr("tls:log.example.com:6514")] = None
-
-
+ToSyslog = Annotated[Syslog | None, BeforeValidator(_only_to), TextOr("tls:log.example.com:6514")]
 ToHep = Annotated[Hep | None, BeforeValidator(_only_to), TextOr("udp:127.0.0.1:9060")]
 
 

@@ -14,10 +14,11 @@ from dsl.decision import Downgrade
 from sbc.base import Address
 from sbc.config.answers import Answers
 from sbc.config.blocklist import BlocklistSettings, MaybeBlocklist
-from sbc.config.collect import LogSettings, ToHep
+from sbc.config.collect import ToHep
 from sbc.config.emergency import Emergency
 from sbc.config.identity import CallerIdentity, Identified
 from sbc.config.limits import Limits, Overload, TenantLimits
+from sbc.config.log import Log
 from sbc.config.lookup import LookupConfig, LookupName
 from sbc.config.match import Match
 from sbc.config.media import Marks, MediaConfig
@@ -438,6 +439,7 @@ class Settings(Strict):
     overload: Overload = Overload()
     hooks: HookSettings = HookSettings()
     drain: Duration = 60.0
+    log: Log = Log()
     recordings: Recordings | None = None
     revocation: Revocation = Revocation()
     control: str = Field(default="run/sbc.sock", min_length=1)
@@ -449,4 +451,3 @@ class Settings(Strict):
     lookups: dict[LookupName, LookupConfig] = {}
     acl: str | None = Field(default=None, min_length=1)
     hep: ToHep = None
-    log: LogSettings = LogSettings()

@@ -271,13 +271,15 @@ def test_csv_has_every_count_in_a_row_of_its_own(counts: Callable[..., dict[str,
 
 @pytest.mark.parametrize("name", ["=1+1", "+1", "-1", "@a", '=cmd|"/c calc"!A0'])
 def test_nothing_in_the_csv_is_a_formula(counts: Callable[..., dict[str, Any]], name: str) -> None:
-    rows = list(csv.reader(io.StringIO(as_csv(counts(record(**{"from": name}))))))
+    named: dict[str, Any] = {"from": name}
+    rows = list(csv.reader(io.StringIO(as_csv(counts(record(**named))))))
     assert [cell for row in rows for cell in row if cell.startswith(("=", "+", "-", "@"))] == []
     assert any(name in cell for row in rows for cell in row)
 
 
 def test_the_text_moves_no_cursor_whatever_a_record_says(counts: Callable[..., dict[str, Any]]) -> None:
-    odd = json.loads(record(**{"from": "a\x1b[2J\n\u2028b"}))
+    odd = json.loads(record())
+    odd["a"]["trunk"] = "a\x1b[2J\n\u2028b"
     odd["a"]["tls"]["version"] = "\x1b[31m"
     for text in (render(counts(json.dumps(odd))), as_csv(counts(json.dumps(odd)))):
         assert all(line.isprintable() for line in text.replace("\r\n", "\n").split("\n"))
