@@ -9,6 +9,7 @@ from sbc.b2bua.engine import Engine
 from sbc.config.snapshot import SnapshotStore
 from sbc.net.acme.keeper import AcmeKeeper
 from sbc.net.dns.names import Names
+from sbc.net.export.exports import Exports
 from sbc.net.lookups.asked import Lookups
 from sbc.net.media.embedded import MediaIO
 from sbc.net.media.recordings import Recordings
@@ -33,6 +34,7 @@ class Running(Protocol):
     recorder: Recorder
     records: RecordWriter
     recordings: Recordings
+    exports: Exports
     engine: Engine
     media: MediaIO
     listeners: Listeners

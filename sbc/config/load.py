@@ -21,6 +21,7 @@ from sbc.config.accounts import load_accounts
 from sbc.config.acl import AccessList, load_acl
 from sbc.config.acme import check_acme
 from sbc.config.arrivals import arrival
+from sbc.config.collectors import load_collectors
 from sbc.config.control import check_control
 from sbc.config.crosscheck import SettingsFile, TrunkFile, check_routing, check_trunks
 from sbc.config.curves import check_curves
@@ -65,9 +66,10 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     files = _files(settings, trunks, directory, found)
     accounts = load_accounts(trunks, directory)
     lookups = load_lookups(settings, directory, material.identities, trunks)
+    collectors = load_collectors(settings, directory, material.identities)
     acl = _acl(settings, tree, directory, now, former, found)
     known = _known(tree, settings, trunks, named, files, lookups)
-    found += [*accounts.diagnostics, *lookups.diagnostics]
+    found += [*accounts.diagnostics, *lookups.diagnostics, *collectors.diagnostics]
     rules = _rules(tree, settings, trunks, known, found)
     hooks = _hooks(tree, settings, rules, found)
     ordered = tuple(sorted(set(found), key=_reading_order))
@@ -79,8 +81,9 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     stopped = quarantine(settings.value, by_name, material.broken, material.held, former)
     if by_name and len(stopped.trunks) == len(by_name) and any(map(_fatal, ordered)):
         raise ConfigError(ordered)
+    digests = (*files.digests, *accounts.digests, *lookups.digests, *collectors.digests)
     return Snapshot(
-        version=_version(tree, material, (*files.digests, *accounts.digests, *lookups.digests)),
+        version=_version(tree, material, digests),
         directory=directory, settings=settings.value, trunks=by_name, rules=rules, hooks=hooks,
         identities=material.identities,
         anchors=material.anchors,
@@ -94,6 +97,8 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
         phones=files.phones,
         accounts=accounts.accounts,
         lookups=lookups.lookups,
+        hep=collectors.hep,
+        syslog=collectors.syslog,
         trunk_files=trunk_files,
         acl=acl.acl,
         acl_files=acl.files,

@@ -95,3 +95,18 @@ class LoadView:
 
     lag: float = 0.0
     overloaded_since: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExportView:
+    """A collector that is told what happens, ``hep`` or ``syslog``: messages that wait, were sent or dropped.
+
+    ``problem`` is why nothing gets there, "" while it does.
+    """
+
+    name: str
+    to: str
+    waiting: int = 0
+    sent: int = 0
+    dropped: int = 0
+    problem: str = ""

@@ -11,7 +11,16 @@ from typing import Literal
 from sbc.b2bua.outcomes import Direction
 from sbc.base import Address, is_wildcard
 from sbc.media.quality import Quality
-from sbc.observe.edge_views import AclView, BlocklistView, CapView, Counts, LimitView, LoadView, TenantView
+from sbc.observe.edge_views import (
+    AclView,
+    BlocklistView,
+    CapView,
+    Counts,
+    ExportView,
+    LimitView,
+    LoadView,
+    TenantView,
+)
 from sbc.observe.traffic import Stats
 
 ListenerState = Literal["listening", "failed", "stopped"]
@@ -433,6 +442,7 @@ class StatusView:
     certificates: tuple[LifeView, ...] = ()
     records: RecordsView = field(default_factory=RecordsView)
     recordings: RecordingsView = field(default_factory=RecordingsView)
+    exports: tuple[ExportView, ...] = ()
     registrations: tuple[RegistrationView, ...] = ()
     phones: tuple[PhonesView, ...] = ()
     registers: tuple[tuple[str, int], ...] = ()
