@@ -58,6 +58,7 @@ from sbc.net.tls.contexts import Contexts
 from sbc.net.transport.blocking import Blocking
 from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
+from sbc.observe.cdr import RECORDS
 from sbc.observe.journal import Journal, Level
 from sbc.observe.recorder import Recorder
 from sbc.observe.views import StatusView
@@ -211,7 +212,7 @@ class Portcullis:
         return path
 
     def _open_records(self) -> RecordFile:
-        path = self.state / "calls.jsonl"
+        path = self.state / RECORDS
         try:
             return RecordFile(path)
         except OSError as error:
@@ -326,6 +327,7 @@ class Portcullis:
         self.revocation.close()
         self.saved.flush()
         self.bindings.close()
+        self.recorder.turned_away.close()
         self.records.flush()
         self._say("INF", "[stop]", {})
         self._log.flush()

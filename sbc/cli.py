@@ -21,6 +21,7 @@ from sbc.commands import (
     lab,
     limits,
     registrations,
+    report,
     routing,
     running,
     trunks,
@@ -32,7 +33,7 @@ from sbc.commands.parser import REFUSED, UNREAD, Commands
 PROGRAM = "sbc"
 SUBJECTS = (
     running, alert, registrations, limits, trunks, acl, blocklist,
-    checking, routing, users, certs, trust, doctor, lab,
+    checking, routing, users, certs, trust, doctor, report, lab,
 )  # fmt: skip
 
 

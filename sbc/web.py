@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from flask import Flask
+from typing import TYPE_CHECKING
 
 from sbc.admin.verbs import Verbs
 from sbc.base import LocalError
 from sbc.config.model import Admin, Metrics, Settings
 from sbc.net.system.http_server import HttpServer
-from webui import create_app, create_metrics_app
+
+if TYPE_CHECKING:
+    from flask import Flask
 
 
 class Web:
@@ -20,6 +22,10 @@ class Web:
 
     def start(self, settings: Settings) -> None:
         """Bind what ``settings`` name; LocalError, one line, where something cannot be."""
+        if settings.admin is None and settings.metrics is None:
+            return
+        from webui import create_app, create_metrics_app  # Flask, which who serves nothing does not need
+
         if settings.admin is not None:
             self._serve("admin", settings.admin, create_app(self._verbs), "the admin page")
         if settings.metrics is not None:

@@ -299,7 +299,7 @@ def _call(sbc: Running, call: Call) -> CallView:
         state=call.state, started=sbc.engine.date(call.created),
         answered=sbc.engine.date(call.answered_at) if call.answered_at else None,
         a_tls=_tls(call.a.flow), b_tls=_tls(call.b.flow) if call.b else "",
-        a_srtp=media.a.suite, b_srtp=media.b.suite, downgraded=call.downgraded,
+        a_srtp=media.a.suite, b_srtp=media.b.suite, downgraded=bool(call.downgrades),
         emergency=call.emergency, one_way=call.one_way,
         a_quality=media.a.quality, b_quality=media.b.quality,
     )  # fmt: skip

@@ -111,7 +111,7 @@ class Call:
         "created",
         "demands",
         "desk",
-        "downgraded",
+        "downgrades",
         "emergency",
         "facts",
         "fax",
@@ -154,6 +154,7 @@ class Call:
 
     def __init__(self, desk: Desk, id: str, snapshot: Snapshot, a: Leg, at: float) -> None:
         self.desk, self.id, self.snapshot, self.a = desk, id, snapshot, a
+        desk.dialogs.call_ids.add(a.call_id, id, a.name, "a")
         self.b: Leg | None = None
         self.trying: tuple[Leg, ...] = ()  # those of several callees that are tried at once
         self.state: State = ROUTING
@@ -186,7 +187,9 @@ class Call:
         self.introduced: Fields = ()  # what the caller said of itself beside From
         # ``asserted``: by the caller's network; ``reserve_of``: whose reserve has it; ``recorded``: its end.
         self.rule = self.caller = self.called = self.asserted = self.reserve_of = self.one_way = ""
-        self.downgraded = self.emergency = self.has_media = self.fax = self.recorded = False
+        # Trunks that it went on to without TLS though SIPS was promised ("": a redirection), and what let it.
+        self.downgrades: tuple[tuple[str, str], ...] = ()
+        self.emergency = self.has_media = self.fax = self.recorded = False
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
         self.offered_early: Fork | None = None
         # Who has an offer under way that nobody has answered yet (RFC 3264 4, RFC 3311 5.2).

@@ -71,6 +71,7 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     known = _known(tree, settings, trunks, named, files, lookups)
     secret = (accounts, lookups, sinks)
     found += [each for kind in secret for each in kind.diagnostics]
+    digests = [*files.digests, *(each for kind in secret for each in kind.digests)]
     rules = _rules(tree, settings, trunks, known, found)
     hooks = _hooks(tree, settings, rules, found)
     ordered = tuple(sorted(set(found), key=_reading_order))
@@ -83,7 +84,7 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     if by_name and len(stopped.trunks) == len(by_name) and any(map(_fatal, ordered)):
         raise ConfigError(ordered)
     return Snapshot(
-        version=_version(tree, material, [*files.digests, *(each for kind in secret for each in kind.digests)]),
+        version=_version(tree, material, digests),
         directory=directory, settings=settings.value, trunks=by_name, rules=rules, hooks=hooks,
         identities=material.identities, anchors=material.anchors, lists=material.lists, warnings=ordered,
         places=all_places(settings, trunks),

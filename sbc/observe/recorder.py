@@ -17,6 +17,7 @@ from sbc.observe.journal import Journal, Level
 from sbc.observe.metrics import Counters
 from sbc.observe.qualities import Qualities
 from sbc.observe.throttle import Throttle
+from sbc.observe.turned_away import TurnedAway
 from sbc.observe.views import FailureView
 from sbc.policy.shares import source_of
 from sbc.tls.events import Handshake, HandshakeFailed, Unreached
@@ -66,6 +67,7 @@ class Recorder:
         self.reached = Reached()
         self.place: Place = place or _nowhere
         self._write_record = write_record
+        self.turned_away = TurnedAway(partial(self._record, ""))
         self._messages = Throttle(*_MESSAGES)
         self._phones = Throttle(*_PHONES)
         self._handshakes = Throttle(*_HANDSHAKES)
@@ -77,6 +79,9 @@ class Recorder:
     def note(self, note: Note, media: MediaStats | None, now: float) -> None:
         """The core noted something; ``media`` are the counters of a call that ended."""
         self.counters.note(note)
+        if note.event == "call-turned-away":
+            self.turned_away.note(note, now)
+            return
         if note.event == "call-ended":
             kept = media.recording if media is not None else None
             if kept is None:
@@ -110,8 +115,8 @@ class Recorder:
             return
         self.journal.note(note, now)
 
-    def _record(self, call: str, fields: dict[str, Any], media: MediaStats | None) -> None:
-        """Of a call whose recording is whole by now."""
+    def _record(self, call: str, fields: dict[str, Any], media: MediaStats | None = None) -> None:
+        """Of a call whose recording is whole by now, or of what became no call."""
         self._write_record(call_record(call, fields, media))
 
     def _tell_sometimes(self, throttle: Throttle, of: str, note: Note, now: float) -> None:
@@ -133,7 +138,8 @@ class Recorder:
             self.journal.note(Note(note.event, note.call, fields), now)
 
     def tick(self, now: float) -> None:
-        """Say what no line has said of a flood that is over; to be called about every second."""
+        """Say what no line or record has said of a flood; to be called about every second."""
+        self.turned_away.tick(now)
         for tag, throttle in (("[cap]", self._caps), ("[malformed]", self._messages)):
             rest = throttle.rest(now)
             if rest:
