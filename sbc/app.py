@@ -21,6 +21,7 @@ import gevent
 from gevent.event import Event
 
 from sbc.admin.certificates import Certificates
+from sbc.admin.status import picture
 from sbc.admin.switches import Switches
 from sbc.admin.verbs import Verbs
 from sbc.b2bua.engine import Engine
@@ -32,6 +33,7 @@ from sbc.config.watched import watched
 from sbc.ids import Blocks, Ids
 from sbc.net.acme.install import Installer
 from sbc.net.acme.keeper import AcmeKeeper
+from sbc.net.alerts.alerting import Alerting
 from sbc.net.dns.ask import Asker
 from sbc.net.dns.names import Names
 from sbc.net.driver import Driver
@@ -46,11 +48,11 @@ from sbc.net.system.bindings import BindingStore
 from sbc.net.system.clock import Clock
 from sbc.net.system.control import ControlServer, refuse_second
 from sbc.net.system.file_limit import raise_file_limit
-from sbc.net.system.http_server import HttpServer
 from sbc.net.system.lag import watch_lag
 from sbc.net.system.log_writer import DROPPED, LogWriter
 from sbc.net.system.notify import notify
 from sbc.net.system.record_writer import RecordFile, RecordWriter
+from sbc.net.system.space import Space
 from sbc.net.system.store import Store
 from sbc.net.system.watch import Watch
 from sbc.net.tls.contexts import Contexts
@@ -61,11 +63,13 @@ from sbc.observe.cdr import RECORDS
 from sbc.observe.journal import Journal, Level
 from sbc.observe.masking import Mask
 from sbc.observe.recorder import Recorder
+from sbc.observe.views import StatusView
 from sbc.reload import Reload
 from sbc.sip.grammar import forget_recent
 from sbc.tls.failure import Direction, Failure
 from sbc.tls.ledger import Ledger
 from sbc.tls.optional import OptionalPeers
+from sbc.web import Web
 
 HOUSEKEEPING = 1.0
 # While we drain: whether the last call has ended.
@@ -129,9 +133,7 @@ class Portcullis:
         )
         self.switches = Switches(self.store, self.saved, self.clock, self._say, self.reload.amend)
         self.store.swap(self.switches.adopt(self.rotator.progress.adopt(self.store.current)))
-        self.recordings = Recordings(self.clock, self._say_of_recordings)
-        self._follow_recordings(self.store.current)
-        self._follow_log(self.store.current)
+        self._attend(log)
         self._assemble()
         self.acme = AcmeKeeper(
             self.store, self.saved, self.clock, self._say,
@@ -143,17 +145,25 @@ class Portcullis:
         self.reload.followers += [
             self._follow_registrations, self.names.apply, self.lookups.apply, self.dialer.apply,
             self._follow_optional, self.acme.apply, self.certificates.follow, self._outlived,
-            self._follow_media,
-            self._follow_recordings, self._follow_log,
-            self.blocking.apply,
+            self._follow_media, self._follow_recordings, self._follow_log, self.blocking.apply,
+            self.space.apply, self.alerting.apply,
         ]  # fmt: skip
         self.verbs = Verbs(self, self.certificates)
         self.watch = Watch(lambda: watched(directory), self.reload)
         self.control = ControlServer(directory / settings.control, self.verbs.by_name())
-        self._web: HttpServer | None = None
+        self._web = Web(self.verbs)
         self._tidied = True
         self._tidy_at = math.inf
         self._ledger_due = self._limits_due = 0.0
+
+    def _attend(self, log: Path | None) -> None:
+        """What stands beside the calls: recordings, the disks, and whoever is told of what is wrong."""
+        snapshot = self.store.current
+        self.recordings = Recordings(self.clock, self._say_of_recordings)
+        self._follow_recordings(snapshot)
+        self._follow_log(snapshot)
+        self.space = Space(self.directory, self.state, log, snapshot)
+        self.alerting = Alerting(self.store, self.saved, self.clock, self._say, self._signals)
 
     def _assemble(self) -> None:
         """From the engine outwards: what decides, who carries it out, and the transports that it reaches."""
@@ -278,8 +288,9 @@ class Portcullis:
         self.dialer.start()
         self.names.apply(self.store.current)
         self.lookups.apply(self.store.current)
-        self._start_web()
+        self._web.start(self.store.current.settings)
         self.acme.start()
+        self.alerting.start()
         # What ends a greenlet that a hook began ends that greenlet: we are told to stop by signals alone.
         gevent.get_hub().SYSTEM_ERROR = ()
         gevent.signal_handler(signal.SIGINT, self.stopping.set)
@@ -308,8 +319,7 @@ class Portcullis:
         self._unregister()
         self._hang_up()  # emergency calls that came meanwhile
         self.control.stop()
-        if self._web is not None:
-            self._web.stop()
+        self._web.stop()
         self.listeners.close()
         self.dialer.close()
         deadline = self.clock.monotonic() + FAREWELL
@@ -321,6 +331,7 @@ class Portcullis:
         self._save_observed(self.clock.monotonic())
         self._save_limits(self.clock.monotonic())
         self.blocking.stop()
+        self.alerting.close()
         self.revocation.close()
         self.saved.flush()
         self.bindings.close()
@@ -350,22 +361,6 @@ class Portcullis:
         while self.engine.registrations.unfinished and self.clock.monotonic() < deadline:
             gevent.sleep(0.02)
 
-    def _start_web(self) -> None:
-        admin = self.store.current.settings.admin
-        if admin is None:
-            return
-        from webui import create_app  # Flask, which who has no page does not need
-
-        try:
-            names = ("localhost", admin.bind.host, *admin.hosts)
-            self._web = HttpServer(admin.bind, create_app(self.verbs), names)
-            self._web.start()
-        except OSError as error:
-            text = (
-                f"cannot bind the admin page to {admin.bind}: {error.strerror}; change admin.bind in sbc.yaml"
-            )
-            raise LocalError(text) from None
-
     def _housekeeping(self) -> None:
         while True:
             gevent.sleep(HOUSEKEEPING)
@@ -381,6 +376,8 @@ class Portcullis:
             self.blocking.tick(at)
             self.certificates.tick(now, at)
             self.lookups.tick(at)
+            self.space.tick(at)
+            self.alerting.tick(now, at)
             for call in self.media.idle(at):
                 self.driver.run(self.engine.media_idle, call)
             for quiet in self.media.quiet(at):
@@ -388,6 +385,15 @@ class Portcullis:
             for begun, calls in zip((True, False), self.media.faxes(), strict=True):
                 for call in calls:
                     self.driver.run(self.engine.media_fax, call, begun)
+
+    @property
+    def refused(self) -> str:
+        """The first mistake of the files that were read last, "" where they are in force."""
+        return self.reload.refused
+
+    def _signals(self) -> StatusView:
+        """What alerts are read off."""
+        return picture(self, self.certificates.views(), calls=False)
 
     def _tidy(self, at: float) -> None:
         """Give back memory: the busy hour's after its last call, a replaced configuration's after a while.
