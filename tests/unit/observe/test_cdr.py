@@ -71,6 +71,7 @@ def test_the_whole_record() -> None:
         "peer_verified": True,
         "peer_names": ["dns:office.lab.example"],
         "peer_thumbprint": "cd" * 32,
+        "peer_pin": "sha256/00",
     }
     assert answer["a"]["media"]["srtp"] == "AEAD_AES_128_GCM"
     assert answer["a"]["media"]["refused"] == {"replay": 3}
@@ -79,6 +80,24 @@ def test_the_whole_record() -> None:
     assert answer["pdd"] == 0.25
     assert (answer["a"]["call_id"], answer["b"]["call_id"]) == ("1@pbx", "ours")
     assert answer["a"]["media"]["codec"] == "PCMA" and answer["b"]["media"]["codec"] == ""
+
+
+def test_when_it_rang_and_what_was_downgraded() -> None:
+    answer = record(rang=NOW + 0.5, downgrades=(("legacy", "warn"), ("", "allow")))
+    assert answer["rang"] == "2026-05-01T10:06:40.500Z" and record()["rang"] is None
+    assert answer["downgrades"] == [
+        {"of": "sips", "to": "legacy", "policy": "warn"}, {"of": "sips", "to": "", "policy": "allow"},
+    ]  # fmt: skip
+
+
+def test_media_that_is_encrypted_on_one_leg_alone_is_a_downgrade() -> None:
+    def of(a: str, b: str, codec: str = "PCMA") -> Any:
+        legs = LegStats(suite=a, codec=codec), LegStats(suite=b, codec=codec)
+        return record(MediaStats((StreamStats("audio", *legs),)))["downgrades"]
+
+    assert of("AEAD_AES_128_GCM", "") == [{"of": "srtp", "to": "legacy", "policy": ""}]
+    assert of("", "AEAD_AES_128_GCM") == [{"of": "srtp", "to": "office", "policy": ""}]
+    assert of("", "") == of("A", "B") == of("A", "", codec="") == []
 
 
 def test_the_quality_of_a_leg() -> None:
