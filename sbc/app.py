@@ -53,11 +53,13 @@ from sbc.net.system.record_writer import RecordFile, RecordWriter
 from sbc.net.system.store import Store
 from sbc.net.system.watch import Watch
 from sbc.net.tls.contexts import Contexts
+from sbc.net.trace.viewing import Readers
 from sbc.net.transport.blocking import Blocking
 from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
 from sbc.observe.journal import Journal, Level
 from sbc.observe.recorder import Recorder
+from sbc.observe.trace.ring import Rings
 from sbc.reload import Reload
 from sbc.sip.grammar import forget_recent
 from sbc.tls.failure import Direction, Failure
@@ -139,6 +141,7 @@ class Portcullis:
             self._follow_optional, self.acme.apply, self.certificates.follow, self._outlived,
             self._follow_media,
             self._follow_recordings,
+            self._follow_trace,
             self.blocking.apply,
         ]  # fmt: skip
         self.verbs = Verbs(self, self.certificates)
@@ -185,6 +188,16 @@ class Portcullis:
             self.bindings,
             self.blocking,
         )
+        self.rings, self.readers = Rings(), Readers(self.driver.tap, self.clock)
+        self._follow_trace(snapshot)
+
+    def _follow_trace(self, snapshot: Snapshot) -> None:
+        """Keep the last messages of each trunk; where none are to be kept, do not even listen."""
+        most, tap = snapshot.settings.trace.ring, self.driver.tap
+        self.rings.keep(most, snapshot.trunks)
+        tap.leave(self.rings)
+        if most:
+            tap.follow(self.rings)
 
     def _follow_media(self, snapshot: Snapshot) -> None:
         emergency = snapshot.settings.emergency

@@ -22,6 +22,7 @@ from sbc.commands import (
     registrations,
     routing,
     running,
+    trace,
     trunks,
     trust,
     users,
@@ -31,7 +32,7 @@ from sbc.commands.parser import REFUSED, UNREAD, Commands
 PROGRAM = "sbc"
 SUBJECTS = (
     running, registrations, limits, trunks, acl, blocklist,
-    checking, routing, users, certs, trust, doctor, lab,
+    checking, routing, users, certs, trust, doctor, trace, lab,
 )  # fmt: skip
 
 
