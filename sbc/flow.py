@@ -42,7 +42,9 @@ class TlsFacts:
     """What one handshake agreed: version, cipher, key-exchange group, SNI, peer.
 
     ``identity`` is the name of the identity that we were (``+next`` for a staged one), ``own`` the
-    thumbprint of its certificate, both "" for none.
+    thumbprint of its certificate, both "" for none. ``revocation`` is what was known of the peer's chain:
+    ``good``, another state of ``sbc.tls.revocation.finding`` that a soft trunk lets pass, or "" where nobody
+    asked.
     """
 
     version: str
@@ -52,6 +54,7 @@ class TlsFacts:
     identity: str
     peer: PeerIdentity | None
     own: str = ""
+    revocation: str = ""
 
 
 class ReuseKey(NamedTuple):

@@ -38,10 +38,11 @@ class Remark(NamedTuple):
 
 
 class Encoder:
-    """Writes frames for one reader; ``mask`` is what each message passes first."""
+    """Writes frames for one reader; ``mask`` is what each message passes first, ``text`` each remark."""
 
-    def __init__(self, mask: Callable[[bytes], bytes]) -> None:
+    def __init__(self, mask: Callable[[bytes], bytes], text: Callable[[str], str] = str) -> None:
         self._mask = mask
+        self._text = text
         self._numbers: dict[tuple[Path, str], int] = {}
 
     def message(self, seen: Seen) -> bytes:
@@ -62,10 +63,10 @@ class Encoder:
             head = f"M {seen.now:.6f} {number} {sign} {side} {call} {len(octets)} {_one_line(seen.call_id)}\n"
         return b"".join((before, head.encode("utf-8", "surrogateescape"), octets))
 
-
-def remark(letter: str, now: float, call: str, text: str) -> bytes:
-    """The frame of a decision (D) or of what else happened (N)."""
-    return f"{letter} {now:.6f} {call or '-'} {_one_line(text)}\n".encode("utf-8", "surrogateescape")
+    def remark(self, letter: str, now: float, call: str, text: str) -> bytes:
+        """The frame of a decision (D) or of what else happened (N)."""
+        said = _one_line(self._text(text))
+        return f"{letter} {now:.6f} {call or '-'} {said}\n".encode("utf-8", "surrogateescape")
 
 
 def lost(count: int) -> bytes:

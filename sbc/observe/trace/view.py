@@ -15,7 +15,7 @@ from sbc.b2bua.commands import Note
 from sbc.observe.journal import CALL_ENDED
 from sbc.observe.tap import Ruling, Seen
 from sbc.observe.text import words
-from sbc.observe.trace.frames import Encoder, lost, remark
+from sbc.observe.trace.frames import Encoder, lost
 from sbc.observe.trace.ring import Event
 from sbc.observe.trace.telling import ruled
 
@@ -158,10 +158,10 @@ class View:
                 self._octets -= len(event.octets)
                 found.append(self._encoder.message(event))
             elif isinstance(event, Ruling):
-                found.append(remark("D", event.now, event.call, ruled(event.decision)))
+                found.append(self._encoder.remark("D", event.now, event.call, ruled(event.decision)))
             else:
                 note, now = event
-                found.append(remark("N", now, note.call, _noted(note)))
+                found.append(self._encoder.remark("N", now, note.call, _noted(note)))
         if not waiting and self._missed:
             found.append(lost(self._missed))
             self._missed = 0
