@@ -3,6 +3,9 @@
 Both get the same ng commands, the same SDP and the same packets from the same generator: plain RTP
 in on every stream, SRTP out to one sink. The sink counts, and undoes the SRTP of one packet of each
 stream, so that neither is credited for a packet that nobody could play.
+
+What a recording costs is measured on calls in which both sides speak, for both stand in one file: SRTP goes
+back from the sink, and what arrives as plain RTP is counted.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import struct
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -84,16 +88,19 @@ def recorded(directory: Path) -> MediaProxy:
 PROXIES: dict[str, Callable[[Path], MediaProxy]] = {
     "rtpengine": rtpengine, "portcullis": media_io, "portcullis, recording": recorded,
 }  # fmt: skip
+#: Whose cost is measured by calls in which both sides speak.
+BOTH_WAYS = ("portcullis", "portcullis, recording")
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One stream: the socket it is sent from, where to, and how to undo what comes out."""
+    """One stream: the socket it is sent from, where to, how to undo what comes out, and how to answer it."""
 
     source: socket.socket
     towards: tuple[str, int]
     leaves_from: int
     receiver: pylibsrtp.Session
+    sender: pylibsrtp.Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +123,17 @@ class Sink:
         self.received = 0
         self.played: set[int] = set()
 
+    def answer(self, stream: Stream, packet: bytes) -> None:
+        """Say something on a stream, and take what has come of what was said before."""
+        self.socket.sendto(stream.sender.protect(packet), ("127.0.0.1", stream.leaves_from))
+        self.take(stream)
+
+    def take(self, stream: Stream) -> None:
+        """Take what has come back of a stream."""
+        with suppress(BlockingIOError):
+            while stream.source.recv(2048).endswith(PAYLOAD):
+                self.received += 1
+
     def drain(self) -> None:
         """Take what has arrived."""
         while True:
@@ -133,40 +151,47 @@ class Sink:
 def relay(
     who: Sequence[str] = tuple(PROXIES), streams: int = 200, seconds: float = 10, runs: int = 3
 ) -> list[Row]:
-    """Interleave ``runs`` runs of each proxy."""
-    done: dict[str, list[Run]] = {name: [] for name in who}
+    """``runs`` interleaved runs of each: one side speaks on each stream, or both of half as many calls."""
+    kinds = [(name, False) for name in who if name != "portcullis, recording"]
+    kinds += [(name, True) for name in who if name in BOTH_WAYS]
+    done: dict[tuple[str, bool], list[Run]] = {kind: [] for kind in kinds}
     for _ in range(runs):
-        for name in who:
-            done[name].append(measure(PROXIES[name], streams, seconds))
-    return [_row(name, streams, results) for name, results in done.items()]
+        for name, both in kinds:
+            done[name, both].append(measure(PROXIES[name], streams, seconds, both))
+    return [_row(name, streams, both, results) for (name, both), results in done.items()]
 
 
-def measure(make: Callable[[Path], MediaProxy], count: int, seconds: float) -> Run:
-    """Relay ``count`` streams for ``seconds`` through a fresh proxy."""
+def measure(make: Callable[[Path], MediaProxy], count: int, seconds: float, both: bool = False) -> Run:
+    """Relay ``count`` streams, or with ``both`` half as many calls, for ``seconds`` through a fresh proxy."""
+    calls = count // 2 if both else count
     with TemporaryDirectory(prefix="bench-") as root, make(Path(root)) as proxy, on_core(LOAD_CORE):
         client, sink = NgClient(proxy.port), Sink()
-        calls = [_set_up(client, sink, number) for number in range(count)]
+        streams = [_set_up(client, sink, number) for number in range(calls)]
         try:
-            send(calls, sink, 0.5)
+            send(streams, sink, 0.5, both)
             time.sleep(0.2)
             sink.drain()
+            for stream in streams:
+                sink.take(stream)
             before, received = cpu_seconds(proxy.pid), sink.received
-            sent = send(calls, sink, seconds)
+            sent = send(streams, sink, seconds, both)
             time.sleep(0.2)
             sink.drain()
+            for stream in streams:
+                sink.take(stream)
             spent, arrived = cpu_seconds(proxy.pid) - before, sink.received - received
-            for number in range(count):
+            for number in range(calls):
                 client.ask("delete", call_id=f"bench-{number}", from_tag="a")
         finally:
             client.close()
             sink.socket.close()
-            for stream in calls:
+            for stream in streams:
                 stream.source.close()
     return Run(spent / max(1, arrived), sent, arrived, len(sink.played))
 
 
-def send(streams: list[Stream], sink: Sink, seconds: float) -> int:
-    """Send 50 packets a second on each stream, spread over each 20 ms; returns how many."""
+def send(streams: list[Stream], sink: Sink, seconds: float, both: bool = False) -> int:
+    """Send 50 packets a second on each stream, spread over each 20 ms, and back; returns how many."""
     rounds, started = int(seconds * PACKETS_A_SECOND), time.monotonic()
     step = 1 / PACKETS_A_SECOND / len(streams)
     base = _clock()
@@ -178,8 +203,10 @@ def send(streams: list[Stream], sink: Sink, seconds: float) -> int:
                 sink.drain()
                 time.sleep(min(ahead, 0.001))
             stream.source.sendto(header + struct.pack("!I", number + 1) + PAYLOAD, stream.towards)
+            if both:
+                sink.answer(stream, header + struct.pack("!I", 1000 + number) + PAYLOAD)
         sink.drain()
-    return rounds * len(streams)
+    return rounds * len(streams) * (2 if both else 1)
 
 
 def _clock() -> int:
@@ -204,7 +231,14 @@ def _set_up(client: NgClient, sink: Sink, number: int) -> Stream:
     ]
     towards = _MEDIA.search(answered)
     assert towards is not None, answered
-    stream = Stream(source, ("127.0.0.1", int(towards[1])), int(media[1]), _receiver(crypto[2]))
+    back = pylibsrtp.Policy(
+        key=base64.b64decode(_OUR_KEY.partition("inline:")[2]),
+        ssrc_type=pylibsrtp.Policy.SSRC_ANY_OUTBOUND,
+        srtp_profile=pylibsrtp.Policy.SRTP_PROFILE_AES128_CM_SHA1_80,
+    )
+    stream = Stream(
+        source, ("127.0.0.1", int(towards[1])), int(media[1]), _receiver(crypto[2]), pylibsrtp.Session(back)
+    )
     sink.streams[stream.leaves_from] = stream
     return stream
 
@@ -227,9 +261,11 @@ def _udp_socket(buffer: int = 0) -> socket.socket:
     return opened
 
 
-def _row(name: str, streams: int, runs: list[Run]) -> Row:
+def _row(name: str, streams: int, both: bool, runs: list[Run]) -> Row:
     lost = sum(run.sent - run.received for run in runs) / sum(run.sent for run in runs)
     played = min(run.played for run in runs)
     costs = tuple(run.per_packet * 1e6 for run in runs)
     work = f"RTP packet to SRTP, {streams} streams"
+    if both:
+        work = f"RTP packet, {streams // 2} calls with SRTP on one side"
     return Row(work, name, costs, "us CPU", f"{lost:.1%} lost; {played} streams decrypted")

@@ -1,6 +1,6 @@
 """From the text of a when or a then to a syntax tree, or to problems with their offsets.
 
-The parser is built once, when this module is imported. Depth is bounded here, so that whoever
+The parser is built once. Depth is bounded here, so that whoever
 walks a tree may recurse. In a then, the search for mistakes goes on at the next line that
 begins an action: the operator sees them all at once.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,15 +33,19 @@ class Problem(NamedTuple):
     severity: str = "error"
 
 
-_PARSER = Lark(
-    (Path(__file__).parent / "grammar.lark").read_text("utf-8"),
-    start=["condition", "actions"],
-    parser="lalr",
-    lexer="contextual",
-    maybe_placeholders=False,
-    keep_all_tokens=True,
-    transformer=BUILDERS,
-)
+@cache
+def _parser() -> Lark:
+    """Built when it is first asked for: most commands read no rule, and building takes a while."""
+    return Lark(
+        (Path(__file__).parent / "grammar.lark").read_text("utf-8"),
+        start=["condition", "actions"],
+        parser="lalr",
+        lexer="contextual",
+        maybe_placeholders=False,
+        keep_all_tokens=True,
+        transformer=BUILDERS,
+    )
+
 
 _ACTION_LINE = re.compile(
     r"^[ \t]*(?:route|reject|redirect|challenge|set|remove|copy|require|offer|accept|no|forbid|warn|allow"
@@ -94,7 +98,7 @@ def _read(text: str, start: str) -> tuple[Any, Problem | None]:
     if len(text) > MAX_LENGTH:
         return None, Problem(0, f"longer than {MAX_LENGTH} characters", "split it into several rules")
     try:
-        read: Any = _PARSER.parse(text, start=start)
+        read: Any = _parser().parse(text, start=start)
     except UnexpectedInput as error:
         return None, _explain(error, text, start)
     deepest = _too_deep(read if start == "actions" else (read,))

@@ -20,6 +20,7 @@ import gevent
 from gevent.event import Event
 
 from sbc.admin.certificates import Certificates
+from sbc.admin.status import picture
 from sbc.admin.switches import Switches
 from sbc.admin.verbs import Verbs
 from sbc.b2bua.engine import Engine
@@ -32,9 +33,11 @@ from sbc.ids import Blocks, Ids
 from sbc.kept import keep_decided, keep_observed
 from sbc.net.acme.install import Installer
 from sbc.net.acme.keeper import AcmeKeeper
+from sbc.net.alerts.alerting import Alerting
 from sbc.net.dns.ask import Asker
 from sbc.net.dns.names import Names
 from sbc.net.driver import Driver
+from sbc.net.export.exports import Exports
 from sbc.net.handler import Edge, Handler
 from sbc.net.lookups.asked import Lookups
 from sbc.net.media.embedded import MediaIO
@@ -44,23 +47,26 @@ from sbc.net.rotation.rotator import Rotator
 from sbc.net.system.clock import Clock
 from sbc.net.system.control import ControlServer, refuse_second
 from sbc.net.system.file_limit import raise_file_limit
-from sbc.net.system.http_server import HttpServer
 from sbc.net.system.lag import watch_lag
-from sbc.net.system.log_writer import LogWriter
+from sbc.net.system.log_writer import DROPPED, LogWriter
 from sbc.net.system.notify import notify
 from sbc.net.system.record_writer import RecordFile, RecordWriter
+from sbc.net.system.space import Space
 from sbc.net.system.store import Store
 from sbc.net.system.watch import Watch
 from sbc.net.tls.contexts import Contexts
 from sbc.net.transport.blocking import Blocking
 from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
+from sbc.observe.cdr import RECORDS
 from sbc.observe.journal import Journal, Level
+from sbc.observe.masking import Mask
 from sbc.observe.recorder import Recorder
+from sbc.observe.views import StatusView
 from sbc.reload import Reload
 from sbc.sip.grammar import forget_recent
 from sbc.tls.failure import Direction, Failure
-from webui import create_app
+from sbc.web import Web
 
 HOUSEKEEPING = 1.0
 # While we drain: whether the last call has ended.
@@ -105,6 +111,9 @@ class Portcullis:
         self.state = self._directory(settings.state)
         self.records = RecordWriter(self._open_records(), self._say_of_records)
         self.recorder = Recorder(Journal(self._log), self._record, self._place)
+        self._log.told = self._lines_dropped
+        self.exports = Exports(self._say)
+        self.recorder.journal.follower = self.exports.line
         self.saved = Store(self.state, lambda text: self._say("ERR", "[state]", {"text": text}))
         keep_observed(self.saved, self.recorder, self.store)
         self._follow_optional(self.store.current)
@@ -116,8 +125,7 @@ class Portcullis:
         )
         self.switches = Switches(self.store, self.saved, self.clock, self._say, self.reload.amend)
         self.store.swap(self.switches.adopt(self.rotator.progress.adopt(self.store.current)))
-        self.recordings = Recordings(self.clock, self._say_of_recordings)
-        self._follow_recordings(self.store.current)
+        self._attend(log)
         self._assemble()
         self.acme = AcmeKeeper(
             self.store, self.saved, self.clock, self._say,
@@ -129,16 +137,24 @@ class Portcullis:
         self.reload.followers += [
             self._follow_registrations, self.names.apply, self.lookups.apply, self.dialer.apply,
             self._follow_optional, self.acme.apply, self.certificates.follow, self._outlived,
-            self._follow_media,
-            self._follow_recordings,
-            self.blocking.apply,
+            self._follow_media, self._follow_recordings, self._follow_log, self.blocking.apply,
+            self.space.apply, self.alerting.apply,
         ]  # fmt: skip
         self.verbs = Verbs(self, self.certificates)
         self.watch = Watch(lambda: watched(directory), self.reload)
         self.control = ControlServer(directory / settings.control, self.verbs.by_name())
-        self._web: HttpServer | None = None
+        self._web = Web(self.verbs)
         self._tidied = True
         self._tidy_at = math.inf
+
+    def _attend(self, log: Path | None) -> None:
+        """What stands beside the calls: recordings, the disks, and whoever is told of what is wrong."""
+        snapshot = self.store.current
+        self.recordings = Recordings(self.clock, self._say_of_recordings)
+        self._follow_recordings(snapshot)
+        self._follow_log(snapshot)
+        self.space = Space(self.directory, self.state, log, snapshot)
+        self.alerting = Alerting(self.store, self.saved, self.clock, self._say, self._signals)
 
     def _assemble(self) -> None:
         """From the engine outwards: what decides, who carries it out, and the transports that it reaches."""
@@ -192,7 +208,7 @@ class Portcullis:
         return path
 
     def _open_records(self) -> RecordFile:
-        path = self.state / "calls.jsonl"
+        path = self.state / RECORDS
         try:
             return RecordFile(path)
         except OSError as error:
@@ -200,6 +216,17 @@ class Portcullis:
 
     def _follow_recordings(self, snapshot: Snapshot) -> None:
         self.recordings.follow(snapshot.settings.recordings, self.directory)
+
+    def _follow_log(self, snapshot: Snapshot) -> None:
+        log, journal = snapshot.settings.log, self.recorder.journal
+        journal.form = log.format
+        mask = Mask(log.mask_numbers) if log.mask_numbers is not None else None
+        self.recorder.mask = journal.mask = mask
+        self.exports.apply(snapshot)
+
+    def _lines_dropped(self, count: int) -> str:
+        fields = {"event": "lines-dropped", "count": count, "reason": DROPPED}
+        return self.recorder.journal.line("WRN", "[log]", fields, self.clock.now())
 
     def _say_of_recordings(self, level: Level, event: str, call: str, fields: dict[str, object]) -> None:
         self._say(level, "[recording]", {**({"call": call} if call else {}), "event": event, **fields})
@@ -253,8 +280,9 @@ class Portcullis:
         self.dialer.start()
         self.names.apply(self.store.current)
         self.lookups.apply(self.store.current)
-        self._start_web()
+        self._web.start(self.store.current.settings)
         self.acme.start()
+        self.alerting.start()
         # What ends a greenlet that a hook began ends that greenlet: we are told to stop by signals alone.
         gevent.get_hub().SYSTEM_ERROR = ()
         gevent.signal_handler(signal.SIGINT, self.stopping.set)
@@ -283,8 +311,7 @@ class Portcullis:
         self._unregister()
         self._hang_up()  # emergency calls that came meanwhile
         self.control.stop()
-        if self._web is not None:
-            self._web.stop()
+        self._web.stop()
         self.listeners.close()
         self.dialer.close()
         deadline = self.clock.monotonic() + FAREWELL
@@ -293,10 +320,13 @@ class Portcullis:
         self.media.close()
         self.recordings.close()
         self.blocking.stop()
+        self.alerting.close()
         self.revocation.close()
+        self.recorder.turned_away.close()
         self.saved.close()
         self.records.flush()
         self._say("INF", "[stop]", {})
+        self.exports.close()
         self._log.flush()
 
     def end_call(self, call: str, by: str) -> None:
@@ -319,20 +349,6 @@ class Portcullis:
         while self.engine.registrations.unfinished and self.clock.monotonic() < deadline:
             gevent.sleep(0.02)
 
-    def _start_web(self) -> None:
-        admin = self.store.current.settings.admin
-        if admin is None:
-            return
-        try:
-            names = ("localhost", admin.bind.host, *admin.hosts)
-            self._web = HttpServer(admin.bind, create_app(self.verbs), names)
-            self._web.start()
-        except OSError as error:
-            text = (
-                f"cannot bind the admin page to {admin.bind}: {error.strerror}; change admin.bind in sbc.yaml"
-            )
-            raise LocalError(text) from None
-
     def _housekeeping(self) -> None:
         while True:
             gevent.sleep(HOUSEKEEPING)
@@ -346,6 +362,8 @@ class Portcullis:
             self.blocking.tick(at)
             self.certificates.tick(now, at)
             self.lookups.tick(at)
+            self.space.tick(at)
+            self.alerting.tick(now, at)
             for call in self.media.idle(at):
                 self.driver.run(self.engine.media_idle, call)
             for quiet in self.media.quiet(at):
@@ -353,6 +371,15 @@ class Portcullis:
             for begun, calls in zip((True, False), self.media.faxes(), strict=True):
                 for call in calls:
                     self.driver.run(self.engine.media_fax, call, begun)
+
+    @property
+    def refused(self) -> str:
+        """The first mistake of the files that were read last, "" where they are in force."""
+        return self.reload.refused
+
+    def _signals(self) -> StatusView:
+        """What alerts are read off."""
+        return picture(self, self.certificates.views(), calls=False)
 
     def _tidy(self, at: float) -> None:
         """Give back memory: the busy hour's after its last call, a replaced configuration's after a while.

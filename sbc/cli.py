@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from sbc.base import ConfigError, LocalError
 from sbc.commands import (
     acl,
+    alert,
     blocklist,
     certs,
     checking,
@@ -20,8 +21,10 @@ from sbc.commands import (
     lab,
     limits,
     registrations,
+    report,
     routing,
     running,
+    support,
     trunks,
     trust,
     users,
@@ -30,8 +33,8 @@ from sbc.commands.parser import REFUSED, UNREAD, Commands
 
 PROGRAM = "sbc"
 SUBJECTS = (
-    running, registrations, limits, trunks, acl, blocklist,
-    checking, routing, users, certs, trust, doctor, lab,
+    running, alert, registrations, limits, trunks, acl, blocklist,
+    checking, routing, users, certs, trust, doctor, report, support, lab,
 )  # fmt: skip
 
 

@@ -42,7 +42,9 @@ class TlsFacts:
     """What one handshake agreed: version, cipher, key-exchange group, SNI, peer.
 
     ``identity`` is the name of the identity that we were (``+next`` for a staged one), ``own`` the
-    thumbprint of its certificate, both "" for none.
+    thumbprint of its certificate, both "" for none. ``revocation`` is what was known of the peer's chain:
+    ``good``, another state of ``sbc.tls.revocation.finding`` that a soft trunk lets pass, or "" where nobody
+    asked.
     """
 
     version: str
@@ -52,6 +54,7 @@ class TlsFacts:
     identity: str
     peer: PeerIdentity | None
     own: str = ""
+    revocation: str = ""
 
 
 class ReuseKey(NamedTuple):
@@ -114,6 +117,25 @@ TELL_EVERY: Final = 1.0
 UNBOUNDED: Final = Allowance(float("inf"))
 
 
+class Path:
+    """What may be told of a flow, and kept when it is gone: all but the connection itself.
+
+    ``flow`` is its number, by which two paths between the same addresses are told apart.
+    """
+
+    __slots__ = ("flow", "listener", "local", "outbound", "remote", "tls", "transport", "trunk")
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow.id
+        self.transport = flow.transport
+        self.local = flow.local
+        self.remote = flow.remote
+        self.listener = flow.listener
+        self.trunk = flow.trunk or ""
+        self.outbound = flow.outbound
+        self.tls = flow.tls
+
+
 class Flow:
     """One live connection, or one UDP peer of one of our listeners.
 
@@ -127,6 +149,7 @@ class Flow:
     """
 
     __slots__ = (
+        "_path",
         "alias",
         "alive",
         "allowance",
@@ -177,12 +200,21 @@ class Flow:
         self.alias = 0
         self.ended = ""
         self.record = ""
+        self._path: Path | None = None
         self.channel = channel
         self.allowance = allowance
         self.opened_at = opened_at
         self.reliable = transport != "udp"
         self.secure = transport == "tls"
         self.trusted = self.secure and tls is not None and tls.peer is not None and tls.peer.verified
+
+    @property
+    def path(self) -> Path:
+        """Itself, for whoever tells of it; made when somebody first does."""
+        path = self._path
+        if path is None:
+            path = self._path = Path(self)
+        return path
 
     def __repr__(self) -> str:
         return f"<Flow {self.id} {self.transport} {self.local}->{self.remote} trunk={self.trunk}>"

@@ -69,7 +69,7 @@ class Certificates:
         return tuple(
             LifeView(
                 life.whose, life.name, life.subject, life.thumbprint, life.ends,
-                days_left(life.ends, now), life.state(now), life.trunks,
+                days_left(life.ends, now), life.state(now), life.trunks, life.remedy,
             )
             for life in self.lives()
         )  # fmt: skip

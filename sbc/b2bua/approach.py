@@ -103,6 +103,7 @@ class Approach:
         listener = call.snapshot.settings.listeners[trunk.listener]
         leg = call.desk.leg_to(trunk, flow, local_address(listener, trunk, flow), self._peer)
         leg.call_id, leg.local_tag = call.desk.ids.call_id(), call.desk.ids.tag()
+        call.desk.dialogs.call_ids.add(leg.call_id, call.id, leg.name, "b")
         self.leg = leg
         if self.contact is not None:
             leg.phone = self.contact.user, self.contact.instance

@@ -111,7 +111,7 @@ class Call:
         "created",
         "demands",
         "desk",
-        "downgraded",
+        "downgrades",
         "emergency",
         "facts",
         "fax",
@@ -154,6 +154,7 @@ class Call:
 
     def __init__(self, desk: Desk, id: str, snapshot: Snapshot, a: Leg, at: float) -> None:
         self.desk, self.id, self.snapshot, self.a = desk, id, snapshot, a
+        desk.dialogs.call_ids.add(a.call_id, id, a.name, "a")
         self.b: Leg | None = None
         self.trying: tuple[Leg, ...] = ()  # those of several callees that are tried at once
         self.state: State = ROUTING
@@ -186,7 +187,9 @@ class Call:
         self.introduced: Fields = ()  # what the caller said of itself beside From
         # ``asserted``: by the caller's network; ``reserve_of``: whose reserve has it; ``recorded``: its end.
         self.rule = self.caller = self.called = self.asserted = self.reserve_of = self.one_way = ""
-        self.downgraded = self.emergency = self.has_media = self.fax = self.recorded = False
+        # Trunks that it went on to without TLS though SIPS was promised ("": a redirection), and what let it.
+        self.downgrades: tuple[tuple[str, str], ...] = ()
+        self.emergency = self.has_media = self.fax = self.recorded = False
         # The callee's offer came in a reliable provisional response: PRACK holds its answer (RFC 3262 5).
         self.offered_early: Fork | None = None
         # Who has an offer under way that nobody has answered yet (RFC 3264 4, RFC 3311 5.2).
@@ -341,14 +344,18 @@ class Call:
         return fork.dialog(side).request("ACK", via=via, contact=leg.contact, cseq=cseq)
 
 
-def admit_caller(call: Call, trunk: Trunk, at: float, always: bool) -> Refused | None:
-    """Count ``call``, which begins, for whom it is from, for its trunk and for its tenant.
+def admit_caller(
+    call: Call, trunk: Trunk, caller: str, at: float, always: bool, after: Call | None = None
+) -> Refused | None:
+    """Count ``call``, which begins, for ``caller``, whose it is, for its trunk and for its tenant.
 
-    The caller is who has proved to call, else the user in From; those who are anonymous are not told apart,
-    and not counted. ``always``: no limit is asked.
+    That is who has proved to call, else the user in From; those who are anonymous are not told apart, and not
+    counted. ``always``: no limit is asked. Where the caller gives up the call ``after`` for it, that one does
+    not count against it.
     """
-    caller, limits = call.a.login[0] or call.caller, call.desk.limits
+    limits = call.desk.limits
     if not always and caller and caller != ANONYMOUS:
+        given_up = [each.trunk for each in after.admitted] if after is not None else []
         tenant = call.snapshot.tenant_bounds.get(trunk.tenant or "")
         bounds = [(f"trunk {trunk.trunk}", trunk.limits.calls_per_caller)]
         if tenant is not None:
@@ -357,6 +364,8 @@ def admit_caller(call: Call, trunk: Trunk, at: float, always: bool) -> Refused |
             if most is None:
                 continue
             bound = CallerBounds(caller, whose, most)
+            if bound.trunk in given_up:
+                bound = CallerBounds(caller, whose, most + 1)
             refusal = limits.admit_caller(bound, at)
             if refusal is not None:
                 release(call, 0)

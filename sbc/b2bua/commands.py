@@ -226,6 +226,20 @@ class KeepBindings:
 
 
 @dataclass(slots=True, init=False)
+class Decided:
+    """The rules, and the hooks after them, decided about a call from ``trunk``: for whoever follows calls."""
+
+    call: str
+    trunk: str
+    decision: Decision
+
+    def __init__(self, call: str, trunk: str, decision: Decision) -> None:
+        self.call = call
+        self.trunk = trunk
+        self.decision = decision
+
+
+@dataclass(slots=True, init=False)
 class Note:
     """Something happened that the journal, the metrics or the call record want to know."""
 
@@ -255,5 +269,6 @@ Command = (
     | Ask
     | AskRegister
     | KeepBindings
+    | Decided
     | Note
 )

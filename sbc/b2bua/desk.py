@@ -115,7 +115,7 @@ class Desk:
         self.outcomes = Outcomes()
         self.proofs = Proofs(store, ids)
         self._without_tcp = WithoutTcp()
-        self.dialogs = Dialogs()
+        self.dialogs = Dialogs(calls)
         # What the actions of rules keep between calls: turns in groups, counts under limits, nonces.
         self.balancer = Balancer()
         self.rule_limits = RuleLimits()

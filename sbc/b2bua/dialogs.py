@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
+
+from sbc.b2bua.call_ids import CallIds
 from sbc.b2bua.leg import Leg, Side
 from sbc.sip.dialog import Dialog
 from sbc.sip.message import Request
@@ -34,11 +37,15 @@ class Fork:
 
 
 class Dialogs:
-    """The index of the calls' dialogs: by Call-ID, our tag and the peer's (RFC 3261 12)."""
+    """The index of the calls' dialogs: by Call-ID, our tag and the peer's (RFC 3261 12).
 
-    __slots__ = ("_found",)
+    ``call_ids`` are those of all legs, also before there is a dialog; ``alive`` has the calls by our name.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_found", "call_ids")
+
+    def __init__(self, alive: Container[str]) -> None:
+        self.call_ids = CallIds(alive)
         self._found: dict[tuple[str, str, str], tuple[str, Fork, Side]] = {}
 
     def __len__(self) -> int:

@@ -118,7 +118,7 @@ class Invitation:
     def note_downgrade(self, judged: Judgement, trunk: str, out: list[Command]) -> None:
         """The call goes on without TLS to ``trunk``, or, for none, to where it is redirected."""
         call = self.call
-        if judged.outcome == "warn" and not call.downgraded:
+        if judged.outcome == "warn" and not call.downgrades:
             fields: dict[str, object] = {
                 "call_id": self.request.call_id, "trunk_in": call.a.name, "trunk_out": trunk,
                 "from": call.caller, "to": call.called,
@@ -127,7 +127,8 @@ class Invitation:
             if target is not None and target.identity.out == "trusted":
                 fields["identity"] = "trusted"  # who calls crosses with it, withheld or not
             out.append(Note("sips-downgrade", call.id, fields))
-        call.downgraded = True
+        if (trunk, judged.outcome) not in call.downgrades:
+            call.downgrades += ((trunk, judged.outcome),)
 
     def forbid_downgrade(self, judged: Judgement, where: str, at: float, out: list[Command]) -> None:
         """The call may not go on without TLS (RFC 5630 5.3); ``where`` to is for its record."""

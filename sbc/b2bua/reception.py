@@ -17,13 +17,13 @@ from sbc.b2bua.desk import Desk
 from sbc.b2bua.dialogs import Fork
 from sbc.b2bua.gate import Gate, call_over_cap
 from sbc.b2bua.invitation import Invitation
-from sbc.b2bua.leg import DEFAULT_PORT, NO_LOGIN, Leg, Side, local_address
+from sbc.b2bua.leg import DEFAULT_PORT, Leg, Side, local_address
 from sbc.b2bua.life import on_bye
 from sbc.b2bua.mirror import Mirror, screen
 from sbc.b2bua.page import METHODS as PAGED
 from sbc.b2bua.page import Page
 from sbc.b2bua.phones import Phones
-from sbc.b2bua.referral import Referral, refuse_refer
+from sbc.b2bua.referral import Referral, refuse_refer, ruling_on_transfer
 from sbc.b2bua.registering import Registering
 from sbc.b2bua.screening import (
     FORBIDDEN,
@@ -40,8 +40,10 @@ from sbc.b2bua.screening import (
 from sbc.b2bua.session import objection, refreshed
 from sbc.b2bua.setup import Setup
 from sbc.b2bua.takeover import may_replace, replaced_by, told_to_replace
+from sbc.b2bua.told import turned_away
 from sbc.b2bua.transfers import parse_replaces, target_dialog
 from sbc.b2bua.translate import ACCEPT, EXTENSIONS, OF_TRANSFERS, reasons
+from sbc.b2bua.whose import Whose
 from sbc.base import PeerError
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
@@ -58,23 +60,6 @@ from sbc.sip.transactions import ACK2XX, ServerTransaction
 _OFFERING: Final = ("INVITE", "UPDATE", "PRACK")
 
 
-class Whose:
-    """Which trunk a request is of, if any, or why it is nobody's; and how urgent it is.
-
-    The trunk of what is nobody's, and of what is urgent and would be, is that of its connection. ``rule`` is
-    the one of the access list that decides on it, if any.
-    """
-
-    __slots__ = ("login", "rule", "trunk", "unfit", "urgency")
-
-    def __init__(self, trunk: Trunk | None, unfit: Unfit | None, urgency: Urgency) -> None:
-        self.login = NO_LOGIN
-        self.rule: Rule | None = None
-        self.trunk = trunk
-        self.unfit = unfit
-        self.urgency = urgency
-
-
 class Reception:
     """One for the engine."""
 
@@ -89,6 +74,20 @@ class Reception:
 
     def request(self, flow: Flow, request: Request, at: float, out: list[Command]) -> None:
         """Take in one valid request."""
+        if request.method != "INVITE" or request.to_tag:
+            self._take_in(flow, request, at, out)
+            return
+        begun = len(out)
+        trunk, unanswered = self._take_in(flow, request, at, out)
+        if trunk is not None:
+            told = turned_away(flow, request, trunk, out[begun:], unanswered, self._desk.date(at))
+            if told is not None:
+                out.append(told)
+
+    def _take_in(
+        self, flow: Flow, request: Request, at: float, out: list[Command]
+    ) -> tuple[str | None, bool]:
+        """Take it in; whose it is, None where it was known before, and whether it is to hear nothing."""
         snapshot = self._desk.store.current
         own = snapshot.trunks.get(flow.trunk or "")
         if own is None or not snapshot.discerning:
@@ -99,25 +98,25 @@ class Reception:
             whose.rule = ruling(snapshot, flow, whose.trunk, request, self._desk.date(at))
             if whose.rule is not None and whose.rule.silent:
                 self._bar(flow, request, whose, whose.rule, at, out)
-                return
+                return whose.name, True
         if own is not None and own.phones and not whose.urgency:
             if self.phones.turns_away(flow, request, at, out):
-                return
+                return whose.name, True
         within, trunk = whose.urgency == WITHIN, whose.trunk
         if not within and self.gate.refuses(flow, request, trunk, at, out):
-            return
+            return whose.name, True
         # Who has proved nothing is not told 100 over UDP: it repeats its INVITE until it hears a challenge.
         trying = within or flow.reliable or trunk is None or not trunk.phones or bool(request.to_tag)
         server = self._desk.transactions.receive_request(flow, request, at, out, within, trying)
         if server is None:
-            return
+            return None, False
         if server is ACK2XX:
             self._on_ack(flow, request, at, out)
-            return
+            return None, False
         if not isinstance(server, ServerTransaction):
             fields = {"remote": str(flow.remote), "reason": "too many refusals were not acknowledged"}
             out.append(Note("call-refused", "", fields))
-            return
+            return whose.name, True
         self._desk.serving = server
         if within and whose.trunk is not None:
             self._desk.reserves.take_turn(whose.trunk.trunk)
@@ -127,6 +126,7 @@ class Reception:
             out.append(malformed_note(flow, error.reason))
             reason = "" if error.status == 400 else error.reason
             self._turn_away(server, Refusal(error.status, reason), at, out)
+        return whose.name, False
 
     def _whose(self, snapshot: Snapshot, own: Trunk, flow: Flow, request: Request, at: float) -> Whose:
         """Where ``own``, the connection's trunk, shares its address, or there are emergency numbers."""
@@ -331,7 +331,8 @@ class Reception:
             if trunk.transfers == "pass":
                 call.replacing, takes = told_to_replace(*takes), None
         setup = Setup(call, server, request, takes=takes)
-        refusal = admit_caller(call, trunk, at, urgency == WITHIN)
+        caller = call.a.login[0] or call.caller
+        refusal = admit_caller(call, trunk, caller, at, urgency == WITHIN)
         if refusal is not None:
             self._refuse(server, call_over_cap(call, refusal, bool(urgency), flow, out), at, out)
             return
@@ -460,8 +461,13 @@ class Reception:
         at: float, out: list[Command], told_in: Dialog | None = None,
     ) -> None:  # fmt: skip
         refusal = refuse_refer(call, fork, side, request, at)
+        rule = ruling_on_transfer(call, fork, side, request, at) if refusal is None else None
         if refusal is not None:
             self._refuse(server, refusal, at, out)
+        elif rule is not None and self._bar(
+            server.flow, request, Whose(call.leg(side).trunk, None, ""), rule, at, out
+        ):
+            self._turn_away(server, FORBIDDEN, at, out)
         else:
             Referral(call, fork, side, request, told_in).start(server, request, at, out)
 

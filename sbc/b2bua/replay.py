@@ -80,6 +80,8 @@ def replay(snapshot: Snapshot, records: Iterable[str]) -> Replay:
             continue
         try:
             record = json.loads(line)
+            if record.get("refused"):
+                continue  # no rule was asked
             facts = facts_of_record(snapshot, record)
             answers = answers_of_record(snapshot, record)
             was = _was(record)

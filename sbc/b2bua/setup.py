@@ -18,7 +18,7 @@ from dsl.facts import Facts
 from dsl.question import Question
 from dsl.services import Answer
 from sbc.b2bua.call import Call
-from sbc.b2bua.commands import Ask, Command, Invited, Note, RunHooks
+from sbc.b2bua.commands import Ask, Command, Decided, Invited, Note, RunHooks
 from sbc.b2bua.facts import facts_of
 from sbc.b2bua.hunt import Hunt
 from sbc.b2bua.invitation import Invitation
@@ -167,6 +167,7 @@ class Setup:
         if not fire(call, "decision", at, out):
             return
         call.rule = decision.rule
+        out.append(Decided(call.id, call.a.name, decision))
         if decision.tags and decision.tags != call.tags:
             call.tags = tuple(dict.fromkeys(call.tags + decision.tags))
         if isinstance(decision, Reject):

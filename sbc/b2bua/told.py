@@ -1,4 +1,7 @@
-"""What is told of a call: its record, and what hooks hear of its answer and its end."""
+"""What is told of a call: its record, and what hooks hear of its answer and its end.
+
+An INVITE that is refused before any rule is asked makes no call; its record is made of itself.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,15 @@ from sbc.b2bua.call import Call
 from sbc.b2bua.commands import Command, HearMedia, Note, RecordMedia, RunHooks
 from sbc.b2bua.states import Ending
 from sbc.config.hook_set import Hook, called_by
+from sbc.flow import Flow
 from sbc.hookapi.arguments import Answer, End
+from sbc.sip.machine import Send
+from sbc.sip.message import Request, Response
 
 # The caller gave up, or is to prove a password first.
 _NO_FAILURE: Final = (407, 487)
+# Whoever is asked for a password comes again with one.
+_CHALLENGES: Final = (401, 407)
 
 
 def run(call: Call, hooks: tuple[Hook, ...], about: Answer | End, out: list[Command]) -> None:
@@ -67,14 +75,44 @@ def record_of(call: Call, ending: Ending, at: float) -> dict[str, object]:
         "created": date(call.created), "answered": date(answered) if answered else 0.0,
         "ended": date(at),
         "duration": at - answered if answered else 0.0,
+        # An answer that is the first thing heard was no ringing.
+        "rang": date(call.heard_at) if call.heard_at and call.heard_at != answered else 0.0,
         "pdd": call.heard_at - call.created if call.heard_at else None,
         "call_id": call.a.call_id, "call_id_b": b.call_id if b else "",
         "one_way": call.one_way, "fax": call.fax,
-        "downgraded": call.downgraded, "emergency": call.emergency, "tags": call.tags, "a": call.a.flow,
+        "downgraded": bool(call.downgrades), "downgrades": call.downgrades, "emergency": call.emergency,
+        "tags": call.tags, "a": call.a.flow,
         "redirected_from": call.redirected[0], "redirected_by": call.redirected[1],
         "referred_by": call.referred[0], "referred_trunk": call.referred[1],
         "b": b.flow if b else None, "peer": peer or "", "lookups": call.answers,
     }  # fmt: skip
+
+
+def turned_away(
+    flow: Flow, request: Request, trunk: str, left: list[Command], unanswered: bool, now: float
+) -> Note | None:
+    """What is told of an INVITE, of ``trunk``, that began no call; None where it did, or is challenged.
+
+    ``left`` is all that taking it in has left, ``unanswered`` that it is to hear nothing; ``now`` is in POSIX
+    seconds. Why it was refused is what the journal says, or the phrase of the answer.
+    """
+    status, phrase, why = 0, "no answer", ""
+    for each in left:
+        if isinstance(each, Note):
+            if each.event == "call-ended":
+                return None
+            why = str(each.fields.get("reason") or why)
+        elif isinstance(each, Send) and each.flow is flow and isinstance(each.message, Response):
+            response = each.message
+            if response.status >= 200 and response.headers.get("Call-ID") == request.headers.get("Call-ID"):
+                status, phrase = response.status, response.reason
+    if status in _CHALLENGES or (status < 300 and not (unanswered and not status)):
+        return None
+    fields = {
+        "request": request, "a": flow, "from": trunk, "status": status, "reason": why or phrase,
+        "created": now,
+    }  # fmt: skip
+    return Note("call-turned-away", "", fields)
 
 
 def hung_up(call: Call, at: float) -> None:

@@ -1,4 +1,4 @@
-"""Where the control socket of a configuration is, even while the configuration is broken; may it be there."""
+"""Where the control socket and the state of a configuration are, even while it is broken; may it be there."""
 
 from __future__ import annotations
 
@@ -15,13 +15,22 @@ from sbc.config.yaml_reader import Document
 
 def control_path(directory: Path) -> Path:
     """The path of the control socket; the default where sbc.yaml does not say or cannot be read."""
-    default = str(Settings.model_fields["control"].default)
+    return directory / _named(directory, "control")
+
+
+def state_path(directory: Path) -> Path:
+    """The directory of what is written down; the default where sbc.yaml does not say or cannot be read."""
+    return directory / _named(directory, "state")
+
+
+def _named(directory: Path, key: str) -> str:
+    default = str(Settings.model_fields[key].default)
     try:
         data = Document(SETTINGS_FILE, (directory / SETTINGS_FILE).read_text("utf-8-sig")).data
     except (OSError, UnicodeDecodeError):
-        return directory / default
-    named = data.get("control") if isinstance(data, dict) else None
-    return directory / (named if isinstance(named, str) else default)
+        return default
+    named = data.get(key) if isinstance(data, dict) else None
+    return named if isinstance(named, str) else default
 
 
 def check_control(settings: SettingsFile, directory: Path) -> Iterator[Diagnostic]:

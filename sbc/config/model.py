@@ -12,11 +12,14 @@ from pydantic import BeforeValidator, Field, StrictBool, model_validator
 
 from dsl.decision import Downgrade
 from sbc.base import Address
+from sbc.config.alerts import Alerts
 from sbc.config.answers import Answers
 from sbc.config.blocklist import BlocklistSettings, MaybeBlocklist
+from sbc.config.collect import ToHep
 from sbc.config.emergency import Emergency
 from sbc.config.identity import CallerIdentity, Identified
 from sbc.config.limits import Limits, Overload, TenantLimits
+from sbc.config.log import Log
 from sbc.config.lookup import LookupConfig, LookupName
 from sbc.config.match import Match
 from sbc.config.media import Marks, MediaConfig
@@ -177,6 +180,13 @@ class Admin(Strict):
     """The Flask pages and the health endpoint; ``hosts`` are further names that they are asked under."""
 
     bind: HostPort = Address("127.0.0.1", 8080)
+    hosts: tuple[Host, ...] = ()
+
+
+class Metrics(Strict):
+    """The metrics on a port of their own; ``hosts`` are further names that they are asked under."""
+
+    bind: HostPort = Address("127.0.0.1", 9464)
     hosts: tuple[Host, ...] = ()
 
 
@@ -430,6 +440,8 @@ class Settings(Strict):
     media: MediaConfig = MediaConfig()
     dscp: Marks = Marks()
     admin: Admin | None = None
+    metrics: Metrics | None = None
+    alerts: Alerts | None = None
     caps: Caps = Caps()
     blocklist: MaybeBlocklist = BlocklistSettings()
     dns: Dns = Dns()
@@ -437,6 +449,7 @@ class Settings(Strict):
     overload: Overload = Overload()
     hooks: HookSettings = HookSettings()
     drain: Duration = 60.0
+    log: Log = Log()
     recordings: Recordings | None = None
     revocation: Revocation = Revocation()
     control: str = Field(default="run/sbc.sock", min_length=1)
@@ -447,3 +460,4 @@ class Settings(Strict):
     tables: dict[Name, str] = {}
     lookups: dict[LookupName, LookupConfig] = {}
     acl: str | None = Field(default=None, min_length=1)
+    hep: ToHep = None

@@ -257,7 +257,8 @@ class Recording:
         else:
             until = max(start, position - _HOLD)
         ripe = min(len(pending), (until - start) * FRAME)
-        data = bytes(pending[:ripe])
+        with memoryview(pending) as whole:
+            data = bytes(whole[:ripe])
         if data.lstrip(b"\0"):
             pieces.append(Piece("wav", data, HEADER + start * FRAME))
         del pending[:ripe]

@@ -9,7 +9,6 @@ that failed are carried out all the same.
 
 from __future__ import annotations
 
-import traceback
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from sbc.b2bua.commands import (
     AskRegister,
     Command,
     Connect,
+    Decided,
     DeleteMedia,
     DropMedia,
     HearMedia,
@@ -39,8 +39,6 @@ from sbc.b2bua.engine import Engine
 from sbc.b2bua.wreck import REASON, Wreck
 from sbc.base import Address, LocalError, PeerError
 from sbc.flow import Flow
-from sbc.media.listening import Audience
-from sbc.media.policy import MediaPolicy
 from sbc.media.stats import MediaStats
 from sbc.net.handler import Handler
 from sbc.net.hooks.costs import Told
@@ -49,9 +47,12 @@ from sbc.net.hooks.media import MediaHooks
 from sbc.net.hooks.register import asked
 from sbc.net.hooks.run import HookFailure, HookRun
 from sbc.net.lookups.asked import Asked, Lookups
+from sbc.net.media.plane import MediaPlane
 from sbc.net.system.clock import Clock
 from sbc.net.transport.dial import DialFailed
 from sbc.net.transport.dialer import Dialer
+from sbc.observe.faults import place_of
+from sbc.observe.tap import Tap
 from sbc.policy.suspicion import Kind
 from sbc.registrar.binding import Binding
 from sbc.sip.machine import Send
@@ -64,39 +65,6 @@ from sbc.tls.failure import Failure
 # Timers are rounded up to this, so that a burst of deadlines wakes the engine once; not those that are due
 # already, which the last step left for the next.
 TICK: Final = 0.05
-# How many frames are told of where our own code failed.
-FRAMES: Final = 5
-
-
-class MediaPlane(Protocol):
-    """Who carries the media: ``sbc.net.media.embedded.MediaIO``, or a relay elsewhere."""
-
-    def offer(
-        self, call: str, side: str, sdp: bytes, ours: MediaPolicy, theirs: MediaPolicy, restart: bool,
-        branch: int,
-    ) -> bytes:  # fmt: skip
-        """Turn an offer into ours to the other side; PeerError or LocalError where it cannot be had."""
-
-    def answer(self, call: str, side: str, sdp: bytes, branch: int) -> bytes:
-        """Turn an answer into ours to the side that offered; PeerError or LocalError likewise."""
-
-    def take(self, call: str, branch: int) -> None:
-        """Keep the callee of ``branch`` as the only one."""
-
-    def drop(self, call: str, branch: int) -> None:
-        """Close the side of one of several callees."""
-
-    def rollback(self, call: str) -> None:
-        """Return to the media from before the last offer."""
-
-    def record(self, call: str, tone: bool = False) -> None:
-        """Keep what is said in the call from now on; with ``tone`` both sides hear that."""
-
-    def listen(self, call: str, listener: Audience) -> None:
-        """Let ``listener`` hear both sides of the call from now on."""
-
-    def delete(self, call: str) -> MediaStats:
-        """Close the call's media and return its counters."""
 
 
 class Keeper(Protocol):
@@ -156,20 +124,11 @@ class _NotConnected:
     key: int
 
 
-def _place(error: Exception) -> str:
-    """What was raised, and the last frames that it passed through, innermost first, alike in every build.
-
-    The text of a traceback has one line for a frame of compiled code, and up to three for any other.
-    """
-    frames = list(traceback.walk_tb(error.__traceback__))[-FRAMES:]
-    places = [f"{frame.f_code.co_filename}:{line} {frame.f_code.co_name}" for frame, line in reversed(frames)]
-    return " < ".join([traceback.format_exception_only(error)[-1].strip(), *places])
-
-
 class Driver:
     """Carries the engine's commands out and brings it what comes of them.
 
-    ``transports`` makes what it sends by and hears from: of the two, each needs the other.
+    ``transports`` makes what it sends by and hears from: of the two, each needs the other. ``tap`` is told of
+    every message.
     """
 
     def __init__(
@@ -183,6 +142,7 @@ class Driver:
         self.media = media
         self.observer = observer
         self.clock = clock
+        self.tap = Tap(engine.dialogs.call_ids, self._fault)
         self._watchers = tuple(watchers)
         self._lookups = lookups if lookups is not None else Lookups(clock)
         self._kept = kept
@@ -207,6 +167,7 @@ class Driver:
             AskRegister: self._ask_register,
             KeepBindings: self._keep_bindings,
             Suspect: self._suspect,
+            Decided: self._decided,
             Note: self._note,
             _Fault: self._tell_fault,
             _NotConnected: self._not_connected,
@@ -217,10 +178,21 @@ class Driver:
 
     def on_message(self, flow: Flow, message: Message) -> None:
         """One whole SIP message arrived."""
-        self._execute(self.engine.receive, (flow, message, self.clock.monotonic()))
+        step = self._receive
+        if not self.tap.followers:
+            step, message.head = self.engine.receive, b""  # nobody wants the octets
+        self._execute(step, (flow, message, self.clock.monotonic()))
+
+    def _receive(self, flow: Flow, message: Message, at: float) -> list[Command]:
+        try:
+            return self.engine.receive(flow, message, at)
+        finally:  # also what our own code fails on
+            self.tap.heard(flow, message, at, self.engine.epoch + at)
 
     def on_malformed(self, flow: Flow, error: ParseError) -> None:
         """What arrived is no SIP message."""
+        if self.tap.followers:
+            self.tap.malformed(flow, error, self.clock.monotonic(), self.clock.now())
         self.run(self.engine.malformed, flow, error)
 
     def on_open(self, flow: Flow) -> None:
@@ -321,7 +293,7 @@ class Driver:
                         _NotConnected(subject.key) if isinstance(subject, Connect) else subject
                     )
                 if type(subject) is not _Fault:
-                    waiting.appendleft(_Fault(_place(error)))
+                    waiting.appendleft(_Fault(place_of(error)))
                 if wreck is None:
                     wreck = self._wreck(subject, arguments)
                 step, arguments = self.engine.clear_up, (wreck, self.clock.monotonic())
@@ -360,7 +332,10 @@ class Driver:
     def _send(self, command: Send) -> list[Command]:
         flow = command.flow
         if flow.alive:
-            flow.channel.send(serialize(command.message))
+            octets = serialize(command.message)
+            flow.channel.send(octets)
+            if self.tap.followers:
+                self.tap.sent(flow, command.message, octets, self.clock.monotonic(), self.clock.now())
         return []
 
     def _connect(self, command: Connect) -> list[Command]:
@@ -476,10 +451,21 @@ class Driver:
         return lambda event, fields: self._note(Note(event, call, fields))
 
     def _tell_fault(self, command: _Fault) -> list[Command]:
-        self.observer.fault(command.place, self.clock.now())
+        self._fault(command.place)
+        return []
+
+    def _fault(self, place: str) -> None:
+        self.observer.fault(place, self.clock.now())
+
+    def _decided(self, command: Decided) -> list[Command]:
+        if self.tap.followers:
+            self.tap.decided(command.call, command.trunk, command.decision, self.clock.now())
         return []
 
     def _note(self, command: Note) -> list[Command]:
         media = self._ended_media.pop(command.call, None) if command.event == "call-ended" else None
-        self.observer.note(command, media, self.clock.now())
+        now = self.clock.now()
+        if self.tap.followers:
+            self.tap.noted(command, now)
+        self.observer.note(command, media, now)
         return []

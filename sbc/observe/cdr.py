@@ -11,13 +11,16 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii as _text
-from typing import Any
+from typing import Any, Final
 
 from sbc.flow import Flow, TlsFacts
 from sbc.media.kept import Kept
 from sbc.media.quality import Quality
 from sbc.media.stats import LegStats, MediaStats
 from sbc.observe.text import iso_time, redact
+
+# The file of the records, in the state directory.
+RECORDS: Final = "calls.jsonl"
 
 
 def call_record(call: str, fields: Mapping[str, Any], media: MediaStats | None = None) -> str:
@@ -27,30 +30,52 @@ def call_record(call: str, fields: Mapping[str, Any], media: MediaStats | None =
         f'{{"call":{_text(call)},"caller":{_safe(get("caller"))},"called":{_safe(get("called"))}'
         f',"asserted":{_safe(get("asserted", ""))}'
         f',"rule":{_text(get("rule", ""))},"started":{_time(get("created"))}'
+        f',"rang":{_time(get("rang"))}'
         f',"answered":{_time(get("answered"))},"ended":{_time(get("ended"))}'
         f',"pdd":{_seconds(get("pdd"))},"seconds":{round(float(get("duration") or 0.0), 3)}'
         f',"status":{get("status", 0)}'
         f',"reason":{_safe(get("reason"))},"ended_by":{_text(get("by", ""))}'
+        f',"refused":{get("refused", 0)}'
         f',"one_way":{_text(get("one_way", ""))},"fax":{_truth(get("fax"))}'
         f',"redirected_from":{_safe(get("redirected_from", ""))}'
         f',"redirected_by":{_text(get("redirected_by", ""))}'
         f',"referred_by":{_safe(get("referred_by", ""))}'
         f',"referred_trunk":{_text(get("referred_trunk", ""))}'
-        f',"downgraded":{_truth(get("downgraded"))},"emergency":{_truth(get("emergency"))}'
+        f',"downgraded":{_truth(get("downgraded"))},"downgrades":[{_downgrades(fields, media)}]'
+        f',"emergency":{_truth(get("emergency"))}'
         f',"tags":[{",".join(map(_safe, get("tags", ())))}]'
         f',"lookups":{_lookups(get("lookups"))}'
         f',"recording":{_recording(media.recording)}'
         f',"a":{_leg(str(get("from", "")), "", get("call_id"), get("a"), media.a)}'
-        f',"b":{_leg(str(get("to", "")), str(get("peer", "")), get("call_id_b"), get("b"), media.b)}}}'
+        f',"b":{_callee(fields, media)}}}'
     )
+
+
+def _callee(fields: Mapping[str, Any], media: MediaStats) -> str:
+    trunk, flow = str(fields.get("to", "")), fields.get("b")
+    if flow is None and not trunk:
+        return "null"
+    return _leg(trunk, str(fields.get("peer", "")), fields.get("call_id_b"), flow, media.b)
 
 
 def _leg(trunk: str, peer: str, call_id: object, flow: Flow | None, stats: LegStats) -> str:
     """``peer`` is which of the trunk's peers took the call, "" for who called us."""
-    if flow is None and not trunk:
-        return "null"
     head = f'"trunk":{_text(trunk)},"peer":{_text(peer)},"call_id":{_safe(call_id)}'
     return f'{{{head},{_path(flow)},"media":{_media(stats)}}}'
+
+
+def _downgrades(fields: Mapping[str, Any], media: MediaStats) -> str:
+    """Each leg that was worse protected than the other: SIPS promised and no TLS, SRTP there and RTP here."""
+    found = [
+        f'{{"of":"sips","to":{_text(trunk)},"policy":{_text(policy)}}}'
+        for trunk, policy in fields.get("downgrades") or ()
+    ]
+    if media.streams:
+        a, b = media.a, media.b
+        if a.codec and b.codec and bool(a.suite) != bool(b.suite):
+            trunk = str(fields.get("to" if a.suite else "from", ""))
+            found.append(f'{{"of":"srtp","to":{_text(trunk)},"policy":""}}')
+    return ",".join(found)
 
 
 def _recording(kept: Kept | None) -> str:
@@ -87,8 +112,10 @@ def _tls(facts: TlsFacts) -> str:
     names = ",".join(map(_text, peer.sans)) if peer else ""
     return (
         f'{{"version":{_text(facts.version)},"cipher":{_text(facts.cipher)},"group":{_text(facts.group)}'
+        f',"revocation":{_text(facts.revocation)}'
         f',"peer_verified":{_truth(peer is not None and peer.verified)},"peer_names":[{names}]'
-        f',"peer_thumbprint":{_text(peer.thumbprint if peer else "")}}}'
+        f',"peer_thumbprint":{_text(peer.thumbprint if peer else "")}'
+        f',"peer_pin":{_text(peer.pin if peer else "")}}}'
     )
 
 

@@ -14,9 +14,11 @@ from sbc.media.stats import MediaStats
 from sbc.observe.caps import Reached
 from sbc.observe.cdr import call_record
 from sbc.observe.journal import Journal, Level
+from sbc.observe.masking import Mask
 from sbc.observe.metrics import Counters
 from sbc.observe.qualities import Qualities
 from sbc.observe.throttle import Throttle
+from sbc.observe.turned_away import TurnedAway
 from sbc.observe.views import FailureView
 from sbc.policy.shares import source_of
 from sbc.tls.events import Handshake, HandshakeFailed, Unreached
@@ -65,7 +67,9 @@ class Recorder:
         self.optional = OptionalPeers()
         self.reached = Reached()
         self.place: Place = place or _nowhere
+        self.mask: Mask | None = None  # what shortens numbers in records
         self._write_record = write_record
+        self.turned_away = TurnedAway(partial(self._record, ""))
         self._messages = Throttle(*_MESSAGES)
         self._phones = Throttle(*_PHONES)
         self._handshakes = Throttle(*_HANDSHAKES)
@@ -77,10 +81,13 @@ class Recorder:
     def note(self, note: Note, media: MediaStats | None, now: float) -> None:
         """The core noted something; ``media`` are the counters of a call that ended."""
         self.counters.note(note)
+        if note.event == "call-turned-away":
+            self.turned_away.note(note, now)
+            return
         if note.event == "call-ended":
             kept = media.recording if media is not None else None
             if kept is None:
-                self._write_record(call_record(note.call, note.fields, media))
+                self._record(note.call, note.fields, media)
             else:
                 kept.then(partial(self._record, note.call, note.fields, media))
             if media is not None:
@@ -110,8 +117,10 @@ class Recorder:
             return
         self.journal.note(note, now)
 
-    def _record(self, call: str, fields: dict[str, Any], media: MediaStats | None) -> None:
-        """Of a call whose recording is whole by now."""
+    def _record(self, call: str, fields: dict[str, Any], media: MediaStats | None = None) -> None:
+        """Write the record of a call whose recording is whole by now, or of what became no call."""
+        if self.mask is not None:
+            fields = self.mask.fields(fields)
         self._write_record(call_record(call, fields, media))
 
     def _tell_sometimes(self, throttle: Throttle, of: str, note: Note, now: float) -> None:
@@ -133,7 +142,8 @@ class Recorder:
             self.journal.note(Note(note.event, note.call, fields), now)
 
     def tick(self, now: float) -> None:
-        """Say what no line has said of a flood that is over; to be called about every second."""
+        """Say what no line or record has said of a flood; to be called about every second."""
+        self.turned_away.tick(now)
         for tag, throttle in (("[cap]", self._caps), ("[malformed]", self._messages)):
             rest = throttle.rest(now)
             if rest:

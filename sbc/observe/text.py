@@ -10,6 +10,8 @@ is passed over as a whole, never begun again in its middle.
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -87,6 +89,32 @@ def words(fields: Mapping[str, Any]) -> str:
 
 def _word(name: str, value: object) -> str:
     return f" {name}={REDACTED if name in SECRET_FIELDS else word(redact(str(value)))}"
+
+
+def json_line(head: Mapping[str, Any], fields: Mapping[str, Any]) -> str:
+    """``head`` and each field that has a value as one JSON object in ASCII, every secret blotted out.
+
+    Numbers and truths stay what they are, all else is a text; no field takes a name of the head.
+    """
+    line = dict(head)
+    for name, value in fields.items():
+        if value is not None and name not in head:
+            line[name] = _json_value(name, value)
+    return json.dumps(line)
+
+
+def _json_value(name: str, value: object) -> int | float | str:
+    if name in SECRET_FIELDS:
+        return REDACTED
+    if isinstance(value, int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    text = redact(value if isinstance(value, str) else str(value))
+    # A byte that was not UTF-8, kept by surrogateescape, would be half a character in JSON.
+    return text if text.isprintable() else "".join([_whole(each) for each in text])
+
+
+def _whole(character: str) -> str:
+    return _escape(character) if "\ud800" <= character <= "\udfff" else character
 
 
 def printable(text: str) -> str:

@@ -56,7 +56,7 @@ class ParseError(PeerError):
     That is a ``sbc.sip.message.Message``, which is made of the rules here and not known to them.
     ``status`` is the SIP answer that is due; ``fatal`` says that the bytes which follow on the same
     stream can no longer be divided into messages (RFC 3261 18.3); ``protocol`` is what they are, where
-    that is another than SIP.
+    that is another than SIP. ``octets`` are those that were refused, or their beginning.
     """
 
     def __init__(
@@ -67,6 +67,7 @@ class ParseError(PeerError):
         self.message: Any = message
         self.fatal = fatal
         self.protocol: Spoken = protocol
+        self.octets = b""
 
     @property
     def answerable(self) -> bool:

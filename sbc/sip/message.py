@@ -46,13 +46,23 @@ def _required(headers: Headers, key: str) -> str:
 
 
 class Message:
-    """What requests and responses share; make a Request or a Response."""
+    """What requests and responses share; make a Request or a Response.
 
-    __slots__ = ("body", "headers")
+    ``head`` are the octets that it was read from, each line with its CRLF, until somebody has taken them;
+    empty for one that nobody sent us.
+    """
+
+    __slots__ = ("body", "head", "headers")
     is_request: ClassVar[bool]
 
     headers: Headers
     body: bytes
+    head: bytes
+
+    def take_octets(self) -> bytes:
+        """The octets that it was read from, once: they are not kept for as long as the message is."""
+        head, self.head = self.head, b""
+        return head + b"\r\n" + self.body if head else b""
 
     def changed(self) -> None:
         """Forget the typed views; needed only by who changed ``headers.fields`` behind its back."""
@@ -180,6 +190,7 @@ class Request(Message):
         self.uri = uri
         self.headers = headers
         self.body = body
+        self.head = b""
         self._target: tuple[str, Uri] | None = None
 
     @property
@@ -204,6 +215,7 @@ class Response(Message):
         self.reason = reason
         self.headers = headers
         self.body = body
+        self.head = b""
 
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.headers!r} body={len(self.body)}>"

@@ -76,7 +76,9 @@ def parse_message(data: bytes) -> Message:
         if len(data) - start > MAX_HEAD:
             raise ParseError("the header section is too long", 513, fatal=True)
         raise ParseError("the header section does not end", message=_salvage(data[start:]), fatal=True)
-    message = parse_head(data[start : end + 2])
+    head = data[start : end + 2]
+    message = parse_head(head)
+    message.head = head
     try:
         length = content_length(message.headers)
     except ParseError as error:

@@ -159,10 +159,13 @@ class MessageStream:
         try:
             first, headers = read_fields(head)
         except ParseError as error:
+            error.octets = head
             return self._expect_body(error, length_beyond_doubt(head), source, at, end + 4, items)
         try:
             item = read_start(first, headers)
+            item.head = head
         except ParseError as error:
+            error.octets = head
             item = error
         try:
             length = content_length(headers)
@@ -182,6 +185,7 @@ class MessageStream:
             return self._fail(error, source, start, items)
         if length > self.max_body:
             error = ParseError("the body is too long", 413, message=message)
+            error.octets = bytes(source[start : at - 2])
             if length > MAX_SKIP:
                 return self._fail(error, source, start, items)
             items.append(error)
@@ -196,6 +200,7 @@ class MessageStream:
         spoken = protocol_of(head.partition(b"\r\n\r\n")[0])
         if spoken not in ("", "SIP"):
             error = ParseError(f"what came is {spoken}, not SIP", protocol=spoken)
+        error.octets = error.octets or head
         error.fatal = self.failed = True
         items.append(error)
         return len(source)

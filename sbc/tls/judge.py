@@ -18,7 +18,7 @@ from sbc.tls.match import Admission, Match, Presented, match, still_trusted
 from sbc.tls.material.certificate import MAX_CHAIN, MAX_DER, Certificate, CertificateCache, thumbprint_of
 from sbc.tls.material.missing import no_issuer
 from sbc.tls.revocation.cache import RevocationCache
-from sbc.tls.revocation.finding import Unusable
+from sbc.tls.revocation.finding import State, Unusable
 from sbc.tls.revocation.link import Link
 from sbc.tls.revocation.policy import RevocationPolicy, no_staple, refusal
 
@@ -54,14 +54,15 @@ class Judge:
     """What one handshake learns through OpenSSL's callbacks: alerts, verify codes, the verdict.
 
     ``links`` are the certificates whose revocation matters under ``policy``: () where the peer is
-    pinned, for a pin is taken back by whoever set it. ``ways`` is None where no other way is looked
+    pinned, for a pin is taken back by whoever set it. ``news`` is what their revocation was found to be
+    when it was settled, None where nothing was demanded. ``ways`` is None where no other way is looked
     for: in the verification of one that was found. ``assumed`` stands for what would be agreed, where
     the chain alone is judged. ``now`` is POSIX seconds.
     """
 
     __slots__ = (
         "__weakref__", "admission", "alert_received", "alert_sent", "anchor", "anchored", "asked", "assumed",
-        "cache", "chain", "decided", "excused", "leaf", "links", "now", "policy", "presented",
+        "cache", "chain", "decided", "excused", "leaf", "links", "news", "now", "policy", "presented",
         "purpose_ok", "revocation", "settled", "settled_under", "staple_problem", "trunk",
         "verify_code", "verify_depth", "ways",
     )  # fmt: skip
@@ -94,6 +95,7 @@ class Judge:
         self.policy: RevocationPolicy | None = None
         self.settled_under: RevocationPolicy | None = None
         self.links: tuple[Link, ...] = ()
+        self.news: State | None = None
         self.staple_problem = ""
 
     # While OpenSSL verifies

@@ -20,8 +20,11 @@ FORBIDDEN = re.compile(
     "|".join(rf"\b{a}{b}\b" for a, b in (("TO", "DO"), ("FIX", "ME"), ("XX", "X"), ("HA", "CK")))
 )
 UNFINISHED = "NotImplemented" + "Error"
-# Where an exception of any kind may end: the call path, and code that is not ours.
-CATCHES_ALL = {"sbc/net/driver.py", "sbc/net/hooks/run.py", "sbc/config/hook_import.py"}
+# Where an exception of any kind may end: the call path, whoever follows it, and code that is not ours.
+CATCHES_ALL = {
+    "sbc/net/driver.py", "sbc/observe/tap.py", "sbc/net/hooks/run.py", "sbc/config/hook_import.py",
+    "sbc/net/alerts/apprise_sink.py",
+}  # fmt: skip
 
 EVERYTHING = sources(*ALL)
 PRODUCT_SOURCES = sources(*PRODUCT)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +83,19 @@ class Lab:
         where = self.where[listener]
         return socket.create_connection(where, 5, ("::1" if listener == "six" else source, 0))
 
+    @contextmanager
+    def changed(self, name: str, before: str, after: str) -> Iterator[None]:
+        """A file of the configuration with other words in it, for a while."""
+        path = self.directory / name
+        text = path.read_text()
+        path.write_text(text.replace(before, after))
+        try:
+            ask(self.directory / "run" / "sbc.sock", "reload")
+            yield
+        finally:
+            path.write_text(text)
+            ask(self.directory / "run" / "sbc.sock", "reload")
+
     def stats(self, listener: str) -> dict[str, int]:
         """What the listener has counted."""
         status = ask(self.directory / "run" / "sbc.sock", "status")
@@ -118,6 +133,16 @@ def answer(sock: Any, transport: str = "TCP") -> Response:
             found = [each for each in messages.feed(data) if isinstance(each, Response)]
             if found:
                 return found[0]
+
+
+def turned_away(lab: Lab, listener: str, sent: bytes = b"", source: str = BALANCER) -> bool:
+    """Whether the SBC closes a connection, perhaps before it is made, and says nothing on it."""
+    try:
+        sock = lab.connect(listener, source)
+        sock.sendall(sent)
+    except ConnectionError:
+        return True
+    return ended(sock)
 
 
 def ended(sock: Any) -> bool:

@@ -25,15 +25,14 @@ def lab(lab: Lab) -> Lab:
 
 def refused(lab: Lab, source: str, listener: str = "tls") -> bool:
     """Whether a connection from ``source`` is reset."""
-    with socket.create_connection(lab.address(listener), 5, (source, 0)) as sock:
-        sock.settimeout(5)
-        try:
+    try:
+        with socket.create_connection(lab.address(listener), 5, (source, 0)) as sock:
             sock.sendall(b"\x16\x03")
             return bool(sock.recv(1) == b"")
-        except ConnectionError:
-            return True
-        except TimeoutError:
-            return False
+    except ConnectionError:
+        return True
+    except TimeoutError:
+        return False
 
 
 @contextmanager

@@ -9,9 +9,8 @@ import gevent
 import pytest
 from gevent import socket
 
-from sbc.net.system.control import ask
 from sbc.policy.proxy_header import SIGNATURE
-from tests.edge.balanced import BALANCER, FILES, LIAR, PEER, Lab, answer, ended, header
+from tests.edge.balanced import BALANCER, LIAR, PEER, Lab, answer, ended, header, turned_away
 from tests.edge.sbc_command import sbc
 from tests.peers.waiting import until, until_said
 
@@ -50,18 +49,14 @@ def test_sources_access_list_and_shares_know_the_peer_and_not_the_balancer(lab: 
         ("203.0.113.66", "acl.d/10.yaml:1 denies it"),
         (BALANCER, "no trunk admits this address"),
     ):
-        sock = lab.connect("tcp")
-        sock.sendall(header(host))
-        assert ended(sock)
+        assert turned_away(lab, "tcp", header(host))
         until_said(lab.log, reason)
     kept = []
     for number in range(6):
         kept.append(lab.connect("tcp"))
         kept[-1].sendall(header(f"203.0.113.{10 + number // 2}"))
         assert answer(kept[-1]).status == 200
-    third = lab.connect("tcp")
-    third.sendall(header("203.0.113.10"))
-    assert ended(third), "two of its connections are open"
+    assert turned_away(lab, "tcp", header("203.0.113.10")), "two of its connections are open"
     until_said(lab.log, "2 connections are open from 203.0.113.10")
     for sock in kept:
         sock.close()
@@ -100,9 +95,7 @@ def test_a_balancer_without_a_good_header_is_refused_and_told_of(
     lab: Lab, listener: str, sent: bytes, said: str
 ) -> None:
     before = lab.stats(listener)["refused"]
-    sock = lab.connect(listener)
-    sock.sendall(sent)
-    assert ended(sock)
+    assert turned_away(lab, listener, sent)
     until_said(lab.log, said)
     assert lab.stats(listener)["refused"] == before + 1
 
@@ -152,19 +145,13 @@ def test_a_second_header_is_no_header(lab: Lab) -> None:
 
 
 def test_the_balancer_itself_comes_as_itself(lab: Lab) -> None:
-    trunk = lab.directory / "trunks.d" / "tcp.yaml"
     local = SIGNATURE + b"\x20\x00\x00\x00"
-    sock = lab.connect("tcp")
-    sock.sendall(local)
-    assert ended(sock), "no trunk admits it"
-    trunk.write_text(FILES["trunks.d/tcp.yaml"].replace("127.0.0.6", "127.0.0.5"))
-    ask(lab.directory / "run" / "sbc.sock", "reload")
-    sock = lab.connect("tcp")
-    sock.sendall(local)
-    assert answer(sock).via.received == BALANCER
-    sock.close()
-    trunk.write_text(FILES["trunks.d/tcp.yaml"])
-    ask(lab.directory / "run" / "sbc.sock", "reload")
+    assert turned_away(lab, "tcp", local), "no trunk admits it"
+    with lab.changed("trunks.d/tcp.yaml", LIAR, BALANCER):
+        sock = lab.connect("tcp")
+        sock.sendall(local)
+        assert answer(sock).via.received == BALANCER
+        sock.close()
 
 
 def test_slow_octets_end_in_time_and_hold_no_place_of_others(lab: Lab) -> None:
@@ -172,8 +159,7 @@ def test_slow_octets_end_in_time_and_hold_no_place_of_others(lab: Lab) -> None:
     for sock in slow:
         sock.sendall(header()[:3])
     until(lambda: lab.connect("tcp", LIAR), "a connection")
-    sixth = lab.connect("tcp")
-    assert ended(sixth), "five headers are awaited, the most there are"
+    assert turned_away(lab, "tcp"), "five headers are awaited, the most there are"
     until_said(lab.log, "too many connections wait for their PROXY header")
     direct = lab.connect("tcp", LIAR)
     assert answer(direct).status == 200
@@ -188,22 +174,15 @@ def test_slow_octets_end_in_time_and_hold_no_place_of_others(lab: Lab) -> None:
 
 
 def test_a_reload_believes_others(lab: Lab) -> None:
-    settings = lab.directory / "sbc.yaml"
-    text = settings.read_text()
     kept = lab.connect("tcp")
     kept.sendall(header("203.0.113.50"))
     assert answer(kept).status == 200
-    settings.write_text(text.replace("proxy_protocol: [127.0.0.5]", "proxy_protocol: [127.0.0.7]"))
-    ask(lab.directory / "run" / "sbc.sock", "reload")
-    assert answer(kept).via.received == "203.0.113.50", "what has begun goes on"
-    other = lab.connect("tcp", "127.0.0.7")
-    other.sendall(header("203.0.113.51"))
-    assert answer(other).via.received == "203.0.113.51"
-    former = lab.connect("tcp")
-    former.sendall(header())
-    assert ended(former)
-    settings.write_text(text)
-    ask(lab.directory / "run" / "sbc.sock", "reload")
+    with lab.changed("sbc.yaml", "proxy_protocol: [127.0.0.5]", "proxy_protocol: [127.0.0.7]"):
+        assert answer(kept).via.received == "203.0.113.50", "what has begun goes on"
+        other = lab.connect("tcp", "127.0.0.7")
+        other.sendall(header("203.0.113.51"))
+        assert answer(other).via.received == "203.0.113.51"
+        assert turned_away(lab, "tcp", header())
     for sock in (kept, other):
         sock.close()
 

@@ -183,7 +183,7 @@ def test_over_the_cap_of_handshakes_a_connection_is_reset(lab: Lab) -> None:
     held = [socket.create_connection(lab.address()) for _ in range(2)]
     until_equal(lambda: lab.listeners.tally.of("tls", "inbound").in_flight, 2)
     for _ in range(5):
-        with socket.create_connection(lab.address()) as sock, pytest.raises(OSError) as reset:
+        with pytest.raises(OSError) as reset, socket.create_connection(lab.address()) as sock:
             sock.sendall(b"\x16\x03\x01")
             sock.recv(1)
         assert reset.value.errno in (errno.ECONNRESET, errno.EPIPE)

@@ -199,7 +199,7 @@ def test_an_accepted_connection_sends_at_once_and_probes_a_peer_that_vanished(la
 
 def test_tcp_from_a_stranger_is_reset(lab: Lab) -> None:
     start(lab, "tcp", sources=("192.0.2.1",))
-    with socket.create_connection(lab.address("edge")) as peer, pytest.raises(OSError) as reset:
+    with pytest.raises(OSError) as reset, socket.create_connection(lab.address("edge")) as peer:
         peer.sendall(OPTIONS)
         peer.recv(1)
         peer.recv(1)
@@ -239,7 +239,7 @@ def test_the_connection_limit_resets_what_is_over_it(lab: Lab) -> None:
     start(lab, "tcp", connections=1)
     first = socket.create_connection(lab.address("edge"))
     until(lambda: lab.recorder.opened)
-    with socket.create_connection(lab.address("edge")) as second, pytest.raises(OSError):
+    with pytest.raises(OSError), socket.create_connection(lab.address("edge")) as second:
         second.sendall(OPTIONS)
         second.recv(1)
         second.recv(1)
@@ -262,7 +262,7 @@ def test_a_blocked_address_is_reset_at_accept(lab: Lab) -> None:
     snapshot = lab.snapshot()
     gated = Listeners(snapshot, Contexts(snapshot), lab.recorder, lab.clock, Tally(), Blocklist())
     gated.start()
-    with socket.create_connection(gated.address("edge")) as peer, pytest.raises(OSError):
+    with pytest.raises(OSError), socket.create_connection(gated.address("edge")) as peer:
         peer.sendall(OPTIONS)
         peer.recv(1)
         peer.recv(1)

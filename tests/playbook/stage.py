@@ -25,6 +25,7 @@ from sbc.b2bua.commands import (
     AskRegister,
     Command,
     Connect,
+    Decided,
     DeleteMedia,
     DropMedia,
     HearMedia,
@@ -216,6 +217,7 @@ class Stage:
         self.kept: dict[str, tuple[Binding, ...]] = {}
         self.keeping: list[KeepBindings] | None = None
         self.notes: list[Note] = []
+        self.decisions: list[Decided] = []
         self.suspects: list[Suspect] = []
         self.media: list[Command] = []
         self.asked: list[RunHooks] = []
@@ -290,6 +292,8 @@ class Stage:
             command, DeleteMedia | DropMedia | HearMedia | RecordMedia | RollbackMedia | TakeMedia
         ):
             self.media.append(command)
+        elif isinstance(command, Decided):
+            self.decisions.append(command)
         elif isinstance(command, Note):
             self.notes.append(command)
         elif isinstance(command, Suspect):

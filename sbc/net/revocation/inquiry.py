@@ -147,8 +147,10 @@ class Revocation:
             self._wait(judge, policy, asked)
         opened = self._open(judge, policy)
         if not opened:
+            judge.news = "good" if judge.links else None
             return None
         link, found = opened[0]
+        judge.news = found.state
         if policy.mode == "hard" or found.state == "revoked":
             return refusal(link, found)
         self._pass(judge, link, found, remote)

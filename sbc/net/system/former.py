@@ -114,6 +114,7 @@ def _rotation(saved: dict[str, Any]) -> Entries:
 
 _ENTRIES: Final[dict[str, Callable[[Any], Entries]]] = {
     "acme": _acme,
+    "alerts": _as_it_is,
     "blocklist": _blocklist,
     "disabled-trunks": _as_it_is,
     "expiry": _as_it_is,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import gevent
@@ -21,15 +22,17 @@ from sbc.net.system.followed import appending, followed
 DELAY = 0.1
 MAX_WAITING = 10_000
 FLUSH_WITHIN = 2.0
+DROPPED = "the log was not written, or not fast enough"
 
 
 class LogWriter:
     """A callable that takes lines; where the reader of the log stalls, lines are dropped and counted.
 
-    ``to`` is a descriptor, or the path of a file; OSError where that cannot be opened.
+    ``to`` is a descriptor, or the path of a file; OSError where that cannot be opened. ``told`` is the line
+    about so many that were dropped.
     """
 
-    __slots__ = ("_fd", "_lines", "_path", "_thread", "_torn", "_writer", "dropped")
+    __slots__ = ("_fd", "_lines", "_path", "_thread", "_torn", "_writer", "dropped", "told")
 
     def __init__(self, to: int | Path) -> None:
         self._path = to if isinstance(to, Path) else None
@@ -39,6 +42,7 @@ class LogWriter:
         self._thread: ThreadPool | None = None
         self._torn = False  # what was written last is the beginning of a line
         self.dropped = 0
+        self.told: Callable[[int], str] = lambda count: f"[log] {count} lines dropped: {DROPPED}"
 
     def __call__(self, line: str) -> None:
         """Take one line, without its newline."""
@@ -64,7 +68,7 @@ class LogWriter:
         lines, self._lines = self._lines, []
         dropped, self.dropped = self.dropped, 0
         if dropped:
-            lines.append(f"[log] {dropped} lines dropped: the log was not written, or not fast enough")
+            lines.append(self.told(dropped))
         data = "".join(f"{line}\n" for line in lines).encode("utf-8", "backslashreplace")
         if self._torn:
             data = b"\n" + data

@@ -4,6 +4,10 @@ A disk that is full takes a part of what is written. Then the file is cut back t
 what is not in it waits in memory, up to ``MAX_WAITING`` records, and is tried again. Only what comes while so
 many wait is lost, and counted. Nothing but records is written there: what is to be said goes to ``say``.
 
+A record is given to the kernel within a few hundredths of a second, so that it outlives this process however
+that ends. What was written within a second is put on the disk together, so that it outlives a power cut; that
+waits in a thread of its own, for the next records are written meanwhile.
+
 A file that was moved away or removed is begun anew under its name with the next record, or when ``reopen`` is
 asked for. The disk is waited for in a thread of its own, so that nothing else waits behind one that hangs.
 """
@@ -25,7 +29,8 @@ from sbc.net.system.followed import appending, followed
 from sbc.observe.journal import Level
 from sbc.observe.views import RecordsView
 
-DELAY = 0.1
+DELAY = 0.02
+SYNC_EVERY = 1.0
 RETRY = 1.0
 SAY_AGAIN = 60  # tries that failed, between two lines about it
 MAX_WAITING = 100_000
@@ -67,9 +72,33 @@ class RecordFile:
             return data.count(b"\n", 0, whole), error.strerror or str(error)
         return data.count(b"\n"), ""
 
+    def sync(self) -> str:
+        """Put what is written on the disk; why that failed, or "". In any thread: it opens the file anew."""
+        try:
+            fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return ""  # it was moved away, which puts it on the disk
+        except OSError as error:
+            return error.strerror or str(error)
+        try:
+            if stat.S_ISREG(os.fstat(fd).st_mode):
+                os.fdatasync(fd)
+        except OSError as error:
+            return error.strerror or str(error)
+        finally:
+            os.close(fd)
+        return ""
+
     def _follow(self) -> None:
         """Open the file anew where its name no longer leads to it."""
-        fd = followed(self._fd, self.path, lambda path: _open(path)[0])
+
+        def anew(path: Path) -> int:
+            fd = _open(path)[0]
+            with contextlib.suppress(OSError):
+                os.fdatasync(self._fd)
+            return fd
+
+        fd = followed(self._fd, self.path, anew)
         if fd != self._fd:
             self._fd, self._torn = fd, 0
 
@@ -115,6 +144,10 @@ class RecordWriter:
         self._waiting: deque[str] = deque()
         self._writer: gevent.Greenlet | None = None
         self._thread: ThreadPool | None = None
+        self._syncer: gevent.Greenlet | None = None
+        self._sync_thread: ThreadPool | None = None
+        self._unsynced = False
+        self._unsafe = ""  # why what is written could not be put on the disk the last time
         self._last = False  # what is being tried is not tried again
         self._failures = 0
         self._lost = 0
@@ -157,6 +190,10 @@ class RecordWriter:
             self._last = True  # a process that ends in the middle of a try would leave a torn line
             self._wait(LAST_WITHIN)
             self._last = False
+        if self._syncer is not None:
+            self._syncer.kill(block=False)
+            with gevent.Timeout(FLUSH_WITHIN, False):
+                self._sync()
         if self._waiting:
             self._lost += len(self._waiting)
             text = f"{len(self._waiting)} records are lost with this process: {self._problem or 'it hangs'}"
@@ -175,6 +212,10 @@ class RecordWriter:
         count, problem = self._thread.apply(self._file.append, (data,))
         for _ in range(count):
             self._waiting.popleft()
+        if count:
+            self._unsynced = True
+            if self._syncer is None:
+                self._syncer = gevent.spawn_later(SYNC_EVERY, self._sync)
         if problem:
             self._failed(problem)
         elif self._problem and not self._waiting:
@@ -183,6 +224,17 @@ class RecordWriter:
         delay = RETRY if problem else DELAY if len(self._waiting) < BUNCH else 0.0
         again = self._waiting and not self._last
         self._writer = gevent.spawn_later(delay, self._write) if again else None
+
+    def _sync(self) -> None:
+        self._unsynced = False  # what is written from now on is for the next
+        if self._sync_thread is None:
+            self._sync_thread = ThreadPool(1)
+        problem = self._sync_thread.apply(self._file.sync)
+        if problem and problem != self._unsafe:
+            text = f"what was written may not outlive a power cut: {problem}; look at its disk"
+            self._say("ERR", "records-unsynced", f"{self._file.path}: {text}")
+        self._unsafe = problem
+        self._syncer = gevent.spawn_later(SYNC_EVERY, self._sync) if self._unsynced else None
 
     def _failed(self, problem: str) -> None:
         if problem != self._problem or self._failures % SAY_AGAIN == 0:

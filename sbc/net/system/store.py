@@ -140,6 +140,8 @@ class Store:
 
         ``version`` is that of the entries' form: those of another are put aside.
         """
+        if any([each.name == name for each in self._shelves]):
+            raise LocalError(f"somebody has the shelf {name} already")
         made = Shelf(self, self.path(name).name, version, whole, changes, every)
         if self._opened < 0:
             self._open()

@@ -224,6 +224,7 @@ class TlsEnd:
             identity=judge.admission.identity or "",
             peer=peer,
             own=ours.thumbprint if ours is not None else "",
+            revocation=judge.news or "",
         )
 
     def _ours(self) -> Ours | None:

@@ -266,6 +266,7 @@ class UdpListener:
             message = parse_message(data)
             begins = self._retired and _begins(message)
         except ParseError as error:
+            error.octets = data
             self._handler.on_malformed(self._answered_on(flow, peer, error.message), error)
             return
         if begins:

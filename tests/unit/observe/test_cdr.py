@@ -18,7 +18,9 @@ from tests.unit.observe.pictures import NOW
 PEER = PeerIdentity(
     "CN=office", "CN=Lab CA", ("dns:office.lab.example",), "sha256/00", "cd" * 32, 0.0, 1.0, True
 )
-TLS = TlsFacts("TLSv1.3", "TLS_AES_256_GCM_SHA384", "X25519MLKEM768", "", "sbc-2026", PEER)
+TLS = TlsFacts(
+    "TLSv1.3", "TLS_AES_256_GCM_SHA384", "X25519MLKEM768", "", "sbc-2026", PEER, revocation="unanswered"
+)
 LEG_A = Flow(1, "tls", Address("203.0.113.9", 5061), Address("192.0.2.1", 40000), trunk="office", tls=TLS)
 LEG_B = Flow(2, "udp", Address("203.0.113.9", 5060), Address("192.0.2.7", 5060), trunk="legacy")
 MEDIA = MediaStats(
@@ -65,9 +67,11 @@ def test_the_whole_record() -> None:
         "version": "TLSv1.3",
         "cipher": "TLS_AES_256_GCM_SHA384",
         "group": "X25519MLKEM768",
+        "revocation": "unanswered",
         "peer_verified": True,
         "peer_names": ["dns:office.lab.example"],
         "peer_thumbprint": "cd" * 32,
+        "peer_pin": "sha256/00",
     }
     assert answer["a"]["media"]["srtp"] == "AEAD_AES_128_GCM"
     assert answer["a"]["media"]["refused"] == {"replay": 3}
@@ -76,6 +80,24 @@ def test_the_whole_record() -> None:
     assert answer["pdd"] == 0.25
     assert (answer["a"]["call_id"], answer["b"]["call_id"]) == ("1@pbx", "ours")
     assert answer["a"]["media"]["codec"] == "PCMA" and answer["b"]["media"]["codec"] == ""
+
+
+def test_when_it_rang_and_what_was_downgraded() -> None:
+    answer = record(rang=NOW + 0.5, downgrades=(("legacy", "warn"), ("", "allow")))
+    assert answer["rang"] == "2026-05-01T10:06:40.500Z" and record()["rang"] is None
+    assert answer["downgrades"] == [
+        {"of": "sips", "to": "legacy", "policy": "warn"}, {"of": "sips", "to": "", "policy": "allow"},
+    ]  # fmt: skip
+
+
+def test_media_that_is_encrypted_on_one_leg_alone_is_a_downgrade() -> None:
+    def of(a: str, b: str, codec: str = "PCMA") -> Any:
+        legs = LegStats(suite=a, codec=codec), LegStats(suite=b, codec=codec)
+        return record(MediaStats((StreamStats("audio", *legs),)))["downgrades"]
+
+    assert of("AEAD_AES_128_GCM", "") == [{"of": "srtp", "to": "legacy", "policy": ""}]
+    assert of("", "AEAD_AES_128_GCM") == [{"of": "srtp", "to": "office", "policy": ""}]
+    assert of("", "") == of("A", "B") == of("A", "", codec="") == []
 
 
 def test_the_quality_of_a_leg() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -171,6 +172,48 @@ def test_any_text_is_one_line_of_the_same_fields(fields: dict[str, str]) -> None
     body = line.partition("event=call-up")[2]
     found = re.findall(r' (\w+)=(?:"(?:[^"\\]|\\.)*"|[^\s"]+)', body)
     assert line.isprintable() and found == list(fields)
+
+
+def objects_of(*notes: Note) -> list[dict[str, Any]]:
+    lines: list[str] = []
+    journal = Journal(lines.append)
+    journal.form = "json"
+    for note in notes:
+        journal.note(note, NOW + 0.25)
+    assert all(line.isascii() and line.isprintable() for line in lines)
+    return [json.loads(line) for line in lines]
+
+
+def test_as_json_a_line_is_an_object_with_the_same_names() -> None:
+    [line] = objects_of(
+        Note("sips-arrival", "abc@host", {"method": "INVITE", "from": "sips:a@x", "local": None})
+    )
+    assert line == {
+        "time": "2026-05-01T10:06:40.250Z",
+        "level": "INF",
+        "tag": "[sips-arrival]",
+        "CallID": "abc@host",
+        "method": "INVITE",
+        "from": "sips:a@x",
+    }
+    [ended] = objects_of(Note("call-ended", "c1", {"status": 200, "duration": 1.5, "downgraded": False}))
+    assert (ended["status"], ended["duration"], ended["downgraded"]) == (200, 1.5, False)
+
+
+def test_as_json_nobody_forges_a_name_and_no_secret_is_shown() -> None:
+    odd = 'x", "level": "ERR\r\n' + b"caf\xe9".decode("utf-8", "surrogateescape")
+    fields = {"from": odd, "to": "sip:alice:sesame@atlanta.example", "password": "sesame", "time": "x"}
+    [line] = objects_of(Note("call-up", "c1", fields))
+    assert line["level"] == "INF" and line["time"].startswith("2026-")
+    assert line["from"] == odd[:-1] + "\\xe9"
+    assert "sesame" not in str(line) and line["password"] == "[redacted]"
+
+
+@given(st.dictionaries(st.sampled_from(["from", "to", "level"]), st.text() | st.floats() | st.none()))
+def test_as_json_any_field_is_read_back(fields: dict[str, Any]) -> None:
+    [line] = objects_of(Note("call-up", "c1", fields))
+    told = {name for name, value in fields.items() if value is not None}
+    assert set(line) == {"time", "level", "tag", "call", "event"} | told and line["level"] == "INF"
 
 
 def test_stats_every_thirty_seconds() -> None:
