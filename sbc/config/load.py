@@ -21,6 +21,7 @@ from sbc.config.accounts import load_accounts
 from sbc.config.acl import AccessList, load_acl
 from sbc.config.acme import check_acme
 from sbc.config.arrivals import arrival
+from sbc.config.collectors import load_collectors
 from sbc.config.control import check_control
 from sbc.config.crosscheck import SettingsFile, TrunkFile, check_routing, check_trunks
 from sbc.config.curves import check_curves
@@ -41,6 +42,7 @@ from sbc.config.read_files import ReadTrunk, read_files
 from sbc.config.routing_files import RoutingFiles, load_routing_files
 from sbc.config.schema import read
 from sbc.config.shared import check_shared
+from sbc.config.sinks import load_sinks
 from sbc.config.snapshot import Snapshot, feed
 from sbc.config.unreached import check_emergency
 from sbc.config.yaml_reader import Document
@@ -65,9 +67,13 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     files = _files(settings, trunks, directory, found)
     accounts = load_accounts(trunks, directory)
     lookups = load_lookups(settings, directory, material.identities, trunks)
+    collectors = load_collectors(settings, directory, material.identities)
+    sinks = load_sinks(settings, directory)
     acl = _acl(settings, tree, directory, now, former, found)
     known = _known(tree, settings, trunks, named, files, lookups)
-    found += [*accounts.diagnostics, *lookups.diagnostics]
+    secret = (accounts, lookups, sinks, collectors)
+    found += [each for kind in secret for each in kind.diagnostics]
+    digests = [*files.digests, *(each for kind in secret for each in kind.digests)]
     rules = _rules(tree, settings, trunks, known, found)
     hooks = _hooks(tree, settings, rules, found)
     ordered = tuple(sorted(set(found), key=_reading_order))
@@ -80,23 +86,13 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     if by_name and len(stopped.trunks) == len(by_name) and any(map(_fatal, ordered)):
         raise ConfigError(ordered)
     return Snapshot(
-        version=_version(tree, material, (*files.digests, *accounts.digests, *lookups.digests)),
+        version=_version(tree, material, digests),
         directory=directory, settings=settings.value, trunks=by_name, rules=rules, hooks=hooks,
-        identities=material.identities,
-        anchors=material.anchors,
-        lists=material.lists,
-        warnings=ordered,
-        places=all_places(settings, trunks),
-        quarantined=stopped.trunks,
-        quarantined_tenants=stopped.tenants,
-        held=stopped.held,
-        logins=files.users,
-        phones=files.phones,
-        accounts=accounts.accounts,
-        lookups=lookups.lookups,
-        trunk_files=trunk_files,
-        acl=acl.acl,
-        acl_files=acl.files,
+        identities=material.identities, anchors=material.anchors, lists=material.lists, warnings=ordered,
+        places=all_places(settings, trunks), held=stopped.held, quarantined=stopped.trunks,
+        quarantined_tenants=stopped.tenants, logins=files.users, phones=files.phones,
+        accounts=accounts.accounts, lookups=lookups.lookups, hep=collectors.hep, syslog=collectors.syslog,
+        sinks=sinks.sinks, trunk_files=trunk_files, acl=acl.acl, acl_files=acl.files,
     )  # fmt: skip
 
 

@@ -12,8 +12,10 @@ from pydantic import BeforeValidator, Field, StrictBool, model_validator
 
 from dsl.decision import Downgrade
 from sbc.base import Address
+from sbc.config.alerts import Alerts
 from sbc.config.answers import Answers
 from sbc.config.blocklist import BlocklistSettings, MaybeBlocklist
+from sbc.config.collect import ToHep
 from sbc.config.emergency import Emergency
 from sbc.config.identity import CallerIdentity, Identified
 from sbc.config.limits import Limits, Overload, TenantLimits
@@ -25,6 +27,7 @@ from sbc.config.profiles import ProfileName, with_profile
 from sbc.config.recordings import Recordings
 from sbc.config.registrar import RegistrarSettings
 from sbc.config.server import Dns, Server
+from sbc.config.trace import Trace
 from sbc.config.values import (
     AccountName,
     BodyKind,
@@ -178,6 +181,13 @@ class Admin(Strict):
     """The Flask pages and the health endpoint; ``hosts`` are further names that they are asked under."""
 
     bind: HostPort = Address("127.0.0.1", 8080)
+    hosts: tuple[Host, ...] = ()
+
+
+class Metrics(Strict):
+    """The metrics on a port of their own; ``hosts`` are further names that they are asked under."""
+
+    bind: HostPort = Address("127.0.0.1", 9464)
     hosts: tuple[Host, ...] = ()
 
 
@@ -431,6 +441,8 @@ class Settings(Strict):
     media: MediaConfig = MediaConfig()
     dscp: Marks = Marks()
     admin: Admin | None = None
+    metrics: Metrics | None = None
+    alerts: Alerts | None = None
     caps: Caps = Caps()
     blocklist: MaybeBlocklist = BlocklistSettings()
     dns: Dns = Dns()
@@ -440,6 +452,7 @@ class Settings(Strict):
     drain: Duration = 60.0
     log: Log = Log()
     recordings: Recordings | None = None
+    trace: Trace = Trace()
     revocation: Revocation = Revocation()
     control: str = Field(default="run/sbc.sock", min_length=1)
     state: str = Field(default="run", min_length=1)
@@ -449,3 +462,4 @@ class Settings(Strict):
     tables: dict[Name, str] = {}
     lookups: dict[LookupName, LookupConfig] = {}
     acl: str | None = Field(default=None, min_length=1)
+    hep: ToHep = None

@@ -16,6 +16,7 @@ from sbc.observe.families import Sample
 from sbc.observe.families import family as _family
 from sbc.observe.families import one as _one
 from sbc.observe.traffic import Stats, Tally
+from sbc.observe.upkeep_metrics import upkeep
 from sbc.observe.views import (
     CertificateView,
     CountersView,
@@ -92,9 +93,22 @@ def exposition(status: StatusView) -> str:
             *_acl(status),
             *_sources(status.revocation),
             *_blocklist(status.blocklist),
+            *upkeep(status),
             "",
         ]
     )
+
+
+def _exports(status: StatusView) -> Iterator[str]:
+    each = [({"collector": view.name}, view) for view in status.exports]
+    reached = [(labels, float(not view.problem)) for labels, view in each]
+    waiting = [(labels, float(view.waiting)) for labels, view in each]
+    sent = [(labels, float(view.sent)) for labels, view in each]
+    dropped = [(labels, float(view.dropped)) for labels, view in each]
+    yield from _family("sbc_collector_up", "gauge", "Who is told what happens can be reached.", reached)
+    yield from _family("sbc_collector_waiting", "gauge", "Messages that it has not been told.", waiting)
+    yield from _family("sbc_collector_sent_total", "counter", "Messages that it has been told.", sent)
+    yield from _family("sbc_collector_dropped_total", "counter", "Messages that it never will.", dropped)
 
 
 def _acl(status: StatusView) -> Iterator[str]:
@@ -121,6 +135,7 @@ def _totals(status: StatusView) -> Iterator[str]:
     records = status.records
     yield from _one("sbc_call_records_waiting", "gauge", "Records not written yet.", records.waiting)
     yield from _one("sbc_call_records_lost_total", "counter", "Records that never will be.", records.lost)
+    yield from _exports(status)
     kept = status.recordings
     yield from _one("sbc_recordings", "gauge", "Calls that are being recorded.", kept.running)
     yield from _one("sbc_recordings_bytes", "gauge", "What all recordings take of their disk.", kept.used)
@@ -326,8 +341,8 @@ def _lives(certificates: tuple[LifeView, ...]) -> Iterator[str]:
     labels = [
         {"whose": each.whose, "name": each.name, "thumbprint": each.thumbprint[:16]} for each in certificates
     ]
-    left = [(label, float(each.days_left)) for label, each in zip(labels, certificates, strict=True)]
-    yield from _family("sbc_certificate_days_left", "gauge", "Whole days; negative once over.", left)
+    ends = [(label, each.ends) for label, each in zip(labels, certificates, strict=True)]
+    yield from _family("sbc_certificate_expiry_seconds", "gauge", "When it ends, POSIX seconds.", ends)
     marks = [(label, float(RANK[each.state])) for label, each in zip(labels, certificates, strict=True)]
     words = "0 ok, 1 notice, 2 reminder, 3 warning or overdue, 4 incident, 5 expired."
     yield from _family("sbc_certificate_mark", "gauge", words, marks)
