@@ -54,6 +54,7 @@ from sbc.net.system.record_writer import RecordFile, RecordWriter
 from sbc.net.system.store import Store
 from sbc.net.system.watch import Watch
 from sbc.net.tls.contexts import Contexts
+from sbc.net.trace.viewing import Readers
 from sbc.net.transport.blocking import Blocking
 from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
@@ -61,6 +62,7 @@ from sbc.observe.cdr import RECORDS
 from sbc.observe.journal import Journal, Level
 from sbc.observe.masking import Mask
 from sbc.observe.recorder import Recorder
+from sbc.observe.trace.ring import Rings
 from sbc.reload import Reload
 from sbc.sip.grammar import forget_recent
 from sbc.tls.failure import Direction, Failure
@@ -138,15 +140,7 @@ class Portcullis:
             Installer(self.store, self.clock, self.rotator, *door),
         )  # fmt: skip
         self.certificates = Certificates(self)
-        self.reload.adopters += [self.rotator.progress, self.switches]
-        self.reload.gates.append(self.listeners.apply)
-        self.reload.followers += [
-            self._follow_registrations, self.names.apply, self.lookups.apply, self.dialer.apply,
-            self._follow_optional, self.acme.apply, self.certificates.follow, self._outlived,
-            self._follow_media,
-            self._follow_recordings, self._follow_log,
-            self.blocking.apply,
-        ]  # fmt: skip
+        self._follow_reloads()
         self.verbs = Verbs(self, self.certificates)
         self.watch = Watch(lambda: watched(directory), self.reload)
         self.control = ControlServer(directory / settings.control, self.verbs.by_name())
@@ -154,6 +148,18 @@ class Portcullis:
         self._tidied = True
         self._tidy_at = math.inf
         self._ledger_due = self._limits_due = 0.0
+
+    def _follow_reloads(self) -> None:
+        """Who completes a configuration, may refuse it, or does what it says."""
+        self.reload.adopters += [self.rotator.progress, self.switches]
+        self.reload.gates.append(self.listeners.apply)
+        self.reload.followers += [
+            self._follow_registrations, self.names.apply, self.lookups.apply, self.dialer.apply,
+            self._follow_optional, self.acme.apply, self.certificates.follow, self._outlived,
+            self._follow_media,
+            self._follow_recordings, self._follow_log, self._follow_trace,
+            self.blocking.apply,
+        ]  # fmt: skip
 
     def _assemble(self) -> None:
         """From the engine outwards: what decides, who carries it out, and the transports that it reaches."""
@@ -191,6 +197,19 @@ class Portcullis:
             self.bindings,
             self.blocking,
         )
+        self.rings, self.readers = Rings(), Readers(self.driver.tap, self.clock)
+        self._follow_trace(snapshot)
+
+    def _follow_trace(self, snapshot: Snapshot) -> None:
+        """Keep the last messages of each trunk, tell a collector of all; else do not even listen."""
+        most, tap = snapshot.settings.trace.ring, self.driver.tap
+        self.rings.keep(most, snapshot.trunks)
+        tap.leave(self.rings)
+        if most:
+            tap.follow(self.rings)
+        tap.leave(self.exports)
+        if snapshot.hep is not None:
+            tap.follow(self.exports)
 
     def _follow_media(self, snapshot: Snapshot) -> None:
         emergency = snapshot.settings.emergency

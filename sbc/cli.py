@@ -23,6 +23,7 @@ from sbc.commands import (
     report,
     routing,
     running,
+    trace,
     trunks,
     trust,
     users,
@@ -32,7 +33,7 @@ from sbc.commands.parser import REFUSED, UNREAD, Commands
 PROGRAM = "sbc"
 SUBJECTS = (
     running, registrations, limits, trunks, acl, blocklist,
-    checking, routing, users, certs, trust, doctor, report, lab,
+    checking, routing, users, certs, trust, doctor, trace, report, lab,
 )  # fmt: skip
 
 

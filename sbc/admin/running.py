@@ -18,10 +18,12 @@ from sbc.net.rotation.rotator import Rotator
 from sbc.net.system.clock import Clock
 from sbc.net.system.record_writer import RecordWriter
 from sbc.net.system.store import Store
+from sbc.net.trace.viewing import Readers
 from sbc.net.transport.blocking import Blocking
 from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
 from sbc.observe.recorder import Recorder
+from sbc.observe.trace.ring import Rings
 
 
 class Running(Protocol):
@@ -46,6 +48,8 @@ class Running(Protocol):
     acme: AcmeKeeper
     blocking: Blocking
     switches: Switches
+    rings: Rings
+    readers: Readers
 
     def end_call(self, call: str, by: str) -> None:
         """End a live call because ``by`` says so."""
