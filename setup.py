@@ -208,11 +208,13 @@ setup(
         "dnspython>=2.4",  # makes and reads DNS packets: gevent's resolver has neither SRV nor NAPTR
         "flask>=3.0",  # health endpoint and status page
         "acme>=5,<6",  # ACME: accounts, nonces, orders; brings josepy and requests
+        "apprise>=1.9",  # alerts by e-mail, Slack and Teams
         "inotify_simple>=1.3",  # reload when a file changes
     ],
     extras_require={
         "dev": [
             "pytest>=8",
+            "aiosmtpd>=1.4",  # receives the alerts that are sent by mail
             "pytest-xdist>=3.5",  # the fast tests on every core
             "hypothesis>=6.100",  # property tests
             "jsonschema>=4.18",  # holds the schemas for editors to the files that they describe

@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ import gevent
 from gevent.event import Event
 
 from sbc.admin.certificates import Certificates
+from sbc.admin.status import picture
 from sbc.admin.switches import Switches
 from sbc.admin.verbs import Verbs
 from sbc.b2bua.engine import Engine
@@ -30,8 +30,10 @@ from sbc.config.places import place_to_change
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.config.watched import watched
 from sbc.ids import Blocks, Ids
+from sbc.kept import keep_decided, keep_observed
 from sbc.net.acme.install import Installer
 from sbc.net.acme.keeper import AcmeKeeper
+from sbc.net.alerts.alerting import Alerting
 from sbc.net.dns.ask import Asker
 from sbc.net.dns.names import Names
 from sbc.net.driver import Driver
@@ -42,15 +44,14 @@ from sbc.net.media.embedded import MediaIO
 from sbc.net.media.recordings import Recordings
 from sbc.net.revocation.inquiry import Revocation
 from sbc.net.rotation.rotator import Rotator
-from sbc.net.system.bindings import BindingStore
 from sbc.net.system.clock import Clock
 from sbc.net.system.control import ControlServer, refuse_second
 from sbc.net.system.file_limit import raise_file_limit
-from sbc.net.system.http_server import HttpServer
 from sbc.net.system.lag import watch_lag
 from sbc.net.system.log_writer import DROPPED, LogWriter
 from sbc.net.system.notify import notify
 from sbc.net.system.record_writer import RecordFile, RecordWriter
+from sbc.net.system.space import Space
 from sbc.net.system.store import Store
 from sbc.net.system.watch import Watch
 from sbc.net.tls.contexts import Contexts
@@ -63,11 +64,11 @@ from sbc.observe.journal import Journal, Level
 from sbc.observe.masking import Mask
 from sbc.observe.recorder import Recorder
 from sbc.observe.trace.ring import Rings
+from sbc.observe.views import StatusView
 from sbc.reload import Reload
 from sbc.sip.grammar import forget_recent
 from sbc.tls.failure import Direction, Failure
-from sbc.tls.ledger import Ledger
-from sbc.tls.optional import OptionalPeers
+from sbc.web import Web
 
 HOUSEKEEPING = 1.0
 # While we drain: whether the last call has ended.
@@ -85,11 +86,6 @@ FAREWELL = 5.0
 GRACE = 30.0
 # How long registrars may take to answer when we leave.
 UNREGISTER = 2.0
-# What every handshake changes is written at most so often.
-BINDINGS = "registrations.db"
-LEDGER, OPTIONAL, LEDGER_EVERY = "ledger", "optional", 10.0
-# What is spent of limits: a crash forgets at most so much of it, and what is written then.
-LIMITS, REMEMBERED, LIMITS_EVERY = "limits", "remembered", 5.0
 _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
 
 
@@ -116,13 +112,13 @@ class Portcullis:
         self._log = _journal_to(log)
         self.state = self._directory(settings.state)
         self.records = RecordWriter(self._open_records(), self._say_of_records)
-        self.recorder = Recorder(Journal(self._log), self.records, self._place)
+        self.recorder = Recorder(Journal(self._log), self._record, self._place)
         self._log.told = self._lines_dropped
         self.exports = Exports(self._say)
         self.recorder.journal.follower = self.exports.line
         self.saved = Store(self.state, lambda text: self._say("ERR", "[state]", {"text": text}))
-        self._restore_observed()
-        self.bindings = BindingStore(self.state / BINDINGS, self._say_of_bindings)
+        keep_observed(self.saved, self.recorder, self.store)
+        self._follow_optional(self.store.current)
         self.reload = Reload(directory, self.store, self.clock, self.recorder)
         door = self.reload, self.reload.lock
         self._edges: list[Edge] = []
@@ -131,35 +127,36 @@ class Portcullis:
         )
         self.switches = Switches(self.store, self.saved, self.clock, self._say, self.reload.amend)
         self.store.swap(self.switches.adopt(self.rotator.progress.adopt(self.store.current)))
-        self.recordings = Recordings(self.clock, self._say_of_recordings)
-        self._follow_recordings(self.store.current)
-        self._follow_log(self.store.current)
+        self._attend(log)
         self._assemble()
         self.acme = AcmeKeeper(
             self.store, self.saved, self.clock, self._say,
             Installer(self.store, self.clock, self.rotator, *door),
         )  # fmt: skip
         self.certificates = Certificates(self)
-        self._follow_reloads()
-        self.verbs = Verbs(self, self.certificates)
-        self.watch = Watch(lambda: watched(directory), self.reload)
-        self.control = ControlServer(directory / settings.control, self.verbs.by_name())
-        self._web: HttpServer | None = None
-        self._tidied = True
-        self._tidy_at = math.inf
-        self._ledger_due = self._limits_due = 0.0
-
-    def _follow_reloads(self) -> None:
-        """Who completes a configuration, may refuse it, or does what it says."""
         self.reload.adopters += [self.rotator.progress, self.switches]
         self.reload.gates.append(self.listeners.apply)
         self.reload.followers += [
             self._follow_registrations, self.names.apply, self.lookups.apply, self.dialer.apply,
             self._follow_optional, self.acme.apply, self.certificates.follow, self._outlived,
-            self._follow_media,
-            self._follow_recordings, self._follow_log, self._follow_trace,
-            self.blocking.apply,
+            self._follow_media, self._follow_recordings, self._follow_log, self._follow_trace,
+            self.blocking.apply, self.space.apply, self.alerting.apply,
         ]  # fmt: skip
+        self.verbs = Verbs(self, self.certificates)
+        self.watch = Watch(lambda: watched(directory), self.reload)
+        self.control = ControlServer(directory / settings.control, self.verbs.by_name())
+        self._web = Web(self.verbs)
+        self._tidied = True
+        self._tidy_at = math.inf
+
+    def _attend(self, log: Path | None) -> None:
+        """What stands beside the calls: recordings, the disks, and whoever is told of what is wrong."""
+        snapshot = self.store.current
+        self.recordings = Recordings(self.clock, self._say_of_recordings)
+        self._follow_recordings(snapshot)
+        self._follow_log(snapshot)
+        self.space = Space(self.directory, self.state, log, snapshot)
+        self.alerting = Alerting(self.store, self.saved, self.clock, self._say, self._signals)
 
     def _assemble(self) -> None:
         """From the engine outwards: what decides, who carries it out, and the transports that it reaches."""
@@ -170,6 +167,7 @@ class Portcullis:
         )  # fmt: skip
         self._follow_media(snapshot)
         self.engine = Engine(self.store, Ids(Blocks(os.urandom)))
+        self.bindings = keep_decided(self.saved, self.engine, self.clock)
         self.revocation = Revocation(self.clock, self.recorder, self.saved, self._edges)
         asker = Asker(lambda: self.store.current.settings.dns.servers)
         self.names = Names(asker, self.clock, self.engine.peers.located, self._say)
@@ -291,14 +289,15 @@ class Portcullis:
         self.recordings.start()
         self.watch.start()
         self.revocation.start()
-        self._restore_bindings()
-        self._restore_limits()
+        self.saved.start()
+        self.driver.run(self.engine.follow)  # whom the configuration allows no more is registered no more
         self.listeners.start()
         self.dialer.start()
         self.names.apply(self.store.current)
         self.lookups.apply(self.store.current)
-        self._start_web()
+        self._web.start(self.store.current.settings)
         self.acme.start()
+        self.alerting.start()
         # What ends a greenlet that a hook began ends that greenlet: we are told to stop by signals alone.
         gevent.get_hub().SYSTEM_ERROR = ()
         gevent.signal_handler(signal.SIGINT, self.stopping.set)
@@ -327,8 +326,7 @@ class Portcullis:
         self._unregister()
         self._hang_up()  # emergency calls that came meanwhile
         self.control.stop()
-        if self._web is not None:
-            self._web.stop()
+        self._web.stop()
         self.listeners.close()
         self.dialer.close()
         deadline = self.clock.monotonic() + FAREWELL
@@ -336,14 +334,11 @@ class Portcullis:
             gevent.sleep(0.05)
         self.media.close()
         self.recordings.close()
-        self._ledger_due = self._limits_due = 0.0
-        self._save_observed(self.clock.monotonic())
-        self._save_limits(self.clock.monotonic())
         self.blocking.stop()
+        self.alerting.close()
         self.revocation.close()
-        self.saved.flush()
-        self.bindings.close()
         self.recorder.turned_away.close()
+        self.saved.close()
         self.records.flush()
         self._say("INF", "[stop]", {})
         self.exports.close()
@@ -369,22 +364,6 @@ class Portcullis:
         while self.engine.registrations.unfinished and self.clock.monotonic() < deadline:
             gevent.sleep(0.02)
 
-    def _start_web(self) -> None:
-        admin = self.store.current.settings.admin
-        if admin is None:
-            return
-        from webui import create_app  # Flask, which who has no page does not need
-
-        try:
-            names = ("localhost", admin.bind.host, *admin.hosts)
-            self._web = HttpServer(admin.bind, create_app(self.verbs), names)
-            self._web.start()
-        except OSError as error:
-            text = (
-                f"cannot bind the admin page to {admin.bind}: {error.strerror}; change admin.bind in sbc.yaml"
-            )
-            raise LocalError(text) from None
-
     def _housekeeping(self) -> None:
         while True:
             gevent.sleep(HOUSEKEEPING)
@@ -395,11 +374,11 @@ class Portcullis:
             self._tidy(at)
             self.recordings.tick(at)
             self.store.let_go(LET_GO)
-            self._save_observed(at)
-            self._save_limits(at)
             self.blocking.tick(at)
             self.certificates.tick(now, at)
             self.lookups.tick(at)
+            self.space.tick(at)
+            self.alerting.tick(now, at)
             for call in self.media.idle(at):
                 self.driver.run(self.engine.media_idle, call)
             for quiet in self.media.quiet(at):
@@ -407,6 +386,15 @@ class Portcullis:
             for begun, calls in zip((True, False), self.media.faxes(), strict=True):
                 for call in calls:
                     self.driver.run(self.engine.media_fax, call, begun)
+
+    @property
+    def refused(self) -> str:
+        """The first mistake of the files that were read last, "" where they are in force."""
+        return self.reload.refused
+
+    def _signals(self) -> StatusView:
+        """What alerts are read off."""
+        return picture(self, self.certificates.views(), calls=False)
 
     def _tidy(self, at: float) -> None:
         """Give back memory: the busy hour's after its last call, a replaced configuration's after a while.
@@ -429,70 +417,17 @@ class Portcullis:
     def _outlived(self, snapshot: Snapshot) -> None:
         self._tidy_at = min(self._tidy_at, self.clock.monotonic() + OUTLIVED)
 
-    # What survives a restart
+    # What it tells
 
     def _say(self, level: Any, tag: str, fields: dict[str, Any]) -> None:
         self.recorder.journal.event(level, tag, fields, self.clock.now())
 
+    def _record(self, line: str) -> None:
+        """Write a call's record, once what the call has counted is on the disk."""
+        self.saved.after(lambda: self.records(line))
+
     def _place(self, trunk: str, failure: Failure, direction: Direction) -> str:
         return place_to_change(self.store.current.places, trunk, failure, direction)
-
-    def _restore_observed(self) -> None:
-        for name, kept in self._observed():
-            saved = self.saved.load(name)
-            try:
-                kept.restore(saved if saved is not None else {})
-            except ValueError as error:
-                text = f"the {name} in {self.state} is begun anew: {error}"
-                self._say("WRN", "[state]", {"text": text})
-        self._follow_optional(self.store.current)
-
-    def _restore_bindings(self) -> None:
-        """Phones that were registered are so still; whom the configuration allows no more is not."""
-        self.engine.registrar.restore(self.bindings.load(self.clock.now()))
-        self.driver.run(self.engine.follow)
-
-    def _say_of_bindings(self, text: str) -> None:
-        self._say("ERR", "[registrar]", {"text": text})
-
-    def _save_observed(self, at: float) -> None:
-        if at < self._ledger_due:
-            return
-        self._ledger_due = at + LEDGER_EVERY
-        for name, kept in self._observed():
-            if kept.changed:
-                kept.changed = False
-                self.saved.save(name, kept.to_json(self.store.current.trunks))
-
-    def _save_limits(self, at: float) -> None:
-        if at < self._limits_due:
-            return
-        self._limits_due = at + LIMITS_EVERY
-        spent = self.engine.rule_limits.allowances.to_json()
-        if spent is not None:
-            self.saved.save(LIMITS, spent)
-        remembered = self.engine.memory.to_json(self.clock.now())
-        if remembered is not None:
-            self.saved.save(REMEMBERED, remembered)
-
-    def _restore_limits(self) -> None:
-        """What was spent before a restart is spent still, and what was remembered is not forgotten."""
-        now, at = self.clock.now(), self.clock.monotonic()
-        restores: tuple[tuple[str, Callable[[Any], None]], ...] = (
-            (LIMITS, lambda saved: self.engine.rule_limits.allowances.restore(saved, at, now)),
-            (REMEMBERED, lambda saved: self.engine.memory.restore(saved, now)),
-        )
-        for name, restore in restores:
-            saved = self.saved.load(name)
-            try:
-                if saved is not None:
-                    restore(saved)
-            except ValueError as error:
-                text = f"{name}.json in {self.state} is begun anew in part: {error}"
-                self._say("ERR", "[state]", {"text": text})
-
-    def _observed(self) -> tuple[tuple[str, Ledger | OptionalPeers], ...]:
-        return (LEDGER, self.recorder.ledger), (OPTIONAL, self.recorder.optional)
 
     def _follow_optional(self, snapshot: Snapshot) -> None:
         trunks = snapshot.trunks.values()

@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from sbc.base import ConfigError, LocalError
 from sbc.commands import (
     acl,
+    alert,
     blocklist,
     certs,
     checking,
@@ -23,6 +24,7 @@ from sbc.commands import (
     report,
     routing,
     running,
+    support,
     trace,
     trunks,
     trust,
@@ -32,8 +34,8 @@ from sbc.commands.parser import REFUSED, UNREAD, Commands
 
 PROGRAM = "sbc"
 SUBJECTS = (
-    running, registrations, limits, trunks, acl, blocklist,
-    checking, routing, users, certs, trust, doctor, trace, report, lab,
+    running, alert, registrations, limits, trunks, acl, blocklist,
+    checking, routing, users, certs, trust, doctor, trace, report, support, lab,
 )  # fmt: skip
 
 

@@ -66,7 +66,7 @@ class Reload:
         self._recorder = recorder
         self._fixed = snapshots.current.settings
         self._warned: tuple[Diagnostic, ...] = ()
-        self._refused = False  # the last reading was
+        self.refused = ""  # the first mistake of the last reading
 
     def __call__(self, force: bool = False) -> dict[str, Any]:
         """Read it again and put it in force; running calls keep theirs. What came of it, with its lines.
@@ -133,11 +133,11 @@ class Reload:
     def _report(self, former: Snapshot, fresh: Snapshot) -> dict[str, Any]:
         same = fresh.version == former.version
         text = f"version {fresh.version} " + ("is unchanged" if same else f"replaces {former.version}")
-        if self._refused:
+        if self.refused:
             self._say(
                 "INF", {"text": "the files that were refused are right again", "version": fresh.version}
             )
-            self._refused = False
+            self.refused = ""
         if not same:
             self._say("INF", {"version": fresh.version, "former": former.version})
         self.tell(former, fresh)
@@ -154,7 +154,7 @@ class Reload:
     def _unchangeable(self, fresh: Snapshot) -> list[str]:
         """The settings that differ from those we started with and cannot change while we run."""
         keys = []
-        for key in ("media", "admin", "control", "state"):
+        for key in ("media", "admin", "metrics", "control", "state"):
             then, now = getattr(self._fixed, key), getattr(fresh.settings, key)
             if isinstance(then, BaseModel) and isinstance(now, BaseModel):
                 names = type(then).model_fields
@@ -166,7 +166,7 @@ class Reload:
 
     def _refuse(self, wrong: Sequence[object], lines: list[str]) -> dict[str, Any]:
         version = self._snapshots.current.version
-        self._refused = True
+        self.refused = str(wrong[0]).splitlines()[0] if wrong else "; ".join(lines)
         for each in wrong:
             hint = each.hint or None if isinstance(each, Diagnostic) else None
             self._say("ERR", {"refused": str(each).splitlines()[0], "hint": hint})

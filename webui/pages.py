@@ -64,19 +64,37 @@ def create_app(admin: Admin) -> Flask:
         answer = health(admin.status())
         return jsonify(answer), 503 if answer["status"] == "down" else 200
 
-    @app.get("/metrics")
-    def metrics_page() -> Response:
-        return Response(admin.metrics(), content_type=CONTENT_TYPE)
+    _serve_metrics(app, admin)
 
     @app.errorhandler(404)
     def not_found(_: Any) -> tuple[str, int]:
         return render_template("not_found.html"), 404
 
-    @app.after_request
-    def harden(response: Response) -> Response:
-        response.headers.update(_HEADERS)
-        if not response.content_type.startswith("text/css"):
-            response.headers["Cache-Control"] = "no-store"
-        return response
-
+    app.after_request(_harden)
     return app
+
+
+def create_metrics_app(admin: Admin) -> Flask:
+    """The metrics alone, for a port that a Prometheus on another host may reach."""
+    app = Flask(__name__, static_folder=None)
+    _serve_metrics(app, admin)
+
+    @app.errorhandler(404)
+    def not_found(_: Any) -> Response:
+        return Response("Here are only the metrics: /metrics\n", 404, content_type="text/plain")
+
+    app.after_request(_harden)
+    return app
+
+
+def _serve_metrics(app: Flask, admin: Admin) -> None:
+    @app.get("/metrics")
+    def metrics_page() -> Response:
+        return Response(admin.metrics().encode("utf-8", "backslashreplace"), content_type=CONTENT_TYPE)
+
+
+def _harden(response: Response) -> Response:
+    response.headers.update(_HEADERS)
+    if not response.content_type.startswith("text/css"):
+        response.headers["Cache-Control"] = "no-store"
+    return response

@@ -8,6 +8,7 @@ from sbc.admin.switches import Switches
 from sbc.b2bua.engine import Engine
 from sbc.config.snapshot import SnapshotStore
 from sbc.net.acme.keeper import AcmeKeeper
+from sbc.net.alerts.alerting import Alerting
 from sbc.net.dns.names import Names
 from sbc.net.export.exports import Exports
 from sbc.net.lookups.asked import Lookups
@@ -17,6 +18,7 @@ from sbc.net.revocation.inquiry import Revocation
 from sbc.net.rotation.rotator import Rotator
 from sbc.net.system.clock import Clock
 from sbc.net.system.record_writer import RecordWriter
+from sbc.net.system.space import Space
 from sbc.net.system.store import Store
 from sbc.net.trace.viewing import Readers
 from sbc.net.transport.blocking import Blocking
@@ -50,6 +52,12 @@ class Running(Protocol):
     switches: Switches
     rings: Rings
     readers: Readers
+    space: Space
+    alerting: Alerting
+
+    @property
+    def refused(self) -> str:
+        """The first mistake of the files that were read last, "" where they are in force."""
 
     def end_call(self, call: str, by: str) -> None:
         """End a live call because ``by`` says so."""

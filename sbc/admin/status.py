@@ -42,15 +42,15 @@ from sbc.release import release
 from sbc.tls.material.identity import IdentityMaterial
 
 
-def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
-    """Everything at this moment; ``certificates`` are all that matter to it."""
+def picture(sbc: Running, certificates: tuple[LifeView, ...], *, calls: bool = True) -> StatusView:
+    """Everything at this moment, or all but the calls; ``certificates`` are all that matter to it."""
     snapshot = sbc.store.current
     return StatusView(
         version=snapshot.version,
         started=sbc.started,
         listeners=tuple(_listener(sbc, snapshot, name) for name in snapshot.settings.listeners),
-        trunks=tuple(_trunk(sbc, snapshot, trunk) for trunk in snapshot.trunks.values()),
-        calls=tuple(_call(sbc, call) for call in sbc.engine.calls.values()),
+        trunks=tuple(_trunks(sbc, snapshot)),
+        calls=tuple(_call(sbc, call) for call in sbc.engine.calls.values()) if calls else (),
         counters=sbc.recorder.counters.view(),
         now=sbc.clock.now(),
         release=release(),
@@ -76,12 +76,25 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...]) -> StatusView:
         limit_keys=len(sbc.engine.rule_limits.allowances),
         acl=acl.view(snapshot.acl),
         blocklist=sbc.blocking.view(),
+        disks=sbc.space.views,
+        refused=sbc.refused,
+        alerts=sbc.alerting.view(),
         draining=sbc.engine.draining,
-        tenants=tuple(
-            TenantView(name, sbc.engine.limits.calls(each.trunk), each.limits.calls, each.limits.cps)
-            for name, each in snapshot.tenant_bounds.items()
-        ),
+        tenants=tuple(_tenants(sbc, snapshot)),
     )
+
+
+def _tenants(sbc: Running, snapshot: Snapshot) -> Iterator[TenantView]:
+    for name, each in snapshot.tenant_bounds.items():
+        yield TenantView(name, sbc.engine.limits.calls(each.trunk), each.limits.calls, each.limits.cps)
+
+
+def _trunks(sbc: Running, snapshot: Snapshot) -> Iterator[TrunkView]:
+    flows: dict[str, list[Flow]] = {}
+    for flow in (*sbc.dialer.flows, *sbc.listeners.flows):
+        flows.setdefault(flow.trunk or "", []).append(flow)
+    for name, trunk in snapshot.trunks.items():
+        yield _trunk(sbc, snapshot, trunk, flows.get(name, []))
 
 
 def _load(sbc: Running) -> LoadView:
@@ -144,8 +157,7 @@ def _certificate(identity: IdentityMaterial) -> CertificateView:
     return CertificateView(identity.name, identity.subject, identity.thumbprint, identity.not_after)
 
 
-def _trunk(sbc: Running, snapshot: Snapshot, trunk: Trunk) -> TrunkView:
-    flows = [flow for flow in (*sbc.dialer.flows, *sbc.listeners.flows) if flow.trunk == trunk.trunk]
+def _trunk(sbc: Running, snapshot: Snapshot, trunk: Trunk, flows: list[Flow]) -> TrunkView:
     name = snapshot.identity_of(trunk)
     identity = snapshot.identities.get(snapshot.shown_to(trunk.trunk, name)) if name else None
     peers = tuple(_peer(sbc, trunk, peer, flows) for peer in sbc.engine.peers.located.members(trunk))

@@ -42,7 +42,8 @@ class Trace:
         if trunk and trunk not in self._sbc.store.current.trunks:
             raise LocalError(f"there is no trunk {trunk!r}; `sbc trunks` shows those that there are")
         events = self._last(call) if last else None
-        view = View(self._encoder(bool(secrets)), trunk, "" if last else self._live(call), most)
+        encoder = Encoder(self._with_secrets if secrets else self._masked, self._text)
+        view = View(encoder, trunk, "" if last else self._live(call), most)
         fields = {
             "act": "trace", "by": by or None, "trunk": trunk or None, "call": call or None,
             "last": "yes" if last else None, "secrets_shown_for": secrets or None,
@@ -53,12 +54,18 @@ class Trace:
             view.replay(events)
         return reading
 
-    def _encoder(self, whole: bool) -> Encoder:
-        """What hides secrets, and parts of numbers where the journal leaves those out too."""
+    # What is shown: numbers are shortened as everywhere, as the configuration says at the time.
+
+    def _masked(self, octets: bytes) -> bytes:
+        return self._with_secrets(masked(octets))
+
+    def _with_secrets(self, octets: bytes) -> bytes:
         mask = self._sbc.recorder.mask
-        if whole:
-            return Encoder(_as_it_is)
-        return Encoder(masked) if mask is None else Encoder(lambda each: mask.octets(masked(each)), mask.text)
+        return mask.octets(octets) if mask is not None else octets
+
+    def _text(self, text: str) -> str:
+        mask = self._sbc.recorder.mask
+        return mask.text(text) if mask is not None else text
 
     def _say(self, fields: Mapping[str, object], more: Mapping[str, object]) -> None:
         level: Level = "WRN" if fields["secrets_shown_for"] else "INF"
@@ -97,7 +104,3 @@ class Trace:
         if not found:
             raise LocalError(f"of a call {call!r} nothing is among the last messages that were kept")
         return found
-
-
-def _as_it_is(octets: bytes) -> bytes:
-    return octets

@@ -66,6 +66,8 @@ class Verbs:
             "blocklist": blocking.table,
             "blocklist-add": blocking.add,
             "blocklist-remove": blocking.remove,
+            "alerts": self._alerts,
+            "alert-test": self._sbc.alerting.test,
         }
 
     def _reload(self, force: bool = False) -> dict[str, Any]:
@@ -73,6 +75,9 @@ class Verbs:
         answer = self._sbc.reload(force)
         self._sbc.names.refresh()
         return answer
+
+    def _alerts(self) -> dict[str, Any]:
+        return {"now": self._sbc.clock.now(), **asdict(self._sbc.alerting.view())}
 
     def _end_call(self, call: str, by: str = "") -> dict[str, Any]:
         """Hang up on both sides of a call, or withdraw it where nobody has answered yet."""

@@ -67,6 +67,9 @@ def _secrets(snapshot: Snapshot) -> Iterator[Path]:
     for lookup in settings.lookups.values():
         if lookup.token_file:
             yield directory / lookup.token_file
+    for sink in settings.alerts.to.values() if settings.alerts is not None else ():
+        if sink.url_file:
+            yield directory / sink.url_file
     for trunk in snapshot.trunks.values():
         if trunk.registration is not None:
             yield directory / trunk.registration.password_file
@@ -88,18 +91,22 @@ def _others(snapshot: Snapshot) -> Iterator[Path]:
 
 
 def _pages(snapshot: Snapshot) -> Iterator[Diagnostic]:
-    """The admin pages need no login: where they listen is who may read them."""
-    admin = snapshot.settings.admin
-    if admin is None:
-        return
-    host = admin.bind.host
+    """The admin pages and the metrics need no login: where they listen is who may read them."""
+    settings = snapshot.settings
+    served = (("admin", settings.admin, "the admin pages"), ("metrics", settings.metrics, "the metrics"))
+    for section, found, what in served:
+        where = _reached(found.bind.host) if found is not None else ""
+        if found is None or not where:
+            continue
+        document = Document(SETTINGS_FILE, (snapshot.directory / SETTINGS_FILE).read_text("utf-8-sig"))
+        bind = f"{section}: {{bind: 127.0.0.1:PORT}}"
+        hint = f"write {bind}, and let a proxy that asks for a password come before it"
+        message = f"{what} need no login and are {where}, {found.bind}"
+        yield document.problem((section, "bind"), message, hint, severity="warning")
+
+
+def _reached(host: str) -> str:
+    """From where everybody gets to a port at ``host``; "" where not everybody does."""
     if is_wildcard(host):
-        where = "on every address of this machine"
-    elif is_ip(host) and ip_address(host).is_global:
-        where = "on a public address"
-    else:
-        return
-    document = Document(SETTINGS_FILE, (snapshot.directory / SETTINGS_FILE).read_text("utf-8-sig"))
-    hint = "write admin: {bind: 127.0.0.1:PORT}, and let a proxy that asks for a password come before it"
-    message = f"the admin pages need no login and are {where}, {admin.bind}"
-    yield document.problem(("admin", "bind"), message, hint, severity="warning")
+        return "on every address of this machine"
+    return "on a public address" if is_ip(host) and ip_address(host).is_global else ""

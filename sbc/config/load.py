@@ -42,6 +42,7 @@ from sbc.config.read_files import ReadTrunk, read_files
 from sbc.config.routing_files import RoutingFiles, load_routing_files
 from sbc.config.schema import read
 from sbc.config.shared import check_shared
+from sbc.config.sinks import load_sinks
 from sbc.config.snapshot import Snapshot, feed
 from sbc.config.unreached import check_emergency
 from sbc.config.yaml_reader import Document
@@ -67,9 +68,12 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     accounts = load_accounts(trunks, directory)
     lookups = load_lookups(settings, directory, material.identities, trunks)
     collectors = load_collectors(settings, directory, material.identities)
+    sinks = load_sinks(settings, directory)
     acl = _acl(settings, tree, directory, now, former, found)
     known = _known(tree, settings, trunks, named, files, lookups)
-    found += [*accounts.diagnostics, *lookups.diagnostics, *collectors.diagnostics]
+    secret = (accounts, lookups, sinks, collectors)
+    found += [each for kind in secret for each in kind.diagnostics]
+    digests = [*files.digests, *(each for kind in secret for each in kind.digests)]
     rules = _rules(tree, settings, trunks, known, found)
     hooks = _hooks(tree, settings, rules, found)
     ordered = tuple(sorted(set(found), key=_reading_order))
@@ -81,19 +85,17 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     stopped = quarantine(settings.value, by_name, material.broken, material.held, former)
     if by_name and len(stopped.trunks) == len(by_name) and any(map(_fatal, ordered)):
         raise ConfigError(ordered)
-    digests = (*files.digests, *accounts.digests, *lookups.digests, *collectors.digests)
     return Snapshot(
         version=_version(tree, material, digests),
         directory=directory, settings=settings.value, trunks=by_name, rules=rules, hooks=hooks,
-        identities=material.identities, anchors=material.anchors, lists=material.lists,
-        warnings=ordered,
+        identities=material.identities, anchors=material.anchors, lists=material.lists, warnings=ordered,
         places=all_places(settings, trunks),
         quarantined=stopped.trunks, quarantined_tenants=stopped.tenants, held=stopped.held,
         logins=files.users,
         phones=files.phones,
         accounts=accounts.accounts,
         lookups=lookups.lookups,
-        hep=collectors.hep, syslog=collectors.syslog,
+        hep=collectors.hep, syslog=collectors.syslog, sinks=sinks.sinks,
         trunk_files=trunk_files,
         acl=acl.acl,
         acl_files=acl.files,

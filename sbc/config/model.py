@@ -12,6 +12,7 @@ from pydantic import BeforeValidator, Field, StrictBool, model_validator
 
 from dsl.decision import Downgrade
 from sbc.base import Address
+from sbc.config.alerts import Alerts
 from sbc.config.answers import Answers
 from sbc.config.blocklist import BlocklistSettings, MaybeBlocklist
 from sbc.config.collect import ToHep
@@ -180,6 +181,13 @@ class Admin(Strict):
     """The Flask pages and the health endpoint; ``hosts`` are further names that they are asked under."""
 
     bind: HostPort = Address("127.0.0.1", 8080)
+    hosts: tuple[Host, ...] = ()
+
+
+class Metrics(Strict):
+    """The metrics on a port of their own; ``hosts`` are further names that they are asked under."""
+
+    bind: HostPort = Address("127.0.0.1", 9464)
     hosts: tuple[Host, ...] = ()
 
 
@@ -433,6 +441,8 @@ class Settings(Strict):
     media: MediaConfig = MediaConfig()
     dscp: Marks = Marks()
     admin: Admin | None = None
+    metrics: Metrics | None = None
+    alerts: Alerts | None = None
     caps: Caps = Caps()
     blocklist: MaybeBlocklist = BlocklistSettings()
     dns: Dns = Dns()

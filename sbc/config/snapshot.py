@@ -25,6 +25,7 @@ from sbc.config.model import Settings, Trunk
 from sbc.config.places import Places
 from sbc.config.premium_tables import premium_of
 from sbc.config.read_files import ReadTrunk
+from sbc.config.sinks import Destination
 from sbc.config.users import NOBODY_KNOWN, Users
 from sbc.policy.acl import Acl, Rule
 from sbc.policy.customers import Customers
@@ -40,7 +41,7 @@ from sbc.tls.sources import SourceIndex
 
 _FROZEN = (
     "trunks", "identities", "anchors", "lists", "quarantined", "quarantined_tenants", "held", "bound",
-    "accounts", "lookups", "switched_off",
+    "accounts", "lookups", "sinks", "switched_off",
 )  # fmt: skip
 
 
@@ -60,7 +61,8 @@ class Snapshot:
     numbers that cost, ``rated`` the rates of what it begins. ``trust_generations`` has for each a hash over
     whom it trusts and as whom we appear to it: a connection made under another one is not used for it again.
     ``logins`` are the users that rules challenge, ``phones`` those of the registrar.
-    ``accounts`` has for each trunk that we register with the password that its challenges are answered by.
+    ``accounts`` has for each trunk that we register with the password that its challenges are answered by,
+    ``sinks`` where alerts go.
     ``lookups`` has the services that rules ask, ``hep`` and ``syslog`` are who is told what happens.
     ``acl`` has the rules of the access list.
     ``places`` has for each trunk the lines of its keys. ``trunk_files`` and ``acl_files`` are for the next
@@ -81,6 +83,7 @@ class Snapshot:
     logins: Users = NOBODY_KNOWN
     phones: Users = NOBODY_KNOWN
     accounts: Mapping[str, Account] = field(default_factory=dict)
+    sinks: Mapping[str, Destination] = field(default_factory=dict)
     lookups: Mapping[str, Lookup] = field(default_factory=dict)
     hep: Collector | None = None
     syslog: Collector | None = None

@@ -68,7 +68,10 @@ def _named_files(data: Any) -> list[str]:
     users = data.get("users") if isinstance(data, dict) else None
     registrar = data.get("registrar") if isinstance(data, dict) else None
     phones = registrar.get("users") if isinstance(registrar, dict) else None
-    routing = [*_of_collectors(data), users, phones, *(tables.values() if isinstance(tables, dict) else ())]
+    alerts = data.get("alerts") if isinstance(data, dict) else None
+    sinks = [each.get("url_file") for each in _entries(alerts, "to")]
+    collectors = _of_collectors(data)
+    routing = [*sinks, *collectors, users, phones, *(tables.values() if isinstance(tables, dict) else ())]
     return [name for value in routing for name in _names(value)] + [
         name
         for section, keys in _FILE_KEYS.items()

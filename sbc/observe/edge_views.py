@@ -1,4 +1,4 @@
-"""Frozen pictures of what is barred and bounded: the access list, the blocklist, tenants and limits.
+"""Frozen pictures of what is barred and bounded, of disks and of alerts.
 
 Times are POSIX seconds.
 """
@@ -110,3 +110,49 @@ class ExportView:
     sent: int = 0
     dropped: int = 0
     problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class DiskView:
+    """The disk that the ``what`` (records, recordings, log) are written to: octets ``free`` of its ``size``.
+
+    ``problem`` is why nobody knows, "" where somebody does; ``device`` tells one disk from another.
+    """
+
+    what: str
+    free: int = 0
+    size: int = 0
+    device: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertView:
+    """One thing that is wrong ``since`` (POSIX seconds); ``told`` says whether alerts have gone out."""
+
+    urgency: str
+    title: str
+    detail: str
+    remedy: str
+    since: float
+    told: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SinkView:
+    """A place that alerts go to: how many notices wait, went there and are lost; why it takes none, or ""."""
+
+    name: str
+    scheme: str
+    waiting: int = 0
+    sent: int = 0
+    lost: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsView:
+    """What is wrong now, and where it is told."""
+
+    standing: tuple[AlertView, ...] = ()
+    sinks: tuple[SinkView, ...] = ()

@@ -5,9 +5,9 @@
     2026-05-01T10:00:30.000Z INF [SIPS-stats] handshakes=12 failures=1 in_flight=0 open=3 ...
     2026-05-01T10:00:02.000Z INF call call=... event=call-answered status=200
 
-A line is a time, a level, a tag, then ``name=value`` words; in the form ``json`` it is an object of the same
-names, after ``time``, ``level`` and ``tag``. What is not in the table below is logged too, under ``call`` if
-it belongs to a call and under its own name if it does not.
+A line is a time, a level, a tag, then ``name=value`` words; in the form ``json`` it is an object of the
+same names, after ``time``, ``level`` and ``tag``. What is not in the table below is logged too, under
+``call`` when it belongs to a call and under its own name when it does not.
 Lines go to a callable, which must not block: a writer with a queue behind it, or a list in a
 test. Nothing here goes through stdlib logging, whose record objects cost more than a line does.
 """

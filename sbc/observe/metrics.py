@@ -16,6 +16,7 @@ from sbc.observe.families import Sample
 from sbc.observe.families import family as _family
 from sbc.observe.families import one as _one
 from sbc.observe.traffic import Stats, Tally
+from sbc.observe.upkeep_metrics import upkeep
 from sbc.observe.views import (
     CertificateView,
     CountersView,
@@ -92,6 +93,7 @@ def exposition(status: StatusView) -> str:
             *_acl(status),
             *_sources(status.revocation),
             *_blocklist(status.blocklist),
+            *upkeep(status),
             "",
         ]
     )
@@ -339,8 +341,8 @@ def _lives(certificates: tuple[LifeView, ...]) -> Iterator[str]:
     labels = [
         {"whose": each.whose, "name": each.name, "thumbprint": each.thumbprint[:16]} for each in certificates
     ]
-    left = [(label, float(each.days_left)) for label, each in zip(labels, certificates, strict=True)]
-    yield from _family("sbc_certificate_days_left", "gauge", "Whole days; negative once over.", left)
+    ends = [(label, each.ends) for label, each in zip(labels, certificates, strict=True)]
+    yield from _family("sbc_certificate_expiry_seconds", "gauge", "When it ends, POSIX seconds.", ends)
     marks = [(label, float(RANK[each.state])) for label, each in zip(labels, certificates, strict=True)]
     words = "0 ok, 1 notice, 2 reminder, 3 warning or overdue, 4 incident, 5 expired."
     yield from _family("sbc_certificate_mark", "gauge", words, marks)

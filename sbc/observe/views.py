@@ -13,9 +13,11 @@ from sbc.base import Address, is_wildcard
 from sbc.media.quality import Quality
 from sbc.observe.edge_views import (
     AclView,
+    AlertsView,
     BlocklistView,
     CapView,
     Counts,
+    DiskView,
     ExportView,
     LimitView,
     LoadView,
@@ -275,6 +277,7 @@ class LifeView:
 
     ``whose`` is ours, theirs, trusted or window (the end of a rotation's), ``name`` its entry in sbc.yaml or
     the peer's trunk; ``state`` is ok or the mark that it passed last (``sbc.tls.lifetime.expiry``).
+    ``remedy`` is what to do about it.
     """
 
     whose: str
@@ -285,6 +288,7 @@ class LifeView:
     days_left: int
     state: str
     trunks: tuple[str, ...] = ()
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -423,6 +427,7 @@ class StatusView:
     ``transactions`` are SIP transactions that live, ``free_media_ports`` pairs of ports not in use,
     of all ``networks``. ``limits`` are the allowances that are nearly spent, of all ``limit_keys``, and
     ``limit_refusals`` how often each limit has refused. ``draining``: it is about to stop, no call begins.
+    ``refused`` is the first mistake of files that were read since and are not in force, "" for none.
     """
 
     version: str
@@ -457,3 +462,6 @@ class StatusView:
     limit_keys: int = 0
     acl: AclView = field(default_factory=AclView)
     blocklist: BlocklistView = field(default_factory=BlocklistView)
+    disks: tuple[DiskView, ...] = ()
+    refused: str = ""
+    alerts: AlertsView = field(default_factory=AlertsView)

@@ -21,7 +21,10 @@ FORBIDDEN = re.compile(
 )
 UNFINISHED = "NotImplemented" + "Error"
 # Where an exception of any kind may end: the call path, whoever follows it, and code that is not ours.
-CATCHES_ALL = {"sbc/net/driver.py", "sbc/observe/tap.py", "sbc/net/hooks/run.py", "sbc/config/hook_import.py"}
+CATCHES_ALL = {
+    "sbc/net/driver.py", "sbc/observe/tap.py", "sbc/net/hooks/run.py", "sbc/config/hook_import.py",
+    "sbc/net/alerts/apprise_sink.py",
+}  # fmt: skip
 
 EVERYTHING = sources(*ALL)
 PRODUCT_SOURCES = sources(*PRODUCT)

@@ -41,12 +41,20 @@ _NAME = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9.-]{1,253})(?::[0-9]{0,5})?")
 
 
 class HttpServer:
-    """Serves ``application`` on ``listen``: under any name, or under ``names`` and the address reached."""
+    """Serves ``application`` on ``listen``: under any name, or under ``names`` and the address reached.
+
+    ``section`` of sbc.yaml is where more names are listed.
+    """
 
     def __init__(
-        self, listen: Address, application: WSGIApplication, names: Collection[str] | None = None
+        self,
+        listen: Address,
+        application: WSGIApplication,
+        names: Collection[str] | None = None,
+        section: str = "admin",
     ) -> None:
         self.application = application
+        self.section = section
         self.names = None if names is None else {normal_name(each) for each in names}
         self._server = StreamServer(tuple(listen), self.serve, spawn=Pool(CONNECTIONS))
 
@@ -77,7 +85,8 @@ class HttpServer:
     def _answer(self, head: bytes, sock: socket.socket, peer: Any) -> bytes:
         reached = normal_host(sock.getsockname()[0])
         names = None if self.names is None else self.names | {reached}
-        return _Request(head, peer, _Site(self.application, names, reached, self.address.port)).answer
+        site = _Site(self.application, names, reached, self.address.port, self.section)
+        return _Request(head, peer, site).answer
 
 
 def _read_head(sock: socket.socket) -> bytes:
@@ -98,9 +107,10 @@ class _Site:
     """What a request asks of its server."""
 
     def __init__(
-        self, application: WSGIApplication, names: Collection[str] | None, host: str, port: int
+        self, application: WSGIApplication, names: Collection[str] | None, host: str, port: int, section: str
     ) -> None:
         self.application = application
+        self.section = section
         self.names = names
         self.base_environ = {"SERVER_NAME": host, "SERVER_PORT": str(port), "SCRIPT_NAME": ""}
 
@@ -118,7 +128,7 @@ class _Site:
             return None
         explanation = f"Nothing is served here under {found[1]}."
         if not found[1].startswith("["):
-            explanation += f" If that is meant, list it in sbc.yaml: admin: {{hosts: [{found[1]}]}}"
+            explanation += f" If that is meant, list it in sbc.yaml: {self.section}: {{hosts: [{found[1]}]}}"
         return 421, explanation
 
 

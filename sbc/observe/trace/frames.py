@@ -65,12 +65,8 @@ class Encoder:
 
     def remark(self, letter: str, now: float, call: str, text: str) -> bytes:
         """The frame of a decision (D) or of what else happened (N)."""
-        return remark(letter, now, call, self._text(text))
-
-
-def remark(letter: str, now: float, call: str, text: str) -> bytes:
-    """The frame of a decision (D) or of what else happened (N)."""
-    return f"{letter} {now:.6f} {call or '-'} {_one_line(text)}\n".encode("utf-8", "surrogateescape")
+        said = _one_line(self._text(text))
+        return f"{letter} {now:.6f} {call or '-'} {said}\n".encode("utf-8", "surrogateescape")
 
 
 def lost(count: int) -> bytes:

@@ -6,8 +6,7 @@ not: a realm, a name, an algorithm. Everything else is masked where it stands: k
 management (RFC 4568, RFC 4567, ``k=``), passwords of ICE, of URIs and by name, parts of digests also where
 they are quoted in a body (message/sipfrag).
 
-``masked`` is the one place that every message passes on its way to a reader: what else is not to be shown
-(such as numbers in full) is hidden here too.
+Numbers are shortened elsewhere (``sbc.observe.masking``), where the configuration says so.
 """
 
 from __future__ import annotations

@@ -51,7 +51,9 @@ def test_the_four_signals_of_a_trunk_are_there() -> None:
     text = exposition(picture())
     assert 'sbc_trunk_handshake_failures_total{trunk="office",kind="expired"} 2' in text
     own, peer = int(NOW + 40.5 * 86400), int(NOW + 9.5 * 86400)
-    left = 'sbc_certificate_days_left{whose="theirs",name="office",thumbprint="cdcdcdcdcdcdcdcd"} 9'
+    left = (
+        f'sbc_certificate_expiry_seconds{{whose="theirs",name="office",thumbprint="cdcdcdcdcdcdcdcd"}} {peer}'
+    )
     assert 'sbc_certificate_mark{whose="theirs",name="office",thumbprint="cdcdcdcdcdcdcdcd"} 4' in text
     assert left in text
     assert f'sbc_own_certificate_expiry_seconds{{trunk="office",name="sbc-2026"}} {own}' in text
