@@ -291,16 +291,7 @@ def _attention(status: Row) -> list[str]:
     for each in status["lookups"]:
         if each["state"] != "closed":
             parts += ["", f"lookup: {each['name']}: {printable(each['reason'])}; each `else` counts at once"]
-    records = status["records"]
-    if records["problem"] or records["lost"]:
-        why = f" ({records['problem']})" if records["problem"] else ""
-        parts += [
-            "",
-            f"call records: {records['waiting']} wait to be written{why}, {records['lost']} are lost",
-        ]
-    parts += _unreached(status["exports"])
-    if problem := status["recordings"]["problem"]:
-        parts += ["", f"recordings end before their calls: {printable(problem)}"]
+    parts += _unwritten(status)
     parts += _too_much(status)
     for each in status["certificates"]:
         if each["state"] != "ok":
@@ -314,6 +305,22 @@ def _attention(status: Row) -> list[str]:
         ]
         if each["where"]:
             parts.append(f"  line: {each['where']}")
+    return parts
+
+
+def _unwritten(status: Row) -> list[str]:
+    """The lines about what is not written, or reaches nobody."""
+    parts: list[str] = []
+    records = status["records"]
+    if records["problem"] or records["lost"]:
+        why = f" ({records['problem']})" if records["problem"] else ""
+        parts += [
+            "",
+            f"call records: {records['waiting']} wait to be written{why}, {records['lost']} are lost",
+        ]
+    parts += _unreached(status["exports"])
+    if problem := status["recordings"]["problem"]:
+        parts += ["", f"recordings end before their calls: {printable(problem)}"]
     return parts
 
 
