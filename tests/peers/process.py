@@ -31,6 +31,7 @@ PACKAGES = {
     "pebble": "pebble",
     "pebble-challtestsrv": "pebble",
     "rtpengine": "rtpengine-daemon",
+    "rsyslogd": "rsyslog and rsyslog-openssl",
     "sipp": "sip-tester",
     "stunnel4": "stunnel4",
     "svcrack": "sipvicious",
