@@ -19,7 +19,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run check lint types fast fast-edge fast-unit fast-others test installed debian rest \
-  long debs bench install clean
+  long debs bench install deb clean
 
 help:
 	@echo 'make demo    set up, then a real mutual-TLS call with SRTP through a lab SBC'
@@ -29,6 +29,7 @@ help:
 	@echo 'make long    repeats, soaks, other Pythons: hours; goes on where it ended (FRESH=1 begins anew)'
 	@echo 'make bench   the benchmarks'
 	@echo 'make install  the service, where root: user, init script, unit; DESTDIR=... into a directory'
+	@echo 'make deb     the same as a Debian package in build/, for the Python that Debian brings'
 	@echo 'make clean   remove .venv and every cache'
 
 demo: $(VENV)/.run
@@ -109,6 +110,11 @@ bench: $(VENV)/.dev $(VENV)/.run debs
 # The service: packages in a directory of their own, `sbc`, the init script and the unit (docs/install.md).
 install: $(VENV)/.run
 	DESTDIR='$(DESTDIR)' sh packaging/install.sh $(PY) $(BUILD)/*.whl
+
+# An environment of its own, for Debian's Python: what is compiled for another one does not run there.
+deb:
+	@$(MAKE) --no-print-directory PYTHON=$(DEBIAN) VENV=$(VENV)/package $(VENV)/package/.run
+	@sh packaging/deb/build.sh $(VENV)/package/bin/python $(VENV)/package/build/*.whl build
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,5 +1,6 @@
 #!/bin/sh
-# What `make install` does after building: PYTHON's packages and the service into DESTDIR.
+# What `make install` does after building: PYTHON's packages, the service and its manual into DESTDIR; and all that
+# is in the Debian package (packaging/deb/build.sh), whose INTERPRETER is not the one that builds it.
 #
 # PYTHON has built the wheel and gets everything that it needs into one directory of its own, so nothing of the
 # system's Python is changed and nothing but these files has to be removed again.
@@ -8,14 +9,15 @@ set -eu
 python=$1 wheel=$2 destdir=${DESTDIR:-}
 here=$(dirname "$0")
 lib=/usr/lib/portcullis
-real=$("$python" -c 'import sys; print(sys._base_executable)')
+docs=/usr/share/doc/portcullis
+real=${INTERPRETER:-$("$python" -c 'import sys; print(sys._base_executable)')}
 
 rm -rf "$destdir$lib"
 install -d "$destdir$lib" "$destdir/usr/sbin"
 "$python" -m pip --quiet --disable-pip-version-check --no-cache-dir install --target "$destdir$lib" \
     --no-compile --no-deps -r "$here/../requirements.lock" "$wheel"
 rm -rf "$destdir$lib/bin"
-"$python" -m compileall -q --invalidation-mode unchecked-hash -s "$destdir" "$destdir$lib" >/dev/null || true
+[ -n "${INTERPRETER:-}" ] || "$python" -m compileall -q --invalidation-mode unchecked-hash -s "$destdir" "$destdir$lib" >/dev/null || true
 
 cat >"$destdir/usr/sbin/sbc" <<END
 #!$real -I
@@ -42,7 +44,20 @@ put 644 portcullis.default /etc/default/portcullis
 put 644 portcullis.logrotate /etc/logrotate.d/portcullis
 put 644 fail2ban/portcullis.filter /etc/fail2ban/filter.d/portcullis.conf
 install -D -m 644 "$here/portcullis.service" "$destdir/lib/systemd/system/portcullis.service"
-install -D -m 644 "$here/fail2ban/portcullis.jail" "$destdir/usr/share/doc/portcullis/examples/fail2ban-jail.conf"
+install -D -m 644 "$here/fail2ban/portcullis.jail" "$destdir$docs/examples/fail2ban-jail.conf"
+
+# What the manual and the completion say is what this very program says.
+printed() { # MODULE [ARGUMENT...]
+    module=$1
+    shift
+    PYTHONPATH="$destdir$lib" PYTHONDONTWRITEBYTECODE=1 "$python" -P -m "sbc.commands.printed.$module" "$@"
+}
+install -d "$destdir$docs/docs" "$destdir/usr/share/bash-completion/completions"
+install -m 644 "$here"/../docs/*.md "$destdir$docs/docs"
+printed manual "$here/../docs" "$destdir/usr/share/man"
+gzip -9nf "$destdir/usr/share/man/man8/sbc.8" "$destdir/usr/share/man/man5/sbc.yaml.5" \
+    "$destdir/usr/share/man/man5/routes.d.5"
+printed completion >"$destdir/usr/share/bash-completion/completions/sbc"
 
 [ -n "$destdir" ] && exit 0
 sh "$here/prepare.sh"

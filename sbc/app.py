@@ -37,6 +37,7 @@ from sbc.net.alerts.alerting import Alerting
 from sbc.net.dns.ask import Asker
 from sbc.net.dns.names import Names
 from sbc.net.driver import Driver
+from sbc.net.export.exports import Exports
 from sbc.net.handler import Edge, Handler
 from sbc.net.lookups.asked import Lookups
 from sbc.net.media.embedded import MediaIO
@@ -60,6 +61,7 @@ from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
 from sbc.observe.cdr import RECORDS
 from sbc.observe.journal import Journal, Level
+from sbc.observe.masking import Mask
 from sbc.observe.recorder import Recorder
 from sbc.observe.views import StatusView
 from sbc.reload import Reload
@@ -118,6 +120,8 @@ class Portcullis:
         self.records = RecordWriter(self._open_records(), self._say_of_records)
         self.recorder = Recorder(Journal(self._log), self.records, self._place)
         self._log.told = self._lines_dropped
+        self.exports = Exports(self._say)
+        self.recorder.journal.follower = self.exports.line
         self.saved = Store(self.state, lambda text: self._say("ERR", "[state]", {"text": text}))
         self._restore_observed()
         self.bindings = BindingStore(self.state / BINDINGS, self._say_of_bindings)
@@ -222,7 +226,11 @@ class Portcullis:
         self.recordings.follow(snapshot.settings.recordings, self.directory)
 
     def _follow_log(self, snapshot: Snapshot) -> None:
-        self.recorder.journal.form = snapshot.settings.log.format
+        log, journal = snapshot.settings.log, self.recorder.journal
+        journal.form = log.format
+        mask = Mask(log.mask_numbers) if log.mask_numbers is not None else None
+        self.recorder.mask = journal.mask = mask
+        self.exports.apply(snapshot)
 
     def _lines_dropped(self, count: int) -> str:
         fields = {"event": "lines-dropped", "count": count, "reason": DROPPED}
@@ -330,6 +338,7 @@ class Portcullis:
         self.recorder.turned_away.close()
         self.records.flush()
         self._say("INF", "[stop]", {})
+        self.exports.close()
         self._log.flush()
 
     def end_call(self, call: str, by: str) -> None:

@@ -24,6 +24,7 @@ from sbc.commands import (
     report,
     routing,
     running,
+    support,
     trunks,
     trust,
     users,
@@ -33,7 +34,7 @@ from sbc.commands.parser import REFUSED, UNREAD, Commands
 PROGRAM = "sbc"
 SUBJECTS = (
     running, alert, registrations, limits, trunks, acl, blocklist,
-    checking, routing, users, certs, trust, doctor, report, lab,
+    checking, routing, users, certs, trust, doctor, report, support, lab,
 )  # fmt: skip
 
 

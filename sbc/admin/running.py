@@ -10,6 +10,7 @@ from sbc.config.snapshot import SnapshotStore
 from sbc.net.acme.keeper import AcmeKeeper
 from sbc.net.alerts.alerting import Alerting
 from sbc.net.dns.names import Names
+from sbc.net.export.exports import Exports
 from sbc.net.lookups.asked import Lookups
 from sbc.net.media.embedded import MediaIO
 from sbc.net.media.recordings import Recordings
@@ -35,6 +36,7 @@ class Running(Protocol):
     recorder: Recorder
     records: RecordWriter
     recordings: Recordings
+    exports: Exports
     engine: Engine
     media: MediaIO
     listeners: Listeners

@@ -63,6 +63,7 @@ def picture(sbc: Running, certificates: tuple[LifeView, ...], *, calls: bool = T
         certificates=certificates,
         records=sbc.records.view(),
         recordings=sbc.recordings.view(),
+        exports=tuple(sbc.exports.views()),
         registrations=registrations(sbc),
         phones=by_trunk(sbc),
         registers=tuple(sbc.engine.reception.phones.counts.items()),

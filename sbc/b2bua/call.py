@@ -344,14 +344,18 @@ class Call:
         return fork.dialog(side).request("ACK", via=via, contact=leg.contact, cseq=cseq)
 
 
-def admit_caller(call: Call, trunk: Trunk, at: float, always: bool) -> Refused | None:
-    """Count ``call``, which begins, for whom it is from, for its trunk and for its tenant.
+def admit_caller(
+    call: Call, trunk: Trunk, caller: str, at: float, always: bool, after: Call | None = None
+) -> Refused | None:
+    """Count ``call``, which begins, for ``caller``, whose it is, for its trunk and for its tenant.
 
-    The caller is who has proved to call, else the user in From; those who are anonymous are not told apart,
-    and not counted. ``always``: no limit is asked.
+    That is who has proved to call, else the user in From; those who are anonymous are not told apart, and not
+    counted. ``always``: no limit is asked. Where the caller gives up the call ``after`` for it, that one does
+    not count against it.
     """
-    caller, limits = call.a.login[0] or call.caller, call.desk.limits
+    limits = call.desk.limits
     if not always and caller and caller != ANONYMOUS:
+        given_up = [each.trunk for each in after.admitted] if after is not None else []
         tenant = call.snapshot.tenant_bounds.get(trunk.tenant or "")
         bounds = [(f"trunk {trunk.trunk}", trunk.limits.calls_per_caller)]
         if tenant is not None:
@@ -360,6 +364,8 @@ def admit_caller(call: Call, trunk: Trunk, at: float, always: bool) -> Refused |
             if most is None:
                 continue
             bound = CallerBounds(caller, whose, most)
+            if bound.trunk in given_up:
+                bound = CallerBounds(caller, whose, most + 1)
             refusal = limits.admit_caller(bound, at)
             if refusal is not None:
                 release(call, 0)

@@ -23,7 +23,7 @@ from sbc.b2bua.mirror import Mirror, screen
 from sbc.b2bua.page import METHODS as PAGED
 from sbc.b2bua.page import Page
 from sbc.b2bua.phones import Phones
-from sbc.b2bua.referral import Referral, refuse_refer
+from sbc.b2bua.referral import Referral, refuse_refer, ruling_on_transfer
 from sbc.b2bua.registering import Registering
 from sbc.b2bua.screening import (
     FORBIDDEN,
@@ -331,7 +331,8 @@ class Reception:
             if trunk.transfers == "pass":
                 call.replacing, takes = told_to_replace(*takes), None
         setup = Setup(call, server, request, takes=takes)
-        refusal = admit_caller(call, trunk, at, urgency == WITHIN)
+        caller = call.a.login[0] or call.caller
+        refusal = admit_caller(call, trunk, caller, at, urgency == WITHIN)
         if refusal is not None:
             self._refuse(server, call_over_cap(call, refusal, bool(urgency), flow, out), at, out)
             return
@@ -460,8 +461,13 @@ class Reception:
         at: float, out: list[Command], told_in: Dialog | None = None,
     ) -> None:  # fmt: skip
         refusal = refuse_refer(call, fork, side, request, at)
+        rule = ruling_on_transfer(call, fork, side, request, at) if refusal is None else None
         if refusal is not None:
             self._refuse(server, refusal, at, out)
+        elif rule is not None and self._bar(
+            server.flow, request, Whose(call.leg(side).trunk, None, ""), rule, at, out
+        ):
+            self._turn_away(server, FORBIDDEN, at, out)
         else:
             Referral(call, fork, side, request, told_in).start(server, request, at, out)
 

@@ -17,7 +17,7 @@ from typing import Final, Literal
 
 from sbc.b2bua.answered import AnsweredInvite
 from sbc.b2bua.bodies import carried_body, with_sdp
-from sbc.b2bua.call import Call, admit, count, counted_on
+from sbc.b2bua.call import Call, admit_caller, count, counted_on
 from sbc.b2bua.commands import AnswerMedia, Command, Note, OfferMedia
 from sbc.b2bua.desk import NOBODY, Desk
 from sbc.b2bua.dialogs import Fork
@@ -32,7 +32,9 @@ from sbc.b2bua.takeover import may_replace, replaced_by
 from sbc.b2bua.transfers import Referrer, ReferTo, name_of, refer_to, referred_invite, wants_no_notify
 from sbc.base import PeerError
 from sbc.config.model import Trunk
+from sbc.policy.acl import Rule
 from sbc.policy.emergency import BEYOND, WITHIN, Urgency
+from sbc.sip.address import parse_name_addr
 from sbc.sip.dialog import Dialog
 from sbc.sip.message import REASONS, Request, Response
 from sbc.sip.transactions import ServerTransaction
@@ -57,6 +59,19 @@ def refuse_refer(call: Call, fork: Fork, side: Side, request: Request, at: float
         return Refusal(403, "Forbidden")  # whoever refers gives its own place away, and no other's
     status, reason = may_replace(held, whom, named, call.leg(other(side)).flow.secure)
     return Refusal(status, reason) if status else None
+
+
+def ruling_on_transfer(call: Call, fork: Fork, side: Side, request: Request, at: float) -> Rule | None:
+    """What the access list says of the call that ``request`` asks for; None where it says nothing.
+
+    It is one of whoever refers, from where that one is, and of the one who is referred.
+    """
+    leg, desk, to = call.leg(side), call.desk, refer_to(request)
+    if _urgency(desk, call.leg(other(side)).trunk, to, at):
+        return None
+    referred = parse_name_addr(fork.dialog(other(side)).remote_uri)
+    acl, tenant, flow = desk.store.current.acl, leg.trunk.tenant or "", leg.flow
+    return acl.judge(flow.listener, flow.remote.host, tenant, to.uri.party, referred.uri.party, desk.date(at))
 
 
 class Stand(ServerTransaction):
@@ -114,7 +129,8 @@ class Referral:
             response.headers.add("Refer-Sub", "false")
         server.respond(response, at, out)
         by, urgency = old.leg(self.side).trunk, _urgency(desk, new.a.trunk, to, at)
-        refusal = admit(new, by, at, urgency == WITHIN)
+        whose = old.leg(self.side).login[0] or new.referred[0]
+        refusal = admit_caller(new, by, whose, at, urgency == WITHIN, old)
         if refusal is not None:
             out.append(
                 Note("call-refused", "", {"trunk": by.trunk, "cap": refusal.cap, "reason": refusal.why})

@@ -44,6 +44,14 @@ _BROKEN: Final = (OSError, EOFError, zlib.error, lzma.LZMAError)
 Record = dict[str, Any]
 
 
+def records_path(directory: Path, named: Path | None) -> Path:
+    """The file ``named``, or that of the configuration in ``directory``."""
+    from sbc.config.control import state_path
+    from sbc.observe.cdr import RECORDS
+
+    return named if named is not None else state_path(directory) / RECORDS
+
+
 def record_files(path: Path) -> list[Path]:
     """``path`` and those that a rotation made of it (``.1``, ``-20261129``, ``.2.gz``); by name.
 

@@ -11,9 +11,10 @@ from textwrap import fill
 
 from sbc.cli import command_line
 
-_HEAD = """# The commands
+_ORIGIN = """# The commands
 
-Written by `python -m sbc.commands.reference` from the command line's own parser. Every command works on
+Written by `python -m sbc.commands.reference` from the command line's own parser. """
+_HEAD = """Every command works on
 a configuration directory, `-c DIR`, which is the present one by default. What is asked for goes
 to standard output, what is wrong to standard error.
 
@@ -29,6 +30,11 @@ to standard output, what is wrong to standard error.
 
 def reference() -> str:
     """Every command with its options, in Markdown, no line over 120 characters."""
+    return _ORIGIN + commands()
+
+
+def commands() -> str:
+    """The same without a title, and without a word on how it was made: for the manual."""
     return "\n".join([_HEAD, *_sections(command_line())])
 
 

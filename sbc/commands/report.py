@@ -27,9 +27,10 @@ def add(commands: Commands) -> None:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from sbc.commands.record_files import records_path
     from sbc.commands.report_text import as_csv, render
 
-    answer = counted(_path(options), *_days(options), options.zone)
+    answer = counted(records_path(options.config, options.records), *_days(options), options.zone)
     if options.json:
         print(json.dumps(answer, indent=2))
     elif options.csv:
@@ -103,14 +104,6 @@ def _views(encryption: Any) -> dict[str, Any]:
         "turned_away": encryption.turned_away, "not_answered": dict(encryption.statuses.most_common()),
         "encryption": ways, "trunks": trunks,
     }  # fmt: skip
-
-
-def _path(options: argparse.Namespace) -> Path:
-    from sbc.config.control import state_path
-    from sbc.observe.cdr import RECORDS
-
-    records: Path | None = options.records
-    return records if records is not None else state_path(options.config) / RECORDS
 
 
 def _days(options: argparse.Namespace) -> tuple[date, date]:

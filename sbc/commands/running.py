@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from sbc.commands.history import add_history
 from sbc.commands.parser import GOOD, PARTLY, REFUSED, Commands, configured, json_option
 
 
@@ -23,10 +24,13 @@ def add(commands: Commands) -> None:
         commands.add("status", _show, "show listeners, trunks and counters of the running SBC")
     )
     status.set_defaults(verb="status")
-    calls = commands.group("calls", "show the live calls of the running SBC, or end one", _show)
+    calls = commands.group(
+        "calls", "show the live calls of the running SBC, end one, or search those that are over", _show
+    )
     text = "end a call: BYE to both sides, or CANCEL where nobody has answered yet"
     end = json_option(configured(calls.add_parser("end", help=text, description=text), _end_call))
     end.add_argument("call", metavar="ID", help="as `sbc calls` shows it")
+    add_history(calls)
 
 
 def ask_running(options: argparse.Namespace, verb: str, **arguments: object) -> Any:

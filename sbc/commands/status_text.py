@@ -298,6 +298,13 @@ def _attention(status: Row) -> list[str]:
             "",
             f"call records: {records['waiting']} wait to be written{why}, {records['lost']} are lost",
         ]
+    for each in status["exports"]:
+        if each["problem"]:
+            lost = f"{each['waiting']} messages wait, {each['dropped']} are lost"
+            parts += [
+                "",
+                f"{each['name']}: {each['to']} is not reached: {printable(each['problem'])}; {lost}",
+            ]
     if problem := status["recordings"]["problem"]:
         parts += ["", f"recordings end before their calls: {printable(problem)}"]
     parts += _too_much(status)

@@ -21,6 +21,7 @@ from sbc.config.accounts import load_accounts
 from sbc.config.acl import AccessList, load_acl
 from sbc.config.acme import check_acme
 from sbc.config.arrivals import arrival
+from sbc.config.collectors import load_collectors
 from sbc.config.control import check_control
 from sbc.config.crosscheck import SettingsFile, TrunkFile, check_routing, check_trunks
 from sbc.config.curves import check_curves
@@ -66,10 +67,11 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
     files = _files(settings, trunks, directory, found)
     accounts = load_accounts(trunks, directory)
     lookups = load_lookups(settings, directory, material.identities, trunks)
+    collectors = load_collectors(settings, directory, material.identities)
     sinks = load_sinks(settings, directory)
     acl = _acl(settings, tree, directory, now, former, found)
     known = _known(tree, settings, trunks, named, files, lookups)
-    secret = (accounts, lookups, sinks)
+    secret = (accounts, lookups, sinks, collectors)
     found += [each for kind in secret for each in kind.diagnostics]
     digests = [*files.digests, *(each for kind in secret for each in kind.digests)]
     rules = _rules(tree, settings, trunks, known, found)
@@ -93,6 +95,8 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
         phones=files.phones,
         accounts=accounts.accounts,
         lookups=lookups.lookups,
+        hep=collectors.hep,
+        syslog=collectors.syslog,
         sinks=sinks.sinks,
         trunk_files=trunk_files,
         acl=acl.acl,

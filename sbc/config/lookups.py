@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
-from cryptography.hazmat.primitives.serialization import Encoding
-
 from dsl import syntax
 from dsl.check import Checker
 from dsl.clock import CLOCK_FACTS
@@ -27,13 +25,11 @@ from dsl.scope import NOTHING_NAMED
 from dsl.services import Service
 from sbc.config.crosscheck import SettingsFile, TrunkFile
 from sbc.config.lookup import Lookup, LookupConfig
+from sbc.config.named_files import NamedFiles
 from sbc.config.schema import Loc, suggest
 from sbc.tls.material.identity import IdentityMaterial
-from sbc.tls.material.pem import read_certificates
-from sbc.tls.material.problems import read_pem_file
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9\-._~+/]+=*").fullmatch  # RFC 6750 2.1
-_LONGEST_TOKEN: Final = 64 << 10
 _ASKED: Final = ("header", "to.param", "from.param")
 
 
@@ -62,14 +58,20 @@ def load_lookups(
     found = Lookups()
     if settings is None:
         return found
+    files = NamedFiles(settings, directory, found.digests, found.diagnostics)
     known = frozenset([each.value.trunk for each in trunks])
     for name, config in settings.value.lookups.items():
         lookup = Lookup(name, config, config.service(name))
         found.diagnostics += _mistakes(settings, name, config)
         unfit = list(_facts(settings, name, config))
         found.diagnostics += unfit
-        token = _token(settings, name, config, directory, found) if config.token_file else ""
-        ca = _ca(settings, name, config, directory, found) if config.ca else ""
+        loc: Loc = ("lookups", name)
+        token = (
+            files.secret((*loc, "token_file"), config.token_file, "token", _TOKEN)
+            if config.token_file
+            else ""
+        )
+        ca = files.ca((*loc, "ca"), config.ca) if config.ca else ""
         identity = identities.get(config.identity) if config.identity else None
         broken = "" if identity or not config.identity else f"identity {config.identity} cannot be used"
         lookup = replace(
@@ -132,33 +134,6 @@ def _may_be_sent(node: syntax.Node) -> bool:
     if isinstance(node, syntax.FactRef):
         return node.name not in CLOCK_FACTS
     return isinstance(node, syntax.Call) and node.name in _ASKED
-
-
-def _token(settings: SettingsFile, name: str, config: LookupConfig, directory: Path, found: Lookups) -> str:
-    loc, path = ("lookups", name, "token_file"), config.token_file or ""
-    data, problems = read_pem_file(path, directory, _LONGEST_TOKEN)
-    for each in problems:
-        found.diagnostics.append(settings.document.problem(loc, f"{path}: {each.message}", each.hint))
-    if data is None:
-        return ""
-    found.digests.append((path, hashlib.sha256(data).digest()))
-    token = data.decode("latin-1").strip()
-    if not _TOKEN(token):
-        hint = f"write the token alone: printf '%s' TOKEN > {path}"
-        found.diagnostics.append(settings.document.problem(loc, f"{path}: no token can be read here", hint))
-    return token
-
-
-def _ca(settings: SettingsFile, name: str, config: LookupConfig, directory: Path, found: Lookups) -> str:
-    loc, path = ("lookups", name, "ca"), config.ca or ""
-    certificates, problems = read_certificates(path, directory, "ca")
-    for each in problems:
-        severity = "error" if each.fatal else "warning"
-        text = f"{path}: {each.message}"
-        found.diagnostics.append(settings.document.problem(loc, text, each.hint, severity=severity))
-    pem = b"".join([each.public_bytes(Encoding.PEM) for each in certificates])
-    found.digests.append((path, hashlib.sha256(pem).digest()))
-    return pem.decode()
 
 
 def _version(lookup: Lookup) -> str:

@@ -15,6 +15,7 @@ from sbc.base import Address
 from sbc.config.alerts import Alerts
 from sbc.config.answers import Answers
 from sbc.config.blocklist import BlocklistSettings, MaybeBlocklist
+from sbc.config.collect import ToHep
 from sbc.config.emergency import Emergency
 from sbc.config.identity import CallerIdentity, Identified
 from sbc.config.limits import Limits, Overload, TenantLimits
@@ -459,3 +460,4 @@ class Settings(Strict):
     tables: dict[Name, str] = {}
     lookups: dict[LookupName, LookupConfig] = {}
     acl: str | None = Field(default=None, min_length=1)
+    hep: ToHep = None

@@ -17,6 +17,7 @@ from dsl.breath import breathe
 from dsl.errors import Diagnostic
 from dsl.ruleset import RuleSet
 from sbc.config.acl import AclFiles
+from sbc.config.collect import Collector
 from sbc.config.customers import customers_of
 from sbc.config.hook_set import NO_HOOKS, HookSet
 from sbc.config.lookup import Lookup
@@ -62,7 +63,7 @@ class Snapshot:
     ``logins`` are the users that rules challenge, ``phones`` those of the registrar.
     ``accounts`` has for each trunk that we register with the password that its challenges are answered by,
     ``sinks`` where alerts go.
-    ``lookups`` has the services that rules ask.
+    ``lookups`` has the services that rules ask, ``hep`` and ``syslog`` are who is told what happens.
     ``acl`` has the rules of the access list.
     ``places`` has for each trunk the lines of its keys. ``trunk_files`` and ``acl_files`` are for the next
     reading.
@@ -84,6 +85,8 @@ class Snapshot:
     accounts: Mapping[str, Account] = field(default_factory=dict)
     sinks: Mapping[str, Destination] = field(default_factory=dict)
     lookups: Mapping[str, Lookup] = field(default_factory=dict)
+    hep: Collector | None = None
+    syslog: Collector | None = None
     quarantined: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     quarantined_tenants: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)
     held: Mapping[str, tuple[Diagnostic, ...]] = field(default_factory=dict)

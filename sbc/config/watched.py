@@ -70,7 +70,8 @@ def _named_files(data: Any) -> list[str]:
     phones = registrar.get("users") if isinstance(registrar, dict) else None
     alerts = data.get("alerts") if isinstance(data, dict) else None
     sinks = [each.get("url_file") for each in _entries(alerts, "to")]
-    routing = [*sinks, users, phones, *(tables.values() if isinstance(tables, dict) else ())]
+    collectors = _of_collectors(data)
+    routing = [*sinks, *collectors, users, phones, *(tables.values() if isinstance(tables, dict) else ())]
     return [name for value in routing for name in _names(value)] + [
         name
         for section, keys in _FILE_KEYS.items()
@@ -78,6 +79,15 @@ def _named_files(data: Any) -> list[str]:
         for key in keys
         for name in _names(entry.get(key))
     ]
+
+
+def _of_collectors(data: Any) -> list[Any]:
+    """The files of who is told what happens."""
+    hep = data.get("hep") if isinstance(data, dict) else None
+    log = data.get("log") if isinstance(data, dict) else None
+    syslog = log.get("syslog") if isinstance(log, dict) else None
+    found = [each for each in (hep, syslog) if isinstance(each, dict)]
+    return [each.get(key) for each in found for key in ("ca", "password_file")]
 
 
 def _names(value: Any) -> list[str]:

@@ -98,6 +98,21 @@ class LoadView:
 
 
 @dataclass(frozen=True, slots=True)
+class ExportView:
+    """A collector that is told what happens, ``hep`` or ``syslog``: messages that wait, were sent or dropped.
+
+    ``problem`` is why nothing gets there, "" while it does.
+    """
+
+    name: str
+    to: str
+    waiting: int = 0
+    sent: int = 0
+    dropped: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DiskView:
     """The disk that the ``what`` (records, recordings, log) are written to: octets ``free`` of its ``size``.
 

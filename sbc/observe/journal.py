@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 from sbc.b2bua.commands import Note
+from sbc.observe.masking import Mask
 from sbc.observe.text import iso_time, json_line, words
 from sbc.observe.views import StatusView
 
@@ -84,6 +85,9 @@ EVENTS: Mapping[str, tuple[Level, str]] = {
     "overload-over": ("WRN", "[overload]"),
     "scanner-dropped": ("WRN", "[blocklist]"),
 }
+# Gets level, tag, fields and date of each event.
+Follower = Callable[[Level, str, Mapping[str, Any], float], object]
+
 _REGISTER: Final = frozenset(("register", "registered"))
 CALL_ENDED: Final = "call-ended"
 STATS_PERIOD = 30.0
@@ -92,11 +96,13 @@ STATS_PERIOD = 30.0
 class Journal:
     """Turns events into lines for ``write``, in ``form``; lines under ``level`` are not made at all."""
 
-    __slots__ = ("_downgraded", "_least", "_next_stats", "_write", "form")
+    __slots__ = ("_downgraded", "_least", "_next_stats", "_write", "follower", "form", "mask")
 
     def __init__(self, write: Callable[[str], object], level: Level = "INF") -> None:
         self._write = write
         self.form: Form = "keyvalue"
+        self.follower: Follower | None = None  # who gets each event beside the line
+        self.mask: Mask | None = None  # what shortens numbers
         self._least = _RANK[level]
         self._downgraded: set[str] = set()
         self._next_stats = 0.0
@@ -137,8 +143,13 @@ class Journal:
 
     def event(self, level: Level, tag: str, fields: Mapping[str, Any], now: float) -> None:
         """Log what is not of a call, such as ``[start]``."""
-        if _RANK[level] >= self._least:
-            self._write(self.line(level, tag, fields, now))
+        if _RANK[level] < self._least:
+            return
+        if self.mask is not None:
+            fields = self.mask.fields(fields)
+        self._write(self.line(level, tag, fields, now))
+        if self.follower is not None:
+            self.follower(level, tag, fields, now)
 
     def line(self, level: Level, tag: str, fields: Mapping[str, Any], now: float) -> str:
         """What the journal would say, in its form."""

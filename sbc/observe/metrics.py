@@ -99,6 +99,18 @@ def exposition(status: StatusView) -> str:
     )
 
 
+def _exports(status: StatusView) -> Iterator[str]:
+    each = [({"collector": view.name}, view) for view in status.exports]
+    reached = [(labels, float(not view.problem)) for labels, view in each]
+    waiting = [(labels, float(view.waiting)) for labels, view in each]
+    sent = [(labels, float(view.sent)) for labels, view in each]
+    dropped = [(labels, float(view.dropped)) for labels, view in each]
+    yield from _family("sbc_collector_up", "gauge", "Who is told what happens can be reached.", reached)
+    yield from _family("sbc_collector_waiting", "gauge", "Messages that it has not been told.", waiting)
+    yield from _family("sbc_collector_sent_total", "counter", "Messages that it has been told.", sent)
+    yield from _family("sbc_collector_dropped_total", "counter", "Messages that it never will.", dropped)
+
+
 def _acl(status: StatusView) -> Iterator[str]:
     acl = status.acl
     yield from _one("sbc_acl_rules", "gauge", "Rules of the access list.", acl.rules)
@@ -123,6 +135,7 @@ def _totals(status: StatusView) -> Iterator[str]:
     records = status.records
     yield from _one("sbc_call_records_waiting", "gauge", "Records not written yet.", records.waiting)
     yield from _one("sbc_call_records_lost_total", "counter", "Records that never will be.", records.lost)
+    yield from _exports(status)
     kept = status.recordings
     yield from _one("sbc_recordings", "gauge", "Calls that are being recorded.", kept.running)
     yield from _one("sbc_recordings_bytes", "gauge", "What all recordings take of their disk.", kept.used)

@@ -14,6 +14,7 @@ from sbc.media.stats import MediaStats
 from sbc.observe.caps import Reached
 from sbc.observe.cdr import call_record
 from sbc.observe.journal import Journal, Level
+from sbc.observe.masking import Mask
 from sbc.observe.metrics import Counters
 from sbc.observe.qualities import Qualities
 from sbc.observe.throttle import Throttle
@@ -66,6 +67,7 @@ class Recorder:
         self.optional = OptionalPeers()
         self.reached = Reached()
         self.place: Place = place or _nowhere
+        self.mask: Mask | None = None  # what shortens numbers in records
         self._write_record = write_record
         self.turned_away = TurnedAway(partial(self._record, ""))
         self._messages = Throttle(*_MESSAGES)
@@ -85,7 +87,7 @@ class Recorder:
         if note.event == "call-ended":
             kept = media.recording if media is not None else None
             if kept is None:
-                self._write_record(call_record(note.call, note.fields, media))
+                self._record(note.call, note.fields, media)
             else:
                 kept.then(partial(self._record, note.call, note.fields, media))
             if media is not None:
@@ -116,7 +118,9 @@ class Recorder:
         self.journal.note(note, now)
 
     def _record(self, call: str, fields: dict[str, Any], media: MediaStats | None = None) -> None:
-        """Of a call whose recording is whole by now, or of what became no call."""
+        """Write the record of a call whose recording is whole by now, or of what became no call."""
+        if self.mask is not None:
+            fields = self.mask.fields(fields)
         self._write_record(call_record(call, fields, media))
 
     def _tell_sometimes(self, throttle: Throttle, of: str, note: Note, now: float) -> None:

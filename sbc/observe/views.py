@@ -18,6 +18,7 @@ from sbc.observe.edge_views import (
     CapView,
     Counts,
     DiskView,
+    ExportView,
     LimitView,
     LoadView,
     TenantView,
@@ -446,6 +447,7 @@ class StatusView:
     certificates: tuple[LifeView, ...] = ()
     records: RecordsView = field(default_factory=RecordsView)
     recordings: RecordingsView = field(default_factory=RecordingsView)
+    exports: tuple[ExportView, ...] = ()
     registrations: tuple[RegistrationView, ...] = ()
     phones: tuple[PhonesView, ...] = ()
     registers: tuple[tuple[str, int], ...] = ()

@@ -7,7 +7,6 @@ journal, its call records, its answer to ``sbc calls``.
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from sbc.demo.process import words
 from sbc.demo.tls import Credentials, TlsStream, connect
 from sbc.demo.voice import VoiceSettings
 from sbc.net.system.control import ask
+from tests.peers.call_records import calls_in
 from tests.peers.faults import Sbc, in_text
 from tests.peers.ports import free_port, free_ports
 from tests.peers.waiting import until
@@ -154,14 +154,11 @@ class Attacked:
         return until(found, what, holds=lambda lines: len(lines) >= count, fail=self._failed)
 
     def records(self, count: int = 0) -> list[dict[str, Any]]:
-        """The call records, once there are ``count`` of them."""
-        path = self.directory / "run" / "calls.jsonl"
-
-        def found() -> list[dict[str, Any]]:
-            lines = path.read_text().splitlines() if path.exists() else []
-            return [json.loads(line) for line in lines]
-
-        return until(found, f"{count} records", holds=lambda each: len(each) >= count, fail=self._failed)
+        """The records of calls, once there are ``count`` of them; not of what began none."""
+        return until(
+            lambda: calls_in(self.directory), f"{count} records", holds=lambda found: len(found) >= count,
+            fail=self._failed,
+        )  # fmt: skip
 
     def record_of(self, call_id: str) -> dict[str, Any]:
         """The record of the call whose caller has this Call-ID; that of another may be written late."""

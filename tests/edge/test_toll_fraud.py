@@ -19,6 +19,7 @@ from sbc.sip.serialize import serialize
 from tests.edge.own_files import OwnFiles
 from tests.edge.raw_sip import Datagrams
 from tests.edge.sbc_command import sbc
+from tests.peers.call_records import calls_in
 from tests.peers.ports import free_port, free_ports
 from tests.peers.waiting import until, until_said
 
@@ -173,8 +174,7 @@ class Lab(OwnFiles):
         return found
 
     def records(self) -> list[dict[str, Any]]:
-        path = self.directory / "run/calls.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return calls_in(self.directory)
 
 
 @pytest.fixture

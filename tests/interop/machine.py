@@ -24,6 +24,13 @@ PACKAGING = ROOT / "packaging"
 _BOUND = ("proc", "dev", "sys")
 
 
+def wheel() -> str:
+    """The wheel of this very environment."""
+    found = list(Path(sys.prefix, "build").glob("portcullis_sbc-*.whl"))
+    assert len(found) == 1, "`make rest` builds one wheel in the environment that the tests run in"
+    return str(found[0])
+
+
 @dataclass(frozen=True)
 class Ran:
     """How a command ended."""

@@ -6,7 +6,6 @@ be asked of addresses too; the SBC is at 127.0.0.1.
 
 from __future__ import annotations
 
-import json
 import re
 import wave
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from tests.peers.call_records import calls_in
 from tests.peers.lab import Lab
 from tests.peers.pjsip import Pjsip, PjsipSettings
 from tests.peers.portcullis import Portcullis
@@ -175,15 +175,13 @@ class Rig:
 
     def records(self, count: int) -> list[dict[str, Any]]:
         """The records of ``count`` calls that ended, waited for; there are no more of them."""
-        path = self.root / "sbc" / "run" / "calls.jsonl"
-
-        def lines() -> list[str]:
-            return path.read_text().splitlines() if path.exists() else []
-
         self._records_seen += count
-        self.sbc.wait_until(lambda: len(lines()) >= self._records_seen, 30, f"record {self._records_seen}")
-        assert len(lines()) == self._records_seen
-        return [json.loads(line) for line in lines()[-count:]]
+        found = until(
+            lambda: calls_in(self.root / "sbc"), f"record {self._records_seen}",
+            holds=lambda found: len(found) >= self._records_seen, fail=self.sbc.failed,
+        )  # fmt: skip
+        assert len(found) == self._records_seen
+        return found[-count:]
 
     def log(self) -> list[str]:
         """What the SBC has logged until now."""

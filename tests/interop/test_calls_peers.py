@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import socket
 from collections import Counter
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 
 from sbc.net.system.control import ask
+from tests.peers.call_records import calls_in
 from tests.peers.dnsmasq import Dnsmasq
 from tests.peers.needs import needs
 from tests.peers.portcullis import Portcullis
@@ -64,12 +64,9 @@ class Served:
 
     def records(self, count: int) -> list[dict[str, Any]]:
         """The call records, once there are ``count``."""
-        path = self.directory / "run" / "calls.jsonl"
-
-        def found() -> list[dict[str, Any]]:
-            return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-        return until(found, f"{count} records", holds=lambda each: len(each) >= count)
+        return until(
+            lambda: calls_in(self.directory), f"{count} records", holds=lambda found: len(found) >= count
+        )
 
     def taken_by(self, count: int) -> dict[str, int]:
         """How many of ``count`` calls each peer has taken, by its address."""

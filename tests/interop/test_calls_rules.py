@@ -7,7 +7,6 @@ is dead a closed TCP port.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 import socket
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from tests.peers.call_records import calls_in
 from tests.peers.lab import Lab
 from tests.peers.needs import needs
 from tests.peers.portcullis import Portcullis
@@ -91,8 +91,7 @@ class Wire:
 
     def records(self) -> list[dict[str, Any]]:
         """The call records so far."""
-        path = self.root / "sbc" / "run" / "calls.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return calls_in(self.root / "sbc")
 
     def heard(self, name: str) -> str:
         """The first INVITE that reached a carrier; fails where there is none."""

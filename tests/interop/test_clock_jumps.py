@@ -6,13 +6,13 @@ clock is the system's own. SIPp makes 20 calls a second, each held for four seco
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import datetime
 from pathlib import Path
 
 import pytest
 
+from tests.peers.call_records import calls_in
 from tests.peers.needs import needs
 from tests.peers.portcullis import Portcullis
 from tests.peers.ports import free_port
@@ -69,8 +69,7 @@ class Jumping(Portcullis):
 
     def records(self) -> list[dict[str, object]]:
         """The records of calls that are over."""
-        path = self.directory / "run" / "calls.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return calls_in(self.directory)
 
 
 def configure(directory: Path, udp: int, caller: int, callee: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.interop.machine import PACKAGING, Machine, bare_machine
+from tests.interop.machine import PACKAGING, Machine, bare_machine, wheel
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
@@ -17,12 +17,6 @@ pytestmark = [pytest.mark.interop, pytest.mark.slow]
 def bare(tmp_path: Path) -> Iterator[Machine]:
     with bare_machine(tmp_path / "machine") as where:
         yield where
-
-
-def wheel() -> str:
-    found = list(Path(sys.prefix, "build").glob("portcullis_sbc-*.whl"))
-    assert len(found) == 1, "`make rest` builds one wheel in the environment that the tests run in"
-    return str(found[0])
 
 
 def test_it_is_installed_runs_and_is_installed_again(bare: Machine) -> None:
@@ -41,6 +35,8 @@ def test_it_is_installed_runs_and_is_installed_again(bare: Machine) -> None:
         ("/etc/init.d/portcullis", 0o755), ("/etc/default/portcullis", 0o644),
         ("/etc/logrotate.d/portcullis", 0o644), ("/lib/systemd/system/portcullis.service", 0o644),
         ("/etc/fail2ban/filter.d/portcullis.conf", 0o644),
+        ("/usr/share/man/man8/sbc.8.gz", 0o644), ("/usr/share/man/man5/sbc.yaml.5.gz", 0o644),
+        ("/usr/share/man/man5/routes.d.5.gz", 0o644), ("/usr/share/bash-completion/completions/sbc", 0o644),
     ):  # fmt: skip
         assert bare.path(path).stat().st_mode & 0o777 == mode, path
     with bare.path("/etc/default/portcullis").open("a") as settings:

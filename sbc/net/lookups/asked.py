@@ -24,9 +24,9 @@ from sbc.b2bua.commands import Note
 from sbc.config.lookup import Lookup
 from sbc.config.snapshot import Snapshot
 from sbc.net.lookups.exchange import Connection, NotAnswered, request_of
-from sbc.net.lookups.trust import context_of
 from sbc.net.system.clock import Clock
 from sbc.net.system.resolver import ResolveFailed
+from sbc.net.system.trust import context_of
 from sbc.observe.views import LookupView
 from sbc.policy.inquiries import ANSWERED, GOOD, NO_ANSWER, TIMEOUT, UNASKED, UNREACHABLE, Inquiries, Inquiry
 

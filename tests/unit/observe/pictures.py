@@ -7,7 +7,7 @@ from typing import Any
 
 from sbc.base import Address
 from sbc.media.quality import Quality
-from sbc.observe.edge_views import AclRuleView, AclView, BlocklistView
+from sbc.observe.edge_views import AclRuleView, AclView, BlocklistView, ExportView
 from sbc.observe.traffic import Stats
 from sbc.observe.trust import DirectionView, Roll, TrustView
 from sbc.observe.views import (
@@ -128,6 +128,7 @@ def picture(**changes: Any) -> StatusView:
         phones=(PhonesView("desk", 12, 14, 13),),
         registers=(("registered", 14), ("refused", 2)),
         names=(NAME, LOST_NAME),
+        exports=(ExportView("syslog", "tls:log.lab.example:6514", 3, 900, 2, "connection refused"),),
         blocklist=BlocklistView(2, 9, 40, (("handshake", 8), ("operator", 1)), "more than 15"),
     )
     return replace(status, **changes)
