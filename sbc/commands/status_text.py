@@ -291,6 +291,26 @@ def _attention(status: Row) -> list[str]:
     for each in status["lookups"]:
         if each["state"] != "closed":
             parts += ["", f"lookup: {each['name']}: {printable(each['reason'])}; each `else` counts at once"]
+    parts += _unwritten(status)
+    parts += _too_much(status)
+    for each in status["certificates"]:
+        if each["state"] != "ok":
+            parts += ["", f"{each['state']}: {_ending(each, status['now'])}"]
+    for each in status["failures"][:5]:
+        who = f"{each['peer']} ({each['trunk'] or 'no trunk'})"
+        parts += [
+            "",
+            f"refused: {who}: {each['kind']}: {printable(each['detail'])}",
+            f"  remedy: {each['remedy']}",
+        ]
+        if each["where"]:
+            parts.append(f"  line: {each['where']}")
+    return parts
+
+
+def _unwritten(status: Row) -> list[str]:
+    """The lines about what is not written, or reaches nobody."""
+    parts: list[str] = []
     records = status["records"]
     if records["problem"] or records["lost"]:
         why = f" ({records['problem']})" if records["problem"] else ""
@@ -307,19 +327,6 @@ def _attention(status: Row) -> list[str]:
             ]
     if problem := status["recordings"]["problem"]:
         parts += ["", f"recordings end before their calls: {printable(problem)}"]
-    parts += _too_much(status)
-    for each in status["certificates"]:
-        if each["state"] != "ok":
-            parts += ["", f"{each['state']}: {_ending(each, status['now'])}"]
-    for each in status["failures"][:5]:
-        who = f"{each['peer']} ({each['trunk'] or 'no trunk'})"
-        parts += [
-            "",
-            f"refused: {who}: {each['kind']}: {printable(each['detail'])}",
-            f"  remedy: {each['remedy']}",
-        ]
-        if each["where"]:
-            parts.append(f"  line: {each['where']}")
     return parts
 
 

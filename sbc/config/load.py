@@ -89,18 +89,10 @@ def build_snapshot(directory: Path | str, now: float, former: Snapshot | None = 
         version=_version(tree, material, digests),
         directory=directory, settings=settings.value, trunks=by_name, rules=rules, hooks=hooks,
         identities=material.identities, anchors=material.anchors, lists=material.lists, warnings=ordered,
-        places=all_places(settings, trunks),
-        quarantined=stopped.trunks, quarantined_tenants=stopped.tenants, held=stopped.held,
-        logins=files.users,
-        phones=files.phones,
-        accounts=accounts.accounts,
-        lookups=lookups.lookups,
-        hep=collectors.hep,
-        syslog=collectors.syslog,
-        sinks=sinks.sinks,
-        trunk_files=trunk_files,
-        acl=acl.acl,
-        acl_files=acl.files,
+        places=all_places(settings, trunks), held=stopped.held, quarantined=stopped.trunks,
+        quarantined_tenants=stopped.tenants, logins=files.users, phones=files.phones,
+        accounts=accounts.accounts, lookups=lookups.lookups, hep=collectors.hep, syslog=collectors.syslog,
+        sinks=sinks.sinks, trunk_files=trunk_files, acl=acl.acl, acl_files=acl.files,
     )  # fmt: skip
 
 

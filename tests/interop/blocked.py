@@ -379,14 +379,14 @@ def restarts(seen: Seen, lab: Lab, sbc: Portcullis) -> dict[str, object]:
     told["removed"] = seen.ask("blocklist-remove", address=scanner)["refused"] > 0
     told["back"] = not is_refused(scanner, lab)
     sbc.stop()
-    (seen.directory / "run" / "blocklist.json").write_text('{"blocked": 7}')
+    (seen.directory / "run" / "state.db").write_text('{"blocked": 7}')
     sbc.start()
     sbc.ready()
     ends = [{each["address"]: each["until"] for each in found["blocked"]} for found in (before, after)]
     return {
         **told, "ends": ends, "lifetime": [before["lifetime"], after["lifetime"]],
-        "damaged": seen.blocked(), "said": len(until(lambda: seen.lines("[state]", "blocklist.json"))),
-        "aside": (seen.directory / "run" / "blocklist.unreadable").exists(),
+        "damaged": seen.blocked(), "said": len(until(lambda: seen.lines("[state]", "state.db"))),
+        "aside": (seen.directory / "run" / "state.unreadable").exists(),
     }  # fmt: skip
 
 
