@@ -55,6 +55,7 @@ from sbc.net.system.space import Space
 from sbc.net.system.store import Store
 from sbc.net.system.watch import Watch
 from sbc.net.tls.contexts import Contexts
+from sbc.net.trace.viewing import Readers
 from sbc.net.transport.blocking import Blocking
 from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
@@ -62,6 +63,7 @@ from sbc.observe.cdr import RECORDS
 from sbc.observe.journal import Journal, Level
 from sbc.observe.masking import Mask
 from sbc.observe.recorder import Recorder
+from sbc.observe.trace.ring import Rings
 from sbc.observe.views import StatusView
 from sbc.reload import Reload
 from sbc.sip.grammar import forget_recent
@@ -137,8 +139,8 @@ class Portcullis:
         self.reload.followers += [
             self._follow_registrations, self.names.apply, self.lookups.apply, self.dialer.apply,
             self._follow_optional, self.acme.apply, self.certificates.follow, self._outlived,
-            self._follow_media, self._follow_recordings, self._follow_log, self.blocking.apply,
-            self.space.apply, self.alerting.apply,
+            self._follow_media, self._follow_recordings, self._follow_log, self._follow_trace,
+            self.blocking.apply, self.space.apply, self.alerting.apply,
         ]  # fmt: skip
         self.verbs = Verbs(self, self.certificates)
         self.watch = Watch(lambda: watched(directory), self.reload)
@@ -193,6 +195,19 @@ class Portcullis:
             self.bindings,
             self.blocking,
         )
+        self.rings, self.readers = Rings(), Readers(self.driver.tap, self.clock)
+        self._follow_trace(snapshot)
+
+    def _follow_trace(self, snapshot: Snapshot) -> None:
+        """Keep the last messages of each trunk, tell a collector of all; else do not even listen."""
+        most, tap = snapshot.settings.trace.ring, self.driver.tap
+        self.rings.keep(most, snapshot.trunks)
+        tap.leave(self.rings)
+        if most:
+            tap.follow(self.rings)
+        tap.leave(self.exports)
+        if snapshot.hep is not None:
+            tap.follow(self.exports)
 
     def _follow_media(self, snapshot: Snapshot) -> None:
         emergency = snapshot.settings.emergency

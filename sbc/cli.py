@@ -25,6 +25,7 @@ from sbc.commands import (
     routing,
     running,
     support,
+    trace,
     trunks,
     trust,
     users,
@@ -34,7 +35,7 @@ from sbc.commands.parser import REFUSED, UNREAD, Commands
 PROGRAM = "sbc"
 SUBJECTS = (
     running, alert, registrations, limits, trunks, acl, blocklist,
-    checking, routing, users, certs, trust, doctor, report, support, lab,
+    checking, routing, users, certs, trust, doctor, trace, report, support, lab,
 )  # fmt: skip
 
 

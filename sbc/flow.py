@@ -125,15 +125,18 @@ class Path:
 
     __slots__ = ("flow", "listener", "local", "outbound", "remote", "tls", "transport", "trunk")
 
-    def __init__(self, flow: Flow) -> None:
-        self.flow = flow.id
-        self.transport = flow.transport
-        self.local = flow.local
-        self.remote = flow.remote
-        self.listener = flow.listener
-        self.trunk = flow.trunk or ""
-        self.outbound = flow.outbound
-        self.tls = flow.tls
+    def __init__(
+        self, flow: int, transport: Transport, local: Address, remote: Address, trunk: str = "",
+        listener: str = "", outbound: bool = False, tls: TlsFacts | None = None,
+    ) -> None:  # fmt: skip
+        self.flow = flow
+        self.transport: Transport = transport
+        self.local = local
+        self.remote = remote
+        self.trunk = trunk
+        self.listener = listener
+        self.outbound = outbound
+        self.tls = tls
 
 
 class Flow:
@@ -213,7 +216,10 @@ class Flow:
         """Itself, for whoever tells of it; made when somebody first does."""
         path = self._path
         if path is None:
-            path = self._path = Path(self)
+            path = self._path = Path(
+                self.id, self.transport, self.local, self.remote, self.trunk or "", self.listener,
+                self.outbound, self.tls,
+            )  # fmt: skip
         return path
 
     def __repr__(self) -> str:

@@ -20,10 +20,12 @@ from sbc.net.system.clock import Clock
 from sbc.net.system.record_writer import RecordWriter
 from sbc.net.system.space import Space
 from sbc.net.system.store import Store
+from sbc.net.trace.viewing import Readers
 from sbc.net.transport.blocking import Blocking
 from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
 from sbc.observe.recorder import Recorder
+from sbc.observe.trace.ring import Rings
 
 
 class Running(Protocol):
@@ -48,6 +50,8 @@ class Running(Protocol):
     acme: AcmeKeeper
     blocking: Blocking
     switches: Switches
+    rings: Rings
+    readers: Readers
     space: Space
     alerting: Alerting
 

@@ -11,6 +11,7 @@ from sbc.admin.certificates import Certificates
 from sbc.admin.phones import phones
 from sbc.admin.running import Running
 from sbc.admin.status import picture, registrations, to_json
+from sbc.admin.trace import Trace
 from sbc.base import LocalError
 from sbc.observe.metrics import exposition
 from sbc.observe.trust import TrustView, trust_views
@@ -38,8 +39,8 @@ class Verbs:
         """The counters as Prometheus text."""
         return exposition(self.status())
 
-    def by_name(self) -> dict[str, Callable[..., dict[str, Any]]]:
-        """The verbs of the control socket; each answers with JSON types."""
+    def by_name(self) -> dict[str, Callable[..., object]]:
+        """The verbs of the control socket; each answers with JSON types, or by a stream."""
         rotator, blocking = self._sbc.rotator, self._sbc.blocking
         return {
             "status": lambda: to_json(self.status()),
@@ -56,6 +57,7 @@ class Verbs:
             "certs": self._certificates.table,
             "certs-renew": self._sbc.acme.renew,
             "trust": self._trust,
+            "trace": Trace(self._sbc),
             "certs-staged": rotator.staged,
             "certs-bind": rotator.bind,
             "certs-ready": rotator.ready,

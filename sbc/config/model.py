@@ -27,6 +27,7 @@ from sbc.config.profiles import ProfileName, with_profile
 from sbc.config.recordings import Recordings
 from sbc.config.registrar import RegistrarSettings
 from sbc.config.server import Dns, Server
+from sbc.config.trace import Trace
 from sbc.config.values import (
     AccountName,
     BodyKind,
@@ -451,6 +452,7 @@ class Settings(Strict):
     drain: Duration = 60.0
     log: Log = Log()
     recordings: Recordings | None = None
+    trace: Trace = Trace()
     revocation: Revocation = Revocation()
     control: str = Field(default="run/sbc.sock", min_length=1)
     state: str = Field(default="run", min_length=1)

@@ -1,4 +1,4 @@
-"""A SIP ladder: who sent what to whom, over two legs, in the order in which it happened."""
+"""The demo's SIP ladder: who sent what to whom, over two legs, in the order in which it happened."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from sbc.demo.link import Exchange
 from sbc.demo.paint import Paint
-from sbc.sip.message import Message, Request, Response
+from sbc.observe.trace.rung import arrow, describe, style
 
 WIDTH = 26
 
@@ -42,30 +42,10 @@ def draw(left: str, middle: str, right: str, ladder: list[Rung], paint: Paint) -
     return lines
 
 
-def describe(message: Message) -> str:
-    """The method or status of ``message``, with a word on its SDP."""
-    text = message.method if isinstance(message, Request) else ""
-    if isinstance(message, Response):
-        text = f"{message.status} {message.reason}"
-    return f"{text} ({_media(message.body)})" if message.body else text
-
-
-def _media(sdp: bytes) -> str:
-    if b"a=crypto:" in sdp:
-        return "SRTP"
-    return "RTP" if b"m=audio" in sdp else "body"
-
-
 def _rung(exchange: Exchange, left: bool) -> Rung:
     message = exchange.message
-    style = "cyan"
-    if isinstance(message, Response):
-        style = "dim" if message.status < 200 else "green" if message.status < 300 else "red"
-    return Rung(exchange.at, left, exchange.outgoing == left, describe(message), style)
+    return Rung(exchange.at, left, exchange.outgoing == left, describe(message), style(message))
 
 
 def _arrow(rung: Rung, paint: Paint) -> str:
-    line, head, tail = ("─", "▶", "◀") if paint.unicode else ("-", ">", "<")
-    label = f" {rung.text[: WIDTH - 6]} "
-    body = label.center(WIDTH - 1, line)
-    return paint(rung.style, body + head if rung.rightward else tail + body)
+    return paint(rung.style, arrow(rung.text, rung.rightward, WIDTH, paint.unicode))

@@ -459,7 +459,7 @@ class Driver:
 
     def _decided(self, command: Decided) -> list[Command]:
         if self.tap.followers:
-            self.tap.decided(command.call, command.trunk, command.decision, self.clock.now())
+            self.tap.decided(command, self.clock.monotonic(), self.clock.now())
         return []
 
     def _note(self, command: Note) -> list[Command]:

@@ -20,7 +20,7 @@ from typing import Final, Protocol
 
 from dsl.decision import Decision
 from sbc.b2bua.call_ids import CallIds
-from sbc.b2bua.commands import Note
+from sbc.b2bua.commands import Decided, Note
 from sbc.flow import Flow, Path
 from sbc.observe.faults import place_of
 from sbc.sip.message import Message
@@ -56,14 +56,27 @@ class Seen:
         self.malformed = malformed
 
 
+class Ruling:
+    """The rules decided about ``call``, which came from ``trunk``; times as in ``Seen``."""
+
+    __slots__ = ("at", "call", "decision", "now", "trunk")
+
+    def __init__(self, at: float, now: float, call: str, trunk: str, decision: Decision) -> None:
+        self.at = at
+        self.now = now
+        self.call = call
+        self.trunk = trunk
+        self.decision = decision
+
+
 class Follower(Protocol):
     """Who is told; each must return at once."""
 
     def seen(self, seen: Seen) -> None:
         """A message came or went."""
 
-    def decided(self, call: str, trunk: str, decision: Decision, now: float) -> None:
-        """The rules decided about a call that came from ``trunk``."""
+    def decided(self, ruling: Ruling) -> None:
+        """The rules decided about a call."""
 
     def noted(self, note: Note, now: float) -> None:
         """Something else happened that the journal is told, most of it of a call."""
@@ -117,11 +130,12 @@ class Tap:
             except Exception as error:
                 self._failed(each, error)
 
-    def decided(self, call: str, trunk: str, decision: Decision, now: float) -> None:
+    def decided(self, command: Decided, at: float, now: float) -> None:
         """The rules decided about a call."""
+        ruling = Ruling(at, now, command.call, command.trunk, command.decision)
         for each in self.followers:
             try:
-                each.decided(call, trunk, decision, now)
+                each.decided(ruling)
             except Exception as error:
                 self._failed(each, error)
 

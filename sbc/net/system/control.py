@@ -1,7 +1,8 @@
 """The control socket: ``sbc status`` and its kin ask the running SBC over a Unix socket.
 
 One JSON object a line in, one JSON object a line out; ``with`` holds the verb's arguments. The
-file's permission (0600) is the guard. A verb with an argument ``by`` is told which user asks.
+file's permission (0600) is the guard. A verb with an argument ``by`` is told which user asks. What a verb
+returns may be a ``Stream``: its head is the answer, and then it writes to the connection by itself.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import os
 import pwd
 import stat
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 import gevent
 from gevent import socket
@@ -30,6 +31,18 @@ ASK_TIMEOUT = 30.0
 # Seconds for what takes longer: a table of a million rows is read, and each hook file has its time.
 PATIENCE = {"reload": 900.0, "alert-test": 60.0}
 _CORRECT = "correct `control` in sbc.yaml"
+
+
+@runtime_checkable
+class Stream(Protocol):
+    """An answer that goes on."""
+
+    @property
+    def head(self) -> dict[str, Any]:
+        """The result that is answered first."""
+
+    def run(self, connection: socket.socket) -> None:
+        """Write to ``connection`` until it is over; OSError where nobody reads any more."""
 
 
 class ControlServer:
@@ -68,7 +81,13 @@ class ControlServer:
         with connection, contextlib.suppress(OSError):
             connection.settimeout(ASK_TIMEOUT)
             line = connection.makefile("rb").readline(LINE_LIMIT)
-            connection.sendall(json.dumps(self._answer(line, connection)).encode() + b"\n")
+            answer = self._answer(line, connection)
+            stream = answer.get("result")
+            if not isinstance(stream, Stream):
+                connection.sendall(json.dumps(answer).encode() + b"\n")
+                return
+            connection.sendall(json.dumps({"ok": True, "result": stream.head}).encode() + b"\n")
+            stream.run(connection)
 
     def _answer(self, line: bytes, connection: socket.socket) -> dict[str, Any]:
         try:
@@ -149,12 +168,38 @@ def _answers(path: Path) -> bool:
 def ask(path: Path, verb: str, **arguments: object) -> Any:
     """Ask the SBC whose control socket is ``path``; LocalError where none answers or it refuses."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        return _ask(connection, path, verb, arguments)[0]
+    finally:
+        connection.close()
+
+
+@contextlib.contextmanager
+def following(path: Path, verb: str, patience: float, **arguments: object) -> Iterator[BinaryIO]:
+    """What ``verb`` goes on to say (``Stream``), to be read as it comes; LocalError as for ``ask``.
+
+    OSError where nothing has come for ``patience`` seconds.
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        source = _ask(connection, path, verb, arguments)[1]
+        connection.settimeout(patience)
+        yield source
+    finally:
+        connection.close()
+
+
+def _ask(
+    connection: socket.socket, path: Path, verb: str, arguments: Mapping[str, object]
+) -> tuple[Any, BinaryIO]:
+    """The result of ``verb``, and what comes behind it."""
     patience = PATIENCE.get(verb, ASK_TIMEOUT)
     connection.settimeout(patience)
+    source = connection.makefile("rb")
     try:
         connection.connect(str(path))
         connection.sendall(json.dumps({"verb": verb, "with": arguments}).encode() + b"\n")
-        answer = json.loads(connection.makefile("rb").readline())
+        answer = json.loads(source.readline())
     except TimeoutError:
         text = (
             f"Portcullis has not answered {verb} on {path} in {patience:g} s; its journal says what it does"
@@ -162,8 +207,6 @@ def ask(path: Path, verb: str, **arguments: object) -> Any:
         raise LocalError(text) from None
     except (OSError, ValueError) as error:
         raise LocalError(f"no Portcullis answers on {path} ({error}); is it running?") from None
-    finally:
-        connection.close()
     if not answer["ok"]:
         raise LocalError(answer["error"])
-    return answer["result"]
+    return answer["result"], source

@@ -18,6 +18,7 @@ from sbc.demo.receipt import Promise
 from sbc.demo.tone import Heard
 from sbc.demo.voice import VoiceReport
 from sbc.flow import PeerIdentity, TlsFacts
+from sbc.observe.trace.rung import describe
 from sbc.sip.headers import Headers
 from sbc.sip.message import Request, Response
 
@@ -62,7 +63,7 @@ def test_a_ladder_without_messages_is_only_its_head() -> None:
     [(INVITE, "INVITE (SRTP)"), (PLAIN, "200 OK (RTP)"), (RINGING, "180 Ringing"), (BUSY, "486 Busy Here")],
 )
 def test_describe(message: Request | Response, text: str) -> None:
-    assert ladder.describe(message) == text
+    assert describe(message) == text
 
 
 def test_no_key_is_ever_drawn() -> None:

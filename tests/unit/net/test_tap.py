@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from dsl.decision import Decision, Route
+from dsl.decision import Route
 from sbc.b2bua.commands import Note
 from sbc.b2bua.setup import Setup
-from sbc.observe.tap import Seen
+from sbc.observe.tap import Ruling, Seen
 from sbc.sip.message import Request, response_to
 from sbc.sip.parse import ParseError, parse_message
 from sbc.sip.stream import MessageStream
@@ -19,14 +19,14 @@ class Listener:
 
     def __init__(self) -> None:
         self.messages: list[Seen] = []
-        self.decisions: list[tuple[str, str, Decision]] = []
+        self.rulings: list[Ruling] = []
         self.notes: list[Note] = []
 
     def seen(self, seen: Seen) -> None:
         self.messages.append(seen)
 
-    def decided(self, call: str, trunk: str, decision: Decision, now: float) -> None:
-        self.decisions.append((call, trunk, decision))
+    def decided(self, ruling: Ruling) -> None:
+        self.rulings.append(ruling)
 
     def noted(self, note: Note, now: float) -> None:
         self.notes.append(note)
@@ -78,8 +78,8 @@ def test_a_call_is_told_in_its_order_with_both_legs_under_one_name() -> None:
     assert call and {(each.trunk, each.side) for each in listener.messages} == {
         ("office", "a"), ("carrier", "b"),
     }  # fmt: skip
-    assert [(each[0], each[1]) for each in listener.decisions] == [(call, "office")]
-    assert isinstance(listener.decisions[0][2], Route)
+    assert [(each.call, each.trunk) for each in listener.rulings] == [(call, "office")]
+    assert isinstance(listener.rulings[0].decision, Route)
     assert [each.event for each in listener.notes if each.call == call][-1] == "call-ended"
 
 
@@ -123,7 +123,7 @@ def test_who_has_left_is_told_no_more() -> None:
     rig.driver.tap.leave(listener)
     rig.driver.tap.leave(listener)
     rig.invite("one")
-    assert not listener.messages and not listener.decisions and not listener.notes
+    assert not listener.messages and not listener.rulings and not listener.notes
 
 
 def test_of_what_is_no_message_its_octets_are_told_and_why_it_is_none() -> None:

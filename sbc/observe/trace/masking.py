@@ -1,0 +1,88 @@
+"""What a trace may show of a message: all but its secrets, each octet of which becomes an ``x``.
+
+Its length stays what it was, and what was Base64 is, so that a reader of packets finds no fault. Of
+credentials and challenges only what is known to be harmless is shown, so that what nobody has thought of is
+not: a realm, a name, an algorithm. Everything else is masked where it stands: keys of SDES and of other key
+management (RFC 4568, RFC 4567, ``k=``), passwords of ICE, of URIs and by name, parts of digests also where
+they are quoted in a body (message/sipfrag).
+
+Numbers are shortened elsewhere (``sbc.observe.masking``), where the configuration says so.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+# Where none of these is, nothing is to be masked but perhaps a password in a URI.
+_SIGNS: Final = (
+    *(b"inline:", b"authori", b"authenti", b"assword", b"-pwd", b"key-mgmt", b"\nk=", b"nonce", b"response="),
+    *(b"response =", b"response\t=", b"ha1"),
+)
+_password_in = re.compile(rb"sips?:[^\s:@<>\"]*+:[^\s@<>\"]*+@").search
+
+_URI = re.compile(rb"(sips?:[^\s:@<>\"]*+:)([^\s@<>\"]++)(?=@)", re.IGNORECASE)
+_INLINE = re.compile(rb"(inline:[ \t]*+)([^\s|;]++)", re.IGNORECASE)
+# An attribute or a line of SDP whose whole value is a key or a password.
+_LINES = re.compile(
+    rb"^(a=key-mgmt:[ \t]*+[^\s:]*+[ \t]|a=ice-pwd:|k=[a-z0-9-]*+:)([^\r\n]++)", re.IGNORECASE | re.MULTILINE
+)
+_NAMED = re.compile(
+    rb"((?:nonce|response|password|ha1)[ \t]*+=[ \t]*+)(\\?\"(?:[^\"\\\r\n]|\\.)*+\\?\"?|[^\s\";,<>]++)",
+    re.IGNORECASE,
+)
+# Credentials and challenges as header fields, with the lines that they are folded into; in their short words.
+_FIELDS = re.compile(
+    rb"^((?:proxy-|www-)?(?:authorization|authenticate)|(?:proxy-)?authentication-info)([ \t]*+:)"
+    rb"((?:[^\r\n]|\r?\n[ \t]|\r(?!\n))*+)",
+    re.IGNORECASE | re.MULTILINE,
+)
+_SCHEME = re.compile(rb"\s*+[A-Za-z][A-Za-z0-9-]*+(?=\s|$)")
+_PART = re.compile(rb"([A-Za-z0-9-]++)(\s*+=\s*+)(\"(?:[^\"\\]|\\.)*+\"?|[^\s,\"]++)|[^\s,]++", re.DOTALL)
+_HARMLESS: Final = frozenset(
+    (b"username", b"realm", b"uri", b"algorithm", b"qop", b"nc", b"stale", b"domain", b"userhash", b"charset")
+)
+
+
+def has_secret(octets: bytes) -> bool:
+    """Whether something in ``octets`` may be secret: a quick look before more is done."""
+    small = octets.lower()
+    for sign in _SIGNS:
+        if sign in small:
+            return True
+    return b"@" in small and _password_in(small) is not None
+
+
+def masked(octets: bytes) -> bytes:
+    """``octets`` with every secret blotted out; as long as they were."""
+    if not has_secret(octets):
+        return octets
+    octets = _FIELDS.sub(_field, octets)
+    for pattern in (_INLINE, _LINES, _NAMED, _URI):
+        octets = pattern.sub(_value, octets)
+    return octets
+
+
+def _value(found: re.Match[bytes]) -> bytes:
+    return found[1] + _blotted(found[2])
+
+
+def _blotted(text: bytes) -> bytes:
+    """An x in place of all but quotes, padding and the ends of lines, which a reader needs."""
+    return re.sub(rb"[^\"=\r\n]", b"x", text)
+
+
+def _field(found: re.Match[bytes]) -> bytes:
+    value = found[3]
+    scheme = _SCHEME.match(value)
+    start = scheme.end() if scheme is not None else 0
+    return found[1] + found[2] + value[:start] + _PART.sub(_part, value[start:])
+
+
+def _part(found: re.Match[bytes]) -> bytes:
+    name = found[1]
+    if name is None:  # no name and value: a token that says all by itself
+        return _blotted(found[0])
+    if name.lower() in _HARMLESS:
+        return found[0]
+    return name + found[2] + _blotted(found[3])
