@@ -29,6 +29,8 @@ PACKAGES = {
     "linphonec": "linphone-cli",
     "openssl": "openssl",
     "pebble": "pebble",
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
     "pebble-challtestsrv": "pebble",
     "rtpengine": "rtpengine-daemon",
     "rsyslogd": "rsyslog and rsyslog-openssl",
