@@ -70,11 +70,11 @@ class Alerting:
         self._clock = clock
         self._say = say
         self._look = look
-        self._lookout = Lookout()
         self._teller = Teller()
         self._sinks: dict[str, _Sink] = {}
         self._due = 0.0
         self._started = clock.monotonic()
+        self._lookout = Lookout(self._started)
 
     def start(self) -> None:
         """Remember what people know of already, and get ready to send."""

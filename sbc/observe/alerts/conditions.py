@@ -42,10 +42,10 @@ class Found:
 
 
 class Lookout:
-    """Looks at one picture after another."""
+    """Looks at one picture after another, of a process that began at ``begun`` (monotonic)."""
 
-    def __init__(self) -> None:
-        self._rises = Rises()
+    def __init__(self, begun: float) -> None:
+        self._rises = Rises(begun)
 
     def look(self, status: StatusView, watched: Watched, at: float) -> Found:
         """What is so in the picture, at a moment of the monotonic clock."""
@@ -87,7 +87,7 @@ class Lookout:
                     f"{rise} within {time}", "see the [revocation] lines; sbc trust says which source fails",
                     f"no peer of trunk {trunk.name} was admitted unchecked for {time}",
                 )  # fmt: skip
-        rise = risen("blocklist", status.blocklist.lifetime)
+        rise = self._rises.of("blocklist", status.blocklist.lifetime, at, within, lasting=True)
         if rise >= watched.blocked:
             yield Condition(
                 "blocklist", "warning", f"{rise} addresses were blocked within {time}",
