@@ -20,13 +20,14 @@ from tests.edge.own_files import OwnFiles
 from tests.edge.raw_sip import Datagrams
 from tests.edge.sbc_command import sbc
 from tests.peers.call_records import calls_in
+from tests.peers.canaries import PASSWORD
 from tests.peers.kept import keep, kept
 from tests.peers.ports import free_port, free_ports
 from tests.peers.waiting import until, until_said
 
 pytestmark = pytest.mark.slow
 
-REALM, PASSWORD = "phones.example", "correct horse"
+REALM = "phones.example"
 SETTINGS = """\
 listeners:
   soft: {{bind: 127.0.0.1:{near}, transport: udp}}

@@ -33,6 +33,7 @@ PACKAGES = {
     "promtool": "prometheus",
     "pebble-challtestsrv": "pebble",
     "rtpengine": "rtpengine-daemon",
+    "rsyslogd": "rsyslog and rsyslog-openssl",
     "sipp": "sip-tester",
     "stunnel4": "stunnel4",
     "svcrack": "sipvicious",
