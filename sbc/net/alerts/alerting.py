@@ -6,6 +6,7 @@ its own, so one that hangs holds up neither calls nor the other sinks; what wait
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
 from typing import Any, Final
@@ -49,6 +50,8 @@ class _Sink:
         self.to = to
         self.outbox = Outbox(to.urgent_only)
         self.said_at = float("-inf")
+        self.sending = gevent.Greenlet()
+        self.sending.kill()  # nothing is, yet
         self._pool: ThreadPool | None = None
 
     def call(self, step: Callable[..., Any], *arguments: object) -> Any:
@@ -118,9 +121,9 @@ class Alerting:
 
     def close(self) -> None:
         """Send what waits, but not for long."""
-        at = self._clock.monotonic()
-        sending = [self._send(sink, at) for sink in self._sinks.values()]
-        gevent.joinall([each for each in sending if each is not None], timeout=LAST_WITHIN)
+        for sink in self._sinks.values():
+            self._send(sink, math.inf)
+        gevent.joinall([each.sending for each in self._sinks.values()], timeout=LAST_WITHIN)
 
     def view(self) -> AlertsView:
         """What is wrong now, and how the sinks are."""
@@ -163,9 +166,10 @@ class Alerting:
         for sink in self._sinks.values():
             sink.outbox.put(notices)
 
-    def _send(self, sink: _Sink, at: float) -> gevent.Greenlet | None:
+    def _send(self, sink: _Sink, at: float) -> None:
         taken = sink.outbox.take(at)
-        return gevent.spawn(self._deliver, sink, *taken) if taken is not None else None
+        if taken is not None:
+            sink.sending = gevent.spawn(self._deliver, sink, *taken)
 
     def _deliver(self, sink: _Sink, notices: list[Notice], lost: int) -> None:
         problem: str = sink.call(send, sink.to, message(notices, lost, _HOST))
