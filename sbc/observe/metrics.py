@@ -236,6 +236,14 @@ def _trunks(status: StatusView) -> Iterator[str]:
     downs = [({"trunk": view.name}, float(view.state == "down")) for view in trunks]
     yield from _family("sbc_trunk_down", "gauge", "1 where it is known that nobody answers.", downs)
     yield from _peers(trunks)
+    yield from _trunk_counts(trunks)
+    own, peers = list(_expiries(trunks, "own")), list(_expiries(trunks, "peer"))
+    yield from _family("sbc_own_certificate_expiry_seconds", "gauge", "notAfter of ours.", own)
+    yield from _family("sbc_peer_certificate_expiry_seconds", "gauge", "notAfter of the peer's.", peers)
+    yield from _lives(status.certificates)
+
+
+def _trunk_counts(trunks: tuple[TrunkView, ...]) -> Iterator[str]:
     broken = [({"trunk": view.name}, float(view.held or view.state == "quarantined")) for view in trunks]
     yield from _family("sbc_trunk_broken", "gauge", "1 where a file of the trunk's TLS is broken.", broken)
     shown = [
@@ -266,10 +274,6 @@ def _trunks(status: StatusView) -> Iterator[str]:
     yield from _family(
         "sbc_revocation_soft_passes_total", "counter", "Peers let pass unchecked, by reason.", passes
     )
-    own, peers = list(_expiries(trunks, "own")), list(_expiries(trunks, "peer"))
-    yield from _family("sbc_own_certificate_expiry_seconds", "gauge", "notAfter of ours.", own)
-    yield from _family("sbc_peer_certificate_expiry_seconds", "gauge", "notAfter of the peer's.", peers)
-    yield from _lives(status.certificates)
 
 
 def _tenants(status: StatusView) -> Iterator[str]:

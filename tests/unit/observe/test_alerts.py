@@ -271,10 +271,12 @@ def test_a_restart_tells_nothing_again_whatever_became_of_the_clock() -> None:
         assert again.see() == ["over"] and again.see() == []
 
 
-@pytest.mark.parametrize("saved", [3, [1], {}, {"condition": {"x": 1}, "since": 1, "rank": 1, "told": 1}])
+@pytest.mark.parametrize(
+    "saved", [3, [1], {}, {"a": 1}, {"condition": {"x": 1}, "since": 1, "rank": 1, "told": 1}]
+)
 def test_what_was_not_written_by_us_is_refused(saved: Any) -> None:
     with pytest.raises(ValueError, match="not what was written"):
-        Teller().restore("disk", saved, NOW, 0.0)
+        Teller().restore("a", saved, NOW, 0.0)
 
 
 def test_what_is_over_is_not_remembered_without_end() -> None:
