@@ -37,7 +37,9 @@ _LOG = Path("/var/log/portcullis/portcullis.log")
 # Octets of the end of a journal or of records, and of a file that holds a password or hashes.
 _LAST, _SECRET = 512 << 10, 4 << 20
 _MOST_FILES = 2000
-_SECRETS = re.compile(r"\b(?:password|passphrase|token|key)_file\b[\"']?[ \t]*:[ \t]*[\"']?([^\"'\s,}#]+)")
+_SECRETS = re.compile(
+    r"\b(?:password|passphrase|token|key|url)_file\b[\"']?[ \t]*:[ \t]*[\"']?([^\"'\s,}#]+)"
+)
 _USERS = re.compile(r"\busers\b[\"']?[ \t]*:[ \t]*[\"']?([^\"'\s,}#{]+)")
 # What is called so is a file, though it may be missing.
 _FILE_NAME = re.compile(r"[\w./-]+\.(?:pem|key|crt|cer|der|txt)").fullmatch

@@ -24,6 +24,7 @@ from sbc.net.alerts.alerting import EVERY, SETTLED, STATE, Alerting
 from sbc.net.alerts.apprise_sink import without_secrets
 from sbc.net.system.clock import Clock
 from sbc.net.system.store import Store
+from sbc.observe.edge_views import LimitView
 from sbc.observe.views import CountersView, StatusView
 from tests.peers.kept import keep, kept
 from tests.peers.lab import Lab
@@ -179,6 +180,30 @@ def test_a_sink_that_hangs_holds_up_neither_the_others_nor_the_end(
     silent.close()
     (failed,) = until(lambda: here.said("alert-failed"))
     assert failed["sink"] == "silent" and SECRET not in str(failed)
+
+
+def test_what_waits_goes_to_another_address_when_the_file_has_one(watching: Any, mail: MailServer) -> None:
+    dead = free_port()
+    url = "mailtos://u:{}@127.0.0.1:{}?from=sbc@lab.example&to=noc@lab.example"
+    here = watching("{noc: {url_file: secrets/noc}}", {"secrets/noc": url.format(SECRET, dead)})
+    here.see(REFUSED)
+    (failed,) = until(lambda: here.said("alert-failed"))
+    assert SECRET not in str(failed)
+    right = f"mailto://127.0.0.1:{mail._controller.port}?from=sbc@lab.example&to=noc@lab.example"
+    (here.directory / "secrets" / "noc").write_text(right)
+    here.store.swap(build_snapshot(here.directory, time.time()))
+    here.alerting.apply(here.store.current)
+    here.see(REFUSED, 1.0)
+    (first,) = until(lambda: mail.mails)
+    assert "refused" in first.subject
+
+
+def test_numbers_are_left_out_where_the_journal_leaves_them_out(watching: Any, mail: MailServer) -> None:
+    here = watching(to_mail(mail._controller.port), more="log: {mask_numbers: 4}\n")
+    spent = LimitView("60 minutes from.user +4930123456", "60 minutes a day", 60, 60, 1, 0.0, False)
+    here.see(replace(GOOD, limits=(spent,)))
+    (first,) = until(lambda: mail.mails)
+    assert "+493012xxxx" in first.text and "123456" not in first.text
 
 
 def test_a_restart_tells_nothing_again_and_knows_what_is_over(watching: Any, mail: MailServer) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import gevent
@@ -27,6 +28,7 @@ from sbc.observe.alerts.outbox import Outbox
 from sbc.observe.alerts.teller import Teller
 from sbc.observe.edge_views import AlertsView, SinkView
 from sbc.observe.journal import Level
+from sbc.observe.masking import Mask
 from sbc.observe.views import StatusView
 
 EVERY: Final = 10.0
@@ -46,9 +48,11 @@ Say = Callable[[Level, str, dict[str, Any]], object]
 class _Sink:
     """One place, what waits for it, and the thread that waits for it."""
 
-    def __init__(self, to: Destination) -> None:
+    def __init__(self, to: Destination, former: _Sink | None = None) -> None:
         self.to = to
-        self.outbox = Outbox(to.urgent_only)
+        self.outbox: Outbox = former.outbox if former is not None else Outbox()
+        self.outbox.urgent_only = to.urgent_only
+        self.outbox.hurry()
         self.said_at = float("-inf")
         self.sending = gevent.Greenlet()
         self.sending.kill()  # nothing is, yet
@@ -96,7 +100,7 @@ class Alerting:
         for name, to in snapshot.sinks.items():
             known = former.get(name)
             if known is None or known.to != to:
-                known = _Sink(to)
+                known = _Sink(to, known)
                 gevent.spawn(known.call, load, to.url.partition("://")[0])
             self._sinks[name] = known
         self._due = 0.0
@@ -166,13 +170,21 @@ class Alerting:
         for sink in self._sinks.values():
             sink.outbox.put(notices)
 
+    def _masked(self, message: Message) -> Message:
+        """It goes to others: where numbers are left out of the journal, they are left out here too."""
+        digits = self._snapshots.current.settings.log.mask_numbers
+        if digits is None:
+            return message
+        mask = Mask(digits)
+        return replace(message, title=mask.text(message.title), body=mask.text(message.body))
+
     def _send(self, sink: _Sink, at: float) -> None:
         taken = sink.outbox.take(at)
         if taken is not None:
             sink.sending = gevent.spawn(self._deliver, sink, *taken)
 
     def _deliver(self, sink: _Sink, notices: list[Notice], lost: int) -> None:
-        problem: str = sink.call(send, sink.to, message(notices, lost, _HOST))
+        problem: str = sink.call(send, sink.to, self._masked(message(notices, lost, _HOST)))
         at, before = self._clock.monotonic(), sink.outbox.problem
         sink.outbox.done(problem, at)
         fields = {"sink": sink.to.name, "waiting": len(sink.outbox) or None}
