@@ -22,6 +22,8 @@ from sbc.observe.trace.telling import ruled
 # What waits for a reader, in events and in octets of their messages.
 WAITING: Final = 5000
 WAITING_OCTETS: Final = 4 << 20
+# Octets of messages after which a piece is long enough.
+TOGETHER: Final = 1 << 16
 # Calls whose both sides are shown because one of them is of the chosen trunk.
 CALLS: Final = 5000
 # Decisions about calls that have not come to the chosen trunk yet.
@@ -149,12 +151,14 @@ class View:
     # What is read
 
     def frames(self, most: int) -> bytes:
-        """The frames of the oldest ``most`` events that wait, and then of those there was no room for."""
+        """The frames of the oldest ``most`` events, of fewer where they are long, and what was missed."""
         waiting = self._waiting
         found: list[bytes] = []
-        while waiting and len(found) < most:
+        octets = 0
+        while waiting and len(found) < most and octets < TOGETHER:
             event = waiting.popleft()
             if isinstance(event, Seen):
+                octets += len(event.octets)
                 self._octets -= len(event.octets)
                 found.append(self._encoder.message(event))
             elif isinstance(event, Ruling):
