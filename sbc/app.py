@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from sbc.config.places import place_to_change
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.config.watched import watched
 from sbc.ids import Blocks, Ids
+from sbc.kept import keep_decided, keep_observed
 from sbc.net.acme.install import Installer
 from sbc.net.acme.keeper import AcmeKeeper
 from sbc.net.alerts.alerting import Alerting
@@ -44,7 +44,6 @@ from sbc.net.media.embedded import MediaIO
 from sbc.net.media.recordings import Recordings
 from sbc.net.revocation.inquiry import Revocation
 from sbc.net.rotation.rotator import Rotator
-from sbc.net.system.bindings import BindingStore
 from sbc.net.system.clock import Clock
 from sbc.net.system.control import ControlServer, refuse_second
 from sbc.net.system.file_limit import raise_file_limit
@@ -69,8 +68,6 @@ from sbc.observe.views import StatusView
 from sbc.reload import Reload
 from sbc.sip.grammar import forget_recent
 from sbc.tls.failure import Direction, Failure
-from sbc.tls.ledger import Ledger
-from sbc.tls.optional import OptionalPeers
 from sbc.web import Web
 
 HOUSEKEEPING = 1.0
@@ -89,11 +86,6 @@ FAREWELL = 5.0
 GRACE = 30.0
 # How long registrars may take to answer when we leave.
 UNREGISTER = 2.0
-# What every handshake changes is written at most so often.
-BINDINGS = "registrations.db"
-LEDGER, OPTIONAL, LEDGER_EVERY = "ledger", "optional", 10.0
-# What is spent of limits: a crash forgets at most so much of it, and what is written then.
-LIMITS, REMEMBERED, LIMITS_EVERY = "limits", "remembered", 5.0
 _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc alone has it
 
 
@@ -120,13 +112,13 @@ class Portcullis:
         self._log = _journal_to(log)
         self.state = self._directory(settings.state)
         self.records = RecordWriter(self._open_records(), self._say_of_records)
-        self.recorder = Recorder(Journal(self._log), self.records, self._place)
+        self.recorder = Recorder(Journal(self._log), self._record, self._place)
         self._log.told = self._lines_dropped
         self.exports = Exports(self._say)
         self.recorder.journal.follower = self.exports.line
         self.saved = Store(self.state, lambda text: self._say("ERR", "[state]", {"text": text}))
-        self._restore_observed()
-        self.bindings = BindingStore(self.state / BINDINGS, self._say_of_bindings)
+        keep_observed(self.saved, self.recorder, self.store)
+        self._follow_optional(self.store.current)
         self.reload = Reload(directory, self.store, self.clock, self.recorder)
         door = self.reload, self.reload.lock
         self._edges: list[Edge] = []
@@ -156,7 +148,6 @@ class Portcullis:
         self._web = Web(self.verbs)
         self._tidied = True
         self._tidy_at = math.inf
-        self._ledger_due = self._limits_due = 0.0
 
     def _attend(self, log: Path | None) -> None:
         """What stands beside the calls: recordings, the disks, and whoever is told of what is wrong."""
@@ -176,6 +167,7 @@ class Portcullis:
         )  # fmt: skip
         self._follow_media(snapshot)
         self.engine = Engine(self.store, Ids(Blocks(os.urandom)))
+        self.bindings = keep_decided(self.saved, self.engine, self.clock)
         self.revocation = Revocation(self.clock, self.recorder, self.saved, self._edges)
         asker = Asker(lambda: self.store.current.settings.dns.servers)
         self.names = Names(asker, self.clock, self.engine.peers.located, self._say)
@@ -207,12 +199,15 @@ class Portcullis:
         self._follow_trace(snapshot)
 
     def _follow_trace(self, snapshot: Snapshot) -> None:
-        """Keep the last messages of each trunk; where none are to be kept, do not even listen."""
+        """Keep the last messages of each trunk, tell a collector of all; else do not even listen."""
         most, tap = snapshot.settings.trace.ring, self.driver.tap
         self.rings.keep(most, snapshot.trunks)
         tap.leave(self.rings)
         if most:
             tap.follow(self.rings)
+        tap.leave(self.exports)
+        if snapshot.hep is not None:
+            tap.follow(self.exports)
 
     def _follow_media(self, snapshot: Snapshot) -> None:
         emergency = snapshot.settings.emergency
@@ -294,8 +289,8 @@ class Portcullis:
         self.recordings.start()
         self.watch.start()
         self.revocation.start()
-        self._restore_bindings()
-        self._restore_limits()
+        self.saved.start()
+        self.driver.run(self.engine.follow)  # whom the configuration allows no more is registered no more
         self.listeners.start()
         self.dialer.start()
         self.names.apply(self.store.current)
@@ -339,15 +334,11 @@ class Portcullis:
             gevent.sleep(0.05)
         self.media.close()
         self.recordings.close()
-        self._ledger_due = self._limits_due = 0.0
-        self._save_observed(self.clock.monotonic())
-        self._save_limits(self.clock.monotonic())
         self.blocking.stop()
         self.alerting.close()
         self.revocation.close()
-        self.saved.flush()
-        self.bindings.close()
         self.recorder.turned_away.close()
+        self.saved.close()
         self.records.flush()
         self._say("INF", "[stop]", {})
         self.exports.close()
@@ -383,8 +374,6 @@ class Portcullis:
             self._tidy(at)
             self.recordings.tick(at)
             self.store.let_go(LET_GO)
-            self._save_observed(at)
-            self._save_limits(at)
             self.blocking.tick(at)
             self.certificates.tick(now, at)
             self.lookups.tick(at)
@@ -428,70 +417,17 @@ class Portcullis:
     def _outlived(self, snapshot: Snapshot) -> None:
         self._tidy_at = min(self._tidy_at, self.clock.monotonic() + OUTLIVED)
 
-    # What survives a restart
+    # What it tells
 
     def _say(self, level: Any, tag: str, fields: dict[str, Any]) -> None:
         self.recorder.journal.event(level, tag, fields, self.clock.now())
 
+    def _record(self, line: str) -> None:
+        """Write a call's record, once what the call has counted is on the disk."""
+        self.saved.after(lambda: self.records(line))
+
     def _place(self, trunk: str, failure: Failure, direction: Direction) -> str:
         return place_to_change(self.store.current.places, trunk, failure, direction)
-
-    def _restore_observed(self) -> None:
-        for name, kept in self._observed():
-            saved = self.saved.load(name)
-            try:
-                kept.restore(saved if saved is not None else {})
-            except ValueError as error:
-                text = f"the {name} in {self.state} is begun anew: {error}"
-                self._say("WRN", "[state]", {"text": text})
-        self._follow_optional(self.store.current)
-
-    def _restore_bindings(self) -> None:
-        """Phones that were registered are so still; whom the configuration allows no more is not."""
-        self.engine.registrar.restore(self.bindings.load(self.clock.now()))
-        self.driver.run(self.engine.follow)
-
-    def _say_of_bindings(self, text: str) -> None:
-        self._say("ERR", "[registrar]", {"text": text})
-
-    def _save_observed(self, at: float) -> None:
-        if at < self._ledger_due:
-            return
-        self._ledger_due = at + LEDGER_EVERY
-        for name, kept in self._observed():
-            if kept.changed:
-                kept.changed = False
-                self.saved.save(name, kept.to_json(self.store.current.trunks))
-
-    def _save_limits(self, at: float) -> None:
-        if at < self._limits_due:
-            return
-        self._limits_due = at + LIMITS_EVERY
-        spent = self.engine.rule_limits.allowances.to_json()
-        if spent is not None:
-            self.saved.save(LIMITS, spent)
-        remembered = self.engine.memory.to_json(self.clock.now())
-        if remembered is not None:
-            self.saved.save(REMEMBERED, remembered)
-
-    def _restore_limits(self) -> None:
-        """What was spent before a restart is spent still, and what was remembered is not forgotten."""
-        now, at = self.clock.now(), self.clock.monotonic()
-        restores: tuple[tuple[str, Callable[[Any], None]], ...] = (
-            (LIMITS, lambda saved: self.engine.rule_limits.allowances.restore(saved, at, now)),
-            (REMEMBERED, lambda saved: self.engine.memory.restore(saved, now)),
-        )
-        for name, restore in restores:
-            saved = self.saved.load(name)
-            try:
-                if saved is not None:
-                    restore(saved)
-            except ValueError as error:
-                text = f"{name}.json in {self.state} is begun anew in part: {error}"
-                self._say("ERR", "[state]", {"text": text})
-
-    def _observed(self) -> tuple[tuple[str, Ledger | OptionalPeers], ...]:
-        return (LEDGER, self.recorder.ledger), (OPTIONAL, self.recorder.optional)
 
     def _follow_optional(self, snapshot: Snapshot) -> None:
         trunks = snapshot.trunks.values()

@@ -1,4 +1,4 @@
-"""What holds for every test: no fault of our own on stderr or in a journal, unless it says why."""
+"""What holds for every test: no fault of our own on stderr or in a journal, unless it says why; no secret."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 from hypothesis import settings
 
 from tests.peers import faults
+from tests.peers.canaries import leaked
 
 # How long an example takes says something about the machine, and decides nothing.
 settings.register_profile("untimed", deadline=None)
@@ -27,8 +28,13 @@ def pytest_runtest_makereport(
     report = yield
     if report.when == "teardown":
         printed = [text for name, text in report.sections if name.startswith("Captured stderr")]
-        found = [*faults.in_journals(), *filter(None, map(faults.in_text, printed))]
+        found, secrets = faults.in_journals()
+        found += filter(None, map(faults.in_text, printed))
+        secrets += filter(None, map(leaked, printed))
         if found and report.passed and not item.get_closest_marker("provokes"):
             report.outcome = "failed"
             report.longrepr = "a fault of our own, which no `provokes` explains:\n" + "\n\n".join(found)
+        if secrets and report.passed:
+            report.outcome = "failed"
+            report.longrepr = "a secret, which nothing excuses:\n" + "\n\n".join(secrets)
     return report

@@ -31,7 +31,8 @@ class Certificates:
 
     def __init__(self, sbc: Running) -> None:
         self._sbc = sbc
-        self._calendar = Calendar(sbc.saved.load(_STATE))
+        self._calendar = Calendar()
+        self._shelf = sbc.saved.shelf(_STATE, self._calendar.restore, self._calendar.whole)
         self._due = 0.0
 
     def follow(self, snapshot: Snapshot) -> None:
@@ -51,7 +52,7 @@ class Certificates:
                 "remedy": life.remedy,
             }  # fmt: skip
             self._sbc.recorder.journal.event(_LEVELS.get(state, "INF"), "[expiry]", fields, now)
-            self._sbc.saved.save(_STATE, self._calendar.to_json())
+            self._shelf.changed()
 
     def lives(self) -> tuple[Life, ...]:
         """Everything that has an end."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from sbc.base import LocalError
 from sbc.config.snapshot import Snapshot, SnapshotStore
-from sbc.config.switched import STATE, switched_off
+from sbc.config.switched import STATE
 from sbc.net.system.clock import Clock
 from sbc.net.system.store import Store
 from sbc.observe.times import day
@@ -25,11 +25,16 @@ class Switches:
 
     def __init__(self, snapshots: SnapshotStore, saved: Store, clock: Clock, say: Say, amend: Amend) -> None:
         self._snapshots = snapshots
-        self._saved = saved
         self._clock = clock
         self._say = say
         self._amend = amend
-        self._off = switched_off(saved.load(STATE))
+        self._off: dict[str, str] = {}
+        self._shelf = saved.shelf(STATE, self._take, lambda: self._off)
+
+    def _take(self, trunk: str, why: Any) -> None:
+        if not isinstance(why, str):
+            raise ValueError("it is no reason")
+        self._off[trunk] = why
 
     def adopt(self, fresh: Snapshot) -> Snapshot:
         """A snapshot just built, without the trunks that are off."""
@@ -69,7 +74,8 @@ class Switches:
             except LocalError:
                 self._off = former
                 raise
-            self._saved.save(STATE, off)
+            self._shelf.changed()
+            self._shelf.wait()
             self._say("INF", "[operator]", {"act": f"trunks {act}", "trunk": trunk, "by": by or None})
         why = self._snapshots.current.disabled.get(trunk, "")
         return {"trunk": trunk, "enabled": not why, "changed": changed, "why": why}

@@ -21,29 +21,31 @@ def render(diagnosis: Row) -> str:
 
 
 def _lines(diagnosis: Row) -> Iterator[str]:
-    now, ours = diagnosis["now"], diagnosis["ours"]
-    yield f"TRUNK {diagnosis['trunk']}"
+    now, ours, trunk = diagnosis["now"], diagnosis["ours"], diagnosis["trunk"]
+    mends = "line" if trunk is not None else "option"
+    yield f"TRUNK {trunk}" if trunk is not None else "WITHOUT A CONFIGURATION"
     yield from wrapped("  we show: ", f"identity {ours['identity']}" if ours else "no certificate")
     yield from _chain(ours["chain"] if ours else (), now)
     for peer in diagnosis["peers"]:
         yield ""
         yield f"PEER {peer['peer']}"
-        yield from _findings(peer["findings"], "  ")
+        yield from _findings(peer["findings"], "  ", mends)
         for visit in peer["visits"]:
-            yield from _visit(visit, now)
+            yield from _visit(visit, now, mends)
     verdict = "healthy" if diagnosis["healthy"] else "NOT healthy: see the lines with XX"
     yield ""
-    yield f"{diagnosis['trunk']} is {verdict}"
+    whom = trunk if trunk is not None else ", ".join(each["peer"] for each in diagnosis["peers"])
+    yield f"{whom} is {verdict}"
 
 
-def _visit(visit: Row, now: float) -> Iterator[str]:
+def _visit(visit: Row, now: float, mends: str) -> Iterator[str]:
     yield f"  {visit['address']}"
     shown = visit["looked"] or visit["seen"]
     if shown is not None:
         unverified = "" if visit["seen"] else ", looked at WITHOUT verification"
         yield f"    the peer shows{unverified}:"
         yield from _chain(shown["chain"], now, "      ")
-    yield from _findings(visit["findings"], "    ")
+    yield from _findings(visit["findings"], "    ", mends)
 
 
 def _chain(chain: Any, now: float, indent: str = "    ") -> Iterator[str]:
@@ -59,10 +61,10 @@ def _chain(chain: Any, now: float, indent: str = "    ") -> Iterator[str]:
             yield from wrapped(f"{indent}   names: ", listed(each["names"]))
 
 
-def _findings(findings: Any, indent: str) -> Iterator[str]:
+def _findings(findings: Any, indent: str, mends: str) -> Iterator[str]:
     for each in findings:
         yield from wrapped(f"{indent}{_MARKS[each['level']]} ", each["text"])
         if each["remedy"]:
             yield from wrapped(f"{indent}   remedy: ", each["remedy"])
         if each["where"]:
-            yield f"{indent}   line: {each['where']}"
+            yield f"{indent}   {mends}: {each['where']}"

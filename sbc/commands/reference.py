@@ -42,7 +42,8 @@ def _sections(parser: argparse.ArgumentParser) -> Iterator[str]:
     groups = [each for each in parser._actions if isinstance(each, argparse._SubParsersAction)]
     if parser.description and parser.prog.count(" "):
         yield f"## `{parser.prog}`\n"
-        yield fill(parser.description[:1].upper() + parser.description[1:] + ".", 120) + "\n"
+        said = parser.description[:1].upper() + parser.description[1:] + "."
+        yield fill(said, 120, break_on_hyphens=False) + "\n"
         yield from _options(parser)
     for group in groups:
         for each in group.choices.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -49,12 +50,11 @@ def _ledger(snapshot: Snapshot) -> Ledger:
     from sbc.tls.ledger import Ledger
 
     known, ledger = saved(snapshot, "ledger"), Ledger()
-    if known is None:
+    if not known:
         raise LocalError(f"there is no ledger in {snapshot.settings.state}: no peer has been seen yet")
-    try:
-        ledger.restore(known)
-    except ValueError as error:
-        raise LocalError(f"the ledger cannot be read ({error}); the running SBC writes it anew") from None
+    for key, entry in known.items():
+        with suppress(ValueError):  # the running SBC puts it aside
+            ledger.restore(key, entry)
     return ledger
 
 

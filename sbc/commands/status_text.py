@@ -291,22 +291,7 @@ def _attention(status: Row) -> list[str]:
     for each in status["lookups"]:
         if each["state"] != "closed":
             parts += ["", f"lookup: {each['name']}: {printable(each['reason'])}; each `else` counts at once"]
-    records = status["records"]
-    if records["problem"] or records["lost"]:
-        why = f" ({records['problem']})" if records["problem"] else ""
-        parts += [
-            "",
-            f"call records: {records['waiting']} wait to be written{why}, {records['lost']} are lost",
-        ]
-    for each in status["exports"]:
-        if each["problem"]:
-            lost = f"{each['waiting']} messages wait, {each['dropped']} are lost"
-            parts += [
-                "",
-                f"{each['name']}: {each['to']} is not reached: {printable(each['problem'])}; {lost}",
-            ]
-    if problem := status["recordings"]["problem"]:
-        parts += ["", f"recordings end before their calls: {printable(problem)}"]
+    parts += _unwritten(status)
     parts += _too_much(status)
     for each in status["certificates"]:
         if each["state"] != "ok":
@@ -320,6 +305,33 @@ def _attention(status: Row) -> list[str]:
         ]
         if each["where"]:
             parts.append(f"  line: {each['where']}")
+    return parts
+
+
+def _unwritten(status: Row) -> list[str]:
+    """The lines about what is not written, or reaches nobody."""
+    parts: list[str] = []
+    records = status["records"]
+    if records["problem"] or records["lost"]:
+        why = f" ({records['problem']})" if records["problem"] else ""
+        parts += [
+            "",
+            f"call records: {records['waiting']} wait to be written{why}, {records['lost']} are lost",
+        ]
+    parts += _unreached(status["exports"])
+    if problem := status["recordings"]["problem"]:
+        parts += ["", f"recordings end before their calls: {printable(problem)}"]
+    return parts
+
+
+def _unreached(collectors: Sequence[Row]) -> list[str]:
+    """The lines about who cannot be told what happens."""
+    parts: list[str] = []
+    for each in collectors:
+        if each["problem"]:
+            lost = f"{each['waiting']} messages wait, {each['dropped']} are lost"
+            why = printable(each["problem"])
+            parts += ["", f"{each['name']}: {each['to']} is not reached: {why}; {lost}"]
     return parts
 
 

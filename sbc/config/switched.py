@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from sbc.config.snapshot import Snapshot
@@ -11,11 +11,9 @@ from sbc.config.snapshot import Snapshot
 STATE: Final = "disabled-trunks"
 
 
-def switched_off(saved: Any) -> dict[str, str]:
+def switched_off(saved: Mapping[str, Any]) -> dict[str, str]:
     """Of what was saved what a running SBC saves: the trunks that are off, each with why."""
-    if not isinstance(saved, dict):
-        return {}
-    return {name: why for name, why in saved.items() if isinstance(name, str) and isinstance(why, str)}
+    return {name: why for name, why in saved.items() if isinstance(why, str)}
 
 
 def switched(former: Snapshot | None, fresh: Snapshot) -> Iterator[tuple[str, str, str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 from sbc.config.model import Trunk, TrunkTls
@@ -54,6 +55,15 @@ class Seen:
 
 
 @dataclass(frozen=True, slots=True)
+class Offers:
+    """What a peer takes of all that we know, what it likes best first; ``cut`` says why no more is known."""
+
+    versions: tuple[str, ...]
+    groups: tuple[str, ...]
+    cut: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Visit:
     """One address of a peer, dialled as the SBC dials it, and once more only to look.
 
@@ -61,7 +71,8 @@ class Visit:
     handshake that was verified, ``looked`` of one that was not, on which no SIP was sent;
     ``look_trouble`` says why that one did not finish either. ``answer`` is the status line that the peer
     gave to OPTIONS, ``silence`` says why there is none. ``doubts`` are certificates of which nothing
-    fresh says that they are not revoked, and which the trunk lets pass.
+    fresh says that they are not revoked, and which the trunk lets pass. ``offers`` is None where nobody
+    asked for all that it takes.
     """
 
     address: str
@@ -73,6 +84,7 @@ class Visit:
     failure: Failure | None = None
     looked: Seen | None = None
     look_trouble: str = ""
+    offers: Offers | None = None
     doubts: tuple[str, ...] = ()
     answer: str = ""
     silence: str = ""
@@ -89,12 +101,16 @@ class PeerReport:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One sentence of the diagnosis; ``where`` is the line of the configuration to change."""
+    """One sentence of the diagnosis; ``where`` is the line of the configuration to change.
+
+    ``fault`` is the class of what is bad: one of ``sbc.tls.failure``, or ``no-answer``.
+    """
 
     level: Level
     text: str
     remedy: str = ""
     where: str = ""
+    fault: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +122,8 @@ class Ours:
     issuers: tuple[str, ...]
 
 
+_CIPHER = "no-shared-cipher"
+_OLD = ("TLSv1", "TLSv1.1")
 _OTHER_GROUP = "enable one of the trunk's `groups` at the peer"
 
 
@@ -130,7 +148,7 @@ class Physician:
         host = report.peer.rpartition(":")[0]
         if report.trouble:
             failure = unresolved(report.trouble)
-            yield Finding("bad", failure.detail, failure.remedy, self._place("peers"))
+            yield Finding("bad", failure.detail, failure.remedy, self._place("peers"), failure.kind)
         elif report.visits and not report.visits[0].address.startswith(host + ":"):
             addresses = ", ".join(each.address for each in report.visits)
             yield Finding("good", f"{host} resolves to {addresses}")
@@ -139,12 +157,14 @@ class Physician:
         """Every sentence about one address, in the order in which things happen."""
         if visit.trouble:
             failure = unreachable(visit.trouble)
-            yield Finding("bad", failure.detail, failure.remedy, self._place("peers"))
+            yield Finding("bad", failure.detail, failure.remedy, self._place("peers"), failure.kind)
             return
         yield Finding("good", f"connected in {visit.milliseconds:.0f} ms")
         if visit.failure is not None:
             yield self._refusal(visit.failure)
         yield from self._agreed(visit)
+        yield from _offered(visit.offers)
+        yield from _order(visit.looked or visit.seen)
         yield from self._dates(visit)
         yield from self._request(visit)
         yield from self._answer(visit)
@@ -155,7 +175,9 @@ class Physician:
     def _refusal(self, failure: Failure) -> Finding:
         whose = "the peer refuses us" if failure.kind == "rejected-by-peer" else "the handshake fails"
         where = place_to_change(self._all_places, self._trunk.trunk, failure, "outbound")
-        return Finding("bad", f"{whose}: {failure.kind}: {failure.detail}", failure.remedy, where)
+        return Finding(
+            "bad", f"{whose}: {failure.kind}: {failure.detail}", failure.remedy, where, failure.kind
+        )
 
     def _agreed(self, visit: Visit) -> Iterator[Finding]:
         seen = visit.seen
@@ -188,12 +210,13 @@ class Physician:
         if looked.group and looked.group not in ours:
             remedy = f"add {looked.group} to the trunk's `groups`" if looked.group in GROUPS else _OTHER_GROUP
             place = self._place("tls.groups")
-            yield Finding(
-                "bad", f"the group it takes, {looked.group}, is not among the trunk's", remedy, place
-            )
+            text = f"the group it takes, {looked.group}, is not among the trunk's"
+            yield Finding("bad", text, remedy, place, "no-shared-group")
         if looked.version == "TLSv1.2" and not _spoken(looked.cipher):
             remedy = f"enable {CIPHERS} at the peer"
-            yield Finding("bad", f"the cipher it takes, {looked.cipher}, is none that we speak", remedy)
+            yield Finding(
+                "bad", f"the cipher it takes, {looked.cipher}, is none that we speak", remedy, "", _CIPHER
+            )
 
     def _revocation(self, visit: Visit) -> Iterator[Finding]:
         remedy = "let this machine reach the source, or give the CA's list with `crl` in its entry of `trust`"
@@ -211,9 +234,8 @@ class Physician:
                 if not each.not_after:
                     yield Finding("warning", f"{whose} chain has one that cannot be read: {each.subject}")
                 elif remains < 0:
-                    yield Finding(
-                        "bad", f"{whose} certificate {each.subject} has expired", "let its owner renew it"
-                    )
+                    text = f"{whose} certificate {each.subject} has expired"
+                    yield Finding("bad", text, "let its owner renew it", "", "expired")
                 elif remains < before_end("warning", each.not_before, each.not_after):
                     text = f"{whose} certificate {each.subject} has {left(each.not_after, self._now)}"
                     yield Finding("warning", text)
@@ -237,17 +259,18 @@ class Physician:
             return
         named = f"; it accepts {listed(held.requested, 6)}" if held.requested else ", and names no CA"
         level: Level = "bad" if visit.failure is not None else "warning"
+        fault = "rejected-by-peer" if visit.failure is not None else ""
         where = self._place("tls.client_identity")
         asks = f"the peer asks for a certificate{named}"
         if self._ours is None:
             remedy = "give the trunk a `client_identity` that the peer has been told of"
-            yield Finding(level, f"{asks}; we show none", remedy, where)
+            yield Finding(level, f"{asks}; we show none", remedy, where, fault)
         elif would_accept(held.requested, self._ours.issuers):
             yield Finding("good", f"{asks}; ours, of {self._ours.issuers[0]}, fits")
         else:
             remedy = "present an identity of a CA in that list, or let the peer add ours"
             issuer = self._ours.issuers[0]
-            yield Finding(level, f"{asks}; that is not {issuer}, which issued ours", remedy, where)
+            yield Finding(level, f"{asks}; that is not {issuer}, which issued ours", remedy, where, fault)
 
     def _answer(self, visit: Visit) -> Iterator[Finding]:
         if visit.seen is None or visit.failure is not None:
@@ -257,4 +280,31 @@ class Physician:
             yield Finding(level, f"the peer answers OPTIONS with {visit.answer}")
         else:
             remedy = "the peer took the connection and says nothing: ask its operator what its log says"
-            yield Finding("bad", f"no answer to OPTIONS: {visit.silence}", remedy)
+            yield Finding("bad", f"no answer to OPTIONS: {visit.silence}", remedy, "", "no-answer")
+
+
+def _offered(offers: Offers | None) -> Iterator[Finding]:
+    """What the peer takes, and what it should not."""
+    if offers is None:
+        return
+    groups = f"; of the groups, in its order: {', '.join(offers.groups)}" if offers.groups else ""
+    yield Finding("note", f"it takes {', '.join(offers.versions)}{groups}")
+    if offers.cut:
+        yield Finding("note", f"there may be more that it takes: {offers.cut}")
+    for old in offers.versions:
+        if old in _OLD:
+            remedy = "let the peer's operator switch it off (RFC 8996); we never speak it"
+            yield Finding("warning", f"the peer still takes {old}", remedy)
+
+
+def _order(seen: Seen | None) -> Iterator[Finding]:
+    """Whether each certificate issued the one before it (RFC 5246 7.4.2)."""
+    chain = seen.chain if seen is not None else ()
+    for each, above in pairwise(chain):
+        if each.not_after and above.not_after and each.issuer != above.subject:
+            text = f"the peer's chain is out of order: {each.subject} is followed by {above.subject}"
+            remedy = "let it send its own certificate first, then of each the one that issued it"
+            yield Finding("warning", text, remedy)
+            return
+    if len(chain) > 1 and chain[-1].not_after and chain[-1].issuer == chain[-1].subject:
+        yield Finding("note", f"the peer sends its root too, {chain[-1].subject}: nobody needs it")

@@ -227,6 +227,14 @@ def _trunks(status: StatusView) -> Iterator[str]:
         for each in view.peer_states
     ]
     yield from _family("sbc_peer_up", "gauge", "1 where this peer of the trunk answers.", peers_up)
+    downs = [({"trunk": view.name}, float(view.state == "down")) for view in trunks]
+    yield from _family("sbc_trunk_down", "gauge", "1 where it is known that nobody answers.", downs)
+    peers_down = [
+        ({"trunk": view.name, "peer": each.address}, float(each.state == "down"))
+        for view in trunks
+        for each in view.peer_states
+    ]
+    yield from _family("sbc_peer_down", "gauge", "1 where it is known that this peer does not.", peers_down)
     rests = [
         ({"trunk": view.name, "peer": each.address}, each.rests_until)
         for view in trunks

@@ -107,7 +107,7 @@ class Spent:
 class Allowances:
     """What is spent of every allowance; ``told`` is what has happened since somebody took it."""
 
-    __slots__ = ("_changed", "_kept", "_near", "_running", "_spent", "_turn", "most_keys", "told")
+    __slots__ = ("_changed", "_near", "_running", "_spent", "_turn", "most_keys", "told")
 
     def __init__(self) -> None:
         self._spent: dict[str, Spent] = {}  # what was used last is the last
@@ -115,7 +115,6 @@ class Allowances:
         self._near: dict[str, Spent] = {}  # nearly spent, or it was
         self._turn: list[str] = []
         self._changed: dict[str, None] = {}
-        self._kept: dict[str, list[Any]] = {}
         self.told: list[Told] = []
         self.most_keys = MOST_KEYS
 
@@ -269,39 +268,37 @@ class Allowances:
 
     # What survives a restart
 
-    def to_json(self) -> dict[str, list[Any]] | None:
-        """All that is spent, for ``restore``; None where nothing has changed since it was asked last."""
-        if not self._changed:
-            return None
-        for key in self._changed:
-            spent = self._spent.get(key)
-            if spent is None:
-                self._kept.pop(key, None)
-            else:
-                self._kept[key] = [
-                    spent.name, spent.most, spent.window.of, spent.window.per, spent.window.hard,
-                    spent.starts, spent.ends, round(spent.used, 3), (spent.warned, spent.refused),
-                ]  # fmt: skip
-        self._changed.clear()
-        return dict(self._kept)
+    def whole(self) -> dict[str, list[Any] | None]:
+        """All that is spent, as JSON types by key, for ``restore``."""
+        self._changed.update(dict.fromkeys(self._spent))
+        return self.changes()
 
-    def restore(self, saved: Any, at: float, now: float) -> None:
-        """Go on with what was spent before a restart; ValueError where that is not what we save."""
-        if not isinstance(saved, dict):
-            raise ValueError("it is no mapping")
-        wrong = 0
-        for key, row in saved.items():
-            spent = _read(key, row)
-            if spent is None:
-                wrong += 1
-            elif now < spent.ends:
-                spent.settled = at
-                self._spent[key] = spent
-                if spent.warned:
-                    self._near[key] = spent
-                self._changed[key] = None
-        if wrong:
-            raise ValueError(f"{wrong} of its {len(saved)} entries cannot be read")
+    def changes(self) -> dict[str, list[Any] | None]:
+        """The same of what has changed since this was asked last; None for an allowance that is forgotten."""
+        if not self._changed:
+            return {}
+        changed, self._changed = self._changed, {}
+        found: dict[str, list[Any] | None] = {}
+        for key in changed:
+            spent = self._spent.get(key)
+            found[key] = _row(spent) if spent is not None else None
+        return found
+
+    def restore(self, key: str, row: Any, at: float, now: float) -> bool:
+        """Go on with what was spent of one before a restart, False where its time is over.
+
+        ValueError where that is not what we save.
+        """
+        spent = _read(key, row)
+        if spent is None:
+            raise ValueError("it is no allowance")
+        if now >= spent.ends or len(self._spent) >= self.most_keys:
+            return False
+        spent.settled = at
+        self._spent[key] = spent
+        if spent.warned:
+            self._near[key] = spent
+        return True
 
 
 def _share(spent: Spent) -> float:
@@ -313,6 +310,14 @@ def _view(each: Spent) -> SpentView:
         each.key, each.text(), each.used / each.unit, each.most, len(each.running), each.ends,
         each.window.hard,
     )  # fmt: skip
+
+
+def _row(spent: Spent) -> list[Any]:
+    window = spent.window
+    return [
+        spent.name, spent.most, window.of, window.per, window.hard, spent.starts, spent.ends,
+        round(spent.used, 3), [spent.warned, spent.refused],
+    ]  # fmt: skip
 
 
 def _is_amount(each: Any) -> bool:

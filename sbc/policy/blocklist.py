@@ -88,10 +88,10 @@ class Blocklist:
         """Other terms hold: the entries that are none any more."""
         self.terms = terms
         if terms is None:
-            self.suspicions, over = Suspicions(), self.blocks
-            self.blocks = Blocks()
-            self.blocks.counts, self.blocks.refused = over.counts, over.refused
-            return [*over]
+            self.suspicions, over = Suspicions(), [*self.blocks]
+            for each in over:
+                self.blocks.lift(each.source)
+            return over
         self.blocks.cut(terms.lasts, at)
         return self.lift_named()
 

@@ -17,6 +17,7 @@ from sbc.typed import fits
 MOST: Final = 16384  # entries that were found; the oldest makes room
 MOST_ADDED: Final = 16384  # entries of operators; beyond that none is taken
 OPERATOR: Final = "operator"
+TOTALS: Final = ""  # what the counts are kept under: no address
 
 
 class Block:
@@ -50,11 +51,12 @@ class Block:
 class Blocks:
     """Every entry; ``counts`` has how many there ever were, by kind, ``refused`` what they turned away."""
 
-    __slots__ = ("_added", "_found", "_next", "counts", "refused")
+    __slots__ = ("_added", "_changed", "_found", "_next", "counts", "refused")
 
     def __init__(self) -> None:
         self._found: OrderedDict[str, Block] = OrderedDict()
         self._added: dict[str, Block] = {}
+        self._changed: dict[str, None] = {}
         self._next = float("inf")
         self.counts: dict[str, int] = {}
         self.refused = 0
@@ -91,14 +93,16 @@ class Blocks:
         if former is not None:
             block.refused += former.refused
         self.counts[block.kind] = self.counts.get(block.kind, 0) + 1
+        self._changed[TOTALS] = None
         self._keep(block)
         return True
 
     def _keep(self, block: Block) -> None:
+        self._changed[block.source] = None
         if block.found:
             self._found[block.source] = block
             if len(self._found) > MOST:
-                self._found.popitem(last=False)
+                self._changed[self._found.popitem(last=False)[0]] = None
         else:
             self._added[block.source] = block
         self._next = min(self._next, block.ends)
@@ -106,7 +110,10 @@ class Blocks:
     def lift(self, source: str) -> Block | None:
         """Take an entry out; None where there is none."""
         found = self._found.pop(source, None)
-        return self._added.pop(source, None) or found
+        taken = self._added.pop(source, None) or found
+        if taken is not None:
+            self._changed[source] = None
+        return taken
 
     def ended(self, at: float) -> list[Block]:
         """Take out the entries whose time is over at ``at``."""
@@ -121,7 +128,9 @@ class Blocks:
     def cut(self, lasts: float, at: float) -> None:
         """Let no entry that was found last longer than ``lasts`` seconds from ``at``."""
         for each in self._found.values():
-            each.ends = min(each.ends, at + lasts)
+            if each.ends > at + lasts:
+                each.ends = at + lasts
+                self._changed[each.source] = None
             self._next = min(self._next, each.ends)
 
     def __iter__(self) -> Iterator[Block]:
@@ -132,54 +141,64 @@ class Blocks:
 
     def rows(self, now: float, at: float) -> list[dict[str, Any]]:
         """Every entry with dates for moments, as JSON types; ``now`` (POSIX seconds) is the moment ``at``."""
-        return [
-            {
-                "address": each.source, "kind": each.kind, "why": each.why, "since": now + each.since - at,
-                "until": now + each.ends - at, "lasts": each.lasts, "by": each.by, "note": each.note,
-                "refused": each.refused,
-            }
-            for each in self
-            if each.ends > at
-        ]  # fmt: skip
+        return [_row(each, now, at) for each in self if each.ends > at]
 
-    def to_json(self, now: float, at: float) -> dict[str, Any]:
-        """All of it as JSON types."""
-        return {"counts": dict(self.counts), "refused": self.refused, "blocked": self.rows(now, at)}
+    def whole(self, now: float, at: float) -> dict[str, Any]:
+        """All of it by address, and under "" the counts, as JSON types."""
+        self._changed.update(dict.fromkeys([each.source for each in self]))
+        self._changed[TOTALS] = None
+        return self.changes(now, at)
 
-    def restore(self, saved: Any, lasts: float, now: float, at: float) -> None:
-        """Take up what ``to_json`` gave; ValueError, with nothing taken up, where it is anything else.
+    def changes(self, now: float, at: float) -> dict[str, Any]:
+        """The same of what has changed since this was asked last; None for an entry that is gone."""
+        changed, self._changed = self._changed, {}
+        found: dict[str, Any] = {}
+        for source in changed:
+            block = self.of(source)
+            found[source] = _row(block, now, at) if block is not None and block.ends > at else None
+        if TOTALS in changed:
+            found[TOTALS] = {"counts": dict(self.counts), "refused": self.refused}
+        return found
+
+    def restore(self, source: str, saved: Any, lasts: float, now: float, at: float) -> bool:
+        """Take up one of what ``whole`` gave, False for what is over; ValueError where it is anything else.
 
         What was found lasts ``lasts`` seconds from now at most, an operator's entry as long as was said.
         """
-        if not _is_whole(saved):
-            raise ValueError("it is no blocklist")
-        for row in saved["blocked"][: MOST + MOST_ADDED]:
-            block = Block(
-                row["address"], row["kind"], row["why"], float(row["lasts"]), at, row["by"], row["note"]
-            )
-            left = min(row["until"] - now, block.lasts)
-            block.since, block.refused = at + row["since"] - now, row["refused"]
-            block.ends = at + (min(left, lasts) if block.found else left)
-            if block.ends > at and source_of(block.source) == block.source:
-                self._keep(block)
-        self.counts, self.refused = dict(saved["counts"]), saved["refused"]
+        if source == TOTALS:
+            if not fits(saved, dict[str, Any]) or type(saved.get("refused")) is not int:
+                raise ValueError("these are no counts")
+            if set(saved) != {"counts", "refused"} or not fits(saved["counts"], dict[str, int]):
+                raise ValueError("these are no counts")
+            self.counts, self.refused = dict(saved["counts"]), saved["refused"]
+            return True
+        if not _is_whole(saved) or saved["address"] != source or source_of(source) != source:
+            raise ValueError("it is no entry of a blocklist")
+        block = Block(
+            source, saved["kind"], saved["why"], float(saved["lasts"]), at, saved["by"], saved["note"]
+        )
+        left = min(saved["until"] - now, block.lasts)
+        block.since, block.refused = at + saved["since"] - now, saved["refused"]
+        block.ends = at + (min(left, lasts) if block.found else left)
+        if block.ends <= at or (not block.found and len(self._added) >= MOST_ADDED):
+            return False
+        self._keep(block)
+        return True
 
 
-def _is_whole(saved: Any) -> bool:
-    if not isinstance(saved, dict) or set(saved) != {"counts", "refused", "blocked"}:
-        return False
-    if type(saved["refused"]) is not int or not fits(saved["counts"], dict[str, int]):
-        return False
-    rows = saved["blocked"]
-    if not isinstance(rows, list):
-        return False
-    return all(
-        [
-            isinstance(row, dict)
-            and row.keys() == _ROW.keys()
-            and all([fits(row[name], kind) for name, kind in _ROW.items()])
-            for row in rows
-        ]
+def _row(each: Block, now: float, at: float) -> dict[str, Any]:
+    return {
+        "address": each.source, "kind": each.kind, "why": each.why, "since": now + each.since - at,
+        "until": now + each.ends - at, "lasts": each.lasts, "by": each.by, "note": each.note,
+        "refused": each.refused,
+    }  # fmt: skip
+
+
+def _is_whole(row: Any) -> bool:
+    return (
+        isinstance(row, dict)
+        and row.keys() == _ROW.keys()
+        and all([fits(row[name], kind) for name, kind in _ROW.items()])
     )
 
 

@@ -20,7 +20,7 @@ class Memory:
 
     def __init__(self) -> None:
         self._until: dict[str, float] = {}  # what was remembered last is the last
-        self._changed = False
+        self._changed: dict[str, None] = {}
         self.most_texts = MOST_TEXTS
 
     def __len__(self) -> int:
@@ -37,26 +37,27 @@ class Memory:
             short = text[:MOST_CHARACTERS]
             self._until.pop(short, None)
             self._until[short] = now + days * _DAY
+            self._changed.pop(short, None)
+            self._changed[short] = None
             if len(self._until) > self.most_texts:
-                del self._until[next(iter(self._until))]
-            self._changed = True
+                longest = next(iter(self._until))
+                del self._until[longest]
+                self._changed[longest] = None
 
-    def to_json(self, now: float) -> dict[str, float] | None:
-        """All that is remembered; None where nothing has changed since it was asked last."""
-        if not self._changed:
-            return None
-        self._changed = False
-        return {text: until for text, until in self._until.items() if now < until}
+    def whole(self) -> dict[str, float | None]:
+        """All that is remembered, and until when."""
+        return {text: until for text, until in self._until.items()}
 
-    def restore(self, saved: Any, now: float) -> None:
-        """Remember what was before a restart; ValueError where some of that is not what we save."""
-        if not isinstance(saved, dict):
-            raise ValueError("it is no mapping")
-        good = {
-            text: float(until) for text, until in saved.items() if type(until) is float or type(until) is int
-        }
-        for text, until in good.items():
-            if now < until < now + 367 * _DAY:
-                self._until[text] = until
-        if len(good) < len(saved):
-            raise ValueError(f"{len(saved) - len(good)} of its {len(saved)} entries cannot be read")
+    def changes(self) -> dict[str, float | None]:
+        """What was remembered since this was asked last, in that order; None for what is forgotten."""
+        changed, self._changed = self._changed, {}
+        return {text: self._until.get(text) for text in changed}
+
+    def restore(self, text: str, until: Any, now: float) -> bool:
+        """Remember what was before a restart, False where that is over; ValueError for what is no date."""
+        if not (type(until) is float or type(until) is int):
+            raise ValueError("it is no date")
+        if not now < until < now + 367 * _DAY or len(self._until) >= self.most_texts:
+            return False
+        self._until[text[:MOST_CHARACTERS]] = float(until)
+        return True

@@ -10,14 +10,14 @@ accepts and when either last worked. Two things are kept:
   longest dropped first. Chains that were refused have places of their own: whoever connects with
   a thousand bad certificates cannot drive a good one out.
 
-All of it survives a restart as JSON. Nothing here decides anything.
+All of it survives a restart, entry by entry as JSON. Nothing here decides anything.
 """
 
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -34,6 +34,8 @@ REFUSED_KEPT = 16
 MAX_CHAIN_KEPT = 32768
 # Bytes of one certificate that nobody is surprised at.
 _EVERYDAY = 4096
+_Chain = tuple[Direction, bytes]  # by its leaf
+_Place = tuple[str, Direction, bytes]  # a chain of a trunk, or without a leaf its side
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +117,12 @@ class Shown:
 
 
 class Ledger:
-    """Observations by trunk and direction; ``changed`` is set by each, for whoever saves them."""
+    """Observations by trunk and direction."""
 
     def __init__(self) -> None:
-        self.changed = False
+        self._changed: dict[_Place, None] = {}
         self._sides: dict[tuple[str, Direction], Side] = {}
-        self._shown: dict[str, OrderedDict[tuple[Direction, bytes], Shown]] = {}
+        self._shown: dict[str, OrderedDict[_Chain, Shown]] = {}
         self._certificates = CertificateCache()
 
     def side(self, trunk: str, direction: Direction) -> Side:
@@ -169,8 +171,12 @@ class Ledger:
             self._present(trunk, direction, chain, at, host=host, listener=listener, sni=sni)
 
     def _side(self, trunk: str, direction: Direction) -> Side:
-        self.changed = True
+        self._note(trunk, direction, b"")
         return self._sides.setdefault((trunk, direction), Side())
+
+    def _note(self, trunk: str, direction: Direction, leaf: bytes) -> None:
+        self._changed.pop((trunk, direction, leaf), None)
+        self._changed[trunk, direction, leaf] = None
 
     def _present(
         self, trunk: str, direction: Direction, chain: tuple[bytes, ...], at: float, *, host: str,
@@ -185,6 +191,7 @@ class Ledger:
             known.last, known.host, known.listener, known.sni = at, host, listener, sni
             known.anchor = anchor or known.anchor
             kept[key] = known
+            self._note(trunk, *key)
             return
         try:
             who = self._certificates.read(chain[0]).identity
@@ -195,48 +202,63 @@ class Ledger:
             direction, chain, who.label, who.issuer, who.not_before, who.not_after,
             host, listener, sni, first, at, anchor,
         )  # fmt: skip
-        _bound(kept, kept[key].accepted)
+        self._note(trunk, *key)
+        dropped = _bound(kept, kept[key].accepted)
+        if dropped is not None:
+            self._note(trunk, *dropped)
 
     # What survives a restart
 
-    def to_json(self, trunks: Iterable[str]) -> dict[str, Any]:
-        """All that is known of ``trunks`` as JSON types."""
-        return {
-            trunk: {
-                "sides": {
-                    direction: _side_to_json(self._sides[trunk, direction])
-                    for direction in _DIRECTIONS
-                    if (trunk, direction) in self._sides
-                },
-                "shown": [_shown_to_json(each) for each in self._shown.get(trunk, {}).values()],
-            }
-            for trunk in trunks
-        }
+    def whole(self) -> dict[str, Any]:
+        """All that is known, entry by entry, as JSON types."""
+        for trunk, direction in self._sides:
+            self._changed[trunk, direction, b""] = None
+        for trunk, kept in self._shown.items():
+            self._changed.update({(trunk, *key): None for key in kept})
+        return self.changes()
 
-    def restore(self, saved: Any) -> None:
-        """Take up what ``to_json`` gave; ValueError, with nothing changed, where it is something else."""
-        sides: dict[tuple[str, Direction], Side] = {}
-        shown: dict[str, OrderedDict[tuple[Direction, bytes], Shown]] = {}
+    def changes(self) -> dict[str, Any]:
+        """The same of what has changed since this was asked last, in that order; None for what is dropped."""
+        changed, self._changed = self._changed, {}
+        return dict([self._entry(*place) for place in changed])
+
+    def _entry(self, trunk: str, direction: Direction, leaf: bytes) -> tuple[str, Any]:
+        where = {"trunk": trunk, "direction": direction}
+        if not leaf:
+            return f"side {direction} {trunk}", {**where, **_side_to_json(self._sides[trunk, direction])}
+        shown = self._shown[trunk].get((direction, leaf))
+        value = {**where, **_shown_to_json(shown)} if shown is not None else None
+        return f"shown {direction} {thumbprint_of(leaf)} {trunk}", value
+
+    def restore(self, key: str, saved: Any) -> None:
+        """Take up an entry; ValueError, with nothing changed, where it is something else."""
         try:
-            for trunk, known in saved.items():
-                for direction, side in known["sides"].items():
-                    if direction not in _DIRECTIONS:
-                        raise ValueError("no direction")
-                    sides[trunk, direction] = _side_from_json(side)
-                read = map(_shown_from_json, known["shown"])
-                shown[trunk] = OrderedDict(((each.direction, each.chain[0]), each) for each in read)
+            values = dict(saved)
+            trunk, direction = values.pop("trunk"), values["direction"]
+            if type(trunk) is not str or direction not in _DIRECTIONS:
+                raise ValueError("no direction")
+            if key.startswith("side "):
+                del values["direction"]
+                self._sides[trunk, direction] = _side_from_json(values)
+                return
+            shown = _shown_from_json(values)
+            kept = self._shown.setdefault(trunk, OrderedDict())
+            kept[direction, shown.chain[0]] = shown
+            _bound(kept, shown.accepted)
         except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f"it is no ledger of ours ({type(error).__name__})") from None
-        self._sides, self._shown = sides, shown
+            raise ValueError(f"it is no entry of a ledger ({type(error).__name__})") from None
 
 
 _DIRECTIONS: tuple[Direction, ...] = ("inbound", "outbound")
 
 
-def _bound(kept: OrderedDict[tuple[Direction, bytes], Shown], accepted: bool) -> None:
+def _bound(kept: OrderedDict[_Chain, Shown], accepted: bool) -> _Chain | None:
+    """Drop the one of its kind that was not seen longest, where they are too many; which one."""
     alike = [key for key, each in kept.items() if each.accepted == accepted]
-    if len(alike) > (SHOWN_KEPT if accepted else REFUSED_KEPT):
-        del kept[alike[0]]
+    if len(alike) <= (SHOWN_KEPT if accepted else REFUSED_KEPT):
+        return None
+    del kept[alike[0]]
+    return alike[0]
 
 
 def _side_to_json(side: Side) -> dict[str, Any]:

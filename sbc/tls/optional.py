@@ -10,7 +10,7 @@ in the last week: behind one address there may be several machines, and they tak
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -87,10 +87,10 @@ def _without(name: str, source: Showings) -> str:
 
 
 class OptionalPeers:
-    """The counts of every trunk in mode optional; ``changed`` is set by each, for whoever saves them."""
+    """The counts of every trunk in mode optional."""
 
     def __init__(self) -> None:
-        self.changed = False
+        self._changed: dict[tuple[str, str], None] = {}  # trunk and address, "" for the trunk itself
         self._since: dict[str, float] = {}
         self._sources: dict[str, OrderedDict[str, Showings]] = {}
 
@@ -98,9 +98,13 @@ class OptionalPeers:
         """Count these trunks from now on and no others; what is known of one that stays is kept."""
         if set(trunks) == set(self._since):
             return
+        for name in self._since.keys() - trunks:
+            self._changed.update({(name, source): None for source in ("", *self._sources.get(name, ()))})
+        for name in trunks:
+            if name not in self._since:
+                self._changed[name, ""] = None
         self._since = {name: self._since.get(name, now) for name in trunks}
         self._sources = {name: self._sources.get(name, OrderedDict()) for name in trunks}
-        self.changed = True
 
     def note(self, trunk: str, source: str, showed: Showed, now: float) -> None:
         """One handshake from ``source`` with a trunk; nothing where the trunk is not followed."""
@@ -111,13 +115,14 @@ class OptionalPeers:
         if known is None:
             known = sources[source] = Showings(first=now)
             if len(sources) > SOURCES_KEPT:
-                sources.popitem(last=False)
+                self._changed[trunk, sources.popitem(last=False)[0]] = None
         sources.move_to_end(source)
         setattr(known, showed, getattr(known, showed) + 1)
         known.last = now
         if showed != "presented":
             known.last_without = now
-        self.changed = True
+        self._changed.pop((trunk, source), None)
+        self._changed[trunk, source] = None
 
     def summary(self, trunk: str, now: float) -> Summary | None:
         """What is known of a trunk; None where it is not in mode optional. The latest refused come first."""
@@ -132,30 +137,47 @@ class OptionalPeers:
             tuple(refused),
         )  # fmt: skip
 
-    def to_json(self, trunks: Iterable[str]) -> dict[str, Any]:
-        """All that is known of ``trunks`` as JSON types."""
-        return {
-            name: {
-                "since": self._since[name],
-                "sources": {source: asdict(each) for source, each in self._sources[name].items()},
-            }
-            for name in trunks
-            if name in self._since
-        }
+    # What survives a restart
 
-    def restore(self, saved: Any) -> None:
-        """Take up what ``to_json`` gave; ValueError, with nothing changed, where it is something else."""
-        since: dict[str, float] = {}
-        sources: dict[str, OrderedDict[str, Showings]] = {}
+    def whole(self) -> dict[str, Any]:
+        """All that is known, entry by entry, as JSON types."""
+        for trunk, sources in self._sources.items():
+            self._changed.update({(trunk, source): None for source in ("", *sources)})
+        return self.changes()
+
+    def changes(self) -> dict[str, Any]:
+        """The same of what has changed since this was asked last, in that order; None for what is gone."""
+        changed, self._changed = self._changed, {}
+        return dict([self._entry(*place) for place in changed])
+
+    def _entry(self, trunk: str, source: str) -> tuple[str, Any]:
+        if not source:
+            since = self._since.get(trunk)
+            return f"since {trunk}", {"trunk": trunk, "since": since} if since is not None else None
+        sources = self._sources.get(trunk)
+        known = sources.get(source) if sources is not None else None
+        value = {"trunk": trunk, "source": source, **asdict(known)} if known is not None else None
+        return f"source {source} {trunk}", value
+
+    def restore(self, key: str, saved: Any) -> None:
+        """Take up an entry; ValueError, with nothing changed, where it is something else."""
         try:
-            for name, known in saved.items():
-                since[name] = known["since"]
-                if not fits(since[name], float):
+            values = dict(saved)
+            trunk = values.pop("trunk")
+            if type(trunk) is not str:
+                raise TypeError("no trunk")
+            if key.startswith("since "):
+                if not fits(values["since"], float):
                     raise TypeError("no date")
-                sources[name] = OrderedDict((key, _source(each)) for key, each in known["sources"].items())
+                self._since[trunk] = values["since"]
+                self._sources.setdefault(trunk, OrderedDict())
+            else:
+                source = values.pop("source")
+                if type(source) is not str:
+                    raise TypeError("no address")
+                self._sources.setdefault(trunk, OrderedDict())[source] = _source(values)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ValueError(f"these are no counts of ours ({type(error).__name__})") from None
-        self._since, self._sources = since, sources
 
 
 def _source(values: dict[str, Any]) -> Showings:

@@ -22,7 +22,8 @@ from sbc.demo.voice import VoiceSettings
 from sbc.net.system.control import ask
 from sbc.sip.digest import user_hash
 from tests.edge.raw_sip import Datagrams, Stream
-from tests.edge.test_phones import PASSWORD, REALM, Caller
+from tests.edge.test_phones import REALM, Caller
+from tests.peers.canaries import PASSWORD
 from tests.peers.faults import in_text
 from tests.peers.portcullis import Portcullis
 from tests.peers.ports import free_port, free_ports

@@ -104,12 +104,12 @@ class RevocationLab(Lab):
         self.publisher = Publisher(web, self.ca)
         self.told = Told()
         self.settings["revocation"] = {"allow_private": ["127.0.0.0/8"], "wait": "2s", "timeout": "300ms"}
-        self.store = Store(directory, print)
         self.listener("tls")
 
     def start(self) -> None:
         """Bring it up."""
         snapshot = self.snapshot()
+        self.store = Store(self.directory, print)
         edges: list[Edge] = []
         self.revocation = Revocation(self.clock, self.told, self.store, edges)
         contexts = Contexts(snapshot, self.revocation)
@@ -125,7 +125,7 @@ class RevocationLab(Lab):
         super().close()
         if hasattr(self, "revocation"):
             self.revocation.close()
-            self.store.flush()
+            self.store.close()
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 import gevent
 from gevent import subprocess
 
+from tests.peers.canaries import leaked
 from tests.peers.faults import in_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,4 +45,6 @@ def sbc(directory: Path | str, *words: str, seconds: float = 30) -> Outcome:
             process.kill()
     outcome = Outcome(process.returncode, out.decode(), err.decode())
     assert not (fault := in_text(outcome.out + outcome.err)), fault
+    if words[0] != "user":  # that one makes a line of a users file
+        assert not (secret := leaked(outcome.out + outcome.err)), secret
     return outcome

@@ -109,7 +109,7 @@ def test_after_a_failure_it_waits_even_over_a_restart(ordering: Ordering) -> Non
     for _ in range(3):
         ordering.keeper.apply(ordering.snapshots.current)
         ordering.keeper.stop()
-        ordering.saved.flush()
+        ordering.saved.close()
         ordering.saved = Store(ordering.directory, ordering.warned.append)
         ordering.restarted()
         gevent.sleep(0.01)

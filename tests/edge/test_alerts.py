@@ -23,6 +23,7 @@ from sbc.net.alerts.apprise_sink import without_secrets
 from sbc.net.system.clock import Clock
 from sbc.net.system.store import Store
 from sbc.observe.views import CountersView, StatusView
+from tests.peers.kept import keep, kept
 from tests.peers.lab import Lab
 from tests.peers.ports import free_port
 from tests.peers.sinks import MailServer, WebSink
@@ -46,11 +47,11 @@ class Watching:
         self.now = GOOD
         self.lines: list[dict[str, Any]] = []
         self.store = SnapshotStore(build_snapshot(directory, time.time()))
-        self.saved = Store(directory, self.lines.append)  # type: ignore[arg-type]
         self.begin()
 
     def begin(self) -> None:
         """A process begins."""
+        self.saved = Store(self.directory, lambda text: self.lines.append({"text": text}))
         self.alerting = Alerting(self.store, self.saved, self.clock, self._say, lambda: self.now)
         self.alerting.start()
 
@@ -160,8 +161,8 @@ def test_a_restart_tells_nothing_again_and_knows_what_is_over(watching: Any, mai
     here.see(GOOD)
     here.see(REFUSED)
     until(lambda: len(mail.mails) == 1)
-    here.saved.flush()
-    assert (here.directory / f"{STATE}.json").exists()
+    here.saved.close()
+    assert kept(here.directory, STATE)
     here.begin()
     here.see(REFUSED)
     here.see(GOOD, SETTLED)
@@ -172,9 +173,10 @@ def test_a_restart_tells_nothing_again_and_knows_what_is_over(watching: Any, mai
 
 def test_state_that_nobody_can_read_is_said_and_begun_anew(watching: Any, mail: MailServer) -> None:
     here = watching(to_mail(mail._controller.port))
-    here.saved.save(STATE, {"reload": 3})
+    here.saved.close()
+    keep(here.directory, STATE, {"reload": 3})
     here.begin()
-    assert any("alerts.json is begun anew" in str(each.get("text")) for each in here.lines)
+    assert any("1 entries of alerts" in str(each.get("text")) for each in here.lines)
     here.see(REFUSED)
     until(lambda: mail.mails)
 

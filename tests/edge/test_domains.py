@@ -52,6 +52,8 @@ class Domain:
 
     def begin(self) -> None:
         """Nothing is known of the domain, nobody answers, and what was said until now counts no more."""
+        for link in [*self.first.links, *self.second.links]:
+            link.close()  # a connection to the domain would serve a call without DNS
         self.dns.stop()
         self.trunk.write_text(self.written)
         ask(self.running.directory / "run" / "sbc.sock", "reload")

@@ -20,12 +20,13 @@ from sbc.sip.message import Response
 from tests.edge.own_files import OwnFiles
 from tests.edge.raw_sip import Datagrams, Stream
 from tests.edge.sbc_command import sbc
+from tests.peers.canaries import PASSWORD
 from tests.peers.ports import free_port, free_ports
 from tests.peers.waiting import until, until_said
 
 pytestmark = pytest.mark.slow
 
-REALM, PASSWORD = "phones.example", "correct horse"
+REALM = "phones.example"
 SETTINGS = """\
 listeners:
   soft: {{bind: 127.0.0.1:{udp}, transport: udp}}

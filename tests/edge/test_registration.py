@@ -20,11 +20,12 @@ from sbc.sip.serialize import serialize
 from tests.edge.attacked import TO, Attacked, attacked
 from tests.edge.raw_sip import Datagrams, options
 from tests.edge.sbc_command import sbc
+from tests.peers.canaries import PASSWORD
 from tests.peers.waiting import until, until_said
 
 pytestmark = pytest.mark.slow
 
-REALM, PASSWORD = "sip.carrier.example", "correct horse"
+REALM = "sip.carrier.example"
 REGISTER = """\
 register:
   user: "4930123"

@@ -21,6 +21,7 @@ from sbc.tls.failure import Direction, Failure
 from sbc.tls.ledger import Ledger
 from sbc.tls.material.certificate import read_certificate
 from tests.edge.sbc_command import sbc
+from tests.peers.kept import keep
 
 DAY = 86400.0
 _SETTINGS = """\
@@ -103,8 +104,7 @@ class Stage:
         return path
 
     def save(self) -> None:
-        (self.directory / "run").mkdir(exist_ok=True)
-        (self.directory / "run" / "ledger.json").write_text(json.dumps(self.ledger.to_json(["carrier"])))
+        keep(self.directory / "run", "ledger", self.ledger.whole())
 
     def rehearse(self, *files: Path) -> list[dict[str, Any]]:
         self.save()
@@ -250,10 +250,10 @@ def test_bad_input_is_said_in_a_line(stage: Stage) -> None:
     with pytest.raises(ConfigError) as refused:
         stage.rehearse(stage.changed("carrier.yaml", _TRUNK.replace("old-ca", "nobody")))
     assert any("nobody" in each.message for each in refused.value.diagnostics)
-    (stage.directory / "run" / "ledger.json").write_text("{")
+    (stage.directory / "run" / "state.db").write_text("{")
     with pytest.raises(LocalError, match="cannot be read"):
         rehearsed(stage.directory, [stage.changed("carrier.yaml", _TRUNK)])
-    (stage.directory / "run" / "ledger.json").unlink()
+    (stage.directory / "run" / "state.db").unlink()
     with pytest.raises(LocalError, match="no peer has been seen yet"):
         rehearsed(stage.directory, [stage.changed("carrier.yaml", _TRUNK)])
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.edge.revocation_lab import RevocationLab, inbound, revocation_lab, started
+from tests.peers.kept import keep, kept
 
 pytestmark = pytest.mark.slow
 
 # An entry of the saved state as it is written, without the issuer that it cannot be without.
-NOTHING_SIGNS = '[{"url": "http://x/", "issuers": [], "certificate": "", "answer": ""}]'
+NOTHING_SIGNS = {"url": "http://x/", "issuers": [], "certificate": "", "answer": ""}
 
 
 @pytest.fixture
@@ -41,24 +41,24 @@ def test_what_was_learned_survives_a_restart(lab: RevocationLab) -> None:
 
 
 @pytest.mark.parametrize(
-    "spoil", ["[]", "{", '[{"url": 1}]', '[{"url": "http://x/", "issuers": ["AAAA"]}]', NOTHING_SIGNS]
+    "entry", [[], "x", {"url": 1}, {"url": "http://x/", "issuers": ["AAAA"]}, NOTHING_SIGNS]
 )
-def test_a_spoiled_file_is_not_believed(lab: RevocationLab, spoil: str) -> None:
-    lab.write("revocation.json", spoil.encode())
+def test_a_spoiled_entry_is_not_believed(lab: RevocationLab, entry: object) -> None:
+    keep(lab.directory, "revocation", {"0" * 32: entry})
     peer = lab.publisher.issue("peer.example", crl=True)
     started(lab)
     assert inbound(lab, peer) is None and lab.web.asked == ["/crl"]
 
 
-@pytest.mark.parametrize("due", ["1e300", "Infinity", '"soon"', "true"])
-def test_a_date_that_is_none_is_asked_about_anew(lab: RevocationLab, due: str) -> None:
+@pytest.mark.parametrize("due", [1e300, float("inf"), "soon", True])
+def test_a_date_that_is_none_is_asked_about_anew(lab: RevocationLab, due: object) -> None:
     peer = lab.publisher.issue("peer.example", crl=True)
     started(lab)
     assert inbound(lab, peer) is None
     lab.close()
-    saved = json.loads((lab.directory / "revocation.json").read_text())
-    spoilt = json.dumps([{**each, "due": "DUE"} for each in saved]).replace('"DUE"', due)
-    lab.write("revocation.json", spoilt.encode())
+    saved = kept(lab.directory, "revocation")
+    assert saved
+    keep(lab.directory, "revocation", {key: {**each, "due": due} for key, each in saved.items()})
     lab.start()
     assert inbound(lab, peer) is None and lab.web.count("/crl") == 2
 

@@ -11,6 +11,7 @@ import pytest
 
 from sbc.demo.pki import LabAuthority
 from tests.edge.sbc_command import Outcome, sbc
+from tests.peers.kept import keep
 
 SETTINGS = """\
 listeners:
@@ -112,18 +113,17 @@ def test_a_trunk_that_was_disabled_by_hand_is_shown_so(directory: Path) -> None:
     words = ("--trunk", "carrier", "--to", "1", "--header", "X-Customer: gold")
     (directory / "routes.d" / "10.yaml").write_text('rules: [{name: x, when: true, then: route "spare"}]\n')
     assert "is disabled" not in "".join(good(sbc(directory, "route", "test", *words)))
-    saved = directory / "run" / "disabled-trunks.json"
-    saved.parent.mkdir(exist_ok=True)
+    state = directory / "run"
     why = "by anna on 2026-11-01 UTC (sbc trunks disable)"
-    saved.write_text(json.dumps({"spare": why, "gone": "by somebody"}))
+    keep(state, "disabled-trunks", {"spare": why, "gone": "by somebody"})
     (hop,) = [line for line in good(sbc(directory, "route", "test", *words)) if "1. spare" in line]
     assert hop.endswith(f"is disabled: {why}")
-    saved.write_text("{")  # the running SBC writes it anew; the rules are told of all the same
+    keep(state, "disabled-trunks", {"spare": [1]})
+    assert not any("is disabled" in line for line in good(sbc(directory, "route", "test", *words)))
+    (state / "state.db").write_text("{")  # the running SBC begins it anew; the rules are told of all the same
     lines = good(sbc(directory, "route", "test", *words))
     assert lines[0].startswith("which trunks are disabled by hand is not known: ")
     assert any("1. spare" in line for line in lines)
-    saved.write_text('["spare"]')
-    assert not any("is disabled" in line for line in good(sbc(directory, "route", "test", *words)))
 
 
 def test_a_call_is_tried_and_every_rule_says_why(directory: Path) -> None:

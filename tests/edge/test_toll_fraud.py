@@ -20,12 +20,14 @@ from tests.edge.own_files import OwnFiles
 from tests.edge.raw_sip import Datagrams
 from tests.edge.sbc_command import sbc
 from tests.peers.call_records import calls_in
+from tests.peers.canaries import PASSWORD
+from tests.peers.kept import keep, kept
 from tests.peers.ports import free_port, free_ports
 from tests.peers.waiting import until, until_said
 
 pytestmark = pytest.mark.slow
 
-REALM, PASSWORD = "phones.example", "correct horse"
+REALM = "phones.example"
 SETTINGS = """\
 listeners:
   soft: {{bind: 127.0.0.1:{near}, transport: udp}}
@@ -169,9 +171,7 @@ class Lab(OwnFiles):
 
     def spent(self) -> dict[str, Any]:
         """What is on the disk."""
-        path = self.directory / "run/limits.json"
-        found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
-        return found
+        return kept(self.directory / "run", "limits")
 
     def records(self) -> list[dict[str, Any]]:
         return calls_in(self.directory)
@@ -221,14 +221,14 @@ def test_a_phone_is_stopped_at_its_limit_and_still_after_a_crash(lab: Lab) -> No
 
 def test_what_is_on_the_disk_is_not_what_we_wrote(lab: Lab) -> None:
     lab.sbc.stop()
-    path = lab.directory / "run/limits.json"
-    path.write_text("{ torn")
+    state = lab.directory / "run"
+    (state / "state.db").write_text("{ torn")
     lab.sbc.start()
     lab.sbc.ready()
-    assert "limits.json cannot be read" in until_said(lab.log, "put aside as limits.unreadable")
+    assert "state.db cannot be read" in until_said(lab.log, "put aside as state.unreadable")
     assert lab.phone.calls("+882123456")[0] == 200
     lab.sbc.stop()
-    path.write_text('{"guard #0 alice": ["guard #0", 4]}')
+    keep(state, "limits", {KEY: ["guard #0", 4]})
     lab.sbc.start()
     lab.sbc.ready()
-    until_said(lab.log, "1 of its 1 entries cannot be read")
+    assert "1 entries of limits" in until_said(lab.log, "put aside in limits.unreadable")

@@ -16,6 +16,7 @@ from sbc.demo.tls import Credentials, Refused, connect
 from tests.edge.attacked import TO, Attacked, attacked
 from tests.edge.sbc_command import sbc
 from tests.peers.faults import Sbc
+from tests.peers.kept import spoil
 
 pytestmark = pytest.mark.slow
 
@@ -75,10 +76,10 @@ def test_a_call_and_a_stranger_are_in_the_ledger_and_stay(running: Attacked) -> 
 
 def test_a_ledger_that_cannot_be_read_is_begun_anew(running: Attacked) -> None:
     assert running.sbc.stop() == 0
-    (running.directory / "run" / "ledger.json").write_text('{"office": 1}')
+    assert spoil(running.directory / "run", "update entries set value = '1' where shelf = 'ledger'")
     running.sbc = Sbc(running.directory, Address(HOST, running.ports.admin))
     running.sbc.wait_ready()
-    assert "it is no ledger of ours" in running.lines("[state]")[0]["text"]
+    assert "entries of ledger" in running.lines("[state]")[0]["text"]
     assert shown(running, "office")["inbound"]["good"] is None
 
 

@@ -24,12 +24,13 @@ from sbc.sip.digest import Challenge, Credentials, parse_challenge, response_has
 from sbc.sip.message import Response
 from sbc.sip.parse import parse_message
 from tests.interop.natted import do
+from tests.peers.canaries import PASSWORD
 from tests.peers.lab import Lab
 from tests.peers.portcullis import Portcullis
 from tests.peers.process import find
 from tests.peers.waiting import until
 
-REALM, PASSWORD = "phones.example", "correct horse"
+REALM = "phones.example"
 SBC, SBC6 = "198.51.100.1", "2001:db8::1"
 CARRIER, OFFICE, SHARED, VICTIM, CRACKER = (f"198.51.100.{each}" for each in (9, 65, 30, 20, 40))
 SCANNERS = [f"198.51.100.{each}" for each in range(70, 80)]
@@ -379,14 +380,14 @@ def restarts(seen: Seen, lab: Lab, sbc: Portcullis) -> dict[str, object]:
     told["removed"] = seen.ask("blocklist-remove", address=scanner)["refused"] > 0
     told["back"] = not is_refused(scanner, lab)
     sbc.stop()
-    (seen.directory / "run" / "blocklist.json").write_text('{"blocked": 7}')
+    (seen.directory / "run" / "state.db").write_text('{"blocked": 7}')
     sbc.start()
     sbc.ready()
     ends = [{each["address"]: each["until"] for each in found["blocked"]} for found in (before, after)]
     return {
         **told, "ends": ends, "lifetime": [before["lifetime"], after["lifetime"]],
-        "damaged": seen.blocked(), "said": len(until(lambda: seen.lines("[state]", "blocklist.json"))),
-        "aside": (seen.directory / "run" / "blocklist.unreadable").exists(),
+        "damaged": seen.blocked(), "said": len(until(lambda: seen.lines("[state]", "state.db"))),
+        "aside": (seen.directory / "run" / "state.unreadable").exists(),
     }  # fmt: skip
 
 

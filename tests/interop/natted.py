@@ -17,6 +17,7 @@ from typing import Any
 from sbc.sip.digest import user_hash
 from tests.interop.pair import HIGH, LOW
 from tests.interop.rig import talk
+from tests.peers.canaries import PASSWORD
 from tests.peers.lab import Lab
 from tests.peers.pjsip import Pjsip, PjsipSettings
 from tests.peers.portcullis import Portcullis
@@ -24,7 +25,7 @@ from tests.peers.process import find
 from tests.peers.tone import heard, write_tone
 from tests.peers.waiting import until
 
-REALM, PASSWORD = "phones.example", "correct horse"
+REALM = "phones.example"
 SBC, ROUTER, ALICE, HOME = "192.0.2.1", "192.0.2.2", "192.0.2.3", "10.77.0.2"
 TLS, UDP, TRUNK, CALLER, PHONE = 5061, 5070, 5060, 5080, 5090
 FILES = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import ssl
 import stat
@@ -15,6 +14,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
+from tests.peers.kept import kept
 from tests.peers.needs import needs
 from tests.peers.pebble import Pebble
 from tests.peers.portcullis import Portcullis
@@ -93,8 +93,8 @@ class Site:
 
     def account(self) -> dict[str, str]:
         """The account as it is kept."""
-        state = json.loads((self.directory / "run" / "acme.json").read_text())
-        (account,) = state["accounts"].values()
+        state = kept(self.directory / "run", "acme")
+        (account,) = [each for key, each in state.items() if key.startswith("account ")]
         return dict(account)
 
     def renew(self, name: str = "own") -> subprocess.CompletedProcess[str]:
@@ -167,7 +167,7 @@ def test_keys_are_kept_and_never_shown(site: Site, tmp_path: Path) -> None:
     pebble = Pebble(tmp_path / "pebble", site.http)
     with running(site, pebble):
         site.wait(site.issued)
-    state = site.directory / "run" / "acme.json"
+    state = site.directory / "run" / "state.db"
     secrets = [site.account()["key_pem"], (site.directory / "tls/own.key").read_text()]
     for path in (state, site.directory / "tls/own.key"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -22,6 +22,7 @@ from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.serialize import serialize
 from tests.edge.raw_sip import Datagrams
 from tests.interop.rig import SBC, Far, Rig
+from tests.peers.canaries import PASSWORD
 from tests.peers.kamailio import Kamailio, KamailioSettings, RegistrarSettings
 from tests.peers.needs import needs
 from tests.peers.ports import free_port
@@ -148,14 +149,14 @@ def carrier(phones: tuple[Rig, Phone, Phone], request: pytest.FixtureRequest) ->
     rig, desk, world = phones
     # A Kamailio that is busy with its start may reset one of two connections; we come again after a while.
     rig.warned += r"|\[digest\]|\[tls-refused\] kind=reset-by-peer direction=outbound .*"
-    asks = RegistrarSettings(REALM, "correct horse", min_expires=90, dials=True)
+    asks = RegistrarSettings(REALM, PASSWORD, min_expires=90, dials=True)
     settings = KamailioSettings(
         world.port, "udp", credentials=rig.lab.issue("carrier"), ca=rig.lab.ca(), registrar=asks,
         record_route=True,
     )  # fmt: skip
     kamailio = Kamailio("carrier", rig.root / "carrier", settings)
     secret = rig.root / "password"
-    secret.write_text("correct horse")
+    secret.write_text(PASSWORD)
 
     def customer(name: str, user: str, realm: str = REALM) -> Far:
         terms = {"user": user, "realm": realm, "password_file": str(secret), "domain": "carrier.lab.example"}

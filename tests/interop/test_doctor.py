@@ -184,7 +184,7 @@ def test_a_peer_that_is_a_domain(clinic: Clinic) -> None:
             "host-record=a.example,127.0.0.1", f"srv-host=_sips._tcp.carrier.example,a.example,{peer.port}"
         )
         one = sbc(clinic.directory, "doctor", "carrier")
-    assert none.status == 1
+    assert none.status == 10
     assert "carrier.example has no server in DNS: carrier.example: it has no address" in " ".join(
         none.out.split()
     )
@@ -195,9 +195,9 @@ def test_a_peer_that_is_a_domain(clinic: Clinic) -> None:
 
 def test_the_command_fails_where_the_trunk_does_and_speaks_json(clinic: Clinic) -> None:
     answer = sbc(clinic.directory, "doctor", "carrier", "--json", "--peer", f"127.0.0.1:{free_port()}")
-    assert answer.status == 1
+    assert answer.status == 10
     said = json.loads(answer.out)
-    assert said["healthy"] is False
+    assert (said["healthy"], said["fault"]) == (False, "unreachable")
     (finding,) = said["peers"][0]["visits"][0]["findings"]
     assert "no TCP connection: Connection refused" in finding["text"]
     assert finding["where"] == "trunks.d/carrier.yaml:2 (peers)"

@@ -16,6 +16,7 @@ from sbc.sip.digest import user_hash
 from tests.edge.sbc_command import sbc
 from tests.interop.pair import HIGH, LOW
 from tests.interop.rig import SBC, Far, Rig, assert_media, messages, talk
+from tests.peers.canaries import PASSWORD
 from tests.peers.linphone import Linphone, LinphoneSettings
 from tests.peers.needs import needs
 from tests.peers.pjsip import Pjsip
@@ -23,7 +24,7 @@ from tests.peers.tone import heard, write_tone
 
 pytestmark = pytest.mark.interop
 
-REALM, PASSWORD = "phones.example", "correct horse"
+REALM = "phones.example"
 ALICE, SPARE = "127.0.0.2", "127.0.0.3"
 OTHER = 700.0
 RULES = """\

@@ -16,6 +16,7 @@ from sbc.demo.pki import write_lab
 from sbc.sip.digest import user_hash
 from tests.edge.sbc_command import sbc
 from tests.peers.baresip import Baresip, BaresipSettings
+from tests.peers.canaries import PASSWORD
 from tests.peers.needs import needs
 from tests.peers.pjsip import Pjsip, PjsipSettings
 from tests.peers.portcullis import Portcullis
@@ -25,7 +26,7 @@ from tests.peers.waiting import until, until_said
 
 pytestmark = pytest.mark.interop
 
-REALM, PASSWORD = "phones.example", "correct horse"
+REALM = "phones.example"
 SETTINGS = """\
 listeners:
   soft: {{bind: 127.0.0.1:{udp}, transport: udp}}

@@ -19,6 +19,7 @@ from sbc.sip.message import Request, Response, response_to
 from sbc.sip.serialize import serialize
 from tests.edge.raw_sip import Datagrams
 from tests.interop.rig import NUMBER, SBC, Far, Rig
+from tests.peers.canaries import PASSWORD
 from tests.peers.kamailio import Kamailio, KamailioSettings, RegistrarSettings
 from tests.peers.needs import needs
 from tests.peers.ports import free_port
@@ -78,12 +79,12 @@ def carrier(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Carrier]
     rig = Rig(tmp_path)
     rig.warned += r"|\[register\]"
     desk, subscriber = Datagrams(Address(SBC, rig.udp)), Datagrams(Address(SBC, free_port()))
-    asks = RegistrarSettings(REALM, "correct horse", algorithm, min_expires=90)
+    asks = RegistrarSettings(REALM, PASSWORD, algorithm, min_expires=90)
     settings = KamailioSettings(
         subscriber.port, "udp", credentials=rig.lab.issue("carrier"), ca=rig.lab.ca(), registrar=asks
     )
     secret = tmp_path / "password"
-    secret.write_text("correct horse")
+    secret.write_text(PASSWORD)
     registrar = Kamailio("carrier", tmp_path / "carrier", settings)
     terms = {"user": USER, "realm": REALM, "password_file": str(secret), "domain": "carrier.lab.example"}
     register = f"register: {json.dumps({**terms, 'expires': more or 3600})}\n"

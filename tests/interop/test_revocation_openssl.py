@@ -413,7 +413,7 @@ def test_a_running_sbc_asks_ahead_refuses_tells_and_remembers(lab: Published) ->
     with Portcullis("sbc", where, tcp=[port]) as sbc:
         assert client_of(lab, port, peer) == "connected", "the list was kept"
         assert "alert certificate revoked" in client_of(lab, port, gone)
-    for saved in (*(where / "run").glob("crl-*"), where / "run/revocation.json"):
+    for saved in (*(where / "run").glob("crl-*"), *(where / "run").glob("state.db*")):
         saved.unlink()
     (where / "trunks.d/carrier.yaml").write_text(TRUNK.format(mode="soft"))
     with Portcullis("sbc", where, tcp=[port]) as sbc:

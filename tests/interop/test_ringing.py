@@ -10,6 +10,7 @@ import pytest
 from sbc.sip.digest import user_hash
 from tests.interop.pair import HIGH, LOW
 from tests.interop.rig import SBC, Far, Rig, assert_media, hears_lately, messages, rtp_received, talk
+from tests.peers.canaries import PASSWORD
 from tests.peers.needs import needs
 from tests.peers.pjsip import Pjsip
 from tests.peers.tone import heard, listen
@@ -17,7 +18,7 @@ from tests.peers.waiting import until
 
 pytestmark = pytest.mark.interop
 
-REALM, PASSWORD = "phones.example", "correct horse"
+REALM = "phones.example"
 ALICE, DESK, SOFT = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 OTHER = 700.0
 RULE = """\

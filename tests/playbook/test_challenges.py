@@ -9,10 +9,11 @@ import pytest
 from sbc.sip.digest import parse_credentials, response_hash, user_hash
 from sbc.sip.digest_client import Account
 from sbc.sip.message import Request, response_to
+from tests.peers.canaries import PASSWORD
 from tests.peers.trunks import with_peers
 from tests.playbook.stage import RULES, SDP, Stage, snapshot
 
-REALM, PASSWORD = "sip.carrier.example", "correct horse"
+REALM = "sip.carrier.example"
 ACCOUNT = Account("4930", REALM, PASSWORD)
 HEADERS = {401: ("WWW-Authenticate", "Authorization"), 407: ("Proxy-Authenticate", "Proxy-Authorization")}
 

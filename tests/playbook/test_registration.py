@@ -15,9 +15,10 @@ from sbc.config.snapshot import Snapshot
 from sbc.sip.digest import parse_credentials, response_hash, user_hash
 from sbc.sip.digest_client import Account
 from sbc.sip.message import Message, Request, response_to
+from tests.peers.canaries import PASSWORD
 from tests.playbook.stage import SDP, Peer, Stage, snapshot
 
-REALM, PASSWORD = "sip.carrier.example", "correct horse"
+REALM = "sip.carrier.example"
 ACCOUNT = Account("account-7", REALM, PASSWORD)
 TERMS = {"user": "4930123", "auth_user": "account-7", "realm": REALM, "password_file": "secrets/carrier"}
 

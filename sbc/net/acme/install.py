@@ -21,7 +21,7 @@ from sbc.config.snapshot import SnapshotStore
 from sbc.config.staging import put_pair
 from sbc.net.rotation.rotator import Rotator
 from sbc.net.system.clock import Clock
-from sbc.net.system.store import write_whole
+from sbc.net.system.whole_file import write_whole
 from sbc.tls.lifetime.renewal import retire_at
 from sbc.tls.lifetime.staged import load_staged, staged_name
 from sbc.tls.material.identity import IdentityMaterial, load_identity

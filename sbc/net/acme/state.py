@@ -11,7 +11,7 @@ from typing import Any
 from sbc.net.system.store import Store
 from sbc.typed import record
 
-_STATE = "acme"
+_SHELF = "acme"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +38,26 @@ class AcmeState:
     """
 
     def __init__(self, saved: Store) -> None:
-        self._saved = saved
         self.accounts: dict[str, Account] = {}
         self.failed: dict[str, Failed] = {}
         self.unbound: dict[str, str] = {}
-        try:
-            self._take_up(saved.load(_STATE) or {})
-        except (AttributeError, KeyError, TypeError, ValueError):
-            # Written by something else; an account and a few minutes are soon had again.
-            self.accounts, self.failed, self.unbound = {}, {}, {}
+        self._shelf = saved.shelf(_SHELF, self._take, self._whole)
 
-    def _take_up(self, kept: dict[str, Any]) -> None:
-        for name, each in kept.get("accounts", {}).items():
-            self.accounts[name] = record(Account, each)
-        for name, each in kept.get("failed", {}).items():
-            self.failed[name] = record(Failed, each)
-        self.unbound = {name: str(each) for name, each in kept.get("unbound", {}).items()}
+    def _take(self, key: str, kept: Any) -> None:
+        part, name = key.split(" ", 1)
+        if part == "account":
+            self.accounts[name] = record(Account, kept)
+        elif part == "failed":
+            self.failed[name] = record(Failed, kept)
+        elif part == "unbound" and isinstance(kept, str):
+            self.unbound[name] = kept
+        else:
+            raise ValueError("it is nothing of ACME")
+
+    def _whole(self) -> dict[str, Any]:
+        accounts = {f"account {name}": asdict(each) for name, each in self.accounts.items()}
+        failed = {f"failed {name}": asdict(each) for name, each in self.failed.items()}
+        return {**accounts, **failed, **{f"unbound {name}": each for name, each in self.unbound.items()}}
 
     def put(self, part: dict[str, Any], name: str, value: Account | Failed | str | None) -> None:
         """Keep ``value`` under ``name`` in one of the three; None forgets what is there."""
@@ -63,10 +67,8 @@ class AcmeState:
             del part[name]
         else:
             part[name] = value
-        accounts = {name: asdict(each) for name, each in self.accounts.items()}
-        failed = {name: asdict(each) for name, each in self.failed.items()}
-        self._saved.save(_STATE, {"accounts": accounts, "failed": failed, "unbound": dict(self.unbound)})
+        self._shelf.changed()
 
     def flush(self) -> None:
         """Write it now: an account that is not on disk would be another one after a crash."""
-        self._saved.flush()
+        self._shelf.wait()

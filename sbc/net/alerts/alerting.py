@@ -18,7 +18,7 @@ from sbc.config.sinks import Destination
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.net.alerts.apprise_sink import load, send
 from sbc.net.system.clock import Clock
-from sbc.net.system.store import Store
+from sbc.net.system.store import Shelf, Store
 from sbc.observe.alerts.condition import Condition
 from sbc.observe.alerts.conditions import Lookout
 from sbc.observe.alerts.notice import Message, Notice, message
@@ -66,6 +66,7 @@ class Alerting:
     ) -> None:
         self._snapshots = snapshots
         self._saved = saved
+        self._shelf: Shelf | None = None
         self._clock = clock
         self._say = say
         self._look = look
@@ -77,13 +78,14 @@ class Alerting:
 
     def start(self) -> None:
         """Remember what people know of already, and get ready to send."""
-        saved = self._saved.load(STATE)
-        try:
-            now, at = self._clock.now(), self._clock.monotonic()
-            self._teller.restore(saved if saved is not None else {}, now, at)
-        except ValueError as error:
-            self._say("WRN", "[state]", {"text": f"{STATE}.json is begun anew: {error}"})
+        self._shelf = self._saved.shelf(STATE, self._take, self._whole)
         self.apply(self._snapshots.current)
+
+    def _take(self, key: str, saved: Any) -> None:
+        self._teller.restore(key, saved, self._clock.now(), self._clock.monotonic())
+
+    def _whole(self) -> dict[str, Any]:
+        return self._teller.to_json(self._clock.now(), self._clock.monotonic())
 
     def apply(self, snapshot: Snapshot) -> None:
         """Its sinks are those now; what waits for one that stays waits on."""
@@ -109,7 +111,8 @@ class Alerting:
             self._tell(self._teller.look(found, now, at, alerts.every, quiet, settled))
             if self._teller.changed:
                 self._teller.changed = False
-                self._saved.save(STATE, self._teller.to_json(now, at))
+                if self._shelf is not None:
+                    self._shelf.changed()
         for sink in self._sinks.values():
             self._send(sink, at)
 

@@ -24,7 +24,8 @@ from sbc.flow import Flow, ReuseKey
 from sbc.ids import Ids
 from sbc.net.dns.ask import Asker
 from sbc.net.dns.names import AT_ONCE, Name, search
-from sbc.net.doctor.look import Look, chain_facts, seen
+from sbc.net.doctor.look import Look, Only, chain_facts, seen
+from sbc.net.doctor.probe import offers
 from sbc.net.revocation.inquiry import Revocation
 from sbc.net.source import Ended
 from sbc.net.system.clock import Clock
@@ -64,9 +65,13 @@ class _Doubts:
 
 
 class Examiner:
-    """Examines the peers of one trunk of a snapshot; nothing of it touches a running SBC."""
+    """Examines the peers of one trunk of a snapshot; nothing of it touches a running SBC.
 
-    def __init__(self, snapshot: Snapshot, trunk: Trunk, clock: Clock) -> None:
+    ``probing`` asks each for all versions and groups that it takes, which is a handful of handshakes more.
+    """
+
+    def __init__(self, snapshot: Snapshot, trunk: Trunk, clock: Clock, *, probing: bool = False) -> None:
+        self._probing = probing
         self._snapshot = snapshot
         self._trunk = trunk
         self._clock = clock
@@ -125,7 +130,12 @@ class Examiner:
         finally:
             sock.close()
         looked, trouble = self._look(peer, address, admission)
-        return Visit(str(address), milliseconds, looked=looked, look_trouble=trouble, **verified)
+        found = None
+        if self._probing and looked is not None:
+            found = offers(looked, lambda only: self._look(peer, address, admission, only))
+        return Visit(
+            str(address), milliseconds, looked=looked, look_trouble=trouble, offers=found, **verified
+        )
 
     def _connect(self, address: Address) -> socket.socket:
         limit = self._trunk.dial_timeout
@@ -194,14 +204,16 @@ class Examiner:
         ids = self._ids
         return serialize(options(leg, ids.branch(), ids.tag(), ids.call_id()))
 
-    def _look(self, peer: Address, address: Address, admission: Admission) -> tuple[Seen | None, str]:
+    def _look(
+        self, peer: Address, address: Address, admission: Admission, only: Only | None = None
+    ) -> tuple[Seen | None, str]:
         """What the peer shows to whoever comes, and why that handshake did not finish either."""
         try:
             sock = self._connect(address)
         except OSError as error:
             return None, error.strerror or str(error)
         sni = "" if is_ip(peer.host) else peer.host
-        look = Look(self._snapshot, self._contexts.certificates, admission, sni, self._clock.now())
+        look = Look(self._snapshot, self._contexts.certificates, admission, sni, self._clock.now(), only)
         trouble = ""
         try:
             with gevent.Timeout(self._trunk.dial_timeout, HandshakeError("timeout")):

@@ -7,6 +7,7 @@ comes of it is shown to an operator and decides nothing.
 from __future__ import annotations
 
 import contextlib
+from typing import NamedTuple
 
 from gevent import socket
 from OpenSSL import SSL
@@ -17,6 +18,7 @@ from sbc.net.tls.context import (
     group_of,
     observe,
     open_session,
+    set_groups,
     version_of,
 )
 from sbc.net.tls.end import TlsEnd
@@ -31,18 +33,26 @@ from sbc.tls.revocation.link import read_link
 from sbc.tls.revocation.ocsp import read_answer
 
 
+class Only(NamedTuple):
+    """What is offered: no later version than ``latest``, and these groups; 0 and () for all."""
+
+    latest: int = 0
+    groups: tuple[str, ...] = ()
+
+
 class Look:
     """One handshake that verifies nobody; ``now`` in POSIX seconds judges a staple."""
 
     def __init__(
-        self, snapshot: Snapshot, certificates: CertificateCache, admission: Admission, sni: str, now: float
-    ) -> None:
+        self, snapshot: Snapshot, certificates: CertificateCache, admission: Admission, sni: str, now: float,
+        only: Only | None = None,
+    ) -> None:  # fmt: skip
         self._snapshot = snapshot
         self._certificates = certificates
         self._now = now
         self._staples: list[bytes] = []
         judge = Judge(admission, certificates, now)
-        self._connection = open_session(_blind_context(self._staples), judge, "client", sni)
+        self._connection = open_session(_blind_context(self._staples, only or Only()), judge, "client", sni)
         self._connection.request_ocsp()
         self._end = TlsEnd(self._connection, judge, sni)
 
@@ -115,7 +125,7 @@ def _facts(certificate: Certificate) -> CertificateFacts:
     )  # fmt: skip
 
 
-def _blind_context(staples: list[bytes]) -> SSL.Context:
+def _blind_context(staples: list[bytes], only: Only) -> SSL.Context:
     """A context that verifies nobody, accepts whatever OpenSSL can speak and shows no certificate."""
 
     def on_staple(_connection: SSL.Connection, staple: bytes, _data: object) -> bool:
@@ -124,6 +134,10 @@ def _blind_context(staples: list[bytes]) -> SSL.Context:
 
     context = SSL.Context(SSL.TLS_METHOD)
     context.set_cipher_list(b"ALL:@SECLEVEL=0")
+    if only.latest:
+        context.set_max_proto_version(only.latest)
+    if only.groups:
+        set_groups(context, only.groups)
     context.set_session_cache_mode(SSL.SESS_CACHE_OFF)
     context.set_ocsp_client_callback(on_staple)
     observe(context, "outbound")

@@ -20,7 +20,7 @@ from gevent.event import Event
 from sbc.base import Address, PeerError
 from sbc.net.handler import Edge
 from sbc.net.revocation.sources import Sources
-from sbc.net.revocation.state import SavedLists, load_state, save_state
+from sbc.net.revocation.state import SavedLists, SavedSources
 from sbc.net.system.clock import Clock
 from sbc.net.system.store import Store
 from sbc.tls.failure import Failure
@@ -37,7 +37,6 @@ from sbc.tls.revocation.source import Source, answer_source, list_source, named_
 if TYPE_CHECKING:
     from sbc.config.snapshot import Snapshot
 
-_SAVE_EVERY = 5.0
 _REMEMBERED = 4096
 
 
@@ -71,33 +70,18 @@ class Revocation:
         self._own: dict[str, Link] = {}
         self._configured: dict[str, tuple[Source, ...]] = {}
         self._named: dict[str, tuple[Source, ...]] = {}
-        self._saver: gevent.Greenlet | None = None
 
     # Life
 
     def start(self) -> None:
         """Take up what was known before the restart, then begin to ask."""
         if self._store is not None:
-            load_state(self._store, self.cache, self.sources, self._clock.now())
-            self._saver = gevent.spawn(self._save)
+            SavedSources(self._store, self.cache, self.sources, self._clock.now())
         self.sources.start()
 
     def close(self) -> None:
-        """Ask no more, and write down what is known."""
+        """Ask no more."""
         self.sources.close()
-        if self._saver is not None:
-            self._saver.kill(block=False)
-        self._save_now()
-
-    def _save(self) -> None:
-        while True:
-            gevent.sleep(_SAVE_EVERY)
-            self._save_now()
-
-    def _save_now(self) -> None:
-        if self._store is not None and self.sources.dirty:
-            self.sources.dirty = False
-            save_state(self._store, self.cache, self.sources)
 
     def apply(self, snapshot: Snapshot) -> None:
         """Use this snapshot's lists, addresses and certificates; who is revoked by them is cut off."""

@@ -7,7 +7,7 @@ with the address and the remedy, and what was known before stays. After a failur
 comes later each time, and no two addresses keep step. What nobody has needed for a week is forgotten.
 
 Long lists are read in threads of their own, behind which nothing else waits. All that was learned
-survives a restart: the lists as files of their own, what they are and the answers in one file of the
+survives a restart: the lists as files of their own, what they are and the answers as entries of the
 Store; everything is verified again when it is read.
 """
 
@@ -85,7 +85,7 @@ class Sources:
     ) -> None:  # fmt: skip
         self.settings = Settings()
         self.states: dict[Source, SourceState] = {}
-        self.dirty = False
+        self.dirty: dict[Source, None] = {}
         self._cache = cache
         self._clock = clock
         self._changed = changed
@@ -154,7 +154,7 @@ class Sources:
     def _forget(self, source: Source) -> None:
         del self.states[source]
         self._drop(source)
-        self.dirty = True
+        self.dirty[source] = None
 
     def _drop(self, source: Source) -> None:
         """Let go of what ``source`` gave, of a list unless another source has it from the same address."""
@@ -205,7 +205,7 @@ class Sources:
         self._cache.problems.pop(source.url, None)
         state.fetched, state.until = now, until
         state.due = self._jitter(next_fetch(now, until, self.settings.refresh))
-        self.dirty = True
+        self.dirty[source] = None
         self._changed(source, news)
 
     def _jitter(self, due: float) -> float:

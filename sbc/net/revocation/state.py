@@ -1,6 +1,6 @@
 """What was learned about revocation, written down and taken up after a restart.
 
-One file of the Store says which addresses are known and holds the OCSP answers; each list is a file
+An entry of the Store says of each address what is known, and holds its OCSP answer; each list is a file
 of its own. Nothing in them is believed for having been written by us: every list and answer is
 verified again, and an entry that does not pass is left out and asked for anew.
 """
@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from sbc.base import PeerError
 from sbc.net.revocation.sources import Sources, SourceState, read_off_hub
-from sbc.net.system.store import Store, write_whole
+from sbc.net.system.store import Store
+from sbc.net.system.whole_file import write_whole
 from sbc.tls.revocation.cache import RevocationCache
 from sbc.tls.revocation.finding import Unusable
 from sbc.tls.revocation.issuer import read_issuer
@@ -29,7 +30,7 @@ from sbc.tls.revocation.source import Source, answer_source, list_source
 from sbc.typed import record
 
 _NAME = "revocation"
-_MOST_SAVED = 1024
+_SAVE_EVERY = 5.0
 
 
 class SavedLists:
@@ -53,11 +54,47 @@ class SavedLists:
             self.path(source).unlink()
 
 
-def save_state(store: Store, cache: RevocationCache, sources: Sources) -> None:
-    """Write down every address that has given something, those used last where they are many."""
-    useful = [(state, source) for source, state in sources.states.items() if state.fetched]
-    useful.sort(key=lambda each: -each[0].used)
-    store.save(_NAME, [_entry(cache, source, state) for state, source in useful[:_MOST_SAVED]])
+class SavedSources:
+    """Every address that has given something, as entries of the Store, with what it gave."""
+
+    def __init__(self, store: Store, cache: RevocationCache, sources: Sources, now: float) -> None:
+        self._store = store
+        self._cache = cache
+        self._sources = sources
+        self._now = now
+        store.shelf(_NAME, self._take, self._whole, self._changes, every=_SAVE_EVERY)
+
+    def _take(self, key: str, entry: Any) -> bool:
+        try:
+            source = _restored(entry, self._store, self._cache, self._now)
+            times = {key: entry[key] for key in ("due", "used", "until", "fetched")}
+            state = record(SourceState, times)
+        except (LookupError, TypeError, ValueError, OSError, PeerError, Unusable):
+            return False
+        known = self._sources.states.get(source)
+        state.kept = known is not None and known.kept
+        self._sources.restore(source, state)
+        if key != _key(source):
+            self._sources.dirty[source] = None  # of a release before: from now on it is under its own key
+            return False
+        return True
+
+    def _whole(self) -> dict[str, Any]:
+        self._sources.dirty.update(dict.fromkeys(self._sources.states))
+        return self._changes()
+
+    def _changes(self) -> dict[str, Any]:
+        dirty, self._sources.dirty = self._sources.dirty, {}
+        found: dict[str, Any] = {}
+        for source in dirty:
+            state = self._sources.states.get(source)
+            useful = state is not None and state.fetched
+            found[_key(source)] = _entry(self._cache, source, state) if useful and state is not None else None
+        return found
+
+
+def _key(source: Source) -> str:
+    return hashlib.sha256(f"{source.method} {source.url} {source.about}".encode()).hexdigest()[:32]
 
 
 def _entry(cache: RevocationCache, source: Source, state: SourceState) -> dict[str, Any]:
@@ -76,20 +113,6 @@ def _entry(cache: RevocationCache, source: Source, state: SourceState) -> dict[s
 @lru_cache(maxsize=4096)
 def _encoded(certificate: x509.Certificate) -> str:
     return b64encode(certificate.public_bytes(Encoding.DER)).decode()
-
-
-def load_state(store: Store, cache: RevocationCache, sources: Sources, now: float) -> None:
-    """Take up what ``save_state`` wrote, as far as it verifies."""
-    saved = store.load(_NAME)
-    for entry in saved if isinstance(saved, list) else ():
-        try:
-            source = _restored(entry, store, cache, now)
-            times = {key: entry[key] for key in ("due", "used", "until", "fetched")}
-            state = record(SourceState, times)
-        except (LookupError, TypeError, ValueError, OSError, PeerError, Unusable):
-            continue
-        state.kept = source in sources.states and sources.states[source].kept
-        sources.restore(source, state)
 
 
 def _restored(entry: dict[str, Any], store: Store, cache: RevocationCache, now: float) -> Source:

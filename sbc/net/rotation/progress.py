@@ -34,10 +34,10 @@ class Progress:
     def __init__(
         self, snapshots: SnapshotStore, saved: Store, clock: Clock, say: Say, ledger: Ledger
     ) -> None:
-        self.rotation = Rotation.from_json(saved.load(STATE))
+        self.rotation = Rotation()
+        self._shelf = saved.shelf(STATE, self.rotation.restore_entry, lambda: self.rotation.to_json())
         self.without = Without(clock)
         self._snapshots = snapshots
-        self._saved = saved
         self._clock = clock
         self._say = say
         self._ledger = ledger
@@ -126,8 +126,13 @@ class Progress:
         self.save()
 
     def save(self) -> None:
-        """Write all of it down."""
-        self._saved.save(STATE, self.rotation.to_json())
+        """Write down what has changed, soon."""
+        self._shelf.changed()
+
+    def write_down(self) -> None:
+        """Write down what has changed, and come back when it is on the disk."""
+        self._shelf.changed()
+        self._shelf.wait()
 
     def tell(self, key: Key, event: str, **more: object) -> None:
         """Say in the journal what became of a rotation."""

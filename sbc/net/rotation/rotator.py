@@ -62,7 +62,7 @@ class Rotator:
             key = self._find(name, self.progress.rotation.entries)
             if until is not None:
                 self.progress.rotation.entries[key].until = until
-                self.progress.save()
+                self.progress.write_down()
         return self.ready(name)
 
     def bind(self, name: str, trunk: str = "", every: bool = False) -> dict[str, Any]:
@@ -97,7 +97,7 @@ class Rotator:
             paths = self._paths(key)
             self._off_hub(staging.retire, paths)
             self.progress.rotation.retire(key)
-            self.progress.save()
+            self.progress.write_down()
             try:
                 self._reload()
             except LocalError:
@@ -105,7 +105,7 @@ class Rotator:
                 material = self.progress.rotation.retired[key].material
                 life = life_of(self._snapshots.current, key, material)
                 self.progress.rotation.restore(key, material, self._clock.now(), life)
-                self.progress.save()
+                self.progress.write_down()
                 self._door()
                 raise
             self.progress.tell(key, "retired", forced=force or None)
@@ -142,7 +142,7 @@ class Rotator:
         paths = self._paths(key)
         self._off_hub(staging.roll_back, paths)
         self.progress.rotation.restore(key, material, self._clock.now(), life_of(current, key, material))
-        self.progress.save()
+        self.progress.write_down()
         try:
             self._reload()
         except LocalError:
@@ -203,7 +203,7 @@ class Rotator:
     def _change(self, step: Callable[[], object]) -> None:
         before = self.progress.rotation.to_json()
         step()
-        self.progress.save()
+        self.progress.write_down()
         try:
             self._reload()
         except LocalError:

@@ -1,116 +1,347 @@
-"""What must survive a restart: small JSON files in the state directory, and room for larger ones.
+"""What must survive a restart: shelves of entries, each a key and a JSON value, in one SQLite file.
 
-A file is written whole beside the old one and renamed over it, so that a crash leaves either.
-Writing waits a moment, because what changes with every handshake would otherwise be written
-with every handshake; it happens off the hub, because a disk may take its time. A file that
-cannot be read is put aside, not trusted and not lost.
+Whoever has something to keep asks for a shelf once, and is handed what was on it entry by entry. From then on
+nobody saves anything: the store asks ten times a second what has changed (``changes``), or is told of it
+(``Shelf.put``), writes all of that in one commit, in a thread of its own, and begins no two commits within
+ten milliseconds. Of one entry only the last value is written.
+
+What somebody is told on the strength of an entry is told when it is on the disk: ``after`` and ``wait`` come
+back when all that has changed by then is written. If the disk takes nothing they come back all the same, for
+a full disk must silence no phone; that is said, and all is tried again, the last values as long as it takes.
+
+Nothing that lies in the directory stops the SBC. A damaged file is put aside, and an entry that its shelf
+cannot read as well, each with a line; the others stay. If the file is lost or replaced while we run, every
+shelf is written anew.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 import re
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import gevent
+from gevent.event import Event
+from gevent.threadpool import ThreadPool
 
 from sbc.base import LocalError
+from sbc.net.system.database import ASIDE, FILE, Changes, Database, Row
+from sbc.net.system.former import find_former
+from sbc.net.system.whole_file import write_whole
 
-DELAY = 2.0
-_NAME = re.compile(r"[a-z][a-z0-9.-]*").fullmatch
+LOOK_EVERY: Final = 0.1
+GATHER: Final = 0.01  # a commit of its own costs a phone more than all else that is done for it
+RETRY: Final = 1.0
+SAY_AGAIN: Final = 60  # tries that failed, between two lines about it
+PATIENCE: Final = 10.0  # with a disk that hangs
+MOST_WAITING: Final = 500_000  # entries that a disk has not taken; a new one beyond them is not kept
+MOST_TOLD: Final = 100_000  # who waits for a commit; who comes beyond them is told at once
+_NAME: Final = re.compile(r"[a-z][a-z0-9.-]*").fullmatch
+#: What a shelf's owner may raise at an entry that it cannot read.
+_WRONG: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+
+Entries = Mapping[str, Any]
+#: Take up one entry: False where it is over and may go; ValueError and its like where it is none of ours.
+Take = Callable[[str, Any], bool | None]
+Say = Callable[[str], object]
+Done = Callable[[], object]
+
+
+class Shelf:
+    """One owner's entries: ``whole`` gives all of them, ``changes`` what has changed, None for what is gone.
+
+    It is asked for changes ``every`` so many seconds. Where there is no ``changes`` the owner calls
+    ``changed``, and all of ``whole`` is compared: that is for what is small.
+    """
+
+    def __init__(
+        self, store: Store, name: str, version: int, whole: Callable[[], Entries],
+        changes: Callable[[], Entries] | None, every: float,
+    ) -> None:  # fmt: skip
+        self.name = name
+        self.version = version
+        self.whole = whole
+        self._store = store
+        self._changes = changes
+        self._every = every
+        self._due = 0.0
+        self._known: dict[str, Any] = {}  # of a shelf that is compared
+
+    def put(self, key: str, value: Any) -> None:
+        """Keep a JSON ``value`` under ``key``, as it is now; None lets go of it."""
+        self._store.keep(self, key, value)
+
+    def changed(self) -> None:
+        """Something has changed: keep what ``whole`` gives now."""
+        fresh = dict(self.whole())
+        for key in self._known.keys() - fresh.keys():
+            self.put(key, None)
+        for key, value in fresh.items():
+            if key not in self._known or self._known[key] != value:
+                self.put(key, value)
+        self._known = json.loads(json.dumps(fresh))
+
+    def after(self, then: Done) -> None:
+        """Call ``then`` when all that has changed is on the disk, or was said not to be."""
+        self._store.after(then)
+
+    def wait(self) -> None:
+        """Come back when all that has changed is on the disk, or was said not to be."""
+        self._store.wait()
+
+    def knows(self, key: str, value: Any) -> None:
+        """This is on the disk."""
+        if self._changes is None:
+            self._known[key] = value
+
+    def collect(self, at: float, last: bool) -> None:
+        """Put what has changed, where it is time to ask; ``last``: it is."""
+        if self._changes is not None and (last or at >= self._due):
+            self._due = at + self._every
+            for key, value in self._changes().items():
+                self.put(key, value)
 
 
 class Store:
-    """The state directory; ``warn`` takes a line when something cannot be read or written."""
+    """The state directory; ``say`` takes a line where something cannot be read or written."""
 
-    def __init__(self, directory: Path, warn: Callable[[str], object]) -> None:
+    def __init__(self, directory: Path, say: Say) -> None:
         self.directory = directory
-        self._warn = warn
-        self._waiting: dict[str, Any] = {}
-        self._writer: gevent.Greenlet | None = None
+        self._say = say
+        self._file = Database(directory / FILE)
+        self._thread = ThreadPool(1)
+        self._opened = -1  # never, yet
+        self._shelves: list[Shelf] = []
+        self._waiting: Changes = {}
+        self._told: list[Done] = []
+        self._looker: gevent.Greenlet | None = None
+        self._writer: gevent.Greenlet | None = None  # that is at it
+        self._again: gevent.Greenlet | None = None  # that tries once more what has failed
+        self._failures = 0
+        self._lost = 0
+        self._began = 0.0  # the last commit
 
     def path(self, name: str) -> Path:
-        """Where ``name`` (lower case, digits, dots, dashes) lies; for files too large for JSON."""
+        """Where ``name`` (lower case, digits, dots, dashes) lies; for what is too large for an entry."""
         if not _NAME(name):
             raise LocalError(f"{name!r} is no name of a state file")
         return self.directory / name
 
-    def load(self, name: str) -> Any:
-        """What was saved under ``name`` last; None where nothing was, or it cannot be read any more."""
-        if name in self._waiting:
-            return self._waiting[name]
-        path = self.path(f"{name}.json")
-        try:
-            return json.loads(path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, RecursionError) as error:
-            self.set_aside(name, type(error).__name__)
-            return None
+    # Shelves
 
-    def set_aside(self, name: str, why: str) -> None:
-        """What was saved under ``name`` is of no use, for ``why``: say so, and keep the file beside."""
-        path = self.path(f"{name}.json")
-        aside = path.with_suffix(".unreadable")
-        with contextlib.suppress(OSError):
-            path.replace(aside)
-        self._warn(f"{path} cannot be read ({why}): begun anew, put aside as {aside.name}")
+    def shelf(
+        self, name: str, take: Take, whole: Callable[[], Entries],
+        changes: Callable[[], Entries] | None = None, *, version: int = 1, every: float = 0.0,
+    ) -> Shelf:  # fmt: skip
+        """The shelf ``name``, after ``take`` was given what is on it.
 
-    def save(self, name: str, value: Any) -> None:
-        """Keep a JSON ``value`` under ``name``: within two seconds on disk, at once for ``load``.
-
-        The value is written as it is then: give one that nobody changes any more.
+        ``version`` is that of the entries' form: those of another are put aside.
         """
-        self.path(name)
-        self._waiting[name] = value
-        if self._writer is None:
-            self._writer = gevent.spawn_later(DELAY, self._write)
+        if any([each.name == name for each in self._shelves]):
+            raise LocalError(f"somebody has the shelf {name} already")
+        made = Shelf(self, self.path(name).name, version, whole, changes, every)
+        if self._opened < 0:
+            self._open()
+        self._restore(made, take)
+        self._take_over(made, take)
+        self._shelves.append(made)
+        return made
 
-    def flush(self) -> None:
-        """Write now whatever waits, before returning."""
-        if self._writer is not None:
-            self._writer.kill()
-        self._write()
+    def _open(self) -> None:
+        self._thread.apply(self._file.open)
+        self._opened = self._file.opened
+        self._say_aside()
+        if self._file.problem:
+            self._failed(self._file.problem)
+
+    def _say_aside(self) -> None:
+        """A line where the file was put aside."""
+        aside, self._file.aside = self._file.aside, None
+        if aside is not None:
+            text = f"begun anew, put aside as {aside.name}"
+            self._say(f"{self._file.path} cannot be read ({self._file.why}): {text}")
+
+    def _restore(self, shelf: Shelf, take: Take) -> None:
+        wrong: dict[str, object] = {}
+        why = ""
+        for row in self._thread.apply(self._file.read, (shelf.name,)):
+            try:
+                key, value = _entry(row, shelf.version)
+                if take(key, value) is False:
+                    self._waiting[shelf.name, str(row[0])] = None
+                else:
+                    shelf.knows(key, value)
+            except (*_WRONG, RecursionError) as error:
+                wrong[str(row[0])] = row[1] if isinstance(row[1], str) else repr(row[1])
+                why = why or type(error).__name__
+        if wrong:
+            self._put_aside(shelf, wrong, why)
+        self._begin()
+
+    def _put_aside(self, shelf: Shelf, wrong: dict[str, object], why: str) -> None:
+        aside = self.path(f"{shelf.name}{ASIDE}")
+        failed = self._thread.apply(write_whole, (aside, json.dumps(wrong).encode()))
+        if not failed:
+            self._waiting.update({(shelf.name, key): None for key in wrong})
+        where = f"left out, put aside in {aside.name}" if not failed else "left out"
+        which = f"{len(wrong)} entries of {shelf.name} in {self._file.path}"
+        self._say(f"{which} cannot be read ({why}): {where}")
+
+    def _take_over(self, shelf: Shelf, take: Take) -> None:
+        """Take up what a release before has left, once: when it is written here, that file goes."""
+        found = self._thread.apply(find_former, (self.directory, shelf.name))
+        if found.problem:
+            self._say(found.problem)
+        wrong = 0
+        for key, value in found.entries.items():
+            try:
+                if take(key, value) is not False:
+                    self.keep(shelf, key, value)
+                    shelf.knows(key, json.loads(json.dumps(value)))
+            except _WRONG:
+                wrong += 1
+        if wrong:
+            self._say(f"{found.path}: {wrong} of its entries cannot be read: they are left out")
+        if found.entries:
+            self.after(lambda: None if self._failures else found.remove())
+
+    # What changes
+
+    def start(self) -> None:
+        """Begin to ask the shelves what has changed."""
+        if self._looker is None:
+            self._looker = gevent.spawn(self._look)
+
+    def keep(self, shelf: Shelf, key: str, value: Any) -> None:
+        """Write an entry of ``shelf`` with the next commit; None removes it."""
+        place = (shelf.name, json.dumps(key))
+        entry = None if value is None else (json.dumps(value), shelf.version)
+        if place not in self._waiting and len(self._waiting) >= MOST_WAITING:
+            self._lost += 1
+            return
+        self._waiting.pop(place, None)
+        self._waiting[place] = entry
+        self._begin()
+
+    def after(self, then: Done) -> None:
+        """Call ``then`` when all that has changed is on the disk, or was said not to be."""
+        if len(self._told) >= MOST_TOLD:
+            then()
+            return
+        self._told.append(then)
+        self._begin()
+
+    def wait(self) -> None:
+        """Come back when all that has changed is on the disk, was said not to be, or the disk hangs."""
+        done = Event()
+        self.after(done.set)
+        done.wait(PATIENCE)
+
+    def close(self) -> None:
+        """Write what waits, and close the file; what a disk that hangs takes no more is lost."""
+        if self._looker is not None:
+            self._looker.kill(block=False)
+            self._looker = None
+        self._collect(last=True)
+        with gevent.Timeout(PATIENCE, False):
+            self.wait()
+            self._thread.apply(self._file.close)
+        if self._again is not None:
+            self._again.kill(block=False)
+            self._again = None
+
+    # Writing
+
+    def _look(self) -> None:
+        while True:
+            gevent.sleep(LOOK_EVERY)
+            self._collect()
+
+    def _collect(self, last: bool = False) -> None:
+        at = time.monotonic()
+        for shelf in self._shelves:
+            shelf.collect(at, last)
+
+    def _begin(self) -> None:
+        if self._writer is None and (self._told or (self._waiting and self._again is None)):
+            if self._again is not None:
+                self._again.kill(block=False)
+                self._again = None
+            self._writer = gevent.spawn(self._write)
 
     def _write(self) -> None:
-        pool = gevent.get_hub().threadpool
-        while self._waiting:
-            name, value = next(iter(self._waiting.items()))
-            path = self.path(f"{name}.json")
-            failed = pool.apply(_write_json, (path, value))
-            if failed:
-                # It stays in memory; the next change tries again.
-                self._warn(f"{path} cannot be written: {failed}; make room, or let this user write there")
-                break
-            if self._waiting.get(name) is value:
-                del self._waiting[name]
-        self._writer = None
+        problem = ""
+        try:
+            while (self._told or self._waiting) and not (problem and not self._told):
+                early = self._began + GATHER - time.monotonic()
+                if early > 0.0:
+                    gevent.sleep(early)
+                self._began = time.monotonic()
+                self._collect()
+                problem = self._commit()
+        finally:
+            self._writer = None
+            if self._waiting:
+                self._again = gevent.spawn_later(RETRY, self._try_again)
+
+    def _try_again(self) -> None:
+        self._again = None
+        self._begin()
+
+    def _commit(self) -> str:
+        changes, self._waiting = self._waiting, {}
+        told, self._told = self._told, []
+        problem: str = self._thread.apply(self._file.write, (changes,)) if changes else ""
+        if problem:
+            self._waiting = {**changes, **self._waiting}
+            self._failed(problem)
+        elif changes and self._failures:
+            lost = f"; {self._lost} entries were not kept" if self._lost else ""
+            self._say(f"{self._file.path} is written again{lost}")
+            self._failures = self._lost = 0
+        self._say_aside()
+        if self._file.opened != self._opened:
+            self._opened = self._file.opened
+            self._write_anew()
+        for then in told:
+            then()
+        return problem
+
+    def _write_anew(self) -> None:
+        """Another file is open than the one that we have written: what is kept is to be in it, all of it."""
+        for shelf in self._shelves:
+            for key, value in shelf.whole().items():
+                self.keep(shelf, key, value)
+
+    def _failed(self, problem: str) -> None:
+        if self._failures % SAY_AGAIN == 0:
+            remedy = "make room on its disk, or let this user write there"
+            until = "what changes now is known until we restart"
+            self._say(f"{self._file.path} cannot be written: {problem}; {until}; {remedy}")
+        self._failures += 1
 
 
-def _write_json(path: Path, value: Any) -> str:
-    """Write ``value`` in a thread: by its entries, for the encoder holds the interpreter for one call."""
-    if isinstance(value, dict):
-        entries = [json.dumps({key: each})[1:-1] for key, each in value.items()]
-        return write_whole(path, f"{{{', '.join(entries)}}}".encode())
-    return write_whole(path, json.dumps(value).encode())
+def _entry(row: Row, version: int) -> tuple[str, Any]:
+    """An entry as it was written; ValueError, TypeError or RecursionError for one that nobody of us has."""
+    key, value, written = row
+    if not isinstance(key, str) or not isinstance(value, str) or written != version:
+        raise TypeError("it is of another form")
+    name = json.loads(key)
+    if not isinstance(name, str):
+        raise TypeError("it has no name")
+    return name, json.loads(value)
 
 
-def write_whole(path: Path, data: bytes, mode: int = 0o600) -> str:
-    """Replace the file at ``path`` by ``data`` in one step, safe from a crash; what went wrong, or ""."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            beside.unlink()
-        return error.strerror or str(error)
-    return ""
+def entries(rows: list[Row], version: int = 1) -> dict[str, Any]:
+    """The rows of a shelf as somebody else reads them: what cannot be read is left out."""
+    found = {}
+    for row in rows:
+        try:
+            key, value = _entry(row, version)
+        except (ValueError, TypeError, RecursionError):
+            continue
+        found[key] = value
+    return found

@@ -39,7 +39,7 @@ OURS: Final = frozenset(
      "unreachable")
 )  # fmt: skip
 LONGEST: Final = 366 * 86400.0
-_SAVE_EVERY: Final = 10.0
+_REFUSED_EVERY: Final = 10.0
 _LOOK_EVERY: Final = 5.0  # at what DNS gave
 _LINES: Final = (5, 60)  # a minute, of what becomes of one address in one way, and of all
 _MOST_NOTE: Final = 200
@@ -55,7 +55,6 @@ class Blocking:
         close: Callable[[str], object],
     ) -> None:  # fmt: skip
         self._store = store
-        self._saved = saved
         self._clock = clock
         self._say = say
         self._located = located
@@ -66,10 +65,10 @@ class Blocking:
         self._look_at = 0.0
         self._throttle = Throttle(*_LINES)
         self._list = Blocklist(None, self._named)
-        self._changed = False
-        self._save_due = 0.0
         self._follow(store.current)
-        self._restore()
+        self._shelf = saved.shelf(STATE, self._take, self._whole, self._changes)
+        self._refused, self._refused_due = self._list.blocks.refused, 0.0
+        self._lift_named()
 
     # What it is asked and told
 
@@ -106,20 +105,19 @@ class Blocking:
         self._tell("WRN", "spared", found.source, fields)
 
     def _begun(self, block: Block) -> None:
-        self._changed = True
         now, at = self._clock.now(), self._clock.monotonic()
         fields = {"why": block.why, "until": iso_time(now + block.ends - at), "note": block.note or None}
         self._tell("WRN", "blocked", block.source, fields)
 
     def _over(self, block: Block, why: str) -> None:
-        self._changed = True
         self._tell("INF", "unblocked", block.source, {"why": why, "refused": block.refused})
 
     def _tell(self, level: str, event: str, source: str, fields: dict[str, Any]) -> None:
+        """Say it when it is on the disk: what a line has said of an address holds after a crash too."""
         more = self._throttle.note(f"{event} {source}", self._clock.monotonic())
         if more is not None:
-            why = {"why": f"{fields['why']}{more}"}
-            self._say(level, "[blocklist]", {"event": event, "address": source, **fields, **why})
+            said = {"event": event, "address": source, **fields, "why": f"{fields['why']}{more}"}
+            self._shelf.after(lambda: self._say(level, "[blocklist]", said))
 
     # Who is named
 
@@ -156,34 +154,36 @@ class Blocking:
     # Time
 
     def tick(self, at: float) -> None:
-        """Let come back whose time is over, and write down what has changed; about every second."""
+        """Let come back whose time is over; about every second."""
         for block in self._list.blocks.ended(at):
             self._over(block, "its time is over")
         if len(self._list.blocks) and at >= self._look_at:
             self._lift_named()
-        if self._changed and at >= self._save_due:
-            self._save_due = at + _SAVE_EVERY
-            self.save()
+
+    # What survives a restart
 
     def stop(self) -> None:
-        """We stop: write down the counts too."""
-        if self._list.terms is not None:
-            self.save()
+        """We stop: what was turned away since is written down too."""
+        self._refused_due = 0.0
 
-    def save(self) -> None:
-        """Write it down."""
-        self._changed = False
-        self._saved.save(STATE, self._list.blocks.to_json(self._clock.now(), self._clock.monotonic()))
+    def _take(self, source: str, saved: Any) -> bool:
+        terms = self._list.terms
+        if terms is None:
+            return True  # it stays as it is, for the day when somebody is blocked again
+        now, at = self._clock.now(), self._clock.monotonic()
+        return self._list.blocks.restore(source, saved, terms.lasts, now, at)
 
-    def _restore(self) -> None:
-        saved, terms = self._saved.load(STATE), self._list.terms
-        if saved is None or terms is None:
-            return
-        try:
-            self._list.blocks.restore(saved, terms.lasts, self._clock.now(), self._clock.monotonic())
-        except ValueError as error:
-            self._saved.set_aside(STATE, str(error))
-        self._lift_named()
+    def _whole(self) -> dict[str, Any]:
+        return self._list.blocks.whole(self._clock.now(), self._clock.monotonic())
+
+    def _changes(self) -> dict[str, Any]:
+        """What has changed; of what was turned away now and then, for that changes with every packet."""
+        blocks, now, at = self._list.blocks, self._clock.now(), self._clock.monotonic()
+        if at < self._refused_due:
+            return blocks.changes(now, at)
+        self._refused_due = at + _REFUSED_EVERY
+        before, self._refused = self._refused, blocks.refused
+        return blocks.whole(now, at) if before != blocks.refused else blocks.changes(now, at)
 
     def _lift_named(self) -> None:
         for block in self._list.lift_named():
@@ -226,7 +226,7 @@ class Blocking:
             raise LocalError("operators have blocked as many addresses as there may be: remove some of them")
         self._begun(block)
         self._close(source)
-        self.save()
+        self._shelf.wait()
         return {"address": source, "until": self._clock.now() + block.ends - at}
 
     def remove(self, address: str, by: str = "") -> dict[str, Any]:
@@ -237,7 +237,7 @@ class Blocking:
             raise LocalError(f"{source} is not blocked; `sbc blocklist` shows who is")
         self._list.suspicions.forget(source)
         self._over(block, f"removed by {by or 'an operator'}")
-        self.save()
+        self._shelf.wait()
         return {"address": source, "refused": block.refused}
 
 

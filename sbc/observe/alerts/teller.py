@@ -112,7 +112,7 @@ class Teller:
     # What survives a restart
 
     def to_json(self, now: float, at: float) -> dict[str, Any]:
-        """What people know of, as JSON types."""
+        """What people know of, by alert, as JSON types."""
         return {
             key: {
                 "condition": asdict(spell.condition), "since": spell.since, "rank": spell.rank,
@@ -122,16 +122,14 @@ class Teller:
             if spell.rank
         }  # fmt: skip
 
-    def restore(self, saved: Any, now: float, at: float) -> None:
-        """Know what ``to_json`` gave; ValueError where that is something else."""
+    def restore(self, key: str, saved: Any, now: float, at: float) -> None:
+        """Know one of what ``to_json`` gave; ValueError where that is something else."""
         try:
-            for key, each in dict(saved).items():
-                spell = _Spell(Condition(**each["condition"]), float(each["since"]))
-                spell.rank, spell.untold = int(each["rank"]), False
-                spell.told_at = at - max(0.0, now - float(each["told"]))
-                self._spells[str(key)] = spell
+            spell = _Spell(Condition(**saved["condition"]), float(saved["since"]))
+            spell.rank, spell.untold = int(saved["rank"]), False
+            spell.told_at = at - max(0.0, now - float(saved["told"]))
+            self._spells[key] = spell
         except (TypeError, KeyError, ValueError, AttributeError):
-            self._spells.clear()
             raise ValueError("it is not what was written there") from None
 
 

@@ -91,11 +91,8 @@ def days_left(ends: float, now: float) -> int:
 class Calendar:
     """What has been told of which certificate."""
 
-    def __init__(self, told: Any = None) -> None:
-        known = told if isinstance(told, dict) else {}
-        self._told: dict[str, str] = {
-            name: state for name, state in known.items() if isinstance(state, str) and state in RANK
-        }
+    def __init__(self) -> None:
+        self._told: dict[str, str] = {}
 
     def look(self, lives: Iterable[Life], now: float) -> list[tuple[Life, State]]:
         """The certificates that have passed a mark of which nothing was told yet; the worst first."""
@@ -110,6 +107,12 @@ class Calendar:
         self._told = told
         return sorted(passed, key=lambda each: -RANK[each[1]])
 
-    def to_json(self) -> dict[str, str]:
-        """What has been told, as JSON types."""
+    def whole(self) -> dict[str, str]:
+        """What has been told, by certificate."""
         return {name: state for name, state in self._told.items() if state != "ok"}
+
+    def restore(self, name: str, state: Any) -> None:
+        """What had been told of one before a restart; ValueError where that is none of our words."""
+        if not isinstance(state, str) or state not in RANK:
+            raise ValueError("it is no state")
+        self._told[name] = state

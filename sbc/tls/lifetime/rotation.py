@@ -25,6 +25,7 @@ observed of the former counts no more, but the bindings stay: they are the opera
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Literal
@@ -34,7 +35,7 @@ from sbc.tls.lifetime.expiry import days_left
 from sbc.tls.marks import DAY
 from sbc.typed import record
 
-# The state file in which the running SBC writes it all down.
+# Under which name the running SBC writes it all down.
 STATE = "rotation"
 WINDOW = 30 * DAY
 HOSTS_KEPT = 64
@@ -45,6 +46,7 @@ AGAIN = 600.0
 _LONG = 3 * WINDOW
 
 Section = Literal["identities", "trust"]
+_SECTIONS: dict[str, Section] = {"identities": "identities", "trust": "trust"}
 Key = tuple[Section, str]
 State = Literal["ready", "waiting", "refused", "not bound", "not seen"]
 
@@ -207,23 +209,30 @@ class Rotation:
     # JSON
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON types."""
+        """Entry by entry as JSON types, by how far it is, section and name."""
+        parts = (("entries", self.entries), ("retired", self.retired))
         return {
-            "entries": [[*key, asdict(entry)] for key, entry in self.entries.items()],
-            "retired": [[*key, asdict(entry)] for key, entry in self.retired.items()],
+            f"{part} {section} {name}": asdict(entry)
+            for part, entries in parts
+            for (section, name), entry in entries.items()
         }
 
-    @classmethod
-    def from_json(cls, data: Any) -> Rotation:
-        """What ``to_json`` gave; nothing under way where ``data`` is None or cannot be understood."""
-        made = cls()
+    def restore_entry(self, key: str, saved: Any) -> None:
+        """Take up an entry of what ``to_json`` gave; ValueError where it is something else."""
         try:
-            for section, name, entry in (data or {}).get("entries", ()):
-                made.entries[section, name] = _entry(entry)
-            for section, name, entry in (data or {}).get("retired", ()):
-                made.retired[section, name] = _entry(entry)
-        except (AttributeError, KeyError, TypeError, ValueError):
-            return cls()
+            part, section, name = key.split(" ", 2)
+            entries = {"entries": self.entries, "retired": self.retired}[part]
+            entries[_SECTIONS[section], name] = _entry(saved)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ValueError(f"it is no rotation ({type(error).__name__})") from None
+
+    @classmethod
+    def from_json(cls, saved: Mapping[str, Any]) -> Rotation:
+        """What ``to_json`` gave, without what cannot be understood of it."""
+        made = cls()
+        for key, entry in saved.items():
+            with suppress(ValueError):
+                made.restore_entry(key, entry)
         return made
 
 

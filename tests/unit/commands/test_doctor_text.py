@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,16 @@ from sbc.commands.lines import WIDTH
 from sbc.config.hook_set import NO_HOOKS
 from sbc.config.model import Settings, Trunk
 from sbc.config.snapshot import Snapshot
-from sbc.observe.examination import CertificateFacts, Finding, Ours, PeerReport, Physician, Seen, Visit
+from sbc.observe.examination import (
+    CertificateFacts,
+    Finding,
+    Offers,
+    Ours,
+    PeerReport,
+    Physician,
+    Seen,
+    Visit,
+)
 from sbc.tls.failure import Failure
 
 NOW = 1_800_000_000.0
@@ -49,12 +59,12 @@ REFUSED = replace(
 )
 
 
-def physician(ours: Ours | None = OURS, **tls: Any) -> Physician:
+def physician(ours: Ours | None = OURS, places: Mapping[str, str] = PLACES, **tls: Any) -> Physician:
     policy = {"trust": ("their-ca",), "names": ("peer.example",), "server_identity": "sbc", **tls}
     trunk = Trunk.model_validate({"trunk": "carrier", "listener": "tls", "tls": policy})
     settings = Settings.model_validate({"listeners": {"tls": {"bind": "127.0.0.1:5061", "transport": "tls"}}})
     snapshot = Snapshot(
-        "0" * 12, Path(), settings, {"carrier": trunk}, NO_RULES, NO_HOOKS, places={"carrier": PLACES}
+        "0" * 12, Path(), settings, {"carrier": trunk}, NO_RULES, NO_HOOKS, places={"carrier": places}
     )
     return Physician(snapshot, trunk, ours, NOW)
 
@@ -151,6 +161,40 @@ def test_another_group_than_the_first_is_a_note() -> None:
         each for each in found(replace(GOOD, seen=replace(SEEN, group="P-256"))) if each.level == "note"
     ]
     assert note.where == "t.yaml:11 (tls.groups)"
+
+
+@pytest.mark.parametrize(
+    ("chain", "level"),
+    [
+        (("peer.example < Middle", "Middle < Top"), None),
+        (("peer.example < Middle", "Top < Top", "Middle < Top"), "warning"),
+        (("peer.example < Middle", "Middle < Top", "Top < Top"), "note"),
+        (("Top < Top",), None),
+    ],
+)
+def test_the_order_of_a_chain(chain: tuple[str, ...], level: str | None) -> None:
+    pairs = [each.split(" < ") for each in chain]
+    made = tuple(certificate(subject, f"CN={issuer}") for subject, issuer in pairs)
+    said = [each for each in found(replace(GOOD, looked=replace(SEEN, chain=made))) if each.level != "good"]
+    assert [each.level for each in said] == ([level] if level else [])
+
+
+def test_what_a_peer_takes() -> None:
+    offers = Offers(("TLSv1.2", "TLSv1.1", "TLSv1"), ("P-256",), "timeout")
+    said = [each for each in found(replace(GOOD, offers=offers)) if each.level != "good"]
+    assert [each.level for each in said] == ["note", "note", "warning", "warning"]
+    assert all(each.remedy for each in said if each.level == "warning")
+
+
+def test_every_fault_has_its_class() -> None:
+    visits = [
+        REFUSED, replace(GOOD, trouble="refused"), replace(GOOD, answer="", silence="nothing"),
+        replace(REFUSED, looked=replace(SEEN, requested=("CN=Else",), chain=(certificate("a", days=-1),))),
+    ]  # fmt: skip
+    bad = [each for visit in visits for each in found(visit) if each.level == "bad"]
+    assert [each.fault for each in bad] == [
+        "name-mismatch", "unreachable", "no-answer", "name-mismatch", "expired", "rejected-by-peer",
+    ]  # fmt: skip
 
 
 def test_names_are_said_where_there_are_some() -> None:

@@ -11,11 +11,14 @@ from typing import Any, get_args
 import pytest
 
 from sbc.base import Address
+from sbc.commands.doctor import STATUSES
 from sbc.commands.doctor_text import render as doctor_text
+from sbc.commands.lone_peer import OPTIONS
 from sbc.commands.rehearse import render as rehearse_text
 from sbc.commands.trust_text import render as trust_text
 from sbc.config.places import deciding_key
 from sbc.net.doctor.rehearse import RECENT, Outcome
+from sbc.observe.examination import Offers
 from sbc.observe.journal import Journal
 from sbc.observe.recorder import Recorder
 from sbc.tls.diagnosis import classify
@@ -88,6 +91,31 @@ def doctored() -> str:
     return doctor_text(said).replace("t.yaml", "trunks.d/carrier.yaml") + "\n"
 
 
+def alone() -> str:
+    """The doctor on a peer that has no trunk, and is of a CA that nobody named."""
+    failure = Failure(
+        "unknown-ca", "CN=pbx.example was issued by CN=Carrier CA",
+        "if it is the peer's, add that CA to the truststore",
+    )  # fmt: skip
+    looked = replace(SEEN, chain=(certificate("pbx.example", "CN=Carrier CA"),))
+    offers = Offers(("TLSv1.3", "TLSv1.2", "TLSv1.1"), ("X25519MLKEM768", "X25519"))
+    visit = replace(REFUSED, failure=failure, looked=looked, offers=offers)
+    findings = [asdict(each) for each in physician(places=OPTIONS).of_visit(visit)]
+    peer = {"peer": "pbx.example:5061", "findings": [], "visits": [{**asdict(visit), "findings": findings}]}
+    ours = asdict(replace(OURS, identity="shown"))
+    said = {"trunk": None, "now": SEEN_AT, "healthy": False, "ours": ours, "peers": [peer]}
+    return doctor_text(said) + "\n"
+
+
+def test_every_class_has_the_exit_status_that_its_table_says() -> None:
+    rows = re.findall(r"^\| (\d+) \| (.*?) \|$", PAGE, re.MULTILINE)
+    told = {int(status): tuple(re.findall(r"`([\w-]+)`", said)) for status, said in rows}
+    assert {status: faults for status, faults in told.items() if status > 1} == STATUSES
+    named = {fault for faults in STATUSES.values() for fault in faults} - {"no-answer"}
+    elsewhere = {"unknown-sni", "no-identity", "quarantined", "refused-by-hook"}  # of no peer that is dialled
+    assert named == set(get_args(Kind)) - elsewhere
+
+
 def rehearsed() -> str:
     """A rehearsal that would break one peer."""
     failure = Failure(
@@ -110,7 +138,7 @@ def shown() -> str:
     return trust_text([asdict(trust()[0])], NOW).replace("<b>evil</b>", "pbx.example") + "\n"
 
 
-@pytest.mark.parametrize("example", [shown, doctored, rehearsed])
+@pytest.mark.parametrize("example", [shown, doctored, alone, rehearsed])
 def test_the_examples_are_what_is_printed(example: Any) -> None:
     assert example() in BLOCKS
 
@@ -120,7 +148,7 @@ def test_the_line_of_the_journal_is_what_is_written() -> None:
 
 
 def test_there_are_no_other_examples() -> None:
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5
 
 
 def test_the_figures_are_those_in_force() -> None:

@@ -48,17 +48,23 @@ class Rig:
         self.at, self.day = 1000.0, 1_795_000_000.0
         self.clock = Clock()
         self.clock.monotonic, self.clock.now = lambda: self.at, lambda: self.day
-        self.said: list[dict[str, Any]] = []
+        self._said: list[dict[str, Any]] = []
         self.closed: list[str] = []
         self.located = Located()
         self.store = SnapshotStore(configured(**settings))
-        self.saved = Store(directory, lambda text: self.said.append({"state": text}))
+        self.saved = Store(directory, lambda text: self._said.append({"state": text}))
         self.blocking = Blocking(
             self.store, self.saved, self.clock, self.say, self.located, self.closed.append
         )
 
     def say(self, level: str, tag: str, fields: dict[str, Any]) -> None:
-        self.said.append({"level": level, **fields})
+        self._said.append({"level": level, **fields})
+
+    @property
+    def said(self) -> list[dict[str, Any]]:
+        """Every line; they come when what they tell of is on the disk."""
+        self.saved.wait()
+        return self._said
 
     def fails(
         self, host: str, times: int = 16, kind: Any = "not-tls", direction: Direction = "inbound"

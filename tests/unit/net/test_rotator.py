@@ -82,7 +82,7 @@ def test_what_was_shown_counts_and_not_its_name_of_that_moment(rotator: Rotator)
 def test_a_retirement_that_the_reload_refuses_leaves_the_trunks_bound(
     rotator: Rotator, door: Door, tmp_path: Path
 ) -> None:
-    before = rotator.progress.rotation.to_json()["entries"][0][2]["bound"]
+    before = rotator.progress.rotation.to_json()["entries identities sbc"]["bound"]
     assert before
     door.first, door.refuses = 1, 1
     with pytest.raises(LocalError, match="a mistake"):

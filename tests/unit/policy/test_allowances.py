@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -248,13 +249,12 @@ def test_reset() -> None:
 
 def restarted(desk: Desk, later: float = 0.0) -> Desk:
     """The same after a crash: what was written down last is all that is known."""
-    import json
-
-    saved = desk.limits.allowances.to_json()
+    saved = json.loads(json.dumps(desk.limits.allowances.whole()))
     anew = Desk(desk.now + later)
     anew.at = 5.0
     anew.ahead = desk.now + later - 5.0
-    anew.limits.allowances.restore(json.loads(json.dumps(saved)), anew.at, anew.now)
+    for key, row in saved.items():
+        anew.limits.allowances.restore(key, row, anew.at, anew.now)
     return anew
 
 
@@ -273,36 +273,45 @@ def test_what_is_spent_survives_a_restart_and_is_told_once_all_the_same() -> Non
 
 def test_only_what_has_changed_is_written_anew() -> None:
     desk, limit = Desk(), minutes(10)
-    assert desk.limits.allowances.to_json() is None
+    allowances = desk.limits.allowances
+    assert allowances.changes() == {}
     desk.answers(limit, "one")
-    first = desk.limits.allowances.to_json()
-    assert first is not None and desk.limits.allowances.to_json() is None
+    first = allowances.changes()
+    assert list(first) == [limit.key] and allowances.changes() == {}
     desk.passes(60)
-    later = desk.limits.allowances.to_json()
-    assert later is not None and first[limit.key] != later[limit.key], "what was given is changed no more"
+    later = allowances.changes()
+    assert first[limit.key] != later[limit.key], "what was given is changed no more"
+    assert allowances.whole() == later and allowances.changes() == {}
+
+
+def test_an_allowance_that_makes_room_is_to_be_forgotten() -> None:
+    allowances = Allowances()
+    allowances.most_keys = 1
+    assert allowances.take(minutes(10), 0.0, NOON)
+    (former,) = allowances.whole()
+    assert allowances.take(minutes(10, "premium #0 bob"), 0.0, NOON)
+    assert allowances.changes().get(former, "kept") is None
 
 
 @pytest.mark.parametrize(
     "saved",
     [
-        [], "x", 7, {"k": 1}, {"k": []}, {"k": [1] * 9},
-        {"k": ["n", 10, "minutes", "day", False, 0, 1e300, float("nan"), [False, False]]},
-        {"k": ["n", 10, "weeks", "day", False, 0, 1e12, 5, [False, False]]},
-        {"k": ["n", 10, "minutes", "year", False, 0, 1e12, 5, [False, False]]},
-        {"k": ["n", 10, "minutes", "day", False, 0, 1e12, -5, [False, False]]},
-        {"k": ["n", 10, "minutes", "day", False, 0, 1e12, 5, None]},
-        {"k": ["n", True, "minutes", "day", False, 0, 1e12, 5, [False, False]]},
+        {}, "x", 7, None, [], [1] * 9,
+        ["n", 10, "minutes", "day", False, 0, 1e300, float("nan"), [False, False]],
+        ["n", 10, "weeks", "day", False, 0, 1e12, 5, [False, False]],
+        ["n", 10, "minutes", "year", False, 0, 1e12, 5, [False, False]],
+        ["n", 10, "minutes", "day", False, 0, 1e12, -5, [False, False]],
+        ["n", 10, "minutes", "day", False, 0, 1e12, 5, None],
+        ["n", True, "minutes", "day", False, 0, 1e12, 5, [False, False]],
     ],
 )  # fmt: skip
 def test_what_we_have_not_written_is_refused_and_what_is_good_beside_it_is_kept(saved: object) -> None:
     allowances = Allowances()
     good = ["n", 10, "minutes", "day", False, 0, 1e12, 600.0, [True, True]]
-    if isinstance(saved, dict):
-        saved = {"premium #0 alice": good, **saved}
-    with pytest.raises(ValueError):
-        allowances.restore(saved, 0.0, NOON)
-    if isinstance(saved, dict):
-        assert not allowances.take(minutes(10), 0.0, NOON)
+    assert allowances.restore("premium #0 alice", good, 0.0, NOON)
+    with pytest.raises(ValueError, match="no allowance"):
+        allowances.restore("k", saved, 0.0, NOON)
+    assert not allowances.take(minutes(10), 0.0, NOON)
 
 
 # Room

@@ -200,7 +200,9 @@ def restarted(
 ) -> Blocklist:
     """What comes of it written at ``now`` and read at ``later`` (dates), with the moments of two boots."""
     fresh = blocklist()
-    fresh.blocks.restore(json.loads(json.dumps(made.blocks.to_json(now, at))), lasts, later, then)
+    for source, saved in json.loads(json.dumps(made.blocks.whole(now, at))).items():
+        if saved is not None:
+            fresh.blocks.restore(source, saved, lasts, later, then)
     return fresh
 
 
@@ -246,25 +248,25 @@ def test_a_shorter_time_that_was_configured_meanwhile_holds() -> None:
 
 
 @pytest.mark.parametrize(
-    "saved",
+    ("source", "saved"),
     [
-        [], {}, "x", 1, {"counts": {}, "refused": 0}, {"counts": [], "refused": 0, "blocked": []},
-        {"counts": {"handshake": "1"}, "refused": 0, "blocked": []},
-        {"counts": {}, "refused": None, "blocked": []}, {"counts": {}, "refused": 0, "blocked": {}},
-        {"counts": {}, "refused": 0, "blocked": [7]},
-        {"counts": {}, "refused": 0, "blocked": [{"address": "x"}]},
+        ("", []), ("", {}), ("", "x"), ("", 1), ("", {"counts": {}}), ("", {"counts": [], "refused": 0}),
+        ("", {"counts": {"handshake": "1"}, "refused": 0}), ("", {"counts": {}, "refused": None}),
+        ("", {"counts": {}, "refused": 0, "more": 1}),
+        (SCANNER, []), (SCANNER, 7), (SCANNER, None), (SCANNER, {"address": SCANNER}),
     ],
 )  # fmt: skip
-def test_what_is_no_blocklist_is_refused_whole(saved: object) -> None:
+def test_what_is_no_entry_is_refused(source: str, saved: object) -> None:
     made = blocklist()
-    with pytest.raises(ValueError, match="no blocklist"):
-        made.blocks.restore(saved, 3600.0, TODAY, 0.0)
-    assert len(made.blocks) == 0
+    with pytest.raises(ValueError):
+        made.blocks.restore(source, saved, 3600.0, TODAY, 0.0)
+    assert len(made.blocks) == made.blocks.lifetime == 0
 
 
 @pytest.mark.parametrize(
     ("key", "value"),
     [
+        ("address", PHONE),
         ("until", "tomorrow"),
         ("until", float("inf")),
         ("until", 1e300),
@@ -276,10 +278,22 @@ def test_what_is_no_blocklist_is_refused_whole(saved: object) -> None:
 def test_one_wrong_value_is_enough(key: str, value: object) -> None:
     made = blocklist()
     fails(made, 16)
-    saved = made.blocks.to_json(TODAY, 0.0)
-    saved["blocked"][0][key] = value
-    with pytest.raises(ValueError, match="no blocklist"):
-        blocklist().blocks.restore(saved, 3600.0, TODAY, 0.0)
+    saved = made.blocks.whole(TODAY, 0.0)[SCANNER]
+    saved[key] = value
+    with pytest.raises(ValueError, match="no entry of a blocklist"):
+        blocklist().blocks.restore(SCANNER, saved, 3600.0, TODAY, 0.0)
+
+
+def test_only_what_has_changed_is_written_anew() -> None:
+    made = blocklist()
+    fails(made, 16)
+    made.add(PHONE, 7200.0, 0.0, "root", "")
+    assert made.blocks.changes(TODAY, 0.0).keys() == {SCANNER, PHONE, ""}
+    assert made.blocks.changes(TODAY, 0.0) == {}
+    made.blocks.lift(PHONE)
+    assert made.blocks.changes(TODAY, 0.0) == {PHONE: None}
+    made.apply(None, 1.0)
+    assert made.blocks.changes(TODAY, 0.0) == {SCANNER: None}
 
 
 # What there is of it

@@ -91,7 +91,9 @@ def test_each_mark_is_told_once_over_a_whole_life() -> None:
 def test_it_is_remembered_over_a_restart() -> None:
     calendar = Calendar()
     assert calendar.look([life(20)], NOW) == [(life(20), "warning")]
-    again = Calendar(json.loads(json.dumps(calendar.to_json())))
+    again = Calendar()
+    for name, state in json.loads(json.dumps(calendar.whole())).items():
+        again.restore(name, state)
     assert again.look([life(20)], NOW + DAY) == []
     assert [state for _, state in again.look([life(20)], NOW + 10 * DAY)] == ["incident"]
 
@@ -100,7 +102,7 @@ def test_a_renewed_one_begins_anew_and_a_gone_one_is_forgotten() -> None:
     calendar = Calendar()
     calendar.look([life(10)], NOW)
     assert calendar.look([life(400, thumbprint="bb")], NOW) == []
-    assert list(calendar.to_json()) == []
+    assert calendar.whole() == {}
     assert calendar.look([life(85, thumbprint="bb")], NOW) != []
 
 
@@ -122,9 +124,12 @@ def test_a_window_is_told_when_it_is_over_and_not_before() -> None:
     assert calendar.look([window], NOW + 2 * DAY) == [(window, "expired")]
 
 
-@pytest.mark.parametrize("told", [None, [], "junk", {"ours sbc aa": 3}, {"ours sbc aa": "soon"}])
-def test_a_memory_that_cannot_be_understood_is_none(told: object) -> None:
-    assert len(Calendar(told).look([life(10)], NOW)) == 1
+@pytest.mark.parametrize("state", [None, [], 3, "soon"])
+def test_a_memory_that_cannot_be_understood_is_none(state: object) -> None:
+    calendar = Calendar()
+    with pytest.raises(ValueError, match="no state"):
+        calendar.restore(life(10).id, state)
+    assert len(calendar.look([life(10)], NOW)) == 1
 
 
 def test_there_is_a_remedy_for_each_kind() -> None:

@@ -121,18 +121,31 @@ def test_a_restart_loses_nothing() -> None:
     good(ledger)
     good(ledger, direction="outbound", asked=("CN=Their CA",))
     bad(ledger, NOW + 1, chain=one_of_many(0))
-    again = Ledger()
-    again.restore(json.loads(json.dumps(ledger.to_json(["acme"]))))
+    again = restored(ledger)
     assert again.shown("acme") == ledger.shown("acme")
     for direction in ("inbound", "outbound"):
         assert again.side("acme", direction) == ledger.side("acme", direction)
-    assert not again.changed
+    assert again.changes() == {}
 
 
-def test_trunks_that_are_gone_are_not_written() -> None:
+def restored(ledger: Ledger) -> Ledger:
+    """Another one of what was written down."""
+    made = Ledger()
+    for key, saved in json.loads(json.dumps(ledger.whole())).items():
+        made.restore(key, saved)
+    return made
+
+
+def test_only_what_has_changed_is_written_anew() -> None:
     ledger = Ledger()
-    good(ledger)
-    assert list(ledger.to_json([])) == []
+    for number in range(SHOWN_KEPT):
+        good(ledger, NOW + number, chain=one_of_many(number))
+    assert len(ledger.changes()) == SHOWN_KEPT + 1 and ledger.changes() == {}
+    good(ledger, NOW + DAY, chain=ledger.shown("acme")[3].chain)
+    assert len(ledger.changes()) == 2, "the side, and the chain that was seen again"
+    good(ledger, NOW + DAY)
+    assert sorted([value is None for value in ledger.changes().values()]) == [False, False, True]
+    assert len(ledger.whole()) == SHOWN_KEPT + 1
 
 
 def test_one_wrong_type_anywhere_and_it_is_no_ledger() -> None:
@@ -140,39 +153,43 @@ def test_one_wrong_type_anywhere_and_it_is_no_ledger() -> None:
     ledger = Ledger()
     good(ledger, direction="outbound", asked=("CN=Their CA",))
     bad(ledger, NOW + 1, chain=one_of_many(0))
-    saved = json.loads(json.dumps(ledger.to_json(["acme"])))
+    whole = json.loads(json.dumps(ledger.whole()))
 
-    def spoilt(at: Any, wrong: object) -> Iterator[str]:
+    def spoilt(key: str, saved: Any, at: Any, wrong: object) -> Iterator[str]:
         for name in at if isinstance(at, dict) else range(len(at)):
             value = at[name]
             if isinstance(value, (dict, list)):
-                yield from spoilt(value, wrong)
+                yield from spoilt(key, saved, value, wrong)
             at[name] = wrong
             try:
-                Ledger().restore(saved)
+                Ledger().restore(key, saved)
                 yield f"{name}: {wrong!r} in place of {value!r}"
             except ValueError:
                 pass
             at[name] = value
 
     for wrong in ([["x"]], {"x": 1}, 1e300):
-        assert list(spoilt(saved, wrong)) == []
-    Ledger().restore(saved)
+        for key, saved in whole.items():
+            assert list(spoilt(key, saved, saved, wrong)) == []
+    for key, saved in whole.items():
+        Ledger().restore(key, saved)
 
 
 @pytest.mark.parametrize(
-    "saved",
+    ("key", "saved"),
     [
-        [], {"acme": 1}, {"acme": {"sides": {}}}, {"acme": {"sides": {"inbound": {}}, "shown": []}},
-        {"acme": {"sides": {}, "shown": [{"chain": ["%"]}]}},
-        {"acme": {"sides": {}, "shown": [{"chain": []}]}},
+        ("side inbound acme", []), ("side inbound acme", None), ("side inbound acme", {"trunk": "acme"}),
+        ("side inbound acme", {"trunk": "acme", "direction": "inbound"}),
+        ("side inbound acme", {"trunk": "acme", "direction": "up"}),
+        ("shown inbound x acme", {"trunk": "acme", "direction": "inbound", "chain": ["%"]}),
+        ("shown inbound x acme", {"trunk": "acme", "direction": "inbound", "chain": []}),
     ],
 )  # fmt: skip
-def test_what_is_no_ledger_is_refused_whole(saved: Any) -> None:
+def test_what_is_no_entry_of_a_ledger_is_refused(key: str, saved: Any) -> None:
     ledger = Ledger()
     good(ledger)
-    with pytest.raises(ValueError, match="no ledger of ours"):
-        ledger.restore(saved)
+    with pytest.raises(ValueError, match="no entry of a ledger"):
+        ledger.restore(key, saved)
     assert ledger.shown("acme") != ()
 
 

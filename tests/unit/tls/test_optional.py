@@ -57,10 +57,9 @@ def test_it_counts_and_names_who_would_be_refused_latest_first() -> None:
 def test_only_trunks_in_mode_optional_are_counted() -> None:
     counts = OptionalPeers()
     counts.follow(["carrier"], NOW)
-    assert counts.changed
-    counts.changed = False
+    assert counts.changes()
     counts.note("office", A, "absent", NOW)
-    assert counts.summary("office", NOW) is None and not counts.changed
+    assert counts.summary("office", NOW) is None and counts.changes() == {}
     counts.note("carrier", A, "absent", NOW)
     counts.follow(["carrier", "office"], NOW + 9)
     kept = counts.summary("carrier", NOW + 9)
@@ -89,17 +88,46 @@ def test_it_survives_as_json() -> None:
     counts.note("carrier", A, "bad", NOW + 1)
     counts.note("carrier", B, "presented", NOW + 2)
     again = OptionalPeers()
-    again.restore(json.loads(json.dumps(counts.to_json(["carrier"]))))
+    for key, saved in json.loads(json.dumps(counts.whole())).items():
+        again.restore(key, saved)
     assert again.summary("carrier", NOW + 3) == counts.summary("carrier", NOW + 3)
-    assert again.summary("gone", NOW + 3) is None
+    assert again.whole() == counts.whole()
+
+
+def test_only_what_has_changed_is_written_anew() -> None:
+    counts = OptionalPeers()
+    counts.follow(["carrier", "gone"], NOW)
+    counts.note("carrier", A, "bad", NOW + 1)
+    counts.note("gone", A, "bad", NOW + 1)
+    assert len(counts.changes()) == 4 and counts.changes() == {}
+    counts.note("carrier", A, "bad", NOW + 2)
+    counts.follow(["carrier"], NOW)
+    assert next(iter(counts.changes().values()))["bad"] == 2
+    assert counts.whole().keys() == {"since carrier", f"source {A} carrier"}
+
+
+def test_what_is_followed_no_more_is_to_be_forgotten() -> None:
+    counts = OptionalPeers()
+    counts.follow(["gone"], NOW)
+    counts.note("gone", A, "bad", NOW + 1)
+    kept = counts.changes()
+    counts.follow([], NOW)
+    assert counts.changes() == dict.fromkeys(kept)
 
 
 @pytest.mark.parametrize(
-    "saved", [None, [], {"a": 1}, {"a": {"since": 1}}, {"a": {"since": 1, "sources": {"x": {}}}}]
-)
-def test_what_is_no_count_of_ours_changes_nothing(saved: object) -> None:
+    ("key", "saved"),
+    [
+        ("since a", None), ("since a", []), ("since a", {"trunk": "a"}),
+        ("since a", {"trunk": 1, "since": 1}),
+        ("since a", {"trunk": "a", "since": "x"}), ("source x a", {"trunk": "a", "source": "x"}),
+        ("source x a", {"trunk": "a", "source": 1, "presented": 1, "absent": 0, "bad": 0, "first": 1,
+                        "last": 1, "last_without": 1}),
+    ],
+)  # fmt: skip
+def test_what_is_no_count_of_ours_changes_nothing(key: str, saved: object) -> None:
     counts = OptionalPeers()
     counts.follow(["carrier"], NOW)
     with pytest.raises(ValueError, match="no counts of ours"):
-        counts.restore(saved)
+        counts.restore(key, saved)
     assert counts.summary("carrier", NOW) is not None

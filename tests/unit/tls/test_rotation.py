@@ -172,7 +172,15 @@ class TestMemory:
         assert again.notice({OURS: {"n1"}}, NOW) == []
 
     @pytest.mark.parametrize(
-        "data", [None, [], {"entries": [["identities", "x", {}]]}, {"entries": 3}, "junk"]
+        ("key", "data"),
+        [
+            ("entries identities x", {}),
+            ("entries identities x", 3),
+            ("entries", {}),
+            ("entries cities x", {}),
+        ],
     )
-    def test_what_cannot_be_understood_is_nothing_under_way(self, data: object) -> None:
-        assert Rotation.from_json(data).entries == {}
+    def test_what_cannot_be_understood_is_nothing_under_way(self, key: str, data: object) -> None:
+        assert Rotation.from_json({key: data}).entries == {}
+        with pytest.raises(ValueError, match="no rotation"):
+            Rotation().restore_entry(key, data)
