@@ -105,7 +105,7 @@ def test_a_file_is_the_readers_alone_and_none_is_overwritten(running: Attacked, 
     (tmp_path / "link").symlink_to(tmp_path / "elsewhere")
     assert sbc(running.directory, "trace", "--last", "-w", str(tmp_path / "link")).status == 1
     few = sbc(running.directory, "trace", "--last", "--most", "3", "-w", str(tmp_path / "few"))
-    assert few.out.startswith("3 messages are in ") and "3 messages have been shown" in few.out
+    assert few.out.startswith("3 messages are in ") and "these were the last messages" in few.out
 
 
 def test_secrets_are_shown_for_a_word_that_the_journal_has(running: Attacked) -> None:
@@ -135,7 +135,9 @@ def test_what_cannot_be_shown_is_refused_in_one_line(
     assert why in sbc(running.directory, "trace", *options).refused_in_one_line()
 
 
-def test_nothing_is_kept_where_nothing_is_to_be_and_numbers_are_short_where_they_are_to_be(running: Attacked) -> None:
+def test_nothing_is_kept_where_nothing_is_to_be_and_numbers_are_short_where_they_are_to_be(
+    running: Attacked,
+) -> None:
     path = running.directory / "sbc.yaml"
     text = path.read_text()
     path.write_text(f"{text}trace: {{ring: 0}}\n")

@@ -61,13 +61,18 @@ class View:
         self.over = ""
 
     def replay(self, events: Iterable[Event]) -> None:
-        """Show what happened before, and nothing after it."""
+        """Show what happened before, the last ``most`` of it, and nothing after it."""
         for event in events:
             if isinstance(event, Ruling):
                 self.decided(event)
-            elif not self.over and self._chosen(event):
+            elif self._chosen(event):
                 self._show(event)
-        self.over = self.over or "these were the last messages"
+        while self._most and self.shown > self._most:
+            event = self._waiting.popleft()
+            if isinstance(event, Seen):
+                self._octets -= len(event.octets)
+                self.shown -= 1
+        self.over = "these were the last messages"
 
     @property
     def ended(self) -> bool:
@@ -90,13 +95,13 @@ class View:
             self.missed += 1
             return
         self._show(seen)
+        if self._most and self.shown >= self._most:
+            self.over = f"that was as many as were asked for: {self._most}"
 
     def _show(self, seen: Seen) -> None:
         self._waiting.append(seen)
         self._octets += len(seen.octets)
         self.shown += 1
-        if self._most and self.shown >= self._most:
-            self.over = f"{self._most} messages have been shown"
 
     def _chosen(self, seen: Seen) -> bool:
         if self._of:
