@@ -119,8 +119,8 @@ class Soak:
             "memory": float(lines["VmRSS"].split()[0]), "threads": float(lines["Threads"]),
             "descriptors": float(len(list(Path(f"/proc/{pid}/fd").iterdir())) - media),
             "media sockets": float(media),
-            "ports in use": float(self.free - status["free_media_ports"]), "calls": float(len(status["calls"])),
-            "transactions": float(status["transactions"]),
+            "ports in use": float(self.free - status["free_media_ports"]),
+            "calls": float(len(status["calls"])), "transactions": float(status["transactions"]),
         }  # fmt: skip
         counts = self.directory / "counts.json"
         if counts.exists():
