@@ -7,6 +7,7 @@ that the next rule sees it without a copy of everything else.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from dsl.decision import (
     AnswerAs,
@@ -26,6 +27,8 @@ from dsl.ownership import is_name, long_name, matches_glob, spellings
 from dsl.services import NO_ANSWERS, Said
 
 Lookup = Callable[[str], str | None]
+# Of this module, which is compiled: another's is looked for by its name, each time.
+_NOTHING_SAID: Final = NO_ANSWERS
 
 
 class EditedHeaders:
@@ -123,7 +126,7 @@ class Draft:
         self.limits: tuple[Limit, ...] = ()
         self.tags: tuple[str, ...] = ()
         self.hooks: tuple[str, ...] = ()
-        self.said: Mapping[str, Said] = NO_ANSWERS  # by services, by whole names: lookup.NAME.VARIABLE
+        self.said: Mapping[str, Said] = _NOTHING_SAID  # by services, by whole names: lookup.NAME.VARIABLE
         self.record: bool = False
         self.tone: bool = False
         self.remember: tuple[tuple[str, int], ...] = ()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
 
 from dsl import syntax
 from dsl.atoms import Atom, reads
@@ -24,6 +25,9 @@ from dsl.scope import Scope
 from dsl.services import UNANSWERED, Answer, Answers
 from dsl.simulate import RouteTest, run_test
 from dsl.trace import deciding, describe
+
+# Of this module, which is compiled: another's is looked for by its name, each time.
+_NOBODY_ASKED: Final = UNANSWERED
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +105,7 @@ class RuleSet:
     def __len__(self) -> int:
         return len(self.rules)
 
-    def decide(self, facts: Facts, answers: Answers = UNANSWERED) -> Decision:
+    def decide(self, facts: Facts, answers: Answers = _NOBODY_ASKED) -> Decision:
         """The decision of the first rule that holds; 404 when none does.
 
         ``answers`` are those of the services that rules ask, of which no other is asked.
@@ -162,10 +166,10 @@ class RuleSet:
                     return decision
         return NO_ROUTE if not draft.tags else _no_route(draft)
 
-    def explain(self, facts: Facts, answers: Answers = UNANSWERED) -> tuple[Decision, list[str]]:
+    def explain(self, facts: Facts, answers: Answers = _NOBODY_ASKED) -> tuple[Decision, list[str]]:
         """The same decision, and a line for each rule: whether it held and what decided that."""
         if facts.method != "INVITE":
-            answers = UNANSWERED
+            answers = _NOBODY_ASKED
         draft = Draft(facts)
         trace: list[str] = []
         for rule in self.rules:

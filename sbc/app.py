@@ -199,12 +199,15 @@ class Portcullis:
         self._follow_trace(snapshot)
 
     def _follow_trace(self, snapshot: Snapshot) -> None:
-        """Keep the last messages of each trunk; where none are to be kept, do not even listen."""
+        """Keep the last messages of each trunk, tell a collector of all; else do not even listen."""
         most, tap = snapshot.settings.trace.ring, self.driver.tap
         self.rings.keep(most, snapshot.trunks)
         tap.leave(self.rings)
         if most:
             tap.follow(self.rings)
+        tap.leave(self.exports)
+        if snapshot.hep is not None:
+            tap.follow(self.exports)
 
     def _follow_media(self, snapshot: Snapshot) -> None:
         emergency = snapshot.settings.emergency

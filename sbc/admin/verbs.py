@@ -131,6 +131,7 @@ class Verbs:
         answer = limits.reset(self._sbc.engine, self._sbc.clock, key)
         fields = {"act": "limits reset", "allowance": key, "by": by or None}
         self._sbc.recorder.journal.event("INF", "[operator]", fields, self._sbc.clock.now())
+        self._sbc.saved.wait()
         return answer
 
     def _trust(self, trunk: str = "") -> dict[str, Any]:

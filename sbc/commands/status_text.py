@@ -318,15 +318,20 @@ def _unwritten(status: Row) -> list[str]:
             "",
             f"call records: {records['waiting']} wait to be written{why}, {records['lost']} are lost",
         ]
-    for each in status["exports"]:
-        if each["problem"]:
-            lost = f"{each['waiting']} messages wait, {each['dropped']} are lost"
-            parts += [
-                "",
-                f"{each['name']}: {each['to']} is not reached: {printable(each['problem'])}; {lost}",
-            ]
+    parts += _unreached(status["exports"])
     if problem := status["recordings"]["problem"]:
         parts += ["", f"recordings end before their calls: {printable(problem)}"]
+    return parts
+
+
+def _unreached(collectors: Sequence[Row]) -> list[str]:
+    """The lines about who cannot be told what happens."""
+    parts: list[str] = []
+    for each in collectors:
+        if each["problem"]:
+            lost = f"{each['waiting']} messages wait, {each['dropped']} are lost"
+            why = printable(each["problem"])
+            parts += ["", f"{each['name']}: {each['to']} is not reached: {why}; {lost}"]
     return parts
 
 

@@ -12,20 +12,24 @@ import re
 import stat
 import time
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import asdict
+from collections.abc import Container, Iterator
+from dataclasses import replace
 from importlib.metadata import distributions
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from dsl.errors import Diagnostic
 from sbc.base import ConfigError, LocalError
 from sbc.config.control import control_path
-from sbc.config.files import SETTINGS_FILE, Tree, read_acl, read_tree
+from sbc.config.files import SETTINGS_FILE, Tree, read_acl, read_tree, shown
 from sbc.config.model import Settings
 from sbc.config.watched import Watched, watched
 from sbc.config.yaml_reader import Document
 from sbc.observe.blotting import Blotter
+from sbc.observe.text import iso_time
+from sbc.tls.material.certificate import UNREADABLE, Certificate, facts_of
+from sbc.tls.material.pem import labels
 
 CONFIGURATION = "config/"
 _DEFAULTS = Path("/etc/default/portcullis")
@@ -126,17 +130,25 @@ def _libsrtp(binding: Path) -> str:
 
 
 def checked(directory: Path, now: float) -> Iterator[tuple[str, str]]:
-    """What ``sbc check`` says of the configuration."""
+    """What ``sbc check`` says of the configuration, without the lines that it quotes."""
     from sbc.config.exposure import exposures
     from sbc.config.load import build_snapshot
 
     try:
         snapshot = build_snapshot(directory, now)
     except ConfigError as error:
-        yield "check.txt", str(error)
-        return
-    found = (*snapshot.warnings, *exposures(snapshot))
-    yield "check.txt", "\n".join([f"version {snapshot.version}", *map(str, found)])
+        head, found = "refused", tuple(error.diagnostics)
+    else:
+        head, found = f"version {snapshot.version}", (*snapshot.warnings, *exposures(snapshot))
+    packed = _texts(_tree(directory))
+    yield "check.txt", "\n".join([head, *(str(_unquoted(each, packed)) for each in found)])
+
+
+def _unquoted(each: Diagnostic, packed: Container[str]) -> Diagnostic:
+    """Of a file that is not in the pack, such as a hook, a table or users, only where the mistake is."""
+    if each.line and each.path not in packed:
+        return replace(each, source="", message="what is wrong here `sbc check` tells", hint="")
+    return replace(each, source="")
 
 
 def files(directory: Path) -> Iterator[tuple[str, str]]:
@@ -158,9 +170,6 @@ def certificates(directory: Path) -> Iterator[tuple[str, str]]:
     from cryptography import x509
     from cryptography.hazmat.primitives.serialization import Encoding
 
-    from sbc.tls.material.certificate import UNREADABLE, facts_of
-    from sbc.tls.material.pem import labels
-
     found: list[dict[str, Any]] = []
     for path in dict.fromkeys(path for each in watched(directory) for path in _matching(each)):
         text = _read(path)
@@ -168,11 +177,24 @@ def certificates(directory: Path) -> Iterator[tuple[str, str]]:
             continue
         try:
             for each in x509.load_pem_x509_certificates(text.encode()):
-                facts = facts_of(each, each.public_bytes(Encoding.DER))
-                found.append({"file": str(path), **asdict(facts.identity), "ca": facts.is_ca})
+                found.append(
+                    {
+                        "file": shown(directory, path),
+                        **_facts(facts_of(each, each.public_bytes(Encoding.DER))),
+                    }
+                )
         except UNREADABLE as error:
-            found.append({"file": str(path), "unreadable": type(error).__name__})
+            found.append({"file": shown(directory, path), "unreadable": type(error).__name__})
     yield "certificates.json", json.dumps(found, indent=2)
+
+
+def _facts(certificate: Certificate) -> dict[str, Any]:
+    who = certificate.identity
+    return {
+        "subject": who.subject, "issuer": who.issuer, "names": who.sans, "pin": who.pin,
+        "thumbprint": who.thumbprint, "from": iso_time(who.not_before), "until": iso_time(who.not_after),
+        "ca": certificate.is_ca,
+    }  # fmt: skip
 
 
 def _matching(each: Watched) -> Iterator[Path]:

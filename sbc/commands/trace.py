@@ -100,7 +100,7 @@ def _show(source: BinaryIO, options: argparse.Namespace) -> None:
     from sbc.observe.trace.ladder import Ladder
 
     paint = Paint(sys.stdout)
-    ladder = Ladder(paint, paint.unicode, options.whole, named=not options.call)
+    ladder = Ladder(paint, paint.unicode and sys.stdout.isatty(), options.whole, named=not options.call)
     paint.say(ladder.head())
     for event in _events(source):
         for line in ladder.lines(event):

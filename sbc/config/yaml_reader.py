@@ -26,6 +26,8 @@ _TAG = "tag:yaml.org,2002:"
 _WORDS = {_TAG + each for each in ("str", "timestamp", "binary", "value")}
 _COLLECTIONS = {_TAG + "map", _TAG + "seq"}
 _MOST_NODES = 200_000
+# Where alerts go: an address of these is a password as a whole.
+_ADDRESS = re.compile(r"\b((?:mailtos?|slack|workflows?|jsons?)://)\S+", re.IGNORECASE)
 _SETTING = re.compile(r"(\s*(?:-\s+)?[\"']?(\w+)[\"']?\s*:\s*)\S").match
 _SECRET = ("pass", "secret", "token")
 _MESSAGES = (
@@ -86,6 +88,7 @@ class Document:
         """The diagnostic for a mistake at a line and column."""
         line, col = place
         source = self.lines[line - 1] if 0 < line <= len(self.lines) else ""
+        source = _ADDRESS.sub(r"\1***", source)
         setting = _SETTING(source)
         if setting and any(each in setting[2].lower() for each in _SECRET):
             source = f"{setting[1]}***"

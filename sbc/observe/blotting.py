@@ -27,6 +27,8 @@ _NAME = re.compile(
     r"[\w-]*(?:pass|pwd|secret|token|credential|authoriz|cookie|webhook|ha1|digest|hmac|psk|key|\bauth\b|\bpw\b)[\w-]*",
     re.IGNORECASE,
 )
+# Of these the value may be the name of a file, which is no secret.
+_NAMES_FILE = ("file", "key")
 _MARK = re.compile(r"[\"'\])]*\s*[:=]+\s*")
 _GIVEN = re.compile(r"\"([^\"]*)\"?|'([^']*)'?|([^\s,}\]]*)")
 _SCHEME = re.compile(r"\b(bearer|basic|digest)(\s+)[^\s\"',}\]]+", re.IGNORECASE)
@@ -138,7 +140,8 @@ class _Lines:
                 given = _GIVEN.match(line, mark.end())
                 assert given is not None, "it matches the empty text"
                 value = given[1] or given[2] or given[3] or ""
-                if not self._blotter.names_file(value):
+                named = found[0].lower().endswith(_NAMES_FILE)
+                if not (named and self._blotter.names_file(value)):
                     return self._hide(line, mark.end(), value)
             found = _NAME.search(line, found.end() if mark is None else mark.end())
         return self._blotter.bare(line)

@@ -9,7 +9,7 @@ a call, whose Call-IDs differ: ours. TLS is told as TCP, for the message is what
 from __future__ import annotations
 
 import struct
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
 from sbc.base import Address
@@ -34,7 +34,7 @@ def packet(
     Of a message that is too long only the beginning is told.
     """
     second = int(now // 1)
-    near, far = ip_address(source.host.partition("%")[0]), ip_address(target.host.partition("%")[0])
+    near, far = _ip(source.host), _ip(target.host)
     old = near.version == far.version == 4
     chunks = [
         _chunk(1, _U8.pack(_IPV4 if old else _IPV6)),
@@ -56,6 +56,13 @@ def packet(
     room = MOST - _HEAD.size - len(before) - _CHUNK.size
     payload = _chunk(15, octets[:room])
     return _HEAD.pack(b"HEP3", _HEAD.size + len(before) + len(payload)) + before + payload
+
+
+def _ip(host: str) -> IPv4Address | IPv6Address:
+    try:
+        return ip_address(host.partition("%")[0])
+    except ValueError:
+        return IPv4Address(0)  # a message is told all the same
 
 
 def _chunk(kind: int, value: bytes) -> bytes:

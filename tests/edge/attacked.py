@@ -78,7 +78,10 @@ rules:
 
 
 class Attacked:
-    """A running SBC between ``office`` and ``carrier``, with so many ``media`` ports; close it when done."""
+    """A running SBC between ``office`` and ``carrier``, with so many ``media`` ports; close it when done.
+
+    ``more`` are further lines of sbc.yaml.
+    """
 
     def __init__(
         self,
@@ -89,8 +92,10 @@ class Attacked:
         carrier: Callable[..., Agent] = Agent,
         voice: VoiceSettings | None = None,
         media: int = 100,
+        more: str = "",
     ) -> None:
         self.directory = directory
+        self._more = more
         self._media = media
         # Below the ephemeral ports, of which an outgoing connection may take one before the SBC is up.
         sips, admin, office, callee, self.udp = free_ports(5)
@@ -193,7 +198,7 @@ class Attacked:
         write_lab(directory, time.time())
         for name in ("trunks.d", "routes.d", "hooks"):
             (directory / name).mkdir(exist_ok=True)
-        (directory / "sbc.yaml").write_text(_settings(ports, self.udp, self._media))
+        (directory / "sbc.yaml").write_text(_settings(ports, self.udp, self._media) + self._more)
         trunks = (
             ("office", ports.office, "lab-ca", office_srtp),
             ("carrier", ports.carrier, "carrier-ca", srtp),

@@ -25,7 +25,7 @@ SECRETS = {
     "secrets/account": "canary-key-of-an-acme-account",
     "phones": f"alice:example.com:{HASH}\n",
     "callers": f"bob:example.com:{HASH[::-1]}\n",
-    "hooks/own.py": "TOKEN = 'canary-in-a-hook'\n",
+    "hooks/own.py": "_TOKEN = 'canary-in-a-hook'\n\n\ndef on_end(facts, end):\n    pass\n",
     "prefixes.csv": "prefix,rate\n49,canary-in-a-table\n",
 }
 MORE = """
@@ -36,7 +36,7 @@ acme:
   directory: https://ca.example.net/
   external_account: {id: "7", key_file: secrets/account}
 lookups:
-  crm: {url: "https://crm.example.net/q", token_file: secrets/token}
+  crm: {url: "https://crm.example.net/q", facts: [to.user], token_file: secrets/token}
 # canary-in-a-comment
 """
 REGISTER = "register: {user: alice, realm: example.net, password_file: secrets/carrier}\n"
@@ -97,7 +97,8 @@ def test_what_helps_is_there_without_an_sbc_that_runs(directory: Path) -> None:
     for each in ("python 3.", "openssl OpenSSL ", "libsrtp", "gevent ", "system "):
         assert each in texts["versions.txt"], each
     facts = json.loads(texts["certificates.json"])
-    assert any(each["subject"] == "CN=sbc.acme.example" or SBC_NAME in each["sans"] for each in facts)
+    assert any(f"dns:{SBC_NAME}" in each["names"] and each["file"] == "tls/sbc.pem" for each in facts)
+    assert texts["check.txt"].startswith("version "), texts["check.txt"]
     assert "tls/sbc.key" in texts["files.txt"] and "hooks/own.py" in texts["files.txt"]
     assert "is it running?" in texts["about.txt"] and "is it running?" in done.err
     assert "status.json" not in texts
@@ -122,6 +123,15 @@ def test_a_broken_configuration_is_told_and_tells_no_secret(directory: Path, wro
     texts, _ = packed(directory)
     nothing_secret(directory, texts)
     assert "trunks.d/carrier.yaml:" in texts["check.txt"]
+
+
+def test_a_broken_hook_or_table_is_named_and_not_quoted(directory: Path) -> None:
+    (directory / "hooks" / "own.py").write_text("raise KeyError('canary-in-a-hook')\n")
+    (directory / "prefixes.csv").write_text("prefix,rate\n'canary,,\n")
+    (directory / "phones").write_text("alice:example.com:canary\n")
+    texts, _ = packed(directory)
+    nothing_secret(directory, texts)
+    assert "hooks/own.py:1:" in texts["check.txt"] and "phones:1:" in texts["check.txt"]
 
 
 def test_a_running_one_is_asked_and_its_calls_are_there(tmp_path: Path) -> None:

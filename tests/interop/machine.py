@@ -7,6 +7,7 @@ What runs there is the tree that is tested, by the interpreter that tests it.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -19,6 +20,7 @@ import pytest
 
 from tests.edge.sbc_command import ROOT
 from tests.peers.faults import in_text
+from tests.peers.needs import needs
 
 PACKAGING = ROOT / "packaging"
 _BOUND = ("proc", "dev", "sys")
@@ -134,6 +136,44 @@ def machine(directory: Path) -> Iterator[Machine]:
         yield made
 
 
+@contextmanager
+def debian_machine(directory: Path) -> Iterator[Machine]:
+    """A machine with nothing but a small Debian of this one's release, fetched from its archive: a minute."""
+    if os.getuid() != 0:
+        pytest.skip("NOT ROOT: only root makes a machine")
+    needs("debootstrap")
+    release = dict(re.findall(r"^(\w+)=\"?(.*?)\"?$", Path("/etc/os-release").read_text(), re.M))
+    root = directory / "root"
+    packages = "python3,tzdata,libstdc++6,procps"
+    done = subprocess.run(
+        ["debootstrap", "--variant=minbase", f"--include={packages}", release["VERSION_CODENAME"], str(root)],
+        capture_output=True, text=True, timeout=1800,
+    )  # fmt: skip
+    if done.returncode != 0:
+        pytest.skip(f"NO DEBIAN: its archive cannot be had: {done.stdout[-300:]}")
+    try:
+        _bind(root)
+        _enterable(directory, root)
+        yield Machine(root)
+    finally:
+        _kill_within(root)
+        for name in _BOUND:
+            subprocess.run(["umount", "-l", str(root / name)], check=False, capture_output=True)
+
+
+def _bind(root: Path) -> None:
+    for name in _BOUND:
+        _mount("--rbind", f"/{name}", str(root / name))
+        _mount("--make-rslave", str(root / name))
+
+
+def _enterable(directory: Path, root: Path) -> None:
+    """The mode of a root that is in a test's own folder, and which other users have to enter."""
+    for path in (directory, root, *root.parents):
+        if path.stat().st_mode & 0o055 != 0o055 and path != Path("/"):
+            path.chmod(path.stat().st_mode | 0o055)
+
+
 def _mount_all(directory: Path, root: Path) -> None:
     directory.mkdir(parents=True, exist_ok=True)
     try:
@@ -142,15 +182,10 @@ def _mount_all(directory: Path, root: Path) -> None:
             (directory / name).mkdir()
         sides = f"lowerdir=/,upperdir={directory}/upper,workdir={directory}/work"
         _mount("-t", "overlay", "overlay", "-o", sides, str(root))
-        for name in _BOUND:
-            _mount("--rbind", f"/{name}", str(root / name))
-            _mount("--make-rslave", str(root / name))
+        _bind(root)
     except subprocess.CalledProcessError as failed:
         pytest.skip(f"NO OVERLAY: this system mounts none: {failed.stderr.decode().strip()}")
-    # The mode of a root that is on a tmpfs in a test's own folder, and which other users have to enter.
-    for path in (directory, root, *root.parents):
-        if path.stat().st_mode & 0o055 != 0o055 and path != Path("/"):
-            path.chmod(path.stat().st_mode | 0o055)
+    _enterable(directory, root)
 
 
 def _kill_within(root: Path) -> None:

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import Any, Final
 
 import gevent
 from gevent import socket
 
+from sbc.b2bua.commands import Note
 from sbc.config.collect import Collector
 from sbc.config.snapshot import Snapshot
 from sbc.net.export.sender import Sender
 from sbc.observe.edge_views import ExportView
+from sbc.observe.hep import packet
 from sbc.observe.journal import Level
 from sbc.observe.syslog import OF_DATAGRAMS, OF_STREAMS, Syslog, counted
+from sbc.observe.tap import Ruling, Seen
+from sbc.observe.trace.masking import masked
 
 Say = Callable[[Level, str, dict[str, Any]], object]
 
@@ -35,6 +40,7 @@ class Exports:
 
     def apply(self, snapshot: Snapshot) -> None:
         """Tell those of ``snapshot`` from now on."""
+        self._follow("hep", snapshot.hep)
         self._follow("syslog", snapshot.syslog)
         collector = snapshot.syslog
         if collector is None:
@@ -48,7 +54,8 @@ class Exports:
         if former is not None and former.collector == collector:
             return
         if collector is not None:
-            self._senders[name] = Sender(name, collector, self._teller(name))
+            encode = partial(_packet, collector) if name == "hep" else bytes
+            self._senders[name] = Sender(name, collector, self._teller(name), encode)
         elif former is not None:
             del self._senders[name]
         if former is not None:
@@ -67,6 +74,20 @@ class Exports:
             message = syslog.message(level, tag, fields, now)
             sender(message if sender.collector.to.way == "udp" else counted(message))
 
+    # A follower of the tap (sbc.observe.tap), while there is a collector of SIP messages
+
+    def seen(self, seen: Seen) -> None:
+        """A message came or went."""
+        sender = self._senders.get("hep")
+        if sender is not None:
+            sender(seen)
+
+    def decided(self, ruling: Ruling) -> None:
+        """The rules decided about a call: no message."""
+
+    def noted(self, note: Note, now: float) -> None:
+        """Something else happened: no message."""
+
     def views(self) -> Iterator[ExportView]:
         """What is told of each collector."""
         for _, sender in sorted(self._senders.items()):
@@ -76,3 +97,13 @@ class Exports:
         """Send what waits, as far as that can be done soon."""
         for each in list(self._senders.values()):
             each.close()
+
+
+def _packet(collector: Collector, seen: Seen) -> bytes:
+    """What a collector of SIP messages is told of one: its secrets are masked, its call is named."""
+    path = seen.path
+    near, far = (path.local, path.remote) if seen.sent else (path.remote, path.local)
+    named = seen.call or seen.call_id
+    return packet(
+        masked(seen.octets), path.transport, near, far, seen.now, collector.number, named, collector.password
+    )

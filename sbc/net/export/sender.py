@@ -30,6 +30,7 @@ from sbc.net.system.trust import context_of
 from sbc.net.system.turn import Turn
 from sbc.observe.edge_views import ExportView
 from sbc.observe.journal import Level
+from sbc.observe.tap import Seen
 
 #: What waits at most, in items and in octets.
 MOST: Final = 10_000
@@ -50,13 +51,19 @@ Say = Callable[[Level, str, str], object]
 
 
 class Sender:
-    """A callable that takes one item; ``say`` hears level, event and text of what the collector does."""
+    """A callable that takes one item; ``say`` hears level, event and text of what the collector does.
 
-    def __init__(self, name: str, collector: Collector, say: Say) -> None:
+    ``encode`` makes octets of an item when it is sent, and not when it is taken.
+    """
+
+    def __init__(
+        self, name: str, collector: Collector, say: Say, encode: Callable[[Any], bytes] = bytes
+    ) -> None:
+        self._encode = encode
         self._name = name
         self.collector = collector
         self._say = say
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[tuple[Any, int]] = deque()
         self._octets = 0
         self._some = Event()
         self._empty = Event()
@@ -67,13 +74,14 @@ class Sender:
         self._context = context_of(collector) if collector.to.way == "tls" else None
         self._worker = gevent.spawn(self._datagrams if collector.to.way == "udp" else self._stream)
 
-    def __call__(self, item: bytes) -> None:
+    def __call__(self, item: bytes | Seen) -> None:
         """Take one item; it is dropped where too many wait."""
-        if len(self._waiting) >= MOST or self._octets + len(item) > MOST_OCTETS:
+        size = len(item if isinstance(item, bytes) else item.octets)
+        if len(self._waiting) >= MOST or self._octets + size > MOST_OCTETS:
             self._dropped += 1
             return
-        self._waiting.append(item)
-        self._octets += len(item)
+        self._waiting.append((item, size))
+        self._octets += size
         if not self._some.is_set():
             self._empty.clear()
             self._some.set()
@@ -91,20 +99,20 @@ class Sender:
 
     # The queue
 
-    def _take(self, most: int) -> list[bytes]:
-        """The next items, together up to ``most`` octets or one that is longer; none are forgotten yet."""
-        found: list[bytes] = []
-        size = 0
-        for item in self._waiting:
-            size += len(item)
-            if found and size > most:
+    def _take(self, most: int) -> list[Any]:
+        """The next items, together about ``most`` octets or one that is longer; none are forgotten yet."""
+        found: list[Any] = []
+        total = 0
+        for item, size in self._waiting:
+            total += size
+            if found and total > most:
                 break
             found.append(item)
         return found
 
     def _forget(self, count: int, sent: bool = True) -> None:
         for _ in range(count):
-            self._octets -= len(self._waiting.popleft())
+            self._octets -= self._waiting.popleft()[1]
         if sent:
             self._sent += count
         else:
@@ -135,7 +143,7 @@ class Sender:
     def _send(self, sock: Any) -> None:
         """Send the next item; OSError, also where the one before was refused."""
         try:
-            sock.send(self._waiting[0])
+            sock.send(self._encode(self._waiting[0][0]))
         except ConnectionRefusedError:
             if not self._problem:  # that was said of the one before, which is gone
                 self._sent -= 1
@@ -206,8 +214,9 @@ class Sender:
                 if reader.ready():
                     return
             items = self._take(_TOGETHER)
+            octets = b"".join([self._encode(each) for each in items])
             with gevent.Timeout(WRITE_WITHIN, TimeoutError(f"nothing is read there for {WRITE_WITHIN:g} s")):
-                sock.sendall(b"".join(items))
+                sock.sendall(octets)
             reader.join(_SOON)
             if reader.ready():
                 raise OSError("the connection was closed")

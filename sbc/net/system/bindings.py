@@ -18,16 +18,18 @@ Done = Callable[[], object]
 
 
 class BindingStore:
-    """The bindings in ``store``; ``everybody`` gives those of all users.
-
-    ``found`` are those that were kept and had not expired at ``now`` (POSIX).
-    """
+    """The bindings in ``store``; ``everybody`` gives those of all users, ``now`` (POSIX) says what ended."""
 
     def __init__(self, store: Store, now: float, everybody: Callable[[], Iterable[Binding]]) -> None:
-        self.found: list[Binding] = []
+        self._found: dict[str, list[Binding]] = {}
         self._now = now
         self._everybody = everybody
         self._shelf = store.shelf(SHELF, self._take, self._whole, dict)  # what changes is put by ``keep``
+
+    @property
+    def found(self) -> list[Binding]:
+        """Those that were there and had not expired."""
+        return [each for some in self._found.values() for each in some]
 
     def keep(self, user: str, bindings: tuple[Binding, ...], then: Done) -> None:
         """Write what ``user`` has, and call ``then`` when it is on the disk, or was said not to be."""
@@ -37,7 +39,7 @@ class BindingStore:
     def _take(self, user: str, rows: Any) -> bool:
         read = [_binding(user, row) for row in rows]
         good = [each for each in read if each.expires_at > self._now]
-        self.found += good
+        self._found[user] = good  # of a user who is taken over from elsewhere too, that holds
         return bool(good)
 
     def _whole(self) -> dict[str, list[Any]]:

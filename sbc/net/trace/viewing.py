@@ -22,8 +22,8 @@ from sbc.observe.trace.view import View
 #: How many may follow at once.
 MOST_READERS: Final = 8
 # Seconds for which messages gather before they are written; in which a reader has to take something; after
-# which one that hears nothing is asked whether it is still there; for which the answers of a call that is
-# over are waited for.
+# which one that hears nothing is told that we are still there; for which the answers of a call that is over
+# are waited for.
 GATHER: Final = 0.05
 STALL: Final = 60.0
 BEAT: Final = 5.0
@@ -83,10 +83,21 @@ class Readers:
                 return "the call is over" if over else f"{reading.seconds:g} s are over"
             if view.ended and not over:
                 over, until = True, min(until, at + LATE)
+            if _is_gone(connection):
+                raise ConnectionResetError
             if at - beaten >= BEAT:
                 connection.sendall(HEARTBEAT)
                 beaten = at
             gevent.sleep(GATHER)
+
+
+def _is_gone(connection: socket.socket) -> bool:
+    """Whether the reader has closed its end; it says nothing more while it reads."""
+    raw: Any = connection._sock
+    try:
+        return not raw.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return False
 
 
 class Reading:

@@ -195,6 +195,13 @@ def _surroundings(status: StatusView, disk_free: float) -> Iterator[Condition]:
                 f"name {name.domain} {name.transport}", "warning", f"no DNS server answers for {name.domain}",
                 plain(name.problem), "see the [dns] lines", f"DNS answers for {name.domain} again",
             )  # fmt: skip
+    for export in status.exports:
+        if export.problem:
+            yield Condition(
+                f"export {export.name} {export.to}", "warning", f"the collector {export.name} takes nothing",
+                f"{plain(export.to)}: {plain(export.problem)}", "see its lines in the journal",
+                f"the collector {export.name} takes what happens again",
+            )  # fmt: skip
     disks: dict[int, list[DiskView]] = {}
     for disk in status.disks:
         disks.setdefault(disk.device, []).append(disk)

@@ -6,7 +6,7 @@
     D 1785585600.250000 0f3a TEXT              what the rules decided about a call
     N 1785585600.250000 0f3a TEXT              what else happened in it
     L 12                                       so many messages were not sent: the reader was too slow
-    H                                          nothing, to see whether somebody still reads
+    H                                          nothing: we are still there
     E TEXT                                     the end, and why
 
 A path is told once, for it is long. Messages are masked before they come here.

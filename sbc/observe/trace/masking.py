@@ -1,6 +1,6 @@
-"""What a trace may show of a message: all but its secrets, each octet of which becomes a star.
+"""What a trace may show of a message: all but its secrets, each octet of which becomes an ``x``.
 
-Its length stays what it was, so that Content-Length is still right and a reader of packets finds no fault. Of
+Its length stays what it was, and what was Base64 is, so that a reader of packets finds no fault. Of
 credentials and challenges only what is known to be harmless is shown, so that what nobody has thought of is
 not: a realm, a name, an algorithm. Everything else is masked where it stands: keys of SDES and of other key
 management (RFC 4568, RFC 4567, ``k=``), passwords of ICE, of URIs and by name, parts of digests also where
@@ -54,7 +54,7 @@ def has_secret(octets: bytes) -> bool:
 
 
 def masked(octets: bytes) -> bytes:
-    """``octets`` with every secret in stars; as long as they were."""
+    """``octets`` with every secret blotted out; as long as they were."""
     if not has_secret(octets):
         return octets
     octets = _FIELDS.sub(_field, octets)
@@ -64,12 +64,12 @@ def masked(octets: bytes) -> bytes:
 
 
 def _value(found: re.Match[bytes]) -> bytes:
-    return found[1] + _stars(found[2])
+    return found[1] + _blotted(found[2])
 
 
-def _stars(text: bytes) -> bytes:
-    """Stars in place of all but quotes and the ends of lines, which a reader needs."""
-    return re.sub(rb"[^\"\r\n]", b"*", text)
+def _blotted(text: bytes) -> bytes:
+    """An x in place of all but quotes, padding and the ends of lines, which a reader needs."""
+    return re.sub(rb"[^\"=\r\n]", b"x", text)
 
 
 def _field(found: re.Match[bytes]) -> bytes:
@@ -82,7 +82,7 @@ def _field(found: re.Match[bytes]) -> bytes:
 def _part(found: re.Match[bytes]) -> bytes:
     name = found[1]
     if name is None:  # no name and value: a token that says all by itself
-        return _stars(found[0])
+        return _blotted(found[0])
     if name.lower() in _HARMLESS:
         return found[0]
-    return name + found[2] + _stars(found[3])
+    return name + found[2] + _blotted(found[3])

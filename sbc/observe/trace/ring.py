@@ -31,9 +31,13 @@ class _Ring:
         self.octets = 0
 
     def shrink(self, messages: int, octets: int) -> None:
-        events = self.events
-        while events and (self.messages > messages or self.octets > octets):
-            event = events.popleft()
+        events, shrunk = self.events, False
+        while events and (
+            self.messages > messages
+            or self.octets > octets
+            or (shrunk and isinstance(events[0], Ruling))  # about a message that is gone
+        ):
+            event, shrunk = events.popleft(), True
             if isinstance(event, Seen):
                 self.messages -= 1
                 self.octets -= len(event.octets)
@@ -74,6 +78,8 @@ class Rings:
         if ring is not None:
             ring.events.append(ruling)
             ring.octets += OVERHEAD
+            if ring.octets > self._each:
+                ring.shrink(self._most, self._each)
 
     def noted(self, note: Note, now: float) -> None:
         """The journal has it."""

@@ -18,6 +18,7 @@ def blotter() -> Blotter:
 
 SECRETS = (
     f"password: {CANARY}",
+    f"password: tls/sbc.key {CANARY}",
     f"password: '{CANARY}'",
     f'"password": "{CANARY}"',
     f"password : {CANARY}",
