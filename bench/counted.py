@@ -41,7 +41,7 @@ def _count(path: Path, spawned: WeakSet[Any], wait: Callable[[float], object]) -
     while True:
         wait(EVERY)
         types = Counter([type(each).__name__ for each in gc.get_objects()])
-        alive = [each() for each in list(spawned.data)]
+        alive = [each() for each in list(vars(spawned)["data"])]
         greenlets = sum([each is not None and not each.dead for each in alive])
         del alive
         beside = path.with_suffix(".next")
