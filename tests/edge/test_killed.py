@@ -23,7 +23,8 @@ from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.serialize import serialize
 from tests.edge.own_files import OwnFiles
 from tests.edge.raw_sip import Datagrams
-from tests.edge.test_phones import PASSWORD, REALM, Caller
+from tests.edge.test_phones import REALM, Caller
+from tests.peers.canaries import PASSWORD
 from tests.peers.kept import kept
 from tests.peers.ports import free_port, free_ports
 from tests.peers.waiting import until, until_equal

@@ -257,17 +257,18 @@ def test_a_restart_tells_nothing_again_whatever_became_of_the_clock() -> None:
     for now in (NOW + 60, NOW - 9e6, NOW + 9e6):
         again = Told()
         again.at = 5.0
-        again.teller.restore(saved, now, again.at)
+        for key, each in saved.items():
+            again.teller.restore(key, each, now, again.at)
         assert again.see(WORSE) == [] and [each.told for each in again.teller.standing()] == [True]
         assert again.see() == ["over"] and again.see() == []
 
 
 @pytest.mark.parametrize(
-    "saved", [3, [1], {"a": 1}, {"a": {}}, {"a": {"condition": {"x": 1}, "since": 1, "rank": 1, "told": 1}}]
+    "saved", [3, [1], None, {}, {"condition": {"x": 1}, "since": 1, "rank": 1, "told": 1}]
 )
 def test_what_was_not_written_by_us_is_refused(saved: Any) -> None:
     with pytest.raises(ValueError, match="not what was written"):
-        Teller().restore(saved, NOW, 0.0)
+        Teller().restore("a", saved, NOW, 0.0)
 
 
 def test_what_is_over_is_not_remembered_without_end() -> None:
