@@ -114,7 +114,7 @@ def _json_value(name: str, value: object) -> int | float | str:
 
 
 def _whole(character: str) -> str:
-    return _escape(character) if "\ud800" <= character <= "\udfff" else character
+    return _escape(character) if 0xD800 <= ord(character) <= 0xDFFF else character
 
 
 def printable(text: str) -> str:

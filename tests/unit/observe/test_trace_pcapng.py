@@ -45,7 +45,7 @@ def datagram(block: bytes) -> tuple[bytes, int, float, bytes]:
 def summed(data: bytes) -> int:
     """The one's complement sum of 16-bit words: 0xffff where a checksum within is right (RFC 1071)."""
     data += b"\0" * (len(data) % 2)
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return total
