@@ -33,17 +33,17 @@ _LINES = re.compile(
     rb"^(a=key-mgmt:[ \t]*+[^\s:]*+[ \t]|a=ice-pwd:|k=[a-z0-9-]*+:)([^\r\n]++)", re.IGNORECASE | re.MULTILINE
 )
 _NAMED = re.compile(
-    rb"((?:nonce|response|password|ha1)[ \t]*+=[ \t]*+)(\\?\"(?:[^\"\\\r\n]|\\.)*+\\?\"?|[^\s\";,<>]++)",
+    rb"((?:nonce|response|password|ha1)[ \t]*+=[ \t]*+)(\\?\"(?:[^\"\\\r\n]|\\.)*\\?\"?|[^\s\";,<>]++)",
     re.IGNORECASE,
 )
 # Credentials and challenges as header fields, with the lines that they are folded into; in their short words.
 _FIELDS = re.compile(
     rb"^((?:proxy-|www-)?(?:authorization|authenticate)|(?:proxy-)?authentication-info)([ \t]*+:)"
-    rb"((?:[^\r\n]|\r?\n[ \t]|\r(?!\n))*+)",
+    rb"((?:[^\r\n]|\r?\n[ \t]|\r(?!\n))*)",
     re.IGNORECASE | re.MULTILINE,
 )
 _SCHEME = re.compile(rb"\s*+[A-Za-z][A-Za-z0-9-]*+(?=\s|$)")
-_PART = re.compile(rb"([A-Za-z0-9-]++)(\s*+=\s*+)(\"(?:[^\"\\]|\\.)*+\"?|[^\s,\"]++)|[^\s,]++", re.DOTALL)
+_PART = re.compile(rb"([A-Za-z0-9-]++)(\s*+=\s*+)(\"(?:[^\"\\]|\\.)*\"?|[^\s,\"]++)|[^\s,]++", re.DOTALL)
 _HARMLESS: Final = frozenset(
     (b"username", b"realm", b"uri", b"algorithm", b"qop", b"nc", b"stale", b"domain", b"userhash", b"charset")
 )

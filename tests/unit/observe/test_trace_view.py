@@ -13,8 +13,8 @@ from sbc.observe.trace.view import CALLS, RULINGS, TOGETHER, WAITING, WAITING_OC
 WAY = Path(1, "udp", Address("192.0.2.1", 5060), Address("198.51.100.7", 5060), "office")
 
 
-def view(**chosen: str) -> View:
-    return View(Encoder(bytes), **chosen)
+def view(trunk: str = "") -> View:
+    return View(Encoder(bytes), trunk)
 
 
 def seen(call: str = "", trunk: str = "office", size: int = 10) -> Seen:
