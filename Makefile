@@ -19,7 +19,7 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo run check lint types fast fast-edge fast-unit fast-others test installed debian rest \
-  long debs bench install deb clean
+  long soak debs bench install deb clean
 
 help:
 	@echo 'make demo    set up, then a real mutual-TLS call with SRTP through a lab SBC'
@@ -27,6 +27,7 @@ help:
 	@echo 'make run     start the lab SBC of this directory and stay'
 	@echo 'make check   lint, types and the fast tests: under a minute'
 	@echo 'make long    repeats, soaks, other Pythons: hours; goes on where it ended (FRESH=1 begins anew)'
+	@echo 'make soak    calls, registrations, reloads and scans for HOURS=4: does anything grow?'
 	@echo 'make bench   the benchmarks'
 	@echo 'make install  the service, where root: user, init script, unit; DESTDIR=... into a directory'
 	@echo 'make deb     the same as a Debian package in build/, for the Python that Debian brings'
@@ -95,6 +96,11 @@ rest: $(VENV)/.dev $(VENV)/.run
 # What takes hours, step by step: tests/long.py. ONLY='STEP ...' runs some steps.
 long: $(VENV)/.dev $(VENV)/.run debs
 	$(PY) -m tests.long $(if $(FRESH),--fresh) $(ONLY)
+
+# Memory, descriptors, greenlets and ports, sampled while everything goes on at once: HOURS=0.5 for half of one.
+HOURS ?= 4
+soak: $(VENV)/.dev $(VENV)/.run debs
+	PYTHONPATH='$(SITE):.' $(PY) -P -m bench.soak --hours $(HOURS)
 
 debs:
 ifeq ($(DEBS),yes)

@@ -1,5 +1,7 @@
 """Endurance, mutual TLS on both sides: reloads under load fail no call, thousands of calls leave nothing.
 
+A minute of what `make soak` does for hours is here too.
+
 SIPp calls through stunnel, Portcullis and stunnel to SIPp, as in the benchmarks.
 """
 
@@ -19,6 +21,7 @@ import pytest
 
 from bench.chain import Caller, Load, chain
 from bench.servers import portcullis
+from bench.soak import soak
 from sbc.config.load import build_snapshot
 from sbc.net.system.control import ask
 from tests.peers.needs import needs
@@ -151,3 +154,16 @@ def test_the_second_half_of_the_calls_leaves_what_the_first_left(rig: Rig, calls
     assert late.ports == early.ports
     assert late.descriptors == early.descriptors
     assert late.memory - early.memory < GROWTH, f"{early.memory} KiB became {late.memory} KiB"
+
+
+# All that a day brings
+
+
+@pytest.mark.parametrize("seconds", [75.0, pytest.param(1800.0, marks=pytest.mark.long)])
+def test_nothing_grows_under_calls_registrations_reloads_and_scans(tmp_path: Path, seconds: float) -> None:
+    needs("sipp", "stunnel4", "taskset")
+    told, well, held = soak(tmp_path, seconds)
+    assert well, told
+    # What was to disturb it did.
+    assert held.reloads >= seconds / 10 and held.number >= seconds / 2
+    assert {"memory", "descriptors", "greenlets", "ports in use"} <= {each.name for each in held.trends()}

@@ -105,10 +105,10 @@ def _told(path: Path, trunk: str) -> dict[str, Any]:
 class Octets(Protocol):
     """Where frames are read from."""
 
-    def readline(self, limit: int, /) -> bytes:
+    def readline(self, limit: int = -1, /) -> bytes:
         """A line with its end; less at the end of everything."""
 
-    def read(self, size: int, /) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         """So many octets; less at the end of everything."""
 
 

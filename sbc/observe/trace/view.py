@@ -68,9 +68,9 @@ class View:
             elif self._chosen(event):
                 self._show(event)
         while self._most and self.shown > self._most:
-            oldest = self._waiting.popleft()
-            if isinstance(oldest, Seen):
-                self._octets -= len(oldest.octets)
+            first = self._waiting.popleft()
+            if isinstance(first, Seen):
+                self._octets -= len(first.octets)
                 self.shown -= 1
         self.over = "these were the last messages"
 

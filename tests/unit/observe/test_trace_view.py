@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from dsl.decision import Reject
 from sbc.b2bua.commands import Note
 from sbc.base import Address
@@ -13,8 +15,8 @@ from sbc.observe.trace.view import CALLS, RULINGS, TOGETHER, WAITING, WAITING_OC
 WAY = Path(1, "udp", Address("192.0.2.1", 5060), Address("198.51.100.7", 5060), "office")
 
 
-def view(trunk: str = "") -> View:
-    return View(Encoder(bytes), trunk)
+def view(**chosen: Any) -> View:
+    return View(Encoder(bytes), **chosen)
 
 
 def seen(call: str = "", trunk: str = "office", size: int = 10) -> Seen:
