@@ -23,6 +23,7 @@ from bench.revocation import policies, reading
 from bench.rules import rules
 from bench.signalling import signalling
 from bench.strangers import ATTACKS
+from bench.tracing import tracing
 from tests.peers.process import MissingProgram, PeerFailed
 from tests.peers.product import is_compiled
 
@@ -71,6 +72,10 @@ def _registrar(options: Options) -> list[Row]:
     return registrars(options.seconds or 20, options.runs)
 
 
+def _tracing(options: Options) -> list[Row]:
+    return tracing(options.seconds or 20, options.runs)
+
+
 def _reload(options: Options) -> list[Row]:
     return reloads()
 
@@ -87,6 +92,7 @@ BENCHMARKS: dict[str, Callable[[Options], list[Row]]] = {
     "reload": _reload,
     "floods": _floods,
     "registrar": _registrar,
+    "tracing": _tracing,
 }
 
 

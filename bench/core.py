@@ -13,12 +13,18 @@ from bench.report import Row
 from dsl.decision import Route
 from dsl.load import load
 from dsl.ruleset import RuleSet
+from sbc.b2bua.call_ids import CallIds
 from sbc.b2bua.facts import facts_of
 from sbc.b2bua.leg import Leg
 from sbc.b2bua.translate import invite
 from sbc.base import Address
 from sbc.config.model import Trunk
 from sbc.flow import Flow
+from sbc.observe.tap import Follower, Tap
+from sbc.observe.trace.frames import Encoder
+from sbc.observe.trace.masking import masked
+from sbc.observe.trace.ring import Rings
+from sbc.observe.trace.view import View
 from sbc.sip.message import Request
 from sbc.sip.parse import parse_message, validate
 from sbc.sip.serialize import serialize
@@ -116,8 +122,29 @@ def steps() -> list[tuple[str, Callable[[], object]]]:
         ("route decision (third rule)", lambda: decide(facts)),
         ("build the other leg's INVITE", build),
         ("serialise", lambda: serialize(built)),
+        ("tell the rings of a message that goes", told(built, Rings(200), flow)),
+        ("show a reader a message that goes", shown(built, flow)),
         ("whole call through the engine, with its peers", whole_call()),
     ]
+
+
+def told(message: Request, follower: Follower, flow: Flow) -> Callable[[], object]:
+    """What each message costs that ``follower`` is told of."""
+    tap, octets = Tap(CallIds(set()), print), serialize(message)
+    tap.follow(follower)
+    return lambda: tap.sent(flow, message, octets, 0.0, 0.0)
+
+
+def shown(message: Request, flow: Flow) -> Callable[[], object]:
+    """What it costs to mask it too, and to write it for one who follows live."""
+    view = View(Encoder(masked))
+    tell = told(message, view, flow)
+
+    def show() -> bytes:
+        tell()
+        return view.frames(1)
+
+    return show
 
 
 def whole_call() -> Callable[[], object]:

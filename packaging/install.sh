@@ -45,6 +45,8 @@ put 644 portcullis.logrotate /etc/logrotate.d/portcullis
 put 644 fail2ban/portcullis.filter /etc/fail2ban/filter.d/portcullis.conf
 install -D -m 644 "$here/portcullis.service" "$destdir/lib/systemd/system/portcullis.service"
 install -D -m 644 "$here/fail2ban/portcullis.jail" "$destdir$docs/examples/fail2ban-jail.conf"
+install -m 644 "$here/prometheus/portcullis.rules.yml" "$destdir$docs/examples/portcullis.rules.yml"
+install -m 644 "$here/grafana/portcullis.json" "$destdir$docs/examples/grafana-portcullis.json"
 
 # What the manual and the completion say is what this very program says.
 printed() { # MODULE [ARGUMENT...]

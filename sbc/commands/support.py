@@ -65,6 +65,7 @@ def gathered(directory: Path, log: Path | None, now: float) -> tuple[dict[str, s
         ("files", lambda: parts.files(directory)),
         ("certificates", lambda: parts.certificates(directory)),
         ("running", lambda: parts.running(directory)),
+        ("trace", lambda: parts.traces(directory)),
         ("journal", lambda: parts.journal(log)),
         ("records", lambda: parts.records(directory)),
     )

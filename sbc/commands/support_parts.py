@@ -21,12 +21,12 @@ from typing import Any
 
 from dsl.errors import Diagnostic
 from sbc.base import ConfigError, LocalError
-from sbc.config.control import control_path
+from sbc.config.control import control_path, state_path
 from sbc.config.files import SETTINGS_FILE, Tree, read_acl, read_tree, shown
-from sbc.config.model import Settings
 from sbc.config.watched import Watched, watched
 from sbc.config.yaml_reader import Document
 from sbc.observe.blotting import Blotter
+from sbc.observe.cdr import RECORDS
 from sbc.observe.text import iso_time
 from sbc.tls.material.certificate import UNREADABLE, Certificate, facts_of
 from sbc.tls.material.pem import labels
@@ -36,8 +36,12 @@ _DEFAULTS = Path("/etc/default/portcullis")
 _LOG = Path("/var/log/portcullis/portcullis.log")
 # Octets of the end of a journal or of records, and of a file that holds a password or hashes.
 _LAST, _SECRET = 512 << 10, 4 << 20
-_MOST_FILES = 2000
-_SECRETS = re.compile(r"\b(?:password|passphrase|token|key)_file\b[\"']?[ \t]*:[ \t]*[\"']?([^\"'\s,}#]+)")
+_MOST_FILES, _MOST_MESSAGES = 2000, 2000
+# Seconds without a word of the running SBC.
+_PATIENCE = 30.0
+_SECRETS = re.compile(
+    r"\b(?:password|passphrase|token|key|url)_file\b[\"']?[ \t]*:[ \t]*[\"']?([^\"'\s,}#]+)"
+)
 _USERS = re.compile(r"\busers\b[\"']?[ \t]*:[ \t]*[\"']?([^\"'\s,}#{]+)")
 # What is called so is a file, though it may be missing.
 _FILE_NAME = re.compile(r"[\w./-]+\.(?:pem|key|crt|cer|der|txt)").fullmatch
@@ -59,7 +63,8 @@ def blotter(directory: Path) -> Blotter:
     found = Blotter(is_file)
     for text in _texts(_tree(directory)).values():
         for name in _SECRETS.findall(text):
-            found.learn(_read(directory / name).split())
+            for word in _read(directory / name).split():
+                found.learn([word, *re.split(r"[/:@?&=]+", word.partition("://")[2])])
         for name in _USERS.findall(text):
             found.learn(_DIGEST.findall(_read(directory / name)))
     return found
@@ -211,6 +216,20 @@ def running(directory: Path) -> Iterator[tuple[str, str]]:
     yield "status.json", json.dumps(ask(control_path(directory), "status"), indent=2)
 
 
+def traces(directory: Path) -> Iterator[tuple[str, str]]:
+    """The last messages that the running SBC has kept, keys and digests masked; LocalError without one."""
+    from sbc.commands.trace import events
+    from sbc.net.system.control import following
+    from sbc.observe.trace.ladder import Ladder
+
+    ladder = Ladder(lambda _, text: text, unicode=True, whole=True)
+    lines = [ladder.head()]
+    with following(control_path(directory), "trace", _PATIENCE, last=True, most=_MOST_MESSAGES) as source:
+        for event in events(source):
+            lines += ladder.lines(event)
+    yield "trace.txt", "\n".join(lines)
+
+
 def journal(log: Path | None) -> Iterator[tuple[str, str]]:
     """The last lines of the journal, and what was said beside it at the start."""
     path = log or _default_log()
@@ -228,9 +247,7 @@ def _default_log() -> Path:
 
 def records(directory: Path) -> Iterator[tuple[str, str]]:
     """The last call records."""
-    state = _settings(read_tree(directory)).get("state")
-    folder = state if isinstance(state, str) and state else str(Settings.model_fields["state"].default)
-    yield "calls.jsonl", _last(directory / folder / "calls.jsonl")
+    yield RECORDS, _last(state_path(directory) / RECORDS)
 
 
 def _last(path: Path) -> str:

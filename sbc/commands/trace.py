@@ -75,7 +75,7 @@ def _trace(options: argparse.Namespace) -> int:
     return GOOD
 
 
-def _events(source: BinaryIO) -> Iterator[Seen | Remark]:
+def events(source: BinaryIO) -> Iterator[Seen | Remark]:
     """What comes, until it ends, Control-C is pressed, or the SBC is gone."""
     from sbc.observe.trace.frames import Broken, Decoder, Remark
 
@@ -102,7 +102,7 @@ def _show(source: BinaryIO, options: argparse.Namespace) -> None:
     paint = Paint(sys.stdout)
     ladder = Ladder(paint, paint.unicode and sys.stdout.isatty(), options.whole, named=not options.call)
     paint.say(ladder.head())
-    for event in _events(source):
+    for event in events(source):
         for line in ladder.lines(event):
             paint.say(line)
 
@@ -115,7 +115,7 @@ def _write(source: BinaryIO, file: BinaryIO, name: str) -> None:
     file.write(beginning(line()))
     count, missed, why = 0, 0, "ended by the keyboard"
     remarks: list[str] = []
-    for event in _events(source):
+    for event in events(source):
         if isinstance(event, Seen):
             file.write(packet(event, tuple(remarks)))
             file.flush()

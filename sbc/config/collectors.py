@@ -18,7 +18,7 @@ from sbc.config.named_files import NamedFiles
 from sbc.config.schema import Loc, suggest
 from sbc.tls.material.identity import IdentityMaterial
 
-_PASSWORD: Final = re.compile(r"[!-~]+").fullmatch
+_PASSWORD: Final = re.compile(r"[!-~]{1,255}").fullmatch
 
 
 @dataclass(slots=True)

@@ -21,6 +21,8 @@ _U8, _U16, _U32 = (struct.Struct(form) for form in ("!B", "!H", "!I"))
 _IPV4, _IPV6 = 2, 10  # the collector's AF_INET and AF_INET6, which are those of Linux
 _TCP, _UDP = 6, 17
 _SIP = 1
+# Octets of a Call-ID, by which what belongs to no call is told.
+_LONGEST: Final = 255
 #: The longest packet: its length has 16 bits, and a datagram of IPv4 has room for this much.
 MOST: Final = 65507
 
@@ -51,7 +53,7 @@ def packet(
     if password:
         chunks.append(_chunk(14, password))
     if correlation:
-        chunks.append(_chunk(17, correlation.encode("ascii", "replace")))
+        chunks.append(_chunk(17, correlation.encode("ascii", "replace")[:_LONGEST]))
     before = b"".join(chunks)
     room = MOST - _HEAD.size - len(before) - _CHUNK.size
     payload = _chunk(15, octets[:room])

@@ -26,8 +26,26 @@ _NUMBER: Final = re.compile(
 _DIGIT: Final = re.compile(r"\d", re.ASCII)
 # What may be all digits and is no number.
 _NAMES: Final = frozenset(
-    ("call", "as", "CallID", "call_id", "call_id_b", "serial", "thumbprint", "pin", "event")
+    (
+        "call",
+        "as",
+        "CallID",
+        "call_id",
+        "serial",
+        "event",
+        "trunk",
+        "to_trunk",
+        "trunk_in",
+        "trunk_out",
+        "rule",
+    )
 )
+# What of a record is or may hold a number: its trunks, peers and addresses are looked up by their names.
+_OF_RECORDS: Final = (
+    "caller", "called", "asserted", "redirected_from", "referred_by", "reason", "tags", "lookups",
+)  # fmt: skip
+# The longest text that is remembered with what it becomes.
+_LONG: Final = 256
 # The same of a SIP message, whose other lines are looked at.
 _UNTOUCHED: Final = re.compile(
     r"(?:via|v|call-id|i|cseq|max-forwards|content-length|l|authorization|proxy-authorization"
@@ -47,6 +65,8 @@ class Mask:
 
     def text(self, text: str) -> str:
         """``text`` with its numbers shortened."""
+        if len(text) > _LONG:
+            return self._numbers(text)
         return self._shorten(text) if len(text) > 5 else text
 
     def _numbers(self, text: str) -> str:
@@ -63,8 +83,12 @@ class Mask:
         return "".join(shown)
 
     def fields(self, fields: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields of a line or a record with numbers shortened in all that is text."""
+        """The fields of a line with numbers shortened in all that is text."""
         return {name: value if name in _NAMES else self._value(value) for name, value in fields.items()}
+
+    def record(self, fields: Mapping[str, Any]) -> dict[str, Any]:
+        """What a call record is made of, likewise."""
+        return {**fields, **{each: self._value(fields[each]) for each in _OF_RECORDS if each in fields}}
 
     def _value(self, value: Any) -> Any:
         if isinstance(value, str):

@@ -217,30 +217,25 @@ def _enabled(status: StatusView) -> Iterator[str]:
     yield from _family("sbc_trunk_enabled", "gauge", "0 where the trunk is out of service.", on)
 
 
+def _peers(trunks: tuple[TrunkView, ...]) -> Iterator[str]:
+    peers = [
+        ({"trunk": view.name, "peer": each.address}, each) for view in trunks for each in view.peer_states
+    ]
+    up = [(labels, float(each.state == "up")) for labels, each in peers]
+    yield from _family("sbc_peer_up", "gauge", "1 where this peer of the trunk answers.", up)
+    down = [(labels, float(each.state == "down")) for labels, each in peers]
+    yield from _family("sbc_peer_down", "gauge", "1 where it is known that this peer does not.", down)
+    rests = [(labels, each.rests_until) for labels, each in peers]
+    yield from _family("sbc_peer_rests_until_seconds", "gauge", "When its rest ends; 0 without one.", rests)
+
+
 def _trunks(status: StatusView) -> Iterator[str]:
     trunks = status.trunks
     up = [({"trunk": view.name}, float(view.state == "up")) for view in trunks]
     yield from _family("sbc_trunk_up", "gauge", "1 where the trunk answers.", up)
-    peers_up = [
-        ({"trunk": view.name, "peer": each.address}, float(each.state == "up"))
-        for view in trunks
-        for each in view.peer_states
-    ]
-    yield from _family("sbc_peer_up", "gauge", "1 where this peer of the trunk answers.", peers_up)
     downs = [({"trunk": view.name}, float(view.state == "down")) for view in trunks]
     yield from _family("sbc_trunk_down", "gauge", "1 where it is known that nobody answers.", downs)
-    peers_down = [
-        ({"trunk": view.name, "peer": each.address}, float(each.state == "down"))
-        for view in trunks
-        for each in view.peer_states
-    ]
-    yield from _family("sbc_peer_down", "gauge", "1 where it is known that this peer does not.", peers_down)
-    rests = [
-        ({"trunk": view.name, "peer": each.address}, each.rests_until)
-        for view in trunks
-        for each in view.peer_states
-    ]
-    yield from _family("sbc_peer_rests_until_seconds", "gauge", "When its rest ends; 0 without one.", rests)
+    yield from _peers(trunks)
     yield from _trunk_counts(trunks)
     own, peers = list(_expiries(trunks, "own")), list(_expiries(trunks, "peer"))
     yield from _family("sbc_own_certificate_expiry_seconds", "gauge", "notAfter of ours.", own)

@@ -120,7 +120,7 @@ class Recorder:
     def _record(self, call: str, fields: dict[str, Any], media: MediaStats | None = None) -> None:
         """Write the record of a call whose recording is whole by now, or of what became no call."""
         if self.mask is not None:
-            fields = self.mask.fields(fields)
+            fields = self.mask.record(fields)
         self._write_record(call_record(call, fields, media))
 
     def _tell_sometimes(self, throttle: Throttle, of: str, note: Note, now: float) -> None:

@@ -45,6 +45,6 @@ def sbc(directory: Path | str, *words: str, seconds: float = 30) -> Outcome:
             process.kill()
     outcome = Outcome(process.returncode, out.decode(), err.decode())
     assert not (fault := in_text(outcome.out + outcome.err)), fault
-    if words[0] != "user":  # that one makes a line of a users file
+    if words[0] != "user" and "--secrets" not in words:  # a line of a users file, and what is asked for
         assert not (secret := leaked(outcome.out + outcome.err)), secret
     return outcome

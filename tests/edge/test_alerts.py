@@ -13,15 +13,18 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent import socket
 
 from sbc.base import LocalError
 from sbc.config.load import build_snapshot
 from sbc.config.snapshot import SnapshotStore
 from sbc.demo.pki import write_lab
+from sbc.net.alerts import alerting
 from sbc.net.alerts.alerting import EVERY, SETTLED, STATE, Alerting
 from sbc.net.alerts.apprise_sink import without_secrets
 from sbc.net.system.clock import Clock
 from sbc.net.system.store import Store
+from sbc.observe.edge_views import LimitView
 from sbc.observe.views import CountersView, StatusView
 from tests.peers.kept import keep, kept
 from tests.peers.lab import Lab
@@ -154,6 +157,53 @@ def test_a_dead_sink_is_said_once_and_what_waited_comes_when_it_is_back(watching
         until(lambda: here.said("alert-delivered"))
     finally:
         mail.close()
+
+
+def test_a_sink_that_hangs_holds_up_neither_the_others_nor_the_end(
+    watching: Any, mail: MailServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(alerting, "PATIENCE", 0.3)
+    monkeypatch.setattr(alerting, "LAST_WITHIN", 0.3)
+    silent = socket.create_server(("127.0.0.1", 0))
+    files = {"secrets/silent": f"jsons://127.0.0.1:{silent.getsockname()[1]}/{SECRET}"}
+    sinks = to_mail(mail._controller.port, ", silent: {url_file: secrets/silent}")
+    here = watching(sinks, files)
+    here.see(REFUSED)
+    (first,) = until(lambda: mail.mails)
+    assert "refused" in first.text and len(here.alerting._sinks["silent"].outbox) == 1
+    outcome = here.alerting.test("silent")["sinks"]
+    assert outcome == [{"name": "silent", "problem": "it has not answered within 0.3 s"}]
+    here.see(GOOD, SETTLED)
+    until(lambda: len(mail.mails) == 2)
+    here.alerting.close()
+    assert not here.said("alert-failed"), "it is waited for still"
+    silent.close()
+    (failed,) = until(lambda: here.said("alert-failed"))
+    assert failed["sink"] == "silent" and SECRET not in str(failed)
+
+
+def test_what_waits_goes_to_another_address_when_the_file_has_one(watching: Any, mail: MailServer) -> None:
+    dead = free_port()
+    url = "mailtos://u:{}@127.0.0.1:{}?from=sbc@lab.example&to=noc@lab.example"
+    here = watching("{noc: {url_file: secrets/noc}}", {"secrets/noc": url.format(SECRET, dead)})
+    here.see(REFUSED)
+    (failed,) = until(lambda: here.said("alert-failed"))
+    assert SECRET not in str(failed)
+    right = f"mailto://127.0.0.1:{mail._controller.port}?from=sbc@lab.example&to=noc@lab.example"
+    (here.directory / "secrets" / "noc").write_text(right)
+    here.store.swap(build_snapshot(here.directory, time.time()))
+    here.alerting.apply(here.store.current)
+    here.see(REFUSED, 1.0)
+    (first,) = until(lambda: mail.mails)
+    assert "refused" in first.subject
+
+
+def test_numbers_are_left_out_where_the_journal_leaves_them_out(watching: Any, mail: MailServer) -> None:
+    here = watching(to_mail(mail._controller.port), more="log: {mask_numbers: 4}\n")
+    spent = LimitView("60 minutes from.user +4930123456", "60 minutes a day", 60, 60, 1, 0.0, False)
+    here.see(replace(GOOD, limits=(spent,)))
+    (first,) = until(lambda: mail.mails)
+    assert "+493012xxxx" in first.text and "123456" not in first.text
 
 
 def test_a_restart_tells_nothing_again_and_knows_what_is_over(watching: Any, mail: MailServer) -> None:

@@ -23,6 +23,7 @@ SECRETS = {
     "secrets/passphrase": "canary-passphrase-of-a-key",
     "secrets/token": "canary-token-of-a-lookup",
     "secrets/account": "canary-key-of-an-acme-account",
+    "secrets/teams": "workflows://example.net:443/canary-of-a-workflow/canary-of-its-own",
     "phones": f"alice:example.com:{HASH}\n",
     "callers": f"bob:example.com:{HASH[::-1]}\n",
     "hooks/own.py": "_TOKEN = 'canary-in-a-hook'\n\n\ndef on_end(facts, end):\n    pass\n",
@@ -37,6 +38,7 @@ acme:
   external_account: {id: "7", key_file: secrets/account}
 lookups:
   crm: {url: "https://crm.example.net/q", facts: [to.user], token_file: secrets/token}
+alerts: {to: {team: {url_file: secrets/teams}}}
 # canary-in-a-comment
 """
 REGISTER = "register: {user: alice, realm: example.net, password_file: secrets/carrier}\n"
@@ -106,23 +108,25 @@ def test_what_helps_is_there_without_an_sbc_that_runs(directory: Path) -> None:
     assert [name for name in texts if f"`{name.partition('/')[0]}" not in page] == []
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        "register: {user: alice, realm: example.net, password: canary-password}\n",
-        "register: {user: alice, realm: example.net, password_file: canary-password}\n",
-        "password: |\n  canary-password\n",
-        "secret: [canary-password\n",
-        "\tpassword: canary-password\n",
-        "peers: ['sip:alice:canary-password@192.0.2.1']\n",
-    ],
+WRONG = (
+    "register: {user: alice, realm: example.net, password: canary-password}\n",
+    "register: {user: alice, realm: example.net, password_file: canary-password}\n",
+    "password: |\n  canary-password\n",
+    "secret: [canary-password\n",
+    "\tpassword: canary-password\n",
+    "peers: ['sip:alice:canary-password@192.0.2.1']\n",
 )
-def test_a_broken_configuration_is_told_and_tells_no_secret(directory: Path, wrong: str) -> None:
-    trunk = directory / "trunks.d" / "carrier.yaml"
-    trunk.write_text(trunk.read_text() + wrong)
+
+
+def test_a_broken_configuration_is_told_and_tells_no_secret(directory: Path) -> None:
+    carrier = (directory / "trunks.d" / "carrier.yaml").read_text()
+    for number, wrong in enumerate(WRONG):
+        (directory / "trunks.d" / f"wrong{number}.yaml").write_text(carrier + wrong)
     texts, _ = packed(directory)
     nothing_secret(directory, texts)
-    assert "trunks.d/carrier.yaml:" in texts["check.txt"]
+    for number in range(len(WRONG)):
+        assert f"trunks.d/wrong{number}.yaml:" in texts["check.txt"]
+        assert "listener: " in texts[f"config/trunks.d/wrong{number}.yaml"]
 
 
 def test_a_broken_hook_or_table_is_named_and_not_quoted(directory: Path) -> None:
@@ -149,6 +153,7 @@ def test_a_running_one_is_asked_and_its_calls_are_there(tmp_path: Path) -> None:
     assert {each["name"] for each in json.loads(texts["status.json"])["trunks"]} >= {"office", "carrier"}
     assert json.loads(texts["calls.jsonl"].splitlines()[-1]) == record
     assert "[start]" in texts["journal.log"]
+    assert "INVITE sip:" in texts["trace.txt"] and "BYE sip:" in texts["trace.txt"]
 
 
 def test_it_is_of_bounded_size_and_waits_for_nothing(directory: Path) -> None:

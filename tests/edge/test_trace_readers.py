@@ -90,9 +90,9 @@ def test_a_reader_gets_messages_as_they_come_and_the_end_says_why(traced: Traced
         for _ in range(5):
             traced.message()
         assert messages(rest := read(decoder)) == 2
-        assert rest[-1] == Remark("end", 0.0, "", "3 messages have been shown")
+        assert rest[-1] == Remark("end", 0.0, "", "that was as many as were asked for: 3")
     traced.follows(0)
-    assert traced.said == [{"messages": 3, "missed": None, "reason": "3 messages have been shown"}]
+    assert traced.said == [{"messages": 3, "missed": None, "reason": "that was as many as were asked for: 3"}]
 
 
 def test_it_ends_when_its_time_is_over(traced: Traced) -> None:

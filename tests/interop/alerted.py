@@ -40,7 +40,7 @@ class Told:
         files = {
             "slack": f"slack://T1JJ3T3L2/A1BRTD4JD/{SECRETS['slack']}",
             "teams": f"workflows://{HOST}:{teams}/643e69f83c8944/{SECRETS['teams']}",
-            "dead": f"mailtos://sbc:{SECRETS['dead']}@{HOST}:{dead}?to=noc@lab.example",
+            "dead": f"mailtos://sbc:{SECRETS['dead']}@{HOST}:{dead}?from=sbc@lab.example&to=noc@lab.example",
         }
         where = directory / "sbc" / "secrets"
         where.mkdir(parents=True)
@@ -63,7 +63,12 @@ class Told:
 
     def all_hear(self, what: str) -> list[str]:
         """Wait until every sink that lives was told so."""
-        return until(lambda: self.heard(what), what, 60.0, holds=lambda names: len(names) == 3)
+        return until(
+            lambda: self.heard(what), what, 60.0, holds=lambda names: len(names) == 3, fail=self._failed
+        )
+
+    def _failed(self, reason: str) -> AssertionError:
+        return AssertionError(f"{reason}\n{self.sbc.log()[-3000:]}")
 
     def fail_handshakes(self) -> None:
         """Somebody whose CA is not known, again and again."""

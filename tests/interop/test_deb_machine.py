@@ -140,7 +140,7 @@ def upgraded_with_a_call_up(server: Server) -> None:
     before = server.machine.pid
     call = server.call()
     upgrade = gevent.spawn(server.dpkg, "-i", server.packages["second"])
-    until(lambda: server.said("[drain]"), "the one that runs is told to go")
+    until(lambda: server.said("[drain]"), "the one that runs is told to go", 300)
     assert call.state == "up" and server.machine.pid == before and not upgrade.ready()
     call.hang_up()
     ran = upgrade.get(timeout=300)

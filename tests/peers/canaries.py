@@ -14,7 +14,7 @@ PASSWORD: Final = "correct horse"
 _LEAK: Final = re.compile(
     r"correct horse|canary-|hunter2"
     # A key of SRTP (RFC 4568), an answer or a hash of digest, a line of a users file, a private key.
-    r"|inline:(?!\[redacted\])[A-Za-z0-9+/]{8}"
+    r"|inline:(?!\[redacted\]|x+=*(?:[|\s]|$))[A-Za-z0-9+/]{8}"
     r"|\b(?:response|cnonce|ha1)=\\?\"?(?!\[redacted\])[0-9a-f]{32}"
     r"|^[^\s:]+:[^\s:]+:[0-9a-f]{32,64}\b"
     r"|-----BEGIN [A-Z ]*PRIVATE KEY-----",

@@ -181,6 +181,7 @@ def test_a_call_that_asked_leaves_nothing() -> None:
         s.wait(64)
         s.notes.clear()
         s.ways.clear()
+        s.decisions.clear()
 
     play()
     assert not left_behind(play)

@@ -86,6 +86,13 @@ def test_the_rings_have_all_of_it_afterwards_with_what_was_decided() -> None:
     assert kept == live
 
 
+def test_so_many_of_the_last_are_the_newest() -> None:
+    stage = Traced()
+    answered(stage)
+    lines = [line for line in stage.ladder(stage.again(most=2)) if line.startswith("|")]
+    assert lines == [line for line in LADDER.splitlines() if line.startswith("|")][-2:]
+
+
 def test_a_trunk_is_shown_with_both_sides_of_the_calls_that_touch_it_and_no_others() -> None:
     for view in ("live", "last"):
         stage = Traced(trunk="carrier" if view == "live" else "")
@@ -155,7 +162,7 @@ def test_so_many_messages_and_no_more() -> None:
     stage = Traced(most=3)
     answered(stage)
     messages = [each for each in stage.events() if isinstance(each, Seen)]
-    assert len(messages) == 3 and stage.view.over == "3 messages have been shown"
+    assert len(messages) == 3 and stage.view.over == "that was as many as were asked for: 3"
 
 
 def test_what_comes_faster_than_it_is_read_is_counted_and_the_rest_is_whole() -> None:

@@ -78,8 +78,8 @@ class Traced(Stage):
         lines = [line for line in self.ladder(view) if line.startswith("|")]
         return [" ".join(line.rpartition(":")[0].rpartition(" ")[0].split()) for line in lines]
 
-    def again(self, call: str = "", trunk: str = "") -> View:
+    def again(self, call: str = "", trunk: str = "", most: int = 0) -> View:
         """A view of what the rings have kept."""
-        view = View(Encoder(masked), trunk, call)
+        view = View(Encoder(masked), trunk, call, most)
         view.replay(self.rings.last())
         return view

@@ -6,8 +6,10 @@ its own, so one that hangs holds up neither calls nor the other sinks; what wait
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 import gevent
@@ -26,6 +28,7 @@ from sbc.observe.alerts.outbox import Outbox
 from sbc.observe.alerts.teller import Teller
 from sbc.observe.edge_views import AlertsView, SinkView
 from sbc.observe.journal import Level
+from sbc.observe.masking import Mask
 from sbc.observe.views import StatusView
 
 EVERY: Final = 10.0
@@ -45,10 +48,14 @@ Say = Callable[[Level, str, dict[str, Any]], object]
 class _Sink:
     """One place, what waits for it, and the thread that waits for it."""
 
-    def __init__(self, to: Destination) -> None:
+    def __init__(self, to: Destination, former: _Sink | None = None) -> None:
         self.to = to
-        self.outbox = Outbox(to.urgent_only)
+        self.outbox: Outbox = former.outbox if former is not None else Outbox()
+        self.outbox.urgent_only = to.urgent_only
+        self.outbox.hurry()
         self.said_at = float("-inf")
+        self.sending = gevent.Greenlet()
+        self.sending.kill()  # nothing is, yet
         self._pool: ThreadPool | None = None
 
     def call(self, step: Callable[..., Any], *arguments: object) -> Any:
@@ -70,11 +77,11 @@ class Alerting:
         self._clock = clock
         self._say = say
         self._look = look
-        self._lookout = Lookout()
         self._teller = Teller()
         self._sinks: dict[str, _Sink] = {}
         self._due = 0.0
         self._started = clock.monotonic()
+        self._lookout = Lookout(self._started)
 
     def start(self) -> None:
         """Remember what people know of already, and get ready to send."""
@@ -93,7 +100,7 @@ class Alerting:
         for name, to in snapshot.sinks.items():
             known = former.get(name)
             if known is None or known.to != to:
-                known = _Sink(to)
+                known = _Sink(to, known)
                 gevent.spawn(known.call, load, to.url.partition("://")[0])
             self._sinks[name] = known
         self._due = 0.0
@@ -118,9 +125,9 @@ class Alerting:
 
     def close(self) -> None:
         """Send what waits, but not for long."""
-        at = self._clock.monotonic()
-        sending = [self._send(sink, at) for sink in self._sinks.values()]
-        gevent.joinall([each for each in sending if each is not None], timeout=LAST_WITHIN)
+        for sink in self._sinks.values():
+            self._send(sink, math.inf)
+        gevent.joinall([each.sending for each in self._sinks.values()], timeout=LAST_WITHIN)
 
     def view(self) -> AlertsView:
         """What is wrong now, and how the sinks are."""
@@ -163,12 +170,21 @@ class Alerting:
         for sink in self._sinks.values():
             sink.outbox.put(notices)
 
-    def _send(self, sink: _Sink, at: float) -> gevent.Greenlet | None:
+    def _masked(self, message: Message) -> Message:
+        """It goes to others: where numbers are left out of the journal, they are left out here too."""
+        digits = self._snapshots.current.settings.log.mask_numbers
+        if digits is None:
+            return message
+        mask = Mask(digits)
+        return replace(message, title=mask.text(message.title), body=mask.text(message.body))
+
+    def _send(self, sink: _Sink, at: float) -> None:
         taken = sink.outbox.take(at)
-        return gevent.spawn(self._deliver, sink, *taken) if taken is not None else None
+        if taken is not None:
+            sink.sending = gevent.spawn(self._deliver, sink, *taken)
 
     def _deliver(self, sink: _Sink, notices: list[Notice], lost: int) -> None:
-        problem: str = sink.call(send, sink.to, message(notices, lost, _HOST))
+        problem: str = sink.call(send, sink.to, self._masked(message(notices, lost, _HOST)))
         at, before = self._clock.monotonic(), sink.outbox.problem
         sink.outbox.done(problem, at)
         fields = {"sink": sink.to.name, "waiting": len(sink.outbox) or None}

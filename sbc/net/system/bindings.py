@@ -18,7 +18,7 @@ Done = Callable[[], object]
 
 
 class BindingStore:
-    """The bindings in ``store``; ``everybody`` gives those of all users, ``now`` (POSIX) says what ended."""
+    """The bindings in ``store``; ``everybody`` gives those of all users, what ended by ``now`` is over."""
 
     def __init__(self, store: Store, now: float, everybody: Callable[[], Iterable[Binding]]) -> None:
         self._found: dict[str, list[Binding]] = {}

@@ -127,6 +127,8 @@ _ENTRIES: Final[dict[str, Callable[[Any], Entries]]] = {
 }
 
 _BINDINGS: Final = "bindings"
+#: Every shelf that a release before had a file of.
+SHELVES: Final = (*_ENTRIES, _BINDINGS)
 _BINDINGS_FILE: Final = "registrations.db"
 _PATH: Final = 10  # the column that is JSON
 

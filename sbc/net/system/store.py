@@ -64,7 +64,7 @@ class Shelf:
         self.name = name
         self.version = version
         self.whole = whole
-        self._store = store
+        self.store = store
         self._changes = changes
         self._every = every
         self._due = 0.0
@@ -72,7 +72,7 @@ class Shelf:
 
     def put(self, key: str, value: Any) -> None:
         """Keep a JSON ``value`` under ``key``, as it is now; None lets go of it."""
-        self._store.keep(self, key, value)
+        self.store.keep(self, key, value)
 
     def changed(self) -> None:
         """Something has changed: keep what ``whole`` gives now."""
@@ -86,11 +86,11 @@ class Shelf:
 
     def after(self, then: Done) -> None:
         """Call ``then`` when all that has changed is on the disk, or was said not to be."""
-        self._store.after(then)
+        self.store.after(then)
 
     def wait(self) -> None:
         """Come back when all that has changed is on the disk, or was said not to be."""
-        self._store.wait()
+        self.store.wait()
 
     def knows(self, key: str, value: Any) -> None:
         """This is on the disk."""

@@ -1,7 +1,9 @@
 """Who follows a trace: each reader has a queue of its own, and a greenlet that empties it into a socket.
 
 A message costs its call what it takes to put it into the queue. Masking and writing are done some moments
-later, for many messages at once, and the turn is shared. A reader that takes nothing is ended after a while.
+later, for many messages at once, and after each piece of that work a multiple of the time that it took is
+rested: all readers together take a fifth of the process at most, whatever peers send to be masked, and what
+is too much for that is missed. A reader that takes nothing is ended after a while.
 """
 
 from __future__ import annotations
@@ -28,6 +30,8 @@ GATHER: Final = 0.05
 STALL: Final = 60.0
 BEAT: Final = 5.0
 LATE: Final = 2.0
+# How long it is rested, as a multiple of the work.
+REST: Final = 4.0
 # Events that are written in one go.
 _PIECE: Final = 50
 
@@ -73,9 +77,12 @@ class Readers:
         over = False
         while True:
             while not view.idle:
-                connection.sendall(view.frames(_PIECE))
+                began = monotonic()
+                frames = view.frames(_PIECE)
+                spent = monotonic() - began
+                connection.sendall(frames)
                 beaten = monotonic()
-                turn.share()
+                turn.rest(spent * REST * self._count)
             if view.over:
                 return view.over
             at = monotonic()

@@ -20,6 +20,9 @@ from sbc.tls.lifetime import expiry
 
 #: More than these are one condition: nobody reads on.
 MOST: Final = 1000
+#: So many allowances are in a picture at most.
+LIMITS_TOLD: Final = 20
+_MANY: Final = ("trunk ", "peer ", "registration ", "handshakes ", "limit ")
 _URGENCY: Final[dict[str, Urgency]] = {
     "notice": "info", "reminder": "info", "warning": "warning", "overdue": "warning", "incident": "urgent",
     "expired": "urgent",
@@ -35,39 +38,36 @@ _NEARLY_FULL: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What is so now; of the keys that are ``unsure`` nobody can say."""
+    """What is so now; of the keys that are ``unsure``, or begin like ``unsure_of``, nobody can say."""
 
     conditions: tuple[Condition, ...]
     unsure: frozenset[str] = frozenset()
+    unsure_of: tuple[str, ...] = ()
 
 
 class Lookout:
-    """Looks at one picture after another."""
+    """Looks at one picture after another, of a process that began at ``begun`` (monotonic)."""
 
-    def __init__(self) -> None:
-        self._rises = Rises()
+    def __init__(self, begun: float) -> None:
+        self._rises = Rises(begun)
 
     def look(self, status: StatusView, watched: Watched, at: float) -> Found:
         """What is so in the picture, at a moment of the monotonic clock."""
         found = [*_states(status, watched), *self._risen(status, watched, at)]
         self._rises.looked()
-        found_out = {f"registration {each.trunk}" for each in status.registrations if each.state == "trying"}
-        unsure = frozenset(found_out) | frozenset(
-            key
-            for trunk in status.trunks
-            for key, state in (
-                (f"trunk {trunk.name}", trunk.state),
-                *((f"peer {trunk.name} {each.address}", each.state) for each in trunk.peer_states),
-            )
-            if state == "unknown"
-        )
+        unsure = set(_untried(status))
         if len(found) > MOST:
+            # What there may be many of hides nothing else.
+            found.sort(key=lambda each: each.key.startswith(_MANY))
+            unsure.update([each.key for each in found[MOST:]])
             more = Condition(
                 "more", "urgent", f"{len(found) - MOST} more things are wrong", remedy="see sbc status",
                 good="the many things that were wrong are fewer",
             )  # fmt: skip
             found[MOST:] = [more]
-        return Found(tuple(found), unsure)
+        # Of more allowances than are told the others may be nearly spent too.
+        unsure_of = ("limit ",) if len(status.limits) >= LIMITS_TOLD else ()
+        return Found(tuple(found), frozenset(unsure), unsure_of)
 
     def _risen(self, status: StatusView, watched: Watched, at: float) -> Iterator[Condition]:
         """What is a matter of how often something happened lately."""
@@ -87,7 +87,7 @@ class Lookout:
                     f"{rise} within {time}", "see the [revocation] lines; sbc trust says which source fails",
                     f"no peer of trunk {trunk.name} was admitted unchecked for {time}",
                 )  # fmt: skip
-        rise = risen("blocklist", status.blocklist.lifetime)
+        rise = self._rises.of("blocklist", status.blocklist.lifetime, at, within, lasting=True)
         if rise >= watched.blocked:
             yield Condition(
                 "blocklist", "warning", f"{rise} addresses were blocked within {time}",
@@ -105,6 +105,19 @@ class Lookout:
                 yield Condition(
                     event, urgency, title, f"{rise} within {time}", remedy, f"none more for {time}: {title}"
                 )
+
+
+def _untried(status: StatusView) -> Iterator[str]:
+    """The keys of what has not been tried yet."""
+    for found in status.registrations:
+        if found.state == "trying":
+            yield f"registration {found.trunk}"
+    for trunk in status.trunks:
+        if trunk.state == "unknown":
+            yield f"trunk {trunk.name}"
+        for each in trunk.peer_states:
+            if each.state == "unknown":
+                yield f"peer {trunk.name} {each.address}"
 
 
 def _handshakes(

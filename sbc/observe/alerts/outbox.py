@@ -41,6 +41,10 @@ class Outbox:
             self._waiting.popleft()
             self._drop(1)
 
+    def hurry(self) -> None:
+        """Its address is another one: what waits is tried at once."""
+        self._due, self._patience = 0.0, AGAIN
+
     def take(self, at: float) -> tuple[list[Notice], int] | None:
         """All that waits, for one message, and how many are lost before it; None where nothing is due."""
         if self._taken or not self._waiting or at < self._due:

@@ -6,20 +6,28 @@ from collections import deque
 
 
 class Rises:
-    """Counters by key, looked at now and then; ``at`` is a moment of the monotonic clock."""
+    """Counters by key, looked at now and then; ``at`` is a moment of the monotonic clock.
 
-    def __init__(self) -> None:
+    They began at 0 at ``begun``, when the process did.
+    """
+
+    def __init__(self, begun: float) -> None:
+        self._begun = begun
         self._known: dict[str, deque[tuple[float, int]]] = {}
         self._seen: set[str] = set()
         self._first = True
 
-    def of(self, key: str, count: int, at: float, within: float) -> int:
-        """How much the counter has risen ``within`` so many seconds; one that is new has risen from 0."""
+    def of(self, key: str, count: int, at: float, within: float, lasting: bool = False) -> int:
+        """How much the counter has risen ``within`` so many seconds; one that is new has risen from 0.
+
+        A ``lasting`` one was counted before a restart too.
+        """
         self._seen.add(key)
         samples = self._known.get(key)
         if samples is None:
-            # What was counted before anybody looked is no news.
-            samples = self._known[key] = deque([(at, count if self._first else 0)])
+            # What was counted long before anybody looked is no news.
+            old = self._first and (lasting or at - self._begun >= within)
+            samples = self._known[key] = deque([(at, count if old else 0)])
         while len(samples) > 1 and samples[1][0] <= at - within:
             samples.popleft()
         if samples[-1][1] > count:  # it was begun anew

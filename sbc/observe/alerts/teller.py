@@ -57,7 +57,7 @@ class Teller:
         told = [*self._begun(found.conditions, now, at, every, quiet)]
         present = {each.key for each in found.conditions} | found.unsure
         for key, spell in list(self._spells.items()):
-            if settled and key not in present:
+            if settled and key not in present and not key.startswith(found.unsure_of):
                 told += self._over(key, spell, now, at, every, quiet)
         self._forget()
         self.changed = self.changed or bool(told)

@@ -22,10 +22,16 @@ from typing import Any, NamedTuple, Protocol
 from sbc.base import Address
 from sbc.flow import Path, PeerIdentity, TlsFacts
 from sbc.observe.tap import Seen
+from sbc.observe.text import redact
 
 HEARTBEAT = b"H\n"
 # More than a line ever has: a peer's Call-ID is at most as long as the head of a message.
 LINE_LIMIT = 1 << 17
+
+
+# What is told of a peer's certificate: so many names, and so many characters of each.
+MOST_NAMES = 8
+MOST_SAID = 500
 
 
 class Remark(NamedTuple):
@@ -65,7 +71,7 @@ class Encoder:
 
     def remark(self, letter: str, now: float, call: str, text: str) -> bytes:
         """The frame of a decision (D) or of what else happened (N)."""
-        said = _one_line(self._text(text))
+        said = _one_line(self._text(redact(text)))
         return f"{letter} {now:.6f} {call or '-'} {said}\n".encode("utf-8", "surrogateescape")
 
 
@@ -84,20 +90,25 @@ def _one_line(text: str) -> str:
 
 
 def _told(path: Path, trunk: str) -> dict[str, Any]:
+    tls = asdict(path.tls) if path.tls is not None else None
+    if tls is not None and tls["peer"] is not None:  # a certificate may say very much
+        peer = tls["peer"]
+        peer["sans"] = [each[:MOST_SAID] for each in peer["sans"][:MOST_NAMES]]
+        peer["subject"], peer["issuer"] = peer["subject"][:MOST_SAID], peer["issuer"][:MOST_SAID]
     return {
         "flow": path.flow, "transport": path.transport, "local": list(path.local),
         "remote": list(path.remote), "trunk": trunk, "listener": path.listener, "outbound": path.outbound,
-        "tls": asdict(path.tls) if path.tls is not None else None,
+        "tls": tls,
     }  # fmt: skip
 
 
 class Octets(Protocol):
     """Where frames are read from."""
 
-    def readline(self, limit: int = ..., /) -> bytes:
+    def readline(self, limit: int = -1, /) -> bytes:
         """A line with its end; less at the end of everything."""
 
-    def read(self, size: int = ..., /) -> bytes:
+    def read(self, size: int = -1, /) -> bytes:
         """So many octets; less at the end of everything."""
 
 

@@ -14,12 +14,17 @@ from __future__ import annotations
 import re
 from typing import Final
 
-# Where none of these is, nothing is to be masked but perhaps a password in a URI.
-_SIGNS: Final = (
-    *(b"inline:", b"authori", b"authenti", b"assword", b"-pwd", b"key-mgmt", b"\nk=", b"nonce", b"response="),
-    *(b"response =", b"response\t=", b"ha1"),
-)
-_password_in = re.compile(rb"sips?:[^\s:@<>\"]*+:[^\s@<>\"]*+@").search
+import re2  # type: ignore[import-untyped, unused-ignore]
+
+# Where nothing of this is, there is no secret: a look that is taken at every message, in linear time.
+_options = re2.Options()
+_options.case_sensitive = False
+_options.encoding = re2.Options.Encoding.LATIN1
+_sign_in = re2.compile(
+    rb"inline:|authori|authenti|assword|-pwd|key-mgmt|\nk=|nonce|response[ \t]*=|ha1"
+    rb"|sips?:[^\s:@<>\"]*:[^\s@<>\"]*@",
+    _options,
+).search
 
 _URI = re.compile(rb"(sips?:[^\s:@<>\"]*+:)([^\s@<>\"]++)(?=@)", re.IGNORECASE)
 _INLINE = re.compile(rb"(inline:[ \t]*+)([^\s|;]++)", re.IGNORECASE)
@@ -28,29 +33,25 @@ _LINES = re.compile(
     rb"^(a=key-mgmt:[ \t]*+[^\s:]*+[ \t]|a=ice-pwd:|k=[a-z0-9-]*+:)([^\r\n]++)", re.IGNORECASE | re.MULTILINE
 )
 _NAMED = re.compile(
-    rb"((?:nonce|response|password|ha1)[ \t]*+=[ \t]*+)(\\?\"(?:[^\"\\\r\n]|\\.)*+\\?\"?|[^\s\";,<>]++)",
+    rb"((?:nonce|response|password|ha1)[ \t]*+=[ \t]*+)(\\?\"(?:[^\"\\\r\n]|\\.)*\\?\"?|[^\s\";,<>]++)",
     re.IGNORECASE,
 )
 # Credentials and challenges as header fields, with the lines that they are folded into; in their short words.
 _FIELDS = re.compile(
     rb"^((?:proxy-|www-)?(?:authorization|authenticate)|(?:proxy-)?authentication-info)([ \t]*+:)"
-    rb"((?:[^\r\n]|\r?\n[ \t]|\r(?!\n))*+)",
+    rb"((?:[^\r\n]|\r?\n[ \t]|\r(?!\n))*)",
     re.IGNORECASE | re.MULTILINE,
 )
 _SCHEME = re.compile(rb"\s*+[A-Za-z][A-Za-z0-9-]*+(?=\s|$)")
-_PART = re.compile(rb"([A-Za-z0-9-]++)(\s*+=\s*+)(\"(?:[^\"\\]|\\.)*+\"?|[^\s,\"]++)|[^\s,]++", re.DOTALL)
+_PART = re.compile(rb"([A-Za-z0-9-]++)(\s*+=\s*+)(\"(?:[^\"\\]|\\.)*\"?|[^\s,\"]++)|[^\s,]++", re.DOTALL)
 _HARMLESS: Final = frozenset(
     (b"username", b"realm", b"uri", b"algorithm", b"qop", b"nc", b"stale", b"domain", b"userhash", b"charset")
 )
 
 
 def has_secret(octets: bytes) -> bool:
-    """Whether something in ``octets`` may be secret: a quick look before more is done."""
-    small = octets.lower()
-    for sign in _SIGNS:
-        if sign in small:
-            return True
-    return b"@" in small and _password_in(small) is not None
+    """Whether something in ``octets`` may be secret."""
+    return _sign_in(octets) is not None
 
 
 def masked(octets: bytes) -> bytes:

@@ -22,6 +22,8 @@ from sbc.observe.trace.telling import ruled
 # What waits for a reader, in events and in octets of their messages.
 WAITING: Final = 5000
 WAITING_OCTETS: Final = 4 << 20
+# Octets of messages after which a piece is long enough.
+TOGETHER: Final = 1 << 16
 # Calls whose both sides are shown because one of them is of the chosen trunk.
 CALLS: Final = 5000
 # Decisions about calls that have not come to the chosen trunk yet.
@@ -59,13 +61,18 @@ class View:
         self.over = ""
 
     def replay(self, events: Iterable[Event]) -> None:
-        """Show what happened before, and nothing after it."""
+        """Show what happened before, the last ``most`` of it, and nothing after it."""
         for event in events:
             if isinstance(event, Ruling):
                 self.decided(event)
-            elif not self.over and self._chosen(event):
+            elif self._chosen(event):
                 self._show(event)
-        self.over = self.over or "these were the last messages"
+        while self._most and self.shown > self._most:
+            first = self._waiting.popleft()
+            if isinstance(first, Seen):
+                self._octets -= len(first.octets)
+                self.shown -= 1
+        self.over = "these were the last messages"
 
     @property
     def ended(self) -> bool:
@@ -88,13 +95,13 @@ class View:
             self.missed += 1
             return
         self._show(seen)
+        if self._most and self.shown >= self._most:
+            self.over = f"that was as many as were asked for: {self._most}"
 
     def _show(self, seen: Seen) -> None:
         self._waiting.append(seen)
         self._octets += len(seen.octets)
         self.shown += 1
-        if self._most and self.shown >= self._most:
-            self.over = f"{self._most} messages have been shown"
 
     def _chosen(self, seen: Seen) -> bool:
         if self._of:
@@ -149,12 +156,14 @@ class View:
     # What is read
 
     def frames(self, most: int) -> bytes:
-        """The frames of the oldest ``most`` events that wait, and then of those there was no room for."""
+        """The frames of the oldest ``most`` events, of fewer where they are long, and what was missed."""
         waiting = self._waiting
         found: list[bytes] = []
-        while waiting and len(found) < most:
+        octets = 0
+        while waiting and len(found) < most and octets < TOGETHER:
             event = waiting.popleft()
             if isinstance(event, Seen):
+                octets += len(event.octets)
                 self._octets -= len(event.octets)
                 found.append(self._encoder.message(event))
             elif isinstance(event, Ruling):

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from pathlib import Path
 
+from sbc.cli import command_line
+from sbc.commands.history import _moment
 from sbc.media.stats import LegStats, MediaStats, StreamStats
 from sbc.net.system.record_writer import MAX_WAITING
 from sbc.observe.cdr import call_record
@@ -26,3 +29,15 @@ def test_its_numbers_are_true() -> None:
     assert (EACH, ALL, EVERY, MOST, MAX_WAITING) == (10, 200, 10.0, 1000, 100_000)
     for text in ("up to 10 a second", "up to 200", "every ten seconds", "over a thousand", "100,000 records"):
         assert text in PAGE
+
+
+def test_its_searches_are_commands() -> None:
+    (block,) = re.findall(r"```shell\n(.*?)```", PAGE, re.DOTALL)
+    for line in block.splitlines():
+        words = shlex.split(line, comments=True)
+        options = command_line().parse_args(words[1:])
+        assert (
+            words[0] == "sbc"
+            and options.most > 0
+            and (options.first is None or _moment("--from", options.first))
+        )

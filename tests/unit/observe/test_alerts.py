@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sbc.admin import limits
 from sbc.config.alerts import QuietHours, Watched
 from sbc.observe.alerts.condition import Condition, Urgency, plain
-from sbc.observe.alerts.conditions import MOST, Found, Lookout
+from sbc.observe.alerts.conditions import LIMITS_TOLD, MOST, Found, Lookout
 from sbc.observe.alerts.notice import MOST_SHOWN, Notice, message
 from sbc.observe.alerts.outbox import AGAIN, GAP, MOST_PATIENCE, Outbox
 from sbc.observe.alerts.outbox import MOST as MOST_WAITING
@@ -48,7 +49,7 @@ def conditions(
     *pictures: StatusView, every: float = 10.0, watched: Watched = Watched()
 ) -> dict[str, Condition]:
     """What is so in the last of them, so many seconds apart."""
-    lookout = Lookout()
+    lookout = Lookout(0.0)
     for step, each in enumerate(pictures):
         found = lookout.look(each, watched, 1000.0 + step * every)
     return {each.key: each for each in found.conditions}
@@ -142,6 +143,14 @@ def test_what_happens_often_is_a_condition_until_it_has_not_for_a_while(
     assert key in conditions(old, *[new] * 29)
 
 
+def test_what_was_counted_since_a_young_process_began_is_news_but_not_what_is_older() -> None:
+    facts = {"alerts": (("sent 48 unknown_ca", 12),), "failures": (("untrusted", 12),)}
+    many = replace(FINE, trunks=trunk(state="up", **facts), blocklist=BlocklistView(0, 900))
+    found = Lookout(1000.0).look(many, Watched(), 1001.0)
+    assert [each.key for each in found.conditions] == ["handshakes office sent 48 unknown_ca"]
+    assert not Lookout(1000.0).look(many, Watched(), 1301.0).conditions
+
+
 def test_fewer_failures_than_are_too_many_and_passes_without_any_source_are_no_condition() -> None:
     facts = {"alerts": (("sent 48 unknown_ca", 9),), "failures": (("untrusted", 9),)}
     few = replace(FINE, trunks=trunk(state="up", soft_passes=(("no-source", 99),), **facts))
@@ -164,9 +173,32 @@ def test_more_than_anybody_reads_is_one_condition() -> None:
     assert len(found) == MOST + 1 and "50 more" in found["more"].title
 
 
+def test_what_there_are_many_of_hides_nothing_else_and_none_of_it_seems_over() -> None:
+    many = tuple(TrunkView(f"t{number}", "tls", state="down") for number in range(MOST + 50))
+    lookout, teller = Lookout(0.0), Teller()
+    teller.look(lookout.look(replace(FINE, trunks=many), Watched(), 0.0), NOW, 0.0, EVERY)
+    full = replace(FINE, trunks=many, records=RecordsView(7, 0, "full"), refused="sbc.yaml:3: unknown key")
+    told = teller.look(lookout.look(full, Watched(), 10.0), NOW, 10.0, EVERY)
+    assert [(each.kind, each.condition.key) for each in told] == [("alert", "reload"), ("alert", "records")]
+
+
+def test_an_allowance_that_others_push_off_the_list_is_not_over() -> None:
+    def spent(*names: int) -> StatusView:
+        views = (LimitView(f"key {name}", "an hour a day", 60, 60, 1, NOW, False) for name in names)
+        return replace(FINE, limits=tuple(views))
+
+    lookout, teller = Lookout(0.0), Teller()
+    kinds = []
+    for step, names in enumerate((range(1), range(1, LIMITS_TOLD + 1), range(1, 3))):
+        found = lookout.look(spent(*names), Watched(), step * 10.0)
+        kinds.append([each.kind for each in teller.look(found, NOW, step * 10.0, EVERY)])
+    assert kinds == [["alert"], ["alert"] * LIMITS_TOLD, ["over"] * (LIMITS_TOLD - 1)]
+    assert LIMITS_TOLD == limits.MOST_SHOWN
+
+
 def test_of_what_was_not_tried_yet_nobody_can_say() -> None:
     peers = (PeerView("a:1", "unknown"),)
-    found = Lookout().look(replace(FINE, trunks=trunk(peer_states=peers)), Watched(), 0.0)
+    found = Lookout(0.0).look(replace(FINE, trunks=trunk(peer_states=peers)), Watched(), 0.0)
     assert found.unsure == {"trunk office", "peer office a:1"}
 
 

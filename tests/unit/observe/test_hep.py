@@ -68,6 +68,11 @@ def test_whatever_it_holds_a_packet_can_be_read(octets: bytes, call: str, now: f
     assert found[15] == octets and number(found[12]) == agent and number(found[10]) < 1_000_000
 
 
+def test_a_call_id_takes_no_room_from_the_message() -> None:
+    found = chunks(packet(b"x" * 60_000, "tcp", FAR, NEAR, NOW, 1, "c" * 60_000))
+    assert found[15] == b"x" * 60_000 and found[17] == b"c" * 255
+
+
 def test_of_a_message_that_is_too_long_the_beginning_is_told() -> None:
     data = packet(b"x" * 70_000, "tcp", FAR, NEAR, NOW, 1, "c1", b"hush")
     assert len(data) == MOST and chunks(data)[15] == b"x" * (MOST - len(data) + len(chunks(data)[15]))

@@ -108,6 +108,15 @@ def test_the_journal_and_the_records_leave_them_out_and_what_finds_a_call_stays(
         "asserted": "+4930123456",
     }  # fmt: skip
     recorder.note(Note("call-ended", "1234567890ab", fields), None, 2.0)
+    named = {**fields, "from": "4930123456", "to": "4930123457", "rule": "4930123458"}
+    recorder.note(Note("call-ended", "1234567890ac", named), None, 2.0)
+    other = json.loads(records.pop())
+    assert (other["a"]["trunk"], other["b"]["trunk"], other["rule"]) == (
+        "4930123456",
+        "4930123457",
+        "4930123458",
+    )
+    log.pop()
     uris = {"from": parse_uri("sip:+4930123456@a"), "to": "sip:+4940654321@b", "remote": flow.remote}
     recorder.note(Note("sips-arrival", "1234567890@pbx", uris), None, 2.0)
     text = "\n".join([*log, *records])

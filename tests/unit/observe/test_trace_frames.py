@@ -116,6 +116,18 @@ def test_what_is_no_trace_is_refused_as_that(octets: bytes) -> None:
         decoded(octets)
 
 
+def test_a_certificate_that_says_very_much_is_cut_and_the_trace_goes_on() -> None:
+    peer = PeerIdentity("CN=" + "\U0001f600" * 50_000, "\0" * 50_000, ("dns:a",) * 50_000, "", "", 0, 1, True)
+    way = Path(7, "tls", WAY.local, WAY.remote, "office", tls=TlsFacts("TLSv1.3", "", "", "", "", peer))
+    (seen,) = decoded(encoder().message(Seen(0.0, 1.0, False, way, b"x", "\U0001f600" * 4000)))
+    assert isinstance(seen, Seen) and seen.octets == b"x" and len(shown(encoder().message(seen))[0]) < 10_000
+
+
+def test_a_remark_has_no_password_of_a_uri() -> None:
+    (remark,) = decoded(encoder().remark("D", 1.0, "6f1e", "redirect sip:bob:hunter2@b.example, by out"))
+    assert isinstance(remark, Remark) and "hunter2" not in remark.text and "by out" in remark.text
+
+
 def test_an_end_in_the_middle_is_told_apart_from_the_end() -> None:
     frames = encoder().message(Seen(0.0, 1.0, False, WAY, b"abcdef", "id"))
     assert decoded(frames[: frames.index(b"\n")]) == []
