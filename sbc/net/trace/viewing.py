@@ -26,7 +26,7 @@ MOST_READERS: Final = 8
 # Seconds for which messages gather before they are written; in which a reader has to take something; after
 # which one that hears nothing is told that we are still there; for which the answers of a call that is over
 # are waited for.
-GATHER: Final = 0.05
+GATHER: Final = 0.2
 STALL: Final = 60.0
 BEAT: Final = 5.0
 LATE: Final = 2.0
