@@ -16,20 +16,21 @@ from collections.abc import Callable
 from pathlib import Path
 from time import sleep
 from typing import Any
-from weakref import WeakSet
+from weakref import ref
 
 from gevent import Greenlet
 
 EVERY = 5.0
 _MOST = 400
+Spawned = set[Any]
 
 
 def main() -> int:
     """Run ``sbc`` on the other words."""
     path, words = Path(sys.argv[1]), sys.argv[2:]
     # The collector does not know greenlets that are suspended.
-    spawned: WeakSet[Any] = WeakSet()
-    Greenlet.add_spawn_callback(spawned.add)
+    spawned: Spawned = set()
+    Greenlet.add_spawn_callback(lambda greenlet: spawned.add(ref(greenlet, spawned.discard)))
     # Before anything is patched: a thread of the system's, with a sleep of its own.
     threading.Thread(target=_count, args=(path, spawned, sleep), daemon=True).start()
     from sbc.cli import main as sbc
@@ -37,11 +38,11 @@ def main() -> int:
     return sbc(words)
 
 
-def _count(path: Path, spawned: WeakSet[Any], wait: Callable[[float], object]) -> None:
+def _count(path: Path, spawned: Spawned, wait: Callable[[float], object]) -> None:
     while True:
         wait(EVERY)
         types = Counter([type(each).__name__ for each in gc.get_objects()])
-        alive = [each() for each in list(vars(spawned)["data"])]
+        alive = [each() for each in list(spawned)]
         greenlets = sum([each is not None and not each.dead for each in alive])
         del alive
         beside = path.with_suffix(".next")

@@ -295,9 +295,9 @@ class Portcullis:
         self.dialer.start()
         self.names.apply(self.store.current)
         self.lookups.apply(self.store.current)
+        self.alerting.start()
         self._web.start(self.store.current.settings)
         self.acme.start()
-        self.alerting.start()
         # What ends a greenlet that a hook began ends that greenlet: we are told to stop by signals alone.
         gevent.get_hub().SYSTEM_ERROR = ()
         gevent.signal_handler(signal.SIGINT, self.stopping.set)

@@ -155,6 +155,19 @@ def test_outbound(lab: RevocationLab, name: str, version: str) -> None:
     assert reason in failed.value.failure.detail
 
 
+@pytest.mark.parametrize(("mode", "crl", "known"), [
+    ("hard", True, "good"), ("soft", True, "good"), ("soft", False, "no-source"), ("off", True, ""),
+])  # fmt: skip
+def test_what_was_known_is_told_of_the_connection(
+    lab: RevocationLab, mode: str, crl: bool, known: str
+) -> None:
+    """Every call record of it says so."""
+    issued = lab.publisher.issue("localhost", crl=crl)
+    with serving(server_context(lab, issued, "1.3")) as server:
+        flow = dialled(lab, server, mode)
+    assert flow.tls is not None and flow.tls.revocation == known
+
+
 @pytest.mark.parametrize("version", VERSIONS)
 def test_who_is_known_to_be_revoked_is_refused_in_the_handshake_with_the_alert(
     lab: RevocationLab, version: str
