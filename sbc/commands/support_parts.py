@@ -45,6 +45,10 @@ _SECRETS = re.compile(
 _USERS = re.compile(r"\busers\b[\"']?[ \t]*:[ \t]*[\"']?([^\"'\s,}#{]+)")
 # What is called so is a file, though it may be missing.
 _FILE_NAME = re.compile(r"[\w./-]+\.(?:pem|key|crt|cer|der|txt)").fullmatch
+_WORDS = re.compile(r"[/:@?&=]+")
+_SYSTEM = re.compile(r"^PRETTY_NAME=\"?([^\"\n]*)", re.MULTILINE)
+_LIBSRTP = re.compile(rb"libsrtp\d? \d+\.\d+\.\d+")
+_LOG_OF = re.compile(r"^LOG=[\"']?([^\"'\s]+)", re.MULTILINE)
 _DIGEST = re.compile(r":([0-9a-fA-F]{64}|[0-9a-fA-F]{32})\b")
 
 
@@ -64,7 +68,7 @@ def blotter(directory: Path) -> Blotter:
     for text in _texts(_tree(directory)).values():
         for name in _SECRETS.findall(text):
             for word in _read(directory / name).split():
-                found.learn([word, *re.split(r"[/:@?&=]+", word.partition("://")[2])])
+                found.learn([word, *_WORDS.split(word.partition("://")[2])])
         for name in _USERS.findall(text):
             found.learn(_DIGEST.findall(_read(directory / name)))
     return found
@@ -115,7 +119,7 @@ def versions() -> Iterator[tuple[str, str]]:
     from sbc.release import line
 
     system = _read(Path("/etc/os-release"))
-    name = re.search(r"^PRETTY_NAME=\"?([^\"\n]*)", system, re.MULTILINE)
+    name = _SYSTEM.search(system)
     lines = [
         line(),
         f"python {platform.python_version()} {platform.python_compiler()}",
@@ -130,7 +134,7 @@ def versions() -> Iterator[tuple[str, str]]:
 
 def _libsrtp(binding: Path) -> str:
     """The name and version of the library in the binding, which has no function to ask for it."""
-    found = re.search(rb"libsrtp\d? \d+\.\d+\.\d+", binding.read_bytes())
+    found = _LIBSRTP.search(binding.read_bytes())
     return found[0].decode() if found else "libsrtp of unknown version"
 
 
@@ -241,7 +245,7 @@ def journal(log: Path | None) -> Iterator[tuple[str, str]]:
 
 def _default_log() -> Path:
     """What the init script and the unit take."""
-    named = re.findall(r"^LOG=[\"']?([^\"'\s]+)", _read(_DEFAULTS), re.MULTILINE)
+    named = _LOG_OF.findall(_read(_DEFAULTS))
     return Path(named[-1]) if named else _LOG
 
 

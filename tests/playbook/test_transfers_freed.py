@@ -60,6 +60,7 @@ def settled(stage: Stage) -> None:
     stage.wait(65)
     assert not stage.engine.calls and not len(stage.engine.transactions)
     stage.notes.clear()
+    stage.decisions.clear()
     stage.media.clear()
     for peer in stage.peers.values():
         peer.heard.clear()

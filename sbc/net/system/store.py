@@ -39,6 +39,7 @@ SAY_AGAIN: Final = 60  # tries that failed, between two lines about it
 PATIENCE: Final = 10.0  # with a disk that hangs
 MOST_WAITING: Final = 500_000  # entries that a disk has not taken; a new one beyond them is not kept
 MOST_TOLD: Final = 100_000  # who waits for a commit; who comes beyond them is told at once
+_json: Final = json.JSONEncoder(check_circular=False).encode  # ``dumps`` asks for its options each time
 _NAME: Final = re.compile(r"[a-z][a-z0-9.-]*").fullmatch
 #: What a shelf's owner may raise at an entry that it cannot read.
 _WRONG: Final = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
@@ -217,9 +218,9 @@ class Store:
 
     def keep(self, shelf: Shelf, key: str, value: Any) -> None:
         """Write an entry of ``shelf`` with the next commit; None removes it."""
-        place = (shelf.name, json.dumps(key))
-        entry = None if value is None else (json.dumps(value), shelf.version)
-        if place not in self._waiting and len(self._waiting) >= MOST_WAITING:
+        place = (shelf.name, _json(key))
+        entry = None if value is None else (_json(value), shelf.version)
+        if len(self._waiting) >= MOST_WAITING and place not in self._waiting:
             self._lost += 1
             return
         self._waiting.pop(place, None)
