@@ -46,8 +46,8 @@ class Ordering:
             self.port = unused.getsockname()[1]
         self.said: list[dict[str, Any]] = []
         self.warned: list[str] = []
-        self.saved = Store(directory, self.warned.append)
         self.snapshots = SnapshotStore(self.written())
+        self.saved: Store | None = None
         self.keeper = self.restarted()
 
     def written(self, own: str = "own", domain: str = "acme.example", path: str = "dir") -> Snapshot:
@@ -67,6 +67,9 @@ class Ordering:
 
     def restarted(self) -> AcmeKeeper:
         """A keeper that begins with what the store has."""
+        if self.saved is not None:
+            self.saved.close()
+        self.saved = Store(self.directory, self.warned.append)
         lock, clock = RLock(), Clock()
         rotator = Rotator(self.snapshots, self.saved, clock, self._say, self._reload, lock, Ledger())
         installer = Installer(self.snapshots, clock, rotator, self._reload, lock)
@@ -109,8 +112,6 @@ def test_after_a_failure_it_waits_even_over_a_restart(ordering: Ordering) -> Non
     for _ in range(3):
         ordering.keeper.apply(ordering.snapshots.current)
         ordering.keeper.stop()
-        ordering.saved.close()
-        ordering.saved = Store(ordering.directory, ordering.warned.append)
         ordering.restarted()
         gevent.sleep(0.01)
     assert len(ordering.failures) == 1

@@ -42,7 +42,7 @@ def test_a_ring_of_issuers_is_refused_and_stops_nobody(tmp_path: Path) -> None:
         with lab.second.call_in(lab.address):
             pass  # everybody else is served meanwhile
         told = sbc(lab.directory, "doctor", "first")
-        assert told.status == 1 and "signature failure" in told.out, told
+        assert told.status == 13 and "signature failure" in told.out, told
 
 
 def test_the_ring_is_verified_a_few_times(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -282,7 +282,7 @@ def test_a_peer_that_says_nothing_of_tls(site: Site, peer: Peer, manner: str, ki
     command = re.search(r"`sbc (doctor \S+)`", line["remedy"])
     assert command is not None and "scanner" not in line["remedy"], line
     told = sbc(site.directory, *command[1].split())
-    assert told.status == 1 and what in " ".join(told.out.split())
+    assert told.status == 11 and what in " ".join(told.out.split())
     peer.manner = "tls"  # its operator has looked whether it speaks TLS on that port
     site.up(manner)
     assert sbc(site.directory, *command[1].split()).status == 0

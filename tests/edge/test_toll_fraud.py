@@ -197,6 +197,7 @@ def test_a_phone_is_stopped_at_its_limit_and_still_after_a_crash(lab: Lab) -> No
     until(lambda: any(each["reason"] == f"limit of 4 seconds a day: {KEY}" for each in lab.records()))
     assert lab.phone.calls("+881699")[0] == 403, "another number of the table"
     until(lambda: lab.spent().get(KEY, [0] * 9)[7] >= 4, "it is written down")
+    until(lambda: any(each["status"] == 403 for each in lab.records()), "and so is the call")
     lab.crash()
     assert lab.phone.calls("+882123456")[0] == 403
     assert lab.phone.calls("+4930123456")[0] == 200, "what costs little may be called"

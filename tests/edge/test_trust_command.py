@@ -16,7 +16,7 @@ from sbc.demo.tls import Credentials, Refused, connect
 from tests.edge.attacked import TO, Attacked, attacked
 from tests.edge.sbc_command import sbc
 from tests.peers.faults import Sbc
-from tests.peers.kept import spoil
+from tests.peers.kept import keep
 
 pytestmark = pytest.mark.slow
 
@@ -76,7 +76,7 @@ def test_a_call_and_a_stranger_are_in_the_ledger_and_stay(running: Attacked) -> 
 
 def test_a_ledger_that_cannot_be_read_is_begun_anew(running: Attacked) -> None:
     assert running.sbc.stop() == 0
-    assert spoil(running.directory / "run", "update entries set value = '1' where shelf = 'ledger'")
+    keep(running.directory / "run", "ledger", {"office": 1})
     running.sbc = Sbc(running.directory, Address(HOST, running.ports.admin))
     running.sbc.wait_ready()
     assert "entries of ledger" in running.lines("[state]")[0]["text"]
