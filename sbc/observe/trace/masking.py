@@ -12,7 +12,7 @@ Numbers are shortened elsewhere (``sbc.observe.masking``), where the configurati
 from __future__ import annotations
 
 import re
-from typing import Final
+from typing import Any, Final
 
 import re2  # type: ignore[import-untyped, unused-ignore]
 
@@ -26,10 +26,10 @@ _sign_in = re2.compile(
     _options,
 ).search
 
-_URI = re.compile(rb"(sips?:[^\s:@<>\"]*+:)([^\s@<>\"]++)(?=@)", re.IGNORECASE)
+# By RE2, for Python's own patterns would begin anew at each of many `sip:`.
+_URI = re2.compile(rb"(sips?:[^\s:@<>\"]*:)([^\s@<>\"]+)(@)", _options)
 _INLINE = re.compile(rb"(inline:[ \t]*+)([^\s|;]++)", re.IGNORECASE)
 _USUAL_INLINE = re.compile(rb"(inline:[ \t]*+)([^\s|;]++)")
-_password_in = re.compile(rb"sips?:[^\s:@<>\"]*+:[^\s@<>\"]*+@").search
 # An attribute or a line of SDP whose whole value is a key or a password.
 _LINES = re.compile(
     rb"^(a=key-mgmt:[ \t]*+[^\s:]*+[ \t]|a=ice-pwd:|k=[a-z0-9-]*+:)([^\r\n]++)", re.IGNORECASE | re.MULTILINE
@@ -44,7 +44,7 @@ _FIELDS = re.compile(
     rb"((?:[^\r\n]|\r?\n[ \t]|\r(?!\n))*)",
     re.IGNORECASE | re.MULTILINE,
 )
-_SCHEME = re.compile(rb"\s*+[A-Za-z][A-Za-z0-9-]*+(?=\s|$)")
+_scheme_of = re.compile(rb"\s*+[A-Za-z][A-Za-z0-9-]*+(?=\s|$)").match
 _PART = re.compile(rb"([A-Za-z0-9-]++)(\s*+=\s*+)(\"(?:[^\"\\]|\\.)*\"?|[^\s,\"]++)|[^\s,]++", re.DOTALL)
 _BLOTS: Final = bytes([each if each in b'"=\r\n' else ord("x") for each in range(256)])
 _HARMLESS: Final = frozenset(
@@ -72,9 +72,14 @@ def masked(octets: bytes) -> bytes:
     ha1 = b"ha1=" in small or b"ha1 " in small or b"ha1\t" in small  # and not only SHA1, as suites are called
     if ha1 or b"nonce" in small or b"response" in small or b"password" in small:
         octets = _NAMED.sub(_value, octets)
-    if b"@" in small and _password_in(small) is not None:
-        octets = _URI.sub(_value, octets)
+    if b"@" in small and b"sip" in small:
+        octets = _URI.sub(_password, octets)
     return octets
+
+
+def _password(found: Any) -> bytes:
+    before: bytes = found[1]
+    return before + _blotted(found[2]) + b"@"
 
 
 def _value(found: re.Match[bytes]) -> bytes:
@@ -88,7 +93,7 @@ def _blotted(text: bytes) -> bytes:
 
 def _field(found: re.Match[bytes]) -> bytes:
     value = found[3]
-    scheme = _SCHEME.match(value)
+    scheme = _scheme_of(value)
     start = scheme.end() if scheme is not None else 0
     return found[1] + found[2] + value[:start] + _PART.sub(_part, value[start:])
 
