@@ -128,9 +128,8 @@ def test_a_collector_that_reads_nothing_is_given_up(office: Office, monkeypatch:
     for _ in range(3000):
         sender(b"x" * 8192)
     until(lambda: office.said)
-    assert "nothing is read there" in office.said[0][2]
-    until(lambda: len(collector.heard) > 1, "another connection is tried")
-    assert len(office.said) == 1
+    assert office.said[0][1] == "collector-lost" and "nothing is read there" in office.said[0][2]
+    until(lambda: len(collector.heard) > 1, "another connection is tried")  # whose buffers may take something
     collector.close()
 
 
