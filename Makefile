@@ -64,7 +64,7 @@ fast-others: $(VENV)/.dev
 test: debs
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory -j2 --output-sync=target debian $(VENV)/.run
-	@$(MAKE) --no-print-directory installed rest
+	@$(MAKE) --no-print-directory -j2 --output-sync=target installed rest
 
 # The fast tests on Debian's own Python, where that is another one; nothing is compiled for it.
 debian: $(VENV)/.made
@@ -79,10 +79,14 @@ debian: $(VENV)/.made
 	  PORTCULLIS_PURE=1 $(MAKE) --no-print-directory PYTHON=$(DEBIAN) VENV=$(VENV)/debian fast; \
 	fi
 
+# Which tests take longest is told each time, so that nobody has to guess.
+SLOWEST = --durations 20 --durations-min 8
+
 # What was installed, compiled or not: the fast tests in the order of SEED, and of the edge the slow ones too.
 # `pure` ones replace methods inside the product. A file stays whole, for its tests share a running SBC.
-INSTALLED = $(PY) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -o pythonpath='$(SITE) .' \
-  -p tests.shuffled --shuffle $(SEED)
+# In `make test` they are at work while the others wait for their peers, and give way to them.
+INSTALLED = nice -n 10 $(PY) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -o pythonpath='$(SITE) .' \
+  -p tests.shuffled --shuffle $(SEED) $(SLOWEST)
 installed: $(VENV)/.dev $(VENV)/.run
 	$(INSTALLED) -m '$(FAST) and not pure' \
 	  tests/unit tests/playbook tests/property tests/vectors tests/arch/test_compiled.py
@@ -90,7 +94,7 @@ installed: $(VENV)/.dev $(VENV)/.run
 
 # Most of them wait for peers, so that there may be more than processors; those that wait longest come first.
 rest: $(VENV)/.dev $(VENV)/.run
-	$(PY) -m pytest -q -n 6 --dist loadfile --no-loadscope-reorder -m '(slow or interop) and not long' \
+	$(PY) -m pytest -q -n 6 --dist loadfile --no-loadscope-reorder $(SLOWEST) -m '(slow or interop) and not long' \
 	  tests/interop $(filter-out tests/interop/ tests/edge/,$(sort $(wildcard tests/[a-z]*/)))
 
 # What takes hours, step by step: tests/long.py. ONLY='STEP ...' runs some steps.

@@ -95,7 +95,7 @@ class Mask:
             return self.text(value)
         if isinstance(value, Uri):
             return self.text(str(value))
-        if isinstance(value, tuple):
+        if type(value) is tuple:  # and no address, which is one with names
             return tuple([self.text(each) if isinstance(each, str) else each for each in value])
         if isinstance(value, Mapping):
             return {name: self._value(each) for name, each in value.items()}

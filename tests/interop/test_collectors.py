@@ -96,4 +96,4 @@ def test_over_tls_rsyslog_and_we_know_each_other_and_what_waited_comes_after_a_r
                 lambda: {each["data"] for each in ended(logs.heard())},
                 "what waited", holds=lambda found: len(found) == 3,
             )  # fmt: skip
-        running.lines("[syslog]", event="collector-back")
+            running.lines("[syslog]", event="collector-back")

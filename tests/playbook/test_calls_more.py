@@ -399,6 +399,7 @@ def _play(stage: Stage, how: str) -> None:
             stage.carrier.respond(each, 200)
     stage.wait(65)
     stage.notes.clear()
+    stage.decisions.clear()
     stage.media.clear()
     for peer in stage.peers.values():
         peer.heard.clear()

@@ -126,3 +126,10 @@ def test_the_journal_and_the_records_leave_them_out_and_what_finds_a_call_stays(
     assert (record["caller"], record["called"]) == ("+493012xxxx", "+494065xxxx")
     assert record["a"]["call_id"] == "1234567890@pbx" and "CallID=1234567890@pbx" in log[1]
     assert record["lookups"] == {"crm": {"number": "+493012xxxx"}} and record["tags"] == ["vip +493012xxxx"]
+
+
+def test_an_address_is_written_as_one() -> None:
+    fields = {"remote": Address("192.0.2.1", 5061), "tags": ("+4930123456", "vip")}
+    masked = Mask(4).fields(fields)
+    assert str(masked["remote"]) == "192.0.2.1:5061"
+    assert masked["tags"] == ("+493012xxxx", "vip")
