@@ -64,7 +64,7 @@ fast-others: $(VENV)/.dev
 test: debs
 	@$(MAKE) --no-print-directory check
 	@$(MAKE) --no-print-directory -j2 --output-sync=target debian $(VENV)/.run
-	@$(MAKE) --no-print-directory -j2 --output-sync=target installed rest
+	@$(MAKE) --no-print-directory installed rest
 
 # The fast tests on Debian's own Python, where that is another one; nothing is compiled for it.
 debian: $(VENV)/.made
@@ -84,8 +84,7 @@ SLOWEST = --durations 20 --durations-min 8
 
 # What was installed, compiled or not: the fast tests in the order of SEED, and of the edge the slow ones too.
 # `pure` ones replace methods inside the product. A file stays whole, for its tests share a running SBC.
-# In `make test` they are at work while the others wait for their peers, and give way to them.
-INSTALLED = nice -n 10 $(PY) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -o pythonpath='$(SITE) .' \
+INSTALLED = $(PY) -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -o pythonpath='$(SITE) .' \
   -p tests.shuffled --shuffle $(SEED) $(SLOWEST)
 installed: $(VENV)/.dev $(VENV)/.run
 	$(INSTALLED) -m '$(FAST) and not pure' \
