@@ -75,7 +75,9 @@ def run(directory: Path, plant: str) -> tuple[int, str]:
 @pytest.mark.parametrize("where", PLANTS)
 def test_a_test_that_leaves_a_secret_fails_whatever_it_provokes(tmp_path: Path, where: str) -> None:
     status, said = run(tmp_path, PLANTS[where])
-    assert status == 1 and said.count("a secret, which nothing excuses") == 2, said
+    # Once where it is told; the summary has it again where it is not shortened (in CI).
+    told = said.partition("short test summary")[0]
+    assert status == 1 and told.count("a secret, which nothing excuses") == 2, said
 
 
 @pytest.mark.slow
