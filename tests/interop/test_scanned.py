@@ -109,7 +109,7 @@ def test_sslyze_without_a_certificate_is_not_let_in(sslyze: str, running: Open) 
     assert found["connectivity_result"]["client_auth_requirement"] == "REQUIRED"
 
 
-def tested(running: Open, *words: str) -> dict[str, tuple[str, str]]:
+def by_testssl(running: Open, *words: str) -> dict[str, tuple[str, str]]:
     """What testssl.sh finds on the phones' port: of each test the severity and the words."""
     needs("testssl")
     out = running.directory / f"testssl{'-'.join(words)}.json"
@@ -126,12 +126,12 @@ def versions_are_ours(found: dict[str, tuple[str, str]]) -> None:
 
 
 def test_testssl_on_the_phones_port(running: Open) -> None:
-    versions_are_ours(tested(running, "-p"))
+    versions_are_ours(by_testssl(running, "-p"))
 
 
 @pytest.mark.long
 def test_testssl_knows_no_weakness_of_the_phones_port(running: Open) -> None:
-    found = tested(running, "-p", "-s", "-f", "-U")
+    found = by_testssl(running, "-p", "-s", "-f", "-U")
     versions_are_ours(found)
     bad = {
         name: said
