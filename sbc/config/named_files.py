@@ -39,14 +39,20 @@ class NamedFiles:
         """Something is wrong at ``loc``."""
         self._diagnostics.append(self.settings.document.problem(loc, text, hint, severity=severity))
 
-    def secret(self, loc: Loc, path: str, what: str, is_one: Callable[[str], object]) -> str:
-        """The one line of a file that only we may read, if it ``is_one``; "" where it cannot be had."""
+    def private(self, loc: Loc, path: str) -> bytes | None:
+        """What is in a file that only we may read; None where it cannot be had."""
         data, problems = read_pem_file(path, self._directory, _LONGEST_SECRET)
         for each in problems:
             self.problem(loc, f"{path}: {each.message}", each.hint)
+        if data is not None:
+            self._digests.append((path, hashlib.sha256(data).digest()))
+        return data
+
+    def secret(self, loc: Loc, path: str, what: str, is_one: Callable[[str], object]) -> str:
+        """The one line of a file that only we may read, if it ``is_one``; "" where it cannot be had."""
+        data = self.private(loc, path)
         if data is None:
             return ""
-        self._digests.append((path, hashlib.sha256(data).digest()))
         secret = data.decode("latin-1").strip()
         if not is_one(secret):
             hint = f"write the {what} alone: printf '%s' {what.upper()} > {path}"

@@ -7,16 +7,12 @@ where it cannot be read the configuration is refused, for its operator counts on
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
-from typing import Final
 
 from dsl.errors import Diagnostic
 from sbc.config.alerts import objection
 from sbc.config.crosscheck import SettingsFile
-from sbc.tls.material.problems import read_pem_file
-
-_LONGEST: Final = 64 << 10
+from sbc.config.named_files import NamedFiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +39,22 @@ def load_sinks(settings: SettingsFile | None, directory: Path) -> Sinks:
     alerts = settings.value.alerts if settings is not None else None
     if settings is None or alerts is None:
         return found
+    files = NamedFiles(settings, directory, found.digests, found.diagnostics)
     for name, sink in alerts.to.items():
-        url = sink.url or _read(settings, name, sink.url_file or "", directory, found)
+        url = sink.url or _read(files, name, sink.url_file or "")
         if url:
             found.sinks[name] = Destination(name, url, sink.urgent_only)
     return found
 
 
-def _read(settings: SettingsFile, name: str, path: str, directory: Path, found: Sinks) -> str:
+def _read(files: NamedFiles, name: str, path: str) -> str:
     loc = ("alerts", "to", name, "url_file")
-    data, problems = read_pem_file(path, directory, _LONGEST)
-    wrong = [(each.message, each.hint) for each in problems]
-    url = ""
-    if data is not None:
-        found.digests.append((path, sha256(data).digest()))
-        url = data.decode("utf-8-sig", "replace").strip()
-        what, _, remedy = objection(url).partition(": ")
-        if what:
-            wrong.append((what, remedy))
-    for what, hint in wrong:
-        found.diagnostics.append(settings.document.problem(loc, f"{path}: {what}", hint))
-    return url if not wrong else ""
+    data = files.private(loc, path)
+    if data is None:
+        return ""
+    url = data.decode("utf-8-sig", "replace").strip()
+    what, _, remedy = objection(url).partition(": ")
+    if what:
+        files.problem(loc, f"{path}: {what}", remedy)
+        return ""
+    return url
