@@ -95,6 +95,7 @@ def test_a_second_connection_of_a_flooder_brings_no_second_allowance(lab: Lab, t
             until(lambda: any(flow is second for flow, _ in lab.recorder.messages), "it has its turn")
 
 
+@pytest.mark.slow
 def test_however_many_connections_flood_they_look_no_more_often_and_all_have_a_turn(lab: Lab) -> None:
     socks = [socket.create_connection(lab.address("tcp"), 5, (FLOODER, 0)) for _ in range(4)]
     for sock in socks:

@@ -121,6 +121,7 @@ def test_whoever_tells_never_waits_and_the_queue_is_bounded(office: Office) -> N
     collector.close()
 
 
+@pytest.mark.slow
 def test_a_collector_that_reads_nothing_is_given_up(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sender_module, "WRITE_WITHIN", 0.2)
     collector = Streams(deaf=True)
@@ -145,6 +146,7 @@ def test_what_was_being_written_when_a_connection_broke_is_written_again(office:
     collector.close()
 
 
+@pytest.mark.slow
 def test_a_connection_that_is_closed_while_nothing_is_told_is_no_matter(office: Office) -> None:
     collector = Streams()
     sender = office.sender("tcp", collector.port)

@@ -108,6 +108,7 @@ def test_a_reader_that_is_gone_is_let_go_though_nothing_happens(traced: Traced) 
     assert until(lambda: traced.said)[0]["reason"] == "the reader is gone"
 
 
+@pytest.mark.slow
 def test_a_reader_that_stops_reading_holds_nobody_and_hears_how_much_it_missed(traced: Traced) -> None:
     octets = b"x" * 60_000
     with traced.reader(seconds=1) as slow, traced.reader(seconds=1) as quick:
@@ -155,6 +156,7 @@ def test_a_hundred_readers_are_not_let_in_and_those_that_are_hear_all(traced: Tr
         read(source)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gone", ["at once", "in the middle"])
 def test_a_connection_that_is_lost_leaves_nothing_behind(traced: Traced, gone: str) -> None:
     for _ in range(5):
