@@ -6,6 +6,8 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
+from http import HTTPStatus
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -89,5 +91,13 @@ class Prometheus(PeerProcess):
         super().__init__(name, directory, argv)
 
     def ready(self) -> None:
-        """Wait until it listens."""
-        self.wait_until(lambda: listening(self.port), 30, f"listening port {self.port}")
+        """Wait until it answers questions: it listens before, and says 503 until its storage is open."""
+        self.wait_until(lambda: listening(self.port) and self._answers(), 30, f"ready on {self.port}")
+
+    def _answers(self) -> bool:
+        connection = HTTPConnection("127.0.0.1", self.port, timeout=30)
+        try:
+            connection.request("GET", "/-/ready")
+            return connection.getresponse().status == HTTPStatus.OK
+        finally:
+            connection.close()
