@@ -35,8 +35,8 @@ def add(commands: Commands) -> None:
 
 def ask_running(options: argparse.Namespace, verb: str, **arguments: object) -> Any:
     """What the SBC that runs on this configuration answers to ``verb``; LocalError."""
+    from sbc.commands.asking import ask
     from sbc.config.control import control_path
-    from sbc.net.system.control import ask
 
     return ask(control_path(options.config), verb, **arguments)
 

@@ -16,6 +16,7 @@ from sbc.config.alerts import Alerts
 from sbc.config.answers import Answers
 from sbc.config.blocklist import BlocklistSettings, MaybeBlocklist
 from sbc.config.collect import ToHep
+from sbc.config.control import CONTROL, STATE
 from sbc.config.emergency import Emergency
 from sbc.config.identity import CallerIdentity, Identified
 from sbc.config.limits import Limits, Overload, TenantLimits
@@ -456,8 +457,8 @@ class Settings(Strict):
     recordings: Recordings | None = None
     trace: Trace = Trace()
     revocation: Revocation = Revocation()
-    control: str = Field(default="run/sbc.sock", min_length=1)
-    state: str = Field(default="run", min_length=1)
+    control: str = Field(default=CONTROL, min_length=1)
+    state: str = Field(default=STATE, min_length=1)
     user_agent: str | None = None
     users: str | None = Field(default=None, min_length=1)
     registrar: RegistrarSettings | None = None

@@ -18,12 +18,12 @@ from sbc.base import Address
 from sbc.demo.lab import HOST, SBC_NAME
 from sbc.demo.pki import write_lab
 from sbc.demo.tls import Credentials, Refused, TlsStream, connect
-from sbc.net.system.control import ask
 from sbc.sip.message import Response
 from sbc.sip.stream import MessageStream
 from tests.edge.attacked import attacked
 from tests.edge.own_files import OwnFiles
 from tests.edge.sbc_command import sbc
+from tests.peers.asking import ask
 from tests.peers.ports import free_ports
 from tests.peers.waiting import until, until_said
 

@@ -17,13 +17,13 @@ import pytest
 
 from sbc.base import Address
 from sbc.demo.lab import HOST
-from sbc.net.system.control import ask
 from sbc.sip.digest import user_hash
 from sbc.sip.message import Message, Request, Response, response_to
 from sbc.sip.serialize import serialize
 from tests.edge.own_files import OwnFiles
 from tests.edge.raw_sip import Datagrams
 from tests.edge.test_phones import REALM, Caller
+from tests.peers.asking import ask
 from tests.peers.canaries import PASSWORD
 from tests.peers.kept import kept
 from tests.peers.ports import free_port, free_ports

@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
-from sbc.net.system.control import ask
 from sbc.sip.digest import Challenge, Credentials, parse_challenge, response_hash, user_hash
 from sbc.sip.message import Response
 from sbc.sip.parse import parse_message
 from tests.interop.natted import do
+from tests.peers.asking import ask
 from tests.peers.canaries import PASSWORD
 from tests.peers.lab import Lab
 from tests.peers.portcullis import Portcullis

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +22,8 @@ from bench.chain import Caller, Load, chain
 from bench.servers import portcullis
 from bench.soak import soak
 from sbc.config.load import build_snapshot
-from sbc.net.system.control import ask
+from tests.peers import product
+from tests.peers.asking import ask
 from tests.peers.needs import needs
 from tests.peers.portcullis import ROOT
 from tests.peers.waiting import until, until_equal
@@ -50,7 +50,7 @@ class Rig:
 
     def command(self, name: str) -> int:
         """Run one command of ``sbc`` and return its exit status."""
-        argv = [sys.executable, "-m", "sbc.cli", name, "-c", str(self.directory)]
+        argv = product.command(name, "-c", str(self.directory))
         environment = {**os.environ, "PYTHONPATH": str(ROOT)}
         return subprocess.run(argv, env=environment, capture_output=True, timeout=20).returncode
 

@@ -16,7 +16,7 @@ import pytest
 
 from bench.chain import Caller, Load, chain
 from bench.servers import portcullis
-from sbc.net.system.control import ask
+from tests.peers.asking import ask
 from tests.peers.needs import needs
 
 pytestmark = [pytest.mark.interop, pytest.mark.slow, pytest.mark.waits]
