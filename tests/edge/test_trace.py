@@ -64,7 +64,7 @@ def test_a_call_is_a_ladder_with_its_rule_and_what_tls_proved_and_no_key(running
         )
     keys = re.findall(r"inline:(\S+)", outcome.out)
     assert len(keys) >= 4 and all(re.fullmatch(r"x{30,}=*(\|.*)?", each) for each in keys)
-    assert lines[-1].strip() == "3 s are over" and not re.search(r"[^\x20-\x7e\n]", outcome.out)
+    assert lines[-1].strip() == "8 s are over" and not re.search(r"[^\x20-\x7e\n]", outcome.out)
 
 
 def test_what_has_happened_is_shown_afterwards_by_its_name_or_a_call_id(running: Attacked) -> None:
