@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from sbc.net.system.control import ask
 from tests.interop.pair import HIGH, LOW, Pair
 from tests.interop.rig import Far, Rig
+from tests.peers.asking import ask
 from tests.peers.call_records import calls_in
 from tests.peers.needs import needs
 from tests.peers.ports import free_ports
