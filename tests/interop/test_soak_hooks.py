@@ -101,7 +101,7 @@ def reload(rig: Rig, number: int, good: str) -> str:
     return str(answer["version"])
 
 
-@pytest.mark.parametrize("reloads", [200, pytest.param(500, marks=pytest.mark.long)])
+@pytest.mark.parametrize("reloads", [120, pytest.param(500, marks=pytest.mark.long)])
 def test_reloads_half_of_them_broken_fail_no_call(rig: Rig, reloads: int) -> None:
     calls = int((reloads * EVERY + 10) * RATE)
     good, held = str(rig.ask("status")["version"]), []

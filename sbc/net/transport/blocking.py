@@ -30,7 +30,7 @@ from sbc.policy.blocks import Block
 from sbc.policy.exempt import exempt
 from sbc.policy.shares import source_of
 from sbc.policy.suspicion import Kind
-from sbc.tls.events import Handshake, HandshakeFailed
+from sbc.tls.events import HandshakeFailed
 from sbc.tls.sources import parse_network
 
 STATE: Final = "blocklist"
@@ -70,10 +70,7 @@ class Blocking:
 
     def blocked(self, host: str) -> bool:
         """Whether ``host`` is refused now; counts that."""
-        return self._list.blocked(host, self._clock.monotonic())
-
-    def handshake(self, event: Handshake) -> None:
-        """A TLS handshake succeeded: that says nothing about those that failed."""
+        return self._list.blocks.refuses(host, self._clock.monotonic())
 
     def handshake_failed(self, event: HandshakeFailed) -> None:
         """A TLS handshake failed: it counts where it is inbound and the peer's doing."""
