@@ -192,7 +192,7 @@ class Portcullis:
             self.recorder,
             self.clock,
             transports,
-            [self.recorder, self.rotator.progress, self.blocking],
+            [self.recorder, self.rotator.progress],
             self.lookups,
             self.bindings,
             self.blocking,

@@ -46,9 +46,9 @@ def _run(options: argparse.Namespace) -> int:
 
     # Hooks may sleep or fetch with ordinary libraries: under gevent that must not stop the others.
     monkey.patch_all()
-    from sbc.net.tls.settings import settle_openssl
+    from sbc.net.tls.settings import configure_openssl
 
-    settle_openssl()
+    configure_openssl()
     from sbc.app import Portcullis
 
     return Portcullis(options.config, options.log).run()

@@ -80,6 +80,9 @@ class Doubter(Protocol):
     def suspect(self, host: str, kind: Kind, user: str = "", why: str = "") -> None:
         """Count it."""
 
+    def handshake_failed(self, event: HandshakeFailed) -> None:
+        """Count that, if it is the peer's doing; a good one says nothing about those that failed."""
+
 
 class Watcher(Protocol):
     """Who wants to know of handshakes: the journal and the counters, the rotations."""
@@ -220,6 +223,8 @@ class Driver:
         """A TLS handshake failed."""
         for each in self._watchers:
             each.handshake_failed(event)
+        if self._doubter is not None:
+            self._doubter.handshake_failed(event)
 
     def on_unreached(self, event: Unreached) -> None:
         """A peer of a TLS trunk could not be connected to."""

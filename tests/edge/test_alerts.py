@@ -24,8 +24,8 @@ from sbc.net.alerts.alerting import EVERY, SETTLED, STATE, WAITING, Alerting
 from sbc.net.alerts.apprise_sink import without_secrets
 from sbc.net.system.clock import Clock
 from sbc.net.system.store import Store
-from sbc.observe.edge_views import LimitView
 from sbc.observe.views import CountersView, StatusView
+from sbc.policy.allowances import SpentView
 from tests.peers.kept import keep, kept
 from tests.peers.lab import Lab
 from tests.peers.ports import free_port
@@ -256,7 +256,7 @@ def test_what_waits_goes_to_another_address_when_the_file_has_one(watching: Any,
 
 def test_numbers_are_left_out_where_the_journal_leaves_them_out(watching: Any, mail: MailServer) -> None:
     here = watching(to_mail(mail._controller.port), more="log: {mask_numbers: 4}\n")
-    spent = LimitView("60 minutes from.user +4930123456", "60 minutes a day", 60, 60, 1, 0.0, False)
+    spent = SpentView("60 minutes from.user +4930123456", "60 minutes a day", 60, 60, 1, 0.0, False)
     here.see(replace(GOOD, limits=(spent,)))
     (first,) = until(lambda: mail.mails)
     assert "+493012xxxx" in first.text and "123456" not in first.text
