@@ -9,6 +9,7 @@ the parser keeps what it has read (``sbc.sip.grammar.recent``), and is a few mic
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -68,6 +69,7 @@ class Prober:
         data = "\r\n".join(head).encode()
         self.calls = []
         forget_recent()
+        gc.disable()  # what other tests have left is not tidied up meanwhile
         with_c = sys.getprofile()
         sys.setprofile(self._called)
         try:
@@ -75,6 +77,7 @@ class Prober:
             heard = [serialize(each.message) for each in commands if isinstance(each, Send)]
         finally:
             sys.setprofile(with_c)
+            gc.enable()
         return heard
 
     def _called(self, frame: FrameType, event: str, said: Any) -> None:
