@@ -110,12 +110,12 @@ class Portcullis:
         self.store = SnapshotStore(build_snapshot(directory, self.started))
         settings = self.store.current.settings
         refuse_second(directory / settings.control)
-        self._log = _journal_to(log)
+        self.log = _journal_to(log)
         self.state = self._directory(settings.state)
         prompt = Prompt()
         self.records = RecordWriter(self._open_records(), self._say_of_records, prompt)
-        self.recorder = Recorder(Journal(self._log), self._record, self._place)
-        self._log.told = self._lines_dropped
+        self.recorder = Recorder(Journal(self.log), self._record, self._place)
+        self.log.told = self._lines_dropped
         self.exports = Exports(self._say)
         self.recorder.journal.follower = self.exports.line
         self.saved = Store(self.state, lambda text: self._say("ERR", "[state]", {"text": text}), prompt)
@@ -273,7 +273,7 @@ class Portcullis:
 
     def reopen(self) -> None:
         """Journal and records were rotated: let go of the former files."""
-        self._log.reopen()
+        self.log.reopen()
         self.records.reopen()
 
     def _drain(self, seconds: float) -> None:
@@ -345,7 +345,7 @@ class Portcullis:
         self.records.flush()
         self._say("INF", "[stop]", {})
         self.exports.close()
-        self._log.flush()
+        self.log.flush()
 
     def end_call(self, call: str, by: str) -> None:
         """End a live call because ``by``, an operator, says so."""
