@@ -35,8 +35,8 @@ def add(commands: Commands) -> None:
 
 def ask_running(options: argparse.Namespace, verb: str, **arguments: object) -> Any:
     """What the SBC that runs on this configuration answers to ``verb``; LocalError."""
+    from sbc.commands.asking import ask
     from sbc.config.control import control_path
-    from sbc.net.system.control import ask
 
     return ask(control_path(options.config), verb, **arguments)
 
@@ -46,9 +46,9 @@ def _run(options: argparse.Namespace) -> int:
 
     # Hooks may sleep or fetch with ordinary libraries: under gevent that must not stop the others.
     monkey.patch_all()
-    from sbc.net.tls.settings import settle_openssl
+    from sbc.net.tls.settings import configure_openssl
 
-    settle_openssl()
+    configure_openssl()
     from sbc.app import Portcullis
 
     return Portcullis(options.config, options.log).run()

@@ -20,11 +20,11 @@ from gevent.server import StreamServer
 
 from sbc.demo.lab import HOST, SBC_NAME
 from sbc.demo.pki import LabAuthority
-from sbc.net.system.control import ask
 from tests.edge.attacked import Attacked, attacked
 from tests.edge.raw_sip import Stream
 from tests.edge.sbc_command import sbc
 from tests.edge.tls_lab import OPTIONS
+from tests.peers.asking import ask
 from tests.peers.ports import free_port, free_ports
 from tests.peers.waiting import until
 

@@ -11,9 +11,9 @@ import gevent
 import pytest
 
 from sbc.demo.lab import SBC_NAME
-from sbc.net.system.control import ask
 from tests.edge.attacked import TO, Attacked, attacked
 from tests.edge.sbc_command import Outcome, sbc
+from tests.peers.asking import ask
 from tests.peers.waiting import until
 
 pytestmark = pytest.mark.slow
