@@ -15,8 +15,8 @@ from sbc.b2bua.commands import Command, Note
 from sbc.b2bua.customers import told_of
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.gate import Gate, call_over_cap
-from sbc.b2bua.in_force import InForce
 from sbc.b2bua.in_dialog import InDialog
+from sbc.b2bua.in_force import InForce
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.leg import DEFAULT_PORT, Leg, Side, local_address
 from sbc.b2bua.mirror import Mirror
