@@ -146,7 +146,8 @@ class MediaSession:
         if not address:
             policy = offer.ours
             address = self._networks.towards(policy.network, policy.signalling_host).address
-        for plan, media in zip(offer.plans, description.media, strict=True):
+        for index, plan in enumerate(offer.plans):
+            media = description.media[index]
             terms = self._answered_terms(plan, media, offer.theirs, plan.stream.ends[side])
             settled.append(terms)
             near = plan.stream.ends[offer.side]
@@ -384,7 +385,7 @@ class MediaSession:
         except MediaRefused:
             if media.lines.rtcp is not None:
                 raise
-            return terms._replace(rtcp=None)
+            return terms.without_rtcp()
         return terms
 
     def _check(self, remote: Address | None) -> None:

@@ -75,7 +75,8 @@ class Shares:
             if named_by:
                 return (
                     f"{most} {self._what} from {party.source}, which {named_by} names, the most that such a"
-                    f" host has: raise caps.{self._named_cap} if it needs more"
+                    f" host has: if it needs more, raise caps.{self._named_cap}, or the listener's"
+                    f" {self._limit} where it has half of them"
                 )
             return (
                 f"{most} {self._what} from {party.source}, the most that one address has:"

@@ -15,11 +15,12 @@ import hmac
 from collections import OrderedDict
 from collections.abc import Callable
 from enum import Enum
+from typing import Final
 
 from sbc.sip.digest import Challenge, Credentials, response_hash, user_hash
 
 # What is hashed in the place of what there is none of: as long, so that it takes as long.
-_NO_USER = {"MD5": "0" * 32, "SHA-256": "0" * 64}
+_NO_USER: Final = {"MD5": "0" * 32, "SHA-256": "0" * 64}
 _TIME = 12  # hexadecimal digits of milliseconds
 _RECIPIENT, _SIGNATURE = 8, 32  # hexadecimal digits
 

@@ -17,7 +17,7 @@ from sbc.net.transport.blocking import Blocking
 from tests.edge.tls_lab import Lab, client_context, try_options
 from tests.peers.waiting import until, until_equal
 
-ATTACKER, SECOND, PEER, WRONG = "127.0.0.2", "127.0.0.3", "127.0.9.1", "127.0.9.7"
+ATTACKER, SECOND, PEER, NAMED, WRONG = "127.0.0.2", "127.0.0.3", "127.0.9.1", "127.0.9.3", "127.0.9.7"
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def acquainted(lab: Lab) -> Lab:
     }  # fmt: skip
     lab.listener("tcp", "tcp", connections=20)
     lab.trunk("office", {"names": ("office.example",)}, sources=("127.0.0.0/30",))
-    lab.trunk("plain", listener="tcp", sources=("127.0.9.0/24",), peers=(f"{PEER}:5060",))
+    lab.trunk("plain", listener="tcp", sources=("127.0.9.0/24",), peers=(f"{PEER}:5060", f"{NAMED}:5060"))
     lab.trunk("other", listener="tcp", sources=("127.0.0.0/30",))
     store = SnapshotStore(lab.snapshot())
     saved = Store(lab.directory / "state", lambda text: None)
@@ -137,7 +137,7 @@ def test_a_host_that_a_trunk_names_singly_has_more_connections_and_a_last_one(ac
     assert crowd(acquainted, "127.0.9.2", "tcp", 20) == 3, "a network names nobody"
     (line,) = [each for each in acquainted.recorder.refused if each[1].host == PEER]
     assert "6 connections are open from 127.0.9.1, which trunk carrier names" in line[2]
-    assert "raise caps.connections_per_peer" in line[2]
+    assert "raise caps.connections_per_peer, or the listener's connections" in line[2]
 
 
 def test_it_has_more_handshakes_under_way_too(acquainted: Lab) -> None:
@@ -152,10 +152,23 @@ def test_what_every_address_has_is_the_least_that_a_named_one_has(acquainted: La
     assert crowd(acquainted, PEER, "tcp", 20) == 8
 
 
+def test_one_host_does_not_take_what_its_trunk_s_other_host_needs(acquainted: Lab) -> None:
+    """Where a listener has one trunk, that trunk has all of the places, but none of its hosts has."""
+    acquainted.settings["caps"] = {"connections_per_source": 3, "connections_per_peer": 1000}
+    del acquainted.trunks["other"]
+    acquainted.reload()
+    with silent(acquainted, PEER, 20, "tcp"):
+        until_equal(lambda: (stats(acquainted, "tcp").accepted, stats(acquainted, "tcp").open), (20, 10))
+        with silent(acquainted, "127.0.9.2", 1, "tcp"):
+            until_equal(lambda: stats(acquainted, "tcp").open, 11)
+
+
 def test_however_many_hosts_a_trunk_names_something_is_left_to_others(acquainted: Lab) -> None:
     acquainted.settings["caps"] = {"connections_per_peer": 1000}
     acquainted.reload()
-    assert crowd(acquainted, PEER, "tcp", 40) == 11, "as many as are left beside"
+    with silent(acquainted, PEER, 20, "tcp"), silent(acquainted, NAMED, 20, "tcp"):
+        until_equal(lambda: stats(acquainted, "tcp").accepted, 40)
+        assert stats(acquainted, "tcp").open == 11, "as many as are left beside"
 
 
 def test_a_wrong_source_is_told_of_beside_a_scanner_and_its_remedy_helps(lab: Lab) -> None:

@@ -233,8 +233,11 @@ class StreamListener:
         gevent.spawn(self._serve, sock, remote, party)
 
     def _objection(self, places: Shares, party: Party, total: int, most: int, named: int) -> str | None:
-        """Why ``party`` gets no place: its address has ``most``, or ``named`` if a trunk names it singly."""
-        by = ""
+        """Why ``party`` gets no place: its address has ``most``, or ``named`` if a trunk names it singly.
+
+        That is never more than half of all: another host of the same trunk has to have something left.
+        """
+        by, named = "", min(named, total // 2)
         if named > most and self._gate is not None and places.of_source(party.source) >= most:
             by = self._gate.named(party.source)
         return places.objection(party, total, named if by else most, self._alone, by)
