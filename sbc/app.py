@@ -49,7 +49,7 @@ from sbc.net.system.control import ControlServer, refuse_second
 from sbc.net.system.file_limit import raise_file_limit
 from sbc.net.system.lag import watch_lag
 from sbc.net.system.log_writer import DROPPED, LogWriter
-from sbc.net.system.notify import notify
+from sbc.net.system.notify import notify, reloading
 from sbc.net.system.prompt import Prompt
 from sbc.net.system.record_writer import RecordFile, RecordWriter
 from sbc.net.system.space import Space
@@ -315,9 +315,14 @@ class Portcullis:
         self._say("INF", "[start]", {"version": snapshot.version, "directory": self.directory.resolve()})
         self.reload.tell(None, snapshot)
         # What changed on disk between the first reading and the watch would otherwise go unnoticed.
-        gevent.spawn(self.reload)
+        gevent.spawn(self._look_again)
         self.control.start()  # who is answered there knows that every port is bound
         notify("READY=1")
+
+    def _look_again(self) -> None:
+        """Read the files once more; a service manager hears of what is read after that."""
+        self.reload()
+        self.reload.around = reloading
 
     def stop(self) -> None:
         """Hang up what still runs, close everything, write what waits."""
