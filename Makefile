@@ -54,8 +54,12 @@ types: $(VENV)/.dev
 fast: $(VENV)/.dev
 	@$(MAKE) --no-print-directory -j3 --output-sync=target fast-edge fast-unit fast-others
 
-fast-edge fast-unit: fast-%: $(VENV)/.dev
-	$(PY) -m pytest -q -m '$(FAST)' tests/$*
+# They wait for sockets more than they compute.
+fast-edge: $(VENV)/.dev
+	$(PY) -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m '$(FAST)' tests/edge
+
+fast-unit: $(VENV)/.dev
+	$(PY) -m pytest -q -m '$(FAST)' tests/unit
 
 fast-others: $(VENV)/.dev
 	$(PY) -m pytest -q -m '$(FAST)' $(filter-out tests/edge/ tests/unit/,$(sort $(wildcard tests/[a-z]*/)))
@@ -92,9 +96,11 @@ installed: $(VENV)/.dev $(VENV)/.run
 	$(INSTALLED) -n 4 -m 'not interop and not pure and not long' tests/edge tests/arch/test_compiled.py
 
 # Most of them wait for peers, so that there may be more than processors; those that wait longest come first.
+# Every worker reads all files that it is given: only such as have any of these tests.
+SLOW = $(sort $(shell grep -lrE 'mark\.(slow|interop)' --include='test_*.py' $(filter-out tests/edge/,$(wildcard tests/[a-z]*/))))
 rest: $(VENV)/.dev $(VENV)/.run
 	$(PY) -m pytest -q -n 6 --dist loadfile --no-loadscope-reorder $(SLOWEST) -m '(slow or interop) and not long' \
-	  tests/interop $(filter-out tests/interop/ tests/edge/,$(sort $(wildcard tests/[a-z]*/)))
+	  $(filter tests/interop/%,$(SLOW)) $(filter-out tests/interop/%,$(SLOW))
 
 # What takes hours, step by step: tests/long.py. ONLY='STEP ...' runs some steps.
 long: $(VENV)/.dev $(VENV)/.run debs

@@ -30,7 +30,7 @@ from bench.registering import Order
 from bench.servers import NAME, write_configuration
 from bench.trend import WARMING, Trend, most_grown, trend
 from sbc.base import LocalError
-from sbc.net.system.control import ask
+from sbc.commands.asking import ask
 from sbc.sip.digest import user_hash
 from tests.peers.canaries import PASSWORD
 from tests.peers.lab import Lab

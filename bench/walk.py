@@ -73,7 +73,7 @@ def measure() -> dict[str, list[tuple[str, str]]]:
             spans = _exercise(directory, ports)
         finally:
             sbc.terminate()
-            sbc.wait(30)
+            sbc.wait(START_LIMIT)
         noted = json.loads((directory / ENTERED).read_text())
     return {
         subject: _of(noted, roots, *span) for (subject, roots), span in zip(ROADS.items(), spans, strict=True)

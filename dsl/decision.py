@@ -281,3 +281,16 @@ class Redirect:
 Decision = Route | Reject | Redirect | Challenge
 
 NO_ROUTE = Reject(404, "No route", "no rule matched")
+
+
+def ending(decision: Decision) -> str:
+    """What was decided, in a line for an operator; without the hops of a route."""
+    match decision:
+        case Reject(status=status, reason=reason):
+            return f"reject {status} {reason}".rstrip()
+        case Redirect(targets=targets):
+            return "redirect " + ", ".join(targets)
+        case Challenge(realm=realm):
+            return f"challenge: 407, a password for {realm}"
+        case _:
+            return "route"

@@ -12,6 +12,17 @@ lib=/usr/lib/portcullis
 docs=/usr/share/doc/portcullis
 real=${INTERPRETER:-$("$python" -c 'import sys; print(sys._base_executable)')}
 
+if [ -z "$destdir" ]; then
+    sh "$here/prepare.sh"
+    # By a shell, for setpriv still has root's rights where it executes the program itself.
+    if ! setpriv --reuid portcullis --regid portcullis --init-groups --bounding-set=-all -- \
+        /bin/sh -c "'$real' -I -c ''" >/dev/null 2>&1; then
+        echo >&2 "The user portcullis cannot run $real; nothing was installed."
+        echo >&2 'Build with one for all users: make clean, then make install PYTHON=/usr/bin/python3'
+        exit 1
+    fi
+fi
+
 rm -rf "$destdir$lib"
 install -d "$destdir$lib" "$destdir/usr/sbin"
 "$python" -m pip --quiet --disable-pip-version-check --no-cache-dir install --target "$destdir$lib" \
@@ -61,13 +72,4 @@ gzip -9nf "$destdir/usr/share/man/man8/sbc.8" "$destdir/usr/share/man/man5/sbc.y
     "$destdir/usr/share/man/man5/routes.d.5"
 printed completion >"$destdir/usr/share/bash-completion/completions/sbc"
 
-[ -n "$destdir" ] && exit 0
-sh "$here/prepare.sh"
-# By a shell, for setpriv still has root's rights where it executes the program itself.
-if ! setpriv --reuid portcullis --regid portcullis --init-groups --bounding-set=-all -- \
-    /bin/sh -c '/usr/sbin/sbc --version' >/dev/null 2>&1; then
-    echo >&2 "The user portcullis cannot run $real."
-    echo >&2 'Build with one for all users: make clean, then make install PYTHON=/usr/bin/python3'
-    exit 1
-fi
-echo 'Installed. Write /etc/portcullis/sbc.yaml (docs/install.md), then: service portcullis start'
+[ -n "$destdir" ] || echo 'Installed. Write /etc/portcullis/sbc.yaml (docs/install.md), then: service portcullis start'

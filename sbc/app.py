@@ -50,6 +50,7 @@ from sbc.net.system.file_limit import raise_file_limit
 from sbc.net.system.lag import watch_lag
 from sbc.net.system.log_writer import DROPPED, LogWriter
 from sbc.net.system.notify import notify
+from sbc.net.system.prompt import Prompt
 from sbc.net.system.record_writer import RecordFile, RecordWriter
 from sbc.net.system.space import Space
 from sbc.net.system.store import Store
@@ -109,14 +110,15 @@ class Portcullis:
         self.store = SnapshotStore(build_snapshot(directory, self.started))
         settings = self.store.current.settings
         refuse_second(directory / settings.control)
-        self._log = _journal_to(log)
+        self.log = _journal_to(log)
         self.state = self._directory(settings.state)
-        self.records = RecordWriter(self._open_records(), self._say_of_records)
-        self.recorder = Recorder(Journal(self._log), self._record, self._place)
-        self._log.told = self._lines_dropped
+        prompt = Prompt()
+        self.records = RecordWriter(self._open_records(), self._say_of_records, prompt)
+        self.recorder = Recorder(Journal(self.log), self._record, self._place)
+        self.log.told = self._lines_dropped
         self.exports = Exports(self._say)
         self.recorder.journal.follower = self.exports.line
-        self.saved = Store(self.state, lambda text: self._say("ERR", "[state]", {"text": text}))
+        self.saved = Store(self.state, lambda text: self._say("ERR", "[state]", {"text": text}), prompt)
         keep_observed(self.saved, self.recorder, self.store)
         self._follow_optional(self.store.current)
         self.reload = Reload(directory, self.store, self.clock, self.recorder)
@@ -190,10 +192,11 @@ class Portcullis:
             self.recorder,
             self.clock,
             transports,
-            [self.recorder, self.rotator.progress, self.blocking],
+            [self.recorder, self.rotator.progress],
             self.lookups,
             self.bindings,
             self.blocking,
+            self.saved.at_once,
         )
         self.rings, self.readers = Rings(), Readers(self.driver.tap, self.clock)
         self._follow_trace(snapshot)
@@ -270,7 +273,7 @@ class Portcullis:
 
     def reopen(self) -> None:
         """Journal and records were rotated: let go of the former files."""
-        self._log.reopen()
+        self.log.reopen()
         self.records.reopen()
 
     def _drain(self, seconds: float) -> None:
@@ -342,7 +345,7 @@ class Portcullis:
         self.records.flush()
         self._say("INF", "[stop]", {})
         self.exports.close()
-        self._log.flush()
+        self.log.flush()
 
     def end_call(self, call: str, by: str) -> None:
         """End a live call because ``by``, an operator, says so."""
@@ -423,8 +426,11 @@ class Portcullis:
         self.recorder.journal.event(level, tag, fields, self.clock.now())
 
     def _record(self, line: str) -> None:
-        """Write a call's record, once what the call has counted is on the disk."""
-        self.saved.after(lambda: self.records(line))
+        """Write a call's record, once what the call has counted outlives us too."""
+        if self.saved.at_once():
+            self.records(line)
+        else:
+            self.saved.after(lambda: self.records(line))
 
     def _place(self, trunk: str, failure: Failure, direction: Direction) -> str:
         return place_to_change(self.store.current.places, trunk, failure, direction)

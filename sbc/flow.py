@@ -115,6 +115,46 @@ _MOST: Final = 2.0  # the same, with what was earned
 EARNED: Final = 8  # messages; a call has three or four of either side, and one with early media or holds more
 TELL_EVERY: Final = 1.0
 UNBOUNDED: Final = Allowance(float("inf"))
+REMEMBERED: Final = 8192  # allowances
+
+
+class Allowances:
+    """The allowance of every peer; one for the life of the process.
+
+    ``rate`` is that of each, in messages a second. What one address brings for one trunk counts together: a
+    peer that opens a second connection gets no second allowance, nor does one that closes its connection and
+    comes again. Addresses may be forged, so only so many are remembered.
+    """
+
+    __slots__ = ("_of", "_rate")
+
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
+        self._of: dict[tuple[str, str], Allowance] = {}
+
+    def __len__(self) -> int:
+        return len(self._of)
+
+    def of(self, trunk: str, source: str, at: float) -> Allowance:
+        """That of who brings messages of ``trunk`` from ``source``, an address as it counts."""
+        key = (trunk, source)
+        known = self._of.get(key)
+        if known is None:
+            if len(self._of) >= REMEMBERED:
+                self._forget(at)
+            known = self._of[key] = Allowance(self._rate, at)
+        return known
+
+    def apply(self, rate: float) -> None:
+        """Let everybody have ``rate`` from now on."""
+        self._rate = rate
+        for each in self._of.values():
+            each.rate = rate
+
+    def _forget(self, at: float) -> None:
+        self._of = {key: each for key, each in self._of.items() if not each.idle(at)}
+        if len(self._of) > REMEMBERED // 2:
+            self._of = {}
 
 
 class Path:

@@ -53,7 +53,7 @@ def plan(directory: Path) -> list[Step]:
     """All steps."""
     # Most of them wait for peers, so that there may be more than processors.
     pytest = (sys.executable, "-m", "pytest", "-q", "-n", "4")
-    edge = (*pytest, "tests/edge")
+    edge = (*pytest, "-m", "not long", "tests/edge")
     shuffle = ("-p", "tests.shuffled", "--shuffle")
     steps = [Step(f"edge-busy-{each}", edge, busy=True) for each in range(1, REPEATS + 1)]
     for each in range(1, REPEATS + 1):

@@ -7,7 +7,6 @@ from typing import Any
 from sbc.b2bua.engine import Engine
 from sbc.base import LocalError
 from sbc.net.system.clock import Clock
-from sbc.observe.edge_views import LimitView
 from sbc.policy.allowances import SpentView
 
 #: So many are told, those that are nearest to their end; and so many on the page.
@@ -15,15 +14,14 @@ MOST_TOLD = 1000
 MOST_SHOWN = 20
 
 
-def near(engine: Engine, clock: Clock) -> tuple[LimitView, ...]:
+def near(engine: Engine, clock: Clock) -> tuple[SpentView, ...]:
     """The allowances that are nearly spent, the nearest first."""
-    return tuple(map(_view, engine.rule_limits.allowances.near(clock.monotonic(), clock.now())[:MOST_SHOWN]))
+    return tuple(engine.rule_limits.allowances.near(clock.monotonic(), clock.now())[:MOST_SHOWN])
 
 
-def spent(engine: Engine, clock: Clock) -> tuple[LimitView, ...]:
+def spent(engine: Engine, clock: Clock) -> tuple[SpentView, ...]:
     """All that anything is spent of, the nearest to its end first."""
-    found = engine.rule_limits.allowances.views(clock.monotonic(), clock.now(), MOST_TOLD)
-    return tuple(map(_view, found))
+    return tuple(engine.rule_limits.allowances.views(clock.monotonic(), clock.now(), MOST_TOLD))
 
 
 def reset(engine: Engine, clock: Clock, key: str) -> dict[str, Any]:
@@ -31,7 +29,3 @@ def reset(engine: Engine, clock: Clock, key: str) -> dict[str, Any]:
     if not engine.rule_limits.allowances.reset(key, clock.monotonic(), clock.now()):
         raise LocalError(f"nothing is spent of {key!r}; `sbc limits` shows what is, with its key in quotes")
     return {"key": key}
-
-
-def _view(each: SpentView) -> LimitView:
-    return LimitView(each.key, each.limit, each.used, each.most, each.running, each.ends, each.hard)

@@ -122,9 +122,8 @@ class Verbs:
 
     def _limits(self) -> dict[str, Any]:
         found = limits.spent(self._sbc.engine, self._sbc.clock)
-        return {
-            "now": self._sbc.clock.now(), "limits": [{**asdict(each), "share": each.share} for each in found],
-        }  # fmt: skip
+        rows = [{**each._asdict(), "share": each.share} for each in found]
+        return {"now": self._sbc.clock.now(), "limits": rows}
 
     def _reset_limit(self, key: str, by: str = "") -> dict[str, Any]:
         """Give a caller, trunk or other key the whole of its allowance again."""

@@ -86,7 +86,7 @@ class AnsweredInvite:
         else:
             fire(call, "ack", at, out)
 
-    def settled(self, at: float, out: list[Command]) -> None:
+    def acknowledged(self, at: float, out: list[Command]) -> None:
         """Nobody has to send an ACK: the caller was there, and the other side has had its own."""
         self.server = None
         self.call.answered_invites.pop((self.side, self.cseq), None)

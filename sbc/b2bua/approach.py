@@ -202,7 +202,7 @@ class Approach:
         if response.status == 422 and self.ask_for_longer(response, at, out):
             return
         if self.attempt is not None:
-            self.attempt.settle(str(was))
+            self.attempt.count(str(was))
         self.refused(response, at, out)
 
     def ask_for_longer(self, response: Response, at: float, out: list[Command]) -> bool:
@@ -228,7 +228,7 @@ class Approach:
         """``response``: the peer is silent. ``ring``: it rings, but nobody answers."""
         silent = self.attempt is None or not self.attempt.heard
         if self.attempt is not None:
-            self.attempt.settle("timeout")
+            self.attempt.count("timeout")
             if silent:
                 self.call.desk.gave_up_tcp(self.attempt.leg, self.attempt.invite, at)
         self.give_up(at, out)

@@ -68,8 +68,8 @@ class Attempt:
     """
 
     __slots__ = (
-        "acknowledged", "answered", "begun", "branch", "call", "client", "given", "given_up", "heard", "hunt",
-        "invitation", "invite", "leg", "rang", "settled", "why",
+        "acknowledged", "answered", "begun", "branch", "call", "client", "counted", "given", "given_up",
+        "heard", "hunt", "invitation", "invite", "leg", "rang", "why",
     )  # fmt: skip
 
     def __init__(self, hunt: Hunting, invitation: Invitation, leg: Leg, branch: int = 0) -> None:
@@ -87,12 +87,12 @@ class Attempt:
         self.given: Given | None = None
         self.answered: AnsweredInvite | None = None
         self.begun = 0.0  # when the first INVITE was sent
-        self.rang = self.settled = False  # counted among the outcomes of the trunk: the delay, the end
+        self.rang = self.counted = False  # counted among the outcomes of the trunk: the delay, the end
 
-    def settle(self, code: str) -> None:
+    def count(self, code: str) -> None:
         """The try has come to ``code``, which is counted once, whatever follows."""
-        if not self.settled:
-            self.settled = True
+        if not self.counted:
+            self.counted = True
             self.call.desk.outcomes.of(self.leg.name, "outbound").count(code)
 
     def send(self, invite: Request, at: float, out: list[Command]) -> None:
@@ -134,7 +134,7 @@ class Attempt:
             elif response.status > 100:
                 self._take(response, at, out)
         except PeerError as error:
-            self.settle("unusable")
+            self.count("unusable")
             if response.status >= 200:
                 self._refuse(response, at, out)
             else:
@@ -381,7 +381,7 @@ class Attempt:
                 invitation.server.respond(final, at, out)
             return
         fork.a.confirm()
-        self.settle(str(response.status))
+        self.count(str(response.status))
         invitation.accepted(response.status)
         accepted(call, "b", self.invite, response, at)
         accept(call, "a", invitation.request, final, at)
@@ -402,7 +402,7 @@ class Attempt:
         One of several that has not answered yet fails alone.
         """
         self.call.media_refused("b", error, out)
-        self.settle("unusable")
+        self.count("unusable")
         if self.branch:
             self.give_up(at, out)
             self.hunt.on_hop_failure(488, error.reason, at, out)
@@ -419,7 +419,7 @@ class Attempt:
         if self.given_up or self.answered is not None:
             self.on_response(response, at, out)
         else:
-            self.settle("unusable")
+            self.count("unusable")
             self._refuse(response, at, out)
             self.hunt.on_hop_failure(502, error.reason, at, out)
 
@@ -436,7 +436,7 @@ class Attempt:
             elif self.client is not None:
                 self.call.desk.seek(self.call, self.leg, self.client, self._on_gone, at, out)
         elif kind == "timeout" and self.heard:
-            self.settle(kind)
+            self.count(kind)
             self.give_up(at, out)
             self.hunt.on_hop_failure("timeout", "no answer in time", at, out)
         elif self.heard or not self._by_datagram(kind, at, out):
@@ -460,7 +460,7 @@ class Attempt:
         """Send CANCEL, at once or as soon as the callee has been heard (RFC 3261 9.1)."""
         if self.given_up:
             return
-        self.settle("cancelled")
+        self.count("cancelled")
         self.given_up, self.client, self.why = True, None, why
         if self.heard:
             self._send_cancel(at, out)

@@ -5,19 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from dsl.decision import (
-    Challenge,
     CopyHeader,
     Decision,
     Edit,
     Hop,
     Limit,
     Redirect,
-    Reject,
     RemoveHeader,
     Route,
     SetHeader,
     SetParam,
     SetPart,
+    ending,
 )
 from dsl.facts import Facts
 from sbc.b2bua.leg import callee_srtp, caller_srtp
@@ -29,7 +28,7 @@ from sbc.policy.downgrade import effective_downgrade, verdict
 
 def describe(snapshot: Snapshot, facts: Facts, decision: Decision) -> list[str]:
     """A line for the decision, and one for everything that comes with it."""
-    lines = [f"decided by {decision.rule}", _ending(decision)]
+    lines = [f"decided by {decision.rule}", ending(decision)]
     if isinstance(decision, Route):
         origin = snapshot.trunks.get(facts.trunk)
         for at, hop in enumerate(decision.hops, 1):
@@ -61,18 +60,6 @@ def _redirected(facts: Facts, decision: Redirect) -> Iterator[str]:
                 "not told: the downgrade is forbidden" if judged.outcome == "forbid" else "a SIPS downgrade"
             )
             yield f"{target}: {said} ({policy})"
-
-
-def _ending(decision: Decision) -> str:
-    match decision:
-        case Reject(status=status, reason=reason):
-            return f"reject {status} {reason}".rstrip()
-        case Redirect(targets=targets):
-            return "redirect " + ", ".join(targets)
-        case Challenge(realm=realm):
-            return f"challenge: 407, a password for {realm}"
-        case _:
-            return "route"
 
 
 def _phones(at: int, hop: Hop) -> str:

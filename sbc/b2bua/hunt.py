@@ -178,7 +178,7 @@ class Hunt(Approach):
         """The peer does not serve us now; the trunk's next one may, and without one the hop has failed."""
         call, trunk, peer = self.call, self._trunk, self._peer
         assert peer is not None, "a peer fails only when it was tried"
-        self._settle(str(failure))
+        self._count(str(failure))
         if response is None:
             call.desk.peers.unreached(trunk, peer, reason, at)
         elif seconds := call.desk.peers.refused(trunk, peer, response, at):
@@ -196,10 +196,10 @@ class Hunt(Approach):
         else:
             self.on_hop_failure(failure, reason, at, out)
 
-    def _settle(self, failure: str) -> None:
+    def _count(self, failure: str) -> None:
         """Count how the try has ended; a peer that nothing could be sent to has been tried, too."""
         if self.attempt is not None:
-            self.attempt.settle(failure)
+            self.attempt.count(failure)
         else:
             self.call.desk.outcomes.of(self._trunk.trunk, "outbound").count(failure)
 

@@ -299,7 +299,7 @@ class Mirror:
             final.headers.extend(refer_sub(response))
         assert self.client_request is not None, "a response implies the request"
         if response.status >= 200 and self.request.method in ("INVITE", "UPDATE"):
-            self._settle(response, final, at)
+            self._begin_sessions(response, final, at)
         if self.request.method != "INVITE" or response.status < 200:
             self._finish(final, at, out)
             return
@@ -312,7 +312,7 @@ class Mirror:
         call.mirrors.remove(self)
         self.answered.start(self.server, final, at, out)
 
-    def _settle(self, response: Response, final: Response, at: float) -> None:
+    def _begin_sessions(self, response: Response, final: Response, at: float) -> None:
         """Each leg's session begins anew, on its own terms; in an early dialog there is none yet."""
         call, side = self.call, self.side
         if call.fork is self.fork and self.client_request is not None:

@@ -17,6 +17,7 @@ from dsl.addresses import canonical_user
 from sbc.b2bua.commands import Command, Note, Suspect
 from sbc.b2bua.desk import Desk
 from sbc.b2bua.gate import over_cap
+from sbc.b2bua.screening import Refusal, refuse_with
 from sbc.config.model import Trunk
 from sbc.config.registrar import RegistrarSettings
 from sbc.config.snapshot import Snapshot
@@ -119,6 +120,12 @@ class Phones:
         server.respond(response, at, out)
         self.forget_stranger(server, at)
         return ""
+
+    def turn_away(self, server: ServerTransaction, refusal: Refusal, at: float, out: list[Command]) -> None:
+        """Refuse what anybody may have sent, on a trunk with phones without keeping anything."""
+        refuse_with(self._desk, server, refusal, at, out)
+        if not server.request.to_tag or self._desk.dialogs.find(server.request) is None:
+            self.forget_stranger(server, at)
 
     def forget_stranger(self, server: ServerTransaction, at: float) -> None:
         """A request of a trunk with phones was answered without a password: count it, and keep nothing."""

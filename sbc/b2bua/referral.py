@@ -232,21 +232,21 @@ class Referral:
         assert new is not None, "it was joined"
 
         def settled(_: bytes, error: PeerError | None, at: float, out: list[Command]) -> None:
-            self._settled(response, b"", error, at, out)
+            self._joined(response, b"", error, at, out)
 
         try:
             sdp = carried_body(response)
         except PeerError as error:
-            self._settled(response, b"", error, at, out)
+            self._joined(response, b"", error, at, out)
             return
         if self._offers:
-            self._settled(response, sdp, None, at, out)
+            self._joined(response, sdp, None, at, out)
         elif sdp:
             new.ask_media(AnswerMedia(new.id, "a", sdp), settled, out)
         else:
-            self._settled(response, b"", PeerError("the 2xx holds no answer to the offer", 488), at, out)
+            self._joined(response, b"", PeerError("the 2xx holds no answer to the offer", 488), at, out)
 
-    def _settled(
+    def _joined(
         self, response: Response, sdp: bytes, error: PeerError | None, at: float, out: list[Command]
     ) -> None:
         """Its media is in order, or the call ends: the one who was referred has given up the former."""
@@ -289,7 +289,7 @@ class Referral:
         if self._offers:
             answered.on_ack(with_sdp(new.ack(fork, "a", answered.cseq), answer), at, out)
         else:
-            answered.settled(at, out)
+            answered.acknowledged(at, out)
 
     def on_refused(self, status: int, at: float, out: list[Command]) -> None:
         """The one who was referred does not take the new call; it may be gone."""

@@ -6,7 +6,8 @@ from typing import Final, NamedTuple
 
 from sbc.b2bua.attempt import Attempt
 from sbc.b2bua.bodies import SIPREC, acceptable, content_type, lost, read_body
-from sbc.b2bua.commands import Note
+from sbc.b2bua.commands import Command, Note
+from sbc.b2bua.desk import Desk
 from sbc.b2bua.invitation import Invitation
 from sbc.b2bua.page import WAITING
 from sbc.b2bua.session import objection
@@ -14,13 +15,13 @@ from sbc.b2bua.translate import ACCEPT, ALLOW, EXTENSIONS, METHODS, OF_TRANSFERS
 from sbc.config.model import Trunk
 from sbc.config.snapshot import Snapshot
 from sbc.flow import Flow
-from sbc.policy.acl import Rule
+from sbc.policy.acl import Rule, why
 from sbc.policy.bodies import media_types
 from sbc.policy.emergency import WITHIN, Urgency
 from sbc.registrar.register import OUTBOUND, PATH
 from sbc.sip.headers import canonical
 from sbc.sip.message import SDP, Request
-from sbc.sip.transactions import SPENT, Transactions
+from sbc.sip.transactions import SPENT, ServerTransaction, Transactions
 
 _KNOWN_ELSEWHERE: Final = frozenset(("REGISTER", "SUBSCRIBE", "NOTIFY", "PUBLISH", "MESSAGE", "REFER"))
 _TAKES_SDP: Final = frozenset(("application/sdp", "application/*", "*/*"))
@@ -228,3 +229,41 @@ def _refuse_body(request: Request, trunk: Trunk | None) -> Refusal | None:
     elif kind in types:
         return None
     return Refusal(415, "Unsupported Media Type", (acceptable(trunk),))
+
+
+def refuse_with(
+    desk: Desk, server: ServerTransaction, refusal: Refusal, at: float, out: list[Command]
+) -> None:
+    """Answer a request with ``refusal``."""
+    response = desk.respond_to(server, refusal.status, refusal.reason)
+    for name, value in refusal.headers:
+        response.headers.add(name, value)
+    server.respond(response, at, out)
+
+
+def answer_options(
+    desk: Desk, server: ServerTransaction, trunk: Trunk | None, at: float, out: list[Command]
+) -> None:
+    """OPTIONS to us: what we can do (RFC 3261 11.2)."""
+    response = desk.respond_to(server, GOING.status if desk.draining else 200, "")
+    if desk.draining:
+        response.headers.extend(GOING.headers)
+    known = [*EXTENSIONS, *OF_TRANSFERS] if transfers(trunk) else EXTENSIONS
+    for name, value in (("Allow", allowed(trunk)), ACCEPT, ("Supported", ", ".join(known))):
+        response.headers.add(name, value)
+    server.respond(response, at, out)
+
+
+def bars(
+    desk: Desk, flow: Flow, request: Request, trunk: Trunk | None, rule: Rule, at: float, out: list[Command]
+) -> bool:
+    """Whether the rule that decides on a request denies it; it is counted, and told of."""
+    desk.store.current.acl.decided(rule, desk.date(at))
+    if rule.allow:
+        return False
+    fields = {
+        "trunk": trunk.trunk if trunk is not None else flow.trunk, "remote": str(flow.remote),
+        "method": request.method, "reason": why(rule),
+    }  # fmt: skip
+    out.append(Note("call-refused", "", fields))
+    return True

@@ -70,7 +70,7 @@ def secrecy_report(snapshot: Snapshot) -> tuple[Leak, ...]:
     found: dict[Leak, None] = {}
     asked = [(rule, trunks_asked(rule.atoms)) for rule in snapshot.rules.rules]
     for origin in snapshot.trunks.values():
-        facts = _settled(snapshot, origin)
+        facts = _known(snapshot, origin)
         rules = _rules_of(asked, origin.trunk)
         secure = facts["transport"] == "tls"
         if secure:
@@ -100,7 +100,7 @@ def _recorded(snapshot: Snapshot, asked: Asked) -> Iterator[Leak]:
     moving = {each.trunk for each in snapshot.trunks.values() if each.transfers == "perform"}
     moving |= _following(snapshot)
     for origin in snapshot.trunks.values():
-        known = _settled(snapshot, origin)
+        known = _known(snapshot, origin)
         rules = _rules_of(asked, origin.trunk)
         reached = _reached(snapshot, asked, origin.trunk, known, "SRTP")
         called = [snapshot.trunks[each] for each in reached if each in snapshot.trunks]
@@ -110,7 +110,7 @@ def _recorded(snapshot: Snapshot, asked: Asked) -> Iterator[Leak]:
             yield Leak("RECORDING", origin.trunk, hook.path, "its on_media", "taking that out")
         if settings is None:
             continue
-        others = [(each, _settled(snapshot, snapshot.trunks[each])) for each in sorted(moving)]
+        others = [(each, _known(snapshot, snapshot.trunks[each])) for each in sorted(moving)]
         met = [
             *_held(rules, known),
             *(rule for by, its in others for rule in _held(_rules_of(asked, by), its)),
@@ -179,7 +179,7 @@ def _as_another_call(
     waiting: list[tuple[str, dict[str, str]]] = []
     called_by = [
         by for by in transferring
-        if origin.trunk in _reached(snapshot, asked, by, _settled(snapshot, snapshot.trunks[by]), promise)
+        if origin.trunk in _reached(snapshot, asked, by, _known(snapshot, snapshot.trunks[by]), promise)
     ]  # fmt: skip
     met = _reached(snapshot, asked, origin.trunk, known, promise) if ways[0][1] or transferring else []
     while True:
@@ -188,7 +188,7 @@ def _as_another_call(
                 after = f" after {how} {by}"
                 if by in may and after not in seen:
                     seen.add(after)
-                    then = {**known, **_settled(snapshot, snapshot.trunks[by])}
+                    then = {**known, **_known(snapshot, snapshot.trunks[by])}
                     yield from _leaks(snapshot, _rules_of(asked, by), origin, then, promise, after)
                     waiting.append((by, then))
         if not waiting:
@@ -217,7 +217,7 @@ def _trunks_of(snapshot: Snapshot, rule: Rule) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*rule.outcome.trunks, *phones)))
 
 
-def _settled(snapshot: Snapshot, origin: Trunk) -> dict[str, str]:
+def _known(snapshot: Snapshot, origin: Trunk) -> dict[str, str]:
     """The facts that are the same for every call from a trunk."""
     known = arrival(origin, snapshot.settings)
     return {

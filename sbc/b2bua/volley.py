@@ -285,7 +285,7 @@ class Branch(Approach):
     ) -> None:
         """It cannot be reached by this flow, but perhaps by another of the same phone."""
         if self.attempt is not None:
-            self.attempt.settle(str(failure))
+            self.attempt.count(str(failure))
         self._targets = [each for each in self._targets if is_reachable(each)]
         if self._targets:
             self.quit(at, out)

@@ -215,15 +215,15 @@ def _matching(each: Watched) -> Iterator[Path]:
 
 def running(directory: Path) -> Iterator[tuple[str, str]]:
     """What ``sbc status --json`` says; LocalError where no SBC answers."""
-    from sbc.net.system.control import ask
+    from sbc.commands.asking import ask
 
     yield "status.json", json.dumps(ask(control_path(directory), "status"), indent=2)
 
 
 def traces(directory: Path) -> Iterator[tuple[str, str]]:
     """The last messages that the running SBC has kept, keys and digests masked; LocalError without one."""
+    from sbc.commands.asking import following
     from sbc.commands.trace import events
-    from sbc.net.system.control import following
     from sbc.observe.trace.ladder import Ladder
 
     ladder = Ladder(lambda _, text: text, unicode=True, whole=True)

@@ -57,8 +57,8 @@ def _count(text: str) -> int:
 
 
 def _trace(options: argparse.Namespace) -> int:
+    from sbc.commands.asking import following
     from sbc.config.control import control_path
-    from sbc.net.system.control import following
 
     seconds = options.seconds or (_FILE if options.write else _LIVE)
     most = options.most or (_MOST if options.write else 0)

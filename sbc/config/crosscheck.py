@@ -6,8 +6,10 @@ that it needs were readable, and is silent where they were not.
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from dsl.breath import breathe
 from dsl.errors import Diagnostic
@@ -95,6 +97,18 @@ def check_routing(rules: RuleSet, trunks: list[TrunkFile]) -> Iterator[Diagnosti
             said = trunk.value.methods[0]
             hint = f'write a rule such as `when: method == "{said}"`: all others are about calls alone'
             yield trunk.warning(("methods",), f"no rule names `method`: each {said} gets 404", hint)
+
+
+def check_control(settings: SettingsFile, directory: Path) -> Iterator[Diagnostic]:
+    """A file in the place of the socket, which would have to go for it."""
+    path = settings.value.control
+    try:
+        mode = (directory / path).lstat().st_mode
+    except OSError:
+        return  # there is none yet; what else is wrong the start says
+    if not stat.S_ISSOCK(mode):
+        hint = "write the path of a socket that Portcullis makes, such as run/sbc.sock"
+        yield settings.document.problem(("control",), f"{path} is no socket", hint)
 
 
 def _duplicates(trunks: list[TrunkFile]) -> Iterator[Diagnostic]:

@@ -22,8 +22,7 @@ from sbc.config.acl import AccessList, load_acl
 from sbc.config.acme import check_acme
 from sbc.config.arrivals import arrival
 from sbc.config.collectors import load_collectors
-from sbc.config.control import check_control
-from sbc.config.crosscheck import SettingsFile, TrunkFile, check_routing, check_trunks
+from sbc.config.crosscheck import SettingsFile, TrunkFile, check_control, check_routing, check_trunks
 from sbc.config.curves import check_curves
 from sbc.config.files import ROUTES, SETTINGS_FILE, Tree, read_tree
 from sbc.config.hook_set import HookSet

@@ -16,6 +16,7 @@ from sbc.config.alerts import Alerts
 from sbc.config.answers import Answers
 from sbc.config.blocklist import BlocklistSettings, MaybeBlocklist
 from sbc.config.collect import ToHep
+from sbc.config.control import CONTROL, STATE
 from sbc.config.emergency import Emergency
 from sbc.config.identity import CallerIdentity, Identified
 from sbc.config.limits import Limits, Overload, TenantLimits
@@ -412,13 +413,15 @@ class Revocation(Strict):
 class Caps(Strict):
     """What one address, one peer or one call may take of what all of them share.
 
-    Connections and handshakes under way are those of one address at one listener, messages those that one
-    peer brings a second, challenges those that one address is sent a second; further streams of an offer get
-    port 0.
+    Connections and handshakes under way are those of one address at one listener; ``per_peer`` holds, where
+    it is more, for a host that a trunk names singly. Messages are those that one peer brings a second,
+    challenges those that one address is sent a second; further streams of an offer get port 0.
     """
 
     connections_per_source: int = Field(default=50, ge=1)
     handshakes_per_source: int = Field(default=20, ge=1)
+    connections_per_peer: int = Field(default=1000, ge=1)
+    handshakes_per_peer: int = Field(default=100, ge=1)
     streams_per_call: int = Field(default=STREAMS, ge=1, le=MAX_MEDIA)
     messages_per_flow: Rate = Field(default=2000.0, ge=10)
     challenges_per_source: Rate = Field(default=20.0, ge=1)
@@ -454,8 +457,8 @@ class Settings(Strict):
     recordings: Recordings | None = None
     trace: Trace = Trace()
     revocation: Revocation = Revocation()
-    control: str = Field(default="run/sbc.sock", min_length=1)
-    state: str = Field(default="run", min_length=1)
+    control: str = Field(default=CONTROL, min_length=1)
+    state: str = Field(default=STATE, min_length=1)
     user_agent: str | None = None
     users: str | None = Field(default=None, min_length=1)
     registrar: RegistrarSettings | None = None

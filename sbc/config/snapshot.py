@@ -200,8 +200,6 @@ class Snapshot:
 
     def barred(self, listener: str, host: str, trunks: Iterable[str], now: float) -> Rule | None:
         """The rule of the access list that keeps an address out which may mean ``trunks``; it is counted."""
-        if not self.acl.rules:
-            return None
         tenants = tuple(dict.fromkeys([self.tenant_of(each) for each in trunks]))
         return self.acl.at_door(listener, host, tenants, now)
 

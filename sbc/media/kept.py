@@ -41,7 +41,7 @@ class Kept:
         else:
             self._then = tell
 
-    def settle(self) -> None:
+    def complete(self) -> None:
         """All is known."""
         self.known = True
         tell, self._then = self._then, None

@@ -146,8 +146,9 @@ class MediaSession:
         if not address:
             policy = offer.ours
             address = self._networks.towards(policy.network, policy.signalling_host).address
-        for plan, media in zip(offer.plans, description.media, strict=True):
-            terms = self._settle(plan, media, offer.theirs, plan.stream.ends[side])
+        for index, plan in enumerate(offer.plans):
+            media = description.media[index]
+            terms = self._answered_terms(plan, media, offer.theirs, plan.stream.ends[side])
             settled.append(terms)
             near = plan.stream.ends[offer.side]
             text = _answered(plan, media, near, address) if terms else rejected(plan.media)
@@ -359,7 +360,7 @@ class MediaSession:
             return self._networks.towards(ours.network, ours.signalling_host)
         return self._networks.reaching(ours.network, media.host)
 
-    def _settle(self, plan: Plan, media: Media, policy: MediaPolicy, end: Endpoint) -> Terms | None:
+    def _answered_terms(self, plan: Plan, media: Media, policy: MediaPolicy, end: Endpoint) -> Terms | None:
         if plan.terms is None or not media.port:
             return None
         assert end.place is not None, "its port was taken with the offer"
@@ -384,7 +385,7 @@ class MediaSession:
         except MediaRefused:
             if media.lines.rtcp is not None:
                 raise
-            return terms._replace(rtcp=None)
+            return terms.without_rtcp()
         return terms
 
     def _check(self, remote: Address | None) -> None:

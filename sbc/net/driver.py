@@ -80,6 +80,9 @@ class Doubter(Protocol):
     def suspect(self, host: str, kind: Kind, user: str = "", why: str = "") -> None:
         """Count it."""
 
+    def handshake_failed(self, event: HandshakeFailed) -> None:
+        """Count that, if it is the peer's doing; a good one says nothing about those that failed."""
+
 
 class Watcher(Protocol):
     """Who wants to know of handshakes: the journal and the counters, the rotations."""
@@ -128,7 +131,7 @@ class Driver:
     """Carries the engine's commands out and brings it what comes of them.
 
     ``transports`` makes what it sends by and hears from: of the two, each needs the other. ``tap`` is told of
-    every message.
+    every message. ``counted`` is called before anybody hears of a call that may count under a limit.
     """
 
     def __init__(
@@ -137,6 +140,7 @@ class Driver:
         lookups: Lookups | None = None,
         kept: Keeper | None = None,
         doubter: Doubter | None = None,
+        counted: Callable[[], object] | None = None,
     ) -> None:  # fmt: skip
         self.engine = engine
         self.media = media
@@ -147,6 +151,7 @@ class Driver:
         self._lookups = lookups if lookups is not None else Lookups(clock)
         self._kept = kept
         self._doubter = doubter
+        self._counted = counted
         self._ended_media: dict[str, MediaStats] = {}
         self._media_hooks = MediaHooks()
         self._timer = gevent.get_hub().loop.timer(0)
@@ -218,6 +223,8 @@ class Driver:
         """A TLS handshake failed."""
         for each in self._watchers:
             each.handshake_failed(event)
+        if self._doubter is not None:
+            self._doubter.handshake_failed(event)
 
     def on_unreached(self, event: Unreached) -> None:
         """A peer of a TLS trunk could not be connected to."""
@@ -458,6 +465,8 @@ class Driver:
         self.observer.fault(place, self.clock.now())
 
     def _decided(self, command: Decided) -> list[Command]:
+        if self._counted is not None:
+            self._counted()  # before anybody is called
         if self.tap.followers:
             self.tap.decided(command, self.clock.monotonic(), self.clock.now())
         return []

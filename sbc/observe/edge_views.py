@@ -55,27 +55,6 @@ class TenantView:
 
 
 @dataclass(frozen=True, slots=True)
-class LimitView:
-    """What is ``used`` of one allowance of ``most`` calls, or of so much time as ``limit`` says.
-
-    ``running`` calls spend it now; it is given anew when it ``ends`` (POSIX seconds).
-    """
-
-    key: str
-    limit: str
-    used: float
-    most: int
-    running: int
-    ends: float
-    hard: bool
-
-    @property
-    def share(self) -> float:
-        """How much of it is spent: 1.0 is all."""
-        return self.used / self.most if self.most else 1.0
-
-
-@dataclass(frozen=True, slots=True)
 class CapView:
     """A cap, named by its key, that has ``refused`` so much of a trunk, ``last`` at (POSIX seconds).
 

@@ -151,14 +151,14 @@ class Recorder:
 
     def handshake(self, event: Handshake) -> None:
         """A good handshake is counted and goes into the ledger (row T9)."""
+        host = _host(event.direction, event.facts.sni, event.remote)
         self.counters.tally.of(event.listener, event.direction).handshakes += 1
-        if event.direction == "inbound":
+        if event.direction == "inbound" and event.trunk in self.optional.followed:
             showed: Showed = "presented" if event.chain else "absent"
             self.optional.note(event.trunk, event.remote.host, showed, event.at)
         self.ledger.succeeded(
-            event.trunk, event.direction, event.facts, event.at, remote=str(event.remote),
-            host=_host(event.direction, event.facts.sni, event.remote), listener=event.listener,
-            chain=event.chain, anchor=event.anchor or "", asked=event.peer_cas,
+            event.trunk, event.direction, event.facts, event.at, remote=str(event.remote), host=host,
+            listener=event.listener, chain=event.chain, anchor=event.anchor or "", asked=event.peer_cas,
         )  # fmt: skip
 
     def handshake_failed(self, event: HandshakeFailed) -> None:

@@ -19,11 +19,11 @@ from sbc.observe.edge_views import (
     Counts,
     DiskView,
     ExportView,
-    LimitView,
     LoadView,
     TenantView,
 )
 from sbc.observe.traffic import Stats
+from sbc.policy.allowances import SpentView
 
 ListenerState = Literal["listening", "failed", "stopped"]
 TrunkState = Literal["up", "down", "resting", "unknown", "quarantined", "disabled"]
@@ -445,6 +445,7 @@ class StatusView:
     networks: tuple[NetworkView, ...] = ()
     revocation: tuple[RevocationView, ...] = ()
     certificates: tuple[LifeView, ...] = ()
+    lines_lost: int = 0
     records: RecordsView = field(default_factory=RecordsView)
     recordings: RecordingsView = field(default_factory=RecordingsView)
     exports: tuple[ExportView, ...] = ()
@@ -455,7 +456,7 @@ class StatusView:
     tenants: tuple[TenantView, ...] = ()
     draining: bool = False
     lookups: tuple[LookupView, ...] = ()
-    limits: tuple[LimitView, ...] = ()
+    limits: tuple[SpentView, ...] = ()
     caps: tuple[CapView, ...] = ()
     load: LoadView = field(default_factory=LoadView)
     limit_refusals: tuple[tuple[str, int], ...] = ()

@@ -44,7 +44,10 @@ class Told(NamedTuple):
 
 
 class SpentView(NamedTuple):
-    """What is spent of one allowance: ``used`` of ``most``, as ``limit`` counts, until ``ends`` (POSIX)."""
+    """What is ``used`` of one allowance of ``most`` calls, or of so much time as ``limit`` says.
+
+    ``running`` calls spend it now; it is given anew when it ``ends`` (POSIX seconds).
+    """
 
     key: str
     limit: str
@@ -54,12 +57,17 @@ class SpentView(NamedTuple):
     ends: float
     hard: bool
 
+    @property
+    def share(self) -> float:
+        """How much of it is spent: 1.0 is all."""
+        return self.used / self.most if self.most else 1.0
+
 
 class Spent:
     """What is spent of one allowance: ``used`` are seconds, or calls, in the window that it is in."""
 
     __slots__ = (
-        "ends", "key", "most", "name", "refused", "running", "settled", "starts", "used", "warned", "window",
+        "brought", "ends", "key", "most", "name", "refused", "running", "starts", "used", "warned", "window",
     )  # fmt: skip
 
     def __init__(self, key: str, name: str, most: int, window: Window, starts: float, ends: float) -> None:
@@ -70,7 +78,7 @@ class Spent:
         self.starts = starts
         self.ends = ends
         self.used = 0.0
-        self.settled = 0.0
+        self.brought = 0.0
         self.running: dict[str, None] = {}
         self.warned = self.refused = False
 
@@ -84,9 +92,9 @@ class Spent:
         """How much of it is spent, 1.0 for all."""
         return self.used / (self.most * self.unit) if self.most else 1.0
 
-    def settle(self, at: float, now: float) -> None:
+    def bring_up(self, at: float, now: float) -> None:
         """Bring ``used`` up to the moment ``at``, which is the date ``now``."""
-        elapsed, self.settled = max(0.0, at - self.settled), at
+        elapsed, self.brought = max(0.0, at - self.brought), at
         if self.window.of != "calls":
             self.used += elapsed * len(self.running)
         if self.starts <= now < self.ends:
@@ -126,7 +134,7 @@ class Allowances:
         spent = self._of(limit, at, now)
         if spent is None:
             return False
-        spent.settle(at, now)
+        spent.bring_up(at, now)
         if spent.used >= spent.most * spent.unit:
             self._refused(spent)
             return False
@@ -148,7 +156,7 @@ class Allowances:
             return
         spent = self._of(limit, at, now, True)
         if spent is not None:
-            spent.settle(at, now)
+            spent.bring_up(at, now)
             spent.running[call] = None
             self._running[spent.key] = spent
             self._note(spent)
@@ -158,7 +166,7 @@ class Allowances:
         spent = self._spent.get(key)
         if spent is None or call not in spent.running:
             return
-        spent.settle(at, now)
+        spent.bring_up(at, now)
         del spent.running[call]
         if not spent.running:
             self._running.pop(key, None)
@@ -176,7 +184,7 @@ class Allowances:
             spent = self._running.get(key)
             if spent is None:
                 continue
-            spent.settle(at, now)
+            spent.bring_up(at, now)
             self._note(spent)
             if spent.window.hard and spent.used >= spent.most * spent.unit:
                 self._refused(spent)
@@ -193,7 +201,7 @@ class Allowances:
         spent = self._spent.get(key)
         if spent is None:
             return False
-        spent.settle(at, now)
+        spent.bring_up(at, now)
         spent.used, spent.warned, spent.refused = 0.0, False, False
         self._changed[key] = None
         return True
@@ -203,7 +211,7 @@ class Allowances:
         found = []
         for spent in self._spent.values():
             if spent.running:
-                spent.settle(at, now)
+                spent.bring_up(at, now)
             if now < spent.ends and (spent.used or spent.running):
                 found.append(spent)
         return [_view(each) for each in nlargest(most, found, _share)]
@@ -230,7 +238,7 @@ class Allowances:
             spent = former
         else:  # a new key, or a reload has made another rule of it
             spent = Spent(key, limit.name, limit.calls, window, *bounds(now, window))
-            spent.settled = at
+            spent.brought = at
             if former is not None and window.of != "calls":
                 spent.running = former.running
                 if spent.running:
@@ -294,7 +302,7 @@ class Allowances:
             raise ValueError("it is no allowance")
         if now >= spent.ends or len(self._spent) >= self.most_keys:
             return False
-        spent.settled = at
+        spent.brought = at
         self._spent[key] = spent
         if spent.warned:
             self._near[key] = spent

@@ -44,10 +44,6 @@ class Blocklist:
         self._named = named
         self._spared: OrderedDict[str, float] = OrderedDict()
 
-    def blocked(self, host: str, at: float) -> bool:
-        """Whether ``host`` is refused at ``at``; counts that."""
-        return self.blocks.refuses(host, at)
-
     def note(self, host: str, kind: Kind, at: float, user: str = "", why: str = "") -> Block | Spared | None:
         """Count one piece of evidence against ``host``; what comes of it where it is too much by now.
 

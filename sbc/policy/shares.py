@@ -1,13 +1,11 @@
-"""Who may have how much: a listener's places (its connections, its handshakes under way), and messages.
+"""Who may have how many of a listener's places: its connections, its handshakes under way.
 
 All share the places, and a place is taken before anybody has proved anything. So no address has more than a
-fixed number, and no trunk more than are free beside: a trunk that takes what it gets ends at half of them,
+fixed number. Of a host that a trunk names singly that number is larger: a carrier may open a connection for
+each call. And no trunk has more than are free beside: a trunk that takes what it gets ends at half of them,
 two at a third each once places have come back, and there is something left for whoever comes later. Several
 trunks that one address may mean count together until a certificate has told which it is. Where a listener
 has one trunk only, all are that one's.
-
-What one address brings for one trunk counts together: a peer that opens a second connection gets no second
-allowance of messages, nor does one that closes its connection and comes again.
 
 Of IPv6 a /64 counts as one address: whoever has one of it has them all (RFC 4291 2.5.1).
 """
@@ -18,10 +16,8 @@ import ipaddress
 from functools import lru_cache
 from typing import Final, NamedTuple, TypeVar
 
-from sbc.flow import Allowance
-
 _PREFIX: Final = 64
-MOST: Final = 8192  # allowances that are remembered
+_REMEMBERED: Final = 8192  # addresses of IPv6
 
 K = TypeVar("K")
 
@@ -38,7 +34,7 @@ def source_of(host: str) -> str:
     return _prefix(host) if ":" in host else host
 
 
-@lru_cache(MOST)
+@lru_cache(_REMEMBERED)
 def _prefix(host: str) -> str:
     try:
         return str(ipaddress.ip_network((host.partition("%")[0], _PREFIX), strict=False))
@@ -50,25 +46,38 @@ class Shares:
     """The places of one listener that are taken, by address and by the trunks that the address may mean.
 
     ``what`` they are, in the words of a refusal; ``limit`` is the listener's key that says how many there
-    are, ``cap`` the one of ``caps`` that says how many an address has.
+    are, ``cap`` the one of ``caps`` that says how many an address has, ``named_cap`` the one that says it of
+    a host that a trunk names.
     """
 
-    __slots__ = ("_cap", "_limit", "_of_source", "_of_trunks", "_what", "taken")
+    __slots__ = ("_cap", "_limit", "_named_cap", "_of_source", "_of_trunks", "_what", "taken")
 
-    def __init__(self, what: str, limit: str, cap: str) -> None:
+    def __init__(self, what: str, limit: str, cap: str, named_cap: str) -> None:
         self.taken = 0
         self._what = what
         self._limit = limit
         self._cap = cap
+        self._named_cap = named_cap
         self._of_source: dict[str, int] = {}
         self._of_trunks: dict[tuple[str, ...], int] = {}
 
-    def objection(self, party: Party, total: int, most: int, alone: bool) -> str | None:
+    def of_source(self, source: str) -> int:
+        """How many places ``source`` has, an address as it counts."""
+        return self._of_source.get(source, 0)
+
+    def objection(self, party: Party, total: int, most: int, alone: bool, named_by: str = "") -> str | None:
         """Why ``party`` gets none of ``total`` places, of which an address has ``most``; None if it does.
 
-        ``alone``: there are no other trunks for which something has to be left.
+        ``alone``: there are no other trunks for which something has to be left. ``named_by`` is what names
+        the address, where it has more for that.
         """
         if self._of_source.get(party.source, 0) >= most:
+            if named_by:
+                return (
+                    f"{most} {self._what} from {party.source}, which {named_by} names, the most that such a"
+                    f" host has: if it needs more, raise caps.{self._named_cap}, or the listener's"
+                    f" {self._limit} where it has half of them"
+                )
             return (
                 f"{most} {self._what} from {party.source}, the most that one address has:"
                 f" raise caps.{self._cap} if it is one for many telephones"
@@ -104,40 +113,3 @@ def _less(counts: dict[K, int], key: K) -> None:
     left = counts.pop(key) - 1
     if left:
         counts[key] = left
-
-
-class Allowances:
-    """The allowance of every peer; one for the life of the process.
-
-    ``rate`` is that of each, in messages a second. Addresses may be forged, so only so many are remembered.
-    """
-
-    __slots__ = ("_of", "_rate")
-
-    def __init__(self, rate: float) -> None:
-        self._rate = rate
-        self._of: dict[tuple[str, str], Allowance] = {}
-
-    def __len__(self) -> int:
-        return len(self._of)
-
-    def of(self, trunk: str, host: str, at: float) -> Allowance:
-        """That of who brings messages of ``trunk`` from ``host``; ``at`` is a moment (monotonic)."""
-        key = (trunk, source_of(host))
-        known = self._of.get(key)
-        if known is None:
-            if len(self._of) >= MOST:
-                self._forget(at)
-            known = self._of[key] = Allowance(self._rate, at)
-        return known
-
-    def apply(self, rate: float) -> None:
-        """Let everybody have ``rate`` from now on."""
-        self._rate = rate
-        for each in self._of.values():
-            each.rate = rate
-
-    def _forget(self, at: float) -> None:
-        self._of = {key: each for key, each in self._of.items() if not each.idle(at)}
-        if len(self._of) > MOST // 2:
-            self._of = {}

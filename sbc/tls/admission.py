@@ -214,11 +214,6 @@ class TrustTable:
         tenants = dict.fromkeys(self._trunks[each].tenant for each in trunks)
         return tuple(name for each in tenants if each is not None for name in self._tenants[each].domains)
 
-    def sources_admit(self, listener: str, source: str) -> bool:
-        """True where some TLS trunk of the listener admits the address."""
-        trust = self._listeners.get(listener)
-        return trust is not None and bool(trust.sources.lookup(source))
-
     def candidates_by_source(self, listener: str, source: str) -> tuple[str, ...]:
         """The TLS trunks of the listener that admit the address, narrowest network first."""
         trust = self._listeners.get(listener)

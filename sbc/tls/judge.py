@@ -1,6 +1,6 @@
 """The judge of one handshake: what it learned of the peer, and the verdict on the peer's chain.
 
-OpenSSL's callbacks only fetch (``sbc.net.tls.context``); everything that decides is here and in the modules
+OpenSSL's callbacks only fetch (``sbc.net.tls.end``); everything that decides is here and in the modules
 that this one asks. The verdict is made while the handshake runs and waits for nothing: of revocation only
 what is known already is asked, and what is not known is settled before the first byte of SIP
 (``sbc.net.revocation.inquiry``).
@@ -62,9 +62,9 @@ class Judge:
 
     __slots__ = (
         "__weakref__", "admission", "alert_received", "alert_sent", "anchor", "anchored", "asked", "assumed",
-        "cache", "chain", "decided", "excused", "leaf", "links", "news", "now", "policy", "presented",
-        "purpose_ok", "revocation", "settled", "settled_under", "staple_problem", "trunk",
-        "verify_code", "verify_depth", "ways",
+        "cache", "chain", "decided", "excused", "found_another", "leaf", "links", "news", "now", "policy",
+        "presented", "purpose_ok", "revocation", "settled_under", "staple_problem", "trunk", "verify_code",
+        "verify_depth", "ways",
     )  # fmt: skip
 
     def __init__(
@@ -90,7 +90,7 @@ class Judge:
         self.trunk: str | None = None
         self.anchor: str | None = None
         self.asked = False
-        self.settled = False
+        self.found_another = False
         self.excused: tuple[int, int] | None = None
         self.policy: RevocationPolicy | None = None
         self.settled_under: RevocationPolicy | None = None
@@ -126,13 +126,13 @@ class Judge:
         except PeerError:
             return False
 
-    def settles(self, sent: Sequence[bytes], agreed: Agreed) -> bool:
+    def finds_another(self, sent: Sequence[bytes], agreed: Agreed) -> bool:
         """Decide on another way through what a server sent, where one holds; True where that lets it in."""
         other = self.ways.other(self, sent) if self.ways is not None else None
         if other is not None:
             self.anchored, self.purpose_ok = other.anchored, other.purpose_ok
-            self.settled = self.decide(other.ders, agreed) == 0
-        return self.settled
+            self.found_another = self.decide(other.ders, agreed) == 0
+        return self.found_another
 
     def refuse(self, code: int, depth: int, ders: Sequence[bytes]) -> None:
         """OpenSSL's error is final; the chain, as far as it was built, is kept for whoever explains it."""

@@ -139,3 +139,8 @@ def _within(name: str, subtrees: list[str]) -> bool:
         elif bare == tree or bare.endswith("." + tree):
             return True
     return False
+
+
+def server_name(sni: str) -> bytes:
+    """A host's name as a ClientHello has it: without the dot that ends it in DNS (RFC 6066 3)."""
+    return sni.removesuffix(".").encode("idna")

@@ -87,23 +87,23 @@ def _without(name: str, source: Showings) -> str:
 
 
 class OptionalPeers:
-    """The counts of every trunk in mode optional."""
+    """The counts of every trunk in mode optional; ``followed`` are those, and since when (POSIX seconds)."""
 
     def __init__(self) -> None:
         self._changed: dict[tuple[str, str], None] = {}  # trunk and address, "" for the trunk itself
-        self._since: dict[str, float] = {}
+        self.followed: dict[str, float] = {}
         self._sources: dict[str, OrderedDict[str, Showings]] = {}
 
     def follow(self, trunks: Collection[str], now: float) -> None:
         """Count these trunks from now on and no others; what is known of one that stays is kept."""
-        if set(trunks) == set(self._since):
+        if set(trunks) == set(self.followed):
             return
-        for name in self._since.keys() - trunks:
+        for name in self.followed.keys() - trunks:
             self._changed.update({(name, source): None for source in ("", *self._sources.get(name, ()))})
         for name in trunks:
-            if name not in self._since:
+            if name not in self.followed:
                 self._changed[name, ""] = None
-        self._since = {name: self._since.get(name, now) for name in trunks}
+        self.followed = {name: self.followed.get(name, now) for name in trunks}
         self._sources = {name: self._sources.get(name, OrderedDict()) for name in trunks}
 
     def note(self, trunk: str, source: str, showed: Showed, now: float) -> None:
@@ -126,13 +126,13 @@ class OptionalPeers:
 
     def summary(self, trunk: str, now: float) -> Summary | None:
         """What is known of a trunk; None where it is not in mode optional. The latest refused come first."""
-        if trunk not in self._since:
+        if trunk not in self.followed:
             return None
         sources = self._sources[trunk]
         refused = [(name, each) for name, each in sources.items() if not each.ready(now)]
         refused.sort(key=lambda item: -item[1].last)
         return Summary(
-            self._since[trunk], len(sources), sum(each.presented for each in sources.values()),
+            self.followed[trunk], len(sources), sum(each.presented for each in sources.values()),
             sum(each.absent for each in sources.values()), sum(each.bad for each in sources.values()),
             tuple(refused),
         )  # fmt: skip
@@ -152,7 +152,7 @@ class OptionalPeers:
 
     def _entry(self, trunk: str, source: str) -> tuple[str, Any]:
         if not source:
-            since = self._since.get(trunk)
+            since = self.followed.get(trunk)
             return f"since {trunk}", {"trunk": trunk, "since": since} if since is not None else None
         sources = self._sources.get(trunk)
         known = sources.get(source) if sources is not None else None
@@ -169,7 +169,7 @@ class OptionalPeers:
             if key.startswith("since "):
                 if not fits(values["since"], float):
                     raise TypeError("no date")
-                self._since[trunk] = values["since"]
+                self.followed[trunk] = values["since"]
                 self._sources.setdefault(trunk, OrderedDict())
             else:
                 source = values.pop("source")

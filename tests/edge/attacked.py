@@ -20,7 +20,7 @@ from sbc.demo.pki import write_lab
 from sbc.demo.process import words
 from sbc.demo.tls import Credentials, TlsStream, connect
 from sbc.demo.voice import VoiceSettings
-from sbc.net.system.control import ask
+from tests.peers.asking import ask
 from tests.peers.call_records import calls_in
 from tests.peers.faults import Sbc, in_text
 from tests.peers.ports import free_port, free_ports

@@ -13,10 +13,10 @@ import gevent
 from gevent import socket, ssl
 
 from sbc.demo.pki import write_lab
-from sbc.net.system.control import ask
 from sbc.policy.proxy_header import SIGNATURE
 from sbc.sip.message import Response
 from sbc.sip.stream import MessageStream
+from tests.peers.asking import ask
 from tests.peers.portcullis import Portcullis
 from tests.peers.ports import free_ports
 

@@ -19,10 +19,10 @@ from sbc.demo.lab import HOST, SBC_NAME
 from sbc.demo.pki import write_lab
 from sbc.demo.tls import Credentials, connect
 from sbc.demo.voice import VoiceSettings
-from sbc.net.system.control import ask
 from sbc.sip.digest import user_hash
 from tests.edge.raw_sip import Datagrams, Stream
 from tests.edge.test_phones import REALM, Caller
+from tests.peers.asking import ask
 from tests.peers.canaries import PASSWORD
 from tests.peers.faults import in_text
 from tests.peers.portcullis import Portcullis

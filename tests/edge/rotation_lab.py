@@ -19,13 +19,13 @@ from gevent.server import StreamServer
 from sbc.base import Address
 from sbc.demo.lab import SBC_NAME
 from sbc.demo.pki import Issued, LabAuthority
-from sbc.net.system.control import ask
 from sbc.sip.message import Request, response_to
 from sbc.sip.serialize import serialize
 from sbc.sip.stream import MessageStream
 from sbc.tls.material.certificate import thumbprint_of
 from tests.edge.sbc_command import Outcome, sbc
 from tests.edge.tls_lab import OPTIONS
+from tests.peers.asking import ask
 from tests.peers.faults import Sbc
 from tests.peers.ports import free_ports
 from tests.peers.waiting import PATIENCE

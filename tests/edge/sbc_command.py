@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from gevent import subprocess
 
 from tests.peers.canaries import leaked
 from tests.peers.faults import in_text
+from tests.peers.product import command
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,7 +33,7 @@ class Outcome:
 
 def sbc(directory: Path | str, *words: str, seconds: float = 30) -> Outcome:
     """Run ``sbc WORDS -c DIRECTORY`` to its end; other greenlets go on meanwhile."""
-    argv = [sys.executable, "-m", "sbc.cli", *words, "-c", str(directory)]
+    argv = command(*words, "-c", str(directory))
     process = subprocess.Popen(
         argv, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

@@ -125,10 +125,10 @@ def test_a_renewed_one_is_shown_to_all_and_takes_its_place_when_all_were_seen(si
     assert {site.shown(trunk) for trunk in TRUNKS} == {thumbprint(second)}
     assert (site.directory / "tls/own.pem").read_bytes() == first.chain_pem
     site.accepted("office")
-    site.installer.settle("own")
+    site.installer.retire_when_due("own")
     assert staged_name("own") in site.snapshot.identities, "the branch was not seen yet"
     site.accepted("branch")
-    site.installer.settle("own")
+    site.installer.retire_when_due("own")
     assert staged_name("own") not in site.snapshot.identities
     assert site.snapshot.identities["own"].thumbprint == thumbprint(second)
     assert (site.directory / "tls/own.pem.old").read_bytes() == first.chain_pem
@@ -154,7 +154,7 @@ def test_a_step_back_is_not_undone(site: Site) -> None:
     site.install(first)
     site.install(site.issue())
     site.rotator.rollback("own")
-    site.installer.settle("own")
+    site.installer.retire_when_due("own")
     assert {site.shown(trunk) for trunk in TRUNKS} == {thumbprint(first)}
 
 
@@ -183,7 +183,7 @@ def test_an_expired_one_gives_way_to_the_one_that_was_staged(site: Site) -> None
     restarted = Site(site.directory)
     restarted.reload()
     assert restarted.installer.newest("own") is not None
-    restarted.installer.settle("own")
+    restarted.installer.retire_when_due("own")
     assert restarted.snapshot.identities["own"].thumbprint == thumbprint(second)
     assert restarted.snapshot.quarantined == {}
 

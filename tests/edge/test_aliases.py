@@ -10,11 +10,11 @@ import pytest
 
 from sbc.demo.call import AgentCall
 from sbc.demo.lab import HOST, SBC_NAME
-from sbc.net.system.control import ask
 from sbc.sip.message import Request, Response, response_to
 from sbc.sip.serialize import serialize
 from tests.edge.attacked import TO, Attacked
 from tests.edge.raw_sip import Stream
+from tests.peers.asking import ask
 from tests.peers.waiting import until
 
 pytestmark = pytest.mark.slow

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,10 +16,11 @@ import pytest
 from sbc.base import LocalError
 from sbc.demo.call import AgentCall
 from sbc.demo.lab import SBC_NAME, free_ports, write_configuration
-from sbc.net.system.control import ask
 from sbc.sip.message import Request
 from tests.edge.attacked import TO, Attacked, attacked
 from tests.edge.sbc_command import ROOT, sbc
+from tests.peers import product
+from tests.peers.asking import ask
 from tests.peers.waiting import until
 
 pytestmark = pytest.mark.slow
@@ -101,18 +102,18 @@ def test_a_misused_command_explains_itself(tmp_path: Path) -> None:
 
 def test_who_stops_reading_is_no_fault(lab: Path) -> None:
     (lab / "sbc.yaml").write_text(
-        "listeners: {}\nnonsense: 1\n" + "".join(f"x{at}: 1\n" for at in range(9999))
+        "listeners: {}\nnonsense: 1\n" + "".join(f"x{at}: 1\n" for at in range(999))
     )
     for words, status in ((["check", "-c", str(lab)], 1), (["--version"], 141), (["--help"], 141)):
         reading, writing = os.pipe()
         os.close(reading)
-        argv = [sys.executable, "-m", "sbc.cli", *words]
+        argv = product.command(*words)
         run = subprocess.run(argv, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True)
         os.close(writing)
         assert "Traceback" not in run.stderr and "Broken pipe" not in run.stderr, run.stderr[-2000:]
         assert run.returncode == status, words
     both = subprocess.run(
-        f"{sys.executable} -m sbc.cli check -c {lab} 2>&1 | true; echo ${{PIPESTATUS[0]}}",
+        f"{shlex.join(product.command())} check -c {lab} 2>&1 | true; echo ${{PIPESTATUS[0]}}",
         cwd=ROOT, shell=True, executable="/bin/bash", capture_output=True, text=True,
     )  # fmt: skip
     assert both.stdout == "141\n" and both.stderr == ""
@@ -130,7 +131,7 @@ def test_output_that_cannot_be_written_is_told_in_one_line(
     lab: Path, words: str, where: str, status: int, said: str
 ) -> None:
     more = f" -c {lab}" if words == "check" else ""
-    line = f"{sys.executable} -m sbc.cli {words}{more} {where}"
+    line = f"{shlex.join(product.command())} {words}{more} {where}"
     run = subprocess.run(line, cwd=ROOT, shell=True, capture_output=True, text=True)
     assert (run.returncode, run.stderr) == (status, said)
 

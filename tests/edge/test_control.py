@@ -16,7 +16,9 @@ from gevent import socket
 from gevent.event import Event
 
 from sbc.base import LocalError
-from sbc.net.system.control import PATIENCE, ControlServer, ask
+from sbc.commands.asking import PATIENCE
+from sbc.net.system.control import ControlServer
+from tests.peers.asking import ask
 
 
 def _refuse() -> None:
@@ -180,6 +182,7 @@ def test_what_takes_long_is_carried_through_and_told(tmp_path: Path, monkeypatch
         return "done"
 
     monkeypatch.setattr("sbc.net.system.control.ASK_TIMEOUT", 0.05)
+    monkeypatch.setattr("sbc.commands.asking._TIMEOUT", 0.05)
     monkeypatch.setitem(PATIENCE, "patient", 30.0)
     server = ControlServer(tmp_path / "x.sock", {"patient": work, "work": work})
     server.start()

@@ -14,9 +14,9 @@ from gevent import socket
 
 from sbc.demo.call import AgentCall
 from sbc.demo.lab import HOST, SBC_NAME
-from sbc.net.system.control import ask
 from tests.edge.attacked import Attacked, attacked
 from tests.edge.tls_lab import OPTIONS
+from tests.peers.asking import ask
 from tests.peers.ports import free_ports
 from tests.peers.waiting import until, until_equal
 

@@ -10,11 +10,11 @@ import pytest
 
 from sbc.demo.lab import HOST, SBC_NAME
 from sbc.demo.tls import Credentials, connect
-from sbc.net.system.control import ask
 from sbc.sip.message import Response
 from tests.edge.attacked import Attacked, attacked
 from tests.edge.raw_sip import Stream
 from tests.edge.sbc_command import sbc as sbc_command
+from tests.peers.asking import ask
 from tests.peers.waiting import until
 
 pytestmark = pytest.mark.slow

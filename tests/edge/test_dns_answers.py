@@ -18,6 +18,7 @@ from gevent.server import StreamServer
 from sbc.base import Address
 from sbc.dns.message import Question
 from sbc.net.dns.ask import MOST_FORGED, Asker
+from tests.peers.ports import free_port
 
 A = Question("carrier.example", "A")
 GOOD, EVIL = "192.0.2.1", "203.0.113.66"
@@ -44,7 +45,7 @@ class Server:
         self.stream: Callable[[bytes], bytes] = answer
         self.asked: list[tuple[str, bytes]] = []
         self.ports: set[int] = set()
-        self.tcp = StreamServer(("127.0.0.1", 0), self._by_tcp)
+        self.tcp = StreamServer(("127.0.0.1", free_port()), self._by_tcp)
         self.tcp.start()
         self.address = Address("127.0.0.1", self.tcp.server_port)
         self.sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

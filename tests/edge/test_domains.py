@@ -12,8 +12,8 @@ from sbc.demo.agent import Agent
 from sbc.demo.lab import HOST, SBC_NAME
 from sbc.demo.process import words
 from sbc.demo.voice import VoiceSettings
-from sbc.net.system.control import ask
 from tests.edge.attacked import TO, Attacked
+from tests.peers.asking import ask
 from tests.peers.dnsmasq import Dnsmasq
 from tests.peers.needs import needs
 from tests.peers.ports import free_port

@@ -19,8 +19,8 @@ from bench.flooder import KINDS
 from bench.order import Order
 from sbc.demo.lab import SBC_NAME
 from sbc.flow import BURST
-from sbc.net.system.control import ask
 from tests.edge.attacked import ROOT, TO, Attacked, attacked
+from tests.peers.asking import ask
 from tests.peers.process import PeerProcess
 from tests.peers.waiting import until
 

@@ -10,8 +10,8 @@ import pytest
 from sbc.demo.call import AgentCall
 from sbc.demo.lab import SBC_NAME
 from sbc.demo.tls import Refused
-from sbc.net.system.control import ask
 from tests.edge.attacked import TO, Attacked, attacked
+from tests.peers.asking import ask
 from tests.peers.waiting import until
 
 pytestmark = pytest.mark.slow

@@ -13,8 +13,8 @@ from gevent.pywsgi import WSGIServer
 
 from sbc.demo.call import AgentCall
 from sbc.demo.lab import HOST, SBC_NAME
-from sbc.net.system.control import ask
 from tests.edge.attacked import ROOT, TO, Attacked, attacked
+from tests.peers.asking import ask
 from tests.peers.waiting import until, until_equal
 
 pytestmark = pytest.mark.slow

@@ -12,13 +12,13 @@ import gevent
 import pytest
 
 from sbc.demo.lab import HOST, SBC_NAME
-from sbc.net.system.control import ask
 from sbc.sip.headers import Headers
 from sbc.sip.message import Request, Response, response_to
 from sbc.sip.serialize import serialize
 from tests.edge.answering import Service, always, breaks_off, hangs, huge, said
 from tests.edge.attacked import Attacked
 from tests.edge.test_udp_calls import Gateway, via_of
+from tests.peers.asking import ask
 from tests.peers.waiting import until, until_equal
 
 pytestmark = pytest.mark.slow

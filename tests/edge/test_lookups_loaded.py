@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from sbc.net.system.control import ask
 from tests.edge.answering import Reply, Service, always, breaks_off, drips, hangs, huge, said
 from tests.edge.attacked import Attacked
+from tests.peers.asking import ask
 from tests.peers.needs import needs
 from tests.peers.sipp import Sipp, SippSettings
 from tests.peers.waiting import until

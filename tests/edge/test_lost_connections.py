@@ -14,12 +14,12 @@ from sbc.demo.agent import Agent
 from sbc.demo.lab import HOST, SBC_NAME
 from sbc.demo.link import Link
 from sbc.demo.voice import VoiceSettings
-from sbc.net.system.control import ask
 from sbc.sip.cancel import build_cancel
 from sbc.sip.dialog import Dialog
 from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request, Response, response_to
 from tests.edge.attacked import TO, Attacked
+from tests.peers.asking import ask
 from tests.peers.ports import free_port
 from tests.peers.waiting import until, until_equal
 

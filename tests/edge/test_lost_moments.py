@@ -15,13 +15,13 @@ import pytest
 from sbc.demo.lab import SBC_NAME
 from sbc.demo.link import Link
 from sbc.demo.voice import VoiceSettings
-from sbc.net.system.control import ask
 from sbc.sip.dialog import Dialog
 from sbc.sip.headers import Headers
 from sbc.sip.message import Message, Request, Response, response_to
 from tests.edge.attacked import TO
 from tests.edge.lost_wire import WAYS, ClearStream, Wire
 from tests.edge.test_lost_connections import Scripted
+from tests.peers.asking import ask
 from tests.peers.waiting import until, until_equal
 
 pytestmark = pytest.mark.slow

@@ -17,8 +17,8 @@ from sbc.demo.lab import SBC_NAME
 from sbc.ids import Ids
 from sbc.media.policy import MediaPolicy
 from sbc.net.media.embedded import MediaIO
-from sbc.net.system.control import ask
 from tests.edge.attacked import Attacked
+from tests.peers.asking import ask
 from tests.peers.ports import free_port
 from tests.peers.waiting import until
 from tests.unit.media.kit import Counter, audio, first, rtp, sdp

@@ -17,7 +17,8 @@ from gevent import socket
 
 from sbc.net.system import fetch as fetching
 from sbc.net.system.fetch import FetchFailed, Limits, fetch
-from sbc.net.system.turn import DISCARDED, OneByOne
+from sbc.net.system.turn import DISCARDED
+from sbc.net.tls.session import OneByOne
 from sbc.net.transport.connection import BARREN, READ_SIZE
 from tests.edge.rounds import flood, rounds
 from tests.edge.tls_lab import OK, OPTIONS, Lab, client_context, try_options

@@ -10,8 +10,8 @@ import pytest
 from sbc.demo.call import AgentCall
 from sbc.demo.lab import SBC_NAME
 from sbc.demo.voice import VoiceSettings
-from sbc.net.system.control import ask
 from tests.edge.attacked import CARRIER_HERTZ, TO, Attacked, attacked
+from tests.peers.asking import ask
 
 pytestmark = pytest.mark.slow
 

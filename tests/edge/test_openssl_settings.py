@@ -20,8 +20,8 @@ from tests.edge.sbc_command import ROOT
 # client's Finished, and what is left of the variable.
 AFTER_THE_HANDSHAKE = """
 import os, sys
-from sbc.net.tls.settings import settle_openssl
-settle_openssl()
+from sbc.net.tls.settings import configure_openssl
+configure_openssl()
 from OpenSSL import SSL
 
 def connection(cert=None):

@@ -12,8 +12,8 @@ import pytest
 from sbc.base import Address
 from sbc.demo.lab import HOST, free_ports, write_configuration
 from sbc.demo.tls import Credentials, Refused, connect
-from sbc.net.system.control import ask
 from tests.edge.sbc_command import sbc
+from tests.peers.asking import ask
 from tests.peers.faults import Sbc
 from tests.peers.waiting import until
 

@@ -18,9 +18,9 @@ from sbc.demo.call import AgentCall
 from sbc.demo.lab import HOST, SBC_NAME
 from sbc.demo.link import Link
 from sbc.demo.voice import VoiceSettings
-from sbc.net.system.control import ask
 from sbc.sip.message import Message, Request, response_to
 from tests.edge.attacked import TO, Attacked
+from tests.peers.asking import ask
 from tests.peers.ports import free_port
 from tests.peers.waiting import until_equal
 

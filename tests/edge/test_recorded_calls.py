@@ -16,10 +16,10 @@ import pytest
 from sbc.base import Address
 from sbc.demo.call import AgentCall
 from sbc.demo.lab import HOST, SBC_NAME
-from sbc.net.system.control import ask
 from tests.edge.attacked import CARRIER_HERTZ, OFFICE_HERTZ, TO, Attacked, attacked
 from tests.edge.sbc_command import sbc
 from tests.edge.test_recordings import channels, share
+from tests.peers.asking import ask
 from tests.peers.faults import Sbc
 from tests.peers.waiting import until
 

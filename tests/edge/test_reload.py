@@ -16,9 +16,9 @@ from sbc.demo.call import AgentCall
 from sbc.demo.lab import HOST, SBC_NAME
 from sbc.demo.pki import LabAuthority
 from sbc.demo.tls import Refused, connect
-from sbc.net.system.control import ask
 from tests.edge.attacked import TO, Attacked, attacked
 from tests.edge.sbc_command import sbc as command
+from tests.peers.asking import ask
 from tests.peers.ports import free_port
 from tests.peers.waiting import until
 

@@ -14,7 +14,7 @@ from sbc.net.system.clock import Clock
 from sbc.tls.revocation.cache import RevocationCache
 from sbc.tls.revocation.finding import Method
 from sbc.tls.revocation.issuer import read_issuer
-from sbc.tls.revocation.source import Source, list_source, next_attempt, next_fetch
+from sbc.tls.revocation.source import RevocationSource, list_source, next_attempt, next_fetch
 from tests.edge.web import Web, response, web
 from tests.peers.waiting import until, until_equal
 from tests.unit.tls.certs import GOOD, NOW, OTHER
@@ -49,7 +49,7 @@ class Asked:
         self.sources.settings = Settings(allow_private=("127.0.0.0/8",), timeout=1.0)
         self.source = list_source(server.url("/crl"), ISSUER)
 
-    def ask(self, source: Source | None = None) -> None:
+    def ask(self, source: RevocationSource | None = None) -> None:
         """Want it, and wait until it was asked where it is."""
         waiting = self.sources.want(source or self.source)
         if waiting is not None:

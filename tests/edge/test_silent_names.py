@@ -18,8 +18,8 @@ from gevent import socket
 
 from sbc.base import Address
 from sbc.net.system import resolver
-from sbc.net.system.control import ask
 from sbc.net.system.resolver import Names
+from tests.peers.asking import ask
 from tests.peers.portcullis import Portcullis
 from tests.peers.ports import free_ports
 from tests.peers.process import PeerProcess

@@ -13,8 +13,8 @@ from sbc.demo.call import AgentCall
 from sbc.demo.lab import HOST, SBC_NAME
 from sbc.demo.link import Link
 from sbc.demo.voice import VoiceSettings
-from sbc.net.system.control import ask
 from tests.edge.attacked import CARRIER_HERTZ, OFFICE_HERTZ, Attacked
+from tests.peers.asking import ask
 from tests.peers.ports import free_ports
 from tests.peers.teams import SUITES, Mood, Teams, TeamsCall
 from tests.peers.waiting import until, until_equal

@@ -14,12 +14,13 @@ from sbc.b2bua.call_ids import CallIds
 from sbc.base import Address, LocalError
 from sbc.flow import Path as Way
 from sbc.net.system.clock import Clock
-from sbc.net.system.control import ControlServer, ask, following
+from sbc.net.system.control import ControlServer
 from sbc.net.trace import viewing
 from sbc.net.trace.viewing import MOST_READERS, Readers, Reading
 from sbc.observe.tap import Seen, Tap
 from sbc.observe.trace.frames import Decoder, Encoder, Remark
 from sbc.observe.trace.view import View
+from tests.peers.asking import ask, following
 from tests.peers.waiting import until, until_equal
 
 WAY = Way(1, "udp", Address("192.0.2.1", 5060), Address("198.51.100.7", 5060), "office")

@@ -9,13 +9,13 @@ import pytest
 
 from sbc.base import Address
 from sbc.demo.lab import HOST, SBC_NAME
-from sbc.net.system.control import ask
 from sbc.sip.dialog import Dialog
 from sbc.sip.headers import Headers
 from sbc.sip.message import Request, Response, response_to
 from sbc.sip.serialize import serialize
 from tests.edge.attacked import Attacked
 from tests.edge.raw_sip import Datagrams
+from tests.peers.asking import ask
 from tests.peers.ports import free_port
 from tests.peers.waiting import until
 

@@ -10,12 +10,12 @@ from gevent import socket
 
 from sbc.base import Address
 from sbc.demo.lab import HOST, SBC_NAME
-from sbc.net.system.control import ask
 from sbc.sip.message import Message, Request, Response
 from sbc.sip.serialize import serialize
 from tests.edge.attacked import Attacked
 from tests.edge.raw_sip import Datagrams
 from tests.edge.tls_lab import OK, OPTIONS, Lab
+from tests.peers.asking import ask
 from tests.peers.waiting import until
 
 CASES = [

@@ -147,7 +147,7 @@ class Ours:
 
     def _admit(self, end: TlsEnd) -> None:
         trunk = end.admitted()
-        refused = self._contexts.revocation.settle(end.judge, self._remote)
+        refused = self._contexts.revocation.objection(end.judge, self._remote)
         if refused is not None:
             raise HandshakeError(decided=refused)
         self.trunk, self.candidates = trunk, (trunk,)

@@ -13,8 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sbc.net.system.control import ask
 from tests.interop.rig import SBC, Far, Rig
+from tests.peers.asking import ask
 from tests.peers.ports import free_port
 from tests.peers.process import find
 from tests.peers.sipp import Sipp, SippSettings

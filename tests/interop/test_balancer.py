@@ -10,8 +10,8 @@ import gevent
 import pytest
 from gevent import socket
 
-from sbc.net.system.control import ask
 from tests.edge.balanced import BALANCER, FILES, LIAR, Lab, answer, ended
+from tests.peers.asking import ask
 from tests.peers.haproxy import Haproxy
 from tests.peers.ports import free_ports
 from tests.peers.waiting import until_said

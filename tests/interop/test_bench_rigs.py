@@ -156,6 +156,7 @@ def read_fields(*arguments, **named):
 """
 
 
+@pytest.mark.long
 def test_what_costs_more_in_another_tree_is_found(copies: tuple[Path, Path]) -> None:
     needs("openssl", "taskset")
     both = trees(*copies)
@@ -164,7 +165,12 @@ def test_what_costs_more_in_another_tree_is_found(copies: tuple[Path, Path]) -> 
     assert not any(each.startswith("route decision") for each in costlier(rows, 300))
 
 
-@pytest.mark.parametrize("piece", ["call", "handshake", "relay"])
+_LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    "piece", ["relay", pytest.param("call", marks=_LONG), pytest.param("handshake", marks=_LONG)]
+)
 def test_every_piece_of_a_comparison_runs_a_trees_own_product(piece: str, copies: tuple[Path, Path]) -> None:
     needs("sipp", "stunnel4", "openssl", "taskset")
     rows = interleaved(trees(*copies), PIECES[piece], 1, seconds=1)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from sbc.net.system.control import ask
+from tests.peers.asking import ask
 from tests.peers.call_records import calls_in
 from tests.peers.dnsmasq import Dnsmasq
 from tests.peers.needs import needs

@@ -145,6 +145,7 @@ def test_every_file_has_its_sum(package: Package) -> None:
     assert sums == {name for name, each in package.files.items() if each.isfile()}
 
 
+@pytest.mark.long
 def test_lintian_has_nothing_to_say(package: Package) -> None:
     needs("lintian")
     # An interpreter of one's own leaves where it lies in what it compiles; Debian's does not.

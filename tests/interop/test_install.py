@@ -56,3 +56,4 @@ def test_a_python_that_the_service_may_not_run_is_named(bare: Machine) -> None:
     last.chmod(0o700)
     told = bare.run("/bin/sh", str(PACKAGING / "install.sh"), sys.executable, wheel(), seconds=600)
     assert told.status == 1 and "make install PYTHON=/usr/bin/python3" in told.said
+    assert not bare.path("/usr/sbin/sbc").exists() and not bare.path("/usr/lib/portcullis").exists()

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from sbc.net.system.control import ask
 from tests.interop.rig import Far, Rig
+from tests.peers.asking import ask
 from tests.peers.baresip import Baresip, BaresipSettings
 from tests.peers.needs import needs
 from tests.peers.tone import write_tone

@@ -12,13 +12,13 @@ from typing import Any, Literal
 import pytest
 
 from sbc.base import Address
-from sbc.net.system.control import ask
 from sbc.sip.dialog import Dialog
 from sbc.sip.headers import Headers
 from sbc.sip.message import Request, Response, response_to
 from sbc.sip.serialize import serialize
 from tests.edge.raw_sip import Datagrams
 from tests.interop.rig import NUMBER, SBC, Far, Rig
+from tests.peers.asking import ask
 from tests.peers.canaries import PASSWORD
 from tests.peers.kamailio import Kamailio, KamailioSettings, RegistrarSettings
 from tests.peers.needs import needs

@@ -21,7 +21,7 @@ import pytest
 
 from bench.servers import NAME, write_configuration
 from sbc.base import LocalError
-from sbc.net.system.control import ask
+from tests.peers.asking import ask
 from tests.peers.lab import Credentials, Lab
 from tests.peers.needs import needs
 from tests.peers.portcullis import Portcullis

@@ -10,7 +10,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,6 +21,8 @@ from sbc.demo.lab import HOST, SBC_NAME, LabPorts, free_ports, write_configurati
 from sbc.demo.tls import Credentials, connect
 from tests.edge.sbc_command import ROOT
 from tests.interop.machine import Machine, machine
+from tests.peers import product
+from tests.peers.faults import watch
 from tests.peers.needs import needs
 from tests.peers.waiting import until
 
@@ -192,11 +193,12 @@ def test_a_service_manager_hears_when_it_is_ready_and_when_it_stops(tmp_path: Pa
     """sd_notify(3), by a socket of this test's."""
     ports = free_ports()
     write_configuration(tmp_path, ports, time.time())
+    watch(tmp_path / "log")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(tmp_path / "notify"))
         manager.settimeout(60)
         process = subprocess.Popen(
-            [sys.executable, "-m", "sbc.cli", "run", "-c", str(tmp_path), "--log", str(tmp_path / "log")],
+            product.command("run", "--log", str(tmp_path / "log"), "-c", str(tmp_path)),
             cwd=ROOT, env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")},
         )  # fmt: skip
         try:

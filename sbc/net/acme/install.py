@@ -66,7 +66,7 @@ class Installer:
                 _off_hub(_stage, files, snapshot.directory, key_pem, chain_pem)
                 self._rotator.staged(f"identities/{name}")
                 self.bind(name)
-                self.settle(name)
+                self.retire_when_due(name)
             else:
                 _off_hub(_put, files, snapshot.directory, key_pem, chain_pem)
                 self._reload()
@@ -80,7 +80,7 @@ class Installer:
         """Let every trunk be shown what is staged; LocalError."""
         self._rotator.bind(f"identities/{name}", every=True)
 
-    def settle(self, name: str) -> None:
+    def retire_when_due(self, name: str) -> None:
         """Let what is staged take the old one's place if it is time; LocalError."""
         latest = self.retires(name)
         if latest is None:

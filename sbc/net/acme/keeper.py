@@ -55,7 +55,7 @@ class AcmeKeeper:
         self._say = say
         self._installer = installer
         self._wake = Event()
-        self._unsettled: dict[str, str] = {}
+        self._waiting: dict[str, str] = {}
         self._forced: dict[str, AsyncResult[str | LocalError]] = {}
         self._greenlet: gevent.Greenlet | None = None
 
@@ -109,7 +109,7 @@ class AcmeKeeper:
             self._done(name, RenewalFailed("a fault of our own", "report it with what stands in the log"))
 
     def _look(self, name: str) -> None:
-        self._settle(name)
+        self._hand_over(name)
         if name not in self._forced and self._due(name) > self._clock.now():
             return
         try:
@@ -134,19 +134,19 @@ class AcmeKeeper:
         moments = [*map(self._due, names), *(each for each in retiring if each is not None)]
         return min(moments, default=float("inf"))
 
-    def _settle(self, name: str) -> None:
+    def _hand_over(self, name: str) -> None:
         unbound = self._state.unbound.get(name)
         try:
             if unbound is not None and unbound in self._installer.staged(name):
                 self._installer.bind(name)
                 self._state.put(self._state.unbound, name, None)
-            self._installer.settle(name)
+            self._installer.retire_when_due(name)
         except LocalError as error:
-            if self._unsettled.get(name) != str(error):
+            if self._waiting.get(name) != str(error):
                 self._say("WRN", "[acme]", {"identity": name, "waiting": str(error)})
-            self._unsettled[name] = str(error)
+            self._waiting[name] = str(error)
         else:
-            self._unsettled.pop(name, None)
+            self._waiting.pop(name, None)
 
     # When
 

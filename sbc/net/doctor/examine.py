@@ -159,7 +159,7 @@ class Examiner:
             found["seen"] = seen(connection, session.presented(), session.requested(), known)
             found["anchor"] = judge.anchor or ""
             found["name"] = self._name(judge, peer)
-            if (failure := self._contexts.revocation.settle(judge, address)) is not None:
+            if (failure := self._contexts.revocation.objection(judge, address)) is not None:
                 raise HandshakeError(decided=failure)
             found["doubts"] = tuple(self._doubts.passes)
             found["answer"], found["silence"] = self._ask(session, sock, peer, address)

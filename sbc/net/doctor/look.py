@@ -14,19 +14,14 @@ from OpenSSL import SSL
 
 from sbc.base import PeerError
 from sbc.config.snapshot import Snapshot
-from sbc.net.tls.context import (
-    group_of,
-    observe,
-    open_session,
-    set_groups,
-    version_of,
-)
-from sbc.net.tls.end import TlsEnd
+from sbc.net.tls.context import observe, set_groups
+from sbc.net.tls.end import TlsEnd, group_of, open_session, version_of
 from sbc.net.tls.hello import receive
 from sbc.observe.examination import CertificateFacts, Seen
 from sbc.tls.judge import Judge
 from sbc.tls.match import Admission
 from sbc.tls.material.certificate import Certificate, CertificateCache
+from sbc.tls.names import server_name
 from sbc.tls.revocation.finding import Unusable
 from sbc.tls.revocation.issuer import read_issuer
 from sbc.tls.revocation.link import read_link
@@ -52,7 +47,8 @@ class Look:
         self._now = now
         self._staples: list[bytes] = []
         judge = Judge(admission, certificates, now)
-        self._connection = open_session(_blind_context(self._staples, only or Only()), judge, "client", sni)
+        context = _blind_context(self._staples, only or Only())
+        self._connection = open_session(context, judge, "client", server_name(sni))
         self._connection.request_ocsp()
         self._end = TlsEnd(self._connection, judge, sni)
 

@@ -139,7 +139,7 @@ class Recordings:
             return None
         running.ended_at = self._clock.monotonic()
         if len(self._ended) >= _MOST_ENDED:
-            self._settle(running, f"{_MOST_ENDED} recordings wait for the disk")
+            self._close(running, f"{_MOST_ENDED} recordings wait for the disk")
         else:
             self._ended.append(running)
             self._go()
@@ -167,7 +167,7 @@ class Recordings:
             while self._greenlet is not None:
                 self._greenlet.join()
         while self._ended:
-            self._settle(self._ended.popleft(), "the disk hangs")
+            self._close(self._ended.popleft(), "the disk hangs")
 
     # The greenlet
 
@@ -221,7 +221,7 @@ class Recordings:
         if work.last:
             self._ended.remove(running)
             running.kept.files = work.files
-            self._settle(running, problem)
+            self._close(running, problem)
 
     def _tell_of_tone(self, running: _Running) -> None:
         tone = running.recording.tone
@@ -232,7 +232,7 @@ class Recordings:
                 "remedy": 'let the rule say: allow codecs "PCMA", "PCMU"',
             })  # fmt: skip
 
-    def _settle(self, running: _Running, problem: str) -> None:
+    def _close(self, running: _Running, problem: str) -> None:
         kept, recording = running.kept, running.recording
         kept.tones = recording.tone.heard if recording.tone is not None else None
         kept.problem, kept.dropped = problem, recording.dropped
@@ -247,7 +247,7 @@ class Recordings:
             "seconds": round(kept.seconds, 3), "dropped": kept.dropped,
         }  # fmt: skip
         self._say("WRN" if problem or kept.dropped else "INF", "recorded", running.call, fields)
-        kept.settle()
+        kept.complete()
 
     def _mend(self, archive: Archive) -> None:
         mended: list[Mended] = self._call(archive.mend)

@@ -2,7 +2,7 @@
 
 In the handshake only what is known is asked (``sbc.tls.judge``). What it could not answer is settled here,
 after the handshake and before the first byte of SIP is read or sent: the connection's own greenlet
-waits, for a bounded time, for lists and answers that others fetch (revocation_sources.py). Then a trunk
+waits, for a bounded time, for lists and answers that others fetch (``sources``). Then a trunk
 that is ``hard`` refuses whoever is not known to be good; one that is ``soft`` lets pass and tells.
 
 A list or an answer that arrives later is held against every open connection: whoever turns out to be
@@ -32,7 +32,7 @@ from sbc.tls.revocation.finding import Finding
 from sbc.tls.revocation.known import Pair, authority_pairs, own_pair
 from sbc.tls.revocation.link import Link
 from sbc.tls.revocation.policy import RevocationPolicy, SoftPass, refusal
-from sbc.tls.revocation.source import Source, answer_source, list_source, named_sources
+from sbc.tls.revocation.source import RevocationSource, answer_source, list_source, named_sources
 
 if TYPE_CHECKING:
     from sbc.config.snapshot import Snapshot
@@ -68,8 +68,8 @@ class Revocation:
         self._observer = observer
         self._store = store
         self._own: dict[str, Link] = {}
-        self._configured: dict[str, tuple[Source, ...]] = {}
-        self._named: dict[str, tuple[Source, ...]] = {}
+        self._configured: dict[str, tuple[RevocationSource, ...]] = {}
+        self._named: dict[str, tuple[RevocationSource, ...]] = {}
 
     # Life
 
@@ -102,7 +102,7 @@ class Revocation:
         self.sources.keep(self._known_sources(trusted))
         gevent.spawn(self.cut_revoked)
 
-    def _known_sources(self, trusted: Sequence[bytes]) -> Iterator[Source]:
+    def _known_sources(self, trusted: Sequence[bytes]) -> Iterator[RevocationSource]:
         """The addresses that are needed whoever connects."""
         for link in self._own.values():
             yield from (answer_source(url, link) for url in link.responders)
@@ -111,9 +111,9 @@ class Revocation:
         for link in self._links(authority_pairs(trusted)):
             yield from named_sources(link)
 
-    def _addresses(self, snapshot: Snapshot) -> dict[str, tuple[Source, ...]]:
+    def _addresses(self, snapshot: Snapshot) -> dict[str, tuple[RevocationSource, ...]]:
         """The addresses of lists that the configuration names, by the id of each CA that they may be of."""
-        found: dict[str, tuple[Source, ...]] = {}
+        found: dict[str, tuple[RevocationSource, ...]] = {}
         for name, anchor in snapshot.anchors.items():
             issuers = tuple(self.cache.links.issuer(der, thumbprint_of(der)) for der in anchor.certificates)
             entry = snapshot.settings.trust.get(name)
@@ -137,7 +137,7 @@ class Revocation:
         answer = self.cache.answer(link) if link is not None else None
         return answer.der if answer is not None and answer.fresh(self._clock.now()) else b""
 
-    def settle(self, judge: Judge, remote: Address) -> Failure | None:
+    def objection(self, judge: Judge, remote: Address) -> Failure | None:
         """Decide what the handshake left open, waiting a bounded time; why the peer is refused, if it is."""
         policy = judge.policy
         if policy is None:
@@ -153,7 +153,11 @@ class Revocation:
         judge.news = found.state
         if policy.mode == "hard" or found.state == "revoked":
             return refusal(link, found)
-        self._pass(judge, link, found, remote)
+        if self._observer is not None and judge.trunk is not None:
+            if judge.staple_problem and link is judge.links[0]:
+                found = found._replace(reason=f"{found.reason}; {judge.staple_problem}")
+            direction, now = judge.admission.direction, self._clock.now()
+            self._observer.soft_pass(SoftPass(judge.trunk, direction, remote, link.subject, found, now))
         return None
 
     def _ask(self, judge: Judge, policy: RevocationPolicy) -> dict[str, list[Event]]:
@@ -175,7 +179,7 @@ class Revocation:
                     return
                 gevent.wait(pending, count=1)
 
-    def _sources(self, link: Link) -> tuple[Source, ...]:
+    def _sources(self, link: Link) -> tuple[RevocationSource, ...]:
         known = self._named.get(link.key)
         if known is None:
             if len(self._named) >= _REMEMBERED:
@@ -191,17 +195,9 @@ class Revocation:
         opened = [(link, found) for link, found in looked if found.state != "good"]
         return sorted(opened, key=lambda each: each[1].state != "revoked")
 
-    def _pass(self, judge: Judge, link: Link, found: Finding, remote: Address) -> None:
-        if self._observer is None or judge.trunk is None:
-            return
-        if judge.staple_problem and link is judge.links[0]:
-            found = found._replace(reason=f"{found.reason}; {judge.staple_problem}")
-        direction, now = judge.admission.direction, self._clock.now()
-        self._observer.soft_pass(SoftPass(judge.trunk, direction, remote, link.subject, found, now))
-
     # What arrives later
 
-    def cut_revoked(self, source: Source | None = None) -> None:
+    def cut_revoked(self, source: RevocationSource | None = None) -> None:
         """Close every connection whose peer is known to be revoked, of those that ``source`` is about."""
         now = self._clock.now()
         for flow in [flow for edge in self._edges for flow in edge.flows]:
@@ -217,7 +213,7 @@ class Revocation:
                 }  # fmt: skip
                 self._tell("ERR", fields)
 
-    def _changed(self, source: Source, news: bool) -> None:
+    def _changed(self, source: RevocationSource, news: bool) -> None:
         if news:
             self._tell("INF", {"event": "source-answers", "source": source.url, "of": source.subject})
         own = source.link is not None and source.link in self._own.values()
@@ -227,7 +223,7 @@ class Revocation:
             self._tell("ERR", {"event": "own-certificate-revoked", "of": source.subject, "remedy": remedy})
         self.cut_revoked(source)
 
-    def _failed(self, source: Source, problem: str) -> None:
+    def _failed(self, source: RevocationSource, problem: str) -> None:
         self._tell("WRN", {"event": "source-failed", "of": source.subject, "problem": problem})
 
     def _tell(self, level: Literal["INF", "WRN", "ERR"], fields: dict[str, Any]) -> None:

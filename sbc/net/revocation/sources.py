@@ -34,7 +34,7 @@ from sbc.tls.revocation.issuer import Issuer
 from sbc.tls.revocation.link import Link
 from sbc.tls.revocation.lists import RevocationList, read_list, split_pem
 from sbc.tls.revocation.ocsp import MAX_ANSWER, question
-from sbc.tls.revocation.source import Source, next_attempt, next_fetch
+from sbc.tls.revocation.source import RevocationSource, next_attempt, next_fetch
 
 _AT_ONCE = 8
 _READERS = 2
@@ -65,10 +65,10 @@ class SourceState:
 class ListFiles(Protocol):
     """Where lists are kept across a restart."""
 
-    def keep(self, source: Source, data: bytes) -> None:
+    def keep(self, source: RevocationSource, data: bytes) -> None:
         """Write a list down."""
 
-    def drop(self, source: Source) -> None:
+    def drop(self, source: RevocationSource) -> None:
         """It is needed no more."""
 
 
@@ -80,12 +80,12 @@ class Sources:
     """
 
     def __init__(
-        self, cache: RevocationCache, clock: Clock, changed: Callable[[Source, bool], object],
-        failed: Callable[[Source, str], object], files: ListFiles | None = None,
+        self, cache: RevocationCache, clock: Clock, changed: Callable[[RevocationSource, bool], object],
+        failed: Callable[[RevocationSource, str], object], files: ListFiles | None = None,
     ) -> None:  # fmt: skip
         self.settings = Settings()
-        self.states: dict[Source, SourceState] = {}
-        self.dirty: dict[Source, None] = {}
+        self.states: dict[RevocationSource, SourceState] = {}
+        self.dirty: dict[RevocationSource, None] = {}
         self._cache = cache
         self._clock = clock
         self._changed = changed
@@ -104,7 +104,7 @@ class Sources:
         loop = [self._loop] if self._loop is not None else []
         gevent.killall([*loop, *self._running], block=False)
 
-    def keep(self, sources: Iterable[Source]) -> None:
+    def keep(self, sources: Iterable[RevocationSource]) -> None:
         """These are what the configuration names now."""
         kept = set(sources)
         now = self._clock.now()
@@ -113,7 +113,7 @@ class Sources:
         for source in kept:
             self.states.setdefault(source, SourceState(now, now)).kept = True
 
-    def want(self, source: Source) -> Event | None:
+    def want(self, source: RevocationSource) -> Event | None:
         """A handshake needs it: what to wait for where it is being asked, None where it is not due."""
         now = self._clock.now()
         state = self.states.get(source)
@@ -126,7 +126,7 @@ class Sources:
             self._begin(source, state)
         return state.done
 
-    def restore(self, source: Source, state: SourceState) -> None:
+    def restore(self, source: RevocationSource, state: SourceState) -> None:
         """What was known of an address before a restart."""
         self.states[source] = state
 
@@ -151,12 +151,12 @@ class Sources:
         if idle:
             self._forget(min(idle, key=lambda each: each[0])[1])
 
-    def _forget(self, source: Source) -> None:
+    def _forget(self, source: RevocationSource) -> None:
         del self.states[source]
         self._drop(source)
         self.dirty[source] = None
 
-    def _drop(self, source: Source) -> None:
+    def _drop(self, source: RevocationSource) -> None:
         """Let go of what ``source`` gave, of a list unless another source has it from the same address."""
         self._cache.problems.pop(source.url, None)
         if source.method != "crl":
@@ -169,14 +169,14 @@ class Sources:
         if self._files is not None and source not in self.states:
             self._files.drop(source)
 
-    def _begin(self, source: Source, state: SourceState) -> None:
+    def _begin(self, source: RevocationSource, state: SourceState) -> None:
         state.done = Event()
         state.due = self._clock.now() + self.settings.refresh
         greenlet = gevent.spawn(self._ask, source, state, state.done)
         self._running.add(greenlet)
         greenlet.rawlink(self._running.discard)
 
-    def _ask(self, source: Source, state: SourceState, done: Event) -> None:
+    def _ask(self, source: RevocationSource, state: SourceState, done: Event) -> None:
         try:
             with self._at_once:
                 until = self._fetch(source)
@@ -190,7 +190,7 @@ class Sources:
             if source not in self.states:
                 self._drop(source)  # forgotten meanwhile
 
-    def _note_failure(self, source: Source, state: SourceState, problem: str) -> None:
+    def _note_failure(self, source: RevocationSource, state: SourceState, problem: str) -> None:
         state.failures += 1
         first = problem != state.problem
         state.problem = self._cache.problems[source.url] = problem
@@ -199,7 +199,7 @@ class Sources:
         if first:
             self._failed(source, problem)
 
-    def _note_success(self, source: Source, state: SourceState, until: float) -> None:
+    def _note_success(self, source: RevocationSource, state: SourceState, until: float) -> None:
         now, news = self._clock.now(), not state.fetched or state.failures > 0
         state.failures, state.problem = 0, ""
         self._cache.problems.pop(source.url, None)
@@ -212,7 +212,7 @@ class Sources:
         now = self._clock.now()
         return now + (due - now) * random.uniform(1 - _JITTER, 1)
 
-    def _fetch(self, source: Source) -> float:
+    def _fetch(self, source: RevocationSource) -> float:
         """Ask, verify, keep; returns until when it holds. FetchFailed, Unusable."""
         settings = self.settings
         if source.link is not None:
@@ -230,7 +230,7 @@ class Sources:
             raise Unusable(reason, "let the CA publish a new one")
         return fresh.next_update
 
-    def _fetch_answer(self, source: Source, link: Link, limits: Limits) -> float:
+    def _fetch_answer(self, source: RevocationSource, link: Link, limits: Limits) -> float:
         data = fetch(source.url, limits, question(link), "application/ocsp-request")
         try:
             answer = self._cache.read_answer(data, link, self._clock.now())

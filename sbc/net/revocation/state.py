@@ -26,7 +26,7 @@ from sbc.tls.revocation.cache import RevocationCache
 from sbc.tls.revocation.finding import Unusable
 from sbc.tls.revocation.issuer import read_issuer
 from sbc.tls.revocation.link import read_link
-from sbc.tls.revocation.source import Source, answer_source, list_source
+from sbc.tls.revocation.source import RevocationSource, answer_source, list_source
 from sbc.typed import record
 
 _NAME = "revocation"
@@ -39,16 +39,16 @@ class SavedLists:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    def path(self, source: Source) -> Path:
+    def path(self, source: RevocationSource) -> Path:
         """The file of the list that ``source`` gave."""
         name = hashlib.sha256(f"{source.url} {source.about}".encode()).hexdigest()[:24]
         return self._store.path(f"crl-{name}")
 
-    def keep(self, source: Source, data: bytes) -> None:
+    def keep(self, source: RevocationSource, data: bytes) -> None:
         """Write a list down, off the hub."""
         gevent.get_hub().threadpool.apply(write_whole, (self.path(source), data))
 
-    def drop(self, source: Source) -> None:
+    def drop(self, source: RevocationSource) -> None:
         """It is needed no more."""
         with contextlib.suppress(OSError):
             self.path(source).unlink()
@@ -93,11 +93,11 @@ class SavedSources:
         return found
 
 
-def _key(source: Source) -> str:
+def _key(source: RevocationSource) -> str:
     return hashlib.sha256(f"{source.method} {source.url} {source.about}".encode()).hexdigest()[:32]
 
 
-def _entry(cache: RevocationCache, source: Source, state: SourceState) -> dict[str, Any]:
+def _entry(cache: RevocationCache, source: RevocationSource, state: SourceState) -> dict[str, Any]:
     entry: dict[str, Any] = {
         "url": source.url, "due": state.due, "used": state.used, "until": state.until,
         "fetched": state.fetched,
@@ -115,7 +115,7 @@ def _encoded(certificate: x509.Certificate) -> str:
     return b64encode(certificate.public_bytes(Encoding.DER)).decode()
 
 
-def _restored(entry: dict[str, Any], store: Store, cache: RevocationCache, now: float) -> Source:
+def _restored(entry: dict[str, Any], store: Store, cache: RevocationCache, now: float) -> RevocationSource:
     url = str(entry["url"])
     issuers = tuple(read_issuer(b64decode(each)) for each in entry["issuers"])
     if "certificate" in entry:

@@ -10,25 +10,19 @@ after ``LENGTH``.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final
 
 import gevent
 from gevent import socket
-from gevent.lock import BoundedSemaphore
 
 LENGTH: Final = 0.005
 # What is closed with input unread is reset, and our last word with it; who sends more than this loses it.
 DISCARDED: Final = 1 << 20
 _SIZE: Final = 65536
 # The shortest that makes the loop look at its sockets and timers; it costs some 4 µs.
-_PAUSE: Final = 1e-6
-# How much work of many is done in one go, beside the step that reaches it.
-_TOGETHER: Final = 0.001
+PAUSE: Final = 1e-6
 
 _monotonic: Final = time.monotonic
-
-T = TypeVar("T")
 
 
 class Turn:
@@ -47,38 +41,13 @@ class Turn:
     def share(self) -> None:
         """Let the others run where this turn has been long enough."""
         if _monotonic() > self.end:
-            gevent.sleep(_PAUSE)
+            gevent.sleep(PAUSE)
             self.end = _monotonic() + LENGTH
 
     def rest(self, seconds: float) -> None:
         """Let the others run for so long."""
         gevent.sleep(seconds)
         self.end = _monotonic() + LENGTH
-
-
-class OneByOne:
-    """For steps that are much work and of which many may be due at once: they share one turn among them.
-
-    Each of twenty handshakes is short enough; twenty in one round of the loop are not.
-    """
-
-    __slots__ = ("_lock", "_spent")
-
-    def __init__(self) -> None:
-        self._lock = BoundedSemaphore(1)
-        self._spent = 0.0
-
-    def run(self, step: Callable[..., T], *arguments: object) -> T:
-        """What ``step`` returns or raises, after those who were here before."""
-        with self._lock:
-            began = _monotonic()
-            try:
-                return step(*arguments)
-            finally:
-                self._spent += _monotonic() - began
-                if self._spent > _TOGETHER:
-                    self._spent = 0.0
-                    gevent.sleep(_PAUSE)
 
 
 def readable(sock: socket.socket) -> None:

@@ -107,7 +107,7 @@ class Watch:
         while True:
             woken = self._woken(self._poll)
             if woken:
-                self._settle()
+                self._await_quiet()
             self._arm()
             if not self._is_written():
                 self._look(woken)
@@ -137,7 +137,7 @@ class Watch:
     def _ask(self) -> tuple[Watched, ...]:
         return tuple(self._what())
 
-    def _settle(self) -> None:
+    def _await_quiet(self) -> None:
         """Return when it has been quiet for a while, or when it has not been for long enough."""
         for _ in range(10):
             gevent.sleep(self._debounce)

@@ -12,14 +12,19 @@ from typing import TYPE_CHECKING, Literal
 from OpenSSL import SSL
 
 from sbc.base import LocalError
+from sbc.net.handler import Handler
 from sbc.net.revocation.inquiry import Revocation
 from sbc.net.system.clock import Clock
-from sbc.net.tls.context import build_context, judge_of, open_session
+from sbc.net.tls.context import build_context
+from sbc.net.tls.end import HandshakeError, judge_of, open_session
+from sbc.net.tls.session import TlsSession
 from sbc.net.tls.verify import Search
+from sbc.tls.events import Admitted
 from sbc.tls.judge import Judge
 from sbc.tls.match import Admission, TrustTable, build_table
 from sbc.tls.material.authorities import chain_ders
 from sbc.tls.material.certificate import CertificateCache
+from sbc.tls.names import server_name
 
 if TYPE_CHECKING:
     from sbc.config.snapshot import Snapshot
@@ -54,10 +59,20 @@ class Contexts:
         side: Literal["server", "client"] = "client" if admission.direction == "outbound" else "server"
         context = self.context(admission)
         judge = Judge(admission, self.certificates, now, self.revocation.cache, Search())
-        connection = open_session(context, judge, side, sni)
+        connection = open_session(context, judge, side, server_name(sni) if sni else b"")
         if side == "client" and _wants_staple(admission):
             connection.request_ocsp()
         return connection, judge
+
+    def let_in(self, session: TlsSession, handler: Handler, asked: Admitted) -> None:
+        """Settle what a good handshake left open, and let ``handler`` look at the peer; HandshakeError.
+
+        Each of the two has a time limit of its own.
+        """
+        failure = self.revocation.objection(session.judge, asked.remote) or handler.objection(asked)
+        if failure is not None:
+            session.dismiss()
+            raise HandshakeError(decided=failure)
 
     def context(self, admission: Admission) -> SSL.Context:
         """The context of an admission; LocalError where its identity is missing or will not load."""

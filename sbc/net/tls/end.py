@@ -1,10 +1,13 @@
-"""One end of a TLS session on octets alone: the handshake, who was admitted, and what is told of it.
+"""One end of a TLS session on octets alone: the handshake, what is learned in it, and who was admitted.
 
 Octets of the peer go in and octets for the peer come out; nothing here knows a socket, waits or looks at a
 clock. ``sbc.net.tls.session`` moves the octets.
 
 pyOpenSSL's own methods do what is done here below its interface for two to three times the CPU: they copy
-twice, and tell "nothing yet" by an exception.
+twice, and tell "nothing yet" by an exception. Two things more need what is below. The verify callback must
+be able to name its own error, so that the peer gets the alert that fits (a wrong name is bad_certificate,
+not internal_error). The info callback is called some forty times a handshake, so it must drop what is no
+alert before Python does any work. No callback may switch greenlets; OpenSSL's error queue is one per thread.
 
 In TLS 1.3 a client's handshake is over before the server has looked at its certificate. So
 an outbound session stays ``unconfirmed`` until the first record arrives, and what breaks it
@@ -15,27 +18,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, Final, Literal
+from weakref import ref
 
 from OpenSSL import SSL
 
 from sbc.base import Address
 from sbc.flow import Flow, TlsFacts
 from sbc.net.source import Ended
-from sbc.net.tls.context import (
-    group_of,
-    presented_by_peer,
-    reasons_of,
-    verify_text,
-    version_of,
-)
 from sbc.tls.diagnosis import classify
 from sbc.tls.events import Handshake, HandshakeFailed
 from sbc.tls.evidence import NOWHERE, Ending, Entrances, Evidence, Offer, Ours
 from sbc.tls.failure import Direction, Failure
-from sbc.tls.judge import Judge
+from sbc.tls.groups import normal_group
+from sbc.tls.judge import Agreed, Judge
 from sbc.tls.match import match_anonymous
 from sbc.tls.material.authorities import spelled
+from sbc.tls.material.certificate import MAX_CHAIN
 
 _lib: Any = SSL._lib
 _ffi: Any = SSL._ffi
@@ -51,6 +50,12 @@ _pending: Final = _lib.BIO_get_mem_data
 _SCRATCH: Final = 65536
 _scratch: Final = _ffi.new("char[]", _SCRATCH)
 _start: Final = _ffi.new("char **")
+# A certificate that OpenSSL writes for us: a buffer of its own, for a callback runs within a read.
+_certificate: Final = _ffi.new("char[]", _SCRATCH)
+_bio: Final = _lib.BIO_new(_lib.BIO_s_mem())
+
+_CB_ALERT, _CB_WRITE = 0x4000, 0x08
+_SSL_OF_STORE: Final = _lib.SSL_get_ex_data_X509_STORE_CTX_idx()
 
 # OpenSSL takes 100 KiB of certificates and a ClientHello of 128 KiB; nobody needs both.
 HANDSHAKE_LIMIT = 262144
@@ -303,3 +308,156 @@ def failed_event(
         direction, listener, candidates, remote, sni, classify(evidence), at, evidence.alert_sent,
         evidence.alert_received, code, version, who, evidence.chain,
     )  # fmt: skip
+
+
+def open_session(
+    context: SSL.Context, judge: Judge, side: Literal["server", "client"], name: bytes = b""
+) -> SSL.Connection:
+    """A connection on memory buffers that runs under ``context``, judged by ``judge`` and at its ``now``.
+
+    ``name`` is the server's as a client sends it, b"" for none.
+    """
+    connection = SSL.Connection(context, None)
+    attend(connection, judge)
+    # One moment for the dates of every certificate: OpenSSL would take the machine's clock.
+    _lib.X509_VERIFY_PARAM_set_time(_lib.SSL_get0_param(connection._ssl), int(judge.now))
+    if side == "server":
+        connection.set_accept_state()
+    else:
+        if name:
+            connection.set_tlsext_host_name(name)
+        connection.set_connect_state()
+    return connection
+
+
+def verify_text(code: int) -> str:
+    """OpenSSL's words for a verify code."""
+    text: bytes = _ffi.string(_lib.X509_verify_cert_error_string(code))
+    return text.decode()
+
+
+def presented_by_peer(connection: SSL.Connection, leaf: bytes = b"") -> tuple[bytes, ...]:
+    """The certificates that the peer sent, as DER, leaf first; () for none; ``leaf`` where it is known."""
+    if not leaf:
+        certificate = _lib.SSL_get_peer_certificate(connection._ssl)
+        if certificate == _ffi.NULL:
+            return ()
+        leaf = _der(certificate)
+        _lib.X509_free(certificate)
+    sent = _ders(_lib.SSL_get_peer_cert_chain(connection._ssl))[:MAX_CHAIN]
+    # A client's stack begins with the leaf, a server's does not have it.
+    return (leaf, *(each for each in sent if each != leaf))
+
+
+def reasons_of(error: Exception) -> tuple[str, ...]:
+    """OpenSSL's reason symbols, oldest first; () where the error is none of its."""
+    if not error.args or not isinstance(error.args[0], (list, tuple)):
+        return ()
+    return tuple(str(entry[-1]) for entry in error.args[0])
+
+
+# What OpenSSL's callbacks learn
+
+
+def _on_verify(ok: int, store: Any) -> int:
+    depth = _lib.X509_STORE_CTX_get_error_depth(store)
+    if ok and depth > 0:
+        return 1
+    connection = _connection(_lib.X509_STORE_CTX_get_ex_data(store, _SSL_OF_STORE))
+    judge = judge_of(connection)
+    if judge.found_another:
+        return 1
+    outbound = judge.admission.direction == "outbound"
+    agreed = judge.assumed
+    if agreed is None:
+        # A TLS 1.2 server names the group of its key only after its certificate.
+        version = version_of(connection)
+        agreed = Agreed(version, None if outbound and version == "TLSv1.2" else group_of(connection))
+    if ok:
+        code = judge.decide(_chain(store), agreed)
+        if code:
+            _lib.X509_STORE_CTX_set_error(store, code)
+        return int(not code)
+    code = _lib.X509_STORE_CTX_get_error(store)
+    if judge.excuses(code, depth, lambda: _der(_lib.X509_STORE_CTX_get_current_cert(store))):
+        return 1
+    # What a server sent is known when its chain is judged, what a client sent is not yet.
+    if outbound and judge.finds_another(_ders(_lib.SSL_get_peer_cert_chain(connection._ssl)), agreed):
+        return 1
+    judge.refuse(code, depth, _chain(store))
+    return 0
+
+
+def _chain(store: Any) -> list[bytes]:
+    """The chain as far as OpenSSL has built it, leaf first; over MAX_CHAIN of them: too long."""
+    stack = _lib.X509_STORE_CTX_get1_chain(store)
+    try:
+        return _ders(stack)
+    finally:
+        for index in range(_lib.sk_X509_num(stack)):
+            _lib.X509_free(_lib.sk_X509_value(stack, index))
+        _lib.sk_X509_free(stack)
+
+
+def _ders(stack: Any) -> list[bytes]:
+    """The certificates of a stack as DER, MAX_CHAIN and one more at most; none where it is NULL."""
+    return [_der(_lib.sk_X509_value(stack, at)) for at in range(min(_lib.sk_X509_num(stack), MAX_CHAIN + 1))]
+
+
+def _der(certificate: Any) -> bytes:
+    _lib.i2d_X509_bio(_bio, certificate)
+    der = b""
+    while (length := _bio_read(_bio, _certificate, _SCRATCH)) > 0:
+        der += _buffer(_certificate, length)[:]
+    return der
+
+
+def version_of(connection: SSL.Connection) -> str:
+    """The version agreed so far: ``TLSv1.2`` or ``TLSv1.3``."""
+    return str(connection.get_protocol_version_name())
+
+
+def group_of(connection: SSL.Connection) -> str:
+    """The agreed key-exchange group in the configuration's spelling, "" for none."""
+    return normal_group(connection.get_group_name() or "")
+
+
+def attend(connection: SSL.Connection, observer: object) -> None:
+    """Let ``observer`` learn what callbacks learn of the handshake; whoever runs it keeps it alive.
+
+    The connection refers to it weakly: a circle with one that refers to the connection would keep what
+    OpenSSL holds for it, tens of kilobytes, until the collector comes by.
+    """
+    connection.set_app_data(ref(observer))
+
+
+def judge_of(connection: SSL.Connection) -> Judge:
+    """Who attends to the handshake of ``connection``."""
+    judge: Judge = connection.get_app_data()()
+    return judge
+
+
+def _connection(ssl: Any) -> SSL.Connection:
+    return SSL.Connection._reverse_mapping[ssl]
+
+
+def _on_info(ssl: Any, where: int, value: int) -> None:
+    if where & _CB_ALERT and value & 0xFF:
+        judge = judge_of(_connection(ssl))
+        if where & _CB_WRITE:
+            judge.alert_sent = value & 0xFF
+        else:
+            judge.alert_received = value & 0xFF
+
+
+def _on_request(ssl: Any, _argument: Any) -> int:
+    # OpenSSL asks a client for its certificate only where the server's CertificateRequest came.
+    judge_of(_connection(ssl)).asked = True
+    return 1
+
+
+# Kept for the life of the process: OpenSSL holds the bare function pointers. What raises
+# inside one counts as 0: a refusal.
+verify_callback = _ffi.callback("int (*)(int, X509_STORE_CTX *)", _on_verify, error=0)
+info_callback = _ffi.callback("void (*)(const SSL *, int, int)", _on_info)
+request_callback = _ffi.callback("int (*)(SSL *, void *)", _on_request, error=0)

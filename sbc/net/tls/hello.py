@@ -15,8 +15,7 @@ from OpenSSL import SSL
 
 from sbc.base import LocalError
 from sbc.net.system.turn import readable
-from sbc.net.tls.context import attend, info_callback, reasons_of
-from sbc.net.tls.end import HELLO_LIMIT, HandshakeError, drain
+from sbc.net.tls.end import HELLO_LIMIT, HandshakeError, attend, drain, info_callback, reasons_of
 
 _HANDSHAKE_READ = 16384
 _RECORD_HANDSHAKE = 0x16

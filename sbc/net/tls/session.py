@@ -14,18 +14,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
+import gevent
 from gevent import socket
+from gevent.lock import BoundedSemaphore
 from OpenSSL import SSL
 
-from sbc.net.handler import Handler
-from sbc.net.revocation.inquiry import Revocation
 from sbc.net.source import Ended
 from sbc.net.system.sockets import acknowledge
-from sbc.net.system.turn import OneByOne, Turn
+from sbc.net.system.turn import PAUSE, Turn
 from sbc.net.tls.end import WITHOUT_A_WORD, HandshakeError, TlsEnd
-from sbc.tls.events import Admitted
 from sbc.tls.judge import Judge
 
 # Key updates, session tickets and warnings are records without data; no peer sends many in a row.
@@ -34,8 +33,39 @@ BARREN = 32
 _FLIGHT: Final = 4
 _READ: Final = 65536
 _HEADER: Final = 5
-_STEPS = OneByOne()
 _monotonic: Final = time.monotonic
+# How much work of many handshakes is done in one go, beside the step that reaches it.
+_TOGETHER: Final = 0.001
+
+T = TypeVar("T")
+
+
+class OneByOne:
+    """For steps that are much work and of which many may be due at once: they share one turn among them.
+
+    Each of twenty handshakes is short enough; twenty in one round of the loop are not.
+    """
+
+    __slots__ = ("_lock", "_spent")
+
+    def __init__(self) -> None:
+        self._lock = BoundedSemaphore(1)
+        self._spent = 0.0
+
+    def run(self, step: Callable[..., T], *arguments: object) -> T:
+        """What ``step`` returns or raises, after those who were here before."""
+        with self._lock:
+            began = _monotonic()
+            try:
+                return step(*arguments)
+            finally:
+                self._spent += _monotonic() - began
+                if self._spent > _TOGETHER:
+                    self._spent = 0.0
+                    gevent.sleep(PAUSE)
+
+
+_STEPS = OneByOne()
 
 
 class TlsSession(TlsEnd):
@@ -50,12 +80,12 @@ class TlsSession(TlsEnd):
     def __init__(
         self, sock: socket.socket, connection: SSL.Connection, judge: Judge, sni: str, hello: bytes = b""
     ) -> None:
-        super().__init__(connection, judge, sni)
         self._sock = sock
         self._behind = False
         self._records = Records(sock, hello)
         self.turn = self._records.turn
         self.write: Callable[[bytes], object] = sock.sendall
+        super().__init__(connection, judge, sni)
 
     def establish(self) -> str:
         """Handshake; returns the trunk. Raises HandshakeError."""
@@ -195,14 +225,3 @@ class Records:
         self._left -= end - at
         self.whole = not self._left
         return end
-
-
-def let_in(session: TlsSession, revocation: Revocation, handler: Handler, asked: Admitted) -> None:
-    """Settle what a good handshake left open and let ``handler`` look at the peer; HandshakeError refuses it.
-
-    Each of the two has a time limit of its own.
-    """
-    failure = revocation.settle(session.judge, asked.remote) or handler.objection(asked)
-    if failure is not None:
-        session.dismiss()
-        raise HandshakeError(decided=failure)

@@ -15,7 +15,7 @@ VARIABLE = "OPENSSL_CONF"
 FILE = Path(__file__).with_name("openssl.cnf")
 
 
-def settle_openssl() -> None:
+def configure_openssl() -> None:
     """Let the OpenSSL that pyOpenSSL brings read our settings; one that the operator names stays instead.
 
     To be called before anything has imported ``cryptography``. The variable is gone again afterwards:

@@ -27,15 +27,8 @@ from cryptography.x509.oid import NameOID
 from OpenSSL import SSL
 
 from sbc.base import PeerError
-from sbc.net.tls.context import (
-    CIPHERS,
-    build_context,
-    open_session,
-    reasons_of,
-    set_groups,
-    verify_text,
-)
-from sbc.net.tls.end import drain
+from sbc.net.tls.context import CIPHERS, build_context, set_groups
+from sbc.net.tls.end import drain, open_session, reasons_of, verify_text
 from sbc.tls.diagnosis import classify
 from sbc.tls.failure import Failure
 from sbc.tls.judge import Agreed, Judge, Ways

@@ -13,7 +13,7 @@ from sbc.net.system.clock import Clock
 from sbc.net.system.sockets import connect
 from sbc.net.tls.contexts import Contexts
 from sbc.net.tls.end import HandshakeError, failed_event
-from sbc.net.tls.session import TlsSession, let_in
+from sbc.net.tls.session import TlsSession
 from sbc.observe.traffic import Stats
 from sbc.tls.diagnosis import unreachable
 from sbc.tls.events import Admitted, Unreached
@@ -73,7 +73,7 @@ class Dial:
             if self._session is not None:
                 facts = self._session.facts
                 asked = Admitted("outbound", trunk.listener, trunk.trunk, self._address, facts)
-                let_in(self._session, self._contexts.revocation, self._handler, asked)
+                self._contexts.let_in(self._session, self._handler, asked)
             return self._sock, self._session
         except OSError as refused:
             raise self._unreached(refused.strerror or str(refused)) from None

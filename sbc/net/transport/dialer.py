@@ -33,6 +33,7 @@ from sbc.net.transport.connection import PlainSource, converse
 from sbc.net.transport.dial import Dial, DialFailed
 from sbc.net.transport.listener import Listeners
 from sbc.net.transport.udp import UdpListener
+from sbc.policy.shares import source_of
 from sbc.tls.diagnosis import unresolved
 from sbc.tls.events import Unreached
 from sbc.tls.judge import Judge
@@ -321,7 +322,7 @@ class Dialer:
             self._listeners.next_id(), key.transport, Address(normal_host(host), port), address,
             listener=trunk.listener, trunk=trunk.trunk, tls=session.facts() if session is not None else None,
             outbound=True, reuse=key, opened_at=at, channel=channel,
-            allowance=self._listeners.allowances.of(trunk.trunk, address.host, at),
+            allowance=self._listeners.allowances.of(trunk.trunk, source_of(address.host), at),
         )  # fmt: skip
         channel.flow = flow
         revoked = session.judge.revoked(self._clock.now()) if session is not None else None

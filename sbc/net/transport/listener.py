@@ -18,7 +18,7 @@ import gevent
 
 from sbc.base import LocalError
 from sbc.config.model import Listener
-from sbc.flow import Flow
+from sbc.flow import Allowances, Flow
 from sbc.net.handler import Handler
 from sbc.net.system.clock import Clock
 from sbc.net.system.sockets import mark, step_aside, step_back
@@ -30,7 +30,6 @@ from sbc.net.transport.refusals import Gate
 from sbc.net.transport.stream_listener import StreamListener
 from sbc.net.transport.udp import UdpListener
 from sbc.observe.traffic import Tally
-from sbc.policy.shares import Allowances
 
 if TYPE_CHECKING:
     from sbc.config.snapshot import Snapshot

@@ -19,7 +19,7 @@ from gevent import socket
 from sbc.base import Address, LocalError, is_wildcard
 from sbc.config.entrances import entrances
 from sbc.config.model import Listener
-from sbc.flow import Flow
+from sbc.flow import Allowances, Flow
 from sbc.net.handler import Handler
 from sbc.net.system.clock import Clock
 from sbc.net.system.sockets import bind, family_of, normal_host, reset, step_aside
@@ -27,7 +27,7 @@ from sbc.net.system.turn import Turn, discard
 from sbc.net.tls.contexts import Contexts
 from sbc.net.tls.end import HandshakeError, failed_event, handshake_event, plain_alert
 from sbc.net.tls.hello import read_hello
-from sbc.net.tls.session import TlsSession, let_in
+from sbc.net.tls.session import TlsSession
 from sbc.net.transport.balancers import Balancers
 from sbc.net.transport.channel import StreamChannel
 from sbc.net.transport.connection import PlainSource, converse
@@ -35,7 +35,7 @@ from sbc.net.transport.recycle import Recycler
 from sbc.net.transport.refusals import STRANGER, Gate, Refusals
 from sbc.observe.traffic import Stats
 from sbc.policy.acl import why
-from sbc.policy.shares import Allowances, Party, Shares, source_of
+from sbc.policy.shares import Party, Shares, source_of
 from sbc.tls.diagnosis import quarantined, unknown_sni
 from sbc.tls.events import Admitted, HandshakeFailed
 from sbc.tls.failure import Failure
@@ -71,8 +71,12 @@ class StreamListener:
         self._allowances = allowances
         self._gate = gate
         self._refusals = Refusals(name, handler, clock)
-        self._connections = Shares("connections are open", "connections", "connections_per_source")
-        self._handshakes = Shares("handshakes are in flight", "handshakes_in_flight", "handshakes_per_source")
+        self._connections = Shares(
+            "connections are open", "connections", "connections_per_source", "connections_per_peer"
+        )
+        self._handshakes = Shares(
+            "handshakes are in flight", "handshakes_in_flight", "handshakes_per_source", "handshakes_per_peer"
+        )
         self.sock = bind(name, config, succeeds, snapshot.settings.dscp.sip)
         self.local = Address(*self.sock.getsockname()[:2])
         host = normal_host(self.local.host)
@@ -119,10 +123,10 @@ class StreamListener:
         if flow.tls is None or flow.trunk is None:
             self._recycler.spare(flow)
             trunk = self._snapshot.trunk_for(self.name, flow.remote.host)
-            return trunk == flow.trunk and not self._bars(flow)
+            return trunk == flow.trunk and not self._bars(flow.remote, trunk)
         admission = self.contexts.table.admit(self.name, flow.remote.host, flow.tls.sni)
         session: TlsSession = flow.channel.cipher
-        if self._bars(flow):
+        if self._bars(flow.remote, flow.trunk):
             return False
         if admission is session.judge.admission:
             return True  # of the same table: nothing has changed since it was judged
@@ -136,10 +140,10 @@ class StreamListener:
             self._recycler.spare(flow)
         return True
 
-    def _bars(self, flow: Flow) -> bool:
-        """Whether the access list would not let in the peer of ``flow`` any more."""
+    def _bars(self, remote: Address, trunk: str | None) -> bool:
+        """Whether the access list does not let in a peer of ``trunk`` at ``remote``, or any more."""
         snapshot, now = self._snapshot, self.clock.now()
-        return snapshot.acl.bars(self.name, flow.remote.host, snapshot.tenant_of(flow.trunk), now)
+        return snapshot.acl.bars(self.name, remote.host, snapshot.tenant_of(trunk), now)
 
     def _accept(self) -> None:
         turn, idle = Turn(), False
@@ -166,7 +170,7 @@ class StreamListener:
 
     def _arrived(self, descriptor: int, remote: Address) -> None:
         """Admit it as itself, or as whom a balancer says it passes on."""
-        if not self._balancers.names(remote.host):
+        if not self.config.proxy_protocol or not self._balancers.names(remote.host):
             self._admit(descriptor, remote)
         elif not self._balancers.unwrap(descriptor, remote, self.config):
             self._stats.accepted += 1
@@ -196,7 +200,9 @@ class StreamListener:
         else:
             trunk = self._snapshot.trunk_for(self.name, remote.host)
             trunks = (trunk,) if trunk is not None else ()
-        rule = self._snapshot.barred(self.name, remote.host, trunks, self.clock.now())
+        rule = None
+        if self._snapshot.acl.rules:
+            rule = self._snapshot.barred(self.name, remote.host, trunks, self.clock.now())
         if rule is not None or not trunks:
             self._refuse(descriptor, remote, why(rule) if rule is not None else STRANGER)
             return
@@ -205,13 +211,15 @@ class StreamListener:
             self._refuse(descriptor, remote, f"trunk {trunks[0]} is disabled: {off[trunks[0]]}")
             return
         party = Party(source_of(remote.host), trunks)
-        objection = self._connections.objection(
-            party, config.connections, caps.connections_per_source, self._alone
-        )
+        objection = self._objection(
+            self._connections, party, config.connections, caps.connections_per_source,
+            caps.connections_per_peer,
+        )  # fmt: skip
         if objection is None and secure:
-            objection = self._handshakes.objection(
-                party, config.handshakes_in_flight, caps.handshakes_per_source, self._alone
-            )
+            objection = self._objection(
+                self._handshakes, party, config.handshakes_in_flight, caps.handshakes_per_source,
+                caps.handshakes_per_peer,
+            )  # fmt: skip
         if objection is not None:
             self._stats.crowded += 1
             self._refuse(descriptor, remote, objection)
@@ -223,6 +231,16 @@ class StreamListener:
             self._stats.in_flight += 1
         sock = socket.socket(self._family, socket.SOCK_STREAM, 0, fileno=descriptor)
         gevent.spawn(self._serve, sock, remote, party)
+
+    def _objection(self, places: Shares, party: Party, total: int, most: int, named: int) -> str | None:
+        """Why ``party`` gets no place: its address has ``most``, or ``named`` if a trunk names it singly.
+
+        That is never more than half of all: another host of the same trunk has to have something left.
+        """
+        by, named = "", min(named, total // 2)
+        if named > most and self._gate is not None and places.of_source(party.source) >= most:
+            by = self._gate.named(party.source)
+        return places.objection(party, total, named if by else most, self._alone, by)
 
     def _refuse(self, descriptor: int, remote: Address, reason: str) -> None:
         self._stats.refused += 1
@@ -252,13 +270,13 @@ class StreamListener:
             sock.close()
 
     def _handshake(self, sock: socket.socket, remote: Address, party: Party) -> tuple[str, TlsSession] | None:
-        attempt = _Attempt(self, sock, remote)
+        attempt = _Attempt(self, sock, remote, party.trunks)
         error: HandshakeError
         try:
             with gevent.Timeout(self.config.handshake_timeout):
                 trunk, session = attempt.run()
             asked = Admitted("inbound", self.name, trunk, remote, session.facts)
-            let_in(session, self.contexts.revocation, self._handler, asked)
+            self.contexts.let_in(session, self._handler, asked)
             return trunk, session
         except gevent.Timeout:
             error = HandshakeError("timeout")
@@ -282,16 +300,17 @@ class StreamListener:
     ) -> None:
         """Serve a peer that was admitted under ``former``, or a later snapshot."""
         at = self.clock.monotonic()
+        unwelcome = self._unwelcome(remote, trunk, session is not None)
+        local = self._reached or Address(normal_host(sock.getsockname()[0]), self.local.port)
         channel = StreamChannel(sock, session, at)
         flow = Flow(
-            self._ids(), self.config.transport, self.local_of(sock), remote, listener=self.name, trunk=trunk,
-            tls=session.facts() if session is not None else None,
-            opened_at=at, channel=channel, allowance=self._allowances.of(trunk, remote.host, at),
+            self._ids(), self.config.transport, local, remote, listener=self.name, trunk=trunk,
+            tls=session.facts() if session is not None else None, opened_at=at, channel=channel,
+            allowance=self._allowances.of(trunk, source_of(remote.host), at),
         )  # fmt: skip
         channel.flow = flow
         if session is not None:
             session.write = channel.put
-        unwelcome = self._unwelcome(flow, trunk)
         if unwelcome:  # its address alone did not say whose it is
             self._stats.refused += 1
             self._refusals.note(remote, unwelcome)
@@ -306,9 +325,10 @@ class StreamListener:
         self.flows[flow.id] = flow
         self._stats.open += 1
         try:
-            if session is not None:
-                self._handler.on_handshake(handshake_event(session, flow, self.clock.now()))
+            event = handshake_event(session, flow, self.clock.now()) if session is not None else None
             self._handler.on_open(flow)
+            if event is not None:
+                self._handler.on_handshake(event)
             source = session if session is not None else PlainSource(sock)
             reason = converse(flow, source, self._handler, self.config.max_message, self._stats)
         finally:
@@ -318,19 +338,15 @@ class StreamListener:
             self._stats.open -= 1
             self._handler.on_close(flow, reason)
 
-    def _unwelcome(self, flow: Flow, trunk: str) -> str:
+    def _unwelcome(self, remote: Address, trunk: str, secure: bool) -> str:
         """Why whoever turns out to be of ``trunk`` is not served after all; "" where it is."""
         off = self._snapshot.disabled.get(trunk)
         if off is not None:
             return f"trunk {trunk} is disabled: {off}"
-        if flow.tls is None or not self._snapshot.acl.tenants or not self._bars(flow):
+        if not secure or not self._snapshot.acl.tenants or not self._bars(remote, trunk):
             return ""
-        rule = self._snapshot.barred(self.name, flow.remote.host, (trunk,), self.clock.now())
+        rule = self._snapshot.barred(self.name, remote.host, (trunk,), self.clock.now())
         return why(rule) if rule is not None else ""
-
-    def local_of(self, sock: socket.socket) -> Address:
-        """The address that a peer of an accepted connection reached."""
-        return self._reached or Address(normal_host(sock.getsockname()[0]), self.local.port)
 
 
 class _Attempt:
@@ -338,13 +354,15 @@ class _Attempt:
 
     __slots__ = ("_listener", "_remote", "_session", "_sni", "_sock", "_trunks")
 
-    def __init__(self, listener: StreamListener, sock: socket.socket, remote: Address) -> None:
+    def __init__(
+        self, listener: StreamListener, sock: socket.socket, remote: Address, trunks: tuple[str, ...]
+    ) -> None:
         self._listener = listener
         self._sock = sock
         self._remote = remote
         self._session: TlsSession | None = None
         self._sni = ""
-        self._trunks = listener.contexts.table.candidates_by_source(listener.name, remote.host)
+        self._trunks = trunks
 
     def run(self) -> tuple[str, TlsSession]:
         """Read the name where names matter, admit, shake hands; HandshakeError or LocalError."""

@@ -18,7 +18,7 @@ import gevent
 
 from sbc.base import Address, is_wildcard
 from sbc.config.model import Listener
-from sbc.flow import Flow
+from sbc.flow import Allowances, Flow
 from sbc.net.handler import Handler
 from sbc.net.system.clock import Clock
 from sbc.net.system.sockets import bind, datagram_peer, normal_host, own_address, turn_away
@@ -26,7 +26,7 @@ from sbc.net.system.turn import Turn
 from sbc.net.transport.refusals import Gate, Refusals
 from sbc.observe.traffic import Stats
 from sbc.policy.acl import why
-from sbc.policy.shares import Allowances, source_of
+from sbc.policy.shares import source_of
 from sbc.sip.grammar import find_param
 from sbc.sip.message import Message, Request
 from sbc.sip.parse import ParseError, parse_message
@@ -297,7 +297,9 @@ class UdpListener:
             self.stats.refused += 1
             return None
         trunk = self._snapshot.trunk_for(self.name, host)
-        rule = self._snapshot.barred(self.name, host, (trunk or "",), self._clock.now())
+        rule = None
+        if self._snapshot.acl.rules:
+            rule = self._snapshot.barred(self.name, host, (trunk or "",), self._clock.now())
         if rule is not None:
             self.stats.refused += 1
             self._refusals.note(Address(host, peer[1]), why(rule))
@@ -326,7 +328,7 @@ class UdpListener:
         return Flow(
             self._ids(), "udp", local, remote,
             listener=self.name, trunk=trunk, outbound=outbound, opened_at=at, channel=UdpChannel(self, peer),
-            allowance=self._allowances.of(trunk, remote.host, at),
+            allowance=self._allowances.of(trunk, source_of(remote.host), at),
         )  # fmt: skip
 
     def _remember(self, peer: tuple[Any, ...], flow: Flow) -> None:

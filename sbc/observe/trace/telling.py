@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dsl.decision import Challenge, Decision, Hop, Redirect, Reject
+from dsl.decision import Decision, Hop, Route, ending
 from sbc.flow import Path, TlsFacts
 
 
@@ -25,19 +25,8 @@ def _peer(tls: TlsFacts) -> str:
 
 def ruled(decision: Decision) -> str:
     """What was decided, by which rule, where that stands, and the hops in their order."""
-    return f"{_ending(decision)}, by {decision.rule or 'no rule'}"
-
-
-def _ending(decision: Decision) -> str:
-    match decision:
-        case Reject(status=status, reason=reason):
-            return f"reject {status} {reason}".rstrip()
-        case Redirect(targets=targets):
-            return "redirect " + ", ".join(targets)
-        case Challenge(realm=realm):
-            return f"challenge for {realm}"
-        case _:
-            return "route " + " then ".join(_hop(each) for each in decision.hops)
+    hops = " " + " then ".join(map(_hop, decision.hops)) if isinstance(decision, Route) else ""
+    return f"{ending(decision)}{hops}, by {decision.rule or 'no rule'}"
 
 
 def _hop(hop: Hop) -> str:

@@ -11,7 +11,7 @@ from sbc.tls.revocation.link import Link
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class RevocationSource:
     """An address and what is asked there; ``issuers`` may have signed the list, ``link`` is for OCSP.
 
     Two are the same where address and subject are: a certificate that names the list of another CA
@@ -33,18 +33,18 @@ class Source:
         return any(link.issuer.id == each.id for each in self.issuers)
 
 
-def list_source(url: str, *issuers: Issuer) -> Source:
+def list_source(url: str, *issuers: Issuer) -> RevocationSource:
     """The address of a list that one of ``issuers`` signs."""
     about = " ".join(sorted(each.id for each in issuers))
-    return Source("crl", url, about, ", ".join(each.subject for each in issuers), issuers)
+    return RevocationSource("crl", url, about, ", ".join(each.subject for each in issuers), issuers)
 
 
-def answer_source(url: str, link: Link) -> Source:
+def answer_source(url: str, link: Link) -> RevocationSource:
     """The address of a responder for one certificate."""
-    return Source("ocsp", url, link.key, link.subject, (link.issuer,), link)
+    return RevocationSource("ocsp", url, link.key, link.subject, (link.issuer,), link)
 
 
-def named_sources(link: Link) -> tuple[Source, ...]:
+def named_sources(link: Link) -> tuple[RevocationSource, ...]:
     """The addresses that a certificate names itself; responders first, they answer sooner."""
     responders = (answer_source(url, link) for url in link.responders)
     return (*responders, *(list_source(url, link.issuer) for url in link.lists))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from sbc.net.lookups.exchange import LARGEST
 from sbc.observe.journal import EVENTS
 from sbc.policy.inquiries import ENDINGS as ENDED
 from sbc.policy.inquiries import MOST_KEPT
+from tests.peers import product
 
 ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs" / "lookups.md").read_text("utf-8")
@@ -66,7 +66,7 @@ def test_the_command_runs(directory: Path) -> None:
     asked = re.findall(r"'[^']*'|[^\s']+(?:'[^']*')?", command)
     words = [each.replace("'", "") for each in asked]
     done = subprocess.run(
-        [sys.executable, "-m", "sbc.cli", *words, "-c", str(directory)],
+        product.command(*words, "-c", str(directory)),
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert 'set to.user = "+4930123"' in done.stdout, done

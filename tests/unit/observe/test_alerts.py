@@ -18,7 +18,7 @@ from sbc.observe.alerts.notice import MOST_SHOWN, Notice, message
 from sbc.observe.alerts.outbox import AGAIN, GAP, MOST_PATIENCE, Outbox
 from sbc.observe.alerts.outbox import MOST as MOST_WAITING
 from sbc.observe.alerts.teller import MOST_OVER, Teller
-from sbc.observe.edge_views import BlocklistView, DiskView, ExportView, LimitView, LoadView
+from sbc.observe.edge_views import BlocklistView, DiskView, ExportView, LoadView
 from sbc.observe.views import (
     CountersView,
     FailureView,
@@ -33,6 +33,7 @@ from sbc.observe.views import (
     StatusView,
     TrunkView,
 )
+from sbc.policy.allowances import SpentView
 from tests.unit.observe.pictures import TLS_PORT
 
 NOW = 1_777_630_000.0
@@ -78,9 +79,9 @@ STATES: list[tuple[dict[str, Any], str, Urgency]] = [
      "revocation crl http://ca/crl CN=ca", "warning"),
     ({"revocation": (RevocationView("file", "crl.pem", "CN=ca", until=NOW - 1),)},
      "revocation file crl.pem CN=ca", "warning"),
-    ({"limits": (LimitView("guard alice", "60 minutes a day", 50, 60, 1, NOW, False),)},
+    ({"limits": (SpentView("guard alice", "60 minutes a day", 50, 60, 1, NOW, False),)},
      "limit 60 minutes a day guard alice", "warning"),
-    ({"limits": (LimitView("guard alice", "60 minutes a day", 60, 60, 1, NOW, False),)},
+    ({"limits": (SpentView("guard alice", "60 minutes a day", 60, 60, 1, NOW, False),)},
      "limit 60 minutes a day guard alice", "urgent"),
     ({"records": RecordsView(7, 0, "No space left on device")}, "records", "urgent"),
     ({"recordings": RecordingsView(problem="No space left on device")}, "recordings-failed", "urgent"),
@@ -124,6 +125,7 @@ RISES: list[tuple[Any, str, Urgency]] = [
     (lambda n: {"blocklist": BlocklistView(3, 2 * n)}, "blocklist", "warning"),
     (lambda n: {"records": RecordsView(0, n)}, "records-lost", "urgent"),
     (lambda n: {"recordings": RecordingsView(failed=n)}, "recordings-failed", "urgent"),
+    (lambda n: {"lines_lost": n}, "journal-lost", "warning"),
     (lambda n: {"counters": CountersView(events=(("emergency-failed", n),))}, "emergency-failed", "urgent"),
     (lambda n: {"counters": CountersView(events=(("internal-error", n),))}, "internal-error", "warning"),
     (lambda n: {"counters": CountersView(events=(("fraud-full", n),))}, "fraud-full", "urgent"),
@@ -184,7 +186,7 @@ def test_what_there_are_many_of_hides_nothing_else_and_none_of_it_seems_over() -
 
 def test_an_allowance_that_others_push_off_the_list_is_not_over() -> None:
     def spent(*names: int) -> StatusView:
-        views = (LimitView(f"key {name}", "an hour a day", 60, 60, 1, NOW, False) for name in names)
+        views = (SpentView(f"key {name}", "an hour a day", 60, 60, 1, NOW, False) for name in names)
         return replace(FINE, limits=tuple(views))
 
     lookout, teller = Lookout(0.0), Teller()

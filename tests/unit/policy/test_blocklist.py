@@ -40,16 +40,16 @@ def fails(
 
 def test_the_fifteenth_failure_blocks_nobody_and_the_sixteenth_does() -> None:
     made = blocklist()
-    assert fails(made, 15) is None and not made.blocked(SCANNER, 0.0)
+    assert fails(made, 15) is None and not made.blocks.refuses(SCANNER, 0.0)
     block = fails(made, 1, 12.0)
     assert block is not None and block.why == "16 failed TLS handshakes within 12 s"
-    assert made.blocked(SCANNER, 12.0) and not made.blocked("198.51.100.67", 12.0)
+    assert made.blocks.refuses(SCANNER, 12.0) and not made.blocks.refuses("198.51.100.67", 12.0)
 
 
 def test_an_hour_later_it_may_come_back() -> None:
     made = blocklist()
     fails(made, 16)
-    assert made.blocked(SCANNER, 3599.9) and not made.blocked(SCANNER, 3600.0)
+    assert made.blocks.refuses(SCANNER, 3599.9) and not made.blocks.refuses(SCANNER, 3600.0)
     assert made.blocks.ended(3599.9) == []
     (over,) = made.blocks.ended(3600.0)
     assert over.source == SCANNER and over.refused == 1 and len(made.blocks) == 0
@@ -95,13 +95,13 @@ def test_an_exempt_address_is_never_blocked_and_nothing_is_kept_of_it(host: str)
         fails(made, 1000, host=host) is None
         and made.note(host, "scanner", 0.0, why="friendly-scanner") is None
     )
-    assert not made.blocked(host, 0.0) and len(made.suspicions) == 0
+    assert not made.blocks.refuses(host, 0.0) and len(made.suspicions) == 0
 
 
 @pytest.mark.parametrize("host", ["198.51.100.1", "100.64.0.1", "172.32.0.1", "2001:db8::1", "8.8.8.8"])
 def test_others_are(host: str) -> None:
     made = blocklist()
-    assert fails(made, 16, host=host) is not None and made.blocked(host, 0.0)
+    assert fails(made, 16, host=host) is not None and made.blocks.refuses(host, 0.0)
 
 
 def test_of_ipv6_a_64_is_one_address() -> None:
@@ -110,7 +110,8 @@ def test_of_ipv6_a_64_is_one_address() -> None:
         assert made.note(f"2001:db8:1:2::{number:x}", "handshake", 0.0) is None
     block = made.note("2001:db8:1:2:ffff::1", "handshake", 0.0)
     assert isinstance(block, Block) and block.source == "2001:db8:1:2::/64"
-    assert made.blocked("2001:db8:1:2:3:4:5:6", 1.0) and not made.blocked("2001:db8:1:3::1", 1.0)
+    assert made.blocks.refuses("2001:db8:1:2:3:4:5:6", 1.0)
+    assert not made.blocks.refuses("2001:db8:1:3::1", 1.0)
 
 
 def test_a_host_that_a_trunk_names_is_told_of_and_not_blocked() -> None:
@@ -118,7 +119,7 @@ def test_a_host_that_a_trunk_names_is_told_of_and_not_blocked() -> None:
     told = [made.note(SCANNER, "handshake", 0.0) for _ in range(100)]
     (spared,) = [each for each in told if each is not None]
     assert spared == Spared(SCANNER, "carrier", "16 failed TLS handshakes within 1 s")
-    assert not made.blocked(SCANNER, 1.0)
+    assert not made.blocks.refuses(SCANNER, 1.0)
     assert [made.note(SCANNER, "handshake", 3599.0) for _ in range(100)] == [None] * 100, "once an hour"
     assert any(made.note(SCANNER, "handshake", 3601.0) for _ in range(16))
     assert isinstance(made.note(PHONE, "scanner", 0.0, why="sipvicious"), Block), "others are"
@@ -131,7 +132,7 @@ def test_whom_a_reload_names_comes_back_at_once() -> None:
     fails(made, 16, host=PHONE)
     named[SCANNER] = "carrier"
     assert [each.source for each in made.apply(DEFAULTS, 5.0)] == [SCANNER]
-    assert not made.blocked(SCANNER, 5.0) and made.blocked(PHONE, 5.0)
+    assert not made.blocks.refuses(SCANNER, 5.0) and made.blocks.refuses(PHONE, 5.0)
 
 
 def test_a_scanner_is_blocked_after_one_message() -> None:
@@ -170,7 +171,7 @@ def test_off_is_off() -> None:
     fails(made, 16)
     fails(made, 15, host=PHONE)
     assert [each.source for each in made.apply(None, 1.0)] == [SCANNER]
-    assert not made.blocked(SCANNER, 1.0) and fails(made, 1000, 1.0) is None
+    assert not made.blocks.refuses(SCANNER, 1.0) and fails(made, 1000, 1.0) is None
     made.apply(DEFAULTS, 2.0)
     assert fails(made, 15, 2.0, PHONE) is None, "it begins anew"
 
@@ -180,16 +181,17 @@ def test_a_shorter_time_holds_for_those_that_are_blocked() -> None:
     fails(made, 16)
     made.add(PHONE, 7200.0, 0.0, "root", "")
     made.apply(Terms(15, 300.0, 60.0), 10.0)
-    assert not made.blocked(SCANNER, 70.0) and made.blocked(PHONE, 7199.0), "not for an operator's"
+    assert not made.blocks.refuses(SCANNER, 70.0)
+    assert made.blocks.refuses(PHONE, 7199.0), "not for an operator's"
     made.apply(DEFAULTS, 11.0)
-    assert not made.blocked(SCANNER, 70.0)
+    assert not made.blocks.refuses(SCANNER, 70.0)
 
 
 def test_what_a_blocked_address_still_brings_makes_it_no_longer() -> None:
     made = blocklist()
     fails(made, 16)
     fails(made, 500, 3599.0)
-    assert not made.blocked(SCANNER, 3600.0) and made.blocks.lifetime == 1
+    assert not made.blocks.refuses(SCANNER, 3600.0) and made.blocks.lifetime == 1
 
 
 # A restart, and clocks
@@ -209,12 +211,12 @@ def restarted(
 def test_a_restart_keeps_the_entries_and_their_ends() -> None:
     made = blocklist()
     fails(made, 16, 5000.0)
-    made.blocked(SCANNER, 5001.0)
+    made.blocks.refuses(SCANNER, 5001.0)
     made.add("2001:db8:1:2::/64", 7200.0, 5000.0, "root", "rude")
     fresh = restarted(made, TODAY, 5060.0, TODAY + 600, 9.0)
     # Of the hour 60 s were over when it was written, and 600 s passed until it was read.
-    assert fresh.blocked(SCANNER, 9.0 + 2939.9) and not fresh.blocked(SCANNER, 9.0 + 2940.0)
-    assert fresh.blocked("2001:db8:1:2::9", 9.0 + 6539.9) and not fresh.blocked(
+    assert fresh.blocks.refuses(SCANNER, 9.0 + 2939.9) and not fresh.blocks.refuses(SCANNER, 9.0 + 2940.0)
+    assert fresh.blocks.refuses("2001:db8:1:2::9", 9.0 + 6539.9) and not fresh.blocks.refuses(
         "2001:db8:1:2::9", 9.0 + 6540.0
     )
     added, found = fresh.blocks.rows(TODAY + 600, 9.0)
@@ -237,14 +239,14 @@ def test_a_clock_that_was_set_back_meanwhile_lengthens_nothing(jump: float) -> N
     fails(made, 16)
     made.add(PHONE, 7200.0, 0.0, "root", "")
     fresh = restarted(made, TODAY, 0.0, TODAY + jump, 0.0)
-    assert not fresh.blocked(SCANNER, 3600.0) and not fresh.blocked(PHONE, 7200.0)
-    assert fresh.blocked(SCANNER, 3599.0) and fresh.blocked(PHONE, 7199.0)
+    assert not fresh.blocks.refuses(SCANNER, 3600.0) and not fresh.blocks.refuses(PHONE, 7200.0)
+    assert fresh.blocks.refuses(SCANNER, 3599.0) and fresh.blocks.refuses(PHONE, 7199.0)
 
 
 def test_a_shorter_time_that_was_configured_meanwhile_holds() -> None:
     made = blocklist()
     fails(made, 16)
-    assert not restarted(made, TODAY, 0.0, TODAY, 0.0, 60.0).blocked(SCANNER, 60.0)
+    assert not restarted(made, TODAY, 0.0, TODAY, 0.0, 60.0).blocks.refuses(SCANNER, 60.0)
 
 
 @pytest.mark.parametrize(
@@ -320,7 +322,8 @@ def test_forty_thousand_64s_that_are_blocked_leave_a_bounded_list_and_the_operat
             f"2001:db8:{number >> 16:x}:{number & 0xFFFF:x}::1", "scanner", number / 1000, why="it says so"
         )
     assert len(made.blocks) == blocks.MOST + 1 and made.blocks.lifetime == 40_001
-    assert made.blocked(PHONE, 200.0) and made.blocked("2001:db8:0:9c3f::1", 200.0), "the newest"
+    assert made.blocks.refuses(PHONE, 200.0)
+    assert made.blocks.refuses("2001:db8:0:9c3f::1", 200.0), "the newest"
 
 
 def test_operators_add_so_many_and_no_more() -> None:

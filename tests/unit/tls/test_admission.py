@@ -101,7 +101,7 @@ def test_candidates(rows: tuple[Row, ...], sni: str, expected: tuple[str, ...]) 
 @pytest.mark.parametrize("source", ["11.0.0.1", "::1", "not an address", "", "10.0.0.1.example"])
 def test_an_address_outside_is_nobody(source: str) -> None:
     assert names(table(COMMON), source=source) == ()
-    assert not table(COMMON).sources_admit("tls", source)
+    assert table(COMMON).candidates_by_source("tls", source) == ()
 
 
 def test_an_unknown_listener_admits_nobody() -> None:

@@ -91,5 +91,5 @@ def test_another_way_that_holds_is_decided_on_and_settles_it() -> None:
     found = presented(good, ders=tuple(chain()))
     for other, settled in ((found, True), (None, False)):
         made = Judge(ACME, CertificateCache(), NOW, ways=OneOther(other))
-        assert made.settles(chain(OTHER), AGREED) is settled is made.settled
+        assert made.finds_another(chain(OTHER), AGREED) is settled is made.found_another
         assert made.trunk == ("acme" if settled else None)

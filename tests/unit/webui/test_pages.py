@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 from flask.testing import FlaskClient
 
-from sbc.observe.edge_views import AclView, CapView, LimitView, LoadView
+from sbc.observe.edge_views import AclView, CapView, LoadView
 from sbc.observe.metrics import exposition
 from sbc.observe.trust import TrustView
 from sbc.observe.views import PeerView, RecordingsView, RecordsView, StatusView
+from sbc.policy.allowances import SpentView
 from tests.unit.observe.pictures import CALL, FAILURE, LEGACY, NOW, TLS_PORT, picture, trust
 from webui import create_app
 
@@ -105,7 +106,7 @@ def test_phones_are_counted_where_there_are_any() -> None:
 
 def test_limits_that_are_nearly_spent_are_shown_and_escaped() -> None:
     assert "nearly spent" not in page(picture())
-    near = LimitView("guard #0 <b>alice</b>", "60 minutes a day", 54.0, 60, 2, NOW + 3600, True)
+    near = SpentView("guard #0 <b>alice</b>", "60 minutes a day", 54.0, 60, 2, NOW + 3600, True)
     text = page(picture(limits=(near,)))
     assert "guard #0 &lt;b&gt;alice&lt;/b&gt;" in text and "90 %" in text and "60 minutes a day, hard" in text
     assert "1 h" in text
