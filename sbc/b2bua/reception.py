@@ -151,9 +151,8 @@ class Reception:
         if refusal is None and request.method in _OFFERING and request.body and not request.is_sdp:
             parts = read_body(request).parts
             if parts:
-                self._tell_of_parts(
-                    trunk, request, lost(parts, media_types(trunk.bodies if trunk else ())), out
-                )
+                left = lost(parts, media_types(trunk.bodies if trunk else ()))
+                self._tell_of_parts(trunk, request, left, out)
         if refusal is not None:
             self.phones.turn_away(server, refusal, at, out)
         elif request.method == "CANCEL":

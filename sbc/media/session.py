@@ -155,8 +155,7 @@ class MediaSession:
             if terms and offer.ours.labels and offer.theirs.labels:
                 text = _labelled(text, plan, media)
             sections.append(text)
-            offered, answered = (plan.terms is not None, plan.media), (media.port > 0, media)
-            for used, each in (offered, answered):
+            for used, each in ((plan.terms is not None, plan.media), (media.port > 0, media)):
                 moving = moving or used
                 held = held or (used and each.direction != "sendrecv")
             held = held or not media.host
