@@ -45,6 +45,7 @@ from sbc.net.system.file_limit import raise_file_limit
 from sbc.net.system.lag import watch_lag
 from sbc.net.system.log_writer import DROPPED
 from sbc.net.system.notify import notify
+from sbc.net.system.prompt import Prompt
 from sbc.net.system.record_writer import RecordWriter
 from sbc.net.system.space import Space
 from sbc.net.system.store import Store
@@ -93,12 +94,13 @@ class Portcullis:
         refuse_second(directory / settings.control)
         self._log = open_journal(log)
         self.state = make_directory(directory / settings.state)
-        self.records = RecordWriter(open_records(self.state), self._say_of_records)
+        prompt = Prompt()
+        self.records = RecordWriter(open_records(self.state), self._say_of_records, prompt)
         self.recorder = Recorder(Journal(self._log), self._record, self._place)
         self._log.told = self._lines_dropped
         self.exports = Exports(self._say)
         self.recorder.journal.follower = self.exports.line
-        self.saved = Store(self.state, lambda text: self._say("ERR", "[state]", {"text": text}))
+        self.saved = Store(self.state, lambda text: self._say("ERR", "[state]", {"text": text}), prompt)
         keep_observed(self.saved, self.recorder, self.store)
         self._follow_optional(self.store.current)
         self.reload = Reload(directory, self.store, self.clock, self.recorder)
@@ -175,6 +177,7 @@ class Portcullis:
             self.lookups,
             self.bindings,
             self.blocking,
+            self.saved.at_once,
         )
         self.rings, self.readers = Rings(), Readers(self.driver.tap, self.clock)
         self._follow_trace(snapshot)
@@ -370,8 +373,11 @@ class Portcullis:
         self.recorder.journal.event(level, tag, fields, self.clock.now())
 
     def _record(self, line: str) -> None:
-        """Write a call's record, once what the call has counted is on the disk."""
-        self.saved.after(lambda: self.records(line))
+        """Write a call's record, once what the call has counted outlives us too."""
+        if self.saved.at_once():
+            self.records(line)
+        else:
+            self.saved.after(lambda: self.records(line))
 
     def _place(self, trunk: str, failure: Failure, direction: Direction) -> str:
         return place_to_change(self.store.current.places, trunk, failure, direction)

@@ -39,13 +39,19 @@ def keep_observed(store: Store, recorder: Recorder, snapshots: SnapshotStore) ->
 
 
 def keep_decided(store: Store, engine: Engine, clock: Clock) -> BindingStore:
-    """Who is registered, what is spent of limits, and what rules had remembered."""
+    """Who is registered, what is spent of limits, and what rules had remembered.
+
+    What calls count by is kept ahead of the commit: before anybody hears of what it counts.
+    """
     now, at = clock.now(), clock.monotonic()
     spent, memory, registrar = engine.rule_limits.allowances, engine.memory, engine.registrar
     bindings = BindingStore(store, now, lambda: registrar)
     registrar.restore(bindings.found)
-    store.shelf("limits", lambda key, row: spent.restore(key, row, at, now), spent.whole, spent.changes)
     store.shelf(
-        "remembered", lambda text, until: memory.restore(text, until, now), memory.whole, memory.changes
+        "limits", lambda key, row: spent.restore(key, row, at, now), spent.whole, spent.changes, ahead=True
     )
+    store.shelf(
+        "remembered", lambda text, until: memory.restore(text, until, now), memory.whole, memory.changes,
+        ahead=True,
+    )  # fmt: skip
     return bindings

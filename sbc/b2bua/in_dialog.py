@@ -85,8 +85,8 @@ class InDialog:
             return
         call.leg(side).flow = flow
         if request.method == "BYE":
+            on_bye(call, side, request, at, out)  # before it is answered the call has its record
             server.respond(self._desk.respond_to(server, 200, "OK"), at, out)
-            on_bye(call, side, request, at, out)
         elif request.method == "OPTIONS":
             answer_options(self._desk, server, call.leg(side).trunk, at, out)
         else:

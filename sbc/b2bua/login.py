@@ -86,9 +86,10 @@ class Login:
         if len(choices) < 2:
             return users.algorithms(realm)
         said = f"algorithms of {claimed}".encode("utf-8", "surrogateescape")
-        drawn = hmac.new(self._secret, said, sha256).digest()  # for everybody, or the time would tell
-        name = users.name_of(realm, claimed)
-        return tuple(users.secrets(realm, name)) if name is not None else choices[drawn[0] % len(choices)]
+        # All of it for everybody, or the time would tell.
+        drawn = choices[hmac.new(self._secret, said, sha256).digest()[0] % len(choices)]
+        own = tuple(users.secrets(realm, users.name_of(realm, claimed) or claimed))
+        return own or drawn
 
     def _judge(self, credentials: Credentials, request: Request, users: Users, at: float) -> Verdict:
         server = self._server(credentials.realm, users)

@@ -39,7 +39,7 @@ class Whose:
 def whose_is(
     desk: Desk, within: InDialog, snapshot: Snapshot, own: Trunk, flow: Flow, request: Request, at: float
 ) -> Whose:
-    """Whose a request is, where trunks share the address of ``own``, its trunk, or there are emergencies."""
+    """Whose a request is where others have the address of its trunk ``own`` too, or there are emergencies."""
     trunk: Trunk = own
     unfit: Unfit | None = None
     if own.trunk in snapshot.customers:

@@ -413,13 +413,15 @@ class Revocation(Strict):
 class Caps(Strict):
     """What one address, one peer or one call may take of what all of them share.
 
-    Connections and handshakes under way are those of one address at one listener, messages those that one
-    peer brings a second, challenges those that one address is sent a second; further streams of an offer get
-    port 0.
+    Connections and handshakes under way are those of one address at one listener; ``per_peer`` holds, where
+    it is more, for a host that a trunk names singly. Messages are those that one peer brings a second,
+    challenges those that one address is sent a second; further streams of an offer get port 0.
     """
 
     connections_per_source: int = Field(default=50, ge=1)
     handshakes_per_source: int = Field(default=20, ge=1)
+    connections_per_peer: int = Field(default=1000, ge=1)
+    handshakes_per_peer: int = Field(default=100, ge=1)
     streams_per_call: int = Field(default=STREAMS, ge=1, le=MAX_MEDIA)
     messages_per_flow: Rate = Field(default=2000.0, ge=10)
     challenges_per_source: Rate = Field(default=20.0, ge=1)

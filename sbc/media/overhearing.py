@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from sbc.hookapi.arguments import Frame
 from sbc.media.formats import Format, Formats
+from sbc.media.listening import Hearing
 from sbc.media.pcm import samples, width
 from sbc.media.rtp import payload_of
 
@@ -12,7 +13,7 @@ MOST_WAITING = 1000
 _UNKNOWN = Format("", 0)
 
 
-class _Ear:
+class _Ear(Hearing):
     """One audio stream of one side."""
 
     __slots__ = ("_heard", "_side")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sbc.media.listening import Audience, tap_of
+from sbc.media.listening import Audience, Both
 from sbc.media.places import Place
 from sbc.media.policy import MediaPolicy
 from sbc.media.relay import Leg, pair
@@ -40,7 +40,8 @@ class Stream:
 def lend_ears(kind: str, side: str, leg: Leg, listeners: tuple[Audience, ...]) -> None:
     """Let these hear one side of a stream, if it is sound."""
     for each in listeners if kind == "audio" else ():
-        leg.tap = tap_of(leg.tap, each.ear(side).hear)
+        ear = each.ear(side)
+        leg.tap = ear if leg.tap is None else Both(leg.tap, ear)
         if each.tone is not None:
             leg.tone = each.tone.beside(side).mix
 

@@ -14,10 +14,9 @@ from __future__ import annotations
 import struct
 from typing import Final, Literal
 
+from sbc.media.ear import Channel, Ear
 from sbc.media.formats import Format, Formats, written
 from sbc.media.pcm import RATE, halves, width
-from sbc.media.rtp import payload_of
-from sbc.media.timeline import EARLIEST, LATEST, NOWHERE, Timeline
 from sbc.media.tone import Tone
 from sbc.media.wav import FRAME, HEADER, MOST_FRAMES
 
@@ -27,10 +26,8 @@ DUMPS: Final[dict[str, Part]] = {"a": "a.rtpdump", "b": "b.rtpdump"}
 DESCRIBED: Final[dict[str, Part]] = {"a": "a.sdp", "b": "b.sdp"}
 #: Behind what is written of the timeline, so that packets may overtake each other.
 _HOLD: Final = RATE // 2
-#: Packets of one sender that wait to be taken; a thousand is ten seconds of G.711 in pieces of 10 ms.
-MOST_WAITING: Final = 1000
-#: Seconds of silence after which another stream of the same side may be heard in place of the one before.
-_SILENT: Final = 1.0
+#: Where in a frame each side stands.
+_OFFSETS: Final = {"a": 0, "b": 2}
 _COMFORT: Final = ("CN", "TELEPHONE-EVENT")
 _DUMPED: Final = struct.Struct("!HHI")
 _MOST_DUMPED: Final = 0xFFFF - _DUMPED.size
@@ -47,57 +44,6 @@ class Piece:
         self.offset = offset
 
 
-class Ear:
-    """What one stream of one side has sent and nobody has taken yet."""
-
-    __slots__ = ("_packets", "_recording", "_times", "side")
-
-    def __init__(self, recording: Recording, side: str) -> None:
-        self._recording = recording
-        self.side = side
-        self._packets: list[bytes] = []
-        self._times: list[float] = []
-
-    def hear(self, data: bytes, at: float) -> None:
-        """Keep an RTP packet that came at ``at``: the tap of a leg."""
-        if len(self._packets) >= MOST_WAITING or self._recording.over:
-            self._recording.dropped += 1
-            return
-        self._packets.append(data)
-        self._times.append(at)
-
-    def since(self, now: float) -> float:
-        """When the first came that waits; ``now`` where none does."""
-        return self._times[0] if self._times else now
-
-    def taken(self) -> tuple[list[bytes], list[float]]:
-        """What has come since, with when; it is forgotten here."""
-        packets, times = self._packets, self._times
-        self._packets, self._times = [], []
-        return packets, times
-
-
-class _Channel:
-    """One side in the WAV: where its sound belongs, and which of its streams it is of."""
-
-    __slots__ = ("heard_at", "line", "offset", "source")
-
-    def __init__(self, offset: int) -> None:
-        self.line = Timeline()
-        self.offset = offset
-        self.source: Ear | None = None
-        self.heard_at = 0.0
-
-    def is_of(self, ear: Ear, at: float) -> bool:
-        """Whether this stream is the one that is heard: the first, until it is silent."""
-        if self.source is not ear:
-            if self.source is not None and at - self.heard_at < _SILENT:
-                return False
-            self.source = ear
-        self.heard_at = at
-        return True
-
-
 class Recording:
     """The recording of one call, which began at ``at``; times are those of the packets.
 
@@ -106,43 +52,51 @@ class Recording:
     ``tone`` both sides hear that they are recorded, and so does who hears the recording.
     """
 
-    __slots__ = ("_began", "_channels", "_dumped", "_ears", "_formats", "_pending", "_written",
-                 "dropped", "frames", "over", "tone")  # fmt: skip
+    __slots__ = ("_began", "_channels", "_dumped", "_ears", "_pending", "_written", "frames", "over", "tone")
 
     def __init__(self, at: float, tone: Tone | None = None) -> None:
         self._began = at
-        self._ears: list[Ear] = []
-        self._channels = {"a": _Channel(0), "b": _Channel(2)}
-        self._formats: dict[str, Formats] = {"a": {}, "b": {}}
+        self._ears: list[tuple[str, Ear]] = []
+        self._channels = {"a": Channel(at), "b": Channel(at)}
         self._dumped: dict[str, Formats] = {"a": {}, "b": {}}
         self._pending = bytearray()  # frames from ``_written`` on
         self._written = 0
-        self.dropped = 0
         self.frames = 0
         self.over = False
         self.tone = tone
 
+    @property
+    def dropped(self) -> int:
+        """Packets that are in no file."""
+        return self._channels["a"].dropped + self._channels["b"].dropped
+
     def ear(self, side: str) -> Ear:
         """Listen to one more stream of a side."""
-        ear = Ear(self, side)
-        self._ears.append(ear)
+        ear = Ear(self._channels[side])
+        self._ears.append((side, ear))
         return ear
 
     def describe(self, a: Formats, b: Formats) -> None:
         """From now on these payload types, too: a number keeps its meaning (RFC 3264 8.3.2)."""
-        self._formats = {"a": {**self._formats["a"], **a}, "b": {**self._formats["b"], **b}}
+        for side, formats in (("a", a), ("b", b)):
+            channel = self._channels[side]
+            channel.formats = {**channel.formats, **formats}
         if self.tone is not None:
             self.tone.describe(a, b)
 
     def take(self, at: float, last: bool = False) -> list[Piece]:
         """What is to be written now; with ``last`` all that is left."""
         pieces: list[Piece] = []
-        earliest = min([ear.since(at) for ear in self._ears], default=at)
-        self._release(self._position(earliest), False, pieces)  # however long ago the last look was
-        for ear in self._ears:
-            packets, times = ear.taken()
-            if packets:
-                self._read(ear, packets, times, pieces)
+        for side, ear in self._ears:
+            strange = ear.taken()
+            if strange:
+                self._sort_out(side, ear, strange, pieces)
+        come = [(_OFFSETS[side], channel.taken()) for side, channel in self._channels.items()]
+        starts = [each.start for _, stretches in come for each in stretches]
+        self._release(min([self._position(at), *starts]), False, pieces)  # however long ago the last look was
+        for offset, stretches in come:
+            for each in stretches:
+                self._put(each.codec, each.start, offset, b"".join(each.parts))
         self._release(self._position(at), last, pieces)
         return pieces
 
@@ -151,73 +105,27 @@ class Recording:
         self.over = True
         if self.tone is not None:
             self.tone.over = True
-        for ear in self._ears:
-            ear.taken()
+        for _, ear in self._ears:
+            ear.stop()
+        for channel in self._channels.values():
+            channel.taken()
 
     def _position(self, at: float) -> int:
-        return max(0, int((at - self._began) * RATE))
+        return self._channels["a"].position(at)
 
-    # What has come of one stream
-
-    def _read(self, ear: Ear, packets: list[bytes], times: list[float], pieces: list[Piece]) -> None:
-        """Sound goes onto the timeline, in stretches that follow on each other, all else into the dump."""
-        channel, formats = self._channels[ear.side], self._formats[ear.side]
-        began, line = self._began, channel.line
+    def _sort_out(self, side: str, ear: Ear, strange: list[tuple[bytes, float]], pieces: list[Piece]) -> None:
+        """What is no sound goes into the dump; of some it is known only now that it is sound."""
+        formats = self._channels[side].formats
         dump: list[bytes] = []
-        parts: list[bytes] = []
-        codec, start, end = "", 0, 0
-        # What a packet begins with that goes on where the last one ended, as nearly all do.
-        head, source, passed, follows, step, size = b"", b"", b"", -1, 0, 0
-        for data, at in zip(packets, times, strict=True):
-            if data[:2] == head and int.from_bytes(data[2:8], "big") == follows and data[8:12] == source:
-                if len(data) == size and -LATEST <= end - (at - began) * RATE <= EARLIEST:
-                    parts.append(data[12:])
-                    end += step & 0xFFFF
-                    follows += step
-                    passed = data
-                    continue
-            if passed:
-                line.passed(passed, end - (step & 0xFFFF), end)
-                passed = b""
+        for data, at in strange:
             form = formats.get(data[1] & 0x7F)
-            octets = width(form) if form is not None else 0
-            if form is None or not octets:
-                if form is None or form.codec not in _COMFORT or self._dumped[ear.side]:
-                    self._dump(ear.side, form, data, at, dump, pieces)
-                continue
-            payload = payload_of(data)
-            length = len(payload) // octets
-            place = self._place(ear, data, length, at)
-            if place == NOWHERE:
-                continue
-            if place != end or codec != form.codec or not parts:
-                if parts:
-                    self._put(channel, codec, start, b"".join(parts))
-                parts, codec, start = [], form.codec, place
-            parts.append(payload[: length * octets])
-            end = place + length
-            if data[0] == 0x80 and data[1] < 0x80 and len(data) == 12 + length * octets:
-                head, source, step, size = data[:2], data[8:12], 1 << 32 | length, len(data)
-                follows = int.from_bytes(data[2:8], "big") + step
-        if passed:
-            line.passed(passed, end - (step & 0xFFFF), end)
-        if parts:
-            channel.heard_at = times[-1]
-            self._put(channel, codec, start, b"".join(parts))
+            if form is None or form.codec not in _COMFORT or self._dumped[side]:
+                if not ear.place(data, at):
+                    self._dump(side, form, data, at, dump, pieces)
         if dump:
-            pieces.append(Piece(DUMPS[ear.side], b"".join(dump)))
+            pieces.append(Piece(DUMPS[side], b"".join(dump)))
 
-    def _place(self, ear: Ear, data: bytes, length: int, at: float) -> int:
-        """Where the sound of a packet belongs; NOWHERE is counted."""
-        channel = self._channels[ear.side]
-        if channel.is_of(ear, at):
-            place = channel.line.place(data, length, self._position(at))
-            if place >= self._written:
-                return place
-        self.dropped += 1
-        return NOWHERE
-
-    def _put(self, channel: _Channel, codec: str, place: int, payload: bytes) -> None:
+    def _put(self, codec: str, place: int, offset: int, payload: bytes) -> None:
         low, high = halves(codec, payload)
         count, pending = len(low), self._pending
         if place + count > MOST_FRAMES:
@@ -226,9 +134,8 @@ class Recording:
         last = first + count * FRAME
         if last > len(pending):
             pending.extend(bytes(last - len(pending)))
-        left = first + channel.offset
-        pending[left : left + count * FRAME : FRAME] = low
-        pending[left + 1 : left + 1 + count * FRAME : FRAME] = high
+        pending[first + offset : last : FRAME] = low
+        pending[first + offset + 1 : last : FRAME] = high
         self.frames = max(self.frames, place + count)
 
     def _dump(
@@ -238,7 +145,8 @@ class Recording:
         if number not in known:
             known[number] = form if form is not None else Format("UNKNOWN", RATE)
             # What accompanies a codec (events, comfort noise) is found in its dump, so it is described, too.
-            said = {**{each: its for each, its in self._formats[side].items() if not width(its)}, **known}
+            formats = self._channels[side].formats
+            said = {**{each: its for each, its in formats.items() if not width(its)}, **known}
             pieces.append(Piece(DESCRIBED[side], written(said), 0))
         offset = max(0, int((at - self._began) * 1000)) & 0xFFFFFFFF
         data = data[:_MOST_DUMPED]
@@ -263,3 +171,5 @@ class Recording:
             pieces.append(Piece("wav", data, HEADER + start * FRAME))
         del pending[:ripe]
         self._written = until
+        for channel in self._channels.values():
+            channel.written = until

@@ -41,13 +41,12 @@ from math import inf
 from typing import Any, Final
 
 from sbc.media.arrivals import EVERY, Arrivals
+from sbc.media.listening import Hearing
 from sbc.media.reports import Reports
 from sbc.media.rtcp import conceal
 from sbc.media.srtp import MAX_PACKET, Protector, SrtpError, Unprotector
 
 Source = tuple[Any, ...]
-#: Is shown an RTP packet, decoded, and when it came.
-Tap = Callable[[bytes, float], None]
 #: Is given an RTP packet, decoded, and when it came, and returns what is sent on in its place.
 Mix = Callable[[bytes, float], bytes]
 _MAX_DROPOUT = 3000
@@ -172,7 +171,7 @@ class Leg:
         self.former: Unprotector | None = None
         self.hosts: tuple[str, ...] = ()
         self.alias_key = b""
-        self.tap: Tap | None = None
+        self.tap: Hearing | None = None  # is shown what is decoded
         self.tone: Mix | None = None  # where there is a tap
         self.packets_in = self.bytes_in = self.packets_out = self.bytes_out = 0
         self.refused: dict[str, int] | None = None
@@ -359,7 +358,7 @@ def packet(port: Port, data: bytes, source: Source, now: float = 0.0) -> tuple[P
         if leg.tap is not None:
             if leg.tone is not None:
                 plain = leg.tone(plain, now)
-            leg.tap(plain, now)
+            leg.tap.hear(plain, now)
     return _forward_rtcp(leg, plain, now) if rtcp else _forward(leg, plain, False)
 
 

@@ -26,13 +26,16 @@ NOWHERE: Final = -1
 
 
 class Timeline:
-    """One sender's; positions and lengths are samples since the recording began. ``end`` is what is taken."""
+    """One sender's; positions and lengths are samples since the recording began.
 
-    __slots__ = ("_at", "_sequence", "_ssrc", "_timestamp", "end")
+    ``at`` is where its newest packet belongs, ``end`` how far it has come.
+    """
+
+    __slots__ = ("_sequence", "_ssrc", "_timestamp", "at", "end")
 
     def __init__(self) -> None:
         self._ssrc = b""
-        self._sequence = self._timestamp = self._at = 0
+        self._sequence = self._timestamp = self.at = 0
         self.end = 0
 
     def place(self, data: bytes, length: int, arrival: int) -> int:
@@ -43,27 +46,41 @@ class Timeline:
             self._ssrc = data[8:12]
             return self._anew(sequence, timestamp, length, arrival)
         ahead = (timestamp - self._timestamp) & 0xFFFFFFFF
-        at = self._at + (ahead if ahead < 0x80000000 else ahead - 0x100000000)
+        at = self.at + (ahead if ahead < 0x80000000 else ahead - 0x100000000)
         if (sequence - self._sequence - 1) & 0xFFFF >= 0x8000:  # it was overtaken, or is one come twice
             return at if 0 <= at <= arrival + EARLIEST else NOWHERE
         off = at - arrival
         if at >= 0 and -LATEST <= off <= EARLIEST and (data[1] < 0x80 or -_JITTER <= off <= _JITTER):
-            self._sequence, self._timestamp, self._at = sequence, timestamp, at
+            self._sequence, self._timestamp, self.at = sequence, timestamp, at
             if at + length > self.end:
                 self.end = at + length
             return at
         return self._anew(sequence, timestamp, length, arrival)
 
-    def passed(self, data: bytes, at: int, end: int) -> None:
-        """Packets went on where the last one ended; the last of them, ``data``, is from ``at`` to ``end``."""
-        self._sequence = data[2] << 8 | data[3]
-        self._timestamp = int.from_bytes(data[4:8], "big")
-        self._at, self.end = at, max(self.end, end)
+    def goes_on(self, data: bytes, length: int, arrival: float) -> bool:
+        """Take an RTP packet that came at ``arrival`` where the last one ended, which had its ``length``.
+
+        So nearly all do. False where this one does not, and ``place`` is to be asked.
+        """
+        sequence = (self._sequence + 1) & 0xFFFF
+        timestamp = (self._timestamp + length) & 0xFFFFFFFF
+        if (data[2] << 8 | data[3]) != sequence or data[8:12] != self._ssrc:
+            return False
+        at = self.at + length
+        off = at - arrival
+        if off < -LATEST or off > EARLIEST:
+            return False
+        if (data[4] << 24 | data[5] << 16 | data[6] << 8 | data[7]) != timestamp:
+            return False
+        self._sequence, self._timestamp, self.at = sequence, timestamp, at
+        if at + length > self.end:
+            self.end = at + length
+        return True
 
     def _anew(self, sequence: int, timestamp: int, length: int, arrival: int) -> int:
         at = arrival if arrival > self.end else self.end
         if at > arrival + EARLIEST:
             return NOWHERE
-        self._sequence, self._timestamp, self._at = sequence, timestamp, at
+        self._sequence, self._timestamp, self.at = sequence, timestamp, at
         self.end = at + length
         return at

@@ -131,7 +131,7 @@ class Driver:
     """Carries the engine's commands out and brings it what comes of them.
 
     ``transports`` makes what it sends by and hears from: of the two, each needs the other. ``tap`` is told of
-    every message.
+    every message. ``counted`` is called before anybody hears of a call that may count under a limit.
     """
 
     def __init__(
@@ -140,6 +140,7 @@ class Driver:
         lookups: Lookups | None = None,
         kept: Keeper | None = None,
         doubter: Doubter | None = None,
+        counted: Callable[[], object] | None = None,
     ) -> None:  # fmt: skip
         self.engine = engine
         self.media = media
@@ -150,6 +151,7 @@ class Driver:
         self._lookups = lookups if lookups is not None else Lookups(clock)
         self._kept = kept
         self._doubter = doubter
+        self._counted = counted
         self._ended_media: dict[str, MediaStats] = {}
         self._media_hooks = MediaHooks()
         self._timer = gevent.get_hub().loop.timer(0)
@@ -463,6 +465,8 @@ class Driver:
         self.observer.fault(place, self.clock.now())
 
     def _decided(self, command: Decided) -> list[Command]:
+        if self._counted is not None:
+            self._counted()  # before anybody is called
         if self.tap.followers:
             self.tap.decided(command, self.clock.monotonic(), self.clock.now())
         return []

@@ -1,7 +1,8 @@
 """Who may have how many of a listener's places: its connections, its handshakes under way.
 
 All share the places, and a place is taken before anybody has proved anything. So no address has more than a
-fixed number, and no trunk more than are free beside: a trunk that takes what it gets ends at half of them,
+fixed number. Of a host that a trunk names singly that number is larger: a carrier may open a connection for
+each call. And no trunk has more than are free beside: a trunk that takes what it gets ends at half of them,
 two at a third each once places have come back, and there is something left for whoever comes later. Several
 trunks that one address may mean count together until a certificate has told which it is. Where a listener
 has one trunk only, all are that one's.
@@ -45,25 +46,37 @@ class Shares:
     """The places of one listener that are taken, by address and by the trunks that the address may mean.
 
     ``what`` they are, in the words of a refusal; ``limit`` is the listener's key that says how many there
-    are, ``cap`` the one of ``caps`` that says how many an address has.
+    are, ``cap`` the one of ``caps`` that says how many an address has, ``named_cap`` the one that says it of
+    a host that a trunk names.
     """
 
-    __slots__ = ("_cap", "_limit", "_of_source", "_of_trunks", "_what", "taken")
+    __slots__ = ("_cap", "_limit", "_named_cap", "_of_source", "_of_trunks", "_what", "taken")
 
-    def __init__(self, what: str, limit: str, cap: str) -> None:
+    def __init__(self, what: str, limit: str, cap: str, named_cap: str) -> None:
         self.taken = 0
         self._what = what
         self._limit = limit
         self._cap = cap
+        self._named_cap = named_cap
         self._of_source: dict[str, int] = {}
         self._of_trunks: dict[tuple[str, ...], int] = {}
 
-    def objection(self, party: Party, total: int, most: int, alone: bool) -> str | None:
+    def of_source(self, source: str) -> int:
+        """How many places ``source`` has, an address as it counts."""
+        return self._of_source.get(source, 0)
+
+    def objection(self, party: Party, total: int, most: int, alone: bool, named_by: str = "") -> str | None:
         """Why ``party`` gets none of ``total`` places, of which an address has ``most``; None if it does.
 
-        ``alone``: there are no other trunks for which something has to be left.
+        ``alone``: there are no other trunks for which something has to be left. ``named_by`` is what names
+        the address, where it has more for that.
         """
         if self._of_source.get(party.source, 0) >= most:
+            if named_by:
+                return (
+                    f"{most} {self._what} from {party.source}, which {named_by} names, the most that such a"
+                    f" host has: raise caps.{self._named_cap} if it needs more"
+                )
             return (
                 f"{most} {self._what} from {party.source}, the most that one address has:"
                 f" raise caps.{self._cap} if it is one for many telephones"

@@ -18,7 +18,8 @@ from enum import Enum
 
 from sbc.sip.digest import Challenge, Credentials, response_hash, user_hash
 
-_NO_USER = "0" * 64
+# What is hashed in the place of what there is none of: as long, so that it takes as long.
+_NO_USER = {"MD5": "0" * 32, "SHA-256": "0" * 64}
 _TIME = 12  # hexadecimal digits of milliseconds
 _RECIPIENT, _SIGNATURE = 8, 32  # hexadecimal digits
 
@@ -91,7 +92,8 @@ class DigestServer:
         """The same; ``user`` is H(name:realm:password) by the credentials' algorithm, None for nobody."""
         if not self._is_for_us(credentials, uri):
             return Verdict.WRONG
-        expected = response_hash(user or _NO_USER, credentials, method, body)
+        nobody = _NO_USER[credentials.algorithm.removesuffix("-sess")]
+        expected = response_hash(nobody if user is None else user, credentials, method, body)
         right = hmac.compare_digest(_octets(expected), _octets(credentials.response))
         if not right or user is None:
             return Verdict.WRONG

@@ -20,7 +20,7 @@ from sbc.config.load import build_snapshot
 from sbc.config.snapshot import SnapshotStore
 from sbc.demo.pki import write_lab
 from sbc.net.alerts import alerting
-from sbc.net.alerts.alerting import EVERY, SETTLED, STATE, Alerting
+from sbc.net.alerts.alerting import EVERY, SETTLED, STATE, WAITING, Alerting
 from sbc.net.alerts.apprise_sink import without_secrets
 from sbc.net.system.clock import Clock
 from sbc.net.system.store import Store
@@ -157,6 +157,62 @@ def test_a_dead_sink_is_said_once_and_what_waited_comes_when_it_is_back(watching
         until(lambda: here.said("alert-delivered"))
     finally:
         mail.close()
+
+
+def test_what_waits_for_a_dead_sink_survives_restarts_and_arrives_once(watching: Any) -> None:
+    port = free_port()
+    here = watching(to_mail(port))
+    here.see(GOOD)
+    here.see(REFUSED)
+    until(lambda: here.said("alert-failed"))
+    for _ in range(2):
+        here.alerting.close()
+        here.saved.close()
+        here.begin()
+    (waiting,) = kept(here.directory, WAITING).values()
+    assert waiting["condition"]["key"] == "reload"
+    here.see(GOOD, SETTLED + EVERY)
+    until(lambda: len(here.said("alert-failed")) == 2)
+    mail = MailServer(port)
+    try:
+        here.see(GOOD, 400.0)
+        (both,) = until(lambda: mail.mails)
+        assert "refused" in both.text and "right again" in both.text
+        until(lambda: not len(here.alerting._sinks["noc"].outbox))
+        here.saved.close()
+        assert kept(here.directory, WAITING) == {}
+        here.begin()
+        here.see(GOOD)
+        here.see(replace(GOOD, refused="sbc.yaml:4: another"), 1000.0)
+        until(lambda: len(mail.mails) == 2)
+        assert "another" in mail.mails[1].text and "right again" not in mail.mails[1].text
+    finally:
+        mail.close()
+
+
+def test_what_waited_for_a_sink_that_is_no_more_goes(watching: Any) -> None:
+    here = watching(to_mail(free_port()))
+    here.see(REFUSED)
+    until(lambda: here.said("alert-failed"))
+    here.saved.wait()
+    assert len(kept(here.directory, WAITING)) == 1
+    settings = here.directory / "sbc.yaml"
+    settings.write_text(settings.read_text().replace("{noc:", "{desk:"))
+    here.store.swap(build_snapshot(here.directory, time.time()))
+    here.alerting.apply(here.store.current)
+    here.saved.wait()
+    assert kept(here.directory, WAITING) == {}
+
+
+@pytest.mark.parametrize("saved", [3, {}, {"kind": "x"}, {"kind": "alert", "condition": {"key": 1}}])
+def test_a_notice_that_nobody_can_read_is_put_aside(watching: Any, mail: MailServer, saved: Any) -> None:
+    here = watching(to_mail(mail._controller.port))
+    here.saved.close()
+    keep(here.directory, WAITING, {"noc 1": saved, "noc x": saved})
+    here.begin()
+    assert any("2 entries of notices" in str(each.get("text")) for each in here.lines)
+    here.see(REFUSED)
+    until(lambda: mail.mails)
 
 
 def test_a_sink_that_hangs_holds_up_neither_the_others_nor_the_end(

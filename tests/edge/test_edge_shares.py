@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 from gevent import socket
 
+from sbc.b2bua.located import Located
 from sbc.base import Address
+from sbc.config.snapshot import SnapshotStore
+from sbc.net.system.store import Store
+from sbc.net.transport.blocking import Blocking
 from tests.edge.tls_lab import Lab, client_context, try_options
 from tests.peers.waiting import until, until_equal
 
@@ -96,6 +100,62 @@ def test_open_connections_of_one_address_are_so_many_as_the_operator_says(lab: L
         with silent(lab, ATTACKER, 1, "tcp"):
             until_equal(lambda: len(lab.recorder.opened), 5)
     until_equal(lambda: stats(lab, "tcp").open, 0)
+
+
+@pytest.fixture
+def acquainted(lab: Lab) -> Lab:
+    """``PEER`` is named singly and has places of its own; of ``ATTACKER`` trunks have the whole network."""
+    lab.settings["caps"] = {
+        "connections_per_source": 3, "connections_per_peer": 6, "handshakes_per_source": 2,
+        "handshakes_per_peer": 4,
+    }  # fmt: skip
+    lab.listener("tcp", "tcp", connections=20)
+    lab.trunk("office", {"names": ("office.example",)}, sources=("127.0.0.0/30",))
+    lab.trunk("plain", listener="tcp", sources=("127.0.9.0/24",), peers=(f"{PEER}:5060",))
+    lab.trunk("other", listener="tcp", sources=("127.0.0.0/30",))
+    store = SnapshotStore(lab.snapshot())
+    saved = Store(lab.directory / "state", lambda text: None)
+    lab.gate = Blocking(store, saved, lab.clock, lambda *said: None, Located(), lambda source: None)
+    lab.start()
+    return lab
+
+
+def crowd(lab: Lab, source: str, listener: str, count: int) -> int:
+    """How many of so many connections of ``source`` are not reset; all of them are gone afterwards."""
+    before, had = stats(lab, listener).accepted, stats(lab, listener).crowded
+    with silent(lab, source, count, listener):
+        until_equal(lambda: stats(lab, listener).accepted, before + count)
+        found: int = count - (stats(lab, listener).crowded - had)
+    until_equal(lambda: (stats(lab, listener).open, stats(lab, listener).in_flight), (0, 0))
+    return found
+
+
+def test_a_host_that_a_trunk_names_singly_has_more_connections_and_a_last_one(acquainted: Lab) -> None:
+    """A carrier that opens a connection for each call."""
+    assert crowd(acquainted, PEER, "tcp", 20) == 6
+    assert crowd(acquainted, ATTACKER, "tcp", 20) == 3
+    assert crowd(acquainted, "127.0.9.2", "tcp", 20) == 3, "a network names nobody"
+    (line,) = [each for each in acquainted.recorder.refused if each[1].host == PEER]
+    assert "6 connections are open from 127.0.9.1, which trunk carrier names" in line[2]
+    assert "raise caps.connections_per_peer" in line[2]
+
+
+def test_it_has_more_handshakes_under_way_too(acquainted: Lab) -> None:
+    assert crowd(acquainted, PEER, "tls", 20) == 4
+    assert crowd(acquainted, ATTACKER, "tls", 20) == 2
+    assert serves(acquainted, "carrier", PEER)
+
+
+def test_what_every_address_has_is_the_least_that_a_named_one_has(acquainted: Lab) -> None:
+    acquainted.settings["caps"] = {"connections_per_source": 8, "connections_per_peer": 6}
+    acquainted.reload()
+    assert crowd(acquainted, PEER, "tcp", 20) == 8
+
+
+def test_however_many_hosts_a_trunk_names_something_is_left_to_others(acquainted: Lab) -> None:
+    acquainted.settings["caps"] = {"connections_per_peer": 1000}
+    acquainted.reload()
+    assert crowd(acquainted, PEER, "tcp", 40) == 11, "as many as are left beside"
 
 
 def test_a_wrong_source_is_told_of_beside_a_scanner_and_its_remedy_helps(lab: Lab) -> None:

@@ -165,4 +165,4 @@ def test_spoilt_messages_at_open_listeners_break_and_leave_nothing(sbc: Open) ->
 @pytest.mark.long
 def test_a_hundred_thousand_of_them(sbc: Open) -> None:
     for seed in range(10):
-        fuzz(sbc, 10_000, SEED + 100 * seed)
+        fuzz(sbc, 10_002, SEED + 100 * seed)

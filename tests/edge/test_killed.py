@@ -15,7 +15,7 @@ from typing import Any
 import gevent
 import pytest
 
-from sbc.base import Address
+from sbc.base import Address, LocalError
 from sbc.demo.lab import HOST
 from sbc.sip.digest import user_hash
 from sbc.sip.message import Message, Request, Response, response_to
@@ -101,6 +101,8 @@ class Load(OwnFiles):
         self.state = directory / "run"
         self.bindings, self.blocks = Known(), Known()
         self.sent: Counter[str] = Counter()
+        self.up: Counter[str] = Counter()
+        self.over: set[str] = set()
         self.done = 0
         self.wires += [self.callee, self.caller]
         self._heard: dict[str, list[Message]] = {}
@@ -151,8 +153,10 @@ class Load(OwnFiles):
         answer = self._final(call_id, "INVITE")
         self._say("ACK", user, call_id, 1, answer)
         if answer.status == 200:
+            self.up[user] += 1
             self._say("BYE", user, call_id, 2, answer)
             self._final(call_id, "BYE")
+            self.over.add(call_id)
             self.done += 1
         self._heard.pop(call_id, None)
 
@@ -223,6 +227,13 @@ class Load(OwnFiles):
         found: dict[str, Any] = ask(self.state / "sbc.sock", verb, **arguments)
         return found
 
+    def answers(self) -> bool:
+        """Whether it does: it answers when every port is bound."""
+        try:
+            return bool(self.ask("status"))
+        except LocalError:
+            return False
+
     # What there is
 
     def registered(self) -> dict[str, Any]:
@@ -266,6 +277,7 @@ def test_nothing_that_was_confirmed_is_lost(load: Load, moments: int) -> None:
         began = time.monotonic()
         load.start()
         print(f"moment {moment}: back after {time.monotonic() - began:.2f} s")
+        until(load.answers, "whoever asks is answered")
         until(load.recorded, "the records")
         assert load.recorded().startswith(left) and load.bindings.wrong(load.registered()) == {}
         assert load.blocks.wrong(load.blocked()) == {}
@@ -275,8 +287,10 @@ def test_nothing_that_was_confirmed_is_lost(load: Load, moments: int) -> None:
         answered = Counter([each["caller"] for each in records if each["status"] == 200])
         counted = load.counted()
         assert answered, records
+        assert load.over <= {each["a"]["call_id"] for each in records}, "who hears of the end of a call"
         for user, sent in load.sent.items():
-            assert answered[user] <= counted.get(user, 0) <= sent, (user, answered, counted)
+            known = max(answered[user], load.up[user])
+            assert known <= counted.get(user, 0) <= sent, (user, answered, load.up, counted)
         status = load.ask("status")
         assert status["calls"] == [] and status["free_media_ports"] == PORTS // 2
         bound += load.bindings.goes_on(load.registered())

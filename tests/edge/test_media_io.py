@@ -15,8 +15,7 @@ import pytest
 from sbc.base import Address, LocalError, PeerError
 from sbc.config.media import MediaConfig
 from sbc.ids import Ids
-from sbc.media.formats import Formats
-from sbc.media.listening import Hearing
+from sbc.media.overhearing import Overhearing
 from sbc.media.sdp import parse_sdp
 from sbc.media.srtp import Protector, Unprotector
 from sbc.net.media.embedded import MediaIO
@@ -48,28 +47,6 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
-
-
-class Listening:
-    """Hears a call, and keeps which side said what."""
-
-    def __init__(self) -> None:
-        self.heard: list[tuple[str, bytes]] = []
-        self.formats: tuple[dict[int, str], dict[int, str]] = {}, {}
-        self.tone = None
-
-    def ear(self, side: str) -> Hearing:
-        heard = self.heard
-
-        class Ear:
-            def hear(self, data: bytes, at: float) -> None:
-                heard.append((side, data))
-
-        return Ear()
-
-    def describe(self, a: Formats, b: Formats) -> None:
-        one, other = ({number: each.codec for number, each in its.items()} for its in (a, b))
-        self.formats = one, other
 
 
 class Phone:
@@ -336,15 +313,17 @@ def test_a_call_without_packets_becomes_idle(media: MediaIO, phones: tuple[Phone
 def test_the_tap_hears_both_sides(media: MediaIO, phones: tuple[Phone, Phone, Phone]) -> None:
     a, b, _ = phones
     protector, _ = secured_call(media, a, b)
-    first, second = Listening(), Listening()
+    first, second = Overhearing(0.0), Overhearing(0.0)
     media.listen("one", first)
     media.listen("one", second)
     a.send(rtp(1))
     b.send(protector.rtp(rtp(2)))
     b.receive(1)
-    until(lambda: len(second.heard) == 2)
-    assert sorted(first.heard) == sorted(second.heard) == [("a", rtp(1)), ("b", rtp(2))]
-    assert first.formats == ({0: "PCMU", 101: "TELEPHONE-EVENT"},) * 2
+    until(lambda: len(second.waiting) == 2)
+    for each in (first, second):
+        heard = sorted(each.waiting)
+        assert [(side, data) for side, data, _ in heard] == [("a", rtp(1)), ("b", rtp(2))]
+        assert {frame.leg: frame.codec for frame in each.take()} == {"a": "PCMU", "b": "PCMU"}
 
 
 def test_a_quiet_plane_still_answers_the_first_packet(

@@ -10,7 +10,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from sbc.net.system import record_writer
+from sbc.net.system import prompt, record_writer
 from sbc.net.system.record_writer import RecordFile, RecordWriter
 from tests.peers.small_disk import ROOM, SmallDisk, small_disk
 from tests.peers.waiting import until, until_equal
@@ -57,6 +57,48 @@ def test_records_are_on_disk_soon_and_after_a_flush(tmp_path: Path) -> None:
     assert path.read_bytes().splitlines()[0] == rb'{"call": 1, "caller": "\udc80"}'
     assert len(path.read_text().splitlines()) == 2
     assert (said, writer.view().waiting) == ([], 0)
+
+
+def test_a_record_is_with_the_kernel_when_it_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "calls.jsonl"
+    writer, _ = opened(path)
+    for number in range(3):
+        writer(record(number))
+        assert numbers(path) == list(range(number + 1))
+    assert writer.view().waiting == 0
+
+
+def test_a_disk_that_is_slow_holds_nobody_twice(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every write takes too long: after the first one, threads wait for that disk, for a time that grows."""
+    monkeypatch.setattr(prompt, "LONG", 0.0)
+    path = tmp_path / "calls.jsonl"
+    writer, said = opened(path)
+    writer(record(0))
+    assert numbers(path) == [0]
+    for number in range(1, 5):
+        writer(record(number))
+    assert (numbers(path), writer.view().waiting) == ([0], 4)
+    until_equal(lambda: numbers(path), [0, 1, 2, 3, 4])
+    monkeypatch.setattr(prompt, "LONG", 60.0)
+    gevent.sleep(prompt.REST)
+    writer(record(5))
+    assert numbers(path) == [0, 1, 2, 3, 4, 5] and said == []
+
+
+def test_while_a_thread_waits_for_a_disk_that_hangs_nobody_else_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = prompt.Prompt()
+    path = tmp_path / "calls.jsonl"
+    writer = RecordWriter(RecordFile(path), print, disk)
+    monkeypatch.setattr(prompt, "HANGS", 0.0)
+    with disk.waited_for():
+        writer(record(0))
+        assert (path.read_bytes(), writer.view().waiting) == (b"", 1)
+    until_equal(lambda: writer.view().waiting, 0)
+    monkeypatch.setattr(prompt, "HANGS", 60.0)
+    writer(record(1))
+    assert numbers(path) == [0, 1]
 
 
 def test_a_full_disk_tears_no_line_and_loses_none(disk: SmallDisk) -> None:

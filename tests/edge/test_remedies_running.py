@@ -182,8 +182,8 @@ def hello() -> bytes:
 
 def test_tls_to_a_tcp_port(site: Site) -> None:
     say(site.tcp, hello())
-    line = site.running.lines("[malformed]", reason="what came is TLS, not SIP")[-1]
-    assert (line["trunk"], line["listener"]) == ("stream", "tcp")
+    line = site.running.lines("[malformed]", trunk="stream", reason="what came is TLS, not SIP")[-1]
+    assert line["listener"] == "tcp"
     found = re.match(r"let the peer use listener tls \((\S+)\) for TLS", line["remedy"])
     assert found is not None and found[1] == str(site.running.address)
     stream = Stream(site.running.stream())
@@ -195,7 +195,7 @@ def test_tls_to_a_tcp_port(site: Site) -> None:
 @pytest.mark.parametrize(("data", "what"), [(WEB, "HTTP"), (UPGRADE, "WebSocket")])
 def test_the_web_to_a_sip_port(site: Site, data: bytes, what: str) -> None:
     assert say(site.tcp, data) == b""
-    line = site.running.lines("[malformed]", reason=f"what came is {what}, not SIP")[-1]
+    line = site.running.lines("[malformed]", trunk="stream", reason=f"what came is {what}, not SIP")[-1]
     assert say(site.running.ports.sips, data) == b""
     refused = site.running.lines("[tls-refused]", detail=f"what arrived on the TLS port is {what}, not TLS")[
         -1

@@ -138,7 +138,7 @@ def test_who_came_before_the_staging_and_not_since_needs_the_old_one(lab: Rotati
 def test_connections_on_the_old_authority_go_before_it_is_retired(lab: RotationLab) -> None:
     peer, fresh = lab.first, LabAuthority("first CA, renewed")
     (lab.tls / "first-ca.pem.next").write_bytes(fresh.cert_pem)
-    until(lambda: "first-ca" in lab.good(), "dropped in, it is staged")
+    until_equal(lambda: lab.certs("ready", "first-ca").status, 0, "dropped in, it is staged")
     until_equal(lambda: lab.states("first-ca"), {"first": "waiting"})
     standing = peer.call_in(lab.address)
     peer.certificate = peer.issue(fresh)

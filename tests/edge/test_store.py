@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any
 
 import gevent
 import pytest
 
 from sbc.base import LocalError
+from sbc.net.system import ahead
 from sbc.net.system.database import look_in
 from sbc.net.system.store import Shelf, Store, entries
 from sbc.net.system.whole_file import write_whole
+from tests.peers.kept import kept
 from tests.peers.small_disk import mounted_disk
 from tests.peers.waiting import until, until_equal
 
@@ -24,11 +28,15 @@ from tests.peers.waiting import until, until_equal
 class Owner:
     """Somebody with entries, on a shelf that is compared or, with ``counts``, asked what has changed."""
 
-    def __init__(self, store: Store, name: str, counts: bool = False, version: int = 1) -> None:
+    def __init__(
+        self, store: Store, name: str, counts: bool = False, version: int = 1, ahead: bool = False
+    ) -> None:
         self.kept: dict[str, Any] = {}
         self._changed: set[str] = set()
-        changes = self._changes if counts else None
-        self.shelf: Shelf = store.shelf(name, self._take, lambda: self.kept, changes, version=version)
+        changes = self._changes if counts or ahead else None
+        self.shelf: Shelf = store.shelf(
+            name, self._take, lambda: self.kept, changes, version=version, ahead=ahead
+        )
 
     def _take(self, key: str, value: Any) -> bool:
         if value == "over":
@@ -331,6 +339,117 @@ def test_a_full_disk_loses_nothing_that_there_is_room_for_later(tmp_path: Path) 
         (tmp_path / "filler").unlink()
         until(lambda: any("written again" in each for each in place.said), "that it is written again")
         assert len(place.kept("limits")) == 101
+        place.store.close()
+
+
+# Ahead of the commit
+
+
+def killed(place: Place) -> tuple[dict[str, Any], list[str]]:
+    """What another process finds on the shelf ``limits`` if this one is killed now, and what is said."""
+    copy = Path(mkdtemp(dir=place.directory.parent)) / "killed"
+    shutil.copytree(place.directory, copy)
+    found = Place(copy)
+    kept = Owner(found.store, "limits", ahead=True).kept
+    found.store.close()
+    again = Place(copy)
+    assert Owner(again.store, "limits", ahead=True).kept == kept, "it is in the database now"
+    again.store.close()
+    return kept, found.said
+
+
+@pytest.fixture
+def counting(tmp_path: Path) -> Iterator[tuple[Place, Owner]]:
+    (tmp_path / "state").mkdir()
+    place = Place(tmp_path / "state")
+    owner = Owner(place.store, "limits", ahead=True)
+    place.store.wait()
+    yield place, owner
+    place.store.close()
+
+
+def test_what_is_kept_at_once_outlives_a_process_that_is_killed_now(counting: tuple[Place, Owner]) -> None:
+    place, owner = counting
+    owner.note("gone", 1)
+    assert place.store.at_once()
+    place.store.wait()
+    owner.note("a", 1)
+    assert place.store.at_once()
+    owner.note("a", {"spent": [2.5, True]})
+    owner.note("b", 3)
+    del owner.kept["gone"]
+    owner._changed.add("gone")
+    assert place.store.at_once(), "nobody else has had a turn: the database knows of nothing"
+    assert killed(place) == ({"a": {"spent": [2.5, True]}, "b": 3}, [])
+    place.store.wait()
+    assert killed(place) == ({"a": {"spent": [2.5, True]}, "b": 3}, [])
+
+
+def test_what_was_kept_at_once_hides_nothing_that_came_later(counting: tuple[Place, Owner]) -> None:
+    place, owner = counting
+    owner.note("a", 1)
+    assert place.store.at_once()
+    place.store.wait()
+    owner.note("a", 2)
+    place.store.wait()
+    assert killed(place)[0] == {"a": 2}
+    place.path.unlink()
+    owner.note("b", 1)
+    place.store.wait()
+    until_equal(lambda: kept(place.directory, "limits"), {"a": 2, "b": 1})
+    assert killed(place)[0] == {"a": 2, "b": 1}, "nor where the database was begun anew"
+
+
+@pytest.mark.parametrize(
+    "rest", [b'[9, "limits", "\\"b', b"\0" * 5000, b"[9, 1, 2, 3, 4]\n[]\n7\n", b"\xff\n"]
+)
+def test_what_is_no_entry_ends_what_was_kept_at_once(counting: tuple[Place, Owner], rest: bytes) -> None:
+    place, owner = counting
+    owner.note("a", 1)
+    assert place.store.at_once()
+    (ahead,) = [each for each in place.directory.glob("state.ahead-*") if each.stat().st_size]
+    with ahead.open("ab") as file:
+        file.write(rest)
+    assert killed(place) == ({"a": 1}, [])
+
+
+def test_files_ahead_of_the_commit_stay_small(
+    counting: tuple[Place, Owner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, owner = counting
+    monkeypatch.setattr(ahead, "TURN", 2000)
+    most = 0
+    for number in range(60):
+        owner.note("a", f"{number}" * 50)
+        assert place.store.at_once()
+        if number % 3 == 0:
+            place.store.wait()
+        most = max(most, sum([each.stat().st_size for each in place.directory.glob("state.ahead-*")]))
+    assert 1000 < most < 4000
+    assert killed(place)[0] == {"a": "59" * 50}
+    place.store.close()
+    assert [each.stat().st_size for each in place.directory.glob("state.ahead-*")] == [0, 0]
+
+
+def test_on_a_full_disk_nothing_is_kept_at_once_and_all_of_it_later(tmp_path: Path) -> None:
+    with mounted_disk(tmp_path, 1 << 18):
+        place = Place(tmp_path)
+        owner = Owner(place.store, "limits", ahead=True)
+        place.store.wait()
+        filler = tmp_path / "filler"
+        with filler.open("wb", buffering=0) as file, pytest.raises(OSError, match="No space left"):
+            while file.write(b"\0" * 4096):
+                pass
+        told = []
+        for number in range(200):
+            owner.note(f"{number}", "y" * 100)
+            told.append(place.store.at_once())
+        assert not told[-1]
+        filler.unlink()
+        until_equal(lambda: len(kept(tmp_path, "limits")), 200)
+        owner.note("0", "new")
+        assert place.store.at_once()
+        assert killed(place)[0]["0"] == "new" and len(killed(place)[0]) == 200
         place.store.close()
 
 

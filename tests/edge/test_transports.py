@@ -255,6 +255,9 @@ class Blocklist:
     def blocked(self, host: str) -> bool:
         return host == "127.0.0.1"
 
+    def named(self, source: str) -> str:
+        return ""
+
 
 def test_a_blocked_address_is_reset_at_accept(lab: Lab) -> None:
     lab.listener("edge", "tcp")

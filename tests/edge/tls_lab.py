@@ -29,6 +29,7 @@ from sbc.net.system.clock import Clock
 from sbc.net.tls.contexts import Contexts
 from sbc.net.transport.dialer import Dialer
 from sbc.net.transport.listener import Listeners
+from sbc.net.transport.refusals import Gate
 from sbc.observe.traffic import Tally
 from sbc.sip.message import Message
 from sbc.sip.parse import ParseError
@@ -129,6 +130,7 @@ class Lab:
         self.trunks: dict[str, Trunk] = {}
         self.recorder = Recorder()
         self.clock = Clock()
+        self.gate: Gate | None = None
         self.anchor("good", self.ca)
         self.identity("sbc", self.ca.issue(dns=["sbc.example", "localhost"]))
         self.listeners: Listeners
@@ -186,7 +188,9 @@ class Lab:
 
     def start(self) -> None:
         snapshot = self.snapshot()
-        self.listeners = Listeners(snapshot, Contexts(snapshot), self.recorder, self.clock, Tally())
+        self.listeners = Listeners(
+            snapshot, Contexts(snapshot), self.recorder, self.clock, Tally(), self.gate
+        )
         self.listeners.start()
         self.dialer = Dialer(self.listeners, self.recorder, self.clock, no_names(self.clock))
         self.dialer.start()

@@ -2,7 +2,7 @@
 
 ``python -m tests.interop.attackers DIRECTORY`` runs in a network namespace that it may spoil, and prints what
 came of each, as JSON. The tools speak UDP and MD5 only, and stumble over qop="auth,auth-int"; so each stands
-behind a relay that mends that for them, and takes them to TLS as well.
+behind a relay that mends that for them, and takes them to TCP and TLS as well.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sbc.sip.digest import user_hash
-from tests.interop.blocked import PHONES, REALM, SBC, SHORT, TLS, UDP, Seen, configure, tcp
+from tests.interop.blocked import PHONES, REALM, SBC, SHORT, TCP, TLS, UDP, Seen, configure, tcp
 from tests.interop.natted import do
 from tests.peers.portcullis import Portcullis
 from tests.peers.process import find
@@ -34,11 +35,10 @@ DEFAULT, OPEN, OFF = "{failures: 15, within: 5m, for: 1h}", "{scanners: []}", "f
 
 
 class Relay:
-    """Takes a tool's datagrams to the SBC from ``source``, over UDP or TLS, and answers back."""
+    """Takes a tool's datagrams to a listener from ``source``, over its transport, and answers back."""
 
-    def __init__(self, source: str, port: int, secure: bool) -> None:
+    def __init__(self, source: str, port: int) -> None:
         self._target = source, port
-        self._secure = secure
         self._front = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._front.bind(("0.0.0.0", 0))
         self.port: int = self._front.getsockname()[1]
@@ -59,7 +59,11 @@ class Relay:
 
     def _connected(self) -> socket.socket:
         source, port = self._target
-        if not self._secure:
+        if port == TCP:
+            plain = tcp(source, port)
+            plain.settimeout(None)
+            return plain
+        if port == UDP:
             made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
             made.bind((source, 0))
             made.connect((SBC, port))
@@ -105,7 +109,7 @@ class Relay:
 @contextmanager
 def relay(source: str, port: int) -> Iterator[Relay]:
     """A relay from ``source`` to a listener."""
-    made = Relay(source, port, secure=port != UDP)
+    made = Relay(source, port)
     try:
         yield made
     finally:
@@ -124,6 +128,7 @@ def tool(name: str, at: Relay, directory: Path, *words: str, stdin: str = "") ->
 
 def each_tool(source: str, port: int, directory: Path) -> dict[str, Any]:
     """All three from an address of their own, as far as they come."""
+    directory.mkdir()  # they keep notes at home
     words, guesses = directory / "extensions", directory / "guesses"
     words.write_text("\n".join(EXTENSIONS) + "\n")
     guesses.write_text("".join(f"{PASSWORD if number == AT else f'guess{number}'}\n" for number in range(60)))
@@ -147,15 +152,18 @@ METHODS = ("REGISTER", "INVITE", "OPTIONS", "MESSAGE", "REFER", "SUBSCRIBE")
 
 
 def answers(user: str, source: str) -> list[str]:
-    """What is answered to requests of ``user``, over UDP and TLS, but for what is new in each."""
+    """What is answered to requests of ``user``, over UDP, TCP and TLS, but for what is new in each."""
     told = []
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, tcp(source, PHONES) as plain_tcp:
+    with (
+        socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp, tcp(source, TCP) as plain,
+        tcp(source, PHONES) as secure,
+    ):  # fmt: skip
         udp.bind((source, 5060))
         udp.connect((SBC, UDP))
         udp.settimeout(20)
-        for name, sock in (("UDP", udp), ("TLS", context.wrap_socket(plain_tcp))):
+        for name, sock in (("UDP", udp), ("TCP", plain), ("TLS", context.wrap_socket(secure))):
             for method in METHODS:
                 for number, credentials in enumerate(("", CREDENTIALS.format(user=user))):
                     branch = f"z9hG4bK{name}{method}{number}"
@@ -195,9 +203,10 @@ def masked(text: str, user: str, source: str) -> str:
 def scanned(seen: Seen, directory: Path, first: int, ports: tuple[int, ...]) -> dict[str, Any]:
     """What comes of all tools at some listeners, and how many lines the journal has for them."""
     before = len(seen.lines(""))
-    told = {}
-    for at, port in enumerate(ports):
-        told[str(port)] = each_tool(f"198.51.100.{first + 4 * at}", port, directory)
+    sources = [f"198.51.100.{first + 4 * at}" for at in range(len(ports))]
+    with ThreadPoolExecutor(len(ports)) as pool:
+        found = pool.map(each_tool, sources, ports, [directory / each for each in sources])
+        told = {str(port): each for port, each in zip(ports, found, strict=True)}
     lines = seen.lines("")[before:]
     return {"told": told, "lines": len(lines), "blocked": [
         {"address": each["address"], "why": each["why"]} for each in seen.ask("blocklist")["blocked"]
@@ -217,14 +226,14 @@ def run(root: Path) -> dict[str, Any]:
     path.write_text(text.replace("users: phones}", "users: phones, domains: [127.0.0.1]}"))
     hashed = user_hash("MD5", "alice", REALM, PASSWORD)
     (directory / "phones").write_text(f"alice:{REALM}:{hashed}\n")
-    seen, sbc = Seen(directory), Portcullis("sbc", directory, tcp=[TLS, PHONES, ADMIN], udp=[UDP])
+    seen, sbc = Seen(directory), Portcullis("sbc", directory, tcp=[TLS, PHONES, TCP, ADMIN], udp=[UDP])
     with sbc:
-        told: dict[str, Any] = {"default": scanned(seen, root, 64, (UDP, PHONES, TLS))}
+        told: dict[str, Any] = {"default": scanned(seen, root, 64, (UDP, PHONES, TLS, TCP))}
         seen.configure(DEFAULT, OPEN)
-        told["open"] = scanned(seen, root, 76, (UDP, PHONES))
+        told["open"] = scanned(seen, root, 80, (UDP, PHONES, TCP))
         seen.configure(OPEN, OFF)
-        told["off"] = scanned(seen, root, 84, (UDP, PHONES))
-        told["answers"] = [answers("alice", "198.51.100.100"), answers("trudy", "198.51.100.101")]
+        told["off"] = scanned(seen, root, 92, (UDP, PHONES, TCP))
+        told["answers"] = [answers("alice", "198.51.100.110"), answers("trudy", "198.51.100.111")]
         until(lambda: seen.health()["status"] == "listening", "it is well")
     return told
 

@@ -36,7 +36,7 @@ CARRIER, OFFICE, SHARED, VICTIM, CRACKER = (f"198.51.100.{each}" for each in (9,
 SCANNERS = [f"198.51.100.{each}" for each in range(70, 80)]
 SIX = [f"2001:db8:1:2::{each:x}" for each in (10, 11)]
 PRIVATE = ("127.0.0.1", "10.77.0.2", "172.20.0.2", "192.168.7.2", "169.254.7.2")
-TLS, PHONES, UDP, ADMIN = 5061, 6061, 6070, 8080
+TLS, PHONES, UDP, TCP, ADMIN = 5061, 6061, 6070, 6071, 8080
 SHORT, LONG = "{failures: 15, within: 4s, for: 6s}", "{failures: 15, within: 1m, for: 1h}"
 FILES = {
     "sbc.yaml": f"""\
@@ -45,6 +45,7 @@ listeners:
   phones: {{bind: {SBC}:{PHONES}, transport: tls}}
   phones6: {{bind: "[{SBC6}]:{PHONES}", transport: tls}}
   phones-udp: {{bind: {SBC}:{UDP}, transport: udp}}
+  phones-tcp: {{bind: {SBC}:{TCP}, transport: tcp}}
 identities:
   sbc: {{chain: CHAIN, key: KEY}}
 trust:
@@ -91,6 +92,13 @@ trunk: soft
 phones: true
 sources: [0.0.0.0/0]
 listener: phones-udp
+srtp: 'off'
+""",
+    "trunks.d/plain.yaml": """\
+trunk: plain
+phones: true
+sources: [0.0.0.0/0]
+listener: phones-tcp
 srtp: 'off'
 """,
     "routes.d/10-in.yaml": 'rules: [{name: phones, when: trunk == "carrier", then: route registered}]\n',

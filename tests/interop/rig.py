@@ -110,6 +110,7 @@ class Rig:
     pairs: int = 20  # of media ports
     rules: str = ""  # asked before those by which the two reach each other
     more: str = ""  # what else sbc.yaml says
+    listeners: str = ""  # further ones, each a line of sbc.yaml
     others: tuple[Far, ...] = ()  # further trunks, which only ``rules`` lead to
     lab: Lab = field(init=False)
     sbc: Portcullis = field(init=False)
@@ -155,6 +156,7 @@ class Rig:
         if caller.is_ipv6 or callee.is_ipv6:
             settings = settings.replace("identities:", f"{_LISTENER6}identities:").partition("media:")[0]
             settings += _NETWORKS
+        settings = settings.replace("identities:", f"{self.listeners}identities:", 1)
         text = settings.format(tls=self.tls, udp=self.udp, sbc=self.lab.issue("sbc"), first=first, last=last)
         (directory / "sbc.yaml").write_text(text + self.more)
         for each in (caller, callee, *self.others):

@@ -29,6 +29,8 @@ a=rtpmap:101 telephone-event/8000
 a=fmtp:101 0-16
 a=sendrecv
 """
+# What is only said within a dialog.
+_WITHIN = ("ACK", "BYE", "INFO", "NOTIFY", "PRACK", "UPDATE")
 _CRYPTO = "a=crypto:1 AES_CM_128_HMAC_SHA1_80 inline:WVNfX19zZW1jdGwgKCkgewkyMjA7fQp9CnVubGVz|2^31\n"
 
 SDP = {
@@ -50,6 +52,7 @@ class SippSettings:
     made for, without ``sip:``. ``hears`` are the statuses that a caller is told, in this order,
     ``speaks`` a callee's first and its final one. ``linger`` is how long an ended call still answers
     what is repeated, in milliseconds; ``patient`` repeats until the network has had many chances to lose.
+    ``method`` is what the scenario ``flood`` sends, and waits for no answer; it goes on until it is stopped.
     """
 
     scenario: str
@@ -74,6 +77,7 @@ class SippSettings:
     speaks: tuple[int, int] = (180, 486)
     linger: int = 0
     patient: bool = False
+    method: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +158,17 @@ class Sipp(PeerProcess):
         argv += ["-t", ("u" if chosen.transport == "udp" else "t") + sockets, "-mi", chosen.address]
         if chosen.each:
             argv += ["-max_socket", "2000"]
+        if chosen.method:  # answers are for nobody, and whoever is thrown out comes again
+            argv += [
+                "-default_behaviors",
+                "none",
+                "-deadcall_wait",
+                "0",
+                "-max_reconnect",
+                "-1",
+                "-reconnect_sleep",
+                "50",
+            ]
         argv += ["-mp", str(self.media_port), "-s", chosen.service, "-trace_stat", "-fd", "1"]
         argv += ["-stf", self.statistics.name, "-trace_err"]
         argv += ["-error_file", f"{name}_errors.log"]
@@ -175,6 +190,8 @@ class Sipp(PeerProcess):
         hears = "\n\n".join(f'  <recv response="{each}"/>' for each in chosen.hears)
         first, final = map(str, chosen.speaks)
         text = text.replace("@HEARS@", hears).replace("@FIRST@", first).replace("@FINAL@", final)
+        tag = ";tag=nobody" if chosen.method in _WITHIN else ""
+        text = text.replace("@METHOD@", chosen.method).replace("@TAG@", tag)
         if chosen.linger:
             text = text.replace("</scenario>", f'  <timewait milliseconds="{chosen.linger}"/>\n</scenario>')
         text = text.replace("@SDP@", SDP[chosen.sdp].rstrip())

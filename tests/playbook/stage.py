@@ -211,7 +211,7 @@ class Stage:
         self.dialling: list[Connect] | None = None
         # By UDP peer: the TCP connection that it has taken, or will take, beside its datagrams.
         self.streams: dict[str, Flow] = {}
-        # By which transport each message went, by its top Via and its CSeq.
+        # By which transport each message in the clear went, by its top Via and its CSeq.
         self.ways: dict[tuple[str | None, str | None], str] = {}
         # What is on the disk of the registrar; what waits for it, where that is a list.
         self.kept: dict[str, tuple[Binding, ...]] = {}
@@ -270,32 +270,29 @@ class Stage:
             waiting.extend(self._one(waiting.popleft()))
 
     def _one(self, command: Command) -> list[Command]:
-        if isinstance(command, Send) and not command.flow.alive:
-            pass
-        elif isinstance(command, Send):
-            headers = command.message.headers
-            self.ways[headers.get("Via"), headers.get("CSeq")] = command.flow.transport
-            peer = self._beyond(command.flow)
-            peer.heard.append(parse_message(serialize(command.message)))
+        if isinstance(command, Send):
+            flow, message = command.flow, command.message
+            if flow.alive:
+                if not flow.secure:
+                    self.ways[message.headers.get("Via"), message.headers.get("CSeq")] = flow.transport
+                self._beyond(flow).heard.append(parse_message(serialize(message)))
+        elif isinstance(command, Note):
+            self.notes.append(command)
         elif isinstance(command, Connect):
             self.connects.append((command.peers, command.near))
             if self.dialling is None:
                 return self.dialled(command)
             self.dialling.append(command)
-        elif isinstance(command, OfferMedia | AnswerMedia):
+        elif isinstance(command, (OfferMedia, AnswerMedia)):
             self.media.append(command)
             error = PeerError("the answer is unusable", 488) if b"unusable" in command.sdp else None
             if b"no ports" in command.sdp:
                 error = PeerError("all are in use", 503)
             return self.engine.media_ready(command.call, b"via-sbc " + command.sdp, error, self.now)
-        elif isinstance(
-            command, DeleteMedia | DropMedia | HearMedia | RecordMedia | RollbackMedia | TakeMedia
-        ):
+        elif isinstance(command, (DeleteMedia, DropMedia, HearMedia, RecordMedia, RollbackMedia, TakeMedia)):
             self.media.append(command)
         elif isinstance(command, Decided):
             self.decisions.append(command)
-        elif isinstance(command, Note):
-            self.notes.append(command)
         elif isinstance(command, Suspect):
             self.suspects.append(command)
         elif isinstance(command, RunHooks):
@@ -347,7 +344,10 @@ class Stage:
     def _beyond(self, flow: Flow) -> Peer:
         """Who is at the other end of ``flow``."""
         peers = self.peers.values()
-        found = [each for each in peers if flow in (each.flow, self.streams.get(each.name))] or [
+        for each in peers:  # once a message, and this is measured with the engine: no list is made
+            if each.flow is flow:
+                return each
+        found = [each for each in peers if self.streams.get(each.name) is flow] or [
             each for each in peers if each.flow.trunk == flow.trunk
         ]
         return found[0]

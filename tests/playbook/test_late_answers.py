@@ -55,8 +55,8 @@ def test_a_callee_that_hangs_up_before_the_ack_gets_one() -> None:
     """RFC 3261 13.2.2.4: each 2xx is acknowledged, whatever comes of the call."""
     stage, invite, answer = answered()
     stage.from_callee(invite, "BYE")
-    assert stage.carrier.hears_response(200).cseq.method == "BYE"
     ack = stage.carrier.hears_request("ACK")
+    assert stage.carrier.hears_response(200).cseq.method == "BYE"
     assert (ack.to_tag, ack.cseq.number) == ("callee", invite.cseq.number)
     stage.office.respond(stage.office.hears("BYE"), 200)
     stage.within("office", answer, "ACK", CSeq=f"{answer.cseq.number} ACK")

@@ -41,6 +41,7 @@ LAST_WITHIN: Final = 3.0
 SETTLED: Final = 60.0
 _HOST: Final = os.uname().nodename
 STATE: Final = "alerts"
+WAITING: Final = "notices"
 _LEVELS: Final[dict[str, Level]] = {"info": "INF", "warning": "WRN", "urgent": "ERR"}
 Say = Callable[[Level, str, dict[str, Any]], object]
 
@@ -74,6 +75,7 @@ class Alerting:
         self._snapshots = snapshots
         self._saved = saved
         self._shelf: Shelf | None = None
+        self._held: Shelf | None = None
         self._clock = clock
         self._say = say
         self._look = look
@@ -84,15 +86,38 @@ class Alerting:
         self._lookout = Lookout(self._started)
 
     def start(self) -> None:
-        """Remember what people know of already, and get ready to send."""
+        """Remember what people know of already, and get ready to send, what waited before a restart too."""
         self._shelf = self._saved.shelf(STATE, self._take, self._whole)
         self.apply(self._snapshots.current)
+        self._held = self._saved.shelf(WAITING, self._wait_on, self._waiting, self._waiting_changes)
 
     def _take(self, key: str, saved: Any) -> None:
         self._teller.restore(key, saved, self._clock.now(), self._clock.monotonic())
 
     def _whole(self) -> dict[str, Any]:
         return self._teller.to_json(self._clock.now(), self._clock.monotonic())
+
+    def _wait_on(self, key: str, saved: Any) -> bool:
+        name, _, number = key.rpartition(" ")
+        sink = self._sinks.get(name)
+        if sink is None:
+            return False
+        sink.outbox.restore(int(number), saved)
+        return True
+
+    def _waiting(self) -> dict[str, Any]:
+        return {
+            f"{name} {number}": each
+            for name, sink in self._sinks.items()
+            for number, each in sink.outbox.whole().items()
+        }
+
+    def _waiting_changes(self) -> dict[str, Any]:
+        return {
+            f"{name} {number}": each
+            for name, sink in self._sinks.items()
+            for number, each in sink.outbox.changes().items()
+        }
 
     def apply(self, snapshot: Snapshot) -> None:
         """Its sinks are those now; what waits for one that stays waits on."""
@@ -103,6 +128,10 @@ class Alerting:
                 known = _Sink(to, known)
                 gevent.spawn(known.call, load, to.url.partition("://")[0])
             self._sinks[name] = known
+        if self._held is not None:
+            for name in former.keys() - self._sinks.keys():
+                for number in former[name].outbox.whole():
+                    self._held.put(f"{name} {number}", None)
         self._due = 0.0
 
     def tick(self, now: float, at: float) -> None:

@@ -29,8 +29,11 @@ from sbc.net.system.clock import Clock
 from sbc.observe.journal import Level
 from sbc.observe.views import RecordingsView
 
-#: Seconds between two looks, and within which each recording is looked at once.
-_TICK, _ROUND = 0.05, 1.0
+#: Seconds between two looks, and within which each recording is looked at once. To wake the thread costs as
+#: much as to write seven recordings, so there are few looks, and each has many.
+_TICK, _ROUND = 0.25, 1.0
+#: Recordings of one look that are taken in a row, for that computes and packets wait.
+_IN_A_ROW: Final = 4
 _SWEEP_EVERY: Final = 60.0
 #: How long what is left may take when we stop.
 _LAST_WITHIN: Final = 5.0
@@ -171,7 +174,7 @@ class Recordings:
 
     def _run(self) -> None:
         while self._turns or self._ended:
-            gevent.sleep(_TICK)
+            gevent.sleep(_TICK if len(self._ended) <= _AT_ONCE else 0)
             work = self._work()
             if work:
                 self._call(_carry_out, work, self._clock.now())
@@ -181,19 +184,28 @@ class Recordings:
 
     def _work(self) -> list[_Work]:
         """What has come of those whose turn it is, and what is left of those that have ended."""
-        at = self._clock.monotonic()
-        work = []
-        for _ in range(ceil(len(self._turns) * _TICK / _ROUND)):
+        work: list[_Work] = []
+        for number in range(ceil(len(self._turns) * _TICK / _ROUND)):
+            if number % _IN_A_ROW == _IN_A_ROW - 1:
+                gevent.sleep(0)
+            if not self._turns:
+                break
             running = self._turns.popleft()
-            if running.ended_at is not None:
-                continue
-            self._turns.append(running)
-            pieces = running.recording.take(at)
-            if pieces:
-                work.append(_Work(running, pieces))
-        for running in list(islice(self._ended, _AT_ONCE)):
-            work.append(_Work(running, running.recording.take(running.ended_at or at, last=True)))
+            if running.ended_at is None:
+                self._turns.append(running)
+                self._take(running, work)
+        for number, running in enumerate(list(islice(self._ended, _AT_ONCE))):
+            if number % _IN_A_ROW == _IN_A_ROW - 1:
+                gevent.sleep(0)
+            self._take(running, work)
         return work
+
+    def _take(self, running: _Running, work: list[_Work]) -> None:
+        ended_at = running.ended_at
+        at = ended_at if ended_at is not None else self._clock.monotonic()
+        pieces = running.recording.take(at, last=ended_at is not None)
+        if pieces or ended_at is not None:
+            work.append(_Work(running, pieces))
 
     def _done(self, work: _Work) -> None:
         running, problem = work.running, work.running.tape.problem

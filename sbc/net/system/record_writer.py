@@ -4,12 +4,14 @@ A disk that is full takes a part of what is written. Then the file is cut back t
 what is not in it waits in memory, up to ``MAX_WAITING`` records, and is tried again. Only what comes while so
 many wait is lost, and counted. Nothing but records is written there: what is to be said goes to ``say``.
 
-A record is given to the kernel within a few hundredths of a second, so that it outlives this process however
-that ends. What was written within a second is put on the disk together, so that it outlives a power cut; that
-waits in a thread of its own, for the next records are written meanwhile.
+A record is given to the kernel at once (``sbc.net.system.prompt``), so that it outlives this process however
+that ends: nobody has heard of the end of a call whose record may still be lost. Where the disk is not well,
+or others wait already, a thread does it within a few hundredths of a second, so that nothing else waits
+behind a disk that hangs. What was written within a second is put on the disk together, so that it outlives a
+power cut; that waits in a thread of its own, for the next records are written meanwhile.
 
 A file that was moved away or removed is begun anew under its name with the next record, or when ``reopen`` is
-asked for. The disk is waited for in a thread of its own, so that nothing else waits behind one that hangs.
+asked for.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ import gevent
 from gevent.threadpool import ThreadPool
 
 from sbc.net.system.followed import appending, followed
+from sbc.net.system.prompt import Prompt
 from sbc.observe.journal import Level
 from sbc.observe.views import RecordsView
 
@@ -72,6 +75,18 @@ class RecordFile:
             return data.count(b"\n", 0, whole), error.strerror or str(error)
         return data.count(b"\n"), ""
 
+    def at_once(self, line: bytes, prompt: Prompt) -> bool:
+        """Write one line without waiting for anybody; False where it is left to ``append``."""
+        try:
+            if self._torn or not _is_regular(self._fd, self.path):
+                return False
+            written = prompt.write(self._fd, line)
+        except OSError:
+            return False
+        if written < len(line):
+            self._torn = written
+        return written == len(line)
+
     def sync(self) -> str:
         """Put what is written on the disk; why that failed, or "". In any thread: it opens the file anew."""
         try:
@@ -111,6 +126,12 @@ class RecordFile:
             self._torn = 0
 
 
+def _is_regular(fd: int, path: Path) -> bool:
+    """Whether ``path`` names the file that is open, and that is no pipe; OSError where it names none."""
+    status = os.fstat(fd)
+    return stat.S_ISREG(status.st_mode) and os.path.samestat(status, os.stat(path))
+
+
 def _open(path: Path) -> tuple[int, int]:
     """Open ``path`` for appending, cut back to its last whole line; by how many octets."""
     fd = appending(path)
@@ -135,12 +156,20 @@ def _whole(fd: int, size: int) -> int:
     return 0
 
 
-class RecordWriter:
-    """A callable that takes records, a line each; ``say`` takes level, event and text of what goes wrong."""
+def _octets(line: str) -> bytes:
+    return f"{line}\n".encode("utf-8", "backslashreplace")
 
-    def __init__(self, file: RecordFile, say: Say) -> None:
+
+class RecordWriter:
+    """A callable that takes records, a line each; ``say`` takes level, event and text of what goes wrong.
+
+    ``prompt`` is what is known of the disk.
+    """
+
+    def __init__(self, file: RecordFile, say: Say, prompt: Prompt | None = None) -> None:
         self._file = file
         self._say = say
+        self._prompt = prompt if prompt is not None else Prompt()
         self._waiting: deque[str] = deque()
         self._writer: gevent.Greenlet | None = None
         self._thread: ThreadPool | None = None
@@ -155,7 +184,10 @@ class RecordWriter:
         self._problem = ""
 
     def __call__(self, line: str) -> None:
-        """Take one record, without its newline."""
+        """Take one record, without its newline; where the disk is well it outlives us when this returns."""
+        if self._writer is None and self._file.at_once(_octets(line), self._prompt):
+            self._written()
+            return
         if len(self._waiting) >= MAX_WAITING:
             self._lost += 1
             if self._lost == self._lost_before + 1:
@@ -206,16 +238,14 @@ class RecordWriter:
 
     def _write(self) -> None:
         bunch = list(islice(self._waiting, BUNCH))
-        data = "".join([f"{line}\n" for line in bunch]).encode("utf-8", "backslashreplace")
         if self._thread is None:
             self._thread = ThreadPool(1)
-        count, problem = self._thread.apply(self._file.append, (data,))
+        with self._prompt.waited_for():
+            count, problem = self._thread.apply(self._file.append, (b"".join(map(_octets, bunch)),))
         for _ in range(count):
             self._waiting.popleft()
         if count:
-            self._unsynced = True
-            if self._syncer is None:
-                self._syncer = gevent.spawn_later(SYNC_EVERY, self._sync)
+            self._written()
         if problem:
             self._failed(problem)
         elif self._problem and not self._waiting:
@@ -225,11 +255,17 @@ class RecordWriter:
         again = self._waiting and not self._last
         self._writer = gevent.spawn_later(delay, self._write) if again else None
 
+    def _written(self) -> None:
+        self._unsynced = True
+        if self._syncer is None:
+            self._syncer = gevent.spawn_later(SYNC_EVERY, self._sync)
+
     def _sync(self) -> None:
         self._unsynced = False  # what is written from now on is for the next
         if self._sync_thread is None:
             self._sync_thread = ThreadPool(1)
-        problem = self._sync_thread.apply(self._file.sync)
+        with self._prompt.waited_for():
+            problem = self._sync_thread.apply(self._file.sync)
         if problem and problem != self._unsafe:
             text = f"what was written may not outlive a power cut: {problem}; look at its disk"
             self._say("ERR", "records-unsynced", f"{self._file.path}: {text}")

@@ -3,7 +3,8 @@
 Whoever has something to keep asks for a shelf once, and is handed what was on it entry by entry. From then on
 nobody saves anything: the store asks ten times a second what has changed (``changes``), or is told of it
 (``Shelf.put``), writes all of that in one commit, in a thread of its own, and begins no two commits within
-ten milliseconds. Of one entry only the last value is written.
+ten milliseconds. Of one entry only the last value is written. What a killed process may not lose even so long
+is ``ahead``: its owner has ``at_once`` called when it has changed (``sbc.net.system.ahead``).
 
 What somebody is told on the strength of an entry is told when it is on the disk: ``after`` and ``wait`` come
 back when all that has changed by then is written. If the disk takes nothing they come back all the same, for
@@ -28,8 +29,10 @@ from gevent.event import Event
 from gevent.threadpool import ThreadPool
 
 from sbc.base import LocalError
+from sbc.net.system.ahead import SHELF, Ahead, committed_in
 from sbc.net.system.database import ASIDE, FILE, Changes, Database, Row
 from sbc.net.system.former import find_former
+from sbc.net.system.prompt import Prompt
 from sbc.net.system.whole_file import write_whole
 
 LOOK_EVERY: Final = 0.1
@@ -60,9 +63,10 @@ class Shelf:
 
     def __init__(
         self, store: Store, name: str, version: int, whole: Callable[[], Entries],
-        changes: Callable[[], Entries] | None, every: float,
+        changes: Callable[[], Entries] | None, every: float, ahead: bool,
     ) -> None:  # fmt: skip
         self.name = name
+        self.ahead = ahead
         self.version = version
         self.whole = whole
         self.store = store
@@ -71,9 +75,9 @@ class Shelf:
         self._due = 0.0
         self._known: dict[str, Any] = {}  # of a shelf that is compared
 
-    def put(self, key: str, value: Any) -> None:
-        """Keep a JSON ``value`` under ``key``, as it is now; None lets go of it."""
-        self.store.keep(self, key, value)
+    def put(self, key: str, value: Any) -> tuple[str, str]:
+        """Keep a JSON ``value`` under ``key``, as it is now, and say where; None lets go of it."""
+        return self.store.keep(self, key, value)
 
     def changed(self) -> None:
         """Something has changed: keep what ``whole`` gives now."""
@@ -98,21 +102,26 @@ class Shelf:
         if self._changes is None:
             self._known[key] = value
 
-    def collect(self, at: float, last: bool) -> None:
-        """Put what has changed, where it is time to ask; ``last``: it is."""
-        if self._changes is not None and (last or at >= self._due):
-            self._due = at + self._every
-            for key, value in self._changes().items():
-                self.put(key, value)
+    def collect(self, at: float, last: bool) -> list[tuple[str, str]]:
+        """Put what has changed, where it is time to ask, and say where it is kept; ``last``: it is."""
+        if self._changes is None or not (last or at >= self._due):
+            return []
+        self._due = at + self._every
+        return [self.put(key, value) for key, value in self._changes().items()]
 
 
 class Store:
-    """The state directory; ``say`` takes a line where something cannot be read or written."""
+    """The state directory; ``say`` takes a line where something cannot be read or written.
 
-    def __init__(self, directory: Path, say: Say) -> None:
+    ``prompt`` is what is known of its disk.
+    """
+
+    def __init__(self, directory: Path, say: Say, prompt: Prompt | None = None) -> None:
         self.directory = directory
         self._say = say
         self._file = Database(directory / FILE)
+        self._prompt = prompt if prompt is not None else Prompt()
+        self._ahead = Ahead(directory, self._prompt)
         self._thread = ThreadPool(1)
         self._opened = -1  # never, yet
         self._shelves: list[Shelf] = []
@@ -136,14 +145,16 @@ class Store:
     def shelf(
         self, name: str, take: Take, whole: Callable[[], Entries],
         changes: Callable[[], Entries] | None = None, *, version: int = 1, every: float = 0.0,
+        ahead: bool = False,
     ) -> Shelf:  # fmt: skip
         """The shelf ``name``, after ``take`` was given what is on it.
 
-        ``version`` is that of the entries' form: those of another are put aside.
+        ``version`` is that of the entries' form: those of another are put aside. With ``ahead``, ``at_once``
+        writes what has changed of it.
         """
         if any([each.name == name for each in self._shelves]):
             raise LocalError(f"somebody has the shelf {name} already")
-        made = Shelf(self, self.path(name).name, version, whole, changes, every)
+        made = Shelf(self, self.path(name).name, version, whole, changes, every, ahead)
         if self._opened < 0:
             self._open()
         self._restore(made, take)
@@ -155,6 +166,8 @@ class Store:
         self._thread.apply(self._file.open)
         self._opened = self._file.opened
         self._say_aside()
+        number = committed_in(self._thread.apply(self._file.read, (SHELF,)))
+        self._waiting.update(self._thread.apply(self._ahead.open, (number,)))
         if self._file.problem:
             self._failed(self._file.problem)
 
@@ -168,7 +181,7 @@ class Store:
     def _restore(self, shelf: Shelf, take: Take) -> None:
         wrong: dict[str, object] = {}
         why = ""
-        for row in self._thread.apply(self._file.read, (shelf.name,)):
+        for row in self._rows(shelf.name):
             try:
                 key, value = _entry(row, shelf.version)
                 if take(key, value) is False:
@@ -181,6 +194,12 @@ class Store:
         if wrong:
             self._put_aside(shelf, wrong, why)
         self._begin()
+
+    def _rows(self, shelf: str) -> list[Row]:
+        """What is in the file, and what a process that was killed had ahead of it."""
+        ahead = {key: entry for (name, key), entry in self._waiting.items() if name == shelf}
+        rows = [row for row in self._thread.apply(self._file.read, (shelf,)) if row[0] not in ahead]
+        return rows + [(key, *entry) for key, entry in ahead.items() if entry is not None]
 
     def _put_aside(self, shelf: Shelf, wrong: dict[str, object], why: str) -> None:
         aside = self.path(f"{shelf.name}{ASIDE}")
@@ -216,16 +235,27 @@ class Store:
         if self._looker is None:
             self._looker = gevent.spawn(self._look)
 
-    def keep(self, shelf: Shelf, key: str, value: Any) -> None:
-        """Write an entry of ``shelf`` with the next commit; None removes it."""
+    def keep(self, shelf: Shelf, key: str, value: Any) -> tuple[str, str]:
+        """Write an entry of ``shelf`` with the next commit, and say where it is; None removes it."""
         place = (shelf.name, _json(key))
         entry = None if value is None else (_json(value), shelf.version)
         if len(self._waiting) >= MOST_WAITING and place not in self._waiting:
             self._lost += 1
-            return
+            return place
         self._waiting.pop(place, None)
         self._waiting[place] = entry
         self._begin()
+        return place
+
+    def at_once(self) -> bool:
+        """Whether what has changed of the shelves that are ``ahead`` outlives this process now."""
+        fresh: Changes = {}
+        for shelf in self._shelves:
+            if shelf.ahead:
+                for place in shelf.collect(0.0, True):
+                    if place in self._waiting:
+                        fresh[place] = self._waiting[place]
+        return not fresh or self._ahead.put(fresh)
 
     def after(self, then: Done) -> None:
         """Call ``then`` when all that has changed is on the disk, or was said not to be."""
@@ -249,6 +279,8 @@ class Store:
         self._collect(last=True)
         with gevent.Timeout(PATIENCE, False):
             self.wait()
+            if not self._waiting:
+                self._thread.apply(self._ahead.close)
             self._thread.apply(self._file.close)
         if self._again is not None:
             self._again.kill(block=False)
@@ -295,7 +327,7 @@ class Store:
     def _commit(self) -> str:
         changes, self._waiting = self._waiting, {}
         told, self._told = self._told, []
-        problem: str = self._thread.apply(self._file.write, (changes,)) if changes else ""
+        problem = self._write_changes(changes) if changes else ""
         if problem:
             self._waiting = {**changes, **self._waiting}
             self._failed(problem)
@@ -309,6 +341,18 @@ class Store:
             self._write_anew()
         for then in told:
             then()
+        return problem
+
+    def _write_changes(self, changes: Changes) -> str:
+        with self._prompt.waited_for():
+            problem: str = self._thread.apply(self._put_down, ({**changes, **self._ahead.begin()},))
+        return problem
+
+    def _put_down(self, changes: Changes) -> str:
+        """In the thread."""
+        problem = self._file.write(changes)
+        if not problem:
+            self._ahead.committed()
         return problem
 
     def _write_anew(self) -> None:

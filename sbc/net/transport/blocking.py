@@ -21,6 +21,7 @@ from sbc.config.blocklist import BlocklistSettings
 from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.net.system.clock import Clock
 from sbc.net.system.store import Store
+from sbc.net.transport.named import Named
 from sbc.observe.edge_views import BlocklistView
 from sbc.observe.text import iso_time
 from sbc.observe.throttle import Throttle
@@ -30,7 +31,7 @@ from sbc.policy.exempt import exempt
 from sbc.policy.shares import source_of
 from sbc.policy.suspicion import Kind
 from sbc.tls.events import HandshakeFailed
-from sbc.tls.sources import SourceIndex, parse_network
+from sbc.tls.sources import parse_network
 
 STATE: Final = "blocklist"
 #: Failures that a peer has not caused, or not for certain.
@@ -40,7 +41,6 @@ OURS: Final = frozenset(
 )  # fmt: skip
 LONGEST: Final = 366 * 86400.0
 _REFUSED_EVERY: Final = 10.0
-_LOOK_EVERY: Final = 5.0  # at what DNS gave
 _LINES: Final = (5, 60)  # a minute, of what becomes of one address in one way, and of all
 _MOST_NOTE: Final = 200
 
@@ -57,14 +57,10 @@ class Blocking:
         self._store = store
         self._clock = clock
         self._say = say
-        self._located = located
         self._close = close
-        self._singly: dict[str, str] = {}
-        self._balancers = SourceIndex(())
-        self._by_domain: dict[str, str] = {}
-        self._look_at = 0.0
+        self._named = Named(store, clock, located)
         self._throttle = Throttle(*_LINES)
-        self._list = Blocklist(None, self._named)
+        self._list = Blocklist(None, self._named.by)
         self._follow(store.current)
         self._shelf = saved.shelf(STATE, self._take, self._whole, self._changes)
         self._refused, self._refused_due = self._list.blocks.refused, 0.0
@@ -118,35 +114,22 @@ class Blocking:
 
     # Who is named
 
-    def _named(self, source: str) -> str:
-        """Who names ``source``: a trunk, singly or by a domain, or a listener as its load balancer."""
-        at = self._clock.monotonic()
-        if at >= self._look_at:
-            self._look_at = at + _LOOK_EVERY
-            self._by_domain = self._servers()
-        named = self._singly.get(source) or self._by_domain.get(source)
-        return named or self._balancers.first(source.partition("/")[0]) or ""
-
-    def _servers(self) -> dict[str, str]:
-        """Who is named by what DNS gave for the domains of trunks."""
-        return {
-            source_of(address.host): f"trunk {trunk.trunk}"
-            for trunk in self._store.current.trunks.values()
-            if trunk.domains
-            for address in self._located.members(trunk)
-        }
+    def named(self, source: str) -> str:
+        """Who names ``source``, an address as it counts, and so wants it here; "" for nobody."""
+        return self._named.by(source)
 
     def apply(self, snapshot: Snapshot) -> None:
         """Another configuration is in force."""
         self._follow(snapshot)
 
     def _follow(self, snapshot: Snapshot) -> None:
-        self._singly, self._look_at = singly_named(snapshot), 0.0
-        self._balancers = SourceIndex(_balancers(snapshot))
+        self._named.apply(snapshot)
         settings = snapshot.settings.blocklist
         terms = settings.terms if settings is not None else None
         for block in self._list.apply(terms, self._clock.monotonic()):
-            self._over(block, f"{self._named(block.source)} names it" if terms else "there is no blocklist")
+            self._over(
+                block, f"{self._named.by(block.source)} names it" if terms else "there is no blocklist"
+            )
 
     # Time
 
@@ -154,7 +137,7 @@ class Blocking:
         """Let come back whose time is over; about every second."""
         for block in self._list.blocks.ended(at):
             self._over(block, "its time is over")
-        if len(self._list.blocks) and at >= self._look_at:
+        if len(self._list.blocks) and self._named.is_due(at):
             self._lift_named()
 
     # What survives a restart
@@ -184,7 +167,7 @@ class Blocking:
 
     def _lift_named(self) -> None:
         for block in self._list.lift_named():
-            self._over(block, f"{self._named(block.source)} names it")
+            self._over(block, f"{self._named.by(block.source)} names it")
 
     # What an operator asks of it
 
@@ -212,7 +195,7 @@ class Blocking:
             raise LocalError("nobody is blocked: sbc.yaml says `blocklist: false`; take that out and reload")
         if exempt(source.partition("/")[0]):
             raise LocalError(f"{source} is private, loopback or link-local: such an address is never blocked")
-        by = self._named(source)
+        by = self._named.by(source)
         if by:
             remedy = f", or `sbc trunks disable {by[6:]}`" if by.startswith("trunk ") else ""
             raise LocalError(f"{by} names {source}: take it out there{remedy}")
@@ -236,30 +219,6 @@ class Blocking:
         self._over(block, f"removed by {by or 'an operator'}")
         self._shelf.wait()
         return {"address": source, "refused": block.refused}
-
-
-def singly_named(snapshot: Snapshot) -> dict[str, str]:
-    """Who names which hosts singly, each as it counts: trunks sources and peers, listeners balancers."""
-    found: dict[str, str] = {}
-    texts = [
-        (text, f"trunk {trunk.trunk}")
-        for trunk in snapshot.trunks.values()
-        for text in (*trunk.sources, *(peer.host for peer in trunk.peers))
-    ]
-    for text, by in (*texts, *_balancers(snapshot)):
-        try:
-            network = parse_network(text)
-        except ValueError:
-            continue  # a host name
-        if network.prefixlen == network.max_prefixlen:
-            found.setdefault(source_of(str(network.network_address)), by)
-    return found
-
-
-def _balancers(snapshot: Snapshot) -> list[tuple[str, str]]:
-    """The networks of load balancers, and whose they are."""
-    listeners = snapshot.settings.listeners.items()
-    return [(text, f"listener {name}") for name, each in listeners for text in each.proxy_protocol]
 
 
 def read_source(text: str) -> str:

@@ -24,10 +24,13 @@ _EACH, _STRANGERS, _OTHERS, _LOOKS = 1, 20, 40, 1000
 
 
 class Gate(Protocol):
-    """Whom to refuse at accept before anything else: the blocklist (row S4)."""
+    """Whom to refuse at accept before anything else, the blocklist (row S4), and whom it never does."""
 
     def blocked(self, host: str) -> bool:
         """True while ``host`` is blocked."""
+
+    def named(self, source: str) -> str:
+        """Who names ``source``, an address as it counts; "" for nobody."""
 
 
 class Refusals:

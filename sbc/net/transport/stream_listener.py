@@ -71,8 +71,12 @@ class StreamListener:
         self._allowances = allowances
         self._gate = gate
         self._refusals = Refusals(name, handler, clock)
-        self._connections = Shares("connections are open", "connections", "connections_per_source")
-        self._handshakes = Shares("handshakes are in flight", "handshakes_in_flight", "handshakes_per_source")
+        self._connections = Shares(
+            "connections are open", "connections", "connections_per_source", "connections_per_peer"
+        )
+        self._handshakes = Shares(
+            "handshakes are in flight", "handshakes_in_flight", "handshakes_per_source", "handshakes_per_peer"
+        )
         self.sock = bind(name, config, succeeds, snapshot.settings.dscp.sip)
         self.local = Address(*self.sock.getsockname()[:2])
         host = normal_host(self.local.host)
@@ -207,13 +211,15 @@ class StreamListener:
             self._refuse(descriptor, remote, f"trunk {trunks[0]} is disabled: {off[trunks[0]]}")
             return
         party = Party(source_of(remote.host), trunks)
-        objection = self._connections.objection(
-            party, config.connections, caps.connections_per_source, self._alone
-        )
+        objection = self._objection(
+            self._connections, party, config.connections, caps.connections_per_source,
+            caps.connections_per_peer,
+        )  # fmt: skip
         if objection is None and secure:
-            objection = self._handshakes.objection(
-                party, config.handshakes_in_flight, caps.handshakes_per_source, self._alone
-            )
+            objection = self._objection(
+                self._handshakes, party, config.handshakes_in_flight, caps.handshakes_per_source,
+                caps.handshakes_per_peer,
+            )  # fmt: skip
         if objection is not None:
             self._stats.crowded += 1
             self._refuse(descriptor, remote, objection)
@@ -225,6 +231,13 @@ class StreamListener:
             self._stats.in_flight += 1
         sock = socket.socket(self._family, socket.SOCK_STREAM, 0, fileno=descriptor)
         gevent.spawn(self._serve, sock, remote, party)
+
+    def _objection(self, places: Shares, party: Party, total: int, most: int, named: int) -> str | None:
+        """Why ``party`` gets no place: its address has ``most``, or ``named`` if a trunk names it singly."""
+        by = ""
+        if named > most and self._gate is not None and places.of_source(party.source) >= most:
+            by = self._gate.named(party.source)
+        return places.objection(party, total, named if by else most, self._alone, by)
 
     def _refuse(self, descriptor: int, remote: Address, reason: str) -> None:
         self._stats.refused += 1

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final, Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Final, Literal
 
 from sbc.observe.alerts.condition import Condition, Urgency
 from sbc.observe.times import day, span
@@ -43,6 +43,24 @@ class Notice:
         if self.kind == "over":
             return good
         return f"was so for {span(self.until - self.since)}: {condition.title}"
+
+
+def written(notice: Notice) -> dict[str, Any]:
+    """The notice as JSON types."""
+    return asdict(notice)
+
+
+def notice_of(saved: Any) -> Notice:
+    """What ``written`` gave; ValueError where that is something else."""
+    try:
+        kind, condition = saved["kind"], Condition(**saved["condition"])
+        since, until = float(saved["since"]), float(saved["until"])
+        times = int(saved["times"])
+    except (TypeError, KeyError, ValueError, AttributeError, OverflowError):
+        raise ValueError("it is no notice") from None
+    if kind not in ("alert", "over", "was") or condition.urgency not in _RANK:
+        raise ValueError("it is no notice")
+    return Notice(kind, condition, since, until, times)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ QUOTED = re.compile(r"\*\*`(.*?)`\*\*")
 
 
 def test_every_shelf_is_listed() -> None:
-    assert sorted(SHELF.findall(PAGE)) == sorted(SHELVES)
+    newer = ("notices",)  # than the files that state was in before
+    assert sorted(SHELF.findall(PAGE)) == sorted((*SHELVES, *newer))
 
 
 def test_the_commands_that_look_into_it_work(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import wave
 from collections.abc import Iterable
 
 from sbc.media import rtpdump
+from sbc.media.ear import MOST_WAITING
 from sbc.media.formats import Format
-from sbc.media.recording import MOST_WAITING, Piece, Recording
+from sbc.media.recording import Piece, Recording
 from sbc.media.wav import HEADER, header
 from tests.peers.tone import goertzel
 

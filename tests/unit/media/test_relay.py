@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from sbc.media.overhearing import Overhearing
 from sbc.media.relay import Leg, packet, pair
 from sbc.media.srtp import MAX_PACKET, Protector, Unprotector
 from tests.unit.media.kit import key, rtcp, rtp
@@ -337,14 +338,13 @@ def test_what_is_not_rtp_is_malformed(data: bytes) -> None:
 
 def test_the_tap_sees_the_decoded_side_of_both_legs() -> None:
     a, b, peer = secured()
-    heard: list[tuple[str, bytes, float]] = []
-    a.tap = lambda data, at: heard.append(("a", data, at))
-    b.tap = lambda data, at: heard.append(("b", data, at))
+    heard = Overhearing(0.0)
+    a.tap, b.tap = heard.ear("a"), heard.ear("b")
     packet(a.port_rtp, rtp(1), A, 4.0)
     packet(b.port_rtp, peer.rtp(rtp(2)), B, 5.0)
     packet(b.port_rtp, rtp(3), B)
     packet(b.port_rtcp, peer.rtcp(rtcp()), B)
-    assert heard == [("a", rtp(1), 4.0), ("b", rtp(2), 5.0)], "RTP alone, and what was accepted alone"
+    assert heard.waiting == [("a", rtp(1), 4.0), ("b", rtp(2), 5.0)], "RTP alone, and what was accepted alone"
 
 
 @pytest.mark.parametrize(

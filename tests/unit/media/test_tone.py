@@ -8,6 +8,7 @@ import struct
 import pytest
 
 from sbc.media.formats import Format, Formats
+from sbc.media.overhearing import Overhearing
 from sbc.media.pcm import RATE, samples
 from sbc.media.recording import Recording
 from sbc.media.relay import packet, pair
@@ -145,14 +146,15 @@ def test_once_nothing_is_recorded_any_more_none_is_heard() -> None:
 
 def test_a_leg_without_a_tone_is_relayed_octet_for_octet() -> None:
     a, b = pair()
-    seen: list[bytes] = []
+    heard = Overhearing(0.0)
     for leg in (a, b):
         leg.agreed = True
         leg.port_rtp.aim(("192.0.2.1", 4000), False)
-    a.tap = lambda data, at: seen.append(data)
+    a.tap = heard.ear("a")
     data = rtp(1, QUIET["PCMU"] * PAYLOAD)
     assert packet(a.port_rtp, data, ("192.0.2.1", 4000), 1.0) == (b.port_rtp, data, ("192.0.2.1", 4000))
     a.tone = toned().beside("a").mix
     passed = packet(a.port_rtp, data, ("192.0.2.1", 4000), 1.0)
     assert passed is not None and passed[1] != data
-    assert seen == [data, passed[1]]  # who listens to the recording hears it too
+    # Who listens to the recording hears it, too.
+    assert [each for _, each, _ in heard.waiting] == [data, passed[1]]

@@ -14,7 +14,9 @@ from sbc.config.snapshot import Snapshot, SnapshotStore
 from sbc.dns.search import Target
 from sbc.net.system.clock import Clock
 from sbc.net.system.store import Store
-from sbc.net.transport.blocking import OURS, Blocking, policy, singly_named
+from sbc.net.transport.blocking import OURS, Blocking, policy
+from sbc.net.transport.named import singly_named
+from sbc.policy.shares import source_of
 from sbc.tls.events import HandshakeFailed
 from sbc.tls.failure import Direction, Failure
 from tests.playbook.stage import snapshot as staged
@@ -93,6 +95,7 @@ def rig(tmp_path: Path) -> Rig:
 def test_who_is_named_is_told_of_once_and_never_blocked(rig: Rig, host: str, by: str) -> None:
     assert not rig.fails(host, 100)
     (said,) = rig.said
+    assert rig.blocking.named(source_of(host)) == by
     assert (said["event"], said["by"], said["level"]) == ("spared", by, "WRN") and rig.closed == []
     with pytest.raises(LocalError, match=f"{by} names"):
         rig.blocking.add(host)
@@ -100,7 +103,7 @@ def test_who_is_named_is_told_of_once_and_never_blocked(rig: Rig, host: str, by:
 
 @pytest.mark.parametrize("host", ["198.51.100.65", "2001:db8:1:3::7", "198.18.1.1"])
 def test_who_is_of_a_network_is_blocked_and_its_connections_are_closed(rig: Rig, host: str) -> None:
-    assert rig.fails(host) and len(rig.closed) == 1
+    assert rig.fails(host) and len(rig.closed) == 1 and not rig.blocking.named(source_of(host))
     assert rig.said[0]["event"] == "blocked"
 
 

@@ -11,7 +11,9 @@ OFFICE, CARRIER = ("office",), ("carrier",)
 
 
 def shares() -> Shares:
-    return Shares("handshakes are in flight", "handshakes_in_flight", "handshakes_per_source")
+    return Shares(
+        "handshakes are in flight", "handshakes_in_flight", "handshakes_per_source", "handshakes_per_peer"
+    )
 
 
 def taken(
@@ -37,6 +39,17 @@ def test_an_address_has_so_many_and_leaves_the_rest() -> None:
     assert taken(places, "192.0.2.2", OFFICE, 1) == 1
     said = why(places, "192.0.2.1", OFFICE, 200, 20)
     assert "20 handshakes are in flight from 192.0.2.1" in said and "caps.handshakes_per_source" in said
+
+
+def test_a_host_that_a_trunk_names_is_told_which_and_what_to_raise() -> None:
+    places, party = shares(), Party("192.0.2.9", CARRIER)
+    for _ in range(100):
+        assert places.objection(party, 1000, 100, False, "trunk carrier") is None
+        places.take(party)
+    assert places.of_source("192.0.2.9") == 100
+    said = places.objection(party, 1000, 100, False, "trunk carrier") or ""
+    assert "100 handshakes are in flight from 192.0.2.9, which trunk carrier names" in said
+    assert "caps.handshakes_per_peer" in said
 
 
 def test_a_trunk_with_any_number_of_addresses_leaves_as_much_as_it_has() -> None:
